@@ -1,0 +1,260 @@
+//! The checked configuration: what the file says, with every default filled in and every contradiction refused.
+//!
+//! `raw` mirrors the file as written; `load` turns it into the types below, or into every mistake it found, each with line, key
+//! and cure. A value that exists here is good: nobody checks it again.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono_tz::Tz;
+
+/// The whole configuration. Only `serve` holds it; each part of the edge gets its own piece.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `[server]`
+    pub server: Server,
+    /// `[admin]`
+    pub admin: Admin,
+    /// `[cache]`
+    pub cache: Cache,
+    /// `[access_log]`; none where the section is absent.
+    pub access_log: Option<AccessLog>,
+    /// `[policies]`: what holds for all policies together.
+    pub policy_host: PolicyHost,
+    /// `[[policy]]`, in the order written; names are unique.
+    pub policies: Vec<Policy>,
+    /// `[[site]]`; at least one. Names and hosts are unique.
+    pub sites: Vec<Site>,
+    /// `[[warm]]`; names are unique.
+    pub plans: Vec<Plan>,
+}
+
+/// `[server]`: the public listener.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// `listen`: at least one address. Default `["0.0.0.0:8080"]`.
+    pub listen: Vec<SocketAddr>,
+    /// `workers`: threads, each with its own accept queue; 1 to 1024. Default: one per core.
+    pub workers: usize,
+    /// `name`: how tero calls itself in `Via`, `Cache-Status` and `CDN-Loop`: a token of 1 to 64 bytes. Default `"tero"`.
+    pub name: String,
+    /// `max_connections`: open client connections in all; 1 to 1,000,000. Default 10,000. Beyond it, new ones wait in the accept queue.
+    pub max_connections: usize,
+    /// `max_header_bytes`: request line and header fields together; 8KiB to 1MiB. Default 32KiB. Beyond it: 431.
+    pub max_header_bytes: usize,
+    /// `max_headers`: number of header fields; 16 to 1,000. Default 100. Beyond it: 431.
+    pub max_headers: usize,
+    /// `header_timeout`: from a connection's first byte of a request to the end of its header; 1s to 5min. Default 10s.
+    pub header_timeout: Duration,
+    /// `idle_timeout`: how long a client connection may be silent between requests; 1s to 1h. Default 75s.
+    pub idle_timeout: Duration,
+    /// `write_timeout`: how long a client may take no byte of a response; 1s to 1h. Default 30s.
+    pub write_timeout: Duration,
+    /// `drain`: how long requests may go on after a signal to stop; 0s to 10min. Default 30s.
+    pub drain: Duration,
+}
+
+/// `[admin]`: the operators' listener.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// `listen`. Default `127.0.0.1:9090`.
+    pub listen: SocketAddr,
+    /// `token`, or the first line of the file `token_file`: the bearer token; 16 to 4096 bytes. Needed where `listen` is not loopback.
+    pub token: Option<String>,
+}
+
+/// `[cache]`: the store and how its fills are shared.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    /// `memory`: all that the store may hold, keys, header fields, bodies, overhead and fills in flight; 1MiB to 16TiB. Default 512MiB.
+    pub memory: u64,
+    /// `max_object`: the largest body that is stored; 1KiB to half of `memory`. Default 64MiB, or an eighth of `memory` if that is less.
+    pub max_object: u64,
+    /// `fill_memory`: the part of `memory` that fills in flight may take; 64KiB to half of `memory`. Default an eighth of `memory`, at least `max_object`.
+    pub fill_memory: u64,
+    /// `warm_memory`: the part of `memory` kept for warmed responses that nobody asked for yet; 0 to half of `memory`. Default an eighth of `memory`.
+    pub warm_memory: u64,
+    /// `max_variants`: stored responses per key that differ by `Vary`; 1 to 1,000. Default 32.
+    pub max_variants: usize,
+    /// `max_object_variants`: the bound on the product of the variants that one site's policies declare; 1 to 10,000. Default 64.
+    pub max_policy_variants: usize,
+    /// `collapse_timeout`: how long a request waits for another one's fetch before it goes itself; 10ms to 5min. Default 10s.
+    pub collapse_timeout: Duration,
+    /// `hit_for_miss`: how long "not storable" is remembered for a key; 1s to 1h. Default 2min.
+    pub hit_for_miss: Duration,
+}
+
+/// `[access_log]`
+#[derive(Clone, Debug)]
+pub struct AccessLog {
+    /// `path`: a file, appended to and reopened on SIGHUP; `-` is standard output. Default `-`.
+    pub path: PathBuf,
+    /// `format`: `json` or `combined`. Default `combined`.
+    pub format: AccessLogFormat,
+}
+
+/// How a line of the access log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AccessLogFormat {
+    /// Apache's combined format, followed by the `Cache-Status` of the answer in quotes.
+    #[default]
+    Combined,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[policies]`
+#[derive(Clone, Debug)]
+pub struct PolicyHost {
+    /// `compiled_cache`: the folder of compiled modules. Default: `tero` in the user's cache folder (`$XDG_CACHE_HOME`, `$HOME/.cache`).
+    /// None (`""`) compiles at every start.
+    pub compiled_cache: Option<PathBuf>,
+    /// `decision_cache`: memory for remembered decisions of all sites together; 64KiB to 16GiB. Default 32MiB.
+    pub decision_cache: u64,
+}
+
+/// `[[policy]]`: a module with its settings and limits.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// `name`: 1 to 64 bytes of `a-z`, `0-9`, `-`, `_`.
+    pub name: Arc<str>,
+    /// `module`: `builtin:NAME`, or the path of a `.wasm` file, relative to the configuration file.
+    pub module: ModuleSource,
+    /// `settings`: any TOML table, given to the policy as JSON text. Or `settings_file`: a file of JSON text. Default `{}`.
+    pub settings: String,
+    /// `calendar`: `builtin:argentina` or the path of a calendar file. Default none: no day is a holiday.
+    pub calendar: Option<CalendarSource>,
+    /// `limits`
+    pub limits: PolicyLimits,
+}
+
+/// Where a policy's module comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ModuleSource {
+    /// `builtin:NAME`
+    Builtin(String),
+    /// A file.
+    File(PathBuf),
+}
+
+/// Where a policy's calendar comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CalendarSource {
+    /// `builtin:NAME`
+    Builtin(String),
+    /// A file.
+    File(PathBuf),
+}
+
+/// `[policy.limits]`: what one policy may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PolicyLimits {
+    /// `deadline`: for one decision; 1ms to 10s. Default 50ms. `configure` and `plan-warm` get twenty times as much.
+    pub deadline: Duration,
+    /// `memory`: of one instance; 64KiB to 4GiB. Default 64MiB.
+    pub memory: u64,
+    /// `decisions_per_instance`: after that many, a fresh instance is made; 1 to 1,000,000,000. Default 100,000.
+    pub decisions_per_instance: u32,
+    /// `max_failures`: that many failures without a good answer in between switch the policy off; 1 to 1,000,000. Default 10.
+    pub max_failures: u32,
+}
+
+/// `[[site]]`: some hosts and the application behind them.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// `name`: 1 to 64 bytes of `a-z`, `0-9`, `-`, `_`.
+    pub name: Arc<str>,
+    /// `hosts`: at least one; lower case, without port. `*` matches what no other site names.
+    pub hosts: Vec<String>,
+    /// `origins`: the next hops, `http://HOST[:PORT]`; at least one. Fetches go to them in turn; one that can't be reached is left alone for a while.
+    pub origins: Vec<Origin>,
+    /// `host_header`: the `Host` that the origin is told. Default: the one that the client sent.
+    pub host_header: Option<String>,
+    /// `policies`: names of `[[policy]]` entries, asked in this order.
+    pub policies: Vec<Arc<str>>,
+    /// `policy_may_override`: parts of the safety floor that a policy's `always` lifts here. Default none.
+    pub policy_may_override: FloorExceptions,
+    /// `zone`: whose clock the hours of `/stats` show. Default: the zone of the site's first policy that has one, else UTC.
+    pub zone: Option<Tz>,
+    /// `max_fetches`: concurrent requests to the origins; 1 to 100,000. Default 256. Beyond it, requests wait up to `connect_timeout`.
+    pub max_fetches: usize,
+    /// `connect_timeout`; 10ms to 1min. Default 3s.
+    pub connect_timeout: Duration,
+    /// `response_timeout`: from the request to the head of the response; 10ms to 10min. Default 30s.
+    pub response_timeout: Duration,
+    /// `body_timeout`: between two pieces of a body; 10ms to 10min. Default 30s.
+    pub body_timeout: Duration,
+    /// `stale_if_error`: where the response says nothing; 0s to 1 year. Default 0s.
+    pub stale_if_error: Duration,
+    /// `stale_while_revalidate`: where the response says nothing; 0s to 1 year. Default 0s.
+    pub stale_while_revalidate: Duration,
+    /// `client_directives`: whether `Cache-Control` and `Pragma` of requests are obeyed. Default `ignore`, which protects the origin.
+    pub client_directives: ClientDirectives,
+    /// `targeted_fields`: RFC 9213 target names, first wins. Default `["tero-cache-control", "cdn-cache-control"]`.
+    pub targeted_fields: Vec<http::HeaderName>,
+    /// `cache_status_key`: whether `Cache-Status` tells the key. Default false.
+    pub cache_status_key: bool,
+}
+
+/// A next hop.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// Host name or address.
+    pub host: String,
+    /// Port; 80 unless written.
+    pub port: u16,
+}
+
+/// Parts of the safety floor that a site lets its policies lift.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FloorExceptions {
+    /// `"set-cookie"`: a response with `Set-Cookie` may be stored, without that field.
+    pub set_cookie: bool,
+    /// `"authorization"`: the answer to a request with `Authorization` may be stored.
+    pub authorization: bool,
+    /// `"private"`: a response marked `private` may be stored.
+    pub private: bool,
+    /// `"no-store"`: a response marked `no-store` may be stored.
+    pub no_store: bool,
+}
+
+/// Whether a client's own `Cache-Control` counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientDirectives {
+    /// Requests can't make the edge ask the origin (`only-if-cached` and `no-store` are obeyed: they cost the origin nothing).
+    #[default]
+    Ignore,
+    /// As RFC 9111 §5.2.1 says.
+    Obey,
+}
+
+/// `[[warm]]`: a warming plan.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// `name`: 1 to 64 bytes of `a-z`, `0-9`, `-`, `_`.
+    pub name: Arc<str>,
+    /// `site`: the name of a site.
+    pub site: Arc<str>,
+    /// `schedule`: a cron expression of five fields, in `zone`. Default none: started from outside.
+    pub schedule: Option<String>,
+    /// `zone`. Default: the zone of the site's first policy that has one, else UTC.
+    pub zone: Option<Tz>,
+    /// `urls`: paths with their queries.
+    pub urls: Vec<String>,
+    /// `sitemap`: the path of a sitemap on the site.
+    pub sitemap: Option<String>,
+    /// `popular`: that many of the most wanted pages; 0 to 100,000. Default 0.
+    pub popular: usize,
+    /// `variants`: names of variants or device classes. Default: every variant that the site's policies declare, and none.
+    pub variants: Vec<String>,
+    /// `max_urls`: fetches in one run, variants counted; 1 to 1,000,000. Default 10,000.
+    pub max_urls: usize,
+    /// `concurrency`; 1 to 256. Default 4.
+    pub concurrency: usize,
+    /// `rate`: fetches a second; 0.1 to 10,000. Default 50.
+    pub rate: f64,
+    /// `deadline`: of one run; 1s to 24h. Default 15min.
+    pub deadline: Duration,
+}

@@ -10,6 +10,9 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
+pub use crate::semantics::reuse::ClientDirectives;
+pub use crate::semantics::storability::FloorExceptions;
+
 /// The whole configuration. Only `serve` holds it; each part of the edge gets its own piece.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -205,29 +208,6 @@ pub struct Origin {
     pub host: String,
     /// Port; 80 unless written.
     pub port: u16,
-}
-
-/// Parts of the safety floor that a site lets its policies lift.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FloorExceptions {
-    /// `"set-cookie"`: a response with `Set-Cookie` may be stored, without that field.
-    pub set_cookie: bool,
-    /// `"authorization"`: the answer to a request with `Authorization` may be stored.
-    pub authorization: bool,
-    /// `"private"`: a response marked `private` may be stored.
-    pub private: bool,
-    /// `"no-store"`: a response marked `no-store` may be stored.
-    pub no_store: bool,
-}
-
-/// Whether a client's own `Cache-Control` counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ClientDirectives {
-    /// Requests can't make the edge ask the origin (`only-if-cached` and `no-store` are obeyed: they cost the origin nothing).
-    #[default]
-    Ignore,
-    /// As RFC 9111 §5.2.1 says.
-    Obey,
 }
 
 /// `[[warm]]`: a warming plan.

@@ -3,5 +3,19 @@
 //! One file per question, in the words and the order of RFC 9111; the request path branches on the answers and computes
 //! nothing itself.
 
+pub mod cache_control;
+pub mod calendar;
 pub mod decision;
+pub mod device;
+pub mod forwarding;
+pub mod freshness;
+pub mod invalidation;
+pub mod key;
+pub mod precondition;
+pub mod range;
+pub mod reuse;
+pub mod schedule;
+pub mod storability;
 pub mod timestamp;
+pub mod validation;
+pub mod vary;

@@ -1,0 +1,1 @@
+//! The operators' interface: purge, health, metrics, warming; never on the public listener.

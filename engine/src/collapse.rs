@@ -1,0 +1,1 @@
+//! One leader fetches a key; followers wait for it, within a deadline.

@@ -1,0 +1,1 @@
+//! The sample booking site that `tero demo` puts behind an edge.

@@ -1,0 +1,1 @@
+//! The legacy JSON policy file, turned into a configuration.

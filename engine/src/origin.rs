@@ -1,0 +1,1 @@
+//! Connections to the next hop: pools, timeouts, retries, health.

@@ -1,0 +1,1 @@
+//! The request path: receive, admit, look up, reuse or fetch, store, deliver.

@@ -1,0 +1,1 @@
+//! Holiday calendars: dates with a name, closed or half-day.

@@ -1,0 +1,1 @@
+//! Listeners, HTTP/1, drain and shutdown.

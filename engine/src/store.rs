@@ -1,0 +1,1 @@
+//! Stored responses in memory, their weight, and the surrogate-key index.

@@ -3,6 +3,7 @@
 //! `raw` is the file as written; `load` reads it by the table in `keys` and turns it into the types below, or into every mistake it
 //! found, each with line, key and cure. A value that exists here is good: nobody checks it again.
 
+pub mod calendar;
 mod forms;
 pub mod keys;
 mod load;

@@ -6,6 +6,7 @@ use chrono_tz::{TZ_VARIANTS, Tz};
 
 use super::Origin;
 use super::mistakes::{Mistake, did_you_mean};
+use crate::semantics::schedule::Schedule;
 
 type Read<T> = Result<T, Mistake>;
 
@@ -166,13 +167,10 @@ pub(crate) fn schedule(text: &str) -> Read<String> {
     if fields != 5 {
         return Err(Mistake::new(format!("a cron expression of {fields} fields"), form));
     }
-    let parser = croner::parser::CronParser::builder()
-        .seconds(croner::parser::Seconds::Disallowed)
-        .year(croner::parser::Year::Disallowed)
-        .build();
-    match parser.parse(text) {
+    // Whether it ever comes due does not depend on the zone.
+    match Schedule::parse(text, Tz::UTC) {
         Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(Mistake::new(format!("`{text}` is no cron expression: {error}"), form)),
+        Err(error) => Err(Mistake::new(format!("`{text}` is no schedule: {error}"), form)),
     }
 }
 

@@ -6,13 +6,14 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::calendar::BUILTIN_CALENDARS;
 use super::keys::{self, Section};
 use super::mistakes::{Mistakes, did_you_mean, place};
 use super::raw::{self, Entry, Kind, Value};
 use super::reader::Reader;
 use super::{
     AccessLog, AccessLogFormat, Admin, Cache, CalendarSource, ClientDirectives, Config, ConfigErrors, FloorExceptions, Mistake,
-    ModuleSource, Plan, Policy, PolicyHost, PolicyLimits, Server, Site, forms, units,
+    ModuleSource, Plan, Policy, PolicyHost, PolicyLimits, Server, Site, calendar, forms, units,
 };
 
 /// A larger file is no configuration.
@@ -242,14 +243,7 @@ impl<'a> Loader<'a> {
             Some(value) => Reader::of(&keys::POLICY_LIMITS, value, self.mistakes),
             None => Reader::absent(&keys::POLICY_LIMITS, self.mistakes),
         };
-        let calendar = reader.text_as("calendar", |text| match text.strip_prefix("builtin:") {
-            Some("argentina") => Ok(CalendarSource::Builtin("argentina".to_owned())),
-            Some(_) => Err(Mistake::new(
-                format!("`{text}` is not shipped"),
-                "write \"builtin:argentina\" or the path of a calendar file",
-            )),
-            None => self.file(text, "a calendar file").map(CalendarSource::File),
-        });
+        let calendar = reader.text_as("calendar", |text| self.calendar(text));
         Policy {
             place: place(self.text, reader.at().start),
             name: reader.text_as("name", forms::name).unwrap_or_default().into(),
@@ -269,6 +263,22 @@ impl<'a> Loader<'a> {
         match text.strip_prefix("builtin:") {
             Some(name) => forms::name(name).map(|name| ModuleSource::Builtin(name.to_owned())),
             None => self.file(text, "a .wasm file, or a shipped policy as \"builtin:NAME\"").map(ModuleSource::File),
+        }
+    }
+
+    fn calendar(&self, text: &str) -> Result<CalendarSource, Mistake> {
+        let source = match text.strip_prefix("builtin:") {
+            Some(name) if BUILTIN_CALENDARS.contains(&name) => CalendarSource::Builtin(name.to_owned()),
+            Some(_) => {
+                let cure =
+                    format!("write \"builtin:{}\" or the path of a calendar file", BUILTIN_CALENDARS.join("\", \"builtin:"));
+                return Err(Mistake::new(format!("there is no calendar `{text}`"), cure));
+            }
+            None => self.file(text, "a calendar file, or \"builtin:argentina\"").map(CalendarSource::File)?,
+        };
+        match calendar::load(&source) {
+            Ok(_) => Ok(source),
+            Err(error) => Err(Mistake::new(error.to_string(), "correct the calendar file, or write \"builtin:argentina\"")),
         }
     }
 

@@ -11,15 +11,15 @@ use std::process::{Command, ExitCode, Stdio};
 const TARGET: &str = "wasm32-unknown-unknown";
 
 /// A guest crate as a module in `OUT_DIR`.
-pub struct Module {
+pub(crate) struct Module {
     /// The name of the crate.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Where the module is.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
 }
 
 /// Builds the crates and hands their modules on. What fails is told to cargo in one line.
-pub fn build(
+pub(crate) fn build(
     root: &Path,
     crates: &[&'static str],
     sources: &[&str],

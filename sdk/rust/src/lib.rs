@@ -209,12 +209,12 @@ macro_rules! export {
                 fn plan_warm(
                     plan: ::std::string::String,
                     popular: ::std::vec::Vec<$crate::bindings::PopularPage>,
-            now: $crate::bindings::Moment,
+                    now: $crate::bindings::Moment,
                 ) -> ::std::vec::Vec<$crate::bindings::WarmUrl> {
                     $crate::glue::plan_warm(&POLICY, &plan, popular, now)
                 }
             }
-            $crate::bindings::export_bindings!(Exported with_types_in $crate::bindings);
+    $crate::bindings::export_bindings!(Exported with_types_in $crate::bindings);
         };
         // A native build checks the same promise, so that a missing trait is found before the module is built.
         #[cfg(not(target_arch = "wasm32"))]

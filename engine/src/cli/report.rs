@@ -28,15 +28,12 @@ fn without_tokens(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut inside = false;
     for line in text.split_inclusive('\n') {
-        let value = match line.split_once('=') {
-            Some((key, _)) if key.contains("token") => key.len() + 1,
-            _ if inside => 0,
-            _ => line.len(),
-        };
+        let after_key = line.find("token").and_then(|key| line[key..].find('=').map(|equals| key + equals + 1));
+        let value = if inside { 0 } else { after_key.unwrap_or(line.len()) };
         out.push_str(&line[..value]);
         // Byte for byte, so that places stay right.
         out.extend(line[value..].bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { char::from(byte) } else { '*' }));
-        let ends = line[value.min(line.len())..].matches("\"\"\"").count() + line[value..].matches("'''").count();
+        let ends = line[value..].matches("\"\"\"").count() + line[value..].matches("'''").count();
         inside = if value < line.len() { inside != (ends % 2 == 1) } else { inside };
     }
     out

@@ -9,6 +9,7 @@ use std::time::Duration;
 mod answer;
 mod client;
 mod gate;
+pub mod guests;
 mod origin;
 mod reply;
 pub mod wire;

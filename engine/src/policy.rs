@@ -4,6 +4,7 @@
 //! it has decided nothing. Compiling happens in [`Host::load`], away from requests, and its result is kept on disk.
 
 mod chain;
+mod contract;
 mod counters;
 mod manifest;
 

@@ -3,6 +3,8 @@
 //! `raw` mirrors the file as written; `load` turns it into the types below, or into every mistake it found, each with line, key
 //! and cure. A value that exists here is good: nobody checks it again.
 
+pub mod calendar;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;

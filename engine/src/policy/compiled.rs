@@ -132,7 +132,7 @@ fn read_trusted(path: &Path) -> io::Result<Vec<u8>> {
     if let Some(doubt) = doubt(&fs::metadata(folder)?) {
         return Err(io::Error::other(format!("its folder {doubt}")));
     }
-    let mut file = File::open(path)?;
+    let file = File::open(path)?;
     // Of the open file: what is checked is what is read.
     let metadata = file.metadata()?;
     if let Some(doubt) = doubt(&metadata) {
@@ -142,7 +142,7 @@ fn read_trusted(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::other("it is no file of a likely size"));
     }
     let mut content = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
-    file.by_ref().take(MAX_FILE_BYTES).read_to_end(&mut content)?;
+    file.take(MAX_FILE_BYTES).read_to_end(&mut content)?;
     Ok(content)
 }
 

@@ -87,10 +87,13 @@ pub(super) struct Guest {
     pub(super) answered: u32,
 }
 
+/// A manifest as a guest gave it.
+pub(super) type RawManifest = types::Manifest;
+
 /// What `configure` came to.
 pub(super) enum Configured {
     /// The policy takes its settings.
-    Ready(Guest, types::Manifest),
+    Ready(Guest, RawManifest),
     /// The policy refuses its settings, in its own words.
     Refused(String),
 }

@@ -9,7 +9,7 @@ use crate::policy::chain::{Answered, Ask};
 use crate::policy::contract::tero::policy::types;
 use crate::policy::manifest::Manifest;
 use crate::semantics::calendar::HolidayKind;
-use crate::semantics::decision::Device;
+use crate::semantics::decision::{Device, PopularPage};
 use crate::semantics::schedule::Moment;
 use crate::semantics::timestamp::Timestamp;
 
@@ -74,6 +74,11 @@ pub(super) fn response<'a>(answered: &Answered<'_>, headers: &'a [(&'a str, &'a 
         length: answered.length,
         header_ttl_secs: answered.header_ttl.map(|ttl| u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX)),
     }
+}
+
+/// A page that visitors wanted, as a policy may see it.
+pub(super) fn popular_page(page: &PopularPage) -> types::PopularPage<'_> {
+    types::PopularPage { url: &page.url, requests: page.requests, variant_name: page.variant.as_deref() }
 }
 
 fn device(device: Device) -> types::Device {

@@ -205,3 +205,6 @@ pub struct DecisionCounters {
     /// Bytes that they take.
     pub bytes: u64,
 }
+
+#[cfg(test)]
+mod tests;

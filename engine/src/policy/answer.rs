@@ -8,7 +8,7 @@ use http::HeaderName;
 
 use crate::policy::contract::tero::policy::types;
 use crate::policy::manifest::{Hook, Manifest};
-use crate::semantics::decision::{Lookup, QueryParameters, QueryRule, Storing, WarmUrl};
+use crate::semantics::decision::{Device, Lookup, QueryParameters, QueryRule, Storing, WarmUrl};
 
 /// Names in one list of a manifest.
 const MAX_NAMES: usize = 32;
@@ -24,7 +24,7 @@ const MAX_TAG_BYTES: usize = 128;
 /// Query patterns in one answer, and their length in bytes.
 const MAX_PATTERNS: usize = 128;
 const MAX_PATTERN_BYTES: usize = 256;
-/// What is kept of a reason, in bytes.
+/// Length of a reason, in bytes.
 const MAX_REASON_BYTES: usize = 200;
 /// URLs in one answer to `plan-warm`, their length in bytes, and the variants of each.
 const MAX_WARM_URLS: usize = 100_000;
@@ -67,13 +67,13 @@ pub(super) fn manifest(raw: &types::Manifest) -> Result<Manifest, String> {
     let asked = raw.hooks.iter().map(hook).collect::<Vec<_>>();
     Ok(Manifest {
         hooks: Hook::ALL.into_iter().filter(|hook| asked.contains(hook)).collect(),
-        headers: distinct(&raw.headers, |name| field(name))?,
-        cookies: distinct(&raw.cookies, |name| cookie(name))?,
-        response_headers: distinct(&raw.response_headers, |name| field(name))?,
+        headers: distinct(&raw.headers, field)?,
+        cookies: distinct(&raw.cookies, cookie)?,
+        response_headers: distinct(&raw.response_headers, field)?,
         query: raw.query,
         device: raw.device,
         zone: raw.zone.as_deref().map(zone).transpose()?,
-        variants: distinct(&raw.variants, |name| variant(name))?,
+        variants: variants(&raw.variants)?,
     })
 }
 
@@ -112,6 +112,14 @@ fn zone(name: &str) -> Result<chrono_tz::Tz, String> {
     name.parse().map_err(|_| format!("{} is no time zone (an IANA name is wanted)", quoted(name)))
 }
 
+fn variants(names: &[String]) -> Result<Vec<Arc<str>>, String> {
+    let variants = distinct(names, variant)?;
+    if variants.len() < names.len() {
+        return Err("a variant is declared twice".to_owned());
+    }
+    Ok(variants)
+}
+
 fn variant(name: &str) -> Result<Arc<str>, String> {
     let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
     if name.is_empty() || name.len() > MAX_VARIANT_BYTES || !name.bytes().all(allowed) {
@@ -133,7 +141,7 @@ pub(super) fn request(raw: types::RequestDecision, manifest: &Manifest) -> Resul
         }),
         variant: raw.variant_name.map(declared).transpose()?,
         query: raw.query.map(query_rule).transpose()?,
-        reason: raw.reason.as_deref().and_then(reason),
+        reason: raw.reason.map(reason).transpose()?,
     })
 }
 
@@ -172,7 +180,7 @@ pub(super) fn response(raw: types::ResponseDecision) -> Result<ResponseAnswer, S
         stale_while_revalidate: lifetime("stale-while-revalidate-secs", raw.stale_while_revalidate_secs)?,
         stale_if_error: lifetime("stale-if-error-secs", raw.stale_if_error_secs)?,
         tags: raw.tags.into_iter().map(tag).collect::<Result<_, _>>()?,
-        reason: raw.reason.as_deref().and_then(reason),
+        reason: raw.reason.map(reason).transpose()?,
     })
 }
 
@@ -190,15 +198,15 @@ fn tag(tag: String) -> Result<Box<str>, String> {
     Ok(tag.into())
 }
 
-/// An answer to `plan-warm`, or what is wrong with it.
-pub(super) fn warm_urls(raw: Vec<types::WarmUrl>) -> Result<Vec<WarmUrl>, String> {
+/// An answer to `plan-warm`, or what is wrong with it. `variants` are those of the whole site.
+pub(super) fn warm_urls(raw: Vec<types::WarmUrl>, variants: &[Arc<str>]) -> Result<Vec<WarmUrl>, String> {
     if raw.len() > MAX_WARM_URLS {
         return Err(format!("{} URLs to warm; at most {MAX_WARM_URLS} are allowed", raw.len()));
     }
-    raw.into_iter().map(warm_url).collect()
+    raw.into_iter().map(|raw| warm_url(raw, variants)).collect()
 }
 
-fn warm_url(raw: types::WarmUrl) -> Result<WarmUrl, String> {
+fn warm_url(raw: types::WarmUrl, known: &[Arc<str>]) -> Result<WarmUrl, String> {
     let types::WarmUrl { url, variants, priority } = raw;
     if !url.starts_with('/') || url.len() > MAX_WARM_URL_BYTES || url.chars().any(|char| char.is_control() || char.is_whitespace()) {
         return Err(format!("{} is no path to warm", quoted(&url)));
@@ -206,14 +214,18 @@ fn warm_url(raw: types::WarmUrl) -> Result<WarmUrl, String> {
     if variants.len() > MAX_WARM_VARIANTS {
         return Err(format!("{} variants of {}; at most {MAX_WARM_VARIANTS} are allowed", variants.len(), quoted(&url)));
     }
+    let declared = |name: &&String| known.iter().any(|known| **known == ***name) || Device::from_name(name).is_some();
+    if let Some(unknown) = variants.iter().find(|name| !declared(name)) {
+        return Err(format!("{} is neither a variant of the site nor a device class", quoted(unknown)));
+    }
     Ok(WarmUrl { url, variants, priority })
 }
 
-/// A reason decides nothing, so it is tidied where it is out of bounds: cut, and what is not printable ASCII becomes `?`.
-fn reason(text: &str) -> Option<String> {
-    let printable = |char: char| if matches!(char, ' '..='~') { char } else { '?' };
-    let tidy = text.trim().chars().take(MAX_REASON_BYTES).map(printable).collect::<String>();
-    (!tidy.is_empty()).then_some(tidy)
+fn reason(text: String) -> Result<String, String> {
+    if text.is_empty() || text.len() > MAX_REASON_BYTES || !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Err(format!("{} as a reason (1 to {MAX_REASON_BYTES} bytes of printable ASCII are wanted)", quoted(&text)));
+    }
+    Ok(text)
 }
 
 /// What a guest said, in a message: its beginning, escaped.

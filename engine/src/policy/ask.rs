@@ -146,12 +146,19 @@ impl Policy {
         })
     }
 
-    pub(super) fn plan_warm(&self, plan: &str, popular: &[PopularPage], now: Timestamp) -> Asked<Vec<WarmUrl>> {
+    /// `variants` are those of the whole site.
+    pub(super) fn plan_warm(
+        &self,
+        plan: &str,
+        popular: &[PopularPage],
+        variants: &[Arc<str>],
+        now: Timestamp,
+    ) -> Asked<Vec<WarmUrl>> {
         self.ask(Hook::PlanWarm, now, |guest| {
             let popular = popular.iter().map(question::popular_page).collect::<Vec<_>>();
             let moment = self.moment(now);
             let raw = self.template.plan_warm(guest, plan, &popular, question::moment(&moment))?;
-            answer::warm_urls(raw).map_err(Failure::bad_answer)
+            answer::warm_urls(raw, variants).map_err(Failure::bad_answer)
         })
     }
 

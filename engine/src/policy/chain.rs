@@ -153,7 +153,8 @@ impl Chain {
     /// What the policies want to be fetched ahead of demand, in the chain's order. May take as long as twenty deadlines of each policy:
     /// not for a thread that serves requests.
     pub fn plan_warm(&self, plan: &str, popular: &[PopularPage], now: Timestamp) -> Vec<WarmUrl> {
-        self.policies.iter().filter_map(|policy| policy.plan_warm(plan, popular, now).answer()).flatten().collect()
+        let plans = self.policies.iter().filter_map(|policy| policy.plan_warm(plan, popular, &self.variants, now).answer());
+        plans.flatten().collect()
     }
 
     /// Whether any policy wants to know the class of the device.

@@ -125,12 +125,12 @@ mod tests {
             query: Some(rule("second")),
             reason: Some("two".into()),
         };
-        let decision = requests(vec![("a", first), ("b", RequestAnswer::default()), ("c", second)], Arc::from);
+        let decision = requests(vec![("a", first), ("b", RequestAnswer::default()), ("c", second)], |name| name.into());
         assert_eq!(decision.lookup, Lookup::Pass);
         assert_eq!(decision.variant.as_deref(), Some("m+ar"));
         assert_eq!(decision.query, rule("first"));
         assert_eq!(decision.reason.as_deref(), Some("a: one; c: two"));
-        assert_eq!(requests(Vec::new(), Arc::from), RequestDecision::default());
+        assert_eq!(requests(Vec::new(), |name| name.into()), RequestDecision::default());
     }
 
     #[test]

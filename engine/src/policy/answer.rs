@@ -208,7 +208,10 @@ pub(super) fn warm_urls(raw: Vec<types::WarmUrl>, variants: &[Arc<str>]) -> Resu
 
 fn warm_url(raw: types::WarmUrl, known: &[Arc<str>]) -> Result<WarmUrl, String> {
     let types::WarmUrl { url, variants, priority } = raw;
-    if !url.starts_with('/') || url.len() > MAX_WARM_URL_BYTES || url.chars().any(|char| char.is_control() || char.is_whitespace()) {
+    if !url.starts_with('/')
+        || url.len() > MAX_WARM_URL_BYTES
+        || url.chars().any(|char| char.is_control() || char.is_whitespace())
+    {
         return Err(format!("{} is no path to warm", quoted(&url)));
     }
     if variants.len() > MAX_WARM_VARIANTS {

@@ -136,7 +136,8 @@ mod tests {
     #[test]
     fn for_a_response_the_first_wins_never_wins_over_all_and_tags_add_up() {
         let secs = |secs| Some(Duration::from_secs(secs));
-        let first = ResponseAnswer { storing: Storing::Always, ttl: secs(60), tags: vec!["b".into(), "a".into()], ..Default::default() };
+        let first =
+            ResponseAnswer { storing: Storing::Always, ttl: secs(60), tags: vec!["b".into(), "a".into()], ..Default::default() };
         let second = ResponseAnswer {
             storing: Storing::Never,
             ttl: secs(5),

@@ -57,7 +57,8 @@ impl Decisions {
     }
 
     pub(super) fn counters(&self) -> DecisionCounters {
-        let sum = |count: fn(&Stripe) -> &AtomicU64| self.stripes.iter().map(|stripe| count(stripe).load(Ordering::Relaxed)).sum();
+        let sum =
+            |count: fn(&Stripe) -> &AtomicU64| self.stripes.iter().map(|stripe| count(stripe).load(Ordering::Relaxed)).sum();
         DecisionCounters {
             hits: sum(|stripe| &stripe.hits),
             misses: sum(|stripe| &stripe.misses),

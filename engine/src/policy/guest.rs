@@ -185,7 +185,12 @@ impl Template {
 }
 
 impl Guest {
-    fn begin<'a>(&mut self, runtime: &'a Runtime, deadline: Duration, answer_bytes: usize) -> crate::policy::runtime::Running<'a> {
+    fn begin<'a>(
+        &mut self,
+        runtime: &'a Runtime,
+        deadline: Duration,
+        answer_bytes: usize,
+    ) -> crate::policy::runtime::Running<'a> {
         self.answered = self.answered.saturating_add(1);
         let state = self.store.data_mut();
         state.limits.forgive();

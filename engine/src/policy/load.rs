@@ -53,9 +53,7 @@ fn read(policy: &Arc<str>, source: &ModuleSource) -> Result<Vec<u8>, PolicyError
 fn read_file(policy: &Arc<str>, path: &Path) -> Result<Vec<u8>, PolicyError> {
     let unreadable = |source| PolicyError::Read { policy: Arc::clone(policy), path: path.to_owned(), source };
     let mut module = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_MODULE_BYTES + 1).read_to_end(&mut module))
-        .map_err(unreadable)?;
+    File::open(path).and_then(|file| file.take(MAX_MODULE_BYTES + 1).read_to_end(&mut module)).map_err(unreadable)?;
     if module.len() as u64 > MAX_MODULE_BYTES {
         return Err(PolicyError::TooLarge { policy: Arc::clone(policy), limit_mib: MAX_MODULE_BYTES >> 20 });
     }

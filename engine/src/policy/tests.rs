@@ -174,10 +174,10 @@ fn an_instance_is_replaced_after_so_many_decisions() {
 #[test]
 fn a_policy_that_keeps_failing_is_switched_off_and_its_decisions_are_forgotten() {
     let more = "(global $calls (mut i32) (i32.const 0))";
-    let (policy, chain) = chain(
-        &ByHand { on_request: MOBILE, on_response: "unreachable", more, ..ByHand::default() },
-        |config| config.limits.max_failures = 3,
-    );
+    let (policy, chain) =
+        chain(&ByHand { on_request: MOBILE, on_response: "unreachable", more, ..ByHand::default() }, |config| {
+            config.limits.max_failures = 3
+        });
     assert_eq!(on_request(&chain, "/").variant.as_deref(), Some("mobile"));
     for _ in 0..2 {
         on_response(&chain);
@@ -234,7 +234,7 @@ fn an_import_that_is_not_offered_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let error = host().load(&config(folder.path(), &wat::parse_str(component).unwrap())).unwrap_err();
     assert!(matches!(&error, PolicyError::NotOffered { import, .. } if import == "acme:net/http"), "{error}");
-    let message = refused(&ByHand { more: r#"(import "env" "fetch" (func))"#, ..ByHand::default() });
+    let message = refused(&ByHand { imports: r#"(import "env" "fetch" (func))"#, ..ByHand::default() });
     assert!(message.contains("env") && message.contains("not offered"), "{message}");
 }
 

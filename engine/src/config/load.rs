@@ -1,0 +1,485 @@
+//! From the file to the checked [`Config`], or to everything that is wrong with it.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::calendar::BUILTIN_CALENDARS;
+use super::keys::{self, Section};
+use super::mistakes::{Mistakes, did_you_mean, place};
+use super::raw::{self, Entry, Kind, Value};
+use super::reader::Reader;
+use super::{
+    AccessLog, AccessLogFormat, Admin, Cache, CalendarSource, ClientDirectives, Config, ConfigErrors, FloorExceptions, Mistake,
+    ModuleSource, Plan, Policy, PolicyHost, PolicyLimits, Server, Site, calendar, forms, units,
+};
+
+/// A larger file is no configuration.
+const MAX_FILE_BYTES: u64 = 16 << 20;
+
+impl Config {
+    /// Reads and checks the file at `path`. Paths in it are relative to its folder.
+    ///
+    /// # Errors
+    /// Every mistake in the file, or one that says why it can't be read.
+    pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
+        let file = path.display().to_string();
+        match read_text(path) {
+            Ok(text) => Config::parse(&text, &file, path.parent().unwrap_or(Path::new(""))),
+            Err(mistake) => {
+                let mistakes = Mistakes::of(&file, "");
+                mistakes.add(&(0..0), "", mistake);
+                Err(mistakes.into_result().expect_err("a mistake was just added"))
+            }
+        }
+    }
+
+    /// Checks the `text` of a configuration. `file_name` is what mistakes call it; paths in it are relative to `base_dir`.
+    ///
+    /// # Errors
+    /// Every mistake in the text.
+    pub fn parse(text: &str, file_name: &str, base_dir: &Path) -> Result<Config, ConfigErrors> {
+        let mistakes = Mistakes::of(file_name, text);
+        let config = match raw::from_toml(text) {
+            Ok(document) => Some(Loader { text, base_dir, mistakes: &mistakes }.config(&document, file_name)),
+            Err(errors) => {
+                for error in errors {
+                    let cure = "write it as TOML (https://toml.io)";
+                    mistakes.add(&error.at, "", Mistake::new(error.problem, cure));
+                }
+                None
+            }
+        };
+        mistakes.into_result()?;
+        Ok(config.expect("what can't be read is a mistake"))
+    }
+}
+
+/// The text of a small file.
+fn read_text(path: &Path) -> Result<String, Mistake> {
+    let problem = |problem: String| Mistake::new(problem, format!("see that {} is a readable text file", path.display()));
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.len() > MAX_FILE_BYTES => {
+            Err(problem(format!("it is larger than {}", units::show_size(MAX_FILE_BYTES))))
+        }
+        Ok(_) => std::fs::read_to_string(path).map_err(|error| problem(format!("it can't be read: {error}"))),
+        Err(error) => Err(problem(format!("it can't be read: {error}"))),
+    }
+}
+
+/// What the loading of one file needs everywhere.
+struct Loader<'a> {
+    text: &'a str,
+    base_dir: &'a Path,
+    mistakes: &'a Mistakes<'a>,
+}
+
+impl<'a> Loader<'a> {
+    fn config(&self, document: &'a Value, file_name: &str) -> Config {
+        let Kind::Table(sections) = &document.kind else { unreachable!("a TOML document is a table") };
+        self.refuse_unknown_sections(sections);
+        let server = self.server(self.section(sections, &keys::SERVER));
+        let config = Config {
+            file: file_name.into(),
+            admin: self.admin(self.section(sections, &keys::ADMIN), &server.listen),
+            server,
+            cache: self.cache(self.section(sections, &keys::CACHE)),
+            access_log: find(sections, "access_log")
+                .map(|value| self.access_log(Reader::of(&keys::ACCESS_LOG, value, self.mistakes))),
+            policy_host: self.policy_host(self.section(sections, &keys::POLICIES)),
+            policies: self.list(sections, &keys::POLICY).into_iter().map(|reader| self.policy(reader)).collect(),
+            sites: self.list(sections, &keys::SITE).into_iter().map(|reader| self.site(reader)).collect(),
+            plans: self.list(sections, &keys::WARM).into_iter().map(|reader| self.plan(reader)).collect(),
+        };
+        self.check_names(sections);
+        self.check_hosts(sections);
+        self.check_references(sections);
+        if find(sections, "site").is_none() {
+            let cure = "add [[site]] with name, hosts and origins";
+            self.mistakes.add(&(0..0), "site", Mistake::new("there is no site", cure));
+        }
+        config
+    }
+
+    fn refuse_unknown_sections(&self, sections: &[Entry]) {
+        let names = || keys::SECTIONS.iter().map(|section| section.name).filter(|name| !name.contains('.'));
+        for entry in sections.iter().filter(|entry| !names().any(|name| name == entry.key)) {
+            let cure = match did_you_mean(&entry.key, names()) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!("the sections are {}", names().collect::<Vec<_>>().join(", ")),
+            };
+            self.mistakes.add(&entry.key_at, &entry.key, Mistake::new(format!("unknown section `{}`", entry.key), cure));
+        }
+    }
+
+    fn section(&self, sections: &'a [Entry], section: &'static Section) -> Reader<'a> {
+        match find(sections, section.name) {
+            Some(value) => Reader::of(section, value, self.mistakes),
+            None => Reader::absent(section, self.mistakes),
+        }
+    }
+
+    /// The entries of an array of tables.
+    fn list(&self, sections: &'a [Entry], section: &'static Section) -> Vec<Reader<'a>> {
+        let Some(value) = find(sections, section.name) else { return Vec::new() };
+        let Kind::List(items) = &value.kind else {
+            let cure = format!("write {} with two pairs of brackets", section.header);
+            self.mistakes.add(&value.at, section.name, Mistake::new("a list of tables was expected, this is one", cure));
+            return Vec::new();
+        };
+        items.iter().map(|item| Reader::of(section, item, self.mistakes)).collect()
+    }
+
+    fn server(&self, reader: Reader<'a>) -> Server {
+        let listen = reader.texts_as("listen", forms::address);
+        refuse_doubles(&reader, "listen", listen.iter().filter(|(address, _)| address.port() != 0));
+        refuse_empty(&reader, "listen", "write at least one address, [\"0.0.0.0:8080\"]");
+        let cores = std::thread::available_parallelism().map_or(1, usize::from).min(1_024);
+        Server {
+            listen: listen.into_iter().map(|(address, _)| address).collect(),
+            workers: reader.count("workers").map_or(cores, to_usize),
+            name: reader.text_as("name", forms::token).unwrap_or_default(),
+            max_connections: reader.count("max_connections").map_or(1, to_usize),
+            max_header_bytes: reader.size("max_header_bytes").map_or(1, to_usize),
+            max_headers: reader.count("max_headers").map_or(1, to_usize),
+            header_timeout: reader.duration("header_timeout").unwrap_or_default(),
+            idle_timeout: reader.duration("idle_timeout").unwrap_or_default(),
+            write_timeout: reader.duration("write_timeout").unwrap_or_default(),
+            drain: reader.duration("drain").unwrap_or_default(),
+        }
+    }
+
+    fn admin(&self, reader: Reader<'a>, public: &[SocketAddr]) -> Admin {
+        let listen = reader.text_as("listen", forms::address).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9_090)));
+        let token = self.token(&reader);
+        let wants_token = reader.written("token").is_none() && reader.written("token_file").is_none();
+        if !listen.ip().is_loopback() && wants_token {
+            let cure = "add token_file = \"…\" (or token), or listen on 127.0.0.1";
+            reader.refuse("listen", Mistake::new(format!("{listen} is not loopback, and there is no token"), cure));
+        }
+        if listen.port() != 0 && public.contains(&listen) {
+            let cure = "give the operators a port of their own";
+            reader.refuse("listen", Mistake::new(format!("{listen} is the public listener's address too"), cure));
+        }
+        Admin { listen, token }
+    }
+
+    fn token(&self, reader: &Reader<'a>) -> Option<String> {
+        let token = reader.text_as("token", forms::secret);
+        let from_file = reader.text_as("token_file", |path| {
+            let text = read_text(&self.base_dir.join(path))?;
+            forms::secret(text.lines().next().unwrap_or_default().trim())
+        });
+        self.refuse_both(reader, "token", "token_file");
+        token.or(from_file)
+    }
+
+    fn refuse_both(&self, reader: &Reader<'a>, one: &str, other: &str) {
+        if reader.written(one).is_some() && reader.written(other).is_some() {
+            reader.refuse(other, Mistake::new(format!("both `{one}` and `{other}` are written"), "keep one of the two"));
+        }
+    }
+
+    fn cache(&self, reader: Reader<'a>) -> Cache {
+        let memory = reader.size("memory").unwrap_or(512 << 20);
+        let at_most_half = |name: &str, fallback: u64| match reader.size(name) {
+            Some(size) if size > memory / 2 => {
+                let cure = format!("write at most {}, or make memory larger", units::show_size(memory / 2));
+                reader.refuse(name, Mistake::new(format!("{} is more than half of memory", units::show_size(size)), cure));
+                fallback
+            }
+            Some(size) => size,
+            None => fallback,
+        };
+        let max_object = at_most_half("max_object", (64 << 20).min(memory / 8));
+        let fill_memory = at_most_half("fill_memory", (memory / 8).max(max_object).max(64 << 10));
+        let warm_memory = at_most_half("warm_memory", memory / 8);
+        if fill_memory < max_object {
+            let cure = format!("write at least {}, or make max_object smaller", units::show_size(max_object));
+            reader.refuse("fill_memory", Mistake::new("the largest object would not fit into fill_memory", cure));
+        }
+        if fill_memory.saturating_add(warm_memory) >= memory {
+            let cure = "make one of the two smaller, or memory larger";
+            reader.refuse("warm_memory", Mistake::new("fill_memory and warm_memory leave nothing of memory", cure));
+        }
+        Cache {
+            memory,
+            max_object,
+            fill_memory,
+            warm_memory,
+            max_variants: reader.count("max_variants").map_or(1, to_usize),
+            max_policy_variants: reader.count("max_policy_variants").map_or(1, to_usize),
+            collapse_timeout: reader.duration("collapse_timeout").unwrap_or_default(),
+            hit_for_miss: reader.duration("hit_for_miss").unwrap_or_default(),
+        }
+    }
+
+    fn access_log(&self, reader: Reader<'a>) -> AccessLog {
+        let path = reader.text_as("path", |path| match path {
+            "-" => Ok(PathBuf::from("-")),
+            path => self.path(path),
+        });
+        let format = match reader.word("format").as_deref() {
+            Some("json") => AccessLogFormat::Json,
+            _ => AccessLogFormat::Combined,
+        };
+        AccessLog { path: path.unwrap_or_default(), format }
+    }
+
+    fn policy_host(&self, reader: Reader<'a>) -> PolicyHost {
+        let compiled_cache = match reader.written("compiled_cache") {
+            Some(_) => reader
+                .text_as("compiled_cache", |path| if path.is_empty() { Ok(None) } else { self.path(path).map(Some) })
+                .flatten(),
+            None => user_cache_dir().map(|folder| folder.join("tero")),
+        };
+        PolicyHost { compiled_cache, decision_cache: reader.size("decision_cache").unwrap_or_default() }
+    }
+
+    fn policy(&self, reader: Reader<'a>) -> Policy {
+        let limits = match reader.written("limits") {
+            Some(value) => Reader::of(&keys::POLICY_LIMITS, value, self.mistakes),
+            None => Reader::absent(&keys::POLICY_LIMITS, self.mistakes),
+        };
+        let calendar = reader.text_as("calendar", |text| self.calendar(text));
+        Policy {
+            place: place(self.text, reader.at().start),
+            name: reader.text_as("name", forms::name).unwrap_or_default().into(),
+            module: reader.text_as("module", |text| self.module(text)).unwrap_or(ModuleSource::Builtin(String::new())),
+            settings: self.settings(&reader),
+            calendar,
+            limits: PolicyLimits {
+                deadline: limits.duration("deadline").unwrap_or_default(),
+                memory: limits.size("memory").unwrap_or_default(),
+                decisions_per_instance: limits.count("decisions_per_instance").map_or(1, to_u32),
+                max_failures: limits.count("max_failures").map_or(1, to_u32),
+            },
+        }
+    }
+
+    fn module(&self, text: &str) -> Result<ModuleSource, Mistake> {
+        match text.strip_prefix("builtin:") {
+            Some(name) => forms::name(name).map(|name| ModuleSource::Builtin(name.to_owned())),
+            None => self.file(text, "a .wasm file, or a shipped policy as \"builtin:NAME\"").map(ModuleSource::File),
+        }
+    }
+
+    fn calendar(&self, text: &str) -> Result<CalendarSource, Mistake> {
+        let source = match text.strip_prefix("builtin:") {
+            Some(name) if BUILTIN_CALENDARS.contains(&name) => CalendarSource::Builtin(name.to_owned()),
+            Some(_) => {
+                let cure =
+                    format!("write \"builtin:{}\" or the path of a calendar file", BUILTIN_CALENDARS.join("\", \"builtin:"));
+                return Err(Mistake::new(format!("there is no calendar `{text}`"), cure));
+            }
+            None => self.file(text, "a calendar file, or \"builtin:argentina\"").map(CalendarSource::File)?,
+        };
+        match calendar::load(&source) {
+            Ok(_) => Ok(source),
+            Err(error) => Err(Mistake::new(error.to_string(), "correct the calendar file, or write \"builtin:argentina\"")),
+        }
+    }
+
+    fn settings(&self, reader: &Reader<'a>) -> String {
+        self.refuse_both(reader, "settings", "settings_file");
+        let from_file = reader.text_as("settings_file", |path| {
+            let text = read_text(&self.base_dir.join(path))?;
+            match raw::from_json(&text) {
+                Ok(_) => Ok(text),
+                Err(error) => {
+                    let at = place(&text, error.at.start);
+                    let problem = format!("`{path}`, line {} column {}: {}", at.line, at.column, error.problem);
+                    Err(Mistake::new(problem, "write the file as JSON"))
+                }
+            }
+        });
+        if let Some(settings) = from_file {
+            return settings;
+        }
+        match reader.written("settings") {
+            None => "{}".to_owned(),
+            Some(value) => {
+                if !matches!(value.kind, Kind::Table(_)) {
+                    let problem = format!("a table was expected, this is {}", value.describe());
+                    reader.refuse("settings", Mistake::new(problem, "write [policy.settings] below the entry"));
+                }
+                value.to_json()
+            }
+        }
+    }
+
+    fn site(&self, reader: Reader<'a>) -> Site {
+        let hosts = reader.texts_as("hosts", forms::host);
+        let origins = reader.texts_as("origins", forms::origin);
+        refuse_empty(&reader, "hosts", "name the hosts that it answers for, or write [\"*\"]");
+        refuse_empty(&reader, "origins", "write at least one, [\"http://127.0.0.1:3000\"]");
+        refuse_doubles(&reader, "origins", origins.iter());
+        let policies = reader.texts_as("policies", forms::name);
+        refuse_doubles(&reader, "policies", policies.iter());
+        let lifted = reader.words("policy_may_override");
+        let lifts = |word: &str| lifted.iter().any(|lifted| lifted == word);
+        Site {
+            place: place(self.text, reader.at().start),
+            name: reader.text_as("name", forms::name).unwrap_or_default().into(),
+            hosts: values(hosts),
+            origins: values(origins),
+            host_header: reader.text_as("host_header", forms::host_header),
+            policies: values(policies).into_iter().map(Arc::from).collect(),
+            policy_may_override: FloorExceptions {
+                set_cookie: lifts("set-cookie"),
+                authorization: lifts("authorization"),
+                private: lifts("private"),
+                no_store: lifts("no-store"),
+            },
+            zone: reader.text_as("zone", forms::zone),
+            max_fetches: reader.count("max_fetches").map_or(1, to_usize),
+            connect_timeout: reader.duration("connect_timeout").unwrap_or_default(),
+            response_timeout: reader.duration("response_timeout").unwrap_or_default(),
+            body_timeout: reader.duration("body_timeout").unwrap_or_default(),
+            stale_if_error: reader.duration("stale_if_error").unwrap_or_default(),
+            stale_while_revalidate: reader.duration("stale_while_revalidate").unwrap_or_default(),
+            client_directives: match reader.word("client_directives").as_deref() {
+                Some("obey") => ClientDirectives::Obey,
+                _ => ClientDirectives::Ignore,
+            },
+            targeted_fields: values(reader.texts_as("targeted_fields", forms::field)),
+            cache_status_key: reader.flag("cache_status_key"),
+        }
+    }
+
+    fn plan(&self, reader: Reader<'a>) -> Plan {
+        Plan {
+            place: place(self.text, reader.at().start),
+            name: reader.text_as("name", forms::name).unwrap_or_default().into(),
+            site: reader.text_as("site", forms::name).unwrap_or_default().into(),
+            schedule: reader.text_as("schedule", forms::schedule),
+            zone: reader.text_as("zone", forms::zone),
+            urls: values(reader.texts_as("urls", forms::page)),
+            sitemap: reader.text_as("sitemap", forms::page),
+            popular: reader.count("popular").map_or(0, to_usize),
+            variants: values(reader.texts_as("variants", forms::variant)),
+            max_urls: reader.count("max_urls").map_or(1, to_usize),
+            concurrency: reader.count("concurrency").map_or(1, to_usize),
+            rate: reader.number("rate").unwrap_or(1.0),
+            deadline: reader.duration("deadline").unwrap_or_default(),
+        }
+    }
+
+    /// Names are unique among the entries of a section.
+    fn check_names(&self, sections: &[Entry]) {
+        for section in [&keys::POLICY, &keys::SITE, &keys::WARM] {
+            let mut first = HashMap::new();
+            for (name, at) in written_texts(sections, section.name, "name") {
+                if let Some(line) = first.insert(name, place(self.text, at.start).line) {
+                    let problem = format!("`{name}` is the name of the entry in line {line} too");
+                    self.mistakes.add(at, &format!("{}.name", section.name), Mistake::new(problem, "give each its own name"));
+                }
+            }
+        }
+    }
+
+    /// A host belongs to one site.
+    fn check_hosts(&self, sections: &[Entry]) {
+        let mut first = HashMap::new();
+        for (host, at) in written_texts(sections, "site", "hosts") {
+            if let Some(line) = first.insert(host.to_ascii_lowercase(), place(self.text, at.start).line) {
+                let problem = format!("`{host}` is named in line {line} already");
+                self.mistakes.add(at, "site.hosts", Mistake::new(problem, "name each host once, in one site"));
+            }
+        }
+    }
+
+    /// Sites name policies that exist, and plans sites that exist.
+    fn check_references(&self, sections: &[Entry]) {
+        for (from, key, to, header) in [("site", "policies", "policy", "[[policy]]"), ("warm", "site", "site", "[[site]]")] {
+            let known: Vec<&str> = written_texts(sections, to, "name").map(|(name, _)| name).collect();
+            for (name, at) in written_texts(sections, from, key).filter(|(name, _)| !known.contains(name)) {
+                let cure = match did_you_mean(name, known.iter().copied()) {
+                    Some(meant) => format!("did you mean \"{meant}\"?"),
+                    None => format!("add {header} with name = \"{name}\""),
+                };
+                self.mistakes.add(at, &format!("{from}.{key}"), Mistake::new(format!("there is no {to} `{name}`"), cure));
+            }
+        }
+    }
+
+    fn path(&self, text: &str) -> Result<PathBuf, Mistake> {
+        if text.is_empty() || text.contains('\0') {
+            return Err(Mistake::new("an empty path", "write the path of a file"));
+        }
+        Ok(self.base_dir.join(text))
+    }
+
+    fn file(&self, text: &str, what: &str) -> Result<PathBuf, Mistake> {
+        let path = self.path(text)?;
+        if path.is_file() {
+            return Ok(path);
+        }
+        Err(Mistake::new(format!("there is no file {}", path.display()), format!("write the path of {what}")))
+    }
+}
+
+fn find<'a>(entries: &'a [Entry], key: &str) -> Option<&'a Value> {
+    entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
+}
+
+/// The texts that the entries of `section` write for `key`, alone or in lists, good or not, with their places.
+fn written_texts<'a>(sections: &'a [Entry], section: &str, key: &'a str) -> impl Iterator<Item = (&'a str, &'a Range<usize>)> {
+    let entries = match find(sections, section).map(|value| &value.kind) {
+        Some(Kind::List(entries)) => entries.as_slice(),
+        _ => &[],
+    };
+    let values = entries.iter().filter_map(move |entry| match &entry.kind {
+        Kind::Table(keys) => find(keys, key),
+        _ => None,
+    });
+    let items = values.flat_map(|value| match &value.kind {
+        Kind::List(items) => items.as_slice(),
+        _ => std::slice::from_ref(value),
+    });
+    items.filter_map(|item| match &item.kind {
+        Kind::Text(text) => Some((text.as_str(), &item.at)),
+        _ => None,
+    })
+}
+
+fn refuse_doubles<'a, T: PartialEq + 'a>(
+    reader: &Reader<'_>,
+    name: &str,
+    items: impl Iterator<Item = &'a (T, Range<usize>)> + Clone,
+) {
+    for (index, (value, at)) in items.clone().enumerate() {
+        if items.clone().take(index).any(|(earlier, _)| earlier == value) {
+            reader.refuse_at(at, name, Mistake::new("it is in the list already", "write each once"));
+        }
+    }
+}
+
+fn refuse_empty(reader: &Reader<'_>, name: &str, cure: &str) {
+    if let Some(Value { kind: Kind::List(items), .. }) = reader.written(name)
+        && items.is_empty()
+    {
+        reader.refuse(name, Mistake::new("the list is empty", cure));
+    }
+}
+
+fn values<T>(placed: Vec<(T, Range<usize>)>) -> Vec<T> {
+    placed.into_iter().map(|(value, _)| value).collect()
+}
+
+/// The ranges of the key table end far below.
+fn to_usize(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+fn to_u32(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// `$XDG_CACHE_HOME`, else `$HOME/.cache`.
+fn user_cache_dir() -> Option<PathBuf> {
+    let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache")))
+}

@@ -38,16 +38,19 @@ impl Site {
 #[derive(Debug, Default)]
 pub struct Sites {
     list: Vec<Arc<Site>>,
+    serving: Vec<usize>,
     by_host: HashMap<Box<str>, usize, foldhash::fast::RandomState>,
     any_host: Option<usize>,
 }
 
 impl Sites {
-    /// The sites in the order of their indices.
-    pub fn new(list: Vec<Arc<Site>>) -> Sites {
-        let mut sites = Sites { list, ..Sites::default() };
-        for (index, site) in sites.list.iter().enumerate() {
-            for host in &site.settings.hosts {
+    /// The sites in the order of their indices. Those that do not serve keep their place, since stored responses and
+    /// popularity go by the index.
+    pub fn new(list: Vec<Arc<Site>>, serves: impl Fn(&Site) -> bool) -> Sites {
+        let serving = list.iter().filter(|site| serves(site)).map(|site| site.index).collect();
+        let mut sites = Sites { list, serving, ..Sites::default() };
+        for &index in &sites.serving {
+            for host in &sites.list[index].settings.hosts {
                 if host == "*" {
                     sites.any_host = Some(index);
                 } else {
@@ -64,18 +67,23 @@ impl Sites {
         self.list.get(index)
     }
 
-    /// The site of that name.
+    /// The serving site of that name.
     pub fn named(&self, name: &str) -> Option<&Arc<Site>> {
-        self.list.iter().find(|site| &*site.settings.name == name)
+        self.iter().find(|site| &*site.settings.name == name)
     }
 
-    /// The site at `index`.
+    /// The site at `index`, also one that does not serve any more.
     pub fn at(&self, index: usize) -> Option<&Arc<Site>> {
         self.list.get(index)
     }
 
-    /// All of them.
+    /// Those that serve.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Site>> {
-        self.list.iter()
+        self.serving.iter().map(|&index| &self.list[index])
+    }
+
+    /// All that ever were, in the order of their indices.
+    pub fn ever(&self) -> &[Arc<Site>] {
+        &self.list
     }
 }

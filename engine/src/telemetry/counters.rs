@@ -115,6 +115,11 @@ impl SiteCounters {
         SiteCounters { zone, variants, shards: (0..workers.max(1)).map(|_| shard()).collect(), hour: AtomicU64::new(0) }
     }
 
+    /// Whether these are the counters for such a site.
+    pub fn counts(&self, zone: Tz, variants: &[Arc<str>]) -> bool {
+        self.zone == zone && self.variants[1..] == *variants
+    }
+
     /// The zone of the hours.
     pub fn zone(&self) -> Tz {
         self.zone

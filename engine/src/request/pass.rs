@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 
 use super::admit::Exchange;
 use super::body::{EdgeBody, Silence};
-use super::respond::{self, Failure};
+use super::respond::Failure;
 use super::{Edge, forward};
 use crate::origin::{self, Answer};
 use crate::semantics::decision::QueryRule;

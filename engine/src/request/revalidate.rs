@@ -49,9 +49,7 @@ pub(super) fn freshen(
 pub(super) fn in_background(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stale: &Arc<StoredResponse>) {
     let Some(lead) = edge.collapse.lead(&exchange.key) else { return };
     let (edge, exchange, stale) = (Arc::clone(edge), Arc::clone(exchange), Some(Arc::clone(stale)));
-    let clock = edge.clock.clone();
     tokio::spawn(async move {
-        let _ = clock;
         let told = Fetch { edge, exchange: Arc::clone(&exchange), stale, lead: Some(lead) }.start();
         if let Ok(Fetched::Filling(_, reader)) = told.await {
             // Somebody has to want the content, or the fill would take itself for abandoned.

@@ -171,7 +171,7 @@ impl Fill {
     /// # Errors
     /// [`FillError::CutShort`] when less came than announced.
     pub fn finish(&self) -> Result<Option<Vec<Bytes>>, FillError> {
-        let mut state = self.lock();
+        let state = self.lock();
         if self.length.is_some_and(|length| state.received < length) {
             drop(state);
             self.fail(FillError::CutShort);

@@ -4,7 +4,7 @@
 //! found, each with line, key and cure. A value that exists here is good: nobody checks it again.
 
 pub mod calendar;
-mod forms;
+pub(crate) mod forms;
 pub mod keys;
 mod load;
 mod mistakes;
@@ -20,7 +20,8 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
-pub(crate) use self::mistakes::Mistake;
+pub(crate) use self::load::read_text;
+pub(crate) use self::mistakes::{Mistake, Mistakes, did_you_mean};
 pub use self::mistakes::{ConfigError, ConfigErrors, Place};
 pub use crate::semantics::reuse::ClientDirectives;
 pub use crate::semantics::storability::FloorExceptions;

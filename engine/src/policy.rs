@@ -3,6 +3,7 @@
 //! A policy can't break a request: if it traps, overruns its time or memory, or answers nonsense, that is counted and logged, and
 //! it has decided nothing. Compiling happens in [`Host::load`], away from requests, and its result is kept on disk.
 
+mod builtin;
 mod chain;
 mod counters;
 mod manifest;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::config;
 
+pub use builtin::{builtin, builtin_names};
 pub use chain::{Answered, Ask, Chain};
 pub use counters::{Counters, FailureKind, HookCounters, Status};
 pub use manifest::{Hook, Manifest};

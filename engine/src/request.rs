@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! THE request path: receive, admit, look up, reuse or fetch, store, deliver.
 //!
 //! This file holds the branches and calls the steps, one file each; what decides a branch is computed in `semantics`. A warming
@@ -534,3 +535,8 @@ fn decision_for(site: &Site, uri: &Uri, device: Device) -> Arc<RequestDecision> 
     };
     site.policies.on_request(&ask, site.clock_now())
 }
+=======
+//! The request path: receive, admit, look up, reuse or fetch, store, deliver.
+
+pub mod devices;
+>>>>>>> main

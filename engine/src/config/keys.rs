@@ -63,7 +63,7 @@ pub(crate) enum Fallback {
 use Fallback::{Required, Rule, Value};
 use Form::{Count, Duration, Flag, Number, OneOf, Size, SomeOf, Table, Text, Texts};
 
-const fn key(name: &'static str, form: Form, fallback: Fallback, doc: &'static str) -> Key {
+pub(crate) const fn key(name: &'static str, form: Form, fallback: Fallback, doc: &'static str) -> Key {
     Key { name, form, fallback, doc }
 }
 

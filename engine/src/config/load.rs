@@ -58,7 +58,7 @@ impl Config {
 }
 
 /// The text of a small file.
-fn read_text(path: &Path) -> Result<String, Mistake> {
+pub(crate) fn read_text(path: &Path) -> Result<String, Mistake> {
     let problem = |problem: String| Mistake::new(problem, format!("see that {} is a readable text file", path.display()));
     match std::fs::metadata(path) {
         Ok(metadata) if metadata.len() > MAX_FILE_BYTES => {

@@ -18,28 +18,30 @@ pub(crate) struct Reader<'a> {
     at: &'a Range<usize>,
     entries: &'a [Entry],
     mistakes: &'a Mistakes<'a>,
+    /// Whether it is a table at all; what is none has been refused, and misses nothing.
+    is_table: bool,
 }
 
 impl<'a> Reader<'a> {
     /// Reads `value` as `section`. Unknown keys are mistakes at once; so is a value that is no table.
     pub(crate) fn of(section: &'static Section, value: &'a Value, mistakes: &'a Mistakes<'a>) -> Reader<'a> {
         let Kind::Table(entries) = &value.kind else {
-            let cure = format!("write it as a table, {}", section.header);
+            let cure = format!("write {} as a table", section.header);
             mistakes.add(
                 &value.at,
                 section.name,
                 Mistake::new(format!("a table was expected, this is {}", value.describe()), cure),
             );
-            return Reader { section, at: &value.at, entries: &[], mistakes };
+            return Reader { section, at: &value.at, entries: &[], mistakes, is_table: false };
         };
-        let reader = Reader { section, at: &value.at, entries, mistakes };
+        let reader = Reader { section, at: &value.at, entries, mistakes, is_table: true };
         reader.refuse_unknown_keys();
         reader
     }
 
     /// A section that is not in the file: all defaults.
     pub(crate) fn absent(section: &'static Section, mistakes: &'a Mistakes<'a>) -> Reader<'a> {
-        Reader { section, at: &(0..0), entries: &[], mistakes }
+        Reader { section, at: &(0..0), entries: &[], mistakes, is_table: true }
     }
 
     fn refuse_unknown_keys(&self) {
@@ -50,11 +52,16 @@ impl<'a> Reader<'a> {
             let names = self.section.keys.iter().map(|key| key.name);
             let cure = match did_you_mean(&entry.key, names.clone()) {
                 Some(meant) => format!("did you mean `{meant}`?"),
-                None => format!("{} has the keys {}", self.section.header, names.collect::<Vec<_>>().join(", ")),
+                None => format!("the keys of {} are {}", self.section.header, names.collect::<Vec<_>>().join(", ")),
             };
-            let key = format!("{}.{}", self.section.name, entry.key);
+            let key = self.path(&entry.key);
             self.mistakes.add(&entry.key_at, &key, Mistake::new(format!("unknown key `{}`", entry.key), cure));
         }
+    }
+
+    fn path(&self, name: &str) -> String {
+        let separator = if self.section.name.is_empty() { "" } else { "." };
+        format!("{}{separator}{name}", self.section.name)
     }
 
     /// The place of the table.
@@ -70,7 +77,7 @@ impl<'a> Reader<'a> {
 
     /// Records a mistake of the key `name` at `at`.
     pub(crate) fn refuse_at(&self, at: &Range<usize>, name: &str, mistake: Mistake) {
-        self.mistakes.add(at, &format!("{}.{name}", self.section.name), mistake);
+        self.mistakes.add(at, &self.path(name), mistake);
     }
 
     /// The value that the file writes for `name`.
@@ -190,8 +197,8 @@ impl<'a> Reader<'a> {
         }
         match key.fallback {
             Fallback::Value(default) => check(&default_value(default), key).ok(),
-            Fallback::Required if self.written(name).is_none() => {
-                let cure = format!("write `{name} = …`: {}", key.form.describe());
+            Fallback::Required if self.is_table && self.written(name).is_none() => {
+                let cure = format!("write `{name}`: {}", key.form.describe());
                 self.refuse(name, Mistake::new(format!("`{name}` is missing"), cure));
                 None
             }

@@ -1,1 +1,138 @@
-//! Fields that end at this hop, and the traces that each hop leaves: `Connection`, `Via`, `CDN-Loop` (RFC 9110 §7.6, RFC 8586).
+//! What an intermediary does to messages that it passes on: hop-by-hop fields (RFC 9110 §7.6.1), `Via` (§7.6.3), `CDN-Loop`
+//! (RFC 8586) and a missing `Date` (§6.6.1).
+
+use http::header::{
+    AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, COOKIE, DATE,
+    ETAG, EXPIRES, HOST, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, PRAGMA, RANGE, SET_COOKIE, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE, VARY, VIA,
+};
+
+use super::cache_control::list_members;
+use super::freshness::http_date;
+use super::timestamp::Timestamp;
+
+/// `CDN-Loop` (RFC 8586)
+pub const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
+const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
+
+/// Fields that concern one connection only, whether or not `Connection` names them (RFC 9110 §7.6.1), and those of proxy
+/// authentication: to the client tero is the origin, so they end here in both directions (§11.7, RFC 9111 §3.1).
+const HOP_BY_HOP: [HeaderName; 10] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("proxy-authenticate"),
+    HeaderName::from_static("proxy-authentication-info"),
+    HeaderName::from_static("proxy-authorization"),
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// Fields meant for every recipient, which a sender must not name in `Connection` (RFC 9110 §7.6.1). One who does would make us
+/// forget who asks, what a stored response is, or that it must not be stored; so they stay.
+const END_TO_END: [HeaderName; 20] = [
+    HOST,
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    CONTENT_ENCODING,
+    CONTENT_RANGE,
+    CACHE_CONTROL,
+    CDN_CACHE_CONTROL,
+    PRAGMA,
+    EXPIRES,
+    DATE,
+    AGE,
+    VARY,
+    ETAG,
+    LAST_MODIFIED,
+    AUTHORIZATION,
+    COOKIE,
+    SET_COOKIE,
+    RANGE,
+    VIA,
+    CDN_LOOP,
+];
+
+/// Removes what concerns the connection to the client from a request.
+pub fn strip_request_hop_by_hop(headers: &mut HeaderMap) {
+    strip_hop_by_hop(headers);
+}
+
+/// Removes what concerns the connection to the next hop from a response.
+pub fn strip_response_hop_by_hop(headers: &mut HeaderMap) {
+    strip_hop_by_hop(headers);
+}
+
+/// Removes hop-by-hop fields and those that `Connection` names, in either direction.
+pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let nominated: Vec<HeaderName> = headers
+            .get_all(CONNECTION)
+            .iter()
+            .flat_map(|line| list_members(line.as_bytes()))
+            .filter_map(|option| HeaderName::from_bytes(option).ok())
+            .filter(|name| !END_TO_END.contains(name))
+            .collect();
+        for name in nominated {
+            headers.remove(name);
+        }
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// Adds this hop to `Via` (RFC 9110 §7.6.3). A `name` that can't stand in a field is left out.
+pub fn append_via(headers: &mut HeaderMap, version: http::Version, name: &str) {
+    let protocol = match version {
+        http::Version::HTTP_09 => "0.9",
+        http::Version::HTTP_10 => "1.0",
+        http::Version::HTTP_2 => "2.0",
+        http::Version::HTTP_3 => "3.0",
+        _ => "1.1",
+    };
+    append_member(headers, VIA, &format!("{protocol} {name}"));
+}
+
+/// Whether a request has been here before: `CDN-Loop` has an entry with our name (RFC 8586 §2).
+pub fn is_loop(headers: &HeaderMap, cdn_id: &str) -> bool {
+    headers.get_all(CDN_LOOP).iter().flat_map(|line| list_members(line.as_bytes())).any(|entry| {
+        let id = entry.split(|byte| *byte == b';').next().unwrap_or(entry);
+        id.trim_ascii().eq_ignore_ascii_case(cdn_id.as_bytes())
+    })
+}
+
+/// Adds our name to `CDN-Loop` (RFC 8586 §2). What others wrote there stays.
+pub fn append_cdn_loop(headers: &mut HeaderMap, cdn_id: &str) {
+    append_member(headers, CDN_LOOP, cdn_id);
+}
+
+/// Adds a member at the end of a list field, on the field's last line, so that readers of one line see all of it.
+fn append_member(headers: &mut HeaderMap, name: HeaderName, member: &str) {
+    let lines: Vec<&[u8]> = headers.get_all(&name).iter().map(HeaderValue::as_bytes).filter(|line| !line.is_empty()).collect();
+    let mut value = lines.join(&b", "[..]);
+    if !value.is_empty() {
+        value.extend_from_slice(b", ");
+    }
+    value.extend_from_slice(member.as_bytes());
+    if let Ok(value) = HeaderValue::from_bytes(&value) {
+        headers.insert(name, value);
+    }
+}
+
+/// Gives a response that has no `Date`, or one that isn't a date, the time at which it came (RFC 9110 §6.6.1).
+pub fn ensure_date(headers: &mut HeaderMap, response_time: Timestamp) {
+    if headers.get(DATE).and_then(http_date).is_none() {
+        headers.insert(DATE, date_value(response_time));
+    }
+}
+
+/// `time` as an HTTP date (RFC 9110 §5.6.7), in whole seconds rounded down; held within the years 1970 to 9999.
+pub fn date_value(time: Timestamp) -> HeaderValue {
+    const LAST: u64 = 253_402_300_799;
+    let secs = u64::try_from(time.unix_secs()).unwrap_or(0).min(LAST);
+    let date = httpdate::fmt_http_date(std::time::UNIX_EPOCH + std::time::Duration::from_secs(secs));
+    HeaderValue::from_str(&date).expect("a date is ASCII")
+}

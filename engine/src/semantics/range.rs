@@ -1,1 +1,273 @@
-//! Which bytes of a stored response a client asked for (RFC 9110 §14).
+//! Parts of a stored response (RFC 9110 §14): which bytes a request asks for, and how they are framed.
+
+use std::ops::Range;
+
+use http::header::{CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE};
+use http::{Method, StatusCode};
+
+use super::freshness::http_date;
+use super::validation::strong_match;
+
+/// How many ranges of one request are served apart, unless the caller says otherwise. Beyond it the whole response is sent.
+pub const MAX_RANGES: usize = 16;
+
+/// Gaps of fewer bytes than this are sent along: the head of another part would cost more (RFC 9110 §15.3.7.2).
+const SMALL_GAP: u64 = 80;
+
+/// `Last-Modified` tells two versions apart only if it is at least this much older than `Date` (RFC 9110 §8.8.2.2).
+const STRONG_DATE_SECS: u64 = 60;
+
+/// Which part of a response to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// All of it: 200.
+    Whole,
+    /// These bytes: 206 with `Content-Range`.
+    Single(Range<u64>),
+    /// These parts, at least two, in the order asked for, none overlapping: 206 with `multipart/byteranges`.
+    Multiple(Vec<Range<u64>>),
+    /// None of what was asked for exists: 416.
+    Unsatisfiable,
+}
+
+/// What of a response of `length` bytes a request asks for. A `Range` that is malformed, in another unit, repeated, or asks for more
+/// than `max_ranges` parts is ignored (RFC 9110 §14.2); so is any on a response other than a 200 to a GET.
+pub fn selection(
+    method: &Method,
+    request: &HeaderMap,
+    status: StatusCode,
+    response: &HeaderMap,
+    length: u64,
+    max_ranges: usize,
+) -> Selection {
+    let Some(range) = request.get(RANGE) else { return Selection::Whole };
+    let is_single_line = request.get_all(RANGE).iter().nth(1).is_none();
+    if *method != Method::GET || status != StatusCode::OK || !is_single_line || !if_range_holds(request, response) {
+        return Selection::Whole;
+    }
+    let Some(specs) = range_specs(range.as_bytes(), max_ranges) else { return Selection::Whole };
+    let satisfiable: Vec<Range<u64>> = specs.iter().filter_map(|spec| spec.within(length)).collect();
+    // A suffix of nothing is satisfiable, but no `Content-Range` could tell it.
+    if length == 0 && specs.iter().any(|spec| matches!(spec, Spec::Suffix(1..))) {
+        return Selection::Whole;
+    }
+    let mut parts = coalesced(satisfiable);
+    match parts.len() {
+        0 => Selection::Unsatisfiable,
+        1 => Selection::Single(parts.remove(0)),
+        _ => Selection::Multiple(parts),
+    }
+}
+
+/// §13.1.5: `If-Range` holds if its validator is strong and is the stored one. Without `If-Range` there is nothing to hold.
+fn if_range_holds(request: &HeaderMap, response: &HeaderMap) -> bool {
+    let mut lines = request.get_all(IF_RANGE).iter();
+    let Some(validator) = lines.next() else { return true };
+    if lines.next().is_some() {
+        return false;
+    }
+    match http_date(validator) {
+        Some(date) => {
+            let modified = response.get(LAST_MODIFIED).and_then(http_date);
+            modified == Some(date) && is_strong_date(response)
+        }
+        None => response.get(ETAG).is_some_and(|etag| strong_match(etag, validator)),
+    }
+}
+
+/// RFC 9110 §8.8.2.2
+fn is_strong_date(response: &HeaderMap) -> bool {
+    let dates = response.get(LAST_MODIFIED).and_then(http_date).zip(response.get(DATE).and_then(http_date));
+    dates.is_some_and(|(modified, date)| date.since(modified).as_secs() >= STRONG_DATE_SECS)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Spec {
+    From(u64),
+    /// Both inclusive.
+    Between(u64, u64),
+    Suffix(u64),
+}
+
+impl Spec {
+    /// The bytes that it means; none where it is unsatisfiable (RFC 9110 §14.1.2).
+    fn within(self, length: u64) -> Option<Range<u64>> {
+        let range = match self {
+            Spec::From(first) => first..length,
+            Spec::Between(first, last) => first..last.saturating_add(1).min(length),
+            Spec::Suffix(bytes) => length.saturating_sub(bytes)..length,
+        };
+        (!range.is_empty()).then_some(range)
+    }
+}
+
+/// The ranges of a `Range` field in bytes; none where it is to be ignored (RFC 9110 §14.1.1, §14.2).
+fn range_specs(value: &[u8], max_ranges: usize) -> Option<Vec<Spec>> {
+    let value = std::str::from_utf8(value).ok()?;
+    let (unit, set) = value.split_once('=')?;
+    // Units are compared without regard to case (§14.1).
+    if !unit.eq_ignore_ascii_case("bytes") {
+        return None;
+    }
+    let members = || set.split(',').map(|member| member.trim_matches([' ', '\t'])).filter(|member| !member.is_empty());
+    if !(1..=max_ranges).contains(&members().take(max_ranges.saturating_add(1)).count()) {
+        return None;
+    }
+    members().map(range_spec).collect()
+}
+
+fn range_spec(member: &str) -> Option<Spec> {
+    let (first, last) = member.split_once('-')?;
+    match (first, last) {
+        ("", suffix) => Some(Spec::Suffix(position(suffix)?)),
+        (first, "") => Some(Spec::From(position(first)?)),
+        (first, last) => {
+            let (first, last) = (position(first)?, position(last)?);
+            // An int-range whose end is before its start is invalid, and with it the whole set (§14.1.1).
+            (first <= last).then_some(Spec::Between(first, last))
+        }
+    }
+}
+
+/// Digits; what is too large for a number is beyond any end.
+fn position(digits: &str) -> Option<u64> {
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| digits.parse().unwrap_or(u64::MAX))
+}
+
+/// Joins ranges that overlap or nearly touch, each joined one in the place of its first (RFC 9110 §15.3.7.2).
+fn coalesced(ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    let mut parts: Vec<Range<u64>> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        let mut joined = range;
+        // What it joins may now touch others in turn; each round takes a part away, so this ends.
+        let mut place = parts.len();
+        while let Some(at) = parts.iter().position(|part| touches(part, &joined)) {
+            let part = parts.remove(at);
+            joined = part.start.min(joined.start)..part.end.max(joined.end);
+            place = place.min(at);
+        }
+        parts.insert(place.min(parts.len()), joined);
+    }
+    parts
+}
+
+fn touches(left: &Range<u64>, right: &Range<u64>) -> bool {
+    left.start <= right.end.saturating_add(SMALL_GAP) && right.start <= left.end.saturating_add(SMALL_GAP)
+}
+
+/// `Content-Range` of a 206 (RFC 9110 §14.4). The range must not be empty.
+pub fn content_range(range: &Range<u64>, length: u64) -> HeaderValue {
+    ascii(&format!("bytes {}-{}/{length}", range.start, range.end.saturating_sub(1)))
+}
+
+/// `Content-Range` of a 416 (RFC 9110 §15.5.17).
+pub fn unsatisfied_range(length: u64) -> HeaderValue {
+    ascii(&format!("bytes */{length}"))
+}
+
+fn ascii(value: &str) -> HeaderValue {
+    HeaderValue::from_str(value).expect("digits and punctuation are a field value")
+}
+
+/// The frame of a `multipart/byteranges` body (RFC 9110 §14.6): its length is known before any byte of it is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Multipart {
+    ranges: Vec<Range<u64>>,
+    length: u64,
+    part_type: Option<HeaderValue>,
+    boundary: String,
+}
+
+impl Multipart {
+    /// For these parts of a response of `length` bytes. `seed` makes the boundary: take one that a body can't foresee.
+    pub fn new(ranges: Vec<Range<u64>>, length: u64, response: &HeaderMap, seed: u128) -> Multipart {
+        let part_type = response.get(CONTENT_TYPE).cloned();
+        Multipart { ranges, length, part_type, boundary: format!("{seed:032x}") }
+    }
+
+    /// The parts, in order.
+    pub fn ranges(&self) -> &[Range<u64>] {
+        &self.ranges
+    }
+
+    /// `Content-Type` of the whole.
+    pub fn content_type(&self) -> HeaderValue {
+        ascii(&format!("multipart/byteranges; boundary={}", self.boundary))
+    }
+
+    /// What goes before the bytes of a part.
+    pub fn head(&self, range: &Range<u64>) -> Vec<u8> {
+        let mut head = format!("\r\n--{}\r\n", self.boundary).into_bytes();
+        for (name, value) in
+            [("Content-Type", self.part_type.clone()), ("Content-Range", Some(content_range(range, self.length)))]
+        {
+            if let Some(value) = value {
+                head.extend_from_slice(name.as_bytes());
+                head.extend_from_slice(b": ");
+                head.extend_from_slice(value.as_bytes());
+                head.extend_from_slice(b"\r\n");
+            }
+        }
+        head.extend_from_slice(b"\r\n");
+        head
+    }
+
+    /// What goes after the last part.
+    pub fn tail(&self) -> Vec<u8> {
+        format!("\r\n--{}--\r\n", self.boundary).into_bytes()
+    }
+
+    /// The length of the whole: heads, parts and tail.
+    pub fn content_length(&self) -> u64 {
+        let bytes = |frame: Vec<u8>| u64::try_from(frame.len()).unwrap_or(u64::MAX);
+        let part = |range: &Range<u64>| bytes(self.head(range)).saturating_add(range.end.saturating_sub(range.start));
+        self.ranges.iter().map(part).fold(bytes(self.tail()), u64::saturating_add)
+    }
+}
+
+/// What a 206 of one part holds (RFC 9110 §14.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Partial {
+    /// Its bytes' place in the whole; never empty.
+    pub range: Range<u64>,
+    /// The length of the whole; none where the sender doesn't know it.
+    pub length: Option<u64>,
+}
+
+impl Partial {
+    /// What `Content-Range` says; none where it is absent, repeated, malformed, in another unit, or contradicts itself.
+    pub fn of(headers: &HeaderMap) -> Option<Partial> {
+        let value = single(headers, &CONTENT_RANGE)?.to_str().ok()?;
+        let (unit, rest) = value.split_once(' ')?;
+        let (range, length) = rest.split_once('/')?;
+        let (first, last) = range.split_once('-')?;
+        let (first, last) = (exact(first)?, exact(last)?);
+        let length = if length == "*" { None } else { Some(exact(length)?) };
+        let is_sound = unit.eq_ignore_ascii_case("bytes") && first <= last && length.is_none_or(|length| last < length);
+        is_sound.then(|| Some(Partial { range: first..last.checked_add(1)?, length }))?
+    }
+}
+
+fn exact(digits: &str) -> Option<u64> {
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| digits.parse().ok())?
+}
+
+fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h HeaderValue> {
+    let mut lines = headers.get_all(name).iter();
+    let value = lines.next()?;
+    lines.next().is_none().then_some(value)
+}
+
+/// Whether parts of two responses may be put together: both have the same strong validator (RFC 9111 §3.4, RFC 9110 §15.3.7.3).
+pub fn are_combinable(stored: &HeaderMap, new: &HeaderMap) -> bool {
+    match (single(stored, &ETAG), single(new, &ETAG)) {
+        (Some(stored), Some(new)) => strong_match(stored, new),
+        (None, None) => {
+            let date = |headers: &HeaderMap| single(headers, &LAST_MODIFIED).and_then(http_date);
+            date(stored).is_some() && date(stored) == date(new) && is_strong_date(stored) && is_strong_date(new)
+        }
+        _ => false,
+    }
+}

@@ -206,12 +206,12 @@ mod tests {
     #[test]
     fn a_combined_line_is_what_log_readers_expect() {
         let expected = r#"10.0.0.1 - - [25/Nov/2026:12:00:00 +0000] "GET /a?b=c HTTP/1.1" 200 12 "-" "curl \"8\"" "tero; hit; ttl=3""#;
-        assert_eq!(with_line(Line::combined).replace("25/Nov", "25/Nov"), expected);
+        assert_eq!(with_line(|line| line.combined()), expected);
     }
 
     #[test]
     fn a_json_line_is_json() {
-        let line: serde_json::Value = serde_json::from_str(&with_line(Line::json)).unwrap();
+        let line: serde_json::Value = serde_json::from_str(&with_line(|line| line.json())).unwrap();
         assert_eq!(line["outcome"], "hit");
         assert_eq!(line["seconds"], 0.0015);
         assert_eq!(line["user_agent"], "curl \"8\"");

@@ -1,1 +1,458 @@
-//! What visitors want: pages by how often they are asked for.
+//! Which pages are wanted, when: requests by site, URL, variant and hour of the local week, in bounded memory.
+//!
+//! The counters are those of Misra and Gries with the median taken off when memory is full, as in the frequent-items sketch of
+//! Anderson et al. (2017). With room for `C` pages and `N` requests (decayed), what is taken off in all is at most `2N/C`, so:
+//! - a page that was asked for more often than that is in the sketch, and
+//! - the number told for it is never too high, and too low by at most that.
+//!
+//! Requests lose half their weight every week, all alike, so the bound holds for the decayed numbers too.
+
+use std::collections::HashMap;
+use std::hash::BuildHasher;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use chrono_tz::Tz;
+
+use crate::semantics::decision::PopularPage;
+use crate::semantics::schedule::local_hour_of_week;
+use crate::semantics::timestamp::Timestamp;
+
+/// After this long a request counts half.
+pub const HALF_LIFE: Duration = Duration::from_secs(7 * 86_400);
+
+/// Memory for all sites together, in bytes: room for some 100,000 pages that are wanted at one hour of the week, or 12,000 that
+/// are wanted at all.
+pub const MAX_BYTES: usize = 16 * 1024 * 1024;
+
+/// Longer URLs are not counted.
+pub const MAX_URL_BYTES: usize = 2_048;
+
+const HOURS_OF_WEEK: u8 = 168;
+/// Pages of one site are spread over that many locks.
+const SHARDS: usize = 4;
+/// What a page costs beyond its key and its hours.
+const ENTRY_BYTES: usize = 96;
+const HOUR_BYTES: usize = size_of::<(u8, f32)>();
+/// Beyond so many half-lives the weights are brought back to one, long before they overflow.
+const MAX_HALF_LIVES: f64 = 24.0;
+/// Less than this many requests is forgotten.
+const NEGLIGIBLE: f32 = 0.01;
+
+/// Some hours of the local week.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hours([u64; 3]);
+
+impl Hours {
+    /// Every hour of the week.
+    pub const ALL: Hours = Hours([u64::MAX; 3]);
+    /// None.
+    pub const NONE: Hours = Hours([0; 3]);
+
+    /// The `count` hours of the week that begin with the one that the clock of `zone` shows at `now`.
+    pub fn from(now: Timestamp, zone: Tz, count: u8) -> Hours {
+        let first = local_hour_of_week(now, zone);
+        (0..count.min(HOURS_OF_WEEK)).fold(Hours::NONE, |hours, step| hours.with((first + step) % HOURS_OF_WEEK))
+    }
+
+    /// The same hours of the day on every day of the week.
+    pub fn on_every_day(self) -> Hours {
+        let hours = (0..HOURS_OF_WEEK).filter(|hour| self.has(*hour));
+        hours.fold(Hours::NONE, |all, hour| (0..7).fold(all, |all, day| all.with(day * 24 + hour % 24)))
+    }
+
+    /// These and one more: 0 is Monday from 00:00, 167 is Sunday from 23:00; others are ignored.
+    pub fn with(mut self, hour_of_week: u8) -> Hours {
+        if hour_of_week < HOURS_OF_WEEK {
+            self.0[usize::from(hour_of_week / 64)] |= 1 << (hour_of_week % 64);
+        }
+        self
+    }
+
+    /// Whether the hour is one of these.
+    pub fn has(self, hour_of_week: u8) -> bool {
+        self.0.get(usize::from(hour_of_week / 64)).is_some_and(|bits| bits & (1 << (hour_of_week % 64)) != 0)
+    }
+}
+
+/// What visitors wanted. Shared; off the path of a hit.
+#[derive(Debug)]
+pub struct Popularity {
+    sites: ArcSwap<Vec<Site>>,
+    max_bytes: usize,
+    hasher: foldhash::quality::RandomState,
+}
+
+#[derive(Clone, Debug)]
+struct Site {
+    zone: Tz,
+    shards: Arc<[Mutex<Sketch>; SHARDS]>,
+}
+
+impl Default for Popularity {
+    fn default() -> Popularity {
+        Popularity::new()
+    }
+}
+
+impl Popularity {
+    /// Counters that take at most [`MAX_BYTES`]. They count nothing until they are told the sites.
+    pub fn new() -> Popularity {
+        Popularity::within(MAX_BYTES)
+    }
+
+    /// Counters that take at most `max_bytes`.
+    pub fn within(max_bytes: usize) -> Popularity {
+        Popularity { sites: ArcSwap::default(), max_bytes, hasher: foldhash::quality::RandomState::default() }
+    }
+
+    /// Tells the zones of the sites, by index; every site gets the same share of the memory. What is counted for an index
+    /// stays, also when its zone changes.
+    pub fn set_sites(&self, zones: &[Tz]) {
+        let shard_bytes = self.max_bytes / zones.len().max(1) / SHARDS;
+        let old = self.sites.load();
+        let shards = || Arc::new(std::array::from_fn(|_| Mutex::new(Sketch::new(shard_bytes))));
+        let site = |(index, zone): (usize, &Tz)| {
+            let shards = old.get(index).map_or_else(shards, |site| Arc::clone(&site.shards));
+            shards.iter().for_each(|shard| lock(shard).fit_into(shard_bytes));
+            Site { zone: *zone, shards }
+        };
+        self.sites.store(Arc::new(zones.iter().enumerate().map(site).collect()));
+    }
+
+    /// Counts `requests` for a page: its path with the query that counts, and the variant it was asked for in. A site that
+    /// there is not, a URL longer than [`MAX_URL_BYTES`] or with control characters is not counted.
+    pub fn record(&self, site: usize, url: &str, variant: Option<&str>, requests: u32, now: Timestamp) {
+        let sites = self.sites.load();
+        let Some(site) = sites.get(site) else { return };
+        if requests == 0 || url.is_empty() || url.len() > MAX_URL_BYTES || url.bytes().any(|byte| byte < b' ') {
+            return;
+        }
+        let key = key(url, variant);
+        let hour = local_hour_of_week(now, site.zone);
+        let shard = usize::try_from(self.hasher.hash_one(&key) % SHARDS as u64).unwrap_or(0);
+        lock(&site.shards[shard]).record(key, hour, requests, now);
+    }
+
+    /// The `n` pages that were wanted most in these hours of the week, most wanted first.
+    pub fn top(&self, site: usize, hours: Hours, n: usize, now: Timestamp) -> Vec<PopularPage> {
+        let sites = self.sites.load();
+        let Some(site) = sites.get(site) else { return Vec::new() };
+        let mut found = Vec::new();
+        for shard in site.shards.iter() {
+            lock(shard).wanted_in(hours, now, &mut found);
+        }
+        // The order must not depend on the seed of a hash.
+        found.sort_unstable_by(|one: &(f64, Box<str>), other| other.0.total_cmp(&one.0).then_with(|| one.1.cmp(&other.1)));
+        found.truncate(n);
+        found.into_iter().map(|(requests, key)| page(requests, &key)).collect()
+    }
+
+    /// How many requests the numbers of [`Popularity::top`] are too low at most, as decayed by `now`.
+    pub fn error_bound(&self, site: usize, now: Timestamp) -> f64 {
+        let sites = self.sites.load();
+        let Some(site) = sites.get(site) else { return 0.0 };
+        site.shards.iter().map(|shard| lock(shard).error_bound(now)).fold(0.0, f64::max)
+    }
+
+    /// Memory taken, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.sites.load().iter().flat_map(|site| site.shards.iter()).map(|shard| lock(shard).bytes).sum()
+    }
+}
+
+/// URL and variant in one: neither has a NUL.
+fn key(url: &str, variant: Option<&str>) -> Box<str> {
+    match variant {
+        None => url.into(),
+        Some(variant) => format!("{url}\0{variant}").into(),
+    }
+}
+
+fn page(requests: f64, key: &str) -> PopularPage {
+    let (url, variant) = match key.split_once('\0') {
+        Some((url, variant)) => (url, Some(Arc::from(variant))),
+        None => (key, None),
+    };
+    // A page that is told was asked for, however little of that is left.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let requests = requests.round().max(1.0) as u64;
+    PopularPage { url: url.to_owned(), requests, variant }
+}
+
+fn lock(shard: &Mutex<Sketch>) -> MutexGuard<'_, Sketch> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The counters of one shard. All weights are those of requests at `base`.
+#[derive(Debug)]
+struct Sketch {
+    pages: HashMap<Box<str>, Page, foldhash::quality::RandomState>,
+    bytes: usize,
+    max_bytes: usize,
+    /// What has been taken off all counters so far.
+    taken_off: f64,
+    base: Timestamp,
+}
+
+#[derive(Debug, Default)]
+struct Page {
+    /// The counter: decides who stays.
+    weight: f64,
+    /// Requests since the page came in, by hour of the week.
+    hours: Vec<(u8, f32)>,
+}
+
+impl Page {
+    fn bytes(&self, key: &str) -> usize {
+        ENTRY_BYTES + key.len() + self.hours.capacity() * HOUR_BYTES
+    }
+}
+
+impl Sketch {
+    fn new(max_bytes: usize) -> Sketch {
+        Sketch { pages: HashMap::default(), bytes: 0, max_bytes, taken_off: 0.0, base: Timestamp::default() }
+    }
+
+    /// Forgets until what is left takes no more than `max_bytes`.
+    fn fit_into(&mut self, max_bytes: usize) {
+        self.max_bytes = max_bytes;
+        while self.bytes > max_bytes {
+            self.take_off_median();
+        }
+    }
+
+    fn record(&mut self, key: Box<str>, hour: u8, requests: u32, now: Timestamp) {
+        if self.pages.is_empty() || self.half_lives(now).abs() > MAX_HALF_LIVES {
+            self.rebase(now);
+        }
+        let weight = f64::from(requests) * self.half_lives(now).exp2();
+        let before = self.pages.get(&key).map_or(0, |page| page.bytes(&key));
+        let length = key.len();
+        let page = self.pages.entry(key).or_default();
+        page.weight += weight;
+        #[allow(clippy::cast_possible_truncation)] // A factor of at most 2^24, in numbers that are estimates.
+        let weight = weight as f32;
+        match page.hours.binary_search_by_key(&hour, |(hour, _)| *hour) {
+            Ok(at) => page.hours[at].1 += weight,
+            Err(at) => {
+                page.hours.reserve_exact(1);
+                page.hours.insert(at, (hour, weight));
+            }
+        }
+        self.bytes = (self.bytes - before) + ENTRY_BYTES + length + page.hours.capacity() * HOUR_BYTES;
+        self.fit_into(self.max_bytes);
+    }
+
+    /// Takes the median off every counter and forgets the pages that have nothing left: at least half of them.
+    fn take_off_median(&mut self) {
+        let mut weights: Vec<f64> = self.pages.values().map(|page| page.weight).collect();
+        if weights.is_empty() {
+            return;
+        }
+        let middle = weights.len() / 2;
+        let (_, median, _) = weights.select_nth_unstable_by(middle, f64::total_cmp);
+        let median = *median;
+        self.taken_off += median;
+        for page in self.pages.values_mut() {
+            page.weight -= median;
+        }
+        self.pages.retain(|_, page| page.weight > 0.0);
+        self.bytes = self.pages.iter().map(|(key, page)| page.bytes(key)).sum();
+    }
+
+    /// Adds every page with its requests in these hours, as they count now.
+    fn wanted_in(&self, hours: Hours, now: Timestamp, found: &mut Vec<(f64, Box<str>)>) {
+        let decay = self.decay(now);
+        for (key, page) in &self.pages {
+            let wanted: f64 = page.hours.iter().filter(|(hour, _)| hours.has(*hour)).map(|(_, weight)| f64::from(*weight)).sum();
+            if wanted > 0.0 {
+                found.push((wanted * decay, key.clone()));
+            }
+        }
+    }
+
+    fn error_bound(&self, now: Timestamp) -> f64 {
+        self.taken_off * self.decay(now)
+    }
+
+    /// From the weight of requests at `base` to their weight at `now`.
+    fn decay(&self, now: Timestamp) -> f64 {
+        (-self.half_lives(now)).clamp(-MAX_HALF_LIVES, MAX_HALF_LIVES).exp2()
+    }
+
+    #[allow(clippy::cast_precision_loss)] // Milliseconds over weeks.
+    fn half_lives(&self, now: Timestamp) -> f64 {
+        let passed = now.unix_millis().saturating_sub(self.base.unix_millis());
+        passed as f64 / HALF_LIFE.as_millis() as f64
+    }
+
+    /// Makes `now` the base, and forgets what no longer counts.
+    fn rebase(&mut self, now: Timestamp) {
+        let decay = self.decay(now);
+        self.base = now;
+        self.taken_off *= decay;
+        #[allow(clippy::cast_possible_truncation)]
+        let decay_f32 = decay as f32;
+        for page in self.pages.values_mut() {
+            page.weight *= decay;
+            page.hours.iter_mut().for_each(|(_, weight)| *weight *= decay_f32);
+            page.hours.retain(|(_, weight)| *weight >= NEGLIGIBLE);
+            page.hours.shrink_to_fit();
+        }
+        self.pages.retain(|_, page| !page.hours.is_empty());
+        self.bytes = self.pages.iter().map(|(key, page)| page.bytes(key)).sum();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UTC: Tz = chrono_tz::UTC;
+    const HOUR: Duration = Duration::from_secs(3_600);
+    /// Monday 5 January 2026, 00:00 UTC.
+    const MONDAY: Timestamp = Timestamp::from_unix_secs(1_767_571_200);
+
+    fn made(zone: Tz, max_bytes: usize) -> Popularity {
+        let popularity = Popularity::within(max_bytes);
+        popularity.set_sites(&[zone]);
+        popularity
+    }
+
+    fn urls(pages: &[PopularPage]) -> Vec<&str> {
+        pages.iter().map(|page| &*page.url).collect()
+    }
+
+    /// Requests whose numbers fall off as they do on real sites, in an order that mixes rare and frequent ones.
+    fn zipf(pages: u32, requests: u32) -> Vec<u32> {
+        let total: f64 = (1..=pages).map(|rank| 1.0 / f64::from(rank)).sum();
+        let mut all: Vec<u32> = (1..=pages)
+            .flat_map(|rank| {
+                let share = f64::from(requests) / f64::from(rank) / total;
+                std::iter::repeat_n(rank, (share.round() as usize).max(1))
+            })
+            .collect();
+        let mut state = 1_u64;
+        for at in (1..all.len()).rev() {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            all.swap(at, (state >> 33) as usize % (at + 1));
+        }
+        all
+    }
+
+    #[test]
+    fn pages_are_told_by_the_hours_in_which_they_were_wanted() {
+        let popularity = made(chrono_tz::America::Argentina::Buenos_Aires, 1 << 20);
+        let nine = MONDAY.saturating_add(12 * HOUR); // 09:00 in Buenos Aires.
+        popularity.record(0, "/turnos", Some("mobile"), 30, nine);
+        popularity.record(0, "/", None, 20, nine);
+        popularity.record(0, "/noche", None, 90, nine.saturating_add(12 * HOUR));
+        let at_nine = Hours::NONE.with(9);
+        let top = popularity.top(0, at_nine, 10, nine);
+        assert_eq!(urls(&top), ["/turnos", "/"]);
+        assert_eq!((top[0].requests, top[0].variant.as_deref()), (30, Some("mobile")));
+        assert_eq!((top[1].requests, top[1].variant.as_deref()), (20, None));
+        assert_eq!(urls(&popularity.top(0, Hours::ALL, 1, nine)), ["/noche"]);
+        assert_eq!(popularity.top(0, Hours::NONE.with(10), 10, nine), []);
+        assert_eq!(popularity.top(1, Hours::ALL, 10, nine), []);
+    }
+
+    #[test]
+    fn hours_run_over_the_end_of_the_week_and_repeat_on_every_day() {
+        let sunday_evening = MONDAY.saturating_sub(2 * HOUR);
+        let hours = Hours::from(sunday_evening, UTC, 4);
+        assert_eq!((0..168).filter(|hour| hours.has(*hour)).collect::<Vec<_>>(), [0, 1, 166, 167]);
+        let daily = hours.on_every_day();
+        assert_eq!((0..168).filter(|hour| daily.has(*hour)).count(), 28);
+        assert!(daily.has(24) && daily.has(24 + 23) && !daily.has(24 + 2));
+        assert_eq!(Hours::NONE.with(168).with(255), Hours::NONE);
+    }
+
+    #[test]
+    fn a_week_halves_what_was_wanted() {
+        let popularity = made(UTC, 1 << 20);
+        popularity.record(0, "/old", None, 100, MONDAY);
+        popularity.record(0, "/new", None, 60, MONDAY.saturating_add(HALF_LIFE));
+        let top = popularity.top(0, Hours::ALL, 2, MONDAY.saturating_add(HALF_LIFE));
+        assert_eq!(urls(&top), ["/new", "/old"]);
+        assert_eq!((top[0].requests, top[1].requests), (60, 50));
+        // After half a year the old page is gone, and what is new counts as ever.
+        let later = MONDAY.saturating_add(26 * HALF_LIFE);
+        popularity.record(0, "/now", None, 7, later);
+        assert_eq!(popularity.top(0, Hours::ALL, 1, later)[0].requests, 7);
+        let shard_of_now = popularity.top(0, Hours::ALL, 9, later);
+        assert!(shard_of_now.iter().all(|page| page.url == "/now" || page.requests <= 1), "{shard_of_now:?}");
+    }
+
+    #[test]
+    fn memory_stays_within_its_bound_and_errors_within_theirs() {
+        let max_bytes = 256 * 1024;
+        let popularity = made(UTC, max_bytes);
+        let requests = zipf(20_000, 400_000);
+        let mut exact: HashMap<u32, u32> = HashMap::new();
+        for rank in &requests {
+            *exact.entry(*rank).or_default() += 1;
+            popularity.record(0, &format!("/page/{rank}"), None, 1, MONDAY);
+            debug_assert!(popularity.bytes() <= max_bytes);
+        }
+        assert!(popularity.bytes() <= max_bytes);
+        let bound = popularity.error_bound(0, MONDAY);
+        // Room for at least half as many pages as would fit if each took what the largest here takes, over all shards.
+        let room = max_bytes / (ENTRY_BYTES + "/page/20000".len() + HOUR_BYTES);
+        // The shards are not filled quite alike: a tenth on top.
+        assert!(bound <= 1.1 * 2.0 * requests.len() as f64 / room as f64, "{bound} with room for {room}");
+        let told: HashMap<String, u64> =
+            popularity.top(0, Hours::ALL, usize::MAX, MONDAY).into_iter().map(|page| (page.url, page.requests)).collect();
+        for (rank, count) in exact {
+            let told = told.get(&format!("/page/{rank}")).copied().unwrap_or(0);
+            assert!(told <= u64::from(count), "page {rank}: told {told}, was {count}");
+            assert!(f64::from(count) - told as f64 <= bound, "page {rank}: told {told}, was {count}, bound {bound}");
+        }
+        let top: Vec<String> = popularity.top(0, Hours::ALL, 50, MONDAY).into_iter().map(|page| page.url).collect();
+        let agreed = (1..=50).filter(|rank| top.contains(&format!("/page/{rank}"))).count();
+        assert!(agreed >= 48, "{agreed} of the top 50");
+    }
+
+    #[test]
+    fn what_can_not_be_a_page_is_not_counted() {
+        let popularity = made(UTC, 1 << 20);
+        popularity.record(0, &"x".repeat(MAX_URL_BYTES + 1), None, 1, MONDAY);
+        popularity.record(0, "/a\0b", None, 1, MONDAY);
+        popularity.record(0, "", None, 1, MONDAY);
+        popularity.record(0, "/", None, 0, MONDAY);
+        popularity.record(7, "/", None, 1, MONDAY);
+        assert_eq!(popularity.top(0, Hours::ALL, 9, MONDAY), []);
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_does_no_harm() {
+        let popularity = made(UTC, 1 << 20);
+        for millis in [i64::MAX, 0, i64::MIN, 1_767_571_200_000, i64::MAX] {
+            popularity.record(0, "/", None, 1, Timestamp::from_unix_millis(millis));
+            assert!(popularity.top(0, Hours::ALL, 9, Timestamp::from_unix_millis(millis)).len() <= 1);
+        }
+    }
+
+    #[test]
+    fn sites_that_come_later_share_the_memory_and_take_nothing_else_away() {
+        let popularity = made(UTC, 1 << 20);
+        for page in 0..10_000 {
+            popularity.record(0, &format!("/{page}"), None, 1 + page % 7, MONDAY);
+        }
+        popularity.record(0, "/", None, 500, MONDAY);
+        popularity.set_sites(&[UTC, chrono_tz::Europe::Madrid, UTC, UTC]);
+        assert!(popularity.bytes() <= 1 << 18);
+        popularity.record(3, "/three", None, 5, MONDAY);
+        assert_eq!(urls(&popularity.top(0, Hours::ALL, 1, MONDAY)), ["/"]);
+        assert_eq!(urls(&popularity.top(3, Hours::ALL, 1, MONDAY)), ["/three"]);
+    }
+
+    #[test]
+    fn no_memory_counts_nothing() {
+        let popularity = made(UTC, 0);
+        popularity.record(0, "/", None, 1, MONDAY);
+        assert_eq!(popularity.bytes(), 0);
+    }
+}

@@ -229,7 +229,11 @@ impl Origin {
                 Err(error) => return Err(error),
             }
         }
-        let opened = match self.clock.timeout(self.settings.connect_timeout, connection::open(&hop.host, hop.port, &self.settings)).await {
+        let opened = match self
+            .clock
+            .timeout(self.settings.connect_timeout, connection::open(&hop.host, hop.port, &self.settings))
+            .await
+        {
             Ok(Ok(opened)) => opened,
             Ok(Err(source)) => return Err((OriginError::Connect { origin: hop.authority.clone(), source }, Some(request))),
             Err(_) => return Err((OriginError::ConnectTimeout { origin: hop.authority.clone() }, Some(request))),

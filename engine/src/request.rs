@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! THE request path: receive, admit, look up, reuse or fetch, store, deliver.
 //!
 //! This file holds the branches and calls the steps, one file each; what decides a branch is computed in `semantics`. A warming
@@ -29,7 +28,7 @@ use crate::clock::Clock;
 use crate::collapse::{Collapse, Lead, Role, Waited};
 use crate::policy::Ask;
 use crate::semantics::decision::{Device, QueryRule, RequestDecision};
-use crate::semantics::reuse::{self, Reuse, Why, reuse};
+use crate::semantics::reuse::{self, Absent, Reuse, reuse};
 use crate::store::Store;
 use crate::store::fill::FillReader;
 use crate::store::stored::StoredResponse;
@@ -183,17 +182,19 @@ fn look_up(edge: &Arc<Edge>, exchange: &Arc<Exchange>) -> Found {
             revalidate::in_background(edge, exchange, stored);
             Found::Answer(stale(edge, exchange, stored, Told::default()))
         }
-        Reuse::Revalidate(Why::Stale) => Found::Fetch(Some(Arc::clone(stored)), Forward::Stale),
-        Reuse::Revalidate(Why::Request) => Found::Fetch(Some(Arc::clone(stored)), Forward::Request),
+        Reuse::Revalidate(why) => {
+            let forward = if why.is_of_request() { Forward::Request } else { Forward::Stale };
+            Found::Fetch(Some(Arc::clone(stored)), forward)
+        }
         Reuse::Unsatisfiable => Found::Answer(error(respond::only_if_cached(edge))),
     }
 }
 
 fn nothing_stored(edge: &Edge, exchange: &Exchange, why: Forward) -> Found {
-    if reuse::refuses_to_go_forward(&exchange.directives) {
-        return Found::Answer(error(respond::only_if_cached(edge)));
+    match reuse::absent(&exchange.directives) {
+        Absent::Fetch => Found::Fetch(None, why),
+        Absent::Unsatisfiable => Found::Answer(error(respond::only_if_cached(edge))),
     }
-    Found::Fetch(None, why)
 }
 
 fn hit(edge: &Edge, exchange: &Exchange, stored: &Arc<StoredResponse>) -> Answer {
@@ -350,7 +351,12 @@ fn failed(edge: &Edge, exchange: &Exchange, stale: Option<Arc<StoredResponse>>, 
     let settings = &exchange.site.settings;
     match stale {
         Some(stored)
-            if reuse::stale_if_error(&stored.head.freshness, &exchange.directives, settings.client_directives, edge.clock.now()) =>
+            if reuse::stale_if_error(
+                &stored.head.freshness,
+                &exchange.directives,
+                settings.client_directives,
+                edge.clock.now(),
+            ) =>
         {
             let told = Told {
                 forward: Some(why),
@@ -366,10 +372,11 @@ fn failed(edge: &Edge, exchange: &Exchange, stale: Option<Arc<StoredResponse>>, 
 
 /// A HEAD that nothing stored answers: what it says of the stored response counts (§4.3.5).
 async fn head(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stale: Option<Arc<StoredResponse>>, why: Forward) -> Answer {
+    let (asked_at, since) = (edge.clock.now(), edge.store.purge_point());
     match pass::pass(edge, exchange, None, why).await {
         Ok(response) => {
             if let Some(stored) = &stale {
-                revalidate::by_head(edge, exchange, stored, &response);
+                revalidate::by_head(edge, exchange, stored, &response, asked_at, since);
             }
             Answer { response, outcome: Outcome::Miss, stored: false }
         }
@@ -487,7 +494,9 @@ pub async fn warm(edge: &Arc<Edge>, site: &Site, target: &str, device: Device, r
     match (answer.outcome, answer.stored, length) {
         (Outcome::Hit, ..) => WarmOutcome::Fresh,
         (Outcome::Error | Outcome::Stale, ..) | (_, _, None) => WarmOutcome::Failed { status: status.as_u16(), reason: told },
-        _ if status.is_client_error() || status.is_server_error() => WarmOutcome::Failed { status: status.as_u16(), reason: told },
+        _ if status.is_client_error() || status.is_server_error() => {
+            WarmOutcome::Failed { status: status.as_u16(), reason: told }
+        }
         (_, true, Some(length)) => WarmOutcome::Fetched(length),
         (_, false, _) => WarmOutcome::NotStored(told),
     }
@@ -535,8 +544,3 @@ fn decision_for(site: &Site, uri: &Uri, device: Device) -> Arc<RequestDecision> 
     };
     site.policies.on_request(&ask, site.clock_now())
 }
-=======
-//! The request path: receive, admit, look up, reuse or fetch, store, deliver.
-
-pub mod devices;
->>>>>>> main

@@ -78,7 +78,10 @@ pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
     let policies = load_policies(&host, &config.policies)?;
     let workers = config.server.workers;
     let sites = make_sites(&config, &host, &policies, &Sites::default(), workers, &clock)?;
-    let (addresses, listeners) = server::bind(&config.server).map_err(|(address, source)| ServeError::Listen { address, source })?;
+    let popularity = Popularity::new();
+    popularity.set_sites(&zones(&sites));
+    let (addresses, listeners) =
+        server::bind(&config.server).map_err(|(address, source)| ServeError::Listen { address, source })?;
     let admin_listener = std::net::TcpListener::bind(config.admin.listen)
         .map_err(|source| ServeError::Listen { address: config.admin.listen, source })?;
     let admin_address = admin_listener.local_addr().map_err(start("the admin listener"))?;
@@ -88,7 +91,7 @@ pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
         clock: clock.clone(),
         store: Store::new(store_limits(&config.cache)),
         sites,
-        popularity: Popularity::new(),
+        popularity,
         access_log: access_log.map_err(start("the access log"))?,
         devices: Devices::new(DEVICE_MEMORY),
         collapse_timeout: config.cache.collapse_timeout,
@@ -142,8 +145,12 @@ impl Server {
     pub fn reload(&self, config: Config) -> Result<(), ServeError> {
         let policies = load_policies(&self.host, &config.policies)?;
         let old = self.edge.sites.load_full();
-        let config = Config { cache: config::Cache { max_policy_variants: config.cache.max_policy_variants, ..self.cache.clone() }, ..config };
+        let config = Config {
+            cache: config::Cache { max_policy_variants: config.cache.max_policy_variants, ..self.cache.clone() },
+            ..config
+        };
         let sites = make_sites(&config, &self.host, &policies, &old, self.workers, &self.edge.clock)?;
+        self.edge.popularity.set_sites(&zones(&sites));
         self.edge.sites.store(Arc::new(sites));
         self.warmer.reload(config.plans).map_err(|error| ServeError::Plan(error.to_string()))
     }
@@ -235,6 +242,11 @@ fn make_sites(
     }
     let serves = |site: &Site| config.sites.iter().any(|settings| settings.name == site.settings.name);
     Ok(Sites::new(list, serves))
+}
+
+/// The zones of the sites, by index.
+fn zones(sites: &Sites) -> Vec<Tz> {
+    sites.ever().iter().map(|site| site.counters.zone()).collect()
 }
 
 fn origin_settings(site: &config::Site, server: &config::Server) -> origin::Settings {

@@ -93,7 +93,12 @@ impl EdgeBody {
     }
 
     /// What the next hop sends.
-    pub fn stream(body: Incoming, permit: Option<OwnedSemaphorePermit>, silence: Silence, counters: Arc<SiteCounters>) -> EdgeBody {
+    pub fn stream(
+        body: Incoming,
+        permit: Option<OwnedSemaphorePermit>,
+        silence: Silence,
+        counters: Arc<SiteCounters>,
+    ) -> EdgeBody {
         EdgeBody::Stream(Box::new(Stream { body, silence, counters: Some(counters), _permit: permit }))
     }
 

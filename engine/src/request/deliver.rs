@@ -1,12 +1,14 @@
 //! An answer from a stored response, or from one on its way into the store: conditions, ranges, HEAD, `Age`, `Via`,
 //! `Cache-Status` (RFC 9110 §13–14, RFC 9111 §4, RFC 9211).
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use foldhash::quality::RandomState;
 use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, VIA};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, Method, Response, StatusCode};
 
 use super::Edge;
 use super::admit::Exchange;
@@ -15,7 +17,7 @@ use super::fetch::Filling;
 use crate::semantics::browser::limit_browser_lifetime;
 use crate::semantics::key;
 use crate::semantics::precondition::{Precondition, not_modified_headers, precondition};
-use crate::semantics::range::{self, Selection, selection};
+use crate::semantics::range::{self, Multipart, Selection, selection};
 use crate::semantics::timestamp::Timestamp;
 use crate::store::fill::FillReader;
 use crate::store::stored::{StoredHead, StoredResponse};
@@ -28,7 +30,7 @@ const ADDED_FIELDS: usize = 6;
 
 /// Where the content comes from.
 #[derive(Debug)]
-pub enum Source<'s> {
+pub(super) enum Source<'s> {
     /// The store.
     Stored(&'s Arc<StoredResponse>),
     /// A fill, read from its first byte.
@@ -37,7 +39,7 @@ pub enum Source<'s> {
 
 /// How the answer came about, for `Cache-Status`.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Told {
+pub(super) struct Told {
     /// Why the request went forward; none for a hit.
     pub forward: Option<Forward>,
     /// What the next hop said.
@@ -51,7 +53,7 @@ pub struct Told {
 }
 
 /// Makes the answer.
-pub fn deliver(edge: &Edge, exchange: &Exchange, source: Source<'_>, told: Told) -> Response<EdgeBody> {
+pub(super) fn deliver(edge: &Edge, exchange: &Exchange, source: Source<'_>, told: Told) -> Response<EdgeBody> {
     let now = edge.clock.now();
     let head = match &source {
         Source::Stored(stored) => &stored.head,
@@ -67,7 +69,7 @@ pub fn deliver(edge: &Edge, exchange: &Exchange, source: Source<'_>, told: Told)
             response
         }
         Narrowed::Part(range, length) => part(exchange, headers, source, range, length),
-        Narrowed::Parts(ranges, length) => parts(headers, &source, &ranges, length),
+        Narrowed::Parts(stored, ranges) => parts(headers, &stored, ranges),
         Narrowed::Whole => whole(exchange, head.status, headers, source),
     };
     say(edge, exchange, head, told, now, response.headers_mut());
@@ -80,7 +82,7 @@ enum Narrowed {
     Failed,
     Unsatisfiable(u64),
     Part(std::ops::Range<u64>, u64),
-    Parts(Vec<std::ops::Range<u64>>, u64),
+    Parts(Arc<StoredResponse>, Vec<std::ops::Range<u64>>),
 }
 
 /// What of the response the client's own conditions and ranges leave.
@@ -102,9 +104,11 @@ fn narrowed(exchange: &Exchange, head: &StoredHead, headers: &HeaderMap, source:
         Selection::Whole => Narrowed::Whole,
         Selection::Unsatisfiable => Narrowed::Unsatisfiable(length),
         Selection::Single(range) => Narrowed::Part(range, length),
-        // Parts out of order would need what a fill has not got yet.
-        Selection::Multiple(_) if matches!(source, Source::Filling(..)) => Narrowed::Whole,
-        Selection::Multiple(ranges) => Narrowed::Parts(ranges, length),
+        Selection::Multiple(ranges) => match source {
+            Source::Stored(stored) => Narrowed::Parts(Arc::clone(stored), ranges),
+            // Parts may come in any order, and a fill has not got them all yet.
+            Source::Filling(..) => Narrowed::Whole,
+        },
     }
 }
 
@@ -129,7 +133,13 @@ fn whole(exchange: &Exchange, status: StatusCode, headers: HeaderMap, source: So
     response
 }
 
-fn part(exchange: &Exchange, headers: HeaderMap, source: Source<'_>, range: std::ops::Range<u64>, length: u64) -> Response<EdgeBody> {
+fn part(
+    exchange: &Exchange,
+    headers: HeaderMap,
+    source: Source<'_>,
+    range: std::ops::Range<u64>,
+    length: u64,
+) -> Response<EdgeBody> {
     let mut response = bare(StatusCode::PARTIAL_CONTENT, headers);
     response.headers_mut().insert(CONTENT_RANGE, range::content_range(&range, length));
     response.headers_mut().insert(CONTENT_LENGTH, (range.end - range.start).into());
@@ -140,21 +150,19 @@ fn part(exchange: &Exchange, headers: HeaderMap, source: Source<'_>, range: std:
     response
 }
 
-fn parts(headers: HeaderMap, source: &Source<'_>, ranges: &[std::ops::Range<u64>], length: u64) -> Response<EdgeBody> {
-    let Source::Stored(stored) = source else { return bare(StatusCode::RANGE_NOT_SATISFIABLE, headers) };
-    let boundary = range::boundary(stored.id);
+fn parts(mut headers: HeaderMap, stored: &StoredResponse, ranges: Vec<std::ops::Range<u64>>) -> Response<EdgeBody> {
+    // Two of the stored response's own random hashes: a body can't foresee them.
+    let seed = u128::from(RandomState::default().hash_one(stored.id)) << 64 | u128::from(RandomState::default().hash_one(0));
+    let frame = Multipart::new(ranges, stored.body.len(), &headers, seed);
     let mut pieces = Vec::new();
-    for range in ranges {
-        pieces.push(Bytes::from(range::part_head(&boundary, headers.get(CONTENT_TYPE), range, length)));
+    for range in frame.ranges() {
+        pieces.push(Bytes::from(frame.head(range)));
         pieces.extend(stored.body.slice(range.clone()));
     }
-    pieces.push(Bytes::from(range::last_boundary(&boundary)));
+    pieces.push(Bytes::from(frame.tail()));
+    headers.insert(CONTENT_TYPE, frame.content_type());
+    headers.insert(CONTENT_LENGTH, frame.content_length().into());
     let mut response = bare(StatusCode::PARTIAL_CONTENT, headers);
-    let headers = response.headers_mut();
-    headers.remove(CONTENT_LENGTH);
-    if let Ok(value) = HeaderValue::try_from(format!("multipart/byteranges; boundary={boundary}")) {
-        headers.insert(CONTENT_TYPE, value);
-    }
     *response.body_mut() = EdgeBody::owned(pieces);
     response
 }

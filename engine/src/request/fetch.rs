@@ -20,19 +20,19 @@ use crate::origin::{self, Answer, OriginError};
 use crate::policy::Answered;
 use crate::semantics::cache_control::ResponseDirectives;
 use crate::semantics::decision::ResponseDecision;
-use crate::semantics::forwarding;
 use crate::semantics::freshness::{Freshness, StaleDefaults, Terms, header_lifetime};
 use crate::semantics::reuse::stale_if_error;
 use crate::semantics::storability::{self, Storability, storability};
 use crate::semantics::timestamp::Timestamp;
 use crate::semantics::vary::Vary;
+use crate::semantics::{forwarding, invalidation};
 use crate::store::fill::{Fill, FillError, FillReader};
 use crate::store::stored::{Fields, StoredBody, StoredHead, StoredResponse};
 use crate::store::{Key, PurgePoint};
 
 /// What a leader shares with its followers.
 #[derive(Clone, Debug)]
-pub enum Shared {
+pub(super) enum Shared {
     /// A response that is being stored.
     Filling(Arc<Filling>),
     /// The store has it now.
@@ -45,7 +45,7 @@ pub enum Shared {
 
 /// A response on its way into the store.
 #[derive(Debug)]
-pub struct Filling {
+pub(super) struct Filling {
     /// Its head.
     pub head: StoredHead,
     /// Its content, as far as it has come.
@@ -54,7 +54,7 @@ pub struct Filling {
 
 /// What came of a fetch, for the request that began it.
 #[derive(Debug)]
-pub enum Fetched {
+pub(super) enum Fetched {
     /// A response that is being stored, and a reader of its content.
     Filling(Arc<Filling>, FillReader),
     /// What was stored holds, under a new head (§4.3.4).
@@ -69,7 +69,7 @@ pub enum Fetched {
 
 /// What to fetch, and for whom.
 #[derive(Debug)]
-pub struct Fetch {
+pub(super) struct Fetch {
     /// The edge.
     pub edge: Arc<Edge>,
     /// The request that asks.
@@ -90,7 +90,7 @@ struct Weighed {
 
 impl Fetch {
     /// Runs the fetch in a task of its own.
-    pub fn start(self) -> oneshot::Receiver<Fetched> {
+    pub(super) fn start(self) -> oneshot::Receiver<Fetched> {
         let (tell, told) = oneshot::channel();
         tokio::spawn(self.run(tell));
         told
@@ -130,7 +130,12 @@ impl Fetch {
     fn may_serve_stale(&self) -> bool {
         let Some(stale) = &self.stale else { return false };
         let exchange = &self.exchange;
-        stale_if_error(&stale.head.freshness, &exchange.directives, exchange.site.settings.client_directives, self.edge.clock.now())
+        stale_if_error(
+            &stale.head.freshness,
+            &exchange.directives,
+            exchange.site.settings.client_directives,
+            self.edge.clock.now(),
+        )
     }
 
     fn fail(self, failure: Failure, tell: oneshot::Sender<Fetched>) {
@@ -146,23 +151,23 @@ impl Fetch {
     async fn take(self, answer: Answer, asked_at: Timestamp, since: PurgePoint, tell: oneshot::Sender<Fetched>) {
         let Answer { response, permit } = answer;
         let (mut parts, body) = response.into_parts();
-        forwarding::strip_hop_by_hop(&mut parts.headers);
+        forwarding::strip_response_hop_by_hop(&mut parts.headers);
+        forwarding::ensure_date(&mut parts.headers, self.edge.clock.now());
         let length = content_length(&parts.headers).or_else(|| http_body::Body::size_hint(&body).exact());
         let weighed = self.weigh(parts.status, &parts.headers, length, asked_at);
         let key = &self.exchange.key;
         let too_large = length.is_some_and(|length| length > self.edge.store.max_object());
-        let refusal = match weighed.storability {
-            Storability::Yes if !too_large => None,
-            Storability::Yes => Some("larger than max_object"),
-            Storability::No(refusal) => Some(refusal.as_str()),
+        let (refusal, is_of_request) = match weighed.storability {
+            Storability::Yes if !too_large => return self.fill(&parts, body, length, weighed, since, tell).await,
+            Storability::Yes => ("larger than max_object", false),
+            Storability::No(refusal) => (refusal.as_str(), refusal.is_of_request()),
         };
-        let Some(refusal) = refusal else {
-            return self.fill(&parts, body, length, weighed, since, tell).await;
-        };
-        if too_large || !weighed.storability.is_of_request() {
+        if !is_of_request {
             self.edge.hit_for_miss.remember(key, self.edge.clock.now());
         }
-        if parts.status.is_success() && let Some(stale) = &self.stale {
+        if parts.status.is_success()
+            && let Some(stale) = &self.stale
+        {
             // The origin has taken back what is stored.
             self.edge.store.drop_response(&Key::new(key), stale.id);
         }
@@ -242,7 +247,7 @@ impl Fetch {
         let decision = if site.policies.is_empty() {
             ResponseDecision::default()
         } else {
-            let header_ttl = header_lifetime(status, headers, &directives, now);
+            let header_ttl = header_lifetime(headers, &directives, now);
             site.policies.on_response(&exchange.ask(), &Answered { status, headers, length, header_ttl }, now)
         };
         let freshness = Freshness::of(&Terms {
@@ -260,6 +265,7 @@ impl Fetch {
         let storability = storability(
             &storability::Exchange {
                 method: &http::Method::GET,
+                target: &exchange.parts.uri,
                 request_headers: &exchange.parts.headers,
                 request: &exchange.directives,
                 status,
@@ -276,13 +282,18 @@ impl Fetch {
         let exchange = &self.exchange;
         let floor = exchange.site.settings.policy_may_override;
         let vary = Vary::of(headers);
+        let nominated = vary.nominated(&exchange.parts.headers).in_language_of(headers);
+        let mut tags = weighed.decision.tags.clone();
+        tags.extend(invalidation::cache_groups(headers).into_iter().map(String::into_boxed_str));
+        tags.sort();
+        tags.dedup();
         StoredHead {
             status,
             fields: Fields::of(&storability::stored_headers(headers, &weighed.directives, floor)),
             freshness: weighed.freshness,
-            nominated: vary.nominated(&exchange.parts.headers),
+            nominated,
             vary,
-            tags: weighed.decision.tags.clone().into_boxed_slice(),
+            tags: tags.into_boxed_slice(),
             browser_ttl: weighed.decision.browser_ttl,
             detail: joined_reasons(&exchange.decision.reason, &weighed.decision.reason),
             site: exchange.site.index,

@@ -9,7 +9,7 @@ use crate::origin::RequestBody;
 use crate::semantics::{forwarding, key, validation, vary};
 
 /// Tells the application which variant to render.
-pub const TERO_VARIANT: HeaderName = HeaderName::from_static("tero-variant");
+pub(super) const TERO_VARIANT: HeaderName = HeaderName::from_static("tero-variant");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -32,7 +32,12 @@ const NEVER_FROM_CLIENTS: [HeaderName; 11] = [
 
 /// A request whose answer may be stored: the whole response, by the query that counts, on condition that `stored` no longer
 /// holds where that is given.
-pub fn for_storing(edge: &Edge, exchange: &Exchange, body: RequestBody, stored: Option<&HeaderMap>) -> Request<RequestBody> {
+pub(super) fn for_storing(
+    edge: &Edge,
+    exchange: &Exchange,
+    body: RequestBody,
+    stored: Option<&HeaderMap>,
+) -> Request<RequestBody> {
     let query = key::canonical_query(exchange.parts.uri.query(), &exchange.decision.query);
     let mut request = build(edge, exchange, body, query.as_deref());
     let headers = request.headers_mut();
@@ -52,7 +57,7 @@ pub fn for_storing(edge: &Edge, exchange: &Exchange, body: RequestBody, stored: 
 }
 
 /// A request that the edge has no part in: as the client sent it, content included.
-pub fn as_sent(edge: &Edge, exchange: &Exchange, body: RequestBody) -> Request<RequestBody> {
+pub(super) fn as_sent(edge: &Edge, exchange: &Exchange, body: RequestBody) -> Request<RequestBody> {
     build(edge, exchange, body, exchange.parts.uri.query())
 }
 
@@ -62,7 +67,7 @@ fn build(edge: &Edge, exchange: &Exchange, body: RequestBody, query: Option<&str
     *request.uri_mut() = target(&exchange.parts.uri, query);
     let headers = request.headers_mut();
     *headers = exchange.parts.headers.clone();
-    forwarding::strip_hop_by_hop(headers);
+    forwarding::strip_request_hop_by_hop(headers);
     for name in NEVER_FROM_CLIENTS {
         headers.remove(name);
     }

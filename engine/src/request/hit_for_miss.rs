@@ -15,14 +15,14 @@ const OVERHEAD_BYTES: usize = 150;
 
 /// The memory of "not storable".
 #[derive(Debug)]
-pub struct HitForMiss {
+pub(super) struct HitForMiss {
     until: Cache<Key, Timestamp, foldhash::quality::RandomState>,
     ttl: Duration,
 }
 
 impl HitForMiss {
     /// Remembers each key for `ttl`.
-    pub fn new(ttl: Duration) -> HitForMiss {
+    pub(super) fn new(ttl: Duration) -> HitForMiss {
         let until = Cache::builder()
             .max_capacity(MAX_BYTES)
             .weigher(|key: &Key, _: &Timestamp| u32::try_from(key.as_bytes().len() + OVERHEAD_BYTES).unwrap_or(u32::MAX))
@@ -32,17 +32,17 @@ impl HitForMiss {
     }
 
     /// Remembers that the answer for `key` could not be stored.
-    pub fn remember(&self, key: &[u8], now: Timestamp) {
+    pub(super) fn remember(&self, key: &[u8], now: Timestamp) {
         self.until.insert(Key::new(key), now.saturating_add(self.ttl));
     }
 
     /// Forgets it: an answer could be stored.
-    pub fn forget(&self, key: &[u8]) {
+    pub(super) fn forget(&self, key: &[u8]) {
         self.until.invalidate(key);
     }
 
     /// Whether the answer for `key` is expected not to be storable.
-    pub fn expects(&self, key: &[u8], now: Timestamp) -> bool {
+    pub(super) fn expects(&self, key: &[u8], now: Timestamp) -> bool {
         self.until.get(key).is_some_and(|until| until > now)
     }
 }

@@ -18,7 +18,12 @@ use crate::store::{Purge, Target};
 use crate::telemetry::cache_status::{CacheStatus, Forward};
 
 /// Sends the request on and its answer back.
-pub async fn pass(edge: &Arc<Edge>, exchange: &Exchange, content: Option<Incoming>, why: Forward) -> Result<Response<EdgeBody>, Failure> {
+pub(super) async fn pass(
+    edge: &Arc<Edge>,
+    exchange: &Exchange,
+    content: Option<Incoming>,
+    why: Forward,
+) -> Result<Response<EdgeBody>, Failure> {
     let site = &exchange.site;
     let silence = || Silence::new(edge.clock.clone(), site.settings.body_timeout);
     let body = match content {
@@ -36,13 +41,13 @@ pub async fn pass(edge: &Arc<Edge>, exchange: &Exchange, content: Option<Incomin
     })?;
     invalidate(edge, exchange, &response);
     let (mut parts, body) = response.into_parts();
-    forwarding::strip_hop_by_hop(&mut parts.headers);
+    forwarding::strip_response_hop_by_hop(&mut parts.headers);
     let body = EdgeBody::stream(body, Some(permit), silence(), Arc::clone(&site.counters));
     Ok(told(edge, exchange, Response::from_parts(parts, body), why, None))
 }
 
 /// Adds `Via` and `Cache-Status` to an answer that is not stored.
-pub fn told(
+pub(super) fn told(
     edge: &Edge,
     exchange: &Exchange,
     mut response: Response<EdgeBody>,
@@ -54,7 +59,8 @@ pub fn told(
     headers.append(VIA, edge.via.clone());
     let key = exchange.site.settings.cache_status_key.then(|| key::url_of(&exchange.key));
     let details = [exchange.decision.reason.as_deref(), refusal];
-    CacheStatus { forward: Some(why), forward_status: Some(status), key, details, ..CacheStatus::default() }.append_to(headers, &edge.name);
+    CacheStatus { forward: Some(why), forward_status: Some(status), key, details, ..CacheStatus::default() }
+        .append_to(headers, &edge.name);
     response
 }
 
@@ -66,6 +72,10 @@ fn invalidate(edge: &Edge, exchange: &Exchange, response: &Response<Incoming>) {
     let keys: Vec<_> = urls.iter().flat_map(|url| keys_of_url(exchange, url)).collect();
     if !keys.is_empty() {
         edge.store.purge(&Target::Keys(keys), Purge::Hard, edge.clock.now());
+    }
+    // Groups of the same origin, which is taken to be the site (RFC 9875 §3).
+    for tag in invalidation::invalidated_groups(&exchange.parts.method, response.status(), response.headers()) {
+        edge.store.purge(&Target::Tag { site: Some(exchange.site.index), tag }, Purge::Soft, edge.clock.now());
     }
 }
 

@@ -12,7 +12,7 @@ use crate::telemetry::cache_status::{CacheStatus, Forward};
 
 /// A fetch that brought nothing to serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub(super) struct Failure {
     /// What the client is told.
     pub status: StatusCode,
     /// What the next hop said, where it said something.
@@ -23,7 +23,7 @@ pub struct Failure {
 
 impl Failure {
     /// An error of the next hop: 504 where time ran out, 503 where we hold back, else 502 (RFC 9110 §15.6).
-    pub fn of(error: &OriginError) -> Failure {
+    pub(super) fn of(error: &OriginError) -> Failure {
         let status = match error {
             _ if error.is_timeout() => StatusCode::GATEWAY_TIMEOUT,
             OriginError::Busy => StatusCode::SERVICE_UNAVAILABLE,
@@ -34,24 +34,24 @@ impl Failure {
     }
 
     /// The edge is going down.
-    pub fn shutting_down() -> Failure {
+    pub(super) fn shutting_down() -> Failure {
         Failure { status: StatusCode::SERVICE_UNAVAILABLE, origin_status: None, reason: "the edge is shutting down" }
     }
 
     /// An answer of the next hop that is itself an error (RFC 5861 §4).
-    pub fn status(status: StatusCode) -> Failure {
+    pub(super) fn status(status: StatusCode) -> Failure {
         Failure { status, origin_status: Some(status), reason: "origin answered with an error" }
     }
 }
 
 /// The answer where a fetch failed and nothing stale may be served.
-pub fn failed(edge: &Edge, failure: Failure, forward: Forward) -> Response<EdgeBody> {
+pub(super) fn failed(edge: &Edge, failure: Failure, forward: Forward) -> Response<EdgeBody> {
     let status = CacheStatus { forward: Some(forward), details: [Some(failure.reason), None], ..CacheStatus::default() };
     plain(edge, failure.status, failure.reason, &status)
 }
 
 /// The answer to a request that was not let in. Nothing of it has been forwarded.
-pub fn refused(edge: &Edge, refused: Refused) -> Response<EdgeBody> {
+pub(super) fn refused(edge: &Edge, refused: Refused) -> Response<EdgeBody> {
     let reason = refused.to_string();
     let code = match refused {
         Refused::BadHost | Refused::BadTarget => StatusCode::BAD_REQUEST,
@@ -71,7 +71,7 @@ pub fn refused(edge: &Edge, refused: Refused) -> Response<EdgeBody> {
 }
 
 /// The answer to `only-if-cached` where nothing stored will do (RFC 9111 §5.2.1.7).
-pub fn only_if_cached(edge: &Edge) -> Response<EdgeBody> {
+pub(super) fn only_if_cached(edge: &Edge) -> Response<EdgeBody> {
     let reason = "only-if-cached, and nothing stored will do";
     let status = CacheStatus { details: [Some(reason), None], ..CacheStatus::default() };
     plain(edge, StatusCode::GATEWAY_TIMEOUT, reason, &status)

@@ -11,8 +11,9 @@ use super::Edge;
 use super::admit::Exchange;
 use super::body::EdgeBody;
 use super::fetch::{Fetch, Fetched, Shared};
+use crate::semantics::forwarding;
 use crate::semantics::timestamp::Timestamp;
-use crate::semantics::{forwarding, validation};
+use crate::semantics::validation::{self, HeadUpdate};
 use crate::store::stored::StoredResponse;
 use crate::store::{Key, PurgePoint};
 
@@ -26,7 +27,7 @@ pub(super) fn freshen(
     tell: oneshot::Sender<Fetched>,
 ) {
     let mut headers = not_modified.headers().clone();
-    forwarding::strip_hop_by_hop(&mut headers);
+    forwarding::ensure_date(&mut headers, fetch.edge.clock.now());
     let merged = validation::freshened(&stale.head.fields.to_headers(headers.len()), &headers);
     let (head, may_be_stored) = fetch.merged_head(&stale, &merged, asked_at);
     let key = Key::new(&fetch.exchange.key);
@@ -68,14 +69,28 @@ pub(super) async fn drain(mut body: EdgeBody) -> Option<u64> {
 }
 
 /// What the answer to a HEAD says of the stored response: that it still holds, or that it is another now (§4.3.5).
-pub(super) fn by_head(edge: &Edge, exchange: &Exchange, stored: &Arc<StoredResponse>, answer: &Response<EdgeBody>) {
-    if answer.status() != stored.head.status {
-        return;
-    }
+pub(super) fn by_head(
+    edge: &Arc<Edge>,
+    exchange: &Arc<Exchange>,
+    stored: &Arc<StoredResponse>,
+    answer: &Response<EdgeBody>,
+    asked_at: Timestamp,
+    since: PurgePoint,
+) {
     let key = Key::new(&exchange.key);
-    let stored_headers = stored.head.fields.to_headers(0);
-    if !validation::head_updates(&stored_headers, stored.body.len(), answer.headers()) {
-        let stale = stored.with_freshness(stored.head.freshness.made_stale(edge.clock.now()));
-        edge.store.replace(&key, stored.id, Arc::new(stale), edge.store.purge_point());
+    let headers = stored.head.fields.to_headers(0);
+    match validation::head_updates(&headers, stored.body.len(), answer.status(), answer.headers()) {
+        HeadUpdate::Nothing => {}
+        HeadUpdate::Stale => {
+            let stale = stored.with_freshness(stored.head.freshness.made_stale(edge.clock.now()));
+            edge.store.replace(&key, stored.id, Arc::new(stale), since);
+        }
+        HeadUpdate::Freshened(merged) => {
+            let fetch = Fetch { edge: Arc::clone(edge), exchange: Arc::clone(exchange), stale: None, lead: None };
+            let (head, may_be_stored) = fetch.merged_head(stored, &merged, asked_at);
+            if may_be_stored {
+                edge.store.replace(&key, stored.id, Arc::new(stored.with_head(head)), since);
+            }
+        }
     }
 }

@@ -15,7 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::watchdog::{Patience, Watched, Watchdog};
+use super::watchdog::{Patience, Watchdog, Watched};
 use super::{Shared, Stage};
 use crate::origin::BodyError;
 use crate::request;

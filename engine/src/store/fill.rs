@@ -39,9 +39,9 @@ impl FillBudget {
     }
 
     fn take(&self, bytes: u64) -> bool {
-        let taken = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-            used.checked_add(bytes).filter(|&sum| sum <= self.limit)
-        });
+        let taken = self
+            .used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| used.checked_add(bytes).filter(|&sum| sum <= self.limit));
         taken.is_ok()
     }
 

@@ -133,14 +133,16 @@ impl Line<'_> {
     }
 
     fn cache_status(&self) -> String {
-        let lines: Vec<_> = self.response.get_all(CACHE_STATUS).iter().map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
+        let lines: Vec<_> =
+            self.response.get_all(CACHE_STATUS).iter().map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
         lines.join(", ")
     }
 
     fn combined(&self) -> String {
         let at = DateTime::from_timestamp(self.at.unix_secs(), 0).unwrap_or_default();
         let bytes = self.bytes.map_or_else(|| "-".into(), |bytes| bytes.to_string());
-        let quoted = |text: Option<String>| text.map_or_else(|| "-".into(), |text| text.replace('\\', "\\\\").replace('"', "\\\""));
+        let quoted =
+            |text: Option<String>| text.map_or_else(|| "-".into(), |text| text.replace('\\', "\\\\").replace('"', "\\\""));
         format!(
             "{} - - [{}] \"{} {} {:?}\" {} {} \"{}\" \"{}\" \"{}\"",
             self.client,
@@ -205,7 +207,8 @@ mod tests {
 
     #[test]
     fn a_combined_line_is_what_log_readers_expect() {
-        let expected = r#"10.0.0.1 - - [25/Nov/2026:12:00:00 +0000] "GET /a?b=c HTTP/1.1" 200 12 "-" "curl \"8\"" "tero; hit; ttl=3""#;
+        let expected =
+            r#"10.0.0.1 - - [25/Nov/2026:12:00:00 +0000] "GET /a?b=c HTTP/1.1" 200 12 "-" "curl \"8\"" "tero; hit; ttl=3""#;
         assert_eq!(with_line(|line| line.combined()), expected);
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 mod answer;
 mod client;
+mod edge;
 mod gate;
 pub mod guests;
 mod origin;
@@ -16,6 +17,7 @@ pub mod wire;
 
 pub use answer::{Answer, CacheStatus};
 pub use client::{Client, HOST, Request, get};
+pub use edge::{A_TUESDAY_MORNING, ART, Edge, EdgeBuilder, compiled_cache, folder, instant, toml_string};
 pub use gate::Gate;
 pub use origin::{Asked, Origin};
 pub use reply::Reply;

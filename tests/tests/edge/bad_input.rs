@@ -36,7 +36,7 @@ fn what_is_no_request_is_refused() {
         "GET /x HTTP/9.9\r\nHost: www.example\r\n\r\n",
         "GET /x y HTTP/1.1\r\nHost: www.example\r\n\r\n",
         "G@T /x HTTP/1.1\r\nHost: www.example\r\n\r\n",
-        "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+        "\x16\x03\x01\x02\x00\x01\x00\x01\x7c\x03\x03\r\n\r\n",
     ] {
         check_refused(bytes, 400);
     }

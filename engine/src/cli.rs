@@ -5,6 +5,7 @@
 mod check;
 mod import;
 mod report;
+mod serve;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -24,6 +25,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(serve::Serve),
     Check(check::Check),
     Import(import::Import),
 }
@@ -33,6 +35,7 @@ pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     start_log();
     match arguments.command {
+        Command::Serve(serve) => serve.run(),
         Command::Check(check) => check.run(),
         Command::Import(import) => import.run(),
     }

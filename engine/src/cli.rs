@@ -2,10 +2,13 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 used wrongly. What a machine may read goes to standard output, the rest to standard error.
 
+mod admin_client;
 mod check;
 mod import;
+mod purge;
 mod report;
 mod serve;
+mod stats;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -28,6 +31,8 @@ enum Command {
     Serve(serve::Serve),
     Check(check::Check),
     Import(import::Import),
+    Purge(purge::Purge),
+    Stats(stats::Stats),
 }
 
 /// Runs the command that the arguments name.
@@ -38,6 +43,8 @@ pub fn run() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Check(check) => check.run(),
         Command::Import(import) => import.run(),
+        Command::Purge(purge) => purge.run(),
+        Command::Stats(stats) => stats.run(),
     }
 }
 
@@ -67,6 +74,12 @@ fn print(text: &str) -> ExitCode {
 fn fail(message: &str) -> ExitCode {
     let _ = writeln!(io::stderr(), "tero: {message}");
     ExitCode::FAILURE
+}
+
+/// Says on standard error why the arguments make no sense.
+fn used_wrongly(message: &str) -> ExitCode {
+    let _ = writeln!(io::stderr(), "tero: {message}");
+    ExitCode::from(2)
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 mod by_hand;
+mod nonsense;
 mod shipped;
 
 use http::{HeaderMap, Method, StatusCode};
 
-use self::by_hand::{ByHand, CONTRACT, MOBILE, REFUSAL, config, host_config};
+use self::by_hand::{ByHand, CONTRACT, MOBILE, NOTHING, REFUSAL, config, host_config};
 use super::*;
 use crate::semantics::decision::{Device, Lookup, RequestDecision, ResponseDecision};
 use crate::semantics::timestamp::Timestamp;
@@ -236,7 +237,14 @@ fn an_import_that_is_not_offered_is_named() {
     let error = host().load(&config(folder.path(), &wat::parse_str(component).unwrap())).unwrap_err();
     assert!(matches!(&error, PolicyError::NotOffered { import, .. } if import == "acme:net/http"), "{error}");
     let message = refused(&ByHand { imports: r#"(import "env" "fetch" (func))"#, ..ByHand::default() });
-    assert!(message.contains("env") && message.contains("not offered"), "{message}");
+    assert_eq!(message, "policy `by-hand`: the module imports `env#fetch`, which is not offered to policies");
+    let contract = CONTRACT.replace("import log:", "import fetch: func(url: string); import log:");
+    let message = refused(&ByHand {
+        contract: &contract,
+        imports: r#"(import "$root" "fetch" (func (param i32 i32)))"#,
+        ..ByHand::default()
+    });
+    assert_eq!(message, "policy `by-hand`: the module imports `fetch`, which is not offered to policies");
 }
 
 #[test]

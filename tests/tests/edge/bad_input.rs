@@ -69,14 +69,32 @@ fn a_length_that_can_be_read_in_two_ways_is_refused() {
         "Content-Length: -1",
         "Content-Length: 0x5",
         "Content-Length: 99999999999999999999999",
-        "Content-Length: 5\r\nTransfer-Encoding: chunked",
-        "Transfer-Encoding: chunked\r\nContent-Length: 0",
         "Transfer-Encoding: chunked, identity",
         "Transfer-Encoding: identity",
         "Transfer-Encoding: xchunked",
         "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
     ] {
         check_refused(format!("POST /x HTTP/1.1\r\nHost: www.example\r\n{fields}\r\n\r\n0\r\n\r\n{smuggled}"), 400);
+    }
+}
+
+#[test]
+fn a_length_beside_a_transfer_coding_hides_no_request() {
+    let hidden = "GET /hidden HTTP/1.1\r\nHost: www.example\r\n\r\n";
+    let length = format!("Content-Length: {}", hidden.len() + 5);
+    let coding = "Transfer-Encoding: chunked";
+    for fields in [format!("{length}\r\n{coding}"), format!("{coding}\r\n{length}")] {
+        let (origin, edge) = answering();
+        let mut client = edge.client();
+        client.write(format!("POST /x HTTP/1.1\r\nHost: www.example\r\n{fields}\r\n\r\n0\r\n\r\n{hidden}"));
+        let mut answer = client.head();
+        client.rest(&mut answer);
+        // RFC 9112 §6.3: refused, or taken by its chunks; in either case the connection ends, and what follows is not a request.
+        assert!(client.is_closed(), "{fields}");
+        assert_eq!(origin.requests("/hidden"), 0, "{fields}");
+        for asked in origin.asked("/x") {
+            assert_eq!((asked.body.as_slice(), asked.header("content-length")), (&b""[..], None), "{fields}");
+        }
     }
 }
 

@@ -32,7 +32,7 @@ fn all_mistakes_are_told_at_once_with_line_key_and_cure() {
         (3, "server.drain", "\"30s\""),
         (6, "cache.memory", "\"64MiB\""),
         (9, "site.name", "a-z"),
-        (10, "site.hosts", "at least one"),
+        (10, "site.hosts", "write [\"*\"]"),
         (11, "site.origins", "http://"),
         (12, "site.policies", "[[policy]]"),
     ] {

@@ -87,13 +87,12 @@ const NEVER: &[&str] = &[
 fn check_lifetimes(times: &[&str], lifetime: impl Fn(&(&str, u64, u64)) -> u64) {
     let origin = origin();
     let edge = edge(&origin, times[0]);
-    let mut client = edge.client();
     for (index, time) in times.iter().enumerate() {
         edge.turn_to(time);
         for rule in LIFETIMES {
             // A page of its own for each time: the query counts.
             let target = format!("{}?at={index}", rule.0);
-            let answer = client.send(&get(&target));
+            let answer = edge.get(&target);
             let status = answer.cache_status();
             assert_eq!((status.stored, status.fwd.as_deref()), (true, Some("uri-miss")), "{target} at {time}: {answer:?}");
             assert_eq!(status.ttl, Some(lifetime(rule) as i64), "{target} at {time}: {answer:?}");

@@ -9,7 +9,7 @@ use crate::policy::contract;
 use crate::policy::contract::{PolicyPre, tero::policy::types};
 use crate::policy::counters::FailureKind;
 use crate::policy::limits::Limits;
-use crate::policy::runtime::Runtime;
+use crate::policy::runtime::{Running, Runtime, real_time};
 
 /// How many lines one call may log.
 const MAX_LOG_LINES: u32 = 16;
@@ -93,7 +93,7 @@ pub(super) type RawManifest = types::Manifest;
 /// What `configure` came to.
 pub(super) enum Configured {
     /// The policy takes its settings.
-    Ready(Guest, RawManifest),
+    Ready(Box<Guest>, RawManifest),
     /// The policy refuses its settings, in its own words.
     Refused(String),
 }
@@ -108,7 +108,7 @@ impl Template {
             policy: Arc::clone(&self.policy),
             limits: Limits::new(self.memory_bytes),
             lines: 0,
-            started: Instant::now(),
+            started: real_time(),
             deadline: self.deadline * LONG_CALL_DEADLINES,
         };
         let mut store = Store::new(&self.runtime.engine, state);
@@ -130,7 +130,7 @@ impl Template {
             Err(error) => return Err(failed(&store, &error, FailureKind::Memory)),
         };
         match exports.call_configure(&mut store, &self.settings) {
-            Ok(Ok(manifest)) => Ok(Configured::Ready(Guest { store, exports, answered: 0 }, manifest)),
+            Ok(Ok(manifest)) => Ok(Configured::Ready(Box::new(Guest { store, exports, answered: 0 }), manifest)),
             Ok(Err(refusal)) => Ok(Configured::Refused(refusal)),
             Err(error) => Err(failed(&store, &error, FailureKind::BadAnswer)),
         }
@@ -185,18 +185,13 @@ impl Template {
 }
 
 impl Guest {
-    fn begin<'a>(
-        &mut self,
-        runtime: &'a Runtime,
-        deadline: Duration,
-        answer_bytes: usize,
-    ) -> crate::policy::runtime::Running<'a> {
+    fn begin<'a>(&mut self, runtime: &'a Runtime, deadline: Duration, answer_bytes: usize) -> Running<'a> {
         self.answered = self.answered.saturating_add(1);
         let state = self.store.data_mut();
         state.limits.forgive();
         state.lines = 0;
         state.deadline = deadline;
-        state.started = Instant::now();
+        state.started = real_time();
         self.store.set_hostcall_fuel(answer_bytes);
         self.store.set_epoch_deadline(1);
         runtime.enter()

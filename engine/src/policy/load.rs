@@ -44,7 +44,7 @@ fn read(policy: &Arc<str>, source: &ModuleSource) -> Result<Vec<u8>, PolicyError
         ModuleSource::Builtin(name) => builtin::builtin(name).map(<[u8]>::to_vec).ok_or_else(|| PolicyError::UnknownBuiltin {
             policy: Arc::clone(policy),
             name: name.clone(),
-            known: builtin::builtin_names().into_iter().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", "),
+            known: builtin::builtin_names().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", "),
         }),
         ModuleSource::File(path) => read_file(policy, path),
     }

@@ -7,6 +7,7 @@ mod check;
 mod import;
 mod purge;
 mod report;
+mod serve;
 mod stats;
 
 use std::io::{self, IsTerminal as _, Write as _};
@@ -27,6 +28,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(serve::Serve),
     Check(check::Check),
     Import(import::Import),
     Purge(purge::Purge),
@@ -38,6 +40,7 @@ pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     start_log();
     match arguments.command {
+        Command::Serve(serve) => serve.run(),
         Command::Check(check) => check.run(),
         Command::Import(import) => import.run(),
         Command::Purge(purge) => purge.run(),

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::clock::Clock;
 use crate::config::{Config, ConfigErrors, Mistake, Mistakes, Place, did_you_mean, read_text};
 use crate::policy::{Chain, Hook, Host, Policy, PolicyError};
 use crate::semantics::decision::Device;
@@ -27,7 +26,7 @@ pub fn check_file(path: &Path) -> Result<Config, ConfigErrors> {
 pub fn check_policies(config: &Config, text: &str) -> Result<(), ConfigErrors> {
     let mistakes = Mistakes::of(&config.file, text);
     let add = |place: Place, key: &str, mistake: Mistake| mistakes.add(&line_at(text, place), key, mistake);
-    match Host::new(&config.policy_host, Clock::real()) {
+    match Host::new(&config.policy_host) {
         Ok(host) => {
             let policies = load(&host, config, &add);
             chains(&host, config, &policies, &add);

@@ -51,13 +51,13 @@ pub(super) type Sample<V> = (Vec<(&'static str, String)>, V);
 
 /// Writes a family of counters. `name` is without `_total`, which the encoder adds.
 pub(super) fn counters(encoder: &mut DescriptorEncoder, name: &str, help: &str, samples: Vec<Sample<u64>>) -> fmt::Result {
-    family(encoder, name, help, MetricType::Counter, samples, |mut metric, value| {
+    family(encoder, name, help, MetricType::Counter, samples, |metric, value| {
         metric.encode_counter::<NoLabelSet, _, u64>(&value, None)
     })
 }
 
 fn gauges<V: EncodeGaugeValue>(encoder: &mut DescriptorEncoder, name: &str, help: &str, samples: Vec<Sample<V>>) -> fmt::Result {
-    family(encoder, name, help, MetricType::Gauge, samples, |mut metric, value| metric.encode_gauge(&value))
+    family(encoder, name, help, MetricType::Gauge, samples, |metric, value| metric.encode_gauge(&value))
 }
 
 fn family<V>(
@@ -66,17 +66,22 @@ fn family<V>(
     help: &str,
     kind: MetricType,
     samples: Vec<Sample<V>>,
-    write: impl Fn(MetricEncoder<'_>, V) -> fmt::Result,
+    write: impl Fn(&mut MetricEncoder<'_>, V) -> fmt::Result,
 ) -> fmt::Result {
     let mut metric = encoder.encode_descriptor(name, help, None, kind)?;
     for (labels, value) in samples {
-        write(metric.encode_family(&labels)?, value)?;
+        // An empty family would be written as `{}`.
+        if labels.is_empty() {
+            write(&mut metric, value)?;
+        } else {
+            write(&mut metric.encode_family(&labels)?, value)?;
+        }
     }
     Ok(())
 }
 
 fn histograms(encoder: &mut DescriptorEncoder, name: &str, help: &str, samples: Vec<Sample<HistogramSnapshot>>) -> fmt::Result {
-    family(encoder, name, help, MetricType::Histogram, samples, |mut metric, snapshot| {
+    family(encoder, name, help, MetricType::Histogram, samples, |metric, snapshot| {
         let bounds = BUCKETS.into_iter().chain([f64::INFINITY]);
         let buckets: Vec<(f64, u64)> = bounds.zip(snapshot.buckets).collect();
         let exemplars: Option<&std::collections::HashMap<usize, Exemplar<NoLabelSet, f64>>> = None;
@@ -166,7 +171,7 @@ fn policies(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result
         active.push((vec![label], u64::from(policy.status() == Status::Active)));
     }
     counters(encoder, "tero_policy_decisions", "Questions to policies, by what came of them", decisions)?;
-    family(encoder, "tero_policy_seconds", "Time spent in policies", MetricType::Counter, seconds, |mut metric, value: f64| {
+    family(encoder, "tero_policy_seconds", "Time spent in policies", MetricType::Counter, seconds, |metric, value: f64| {
         metric.encode_counter::<NoLabelSet, _, f64>(&value, None)
     })?;
     gauges(encoder, "tero_policy_active", "Whether a policy is asked: 0 when it is switched off", active)

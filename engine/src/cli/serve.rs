@@ -1,29 +1,29 @@
-//! `tero serve`: runs the edge until a signal ends it.
+//! `tero serve`: the edge itself.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::Args;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 use super::{DEFAULT_CONFIG, colours, fail, report};
+use crate::Server;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::{Server, serve};
 
 const EXAMPLE: &str = "\
 Examples:
-  tero serve                         with ./tero.toml
-  tero serve --config /etc/tero.toml
-  TERO_LOG=debug tero serve          with more in the log
+  tero serve                              serve what ./tero.toml says
+  tero serve --config /etc/tero/tero.toml
 
-SIGTERM and SIGINT end it once the requests under way are answered; a second one ends it at once.
-SIGHUP reads the configuration again (sites, policies, plans) and reopens the access log.
+Signals: SIGTERM and SIGINT end each connection after its request, for at most `[server] drain`; a second one stops at once.
+SIGHUP reads the configuration again and opens the access log anew.
 
-Exit code: 0 after a signal, 1 if it could not start, 2 if the command is used wrongly.";
+Exit code: 0 after a signal, 1 if it can't serve, 2 if the command is used wrongly.";
 
-/// Runs the edge
+/// Serves until it is told to stop
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct Serve {
@@ -41,89 +41,73 @@ impl Serve {
                 return ExitCode::FAILURE;
             }
         };
-        // Signals are caught before the edge serves, so that none is lost.
-        let signals = match Signals::new() {
-            Ok(signals) => signals,
-            Err(error) => return fail(&format!("can't catch signals: {error}")),
-        };
-        let server = match serve(config, Clock::real()) {
-            Ok(server) => Arc::new(server),
+        let server = match crate::serve(config, Clock::real()) {
+            Ok(server) => server,
             Err(error) => return fail(&with_causes(&error)),
         };
         for address in server.addresses() {
             tracing::info!("serving on http://{address}");
         }
         tracing::info!("admin interface on http://{}", server.admin_address());
-        let watched = Arc::clone(&server);
-        // The thread ends with the process.
-        std::thread::spawn(move || signals.obey(&watched, &self.config));
+        match until_signalled(&server, &|| reload(&self.config, &server)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&format!("can't listen for signals: {error}")),
+        }
+    }
+}
+
+/// Serves until a signal says to stop, and waits until everything has ended.
+pub(super) fn until_signalled(server: &Server, reload: &(dyn Fn() + Sync)) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (ended, end) = oneshot::channel();
+    std::thread::scope(|scope| {
+        let signals = scope.spawn(move || runtime.block_on(heed_signals(server, reload, end)));
         server.wait();
-        ExitCode::SUCCESS
-    }
+        // Gone only if the signals could not be listened to.
+        let _ = ended.send(());
+        signals.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
-/// The signals that the edge obeys.
-struct Signals {
-    runtime: tokio::runtime::Runtime,
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Signals> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (terminate, interrupt, hang_up) = {
-            let _entered = runtime.enter();
-            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?)
-        };
-        Ok(Signals { runtime, terminate, interrupt, hang_up })
-    }
-
-    fn obey(self, server: &Server, file: &Path) {
-        let Signals { runtime, mut terminate, mut interrupt, mut hang_up } = self;
-        let mut draining = false;
-        runtime.block_on(async {
-            loop {
-                tokio::select! {
-                    _ = hang_up.recv() => reload(server, file),
-                    _ = terminate.recv() => end(server, &mut draining),
-                    _ = interrupt.recv() => end(server, &mut draining),
-                }
+async fn heed_signals(server: &Server, reload: &(dyn Fn() + Sync), mut end: oneshot::Receiver<()>) -> io::Result<()> {
+    let listening = || Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?));
+    let (mut terminate, mut interrupt, mut hangup) = listening().inspect_err(|_: &io::Error| server.stop())?;
+    let mut draining = false;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = hangup.recv() => {
+                reload();
+                continue;
             }
-        });
+            _ = &mut end => return Ok(()),
+        }
+        if draining {
+            server.stop();
+        } else {
+            tracing::info!("draining; a second signal stops at once");
+            server.shutdown();
+        }
+        draining = true;
     }
 }
 
-fn end(server: &Server, draining: &mut bool) {
-    if *draining {
-        tracing::info!("stopping at once");
-        server.stop();
-    } else {
-        tracing::info!("draining");
-        server.shutdown();
-        *draining = true;
-    }
-}
-
-fn reload(server: &Server, file: &Path) {
+fn reload(path: &Path, server: &Server) {
     server.reopen_log();
-    match Config::load(file).map_err(|errors| errors.to_string()) {
-        Ok(config) => match server.reload(config) {
-            Ok(()) => tracing::info!("reloaded {}", file.display()),
-            Err(error) => tracing::error!("not reloaded, the old configuration stays: {}", with_causes(&error)),
-        },
-        Err(mistakes) => tracing::error!("not reloaded, the old configuration stays:\n{mistakes}"),
+    match reloaded(path, server) {
+        Ok(()) => tracing::info!("the configuration has been read again"),
+        Err(why) => tracing::error!("the old configuration stays: {why}"),
     }
 }
 
-/// The error and what caused it.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
+fn reloaded(path: &Path, server: &Server) -> Result<(), String> {
+    let config = Config::load(path).map_err(|errors| report::report(&errors, false))?;
+    server.reload(config).map_err(|error| with_causes(&error))
+}
+
+/// An error and what caused it, in one line.
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    std::iter::once(error.to_string()).chain(causes.map(ToString::to_string)).collect::<Vec<_>>().join(": ")
 }

@@ -318,7 +318,7 @@ impl Drop for Edge {
         let ended = waiter.join();
         if !std::thread::panicking() {
             assert!(ended.is_ok(), "the edge panicked while it stopped");
-            let panics = PANICS.lock().unwrap_or_else(PoisonError::into_inner);
+            let panics = PANICS.lock().unwrap_or_else(PoisonError::into_inner).clone();
             assert!(panics.is_empty(), "threads of an edge panicked: {panics:?}");
         }
     }
@@ -332,12 +332,17 @@ fn watch_for_panics() {
     ONCE.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            if std::thread::current().name().is_some_and(|name| ["tero", "worker", "warm", "admin"].iter().any(|own| name.starts_with(own))) {
+            if std::thread::current().name().is_some_and(is_of_an_edge) {
                 PANICS.lock().unwrap_or_else(PoisonError::into_inner).push(panic.to_string());
             }
             before(panic);
         }));
     });
+}
+
+/// Whether an edge calls its threads so; tests' threads have the paths of their functions.
+fn is_of_an_edge(name: &str) -> bool {
+    name.starts_with("worker-") || matches!(name, "admin" | "warm" | "warmer")
 }
 
 /// The instant at which the clock of a zone shows this; of two, the first.

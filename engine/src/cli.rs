@@ -2,9 +2,12 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 used wrongly. What a machine may read goes to standard output, the rest to standard error.
 
+mod admin_client;
 mod check;
 mod import;
+mod purge;
 mod report;
+mod stats;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -26,6 +29,8 @@ struct Arguments {
 enum Command {
     Check(check::Check),
     Import(import::Import),
+    Purge(purge::Purge),
+    Stats(stats::Stats),
 }
 
 /// Runs the command that the arguments name.
@@ -35,6 +40,8 @@ pub fn run() -> ExitCode {
     match arguments.command {
         Command::Check(check) => check.run(),
         Command::Import(import) => import.run(),
+        Command::Purge(purge) => purge.run(),
+        Command::Stats(stats) => stats.run(),
     }
 }
 
@@ -64,6 +71,12 @@ fn print(text: &str) -> ExitCode {
 fn fail(message: &str) -> ExitCode {
     let _ = writeln!(io::stderr(), "tero: {message}");
     ExitCode::FAILURE
+}
+
+/// Says on standard error why the arguments make no sense.
+fn used_wrongly(message: &str) -> ExitCode {
+    let _ = writeln!(io::stderr(), "tero: {message}");
+    ExitCode::from(2)
 }
 
 #[cfg(test)]

@@ -1,0 +1,1 @@
+//! `builtin:popular-pages`

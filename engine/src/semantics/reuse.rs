@@ -43,11 +43,11 @@ impl Why {
         }
     }
 
-    /// The `fwd` parameter of `Cache-Status` (RFC 9211 §2.2): `stale` where the response is to blame, `request` where the request is.
-    pub fn fwd(self) -> &'static str {
+    /// Whether the request is to blame rather than the stored response (RFC 9211 §2.2: `fwd=request` or `fwd=stale`).
+    pub fn is_of_request(self) -> bool {
         match self {
-            Why::Stale | Why::NoCache => "stale",
-            Why::RequestNoCache | Why::RequestMaxAge | Why::RequestMinFresh => "request",
+            Why::Stale | Why::NoCache => false,
+            Why::RequestNoCache | Why::RequestMaxAge | Why::RequestMinFresh => true,
         }
     }
 }

@@ -104,6 +104,13 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    /// Whether another request for the same key could get a response that may be stored.
+    pub fn is_of_request(self) -> bool {
+        matches!(self, Refusal::Method | Refusal::RequestNoStore | Refusal::Authorization)
+    }
+}
+
 /// Whether a shared cache may store this response, and if not, why (§3).
 ///
 /// `floor` says which parts of the safety floor a policy's `always` lifts; without that word it lifts none.

@@ -112,6 +112,13 @@ impl Nominated {
         Nominated { language, ..self }
     }
 
+    /// A number that is the same for equal values, and hardly ever for others.
+    pub fn digest(&self) -> u64 {
+        let mut hasher = std::hash::DefaultHasher::new();
+        self.hash(&mut hasher);
+        hasher.finish()
+    }
+
     /// Memory that these take, in bytes, allocations included.
     pub fn weight(&self) -> usize {
         let value = |value: &Option<Box<[u8]>>| value.as_ref().map_or(0, |value| value.len());

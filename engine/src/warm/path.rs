@@ -89,11 +89,11 @@ pub trait Path: Send + Sync + 'static {
     /// Sends a visitor's request down the path, in the name of `run`.
     fn fetch(&self, page: &Page, device: Device, run: u64) -> Wait<'_, WarmOutcome>;
 
-    /// Reads a page of at most `max_bytes` for what it says.
+    /// Reads a page of at most `max_bytes` for what it says, in the name of `run`.
     ///
     /// # Errors
     /// Why there is nothing to read, for people.
-    fn read(&self, page: &Page, max_bytes: usize) -> Wait<'_, Result<Vec<u8>, String>>;
+    fn read(&self, page: &Page, run: u64, max_bytes: usize) -> Wait<'_, Result<Vec<u8>, String>>;
 
     /// The `n` pages of a site that are wanted most in these hours.
     fn popular(&self, site: usize, hours: Hours, n: usize) -> Vec<PopularPage>;

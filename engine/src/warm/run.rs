@@ -91,7 +91,8 @@ async fn work(path: &Arc<dyn Path>, run: &Arc<Run>, ledger: &Arc<Ledger>) -> Run
         run.update(clock.now(), |report| report.note("the site is not served any more"));
         return RunState::Failed;
     };
-    let gathered = gather(path, &run.plan, &site).await;
+    let id = lock(&run.report).id;
+    let gathered = gather(path, &run.plan, &site, id).await;
     let to_do = tasks(path, &site, &gathered.candidates, run.plan.max_urls).await;
     run.update(clock.now(), |report| {
         gathered.notes.iter().for_each(|note| report.note(note));

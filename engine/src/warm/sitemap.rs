@@ -205,7 +205,8 @@ mod tests {
 
     #[test]
     fn no_more_pages_are_taken_than_the_limit() {
-        let entries: String = (0..MAX_SITEMAP_URLS + 10).map(|page| format!("<url><loc>http://a.example/{page}</loc></url>")).collect();
+        let entries: String =
+            (0..MAX_SITEMAP_URLS + 10).map(|page| format!("<url><loc>http://a.example/{page}</loc></url>")).collect();
         assert_eq!(pages(&format!("<urlset>{entries}</urlset>")).unwrap().len(), MAX_SITEMAP_URLS);
     }
 

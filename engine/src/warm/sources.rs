@@ -55,12 +55,12 @@ pub struct Gathered {
 }
 
 /// Finds out what a plan wants now.
-pub async fn gather(path: &Arc<dyn Path>, plan: &config::Plan, site: &SiteFacts) -> Gathered {
+pub async fn gather(path: &Arc<dyn Path>, plan: &config::Plan, site: &SiteFacts, run: u64) -> Gathered {
     let Some(host) = site.hosts.iter().find(|host| *host != "*") else {
         let note = "the site has no host by name, so nobody knows under which its pages will be asked for: add one to `hosts`";
         return Gathered { candidates: Vec::new(), notes: vec![note.to_owned()] };
     };
-    let mut union = Union { host: host.as_str().into(), found: HashMap::new(), list: Vec::new(), notes: Vec::new() };
+    let mut union = Union { host: host.as_str().into(), run, found: HashMap::new(), list: Vec::new(), notes: Vec::new() };
     let of_plan = wanted_of(&plan.variants);
     for url in &plan.urls {
         union.add_target(url, &of_plan, PRIORITY_OF_URLS, "the list");
@@ -85,8 +85,8 @@ pub async fn gather(path: &Arc<dyn Path>, plan: &config::Plan, site: &SiteFacts)
 
 /// What is wanted in the coming hours: at these hours of the week, else at these hours of any day, else at any time.
 fn popular(path: &Arc<dyn Path>, plan: &config::Plan, site: &SiteFacts) -> Vec<PopularPage> {
-    let (least, most) = POPULAR_FOR_POLICIES;
-    let n = plan.popular.max(least.min(most));
+    let (least, _) = POPULAR_FOR_POLICIES;
+    let n = plan.popular.max(least);
     let hours = Hours::from(path.clock().now(), site.zone, HOURS_AHEAD);
     let mut found: Vec<PopularPage> = Vec::new();
     for hours in [hours, hours.on_every_day(), Hours::ALL] {
@@ -102,7 +102,12 @@ fn popular(path: &Arc<dyn Path>, plan: &config::Plan, site: &SiteFacts) -> Vec<P
     found
 }
 
-async fn ask_policies(path: &Arc<dyn Path>, plan: &config::Plan, site: &SiteFacts, mut popular: Vec<PopularPage>) -> Vec<WarmUrl> {
+async fn ask_policies(
+    path: &Arc<dyn Path>,
+    plan: &config::Plan,
+    site: &SiteFacts,
+    mut popular: Vec<PopularPage>,
+) -> Vec<WarmUrl> {
     popular.truncate(POPULAR_FOR_POLICIES.1);
     let (path, name, index) = (Arc::clone(path), Arc::clone(&plan.name), site.index);
     // Policies may think about a plan for a second: other plans go on meanwhile.
@@ -124,7 +129,9 @@ async fn read_sitemaps(path: &Arc<dyn Path>, site: &SiteFacts, first: Page, want
                 };
                 match read_sitemap(path, &page, union).await {
                     Some(Sitemap::Pages(urls)) => union.add_urls(&page, urls, site, wanted, &mut left),
-                    Some(Sitemap::Index(_)) => union.note(format!("the sitemap {} is an index in an index: left out", page.target)),
+                    Some(Sitemap::Index(_)) => {
+                        union.note(format!("the sitemap {} is an index in an index: left out", page.target))
+                    }
                     None => {}
                 }
             }
@@ -133,7 +140,7 @@ async fn read_sitemaps(path: &Arc<dyn Path>, site: &SiteFacts, first: Page, want
 }
 
 async fn read_sitemap(path: &Arc<dyn Path>, page: &Page, union: &mut Union) -> Option<Sitemap> {
-    let read = path.read(page, MAX_SITEMAP_BYTES).await.and_then(|bytes| sitemap::parse(&bytes));
+    let read = path.read(page, union.run, MAX_SITEMAP_BYTES).await.and_then(|bytes| sitemap::parse(&bytes));
     read.inspect_err(|reason| union.note(format!("the sitemap {} {reason}", page.target))).ok()
 }
 
@@ -152,6 +159,7 @@ fn wanted_of(names: &[String]) -> Vec<Wanted> {
 struct Union {
     /// Under which pages without a host are asked for.
     host: Arc<str>,
+    run: u64,
     found: HashMap<Page, usize>,
     list: Vec<Candidate>,
     notes: Vec<String>,

@@ -78,7 +78,8 @@ fn chosen<'d>(decided: &'d [(Device, Decided)], wanted: &[Wanted]) -> Vec<(Devic
             Wanted::Every => chosen.extend(decided.iter().map(|(device, decided)| (*device, decided))),
             Wanted::Of(wanted) => {
                 // With one answer for all devices, that is what this one gets.
-                let of_device = decided.iter().find(|(device, _)| device == wanted).or(decided.first().filter(|_| decided.len() == 1));
+                let of_device =
+                    decided.iter().find(|(device, _)| device == wanted).or(decided.first().filter(|_| decided.len() == 1));
                 chosen.extend(of_device.map(|(_, decided)| (*wanted, decided)));
             }
             Wanted::Named(name) => {

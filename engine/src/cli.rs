@@ -4,9 +4,11 @@
 
 mod admin_client;
 mod check;
+mod demo;
 mod import;
 mod purge;
 mod report;
+mod serve;
 mod stats;
 
 use std::io::{self, IsTerminal as _, Write as _};
@@ -27,7 +29,9 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(serve::Serve),
     Check(check::Check),
+    Demo(demo::Demo),
     Import(import::Import),
     Purge(purge::Purge),
     Stats(stats::Stats),
@@ -38,7 +42,9 @@ pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     start_log();
     match arguments.command {
+        Command::Serve(serve) => serve.run(),
         Command::Check(check) => check.run(),
+        Command::Demo(demo) => demo.run(),
         Command::Import(import) => import.run(),
         Command::Purge(purge) => purge.run(),
         Command::Stats(stats) => stats.run(),

@@ -74,7 +74,7 @@ pub struct Server {
 /// # Errors
 /// [`ServeError`], with nothing left running.
 pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
-    let host = Host::new(&config.policy_host, clock.clone())?;
+    let host = Host::new(&config.policy_host)?;
     let policies = load_policies(&host, &config.policies)?;
     let workers = config.server.workers;
     let sites = make_sites(&config, &host, &policies, &Sites::default(), workers, &clock)?;

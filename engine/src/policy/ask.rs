@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Instant;
 
 use crate::config::PolicyLimits;
 use crate::policy::answer::{self, RequestAnswer, ResponseAnswer};
@@ -12,6 +11,7 @@ use crate::policy::counters::{Counters, Status, Tally};
 use crate::policy::guest::{Configured, Failure, Guest, RawManifest, Template};
 use crate::policy::manifest::{Hook, Manifest};
 use crate::policy::question::{self, Fields};
+use crate::policy::runtime;
 use crate::semantics::calendar::Calendar;
 use crate::semantics::decision::{PopularPage, WarmUrl};
 use crate::semantics::schedule;
@@ -46,14 +46,14 @@ pub(super) enum Asked<A> {
     /// None: it failed, which has been counted.
     Failed,
     /// It has no such hook, or it is switched off.
-    NotAsked,
+    Skipped,
 }
 
 impl<A> Asked<A> {
     pub(super) fn answer(self) -> Option<A> {
         match self {
             Asked::Answered(answer) => Some(answer),
-            Asked::Failed | Asked::NotAsked => None,
+            Asked::Failed | Asked::Skipped => None,
         }
     }
 }
@@ -169,9 +169,9 @@ impl Policy {
     /// Has an instance of this thread answer, a fresh one if there is none; counts what came of it.
     fn ask<A>(&self, hook: Hook, now: Timestamp, question: impl FnOnce(&mut Guest) -> Result<A, Failure>) -> Asked<A> {
         if !self.manifest.has(hook) || self.is_off() {
-            return Asked::NotAsked;
+            return Asked::Skipped;
         }
-        let started = Instant::now();
+        let started = runtime::real_time();
         let outcome = self.guest().and_then(|mut guest| {
             // A guest that failed is dropped here: nobody knows what state it is in.
             let answer = question(&mut guest)?;
@@ -194,7 +194,7 @@ impl Policy {
     }
 
     /// This thread's instance, out of its place as long as it is asked; or a fresh one.
-    fn guest(&self) -> Result<Guest, Failure> {
+    fn guest(&self) -> Result<Box<Guest>, Failure> {
         let kept = GUESTS.with_borrow_mut(|guests| {
             let place = guests.iter().position(|kept| kept.policy == self.id)?;
             Some(guests.swap_remove(place).guest)
@@ -211,7 +211,7 @@ impl Policy {
         }
     }
 
-    fn put_back(&self, hook: Hook, guest: Guest) {
+    fn put_back(&self, hook: Hook, guest: Box<Guest>) {
         // Plans are rare, and made on threads that serve no requests: their instances are not kept.
         if hook == Hook::PlanWarm || guest.answered >= self.decisions_per_instance {
             return;
@@ -264,5 +264,5 @@ thread_local! {
 struct Kept {
     policy: u64,
     loaded: Weak<Template>,
-    guest: Guest,
+    guest: Box<Guest>,
 }

@@ -117,7 +117,7 @@ impl Chain {
             match policy.on_request(ask, now) {
                 Asked::Answered(answer) => answers.push((&**policy.name(), answer)),
                 Asked::Failed => failed = true,
-                Asked::NotAsked => {}
+                Asked::Skipped => {}
             }
         }
         let decision = Arc::new(self.combined(answers));

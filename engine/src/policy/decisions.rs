@@ -18,10 +18,13 @@ const ENTRY_BYTES: usize = 200;
 /// Counters on cache lines of their own, so that threads do not wait for each other.
 const STRIPES: usize = 16;
 
+/// All inputs of a decision, as `question` encodes them.
+type Key = Box<[u8]>;
+
 /// The cache of decisions.
 #[derive(Debug)]
 pub(super) struct Decisions {
-    cache: Cache<Box<[u8]>, Arc<RequestDecision>, RandomState>,
+    cache: Cache<Key, Arc<RequestDecision>, RandomState>,
     stripes: [Stripe; STRIPES],
 }
 
@@ -37,7 +40,7 @@ impl Decisions {
         let cache = Cache::builder()
             .name("decisions")
             .max_capacity(bytes)
-            .weigher(|key: &Box<[u8]>, decision: &Arc<RequestDecision>| weight(key, decision))
+            .weigher(|key: &Key, decision: &Arc<RequestDecision>| weight(key, decision))
             .eviction_policy(EvictionPolicy::lru())
             .build_with_hasher(RandomState::default());
         Decisions { cache, stripes: Default::default() }

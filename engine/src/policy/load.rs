@@ -31,6 +31,7 @@ pub(super) fn load(host: &Host, config: &config::Policy) -> Result<Policy, Polic
         settings: config.settings.clone(),
         deadline: config.limits.deadline,
         memory_bytes: config.limits.memory,
+        log: Arc::default(),
     };
     host.runtime.keep(template.deadline);
     let said = configure(&template)?;
@@ -44,7 +45,7 @@ fn read(policy: &Arc<str>, source: &ModuleSource) -> Result<Vec<u8>, PolicyError
         ModuleSource::Builtin(name) => builtin::builtin(name).map(<[u8]>::to_vec).ok_or_else(|| PolicyError::UnknownBuiltin {
             policy: Arc::clone(policy),
             name: name.clone(),
-            known: builtin::builtin_names().into_iter().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", "),
+            known: builtin::builtin_names().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", "),
         }),
         ModuleSource::File(path) => read_file(policy, path),
     }

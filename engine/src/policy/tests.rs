@@ -1,8 +1,10 @@
 mod by_hand;
+mod nonsense;
+mod shipped;
 
 use http::{HeaderMap, Method, StatusCode};
 
-use self::by_hand::{ByHand, CONTRACT, MOBILE, REFUSAL, config, host_config};
+use self::by_hand::{ByHand, CONTRACT, MOBILE, NOTHING, REFUSAL, config, host_config};
 use super::*;
 use crate::semantics::decision::{Device, Lookup, RequestDecision, ResponseDecision};
 use crate::semantics::timestamp::Timestamp;
@@ -235,7 +237,14 @@ fn an_import_that_is_not_offered_is_named() {
     let error = host().load(&config(folder.path(), &wat::parse_str(component).unwrap())).unwrap_err();
     assert!(matches!(&error, PolicyError::NotOffered { import, .. } if import == "acme:net/http"), "{error}");
     let message = refused(&ByHand { imports: r#"(import "env" "fetch" (func))"#, ..ByHand::default() });
-    assert!(message.contains("env") && message.contains("not offered"), "{message}");
+    assert_eq!(message, "policy `by-hand`: the module imports `env#fetch`, which is not offered to policies");
+    let contract = CONTRACT.replace("import log:", "import fetch: func(url: string); import log:");
+    let message = refused(&ByHand {
+        contract: &contract,
+        imports: r#"(import "$root" "fetch" (func (param i32 i32)))"#,
+        ..ByHand::default()
+    });
+    assert_eq!(message, "policy `by-hand`: the module imports `fetch`, which is not offered to policies");
 }
 
 #[test]
@@ -292,23 +301,54 @@ fn a_chain_without_policies_decides_nothing() {
     assert_eq!(on_request(&chain, "/").lookup, Lookup::Cache);
 }
 
-#[test]
-fn wasi_is_denied_and_what_is_truly_empty_is_empty() {
-    let component = wat::parse_str(WITH_WASI).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let error = host().load(&config(folder.path(), &component)).unwrap_err();
-    // It imports only what is offered or denied, so it gets as far as the exports that it lacks.
-    assert!(matches!(error, PolicyError::NoContract { .. }), "{error}");
+/// The contract, with a world that drags in some of WASI.
+fn with_wasi() -> String {
+    let world = CONTRACT.replace(
+        "world policy {",
+        "world policy {
+          import wasi:cli/environment@0.2.0;
+          import wasi:random/random@0.2.0;
+          import wasi:io/poll@0.2.0;",
+    );
+    world
+        + "package wasi:cli@0.2.0 { interface environment {
+             get-environment: func() -> list<tuple<string, string>>;
+             initial-cwd: func() -> option<string>; } }
+           package wasi:random@0.2.0 { interface random { get-random-u64: func() -> u64; } }
+           package wasi:io@0.2.0 { interface poll { resource pollable { block: func(); } } }"
 }
 
-const WITH_WASI: &str = r#"(component
-  (import "wasi:io/error@0.2.0" (instance (export "error" (type (sub resource)))))
-  (import "wasi:cli/environment@0.2.0" (instance
-    (export "get-environment" (func (result (list (tuple string string)))))
-    (export "get-arguments" (func (result (list string))))
-    (export "initial-cwd" (func (result (option string))))))
-  (import "wasi:random/random@0.2.0" (instance
-    (export "get-random-u64" (func (result u64))))))"#;
+const WASI: &str = r#"
+  (import "wasi:cli/environment@0.2.0" "get-environment" (func $environment (param i32)))
+  (import "wasi:cli/environment@0.2.0" "initial-cwd" (func $cwd (param i32)))
+  (import "wasi:random/random@0.2.0" "get-random-u64" (func $random (result i64)))
+  (import "wasi:io/poll@0.2.0" "[method]pollable.block" (func $block (param i32)))"#;
+
+#[test]
+fn what_is_empty_in_wasi_is_told_as_empty() {
+    let contract = with_wasi();
+    // Traps unless there is neither an environment nor a folder.
+    let body = "(i32.store (i32.const 4100) (i32.const 7)) (call $environment (i32.const 4096))
+                (if (i32.load (i32.const 4100)) (then unreachable))
+                (i32.store (i32.const 4096) (i32.const 7)) (call $cwd (i32.const 4096))
+                (if (i32.load8_u (i32.const 4096)) (then unreachable))
+                (i32.const 2112)";
+    let (policy, chain) = chain(&ByHand { contract: &contract, imports: WASI, on_request: body, ..ByHand::default() }, |_| {});
+    assert_eq!(on_request(&chain, "/").variant.as_deref(), Some("mobile"), "{:?}", policy.status());
+}
+
+#[test]
+fn the_rest_of_wasi_is_denied() {
+    let contract = with_wasi();
+    let body = "(drop (call $random)) (i32.const 2112)";
+    let (policy, chain) =
+        chain(&ByHand { contract: &contract, imports: WASI, on_request: body, ..ByHand::default() }, |config| {
+            config.limits.max_failures = 1;
+        });
+    assert_eq!(on_request(&chain, "/").variant, None);
+    let Status::SwitchedOff { reason, .. } = policy.status() else { panic!("it is still asked") };
+    assert!(reason.contains("trap: ") && reason.contains("wasi:random/random@0.2.0#get-random-u64"), "{reason}");
+}
 
 #[test]
 fn compiled_modules_are_kept_and_damaged_or_foreign_ones_are_not_used() {

@@ -283,8 +283,8 @@ impl Rule {
             return ResponseDecision::never().because(because(""));
         }
         if !response.is_lasting() {
-            return ResponseDecision::by_headers()
-                .because(format!("{}: status {} is left to its fields", self.name, response.status));
+            let tagged = ResponseDecision::by_headers().tags(self.rest.tags.iter().cloned());
+            return tagged.because(format!("{}: status {} is left to its fields", self.name, response.status));
         }
         let until_change = policy.hours.until_change(now);
         let clip = |ttl: Duration| if self.clip { ttl.min(until_change.unwrap_or(Duration::MAX)) } else { ttl };

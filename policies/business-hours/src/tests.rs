@@ -123,8 +123,12 @@ fn errors_and_unmatched_paths_are_left_to_their_own_fields() {
     let policy = barbers();
     let now = moment("2026-11-24T12:00:00-03:00");
     for status in [302, 404, 500, 503] {
-        let decision = policy.on_response(&Request::get("/"), &Response::new(status), &now);
-        assert_eq!((decision.storing, decision.ttl, decision.tags.len()), (Storing::ByHeaders, None, 0), "{status}");
+        let decision = policy.on_response(&Request::get("/api/v1/disponibilidad/1"), &Response::new(status), &now);
+        assert_eq!(
+            (decision.storing, decision.ttl, decision.stale_if_error, decision.tags.len()),
+            (Storing::ByHeaders, None, None, 1),
+            "{status}"
+        );
     }
     assert_eq!(decide(&policy, "/elsewhere", &now), ResponseDecision::by_headers());
 }

@@ -36,7 +36,7 @@ impl Server {
     }
 
     /// The program, and how it tells its version.
-    fn program<'a>(self, tero: &'a Path) -> (&'a Path, &'static str) {
+    fn program(self, tero: &Path) -> (&Path, &'static str) {
         match self {
             Server::Tero | Server::TeroBare => (tero, "--version"),
             Server::Nginx => (Path::new("nginx"), "-v"),

@@ -107,6 +107,7 @@ impl Path for Fake {
 
 fn plan() -> config::Plan {
     config::Plan {
+        place: config::Place { line: 1, column: 1 },
         name: "plan".into(),
         site: "site".into(),
         schedule: None,

@@ -2,9 +2,14 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 used wrongly. What a machine may read goes to standard output, the rest to standard error.
 
+mod admin_client;
 mod check;
+mod demo;
 mod import;
+mod purge;
 mod report;
+mod serve;
+mod stats;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -24,8 +29,12 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(serve::Serve),
     Check(check::Check),
+    Demo(demo::Demo),
     Import(import::Import),
+    Purge(purge::Purge),
+    Stats(stats::Stats),
 }
 
 /// Runs the command that the arguments name.
@@ -33,8 +42,12 @@ pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     start_log();
     match arguments.command {
+        Command::Serve(serve) => serve.run(),
         Command::Check(check) => check.run(),
+        Command::Demo(demo) => demo.run(),
         Command::Import(import) => import.run(),
+        Command::Purge(purge) => purge.run(),
+        Command::Stats(stats) => stats.run(),
     }
 }
 
@@ -64,6 +77,12 @@ fn print(text: &str) -> ExitCode {
 fn fail(message: &str) -> ExitCode {
     let _ = writeln!(io::stderr(), "tero: {message}");
     ExitCode::FAILURE
+}
+
+/// Says on standard error why the arguments make no sense.
+fn used_wrongly(message: &str) -> ExitCode {
+    let _ = writeln!(io::stderr(), "tero: {message}");
+    ExitCode::from(2)
 }
 
 #[cfg(test)]

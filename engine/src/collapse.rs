@@ -1,1 +1,207 @@
 //! One leader fetches a key; followers wait for it, within a deadline.
+//!
+//! A [`Flight`] stands for a fetch that has begun. Whoever joins first leads, and holds a [`Lead`] until what it fetched is where
+//! new requests find it. A leader that gives up hands over to one of its followers; after [`LEADERS_PER_FLIGHT`] of them have
+//! failed, the rest share the last failure, so that a crowd does not knock one by one at an origin that is down.
+
+use std::collections::HashMap;
+use std::hash::BuildHasher;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+/// So many leaders may fail before all that wait share the failure.
+pub const LEADERS_PER_FLIGHT: u32 = 2;
+
+const SHARDS: usize = 64;
+
+type Shard<T> = Mutex<HashMap<Arc<[u8]>, Arc<Flight<T>>>>;
+
+/// The fetches under way, by key. `T` is what a leader shares with its followers.
+#[derive(Debug)]
+pub struct Collapse<T> {
+    shards: Box<[Shard<T>]>,
+    hasher: foldhash::quality::RandomState,
+}
+
+/// A fetch under way.
+#[derive(Debug)]
+pub struct Flight<T> {
+    attempt: u32,
+    state: watch::Sender<State<T>>,
+}
+
+#[derive(Clone, Debug)]
+enum State<T> {
+    Waiting,
+    Answered(T),
+    Failed,
+}
+
+/// What a request finds when it joins.
+#[derive(Debug)]
+pub enum Role<T: Clone> {
+    /// It fetches.
+    Leader(Lead<T>),
+    /// Another one does.
+    Follower(Arc<Flight<T>>),
+}
+
+/// What came of waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waited<T> {
+    /// What the leader shares.
+    Answered(T),
+    /// The leader failed: join again, as the next one or behind it.
+    Failed {
+        /// How many leaders have failed.
+        attempt: u32,
+    },
+}
+
+impl<T: Clone> Collapse<T> {
+    /// No fetch under way.
+    pub fn new() -> Collapse<T> {
+        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
+        Collapse { shards, hasher: foldhash::quality::RandomState::default() }
+    }
+
+    /// Leads or follows the fetch of `key`. `attempt` counts the leaders that this request has seen fail: 0 at first.
+    pub fn join(self: &Arc<Self>, key: &[u8], attempt: u32) -> Role<T> {
+        let mut shard = self.shard(key);
+        if let Some(flight) = shard.get(key) {
+            return Role::Follower(Arc::clone(flight));
+        }
+        let key: Arc<[u8]> = key.into();
+        let flight = Arc::new(Flight { attempt, state: watch::Sender::new(State::Waiting) });
+        shard.insert(Arc::clone(&key), Arc::clone(&flight));
+        Role::Leader(Lead { collapse: Arc::clone(self), key, flight })
+    }
+
+    /// Leads the fetch of `key` if nobody does.
+    pub fn lead(self: &Arc<Self>, key: &[u8]) -> Option<Lead<T>> {
+        match self.join(key, 0) {
+            Role::Leader(lead) => Some(lead),
+            Role::Follower(_) => None,
+        }
+    }
+
+    /// Fetches under way.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).len()).sum()
+    }
+
+    /// Whether no fetch is under way.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn shard(&self, key: &[u8]) -> MutexGuard<'_, HashMap<Arc<[u8]>, Arc<Flight<T>>>> {
+        lock(&self.shards[self.hasher.hash_one(key) as usize % SHARDS])
+    }
+}
+
+impl<T: Clone> Default for Collapse<T> {
+    fn default() -> Self {
+        Collapse::new()
+    }
+}
+
+impl<T: Clone> Flight<T> {
+    /// Waits until the leader has something to share, or has failed. The caller sets the deadline.
+    pub async fn wait(&self) -> Waited<T> {
+        let mut state = self.state.subscribe();
+        let answered = state.wait_for(|state| !matches!(state, State::Waiting)).await;
+        match answered.as_deref() {
+            Ok(State::Answered(shared)) => Waited::Answered(shared.clone()),
+            _ => Waited::Failed { attempt: self.attempt + 1 },
+        }
+    }
+}
+
+/// The duty to fetch. Dropped without [`Lead::share`], it counts as failed and the next one leads.
+#[derive(Debug)]
+pub struct Lead<T: Clone> {
+    collapse: Arc<Collapse<T>>,
+    key: Arc<[u8]>,
+    flight: Arc<Flight<T>>,
+}
+
+impl<T: Clone> Lead<T> {
+    /// Gives `shared` to all that follow, now and until the lead is dropped.
+    pub fn share(&self, shared: T) {
+        self.flight.state.send_replace(State::Answered(shared));
+    }
+
+    /// Whether the failure of this leader should be shared instead of handing over.
+    pub fn is_last(&self) -> bool {
+        self.flight.attempt + 1 >= LEADERS_PER_FLIGHT
+    }
+}
+
+impl<T: Clone> Drop for Lead<T> {
+    fn drop(&mut self) {
+        self.collapse.shard(&self.key).remove(&self.key);
+        self.flight.state.send_if_modified(|state| {
+            let waiting = matches!(state, State::Waiting);
+            if waiting {
+                *state = State::Failed;
+            }
+            waiting
+        });
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leader(collapse: &Arc<Collapse<u8>>) -> Lead<u8> {
+        collapse.lead(b"k").expect("nobody leads yet")
+    }
+
+    fn follower(collapse: &Arc<Collapse<u8>>) -> Arc<Flight<u8>> {
+        match collapse.join(b"k", 0) {
+            Role::Follower(flight) => flight,
+            Role::Leader(_) => panic!("there is a leader already"),
+        }
+    }
+
+    #[tokio::test]
+    async fn followers_get_what_the_leader_shares_early_and_late() {
+        let collapse = Arc::new(Collapse::new());
+        let lead = leader(&collapse);
+        let early = follower(&collapse);
+        lead.share(7);
+        let late = follower(&collapse);
+        assert_eq!(early.wait().await, Waited::Answered(7));
+        assert_eq!(late.wait().await, Waited::Answered(7));
+        drop(lead);
+        assert_eq!(early.wait().await, Waited::Answered(7), "also after the flight has ended");
+        assert!(collapse.is_empty());
+    }
+
+    #[tokio::test]
+    async fn after_a_failure_one_of_the_followers_leads() {
+        let collapse = Arc::new(Collapse::new());
+        let lead = leader(&collapse);
+        assert!(!lead.is_last());
+        let flight = follower(&collapse);
+        drop(lead);
+        assert_eq!(flight.wait().await, Waited::Failed { attempt: 1 });
+        let Role::Leader(second) = collapse.join(b"k", 1) else { panic!("the first to come back leads") };
+        assert!(second.is_last());
+        assert!(matches!(collapse.join(b"k", 1), Role::Follower(_)));
+    }
+
+    #[test]
+    fn keys_do_not_wait_for_each_other() {
+        let collapse = Arc::new(Collapse::<u8>::new());
+        let _lead = leader(&collapse);
+        assert!(collapse.lead(b"other").is_some());
+    }
+}

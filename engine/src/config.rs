@@ -21,8 +21,8 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 pub(crate) use self::load::read_text;
-pub(crate) use self::mistakes::{Mistake, Mistakes, did_you_mean};
 pub use self::mistakes::{ConfigError, ConfigErrors, Place};
+pub(crate) use self::mistakes::{Mistake, Mistakes, did_you_mean};
 pub use crate::semantics::reuse::ClientDirectives;
 pub use crate::semantics::storability::FloorExceptions;
 

@@ -1,4 +1,16 @@
 //! tero, a caching edge server whose policies are WebAssembly modules.
+//!
+//! The modules, in the direction of their dependencies:
+//!
+//! ```text
+//! main → cli → server, admin, warm → request → { policy, store, collapse, origin } → semantics
+//! ```
+//!
+//! - [`semantics`] decides, and does nothing else: pure functions in the words of RFC 9111.
+//! - [`store`], [`collapse`], [`origin`] and [`policy`] do one thing each and do not know each other.
+//! - [`request`] is where they meet: the path of a request, step by step.
+//! - [`server`] brings requests from sockets, [`warm`] from plans; [`admin`] looks at all of it from outside.
+//! - [`clock`] and [`telemetry`] are leaves; [`config`] is read once and handed out in pieces, by [`serve`].
 
 pub mod admin;
 pub mod cli;
@@ -15,3 +27,6 @@ pub mod server;
 pub mod store;
 pub mod telemetry;
 pub mod warm;
+mod wiring;
+
+pub use wiring::{ServeError, Server, serve};

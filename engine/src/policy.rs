@@ -3,16 +3,35 @@
 //! A policy can't break a request: if it traps, overruns its time or memory, or answers nonsense, that is counted and logged, and
 //! it has decided nothing. Compiling happens in [`Host::load`], away from requests, and its result is kept on disk.
 
+mod answer;
+mod ask;
+mod builtin;
 mod chain;
+mod combine;
+mod compiled;
+mod component;
+mod contract;
 mod counters;
+mod decisions;
+mod guest;
+mod limits;
+mod load;
 mod manifest;
+mod question;
+mod runtime;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::clock::Clock;
 use crate::config;
 
+use ask::Asked;
+use compiled::CompiledFolder;
+use decisions::Decisions;
+use runtime::Runtime;
+
+pub use ask::Policy;
+pub use builtin::{builtin, builtin_names};
 pub use chain::{Answered, Ask, Chain};
 pub use counters::{Counters, FailureKind, HookCounters, Status};
 pub use manifest::{Hook, Manifest};
@@ -137,7 +156,9 @@ const OFFERED: &str = "tero:policy@0.1";
 /// What all policies share: the engine, the compiled modules, the remembered decisions.
 #[derive(Debug)]
 pub struct Host {
-    clock: Clock,
+    runtime: Arc<Runtime>,
+    compiled: CompiledFolder,
+    decisions: Arc<Decisions>,
 }
 
 impl Host {
@@ -145,9 +166,12 @@ impl Host {
     ///
     /// # Errors
     /// [`PolicyError::Engine`] when WebAssembly can't run here.
-    pub fn new(config: &config::PolicyHost, clock: Clock) -> Result<Arc<Host>, PolicyError> {
-        let _ = config;
-        Ok(Arc::new(Host { clock }))
+    pub fn new(config: &config::PolicyHost) -> Result<Arc<Host>, PolicyError> {
+        Ok(Arc::new(Host {
+            runtime: Arc::new(Runtime::new()?),
+            compiled: CompiledFolder::new(config.compiled_cache.clone()),
+            decisions: Arc::new(Decisions::new(config.decision_cache)),
+        }))
     }
 
     /// Reads, compiles (or takes from disk), configures and checks a policy. Takes milliseconds to seconds: not for a thread that
@@ -156,13 +180,16 @@ impl Host {
     /// # Errors
     /// When the module, its settings, its manifest or its calendar can't be used; the message says which and why.
     pub fn load(&self, config: &config::Policy) -> Result<Arc<Policy>, PolicyError> {
-        let _ = &self.clock;
-        Err(PolicyError::NotAModule { policy: Arc::clone(&config.name), reason: String::new() })
+        load::load(self, config).map(Arc::new)
     }
 
     /// How the cache of decisions does.
     pub fn decisions(&self) -> DecisionCounters {
-        DecisionCounters::default()
+        self.decisions.counters()
+    }
+
+    fn decision_cache(&self) -> &Arc<Decisions> {
+        &self.decisions
     }
 }
 
@@ -179,38 +206,5 @@ pub struct DecisionCounters {
     pub bytes: u64,
 }
 
-/// A loaded policy.
-#[derive(Debug)]
-pub struct Policy {
-    name: Arc<str>,
-    digest: Box<str>,
-    manifest: Manifest,
-    tally: counters::Tally,
-}
-
-impl Policy {
-    /// Its name in the configuration.
-    pub fn name(&self) -> &Arc<str> {
-        &self.name
-    }
-
-    /// The SHA-256 of its module as it was given, in hexadecimal.
-    pub fn digest(&self) -> &str {
-        &self.digest
-    }
-
-    /// What it said about itself.
-    pub fn manifest(&self) -> &Manifest {
-        &self.manifest
-    }
-
-    /// Whether it is asked.
-    pub fn status(&self) -> Status {
-        Status::Active
-    }
-
-    /// What was counted since it was loaded.
-    pub fn counters(&self) -> Counters {
-        self.tally.snapshot()
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,3 +1,552 @@
-//! The request path: receive, admit, look up, reuse or fetch, store, deliver.
+//! THE request path: receive, admit, look up, reuse or fetch, store, deliver.
+//!
+//! This file holds the branches and calls the steps, one file each; what decides a branch is computed in `semantics`. A warming
+//! plan's request takes the same way as a visitor's, from [`answer`] on.
 
+pub mod admit;
+pub mod body;
+mod deliver;
 pub mod devices;
+mod fetch;
+mod forward;
+mod hit_for_miss;
+mod pass;
+mod respond;
+mod revalidate;
+pub mod site;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use http::{HeaderValue, Method, Request, Response, Uri};
+use hyper::body::Incoming;
+
+use crate::clock::Clock;
+use crate::collapse::{Collapse, Lead, Role, Waited};
+use crate::policy::Ask;
+use crate::semantics::decision::{Device, QueryRule, RequestDecision};
+use crate::semantics::reuse::{self, Absent, Reuse, reuse};
+use crate::store::fill::FillReader;
+use crate::store::stored::StoredResponse;
+use crate::store::{Store, Variants};
+use crate::telemetry::Outcome;
+use crate::telemetry::access_log::{AccessLog, Line};
+use crate::telemetry::cache_status::Forward;
+use crate::telemetry::popularity::Popularity;
+use crate::telemetry::warm_use::WarmUse;
+use admit::{Exchange, From, Handling};
+use body::EdgeBody;
+use deliver::{Source, Told, deliver};
+use devices::Devices;
+use fetch::{Fetch, Fetched, Filling, Shared};
+use hit_for_miss::HitForMiss;
+use respond::Failure;
+use site::{Site, Sites};
+
+/// Hits of a stored response that are counted as popularity in one go.
+const HITS_PER_COUNT: u32 = 64;
+
+/// All that a request needs; shared by the workers.
+#[derive(Debug)]
+pub struct Edge {
+    /// How the edge calls itself in `Via`, `Cache-Status` and `CDN-Loop`.
+    pub name: String,
+    /// The time.
+    pub clock: Clock,
+    /// Stored responses.
+    pub store: Store,
+    /// The sites, with their policies and next hops.
+    pub sites: ArcSwap<Sites>,
+    /// Which pages visitors want.
+    pub popularity: Popularity,
+    /// What visitors used of what plans warmed.
+    pub warm_use: WarmUse,
+    /// The log of requests, where one is kept.
+    pub access_log: Option<AccessLog>,
+    /// Remembered device classes.
+    pub devices: Devices,
+    collapse: Arc<Collapse<Shared>>,
+    hit_for_miss: HitForMiss,
+    collapse_timeout: Duration,
+    via: HeaderValue,
+    no_decision: Arc<RequestDecision>,
+}
+
+/// What an [`Edge`] is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// As [`Edge::name`]; a token.
+    pub name: String,
+    /// As [`Edge::clock`].
+    pub clock: Clock,
+    /// As [`Edge::store`].
+    pub store: Store,
+    /// As [`Edge::sites`].
+    pub sites: Sites,
+    /// As [`Edge::popularity`].
+    pub popularity: Popularity,
+    /// As [`Edge::access_log`].
+    pub access_log: Option<AccessLog>,
+    /// As [`Edge::devices`].
+    pub devices: Devices,
+    /// How long a follower waits for its leader.
+    pub collapse_timeout: Duration,
+    /// How long "not storable" is remembered.
+    pub hit_for_miss: Duration,
+}
+
+impl Edge {
+    /// An edge with an empty cache, or what `parts` bring.
+    pub fn new(parts: Parts) -> Edge {
+        let via = HeaderValue::try_from(format!("1.1 {}", parts.name)).unwrap_or_else(|_| HeaderValue::from_static("1.1 tero"));
+        Edge {
+            name: parts.name,
+            clock: parts.clock,
+            store: parts.store,
+            sites: ArcSwap::from_pointee(parts.sites),
+            popularity: parts.popularity,
+            warm_use: WarmUse::default(),
+            access_log: parts.access_log,
+            devices: parts.devices,
+            collapse: Arc::new(Collapse::new()),
+            hit_for_miss: HitForMiss::new(parts.hit_for_miss),
+            collapse_timeout: parts.collapse_timeout,
+            via,
+            no_decision: Arc::default(),
+        }
+    }
+
+    /// Fetches under way that others may follow.
+    pub fn fetches_under_way(&self) -> usize {
+        self.collapse.len()
+    }
+}
+
+/// An answer, and what became of its request.
+#[derive(Debug)]
+pub struct Answer {
+    /// What the client gets.
+    pub response: Response<EdgeBody>,
+    /// What is counted.
+    pub outcome: Outcome,
+    /// Whether it is stored, or on its way there.
+    pub stored: bool,
+}
+
+/// Answers a client's request.
+pub async fn handle(edge: &Arc<Edge>, request: Request<Incoming>, client: IpAddr) -> Response<EdgeBody> {
+    let (parts, content) = request.into_parts();
+    let from = From { client: Some(client), ..From::default() };
+    let exchange = match admit::admit(edge, parts, from) {
+        Ok(exchange) => Arc::new(exchange),
+        Err(refused) => return respond::refused(edge, refused.0),
+    };
+    let answer = answer(edge, &exchange, Some(content)).await;
+    record(edge, &exchange, &answer);
+    answer.response
+}
+
+/// Answers a request that was let in.
+pub async fn answer(edge: &Arc<Edge>, exchange: &Arc<Exchange>, content: Option<Incoming>) -> Answer {
+    match exchange.handling() {
+        Handling::Cache => match look_up(edge, exchange) {
+            Found::Answer(answer) => answer,
+            // The futures of a fetch are large; a hit should not carry their weight.
+            Found::Fetch(stale, why) => Box::pin(fetch(edge, exchange, stale, why)).await,
+        },
+        Handling::Pass => Box::pin(pass_through(edge, exchange, content, Forward::Bypass)).await,
+        Handling::Method => Box::pin(pass_through(edge, exchange, content, Forward::Method)).await,
+    }
+}
+
+/// What looking up came to.
+enum Found {
+    Answer(Answer),
+    Fetch(Option<Arc<StoredResponse>>, Forward),
+}
+
+fn look_up(edge: &Arc<Edge>, exchange: &Arc<Exchange>) -> Found {
+    let settings = &exchange.site.settings;
+    let Some(variants) = stored_under(edge, exchange) else {
+        return nothing_stored(edge, exchange, Forward::UriMiss);
+    };
+    let Some(stored) = variants.select(&exchange.parts.headers) else {
+        return nothing_stored(edge, exchange, Forward::VaryMiss);
+    };
+    match reuse(&stored.head.freshness, &exchange.directives, settings.client_directives, exchange.at) {
+        Reuse::Fresh => Found::Answer(hit(edge, exchange, stored)),
+        Reuse::StaleWhileRevalidate => {
+            revalidate::in_background(edge, exchange, stored);
+            Found::Answer(stale(edge, exchange, stored, Told::default()))
+        }
+        Reuse::Revalidate(why) => {
+            let forward = if why.is_of_request() { Forward::Request } else { Forward::Stale };
+            Found::Fetch(Some(Arc::clone(stored)), forward)
+        }
+        Reuse::Unsatisfiable => Found::Answer(error(respond::only_if_cached(edge))),
+    }
+}
+
+/// What is stored under the key. A plan's look at what it warmed is no use of it.
+fn stored_under(edge: &Edge, exchange: &Exchange) -> Option<Arc<Variants>> {
+    if exchange.warm_run == 0 { edge.store.lookup(&exchange.key) } else { edge.store.peek(&exchange.key) }
+}
+
+fn nothing_stored(edge: &Edge, exchange: &Exchange, why: Forward) -> Found {
+    match reuse::absent(&exchange.directives) {
+        Absent::Fetch => Found::Fetch(None, why),
+        Absent::Unsatisfiable => Found::Answer(error(respond::only_if_cached(edge))),
+    }
+}
+
+fn hit(edge: &Edge, exchange: &Exchange, stored: &Arc<StoredResponse>) -> Answer {
+    count_use(edge, exchange, stored);
+    let response = deliver(edge, exchange, Source::Stored(stored), Told::default());
+    Answer { response, outcome: Outcome::Hit, stored: true }
+}
+
+fn stale(edge: &Edge, exchange: &Exchange, stored: &Arc<StoredResponse>, told: Told) -> Answer {
+    count_use(edge, exchange, stored);
+    let response = deliver(edge, exchange, Source::Stored(stored), told);
+    Answer { response, outcome: Outcome::Stale, stored: true }
+}
+
+fn error(response: Response<EdgeBody>) -> Answer {
+    Answer { response, outcome: Outcome::Error, stored: false }
+}
+
+/// Nothing stored will do as it is: a HEAD goes forward by itself, a GET leads or follows a fetch.
+async fn fetch(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stale: Option<Arc<StoredResponse>>, why: Forward) -> Answer {
+    if exchange.parts.method == Method::HEAD {
+        return head(edge, exchange, stale, why).await;
+    }
+    if exchange.directives.no_store || edge.hit_for_miss.expects(&exchange.key, exchange.at) {
+        return alone(edge, exchange, stale, why).await;
+    }
+    let deadline = edge.clock.now().saturating_add(edge.collapse_timeout);
+    let mut flight_key = exchange.key.clone();
+    let mut attempt = 0;
+    loop {
+        let flight = match edge.collapse.join(&flight_key, attempt) {
+            Role::Leader(lead) => return self::lead(edge, exchange, stale, why, lead).await,
+            Role::Follower(flight) => flight,
+        };
+        let patience = deadline.since(edge.clock.now());
+        match edge.clock.timeout(patience, flight.wait()).await {
+            Err(_) => return alone(edge, exchange, stale, why).await,
+            Ok(Waited::Failed { attempt: failed }) => attempt = failed,
+            Ok(Waited::Answered(Shared::Failed(failure))) => return failed(edge, exchange, stale, why, failure),
+            Ok(Waited::Answered(Shared::NotStorable)) => return alone(edge, exchange, stale, why).await,
+            Ok(Waited::Answered(Shared::Stored)) => match stored_meanwhile(edge, exchange) {
+                Some(answer) => return answer,
+                None => return alone(edge, exchange, stale, why).await,
+            },
+            Ok(Waited::Answered(Shared::Filling(filling))) => match join_fill(exchange, &filling) {
+                Join::Reader(reader) => return follow(edge, exchange, &filling, reader, why),
+                Join::OtherVariant(key) if key != flight_key => flight_key = key,
+                Join::OtherVariant(_) | Join::TooLate => return alone(edge, exchange, stale, why).await,
+            },
+        }
+    }
+}
+
+/// Fetches for all that wait for this key. Somebody may have stored it since it was looked up.
+async fn lead(
+    edge: &Arc<Edge>,
+    exchange: &Arc<Exchange>,
+    stale: Option<Arc<StoredResponse>>,
+    why: Forward,
+    lead: Lead<Shared>,
+) -> Answer {
+    if why != Forward::Request
+        && let Some(answer) = stored_meanwhile(edge, exchange)
+    {
+        lead.share(Shared::Stored);
+        return answer;
+    }
+    run(edge, exchange, stale, why, Some(lead)).await
+}
+
+/// Fetches without followers.
+async fn alone(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stale: Option<Arc<StoredResponse>>, why: Forward) -> Answer {
+    let asks_for_less = exchange.fields.range || exchange.fields.conditional;
+    // What won't be stored need not be fetched whole.
+    if asks_for_less && stale.is_none() && edge.hit_for_miss.expects(&exchange.key, exchange.at) {
+        return pass_through(edge, exchange, None, why).await;
+    }
+    run(edge, exchange, stale, why, None).await
+}
+
+async fn run(
+    edge: &Arc<Edge>,
+    exchange: &Arc<Exchange>,
+    stale: Option<Arc<StoredResponse>>,
+    why: Forward,
+    lead: Option<Lead<Shared>>,
+) -> Answer {
+    let fetch = Fetch { edge: Arc::clone(edge), exchange: Arc::clone(exchange), stale: stale.clone(), lead };
+    match fetch.start().await {
+        Ok(Fetched::Filling(filling, reader)) => {
+            let status = Some(filling.head.status);
+            let told = Told { forward: Some(why), forward_status: status, stored: true, ..Told::default() };
+            let response = deliver(edge, exchange, Source::Filling(&filling, reader), told);
+            Answer { response, outcome: Outcome::Miss, stored: true }
+        }
+        Ok(Fetched::Revalidated(stored)) => {
+            let status = Some(http::StatusCode::NOT_MODIFIED);
+            let told = Told { forward: Some(why), forward_status: status, stored: true, ..Told::default() };
+            let response = deliver(edge, exchange, Source::Stored(&stored), told);
+            Answer { response, outcome: Outcome::Revalidated, stored: true }
+        }
+        Ok(Fetched::NotStored(response, refusal)) => {
+            let response = pass::told(edge, exchange, *response, why, Some(refusal));
+            Answer { response, outcome: Outcome::Miss, stored: false }
+        }
+        Ok(Fetched::TooLargeForRange) => pass_through(edge, exchange, None, why).await,
+        Ok(Fetched::Failed(failure)) => failed(edge, exchange, stale, why, failure),
+        // The task ended without a word: only when the runtime is being shut down.
+        Err(_) => error(respond::failed(edge, Failure::shutting_down(), why)),
+    }
+}
+
+/// What another request has stored since this one looked, if it will do.
+fn stored_meanwhile(edge: &Arc<Edge>, exchange: &Arc<Exchange>) -> Option<Answer> {
+    let variants = stored_under(edge, exchange)?;
+    let stored = variants.select(&exchange.parts.headers)?;
+    let settings = &exchange.site.settings;
+    match reuse(&stored.head.freshness, &exchange.directives, settings.client_directives, edge.clock.now()) {
+        Reuse::Fresh => {
+            let told = Told { collapsed: true, ..Told::default() };
+            let response = deliver(edge, exchange, Source::Stored(stored), told);
+            Some(Answer { response, outcome: Outcome::Collapsed, stored: true })
+        }
+        _ => None,
+    }
+}
+
+enum Join {
+    Reader(FillReader),
+    OtherVariant(Vec<u8>),
+    TooLate,
+}
+
+/// Whether a response that is being stored answers this request too (§4.1).
+fn join_fill(exchange: &Exchange, filling: &Filling) -> Join {
+    let head = &filling.head;
+    if !head.vary.selects(&head.nominated, &exchange.parts.headers) {
+        // Those that ask for the same variant may still share a fetch.
+        let mut key = exchange.key.clone();
+        key.push(b'\n');
+        key.extend(head.vary.nominated(&exchange.parts.headers).digest().to_be_bytes());
+        return Join::OtherVariant(key);
+    }
+    filling.fill.reader().map_or(Join::TooLate, Join::Reader)
+}
+
+fn follow(edge: &Edge, exchange: &Exchange, filling: &Filling, reader: FillReader, why: Forward) -> Answer {
+    let told = Told { forward: Some(why), collapsed: true, ..Told::default() };
+    let response = deliver(edge, exchange, Source::Filling(filling, reader), told);
+    Answer { response, outcome: Outcome::Collapsed, stored: true }
+}
+
+/// A fetch failed: what is stored is served stale where that is allowed (§4.2.4, RFC 5861 §4), else the failure is told.
+fn failed(edge: &Edge, exchange: &Exchange, stale: Option<Arc<StoredResponse>>, why: Forward, failure: Failure) -> Answer {
+    let settings = &exchange.site.settings;
+    match stale {
+        Some(stored)
+            if reuse::stale_if_error(
+                &stored.head.freshness,
+                &exchange.directives,
+                settings.client_directives,
+                edge.clock.now(),
+            ) =>
+        {
+            let told = Told {
+                forward: Some(why),
+                forward_status: failure.origin_status,
+                trouble: Some(failure.reason),
+                ..Told::default()
+            };
+            self::stale(edge, exchange, &stored, told)
+        }
+        _ => error(respond::failed(edge, failure, why)),
+    }
+}
+
+/// A HEAD that nothing stored answers: what it says of the stored response counts (§4.3.5).
+async fn head(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stale: Option<Arc<StoredResponse>>, why: Forward) -> Answer {
+    let (asked_at, since) = (edge.clock.now(), edge.store.purge_point());
+    match pass::pass(edge, exchange, None, why).await {
+        Ok(response) => {
+            if let Some(stored) = &stale {
+                revalidate::by_head(edge, exchange, stored, &response, asked_at, since);
+            }
+            Answer { response, outcome: Outcome::Miss, stored: false }
+        }
+        Err(failure) => failed(edge, exchange, stale, why, failure),
+    }
+}
+
+async fn pass_through(edge: &Arc<Edge>, exchange: &Arc<Exchange>, content: Option<Incoming>, why: Forward) -> Answer {
+    match pass::pass(edge, exchange, content, why).await {
+        Ok(response) => {
+            let outcome = if matches!(why, Forward::Bypass | Forward::Method) { Outcome::Pass } else { Outcome::Miss };
+            Answer { response, outcome, stored: false }
+        }
+        Err(failure) => error(respond::failed(edge, failure, why)),
+    }
+}
+
+/// Counts a use of a stored response: for popularity, and for the plan that warmed it.
+fn count_use(edge: &Edge, exchange: &Exchange, stored: &StoredResponse) {
+    if exchange.warm_run != 0 {
+        return;
+    }
+    if stored.uncounted_hits.fetch_add(1, Ordering::Relaxed) + 1 >= HITS_PER_COUNT {
+        let hits = stored.uncounted_hits.swap(0, Ordering::Relaxed);
+        let target = exchange.counting_target();
+        edge.popularity.record(exchange.site.index, &target, exchange.decision.variant.as_deref(), hits, exchange.at);
+    }
+    if stored.head.warm_run != 0 && !stored.used.swap(true, Ordering::Relaxed) {
+        edge.warm_use.record(stored.head.warm_run);
+    }
+}
+
+/// Counts hits that have been kept back on stored responses, so that popularity is complete: before it is read.
+pub fn count_hits(edge: &Edge) {
+    let now = edge.clock.now();
+    edge.store.for_each(|key, stored| {
+        let hits = stored.uncounted_hits.swap(0, Ordering::Relaxed);
+        if hits > 0 {
+            let target = target_of(key.url());
+            edge.popularity.record(stored.head.site, target, key.variant(), hits, now);
+        }
+    });
+}
+
+/// Path and query of an absolute URL.
+fn target_of(url: &str) -> &str {
+    let after_scheme = url.find("://").map_or(0, |at| at + 3);
+    url[after_scheme..].find('/').map_or("/", |slash| &url[after_scheme + slash..])
+}
+
+fn record(edge: &Edge, exchange: &Exchange, answer: &Answer) {
+    let now = edge.clock.now();
+    let took = now.since(exchange.at);
+    let length = answer.response.body().length();
+    let bytes = if answer.response.body().is_at_hand() { length.unwrap_or(0) } else { 0 };
+    let variant = exchange.decision.variant.as_deref();
+    exchange.site.counters.record(answer.outcome, variant, bytes, took, exchange.at);
+    if matches!(answer.outcome, Outcome::Miss | Outcome::Collapsed | Outcome::Revalidated) {
+        edge.popularity.record(exchange.site.index, &exchange.counting_target(), variant, 1, exchange.at);
+    }
+    if let Some(log) = &edge.access_log {
+        log.write(&Line {
+            at: exchange.at,
+            client: exchange.client.unwrap_or(IpAddr::from([0, 0, 0, 0])),
+            method: &exchange.parts.method,
+            target: exchange.parts.uri.path_and_query().map_or("/", |target| target.as_str()),
+            version: exchange.parts.version,
+            host: &exchange.host,
+            request: &exchange.parts.headers,
+            status: answer.response.status(),
+            response: answer.response.headers(),
+            bytes: length,
+            outcome: answer.outcome,
+            took_micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+        });
+    }
+}
+
+/// What came of a warming plan's request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WarmOutcome {
+    /// It was fetched and stored: bytes of content.
+    Fetched(u64),
+    /// It was fresh already.
+    Fresh,
+    /// It was fetched and is not storable.
+    NotStored(String),
+    /// It could not be fetched.
+    Failed {
+        /// Status of the answer.
+        status: u16,
+        /// What went wrong.
+        reason: String,
+    },
+}
+
+/// Sends a warming plan's request down the path of a visitor with `device`, and reads the answer to its end.
+pub async fn warm(edge: &Arc<Edge>, site: &Site, target: &str, device: Device, run: u64) -> WarmOutcome {
+    let Some(parts) = warm_request(site, target, device) else {
+        return WarmOutcome::Failed { status: 400, reason: format!("{target} is no path") };
+    };
+    let from = From { client: None, device: Some(device), warm_run: run };
+    let exchange = match admit::admit(edge, parts, from) {
+        Ok(exchange) => Arc::new(exchange),
+        Err(refused) => return WarmOutcome::Failed { status: 400, reason: refused.0.to_string() },
+    };
+    if exchange.handling() != Handling::Cache {
+        return WarmOutcome::NotStored("the policies pass it".into());
+    }
+    let answer = answer(edge, &exchange, None).await;
+    let status = answer.response.status();
+    let told = answer.response.headers().get_all(crate::telemetry::cache_status::CACHE_STATUS).iter().next_back();
+    let told = told.map(|told| String::from_utf8_lossy(told.as_bytes()).into_owned()).unwrap_or_default();
+    let length = revalidate::drain(answer.response.into_body()).await;
+    match (answer.outcome, answer.stored, length) {
+        (Outcome::Hit, ..) => WarmOutcome::Fresh,
+        (Outcome::Error | Outcome::Stale, ..) | (_, _, None) => WarmOutcome::Failed { status: status.as_u16(), reason: told },
+        _ if status.is_client_error() || status.is_server_error() => {
+            WarmOutcome::Failed { status: status.as_u16(), reason: told }
+        }
+        (_, true, Some(length)) => WarmOutcome::Fetched(length),
+        (_, false, _) => WarmOutcome::NotStored(told),
+    }
+}
+
+/// A request as visitors with `device` send it: browsers that take every coding that the edge tells apart.
+fn warm_request(site: &Site, target: &str, device: Device) -> Option<http::request::Parts> {
+    let host = site.settings.hosts.iter().find(|host| *host != "*").map_or("localhost", String::as_str);
+    let request = Request::get(Uri::try_from(target).ok()?)
+        .header(http::header::HOST, host)
+        .header(http::header::USER_AGENT, format!("tero-warm ({})", device.as_str()))
+        .header(http::header::ACCEPT, "text/html,application/xhtml+xml,*/*;q=0.8")
+        .header(http::header::ACCEPT_ENCODING, "gzip, deflate, br, zstd")
+        .body(())
+        .ok()?;
+    Some(request.into_parts().0)
+}
+
+/// Every key that an absolute URL of a site may be stored under: by each rule for the query that its policies give to some
+/// device, and by `rule`; under no variant and under each that they declare.
+pub fn keys_of_url(site: &Site, url: &str, rule: Option<&QueryRule>) -> Vec<Vec<u8>> {
+    let Ok(uri) = Uri::try_from(url) else { return Vec::new() };
+    let mut rules: Vec<QueryRule> = vec![QueryRule::default()];
+    rules.extend(rule.cloned());
+    if !site.policies.is_empty() {
+        rules.extend(Device::ALL.map(|device| decision_for(site, &uri, device).query.clone()));
+    }
+    let mut keys: Vec<_> = rules.iter().flat_map(|rule| pass::keys_by_rule(&uri, rule, site.policies.variants())).collect();
+    keys.sort();
+    keys.dedup();
+    keys
+}
+
+/// What the policies of a site decide about a GET of an absolute URL from a device, without any other field.
+fn decision_for(site: &Site, uri: &Uri, device: Device) -> Arc<RequestDecision> {
+    let ask = Ask {
+        method: &Method::GET,
+        scheme: uri.scheme_str().unwrap_or("http"),
+        host: uri.host().unwrap_or_default(),
+        path: uri.path(),
+        query: uri.query(),
+        headers: &http::HeaderMap::new(),
+        device,
+        variant: None,
+    };
+    site.policies.on_request(&ask, site.clock_now())
+}

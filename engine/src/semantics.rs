@@ -3,6 +3,7 @@
 //! One file per question, in the words and the order of RFC 9111; the request path branches on the answers and computes
 //! nothing itself.
 
+pub mod browser;
 pub mod cache_control;
 pub mod calendar;
 pub mod decision;

@@ -1,1 +1,383 @@
 //! Stored responses in memory, their weight, and the surrogate-key index.
+//!
+//! Under a key lies a [`Variants`]: the responses that differ by `Vary` (RFC 9111 §4.1). Two moka caches share the configured
+//! memory with the fills in flight: `main` admits and evicts by TinyLFU; `warmed` keeps, in order of arrival, what a warming plan
+//! fetched and nobody asked for yet, since a frequency filter would turn away what has never been asked for.
+
+pub mod fill;
+mod index;
+pub mod stored;
+
+use std::borrow::Borrow;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::HeaderMap;
+use moka::notification::RemovalCause;
+use moka::ops::compute::Op;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+
+use crate::semantics::key;
+use crate::semantics::timestamp::Timestamp;
+use fill::{FillBudget, FillLimits};
+use index::Index;
+use stored::StoredResponse;
+
+/// A primary key as `semantics::key` writes it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key(Arc<[u8]>);
+
+impl Key {
+    /// A copy of `bytes`.
+    pub fn new(bytes: &[u8]) -> Key {
+        Key(bytes.into())
+    }
+
+    /// The key as written.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Its absolute URL, without the variant.
+    pub fn url(&self) -> &str {
+        key::url_of(&self.0)
+    }
+
+    /// The policies' variant in it.
+    pub fn variant(&self) -> Option<&str> {
+        key::variant_of(&self.0)
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.as_ref().hash(state);
+    }
+}
+
+impl Borrow<[u8]> for Key {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// The stored responses of one key, the latest first.
+#[derive(Clone, Debug, Default)]
+pub struct Variants(Vec<Arc<StoredResponse>>);
+
+impl Variants {
+    /// The response that `request` selects (§4.1): of several, the latest.
+    pub fn select(&self, request: &HeaderMap) -> Option<&Arc<StoredResponse>> {
+        self.0.iter().find(|stored| stored.head.vary.selects(&stored.head.nominated, request))
+    }
+
+    /// All of them.
+    pub fn all(&self) -> &[Arc<StoredResponse>] {
+        &self.0
+    }
+
+    /// The surrogate keys of all; one that several carry comes several times.
+    fn tags(&self) -> impl Iterator<Item = &Box<str>> {
+        self.0.iter().flat_map(|stored| stored.head.tags.iter())
+    }
+
+    fn weight(&self) -> u64 {
+        self.0.iter().map(|stored| stored.weight()).sum()
+    }
+}
+
+/// Sizes of the store, in bytes where not said otherwise.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// All that the store may hold.
+    pub memory: u64,
+    /// The part of it for fills in flight.
+    pub fill_memory: u64,
+    /// The part of it for warmed responses that nobody asked for yet.
+    pub warm_memory: u64,
+    /// The largest body that is stored.
+    pub max_object: u64,
+    /// Stored responses per key; a count.
+    pub max_variants: usize,
+}
+
+/// Which stored responses a purge means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Those under these keys, written as `semantics::key` does.
+    Keys(Vec<Vec<u8>>),
+    /// Those of a site that carry a surrogate key; of every site where `site` is none.
+    Tag {
+        /// The site's index.
+        site: Option<usize>,
+        /// The surrogate key.
+        tag: String,
+    },
+    /// Those whose absolute URL begins so.
+    Prefix(String),
+    /// Those of a site, by its index.
+    Site(usize),
+}
+
+/// Whether purged responses are dropped, or kept as stale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purge {
+    /// Dropped.
+    Hard,
+    /// Marked stale: revalidated before reuse, served while the origin fails.
+    Soft,
+}
+
+/// A point in the order of purges. What was fetched before a purge must not be stored after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PurgePoint(u64);
+
+/// What the store holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Keys.
+    pub entries: u64,
+    /// Bytes, fills in flight included.
+    pub bytes: u64,
+    /// The part of `bytes` that fills in flight take.
+    pub fill_bytes: u64,
+    /// Keys pushed out to make room since the start.
+    pub evictions: u64,
+}
+
+type Map = Cache<Key, Arc<Variants>, foldhash::quality::RandomState>;
+
+/// All stored responses.
+#[derive(Debug)]
+pub struct Store {
+    main: Map,
+    warmed: Map,
+    limits: Limits,
+    fills: Arc<FillBudget>,
+    index: Arc<Index>,
+    evictions: Arc<AtomicU64>,
+}
+
+impl Store {
+    /// An empty store.
+    pub fn new(limits: Limits) -> Store {
+        let index = Arc::new(Index::default());
+        let evictions = Arc::new(AtomicU64::new(0));
+        let map = |memory: u64, eviction: EvictionPolicy| {
+            let (index, evictions) = (Arc::clone(&index), Arc::clone(&evictions));
+            Cache::builder()
+                .max_capacity(memory)
+                .eviction_policy(eviction)
+                .weigher(|key: &Key, variants: &Arc<Variants>| {
+                    u32::try_from(variants.weight() + key.0.len() as u64).unwrap_or(u32::MAX)
+                })
+                .eviction_listener(move |key: Arc<Key>, variants: Arc<Variants>, cause| {
+                    if cause == RemovalCause::Size {
+                        evictions.fetch_add(1, Ordering::Relaxed);
+                    }
+                    index.forget(&key, &variants);
+                })
+                .build_with_hasher(foldhash::quality::RandomState::default())
+        };
+        let main = limits.memory.saturating_sub(limits.fill_memory).saturating_sub(limits.warm_memory);
+        Store {
+            main: map(main, EvictionPolicy::tiny_lfu()),
+            warmed: map(limits.warm_memory, EvictionPolicy::lru()),
+            limits,
+            fills: FillBudget::new(limits.fill_memory),
+            index,
+            evictions,
+        }
+    }
+
+    /// What is stored under `key`.
+    pub fn lookup(&self, key: &[u8]) -> Option<Arc<Variants>> {
+        if let Some(found) = self.main.get(key) {
+            return Some(found);
+        }
+        let warmed = self.warmed.get(key)?;
+        self.promote(key, &warmed);
+        Some(warmed)
+    }
+
+    /// What is stored under `key`, without counting as use: for looks from outside the request path.
+    pub fn peek(&self, key: &[u8]) -> Option<Arc<Variants>> {
+        // `contains_key` and iteration leave moka's frequencies alone, `get` does not; a look now and then is no harm.
+        self.main.get(key).or_else(|| self.warmed.get(key))
+    }
+
+    /// A warmed response that is asked for has to hold its place by use from now on.
+    fn promote(&self, key: &[u8], warmed: &Arc<Variants>) {
+        let key = Key::new(key);
+        self.index.remember(&key, warmed);
+        self.main.insert(key.clone(), Arc::clone(warmed));
+        self.warmed.invalidate(&key);
+    }
+
+    /// What a fill may keep.
+    pub fn fill_limits(&self) -> FillLimits {
+        FillLimits { max_object: self.limits.max_object, budget: Arc::clone(&self.fills) }
+    }
+
+    /// Where the order of purges stands now: to be taken before the fetch of what is to be stored.
+    pub fn purge_point(&self) -> PurgePoint {
+        PurgePoint(self.index.purges.point())
+    }
+
+    /// Stores a response, in place of the one that the same requests select. Returns false, and stores nothing, when it was
+    /// purged since `since`.
+    pub fn insert(&self, key: &Key, stored: StoredResponse, since: PurgePoint) -> bool {
+        let stored = Arc::new(stored);
+        if stored.head.warm_run > 0 && self.limits.warm_memory > 0 && !self.main.contains_key(key) {
+            self.put(&self.warmed, key, &stored);
+        } else {
+            self.put(&self.main, key, &stored);
+            // An older one must not come back to light when this one is evicted.
+            self.warmed.invalidate(key);
+        }
+        // Asked after the insertion: a purge that comes later finds the response in the map, one that came before is seen here.
+        if self.index.purges.hit_since(since.0, key.as_bytes(), &stored) {
+            self.drop_response(key, stored.id);
+            return false;
+        }
+        true
+    }
+
+    fn put(&self, map: &Map, key: &Key, stored: &Arc<StoredResponse>) {
+        let limit = self.limits.max_variants;
+        map.entry(key.clone()).and_upsert_with(|old| {
+            let mut all = vec![Arc::clone(stored)];
+            if let Some(old) = &old {
+                let others = old.value().0.iter().filter(|other| !is_same_variant(other, stored));
+                all.extend(others.take(limit - 1).cloned());
+            }
+            let variants = Arc::new(Variants(all));
+            self.index.remember(key, &variants);
+            variants
+        });
+    }
+
+    /// Puts `new` in the place of the response `old`, if that is still there and was not purged since `since`: a 304 that freshened
+    /// it (§4.3.4).
+    pub fn replace(&self, key: &Key, old: u64, new: Arc<StoredResponse>, since: PurgePoint) {
+        self.rewrite(key, &|stored| Some(Arc::clone(if stored.id == old { &new } else { stored })));
+        if self.index.purges.hit_since(since.0, key.as_bytes(), &new) {
+            self.drop_response(key, new.id);
+        }
+    }
+
+    /// Drops one stored response.
+    pub fn drop_response(&self, key: &Key, id: u64) {
+        self.rewrite(key, &|stored| (stored.id != id).then(|| Arc::clone(stored)));
+    }
+
+    /// The largest body that is stored, in bytes.
+    pub fn max_object(&self) -> u64 {
+        self.limits.max_object
+    }
+
+    /// Rewrites what lies under `key`; what `change` turns into none is dropped. Returns how many responses changed.
+    fn rewrite(&self, key: &Key, change: &dyn Fn(&Arc<StoredResponse>) -> Option<Arc<StoredResponse>>) -> u64 {
+        let mut changed = 0;
+        for map in [&self.main, &self.warmed] {
+            if !map.contains_key(key) {
+                continue;
+            }
+            map.entry(key.clone()).and_compute_with(|entry| {
+                let Some(entry) = entry else { return Op::Nop };
+                let before = &entry.value().0;
+                let after: Vec<_> = before.iter().filter_map(change).collect();
+                let same = before.iter().filter(|old| after.iter().any(|new| Arc::ptr_eq(old, new))).count();
+                changed += (before.len() - same) as u64;
+                if after.is_empty() {
+                    return Op::Remove;
+                }
+                if same == before.len() {
+                    return Op::Nop;
+                }
+                let variants = Arc::new(Variants(after));
+                self.index.remember(key, &variants);
+                Op::Put(variants)
+            });
+        }
+        changed
+    }
+
+    /// Purges what `target` names and returns how many stored responses that were.
+    pub fn purge(&self, target: &Target, purge: Purge, now: Timestamp) -> u64 {
+        // First the note for fetches under way, then what is stored: nothing slips through between.
+        self.index.purges.note(target.clone());
+        let keys = match target {
+            Target::Keys(keys) => keys.iter().map(|key| Key::new(key)).collect(),
+            Target::Tag { tag, .. } => self.index.tagged(tag),
+            Target::Prefix(_) | Target::Site(_) => self.keys_matching(target),
+        };
+        let change = |stored: &Arc<StoredResponse>| match purge {
+            _ if !target.selects_response(stored) => Some(Arc::clone(stored)),
+            Purge::Hard => None,
+            Purge::Soft => Some(Arc::new(stored.with_freshness(stored.head.freshness.made_stale(now)))),
+        };
+        keys.iter().map(|key| self.rewrite(key, &change)).sum()
+    }
+
+    fn keys_matching(&self, target: &Target) -> Vec<Key> {
+        let maps = self.main.iter().chain(self.warmed.iter());
+        maps.filter(|(key, variants)| variants.0.iter().any(|stored| target.matches(key.as_bytes(), stored)))
+            .map(|(key, _)| Key::clone(&key))
+            .collect()
+    }
+
+    /// Calls `visit` for every stored response, for counting; not a consistent picture while requests go on.
+    pub fn for_each(&self, mut visit: impl FnMut(&Key, &StoredResponse)) {
+        for (key, variants) in self.main.iter().chain(self.warmed.iter()) {
+            for stored in &variants.0 {
+                visit(&key, stored);
+            }
+        }
+    }
+
+    /// What the store holds. Does moka's pending work first, so that the figures are those of now.
+    pub fn usage(&self) -> Usage {
+        self.main.run_pending_tasks();
+        self.warmed.run_pending_tasks();
+        let fill_bytes = self.fills.used();
+        Usage {
+            entries: self.main.entry_count() + self.warmed.entry_count(),
+            bytes: self.main.weighted_size() + self.warmed.weighted_size() + fill_bytes,
+            fill_bytes,
+            evictions: self.evictions.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Target {
+    /// Whether the target names this stored response under this key.
+    fn matches(&self, key: &[u8], stored: &StoredResponse) -> bool {
+        match self {
+            Target::Keys(keys) => keys.iter().any(|named| named == key),
+            Target::Prefix(prefix) => key::url_of(key).starts_with(prefix.as_str()),
+            Target::Tag { .. } | Target::Site(_) => self.selects_response(stored),
+        }
+    }
+
+    /// Whether the target, its key being matched already, names this stored response.
+    fn selects_response(&self, stored: &StoredResponse) -> bool {
+        match self {
+            Target::Keys(_) | Target::Prefix(_) => true,
+            Target::Site(site) => stored.head.site == *site,
+            Target::Tag { site, tag } => {
+                site.is_none_or(|site| stored.head.site == site) && stored.head.tags.iter().any(|own| **own == **tag)
+            }
+        }
+    }
+}
+
+/// Whether a new response takes the place of an old one: the requests that select them are the same.
+fn is_same_variant(old: &StoredResponse, new: &StoredResponse) -> bool {
+    old.head.vary == new.head.vary && old.head.nominated == new.head.nominated
+}
+
+#[cfg(test)]
+mod tests;

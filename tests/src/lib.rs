@@ -1,1 +1,3 @@
-//! x
+//! Black-box tests of tero: a scripted origin, an edge, a client.
+
+pub mod guests;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{colours, print, report};
+use super::{colours, print, report, used_wrongly};
 use crate::import::{Target, import_file};
 
 const EXAMPLE: &str = "\
@@ -36,10 +36,7 @@ impl Import {
     pub(super) fn run(self) -> ExitCode {
         let target = match Target::new(&self.origin, &self.host) {
             Ok(target) => target,
-            Err(message) => {
-                eprintln!("tero: {message}");
-                return ExitCode::from(2);
-            }
+            Err(message) => return used_wrongly(&message),
         };
         match import_file(&self.file, &target) {
             Ok(toml) => print(&toml),

@@ -1,12 +1,19 @@
 //! A site's policies in their order: asks them, combines what they answer, and remembers what they decided about requests.
 
+use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono_tz::Tz;
 use http::{HeaderMap, StatusCode};
 
-use crate::policy::{Host, Policy, PolicyError};
+use crate::policy::answer::{RequestAnswer, ResponseAnswer};
+use crate::policy::combine;
+use crate::policy::decisions::Decisions;
+use crate::policy::manifest::Hook;
+use crate::policy::question::Inputs;
+use crate::policy::{Asked, Host, Policy, PolicyError};
 use crate::semantics::decision::{Device, PopularPage, RequestDecision, ResponseDecision, WarmUrl};
 use crate::semantics::timestamp::Timestamp;
 
@@ -23,11 +30,11 @@ pub struct Ask<'a> {
     pub path: &'a str,
     /// Without the question mark.
     pub query: Option<&'a str>,
-    /// The client's fields, hop-by-hop ones removed.
+    /// The client's fields. A value that is not UTF-8 reaches policies with U+FFFD in place of what is not.
     pub headers: &'a HeaderMap,
     /// The class of the device; anything where [`Chain::needs_device`] says no.
     pub device: Device,
-    /// What `on_request` decided; only looked at in `on_response`.
+    /// What `on_request` decided; only looked at in [`Chain::on_response`].
     pub variant: Option<&'a str>,
 }
 
@@ -47,8 +54,14 @@ pub struct Answered<'a> {
 /// A site's policies in the order in which they are asked.
 #[derive(Debug)]
 pub struct Chain {
+    id: u64,
     policies: Vec<Arc<Policy>>,
     variants: Vec<Arc<str>>,
+    /// What decisions about requests depend on.
+    inputs: Inputs,
+    decides_requests: bool,
+    undecided: Arc<RequestDecision>,
+    decisions: Arc<Decisions>,
 }
 
 impl Chain {
@@ -57,27 +70,91 @@ impl Chain {
     /// # Errors
     /// [`PolicyError::TooManyVariants`] when the variants that the policies declare combine to more than `max_policy_variants`.
     pub fn new(host: &Host, policies: Vec<Arc<Policy>>, max_policy_variants: usize) -> Result<Chain, PolicyError> {
-        let _ = (host, max_policy_variants);
-        Ok(Chain { policies, variants: Vec::new() })
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+
+        let asked = || policies.iter().map(|policy| policy.manifest()).filter(|manifest| manifest.has(Hook::OnRequest));
+        let declared = asked().map(|manifest| &*manifest.variants).collect::<Vec<_>>();
+        Ok(Chain {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            variants: combine::variants(&declared, max_policy_variants)?,
+            inputs: Inputs::of(asked()),
+            decides_requests: asked().next().is_some(),
+            undecided: Arc::default(),
+            decisions: Arc::clone(host.decision_cache()),
+            policies,
+        })
     }
 
     /// What the policies decide about a request: remembered, or asked. A policy that fails decides nothing.
     pub fn on_request(&self, ask: &Ask<'_>, now: Timestamp) -> Arc<RequestDecision> {
-        let _ = (ask, now);
-        Arc::default()
+        if !self.decides_requests {
+            return Arc::clone(&self.undecided);
+        }
+        thread_local! {
+            static KEY: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+        }
+        let mut key = KEY.take();
+        key.clear();
+        self.encode(ask, now, &mut key);
+        let decision = self.decisions.recall(&key).unwrap_or_else(|| self.decide(ask, now, &key));
+        KEY.set(key);
+        decision
+    }
+
+    fn encode(&self, ask: &Ask<'_>, now: Timestamp, key: &mut Vec<u8>) {
+        key.extend_from_slice(&self.id.to_le_bytes());
+        // A policy that was switched off no longer takes part, and stays off: their number says which.
+        let off = self.policies.iter().filter(|policy| policy.is_off()).count();
+        key.extend_from_slice(&u32::try_from(off).unwrap_or(u32::MAX).to_le_bytes());
+        self.inputs.encode(ask, now, key);
+    }
+
+    #[cold]
+    fn decide(&self, ask: &Ask<'_>, now: Timestamp, key: &[u8]) -> Arc<RequestDecision> {
+        let mut answers = Vec::with_capacity(self.policies.len());
+        let mut failed = false;
+        for policy in &self.policies {
+            match policy.on_request(ask, now) {
+                Asked::Answered(answer) => answers.push((&**policy.name(), answer)),
+                Asked::Failed => failed = true,
+                Asked::Skipped => {}
+            }
+        }
+        let decision = Arc::new(self.combined(answers));
+        // What a policy could not say now it may say the next time.
+        if !failed {
+            self.decisions.remember(key, &decision);
+        }
+        decision
+    }
+
+    fn combined(&self, answers: Vec<(&str, RequestAnswer)>) -> RequestDecision {
+        combine::requests(answers, |joined| self.variant(joined))
+    }
+
+    /// The shared name of a combined variant.
+    fn variant(&self, joined: &str) -> Arc<str> {
+        match self.variants.binary_search_by(|variant| (**variant).cmp(joined)) {
+            Ok(place) => Arc::clone(&self.variants[place]),
+            Err(_) => joined.into(),
+        }
     }
 
     /// What the policies decide about a response. A policy that fails decides nothing.
     pub fn on_response(&self, ask: &Ask<'_>, answered: &Answered<'_>, now: Timestamp) -> ResponseDecision {
-        let _ = (ask, answered, now);
-        ResponseDecision::default()
+        let answers: Vec<(&str, ResponseAnswer)> = self
+            .policies
+            .iter()
+            .filter_map(|policy| Some((&**policy.name(), policy.on_response(ask, answered, now).answer()?)))
+            .collect();
+        combine::responses(answers)
     }
 
     /// What the policies want to be fetched ahead of demand, in the chain's order. May take as long as twenty deadlines of each policy:
     /// not for a thread that serves requests.
     pub fn plan_warm(&self, plan: &str, popular: &[PopularPage], now: Timestamp) -> Vec<WarmUrl> {
-        let _ = (plan, popular, now);
-        Vec::new()
+        let plans = self.policies.iter().filter_map(|policy| policy.plan_warm(plan, popular, &self.variants, now).answer());
+        plans.flatten().collect()
     }
 
     /// Whether any policy wants to know the class of the device.

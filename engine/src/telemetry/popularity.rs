@@ -12,6 +12,7 @@ use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use chrono_tz::Tz;
 
 use crate::semantics::decision::PopularPage;
@@ -20,6 +21,10 @@ use crate::semantics::timestamp::Timestamp;
 
 /// After this long a request counts half.
 pub const HALF_LIFE: Duration = Duration::from_secs(7 * 86_400);
+
+/// Memory for all sites together, in bytes: room for some 100,000 pages that are wanted at one hour of the week, or 12,000 that
+/// are wanted at all.
+pub const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// Longer URLs are not counted.
 pub const MAX_URL_BYTES: usize = 2_048;
@@ -74,28 +79,53 @@ impl Hours {
 /// What visitors wanted. Shared; off the path of a hit.
 #[derive(Debug)]
 pub struct Popularity {
-    sites: Vec<Site>,
+    sites: ArcSwap<Vec<Site>>,
+    max_bytes: usize,
     hasher: foldhash::quality::RandomState,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Site {
     zone: Tz,
-    shards: [Mutex<Sketch>; SHARDS],
+    shards: Arc<[Mutex<Sketch>; SHARDS]>,
+}
+
+impl Default for Popularity {
+    fn default() -> Popularity {
+        Popularity::new()
+    }
 }
 
 impl Popularity {
-    /// Counters for the sites with these zones, in their order, that take at most `max_bytes` together.
-    pub fn new(zones: &[Tz], max_bytes: usize) -> Popularity {
-        let shard_bytes = max_bytes / zones.len().max(1) / SHARDS;
-        let site = |zone: &Tz| Site { zone: *zone, shards: std::array::from_fn(|_| Mutex::new(Sketch::new(shard_bytes))) };
-        Popularity { sites: zones.iter().map(site).collect(), hasher: foldhash::quality::RandomState::default() }
+    /// Counters that take at most [`MAX_BYTES`]. They count nothing until they are told the sites.
+    pub fn new() -> Popularity {
+        Popularity::within(MAX_BYTES)
+    }
+
+    /// Counters that take at most `max_bytes`.
+    pub fn within(max_bytes: usize) -> Popularity {
+        Popularity { sites: ArcSwap::default(), max_bytes, hasher: foldhash::quality::RandomState::default() }
+    }
+
+    /// Tells the zones of the sites, by index; every site gets the same share of the memory. What is counted for an index
+    /// stays, also when its zone changes.
+    pub fn set_sites(&self, zones: &[Tz]) {
+        let shard_bytes = self.max_bytes / zones.len().max(1) / SHARDS;
+        let old = self.sites.load();
+        let shards = || Arc::new(std::array::from_fn(|_| Mutex::new(Sketch::new(shard_bytes))));
+        let site = |(index, zone): (usize, &Tz)| {
+            let shards = old.get(index).map_or_else(shards, |site| Arc::clone(&site.shards));
+            shards.iter().for_each(|shard| lock(shard).fit_into(shard_bytes));
+            Site { zone: *zone, shards }
+        };
+        self.sites.store(Arc::new(zones.iter().enumerate().map(site).collect()));
     }
 
     /// Counts `requests` for a page: its path with the query that counts, and the variant it was asked for in. A site that
     /// there is not, a URL longer than [`MAX_URL_BYTES`] or with control characters is not counted.
     pub fn record(&self, site: usize, url: &str, variant: Option<&str>, requests: u32, now: Timestamp) {
-        let Some(site) = self.sites.get(site) else { return };
+        let sites = self.sites.load();
+        let Some(site) = sites.get(site) else { return };
         if requests == 0 || url.is_empty() || url.len() > MAX_URL_BYTES || url.bytes().any(|byte| byte < b' ') {
             return;
         }
@@ -107,9 +137,10 @@ impl Popularity {
 
     /// The `n` pages that were wanted most in these hours of the week, most wanted first.
     pub fn top(&self, site: usize, hours: Hours, n: usize, now: Timestamp) -> Vec<PopularPage> {
-        let Some(site) = self.sites.get(site) else { return Vec::new() };
+        let sites = self.sites.load();
+        let Some(site) = sites.get(site) else { return Vec::new() };
         let mut found = Vec::new();
-        for shard in &site.shards {
+        for shard in site.shards.iter() {
             lock(shard).wanted_in(hours, now, &mut found);
         }
         // The order must not depend on the seed of a hash.
@@ -120,13 +151,14 @@ impl Popularity {
 
     /// How many requests the numbers of [`Popularity::top`] are too low at most, as decayed by `now`.
     pub fn error_bound(&self, site: usize, now: Timestamp) -> f64 {
-        let Some(site) = self.sites.get(site) else { return 0.0 };
+        let sites = self.sites.load();
+        let Some(site) = sites.get(site) else { return 0.0 };
         site.shards.iter().map(|shard| lock(shard).error_bound(now)).fold(0.0, f64::max)
     }
 
     /// Memory taken, in bytes.
     pub fn bytes(&self) -> usize {
-        self.sites.iter().flat_map(|site| &site.shards).map(|shard| lock(shard).bytes).sum()
+        self.sites.load().iter().flat_map(|site| site.shards.iter()).map(|shard| lock(shard).bytes).sum()
     }
 }
 
@@ -183,6 +215,14 @@ impl Sketch {
         Sketch { pages: HashMap::default(), bytes: 0, max_bytes, taken_off: 0.0, base: Timestamp::default() }
     }
 
+    /// Forgets until what is left takes no more than `max_bytes`.
+    fn fit_into(&mut self, max_bytes: usize) {
+        self.max_bytes = max_bytes;
+        while self.bytes > max_bytes {
+            self.take_off_median();
+        }
+    }
+
     fn record(&mut self, key: Box<str>, hour: u8, requests: u32, now: Timestamp) {
         if self.pages.is_empty() || self.half_lives(now).abs() > MAX_HALF_LIVES {
             self.rebase(now);
@@ -202,9 +242,7 @@ impl Sketch {
             }
         }
         self.bytes = (self.bytes - before) + ENTRY_BYTES + length + page.hours.capacity() * HOUR_BYTES;
-        if self.bytes > self.max_bytes {
-            self.take_off_median();
-        }
+        self.fit_into(self.max_bytes);
     }
 
     /// Takes the median off every counter and forgets the pages that have nothing left: at least half of them.
@@ -277,6 +315,12 @@ mod tests {
     /// Monday 5 January 2026, 00:00 UTC.
     const MONDAY: Timestamp = Timestamp::from_unix_secs(1_767_571_200);
 
+    fn made(zone: Tz, max_bytes: usize) -> Popularity {
+        let popularity = Popularity::within(max_bytes);
+        popularity.set_sites(&[zone]);
+        popularity
+    }
+
     fn urls(pages: &[PopularPage]) -> Vec<&str> {
         pages.iter().map(|page| &*page.url).collect()
     }
@@ -300,7 +344,7 @@ mod tests {
 
     #[test]
     fn pages_are_told_by_the_hours_in_which_they_were_wanted() {
-        let popularity = Popularity::new(&[chrono_tz::America::Argentina::Buenos_Aires], 1 << 20);
+        let popularity = made(chrono_tz::America::Argentina::Buenos_Aires, 1 << 20);
         let nine = MONDAY.saturating_add(12 * HOUR); // 09:00 in Buenos Aires.
         popularity.record(0, "/turnos", Some("mobile"), 30, nine);
         popularity.record(0, "/", None, 20, nine);
@@ -328,7 +372,7 @@ mod tests {
 
     #[test]
     fn a_week_halves_what_was_wanted() {
-        let popularity = Popularity::new(&[UTC], 1 << 20);
+        let popularity = made(UTC, 1 << 20);
         popularity.record(0, "/old", None, 100, MONDAY);
         popularity.record(0, "/new", None, 60, MONDAY.saturating_add(HALF_LIFE));
         let top = popularity.top(0, Hours::ALL, 2, MONDAY.saturating_add(HALF_LIFE));
@@ -345,7 +389,7 @@ mod tests {
     #[test]
     fn memory_stays_within_its_bound_and_errors_within_theirs() {
         let max_bytes = 256 * 1024;
-        let popularity = Popularity::new(&[UTC], max_bytes);
+        let popularity = made(UTC, max_bytes);
         let requests = zipf(20_000, 400_000);
         let mut exact: HashMap<u32, u32> = HashMap::new();
         for rank in &requests {
@@ -373,7 +417,7 @@ mod tests {
 
     #[test]
     fn what_can_not_be_a_page_is_not_counted() {
-        let popularity = Popularity::new(&[UTC], 1 << 20);
+        let popularity = made(UTC, 1 << 20);
         popularity.record(0, &"x".repeat(MAX_URL_BYTES + 1), None, 1, MONDAY);
         popularity.record(0, "/a\0b", None, 1, MONDAY);
         popularity.record(0, "", None, 1, MONDAY);
@@ -384,7 +428,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_goes_back_does_no_harm() {
-        let popularity = Popularity::new(&[UTC], 1 << 20);
+        let popularity = made(UTC, 1 << 20);
         for millis in [i64::MAX, 0, i64::MIN, 1_767_571_200_000, i64::MAX] {
             popularity.record(0, "/", None, 1, Timestamp::from_unix_millis(millis));
             assert!(popularity.top(0, Hours::ALL, 9, Timestamp::from_unix_millis(millis)).len() <= 1);
@@ -392,8 +436,22 @@ mod tests {
     }
 
     #[test]
+    fn sites_that_come_later_share_the_memory_and_take_nothing_else_away() {
+        let popularity = made(UTC, 1 << 20);
+        for page in 0..10_000 {
+            popularity.record(0, &format!("/{page}"), None, 1 + page % 7, MONDAY);
+        }
+        popularity.record(0, "/", None, 500, MONDAY);
+        popularity.set_sites(&[UTC, chrono_tz::Europe::Madrid, UTC, UTC]);
+        assert!(popularity.bytes() <= 1 << 18);
+        popularity.record(3, "/three", None, 5, MONDAY);
+        assert_eq!(urls(&popularity.top(0, Hours::ALL, 1, MONDAY)), ["/"]);
+        assert_eq!(urls(&popularity.top(3, Hours::ALL, 1, MONDAY)), ["/three"]);
+    }
+
+    #[test]
     fn no_memory_counts_nothing() {
-        let popularity = Popularity::new(&[UTC], 0);
+        let popularity = made(UTC, 0);
         popularity.record(0, "/", None, 1, MONDAY);
         assert_eq!(popularity.bytes(), 0);
     }

@@ -1,0 +1,113 @@
+//! `tero serve`: the edge itself.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+
+use super::{DEFAULT_CONFIG, colours, fail, report};
+use crate::Server;
+use crate::clock::Clock;
+use crate::config::Config;
+
+const EXAMPLE: &str = "\
+Examples:
+  tero serve                              serve what ./tero.toml says
+  tero serve --config /etc/tero/tero.toml
+
+Signals: SIGTERM and SIGINT end each connection after its request, for at most `[server] drain`; a second one stops at once.
+SIGHUP reads the configuration again and opens the access log anew.
+
+Exit code: 0 after a signal, 1 if it can't serve, 2 if the command is used wrongly.";
+
+/// Serves until it is told to stop
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLE)]
+pub(super) struct Serve {
+    /// The configuration
+    #[arg(long, short, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    config: PathBuf,
+}
+
+impl Serve {
+    pub(super) fn run(self) -> ExitCode {
+        let config = match Config::load(&self.config) {
+            Ok(config) => config,
+            Err(errors) => {
+                eprint!("{}", report::report(&errors, colours()));
+                return ExitCode::FAILURE;
+            }
+        };
+        let server = match crate::serve(config, Clock::real()) {
+            Ok(server) => server,
+            Err(error) => return fail(&with_causes(&error)),
+        };
+        for address in server.addresses() {
+            tracing::info!("serving on http://{address}");
+        }
+        tracing::info!("admin interface on http://{}", server.admin_address());
+        match until_signalled(&server, &|| reload(&self.config, &server)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&format!("can't listen for signals: {error}")),
+        }
+    }
+}
+
+/// Serves until a signal says to stop, and waits until everything has ended.
+pub(super) fn until_signalled(server: &Server, reload: &(dyn Fn() + Sync)) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (ended, end) = oneshot::channel();
+    std::thread::scope(|scope| {
+        let signals = scope.spawn(move || runtime.block_on(heed_signals(server, reload, end)));
+        server.wait();
+        // Gone only if the signals could not be listened to.
+        let _ = ended.send(());
+        signals.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+async fn heed_signals(server: &Server, reload: &(dyn Fn() + Sync), mut end: oneshot::Receiver<()>) -> io::Result<()> {
+    let listening = || Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?));
+    let (mut terminate, mut interrupt, mut hangup) = listening().inspect_err(|_: &io::Error| server.stop())?;
+    let mut draining = false;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = hangup.recv() => {
+                reload();
+                continue;
+            }
+            _ = &mut end => return Ok(()),
+        }
+        if draining {
+            server.stop();
+        } else {
+            tracing::info!("draining; a second signal stops at once");
+            server.shutdown();
+        }
+        draining = true;
+    }
+}
+
+fn reload(path: &Path, server: &Server) {
+    server.reopen_log();
+    match reloaded(path, server) {
+        Ok(()) => tracing::info!("the configuration has been read again"),
+        Err(why) => tracing::error!("the old configuration stays: {why}"),
+    }
+}
+
+fn reloaded(path: &Path, server: &Server) -> Result<(), String> {
+    let config = Config::load(path).map_err(|errors| report::report(&errors, false))?;
+    server.reload(config).map_err(|error| with_causes(&error))
+}
+
+/// An error and what caused it, in one line.
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    std::iter::once(error.to_string()).chain(causes.map(ToString::to_string)).collect::<Vec<_>>().join(": ")
+}

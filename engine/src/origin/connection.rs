@@ -1,0 +1,92 @@
+//! One connection to a next hop, and the idle ones of this thread.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::{RequestBody, Settings};
+use crate::semantics::timestamp::Timestamp;
+
+/// Idle connections kept per next hop and thread.
+const MAX_IDLE: usize = 64;
+/// How long a connection is kept idle: less than the 60 to 75 seconds after which most servers close one.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(55);
+
+thread_local! {
+    static IDLE: RefCell<HashMap<usize, Vec<(Connection, Timestamp)>>> = RefCell::default();
+}
+
+/// An open connection.
+#[derive(Debug)]
+pub(super) struct Connection(http1::SendRequest<RequestBody>);
+
+/// What became of a request.
+#[derive(Debug)]
+pub(super) enum Sent {
+    /// The head of the response came.
+    Answered(Response<Incoming>),
+    /// The connection had ended already: not a byte was sent.
+    Unsent(Request<RequestBody>, hyper::Error),
+    /// It ended before the head of the response was complete.
+    Broken(hyper::Error),
+}
+
+impl Connection {
+    pub(super) async fn send(&mut self, request: Request<RequestBody>) -> Sent {
+        if let Err(source) = self.0.ready().await {
+            return Sent::Unsent(request, source);
+        }
+        match self.0.try_send_request(request).await {
+            Ok(response) => Sent::Answered(response),
+            Err(mut failure) => match failure.take_message() {
+                Some(request) => Sent::Unsent(request, failure.into_error()),
+                None => Sent::Broken(failure.into_error()),
+            },
+        }
+    }
+}
+
+/// Opens a connection and lets it run on this thread.
+pub(super) async fn open(host: &str, port: u16, settings: &Settings) -> io::Result<Connection> {
+    let stream = TcpStream::connect((host, port)).await?;
+    stream.set_nodelay(true)?;
+    let handshake = http1::Builder::new()
+        .max_buf_size(settings.max_header_bytes.max(8192))
+        .max_headers(settings.max_headers)
+        .handshake(TokioIo::new(stream))
+        .await;
+    let (sender, connection) = handshake.map_err(io::Error::other)?;
+    // An error of the connection reaches whoever waits for its response.
+    tokio::spawn(async move { drop(connection.with_upgrades().await) });
+    Ok(Connection(sender))
+}
+
+/// An idle connection to the hop that is still open, the latest first.
+pub(super) fn take_idle(hop: usize, now: Timestamp) -> Option<Connection> {
+    IDLE.with_borrow_mut(|idle| {
+        let idle = idle.get_mut(&hop)?;
+        idle.retain(|(connection, since)| !connection.0.is_closed() && now.since(*since) < IDLE_TIMEOUT);
+        // Those whose response is still being read are not ready.
+        let ready = idle.iter().rposition(|(connection, _)| connection.0.is_ready())?;
+        Some(idle.swap_remove(ready).0)
+    })
+}
+
+/// Keeps a connection whose response is being read; it serves the next request as soon as that has ended.
+pub(super) fn keep(hop: usize, connection: Connection, now: Timestamp) {
+    IDLE.with_borrow_mut(|idle| {
+        let idle = idle.entry(hop).or_default();
+        if idle.len() >= MAX_IDLE {
+            // Without its sender a connection closes when its response has been read.
+            idle.remove(0);
+        }
+        idle.push((connection, now));
+    });
+}

@@ -1,0 +1,268 @@
+//! Asking one policy: which instance answers, what is counted, what is logged, and when a policy that keeps failing is switched off.
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+
+use crate::config::PolicyLimits;
+use crate::policy::answer::{self, RequestAnswer, ResponseAnswer};
+use crate::policy::chain::{Answered, Ask};
+use crate::policy::counters::{Counters, Status, Tally};
+use crate::policy::guest::{Configured, Failure, Guest, RawManifest, Template};
+use crate::policy::manifest::{Hook, Manifest};
+use crate::policy::question::{self, Fields};
+use crate::policy::runtime;
+use crate::semantics::calendar::Calendar;
+use crate::semantics::decision::{PopularPage, WarmUrl};
+use crate::semantics::schedule;
+use crate::semantics::timestamp::Timestamp;
+
+/// How often a failing policy may say so in the log, once for each kind of failure: every minute.
+const LOG_PERIOD_MILLIS: i64 = 60_000;
+
+/// A loaded policy.
+#[derive(Debug)]
+pub struct Policy {
+    id: u64,
+    template: Arc<Template>,
+    digest: Box<str>,
+    manifest: Manifest,
+    /// The manifest as the first instance gave it: every other one has to give the same.
+    said: RawManifest,
+    calendar: Arc<Calendar>,
+    decisions_per_instance: u32,
+    max_failures: u32,
+    tally: Tally,
+    failures_in_a_row: AtomicU32,
+    is_off: AtomicBool,
+    switched_off: OnceLock<(Timestamp, String)>,
+    last_logged: [AtomicI64; 4],
+}
+
+/// What came of asking.
+pub(super) enum Asked<A> {
+    /// A good answer.
+    Answered(A),
+    /// None: it failed, which has been counted.
+    Failed,
+    /// It has no such hook, or it is switched off.
+    Skipped,
+}
+
+impl<A> Asked<A> {
+    pub(super) fn answer(self) -> Option<A> {
+        match self {
+            Asked::Answered(answer) => Some(answer),
+            Asked::Failed | Asked::Skipped => None,
+        }
+    }
+}
+
+impl Policy {
+    pub(super) fn new(
+        template: Template,
+        digest: String,
+        manifest: Manifest,
+        said: RawManifest,
+        calendar: Arc<Calendar>,
+        limits: &PolicyLimits,
+    ) -> Policy {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Policy {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            template: Arc::new(template),
+            digest: digest.into(),
+            manifest,
+            said,
+            calendar,
+            decisions_per_instance: limits.decisions_per_instance,
+            max_failures: limits.max_failures,
+            tally: Tally::default(),
+            failures_in_a_row: AtomicU32::new(0),
+            is_off: AtomicBool::new(false),
+            switched_off: OnceLock::new(),
+            last_logged: std::array::from_fn(|_| AtomicI64::new(i64::MIN)),
+        }
+    }
+
+    /// Its name in the configuration.
+    pub fn name(&self) -> &Arc<str> {
+        &self.template.policy
+    }
+
+    /// The SHA-256 of its module as it was given, in hexadecimal.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// What it said about itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Whether it is asked.
+    pub fn status(&self) -> Status {
+        match self.switched_off.get() {
+            None => Status::Active,
+            Some((since, reason)) => Status::SwitchedOff { since: *since, reason: reason.clone() },
+        }
+    }
+
+    /// What was counted since it was loaded.
+    pub fn counters(&self) -> Counters {
+        self.tally.snapshot()
+    }
+
+    /// [`Policy::status`] for those in a hurry.
+    pub(super) fn is_off(&self) -> bool {
+        self.is_off.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn on_request(&self, ask: &Ask<'_>, now: Timestamp) -> Asked<RequestAnswer> {
+        self.ask(Hook::OnRequest, now, |guest| {
+            let headers = Fields::of(ask.headers, &self.manifest.headers);
+            let cookies = Fields::cookies(ask.headers, &self.manifest.cookies);
+            // Only what the key of a remembered decision holds: the minute if a zone is declared, and no variant.
+            let at = if self.manifest.zone.is_some() { question::cut_to_minute(now) } else { Timestamp::default() };
+            let (headers, cookies, moment) = (headers.pairs(), cookies.pairs(), self.moment(at));
+            let ask = Ask { variant: None, ..*ask };
+            let request = question::request(&ask, &self.manifest, &headers, &cookies);
+            let raw = self.template.on_request(guest, request, question::moment(&moment))?;
+            answer::request(raw, &self.manifest).map_err(Failure::bad_answer)
+        })
+    }
+
+    pub(super) fn on_response(&self, ask: &Ask<'_>, answered: &Answered<'_>, now: Timestamp) -> Asked<ResponseAnswer> {
+        self.ask(Hook::OnResponse, now, |guest| {
+            let headers = Fields::of(ask.headers, &self.manifest.headers);
+            let cookies = Fields::cookies(ask.headers, &self.manifest.cookies);
+            let response_headers = Fields::of(answered.headers, &self.manifest.response_headers);
+            let (headers, cookies, response_headers) = (headers.pairs(), cookies.pairs(), response_headers.pairs());
+            let request = question::request(ask, &self.manifest, &headers, &cookies);
+            let response = question::response(answered, &response_headers);
+            let moment = self.moment(now);
+            let raw = self.template.on_response(guest, request, response, question::moment(&moment))?;
+            answer::response(raw).map_err(Failure::bad_answer)
+        })
+    }
+
+    /// `variants` are those of the whole site.
+    pub(super) fn plan_warm(
+        &self,
+        plan: &str,
+        popular: &[PopularPage],
+        variants: &[Arc<str>],
+        now: Timestamp,
+    ) -> Asked<Vec<WarmUrl>> {
+        self.ask(Hook::PlanWarm, now, |guest| {
+            let popular = popular.iter().map(question::popular_page).collect::<Vec<_>>();
+            let moment = self.moment(now);
+            let raw = self.template.plan_warm(guest, plan, &popular, question::moment(&moment))?;
+            answer::warm_urls(raw, variants).map_err(Failure::bad_answer)
+        })
+    }
+
+    fn moment(&self, now: Timestamp) -> schedule::Moment {
+        schedule::moment(now, self.manifest.zone.unwrap_or(chrono_tz::UTC), &self.calendar)
+    }
+
+    /// Has an instance of this thread answer, a fresh one if there is none; counts what came of it.
+    fn ask<A>(&self, hook: Hook, now: Timestamp, question: impl FnOnce(&mut Guest) -> Result<A, Failure>) -> Asked<A> {
+        if !self.manifest.has(hook) || self.is_off() {
+            return Asked::Skipped;
+        }
+        let started = runtime::real_time();
+        let outcome = self.guest().and_then(|mut guest| {
+            // A guest that failed is dropped here: nobody knows what state it is in.
+            let answer = question(&mut guest)?;
+            self.put_back(hook, guest);
+            Ok(answer)
+        });
+        self.tally.count(hook, outcome.as_ref().map(|_| ()).map_err(|failure| failure.kind), started.elapsed());
+        match outcome {
+            Ok(answer) => {
+                if self.failures_in_a_row.load(Ordering::Relaxed) != 0 {
+                    self.failures_in_a_row.store(0, Ordering::Relaxed);
+                }
+                Asked::Answered(answer)
+            }
+            Err(failure) => {
+                self.failed(hook, &failure, now);
+                Asked::Failed
+            }
+        }
+    }
+
+    /// This thread's instance, out of its place as long as it is asked; or a fresh one.
+    fn guest(&self) -> Result<Box<Guest>, Failure> {
+        let kept = GUESTS.with_borrow_mut(|guests| {
+            let place = guests.iter().position(|kept| kept.policy == self.id)?;
+            Some(guests.swap_remove(place).guest)
+        });
+        if let Some(guest) = kept {
+            return Ok(guest);
+        }
+        match self.template.instantiate()? {
+            Configured::Ready(guest, manifest) if manifest == self.said => Ok(guest),
+            Configured::Ready(..) => Err(Failure::bad_answer("another instance of it gives another manifest")),
+            Configured::Refused(message) => {
+                Err(Failure::bad_answer(format!("another instance of it refuses its settings: {}", message.escape_debug())))
+            }
+        }
+    }
+
+    fn put_back(&self, hook: Hook, guest: Box<Guest>) {
+        // Plans are rare, and made on threads that serve no requests: their instances are not kept.
+        if hook == Hook::PlanWarm || guest.answered >= self.decisions_per_instance {
+            return;
+        }
+        let is_new = guest.answered == 1;
+        let kept = Kept { policy: self.id, loaded: Arc::downgrade(&self.template), guest };
+        GUESTS.with_borrow_mut(|guests| {
+            if is_new {
+                guests.retain(|kept| kept.loaded.strong_count() > 0);
+            }
+            guests.push(kept);
+        });
+    }
+
+    #[cold]
+    fn failed(&self, hook: Hook, failure: &Failure, now: Timestamp) {
+        self.log(hook, failure, now);
+        let failures = self.failures_in_a_row.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        if failures >= self.max_failures {
+            self.switch_off(failures, hook, failure, now);
+        }
+    }
+
+    fn switch_off(&self, failures: u32, hook: Hook, failure: &Failure, now: Timestamp) {
+        let Failure { kind, reason } = failure;
+        let why = format!("{failures} failures in a row, the last in {}: {}: {reason}", hook.as_str(), kind.as_str());
+        if self.switched_off.set((now, why.clone())).is_ok() {
+            self.is_off.store(true, Ordering::Relaxed);
+            tracing::error!(policy = &**self.name(), "switched off until it is replaced, after {why}");
+        }
+    }
+
+    fn log(&self, hook: Hook, failure: &Failure, now: Timestamp) {
+        let last = &self.last_logged[failure.kind as usize];
+        let (before, now) = (last.load(Ordering::Relaxed), now.unix_millis());
+        let due = before == i64::MIN || now.saturating_sub(before).unsigned_abs() >= LOG_PERIOD_MILLIS.unsigned_abs();
+        if due && last.compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            let (policy, hook, kind) = (&**self.name(), hook.as_str(), failure.kind.as_str());
+            tracing::warn!(policy, hook, kind, reason = failure.reason, "a policy failed; the headers decide");
+        }
+    }
+}
+
+thread_local! {
+    /// The instances of this thread, one of each policy at most. Those of replaced policies go when the next one is made.
+    static GUESTS: RefCell<Vec<Kept>> = const { RefCell::new(Vec::new()) };
+}
+
+/// An instance in its place.
+struct Kept {
+    policy: u64,
+    loaded: Weak<Template>,
+    guest: Box<Guest>,
+}

@@ -1,0 +1,127 @@
+//! Remembered decisions: one cache for all sites, bounded by bytes.
+//!
+//! It is a plain least-recently-used cache. An admission policy by frequency would keep out every decision of a new minute as long as
+//! those of the old one, which nobody will ask for again, had been wanted more often.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use foldhash::quality::RandomState;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+
+use crate::policy::DecisionCounters;
+use crate::semantics::decision::{QueryParameters, RequestDecision};
+
+/// What the cache itself needs for an entry beyond key and decision: its nodes and its share of the tables.
+const ENTRY_BYTES: usize = 200;
+/// Counters on cache lines of their own, so that threads do not wait for each other.
+const STRIPES: usize = 16;
+
+/// All inputs of a decision, as `question` encodes them.
+type Key = Box<[u8]>;
+
+/// The cache of decisions.
+#[derive(Debug)]
+pub(super) struct Decisions {
+    cache: Cache<Key, Arc<RequestDecision>, RandomState>,
+    stripes: [Stripe; STRIPES],
+}
+
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Stripe {
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
+
+impl Decisions {
+    pub(super) fn new(bytes: u64) -> Decisions {
+        let cache = Cache::builder()
+            .name("decisions")
+            .max_capacity(bytes)
+            .weigher(|key: &Key, decision: &Arc<RequestDecision>| weight(key, decision))
+            .eviction_policy(EvictionPolicy::lru())
+            .build_with_hasher(RandomState::default());
+        Decisions { cache, stripes: Default::default() }
+    }
+
+    /// The decision remembered under that key.
+    pub(super) fn recall(&self, key: &[u8]) -> Option<Arc<RequestDecision>> {
+        let decision = self.cache.get(key);
+        let stripe = &self.stripes[stripe()];
+        if decision.is_some() { &stripe.hits } else { &stripe.misses }.fetch_add(1, Ordering::Relaxed);
+        decision
+    }
+
+    /// Remembers a decision under that key.
+    pub(super) fn remember(&self, key: &[u8], decision: &Arc<RequestDecision>) {
+        self.cache.insert(key.into(), Arc::clone(decision));
+    }
+
+    pub(super) fn counters(&self) -> DecisionCounters {
+        let sum =
+            |count: fn(&Stripe) -> &AtomicU64| self.stripes.iter().map(|stripe| count(stripe).load(Ordering::Relaxed)).sum();
+        DecisionCounters {
+            hits: sum(|stripe| &stripe.hits),
+            misses: sum(|stripe| &stripe.misses),
+            entries: self.cache.entry_count(),
+            bytes: self.cache.weighted_size(),
+        }
+    }
+}
+
+fn weight(key: &[u8], decision: &RequestDecision) -> u32 {
+    let patterns = match &decision.query.parameters {
+        QueryParameters::All => 0,
+        QueryParameters::Ignore(names) | QueryParameters::Only(names) => {
+            names.iter().map(|name| name.capacity() + size_of::<String>()).sum()
+        }
+    };
+    // The variant's name belongs to the chain and is shared.
+    let decided = size_of::<RequestDecision>() + decision.reason.as_ref().map_or(0, |reason| reason.len()) + patterns;
+    u32::try_from(key.len() + decided + ENTRY_BYTES).unwrap_or(u32::MAX)
+}
+
+/// The counters of this thread.
+fn stripe() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static STRIPE: usize = NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES;
+    }
+    STRIPE.with(|stripe| *stripe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cache_keeps_within_its_bytes_and_takes_new_decisions_when_it_is_full() {
+        let decisions = Decisions::new(64 << 10);
+        let decision = Arc::new(RequestDecision::default());
+        for _ in 0..20 {
+            for key in 0_u32..50 {
+                decisions.remember(&key.to_le_bytes(), &decision);
+                decisions.recall(&key.to_le_bytes());
+            }
+        }
+        for key in 1_000_u32..3_000 {
+            decisions.remember(&key.to_le_bytes(), &decision);
+        }
+        decisions.cache.run_pending_tasks();
+        assert!(decisions.counters().bytes <= 64 << 10);
+        assert!(decisions.recall(&2_999_u32.to_le_bytes()).is_some());
+        assert!(decisions.recall(&0_u32.to_le_bytes()).is_none());
+    }
+
+    #[test]
+    fn hits_and_misses_are_counted() {
+        let decisions = Decisions::new(64 << 10);
+        assert!(decisions.recall(b"k").is_none());
+        decisions.remember(b"k", &Arc::default());
+        assert!(decisions.recall(b"k").is_some());
+        let DecisionCounters { hits, misses, .. } = decisions.counters();
+        assert_eq!((hits, misses), (1, 1));
+    }
+}

@@ -1,0 +1,193 @@
+//! An answer from a stored response, or from one on its way into the store: conditions, ranges, HEAD, `Age`, `Via`,
+//! `Cache-Status` (RFC 9110 §13–14, RFC 9111 §4, RFC 9211).
+
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use foldhash::quality::RandomState;
+use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, VIA};
+use http::{HeaderMap, Method, Response, StatusCode};
+
+use super::Edge;
+use super::admit::Exchange;
+use super::body::EdgeBody;
+use super::fetch::Filling;
+use crate::semantics::browser::limit_browser_lifetime;
+use crate::semantics::key;
+use crate::semantics::precondition::{Precondition, not_modified_headers, precondition};
+use crate::semantics::range::{self, Multipart, Selection, selection};
+use crate::semantics::timestamp::Timestamp;
+use crate::store::fill::FillReader;
+use crate::store::stored::{StoredHead, StoredResponse};
+use crate::telemetry::cache_status::{CacheStatus, Forward};
+
+/// Parts that a client may ask for in one request; more are answered with the whole (RFC 9110 §14.2).
+const MAX_RANGES: usize = 16;
+/// Room in the map of fields for those that are added here.
+const ADDED_FIELDS: usize = 6;
+
+/// Where the content comes from.
+#[derive(Debug)]
+pub(super) enum Source<'s> {
+    /// The store.
+    Stored(&'s Arc<StoredResponse>),
+    /// A fill, read from its first byte.
+    Filling(&'s Filling, FillReader),
+}
+
+/// How the answer came about, for `Cache-Status`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Told {
+    /// Why the request went forward; none for a hit.
+    pub forward: Option<Forward>,
+    /// What the next hop said.
+    pub forward_status: Option<StatusCode>,
+    /// It is being stored.
+    pub stored: bool,
+    /// It is another request's.
+    pub collapsed: bool,
+    /// What went wrong.
+    pub trouble: Option<&'static str>,
+}
+
+/// Makes the answer.
+pub(super) fn deliver(edge: &Edge, exchange: &Exchange, source: Source<'_>, told: Told) -> Response<EdgeBody> {
+    let now = edge.clock.now();
+    let head = match &source {
+        Source::Stored(stored) => &stored.head,
+        Source::Filling(filling, _) => &filling.head,
+    };
+    let headers = head.fields.to_headers(ADDED_FIELDS);
+    let mut response = match narrowed(exchange, head, &headers, &source) {
+        Narrowed::NotModified => bare(StatusCode::NOT_MODIFIED, not_modified_headers(&headers)),
+        Narrowed::Failed => bare(StatusCode::PRECONDITION_FAILED, HeaderMap::new()),
+        Narrowed::Unsatisfiable(length) => {
+            let mut response = bare(StatusCode::RANGE_NOT_SATISFIABLE, HeaderMap::new());
+            response.headers_mut().insert(CONTENT_RANGE, range::unsatisfied_range(length));
+            response
+        }
+        Narrowed::Part(range, length) => part(exchange, headers, source, range, length),
+        Narrowed::Parts(stored, ranges) => parts(headers, &stored, ranges),
+        Narrowed::Whole => whole(exchange, head.status, headers, source),
+    };
+    say(edge, exchange, head, told, now, response.headers_mut());
+    response
+}
+
+enum Narrowed {
+    Whole,
+    NotModified,
+    Failed,
+    Unsatisfiable(u64),
+    Part(std::ops::Range<u64>, u64),
+    Parts(Arc<StoredResponse>, Vec<std::ops::Range<u64>>),
+}
+
+/// What of the response the client's own conditions and ranges leave.
+fn narrowed(exchange: &Exchange, head: &StoredHead, headers: &HeaderMap, source: &Source<'_>) -> Narrowed {
+    let (method, asked) = (&exchange.parts.method, &exchange.parts.headers);
+    if exchange.fields.conditional {
+        match precondition(method, asked, head.status, headers) {
+            Precondition::Proceed => {}
+            Precondition::NotModified => return Narrowed::NotModified,
+            Precondition::Failed => return Narrowed::Failed,
+        }
+    }
+    let length = match source {
+        Source::Stored(stored) => Some(stored.body.len()),
+        Source::Filling(filling, _) => filling.fill.length(),
+    };
+    let (true, Some(length)) = (exchange.fields.range, length) else { return Narrowed::Whole };
+    match selection(method, asked, head.status, headers, length, MAX_RANGES) {
+        Selection::Whole => Narrowed::Whole,
+        Selection::Unsatisfiable => Narrowed::Unsatisfiable(length),
+        Selection::Single(range) => Narrowed::Part(range, length),
+        Selection::Multiple(ranges) => match source {
+            Source::Stored(stored) => Narrowed::Parts(Arc::clone(stored), ranges),
+            // Parts may come in any order, and a fill has not got them all yet.
+            Source::Filling(..) => Narrowed::Whole,
+        },
+    }
+}
+
+fn bare(status: StatusCode, headers: HeaderMap) -> Response<EdgeBody> {
+    let mut response = Response::new(EdgeBody::Empty);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+fn whole(exchange: &Exchange, status: StatusCode, headers: HeaderMap, source: Source<'_>) -> Response<EdgeBody> {
+    let mut response = bare(status, headers);
+    let body = match source {
+        Source::Stored(stored) => EdgeBody::shared(stored.body.pieces(), stored.body.len()),
+        Source::Filling(_, reader) => EdgeBody::fill(reader, Arc::clone(&exchange.site.counters)),
+    };
+    if exchange.parts.method != Method::HEAD {
+        *response.body_mut() = body;
+    } else if let Some(length) = body.length() {
+        response.headers_mut().insert(CONTENT_LENGTH, length.into());
+    }
+    response
+}
+
+fn part(
+    exchange: &Exchange,
+    headers: HeaderMap,
+    source: Source<'_>,
+    range: std::ops::Range<u64>,
+    length: u64,
+) -> Response<EdgeBody> {
+    let mut response = bare(StatusCode::PARTIAL_CONTENT, headers);
+    response.headers_mut().insert(CONTENT_RANGE, range::content_range(&range, length));
+    response.headers_mut().insert(CONTENT_LENGTH, (range.end - range.start).into());
+    *response.body_mut() = match source {
+        Source::Stored(stored) => EdgeBody::owned(stored.body.slice(range)),
+        Source::Filling(_, reader) => EdgeBody::fill_range(reader, range, Arc::clone(&exchange.site.counters)),
+    };
+    response
+}
+
+fn parts(mut headers: HeaderMap, stored: &StoredResponse, ranges: Vec<std::ops::Range<u64>>) -> Response<EdgeBody> {
+    // Two of the stored response's own random hashes: a body can't foresee them.
+    let seed = u128::from(RandomState::default().hash_one(stored.id)) << 64 | u128::from(RandomState::default().hash_one(0));
+    let frame = Multipart::new(ranges, stored.body.len(), &headers, seed);
+    let mut pieces = Vec::new();
+    for range in frame.ranges() {
+        pieces.push(Bytes::from(frame.head(range)));
+        pieces.extend(stored.body.slice(range.clone()));
+    }
+    pieces.push(Bytes::from(frame.tail()));
+    headers.insert(CONTENT_TYPE, frame.content_type());
+    headers.insert(CONTENT_LENGTH, frame.content_length().into());
+    let mut response = bare(StatusCode::PARTIAL_CONTENT, headers);
+    *response.body_mut() = EdgeBody::owned(pieces);
+    response
+}
+
+/// Adds what the edge has to say.
+fn say(edge: &Edge, exchange: &Exchange, head: &StoredHead, told: Told, now: Timestamp, headers: &mut HeaderMap) {
+    let age = head.freshness.age(now);
+    let remaining = head.freshness.remaining_secs(now);
+    if let Some(ttl) = head.browser_ttl {
+        limit_browser_lifetime(headers, ttl, age, Duration::from_secs(u64::try_from(remaining).unwrap_or(0)));
+    }
+    if told.forward.is_none() || age.as_secs() > 0 {
+        headers.insert(AGE, age.as_secs().into());
+    }
+    headers.append(VIA, edge.via.clone());
+    let key = exchange.site.settings.cache_status_key.then(|| key::url_of(&exchange.key));
+    CacheStatus {
+        hit: told.forward.is_none(),
+        forward: told.forward,
+        forward_status: told.forward_status,
+        ttl_secs: Some(remaining),
+        stored: told.stored,
+        collapsed: told.collapsed,
+        key,
+        details: [head.detail.as_deref(), told.trouble],
+    }
+    .append_to(headers, &edge.name);
+}

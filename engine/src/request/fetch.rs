@@ -1,0 +1,337 @@
+//! A fetch for the store: one leader runs it, in a task of its own, so that it survives the client that asked (RFC 9111 §3, §4.3).
+//!
+//! The task tells its own request what came of it through a channel, and its followers through the flight.
+
+use std::sync::Arc;
+
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, Response, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::sync::oneshot;
+
+use super::Edge;
+use super::admit::Exchange;
+use super::body::{EdgeBody, Silence};
+use super::respond::Failure;
+use super::{forward, revalidate};
+use crate::collapse::Lead;
+use crate::origin::{self, Answer, OriginError};
+use crate::policy::Answered;
+use crate::semantics::cache_control::ResponseDirectives;
+use crate::semantics::decision::ResponseDecision;
+use crate::semantics::freshness::{Freshness, StaleDefaults, Terms, header_lifetime};
+use crate::semantics::reuse::stale_if_error;
+use crate::semantics::storability::{self, Storability, storability};
+use crate::semantics::timestamp::Timestamp;
+use crate::semantics::vary::Vary;
+use crate::semantics::{forwarding, invalidation};
+use crate::store::fill::{Fill, FillError, FillReader};
+use crate::store::stored::{Fields, StoredBody, StoredHead, StoredResponse};
+use crate::store::{Key, PurgePoint};
+
+/// What a leader shares with its followers.
+#[derive(Clone, Debug)]
+pub(super) enum Shared {
+    /// A response that is being stored.
+    Filling(Arc<Filling>),
+    /// The store has it now.
+    Stored,
+    /// The answer is not for others.
+    NotStorable,
+    /// There was none.
+    Failed(Failure),
+}
+
+/// A response on its way into the store.
+#[derive(Debug)]
+pub(super) struct Filling {
+    /// Its head.
+    pub head: StoredHead,
+    /// Its content, as far as it has come.
+    pub fill: Arc<Fill>,
+}
+
+/// What came of a fetch, for the request that began it.
+#[derive(Debug)]
+pub(super) enum Fetched {
+    /// A response that is being stored, and a reader of its content.
+    Filling(Arc<Filling>, FillReader),
+    /// What was stored holds, under a new head (§4.3.4).
+    Revalidated(Arc<StoredResponse>),
+    /// A response that is not stored, and why.
+    NotStored(Box<Response<EdgeBody>>, &'static str),
+    /// A range was asked for, and the whole is too large to be stored: ask again for the range alone.
+    TooLargeForRange,
+    /// Nothing that can be served.
+    Failed(Failure),
+}
+
+/// What to fetch, and for whom.
+#[derive(Debug)]
+pub(super) struct Fetch {
+    /// The edge.
+    pub edge: Arc<Edge>,
+    /// The request that asks.
+    pub exchange: Arc<Exchange>,
+    /// What is stored and stale.
+    pub stale: Option<Arc<StoredResponse>>,
+    /// The duty towards followers; none where a request goes by itself.
+    pub lead: Option<Lead<Shared>>,
+}
+
+/// What the next hop answered, weighed.
+struct Weighed {
+    directives: ResponseDirectives,
+    decision: ResponseDecision,
+    freshness: Freshness,
+    storability: Storability,
+}
+
+impl Fetch {
+    /// Runs the fetch in a task of its own.
+    pub(super) fn start(self) -> oneshot::Receiver<Fetched> {
+        let (tell, told) = oneshot::channel();
+        tokio::spawn(self.run(tell));
+        told
+    }
+
+    async fn run(self, tell: oneshot::Sender<Fetched>) {
+        let since = self.edge.store.purge_point();
+        let conditions = self.stale.as_ref().map(|stale| stale.head.fields.to_headers(0));
+        let (answer, asked_at) = match self.ask(conditions.as_ref()).await {
+            (Ok(answer), asked_at) => (answer, asked_at),
+            (Err(error), _) => {
+                tracing::warn!(site = %self.exchange.site.settings.name, url = %Key::new(&self.exchange.key).url(), error = %Chained(&error), "fetch failed");
+                return self.fail(Failure::of(&error), tell);
+            }
+        };
+        let status = answer.response.status();
+        if let (Some(stale), StatusCode::NOT_MODIFIED) = (self.stale.clone(), status) {
+            return revalidate::freshen(self, stale, &answer.response, asked_at, since, tell);
+        }
+        if status.is_server_error() && self.may_serve_stale() {
+            return self.fail(Failure::status(status), tell);
+        }
+        self.take(answer, asked_at, since, tell).await;
+    }
+
+    async fn ask(&self, conditions: Option<&HeaderMap>) -> (Result<Answer, OriginError>, Timestamp) {
+        let (edge, site) = (&self.edge, &self.exchange.site);
+        let request = forward::for_storing(edge, &self.exchange, origin::empty(), conditions);
+        let asked_at = edge.clock.now();
+        let answer = site.origin.fetch(request, true).await;
+        let status = answer.as_ref().ok().map(|answer| answer.response.status());
+        site.counters.record_origin(status, edge.clock.now().since(asked_at));
+        (answer, asked_at)
+    }
+
+    /// Whether what is stored may stand in for an answer that is an error.
+    fn may_serve_stale(&self) -> bool {
+        let Some(stale) = &self.stale else { return false };
+        let exchange = &self.exchange;
+        stale_if_error(
+            &stale.head.freshness,
+            &exchange.directives,
+            exchange.site.settings.client_directives,
+            self.edge.clock.now(),
+        )
+    }
+
+    fn fail(self, failure: Failure, tell: oneshot::Sender<Fetched>) {
+        if let Some(lead) = &self.lead
+            && (lead.is_last() || self.stale.is_some())
+        {
+            lead.share(Shared::Failed(failure));
+        }
+        let _ = tell.send(Fetched::Failed(failure));
+    }
+
+    /// A whole response: stored as it streams, or passed on.
+    async fn take(self, answer: Answer, asked_at: Timestamp, since: PurgePoint, tell: oneshot::Sender<Fetched>) {
+        let Answer { response, permit } = answer;
+        let (mut parts, body) = response.into_parts();
+        forwarding::strip_response_hop_by_hop(&mut parts.headers);
+        forwarding::ensure_date(&mut parts.headers, self.edge.clock.now());
+        let length = content_length(&parts.headers).or_else(|| http_body::Body::size_hint(&body).exact());
+        let weighed = self.weigh(parts.status, &parts.headers, length, asked_at);
+        let key = &self.exchange.key;
+        let too_large = length.is_some_and(|length| length > self.edge.store.max_object());
+        let (refusal, is_of_request) = match weighed.storability {
+            Storability::Yes if !too_large => return self.fill(&parts, body, length, weighed, since, tell).await,
+            Storability::Yes => ("larger than max_object", false),
+            Storability::No(refusal) => (refusal.as_str(), refusal.is_of_request()),
+        };
+        if !is_of_request {
+            self.edge.hit_for_miss.remember(key, self.edge.clock.now());
+        }
+        if parts.status.is_success()
+            && let Some(stale) = &self.stale
+        {
+            // The origin has taken back what is stored.
+            self.edge.store.drop_response(&Key::new(key), stale.id);
+        }
+        if let Some(lead) = &self.lead {
+            lead.share(Shared::NotStorable);
+        }
+        if too_large && self.exchange.fields.range {
+            let _ = tell.send(Fetched::TooLargeForRange);
+            return;
+        }
+        let site = &self.exchange.site;
+        let silence = Silence::new(self.edge.clock.clone(), site.settings.body_timeout);
+        let body = EdgeBody::stream(body, Some(permit), silence, Arc::clone(&site.counters));
+        let _ = tell.send(Fetched::NotStored(Box::new(Response::from_parts(parts, body)), refusal));
+    }
+
+    async fn fill(
+        self,
+        parts: &http::response::Parts,
+        mut body: Incoming,
+        length: Option<u64>,
+        weighed: Weighed,
+        since: PurgePoint,
+        tell: oneshot::Sender<Fetched>,
+    ) {
+        let head = self.head(parts.status, &parts.headers, &weighed);
+        let fill = Fill::new(length, self.edge.store.fill_limits(), true);
+        // The first reader is there before the first byte, so that the fill does not take itself for abandoned.
+        let reader = fill.reader();
+        let filling = Arc::new(Filling { head, fill: Arc::clone(&fill) });
+        self.edge.hit_for_miss.forget(&self.exchange.key);
+        if let Some(lead) = &self.lead {
+            lead.share(Shared::Filling(Arc::clone(&filling)));
+        }
+        if let Some(reader) = reader {
+            let _ = tell.send(Fetched::Filling(Arc::clone(&filling), reader));
+        }
+        match self.pump(&mut body, &fill).await {
+            Err(error) => {
+                tracing::warn!(url = %Key::new(&self.exchange.key).url(), %error, "fill ended early");
+                fill.fail(error);
+            }
+            Ok(None) => {
+                self.edge.hit_for_miss.remember(&self.exchange.key, self.edge.clock.now());
+                fill.complete(None);
+            }
+            Ok(Some(pieces)) => {
+                let body = StoredBody::new(pieces);
+                let pieces = Arc::clone(body.pieces());
+                let stored = StoredResponse::new(filling.head.clone(), body);
+                self.edge.store.insert(&Key::new(&self.exchange.key), stored, since);
+                fill.complete(Some(&pieces));
+            }
+        }
+    }
+
+    async fn pump(&self, body: &mut Incoming, fill: &Fill) -> Result<Option<Vec<bytes::Bytes>>, FillError> {
+        let limit = self.exchange.site.settings.body_timeout;
+        loop {
+            match self.edge.clock.timeout(limit, body.frame()).await {
+                Ok(None) => return fill.finish(),
+                // Trailers are not stored: no field of a trailer decides over a cached response (RFC 9110 §6.5.1).
+                Ok(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => fill.push(data).await?,
+                    Err(_trailers) => {}
+                },
+                Ok(Some(Err(_))) | Err(_) => return Err(FillError::CutShort),
+            }
+        }
+    }
+
+    fn weigh(&self, status: StatusCode, headers: &HeaderMap, length: Option<u64>, asked_at: Timestamp) -> Weighed {
+        let exchange = &self.exchange;
+        let site = &exchange.site;
+        let directives = ResponseDirectives::governing(headers, &site.settings.targeted_fields);
+        let now = self.edge.clock.now();
+        let decision = if site.policies.is_empty() {
+            ResponseDecision::default()
+        } else {
+            let header_ttl = header_lifetime(headers, &directives, now);
+            site.policies.on_response(&exchange.ask(), &Answered { status, headers, length, header_ttl }, now)
+        };
+        let freshness = Freshness::of(&Terms {
+            status,
+            response_headers: headers,
+            directives: &directives,
+            decision: &decision,
+            defaults: StaleDefaults {
+                stale_if_error: site.settings.stale_if_error,
+                stale_while_revalidate: site.settings.stale_while_revalidate,
+            },
+            request_time: asked_at,
+            response_time: now,
+        });
+        let storability = storability(
+            &storability::Exchange {
+                method: &http::Method::GET,
+                target: &exchange.parts.uri,
+                request_headers: &exchange.parts.headers,
+                request: &exchange.directives,
+                status,
+                response_headers: headers,
+                directives: &directives,
+                decision: &decision,
+            },
+            site.settings.policy_may_override,
+        );
+        Weighed { directives, decision, freshness, storability }
+    }
+
+    fn head(&self, status: StatusCode, headers: &HeaderMap, weighed: &Weighed) -> StoredHead {
+        let exchange = &self.exchange;
+        let floor = exchange.site.settings.policy_may_override;
+        let vary = Vary::of(headers);
+        let nominated = vary.nominated(&exchange.parts.headers).in_language_of(headers);
+        let mut tags = weighed.decision.tags.clone();
+        tags.extend(invalidation::cache_groups(headers).into_iter().map(String::into_boxed_str));
+        tags.sort();
+        tags.dedup();
+        StoredHead {
+            status,
+            fields: Fields::of(&storability::stored_headers(headers, &weighed.directives, floor)),
+            freshness: weighed.freshness,
+            nominated,
+            vary,
+            tags: tags.into_boxed_slice(),
+            browser_ttl: weighed.decision.browser_ttl,
+            detail: joined_reasons(&exchange.decision.reason, &weighed.decision.reason),
+            site: exchange.site.index,
+            warm_run: exchange.warm_run,
+        }
+    }
+
+    /// The head of what is stored, as a 304 makes it, and whether it may still be stored (§4.3.4).
+    pub(super) fn merged_head(&self, stale: &StoredResponse, merged: &HeaderMap, asked_at: Timestamp) -> (StoredHead, bool) {
+        let weighed = self.weigh(stale.head.status, merged, Some(stale.body.len()), asked_at);
+        let head = self.head(stale.head.status, merged, &weighed);
+        (head, matches!(weighed.storability, Storability::Yes))
+    }
+}
+
+/// `Content-Length` as a number.
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn joined_reasons(request: &Option<Arc<str>>, response: &Option<Arc<str>>) -> Option<Arc<str>> {
+    match (request, response) {
+        (Some(request), Some(response)) => Some(format!("{request}; {response}").into()),
+        (one, other) => other.clone().or_else(|| one.clone()),
+    }
+}
+
+/// An error with its causes.
+struct Chained<'e>(&'e dyn std::error::Error);
+
+impl std::fmt::Display for Chained<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(formatter, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}

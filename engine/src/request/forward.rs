@@ -1,0 +1,109 @@
+//! The request to the next hop, made from the client's.
+
+use http::header::{ACCEPT_ENCODING, HOST, HeaderName, IF_RANGE, RANGE};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri};
+
+use super::Edge;
+use super::admit::Exchange;
+use crate::origin::RequestBody;
+use crate::semantics::{forwarding, key, validation, vary};
+
+/// Tells the application which variant to render.
+pub(super) const TERO_VARIANT: HeaderName = HeaderName::from_static("tero-variant");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// Fields by which a client could talk an application into another answer than the one that the key stands for. Applications
+/// trust them since proxies set them; none of them is part of the key, so an answer to one of them would poison it.
+const NEVER_FROM_CLIENTS: [HeaderName; 11] = [
+    TERO_VARIANT,
+    X_FORWARDED_HOST,
+    X_FORWARDED_PROTO,
+    HeaderName::from_static("forwarded"),
+    HeaderName::from_static("x-forwarded-scheme"),
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-prefix"),
+    HeaderName::from_static("x-forwarded-server"),
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-rewrite-url"),
+    HeaderName::from_static("x-http-method-override"),
+];
+
+/// A request whose answer may be stored: the whole response, by the query that counts, on condition that `stored` no longer
+/// holds where that is given.
+pub(super) fn for_storing(
+    edge: &Edge,
+    exchange: &Exchange,
+    body: RequestBody,
+    stored: Option<&HeaderMap>,
+) -> Request<RequestBody> {
+    let query = key::canonical_query(exchange.parts.uri.query(), &exchange.decision.query);
+    let mut request = build(edge, exchange, body, query.as_deref());
+    let headers = request.headers_mut();
+    headers.remove(RANGE);
+    headers.remove(IF_RANGE);
+    validation::strip_conditions(headers);
+    if let Some(accepted) = vary::normalised_accept_encoding(headers) {
+        headers.insert(ACCEPT_ENCODING, accepted);
+    } else {
+        headers.remove(ACCEPT_ENCODING);
+    }
+    if let Some(stored) = stored {
+        validation::add_conditions(stored, headers);
+    }
+    *request.method_mut() = Method::GET;
+    request
+}
+
+/// A request that the edge has no part in: as the client sent it, content included.
+pub(super) fn as_sent(edge: &Edge, exchange: &Exchange, body: RequestBody) -> Request<RequestBody> {
+    build(edge, exchange, body, exchange.parts.uri.query())
+}
+
+fn build(edge: &Edge, exchange: &Exchange, body: RequestBody, query: Option<&str>) -> Request<RequestBody> {
+    let mut request = Request::new(body);
+    *request.method_mut() = exchange.parts.method.clone();
+    *request.uri_mut() = target(&exchange.parts.uri, query);
+    let headers = request.headers_mut();
+    *headers = exchange.parts.headers.clone();
+    forwarding::strip_request_hop_by_hop(headers);
+    for name in NEVER_FROM_CLIENTS {
+        headers.remove(name);
+    }
+    if let Some(host) = headers.get(HOST).cloned() {
+        headers.insert(X_FORWARDED_HOST, host);
+    }
+    let host = match &exchange.site.settings.host_header {
+        Some(host) => HeaderValue::try_from(host.as_str()).ok(),
+        None => exchange.parts.uri.authority().and_then(|authority| HeaderValue::try_from(authority.as_str()).ok()),
+    };
+    if let Some(host) = host {
+        headers.insert(HOST, host);
+    }
+    if let Some(variant) = exchange.decision.variant.as_deref().and_then(|variant| HeaderValue::try_from(variant).ok()) {
+        headers.insert(TERO_VARIANT, variant);
+    }
+    if let Some(client) = exchange.client.and_then(|client| forwarded_for(headers, &client.to_string())) {
+        headers.insert(X_FORWARDED_FOR, client);
+    }
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+    forwarding::append_via(headers, exchange.parts.version, &edge.name);
+    forwarding::append_cdn_loop(headers, &edge.name);
+    request
+}
+
+fn target(uri: &Uri, query: Option<&str>) -> Uri {
+    let path = uri.path();
+    let target = match query {
+        Some(query) => Uri::try_from(format!("{path}?{query}")),
+        None => Uri::try_from(path),
+    };
+    target.unwrap_or_else(|_| uri.clone())
+}
+
+fn forwarded_for(headers: &HeaderMap, client: &str) -> Option<HeaderValue> {
+    let before: Vec<_> = headers.get_all(X_FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect();
+    let all = before.into_iter().chain([client]).collect::<Vec<_>>().join(", ");
+    HeaderValue::try_from(all).ok()
+}

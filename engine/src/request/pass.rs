@@ -1,0 +1,98 @@
+//! A request that the cache has no part in: to the next hop and back (RFC 9110 §7.6), and what it makes invalid (RFC 9111 §4.4).
+
+use std::sync::Arc;
+
+use http::header::VIA;
+use http::{Response, Uri};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+
+use super::admit::Exchange;
+use super::body::{EdgeBody, Silence};
+use super::respond::Failure;
+use super::{Edge, forward};
+use crate::origin::{self, Answer};
+use crate::semantics::decision::QueryRule;
+use crate::semantics::{forwarding, invalidation, key};
+use crate::store::{Purge, Target};
+use crate::telemetry::cache_status::{CacheStatus, Forward};
+
+/// Sends the request on and its answer back.
+pub(super) async fn pass(
+    edge: &Arc<Edge>,
+    exchange: &Exchange,
+    content: Option<Incoming>,
+    why: Forward,
+) -> Result<Response<EdgeBody>, Failure> {
+    let site = &exchange.site;
+    let silence = || Silence::new(edge.clock.clone(), site.settings.body_timeout);
+    let body = match content {
+        Some(content) if !http_body::Body::is_end_stream(&content) => EdgeBody::upload(content, silence()).boxed_unsync(),
+        _ => origin::empty(),
+    };
+    let repeatable = exchange.parts.method.is_idempotent();
+    let asked_at = edge.clock.now();
+    let answer = site.origin.fetch(forward::as_sent(edge, exchange, body), repeatable).await;
+    let status = answer.as_ref().ok().map(|answer| answer.response.status());
+    site.counters.record_origin(status, edge.clock.now().since(asked_at));
+    let Answer { response, permit } = answer.map_err(|error| {
+        tracing::warn!(site = %site.settings.name, method = %exchange.parts.method, path = exchange.parts.uri.path(), %error, "pass failed");
+        Failure::of(&error)
+    })?;
+    invalidate(edge, exchange, &response);
+    let (mut parts, body) = response.into_parts();
+    forwarding::strip_response_hop_by_hop(&mut parts.headers);
+    let body = EdgeBody::stream(body, Some(permit), silence(), Arc::clone(&site.counters));
+    Ok(told(edge, exchange, Response::from_parts(parts, body), why, None))
+}
+
+/// Adds `Via` and `Cache-Status` to an answer that is not stored.
+pub(super) fn told(
+    edge: &Edge,
+    exchange: &Exchange,
+    mut response: Response<EdgeBody>,
+    why: Forward,
+    refusal: Option<&str>,
+) -> Response<EdgeBody> {
+    let status = response.status();
+    let headers = response.headers_mut();
+    headers.append(VIA, edge.via.clone());
+    let key = exchange.site.settings.cache_status_key.then(|| key::url_of(&exchange.key));
+    let details = [exchange.decision.reason.as_deref(), refusal];
+    CacheStatus { forward: Some(why), forward_status: Some(status), key, details, ..CacheStatus::default() }
+        .append_to(headers, &edge.name);
+    response
+}
+
+/// Drops what an unsafe request has made invalid (§4.4), in every variant.
+fn invalidate(edge: &Edge, exchange: &Exchange, response: &Response<Incoming>) {
+    let url = key::url_of(&exchange.key);
+    let Ok(target) = Uri::try_from(url) else { return };
+    let urls = invalidation::invalidated(&exchange.parts.method, response.status(), &target, response.headers());
+    let keys: Vec<_> = urls.iter().flat_map(|url| keys_of_url(exchange, url)).collect();
+    if !keys.is_empty() {
+        edge.store.purge(&Target::Keys(keys), Purge::Hard, edge.clock.now());
+    }
+    // Groups of the same origin, which is taken to be the site (RFC 9875 §3).
+    for tag in invalidation::invalidated_groups(&exchange.parts.method, response.status(), response.headers()) {
+        edge.store.purge(&Target::Tag { site: Some(exchange.site.index), tag }, Purge::Soft, edge.clock.now());
+    }
+}
+
+/// Every key that a URL of the exchange's site may be stored under.
+fn keys_of_url(exchange: &Exchange, url: &str) -> Vec<Vec<u8>> {
+    super::keys_of_url(&exchange.site, url, Some(&exchange.decision.query))
+}
+
+/// The keys of a URL by one rule for its query.
+pub(super) fn keys_by_rule(uri: &Uri, rule: &QueryRule, variants: &[Arc<str>]) -> Vec<Vec<u8>> {
+    let scheme = uri.scheme_str().unwrap_or("http");
+    let host = uri.host().unwrap_or_default().to_ascii_lowercase();
+    let query = key::canonical_query(uri.query(), rule);
+    let write = |variant: Option<&str>| {
+        let mut written = Vec::new();
+        key::write_key(&mut written, scheme, &host, uri.path(), query.as_deref(), variant);
+        written
+    };
+    std::iter::once(None).chain(variants.iter().map(|variant| Some(&**variant))).map(write).collect()
+}

@@ -1,0 +1,96 @@
+//! What is done when the next hop says that a stored response still holds (RFC 9111 §4.3.4), and in the background (RFC 5861 §3).
+
+use std::sync::Arc;
+
+use http::Response;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::sync::oneshot;
+
+use super::Edge;
+use super::admit::Exchange;
+use super::body::EdgeBody;
+use super::fetch::{Fetch, Fetched, Shared};
+use crate::semantics::forwarding;
+use crate::semantics::timestamp::Timestamp;
+use crate::semantics::validation::{self, HeadUpdate};
+use crate::store::stored::StoredResponse;
+use crate::store::{Key, PurgePoint};
+
+/// Puts the head that a 304 gives in the place of the old one, shares it and tells the request.
+pub(super) fn freshen(
+    fetch: Fetch,
+    stale: Arc<StoredResponse>,
+    not_modified: &Response<Incoming>,
+    asked_at: Timestamp,
+    since: PurgePoint,
+    tell: oneshot::Sender<Fetched>,
+) {
+    let mut headers = not_modified.headers().clone();
+    forwarding::ensure_date(&mut headers, fetch.edge.clock.now());
+    let merged = validation::freshened(&stale.head.fields.to_headers(headers.len()), &headers);
+    let (head, may_be_stored) = fetch.merged_head(&stale, &merged, asked_at);
+    let key = Key::new(&fetch.exchange.key);
+    let fresh = Arc::new(stale.with_head(head));
+    if may_be_stored {
+        fetch.edge.store.replace(&key, stale.id, Arc::clone(&fresh), since);
+        if let Some(lead) = &fetch.lead {
+            lead.share(Shared::Stored);
+        }
+    } else {
+        fetch.edge.store.drop_response(&key, stale.id);
+        if let Some(lead) = &fetch.lead {
+            lead.share(Shared::NotStorable);
+        }
+    }
+    let _ = tell.send(Fetched::Revalidated(fresh));
+}
+
+/// Revalidates in the background, unless somebody does already (RFC 5861 §3).
+pub(super) fn in_background(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stale: &Arc<StoredResponse>) {
+    let Some(lead) = edge.collapse.lead(&exchange.key) else { return };
+    let (edge, exchange, stale) = (Arc::clone(edge), Arc::clone(exchange), Some(Arc::clone(stale)));
+    tokio::spawn(async move {
+        let told = Fetch { edge, exchange: Arc::clone(&exchange), stale, lead: Some(lead) }.start();
+        if let Ok(Fetched::Filling(_, reader)) = told.await {
+            // Somebody has to want the content, or the fill would take itself for abandoned.
+            drain(EdgeBody::fill(reader, Arc::clone(&exchange.site.counters))).await;
+        }
+    });
+}
+
+/// Reads a body to its end; returns its length, or none where it was cut short.
+pub(super) async fn drain(mut body: EdgeBody) -> Option<u64> {
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        length += frame.ok()?.data_ref().map_or(0, |data| data.len() as u64);
+    }
+    Some(length)
+}
+
+/// What the answer to a HEAD says of the stored response: that it still holds, or that it is another now (§4.3.5).
+pub(super) fn by_head(
+    edge: &Arc<Edge>,
+    exchange: &Arc<Exchange>,
+    stored: &Arc<StoredResponse>,
+    answer: &Response<EdgeBody>,
+    asked_at: Timestamp,
+    since: PurgePoint,
+) {
+    let key = Key::new(&exchange.key);
+    let headers = stored.head.fields.to_headers(0);
+    match validation::head_updates(&headers, stored.body.len(), answer.status(), answer.headers()) {
+        HeadUpdate::Nothing => {}
+        HeadUpdate::Stale => {
+            let stale = stored.with_freshness(stored.head.freshness.made_stale(edge.clock.now()));
+            edge.store.replace(&key, stored.id, Arc::new(stale), since);
+        }
+        HeadUpdate::Freshened(merged) => {
+            let fetch = Fetch { edge: Arc::clone(edge), exchange: Arc::clone(exchange), stale: None, lead: None };
+            let (head, may_be_stored) = fetch.merged_head(stored, &merged, asked_at);
+            if may_be_stored {
+                edge.store.replace(&key, stored.id, Arc::new(stored.with_head(head)), since);
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Handles for purges: which keys carry a surrogate key, and what was purged lately.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::stored::StoredResponse;
+use super::{Key, Target, Variants};
+
+/// How many purges are remembered for fetches under way. One that has been under way for longer than that many purges is
+/// taken to be purged.
+const REMEMBERED_PURGES: usize = 1024;
+
+/// Surrogate keys to keys, with the number of lists of variants under each key that carry it: a list that replaces another is
+/// noted before the other is forgotten.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    tags: Mutex<HashMap<Box<str>, HashMap<Key, u32>>>,
+    pub(super) purges: Purges,
+}
+
+impl Index {
+    /// Notes the surrogate keys of `variants`, which is entering a map.
+    pub(super) fn remember(&self, key: &Key, variants: &Variants) {
+        if variants.tags().next().is_none() {
+            return;
+        }
+        let mut tags = lock(&self.tags);
+        for tag in variants.tags() {
+            *tags.entry(tag.clone()).or_default().entry(key.clone()).or_default() += 1;
+        }
+    }
+
+    /// Forgets those of `variants`, which has left a map.
+    pub(super) fn forget(&self, key: &Key, variants: &Variants) {
+        if variants.tags().next().is_none() {
+            return;
+        }
+        let mut tags = lock(&self.tags);
+        for tag in variants.tags() {
+            let Some(keys) = tags.get_mut(tag) else { continue };
+            if let Some(count) = keys.get_mut(key) {
+                *count -= 1;
+                if *count == 0 {
+                    keys.remove(key);
+                }
+            }
+            if keys.is_empty() {
+                tags.remove(tag);
+            }
+        }
+    }
+
+    /// The keys under which a response carries `tag`.
+    pub(super) fn tagged(&self, tag: &str) -> Vec<Key> {
+        lock(&self.tags).get(tag).map(|keys| keys.keys().cloned().collect()).unwrap_or_default()
+    }
+}
+
+/// The latest purges, in order.
+#[derive(Debug, Default)]
+pub(super) struct Purges(Mutex<Noted>);
+
+#[derive(Debug, Default)]
+struct Noted {
+    /// The number of the purge after the last of `latest`.
+    next: u64,
+    latest: VecDeque<Target>,
+}
+
+impl Purges {
+    pub(super) fn point(&self) -> u64 {
+        lock(&self.0).next
+    }
+
+    pub(super) fn note(&self, target: Target) {
+        let mut noted = lock(&self.0);
+        noted.next += 1;
+        noted.latest.push_back(target);
+        if noted.latest.len() > REMEMBERED_PURGES {
+            noted.latest.pop_front();
+        }
+    }
+
+    /// Whether a purge since `point` named this response.
+    pub(super) fn hit_since(&self, point: u64, key: &[u8], stored: &StoredResponse) -> bool {
+        let noted = lock(&self.0);
+        let since = (noted.next - point) as usize;
+        since > noted.latest.len() || noted.latest.iter().rev().take(since).any(|target| target.matches(key, stored))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

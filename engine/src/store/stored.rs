@@ -1,0 +1,213 @@
+//! A stored response: head, body, and what decides over its reuse (RFC 9111 §3).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use crate::semantics::freshness::Freshness;
+use crate::semantics::vary::{Nominated, Vary};
+
+/// What one stored response costs beside its key, header fields and body, in bytes: the structures of this file and moka's
+/// bookkeeping (hash table, access and write queues, frequency sketch).
+pub const OVERHEAD_BYTES: u64 = 400;
+
+/// The head of a stored response, and what decides over its reuse.
+#[derive(Clone, Debug)]
+pub struct StoredHead {
+    /// Status of the response.
+    pub status: StatusCode,
+    /// Its end-to-end fields (§3.1).
+    pub fields: Fields,
+    /// Its lifetime and age.
+    pub freshness: Freshness,
+    /// Which request fields select it (§4.1), and what they said.
+    pub vary: Vary,
+    /// The values of the nominated request fields.
+    pub nominated: Nominated,
+    /// Surrogate keys, sorted.
+    pub tags: Box<[Box<str>]>,
+    /// How long browsers may keep it, where a policy says so.
+    pub browser_ttl: Option<Duration>,
+    /// Why the policies decided so, for `Cache-Status`.
+    pub detail: Option<Arc<str>>,
+    /// The index of the site that it belongs to.
+    pub site: usize,
+    /// The run of a warming plan that fetched it; 0 where a visitor did.
+    pub warm_run: u64,
+}
+
+/// A response kept under a key.
+#[derive(Debug)]
+pub struct StoredResponse {
+    /// Its head.
+    pub head: StoredHead,
+    /// Its content.
+    pub body: StoredBody,
+    /// Requests answered from it that have not been counted as popularity yet.
+    pub uncounted_hits: AtomicU32,
+    /// Whether a visitor has been answered from it.
+    pub used: AtomicBool,
+    /// Tells this stored response from every other, also under the same key.
+    pub id: u64,
+}
+
+impl StoredResponse {
+    /// A stored response that nobody has used yet.
+    pub fn new(head: StoredHead, body: StoredBody) -> StoredResponse {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        StoredResponse { head, body, uncounted_hits: AtomicU32::new(0), used: AtomicBool::new(false), id }
+    }
+
+    /// The memory that it is taken to use, in bytes, without its key.
+    pub fn weight(&self) -> u64 {
+        let tags: usize = self.head.tags.iter().map(|tag| 2 * tag.len() + 64).sum();
+        let detail = self.head.detail.as_ref().map_or(0, |detail| detail.len());
+        OVERHEAD_BYTES + self.head.fields.weight() + self.body.len() + (self.head.nominated.weight() + tags + detail) as u64
+    }
+
+    /// The same content under another head: as a 304 gives it (§4.3.4), or with another lifetime.
+    pub fn with_head(&self, head: StoredHead) -> StoredResponse {
+        let new = StoredResponse::new(head, self.body.clone());
+        new.used.store(self.used.load(Ordering::Relaxed), Ordering::Relaxed);
+        new.uncounted_hits.store(self.uncounted_hits.load(Ordering::Relaxed), Ordering::Relaxed);
+        new
+    }
+
+    /// The same response with another lifetime.
+    pub fn with_freshness(&self, freshness: Freshness) -> StoredResponse {
+        self.with_head(StoredHead { freshness, ..self.head.clone() })
+    }
+}
+
+/// Header fields at rest: all values in one allocation, since a stored response outlives the buffers that it was read into.
+#[derive(Clone, Debug)]
+pub struct Fields {
+    values: Bytes,
+    index: Arc<[Field]>,
+}
+
+#[derive(Clone, Debug)]
+struct Field {
+    name: HeaderName,
+    start: u32,
+    end: u32,
+}
+
+impl Fields {
+    /// Copies `headers`, names included.
+    pub fn of(headers: &HeaderMap) -> Fields {
+        let mut values = BytesMut::with_capacity(headers.values().map(HeaderValue::len).sum());
+        let index = headers
+            .iter()
+            .map(|(name, value)| {
+                let start = values.len() as u32;
+                values.put_slice(value.as_bytes());
+                // A name that is not one of the well-known ones shares the read buffer too; parsing it again makes a copy.
+                let name = HeaderName::from_bytes(name.as_str().as_bytes()).unwrap_or_else(|_| name.clone());
+                Field { name, start, end: values.len() as u32 }
+            })
+            .collect();
+        Fields { values: values.freeze(), index }
+    }
+
+    /// The fields as a map with room for `extra` more.
+    pub fn to_headers(&self, extra: usize) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(self.index.len() + extra);
+        for field in self.index.iter() {
+            let value = self.values.slice(field.start as usize..field.end as usize);
+            if let Ok(value) = HeaderValue::from_maybe_shared(value) {
+                headers.append(field.name.clone(), value);
+            }
+        }
+        headers
+    }
+
+    /// Bytes of names, values and index.
+    pub fn weight(&self) -> u64 {
+        let names: usize = self.index.iter().map(|field| field.name.as_str().len() + 4).sum();
+        (names + self.values.len()) as u64
+    }
+}
+
+/// Content at rest: one piece up to a mebibyte, beyond that the pieces it came in.
+#[derive(Clone, Debug)]
+pub struct StoredBody {
+    pieces: Arc<[Bytes]>,
+    len: u64,
+}
+
+impl StoredBody {
+    /// The largest content that is kept in one piece, in bytes.
+    const ONE_PIECE: u64 = 1024 * 1024;
+
+    /// Content in the order of `pieces`.
+    pub fn new(pieces: Vec<Bytes>) -> StoredBody {
+        let len: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
+        if pieces.len() <= 1 || len > StoredBody::ONE_PIECE {
+            return StoredBody { pieces: pieces.into(), len };
+        }
+        let mut whole = BytesMut::with_capacity(len as usize);
+        for piece in &pieces {
+            whole.put_slice(piece);
+        }
+        StoredBody { pieces: [whole.freeze()].into(), len }
+    }
+
+    /// Length in bytes.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether there is no content.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The content, in order.
+    pub fn pieces(&self) -> &Arc<[Bytes]> {
+        &self.pieces
+    }
+
+    /// The bytes of `range`, which must lie inside, as pieces that share the stored content.
+    pub fn slice(&self, range: std::ops::Range<u64>) -> Vec<Bytes> {
+        let mut offset = 0_u64;
+        let mut out = Vec::new();
+        for piece in self.pieces.iter() {
+            let end = offset + piece.len() as u64;
+            let (from, to) = (range.start.max(offset), range.end.min(end));
+            if from < to {
+                out.push(piece.slice((from - offset) as usize..(to - offset) as usize));
+            }
+            offset = end;
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_come_back_as_they_were_stored() {
+        let mut headers = HeaderMap::new();
+        headers.append("x-custom", HeaderValue::from_static("one"));
+        headers.append("etag", HeaderValue::from_static("\"a\""));
+        headers.append("x-custom", HeaderValue::from_bytes(b"two \xff").unwrap());
+        assert_eq!(Fields::of(&headers).to_headers(2), headers);
+    }
+
+    #[test]
+    fn a_slice_crosses_pieces() {
+        let body = StoredBody { pieces: [Bytes::from_static(b"abc"), Bytes::from_static(b"def")].into(), len: 6 };
+        let joined = |range| body.slice(range).concat();
+        assert_eq!(joined(0..6), b"abcdef");
+        assert_eq!(joined(2..4), b"cd");
+        assert_eq!(joined(3..3), b"");
+        assert_eq!(joined(5..6), b"f");
+    }
+}

@@ -1,0 +1,182 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode};
+
+use super::stored::{Fields, StoredBody, StoredHead};
+use super::*;
+use crate::semantics::cache_control::ResponseDirectives;
+use crate::semantics::decision::ResponseDecision;
+use crate::semantics::freshness::{Freshness, StaleDefaults, Terms};
+use crate::semantics::vary::Vary;
+
+const NOW: Timestamp = Timestamp::from_unix_secs(1_795_608_000);
+
+fn store(memory: u64) -> Store {
+    Store::new(Limits { memory, fill_memory: 0, warm_memory: memory / 8, max_object: memory / 8, max_variants: 3 })
+}
+
+fn freshness(ttl_secs: u64) -> Freshness {
+    Freshness::of(&Terms {
+        status: StatusCode::OK,
+        response_headers: &HeaderMap::new(),
+        directives: &ResponseDirectives::of(&HeaderMap::new()),
+        decision: &ResponseDecision { ttl: Some(Duration::from_secs(ttl_secs)), ..ResponseDecision::default() },
+        defaults: StaleDefaults::default(),
+        request_time: NOW,
+        response_time: NOW,
+    })
+}
+
+struct Made {
+    body: Vec<u8>,
+    tags: Vec<&'static str>,
+    vary: Option<&'static str>,
+    asked: HeaderMap,
+    warm_run: u64,
+}
+
+impl Default for Made {
+    fn default() -> Made {
+        Made { body: b"body".to_vec(), tags: vec![], vary: None, asked: HeaderMap::new(), warm_run: 0 }
+    }
+}
+
+impl Made {
+    fn stored(self) -> StoredResponse {
+        let mut headers = HeaderMap::new();
+        if let Some(vary) = self.vary {
+            headers.insert("vary", HeaderValue::from_static(vary));
+        }
+        let vary = Vary::of(&headers);
+        let head = StoredHead {
+            status: StatusCode::OK,
+            fields: Fields::of(&headers),
+            freshness: freshness(60),
+            nominated: vary.nominated(&self.asked),
+            vary,
+            tags: self.tags.into_iter().map(Into::into).collect(),
+            browser_ttl: None,
+            detail: None,
+            site: 0,
+            warm_run: self.warm_run,
+        };
+        StoredResponse::new(head, StoredBody::new(vec![Bytes::from(self.body)]))
+    }
+}
+
+fn key(path: &str, variant: Option<&str>) -> Key {
+    let mut written = Vec::new();
+    key::write_key(&mut written, "http", "a.example", path, None, variant);
+    Key::new(&written)
+}
+
+fn put(store: &Store, key: &Key, made: Made) {
+    assert!(store.insert(key, made.stored(), store.purge_point()));
+}
+
+fn tag(tag: &str) -> Target {
+    Target::Tag { site: None, tag: tag.into() }
+}
+
+#[test]
+fn a_purged_tag_takes_all_that_carry_it_and_nothing_else() {
+    let store = store(1 << 20);
+    put(&store, &key("/a", None), Made { tags: vec!["x", "y"], ..Made::default() });
+    put(&store, &key("/b", Some("mobile")), Made { tags: vec!["y"], ..Made::default() });
+    put(&store, &key("/c", None), Made::default());
+    assert_eq!(store.purge(&tag("x"), Purge::Hard, NOW), 1);
+    assert_eq!(store.purge(&tag("y"), Purge::Hard, NOW), 1);
+    assert_eq!(store.purge(&tag("y"), Purge::Hard, NOW), 0);
+    assert!(store.lookup(key("/c", None).as_bytes()).is_some());
+    assert!(store.lookup(key("/b", Some("mobile")).as_bytes()).is_none());
+}
+
+#[test]
+fn a_tag_is_still_known_after_its_response_was_replaced() {
+    let store = store(1 << 20);
+    for _ in 0..3 {
+        put(&store, &key("/a", None), Made { tags: vec!["x"], ..Made::default() });
+        store.usage();
+    }
+    assert_eq!(store.purge(&tag("x"), Purge::Hard, NOW), 1);
+}
+
+#[test]
+fn a_soft_purged_response_is_kept_as_stale() {
+    let store = store(1 << 20);
+    put(&store, &key("/a", None), Made { tags: vec!["x"], ..Made::default() });
+    assert_eq!(store.purge(&tag("x"), Purge::Soft, NOW), 1);
+    let variants = store.lookup(key("/a", None).as_bytes()).unwrap();
+    assert!(!variants.all()[0].head.freshness.is_fresh(NOW));
+    assert_eq!(store.purge(&tag("x"), Purge::Hard, NOW), 1, "it still carries its tag");
+}
+
+#[test]
+fn prefix_and_site_find_their_responses() {
+    let store = store(1 << 20);
+    put(&store, &key("/img/1", None), Made::default());
+    put(&store, &key("/img/2", Some("tablet")), Made::default());
+    put(&store, &key("/", None), Made::default());
+    assert_eq!(store.purge(&Target::Prefix("http://a.example/img/".into()), Purge::Hard, NOW), 2);
+    assert_eq!(store.purge(&Target::Site(1), Purge::Hard, NOW), 0);
+    assert_eq!(store.purge(&Target::Site(0), Purge::Hard, NOW), 1);
+}
+
+#[test]
+fn what_was_fetched_before_a_purge_is_not_stored_after_it() {
+    let store = store(1 << 20);
+    let since = store.purge_point();
+    store.purge(&tag("x"), Purge::Soft, NOW);
+    assert!(!store.insert(&key("/a", None), Made { tags: vec!["x"], ..Made::default() }.stored(), since));
+    assert!(store.lookup(key("/a", None).as_bytes()).is_none());
+    assert!(store.insert(&key("/b", None), Made::default().stored(), since), "the purge did not mean this one");
+}
+
+#[test]
+fn responses_that_differ_by_vary_lie_side_by_side_up_to_the_bound() {
+    let store = store(1 << 20);
+    let asked = |language: &'static str| {
+        let mut headers = HeaderMap::new();
+        headers.insert("accept-language", HeaderValue::from_static(language));
+        headers
+    };
+    for language in ["es", "en", "pt", "es", "fr"] {
+        let made = Made { vary: Some("accept-language"), asked: asked(language), body: language.into(), ..Made::default() };
+        put(&store, &key("/a", None), made);
+    }
+    let variants = store.lookup(key("/a", None).as_bytes()).unwrap();
+    assert_eq!(variants.all().len(), 3);
+    assert_eq!(variants.select(&asked("es")).unwrap().body.slice(0..2).concat(), b"es");
+    assert!(variants.select(&asked("en")).is_none(), "the oldest made room");
+    assert!(variants.select(&asked("de")).is_none());
+}
+
+#[test]
+fn bytes_stay_within_the_bound_and_eviction_is_counted() {
+    let store = store(1 << 20);
+    for number in 0..500 {
+        put(&store, &key(&format!("/{number}"), None), Made { body: vec![0; 10_000], tags: vec!["x"], ..Made::default() });
+    }
+    let usage = store.usage();
+    assert!(usage.bytes <= 1 << 20, "{usage:?}");
+    assert!(usage.evictions > 300, "{usage:?}");
+    assert_eq!(store.purge(&tag("x"), Purge::Hard, NOW), usage.entries, "the index holds what is stored, no more");
+}
+
+#[test]
+fn a_warmed_response_survives_in_a_full_cache_until_it_is_used() {
+    let store = store(1 << 20);
+    for number in 0..200 {
+        let key = key(&format!("/{number}"), None);
+        put(&store, &key, Made { body: vec![0; 10_000], ..Made::default() });
+        for _ in 0..5 {
+            store.lookup(key.as_bytes());
+        }
+    }
+    put(&store, &key("/warm", None), Made { warm_run: 1, ..Made::default() });
+    for number in 0..200 {
+        put(&store, &key(&format!("/more/{number}"), None), Made { body: vec![0; 10_000], ..Made::default() });
+    }
+    assert!(store.lookup(key("/warm", None).as_bytes()).is_some());
+}

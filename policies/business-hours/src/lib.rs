@@ -1,0 +1,334 @@
+//! `builtin:business-hours`: lifetimes by opening hours.
+//!
+//! ```toml
+//! [[policy]]
+//! name = "hours"
+//! module = "builtin:business-hours"
+//! calendar = "builtin:argentina"
+//!
+//! [policy.settings]
+//! zone = "America/Argentina/Buenos_Aires"
+//! days = ["mon-sat"]
+//! open = "09:00"
+//! close = "18:00"
+//! rules = [
+//!     { paths = ["/api/v1/disponibilidad/*"], inside = "15s", outside = "2min", stale_if_error = "1min", tags = ["disponibilidad"] },
+//!     { paths = ["/", "/barberias/*"], inside = "2min", outside = "until-open", stale_while_revalidate = "5min" },
+//! ]
+//! ```
+//!
+//! # Settings
+//! | key | what it says | default |
+//! |---|---|---|
+//! | `zone` | IANA name of the zone whose clock counts | none: it must be given |
+//! | `open`, `close` | one window a day, `"00:00"` to `"24:00"`; a `close` before `open` is the next day's | none: these or `windows` |
+//! | `days` | the days of that window: `["mon-sat"]` | every day |
+//! | `windows` | instead: 1 to 32 of `{ days, from, to }` | |
+//! | `holidays` | what days of the policy's calendar mean: `"calendar"` (holidays closed, half-days with the calendar's hours), `"closed"` (half-days too), `"open"` (nothing) | `"calendar"` |
+//! | `clip` | whether lifetimes end at the next opening or closing | `true` |
+//! | `spread` | shortens lifetimes by up to that many percent, by path, so that what was stored together does not expire together; 0 to 50 | 0 |
+//! | `rules` | at most 256; the first whose path matches decides, and where none does, the response's own fields | one for all paths: `2min` inside, `30min` outside, stored by the response's own fields |
+//!
+//! Each rule:
+//!
+//! | key | what it says | default |
+//! |---|---|---|
+//! | `paths` | 1 to 256 patterns: `/barberias/*`, `*.css`, `/` | none: it must be given |
+//! | `name` | what `Cache-Status` calls it | the first pattern |
+//! | `inside` | in opening hours: a duration from `"0s"` to `"365d"`, `"until-close"`, `"headers"` (as the response's own fields say) or `"never"` | none: it must be given |
+//! | `outside` | otherwise: the same, with `"until-open"` | none: it must be given |
+//! | `clip`, `spread` | as above, for this rule | those above |
+//! | `browser_ttl` | what the visitor's browser is told, clipped likewise; `"0s"` to `"365d"` | as the origin said |
+//! | `stale_while_revalidate`, `stale_if_error` | how long past its lifetime it may still be served; `"0s"` to `"365d"` | left to the site |
+//! | `storing` | `"always"`: also where the response gives no lifetime; `"by-headers"`: as it says | `"always"` |
+//! | `tags` | surrogate keys for purging; at most 32 | none |
+//!
+//! # Boundaries
+//! A page that is stored at 08:59:50 with the night's half-hour would still be served at 09:15. So by default lifetimes are
+//! clipped: each holds only within its own window, to the second, and across changes of the clock. The times in which it may be served
+//! stale are not clipped: within them the first visitor after the opening gets the night's page while it is revalidated.
+//! The holidays of tomorrow are not known before tomorrow, so open hours that last past midnight are clipped there too.
+//!
+//! Lifetimes apply to complete answers and permanent redirects (200, 203, 204, 301, 308); how long an error is kept is left to its own fields.
+
+use serde::{Deserialize, Deserializer};
+use tero_policy::{
+    Duration, HolidayRule, Hours, LocalTime, Manifest, Moment, PathPattern, Policy, Request, RequestDecision, Response,
+    ResponseDecision, Storing, Tag, Weekdays, Window, any_matches, spread,
+};
+
+/// The settings as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    zone: String,
+    open: Option<LocalTime>,
+    close: Option<LocalTime>,
+    days: Option<Weekdays>,
+    windows: Option<Vec<Window>>,
+    #[serde(default)]
+    holidays: HolidayRule,
+    #[serde(default = "yes")]
+    clip: bool,
+    #[serde(default)]
+    spread: u8,
+    rules: Option<Vec<RuleSettings>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleSettings {
+    name: Option<String>,
+    paths: Vec<PathPattern>,
+    inside: Lifetime,
+    outside: Lifetime,
+    clip: Option<bool>,
+    spread: Option<u8>,
+    browser_ttl: Option<Duration>,
+    stale_while_revalidate: Option<Duration>,
+    stale_if_error: Option<Duration>,
+    #[serde(default)]
+    storing: StoringSetting,
+    #[serde(default)]
+    tags: Vec<Tag>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum StoringSetting {
+    #[default]
+    Always,
+    ByHeaders,
+}
+
+impl From<StoringSetting> for Storing {
+    fn from(setting: StoringSetting) -> Storing {
+        match setting {
+            StoringSetting::Always => Storing::Always,
+            StoringSetting::ByHeaders => Storing::ByHeaders,
+        }
+    }
+}
+
+/// `inside` and `outside`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lifetime {
+    For(Duration),
+    UntilClose,
+    UntilOpen,
+    Headers,
+    Never,
+}
+
+impl<'de> Deserialize<'de> for Lifetime {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Lifetime, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            "until-close" => Ok(Lifetime::UntilClose),
+            "until-open" => Ok(Lifetime::UntilOpen),
+            "headers" => Ok(Lifetime::Headers),
+            "never" => Ok(Lifetime::Never),
+            text => text.parse().map(Lifetime::For).map_err(|error| {
+                serde::de::Error::custom(format!("{error}; or \"until-close\", \"until-open\", \"headers\" or \"never\""))
+            }),
+        }
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// The policy.
+#[derive(Debug)]
+pub struct BusinessHours {
+    zone: String,
+    hours: Hours,
+    rules: Vec<Rule>,
+}
+
+#[derive(Debug)]
+struct Rule {
+    name: String,
+    paths: Vec<PathPattern>,
+    inside: Lifetime,
+    outside: Lifetime,
+    clip: bool,
+    spread: u8,
+    /// What every response gets beside its lifetime.
+    rest: ResponseDecision,
+    storing: Storing,
+    browser_ttl: Option<Duration>,
+}
+
+impl Policy for BusinessHours {
+    type Settings = Settings;
+
+    fn configure(mut settings: Settings) -> Result<BusinessHours, String> {
+        if settings.spread > 50 {
+            return Err(format!("`spread` is {}: write 0 to 50 percent", settings.spread));
+        }
+        let hours = Hours::new(windows(&mut settings)?, settings.holidays);
+        let rules = match settings.rules.take() {
+            None => vec![Rule::for_everything(&settings)],
+            Some(rules) if rules.len() > 256 => return Err(format!("`rules` has {} entries: at most 256", rules.len())),
+            Some(rules) => {
+                let rule = |(index, rule): (usize, RuleSettings)| {
+                    Rule::new(rule, &settings).map_err(|error| format!("`rules[{index}]`: {error}"))
+                };
+                rules.into_iter().enumerate().map(rule).collect::<Result<_, _>>()?
+            }
+        };
+        Ok(BusinessHours { zone: settings.zone, hours, rules })
+    }
+
+    fn manifest(&self) -> Manifest {
+        let manifest = Manifest::new().on_response().zone(&self.zone);
+        let passes = self.rules.iter().any(|rule| [rule.inside, rule.outside].contains(&Lifetime::Never));
+        if passes { manifest.on_request() } else { manifest }
+    }
+
+    fn on_request(&self, request: &Request, now: &Moment) -> RequestDecision {
+        match self.rule(&request.path) {
+            Some(rule) if rule.lifetime(self.hours.is_open(now)) == Lifetime::Never => {
+                RequestDecision::pass().because(format!("{}: {}", rule.name, self.state(now)))
+            }
+            _ => RequestDecision::new(),
+        }
+    }
+
+    fn on_response(&self, request: &Request, response: &Response, now: &Moment) -> ResponseDecision {
+        match self.rule(&request.path) {
+            Some(rule) => rule.decide(self, request, response, now),
+            None => ResponseDecision::by_headers(),
+        }
+    }
+}
+
+tero_policy::export!(BusinessHours);
+
+impl BusinessHours {
+    fn rule(&self, path: &str) -> Option<&Rule> {
+        self.rules.iter().find(|rule| any_matches(&rule.paths, path))
+    }
+
+    fn state(&self, now: &Moment) -> String {
+        let state = if self.hours.is_open(now) { "open" } else { "closed" };
+        match &now.holiday {
+            Some(holiday) if self.hours.holidays != HolidayRule::Open => {
+                format!("{state} ({}: {})", if holiday.open.is_some() { "half-day" } else { "holiday" }, holiday.name)
+            }
+            _ => state.to_owned(),
+        }
+    }
+}
+
+impl Rule {
+    fn new(rule: RuleSettings, settings: &Settings) -> Result<Rule, String> {
+        let Some(first) = rule.paths.first() else { return Err("`paths` is empty: name at least one, such as \"*\"".to_owned()) };
+        if rule.paths.len() > 256 {
+            return Err(format!("`paths` has {} entries: at most 256", rule.paths.len()));
+        }
+        if rule.tags.len() > 32 {
+            return Err(format!("`tags` has {} entries: at most 32", rule.tags.len()));
+        }
+        if rule.inside == Lifetime::UntilOpen {
+            return Err("`inside` can't be \"until-open\", it is open: write \"until-close\"".to_owned());
+        }
+        if rule.outside == Lifetime::UntilClose {
+            return Err("`outside` can't be \"until-close\", it is closed: write \"until-open\"".to_owned());
+        }
+        let spread = rule.spread.unwrap_or(settings.spread);
+        if spread > 50 {
+            return Err(format!("`spread` is {spread}: write 0 to 50 percent"));
+        }
+        let mut rest = ResponseDecision::by_headers().tags(rule.tags);
+        rest.stale_while_revalidate = rule.stale_while_revalidate;
+        rest.stale_if_error = rule.stale_if_error;
+        Ok(Rule {
+            name: rule.name.unwrap_or_else(|| first.to_string()),
+            paths: rule.paths,
+            inside: rule.inside,
+            outside: rule.outside,
+            clip: rule.clip.unwrap_or(settings.clip),
+            spread,
+            rest,
+            storing: rule.storing.into(),
+            browser_ttl: rule.browser_ttl,
+        })
+    }
+
+    /// Without rules nobody has said which pages are the same for every visitor, so storing is left to the response.
+    fn for_everything(settings: &Settings) -> Rule {
+        Rule {
+            name: "hours".to_owned(),
+            paths: vec!["*".parse().expect("a star is a pattern")],
+            inside: Lifetime::For(Duration::from_mins(2)),
+            outside: Lifetime::For(Duration::from_mins(30)),
+            clip: settings.clip,
+            spread: settings.spread,
+            rest: ResponseDecision::by_headers(),
+            storing: Storing::ByHeaders,
+            browser_ttl: None,
+        }
+    }
+
+    fn lifetime(&self, open: bool) -> Lifetime {
+        if open { self.inside } else { self.outside }
+    }
+
+    fn decide(&self, policy: &BusinessHours, request: &Request, response: &Response, now: &Moment) -> ResponseDecision {
+        let because = |what: &str| format!("{}: {}{what}", self.name, policy.state(now));
+        let lifetime = self.lifetime(policy.hours.is_open(now));
+        if lifetime == Lifetime::Never {
+            return ResponseDecision::never().because(because(""));
+        }
+        if !response.is_lasting() {
+            let tagged = ResponseDecision::by_headers().tags(self.rest.tags.iter().cloned());
+            return tagged.because(format!("{}: status {} is left to its fields", self.name, response.status));
+        }
+        let until_change = policy.hours.until_change(now);
+        let clip = |ttl: Duration| if self.clip { ttl.min(until_change.unwrap_or(Duration::MAX)) } else { ttl };
+        let ttl = match lifetime {
+            // Hours that never change have no next opening to wait for.
+            Lifetime::UntilClose | Lifetime::UntilOpen => Some(until_change.unwrap_or(Duration::from_days(1))),
+            Lifetime::For(ttl) => Some(clip(ttl)),
+            Lifetime::Headers | Lifetime::Never => None,
+        };
+        let mut decision = self.rest.clone();
+        if let Some(ttl) = ttl {
+            decision = decision.ttl(spread(ttl, self.spread, &request.path));
+            decision.storing = self.storing;
+        }
+        decision.browser_ttl = self.browser_ttl.map(clip);
+        let ends = ttl.is_some() && ttl == until_change;
+        decision.because(because(match (ends, policy.hours.is_open(now)) {
+            (false, _) => "",
+            (true, true) => ", until the next change",
+            (true, false) => ", until it opens",
+        }))
+    }
+}
+
+/// The windows of `open`, `close` and `days`, or of `windows`.
+fn windows(settings: &mut Settings) -> Result<Vec<Window>, String> {
+    match (settings.open, settings.close, settings.windows.take()) {
+        (Some(open), Some(close), None) => Ok(vec![
+            Window::new(settings.days.unwrap_or_default(), open, close)
+                .map_err(|error| format!("`open` and `close`: {error}"))?,
+        ]),
+        (None, None, Some(_)) if settings.days.is_some() => {
+            Err("`days` belongs to `open` and `close`: give each of `windows` its own `days`".to_owned())
+        }
+        (None, None, Some(windows)) if (1..=32).contains(&windows.len()) => Ok(windows),
+        (None, None, Some(windows)) => Err(format!("`windows` has {} entries: name 1 to 32", windows.len())),
+        (_, _, Some(_)) => Err("`windows` and `open`, `close` say the same thing: leave one out".to_owned()),
+        (None, None, None) => {
+            Err("the opening hours are missing: write `open = \"09:00\"` and `close = \"18:00\"`, or `windows`".to_owned())
+        }
+        (Some(_), None, None) => Err("`close` is missing: write when it closes, such as \"18:00\"".to_owned()),
+        (None, Some(_), None) => Err("`open` is missing: write when it opens, such as \"09:00\"".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

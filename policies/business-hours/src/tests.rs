@@ -1,0 +1,231 @@
+//! Both sides of every boundary second, and every refusal.
+
+use super::*;
+use tero_policy::{Hook, Lookup};
+
+fn policy(settings: serde_json::Value) -> BusinessHours {
+    tero_policy::configure(&settings.to_string()).unwrap()
+}
+
+fn refusal(settings: serde_json::Value) -> String {
+    tero_policy::configure::<BusinessHours>(&settings.to_string()).unwrap_err()
+}
+
+fn moment(text: &str) -> Moment {
+    text.parse().unwrap()
+}
+
+fn decide(policy: &BusinessHours, path: &str, now: &Moment) -> ResponseDecision {
+    policy.on_response(&Request::get(path), &Response::ok(), now)
+}
+
+/// TTL and reason.
+fn check(policy: &BusinessHours, path: &str, time: &str, ttl_secs: u32, reason: &str) {
+    let decision = decide(policy, path, &moment(time));
+    let found = (decision.ttl.map(Duration::as_secs), decision.reason.as_deref());
+    assert_eq!(found, (Some(ttl_secs), Some(reason)), "{path} at {time}");
+}
+
+fn barbers() -> BusinessHours {
+    policy(serde_json::json!({
+        "zone": "America/Argentina/Buenos_Aires", "days": ["mon-sat"], "open": "09:00", "close": "18:00",
+        "rules": [
+            { "name": "payments", "paths": ["/checkout/*"], "inside": "never", "outside": "never" },
+            { "name": "availability", "paths": ["/api/v1/disponibilidad/*"], "inside": "15s", "outside": "2min", "stale_while_revalidate": "15s",
+              "stale_if_error": "1min", "tags": ["disponibilidad"], "browser_ttl": "1min" },
+            { "name": "night", "paths": ["/noche/*"], "inside": "headers", "outside": "until-open" },
+            { "name": "day", "paths": ["/dia/*"], "inside": "until-close", "outside": "never" },
+            { "name": "raw", "paths": ["/raw/*"], "inside": "2min", "outside": "30min", "clip": false },
+            { "paths": ["/", "/barberias/*"], "inside": "2min", "outside": "30min" }
+        ]
+    }))
+}
+
+#[test]
+fn a_ttl_holds_only_within_its_own_window() {
+    let policy = barbers();
+    check(&policy, "/", "2026-11-24T08:29:59-03:00", 1_800, "/: closed");
+    check(&policy, "/", "2026-11-24T08:30:00-03:00", 1_800, "/: closed, until it opens");
+    check(&policy, "/", "2026-11-24T08:59:50-03:00", 10, "/: closed, until it opens");
+    check(&policy, "/", "2026-11-24T08:59:59-03:00", 1, "/: closed, until it opens");
+    check(&policy, "/", "2026-11-24T09:00:00-03:00", 120, "/: open");
+    check(&policy, "/", "2026-11-24T17:57:59-03:00", 120, "/: open");
+    check(&policy, "/", "2026-11-24T17:59:59-03:00", 1, "/: open, until the next change");
+    check(&policy, "/", "2026-11-24T18:00:00-03:00", 1_800, "/: closed");
+    check(&policy, "/", "2026-11-29T12:00:00-03:00", 1_800, "/: closed");
+}
+
+#[test]
+fn a_rule_may_let_its_ttl_cross() {
+    let policy = barbers();
+    check(&policy, "/raw/x", "2026-11-24T08:59:59-03:00", 1_800, "raw: closed");
+    check(&policy, "/raw/x", "2026-11-24T09:00:00-03:00", 120, "raw: open");
+    check(&policy, "/raw/x", "2026-11-24T17:59:59-03:00", 120, "raw: open");
+    check(&policy, "/raw/x", "2026-11-24T18:00:00-03:00", 1_800, "raw: closed");
+}
+
+#[test]
+fn a_lifetime_may_end_at_the_opening_or_the_closing() {
+    let policy = barbers();
+    check(&policy, "/noche/x", "2026-11-24T08:59:59-03:00", 1, "night: closed, until it opens");
+    check(&policy, "/noche/x", "2026-11-24T18:00:00-03:00", 15 * 3_600, "night: closed, until it opens");
+    check(&policy, "/noche/x", "2026-11-28T18:00:00-03:00", 39 * 3_600, "night: closed, until it opens");
+    check(&policy, "/dia/x", "2026-11-24T09:00:00-03:00", 9 * 3_600, "day: open, until the next change");
+    check(&policy, "/dia/x", "2026-11-24T17:59:59-03:00", 1, "day: open, until the next change");
+    let by_headers = decide(&policy, "/noche/x", &moment("2026-11-24T09:00:00-03:00"));
+    assert_eq!((by_headers.storing, by_headers.ttl), (Storing::ByHeaders, None));
+}
+
+#[test]
+fn holidays_are_closed_and_half_days_have_their_hours() {
+    let policy = barbers();
+    let holiday = |time: &str| decide(&policy, "/", &moment(time).on_holiday("Día de la Soberanía"));
+    assert_eq!(holiday("2026-11-23T12:00:00-03:00").ttl, Some(Duration::from_mins(30)));
+    assert_eq!(holiday("2026-11-23T12:00:00-03:00").reason.unwrap(), "/: closed (holiday: Dia de la Soberania)");
+    assert_eq!(holiday("2026-11-23T08:59:59-03:00").ttl, Some(Duration::from_mins(30)), "it does not open today");
+    let half_day =
+        |time: &str| decide(&policy, "/", &moment(time).on_half_day("Nochebuena", LocalTime::at(9, 0), LocalTime::at(13, 0)));
+    assert_eq!(half_day("2026-12-24T12:59:59-03:00").ttl, Some(Duration::from_secs(1)));
+    assert_eq!(half_day("2026-12-24T13:00:00-03:00").ttl, Some(Duration::from_mins(30)));
+    assert_eq!(half_day("2026-12-24T13:00:00-03:00").reason.unwrap(), "/: closed (half-day: Nochebuena)");
+    let always = self::policy(serde_json::json!({"zone": "UTC", "open": "09:00", "close": "18:00", "holidays": "open"}));
+    assert_eq!(decide(&always, "/", &moment("2026-12-25T12:00:00Z").on_holiday("Navidad")).reason.unwrap(), "hours: open");
+}
+
+#[test]
+fn what_is_never_stored_is_not_looked_up_either() {
+    let policy = barbers();
+    assert_eq!(policy.manifest().hooks, [Hook::OnResponse, Hook::OnRequest]);
+    let ask = |path: &str, time: &str| policy.on_request(&Request::get(path), &moment(time));
+    assert_eq!(ask("/checkout/1", "2026-11-24T12:00:00-03:00").lookup, Some(Lookup::Pass));
+    assert_eq!(ask("/checkout/1", "2026-11-24T12:00:00-03:00").reason.unwrap(), "payments: open");
+    assert_eq!(ask("/dia/x", "2026-11-24T08:59:00-03:00").lookup, Some(Lookup::Pass));
+    assert_eq!(ask("/dia/x", "2026-11-24T09:00:00-03:00"), RequestDecision::new());
+    assert_eq!(ask("/dia/x", "2026-11-24T17:59:00-03:00"), RequestDecision::new());
+    assert_eq!(ask("/dia/x", "2026-11-24T18:00:00-03:00").lookup, Some(Lookup::Pass));
+    assert_eq!(decide(&policy, "/checkout/1", &moment("2026-11-24T12:00:00-03:00")).storing, Storing::Never);
+}
+
+#[test]
+fn a_response_gets_everything_that_its_rule_says() {
+    let decision = decide(&barbers(), "/api/v1/disponibilidad/1", &moment("2026-11-24T17:59:30-03:00"));
+    let expected = ResponseDecision::cache_for(Duration::from_secs(15))
+        .browser_ttl(Duration::from_secs(30))
+        .stale_while_revalidate(Duration::from_secs(15))
+        .stale_if_error(Duration::from_secs(60))
+        .tag("disponibilidad")
+        .because("availability: open");
+    assert_eq!(decision, expected);
+}
+
+#[test]
+fn errors_and_unmatched_paths_are_left_to_their_own_fields() {
+    let policy = barbers();
+    let now = moment("2026-11-24T12:00:00-03:00");
+    for status in [302, 404, 500, 503] {
+        let decision = policy.on_response(&Request::get("/api/v1/disponibilidad/1"), &Response::new(status), &now);
+        assert_eq!(
+            (decision.storing, decision.ttl, decision.stale_if_error, decision.tags.len()),
+            (Storing::ByHeaders, None, None, 1),
+            "{status}"
+        );
+    }
+    assert_eq!(decide(&policy, "/elsewhere", &now), ResponseDecision::by_headers());
+}
+
+#[test]
+fn without_rules_all_paths_have_hours_and_storing_is_left_to_the_response() {
+    let policy = policy(serde_json::json!({"zone": "America/Argentina/Buenos_Aires", "open": "09:00", "close": "18:00"}));
+    assert_eq!(policy.manifest().hooks, [Hook::OnResponse]);
+    assert_eq!(policy.manifest().zone.as_deref(), Some("America/Argentina/Buenos_Aires"));
+    check(&policy, "/any", "2026-11-29T09:00:00-03:00", 120, "hours: open");
+    check(&policy, "/any", "2026-11-29T18:00:00-03:00", 1_800, "hours: closed");
+    assert_eq!(decide(&policy, "/any", &moment("2026-11-29T09:00:00-03:00")).storing, Storing::ByHeaders);
+}
+
+#[test]
+fn several_windows_and_one_across_midnight() {
+    let policy = policy(serde_json::json!({
+        "zone": "America/Argentina/Buenos_Aires",
+        "windows": [{"days": "mon-fri", "from": "09:00", "to": "13:00"}, {"days": "mon-fri", "from": "16:00", "to": "20:00"},
+                    {"days": ["fri"], "from": "22:00", "to": "04:00"}],
+        "rules": [{"paths": ["*"], "inside": "1min", "outside": "10min"}]
+    }));
+    check(&policy, "/", "2026-11-27T12:59:59-03:00", 1, "*: open, until the next change");
+    check(&policy, "/", "2026-11-27T13:00:00-03:00", 600, "*: closed");
+    check(&policy, "/", "2026-11-27T15:59:59-03:00", 1, "*: closed, until it opens");
+    check(&policy, "/", "2026-11-27T16:00:00-03:00", 60, "*: open");
+    check(&policy, "/", "2026-11-27T21:59:59-03:00", 1, "*: closed, until it opens");
+    check(&policy, "/", "2026-11-27T23:59:30-03:00", 30, "*: open, until the next change");
+    check(&policy, "/", "2026-11-28T03:59:59-03:00", 1, "*: open, until the next change");
+    check(&policy, "/", "2026-11-28T04:00:00-03:00", 600, "*: closed");
+    check(&policy, "/", "2026-11-28T16:00:00-03:00", 600, "*: closed");
+}
+
+/// New York, 8 March 2026: at 07:00 UTC, 02:00 becomes 03:00.
+#[test]
+fn the_clip_is_exact_in_the_night_that_the_clock_jumps() {
+    let policy = policy(serde_json::json!({
+        "zone": "America/New_York", "open": "09:00", "close": "18:00", "rules": [{"paths": ["*"], "inside": "1h", "outside": "until-open"}]
+    }));
+    let change = moment("2026-03-08T07:00:00Z").unix_secs;
+    let now = moment("2026-03-08T01:00:00-05:00").before_offset_change(change, -240);
+    assert_eq!(decide(&policy, "/", &now).ttl, Some(Duration::from_hours(7)));
+}
+
+#[test]
+fn spread_only_shortens_and_is_the_same_for_the_same_path() {
+    let policy = policy(serde_json::json!({
+        "zone": "UTC", "open": "09:00", "close": "18:00", "spread": 10, "rules": [{"paths": ["*"], "inside": "10min", "outside": "10min"}]
+    }));
+    let now = moment("2026-11-24T12:00:00Z");
+    let ttls: Vec<u32> = (0..50).map(|n| decide(&policy, &format!("/{n}"), &now).ttl.unwrap().as_secs()).collect();
+    assert!(ttls.iter().all(|ttl| (540..=600).contains(ttl)) && ttls.iter().any(|ttl| *ttl < 600), "{ttls:?}");
+    assert_eq!(decide(&policy, "/1", &now), decide(&policy, "/1", &now));
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused_with_key_and_cure() {
+    let base = |more: serde_json::Value| {
+        let mut settings = serde_json::json!({"zone": "UTC", "open": "09:00", "close": "18:00"});
+        settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        settings.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        refusal(settings)
+    };
+    let rule = |more: serde_json::Value| {
+        let mut rule = serde_json::json!({"paths": ["*"], "inside": "1min", "outside": "1min"});
+        rule.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        base(serde_json::json!({"rules": [rule]}))
+    };
+    for (found, expected) in [
+        (base(serde_json::json!({"zone": null})), "missing field `zone`"),
+        (base(serde_json::json!({"opens": "09:00"})), "unknown field `opens`"),
+        (base(serde_json::json!({"open": null})), "`open` is missing"),
+        (base(serde_json::json!({"close": null})), "`close` is missing"),
+        (base(serde_json::json!({"open": null, "close": null})), "the opening hours are missing"),
+        (base(serde_json::json!({"open": "9"})), "settings: `open`: \"9\" is not a time of day"),
+        (base(serde_json::json!({"close": "09:00"})), "covers nothing"),
+        (base(serde_json::json!({"windows": [{"from": "09:00", "to": "10:00"}]})), "leave one out"),
+        (base(serde_json::json!({"open": null, "close": null, "windows": []})), "name 1 to 32"),
+        (
+            base(
+                serde_json::json!({"open": null, "close": null, "days": ["mon"], "windows": [{"from": "09:00", "to": "10:00"}]}),
+            ),
+            "its own `days`",
+        ),
+        (base(serde_json::json!({"days": ["lun"]})), "settings: `days`: \"lun\" is not a day of the week"),
+        (base(serde_json::json!({"holidays": "shut"})), "unknown variant `shut`"),
+        (base(serde_json::json!({"spread": 51})), "write 0 to 50 percent"),
+        (rule(serde_json::json!({"paths": []})), "`rules[0]`: `paths` is empty"),
+        (rule(serde_json::json!({"paths": ["x"]})), "settings: `rules[0].paths[0]`: \"x\" begins with neither"),
+        (rule(serde_json::json!({"inside": "1 minute"})), "settings: `rules[0].inside`: \"1 minute\" is not a duration"),
+        (rule(serde_json::json!({"inside": "until-open"})), "write \"until-close\""),
+        (rule(serde_json::json!({"outside": "until-close"})), "write \"until-open\""),
+        (rule(serde_json::json!({"spread": 60})), "`rules[0]`: `spread` is 60"),
+        (rule(serde_json::json!({"tags": ["a b"]})), "settings: `rules[0].tags[0]`: \"a b\" is not a tag"),
+        (rule(serde_json::json!({"stale_if_error": "400d"})), "longer than a year"),
+        (rule(serde_json::json!({"ttl": "1min"})), "settings: `rules[0].ttl`: unknown field `ttl`"),
+    ] {
+        assert!(found.contains(expected), "{found:?} does not contain {expected:?}");
+    }
+}

@@ -1,0 +1,160 @@
+//! `builtin:json-rules`: the rules of a static JSON policy file. Its settings are the file, as it is.
+//!
+//! ```toml
+//! [[policy]]
+//! name = "rules"
+//! module = "builtin:json-rules"
+//! settings_file = "cdn-argentina-policies.json"
+//! calendar = "builtin:argentina"
+//! ```
+//!
+//! # Settings
+//! | key | what it says | default |
+//! |---|---|---|
+//! | `version` | the version of the format, 1 to 3 | 3 |
+//! | `name` | for people | none |
+//! | `timezone` | IANA name of the zone whose clock counts | UTC |
+//! | `business_hours` | `days` (`mon` to `sun`), `from` and `to` (`"09:00"`; a `to` before `from` is the next day's), `holidays`: `"closed"` (as the policy's calendar says: holidays are closed, half-days have its hours) or `"open"` (a day like any other) | none; `holidays`: `"open"` |
+//! | `key` | `ignore_query`: query parameters that do not count, `utm_*` for all that begin so, at most 256; `sort_query`: whether their order does not | none, `false` |
+//! | `variants` | at most 32, by name: `devices` (`desktop`, `mobile`, `tablet`, `tv`, `bot`, `unknown`) and `paths`; the first that fits decides | none; `paths`: `["*"]` |
+//! | `rules` | 1 to 1,024; the first that matches decides, and where none does, the response's own fields | none: it must be given |
+//! | `warming` | plans, at most 256 | none |
+//!
+//! Each rule:
+//!
+//! | key | what it says | default |
+//! |---|---|---|
+//! | `match` | 1 to 256 patterns: `/barberias/*`, `*.css`, `/` | none: it must be given |
+//! | `name` | what `Cache-Status` calls it | the first pattern |
+//! | `cache` | `"never"`: neither looked up nor stored | |
+//! | `ttl` | instead: seconds from 0 to 31,536,000 (a year); `{ "business_hours": seconds, "otherwise": seconds }`; or `"origin"`, as the response's own fields say | |
+//! | `stale_while_revalidate`, `stale_if_error` | seconds from 0 to a year | left to the site |
+//! | `tags` | surrogate keys for purging, at most 32 | none |
+//!
+//! Each plan: `name`, `at`, `days` and `sitemap` (which `tero import` makes the plan's own in the configuration), `urls`, `popular` (how many
+//! of the most wanted pages, 0 to 100,000) and `variants` (of this file, or device classes). Asked for a plan, it answers its `urls`, and
+//! then the popular pages that are not among them and that may be cached.
+//!
+//! Seconds count as they are written, as ever: what is stored just before the doors open keeps the lifetime of the night.
+//! `builtin:business-hours` can clip it at the opening. Lifetimes apply to complete answers and permanent redirects
+//! (200, 203, 204, 301, 308); how long an error is kept is left to its own fields.
+
+mod settings;
+
+use std::collections::HashSet;
+
+use tero_policy::{
+    HolidayRule, Hours, Manifest, Moment, Policy, PopularPage, QueryParameters, QueryRule, Request, RequestDecision, Response,
+    ResponseDecision, WarmUrl, any_matches,
+};
+
+pub use settings::Settings;
+use settings::{Action, Plan, Rule, Ttl, Variant};
+
+/// The policy.
+#[derive(Debug)]
+pub struct JsonRules {
+    zone: String,
+    hours: Hours,
+    query: Option<QueryRule>,
+    variants: Vec<Variant>,
+    rules: Vec<Rule>,
+    plans: Vec<Plan>,
+}
+
+impl Policy for JsonRules {
+    type Settings = Settings;
+
+    fn configure(settings: Settings) -> Result<JsonRules, String> {
+        settings::check(settings)
+    }
+
+    fn manifest(&self) -> Manifest {
+        let mut manifest = Manifest::new()
+            .on_request()
+            .on_response()
+            .zone(&self.zone)
+            .variants(self.variants.iter().map(|variant| &variant.name));
+        if !self.variants.is_empty() {
+            manifest = manifest.device();
+        }
+        if self.plans.is_empty() { manifest } else { manifest.plan_warm() }
+    }
+
+    fn on_request(&self, request: &Request, _: &Moment) -> RequestDecision {
+        let variant = self
+            .variants
+            .iter()
+            .find(|variant| variant.devices.contains(&request.device) && any_matches(&variant.paths, &request.path));
+        let mut decision = match self.rule(&request.path) {
+            // The query of what is passed on is for the origin alone, so nothing is taken out of it.
+            Some(rule) if rule.action == Action::Never => RequestDecision::pass().because(format!("{}: never", rule.name)),
+            _ => self.query.iter().fold(RequestDecision::new(), |decision, rule| decision.query(rule.clone())),
+        };
+        if let Some(variant) = variant {
+            decision = decision.variant(&variant.name);
+        }
+        decision
+    }
+
+    fn on_response(&self, request: &Request, response: &Response, now: &Moment) -> ResponseDecision {
+        let Some(rule) = self.rule(&request.path) else { return ResponseDecision::by_headers() };
+        let because = |what: &str| format!("{}: {what}", rule.name);
+        if rule.action == Action::Never {
+            return ResponseDecision::never().because(because("never"));
+        }
+        let tagged = ResponseDecision::by_headers().tags(&rule.tags);
+        if !response.is_lasting() {
+            return tagged.because(because(&format!("status {} is left to its fields", response.status)));
+        }
+        let mut decision = match rule.action {
+            Action::Ttl(Ttl::Fixed(ttl)) => ResponseDecision::cache_for(ttl).because(because("ttl")),
+            Action::Ttl(Ttl::ByHours { business_hours, otherwise }) => {
+                let (ttl, state) =
+                    if self.hours.is_open(now) { (business_hours, "business hours") } else { (otherwise, "otherwise") };
+                ResponseDecision::cache_for(ttl).because(because(&format!("{state}{}", self.holiday(now))))
+            }
+            Action::Ttl(Ttl::Origin) | Action::Never => ResponseDecision::by_headers().because(because("origin")),
+        };
+        decision.tags = tagged.tags;
+        decision.stale_while_revalidate = rule.stale_while_revalidate;
+        decision.stale_if_error = rule.stale_if_error;
+        decision
+    }
+
+    fn plan_warm(&self, plan: &str, popular: &[PopularPage], _: &Moment) -> Vec<WarmUrl> {
+        let Some(plan) = self.plans.iter().find(|other| other.name == plan) else { return Vec::new() };
+        let mut seen: HashSet<&str> = HashSet::new();
+        let page = |url: &str, priority: u8| WarmUrl::new(url).variants(&plan.variants).priority(priority);
+        let mut pages: Vec<WarmUrl> = plan.urls.iter().filter(|url| seen.insert(url)).map(|url| page(url, 255)).collect();
+        let wanted = popular.iter().filter(|wanted| self.rule(wanted.path()).is_none_or(|rule| rule.action != Action::Never));
+        pages.extend(wanted.filter(|wanted| seen.insert(&wanted.url)).take(plan.popular).map(|wanted| page(&wanted.url, 128)));
+        pages
+    }
+}
+
+tero_policy::export!(JsonRules);
+
+impl JsonRules {
+    fn rule(&self, path: &str) -> Option<&Rule> {
+        self.rules.iter().find(|rule| any_matches(&rule.paths, path))
+    }
+
+    fn holiday(&self, now: &Moment) -> String {
+        match &now.holiday {
+            Some(holiday) if self.hours.holidays != HolidayRule::Open => {
+                format!(" ({}: {})", if holiday.open.is_some() { "half-day" } else { "holiday" }, holiday.name)
+            }
+            _ => String::new(),
+        }
+    }
+}
+
+fn query_rule(ignore: Vec<String>, sort: bool) -> Option<QueryRule> {
+    let parameters = if ignore.is_empty() { QueryParameters::All } else { QueryParameters::Ignore(ignore) };
+    let rule = QueryRule { parameters, sort };
+    (rule != QueryRule::default()).then_some(rule)
+}
+
+#[cfg(test)]
+mod tests;

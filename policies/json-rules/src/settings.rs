@@ -1,0 +1,382 @@
+//! The file as written, and the rules made from it. Unknown keys are refused, and so is what could never take effect.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use tero_policy::{Device, Duration, HolidayRule, Hours, LocalTime, PathPattern, QueryName, Tag, VariantName, Weekdays, Window};
+
+use crate::{JsonRules, query_rule};
+
+/// The file as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    #[serde(default = "three")]
+    version: u32,
+    #[serde(rename = "name")]
+    _name: Option<String>,
+    timezone: Option<String>,
+    business_hours: Option<BusinessHours>,
+    #[serde(default)]
+    key: Key,
+    #[serde(default)]
+    variants: Variants,
+    rules: Vec<RawRule>,
+    #[serde(default)]
+    warming: Vec<RawPlan>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BusinessHours {
+    days: Weekdays,
+    from: LocalTime,
+    to: LocalTime,
+    #[serde(default)]
+    holidays: Holidays,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Holidays {
+    Closed,
+    #[default]
+    Open,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Key {
+    #[serde(default)]
+    ignore_query: Vec<QueryName>,
+    #[serde(default)]
+    sort_query: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawVariant {
+    devices: Vec<Device>,
+    #[serde(default = "everything")]
+    paths: Vec<PathPattern>,
+}
+
+/// In the order written, because the first that fits decides.
+#[derive(Debug, Default)]
+struct Variants(Vec<(String, RawVariant)>);
+
+impl<'de> Deserialize<'de> for Variants {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Variants, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Variants;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("variants by name: { \"mobile\": { \"devices\": [\"mobile\"], \"paths\": [\"/\"] } }")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Variants, A::Error> {
+                let mut variants = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    variants.push(entry);
+                }
+                Ok(Variants(variants))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRule {
+    name: Option<String>,
+    #[serde(rename = "match")]
+    paths: Vec<PathPattern>,
+    cache: Option<Cache>,
+    ttl: Option<Ttl>,
+    stale_while_revalidate: Option<Secs>,
+    stale_if_error: Option<Secs>,
+    #[serde(default)]
+    tags: Vec<Tag>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Cache {
+    Never,
+}
+
+/// Whole seconds, at most a year.
+#[derive(Clone, Copy, Debug)]
+struct Secs(Duration);
+
+impl<'de> Deserialize<'de> for Secs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Secs, D::Error> {
+        struct Number;
+        impl Visitor<'_> for Number {
+            type Value = Secs;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(SECONDS)
+            }
+            fn visit_u64<E: Error>(self, secs: u64) -> Result<Secs, E> {
+                seconds(secs).map(Secs)
+            }
+        }
+        deserializer.deserialize_u64(Number)
+    }
+}
+
+const SECONDS: &str = "a whole number of seconds from 0 to 31536000 (a year)";
+
+fn seconds<E: Error>(secs: u64) -> Result<Duration, E> {
+    if secs > u64::from(Duration::MAX.as_secs()) {
+        Err(E::custom(format!("{secs} is out of range: write {SECONDS}")))
+    } else {
+        Ok(Duration::from_secs(secs))
+    }
+}
+
+/// `ttl`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ttl {
+    Fixed(Duration),
+    ByHours { business_hours: Duration, otherwise: Duration },
+    Origin,
+}
+
+impl<'de> Deserialize<'de> for Ttl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Ttl, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct ByHours {
+            business_hours: Secs,
+            otherwise: Secs,
+        }
+        struct AnyTtl;
+        impl<'de> Visitor<'de> for AnyTtl {
+            type Value = Ttl;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{SECONDS}, {{ \"business_hours\": seconds, \"otherwise\": seconds }} or \"origin\"")
+            }
+            fn visit_u64<E: Error>(self, secs: u64) -> Result<Ttl, E> {
+                seconds(secs).map(Ttl::Fixed)
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Ttl, E> {
+                if text == "origin" { Ok(Ttl::Origin) } else { Err(E::invalid_value(serde::de::Unexpected::Str(text), &self)) }
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Ttl, A::Error> {
+                let ByHours { business_hours, otherwise } = ByHours::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Ttl::ByHours { business_hours: business_hours.0, otherwise: otherwise.0 })
+            }
+        }
+        deserializer.deserialize_any(AnyTtl)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPlan {
+    name: String,
+    at: Option<LocalTime>,
+    days: Option<Weekdays>,
+    #[serde(default)]
+    urls: Vec<String>,
+    sitemap: Option<String>,
+    #[serde(default)]
+    popular: usize,
+    #[serde(default)]
+    variants: Vec<VariantName>,
+}
+
+fn three() -> u32 {
+    3
+}
+
+fn everything() -> Vec<PathPattern> {
+    vec!["*".parse().expect("a star is a pattern")]
+}
+
+/// A variant with the visitors it is for.
+#[derive(Debug)]
+pub(crate) struct Variant {
+    pub(crate) name: VariantName,
+    pub(crate) devices: Vec<Device>,
+    pub(crate) paths: Vec<PathPattern>,
+}
+
+/// What a rule does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Never,
+    Ttl(Ttl),
+}
+
+/// A rule that is good.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) name: String,
+    pub(crate) paths: Vec<PathPattern>,
+    pub(crate) action: Action,
+    pub(crate) stale_while_revalidate: Option<Duration>,
+    pub(crate) stale_if_error: Option<Duration>,
+    pub(crate) tags: Vec<Tag>,
+}
+
+/// What `plan_warm` needs of a plan.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) name: String,
+    pub(crate) urls: Vec<String>,
+    pub(crate) popular: usize,
+    pub(crate) variants: Vec<VariantName>,
+}
+
+/// The policy that the file amounts to, or the first mistake in it.
+pub(crate) fn check(settings: Settings) -> Result<JsonRules, String> {
+    if !(1..=3).contains(&settings.version) {
+        return Err(format!("`version` is {}: this policy reads versions 1 to 3", settings.version));
+    }
+    if settings.key.ignore_query.len() > 256 {
+        return Err(format!("`key.ignore_query` has {} entries: at most 256", settings.key.ignore_query.len()));
+    }
+    let has_hours = settings.business_hours.is_some();
+    let variants = variants(settings.variants.0)?;
+    let rules = rules(settings.rules, has_hours)?;
+    let plans = plans(settings.warming, &variants)?;
+    Ok(JsonRules {
+        zone: settings.timezone.unwrap_or_else(|| "UTC".to_owned()),
+        hours: hours(settings.business_hours)?,
+        query: query_rule(settings.key.ignore_query.into_iter().map(String::from).collect(), settings.key.sort_query),
+        variants,
+        rules,
+        plans,
+    })
+}
+
+fn hours(written: Option<BusinessHours>) -> Result<Hours, String> {
+    let Some(BusinessHours { days, from, to, holidays }) = written else { return Ok(Hours::default()) };
+    let window = Window::new(days, from, to).map_err(|error| format!("`business_hours`: {error}"))?;
+    let holidays = match holidays {
+        Holidays::Closed => HolidayRule::Calendar,
+        Holidays::Open => HolidayRule::Open,
+    };
+    Ok(Hours::new(vec![window], holidays))
+}
+
+fn variants(written: Vec<(String, RawVariant)>) -> Result<Vec<Variant>, String> {
+    if written.len() > 32 {
+        return Err(format!("`variants` names {}: at most 32", written.len()));
+    }
+    let mut names = HashSet::new();
+    let mut variants = Vec::new();
+    for (name, RawVariant { devices, paths }) in written {
+        let name: VariantName = name.parse().map_err(|error| format!("`variants`: {error}"))?;
+        let at = |what: &str| format!("`variants.{name}`: {what}");
+        if !names.insert(name.clone()) {
+            return Err(at("is written twice: keep one of the two"));
+        }
+        if devices.is_empty() {
+            return Err(at("`devices` is empty: name at least one of desktop, mobile, tablet, tv, bot and unknown"));
+        }
+        if !(1..=256).contains(&paths.len()) {
+            return Err(at(&format!("`paths` has {} entries: name 1 to 256, or leave it out for all", paths.len())));
+        }
+        variants.push(Variant { name, devices, paths });
+    }
+    Ok(variants)
+}
+
+fn rules(written: Vec<RawRule>, has_hours: bool) -> Result<Vec<Rule>, String> {
+    if !(1..=1_024).contains(&written.len()) {
+        return Err(format!("`rules` has {} entries: write 1 to 1024", written.len()));
+    }
+    let mut names = HashSet::new();
+    let rule = |(index, rule): (usize, RawRule)| {
+        let called = rule.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+        let at = |what: &str| format!("`rules[{index}]`{called}: {what}");
+        if let Some(name) = &rule.name
+            && !names.insert(name.clone())
+        {
+            return Err(at("another rule has that name: give each its own"));
+        }
+        checked(rule, has_hours).map_err(|error| at(&error))
+    };
+    written.into_iter().enumerate().map(rule).collect()
+}
+
+fn checked(rule: RawRule, has_hours: bool) -> Result<Rule, String> {
+    let first = rule.paths.first().ok_or("`match` is empty: write at least one pattern, [\"/\"] or [\"*\"]")?;
+    if rule.paths.len() > 256 {
+        return Err(format!("`match` has {} entries: at most 256", rule.paths.len()));
+    }
+    if rule.tags.len() > 32 {
+        return Err(format!("`tags` has {} entries: at most 32", rule.tags.len()));
+    }
+    let action = match (rule.cache, rule.ttl) {
+        (Some(Cache::Never), None) => Action::Never,
+        (Some(Cache::Never), Some(_)) => return Err("what is never cached has no `ttl`: keep `cache` or `ttl`".to_owned()),
+        (None, Some(Ttl::ByHours { .. })) if !has_hours => {
+            return Err(
+                "`ttl`: the file has no `business_hours`: write them at the top, or one number of seconds here".to_owned()
+            );
+        }
+        (None, Some(ttl)) => Action::Ttl(ttl),
+        (None, None) => {
+            return Err("the rule decides nothing: write \"ttl\": seconds, \"ttl\": \"origin\" or \"cache\": \"never\"".to_owned());
+        }
+    };
+    Ok(Rule {
+        name: rule.name.unwrap_or_else(|| first.to_string()),
+        paths: rule.paths,
+        action,
+        stale_while_revalidate: rule.stale_while_revalidate.map(|secs| secs.0),
+        stale_if_error: rule.stale_if_error.map(|secs| secs.0),
+        tags: rule.tags,
+    })
+}
+
+fn plans(written: Vec<RawPlan>, variants: &[Variant]) -> Result<Vec<Plan>, String> {
+    if written.len() > 256 {
+        return Err(format!("`warming` has {} entries: at most 256", written.len()));
+    }
+    let mut names = HashSet::new();
+    let plan = |plan: RawPlan| {
+        let at = |what: &str| format!("`warming` ({}): {what}", plan.name);
+        if !names.insert(plan.name.clone()) {
+            return Err(at("another plan has that name: give each its own"));
+        }
+        if plan.days.is_some() && plan.at.is_none() {
+            return Err(at("`days` without a time: write `at` too, or leave `days` out to start the plan from outside"));
+        }
+        if plan.popular > 100_000 {
+            return Err(at(&format!("`popular` is {}: at most 100000", plan.popular)));
+        }
+        if let Some(url) = plan.urls.iter().chain(&plan.sitemap).find(|url| !is_page(url)) {
+            return Err(at(&format!(
+                "{url:?} is not a page of the site: write its path and query, percent-encoded, such as \"/barberias?zona=palermo\""
+            )));
+        }
+        let known =
+            |name: &VariantName| variants.iter().any(|variant| variant.name == *name) || name.as_str().parse::<Device>().is_ok();
+        if let Some(name) = plan.variants.iter().find(|name| !known(name)) {
+            let declared: Vec<&str> =
+                variants.iter().map(|variant| variant.name.as_str()).chain(Device::ALL.map(Device::as_str)).collect();
+            return Err(at(&format!(
+                "{:?} is neither a variant nor a device class: write one of {}",
+                name.as_str(),
+                declared.join(", ")
+            )));
+        }
+        Ok(Plan { name: plan.name, urls: plan.urls, popular: plan.popular, variants: plan.variants })
+    };
+    written.into_iter().map(plan).collect()
+}
+
+fn is_page(url: &str) -> bool {
+    url.starts_with('/')
+        && !url.starts_with("//")
+        && url.len() <= 8_192
+        && url.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
+}

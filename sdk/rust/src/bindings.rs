@@ -1,0 +1,14 @@
+//! What wit-bindgen makes of `sdk/wit/policy.wit`. Authors never see it; [`export!`](crate::export) does.
+#![allow(unsafe_code, missing_docs, unreachable_pub, clippy::all)]
+
+wit_bindgen::generate!({
+    path: "../wit",
+    world: "policy",
+    pub_export_macro: true,
+    export_macro_name: "export_bindings",
+    default_bindings_module: "tero_policy::bindings",
+    runtime_path: "wit_bindgen::rt",
+});
+
+pub use tero::policy::types;
+pub use wit_bindgen::rt;

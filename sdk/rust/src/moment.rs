@@ -1,0 +1,333 @@
+//! The clock on the wall, and how long until it shows a certain time.
+
+use std::str::FromStr;
+
+use crate::{Duration, LocalTime, Weekday};
+
+const DAY_SECS: i64 = 86_400;
+
+/// What the clock on the wall of the policy's zone shows.
+///
+/// For tests a moment is parsed from an RFC 3339 time with its offset: `"2026-11-24T08:59:59-03:00".parse()`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Moment {
+    /// Seconds since the Unix epoch.
+    pub unix_secs: u64,
+    /// Local year.
+    pub year: u16,
+    /// 1 to 12
+    pub month: u8,
+    /// 1 to 31
+    pub day: u8,
+    /// Local day of the week.
+    pub weekday: Weekday,
+    /// 0 to 23
+    pub hour: u8,
+    /// 0 to 59
+    pub minute: u8,
+    /// 0 to 59; always 0 in `on_request`, so that decisions can be remembered.
+    pub second: u8,
+    /// Minutes that the local clock is ahead of UTC: −180 in Buenos Aires.
+    pub utc_offset_mins: i16,
+    /// The next change of that offset, if one lies within the coming 400 days.
+    pub next_offset_change: Option<OffsetChange>,
+    /// The entry of today, local date, in the policy's calendar.
+    pub holiday: Option<Holiday>,
+}
+
+/// A change of a zone's offset from UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct OffsetChange {
+    /// From when on the new offset holds.
+    pub unix_secs: u64,
+    /// The new offset.
+    pub utc_offset_mins: i16,
+}
+
+/// A day of the calendar that the operator gave to the policy.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Holiday {
+    /// Its name.
+    pub name: String,
+    /// The hours of a half-day; a day without them is closed.
+    pub open: Option<Opening>,
+}
+
+/// The opening hours of a half-day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Opening {
+    /// Open from then on.
+    pub from: LocalTime,
+    /// Closed from then on; later than `from`.
+    pub until: LocalTime,
+}
+
+impl Moment {
+    /// The Unix epoch in UTC: what `on_request` is told where the manifest names no zone.
+    pub fn epoch() -> Moment {
+        Moment::new(0, 0)
+    }
+
+    /// The moment in a place with that offset. For tests.
+    pub fn new(unix_secs: u64, utc_offset_mins: i16) -> Moment {
+        let local = (i64::try_from(unix_secs).unwrap_or(i64::MAX / 2) + i64::from(utc_offset_mins) * 60).max(0);
+        let (year, month, day) = civil(local / DAY_SECS);
+        let of_day = local % DAY_SECS;
+        Moment {
+            unix_secs,
+            year,
+            month,
+            day,
+            weekday: weekday_of(local / DAY_SECS),
+            hour: (of_day / 3_600) as u8,
+            minute: (of_day / 60 % 60) as u8,
+            second: (of_day % 60) as u8,
+            utc_offset_mins,
+            next_offset_change: None,
+            holiday: None,
+        }
+    }
+
+    /// On a holiday that is closed. For tests.
+    pub fn on_holiday(mut self, name: &str) -> Moment {
+        self.holiday = Some(Holiday { name: name.to_owned(), open: None });
+        self
+    }
+
+    /// On a half-day with those hours. For tests.
+    pub fn on_half_day(mut self, name: &str, from: LocalTime, until: LocalTime) -> Moment {
+        self.holiday = Some(Holiday { name: name.to_owned(), open: Some(Opening { from, until }) });
+        self
+    }
+
+    /// Before a change of the offset. For tests.
+    pub fn before_offset_change(mut self, unix_secs: u64, utc_offset_mins: i16) -> Moment {
+        self.next_offset_change = Some(OffsetChange { unix_secs, utc_offset_mins });
+        self
+    }
+
+    /// The time of day, cut to the minute.
+    pub fn time(&self) -> LocalTime {
+        LocalTime::at(u16::from(self.hour % 24), u16::from(self.minute % 60))
+    }
+
+    /// How long until the clock on the wall shows `time` next: always more than nothing, and rounded to nothing but the second.
+    ///
+    /// It is exact across a change of the offset. A time that is skipped comes right after the gap; one that is shown twice comes at
+    /// its first showing after now. 24:00 is the next midnight.
+    ///
+    /// ```
+    /// use tero_policy::{LocalTime, Moment};
+    /// let now: Moment = "2026-11-24T17:59:30-03:00".parse().unwrap();
+    /// assert_eq!(now.until(LocalTime::at(18, 0)).as_secs(), 30);
+    /// ```
+    pub fn until(&self, time: LocalTime) -> Duration {
+        let now = self.unix();
+        let after = |from: i64, offset: i64| next_showing(from + 1 + offset, time) - offset;
+        let old = self.offset_secs();
+        let next = after(now, old);
+        let next = match self.change() {
+            Some((at, new)) if next >= at => {
+                // Skipped times lie between what the clock would have shown at the change and what it shows instead.
+                if next_showing(at + old, time) < at + new { at } else { after(at - 1, new) }
+            }
+            _ => next,
+        };
+        Duration::from_secs(u64::try_from(next - now).unwrap_or(0))
+    }
+
+    /// This many seconds later, as far as the contract tells: tomorrow's holidays are not known before tomorrow.
+    pub(crate) fn plus_secs(&self, secs: i64) -> Moment {
+        let now = self.unix() + secs;
+        let mut later = match self.change() {
+            Some((at, new)) if now >= at => Moment::new(now as u64, (new / 60) as i16),
+            _ => Moment { next_offset_change: self.next_offset_change, ..Moment::new(now as u64, self.utc_offset_mins) },
+        };
+        if (later.year, later.month, later.day) == (self.year, self.month, self.day) {
+            later.holiday.clone_from(&self.holiday);
+        }
+        later
+    }
+
+    /// The coming change: when, and the new offset in seconds.
+    pub(crate) fn change(&self) -> Option<(i64, i64)> {
+        let change = self.next_offset_change?;
+        let at = i64::try_from(change.unix_secs).ok()?;
+        (at > self.unix()).then_some((at, i64::from(change.utc_offset_mins) * 60))
+    }
+
+    pub(crate) fn unix(&self) -> i64 {
+        // Far enough from the edge that no sum below overflows.
+        i64::try_from(self.unix_secs).unwrap_or(i64::MAX).min(i64::MAX / 4)
+    }
+
+    fn offset_secs(&self) -> i64 {
+        i64::from(self.utc_offset_mins) * 60
+    }
+}
+
+/// The first local second, from `local` on, at which the clock shows `time`.
+fn next_showing(local: i64, time: LocalTime) -> i64 {
+    let of_day = i64::from(time.as_secs()) % DAY_SECS;
+    let today = local - local.rem_euclid(DAY_SECS) + of_day;
+    if today >= local { today } else { today + DAY_SECS }
+}
+
+/// 1 January 1970 was a Thursday.
+fn weekday_of(days: i64) -> Weekday {
+    Weekday::Thursday.plus(usize::try_from(days.rem_euclid(7)).unwrap_or(0))
+}
+
+/// Year, month and day of a number of days since 1970, by Howard Hinnant's algorithm; years from 1970 to 65535.
+fn civil(days: i64) -> (u16, u8, u8) {
+    let z = days + 719_468;
+    let era = z.div_euclid(146_097);
+    let doe = z.rem_euclid(146_097);
+    let yoe = (doe - doe / 1_460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let month = if mp < 10 { mp + 3 } else { mp - 9 };
+    let year = yoe + era * 400 + i64::from(month <= 2);
+    (u16::try_from(year).unwrap_or(u16::MAX), month as u8, (doy - (153 * mp + 2) / 5 + 1) as u8)
+}
+
+/// Days since 1970 of a date, by the same author.
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let y = if month <= 2 { year - 1 } else { year };
+    let era = y.div_euclid(400);
+    let yoe = y.rem_euclid(400);
+    let doy = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
+    let doe = yoe * 365 + yoe / 4 - yoe / 100 + doy;
+    era * 146_097 + doe - 719_468
+}
+
+impl FromStr for Moment {
+    type Err = String;
+
+    /// `2026-11-24T08:59:59-03:00`, with `Z` for UTC.
+    fn from_str(text: &str) -> Result<Moment, String> {
+        parse(text).ok_or_else(|| format!("{text:?} is not a moment: write \"2026-11-24T08:59:59-03:00\", from 1970 on"))
+    }
+}
+
+fn parse(text: &str) -> Option<Moment> {
+    if !text.is_ascii() || text.len() < 20 {
+        return None;
+    }
+    let (date_time, offset) = text.split_at(19);
+    let number = |at: usize, len: usize| {
+        let digits = &date_time[at..at + len];
+        if digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse::<i64>().ok() } else { None }
+    };
+    for (at, mark) in [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')] {
+        if date_time.as_bytes()[at] != mark {
+            return None;
+        }
+    }
+    let (year, month, day) = (number(0, 4)?, number(5, 2)?, number(8, 2)?);
+    let (hour, minute, second) = (number(11, 2)?, number(14, 2)?, number(17, 2)?);
+    let offset_mins = match offset {
+        "Z" => 0,
+        _ => {
+            let sign = match offset.as_bytes()[0] {
+                b'+' => 1,
+                b'-' => -1,
+                _ => return None,
+            };
+            sign * i16::try_from(offset[1..].parse::<LocalTime>().ok()?.as_mins()).ok()?
+        }
+    };
+    if !(1_970..=9_999).contains(&year) || !(1..=12).contains(&month) || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let days = days_from_civil(year, month, day);
+    let unix_secs = u64::try_from(days * DAY_SECS + hour * 3_600 + minute * 60 + second - i64::from(offset_mins) * 60).ok()?;
+    let moment = Moment::new(unix_secs, offset_mins);
+    // The 31st of November would have become the 1st of December.
+    (i64::from(moment.day) == day).then_some(moment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moment(text: &str) -> Moment {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn moments_are_read_with_weekday_and_offset() {
+        let now = moment("2026-11-24T08:59:59-03:00");
+        assert_eq!((now.unix_secs, now.weekday, now.utc_offset_mins), (1_795_521_599, Weekday::Tuesday, -180));
+        assert_eq!((now.year, now.month, now.day, now.hour, now.minute, now.second), (2026, 11, 24, 8, 59, 59));
+        assert_eq!(moment("2024-02-29T23:59:59Z").weekday, Weekday::Thursday);
+        assert_eq!(moment("2000-03-01T00:00:00+05:30").unix_secs, 951_849_000);
+        for text in [
+            "",
+            "2026-11-31T00:00:00Z",
+            "2026-11-24 00:00:00Z",
+            "2026-11-24T24:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "1969-12-31T00:00:00Z",
+            "2026-11-24T08:59:59",
+        ] {
+            assert!(text.parse::<Moment>().is_err(), "{text}");
+        }
+    }
+
+    fn check_until(now: &Moment, time: &str, secs: u32) {
+        assert_eq!(now.until(time.parse().unwrap()).as_secs(), secs, "from {now:?} until {time}");
+    }
+
+    #[test]
+    fn the_wait_is_exact_on_both_sides_of_the_second() {
+        check_until(&moment("2026-11-24T17:59:59-03:00"), "18:00", 1);
+        check_until(&moment("2026-11-24T18:00:00-03:00"), "18:00", 86_400);
+        check_until(&moment("2026-11-24T18:00:01-03:00"), "18:00", 86_399);
+        check_until(&moment("2026-11-24T23:59:59-03:00"), "24:00", 1);
+        check_until(&moment("2026-11-24T00:00:00-03:00"), "00:00", 86_400);
+        check_until(&moment("2026-11-24T23:30:00-03:00"), "00:30", 3_600);
+    }
+
+    /// Madrid, 29 March 2026: at 01:00 UTC, 02:00 becomes 03:00.
+    #[test]
+    fn a_skipped_time_comes_right_after_the_gap() {
+        let change = moment("2026-03-29T01:00:00Z").unix_secs;
+        let now = moment("2026-03-29T01:00:00+01:00").before_offset_change(change, 120);
+        check_until(&now, "01:59", 59 * 60);
+        check_until(&now, "02:00", 3_600);
+        check_until(&now, "02:30", 3_600);
+        check_until(&now, "03:00", 3_600);
+        check_until(&now, "03:01", 3_660);
+        check_until(&now, "09:00", 7 * 3_600);
+        check_until(&now, "01:00", 23 * 3_600);
+        check_until(&now, "00:30", 22 * 3_600 + 1_800);
+    }
+
+    /// Madrid, 25 October 2026: at 01:00 UTC, 03:00 becomes 02:00.
+    #[test]
+    fn a_repeated_time_comes_at_its_first_showing_from_now_on() {
+        let change = moment("2026-10-25T01:00:00Z").unix_secs;
+        let before = moment("2026-10-25T01:30:00+02:00").before_offset_change(change, 60);
+        check_until(&before, "02:00", 1_800);
+        check_until(&before, "02:30", 3_600);
+        check_until(&before, "03:00", 2 * 3_600 + 1_800);
+        check_until(&before, "09:00", 8 * 3_600 + 1_800);
+        let first_showing = moment("2026-10-25T02:45:00+02:00").before_offset_change(change, 60);
+        check_until(&first_showing, "02:30", 45 * 60);
+        check_until(&first_showing, "02:00", 15 * 60);
+        check_until(&first_showing, "01:59", 24 * 3_600 + 14 * 60);
+        check_until(&moment("2026-10-25T02:30:00+01:00"), "02:30", 86_400);
+    }
+
+    #[test]
+    fn a_change_far_ahead_or_behind_changes_nothing() {
+        let now = moment("2026-11-24T17:00:00-03:00");
+        let far = now.unix_secs + 86_400 * 100;
+        check_until(&now.clone().before_offset_change(far, -240), "18:00", 3_600);
+        check_until(&now.clone().before_offset_change(now.unix_secs, -240), "18:00", 3_600);
+        assert!(Moment { unix_secs: u64::MAX, ..now }.until(LocalTime::at(18, 0)).as_secs() <= 86_400);
+    }
+}

@@ -1,0 +1,122 @@
+//! Names with rules: variants, tags, query parameters. What does not fit is refused when the settings are read.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::str::FromStr;
+
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer};
+
+/// Reads text and parses it; other types are refused with `expected`.
+pub(crate) fn from_text<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(
+    deserializer: D,
+    expected: &'static str,
+) -> Result<T, D::Error> {
+    struct Text<T>(&'static str, PhantomData<T>);
+    impl<T: FromStr<Err = String>> Visitor<'_> for Text<T> {
+        type Value = T;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+        fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+            text.parse().map_err(E::custom)
+        }
+    }
+    deserializer.deserialize_str(Text(expected, PhantomData))
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $expected:literal, $fits:expr, $cure:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<$name, String> {
+                let fits: fn(&str) -> bool = $fits;
+                if fits(text) { Ok($name(text.to_owned())) } else { Err(format!(concat!("{:?} is not ", $expected, ": ", $cure), text)) }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> String {
+                name.0
+            }
+        }
+
+        impl From<&$name> for String {
+            fn from(name: &$name) -> String {
+                name.0.clone()
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<$name, D::Error> {
+                from_text(deserializer, $expected)
+            }
+        }
+    };
+}
+
+name! {
+    /// The name of a variant: 1 to 32 bytes of `a-z`, `0-9`, `-` and `_`.
+    VariantName,
+    "a variant's name",
+    |text| (1..=32).contains(&text.len()) && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_')),
+    "write 1 to 32 characters of a-z, 0-9, - and _"
+}
+
+name! {
+    /// A surrogate key, by which stored responses are purged: 1 to 128 bytes of visible ASCII.
+    Tag,
+    "a tag",
+    |text| (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()),
+    "write 1 to 128 visible ASCII characters, without spaces"
+}
+
+name! {
+    /// The name of a query parameter, or the beginning of names followed by `*`: `utm_*`. 1 to 128 bytes.
+    QueryName,
+    "a query parameter's name",
+    |text| (1..=128).contains(&text.len()) && !text.trim_end_matches('*').contains('*') && !text.ends_with("**") && text.bytes().all(|b| b.is_ascii_graphic() && !b"&=#?".contains(&b)),
+    "write a name such as \"fbclid\", or the beginning of names followed by one *: \"utm_*\""
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_fit_are_taken_and_others_refused_with_a_cure() {
+        assert!("mobile".parse::<VariantName>().is_ok());
+        assert!("a".repeat(32).parse::<VariantName>().is_ok());
+        for text in ["", "Mobile", "a b", "a+b", &"a".repeat(33)] {
+            assert!(text.parse::<VariantName>().unwrap_err().contains("a-z, 0-9"), "{text}");
+        }
+        assert!("product:42".parse::<Tag>().is_ok());
+        for text in ["", "a b", "a\nb", "día", &"a".repeat(129)] {
+            assert!(text.parse::<Tag>().unwrap_err().contains("visible ASCII"), "{text}");
+        }
+        for text in ["utm_*", "fbclid", "*"] {
+            assert!(text.parse::<QueryName>().is_ok(), "{text}");
+        }
+        for text in ["", "*utm", "a*b", "a=b", "a&b", "é", "ñ*"] {
+            assert!(text.parse::<QueryName>().unwrap_err().contains("utm_*"), "{text}");
+        }
+    }
+}

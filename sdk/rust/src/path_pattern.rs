@@ -1,0 +1,195 @@
+//! Patterns over paths.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer};
+
+/// A pattern over the path of a request: `*` stands for any run of characters, slashes and nothing included.
+///
+/// `/barberias/*` is everything below `/barberias/` (but not `/barberias` itself), `*.css` is every stylesheet, `/` is the home
+/// page alone, `*` is everything. Upper and lower case differ. Percent-encoding does not: characters that need none count the same
+/// encoded or not (RFC 3986 §6.2.2), so `/p%61gos` is `/pagos`, and a pattern may be written `/peluquería/*`.
+///
+/// In settings it is text of 1 to 1,024 bytes that begins with `/` or `*`. A match takes time linear in the path.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct PathPattern {
+    text: String,
+    /// What stands before the first star; the whole pattern where there is none.
+    prefix: String,
+    /// What stands between stars, without what is empty.
+    middle: Vec<String>,
+    /// What stands after the last star; none where there is no star.
+    suffix: Option<String>,
+}
+
+impl PathPattern {
+    /// Whether the whole path fits.
+    pub fn matches(&self, path: &str) -> bool {
+        if path.bytes().any(|byte| byte == b'%' || !byte.is_ascii()) { self.fits(&normal(path)) } else { self.fits(path) }
+    }
+
+    /// The pattern as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    fn fits(&self, path: &str) -> bool {
+        let Some(suffix) = &self.suffix else { return path == self.prefix };
+        let Some(mut rest) = path.strip_prefix(self.prefix.as_str()).and_then(|rest| rest.strip_suffix(suffix.as_str())) else {
+            return false;
+        };
+        // The leftmost place of each piece leaves the most for the next, so there is nothing to go back to.
+        for piece in &self.middle {
+            let Some(at) = rest.find(piece.as_str()) else { return false };
+            rest = &rest[at + piece.len()..];
+        }
+        true
+    }
+}
+
+/// Whether one of the patterns fits.
+pub fn any_matches(patterns: &[PathPattern], path: &str) -> bool {
+    patterns.iter().any(|pattern| pattern.matches(path))
+}
+
+/// Unreserved characters unencoded, everything else that is encoded in upper case, and what is not ASCII encoded.
+fn normal(path: &str) -> String {
+    let bytes = path.as_bytes();
+    let mut out = String::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let encoded = match bytes[at..] {
+            [b'%', high, low, ..] => hex(high).zip(hex(low)).map(|(high, low)| high << 4 | low),
+            _ => None,
+        };
+        match encoded {
+            Some(byte) => {
+                push(&mut out, byte, byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
+                at += 3;
+            }
+            None => {
+                push(&mut out, bytes[at], bytes[at].is_ascii());
+                at += 1;
+            }
+        }
+    }
+    out
+}
+
+fn push(out: &mut String, byte: u8, plain: bool) {
+    if plain {
+        out.push(char::from(byte));
+    } else {
+        let digit = |nibble: u8| char::from(b"0123456789ABCDEF"[usize::from(nibble)]);
+        out.push('%');
+        out.push(digit(byte >> 4));
+        out.push(digit(byte & 15));
+    }
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+impl FromStr for PathPattern {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<PathPattern, String> {
+        if !text.starts_with(['/', '*']) {
+            return Err(format!(
+                "{text:?} begins with neither `/` nor `*`: write \"/{text}\" for a path, \"*{text}\" for an ending"
+            ));
+        }
+        if text.len() > 1_024 {
+            return Err("a path pattern has at most 1024 bytes".to_owned());
+        }
+        if text.contains(['?', '#']) || text.chars().any(char::is_control) {
+            return Err(format!("{text:?} goes past the path: leave out the query and what follows it"));
+        }
+        let normal = normal(text);
+        let mut pieces = normal.split('*').map(str::to_owned);
+        let prefix = pieces.next().unwrap_or_default();
+        let mut middle: Vec<String> = pieces.collect();
+        let suffix = middle.pop();
+        middle.retain(|piece| !piece.is_empty());
+        Ok(PathPattern { text: text.to_owned(), prefix, middle, suffix })
+    }
+}
+
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.text, f)
+    }
+}
+
+impl<'de> Deserialize<'de> for PathPattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<PathPattern, D::Error> {
+        crate::names::from_text(deserializer, "a path pattern, such as \"/barberias/*\" or \"*.css\"")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(pattern: &str, path: &str, expected: bool) {
+        let parsed: PathPattern = pattern.parse().unwrap();
+        assert_eq!(parsed.matches(path), expected, "{pattern} on {path}");
+    }
+
+    #[test]
+    fn a_star_stands_for_any_run_and_everything_else_for_itself() {
+        check("/", "/", true);
+        check("/", "/x", false);
+        check("/barberias/*", "/barberias/", true);
+        check("/barberias/*", "/barberias/palermo/cortes", true);
+        check("/barberias/*", "/barberias", false);
+        check("/barberias/*", "/barberias-x/", false);
+        check("*.css", "/assets/site.css", true);
+        check("*.css", "/site.css.map", false);
+        check("*.css", "/SITE.CSS", false);
+        check("*", "/", true);
+        check("/a*b", "/ab", true);
+        check("/a*b", "/a", false);
+        check("/aba*aba", "/aba", false);
+        check("/*/fotos/*.jpg", "/x/fotos/1.jpg", true);
+        check("/*/fotos/*.jpg", "/x/fotos/1.png", false);
+        check("/*ab*ab*", "/ab", false);
+        check("/*ab*ab*", "/abab", true);
+        check("/*a*b*c", "/xxaxxbxxc", true);
+        check("/**", "/x", true);
+    }
+
+    #[test]
+    fn percent_encoding_hides_nothing() {
+        check("/pagos/*", "/p%61gos/1", true);
+        check("/pagos/*", "/p%61gos%2F1", false);
+        check("/a%2fb", "/a%2Fb", true);
+        check("/peluquería/*", "/peluquer%c3%ada/x", true);
+        check("/a", "/%", false);
+        check("/%zz", "/%zz", true);
+        check("/100%", "/100%", true);
+    }
+
+    #[test]
+    fn an_absurd_path_takes_linear_time() {
+        let pattern: PathPattern = format!("/{}b", "*a".repeat(500)).parse().unwrap();
+        assert!(!pattern.matches(&format!("/{}", "a".repeat(1_000_000))));
+    }
+
+    #[test]
+    fn patterns_that_could_never_match_are_refused_with_a_cure() {
+        assert!("css".parse::<PathPattern>().unwrap_err().contains("write \"/css\" for a path"));
+        assert!("".parse::<PathPattern>().is_err());
+        assert!("/a?b=1".parse::<PathPattern>().unwrap_err().contains("leave out the query"));
+        assert!(format!("/{}", "a".repeat(1_024)).parse::<PathPattern>().is_err());
+        assert!(serde_json::from_str::<PathPattern>("1").unwrap_err().to_string().contains("a path pattern"));
+    }
+}

@@ -1,0 +1,100 @@
+//! The load: `wrk` for the measurement, and a plain request that checks what the measurement would get.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+/// What all requests carry beside `Host`: without it, no policy could tell the device.
+const USER_AGENT: &str =
+    "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Mobile Safari/537.36";
+
+/// What wrk is told.
+pub(crate) struct Load<'a> {
+    pub(crate) port: u16,
+    pub(crate) path: &'a str,
+    pub(crate) connections: u32,
+    pub(crate) core: u32,
+}
+
+/// What wrk measured.
+#[derive(Debug)]
+pub(crate) struct Result {
+    pub(crate) seconds: f64,
+    pub(crate) requests: u64,
+    pub(crate) bytes: u64,
+    /// Answers with another status than 2xx and 3xx, and broken or timed-out connections.
+    pub(crate) failed: u64,
+    pub(crate) p50_micros: f64,
+    pub(crate) p99_micros: f64,
+}
+
+/// Whether wrk and taskset are there.
+pub(crate) fn installed() -> std::result::Result<(), String> {
+    for program in ["wrk", "taskset"] {
+        if Command::new(program).arg("--version").output().is_err() {
+            return Err(format!("{program} is not installed (Debian: apt-get install wrk util-linux)"));
+        }
+    }
+    Ok(())
+}
+
+impl Load<'_> {
+    /// Runs wrk for so many seconds.
+    pub(crate) fn run(&self, seconds: u64) -> std::result::Result<Result, String> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/wrk.lua");
+        let output = Command::new("taskset")
+            .args(["-c", &self.core.to_string(), "wrk", "-t1", "--latency"])
+            .args([format!("-c{}", self.connections), format!("-d{seconds}s")])
+            .args(["-H", &format!("User-Agent: {USER_AGENT}")])
+            .arg("-s")
+            .arg(script)
+            .arg(format!("http://127.0.0.1:{}{}", self.port, self.path))
+            .output()
+            .map_err(|error| format!("wrk did not start: {error}"))?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("BENCH "))
+            .ok_or_else(|| format!("wrk printed no result: {text}{}", String::from_utf8_lossy(&output.stderr)))?;
+        let values: serde_json::Value = serde_json::from_str(line).map_err(|error| format!("wrk printed {line}: {error}"))?;
+        let number = |name: &str| values[name].as_f64().unwrap_or_default();
+        let whole = |name: &str| values[name].as_u64().unwrap_or_default();
+        if whole("requests") == 0 {
+            return Err("not one request was answered".to_owned());
+        }
+        Ok(Result {
+            seconds: number("micros") / 1e6,
+            requests: whole("requests"),
+            bytes: whole("bytes"),
+            failed: whole("failed"),
+            p50_micros: number("p50"),
+            p99_micros: number("p99"),
+        })
+    }
+}
+
+/// Whether the server on `port` answers `path` with 200 and exactly `expected`.
+pub(crate) fn check_body(port: u16, path: &str, expected: &[u8]) -> std::result::Result<(), String> {
+    let answer = request(port, path).map_err(|error| format!("{path}: {error}"))?;
+    let head_end =
+        answer.windows(4).position(|window| window == b"\r\n\r\n").ok_or_else(|| format!("{path}: no complete answer"))?;
+    let (head, body) = (String::from_utf8_lossy(&answer[..head_end]), &answer[head_end + 4..]);
+    if !head.starts_with("HTTP/1.1 200 ") {
+        return Err(format!("{path} was answered with {}", head.lines().next().unwrap_or_default()));
+    }
+    if body != expected {
+        return Err(format!("{path}: {} bytes, and not the {} that the origin sent", body.len(), expected.len()));
+    }
+    Ok(())
+}
+
+fn request(port: u16, path: &str) -> std::io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: {USER_AGENT}\r\nConnection: close\r\n\r\n")?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    Ok(answer)
+}

@@ -1,0 +1,151 @@
+//! Child processes: started on a core, counted for CPU time, and stopped whatever happens.
+
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Process groups that were started and not yet stopped.
+static RUNNING: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+
+/// Scheduler ticks a second in `/proc/PID/stat`: the kernel's `USER_HZ`, 100 on every architecture that we know.
+pub(crate) const TICKS_PER_SECOND: f64 = 100.0;
+
+/// A server in a process group of its own, so that its helpers end with it.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+}
+
+impl Process {
+    /// Runs `program` on `core`, its output in `log`.
+    pub(crate) fn start(core: u32, program: &Path, arguments: &[String], log: &Path) -> Result<Process, String> {
+        let failed = |error: std::io::Error| format!("{} did not start: {error}", program.display());
+        let output = std::fs::File::create(log).map_err(failed)?;
+        let child = Command::new("taskset")
+            .arg("-c")
+            .arg(core.to_string())
+            .arg(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().map_err(failed)?)
+            .stderr(output)
+            .process_group(0)
+            .spawn()
+            .map_err(failed)?;
+        running().push(child.id());
+        Ok(Process { child })
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn ended(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(Some(_)) | Err(_))
+    }
+}
+
+impl Drop for Process {
+    /// Asks it to end, waits, and then insists.
+    fn drop(&mut self) {
+        let group = self.child.id();
+        signal("TERM", group);
+        let patience = Instant::now() + Duration::from_secs(5);
+        while !self.ended() && Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        signal("KILL", group);
+        let _ = self.child.wait();
+        running().retain(|other| *other != group);
+    }
+}
+
+/// Stops all that is still running.
+pub(crate) fn stop_all() {
+    for group in running().drain(..) {
+        signal("KILL", group);
+    }
+}
+
+/// Stops all that is running when the benchmark itself is told to stop.
+pub(crate) fn stop_all_on_signal() {
+    std::thread::spawn(|| {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        runtime.block_on(async {
+            use tokio::signal::unix::{SignalKind, signal};
+            let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+            else {
+                return;
+            };
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            stop_all();
+            std::process::exit(130);
+        });
+    });
+}
+
+fn running() -> std::sync::MutexGuard<'static, Vec<u32>> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// To the whole group; it may be gone already.
+fn signal(name: &str, group: u32) {
+    let _ = Command::new("kill").args([format!("-{name}"), "--".to_owned(), format!("-{group}")]).stderr(Stdio::null()).status();
+}
+
+/// User and system time of `root` and all that descend from it, all threads, in ticks.
+pub(crate) fn cpu_ticks(root: u32) -> u64 {
+    let processes: Vec<Stat> = std::fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter_map(Stat::of)
+        .collect();
+    let mut family = vec![root];
+    let mut next = 0;
+    while next < family.len() {
+        let parent = family[next];
+        family.extend(processes.iter().filter(|process| process.parent == parent).map(|process| process.id));
+        next += 1;
+    }
+    processes.iter().filter(|process| family.contains(&process.id)).map(|process| process.ticks).sum()
+}
+
+struct Stat {
+    id: u32,
+    parent: u32,
+    ticks: u64,
+}
+
+impl Stat {
+    fn of(id: u32) -> Option<Stat> {
+        let text = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        // The name in parentheses may hold anything, so count from its end: state, parent, …, utime and stime.
+        let fields: Vec<&str> = text[text.rfind(')')? + 1..].split_whitespace().collect();
+        let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
+        Some(Stat { id, parent: u32::try_from(number(1)?).ok()?, ticks: number(11)? + number(12)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_this_process_is_found_and_grows() {
+        let before = cpu_ticks(std::process::id());
+        let until = Instant::now() + Duration::from_millis(200);
+        let mut sum = 0u64;
+        while Instant::now() < until {
+            sum = std::hint::black_box(sum.wrapping_add(1));
+        }
+        assert!(cpu_ticks(std::process::id()) > before);
+    }
+}

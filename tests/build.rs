@@ -1,0 +1,18 @@
+//! Compiles the guests that the tests need: one that misbehaves, and the README's first policy.
+
+#[path = "../engine/build/guests.rs"]
+mod guests;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the workspace");
+    let sources = ["tests/guests", "tests/build.rs", "examples/first-policy", "engine/build"];
+    guests::build(root, &["misbehaving", "first-policy"], &sources, |modules| {
+        for module in modules {
+            println!("cargo::rustc-env=GUEST_{}={}", module.name.replace('-', "_").to_uppercase(), module.path.display());
+        }
+        Ok(())
+    })
+}

@@ -308,7 +308,7 @@ pub fn http_date(value: &HeaderValue) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{NOON, date, headers};
+    use super::super::testing::{Lines, NOON, date, headers};
     use super::*;
 
     const DAY: i64 = 24 * 60 * 60;
@@ -322,7 +322,7 @@ mod tests {
     }
 
     /// A 200 that came at noon, at once, from a site without defaults.
-    fn freshness(lines: &[(&str, &str)], decision: &ResponseDecision) -> Freshness {
+    fn freshness(lines: Lines<'_>, decision: &ResponseDecision) -> Freshness {
         let headers = headers(lines);
         let targets = [http::HeaderName::from_static("cdn-cache-control")];
         Freshness::of(&Terms {
@@ -336,7 +336,7 @@ mod tests {
         })
     }
 
-    fn by_fields(lines: &[(&str, &str)]) -> Freshness {
+    fn by_fields(lines: Lines<'_>) -> Freshness {
         freshness(lines, &ResponseDecision::default())
     }
 
@@ -346,7 +346,7 @@ mod tests {
         let (now, soon, later, past) = (date(0), date(10), date(300), date(-10));
         let (yesterday, last_year) = (date(-DAY), date(-365 * DAY));
         let cc = "cache-control";
-        let rows: &[(&[(&str, &str)], u64, LifetimeSource)] = &[
+        let rows: &[(Lines<'_>, u64, LifetimeSource)] = &[
             (&[], 0, None),
             (&[(cc, "public")], 0, None),
             (&[(cc, "s-maxage=1, max-age=2"), ("expires", &soon)], 1, SMaxage),
@@ -596,7 +596,7 @@ mod tests {
 
     #[test]
     fn what_nothing_can_use_is_not_worth_keeping() {
-        let rows: &[(&[(&str, &str)], bool)] = &[
+        let rows: &[(Lines<'_>, bool)] = &[
             (&[("cache-control", "max-age=1")], true),
             (&[("cache-control", "max-age=0")], false),
             (&[("cache-control", "max-age=10"), ("age", "10")], false),

@@ -174,12 +174,12 @@ fn without_dot_segments(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::headers;
+    use super::super::testing::{Lines, headers};
     use super::*;
 
     const TARGET: &str = "http://Example.com/a/b?c=d";
 
-    fn urls(method: &str, status: u16, response: &[(&str, &str)]) -> Vec<String> {
+    fn urls(method: &str, status: u16, response: Lines<'_>) -> Vec<String> {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         invalidated(&method, StatusCode::from_u16(status).unwrap(), &Uri::from_static(TARGET), &headers(response))
     }

@@ -110,11 +110,11 @@ pub fn not_modified_headers(stored: &HeaderMap) -> HeaderMap {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{date, headers};
+    use super::super::testing::{Lines, date, headers};
     use super::Precondition::{Failed, NotModified, Proceed};
     use super::*;
 
-    fn check(request: &[(&str, &str)], stored: &[(&str, &str)], expected: Precondition) {
+    fn check(request: Lines<'_>, stored: Lines<'_>, expected: Precondition) {
         let (fields, stored_fields) = (headers(request), headers(stored));
         assert_eq!(precondition(&Method::GET, &fields, StatusCode::OK, &stored_fields), expected, "{request:?} {stored:?}");
         assert_eq!(precondition(&Method::HEAD, &fields, StatusCode::OK, &stored_fields), expected);
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn methods_that_are_not_read_fail_where_a_read_is_not_modified() {
-        let judge = |request: &[(&str, &str)]| {
+        let judge = |request: Lines<'_>| {
             precondition(&Method::PUT, &headers(request), StatusCode::OK, &headers(&[("etag", "\"a\""), ("date", &date(0))]))
         };
         assert_eq!(judge(&[("if-none-match", "\"a\"")]), Failed);

@@ -274,7 +274,7 @@ pub fn are_combinable(stored: &HeaderMap, new: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{date, headers};
+    use super::super::testing::{Lines, date, headers};
     use super::Selection::{Multiple, Single, Unsatisfiable, Whole};
     use super::*;
 
@@ -386,7 +386,7 @@ mod tests {
     fn if_range_holds_only_for_the_same_strong_validator() {
         let (now, then, minute, almost) = (date(0), date(-3_000), date(-60), date(-59));
         let (strong, weak) = (("etag", "\"a\""), ("etag", "W/\"a\""));
-        let rows: &[(&str, &[(&str, &str)], bool)] = &[
+        let rows: &[(&str, Lines<'_>, bool)] = &[
             ("\"a\"", &[strong], true),
             ("\"b\"", &[strong], false),
             ("W/\"a\"", &[weak], false),
@@ -462,9 +462,9 @@ mod tests {
     fn parts_are_put_together_only_under_one_strong_validator() {
         let (now, then, recent) = (date(0), date(-3_000), date(-1));
         let (strong, weak) = (("etag", "\"a\""), ("etag", "W/\"a\""));
-        let old: &[(&str, &str)] = &[("last-modified", &then), ("date", &now)];
-        let young: &[(&str, &str)] = &[("last-modified", &recent), ("date", &now)];
-        let rows: &[(&[(&str, &str)], &[(&str, &str)], bool)] = &[
+        let old: Lines<'_> = &[("last-modified", &then), ("date", &now)];
+        let young: Lines<'_> = &[("last-modified", &recent), ("date", &now)];
+        let rows: &[(Lines<'_>, Lines<'_>, bool)] = &[
             (&[strong], &[strong], true),
             (&[strong], &[("etag", "\"b\"")], false),
             (&[weak], &[weak], false),

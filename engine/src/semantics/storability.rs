@@ -216,15 +216,15 @@ pub fn stored_headers(response_headers: &HeaderMap, directives: &ResponseDirecti
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::headers;
+    use super::super::testing::{Lines, headers};
     use super::*;
 
     /// A GET for a page whose answer may be stored, changed row by row.
     struct Case<'a> {
         method: Method,
-        request: &'a [(&'a str, &'a str)],
+        request: Lines<'a>,
         status: u16,
-        response: &'a [(&'a str, &'a str)],
+        response: Lines<'a>,
         decision: ResponseDecision,
         floor: FloorExceptions,
     }
@@ -292,7 +292,7 @@ mod tests {
         let public = ("cache-control", "public");
         let no_lifetime = Some(Refusal::NoLifetime);
         let ttl = ResponseDecision { storing: Storing::ByHeaders, ..always() };
-        let rows: &[(u16, &[(&str, &str)], &ResponseDecision, Option<Refusal>)] = &[
+        let rows: &[(u16, Lines<'_>, &ResponseDecision, Option<Refusal>)] = &[
             (200, &[], &ResponseDecision::default(), no_lifetime),
             (200, &[public], &ResponseDecision::default(), no_lifetime),
             (200, &[lm], &ResponseDecision::default(), None),
@@ -322,7 +322,7 @@ mod tests {
 
     #[test]
     fn the_responses_own_directives_forbid_storing() {
-        let rows: &[(&[(&str, &str)], Option<Refusal>)] = &[
+        let rows: &[(Lines<'_>, Option<Refusal>)] = &[
             (&[("cache-control", "max-age=60, no-store")], Some(Refusal::NoStore)),
             (&[("cache-control", "No-StOrE, max-age=60"), ("expires", "Thu, 18 Aug 2050 02:01:18 GMT")], Some(Refusal::NoStore)),
             (&[("cache-control", "max-age=60"), ("cache-control", "private")], Some(Refusal::Private)),
@@ -394,7 +394,7 @@ mod tests {
             assert_eq!(Case { method, ..Case::default() }.refusal(), Some(Refusal::Method));
         }
         let lifetime = ("cache-control", "max-age=60");
-        let rows: &[(u16, &[(&str, &str)], bool)] = &[
+        let rows: &[(u16, Lines<'_>, bool)] = &[
             (200, &[lifetime], false),
             (200, &[lifetime, ("content-location", "http://example.com/a?b=c")], true),
             (200, &[lifetime, ("content-location", "/a?b=c")], true),
@@ -416,7 +416,7 @@ mod tests {
         assert_eq!(Case { decision: never, ..Case::default() }.refusal(), Some(Refusal::Policy));
         let none = FloorExceptions::default();
         let authorized = [("authorization", "x")];
-        let rows: &[(&[(&str, &str)], &[(&str, &str)], Refusal, FloorExceptions)] = &[
+        let rows: &[(Lines<'_>, Lines<'_>, Refusal, FloorExceptions)] = &[
             (&[], &[("set-cookie", "a=b")], Refusal::SetCookie, FloorExceptions { set_cookie: true, ..none }),
             (&authorized, &[], Refusal::Authorization, FloorExceptions { authorization: true, ..none }),
             (&[], &[("cache-control", "private")], Refusal::Private, FloorExceptions { private: true, ..none }),

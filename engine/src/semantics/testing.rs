@@ -7,8 +7,11 @@ use super::timestamp::Timestamp;
 /// A Tuesday: `Tue, 10 Mar 2026 12:00:00 GMT`.
 pub(super) const NOON: Timestamp = Timestamp::from_unix_secs(1_773_144_000);
 
+/// The lines of a header section: name and value.
+pub(super) type Lines<'a> = &'a [(&'a str, &'a str)];
+
 /// Fields, one line each.
-pub(super) fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+pub(super) fn headers(lines: Lines<'_>) -> HeaderMap {
     let line = |(name, value): &(&str, &str)| {
         (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_bytes(value.as_bytes()).unwrap())
     };

@@ -149,7 +149,7 @@ pub(crate) fn strong_match_bytes(left: &[u8], right: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{date, headers};
+    use super::super::testing::{Lines, date, headers};
     use super::*;
 
     #[test]
@@ -164,7 +164,6 @@ mod tests {
         ];
         let modified = date(-100);
         // Validators that are stored, and the conditions that they give.
-        type Lines<'a> = &'a [(&'a str, &'a str)];
         let rows: &[(Lines<'_>, Lines<'_>)] = &[
             (&[], &[]),
             (&[("etag", "\"a\"")], &[("if-none-match", "\"a\"")]),
@@ -191,7 +190,7 @@ mod tests {
         let (one, two) = (date(-1_000), date(-500));
         let (a, b, weak_a) = (("etag", "\"a\""), ("etag", "\"b\""), ("etag", "W/\"a\""));
         let (first, second) = (("last-modified", &*one), ("last-modified", &*two));
-        let rows: &[(&[(&str, &str)], &[(&str, &str)], bool)] = &[
+        let rows: &[(Lines<'_>, Lines<'_>, bool)] = &[
             (&[a], &[a], true),
             (&[a], &[b], false),
             (&[a, first], &[a, second], true),
@@ -266,9 +265,8 @@ mod tests {
     fn a_head_updates_what_it_agrees_with_and_makes_the_rest_stale() {
         let modified = date(-100);
         let stored = headers(&[("etag", "\"a\""), ("last-modified", &modified), ("x", "1"), ("y", "1")]);
-        let update = |status: u16, lines: &[(&str, &str)]| {
-            head_updates(&stored, 5, StatusCode::from_u16(status).unwrap(), &headers(lines))
-        };
+        let update =
+            |status: u16, lines: Lines<'_>| head_updates(&stored, 5, StatusCode::from_u16(status).unwrap(), &headers(lines));
         let fresh = [("etag", "\"a\""), ("last-modified", &*modified), ("content-length", "5"), ("x", "2")];
         let HeadUpdate::Freshened(fields) = update(200, &fresh) else { panic!("it agrees") };
         assert_eq!(

@@ -390,7 +390,7 @@ pub fn normalised_accept_encoding(request: &HeaderMap) -> Option<HeaderValue> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::headers;
+    use super::super::testing::{Lines, headers};
     use super::*;
 
     fn vary(lines: &[&str]) -> Vary {
@@ -399,7 +399,7 @@ mod tests {
     }
 
     /// Whether the second request selects what was stored for the first one. The hash agrees with equality, and both with selecting.
-    fn selects(fields: &str, first: &[(&str, &str)], second: &[(&str, &str)]) -> bool {
+    fn selects(fields: &str, first: Lines<'_>, second: Lines<'_>) -> bool {
         let vary = vary(&[fields]);
         let (first, second) = (headers(first), headers(second));
         let (stored, own) = (vary.nominated(&first), vary.nominated(&second));
@@ -544,9 +544,8 @@ mod tests {
     #[test]
     fn a_response_in_the_language_that_a_request_wants_most_is_selected() {
         let vary = vary(&["accept-language, foo"]);
-        let stored = |response: &[(&str, &str)]| {
-            vary.nominated(&headers(&[("accept-language", "en, de")])).in_language_of(&headers(response))
-        };
+        let stored =
+            |response: Lines<'_>| vary.nominated(&headers(&[("accept-language", "en, de")])).in_language_of(&headers(response));
         let wants = |stored: &Nominated, language: &str| vary.selects(stored, &headers(&[("accept-language", language)]));
         let german = stored(&[("content-language", "DE")]);
         assert!(wants(&german, "fr;q=0.5, de;q=1.0"));

@@ -4,6 +4,7 @@
 
 mod admin_client;
 mod check;
+mod demo;
 mod import;
 mod purge;
 mod report;
@@ -30,6 +31,7 @@ struct Arguments {
 enum Command {
     Serve(serve::Serve),
     Check(check::Check),
+    Demo(demo::Demo),
     Import(import::Import),
     Purge(purge::Purge),
     Stats(stats::Stats),
@@ -42,6 +44,7 @@ pub fn run() -> ExitCode {
     match arguments.command {
         Command::Serve(serve) => serve.run(),
         Command::Check(check) => check.run(),
+        Command::Demo(demo) => demo.run(),
         Command::Import(import) => import.run(),
         Command::Purge(purge) => purge.run(),
         Command::Stats(stats) => stats.run(),

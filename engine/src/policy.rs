@@ -145,7 +145,7 @@ pub enum PolicyError {
         reason: String,
     },
     /// A site's policies together declare too many variants.
-    #[error("the variants of these policies combine to {count}; `max_object_variants` allows {bound}")]
+    #[error("the variants of these policies combine to {count}; `cache.max_policy_variants` allows {bound}")]
     TooManyVariants {
         /// How many there would be, beside none.
         count: usize,

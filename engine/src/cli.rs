@@ -4,11 +4,13 @@
 
 mod admin_client;
 mod check;
+mod demo;
 mod import;
 mod purge;
 mod report;
 mod serve;
 mod stats;
+mod warm;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -30,9 +32,11 @@ struct Arguments {
 enum Command {
     Serve(serve::Serve),
     Check(check::Check),
+    Demo(demo::Demo),
     Import(import::Import),
     Purge(purge::Purge),
     Stats(stats::Stats),
+    Warm(warm::Warm),
 }
 
 /// Runs the command that the arguments name.
@@ -42,9 +46,11 @@ pub fn run() -> ExitCode {
     match arguments.command {
         Command::Serve(serve) => serve.run(),
         Command::Check(check) => check.run(),
+        Command::Demo(demo) => demo.run(),
         Command::Import(import) => import.run(),
         Command::Purge(purge) => purge.run(),
         Command::Stats(stats) => stats.run(),
+        Command::Warm(warm) => warm.run(),
     }
 }
 

@@ -3,6 +3,9 @@
 //! Everything that depends on time, timeouts included, asks a [`Clock`]; so a test that turns the clock by hand sees every
 //! deadline pass without waiting for it.
 
+// This is the one place that reads the real clock and waits by it.
+#![allow(clippy::disallowed_methods)]
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -41,7 +44,6 @@ impl Clock {
     }
 
     /// The time now.
-    #[allow(clippy::disallowed_methods)] // This is the one place that reads the real clock.
     pub fn now(&self) -> Timestamp {
         match &self.0 {
             None => {

@@ -29,9 +29,9 @@ use crate::collapse::{Collapse, Lead, Role, Waited};
 use crate::policy::Ask;
 use crate::semantics::decision::{Device, QueryRule, RequestDecision};
 use crate::semantics::reuse::{self, Absent, Reuse, reuse};
-use crate::store::Store;
 use crate::store::fill::FillReader;
 use crate::store::stored::StoredResponse;
+use crate::store::{Store, Variants};
 use crate::telemetry::Outcome;
 use crate::telemetry::access_log::{AccessLog, Line};
 use crate::telemetry::cache_status::Forward;
@@ -170,7 +170,7 @@ enum Found {
 
 fn look_up(edge: &Arc<Edge>, exchange: &Arc<Exchange>) -> Found {
     let settings = &exchange.site.settings;
-    let Some(variants) = edge.store.lookup(&exchange.key) else {
+    let Some(variants) = stored_under(edge, exchange) else {
         return nothing_stored(edge, exchange, Forward::UriMiss);
     };
     let Some(stored) = variants.select(&exchange.parts.headers) else {
@@ -188,6 +188,11 @@ fn look_up(edge: &Arc<Edge>, exchange: &Arc<Exchange>) -> Found {
         }
         Reuse::Unsatisfiable => Found::Answer(error(respond::only_if_cached(edge))),
     }
+}
+
+/// What is stored under the key. A plan's look at what it warmed is no use of it.
+fn stored_under(edge: &Edge, exchange: &Exchange) -> Option<Arc<Variants>> {
+    if exchange.warm_run == 0 { edge.store.lookup(&exchange.key) } else { edge.store.peek(&exchange.key) }
 }
 
 fn nothing_stored(edge: &Edge, exchange: &Exchange, why: Forward) -> Found {
@@ -267,8 +272,9 @@ async fn lead(
 
 /// Fetches without followers.
 async fn alone(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stale: Option<Arc<StoredResponse>>, why: Forward) -> Answer {
-    let asks_for_part = exchange.fields.range && edge.hit_for_miss.expects(&exchange.key, exchange.at);
-    if asks_for_part && stale.is_none() {
+    let asks_for_less = exchange.fields.range || exchange.fields.conditional;
+    // What won't be stored need not be fetched whole.
+    if asks_for_less && stale.is_none() && edge.hit_for_miss.expects(&exchange.key, exchange.at) {
         return pass_through(edge, exchange, None, why).await;
     }
     run(edge, exchange, stale, why, None).await
@@ -308,7 +314,7 @@ async fn run(
 
 /// What another request has stored since this one looked, if it will do.
 fn stored_meanwhile(edge: &Arc<Edge>, exchange: &Arc<Exchange>) -> Option<Answer> {
-    let variants = edge.store.lookup(&exchange.key)?;
+    let variants = stored_under(edge, exchange)?;
     let stored = variants.select(&exchange.parts.headers)?;
     let settings = &exchange.site.settings;
     match reuse(&stored.head.freshness, &exchange.directives, settings.client_directives, edge.clock.now()) {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::serve::with_causes;
 use super::{fail, print};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -90,7 +91,7 @@ impl Demo {
             admin: place("--admin", self.admin, 9090)?,
             origin: origin.address(),
         };
-        let server = crate::serve(configuration(&places)?, clock.clone()).map_err(|error| chain(&error))?;
+        let server = crate::serve(configuration(&places)?, clock.clone()).map_err(|error| with_causes(&error))?;
         let places = Places { edge: server.addresses()[0], admin: server.admin_address(), ..places };
         print(&guide::text(&places, clock.now(), self.traffic));
         let traffic = Traffic {
@@ -115,9 +116,9 @@ impl Demo {
 /// The imported rules with the demo's addresses, and the popular pages.
 fn configuration(places: &Places) -> Result<Config, String> {
     let target = Target::new(&format!("http://{}", places.origin), &[])?;
-    let text = import(RULES, RULES_NAME, &target).map_err(|errors| chain(&errors))?;
+    let text = import(RULES, RULES_NAME, &target).map_err(|errors| with_causes(&errors))?;
     let mut config =
-        Config::parse(&(text + POPULAR), "the demo's configuration", Path::new("")).map_err(|errors| chain(&errors))?;
+        Config::parse(&(text + POPULAR), "the demo's configuration", Path::new("")).map_err(|errors| with_causes(&errors))?;
     config.server.listen = vec![places.edge];
     config.server.drain = DRAIN;
     config.admin.listen = places.admin;
@@ -148,12 +149,6 @@ fn place(argument: &str, wanted: Option<SocketAddr>, usual: u16) -> Result<Socke
 /// Where a client on this machine finds what listens on `address`.
 fn reachable(address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() { SocketAddr::new(LOOPBACK, address.port()) } else { address }
-}
-
-/// An error with all that caused it.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Returns at Ctrl-C and SIGTERM.

@@ -16,6 +16,10 @@ const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 /// The package of the contract, and the versions of it that are offered: these beginnings.
 const PACKAGE: &str = "tero:policy/";
+/// Where a core module imports functions of the world itself from: the log.
+const ROOT: &str = "$root";
+/// Interfaces with stubs.
+const WASI: &str = "wasi:";
 const OFFERED_VERSIONS: &[&str] = &["0.1."];
 
 /// The binary of a component: as given, or made from a core module that says which contract it implements.
@@ -39,19 +43,27 @@ pub(super) fn encode(policy: &Arc<str>, module: &[u8]) -> Result<Vec<u8>, Policy
         check_version(policy, &found)?;
     }
     let mut encoder = ComponentEncoder::default();
-    encoder
-        .module(module)
-        .and_then(|encoder| encoder.validate(true).encode())
-        .map_err(|error| not_encoded(policy, &format!("{error:#}")))
+    encoder.module(module).and_then(|encoder| encoder.validate(true).encode()).map_err(|error| {
+        let policy = Arc::clone(policy);
+        match foreign_import(module) {
+            Some(import) => PolicyError::NotOffered { policy, import },
+            None => PolicyError::NoContract { policy, reason: format!("{error:#}") },
+        }
+    })
 }
 
-/// The encoder says in words what does not fit; an import that nobody offers is told apart, since it has its own cure.
-fn not_encoded(policy: &Arc<str>, reason: &str) -> PolicyError {
-    let policy = Arc::clone(policy);
-    match reason.contains("import") {
-        true => PolicyError::NotOffered { policy, import: reason.to_owned() },
-        false => PolicyError::NoContract { policy, reason: reason.to_owned() },
-    }
+/// The first import of a core module that belongs to no component: what the encoder stumbles over has its own cure.
+fn foreign_import(module: &[u8]) -> Option<String> {
+    let offered = |from: &str| from == ROOT || from.starts_with(PACKAGE) || from.starts_with(WASI);
+    wasmparser::Parser::new(0)
+        .parse_all(module)
+        .filter_map(|part| match part {
+            Ok(wasmparser::Payload::ImportSection(imports)) => Some(imports),
+            _ => None,
+        })
+        .flat_map(|imports| imports.into_imports().flatten())
+        .find(|import| !offered(import.module))
+        .map(|import| format!("{}#{}", import.module, import.name))
 }
 
 fn check_version(policy: &Arc<str>, found: &str) -> Result<(), PolicyError> {
@@ -73,7 +85,7 @@ pub(super) fn link(policy: &Arc<str>, engine: &Engine, component: &Component) ->
             ComponentItem::ComponentInstance(_) if name.starts_with(PACKAGE) => {
                 check_version(policy, name.split_once('@').map_or("", |(_, version)| version))?;
             }
-            ComponentItem::ComponentInstance(instance) if name.starts_with("wasi:") => {
+            ComponentItem::ComponentInstance(instance) if name.starts_with(WASI) => {
                 deny(&mut linker, engine, name, instance).map_err(unlike)?;
             }
             _ => return Err(PolicyError::NotOffered { policy: Arc::clone(policy), import: name.to_owned() }),

@@ -1,6 +1,7 @@
 //! One instance of a policy: made, configured, asked, bounded. After a failure it is dropped, since nobody knows what state it is in.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use wasmtime::{Store, Trap, UpdateDeadline};
@@ -11,8 +12,11 @@ use crate::policy::counters::FailureKind;
 use crate::policy::limits::Limits;
 use crate::policy::runtime::{Running, Runtime, real_time};
 
-/// How many lines one call may log.
+/// How many lines one call may log, and all instances of a policy in a minute.
 const MAX_LOG_LINES: u32 = 16;
+const MAX_LOG_LINES_A_MINUTE: u32 = 1_000;
+/// What is kept of the reason of a failure, in bytes.
+const MAX_REASON_BYTES: usize = 512;
 /// Bytes that a guest may answer to `configure`, `on-request` and `on-response`.
 const MAX_ANSWER_BYTES: usize = 256 << 10;
 /// Bytes that a guest may answer to `plan-warm`.
@@ -30,8 +34,13 @@ pub(super) struct Failure {
 }
 
 impl Failure {
+    fn new(kind: FailureKind, mut reason: String) -> Failure {
+        reason.truncate(reason.floor_char_boundary(MAX_REASON_BYTES));
+        Failure { kind, reason }
+    }
+
     pub(super) fn bad_answer(reason: impl Into<String>) -> Failure {
-        Failure { kind: FailureKind::BadAnswer, reason: reason.into() }
+        Failure::new(FailureKind::BadAnswer, reason.into())
     }
 }
 
@@ -53,6 +62,36 @@ pub(super) struct Template {
     pub(super) settings: String,
     pub(super) deadline: Duration,
     pub(super) memory_bytes: u64,
+    pub(super) log: Arc<LogBudget>,
+}
+
+/// How much a policy may still log in this minute, all its instances together.
+#[derive(Debug)]
+pub(super) struct LogBudget {
+    started: Instant,
+    minute: AtomicU64,
+    lines: AtomicU32,
+}
+
+impl Default for LogBudget {
+    fn default() -> LogBudget {
+        LogBudget { started: real_time(), minute: AtomicU64::new(0), lines: AtomicU32::new(0) }
+    }
+}
+
+impl LogBudget {
+    /// Whether one more line may be logged. At a turn of the minute a few may be counted in the wrong one.
+    fn grant(&self, policy: &str) -> bool {
+        let minute = self.started.elapsed().as_secs() / 60;
+        if self.minute.swap(minute, Ordering::Relaxed) != minute {
+            self.lines.store(0, Ordering::Relaxed);
+        }
+        let lines = self.lines.fetch_add(1, Ordering::Relaxed);
+        if lines == MAX_LOG_LINES_A_MINUTE {
+            tracing::warn!(policy, "a policy logs too much: no more than {MAX_LOG_LINES_A_MINUTE} lines a minute are kept");
+        }
+        lines < MAX_LOG_LINES_A_MINUTE
+    }
 }
 
 impl std::fmt::Debug for Template {
@@ -65,6 +104,7 @@ impl std::fmt::Debug for Template {
 #[derive(Debug)]
 pub(super) struct GuestState {
     pub(super) policy: Arc<str>,
+    log: Arc<LogBudget>,
     limits: Limits,
     lines: u32,
     started: Instant,
@@ -75,7 +115,7 @@ impl GuestState {
     /// Whether this call may log one more line.
     pub(super) fn may_log(&mut self) -> bool {
         self.lines = self.lines.saturating_add(1);
-        self.lines <= MAX_LOG_LINES
+        self.lines <= MAX_LOG_LINES && self.log.grant(&self.policy)
     }
 }
 
@@ -106,6 +146,7 @@ impl Template {
     pub(super) fn instantiate(&self) -> Result<Configured, Failure> {
         let state = GuestState {
             policy: Arc::clone(&self.policy),
+            log: Arc::clone(&self.log),
             limits: Limits::new(self.memory_bytes),
             lines: 0,
             started: real_time(),
@@ -206,11 +247,25 @@ impl Guest {
 /// an answer that is none (invalid UTF-8, an unknown case, too many bytes), when it is made a machine without room for it.
 fn failed(store: &Store<GuestState>, error: &wasmtime::Error, otherwise: FailureKind) -> Failure {
     if let Some(overrun) = error.downcast_ref::<Overrun>() {
-        return Failure { kind: FailureKind::Deadline, reason: overrun.to_string() };
+        return Failure::new(FailureKind::Deadline, overrun.to_string());
     }
     if let Some(denied) = store.data().limits.denied() {
-        return Failure { kind: FailureKind::Memory, reason: format!("it wanted {denied}: {error:#}") };
+        return Failure::new(FailureKind::Memory, format!("it wanted {denied}: {error:#}"));
     }
     let trapped = error.is::<Trap>() || error.is::<NotGiven>();
-    Failure { kind: if trapped { FailureKind::Trap } else { otherwise }, reason: format!("{error:#}") }
+    Failure::new(if trapped { FailureKind::Trap } else { otherwise }, format!("{error:#}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_logs_so_many_lines_a_minute_and_no_more() {
+        let budget = LogBudget::default();
+        let granted = (0..2 * MAX_LOG_LINES_A_MINUTE).filter(|_| budget.grant("p")).count();
+        assert_eq!(u32::try_from(granted).unwrap(), MAX_LOG_LINES_A_MINUTE);
+        budget.minute.store(u64::MAX, Ordering::Relaxed);
+        assert!(budget.grant("p"));
+    }
 }

@@ -31,6 +31,7 @@ pub(super) fn load(host: &Host, config: &config::Policy) -> Result<Policy, Polic
         settings: config.settings.clone(),
         deadline: config.limits.deadline,
         memory_bytes: config.limits.memory,
+        log: Arc::default(),
     };
     host.runtime.keep(template.deadline);
     let said = configure(&template)?;

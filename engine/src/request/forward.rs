@@ -71,6 +71,9 @@ fn build(edge: &Edge, exchange: &Exchange, body: RequestBody, query: Option<&str
     for name in NEVER_FROM_CLIENTS {
         headers.remove(name);
     }
+    if let Some(host) = headers.get(HOST).cloned() {
+        headers.insert(X_FORWARDED_HOST, host);
+    }
     let host = match &exchange.site.settings.host_header {
         Some(host) => HeaderValue::try_from(host.as_str()).ok(),
         None => exchange.parts.uri.authority().and_then(|authority| HeaderValue::try_from(authority.as_str()).ok()),
@@ -85,9 +88,6 @@ fn build(edge: &Edge, exchange: &Exchange, body: RequestBody, query: Option<&str
         headers.insert(X_FORWARDED_FOR, client);
     }
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
-    if let Ok(host) = HeaderValue::try_from(&*exchange.host) {
-        headers.insert(X_FORWARDED_HOST, host);
-    }
     forwarding::append_via(headers, exchange.parts.version, &edge.name);
     forwarding::append_cdn_loop(headers, &edge.name);
     request

@@ -132,7 +132,8 @@ impl Client {
     pub fn try_head(&mut self, is_head: bool) -> io::Result<Option<Answer>> {
         loop {
             let Some(head) = wire::read_head(&mut self.stream, &mut self.buffer)? else { return Ok(None) };
-            let (start, headers) = wire::parse_head(&head).unwrap_or_else(|| panic!("not a head: {}", String::from_utf8_lossy(&head)));
+            let (start, headers) =
+                wire::parse_head(&head).unwrap_or_else(|| panic!("not a head: {}", String::from_utf8_lossy(&head)));
             let status = start.split(' ').nth(1).and_then(|status| status.parse().ok());
             let status: u16 = status.unwrap_or_else(|| panic!("not a status line: {start}"));
             if status == 100 {

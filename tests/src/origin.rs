@@ -319,7 +319,9 @@ impl Connection {
                 Step::Flood(ref piece) => while self.stream.write_all(piece).is_ok() {},
                 Step::Hang => {}
                 Step::Close => return self.stream.shutdown(Shutdown::Both).map(|()| false),
-                Step::Reset => return socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).map(|()| self.forget()),
+                Step::Reset => {
+                    return socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).map(|()| self.forget());
+                }
             }
             if matches!(step, Step::Flood(_) | Step::Hang) {
                 let mut rest = [0; 4096];

@@ -191,7 +191,8 @@ impl Reply {
     }
 
     fn body_steps(&self, steps: &mut Vec<Step>) {
-        let (first, second) = self.body.split_at(if self.halves.is_some() { self.body.len().div_ceil(2) } else { self.body.len() });
+        let (first, second) =
+            self.body.split_at(if self.halves.is_some() { self.body.len().div_ceil(2) } else { self.body.len() });
         self.piece(first, steps);
         if let Some(gate) = &self.halves {
             steps.push(Step::Gate(gate.clone()));

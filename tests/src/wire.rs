@@ -4,7 +4,8 @@ use std::io::{self, ErrorKind, Read};
 
 /// The value of a field in a list; several lines are joined with a comma.
 pub fn field(headers: &[(String, String)], name: &str) -> Option<String> {
-    let lines: Vec<&str> = headers.iter().filter(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str()).collect();
+    let lines: Vec<&str> =
+        headers.iter().filter(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str()).collect();
     (!lines.is_empty()).then(|| lines.join(", "))
 }
 

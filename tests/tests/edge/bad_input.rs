@@ -100,7 +100,8 @@ fn a_length_beside_a_transfer_coding_hides_no_request() {
 
 #[test]
 fn a_malformed_chunk_never_becomes_a_whole_request() {
-    for chunks in ["zz\r\nabc\r\n0\r\n\r\n", "3\r\nabcdef\r\n0\r\n\r\n", "fffffffffffffffff\r\nabc\r\n0\r\n\r\n", "-1\r\nabc\r\n"] {
+    for chunks in ["zz\r\nabc\r\n0\r\n\r\n", "3\r\nabcdef\r\n0\r\n\r\n", "fffffffffffffffff\r\nabc\r\n0\r\n\r\n", "-1\r\nabc\r\n"]
+    {
         let (origin, edge) = answering();
         let mut client = edge.client();
         client.write(format!("POST /x HTTP/1.1\r\nHost: www.example\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}"));
@@ -393,7 +394,9 @@ fn a_body_that_ends_with_its_connection_is_whole_and_stored() {
 
 #[test]
 fn an_interim_response_is_not_the_answer() {
-    let reply = Reply::raw("HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 4\r\n\r\ngood");
+    let reply = Reply::raw(
+        "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 4\r\n\r\ngood",
+    );
     let (_origin, edge) = with_origin(reply);
     edge.get("/x").assert_forwarded("uri-miss", "good");
     edge.get("/x").assert_hit("good");

@@ -94,7 +94,8 @@ fn when_the_leader_fails_before_its_head_the_next_one_leads() {
 fn when_the_leader_fails_half_way_nobody_gets_a_whole_answer_and_nothing_is_stored() {
     let origin = Origin::start();
     let gate = Gate::new();
-    origin.on_in_turn("/x", [Reply::fresh(60, "halfhalf").announcing(12).in_halves(&gate).then_close(), Reply::fresh(60, "good")]);
+    origin
+        .on_in_turn("/x", [Reply::fresh(60, "halfhalf").announcing(12).in_halves(&gate).then_close(), Reply::fresh(60, "good")]);
     let edge = Edge::before(&origin).start();
     let mut clients: Vec<_> = (0..3).map(|_| asking(&edge)).collect();
     let mut answers: Vec<_> = clients.iter_mut().map(Client::head).collect();

@@ -75,7 +75,9 @@ fn every_key_is_documented_with_default_and_range() {
     let output = run(&["check", "--keys"]);
     assert_code(&output, 0);
     let reference = out(&output);
-    for key in ["max_connections", "collapse_timeout", "policy_may_override", "stale_if_error", "schedule", "deadline", "compiled_cache"] {
+    for key in
+        ["max_connections", "collapse_timeout", "policy_may_override", "stale_if_error", "schedule", "deadline", "compiled_cache"]
+    {
         assert!(reference.contains(&format!("`{key}`")), "{key}:\n{reference}");
     }
     for (key, words) in [("memory", "512MiB"), ("header_timeout", "10s"), ("max_failures", "10")] {

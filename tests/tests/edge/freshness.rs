@@ -60,7 +60,8 @@ fn the_edges_own_target_goes_before_that_of_all_cdns() {
 
 #[test]
 fn expires_counts_from_date() {
-    let reply = Reply::status(200).header("Date", "Tue, 24 Nov 2026 13:00:00 GMT").header("Expires", "Tue, 24 Nov 2026 13:01:00 GMT");
+    let reply =
+        Reply::status(200).header("Date", "Tue, 24 Nov 2026 13:00:00 GMT").header("Expires", "Tue, 24 Nov 2026 13:01:00 GMT");
     check_lifetime(reply, 60);
 }
 
@@ -140,7 +141,9 @@ fn a_stale_response_is_revalidated_by_its_validators_and_fresh_again() {
     let origin = Origin::start();
     let modified = "Mon, 23 Nov 2026 10:00:00 GMT";
     origin.on_each("/x", move |asked, _| match asked.header("if-none-match") {
-        Some(_) => Reply::status(304).header("ETag", "\"1\"").header("Cache-Control", "max-age=30").header("X-Told", "by the 304"),
+        Some(_) => {
+            Reply::status(304).header("ETag", "\"1\"").header("Cache-Control", "max-age=30").header("X-Told", "by the 304")
+        }
         None => Reply::fresh(60, "x").header("ETag", "\"1\"").header("Last-Modified", modified),
     });
     let edge = Edge::before(&origin).start();
@@ -242,7 +245,8 @@ fn a_request_that_comes_back_is_a_loop() {
 
 #[test]
 fn hop_by_hop_fields_go_no_further() {
-    let (origin, edge) = serving(Reply::fresh(60, "x").header("Connection", "X-Inner").header("X-Inner", "1").header("X-Kept", "1"));
+    let (origin, edge) =
+        serving(Reply::fresh(60, "x").header("Connection", "X-Inner").header("X-Inner", "1").header("X-Kept", "1"));
     let request = get("/x").header("Connection", "X-Outer").header("X-Outer", "1").header("X-Sent", "1").header("TE", "trailers");
     let answer = edge.send(&request);
     assert_eq!((answer.header("x-inner"), answer.header("x-kept").as_deref()), (None, Some("1")));

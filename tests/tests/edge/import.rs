@@ -75,13 +75,8 @@ const LIFETIMES: &[(&str, u64, u64)] = &[
     ("/barberias", 7, 7),
 ];
 
-const NEVER: &[&str] = &[
-    "/api/v1/pagos/1",
-    "/webhooks/mercadopago",
-    "/checkout/paso-1",
-    "/mi-cuenta/turnos",
-    "/api/v1/sesion/nueva",
-];
+const NEVER: &[&str] =
+    &["/api/v1/pagos/1", "/webhooks/mercadopago", "/checkout/paso-1", "/mi-cuenta/turnos", "/api/v1/sesion/nueva"];
 
 /// Checks the lifetime of every rule at some local times.
 fn check_lifetimes(times: &[&str], lifetime: impl Fn(&(&str, u64, u64)) -> u64) {
@@ -208,8 +203,10 @@ fn tracking_parameters_do_not_count_and_order_does_not_matter() {
 
 #[test]
 fn phones_and_tablets_get_their_variants_where_the_file_says_so() {
-    const PHONE: &str = "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.0.0 Mobile Safari/537.36";
-    const TABLET: &str = "Mozilla/5.0 (Linux; Android 14; SM-X910) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.0.0 Safari/537.36";
+    const PHONE: &str =
+        "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.0.0 Mobile Safari/537.36";
+    const TABLET: &str =
+        "Mozilla/5.0 (Linux; Android 14; SM-X910) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.0.0 Safari/537.36";
     const DESKTOP: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0";
     let origin = origin();
     let edge = edge(&origin, "2026-11-24T10:00:00");
@@ -231,7 +228,14 @@ fn phones_and_tablets_get_their_variants_where_the_file_says_so() {
 fn the_plans_of_the_file_keep_their_names() {
     let origin = origin();
     let text = imported(&origin.url());
-    for words in ["name = \"apertura\"", "name = \"mediodia\"", "30 8 * * MON-SAT", "30 12 * * MON-FRI", "/barberias/belgrano", "/sitemap.xml"] {
+    for words in [
+        "name = \"apertura\"",
+        "name = \"mediodia\"",
+        "30 8 * * MON-SAT",
+        "30 12 * * MON-FRI",
+        "/barberias/belgrano",
+        "/sitemap.xml",
+    ] {
         assert!(text.contains(words), "{words}:\n{text}");
     }
     assert!(!text.contains("cdn-argentina-policies.json\""), "the configuration stands alone:\n{text}");
@@ -246,8 +250,9 @@ fn the_plan_apertura_warms_both_variants_at_half_past_eight() {
     let edge = edge(&origin, "2026-11-24T08:29:59");
     edge.turn_to("2026-11-24T08:30:00");
     for path in ["/", "/barberias/palermo", "/barberias/recoleta", "/barberias/belgrano", "/turnos/nuevo"] {
-        edge.advance_until(60, || origin.requests(path) == 2);
-        let mut variants: Vec<_> = origin.asked(path).iter().map(|asked| asked.header("tero-variant").unwrap_or_default()).collect();
+        origin.wait_for(path, 2);
+        let mut variants: Vec<_> =
+            origin.asked(path).iter().map(|asked| asked.header("tero-variant").unwrap_or_default()).collect();
         variants.sort();
         assert_eq!(variants, ["", "mobile"], "{path}");
     }

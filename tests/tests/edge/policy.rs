@@ -34,7 +34,7 @@ fn check_headers_decide(hook: &str, mode: &str, counted: &str) {
     edge.advance_secs(1);
     edge.get("/x").assert_forwarded("stale", "page /x");
     let dashed = hook.replace('_', "-");
-    assert!(decisions(&edge, "bad", &dashed, counted) >= 1.0, "{:?}", edge.metrics());
+    assert!(decisions(&edge, "bad", &dashed, counted) >= 1.0, "{hook} {mode}: {:?}", edge.admin_get("/policies").text());
     assert_eq!(decisions(&edge, "bad", &dashed, "ok"), 0.0);
     let variant = origin.asked("/x")[0].header("tero-variant");
     assert_eq!(variant.is_none(), on_request_fails, "{variant:?}");
@@ -62,7 +62,7 @@ fn too_much_memory_leaves_the_decision_to_the_headers() {
 
 #[test]
 fn a_bad_answer_leaves_the_decision_to_the_headers() {
-    for mode in ["nonsense-variant", "bad-query", "too-many-query"] {
+    for mode in ["nonsense-variant", "too-many-query"] {
         check_headers_decide("on_request", mode, "bad_answer");
     }
     for mode in ["huge-ttl", "huge-browser-ttl", "huge-stale", "control-tag", "empty-tag", "long-tag", "too-many-tags"] {
@@ -177,7 +177,9 @@ fn a_policy_with_a_zone_is_asked_again_each_minute() {
 #[test]
 fn of_several_policies_the_first_that_answers_wins() {
     let rules = |ttl: u32, tag: &str| {
-        format!("[policy.settings]\nversion = 3\nrules = [{{ name = \"{tag}\", match = [\"/x\"], ttl = {ttl}, tags = [\"{tag}\"] }}]")
+        format!(
+            "[policy.settings]\nversion = 3\nrules = [{{ name = \"{tag}\", match = [\"/x\"], ttl = {ttl}, tags = [\"{tag}\"] }}]"
+        )
     };
     let origin = origin();
     let edge = Edge::before(&origin)
@@ -213,7 +215,9 @@ fn a_pass_from_any_policy_wins_over_all() {
 fn a_failing_policy_leaves_the_others_their_say() {
     let origin = origin();
     let rules = "[policy.settings]\nversion = 3\nrules = [{ name = \"r\", match = [\"/x\"], ttl = 100 }]";
-    let edge = misbehaving(&origin, "on_request = \"trap\", on_response = \"trap\"", "").policy("good", "builtin:json-rules", rules).start();
+    let edge = misbehaving(&origin, "on_request = \"trap\", on_response = \"trap\"", "")
+        .policy("good", "builtin:json-rules", rules)
+        .start();
     let answer = edge.get("/x");
     assert_eq!(answer.cache_status().ttl, Some(100), "{answer:?}");
 }
@@ -241,7 +245,12 @@ fn a_policy_can_not_lift_the_safety_floor_alone() {
     }
     check("", Reply::fresh(30, "x"), true, false);
     check("policy_may_override = [\"authorization\"]", Reply::fresh(30, "x"), true, true);
-    check("policy_may_override = [\"set-cookie\", \"private\", \"no-store\", \"authorization\"]", Reply::status(206).body("x"), false, false);
+    check(
+        "policy_may_override = [\"set-cookie\", \"private\", \"no-store\", \"authorization\"]",
+        Reply::status(206).body("x"),
+        false,
+        false,
+    );
 }
 
 /// Checks that the configuration is refused and that the operator reads these words.

@@ -8,7 +8,8 @@ const PHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) Appl
 /// An origin whose pages are fresh for an hour and say which variant they were asked for.
 fn origin() -> Origin {
     let origin = Origin::start();
-    origin.otherwise(|asked| Reply::fresh(3_600, format!("{} {}", asked.target, asked.header("tero-variant").unwrap_or_default())));
+    origin
+        .otherwise(|asked| Reply::fresh(3_600, format!("{} {}", asked.target, asked.header("tero-variant").unwrap_or_default())));
     origin
 }
 
@@ -59,7 +60,11 @@ fn a_plan_runs_when_it_is_asked_for_and_reports() {
     let origin = origin();
     let edge = planning(&origin, "urls = [\"/a\", \"/b?c=1\"]").start();
     let report = warm(&edge);
-    assert_eq!((&report["plan"], &report["state"], &report["trigger"]), (&"plan".into(), &"done".into(), &"request".into()), "{report}");
+    assert_eq!(
+        (&report["plan"], &report["state"], &report["trigger"]),
+        (&"plan".into(), &"done".into(), &"request".into()),
+        "{report}"
+    );
     assert_counts(&report, &[("planned", 2), ("fetched", 2), ("fresh", 0), ("failed", 0), ("bytes", 10)]);
     edge.get("/a").assert_hit("/a ");
     edge.get("/b?c=1").assert_hit("/b?c=1 ");
@@ -96,7 +101,9 @@ fn each_variant_is_fetched_once_under_the_key_that_visitors_ask_for() {
 
 #[test]
 fn a_plan_can_name_its_variants() {
-    for (names, variants) in [("[\"mobile\"]", &["mobile"][..]), ("[\"desktop\", \"mobile\"]", &["", "mobile"]), ("[\"desktop\"]", &[""])] {
+    for (names, variants) in
+        [("[\"mobile\"]", &["mobile"][..]), ("[\"desktop\", \"mobile\"]", &["", "mobile"]), ("[\"desktop\"]", &[""])]
+    {
         let origin = origin();
         let edge = by_device(planning(&origin, &format!("urls = [\"/a\"]\nvariants = {names}"))).start();
         warm(&edge);
@@ -127,7 +134,9 @@ fn a_schedule_comes_due_at_its_local_minute() {
     origin.wait_for("/a", 2);
     ended(&edge, 2);
     edge.turn_to("2026-11-29T08:29:00");
-    eventually("the days between have had their runs", || edge.admin_get("/warm/runs").json()["runs"][0]["id"].as_u64() >= Some(2));
+    eventually("the days between have had their runs", || {
+        edge.admin_get("/warm/runs").json()["runs"][0]["id"].as_u64() >= Some(2)
+    });
     let before = edge.admin_get("/warm/runs").json()["runs"].as_array().unwrap().len();
     edge.turn_to("2026-11-29T08:31:00");
     edge.get("/other");
@@ -149,7 +158,7 @@ fn a_sitemap_names_pages() {
     assert_counts(&report, &[("planned", 2), ("fetched", 2), ("failed", 0)]);
     edge.get("/a").assert_hit("/a ");
     edge.get("/b?x=1&y=2").assert_hit("/b?x=1&y=2 ");
-    assert!(report["notes"].to_string().contains("host"), "{report}");
+    assert!(report["notes"].to_string().contains("not on this site"), "{report}");
     assert_eq!(origin.requests("/c"), 0);
 }
 
@@ -289,7 +298,9 @@ fn a_rate_is_kept_and_a_deadline_ends_a_run() {
     assert_eq!(report["state"], "deadline-passed", "{report}");
     let fetched = report["fetched"].as_u64().unwrap();
     assert!((2..10).contains(&fetched), "{report}");
-    assert_eq!(origin.total() as u64, fetched);
+    // As many as its concurrency may have been under way when the time was over.
+    let asked = origin.total() as u64;
+    assert!((fetched..=fetched + 4).contains(&asked) && asked < 10, "{asked} of {report}");
 }
 
 #[test]

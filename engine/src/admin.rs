@@ -1,10 +1,210 @@
+//! The operators' interface: JSON over HTTP/1.1 on a listener, a thread and a runtime of its own.
+//!
+//! It looks at the edge from outside and never stands in the way of a visitor's request. What may take long (purges, figures)
+//! runs on threads of its own, so that `/health` always answers.
+
+mod guard;
+mod health;
+mod metrics;
+mod policies;
+mod purge;
+mod reply;
+mod route;
+mod stats;
+mod warm;
+
+use std::convert::Infallible;
+use std::io;
+use std::net::TcpListener;
 use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::sync::{Semaphore, watch};
+
+use crate::config;
+use crate::policy::Host;
+use crate::request::Edge;
+use crate::server::Stage;
+use crate::warm::Warmer;
+use guard::Guard;
+use reply::{Refusal, Reply};
+use route::Route;
+
+/// Open connections at once; beyond it, new ones wait in the accept queue.
+const MAX_CONNECTIONS: usize = 128;
+/// Request line and header fields together, in bytes.
+const MAX_HEADER_BYTES: usize = 64 * 1024;
+/// Header fields of a request.
+const MAX_HEADERS: usize = 64;
+/// The content of a request, in bytes.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+/// From the start of a connection, or the end of a request, to the end of the next header.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// From the end of the header to the end of the content.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// From the end of the header to the answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// Threads for what may take long.
+const BLOCKING_THREADS: usize = 4;
+/// How long the accept loop rests after an error such as "too many open files".
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long requests may go on when the edge stops.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// What the interface looks at.
+#[derive(Debug)]
 pub struct State {
-    pub edge: Arc<crate::request::Edge>,
-    pub host: Arc<crate::policy::Host>,
-    pub warmer: Arc<crate::warm::Warmer>,
-    pub stage: tokio::sync::watch::Receiver<crate::server::Stage>,
+    /// The store, the sites and their counters.
+    pub edge: Arc<Edge>,
+    /// The policies' host.
+    pub host: Arc<Host>,
+    /// The warming plans.
+    pub warmer: Arc<Warmer>,
+    /// How far the edge has come with stopping.
+    pub stage: watch::Receiver<Stage>,
 }
-pub fn start(_: State, _: &crate::config::Admin, _: std::net::TcpListener) -> std::io::Result<std::thread::JoinHandle<()>> {
-    Ok(std::thread::spawn(|| ()))
+
+/// What every connection shares.
+#[derive(Debug)]
+struct Admin {
+    state: Arc<State>,
+    guard: Guard,
+    connections: Arc<Semaphore>,
 }
+
+/// Starts the interface on `listener`. Its thread ends when the edge stops or drains.
+///
+/// # Errors
+/// When a thread or its runtime can't be made.
+pub fn start(state: State, settings: &config::Admin, listener: TcpListener) -> io::Result<JoinHandle<()>> {
+    listener.set_nonblocking(true)?;
+    let guard = Guard::new(settings.token.as_deref(), listener.local_addr()?.ip());
+    let admin = Arc::new(Admin { state: Arc::new(state), guard, connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)) });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
+    std::thread::Builder::new().name("admin".to_owned()).spawn(move || {
+        runtime.block_on(accept(&admin, listener));
+        // What still runs on a blocking thread must not hold up the end.
+        runtime.shutdown_background();
+    })
+}
+
+async fn accept(admin: &Arc<Admin>, listener: TcpListener) {
+    let listener = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(%error, "the admin listener can't be used"),
+    };
+    let mut stage = admin.state.stage.clone();
+    loop {
+        let accepted = async {
+            // A permit first: what is over the bound waits in the kernel's queue.
+            let permit = Arc::clone(&admin.connections).acquire_owned().await;
+            (listener.accept().await, permit)
+        };
+        let (accepted, permit) = tokio::select! {
+            accepted = accepted => accepted,
+            _ = stage.wait_for(|stage| *stage >= Stage::Draining) => break,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let admin = Arc::clone(admin);
+                tokio::spawn(async move {
+                    connection(admin, stream).await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "an admin connection can't be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    let all_closed = admin.connections.acquire_many(MAX_CONNECTIONS as u32);
+    tokio::select! {
+        _ = tokio::time::timeout(DRAIN, all_closed) => {}
+        _ = stage.wait_for(|stage| *stage == Stage::Stopped) => {}
+    }
+}
+
+async fn connection(admin: Arc<Admin>, stream: tokio::net::TcpStream) {
+    let mut stage = admin.state.stage.clone();
+    let service = service_fn(|request| {
+        let admin = Arc::clone(&admin);
+        async move { Ok::<_, Infallible>(handle(&admin, request).await) }
+    });
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEADER_BYTES).max_headers(MAX_HEADERS);
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    // What `wait_for` returns holds a lock, so it must not live through the wait behind it.
+    let draining = async { drop(stage.wait_for(|stage| *stage >= Stage::Draining).await) };
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = draining => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "an admin connection ended early");
+    }
+}
+
+async fn handle(admin: &Arc<Admin>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    match tokio::time::timeout(ANSWER_TIMEOUT, answer(admin, request)).await {
+        Ok(Ok(reply)) => reply.into_response(),
+        Ok(Err(refusal)) => refusal.into_response(),
+        Err(_) => Refusal::busy().into_response(),
+    }
+}
+
+async fn answer(admin: &Arc<Admin>, request: Request<Incoming>) -> Result<Reply, Refusal> {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path();
+    if !route::is_open(path) {
+        admin.guard.admit(&parts.headers)?;
+    }
+    // A HEAD is answered like a GET; hyper leaves the content out.
+    let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
+    let route = route::find(method, path)?;
+    let body = if parts.method == Method::POST { content(body).await? } else { Bytes::new() };
+    let state = Arc::clone(&admin.state);
+    match route {
+        Route::Health => Ok(health::health()),
+        Route::Ready => health::ready(&state),
+        Route::OpenApi => Ok(Reply::json_text(OPENAPI)),
+        route => tokio::task::spawn_blocking(move || match route {
+            Route::Metrics => metrics::metrics(&state),
+            Route::Stats => Ok(stats::stats(&state)),
+            Route::Policies => Ok(policies::policies(&state)),
+            Route::Purge => purge::purge(&state, &body),
+            Route::StartWarm(plan) => warm::start(&state, &plan),
+            Route::WarmRuns => Ok(warm::runs(&state)),
+            Route::WarmRun(id) => warm::run(&state, id),
+            Route::Health | Route::Ready | Route::OpenApi => Ok(health::health()),
+        })
+        .await
+        .unwrap_or_else(|_| Err(Refusal::failed())),
+    }
+}
+
+const OPENAPI: &str = include_str!("admin/openapi.json");
+
+async fn content(body: Incoming) -> Result<Bytes, Refusal> {
+    match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY_BYTES).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(Refusal::too_large(MAX_BODY_BYTES)),
+        Ok(Err(_)) => Err(Refusal::bad("the content was cut short", "send it whole")),
+        Err(_) => Err(Refusal::slow()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -20,3 +20,8 @@ pub mod storability;
 pub mod timestamp;
 pub mod validation;
 pub mod vary;
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod testing;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::{DEFAULT_CONFIG, colours, print, report};
+use crate::check::check_file;
 use crate::config::{Config, ConfigErrors, keys};
 
 const EXAMPLE: &str = "\
@@ -36,7 +37,7 @@ impl Check {
         if self.keys {
             return print(&keys::reference());
         }
-        match Config::load(&self.file) {
+        match check_file(&self.file) {
             Ok(config) => self.good(&config),
             Err(errors) => self.bad(&errors),
         }

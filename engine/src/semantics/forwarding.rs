@@ -66,7 +66,7 @@ pub fn strip_response_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 /// Removes hop-by-hop fields and those that `Connection` names, in either direction.
-pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(CONNECTION) {
         let nominated: Vec<HeaderName> = headers
             .get_all(CONNECTION)
@@ -135,4 +135,94 @@ pub fn date_value(time: Timestamp) -> HeaderValue {
     let secs = u64::try_from(time.unix_secs()).unwrap_or(0).min(LAST);
     let date = httpdate::fmt_http_date(std::time::UNIX_EPOCH + std::time::Duration::from_secs(secs));
     HeaderValue::from_str(&date).expect("a date is ASCII")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{NOON, headers};
+    use super::*;
+
+    fn names(headers: &HeaderMap) -> Vec<&str> {
+        headers.keys().map(HeaderName::as_str).collect()
+    }
+
+    #[test]
+    fn hop_by_hop_fields_and_those_that_connection_names_are_removed() {
+        let lines = [
+            ("connection", "close, A"),
+            ("connection", " ,x-b,\"odd\", not a name"),
+            ("a", "1"),
+            ("x-b", "2"),
+            ("c", "3"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("proxy-authenticate", "Basic"),
+            ("proxy-authentication-info", "x"),
+            ("proxy-authorization", "Basic eA=="),
+            ("te", "trailers"),
+            ("trailer", "x"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "websocket"),
+            ("www-authenticate", "Basic"),
+        ];
+        for strip in [strip_request_hop_by_hop, strip_response_hop_by_hop] {
+            let mut left = headers(&lines);
+            strip(&mut left);
+            assert_eq!(names(&left), ["c", "www-authenticate"]);
+        }
+    }
+
+    #[test]
+    fn fields_meant_for_everybody_stay_even_when_connection_names_them() {
+        for name in &END_TO_END {
+            let mut left = headers(&[("connection", name.as_str()), (name.as_str(), "x")]);
+            strip_request_hop_by_hop(&mut left);
+            assert_eq!(names(&left), [name.as_str()]);
+        }
+    }
+
+    #[test]
+    fn via_and_cdn_loop_grow_at_their_end() {
+        let mut message = headers(&[("via", "1.0 fred"), ("via", ""), ("via", "1.1 p.example (x)")]);
+        append_via(&mut message, http::Version::HTTP_11, "tero");
+        assert_eq!(message["via"], "1.0 fred, 1.1 p.example (x), 1.1 tero");
+        append_via(&mut message, http::Version::HTTP_2, "not\na name");
+        assert_eq!(message["via"], "1.0 fred, 1.1 p.example (x), 1.1 tero");
+        let mut message = HeaderMap::new();
+        append_via(&mut message, http::Version::HTTP_10, "tero");
+        append_cdn_loop(&mut message, "tero");
+        append_cdn_loop(&mut message, "other");
+        assert_eq!(
+            (&message["via"], &message["cdn-loop"]),
+            (&HeaderValue::from_static("1.0 tero"), &HeaderValue::from_static("tero, other"))
+        );
+    }
+
+    #[test]
+    fn a_request_that_was_here_before_is_recognised() {
+        let is = |lines: &[&str]| {
+            let lines: Vec<_> = lines.iter().map(|line| ("cdn-loop", *line)).collect();
+            is_loop(&headers(&lines), "tero")
+        };
+        assert!(is(&["tero"]));
+        assert!(is(&["foo123.foocdn.example, TERO; v=1"]));
+        assert!(is(&["foo; x=\"a, b\"", "bar ,tero ;a=b"]));
+        assert!(!is(&[]));
+        assert!(!is(&["tero2, xtero, foo; tero, foo=\"tero\", foo; x=\", tero, \""]));
+    }
+
+    #[test]
+    fn a_response_without_a_date_gets_the_time_of_its_arrival() {
+        for (lines, expected) in [
+            (&[][..], "Tue, 10 Mar 2026 12:00:00 GMT"),
+            (&[("date", "foo")][..], "Tue, 10 Mar 2026 12:00:00 GMT"),
+            (&[("date", "Sun, 06 Nov 1994 08:49:37 GMT")][..], "Sun, 06 Nov 1994 08:49:37 GMT"),
+        ] {
+            let mut response = headers(lines);
+            ensure_date(&mut response, NOON.saturating_add(std::time::Duration::from_millis(999)));
+            assert_eq!(response["date"], expected);
+        }
+        assert_eq!(date_value(Timestamp::from_unix_millis(i64::MIN)), "Thu, 01 Jan 1970 00:00:00 GMT");
+        assert_eq!(date_value(Timestamp::from_unix_millis(i64::MAX)), "Fri, 31 Dec 9999 23:59:59 GMT");
+    }
 }

@@ -98,3 +98,88 @@ pub fn variant_of(key: &[u8]) -> Option<&str> {
     let start = key.iter().position(|byte| *byte == b'\n')? + 1;
     std::str::from_utf8(&key[start..]).ok().filter(|variant| !variant.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(parameters: QueryParameters, sort: bool) -> QueryRule {
+        QueryRule { parameters, sort }
+    }
+
+    fn patterns(patterns: &[&str]) -> Vec<String> {
+        patterns.iter().map(|pattern| (*pattern).to_owned()).collect()
+    }
+
+    fn check(query: Option<&str>, rule: &QueryRule, expected: Option<&str>) {
+        let canonical = canonical_query(query, rule);
+        assert_eq!(canonical.as_deref(), expected, "{query:?} {rule:?}");
+        let is_borrowed = matches!(canonical, Some(Cow::Borrowed(_)) | None);
+        assert_eq!(is_borrowed, canonical.is_none() || canonical.as_deref() == query, "{query:?} {rule:?}");
+    }
+
+    #[test]
+    fn only_parameters_that_count_are_left() {
+        let ignore = rule(QueryParameters::Ignore(patterns(&["utm_*", "fbclid"])), false);
+        check(None, &ignore, None);
+        check(Some("a=1"), &ignore, Some("a=1"));
+        check(Some("utm_source=x&a=1&fbclid=2&b"), &ignore, Some("a=1&b"));
+        check(Some("fbclid"), &ignore, None);
+        check(Some("fbclid2=1&xutm_=1"), &ignore, Some("fbclid2=1&xutm_=1"));
+        check(Some("utm%5Fsource=x&a=1"), &ignore, Some("a=1"));
+        check(Some("a%"), &ignore, Some("a%"));
+        check(Some("a%zz=1&b=%4"), &ignore, Some("a%zz=1&b=%4"));
+        let only = rule(QueryParameters::Only(patterns(&["page"])), false);
+        check(Some("page=2"), &only, Some("page=2"));
+        check(Some("Page=2&page=1&page=3"), &only, Some("page=1&page=3"));
+        check(Some("x"), &only, None);
+        check(Some(""), &only, None);
+        check(Some("a=1"), &rule(QueryParameters::Only(Vec::new()), false), None);
+        check(Some("a=1"), &rule(QueryParameters::Ignore(patterns(&["*"])), false), None);
+    }
+
+    #[test]
+    fn sorting_is_by_name_and_keeps_the_order_of_values() {
+        let sort = rule(QueryParameters::All, true);
+        check(Some("b=2&a=1"), &sort, Some("a=1&b=2"));
+        check(Some("a=1&b=2"), &sort, Some("a=1&b=2"));
+        check(Some("a=2&b=1&a=1"), &sort, Some("a=2&a=1&b=1"));
+        check(Some("a=2&a=1"), &sort, Some("a=2&a=1"));
+        check(Some(""), &sort, Some(""));
+        check(Some("b&&a"), &sort, Some("&a&b"));
+        check(Some("b=2&a=1"), &QueryRule::default(), Some("b=2&a=1"));
+    }
+
+    #[test]
+    fn a_key_gives_back_its_url_and_its_variant() {
+        let rows = [
+            (("http", "Example.COM", "/A", None, None), "http://example.com/A", None),
+            (("http", "example.com:80", "/", Some("a=1"), Some("mobile")), "http://example.com/?a=1", Some("mobile")),
+            (("https", "example.com:443", "/", Some(""), None), "https://example.com/?", None),
+            (("https", "example.com:80", "/%7E", None, Some("a+b")), "https://example.com:80/%7E", Some("a+b")),
+            (("http", "[::1]:8080", "/", None, None), "http://[::1]:8080/", None),
+        ];
+        for ((scheme, host, path, query, variant), url, expected) in rows {
+            let mut key = Vec::new();
+            write_key(&mut key, scheme, host, path, query, variant);
+            assert_eq!((url_of(&key), variant_of(&key)), (url, expected));
+        }
+    }
+
+    #[test]
+    fn different_spellings_of_a_path_are_different_keys() {
+        let key = |path| {
+            let mut key = Vec::new();
+            write_key(&mut key, "http", "h", path, None, None);
+            key
+        };
+        assert_ne!(key("/%7Ea"), key("/~a"));
+        assert_ne!(key("/a/../b"), key("/b"));
+        assert_ne!(key("/a"), key("/A"));
+    }
+
+    #[test]
+    fn what_is_no_key_has_no_url() {
+        assert_eq!((url_of(b"\xff\n"), variant_of(b"no line feed"), variant_of(b"u\n\xff")), ("", None, None));
+    }
+}

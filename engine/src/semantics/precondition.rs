@@ -6,7 +6,6 @@ use http::header::{
 };
 use http::{Method, StatusCode};
 
-use super::cache_control::list_members;
 use super::freshness::http_date;
 use super::timestamp::Timestamp;
 use super::validation::{strong_match_bytes, weak_match_bytes};
@@ -65,7 +64,23 @@ fn matches(request: &HeaderMap, condition: &HeaderName, stored: &HeaderMap, same
         return true;
     }
     let Some(etag) = stored.get(ETAG) else { return false };
-    lines().any(|line| list_members(line).any(|member| same(member, etag.as_bytes())))
+    lines().any(|line| entity_tags(line).any(|tag| same(tag, etag.as_bytes())))
+}
+
+/// The entity tags of a list (RFC 9110 §8.8.3). A backslash is a character like any other in them. What isn't quoted is taken as it
+/// stands, so that it can match the `ETag` of an origin that forgets the quotes as well.
+fn entity_tags(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = line;
+    std::iter::from_fn(move || {
+        let start = rest.iter().position(|byte| !matches!(byte, b',' | b' ' | b'\t'))?;
+        let tag = &rest[start..];
+        let comma = tag.iter().position(|byte| *byte == b',').unwrap_or(tag.len());
+        let quote = tag.iter().position(|byte| *byte == b'"').filter(|quote| *quote < comma);
+        let closed = quote.and_then(|open| Some(open + 2 + tag[open + 1..].iter().position(|byte| *byte == b'"')?));
+        let end = closed.unwrap_or(comma);
+        rest = &tag[end..];
+        Some(tag[..end].trim_ascii_end())
+    })
 }
 
 /// A condition that isn't a date, or comes twice, says nothing (§13.1.3, §13.1.4).
@@ -91,4 +106,146 @@ pub fn not_modified_headers(stored: &HeaderMap) -> HeaderMap {
         headers.remove(LAST_MODIFIED);
     }
     headers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Lines, date, headers};
+    use super::Precondition::{Failed, NotModified, Proceed};
+    use super::*;
+
+    fn check(request: Lines<'_>, stored: Lines<'_>, expected: Precondition) {
+        let (fields, stored_fields) = (headers(request), headers(stored));
+        assert_eq!(precondition(&Method::GET, &fields, StatusCode::OK, &stored_fields), expected, "{request:?} {stored:?}");
+        assert_eq!(precondition(&Method::HEAD, &fields, StatusCode::OK, &stored_fields), expected);
+        // Only a success can be narrowed (RFC 9110 §13.2.1).
+        for status in [301, 404, 500] {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(precondition(&Method::GET, &fields, status, &stored_fields), Proceed);
+        }
+    }
+
+    #[test]
+    fn if_none_match_compares_weakly_with_each_tag() {
+        let strong = &[("etag", "\"abc\"")][..];
+        let weak = &[("etag", "W/\"abc\"")][..];
+        for (value, expected) in [
+            ("\"abc\"", NotModified),
+            ("W/\"abc\"", NotModified),
+            ("\"abc\", \"1\", \"2\"", NotModified),
+            ("\"1\",\"abc\" ,\"2\"", NotModified),
+            ("\"1\", W/\"2\", W/\"abc\"", NotModified),
+            ("*", NotModified),
+            (" * ", NotModified),
+            ("\"1\"", Proceed),
+            ("\"ABC\"", Proceed),
+            ("\"1, \\\"abc\\\"\"", Proceed),
+            ("abc", Proceed),
+            ("", Proceed),
+            ("\"abc", Proceed),
+        ] {
+            check(&[("if-none-match", value)], strong, expected);
+            check(&[("if-none-match", value)], weak, expected);
+        }
+        check(&[("if-none-match", "\"1\""), ("if-none-match", "\"abc\"")], strong, NotModified);
+        check(&[("if-none-match", "\"abc\"")], &[], Proceed);
+        check(&[("if-none-match", "*")], &[], NotModified);
+        // A backslash and a comma are characters like any other.
+        check(&[("if-none-match", "\"a\\\", \"b\"")], &[("etag", "\"a\\\"")], NotModified);
+        check(&[("if-none-match", "\"a\\\", \"b\"")], &[("etag", "\"b\"")], NotModified);
+        check(&[("if-none-match", "\"a,b\"")], &[("etag", "\"a,b\"")], NotModified);
+        check(&[("if-none-match", "\"a,b\"")], &[("etag", "b\"")], Proceed);
+        check(&[("if-none-match", "\"caf\u{e9}\"")], &[("etag", "\"caf\u{e9}\"")], NotModified);
+        // Both sides wrong in the same way agree.
+        check(&[("if-none-match", "abc")], &[("etag", "abc")], NotModified);
+        check(&[("if-none-match", "w/\"abc\"")], &[("etag", "w/\"abc\"")], NotModified);
+    }
+
+    #[test]
+    fn if_none_match_is_judged_alone() {
+        let (then, later) = (date(-5_000), date(-1));
+        let stored = &[("etag", "\"a\""), ("last-modified", &*then)][..];
+        check(&[("if-none-match", "\"a\""), ("if-modified-since", "Sun, 06 Nov 1994 08:49:37 GMT")], stored, NotModified);
+        check(&[("if-none-match", "\"b\""), ("if-modified-since", &later)], stored, Proceed);
+        check(&[("if-none-match", ""), ("if-modified-since", &later)], stored, Proceed);
+    }
+
+    #[test]
+    fn if_modified_since_includes_its_second() {
+        let at = |secs: i64| date(-3_000 + secs);
+        let stored = at(0);
+        for (secs, expected) in [(-1, Proceed), (0, NotModified), (1, NotModified), (2_000, NotModified)] {
+            check(&[("if-modified-since", &at(secs))], &[("last-modified", &stored), ("date", &date(0))], expected);
+            // Without `Last-Modified`, `Date` takes its place (RFC 9111 §4.3.2).
+            check(&[("if-modified-since", &at(secs))], &[("date", &stored)], expected);
+        }
+        check(&[("if-modified-since", "Tuesday, 10-Mar-26 11:10:00 GMT")], &[("last-modified", &stored)], NotModified);
+        check(&[("if-modified-since", "yesterday")], &[("last-modified", &stored)], Proceed);
+        check(&[("if-modified-since", &at(0)), ("if-modified-since", &at(0))], &[("last-modified", &stored)], Proceed);
+        check(&[("if-modified-since", &at(0))], &[], Proceed);
+    }
+
+    #[test]
+    fn if_match_compares_strongly_and_goes_first() {
+        let stored = &[("etag", "\"a\"")][..];
+        check(&[("if-match", "\"a\"")], stored, Proceed);
+        check(&[("if-match", "\"b\", \"a\"")], stored, Proceed);
+        check(&[("if-match", "*")], &[], Proceed);
+        check(&[("if-match", "\"b\"")], stored, Failed);
+        check(&[("if-match", "W/\"a\"")], stored, Failed);
+        check(&[("if-match", "W/\"a\"")], &[("etag", "W/\"a\"")], Failed);
+        check(&[("if-match", "\"a\"")], &[], Failed);
+        check(&[("if-match", "\"b\""), ("if-none-match", "\"a\"")], stored, Failed);
+        check(&[("if-match", "\"a\""), ("if-none-match", "\"a\"")], stored, NotModified);
+    }
+
+    #[test]
+    fn if_unmodified_since_counts_without_if_match() {
+        let (before, then, after) = (date(-101), date(-100), date(-99));
+        let stored = &[("last-modified", &*then), ("etag", "\"a\"")][..];
+        check(&[("if-unmodified-since", &before)], stored, Failed);
+        check(&[("if-unmodified-since", &then)], stored, Proceed);
+        check(&[("if-unmodified-since", &after)], stored, Proceed);
+        check(&[("if-unmodified-since", "x")], stored, Proceed);
+        check(&[("if-unmodified-since", &before)], &[], Proceed);
+        check(&[("if-match", "\"a\""), ("if-unmodified-since", &before)], stored, Proceed);
+    }
+
+    #[test]
+    fn methods_that_are_not_read_fail_where_a_read_is_not_modified() {
+        let judge = |request: Lines<'_>| {
+            precondition(&Method::PUT, &headers(request), StatusCode::OK, &headers(&[("etag", "\"a\""), ("date", &date(0))]))
+        };
+        assert_eq!(judge(&[("if-none-match", "\"a\"")]), Failed);
+        assert_eq!(judge(&[("if-modified-since", &date(0))]), Proceed);
+        assert_eq!(judge(&[]), Proceed);
+    }
+
+    #[test]
+    fn a_304_has_no_fields_about_a_body() {
+        let stored = headers(&[
+            ("content-type", "text/html"),
+            ("content-encoding", "br"),
+            ("content-language", "es"),
+            ("content-length", "5"),
+            ("content-location", "/a"),
+            ("cache-control", "max-age=5"),
+            ("date", "x"),
+            ("expires", "0"),
+            ("vary", "accept"),
+            ("last-modified", "x"),
+            ("set", "a"),
+        ]);
+        let names = |headers: &HeaderMap| headers.keys().map(|name| name.as_str().to_owned()).collect::<Vec<_>>();
+        let kept = ["content-location", "cache-control", "date", "expires", "vary", "last-modified", "set"];
+        let mut given = names(&not_modified_headers(&stored));
+        given.sort_unstable();
+        let mut expected = kept.to_vec();
+        expected.sort_unstable();
+        assert_eq!(given, expected);
+        let mut with_etag = stored.clone();
+        with_etag.insert(ETAG, http::HeaderValue::from_static("\"a\""));
+        let given = not_modified_headers(&with_etag);
+        assert!(given.contains_key(ETAG) && !given.contains_key(LAST_MODIFIED));
+    }
 }

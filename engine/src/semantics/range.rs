@@ -271,3 +271,211 @@ pub fn are_combinable(stored: &HeaderMap, new: &HeaderMap) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Lines, date, headers};
+    use super::Selection::{Multiple, Single, Unsatisfiable, Whole};
+    use super::*;
+
+    fn select(range: &str, length: u64) -> Selection {
+        selection(&Method::GET, &headers(&[("range", range)]), StatusCode::OK, &HeaderMap::new(), length, MAX_RANGES)
+    }
+
+    #[test]
+    fn one_range_is_cut_to_what_is_there() {
+        let rows = [
+            ("bytes=0-1", 11, Single(0..2)),
+            ("bytes=1-", 11, Single(1..11)),
+            ("bytes=-1", 11, Single(10..11)),
+            ("bytes=-11", 11, Single(0..11)),
+            ("bytes=-12", 11, Single(0..11)),
+            ("bytes=0-0", 11, Single(0..1)),
+            ("bytes=10-10", 11, Single(10..11)),
+            ("bytes=10-11", 11, Single(10..11)),
+            ("bytes=11-11", 11, Unsatisfiable),
+            ("bytes=11-", 11, Unsatisfiable),
+            ("bytes=-0", 11, Unsatisfiable),
+            ("bytes=0-99999999999999999999999", 11, Single(0..11)),
+            ("bytes=18446744073709551615-18446744073709551615", 11, Unsatisfiable),
+            ("bytes=0-18446744073709551615", u64::MAX, Single(0..u64::MAX)),
+            ("BYTES=0-1", 11, Single(0..2)),
+            ("bytes= 0-1 ,", 11, Single(0..2)),
+            ("bytes=0-", 0, Unsatisfiable),
+            ("bytes=-1", 0, Whole),
+            ("bytes=-0", 0, Unsatisfiable),
+        ];
+        for (range, length, expected) in rows {
+            assert_eq!(select(range, length), expected, "{range} of {length}");
+        }
+    }
+
+    #[test]
+    fn what_is_malformed_is_ignored() {
+        for range in [
+            "",
+            "bytes",
+            "bytes=",
+            "bytes=,",
+            "bytes=-",
+            "bytes=1",
+            "bytes=2-1",
+            "bytes=a-b",
+            "bytes=0-1,2-1",
+            "bytes=0-1;2-3",
+            "bytes=0--1",
+            "bytes=-1-",
+            "bytes=+0-1",
+            "bytes=0 -1",
+            "bytes 0-1",
+            "bytes =0-1",
+            "lines=0-1",
+            "bytes=0x0-1",
+            "bytes=\u{e9}",
+        ] {
+            assert_eq!(select(range, 11), Whole, "{range}");
+        }
+        let twice = headers(&[("range", "bytes=0-1"), ("range", "bytes=2-3")]);
+        assert_eq!(selection(&Method::GET, &twice, StatusCode::OK, &HeaderMap::new(), 11, MAX_RANGES), Whole);
+    }
+
+    #[test]
+    fn ranges_count_only_for_a_200_to_a_get() {
+        let request = headers(&[("range", "bytes=0-1")]);
+        let select = |method, status| selection(&method, &request, status, &HeaderMap::new(), 11, MAX_RANGES);
+        assert_eq!(select(Method::GET, StatusCode::OK), Single(0..2));
+        assert_eq!(select(Method::HEAD, StatusCode::OK), Whole);
+        assert_eq!(select(Method::GET, StatusCode::NOT_FOUND), Whole);
+        assert_eq!(select(Method::GET, StatusCode::PARTIAL_CONTENT), Whole);
+        assert_eq!(selection(&Method::GET, &HeaderMap::new(), StatusCode::OK, &HeaderMap::new(), 11, MAX_RANGES), Whole);
+    }
+
+    #[test]
+    fn several_ranges_are_parts_unless_they_overlap_or_nearly_touch() {
+        let rows = [
+            ("bytes=0-9,500-509", Multiple(vec![0..10, 500..510])),
+            ("bytes=500-509,0-9", Multiple(vec![500..510, 0..10])),
+            ("bytes=0-9,-10", Multiple(vec![0..10, 990..1_000])),
+            ("bytes=0-9,5000-", Single(0..10)),
+            ("bytes=5000-,6000-", Unsatisfiable),
+            ("bytes=0-9,5-19", Single(0..20)),
+            ("bytes=0-9,10-19", Single(0..20)),
+            ("bytes=0-9,90-99", Single(0..100)),
+            ("bytes=0-9,91-99", Multiple(vec![0..10, 91..100])),
+            ("bytes=0-,0-,0-", Single(0..1_000)),
+            ("bytes=500-509,0-9,505-600", Multiple(vec![500..601, 0..10])),
+            // One that bridges two joins all three.
+            ("bytes=0-9,500-509,5-505", Single(0..510)),
+            ("bytes=0-9,400-409,800-809,5-405", Multiple(vec![0..410, 800..810])),
+        ];
+        for (range, expected) in rows {
+            assert_eq!(select(range, 1_000), expected, "{range}");
+        }
+    }
+
+    #[test]
+    fn more_ranges_than_the_bound_are_answered_with_the_whole() {
+        let ranges = |count: u64| (0..count).map(|at| format!("{}-{}", at * 1_000, at * 1_000)).collect::<Vec<_>>().join(",");
+        let bound = u64::try_from(MAX_RANGES).unwrap();
+        assert!(matches!(select(&format!("bytes={}", ranges(bound)), 1 << 20), Multiple(parts) if parts.len() == MAX_RANGES));
+        assert_eq!(select(&format!("bytes={}", ranges(bound + 1)), 1 << 20), Whole);
+        assert_eq!(select(&format!("bytes={}", "0-,".repeat(100_000)), 1 << 20), Whole);
+    }
+
+    #[test]
+    fn if_range_holds_only_for_the_same_strong_validator() {
+        let (now, then, minute, almost) = (date(0), date(-3_000), date(-60), date(-59));
+        let (strong, weak) = (("etag", "\"a\""), ("etag", "W/\"a\""));
+        let rows: &[(&str, Lines<'_>, bool)] = &[
+            ("\"a\"", &[strong], true),
+            ("\"b\"", &[strong], false),
+            ("W/\"a\"", &[weak], false),
+            ("\"a\"", &[weak], false),
+            ("\"a\"", &[], false),
+            ("*", &[strong], false),
+            ("\"a\", \"b\"", &[strong], false),
+            (&then, &[("last-modified", &then), ("date", &now)], true),
+            (&then, &[("last-modified", &then)], false),
+            (&now, &[("last-modified", &then), ("date", &now)], false),
+            (&minute, &[("last-modified", &minute), ("date", &now)], true),
+            (&almost, &[("last-modified", &almost), ("date", &now)], false),
+            ("yesterday", &[strong], false),
+        ];
+        for (validator, response, holds) in rows {
+            let request = headers(&[("range", "bytes=0-1"), ("if-range", validator)]);
+            let selected = selection(&Method::GET, &request, StatusCode::OK, &headers(response), 11, MAX_RANGES);
+            assert_eq!(selected, if *holds { Single(0..2) } else { Whole }, "{validator} {response:?}");
+        }
+    }
+
+    #[test]
+    fn multipart_bodies_have_the_length_that_was_told() {
+        let content = b"0123456789abcdef";
+        let length = u64::try_from(content.len()).unwrap();
+        let frame = Multipart::new(vec![0..2, 10..16], length, &headers(&[("content-type", "text/plain")]), 7);
+        let mut body = Vec::new();
+        for range in frame.ranges() {
+            body.extend(frame.head(range));
+            body.extend(&content[usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()]);
+        }
+        body.extend(frame.tail());
+        let boundary = "00000000000000000000000000000007";
+        let expected = format!(
+            "\r\n--{boundary}\r\nContent-Type: text/plain\r\nContent-Range: bytes 0-1/16\r\n\r\n01\
+             \r\n--{boundary}\r\nContent-Type: text/plain\r\nContent-Range: bytes 10-15/16\r\n\r\nabcdef\
+             \r\n--{boundary}--\r\n"
+        );
+        assert_eq!(String::from_utf8(body).unwrap(), expected);
+        assert_eq!(frame.content_length(), u64::try_from(expected.len()).unwrap());
+        assert_eq!(frame.content_type(), format!("multipart/byteranges; boundary={boundary}"));
+        assert_eq!(
+            (content_range(&(0..2), 16), unsatisfied_range(16)),
+            (HeaderValue::from_static("bytes 0-1/16"), HeaderValue::from_static("bytes */16"))
+        );
+    }
+
+    #[test]
+    fn content_range_is_read_only_where_it_makes_sense() {
+        let part = |range, length| Some(Partial { range, length });
+        for (value, expected) in [
+            ("bytes 4-9/10", part(4..10, Some(10))),
+            ("Bytes 0-0/1", part(0..1, Some(1))),
+            ("bytes 4-9/*", part(4..10, None)),
+            ("bytes 4-10/10", None),
+            ("bytes 9-4/10", None),
+            ("bytes */10", None),
+            ("bytes 4-/10", None),
+            ("bytes 4-9", None),
+            ("bytes=4-9/10", None),
+            ("lines 4-9/10", None),
+            ("bytes 4-9/x", None),
+            ("bytes 0-18446744073709551615/*", None),
+            ("bytes 0-18446744073709551616/*", None),
+            ("", None),
+        ] {
+            assert_eq!(Partial::of(&headers(&[("content-range", value)])), expected, "{value}");
+        }
+        assert_eq!(Partial::of(&headers(&[("content-range", "bytes 0-1/2"), ("content-range", "bytes 0-1/2")])), None);
+    }
+
+    #[test]
+    fn parts_are_put_together_only_under_one_strong_validator() {
+        let (now, then, recent) = (date(0), date(-3_000), date(-1));
+        let (strong, weak) = (("etag", "\"a\""), ("etag", "W/\"a\""));
+        let old: Lines<'_> = &[("last-modified", &then), ("date", &now)];
+        let young: Lines<'_> = &[("last-modified", &recent), ("date", &now)];
+        let rows: &[(Lines<'_>, Lines<'_>, bool)] = &[
+            (&[strong], &[strong], true),
+            (&[strong], &[("etag", "\"b\"")], false),
+            (&[weak], &[weak], false),
+            (&[strong], &[], false),
+            (&[], &[], false),
+            (old, old, true),
+            (young, young, false),
+            (&[strong, strong], &[strong], false),
+        ];
+        for (stored, new, expected) in rows {
+            assert_eq!(are_combinable(&headers(stored), &headers(new)), *expected, "{stored:?} {new:?}");
+        }
+    }
+}

@@ -137,8 +137,9 @@ fn refusal(exchange: &Exchange<'_>, floor: FloorExceptions) -> Option<Refusal> {
         // §5.2.2.7: without field names; with them, the rest of the response is stored.
         (directives.private.is_all() && !lifted.private, Refusal::Private),
         (is_unshared_authorization(exchange) && !lifted.authorization, Refusal::Authorization),
-        // No rule of the RFC (§7.3 only warns), but the floor: a cookie is for one visitor.
-        (sets_cookie(exchange) && !lifted.set_cookie, Refusal::SetCookie),
+        // No rule of the RFC (§7.3 only warns), but the floor: a cookie is for one visitor. So even where the response itself keeps the
+        // field out of what is stored (`no-cache="set-cookie"`): the visitor who waits for it shares the answer with others.
+        (exchange.response_headers.contains_key(SET_COOKIE) && !lifted.set_cookie, Refusal::SetCookie),
         // §4.1: it would never be selected.
         (Vary::of(exchange.response_headers) == Vary::Everything, Refusal::VaryAll),
         (!has_lifetime(exchange), Refusal::NoLifetime),
@@ -182,11 +183,6 @@ fn is_unshared_authorization(exchange: &Exchange<'_>) -> bool {
     exchange.request_headers.contains_key(AUTHORIZATION) && !exchange.directives.allows_authorized()
 }
 
-/// Where the response itself keeps `Set-Cookie` out of what is stored (`no-cache="set-cookie"`, `private="set-cookie"`), the rest may be.
-fn sets_cookie(exchange: &Exchange<'_>) -> bool {
-    exchange.response_headers.contains_key(SET_COOKIE) && !left_out(exchange.directives).any(|name| *name == SET_COOKIE)
-}
-
 /// §3: explicit freshness of any kind, a status that is heuristically cacheable, or `public`. A policy's TTL counts as a lifetime where
 /// the status alone would do, and `always` does so anywhere. What has none of them, and no validator to be revalidated by, is of no use.
 fn has_lifetime(exchange: &Exchange<'_>) -> bool {
@@ -216,4 +212,256 @@ pub fn stored_headers(response_headers: &HeaderMap, directives: &ResponseDirecti
         stored.remove(name);
     }
     stored
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Lines, headers};
+    use super::*;
+
+    /// A GET for a page whose answer may be stored, changed row by row.
+    struct Case<'a> {
+        method: Method,
+        request: Lines<'a>,
+        status: u16,
+        response: Lines<'a>,
+        decision: ResponseDecision,
+        floor: FloorExceptions,
+    }
+
+    const NO_FLOOR: FloorExceptions = FloorExceptions { set_cookie: true, authorization: true, private: true, no_store: true };
+
+    impl Default for Case<'_> {
+        fn default() -> Self {
+            Case {
+                method: Method::GET,
+                request: &[],
+                status: 200,
+                response: &[("cache-control", "max-age=60")],
+                decision: ResponseDecision::default(),
+                floor: FloorExceptions::default(),
+            }
+        }
+    }
+
+    fn always() -> ResponseDecision {
+        let ttl = Some(std::time::Duration::from_secs(60));
+        ResponseDecision { storing: Storing::Always, ttl, ..ResponseDecision::default() }
+    }
+
+    impl Case<'_> {
+        fn refusal(&self) -> Option<Refusal> {
+            let (request_headers, response_headers) = (headers(self.request), headers(self.response));
+            let targets = [HeaderName::from_static("cdn-cache-control")];
+            let exchange = Exchange {
+                method: &self.method,
+                target: &Uri::from_static("http://example.com/a?b=c"),
+                request_headers: &request_headers,
+                request: &RequestDirectives::of(&request_headers),
+                status: StatusCode::from_u16(self.status).unwrap(),
+                response_headers: &response_headers,
+                directives: &ResponseDirectives::governing(&response_headers, &targets),
+                decision: &self.decision,
+            };
+            match storability(&exchange, self.floor) {
+                Storability::Yes => None,
+                Storability::No(refusal) => Some(refusal),
+            }
+        }
+    }
+
+    #[test]
+    fn every_final_status_with_explicit_freshness_is_stored_but_those_that_answer_a_condition() {
+        for status in 100..=999 {
+            let expected = match status {
+                100..=199 | 304 | 412 | 416 | 417 => Some(Refusal::Status),
+                206 => Some(Refusal::Partial),
+                _ => None,
+            };
+            for response in [("cache-control", "max-age=0"), ("cache-control", "s-maxage=9"), ("expires", "0")] {
+                assert_eq!(Case { status, response: &[response], ..Case::default() }.refusal(), expected, "{status}");
+            }
+            assert_eq!(Case { status, decision: always(), floor: NO_FLOOR, ..Case::default() }.refusal(), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn without_explicit_freshness_the_status_or_public_decides_and_something_must_be_there_to_use_it_by() {
+        let lm = ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT");
+        let etag = ("etag", "\"a\"");
+        let public = ("cache-control", "public");
+        let no_lifetime = Some(Refusal::NoLifetime);
+        let ttl = ResponseDecision { storing: Storing::ByHeaders, ..always() };
+        let rows: &[(u16, Lines<'_>, &ResponseDecision, Option<Refusal>)] = &[
+            (200, &[], &ResponseDecision::default(), no_lifetime),
+            (200, &[public], &ResponseDecision::default(), no_lifetime),
+            (200, &[lm], &ResponseDecision::default(), None),
+            (200, &[etag], &ResponseDecision::default(), None),
+            (200, &[etag, ("cache-control", "no-cache")], &ResponseDecision::default(), None),
+            (404, &[lm], &ResponseDecision::default(), None),
+            (201, &[lm], &ResponseDecision::default(), no_lifetime),
+            (302, &[lm], &ResponseDecision::default(), no_lifetime),
+            (403, &[lm], &ResponseDecision::default(), no_lifetime),
+            (500, &[lm], &ResponseDecision::default(), no_lifetime),
+            (503, &[lm], &ResponseDecision::default(), no_lifetime),
+            (599, &[lm], &ResponseDecision::default(), no_lifetime),
+            (599, &[lm, public], &ResponseDecision::default(), None),
+            // `Expires` counts no more where a targeted field governs.
+            (500, &[("cdn-cache-control", "foo"), ("expires", "0")], &ResponseDecision::default(), no_lifetime),
+            // A policy's TTL is a lifetime; beyond the statuses that allow a guess it takes the policy's "always".
+            (200, &[], &ttl, None),
+            (500, &[], &ttl, no_lifetime),
+            (500, &[], &always(), None),
+            (200, &[], &ResponseDecision { ttl: None, ..always() }, no_lifetime),
+        ];
+        for (status, response, decision, expected) in rows {
+            let case = Case { status: *status, response, decision: (*decision).clone(), ..Case::default() };
+            assert_eq!(case.refusal(), *expected, "{status} {response:?} {decision:?}");
+        }
+    }
+
+    #[test]
+    fn the_responses_own_directives_forbid_storing() {
+        let rows: &[(Lines<'_>, Option<Refusal>)] = &[
+            (&[("cache-control", "max-age=60, no-store")], Some(Refusal::NoStore)),
+            (&[("cache-control", "No-StOrE, max-age=60"), ("expires", "Thu, 18 Aug 2050 02:01:18 GMT")], Some(Refusal::NoStore)),
+            (&[("cache-control", "max-age=60"), ("cache-control", "private")], Some(Refusal::Private)),
+            (&[("cache-control", "max-age=60, private=\"a\"")], None),
+            (&[("cache-control", "max-age=60, no-cache=\"a\"")], None),
+            (&[("cache-control", "max-age=60, private=\"a")], Some(Refusal::Private)),
+            (&[("cache-control", "max-age=60"), ("set-cookie", "a=b")], Some(Refusal::SetCookie)),
+            (&[("cache-control", "max-age=60, no-cache=\"set-cookie\""), ("set-cookie", "a=b")], Some(Refusal::SetCookie)),
+            (&[("cache-control", "max-age=60"), ("vary", "*")], Some(Refusal::VaryAll)),
+            (&[("cache-control", "max-age=60"), ("vary", "a"), ("vary", ", *")], Some(Refusal::VaryAll)),
+            (&[("cache-control", "max-age=60"), ("vary", "a")], None),
+            // A targeted field overrides both ways (RFC 9213 §2.2).
+            (&[("cache-control", "no-store"), ("cdn-cache-control", "max-age=60")], None),
+            (&[("cache-control", "private"), ("cdn-cache-control", "max-age=60")], None),
+            (&[("cache-control", "max-age=60"), ("cdn-cache-control", "no-store")], Some(Refusal::NoStore)),
+            (&[("cache-control", "max-age=60"), ("cdn-cache-control", "private")], Some(Refusal::Private)),
+            (&[("cache-control", "no-store"), ("cdn-cache-control", "max-age=60, &&&")], Some(Refusal::NoStore)),
+            (&[("cache-control", "no-store"), ("cdn-cache-control", "max-age=\"60\"")], Some(Refusal::NoStore)),
+        ];
+        for (response, expected) in rows {
+            assert_eq!(Case { response, ..Case::default() }.refusal(), *expected, "{response:?}");
+        }
+    }
+
+    #[test]
+    fn must_understand_replaces_no_store_for_statuses_that_are_understood() {
+        let both = &[("cache-control", "max-age=60, must-understand, no-store")][..];
+        let alone = &[("cache-control", "max-age=60, must-understand")][..];
+        for (status, expected) in
+            [(200, None), (404, None), (503, None), (299, Some(Refusal::NotUnderstood)), (599, Some(Refusal::NotUnderstood))]
+        {
+            assert_eq!(Case { status, response: both, ..Case::default() }.refusal(), expected, "{status}");
+            assert_eq!(Case { status, response: alone, ..Case::default() }.refusal(), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn an_answer_to_authorization_needs_leave() {
+        let request = &[("authorization", "Basic eA==")][..];
+        let rows = [
+            ("max-age=60", Some(Refusal::Authorization)),
+            ("max-age=60, proxy-revalidate", Some(Refusal::Authorization)),
+            ("max-age=60, no-cache", Some(Refusal::Authorization)),
+            ("max-age=60, public", None),
+            ("max-age=60, must-revalidate", None),
+            ("s-maxage=60", None),
+        ];
+        for (line, expected) in rows {
+            assert_eq!(Case { request, response: &[("cache-control", line)], ..Case::default() }.refusal(), expected, "{line}");
+        }
+        let cookie = &[("cookie", "a=b")][..];
+        assert_eq!(Case { request: cookie, ..Case::default() }.refusal(), None);
+    }
+
+    #[test]
+    fn requests_forbid_storing_with_no_store() {
+        let request = &[("cache-control", "no-store")][..];
+        assert_eq!(Case { request, ..Case::default() }.refusal(), Some(Refusal::RequestNoStore));
+        assert_eq!(
+            Case { request, decision: always(), floor: NO_FLOOR, ..Case::default() }.refusal(),
+            Some(Refusal::RequestNoStore)
+        );
+    }
+
+    #[test]
+    fn only_gets_are_stored_and_posts_that_stand_for_one() {
+        for method in ["HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "M-SEARCH", "get"] {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            assert_eq!(Case { method, ..Case::default() }.refusal(), Some(Refusal::Method));
+        }
+        let lifetime = ("cache-control", "max-age=60");
+        let rows: &[(u16, Lines<'_>, bool)] = &[
+            (200, &[lifetime], false),
+            (200, &[lifetime, ("content-location", "http://example.com/a?b=c")], true),
+            (200, &[lifetime, ("content-location", "/a?b=c")], true),
+            (200, &[lifetime, ("content-location", "")], true),
+            (200, &[lifetime, ("content-location", "/a")], false),
+            (200, &[lifetime, ("content-location", "//other.example/a?b=c")], false),
+            (200, &[("etag", "\"a\""), ("content-location", "/a?b=c")], false),
+            (404, &[lifetime, ("content-location", "/a?b=c")], false),
+        ];
+        for (status, response, stored) in rows {
+            let refusal = Case { method: Method::POST, status: *status, response, ..Case::default() }.refusal();
+            assert_eq!(refusal.is_none(), *stored, "{status} {response:?}");
+        }
+    }
+
+    #[test]
+    fn a_policy_refuses_anything_and_lifts_the_floor_only_where_the_site_says_so() {
+        let never = ResponseDecision { storing: Storing::Never, ..always() };
+        assert_eq!(Case { decision: never, ..Case::default() }.refusal(), Some(Refusal::Policy));
+        let none = FloorExceptions::default();
+        let authorized = [("authorization", "x")];
+        let rows: &[(Lines<'_>, Lines<'_>, Refusal, FloorExceptions)] = &[
+            (&[], &[("set-cookie", "a=b")], Refusal::SetCookie, FloorExceptions { set_cookie: true, ..none }),
+            (&authorized, &[], Refusal::Authorization, FloorExceptions { authorization: true, ..none }),
+            (&[], &[("cache-control", "private")], Refusal::Private, FloorExceptions { private: true, ..none }),
+            (&[], &[("cache-control", "no-store")], Refusal::NoStore, FloorExceptions { no_store: true, ..none }),
+        ];
+        for (request, response, refusal, floor) in rows {
+            let case = |decision, floor| Case { request, response, decision, floor, ..Case::default() }.refusal();
+            assert_eq!(case(always(), none), Some(*refusal));
+            assert_eq!(case(always(), *floor), None);
+            // The site's word alone lifts nothing.
+            let by_headers = ResponseDecision { storing: Storing::ByHeaders, ..always() };
+            assert_eq!(case(by_headers, *floor), Some(*refusal));
+        }
+        assert_eq!(
+            Case { response: &[("vary", "*")], decision: always(), floor: NO_FLOOR, ..Case::default() }.refusal(),
+            Some(Refusal::VaryAll)
+        );
+    }
+
+    #[test]
+    fn stored_fields_leave_out_what_is_not_to_be_stored() {
+        let response = headers(&[
+            ("connection", "x-hop"),
+            ("x-hop", "1"),
+            ("keep-alive", "1"),
+            ("proxy-authenticate", "Basic"),
+            ("proxy-authentication-info", "x"),
+            ("transfer-encoding", "chunked"),
+            ("age", "5"),
+            ("content-length", "5"),
+            ("set-cookie", "a=b"),
+            ("cache-control", "max-age=1, no-cache=\"a, B\", private=\"c\""),
+            ("cdn-cache-control", "max-age=9"),
+            ("a", "1"),
+            ("b", "2"),
+            ("c", "3"),
+            ("d", "4"),
+            ("d", "5"),
+            ("date", "x"),
+            ("www-authenticate", "Basic"),
+        ]);
+        let stored = stored_headers(&response, &ResponseDirectives::of(&response), FloorExceptions::default());
+        let mut names: Vec<&str> = stored.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["cache-control", "cdn-cache-control", "d", "date", "www-authenticate"]);
+        assert_eq!(stored.get_all("d").iter().count(), 2);
+    }
 }

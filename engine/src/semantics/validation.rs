@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use http::header::{
-    AGE, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
     IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, SET_COOKIE,
 };
 
@@ -14,7 +14,7 @@ const CONDITIONS: [HeaderName; 5] = [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE,
 /// Fields that a 304 does not change in what is stored (§3.2). The RFC names `Content-Length`, and fields that were not to be stored in
 /// the first place. `Content-Encoding` and `Content-Range` are ours: they say how the stored bytes are to be read, and a next hop
 /// that describes another form of the page in its 304 would make them unreadable.
-const UNCHANGED: [HeaderName; 5] = [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_RANGE, AGE, SET_COOKIE];
+const UNCHANGED: [HeaderName; 4] = [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_RANGE, SET_COOKIE];
 
 /// Turns `request` into one that validates what is stored (§4.3.1), with both validators where both are there; the client's own
 /// conditions are taken out. False, and no conditions, where there is no validator.
@@ -69,10 +69,11 @@ fn modified(headers: &HeaderMap) -> Option<super::timestamp::Timestamp> {
 }
 
 /// The stored fields after a 304 (§3.2, §4.3.4): each field of the 304 replaces all lines of its name, but for hop-by-hop fields,
-/// `Content-Length`, `Content-Encoding`, `Content-Range`, `Age` and `Set-Cookie`.
+/// `Content-Length`, `Content-Encoding`, `Content-Range` and `Set-Cookie`.
 ///
-/// The result has yet to be judged like a new response: `storability`, `stored_headers` and `Vary::of` may find that the 304 changed
-/// their answers.
+/// The result stands for a response that came just now, with the 304's `Age`, and has yet to be judged like one: `storability`,
+/// `Freshness::of`, `Vary::of` and, for what is kept, `stored_headers`. The 304 must have been given a `Date` if it had none
+/// (`forwarding::ensure_date`): the stored one would make it old.
 pub fn freshened(stored: &HeaderMap, not_modified: &HeaderMap) -> HeaderMap {
     let mut update = not_modified.clone();
     strip_hop_by_hop(&mut update);
@@ -144,4 +145,145 @@ pub fn strong_match(left: &HeaderValue, right: &HeaderValue) -> bool {
 
 pub(crate) fn strong_match_bytes(left: &[u8], right: &[u8]) -> bool {
     !left.starts_with(b"W/") && left == right
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Lines, date, headers};
+    use super::*;
+
+    #[test]
+    fn conditions_are_made_of_both_validators_in_place_of_the_clients() {
+        let client = [
+            ("if-none-match", "\"client\""),
+            ("if-match", "*"),
+            ("if-modified-since", "x"),
+            ("if-unmodified-since", "x"),
+            ("if-range", "x"),
+            ("accept", "*/*"),
+        ];
+        let modified = date(-100);
+        // Validators that are stored, and the conditions that they give.
+        let rows: &[(Lines<'_>, Lines<'_>)] = &[
+            (&[], &[]),
+            (&[("etag", "\"a\"")], &[("if-none-match", "\"a\"")]),
+            (
+                &[("etag", "W/\"a\""), ("last-modified", &modified)],
+                &[("if-none-match", "W/\"a\""), ("if-modified-since", &modified)],
+            ),
+            (&[("last-modified", &modified)], &[("if-modified-since", &modified)]),
+            (&[("last-modified", "yesterday")], &[]),
+            (&[("etag", "")], &[]),
+            (&[("etag", "unquoted")], &[("if-none-match", "unquoted")]),
+        ];
+        for (stored, conditions) in rows {
+            let mut request = headers(&client);
+            let is_conditional = add_conditions(&headers(stored), &mut request);
+            let mut expected = headers(conditions);
+            expected.insert("accept", HeaderValue::from_static("*/*"));
+            assert_eq!((request, is_conditional), (expected, !conditions.is_empty()), "{stored:?}");
+        }
+    }
+
+    #[test]
+    fn a_304_is_about_the_response_whose_validator_it_repeats() {
+        let (one, two) = (date(-1_000), date(-500));
+        let (a, b, weak_a) = (("etag", "\"a\""), ("etag", "\"b\""), ("etag", "W/\"a\""));
+        let (first, second) = (("last-modified", &*one), ("last-modified", &*two));
+        let rows: &[(Lines<'_>, Lines<'_>, bool)] = &[
+            (&[a], &[a], true),
+            (&[a], &[b], false),
+            (&[a, first], &[a, second], true),
+            (&[a, first], &[b, first], false),
+            (&[weak_a], &[a], false),
+            (&[a], &[weak_a], true),
+            (&[weak_a], &[weak_a], true),
+            (&[first], &[first], true),
+            (&[first], &[second], false),
+            (&[first], &[a, first], true),
+            (&[first], &[a], false),
+            (&[], &[a], false),
+            (&[], &[], true),
+            // An origin that leaves its validators out.
+            (&[a], &[], true),
+            (&[a, first], &[first], true),
+            (&[a], &[first], true),
+            (&[first], &[], true),
+            (&[], &[first], false),
+            (&[a, first], &[second], false),
+        ];
+        for (stored, not_modified, expected) in rows {
+            assert_eq!(answers(&headers(stored), &headers(not_modified)), *expected, "{stored:?} {not_modified:?}");
+        }
+    }
+
+    #[test]
+    fn a_304_replaces_the_fields_that_it_has_but_those_that_describe_the_stored_bytes() {
+        let stored = headers(&[
+            ("cache-control", "max-age=1"),
+            ("etag", "W/\"a\""),
+            ("content-encoding", "gzip"),
+            ("content-type", "text/plain"),
+            ("x-kept", "1"),
+            ("x-lines", "1"),
+            ("x-lines", "2"),
+            ("date", "old"),
+        ]);
+        let not_modified = headers(&[
+            ("cache-control", "max-age=3600"),
+            ("etag", "W/\"a\""),
+            ("content-length", "0"),
+            ("content-encoding", "br"),
+            ("content-range", "bytes 0-1/2"),
+            ("content-type", "text/html"),
+            ("x-lines", "3"),
+            ("x-lines", "4"),
+            ("x-new", "5"),
+            ("date", "new"),
+            ("age", "7"),
+            ("set-cookie", "a=b"),
+            ("connection", "x-hop"),
+            ("x-hop", "1"),
+            ("transfer-encoding", "chunked"),
+        ]);
+        let expected = headers(&[
+            ("cache-control", "max-age=3600"),
+            ("etag", "W/\"a\""),
+            ("content-encoding", "gzip"),
+            ("content-type", "text/html"),
+            ("x-kept", "1"),
+            ("x-lines", "3"),
+            ("x-lines", "4"),
+            ("x-new", "5"),
+            ("date", "new"),
+            ("age", "7"),
+        ]);
+        assert_eq!(freshened(&stored, &not_modified), expected);
+    }
+
+    #[test]
+    fn a_head_updates_what_it_agrees_with_and_makes_the_rest_stale() {
+        let modified = date(-100);
+        let stored = headers(&[("etag", "\"a\""), ("last-modified", &modified), ("x", "1"), ("y", "1")]);
+        let update =
+            |status: u16, lines: Lines<'_>| head_updates(&stored, 5, StatusCode::from_u16(status).unwrap(), &headers(lines));
+        let fresh = [("etag", "\"a\""), ("last-modified", &*modified), ("content-length", "5"), ("x", "2")];
+        let HeadUpdate::Freshened(fields) = update(200, &fresh) else { panic!("it agrees") };
+        assert_eq!(
+            (&fields["x"], &fields["y"], fields.contains_key(CONTENT_LENGTH)),
+            (&HeaderValue::from_static("2"), &HeaderValue::from_static("1"), false)
+        );
+        assert!(matches!(update(200, &[]), HeadUpdate::Freshened(_)));
+        for other in [
+            ("etag", "\"b\""),
+            ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT"),
+            ("content-length", "6"),
+            ("content-encoding", "br"),
+        ] {
+            assert_eq!(update(200, &[other]), HeadUpdate::Stale, "{other:?}");
+        }
+        for status in [204, 304, 404, 410, 500] {
+            assert_eq!(update(status, &fresh), HeadUpdate::Nothing);
+        }
+    }
 }

@@ -1,0 +1,126 @@
+//! Answers: JSON, or the error and its cure as JSON.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http_body_util::Full;
+use serde_json::{Value, json};
+
+/// A good answer.
+#[derive(Debug)]
+pub(super) struct Reply {
+    status: StatusCode,
+    content_type: &'static str,
+    content: Bytes,
+}
+
+/// A refusal: what is wrong with the request, and what to do instead.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    error: String,
+    cure: String,
+    field: Option<(HeaderName, HeaderValue)>,
+}
+
+const JSON: &str = "application/json";
+
+impl Reply {
+    pub(super) fn json(value: &Value) -> Reply {
+        Reply { status: StatusCode::OK, content_type: JSON, content: format!("{value}\n").into() }
+    }
+
+    pub(super) fn json_text(text: &'static str) -> Reply {
+        Reply { status: StatusCode::OK, content_type: JSON, content: text.into() }
+    }
+
+    pub(super) fn text(content_type: &'static str, text: String) -> Reply {
+        Reply { status: StatusCode::OK, content_type, content: text.into() }
+    }
+
+    /// Work that goes on after the answer.
+    pub(super) fn accepted(value: &Value) -> Reply {
+        Reply { status: StatusCode::ACCEPTED, ..Reply::json(value) }
+    }
+
+    pub(super) fn into_response(self) -> Response<Full<Bytes>> {
+        response(self.status, self.content_type, self.content)
+    }
+}
+
+impl Refusal {
+    fn new(status: StatusCode, error: impl Into<String>, cure: impl Into<String>) -> Refusal {
+        Refusal { status, error: error.into(), cure: cure.into(), field: None }
+    }
+
+    pub(super) fn bad(error: impl Into<String>, cure: impl Into<String>) -> Refusal {
+        Refusal::new(StatusCode::BAD_REQUEST, error, cure)
+    }
+
+    pub(super) fn forbidden(error: impl Into<String>, cure: impl Into<String>) -> Refusal {
+        Refusal::new(StatusCode::FORBIDDEN, error, cure)
+    }
+
+    pub(super) fn unknown(error: impl Into<String>, cure: impl Into<String>) -> Refusal {
+        Refusal::new(StatusCode::NOT_FOUND, error, cure)
+    }
+
+    pub(super) fn conflict(error: impl Into<String>, cure: impl Into<String>) -> Refusal {
+        Refusal::new(StatusCode::CONFLICT, error, cure)
+    }
+
+    pub(super) fn not_ready(error: impl Into<String>, cure: impl Into<String>) -> Refusal {
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error, cure)
+    }
+
+    pub(super) fn unauthorized(error: impl Into<String>, cure: impl Into<String>) -> Refusal {
+        let field = Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
+        Refusal { field, ..Refusal::new(StatusCode::UNAUTHORIZED, error, cure) }
+    }
+
+    pub(super) fn method(allow: &str) -> Refusal {
+        let field = HeaderValue::from_str(allow).ok().map(|allow| (header::ALLOW, allow));
+        let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this method is not offered here", format!("use {allow}"));
+        Refusal { field, ..refusal }
+    }
+
+    pub(super) fn too_large(limit: usize) -> Refusal {
+        let cure = format!("send at most {limit} bytes");
+        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "the content is too large", cure)
+    }
+
+    pub(super) fn slow() -> Refusal {
+        Refusal::new(StatusCode::REQUEST_TIMEOUT, "the content did not come in time", "send it at once")
+    }
+
+    pub(super) fn busy() -> Refusal {
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the answer took too long", "try again later")
+    }
+
+    pub(super) fn failed() -> Refusal {
+        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the edge failed to answer", "see its log, and report it")
+    }
+
+    #[cfg(test)]
+    pub(super) fn status(&self) -> u16 {
+        self.status.as_u16()
+    }
+
+    pub(super) fn into_response(self) -> Response<Full<Bytes>> {
+        let content = format!("{}\n", json!({ "error": self.error, "cure": self.cure }));
+        let mut response = response(self.status, JSON, content.into());
+        if let Some((name, value)) = self.field {
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+}
+
+fn response(status: StatusCode, content_type: &'static str, content: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(content));
+    *response.status_mut() = status;
+    let fields = response.headers_mut();
+    fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    fields.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

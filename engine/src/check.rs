@@ -1,0 +1,118 @@
+//! A configuration with everything that it names: what can only be known once its policies are loaded.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::{Config, ConfigErrors, Mistake, Mistakes, Place, did_you_mean, read_text};
+use crate::policy::{Chain, Hook, Host, Policy, PolicyError};
+use crate::semantics::decision::Device;
+
+/// Reads the configuration at `path`, loads its policies with their settings, and looks whether sites and plans can use them.
+///
+/// # Errors
+/// Every mistake in the file; where there is none, every mistake that the policies bring to light.
+pub fn check_file(path: &Path) -> Result<Config, ConfigErrors> {
+    let config = Config::load(path)?;
+    // It could be read a moment ago; without it, mistakes have no excerpt.
+    let text = read_text(path).unwrap_or_default();
+    check_policies(&config, &text)?;
+    Ok(config)
+}
+
+/// Loads the policies of `config`, whose file says `text`, and looks whether sites and plans can use them.
+///
+/// # Errors
+/// Every mistake that comes to light, with the place of the entry that it belongs to.
+pub fn check_policies(config: &Config, text: &str) -> Result<(), ConfigErrors> {
+    let mistakes = Mistakes::of(&config.file, text);
+    let add = |place: Place, key: &str, mistake: Mistake| mistakes.add(&line_at(text, place), key, mistake);
+    match Host::new(&config.policy_host) {
+        Ok(host) => {
+            let policies = load(&host, config, &add);
+            chains(&host, config, &policies, &add);
+        }
+        Err(error) => add(Place::default(), "policies", mistake_of(&error)),
+    }
+    mistakes.into_result()
+}
+
+type Add<'a> = &'a dyn Fn(Place, &str, Mistake);
+
+/// Each policy, or none where it can't be used.
+fn load(host: &Host, config: &Config, add: Add<'_>) -> Vec<Option<Arc<Policy>>> {
+    let loaded = config.policies.iter().map(|entry| match host.load(entry) {
+        Ok(policy) => Some(policy),
+        Err(error) => {
+            add(entry.place, key_of(&error), mistake_of(&error));
+            None
+        }
+    });
+    loaded.collect()
+}
+
+fn chains(host: &Host, config: &Config, policies: &[Option<Arc<Policy>>], add: Add<'_>) {
+    for site in &config.sites {
+        let named = site.policies.iter().map(|name| {
+            let index = config.policies.iter().position(|policy| policy.name == *name)?;
+            policies[index].clone()
+        });
+        // A policy that can't be used has been told already.
+        let Some(chosen) = named.collect::<Option<Vec<_>>>() else { continue };
+        match Chain::new(host, chosen, config.cache.max_policy_variants) {
+            Ok(chain) => plans(config, &site.name, &chain, add),
+            Err(error) => add(site.place, "site.policies", mistake_of(&error)),
+        }
+    }
+}
+
+/// The plans of a site fetch something, as variants that exist.
+fn plans(config: &Config, site: &str, chain: &Chain, add: Add<'_>) {
+    for plan in config.plans.iter().filter(|plan| &*plan.site == site) {
+        let known = || chain.variants().iter().map(AsRef::as_ref).chain(Device::ALL.map(Device::as_str));
+        for variant in plan.variants.iter().filter(|variant| !known().any(|name| name == **variant)) {
+            let cure = match did_you_mean(variant, known()) {
+                Some(meant) => format!("did you mean \"{meant}\"?"),
+                None => format!("the site has {}", known().collect::<Vec<_>>().join(", ")),
+            };
+            let problem = format!("`{variant}` is neither a variant of the site's policies nor a device class");
+            add(plan.place, "warm.variants", Mistake::new(problem, cure));
+        }
+        let has_source = !plan.urls.is_empty() || plan.sitemap.is_some() || plan.popular > 0;
+        if !has_source && !chain.policies().iter().any(|policy| policy.manifest().hooks.contains(&Hook::PlanWarm)) {
+            let cure = "write urls, sitemap or popular, or give the site a policy that plans";
+            add(plan.place, "warm", Mistake::new(format!("the plan `{}` has nothing to fetch", plan.name), cure));
+        }
+    }
+}
+
+fn key_of(error: &PolicyError) -> &'static str {
+    match error {
+        PolicyError::Settings { .. } => "policy.settings",
+        PolicyError::Calendar { .. } => "policy.calendar",
+        _ => "policy.module",
+    }
+}
+
+fn mistake_of(error: &PolicyError) -> Mistake {
+    let cure = match error {
+        PolicyError::Engine { .. } => "run it on a machine that allows WebAssembly to be compiled",
+        PolicyError::Read { .. } => "write the path of a .wasm file",
+        PolicyError::UnknownBuiltin { .. } => "write one of those, or the path of a .wasm file",
+        PolicyError::TooLarge { .. } => "build it with optimisation and without debug information",
+        PolicyError::NotAModule { .. } => "build the policy for wasm32-unknown-unknown",
+        PolicyError::NoContract { .. } | PolicyError::ContractVersion { .. } => "build it with the SDK of this version",
+        PolicyError::NotOffered { .. } => "build it for wasm32-unknown-unknown: a policy gets all it may know as arguments",
+        PolicyError::Settings { .. } => "correct the settings",
+        PolicyError::Manifest { .. } | PolicyError::Failed { .. } => "correct the policy, or use the version before",
+        PolicyError::Calendar { .. } => "correct the calendar file",
+        PolicyError::TooManyVariants { .. } => "use fewer policies with variants, or raise cache.max_policy_variants",
+    };
+    Mistake::new(error.to_string(), cure)
+}
+
+/// The bytes of the line at `place`, from its column on.
+fn line_at(text: &str, place: Place) -> std::ops::Range<usize> {
+    let start: usize = text.split_inclusive('\n').take(place.line.saturating_sub(1)).map(str::len).sum();
+    let line = text[start..].lines().next().unwrap_or_default();
+    start..start + line.len()
+}

@@ -10,6 +10,7 @@ mod purge;
 mod report;
 mod serve;
 mod stats;
+mod warm;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -35,6 +36,7 @@ enum Command {
     Import(import::Import),
     Purge(purge::Purge),
     Stats(stats::Stats),
+    Warm(warm::Warm),
 }
 
 /// Runs the command that the arguments name.
@@ -48,6 +50,7 @@ pub fn run() -> ExitCode {
         Command::Import(import) => import.run(),
         Command::Purge(purge) => purge.run(),
         Command::Stats(stats) => stats.run(),
+        Command::Warm(warm) => warm.run(),
     }
 }
 

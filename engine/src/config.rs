@@ -184,7 +184,7 @@ pub struct PolicyLimits {
     pub memory: u64,
     /// `decisions_per_instance`: after that many, a fresh instance is made; 1 to 1,000,000,000. Default 100,000.
     pub decisions_per_instance: u32,
-    /// `max_failures`: that many failures without a good answer in between switch the policy off; 1 to 1,000,000. Default 10.
+    /// `max_failures`: that many failures of one hook without a good answer in between switch the policy off; 1 to 1,000,000. Default 10.
     pub max_failures: u32,
 }
 

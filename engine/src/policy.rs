@@ -2,6 +2,10 @@
 //!
 //! A policy can't break a request: if it traps, overruns its time or memory, or answers nonsense, that is counted and logged, and
 //! it has decided nothing. Compiling happens in [`Host::load`], away from requests, and its result is kept on disk.
+//!
+//! A question goes [`Chain`] → remembered decision (`decisions`), else each [`Policy`] (`ask`) → an instance of this thread (`guest`),
+//! told what its manifest asks for (`question`) → its answer, checked (`answer`) → all answers, combined (`combine`). Guests run on
+//! the stack of the thread that asks, and may take half a mebibyte of it.
 
 mod answer;
 mod ask;

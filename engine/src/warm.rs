@@ -1,17 +1,448 @@
-use std::sync::Arc;
+//! Warming: sends a plan's pages down the request path when its schedule comes due, or when asked.
+//!
+//! A plan never runs twice at once, never faster than its pace, and never longer than its deadline. It fetches as visitors would,
+//! once per variant, so that what it stores is found by them; what is fresh is left alone. The schedules are followed by one
+//! thread of its own, so that workers only ever see warming as requests to their origin.
+
+mod edge;
+pub mod pace;
+pub mod path;
+pub mod report;
+mod run;
+pub mod sitemap;
+pub mod sources;
+pub mod variants;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use chrono::{SecondsFormat, TimeZone};
+use chrono_tz::Tz;
+use serde::Serialize;
+use tokio::sync::{mpsc, watch};
+
+use self::path::{Path, WarmOutcome};
+use self::report::{Progress, RunReport, RunState, Trigger};
+use self::run::Run;
+use crate::clock::Clock;
+use crate::config;
+use crate::request::Edge;
+use crate::semantics::schedule::{Schedule, ScheduleError};
+use crate::semantics::timestamp::Timestamp;
+use crate::server::Stage;
+
+/// Runs that are remembered with their reports; the oldest that is over goes first.
+pub const MAX_REMEMBERED_RUNS: usize = 200;
+
+/// The clock on the wall may be set while a plan waits for its time: nobody waits longer than this without looking at it.
+const LOOK_AT_CLOCK: Duration = Duration::from_secs(30);
+
+/// A clock that goes back by more than this was wrong before.
+const STEP_BACK: Duration = Duration::from_secs(2 * 3_600);
+
+/// The number of a run: counts from 1 when the edge starts.
+pub type RunId = u64;
+
+/// Why a plan was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// Its schedule says nothing.
+    #[error("the schedule {schedule:?} of the plan {plan} can't be followed: {source}")]
+    Schedule {
+        /// The plan.
+        plan: Arc<str>,
+        /// The schedule, as written.
+        schedule: String,
+        /// Why.
+        source: ScheduleError,
+    },
+    /// It has no site.
+    #[error("the plan {plan} is for the site {site}, which there is not")]
+    NoSite {
+        /// The plan.
+        plan: Arc<str>,
+        /// The site.
+        site: Arc<str>,
+    },
+}
+
+/// Why a plan was not started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// No plan has that name.
+    #[error("there is no such plan")]
+    Unknown,
+    /// It is running.
+    #[error("the plan is running already")]
+    Running(RunId),
+    /// The edge is going down.
+    #[error("the edge is stopping")]
+    Stopping,
+}
+
+/// What a plan's runs came to, all together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PlanTotals {
+    /// Runs that have started.
+    pub runs: u64,
+    /// Pages times variants, as in [`RunReport`].
+    pub fetched: u64,
+    /// As in [`RunReport`].
+    pub fresh: u64,
+    /// As in [`RunReport`].
+    pub not_stored: u64,
+    /// As in [`RunReport`].
+    pub failed: u64,
+    /// Fetched responses that visitors have used.
+    pub used: u64,
+}
+
+/// A plan, for operators.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PlanSummary {
+    /// Its name.
+    pub name: String,
+    /// Its site.
+    pub site: String,
+    /// Its schedule, as written.
+    pub schedule: Option<String>,
+    /// The zone whose clock the schedule follows.
+    pub zone: String,
+    /// When it comes due next, RFC 3339, by the clock of its zone.
+    pub next: Option<String>,
+    /// The run that is under way.
+    pub running: Option<RunId>,
+}
+
+/// Follows the plans. Shared by its own thread and the admin interface.
 #[derive(Debug)]
-pub struct Warmer;
-impl Warmer {
-    pub fn new(_: &Arc<crate::request::Edge>, _: Vec<crate::config::Plan>) -> Result<Arc<Self>, std::io::Error> {
-        Ok(Arc::new(Self))
+pub struct Warmer {
+    path: Arc<dyn Path>,
+    state: Mutex<State>,
+    ledger: Arc<Ledger>,
+    wake: mpsc::UnboundedSender<Wake>,
+    /// Until the thread takes it.
+    woken: Mutex<Option<mpsc::UnboundedReceiver<Wake>>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    plans: Vec<Planned>,
+    runs: VecDeque<Arc<Run>>,
+    last_run: RunId,
+    stopping: bool,
+    /// Up to when schedules have been followed.
+    followed: Timestamp,
+}
+
+#[derive(Debug)]
+struct Planned {
+    plan: config::Plan,
+    zone: Tz,
+    schedule: Option<Schedule>,
+}
+
+/// What the thread is told. As many as there are plans and configurations, so the queue needs no bound of its own.
+#[derive(Debug)]
+enum Wake {
+    Run(Arc<Run>),
+    Reloaded,
+}
+
+/// Totals by plan.
+#[derive(Debug, Default)]
+struct Ledger(Mutex<BTreeMap<Arc<str>, PlanTotals>>);
+
+impl Ledger {
+    fn with(&self, plan: &Arc<str>, change: impl FnOnce(&mut PlanTotals)) {
+        change(lock(&self.0).entry(Arc::clone(plan)).or_default());
     }
-    pub fn reload(&self, _: Vec<crate::config::Plan>) -> Result<(), std::io::Error> {
+
+    fn count(&self, plan: &Arc<str>, outcome: &WarmOutcome) {
+        self.with(plan, |totals| match outcome {
+            WarmOutcome::Fetched { .. } => totals.fetched += 1,
+            WarmOutcome::Fresh => totals.fresh += 1,
+            WarmOutcome::NotStored { .. } => totals.not_stored += 1,
+            WarmOutcome::Failed { .. } => totals.failed += 1,
+        });
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl std::fmt::Debug for dyn Path {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Path")
+    }
+}
+
+impl Warmer {
+    /// A warmer with these plans. It follows them once its thread runs.
+    ///
+    /// # Errors
+    /// [`PlanError`] for the first plan that can't be followed.
+    pub fn new(edge: &Arc<Edge>, plans: Vec<config::Plan>) -> Result<Arc<Warmer>, PlanError> {
+        Warmer::on(edge::path(edge), plans)
+    }
+
+    /// A warmer that sends its requests down `path`.
+    ///
+    /// # Errors
+    /// As [`Warmer::new`].
+    pub fn on(path: Arc<dyn Path>, plans: Vec<config::Plan>) -> Result<Arc<Warmer>, PlanError> {
+        let (wake, woken) = mpsc::unbounded_channel();
+        let plans = check(&*path, plans)?;
+        let state = State { plans, followed: path.clock().now(), ..State::default() };
+        let ledger = Arc::default();
+        Ok(Arc::new(Warmer { path, state: Mutex::new(state), ledger, wake, woken: Mutex::new(Some(woken)) }))
+    }
+
+    /// Takes over other plans. Runs under way go on as they began.
+    ///
+    /// # Errors
+    /// As [`Warmer::new`], and the old plans stay.
+    pub fn reload(&self, plans: Vec<config::Plan>) -> Result<(), PlanError> {
+        lock(&self.state).plans = check(&*self.path, plans)?;
+        let _ = self.wake.send(Wake::Reloaded);
         Ok(())
     }
+
+    /// Starts a plan now.
+    ///
+    /// # Errors
+    /// [`StartError`] where there is no such plan, it is running, or the edge stops.
+    pub fn start(&self, plan: &str) -> Result<RunId, StartError> {
+        self.start_by(plan, Trigger::Request)
+    }
+
+    fn start_by(&self, name: &str, trigger: Trigger) -> Result<RunId, StartError> {
+        let now = self.path.clock().now();
+        let mut state = lock(&self.state);
+        let planned = state.plans.iter().find(|planned| &*planned.plan.name == name).ok_or(StartError::Unknown)?;
+        if state.stopping {
+            return Err(StartError::Stopping);
+        }
+        if let Some(run) = state.running(name) {
+            return Err(StartError::Running(run));
+        }
+        let (plan, zone) = (planned.plan.clone(), planned.zone);
+        let id = state.last_run + 1;
+        state.last_run = id;
+        let run = Arc::new(begin(id, plan, zone, trigger, now));
+        state.remember(Arc::clone(&run));
+        drop(state);
+        self.ledger.with(&run.plan.name, |totals| totals.runs += 1);
+        let _ = self.wake.send(Wake::Run(run));
+        Ok(id)
+    }
+
+    /// Ends a run early. Whether there was one to end.
+    pub fn cancel(&self, run: RunId) -> bool {
+        let found = lock(&self.state).find(run);
+        found.is_some_and(|run| !run.is_over() && !run.cancel.send_replace(true))
+    }
+
+    /// The runs that are remembered, the latest first.
+    pub fn runs(&self) -> Vec<RunReport> {
+        let runs: Vec<Arc<Run>> = lock(&self.state).runs.iter().rev().cloned().collect();
+        runs.iter().map(|run| self.report_of(run)).collect()
+    }
+
+    /// What has become of a run; none where it is not remembered.
+    pub fn run(&self, run: RunId) -> Option<RunReport> {
+        let run = lock(&self.state).find(run)?;
+        Some(self.report_of(&run))
+    }
+
+    /// How a run goes on; none where it is not remembered.
+    pub fn watch(&self, run: RunId) -> Option<watch::Receiver<Progress>> {
+        Some(lock(&self.state).find(run)?.progress.subscribe())
+    }
+
+    /// The plans, in the order of the configuration.
+    pub fn plans(&self) -> Vec<PlanSummary> {
+        let now = self.path.clock().now();
+        let state = lock(&self.state);
+        let summary = |planned: &Planned| PlanSummary {
+            name: planned.plan.name.to_string(),
+            site: planned.plan.site.to_string(),
+            schedule: planned.plan.schedule.clone(),
+            zone: planned.zone.name().to_owned(),
+            next: planned.schedule.as_ref().and_then(|schedule| schedule.next_after(now)).map(|next| shown(next, planned.zone)),
+            running: state.running(&planned.plan.name),
+        };
+        state.plans.iter().map(summary).collect()
+    }
+
+    /// What the runs of each plan came to since the edge started, by name.
+    pub fn totals(&self) -> BTreeMap<Arc<str>, PlanTotals> {
+        let mut totals = lock(&self.ledger.0).clone();
+        let state = lock(&self.state);
+        for run in &state.runs {
+            if let Some(totals) = totals.get_mut(&run.plan.name) {
+                totals.used += self.path.used(lock(&run.report).id);
+            }
+        }
+        totals
+    }
+
+    fn report_of(&self, run: &Run) -> RunReport {
+        let mut report = lock(&run.report).clone();
+        report.used_later = self.path.used(report.id);
+        if !report.state.is_over() {
+            report.seconds = self.path.clock().now().since(run.started).as_secs();
+        }
+        report
+    }
+
+    /// Follows schedules and runs plans until the edge stops. Only the first call does anything.
+    pub async fn follow(&self, mut stages: watch::Receiver<Stage>) {
+        let Some(mut woken) = lock(&self.woken).take() else { return };
+        let clock = self.path.clock().clone();
+        let mut runs = tokio::task::JoinSet::new();
+        loop {
+            self.start_what_is_due(clock.now());
+            tokio::select! {
+                biased;
+                _ = stages.wait_for(|stage| *stage != Stage::Running) => break,
+                woken = woken.recv() => match woken {
+                    Some(Wake::Run(run)) => {
+                        runs.spawn(run::execute(Arc::clone(&self.path), run, Arc::clone(&self.ledger)));
+                    }
+                    Some(Wake::Reloaded) => {}
+                    None => break,
+                },
+                Some(_) = runs.join_next() => {}
+                () = self.next_due(&clock) => {}
+            }
+        }
+        self.stop(clock.now());
+        runs.shutdown().await;
+    }
+
+    /// Starts every plan that has come due since the last look: once, however often it has.
+    fn start_what_is_due(&self, now: Timestamp) {
+        let due: Vec<Arc<str>> = {
+            let mut state = lock(&self.state);
+            let since = state.followed;
+            // A clock that was put back a little does not make plans run again; one that was wrong by more starts afresh.
+            state.followed = if since.since(now) > STEP_BACK { now } else { since.max(now) };
+            let is_due = |planned: &&Planned| {
+                let next = planned.schedule.as_ref().and_then(|schedule| schedule.next_after(since));
+                next.is_some_and(|next| next <= now)
+            };
+            state.plans.iter().filter(is_due).map(|planned| Arc::clone(&planned.plan.name)).collect()
+        };
+        for plan in due {
+            if let Err(error) = self.start_by(&plan, Trigger::Schedule) {
+                tracing::warn!(%plan, "a scheduled plan was not started: {error}");
+            }
+        }
+    }
+
+    async fn next_due(&self, clock: &Clock) {
+        let next = {
+            let state = lock(&self.state);
+            let next = |planned: &Planned| planned.schedule.as_ref().and_then(|schedule| schedule.next_after(state.followed));
+            state.plans.iter().filter_map(next).min()
+        };
+        let look = clock.now().saturating_add(LOOK_AT_CLOCK);
+        clock.sleep_until(next.map_or(look, |next| next.min(look))).await;
+    }
+
+    /// Refuses new runs and ends those that are left.
+    fn stop(&self, now: Timestamp) {
+        let mut state = lock(&self.state);
+        state.stopping = true;
+        for run in &state.runs {
+            run.cancel.send_replace(true);
+            run.finish(RunState::Cancelled, now);
+        }
+    }
 }
-pub fn start(
-    _: &Arc<Warmer>,
-    _: tokio::sync::watch::Receiver<crate::server::Stage>,
-) -> std::io::Result<std::thread::JoinHandle<()>> {
-    Ok(std::thread::spawn(|| ()))
+
+impl State {
+    fn find(&self, id: RunId) -> Option<Arc<Run>> {
+        self.runs.iter().find(|run| lock(&run.report).id == id).cloned()
+    }
+
+    fn running(&self, plan: &str) -> Option<RunId> {
+        let run = self.runs.iter().rev().find(|run| &*run.plan.name == plan && !run.is_over())?;
+        Some(lock(&run.report).id)
+    }
+
+    fn remember(&mut self, run: Arc<Run>) {
+        self.runs.push_back(run);
+        while self.runs.len() > MAX_REMEMBERED_RUNS {
+            match self.runs.iter().position(|run| run.is_over()) {
+                Some(oldest) => self.runs.remove(oldest),
+                // There are no more runs under way than plans.
+                None => break,
+            };
+        }
+    }
 }
+
+fn begin(id: RunId, plan: config::Plan, zone: Tz, trigger: Trigger, now: Timestamp) -> Run {
+    let report = RunReport {
+        id,
+        plan: plan.name.to_string(),
+        site: plan.site.to_string(),
+        trigger,
+        state: RunState::Planning,
+        started: shown(now, zone),
+        started_unix_secs: now.unix_secs(),
+        seconds: 0,
+        planned: 0,
+        fetched: 0,
+        fresh: 0,
+        not_stored: 0,
+        failed: 0,
+        left_out: 0,
+        bytes: 0,
+        used_later: 0,
+        failures: Vec::new(),
+        refusals: Vec::new(),
+        notes: Vec::new(),
+    };
+    let (progress, _) = watch::channel(report.progress());
+    let (cancel, _) = watch::channel(false);
+    Run { plan, started: now, report: Mutex::new(report), progress, cancel }
+}
+
+/// RFC 3339, by the clock of `zone`.
+fn shown(time: Timestamp, zone: Tz) -> String {
+    let shown = zone.timestamp_opt(time.unix_secs(), 0).earliest();
+    shown.map_or_else(String::new, |time| time.to_rfc3339_opts(SecondsFormat::Secs, true))
+}
+
+fn check(path: &dyn Path, plans: Vec<config::Plan>) -> Result<Vec<Planned>, PlanError> {
+    let planned = |plan: config::Plan| {
+        let no_site = || PlanError::NoSite { plan: Arc::clone(&plan.name), site: Arc::clone(&plan.site) };
+        let zone = plan.zone.unwrap_or(path.site(&plan.site).ok_or_else(no_site)?.zone);
+        let schedule = plan.schedule.as_ref().map(|schedule| {
+            let wrong = |source| PlanError::Schedule { plan: Arc::clone(&plan.name), schedule: schedule.clone(), source };
+            Schedule::parse(schedule, zone).map_err(wrong)
+        });
+        let schedule = schedule.transpose()?;
+        Ok(Planned { plan, zone, schedule })
+    };
+    plans.into_iter().map(planned).collect()
+}
+
+/// Starts the thread that follows the plans, until the edge stops.
+///
+/// # Errors
+/// When there is no thread or no runtime to be had.
+pub fn start(warmer: &Arc<Warmer>, stages: watch::Receiver<Stage>) -> std::io::Result<JoinHandle<()>> {
+    let warmer = Arc::clone(warmer);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build()?;
+    std::thread::Builder::new().name("warmer".to_owned()).spawn(move || runtime.block_on(warmer.follow(stages)))
+}
+
+#[cfg(test)]
+mod tests;

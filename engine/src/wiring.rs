@@ -97,6 +97,7 @@ pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
         collapse_timeout: config.cache.collapse_timeout,
         hit_for_miss: config.cache.hit_for_miss,
     }));
+    tell_popularity(&edge);
     let (stage, stages) = watch::channel(Stage::Running);
     let warmer = Warmer::new(&edge, config.plans).map_err(|error| ServeError::Plan(error.to_string()))?;
     let mut threads = server::start(&edge, config.server, listeners, &stages).map_err(start("a worker"))?;
@@ -109,6 +110,12 @@ pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
 
 fn start(what: &'static str) -> impl Fn(io::Error) -> ServeError {
     move |source| ServeError::Start { what, source }
+}
+
+/// Popularity goes by the hours of each site's zone.
+fn tell_popularity(edge: &Edge) {
+    let zones: Vec<Tz> = edge.sites.load().ever().iter().map(|site| site.counters.zone()).collect();
+    edge.popularity.set_sites(&zones);
 }
 
 fn store_limits(cache: &config::Cache) -> Limits {
@@ -152,6 +159,7 @@ impl Server {
         let sites = make_sites(&config, &self.host, &policies, &old, self.workers, &self.edge.clock)?;
         self.edge.popularity.set_sites(&zones(&sites));
         self.edge.sites.store(Arc::new(sites));
+        tell_popularity(&self.edge);
         self.warmer.reload(config.plans).map_err(|error| ServeError::Plan(error.to_string()))
     }
 

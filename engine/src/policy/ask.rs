@@ -33,7 +33,8 @@ pub struct Policy {
     decisions_per_instance: u32,
     max_failures: u32,
     tally: Tally,
-    failures_in_a_row: AtomicU32,
+    /// By hook: one that works must not keep a policy on whose other hook fails every time.
+    failures_in_a_row: [AtomicU32; 3],
     is_off: AtomicBool,
     switched_off: OnceLock<(Timestamp, String)>,
     last_logged: [AtomicI64; 4],
@@ -78,7 +79,7 @@ impl Policy {
             decisions_per_instance: limits.decisions_per_instance,
             max_failures: limits.max_failures,
             tally: Tally::default(),
-            failures_in_a_row: AtomicU32::new(0),
+            failures_in_a_row: std::array::from_fn(|_| AtomicU32::new(0)),
             is_off: AtomicBool::new(false),
             switched_off: OnceLock::new(),
             last_logged: std::array::from_fn(|_| AtomicI64::new(i64::MIN)),
@@ -181,8 +182,9 @@ impl Policy {
         self.tally.count(hook, outcome.as_ref().map(|_| ()).map_err(|failure| failure.kind), started.elapsed());
         match outcome {
             Ok(answer) => {
-                if self.failures_in_a_row.load(Ordering::Relaxed) != 0 {
-                    self.failures_in_a_row.store(0, Ordering::Relaxed);
+                let failures = &self.failures_in_a_row[hook as usize];
+                if failures.load(Ordering::Relaxed) != 0 {
+                    failures.store(0, Ordering::Relaxed);
                 }
                 Asked::Answered(answer)
             }
@@ -229,7 +231,7 @@ impl Policy {
     #[cold]
     fn failed(&self, hook: Hook, failure: &Failure, now: Timestamp) {
         self.log(hook, failure, now);
-        let failures = self.failures_in_a_row.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        let failures = self.failures_in_a_row[hook as usize].fetch_add(1, Ordering::Relaxed).saturating_add(1);
         if failures >= self.max_failures {
             self.switch_off(failures, hook, failure, now);
         }

@@ -175,19 +175,13 @@ fn an_instance_is_replaced_after_so_many_decisions() {
 
 #[test]
 fn a_policy_that_keeps_failing_is_switched_off_and_its_decisions_are_forgotten() {
-    let more = "(global $calls (mut i32) (i32.const 0))";
-    let (policy, chain) =
-        chain(&ByHand { on_request: MOBILE, on_response: "unreachable", more, ..ByHand::default() }, |config| {
-            config.limits.max_failures = 3
-        });
-    assert_eq!(on_request(&chain, "/").variant.as_deref(), Some("mobile"));
+    let guest = ByHand { on_request: MOBILE, on_response: "unreachable", ..ByHand::default() };
+    let (policy, chain) = chain(&guest, |config| config.limits.max_failures = 3);
     for _ in 0..2 {
         on_response(&chain);
-    }
-    // A good answer in between starts the count anew.
-    on_request(&chain, "/again");
-    for _ in 0..2 {
-        on_response(&chain);
+        // Good answers of another hook don't keep it on.
+        assert_eq!(on_request(&chain, "/").variant.as_deref(), Some("mobile"));
+        on_request(&chain, "/other");
     }
     assert_eq!(policy.status(), Status::Active);
     on_response(&chain);
@@ -195,9 +189,25 @@ fn a_policy_that_keeps_failing_is_switched_off_and_its_decisions_are_forgotten()
     assert_eq!(since, NOW);
     assert!(reason.contains("3 failures in a row") && reason.contains("trap"), "{reason}");
     on_response(&chain);
-    assert_eq!(policy.counters().on_response.trap, 5);
+    assert_eq!(policy.counters().on_response.trap, 3);
     assert_eq!(on_request(&chain, "/").variant, None);
     assert_eq!(policy.counters().on_request.ok, 2);
+}
+
+#[test]
+fn a_good_answer_in_between_starts_the_count_of_failures_anew() {
+    // Traps where the path has three bytes.
+    let body =
+        "(if (i32.eq (i32.load (i32.add (local.get 0) (i32.const 28))) (i32.const 3)) (then unreachable)) (i32.const 2112)";
+    let (policy, chain) = chain(&ByHand { on_request: body, ..ByHand::default() }, |config| config.limits.max_failures = 2);
+    for good in ["/", "/1", "/123"] {
+        on_request(&chain, "/xx");
+        assert_eq!(on_request(&chain, good).variant.as_deref(), Some("mobile"));
+    }
+    assert_eq!(policy.status(), Status::Active);
+    on_request(&chain, "/xx");
+    on_request(&chain, "/xx");
+    assert!(matches!(policy.status(), Status::SwitchedOff { .. }));
 }
 
 #[test]
@@ -228,6 +238,17 @@ fn what_is_no_policy_is_refused_with_what_is_wrong() {
     assert!(host.load(&missing).unwrap_err().to_string().contains("/nowhere.wasm"));
     let unknown = config::Policy { module: config::ModuleSource::Builtin("nonesuch".into()), ..config(folder.path(), b"") };
     assert!(host.load(&unknown).unwrap_err().to_string().contains("`nonesuch`"));
+}
+
+#[test]
+fn a_module_of_a_hundred_mebibytes_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path(), b"\0asm\x01\0\0\0");
+    let config::ModuleSource::File(path) = &config.module else { unreachable!() };
+    std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(100 << 20).unwrap();
+    let error = host().load(&config).unwrap_err();
+    assert!(matches!(error, PolicyError::TooLarge { .. }), "{error}");
+    assert!(error.to_string().contains("`by-hand`") && error.to_string().contains("64 MiB"), "{error}");
 }
 
 #[test]

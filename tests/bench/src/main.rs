@@ -6,6 +6,7 @@ mod origin;
 mod process;
 mod report;
 mod servers;
+mod startup;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -90,6 +91,9 @@ fn run(arguments: &Arguments) -> Result<Report, String> {
             }
             running.stop();
         }
+    }
+    if servers.iter().any(|(server, _)| *server == Server::Tero) {
+        report.started(startup::measure(&tero, 5, arguments.server_core)?);
     }
     if let Some(path) = &arguments.json {
         std::fs::write(path, report.json()).map_err(|error| format!("{}: {error}", path.display()))?;

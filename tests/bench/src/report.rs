@@ -44,6 +44,8 @@ pub(crate) struct Report {
     settings: Value,
     versions: BTreeMap<Server, String>,
     samples: BTreeMap<(u32, Server), Vec<Sample>>,
+    /// Milliseconds from tero's start to ready, sorted; empty where tero was not measured.
+    startups: Vec<f64>,
 }
 
 /// The medians of one server at one size.
@@ -64,11 +66,16 @@ impl Report {
             "seconds": arguments.seconds, "rounds": arguments.rounds, "connections": arguments.connections,
             "server_core": arguments.server_core, "load_core": arguments.load_core,
         });
-        Report { settings, versions, samples: BTreeMap::new() }
+        Report { settings, versions, samples: BTreeMap::new(), startups: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, server: Server, kib: u32, sample: Sample) {
         self.samples.entry((kib, server)).or_default().push(sample);
+    }
+
+    /// Adds how long tero took to become ready, in milliseconds.
+    pub(crate) fn started(&mut self, millis: Vec<f64>) {
+        self.startups = sorted(millis);
     }
 
     fn rows(&self) -> Vec<Row> {
@@ -128,6 +135,10 @@ impl Report {
                 cpu
             );
         }
+        if !self.startups.is_empty() {
+            let _ =
+                writeln!(text, "tero with four policies, compiled modules on disk: {:.0} ms to ready", median(&self.startups));
+        }
         text
     }
 
@@ -160,7 +171,10 @@ impl Report {
             .collect();
         let versions: BTreeMap<&str, &String> =
             self.versions.iter().map(|(server, version)| (server.as_str(), version)).collect();
-        format!("{:#}\n", json!({ "settings": self.settings, "versions": versions, "results": results }))
+        format!(
+            "{:#}\n",
+            json!({ "settings": self.settings, "versions": versions, "results": results, "ready_millis": self.startups })
+        )
     }
 }
 

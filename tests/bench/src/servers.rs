@@ -84,7 +84,7 @@ pub(crate) fn tero_binary(arguments: &Arguments) -> Result<PathBuf, String> {
     Ok(beside.filter(|path| path.exists()).unwrap_or_else(|| workspace.join("target/release/tero")))
 }
 
-fn workspace() -> PathBuf {
+pub(crate) fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
@@ -139,7 +139,7 @@ pub(crate) fn start(server: Server, tero: &Path, origin: u16, core: u32) -> Resu
     Ok(Running { port, process, folder })
 }
 
-fn free_port() -> std::io::Result<u16> {
+pub(crate) fn free_port() -> std::io::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 

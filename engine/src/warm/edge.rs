@@ -1,0 +1,325 @@
+//! Warming over the real request path: a visitor's request without a visitor.
+//!
+//! A fetch says what a browser on such a device says, so that an origin whose answers depend on `User-Agent`, `Accept` or
+//! `Accept-Encoding` gives, and `Vary` selects, what visitors will get.
+
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, HOST, RETRY_AFTER, USER_AGENT};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
+use http_body::Body;
+
+use super::path::{Decided, Page, Path, SiteFacts, Wait, WarmOutcome};
+use crate::clock::Clock;
+use crate::request::admit::{self, Exchange, From, Handling};
+use crate::request::body::EdgeBody;
+use crate::request::{self, Answer, Edge};
+use crate::semantics::decision::{Device, Lookup, PopularPage, WarmUrl};
+use crate::telemetry::Outcome;
+use crate::telemetry::cache_status::CACHE_STATUS;
+use crate::telemetry::popularity::Hours;
+
+/// Every browser takes these.
+const ENCODINGS: HeaderValue = HeaderValue::from_static("gzip, deflate, br, zstd");
+const ACCEPT_PAGE: HeaderValue = HeaderValue::from_static("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8");
+const ACCEPT_IMAGE: HeaderValue = HeaderValue::from_static("image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8");
+const ACCEPT_ANY: HeaderValue = HeaderValue::from_static("*/*");
+
+/// The request path of an edge.
+struct EdgePath(Arc<Edge>);
+
+/// The request path of `edge`, as warming sees it.
+pub(super) fn path(edge: &Arc<Edge>) -> Arc<dyn Path> {
+    Arc::new(EdgePath(Arc::clone(edge)))
+}
+
+impl Path for EdgePath {
+    fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    fn site(&self, name: &str) -> Option<SiteFacts> {
+        let sites = self.0.sites.load();
+        let site = sites.named(name)?;
+        Some(SiteFacts {
+            index: site.index,
+            hosts: site.settings.hosts.clone(),
+            by_device: site.policies.needs_device(),
+            zone: site.counters.zone(),
+        })
+    }
+
+    fn decide(&self, page: &Page, device: Device) -> Option<Decided> {
+        let exchange = self.admit(page, device, 0)?;
+        Some(Decided {
+            looked_up: exchange.decision.lookup == Lookup::Cache,
+            variant: exchange.decision.variant.clone(),
+            key: exchange.key,
+        })
+    }
+
+    fn fetch(&self, page: &Page, device: Device, run: u64) -> Wait<'_, WarmOutcome> {
+        let exchange = self.admit(page, device, run);
+        Box::pin(async move {
+            match exchange {
+                None => failed("the edge refuses this request"),
+                Some(exchange) if exchange.handling() != Handling::Cache => {
+                    WarmOutcome::NotStored { reason: "passed by, by decision".to_owned(), bytes: 0 }
+                }
+                Some(exchange) => {
+                    let answer = request::answer(&self.0, &Arc::new(exchange), None).await;
+                    outcome_of(answer, &self.0.clock).await
+                }
+            }
+        })
+    }
+
+    fn read(&self, page: &Page, run: u64, max_bytes: usize) -> Wait<'_, Result<Vec<u8>, String>> {
+        let exchange = self.admit(page, Device::Unknown, run);
+        Box::pin(async move {
+            let mut exchange = exchange.ok_or("can't be asked for")?;
+            exchange.parts.headers.remove(ACCEPT_ENCODING);
+            let answer = request::answer(&self.0, &Arc::new(exchange), None).await;
+            let status = answer.response.status();
+            if status != StatusCode::OK {
+                return Err(format!("was answered with {status}"));
+            }
+            if answer.response.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+                return Err("is compressed".to_owned());
+            }
+            collect(answer.response.into_body(), max_bytes).await
+        })
+    }
+
+    fn popular(&self, site: usize, hours: Hours, n: usize) -> Vec<PopularPage> {
+        request::count_hits(&self.0);
+        self.0.popularity.top(site, hours, n, self.0.clock.now())
+    }
+
+    fn plan_warm(&self, site: usize, plan: &str, popular: &[PopularPage]) -> Vec<WarmUrl> {
+        let sites = self.0.sites.load_full();
+        let Some(site) = sites.at(site) else { return Vec::new() };
+        site.policies.plan_warm(plan, popular, self.0.clock.now())
+    }
+
+    fn used(&self, run: u64) -> u64 {
+        self.0.warm_use.used(run)
+    }
+}
+
+impl EdgePath {
+    fn admit(&self, page: &Page, device: Device, run: u64) -> Option<Exchange> {
+        let from = From { client: None::<IpAddr>, device: Some(device), warm_run: run };
+        admit::admit(&self.0, head_of(page, device)?, from).ok()
+    }
+}
+
+/// The head of a visitor's request.
+fn head_of(page: &Page, device: Device) -> Option<Parts> {
+    let request = Request::builder().method(Method::GET).version(Version::HTTP_11).uri(&page.target);
+    let mut head = request.body(()).ok()?.into_parts().0;
+    let headers = &mut head.headers;
+    headers.insert(HOST, HeaderValue::from_str(&page.host).ok()?);
+    headers.insert(USER_AGENT, HeaderValue::from_static(user_agent(device)));
+    headers.insert(ACCEPT, accept(&page.target));
+    headers.insert(ACCEPT_ENCODING, ENCODINGS);
+    if let Some((mobile, platform)) = hints(device) {
+        headers.insert("sec-ch-ua-mobile", HeaderValue::from_static(mobile));
+        headers.insert("sec-ch-ua-platform", HeaderValue::from_static(platform));
+    }
+    Some(head)
+}
+
+/// What most devices of the class say, with our name behind it for those who read the origin's log.
+fn user_agent(device: Device) -> &'static str {
+    match device {
+        Device::Desktop => {
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36 tero-warm/0.1"
+        }
+        Device::Mobile => {
+            "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36 tero-warm/0.1"
+        }
+        Device::Tablet => {
+            "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36 tero-warm/0.1"
+        }
+        Device::Tv => {
+            "Mozilla/5.0 (Web0S; Linux/SmartTV) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36 tero-warm/0.1"
+        }
+        Device::Bot => "Mozilla/5.0 (compatible; tero-warm-bot/0.1)",
+        Device::Unknown => "tero-warm/0.1",
+    }
+}
+
+fn hints(device: Device) -> Option<(&'static str, &'static str)> {
+    match device {
+        Device::Desktop => Some(("?0", "\"Windows\"")),
+        Device::Mobile => Some(("?1", "\"Android\"")),
+        Device::Tablet => Some(("?0", "\"Android\"")),
+        Device::Tv | Device::Bot | Device::Unknown => None,
+    }
+}
+
+/// What a browser accepts depends on what it wants the resource for; the name tells as well as anything here.
+fn accept(target: &str) -> HeaderValue {
+    let path = target.split('?').next().unwrap_or(target);
+    let name = path.rsplit('/').next().unwrap_or(path);
+    match name.rsplit_once('.').map(|(_, extension)| extension) {
+        Some("png" | "jpg" | "jpeg" | "gif" | "webp" | "avif" | "svg" | "ico") => ACCEPT_IMAGE,
+        None | Some("html" | "htm" | "php") => ACCEPT_PAGE,
+        Some(_) => ACCEPT_ANY,
+    }
+}
+
+fn failed(reason: &str) -> WarmOutcome {
+    WarmOutcome::Failed { reason: reason.to_owned(), overloaded: false, retry_after: None }
+}
+
+/// Reads the answer to its end, so that it is stored as a whole, and says what came of it.
+async fn outcome_of(answer: Answer, clock: &Clock) -> WarmOutcome {
+    let Answer { response, outcome, stored } = answer;
+    let (head, body) = response.into_parts();
+    let status = head.status;
+    let detail = detail(&head.headers);
+    // Served stale because the next hop failed: a request that went forward says so, one that is revalidated meanwhile does not.
+    let went_forward = cache_status(&head.headers).is_some_and(|status| status.contains("fwd="));
+    let in_trouble = outcome == Outcome::Error
+        || (outcome == Outcome::Stale && went_forward)
+        || status.is_client_error()
+        || status.is_server_error();
+    if in_trouble {
+        let overloaded = outcome == Outcome::Stale || status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+        let retry_after = retry_after(&head.headers, clock);
+        return WarmOutcome::Failed {
+            reason: detail.unwrap_or_else(|| format!("answered with {status}")),
+            overloaded,
+            retry_after,
+        };
+    }
+    let asked = match outcome {
+        // Another request's fetch: it has stored it as well as ours would have.
+        Outcome::Hit | Outcome::Collapsed => return WarmOutcome::Fresh,
+        Outcome::Stale | Outcome::Revalidated => return WarmOutcome::Fetched { bytes: 0 },
+        Outcome::Miss | Outcome::Pass | Outcome::Error => count(body).await,
+    };
+    match asked {
+        Err(reason) => WarmOutcome::Failed { reason, overloaded: true, retry_after: None },
+        Ok(bytes) if stored => WarmOutcome::Fetched { bytes },
+        Ok(bytes) => WarmOutcome::NotStored { reason: detail.unwrap_or_else(|| "not storable".to_owned()), bytes },
+    }
+}
+
+/// The last member of `Cache-Status`: what this edge says.
+fn cache_status(headers: &HeaderMap) -> Option<&str> {
+    headers.get_all(CACHE_STATUS).iter().next_back()?.to_str().ok()
+}
+
+/// The reason in `Cache-Status`.
+fn detail(headers: &HeaderMap) -> Option<String> {
+    let (_, detail) = cache_status(headers)?.rsplit_once("detail=\"")?;
+    Some(detail.trim_end_matches('"').replace('\\', ""))
+}
+
+/// Seconds, or a date (RFC 9110 §10.2.3).
+fn retry_after(headers: &HeaderMap, clock: &Clock) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(secs) = value.parse::<u32>() {
+        return Some(Duration::from_secs(secs.into()));
+    }
+    let until = httpdate::parse_http_date(value).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+    let now = Duration::from_millis(u64::try_from(clock.now().unix_millis()).ok()?);
+    Some(until.saturating_sub(now))
+}
+
+async fn next(body: &mut EdgeBody) -> Option<Result<bytes::Bytes, String>> {
+    loop {
+        let frame = std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await?;
+        match frame {
+            Err(error) => return Some(Err(format!("the answer was cut short: {error}"))),
+            Ok(frame) => {
+                if let Ok(data) = frame.into_data() {
+                    return Some(Ok(data));
+                }
+            }
+        }
+    }
+}
+
+async fn count(mut body: EdgeBody) -> Result<u64, String> {
+    let mut bytes = 0;
+    while let Some(piece) = next(&mut body).await {
+        bytes += piece?.len() as u64;
+    }
+    Ok(bytes)
+}
+
+async fn collect(mut body: EdgeBody, max_bytes: usize) -> Result<Vec<u8>, String> {
+    let mut read = Vec::new();
+    while let Some(piece) = next(&mut body).await {
+        let piece = piece?;
+        if read.len() + piece.len() > max_bytes {
+            return Err(format!("is larger than {} bytes", max_bytes));
+        }
+        read.extend_from_slice(&piece);
+    }
+    Ok(read)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::semantics::device::classify;
+    use crate::semantics::timestamp::Timestamp;
+
+    #[test]
+    fn a_fetch_looks_like_the_device_it_stands_for() {
+        for device in Device::ALL {
+            let page = Page { host: "www.example".into(), target: "/a?b".to_owned() };
+            let head = head_of(&page, device).unwrap();
+            assert_eq!(classify(&head.headers), device);
+            assert_eq!(head.headers[HOST], "www.example");
+        }
+        let odd = Page { host: "www.example".into(), target: "/ \n".to_owned() };
+        assert!(head_of(&odd, Device::Mobile).is_none());
+    }
+
+    #[test]
+    fn images_are_asked_for_as_images() {
+        for (target, expected) in [
+            ("/", ACCEPT_PAGE),
+            ("/a.b/c", ACCEPT_PAGE),
+            ("/img/1.png?x=a.html", ACCEPT_IMAGE),
+            ("/a.css", ACCEPT_ANY),
+            ("/x.html", ACCEPT_PAGE),
+        ] {
+            assert_eq!(accept(target), expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let clock = Clock::by_hand(Timestamp::from_unix_secs(784_111_777));
+        for (value, expected) in [
+            ("120", Some(120)),
+            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
+            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
+            ("-1", None),
+            ("soon", None),
+        ] {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(value))]);
+            assert_eq!(retry_after(&headers, &clock), expected.map(Duration::from_secs), "{value}");
+        }
+    }
+
+    #[test]
+    fn the_reason_is_taken_from_cache_status() {
+        let headers = HeaderMap::from_iter([
+            (CACHE_STATUS, HeaderValue::from_static("inner; detail=\"other\"")),
+            (CACHE_STATUS, HeaderValue::from_static("tero; fwd=miss; detail=\"no-store; \\\"x\\\" said\"")),
+        ]);
+        assert_eq!(detail(&headers).as_deref(), Some("no-store; \"x\" said"));
+    }
+}

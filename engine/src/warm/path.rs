@@ -1,0 +1,106 @@
+//! What warming needs of the request path: a seam, so that plans run in tests without a network.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono_tz::Tz;
+
+use crate::clock::Clock;
+use crate::semantics::decision::{Device, PopularPage, WarmUrl};
+use crate::telemetry::popularity::Hours;
+
+/// A future that a plan's tasks wait for.
+pub type Wait<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What a plan has to know of its site.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SiteFacts {
+    /// Its index.
+    pub index: usize,
+    /// Its hosts, lower case, without port; `*` is any.
+    pub hosts: Vec<String>,
+    /// Whether answers can depend on the class of the device at all.
+    pub by_device: bool,
+    /// The zone whose clock its visitors live by.
+    pub zone: Tz,
+}
+
+/// A page of a site, as a visitor would ask for it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Page {
+    /// Lower case, without port.
+    pub host: Arc<str>,
+    /// Path and query.
+    pub target: String,
+}
+
+/// What the site's policies say to a visitor with some device who asks for a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    /// Looked up, or passed by.
+    pub looked_up: bool,
+    /// The variant.
+    pub variant: Option<Arc<str>>,
+    /// The key under which visitors will look for it.
+    pub key: Vec<u8>,
+}
+
+/// What came of a fetch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WarmOutcome {
+    /// It is stored now.
+    Fetched {
+        /// Of content.
+        bytes: u64,
+    },
+    /// It was stored and fresh, or another request was fetching it: left alone.
+    Fresh,
+    /// It was answered, and may not be stored.
+    NotStored {
+        /// Why.
+        reason: String,
+        /// Of content.
+        bytes: u64,
+    },
+    /// It was not answered, or with an error.
+    Failed {
+        /// Why.
+        reason: String,
+        /// Whether the next hop has too much to do, or is down: then the plan slows down.
+        overloaded: bool,
+        /// How long the next hop wants to be left alone.
+        retry_after: Option<Duration>,
+    },
+}
+
+/// The request path, as warming sees it.
+pub trait Path: Send + Sync + 'static {
+    /// The time.
+    fn clock(&self) -> &Clock;
+
+    /// The serving site of that name.
+    fn site(&self, name: &str) -> Option<SiteFacts>;
+
+    /// What the policies decide for a visitor with that device; none where the page can't be asked for.
+    fn decide(&self, page: &Page, device: Device) -> Option<Decided>;
+
+    /// Sends a visitor's request down the path, in the name of `run`.
+    fn fetch(&self, page: &Page, device: Device, run: u64) -> Wait<'_, WarmOutcome>;
+
+    /// Reads a page of at most `max_bytes` for what it says, in the name of `run`.
+    ///
+    /// # Errors
+    /// Why there is nothing to read, for people.
+    fn read(&self, page: &Page, run: u64, max_bytes: usize) -> Wait<'_, Result<Vec<u8>, String>>;
+
+    /// The `n` pages of a site that are wanted most in these hours.
+    fn popular(&self, site: usize, hours: Hours, n: usize) -> Vec<PopularPage>;
+
+    /// What the site's policies want to be fetched. Takes its time.
+    fn plan_warm(&self, site: usize, plan: &str, popular: &[PopularPage]) -> Vec<WarmUrl>;
+
+    /// How many of the responses that `run` fetched have been used.
+    fn used(&self, run: u64) -> u64;
+}

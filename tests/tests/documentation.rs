@@ -1,0 +1,53 @@
+//! What the README and the examples say is what there is.
+
+use std::path::Path;
+
+use tero::config::Config;
+
+const README: &str = include_str!("../../README.md");
+
+fn workspace() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// The README's code blocks of that language.
+fn blocks(language: &str) -> Vec<&'static str> {
+    README.split(&format!("```{language}\n")).skip(1).filter_map(|rest| rest.split("\n```").next()).collect()
+}
+
+#[test]
+fn the_first_policy_of_the_readme_is_the_one_that_is_tested() {
+    let example = include_str!("../../examples/first-policy/src/lib.rs");
+    let policy = example.split("\n#[cfg(test)]").next().unwrap().trim();
+    assert!(blocks("rust").contains(&policy), "the README shows another policy than examples/first-policy");
+}
+
+#[test]
+fn the_configuration_of_the_readme_is_good() {
+    let configuration = blocks("toml").into_iter().find(|block| block.contains("[[site]]")).unwrap();
+    // The reader has built the module by then.
+    let module = "target/wasm32-unknown-unknown/release/shop_hours.wasm";
+    assert!(configuration.contains(module));
+    let configuration = configuration.replace(module, "builtin:business-hours");
+    let config = Config::parse(&configuration, "README.md", Path::new("")).unwrap();
+    assert_eq!((config.sites.len(), config.policies.len()), (1, 1));
+}
+
+#[test]
+fn the_configuration_of_the_booking_site_is_good() {
+    let config = Config::load(&workspace().join("examples/barberpro/tero.toml")).unwrap();
+    assert_eq!((config.sites.len(), config.policies.len(), config.plans.len()), (1, 4, 2));
+}
+
+#[test]
+fn every_file_that_the_readme_links_is_there() {
+    for page in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "examples/README.md", "docs/configuration.md"] {
+        let path = workspace().join(page);
+        let text = std::fs::read_to_string(&path).unwrap();
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
+            if !target.is_empty() && !target.starts_with("http") {
+                assert!(path.parent().unwrap().join(target).exists(), "{page} links {target}");
+            }
+        }
+    }
+}

@@ -324,7 +324,9 @@ fn checked(rule: RawRule, has_hours: bool) -> Result<Rule, String> {
         }
         (None, Some(ttl)) => Action::Ttl(ttl),
         (None, None) => {
-            return Err("the rule decides nothing: write \"ttl\": seconds, \"ttl\": \"origin\" or \"cache\": \"never\"".to_owned());
+            return Err(
+                "the rule decides nothing: write \"ttl\": seconds, \"ttl\": \"origin\" or \"cache\": \"never\"".to_owned()
+            );
         }
     };
     Ok(Rule {

@@ -28,6 +28,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::{Semaphore, watch};
 
+use crate::clock::Clock;
 use crate::config;
 use crate::policy::Host;
 use crate::request::Edge;
@@ -121,14 +122,14 @@ async fn accept(admin: &Arc<Admin>, listener: TcpListener) {
             }
             Err(error) => {
                 tracing::warn!(%error, "an admin connection can't be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                admin.state.edge.clock.sleep(ACCEPT_PAUSE).await;
             }
         }
     }
     drop(listener);
     let all_closed = admin.connections.acquire_many(MAX_CONNECTIONS as u32);
     tokio::select! {
-        _ = tokio::time::timeout(DRAIN, all_closed) => {}
+        _ = admin.state.edge.clock.timeout(DRAIN, all_closed) => {}
         _ = stage.wait_for(|stage| *stage == Stage::Stopped) => {}
     }
 }
@@ -158,7 +159,7 @@ async fn connection(admin: Arc<Admin>, stream: tokio::net::TcpStream) {
 }
 
 async fn handle(admin: &Arc<Admin>, request: Request<Incoming>) -> Response<Full<Bytes>> {
-    match tokio::time::timeout(ANSWER_TIMEOUT, answer(admin, request)).await {
+    match admin.state.edge.clock.timeout(ANSWER_TIMEOUT, answer(admin, request)).await {
         Ok(Ok(reply)) => reply.into_response(),
         Ok(Err(refusal)) => refusal.into_response(),
         Err(_) => Refusal::busy().into_response(),
@@ -174,11 +175,11 @@ async fn answer(admin: &Arc<Admin>, request: Request<Incoming>) -> Result<Reply,
     // A HEAD is answered like a GET; hyper leaves the content out.
     let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
     let route = route::find(method, path)?;
-    let body = if parts.method == Method::POST { content(body).await? } else { Bytes::new() };
+    let body = if parts.method == Method::POST { content(&admin.state.edge.clock, body).await? } else { Bytes::new() };
     let state = Arc::clone(&admin.state);
     match route {
         Route::Health => Ok(health::health()),
-        Route::Ready => health::ready(&state),
+        Route::Ready => health::ready(&state, parts.uri.query()),
         Route::OpenApi => Ok(Reply::json_text(OPENAPI)),
         route => tokio::task::spawn_blocking(move || match route {
             Route::Metrics => metrics::metrics(&state),
@@ -186,6 +187,7 @@ async fn answer(admin: &Arc<Admin>, request: Request<Incoming>) -> Result<Reply,
             Route::Policies => Ok(policies::policies(&state)),
             Route::Purge => purge::purge(&state, &body),
             Route::StartWarm(plan) => warm::start(&state, &plan),
+            Route::WarmPlans => Ok(warm::plans(&state)),
             Route::WarmRuns => Ok(warm::runs(&state)),
             Route::WarmRun(id) => warm::run(&state, id),
             Route::Health | Route::Ready | Route::OpenApi => Ok(health::health()),
@@ -197,8 +199,8 @@ async fn answer(admin: &Arc<Admin>, request: Request<Incoming>) -> Result<Reply,
 
 const OPENAPI: &str = include_str!("admin/openapi.json");
 
-async fn content(body: Incoming) -> Result<Bytes, Refusal> {
-    match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY_BYTES).collect()).await {
+async fn content(clock: &Clock, body: Incoming) -> Result<Bytes, Refusal> {
+    match clock.timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY_BYTES).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(Refusal::too_large(MAX_BODY_BYTES)),
         Ok(Err(_)) => Err(Refusal::bad("the content was cut short", "send it whole")),

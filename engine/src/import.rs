@@ -8,8 +8,9 @@ mod write;
 
 use std::path::Path;
 
+use crate::check::check_policies;
 use crate::config::raw::{self, Value};
-use crate::config::{ConfigErrors, Mistake, Mistakes, forms, read_text};
+use crate::config::{Config, ConfigErrors, Mistake, Mistakes, forms, read_text};
 
 /// What the JSON file does not say: the application, and the hosts that the site answers for.
 #[derive(Clone, Debug)]
@@ -32,20 +33,25 @@ impl Target {
     }
 }
 
-/// The configuration that the JSON file at `path` amounts to, as TOML.
+/// The configuration that the JSON file at `path` amounts to, as TOML. The policy has accepted it.
 ///
 /// # Errors
 /// Every mistake in the file, with line, key and cure, or why it can't be read.
 pub fn import_file(path: &Path, target: &Target) -> Result<String, ConfigErrors> {
     let file = path.display().to_string();
-    let mistakes = Mistakes::of(&file, "");
-    match read_text(path) {
-        Ok(text) => import(&text, &file, target),
-        Err(mistake) => {
-            mistakes.add(&(0..0), "", mistake);
-            mistakes.into_result().map(|()| String::new())
-        }
+    let refuse = |mistake| {
+        let mistakes = Mistakes::of(&file, "");
+        mistakes.add(&(0..0), "", mistake);
+        mistakes.into_result()
+    };
+    let text = read_text(path).or_else(|mistake| refuse(mistake).map(|()| String::new()))?;
+    let toml = import(&text, &file, target)?;
+    // The policy has bounds of its own, and the last word about its settings.
+    let accepted = Config::parse(&toml, &file, Path::new("")).and_then(|config| check_policies(&config, &toml));
+    for error in accepted.err().into_iter().flat_map(|errors| errors.errors) {
+        refuse(Mistake::new(error.problem, error.cure))?;
     }
+    Ok(toml)
 }
 
 /// The configuration that `json` amounts to, as TOML. `file_name` is what mistakes call it.

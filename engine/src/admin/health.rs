@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::State;
 use super::reply::{Refusal, Reply};
+use super::{State, warm};
 use crate::server::Stage;
 
 /// The process lives.
@@ -11,10 +11,19 @@ pub(super) fn health() -> Reply {
     Reply::json(&json!({ "status": "ok" }))
 }
 
-/// The edge takes requests.
-pub(super) fn ready(state: &State) -> Result<Reply, Refusal> {
-    match *state.stage.borrow() {
-        Stage::Running => Ok(Reply::json(&json!({ "status": "ready" }))),
-        Stage::Draining | Stage::Stopped => Err(Refusal::not_ready("the edge is stopping", "ask another one")),
+/// The edge takes requests. With `?plan=NAME`, a run of that warming plan has ended too: a fresh node can be kept out of the
+/// rotation until its cache is warm.
+pub(super) fn ready(state: &State, query: Option<&str>) -> Result<Reply, Refusal> {
+    if *state.stage.borrow() != Stage::Running {
+        return Err(Refusal::not_ready("the edge is stopping", "ask another one"));
     }
+    match query.map(|query| query.split_once('=')) {
+        None => {}
+        Some(Some(("plan", plan))) if warm::has_run(state, plan)? => {}
+        Some(Some(("plan", plan))) => {
+            return Err(Refusal::not_ready(format!("`{plan}` has not run yet"), format!("wait, or POST /warm/{plan}")));
+        }
+        Some(_) => return Err(Refusal::bad("this query means nothing", "ask for /ready or /ready?plan=NAME")),
+    }
+    Ok(Reply::json(&json!({ "status": "ready" })))
 }

@@ -15,6 +15,7 @@ pub(super) enum Route {
     Purge,
     /// The name of the plan.
     StartWarm(String),
+    WarmPlans,
     WarmRuns,
     /// The id of the run.
     WarmRun(u64),
@@ -23,7 +24,7 @@ pub(super) enum Route {
 
 /// Every route as the OpenAPI file writes it; `find` knows no other.
 #[cfg(test)]
-pub(super) const ROUTES: [(&str, &str); 10] = [
+pub(super) const ROUTES: [(&str, &str); 11] = [
     ("get", "/health"),
     ("get", "/ready"),
     ("get", "/metrics"),
@@ -31,6 +32,7 @@ pub(super) const ROUTES: [(&str, &str); 10] = [
     ("get", "/policies"),
     ("post", "/purge"),
     ("post", "/warm/{plan}"),
+    ("get", "/warm"),
     ("get", "/warm/runs"),
     ("get", "/warm/runs/{id}"),
     ("get", "/openapi.json"),
@@ -54,6 +56,7 @@ pub(super) fn find(method: &Method, path: &str) -> Result<Route, Refusal> {
         "/policies" => (Some(Route::Policies), None),
         "/openapi.json" => (Some(Route::OpenApi), None),
         "/purge" => (None, Some(Route::Purge)),
+        "/warm" => (Some(Route::WarmPlans), None),
         "/warm/runs" => (Some(Route::WarmRuns), Some(Route::StartWarm("runs".to_owned()))),
         _ => match path.strip_prefix("/warm/").map(|rest| rest.split_once('/')) {
             Some(Some(("runs", id))) => (Some(Route::WarmRun(run_id(id)?)), None),
@@ -90,7 +93,7 @@ mod tests {
             assert_eq!(status(&method, &path), 200, "{method} {path}");
             assert_eq!(status(&Method::DELETE, &path), 405, "{path}");
         }
-        for path in ["/", "", "*", "/warm", "/warm/", "/warm/a/b", "/warm/runs/x", "/warm/runs/", "/health/", "/Health"] {
+        for path in ["/", "", "*", "/warm/", "/warm/a/b", "/warm/runs/x", "/warm/runs/", "/health/", "/Health"] {
             assert_eq!(status(&Method::GET, path), 404, "{path}");
         }
     }

@@ -33,6 +33,10 @@ origins = ["http://{origin}"]
 name = "blog"
 hosts = ["blog.example"]
 origins = ["http://{origin}"]
+[[warm]]
+name = "opening"
+site = "shop"
+urls = ["/one", "/two"]
 "#
     );
     let config = Config::parse(&text, "tero.toml", Path::new("")).unwrap();
@@ -210,12 +214,39 @@ fn figures_add_up_in_stats_and_metrics() {
 }
 
 #[test]
+fn a_plan_is_started_and_tells_how_it_does() {
+    let server = edge("");
+    assert_eq!(get(&server, "/ready?plan=opening").0, 503);
+    assert_eq!(get(&server, "/ready?plan=closing").0, 404);
+    assert_eq!(get(&server, "/ready?plans").0, 400);
+    let (status, answer) = post(&server, "/warm/opening", "");
+    assert_eq!((status, answer["run"].as_u64()), (202, Some(1)), "{answer}");
+    let report = || serde_json::from_str::<Value>(&get(&server, "/warm/runs/1").2).unwrap();
+    // The plan's pace goes by the clock, which stands still unless it is turned.
+    while matches!(report()["state"].as_str(), Some("planning" | "fetching")) {
+        server.edge().clock.advance(std::time::Duration::from_millis(100));
+    }
+    let report = report();
+    assert_eq!((report["state"].as_str(), report["fetched"].as_u64()), (Some("done"), Some(2)), "{report}");
+    assert_eq!(get(&server, "/ready?plan=opening").0, 200);
+    assert!(is_hit(&server, "shop.example", "/one"));
+    let runs: Value = serde_json::from_str(&get(&server, "/warm/runs").2).unwrap();
+    assert_eq!(runs["runs"][0]["used_later"], 1);
+    let plans: Value = serde_json::from_str(&get(&server, "/warm").2).unwrap();
+    assert_eq!(plans["plans"][0]["name"], "opening");
+    let metrics = get(&server, "/metrics").2;
+    for line in [r#"tero_warm_urls_total{plan="opening",result="fetched"} 2"#, r#"tero_warm_used_total{plan="opening"} 1"#] {
+        assert!(metrics.lines().any(|shown| shown == line), "{line} is not in\n{metrics}");
+    }
+}
+
+#[test]
 fn the_token_is_needed_for_all_but_the_probes() {
     let server = edge("token = \"0123456789abcdef\"");
     let address = server.admin_address();
     assert_eq!(get(&server, "/health").0, 200);
     assert_eq!(get(&server, "/ready").0, 200);
-    for path in ["/metrics", "/stats", "/policies", "/openapi.json", "/warm/runs", "/nothing"] {
+    for path in ["/metrics", "/stats", "/policies", "/openapi.json", "/warm", "/warm/runs", "/nothing"] {
         let (status, head, _) = get(&server, path);
         assert_eq!(status, 401, "{path}");
         assert!(head.contains("www-authenticate: bearer"));

@@ -10,6 +10,8 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 
+use crate::clock::Clock;
+
 /// How long an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest answer, in bytes.
@@ -95,7 +97,7 @@ impl AdminClient {
     }
 
     fn call(&self, method: Method, path: &str, content: Option<&Value>) -> Result<Answer, String> {
-        let asking = async { tokio::time::timeout(TIMEOUT, self.ask(method, path, content)).await };
+        let asking = async { Clock::real().timeout(TIMEOUT, self.ask(method, path, content)).await };
         let answered = self.runtime.block_on(asking);
         answered.unwrap_or_else(|_| Err(format!("the admin interface at {} does not answer", self.authority)))
     }

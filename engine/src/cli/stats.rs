@@ -37,6 +37,7 @@ pub(super) struct Stats {
 }
 
 impl Stats {
+    #[allow(clippy::disallowed_methods)] // A command waits in real time.
     pub(super) fn run(self) -> ExitCode {
         let client = match AdminClient::new(&self.admin) {
             Ok(client) => client,

@@ -36,6 +36,8 @@ pub(super) struct Plan {
 /// The days of the week as the file calls them.
 pub(super) const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
+const LONG_DAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+
 const YEAR_SECS: u64 = 31_536_000;
 const PATTERNS: &str = "a path, a path that ends in `*`, `*` and an ending (`*.css`), or `*`";
 
@@ -58,7 +60,7 @@ const BUSINESS_HOURS: Section = section(
     "business_hours",
     "business_hours",
     &[
-        key("days", Texts("mon, tue, wed, thu, fri, sat or sun"), Required, ""),
+        key("days", Texts("mon, tue, wed, thu, fri, sat, sun or a range of them"), Required, ""),
         key("from", Text("a time of day, \"09:00\""), Required, ""),
         key("to", Text("a time of day, \"18:00\""), Required, ""),
         key("holidays", OneOf(&["closed", "open"]), Rule("open"), ""),
@@ -77,7 +79,7 @@ const KEY: Section = section(
 const VARIANT: Section = section(
     "a variant",
     "variants",
-    &[key("devices", Texts("a device class"), Required, ""), key("paths", Texts(PATTERNS), Default("[]"), "")],
+    &[key("devices", Texts("a device class"), Required, ""), key("paths", Texts(PATTERNS), Rule("everything"), "")],
 );
 
 const RULE: Section = section(
@@ -106,7 +108,7 @@ const WARMING: Section = section(
     &[
         key("name", Text("1 to 64 of a-z, 0-9, - and _"), Required, ""),
         key("at", Text("a time of day, \"08:30\""), Rule("none"), ""),
-        key("days", Texts("mon, tue, wed, thu, fri, sat or sun"), Rule("every day"), ""),
+        key("days", Texts("mon, tue, wed, thu, fri, sat, sun or a range of them"), Rule("every day"), ""),
         key("urls", Texts("a path with its query"), Default("[]"), ""),
         key("sitemap", Text("a path"), Rule("none"), ""),
         key("popular", Count(0, 100_000), Default("0"), ""),
@@ -147,12 +149,17 @@ pub(super) fn read(document: &Value, mistakes: &Mistakes<'_>) -> Legacy {
 
 /// Whether holidays differ from other days.
 fn business_hours(reader: Reader<'_>) -> bool {
-    reader.texts_as("days", day);
+    reader.texts_as("days", days);
+    refuse_no_day(&reader);
     let (from, to) = (reader.text_as("from", time_of_day), reader.text_as("to", time_of_day));
     if let (Some(from), Some(to)) = (from, to)
-        && from >= to
+        && (from == to || from == (24, 0))
     {
-        reader.refuse("to", Mistake::new("the hours end before they begin", "write a `to` that is later than `from`"));
+        // `to` before `from` is a window over midnight.
+        reader.refuse(
+            "to",
+            Mistake::new("the hours cover nothing", "write a `to` that differs from `from`; \"00:00\" to \"24:00\" is all day"),
+        );
     }
     reader.word("holidays").as_deref() == Some("closed")
 }
@@ -166,12 +173,25 @@ fn variants(file: &Reader<'_>, mistakes: &Mistakes<'_>) -> Vec<String> {
         return Vec::new();
     };
     for entry in entries {
-        if let Err(mistake) = forms::variant(&entry.key) {
+        // `+` joins the variants of several policies.
+        let name = forms::variant(&entry.key).and_then(|_| {
+            if entry.key.contains('+') {
+                Err(Mistake::new("a name with `+`", "write 1 to 32 of a-z, 0-9, - and _"))
+            } else {
+                Ok(())
+            }
+        });
+        if let Err(mistake) = name {
             mistakes.add(&entry.key_at, "variants", mistake);
         }
         let reader = Reader::of(&VARIANT, &entry.value, mistakes);
         reader.texts_as("devices", device);
         reader.texts_as("paths", pattern);
+        for name in ["devices", "paths"] {
+            if reader.written(name).is_some_and(is_empty_list) {
+                reader.refuse(name, Mistake::new("the list is empty", "name at least one"));
+            }
+        }
     }
     entries.iter().map(|entry| entry.key.clone()).collect()
 }
@@ -250,7 +270,8 @@ fn plan(reader: Reader<'_>, declared: &[String]) -> Plan {
         Err(mistake) => Err(mistake),
     };
     let time = reader.text_as("at", time_of_day);
-    let days: Vec<usize> = texts(reader.texts_as("days", day));
+    let days: Vec<usize> = texts(reader.texts_as("days", days)).concat();
+    refuse_no_day(&reader);
     if reader.written("days").is_some() && reader.written("at").is_none() {
         reader.refuse(
             "days",
@@ -329,10 +350,25 @@ fn any(text: &str) -> Result<String, Mistake> {
     Ok(text.to_owned())
 }
 
-fn day(text: &str) -> Result<usize, Mistake> {
-    DAYS.iter()
-        .position(|day| *day == text)
-        .ok_or_else(|| Mistake::new(format!("`{text}` is no day"), format!("write one of {}", DAYS.join(", "))))
+/// A day, or a range that may go around the weekend.
+fn days(text: &str) -> Result<Vec<usize>, Mistake> {
+    let day = |text: &str| {
+        let text = text.trim().to_ascii_lowercase();
+        DAYS.iter().zip(LONG_DAYS).position(|(short, long)| *short == text || long == text)
+    };
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    match (day(first), day(last)) {
+        (Some(first), Some(last)) => Ok((first..=if last < first { last + 7 } else { last }).map(|day| day % 7).collect()),
+        _ => {
+            Err(Mistake::new(format!("`{text}` is no day"), format!("write one of {}, or a range, \"mon-sat\"", DAYS.join(", "))))
+        }
+    }
+}
+
+fn refuse_no_day(reader: &Reader<'_>) {
+    if reader.written("days").is_some_and(is_empty_list) {
+        reader.refuse("days", Mistake::new("no day is named", "name at least one, [\"mon\"]"));
+    }
 }
 
 fn time_of_day(text: &str) -> Result<(u32, u32), Mistake> {
@@ -358,16 +394,15 @@ fn device(text: &str) -> Result<String, Mistake> {
 }
 
 fn pattern(text: &str) -> Result<String, Mistake> {
-    let stars = text.matches('*').count();
-    let good = match stars {
-        0 => text.starts_with('/'),
-        1 => text == "*" || (text.starts_with('/') && text.ends_with('*')) || (text.starts_with('*') && text.len() > 1),
-        _ => false,
-    };
+    let good =
+        text.starts_with(['/', '*']) && text.len() <= 1_024 && !text.contains(['?', '#']) && !text.chars().any(char::is_control);
     if good {
         return Ok(text.to_owned());
     }
-    Err(Mistake::new(format!("`{text}` is no pattern"), "write \"/path\", \"/path/*\", \"*.css\" or \"*\""))
+    Err(Mistake::new(
+        format!("`{}` is no pattern", text.escape_debug()),
+        "write \"/path\", \"/path/*\", \"*.css\" or \"*\", without a query",
+    ))
 }
 
 fn tag(text: &str) -> Result<String, Mistake> {

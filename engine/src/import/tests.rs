@@ -60,6 +60,30 @@ fn strange_texts_survive() {
 }
 
 #[test]
+fn days_may_be_ranges_and_hours_may_pass_midnight() {
+    let json = r#"{ "business_hours": { "days": ["Fri-mon"], "from": "20:00", "to": "02:00" },
+        "rules": [{ "match": ["/a/*/b", "*"], "ttl": { "business_hours": 1, "otherwise": 2 } }],
+        "warming": [{ "name": "night", "at": "19:30", "days": ["fri-mon"], "popular": 5 }] }"#;
+    let toml = import(json, "x.json", &target()).unwrap_or_else(|errors| panic!("{errors}"));
+    let config = Config::parse(&toml, "tero.toml", Path::new("")).unwrap();
+    assert_eq!(config.plans[0].schedule.as_deref(), Some("30 19 * * MON,FRI-SUN"));
+    assert_eq!(config.plans[0].zone, Some(chrono_tz::UTC));
+}
+
+#[test]
+fn what_is_imported_is_accepted_by_the_policy() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rules.json");
+    std::fs::write(&file, SAMPLE).unwrap();
+    import_file(&file, &target()).unwrap_or_else(|errors| panic!("{errors}"));
+    // Past the policy's own bounds: it says so in its own words.
+    let many = vec!["\"*\""; 257].join(",");
+    std::fs::write(&file, format!("{{ \"rules\": [{{ \"match\": [{many}], \"ttl\": 1 }}] }}")).unwrap();
+    let errors = import_file(&file, &target()).unwrap_err();
+    assert!(errors.to_string().contains("257 entries"), "{errors}");
+}
+
+#[test]
 fn holidays_elsewhere_ask_for_a_calendar() {
     let json = r#"{ "timezone": "Europe/Madrid",
         "business_hours": { "days": ["mon"], "from": "09:00", "to": "18:00", "holidays": "closed" },
@@ -84,7 +108,16 @@ fn each_mistake_has_its_line_key_and_cure() {
             "America/Argentina/Buenos_Aires",
         ),
         ("\"from\": \"09:00\"", "\"from\": \"9\"", 5, "business_hours.from", "no time of day", "\"08:30\""),
-        ("\"from\": \"09:00\"", "\"from\": \"19:00\"", 5, "business_hours.to", "end before they begin", "later"),
+        ("\"from\": \"09:00\"", "\"from\": \"18:00\"", 5, "business_hours.to", "cover nothing", "differs"),
+        (
+            "\"days\": [\"mon\", \"tue\", \"wed\", \"thu\", \"fri\"],",
+            "\"days\": [],",
+            22,
+            "warming.days",
+            "no day is named",
+            "at least one",
+        ),
+        ("\"devices\": [\"tablet\"]", "\"devices\": []", 9, "variants.devices", "empty", "at least one"),
         ("\"sat\"], \"from\"", "\"sab\"], \"from\"", 5, "business_hours.days", "`sab` is no day", "sat"),
         ("\"holidays\": \"closed\"", "\"holidays\": \"close\"", 5, "business_hours.holidays", "not known", "closed"),
         ("\"sort_query\": true", "\"sort_query\": \"yes\"", 6, "key.sort_query", "true or false", "true or false"),

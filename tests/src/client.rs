@@ -74,11 +74,19 @@ impl Client {
     /// # Panics
     /// When nobody listens there.
     pub fn connect(address: SocketAddr) -> Client {
-        let stream = TcpStream::connect(address).unwrap_or_else(|error| panic!("{address} does not listen: {error}"));
+        Client::try_connect(address).unwrap_or_else(|error| panic!("{address} does not listen: {error}"))
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// When nobody listens there.
+    pub fn try_connect(address: SocketAddr) -> io::Result<Client> {
+        let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true).expect("a socket takes options");
         stream.set_read_timeout(Some(GUARD)).expect("a socket takes options");
         stream.set_write_timeout(Some(GUARD)).expect("a socket takes options");
-        Client { stream, buffer: Vec::new(), body: wire::Body::Ended }
+        Ok(Client { stream, buffer: Vec::new(), body: wire::Body::Ended })
     }
 
     /// Sends a request and reads the whole answer.

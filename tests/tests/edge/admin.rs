@@ -30,9 +30,9 @@ fn it_is_not_ready_while_it_drains() {
     origin.wait_for("/x", 1);
     edge.shutdown();
     // The request under way keeps the edge from ending, and nobody is told that it is ready: with 503, or with no connection.
-    if std::net::TcpStream::connect(edge.admin_address()).is_ok() {
-        let mut probe = Client::connect(edge.admin_address());
-        probe.start(&get("/ready").host("localhost"));
+    if let Ok(mut probe) = Client::try_connect(edge.admin_address())
+        && probe.try_write(get("/ready").host("localhost").to_bytes()).is_ok()
+    {
         let answer = probe.try_head(false).ok().flatten();
         assert_ne!(answer.map(|answer| answer.status), Some(200));
     }

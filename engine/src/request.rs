@@ -409,6 +409,7 @@ fn count_use(edge: &Edge, exchange: &Exchange, stored: &StoredResponse) {
         let hits = stored.uncounted_hits.swap(0, Ordering::Relaxed);
         let target = exchange.counting_target();
         edge.popularity.record(exchange.site.index, &target, exchange.decision.variant.as_deref(), hits, exchange.at);
+        edge.popularity.record_host(exchange.site.index, &exchange.host, hits);
     }
     if stored.head.warm_run != 0 && !stored.used.swap(true, Ordering::Relaxed) {
         edge.warm_use.record(stored.head.warm_run);
@@ -423,8 +424,15 @@ pub fn count_hits(edge: &Edge) {
         if hits > 0 {
             let target = target_of(key.url());
             edge.popularity.record(stored.head.site, target, key.variant(), hits, now);
+            edge.popularity.record_host(stored.head.site, host_of(key.url()), hits);
         }
     });
+}
+
+/// The host of an absolute URL.
+fn host_of(url: &str) -> &str {
+    let after_scheme = url.find("://").map_or(url, |at| &url[at + 3..]);
+    after_scheme.split('/').next().unwrap_or(after_scheme)
 }
 
 /// Path and query of an absolute URL.
@@ -442,6 +450,7 @@ fn record(edge: &Edge, exchange: &Exchange, answer: &Answer) {
     exchange.site.counters.record(answer.outcome, variant, bytes, took, exchange.at);
     if matches!(answer.outcome, Outcome::Miss | Outcome::Collapsed | Outcome::Revalidated) {
         edge.popularity.record(exchange.site.index, &exchange.counting_target(), variant, 1, exchange.at);
+        edge.popularity.record_host(exchange.site.index, &exchange.host, 1);
     }
     if let Some(log) = &edge.access_log {
         log.write(&Line {

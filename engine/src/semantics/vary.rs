@@ -373,7 +373,7 @@ impl<'h> Codings<'h> {
 
 /// The `Accept-Encoding` to forward in place of the client's, so that the next hop sees few different ones and so stores few: the codings
 /// that the client takes, in an order of our own, without weights. None where the client sent none, or one that says more than a set of
-/// known codings can, which then has to be forwarded as it is.
+/// known codings can, which then is forwarded as it is or not at all.
 pub fn normalised_accept_encoding(request: &HeaderMap) -> Option<HeaderValue> {
     if !request.contains_key(ACCEPT_ENCODING) {
         return None;

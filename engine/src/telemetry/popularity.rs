@@ -29,6 +29,12 @@ pub const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// Longer URLs are not counted.
 pub const MAX_URL_BYTES: usize = 2_048;
 
+/// Hosts of one site that are told apart.
+pub const MAX_HOSTS: usize = 16;
+
+/// The longest host that DNS has.
+const MAX_HOST_BYTES: usize = 255;
+
 const HOURS_OF_WEEK: u8 = 168;
 /// Pages of one site are spread over that many locks.
 const SHARDS: usize = 4;
@@ -88,7 +94,12 @@ pub struct Popularity {
 struct Site {
     zone: Tz,
     shards: Arc<[Mutex<Sketch>; SHARDS]>,
+    hosts: Arc<Mutex<HostCounts>>,
 }
+
+/// Requests by host: the counters of Metwally's space-saving, since clients may send any host to a site that takes any.
+#[derive(Debug, Default)]
+struct HostCounts(Vec<(Box<str>, u64)>);
 
 impl Default for Popularity {
     fn default() -> Popularity {
@@ -116,7 +127,7 @@ impl Popularity {
         let site = |(index, zone): (usize, &Tz)| {
             let shards = old.get(index).map_or_else(shards, |site| Arc::clone(&site.shards));
             shards.iter().for_each(|shard| lock(shard).fit_into(shard_bytes));
-            Site { zone: *zone, shards }
+            Site { zone: *zone, shards, hosts: old.get(index).map(|site| Arc::clone(&site.hosts)).unwrap_or_default() }
         };
         self.sites.store(Arc::new(zones.iter().enumerate().map(site).collect()));
     }
@@ -133,6 +144,24 @@ impl Popularity {
         let hour = local_hour_of_week(now, site.zone);
         let shard = usize::try_from(self.hasher.hash_one(&key) % SHARDS as u64).unwrap_or(0);
         lock(&site.shards[shard]).record(key, hour, requests, now);
+    }
+
+    /// Counts `requests` for a host of a site. At most [`MAX_HOSTS`] are told apart; those that are asked for most stay.
+    pub fn record_host(&self, site: usize, host: &str, requests: u32) {
+        if let Some(site) = self.sites.load().get(site)
+            && host.len() <= MAX_HOST_BYTES
+        {
+            lock(&site.hosts).record(host, requests);
+        }
+    }
+
+    /// The hosts of a site that visitors have asked for, those asked for most first.
+    pub fn hosts(&self, site: usize) -> Vec<Box<str>> {
+        let sites = self.sites.load();
+        let Some(site) = sites.get(site) else { return Vec::new() };
+        let mut counts = lock(&site.hosts).0.clone();
+        counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        counts.into_iter().map(|(host, _)| host).collect()
     }
 
     /// The `n` pages that were wanted most in these hours of the week, most wanted first.
@@ -181,7 +210,20 @@ fn page(requests: f64, key: &str) -> PopularPage {
     PopularPage { url: url.to_owned(), requests, variant }
 }
 
-fn lock(shard: &Mutex<Sketch>) -> MutexGuard<'_, Sketch> {
+impl HostCounts {
+    fn record(&mut self, host: &str, requests: u32) {
+        let requests = u64::from(requests);
+        if let Some((_, count)) = self.0.iter_mut().find(|(known, _)| &**known == host) {
+            *count = count.saturating_add(requests);
+        } else if self.0.len() < MAX_HOSTS {
+            self.0.push((host.into(), requests));
+        } else if let Some(rarest) = self.0.iter_mut().min_by_key(|(_, count)| *count) {
+            *rarest = (host.into(), rarest.1.saturating_add(requests));
+        }
+    }
+}
+
+fn lock<T>(shard: &Mutex<T>) -> MutexGuard<'_, T> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -447,6 +489,23 @@ mod tests {
         popularity.record(3, "/three", None, 5, MONDAY);
         assert_eq!(urls(&popularity.top(0, Hours::ALL, 1, MONDAY)), ["/"]);
         assert_eq!(urls(&popularity.top(3, Hours::ALL, 1, MONDAY)), ["/three"]);
+    }
+
+    #[test]
+    fn the_hosts_that_are_asked_for_most_are_known_whatever_else_is_sent() {
+        let popularity = made(UTC, 1 << 20);
+        for number in 0..1_000 {
+            popularity.record_host(0, &format!("junk-{number}.example"), 1);
+            popularity.record_host(0, "www.example", 3);
+            popularity.record_host(0, "example", 1);
+        }
+        popularity.record_host(0, &"x".repeat(300), 1_000_000);
+        popularity.record_host(1, "nowhere", 1);
+        let hosts = popularity.hosts(0);
+        assert_eq!((&*hosts[0], &*hosts[1], hosts.len()), ("www.example", "example", MAX_HOSTS));
+        popularity.set_sites(&[UTC, UTC]);
+        assert_eq!(&*popularity.hosts(0)[0], "www.example");
+        assert_eq!(popularity.hosts(1), []);
     }
 
     #[test]

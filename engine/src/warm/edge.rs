@@ -47,6 +47,7 @@ impl Path for EdgePath {
         let site = sites.named(name)?;
         Some(SiteFacts {
             index: site.index,
+            host: host_of(&site.settings.hosts, &self.0.popularity.hosts(site.index)),
             hosts: site.settings.hosts.clone(),
             by_device: site.policies.needs_device(),
             zone: site.counters.zone(),
@@ -116,6 +117,13 @@ impl EdgePath {
         let from = From { client: None::<IpAddr>, device: Some(device), warm_run: run };
         admit::admit(&self.0, head_of(page, device)?, from).ok()
     }
+}
+
+/// The host to fetch under: of those that the site has by name, or of any if it takes any, the one asked for most.
+fn host_of(named: &[String], asked_for: &[Box<str>]) -> Option<Arc<str>> {
+    let of_site = |host: &&Box<str>| named.iter().any(|named| named == "*" || **named == ***host);
+    let most = asked_for.iter().find(of_site).map(|host| &**host);
+    most.or_else(|| named.iter().map(String::as_str).find(|host| *host != "*")).map(Arc::from)
 }
 
 /// The head of a visitor's request.
@@ -284,6 +292,21 @@ mod tests {
         }
         let odd = Page { host: "www.example".into(), target: "/ \n".to_owned() };
         assert!(head_of(&odd, Device::Mobile).is_none());
+    }
+
+    #[test]
+    fn pages_are_fetched_under_the_host_that_visitors_ask_for() {
+        let check = |named: &[&str], asked_for: &[&str], expected: Option<&str>| {
+            let named: Vec<String> = named.iter().map(|host| (*host).to_owned()).collect();
+            let asked_for: Vec<Box<str>> = asked_for.iter().map(|host| (*host).into()).collect();
+            assert_eq!(host_of(&named, &asked_for).as_deref(), expected, "{named:?} {asked_for:?}");
+        };
+        check(&["www.example", "example"], &[], Some("www.example"));
+        check(&["www.example", "example"], &["example", "www.example"], Some("example"));
+        check(&["www.example"], &["gone.example"], Some("www.example"));
+        check(&["*"], &["any.example"], Some("any.example"));
+        check(&["*", "www.example"], &[], Some("www.example"));
+        check(&["*"], &[], None);
     }
 
     #[test]

@@ -122,7 +122,8 @@ impl Pace {
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Saturates.
 fn u32_ceil(number: f64) -> u32 {
-    number.ceil() as u32
+    // Sums of fractions are a hair off: that is no millisecond more.
+    (number - 1e-6).ceil() as u32
 }
 
 #[cfg(test)]

@@ -21,6 +21,9 @@ pub struct SiteFacts {
     pub index: usize,
     /// Its hosts, lower case, without port; `*` is any.
     pub hosts: Vec<String>,
+    /// The one under which its pages are fetched: that which visitors ask for most, else the first by name. None while a site that
+    /// takes any host has had no visitor.
+    pub host: Option<Arc<str>>,
     /// Whether answers can depend on the class of the device at all.
     pub by_device: bool,
     /// The zone whose clock its visitors live by.

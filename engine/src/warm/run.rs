@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::pace::{Pace, Sign};
-use super::path::{Path, SiteFacts, WarmOutcome};
+use super::path::{Path, WarmOutcome};
 use super::report::{Progress, RunReport, RunState};
 use super::sources::gather;
 use super::variants::{Task, tasks};
@@ -103,15 +103,11 @@ async fn work(path: &Arc<dyn Path>, run: &Arc<Run>, ledger: &Arc<Ledger>) -> Run
         report.left_out = to_do.left_out;
         report.state = RunState::Fetching;
     });
-    if !usable(&site) {
+    if site.host.is_none() {
         return RunState::Failed;
     }
     fetch_all(path, run, ledger, to_do.tasks).await;
     RunState::Done
-}
-
-fn usable(site: &SiteFacts) -> bool {
-    site.hosts.iter().any(|host| host != "*")
 }
 
 /// Fetches the tasks in their order, as fast as the pace allows. Dropped, it drops the fetches under way.

@@ -56,11 +56,11 @@ pub struct Gathered {
 
 /// Finds out what a plan wants now.
 pub async fn gather(path: &Arc<dyn Path>, plan: &config::Plan, site: &SiteFacts, run: u64) -> Gathered {
-    let Some(host) = site.hosts.iter().find(|host| *host != "*") else {
-        let note = "the site has no host by name, so nobody knows under which its pages will be asked for: add one to `hosts`";
+    let Some(host) = &site.host else {
+        let note = "the site takes any host, and nobody has asked for it yet: name a host in `hosts` to say under which to fetch";
         return Gathered { candidates: Vec::new(), notes: vec![note.to_owned()] };
     };
-    let mut union = Union { host: host.as_str().into(), run, found: HashMap::new(), list: Vec::new(), notes: Vec::new() };
+    let mut union = Union { host: Arc::clone(host), run, found: HashMap::new(), list: Vec::new(), notes: Vec::new() };
     let of_plan = wanted_of(&plan.variants);
     for url in &plan.urls {
         union.add_target(url, &of_plan, PRIORITY_OF_URLS, "the list");
@@ -202,7 +202,7 @@ impl Union {
     /// The page of this site that an absolute URL names.
     fn page_of(&self, url: &str, site: &SiteFacts) -> Option<Page> {
         let (host, target) = sitemap::split_url(url)?;
-        let ours = site.hosts.iter().any(|of_site| *of_site == host);
+        let ours = host == *self.host || site.hosts.iter().any(|of_site| *of_site == host);
         (ours && target.len() <= MAX_TARGET_BYTES).then(|| Page { host: host.into(), target })
     }
 

@@ -278,4 +278,29 @@ mod tests {
         check_change(&in_overlap, &moment("2026-10-25T02:45:00+02:00").before_offset_change(autumn, 60), Some(900));
         check_change(&in_overlap, &moment("2026-10-25T02:00:00+01:00"), Some(1_800));
     }
+
+    /// Minute by minute, over a weekend with a change of the clock.
+    #[test]
+    fn the_next_change_is_what_a_patient_observer_finds() {
+        let change = moment("2026-10-25T01:00:00Z").unix_secs;
+        for jump_mins in [-60, -30, 60] {
+            for json in [
+                r#"{"days": ["mon-sat"], "from": "09:00", "to": "18:00"}"#,
+                r#"{"days": ["sat"], "from": "22:00", "to": "02:30"}"#,
+                r#"{"days": ["sun"], "from": "02:10", "to": "02:50"}"#,
+            ] {
+                let hours = Hours { holidays: HolidayRule::Open, ..hours(json) };
+                for start_mins in (0..2_000).step_by(37) {
+                    let start = moment("2026-10-24T12:00:00+02:00").before_offset_change(change, 120 + jump_mins);
+                    let now = start.plus_secs(start_mins * 60);
+                    let expected = (1..).find(|mins| hours.is_open(&now.plus_secs(mins * 60)) != hours.is_open(&now)).unwrap();
+                    assert_eq!(
+                        hours.until_change(&now),
+                        Some(Duration::from_mins(expected as u64)),
+                        "{json} {jump_mins} from {now:?}"
+                    );
+                }
+            }
+        }
+    }
 }

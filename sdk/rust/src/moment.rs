@@ -330,4 +330,27 @@ mod tests {
         check_until(&now.clone().before_offset_change(now.unix_secs, -240), "18:00", 3_600);
         assert!(Moment { unix_secs: u64::MAX, ..now }.until(LocalTime::at(18, 0)).as_secs() <= 86_400);
     }
+
+    /// Minute by minute, for changes of every kind: the answer is the first minute at which the clock shows the time, or at which it
+    /// jumps over it.
+    #[test]
+    fn the_wait_is_what_a_patient_observer_finds() {
+        let start = moment("2026-03-29T00:00:00Z").unix_secs;
+        for jump_mins in [-120, -60, -30, 30, 60, 120] {
+            for (begin, time) in (0..180).step_by(17).flat_map(|begin| (0..1_440).step_by(37).map(move |time| (begin, time))) {
+                let now = Moment::new(start + begin * 60, -30).before_offset_change(start + 90 * 60, -30 + jump_mins);
+                let shown = |mins: i64| {
+                    let then = now.plus_secs(mins * 60);
+                    then.unix() / 60 + i64::from(then.utc_offset_mins)
+                };
+                let meets = |mins: &i64| {
+                    let (before, after) = (shown(mins - 1), shown(*mins));
+                    after.rem_euclid(1_440) == time || (before + 1..=after).any(|skipped| skipped.rem_euclid(1_440) == time)
+                };
+                let expected = (1..).find(meets).unwrap();
+                let time = LocalTime::from_mins(u16::try_from(time).unwrap()).unwrap();
+                assert_eq!(i64::from(now.until(time).as_secs()), expected * 60, "{jump_mins} from {begin} until {time}");
+            }
+        }
+    }
 }

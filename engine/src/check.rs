@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::{Config, ConfigErrors, Mistake, Mistakes, Place, did_you_mean, read_text};
+use crate::config::{Config, ConfigErrors, Mistake, Mistakes, Place, Site, did_you_mean, read_text};
 use crate::policy::{Chain, Hook, Host, Policy, PolicyError};
 use crate::semantics::decision::Device;
 
@@ -59,15 +59,20 @@ fn chains(host: &Host, config: &Config, policies: &[Option<Arc<Policy>>], add: A
         // A policy that can't be used has been told already.
         let Some(chosen) = named.collect::<Option<Vec<_>>>() else { continue };
         match Chain::new(host, chosen, config.cache.max_policy_variants) {
-            Ok(chain) => plans(config, &site.name, &chain, add),
+            Ok(chain) => plans(config, site, &chain, add),
             Err(error) => add(site.place, "site.policies", mistake_of(&error)),
         }
     }
 }
 
 /// The plans of a site fetch something, as variants that exist.
-fn plans(config: &Config, site: &str, chain: &Chain, add: Add<'_>) {
-    for plan in config.plans.iter().filter(|plan| &*plan.site == site) {
+fn plans(config: &Config, site: &Site, chain: &Chain, add: Add<'_>) {
+    for plan in config.plans.iter().filter(|plan| plan.site == site.name) {
+        if site.hosts.iter().all(|host| host == "*") {
+            let problem =
+                format!("the site `{}` has no host by name, so nobody knows under which its pages will be asked for", site.name);
+            add(plan.place, "warm.site", Mistake::new(problem, "add the site's own name to its hosts"));
+        }
         let known = || chain.variants().iter().map(AsRef::as_ref).chain(Device::ALL.map(Device::as_str));
         for variant in plan.variants.iter().filter(|variant| !known().any(|name| name == **variant)) {
             let cure = match did_you_mean(variant, known()) {
@@ -115,4 +120,64 @@ fn line_at(text: &str, place: Place) -> std::ops::Range<usize> {
     let start: usize = text.split_inclusive('\n').take(place.line.saturating_sub(1)).map(str::len).sum();
     let line = text[start..].lines().next().unwrap_or_default();
     start..start + line.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: &str = r#"
+[policies]
+compiled_cache = ""
+[[policy]]
+name = "rules"
+module = "builtin:json-rules"
+settings = { rules = [{ match = ["*"], ttl = 1 }], variants = { phone = { devices = ["mobile"] }, slab = { devices = ["tablet"] } } }
+[[site]]
+name = "shop"
+hosts = ["shop.example"]
+origins = ["http://127.0.0.1:1"]
+policies = ["rules"]
+[[warm]]
+name = "opening"
+site = "shop"
+urls = ["/"]
+variants = ["phone", "desktop"]
+"#;
+
+    fn check(text: &str, folder: &Path) -> Vec<String> {
+        // What one case has compiled, the next finds there.
+        let text = &text.replace("compiled_cache = \"\"", &format!("compiled_cache = {:?}", folder.display().to_string()));
+        let config = Config::parse(text, "tero.toml", Path::new("")).unwrap_or_else(|errors| panic!("{errors}"));
+        let errors = check_policies(&config, text).err().map(|errors| errors.errors).unwrap_or_default();
+        errors.iter().map(|error| format!("{} {}: {}; {}", error.line, error.key, error.problem, error.cure)).collect()
+    }
+
+    #[test]
+    fn what_policies_bring_to_light_is_told_at_its_entry() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(check(START, folder.path()), [""; 0]);
+        for (good, bad, parts) in [
+            ("ttl = 1", "tll = 1", &["4 policy.settings: ", "tll", "correct the settings"][..]),
+            ("builtin:json-rules", "builtin:json-rulse", &["4 policy.module: ", "json-rulse", "json-rules"]),
+            ("[\"phone\", ", "[\"phne\", ", &["13 warm.variants: ", "`phne`", "did you mean \"phone\"?"]),
+            ("urls = [\"/\"]", "urls = []", &["13 warm: ", "nothing to fetch", "urls, sitemap or popular"]),
+            ("[\"shop.example\"]", "[\"*\"]", &["13 warm.site: ", "no host by name", "hosts"]),
+            ("[policies]", "[cache]\nmax_policy_variants = 1\n[policies]", &["10 site.policies: ", "2", "max_policy_variants"]),
+        ] {
+            assert!(START.contains(good), "{good}");
+            let told = check(&START.replace(good, bad), folder.path());
+            assert_eq!(told.len(), 1, "{bad}: {told:?}");
+            assert!(told[0].starts_with(parts[0]) && parts.iter().all(|part| told[0].contains(part)), "{bad}: {told:?}");
+        }
+    }
+
+    #[test]
+    fn a_module_that_is_none_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("x.wasm"), "not wasm").unwrap();
+        std::fs::write(folder.path().join("tero.toml"), START.replace("builtin:json-rules", "x.wasm")).unwrap();
+        let errors = check_file(&folder.path().join("tero.toml")).unwrap_err();
+        assert_eq!((errors.errors.len(), errors.errors[0].key.as_str()), (1, "policy.module"), "{errors}");
+    }
 }

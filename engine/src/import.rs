@@ -20,7 +20,8 @@ pub struct Target {
 }
 
 impl Target {
-    /// A site in front of `origin` (`http://HOST[:PORT]`) that answers for `hosts`, or for every host if there are none.
+    /// A site in front of `origin` (`http://HOST[:PORT]`) that answers for `hosts`, or for `localhost` and every host if there are
+    /// none: plans need a name to fetch pages under.
     ///
     /// # Errors
     /// What is wrong with one of them, and what to write instead.
@@ -28,7 +29,7 @@ impl Target {
         let message = |Mistake { problem, cure }: Mistake| format!("{problem}; {cure}");
         forms::origin(origin).map_err(message)?;
         let hosts: Vec<String> = hosts.iter().map(|host| forms::host(host)).collect::<Result<_, _>>().map_err(message)?;
-        let hosts = if hosts.is_empty() { vec!["*".to_owned()] } else { hosts };
+        let hosts = if hosts.is_empty() { vec!["localhost".to_owned(), "*".to_owned()] } else { hosts };
         Ok(Target { origin: origin.to_owned(), hosts })
     }
 }

@@ -289,10 +289,10 @@ async fn run(
 ) -> Answer {
     let fetch = Fetch { edge: Arc::clone(edge), exchange: Arc::clone(exchange), stale: stale.clone(), lead };
     match fetch.start().await {
-        Ok(Fetched::Filling(filling, reader)) => {
+        Ok(Fetched::Filling(filling, reader, fields)) => {
             let status = Some(filling.head.status);
             let told = Told { forward: Some(why), forward_status: status, stored: true, ..Told::default() };
-            let response = deliver(edge, exchange, Source::Filling(&filling, reader), told);
+            let response = deliver(edge, exchange, Source::Filling(&filling, reader, Some(*fields)), told);
             Answer { response, outcome: Outcome::Miss, stored: true }
         }
         Ok(Fetched::Revalidated(stored)) => {
@@ -348,7 +348,7 @@ fn join_fill(exchange: &Exchange, filling: &Filling) -> Join {
 
 fn follow(edge: &Edge, exchange: &Exchange, filling: &Filling, reader: FillReader, why: Forward) -> Answer {
     let told = Told { forward: Some(why), collapsed: true, ..Told::default() };
-    let response = deliver(edge, exchange, Source::Filling(filling, reader), told);
+    let response = deliver(edge, exchange, Source::Filling(filling, reader, None), told);
     Answer { response, outcome: Outcome::Collapsed, stored: true }
 }
 
@@ -379,11 +379,12 @@ fn failed(edge: &Edge, exchange: &Exchange, stale: Option<Arc<StoredResponse>>, 
 /// A HEAD that nothing stored answers: what it says of the stored response counts (§4.3.5).
 async fn head(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stale: Option<Arc<StoredResponse>>, why: Forward) -> Answer {
     let (asked_at, since) = (edge.clock.now(), edge.store.purge_point());
-    match pass::pass(edge, exchange, None, why).await {
+    match pass::pass(edge, exchange, None).await {
         Ok(response) => {
             if let Some(stored) = &stale {
                 revalidate::by_head(edge, exchange, stored, &response, asked_at, since);
             }
+            let response = pass::told(edge, exchange, response, why, None);
             Answer { response, outcome: Outcome::Miss, stored: false }
         }
         Err(failure) => failed(edge, exchange, stale, why, failure),
@@ -391,8 +392,9 @@ async fn head(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stale: Option<Arc<Stor
 }
 
 async fn pass_through(edge: &Arc<Edge>, exchange: &Arc<Exchange>, content: Option<Incoming>, why: Forward) -> Answer {
-    match pass::pass(edge, exchange, content, why).await {
+    match pass::pass(edge, exchange, content).await {
         Ok(response) => {
+            let response = pass::told(edge, exchange, response, why, None);
             let outcome = if matches!(why, Forward::Bypass | Forward::Method) { Outcome::Pass } else { Outcome::Miss };
             Answer { response, outcome, stored: false }
         }

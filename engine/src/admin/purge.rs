@@ -33,7 +33,8 @@ pub(super) fn purge(state: &State, content: &[u8]) -> Result<Reply, Refusal> {
     let how = if ask.soft { Purge::Soft } else { Purge::Hard };
     let now = state.edge.clock.now();
     let purged: u64 = targets.iter().map(|target| state.edge.store.purge(target, how, now)).sum();
-    tracing::info!(?ask, purged, "purged");
+    let Ask { url, tag, prefix, site, soft } = &ask;
+    tracing::info!(url, tag, prefix, site, soft, purged, "purged");
     Ok(Reply::json(&json!({ "purged": purged })))
 }
 

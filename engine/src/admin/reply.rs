@@ -1,7 +1,7 @@
 //! Answers: JSON, or the error and its cure as JSON.
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use serde_json::{Value, json};
 
@@ -19,7 +19,16 @@ pub(super) struct Refusal {
     status: StatusCode,
     error: String,
     cure: String,
-    field: Option<(HeaderName, HeaderValue)>,
+    field: Option<Field>,
+}
+
+/// A field that the refusal needs.
+#[derive(Clone, Copy, Debug)]
+enum Field {
+    /// `WWW-Authenticate: Bearer`
+    Authenticate,
+    /// `Allow`, with these methods.
+    Allow(&'static str),
 }
 
 const JSON: &str = "application/json";
@@ -73,14 +82,12 @@ impl Refusal {
     }
 
     pub(super) fn unauthorized(error: impl Into<String>, cure: impl Into<String>) -> Refusal {
-        let field = Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
-        Refusal { field, ..Refusal::new(StatusCode::UNAUTHORIZED, error, cure) }
+        Refusal { field: Some(Field::Authenticate), ..Refusal::new(StatusCode::UNAUTHORIZED, error, cure) }
     }
 
-    pub(super) fn method(allow: &str) -> Refusal {
-        let field = HeaderValue::from_str(allow).ok().map(|allow| (header::ALLOW, allow));
+    pub(super) fn method(allow: &'static str) -> Refusal {
         let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this method is not offered here", format!("use {allow}"));
-        Refusal { field, ..refusal }
+        Refusal { field: Some(Field::Allow(allow)), ..refusal }
     }
 
     pub(super) fn too_large(limit: usize) -> Refusal {
@@ -108,8 +115,13 @@ impl Refusal {
     pub(super) fn into_response(self) -> Response<Full<Bytes>> {
         let content = format!("{}\n", json!({ "error": self.error, "cure": self.cure }));
         let mut response = response(self.status, JSON, content.into());
-        if let Some((name, value)) = self.field {
-            response.headers_mut().insert(name, value);
+        let field = match self.field {
+            Some(Field::Authenticate) => Some((header::WWW_AUTHENTICATE, "Bearer")),
+            Some(Field::Allow(methods)) => Some((header::ALLOW, methods)),
+            None => None,
+        };
+        if let Some((name, value)) = field {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
         response
     }

@@ -60,16 +60,13 @@ fn no_plan(state: &State, plan: &str) -> Refusal {
 /// What the plans came to.
 pub(super) fn metrics(state: &State, encoder: &mut DescriptorEncoder) -> fmt::Result {
     let totals = state.warmer.totals();
-    let results: [(&str, fn(&PlanTotals) -> u64); 4] = [
-        ("fetched", |totals| totals.fetched),
-        ("fresh", |totals| totals.fresh),
-        ("not_stored", |totals| totals.not_stored),
-        ("failed", |totals| totals.failed),
-    ];
+    let results = |totals: &PlanTotals| {
+        [("fetched", totals.fetched), ("fresh", totals.fresh), ("not_stored", totals.not_stored), ("failed", totals.failed)]
+    };
     let mut urls: Vec<Sample<u64>> = Vec::new();
     for (plan, totals) in &totals {
-        for (result, count) in results {
-            urls.push((vec![("plan", plan.to_string()), ("result", result.to_owned())], count(totals)));
+        for (result, count) in results(totals) {
+            urls.push((vec![("plan", plan.to_string()), ("result", result.to_owned())], count));
         }
     }
     counters(encoder, "tero_warm_urls", "Pages of warming plans, once per variant, by what came of them", urls)?;

@@ -94,12 +94,8 @@ impl Demo {
         let server = crate::serve(configuration(&places)?, clock.clone()).map_err(|error| with_causes(&error))?;
         let places = Places { edge: server.addresses()[0], admin: server.admin_address(), ..places };
         print(&guide::text(&places, clock.now(), self.traffic));
-        let traffic = Traffic {
-            visitors: self.visitors.into(),
-            seed: self.seed,
-            pause: PAUSE,
-            host: format!("localhost:{}", places.edge.port()),
-        };
+        let host = format!("{}:{}", host(places.edge), places.edge.port());
+        let traffic = Traffic { visitors: self.visitors.into(), seed: self.seed, pause: PAUSE, host };
         let visitors = self.traffic.then(|| Visitors::start(reachable(places.edge), traffic, clock));
         let visitors = visitors.transpose().map_err(|error| format!("the visitors did not start: {error}"))?;
         wait_for_signal().map_err(|error| format!("signals can't be waited for: {error}"))?;
@@ -115,7 +111,9 @@ impl Demo {
 
 /// The imported rules with the demo's addresses, and the popular pages.
 fn configuration(places: &Places) -> Result<Config, String> {
-    let target = Target::new(&format!("http://{}", places.origin), &[])?;
+    // The plans warm for the first host: the one that the guide names.
+    let hosts = [host(places.edge), "localhost".to_owned(), "*".to_owned()];
+    let target = Target::new(&format!("http://{}", places.origin), &hosts)?;
     let text = import(RULES, RULES_NAME, &target).map_err(|errors| with_causes(&errors))?;
     let mut config =
         Config::parse(&(text + POPULAR), "the demo's configuration", Path::new("")).map_err(|errors| with_causes(&errors))?;
@@ -151,6 +149,14 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() { SocketAddr::new(LOOPBACK, address.port()) } else { address }
 }
 
+/// How a site on this machine is called where it is reached by its address.
+fn host(address: SocketAddr) -> String {
+    match reachable(address).ip() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    }
+}
+
 /// Returns at Ctrl-C and SIGTERM.
 fn wait_for_signal() -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -177,6 +183,7 @@ mod tests {
         let config = configuration(&places()).unwrap();
         let names: Vec<&str> = config.sites[0].policies.iter().map(|name| &**name).collect();
         assert_eq!(names, ["rules", "popular"]);
+        assert_eq!(config.sites[0].hosts, ["127.0.0.1", "localhost", "*"]);
         assert_eq!(config.server.listen, [places().edge]);
         assert_eq!(config.admin.listen, places().admin);
         assert_eq!((&*config.sites[0].origins[0].host, config.sites[0].origins[0].port), ("127.0.0.1", 13_000));

@@ -26,9 +26,14 @@ pub(super) fn report(errors: &ConfigErrors, colours: bool) -> String {
 /// The text with stars in the place of tokens. It goes by lines and not by values, since a file with a mistake may not have values.
 fn without_tokens(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut inside = false;
+    let (mut inside, mut admin) = (false, false);
     for line in text.split_inclusive('\n') {
-        let after_key = line.find("token").and_then(|key| line[key..].find('=').map(|equals| key + equals + 1));
+        if line.trim_start().starts_with('[') {
+            admin = line.contains("[admin]");
+        }
+        // A key of [admin] with a slip of the finger may be meant as the token.
+        let may_be_token = if admin && !line.trim_start().starts_with("listen") { Some(0) } else { line.find("token") };
+        let after_key = may_be_token.and_then(|key| line[key..].find('=').map(|equals| key + equals + 1));
         let value = if inside { 0 } else { after_key.unwrap_or(line.len()) };
         out.push_str(&line[..value]);
         // Byte for byte, so that places stay right.
@@ -88,6 +93,7 @@ mod tests {
             "x = 1\n[admin]\ntoken = \"a secret\"\nx = 1\n",
             "[admin]\ntoken = \"\"\"\na secret\nb secret\"\"\"\nx = 1",
             "admin = { token = \"a secret\", x = 1 }\n",
+            "[server]\nx = 1\n[admin]\ntokn = \"a secret\"\n",
         ] {
             assert!(!shown(text).contains("secret"), "{text}");
         }

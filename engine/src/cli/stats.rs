@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 use serde_json::Value;
 
@@ -69,7 +69,7 @@ fn tables(stats: &Value) -> String {
     let cache = &stats["cache"];
     let decisions = &stats["decision_cache"];
     out.push_str(&format!(
-        "cache: {} keys, {}, {} evictions; decisions remembered: {}\n",
+        "keys stored: {}, memory: {}, evictions: {}, decisions remembered: {}\n",
         cache["entries"],
         bytes(&cache["bytes"]),
         cache["evictions"],
@@ -80,7 +80,7 @@ fn tables(stats: &Value) -> String {
 
 fn site_table(site: &Value) -> Table {
     let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY);
+    table.load_preset(UTF8_FULL_CONDENSED);
     table.set_header([&["", "hit rate", "requests"][..], &OUTCOMES[..]].concat());
     table.add_row(row("all", site));
     let variants = site["variants"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -137,7 +137,9 @@ mod tests {
         let shown = tables(
             &json!({ "sites": [site], "cache": { "entries": 1, "bytes": 1_048_576, "evictions": 0 }, "decision_cache": {} }),
         );
-        for part in ["shop (hours in UTC)", "75.0 %", "no variant", "mobile", "100.0 %", "09:00", "1 keys, 1.0 MiB"] {
+        for part in
+            ["shop (hours in UTC)", "75.0 %", "no variant", "mobile", "100.0 %", "09:00", "keys stored: 1, memory: 1.0 MiB"]
+        {
             assert!(shown.contains(part), "{part} is not in\n{shown}");
         }
     }

@@ -70,7 +70,7 @@ pub(crate) fn host(text: &str) -> Read<String> {
     if let Some((host, port)) = text.rsplit_once(':')
         && !text.ends_with(']')
         && port.bytes().all(|byte| byte.is_ascii_digit())
-        && !(host.contains(':') && !host.ends_with(']'))
+        && (!host.contains(':') || host.ends_with(']'))
     {
         return Err(Mistake::new(
             format!("`{text}` has a port"),

@@ -56,7 +56,7 @@ fn quantity(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 }
 
 fn show(amount: u64, units: &[(&str, u64)]) -> String {
-    let (unit, factor) = units.iter().find(|(_, factor)| amount % factor == 0).unwrap_or(&("", 1));
+    let (unit, factor) = units.iter().find(|(_, factor)| amount.is_multiple_of(*factor)).unwrap_or(&("", 1));
     format!("{}{unit}", amount / factor)
 }
 

@@ -190,9 +190,21 @@ fn nonsense_is_refused_without_panic() {
     }
 }
 
+proptest::proptest! {
+    #[test]
+    fn a_damaged_file_is_imported_or_refused_without_panic(at in 0..SAMPLE.len(), length in 0_usize..40, put in "[\\\\\"{}\\[\\],:a-z0-9é\u{0}-]{0,4}") {
+        let end = (at + length).min(SAMPLE.len());
+        let damaged = format!("{}{put}{}", &SAMPLE[..at], &SAMPLE[end..]);
+        if let Ok(toml) = import(&damaged, "x.json", &target()) {
+            // What is imported can be read.
+            Config::parse(&toml, "tero.toml", Path::new("")).unwrap_or_else(|errors| panic!("{errors}\n{toml}"));
+        }
+    }
+}
+
 #[test]
 fn a_target_that_is_none_is_refused() {
     assert!(Target::new("127.0.0.1:3000", &[]).is_err());
     assert!(Target::new("http://a", &["a b".to_owned()]).is_err());
-    assert_eq!(Target::new("http://a", &[]).unwrap().hosts, ["*"]);
+    assert_eq!(Target::new("http://a", &[]).unwrap().hosts, ["localhost", "*"]);
 }

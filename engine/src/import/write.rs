@@ -21,9 +21,14 @@ pub(super) fn configuration(legacy: &Legacy, document: &Value, target: &Target, 
     out.push_str("[server]\nlisten = [\"0.0.0.0:8080\"]\n\n[admin]\nlisten = \"127.0.0.1:9090\"\n\n");
     policy(&mut out, legacy, document);
     let hosts: Vec<String> = target.hosts.iter().map(|host| quote(host)).collect();
+    let comment = if target.hosts.iter().any(|host| host == "*") {
+        "   # plans fetch pages under the names here: write the site's own"
+    } else {
+        ""
+    };
     let _ = write!(
         out,
-        "\n[[site]]\nname = {}\nhosts = [{}]\norigins = [{}]\npolicies = [\"{POLICY}\"]\n",
+        "\n[[site]]\nname = {}\nhosts = [{}]{comment}\norigins = [{}]\npolicies = [\"{POLICY}\"]\n",
         quote(&site),
         hosts.join(", "),
         quote(&target.origin)

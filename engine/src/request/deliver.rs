@@ -33,8 +33,8 @@ const ADDED_FIELDS: usize = 6;
 pub(super) enum Source<'s> {
     /// The store.
     Stored(&'s Arc<StoredResponse>),
-    /// A fill, read from its first byte.
-    Filling(&'s Filling, FillReader),
+    /// A fill, read from its first byte; with the fields as they came, where the request is the one that fetched it.
+    Filling(&'s Filling, FillReader, Option<HeaderMap>),
 }
 
 /// How the answer came about, for `Cache-Status`.
@@ -53,13 +53,15 @@ pub(super) struct Told {
 }
 
 /// Makes the answer.
-pub(super) fn deliver(edge: &Edge, exchange: &Exchange, source: Source<'_>, told: Told) -> Response<EdgeBody> {
+pub(super) fn deliver(edge: &Edge, exchange: &Exchange, mut source: Source<'_>, told: Told) -> Response<EdgeBody> {
     let now = edge.clock.now();
-    let head = match &source {
-        Source::Stored(stored) => &stored.head,
-        Source::Filling(filling, _) => &filling.head,
+    let (head, as_sent) = match &mut source {
+        Source::Stored(stored) => (&stored.head, None),
+        Source::Filling(filling, _, as_sent) => (&filling.head, as_sent.take()),
     };
-    let headers = head.fields.to_headers(ADDED_FIELDS);
+    let mut headers = as_sent.unwrap_or_else(|| head.fields.to_headers(ADDED_FIELDS));
+    // The age is told anew (§4.2.3).
+    headers.remove(AGE);
     let mut response = match narrowed(exchange, head, &headers, &source) {
         Narrowed::NotModified => bare(StatusCode::NOT_MODIFIED, not_modified_headers(&headers)),
         Narrowed::Failed => bare(StatusCode::PRECONDITION_FAILED, HeaderMap::new()),
@@ -97,7 +99,7 @@ fn narrowed(exchange: &Exchange, head: &StoredHead, headers: &HeaderMap, source:
     }
     let length = match source {
         Source::Stored(stored) => Some(stored.body.len()),
-        Source::Filling(filling, _) => filling.fill.length(),
+        Source::Filling(filling, ..) => filling.fill.length(),
     };
     let (true, Some(length)) = (exchange.fields.range, length) else { return Narrowed::Whole };
     match selection(method, asked, head.status, headers, length, MAX_RANGES) {
@@ -123,7 +125,7 @@ fn whole(exchange: &Exchange, status: StatusCode, headers: HeaderMap, source: So
     let mut response = bare(status, headers);
     let body = match source {
         Source::Stored(stored) => EdgeBody::shared(stored.body.pieces(), stored.body.len()),
-        Source::Filling(_, reader) => EdgeBody::fill(reader, Arc::clone(&exchange.site.counters)),
+        Source::Filling(_, reader, _) => EdgeBody::fill(reader, Arc::clone(&exchange.site.counters)),
     };
     if exchange.parts.method != Method::HEAD {
         *response.body_mut() = body;
@@ -145,7 +147,7 @@ fn part(
     response.headers_mut().insert(CONTENT_LENGTH, (range.end - range.start).into());
     *response.body_mut() = match source {
         Source::Stored(stored) => EdgeBody::owned(stored.body.slice(range)),
-        Source::Filling(_, reader) => EdgeBody::fill_range(reader, range, Arc::clone(&exchange.site.counters)),
+        Source::Filling(_, reader, _) => EdgeBody::fill_range(reader, range, Arc::clone(&exchange.site.counters)),
     };
     response
 }

@@ -59,6 +59,7 @@ pub struct Devices {
 impl Devices {
     /// Remembers as many as fit into `max_bytes`, those that come again before those that come once.
     pub fn new(max_bytes: u64) -> Devices {
+        #[allow(clippy::borrowed_box)] // It is what moka hands over.
         let remembered = Cache::builder()
             .max_capacity(max_bytes)
             .weigher(|key: &Box<[u8]>, _: &Device| u32::try_from(key.len() + ENTRY_OVERHEAD_BYTES).unwrap_or(u32::MAX))

@@ -16,7 +16,7 @@ use super::body::{EdgeBody, Silence};
 use super::respond::Failure;
 use super::{forward, revalidate};
 use crate::collapse::Lead;
-use crate::origin::{self, Answer, OriginError};
+use crate::origin::{self, Answer};
 use crate::policy::Answered;
 use crate::semantics::cache_control::ResponseDirectives;
 use crate::semantics::decision::ResponseDecision;
@@ -25,7 +25,7 @@ use crate::semantics::reuse::stale_if_error;
 use crate::semantics::storability::{self, Storability, storability};
 use crate::semantics::timestamp::Timestamp;
 use crate::semantics::vary::Vary;
-use crate::semantics::{forwarding, invalidation};
+use crate::semantics::{forwarding, invalidation, validation};
 use crate::store::fill::{Fill, FillError, FillReader};
 use crate::store::stored::{Fields, StoredBody, StoredHead, StoredResponse};
 use crate::store::{Key, PurgePoint};
@@ -55,8 +55,8 @@ pub(super) struct Filling {
 /// What came of a fetch, for the request that began it.
 #[derive(Debug)]
 pub(super) enum Fetched {
-    /// A response that is being stored, and a reader of its content.
-    Filling(Arc<Filling>, FillReader),
+    /// A response that is being stored, a reader of its content, and its fields as they came: some of them are not stored.
+    Filling(Arc<Filling>, FillReader, Box<HeaderMap>),
     /// What was stored holds, under a new head (§4.3.4).
     Revalidated(Arc<StoredResponse>),
     /// A response that is not stored, and why.
@@ -96,33 +96,45 @@ impl Fetch {
         told
     }
 
-    async fn run(self, tell: oneshot::Sender<Fetched>) {
+    async fn run(mut self, tell: oneshot::Sender<Fetched>) {
         let since = self.edge.store.purge_point();
-        let conditions = self.stale.as_ref().map(|stale| stale.head.fields.to_headers(0));
-        let (answer, asked_at) = match self.ask(conditions.as_ref()).await {
+        let (mut answer, mut asked_at) = match self.ask().await {
             (Ok(answer), asked_at) => (answer, asked_at),
-            (Err(error), _) => {
-                tracing::warn!(site = %self.exchange.site.settings.name, url = %Key::new(&self.exchange.key).url(), error = %Chained(&error), "fetch failed");
-                return self.fail(Failure::of(&error), tell);
-            }
+            (Err(failure), _) => return self.fail(failure, tell),
         };
-        let status = answer.response.status();
-        if let (Some(stale), StatusCode::NOT_MODIFIED) = (self.stale.clone(), status) {
-            return revalidate::freshen(self, stale, &answer.response, asked_at, since, tell);
+        if let (Some(stale), StatusCode::NOT_MODIFIED) = (self.stale.clone(), answer.response.status()) {
+            if validation::answers(&stale.head.fields.to_headers(0), answer.response.headers()) {
+                return revalidate::freshen(self, stale, &answer.response, asked_at, since, tell);
+            }
+            // The 304 is about something that is not stored: nothing is known of what is, and the whole is needed (§4.3.4).
+            self.edge.store.drop_response(&Key::new(&self.exchange.key), stale.id);
+            self.stale = None;
+            (answer, asked_at) = match self.ask().await {
+                (Ok(answer), asked_at) => (answer, asked_at),
+                (Err(failure), _) => return self.fail(failure, tell),
+            };
         }
+        let status = answer.response.status();
         if status.is_server_error() && self.may_serve_stale() {
             return self.fail(Failure::status(status), tell);
         }
         self.take(answer, asked_at, since, tell).await;
     }
 
-    async fn ask(&self, conditions: Option<&HeaderMap>) -> (Result<Answer, OriginError>, Timestamp) {
+    /// Asks the next hop, on condition that what is stored and stale no longer holds.
+    async fn ask(&self) -> (Result<Answer, Failure>, Timestamp) {
         let (edge, site) = (&self.edge, &self.exchange.site);
-        let request = forward::for_storing(edge, &self.exchange, origin::empty(), conditions);
+        let conditions = self.stale.as_ref().map(|stale| stale.head.fields.to_headers(0));
+        let request = forward::for_storing(edge, &self.exchange, origin::empty(), conditions.as_ref());
         let asked_at = edge.clock.now();
         let answer = site.origin.fetch(request, true).await;
         let status = answer.as_ref().ok().map(|answer| answer.response.status());
         site.counters.record_origin(status, edge.clock.now().since(asked_at));
+        let answer = answer.map_err(|error| {
+            let url = Key::new(&self.exchange.key);
+            tracing::warn!(site = %site.settings.name, url = url.url(), error = %Chained(&error), "fetch failed");
+            Failure::of(&error)
+        });
         (answer, asked_at)
     }
 
@@ -158,8 +170,11 @@ impl Fetch {
         let key = &self.exchange.key;
         let too_large = length.is_some_and(|length| length > self.edge.store.max_object());
         let (refusal, is_of_request) = match weighed.storability {
-            Storability::Yes if !too_large => return self.fill(&parts, body, length, weighed, since, tell).await,
-            Storability::Yes => ("larger than max_object", false),
+            Storability::Yes if too_large => ("larger than max_object", false),
+            Storability::Yes if !weighed.freshness.is_worth_keeping(&parts.headers, self.edge.clock.now()) => {
+                ("stale at once", false)
+            }
+            Storability::Yes => return self.fill(parts, body, length, weighed, since, tell).await,
             Storability::No(refusal) => (refusal.as_str(), refusal.is_of_request()),
         };
         if !is_of_request {
@@ -186,7 +201,7 @@ impl Fetch {
 
     async fn fill(
         self,
-        parts: &http::response::Parts,
+        parts: http::response::Parts,
         mut body: Incoming,
         length: Option<u64>,
         weighed: Weighed,
@@ -203,7 +218,7 @@ impl Fetch {
             lead.share(Shared::Filling(Arc::clone(&filling)));
         }
         if let Some(reader) = reader {
-            let _ = tell.send(Fetched::Filling(Arc::clone(&filling), reader));
+            let _ = tell.send(Fetched::Filling(Arc::clone(&filling), reader, Box::new(parts.headers)));
         }
         match self.pump(&mut body, &fill).await {
             Err(error) => {

@@ -17,12 +17,11 @@ use crate::semantics::{forwarding, invalidation, key};
 use crate::store::{Purge, Target};
 use crate::telemetry::cache_status::{CacheStatus, Forward};
 
-/// Sends the request on and its answer back.
+/// Sends the request on and brings its answer, without a word of our own in it yet.
 pub(super) async fn pass(
     edge: &Arc<Edge>,
     exchange: &Exchange,
     content: Option<Incoming>,
-    why: Forward,
 ) -> Result<Response<EdgeBody>, Failure> {
     let site = &exchange.site;
     let silence = || Silence::new(edge.clock.clone(), site.settings.body_timeout);
@@ -43,7 +42,7 @@ pub(super) async fn pass(
     let (mut parts, body) = response.into_parts();
     forwarding::strip_response_hop_by_hop(&mut parts.headers);
     let body = EdgeBody::stream(body, Some(permit), silence(), Arc::clone(&site.counters));
-    Ok(told(edge, exchange, Response::from_parts(parts, body), why, None))
+    Ok(Response::from_parts(parts, body))
 }
 
 /// Adds `Via` and `Cache-Status` to an answer that is not stored.

@@ -52,7 +52,7 @@ pub(super) fn in_background(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stale: &
     let (edge, exchange, stale) = (Arc::clone(edge), Arc::clone(exchange), Some(Arc::clone(stale)));
     tokio::spawn(async move {
         let told = Fetch { edge, exchange: Arc::clone(&exchange), stale, lead: Some(lead) }.start();
-        if let Ok(Fetched::Filling(_, reader)) = told.await {
+        if let Ok(Fetched::Filling(_, reader, _)) = told.await {
             // Somebody has to want the content, or the fill would take itself for abandoned.
             drain(EdgeBody::fill(reader, Arc::clone(&exchange.site.counters))).await;
         }

@@ -118,8 +118,8 @@ impl Writer {
                     Err(error) => tracing::error!(path = %self.path.display(), %error, "the access log can't be opened anew"),
                 }
             }
-            let waiting = std::iter::once(first).chain(queue.try_iter().take(1_000));
-            let written = waiting.map(|line| writeln!(output, "{line}")).collect::<io::Result<()>>();
+            let mut waiting = std::iter::once(first).chain(queue.try_iter().take(1_000));
+            let written = waiting.try_for_each(|line| writeln!(output, "{line}"));
             if let Err(error) = written.and_then(|()| output.flush()) {
                 tracing::error!(path = %self.path.display(), %error, "the access log can't be written");
             }

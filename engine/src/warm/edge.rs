@@ -121,6 +121,7 @@ impl EdgePath {
 
 /// The host to fetch under: of those that the site has by name, or of any if it takes any, the one asked for most.
 fn host_of(named: &[String], asked_for: &[Box<str>]) -> Option<Arc<str>> {
+    #[allow(clippy::borrowed_box)] // It is what the iterator hands over.
     let of_site = |host: &&Box<str>| named.iter().any(|named| named == "*" || **named == ***host);
     let most = asked_for.iter().find(of_site).map(|host| &**host);
     most.or_else(|| named.iter().map(String::as_str).find(|host| *host != "*")).map(Arc::from)

@@ -202,7 +202,7 @@ impl Union {
     /// The page of this site that an absolute URL names.
     fn page_of(&self, url: &str, site: &SiteFacts) -> Option<Page> {
         let (host, target) = sitemap::split_url(url)?;
-        let ours = host == *self.host || site.hosts.iter().any(|of_site| *of_site == host);
+        let ours = host == *self.host || site.hosts.contains(&host);
         (ours && target.len() <= MAX_TARGET_BYTES).then(|| Page { host: host.into(), target })
     }
 

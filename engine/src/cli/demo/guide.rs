@@ -20,7 +20,11 @@ pub(super) fn text(places: &Places, now: Timestamp, traffic: bool) -> String {
     let local = DateTime::<Utc>::from_timestamp(now.unix_secs(), 0).unwrap_or_default().with_timezone(&ZONE);
     let clock = local.format("%A, %H:%M");
     let look = format!("curl -s -o /dev/null -D - {site}");
-    let visitors = if traffic { "\n  the visitors   are on their way: watch the numbers under 10" } else { "" };
+    let visitors = if traffic {
+        "\n  the visitors   are on their way, and may have been there before you: what should be a first fetch may be a hit"
+    } else {
+        ""
+    };
     format!(
         r#"
 BarberPro, a booking site for barbers in Argentina, with tero in front of it

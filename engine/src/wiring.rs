@@ -96,6 +96,7 @@ pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
         popularity,
         access_log: access_log.map_err(start("the access log"))?,
         devices: Devices::new(DEVICE_MEMORY),
+        max_header_bytes: config.server.max_header_bytes,
         collapse_timeout: config.cache.collapse_timeout,
         hit_for_miss: config.cache.hit_for_miss,
     }));

@@ -428,8 +428,8 @@ mod tests {
         let calendar = load(&CalendarSource::Builtin("argentina".to_owned())).unwrap();
         let first_of_2027 = Timestamp::from_unix_secs(1_798_761_600);
         let before = |days: u64| first_of_2027.saturating_sub(Duration::from_secs(days * 86_400));
-        assert_eq!(missing_years(&calendar, before(200)), []);
-        assert_eq!(missing_years(&calendar, before(32)), []);
+        assert!(missing_years(&calendar, before(200)).is_empty());
+        assert!(missing_years(&calendar, before(32)).is_empty());
         assert_eq!(missing_years(&calendar, before(31)), [2027]);
         assert_eq!(missing_years(&calendar, first_of_2027), [2027]);
         assert_eq!(missing_years(&Calendar::default(), before(1)), [2026, 2027]);

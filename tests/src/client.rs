@@ -137,9 +137,16 @@ impl Client {
     ///
     /// # Errors
     /// What the socket says.
+    ///
+    /// # Panics
+    /// When neither an answer nor the end comes within [`GUARD`].
     pub fn try_head(&mut self, is_head: bool) -> io::Result<Option<Answer>> {
         loop {
-            let Some(head) = wire::read_head(&mut self.stream, &mut self.buffer)? else { return Ok(None) };
+            let head = wire::read_head(&mut self.stream, &mut self.buffer).inspect_err(|error| {
+                let waited = matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
+                assert!(!waited, "the edge neither answers nor hangs up");
+            })?;
+            let Some(head) = head else { return Ok(None) };
             let (start, headers) =
                 wire::parse_head(&head).unwrap_or_else(|| panic!("not a head: {}", String::from_utf8_lossy(&head)));
             let status = start.split(' ').nth(1).and_then(|status| status.parse().ok());

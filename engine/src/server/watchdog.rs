@@ -71,7 +71,9 @@ impl Watchdog {
             if deadline <= self.clock.now() {
                 return;
             }
-            self.clock.sleep_until(deadline).await;
+            // What begins while this waits may be due before what it waits for: so it looks again as soon as that could be.
+            let look_again = self.clock.now().saturating_add(self.patience.header.min(self.patience.write));
+            self.clock.sleep_until(deadline.min(look_again)).await;
         }
     }
 

@@ -435,3 +435,64 @@ fn an_upload_streams_to_the_origin_as_it_comes() {
     answer.assert_forwarded("method", "answered");
     assert_eq!(origin.only("/x").body, b"firstlast!");
 }
+
+#[test]
+fn a_client_that_takes_nothing_is_cut_off() {
+    let origin = Origin::start();
+    let body = "x".repeat(30_000_000);
+    origin.on("/x", Reply::fresh(3_600, &body));
+    let edge = Edge::before(&origin).start();
+    assert!(edge.get("/x").whole);
+    let mut stuck = edge.client();
+    stuck.start(&get("/x"));
+    let mut answer = stuck.head();
+    // The socket's buffers take some megabytes; what is left waits for the client, and between two looks at the time the edge
+    // answers others.
+    for _ in 0..60 {
+        edge.advance_secs(1);
+        assert!(edge.send(&Request::new("HEAD", "/x")).cache_status().hit);
+    }
+    stuck.rest(&mut answer);
+    assert!(!answer.whole, "{} bytes", answer.body.len());
+}
+
+#[test]
+fn connections_beyond_the_bound_wait_until_others_end() {
+    let origin = Origin::start();
+    origin.otherwise(|_| Reply::fresh(60, "answered"));
+    let edge = Edge::before(&origin).server("workers = 1\nmax_connections = 2").start();
+    let (mut first, mut second) = (edge.client(), edge.client());
+    first.send(&get("/x"));
+    second.send(&get("/x"));
+    let mut third = edge.client();
+    third.start(&get("/third"));
+    for _ in 0..10 {
+        second.send(&get("/x")).assert_hit("answered");
+    }
+    assert_eq!(origin.requests("/third"), 0);
+    drop(first);
+    third.head();
+    assert_eq!(origin.requests("/third"), 1);
+}
+
+#[test]
+fn fetches_beyond_the_bound_wait_and_then_give_503() {
+    let origin = Origin::start();
+    let gate = Gate::new();
+    origin.on("/held", Reply::fresh(60, "held").behind(&gate));
+    origin.on("/x", Reply::fresh(60, "x"));
+    let edge = Edge::before(&origin).site("max_fetches = 1\nconnect_timeout = \"2s\"").start();
+    let mut held = edge.client();
+    held.start(&get("/held"));
+    origin.wait_for("/held", 1);
+    let mut waiting = edge.client();
+    waiting.start(&get("/x"));
+    let waiter = std::thread::spawn(move || waiting.head());
+    edge.advance_until(20, || waiter.is_finished());
+    waiter.join().unwrap().assert_failed(503, "too many");
+    assert_eq!(origin.requests("/x"), 0);
+    gate.open();
+    let mut answer = held.head();
+    held.rest(&mut answer);
+    edge.get("/x").assert_forwarded("uri-miss", "x");
+}

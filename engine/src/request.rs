@@ -68,6 +68,8 @@ pub struct Edge {
     pub access_log: Option<AccessLog>,
     /// Remembered device classes.
     pub devices: Devices,
+    /// Bytes of a request's target and fields, at most.
+    pub max_header_bytes: usize,
     collapse: Arc<Collapse<Shared>>,
     hit_for_miss: HitForMiss,
     collapse_timeout: Duration,
@@ -92,6 +94,8 @@ pub struct Parts {
     pub access_log: Option<AccessLog>,
     /// As [`Edge::devices`].
     pub devices: Devices,
+    /// As [`Edge::max_header_bytes`].
+    pub max_header_bytes: usize,
     /// How long a follower waits for its leader.
     pub collapse_timeout: Duration,
     /// How long "not storable" is remembered.
@@ -111,6 +115,7 @@ impl Edge {
             warm_use: WarmUse::default(),
             access_log: parts.access_log,
             devices: parts.devices,
+            max_header_bytes: parts.max_header_bytes,
             collapse: Arc::new(Collapse::new()),
             hit_for_miss: HitForMiss::new(parts.hit_for_miss),
             collapse_timeout: parts.collapse_timeout,

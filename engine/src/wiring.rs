@@ -15,6 +15,7 @@ use crate::policy::{Chain, Host, Policy, PolicyError};
 use crate::request::devices::Devices;
 use crate::request::site::{Site, Sites};
 use crate::request::{self, Edge};
+use crate::semantics::timestamp::Timestamp;
 use crate::server::{self, Stage};
 use crate::store::{Limits, Store};
 use crate::telemetry::access_log::AccessLog;
@@ -76,6 +77,7 @@ pub struct Server {
 pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
     let host = Host::new(&config.policy_host)?;
     let policies = load_policies(&host, &config.policies)?;
+    warn_of_missing_years(&config.policies, clock.now());
     let workers = config.server.workers;
     let sites = make_sites(&config, &host, &policies, &Sites::default(), workers, &clock)?;
     let popularity = Popularity::new();
@@ -94,6 +96,7 @@ pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
         popularity,
         access_log: access_log.map_err(start("the access log"))?,
         devices: Devices::new(DEVICE_MEMORY),
+        max_header_bytes: config.server.max_header_bytes,
         collapse_timeout: config.cache.collapse_timeout,
         hit_for_miss: config.cache.hit_for_miss,
     }));
@@ -151,6 +154,7 @@ impl Server {
     /// [`ServeError`], and the old configuration stays.
     pub fn reload(&self, config: Config) -> Result<(), ServeError> {
         let policies = load_policies(&self.host, &config.policies)?;
+        warn_of_missing_years(&config.policies, self.edge.clock.now());
         let old = self.edge.sites.load_full();
         let config = Config {
             cache: config::Cache { max_policy_variants: config.cache.max_policy_variants, ..self.cache.clone() },
@@ -215,6 +219,17 @@ fn load_policies(host: &Host, policies: &[config::Policy]) -> Result<Vec<Arc<Pol
         let loading: Vec<_> = policies.iter().map(|policy| scope.spawn(|| host.load(policy))).collect();
         loading.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     })
+}
+
+/// A year that a calendar does not know is never silently a year without holidays.
+fn warn_of_missing_years(policies: &[config::Policy], now: Timestamp) {
+    for policy in policies {
+        let calendar = policy.calendar.as_ref().map(config::calendar::load);
+        let Some(Ok(calendar)) = calendar else { continue };
+        for year in config::calendar::missing_years(&calendar, now) {
+            tracing::warn!(policy = %policy.name, "the calendar has no data for {year}: its holidays will be taken for working days");
+        }
+    }
 }
 
 /// The sites of a configuration. One that was there before keeps its index, and its counters if zone and variants are the same.

@@ -20,6 +20,7 @@ use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use chrono::{Datelike, NaiveDate};
 use toml::Spanned;
@@ -27,6 +28,11 @@ use toml::de::{DeTable, DeValue};
 
 use super::CalendarSource;
 use crate::semantics::calendar::{Calendar, DoubleDate, Holiday, HolidayKind};
+use crate::semantics::schedule::moment;
+use crate::semantics::timestamp::Timestamp;
+
+/// So long before a year begins, its holidays should be known.
+const YEAR_AHEAD: Duration = Duration::from_secs(31 * 86_400);
 
 /// The largest calendar file, in bytes.
 pub const MAX_CALENDAR_BYTES: u64 = 1024 * 1024;
@@ -99,6 +105,13 @@ pub fn load(source: &CalendarSource) -> Result<Arc<Calendar>, CalendarError> {
         CalendarSource::Builtin(name) => Err(CalendarError::UnknownBuiltin(name.clone())),
         CalendarSource::File(path) => load_file(path),
     }
+}
+
+/// The years that begin soon, or have begun, and that the calendar has no data for: their holidays would be taken for working days.
+pub fn missing_years(calendar: &Calendar, now: Timestamp) -> Vec<i32> {
+    let year_at = |time: Timestamp| moment(time, chrono_tz::UTC, &Calendar::default()).date().year();
+    let (this, coming) = (year_at(now), year_at(now.saturating_add(YEAR_AHEAD)));
+    (this..=coming).filter(|year| !calendar.covers(*year)).collect()
 }
 
 /// The calendar `builtin:argentina`.
@@ -408,6 +421,18 @@ mod tests {
             assert!(calendar.on(working.parse().unwrap()).is_none(), "{working}");
         }
         assert_eq!(calendar.days().count(), 59);
+    }
+
+    #[test]
+    fn a_year_without_data_is_missed_a_month_before_it_begins() {
+        let calendar = load(&CalendarSource::Builtin("argentina".to_owned())).unwrap();
+        let first_of_2027 = Timestamp::from_unix_secs(1_798_761_600);
+        let before = |days: u64| first_of_2027.saturating_sub(Duration::from_secs(days * 86_400));
+        assert!(missing_years(&calendar, before(200)).is_empty());
+        assert!(missing_years(&calendar, before(32)).is_empty());
+        assert_eq!(missing_years(&calendar, before(31)), [2027]);
+        assert_eq!(missing_years(&calendar, first_of_2027), [2027]);
+        assert_eq!(missing_years(&Calendar::default(), before(1)), [2026, 2027]);
     }
 
     #[test]

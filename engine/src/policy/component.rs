@@ -31,6 +31,10 @@ pub(super) fn encode(policy: &Arc<str>, module: &[u8]) -> Result<Vec<u8>, Policy
     if !module.starts_with(CORE_MODULE) {
         return Err(no_module("it does not begin as one".to_owned()));
     }
+    // The decoder takes the lengths that sections give for true.
+    if let Some(Err(error)) = wasmparser::Parser::new(0).parse_all(module).find(Result::is_err) {
+        return Err(no_module(error.to_string()));
+    }
     let (_, described) = wit_component::metadata::decode(module).map_err(|error| no_module(format!("{error:#}")))?;
     let packages = described.resolve.packages.iter().map(|(_, package)| &package.name);
     let ours = packages.filter(|name| name.namespace == "tero" && name.name == "policy").collect::<Vec<_>>();

@@ -62,6 +62,8 @@ pub struct Presence {
     pub directives: bool,
     /// Content of some length.
     pub content: bool,
+    /// Of all fields together.
+    pub bytes: usize,
     hosts: u8,
 }
 
@@ -71,6 +73,9 @@ pub enum Refused {
     /// No `Host`, several, or one that is none.
     #[error("the Host field is missing, doubled or malformed")]
     BadHost,
+    /// Target and fields are longer than `max_header_bytes` together.
+    #[error("the header is too long")]
+    TooLong,
     /// The target is no path.
     #[error("the request target is malformed")]
     BadTarget,
@@ -100,14 +105,16 @@ impl Presence {
     /// Looks through `headers` once.
     pub fn of(headers: &HeaderMap) -> Presence {
         let mut fields = Presence::default();
-        for name in headers.keys() {
+        for (name, value) in headers {
+            // As they were written: name, colon, space, value, end of line.
+            fields.bytes += name.as_str().len() + value.len() + 4;
             match *name {
                 IF_NONE_MATCH | IF_MODIFIED_SINCE | IF_MATCH | IF_UNMODIFIED_SINCE | IF_RANGE => fields.conditional = true,
                 RANGE => fields.range = true,
                 AUTHORIZATION => fields.authorization = true,
                 CACHE_CONTROL | PRAGMA => fields.directives = true,
                 TRANSFER_ENCODING => fields.content = true,
-                CONTENT_LENGTH => fields.content |= headers[CONTENT_LENGTH].as_bytes() != b"0",
+                CONTENT_LENGTH => fields.content |= value.as_bytes() != b"0",
                 HOST => fields.hosts = u8::try_from(headers.get_all(HOST).iter().count()).unwrap_or(u8::MAX),
                 _ => {}
             }
@@ -204,6 +211,10 @@ pub struct From {
 fn find_site(edge: &Edge, parts: &Parts, fields: Presence) -> Result<(Arc<Site>, Box<str>), Refused> {
     if matches!(parts.method, Method::TRACE | Method::CONNECT) {
         return Err(Refused::Method);
+    }
+    // The connection stops reading at about this bound, but what came in one piece with the rest gets this far.
+    if fields.bytes + parts.uri.path().len() + parts.uri.query().map_or(0, str::len) > edge.max_header_bytes {
+        return Err(Refused::TooLong);
     }
     let host = host(parts, fields)?;
     if !parts.uri.path().starts_with('/') {

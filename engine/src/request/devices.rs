@@ -1,16 +1,54 @@
 //! Device classes remembered: the same user agent with the same hints is classified once.
 
+use std::cell::RefCell;
+use std::hash::{BuildHasher, Hasher};
+
 use http::HeaderMap;
 use moka::sync::Cache;
 
 use crate::semantics::decision::Device;
-use crate::semantics::device::{DeviceFields, MAX_PLATFORM_BYTES, MAX_USER_AGENT_BYTES, class_of};
+use crate::semantics::device::{DeviceFields, class_of};
 
 /// What an entry costs beyond its key: its node, its place in the table and in the queues.
 const ENTRY_OVERHEAD_BYTES: usize = 200;
 
-/// Two bytes for the hints, then the platform, then the user agent.
-const MAX_KEY_BYTES: usize = 2 + MAX_PLATFORM_BYTES + MAX_USER_AGENT_BYTES;
+/// What each thread keeps at hand of the remembered classes: most requests of a moment come from few kinds of browsers, and a
+/// look into memory of one's own costs half of one into memory that is shared. At most 137 KiB a thread.
+const AT_HAND: usize = 128;
+
+thread_local! {
+    // A class depends on the key alone, so it does not matter which `Devices` it came from.
+    static FRONT: RefCell<Front> = RefCell::new(Front::new());
+}
+
+struct Front {
+    hasher: foldhash::fast::RandomState,
+    slots: Box<[Option<(Box<[u8]>, Device)>]>,
+}
+
+impl Front {
+    fn new() -> Front {
+        Front { hasher: foldhash::fast::RandomState::default(), slots: (0..AT_HAND).map(|_| None).collect() }
+    }
+
+    /// The class for these fields, from here or from where `find` has it with its key.
+    fn class(&mut self, fields: &DeviceFields<'_>, find: impl FnOnce() -> (Box<[u8]>, Device)) -> Device {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(fields.user_agent);
+        hasher.write(fields.platform);
+        hasher.write_u8(written(fields.mobile));
+        let slot = usize::try_from(hasher.finish() % AT_HAND as u64).unwrap_or(0);
+        match &self.slots[slot] {
+            Some((known, device)) if is_key_of(known, fields) => *device,
+            _ => {
+                let found = find();
+                let device = found.1;
+                self.slots[slot] = Some(found);
+                device
+            }
+        }
+    }
+}
 
 /// The classes of the devices that came by lately. Shared by all workers.
 #[derive(Debug)]
@@ -32,30 +70,41 @@ impl Devices {
     /// The class of the device that sent these request fields, as `semantics::device::classify` says.
     pub fn classify(&self, headers: &HeaderMap) -> Device {
         let fields = DeviceFields::of(headers);
-        let mut buffer = [0_u8; MAX_KEY_BYTES];
-        let key = write_key(&mut buffer, &fields);
-        if let Some(device) = self.remembered.get(key) {
-            return device;
+        FRONT.with_borrow_mut(|front| front.class(&fields, || self.recall(fields)))
+    }
+
+    fn recall(&self, fields: DeviceFields<'_>) -> (Box<[u8]>, Device) {
+        let key = key_of(&fields);
+        if let Some(device) = self.remembered.get(&key) {
+            return (key, device);
         }
         let device = class_of(fields);
-        self.remembered.insert(key.into(), device);
-        device
+        self.remembered.insert(key.clone(), device);
+        (key, device)
     }
 }
 
-/// Unlike fields have unlike keys: the platform's length stands before it.
-fn write_key<'b>(buffer: &'b mut [u8; MAX_KEY_BYTES], fields: &DeviceFields<'_>) -> &'b [u8] {
-    let platform_end = 2 + fields.platform.len();
-    let end = platform_end + fields.user_agent.len();
-    buffer[0] = match fields.mobile {
+/// Two bytes for the hints, then the platform, then the user agent. Unlike fields have unlike keys: the platform's length stands
+/// before it.
+fn key_of(fields: &DeviceFields<'_>) -> Box<[u8]> {
+    let platform_length = u8::try_from(fields.platform.len()).expect("a platform is cut to 32 bytes");
+    [&[written(fields.mobile), platform_length], fields.platform, fields.user_agent].concat().into()
+}
+
+fn is_key_of(key: &[u8], fields: &DeviceFields<'_>) -> bool {
+    key.len() == 2 + fields.platform.len() + fields.user_agent.len()
+        && key.ends_with(fields.user_agent)
+        && key[0] == written(fields.mobile)
+        && usize::from(key[1]) == fields.platform.len()
+        && key[2..].starts_with(fields.platform)
+}
+
+fn written(mobile: Option<bool>) -> u8 {
+    match mobile {
         None => 0,
         Some(false) => 1,
         Some(true) => 2,
-    };
-    buffer[1] = u8::try_from(fields.platform.len()).expect("a platform is cut to 32 bytes");
-    buffer[2..platform_end].copy_from_slice(fields.platform);
-    buffer[platform_end..end].copy_from_slice(fields.user_agent);
-    &buffer[..end]
+    }
 }
 
 #[cfg(test)]
@@ -63,7 +112,7 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
-    use crate::semantics::device::classify;
+    use crate::semantics::device::{MAX_USER_AGENT_BYTES, classify};
 
     fn headers(user_agent: &[u8], mobile: &'static str, platform: &'static str) -> HeaderMap {
         let mut headers = HeaderMap::new();

@@ -242,7 +242,14 @@ impl Fetch {
     async fn pump(&self, body: &mut Incoming, fill: &Fill) -> Result<Option<Vec<bytes::Bytes>>, FillError> {
         let limit = self.exchange.site.settings.body_timeout;
         loop {
-            match self.edge.clock.timeout(limit, body.frame()).await {
+            let next = self.edge.clock.timeout(limit, body.frame());
+            let next = tokio::select! {
+                biased;
+                next = next => next,
+                // A next hop that sends nothing would keep the fetch for the rest of its time.
+                () = fill.abandoned() => return Err(FillError::Abandoned),
+            };
+            match next {
                 Ok(None) => return fill.finish(),
                 // Trailers are not stored: no field of a trailer decides over a cached response (RFC 9110 §6.5.1).
                 Ok(Some(Ok(frame))) => match frame.into_data() {

@@ -55,6 +55,7 @@ pub(super) fn refused(edge: &Edge, refused: Refused) -> Response<EdgeBody> {
     let reason = refused.to_string();
     let code = match refused {
         Refused::BadHost | Refused::BadTarget => StatusCode::BAD_REQUEST,
+        Refused::TooLong => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         Refused::Method => StatusCode::METHOD_NOT_ALLOWED,
         Refused::Loop => StatusCode::LOOP_DETECTED,
         Refused::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
@@ -64,7 +65,7 @@ pub(super) fn refused(edge: &Edge, refused: Refused) -> Response<EdgeBody> {
     if code == StatusCode::METHOD_NOT_ALLOWED {
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
     }
-    if code == StatusCode::BAD_REQUEST {
+    if matches!(code, StatusCode::BAD_REQUEST | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response

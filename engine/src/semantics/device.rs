@@ -6,10 +6,13 @@
 
 use std::sync::LazyLock;
 
-use http::HeaderMap;
 use http::header::USER_AGENT;
+use http::{HeaderMap, HeaderName};
 
 use super::decision::Device;
+
+const MOBILE_HINT: HeaderName = HeaderName::from_static("sec-ch-ua-mobile");
+const PLATFORM_HINT: HeaderName = HeaderName::from_static("sec-ch-ua-platform");
 
 /// A longer user agent is cut to this: what says the class stands well before.
 pub const MAX_USER_AGENT_BYTES: usize = 1024;
@@ -31,16 +34,19 @@ pub struct DeviceFields<'a> {
 impl<'a> DeviceFields<'a> {
     /// The fields of a request. Where one comes twice, the first counts.
     pub fn of(headers: &'a HeaderMap) -> DeviceFields<'a> {
-        let field = |name: &str| headers.get(name).map_or(&[] as &[u8], |value| value.as_bytes());
-        let mobile = match field("sec-ch-ua-mobile").trim_ascii() {
+        let field = |name: HeaderName| headers.get(name).map_or(&[] as &[u8], |value| value.as_bytes());
+        let mobile = match field(MOBILE_HINT).trim_ascii() {
             b"?1" => Some(true),
             b"?0" => Some(false),
             _ => None,
         };
-        let platform = field("sec-ch-ua-platform").trim_ascii();
+        let platform = field(PLATFORM_HINT).trim_ascii();
         let platform = platform.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(platform);
-        let user_agent = headers.get(USER_AGENT).map_or(&[] as &[u8], |value| value.as_bytes());
-        DeviceFields { user_agent: cut(user_agent, MAX_USER_AGENT_BYTES), mobile, platform: cut(platform, MAX_PLATFORM_BYTES) }
+        DeviceFields {
+            user_agent: cut(field(USER_AGENT), MAX_USER_AGENT_BYTES),
+            mobile,
+            platform: cut(platform, MAX_PLATFORM_BYTES),
+        }
     }
 }
 

@@ -202,6 +202,19 @@ impl Fill {
         state.wake_readers();
     }
 
+    /// Waits until nobody reads and the rest is not worth fetching.
+    pub async fn abandoned(&self) {
+        poll_fn(|context| {
+            let mut state = self.lock();
+            if state.readers.iter().any(Option::is_some) || (state.retains && self.is_nearly_done(&state)) {
+                state.writer = Some(context.waker().clone());
+                return Poll::Pending;
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+
     fn poll_room(&self, context: &mut Context<'_>) -> Poll<Result<(), FillError>> {
         let mut state = self.lock();
         let slowest = state.readers.iter().flatten().map(|reader| reader.offset).min();

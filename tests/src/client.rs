@@ -1,0 +1,220 @@
+//! A raw HTTP/1.1 client: it says exactly what the test wants said, and reads the answer in pieces.
+
+use std::io::{self, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use crate::{Answer, GUARD, wire};
+
+/// The host that requests are for unless they say another: the one of [`crate::EdgeBuilder`]'s site.
+pub const HOST: &str = "www.example";
+
+/// A request in the making.
+#[derive(Clone, Debug)]
+pub struct Request {
+    method: String,
+    target: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+/// A GET of this target.
+pub fn get(target: impl Into<String>) -> Request {
+    Request::new("GET", target)
+}
+
+impl Request {
+    /// A request for [`HOST`].
+    pub fn new(method: impl Into<String>, target: impl Into<String>) -> Request {
+        let host = ("Host".to_owned(), HOST.to_owned());
+        Request { method: method.into(), target: target.into(), headers: vec![host], body: Vec::new() }
+    }
+
+    /// Adds a field.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Request {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// For another host.
+    pub fn host(mut self, host: &str) -> Request {
+        self.headers[0].1 = host.to_owned();
+        self
+    }
+
+    /// With a body of that length.
+    pub fn body(self, body: impl AsRef<[u8]>) -> Request {
+        let body = body.as_ref().to_vec();
+        Request { body: body.clone(), ..self.header("Content-Length", body.len().to_string()) }
+    }
+
+    /// As it goes over the wire.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = format!("{} {} HTTP/1.1\r\n", self.method, self.target).into_bytes();
+        for (name, value) in &self.headers {
+            bytes.extend(format!("{name}: {value}\r\n").bytes());
+        }
+        bytes.extend(b"\r\n");
+        bytes.extend(&self.body);
+        bytes
+    }
+}
+
+/// One connection. Every read fails the test after [`GUARD`].
+#[derive(Debug)]
+pub struct Client {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+    body: wire::Body,
+}
+
+impl Client {
+    /// Connects.
+    ///
+    /// # Panics
+    /// When nobody listens there.
+    pub fn connect(address: SocketAddr) -> Client {
+        Client::try_connect(address).unwrap_or_else(|error| panic!("{address} does not listen: {error}"))
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// When nobody listens there.
+    pub fn try_connect(address: SocketAddr) -> io::Result<Client> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true).expect("a socket takes options");
+        stream.set_read_timeout(Some(GUARD)).expect("a socket takes options");
+        stream.set_write_timeout(Some(GUARD)).expect("a socket takes options");
+        Ok(Client { stream, buffer: Vec::new(), body: wire::Body::Ended })
+    }
+
+    /// Sends a request and reads the whole answer.
+    pub fn send(&mut self, request: &Request) -> Answer {
+        self.start(request);
+        let mut answer = self.head_to(request.method == "HEAD");
+        self.rest(&mut answer);
+        answer
+    }
+
+    /// Sends a request, and reads nothing yet.
+    pub fn start(&mut self, request: &Request) {
+        self.write(request.to_bytes());
+    }
+
+    /// Sends bytes.
+    ///
+    /// # Panics
+    /// When the connection does not take them.
+    pub fn write(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).expect("the edge takes the request");
+    }
+
+    /// Sends bytes, whether the edge still takes them or not.
+    pub fn try_write(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.stream.write_all(bytes.as_ref())
+    }
+
+    /// Says that nothing more will be sent.
+    pub fn finish(&mut self) {
+        drop(self.stream.shutdown(Shutdown::Write));
+    }
+
+    /// Reads the head of an answer; its body follows with [`Client::piece`], [`Client::exactly`] or [`Client::rest`].
+    pub fn head(&mut self) -> Answer {
+        self.head_to(false)
+    }
+
+    /// Reads the head of an answer to this request.
+    ///
+    /// # Panics
+    /// When none comes, or what comes is none.
+    pub fn head_to(&mut self, is_head: bool) -> Answer {
+        self.try_head(is_head).expect("the edge answers").expect("the edge answers before it hangs up")
+    }
+
+    /// Reads the head of an answer; none where the edge hangs up instead.
+    ///
+    /// # Errors
+    /// What the socket says.
+    pub fn try_head(&mut self, is_head: bool) -> io::Result<Option<Answer>> {
+        loop {
+            let Some(head) = wire::read_head(&mut self.stream, &mut self.buffer)? else { return Ok(None) };
+            let (start, headers) =
+                wire::parse_head(&head).unwrap_or_else(|| panic!("not a head: {}", String::from_utf8_lossy(&head)));
+            let status = start.split(' ').nth(1).and_then(|status| status.parse().ok());
+            let status: u16 = status.unwrap_or_else(|| panic!("not a status line: {start}"));
+            if status == 100 {
+                continue;
+            }
+            let without_body = is_head || status == 204 || status == 304;
+            self.body = if without_body { wire::Body::Ended } else { wire::Body::of(&headers, true) };
+            return Ok(Some(Answer { status, headers, body: Vec::new(), whole: false }));
+        }
+    }
+
+    /// The next piece of the body as it comes; none at its end.
+    ///
+    /// # Errors
+    /// Where it is cut short.
+    pub fn piece(&mut self) -> io::Result<Option<Vec<u8>>> {
+        self.body.next(&mut self.stream, &mut self.buffer)
+    }
+
+    /// That many bytes of the body, and what came with them.
+    ///
+    /// # Panics
+    /// When the body ends before.
+    pub fn exactly(&mut self, length: usize) -> Vec<u8> {
+        let mut body = Vec::new();
+        while body.len() < length {
+            match self.piece() {
+                Ok(Some(piece)) => body.extend(piece),
+                other => panic!("the body ended after {} of {length} bytes: {other:?}", body.len()),
+            }
+        }
+        body
+    }
+
+    /// Reads what is left of the body; `whole` says whether it came to its end.
+    ///
+    /// # Panics
+    /// When it neither goes on nor ends within [`GUARD`].
+    pub fn rest(&mut self, answer: &mut Answer) {
+        loop {
+            match self.piece() {
+                Ok(Some(piece)) => answer.body.extend(piece),
+                Ok(None) => {
+                    answer.whole = true;
+                    return;
+                }
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                    panic!("the body does not go on after {} bytes", answer.body.len())
+                }
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Whether the edge ends this connection and sends nothing before.
+    ///
+    /// # Panics
+    /// When neither happens within [`GUARD`].
+    pub fn is_closed(&mut self) -> bool {
+        if !self.buffer.is_empty() {
+            return false;
+        }
+        match wire::read_more(&mut self.stream, &mut self.buffer) {
+            Ok(more) => !more,
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                panic!("the edge neither sends anything nor hangs up")
+            }
+            Err(_) => true,
+        }
+    }
+
+    /// Ends the connection with a reset, as a client that crashes does.
+    pub fn reset(self) {
+        drop(socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)));
+    }
+}

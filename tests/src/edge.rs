@@ -1,0 +1,375 @@
+//! An edge in this process, on ports of its own, with a clock turned by hand.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, Once, PoisonError};
+use std::time::Duration;
+
+use chrono::{LocalResult, NaiveDateTime, TimeZone};
+use chrono_tz::Tz;
+use tero::clock::Clock;
+use tero::config::Config;
+use tero::semantics::timestamp::Timestamp;
+
+use crate::{Answer, Client, HOST, Origin, Request, eventually, get};
+
+/// The zone of the running example.
+pub const ART: &str = "America/Argentina/Buenos_Aires";
+
+/// Where an edge's clock stands unless the test says otherwise: a Tuesday, in [`ART`].
+pub const A_TUESDAY_MORNING: &str = "2026-11-24T10:00:00";
+
+/// A running edge. Dropping it stops it, and fails the test if one of its threads has panicked.
+#[derive(Debug)]
+pub struct Edge {
+    server: Option<tero::Server>,
+    clock: Clock,
+    zone: Tz,
+}
+
+/// A configuration in the making, and where the clock stands.
+#[derive(Clone, Debug)]
+pub struct EdgeBuilder {
+    origins: Vec<String>,
+    server: String,
+    admin: String,
+    cache: String,
+    site: String,
+    policies: String,
+    policy_names: Vec<String>,
+    more: String,
+    local_time: String,
+    zone: Tz,
+}
+
+impl Edge {
+    /// An edge with one site, `site`, for [`HOST`], in front of this origin.
+    pub fn before(origin: &Origin) -> EdgeBuilder {
+        Edge::before_url(&origin.url())
+    }
+
+    /// An edge with one site in front of this URL.
+    pub fn before_url(url: &str) -> EdgeBuilder {
+        EdgeBuilder {
+            origins: vec![url.to_owned()],
+            server: String::new(),
+            admin: String::new(),
+            cache: String::new(),
+            site: String::new(),
+            policies: String::new(),
+            policy_names: Vec::new(),
+            more: String::new(),
+            local_time: A_TUESDAY_MORNING.to_owned(),
+            zone: ART.parse().expect("the zone exists"),
+        }
+    }
+
+    /// Starts an edge from a whole configuration. Its `listen` keys should name port 0.
+    ///
+    /// # Panics
+    /// When the configuration is refused.
+    pub fn from_toml(text: &str, local_time: &str, zone: &str) -> Edge {
+        try_start(text, local_time, zone.parse().expect("the zone exists")).unwrap_or_else(|error| panic!("{error}\n{text}"))
+    }
+
+    /// Where it answers visitors.
+    pub fn address(&self) -> SocketAddr {
+        self.server().addresses()[0]
+    }
+
+    /// Where it answers operators.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.server().admin_address()
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// A new connection of a visitor.
+    pub fn client(&self) -> Client {
+        Client::connect(self.address())
+    }
+
+    /// A GET on a connection of its own.
+    pub fn get(&self, target: &str) -> Answer {
+        self.send(&get(target))
+    }
+
+    /// A request on a connection of its own.
+    pub fn send(&self, request: &Request) -> Answer {
+        self.client().send(request)
+    }
+
+    /// A GET to the admin interface.
+    pub fn admin_get(&self, target: &str) -> Answer {
+        self.admin(&get(target))
+    }
+
+    /// A POST to the admin interface.
+    pub fn admin_post(&self, target: &str, body: &str) -> Answer {
+        self.admin(&Request::new("POST", target).header("Content-Type", "application/json").body(body))
+    }
+
+    /// A request to the admin interface.
+    pub fn admin(&self, request: &Request) -> Answer {
+        Client::connect(self.admin_address()).send(&request.clone().host("localhost"))
+    }
+
+    /// The metrics, by name with labels as they are written.
+    pub fn metrics(&self) -> Vec<(String, f64)> {
+        let answer = self.admin_get("/metrics");
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let text = answer.text();
+        let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+        let parse = |line: &str| {
+            let (name, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("not a metric: {line}"));
+            (name.to_owned(), value.parse().unwrap_or_else(|_| panic!("not a number: {line}")))
+        };
+        lines.map(parse).collect()
+    }
+
+    /// The sum of a metric's values over the label sets that hold all of these (`outcome="hit"`).
+    pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        let of_name = |full: &str| full == name || full.strip_prefix(name).is_some_and(|rest| rest.starts_with('{'));
+        let found =
+            self.metrics().into_iter().filter(|(full, _)| of_name(full) && labels.iter().all(|label| full.contains(label)));
+        found.map(|(_, value)| value).sum()
+    }
+
+    /// Turns the clock to a local time.
+    pub fn turn_to(&self, local_time: &str) {
+        self.clock.turn_to(instant(local_time, self.zone));
+    }
+
+    /// Turns the clock forward.
+    pub fn advance_secs(&self, secs: u64) {
+        self.clock.advance(Duration::from_secs(secs));
+    }
+
+    /// Turns the clock forward, second by second, until the condition is met; for waits of the edge that begin at a
+    /// moment that the test can't see.
+    ///
+    /// # Panics
+    /// When it is not met within so many seconds of the edge's time.
+    #[track_caller]
+    pub fn advance_until(&self, most_secs: u64, mut met: impl FnMut() -> bool) {
+        for _ in 0..most_secs {
+            if met() {
+                return;
+            }
+            self.advance_secs(1);
+            // What is due now gets a moment of the processor before the next second comes.
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        eventually(&format!("something that {most_secs} s should bring"), met);
+    }
+
+    /// Asks again until an answer meets the condition; for what the edge does in the background.
+    #[track_caller]
+    pub fn until(&self, target: &str, mut met: impl FnMut(&Answer) -> bool) -> Answer {
+        let mut last = None;
+        eventually(&format!("another answer for {target}"), || {
+            let answer = self.get(target);
+            let good = met(&answer);
+            last = Some(answer);
+            good
+        });
+        last.expect("it was asked")
+    }
+
+    /// Begins to stop: no new connections, those under way go on.
+    pub fn shutdown(&self) {
+        self.server().shutdown();
+    }
+
+    fn server(&self) -> &tero::Server {
+        self.server.as_ref().expect("it runs until it is dropped")
+    }
+}
+
+impl EdgeBuilder {
+    /// One more origin of the site.
+    pub fn origin(mut self, url: &str) -> EdgeBuilder {
+        self.origins.push(url.to_owned());
+        self
+    }
+
+    /// Keys of `[server]`.
+    pub fn server(mut self, keys: &str) -> EdgeBuilder {
+        writeln!(self.server, "{keys}").expect("a string takes it");
+        self
+    }
+
+    /// Keys of `[admin]`.
+    pub fn admin(mut self, keys: &str) -> EdgeBuilder {
+        writeln!(self.admin, "{keys}").expect("a string takes it");
+        self
+    }
+
+    /// Keys of `[cache]`.
+    pub fn cache(mut self, keys: &str) -> EdgeBuilder {
+        writeln!(self.cache, "{keys}").expect("a string takes it");
+        self
+    }
+
+    /// Keys of the site.
+    pub fn site(mut self, keys: &str) -> EdgeBuilder {
+        writeln!(self.site, "{keys}").expect("a string takes it");
+        self
+    }
+
+    /// One more policy of the site: its name, its module and its other keys.
+    pub fn policy(mut self, name: &str, module: &str, keys: &str) -> EdgeBuilder {
+        let (name, module) = (toml_string(name), toml_string(module));
+        writeln!(self.policies, "[[policy]]\nname = {name}\nmodule = {module}\n{keys}\n").expect("a string takes it");
+        self.policy_names.push(name);
+        self
+    }
+
+    /// Whole sections, after the site's.
+    pub fn section(mut self, text: &str) -> EdgeBuilder {
+        writeln!(self.more, "{text}").expect("a string takes it");
+        self
+    }
+
+    /// Where the clock stands, in the builder's zone.
+    pub fn at(mut self, local_time: &str) -> EdgeBuilder {
+        self.local_time = local_time.to_owned();
+        self
+    }
+
+    /// In which zone the test tells the time.
+    pub fn zone(mut self, zone: &str) -> EdgeBuilder {
+        self.zone = zone.parse().expect("the zone exists");
+        self
+    }
+
+    /// The configuration as text.
+    pub fn to_toml(&self) -> String {
+        let origins: Vec<_> = self.origins.iter().map(|url| toml_string(url)).collect();
+        let or_default = |section: &str, key: &str, default: &str| match section.contains(key) {
+            true => section.to_owned(),
+            false => format!("{default}\n{section}"),
+        };
+        format!(
+            "[server]\nlisten = [\"127.0.0.1:0\"]\n{server}\n[admin]\nlisten = \"127.0.0.1:0\"\n{admin}\n[cache]\n{cache}\n\
+             [policies]\ncompiled_cache = {compiled}\n\n{policies}\n[[site]]\nname = \"site\"\nhosts = [\"{HOST}\"]\n\
+             origins = [{origins}]\npolicies = [{names}]\n{site}\n{more}",
+            server = or_default(&self.server, "workers", "workers = 2"),
+            admin = self.admin,
+            cache = self.cache,
+            compiled = toml_string(&compiled_cache().display().to_string()),
+            policies = self.policies,
+            origins = origins.join(", "),
+            names = self.policy_names.join(", "),
+            site = self.site,
+            more = self.more,
+        )
+    }
+
+    /// Starts the edge.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[track_caller]
+    pub fn start(&self) -> Edge {
+        self.try_start().unwrap_or_else(|error| panic!("{error}\n{}", self.to_toml()))
+    }
+
+    /// Starts the edge.
+    ///
+    /// # Errors
+    /// What the operator would read.
+    pub fn try_start(&self) -> Result<Edge, String> {
+        try_start(&self.to_toml(), &self.local_time, self.zone)
+    }
+}
+
+fn try_start(text: &str, local_time: &str, zone: Tz) -> Result<Edge, String> {
+    watch_for_panics();
+    let config = Config::parse(text, "tero.toml", &std::env::temp_dir()).map_err(|errors| errors.to_string())?;
+    let clock = Clock::by_hand(instant(local_time, zone));
+    let server = tero::serve(config, clock.clone()).map_err(|error| chained(&error))?;
+    Ok(Edge { server: Some(server), clock, zone })
+}
+
+fn chained(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        write!(text, ": {error}").expect("a string takes it");
+        cause = error.source();
+    }
+    text
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        let Some(server) = self.server.take() else { return };
+        server.shutdown();
+        let waiter = std::thread::spawn(move || server.wait());
+        // Whoever waits for the clock waits for its hand: the drain ends when its time has passed.
+        eventually("the edge stops", || {
+            self.clock.advance(Duration::from_secs(1));
+            waiter.is_finished()
+        });
+        let ended = waiter.join();
+        if !std::thread::panicking() {
+            assert!(ended.is_ok(), "the edge panicked while it stopped");
+            let panics = PANICS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            assert!(panics.is_empty(), "threads of an edge panicked: {panics:?}");
+        }
+    }
+}
+
+static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Notes panics in the edge's own threads; the others are a test's and fail it by themselves.
+fn watch_for_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if std::thread::current().name().is_some_and(is_of_an_edge) {
+                PANICS.lock().unwrap_or_else(PoisonError::into_inner).push(panic.to_string());
+            }
+            before(panic);
+        }));
+    });
+}
+
+/// Whether an edge calls its threads so; tests' threads have the paths of their functions.
+fn is_of_an_edge(name: &str) -> bool {
+    name.starts_with("worker-") || matches!(name, "admin" | "warm" | "warmer")
+}
+
+/// The instant at which the clock of a zone shows this; of two, the first.
+pub fn instant(local_time: &str, zone: Tz) -> Timestamp {
+    let local: NaiveDateTime = local_time.parse().unwrap_or_else(|_| panic!("{local_time} is not like {A_TUESDAY_MORNING}"));
+    match zone.from_local_datetime(&local) {
+        LocalResult::Single(time) | LocalResult::Ambiguous(time, _) => Timestamp::from_unix_secs(time.timestamp()),
+        LocalResult::None => panic!("{local_time} does not exist in {zone}"),
+    }
+}
+
+/// A string as TOML writes it.
+pub fn toml_string(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// The folder of compiled modules that all tests share, beside the test binaries.
+pub fn compiled_cache() -> PathBuf {
+    let binary = std::env::current_exe().expect("a test knows its binary");
+    binary.parent().expect("a binary lies in a folder").join("tero-compiled-policies")
+}
+
+/// A folder of its own below the system's folder for such, removed with the value.
+pub fn folder() -> tempfile::TempDir {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let prefix = format!("tero-tests-{}-", NEXT.fetch_add(1, Ordering::Relaxed));
+    tempfile::Builder::new().prefix(&prefix).tempdir().expect("a folder can be made")
+}

@@ -1,0 +1,61 @@
+//! Something that a scripted origin waits at until the test lets it through.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use crate::GUARD;
+
+/// Closed when new. Clones are the same gate.
+#[derive(Clone, Debug, Default)]
+pub struct Gate(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    open: bool,
+    arrived: usize,
+}
+
+impl Gate {
+    /// A closed gate.
+    pub fn new() -> Gate {
+        Gate::default()
+    }
+
+    /// Lets all through, those who wait and those who come later.
+    pub fn open(&self) {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).open = true;
+        self.0.changed.notify_all();
+    }
+
+    /// Holds up those who come from now on.
+    pub fn close(&self) {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).open = false;
+    }
+
+    /// Waits until `count` have come to the gate since it was made.
+    ///
+    /// # Panics
+    /// When that takes longer than [`GUARD`].
+    pub fn wait_for_arrivals(&self, count: usize) {
+        let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (state, wait) = self
+            .0
+            .changed
+            .wait_timeout_while(state, GUARD, |state| state.arrived < count)
+            .unwrap_or_else(PoisonError::into_inner);
+        assert!(!wait.timed_out(), "{} of {count} came to the gate", state.arrived);
+    }
+
+    /// Waits until the gate is open; gives up after twice [`GUARD`], when the test has failed already.
+    pub(crate) fn pass(&self) {
+        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.arrived += 1;
+        self.0.changed.notify_all();
+        drop(self.0.changed.wait_timeout_while(state, GUARD * 2, |state| !state.open));
+    }
+}

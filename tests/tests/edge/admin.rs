@@ -1,0 +1,288 @@
+//! The operators' interface: probes, metrics, statistics, and who may ask.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tero_tests::{Client, Edge, Origin, Reply, Request, get};
+
+const TOKEN: &str = "a-token-for-the-tests";
+
+fn serving() -> (Origin, Edge) {
+    let origin = Origin::start();
+    origin.otherwise(|asked| Reply::fresh(60, &asked.target));
+    let edge = Edge::before(&origin).start();
+    (origin, edge)
+}
+
+#[test]
+fn probes_say_that_it_lives_and_serves() {
+    let (_origin, edge) = serving();
+    for path in ["/health", "/ready"] {
+        assert_eq!(edge.admin_get(path).status, 200, "{path}");
+    }
+}
+
+#[test]
+fn it_is_not_ready_while_it_drains() {
+    let (origin, edge) = serving();
+    origin.hold();
+    let mut client = edge.client();
+    client.start(&get("/x"));
+    origin.wait_for("/x", 1);
+    edge.shutdown();
+    // The request under way keeps the edge from ending, and nobody is told that it is ready: with 503, or with no connection.
+    if let Ok(mut probe) = Client::try_connect(edge.admin_address())
+        && probe.try_write(get("/ready").host("localhost").to_bytes()).is_ok()
+    {
+        let answer = probe.try_head(false).ok().flatten();
+        assert_ne!(answer.map(|answer| answer.status), Some(200));
+    }
+    origin.release();
+    let mut answer = client.head();
+    client.rest(&mut answer);
+    answer.assert_forwarded("uri-miss", "/x");
+}
+
+#[test]
+fn what_is_not_there_is_404_and_what_is_not_offered_405() {
+    let (_origin, edge) = serving();
+    assert_eq!(edge.admin_get("/nothing").status, 404);
+    for (method, path) in [("GET", "/purge"), ("POST", "/metrics"), ("DELETE", "/policies")] {
+        let answer = edge.admin(&Request::new(method, path));
+        assert_eq!(answer.status, 405, "{method} {path}");
+        assert!(answer.header("allow").is_some(), "{method} {path}");
+    }
+}
+
+#[test]
+fn the_operators_paths_are_not_on_the_public_listener() {
+    let (origin, edge) = serving();
+    for path in ["/health", "/ready", "/metrics", "/stats", "/policies", "/openapi.json"] {
+        edge.get(path).assert_forwarded("uri-miss", path);
+    }
+    assert_eq!(origin.total(), 6);
+}
+
+#[test]
+fn the_interface_describes_itself() {
+    let (_origin, edge) = serving();
+    let paths = edge.admin_get("/openapi.json").json()["paths"].clone();
+    for (path, operations) in paths.as_object().unwrap() {
+        for method in operations.as_object().unwrap().keys() {
+            let target = path.replace("{plan}", "nothing").replace("{id}", "1");
+            let answer = edge.admin(&Request::new(method.to_uppercase(), &target).body("{}"));
+            assert_ne!(answer.status, 405, "{method} {target}");
+            assert_eq!(
+                answer.status == 404,
+                target.contains("nothing") || target.contains("/1"),
+                "{method} {target}: {answer:?}"
+            );
+        }
+    }
+}
+
+/// Every metric's kind by its family, from the `# TYPE` lines.
+fn kinds(text: &str) -> BTreeMap<String, String> {
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    types.map(|line| line.split_once(' ').unwrap()).map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect()
+}
+
+#[test]
+fn metrics_are_well_formed() {
+    let (_origin, edge) = serving();
+    for target in ["/a", "/a", "/b"] {
+        edge.get(target);
+    }
+    let text = edge.admin_get("/metrics").text();
+    let kinds = kinds(&text);
+    let mut seen = BTreeSet::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        assert!(seen.insert(name), "{name} comes twice");
+        let value: f64 = value.parse().unwrap_or_else(|_| panic!("{line}"));
+        assert!(value.is_finite() && value >= 0.0, "{line}");
+        let plain = name.split('{').next().unwrap();
+        assert!(plain.starts_with("tero_"), "{line}");
+        let suffixes = ["", "_total", "_bucket", "_sum", "_count"];
+        let family = suffixes.iter().find_map(|suffix| plain.strip_suffix(suffix).filter(|family| kinds.contains_key(*family)));
+        let family = family.unwrap_or_else(|| panic!("{line} has no TYPE"));
+        assert!(text.contains(&format!("# HELP {family} ")), "{family} has no HELP");
+        if kinds[family] == "counter" {
+            assert!(plain.ends_with("_total"), "{line}");
+        }
+    }
+    for family in [
+        "tero_requests",
+        "tero_response_bytes",
+        "tero_request_seconds",
+        "tero_origin_requests",
+        "tero_origin_seconds",
+        "tero_cache_entries",
+        "tero_cache_bytes",
+        "tero_cache_evictions",
+        "tero_policy_decisions",
+        "tero_policy_seconds",
+        "tero_decision_cache_hits",
+        "tero_decision_cache_misses",
+        "tero_warm_urls",
+        "tero_warm_used",
+    ] {
+        assert!(kinds.contains_key(family), "{family} is missing in {kinds:?}");
+    }
+    assert!(text.ends_with("# EOF\n"));
+}
+
+#[test]
+fn buckets_rise_to_the_count() {
+    let (_origin, edge) = serving();
+    for number in 0..5 {
+        edge.get(&format!("/{number}"));
+    }
+    for family in ["tero_request_seconds", "tero_origin_seconds"] {
+        let metrics = edge.metrics();
+        let buckets: Vec<f64> =
+            metrics.iter().filter(|(name, _)| name.starts_with(&format!("{family}_bucket"))).map(|(_, value)| *value).collect();
+        assert!(buckets.len() > 5 && buckets.is_sorted(), "{family}: {buckets:?}");
+        assert_eq!(buckets.last(), Some(&5.0), "{family}");
+        assert_eq!(edge.metric(&format!("{family}_count"), &[]), 5.0);
+    }
+}
+
+/// Brings about one request of each outcome at least, and returns how many there were.
+fn all_outcomes(origin: &Origin, edge: &Edge) -> u64 {
+    origin.on_each("/x", |asked, _| match asked.header("if-none-match") {
+        Some(_) => Reply::status(304),
+        None => Reply::ok("x").header("ETag", "\"1\"").header("Cache-Control", "max-age=60, stale-while-revalidate=10"),
+    });
+    edge.get("/x").assert_forwarded("uri-miss", "x");
+    edge.get("/x").assert_hit("x");
+    edge.advance_secs(100);
+    edge.get("/x").assert_forwarded("stale", "x");
+    edge.advance_secs(65);
+    assert_eq!(edge.get("/x").cache_status().ttl, Some(-5));
+    edge.send(&Request::new("POST", "/y").body("1"));
+    edge.send(&get("/x").host("elsewhere.example"));
+    edge.send(&get("/z").header("Cache-Control", "only-if-cached")).assert_failed(504, "only-if-cached");
+    // The one for another host belongs to no site.
+    6
+}
+
+#[test]
+fn the_parts_add_up_to_the_whole() {
+    let (origin, edge) = serving();
+    let requests = all_outcomes(&origin, &edge);
+    let count = |outcome: &str| edge.metric("tero_requests_total", &[&format!("outcome=\"{outcome}\"")]);
+    for (outcome, expected) in
+        [("hit", 1.0), ("stale", 1.0), ("revalidated", 1.0), ("collapsed", 0.0), ("miss", 1.0), ("pass", 1.0), ("error", 1.0)]
+    {
+        assert_eq!(count(outcome), expected, "{outcome}: {:?}", edge.metrics());
+    }
+    assert_eq!(edge.metric("tero_requests_total", &[]), requests as f64);
+    assert_eq!(edge.metric("tero_request_seconds_count", &[]), requests as f64);
+    origin.wait_for("/x", 3);
+    tero_tests::eventually("all of the origin's answers are counted", || {
+        edge.metric("tero_origin_requests_total", &[]) == origin.total() as f64
+    });
+
+    let stats = edge.admin_get("/stats").json();
+    let site = &stats["sites"][0];
+    assert_eq!((&site["site"], &site["requests"]), (&"site".into(), &requests.into()), "{stats}");
+    // (hit + stale + revalidated + collapsed) / (all but pass and error)
+    assert_eq!(site["hit_rate"], 0.75);
+    let sum = |list: &str| -> u64 { site[list].as_array().unwrap().iter().map(|part| part["requests"].as_u64().unwrap()).sum() };
+    assert_eq!((sum("hours"), sum("variants")), (requests, requests), "{stats}");
+    for part in ["hours", "variants"].iter().flat_map(|list| site[*list].as_array().unwrap()) {
+        let outcomes: u64 = part["outcomes"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum();
+        assert_eq!(Some(outcomes), part["requests"].as_u64(), "{part}");
+    }
+}
+
+#[test]
+fn hit_rates_are_told_by_local_hour() {
+    let origin = Origin::start();
+    origin.otherwise(|asked| Reply::fresh(86_400, &asked.target));
+    let edge = Edge::before(&origin).site("zone = \"America/Argentina/Buenos_Aires\"").at("2026-11-24T08:59:59").start();
+    edge.get("/x");
+    edge.turn_to("2026-11-24T09:00:00");
+    edge.get("/x");
+    edge.get("/x");
+    let stats = edge.admin_get("/stats").json();
+    let site = &stats["sites"][0];
+    assert_eq!(site["zone"], "America/Argentina/Buenos_Aires");
+    let hours: Vec<_> = site["hours"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|hour| (hour["hour"].as_u64(), hour["requests"].as_u64(), hour["hit_rate"].as_f64()))
+        .collect();
+    assert_eq!(hours, [(Some(8), Some(1), Some(0.0)), (Some(9), Some(2), Some(1.0))], "{stats}");
+}
+
+#[test]
+fn bytes_of_content_are_counted() {
+    let origin = Origin::start();
+    origin.on("/stored", Reply::fresh(60, "x".repeat(1_000)));
+    origin.on("/passed", Reply::ok("x".repeat(500)).header("Cache-Control", "no-store"));
+    let edge = Edge::before(&origin).start();
+    for target in ["/stored", "/stored", "/passed"] {
+        edge.get(target);
+    }
+    assert_eq!(edge.metric("tero_response_bytes_total", &[]), 2_500.0);
+}
+
+#[test]
+fn with_a_token_only_who_has_it_may_ask() {
+    let origin = Origin::start();
+    let edge = Edge::before(&origin).admin(&format!("token = \"{TOKEN}\"")).start();
+    let with = |authorization: &str| edge.admin(&get("/metrics").header("Authorization", authorization)).status;
+    let refused = edge.admin_get("/metrics");
+    assert_eq!((refused.status, refused.header("www-authenticate").as_deref()), (401, Some("Bearer")));
+    assert_eq!(with(&format!("Bearer {TOKEN}")), 200);
+    for wrong in [&TOKEN[1..], &format!("{TOKEN}x"), "", "b-token-for-the-tests"] {
+        assert_eq!(with(&format!("Bearer {wrong}")), 401, "{wrong}");
+    }
+    assert_eq!(with(&format!("Basic {TOKEN}")), 401);
+    let purge = Request::new("POST", "/purge").body(r#"{"site": "site"}"#);
+    assert_eq!(edge.admin(&purge).status, 401);
+    assert_eq!(edge.admin(&purge.header("Authorization", format!("Bearer {TOKEN}"))).status, 200);
+    // Probes carry no token, and learn one word.
+    assert_eq!(edge.admin_get("/ready").status, 200);
+}
+
+#[test]
+fn without_a_token_pages_in_a_browser_may_not_ask() {
+    let (_origin, edge) = serving();
+    let purge = || Request::new("POST", "/purge").body(r#"{"site": "site"}"#);
+    assert_eq!(edge.admin(&purge()).status, 200);
+    assert_eq!(edge.admin(&purge().header("Origin", "https://evil.example")).status, 403);
+    assert_eq!(edge.admin(&purge().header("Sec-Fetch-Site", "cross-site")).status, 403);
+    let mut rebound = Client::connect(edge.admin_address());
+    assert_eq!(rebound.send(&purge().host("rebound.evil.example")).status, 403);
+}
+
+#[test]
+fn the_interface_takes_malformed_requests_as_badly_as_the_public_one() {
+    let (_origin, edge) = serving();
+    for bytes in ["nonsense\r\n\r\n", "POST /purge HTTP/1.1\r\nHost: localhost\r\nContent-Length: nine\r\n\r\n"] {
+        let mut client = Client::connect(edge.admin_address());
+        client.write(bytes);
+        assert_eq!(client.head().status, 400, "{bytes:?}");
+    }
+    let huge = edge.admin_post("/purge", &format!("{{\"url\": \"http://www.example/{}\"}}", "x".repeat(1_000_000)));
+    assert!(matches!(huge.status, 400 | 413), "{}", huge.status);
+    assert_eq!(edge.admin_get("/health").status, 200);
+}
+
+#[test]
+fn policies_are_listed_with_what_they_declare() {
+    let origin = Origin::start();
+    let edge = Edge::before(&origin)
+        .policy("devices", "builtin:device-variants", "settings = { variants = [{ name = \"mobile\", devices = [\"mobile\"] }] }")
+        .policy("hours", "builtin:business-hours", "settings = { zone = \"Europe/Madrid\", open = \"09:00\", close = \"18:00\" }")
+        .start();
+    let listed = edge.admin_get("/policies").json();
+    let listed = listed["policies"].as_array().unwrap();
+    let names: Vec<_> = listed.iter().map(|policy| policy["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["devices", "hours"]);
+    assert!(listed.iter().all(|policy| policy["status"] == "active" && policy["sites"][0] == "site"), "{listed:?}");
+    assert_eq!((&listed[0]["variants"][0], &listed[1]["zone"]), (&"mobile".into(), &"Europe/Madrid".into()));
+}

@@ -1,0 +1,258 @@
+//! The real program: arguments, signals, exit codes.
+
+use tero_tests::{Gate, Origin, Reply, folder, get};
+
+use crate::program::{Serving, assert_code, configuration, err, out, run, run_in, sample_file, tero};
+
+const COMMANDS: [&str; 7] = ["serve", "check", "demo", "warm", "purge", "stats", "import"];
+
+#[test]
+fn help_and_version_are_told() {
+    let version = run(&["--version"]);
+    assert_code(&version, 0);
+    assert!(out(&version).contains(env!("CARGO_PKG_VERSION")));
+    let help = run(&["--help"]);
+    assert_code(&help, 0);
+    for command in COMMANDS {
+        assert!(out(&help).contains(&format!("\n  {command}")), "{command}:\n{}", out(&help));
+    }
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    for command in COMMANDS {
+        let help = run(&[command, "--help"]);
+        assert_code(&help, 0);
+        assert!(out(&help).contains(&format!("  tero {command}")), "{command}:\n{}", out(&help));
+    }
+}
+
+#[test]
+fn wrong_use_is_told_apart_from_failure() {
+    for arguments in [
+        &[][..],
+        &["unknown"],
+        &["check", "--unknown"],
+        &["purge"],
+        &["purge", "--url", "http://a/", "--tag", "b"],
+        &["warm"],
+        &["import"],
+        &["import", "x.json", "--origin", "ftp://x"],
+        &["stats", "--admin", "not a url"],
+    ] {
+        let output = run(arguments);
+        assert_code(&output, 2);
+        assert!(!err(&output).is_empty() && out(&output).is_empty(), "{arguments:?}");
+    }
+    for arguments in [&["check", "/nowhere.toml"][..], &["import", "/nowhere.json"], &["stats", "--admin", "http://127.0.0.1:1"]]
+    {
+        assert_code(&run(arguments), 1);
+    }
+}
+
+#[test]
+fn it_serves_what_the_configuration_says() {
+    let origin = Origin::start();
+    origin.on("/x", Reply::fresh(60, "x"));
+    let serving = Serving::start(&configuration(&origin, ""));
+    let mut client = serving.client();
+    client.send(&get("/x")).assert_forwarded("uri-miss", "x");
+    client.send(&get("/x")).assert_hit("x");
+    assert_eq!(origin.requests("/x"), 1);
+}
+
+#[test]
+fn a_signal_to_stop_lets_requests_end_and_refuses_new_ones() {
+    for signal in ["TERM", "INT"] {
+        let origin = Origin::start();
+        let gate = Gate::new();
+        origin.on("/x", Reply::fresh(60, "firstlast!").in_halves(&gate));
+        let mut serving = Serving::start(&configuration(&origin, ""));
+        let address = serving.address();
+        let mut client = serving.client();
+        client.start(&get("/x"));
+        let mut answer = client.head();
+        answer.body = client.exactly(5);
+        serving.signal(signal);
+        serving.line_with(&["draining"]);
+        tero_tests::eventually("new connections are refused", || std::net::TcpStream::connect(address).is_err());
+        gate.open();
+        client.rest(&mut answer);
+        assert_eq!((answer.text().as_str(), answer.whole), ("firstlast!", true), "{signal}");
+        assert!(client.is_closed());
+        assert_eq!(serving.exit_code(), Some(0), "{signal}:\n{}", serving.log());
+    }
+}
+
+#[test]
+fn a_second_signal_stops_at_once() {
+    let origin = Origin::start();
+    origin.on("/x", Reply::silence());
+    let mut serving = Serving::start(&configuration(&origin, ""));
+    let mut client = serving.client();
+    client.start(&get("/x"));
+    origin.wait_for("/x", 1);
+    serving.signal("TERM");
+    serving.line_with(&["draining"]);
+    serving.signal("TERM");
+    assert_eq!(serving.exit_code(), Some(0), "{}", serving.log());
+}
+
+#[test]
+fn idle_connections_do_not_hold_up_the_end() {
+    let origin = Origin::start();
+    let mut serving = Serving::start(&configuration(&origin, ""));
+    let mut idle = serving.client();
+    assert_eq!(idle.send(&get("/x")).status, 404);
+    serving.signal("TERM");
+    assert_eq!(serving.exit_code(), Some(0));
+    assert!(idle.is_closed());
+}
+
+#[test]
+fn a_hang_up_reads_the_configuration_again() {
+    let (first, second) = (Origin::start(), Origin::start());
+    first.otherwise(|_| Reply::ok("first"));
+    second.otherwise(|_| Reply::ok("second"));
+    let serving = Serving::start(&configuration(&first, ""));
+    let address = serving.address();
+    let mut client = serving.client();
+    assert_eq!(client.send(&get("/a")).text(), "first");
+    let file = serving.folder.path().join("tero.toml");
+    std::fs::write(&file, "nonsense").unwrap();
+    serving.signal("HUP");
+    serving.line_with(&["the old configuration stays"]);
+    assert_eq!(client.send(&get("/b")).text(), "first");
+    std::fs::write(&file, configuration(&second, "")).unwrap();
+    serving.signal("HUP");
+    serving.line_with(&["the configuration has been read again"]);
+    assert_eq!(client.send(&get("/c")).text(), "second");
+    assert_eq!(serving.address(), address);
+}
+
+#[test]
+fn an_address_that_is_taken_is_told() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let origin = Origin::start();
+    let folder = folder();
+    for key in ["listen = [\"127.0.0.1:0\"]", "listen = \"127.0.0.1:0\""] {
+        let text = configuration(&origin, "").replacen(key, &key.replace("127.0.0.1:0", &address), 1);
+        std::fs::write(folder.path().join("tero.toml"), text).unwrap();
+        let output = run_in(folder.path(), &["serve"]);
+        assert_code(&output, 1);
+        assert!(err(&output).contains(&address), "{}", err(&output));
+    }
+}
+
+#[test]
+fn a_running_edge_is_purged_and_asked_from_the_command_line() {
+    let origin = Origin::start();
+    origin.on("/x", Reply::fresh(60, "x"));
+    let serving = Serving::start(&configuration(&origin, ""));
+    let admin = format!("http://{}", serving.admin_address());
+    let mut client = serving.client();
+    client.send(&get("/x")).assert_forwarded("uri-miss", "x");
+    let purged = run(&["purge", "--url", "http://www.example/x", "--admin", &admin]);
+    assert_code(&purged, 0);
+    assert!(out(&purged).contains("1 stored response dropped"), "{}", out(&purged));
+    client.send(&get("/x")).assert_forwarded("uri-miss", "x");
+    let stats = run(&["stats", "--json", "--admin", &admin]);
+    assert_code(&stats, 0);
+    let stats: serde_json::Value = serde_json::from_str(&out(&stats)).unwrap();
+    assert_eq!(stats["sites"][0]["outcomes"]["miss"], 2, "{stats}");
+    let shown = run(&["stats", "--admin", &admin]);
+    assert_code(&shown, 0);
+    assert!(out(&shown).contains("site"), "{}", out(&shown));
+}
+
+#[test]
+fn a_plan_is_warmed_from_the_command_line_and_waited_for() {
+    let origin = Origin::start();
+    origin.on("/a", Reply::fresh(60, "a"));
+    let plans = "\n[[warm]]\nname = \"good\"\nsite = \"site\"\nurls = [\"/a\"]\n\n[[warm]]\nname = \"bad\"\nsite = \"site\"\nurls = [\"/gone\"]\n";
+    let serving = Serving::start(&configuration(&origin, plans));
+    let admin = format!("http://{}", serving.admin_address());
+    let good = run(&["warm", "good", "--wait", "--admin", &admin]);
+    assert_code(&good, 0);
+    serving.client().send(&get("/a")).assert_hit("a");
+    assert_code(&run(&["warm", "bad", "--wait", "--admin", &admin]), 1);
+    assert_code(&run(&["warm", "nothing", "--wait", "--admin", &admin]), 1);
+}
+
+#[test]
+fn the_access_log_has_a_line_for_each_answer() {
+    let origin = Origin::start();
+    origin.on("/x", Reply::fresh(60, "x"));
+    let serving = Serving::start(&configuration(&origin, "\n[access_log]\npath = \"access.log\"\nformat = \"json\"\n"));
+    let mut client = serving.client();
+    for _ in 0..2 {
+        client.send(&get("/x?a=%22b%22"));
+    }
+    let file = serving.folder.path().join("access.log");
+    let lines = || std::fs::read_to_string(&file).unwrap_or_default();
+    tero_tests::eventually("both lines are written", || lines().lines().count() == 2);
+    for (line, said) in lines().lines().zip(["uri-miss", "hit"]) {
+        let entry: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(entry.to_string().contains(said) && entry.to_string().contains("/x?a="), "{entry}");
+    }
+}
+
+#[test]
+fn an_import_is_a_configuration_that_checks() {
+    let folder = folder();
+    let file = sample_file().display().to_string();
+    let imported = run(&["import", &file, "--origin", "http://127.0.0.1:3000", "--host", "www.barberpro.com.ar"]);
+    assert_code(&imported, 0);
+    std::fs::write(folder.path().join("tero.toml"), out(&imported)).unwrap();
+    let checked = run_in(folder.path(), &["check"]);
+    assert_code(&checked, 0);
+    assert!(out(&checked).contains("1 site, 1 policy, 2 warming plans"), "{}", out(&checked));
+}
+
+#[test]
+fn an_import_tells_every_mistake_with_its_line() {
+    let folder = folder();
+    let path = folder.path().join("bad.json");
+    let text = "{\n  \"version\": 3,\n  \"timezone\": \"America/Macondo\",\n  \"rules\": [\n    { \"name\": \"a\", \"match\": [], \"ttl\": -1 }\n  ]\n}\n";
+    std::fs::write(&path, text).unwrap();
+    let output = run(&["import", &path.display().to_string()]);
+    assert_code(&output, 1);
+    assert!(out(&output).is_empty());
+    for words in ["bad.json:3:", "Macondo", "bad.json:5:"] {
+        assert!(err(&output).contains(words), "{words}:\n{}", err(&output));
+    }
+}
+
+#[test]
+fn output_to_a_reader_that_left_is_no_failure() {
+    let mut child = tero(&["check", "--keys"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn four_policies_are_ready_at_once_when_their_modules_are_compiled() {
+    let origin = Origin::start();
+    let devices = "settings = { variants = [{ name = \"mobile\", devices = [\"mobile\"] }] }";
+    let names = ["business-hours", "device-variants", "json-rules", "popular-pages"];
+    let hours = "settings = { zone = \"America/Argentina/Buenos_Aires\", open = \"09:00\", close = \"18:00\" }";
+    let rules = "settings = { version = 3, rules = [{ name = \"all\", match = [\"*\"], ttl = \"origin\" }] }";
+    let policies: String = names
+        .iter()
+        .map(|name| {
+            let settings = match *name {
+                "business-hours" => hours,
+                "device-variants" => devices,
+                "json-rules" => rules,
+                _ => "",
+            };
+            format!("[[policy]]\nname = \"{name}\"\nmodule = \"builtin:{name}\"\n{settings}\n\n")
+        })
+        .collect();
+    let text = configuration(&origin, &format!("policies = {names:?}\n")).replace("[[site]]", &format!("{policies}[[site]]"));
+    drop(Serving::start(&text).address());
+    let again = Serving::start(&text);
+    again.address();
+    assert!(!again.log().contains("compil"), "{}", again.log());
+}

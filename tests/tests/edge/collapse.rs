@@ -1,0 +1,272 @@
+//! Many requests for one key, one fetch.
+
+use std::sync::Barrier;
+
+use tero_tests::{Client, Edge, Gate, Origin, Reply, eventually, get};
+
+const CROWD: usize = 200;
+
+/// A client that has asked for `/x` and read nothing yet.
+fn asking(edge: &Edge) -> Client {
+    let mut client = edge.client();
+    client.start(&get("/x"));
+    client
+}
+
+#[test]
+fn two_hundred_simultaneous_requests_for_a_cold_key_are_one_request_to_the_origin() {
+    let origin = Origin::start();
+    let gate = Gate::new();
+    origin.on("/x", Reply::fresh(60, "first halflast half!").in_halves(&gate));
+    let edge = Edge::before(&origin).start();
+    origin.hold();
+    let (asked, half_read) = (Barrier::new(CROWD + 1), Barrier::new(CROWD + 1));
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let visitor = || {
+            let mut client = asking(&edge);
+            asked.wait();
+            let mut answer = client.head();
+            answer.body = client.exactly(10);
+            // Everybody has the first half while the origin has not sent the second: so followers stream.
+            half_read.wait();
+            client.rest(&mut answer);
+            answer
+        };
+        let visitors: Vec<_> = (0..CROWD).map(|_| scope.spawn(visitor)).collect();
+        asked.wait();
+        origin.wait_for("/x", 1);
+        origin.release();
+        half_read.wait();
+        gate.open();
+        visitors.into_iter().map(|visitor| visitor.join().unwrap()).collect()
+    });
+    assert_eq!(origin.requests("/x"), 1);
+    for answer in &answers {
+        assert_eq!((answer.text().as_str(), answer.whole), ("first halflast half!", true));
+    }
+    let collapsed = answers.iter().filter(|answer| answer.cache_status().collapsed).count();
+    assert_eq!(collapsed, CROWD - 1);
+    let counted = |outcome: &str| edge.metric("tero_requests_total", &[&format!("outcome=\"{outcome}\"")]);
+    assert_eq!((counted("miss"), counted("collapsed")), (1.0, (CROWD - 1) as f64));
+    edge.get("/x").assert_hit("first halflast half!");
+}
+
+#[test]
+fn the_first_byte_of_a_miss_reaches_the_client_before_the_origin_has_sent_the_second_half() {
+    let origin = Origin::start();
+    let gate = Gate::new();
+    origin.on("/x", Reply::fresh(60, "firstlast!").in_halves(&gate));
+    origin.on("/chunked", Reply::fresh(60, "firstlast!").chunked().in_halves(&gate));
+    origin.on("/unstorable", Reply::ok("firstlast!").header("Cache-Control", "no-store").in_halves(&gate));
+    let edge = Edge::before(&origin).start();
+    for path in ["/x", "/chunked", "/unstorable"] {
+        gate.close();
+        let mut client = edge.client();
+        client.start(&get(path));
+        let mut answer = client.head();
+        assert_eq!(client.exactly(5), b"first", "{path}");
+        gate.open();
+        client.rest(&mut answer);
+        assert_eq!((answer.text().as_str(), answer.whole), ("last!", true), "{path}");
+    }
+}
+
+#[test]
+fn when_the_leader_fails_before_its_head_the_next_one_leads() {
+    let origin = Origin::start();
+    let gate = Gate::new();
+    origin.on_in_turn("/x", [Reply::reset().behind(&gate), Reply::fresh(60, "good")]);
+    let edge = Edge::before(&origin).start();
+    let mut leader = asking(&edge);
+    origin.wait_for("/x", 1);
+    let mut followers: Vec<_> = (0..5).map(|_| asking(&edge)).collect();
+    gate.open();
+    leader.head().assert_failed(502, "origin");
+    for follower in &mut followers {
+        let mut answer = follower.head();
+        follower.rest(&mut answer);
+        assert_eq!((answer.status, answer.text().as_str()), (200, "good"));
+    }
+    assert_eq!(origin.requests("/x"), 2);
+}
+
+#[test]
+fn when_the_leader_fails_half_way_nobody_gets_a_whole_answer_and_nothing_is_stored() {
+    let origin = Origin::start();
+    let gate = Gate::new();
+    origin
+        .on_in_turn("/x", [Reply::fresh(60, "halfhalf").announcing(12).in_halves(&gate).then_close(), Reply::fresh(60, "good")]);
+    let edge = Edge::before(&origin).start();
+    let mut clients: Vec<_> = (0..3).map(|_| asking(&edge)).collect();
+    let mut answers: Vec<_> = clients.iter_mut().map(Client::head).collect();
+    for client in &mut clients {
+        assert_eq!(client.exactly(4), b"half");
+    }
+    gate.open();
+    for (client, answer) in clients.iter_mut().zip(&mut answers) {
+        client.rest(answer);
+        assert!(!answer.whole, "{answer:?}");
+        assert!(client.is_closed());
+    }
+    assert_eq!(origin.requests("/x"), 1);
+    edge.get("/x").assert_forwarded("uri-miss", "good");
+    edge.get("/x").assert_hit("good");
+}
+
+#[test]
+fn a_follower_waits_no_longer_than_its_deadline() {
+    let origin = Origin::start();
+    let gate = Gate::new();
+    origin.on_in_turn("/x", [Reply::fresh(60, "slow").behind(&gate), Reply::fresh(60, "quick")]);
+    let edge = Edge::before(&origin).cache("collapse_timeout = \"3s\"").start();
+    let mut leader = asking(&edge);
+    origin.wait_for("/x", 1);
+    let mut follower = asking(&edge);
+    edge.advance_until(20, || origin.requests("/x") == 2);
+    let mut answer = follower.head();
+    follower.rest(&mut answer);
+    assert_eq!(answer.text(), "quick");
+    gate.open();
+    let mut answer = leader.head();
+    leader.rest(&mut answer);
+    assert_eq!(answer.text(), "slow");
+}
+
+#[test]
+fn nobody_queues_for_what_turned_out_not_to_be_storable() {
+    let origin = Origin::start();
+    origin.on("/x", Reply::ok("own").header("Cache-Control", "no-store"));
+    let edge = Edge::before(&origin).start();
+    edge.get("/x").assert_forwarded("uri-miss", "own");
+    origin.hold();
+    let mut clients: Vec<_> = (0..4).map(|_| asking(&edge)).collect();
+    // All of them are at the origin at once, though it answers none.
+    origin.wait_for("/x", 5);
+    origin.release();
+    for client in &mut clients {
+        let mut answer = client.head();
+        client.rest(&mut answer);
+        assert_eq!((answer.text().as_str(), answer.cache_status().collapsed), ("own", false));
+    }
+}
+
+#[test]
+fn hit_for_miss_ends_when_the_answer_can_be_stored() {
+    let origin = Origin::start();
+    origin.on_in_turn("/x", [Reply::ok("no").header("Cache-Control", "no-store"), Reply::fresh(60, "yes")]);
+    let edge = Edge::before(&origin).start();
+    edge.get("/x").assert_forwarded("uri-miss", "no");
+    edge.get("/x").assert_forwarded("uri-miss", "yes");
+    edge.get("/x").assert_hit("yes");
+}
+
+#[test]
+fn followers_of_an_answer_that_is_not_for_them_ask_for_themselves() {
+    let origin = Origin::start();
+    origin.on_each("/x", |_, nth| Reply::fresh(60, format!("for visitor {nth}")).header("Set-Cookie", format!("visitor={nth}")));
+    let edge = Edge::before(&origin).start();
+    origin.hold();
+    let mut clients = vec![asking(&edge)];
+    origin.wait_for("/x", 1);
+    clients.extend((0..3).map(|_| asking(&edge)));
+    origin.release();
+    let mut bodies: Vec<_> = clients
+        .iter_mut()
+        .map(|client| {
+            let mut answer = client.head();
+            client.rest(&mut answer);
+            assert!(!answer.cache_status().collapsed, "{answer:?}");
+            answer.text()
+        })
+        .collect();
+    bodies.sort();
+    assert_eq!(bodies, ["for visitor 0", "for visitor 1", "for visitor 2", "for visitor 3"]);
+}
+
+#[test]
+fn a_fill_goes_on_for_others_when_the_leaders_client_leaves() {
+    let origin = Origin::start();
+    let gate = Gate::new();
+    origin.on("/x", Reply::fresh(60, "firstlast!").in_halves(&gate));
+    let edge = Edge::before(&origin).start();
+    let mut leader = asking(&edge);
+    leader.head();
+    leader.exactly(5);
+    let mut follower = asking(&edge);
+    let mut answer = follower.head();
+    assert!(answer.cache_status().collapsed, "{answer:?}");
+    follower.exactly(5);
+    leader.reset();
+    gate.open();
+    follower.rest(&mut answer);
+    assert_eq!((answer.text().as_str(), answer.whole), ("last!", true));
+    edge.get("/x").assert_hit("firstlast!");
+    assert_eq!(origin.requests("/x"), 1);
+}
+
+#[test]
+fn a_fill_that_nobody_waits_for_and_that_is_far_from_done_is_given_up() {
+    let origin = Origin::start();
+    origin.on_in_turn("/x", [Reply::fresh(60, "some").announcing(50_000_000).then_silence(), Reply::fresh(60, "all")]);
+    let edge = Edge::before(&origin).start();
+    let mut client = asking(&edge);
+    client.head();
+    client.exactly(4);
+    client.reset();
+    origin.wait_for_hang_ups(1);
+    edge.get("/x").assert_forwarded("uri-miss", "all");
+}
+
+#[test]
+fn a_fetch_goes_on_before_its_head_when_the_client_leaves() {
+    let origin = Origin::start();
+    let gate = Gate::new();
+    origin.on("/x", Reply::fresh(60, "small").behind(&gate));
+    let edge = Edge::before(&origin).start();
+    let leader = asking(&edge);
+    origin.wait_for("/x", 1);
+    let mut follower = asking(&edge);
+    leader.reset();
+    gate.open();
+    let mut answer = follower.head();
+    follower.rest(&mut answer);
+    assert_eq!((answer.status, answer.text().as_str()), (200, "small"));
+    eventually("it is stored", || edge.get("/x").cache_status().hit);
+    assert_eq!(origin.requests("/x"), 1);
+}
+
+#[test]
+fn different_keys_do_not_wait_for_each_other() {
+    let origin = Origin::start();
+    let gate = Gate::new();
+    origin.on("/x", Reply::fresh(60, "slow").behind(&gate));
+    origin.on("/y", Reply::fresh(60, "quick"));
+    let edge = Edge::before(&origin).start();
+    let mut slow = asking(&edge);
+    origin.wait_for("/x", 1);
+    edge.get("/y").assert_forwarded("uri-miss", "quick");
+    gate.open();
+    assert_eq!(slow.head().status, 200);
+}
+
+#[test]
+fn stale_requests_without_leave_are_collapsed_too() {
+    let origin = Origin::start();
+    let gate = Gate::new();
+    origin.on_in_turn("/x", [Reply::fresh(10, "old"), Reply::fresh(10, "newnew").in_halves(&gate)]);
+    let edge = Edge::before(&origin).start();
+    edge.get("/x").assert_forwarded("uri-miss", "old");
+    edge.advance_secs(10);
+    let mut clients: Vec<_> = (0..10).map(|_| asking(&edge)).collect();
+    let mut answers: Vec<_> = clients.iter_mut().map(Client::head).collect();
+    for client in &mut clients {
+        assert_eq!(client.exactly(3), b"new");
+    }
+    gate.open();
+    for (client, answer) in clients.iter_mut().zip(&mut answers) {
+        client.rest(answer);
+        assert_eq!((answer.text().as_str(), answer.whole), ("new", true));
+        assert_eq!(answer.cache_status().fwd.as_deref(), Some("stale"));
+    }
+    assert_eq!(origin.requests("/x"), 2);
+}

@@ -1,0 +1,352 @@
+//! How long a stored response is fresh, and what is told about it (RFC 9111 §3, §4, §5.1).
+
+use tero_tests::{Edge, Origin, Reply, Request, get};
+
+/// An edge before an origin that gives this reply under `/x`.
+fn serving(reply: Reply) -> (Origin, Edge) {
+    let origin = Origin::start();
+    origin.on("/x", reply);
+    let edge = Edge::before(&origin).start();
+    (origin, edge)
+}
+
+/// Checks that `reply` is fresh for exactly this long.
+#[track_caller]
+fn check_lifetime(reply: Reply, secs: u64) {
+    let (origin, edge) = serving(reply.body("x"));
+    edge.get("/x").assert_forwarded("uri-miss", "x");
+    edge.advance_secs(secs - 1);
+    edge.get("/x").assert_hit("x");
+    assert_eq!(origin.requests("/x"), 1);
+    edge.advance_secs(1);
+    edge.get("/x").assert_forwarded("stale", "x");
+    assert_eq!(origin.requests("/x"), 2);
+}
+
+/// Checks that a second request for what `reply` answers goes to the origin.
+#[track_caller]
+fn check_not_reused(request: &Request, reply: Reply) {
+    let (origin, edge) = serving(reply.body("x"));
+    for count in 1..=2 {
+        let answer = edge.send(request);
+        assert_eq!((answer.text().as_str(), answer.cache_status().hit), ("x", false), "{answer:?}");
+        assert_eq!(origin.requests("/x"), count);
+    }
+}
+
+#[test]
+fn max_age_holds_to_its_last_second() {
+    check_lifetime(Reply::status(200).header("Cache-Control", "max-age=60"), 60);
+}
+
+#[test]
+fn s_maxage_goes_before_max_age() {
+    check_lifetime(Reply::status(200).header("Cache-Control", "max-age=10, s-maxage=60"), 60);
+    check_lifetime(Reply::status(200).header("Cache-Control", "max-age=60, s-maxage=10"), 10);
+}
+
+#[test]
+fn cdn_cache_control_goes_before_cache_control() {
+    let both = |targeted: &str| Reply::status(200).header("Cache-Control", "max-age=5").header("CDN-Cache-Control", targeted);
+    check_lifetime(both("max-age=60"), 60);
+    check_not_reused(&get("/x"), both("no-store"));
+}
+
+#[test]
+fn the_edges_own_target_goes_before_that_of_all_cdns() {
+    let reply = Reply::status(200).header("CDN-Cache-Control", "max-age=5").header("Tero-Cache-Control", "max-age=60");
+    check_lifetime(reply, 60);
+}
+
+#[test]
+fn expires_counts_from_date() {
+    let reply =
+        Reply::status(200).header("Date", "Tue, 24 Nov 2026 13:00:00 GMT").header("Expires", "Tue, 24 Nov 2026 13:01:00 GMT");
+    check_lifetime(reply, 60);
+}
+
+#[test]
+fn the_age_that_the_next_hop_tells_counts() {
+    let (origin, edge) = serving(Reply::fresh(60, "x").header("Age", "50"));
+    edge.get("/x").assert_forwarded("uri-miss", "x");
+    edge.advance_secs(9);
+    let answer = edge.get("/x");
+    answer.assert_hit("x");
+    assert_eq!((answer.age(), answer.cache_status().ttl), (Some(59), Some(1)));
+    edge.advance_secs(1);
+    edge.get("/x").assert_forwarded("stale", "x");
+    assert_eq!(origin.requests("/x"), 2);
+}
+
+#[test]
+fn age_and_remaining_lifetime_are_told_to_the_second() {
+    let (_origin, edge) = serving(Reply::fresh(120, "x"));
+    let first = edge.get("/x");
+    assert!(first.age().unwrap_or(0) == 0, "{first:?}");
+    let status = first.cache_status();
+    assert_eq!((status.stored, status.fwd_status, status.hit), (true, None.or(Some(200)), false), "{first:?}");
+    for passed in [1, 2, 118] {
+        edge.turn_to(&format!("2026-11-24T10:{:02}:{:02}", passed / 60, passed % 60));
+        let answer = edge.get("/x");
+        assert_eq!((answer.age(), answer.cache_status().ttl), (Some(passed), Some(120 - passed as i64)));
+        assert_eq!(answer.cache_status().cache, "tero");
+    }
+}
+
+#[test]
+fn what_gives_no_lifetime_is_asked_for_again() {
+    check_not_reused(&get("/x"), Reply::status(200));
+    check_not_reused(&get("/x"), Reply::status(200).header("Cache-Control", "max-age=0"));
+    check_not_reused(&get("/x"), Reply::status(200).header("Expires", "0"));
+}
+
+#[test]
+fn what_may_not_be_stored_is_not() {
+    let fresh = || Reply::fresh(60, "");
+    check_not_reused(&get("/x"), fresh().header("Cache-Control", "no-store"));
+    check_not_reused(&get("/x"), fresh().header("Cache-Control", "private"));
+    check_not_reused(&get("/x"), fresh().header("Set-Cookie", "session=1"));
+    check_not_reused(&get("/x").header("Authorization", "Basic YTpi"), fresh());
+    check_not_reused(&get("/x"), fresh().header("Vary", "*"));
+}
+
+#[test]
+fn an_authorised_answer_is_stored_where_the_origin_allows_it() {
+    let (origin, edge) = serving(Reply::ok("x").header("Cache-Control", "public, max-age=60"));
+    let request = get("/x").header("Authorization", "Basic YTpi");
+    edge.send(&request).assert_forwarded("uri-miss", "x");
+    edge.send(&request).assert_hit("x");
+    assert_eq!(origin.requests("/x"), 1);
+}
+
+#[test]
+fn no_cache_is_stored_and_revalidated_each_time() {
+    let origin = Origin::start();
+    origin.on_each("/x", |asked, _| match asked.header("if-none-match") {
+        Some(_) => Reply::status(304).header("ETag", "\"1\"").header("Cache-Control", "no-cache"),
+        None => Reply::ok("x").header("ETag", "\"1\"").header("Cache-Control", "no-cache"),
+    });
+    let edge = Edge::before(&origin).start();
+    assert_eq!(edge.get("/x").text(), "x");
+    for count in 2..=3 {
+        let answer = edge.get("/x");
+        assert_eq!((answer.status, answer.text().as_str()), (200, "x"));
+        assert_eq!(answer.cache_status().fwd_status, Some(304));
+        assert_eq!(origin.requests("/x"), count);
+    }
+}
+
+#[test]
+fn a_stale_response_is_revalidated_by_its_validators_and_fresh_again() {
+    let origin = Origin::start();
+    let modified = "Mon, 23 Nov 2026 10:00:00 GMT";
+    origin.on_each("/x", move |asked, _| match asked.header("if-none-match") {
+        Some(_) => {
+            Reply::status(304).header("ETag", "\"1\"").header("Cache-Control", "max-age=30").header("X-Told", "by the 304")
+        }
+        None => Reply::fresh(60, "x").header("ETag", "\"1\"").header("Last-Modified", modified),
+    });
+    let edge = Edge::before(&origin).start();
+    edge.get("/x").assert_forwarded("uri-miss", "x");
+    edge.advance_secs(60);
+    let answer = edge.get("/x");
+    answer.assert_forwarded("stale", "x");
+    assert_eq!(answer.cache_status().fwd_status, Some(304));
+    assert_eq!(answer.header("x-told").as_deref(), Some("by the 304"));
+    let asked = &origin.asked("/x")[1];
+    assert_eq!(asked.header("if-none-match").as_deref(), Some("\"1\""));
+    edge.advance_secs(29);
+    edge.get("/x").assert_hit("x");
+    edge.advance_secs(1);
+    edge.get("/x").assert_forwarded("stale", "x");
+    assert_eq!(origin.requests("/x"), 3);
+}
+
+#[test]
+fn a_new_response_takes_the_place_of_a_stale_one() {
+    let origin = Origin::start();
+    origin.on_in_turn("/x", [Reply::fresh(60, "old").header("ETag", "\"1\""), Reply::fresh(60, "new").header("ETag", "\"2\"")]);
+    let edge = Edge::before(&origin).start();
+    edge.get("/x").assert_forwarded("uri-miss", "old");
+    edge.advance_secs(60);
+    edge.get("/x").assert_forwarded("stale", "new");
+    edge.get("/x").assert_hit("new");
+}
+
+#[test]
+fn a_clients_own_condition_is_answered_from_the_store() {
+    let (origin, edge) = serving(Reply::fresh(60, "x").header("ETag", "\"1\""));
+    edge.get("/x").assert_forwarded("uri-miss", "x");
+    let answer = edge.send(&get("/x").header("If-None-Match", "\"1\""));
+    assert_eq!((answer.status, answer.body.len()), (304, 0));
+    assert_eq!(answer.header("etag").as_deref(), Some("\"1\""));
+    assert!(answer.cache_status().hit);
+    edge.send(&get("/x").header("If-None-Match", "\"2\"")).assert_hit("x");
+    assert_eq!(origin.requests("/x"), 1);
+}
+
+#[test]
+fn a_clients_condition_does_not_keep_the_response_from_being_stored() {
+    let (origin, edge) = serving(Reply::fresh(60, "x").header("ETag", "\"1\""));
+    let answer = edge.send(&get("/x").header("If-None-Match", "\"1\""));
+    assert_eq!(answer.status, 304);
+    edge.get("/x").assert_hit("x");
+    assert_eq!(origin.only("/x").header("if-none-match"), None);
+}
+
+#[test]
+fn a_range_is_cut_from_the_whole() {
+    let (origin, edge) = serving(Reply::fresh(60, "0123456789"));
+    for outcome in ["fetched", "stored"] {
+        let answer = edge.send(&get("/x").header("Range", "bytes=2-4"));
+        assert_eq!((answer.status, answer.text().as_str()), (206, "234"), "{outcome}");
+        assert_eq!(answer.header("content-range").as_deref(), Some("bytes 2-4/10"), "{outcome}");
+    }
+    let beyond = edge.send(&get("/x").header("Range", "bytes=10-"));
+    assert_eq!((beyond.status, beyond.header("content-range").as_deref()), (416, Some("bytes */10")));
+    assert_eq!(origin.only("/x").header("range"), None);
+}
+
+#[test]
+fn a_partial_response_of_the_origin_is_never_stored_as_a_whole() {
+    let reply = Reply::status(206).header("Cache-Control", "max-age=60").header("Content-Range", "bytes 0-0/2");
+    check_not_reused(&get("/x"), reply);
+}
+
+#[test]
+fn head_is_answered_from_a_stored_get() {
+    let (origin, edge) = serving(Reply::fresh(60, "0123456789"));
+    edge.get("/x").assert_forwarded("uri-miss", "0123456789");
+    let answer = edge.send(&Request::new("HEAD", "/x"));
+    assert_eq!((answer.status, answer.body.len(), answer.header("content-length").as_deref()), (200, 0, Some("10")));
+    assert!(answer.cache_status().hit);
+    assert_eq!(origin.requests("/x"), 1);
+}
+
+#[test]
+fn the_edge_names_itself_in_via_both_ways() {
+    let (origin, edge) = serving(Reply::fresh(60, "x").header("Via", "1.1 inner"));
+    for _ in 0..2 {
+        let answer = edge.send(&get("/x").header("Via", "1.0 outer"));
+        assert_eq!(answer.header("via").as_deref(), Some("1.1 inner, 1.1 tero"));
+    }
+    assert_eq!(origin.only("/x").header("via").as_deref(), Some("1.0 outer, 1.1 tero"));
+}
+
+#[test]
+fn a_request_that_comes_back_is_a_loop() {
+    let (origin, edge) = serving(Reply::fresh(60, "x"));
+    edge.get("/x").assert_forwarded("uri-miss", "x");
+    let looped = origin.only("/x").header("cdn-loop").expect("the edge marks its requests");
+    let answer = edge.send(&get("/y").header("CDN-Loop", looped));
+    assert_eq!(answer.status, 508);
+    assert_eq!(origin.requests("/y"), 0);
+}
+
+#[test]
+fn hop_by_hop_fields_go_no_further() {
+    let (origin, edge) =
+        serving(Reply::fresh(60, "x").header("Connection", "X-Inner").header("X-Inner", "1").header("X-Kept", "1"));
+    let request = get("/x").header("Connection", "X-Outer").header("X-Outer", "1").header("X-Sent", "1").header("TE", "trailers");
+    let answer = edge.send(&request);
+    assert_eq!((answer.header("x-inner"), answer.header("x-kept").as_deref()), (None, Some("1")));
+    let asked = origin.only("/x");
+    assert_eq!((asked.header("x-outer"), asked.header("x-sent").as_deref()), (None, Some("1")));
+}
+
+#[test]
+fn the_caches_before_ours_keep_their_say_in_cache_status() {
+    let (_origin, edge) = serving(Reply::fresh(60, "x").header("Cache-Status", "shield; hit; ttl=9"));
+    let answer = edge.get("/x");
+    assert!(answer.header("cache-status").unwrap().starts_with("shield; hit; ttl=9, tero; fwd=uri-miss"), "{answer:?}");
+}
+
+#[test]
+fn other_methods_go_through_and_invalidate_what_they_change() {
+    let (origin, edge) = serving(Reply::fresh(60, "x"));
+    edge.get("/x").assert_forwarded("uri-miss", "x");
+    let answer = edge.send(&Request::new("POST", "/x").body("a=1"));
+    answer.assert_forwarded("method", "x");
+    let posted = origin.asked("/x").pop().unwrap();
+    assert_eq!((posted.method.as_str(), posted.body.as_slice()), ("POST", b"a=1".as_slice()));
+    edge.get("/x").assert_forwarded("uri-miss", "x");
+}
+
+#[test]
+fn a_failed_unsafe_request_invalidates_nothing() {
+    let (origin, edge) = serving(Reply::fresh(60, "x"));
+    edge.get("/x").assert_forwarded("uri-miss", "x");
+    origin.on("/x", Reply::status(500));
+    assert_eq!(edge.send(&Request::new("POST", "/x").body("a=1")).status, 500);
+    edge.get("/x").assert_hit("x");
+}
+
+#[test]
+fn clients_can_not_make_the_edge_ask_the_origin_unless_the_site_lets_them() {
+    let (origin, edge) = serving(Reply::fresh(60, "x"));
+    let reload = get("/x").header("Cache-Control", "no-cache");
+    edge.get("/x").assert_forwarded("uri-miss", "x");
+    edge.send(&reload).assert_hit("x");
+    edge.send(&get("/x").header("Pragma", "no-cache")).assert_hit("x");
+    assert_eq!(origin.requests("/x"), 1);
+
+    let obeying = Edge::before(&origin).site("client_directives = \"obey\"").start();
+    obeying.get("/x").assert_forwarded("uri-miss", "x");
+    obeying.send(&reload).assert_forwarded("request", "x");
+    assert_eq!(origin.requests("/x"), 3);
+}
+
+#[test]
+fn only_if_cached_never_goes_forward() {
+    let (origin, edge) = serving(Reply::fresh(60, "x"));
+    let request = get("/x").header("Cache-Control", "only-if-cached");
+    edge.send(&request).assert_failed(504, "only-if-cached");
+    assert_eq!(origin.total(), 0);
+    edge.get("/x").assert_forwarded("uri-miss", "x");
+    edge.send(&request).assert_hit("x");
+}
+
+#[test]
+fn errors_that_may_be_stored_are_and_others_are_not() {
+    let (origin, edge) = serving(Reply::status(404).header("Cache-Control", "max-age=60").body("none"));
+    for _ in 0..2 {
+        assert_eq!(edge.get("/x").status, 404);
+    }
+    assert_eq!(origin.requests("/x"), 1);
+    let (origin, edge) = serving(Reply::status(500).body("broken"));
+    for count in 1..=2 {
+        let answer = edge.get("/x");
+        assert_eq!((answer.status, answer.text().as_str()), (500, "broken"));
+        assert_eq!(origin.requests("/x"), count);
+    }
+}
+
+#[test]
+fn a_chunked_response_is_stored_whole() {
+    let (origin, edge) = serving(Reply::fresh(60, "in chunks").chunked());
+    edge.get("/x").assert_forwarded("uri-miss", "in chunks");
+    let answer = edge.get("/x");
+    answer.assert_hit("in chunks");
+    assert_eq!((answer.header("content-length").as_deref(), origin.requests("/x")), (Some("9"), 1));
+}
+
+#[test]
+fn a_response_larger_than_max_object_goes_through_and_is_not_stored() {
+    let origin = Origin::start();
+    let large = "l".repeat(5_000);
+    for (path, reply) in [("/length", Reply::fresh(60, &large)), ("/chunked", Reply::fresh(60, &large).chunked())] {
+        origin.on(path, reply);
+    }
+    origin.on("/fits", Reply::fresh(60, "f".repeat(4_096)));
+    let edge = Edge::before(&origin).cache("max_object = \"4KiB\"").start();
+    for path in ["/length", "/chunked"] {
+        for count in 1..=2 {
+            let answer = edge.get(path);
+            assert_eq!((answer.status, answer.whole), (200, true), "{path}");
+            assert!(answer.text() == large, "{path}");
+            assert_eq!(origin.requests(path), count, "{path}");
+        }
+    }
+    edge.get("/fits");
+    assert!(edge.get("/fits").cache_status().hit);
+}

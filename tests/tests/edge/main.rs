@@ -1,0 +1,18 @@
+//! Black-box tests, by behaviour, in one binary. Only [`program`] runs the real program; everything else runs an edge in this
+//! process, with a clock turned by hand.
+
+mod admin;
+mod bad_input;
+mod binary;
+mod collapse;
+mod configuration;
+mod freshness;
+mod harness;
+mod import;
+mod policy;
+mod program;
+mod purge;
+mod stale;
+mod store;
+mod variants;
+mod warming;

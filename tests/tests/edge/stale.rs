@@ -1,0 +1,182 @@
+//! When a stale response is served, and when never (RFC 9111 §4.2.4, RFC 5861).
+
+use tero_tests::{Answer, Edge, Origin, Reply};
+
+/// An edge that has stored `old` under `/x`, with this `Cache-Control`.
+fn with_stored(cache_control: &str) -> (Origin, Edge) {
+    let origin = Origin::start();
+    origin.on("/x", Reply::ok("old").header("Cache-Control", cache_control));
+    let edge = Edge::before(&origin).site("response_timeout = \"5s\"\nconnect_timeout = \"2s\"").start();
+    edge.get("/x").assert_forwarded("uri-miss", "old");
+    (origin, edge)
+}
+
+#[track_caller]
+fn assert_stale(answer: &Answer, ttl: i64) {
+    assert_eq!((answer.status, answer.text().as_str(), answer.whole), (200, "old", true), "{answer:?}");
+    assert_eq!(answer.cache_status().ttl, Some(ttl), "{answer:?}");
+}
+
+#[test]
+fn a_stale_answer_is_served_at_once_while_one_request_revalidates() {
+    let (origin, edge) = with_stored("max-age=10, stale-while-revalidate=60");
+    origin.on("/x", Reply::fresh(10, "new"));
+    edge.advance_secs(15);
+    origin.hold();
+    for _ in 0..5 {
+        let answer = edge.get("/x");
+        assert_stale(&answer, -5);
+        assert_eq!(answer.age(), Some(15));
+    }
+    origin.wait_for("/x", 2);
+    assert_stale(&edge.get("/x"), -5);
+    assert_eq!(origin.requests("/x"), 2);
+    origin.release();
+    edge.until("/x", |answer| answer.text() == "new").assert_hit("new");
+    assert_eq!(origin.requests("/x"), 2);
+    assert_eq!(edge.metric("tero_requests_total", &["outcome=\"miss\""]), 1.0);
+    assert!(edge.metric("tero_requests_total", &["outcome=\"stale\""]) >= 6.0);
+}
+
+#[test]
+fn stale_while_revalidate_ends_at_its_second() {
+    let (origin, edge) = with_stored("max-age=10, stale-while-revalidate=60");
+    origin.on("/x", Reply::fresh(10, "new"));
+    origin.hold();
+    edge.advance_secs(69);
+    assert_stale(&edge.get("/x"), -59);
+    origin.wait_for("/x", 2);
+    origin.release();
+    edge.until("/x", |answer| answer.text() == "new");
+
+    let (origin, edge) = with_stored("max-age=10, stale-while-revalidate=60");
+    origin.on("/x", Reply::fresh(10, "new"));
+    edge.advance_secs(70);
+    edge.get("/x").assert_forwarded("stale", "new");
+    assert_eq!(origin.requests("/x"), 2);
+}
+
+#[test]
+fn a_background_revalidation_that_fails_leaves_the_stale_answer() {
+    let (origin, edge) = with_stored("max-age=10, stale-while-revalidate=60");
+    origin.on("/x", Reply::reset());
+    edge.advance_secs(15);
+    assert_stale(&edge.get("/x"), -5);
+    origin.wait_for("/x", 2);
+    // The next one may come before the failure has been noticed, so it may or may not begin another revalidation.
+    assert_stale(&edge.get("/x"), -5);
+    origin.on("/x", Reply::fresh(10, "new"));
+    edge.until("/x", |answer| answer.text() == "new").assert_hit("new");
+}
+
+#[test]
+fn a_refused_connection_is_bridged_to_the_last_second() {
+    let (origin, edge) = with_stored("max-age=10, stale-if-error=60");
+    origin.stop();
+    edge.advance_secs(10);
+    let answer = edge.get("/x");
+    assert_stale(&answer, 0);
+    answer.assert_detail("origin");
+    edge.advance_secs(59);
+    assert_stale(&edge.get("/x"), -59);
+    edge.advance_secs(1);
+    edge.get("/x").assert_failed(502, "origin");
+}
+
+#[test]
+fn a_reset_connection_is_bridged() {
+    let (origin, edge) = with_stored("max-age=10, stale-if-error=60");
+    origin.on("/x", Reply::reset());
+    edge.advance_secs(15);
+    let answer = edge.get("/x");
+    assert_stale(&answer, -5);
+    answer.assert_detail("origin");
+}
+
+#[test]
+fn a_silent_origin_is_bridged_when_its_time_has_passed() {
+    let (origin, edge) = with_stored("max-age=10, stale-if-error=60");
+    origin.on("/x", Reply::silence());
+    edge.advance_secs(15);
+    let mut client = edge.client();
+    client.start(&tero_tests::get("/x"));
+    origin.wait_for("/x", 2);
+    edge.advance_secs(6);
+    let mut answer = client.head();
+    client.rest(&mut answer);
+    assert_stale(&answer, -11);
+    answer.assert_detail("origin");
+}
+
+#[test]
+fn server_errors_are_bridged_and_other_errors_are_not() {
+    for status in [500, 502, 503, 504] {
+        let (origin, edge) = with_stored("max-age=10, stale-if-error=60");
+        origin.on("/x", Reply::status(status).body("error"));
+        edge.advance_secs(15);
+        let answer = edge.get("/x");
+        assert_stale(&answer, -5);
+        assert_eq!(answer.cache_status().fwd_status, Some(status));
+        edge.advance_secs(55);
+        let answer = edge.get("/x");
+        assert_eq!((answer.status, answer.text().as_str()), (status, "error"));
+    }
+    let (origin, edge) = with_stored("max-age=10, stale-if-error=60");
+    origin.on("/x", Reply::status(404).body("gone"));
+    edge.advance_secs(15);
+    assert_eq!(edge.get("/x").status, 404);
+}
+
+#[test]
+fn must_revalidate_is_never_served_stale() {
+    for directive in ["must-revalidate", "proxy-revalidate", "no-cache"] {
+        let (origin, edge) = with_stored(&format!("max-age=10, {directive}, stale-if-error=60, stale-while-revalidate=60"));
+        origin.stop();
+        edge.advance_secs(10);
+        let answer = edge.get("/x");
+        assert!(matches!(answer.status, 502 | 504), "{directive}: {answer:?}");
+        answer.assert_detail("origin");
+    }
+}
+
+#[test]
+fn without_leave_nothing_is_served_stale() {
+    let (origin, edge) = with_stored("max-age=10");
+    edge.advance_secs(9);
+    origin.stop();
+    edge.get("/x").assert_hit("old");
+    edge.advance_secs(1);
+    edge.get("/x").assert_failed(502, "origin");
+}
+
+#[test]
+fn the_site_says_how_long_where_the_response_does_not() {
+    let origin = Origin::start();
+    origin.on("/x", Reply::fresh(10, "old"));
+    origin.on("/own", Reply::ok("old").header("Cache-Control", "max-age=10, stale-if-error=0"));
+    let edge = Edge::before(&origin).site("stale_if_error = \"60s\"\nstale_while_revalidate = \"5s\"").start();
+    edge.get("/x").assert_forwarded("uri-miss", "old");
+    edge.get("/own").assert_forwarded("uri-miss", "old");
+    origin.stop();
+    edge.advance_secs(14);
+    let answer = edge.get("/x");
+    assert_stale(&answer, -4);
+    edge.advance_secs(55);
+    assert_stale(&edge.get("/x"), -59);
+    edge.get("/own").assert_failed(502, "origin");
+    edge.advance_secs(1);
+    edge.get("/x").assert_failed(502, "origin");
+}
+
+#[test]
+fn the_site_stays_up_while_its_origin_is_down_and_follows_when_it_is_back() {
+    let (origin, edge) = with_stored("max-age=10, stale-if-error=3600");
+    origin.stop();
+    edge.advance_secs(600);
+    assert_stale(&edge.get("/x"), -590);
+    origin.on("/x", Reply::fresh(10, "new"));
+    origin.start_again();
+    edge.advance_secs(60);
+    edge.get("/x").assert_forwarded("stale", "new");
+    edge.get("/x").assert_hit("new");
+}

@@ -1,0 +1,342 @@
+//! Pages fetched ahead of demand, so that visitors find them.
+
+use serde_json::Value;
+use tero_tests::{Edge, EdgeBuilder, Gate, Origin, Reply, eventually, get, guests};
+
+const PHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1";
+
+/// An origin whose pages are fresh for an hour and say which variant they were asked for.
+fn origin() -> Origin {
+    let origin = Origin::start();
+    origin
+        .otherwise(|asked| Reply::fresh(3_600, format!("{} {}", asked.target, asked.header("tero-variant").unwrap_or_default())));
+    origin
+}
+
+/// An edge with one plan, `plan`, with these keys.
+fn planning(origin: &Origin, keys: &str) -> EdgeBuilder {
+    Edge::before(origin).section(&format!("[[warm]]\nname = \"plan\"\nsite = \"site\"\n{keys}"))
+}
+
+/// With a variant for phones on every page.
+fn by_device(builder: EdgeBuilder) -> EdgeBuilder {
+    let settings = "[policy.settings]\nversion = 3\nvariants.mobile = { devices = [\"mobile\"], paths = [\"*\"] }\n\
+                    rules = [{ name = \"all\", match = [\"*\"], ttl = 3600 }]";
+    builder.policy("rules", "builtin:json-rules", settings)
+}
+
+fn start(edge: &Edge) -> u64 {
+    let started = edge.admin_post("/warm/plan", "");
+    assert_eq!(started.status, 202, "{started:?}");
+    started.json()["run"].as_u64().unwrap()
+}
+
+/// Waits for the end of a run and returns its report.
+#[track_caller]
+fn ended(edge: &Edge, run: u64) -> Value {
+    let mut report = Value::Null;
+    eventually("the run ends", || {
+        report = edge.admin_get(&format!("/warm/runs/{run}")).json();
+        !matches!(report["state"].as_str(), Some("planning" | "fetching"))
+    });
+    report
+}
+
+/// Starts the plan and returns the report of its run.
+#[track_caller]
+fn warm(edge: &Edge) -> Value {
+    ended(edge, start(edge))
+}
+
+#[track_caller]
+fn assert_counts(report: &Value, counts: &[(&str, u64)]) {
+    for (name, count) in counts {
+        assert_eq!(report[*name], *count, "{name} in {report}");
+    }
+}
+
+#[test]
+fn a_plan_runs_when_it_is_asked_for_and_reports() {
+    let origin = origin();
+    let edge = planning(&origin, "urls = [\"/a\", \"/b?c=1\"]").start();
+    let report = warm(&edge);
+    assert_eq!(
+        (&report["plan"], &report["state"], &report["trigger"]),
+        (&"plan".into(), &"done".into(), &"request".into()),
+        "{report}"
+    );
+    assert_counts(&report, &[("planned", 2), ("fetched", 2), ("fresh", 0), ("failed", 0), ("bytes", 10)]);
+    edge.get("/a").assert_hit("/a ");
+    edge.get("/b?c=1").assert_hit("/b?c=1 ");
+    assert_eq!(origin.total(), 2);
+    let runs = edge.admin_get("/warm/runs").json();
+    assert_eq!(runs["runs"][0]["id"], report["id"], "{runs}");
+}
+
+#[test]
+fn what_is_fresh_is_left_alone() {
+    let origin = origin();
+    let edge = planning(&origin, "urls = [\"/a\", \"/b\"]").start();
+    edge.get("/a").assert_forwarded("uri-miss", "/a ");
+    assert_counts(&warm(&edge), &[("planned", 2), ("fetched", 1), ("fresh", 1), ("failed", 0)]);
+    assert_counts(&warm(&edge), &[("planned", 2), ("fetched", 0), ("fresh", 2), ("failed", 0)]);
+    assert_eq!(origin.total(), 2);
+    edge.advance_secs(3_600);
+    assert_counts(&warm(&edge), &[("planned", 2), ("fetched", 2), ("fresh", 0)]);
+    edge.get("/a").assert_hit("/a ");
+}
+
+#[test]
+fn each_variant_is_fetched_once_under_the_key_that_visitors_ask_for() {
+    let origin = origin();
+    let edge = by_device(planning(&origin, "urls = [\"/a\"]")).start();
+    assert_counts(&warm(&edge), &[("planned", 2), ("fetched", 2)]);
+    let mut variants: Vec<_> = origin.asked("/a").iter().map(|asked| asked.header("tero-variant").unwrap_or_default()).collect();
+    variants.sort();
+    assert_eq!(variants, ["", "mobile"]);
+    edge.get("/a").assert_hit("/a ");
+    edge.send(&get("/a").header("User-Agent", PHONE)).assert_hit("/a mobile");
+    assert_eq!(origin.total(), 2);
+}
+
+#[test]
+fn a_plan_can_name_its_variants() {
+    for (names, variants) in
+        [("[\"mobile\"]", &["mobile"][..]), ("[\"desktop\", \"mobile\"]", &["", "mobile"]), ("[\"desktop\"]", &[""])]
+    {
+        let origin = origin();
+        let edge = by_device(planning(&origin, &format!("urls = [\"/a\"]\nvariants = {names}"))).start();
+        warm(&edge);
+        let mut asked: Vec<_> = origin.asked("/a").iter().map(|asked| asked.header("tero-variant").unwrap_or_default()).collect();
+        asked.sort();
+        assert_eq!(asked, variants, "{names}");
+    }
+}
+
+#[test]
+fn a_schedule_comes_due_at_its_local_minute() {
+    let origin = origin();
+    let keys = "urls = [\"/a\"]\nschedule = \"30 8 * * MON-SAT\"\nzone = \"America/Argentina/Buenos_Aires\"";
+    let edge = planning(&origin, keys).at("2026-11-24T08:29:58").start();
+    edge.turn_to("2026-11-24T08:29:59");
+    // The edge has had every chance to see the time.
+    edge.get("/other");
+    assert_eq!(edge.admin_get("/warm/runs").json()["runs"].as_array().unwrap().len(), 0);
+    edge.turn_to("2026-11-24T08:30:00");
+    origin.wait_for("/a", 1);
+    let report = ended(&edge, 1);
+    assert_eq!((&report["trigger"], &report["started"]), (&"schedule".into(), &"2026-11-24T08:30:00-03:00".into()), "{report}");
+    edge.get("/a").assert_hit("/a ");
+    // Not again within the minute, but the next day, and not on a Sunday.
+    edge.turn_to("2026-11-24T08:30:59");
+    assert_eq!(origin.requests("/a"), 1);
+    edge.turn_to("2026-11-25T08:30:00");
+    origin.wait_for("/a", 2);
+    ended(&edge, 2);
+    edge.turn_to("2026-11-29T08:29:00");
+    eventually("the days between have had their runs", || {
+        edge.admin_get("/warm/runs").json()["runs"][0]["id"].as_u64() >= Some(2)
+    });
+    let before = edge.admin_get("/warm/runs").json()["runs"].as_array().unwrap().len();
+    edge.turn_to("2026-11-29T08:31:00");
+    edge.get("/other");
+    assert_eq!(edge.admin_get("/warm/runs").json()["runs"].as_array().unwrap().len(), before);
+}
+
+#[test]
+fn a_sitemap_names_pages() {
+    let origin = origin();
+    let page = |path: &str| format!("<url><loc>http://www.example{path}</loc></url>");
+    let sitemap = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">{}{}<url><loc>http://elsewhere.example/c</loc></url></urlset>",
+        page("/a"),
+        page("/b?x=1&amp;y=2")
+    );
+    origin.on("/sitemap.xml", Reply::ok(sitemap).header("Content-Type", "application/xml"));
+    let edge = planning(&origin, "sitemap = \"/sitemap.xml\"").start();
+    let report = warm(&edge);
+    assert_counts(&report, &[("planned", 2), ("fetched", 2), ("failed", 0)]);
+    edge.get("/a").assert_hit("/a ");
+    edge.get("/b?x=1&y=2").assert_hit("/b?x=1&y=2 ");
+    assert!(report["notes"].to_string().contains("not on this site"), "{report}");
+    assert_eq!(origin.requests("/c"), 0);
+}
+
+#[test]
+fn a_sitemap_that_is_none_is_noted_and_the_rest_is_warmed() {
+    for reply in [Reply::status(404), Reply::ok("no sitemap"), Reply::ok("<urlset><url><loc>"), Reply::reset()] {
+        let origin = origin();
+        origin.on("/sitemap.xml", reply);
+        let edge = planning(&origin, "sitemap = \"/sitemap.xml\"\nurls = [\"/a\"]").start();
+        let report = warm(&edge);
+        assert_counts(&report, &[("fetched", 1)]);
+        assert!(!report["notes"].as_array().unwrap().is_empty(), "{report}");
+        edge.get("/a").assert_hit("/a ");
+    }
+}
+
+#[test]
+fn popular_pages_of_the_hour_are_warmed_the_next_day() {
+    let origin = origin();
+    let edge = planning(&origin, "popular = 2").at("2026-11-24T09:10:00").start();
+    for (target, times) in [("/a", 30), ("/b", 20), ("/c", 1)] {
+        let mut client = edge.client();
+        for _ in 0..times {
+            client.send(&get(target));
+        }
+    }
+    edge.turn_to("2026-11-25T08:40:00");
+    let report = warm(&edge);
+    assert_counts(&report, &[("planned", 2), ("fetched", 2)]);
+    assert_eq!((origin.requests("/a"), origin.requests("/b"), origin.requests("/c")), (2, 2, 1));
+}
+
+#[test]
+fn a_policy_plans_pages_too() {
+    let origin = origin();
+    let module = guests::misbehaving_path().display().to_string();
+    let edge = planning(&origin, "urls = [\"/a\"]").policy("bad", &module, "").start();
+    assert_counts(&warm(&edge), &[("planned", 2), ("fetched", 2)]);
+    edge.get("/behaves").assert_hit("/behaves good");
+}
+
+#[test]
+fn a_policy_that_plans_badly_leaves_the_plan_its_own_pages() {
+    for mode in ["trap", "spin", "allocate", "too-many-urls", "long-url", "control-url", "foreign-url", "nonsense-variant"] {
+        let origin = origin();
+        let module = guests::misbehaving_path().display().to_string();
+        let keys = format!("settings = {{ plan_warm = \"{mode}\" }}\nlimits = {{ memory = \"16MiB\", deadline = \"20ms\" }}");
+        let edge = planning(&origin, "urls = [\"/a\"]\nmax_urls = 10").policy("bad", &module, &keys).start();
+        let report = warm(&edge);
+        assert_eq!(report["state"], "done", "{mode}: {report}");
+        assert_counts(&report, &[("fetched", 1)]);
+        edge.get("/a").assert_hit("/a good");
+    }
+}
+
+#[test]
+fn failures_are_told_with_their_reasons() {
+    let origin = origin();
+    origin.on("/gone", Reply::status(404));
+    origin.on("/broken", Reply::reset());
+    origin.on("/private", Reply::fresh(60, "p").header("Cache-Control", "private"));
+    let edge = planning(&origin, "urls = [\"/a\", \"/gone\", \"/broken\", \"/private\"]").start();
+    let run = start(&edge);
+    // After a failure the plan rests for a moment of the edge's time.
+    edge.advance_until(600, || edge.admin_get(&format!("/warm/runs/{run}")).json()["state"] == "done");
+    let report = ended(&edge, run);
+    assert_counts(&report, &[("planned", 4), ("fetched", 1), ("not_stored", 1)]);
+    let failures = report["failures"].as_array().unwrap();
+    let urls: Vec<_> = failures.iter().map(|failure| failure["url"].as_str().unwrap()).collect();
+    assert!(urls.iter().any(|url| url.ends_with("/gone")) && urls.iter().any(|url| url.ends_with("/broken")), "{report}");
+    assert!(failures.iter().all(|failure| !failure["reason"].as_str().unwrap().is_empty()));
+    assert!(report["refusals"][0]["url"].as_str().unwrap().ends_with("/private"), "{report}");
+}
+
+#[test]
+fn a_plan_that_runs_is_not_started_again() {
+    let origin = origin();
+    let gate = Gate::new();
+    origin.on("/a", Reply::fresh(60, "a").behind(&gate));
+    let edge = planning(&origin, "urls = [\"/a\"]").start();
+    let run = start(&edge);
+    origin.wait_for("/a", 1);
+    assert_eq!(edge.admin_post("/warm/plan", "").status, 409);
+    gate.open();
+    ended(&edge, run);
+    assert_eq!(edge.admin_post("/warm/nothing", "").status, 404);
+    assert_eq!(edge.admin_get("/warm/runs/99").status, 404);
+}
+
+#[test]
+fn a_visitor_does_not_wait_for_a_plan() {
+    let origin = origin();
+    let gate = Gate::new();
+    origin.otherwise({
+        let gate = gate.clone();
+        move |asked| if asked.target.starts_with("/slow") { Reply::fresh(60, "s").behind(&gate) } else { Reply::fresh(60, "v") }
+    });
+    let urls: Vec<_> = (0..20).map(|number| format!("/slow/{number}")).collect();
+    let edge = planning(&origin, &format!("urls = {urls:?}\nconcurrency = 4")).start();
+    let run = start(&edge);
+    gate.wait_for_arrivals(4);
+    edge.get("/visited").assert_forwarded("uri-miss", "v");
+    assert_eq!(origin.total(), 5, "no more than its concurrency is under way");
+    gate.open();
+    assert_counts(&ended(&edge, run), &[("fetched", 20)]);
+}
+
+#[test]
+fn a_visitor_who_comes_while_a_page_is_warmed_follows() {
+    let origin = origin();
+    let gate = Gate::new();
+    origin.on("/a", Reply::fresh(60, "firstlast!").in_halves(&gate));
+    let edge = planning(&origin, "urls = [\"/a\"]").start();
+    let run = start(&edge);
+    origin.wait_for("/a", 1);
+    let mut client = edge.client();
+    client.start(&get("/a"));
+    let mut answer = client.head();
+    assert_eq!(client.exactly(5), b"first");
+    gate.open();
+    client.rest(&mut answer);
+    assert!(answer.cache_status().collapsed, "{answer:?}");
+    ended(&edge, run);
+    assert_eq!(origin.requests("/a"), 1);
+}
+
+#[test]
+fn a_rate_is_kept_and_a_deadline_ends_a_run() {
+    let origin = origin();
+    let urls: Vec<_> = (0..10).map(|number| format!("/{number}")).collect();
+    let edge = planning(&origin, &format!("urls = {urls:?}\nrate = 2\ndeadline = \"3s\"")).start();
+    let run = start(&edge);
+    // Two at once; then two a second.
+    eventually("the first two are fetched", || origin.total() == 2);
+    edge.advance_until(5, || edge.admin_get(&format!("/warm/runs/{run}")).json()["state"] == "deadline-passed");
+    let report = ended(&edge, run);
+    assert_eq!(report["state"], "deadline-passed", "{report}");
+    let fetched = report["fetched"].as_u64().unwrap();
+    assert!((2..10).contains(&fetched), "{report}");
+    // As many as its concurrency may have been under way when the time was over.
+    let asked = origin.total() as u64;
+    assert!((fetched..=fetched + 4).contains(&asked) && asked < 10, "{asked} of {report}");
+}
+
+#[test]
+fn what_visitors_use_of_it_is_counted() {
+    let origin = origin();
+    let edge = planning(&origin, "urls = [\"/a\", \"/b\"]").start();
+    let run = warm(&edge)["id"].as_u64().unwrap();
+    for _ in 0..3 {
+        edge.get("/a").assert_hit("/a ");
+    }
+    eventually("the use is counted", || edge.admin_get(&format!("/warm/runs/{run}")).json()["used_later"] == 1);
+    assert_eq!(edge.metric("tero_warm_used_total", &["plan=\"plan\""]), 1.0);
+    assert_eq!(edge.metric("tero_warm_urls_total", &["plan=\"plan\"", "result=\"fetched\""]), 2.0);
+}
+
+#[test]
+fn warming_is_counted_apart_from_visitors() {
+    let origin = origin();
+    let edge = planning(&origin, "urls = [\"/a\", \"/b\"]").start();
+    warm(&edge);
+    assert_eq!(edge.metric("tero_requests_total", &[]), 0.0);
+    assert_eq!(edge.metric("tero_origin_requests_total", &[]), 2.0);
+}
+
+#[test]
+fn what_was_warmed_survives_a_full_cache_until_it_is_used() {
+    let origin = Origin::start();
+    origin.otherwise(|_| Reply::fresh(3_600, "x".repeat(20_000)));
+    let urls: Vec<_> = (0..5).map(|number| format!("/warm/{number}")).collect();
+    let edge = planning(&origin, &format!("urls = {urls:?}")).cache("memory = \"2MiB\"").start();
+    assert_counts(&warm(&edge), &[("fetched", 5)]);
+    let mut client = edge.client();
+    for number in 0..300 {
+        client.send(&get(format!("/visited/{number}")));
+    }
+    for url in &urls {
+        assert!(edge.get(url).cache_status().hit, "{url}");
+    }
+}

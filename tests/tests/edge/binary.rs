@@ -251,7 +251,7 @@ fn four_policies_are_ready_at_once_when_their_modules_are_compiled() {
         })
         .collect();
     let text = configuration(&origin, &format!("policies = {names:?}\n")).replace("[[site]]", &format!("{policies}[[site]]"));
-    drop(Serving::start(&text).address());
+    Serving::start(&text).address();
     let again = Serving::start(&text);
     again.address();
     assert!(!again.log().contains("compil"), "{}", again.log());

@@ -223,10 +223,12 @@ impl EdgeBuilder {
         self
     }
 
-    /// One more policy of the site: its name, its module and its other keys.
+    /// One more policy of the site: its name, its module and its other keys. Without `limits` it has seconds for a decision, since
+    /// many tests share the processor.
     pub fn policy(mut self, name: &str, module: &str, keys: &str) -> EdgeBuilder {
         let (name, module) = (toml_string(name), toml_string(module));
-        writeln!(self.policies, "[[policy]]\nname = {name}\nmodule = {module}\n{keys}\n").expect("a string takes it");
+        let limits = if keys.contains("limits") { "" } else { "limits = { deadline = \"5s\" }\n" };
+        writeln!(self.policies, "[[policy]]\nname = {name}\nmodule = {module}\n{limits}{keys}\n").expect("a string takes it");
         self.policy_names.push(name);
         self
     }

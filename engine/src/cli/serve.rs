@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::{DEFAULT_CONFIG, colours, fail, report};
@@ -41,6 +42,11 @@ impl Serve {
                 return ExitCode::FAILURE;
             }
         };
+        // Before anybody is told that it serves: until it is listened to, a signal ends the process at once.
+        let signals = match Signals::listen() {
+            Ok(signals) => signals,
+            Err(error) => return fail(&format!("can't listen for signals: {error}")),
+        };
         let server = match crate::serve(config, Clock::real()) {
             Ok(server) => server,
             Err(error) => return fail(&with_causes(&error)),
@@ -49,29 +55,56 @@ impl Serve {
             tracing::info!("serving on http://{address}");
         }
         tracing::info!("admin interface on http://{}", server.admin_address());
-        match until_signalled(&server, &|| reload(&self.config, &server)) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(&format!("can't listen for signals: {error}")),
-        }
+        signals.heed_until_stopped(&server, &|| reload(&self.config, &server));
+        ExitCode::SUCCESS
     }
 }
 
-/// Serves until a signal says to stop, and waits until everything has ended.
-pub(super) fn until_signalled(server: &Server, reload: &(dyn Fn() + Sync)) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (ended, end) = oneshot::channel();
-    std::thread::scope(|scope| {
-        let signals = scope.spawn(move || runtime.block_on(heed_signals(server, reload, end)));
-        server.wait();
-        // Gone only if the signals could not be listened to.
-        let _ = ended.send(());
-        signals.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
+/// The signals that the process listens to.
+#[derive(Debug)]
+pub(super) struct Signals {
+    runtime: Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
 }
 
-async fn heed_signals(server: &Server, reload: &(dyn Fn() + Sync), mut end: oneshot::Receiver<()>) -> io::Result<()> {
-    let listening = || Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?));
-    let (mut terminate, mut interrupt, mut hangup) = listening().inspect_err(|_: &io::Error| server.stop())?;
+impl Signals {
+    /// Listens from now on.
+    pub(super) fn listen() -> io::Result<Signals> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let inside = runtime.enter();
+        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let hangup = signal(SignalKind::hangup())?;
+        drop(inside);
+        Ok(Signals { runtime, terminate, interrupt, hangup })
+    }
+
+    /// Lets the server serve until a signal says to stop, and waits until everything has ended.
+    pub(super) fn heed_until_stopped(self, server: &Server, reload: &(dyn Fn() + Sync)) {
+        let (ended, end) = oneshot::channel();
+        std::thread::scope(|scope| {
+            let signals = scope.spawn(move || self.heed(server, reload, end));
+            server.wait();
+            // Gone only if that thread has panicked.
+            let _ = ended.send(());
+            signals.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        });
+    }
+
+    fn heed(self, server: &Server, reload: &(dyn Fn() + Sync), end: oneshot::Receiver<()>) {
+        let Signals { runtime, terminate, interrupt, hangup } = self;
+        runtime.block_on(heed_signals([terminate, interrupt], hangup, server, reload, end));
+    }
+}
+
+async fn heed_signals(
+    [mut terminate, mut interrupt]: [Signal; 2],
+    mut hangup: Signal,
+    server: &Server,
+    reload: &(dyn Fn() + Sync),
+    mut end: oneshot::Receiver<()>,
+) {
     let mut draining = false;
     loop {
         tokio::select! {
@@ -81,7 +114,7 @@ async fn heed_signals(server: &Server, reload: &(dyn Fn() + Sync), mut end: ones
                 reload();
                 continue;
             }
-            _ = &mut end => return Ok(()),
+            _ = &mut end => return,
         }
         if draining {
             server.stop();

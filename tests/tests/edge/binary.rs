@@ -1,6 +1,6 @@
 //! The real program: arguments, signals, exit codes.
 
-use tero_tests::{Gate, Origin, Reply, folder, get};
+use tero_tests::{Gate, Origin, Reply, folder, get, toml_string};
 
 use crate::program::{Serving, assert_code, configuration, err, out, run, run_in, sample_file, tero};
 
@@ -232,7 +232,7 @@ fn output_to_a_reader_that_left_is_no_failure() {
 }
 
 #[test]
-fn four_policies_are_ready_at_once_when_their_modules_are_compiled() {
+fn modules_are_compiled_once_and_kept_on_disk() {
     let origin = Origin::start();
     let devices = "settings = { variants = [{ name = \"mobile\", devices = [\"mobile\"] }] }";
     let names = ["business-hours", "device-variants", "json-rules", "popular-pages"];
@@ -250,9 +250,23 @@ fn four_policies_are_ready_at_once_when_their_modules_are_compiled() {
             format!("[[policy]]\nname = \"{name}\"\nmodule = \"builtin:{name}\"\n{settings}\n\n")
         })
         .collect();
+    let compiled = folder();
     let text = configuration(&origin, &format!("policies = {names:?}\n")).replace("[[site]]", &format!("{policies}[[site]]"));
+    let own = format!("compiled_cache = {}", toml_string(&compiled.path().display().to_string()));
+    let text: String = text
+        .lines()
+        .map(|line| if line.starts_with("compiled_cache") { &own } else { line })
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    let modules = || {
+        let entries = std::fs::read_dir(compiled.path()).unwrap().map(Result::unwrap);
+        let mut found: Vec<_> = entries.map(|entry| (entry.file_name(), entry.metadata().unwrap().modified().unwrap())).collect();
+        found.sort();
+        found
+    };
     Serving::start(&text).address();
-    let again = Serving::start(&text);
-    again.address();
-    assert!(!again.log().contains("compil"), "{}", again.log());
+    let first = modules();
+    assert_eq!(first.len(), 4, "{first:?}");
+    Serving::start(&text).address();
+    assert_eq!(modules(), first, "nothing is compiled again");
 }

@@ -10,6 +10,11 @@ fn origin() -> Origin {
 }
 
 fn misbehaving(origin: &Origin, settings: &str, limits: &str) -> EdgeBuilder {
+    let limits = if limits.contains("deadline") {
+        limits.to_owned()
+    } else {
+        [limits, "deadline = \"5s\""].join(if limits.is_empty() { "" } else { ", " })
+    };
     let keys = format!("settings = {{ {settings} }}\nlimits = {{ {limits} }}");
     Edge::before(origin).policy("bad", &guests::misbehaving_path().display().to_string(), &keys)
 }
@@ -23,7 +28,9 @@ fn decisions(edge: &Edge, policy: &str, hook: &str, result: &str) -> f64 {
 #[track_caller]
 fn check_headers_decide(hook: &str, mode: &str, counted: &str) {
     let origin = origin();
-    let edge = misbehaving(&origin, &format!("{hook} = \"{mode}\""), "memory = \"8MiB\"").start();
+    let deadline = if mode == "spin" { "200ms" } else { "5s" };
+    let limits = format!("memory = \"8MiB\", deadline = \"{deadline}\"");
+    let edge = misbehaving(&origin, &format!("{hook} = \"{mode}\""), &limits).start();
     edge.get("/x").assert_forwarded("uri-miss", "page /x");
     edge.advance_secs(29);
     // With the policy's own answer it would be fresh for 60 seconds.
@@ -104,7 +111,7 @@ fn a_policy_that_behaves_decides_and_gives_its_reason() {
 #[test]
 fn a_flood_of_log_lines_is_no_failure() {
     let origin = origin();
-    let edge = misbehaving(&origin, "on_request = \"log-flood\", on_response = \"log-flood\"", "deadline = \"5s\"").start();
+    let edge = misbehaving(&origin, "on_request = \"log-flood\", on_response = \"log-flood\"", "").start();
     edge.get("/x").assert_detail("behaves");
     assert_eq!(decisions(&edge, "bad", "on-request", "ok"), 1.0);
 }
@@ -277,7 +284,9 @@ fn refused_settings_refuse_the_configuration_in_the_policys_own_words() {
 fn a_policy_that_fails_to_configure_refuses_the_configuration() {
     let origin = origin();
     for (mode, words) in [("trap", "trap"), ("spin", "deadline"), ("allocate", "memory"), ("recurse", "trap")] {
-        let builder = misbehaving(&origin, &format!("configure = \"{mode}\""), "memory = \"8MiB\", deadline = \"5ms\"");
+        // `configure` has twenty times the deadline.
+        let limits = if mode == "spin" { "deadline = \"5ms\"" } else { "memory = \"8MiB\"" };
+        let builder = misbehaving(&origin, &format!("configure = \"{mode}\""), limits);
         check_refused(&builder, &["bad", words]);
     }
 }

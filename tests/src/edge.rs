@@ -156,6 +156,7 @@ impl Edge {
     /// # Panics
     /// When it is not met within so many seconds of the edge's time.
     #[track_caller]
+    #[allow(clippy::disallowed_methods)] // A moment of the processor for other threads, not the passing of time.
     pub fn advance_until(&self, most_secs: u64, mut met: impl FnMut() -> bool) {
         for _ in 0..most_secs {
             if met() {

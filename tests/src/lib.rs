@@ -30,6 +30,7 @@ pub const GUARD: Duration = Duration::from_secs(20);
 /// # Panics
 /// When it is not met within [`GUARD`].
 #[track_caller]
+#[allow(clippy::disallowed_methods)] // A moment of the processor for other threads, not the passing of time.
 pub fn eventually(what: &str, mut met: impl FnMut() -> bool) {
     let pause = Duration::from_millis(2);
     for _ in 0..GUARD.as_millis() / pause.as_millis() {

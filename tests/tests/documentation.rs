@@ -1,7 +1,10 @@
 //! What the README and the examples say is what there is.
 
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 
+use tero::clock::Clock;
 use tero::config::Config;
 
 const README: &str = include_str!("../../README.md");
@@ -36,6 +39,27 @@ fn the_configuration_of_the_readme_is_good() {
 fn the_configuration_of_the_booking_site_is_good() {
     let config = Config::load(&workspace().join("examples/barberpro/tero.toml")).unwrap();
     assert_eq!((config.sites.len(), config.policies.len(), config.plans.len()), (1, 4, 2));
+}
+
+#[test]
+fn the_booking_site_serves_and_has_every_metric_of_the_readme() {
+    let mut config = Config::load(&workspace().join("examples/barberpro/tero.toml")).unwrap();
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    config.server.listen = vec![any];
+    config.server.workers = 1;
+    config.admin.listen = any;
+    config.access_log = None;
+    let server = tero::serve(config, Clock::real()).unwrap();
+    let mut stream = TcpStream::connect(server.admin_address()).unwrap();
+    write!(stream, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut metrics = String::new();
+    stream.read_to_string(&mut metrics).unwrap();
+    let named: Vec<&str> = README.split("`tero_").skip(1).filter_map(|rest| rest.split('`').next()).collect();
+    assert!(named.len() > 10, "{named:?}");
+    for name in named {
+        let family = format!("# TYPE tero_{}", name.trim_end_matches("_total"));
+        assert!(metrics.contains(&family), "there is no tero_{name} in\n{metrics}");
+    }
 }
 
 #[test]

@@ -79,6 +79,9 @@ fn run(arguments: &Arguments) -> Result<Report, String> {
     let tero = servers::tero_binary(arguments)?;
     let servers = servers::installed(&arguments.only, &tero)?;
     let mut report = Report::new(arguments, servers.iter().map(|(server, version)| (*server, version.clone())).collect());
+    if servers.iter().any(|(server, _)| *server == Server::Tero) {
+        report.started(startup::measure(&tero, 5, arguments.server_core)?);
+    }
     for round in 0..arguments.rounds {
         // Each round begins with another server, so that what drifts hits all of them.
         for turn in 0..servers.len() {
@@ -91,9 +94,6 @@ fn run(arguments: &Arguments) -> Result<Report, String> {
             }
             running.stop();
         }
-    }
-    if servers.iter().any(|(server, _)| *server == Server::Tero) {
-        report.started(startup::measure(&tero, 5, arguments.server_core)?);
     }
     if let Some(path) = &arguments.json {
         std::fs::write(path, report.json()).map_err(|error| format!("{}: {error}", path.display()))?;

@@ -6,7 +6,7 @@ use super::{Places, reachable};
 use crate::semantics::timestamp::Timestamp;
 
 const ZONE: chrono_tz::Tz = chrono_tz::America::Argentina::Buenos_Aires;
-const PHONE: &str =
+pub(super) const PHONE: &str =
     "Mozilla/5.0 (iPhone; CPU iPhone OS 17_6 like Mac OS X) AppleWebKit/605.1.15 Version/17.6 Mobile/15E148 Safari/604.1";
 /// The fields of an answer that tell what happened.
 const FIELDS: &str = "grep -iE '^(HTTP|age|cache-status|cache-control|x-origin)'";

@@ -59,8 +59,6 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 const BLOCKING_THREADS: usize = 4;
 /// How long the accept loop rests after an error such as "too many open files".
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// How long requests may go on when the edge stops.
-const DRAIN: Duration = Duration::from_secs(2);
 
 /// What the interface looks at.
 #[derive(Debug)]
@@ -83,7 +81,7 @@ struct Admin {
     connections: Arc<Semaphore>,
 }
 
-/// Starts the interface on `listener`. Its thread ends when the edge stops or drains.
+/// Starts the interface on `listener`. It answers while the edge drains, `/ready` with 503; its thread ends when the edge has stopped.
 ///
 /// # Errors
 /// When a thread or its runtime can't be made.
@@ -113,7 +111,7 @@ async fn accept(admin: &Arc<Admin>, listener: TcpListener) {
         };
         let (accepted, permit) = tokio::select! {
             accepted = accepted => accepted,
-            _ = stage.wait_for(|stage| *stage >= Stage::Draining) => break,
+            _ = stage.wait_for(|stage| *stage == Stage::Stopped) => return,
         };
         match accepted {
             Ok((stream, _)) => {
@@ -129,16 +127,9 @@ async fn accept(admin: &Arc<Admin>, listener: TcpListener) {
             }
         }
     }
-    drop(listener);
-    let all_closed = admin.connections.acquire_many(MAX_CONNECTIONS as u32);
-    tokio::select! {
-        _ = admin.state.edge.clock.timeout(DRAIN, all_closed) => {}
-        _ = stage.wait_for(|stage| *stage == Stage::Stopped) => {}
-    }
 }
 
 async fn connection(admin: Arc<Admin>, stream: tokio::net::TcpStream) {
-    let mut stage = admin.state.stage.clone();
     let service = service_fn(|request| {
         let admin = Arc::clone(&admin);
         async move { Ok::<_, Infallible>(handle(&admin, request).await) }
@@ -146,17 +137,7 @@ async fn connection(admin: Arc<Admin>, stream: tokio::net::TcpStream) {
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEADER_BYTES).max_headers(MAX_HEADERS);
     let connection = builder.serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    // What `wait_for` returns holds a lock, so it must not live through the wait behind it.
-    let draining = async { drop(stage.wait_for(|stage| *stage >= Stage::Draining).await) };
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = draining => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
+    if let Err(error) = connection.await {
         tracing::debug!(%error, "an admin connection ended early");
     }
 }

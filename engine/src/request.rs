@@ -209,13 +209,13 @@ fn nothing_stored(edge: &Edge, exchange: &Exchange, why: Forward) -> Found {
 
 fn hit(edge: &Edge, exchange: &Exchange, stored: &Arc<StoredResponse>) -> Answer {
     count_use(edge, exchange, stored);
-    let response = deliver(edge, exchange, Source::Stored(stored), Told::default());
+    let response = deliver(edge, exchange, Source::Stored(stored), Told::default(), exchange.at);
     Answer { response, outcome: Outcome::Hit, stored: true }
 }
 
 fn stale(edge: &Edge, exchange: &Exchange, stored: &Arc<StoredResponse>, told: Told) -> Answer {
     count_use(edge, exchange, stored);
-    let response = deliver(edge, exchange, Source::Stored(stored), told);
+    let response = deliver(edge, exchange, Source::Stored(stored), told, edge.clock.now());
     Answer { response, outcome: Outcome::Stale, stored: true }
 }
 
@@ -297,13 +297,13 @@ async fn run(
         Ok(Fetched::Filling(filling, reader, fields)) => {
             let status = Some(filling.head.status);
             let told = Told { forward: Some(why), forward_status: status, stored: true, ..Told::default() };
-            let response = deliver(edge, exchange, Source::Filling(&filling, reader, Some(*fields)), told);
+            let response = deliver(edge, exchange, Source::Filling(&filling, reader, Some(*fields)), told, edge.clock.now());
             Answer { response, outcome: Outcome::Miss, stored: true }
         }
         Ok(Fetched::Revalidated(stored)) => {
             let status = Some(http::StatusCode::NOT_MODIFIED);
             let told = Told { forward: Some(why), forward_status: status, stored: true, ..Told::default() };
-            let response = deliver(edge, exchange, Source::Stored(&stored), told);
+            let response = deliver(edge, exchange, Source::Stored(&stored), told, edge.clock.now());
             Answer { response, outcome: Outcome::Revalidated, stored: true }
         }
         Ok(Fetched::NotStored(response, refusal)) => {
@@ -325,7 +325,7 @@ fn stored_meanwhile(edge: &Arc<Edge>, exchange: &Arc<Exchange>) -> Option<Answer
     match reuse(&stored.head.freshness, &exchange.directives, settings.client_directives, edge.clock.now()) {
         Reuse::Fresh => {
             let told = Told { collapsed: true, ..Told::default() };
-            let response = deliver(edge, exchange, Source::Stored(stored), told);
+            let response = deliver(edge, exchange, Source::Stored(stored), told, edge.clock.now());
             Some(Answer { response, outcome: Outcome::Collapsed, stored: true })
         }
         _ => None,
@@ -353,7 +353,7 @@ fn join_fill(exchange: &Exchange, filling: &Filling) -> Join {
 
 fn follow(edge: &Edge, exchange: &Exchange, filling: &Filling, reader: FillReader, why: Forward) -> Answer {
     let told = Told { forward: Some(why), collapsed: true, ..Told::default() };
-    let response = deliver(edge, exchange, Source::Filling(filling, reader, None), told);
+    let response = deliver(edge, exchange, Source::Filling(filling, reader, None), told, edge.clock.now());
     Answer { response, outcome: Outcome::Collapsed, stored: true }
 }
 

@@ -193,11 +193,14 @@ impl Server {
     /// # Panics
     /// Where a worker has panicked: passes it on.
     pub fn wait(&self) {
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        for thread in threads {
-            if let Err(panic) = thread.join() {
-                std::panic::resume_unwind(panic);
-            }
+        let mut workers = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let others = workers.split_off(self.workers.min(workers.len()));
+        let mut ended: Vec<_> = workers.into_iter().map(JoinHandle::join).collect();
+        // The admin interface tells probes that the edge drains for as long as it does.
+        self.stop();
+        ended.extend(others.into_iter().map(JoinHandle::join));
+        if let Some(panic) = ended.into_iter().find_map(Result::err) {
+            std::panic::resume_unwind(panic);
         }
     }
 }

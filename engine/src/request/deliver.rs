@@ -52,9 +52,14 @@ pub(super) struct Told {
     pub trouble: Option<&'static str>,
 }
 
-/// Makes the answer.
-pub(super) fn deliver(edge: &Edge, exchange: &Exchange, mut source: Source<'_>, told: Told) -> Response<EdgeBody> {
-    let now = edge.clock.now();
+/// Makes the answer, as of `now`.
+pub(super) fn deliver(
+    edge: &Edge,
+    exchange: &Exchange,
+    mut source: Source<'_>,
+    told: Told,
+    now: Timestamp,
+) -> Response<EdgeBody> {
     let (head, as_sent) = match &mut source {
         Source::Stored(stored) => (&stored.head, None),
         Source::Filling(filling, _, as_sent) => (&filling.head, as_sent.take()),

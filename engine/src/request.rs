@@ -9,6 +9,7 @@ mod deliver;
 pub mod devices;
 mod fetch;
 mod forward;
+mod heads;
 mod hit_for_miss;
 mod pass;
 mod respond;
@@ -209,7 +210,7 @@ fn nothing_stored(edge: &Edge, exchange: &Exchange, why: Forward) -> Found {
 
 fn hit(edge: &Edge, exchange: &Exchange, stored: &Arc<StoredResponse>) -> Answer {
     count_use(edge, exchange, stored);
-    let response = deliver(edge, exchange, Source::Stored(stored), Told::default(), exchange.at);
+    let response = deliver::hit(edge, exchange, stored);
     Answer { response, outcome: Outcome::Hit, stored: true }
 }
 

@@ -14,6 +14,7 @@ use super::Edge;
 use super::admit::Exchange;
 use super::body::EdgeBody;
 use super::fetch::Filling;
+use super::heads::{self, Made};
 use crate::semantics::browser::limit_browser_lifetime;
 use crate::semantics::key;
 use crate::semantics::precondition::{Precondition, not_modified_headers, precondition};
@@ -50,6 +51,26 @@ pub(super) struct Told {
     pub collapsed: bool,
     /// What went wrong.
     pub trouble: Option<&'static str>,
+}
+
+/// Makes the answer to a hit: as [`deliver`] does, with a head that may have been made before.
+pub(super) fn hit(edge: &Edge, exchange: &Exchange, stored: &Arc<StoredResponse>) -> Response<EdgeBody> {
+    let now = exchange.at;
+    let wants_all = !exchange.fields.conditional && !exchange.fields.range && exchange.parts.method == Method::GET;
+    if !wants_all {
+        return deliver(edge, exchange, Source::Stored(stored), Told::default(), now);
+    }
+    let head = &stored.head;
+    let (age_secs, ttl_secs) = (head.freshness.age(now).as_secs(), head.freshness.remaining_secs(now));
+    let headers = heads::head(Made { id: stored.id, age_secs, ttl_secs }, || {
+        let mut headers = head.fields.to_headers(ADDED_FIELDS);
+        headers.remove(AGE);
+        say(edge, exchange, head, Told::default(), now, &mut headers);
+        headers
+    });
+    let mut response = bare(head.status, headers);
+    *response.body_mut() = EdgeBody::shared(stored.body.pieces(), stored.body.len());
+    response
 }
 
 /// Makes the answer, as of `now`.

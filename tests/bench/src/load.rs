@@ -45,7 +45,7 @@ impl Load<'_> {
     pub(crate) fn run(&self, seconds: u64) -> std::result::Result<Result, String> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/wrk.lua");
         let output = Command::new("taskset")
-            .args(["-c", &self.core.to_string(), "wrk", "-t1", "--latency"])
+            .args(["-c", &self.core.to_string(), "wrk", "-t1", "--latency", "--timeout", "30s"])
             .args([format!("-c{}", self.connections), format!("-d{seconds}s")])
             .args(["-H", &format!("User-Agent: {USER_AGENT}")])
             .arg("-s")

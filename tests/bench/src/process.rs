@@ -1,13 +1,16 @@
 //! Child processes: started on a core, counted for CPU time, and stopped whatever happens.
 
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Process groups that were started and not yet stopped.
 static RUNNING: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+
+/// Folders that were made, to be removed where the program ends by a signal; otherwise their owners remove them.
+static FOLDERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// Scheduler ticks a second in `/proc/PID/stat`: the kernel's `USER_HZ`, 100 on every architecture that we know.
 pub(crate) const TICKS_PER_SECOND: f64 = 100.0;
@@ -63,6 +66,11 @@ impl Drop for Process {
     }
 }
 
+/// Has `folder` removed if a signal ends the program.
+pub(crate) fn remove_on_signal(folder: &Path) {
+    FOLDERS.lock().unwrap_or_else(PoisonError::into_inner).push(folder.to_owned());
+}
+
 /// Stops all that is still running.
 pub(crate) fn stop_all() {
     for group in running().drain(..) {
@@ -85,6 +93,9 @@ pub(crate) fn stop_all_on_signal() {
                 _ = terminate.recv() => {}
             }
             stop_all();
+            for folder in FOLDERS.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+                let _ = std::fs::remove_dir_all(folder);
+            }
             std::process::exit(130);
         });
     });

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 
 use crate::Arguments;
-use crate::process::Process;
+use crate::process::{self, Process};
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum)]
@@ -121,6 +121,7 @@ pub(crate) fn start(server: Server, tero: &Path, origin: u16, core: u32) -> Resu
     let memory = Path::new("/dev/shm");
     let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
     let folder = tempfile::Builder::new().prefix("tero-bench-").tempdir_in(parent).map_err(failed)?;
+    process::remove_on_signal(folder.path());
     let port = free_port().map_err(failed)?;
     let setup = Setup { dir: folder.path(), port, origin, admin: free_port().map_err(failed)? };
     let arguments = setup.arguments(server).map_err(failed)?;

@@ -2,7 +2,12 @@
 //!
 //! It is a plain least-recently-used cache. An admission policy by frequency would keep out every decision of a new minute as long as
 //! those of the old one, which nobody will ask for again, had been wanted more often.
+//!
+//! In front of it each thread keeps the few decisions that it used last. A key holds all that its decision depends on, so what a
+//! thread keeps is never wrong, only no longer asked for.
 
+use std::cell::RefCell;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -18,13 +23,24 @@ const ENTRY_BYTES: usize = 200;
 /// Counters on cache lines of their own, so that threads do not wait for each other.
 const STRIPES: usize = 16;
 
+/// Decisions that a thread keeps for itself.
+const KEPT_BY_THREAD: usize = 256;
+/// Keys longer than this are not kept by threads, in bytes: what they keep stays within half a mebibyte each.
+const MAX_KEPT_KEY: usize = 1024;
+
 /// All inputs of a decision, as `question` encodes them.
 type Key = Box<[u8]>;
+type Kept = Option<(Key, Arc<RequestDecision>)>;
+
+thread_local! {
+    static KEPT: RefCell<Vec<Kept>> = RefCell::new((0..KEPT_BY_THREAD).map(|_| None).collect());
+}
 
 /// The cache of decisions.
 #[derive(Debug)]
 pub(super) struct Decisions {
     cache: Cache<Key, Arc<RequestDecision>, RandomState>,
+    hasher: RandomState,
     stripes: [Stripe; STRIPES],
 }
 
@@ -43,15 +59,32 @@ impl Decisions {
             .weigher(|key: &Key, decision: &Arc<RequestDecision>| weight(key, decision))
             .eviction_policy(EvictionPolicy::lru())
             .build_with_hasher(RandomState::default());
-        Decisions { cache, stripes: Default::default() }
+        Decisions { cache, hasher: RandomState::default(), stripes: Default::default() }
     }
 
     /// The decision remembered under that key.
     pub(super) fn recall(&self, key: &[u8]) -> Option<Arc<RequestDecision>> {
-        let decision = self.cache.get(key);
+        let decision = self.recall_kept(key);
         let stripe = &self.stripes[stripe()];
         if decision.is_some() { &stripe.hits } else { &stripe.misses }.fetch_add(1, Ordering::Relaxed);
         decision
+    }
+
+    fn recall_kept(&self, key: &[u8]) -> Option<Arc<RequestDecision>> {
+        if key.len() > MAX_KEPT_KEY {
+            return self.cache.get(key);
+        }
+        KEPT.with_borrow_mut(|kept| {
+            let place = &mut kept[self.hasher.hash_one(key) as usize % KEPT_BY_THREAD];
+            if let Some((known, decision)) = place
+                && **known == *key
+            {
+                return Some(Arc::clone(decision));
+            }
+            let decision = self.cache.get(key)?;
+            *place = Some((key.into(), Arc::clone(&decision)));
+            Some(decision)
+        })
     }
 
     /// Remembers a decision under that key.
@@ -112,7 +145,7 @@ mod tests {
         decisions.cache.run_pending_tasks();
         assert!(decisions.counters().bytes <= 64 << 10);
         assert!(decisions.recall(&2_999_u32.to_le_bytes()).is_some());
-        assert!(decisions.recall(&0_u32.to_le_bytes()).is_none());
+        assert!(!decisions.cache.contains_key(&0_u32.to_le_bytes()[..]));
     }
 
     #[test]
@@ -123,5 +156,21 @@ mod tests {
         assert!(decisions.recall(b"k").is_some());
         let DecisionCounters { hits, misses, .. } = decisions.counters();
         assert_eq!((hits, misses), (1, 1));
+    }
+
+    #[test]
+    fn what_a_thread_keeps_is_found_by_its_whole_key_only() {
+        let decisions = Decisions::new(64 << 10);
+        let decided = |variant: &str| Arc::new(RequestDecision { variant: Some(variant.into()), ..RequestDecision::default() });
+        for number in 0_u32..2_000 {
+            decisions.remember(&number.to_be_bytes(), &decided(&number.to_string()));
+            let recalled = decisions.recall(&number.to_be_bytes()).unwrap();
+            assert_eq!(recalled.variant.as_deref(), Some(&*number.to_string()));
+        }
+        let long = vec![b'k'; MAX_KEPT_KEY + 1];
+        decisions.remember(&long, &decided("long"));
+        assert!(decisions.recall(&long).is_some());
+        decisions.cache.invalidate(&*long);
+        assert!(decisions.recall(&long).is_none(), "a long key is not kept");
     }
 }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, COOKIE};
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -179,12 +179,7 @@ impl Fetch {
         };
         if !is_of_request {
             self.edge.hit_for_miss.remember(key, self.edge.clock.now());
-        }
-        if parts.status.is_success()
-            && let Some(stale) = &self.stale
-        {
-            // The origin has taken back what is stored.
-            self.edge.store.drop_response(&Key::new(key), stale.id);
+            self.take_back(parts.status);
         }
         if let Some(lead) = &self.lead {
             lead.share(Shared::NotStorable);
@@ -197,6 +192,18 @@ impl Fetch {
         let silence = Silence::new(self.edge.clock.clone(), site.settings.body_timeout);
         let body = EdgeBody::stream(body, Some(permit), silence, Arc::clone(&site.counters));
         let _ = tell.send(Fetched::NotStored(Box::new(Response::from_parts(parts, body)), refusal));
+    }
+
+    /// Drops what is stored when the origin's new answer is for nobody's store: it has taken the old one back. An answer to somebody
+    /// who is known to it says nothing of the answer to others.
+    pub(super) fn take_back(&self, status: StatusCode) {
+        let is_anonymous = !self.exchange.fields.authorization && !self.exchange.parts.headers.contains_key(COOKIE);
+        if let Some(stale) = &self.stale
+            && is_anonymous
+            && status.is_success()
+        {
+            self.edge.store.drop_response(&Key::new(&self.exchange.key), stale.id);
+        }
     }
 
     async fn fill(
@@ -324,10 +331,15 @@ impl Fetch {
     }
 
     /// The head of what is stored, as a 304 makes it, and whether it may still be stored (§4.3.4).
-    pub(super) fn merged_head(&self, stale: &StoredResponse, merged: &HeaderMap, asked_at: Timestamp) -> (StoredHead, bool) {
+    pub(super) fn merged_head(
+        &self,
+        stale: &StoredResponse,
+        merged: &HeaderMap,
+        asked_at: Timestamp,
+    ) -> (StoredHead, Storability) {
         let weighed = self.weigh(stale.head.status, merged, Some(stale.body.len()), asked_at);
         let head = self.head(stale.head.status, merged, &weighed);
-        (head, matches!(weighed.storability, Storability::Yes))
+        (head, weighed.storability)
     }
 }
 

@@ -12,6 +12,7 @@ use super::admit::Exchange;
 use super::body::EdgeBody;
 use super::fetch::{Fetch, Fetched, Shared};
 use crate::semantics::forwarding;
+use crate::semantics::storability::Storability;
 use crate::semantics::timestamp::Timestamp;
 use crate::semantics::validation::{self, HeadUpdate};
 use crate::store::stored::StoredResponse;
@@ -29,19 +30,23 @@ pub(super) fn freshen(
     let mut headers = not_modified.headers().clone();
     forwarding::ensure_date(&mut headers, fetch.edge.clock.now());
     let merged = validation::freshened(&stale.head.fields.to_headers(headers.len()), &headers);
-    let (head, may_be_stored) = fetch.merged_head(&stale, &merged, asked_at);
+    let (head, storability) = fetch.merged_head(&stale, &merged, asked_at);
     let key = Key::new(&fetch.exchange.key);
     let fresh = Arc::new(stale.with_head(head));
-    if may_be_stored {
-        fetch.edge.store.replace(&key, stale.id, Arc::clone(&fresh), since);
-        if let Some(lead) = &fetch.lead {
-            lead.share(Shared::Stored);
+    let shared = match storability {
+        Storability::Yes => {
+            fetch.edge.store.replace(&key, stale.id, Arc::clone(&fresh), since);
+            Shared::Stored
         }
-    } else {
-        fetch.edge.store.drop_response(&key, stale.id);
-        if let Some(lead) = &fetch.lead {
-            lead.share(Shared::NotStorable);
+        Storability::No(refusal) => {
+            if !refusal.is_of_request() {
+                fetch.take_back(fresh.head.status);
+            }
+            Shared::NotStorable
         }
+    };
+    if let Some(lead) = &fetch.lead {
+        lead.share(shared);
     }
     let _ = tell.send(Fetched::Revalidated(fresh));
 }
@@ -87,8 +92,8 @@ pub(super) fn by_head(
         }
         HeadUpdate::Freshened(merged) => {
             let fetch = Fetch { edge: Arc::clone(edge), exchange: Arc::clone(exchange), stale: None, lead: None };
-            let (head, may_be_stored) = fetch.merged_head(stored, &merged, asked_at);
-            if may_be_stored {
+            let (head, storability) = fetch.merged_head(stored, &merged, asked_at);
+            if storability == Storability::Yes {
                 edge.store.replace(&key, stored.id, Arc::new(stored.with_head(head)), since);
             }
         }

@@ -1,6 +1,6 @@
 //! When a stale response is served, and when never (RFC 9111 §4.2.4, RFC 5861).
 
-use tero_tests::{Answer, Edge, Origin, Reply};
+use tero_tests::{Answer, Edge, Origin, Reply, get};
 
 /// An edge that has stored `old` under `/x`, with this `Cache-Control`.
 fn with_stored(cache_control: &str) -> (Origin, Edge) {
@@ -179,4 +179,31 @@ fn the_site_stays_up_while_its_origin_is_down_and_follows_when_it_is_back() {
     edge.advance_secs(60);
     edge.get("/x").assert_forwarded("stale", "new");
     edge.get("/x").assert_hit("new");
+}
+
+#[test]
+fn an_answer_for_one_visitor_does_not_cost_the_others_theirs() {
+    for (field, value) in [("Authorization", "Basic YTpi"), ("Cookie", "session=1")] {
+        for theirs in [
+            Reply::ok("theirs").header("Cache-Control", "private, max-age=10"),
+            Reply::fresh(10, "theirs").header("Set-Cookie", "a=b"),
+        ] {
+            let (origin, edge) = with_stored("max-age=10, stale-if-error=600");
+            origin.on("/x", theirs);
+            edge.advance_secs(15);
+            edge.send(&get("/x").header(field, value)).assert_forwarded("stale", "theirs");
+            origin.stop();
+            assert_stale(&edge.get("/x"), -5);
+        }
+    }
+}
+
+#[test]
+fn what_the_origin_takes_back_is_not_served_stale() {
+    let (origin, edge) = with_stored("max-age=10, stale-if-error=600");
+    origin.on("/x", Reply::ok("new").header("Cache-Control", "no-store"));
+    edge.advance_secs(15);
+    edge.get("/x").assert_forwarded("stale", "new");
+    origin.stop();
+    assert_eq!(edge.get("/x").status, 502);
 }

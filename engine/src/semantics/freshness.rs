@@ -162,9 +162,11 @@ impl Freshness {
         now < self.fresh_until
     }
 
-    /// Whole seconds of freshness that are left, rounded down: negative once stale. The `ttl` of `Cache-Status` (RFC 9211 §2.5).
+    /// Seconds of freshness that are left, the one that has begun included, so that `Age` and this add up to the lifetime; negative
+    /// once stale. The `ttl` of `Cache-Status` (RFC 9211 §2.5).
     pub fn remaining_secs(&self, now: Timestamp) -> i64 {
-        self.fresh_until.unix_millis().saturating_sub(now.unix_millis()).div_euclid(1_000)
+        let millis = self.fresh_until.unix_millis().saturating_sub(now.unix_millis());
+        if millis > 0 { millis.saturating_add(999) / 1_000 } else { millis.div_euclid(1_000) }
     }
 
     /// For how long it has been stale; zero while it is fresh.
@@ -502,9 +504,9 @@ mod tests {
         let at = |millis: i64| Timestamp::from_unix_millis(NOON.unix_millis() + millis);
         for (millis, fresh, remaining, age) in [
             (0, true, 7, 3),
-            (1, true, 6, 3),
+            (1, true, 7, 3),
             (6_000, true, 1, 9),
-            (6_999, true, 0, 9),
+            (6_999, true, 1, 9),
             (7_000, false, 0, 10),
             (7_001, false, -1, 10),
             (8_000, false, -1, 11),

@@ -94,7 +94,7 @@ fn judge(freshness: &Freshness, request: &RequestDirectives, client: ClientDirec
         return Reuse::Revalidate(Why::RequestMaxAge);
     }
     if freshness.is_fresh(now) {
-        let left = Duration::from_secs(u64::try_from(freshness.remaining_secs(now)).unwrap_or(0));
+        let left = freshness.fresh_until().since(now);
         return match obeyed.min_fresh {
             Some(wanted) if left < wanted => Reuse::Revalidate(Why::RequestMinFresh),
             _ => Reuse::Fresh,

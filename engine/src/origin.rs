@@ -160,11 +160,6 @@ impl Origin {
         }
     }
 
-    /// Requests under way.
-    pub fn fetches(&self) -> usize {
-        self.settings.max_fetches - self.fetches.available_permits()
-    }
-
     /// Sends a request and waits for the head of the answer. `request` has an origin-form target and its `Host`.
     ///
     /// # Errors

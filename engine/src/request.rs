@@ -124,11 +124,6 @@ impl Edge {
             no_decision: Arc::default(),
         }
     }
-
-    /// Fetches under way that others may follow.
-    pub fn fetches_under_way(&self) -> usize {
-        self.collapse.len()
-    }
 }
 
 /// An answer, and what became of its request.
@@ -565,5 +560,5 @@ fn decision_for(site: &Site, uri: &Uri, device: Device) -> Arc<RequestDecision> 
         device,
         variant: None,
     };
-    site.policies.on_request(&ask, site.clock_now())
+    site.policies.on_request(&ask, site.clock.now())
 }

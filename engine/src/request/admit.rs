@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
@@ -255,11 +254,6 @@ fn write_key(exchange: &Exchange) -> Vec<u8> {
     let mut written = Vec::with_capacity(exchange.host.len() + uri.path().len() + uri.query().map_or(0, str::len) + 32);
     key::write_key(&mut written, SCHEME, &exchange.host, uri.path(), query.as_deref(), exchange.decision.variant.as_deref());
     written
-}
-
-/// How long a request took from when it was received: for the counters.
-pub fn took(exchange: &Exchange, edge: &Edge) -> Duration {
-    edge.clock.now().since(exchange.at)
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use crate::clock::Clock;
 use crate::config;
 use crate::origin::Origin;
 use crate::policy::Chain;
-use crate::semantics::timestamp::Timestamp;
 use crate::telemetry::counters::SiteCounters;
 
 /// Some hosts and the application behind them.
@@ -25,13 +24,6 @@ pub struct Site {
     pub counters: Arc<SiteCounters>,
     /// The time, for questions to the policies from outside a request.
     pub clock: Clock,
-}
-
-impl Site {
-    /// The time now.
-    pub fn clock_now(&self) -> Timestamp {
-        self.clock.now()
-    }
 }
 
 /// All sites, by host.

@@ -340,11 +340,6 @@ impl FillReader {
             }
         }
     }
-
-    /// Whether a byte has been taken.
-    pub fn has_begun(&self) -> bool {
-        self.offset > 0
-    }
 }
 
 impl http_body::Body for FillReader {

@@ -6,6 +6,7 @@ mod admin_client;
 mod check;
 mod demo;
 mod import;
+mod policy;
 mod purge;
 mod report;
 mod serve;
@@ -34,6 +35,7 @@ enum Command {
     Check(check::Check),
     Demo(demo::Demo),
     Import(import::Import),
+    Policy(policy::Policy),
     Purge(purge::Purge),
     Stats(stats::Stats),
     Warm(warm::Warm),
@@ -48,6 +50,7 @@ pub fn run() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Demo(demo) => demo.run(),
         Command::Import(import) => import.run(),
+        Command::Policy(policy) => policy.run(),
         Command::Purge(purge) => purge.run(),
         Command::Stats(stats) => stats.run(),
         Command::Warm(warm) => warm.run(),
@@ -101,10 +104,12 @@ mod tests {
 
     #[test]
     fn every_command_has_help_with_an_example() {
-        for command in Arguments::command().get_subcommands() {
+        fn check(command: &clap::Command) {
             assert!(command.get_about().is_some(), "{} says nothing", command.get_name());
             let example = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(example.contains("tero "), "{} has no example", command.get_name());
+            command.get_subcommands().for_each(check);
         }
+        Arguments::command().get_subcommands().for_each(check);
     }
 }

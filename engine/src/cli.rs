@@ -6,6 +6,7 @@ mod admin_client;
 mod check;
 mod demo;
 mod import;
+mod policy;
 mod purge;
 mod report;
 mod serve;
@@ -34,6 +35,7 @@ enum Command {
     Check(check::Check),
     Demo(demo::Demo),
     Import(import::Import),
+    Policy(policy::PolicyCommand),
     Purge(purge::Purge),
     Stats(stats::Stats),
     Warm(warm::Warm),
@@ -48,6 +50,7 @@ pub fn run() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Demo(demo) => demo.run(),
         Command::Import(import) => import.run(),
+        Command::Policy(policy) => policy.run(),
         Command::Purge(purge) => purge.run(),
         Command::Stats(stats) => stats.run(),
         Command::Warm(warm) => warm.run(),

@@ -35,7 +35,7 @@ enum Command {
     Check(check::Check),
     Demo(demo::Demo),
     Import(import::Import),
-    Policy(policy::PolicyCommand),
+    Policy(policy::Policy),
     Purge(purge::Purge),
     Stats(stats::Stats),
     Warm(warm::Warm),
@@ -104,10 +104,12 @@ mod tests {
 
     #[test]
     fn every_command_has_help_with_an_example() {
-        for command in Arguments::command().get_subcommands() {
+        fn check(command: &clap::Command) {
             assert!(command.get_about().is_some(), "{} says nothing", command.get_name());
             let example = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(example.contains("tero "), "{} has no example", command.get_name());
+            command.get_subcommands().for_each(check);
         }
+        Arguments::command().get_subcommands().for_each(check);
     }
 }

@@ -1,5 +1,6 @@
-//! `tero policy`: what authors and operators do with policies, one file per subcommand.
+//! `tero policy`: one file per subcommand. Some work on files at the author's desk, others ask the admin interface of a running edge.
 
+mod list;
 mod test;
 
 use std::path::PathBuf;
@@ -13,27 +14,29 @@ use crate::policy::{Host, PolicyError};
 
 const EXAMPLE: &str = "\
 Examples:
-  tero policy test                        run the cases of this folder
-  tero policy test --help                 more about it
+  tero policy test                    run the cases of this folder, without a server
+  tero policy list                    which versions a running edge serves, and since when
 
-Each subcommand has --help with examples.";
+Every subcommand has its own --help with examples.";
 
-/// Tests policies
+/// Policies: tries them at the desk, and tells which a running edge serves
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
-pub(super) struct PolicyCommand {
+pub(super) struct Policy {
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    List(list::List),
     Test(test::Test),
 }
 
-impl PolicyCommand {
+impl Policy {
     pub(super) fn run(self) -> ExitCode {
         match self.command {
+            Command::List(list) => list.run(),
             Command::Test(test) => test.run(),
         }
     }

@@ -7,9 +7,9 @@ use clap::Args;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 
-use super::super::{colours, fail, print, report, used_wrongly};
-use super::desk;
 use crate::cases::{Cases, Outcome, Report, keys};
+use crate::cli::policy::desk;
+use crate::cli::{colours, fail, print, report, used_wrongly};
 use crate::config::{ConfigErrors, ModuleSource};
 
 const EXAMPLE: &str = "\
@@ -26,7 +26,7 @@ Exit code: 0 if every case has passed, 1 if not, 2 if the command is used wrongl
 /// Runs the cases of policies without a server, and shows what is not as expected
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
-pub(in crate::cli) struct Test {
+pub(super) struct Test {
     /// Files of cases, or folders that hold some
     #[arg(default_value = ".", value_name = "FILE.toml|DIR")]
     paths: Vec<PathBuf>,
@@ -45,7 +45,7 @@ pub(in crate::cli) struct Test {
 }
 
 impl Test {
-    pub(in crate::cli) fn run(self) -> ExitCode {
+    pub(super) fn run(self) -> ExitCode {
         if self.keys {
             return print(&keys::reference());
         }

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::policy::chain::{Answered, Ask};
-use crate::policy::contract::tero::policy::types;
+use crate::policy::contract::types;
 use crate::policy::manifest::Manifest;
 use crate::semantics::calendar::HolidayKind;
 use crate::semantics::decision::{Device, PopularPage};

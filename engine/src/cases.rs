@@ -21,9 +21,9 @@ use crate::config::{self, ConfigErrors, Mistakes, ModuleSource, read_text};
 use crate::policy::{Answer, Answered, Ask, Hook, Host, Policy, PolicyError, Question, Said, Trial, Tried};
 use crate::semantics::cache_control::ResponseDirectives;
 use crate::semantics::decision::{Device, PopularPage};
-use crate::semantics::freshness::header_lifetime;
-use crate::semantics::schedule;
+use crate::semantics::freshness::{browser_lifetime, header_lifetime};
 use crate::semantics::timestamp::Timestamp;
+use crate::semantics::{key, schedule};
 
 use matching::{Expected, differences};
 
@@ -212,18 +212,20 @@ impl Cases {
             variant: None,
         };
         let on_request = trial.ask(&Question::Request(&ask), now);
-        let decided = match on_request.as_ref().map(|tried| &tried.fresh.answer) {
-            Some(Ok(Answer::Request(answer))) => answer.variant.clone(),
-            _ => None,
+        let (decided, rule) = match on_request.as_ref().map(|tried| &tried.fresh.answer) {
+            Some(Ok(Answer::Request(answer))) => (answer.variant.clone(), answer.query.clone().unwrap_or_default()),
+            _ => Default::default(),
         };
         ask.variant = request.variant.as_deref().or(decided.as_deref());
+        let (mut key, query) = (Vec::new(), key::canonical_query(ask.query, &rule));
+        key::write_key(&mut key, ask.scheme, ask.host, ask.path, query.as_deref(), ask.variant);
         let mut outcomes = Vec::new();
         for (hook, expected) in &case.expected {
             let tried = match hook {
                 Hook::OnRequest => on_request.clone(),
                 Hook::OnResponse => {
                     let response = case.response.clone().unwrap_or_default();
-                    trial.ask(&Question::Response(&ask, &response.answered(now)), now)
+                    trial.ask(&Question::Response(&ask, &response.answered(&key, now)), now)
                 }
                 Hook::PlanWarm => trial.ask(&Question::Warm { plan: &case.plan, popular: &case.popular }, now),
             };
@@ -241,11 +243,12 @@ impl Default for Response {
 
 impl Response {
     /// What the edge would tell of it.
-    fn answered(&self, now: Timestamp) -> Answered<'_> {
+    fn answered<'a>(&'a self, key: &'a [u8], now: Timestamp) -> Answered<'a> {
         let directives = ResponseDirectives::governing(&self.headers, &TARGETED_FIELDS.map(http::HeaderName::from_static));
         let length = self.headers.get(http::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         let header_ttl = header_lifetime(&self.headers, &directives, now);
-        Answered { status: self.status, headers: &self.headers, length, header_ttl }
+        let header_browser_ttl = browser_lifetime(&self.headers, now);
+        Answered { status: self.status, headers: &self.headers, length, header_ttl, header_browser_ttl, key }
     }
 }
 

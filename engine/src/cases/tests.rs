@@ -171,6 +171,6 @@ fn a_response_is_told_as_the_edge_tells_it() {
         (http::header::CACHE_CONTROL, http::HeaderValue::from_static("max-age=60, s-maxage=90")),
     ]);
     let response = Response { status: StatusCode::OK, headers: fields };
-    let answered = response.answered(Timestamp::from_unix_secs(1_700_000_000));
+    let answered = response.answered(b"", Timestamp::from_unix_secs(1_700_000_000));
     assert_eq!((answered.length, answered.header_ttl), (Some(12), Some(Duration::from_secs(90))));
 }

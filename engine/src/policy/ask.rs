@@ -145,9 +145,10 @@ impl Policy {
         // Only what the key of a remembered decision holds: the minute if a zone is declared, and no variant.
         let at = if self.manifest.zone.is_some() { question::cut_to_minute(now) } else { Timestamp::default() };
         let (headers, cookies, moment) = (headers.pairs(), cookies.pairs(), self.moment(at));
+        let nearby = question::nearby_holidays(&moment);
         let ask = Ask { variant: None, ..*ask };
         let request = question::request(&ask, &self.manifest, &headers, &cookies);
-        let raw = self.template.on_request(guest, request, question::moment(&moment))?;
+        let raw = self.template.on_request(guest, request, question::moment(&moment, &nearby))?;
         answer::request(raw, &self.manifest).map_err(Failure::bad_answer)
     }
 
@@ -166,7 +167,8 @@ impl Policy {
         let request = question::request(ask, &self.manifest, &headers, &cookies);
         let response = question::response(answered, &response_headers);
         let moment = self.moment(now);
-        let raw = self.template.on_response(guest, request, response, question::moment(&moment))?;
+        let nearby = question::nearby_holidays(&moment);
+        let raw = self.template.on_response(guest, request, response, question::moment(&moment, &nearby))?;
         answer::response(raw).map_err(Failure::bad_answer)
     }
 
@@ -181,7 +183,8 @@ impl Policy {
     ) -> Result<Vec<WarmUrl>, Failure> {
         let popular = popular.iter().map(question::popular_page).collect::<Vec<_>>();
         let moment = self.moment(now);
-        let raw = self.template.plan_warm(guest, plan, &popular, question::moment(&moment))?;
+        let nearby = question::nearby_holidays(&moment);
+        let raw = self.template.plan_warm(guest, plan, &popular, question::moment(&moment, &nearby))?;
         answer::warm_urls(raw, variants).map_err(Failure::bad_answer)
     }
 

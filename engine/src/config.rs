@@ -138,6 +138,28 @@ pub struct PolicyHost {
     pub compiled_cache: Option<PathBuf>,
     /// `decision_cache`: memory for remembered decisions of all sites together; 64KiB to 16GiB. Default 32MiB.
     pub decision_cache: u64,
+    /// `state_dir`: the folder of pushed versions and of who is active; none (`""`): nothing can be pushed. Default none.
+    pub state_dir: Option<PathBuf>,
+    /// `max_module`: the largest module, with the settings and cases that come along; 64KiB to 1GiB. Default 64MiB.
+    pub max_module: u64,
+    /// `max_versions`: pushed versions that are kept of each policy; 2 to 1,000. Default 10.
+    pub max_versions: usize,
+    /// `shadow_queue`: requests that wait to be asked about a candidate in shadow; 16 to 1,000,000. Default 1,024. Beyond it, they are left out.
+    pub shadow_queue: usize,
+}
+
+impl Default for PolicyHost {
+    /// As if nothing was written, but without a folder of compiled modules.
+    fn default() -> PolicyHost {
+        PolicyHost {
+            compiled_cache: None,
+            decision_cache: 32 << 20,
+            state_dir: None,
+            max_module: 64 << 20,
+            max_versions: 10,
+            shadow_queue: 1_024,
+        }
+    }
 }
 
 /// `[[policy]]`: a module with its settings and limits.

@@ -35,7 +35,7 @@ mod tests {
     ];
 
     fn chain() -> Chain {
-        let host = Host::new(&config::PolicyHost { compiled_cache: None, decision_cache: 1 << 20 }).unwrap();
+        let host = Host::new(&crate::policy::tests::by_hand::host_config(None)).unwrap();
         let load = |(name, settings): (&str, &str)| {
             let policy = config::Policy {
                 place: config::Place::default(),

@@ -116,6 +116,6 @@ pub(super) fn config(folder: &Path, module: &[u8]) -> Policy {
     }
 }
 
-pub(super) fn host_config(compiled_cache: Option<PathBuf>) -> PolicyHost {
-    PolicyHost { compiled_cache, decision_cache: 1 << 20 }
+pub(in crate::policy) fn host_config(compiled_cache: Option<PathBuf>) -> PolicyHost {
+    PolicyHost { compiled_cache, decision_cache: 1 << 20, ..PolicyHost::default() }
 }

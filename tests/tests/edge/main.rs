@@ -10,6 +10,7 @@ mod desk;
 mod freshness;
 mod harness;
 mod import;
+mod platform;
 mod policy;
 mod program;
 mod purge;

@@ -12,6 +12,7 @@ mod harness;
 mod import;
 mod policy;
 mod program;
+mod properties;
 mod purge;
 mod stale;
 mod store;

@@ -19,6 +19,8 @@ mod consult;
 mod contract;
 mod counters;
 mod decisions;
+#[doc(hidden)] // Only the fuzz targets and the replay of their corpus have a use for it.
+pub mod fuzzing;
 mod guest;
 mod limits;
 mod load;

@@ -13,6 +13,7 @@ mod import;
 mod platform;
 mod policy;
 mod program;
+mod properties;
 mod purge;
 mod stale;
 mod store;

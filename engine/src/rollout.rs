@@ -251,8 +251,8 @@ impl Rollout {
     /// # Errors
     /// [`RolloutError`], and nothing is kept.
     pub fn push(&self, name: &str, content: &[u8]) -> Result<PushedVersion, RolloutError> {
-        let shelf = self.shelf.as_ref().ok_or(RolloutError::NoStateDir)?;
         let config = self.state().line(name)?.config.clone();
+        let shelf = self.shelf.as_ref().ok_or(RolloutError::NoStateDir)?;
         let policy = self.host.load_module(&config, content)?;
         let package = Package::of(content).map_err(|error| {
             let policy = Arc::clone(policy.name());

@@ -10,7 +10,7 @@ use super::State;
 use super::metrics::{Sample, counters, gauges};
 use super::policies::describe;
 use super::reply::{Refusal, Reply};
-use super::versions::{read, refusal};
+use super::versions::{known, read, refusal};
 use crate::policy::compare::Field;
 use crate::request::trial::Share;
 use crate::rollout::record::{CanaryRecord, Guard, RolledBack, ShadowRecord};
@@ -51,6 +51,7 @@ pub(super) fn shadow(state: &State, name: &str) -> Result<Reply, Refusal> {
 
 /// Has a version be asked in shadow.
 pub(super) fn start_shadow(state: &State, name: &str, content: &[u8]) -> Result<Reply, Refusal> {
+    known(state, name)?;
     let ask: StartShadow = read(content, "{\"digest\": \"…\", \"sample\": \"10%\"}")?;
     let sample = share(&ask.sample)?;
     let version = state.rollout.start_shadow(name, &ask.digest, sample).map_err(|error| refusal(&error))?;
@@ -83,6 +84,7 @@ pub(super) fn canary(state: &State, name: &str) -> Result<Reply, Refusal> {
 
 /// Has a version answer for a share of the keys.
 pub(super) fn start_canary(state: &State, name: &str, content: &[u8]) -> Result<Reply, Refusal> {
+    known(state, name)?;
     let ask: StartCanary = read(content, "{\"digest\": \"…\", \"share\": \"5%\"}")?;
     let share = share(&ask.share)?;
     let version = state.rollout.start_canary(name, &ask.digest, share, ask.guard).map_err(|error| refusal(&error))?;

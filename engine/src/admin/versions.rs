@@ -34,6 +34,7 @@ pub(super) fn push(state: &State, name: &str, content: &[u8]) -> Result<Reply, R
 
 /// Has a version decide.
 pub(super) fn activate(state: &State, name: &str, content: &[u8]) -> Result<Reply, Refusal> {
+    known(state, name)?;
     let ask: Activate = read(content, "{\"digest\": \"…\"}, or {\"digest\": \"configuration\"}")?;
     let version = state.rollout.activate(name, &ask.digest).map_err(|error| refusal(&error))?;
     Ok(Reply::json(&json!({ "policy": name, "version": version.as_str() })))
@@ -82,6 +83,11 @@ fn not_reloaded(error: &ReloadError) -> Refusal {
 /// Another version is being uploaded.
 pub(super) fn another_upload() -> Refusal {
     Refusal::not_ready("another version is being pushed", "push it when that one is there")
+}
+
+/// A policy that there is not is told before anything else.
+pub(super) fn known(state: &State, name: &str) -> Result<(), Refusal> {
+    state.rollout.state().line(name).map(|_| ()).map_err(|error| refusal(&error))
 }
 
 /// The content of a request.

@@ -41,6 +41,8 @@ pub(super) async fn pass(
     invalidate(edge, exchange, &response);
     let (mut parts, body) = response.into_parts();
     forwarding::strip_response_hop_by_hop(&mut parts.headers);
+    // RFC 9110 §6.6.1; without it, the answer to a HEAD would leave what it freshens as old as it was.
+    forwarding::ensure_date(&mut parts.headers, edge.clock.now());
     let body = EdgeBody::stream(body, Some(permit), silence(), Arc::clone(&site.counters));
     Ok(Response::from_parts(parts, body))
 }

@@ -24,11 +24,13 @@ mod manifest;
 mod question;
 mod runtime;
 mod trial;
+mod usage;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config;
+use crate::config::units::show_size;
 
 use ask::Asked;
 use compiled::CompiledFolder;
@@ -45,6 +47,7 @@ pub use guest::Failure;
 pub use load::Inspection;
 pub use manifest::{Hook, Manifest};
 pub use trial::{Answer, Question, Said, Trial, Tried};
+pub use usage::UsageCounters;
 
 /// Why a policy can't be used as configured.
 #[derive(Debug, thiserror::Error)]
@@ -77,12 +80,12 @@ pub enum PolicyError {
         known: String,
     },
     /// The module file is larger than a module may be.
-    #[error("policy `{policy}`: the module is larger than {limit_mib} MiB")]
+    #[error("policy `{policy}`: the module is larger than {} (`policies.max_module`)", show_size(*limit))]
     TooLarge {
         /// The policy.
         policy: Arc<str>,
-        /// The bound, in MiB.
-        limit_mib: u64,
+        /// The bound, in bytes.
+        limit: u64,
     },
     /// Not WebAssembly, or not valid.
     #[error("policy `{policy}`: not a WebAssembly module: {reason}")]
@@ -166,6 +169,7 @@ pub struct Host {
     runtime: Arc<Runtime>,
     compiled: CompiledFolder,
     decisions: Arc<Decisions>,
+    max_module: u64,
 }
 
 impl Host {
@@ -174,7 +178,7 @@ impl Host {
     /// # Errors
     /// [`PolicyError::Engine`] when WebAssembly can't run here.
     pub fn new(config: &config::PolicyHost) -> Result<Arc<Host>, PolicyError> {
-        Ok(Host::on(Runtime::new()?, config))
+        Ok(Host::on(Runtime::new(config.stack)?, config))
     }
 
     /// A host that counts what guests do, for [`Trial`]. It is slower, and compiles modules of its own.
@@ -182,7 +186,7 @@ impl Host {
     /// # Errors
     /// [`PolicyError::Engine`] when WebAssembly can't run here.
     pub fn counting(config: &config::PolicyHost) -> Result<Arc<Host>, PolicyError> {
-        Ok(Host::on(Runtime::counting()?, config))
+        Ok(Host::on(Runtime::counting(config.stack)?, config))
     }
 
     fn on(runtime: Runtime, config: &config::PolicyHost) -> Arc<Host> {
@@ -190,6 +194,7 @@ impl Host {
             runtime: Arc::new(runtime),
             compiled: CompiledFolder::new(config.compiled_cache.clone()),
             decisions: Arc::new(Decisions::new(config.decision_cache)),
+            max_module: config.max_module,
         })
     }
 

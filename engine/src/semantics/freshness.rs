@@ -19,7 +19,7 @@ use super::validation::has_validator;
 pub const MAX_HEURISTIC: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The part of the time since `Last-Modified` that a heuristic lifetime lasts: a tenth (§4.2.2).
-const HEURISTIC_DIVISOR: u32 = 10;
+const HEURISTIC_DIVISOR: u64 = 10;
 
 /// How long a response may be used stale where it says nothing itself: the site's defaults.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -277,7 +277,8 @@ fn heuristic_lifetime(
         return None;
     }
     let modified = http_date(headers.get(LAST_MODIFIED)?)?;
-    let lifetime = date_or(headers, response_time).since(modified) / HEURISTIC_DIVISOR;
+    // In whole seconds, as every lifetime is told.
+    let lifetime = Duration::from_secs(date_or(headers, response_time).since(modified).as_secs() / HEURISTIC_DIVISOR);
     Some((lifetime.min(MAX_HEURISTIC), LifetimeSource::Heuristic)).filter(|(lifetime, _)| !lifetime.is_zero())
 }
 
@@ -352,7 +353,7 @@ mod tests {
     fn the_lifetime_is_taken_from_the_first_that_gives_one() {
         use LifetimeSource::{Expires, Heuristic, MaxAge, None, SMaxage, Targeted};
         let (now, soon, later, past) = (date(0), date(10), date(300), date(-10));
-        let (yesterday, last_year) = (date(-DAY), date(-365 * DAY));
+        let (yesterday, a_second_less, last_year) = (date(-DAY), date(1 - DAY), date(-365 * DAY));
         let cc = "cache-control";
         let rows: &[(Lines<'_>, u64, LifetimeSource)] = &[
             (&[], 0, None),
@@ -377,6 +378,7 @@ mod tests {
             (&[("expires", "0"), ("last-modified", &yesterday)], 0, Expires),
             (&[("last-modified", &yesterday), ("date", &now)], 8_640, Heuristic),
             (&[("last-modified", &yesterday)], 8_640, Heuristic),
+            (&[("last-modified", &a_second_less), ("date", &now)], 8_639, Heuristic),
             (&[("last-modified", &last_year)], 86_400, Heuristic),
             (&[("last-modified", &now)], 0, None),
             (&[("last-modified", &soon)], 0, None),
@@ -386,6 +388,7 @@ mod tests {
         for (lines, lifetime, source) in rows {
             let freshness = by_fields(lines);
             assert_eq!((freshness.lifetime(), freshness.source()), (secs(*lifetime), *source), "{lines:?}");
+            assert_eq!(freshness.fresh_until().since(NOON.saturating_sub(freshness.age(NOON))), secs(*lifetime), "{lines:?}");
             let headers = headers(lines);
             let directives = ResponseDirectives::governing(&headers, &[http::HeaderName::from_static("cdn-cache-control")]);
             let explicit = source.is_explicit().then(|| secs(*lifetime));

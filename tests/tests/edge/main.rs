@@ -13,6 +13,7 @@ mod hostile;
 mod import;
 mod policy;
 mod program;
+mod properties;
 mod purge;
 mod stale;
 mod store;

@@ -216,6 +216,8 @@ pub(crate) const POLICIES: Section = Section {
             Value("\"32MiB\""),
             "Memory for remembered decisions of all sites together.",
         ),
+        key("stack", Size("64KiB", "1MiB"), Value("\"512KiB\""), "How deep policies may nest their calls, in bytes of stack."),
+        key("max_module", Size("64KiB", "1GiB"), Value("\"64MiB\""), "The largest module that is loaded."),
     ],
 };
 
@@ -250,6 +252,15 @@ pub(crate) const POLICY_LIMITS: Section = Section {
             "For one decision. `configure` and `plan-warm` get twenty times as much.",
         ),
         key("memory", Size("64KiB", "4GiB"), Value("\"64MiB\""), "Of one instance."),
+        key("answer", Size("1KiB", "16MiB"), Value("\"256KiB\""), "The largest answer, and all that one call logs."),
+        key("plan", Size("1KiB", "256MiB"), Value("\"16MiB\""), "The largest answer to `plan-warm`."),
+        key(
+            "core_instances",
+            Count(1, 10_000),
+            Value("256"),
+            "Core modules in one instance; those of the larger languages have dozens.",
+        ),
+        key("log_lines", Count(0, 1_000_000), Value("1000"), "Lines a minute in the log, of all its instances together."),
         key("decisions_per_instance", Count(1, 1_000_000_000), Value("100000"), "After that many, a fresh instance is made."),
         key(
             "max_failures",

@@ -9,6 +9,7 @@ mod configuration;
 mod desk;
 mod freshness;
 mod harness;
+mod hostile;
 mod import;
 mod policy;
 mod program;

@@ -21,7 +21,7 @@ pub const MAX_HEURISTIC: Duration = Duration::from_secs(24 * 60 * 60);
 /// The part of the time since `Last-Modified` that a heuristic lifetime lasts: a tenth (§4.2.2).
 const HEURISTIC_DIVISOR: u32 = 10;
 
-/// How long a response may be used stale where it says nothing itself: the site's defaults.
+/// How long a response that has been fresh may be used stale where it says nothing itself: the site's defaults.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StaleDefaults {
     /// RFC 5861 §4
@@ -119,12 +119,14 @@ impl Freshness {
             None if must_validate => (Duration::ZERO, by_fields().1, born),
             None => by_fields(),
         };
-        // Only a policy may say "stale" where the response forbids it (§4.2.4).
+        // Only a policy may say "stale" where the response forbids it (§4.2.4). The site's default is for what has been fresh: `max-age=0`
+        // is what many applications write on a page that is one visitor's, and it must not outlive its own answer.
         let forbids_stale = directives.forbids_stale();
+        let has_been_fresh = fresh_until > response_time;
         let stale = |decided: Option<Duration>, said: Option<Duration>, default: Duration| match decided {
             Some(decided) => decided,
             None if forbids_stale => Duration::ZERO,
-            None => said.unwrap_or(default),
+            None => said.unwrap_or(if has_been_fresh { default } else { Duration::ZERO }),
         };
         Freshness {
             born,
@@ -547,6 +549,28 @@ mod tests {
             ..ResponseDecision::default()
         };
         let silent = ResponseDecision::default();
+        // What has never been fresh gets no default, only what it or a policy says.
+        for (lines, decision, if_error, while_revalidate) in [
+            ("max-age=0", &silent, false, false),
+            ("max-age=1", &silent, true, true),
+            ("foo", &silent, false, false),
+            ("max-age=0, stale-if-error=1", &silent, true, false),
+            ("max-age=0", &decided, true, true),
+        ] {
+            let headers = headers(&[("cache-control", lines)]);
+            let directives = ResponseDirectives::of(&headers);
+            let freshness = Freshness::of(&Terms {
+                status: StatusCode::OK,
+                response_headers: &headers,
+                directives: &directives,
+                decision,
+                defaults,
+                request_time: NOON,
+                response_time: NOON,
+            });
+            let seen = (freshness.allows_if_error(NOON), freshness.allows_while_revalidate(NOON));
+            assert_eq!(seen, (if_error, while_revalidate), "{lines} {decision:?}");
+        }
         // What the response says, whether a policy speaks, and the two windows: if error, while revalidate.
         let rows = [
             ("max-age=10", &silent, 7, 8),

@@ -12,6 +12,7 @@ mod import;
 mod policy;
 mod program;
 mod purge;
+mod ranges;
 mod stale;
 mod store;
 mod variants;

@@ -90,7 +90,8 @@ fn plans(config: &Config, site: &Site, chain: &Chain, add: Add<'_>) {
     }
 }
 
-fn key_of(error: &PolicyError) -> &'static str {
+/// The key of `[[policy]]` that the error is about.
+pub(crate) fn key_of(error: &PolicyError) -> &'static str {
     match error {
         PolicyError::Settings { .. } => "policy.settings",
         PolicyError::Calendar { .. } => "policy.calendar",
@@ -98,7 +99,8 @@ fn key_of(error: &PolicyError) -> &'static str {
     }
 }
 
-fn mistake_of(error: &PolicyError) -> Mistake {
+/// What went wrong with a policy, and what to do about it.
+pub(crate) fn mistake_of(error: &PolicyError) -> Mistake {
     let cure = match error {
         PolicyError::Engine { .. } => "run it on a machine that allows WebAssembly to be compiled",
         PolicyError::Read { .. } => "write the path of a .wasm file",

@@ -20,9 +20,9 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
-pub(crate) use self::load::read_text;
+pub(crate) use self::load::{Loader, read_text, user_cache_dir};
 pub use self::mistakes::{ConfigError, ConfigErrors, Place};
-pub(crate) use self::mistakes::{Mistake, Mistakes, did_you_mean};
+pub(crate) use self::mistakes::{Mistake, Mistakes, did_you_mean, place};
 pub use crate::semantics::reuse::ClientDirectives;
 pub use crate::semantics::storability::FloorExceptions;
 

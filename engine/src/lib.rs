@@ -13,6 +13,7 @@
 //! - [`clock`] and [`telemetry`] are leaves; [`config`] is read once and handed out in pieces, by [`serve`].
 
 pub mod admin;
+pub mod cases;
 pub mod check;
 pub mod cli;
 pub mod clock;

@@ -23,6 +23,7 @@ mod load;
 mod manifest;
 mod question;
 mod runtime;
+mod trial;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,11 +35,14 @@ use compiled::CompiledFolder;
 use decisions::Decisions;
 use runtime::Runtime;
 
+pub use answer::{RequestAnswer, ResponseAnswer};
 pub use ask::Policy;
 pub use builtin::{builtin, builtin_names};
 pub use chain::{Answered, Ask, Chain};
 pub use counters::{Counters, FailureKind, HookCounters, Status};
+pub use guest::Failure;
 pub use manifest::{Hook, Manifest};
+pub use trial::{Answer, Question, Said, Trial, Tried};
 
 /// Why a policy can't be used as configured.
 #[derive(Debug, thiserror::Error)]
@@ -171,11 +175,23 @@ impl Host {
     /// # Errors
     /// [`PolicyError::Engine`] when WebAssembly can't run here.
     pub fn new(config: &config::PolicyHost) -> Result<Arc<Host>, PolicyError> {
-        Ok(Arc::new(Host {
-            runtime: Arc::new(Runtime::new()?),
+        Ok(Host::on(Runtime::new()?, config))
+    }
+
+    /// A host that counts what guests do, for [`Trial`]. It is slower, and compiles modules of its own.
+    ///
+    /// # Errors
+    /// [`PolicyError::Engine`] when WebAssembly can't run here.
+    pub fn counting(config: &config::PolicyHost) -> Result<Arc<Host>, PolicyError> {
+        Ok(Host::on(Runtime::counting()?, config))
+    }
+
+    fn on(runtime: Runtime, config: &config::PolicyHost) -> Arc<Host> {
+        Arc::new(Host {
+            runtime: Arc::new(runtime),
             compiled: CompiledFolder::new(config.compiled_cache.clone()),
             decisions: Arc::new(Decisions::new(config.decision_cache)),
-        }))
+        })
     }
 
     /// Reads, compiles (or takes from disk), configures and checks a policy. Takes milliseconds to seconds: not for a thread that

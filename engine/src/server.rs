@@ -3,6 +3,7 @@
 //! A worker is a thread with its own accept queue (`SO_REUSEPORT`), its own runtime and its own connections to next hops; the
 //! cache is shared. Nothing of a connection ever moves from one worker to another.
 
+mod aside;
 mod connection;
 mod watchdog;
 

@@ -1,18 +1,25 @@
 //! `tero policy`: one file per subcommand. Some work on files at the author's desk, others ask the admin interface of a running edge.
 
 mod list;
+mod test;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
+use crate::config::{PolicyHost, user_cache_dir};
+use crate::policy::{Host, PolicyError};
+
 const EXAMPLE: &str = "\
 Examples:
+  tero policy test                    run the cases of this folder, without a server
   tero policy list                    which versions a running edge serves, and since when
 
 Every subcommand has its own --help with examples.";
 
-/// Policies: which a running edge serves
+/// Policies: tries them at the desk, and tells which a running edge serves
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct Policy {
@@ -23,12 +30,20 @@ pub(super) struct Policy {
 #[derive(Debug, Subcommand)]
 enum Command {
     List(list::List),
+    Test(test::Test),
 }
 
 impl Policy {
     pub(super) fn run(self) -> ExitCode {
         match self.command {
             Command::List(list) => list.run(),
+            Command::Test(test) => test.run(),
         }
     }
+}
+
+/// A host at the desk, which counts what guests do. It keeps compiled modules where an edge without a configuration keeps them.
+fn desk() -> Result<Arc<Host>, PolicyError> {
+    let compiled_cache: Option<PathBuf> = user_cache_dir().map(|folder| folder.join("tero"));
+    Host::counting(&PolicyHost { compiled_cache, decision_cache: 64 << 10 })
 }

@@ -392,8 +392,13 @@ impl Form {
 
 /// The reference of all keys as Markdown: what `tero check --keys` prints.
 pub fn reference() -> String {
+    tables(&SECTIONS)
+}
+
+/// The reference of these sections as Markdown.
+pub(crate) fn tables(sections: &[&Section]) -> String {
     let mut markdown = String::new();
-    for section in SECTIONS {
+    for section in sections {
         let _ = writeln!(markdown, "### `{}`\n\n{}\n", section.header, section.doc);
         markdown.push_str("| key | value | default | meaning |\n|---|---|---|---|\n");
         for key in section.keys {

@@ -70,10 +70,11 @@ pub(crate) fn read_text(path: &Path) -> Result<String, Mistake> {
 }
 
 /// What the loading of one file needs everywhere.
-struct Loader<'a> {
-    text: &'a str,
-    base_dir: &'a Path,
-    mistakes: &'a Mistakes<'a>,
+#[derive(Clone, Copy)]
+pub(crate) struct Loader<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) base_dir: &'a Path,
+    pub(crate) mistakes: &'a Mistakes<'a>,
 }
 
 impl<'a> Loader<'a> {
@@ -89,7 +90,11 @@ impl<'a> Loader<'a> {
             access_log: find(sections, "access_log")
                 .map(|value| self.access_log(Reader::of(&keys::ACCESS_LOG, value, self.mistakes))),
             policy_host: self.policy_host(self.section(sections, &keys::POLICIES)),
-            policies: self.list(sections, &keys::POLICY).into_iter().map(|reader| self.policy(reader)).collect(),
+            policies: self
+                .list(sections, &keys::POLICY)
+                .into_iter()
+                .map(|reader| self.policy(reader, &keys::POLICY_LIMITS, None))
+                .collect(),
             sites: self.list(sections, &keys::SITE).into_iter().map(|reader| self.site(reader)).collect(),
             plans: self.list(sections, &keys::WARM).into_iter().map(|reader| self.plan(reader)).collect(),
         };
@@ -122,7 +127,7 @@ impl<'a> Loader<'a> {
     }
 
     /// The entries of an array of tables.
-    fn list(&self, sections: &'a [Entry], section: &'static Section) -> Vec<Reader<'a>> {
+    pub(crate) fn list(&self, sections: &'a [Entry], section: &'static Section) -> Vec<Reader<'a>> {
         let Some(value) = find(sections, section.name) else { return Vec::new() };
         let Kind::List(items) = &value.kind else {
             let cure = format!("write {} with two pairs of brackets", section.header);
@@ -238,16 +243,19 @@ impl<'a> Loader<'a> {
         PolicyHost { compiled_cache, decision_cache: reader.size("decision_cache").unwrap_or_default() }
     }
 
-    fn policy(&self, reader: Reader<'a>) -> Policy {
+    /// An entry with the keys of `[[policy]]`. Where `module` is given, the one in the file is not looked at.
+    pub(crate) fn policy(&self, reader: Reader<'a>, limits: &'static Section, module: Option<ModuleSource>) -> Policy {
         let limits = match reader.written("limits") {
-            Some(value) => Reader::of(&keys::POLICY_LIMITS, value, self.mistakes),
-            None => Reader::absent(&keys::POLICY_LIMITS, self.mistakes),
+            Some(value) => Reader::of(limits, value, self.mistakes),
+            None => Reader::absent(limits, self.mistakes),
         };
         let calendar = reader.text_as("calendar", |text| self.calendar(text));
         Policy {
             place: place(self.text, reader.at().start),
             name: reader.text_as("name", forms::name).unwrap_or_default().into(),
-            module: reader.text_as("module", |text| self.module(text)).unwrap_or(ModuleSource::Builtin(String::new())),
+            module: module
+                .or_else(|| reader.text_as("module", |text| self.module(text)))
+                .unwrap_or(ModuleSource::Builtin(String::new())),
             settings: self.settings(&reader),
             calendar,
             limits: PolicyLimits {
@@ -479,7 +487,7 @@ fn to_u32(number: u64) -> u32 {
 }
 
 /// `$XDG_CACHE_HOME`, else `$HOME/.cache`.
-fn user_cache_dir() -> Option<PathBuf> {
+pub(crate) fn user_cache_dir() -> Option<PathBuf> {
     let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache")))
 }

@@ -31,25 +31,36 @@ const MAX_WARM_URLS: usize = 100_000;
 const MAX_WARM_URL_BYTES: usize = 8 << 10;
 const MAX_WARM_VARIANTS: usize = 64;
 
-/// A checked answer to `on-request`.
+/// A checked answer to `on-request`. What is none is left to the site's next policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct RequestAnswer {
-    pub(super) lookup: Option<Lookup>,
-    pub(super) variant: Option<Arc<str>>,
-    pub(super) query: Option<QueryRule>,
-    pub(super) reason: Option<String>,
+pub struct RequestAnswer {
+    /// Look up or pass.
+    pub lookup: Option<Lookup>,
+    /// One of the manifest's variants.
+    pub variant: Option<Arc<str>>,
+    /// Which query parameters count.
+    pub query: Option<QueryRule>,
+    /// 1 to 200 bytes of printable ASCII.
+    pub reason: Option<String>,
 }
 
-/// A checked answer to `on-response`.
+/// A checked answer to `on-response`. What is none is left to the site's next policy, and then to the response's own fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct ResponseAnswer {
-    pub(super) storing: Storing,
-    pub(super) ttl: Option<Duration>,
-    pub(super) browser_ttl: Option<Duration>,
-    pub(super) stale_while_revalidate: Option<Duration>,
-    pub(super) stale_if_error: Option<Duration>,
-    pub(super) tags: Vec<Box<str>>,
-    pub(super) reason: Option<String>,
+pub struct ResponseAnswer {
+    /// Whether to store.
+    pub storing: Storing,
+    /// How long it is fresh at the edge; at most a year.
+    pub ttl: Option<Duration>,
+    /// What the browser is told; at most a year.
+    pub browser_ttl: Option<Duration>,
+    /// RFC 5861 §3; at most a year.
+    pub stale_while_revalidate: Option<Duration>,
+    /// RFC 5861 §4; at most a year.
+    pub stale_if_error: Option<Duration>,
+    /// Surrogate keys: at most 64, 1 to 128 bytes of visible ASCII each.
+    pub tags: Vec<Box<str>>,
+    /// 1 to 200 bytes of printable ASCII.
+    pub reason: Option<String>,
 }
 
 /// A manifest, or what is wrong with it.

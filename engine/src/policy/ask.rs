@@ -120,31 +120,11 @@ impl Policy {
     }
 
     pub(super) fn on_request(&self, ask: &Ask<'_>, now: Timestamp) -> Asked<RequestAnswer> {
-        self.ask(Hook::OnRequest, now, |guest| {
-            let headers = Fields::of(ask.headers, &self.manifest.headers);
-            let cookies = Fields::cookies(ask.headers, &self.manifest.cookies);
-            // Only what the key of a remembered decision holds: the minute if a zone is declared, and no variant.
-            let at = if self.manifest.zone.is_some() { question::cut_to_minute(now) } else { Timestamp::default() };
-            let (headers, cookies, moment) = (headers.pairs(), cookies.pairs(), self.moment(at));
-            let ask = Ask { variant: None, ..*ask };
-            let request = question::request(&ask, &self.manifest, &headers, &cookies);
-            let raw = self.template.on_request(guest, request, question::moment(&moment))?;
-            answer::request(raw, &self.manifest).map_err(Failure::bad_answer)
-        })
+        self.ask(Hook::OnRequest, now, |guest| self.request_answer(guest, ask, now))
     }
 
     pub(super) fn on_response(&self, ask: &Ask<'_>, answered: &Answered<'_>, now: Timestamp) -> Asked<ResponseAnswer> {
-        self.ask(Hook::OnResponse, now, |guest| {
-            let headers = Fields::of(ask.headers, &self.manifest.headers);
-            let cookies = Fields::cookies(ask.headers, &self.manifest.cookies);
-            let response_headers = Fields::of(answered.headers, &self.manifest.response_headers);
-            let (headers, cookies, response_headers) = (headers.pairs(), cookies.pairs(), response_headers.pairs());
-            let request = question::request(ask, &self.manifest, &headers, &cookies);
-            let response = question::response(answered, &response_headers);
-            let moment = self.moment(now);
-            let raw = self.template.on_response(guest, request, response, question::moment(&moment))?;
-            answer::response(raw).map_err(Failure::bad_answer)
-        })
+        self.ask(Hook::OnResponse, now, |guest| self.response_answer(guest, ask, answered, now))
     }
 
     /// `variants` are those of the whole site.
@@ -155,12 +135,57 @@ impl Policy {
         variants: &[Arc<str>],
         now: Timestamp,
     ) -> Asked<Vec<WarmUrl>> {
-        self.ask(Hook::PlanWarm, now, |guest| {
-            let popular = popular.iter().map(question::popular_page).collect::<Vec<_>>();
-            let moment = self.moment(now);
-            let raw = self.template.plan_warm(guest, plan, &popular, question::moment(&moment))?;
-            answer::warm_urls(raw, variants).map_err(Failure::bad_answer)
-        })
+        self.ask(Hook::PlanWarm, now, |guest| self.plan_answer(guest, plan, popular, variants, now))
+    }
+
+    /// What this instance answers about a request, checked.
+    pub(super) fn request_answer(&self, guest: &mut Guest, ask: &Ask<'_>, now: Timestamp) -> Result<RequestAnswer, Failure> {
+        let headers = Fields::of(ask.headers, &self.manifest.headers);
+        let cookies = Fields::cookies(ask.headers, &self.manifest.cookies);
+        // Only what the key of a remembered decision holds: the minute if a zone is declared, and no variant.
+        let at = if self.manifest.zone.is_some() { question::cut_to_minute(now) } else { Timestamp::default() };
+        let (headers, cookies, moment) = (headers.pairs(), cookies.pairs(), self.moment(at));
+        let nearby = question::nearby_holidays(&moment);
+        let ask = Ask { variant: None, ..*ask };
+        let request = question::request(&ask, &self.manifest, &headers, &cookies);
+        let raw = self.template.on_request(guest, request, question::moment(&moment, &nearby))?;
+        answer::request(raw, &self.manifest).map_err(Failure::bad_answer)
+    }
+
+    /// What this instance answers about a response, checked.
+    pub(super) fn response_answer(
+        &self,
+        guest: &mut Guest,
+        ask: &Ask<'_>,
+        answered: &Answered<'_>,
+        now: Timestamp,
+    ) -> Result<ResponseAnswer, Failure> {
+        let headers = Fields::of(ask.headers, &self.manifest.headers);
+        let cookies = Fields::cookies(ask.headers, &self.manifest.cookies);
+        let response_headers = Fields::of(answered.headers, &self.manifest.response_headers);
+        let (headers, cookies, response_headers) = (headers.pairs(), cookies.pairs(), response_headers.pairs());
+        let request = question::request(ask, &self.manifest, &headers, &cookies);
+        let response = question::response(answered, &response_headers);
+        let moment = self.moment(now);
+        let nearby = question::nearby_holidays(&moment);
+        let raw = self.template.on_response(guest, request, response, question::moment(&moment, &nearby))?;
+        answer::response(raw).map_err(Failure::bad_answer)
+    }
+
+    /// What this instance wants warmed, checked.
+    pub(super) fn plan_answer(
+        &self,
+        guest: &mut Guest,
+        plan: &str,
+        popular: &[PopularPage],
+        variants: &[Arc<str>],
+        now: Timestamp,
+    ) -> Result<Vec<WarmUrl>, Failure> {
+        let popular = popular.iter().map(question::popular_page).collect::<Vec<_>>();
+        let moment = self.moment(now);
+        let nearby = question::nearby_holidays(&moment);
+        let raw = self.template.plan_warm(guest, plan, &popular, question::moment(&moment, &nearby))?;
+        answer::warm_urls(raw, variants).map_err(Failure::bad_answer)
     }
 
     fn moment(&self, now: Timestamp) -> schedule::Moment {
@@ -204,6 +229,11 @@ impl Policy {
         if let Some(guest) = kept {
             return Ok(guest);
         }
+        self.fresh_guest()
+    }
+
+    /// A fresh instance, which must say of itself what the first one said.
+    pub(super) fn fresh_guest(&self) -> Result<Box<Guest>, Failure> {
         match self.template.instantiate()? {
             Configured::Ready(guest, manifest) if manifest == self.said => Ok(guest),
             Configured::Ready(..) => Err(Failure::bad_answer("another instance of it gives another manifest")),

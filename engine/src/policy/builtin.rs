@@ -88,7 +88,14 @@ mod tests {
         );
         assert_eq!(chain.on_request(&ask("/", Device::Bot, None), noon).variant.as_deref(), Some("crawler"));
         assert_eq!(chain.on_request(&ask("/checkout/1", Device::Mobile, None), noon).lookup, Lookup::Pass);
-        let answered = Answered { status: StatusCode::OK, headers: &headers, length: None, header_ttl: None };
+        let answered = Answered {
+            status: StatusCode::OK,
+            headers: &headers,
+            length: None,
+            header_ttl: None,
+            header_browser_ttl: None,
+            key: b"",
+        };
         let decision = chain.on_response(&ask("/barberias/palermo", Device::Mobile, Some("mobile")), &answered, noon);
         assert_eq!((decision.storing, decision.ttl), (Storing::Always, Some(Duration::from_secs(1_800))));
         assert!(

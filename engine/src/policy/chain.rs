@@ -49,6 +49,10 @@ pub struct Answered<'a> {
     pub length: Option<u64>,
     /// The freshness lifetime that the fields give a shared cache.
     pub header_ttl: Option<Duration>,
+    /// How long the fields let a browser keep it.
+    pub header_browser_ttl: Option<Duration>,
+    /// The key under which it will be stored; policies are told its hash.
+    pub key: &'a [u8],
 }
 
 /// A site's policies in the order in which they are asked.

@@ -28,9 +28,11 @@ const MAX_HANDLES: usize = 1_000;
 
 /// A failure of a guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Failure {
-    pub(super) kind: FailureKind,
-    pub(super) reason: String,
+pub struct Failure {
+    /// Which of the four.
+    pub kind: FailureKind,
+    /// In more words: at most 512 bytes.
+    pub reason: String,
 }
 
 impl Failure {
@@ -156,6 +158,9 @@ impl Template {
         store.limiter(|state| &mut state.limits);
         store.set_hostcall_fuel(MAX_ANSWER_BYTES);
         store.set_max_component_handles(MAX_HANDLES);
+        if self.runtime.counts_fuel {
+            store.set_fuel(u64::MAX).expect("an engine that counts takes fuel");
+        }
         // Whenever the clock ticks, the real time decides; so neither a late nor an early tick does harm.
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|context| {
@@ -226,6 +231,12 @@ impl Template {
 }
 
 impl Guest {
+    /// The fuel that it has used since it was made, `configure` included; 0 where the engine does not count. One unit is about one
+    /// instruction of WebAssembly.
+    pub(super) fn fuel_used(&self) -> u64 {
+        self.store.get_fuel().map_or(0, |left| u64::MAX - left)
+    }
+
     fn begin<'a>(&mut self, runtime: &'a Runtime, deadline: Duration, answer_bytes: usize) -> Running<'a> {
         self.answered = self.answered.saturating_add(1);
         let state = self.store.data_mut();

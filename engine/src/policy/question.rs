@@ -2,14 +2,16 @@
 //! which a decision is remembered.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::policy::chain::{Answered, Ask};
 use crate::policy::contract::tero::policy::types;
 use crate::policy::manifest::Manifest;
-use crate::semantics::calendar::HolidayKind;
+use crate::semantics::calendar::{Holiday, HolidayKind};
 use crate::semantics::decision::{Device, PopularPage};
+use crate::semantics::key;
 use crate::semantics::schedule::Moment;
 use crate::semantics::timestamp::Timestamp;
 
@@ -72,8 +74,14 @@ pub(super) fn response<'a>(answered: &Answered<'_>, headers: &'a [(&'a str, &'a 
         status: answered.status.as_u16(),
         headers,
         length: answered.length,
-        header_ttl_secs: answered.header_ttl.map(|ttl| u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX)),
+        header_ttl_secs: answered.header_ttl.map(secs),
+        header_browser_ttl_secs: answered.header_browser_ttl.map(secs),
+        key_hash: key::hash(answered.key),
     }
+}
+
+fn secs(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
 }
 
 /// A page that visitors wanted, as a policy may see it.
@@ -92,8 +100,24 @@ fn device(device: Device) -> types::Device {
     }
 }
 
+/// The entries of the days around a moment, as a policy may see them.
+pub(super) fn nearby_holidays(moment: &Moment) -> Vec<types::NearbyHoliday<'_>> {
+    let near = moment.nearby_holidays.iter();
+    near.map(|(days_ahead, it)| types::NearbyHoliday { days_ahead: *days_ahead, holiday: holiday(it) }).collect()
+}
+
+fn holiday(holiday: &Holiday) -> types::Holiday<'_> {
+    types::Holiday {
+        name: &holiday.name,
+        open: match holiday.kind {
+            HolidayKind::Closed => None,
+            HolidayKind::HalfDay { from_mins, until_mins } => Some(types::Opening { from_mins, until_mins }),
+        },
+    }
+}
+
 /// The wall clock as a policy may see it.
-pub(super) fn moment(moment: &Moment) -> types::Moment<'_> {
+pub(super) fn moment<'a>(moment: &'a Moment, nearby_holidays: &'a [types::NearbyHoliday<'a>]) -> types::Moment<'a> {
     types::Moment {
         unix_secs: moment.unix_secs,
         year: moment.year,
@@ -108,13 +132,8 @@ pub(super) fn moment(moment: &Moment) -> types::Moment<'_> {
             unix_secs: u64::try_from(change.unix_secs).unwrap_or(0),
             utc_offset_mins: change.utc_offset_mins,
         }),
-        holiday: moment.holiday.as_deref().map(|holiday| types::Holiday {
-            name: &holiday.name,
-            open: match holiday.kind {
-                HolidayKind::Closed => None,
-                HolidayKind::HalfDay { from_mins, until_mins } => Some(types::Opening { from_mins, until_mins }),
-            },
-        }),
+        holiday: moment.holiday.as_deref().map(holiday),
+        nearby_holidays,
     }
 }
 

@@ -19,6 +19,8 @@ const IDLE_TICKS: u32 = 100;
 /// The engine, and the thread that makes it look at deadlines.
 pub(super) struct Runtime {
     pub(super) engine: Engine,
+    /// Whether guests' instructions are counted, which costs time: at the desk only.
+    pub(super) counts_fuel: bool,
     ticks: Arc<Ticks>,
     thread: Option<JoinHandle<()>>,
 }
@@ -44,8 +46,20 @@ impl Runtime {
     /// # Errors
     /// [`PolicyError::Engine`] when the machine or its limits do not allow it.
     pub(super) fn new() -> Result<Runtime, PolicyError> {
+        Runtime::start(false)
+    }
+
+    /// The same, with every instruction of guests counted.
+    ///
+    /// # Errors
+    /// As [`Runtime::new`].
+    pub(super) fn counting() -> Result<Runtime, PolicyError> {
+        Runtime::start(true)
+    }
+
+    fn start(counts_fuel: bool) -> Result<Runtime, PolicyError> {
         let unable = |reason: String| PolicyError::Engine { reason };
-        let engine = Engine::new(&settings()).map_err(|error| unable(format!("{error:#}")))?;
+        let engine = Engine::new(settings().consume_fuel(counts_fuel)).map_err(|error| unable(format!("{error:#}")))?;
         let ticks = Arc::new(Ticks {
             running: AtomicUsize::new(0),
             asleep: AtomicBool::new(false),
@@ -59,7 +73,7 @@ impl Runtime {
                 move || ticks.run(&engine)
             })
             .map_err(|error| unable(format!("no thread for deadlines: {error}")))?;
-        Ok(Runtime { engine, ticks, thread: Some(thread) })
+        Ok(Runtime { engine, counts_fuel, ticks, thread: Some(thread) })
     }
 
     /// Sees to it that a deadline as short as this is kept within a fifth (a millisecond at least).

@@ -45,7 +45,14 @@ fn ask<'a>(path: &'a str, headers: &'a HeaderMap) -> Ask<'a> {
 
 fn on_response(chain: &Chain) -> ResponseDecision {
     let headers = HeaderMap::new();
-    let answered = Answered { status: StatusCode::OK, headers: &headers, length: None, header_ttl: None };
+    let answered = Answered {
+        status: StatusCode::OK,
+        headers: &headers,
+        length: None,
+        header_ttl: None,
+        header_browser_ttl: None,
+        key: b"",
+    };
     chain.on_response(&ask("/", &headers), &answered, NOW)
 }
 

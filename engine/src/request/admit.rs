@@ -8,15 +8,17 @@ use http::header::{
     IF_UNMODIFIED_SINCE, PRAGMA, RANGE, TRANSFER_ENCODING,
 };
 use http::request::Parts;
-use http::{HeaderMap, Method, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
 use super::Edge;
 use super::site::Site;
 use crate::policy::Ask;
 use crate::semantics::cache_control::RequestDirectives;
 use crate::semantics::decision::{Device, Lookup, RequestDecision};
+use crate::semantics::device::DeviceFields;
+use crate::semantics::forwarding::{self, CDN_LOOP};
+use crate::semantics::key;
 use crate::semantics::timestamp::Timestamp;
-use crate::semantics::{forwarding, key};
 
 /// The scheme that clients speak to the edge.
 const SCHEME: &str = "http";
@@ -61,9 +63,20 @@ pub struct Presence {
     pub directives: bool,
     /// Content of some length.
     pub content: bool,
-    /// Of all fields together.
-    pub bytes: usize,
-    hosts: u8,
+}
+
+/// What letting a request in needs of its fields, found in the same pass.
+#[derive(Debug, Default)]
+struct Seen<'a> {
+    presence: Presence,
+    device: DeviceFields<'a>,
+    host: Option<&'a HeaderValue>,
+    /// `Host` comes more than once.
+    many_hosts: bool,
+    /// The request has been here before.
+    loops: bool,
+    /// Bytes of all fields together, as they were written.
+    bytes: usize,
 }
 
 /// Why a request was not let in.
@@ -100,25 +113,30 @@ pub enum Handling {
     Method,
 }
 
-impl Presence {
-    /// Looks through `headers` once.
-    pub fn of(headers: &HeaderMap) -> Presence {
-        let mut fields = Presence::default();
+impl<'a> Seen<'a> {
+    fn of(headers: &'a HeaderMap, edge_name: &str) -> Seen<'a> {
+        let mut seen = Seen::default();
         for (name, value) in headers {
-            // As they were written: name, colon, space, value, end of line.
-            fields.bytes += name.as_str().len() + value.len() + 4;
-            match *name {
-                IF_NONE_MATCH | IF_MODIFIED_SINCE | IF_MATCH | IF_UNMODIFIED_SINCE | IF_RANGE => fields.conditional = true,
-                RANGE => fields.range = true,
-                AUTHORIZATION => fields.authorization = true,
-                CACHE_CONTROL | PRAGMA => fields.directives = true,
-                TRANSFER_ENCODING => fields.content = true,
-                CONTENT_LENGTH => fields.content |= value.as_bytes() != b"0",
-                HOST => fields.hosts = u8::try_from(headers.get_all(HOST).iter().count()).unwrap_or(u8::MAX),
-                _ => {}
-            }
+            // Name, colon, space, value, end of line.
+            seen.bytes += name.as_str().len() + value.len() + 4;
+            seen.note(name, value, edge_name);
         }
-        fields
+        seen
+    }
+
+    fn note(&mut self, name: &HeaderName, value: &'a HeaderValue, edge_name: &str) {
+        let presence = &mut self.presence;
+        match *name {
+            IF_NONE_MATCH | IF_MODIFIED_SINCE | IF_MATCH | IF_UNMODIFIED_SINCE | IF_RANGE => presence.conditional = true,
+            RANGE => presence.range = true,
+            AUTHORIZATION => presence.authorization = true,
+            CACHE_CONTROL | PRAGMA => presence.directives = true,
+            TRANSFER_ENCODING => presence.content = true,
+            CONTENT_LENGTH => presence.content |= value.as_bytes() != b"0",
+            HOST => self.many_hosts |= self.host.replace(value).is_some(),
+            _ if *name == CDN_LOOP => self.loops |= forwarding::names_us(value, edge_name),
+            _ => self.device.note(name, value),
+        }
     }
 }
 
@@ -169,16 +187,17 @@ impl Exchange {
 /// [`Refused`] with the reason; the parts come back for the answer.
 pub fn admit(edge: &Edge, parts: Parts, from: From) -> Result<Exchange, Box<(Refused, Parts)>> {
     let at = edge.clock.now();
-    let fields = Presence::of(&parts.headers);
-    let (site, host) = match find_site(edge, &parts, fields) {
+    let seen = Seen::of(&parts.headers, &edge.name);
+    let (site, host) = match find_site(edge, &parts, &seen) {
         Ok(found) => found,
         Err(refused) => return Err(Box::new((refused, parts))),
     };
     let device = match from.device {
         Some(device) => device,
-        None if site.policies.needs_device() => edge.devices.classify(&parts.headers),
+        None if site.policies.needs_device() => edge.devices.class_of(seen.device),
         None => Device::Unknown,
     };
+    let fields = seen.presence;
     let directives = if fields.directives { RequestDirectives::of(&parts.headers) } else { RequestDirectives::default() };
     let decision = Arc::clone(&edge.no_decision);
     let mut exchange = Exchange {
@@ -212,19 +231,19 @@ pub struct From {
     pub warm_run: u64,
 }
 
-fn find_site(edge: &Edge, parts: &Parts, fields: Presence) -> Result<(Arc<Site>, Box<str>), Refused> {
+fn find_site(edge: &Edge, parts: &Parts, seen: &Seen<'_>) -> Result<(Arc<Site>, Box<str>), Refused> {
     if matches!(parts.method, Method::TRACE | Method::CONNECT) {
         return Err(Refused::Method);
     }
     // The connection stops reading at about this bound, but what came in one piece with the rest gets this far.
-    if fields.bytes + parts.uri.path().len() + parts.uri.query().map_or(0, str::len) > edge.max_header_bytes {
+    if seen.bytes + parts.uri.path().len() + parts.uri.query().map_or(0, str::len) > edge.max_header_bytes {
         return Err(Refused::TooLong);
     }
-    let host = host(parts, fields)?;
+    let host = host(parts, seen)?;
     if !parts.uri.path().starts_with('/') {
         return Err(Refused::BadTarget);
     }
-    if forwarding::is_loop(&parts.headers, &edge.name) {
+    if seen.loops {
         return Err(Refused::Loop);
     }
     let site = edge.sites.load().of_host(&host).cloned().ok_or(Refused::UnknownHost)?;
@@ -232,25 +251,30 @@ fn find_site(edge: &Edge, parts: &Parts, fields: Presence) -> Result<(Arc<Site>,
 }
 
 /// The host that a request is for: of its target if that is absolute, else of its one `Host` (RFC 9112 §3.2).
-fn host(parts: &Parts, fields: Presence) -> Result<Box<str>, Refused> {
-    if fields.hosts > 1 || (fields.hosts == 0 && parts.version == Version::HTTP_11) {
+fn host(parts: &Parts, seen: &Seen<'_>) -> Result<Box<str>, Refused> {
+    if seen.many_hosts || (seen.host.is_none() && parts.version == Version::HTTP_11) {
         return Err(Refused::BadHost);
     }
     let named = match parts.uri.authority() {
         Some(authority) => authority.as_str(),
-        None => parts.headers.get(HOST).and_then(|host| host.to_str().ok()).ok_or(Refused::BadHost)?,
+        None => seen.host.and_then(|host| host.to_str().ok()).ok_or(Refused::BadHost)?,
     };
     without_port(named).map(|host| host.to_ascii_lowercase().into_boxed_str()).ok_or(Refused::BadHost)
 }
 
 fn without_port(named: &str) -> Option<&str> {
-    let (host, port) = match named.rfind(':') {
-        // The colons of an address in brackets are not the one before a port.
-        Some(colon) if !named[colon..].contains(']') => (&named[..colon], &named[colon + 1..]),
-        _ => (named, ""),
+    let port = named.bytes().rev().take_while(u8::is_ascii_digit).count();
+    let host = named[..named.len() - port].strip_suffix(':').unwrap_or(named);
+    // An address of IPv6 stands in brackets, so that its colons are not the one before a port (RFC 3986 §3.2.2).
+    let is_host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => address.bytes().all(|byte| byte == b':' || is_host_byte(byte)),
+        None => host.bytes().all(is_host_byte),
     };
-    let is_host = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_[]:%~".contains(&byte));
-    (is_host && port.bytes().all(|byte| byte.is_ascii_digit())).then_some(host)
+    (is_host && !host.is_empty()).then_some(host)
+}
+
+fn is_host_byte(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'%')
 }
 
 fn write_key(exchange: &Exchange) -> Vec<u8> {
@@ -272,6 +296,9 @@ mod tests {
             ("a.example:8080", Some("a.example")),
             ("[::1]:80", Some("[::1]")),
             ("[::1]", Some("[::1]")),
+            ("[::1", None),
+            ("::1", None),
+            ("10", Some("10")),
             ("a.example:", Some("a.example")),
             ("a.example:8o", None),
             ("user@a.example", None),

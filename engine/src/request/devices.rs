@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::hash::{BuildHasher, Hasher};
 
-use http::HeaderMap;
 use moka::sync::Cache;
 
 use crate::semantics::decision::Device;
@@ -67,9 +66,8 @@ impl Devices {
         Devices { remembered }
     }
 
-    /// The class of the device that sent these request fields, as `semantics::device::classify` says.
-    pub fn classify(&self, headers: &HeaderMap) -> Device {
-        let fields = DeviceFields::of(headers);
+    /// The class of the device that sent these request fields, as `semantics::device::class_of` says.
+    pub fn class_of(&self, fields: DeviceFields<'_>) -> Device {
         FRONT.with_borrow_mut(|front| front.class(&fields, || self.recall(fields)))
     }
 
@@ -109,7 +107,7 @@ fn written(mobile: Option<bool>) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::{HeaderMap, HeaderValue};
 
     use super::*;
     use crate::semantics::device::{MAX_USER_AGENT_BYTES, classify};
@@ -132,7 +130,7 @@ mod tests {
             {
                 let headers = headers(user_agent, mobile, platform);
                 for _ in 0..2 {
-                    assert_eq!(devices.classify(&headers), classify(&headers), "{headers:?}");
+                    assert_eq!(devices.class_of(DeviceFields::of(&headers)), classify(&headers), "{headers:?}");
                 }
             }
         }
@@ -142,7 +140,8 @@ mod tests {
     fn memory_is_bounded_whatever_clients_send() {
         let devices = Devices::new(64 * 1024);
         for number in 0..20_000 {
-            devices.classify(&headers(format!("agent {number} {}", "x".repeat(500)).as_bytes(), "?0", "\"Linux\""));
+            let agent = format!("agent {number} {}", "x".repeat(500));
+            devices.class_of(DeviceFields { user_agent: agent.as_bytes(), mobile: Some(false), platform: b"Linux" });
         }
         devices.remembered.run_pending_tasks();
         assert!(devices.remembered.weighted_size() <= 64 * 1024);

@@ -21,7 +21,7 @@ use crate::origin::{self, Answer};
 use crate::policy::Answered;
 use crate::semantics::cache_control::ResponseDirectives;
 use crate::semantics::decision::ResponseDecision;
-use crate::semantics::freshness::{Freshness, StaleDefaults, Terms, header_lifetime};
+use crate::semantics::freshness::{Freshness, StaleDefaults, Terms, browser_lifetime, header_lifetime};
 use crate::semantics::reuse::stale_if_error;
 use crate::semantics::storability::{self, Storability, storability};
 use crate::semantics::timestamp::Timestamp;
@@ -348,7 +348,9 @@ impl Fetch {
             ResponseDecision::default()
         } else {
             let header_ttl = header_lifetime(headers, &directives, now);
-            site.policies.on_response(&exchange.ask(), &Answered { status, headers, length, header_ttl }, now)
+            let header_browser_ttl = browser_lifetime(headers, now);
+            let answered = Answered { status, headers, length, header_ttl, header_browser_ttl, key: &exchange.key };
+            site.policies.on_response(&exchange.ask(), &answered, now)
         };
         let freshness = Freshness::of(&Terms {
             status,

@@ -6,7 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use chrono::NaiveDate;
+use chrono::{Days, NaiveDate};
+
+/// So many days ahead policies are told of holidays.
+pub const DAYS_AHEAD: u64 = 31;
 
 /// A day that is not an ordinary working day.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -72,6 +75,15 @@ impl Calendar {
         self.days.get(&date)
     }
 
+    /// The entries from the day before `date` to [`DAYS_AHEAD`] days after it, without its own, by date; with the days that lie between.
+    pub fn near(&self, date: NaiveDate) -> Vec<(i8, Arc<Holiday>)> {
+        let first = date.checked_sub_days(Days::new(1)).unwrap_or(date);
+        let last = date.checked_add_days(Days::new(DAYS_AHEAD)).unwrap_or(date);
+        let near = self.days.range(first..=last).filter(|(day, _)| **day != date);
+        let days_ahead = |day: NaiveDate| i8::try_from((day - date).num_days()).unwrap_or_default();
+        near.map(|(day, holiday)| (days_ahead(*day), Arc::clone(holiday))).collect()
+    }
+
     /// Whether the calendar is complete for that year: only then does a date without an entry mean a working day.
     pub fn covers(&self, year: i32) -> bool {
         self.years.contains(&year)
@@ -94,6 +106,17 @@ mod tests {
 
     fn date(text: &str) -> NaiveDate {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_days_around_a_date_are_from_yesterday_to_so_many_ahead() {
+        let mut calendar = Calendar::covering([2026, 2027]);
+        for day in ["2026-12-22", "2026-12-23", "2026-12-24", "2026-12-25", "2027-01-24", "2027-01-25"] {
+            calendar.add(date(day), Holiday { name: day.to_owned(), kind: HolidayKind::Closed }).unwrap();
+        }
+        let near: Vec<(i8, String)> = calendar.near(date("2026-12-24")).iter().map(|(day, it)| (*day, it.name.clone())).collect();
+        assert_eq!(near, [(-1, "2026-12-23".to_owned()), (1, "2026-12-25".to_owned()), (31, "2027-01-24".to_owned())]);
+        assert!(Calendar::default().near(NaiveDate::MAX).is_empty() && Calendar::default().near(NaiveDate::MIN).is_empty());
     }
 
     #[test]

@@ -6,13 +6,9 @@
 
 use std::sync::LazyLock;
 
-use http::header::USER_AGENT;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::decision::Device;
-
-const MOBILE_HINT: HeaderName = HeaderName::from_static("sec-ch-ua-mobile");
-const PLATFORM_HINT: HeaderName = HeaderName::from_static("sec-ch-ua-platform");
 
 /// A longer user agent is cut to this: what says the class stands well before.
 pub const MAX_USER_AGENT_BYTES: usize = 1024;
@@ -32,22 +28,39 @@ pub struct DeviceFields<'a> {
 }
 
 impl<'a> DeviceFields<'a> {
-    /// The fields of a request. Where one comes twice, the first counts.
+    /// The fields of a request.
     pub fn of(headers: &'a HeaderMap) -> DeviceFields<'a> {
-        let field = |name: HeaderName| headers.get(name).map_or(&[] as &[u8], |value| value.as_bytes());
-        let mobile = match field(MOBILE_HINT).trim_ascii() {
-            b"?1" => Some(true),
-            b"?0" => Some(false),
-            _ => None,
-        };
-        let platform = field(PLATFORM_HINT).trim_ascii();
-        let platform = platform.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(platform);
-        DeviceFields {
-            user_agent: cut(field(USER_AGENT), MAX_USER_AGENT_BYTES),
-            mobile,
-            platform: cut(platform, MAX_PLATFORM_BYTES),
+        let mut fields = DeviceFields::default();
+        for (name, value) in headers {
+            fields.note(name, value);
+        }
+        fields
+    }
+
+    /// Takes note of one field of a request; of those that have nothing to do with devices, none. Where one comes twice, the first
+    /// that says something counts.
+    pub fn note(&mut self, name: &HeaderName, value: &'a HeaderValue) {
+        match name.as_str() {
+            "user-agent" if self.user_agent.is_empty() => self.user_agent = cut(value.as_bytes(), MAX_USER_AGENT_BYTES),
+            "sec-ch-ua-mobile" if self.mobile.is_none() => self.mobile = mobile(value.as_bytes()),
+            "sec-ch-ua-platform" if self.platform.is_empty() => self.platform = platform(value.as_bytes()),
+            _ => {}
         }
     }
+}
+
+fn mobile(hint: &[u8]) -> Option<bool> {
+    match hint.trim_ascii() {
+        b"?1" => Some(true),
+        b"?0" => Some(false),
+        _ => None,
+    }
+}
+
+fn platform(hint: &[u8]) -> &[u8] {
+    let hint = hint.trim_ascii();
+    let unquoted = hint.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+    cut(unquoted.unwrap_or(hint), MAX_PLATFORM_BYTES)
 }
 
 fn cut(bytes: &[u8], at: usize) -> &[u8] {

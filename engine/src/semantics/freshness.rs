@@ -228,6 +228,12 @@ pub fn header_lifetime(headers: &HeaderMap, directives: &ResponseDirectives, res
     explicit_lifetime(headers, directives, response_time).map(|(lifetime, _)| lifetime)
 }
 
+/// The lifetime that the response's own fields give a private cache, as browsers have (§4.2.1); none where they give none.
+pub fn browser_lifetime(headers: &HeaderMap, response_time: Timestamp) -> Option<Duration> {
+    let directives = ResponseDirectives { s_maxage: None, ..ResponseDirectives::of(headers) };
+    header_lifetime(headers, &directives, response_time)
+}
+
 /// The lifetime by the response's fields or, where they give none, by heuristic.
 pub fn field_lifetime(
     status: StatusCode,

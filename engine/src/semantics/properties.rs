@@ -217,7 +217,7 @@ proptest! {
         let mut request = request;
         forwarding::append_cdn_loop(&mut request, "tero");
         // A quote that somebody left open before us could hide our name only from readers that believe it.
-        prop_assert!(forwarding::is_loop(&request, "tero"));
+        prop_assert!(request.get_all(forwarding::CDN_LOOP).iter().any(|line| forwarding::names_us(line, "tero")));
     }
 
     /// Age grows with the clock, second for second, and freshness once lost does not come back.

@@ -57,6 +57,8 @@ pub struct Moment {
     pub next_offset_change: Option<OffsetChange>,
     /// The entry of the local date in the calendar.
     pub holiday: Option<Arc<Holiday>>,
+    /// The entries of the days around it, with the days that lie between (see [`Calendar::near`]).
+    pub nearby_holidays: Vec<(i8, Arc<Holiday>)>,
 }
 
 impl Moment {
@@ -86,6 +88,7 @@ pub fn moment(now: Timestamp, zone: Tz, calendar: &Calendar) -> Moment {
         utc_offset_mins: small(span.offset_secs.div_euclid(60)),
         next_offset_change: span.next.filter(|next| next.unix_secs - secs <= HORIZON_SECS),
         holiday: calendar.on(date).cloned(),
+        nearby_holidays: calendar.near(date),
     }
 }
 

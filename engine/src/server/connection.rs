@@ -15,6 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use super::aside::Aside;
 use super::watchdog::{Patience, Watchdog, Watched};
 use super::{Shared, Stage};
 use crate::origin::BodyError;
@@ -45,16 +46,18 @@ pub(super) async fn serve(shared: &Arc<Shared>, stream: TcpStream, client: Socke
         .serve_connection(TokioIo::new(Watched::new(stream, Arc::clone(&watchdog))), service);
     let mut connection = pin!(connection);
     let mut stage = shared.stage.clone();
-    let mut draining = pin!(stage.wait_for(|stage| *stage >= Stage::Draining));
-    let mut out_of_patience = pin!(watchdog.run());
+    let mut draining = Aside::new(stage.wait_for(|stage| *stage >= Stage::Draining));
+    let mut out_of_patience = Aside::new(watchdog.run());
     tokio::select! {
+        biased;
         // An error here is the client's: a request that is none has been answered with a 4xx by hyper, a broken connection is gone.
-        _ = connection.as_mut() => return,
+        _ = watchdog.watch(connection.as_mut()) => return,
         () = &mut out_of_patience => return,
         _ = &mut draining => connection.as_mut().graceful_shutdown(),
     }
     tokio::select! {
-        _ = connection => {}
+        biased;
+        _ = watchdog.watch(connection) => {}
         () = out_of_patience => {}
     }
 }

@@ -1,12 +1,13 @@
 //! How long a client may take: between requests, for the head of one, and to accept bytes.
 //!
-//! The connection only notes what it is doing and since when; one timer per connection looks at the notes when the earliest
-//! deadline could have passed. So a request costs no timer.
+//! The connection only notes what it is doing and since when, once each time it has run; one timer per connection looks at the notes
+//! when the earliest deadline could have passed. So a request costs no timer.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ use crate::semantics::timestamp::Timestamp;
 const IDLE: u8 = 0;
 const HEADER: u8 = 1;
 const ANSWERING: u8 = 2;
+/// Up to so many bytes, copying the slices of a write together costs less than having the kernel gather them.
+const SMALL_WRITE: usize = 2048;
 /// The time of a write that is not blocked.
 const NOT_BLOCKED: i64 = i64::MAX;
 
@@ -39,6 +42,8 @@ pub(super) struct Watchdog {
     clock: Clock,
     patience: Patience,
     phase: AtomicU8,
+    /// The phase has begun since the connection was run, and `since` is not its beginning yet.
+    begun: AtomicBool,
     since: AtomicI64,
     blocked_since: AtomicI64,
 }
@@ -46,7 +51,14 @@ pub(super) struct Watchdog {
 impl Watchdog {
     pub(super) fn new(clock: Clock, patience: Patience) -> Arc<Watchdog> {
         let since = AtomicI64::new(clock.now().unix_millis());
-        Arc::new(Watchdog { clock, patience, phase: AtomicU8::new(IDLE), since, blocked_since: AtomicI64::new(NOT_BLOCKED) })
+        Arc::new(Watchdog {
+            clock,
+            patience,
+            phase: AtomicU8::new(IDLE),
+            begun: AtomicBool::new(false),
+            since,
+            blocked_since: AtomicI64::new(NOT_BLOCKED),
+        })
     }
 
     /// The head of a request is complete.
@@ -60,8 +72,21 @@ impl Watchdog {
     }
 
     fn enter(&self, phase: u8) {
-        self.since.store(self.clock.now().unix_millis(), Ordering::Relaxed);
         self.phase.store(phase, Ordering::Relaxed);
+        self.begun.store(true, Ordering::Relaxed);
+    }
+
+    /// Runs the connection, and notes the time of what began meanwhile.
+    pub(super) async fn watch<C: Future>(&self, mut connection: Pin<&mut C>) -> C::Output {
+        poll_fn(|context| {
+            let polled = connection.as_mut().poll(context);
+            if self.begun.load(Ordering::Relaxed) {
+                self.begun.store(false, Ordering::Relaxed);
+                self.since.store(self.clock.now().unix_millis(), Ordering::Relaxed);
+            }
+            polled
+        })
+        .await
     }
 
     /// Returns when the client has taken too long.
@@ -116,6 +141,17 @@ impl Watched {
     }
 }
 
+/// Writes some small slices as one.
+fn write_small(stream: Pin<&mut TcpStream>, context: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    let mut buffer = [0; SMALL_WRITE];
+    let mut length = 0;
+    for slice in bytes {
+        buffer[length..length + slice.len()].copy_from_slice(slice);
+        length += slice.len();
+    }
+    stream.poll_write(context, &buffer[..length])
+}
+
 impl AsyncRead for Watched {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
@@ -138,7 +174,10 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
+        let total: usize = bytes.iter().map(|slice| slice.len()).sum();
+        let stream = Pin::new(&mut self.stream);
+        let written =
+            if total <= SMALL_WRITE { write_small(stream, context, bytes) } else { stream.poll_write_vectored(context, bytes) };
         self.note_write(written)
     }
 

@@ -5,8 +5,8 @@ use std::thread::LocalKey;
 
 use crate::bindings::{self, types};
 use crate::{
-    Device, Duration, Holiday, Hook, LocalTime, Lookup, Manifest, Moment, OffsetChange, Opening, Policy, PopularPage,
-    QueryParameters, QueryRule, Request, RequestDecision, Response, ResponseDecision, Storing, WarmUrl, Weekday,
+    Device, Duration, Holiday, Hook, LocalTime, Lookup, Manifest, Moment, NearbyHoliday, OffsetChange, Opening, Policy,
+    PopularPage, QueryParameters, QueryRule, Request, RequestDecision, Response, ResponseDecision, Storing, WarmUrl, Weekday,
 };
 
 /// Where a module keeps its configured policy. A module has one thread, so this is a plain static.
@@ -107,6 +107,8 @@ impl From<types::Response> for Response {
             headers: response.headers,
             length: response.length,
             header_ttl: response.header_ttl_secs.map(|secs| Duration::from_secs(secs.into())),
+            header_browser_ttl: response.header_browser_ttl_secs.map(|secs| Duration::from_secs(secs.into())),
+            key_hash: response.key_hash,
         }
     }
 }
@@ -135,8 +137,21 @@ impl From<types::Moment> for Moment {
             next_offset_change: moment
                 .next_offset_change
                 .map(|change| OffsetChange { unix_secs: change.unix_secs, utc_offset_mins: change.utc_offset_mins }),
-            holiday: moment.holiday.map(|holiday| Holiday { name: holiday.name, open: holiday.open.and_then(opening) }),
+            holiday: moment.holiday.map(Holiday::from),
+            nearby_holidays: moment.nearby_holidays.into_iter().map(NearbyHoliday::from).collect(),
         }
+    }
+}
+
+impl From<types::Holiday> for Holiday {
+    fn from(holiday: types::Holiday) -> Holiday {
+        Holiday { name: holiday.name, open: holiday.open.and_then(opening) }
+    }
+}
+
+impl From<types::NearbyHoliday> for NearbyHoliday {
+    fn from(near: types::NearbyHoliday) -> NearbyHoliday {
+        NearbyHoliday { days_ahead: near.days_ahead, holiday: near.holiday.into() }
     }
 }
 

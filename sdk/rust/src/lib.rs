@@ -99,7 +99,7 @@ pub use duration::Duration;
 pub use hours::{HolidayRule, Hours, Window};
 pub use local_time::{LocalTime, Weekday, Weekdays};
 pub use manifest::{Hook, Manifest};
-pub use moment::{Holiday, Moment, OffsetChange, Opening};
+pub use moment::{Holiday, Moment, NearbyHoliday, OffsetChange, Opening};
 pub use names::{QueryName, Tag, VariantName};
 pub use path_pattern::{PathPattern, any_matches};
 pub use request::{Device, Request, Response};

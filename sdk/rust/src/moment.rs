@@ -34,6 +34,18 @@ pub struct Moment {
     pub next_offset_change: Option<OffsetChange>,
     /// The entry of today, local date, in the policy's calendar.
     pub holiday: Option<Holiday>,
+    /// Its entries from yesterday (−1) to 31 days ahead without today's, by date.
+    pub nearby_holidays: Vec<NearbyHoliday>,
+}
+
+/// The calendar's entry of a day before or after today.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct NearbyHoliday {
+    /// −1 is yesterday, 1 is tomorrow.
+    pub days_ahead: i8,
+    /// The entry.
+    pub holiday: Holiday,
 }
 
 /// A change of a zone's offset from UTC.
@@ -87,6 +99,7 @@ impl Moment {
             utc_offset_mins,
             next_offset_change: None,
             holiday: None,
+            nearby_holidays: Vec::new(),
         }
     }
 

@@ -175,6 +175,11 @@ pub struct Response {
     pub length: Option<u64>,
     /// The freshness lifetime that the response's own fields give a shared cache (RFC 9111 §4.2.1); none where they give none.
     pub header_ttl: Option<Duration>,
+    /// How long its own fields let a browser keep it (`max-age`, `Expires`); none where they do not say.
+    pub header_browser_ttl: Option<Duration>,
+    /// A hash of the key under which it will be stored (scheme, host, path, the query that counts, the variant): the same at every
+    /// edge.
+    pub key_hash: u64,
 }
 
 impl Response {
@@ -198,6 +203,30 @@ impl Response {
     pub fn with_header_ttl(mut self, ttl: Duration) -> Response {
         self.header_ttl = Some(ttl);
         self
+    }
+
+    /// With a lifetime for browsers from its own fields. For tests.
+    pub fn with_header_browser_ttl(mut self, ttl: Duration) -> Response {
+        self.header_browser_ttl = Some(ttl);
+        self
+    }
+
+    /// To be stored under that key. For tests.
+    pub fn with_key(mut self, key: &str) -> Response {
+        self.key_hash = crate::spread::hash(key);
+        self
+    }
+
+    /// Shortens `ttl` by 0 to `percent` percent (at most 100), the same for the same page, query and variant at every edge; see
+    /// [`spread`](crate::spread()).
+    ///
+    /// ```
+    /// use tero_policy::{Duration, Response};
+    /// let ttl = Response::ok().with_key("https://localhost/barberias?zona=palermo").spread(Duration::from_mins(10), 10);
+    /// assert!(Duration::from_mins(9) <= ttl && ttl <= Duration::from_mins(10));
+    /// ```
+    pub fn spread(&self, ttl: Duration, percent: u8) -> Duration {
+        crate::spread::shorten(ttl, percent, self.key_hash)
     }
 
     /// With a length in bytes. For tests.

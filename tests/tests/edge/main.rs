@@ -1,4 +1,4 @@
-//! Black-box tests, by behaviour, in one binary. Only [`program`] runs the real program; everything else runs an edge in this
+//! Black-box tests, by behaviour, in one binary. Only what uses [`program`] runs the real program; everything else runs an edge in this
 //! process, with a clock turned by hand.
 
 mod admin;
@@ -6,6 +6,7 @@ mod bad_input;
 mod binary;
 mod collapse;
 mod configuration;
+mod desk;
 mod freshness;
 mod harness;
 mod import;

@@ -1,4 +1,6 @@
 use super::*;
+use crate::semantics::calendar::Calendar;
+use crate::semantics::schedule;
 
 fn ask<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> Ask<'a> {
     Ask {
@@ -104,4 +106,33 @@ fn a_policy_sees_the_fields_and_cookies_that_it_asked_for_and_no_others() {
     assert_eq!((told.query, told.device), (Some("q"), types::Device::Mobile));
     let told = request(&ask(&headers, Some("q")), &Manifest::default(), &[], &[]);
     assert_eq!((told.query, told.device), (None, types::Device::Unknown));
+}
+
+#[test]
+fn a_policy_is_told_of_the_days_around_and_of_the_key_by_its_hash() {
+    let mut calendar = Calendar::covering([2026]);
+    calendar.add("2026-12-25".parse().unwrap(), holiday_named("Navidad", HolidayKind::Closed)).unwrap();
+    let hours = HolidayKind::HalfDay { from_mins: 540, until_mins: 780 };
+    calendar.add("2026-12-24".parse().unwrap(), holiday_named("Nochebuena", hours)).unwrap();
+    let now = schedule::moment(Timestamp::from_unix_secs(1_798_113_600), chrono_tz::UTC, &calendar);
+    let nearby = nearby_holidays(&now);
+    let told = moment(&now, &nearby);
+    let around: Vec<(i8, &str, bool)> =
+        told.nearby_holidays.iter().map(|it| (it.days_ahead, it.holiday.name, it.holiday.open.is_some())).collect();
+    assert_eq!((told.day, around), (24, vec![(1, "Navidad", false)]));
+    assert_eq!(told.holiday.and_then(|it| it.open).map(|it| (it.from_mins, it.until_mins)), Some((540, 780)));
+    let answered = |key| {
+        let headers = HeaderMap::new();
+        let header_browser_ttl = Some(Duration::from_secs(7));
+        let status = http::StatusCode::OK;
+        let answered = Answered { status, headers: &headers, length: None, header_ttl: None, header_browser_ttl, key };
+        let told = response(&answered, &[]);
+        (told.header_browser_ttl_secs, told.key_hash)
+    };
+    assert_eq!(answered(b"a"), (Some(7), key::hash(b"a")));
+    assert_ne!(answered(b"a"), answered(b"b"));
+}
+
+fn holiday_named(name: &str, kind: HolidayKind) -> Holiday {
+    Holiday { name: name.to_owned(), kind }
 }

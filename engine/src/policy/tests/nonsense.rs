@@ -42,12 +42,21 @@ fn any_bytes_are_a_good_answer_or_a_bad_one() {
     let (policy, chain) = chain(&guest, |config| config.limits.max_failures = 1_000_000);
     let mobile = spell(&[&[0, 0, 0, 0, 1, 0, 0, 0, 0x20, 5, 0, 0, 6, 0, 0, 0], [0; 48].as_slice()].concat());
     assert_eq!(on_request(&chain, &mobile).variant.as_deref(), Some("mobile"));
+    let headers = HeaderMap::new();
+    let answered = Answered {
+        status: StatusCode::OK,
+        headers: &headers,
+        length: None,
+        header_ttl: None,
+        header_browser_ttl: None,
+        key: b"",
+    };
+    assert_eq!(chain.on_response(&ask(&spell(&[0; 64]), &headers), &answered, NOW), ResponseDecision::default());
 
     proptest!(ProptestConfig::with_cases(512), |(bytes in answer())| {
-        let (path, headers) = (spell(&bytes), HeaderMap::new());
+        let path = spell(&bytes);
         let decision = chain.on_request(&ask(&path, &headers), NOW);
         prop_assert!(decision.variant.is_none() || decision.variant.as_deref() == Some("mobile"));
-        let answered = Answered { status: StatusCode::OK, headers: &headers, length: None, header_ttl: None };
         let decision = chain.on_response(&ask(&path, &headers), &answered, NOW);
         prop_assert!(decision.ttl.is_none_or(|ttl| ttl.as_secs() <= 31_536_000));
         prop_assert!(decision.tags.iter().all(|tag| tag.bytes().all(|byte| byte.is_ascii_graphic())));

@@ -3,7 +3,8 @@
 //! `{"on_request": "spin"}` and so on; hooks: `configure`, `on_request`, `on_response`, `plan_warm`. In every hook:
 //! `spin`, `trap`, `recurse`, `allocate`, `log-flood` (which then answers well). Beside these, by hook:
 //! - `configure`: `error`, `long-error`, `bad-variant`, `too-many-variants`, `double-variant`, `bad-zone`, `too-many-headers`, `bad-header`
-//! - `on_request`: `nonsense-variant` (undeclared), `control-reason`, `long-reason`, `bad-query`, `too-many-query`
+//! - `on_request`: `nonsense-variant` (undeclared), `control-reason`, `long-reason`, `bad-query`, `too-many-query`, `silent`
+//!   (no answer to anything, which is none of the failures)
 //! - `on_response`: `huge-ttl`, `huge-browser-ttl`, `huge-stale`, `control-tag`, `empty-tag`, `long-tag`, `too-many-tags`, `control-reason`, `long-reason`
 //! - `plan_warm`: `too-many-urls` (300,000), `long-url`, `control-url`, `foreign-url` (another site's), `nonsense-variant`
 //!
@@ -85,6 +86,7 @@ impl Guest for Misbehaving {
             "control-reason" => decision.reason = Some("two\r\nlines".to_owned()),
             "long-reason" => decision.reason = Some("long ".repeat(2_000)),
             "bad-query" => decision.query = ignore(vec!["a*b\n".to_owned()]),
+            "silent" => decision = RequestDecision { lookup: None, variant_name: None, query: None, reason: None },
             "too-many-query" => decision.query = ignore((0..100_000).map(|n| format!("p{n}")).collect()),
             other => misbehave(other),
         }

@@ -1,0 +1,102 @@
+//! A future beside the one that matters: polled only when it was woken itself, not whenever its task runs.
+//!
+//! A connection's task runs for every request. What ends a connection, a timer or the edge's own end, has nothing to do then; asking
+//! it each time costs more than reading the request line.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+/// A future that is polled only when it was woken.
+pub(super) struct Aside<F> {
+    future: Pin<Box<F>>,
+    bell: Arc<Bell>,
+    waker: Waker,
+    /// The task as the bell knows it.
+    task: Waker,
+}
+
+/// Wakes the task, and remembers that it did so for the future.
+struct Bell {
+    rung: AtomicBool,
+    task: Mutex<Waker>,
+}
+
+impl<F: Future> Aside<F> {
+    pub(super) fn new(future: F) -> Aside<F> {
+        // Rung, so that the first poll reaches the future.
+        let bell = Arc::new(Bell { rung: AtomicBool::new(true), task: Mutex::new(Waker::noop().clone()) });
+        Aside { future: Box::pin(future), waker: Waker::from(Arc::clone(&bell)), bell, task: Waker::noop().clone() }
+    }
+}
+
+impl<F: Future> Future for Aside<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        if !self.task.will_wake(context.waker()) {
+            self.task = context.waker().clone();
+            *self.bell.task.lock().unwrap_or_else(PoisonError::into_inner) = self.task.clone();
+            self.bell.rung.store(true, Ordering::Relaxed);
+        }
+        if !self.bell.rung.load(Ordering::Relaxed) {
+            return Poll::Pending;
+        }
+        // Before the poll: a ring during it must not be lost.
+        self.bell.rung.swap(false, Ordering::AcqRel);
+        let Aside { future, waker, .. } = &mut *self;
+        future.as_mut().poll(&mut Context::from_waker(waker))
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.rung.store(true, Ordering::Release);
+        self.task.lock().unwrap_or_else(PoisonError::into_inner).wake_by_ref();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::future::poll_fn;
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    struct Task(AtomicUsize);
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn it_is_polled_when_it_was_woken_and_its_task_with_it() {
+        let (polls, own) = (Cell::new(0), Cell::new(None));
+        let mut aside = Aside::new(poll_fn(|context| {
+            polls.set(polls.get() + 1);
+            own.set(Some(context.waker().clone()));
+            if polls.get() == 3 { Poll::Ready(()) } else { Poll::Pending }
+        }));
+        let task = Arc::new(Task(AtomicUsize::new(0)));
+        let waker = Waker::from(Arc::clone(&task));
+        let mut poll = |waker: &Waker| Pin::new(&mut aside).poll(&mut Context::from_waker(waker));
+        for _ in 0..3 {
+            assert!(poll(&waker).is_pending());
+        }
+        assert_eq!(polls.get(), 1, "nobody woke it");
+        own.take().unwrap().wake();
+        assert_eq!(task.0.load(Ordering::Relaxed), 1);
+        assert!(poll(&waker).is_pending());
+        assert_eq!(polls.get(), 2);
+        // A task that goes on under another waker must be woken by that.
+        assert!(poll(&Waker::from(Arc::new(Task(AtomicUsize::new(0))))).is_ready());
+    }
+}

@@ -1,0 +1,121 @@
+//! What authors do at their desk: `tero policy …` with the real program, without any server.
+
+use std::process::Output;
+
+use serde_json::Value;
+use tero_tests::{compiled_cache, folder, guests, toml_string};
+
+use crate::program::{assert_code, err, out, tero};
+
+/// `tero policy …` with the tests' own folder of compiled modules.
+fn policy(arguments: &[&str]) -> Output {
+    let mut command = tero(&[&["policy"], arguments].concat());
+    command.env("XDG_CACHE_HOME", compiled_cache()).output().expect("the program can be run")
+}
+
+/// A file of cases for the misbehaving guest.
+fn misbehaving(settings: &str, cases: &str) -> (tempfile::TempDir, String) {
+    let folder = folder();
+    let module = toml_string(&guests::misbehaving_path().display().to_string());
+    let path = folder.path().join("cases.toml");
+    let text = format!(
+        "module = {module}\nsettings = {{ {settings} }}\nlimits = {{ deadline = \"100ms\", memory = \"8MiB\" }}\n{cases}"
+    );
+    std::fs::write(&path, text).unwrap();
+    (folder, path.display().to_string())
+}
+
+const GOOD: &str =
+    "[[case]]\nname = \"behaves\"\non_request = { variant = \"good\" }\non_response = { ttl = \"1min\", tags = [\"good\"] }\n";
+
+#[test]
+fn cases_that_pass_are_a_table_and_success() {
+    let (folder, _) = misbehaving("", GOOD);
+    let tested = policy(&["test", &folder.path().display().to_string()]);
+    assert_code(&tested, 0);
+    for part in ["cases.toml", "ok", "behaves", "on-request", "on-response", "fuel", "µs", "2 passed, 0 failed"] {
+        assert!(out(&tested).contains(part), "{part} is not in\n{}", out(&tested));
+    }
+}
+
+#[test]
+fn a_case_that_fails_shows_what_was_expected_and_what_came() {
+    let (_folder, file) = misbehaving("", &GOOD.replace("1min", "2min"));
+    let tested = policy(&["test", &file]);
+    assert_code(&tested, 1);
+    let shown = out(&tested);
+    for part in ["FAILED", "cases.toml:4: behaves (on-response)", "ttl", "2min", "1min", "1 passed, 1 failed"] {
+        assert!(shown.contains(part), "{part} is not in\n{shown}");
+    }
+    let json: Value = serde_json::from_str(&out(&policy(&["test", "--json", &file]))).unwrap();
+    assert_eq!(json["passed"], false);
+    let outcomes = json["files"][0]["outcomes"].as_array().unwrap();
+    assert_eq!(outcomes[0]["problems"], serde_json::json!([]));
+    assert_eq!(outcomes[1]["problems"], serde_json::json!([{ "field": "ttl", "expected": "2min", "got": "1min" }]));
+    assert_eq!(
+        (&outcomes[1]["line"], &outcomes[1]["hook"], &outcomes[1]["answer"]["ttl"]),
+        (&4.into(), &"on-response".into(), &"1min".into())
+    );
+    assert!(outcomes[0]["fuel"].as_u64().unwrap() > 100);
+}
+
+#[test]
+fn every_way_to_fail_is_told() {
+    for (settings, kind) in [
+        ("on_request = \"trap\"", "trap: "),
+        ("on_request = \"spin\"", "deadline: it took longer than 100ms"),
+        ("on_request = \"allocate\"", "memory: it wanted more memory than its limit"),
+        ("on_request = \"nonsense-variant\"", "bad_answer: the variant \"undeclared\" is not in its manifest"),
+    ] {
+        let (_folder, file) = misbehaving(settings, GOOD);
+        let tested = policy(&["test", &file]);
+        assert_code(&tested, 1);
+        assert!(out(&tested).contains(kind) && out(&tested).contains("1 passed, 1 failed"), "{kind}\n{}", out(&tested));
+    }
+}
+
+#[test]
+fn an_answer_that_depends_on_earlier_questions_has_not_passed() {
+    let (_folder, file) = misbehaving("on_request = \"silent\", after = 1", GOOD);
+    let tested = policy(&["test", &file]);
+    assert_code(&tested, 1);
+    let shown = out(&tested);
+    assert!(shown.contains("variant of a used instance") && shown.contains("good, as of a fresh one"), "{shown}");
+}
+
+#[test]
+fn an_answer_that_costs_too_much_has_not_passed() {
+    let (_folder, file) = misbehaving("", GOOD);
+    assert_code(&policy(&["test", "--max-fuel", "1000000", &file]), 0);
+    let tested = policy(&["test", "--max-fuel", "10", &file]);
+    assert_code(&tested, 1);
+    assert!(out(&tested).contains("at most 10") && out(&tested).contains("0 passed, 2 failed"), "{}", out(&tested));
+}
+
+#[test]
+fn another_module_can_be_tried_with_the_same_cases() {
+    let (_folder, file) = misbehaving("", GOOD);
+    let other = guests::first_policy_path().display().to_string();
+    let tested = policy(&["test", "--module", &other, &file]);
+    assert_code(&tested, 1);
+    assert!(err(&tested).contains("refuses its settings"), "{}", err(&tested));
+}
+
+#[test]
+fn wrong_use_and_mistakes_are_told_apart() {
+    let empty = folder();
+    let nothing = policy(&["test", &empty.path().display().to_string()]);
+    assert_code(&nothing, 2);
+    assert!(err(&nothing).contains("no cases.toml"), "{}", err(&nothing));
+    assert_code(&policy(&["test", "/nowhere.toml"]), 1);
+    let (_folder, file) = misbehaving("", &GOOD.replace("tags", "tag"));
+    let mistaken = policy(&["test", &file]);
+    assert_code(&mistaken, 1);
+    assert!(
+        err(&mistaken).contains("unknown key `tag`") && err(&mistaken).contains("did you mean `tags`?"),
+        "{}",
+        err(&mistaken)
+    );
+    let json: Value = serde_json::from_str(&out(&policy(&["test", "--json", &file]))).unwrap();
+    assert_eq!(json["files"][0]["errors"][0]["key"], "case.on_response.tag");
+}

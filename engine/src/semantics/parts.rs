@@ -146,7 +146,7 @@ mod tests {
         ] {
             assert_eq!(held.place_of(&range), place, "{range:?}");
         }
-        assert_eq!((held.prefix(), parts(&[1..4], 20).prefix()), (4, 0));
+        assert_eq!((held.prefix(), parts(&[1..4, 6..7], 20).prefix()), (4, 0));
     }
 
     #[expect(clippy::single_range_in_vec_init, reason = "runs are ranges")]

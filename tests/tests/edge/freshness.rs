@@ -230,7 +230,7 @@ fn the_answer_to_a_post_that_names_its_target_is_stored_for_gets() {
         answer.assert_forwarded("method", "posted");
         assert!(answer.cache_status().stored, "{answer:?}");
         edge.get("/x?a=1").assert_hit("posted");
-        assert_eq!(edge.send(&Request::new("HEAD", "/x?a=1")).cache_status().hit, true);
+        assert!(edge.send(&Request::new("HEAD", "/x?a=1")).cache_status().hit);
         edge.send(&Request::new("POST", "/x?a=1").body("a=2")).assert_forwarded("method", "posted");
         let asked: Vec<_> = origin.asked("/x").into_iter().map(|asked| asked.method).collect();
         assert_eq!(asked, ["GET", "POST", "POST"], "each POST goes to the origin");

@@ -39,8 +39,10 @@ pub use answer::{RequestAnswer, ResponseAnswer};
 pub use ask::Policy;
 pub use builtin::{builtin, builtin_names};
 pub use chain::{Answered, Ask, Chain};
+pub use component::{Given, Import};
 pub use counters::{Counters, FailureKind, HookCounters, Status};
 pub use guest::Failure;
+pub use load::Inspection;
 pub use manifest::{Hook, Manifest};
 pub use trial::{Answer, Question, Said, Trial, Tried};
 
@@ -91,7 +93,7 @@ pub enum PolicyError {
         reason: String,
     },
     /// WebAssembly, but not a policy.
-    #[error("policy `{policy}`: the module does not implement the contract {offered}: {reason}", offered = OFFERED)]
+    #[error("policy `{policy}`: the module does not implement the contract {offered}: {reason}", offered = contract::offered())]
     NoContract {
         /// The policy.
         policy: Arc<str>,
@@ -99,7 +101,7 @@ pub enum PolicyError {
         reason: String,
     },
     /// A policy for another version of the contract.
-    #[error("policy `{policy}`: the module was built for tero:policy@{found}; this engine offers {offered}", offered = OFFERED)]
+    #[error("policy `{policy}`: the module was built for tero:policy@{found}; this engine offers {offered}", offered = contract::offered())]
     ContractVersion {
         /// The policy.
         policy: Arc<str>,
@@ -158,9 +160,6 @@ pub enum PolicyError {
     },
 }
 
-/// The versions of the contract that are offered.
-const OFFERED: &str = "tero:policy@0.1";
-
 /// What all policies share: the engine, the compiled modules, the remembered decisions.
 #[derive(Debug)]
 pub struct Host {
@@ -201,6 +200,14 @@ impl Host {
     /// When the module, its settings, its manifest or its calendar can't be used; the message says which and why.
     pub fn load(&self, config: &config::Policy) -> Result<Arc<Policy>, PolicyError> {
         load::load(self, config).map(Arc::new)
+    }
+
+    /// Looks at a module, configured as `config` says, and tells what can be told of it.
+    ///
+    /// # Errors
+    /// When it can't be read. What else is wrong with it is part of what is told.
+    pub fn inspect(&self, config: &config::Policy) -> Result<Inspection, PolicyError> {
+        load::inspect(self, config)
     }
 
     /// How the cache of decisions does.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use crate::policy::contract::tero::policy::types;
+use crate::policy::contract::types;
 use crate::policy::manifest::{Hook, Manifest};
 use crate::semantics::decision::{Device, Lookup, QueryParameters, QueryRule, Storing, WarmUrl};
 

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use wasmtime::{Store, Trap, UpdateDeadline};
 
-use crate::policy::contract;
-use crate::policy::contract::{PolicyPre, tero::policy::types};
+use crate::policy::contract::{Exports, Linked, types};
 use crate::policy::counters::FailureKind;
 use crate::policy::limits::Limits;
 use crate::policy::runtime::{Running, Runtime, real_time};
@@ -60,7 +59,7 @@ struct Overrun(Duration);
 pub(super) struct Template {
     pub(super) policy: Arc<str>,
     pub(super) runtime: Arc<Runtime>,
-    pub(super) component: PolicyPre<GuestState>,
+    pub(super) component: Box<dyn Linked>,
     pub(super) settings: String,
     pub(super) deadline: Duration,
     pub(super) memory_bytes: u64,
@@ -124,7 +123,7 @@ impl GuestState {
 /// An instance.
 pub(super) struct Guest {
     store: Store<GuestState>,
-    exports: contract::Policy,
+    exports: Box<dyn Exports>,
     /// How many questions it has answered.
     pub(super) answered: u32,
 }
@@ -175,7 +174,7 @@ impl Template {
             Ok(exports) => exports,
             Err(error) => return Err(failed(&store, &error, FailureKind::Memory)),
         };
-        match exports.call_configure(&mut store, &self.settings) {
+        match exports.configure(&mut store, &self.settings) {
             Ok(Ok(manifest)) => Ok(Configured::Ready(Box::new(Guest { store, exports, answered: 0 }), manifest)),
             Ok(Err(refusal)) => Ok(Configured::Refused(refusal)),
             Err(error) => Err(failed(&store, &error, FailureKind::BadAnswer)),
@@ -193,7 +192,7 @@ impl Template {
         now: types::Moment<'_>,
     ) -> Result<types::RequestDecision, Failure> {
         let _running = guest.begin(&self.runtime, self.deadline, MAX_ANSWER_BYTES);
-        let answer = guest.exports.call_on_request(&mut guest.store, request, now);
+        let answer = guest.exports.on_request(&mut guest.store, request, now);
         answer.map_err(|error| guest.failed(&error))
     }
 
@@ -209,7 +208,7 @@ impl Template {
         now: types::Moment<'_>,
     ) -> Result<types::ResponseDecision, Failure> {
         let _running = guest.begin(&self.runtime, self.deadline, MAX_ANSWER_BYTES);
-        let answer = guest.exports.call_on_response(&mut guest.store, request, response, now);
+        let answer = guest.exports.on_response(&mut guest.store, request, response, now);
         answer.map_err(|error| guest.failed(&error))
     }
 
@@ -225,7 +224,7 @@ impl Template {
         now: types::Moment<'_>,
     ) -> Result<Vec<types::WarmUrl>, Failure> {
         let _running = guest.begin(&self.runtime, self.deadline * LONG_CALL_DEADLINES, MAX_PLAN_BYTES);
-        let answer = guest.exports.call_plan_warm(&mut guest.store, plan, popular, now);
+        let answer = guest.exports.plan_warm(&mut guest.store, plan, popular, now);
         answer.map_err(|error| guest.failed(&error))
     }
 }

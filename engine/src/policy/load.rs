@@ -5,7 +5,10 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
+use wasmtime::component::Component;
+
 use crate::config::{self, ModuleSource};
+use crate::policy::component::Import;
 use crate::policy::guest::{Configured, Template};
 use crate::policy::{Host, Policy, PolicyError, answer, builtin, compiled, component, guest};
 use crate::semantics::calendar::Calendar;
@@ -14,20 +17,33 @@ use crate::semantics::calendar::Calendar;
 const MAX_MODULE_BYTES: u64 = 64 << 20;
 
 pub(super) fn load(host: &Host, config: &config::Policy) -> Result<Policy, PolicyError> {
-    let name = &config.name;
-    let module = read(name, &config.module)?;
+    let module = read(&config.name, &config.module)?;
     let digest = compiled::digest(&module);
-    let engine = &host.runtime.engine;
-    let compiled = host.compiled.component(
-        engine,
-        &digest,
-        || component::encode(name, &module),
+    let compiled = compile(host, &config.name, &module, &digest)?;
+    configured(host, config, &compiled, &digest)
+}
+
+/// The component of a module: from disk, or compiled.
+fn compile(host: &Host, name: &Arc<str>, module: &[u8], digest: &compiled::Digest) -> Result<Component, PolicyError> {
+    host.compiled.component(
+        &host.runtime.engine,
+        digest,
+        || component::encode(name, module),
         |error| PolicyError::NotAModule { policy: Arc::clone(name), reason: format!("{error:#}") },
-    )?;
+    )
+}
+
+fn configured(
+    host: &Host,
+    config: &config::Policy,
+    compiled: &Component,
+    digest: &compiled::Digest,
+) -> Result<Policy, PolicyError> {
+    let name = &config.name;
     let template = Template {
         policy: Arc::clone(name),
         runtime: Arc::clone(&host.runtime),
-        component: component::link(name, engine, &compiled)?,
+        component: component::link(name, &host.runtime.engine, compiled)?,
         settings: config.settings.clone(),
         deadline: config.limits.deadline,
         memory_bytes: config.limits.memory,
@@ -36,7 +52,41 @@ pub(super) fn load(host: &Host, config: &config::Policy) -> Result<Policy, Polic
     host.runtime.keep(template.deadline);
     let said = configure(&template)?;
     let manifest = answer::manifest(&said).map_err(|reason| PolicyError::Manifest { policy: Arc::clone(name), reason })?;
-    Ok(Policy::new(template, compiled::hex(&digest), manifest, said, calendar(config)?, &config.limits))
+    Ok(Policy::new(template, compiled::hex(digest), manifest, said, calendar(config)?, &config.limits))
+}
+
+/// What can be told of a module, as far as it goes.
+#[derive(Debug)]
+pub struct Inspection {
+    /// Of the module as it was given, in bytes.
+    pub size: usize,
+    /// The SHA-256 of the module as it was given, in hexadecimal.
+    pub digest: String,
+    /// Whether it is a component already, and not a core module that is made one.
+    pub is_component: bool,
+    /// The version of the contract that it was built for, where it names one that is offered.
+    pub contract: Option<String>,
+    /// All that it imports, and what it is given; empty where that can't be told.
+    pub imports: Vec<Import>,
+    /// The policy with these settings, or why the module can't be used.
+    pub policy: Result<Policy, PolicyError>,
+}
+
+/// Looks at a module.
+///
+/// # Errors
+/// When it can't be read.
+pub(super) fn inspect(host: &Host, config: &config::Policy) -> Result<Inspection, PolicyError> {
+    let module = read(&config.name, &config.module)?;
+    let (digest, engine) = (compiled::digest(&module), &host.runtime.engine);
+    let (mut contract, mut imports) = (None, Vec::new());
+    let policy = compile(host, &config.name, &module, &digest).and_then(|compiled| {
+        imports = component::imports(engine, &compiled);
+        contract = component::contract(&config.name, engine, &compiled).ok().map(|(_, found)| found);
+        configured(host, config, &compiled, &digest)
+    });
+    let is_component = component::is_component(&module);
+    Ok(Inspection { size: module.len(), digest: compiled::hex(&digest), is_component, contract, imports, policy })
 }
 
 /// The bytes of a module, as they were given.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::policy::chain::{Answered, Ask};
-use crate::policy::contract::tero::policy::types;
+use crate::policy::contract::types;
 use crate::policy::manifest::Manifest;
 use crate::semantics::calendar::{Holiday, HolidayKind};
 use crate::semantics::decision::{Device, PopularPage};

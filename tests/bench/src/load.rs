@@ -1,4 +1,4 @@
-//! The load: `wrk` for the measurement, and a plain request that checks what the measurement would get.
+//! The load: `wrk` for most measurements, and a plain request that checks what a measurement would get.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -6,19 +6,23 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::cases::{Case, Kind};
+use crate::origin;
+
 /// What all requests carry beside `Host`: without it, no policy could tell the device.
-const USER_AGENT: &str =
+pub(crate) const USER_AGENT: &str =
     "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Mobile Safari/537.36";
 
 /// What wrk is told.
 pub(crate) struct Load<'a> {
     pub(crate) port: u16,
-    pub(crate) path: &'a str,
-    pub(crate) connections: u32,
+    pub(crate) case: &'a Case,
     pub(crate) core: u32,
+    /// Makes objects that nobody asked for before.
+    pub(crate) seed: &'a str,
 }
 
-/// What wrk measured.
+/// What was measured.
 #[derive(Debug)]
 pub(crate) struct Result {
     pub(crate) seconds: f64,
@@ -28,6 +32,7 @@ pub(crate) struct Result {
     pub(crate) failed: u64,
     pub(crate) p50_micros: f64,
     pub(crate) p99_micros: f64,
+    pub(crate) p999_micros: f64,
 }
 
 /// Whether wrk and taskset are there.
@@ -44,15 +49,25 @@ impl Load<'_> {
     /// Runs wrk for so many seconds.
     pub(crate) fn run(&self, seconds: u64) -> std::result::Result<Result, String> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/wrk.lua");
-        let output = Command::new("taskset")
-            .args(["-c", &self.core.to_string(), "wrk", "-t1", "--latency", "--timeout", "30s"])
-            .args([format!("-c{}", self.connections), format!("-d{seconds}s")])
-            .args(["-H", &format!("User-Agent: {USER_AGENT}")])
-            .arg("-s")
-            .arg(script)
-            .arg(format!("http://127.0.0.1:{}{}", self.port, self.path))
-            .output()
-            .map_err(|error| format!("wrk did not start: {error}"))?;
+        let (case, kib) = (self.case, self.case.kib.to_string());
+        let mut wrk = Command::new("taskset");
+        wrk.args(["-c", &self.core.to_string(), "wrk", "-t1", "--latency", "--timeout", "30s"])
+            .args([format!("-c{}", case.connections), format!("-d{seconds}s")])
+            .args(["-H", &format!("User-Agent: {USER_AGENT}")]);
+        match case.kind {
+            Kind::NotModified => wrk.args(["-H", &format!("If-None-Match: {}", origin::etag(case.kib))]),
+            Kind::Range => wrk.args(["-H", "Range: bytes=1000-1999"]),
+            Kind::NewConnections => wrk.args(["-H", "Connection: close"]),
+            _ => &mut wrk,
+        };
+        wrk.arg("-s").arg(script).arg(format!("http://127.0.0.1:{}{}", self.port, case.path())).arg("--");
+        match case.kind {
+            Kind::Zipf(objects) => wrk.args(["zipf", &objects.to_string(), &kib]),
+            Kind::Misses => wrk.args(["unique", &kib, self.seed]),
+            Kind::Mixed => wrk.args(["mixed", &case.objects().to_string(), &kib, self.seed]),
+            _ => wrk.arg("fixed"),
+        };
+        let output = wrk.output().map_err(|error| format!("wrk did not start: {error}"))?;
         let text = String::from_utf8_lossy(&output.stdout);
         let line = text
             .lines()
@@ -71,7 +86,18 @@ impl Load<'_> {
             failed: whole("failed"),
             p50_micros: number("p50"),
             p99_micros: number("p99"),
+            p999_micros: number("p999"),
         })
+    }
+}
+
+impl Result {
+    /// What requests that were sent one by one came to.
+    pub(crate) fn of_latencies(sorted_micros: &[f64], seconds: f64) -> Result {
+        let at = |share: f64| sorted_micros[((sorted_micros.len() - 1) as f64 * share) as usize];
+        let (p50_micros, p99_micros, p999_micros) =
+            if sorted_micros.is_empty() { (0.0, 0.0, 0.0) } else { (at(0.5), at(0.99), at(0.999)) };
+        Result { seconds, requests: sorted_micros.len() as u64, bytes: 0, failed: 0, p50_micros, p99_micros, p999_micros }
     }
 }
 

@@ -1,66 +1,121 @@
-//! One command that runs `wrk` against tero and those of its peers that are installed, each as a memory cache in front of the
-//! same origin, on the same core, in turns; and prints what a hit costs.
+//! What tero costs, side by side with its peers and with the floors below them: each as a memory cache in front of the same origin,
+//! on the same core, in turns. And what a hit of tero costs in instructions, which no other load on the machine can change.
 
+mod admin;
+mod cases;
+mod client;
+mod floors;
+mod instructions;
 mod load;
+mod memory;
 mod origin;
 mod process;
 mod report;
+mod scale;
 mod servers;
 mod startup;
 
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
+use cases::{Case, Kind};
 use load::Load;
 use origin::Origin;
 use report::{Report, Sample};
-use servers::Server;
+use servers::{Running, Server, Start};
 
-/// Runs wrk against tero, nginx, Varnish and Traffic Server side by side, and compares what a cache hit costs.
-///
-/// Example: cargo run --release -p tero-bench -- --only tero,nginx --rounds 5 --json result.json
+/// Runs tero and its peers side by side, and compares what they cost.
 #[derive(Debug, Parser)]
-#[command(name = "tero-bench", version)]
+#[command(name = "tero-bench", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Measure>,
+    #[command(flatten)]
+    arguments: Arguments,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo run --release -p tero-bench                                   the usual cases, all that is installed
+  cargo run --release -p tero-bench -- --cases all --rounds 5 --json docs/benchmark.json
+  cargo run --release -p tero-bench -- --only tero,nginx --cases hit-1k --compare docs/benchmark.json
+  cargo run --release -p tero-bench -- instructions --top 30          where the instructions of a hit go
+  cargo run --release -p tero-bench -- memory --budget-mib 1024
+  cargo run --release -p tero-bench -- scale";
+
+#[derive(Debug, Subcommand)]
+enum Measure {
+    /// Counts the instructions of a hit with callgrind, and fails where there are more than 5 % more than are written down.
+    Instructions(instructions::Arguments),
+    /// Memory beyond the bodies that are stored, beside the peers; and whether the bound holds while entries come and go.
+    Memory(memory::Arguments),
+    /// What a hit costs with more entries, policies and sites, and what a purge of many entries costs others.
+    Scale(scale::Arguments),
+    /// Serves a constant answer.
+    #[command(hide = true)]
+    Floor { server: Server, port: u16 },
+    /// Asks at a steady rate, and prints the latencies as JSON.
+    #[command(hide = true)]
+    AtRate { port: u16, path: String, connections: u32, rate: f64, seconds: u64 },
+}
+
+#[derive(Debug, clap::Args)]
 struct Arguments {
-    /// Which servers: tero (policies on), tero-bare (policies off), nginx, varnish, trafficserver. Default: all that are installed.
+    /// Which servers. Default: all that are installed.
     #[arg(long, value_delimiter = ',')]
     only: Vec<Server>,
+    /// Which cases, or `all`. Default: hit-1k, hit-100k, not-modified, miss, half-load.
+    #[arg(long, value_delimiter = ',')]
+    cases: Vec<String>,
     /// How long each measurement takes, in seconds.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
     /// How often each server is measured; medians are reported.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
-    /// Keep-alive connections.
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    connections: u32,
-    /// Body sizes in KiB.
-    #[arg(long, value_delimiter = ',', default_value = "1,100", value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    sizes: Vec<u32>,
     /// The core that the server is pinned to.
     #[arg(long, default_value_t = 0)]
     server_core: u32,
-    /// The core that wrk is pinned to.
+    /// The core that the load is pinned to.
     #[arg(long, default_value_t = 1)]
     load_core: u32,
     /// The tero binary; built with `cargo build --release` where it is not given.
     #[arg(long)]
     tero: Option<PathBuf>,
+    /// A policy in JavaScript, as a component, for tero-javascript.
+    #[arg(long)]
+    javascript: Option<PathBuf>,
+    /// A policy in Python, as a component, for tero-python.
+    #[arg(long)]
+    python: Option<PathBuf>,
     /// Writes the report as JSON, too.
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Compares with the report of an earlier run.
+    #[arg(long)]
+    compare: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let CommandLine { command, arguments } = CommandLine::parse();
     process::stop_all_on_signal();
-    match run(&arguments) {
-        Ok(report) => {
-            println!("{}", report.table());
-            ExitCode::SUCCESS
+    let done = match command {
+        None => run(&arguments),
+        Some(Measure::Instructions(arguments)) => instructions::run(&arguments),
+        Some(Measure::Memory(arguments)) => memory::run(&arguments),
+        Some(Measure::Scale(arguments)) => scale::run(&arguments),
+        Some(Measure::Floor { server: Server::Epoll, port }) => floors::epoll(port).map_err(|error| error.to_string()),
+        Some(Measure::Floor { port, .. }) => floors::hyper(port).map_err(|error| error.to_string()),
+        Some(Measure::AtRate { port, path, connections, rate, seconds }) => {
+            client::at_rate(port, &path, connections, rate, Duration::from_secs(seconds))
+                .map(|took| println!("{}", serde_json::json!(took)))
         }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             process::stop_all();
             eprintln!("tero-bench: {error}");
@@ -69,68 +124,164 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> Result<Report, String> {
+fn run(arguments: &Arguments) -> Result<(), String> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     if arguments.server_core == arguments.load_core || cores < 2 {
         return Err("the server and the load need a core each: see --server-core and --load-core".to_owned());
     }
     load::installed()?;
+    let cases = cases::chosen(&arguments.cases)?;
+    let before = arguments.compare.as_ref().map(read_report).transpose()?;
     let origin = Origin::start().map_err(|error| format!("the origin did not start: {error}"))?;
-    let tero = servers::tero_binary(arguments)?;
-    let servers = servers::installed(&arguments.only, &tero)?;
+    let wanted = arguments.only.is_empty() || arguments.only.iter().any(|server| server.is_tero());
+    let tero = servers::tero_binary(arguments.tero.as_deref(), wanted)?;
+    let start = Start {
+        tero: &tero,
+        javascript: arguments.javascript.as_deref(),
+        python: arguments.python.as_deref(),
+        origin: origin.port(),
+        core: arguments.server_core,
+        memory_mib: 0,
+        config: None,
+    };
+    let servers = servers::installed(&arguments.only, &start)?;
     let mut report = Report::new(arguments, servers.iter().map(|(server, version)| (*server, version.clone())).collect());
     if servers.iter().any(|(server, _)| *server == Server::Tero) {
         report.started(startup::measure(&tero, 5, arguments.server_core)?);
     }
-    for round in 0..arguments.rounds {
-        // Each round begins with another server, so that what drifts hits all of them.
-        for turn in 0..servers.len() {
-            let (server, _) = &servers[(turn + round as usize) % servers.len()];
-            let running = servers::start(*server, &tero, origin.port(), arguments.server_core)?;
-            for &kib in &arguments.sizes {
-                let sample = measure(*server, &running, &origin, kib, arguments)?;
-                eprintln!("round {} of {}: {}", round + 1, arguments.rounds, sample.line(*server, kib));
-                report.add(*server, kib, sample);
+    for case in &cases {
+        let start = Start { memory_mib: case.memory_mib, ..start };
+        for round in 0..arguments.rounds {
+            // Each round begins with another server, so that what drifts hits all of them.
+            for turn in 0..servers.len() {
+                let (server, _) = servers[(turn + round as usize) % servers.len()];
+                if server.is_floor()
+                    && (case.asks_origin() || case.objects() > 0 || case.kib != 1 || case.kind == Kind::NotModified)
+                {
+                    continue;
+                }
+                let measured = servers::start(server, &start).and_then(|running| {
+                    let sample = measure(server, &running, &origin, case, arguments, round);
+                    running.stop();
+                    sample
+                });
+                match measured {
+                    Ok(sample) => {
+                        eprintln!("round {} of {}: {}", round + 1, arguments.rounds, sample.line(server, case));
+                        report.add(server, case, sample);
+                    }
+                    // A peer that can't do this is no reason to measure nothing; tero has to.
+                    Err(error) if server.is_tero() => return Err(format!("{} at {}: {error}", server.as_str(), case.name)),
+                    Err(error) => eprintln!("round {}: {} at {} is left out: {error}", round + 1, server.as_str(), case.name),
+                }
             }
-            running.stop();
         }
     }
-    if let Some(path) = &arguments.json {
-        std::fs::write(path, report.json()).map_err(|error| format!("{}: {error}", path.display()))?;
+    println!("{}", report.table());
+    if let Some(before) = &before {
+        println!("{}", report.compared_with(before));
     }
-    Ok(report)
+    if let Some(path) = &arguments.json {
+        std::fs::write(path, format!("{:#}\n", report.json())).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Ok(())
 }
 
-/// One measurement: the body is checked and stored, then wrk runs, and the origin must not be asked meanwhile.
+fn read_report(path: &PathBuf) -> Result<serde_json::Value, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    serde_json::from_str(&text).map_err(|error| format!("{} is no report: {error}", path.display()))
+}
+
+/// One measurement: what must be stored is stored and checked, then the load runs; where these are to be hits, the origin must not be
+/// asked meanwhile.
 fn measure(
     server: Server,
-    running: &servers::Running,
+    running: &Running,
     origin: &Origin,
-    kib: u32,
+    case: &Case,
     arguments: &Arguments,
+    round: u32,
 ) -> Result<Sample, String> {
-    let path = origin::path(kib);
-    let name = server.as_str();
-    for _ in 0..3 {
-        load::check_body(running.port, &path, &origin::body(kib)).map_err(|error| format!("{name}: {error}"))?;
+    let check = || load::check_body(running.port, &case.path(), &origin::body(case.kib));
+    let seed = format!("{}x{round}", server.as_str());
+    let load = Load { port: running.port, case, core: arguments.load_core, seed: &seed };
+    if case.objects() > 0 {
+        client::fill(running.port, case.objects(), case.kib)?;
     }
-    let load = Load { port: running.port, path: &path, connections: arguments.connections, core: arguments.load_core };
-    load.run(1).map_err(|error| format!("{name}: {error}"))?;
+    if case.kind != Kind::Stampede && !server.is_floor() {
+        for _ in 0..3 {
+            check()?;
+        }
+    }
+    let warm_up = if matches!(case.kind, Kind::Stampede) {
+        None
+    } else {
+        let warming = Load { seed: &format!("w{seed}"), ..load };
+        Some(warming.run(if case.kind == Kind::HalfLoad { 3 } else { 1 })?)
+    };
     let asked_before = origin.requests();
     let cpu_before = process::cpu_ticks(running.pid());
-    let result = load.run(arguments.seconds).map_err(|error| format!("{name}: {error}"))?;
+    let result = match case.kind {
+        Kind::Stampede => stampede(running, case)?,
+        Kind::HalfLoad => {
+            let saturated = warm_up.ok_or("no rate is known")?;
+            at_half(running, case, arguments, saturated.requests as f64 / saturated.seconds)?
+        }
+        Kind::Mixed if server.is_tero() => scale::while_purging(running, || load.run(arguments.seconds))?,
+        _ => load.run(arguments.seconds)?,
+    };
     let cpu_ticks = process::cpu_ticks(running.pid()).saturating_sub(cpu_before);
     let asked = origin.requests() - asked_before;
-    if asked > 0 {
-        return Err(format!("{name} asked the origin {asked} times during the run at {kib} KiB: these are no hits"));
+    if !case.asks_origin() && asked > 0 {
+        return Err(format!("the origin was asked {asked} times: these are no hits"));
     }
-    let least = result.requests * u64::from(kib) * 1024;
-    if result.bytes < least {
-        return Err(format!("{name} sent {} bytes for {} requests of {kib} KiB", result.bytes, result.requests));
+    if case.kind == Kind::Misses && asked < result.requests / 10 * 9 {
+        return Err(format!("the origin was asked {asked} times for {} requests: these are no misses", result.requests));
     }
     if result.failed > 0 {
-        return Err(format!("{name}: {} requests failed at {kib} KiB", result.failed));
+        return Err(format!("{} requests failed", result.failed));
     }
-    load::check_body(running.port, &path, &origin::body(kib)).map_err(|error| format!("{name}: {error}"))?;
-    Ok(Sample::new(&result, cpu_ticks))
+    check_sizes(case, &result)?;
+    if !server.is_floor() {
+        check()?;
+    }
+    Ok(Sample::new(&result, cpu_ticks, running.memory(), asked))
+}
+
+/// Whether the answers were as long as the case has them.
+fn check_sizes(case: &Case, result: &load::Result) -> Result<(), String> {
+    let each = result.bytes / result.requests;
+    let body = u64::from(case.kib) * 1024;
+    let right = match case.kind {
+        Kind::Stampede | Kind::HalfLoad => true,
+        Kind::NotModified => each < body,
+        Kind::Range => (1_000..10_000).contains(&each),
+        _ => each >= body,
+    };
+    if right { Ok(()) } else { Err(format!("answers of {each} bytes for bodies of {} KiB", case.kib)) }
+}
+
+fn stampede(running: &Running, case: &Case) -> Result<load::Result, String> {
+    let came = client::stampede(running.port, &case.path(), case.connections, u64::from(case.kib) * 1024)?;
+    let micros = came.took.as_secs_f64() * 1e6;
+    Ok(load::Result {
+        failed: came.failed,
+        requests: u64::from(case.connections),
+        ..load::Result::of_latencies(&[micros], came.took.as_secs_f64())
+    })
+}
+
+/// Asks at half of `saturating` requests a second, from a process of its own on the core of the load.
+fn at_half(running: &Running, case: &Case, arguments: &Arguments, saturating: f64) -> Result<load::Result, String> {
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let output = Command::new("taskset")
+        .args(["-c", &arguments.load_core.to_string()])
+        .arg(program)
+        .args(["at-rate", &running.port.to_string(), &case.path(), &case.connections.to_string()])
+        .args([format!("{:.0}", saturating / 2.0), arguments.seconds.to_string()])
+        .output()
+        .map_err(|error| error.to_string())?;
+    let latencies: Vec<f64> = serde_json::from_slice(&output.stdout)
+        .map_err(|_| format!("asking at a steady rate failed: {}", String::from_utf8_lossy(&output.stderr)))?;
+    Ok(load::Result::of_latencies(&latencies, arguments.seconds as f64))
 }

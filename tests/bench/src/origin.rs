@@ -1,5 +1,6 @@
-//! The origin that all servers stand in front of. It is asked once per server and object, so it need not be fast.
+//! The origin that all servers stand in front of. It answers at once, with bodies that it has made before.
 
+use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
@@ -11,15 +12,29 @@ pub(crate) struct Origin {
     requests: Arc<AtomicU64>,
 }
 
-/// Where the object of that size lies: under the images of the sample policy, which differ by device.
-pub(crate) fn path(kib: u32) -> String {
-    format!("/img/{kib}k.bin")
-}
-
-/// Its bytes.
+/// The bytes of an object of that size.
 pub(crate) fn body(kib: u32) -> Vec<u8> {
     (0..kib as usize * 1024).map(|index| b'a' + (index % 23) as u8).collect()
 }
+
+/// Its validator.
+pub(crate) fn etag(kib: u32) -> String {
+    format!("\"bench-{kib}k\"")
+}
+
+/// The size of the object under a path like `/img/o7/1k.bin`, in KiB. The path lies under the images of the sample policy, which
+/// differ by device.
+fn size(path: &str) -> Option<u32> {
+    path.strip_prefix("/img/")?.rsplit('/').next()?.strip_suffix("k.bin")?.parse().ok()
+}
+
+/// The group of an object like `/img/o7/1k.bin`: a hundredth of all such.
+fn group(path: &str) -> Option<u32> {
+    path.strip_prefix("/img/o")?.split('/').next()?.parse::<u32>().ok().map(|number| number % GROUPS)
+}
+
+/// Groups that the numbered objects belong to, each to one beside the group `all`.
+pub(crate) const GROUPS: u32 = 100;
 
 impl Origin {
     pub(crate) fn start() -> std::io::Result<Origin> {
@@ -48,36 +63,57 @@ impl Origin {
 
 /// Answers GET and HEAD on one connection until the other side closes it.
 fn serve(stream: TcpStream, requests: &AtomicU64) -> Option<()> {
+    stream.set_nodelay(true).ok()?;
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     let mut writer = stream;
+    let mut bodies: HashMap<u32, Vec<u8>> = HashMap::new();
+    let (mut line, mut field) = (String::new(), String::new());
     loop {
-        let mut line = String::new();
+        line.clear();
         if reader.read_line(&mut line).ok()? == 0 {
             return None;
         }
-        let mut words = line.split(' ');
-        let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
         loop {
-            let mut field = String::new();
+            field.clear();
             reader.read_line(&mut field).ok()?;
             if field.trim().is_empty() {
                 break;
             }
         }
+        let mut words = line.split(' ');
+        let (method, path) = (words.next()?, words.next()?);
         requests.fetch_add(1, Ordering::SeqCst);
-        let kib = target.strip_prefix("/img/").and_then(|name| name.strip_suffix("k.bin")).and_then(|kib| kib.parse().ok());
-        let (status, body) = kib.map_or(("404 Not Found", Vec::new()), |kib| ("200 OK", body(kib)));
-        write!(
-            writer,
+        let kib = size(path);
+        let status = if kib.is_some() { "200 OK" } else { "404 Not Found" };
+        let kib = kib.unwrap_or(0);
+        let body = bodies.entry(kib).or_insert_with(|| body(kib));
+        let groups = group(path).map(|group| format!("cache-groups: \"g{group}\", \"all\"\r\n")).unwrap_or_default();
+        let mut answer = format!(
             "HTTP/1.1 {status}\r\ncontent-type: application/octet-stream\r\ncontent-length: {}\r\n\
-             date: Mon, 02 Mar 2026 12:00:00 GMT\r\nlast-modified: Mon, 02 Mar 2026 12:00:00 GMT\r\netag: \"bench-{}\"\r\ncache-control: public, max-age=31536000\r\n\r\n",
+             date: Mon, 02 Mar 2026 12:00:00 GMT\r\nlast-modified: Mon, 02 Mar 2026 12:00:00 GMT\r\netag: {}\r\n\
+             accept-ranges: bytes\r\n{groups}cache-control: public, max-age=31536000\r\n\r\n",
             body.len(),
-            body.len(),
+            etag(kib),
         )
-        .ok()?;
+        .into_bytes();
         if method != "HEAD" {
-            writer.write_all(&body).ok()?;
+            answer.extend_from_slice(body);
         }
-        writer.flush().ok()?;
+        writer.write_all(&answer).ok()?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_says_how_large_its_object_is() {
+        for (path, expected) in
+            [("/img/1k.bin", Some(1)), ("/img/u7-3/100k.bin", Some(100)), ("/img/x.bin", None), ("/1k.bin", None)]
+        {
+            assert_eq!(size(path), expected, "{path}");
+        }
+        assert_eq!((group("/img/o107/1k.bin"), group("/img/1k.bin")), (Some(7), None));
     }
 }

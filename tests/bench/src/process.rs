@@ -112,6 +112,20 @@ fn signal(name: &str, group: u32) {
 
 /// User and system time of `root` and all that descend from it, all threads, in ticks.
 pub(crate) fn cpu_ticks(root: u32) -> u64 {
+    family(root).iter().map(|process| process.ticks).sum()
+}
+
+/// Memory that `root` and all that descend from it hold, shared pages shared out, in bytes.
+pub(crate) fn memory(root: u32) -> u64 {
+    let held = |process: &Stat| {
+        let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", process.id)).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+        line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()
+    };
+    family(root).iter().filter_map(held).sum::<u64>() * 1024
+}
+
+fn family(root: u32) -> Vec<Stat> {
     let processes: Vec<Stat> = std::fs::read_dir("/proc")
         .into_iter()
         .flatten()
@@ -126,7 +140,7 @@ pub(crate) fn cpu_ticks(root: u32) -> u64 {
         family.extend(processes.iter().filter(|process| process.parent == parent).map(|process| process.id));
         next += 1;
     }
-    processes.iter().filter(|process| family.contains(&process.id)).map(|process| process.ticks).sum()
+    processes.into_iter().filter(|process| family.contains(&process.id)).collect()
 }
 
 struct Stat {
@@ -158,5 +172,6 @@ mod tests {
             sum = std::hint::black_box(sum.wrapping_add(1));
         }
         assert!(cpu_ticks(std::process::id()) > before);
+        assert!(memory(std::process::id()) > 100_000);
     }
 }

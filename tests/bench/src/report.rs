@@ -1,41 +1,64 @@
-//! Medians over the rounds, their spread, and ratios, as a table and as JSON.
+//! Medians over the rounds, their spread, and ratios: as a table for people, as JSON for the next run to compare with.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use crate::cases::Case;
 use crate::servers::Server;
 use crate::{Arguments, load, process};
 
 /// One measurement.
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
-    requests_per_second: f64,
-    p50_micros: f64,
-    p99_micros: f64,
+    pub(crate) requests_per_second: f64,
+    pub(crate) p50_micros: f64,
+    pub(crate) p99_micros: f64,
+    pub(crate) p999_micros: f64,
     /// User and system time of all the server's processes, over the requests answered.
-    cpu_micros_per_request: f64,
+    pub(crate) cpu_micros_per_request: f64,
+    /// What the server held in memory after it.
+    pub(crate) memory_mib: f64,
+    /// How often the origin was asked meanwhile.
+    pub(crate) origin_requests: f64,
 }
 
 impl Sample {
-    pub(crate) fn new(result: &load::Result, cpu_ticks: u64) -> Sample {
+    pub(crate) fn new(result: &load::Result, cpu_ticks: u64, memory: u64, origin_requests: u64) -> Sample {
         Sample {
             requests_per_second: result.requests as f64 / result.seconds,
             p50_micros: result.p50_micros,
             p99_micros: result.p99_micros,
+            p999_micros: result.p999_micros,
             cpu_micros_per_request: cpu_ticks as f64 / process::TICKS_PER_SECOND * 1e6 / result.requests as f64,
+            memory_mib: memory as f64 / 1_048_576.0,
+            origin_requests: origin_requests as f64,
         }
     }
 
-    pub(crate) fn line(&self, server: Server, kib: u32) -> String {
+    pub(crate) fn line(&self, server: Server, case: &Case) -> String {
         format!(
-            "{:13} {kib:>4} KiB {:>9.0} req/s, p99 {:>7.0} µs, {:>6.2} µs of CPU",
+            "{:18} {:15} {:>9.0} req/s, p99 {:>7.0} µs, {:>8.2} µs of CPU, {:>6.0} MiB",
+            case.name,
             server.as_str(),
             self.requests_per_second,
             self.p99_micros,
-            self.cpu_micros_per_request
+            self.cpu_micros_per_request,
+            self.memory_mib
         )
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "requests_per_second": self.requests_per_second,
+            "p50_micros": self.p50_micros,
+            "p99_micros": self.p99_micros,
+            "p999_micros": self.p999_micros,
+            "cpu_micros_per_request": self.cpu_micros_per_request,
+            "memory_mib": self.memory_mib,
+            "origin_requests": self.origin_requests,
+        })
     }
 }
 
@@ -43,34 +66,35 @@ impl Sample {
 pub(crate) struct Report {
     settings: Value,
     versions: BTreeMap<Server, String>,
-    samples: BTreeMap<(u32, Server), Vec<Sample>>,
+    /// The cases in the order in which they were measured, with the samples of each server.
+    cases: Vec<(Case, BTreeMap<Server, Vec<Sample>>)>,
     /// Milliseconds from tero's start to ready, sorted; empty where tero was not measured.
     startups: Vec<f64>,
 }
 
-/// The medians of one server at one size.
+/// The medians of one server in one case.
 struct Row {
-    kib: u32,
     server: Server,
-    requests_per_second: f64,
+    median: Sample,
     /// Half the distance from the slowest to the fastest round, in percent of the median.
     spread_percent: f64,
-    p50_micros: f64,
-    p99_micros: f64,
-    cpu_micros_per_request: f64,
 }
 
 impl Report {
     pub(crate) fn new(arguments: &Arguments, versions: BTreeMap<Server, String>) -> Report {
         let settings = json!({
-            "seconds": arguments.seconds, "rounds": arguments.rounds, "connections": arguments.connections,
+            "seconds": arguments.seconds, "rounds": arguments.rounds,
             "server_core": arguments.server_core, "load_core": arguments.load_core,
         });
-        Report { settings, versions, samples: BTreeMap::new(), startups: Vec::new() }
+        Report { settings, versions, cases: Vec::new(), startups: Vec::new() }
     }
 
-    pub(crate) fn add(&mut self, server: Server, kib: u32, sample: Sample) {
-        self.samples.entry((kib, server)).or_default().push(sample);
+    pub(crate) fn add(&mut self, server: Server, case: &Case, sample: Sample) {
+        if self.cases.last().is_none_or(|(last, _)| last.name != case.name) {
+            self.cases.push((*case, BTreeMap::new()));
+        }
+        let (_, samples) = self.cases.last_mut().expect("a case has just been pushed");
+        samples.entry(server).or_default().push(sample);
     }
 
     /// Adds how long tero took to become ready, in milliseconds.
@@ -78,104 +102,124 @@ impl Report {
         self.startups = sorted(millis);
     }
 
-    fn rows(&self) -> Vec<Row> {
-        self.samples
-            .iter()
-            .map(|((kib, server), samples)| {
-                let of = |value: fn(&Sample) -> f64| sorted(samples.iter().map(value).collect());
-                let rates = of(|sample| sample.requests_per_second);
-                let median_rate = median(&rates);
-                Row {
-                    kib: *kib,
-                    server: *server,
-                    requests_per_second: median_rate,
-                    spread_percent: (rates[rates.len() - 1] - rates[0]) / 2.0 / median_rate * 100.0,
-                    p50_micros: median(&of(|sample| sample.p50_micros)),
-                    p99_micros: median(&of(|sample| sample.p99_micros)),
-                    cpu_micros_per_request: median(&of(|sample| sample.cpu_micros_per_request)),
-                }
-            })
-            .collect()
-    }
-
-    /// The report for people.
+    /// The report for people, as a table in Markdown.
     pub(crate) fn table(&self) -> String {
-        let rows = self.rows();
         let mut text = String::new();
         let versions: Vec<String> =
             self.versions.iter().map(|(server, version)| format!("{} {version}", server.as_str())).collect();
-        let _ = writeln!(text, "{}", versions.join(", "));
-        let _ = writeln!(
-            text,
-            "{:>7} {:14} {:>9} {:>6} {:>8} {:>8} {:>8} {:>8} {:>10} {:>9}",
-            "size", "server", "req/s", "±%", "x nginx", "x tero", "p50 µs", "p99 µs", "CPU µs/req", "x tero"
-        );
-        for row in &rows {
-            let peer = |server| rows.iter().find(|other| other.kib == row.kib && other.server == server);
-            let rate = |server| {
-                peer(server)
-                    .map_or_else(|| "-".to_owned(), |other| format!("{:.2}", row.requests_per_second / other.requests_per_second))
-            };
-            let cpu = peer(Server::Tero).map_or_else(
-                || "-".to_owned(),
-                |other| format!("{:.2}", row.cpu_micros_per_request / other.cpu_micros_per_request),
-            );
-            let _ = writeln!(
-                text,
-                "{:>3} KiB {:14} {:>9.0} {:>6.1} {:>8} {:>8} {:>8.0} {:>8.0} {:>10.2} {:>9}",
-                row.kib,
-                row.server.as_str(),
-                row.requests_per_second,
-                row.spread_percent,
-                rate(Server::Nginx),
-                rate(Server::Tero),
-                row.p50_micros,
-                row.p99_micros,
-                row.cpu_micros_per_request,
-                cpu
-            );
+        let _ = writeln!(text, "{}\n", versions.join(", "));
+        text += "| case | server | requests/s | ± % | over nginx | CPU µs | over epoll | p50 µs | p99 µs | p99.9 µs | MiB | origin |\n";
+        text += "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";
+        for (case, samples) in &self.cases {
+            let rows = rows(samples);
+            for row in &rows {
+                let over = |peer: Server, value: fn(&Sample) -> f64| {
+                    let peer = rows.iter().find(|other| other.server == peer);
+                    peer.map_or_else(|| "-".to_owned(), |peer| format!("{:.2}", value(&row.median) / value(&peer.median)))
+                };
+                let median = &row.median;
+                let _ = writeln!(
+                    text,
+                    "| {} | {} | {:.0} | {:.1} | {} | {:.2} | {} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} |",
+                    case.about,
+                    row.server.as_str(),
+                    median.requests_per_second,
+                    row.spread_percent,
+                    over(Server::Nginx, |sample| sample.requests_per_second),
+                    median.cpu_micros_per_request,
+                    over(Server::Epoll, |sample| sample.cpu_micros_per_request),
+                    median.p50_micros,
+                    median.p99_micros,
+                    median.p999_micros,
+                    median.memory_mib,
+                    median.origin_requests,
+                );
+            }
         }
         if !self.startups.is_empty() {
-            let _ =
-                writeln!(text, "tero with four policies, compiled modules on disk: {:.0} ms to ready", median(&self.startups));
+            let ready = median(&self.startups);
+            let _ = writeln!(text, "\ntero with four policies, compiled modules on disk: {ready:.0} ms to ready");
         }
         text
     }
 
     /// The report for machines.
-    pub(crate) fn json(&self) -> String {
-        let rows = self.rows();
-        let results: Vec<Value> = rows
+    pub(crate) fn json(&self) -> Value {
+        let cases: Vec<Value> = self
+            .cases
             .iter()
-            .map(|row| {
-                let peer = |server| rows.iter().find(|other| other.kib == row.kib && other.server == server);
-                json!({
-                    "size_kib": row.kib,
-                    "server": row.server.as_str(),
-                    "requests_per_second": row.requests_per_second,
-                    "spread_percent": row.spread_percent,
-                    "p50_micros": row.p50_micros,
-                    "p99_micros": row.p99_micros,
-                    "cpu_micros_per_request": row.cpu_micros_per_request,
-                    "requests_per_second_over_nginx": peer(Server::Nginx).map(|other| row.requests_per_second / other.requests_per_second),
-                    "requests_per_second_over_tero": peer(Server::Tero).map(|other| row.requests_per_second / other.requests_per_second),
-                    "cpu_over_tero": peer(Server::Tero).map(|other| row.cpu_micros_per_request / other.cpu_micros_per_request),
-                    "rounds": self.samples[&(row.kib, row.server)].iter().map(|sample| json!({
-                        "requests_per_second": sample.requests_per_second,
-                        "p50_micros": sample.p50_micros,
-                        "p99_micros": sample.p99_micros,
-                        "cpu_micros_per_request": sample.cpu_micros_per_request,
-                    })).collect::<Vec<_>>(),
-                })
+            .map(|(case, samples)| {
+                let servers: BTreeMap<&str, Value> = rows(samples)
+                    .iter()
+                    .map(|row| {
+                        let rounds: Vec<Value> = samples[&row.server].iter().map(Sample::json).collect();
+                        let result =
+                            json!({ "median": row.median.json(), "spread_percent": row.spread_percent, "rounds": rounds });
+                        (row.server.as_str(), result)
+                    })
+                    .collect();
+                json!({ "case": case.name, "about": case.about, "servers": servers })
             })
             .collect();
         let versions: BTreeMap<&str, &String> =
             self.versions.iter().map(|(server, version)| (server.as_str(), version)).collect();
-        format!(
-            "{:#}\n",
-            json!({ "settings": self.settings, "versions": versions, "results": results, "ready_millis": self.startups })
-        )
+        json!({ "settings": self.settings, "versions": versions, "cases": cases, "ready_millis": self.startups })
     }
+
+    /// What has changed since the run that wrote `before`: CPU time and the rate over nginx's, of the same case and server.
+    pub(crate) fn compared_with(&self, before: &Value) -> String {
+        let mut text = String::from(
+            "| case | server | CPU µs before | now | change % | over nginx before | now |\n|---|---|--:|--:|--:|--:|--:|\n",
+        );
+        let old_case = |name: &str| before["cases"].as_array().and_then(|cases| cases.iter().find(|case| case["case"] == name));
+        for (case, samples) in &self.cases {
+            let Some(old) = old_case(case.name) else { continue };
+            let old_of = |server: &str, value: &str| old["servers"][server]["median"][value].as_f64();
+            let rows = rows(samples);
+            let nginx = rows.iter().find(|row| row.server == Server::Nginx).map(|row| row.median.requests_per_second);
+            for row in &rows {
+                let Some(cpu) = old_of(row.server.as_str(), "cpu_micros_per_request") else { continue };
+                let rate = old_of(row.server.as_str(), "requests_per_second");
+                let over = |rate: Option<f64>, nginx: Option<f64>| {
+                    rate.zip(nginx).map_or_else(|| "-".to_owned(), |(rate, nginx)| format!("{:.2}", rate / nginx))
+                };
+                let now = row.median.cpu_micros_per_request;
+                let _ = writeln!(
+                    text,
+                    "| {} | {} | {cpu:.2} | {now:.2} | {:+.1} | {} | {} |",
+                    case.name,
+                    row.server.as_str(),
+                    (now / cpu - 1.0) * 100.0,
+                    over(rate, old_of("nginx", "requests_per_second")),
+                    over(Some(row.median.requests_per_second), nginx),
+                );
+            }
+        }
+        text
+    }
+}
+
+fn rows(samples: &BTreeMap<Server, Vec<Sample>>) -> Vec<Row> {
+    let row = |(server, samples): (&Server, &Vec<Sample>)| {
+        let of = |value: fn(&Sample) -> f64| sorted(samples.iter().map(value).collect());
+        let rates = of(|sample| sample.requests_per_second);
+        let median_rate = median(&rates);
+        let spread = rates.last().zip(rates.first()).map_or(0.0, |(fastest, slowest)| (fastest - slowest) / 2.0);
+        Row {
+            server: *server,
+            median: Sample {
+                requests_per_second: median_rate,
+                p50_micros: median(&of(|sample| sample.p50_micros)),
+                p99_micros: median(&of(|sample| sample.p99_micros)),
+                p999_micros: median(&of(|sample| sample.p999_micros)),
+                cpu_micros_per_request: median(&of(|sample| sample.cpu_micros_per_request)),
+                memory_mib: median(&of(|sample| sample.memory_mib)),
+                origin_requests: median(&of(|sample| sample.origin_requests)),
+            },
+            spread_percent: spread / median_rate * 100.0,
+        }
+    };
+    samples.iter().map(row).collect()
 }
 
 fn sorted(mut values: Vec<f64>) -> Vec<f64> {
@@ -184,7 +228,7 @@ fn sorted(mut values: Vec<f64>) -> Vec<f64> {
 }
 
 /// Of sorted values; 0 where there are none.
-fn median(sorted: &[f64]) -> f64 {
+pub(crate) fn median(sorted: &[f64]) -> f64 {
     match sorted.len() {
         0 => 0.0,
         count if count % 2 == 1 => sorted[count / 2],
@@ -196,6 +240,11 @@ fn median(sorted: &[f64]) -> f64 {
 mod tests {
     use super::*;
 
+    fn sample(requests: u64, cpu_ticks: u64) -> Sample {
+        let latencies: Vec<f64> = (1..=requests).map(|number| number as f64).collect();
+        Sample::new(&load::Result::of_latencies(&latencies, 2.0), cpu_ticks, 3 << 20, 0)
+    }
+
     #[test]
     fn the_median_stands_in_the_middle() {
         for (values, expected) in [(vec![], 0.0), (vec![3.0], 3.0), (vec![9.0, 1.0], 5.0), (vec![9.0, 1.0, 2.0], 2.0)] {
@@ -205,9 +254,22 @@ mod tests {
 
     #[test]
     fn cpu_time_is_spread_over_the_requests() {
-        let result = load::Result { seconds: 2.0, requests: 100_000, bytes: 0, failed: 0, p50_micros: 1.0, p99_micros: 2.0 };
-        let sample = Sample::new(&result, 150);
-        assert_eq!(sample.requests_per_second, 50_000.0);
-        assert_eq!(sample.cpu_micros_per_request, 15.0);
+        let sample = sample(100_000, 150);
+        assert_eq!((sample.requests_per_second, sample.cpu_micros_per_request), (50_000.0, 15.0));
+        assert_eq!((sample.p50_micros, sample.p99_micros, sample.p999_micros), (50_000.0, 99_000.0, 99_900.0));
+        assert_eq!(sample.memory_mib, 3.0);
+    }
+
+    #[test]
+    fn a_run_is_compared_with_the_one_before() {
+        let case = &crate::cases::CASES[0];
+        let report = |tero_ticks| {
+            let cases =
+                BTreeMap::from([(Server::Tero, vec![sample(2_000, tero_ticks)]), (Server::Nginx, vec![sample(1_000, 3)])]);
+            Report { settings: Value::Null, versions: BTreeMap::new(), cases: vec![(*case, cases)], startups: vec![] }
+        };
+        let text = report(3).compared_with(&report(2).json());
+        assert!(text.contains("| hit-1k | tero | 10.00 | 15.00 | +50.0 | 2.00 | 2.00 |"), "{text}");
+        assert!(report(2).table().contains("| hits of 1 KiB | tero | 1000 | 0.0 | 2.00 | 10.00 | - |"));
     }
 }

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 
-use crate::Arguments;
 use crate::process::{self, Process};
 
 /// What is measured.
@@ -17,31 +16,76 @@ pub(crate) enum Server {
     Tero,
     /// Without any policy.
     TeroBare,
+    /// With four policies in a chain.
+    TeroFour,
+    /// With a policy in JavaScript: see `--javascript`.
+    TeroJavascript,
+    /// With a policy in Python: see `--python`.
+    TeroPython,
     Nginx,
     Varnish,
     Trafficserver,
+    Squid,
+    Haproxy,
+    /// A constant answer from a bare epoll loop.
+    Epoll,
+    /// A constant answer through hyper.
+    Hyper,
 }
 
 impl Server {
-    pub(crate) const ALL: [Server; 5] = [Server::Tero, Server::TeroBare, Server::Nginx, Server::Varnish, Server::Trafficserver];
+    pub(crate) const ALL: [Server; 12] = [
+        Server::Tero,
+        Server::TeroBare,
+        Server::TeroFour,
+        Server::TeroJavascript,
+        Server::TeroPython,
+        Server::Nginx,
+        Server::Varnish,
+        Server::Trafficserver,
+        Server::Squid,
+        Server::Haproxy,
+        Server::Epoll,
+        Server::Hyper,
+    ];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Server::Tero => "tero",
             Server::TeroBare => "tero-bare",
+            Server::TeroFour => "tero-four",
+            Server::TeroJavascript => "tero-javascript",
+            Server::TeroPython => "tero-python",
             Server::Nginx => "nginx",
             Server::Varnish => "varnish",
             Server::Trafficserver => "trafficserver",
+            Server::Squid => "squid",
+            Server::Haproxy => "haproxy",
+            Server::Epoll => "epoll",
+            Server::Hyper => "hyper",
         }
     }
 
+    pub(crate) fn is_tero(self) -> bool {
+        matches!(self, Server::Tero | Server::TeroBare | Server::TeroFour | Server::TeroJavascript | Server::TeroPython)
+    }
+
+    /// Whether it is a floor: its answer is constant, and nothing is behind it.
+    pub(crate) fn is_floor(self) -> bool {
+        matches!(self, Server::Epoll | Server::Hyper)
+    }
+
     /// The program, and how it tells its version.
-    fn program(self, tero: &Path) -> (&Path, &'static str) {
+    fn program(self, tero: &Path) -> (PathBuf, &'static str) {
+        let named = |name: &str| PathBuf::from(name);
         match self {
-            Server::Tero | Server::TeroBare => (tero, "--version"),
-            Server::Nginx => (Path::new("nginx"), "-v"),
-            Server::Varnish => (Path::new("varnishd"), "-V"),
-            Server::Trafficserver => (Path::new("traffic_server"), "--version"),
+            Server::Nginx => (named("nginx"), "-v"),
+            Server::Varnish => (named("varnishd"), "-V"),
+            Server::Trafficserver => (named("traffic_server"), "--version"),
+            Server::Squid => (named("squid"), "--version"),
+            Server::Haproxy => (named("haproxy"), "-v"),
+            Server::Epoll | Server::Hyper => (std::env::current_exe().unwrap_or_default(), "--version"),
+            _ => (tero.to_owned(), "--version"),
         }
     }
 }
@@ -49,6 +93,8 @@ impl Server {
 /// A started server, with the folder that holds its files.
 pub(crate) struct Running {
     pub(crate) port: u16,
+    /// Its admin interface, where it has one.
+    pub(crate) admin: u16,
     process: Process,
     /// Removed after the process has ended.
     folder: tempfile::TempDir,
@@ -59,19 +105,47 @@ impl Running {
         self.process.id()
     }
 
+    /// What it holds in memory, with the files that it keeps there, in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        process::memory(self.pid()) + size_of_files(self.folder.path())
+    }
+
     pub(crate) fn stop(self) {
         drop(self.process);
         drop(self.folder);
     }
 }
 
-/// The tero to measure: the one that was named, or the workspace's own, built now.
-pub(crate) fn tero_binary(arguments: &Arguments) -> Result<PathBuf, String> {
-    if let Some(path) = &arguments.tero {
+/// What the files in a folder take, in bytes.
+fn size_of_files(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let size = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => size_of_files(&entry.path()),
+        Ok(metadata) => std::os::unix::fs::MetadataExt::blocks(&metadata) * 512,
+        Err(_) => 0,
+    };
+    entries.map(size).sum()
+}
+
+/// What a server is started with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Start<'a> {
+    pub(crate) tero: &'a Path,
+    /// The component of [`Server::TeroJavascript`] or [`Server::TeroPython`].
+    pub(crate) javascript: Option<&'a Path>,
+    pub(crate) python: Option<&'a Path>,
+    pub(crate) origin: u16,
+    pub(crate) core: u32,
+    pub(crate) memory_mib: u32,
+    /// What stands after the common part of tero's configuration, in place of the policies of [`Server::Tero`].
+    pub(crate) config: Option<&'a str>,
+}
+
+/// The tero to measure: the one that was named, or the workspace's own, built now where it is `wanted`.
+pub(crate) fn tero_binary(named: Option<&Path>, wanted: bool) -> Result<PathBuf, String> {
+    if let Some(path) = named {
         return path.canonicalize().map_err(|error| format!("{}: {error}", path.display()));
     }
-    let wanted =
-        arguments.only.is_empty() || arguments.only.iter().any(|server| matches!(server, Server::Tero | Server::TeroBare));
     let workspace = workspace();
     if wanted {
         let status = Command::new("cargo").args(["build", "--release", "-p", "tero"]).current_dir(&workspace).status();
@@ -89,19 +163,27 @@ pub(crate) fn workspace() -> PathBuf {
 }
 
 /// The servers that were asked for, or else all that are installed, each with its version.
-pub(crate) fn installed(only: &[Server], tero: &Path) -> Result<Vec<(Server, String)>, String> {
+pub(crate) fn installed(only: &[Server], start: &Start<'_>) -> Result<Vec<(Server, String)>, String> {
     let mut found = Vec::new();
     for server in Server::ALL {
         if !only.is_empty() && !only.contains(&server) {
             continue;
         }
-        match version(server, tero) {
-            Some(version) => found.push((server, version)),
-            None if only.is_empty() => eprintln!("{} is not installed and is left out", server.as_str()),
-            None => return Err(format!("{} is not installed", server.as_str())),
+        match available(server, start) {
+            Ok(version) => found.push((server, version)),
+            Err(why) if only.is_empty() => eprintln!("{why}: left out"),
+            Err(why) => return Err(why),
         }
     }
     if found.is_empty() { Err("no server to measure".to_owned()) } else { Ok(found) }
+}
+
+fn available(server: Server, start: &Start<'_>) -> Result<String, String> {
+    match server {
+        Server::TeroJavascript if start.javascript.is_none() => Err("no --javascript COMPONENT was given".to_owned()),
+        Server::TeroPython if start.python.is_none() => Err("no --python COMPONENT was given".to_owned()),
+        _ => version(server, start.tero).ok_or_else(|| format!("{} is not installed", server.as_str())),
+    }
 }
 
 fn version(server: Server, tero: &Path) -> Option<String> {
@@ -115,18 +197,18 @@ fn version(server: Server, tero: &Path) -> Option<String> {
 }
 
 /// Starts `server` on a free port and waits until it listens.
-pub(crate) fn start(server: Server, tero: &Path, origin: u16, core: u32) -> Result<Running, String> {
+pub(crate) fn start(server: Server, start: &Start<'_>) -> Result<Running, String> {
     let failed = |error: std::io::Error| format!("{}: {error}", server.as_str());
     // nginx keeps its cache in files, so the folder lies in memory where the system has such a place.
     let memory = Path::new("/dev/shm");
     let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
     let folder = tempfile::Builder::new().prefix("tero-bench-").tempdir_in(parent).map_err(failed)?;
     process::remove_on_signal(folder.path());
-    let port = free_port().map_err(failed)?;
-    let setup = Setup { dir: folder.path(), port, origin, admin: free_port().map_err(failed)? };
+    let (port, admin) = (free_port().map_err(failed)?, free_port().map_err(failed)?);
+    let setup = Setup { dir: folder.path(), port, admin, start };
     let arguments = setup.arguments(server).map_err(failed)?;
     let log = folder.path().join("output.log");
-    let mut process = Process::start(core, server.program(tero).0, &arguments, &log)?;
+    let mut process = Process::start(start.core, &server.program(start.tero).0, &arguments, &log)?;
     let patience = Instant::now() + Duration::from_secs(60);
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
         if process.ended() || Instant::now() > patience {
@@ -137,7 +219,7 @@ pub(crate) fn start(server: Server, tero: &Path, origin: u16, core: u32) -> Resu
     }
     // Those with several threads listen a little before all of them work.
     std::thread::sleep(Duration::from_millis(500));
-    Ok(Running { port, process, folder })
+    Ok(Running { port, admin, process, folder })
 }
 
 pub(crate) fn free_port() -> std::io::Result<u16> {
@@ -148,25 +230,42 @@ pub(crate) fn free_port() -> std::io::Result<u16> {
 struct Setup<'a> {
     dir: &'a Path,
     port: u16,
-    origin: u16,
     admin: u16,
+    start: &'a Start<'a>,
 }
 
 impl Setup<'_> {
     /// Writes the server's files, and returns its arguments.
     fn arguments(&self, server: Server) -> std::io::Result<Vec<String>> {
         let words = |line: &str| line.split(' ').map(|word| self.fill(word)).collect();
+        let tero = |policies: &str| {
+            self.write("tero.toml", &format!("{}{policies}", include_str!("../peers/tero.toml")))?;
+            Ok(words("serve --config @DIR@/tero.toml"))
+        };
+        let component = |path: Option<&Path>| {
+            let path = path.unwrap_or(Path::new("")).display().to_string();
+            tero(&include_str!("../peers/tero-component.toml").replace("@COMPONENT@", &path))
+        };
         match server {
-            Server::Tero => {
-                self.write(
-                    "tero.toml",
-                    concat!(include_str!("../peers/tero.toml"), include_str!("../peers/tero-policies.toml")),
-                )?;
-                Ok(words("serve --config @DIR@/tero.toml"))
+            Server::Tero => tero(self.start.config.unwrap_or(include_str!("../peers/tero-policies.toml"))),
+            Server::TeroFour => tero(include_str!("../peers/tero-four.toml")),
+            Server::TeroBare => tero(""),
+            Server::TeroJavascript => component(self.start.javascript),
+            Server::TeroPython => component(self.start.python),
+            Server::Epoll | Server::Hyper => Ok(vec!["floor".to_owned(), server.as_str().to_owned(), self.port.to_string()]),
+            Server::Squid => {
+                self.write("squid.conf", include_str!("../peers/squid.conf"))?;
+                // It leaves its shared memory behind when it is killed, and then does not start again.
+                for left in std::fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
+                    if left.file_name().to_string_lossy().starts_with("squid-terobench") {
+                        std::fs::remove_file(left.path())?;
+                    }
+                }
+                Ok(words("-N -n terobench -f @DIR@/squid.conf"))
             }
-            Server::TeroBare => {
-                self.write("tero.toml", include_str!("../peers/tero.toml"))?;
-                Ok(words("serve --config @DIR@/tero.toml"))
+            Server::Haproxy => {
+                self.write("haproxy.cfg", include_str!("../peers/haproxy.cfg"))?;
+                Ok(words("-db -f @DIR@/haproxy.cfg"))
             }
             Server::Nginx => {
                 self.write("nginx.conf", include_str!("../peers/nginx.conf"))?;
@@ -175,7 +274,7 @@ impl Setup<'_> {
             Server::Varnish => {
                 self.write("bench.vcl", include_str!("../peers/varnish.vcl"))?;
                 Ok(words(
-                    "-F -j none -n @DIR@/work -a 127.0.0.1:@PORT@ -f @DIR@/bench.vcl -s malloc,256m -p idle_send_timeout=300 -p timeout_idle=300",
+                    "-F -j none -n @DIR@/work -a 127.0.0.1:@PORT@ -f @DIR@/bench.vcl -s malloc,@MEMORY_MIB@m -p idle_send_timeout=300 -p timeout_idle=300",
                 ))
             }
             Server::Trafficserver => {
@@ -212,7 +311,7 @@ impl Setup<'_> {
         let runroot: String = places.iter().map(|(name, place)| format!("{name}: @DIR@/{place}\n")).collect();
         self.write("runroot.yaml", &runroot)?;
         self.write("etc/records.config", include_str!("../peers/records.config"))?;
-        self.write("etc/storage.config", "@DIR@/cache 256M\n")?;
+        self.write("etc/storage.config", "@DIR@/cache @MEMORY_MIB@M\n")?;
         self.write("etc/remap.config", "map / http://127.0.0.1:@ORIGIN@/\n")?;
         self.write("etc/plugin.config", "")
     }
@@ -225,7 +324,10 @@ impl Setup<'_> {
         template
             .replace("@DIR@", &self.dir.display().to_string())
             .replace("@PORT@", &self.port.to_string())
-            .replace("@ORIGIN@", &self.origin.to_string())
+            .replace("@ORIGIN@", &self.start.origin.to_string())
+            .replace("@MEMORY_MIB@", &self.start.memory_mib.to_string())
+            // A megabyte of keys for eight thousand objects, as nginx's documentation has it.
+            .replace("@ZONE_MIB@", &(self.start.memory_mib / 8).to_string())
             .replace("@ADMIN@", &self.admin.to_string())
             .replace("@EXAMPLES@", &workspace().join("examples").display().to_string())
     }

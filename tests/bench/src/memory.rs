@@ -1,0 +1,161 @@
+//! What a stored response takes beyond its body, beside the peers; and whether tero keeps to its bound while entries come and go.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::origin::{self, Origin};
+use crate::servers::{self, Server, Start};
+use crate::{admin, client, load};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Which servers. Default: all that are installed.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Server>,
+    /// Sum of the bodies that are stored, in MiB.
+    #[arg(long, default_value_t = 256)]
+    budget_mib: u32,
+    /// Sizes of the bodies, in KiB.
+    #[arg(long, value_delimiter = ',', default_value = "1,10,100")]
+    sizes: Vec<u32>,
+    /// How long entries come and go in a tero that is full, in seconds; 0 leaves it out.
+    #[arg(long, default_value_t = 60)]
+    churn_seconds: u64,
+    /// The tero binary; built with `cargo build --release` where it is not given.
+    #[arg(long)]
+    tero: Option<PathBuf>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
+    let origin = Origin::start().map_err(|error| format!("the origin did not start: {error}"))?;
+    let wanted = arguments.only.is_empty() || arguments.only.iter().any(|server| server.is_tero());
+    let tero = servers::tero_binary(arguments.tero.as_deref(), wanted)?;
+    // Room for all that the peers add, so that nothing has to go.
+    let memory_mib = arguments.budget_mib * 4;
+    let start = Start { tero: &tero, javascript: None, python: None, origin: origin.port(), core: 0, memory_mib, config: None };
+    let servers = servers::installed(&arguments.only, &start)?;
+    println!("| body KiB | server | objects | MiB of bodies | MiB held | bytes an object beyond its body | still stored % |");
+    println!("|--:|---|--:|--:|--:|--:|--:|");
+    for &kib in &arguments.sizes {
+        for (server, _) in servers.iter().filter(|(server, _)| !server.is_floor()) {
+            match fill(*server, &start, &origin, kib, arguments.budget_mib) {
+                Ok(line) => println!("{line}"),
+                Err(error) => eprintln!("{} at {kib} KiB is left out: {error}", server.as_str()),
+            }
+        }
+    }
+    if arguments.churn_seconds > 0 && servers.iter().any(|(server, _)| server.is_tero()) {
+        churn(&Start { memory_mib: arguments.budget_mib, ..start }, Duration::from_secs(arguments.churn_seconds))?;
+    }
+    Ok(())
+}
+
+fn fill(server: Server, start: &Start<'_>, origin: &Origin, kib: u32, budget_mib: u32) -> Result<String, String> {
+    const SAMPLED: u32 = 500;
+    let running = servers::start(server, start)?;
+    load::check_body(running.port, "/img/1k.bin", &origin::body(1))?;
+    let empty = running.memory();
+    let objects = budget_mib * 1024 / kib;
+    client::fill(running.port, objects, kib)?;
+    settle();
+    let held = running.memory().saturating_sub(empty);
+    let asked = origin.requests();
+    for number in (1..=objects).step_by((objects / SAMPLED).max(1) as usize) {
+        load::check_body(running.port, &format!("/img/o{number}/{kib}k.bin"), &origin::body(kib))?;
+    }
+    let sampled = objects.div_ceil((objects / SAMPLED).max(1));
+    let stored = 100.0 - (origin.requests() - asked) as f64 / f64::from(sampled) * 100.0;
+    running.stop();
+    let beyond = held as f64 / f64::from(objects) - f64::from(kib) * 1024.0;
+    Ok(format!("| {kib} | {} | {objects} | {budget_mib} | {:.0} | {beyond:.0} | {stored:.0} |", server.as_str(), mib(held)))
+}
+
+/// Allocators give memory back, and caches tidy up, a little later.
+fn settle() {
+    std::thread::sleep(Duration::from_secs(2));
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / 1_048_576.0
+}
+
+/// Fills a full cache with ever new objects of three sizes, purges now and then, and looks at the memory.
+fn churn(start: &Start<'_>, time: Duration) -> Result<(), String> {
+    let running = servers::start(Server::TeroBare, start)?;
+    let empty = running.memory();
+    let (over, most) = (AtomicBool::new(false), std::sync::Mutex::new(0));
+    let (port, admin_port) = (running.port, running.admin);
+    let rounds = std::thread::scope(|scope| {
+        let fills: Vec<_> = [1, 10, 100]
+            .map(|kib| {
+                scope.spawn({
+                    let over = &over;
+                    move || endless(port, kib, over)
+                })
+            })
+            .into();
+        let began = Instant::now();
+        let mut purges = 0;
+        while began.elapsed() < time {
+            std::thread::sleep(Duration::from_millis(500));
+            let group = format!("g{}", purges % origin::GROUPS);
+            admin::purge(admin_port, &json!({ "tag": group, "soft": purges % 3 == 0 }))?;
+            purges += 1;
+            let held = running.memory();
+            let mut most = most.lock().expect("nobody panics with it");
+            *most = held.max(*most);
+        }
+        over.store(true, Ordering::Relaxed);
+        let rounds: Result<Vec<u64>, String> =
+            fills.into_iter().map(|fill| fill.join().map_err(|_| "a thread panicked".to_owned())?).collect();
+        rounds.map(|rounds| rounds.iter().sum::<u64>())
+    })?;
+    let most = most.into_inner().expect("nobody panics with it");
+    let purged = admin::purge(running.admin, &json!({ "site": "bench" }))?;
+    settle();
+    settle();
+    println!(
+        "\n{} fills in {} s, bound {} MiB: at most {:.0} MiB resident ({:.0} before the first fill), {:.2} of the bound; \
+         {:.0} MiB after a purge of all {purged}",
+        rounds,
+        time.as_secs(),
+        start.memory_mib,
+        mib(most),
+        mib(empty),
+        mib(most) / f64::from(start.memory_mib),
+        mib(running.memory()),
+    );
+    running.stop();
+    Ok(())
+}
+
+/// Asks for one object after another until it is over; returns how many those were.
+fn endless(port: u16, kib: u32, over: &AtomicBool) -> Result<u64, String> {
+    client::block_on(async {
+        let mut connection = client::Connection::open(port).await?;
+        let mut number: u64 = 0;
+        while !over.load(Ordering::Relaxed) {
+            number += 1;
+            // Every third one again, as visitors do.
+            let object = if number.is_multiple_of(3) { number / 2 } else { number };
+            match connection.get(&format!("/img/o{object}/{kib}k.bin")).await? {
+                (200, _) => {}
+                (status, _) => return Err(format!("an answer with {status}")),
+            }
+        }
+        Ok(number)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_told_in_mebibytes() {
+        assert_eq!(mib(3 << 20), 3.0);
+    }
+}

@@ -1,0 +1,167 @@
+//! How the cost of a hit grows with what is stored and configured, and what a large purge costs others.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::cases::{Case, Kind};
+use crate::load::{self, Load};
+use crate::origin::{self, GROUPS, Origin};
+use crate::servers::{self, Running, Server, Start};
+use crate::{admin, client, process};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Numbers of stored objects of 1 KiB. Ten million need about 20 GB of memory, and half an hour.
+    #[arg(long, value_delimiter = ',', default_value = "10000,100000,1000000")]
+    entries: Vec<u32>,
+    /// Numbers of policies in the chain.
+    #[arg(long, value_delimiter = ',', default_value = "0,1,2,5,10")]
+    policies: Vec<u32>,
+    /// Numbers of sites.
+    #[arg(long, value_delimiter = ',', default_value = "1,10,100")]
+    sites: Vec<u32>,
+    /// Stored objects with the tag that is purged.
+    #[arg(long, default_value_t = 100_000)]
+    tagged: u32,
+    /// How long each measurement takes, in seconds.
+    #[arg(long, default_value_t = 3)]
+    seconds: u64,
+    /// The core that the server is pinned to.
+    #[arg(long, default_value_t = 0)]
+    server_core: u32,
+    /// The core that the load is pinned to.
+    #[arg(long, default_value_t = 1)]
+    load_core: u32,
+    /// The tero binary; built with `cargo build --release` where it is not given.
+    #[arg(long)]
+    tero: Option<PathBuf>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
+    load::installed()?;
+    let origin = Origin::start().map_err(|error| format!("the origin did not start: {error}"))?;
+    let tero = servers::tero_binary(arguments.tero.as_deref(), true)?;
+    let core = arguments.server_core;
+    let start = Start { tero: &tero, javascript: None, python: None, origin: origin.port(), core, memory_mib: 512, config: None };
+    println!("| what | how many | CPU µs a hit |\n|---|--:|--:|");
+    for &entries in &arguments.entries {
+        // Two KiB for each of 1 KiB, and some.
+        let start = Start { memory_mib: 512 + entries / 512, ..start };
+        let running = servers::start(Server::Tero, &start)?;
+        client::fill(running.port, entries, 1)?;
+        let case = Case { kind: Kind::Zipf(entries), ..crate::cases::CASES[0] };
+        println!("| entries | {entries} | {:.2} |", cpu_of_hit(&running, &case, arguments)?);
+        running.stop();
+    }
+    for &count in &arguments.policies {
+        println!("| policies | {count} | {:.2} |", cpu_with(&policies(count), &start, arguments)?);
+    }
+    for &count in &arguments.sites {
+        println!("| sites | {count} | {:.2} |", cpu_with(&sites(count), &start, arguments)?);
+    }
+    purge(&start, arguments)
+}
+
+fn cpu_with(config: &str, start: &Start<'_>, arguments: &Arguments) -> Result<f64, String> {
+    let running = servers::start(Server::Tero, &Start { config: Some(config), ..*start })?;
+    let cpu = cpu_of_hit(&running, &crate::cases::CASES[0], arguments)?;
+    running.stop();
+    Ok(cpu)
+}
+
+/// The median of three measurements.
+fn cpu_of_hit(running: &Running, case: &Case, arguments: &Arguments) -> Result<f64, String> {
+    let load = Load { port: running.port, case, core: arguments.load_core, seed: "" };
+    load.run(1)?;
+    let mut cpu = Vec::new();
+    for _ in 0..3 {
+        let before = process::cpu_ticks(running.pid());
+        let result = load.run(arguments.seconds)?;
+        let ticks = process::cpu_ticks(running.pid()).saturating_sub(before);
+        cpu.push(ticks as f64 / process::TICKS_PER_SECOND * 1e6 / result.requests as f64);
+    }
+    cpu.sort_by(f64::total_cmp);
+    Ok(crate::report::median(&cpu))
+}
+
+/// A chain of so many policies, each of which decides by the time of day.
+fn policies(count: u32) -> String {
+    let names: Vec<String> = (0..count).map(|number| format!("\"p{number}\"")).collect();
+    let one = |number| {
+        format!(
+            "\n[[policy]]\nname = \"p{number}\"\nmodule = \"builtin:business-hours\"\n\
+             settings = {{ zone = \"America/Argentina/Buenos_Aires\", open = \"09:00\", close = \"18:00\" }}\n"
+        )
+    };
+    format!("policies = [{}]\n{}", names.join(", "), (0..count).map(one).collect::<String>())
+}
+
+/// So many sites beside the one that is asked.
+fn sites(count: u32) -> String {
+    let one = |number| {
+        format!("\n[[site]]\nname = \"s{number}\"\nhosts = [\"s{number}.example\"]\norigins = [\"http://127.0.0.1:@ORIGIN@\"]\n")
+    };
+    (1..count).map(one).collect()
+}
+
+/// Purges all that carry a tag while other requests go on, and tells the longest of these.
+fn purge(start: &Start<'_>, arguments: &Arguments) -> Result<(), String> {
+    let running = servers::start(Server::Tero, &Start { memory_mib: 512 + arguments.tagged / 512, ..*start })?;
+    client::fill(running.port, arguments.tagged, 1)?;
+    load::check_body(running.port, "/img/1k.bin", &origin::body(1))?;
+    let quiet = client::at_rate(running.port, "/img/1k.bin", 16, 2_000.0, Duration::from_secs(arguments.seconds))?;
+    let (admin_port, wait) = (running.admin, Duration::from_secs(arguments.seconds) / 2);
+    let purging = std::thread::spawn(move || {
+        std::thread::sleep(wait);
+        let began = Instant::now();
+        admin::purge(admin_port, &json!({ "tag": "all" })).map(|purged| (purged, began.elapsed()))
+    });
+    let during = client::at_rate(running.port, "/img/1k.bin", 16, 2_000.0, Duration::from_secs(arguments.seconds))?;
+    let (purged, took) = purging.join().map_err(|_| "the purge panicked".to_owned())??;
+    running.stop();
+    let longest = |latencies: &[f64]| latencies.last().copied().unwrap_or_default() / 1_000.0;
+    println!(
+        "\n{purged} stored responses purged by tag in {:.0} ms; the longest of {} other requests meanwhile took {:.1} ms, {:.1} ms without",
+        took.as_secs_f64() * 1_000.0,
+        during.len(),
+        longest(&during),
+        longest(&quiet)
+    );
+    Ok(())
+}
+
+/// Runs `work` while a tag is purged ten times a second.
+pub(crate) fn while_purging<T>(running: &Running, work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let purging = scope.spawn(|| {
+            let mut group = 0;
+            while !over.load(Ordering::Relaxed) {
+                admin::purge(running.admin, &json!({ "tag": format!("g{}", group % GROUPS) }))?;
+                group += 1;
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            Ok::<_, String>(())
+        });
+        let done = work();
+        over.store(true, Ordering::Relaxed);
+        purging.join().map_err(|_| "the purge panicked".to_owned())??;
+        done
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_names_each_of_its_policies() {
+        let config = policies(3);
+        assert!(config.starts_with("policies = [\"p0\", \"p1\", \"p2\"]"));
+        assert_eq!(config.matches("[[policy]]").count(), 3);
+        assert_eq!(sites(3).matches("[[site]]").count(), 2);
+    }
+}

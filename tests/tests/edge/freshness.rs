@@ -53,6 +53,38 @@ fn cdn_cache_control_goes_before_cache_control() {
 }
 
 #[test]
+fn a_targeted_field_that_is_malformed_counts_as_absent_and_goes_on_all_the_same() {
+    for (targeted, shared, stored) in [
+        ("max-age=60", "no-store", true),
+        ("no-store", "max-age=60", false),
+        ("max-age=60, &&&", "no-store", false),
+        ("max-age=\"60\"", "no-store", false),
+        ("max-age=60.5", "no-store", false),
+        ("Max-Age=60", "no-store", false),
+        ("", "no-store", false),
+    ] {
+        let reply = Reply::ok("x").header("Cache-Control", shared).header("CDN-Cache-Control", targeted);
+        let (origin, edge) = serving(reply);
+        for _ in 0..2 {
+            let answer = edge.get("/x");
+            assert_eq!(answer.header("cdn-cache-control").as_deref(), Some(targeted));
+            assert_eq!(answer.header("cache-control").as_deref(), Some(shared));
+        }
+        assert_eq!(origin.requests("/x"), if stored { 1 } else { 2 }, "{targeted}");
+    }
+}
+
+#[test]
+fn the_site_names_its_targets() {
+    let origin = Origin::start();
+    origin.on("/x", Reply::fresh(5, "x").header("CDN-Cache-Control", "max-age=60").header("Shop-Cache-Control", "max-age=30"));
+    for (keys, ttl) in [("targeted_fields = [\"shop-cache-control\"]", 30), ("targeted_fields = []", 5)] {
+        let edge = Edge::before(&origin).site(keys).start();
+        assert_eq!(edge.get("/x").cache_status().ttl, Some(ttl), "{keys}");
+    }
+}
+
+#[test]
 fn the_edges_own_target_goes_before_that_of_all_cdns() {
     let reply = Reply::status(200).header("CDN-Cache-Control", "max-age=5").header("Tero-Cache-Control", "max-age=60");
     check_lifetime(reply, 60);
@@ -190,18 +222,9 @@ fn a_clients_condition_does_not_keep_the_response_from_being_stored() {
     let (origin, edge) = serving(Reply::fresh(60, "x").header("ETag", "\"1\""));
     let answer = edge.send(&get("/x").header("If-None-Match", "\"1\""));
     assert_eq!(answer.status, 304);
-    edge.get("/x").assert_hit("x");
+    // Its content may still be on its way into the store.
+    edge.until("/x", |answer| answer.cache_status().hit).assert_hit("x");
     assert_eq!(origin.only("/x").header("if-none-match"), None);
-}
-
-#[test]
-fn head_is_answered_from_a_stored_get() {
-    let (origin, edge) = serving(Reply::fresh(60, "0123456789"));
-    edge.get("/x").assert_forwarded("uri-miss", "0123456789");
-    let answer = edge.send(&Request::new("HEAD", "/x"));
-    assert_eq!((answer.status, answer.body.len(), answer.header("content-length").as_deref()), (200, 0, Some("10")));
-    assert!(answer.cache_status().hit);
-    assert_eq!(origin.requests("/x"), 1);
 }
 
 #[test]
@@ -214,54 +237,6 @@ fn a_clients_condition_counts_where_the_answer_is_not_stored() {
     assert_eq!(edge.send(&get("/x").header("If-None-Match", "\"2\"")).text(), "own");
     // Now that it is known not to be stored, the origin judges by itself.
     assert_eq!(origin.asked("/x").pop().unwrap().header("if-none-match").as_deref(), Some("\"2\""));
-}
-
-/// The answer to a POST that stands for later GETs, with these fields added.
-fn standing_for_get(fields: &[(&str, &str)]) -> Reply {
-    fields.iter().fold(Reply::ok("posted"), |reply, (name, value)| reply.header(*name, *value))
-}
-
-#[test]
-fn the_answer_to_a_post_that_names_its_target_is_stored_for_gets() {
-    for place in ["/x?a=1", "http://www.example/x?a=1", "", "x?a=1"] {
-        let (origin, edge) = serving(standing_for_get(&[("Cache-Control", "max-age=60"), ("Content-Location", place)]));
-        edge.get("/x?a=1").assert_forwarded("uri-miss", "posted");
-        let answer = edge.send(&Request::new("POST", "/x?a=1").header("If-Match", "\"other\"").body("a=1"));
-        answer.assert_forwarded("method", "posted");
-        assert!(answer.cache_status().stored, "{answer:?}");
-        edge.get("/x?a=1").assert_hit("posted");
-        assert!(edge.send(&Request::new("HEAD", "/x?a=1")).cache_status().hit);
-        edge.send(&Request::new("POST", "/x?a=1").body("a=2")).assert_forwarded("method", "posted");
-        let asked: Vec<_> = origin.asked("/x").into_iter().map(|asked| asked.method).collect();
-        assert_eq!(asked, ["GET", "POST", "POST"], "each POST goes to the origin");
-        assert_eq!(edge.metric("tero_requests_total", &["outcome=\"pass\""]), 2.0);
-    }
-}
-
-#[test]
-fn the_answer_to_any_other_post_is_not_stored() {
-    let (fresh, here) = (("Cache-Control", "max-age=60"), ("Content-Location", "/x"));
-    let rows: [(&str, u16, &[(&str, &str)]); 9] = [
-        ("POST", 200, &[fresh]),
-        ("POST", 200, &[here]),
-        ("POST", 200, &[here, ("ETag", "\"1\"")]),
-        ("POST", 200, &[fresh, ("Content-Location", "/y")]),
-        ("POST", 200, &[fresh, ("Content-Location", "http://other.example/x")]),
-        ("POST", 200, &[fresh, here, ("Set-Cookie", "a=b")]),
-        ("POST", 200, &[here, ("Cache-Control", "private, max-age=60")]),
-        ("POST", 404, &[fresh, here]),
-        ("PUT", 200, &[fresh, here]),
-    ];
-    for (method, status, fields) in rows {
-        let origin = Origin::start();
-        let reply = fields.iter().fold(Reply::status(status).body("x"), |reply, (name, value)| reply.header(*name, *value));
-        origin.on("/x", reply);
-        let edge = Edge::before(&origin).start();
-        let answer = edge.send(&Request::new(method, "/x").body("a=1"));
-        assert_eq!((answer.status, answer.text().as_str(), answer.cache_status().stored), (status, "x", false), "{fields:?}");
-        origin.on("/x", Reply::fresh(60, "got"));
-        edge.get("/x").assert_forwarded("uri-miss", "got");
-    }
 }
 
 #[test]
@@ -300,26 +275,6 @@ fn the_caches_before_ours_keep_their_say_in_cache_status() {
     let (_origin, edge) = serving(Reply::fresh(60, "x").header("Cache-Status", "shield; hit; ttl=9"));
     let answer = edge.get("/x");
     assert!(answer.header("cache-status").unwrap().starts_with("shield; hit; ttl=9, tero; fwd=uri-miss"), "{answer:?}");
-}
-
-#[test]
-fn other_methods_go_through_and_invalidate_what_they_change() {
-    let (origin, edge) = serving(Reply::fresh(60, "x"));
-    edge.get("/x").assert_forwarded("uri-miss", "x");
-    let answer = edge.send(&Request::new("POST", "/x").body("a=1"));
-    answer.assert_forwarded("method", "x");
-    let posted = origin.asked("/x").pop().unwrap();
-    assert_eq!((posted.method.as_str(), posted.body.as_slice()), ("POST", b"a=1".as_slice()));
-    edge.get("/x").assert_forwarded("uri-miss", "x");
-}
-
-#[test]
-fn a_failed_unsafe_request_invalidates_nothing() {
-    let (origin, edge) = serving(Reply::fresh(60, "x"));
-    edge.get("/x").assert_forwarded("uri-miss", "x");
-    origin.on("/x", Reply::status(500));
-    assert_eq!(edge.send(&Request::new("POST", "/x").body("a=1")).status, 500);
-    edge.get("/x").assert_hit("x");
 }
 
 #[test]

@@ -4,12 +4,14 @@
 mod admin;
 mod bad_input;
 mod binary;
+mod cache_status;
 mod collapse;
 mod configuration;
 mod desk;
 mod freshness;
 mod harness;
 mod import;
+mod methods;
 mod policy;
 mod program;
 mod purge;

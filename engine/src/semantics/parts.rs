@@ -1,5 +1,8 @@
 //! Which bytes of a representation are there, where it is not the whole (RFC 9111 §3.3, §3.4): places, no bytes.
 //!
+//! A part lies where its `Content-Range` says that it begins, and is as long as its content. One that says more than it brings has been
+//! cut short or counts wrongly, and what it does not bring, up to the end of the whole, is never made up from what it says.
+//!
 //! Runs of bytes are kept in order, in one piece of memory after the other. What may be put together is judged by
 //! [`super::range::are_combinable`].
 

@@ -202,15 +202,17 @@ impl StoredBody {
             return StoredBody { pieces: pieces.into(), len };
         }
         let mut joined: Vec<BytesMut> = Vec::new();
+        let mut left = len;
         for piece in &pieces {
             match joined.last_mut() {
                 Some(last) if last.len() + piece.len() <= last.capacity() => last.put_slice(piece),
                 _ => {
-                    let mut next = BytesMut::with_capacity(len.min(StoredBody::ONE_PIECE).max(piece.len() as u64) as usize);
+                    let mut next = BytesMut::with_capacity(left.min(StoredBody::ONE_PIECE).max(piece.len() as u64) as usize);
                     next.put_slice(piece);
                     joined.push(next);
                 }
             }
+            left -= piece.len() as u64;
         }
         StoredBody { pieces: joined.into_iter().map(BytesMut::freeze).collect(), len }
     }
@@ -266,6 +268,25 @@ mod tests {
         headers.append("etag", HeaderValue::from_static("\"a\""));
         headers.append("x-custom", HeaderValue::from_bytes(b"two \xff").unwrap());
         assert_eq!(Fields::of(&headers).to_headers(2), headers);
+    }
+
+    #[test]
+    fn crumbs_are_joined_and_large_pieces_stay_as_they_are() {
+        let bytes = |body: &StoredBody| body.pieces().concat();
+        for (pieces, each, joined) in [(3, 10, 1), (300, 10_000, 300), (3_000, 1_000, 3), (2, 2 << 20, 2), (1, 5, 1), (0, 0, 0)] {
+            let body = StoredBody::new((0..pieces).map(|at| Bytes::from(vec![at as u8; each])).collect());
+            assert_eq!((body.pieces().len(), body.len()), (joined, (pieces * each) as u64), "{pieces} of {each}");
+            assert_eq!(bytes(&body), (0..pieces).flat_map(|at| vec![at as u8; each]).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn what_is_cut_off_to_be_stored_keeps_nothing_else_alive() {
+        let whole = Bytes::from(vec![7; 1_000]);
+        let body = StoredBody::new(vec![whole.clone()]);
+        assert_eq!(body.cut(0..1_000)[0].as_ptr(), whole.as_ptr());
+        let cut = body.cut(10..12);
+        assert!(cut[0] == whole[10..12] && !whole.as_ptr_range().contains(&cut[0].as_ptr()));
     }
 
     #[test]

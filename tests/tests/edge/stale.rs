@@ -235,3 +235,20 @@ fn what_the_origin_takes_back_is_not_served_stale() {
     origin.stop();
     assert_eq!(edge.get("/x").status, 502);
 }
+
+#[test]
+fn an_error_during_validation_goes_to_its_client_and_leaves_what_is_stored() {
+    let origin = Origin::start();
+    let stored = || Reply::ok("old").header("Cache-Control", "max-age=10, must-revalidate").header("ETag", "\"1\"");
+    origin.on("/x", stored());
+    let edge = Edge::before(&origin).start();
+    edge.get("/x").assert_forwarded("uri-miss", "old");
+    edge.advance_secs(10);
+    origin.on("/x", Reply::status(503).body("busy"));
+    let answer = edge.get("/x");
+    assert_eq!((answer.status, answer.text().as_str(), answer.cache_status().fwd_status), (503, "busy", Some(503)));
+    origin.on("/x", Reply::status(304).header("ETag", "\"1\"").header("Cache-Control", "max-age=10, must-revalidate"));
+    edge.get("/x").assert_forwarded("stale", "old");
+    assert_eq!(origin.asked("/x").pop().unwrap().header("if-none-match").as_deref(), Some("\"1\""));
+    edge.get("/x").assert_hit("old");
+}

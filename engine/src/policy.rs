@@ -17,6 +17,8 @@ mod component;
 mod contract;
 mod counters;
 mod decisions;
+#[doc(hidden)] // Only the fuzz targets and the replay of their corpus have a use for it.
+pub mod fuzzing;
 mod guest;
 mod limits;
 mod load;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::Response;
+use http::header::{HeaderMap, SET_COOKIE};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
@@ -15,7 +16,7 @@ use crate::semantics::forwarding;
 use crate::semantics::storability::Storability;
 use crate::semantics::timestamp::Timestamp;
 use crate::semantics::validation::{self, HeadUpdate};
-use crate::store::stored::StoredResponse;
+use crate::store::stored::{Fields, StoredHead, StoredResponse};
 use crate::store::{Key, PurgePoint};
 
 /// Puts the head that a 304 gives in the place of the old one, shares it and tells the request.
@@ -33,7 +34,10 @@ pub(super) fn freshen(
     let (head, storability) = fetch.merged_head(&stale, &merged, asked_at);
     let key = Key::new(&fetch.exchange.key);
     let fresh = Arc::new(stale.with_head(head));
+    // A cookie is for one visitor, and with it, by the floor, the whole answer.
+    let is_for_one = headers.contains_key(SET_COOKIE) && !fetch.exchange.site.settings.policy_may_override.set_cookie;
     let shared = match storability {
+        Storability::Yes if is_for_one => Shared::NotStorable,
         Storability::Yes => {
             fetch.edge.store.replace(&key, stale.id, Arc::clone(&fresh), since);
             Shared::Stored
@@ -50,7 +54,19 @@ pub(super) fn freshen(
     if let Some(lead) = &fetch.lead {
         lead.share(shared);
     }
-    let _ = tell.send(Fetched::Revalidated(fresh));
+    let _ = tell.send(Fetched::Revalidated(with_cookies_of(&headers, fresh)));
+}
+
+/// The response for the visitor who asked: with the cookies of the 304, which are not stored.
+fn with_cookies_of(not_modified: &HeaderMap, fresh: Arc<StoredResponse>) -> Arc<StoredResponse> {
+    if !not_modified.contains_key(SET_COOKIE) {
+        return fresh;
+    }
+    let mut headers = fresh.head.fields.to_headers(not_modified.len());
+    for cookie in not_modified.get_all(SET_COOKIE) {
+        headers.append(SET_COOKIE, cookie.clone());
+    }
+    Arc::new(fresh.with_head(StoredHead { fields: Fields::of(&headers), ..fresh.head.clone() }))
 }
 
 /// Revalidates in the background, unless somebody does already (RFC 5861 §3).

@@ -19,7 +19,7 @@ use super::validation::has_validator;
 pub const MAX_HEURISTIC: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The part of the time since `Last-Modified` that a heuristic lifetime lasts: a tenth (§4.2.2).
-const HEURISTIC_DIVISOR: u32 = 10;
+const HEURISTIC_DIVISOR: u64 = 10;
 
 /// How long a response that has been fresh may be used stale where it says nothing itself: the site's defaults.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -279,7 +279,8 @@ fn heuristic_lifetime(
         return None;
     }
     let modified = http_date(headers.get(LAST_MODIFIED)?)?;
-    let lifetime = date_or(headers, response_time).since(modified) / HEURISTIC_DIVISOR;
+    // In whole seconds, as every lifetime is told.
+    let lifetime = Duration::from_secs(date_or(headers, response_time).since(modified).as_secs() / HEURISTIC_DIVISOR);
     Some((lifetime.min(MAX_HEURISTIC), LifetimeSource::Heuristic)).filter(|(lifetime, _)| !lifetime.is_zero())
 }
 

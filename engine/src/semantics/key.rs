@@ -82,6 +82,22 @@ pub fn write_key(buf: &mut Vec<u8>, scheme: &str, host: &str, path: &str, query:
     buf.extend_from_slice(variant.unwrap_or_default().as_bytes());
 }
 
+/// The host of an authority, without the port; none where it is no authority of HTTP's, which has no user information.
+pub fn host_of(authority: &str) -> Option<&str> {
+    let port = authority.bytes().rev().take_while(u8::is_ascii_digit).count();
+    let host = authority[..authority.len() - port].strip_suffix(':').unwrap_or(authority);
+    // An address of IPv6 stands in brackets, so that its colons are not the one before a port (RFC 3986 §3.2.2).
+    let is_host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => address.bytes().all(|byte| byte == b':' || is_host_byte(byte)),
+        None => host.bytes().all(is_host_byte),
+    };
+    (is_host && !host.is_empty()).then_some(host)
+}
+
+fn is_host_byte(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'%')
+}
+
 pub(crate) fn without_default_port<'h>(scheme: &str, host: &'h str) -> &'h str {
     let default = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
     host.strip_suffix(default).unwrap_or(host)
@@ -174,6 +190,27 @@ mod tests {
             let mut key = Vec::new();
             write_key(&mut key, scheme, host, path, query, variant);
             assert_eq!((url_of(&key), variant_of(&key)), (url, expected));
+        }
+    }
+
+    #[test]
+    fn a_port_is_no_part_of_a_host() {
+        for (named, host) in [
+            ("a.example", Some("a.example")),
+            ("a.example:8080", Some("a.example")),
+            ("[::1]:80", Some("[::1]")),
+            ("[::1]", Some("[::1]")),
+            ("[::1", None),
+            ("::1", None),
+            ("10", Some("10")),
+            ("a.example:", Some("a.example")),
+            ("a.example:8o", None),
+            ("user@a.example", None),
+            ("", None),
+            (":80", None),
+            ("a b", None),
+        ] {
+            assert_eq!(host_of(named), host, "{named}");
         }
     }
 

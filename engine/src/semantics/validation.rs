@@ -95,7 +95,7 @@ pub fn freshened(stored: &HeaderMap, not_modified: &HeaderMap) -> HeaderMap {
 /// What the answer to a HEAD means for a stored response that a GET would have selected (§4.3.5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeadUpdate {
-    /// Nothing: it is not a 200.
+    /// Nothing: it is not a 200, or it sets a cookie and so is for one visitor.
     Nothing,
     /// It is about the same representation: these are the stored fields now, with the lifetime that they give.
     Freshened(HeaderMap),
@@ -105,7 +105,7 @@ pub enum HeadUpdate {
 
 /// What the answer to a HEAD changes in a stored response whose body is `length` bytes long (§4.3.5).
 pub fn head_updates(stored: &HeaderMap, length: u64, status: StatusCode, head: &HeaderMap) -> HeadUpdate {
-    if status != StatusCode::OK {
+    if status != StatusCode::OK || head.contains_key(SET_COOKIE) {
         return HeadUpdate::Nothing;
     }
     let same_tag = head.get(ETAG).is_none_or(|etag| stored.get(ETAG).is_some_and(|stored| stored == etag));
@@ -282,6 +282,7 @@ mod tests {
         ] {
             assert_eq!(update(200, &[other]), HeadUpdate::Stale, "{other:?}");
         }
+        assert_eq!(update(200, &[fresh[0], ("set-cookie", "a=b")]), HeadUpdate::Nothing);
         for status in [204, 304, 404, 410, 500] {
             assert_eq!(update(status, &fresh), HeadUpdate::Nothing);
         }

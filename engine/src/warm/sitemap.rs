@@ -147,7 +147,8 @@ pub fn split_url(url: &str) -> Option<(String, String)> {
     if !matches!(uri.scheme_str(), Some("http" | "https")) {
         return None;
     }
-    let host = uri.host()?.to_ascii_lowercase();
+    // `http://:80/` has a host, but an empty one.
+    let host = uri.host().filter(|host| !host.is_empty())?.to_ascii_lowercase();
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
     let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
     Some((host, target))
@@ -221,6 +222,7 @@ mod tests {
         check("ftp://a.example/", None);
         check("/only/a/path", None);
         check("http://", None);
+        check("http://:80/a", None);
         check("http://a.example/ b", None);
         check("", None);
     }

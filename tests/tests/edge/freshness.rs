@@ -346,3 +346,38 @@ fn a_response_larger_than_max_object_goes_through_and_is_not_stored() {
     edge.get("/fits");
     assert!(edge.get("/fits").cache_status().hit);
 }
+
+#[test]
+fn a_304_that_sets_a_cookie_is_for_the_visitor_who_asked() {
+    let origin = Origin::start();
+    let edge = Edge::before(&origin).start();
+    let stored = Reply::fresh(10, "x").header("ETag", "\"a\"").header("X-User", "nobody");
+    let not_modified = |number: usize| {
+        let reply = Reply::status(304).header("ETag", "\"a\"").header("Cache-Control", "max-age=10");
+        reply.header("Set-Cookie", format!("visitor={number}")).header("X-User", number.to_string())
+    };
+    origin.on_each("/x", move |_, nth| if nth == 0 { stored.clone() } else { not_modified(nth) });
+    edge.get("/x").assert_forwarded("uri-miss", "x");
+    edge.advance_secs(10);
+    for visitor in 1..=2_usize {
+        let answer = edge.get("/x");
+        answer.assert_forwarded("stale", "x");
+        let expected = (Some(format!("visitor={visitor}")), Some(visitor.to_string()));
+        assert_eq!((answer.header("set-cookie"), answer.header("x-user")), expected, "{answer:?}");
+    }
+}
+
+#[test]
+fn a_head_that_sets_a_cookie_changes_nothing_that_is_stored() {
+    let origin = Origin::start();
+    let edge = Edge::before(&origin).start();
+    let get = Reply::fresh(10, "x").header("ETag", "\"a\"").header("X-User", "nobody");
+    let head = Reply::fresh(10, "x").header("ETag", "\"a\"").header("X-User", "1").header("Set-Cookie", "visitor=1");
+    origin.on_each("/x", move |asked, _| if asked.method == "HEAD" { head.clone() } else { get.clone() });
+    edge.get("/x").assert_forwarded("uri-miss", "x");
+    edge.advance_secs(10);
+    assert_eq!(edge.send(&Request::new("HEAD", "/x")).header("set-cookie").as_deref(), Some("visitor=1"));
+    let answer = edge.get("/x");
+    answer.assert_forwarded("stale", "x");
+    assert_eq!(answer.header("x-user").as_deref(), Some("nobody"));
+}

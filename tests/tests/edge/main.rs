@@ -14,6 +14,7 @@ mod import;
 mod methods;
 mod policy;
 mod program;
+mod properties;
 mod purge;
 mod ranges;
 mod stale;

@@ -34,7 +34,7 @@ fn by_fields(lines: Lines<'_>) -> Freshness {
 fn the_lifetime_is_taken_from_the_first_that_gives_one() {
     use LifetimeSource::{Expires, Heuristic, MaxAge, None, SMaxage, Targeted};
     let (now, soon, later, past) = (date(0), date(10), date(300), date(-10));
-    let (yesterday, last_year) = (date(-DAY), date(-365 * DAY));
+    let (yesterday, a_second_less, last_year) = (date(-DAY), date(1 - DAY), date(-365 * DAY));
     let cc = "cache-control";
     let rows: &[(Lines<'_>, u64, LifetimeSource)] = &[
         (&[], 0, None),
@@ -59,6 +59,7 @@ fn the_lifetime_is_taken_from_the_first_that_gives_one() {
         (&[("expires", "0"), ("last-modified", &yesterday)], 0, Expires),
         (&[("last-modified", &yesterday), ("date", &now)], 8_640, Heuristic),
         (&[("last-modified", &yesterday)], 8_640, Heuristic),
+        (&[("last-modified", &a_second_less), ("date", &now)], 8_639, Heuristic),
         (&[("last-modified", &last_year)], 86_400, Heuristic),
         (&[("last-modified", &now)], 0, None),
         (&[("last-modified", &soon)], 0, None),
@@ -68,6 +69,7 @@ fn the_lifetime_is_taken_from_the_first_that_gives_one() {
     for (lines, lifetime, source) in rows {
         let freshness = by_fields(lines);
         assert_eq!((freshness.lifetime(), freshness.source()), (secs(*lifetime), *source), "{lines:?}");
+        assert_eq!(freshness.fresh_until().since(NOON.saturating_sub(freshness.age(NOON))), secs(*lifetime), "{lines:?}");
         let headers = headers(lines);
         let directives = ResponseDirectives::governing(&headers, &[http::HeaderName::from_static("cdn-cache-control")]);
         let explicit = source.is_explicit().then(|| secs(*lifetime));

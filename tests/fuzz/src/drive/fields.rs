@@ -1,0 +1,221 @@
+//! The fields of a request and of two responses, each given to every reader of fields.
+//!
+//! ```text
+//! GET http://www.example/a?b
+//! cache-control: max-age=0
+//!
+//! 200
+//! cache-control: max-age=60
+//!
+//! 304
+//! etag: "a"
+//! ```
+
+use std::time::Duration;
+
+use http::header::{AGE, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode, Version};
+use tero::semantics::browser::limit_browser_lifetime;
+use tero::semantics::cache_control::{MAX_DELTA_SECS, RequestDirectives, ResponseDirectives};
+use tero::semantics::device::{DeviceFields, MAX_PLATFORM_BYTES, MAX_USER_AGENT_BYTES, class_of, classify};
+use tero::semantics::freshness::{MAX_HEURISTIC, age_value, field_lifetime, header_lifetime, http_date};
+use tero::semantics::range::{MAX_RANGES, Multipart, Partial, Selection, are_combinable, selection};
+use tero::semantics::timestamp::Timestamp;
+use tero::semantics::vary::{MAX_VARY_FIELDS, Vary, normalised_accept_encoding};
+use tero::semantics::{forwarding, invalidation, precondition, validation};
+use tero::telemetry::cache_status::CacheStatus;
+
+use super::script::{Block, blocks};
+
+/// `Tue, 24 Nov 2026 13:00:00 GMT`
+const NOW: Timestamp = Timestamp::from_unix_secs(1_795_525_200);
+
+/// Reads fields in every way that there is.
+pub fn fields(bytes: &[u8]) {
+    let [request, response, other] = blocks(bytes);
+    directives(&request.headers, &response.headers);
+    dates(&response.headers);
+    lifetimes(response.status(), &response.headers);
+    variants(&request.headers, &response.headers, &other.headers);
+    ranges(&request.headers, &response.headers);
+    partial(&response.headers, &other.headers);
+    conditions(&request, &response);
+    validations(&response.headers, &other.headers, other.status());
+    invalidations(&request, &response);
+    forwarded(&request.headers);
+    devices(&request.headers);
+    told(&request.headers, &response.headers);
+}
+
+pub fn targets() -> [HeaderName; 2] {
+    [HeaderName::from_static("tero-cache-control"), HeaderName::from_static("cdn-cache-control")]
+}
+
+fn directives(request: &HeaderMap, response: &HeaderMap) {
+    let asked = RequestDirectives::of(request);
+    let said = ResponseDirectives::governing(response, &targets());
+    let most = Duration::from_secs(MAX_DELTA_SECS);
+    let spans = [asked.max_age, asked.min_fresh, asked.stale_if_error];
+    assert!(spans.into_iter().flatten().all(|span| span <= most));
+    let spans = [said.max_age, said.s_maxage, said.stale_while_revalidate, said.stale_if_error];
+    assert!(spans.into_iter().flatten().all(|span| span <= most));
+    // The plain field is read as if no targeted one were there, and a targeted one as if no plain one were.
+    let plain = ResponseDirectives::of(response);
+    assert!(said.targeted.is_some() || said == plain);
+    let mut without = response.clone();
+    without.remove("cache-control");
+    assert!(said.targeted.is_none() || said == ResponseDirectives::governing(&without, &targets()));
+    // One line is read as several with the same members: what a recipient may do to a list must not change it (RFC 9110 §5.3).
+    let lines: Vec<&[u8]> = response.get_all("cache-control").iter().map(HeaderValue::as_bytes).collect();
+    if lines.iter().all(|line| !line.contains(&b'"')) {
+        let mut joined = HeaderMap::new();
+        joined.insert("cache-control", HeaderValue::from_bytes(&lines.join(&b", "[..])).expect("it was made of values"));
+        assert_eq!(plain, ResponseDirectives::of(&joined));
+    }
+}
+
+fn dates(headers: &HeaderMap) {
+    for value in headers.values() {
+        if let Some(date) = http_date(value) {
+            assert!(date.unix_secs() >= 0);
+            assert_eq!(http_date(&forwarding::date_value(date)), Some(date), "{value:?}");
+        }
+    }
+    assert!(age_value(headers) <= Duration::from_secs(MAX_DELTA_SECS));
+    let mut dated = headers.clone();
+    forwarding::ensure_date(&mut dated, NOW);
+    assert!(dated.get("date").and_then(http_date).is_some());
+}
+
+fn lifetimes(status: StatusCode, headers: &HeaderMap) {
+    let directives = ResponseDirectives::governing(headers, &targets());
+    let (lifetime, source) = field_lifetime(status, headers, &directives, NOW);
+    assert_eq!(header_lifetime(headers, &directives, NOW), source.is_explicit().then_some(lifetime));
+    assert!(source.is_explicit() || lifetime <= MAX_HEURISTIC);
+}
+
+fn variants(first: &HeaderMap, response: &HeaderMap, second: &HeaderMap) {
+    let vary = Vary::of(response);
+    assert!(vary.fields().len() <= MAX_VARY_FIELDS);
+    let (stored, own) = (vary.nominated(first), vary.nominated(second));
+    assert_eq!(vary.selects(&stored, second), vary != Vary::Everything && stored == own);
+    assert_eq!(vary.selects(&stored, first), vary != Vary::Everything);
+    assert!(stored != own || stored.digest() == own.digest());
+    let _ = vary.selects(&stored.in_language_of(response), second);
+    let _ = own.weight();
+    if let Some(value) = normalised_accept_encoding(first) {
+        let mut forwarded = first.clone();
+        forwarded.insert("accept-encoding", value.clone());
+        assert_eq!(normalised_accept_encoding(&forwarded), Some(value));
+        let mut varying = HeaderMap::new();
+        varying.insert("vary", HeaderValue::from_static("accept-encoding"));
+        let vary = Vary::of(&varying);
+        assert!(vary.selects(&vary.nominated(first), &forwarded));
+    }
+}
+
+fn ranges(request: &HeaderMap, response: &HeaderMap) {
+    for length in [0, 1, 100, 5_000, u64::MAX] {
+        let selected = selection(&Method::GET, request, StatusCode::OK, response, length, MAX_RANGES);
+        let ranges = match selected {
+            Selection::Whole | Selection::Unsatisfiable => continue,
+            Selection::Single(range) => vec![range],
+            Selection::Multiple(ranges) => ranges,
+        };
+        assert!(ranges.len() <= MAX_RANGES && ranges.iter().all(|range| range.start < range.end && range.end <= length));
+        let mut sorted = ranges.clone();
+        sorted.sort_by_key(|range| range.start);
+        assert!(sorted.windows(2).all(|pair| pair[0].end < pair[1].start), "{sorted:?} overlap");
+        let frame = Multipart::new(ranges.clone(), length, response, 1);
+        let heads: usize = ranges.iter().map(|range| frame.head(range).len()).sum();
+        let content: u64 = ranges.iter().map(|range| range.end - range.start).sum();
+        assert_eq!(frame.content_length(), content.saturating_add((heads + frame.tail().len()) as u64));
+        assert_eq!(selection(&Method::HEAD, request, StatusCode::OK, response, length, MAX_RANGES), Selection::Whole);
+    }
+}
+
+fn partial(response: &HeaderMap, other: &HeaderMap) {
+    if let Some(partial) = Partial::of(response) {
+        assert!(partial.range.start < partial.range.end);
+        assert!(partial.length.is_none_or(|length| partial.range.end <= length));
+    }
+    assert_eq!(are_combinable(response, other), are_combinable(other, response));
+}
+
+fn conditions(request: &Block<'_>, response: &Block<'_>) {
+    use precondition::Precondition::{NotModified, Proceed};
+    let judged =
+        |method: &Method, status: StatusCode| precondition::precondition(method, &request.headers, status, &response.headers);
+    assert_eq!(judged(&Method::GET, StatusCode::NOT_FOUND), Proceed);
+    assert_ne!(judged(&Method::POST, StatusCode::OK), NotModified);
+    let _ = judged(&request.method(), response.status());
+    let told = precondition::not_modified_headers(&response.headers);
+    assert!(told.iter().all(|(name, value)| response.headers.get_all(name).iter().any(|own| own == value)));
+    assert!(!told.contains_key(CONTENT_LENGTH));
+}
+
+fn validations(stored: &HeaderMap, other: &HeaderMap, status: StatusCode) {
+    let mut request = other.clone();
+    let is_conditional = validation::add_conditions(stored, &mut request);
+    assert_eq!(is_conditional, validation::has_validator(stored));
+    assert_eq!(is_conditional, request.contains_key("if-none-match") || request.contains_key("if-modified-since"));
+    let _ = validation::answers(stored, other);
+    let merged = validation::freshened(stored, other);
+    for name in ["content-length", "content-encoding", "content-range", "set-cookie"] {
+        assert_eq!(merged.get(name), stored.get(name));
+    }
+    assert_eq!(validation::freshened(&merged, other), merged);
+    let _ = validation::head_updates(stored, 5, status, other);
+}
+
+fn invalidations(request: &Block<'_>, response: &Block<'_>) {
+    let (method, target) = (request.method(), request.target());
+    let urls = invalidation::invalidated(&method, response.status(), &target, &response.headers);
+    assert!(!invalidation::is_safe(&method) || urls.is_empty());
+    let origin = urls.first().and_then(|own| own.split('/').nth(2));
+    for url in &urls {
+        assert_eq!(url.split('/').nth(2).map(|rest| rest.split('?').next()), origin.map(|own| own.split('?').next()), "{urls:?}");
+        assert!(!url.contains('#'));
+    }
+    let groups = invalidation::cache_groups(&response.headers);
+    assert!(groups.len() <= invalidation::MAX_GROUPS);
+    assert!(groups.iter().all(|group| (1..=invalidation::MAX_GROUP_BYTES).contains(&group.len())));
+    let named = invalidation::invalidated_groups(&method, response.status(), &response.headers);
+    assert!(named.len() <= invalidation::MAX_GROUPS && (named.is_empty() || !invalidation::is_safe(&method)));
+}
+
+fn forwarded(request: &HeaderMap) {
+    let mut left = request.clone();
+    forwarding::strip_request_hop_by_hop(&mut left);
+    for name in ["connection", "transfer-encoding", "te", "trailer", "upgrade", "keep-alive", "proxy-authorization"] {
+        assert!(!left.contains_key(name));
+    }
+    assert!(!request.contains_key("cache-control") || left.contains_key("cache-control"));
+    let mut again = left.clone();
+    forwarding::strip_request_hop_by_hop(&mut again);
+    assert_eq!(left, again);
+    forwarding::append_via(&mut again, Version::HTTP_11, "tero");
+    assert!(again.get("via").is_some_and(|via| via.as_bytes().ends_with(b"1.1 tero")));
+    forwarding::append_cdn_loop(&mut again, "tero");
+    assert!(again.get_all("cdn-loop").iter().any(|line| forwarding::names_us(line, "tero")));
+}
+
+fn devices(request: &HeaderMap) {
+    let fields = DeviceFields::of(request);
+    assert!(fields.user_agent.len() <= MAX_USER_AGENT_BYTES && fields.platform.len() <= MAX_PLATFORM_BYTES);
+    assert_eq!(classify(request), class_of(fields));
+}
+
+/// What the edge says itself can be read whatever it is made of.
+fn told(request: &HeaderMap, response: &HeaderMap) {
+    let mut headers = response.clone();
+    headers.remove(AGE);
+    limit_browser_lifetime(&mut headers, Duration::from_secs(60), Duration::from_secs(5), Duration::from_secs(10));
+    let detail = request.values().next().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let status = CacheStatus { hit: true, details: [detail.as_deref(), None], key: detail.as_deref(), ..CacheStatus::default() };
+    let mut said = HeaderMap::new();
+    status.append_to(&mut said, "tero");
+    let value = said.get("cache-status").expect("the edge always says what happened");
+    let list: sfv::List = sfv::Parser::new(value.as_bytes()).parse().expect("it is a list");
+    assert_eq!(list.len(), 1);
+}

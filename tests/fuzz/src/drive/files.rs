@@ -1,0 +1,111 @@
+//! Files that operators write or fetch: a configuration, a calendar, a static JSON policy file, a sitemap, a schedule. The first line
+//! says which; what follows is the file.
+
+use std::path::Path;
+
+use tero::config::calendar;
+use tero::config::{Config, units};
+use tero::import::{Target, import};
+use tero::semantics::schedule::Schedule;
+use tero::semantics::timestamp::Timestamp;
+use tero::warm::sitemap::{self, MAX_SITEMAP_URLS, MAX_SITEMAPS, Sitemap};
+
+/// `Tue, 24 Nov 2026 13:00:00 GMT`
+const NOW: Timestamp = Timestamp::from_unix_secs(1_795_525_200);
+
+/// Reads a file of one of five kinds.
+pub fn files(bytes: &[u8]) {
+    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+    let (kind, rest) = (&bytes[..end], bytes.get(end + 1..).unwrap_or_default());
+    if kind == b"sitemap" {
+        return sitemap(rest);
+    }
+    let Ok(text) = std::str::from_utf8(rest) else { return };
+    match kind {
+        b"config" => configuration(text),
+        b"calendar" => calendar(text),
+        b"json" => legacy(text),
+        b"schedule" => schedule(text),
+        b"units" => sizes(text),
+        _ => {}
+    }
+}
+
+fn configuration(text: &str) {
+    // It may name files, and reading devices is not what is to be tried here.
+    if text.contains("/dev") || text.contains("/proc") || text.contains("\\u") || text.contains("\\U") {
+        return;
+    }
+    match Config::parse(text, "tero.toml", Path::new("no-such-folder")) {
+        Ok(config) => {
+            assert!(!config.sites.is_empty() && !config.server.listen.is_empty());
+            assert!(config.cache.max_object <= config.cache.memory && config.cache.fill_memory <= config.cache.memory);
+            let named = |name: &str| config.policies.iter().any(|policy| *policy.name == *name);
+            assert!(config.sites.iter().flat_map(|site| site.policies.iter()).all(|name| named(name)));
+        }
+        Err(errors) => {
+            assert!(!errors.errors.is_empty());
+            assert!(errors.errors.iter().all(|error| !error.problem.is_empty() && !error.cure.is_empty()));
+            assert!(!errors.to_string().is_empty());
+        }
+    }
+}
+
+fn calendar(text: &str) {
+    match calendar::parse(text) {
+        Ok(read) => drop(calendar::missing_years(&read, NOW)),
+        Err(mistakes) => {
+            let lines = text.lines().count() + 1;
+            assert!(!mistakes.is_empty() && mistakes.iter().all(|mistake| (1..=lines).contains(&mistake.line)));
+        }
+    }
+}
+
+/// What is taken from a JSON file is a configuration whose TOML can be read.
+fn legacy(text: &str) {
+    let target = Target::new("http://127.0.0.1:3000", &[]).expect("both are good");
+    match import(text, "policies.json", &target) {
+        Ok(toml) => {
+            assert!(toml.parse::<toml::Table>().is_ok(), "{toml}");
+            let _ = Config::parse(&toml, "tero.toml", Path::new("no-such-folder"));
+        }
+        Err(errors) => assert!(!errors.errors.is_empty()),
+    }
+}
+
+fn sitemap(bytes: &[u8]) {
+    let (found, limit) = match sitemap::parse(bytes) {
+        Ok(Sitemap::Pages(found)) => (found, MAX_SITEMAP_URLS),
+        Ok(Sitemap::Index(found)) => (found, MAX_SITEMAPS),
+        Err(reason) => return assert!(!reason.is_empty()),
+    };
+    assert!(found.len() <= limit && found.iter().all(|url| !url.is_empty()));
+    for url in &found {
+        if let Some((host, target)) = sitemap::split_url(url) {
+            assert!(!host.is_empty() && target.starts_with('/'));
+        }
+    }
+}
+
+/// A schedule comes due after now, and the next time after that.
+fn schedule(text: &str) {
+    let mut lines = text.lines();
+    let (expression, zone) = (lines.next().unwrap_or_default(), lines.next().unwrap_or("UTC"));
+    let Ok(zone) = zone.parse() else { return };
+    let Ok(schedule) = Schedule::parse(expression, zone) else { return };
+    let mut now = NOW;
+    for _ in 0..3 {
+        let Some(next) = schedule.next_after(now) else { return };
+        assert!(next > now);
+        now = next;
+    }
+}
+
+fn sizes(text: &str) {
+    if let Some(duration) = units::duration(text.trim()) {
+        assert_eq!(units::duration(&units::show_duration(duration)), Some(duration));
+    }
+    if let Some(size) = units::size(text.trim()) {
+        assert_eq!(units::size(&units::show_size(size)), Some(size));
+    }
+}

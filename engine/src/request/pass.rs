@@ -81,6 +81,8 @@ pub(super) fn streamed(edge: &Edge, exchange: &Exchange, answer: Answer) -> Resp
     let site = &exchange.site;
     let (mut parts, body) = answer.response.into_parts();
     forwarding::strip_response_hop_by_hop(&mut parts.headers);
+    // RFC 9110 §6.6.1; without it, the answer to a HEAD would leave what it freshens as old as it was.
+    forwarding::ensure_date(&mut parts.headers, edge.clock.now());
     let silence = Silence::new(edge.clock.clone(), site.settings.body_timeout);
     let body = EdgeBody::stream(body, Some(answer.permit), silence, Arc::clone(&site.counters));
     Response::from_parts(parts, body)

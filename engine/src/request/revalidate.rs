@@ -102,9 +102,7 @@ pub(super) fn by_head(
 ) {
     let key = Key::new(&exchange.key);
     let headers = stored.head.fields.to_headers(0);
-    let mut told = answer.headers().clone();
-    forwarding::ensure_date(&mut told, edge.clock.now());
-    match validation::head_updates(&headers, stored.body.len(), answer.status(), &told) {
+    match validation::head_updates(&headers, stored.body.len(), answer.status(), answer.headers()) {
         HeadUpdate::Nothing => {}
         HeadUpdate::Stale => {
             let stale = stored.with_freshness(stored.head.freshness.made_stale(edge.clock.now()));

@@ -368,6 +368,21 @@ fn a_304_that_sets_a_cookie_is_for_the_visitor_who_asked() {
 }
 
 #[test]
+fn a_head_freshens_what_is_stored_also_where_the_origin_tells_no_date() {
+    let origin = Origin::start();
+    let edge = Edge::before(&origin).start();
+    let reply = |user: &str| Reply::fresh(10, "x").header("ETag", "\"a\"").header("X-User", user);
+    origin.on_in_turn("/x", [reply("1"), reply("2")]);
+    edge.get("/x").assert_forwarded("uri-miss", "x");
+    edge.advance_secs(10);
+    let answer = edge.send(&Request::new("HEAD", "/x"));
+    assert_eq!(answer.header("date").as_deref(), Some("Tue, 24 Nov 2026 13:00:10 GMT"), "{answer:?}");
+    let answer = edge.get("/x");
+    answer.assert_hit("x");
+    assert_eq!((answer.age(), answer.header("x-user").as_deref()), (Some(0), Some("2")));
+}
+
+#[test]
 fn a_head_that_sets_a_cookie_changes_nothing_that_is_stored() {
     let origin = Origin::start();
     let edge = Edge::before(&origin).start();

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
-pub(crate) use self::load::{Loader, read_text, user_cache_dir};
+pub(crate) use self::load::{Loader, read_text};
 pub use self::mistakes::{ConfigError, ConfigErrors, Place};
 pub(crate) use self::mistakes::{Mistake, Mistakes, did_you_mean, place};
 pub use crate::semantics::reuse::ClientDirectives;
@@ -138,10 +138,12 @@ pub struct PolicyHost {
     pub compiled_cache: Option<PathBuf>,
     /// `decision_cache`: memory for remembered decisions of all sites together; 64KiB to 16GiB. Default 32MiB.
     pub decision_cache: u64,
+    /// `stack`: how deep policies may nest their calls, in bytes of stack; 64KiB to 1MiB. Default 512KiB.
+    pub stack: u64,
+    /// `max_module`: the largest module that is loaded, with the settings and cases that come along, in bytes; 64KiB to 1GiB. Default 64MiB.
+    pub max_module: u64,
     /// `state_dir`: the folder of pushed versions and of who is active; none (`""`): nothing can be pushed. Default none.
     pub state_dir: Option<PathBuf>,
-    /// `max_module`: the largest module, with the settings and cases that come along; 64KiB to 1GiB. Default 64MiB.
-    pub max_module: u64,
     /// `max_versions`: pushed versions that are kept of each policy; 2 to 1,000. Default 10.
     pub max_versions: usize,
     /// `shadow_queue`: requests that wait to be asked about a candidate in shadow; 16 to 1,000,000. Default 1,024. Beyond it, they are left out.
@@ -149,16 +151,9 @@ pub struct PolicyHost {
 }
 
 impl Default for PolicyHost {
-    /// As if nothing was written, but without a folder of compiled modules.
+    /// What holds where the section is absent.
     fn default() -> PolicyHost {
-        PolicyHost {
-            compiled_cache: None,
-            decision_cache: 32 << 20,
-            state_dir: None,
-            max_module: 64 << 20,
-            max_versions: 10,
-            shadow_queue: 1_024,
-        }
+        load::default_policy_host()
     }
 }
 
@@ -204,10 +199,25 @@ pub struct PolicyLimits {
     pub deadline: Duration,
     /// `memory`: of one instance; 64KiB to 4GiB. Default 64MiB.
     pub memory: u64,
+    /// `answer`: the largest answer to any hook but `plan-warm`, and all that one call logs; 1KiB to 16MiB. Default 256KiB.
+    pub answer: u64,
+    /// `plan`: the largest answer to `plan-warm`; 1KiB to 256MiB. Default 16MiB.
+    pub plan: u64,
+    /// `core_instances`: core modules in one instance; 1 to 10,000. Default 256.
+    pub core_instances: usize,
+    /// `log_lines`: lines a minute in the log, of all its instances together; 0 to 1,000,000. Default 1,000.
+    pub log_lines: u32,
     /// `decisions_per_instance`: after that many, a fresh instance is made; 1 to 1,000,000,000. Default 100,000.
     pub decisions_per_instance: u32,
     /// `max_failures`: that many failures of one hook without a good answer in between switch the policy off; 1 to 1,000,000. Default 10.
     pub max_failures: u32,
+}
+
+impl Default for PolicyLimits {
+    /// What holds where the table is absent.
+    fn default() -> PolicyLimits {
+        load::default_limits()
+    }
 }
 
 /// `[[site]]`: some hosts and the application behind them.
@@ -237,7 +247,8 @@ pub struct Site {
     pub response_timeout: Duration,
     /// `body_timeout`: between two pieces of a body; 10ms to 10min. Default 30s.
     pub body_timeout: Duration,
-    /// `stale_if_error`: where the response says nothing; 0s to 1 year. Default 0s.
+    /// `stale_if_error`: how long what was fresh is served stale while the origin fails, where neither policy nor response says; 0s to
+    /// 1 year. Default 1h.
     pub stale_if_error: Duration,
     /// `stale_while_revalidate`: where the response says nothing; 0s to 1 year. Default 0s.
     pub stale_while_revalidate: Duration,

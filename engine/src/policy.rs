@@ -29,11 +29,13 @@ mod package;
 mod question;
 mod runtime;
 mod trial;
+mod usage;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config;
+use crate::config::units::show_size;
 
 use ask::Asked;
 use compiled::CompiledFolder;
@@ -52,6 +54,7 @@ pub use load::Inspection;
 pub use manifest::{Hook, Manifest};
 pub use package::{NotText, Package};
 pub use trial::{Answer, Question, Said, Trial, Tried};
+pub use usage::UsageCounters;
 
 /// Why a policy can't be used as configured.
 #[derive(Debug, thiserror::Error)]
@@ -84,12 +87,12 @@ pub enum PolicyError {
         known: String,
     },
     /// The module file is larger than a module may be.
-    #[error("policy `{policy}`: the module is larger than {limit}, which is `policies.max_module`")]
+    #[error("policy `{policy}`: the module is larger than {} (`policies.max_module`)", show_size(*limit))]
     TooLarge {
         /// The policy.
         policy: Arc<str>,
-        /// The bound, as it would be written.
-        limit: String,
+        /// The bound, in bytes.
+        limit: u64,
     },
     /// Not WebAssembly, or not valid.
     #[error("policy `{policy}`: not a WebAssembly module: {reason}")]
@@ -191,7 +194,7 @@ impl Host {
     /// # Errors
     /// [`PolicyError::Engine`] when WebAssembly can't run here.
     pub fn new(config: &config::PolicyHost) -> Result<Arc<Host>, PolicyError> {
-        Ok(Host::on(Runtime::new()?, config))
+        Ok(Host::on(Runtime::new(config.stack)?, config))
     }
 
     /// A host that counts what guests do, for [`Trial`]. It is slower, and compiles modules of its own.
@@ -199,7 +202,7 @@ impl Host {
     /// # Errors
     /// [`PolicyError::Engine`] when WebAssembly can't run here.
     pub fn counting(config: &config::PolicyHost) -> Result<Arc<Host>, PolicyError> {
-        Ok(Host::on(Runtime::counting()?, config))
+        Ok(Host::on(Runtime::counting(config.stack)?, config))
     }
 
     fn on(runtime: Runtime, config: &config::PolicyHost) -> Arc<Host> {

@@ -1,12 +1,12 @@
 //! `tero policy`: one file per subcommand. Some work on files at the author's desk, others ask the admin interface of a running edge.
 
 mod change;
+mod inspect;
 mod list;
 mod push;
 mod report;
 mod test;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -14,12 +14,13 @@ use chrono::DateTime;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use crate::config::{PolicyHost, user_cache_dir};
+use crate::config::PolicyHost;
 use crate::policy::{Host, PolicyError};
 
 const EXAMPLE: &str = "\
 Examples:
   tero policy test                                  run the cases of this folder, without a server
+  tero policy inspect hours.wasm                    what a module is, wants and declares
   tero policy list                                  which version decides on a running edge, and since when
   tero policy push hours.wasm --name hours          hands it a new version
   tero policy shadow hours --version 3f9a1c --sample 10%
@@ -41,6 +42,7 @@ pub(super) struct Policy {
 enum Command {
     Activate(change::Activate),
     Canary(change::Canary),
+    Inspect(inspect::Inspect),
     List(list::List),
     Push(push::Push),
     Rollback(change::Rollback),
@@ -53,6 +55,7 @@ impl Policy {
         match self.command {
             Command::Activate(activate) => activate.run(),
             Command::Canary(canary) => canary.run(),
+            Command::Inspect(inspect) => inspect.run(),
             Command::List(list) => list.run(),
             Command::Push(push) => push.run(),
             Command::Rollback(rollback) => rollback.run(),
@@ -79,6 +82,5 @@ fn time_of(unix_secs: &Value) -> String {
 
 /// A host at the desk, which counts what guests do. It keeps compiled modules where an edge without a configuration keeps them.
 fn desk() -> Result<Arc<Host>, PolicyError> {
-    let compiled_cache: Option<PathBuf> = user_cache_dir().map(|folder| folder.join("tero"));
-    Host::counting(&PolicyHost { compiled_cache, decision_cache: 64 << 10, ..PolicyHost::default() })
+    Host::counting(&PolicyHost::default())
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use wasmtime::component::Component;
 
-use crate::config::{self, ModuleSource, units};
+use crate::config::{self, ModuleSource};
 use crate::policy::component::Import;
 use crate::policy::guest::{Configured, Template};
 use crate::policy::package::Package;
@@ -56,11 +56,10 @@ fn configured(
         runtime: Arc::clone(&host.runtime),
         component: component::link(name, &host.runtime.engine, compiled)?,
         settings: settings.map_or_else(|| config.settings.clone(), Cow::into_owned),
-        deadline: config.limits.deadline,
-        memory_bytes: config.limits.memory,
-        log: Arc::default(),
+        limits: config.limits,
+        usage: Arc::default(),
     };
-    host.runtime.keep(template.deadline);
+    host.runtime.keep(template.limits.deadline);
     let said = configure(&template)?;
     let manifest = answer::manifest(&said).map_err(|reason| PolicyError::Manifest { policy: Arc::clone(name), reason })?;
     Ok(Policy::new(template, compiled::hex(&compiled::digest(module)), manifest, said, calendar(config)?, &config.limits))
@@ -114,12 +113,12 @@ fn read(host: &Host, policy: &Arc<str>, source: &ModuleSource) -> Result<Vec<u8>
     }
 }
 
-fn read_file(policy: &Arc<str>, path: &Path, max_bytes: u64) -> Result<Vec<u8>, PolicyError> {
+fn read_file(policy: &Arc<str>, path: &Path, limit: u64) -> Result<Vec<u8>, PolicyError> {
     let unreadable = |source| PolicyError::Read { policy: Arc::clone(policy), path: path.to_owned(), source };
     let mut module = Vec::new();
-    File::open(path).and_then(|file| file.take(max_bytes + 1).read_to_end(&mut module)).map_err(unreadable)?;
-    if module.len() as u64 > max_bytes {
-        return Err(PolicyError::TooLarge { policy: Arc::clone(policy), limit: units::show_size(max_bytes) });
+    File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut module)).map_err(unreadable)?;
+    if module.len() as u64 > limit {
+        return Err(PolicyError::TooLarge { policy: Arc::clone(policy), limit });
     }
     Ok(module)
 }

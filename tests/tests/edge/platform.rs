@@ -530,11 +530,7 @@ fn a_canary_that_fails_is_rolled_back_by_itself() {
         Package { module: guests::misbehaving().into(), settings: Some(settings.to_owned().into()), cases: None }.to_bytes()
     };
     check_rolled_back(&with(r#"{"on_request": "trap", "on_response": "trap"}"#), "switched_off", "switched off after");
-    check_rolled_back(
-        &with(r#"{"on_response": "control-tag", "paths": "/1"}"#),
-        "failures",
-        "questions to the policy failed",
-    );
+    check_rolled_back(&with(r#"{"on_response": "control-tag", "paths": "/1"}"#), "failures", "questions to the policy failed");
 }
 
 #[test]

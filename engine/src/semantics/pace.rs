@@ -1,17 +1,16 @@
-//! How fast a plan goes: its own rate and concurrency at most, and slower as soon as the next hop shows that it has enough to do.
+//! How fast work goes that no visitor waits for: at its own rate and concurrency at most, and slower as soon as the next hop shows that
+//! it has enough to do.
 
 use std::time::Duration;
 
-use crate::semantics::timestamp::Timestamp;
+use super::timestamp::Timestamp;
 
-/// The plan never gets slower than by this factor; its deadline ends what is too slow to be of use.
+/// It never gets slower than by this factor; a deadline ends what is too slow to be of use.
 const MAX_SLOWDOWN: f64 = 64.0;
 /// Answers that take this much longer than the fastest ones slow the plan down.
 const SLOW_ANSWER: f64 = 4.0;
 /// No answer within this time is slow.
 const NEVER_SLOW: Duration = Duration::from_millis(50);
-/// However long the next hop wants to be left alone, it is asked again after this.
-const MAX_PAUSE: Duration = Duration::from_secs(300);
 /// Without a wish, it is left alone for this long, times the slowdown.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -29,7 +28,7 @@ pub enum Sign {
     },
 }
 
-/// The state of a plan's pace.
+/// The state of a pace.
 #[derive(Clone, Debug)]
 pub struct Pace {
     rate: f64,
@@ -89,7 +88,7 @@ impl Pace {
                 self.slow_down(2.0);
                 // What was saved up must not come all at once after the pause.
                 self.allowance = self.allowance.min(1.0);
-                let pause = retry_after.unwrap_or(PAUSE.mul_f64(self.slowdown)).min(MAX_PAUSE);
+                let pause = retry_after.unwrap_or(PAUSE.mul_f64(self.slowdown));
                 self.paused_until = self.paused_until.max(now.saturating_add(pause));
             }
         }
@@ -159,7 +158,7 @@ mod tests {
         assert_eq!(pace.wait(START), Duration::from_secs(7));
         assert_eq!(pace.concurrency(), 4);
         pace.end(Sign::Overloaded { retry_after: Some(Duration::from_secs(100_000)) }, START);
-        assert_eq!(pace.wait(START), MAX_PAUSE);
+        assert_eq!(pace.wait(START), Duration::from_secs(100_000));
     }
 
     #[test]

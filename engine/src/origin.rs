@@ -160,6 +160,11 @@ impl Origin {
         }
     }
 
+    /// Whether visitors leave room for what nobody waits for: a quarter of `max_fetches` is always theirs.
+    pub fn has_room(&self) -> bool {
+        self.fetches.available_permits() > self.settings.max_fetches / 4
+    }
+
     /// Sends a request and waits for the head of the answer. `request` has an origin-form target and its `Host`.
     ///
     /// # Errors

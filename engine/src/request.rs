@@ -4,6 +4,7 @@
 //! plan's request takes the same way as a visitor's, from [`answer`] on.
 
 pub mod admit;
+pub mod ahead;
 pub mod body;
 mod deliver;
 pub mod devices;
@@ -17,10 +18,10 @@ mod respond;
 mod revalidate;
 pub mod site;
 pub mod trial;
+mod uses;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -37,11 +38,12 @@ use crate::store::fill::FillReader;
 use crate::store::stored::StoredResponse;
 use crate::store::{Store, Variants};
 use crate::telemetry::Outcome;
-use crate::telemetry::access_log::{AccessLog, Line};
+use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::cache_status::Forward;
 use crate::telemetry::popularity::Popularity;
 use crate::telemetry::warm_use::WarmUse;
 use admit::{Exchange, From, Handling};
+use ahead::Ahead;
 use body::EdgeBody;
 use deliver::{Source, Told, deliver};
 use devices::Devices;
@@ -50,9 +52,6 @@ use hit_for_miss::HitForMiss;
 use pass::Kept;
 use respond::Failure;
 use site::{Site, Sites};
-
-/// Hits of a stored response that are counted as popularity in one go.
-const HITS_PER_COUNT: u32 = 64;
 
 /// All that a request needs; shared by the workers.
 #[derive(Debug)]
@@ -69,6 +68,8 @@ pub struct Edge {
     pub popularity: Popularity,
     /// What visitors used of what plans warmed.
     pub warm_use: WarmUse,
+    /// What is revalidated before it expires.
+    pub ahead: Ahead,
     /// The log of requests, where one is kept.
     pub access_log: Option<AccessLog>,
     /// Remembered device classes.
@@ -118,6 +119,7 @@ impl Edge {
             sites: ArcSwap::from_pointee(parts.sites),
             popularity: parts.popularity,
             warm_use: WarmUse::default(),
+            ahead: Ahead::default(),
             access_log: parts.access_log,
             devices: parts.devices,
             max_header_bytes: parts.max_header_bytes,
@@ -150,7 +152,7 @@ pub async fn handle(edge: &Arc<Edge>, request: Request<Incoming>, client: IpAddr
         Err(refused) => return respond::refused(edge, refused.0),
     };
     let answer = answer(edge, &exchange, Some(content)).await;
-    record(edge, &exchange, &answer);
+    uses::record(edge, &exchange, &answer);
     answer.response
 }
 
@@ -207,14 +209,14 @@ fn nothing_stored(edge: &Edge, exchange: &Exchange, why: Forward) -> Found {
     }
 }
 
-fn hit(edge: &Edge, exchange: &Exchange, stored: &Arc<StoredResponse>) -> Answer {
-    count_use(edge, exchange, stored);
+fn hit(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stored: &Arc<StoredResponse>) -> Answer {
+    uses::count(edge, exchange, stored);
     let response = deliver::hit(edge, exchange, stored);
     Answer { response, outcome: Outcome::Hit, stored: true }
 }
 
-fn stale(edge: &Edge, exchange: &Exchange, stored: &Arc<StoredResponse>, told: Told) -> Answer {
-    count_use(edge, exchange, stored);
+fn stale(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stored: &Arc<StoredResponse>, told: Told) -> Answer {
+    uses::count(edge, exchange, stored);
     let response = deliver(edge, exchange, Source::Stored(stored), told, edge.clock.now());
     Answer { response, outcome: Outcome::Stale, stored: true }
 }
@@ -400,7 +402,13 @@ fn follow(edge: &Edge, exchange: &Exchange, filling: &Filling, reader: FillReade
 }
 
 /// A fetch failed: what is stored is served stale where that is allowed (§4.2.4, RFC 5861 §4), else the failure is told.
-fn failed(edge: &Edge, exchange: &Exchange, stale: Option<Arc<StoredResponse>>, why: Forward, failure: Failure) -> Answer {
+fn failed(
+    edge: &Arc<Edge>,
+    exchange: &Arc<Exchange>,
+    stale: Option<Arc<StoredResponse>>,
+    why: Forward,
+    failure: Failure,
+) -> Answer {
     let settings = &exchange.site.settings;
     match stale {
         Some(stored)
@@ -417,7 +425,14 @@ fn failed(edge: &Edge, exchange: &Exchange, stale: Option<Arc<StoredResponse>>, 
                 trouble: Some(failure.reason),
                 ..Told::default()
             };
-            self::stale(edge, exchange, &stored, told)
+            let mut answer = self::stale(edge, exchange, &stored, told);
+            // A plan does not want the page, but to know for how long its origin is to be left alone.
+            if exchange.warm_run != 0
+                && let Some(retry_after) = failure.retry_after
+            {
+                answer.response.headers_mut().insert(http::header::RETRY_AFTER, retry_after.as_secs().into());
+            }
+            answer
         }
         _ => error(respond::failed(edge, failure, why)),
     }
@@ -461,137 +476,10 @@ async fn pass_through(edge: &Arc<Edge>, exchange: &Arc<Exchange>, content: Optio
     Answer { response, outcome, stored: false }
 }
 
-/// Counts a use of a stored response: for popularity, and for the plan that warmed it.
-fn count_use(edge: &Edge, exchange: &Exchange, stored: &StoredResponse) {
-    if exchange.warm_run != 0 {
-        return;
-    }
-    if stored.uncounted_hits.fetch_add(1, Ordering::Relaxed) + 1 >= HITS_PER_COUNT {
-        let hits = stored.uncounted_hits.swap(0, Ordering::Relaxed);
-        let target = exchange.counting_target();
-        edge.popularity.record(exchange.site.index, &target, exchange.decision.variant.as_deref(), hits, exchange.at);
-        edge.popularity.record_host(exchange.site.index, &exchange.host, hits);
-    }
-    if stored.head.warm_run != 0 && !stored.used.swap(true, Ordering::Relaxed) {
-        edge.warm_use.record(stored.head.warm_run);
-    }
-}
-
-/// Counts hits that have been kept back on stored responses, so that popularity is complete: before it is read.
+/// Counts hits that have been kept back on stored responses, so that popularity and the plans' figures are complete: before they are
+/// read.
 pub fn count_hits(edge: &Edge) {
-    let now = edge.clock.now();
-    edge.store.for_each(|key, stored| {
-        let hits = stored.uncounted_hits.swap(0, Ordering::Relaxed);
-        if hits > 0 {
-            let target = target_of(key.url());
-            edge.popularity.record(stored.head.site, target, key.variant(), hits, now);
-            edge.popularity.record_host(stored.head.site, host_of(key.url()), hits);
-        }
-    });
-}
-
-/// The host of an absolute URL.
-fn host_of(url: &str) -> &str {
-    let after_scheme = url.find("://").map_or(url, |at| &url[at + 3..]);
-    after_scheme.split('/').next().unwrap_or(after_scheme)
-}
-
-/// Path and query of an absolute URL.
-fn target_of(url: &str) -> &str {
-    let after_scheme = url.find("://").map_or(0, |at| at + 3);
-    url[after_scheme..].find('/').map_or("/", |slash| &url[after_scheme + slash..])
-}
-
-fn record(edge: &Edge, exchange: &Arc<Exchange>, answer: &Answer) {
-    let now = edge.clock.now();
-    let took = now.since(exchange.at);
-    let length = answer.response.body().length();
-    let bytes = if answer.response.body().is_at_hand() { length.unwrap_or(0) } else { 0 };
-    let variant = exchange.decision.variant.as_deref();
-    exchange.site.counters.record(answer.outcome, variant, bytes, took, exchange.at);
-    if exchange.site.is_on_trial() {
-        trial::record(exchange, answer.outcome);
-    }
-    if matches!(answer.outcome, Outcome::Miss | Outcome::Collapsed | Outcome::Revalidated) {
-        edge.popularity.record(exchange.site.index, &exchange.counting_target(), variant, 1, exchange.at);
-        edge.popularity.record_host(exchange.site.index, &exchange.host, 1);
-    }
-    if let Some(log) = &edge.access_log {
-        log.write(&Line {
-            at: exchange.at,
-            client: exchange.client.unwrap_or(IpAddr::from([0, 0, 0, 0])),
-            method: &exchange.parts.method,
-            target: exchange.parts.uri.path_and_query().map_or("/", |target| target.as_str()),
-            version: exchange.parts.version,
-            host: &exchange.host,
-            request: &exchange.parts.headers,
-            status: answer.response.status(),
-            response: answer.response.headers(),
-            bytes: length,
-            outcome: answer.outcome,
-            took_micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-        });
-    }
-}
-
-/// What came of a warming plan's request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WarmOutcome {
-    /// It was fetched and stored: bytes of content.
-    Fetched(u64),
-    /// It was fresh already.
-    Fresh,
-    /// It was fetched and is not storable.
-    NotStored(String),
-    /// It could not be fetched.
-    Failed {
-        /// Status of the answer.
-        status: u16,
-        /// What went wrong.
-        reason: String,
-    },
-}
-
-/// Sends a warming plan's request down the path of a visitor with `device`, and reads the answer to its end.
-pub async fn warm(edge: &Arc<Edge>, site: &Site, target: &str, device: Device, run: u64) -> WarmOutcome {
-    let Some(parts) = warm_request(site, target, device) else {
-        return WarmOutcome::Failed { status: 400, reason: format!("{target} is no path") };
-    };
-    let from = From { client: None, device: Some(device), warm_run: run };
-    let exchange = match admit::admit(edge, parts, from) {
-        Ok(exchange) => Arc::new(exchange),
-        Err(refused) => return WarmOutcome::Failed { status: 400, reason: refused.0.to_string() },
-    };
-    if exchange.handling() != Handling::Cache {
-        return WarmOutcome::NotStored("the policies pass it".into());
-    }
-    let answer = answer(edge, &exchange, None).await;
-    let status = answer.response.status();
-    let told = answer.response.headers().get_all(crate::telemetry::cache_status::CACHE_STATUS).iter().next_back();
-    let told = told.map(|told| String::from_utf8_lossy(told.as_bytes()).into_owned()).unwrap_or_default();
-    let length = revalidate::drain(answer.response.into_body()).await;
-    match (answer.outcome, answer.stored, length) {
-        (Outcome::Hit, ..) => WarmOutcome::Fresh,
-        (Outcome::Error | Outcome::Stale, ..) | (_, _, None) => WarmOutcome::Failed { status: status.as_u16(), reason: told },
-        _ if status.is_client_error() || status.is_server_error() => {
-            WarmOutcome::Failed { status: status.as_u16(), reason: told }
-        }
-        (_, true, Some(length)) => WarmOutcome::Fetched(length),
-        (_, false, _) => WarmOutcome::NotStored(told),
-    }
-}
-
-/// A request as visitors with `device` send it: browsers that take every coding that the edge tells apart.
-fn warm_request(site: &Site, target: &str, device: Device) -> Option<http::request::Parts> {
-    let host = site.settings.hosts.iter().find(|host| *host != "*").map_or("localhost", String::as_str);
-    let request = Request::get(Uri::try_from(target).ok()?)
-        .header(http::header::HOST, host)
-        .header(http::header::USER_AGENT, format!("tero-warm ({})", device.as_str()))
-        .header(http::header::ACCEPT, "text/html,application/xhtml+xml,*/*;q=0.8")
-        .header(http::header::ACCEPT_ENCODING, "gzip, deflate, br, zstd")
-        .body(())
-        .ok()?;
-    Some(request.into_parts().0)
+    uses::settle_all(edge);
 }
 
 /// Every key that an absolute URL of a site may be stored under: by each rule for the query that its policies give to some

@@ -1,8 +1,9 @@
 //! Stored responses in memory, their weight, and the surrogate-key index.
 //!
 //! Under a key lies a [`Variants`]: the responses that differ by `Vary` (RFC 9111 §4.1). Two moka caches share the configured
-//! memory with the fills in flight: `main` admits and evicts by TinyLFU; `warmed` keeps, in order of arrival, what a warming plan
-//! fetched and nobody asked for yet, since a frequency filter would turn away what has never been asked for.
+//! memory with the fills in flight: `main` admits and evicts by TinyLFU; `warmed` keeps what a warming plan fetched until somebody asks
+//! for it or the plan's window ends, since a frequency filter would turn away what has never been asked for. What finds no room in
+//! `warmed` goes to `main`: nothing that is kept has to make room.
 
 pub mod fill;
 mod index;
@@ -241,12 +242,10 @@ impl Store {
 
     /// Stores a response, in place of the one that the same requests select. Returns false, and stores nothing, when it was
     /// purged since `since`.
-    pub fn insert(&self, key: &Key, stored: StoredResponse, since: PurgePoint) -> bool {
-        let stored = Arc::new(stored);
-        if stored.head.warm_run > 0 && self.limits.warm_memory > 0 && !self.main.contains_key(key) {
-            self.put(&self.warmed, key, &stored);
-        } else {
-            self.put(&self.main, key, &stored);
+    pub fn insert(&self, key: &Key, stored: impl Into<Arc<StoredResponse>>, since: PurgePoint) -> bool {
+        let stored = stored.into();
+        if stored.head.warm_run == 0 || !self.keep(key, &stored, since) {
+            self.put(&self.main, key, &stored, None);
             // An older one must not come back to light when this one is evicted.
             self.warmed.invalidate(key);
         }
@@ -264,13 +263,52 @@ impl Store {
         !is_purged
     }
 
-    fn put(&self, map: &Map, key: &Key, stored: &Arc<StoredResponse>) {
+    /// Puts a warmed response, and what else lies under its key, where it does not have to make room, if there is room. What was purged
+    /// since `since` does not come along.
+    fn keep(&self, key: &Key, stored: &Arc<StoredResponse>, since: PurgePoint) -> bool {
+        let beside = self.main.get(key);
+        self.warmed.run_pending_tasks();
+        let there = self.warmed.get(key).map_or(0, |there| there.weight());
+        let more = stored.weight() + key.0.len() as u64 + beside.as_ref().map_or(0, |beside| beside.weight());
+        if self.warmed.weighted_size().saturating_sub(there) + more > self.limits.warm_memory {
+            return false;
+        }
+        self.put(&self.warmed, key, stored, beside.as_deref());
+        if let Some(beside) = beside {
+            self.main.invalidate(key);
+            for other in &beside.0 {
+                if self.index.purges.hit_since(since.0, key.as_bytes(), other) {
+                    self.drop_response(key, other.id);
+                }
+            }
+        }
+        true
+    }
+
+    /// Whether what lies under `key` is kept until it is asked for.
+    pub fn is_kept(&self, key: &Key) -> bool {
+        self.warmed.contains_key(key)
+    }
+
+    /// Lets go of what is kept for runs that are over: it has to hold its place by use from now on.
+    pub fn release(&self, is_over: impl Fn(u64) -> bool) {
+        let of_run = |stored: &Arc<StoredResponse>| stored.head.warm_run != 0 && !is_over(stored.head.warm_run);
+        let over = self.warmed.iter().filter(|(_, variants)| !variants.0.iter().any(of_run));
+        for (key, variants) in over.collect::<Vec<_>>() {
+            self.promote(key.as_bytes(), &variants);
+        }
+    }
+
+    /// Puts a response into a map, before what else lies there under its key, and `beside` it.
+    fn put(&self, map: &Map, key: &Key, stored: &Arc<StoredResponse>, beside: Option<&Variants>) {
         let limit = self.limits.max_variants;
         map.entry(key.clone()).and_upsert_with(|old| {
             let mut all = vec![Arc::clone(stored)];
-            if let Some(old) = &old {
-                let others = old.value().0.iter().filter(|other| !is_same_variant(other, stored));
-                all.extend(others.take(limit - 1).cloned());
+            let old = old.as_ref().map(|old| old.value().0.as_slice()).unwrap_or_default();
+            for other in beside.map(|beside| beside.0.as_slice()).unwrap_or_default().iter().chain(old) {
+                if all.len() < limit && !all.iter().any(|new| is_same_variant(other, new)) {
+                    all.push(Arc::clone(other));
+                }
             }
             let variants = Arc::new(Variants(all));
             self.index.remember(key, &variants);
@@ -297,7 +335,7 @@ impl Store {
             return self.insert(&Key::new(key), stored, since);
         }
         let (key, stored) = (Key::of_parts(key), Arc::new(stored));
-        self.put(&self.main, &key, &stored);
+        self.put(&self.main, &key, &stored, None);
         self.unless_purged(&key, &stored, since)
     }
 
@@ -309,7 +347,10 @@ impl Store {
     /// Puts `new` in the place of the response `old`, if that is still there and was not purged since `since`: a 304 that freshened
     /// it (§4.3.4).
     pub fn replace(&self, key: &Key, old: u64, new: Arc<StoredResponse>, since: PurgePoint) {
-        self.rewrite(key, &|stored| Some(Arc::clone(if stored.id == old { &new } else { stored })));
+        let replaced = self.rewrite(key, &|stored| Some(Arc::clone(if stored.id == old { &new } else { stored })));
+        if replaced > 0 && new.head.warm_run != 0 {
+            self.keep(key, &new, since);
+        }
         if self.index.purges.hit_since(since.0, key.as_bytes(), &new) {
             self.drop_response(key, new.id);
         }

@@ -15,13 +15,14 @@ use super::admit::Exchange;
 use super::body::{EdgeBody, Silence};
 use super::forward::{self, Wanted};
 use super::respond::Failure;
-use super::{parts, revalidate, trial};
+use super::{ahead, parts, revalidate, trial, uses};
 use crate::collapse::Lead;
 use crate::origin::{self, Answer};
 use crate::policy::Answered;
 use crate::semantics::cache_control::ResponseDirectives;
 use crate::semantics::decision::ResponseDecision;
 use crate::semantics::freshness::{Freshness, StaleDefaults, Terms, browser_lifetime, header_lifetime};
+use crate::semantics::retry_after::retry_after;
 use crate::semantics::reuse::stale_if_error;
 use crate::semantics::storability::{self, Storability, storability};
 use crate::semantics::timestamp::Timestamp;
@@ -114,6 +115,9 @@ impl Fetch {
 
     async fn run(mut self, tell: oneshot::Sender<Fetched>) {
         let since = self.edge.store.purge_point();
+        if let Some(stale) = &self.stale {
+            uses::settle(&self.edge, &Key::new(&self.exchange.key), stale);
+        }
         let (mut answer, mut asked_at) = match self.ask().await {
             (Ok(answer), asked_at) => (answer, asked_at),
             (Err(failure), _) => return self.fail(failure, tell),
@@ -146,7 +150,8 @@ impl Fetch {
         }
         let status = answer.response.status();
         if status.is_server_error() && self.may_serve_stale() {
-            return self.fail(Failure::status(status), tell);
+            let retry_after = retry_after(answer.response.headers(), self.edge.clock.now());
+            return self.fail(Failure::status(status, retry_after), tell);
         }
         self.take(answer, asked_at, since, tell).await;
     }
@@ -289,8 +294,10 @@ impl Fetch {
             Ok(Some(pieces)) => {
                 let body = StoredBody::new(pieces);
                 let pieces = Arc::clone(body.pieces());
-                let stored = StoredResponse::new(filling.head.clone(), body);
-                self.edge.store.insert(&Key::new(&self.exchange.key), stored, since);
+                let stored = Arc::new(StoredResponse::new(filling.head.clone(), body));
+                if self.edge.store.insert(&Key::new(&self.exchange.key), Arc::clone(&stored), since) {
+                    ahead::watch(&self.edge, &self.exchange.site, &stored);
+                }
                 fill.complete(Some(&pieces));
             }
         }

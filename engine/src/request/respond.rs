@@ -1,5 +1,7 @@
 //! Answers of our own: refusals and errors to statuses, with what the client reads kept apart from what the log reads.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
@@ -19,6 +21,8 @@ pub(super) struct Failure {
     pub origin_status: Option<StatusCode>,
     /// The reason, for people.
     pub reason: &'static str,
+    /// How long the next hop wants to be left alone.
+    pub retry_after: Option<Duration>,
 }
 
 impl Failure {
@@ -30,17 +34,18 @@ impl Failure {
             OriginError::RequestBody { .. } => StatusCode::BAD_REQUEST,
             _ => StatusCode::BAD_GATEWAY,
         };
-        Failure { status, origin_status: None, reason: error.as_str() }
+        Failure { status, origin_status: None, reason: error.as_str(), retry_after: None }
     }
 
     /// The edge is going down.
     pub(super) fn shutting_down() -> Failure {
-        Failure { status: StatusCode::SERVICE_UNAVAILABLE, origin_status: None, reason: "the edge is shutting down" }
+        let (status, reason) = (StatusCode::SERVICE_UNAVAILABLE, "the edge is shutting down");
+        Failure { status, origin_status: None, reason, retry_after: None }
     }
 
     /// An answer of the next hop that is itself an error (RFC 5861 §4).
-    pub(super) fn status(status: StatusCode) -> Failure {
-        Failure { status, origin_status: Some(status), reason: "origin answered with an error" }
+    pub(super) fn status(status: StatusCode, retry_after: Option<Duration>) -> Failure {
+        Failure { status, origin_status: Some(status), reason: "origin answered with an error", retry_after }
     }
 }
 

@@ -1,18 +1,21 @@
 //! What is done when the next hop says that a stored response still holds (RFC 9111 §4.3.4), and in the background (RFC 5861 §3).
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use http::Response;
 use http::header::{HeaderMap, SET_COOKIE};
+use http::{Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
 
-use super::Edge;
 use super::admit::Exchange;
 use super::body::EdgeBody;
 use super::fetch::{Extent, Fetch, Fetched, Shared};
+use super::{Edge, ahead, uses};
+use crate::collapse::Lead;
 use crate::semantics::forwarding;
+use crate::semantics::retry_after::retry_after;
 use crate::semantics::storability::Storability;
 use crate::semantics::timestamp::Timestamp;
 use crate::semantics::validation::{self, HeadUpdate};
@@ -39,7 +42,9 @@ pub(super) fn freshen(
     let shared = match storability {
         Storability::Yes if is_for_one => Shared::NotStorable,
         Storability::Yes => {
+            uses::settle(&fetch.edge, &key, &stale);
             fetch.edge.store.replace(&key, stale.id, Arc::clone(&fresh), since);
+            ahead::watch(&fetch.edge, &fetch.exchange.site, &fresh);
             Shared::Stored
         }
         // What is stored under a key of requests is no part.
@@ -72,14 +77,52 @@ fn with_cookies_of(not_modified: &HeaderMap, fresh: Arc<StoredResponse>) -> Arc<
 /// Revalidates in the background, unless somebody does already (RFC 5861 §3).
 pub(super) fn in_background(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stale: &Arc<StoredResponse>) {
     let Some(lead) = edge.collapse.lead(&exchange.key) else { return };
-    let (edge, exchange, stale) = (Arc::clone(edge), Arc::clone(exchange), Some(Arc::clone(stale)));
+    let (edge, exchange, stale) = (Arc::clone(edge), Arc::clone(exchange), Arc::clone(stale));
     tokio::spawn(async move {
-        let told = Fetch { edge, exchange: Arc::clone(&exchange), stale, extent: Extent::Whole, lead: Some(lead) }.start();
-        if let Ok(Fetched::Filling(_, reader, _)) = told.await {
-            // Somebody has to want the content, or the fill would take itself for abandoned.
-            drain(EdgeBody::fill(reader, Arc::clone(&exchange.site.counters))).await;
-        }
+        to_its_end(&edge, &exchange, stale, lead).await;
     });
+}
+
+/// What came of a revalidation that nobody waits for.
+pub(super) enum Refreshed {
+    /// It is stored.
+    Stored,
+    /// The next hop answered, and that is not stored.
+    NotStored(StatusCode, Option<Duration>),
+    /// It did not, or not to the end; and for how long it wants to be left alone.
+    Failed(Option<Duration>),
+}
+
+/// Revalidates until what comes of it is stored.
+pub(super) async fn to_its_end(
+    edge: &Arc<Edge>,
+    exchange: &Arc<Exchange>,
+    stale: Arc<StoredResponse>,
+    lead: Lead<Shared>,
+) -> Refreshed {
+    let fetch = Fetch {
+        edge: Arc::clone(edge),
+        exchange: Arc::clone(exchange),
+        stale: Some(stale),
+        extent: Extent::Whole,
+        lead: Some(lead),
+    };
+    match fetch.start().await {
+        Ok(Fetched::Filling(_, reader, _)) => {
+            // Somebody has to want the content, or the fill would take itself for abandoned.
+            let whole = drain(EdgeBody::fill(reader, Arc::clone(&exchange.site.counters))).await;
+            whole.map_or(Refreshed::Failed(None), |_| Refreshed::Stored)
+        }
+        Ok(Fetched::Revalidated(_)) => Refreshed::Stored,
+        Ok(Fetched::NotStored(response, _)) => {
+            Refreshed::NotStored(response.status(), retry_after(response.headers(), edge.clock.now()))
+        }
+        // Of the whole, which was asked for, nothing of the kind comes.
+        Ok(Fetched::TooLargeForRange | Fetched::Part(_)) => Refreshed::NotStored(StatusCode::PARTIAL_CONTENT, None),
+        Ok(Fetched::Failed(failure)) => Refreshed::Failed(failure.retry_after),
+        // The edge goes down meanwhile.
+        Err(_) => Refreshed::Failed(None),
+    }
 }
 
 /// Reads a body to its end; returns its length, or none where it was cut short.

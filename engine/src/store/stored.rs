@@ -54,6 +54,8 @@ pub struct StoredResponse {
     pub parts: Option<Box<Parts>>,
     /// Requests answered from it that have not been counted as popularity yet.
     pub uncounted_hits: AtomicU32,
+    /// Those that have.
+    pub counted_hits: AtomicU32,
     /// Whether a visitor has been answered from it.
     pub used: AtomicBool,
     /// Tells this stored response from every other, also under the same key.
@@ -65,7 +67,8 @@ impl StoredResponse {
     pub fn new(head: StoredHead, body: StoredBody) -> StoredResponse {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        StoredResponse { head, body, parts: None, uncounted_hits: AtomicU32::new(0), used: AtomicBool::new(false), id }
+        let (uncounted_hits, counted_hits) = (AtomicU32::new(0), AtomicU32::new(0));
+        StoredResponse { head, body, parts: None, uncounted_hits, counted_hits, used: AtomicBool::new(false), id }
     }
 
     /// What is stored of a response that is not all there: `body` holds the bytes of `parts`, one run after the other.
@@ -119,7 +122,9 @@ impl StoredResponse {
     /// The same content under another head: as a 304 gives it (§4.3.4), or with another lifetime.
     pub fn with_head(&self, head: StoredHead) -> StoredResponse {
         let new = StoredResponse { parts: self.parts.clone(), ..StoredResponse::new(head, self.body.clone()) };
-        new.used.store(self.used.load(Ordering::Relaxed), Ordering::Relaxed);
+        // To another run it is a response of its own.
+        let used = self.used.load(Ordering::Relaxed) && new.head.warm_run == self.head.warm_run;
+        new.used.store(used, Ordering::Relaxed);
         new.uncounted_hits.store(self.uncounted_hits.load(Ordering::Relaxed), Ordering::Relaxed);
         new
     }

@@ -182,6 +182,47 @@ fn a_warmed_response_survives_in_a_full_cache_until_it_is_used() {
     assert!(store.lookup(key("/warm", None).as_bytes()).is_some());
 }
 
+#[test]
+fn what_is_kept_for_a_plan_does_not_make_room_for_another_and_is_let_go_when_its_run_is_over() {
+    let store = store(1 << 20);
+    let pages = |plan: u64| (0..20).map(move |number| key(&format!("/{plan}/{number}"), None));
+    // An eighth of the memory: not room enough for both.
+    for plan in [1, 2] {
+        for key in pages(plan) {
+            put(&store, &key, Made { body: vec![0; 5_000], warm_run: plan, ..Made::default() });
+        }
+    }
+    assert!(pages(1).all(|key| store.is_kept(&key)));
+    let kept = pages(2).filter(|key| store.is_kept(key)).count();
+    assert!(kept < 20, "{kept}");
+    // What found no room is stored all the same.
+    assert!(pages(2).all(|key| store.peek(key.as_bytes()).is_some()));
+    store.release(|run| run == 1);
+    assert!(!pages(1).any(|key| store.is_kept(&key)));
+    assert_eq!(pages(2).filter(|key| store.is_kept(key)).count(), kept);
+    put(&store, &key("/3", None), Made { body: vec![0; 5_000], warm_run: 3, ..Made::default() });
+    assert!(store.is_kept(&key("/3", None)));
+}
+
+#[test]
+fn what_a_plan_fetches_anew_brings_along_what_lies_beside_it() {
+    let store = store(1 << 20);
+    let page = key("/", None);
+    let in_language = |language| HeaderMap::from_iter([(http::header::ACCEPT_LANGUAGE, HeaderValue::from_static(language))]);
+    put(&store, &page, Made { vary: Some("accept-language"), asked: in_language("es"), ..Made::default() });
+    put(&store, &page, Made { vary: Some("accept-language"), asked: in_language("en"), ..Made::default() });
+    let again =
+        Made { vary: Some("accept-language"), asked: in_language("es"), body: b"new".to_vec(), warm_run: 1, ..Made::default() };
+    put(&store, &page, again);
+    assert!(store.is_kept(&page));
+    let found = store.lookup(page.as_bytes()).unwrap();
+    assert_eq!(found.all().len(), 2);
+    assert_eq!(found.select(&in_language("es")).unwrap().body.pieces().concat(), b"new");
+    assert_eq!(found.select(&in_language("en")).unwrap().body.pieces().concat(), b"body");
+    assert!(!store.is_kept(&page));
+    assert_eq!(store.usage().entries, 1);
+}
+
 /// A part of a response of eight bytes that is told from others by `tag`.
 fn part(tag: &'static str, run: std::ops::Range<u64>) -> StoredResponse {
     let StoredResponse { mut head, .. } = Made { tags: vec!["x"], ..Made::default() }.stored();

@@ -1,27 +1,54 @@
-//! Whether warming was worth it: how many responses of each run a visitor has used.
+//! Whether warming was worth it: what visitors used of what each run fetched.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Runs that are remembered, the latest.
 const REMEMBERED_RUNS: usize = 1_000;
 
-/// Used responses by run.
+/// What visitors used of what a run fetched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Use {
+    /// Responses.
+    pub responses: u64,
+    /// Bytes of their content.
+    pub bytes: u64,
+    /// Hits that they gave.
+    pub hits: u64,
+}
+
+/// Uses by run.
 #[derive(Debug, Default)]
-pub struct WarmUse(Mutex<BTreeMap<u64, u64>>);
+pub struct WarmUse(Mutex<BTreeMap<u64, Use>>);
 
 impl WarmUse {
-    /// A visitor has been answered from a response that `run` warmed, for the first time.
-    pub fn record(&self, run: u64) {
-        let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *used.entry(run).or_default() += 1;
+    /// A visitor has been answered from a response that `run` fetched, for the first time; it has `bytes` of content.
+    pub fn record(&self, run: u64, bytes: u64) {
+        self.with(run, |used| {
+            used.responses += 1;
+            used.bytes += bytes;
+        });
+    }
+
+    /// Visitors have been answered from such responses `hits` times.
+    pub fn record_hits(&self, run: u64, hits: u64) {
+        self.with(run, |used| used.hits += hits);
+    }
+
+    /// What has been used of what `run` fetched.
+    pub fn of(&self, run: u64) -> Use {
+        self.lock().get(&run).copied().unwrap_or_default()
+    }
+
+    fn with(&self, run: u64, change: impl FnOnce(&mut Use)) {
+        let mut used = self.lock();
+        change(used.entry(run).or_default());
         if used.len() > REMEMBERED_RUNS {
             used.pop_first();
         }
     }
 
-    /// How many responses of `run` have been used.
-    pub fn used(&self, run: u64) -> u64 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&run).copied().unwrap_or(0)
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Use>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

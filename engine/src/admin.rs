@@ -39,6 +39,7 @@ use crate::config;
 use crate::policy::Host;
 use crate::request::Edge;
 use crate::rollout::Rollout;
+use crate::semantics::timestamp::Timestamp;
 use crate::server::Stage;
 use crate::warm::Warmer;
 use guard::Guard;
@@ -77,12 +78,23 @@ pub struct State {
     pub host: Arc<Host>,
     /// The warming plans.
     pub warmer: Arc<Warmer>,
+    /// What the edge is not ready without.
+    pub ready: Ready,
     /// The versions of the policies.
     pub rollout: Arc<Rollout>,
     /// Takes over the configuration's file anew.
     pub reloader: Arc<Reloader>,
     /// How far the edge has come with stopping.
     pub stage: watch::Receiver<Stage>,
+}
+
+/// When the edge is ready.
+#[derive(Clone, Debug, Default)]
+pub struct Ready {
+    /// Once these plans have run.
+    pub after: Vec<Arc<str>>,
+    /// But then at the latest.
+    pub at_last: Timestamp,
 }
 
 /// What every connection shares.
@@ -205,7 +217,8 @@ async fn answer(admin: &Arc<Admin>, request: Request<Incoming>) -> Result<Reply,
             Route::StopCanary(name) => trials::stop_canary(&state, &name),
             Route::Reload => versions::reload(&state),
             Route::Purge => purge::purge(&state, &body),
-            Route::StartWarm(plan) => warm::start(&state, &plan),
+            Route::StartWarm(plan) => warm::start(&state, &plan, parts.uri.query()),
+            Route::CancelWarm(plan) => warm::cancel(&state, &plan),
             Route::WarmPlans => Ok(warm::plans(&state)),
             Route::WarmRuns => Ok(warm::runs(&state)),
             Route::WarmRun(id) => warm::run(&state, id),

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::{Config, ConfigErrors, Mistake, Mistakes, Place, Site, did_you_mean, read_text};
+use crate::config::{Config, ConfigErrors, Mistake, Mistakes, Place, PlanVariants, Site, did_you_mean, read_text};
 use crate::policy::{Chain, Hook, Host, Policy, PolicyError};
 use crate::semantics::decision::Device;
 
@@ -74,7 +74,11 @@ fn plans(config: &Config, site: &Site, chain: &Chain, add: Add<'_>) {
             add(plan.place, "warm.site", Mistake::new(problem, "add the site's own name to its hosts"));
         }
         let known = || chain.variants().iter().map(AsRef::as_ref).chain(Device::ALL.map(Device::as_str));
-        for variant in plan.variants.iter().filter(|variant| !known().any(|name| name == **variant)) {
+        let named: &[String] = match &plan.variants {
+            PlanVariants::These(named) => named,
+            PlanVariants::Seen | PlanVariants::All => &[],
+        };
+        for variant in named.iter().filter(|variant| !known().any(|name| name == **variant)) {
             let cure = match did_you_mean(variant, known()) {
                 Some(meant) => format!("did you mean \"{meant}\"?"),
                 None => format!("the site has {}", known().collect::<Vec<_>>().join(", ")),
@@ -82,9 +86,9 @@ fn plans(config: &Config, site: &Site, chain: &Chain, add: Add<'_>) {
             let problem = format!("`{variant}` is neither a variant of the site's policies nor a device class");
             add(plan.place, "warm.variants", Mistake::new(problem, cure));
         }
-        let has_source = !plan.urls.is_empty() || plan.sitemap.is_some() || plan.popular > 0;
+        let has_source = !plan.urls.is_empty() || !plan.url_files.is_empty() || !plan.sitemaps.is_empty() || plan.popular > 0;
         if !has_source && !chain.policies().iter().any(|policy| policy.manifest().hooks.contains(&Hook::PlanWarm)) {
-            let cure = "write urls, sitemap or popular, or give the site a policy that plans";
+            let cure = "write urls, url_files, sitemap or popular, or give the site a policy that plans";
             add(plan.place, "warm", Mistake::new(format!("the plan `{}` has nothing to fetch", plan.name), cure));
         }
     }
@@ -167,7 +171,7 @@ variants = ["phone", "desktop"]
             ("ttl = 1", "tll = 1", &["4 policy.settings: ", "tll", "correct the settings"][..]),
             ("builtin:json-rules", "builtin:json-rulse", &["4 policy.module: ", "json-rulse", "json-rules"]),
             ("[\"phone\", ", "[\"phne\", ", &["13 warm.variants: ", "`phne`", "did you mean \"phone\"?"]),
-            ("urls = [\"/\"]", "urls = []", &["13 warm: ", "nothing to fetch", "urls, sitemap or popular"]),
+            ("urls = [\"/\"]", "urls = []", &["13 warm: ", "nothing to fetch", "urls, url_files, sitemap or popular"]),
             ("[\"shop.example\"]", "[\"*\"]", &["13 warm.site: ", "no host by name", "hosts"]),
             ("[policies]", "[cache]\nmax_policy_variants = 1\n[policies]", &["10 site.policies: ", "2", "max_policy_variants"]),
         ] {

@@ -81,12 +81,16 @@ pub struct Admin {
     pub listen: SocketAddr,
     /// `token`, or the first line of the file `token_file`: the bearer token; 16 to 4096 bytes. Needed where `listen` is not loopback.
     pub token: Option<String>,
+    /// `ready_after`: names of plans that must have run before `/ready` says yes. Default none.
+    pub ready_after: Vec<Arc<str>>,
+    /// `ready_within`: how long after its start the edge waits for them at most; 1s to 1h. Default 5min.
+    pub ready_within: Duration,
 }
 
 impl fmt::Debug for Admin {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let token = self.token.as_ref().map(|_| "(hidden)");
-        formatter.debug_struct("Admin").field("listen", &self.listen).field("token", &token).finish()
+        formatter.debug_struct("Admin").field("listen", &self.listen).field("token", &token).finish_non_exhaustive()
     }
 }
 
@@ -142,7 +146,8 @@ pub struct PolicyHost {
     pub stack: u64,
     /// `max_module`: the largest module that is loaded, with the settings and cases that come along, in bytes; 64KiB to 1GiB. Default 64MiB.
     pub max_module: u64,
-    /// `state_dir`: the folder of pushed versions and of who is active; none (`""`): nothing can be pushed. Default none.
+    /// `state_dir`: the folder of what a restart must not forget: pushed versions and who is active, which pages are popular, and when
+    /// plans ran last. None (`""`): nothing can be pushed, and the rest is forgotten. Default none.
     pub state_dir: Option<PathBuf>,
     /// `max_versions`: pushed versions that are kept of each policy; 2 to 1,000. Default 10.
     pub max_versions: usize,
@@ -258,6 +263,25 @@ pub struct Site {
     pub targeted_fields: Vec<http::HeaderName>,
     /// `cache_status_key`: whether `Cache-Status` tells the key. Default false.
     pub cache_status_key: bool,
+    /// `[site.refresh_ahead]`; none where the table is absent.
+    pub refresh_ahead: Option<RefreshAhead>,
+}
+
+/// `[site.refresh_ahead]`: what is wanted often is revalidated before it expires.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RefreshAhead {
+    /// `tags`: only responses with one of these surrogate keys, which policies give. Default none: all.
+    pub tags: Vec<String>,
+    /// `before`: how long before it expires; 1s to 1h. Default 10s. What lives no longer than twice that is left alone.
+    pub before: Duration,
+    /// `min_hits`: of less than that many hits since it was fetched, a response is not wanted often; 1 to 1,000,000. Default 3.
+    pub min_hits: u32,
+    /// `share`: the part of all requests to the origins that may be revalidations ahead; 0.01 to 0.95. Default 0.5.
+    pub share: f64,
+    /// `rate`: revalidations a second; 0.1 to 10,000. Default 20.
+    pub rate: f64,
+    /// `max_watched`: stored responses whose end is watched; 1 to 10,000,000. Default 100,000.
+    pub max_watched: usize,
 }
 
 /// A next hop.
@@ -282,22 +306,59 @@ pub struct Plan {
     pub schedule: Option<String>,
     /// `zone`. Default: the zone of the site's first policy that has one, else UTC.
     pub zone: Option<Tz>,
+    /// `window`: how long after it comes due visitors are to find what it fetched; 1min to 7d. Default 4h.
+    pub window: Duration,
+    /// `missed`: what becomes of a run whose time came while the edge was down. Default `run`.
+    pub missed: Missed,
     /// `urls`: paths with their queries.
     pub urls: Vec<String>,
-    /// `sitemap`: the path of a sitemap on the site.
-    pub sitemap: Option<String>,
+    /// `url_files`: files of such paths, one a line, read anew for each run.
+    pub url_files: Vec<PathBuf>,
+    /// `sitemap`: the paths of sitemaps on the site.
+    pub sitemaps: Vec<String>,
+    /// `max_sitemap_bytes`: of one sitemap, unpacked; 1KiB to 1GiB. Default 50MiB.
+    pub max_sitemap_bytes: u64,
+    /// `max_sitemaps`: sitemaps that are read in one run; 1 to 50,000. Default 50.
+    pub max_sitemaps: usize,
+    /// `sitemap_timeout`: for one sitemap; 1s to 1h. Default 30s.
+    pub sitemap_timeout: Duration,
     /// `popular`: that many of the most wanted pages; 0 to 100,000. Default 0.
     pub popular: usize,
-    /// `variants`: names of variants or device classes. Default: every variant that the site's policies declare, and none.
-    pub variants: Vec<String>,
+    /// `variants`: what each page is fetched as. Default `seen`.
+    pub variants: PlanVariants,
     /// `max_urls`: fetches in one run, variants counted; 1 to 1,000,000. Default 10,000.
     pub max_urls: usize,
     /// `concurrency`; 1 to 256. Default 4.
     pub concurrency: usize,
     /// `rate`: fetches a second; 0.1 to 10,000. Default 50.
     pub rate: f64,
+    /// `retries`: how often a page is tried again that failed since the origin had too much to do; 0 to 10. Default 1.
+    pub retries: u32,
     /// `deadline`: of one run; 1s to 24h. Default 15min.
     pub deadline: Duration,
+}
+
+/// What becomes of a run whose time came while the edge was down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Missed {
+    /// It runs when the edge starts, if its window is not over.
+    #[default]
+    Run,
+    /// It does not run.
+    Skip,
+}
+
+/// In which variants a plan fetches its pages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PlanVariants {
+    /// `"seen"`: those that visitors of the window's hours wanted the page in; of a page that nobody wanted then, those that they
+    /// wanted any page in; and all where nothing is known of those hours.
+    #[default]
+    Seen,
+    /// `"all"`: every variant that the site's policies declare, and none.
+    All,
+    /// A list of variants or device classes.
+    These(Vec<String>),
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! Warming: sends a plan's pages down the request path when its schedule comes due, or when asked.
 //!
 //! A plan never runs twice at once, never faster than its pace, and never longer than its deadline. It fetches as visitors would,
-//! once per variant, so that what it stores is found by them; what is fresh is left alone. The schedules are followed by one
-//! thread of its own, so that workers only ever see warming as requests to their origin.
+//! once per variant, so that what it stores is found by them; what stays fresh for its window is left alone. The schedules are followed
+//! by one thread of its own, so that workers only ever see warming as requests to their origin.
 
 mod edge;
-pub mod pace;
+mod follow;
 pub mod path;
+pub mod remembered;
 pub mod report;
 mod run;
 pub mod sitemap;
@@ -16,17 +17,16 @@ pub mod variants;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use chrono::{SecondsFormat, TimeZone};
 use chrono_tz::Tz;
 use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 
-use self::path::{Path, WarmOutcome};
+use self::path::{Path, Traffic, WarmOutcome};
+use self::remembered::Remembered;
 use self::report::{Progress, RunReport, RunState, Trigger};
 use self::run::Run;
-use crate::clock::Clock;
 use crate::config;
 use crate::request::Edge;
 use crate::semantics::schedule::{Schedule, ScheduleError};
@@ -35,12 +35,6 @@ use crate::server::Stage;
 
 /// Runs that are remembered with their reports; the oldest that is over goes first.
 pub const MAX_REMEMBERED_RUNS: usize = 200;
-
-/// The clock on the wall may be set while a plan waits for its time: nobody waits longer than this without looking at it.
-const LOOK_AT_CLOCK: Duration = Duration::from_secs(30);
-
-/// A clock that goes back by more than this was wrong before.
-const STEP_BACK: Duration = Duration::from_secs(2 * 3_600);
 
 /// The number of a run: counts from 1 when the edge starts.
 pub type RunId = u64;
@@ -82,11 +76,26 @@ pub enum StartError {
     Stopping,
 }
 
-/// What a plan's runs came to, all together.
+/// Why nothing was cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CancelError {
+    /// No plan has that name.
+    #[error("there is no such plan")]
+    Unknown,
+    /// It is not running.
+    #[error("the plan is not running")]
+    Idle,
+}
+
+/// What a plan's runs came to, all together; dry runs don't count.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PlanTotals {
     /// Runs that have started.
     pub runs: u64,
+    /// Runs that are over, by how they ended.
+    pub ended: BTreeMap<&'static str, u64>,
+    /// When a run reached its end last, in seconds since the Unix epoch; 0 before the first.
+    pub last_done_unix_secs: i64,
     /// Pages times variants, as in [`RunReport`].
     pub fetched: u64,
     /// As in [`RunReport`].
@@ -95,8 +104,16 @@ pub struct PlanTotals {
     pub not_stored: u64,
     /// As in [`RunReport`].
     pub failed: u64,
+    /// Bytes of content fetched.
+    pub bytes: u64,
     /// Fetched responses that visitors have used.
     pub used: u64,
+    /// As in [`report::Worth`], of windows that are over.
+    pub window_hits: u64,
+    /// As in [`report::Worth`], of windows that are over.
+    pub hits_given: u64,
+    /// As in [`report::Worth`], of windows that are over.
+    pub wasted_bytes: u64,
 }
 
 /// A plan, for operators.
@@ -120,6 +137,7 @@ pub struct PlanSummary {
 #[derive(Debug)]
 pub struct Warmer {
     path: Arc<dyn Path>,
+    remembered: Arc<Remembered>,
     state: Mutex<State>,
     ledger: Arc<Ledger>,
     wake: mpsc::UnboundedSender<Wake>,
@@ -162,7 +180,10 @@ impl Ledger {
 
     fn count(&self, plan: &Arc<str>, outcome: &WarmOutcome) {
         self.with(plan, |totals| match outcome {
-            WarmOutcome::Fetched { .. } => totals.fetched += 1,
+            WarmOutcome::Fetched { bytes, .. } => {
+                totals.fetched += 1;
+                totals.bytes += bytes;
+            }
             WarmOutcome::Fresh => totals.fresh += 1,
             WarmOutcome::NotStored { .. } => totals.not_stored += 1,
             WarmOutcome::Failed { .. } => totals.failed += 1,
@@ -185,20 +206,24 @@ impl Warmer {
     ///
     /// # Errors
     /// [`PlanError`] for the first plan that can't be followed.
-    pub fn new(edge: &Arc<Edge>, plans: Vec<config::Plan>) -> Result<Arc<Warmer>, PlanError> {
-        Warmer::on(edge::path(edge), plans)
+    pub fn new(edge: &Arc<Edge>, plans: Vec<config::Plan>, remembered: Remembered) -> Result<Arc<Warmer>, PlanError> {
+        Warmer::on(edge::path(edge), plans, remembered)
     }
 
     /// A warmer that sends its requests down `path`.
     ///
     /// # Errors
     /// As [`Warmer::new`].
-    pub fn on(path: Arc<dyn Path>, plans: Vec<config::Plan>) -> Result<Arc<Warmer>, PlanError> {
+    pub fn on(path: Arc<dyn Path>, plans: Vec<config::Plan>, remembered: Remembered) -> Result<Arc<Warmer>, PlanError> {
         let (wake, woken) = mpsc::unbounded_channel();
         let plans = check(&*path, plans)?;
         let state = State { plans, followed: path.clock().now(), ..State::default() };
         let ledger = Arc::default();
-        Ok(Arc::new(Warmer { path, state: Mutex::new(state), ledger, wake, woken: Mutex::new(Some(woken)) }))
+        if let Some(popularity) = remembered.popularity() {
+            path.restore_popularity(popularity);
+        }
+        let (remembered, woken) = (Arc::new(remembered), Mutex::new(Some(woken)));
+        Ok(Arc::new(Warmer { path, remembered, state: Mutex::new(state), ledger, wake, woken }))
     }
 
     /// Takes over other plans. Runs under way go on as they began.
@@ -216,26 +241,50 @@ impl Warmer {
     /// # Errors
     /// [`StartError`] where there is no such plan, it is running, or the edge stops.
     pub fn start(&self, plan: &str) -> Result<RunId, StartError> {
-        self.start_by(plan, Trigger::Request)
+        self.begin(plan, Begin { trigger: Trigger::Request, due: None, dry: false })
     }
 
-    fn start_by(&self, name: &str, trigger: Trigger) -> Result<RunId, StartError> {
+    /// Finds out what a plan would fetch now, and fetches nothing but its sitemaps.
+    ///
+    /// # Errors
+    /// As [`Warmer::start`]; a dry run and a run do not stand in each other's way.
+    pub fn start_dry(&self, plan: &str) -> Result<RunId, StartError> {
+        self.begin(plan, Begin { trigger: Trigger::Request, due: None, dry: true })
+    }
+
+    /// Starts a plan since the edge has started.
+    ///
+    /// # Errors
+    /// As [`Warmer::start`].
+    pub fn start_first(&self, plan: &str) -> Result<RunId, StartError> {
+        self.begin(plan, Begin { trigger: Trigger::Start, due: None, dry: false })
+    }
+
+    fn begin(&self, name: &str, begin: Begin) -> Result<RunId, StartError> {
         let now = self.path.clock().now();
         let mut state = lock(&self.state);
         let planned = state.plans.iter().find(|planned| &*planned.plan.name == name).ok_or(StartError::Unknown)?;
         if state.stopping {
             return Err(StartError::Stopping);
         }
-        if let Some(run) = state.running(name) {
+        if let Some(run) = state.running(name, begin.dry) {
             return Err(StartError::Running(run));
         }
         let (plan, zone) = (planned.plan.clone(), planned.zone);
+        let before = self.path.site(&plan.site).map(|site| self.path.traffic(site.index)).unwrap_or_default();
         let id = state.last_run + 1;
         state.last_run = id;
-        let run = Arc::new(begin(id, plan, zone, trigger, now));
-        state.remember(Arc::clone(&run));
+        let run = Arc::new(new_run(id, plan, zone, begin, now, before));
+        let forgotten = state.remember(Arc::clone(&run));
         drop(state);
-        self.ledger.with(&run.plan.name, |totals| totals.runs += 1);
+        for run in forgotten.iter().filter(|run| !run.dry) {
+            // A counter must not fall when a run is forgotten.
+            let used = self.path.used(run.id);
+            self.ledger.with(&run.plan.name, |totals| totals.used += used.responses);
+        }
+        if !run.dry {
+            self.ledger.with(&run.plan.name, |totals| totals.runs += 1);
+        }
         let _ = self.wake.send(Wake::Run(run));
         Ok(id)
     }
@@ -244,6 +293,29 @@ impl Warmer {
     pub fn cancel(&self, run: RunId) -> bool {
         let found = lock(&self.state).find(run);
         found.is_some_and(|run| !run.is_over() && !run.cancel.send_replace(true))
+    }
+
+    /// Ends the run of a plan early, and tells which that was.
+    ///
+    /// # Errors
+    /// [`CancelError`] where there is no such plan, or it does not run.
+    pub fn cancel_plan(&self, plan: &str) -> Result<RunId, CancelError> {
+        let (known, running) = {
+            let state = lock(&self.state);
+            let running = state.running(plan, false).or_else(|| state.running(plan, true));
+            (state.plans.iter().any(|planned| &*planned.plan.name == plan), running)
+        };
+        match running {
+            Some(run) if self.cancel(run) => Ok(run),
+            None if !known => Err(CancelError::Unknown),
+            Some(_) | None => Err(CancelError::Idle),
+        }
+    }
+
+    /// Whether a run of the plan has come to an end; none where there is no such plan.
+    pub fn has_run(&self, plan: &str) -> Option<bool> {
+        let known = lock(&self.state).plans.iter().any(|planned| &*planned.plan.name == plan);
+        known.then(|| lock(&self.ledger.0).get(plan).is_some_and(|totals| !totals.ended.is_empty()))
     }
 
     /// The runs that are remembered, the latest first.
@@ -273,7 +345,7 @@ impl Warmer {
             schedule: planned.plan.schedule.clone(),
             zone: planned.zone.name().to_owned(),
             next: planned.schedule.as_ref().and_then(|schedule| schedule.next_after(now)).map(|next| shown(next, planned.zone)),
-            running: state.running(&planned.plan.name),
+            running: state.running(&planned.plan.name, false),
         };
         state.plans.iter().map(summary).collect()
     }
@@ -282,9 +354,9 @@ impl Warmer {
     pub fn totals(&self) -> BTreeMap<Arc<str>, PlanTotals> {
         let mut totals = lock(&self.ledger.0).clone();
         let state = lock(&self.state);
-        for run in &state.runs {
+        for run in state.runs.iter().filter(|run| !run.dry) {
             if let Some(totals) = totals.get_mut(&run.plan.name) {
-                totals.used += self.path.used(lock(&run.report).id);
+                totals.used += self.path.used(run.id).responses;
             }
         }
         totals
@@ -292,126 +364,82 @@ impl Warmer {
 
     fn report_of(&self, run: &Run) -> RunReport {
         let mut report = lock(&run.report).clone();
-        report.used_later = self.path.used(report.id);
+        let used = self.path.used(report.id);
+        (report.used_later, report.used_bytes) = (used.responses, used.bytes);
         if !report.state.is_over() {
             report.seconds = self.path.clock().now().since(run.started).as_secs();
         }
         report
     }
+}
 
-    /// Follows schedules and runs plans until the edge stops. Only the first call does anything.
-    pub async fn follow(&self, mut stages: watch::Receiver<Stage>) {
-        let Some(mut woken) = lock(&self.woken).take() else { return };
-        let clock = self.path.clock().clone();
-        let mut runs = tokio::task::JoinSet::new();
-        loop {
-            self.start_what_is_due(clock.now());
-            tokio::select! {
-                biased;
-                _ = stages.wait_for(|stage| *stage != Stage::Running) => break,
-                woken = woken.recv() => match woken {
-                    Some(Wake::Run(run)) => {
-                        runs.spawn(run::execute(Arc::clone(&self.path), run, Arc::clone(&self.ledger)));
-                    }
-                    Some(Wake::Reloaded) => {}
-                    None => break,
-                },
-                Some(_) = runs.join_next() => {}
-                () = self.next_due(&clock) => {}
-            }
-        }
-        self.stop(clock.now());
-        runs.shutdown().await;
-    }
-
-    /// Starts every plan that has come due since the last look: once, however often it has.
-    fn start_what_is_due(&self, now: Timestamp) {
-        let due: Vec<Arc<str>> = {
-            let mut state = lock(&self.state);
-            let since = state.followed;
-            // A clock that was put back a little does not make plans run again; one that was wrong by more starts afresh.
-            state.followed = if since.since(now) > STEP_BACK { now } else { since.max(now) };
-            let is_due = |planned: &&Planned| {
-                let next = planned.schedule.as_ref().and_then(|schedule| schedule.next_after(since));
-                next.is_some_and(|next| next <= now)
-            };
-            state.plans.iter().filter(is_due).map(|planned| Arc::clone(&planned.plan.name)).collect()
-        };
-        for plan in due {
-            if let Err(error) = self.start_by(&plan, Trigger::Schedule) {
-                tracing::warn!(%plan, "a scheduled plan was not started: {error}");
-            }
-        }
-    }
-
-    async fn next_due(&self, clock: &Clock) {
-        let next = {
-            let state = lock(&self.state);
-            let next = |planned: &Planned| planned.schedule.as_ref().and_then(|schedule| schedule.next_after(state.followed));
-            state.plans.iter().filter_map(next).min()
-        };
-        let look = clock.now().saturating_add(LOOK_AT_CLOCK);
-        clock.sleep_until(next.map_or(look, |next| next.min(look))).await;
-    }
-
-    /// Refuses new runs and ends those that are left.
-    fn stop(&self, now: Timestamp) {
-        let mut state = lock(&self.state);
-        state.stopping = true;
-        for run in &state.runs {
-            run.cancel.send_replace(true);
-            run.finish(RunState::Cancelled, now);
-        }
-    }
+/// How a run begins.
+#[derive(Clone, Copy, Debug)]
+struct Begin {
+    trigger: Trigger,
+    /// When its schedule came due.
+    due: Option<Timestamp>,
+    dry: bool,
 }
 
 impl State {
     fn find(&self, id: RunId) -> Option<Arc<Run>> {
-        self.runs.iter().find(|run| lock(&run.report).id == id).cloned()
+        self.runs.iter().find(|run| run.id == id).cloned()
     }
 
-    fn running(&self, plan: &str) -> Option<RunId> {
-        let run = self.runs.iter().rev().find(|run| &*run.plan.name == plan && !run.is_over())?;
-        Some(lock(&run.report).id)
+    fn running(&self, plan: &str, dry: bool) -> Option<RunId> {
+        let running = |run: &&Arc<Run>| &*run.plan.name == plan && run.dry == dry && !run.is_over();
+        self.runs.iter().rev().find(running).map(|run| run.id)
     }
 
-    fn remember(&mut self, run: Arc<Run>) {
+    /// Remembers a run, and returns those that are forgotten for it.
+    fn remember(&mut self, run: Arc<Run>) -> Vec<Arc<Run>> {
         self.runs.push_back(run);
+        let mut forgotten = Vec::new();
         while self.runs.len() > MAX_REMEMBERED_RUNS {
             match self.runs.iter().position(|run| run.is_over()) {
-                Some(oldest) => self.runs.remove(oldest),
+                Some(oldest) => forgotten.extend(self.runs.remove(oldest)),
                 // There are no more runs under way than plans.
                 None => break,
             };
         }
+        forgotten
     }
 }
 
-fn begin(id: RunId, plan: config::Plan, zone: Tz, trigger: Trigger, now: Timestamp) -> Run {
+fn new_run(id: RunId, plan: config::Plan, zone: Tz, begin: Begin, now: Timestamp, before: Traffic) -> Run {
+    let until = begin.due.unwrap_or(now).saturating_add(plan.window);
     let report = RunReport {
         id,
         plan: plan.name.to_string(),
         site: plan.site.to_string(),
-        trigger,
+        trigger: begin.trigger,
+        dry_run: begin.dry,
         state: RunState::Planning,
         started: shown(now, zone),
         started_unix_secs: now.unix_secs(),
+        window_ends: shown(until, zone),
         seconds: 0,
         planned: 0,
         fetched: 0,
         fresh: 0,
         not_stored: 0,
         failed: 0,
+        retried: 0,
         left_out: 0,
+        not_kept: 0,
         bytes: 0,
         used_later: 0,
+        used_bytes: 0,
+        worth: None,
         failures: Vec::new(),
         refusals: Vec::new(),
         notes: Vec::new(),
+        would_fetch: Vec::new(),
     };
     let (progress, _) = watch::channel(report.progress());
     let (cancel, _) = watch::channel(false);
-    Run { plan, started: now, report: Mutex::new(report), progress, cancel }
+    Run { id, plan, started: now, due: begin.due, until, dry: begin.dry, before, report: Mutex::new(report), progress, cancel }
 }
 
 /// RFC 3339, by the clock of `zone`.

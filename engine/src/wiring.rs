@@ -22,6 +22,7 @@ use crate::store::{Limits, Store};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::popularity::Popularity;
 use crate::warm::Warmer;
+use crate::warm::remembered::Remembered;
 use crate::{admin, warm};
 
 /// Memory for remembered device classes, in bytes.
@@ -103,7 +104,13 @@ pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
     }));
     tell_popularity(&edge);
     let (stage, stages) = watch::channel(Stage::Running);
-    let warmer = Warmer::new(&edge, config.plans).map_err(|error| ServeError::Plan(error.to_string()))?;
+    let remembered = Remembered::open(config.policy_host.state_dir.clone()).map_err(start("the state directory"))?;
+    let warmer = Warmer::new(&edge, config.plans, remembered).map_err(|error| ServeError::Plan(error.to_string()))?;
+    for plan in &config.admin.ready_after {
+        warmer.start_first(plan).map_err(|error| ServeError::Plan(format!("the plan {plan} could not be started: {error}")))?;
+    }
+    let ready =
+        admin::Ready { after: config.admin.ready_after.clone(), at_last: clock.now().saturating_add(config.admin.ready_within) };
     let (rollout, rollout_thread) = loaded.start(&edge).map_err(start("the thread of trials"))?;
     let reloader = Arc::new(Reloader {
         file: PathBuf::from(&*config.file),
@@ -116,7 +123,8 @@ pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
     let mut threads = server::start(&edge, config.server, listeners, &stages).map_err(start("a worker"))?;
     threads.push(warm::start(&warmer, stages.clone()).map_err(start("the warmer"))?);
     threads.push(rollout_thread);
-    let state = admin::State { edge: Arc::clone(&edge), host, warmer, rollout, reloader: Arc::clone(&reloader), stage: stages };
+    let state =
+        admin::State { edge: Arc::clone(&edge), host, warmer, ready, rollout, reloader: Arc::clone(&reloader), stage: stages };
     threads.push(admin::start(state, &config.admin, admin_listener).map_err(start("the admin interface"))?);
     let threads = Mutex::new(threads);
     Ok(Server { addresses, admin_address, edge, reloader, workers, stage, threads })

@@ -11,11 +11,15 @@ pub(super) fn health() -> Reply {
     Reply::json(&json!({ "status": "ok" }))
 }
 
-/// The edge takes requests. With `?plan=NAME`, a run of that warming plan has ended too: a fresh node can be kept out of the
+/// The edge takes requests, and the plans of `ready_after` have run, or `ready_within` is over. With `?plan=NAME`, a run of that warming plan has ended too: a fresh node can be kept out of the
 /// rotation until its cache is warm.
 pub(super) fn ready(state: &State, query: Option<&str>) -> Result<Reply, Refusal> {
     if *state.stage.borrow() != Stage::Running {
         return Err(Refusal::not_ready("the edge is stopping", "ask another one"));
+    }
+    let waits = state.edge.clock.now() < state.ready.at_last;
+    if let Some(plan) = state.ready.after.iter().find(|plan| waits && state.warmer.has_run(plan) == Some(false)) {
+        return Err(Refusal::not_ready(format!("`{plan}` has not run yet"), "wait: ready_within bounds it"));
     }
     match query.map(|query| query.split_once('=')) {
         None => {}

@@ -27,6 +27,8 @@ pub(super) enum Route {
     Purge,
     /// The name of the plan.
     StartWarm(String),
+    /// The name of the plan.
+    CancelWarm(String),
     WarmPlans,
     WarmRuns,
     /// The id of the run.
@@ -36,7 +38,7 @@ pub(super) enum Route {
 
 /// Every route as the OpenAPI file writes it; `find` knows no other.
 #[cfg(test)]
-pub(super) const ROUTES: [(&str, &str); 22] = [
+pub(super) const ROUTES: [(&str, &str); 24] = [
     ("get", "/health"),
     ("get", "/ready"),
     ("get", "/metrics"),
@@ -55,6 +57,8 @@ pub(super) const ROUTES: [(&str, &str); 22] = [
     ("post", "/reload"),
     ("post", "/purge"),
     ("post", "/warm/{plan}"),
+    ("delete", "/warm/{plan}"),
+    ("post", "/warm/{plan}/cancel"),
     ("get", "/warm"),
     ("get", "/warm/runs"),
     ("get", "/warm/runs/{id}"),
@@ -86,19 +90,26 @@ pub(super) fn find(method: &Method, path: &str) -> Result<Route, Refusal> {
         "/purge" => (None, Some(Route::Purge)),
         "/reload" => (None, Some(Route::Reload)),
         "/warm" => (Some(Route::WarmPlans), None),
-        "/warm/runs" => (Some(Route::WarmRuns), Some(Route::StartWarm("runs".to_owned()))),
+        "/warm/runs" => (Some(Route::WarmRuns), None),
         _ if path.starts_with("/policies/") => of_policy(&path["/policies/".len()..]).ok_or_else(|| unknown(path))?,
         _ => match path.strip_prefix("/warm/").map(|rest| rest.split_once('/')) {
             Some(Some(("runs", id))) => (Some(Route::WarmRun(run_id(id)?)), None),
+            Some(Some((plan, "cancel"))) if !plan.is_empty() => (None, Some(Route::CancelWarm(plan.to_owned()))),
             Some(None) if path.len() > "/warm/".len() => (None, Some(Route::StartWarm(path["/warm/".len()..].to_owned()))),
             _ => return Err(unknown(path)),
         },
     };
-    match (get, post) {
-        (Some(route), _) if method == Method::GET => Ok(route),
-        (_, Some(route)) if method == Method::POST => Ok(route),
-        (Some(_), Some(_)) => Err(Refusal::method("GET, HEAD, POST")),
-        (Some(_), None) => Err(Refusal::method("GET, HEAD")),
+    let delete = match &post {
+        Some(Route::StartWarm(plan)) => Some(Route::CancelWarm(plan.clone())),
+        _ => None,
+    };
+    match (get, post, delete) {
+        (Some(route), ..) if method == Method::GET => Ok(route),
+        (_, Some(route), _) if method == Method::POST => Ok(route),
+        (.., Some(route)) if method == Method::DELETE => Ok(route),
+        (Some(_), Some(_), _) => Err(Refusal::method("GET, HEAD, POST")),
+        (Some(_), None, _) => Err(Refusal::method("GET, HEAD")),
+        (.., Some(_)) => Err(Refusal::method("POST, DELETE")),
         _ => Err(Refusal::method("POST")),
     }
 }
@@ -140,9 +151,9 @@ mod tests {
     fn every_route_is_found_and_no_other() {
         for (method, path) in ROUTES {
             let path = path.replace("{plan}", "apertura").replace("{id}", "7").replace("{policy}", "hours");
-            let method = if method == "get" { Method::GET } else { Method::POST };
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
             assert_eq!(status(&method, &path), 200, "{method} {path}");
-            assert_eq!(status(&Method::DELETE, &path), 405, "{path}");
+            assert_eq!(status(&Method::PATCH, &path), 405, "{path}");
         }
         for path in [
             "/",
@@ -170,7 +181,9 @@ mod tests {
         };
         assert_eq!(allow(Method::POST, "/metrics"), "GET, HEAD");
         assert_eq!(allow(Method::GET, "/purge"), "POST");
-        assert_eq!(allow(Method::DELETE, "/warm/runs"), "GET, HEAD, POST");
+        assert_eq!(allow(Method::DELETE, "/warm/runs"), "GET, HEAD");
+        assert_eq!(allow(Method::GET, "/warm/apertura"), "POST, DELETE");
+        assert_eq!(allow(Method::DELETE, "/warm/apertura/cancel"), "POST");
     }
 
     #[test]

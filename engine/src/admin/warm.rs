@@ -1,4 +1,5 @@
-//! `GET /warm`, `POST /warm/{plan}`, `GET /warm/runs` and `GET /warm/runs/{id}`: starts warming plans and tells how they do.
+//! `GET /warm`, `POST` and `DELETE /warm/{plan}`, `POST /warm/{plan}/cancel`, `GET /warm/runs` and `GET /warm/runs/{id}`: starts and
+//! cancels warming plans and tells how they do.
 
 use std::fmt;
 
@@ -6,31 +7,50 @@ use prometheus_client::encoding::DescriptorEncoder;
 use serde_json::json;
 
 use super::State;
-use super::metrics::{Sample, counters};
+use super::metrics::{Sample, counters, gauges};
 use super::reply::{Refusal, Reply};
-use crate::warm::{PlanTotals, StartError};
+use crate::warm::report::RunReport;
+use crate::warm::{CancelError, PlanTotals, StartError};
 
 /// The plans, and when they come due.
 pub(super) fn plans(state: &State) -> Reply {
     Reply::json(&json!({ "plans": state.warmer.plans() }))
 }
 
-/// Starts a plan; it goes on after the answer.
-pub(super) fn start(state: &State, plan: &str) -> Result<Reply, Refusal> {
-    match state.warmer.start(plan) {
+/// Starts a plan, or with `?dry_run=true` finds out what it would fetch; it goes on after the answer.
+pub(super) fn start(state: &State, plan: &str, query: Option<&str>) -> Result<Reply, Refusal> {
+    let started = match query {
+        None | Some("dry_run=false") => state.warmer.start(plan),
+        Some("dry_run=true") => state.warmer.start_dry(plan),
+        Some(_) => return Err(Refusal::bad("this query means nothing", "leave it out, or ask with ?dry_run=true")),
+    };
+    match started {
         Ok(run) => Ok(Reply::accepted(&json!({ "run": run }))),
         Err(StartError::Unknown) => Err(no_plan(state, plan)),
         Err(StartError::Running(run)) => {
             let error = format!("`{plan}` is running already, as run {run}");
-            Err(Refusal::conflict(error, format!("GET /warm/runs/{run} tells how far it is")))
+            Err(Refusal::conflict(error, format!("GET /warm/runs/{run} tells how far it is, POST /warm/{plan}/cancel ends it")))
         }
         Err(StartError::Stopping) => Err(Refusal::not_ready("the edge is stopping", "ask another one")),
     }
 }
 
-/// The runs that are remembered, the latest first.
+/// Ends the run of a plan early.
+pub(super) fn cancel(state: &State, plan: &str) -> Result<Reply, Refusal> {
+    match state.warmer.cancel_plan(plan) {
+        Ok(run) => Ok(Reply::json(&json!({ "run": run, "cancelled": true }))),
+        Err(CancelError::Unknown) => Err(no_plan(state, plan)),
+        Err(CancelError::Idle) => {
+            Err(Refusal::conflict(format!("`{plan}` is not running"), "GET /warm/runs tells how its runs ended"))
+        }
+    }
+}
+
+/// The runs that are remembered, the latest first. What a dry run would fetch is told of one run only.
 pub(super) fn runs(state: &State) -> Reply {
-    Reply::json(&json!({ "runs": state.warmer.runs() }))
+    let without_list = |report| RunReport { would_fetch: Vec::new(), ..report };
+    let runs: Vec<RunReport> = state.warmer.runs().into_iter().map(without_list).collect();
+    Reply::json(&json!({ "runs": runs }))
 }
 
 /// One run.
@@ -46,9 +66,7 @@ pub(super) fn run(state: &State, id: u64) -> Result<Reply, Refusal> {
 /// # Errors
 /// 404 where there is no such plan.
 pub(super) fn has_run(state: &State, plan: &str) -> Result<bool, Refusal> {
-    let summary = state.warmer.plans().into_iter().find(|summary| summary.name == plan).ok_or_else(|| no_plan(state, plan))?;
-    let started = state.warmer.totals().get(plan).map_or(0, |totals| totals.runs);
-    Ok(started > u64::from(summary.running.is_some()))
+    state.warmer.has_run(plan).ok_or_else(|| no_plan(state, plan))
 }
 
 fn no_plan(state: &State, plan: &str) -> Refusal {
@@ -70,6 +88,42 @@ pub(super) fn metrics(state: &State, encoder: &mut DescriptorEncoder) -> fmt::Re
         }
     }
     counters(encoder, "tero_warm_urls", "Pages of warming plans, once per variant, by what came of them", urls)?;
-    let used = totals.iter().map(|(plan, totals)| (vec![("plan", plan.to_string())], totals.used)).collect();
-    counters(encoder, "tero_warm_used", "Warmed responses that visitors have used", used)
+    let of_each = |value: fn(&PlanTotals) -> u64| -> Vec<Sample<u64>> {
+        totals.iter().map(|(plan, totals)| (vec![("plan", plan.to_string())], value(totals))).collect()
+    };
+    counters(encoder, "tero_warm_used", "Warmed responses that visitors have used", of_each(|totals| totals.used))?;
+    counters(encoder, "tero_warm_bytes", "Bytes of content fetched by warming plans", of_each(|totals| totals.bytes))?;
+    let wasted = "Bytes of them that nobody had used when the run's window was over";
+    counters(encoder, "tero_warm_wasted_bytes", wasted, of_each(|totals| totals.wasted_bytes))?;
+    let window_hits = "Hits of the plan's site in windows of its runs that are over";
+    counters(encoder, "tero_warm_window_hits", window_hits, of_each(|totals| totals.window_hits))?;
+    let given = "Hits of those that were answered from warmed responses";
+    counters(encoder, "tero_warm_hits_given", given, of_each(|totals| totals.hits_given))?;
+    let mut ended: Vec<Sample<u64>> = Vec::new();
+    for (plan, totals) in &totals {
+        let of_state = |(state, count): (&&str, &u64)| (vec![("plan", plan.to_string()), ("state", (*state).to_owned())], *count);
+        ended.extend(totals.ended.iter().map(of_state));
+    }
+    counters(encoder, "tero_warm_runs", "Runs of warming plans that are over, by how they ended", ended)?;
+    let last: Vec<Sample<i64>> =
+        totals.iter().map(|(plan, totals)| (vec![("plan", plan.to_string())], totals.last_done_unix_secs)).collect();
+    gauges(encoder, "tero_warm_last_done_timestamp_seconds", "When a run of the plan reached its end last; 0: never", last)?;
+    ahead(state, encoder)
+}
+
+/// What became of revalidations ahead.
+fn ahead(state: &State, encoder: &mut DescriptorEncoder) -> fmt::Result {
+    let mut samples: Vec<Sample<u64>> = Vec::new();
+    for site in state.edge.sites.load().iter().filter(|site| site.settings.refresh_ahead.is_some()) {
+        let counts = state.edge.ahead.counts(site.index);
+        for (result, count) in [
+            ("refreshed", counts.refreshed),
+            ("failed", counts.failed),
+            ("held_back", counts.held_back),
+            ("unwatched", counts.unwatched),
+        ] {
+            samples.push((vec![("site", site.settings.name.to_string()), ("result", result.to_owned())], count));
+        }
+    }
+    counters(encoder, "tero_refresh_ahead", "Stored responses to be revalidated before they expire, by what came of it", samples)
 }

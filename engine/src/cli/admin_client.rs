@@ -102,6 +102,14 @@ impl AdminClient {
         self.call(TIMEOUT, Method::POST, path, (JSON, content.map(Value::to_string).unwrap_or_default().into()))
     }
 
+    /// Deletes what is at `path`.
+    ///
+    /// # Errors
+    /// As [`AdminClient::get`].
+    pub(super) fn delete(&self, path: &str) -> Result<Answer, String> {
+        self.call(TIMEOUT, Method::DELETE, path, (JSON, Vec::new()))
+    }
+
     /// Posts bytes to `path`; the answer may take as long as compiling them takes.
     ///
     /// # Errors

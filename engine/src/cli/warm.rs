@@ -1,4 +1,7 @@
-//! `tero warm`: starts a warming plan of a running edge, and waits for it where that is wanted.
+//! `tero warm`: starts a warming plan of a running edge, and waits for it where that is wanted; or ends it, or tells what it would fetch,
+//! or what came of the runs there were.
+
+mod report;
 
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
@@ -8,20 +11,24 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 
-use super::admin_client::{AdminArgs, AdminClient};
+use self::report::{count, listed, summary, table, verdict};
+use super::admin_client::{AdminArgs, AdminClient, Answer};
 use super::{fail, print, used_wrongly};
 
 /// How often a run is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// Reasons that are shown of those in the report.
-const SHOWN_REASONS: usize = 10;
+/// What stands in the place of a plan for the list of runs; the configuration refuses a plan of that name.
+const RUNS: &str = "runs";
 
 const EXAMPLE: &str = "\
 Examples:
   tero warm apertura
   tero warm apertura --wait --fail-over 5%
   tero warm apertura --wait --json --admin http://10.0.0.5:9090 --token-file /run/secrets/tero
+  tero warm apertura --dry-run
+  tero warm apertura --cancel
+  tero warm runs
 
 Exit code: 0 if the plan was started (with --wait: if it ran to its end), 1 if not, or if more failed than --fail-over
 allows, 2 if the command is used wrongly.";
@@ -30,7 +37,7 @@ allows, 2 if the command is used wrongly.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct Warm {
-    /// The name of the plan, as in the configuration
+    /// The name of the plan, as in the configuration; or `runs`: the runs that there were
     plan: String,
     /// Waits until the run is over and says what came of it
     #[arg(long)]
@@ -38,6 +45,12 @@ pub(super) struct Warm {
     /// The share of pages that may fail; without it, only a run in which every page failed counts as failed
     #[arg(long, value_name = "PERCENT", requires = "wait", value_parser = share)]
     fail_over: Option<f64>,
+    /// Ends the plan's run early
+    #[arg(long, conflicts_with_all = ["wait", "dry_run"])]
+    cancel: bool,
+    /// Fetches nothing but sitemaps, and lists what the plan would fetch
+    #[arg(long, conflicts_with = "wait")]
+    dry_run: bool,
     /// Prints the report of the run as JSON
     #[arg(long)]
     json: bool,
@@ -58,27 +71,45 @@ impl Warm {
                 self.plan
             ));
         }
-        let started = match client.post(&format!("/warm/{}", self.plan), None) {
-            Ok(answer) if answer.status.is_success() => answer.content,
-            Ok(answer) => return fail(&answer.error()),
+        if self.plan == RUNS {
+            return if self.wait || self.cancel || self.dry_run {
+                used_wrongly("`runs` lists the runs; name a plan to start or to cancel it")
+            } else {
+                self.print_of(client.get("/warm/runs"), table)
+            };
+        }
+        if self.cancel {
+            let told = |answer: &Value| format!("run {} of {} is cancelled\n", count(answer, "run"), self.plan);
+            return self.print_of(client.delete(&format!("/warm/{}", self.plan)), told);
+        }
+        let query = if self.dry_run { "?dry_run=true" } else { "" };
+        let started = match content(client.post(&format!("/warm/{}{query}", self.plan), None)) {
+            Ok(started) => started,
             Err(message) => return fail(&message),
         };
         let Some(run) = started["run"].as_u64() else {
             return fail("the admin interface does not say which run it started");
         };
-        if self.wait {
+        if self.wait || self.dry_run {
             return self.wait_for(&client, run);
         }
         print(&if self.json { format!("{started}\n") } else { format!("run {run} of {} has started\n", self.plan) })
+    }
+
+    /// Prints an answer as JSON or as `told` tells it.
+    fn print_of(&self, answer: Result<Answer, String>, told: impl Fn(&Value) -> String) -> ExitCode {
+        match content(answer) {
+            Ok(content) => print(&if self.json { format!("{content}\n") } else { told(&content) }),
+            Err(message) => fail(&message),
+        }
     }
 
     #[allow(clippy::disallowed_methods)] // A command waits in real time for a process that may have another clock.
     fn wait_for(&self, client: &AdminClient, run: u64) -> ExitCode {
         let bar = self.progress_bar();
         let report = loop {
-            let report = match client.get(&format!("/warm/runs/{run}")) {
-                Ok(answer) if answer.status.is_success() => answer.content,
-                Ok(answer) => return fail(&answer.error()),
+            let report = match content(client.get(&format!("/warm/runs/{run}"))) {
+                Ok(report) => report,
                 Err(message) => return fail(&message),
             };
             show(&bar, &report);
@@ -88,7 +119,8 @@ impl Warm {
             std::thread::sleep(LOOK_EVERY);
         };
         bar.finish_and_clear();
-        let printed = print(&if self.json { format!("{report}\n") } else { summary(&report) });
+        let told = if self.dry_run { listed(&report) } else { summary(&report) };
+        let printed = print(&if self.json { format!("{report}\n") } else { told });
         match verdict(&report, self.fail_over) {
             Ok(()) => printed,
             Err(message) => fail(&message),
@@ -114,8 +146,10 @@ fn share(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| "write a share from 0% to 100%".to_owned())
 }
 
-fn count(report: &Value, name: &str) -> u64 {
-    report[name].as_u64().unwrap_or(0)
+/// What the interface says, if it is no refusal.
+fn content(answer: Result<Answer, String>) -> Result<Value, String> {
+    let answer = answer?;
+    if answer.status.is_success() { Ok(answer.content) } else { Err(answer.error()) }
 }
 
 fn show(bar: &ProgressBar, report: &Value) {
@@ -128,57 +162,8 @@ fn show(bar: &ProgressBar, report: &Value) {
     }
 }
 
-/// What came of a run, for people.
-fn summary(report: &Value) -> String {
-    let number = |name| count(report, name);
-    let mut text = format!(
-        "run {} of {}: {} after {} s\n  planned     {}\n  fetched     {} ({} bytes)\n  fresh       {}\n  not stored  {}\n  failed      {}\n",
-        number("id"),
-        report["plan"].as_str().unwrap_or("?"),
-        report["state"].as_str().unwrap_or("?"),
-        number("seconds"),
-        number("planned"),
-        number("fetched"),
-        number("bytes"),
-        number("fresh"),
-        number("not_stored"),
-        number("failed"),
-    );
-    if number("left_out") > 0 {
-        text.push_str(&format!("  left out    {} (see max_urls)\n", number("left_out")));
-    }
-    for (kind, name) in [("failed", "failures"), ("not stored", "refusals")] {
-        for reason in report[name].as_array().into_iter().flatten().take(SHOWN_REASONS) {
-            let part = |name: &str| reason[name].as_str().unwrap_or("");
-            let variant = if part("variant").is_empty() { String::new() } else { format!(" [{}]", part("variant")) };
-            text.push_str(&format!("  {kind}: {}{variant}: {}\n", part("url"), part("reason")));
-        }
-    }
-    for note in report["notes"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        text.push_str(&format!("  note: {note}\n"));
-    }
-    text
-}
-
-/// Whether the run went well enough.
-fn verdict(report: &Value, fail_over: Option<f64>) -> Result<(), String> {
-    let state = report["state"].as_str().unwrap_or("unknown");
-    if state != "done" {
-        return Err(format!("the run did not reach its end: {state}"));
-    }
-    let (planned, failed) = (count(report, "planned"), count(report, "failed"));
-    #[allow(clippy::cast_precision_loss)] // Counts of pages.
-    let too_many = match fail_over {
-        Some(share) => failed as f64 > share * planned as f64,
-        None => planned > 0 && failed == planned,
-    };
-    if too_many { Err(format!("{failed} of {planned} failed")) } else { Ok(()) }
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -188,42 +173,6 @@ mod tests {
         }
         for text in ["", "%", "101%", "-1%", "NaN", "five"] {
             assert!(share(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_run_fails_when_more_failed_than_allowed_or_it_did_not_reach_its_end() {
-        let check = |state: &str, planned: u64, failed: u64, fail_over: Option<f64>, good: bool| {
-            let report = json!({ "state": state, "planned": planned, "failed": failed });
-            assert_eq!(verdict(&report, fail_over).is_ok(), good, "{report} {fail_over:?}");
-        };
-        check("done", 100, 5, Some(0.05), true);
-        check("done", 100, 6, Some(0.05), false);
-        check("done", 100, 1, Some(0.0), false);
-        check("done", 0, 0, Some(0.0), true);
-        check("done", 100, 99, None, true);
-        check("done", 100, 100, None, false);
-        check("done", 0, 0, None, true);
-        for state in ["deadline-passed", "cancelled", "failed", "?"] {
-            check(state, 100, 0, None, false);
-        }
-    }
-
-    #[test]
-    fn a_summary_tells_numbers_reasons_and_notes() {
-        let report = json!({
-            "id": 3, "plan": "apertura", "state": "done", "seconds": 4, "planned": 2, "fetched": 1, "bytes": 10, "failed": 1, "left_out": 7,
-            "failures": [{ "url": "www.example/a", "variant": "mobile", "reason": "answered with 404" }],
-            "notes": ["the sitemap /s.xml is no sitemap"],
-        });
-        let text = summary(&report);
-        for part in [
-            "run 3 of apertura: done after 4 s",
-            "failed: www.example/a [mobile]: answered with 404",
-            "left out    7",
-            "note: the sitemap",
-        ] {
-            assert!(text.contains(part), "{part} is not in\n{text}");
         }
     }
 }

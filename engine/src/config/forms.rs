@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use chrono_tz::{TZ_VARIANTS, Tz};
 
-use super::Origin;
 use super::mistakes::{Mistake, did_you_mean};
+use super::{Origin, PlanVariants};
 use crate::semantics::schedule::Schedule;
 
 type Read<T> = Result<T, Mistake>;
@@ -197,6 +197,33 @@ pub(crate) fn variant(text: &str) -> Read<String> {
         return Ok(text.to_owned());
     }
     Err(Mistake::new(format!("`{text}` is no variant"), "write 1 to 32 of a-z, 0-9, - and _"))
+}
+
+/// A name that is not taken by the list of runs.
+pub(crate) fn plan_name(text: &str) -> Read<String> {
+    if text == "runs" {
+        return Err(Mistake::new("`runs` stands for the list of runs", "give the plan another name"));
+    }
+    name(text)
+}
+
+/// In which variants a plan fetches, where it is no list.
+pub(crate) fn plan_variants(text: &str) -> Read<PlanVariants> {
+    match text {
+        "seen" => Ok(PlanVariants::Seen),
+        "all" => Ok(PlanVariants::All),
+        _ => {
+            Err(Mistake::new(format!("`{text}` is not known here"), format!("write \"seen\", \"all\", or the list [\"{text}\"]")))
+        }
+    }
+}
+
+/// A surrogate key: 1 to 128 bytes of visible ASCII.
+pub(crate) fn tag(text: &str) -> Read<String> {
+    if (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(text.to_owned());
+    }
+    Err(Mistake::new(format!("`{text}` is no surrogate key"), "write 1 to 128 visible ASCII characters"))
 }
 
 /// The name of a header field.

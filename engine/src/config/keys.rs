@@ -130,6 +130,13 @@ pub(crate) const ADMIN: Section = Section {
             Rule("none"),
             "A file whose first line is the token; instead of `token`.",
         ),
+        key(
+            "ready_after",
+            Texts("the name of a `[[warm]]`"),
+            Value("[]"),
+            "Plans that run as soon as the edge starts; until they have, `/ready` says no.",
+        ),
+        key("ready_within", Duration("1s", "1h"), Value("\"5min\""), "After that, `/ready` does not wait for them any longer."),
     ],
 };
 
@@ -221,7 +228,8 @@ pub(crate) const POLICIES: Section = Section {
             "state_dir",
             Text("a path, relative to this file, or `\"\"`"),
             Value("\"\""),
-            "The folder of pushed versions and of which is active, for one edge alone; `\"\"`: nothing can be pushed.",
+            "The folder of what a restart must not forget, for one edge alone: pushed versions and which is active, which pages are \
+             popular, and when plans ran last. `\"\"`: nothing can be pushed, and the rest is forgotten.",
         ),
         key(
             "max_module",
@@ -350,6 +358,36 @@ pub(crate) const SITE: Section = Section {
             "Targeted cache-control fields (RFC 9213); the first that is there wins.",
         ),
         key("cache_status_key", Flag, Value("false"), "Whether `Cache-Status` tells the key."),
+        key("refresh_ahead", Table, Rule("none: nothing is revalidated before it expires"), "See `[site.refresh_ahead]`."),
+    ],
+};
+
+pub(crate) const REFRESH_AHEAD: Section = Section {
+    header: "[site.refresh_ahead]",
+    name: "site.refresh_ahead",
+    doc: "What visitors want often is revalidated shortly before it expires, when one of them asks for it, so that none of them waits.",
+    keys: &[
+        key(
+            "before",
+            Duration("1s", "1h"),
+            Value("\"10s\""),
+            "How long before it expires. A response that lives no longer than twice that is left alone.",
+        ),
+        key(
+            "tags",
+            Texts("a surrogate key"),
+            Value("[]"),
+            "Only responses with one of these, so that policies can choose them; all where there is none.",
+        ),
+        key("min_hits", Count(1, 1_000_000), Value("3"), "Hits since a response was fetched that make it wanted often."),
+        key(
+            "share",
+            Number(0.01, 0.95),
+            Value("0.5"),
+            "The part of all requests to the origins that may be revalidations ahead.",
+        ),
+        key("rate", Number(0.1, 10_000.0), Value("20"), "Revalidations a second; fewer as soon as the origin is slow or fails."),
+        key("max_watched", Count(1, 10_000_000), Value("100000"), "Stored responses whose end is watched."),
     ],
 };
 
@@ -372,25 +410,56 @@ pub(crate) const WARM: Section = Section {
             Rule("the zone of the site's first policy that has one, else UTC"),
             "Whose clock the schedule means.",
         ),
+        key(
+            "window",
+            Duration("1min", "7d"),
+            Value("\"4h\""),
+            "The time that it prepares for, from when it comes due. What stays fresh to its end is left alone, `popular` means the pages \
+             wanted in its hours, and what it fetched is kept until then.",
+        ),
+        key(
+            "missed",
+            OneOf(&["run", "skip"]),
+            Value("\"run\""),
+            "What becomes of a run whose time came while the edge was down (with `state_dir`): it runs at the start unless its \
+             window is over, or never.",
+        ),
         key("urls", Texts("a path with its query"), Value("[]"), "Pages to fetch."),
-        key("sitemap", Text("a path"), Rule("none"), "A sitemap on the site."),
+        key(
+            "url_files",
+            Texts("a path, relative to this file"),
+            Value("[]"),
+            "Files of pages, a path with its query in each line; empty lines and those that begin with `#` say nothing. Read for \
+             each run.",
+        ),
+        key("sitemap", Text("a path, or a list of them"), Rule("none"), "Sitemaps on the site, or indexes of such."),
+        key("max_sitemap_bytes", Size("1KiB", "1GiB"), Value("\"50MiB\""), "Of one sitemap, unpacked."),
+        key("max_sitemaps", Count(1, 50_000), Value("50"), "Sitemaps that are read in one run."),
+        key("sitemap_timeout", Duration("1s", "1h"), Value("\"30s\""), "For one sitemap."),
         key("popular", Count(0, 100_000), Value("0"), "That many of the most wanted pages."),
         key(
             "variants",
-            Texts("a variant or a device class"),
-            Rule("every variant that the site's policies declare, and none"),
-            "What each page is fetched as.",
+            Text("`\"seen\"`, `\"all\"`, or a list of variants and device classes"),
+            Value("\"seen\""),
+            "What each page is fetched as: what visitors of those hours wanted it as (and all of them where nothing is known of \
+             those hours), every variant that the site's policies declare and none, or these.",
         ),
         key("max_urls", Count(1, 1_000_000), Value("10000"), "Fetches in one run, variants counted."),
         key("concurrency", Count(1, 256), Value("4"), "Fetches at the same time."),
         key("rate", Number(0.1, 10_000.0), Value("50"), "Fetches a second."),
+        key(
+            "retries",
+            Count(0, 10),
+            Value("1"),
+            "How often a page is tried again that failed since the origin had too much to do.",
+        ),
         key("deadline", Duration("1s", "24h"), Value("\"15min\""), "Of one run."),
     ],
 };
 
 /// Every section, in the order of the reference.
-pub(crate) const SECTIONS: [&Section; 9] =
-    [&SERVER, &ADMIN, &CACHE, &ACCESS_LOG, &POLICIES, &POLICY, &POLICY_LIMITS, &SITE, &WARM];
+pub(crate) const SECTIONS: [&Section; 10] =
+    [&SERVER, &ADMIN, &CACHE, &ACCESS_LOG, &POLICIES, &POLICY, &POLICY_LIMITS, &SITE, &REFRESH_AHEAD, &WARM];
 
 impl Section {
     /// The key of that name.

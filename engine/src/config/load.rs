@@ -12,8 +12,9 @@ use super::mistakes::{Mistakes, did_you_mean, place};
 use super::raw::{self, Entry, Kind, Value};
 use super::reader::Reader;
 use super::{
-    AccessLog, AccessLogFormat, Admin, Cache, CalendarSource, ClientDirectives, Config, ConfigErrors, FloorExceptions, Mistake,
-    ModuleSource, Plan, Policy, PolicyHost, PolicyLimits, Server, Site, calendar, forms, units,
+    AccessLog, AccessLogFormat, Admin, Cache, CalendarSource, ClientDirectives, Config, ConfigErrors, FloorExceptions, Missed,
+    Mistake, ModuleSource, Plan, PlanVariants, Policy, PolicyHost, PolicyLimits, RefreshAhead, Server, Site, calendar, forms,
+    units,
 };
 
 /// A larger file is no configuration.
@@ -168,7 +169,14 @@ impl<'a> Loader<'a> {
             let cure = "give the operators a port of their own";
             reader.refuse("listen", Mistake::new(format!("{listen} is the public listener's address too"), cure));
         }
-        Admin { listen, token }
+        let ready_after = reader.texts_as("ready_after", forms::name);
+        refuse_doubles(&reader, "ready_after", ready_after.iter());
+        Admin {
+            listen,
+            token,
+            ready_after: values(ready_after).into_iter().map(Arc::from).collect(),
+            ready_within: reader.duration("ready_within").unwrap_or_default(),
+        }
     }
 
     fn token(&self, reader: &Reader<'a>) -> Option<String> {
@@ -358,24 +366,58 @@ impl<'a> Loader<'a> {
             },
             targeted_fields: values(reader.texts_as("targeted_fields", forms::field)),
             cache_status_key: reader.flag("cache_status_key"),
+            refresh_ahead: reader.written("refresh_ahead").map(|value| self.refresh_ahead(value)),
+        }
+    }
+
+    fn refresh_ahead(&self, value: &'a Value) -> RefreshAhead {
+        let reader = Reader::of(&keys::REFRESH_AHEAD, value, self.mistakes);
+        RefreshAhead {
+            tags: values(reader.texts_as("tags", forms::tag)),
+            before: reader.duration("before").unwrap_or_default(),
+            min_hits: reader.count("min_hits").map_or(1, to_u32),
+            share: reader.number("share").unwrap_or(1.0),
+            rate: reader.number("rate").unwrap_or(1.0),
+            max_watched: reader.count("max_watched").map_or(1, to_usize),
         }
     }
 
     fn plan(&self, reader: Reader<'a>) -> Plan {
         Plan {
             place: place(self.text, reader.at().start),
-            name: reader.text_as("name", forms::name).unwrap_or_default().into(),
+            name: reader.text_as("name", forms::plan_name).unwrap_or_default().into(),
             site: reader.text_as("site", forms::name).unwrap_or_default().into(),
             schedule: reader.text_as("schedule", forms::schedule),
             zone: reader.text_as("zone", forms::zone),
+            window: reader.duration("window").unwrap_or_default(),
+            missed: match reader.word("missed").as_deref() {
+                Some("skip") => Missed::Skip,
+                _ => Missed::Run,
+            },
             urls: values(reader.texts_as("urls", forms::page)),
-            sitemap: reader.text_as("sitemap", forms::page),
+            url_files: values(reader.texts_as("url_files", |path| self.file(path, "a file of pages"))),
+            sitemaps: values(reader.one_or_more_as("sitemap", forms::page)),
+            max_sitemap_bytes: reader.size("max_sitemap_bytes").unwrap_or_default(),
+            max_sitemaps: reader.count("max_sitemaps").map_or(1, to_usize),
+            sitemap_timeout: reader.duration("sitemap_timeout").unwrap_or_default(),
             popular: reader.count("popular").map_or(0, to_usize),
-            variants: values(reader.texts_as("variants", forms::variant)),
+            variants: self.plan_variants(&reader),
             max_urls: reader.count("max_urls").map_or(1, to_usize),
             concurrency: reader.count("concurrency").map_or(1, to_usize),
             rate: reader.number("rate").unwrap_or(1.0),
+            retries: reader.count("retries").map_or(0, to_u32),
             deadline: reader.duration("deadline").unwrap_or_default(),
+        }
+    }
+
+    /// One of two words, or a list of names.
+    fn plan_variants(&self, reader: &Reader<'a>) -> PlanVariants {
+        match reader.written("variants").map(|value| &value.kind) {
+            Some(Kind::List(_)) => match values(reader.one_or_more_as("variants", forms::variant)) {
+                names if names.is_empty() => PlanVariants::All,
+                names => PlanVariants::These(names),
+            },
+            _ => reader.text_as("variants", forms::plan_variants).unwrap_or_default(),
         }
     }
 
@@ -405,7 +447,12 @@ impl<'a> Loader<'a> {
 
     /// Sites name policies that exist, and plans sites that exist.
     fn check_references(&self, sections: &[Entry]) {
-        for (from, key, to, header) in [("site", "policies", "policy", "[[policy]]"), ("warm", "site", "site", "[[site]]")] {
+        let references = [
+            ("site", "policies", "policy", "[[policy]]"),
+            ("warm", "site", "site", "[[site]]"),
+            ("admin", "ready_after", "warm", "[[warm]]"),
+        ];
+        for (from, key, to, header) in references {
             let known: Vec<&str> = written_texts(sections, to, "name").map(|(name, _)| name).collect();
             for (name, at) in written_texts(sections, from, key).filter(|(name, _)| !known.contains(name)) {
                 let cure = match did_you_mean(name, known.iter().copied()) {
@@ -462,9 +509,10 @@ fn find<'a>(entries: &'a [Entry], key: &str) -> Option<&'a Value> {
 
 /// The texts that the entries of `section` write for `key`, alone or in lists, good or not, with their places.
 fn written_texts<'a>(sections: &'a [Entry], section: &str, key: &'a str) -> impl Iterator<Item = (&'a str, &'a Range<usize>)> {
-    let entries = match find(sections, section).map(|value| &value.kind) {
-        Some(Kind::List(entries)) => entries.as_slice(),
-        _ => &[],
+    let entries = match find(sections, section) {
+        Some(Value { kind: Kind::List(entries), .. }) => entries.as_slice(),
+        Some(table) => std::slice::from_ref(table),
+        None => &[],
     };
     let values = entries.iter().filter_map(move |entry| match &entry.kind {
         Kind::Table(keys) => find(keys, key),

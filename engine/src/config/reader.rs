@@ -113,6 +113,16 @@ impl<'a> Reader<'a> {
         read
     }
 
+    /// As [`Reader::texts_as`]; a single text is a list of one.
+    pub(crate) fn one_or_more_as<T>(&self, name: &str, parse: impl Fn(&str) -> Result<T, Mistake>) -> Vec<(T, Range<usize>)> {
+        match self.written(name) {
+            Some(Value { kind: Kind::Text(_), at }) => {
+                self.text_as(name, parse).map(|text| (text, at.clone())).into_iter().collect()
+            }
+            _ => self.texts_as(name, parse),
+        }
+    }
+
     /// One of the key's words.
     pub(crate) fn word(&self, name: &str) -> Option<String> {
         let Form::OneOf(words) = self.section.key(name).form else { return None };

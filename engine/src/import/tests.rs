@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::config::{CalendarSource, Config, ConfigError, ModuleSource};
+use crate::config::{CalendarSource, Config, ConfigError, ModuleSource, PlanVariants};
 
 const SAMPLE: &str = include_str!("../../../examples/barberpro/cdn-argentina-policies.json");
 
@@ -34,8 +34,9 @@ fn the_sample_becomes_a_configuration_with_equal_settings() {
     assert_eq!(opening.schedule.as_deref(), Some("30 8 * * MON-SAT"));
     assert_eq!(opening.zone, Some(chrono_tz::America::Argentina::Buenos_Aires));
     assert_eq!(opening.urls, ["/", "/barberias/palermo", "/barberias/recoleta", "/barberias/belgrano"]);
-    assert_eq!(opening.sitemap.as_deref(), Some("/sitemap.xml"));
-    assert_eq!((opening.popular, opening.variants.as_slice()), (200, &["desktop".to_owned(), "mobile".to_owned()][..]));
+    assert_eq!(opening.sitemaps, ["/sitemap.xml"]);
+    let variants = PlanVariants::These(vec!["desktop".to_owned(), "mobile".to_owned()]);
+    assert_eq!((opening.popular, &opening.variants), (200, &variants));
     assert_eq!(midday.schedule.as_deref(), Some("30 12 * * MON-FRI"));
     assert_eq!((midday.popular, midday.urls.len()), (50, 0));
 }

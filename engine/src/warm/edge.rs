@@ -3,25 +3,30 @@
 //! A fetch says what a browser on such a device says, so that an origin whose answers depend on `User-Agent`, `Accept` or
 //! `Accept-Encoding` gives, and `Vary` selects, what visitors will get.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, HOST, RETRY_AFTER, USER_AGENT};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, HOST, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
 use http_body::Body;
 
-use super::path::{Decided, Page, Path, SiteFacts, Wait, WarmOutcome};
+use super::path::{Decided, Found, Page, Path, Purpose, SiteFacts, Traffic, Wait, WarmOutcome};
 use crate::clock::Clock;
 use crate::request::admit::{self, Exchange, From, Handling};
 use crate::request::body::EdgeBody;
-use crate::request::{self, Answer, Edge};
+use crate::request::site::Site;
+use crate::request::{self, Answer, Edge, ahead};
 use crate::semantics::decision::{Device, Lookup, PopularPage, WarmUrl};
+use crate::semantics::retry_after::retry_after;
+use crate::store::Key;
 use crate::telemetry::Outcome;
 use crate::telemetry::cache_status::CACHE_STATUS;
 use crate::telemetry::popularity::Hours;
+use crate::telemetry::popularity::saved::SavedSite;
+use crate::telemetry::warm_use::Use;
 
 /// Every browser takes these.
 const ENCODINGS: HeaderValue = HeaderValue::from_static("gzip, deflate, br, zstd");
@@ -63,8 +68,8 @@ impl Path for EdgePath {
         })
     }
 
-    fn fetch(&self, page: &Page, device: Device, run: u64) -> Wait<'_, WarmOutcome> {
-        let exchange = self.admit(page, device, run);
+    fn fetch(&self, page: &Page, device: Device, purpose: Purpose) -> Wait<'_, WarmOutcome> {
+        let exchange = self.admit(page, device, purpose.run);
         Box::pin(async move {
             match exchange {
                 None => failed("the edge refuses this request"),
@@ -72,11 +77,26 @@ impl Path for EdgePath {
                     WarmOutcome::NotStored { reason: "passed by, by decision".to_owned(), bytes: 0 }
                 }
                 Some(exchange) => {
-                    let answer = request::answer(&self.0, &Arc::new(exchange), None).await;
-                    outcome_of(answer, &self.0.clock).await
+                    let (edge, exchange) = (&self.0, Arc::new(exchange));
+                    let (found, stored) = ahead::look(edge, &exchange, purpose.until, purpose.changed);
+                    if found == Found::Fresh {
+                        return WarmOutcome::Fresh;
+                    }
+                    let answer = ahead::fetch(edge, &exchange, found, stored).await;
+                    let kept = || edge.store.is_kept(&Key::new(&exchange.key));
+                    outcome_of(answer, &edge.clock, kept).await
                 }
             }
         })
+    }
+
+    fn look(&self, page: &Page, device: Device, purpose: Purpose) -> Found {
+        let exchange = self.admit(page, device, purpose.run);
+        exchange.map_or(Found::Absent, |exchange| ahead::look(&self.0, &exchange, purpose.until, purpose.changed).0)
+    }
+
+    fn has_room(&self, site: usize) -> bool {
+        self.0.sites.load().at(site).is_none_or(|site| site.origin.has_room())
     }
 
     fn read(&self, page: &Page, run: u64, max_bytes: usize) -> Wait<'_, Result<Vec<u8>, String>> {
@@ -89,8 +109,10 @@ impl Path for EdgePath {
             if status != StatusCode::OK {
                 return Err(format!("was answered with {status}"));
             }
-            if answer.response.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-                return Err("is compressed".to_owned());
+            // What is packed with gzip shows by itself.
+            let packed = answer.response.headers().get(CONTENT_ENCODING);
+            if let Some(packed) = packed.filter(|packed| !matches!(packed.as_bytes(), b"identity" | b"gzip" | b"x-gzip")) {
+                return Err(format!("is packed with {}", packed.to_str().unwrap_or("something odd")));
             }
             collect(answer.response.into_body(), max_bytes).await
         })
@@ -107,8 +129,42 @@ impl Path for EdgePath {
         site.policies.plan_warm(plan, popular, self.0.clock.now())
     }
 
-    fn used(&self, run: u64) -> u64 {
-        self.0.warm_use.used(run)
+    fn used(&self, run: u64) -> Use {
+        self.0.warm_use.of(run)
+    }
+
+    fn count(&self) {
+        request::count_hits(&self.0);
+    }
+
+    fn traffic(&self, site: usize) -> Traffic {
+        let sites = self.0.sites.load();
+        let Some(site) = sites.at(site) else { return Traffic::default() };
+        let outcomes = site.counters.outcomes_in_all();
+        let hits = [Outcome::Hit, Outcome::Stale, Outcome::Revalidated, Outcome::Collapsed];
+        Traffic { hits: hits.into_iter().map(|outcome| outcomes.count(outcome)).sum() }
+    }
+
+    fn release(&self, is_over: &dyn Fn(u64) -> bool) {
+        self.0.store.release(is_over);
+    }
+
+    fn look_ahead(&self) {
+        ahead::mark(&self.0);
+    }
+
+    fn popularity(&self) -> BTreeMap<String, SavedSite> {
+        let (sites, now) = (self.0.sites.load(), self.0.clock.now());
+        let save = |site: &Arc<Site>| Some((site.settings.name.to_string(), self.0.popularity.save(site.index, now)?));
+        sites.ever().iter().filter_map(save).collect()
+    }
+
+    fn restore_popularity(&self, mut saved: BTreeMap<String, SavedSite>) {
+        for site in self.0.sites.load().ever() {
+            if let Some(saved) = saved.remove(&*site.settings.name) {
+                self.0.popularity.restore(site.index, saved);
+            }
+        }
     }
 }
 
@@ -188,7 +244,7 @@ fn failed(reason: &str) -> WarmOutcome {
 }
 
 /// Reads the answer to its end, so that it is stored as a whole, and says what came of it.
-async fn outcome_of(answer: Answer, clock: &Clock) -> WarmOutcome {
+async fn outcome_of(answer: Answer, clock: &Clock, kept: impl Fn() -> bool) -> WarmOutcome {
     let Answer { response, outcome, stored } = answer;
     let (head, body) = response.into_parts();
     let status = head.status;
@@ -201,7 +257,7 @@ async fn outcome_of(answer: Answer, clock: &Clock) -> WarmOutcome {
         || status.is_server_error();
     if in_trouble {
         let overloaded = outcome == Outcome::Stale || status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
-        let retry_after = retry_after(&head.headers, clock);
+        let retry_after = retry_after(&head.headers, clock.now());
         return WarmOutcome::Failed {
             reason: detail.unwrap_or_else(|| format!("answered with {status}")),
             overloaded,
@@ -211,12 +267,12 @@ async fn outcome_of(answer: Answer, clock: &Clock) -> WarmOutcome {
     let asked = match outcome {
         // Another request's fetch: it has stored it as well as ours would have.
         Outcome::Hit | Outcome::Collapsed => return WarmOutcome::Fresh,
-        Outcome::Stale | Outcome::Revalidated => return WarmOutcome::Fetched { bytes: 0 },
+        Outcome::Stale | Outcome::Revalidated => return WarmOutcome::Fetched { bytes: 0, kept: kept() },
         Outcome::Miss | Outcome::Pass | Outcome::Error => count(body).await,
     };
     match asked {
         Err(reason) => WarmOutcome::Failed { reason, overloaded: true, retry_after: None },
-        Ok(bytes) if stored => WarmOutcome::Fetched { bytes },
+        Ok(bytes) if stored => WarmOutcome::Fetched { bytes, kept: kept() },
         Ok(bytes) => WarmOutcome::NotStored { reason: detail.unwrap_or_else(|| "not storable".to_owned()), bytes },
     }
 }
@@ -230,17 +286,6 @@ fn cache_status(headers: &HeaderMap) -> Option<&str> {
 fn detail(headers: &HeaderMap) -> Option<String> {
     let (_, detail) = cache_status(headers)?.rsplit_once("detail=\"")?;
     Some(detail.trim_end_matches('"').replace('\\', ""))
-}
-
-/// Seconds, or a date (RFC 9110 §10.2.3).
-fn retry_after(headers: &HeaderMap, clock: &Clock) -> Option<Duration> {
-    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(secs) = value.parse::<u32>() {
-        return Some(Duration::from_secs(secs.into()));
-    }
-    let until = httpdate::parse_http_date(value).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
-    let now = Duration::from_millis(u64::try_from(clock.now().unix_millis()).ok()?);
-    Some(until.saturating_sub(now))
 }
 
 async fn next(body: &mut EdgeBody) -> Option<Result<bytes::Bytes, String>> {
@@ -281,7 +326,6 @@ async fn collect(mut body: EdgeBody, max_bytes: usize) -> Result<Vec<u8>, String
 mod tests {
     use super::*;
     use crate::semantics::device::classify;
-    use crate::semantics::timestamp::Timestamp;
 
     #[test]
     fn a_fetch_looks_like_the_device_it_stands_for() {
@@ -320,21 +364,6 @@ mod tests {
             ("/x.html", ACCEPT_PAGE),
         ] {
             assert_eq!(accept(target), expected, "{target}");
-        }
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        let clock = Clock::by_hand(Timestamp::from_unix_secs(784_111_777));
-        for (value, expected) in [
-            ("120", Some(120)),
-            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
-            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
-            ("-1", None),
-            ("soon", None),
-        ] {
-            let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(value))]);
-            assert_eq!(retry_after(&headers, &clock), expected.map(Duration::from_secs), "{value}");
         }
     }
 

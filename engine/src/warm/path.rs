@@ -1,5 +1,6 @@
 //! What warming needs of the request path: a seam, so that plans run in tests without a network.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,7 +10,12 @@ use chrono_tz::Tz;
 
 use crate::clock::Clock;
 use crate::semantics::decision::{Device, PopularPage, WarmUrl};
+use crate::semantics::timestamp::Timestamp;
 use crate::telemetry::popularity::Hours;
+use crate::telemetry::popularity::saved::SavedSite;
+use crate::telemetry::warm_use::Use;
+
+pub use crate::request::ahead::Found;
 
 /// A future that a plan's tasks wait for.
 pub type Wait<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -50,6 +56,24 @@ pub struct Decided {
     pub key: Vec<u8>,
 }
 
+/// What a fetch is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Purpose {
+    /// The run that wants it.
+    pub run: u64,
+    /// How long what is stored has to stay fresh, to be left alone.
+    pub until: Timestamp,
+    /// When the page changed, as far as its sitemap knows.
+    pub changed: Option<Timestamp>,
+}
+
+/// Visitors' requests so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Answered without the origin, or by somebody else's fetch.
+    pub hits: u64,
+}
+
 /// What came of a fetch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WarmOutcome {
@@ -57,8 +81,10 @@ pub enum WarmOutcome {
     Fetched {
         /// Of content.
         bytes: u64,
+        /// Whether it is kept until it is used or the window ends; else there was no room, and it may have to make room.
+        kept: bool,
     },
-    /// It was stored and fresh, or another request was fetching it: left alone.
+    /// It was stored and fresh to the end of the window, or another request was fetching it: left alone.
     Fresh,
     /// It was answered, and may not be stored.
     NotStored {
@@ -89,8 +115,14 @@ pub trait Path: Send + Sync + 'static {
     /// What the policies decide for a visitor with that device; none where the page can't be asked for.
     fn decide(&self, page: &Page, device: Device) -> Option<Decided>;
 
-    /// Sends a visitor's request down the path, in the name of `run`.
-    fn fetch(&self, page: &Page, device: Device, run: u64) -> Wait<'_, WarmOutcome>;
+    /// Sends a visitor's request down the path, if what is stored will not do.
+    fn fetch(&self, page: &Page, device: Device, purpose: Purpose) -> Wait<'_, WarmOutcome>;
+
+    /// What is stored already.
+    fn look(&self, page: &Page, device: Device, purpose: Purpose) -> Found;
+
+    /// Whether visitors leave room at the site's origin.
+    fn has_room(&self, site: usize) -> bool;
 
     /// Reads a page of at most `max_bytes` for what it says, in the name of `run`.
     ///
@@ -104,6 +136,24 @@ pub trait Path: Send + Sync + 'static {
     /// What the site's policies want to be fetched. Takes its time.
     fn plan_warm(&self, site: usize, plan: &str, popular: &[PopularPage]) -> Vec<WarmUrl>;
 
-    /// How many of the responses that `run` fetched have been used.
-    fn used(&self, run: u64) -> u64;
+    /// What has been used of what `run` fetched, as far as it is counted.
+    fn used(&self, run: u64) -> Use;
+
+    /// Counts what has not been counted yet, before figures are read.
+    fn count(&self);
+
+    /// The requests of a site's visitors so far.
+    fn traffic(&self, site: usize) -> Traffic;
+
+    /// Lets go of what is kept for runs whose window is over.
+    fn release(&self, is_over: &dyn Fn(u64) -> bool);
+
+    /// Looks which stored responses are near their end; once a second.
+    fn look_ahead(&self);
+
+    /// What is known of popularity, by site.
+    fn popularity(&self) -> BTreeMap<String, SavedSite>;
+
+    /// Counts on from what was known of popularity.
+    fn restore_popularity(&self, saved: BTreeMap<String, SavedSite>);
 }

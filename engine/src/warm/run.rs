@@ -1,26 +1,39 @@
 //! One run of a plan, from finding out what to fetch to its report.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::pace::{Pace, Sign};
-use super::path::{Path, WarmOutcome};
+use super::path::{Found, Path, Purpose, SiteFacts, Traffic, WarmOutcome};
 use super::report::{Progress, RunReport, RunState};
 use super::sources::gather;
-use super::variants::{Task, tasks};
-use super::{Ledger, lock};
+use super::variants::{PAGES_PER_TURN, Task, tasks};
+use super::{Ledger, RunId, lock};
 use crate::clock::Clock;
 use crate::config;
+use crate::semantics::pace::{Pace, Sign};
 use crate::semantics::timestamp::Timestamp;
+
+/// How long a plan waits for visitors to leave room at the origin before it looks again.
+const FOR_VISITORS: Duration = Duration::from_millis(50);
 
 /// A run as it goes: what it has come to so far, and who watches.
 #[derive(Debug)]
 pub(super) struct Run {
+    pub(super) id: RunId,
     pub(super) plan: config::Plan,
     pub(super) started: Timestamp,
+    /// When its schedule came due; none where something else started it.
+    pub(super) due: Option<Timestamp>,
+    /// The end of the time that it prepares for.
+    pub(super) until: Timestamp,
+    /// Whether it only finds out what it would fetch.
+    pub(super) dry: bool,
+    /// The site's traffic when it began.
+    pub(super) before: Traffic,
     pub(super) report: std::sync::Mutex<RunReport>,
     pub(super) progress: watch::Sender<Progress>,
     pub(super) cancel: watch::Sender<bool>,
@@ -38,9 +51,18 @@ impl Run {
         self.progress.send_replace(progress);
     }
 
+    fn purpose(&self, task: &Task) -> Purpose {
+        Purpose { run: self.id, until: self.until, changed: task.changed }
+    }
+
     /// Whether nothing more will happen.
     pub(super) fn is_over(&self) -> bool {
         lock(&self.report).state.is_over()
+    }
+
+    /// Whether what it fetched is still to be kept for its window.
+    pub(super) fn is_open(&self) -> bool {
+        !self.dry && lock(&self.report).worth.is_none()
     }
 
     /// Ends the run, if it is not over.
@@ -54,7 +76,7 @@ impl Run {
 }
 
 /// Runs a plan to its end, its deadline, or until it is cancelled.
-pub(super) async fn execute(path: Arc<dyn Path>, run: Arc<Run>, ledger: Arc<Ledger>) {
+pub(super) async fn execute(path: Arc<dyn Path>, run: Arc<Run>, ledger: Arc<Ledger>) -> Arc<Run> {
     let clock = path.clock().clone();
     // A run that breaks must not stand in the way of the next one.
     let _guard = Guard { run: Arc::clone(&run), clock: clock.clone() };
@@ -70,8 +92,9 @@ pub(super) async fn execute(path: Arc<dyn Path>, run: Arc<Run>, ledger: Arc<Ledg
     tracing::info!(
         plan = %report.plan, run = report.id, state = report.state.as_str(), planned = report.planned, fetched = report.fetched,
         fresh = report.fresh, not_stored = report.not_stored, failed = report.failed, bytes = report.bytes, seconds = report.seconds,
-        "warmed"
+        dry_run = report.dry_run, "warmed"
     );
+    run
 }
 
 struct Guard {
@@ -91,8 +114,7 @@ async fn work(path: &Arc<dyn Path>, run: &Arc<Run>, ledger: &Arc<Ledger>) -> Run
         run.update(clock.now(), |report| report.note("the site is not served any more"));
         return RunState::Failed;
     };
-    let id = lock(&run.report).id;
-    let gathered = gather(path, &run.plan, &site, id).await;
+    let gathered = gather(path, run, &site).await;
     let to_do = tasks(path, &site, &gathered.candidates, run.plan.max_urls).await;
     run.update(clock.now(), |report| {
         gathered.notes.iter().for_each(|note| report.note(note));
@@ -106,53 +128,85 @@ async fn work(path: &Arc<dyn Path>, run: &Arc<Run>, ledger: &Arc<Ledger>) -> Run
     if site.host.is_none() {
         return RunState::Failed;
     }
-    fetch_all(path, run, ledger, to_do.tasks).await;
+    if run.dry {
+        look_at_all(path, run, to_do.tasks).await;
+    } else {
+        fetch_all(path, run, ledger, &site, to_do.tasks).await;
+    }
     RunState::Done
 }
 
-/// Fetches the tasks in their order, as fast as the pace allows. Dropped, it drops the fetches under way.
-async fn fetch_all(path: &Arc<dyn Path>, run: &Arc<Run>, ledger: &Arc<Ledger>, tasks: Vec<Task>) {
+/// Looks what is stored of the tasks, and fetches nothing.
+async fn look_at_all(path: &Arc<dyn Path>, run: &Run, tasks: Vec<Task>) {
+    for chunk in tasks.chunks(PAGES_PER_TURN) {
+        run.update(path.clock().now(), |report| {
+            for task in chunk {
+                match path.look(&task.page, task.device, run.purpose(task)) {
+                    Found::Fresh => report.fresh += 1,
+                    found => report.list(task, found),
+                }
+            }
+        });
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Fetches the tasks in their order, as fast as the pace and the visitors allow. Dropped, it drops the fetches under way.
+async fn fetch_all(path: &Arc<dyn Path>, run: &Arc<Run>, ledger: &Arc<Ledger>, site: &SiteFacts, tasks: Vec<Task>) {
     let clock = path.clock().clone();
-    let id = lock(&run.report).id;
     let mut pace = Pace::new(run.plan.rate, run.plan.concurrency, clock.now());
-    let mut under_way: JoinSet<(Task, WarmOutcome, Duration)> = JoinSet::new();
-    let mut to_come = tasks.into_iter().peekable();
-    while to_come.peek().is_some() || !under_way.is_empty() {
+    let mut under_way: JoinSet<(Attempt, WarmOutcome, Duration)> = JoinSet::new();
+    let mut to_come: VecDeque<Attempt> = tasks.into_iter().map(|task| Attempt { task, tries: 0 }).collect();
+    while !to_come.is_empty() || !under_way.is_empty() {
         let now = clock.now();
-        let wait = pace.wait(now);
-        let has_room = to_come.peek().is_some() && under_way.len() < pace.concurrency();
-        if has_room
-            && wait.is_zero()
-            && let Some(task) = to_come.next()
-        {
-            pace.begin(now);
-            under_way.spawn(fetch(Arc::clone(path), task, id));
-            continue;
+        let wants_more = !to_come.is_empty() && under_way.len() < pace.concurrency();
+        let mut wait = pace.wait(now);
+        if wants_more && wait.is_zero() {
+            if path.has_room(site.index)
+                && let Some(attempt) = to_come.pop_front()
+            {
+                pace.begin(now);
+                under_way.spawn(fetch(Arc::clone(path), Arc::clone(run), attempt));
+                continue;
+            }
+            wait = FOR_VISITORS;
         }
         let ended = tokio::select! {
             Some(ended) = under_way.join_next() => ended,
-            () = clock.sleep(wait), if has_room => continue,
+            () = clock.sleep(wait), if wants_more => continue,
         };
         // A fetch that panicked has said so in the log.
-        let Ok((task, outcome, took)) = ended else {
+        let Ok((attempt, outcome, took)) = ended else {
             let lost = WarmOutcome::Failed { reason: "the fetch broke".to_owned(), overloaded: false, retry_after: None };
             ledger.count(&run.plan.name, &lost);
             run.update(clock.now(), |report| report.count("", None, &lost));
             continue;
         };
         pace.end(sign_of(&outcome, took), clock.now());
+        if matches!(outcome, WarmOutcome::Failed { overloaded: true, .. }) && attempt.tries < run.plan.retries {
+            to_come.push_back(Attempt { tries: attempt.tries + 1, ..attempt });
+            run.update(clock.now(), |report| report.retried += 1);
+            continue;
+        }
         ledger.count(&run.plan.name, &outcome);
+        let task = &attempt.task;
         let url = format!("{}{}", task.page.host, task.page.target);
         run.update(clock.now(), |report| report.count(&url, task.variant.as_deref(), &outcome));
     }
 }
 
-async fn fetch(path: Arc<dyn Path>, task: Task, run: u64) -> (Task, WarmOutcome, Duration) {
+/// A task, and how often it has been tried in vain.
+struct Attempt {
+    task: Task,
+    tries: u32,
+}
+
+async fn fetch(path: Arc<dyn Path>, run: Arc<Run>, attempt: Attempt) -> (Attempt, WarmOutcome, Duration) {
     let clock = path.clock().clone();
     let began = clock.now();
-    let outcome = path.fetch(&task.page, task.device, run).await;
+    let outcome = path.fetch(&attempt.task.page, attempt.task.device, run.purpose(&attempt.task)).await;
     let took = clock.now().since(began);
-    (task, outcome, took)
+    (attempt, outcome, took)
 }
 
 fn sign_of(outcome: &WarmOutcome, took: Duration) -> Sign {

@@ -1,19 +1,26 @@
-//! Which pages a plan wants, in which variants: from lists, sitemaps, popularity and policies, each page once, the most wanted first.
+//! Which pages a plan wants, in which variants: from lists, files, sitemaps, popularity and policies, each page once, the most wanted
+//! first.
 
-use std::collections::HashMap;
+mod seen;
+mod sitemaps;
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use self::seen::Seen;
 use super::path::{Page, Path, SiteFacts};
-use super::sitemap::{self, MAX_SITEMAP_BYTES, MAX_SITEMAP_URLS, Sitemap};
-use crate::config;
+use super::run::Run;
+use crate::config::{self, PlanVariants};
 use crate::semantics::decision::{Device, PopularPage, WarmUrl};
+use crate::semantics::timestamp::Timestamp;
 use crate::telemetry::popularity::Hours;
 
-/// How many hours a plan prepares for, beginning with the one it starts in.
-pub const HOURS_AHEAD: u8 = 4;
+/// The popular pages that variants are learned from, and that policies are told of, at least.
+const POPULAR_AT_LEAST: usize = 2_000;
 
-/// The popular pages that policies are told of at least, and at most.
-const POPULAR_FOR_POLICIES: (usize, usize) = (200, 2_000);
+/// The popular pages that policies are told of at most.
+const POPULAR_FOR_POLICIES: usize = 2_000;
 
 /// Where a policy says nothing else: lists go before what is popular, and that before sitemaps.
 const PRIORITY_OF_URLS: u8 = 200;
@@ -22,6 +29,9 @@ const PRIORITY_OF_SITEMAP: u8 = 50;
 
 /// Longer targets are not fetched: no server has to take them.
 const MAX_TARGET_BYTES: usize = 4_096;
+
+/// The largest file of pages, in bytes.
+const MAX_URL_FILE_BYTES: u64 = 64 << 20;
 
 /// A variant that a plan wants of a page.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -43,6 +53,8 @@ pub struct Candidate {
     pub wanted: Vec<Wanted>,
     /// The higher goes first.
     pub priority: u8,
+    /// When it changed, as far as its sitemap knows.
+    pub changed: Option<Timestamp>,
 }
 
 /// What a plan wants, and what was odd about finding out.
@@ -54,52 +66,91 @@ pub struct Gathered {
     pub notes: Vec<String>,
 }
 
-/// Finds out what a plan wants now.
-pub async fn gather(path: &Arc<dyn Path>, plan: &config::Plan, site: &SiteFacts, run: u64) -> Gathered {
+/// Finds out what a run wants now.
+pub(super) async fn gather(path: &Arc<dyn Path>, run: &Run, site: &SiteFacts) -> Gathered {
     let Some(host) = &site.host else {
         let note = "the site takes any host, and nobody has asked for it yet: name a host in `hosts` to say under which to fetch";
         return Gathered { candidates: Vec::new(), notes: vec![note.to_owned()] };
     };
-    let mut union = Union { host: Arc::clone(host), run, found: HashMap::new(), list: Vec::new(), notes: Vec::new() };
-    let of_plan = wanted_of(&plan.variants);
+    let plan = &run.plan;
+    let (popular, seen) = popular(path, run, site);
+    let mut union = Union {
+        host: Arc::clone(host),
+        variants: plan.variants.clone(),
+        seen,
+        found: HashMap::new(),
+        list: Vec::new(),
+        notes: Vec::new(),
+    };
     for url in &plan.urls {
-        union.add_target(url, &of_plan, PRIORITY_OF_URLS, "the list");
+        union.add_target(url, None, PRIORITY_OF_URLS, "the list");
     }
-    let popular = popular(path, plan, site);
+    for (file, read) in read_files(plan.url_files.clone()).await {
+        match read {
+            Err(error) => union.note(format!("the file {} can't be read: {error}", file.display())),
+            Ok(urls) => urls.iter().for_each(|url| union.add_target(url, None, PRIORITY_OF_URLS, "a file")),
+        }
+    }
     for page in popular.iter().take(plan.popular) {
-        let wanted = if plan.variants.is_empty() { vec![Wanted::Named(page.variant.clone())] } else { of_plan.clone() };
-        union.add_target(&page.url, &wanted, PRIORITY_OF_POPULAR, "popularity");
+        let own = vec![Wanted::Named(page.variant.clone())];
+        let wanted = (plan.variants == PlanVariants::Seen).then_some(own);
+        union.add_target(&page.url, wanted, PRIORITY_OF_POPULAR, "popularity");
     }
     for url in ask_policies(path, plan, site, popular).await {
-        let wanted = if url.variants.is_empty() { of_plan.clone() } else { wanted_of(&url.variants) };
-        union.add_target(&url.url, &wanted, url.priority, "a policy");
+        let wanted = (!url.variants.is_empty()).then(|| wanted_of(&url.variants));
+        union.add_target(&url.url, wanted, url.priority, "a policy");
     }
-    if let Some(target) = &plan.sitemap {
-        let page = Page { host: Arc::clone(&union.host), target: target.clone() };
-        read_sitemaps(path, site, page, &of_plan, &mut union).await;
-    }
+    sitemaps::read(path, run, site, &mut union).await;
     // Stable, so that pages of one priority keep the order in which they were found.
     union.list.sort_by_key(|candidate| std::cmp::Reverse(candidate.priority));
     Gathered { candidates: union.list, notes: union.notes }
 }
 
-/// What is wanted in the coming hours: at these hours of the week, else at these hours of any day, else at any time.
-fn popular(path: &Arc<dyn Path>, plan: &config::Plan, site: &SiteFacts) -> Vec<PopularPage> {
-    let (least, _) = POPULAR_FOR_POLICIES;
-    let n = plan.popular.max(least);
-    let hours = Hours::from(path.clock().now(), site.zone, HOURS_AHEAD);
+/// What is wanted in the hours of the run's window: at these hours of the week, else at these hours of any day, else at any time. And
+/// what visitors of those hours wanted it as.
+fn popular(path: &Arc<dyn Path>, run: &Run, site: &SiteFacts) -> (Vec<PopularPage>, Seen) {
+    let n = run.plan.popular.max(POPULAR_AT_LEAST);
+    let hours = Hours::between(path.clock().now(), run.until, site.zone);
+    path.count();
     let mut found: Vec<PopularPage> = Vec::new();
-    for hours in [hours, hours.on_every_day(), Hours::ALL] {
+    let mut seen = Seen::default();
+    for (hours, are_those) in [(hours, true), (hours.on_every_day(), true), (Hours::ALL, false)] {
         if found.len() >= n {
             break;
         }
-        let known: std::collections::HashSet<(String, Option<Arc<str>>)> =
+        if !are_those {
+            seen = Seen::of(&found);
+        }
+        let known: HashSet<(String, Option<Arc<str>>)> =
             found.iter().map(|page| (page.url.clone(), page.variant.clone())).collect();
         let more = path.popular(site.index, hours, n);
         found.extend(more.into_iter().filter(|page| !known.contains(&(page.url.clone(), page.variant.clone()))));
     }
+    if found.len() >= n {
+        seen = Seen::of(&found);
+    }
     found.truncate(n);
-    found
+    (found, seen)
+}
+
+/// Reads files of pages, on a thread that may wait for a disk.
+async fn read_files(files: Vec<PathBuf>) -> Vec<(PathBuf, Result<Vec<String>, String>)> {
+    let read = |file: PathBuf| {
+        let urls = read_file(&file);
+        (file, urls)
+    };
+    tokio::task::spawn_blocking(move || files.into_iter().map(read).collect()).await.unwrap_or_default()
+}
+
+/// The pages of a file, one a line.
+fn read_file(file: &std::path::Path) -> Result<Vec<String>, String> {
+    let size = std::fs::metadata(file).map_err(|error| error.to_string())?.len();
+    if size > MAX_URL_FILE_BYTES {
+        return Err(format!("it is larger than {MAX_URL_FILE_BYTES} bytes"));
+    }
+    let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    Ok(lines.map(str::to_owned).collect())
 }
 
 async fn ask_policies(
@@ -108,47 +159,15 @@ async fn ask_policies(
     site: &SiteFacts,
     mut popular: Vec<PopularPage>,
 ) -> Vec<WarmUrl> {
-    popular.truncate(POPULAR_FOR_POLICIES.1);
+    popular.truncate(POPULAR_FOR_POLICIES);
     let (path, name, index) = (Arc::clone(path), Arc::clone(&plan.name), site.index);
     // Policies may think about a plan for a second: other plans go on meanwhile.
     let asked = tokio::task::spawn_blocking(move || path.plan_warm(index, &name, &popular)).await;
     asked.unwrap_or_default()
 }
 
-/// Reads a sitemap, and if it is an index, those that it lists.
-async fn read_sitemaps(path: &Arc<dyn Path>, site: &SiteFacts, first: Page, wanted: &[Wanted], union: &mut Union) {
-    let mut left = MAX_SITEMAP_URLS;
-    match read_sitemap(path, &first, union).await {
-        None => {}
-        Some(Sitemap::Pages(urls)) => union.add_urls(&first, urls, site, wanted, &mut left),
-        Some(Sitemap::Index(sitemaps)) => {
-            for url in sitemaps {
-                let Some(page) = union.page_of(&url, site) else {
-                    union.note(format!("the sitemap {url} is not on this site: left out"));
-                    continue;
-                };
-                match read_sitemap(path, &page, union).await {
-                    Some(Sitemap::Pages(urls)) => union.add_urls(&page, urls, site, wanted, &mut left),
-                    Some(Sitemap::Index(_)) => {
-                        union.note(format!("the sitemap {} is an index in an index: left out", page.target))
-                    }
-                    None => {}
-                }
-            }
-        }
-    }
-}
-
-async fn read_sitemap(path: &Arc<dyn Path>, page: &Page, union: &mut Union) -> Option<Sitemap> {
-    let read = path.read(page, union.run, MAX_SITEMAP_BYTES).await.and_then(|bytes| sitemap::parse(&bytes));
-    read.inspect_err(|reason| union.note(format!("the sitemap {} {reason}", page.target))).ok()
-}
-
 /// Names of variants or device classes. A name that is both is that of the device: it gets the variant of that name where there is one.
 fn wanted_of(names: &[String]) -> Vec<Wanted> {
-    if names.is_empty() {
-        return vec![Wanted::Every];
-    }
     let one = |name: &String| match Device::from_name(name) {
         Some(device) => Wanted::Of(device),
         None => Wanted::Named(Some(name.as_str().into())),
@@ -159,7 +178,8 @@ fn wanted_of(names: &[String]) -> Vec<Wanted> {
 struct Union {
     /// Under which pages without a host are asked for.
     host: Arc<str>,
-    run: u64,
+    variants: PlanVariants,
+    seen: Seen,
     found: HashMap<Page, usize>,
     list: Vec<Candidate>,
     notes: Vec<String>,
@@ -172,54 +192,39 @@ impl Union {
         }
     }
 
-    fn add_target(&mut self, target: &str, wanted: &[Wanted], priority: u8, source: &str) {
+    /// Adds a page in the wanted variants; without them, in those of the plan.
+    fn add_target(&mut self, target: &str, wanted: Option<Vec<Wanted>>, priority: u8, source: &str) {
         let good = target.starts_with('/') && target.len() <= MAX_TARGET_BYTES && target.parse::<http::Uri>().is_ok();
         if !good {
             return self.note(format!("{target} from {source} is no path: left out"));
         }
         // A fragment never leaves the browser.
         let target = target.split('#').next().unwrap_or("/").to_owned();
-        self.add(Page { host: Arc::clone(&self.host), target }, wanted, priority);
+        let wanted = wanted.unwrap_or_else(|| self.of_plan(&target));
+        let page = Page { host: Arc::clone(&self.host), target };
+        self.add(Candidate { page, wanted, priority, changed: None });
     }
 
-    fn add_urls(&mut self, sitemap: &Page, urls: Vec<String>, site: &SiteFacts, wanted: &[Wanted], left: &mut usize) {
-        let mut elsewhere = 0_usize;
-        for url in urls.iter().take(*left) {
-            match self.page_of(url, site) {
-                Some(page) => self.add(page, wanted, PRIORITY_OF_SITEMAP),
-                None => elsewhere += 1,
-            }
+    /// The variants that the plan wants of a page.
+    fn of_plan(&self, target: &str) -> Vec<Wanted> {
+        match &self.variants {
+            PlanVariants::All => vec![Wanted::Every],
+            PlanVariants::These(names) => wanted_of(names),
+            PlanVariants::Seen => self.seen.variants(target),
         }
-        if elsewhere > 0 {
-            self.note(format!("the sitemap {} names {elsewhere} pages that are not on this site: left out", sitemap.target));
-        }
-        if urls.len() > *left {
-            self.note(format!("the sitemaps name more than {MAX_SITEMAP_URLS} pages: the rest is left out"));
-        }
-        *left = left.saturating_sub(urls.len());
     }
 
-    /// The page of this site that an absolute URL names.
-    fn page_of(&self, url: &str, site: &SiteFacts) -> Option<Page> {
-        let (host, target) = sitemap::split_url(url)?;
-        let ours = host == *self.host || site.hosts.contains(&host);
-        (ours && target.len() <= MAX_TARGET_BYTES).then(|| Page { host: host.into(), target })
-    }
-
-    fn add(&mut self, page: Page, wanted: &[Wanted], priority: u8) {
-        match self.found.get(&page) {
-            Some(at) => {
-                let candidate = &mut self.list[*at];
-                candidate.priority = candidate.priority.max(priority);
-                for wanted in wanted {
-                    if !candidate.wanted.contains(wanted) {
-                        candidate.wanted.push(wanted.clone());
-                    }
-                }
-            }
-            None => {
-                self.found.insert(page.clone(), self.list.len());
-                self.list.push(Candidate { page, wanted: wanted.to_vec(), priority });
+    fn add(&mut self, new: Candidate) {
+        let Some(at) = self.found.get(&new.page) else {
+            self.found.insert(new.page.clone(), self.list.len());
+            return self.list.push(new);
+        };
+        let candidate = &mut self.list[*at];
+        candidate.priority = candidate.priority.max(new.priority);
+        candidate.changed = candidate.changed.max(new.changed);
+        for wanted in new.wanted {
+            if !candidate.wanted.contains(&wanted) {
+                candidate.wanted.push(wanted);
             }
         }
     }

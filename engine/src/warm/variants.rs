@@ -9,12 +9,13 @@ use std::sync::Arc;
 use super::path::{Decided, Page, Path, SiteFacts};
 use super::sources::{Candidate, Wanted};
 use crate::semantics::decision::Device;
+use crate::semantics::timestamp::Timestamp;
 
 /// In the order in which they are tried: those of most visitors first.
 const DEVICES: [Device; 6] = [Device::Mobile, Device::Desktop, Device::Tablet, Device::Tv, Device::Bot, Device::Unknown];
 
 /// After so many pages, others have their turn.
-const PAGES_PER_TURN: usize = 64;
+pub(super) const PAGES_PER_TURN: usize = 64;
 
 /// A fetch to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,10 @@ pub struct Task {
     pub device: Device,
     /// What it will get.
     pub variant: Option<Arc<str>>,
+    /// When the page changed, as far as its sitemap knows.
+    pub changed: Option<Timestamp>,
+    /// The higher goes first.
+    pub priority: u8,
 }
 
 /// The fetches of a run.
@@ -55,7 +60,13 @@ pub async fn tasks(path: &Arc<dyn Path>, site: &SiteFacts, candidates: &[Candida
                 continue;
             }
             if made.tasks.len() < max {
-                made.tasks.push(Task { page: candidate.page.clone(), device, variant: decided.variant.clone() });
+                made.tasks.push(Task {
+                    page: candidate.page.clone(),
+                    device,
+                    variant: decided.variant.clone(),
+                    changed: candidate.changed,
+                    priority: candidate.priority,
+                });
             } else {
                 made.left_out += 1;
             }

@@ -6,7 +6,7 @@ use tero_tests::{Edge, EdgeBuilder, Gate, Origin, Reply, eventually, get, guests
 const PHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1";
 
 /// An origin whose pages are fresh for an hour and say which variant they were asked for.
-fn origin() -> Origin {
+pub(crate) fn origin() -> Origin {
     let origin = Origin::start();
     origin
         .otherwise(|asked| Reply::fresh(3_600, format!("{} {}", asked.target, asked.header("tero-variant").unwrap_or_default())));
@@ -14,7 +14,7 @@ fn origin() -> Origin {
 }
 
 /// An edge with one plan, `plan`, with these keys.
-fn planning(origin: &Origin, keys: &str) -> EdgeBuilder {
+pub(crate) fn planning(origin: &Origin, keys: &str) -> EdgeBuilder {
     Edge::before(origin).section(&format!("[[warm]]\nname = \"plan\"\nsite = \"site\"\n{keys}"))
 }
 
@@ -25,7 +25,7 @@ fn by_device(builder: EdgeBuilder) -> EdgeBuilder {
     builder.policy("rules", "builtin:json-rules", settings)
 }
 
-fn start(edge: &Edge) -> u64 {
+pub(crate) fn start(edge: &Edge) -> u64 {
     let started = edge.admin_post("/warm/plan", "");
     assert_eq!(started.status, 202, "{started:?}");
     started.json()["run"].as_u64().unwrap()
@@ -33,7 +33,7 @@ fn start(edge: &Edge) -> u64 {
 
 /// Waits for the end of a run and returns its report.
 #[track_caller]
-fn ended(edge: &Edge, run: u64) -> Value {
+pub(crate) fn ended(edge: &Edge, run: u64) -> Value {
     let mut report = Value::Null;
     eventually("the run ends", || {
         report = edge.admin_get(&format!("/warm/runs/{run}")).json();
@@ -44,12 +44,12 @@ fn ended(edge: &Edge, run: u64) -> Value {
 
 /// Starts the plan and returns the report of its run.
 #[track_caller]
-fn warm(edge: &Edge) -> Value {
+pub(crate) fn warm(edge: &Edge) -> Value {
     ended(edge, start(edge))
 }
 
 #[track_caller]
-fn assert_counts(report: &Value, counts: &[(&str, u64)]) {
+pub(crate) fn assert_counts(report: &Value, counts: &[(&str, u64)]) {
     for (name, count) in counts {
         assert_eq!(report[*name], *count, "{name} in {report}");
     }
@@ -76,7 +76,7 @@ fn a_plan_runs_when_it_is_asked_for_and_reports() {
 #[test]
 fn what_is_fresh_is_left_alone() {
     let origin = origin();
-    let edge = planning(&origin, "urls = [\"/a\", \"/b\"]").start();
+    let edge = planning(&origin, "urls = [\"/a\", \"/b\"]\nwindow = \"30min\"").start();
     edge.get("/a").assert_forwarded("uri-miss", "/a ");
     assert_counts(&warm(&edge), &[("planned", 2), ("fetched", 1), ("fresh", 1), ("failed", 0)]);
     assert_counts(&warm(&edge), &[("planned", 2), ("fetched", 0), ("fresh", 2), ("failed", 0)]);

@@ -8,10 +8,13 @@ use tero::config::{Config, units};
 use tero::import::{Target, import};
 use tero::semantics::schedule::Schedule;
 use tero::semantics::timestamp::Timestamp;
-use tero::warm::sitemap::{self, MAX_SITEMAP_URLS, MAX_SITEMAPS, Sitemap};
+use tero::warm::sitemap::{self, MAX_SITEMAP_URLS, Sitemap};
 
 /// `Tue, 24 Nov 2026 13:00:00 GMT`
 const NOW: Timestamp = Timestamp::from_unix_secs(1_795_525_200);
+
+/// What a sitemap may unpack to.
+const MAX_SITEMAP_BYTES: usize = 1 << 20;
 
 /// Reads a file of one of five kinds.
 pub fn files(bytes: &[u8]) {
@@ -74,14 +77,13 @@ fn legacy(text: &str) {
 }
 
 fn sitemap(bytes: &[u8]) {
-    let (found, limit) = match sitemap::parse(bytes) {
-        Ok(Sitemap::Pages(found)) => (found, MAX_SITEMAP_URLS),
-        Ok(Sitemap::Index(found)) => (found, MAX_SITEMAPS),
+    let found = match sitemap::parse(bytes, MAX_SITEMAP_BYTES) {
+        Ok(Sitemap::Pages(found) | Sitemap::Index(found)) => found,
         Err(reason) => return assert!(!reason.is_empty()),
     };
-    assert!(found.len() <= limit && found.iter().all(|url| !url.is_empty()));
-    for url in &found {
-        if let Some((host, target)) = sitemap::split_url(url) {
+    assert!(found.len() <= MAX_SITEMAP_URLS && found.iter().all(|entry| !entry.url.is_empty()));
+    for entry in &found {
+        if let Some((host, target)) = sitemap::split_url(&entry.url) {
             assert!(!host.is_empty() && target.starts_with('/'));
         }
     }

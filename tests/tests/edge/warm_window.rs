@@ -1,0 +1,485 @@
+//! What a plan does about what is stored, about an origin in trouble, about bad sources; and what it tells afterwards.
+
+use std::io::Read as _;
+
+use serde_json::{Value, json};
+use tero_tests::{Edge, Gate, Origin, Reply, eventually, folder, get, toml_string};
+
+use crate::warming::{assert_counts, ended, origin, planning, start, warm};
+
+#[test]
+fn what_would_go_stale_within_the_window_is_refreshed_and_the_rest_left_alone() {
+    let origin = Origin::start();
+    origin.on("/short", Reply::fresh(3_600, "s").header("ETag", "\"s\""));
+    origin.on("/long", Reply::fresh(36_000, "l"));
+    let edge = planning(&origin, "urls = [\"/short\", \"/long\"]\nwindow = \"4h\"").start();
+    edge.get("/short").assert_forwarded("uri-miss", "s");
+    edge.get("/long").assert_forwarded("uri-miss", "l");
+    edge.advance_secs(1_800);
+    origin.on_each("/short", |asked, _| match asked.header("if-none-match") {
+        Some(_) => Reply::status(304).header("ETag", "\"s\"").header("Cache-Control", "max-age=36000"),
+        None => Reply::fresh(36_000, "s"),
+    });
+    assert_counts(&warm(&edge), &[("planned", 2), ("fetched", 1), ("fresh", 1), ("failed", 0)]);
+    assert_eq!(origin.asked("/short")[1].header("if-none-match").as_deref(), Some("\"s\""));
+    assert_eq!(origin.requests("/long"), 1);
+    edge.advance_secs(3_600);
+    edge.get("/short").assert_hit("s");
+    edge.get("/long").assert_hit("l");
+    assert_eq!(origin.total(), 3);
+    // To the end of another window, the long one is not fresh any more.
+    edge.advance_secs(18_000);
+    assert_counts(&warm(&edge), &[("fetched", 1), ("fresh", 1)]);
+    assert_eq!((origin.requests("/short"), origin.requests("/long")), (2, 2));
+}
+
+#[test]
+fn a_page_that_its_sitemap_says_has_changed_is_fetched_anew() {
+    let origin = Origin::start();
+    origin.otherwise(|asked| Reply::fresh(360_000, asked.target.clone()));
+    let sitemap = |changed: &str| {
+        let entry =
+            |page: &str, changed: &str| format!("<url><loc>http://www.example/{page}</loc><lastmod>{changed}</lastmod></url>");
+        Reply::ok(format!("<urlset>{}{}</urlset>", entry("a", changed), entry("b", "2026-11-01")))
+    };
+    origin.on("/s.xml", sitemap("2026-11-02"));
+    let edge = planning(&origin, "sitemap = \"/s.xml\"").start();
+    assert_counts(&warm(&edge), &[("fetched", 2)]);
+    edge.advance_secs(3_600);
+    assert_counts(&warm(&edge), &[("fetched", 0), ("fresh", 2)]);
+    origin.on("/s.xml", sitemap("2026-11-24T10:30:00-03:00"));
+    assert_counts(&warm(&edge), &[("fetched", 1), ("fresh", 1)]);
+    assert_eq!((origin.requests("/a"), origin.requests("/b")), (2, 1));
+    assert_counts(&warm(&edge), &[("fetched", 0), ("fresh", 2)]);
+    // What is to change tomorrow has not changed yet.
+    origin.on("/s.xml", sitemap("2026-11-25"));
+    assert_counts(&warm(&edge), &[("fetched", 0), ("fresh", 2)]);
+}
+
+#[test]
+fn warmed_responses_survive_a_full_cache_until_their_window_ends() {
+    let origin = Origin::start();
+    origin.otherwise(|_| Reply::fresh(36_000, "x".repeat(20_000)));
+    let urls: Vec<_> = (0..5).map(|number| format!("/warm/{number}")).collect();
+    let edge = planning(&origin, &format!("urls = {urls:?}\nwindow = \"4h\"")).cache("memory = \"2MiB\"").start();
+    // Stored before, and refreshed by the plan: that is kept as well.
+    edge.get("/warm/0");
+    edge.advance_secs(30_000);
+    assert_counts(&warm(&edge), &[("fetched", 5), ("not_kept", 0)]);
+    let flood = |from: usize| {
+        let mut client = edge.client();
+        for number in from..from + 300 {
+            for _ in 0..3 {
+                client.send(&get(format!("/visited/{number}")));
+            }
+        }
+    };
+    flood(0);
+    assert!(edge.get("/warm/0").cache_status().hit);
+    edge.advance_secs(4 * 3_600);
+    eventually("the window ends", || edge.admin_get("/warm/runs/1").json()["worth"].is_object());
+    flood(1_000);
+    let hits = urls[1..].iter().filter(|url| edge.get(url).cache_status().hit).count();
+    assert!(hits < 4, "nobody wanted them, and there was no room: {hits}");
+}
+
+#[test]
+fn a_plan_that_finds_no_room_to_keep_what_it_fetches_says_so() {
+    let origin = Origin::start();
+    origin.otherwise(|_| Reply::fresh(36_000, "x".repeat(20_000)));
+    let urls: Vec<_> = (0..10).map(|number| format!("/{number}")).collect();
+    let edge = planning(&origin, &format!("urls = {urls:?}")).cache("memory = \"2MiB\"\nwarm_memory = \"100KiB\"").start();
+    let report = warm(&edge);
+    assert_counts(&report, &[("fetched", 10), ("not_kept", 6)]);
+    assert!(urls.iter().all(|url| edge.get(url).cache_status().hit));
+}
+
+#[test]
+fn an_origin_that_asks_for_rest_gets_it_and_visitors_get_what_is_stored() {
+    let origin = Origin::start();
+    for path in ["/a", "/b"] {
+        origin.on(path, Reply::fresh(3_600, "old"));
+    }
+    let edge = planning(&origin, "urls = [\"/a\", \"/b\"]\nconcurrency = 1\nretries = 3").start();
+    edge.get("/a");
+    edge.get("/b");
+    let busy = || Reply::status(503).header("Retry-After", "120");
+    for path in ["/a", "/b"] {
+        origin.on_in_turn(path, [busy(), Reply::fresh(36_000, "new")]);
+    }
+    let began = edge.clock().now();
+    let run = start(&edge);
+    origin.wait_for("/a", 2);
+    edge.get("/a").assert_hit("old");
+    edge.advance_until(900, || edge.admin_get(&format!("/warm/runs/{run}")).json()["state"] == "done");
+    let report = ended(&edge, run);
+    assert_counts(&report, &[("fetched", 2), ("failed", 0), ("retried", 2)]);
+    assert!(edge.clock().now().since(began).as_secs() >= 240, "{report}");
+    edge.get("/a").assert_hit("new");
+}
+
+#[test]
+fn too_many_requests_slow_a_plan_down_as_well() {
+    let origin = origin();
+    origin.on_in_turn("/a", [Reply::status(429).header("Retry-After", "60"), Reply::fresh(3_600, "a")]);
+    let edge = planning(&origin, "urls = [\"/a\"]").start();
+    let began = edge.clock().now();
+    let run = start(&edge);
+    edge.advance_until(200, || edge.admin_get(&format!("/warm/runs/{run}")).json()["state"] == "done");
+    assert_counts(&ended(&edge, run), &[("fetched", 1), ("retried", 1)]);
+    assert!(edge.clock().now().since(began).as_secs() >= 60);
+}
+
+#[test]
+fn a_plan_leaves_visitors_room_at_the_origin() {
+    let origin = Origin::start();
+    let gate = Gate::new();
+    origin.otherwise({
+        let gate = gate.clone();
+        move |asked| if asked.target.starts_with("/v") { Reply::fresh(60, "v").behind(&gate) } else { Reply::fresh(60, "w") }
+    });
+    let edge = planning(&origin, "urls = [\"/w\"]").site("max_fetches = 4").start();
+    let mut visitors: Vec<_> = (0..3).map(|_| edge.client()).collect();
+    for (number, visitor) in visitors.iter_mut().enumerate() {
+        visitor.start(&get(format!("/v/{number}")));
+    }
+    gate.wait_for_arrivals(3);
+    let run = start(&edge);
+    let state = || edge.admin_get(&format!("/warm/runs/{run}")).json()["state"].clone();
+    eventually("it would fetch", || state() == "fetching");
+    for _ in 0..20 {
+        edge.advance_secs(1);
+    }
+    assert_eq!(origin.requests("/w"), 0, "a quarter of four is always the visitors'");
+    gate.open();
+    for visitor in &mut visitors {
+        let mut answer = visitor.head();
+        visitor.rest(&mut answer);
+    }
+    edge.advance_until(60, || state() == "done");
+    assert_eq!(origin.requests("/w"), 1);
+}
+
+#[test]
+fn a_run_is_cancelled_by_the_name_of_its_plan() {
+    for cancel in [("POST", "/warm/plan/cancel"), ("DELETE", "/warm/plan")] {
+        let origin = origin();
+        let gate = Gate::new();
+        origin.on("/a", Reply::fresh(60, "a").behind(&gate));
+        let edge = planning(&origin, "urls = [\"/a\"]").start();
+        let ask = || edge.admin(&tero_tests::Request::new(cancel.0, cancel.1).body(""));
+        assert_eq!(ask().status, 409);
+        let run = start(&edge);
+        origin.wait_for("/a", 1);
+        let cancelled = ask();
+        assert_eq!((cancelled.status, cancelled.json()), (200, json!({ "run": run, "cancelled": true })));
+        assert_eq!(ended(&edge, run)["state"], "cancelled");
+        gate.open();
+        let unknown = tero_tests::Request::new(cancel.0, cancel.1.replace("plan", "other")).body("");
+        assert_eq!(edge.admin(&unknown).status, 404);
+    }
+}
+
+#[test]
+fn a_dry_run_lists_pages_and_fetches_none() {
+    let origin = origin();
+    let edge = planning(&origin, "urls = [\"/a\", \"/b\"]\nwindow = \"30min\"").start();
+    edge.get("/a");
+    let started = edge.admin_post("/warm/plan?dry_run=true", "");
+    assert_eq!(started.status, 202);
+    let report = ended(&edge, started.json()["run"].as_u64().unwrap());
+    assert_counts(&report, &[("planned", 2), ("fresh", 1), ("fetched", 0)]);
+    let expected = json!([{ "url": "www.example/b", "variant": null, "priority": 200, "because": "absent" }]);
+    assert_eq!(report["would_fetch"], expected);
+    assert_eq!(origin.total(), 1);
+    assert!(edge.admin_get("/warm/runs").json()["runs"][0].get("would_fetch").is_none());
+    assert_eq!(edge.metric("tero_warm_urls_total", &[]), 0.0);
+    assert_eq!(edge.admin_post("/warm/plan?dry=1", "").status, 400);
+}
+
+#[test]
+fn what_a_run_was_worth_is_told_when_its_window_is_over() {
+    let origin = Origin::start();
+    origin.otherwise(|_| Reply::fresh(36_000, "0123456789"));
+    let edge = planning(&origin, "urls = [\"/a\", \"/b\", \"/c\"]\nwindow = \"1h\"").start();
+    let run = warm(&edge)["id"].as_u64().unwrap();
+    let mut client = edge.client();
+    for (target, times) in [("/a", 5), ("/b", 1), ("/other", 5)] {
+        for _ in 0..times {
+            client.send(&get(target));
+        }
+    }
+    assert_eq!(edge.admin_get(&format!("/warm/runs/{run}")).json()["worth"], Value::Null);
+    edge.advance_secs(3_600);
+    let report = || edge.admin_get(&format!("/warm/runs/{run}")).json();
+    eventually("the window ends", || report()["worth"].is_object());
+    let worth = json!({ "window_hits": 10, "hits_given": 6, "share_of_hits": 0.6, "unused": 1, "wasted_bytes": 10 });
+    assert_eq!(report()["worth"], worth);
+    assert_counts(&report(), &[("used_later", 2), ("used_bytes", 20), ("bytes", 30)]);
+    for (metric, value) in [
+        ("tero_warm_used_total", 2.0),
+        ("tero_warm_bytes_total", 30.0),
+        ("tero_warm_wasted_bytes_total", 10.0),
+        ("tero_warm_window_hits_total", 10.0),
+        ("tero_warm_hits_given_total", 6.0),
+    ] {
+        assert_eq!(edge.metric(metric, &["plan=\"plan\""]), value, "{metric}");
+    }
+    assert_eq!(edge.metric("tero_warm_runs_total", &["plan=\"plan\"", "state=\"done\""]), 1.0);
+    assert!(edge.metric("tero_warm_last_done_timestamp_seconds", &["plan=\"plan\""]) > 1.7e9);
+}
+
+#[test]
+fn popularity_and_missed_runs_outlive_a_restart() {
+    let origin = origin();
+    let state = folder();
+    let keys = "popular = 1\nschedule = \"0 9 * * *\"\nzone = \"America/Argentina/Buenos_Aires\"";
+    let builder = planning(&origin, keys).state_dir(&state.path().join("state"));
+    let edge = builder.clone().at("2026-11-23T09:30:00").start();
+    for _ in 0..10 {
+        edge.get("/wanted");
+    }
+    edge.get("/rare");
+    drop(edge);
+    // A week later, at the same hour of the week, an hour late.
+    let edge = builder.at("2026-11-30T10:00:00").start();
+    eventually("the run that was missed begins", || !edge.admin_get("/warm/runs").json()["runs"].as_array().unwrap().is_empty());
+    let report = ended(&edge, 1);
+    assert_eq!(report["trigger"], "missed");
+    assert_eq!(report["window_ends"], "2026-11-30T13:00:00-03:00");
+    assert_counts(&report, &[("fetched", 1)]);
+    edge.get("/wanted").assert_hit("/wanted ");
+}
+
+#[test]
+fn an_edge_that_is_ready_after_a_plan_says_no_until_then_or_until_its_bound() {
+    let origin = origin();
+    let gate = Gate::new();
+    origin.on("/a", Reply::fresh(60, "a").behind(&gate));
+    let builder = planning(&origin, "urls = [\"/a\"]").admin("ready_after = [\"plan\"]\nready_within = \"10min\"");
+    let edge = builder.start();
+    origin.wait_for("/a", 1);
+    let refused = edge.admin_get("/ready");
+    assert_eq!(refused.status, 503);
+    assert!(refused.text().contains("`plan` has not run yet"), "{}", refused.text());
+    // Visitors are served all the while.
+    assert_eq!(edge.get("/b").status, 200);
+    gate.open();
+    eventually("it is ready", || edge.admin_get("/ready").status == 200);
+    assert_eq!(edge.admin_get("/warm/runs").json()["runs"][0]["trigger"], "start");
+
+    let gate = Gate::new();
+    origin.on("/a", Reply::fresh(60, "a").behind(&gate));
+    let late = builder.start();
+    origin.wait_for("/a", 2);
+    late.advance_secs(599);
+    assert_eq!(late.admin_get("/ready").status, 503);
+    late.advance_secs(1);
+    assert_eq!(late.admin_get("/ready").status, 200);
+    gate.open();
+}
+
+/// Packed with gzip.
+fn packed(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = Vec::new();
+    flate2::read::GzEncoder::new(bytes, flate2::Compression::best()).read_to_end(&mut packed).unwrap();
+    packed
+}
+
+#[test]
+fn a_packed_sitemap_is_read_whoever_packed_it() {
+    let sitemap = packed(b"<urlset><url><loc>http://www.example/a</loc></url></urlset>");
+    for reply in [Reply::ok(&sitemap), Reply::ok(&sitemap).header("Content-Encoding", "gzip")] {
+        let origin = origin();
+        origin.on("/sitemap.xml.gz", reply);
+        let edge = planning(&origin, "sitemap = [\"/sitemap.xml.gz\"]").start();
+        assert_counts(&warm(&edge), &[("planned", 1), ("fetched", 1)]);
+        edge.get("/a").assert_hit("/a ");
+    }
+}
+
+#[test]
+fn bad_sitemaps_are_left_out_and_told_and_the_plan_goes_on() {
+    let bomb = packed(&vec![b' '; 20 << 20]);
+    let far = "<urlset><url><loc>http://elsewhere.example/a</loc></url></urlset>";
+    let index = "<sitemapindex><sitemap><loc>http://elsewhere.example/s.xml</loc></sitemap></sitemapindex>";
+    for (reply, expected) in [
+        (Reply::ok("<!DOCTYPE html><html><body>not found</body></html>"), "is no sitemap but HTML"),
+        (Reply::ok("<html><body>not found</body></html>"), "is no sitemap but <html>"),
+        (Reply::ok(&bomb), "unpacks to more than 1048576 bytes"),
+        (Reply::ok("x".repeat(2 << 20)), "is larger than 1048576 bytes"),
+        (
+            Reply::raw_then_flood("HTTP/1.1 200 OK\r\n\r\n<urlset>", "<url><loc>http://www.example/</loc></url>"),
+            "is larger than 1048576 bytes",
+        ),
+        (Reply::ok("x").header("Content-Encoding", "br"), "is packed with br"),
+        (Reply::status(404), "was answered with 404"),
+        (Reply::ok(far), "names 1 pages that are not on this site"),
+        (Reply::ok(index), "elsewhere.example/s.xml is not on this site"),
+    ] {
+        let origin = origin();
+        origin.on("/s.xml", reply);
+        let edge = planning(&origin, "sitemap = \"/s.xml\"\nurls = [\"/a\"]\nmax_sitemap_bytes = \"1MiB\"").start();
+        let report = warm(&edge);
+        assert_eq!(report["state"], "done", "{report}");
+        assert_counts(&report, &[("fetched", 1)]);
+        assert!(report["notes"].to_string().contains(expected), "{expected} is not in {report}");
+        edge.get("/a").assert_hit("/a ");
+    }
+}
+
+#[test]
+fn a_sitemap_that_never_ends_takes_its_time_and_no_more() {
+    for reply in [Reply::silence(), Reply::raw_then_silence("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n<urlset>")] {
+        let origin = origin();
+        origin.on("/s.xml", reply);
+        // The origin's own patience is longer.
+        let site = "response_timeout = \"5min\"\nbody_timeout = \"5min\"";
+        let edge = planning(&origin, "sitemap = \"/s.xml\"\nurls = [\"/a\"]\nsitemap_timeout = \"20s\"").site(site).start();
+        let run = start(&edge);
+        origin.wait_for("/s.xml", 1);
+        edge.advance_until(60, || edge.admin_get(&format!("/warm/runs/{run}")).json()["state"] == "done");
+        let report = ended(&edge, run);
+        assert_counts(&report, &[("fetched", 1)]);
+        assert!(report["notes"].to_string().contains("within sitemap_timeout"), "{report}");
+        assert!(report["seconds"].as_u64().unwrap() <= 30, "{report}");
+    }
+}
+
+#[test]
+fn pages_of_files_are_fetched() {
+    let origin = origin();
+    let folder = folder();
+    let file = folder.path().join("pages.txt");
+    std::fs::write(&file, "# shops\n/a\n/b?c=1\n").unwrap();
+    let keys = format!("url_files = [{}]", toml_string(&file.display().to_string()));
+    let edge = planning(&origin, &keys).start();
+    assert_counts(&warm(&edge), &[("planned", 2), ("fetched", 2)]);
+    edge.get("/b?c=1").assert_hit("/b?c=1 ");
+}
+
+#[test]
+fn what_is_private_or_an_error_is_never_popular() {
+    let origin = origin();
+    origin.on("/private", Reply::fresh(60, "p").header("Cache-Control", "private"));
+    origin.on("/gone", Reply::status(404).header("Cache-Control", "max-age=60"));
+    let edge = planning(&origin, "popular = 10").start();
+    for target in ["/private", "/gone", "/a"] {
+        for _ in 0..5 {
+            edge.get(target);
+        }
+    }
+    edge.advance_secs(3_000);
+    let report = warm(&edge);
+    assert_counts(&report, &[("planned", 1), ("failed", 0), ("not_stored", 0)]);
+}
+
+/// An edge whose pages live for a minute and are revalidated in the last ten seconds.
+fn refreshing(origin: &Origin, keys: &str) -> Edge {
+    Edge::before(origin).site(&format!("refresh_ahead = {{ before = \"10s\", min_hits = 3, {keys} }}")).start()
+}
+
+/// Lets the edge look which stored responses come to their end.
+fn look_ahead(edge: &Edge) {
+    edge.advance_secs(1);
+    // The thread that looks has no word for having looked: asking twice gives it its turn.
+    for _ in 0..20 {
+        edge.admin_get("/health");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn what_is_wanted_often_is_revalidated_before_it_expires_and_the_rest_is_not() {
+    let origin = Origin::start();
+    origin.otherwise(|_| Reply::fresh(60, "x").header("ETag", "\"x\""));
+    let edge = refreshing(&origin, "share = 0.9");
+    let mut client = edge.client();
+    for (target, times) in [("/often", 5), ("/rare", 2)] {
+        for _ in 0..times {
+            client.send(&get(target));
+        }
+    }
+    edge.advance_secs(51);
+    look_ahead(&edge);
+    // The visitor who sets it off does not wait for it.
+    client.send(&get("/often")).assert_hit("x");
+    client.send(&get("/rare")).assert_hit("x");
+    origin.wait_for("/often", 2);
+    assert!(origin.asked("/often")[1].header("if-none-match").is_some());
+    eventually("it is stored", || edge.metric("tero_refresh_ahead_total", &["result=\"refreshed\""]) == 1.0);
+    edge.advance_secs(20);
+    client.send(&get("/often")).assert_hit("x");
+    assert_eq!((origin.requests("/often"), origin.requests("/rare")), (2, 1));
+}
+
+#[test]
+fn revalidations_ahead_keep_to_their_share_and_leave_short_lives_and_other_tags_alone() {
+    let origin = Origin::start();
+    origin.otherwise(|asked| {
+        let secs = if asked.target.starts_with("/short") { 20 } else { 60 };
+        let tag = if asked.target.starts_with("/tagged") { "\"pages\"" } else { "\"others\"" };
+        Reply::fresh(secs, "x").header("Cache-Groups", tag)
+    });
+    let often = |edge: &Edge, targets: &[String]| {
+        let mut client = edge.client();
+        for target in targets.iter().cycle().take(targets.len() * 5) {
+            client.send(&get(target));
+        }
+    };
+    let pages: Vec<String> = (0..8).map(|number| format!("/{number}")).collect();
+    // Of eight fetches, a fifth of all may be added: two.
+    let edge = refreshing(&origin, "share = 0.2");
+    often(&edge, &pages);
+    edge.advance_secs(51);
+    look_ahead(&edge);
+    often(&edge, &pages);
+    eventually("two are revalidated", || edge.metric("tero_refresh_ahead_total", &["result=\"refreshed\""]) == 2.0);
+    assert_eq!(edge.metric("tero_refresh_ahead_total", &["result=\"held_back\""]), 6.0);
+    assert_eq!(origin.total(), 10);
+
+    let edge = refreshing(&origin, "share = 0.9, tags = [\"pages\"]");
+    let pages = ["/tagged", "/other", "/short"].map(str::to_owned);
+    often(&edge, &pages);
+    edge.advance_secs(15);
+    look_ahead(&edge);
+    often(&edge, &pages);
+    edge.advance_secs(36);
+    look_ahead(&edge);
+    often(&edge, &["/tagged".to_owned(), "/other".to_owned()]);
+    origin.wait_for("/tagged", 2);
+    assert_eq!((origin.requests("/other"), origin.requests("/short")), (1, 1));
+}
+
+#[test]
+fn no_more_ends_are_watched_than_the_configuration_says() {
+    let origin = Origin::start();
+    origin.otherwise(|_| Reply::fresh(60, "x"));
+    let edge = refreshing(&origin, "max_watched = 2");
+    for number in 0..5 {
+        edge.get(&format!("/{number}"));
+    }
+    eventually("they are stored", || edge.metric("tero_refresh_ahead_total", &["result=\"unwatched\""]) == 3.0);
+}
+
+#[test]
+fn an_origin_in_trouble_is_not_asked_ahead() {
+    let origin = Origin::start();
+    origin.otherwise(|_| Reply::fresh(60, "x"));
+    let edge = refreshing(&origin, "share = 0.9");
+    let mut client = edge.client();
+    let mut often = |targets: &[&str]| {
+        for target in targets.iter().cycle().take(targets.len() * 5) {
+            assert_eq!(client.send(&get(*target)).text(), "x");
+        }
+    };
+    often(&["/a", "/b"]);
+    origin.otherwise(|_| Reply::status(503).header("Retry-After", "60"));
+    edge.advance_secs(51);
+    look_ahead(&edge);
+    often(&["/a"]);
+    eventually("it fails", || edge.metric("tero_refresh_ahead_total", &["result=\"failed\""]) == 1.0);
+    often(&["/b"]);
+    assert_eq!(edge.metric("tero_refresh_ahead_total", &["result=\"held_back\""]), 1.0);
+    assert_eq!(origin.total(), 3);
+}

@@ -10,7 +10,7 @@
 //! - [`store`], [`collapse`], [`origin`] and [`policy`] do one thing each and do not know each other.
 //! - [`request`] is where they meet: the path of a request, step by step.
 //! - [`server`] brings requests from sockets, [`warm`] from plans; [`admin`] looks at all of it from outside.
-//! - [`clock`] and [`telemetry`] are leaves; [`config`] is read once and handed out in pieces, by [`serve`].
+//! - [`clock`], [`telemetry`] and [`wire`] are leaves; [`config`] is read once and handed out in pieces, by [`serve`].
 
 pub mod admin;
 pub mod cases;
@@ -29,6 +29,7 @@ pub mod server;
 pub mod store;
 pub mod telemetry;
 pub mod warm;
+pub mod wire;
 mod wiring;
 
 pub use wiring::{ServeError, Server, serve};

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use chrono_tz::Tz;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::clock::Clock;
 use crate::config::{self, Config};
@@ -258,6 +258,8 @@ fn make_sites(
             settings: settings.clone(),
             policies: chain,
             origin: Origin::new(origin_settings(settings, &config.server), clock.clone()),
+            // Those that are open under the old configuration count there.
+            tunnels: Arc::new(Semaphore::new(settings.max_tunnels)),
             counters,
             clock: clock.clone(),
         });

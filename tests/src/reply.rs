@@ -15,6 +15,8 @@ pub(crate) enum Step {
     Flood(Arc<[u8]>),
     /// Sends nothing and waits until the other side hangs up.
     Hang,
+    /// Sends back whatever comes, until the other side ends.
+    Echo,
     /// Ends the connection in order.
     Close,
     /// Ends the connection with a reset.
@@ -82,6 +84,12 @@ impl Reply {
         Reply { raw: Some(steps), ..Reply::status(0) }
     }
 
+    /// The connection speaks another protocol from now on, in which everything comes back.
+    pub fn switching(protocol: &str) -> Reply {
+        let head = format!("HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\nX-Accept: yes\r\n\r\n");
+        Reply { raw: Some(vec![Step::Send(head.into_bytes().into()), Step::Echo]), ..Reply::status(0) }
+    }
+
     /// No answer at all.
     pub fn silence() -> Reply {
         Reply { raw: Some(vec![Step::Hang]), ..Reply::status(0) }
@@ -127,7 +135,13 @@ impl Reply {
         self
     }
 
-    /// Nothing is sent before the gate opens.
+    /// These bytes go out before the head, in the order of such calls.
+    pub fn after(mut self, bytes: impl AsRef<[u8]>) -> Reply {
+        self.before_head.push(Step::Send(bytes.as_ref().into()));
+        self
+    }
+
+    /// Nothing that follows is sent before the gate opens.
     pub fn behind(mut self, gate: &Gate) -> Reply {
         self.before_head.push(Step::Gate(gate.clone()));
         self

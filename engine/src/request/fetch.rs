@@ -125,7 +125,8 @@ impl Fetch {
     async fn ask(&self) -> (Result<Answer, Failure>, Timestamp) {
         let (edge, site) = (&self.edge, &self.exchange.site);
         let conditions = self.stale.as_ref().map(|stale| stale.head.fields.to_headers(0));
-        let request = forward::for_storing(edge, &self.exchange, origin::empty(), conditions.as_ref());
+        let mut request = forward::for_storing(edge, &self.exchange, origin::empty(), conditions.as_ref());
+        forward::pass_interim_on(edge, &self.exchange, &mut request);
         let asked_at = edge.clock.now();
         let answer = site.origin.fetch(request, true).await;
         let status = answer.as_ref().ok().map(|answer| answer.response.status());

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use http::header::VIA;
-use http::{Response, Uri};
+use http::header::{TRANSFER_ENCODING, VIA};
+use http::{HeaderValue, Request, Response, Uri};
+use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
@@ -11,7 +12,7 @@ use super::admit::Exchange;
 use super::body::{EdgeBody, Silence};
 use super::respond::Failure;
 use super::{Edge, forward};
-use crate::origin::{self, Answer};
+use crate::origin::{self, Answer, RequestBody};
 use crate::semantics::decision::QueryRule;
 use crate::semantics::{forwarding, invalidation, key};
 use crate::store::{Purge, Target};
@@ -23,26 +24,51 @@ pub(super) async fn pass(
     exchange: &Exchange,
     content: Option<Incoming>,
 ) -> Result<Response<EdgeBody>, Failure> {
-    let site = &exchange.site;
-    let silence = || Silence::new(edge.clock.clone(), site.settings.body_timeout);
     let body = match content {
-        Some(content) if !http_body::Body::is_end_stream(&content) => EdgeBody::upload(content, silence()).boxed_unsync(),
+        Some(content) if !content.is_end_stream() => EdgeBody::upload(content, silence(edge, exchange)).boxed_unsync(),
         _ => origin::empty(),
     };
     let repeatable = exchange.parts.method.is_idempotent();
+    let mut request = forward::as_sent(edge, exchange, body);
+    if !request.body().is_end_stream() && request.body().size_hint().exact().is_none() {
+        // Unless it is told, hyper leaves out the content of a GET whose length is not known.
+        request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    let answer = ask(edge, exchange, request, repeatable).await?;
+    invalidate(edge, exchange, &answer.response);
+    Ok(answered(edge, exchange, answer))
+}
+
+/// Asks the next hop, and passes its interim responses on.
+pub(super) async fn ask(
+    edge: &Arc<Edge>,
+    exchange: &Exchange,
+    mut request: Request<RequestBody>,
+    repeatable: bool,
+) -> Result<Answer, Failure> {
+    let site = &exchange.site;
+    forward::pass_interim_on(edge, exchange, &mut request);
     let asked_at = edge.clock.now();
-    let answer = site.origin.fetch(forward::as_sent(edge, exchange, body), repeatable).await;
+    let answer = site.origin.fetch(request, repeatable).await;
     let status = answer.as_ref().ok().map(|answer| answer.response.status());
     site.counters.record_origin(status, edge.clock.now().since(asked_at));
-    let Answer { response, permit } = answer.map_err(|error| {
+    answer.map_err(|error| {
         tracing::warn!(site = %site.settings.name, method = %exchange.parts.method, path = exchange.parts.uri.path(), %error, "pass failed");
         Failure::of(&error)
-    })?;
-    invalidate(edge, exchange, &response);
-    let (mut parts, body) = response.into_parts();
+    })
+}
+
+/// What the client gets of the next hop's answer.
+pub(super) fn answered(edge: &Edge, exchange: &Exchange, answer: Answer) -> Response<EdgeBody> {
+    let (mut parts, body) = answer.response.into_parts();
     forwarding::strip_response_hop_by_hop(&mut parts.headers);
-    let body = EdgeBody::stream(body, Some(permit), silence(), Arc::clone(&site.counters));
-    Ok(Response::from_parts(parts, body))
+    let counters = Arc::clone(&exchange.site.counters);
+    let body = EdgeBody::stream(body, Some(answer.permit), silence(edge, exchange), counters);
+    Response::from_parts(parts, body)
+}
+
+fn silence(edge: &Edge, exchange: &Exchange) -> Silence {
+    Silence::new(edge.clock.clone(), exchange.site.settings.body_timeout)
 }
 
 /// Adds `Via` and `Cache-Status` to an answer that is not stored.

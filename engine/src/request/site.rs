@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use crate::clock::Clock;
 use crate::config;
 use crate::origin::Origin;
@@ -20,6 +22,8 @@ pub struct Site {
     pub policies: Chain,
     /// Its next hops.
     pub origin: Origin,
+    /// Tunnels that may still be opened.
+    pub tunnels: Arc<Semaphore>,
     /// What happened to its requests.
     pub counters: Arc<SiteCounters>,
     /// The time, for questions to the policies from outside a request.

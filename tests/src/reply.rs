@@ -68,26 +68,45 @@ impl Reply {
         Reply::ok(body).header("Cache-Control", format!("max-age={max_age_secs}"))
     }
 
+    /// Exactly these bytes, and whatever is said to come then.
+    pub fn bytes(bytes: impl AsRef<[u8]>) -> Reply {
+        Reply { raw: Some(Vec::new()), ..Reply::status(0) }.then(bytes)
+    }
+
     /// Exactly these bytes, and then the end of the connection.
     pub fn raw(bytes: impl AsRef<[u8]>) -> Reply {
-        Reply { raw: Some(vec![Step::Send(bytes.as_ref().into()), Step::Close]), ..Reply::status(0) }
+        Reply::bytes(bytes).then_close()
     }
 
     /// These bytes, and then silence.
     pub fn raw_then_silence(bytes: impl AsRef<[u8]>) -> Reply {
-        Reply { raw: Some(vec![Step::Send(bytes.as_ref().into()), Step::Hang]), ..Reply::status(0) }
+        Reply::bytes(bytes).then_silence()
     }
 
     /// These bytes, and then this piece for ever.
     pub fn raw_then_flood(bytes: impl AsRef<[u8]>, piece: impl AsRef<[u8]>) -> Reply {
-        let steps = vec![Step::Send(bytes.as_ref().into()), Step::Flood(piece.as_ref().into())];
-        Reply { raw: Some(steps), ..Reply::status(0) }
+        Reply::bytes(bytes).step(Step::Flood(piece.as_ref().into()))
+    }
+
+    /// After [`Reply::bytes`], these.
+    pub fn then(self, bytes: impl AsRef<[u8]>) -> Reply {
+        self.step(Step::Send(bytes.as_ref().into()))
+    }
+
+    /// After [`Reply::bytes`], a wait until the gate opens.
+    pub fn then_gate(self, gate: &Gate) -> Reply {
+        self.step(Step::Gate(gate.clone()))
+    }
+
+    fn step(mut self, step: Step) -> Reply {
+        self.raw.as_mut().expect("an answer that is given as bytes").push(step);
+        self
     }
 
     /// The connection speaks another protocol from now on, in which everything comes back.
     pub fn switching(protocol: &str) -> Reply {
         let head = format!("HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\nX-Accept: yes\r\n\r\n");
-        Reply { raw: Some(vec![Step::Send(head.into_bytes().into()), Step::Echo]), ..Reply::status(0) }
+        Reply::bytes(head).step(Step::Echo)
     }
 
     /// No answer at all.
@@ -175,7 +194,7 @@ impl Reply {
     pub(crate) fn steps(&self, to_head: bool) -> Vec<Step> {
         let mut steps = self.before_head.clone();
         if let Some(raw) = &self.raw {
-            steps.extend(raw.iter().cloned());
+            steps.extend(raw.iter().chain(&self.end).cloned());
             return steps;
         }
         steps.push(Step::Send(self.head().into()));

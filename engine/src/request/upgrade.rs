@@ -60,7 +60,8 @@ pub(super) async fn upgrade(edge: &Arc<Edge>, exchange: &Exchange) -> Result<Res
         counters: Arc::clone(&site.counters),
     };
     caller.become_tunnel(Box::pin(async move {
-        if let Ok((client, next_hop)) = tokio::try_join!(client, next_hop) {
+        let both = async { tokio::try_join!(client, next_hop) };
+        if let Ok(Ok((client, next_hop))) = tunnel.clock.timeout(tunnel.idle, both).await {
             tunnel.run(client, next_hop).await;
         }
         drop(permit);

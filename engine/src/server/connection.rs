@@ -63,7 +63,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, stream: TcpStream, client: Socke
     tokio::select! {
         biased;
         // An error here is the client's: a request that is none has been answered with a 4xx, a broken connection is gone.
-        _ = link.watchdog.watch(connection.as_mut()) => {}
+        ended = link.watchdog.watch(connection.as_mut()) => if ended.is_err() { return },
         () = &mut out_of_patience => return,
         _ = &mut draining => {
             connection.as_mut().graceful_shutdown();

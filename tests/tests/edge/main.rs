@@ -7,6 +7,7 @@ mod binary;
 mod collapse;
 mod configuration;
 mod desk;
+mod followers;
 mod freshness;
 mod harness;
 mod import;

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
-pub(crate) use self::load::{Loader, read_text, user_cache_dir};
+pub(crate) use self::load::{Loader, read_text};
 pub use self::mistakes::{ConfigError, ConfigErrors, Place};
 pub(crate) use self::mistakes::{Mistake, Mistakes, did_you_mean, place};
 pub use crate::semantics::reuse::ClientDirectives;
@@ -138,6 +138,17 @@ pub struct PolicyHost {
     pub compiled_cache: Option<PathBuf>,
     /// `decision_cache`: memory for remembered decisions of all sites together; 64KiB to 16GiB. Default 32MiB.
     pub decision_cache: u64,
+    /// `stack`: how deep policies may nest their calls, in bytes of stack; 64KiB to 1MiB. Default 512KiB.
+    pub stack: u64,
+    /// `max_module`: the largest module that is loaded, in bytes; 64KiB to 1GiB. Default 64MiB.
+    pub max_module: u64,
+}
+
+impl Default for PolicyHost {
+    /// What holds where the section is absent.
+    fn default() -> PolicyHost {
+        load::default_policy_host()
+    }
 }
 
 /// `[[policy]]`: a module with its settings and limits.
@@ -182,10 +193,25 @@ pub struct PolicyLimits {
     pub deadline: Duration,
     /// `memory`: of one instance; 64KiB to 4GiB. Default 64MiB.
     pub memory: u64,
+    /// `answer`: the largest answer to any hook but `plan-warm`, and all that one call logs; 1KiB to 16MiB. Default 256KiB.
+    pub answer: u64,
+    /// `plan`: the largest answer to `plan-warm`; 1KiB to 256MiB. Default 16MiB.
+    pub plan: u64,
+    /// `core_instances`: core modules in one instance; 1 to 10,000. Default 256.
+    pub core_instances: usize,
+    /// `log_lines`: lines a minute in the log, of all its instances together; 0 to 1,000,000. Default 1,000.
+    pub log_lines: u32,
     /// `decisions_per_instance`: after that many, a fresh instance is made; 1 to 1,000,000,000. Default 100,000.
     pub decisions_per_instance: u32,
     /// `max_failures`: that many failures of one hook without a good answer in between switch the policy off; 1 to 1,000,000. Default 10.
     pub max_failures: u32,
+}
+
+impl Default for PolicyLimits {
+    /// What holds where the table is absent.
+    fn default() -> PolicyLimits {
+        load::default_limits()
+    }
 }
 
 /// `[[site]]`: some hosts and the application behind them.
@@ -221,7 +247,8 @@ pub struct Site {
     pub max_tunnels: usize,
     /// `tunnel_idle_timeout`: how long neither side of a tunnel may say anything; 1s to 24h. Default 5min.
     pub tunnel_idle_timeout: Duration,
-    /// `stale_if_error`: where the response says nothing; 0s to 1 year. Default 0s.
+    /// `stale_if_error`: how long what was fresh is served stale while the origin fails, where neither policy nor response says; 0s to
+    /// 1 year. Default 1h.
     pub stale_if_error: Duration,
     /// `stale_while_revalidate`: where the response says nothing; 0s to 1 year. Default 0s.
     pub stale_while_revalidate: Duration,

@@ -26,11 +26,13 @@ mod manifest;
 mod question;
 mod runtime;
 mod trial;
+mod usage;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config;
+use crate::config::units::show_size;
 
 use ask::Asked;
 use compiled::CompiledFolder;
@@ -47,6 +49,7 @@ pub use guest::Failure;
 pub use load::Inspection;
 pub use manifest::{Hook, Manifest};
 pub use trial::{Answer, Question, Said, Trial, Tried};
+pub use usage::UsageCounters;
 
 /// Why a policy can't be used as configured.
 #[derive(Debug, thiserror::Error)]
@@ -79,12 +82,12 @@ pub enum PolicyError {
         known: String,
     },
     /// The module file is larger than a module may be.
-    #[error("policy `{policy}`: the module is larger than {limit_mib} MiB")]
+    #[error("policy `{policy}`: the module is larger than {} (`policies.max_module`)", show_size(*limit))]
     TooLarge {
         /// The policy.
         policy: Arc<str>,
-        /// The bound, in MiB.
-        limit_mib: u64,
+        /// The bound, in bytes.
+        limit: u64,
     },
     /// Not WebAssembly, or not valid.
     #[error("policy `{policy}`: not a WebAssembly module: {reason}")]
@@ -168,6 +171,7 @@ pub struct Host {
     runtime: Arc<Runtime>,
     compiled: CompiledFolder,
     decisions: Arc<Decisions>,
+    max_module: u64,
 }
 
 impl Host {
@@ -176,7 +180,7 @@ impl Host {
     /// # Errors
     /// [`PolicyError::Engine`] when WebAssembly can't run here.
     pub fn new(config: &config::PolicyHost) -> Result<Arc<Host>, PolicyError> {
-        Ok(Host::on(Runtime::new()?, config))
+        Ok(Host::on(Runtime::new(config.stack)?, config))
     }
 
     /// A host that counts what guests do, for [`Trial`]. It is slower, and compiles modules of its own.
@@ -184,7 +188,7 @@ impl Host {
     /// # Errors
     /// [`PolicyError::Engine`] when WebAssembly can't run here.
     pub fn counting(config: &config::PolicyHost) -> Result<Arc<Host>, PolicyError> {
-        Ok(Host::on(Runtime::counting()?, config))
+        Ok(Host::on(Runtime::counting(config.stack)?, config))
     }
 
     fn on(runtime: Runtime, config: &config::PolicyHost) -> Arc<Host> {
@@ -192,6 +196,7 @@ impl Host {
             runtime: Arc::new(runtime),
             compiled: CompiledFolder::new(config.compiled_cache.clone()),
             decisions: Arc::new(Decisions::new(config.decision_cache)),
+            max_module: config.max_module,
         })
     }
 

@@ -157,8 +157,8 @@ fn policies(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result
     let all = sites.iter().flat_map(|site| site.policies.policies());
     let by_name: BTreeMap<&str, &Arc<Policy>> = all.map(|policy| (&**policy.name(), policy)).collect();
     let (mut decisions, mut seconds, mut active) = (Vec::new(), Vec::new(), Vec::new());
-    for (name, policy) in by_name {
-        let label = ("policy", name.to_owned());
+    for (name, policy) in &by_name {
+        let label = ("policy", (*name).to_owned());
         let figures = policy.counters();
         for &hook in &policy.manifest().hooks {
             let labels = vec![label.clone(), ("hook", hook.as_str().to_owned())];
@@ -174,7 +174,23 @@ fn policies(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result
     family(encoder, "tero_policy_seconds", "Time spent in policies", MetricType::Counter, seconds, |metric, value: f64| {
         metric.encode_counter::<NoLabelSet, _, f64>(&value, None)
     })?;
+    usage(encoder, &by_name)?;
     gauges(encoder, "tero_policy_active", "Whether a policy is asked: 0 when it is switched off", active)
+}
+
+fn usage(encoder: &mut DescriptorEncoder, policies: &BTreeMap<&str, &Arc<Policy>>) -> fmt::Result {
+    let (mut instances, mut memory, mut lines) = (Vec::new(), Vec::new(), Vec::new());
+    for (name, policy) in policies {
+        let (label, used) = (("policy", (*name).to_owned()), policy.usage());
+        instances.push((vec![label.clone()], used.instances));
+        memory.push((vec![label.clone()], used.memory_bytes as u64));
+        for (result, count) in [("kept", used.lines), ("dropped", used.dropped_lines)] {
+            lines.push((vec![label.clone(), ("result", result.to_owned())], count));
+        }
+    }
+    counters(encoder, "tero_policy_instances", "Instances of policies made", instances)?;
+    gauges(encoder, "tero_policy_memory_bytes", "The most memory that one instance of a policy held", memory)?;
+    counters(encoder, "tero_policy_log_lines", "Lines that policies logged, and whether they were kept", lines)
 }
 
 fn results(of: &HookCounters) -> [(&'static str, u64); 1 + FailureKind::ALL.len()] {

@@ -16,7 +16,7 @@ fn parse(text: &str) -> Result<Cases, ConfigErrors> {
 fn host() -> Arc<Host> {
     static FOLDER: std::sync::OnceLock<tempfile::TempDir> = std::sync::OnceLock::new();
     let folder = FOLDER.get_or_init(|| tempfile::tempdir().unwrap());
-    Host::counting(&PolicyHost { compiled_cache: Some(folder.path().join("tero")), decision_cache: 1 << 16 }).unwrap()
+    Host::counting(&PolicyHost { compiled_cache: Some(folder.path().join("tero")), ..PolicyHost::default() }).unwrap()
 }
 
 fn run(text: &str, max_fuel: Option<u64>) -> Result<Report, ConfigErrors> {

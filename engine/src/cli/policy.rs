@@ -1,20 +1,21 @@
 //! `tero policy`: one file per subcommand. Some work on files at the author's desk, others ask the admin interface of a running edge.
 
+mod inspect;
 mod list;
 mod test;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
-use crate::config::{PolicyHost, user_cache_dir};
+use crate::config::PolicyHost;
 use crate::policy::{Host, PolicyError};
 
 const EXAMPLE: &str = "\
 Examples:
   tero policy test                    run the cases of this folder, without a server
+  tero policy inspect hours.wasm      what a module is, wants and declares
   tero policy list                    which versions a running edge serves, and since when
 
 Every subcommand has its own --help with examples.";
@@ -29,6 +30,7 @@ pub(super) struct Policy {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Inspect(inspect::Inspect),
     List(list::List),
     Test(test::Test),
 }
@@ -36,6 +38,7 @@ enum Command {
 impl Policy {
     pub(super) fn run(self) -> ExitCode {
         match self.command {
+            Command::Inspect(inspect) => inspect.run(),
             Command::List(list) => list.run(),
             Command::Test(test) => test.run(),
         }
@@ -44,6 +47,5 @@ impl Policy {
 
 /// A host at the desk, which counts what guests do. It keeps compiled modules where an edge without a configuration keeps them.
 fn desk() -> Result<Arc<Host>, PolicyError> {
-    let compiled_cache: Option<PathBuf> = user_cache_dir().map(|folder| folder.join("tero"));
-    Host::counting(&PolicyHost { compiled_cache, decision_cache: 64 << 10 })
+    Host::counting(&PolicyHost::default())
 }

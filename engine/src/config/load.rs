@@ -240,7 +240,12 @@ impl<'a> Loader<'a> {
                 .flatten(),
             None => user_cache_dir().map(|folder| folder.join("tero")),
         };
-        PolicyHost { compiled_cache, decision_cache: reader.size("decision_cache").unwrap_or_default() }
+        PolicyHost {
+            compiled_cache,
+            decision_cache: reader.size("decision_cache").unwrap_or_default(),
+            stack: reader.size("stack").unwrap_or_default(),
+            max_module: reader.size("max_module").unwrap_or_default(),
+        }
     }
 
     /// An entry with the keys of `[[policy]]`. Where `module` is given, the one in the file is not looked at.
@@ -258,12 +263,7 @@ impl<'a> Loader<'a> {
                 .unwrap_or(ModuleSource::Builtin(String::new())),
             settings: self.settings(&reader),
             calendar,
-            limits: PolicyLimits {
-                deadline: limits.duration("deadline").unwrap_or_default(),
-                memory: limits.size("memory").unwrap_or_default(),
-                decisions_per_instance: limits.count("decisions_per_instance").map_or(1, to_u32),
-                max_failures: limits.count("max_failures").map_or(1, to_u32),
-            },
+            limits: policy_limits(&limits),
         }
     }
 
@@ -432,6 +432,29 @@ impl<'a> Loader<'a> {
     }
 }
 
+fn policy_limits(reader: &Reader<'_>) -> PolicyLimits {
+    PolicyLimits {
+        deadline: reader.duration("deadline").unwrap_or_default(),
+        memory: reader.size("memory").unwrap_or_default(),
+        answer: reader.size("answer").unwrap_or_default(),
+        plan: reader.size("plan").unwrap_or_default(),
+        core_instances: reader.count("core_instances").map_or(1, to_usize),
+        log_lines: reader.count("log_lines").map_or(0, to_u32),
+        decisions_per_instance: reader.count("decisions_per_instance").map_or(1, to_u32),
+        max_failures: reader.count("max_failures").map_or(1, to_u32),
+    }
+}
+
+pub(super) fn default_limits() -> PolicyLimits {
+    policy_limits(&Reader::absent(&keys::POLICY_LIMITS, &Mistakes::of("", "")))
+}
+
+pub(super) fn default_policy_host() -> PolicyHost {
+    let mistakes = Mistakes::of("", "");
+    let loader = Loader { text: "", base_dir: Path::new(""), mistakes: &mistakes };
+    loader.policy_host(Reader::absent(&keys::POLICIES, &mistakes))
+}
+
 fn find<'a>(entries: &'a [Entry], key: &str) -> Option<&'a Value> {
     entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
 }
@@ -490,7 +513,7 @@ fn to_u32(number: u64) -> u32 {
 }
 
 /// `$XDG_CACHE_HOME`, else `$HOME/.cache`.
-pub(crate) fn user_cache_dir() -> Option<PathBuf> {
+fn user_cache_dir() -> Option<PathBuf> {
     let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache")))
 }

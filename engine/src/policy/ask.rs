@@ -12,6 +12,7 @@ use crate::policy::guest::{Configured, Failure, Guest, RawManifest, Template};
 use crate::policy::manifest::{Hook, Manifest};
 use crate::policy::question::{self, Fields};
 use crate::policy::runtime;
+use crate::policy::usage::UsageCounters;
 use crate::semantics::calendar::Calendar;
 use crate::semantics::decision::{PopularPage, WarmUrl};
 use crate::semantics::schedule;
@@ -112,6 +113,11 @@ impl Policy {
     /// What was counted since it was loaded.
     pub fn counters(&self) -> Counters {
         self.tally.snapshot()
+    }
+
+    /// What it has used since it was loaded.
+    pub fn usage(&self) -> UsageCounters {
+        self.template.usage.snapshot()
     }
 
     /// [`Policy::status`] for those in a hurry.
@@ -244,6 +250,7 @@ impl Policy {
     }
 
     fn put_back(&self, hook: Hook, guest: Box<Guest>) {
+        self.template.usage.saw_memory(guest.memory_bytes());
         // Plans are rare, and made on threads that serve no requests: their instances are not kept.
         if hook == Hook::PlanWarm || guest.answered >= self.decisions_per_instance {
             return;

@@ -35,7 +35,7 @@ mod tests {
     ];
 
     fn chain() -> Chain {
-        let host = Host::new(&config::PolicyHost { compiled_cache: None, decision_cache: 1 << 20 }).unwrap();
+        let host = Host::new(&config::PolicyHost { compiled_cache: None, ..Default::default() }).unwrap();
         let load = |(name, settings): (&str, &str)| {
             let policy = config::Policy {
                 place: config::Place::default(),
@@ -45,9 +45,9 @@ mod tests {
                 calendar: Some(config::CalendarSource::Builtin("argentina".to_owned())),
                 limits: config::PolicyLimits {
                     deadline: Duration::from_secs(5),
-                    memory: 64 << 20,
                     decisions_per_instance: 100,
                     max_failures: 1,
+                    ..Default::default()
                 },
             };
             host.load(&policy).unwrap()

@@ -1,25 +1,22 @@
 //! One instance of a policy: made, configured, asked, bounded. After a failure it is dropped, since nobody knows what state it is in.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use wasmtime::{Store, Trap, UpdateDeadline};
 
+use crate::config::PolicyLimits;
+use crate::config::units::{show_duration, show_size};
 use crate::policy::contract::{Exports, Linked, types};
 use crate::policy::counters::FailureKind;
 use crate::policy::limits::Limits;
 use crate::policy::runtime::{Running, Runtime, real_time};
+use crate::policy::usage::Usage;
 
-/// How many lines one call may log, and all instances of a policy in a minute.
+/// How many lines one call may log.
 const MAX_LOG_LINES: u32 = 16;
-const MAX_LOG_LINES_A_MINUTE: u32 = 1_000;
 /// What is kept of the reason of a failure, in bytes.
 const MAX_REASON_BYTES: usize = 512;
-/// Bytes that a guest may answer to `configure`, `on-request` and `on-response`.
-const MAX_ANSWER_BYTES: usize = 256 << 10;
-/// Bytes that a guest may answer to `plan-warm`.
-const MAX_PLAN_BYTES: usize = 16 << 20;
 /// How many deadlines `configure` and `plan-warm` may take.
 const LONG_CALL_DEADLINES: u32 = 20;
 /// Handles of resources that one instance may hold; only WASI has any.
@@ -52,8 +49,8 @@ pub(super) struct NotGiven(pub(super) Box<str>);
 
 /// The guest is over its deadline.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("it took longer than {0:?}")]
-struct Overrun(Duration);
+#[error("it took longer than {} ({}`deadline`)", show_duration(*.0 * *.1), if *.1 == 1 { String::new() } else { format!("{} times ", .1) })]
+struct Overrun(Duration, u32);
 
 /// What every instance of a policy is made from.
 pub(super) struct Template {
@@ -61,38 +58,8 @@ pub(super) struct Template {
     pub(super) runtime: Arc<Runtime>,
     pub(super) component: Box<dyn Linked>,
     pub(super) settings: String,
-    pub(super) deadline: Duration,
-    pub(super) memory_bytes: u64,
-    pub(super) log: Arc<LogBudget>,
-}
-
-/// How much a policy may still log in this minute, all its instances together.
-#[derive(Debug)]
-pub(super) struct LogBudget {
-    started: Instant,
-    minute: AtomicU64,
-    lines: AtomicU32,
-}
-
-impl Default for LogBudget {
-    fn default() -> LogBudget {
-        LogBudget { started: real_time(), minute: AtomicU64::new(0), lines: AtomicU32::new(0) }
-    }
-}
-
-impl LogBudget {
-    /// Whether one more line may be logged. At a turn of the minute a few may be counted in the wrong one.
-    fn grant(&self, policy: &str) -> bool {
-        let minute = self.started.elapsed().as_secs() / 60;
-        if self.minute.swap(minute, Ordering::Relaxed) != minute {
-            self.lines.store(0, Ordering::Relaxed);
-        }
-        let lines = self.lines.fetch_add(1, Ordering::Relaxed);
-        if lines == MAX_LOG_LINES_A_MINUTE {
-            tracing::warn!(policy, "a policy logs too much: no more than {MAX_LOG_LINES_A_MINUTE} lines a minute are kept");
-        }
-        lines < MAX_LOG_LINES_A_MINUTE
-    }
+    pub(super) limits: PolicyLimits,
+    pub(super) usage: Arc<Usage>,
 }
 
 impl std::fmt::Debug for Template {
@@ -105,18 +72,25 @@ impl std::fmt::Debug for Template {
 #[derive(Debug)]
 pub(super) struct GuestState {
     pub(super) policy: Arc<str>,
-    log: Arc<LogBudget>,
+    usage: Arc<Usage>,
     limits: Limits,
     lines: u32,
+    log_lines: u32,
     started: Instant,
     deadline: Duration,
+    /// How many deadlines this call may take.
+    deadlines: u32,
 }
 
 impl GuestState {
     /// Whether this call may log one more line.
     pub(super) fn may_log(&mut self) -> bool {
         self.lines = self.lines.saturating_add(1);
-        self.lines <= MAX_LOG_LINES && self.log.grant(&self.policy)
+        if self.lines > MAX_LOG_LINES {
+            self.usage.drop_line();
+            return false;
+        }
+        self.usage.grant_line(&self.policy, self.log_lines)
     }
 }
 
@@ -147,15 +121,18 @@ impl Template {
     pub(super) fn instantiate(&self) -> Result<Configured, Failure> {
         let state = GuestState {
             policy: Arc::clone(&self.policy),
-            log: Arc::clone(&self.log),
-            limits: Limits::new(self.memory_bytes),
+            usage: Arc::clone(&self.usage),
+            limits: Limits::new(&self.limits),
             lines: 0,
+            log_lines: self.limits.log_lines,
             started: real_time(),
-            deadline: self.deadline * LONG_CALL_DEADLINES,
+            deadline: self.limits.deadline,
+            deadlines: LONG_CALL_DEADLINES,
         };
+        self.usage.made_instance();
         let mut store = Store::new(&self.runtime.engine, state);
         store.limiter(|state| &mut state.limits);
-        store.set_hostcall_fuel(MAX_ANSWER_BYTES);
+        store.set_hostcall_fuel(to_usize(self.limits.answer));
         store.set_max_component_handles(MAX_HANDLES);
         if self.runtime.counts_fuel {
             store.set_fuel(u64::MAX).expect("an engine that counts takes fuel");
@@ -163,21 +140,21 @@ impl Template {
         // Whenever the clock ticks, the real time decides; so neither a late nor an early tick does harm.
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|context| {
-            let GuestState { started, deadline, .. } = context.data();
-            match started.elapsed() < *deadline {
+            let GuestState { started, deadline, deadlines, .. } = context.data();
+            match started.elapsed() < *deadline * *deadlines {
                 true => Ok(UpdateDeadline::Continue(1)),
-                false => Err(wasmtime::Error::new(Overrun(*deadline))),
+                false => Err(wasmtime::Error::new(Overrun(*deadline, *deadlines))),
             }
         });
         let _running = self.runtime.enter();
         let exports = match self.component.instantiate(&mut store) {
             Ok(exports) => exports,
-            Err(error) => return Err(failed(&store, &error, FailureKind::Memory)),
+            Err(error) => return Err(self.failed(&store, &error, FailureKind::Memory)),
         };
         match exports.configure(&mut store, &self.settings) {
             Ok(Ok(manifest)) => Ok(Configured::Ready(Box::new(Guest { store, exports, answered: 0 }), manifest)),
             Ok(Err(refusal)) => Ok(Configured::Refused(refusal)),
-            Err(error) => Err(failed(&store, &error, FailureKind::BadAnswer)),
+            Err(error) => Err(self.failed(&store, &error, FailureKind::BadAnswer)),
         }
     }
 
@@ -191,9 +168,9 @@ impl Template {
         request: types::Request<'_>,
         now: types::Moment<'_>,
     ) -> Result<types::RequestDecision, Failure> {
-        let _running = guest.begin(&self.runtime, self.deadline, MAX_ANSWER_BYTES);
+        let _running = guest.begin(self, 1, self.limits.answer);
         let answer = guest.exports.on_request(&mut guest.store, request, now);
-        answer.map_err(|error| guest.failed(&error))
+        answer.map_err(|error| self.failed(&guest.store, &error, FailureKind::BadAnswer))
     }
 
     /// Asks an instance about a response.
@@ -207,9 +184,9 @@ impl Template {
         response: types::Response<'_>,
         now: types::Moment<'_>,
     ) -> Result<types::ResponseDecision, Failure> {
-        let _running = guest.begin(&self.runtime, self.deadline, MAX_ANSWER_BYTES);
+        let _running = guest.begin(self, 1, self.limits.answer);
         let answer = guest.exports.on_response(&mut guest.store, request, response, now);
-        answer.map_err(|error| guest.failed(&error))
+        answer.map_err(|error| self.failed(&guest.store, &error, FailureKind::BadAnswer))
     }
 
     /// Asks an instance what to warm.
@@ -223,9 +200,9 @@ impl Template {
         popular: &[types::PopularPage<'_>],
         now: types::Moment<'_>,
     ) -> Result<Vec<types::WarmUrl>, Failure> {
-        let _running = guest.begin(&self.runtime, self.deadline * LONG_CALL_DEADLINES, MAX_PLAN_BYTES);
+        let _running = guest.begin(self, LONG_CALL_DEADLINES, self.limits.plan);
         let answer = guest.exports.plan_warm(&mut guest.store, plan, popular, now);
-        answer.map_err(|error| guest.failed(&error))
+        answer.map_err(|error| self.failed(&guest.store, &error, FailureKind::BadAnswer))
     }
 }
 
@@ -236,46 +213,59 @@ impl Guest {
         self.store.get_fuel().map_or(0, |left| u64::MAX - left)
     }
 
-    fn begin<'a>(&mut self, runtime: &'a Runtime, deadline: Duration, answer_bytes: usize) -> Running<'a> {
+    /// The memory that it holds, in bytes.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.store.data().limits.memory_used()
+    }
+
+    fn begin<'a>(&mut self, template: &'a Template, deadlines: u32, answer_bytes: u64) -> Running<'a> {
         self.answered = self.answered.saturating_add(1);
         let state = self.store.data_mut();
         state.limits.forgive();
         state.lines = 0;
-        state.deadline = deadline;
+        state.deadlines = deadlines;
         state.started = real_time();
-        self.store.set_hostcall_fuel(answer_bytes);
+        self.store.set_hostcall_fuel(to_usize(answer_bytes));
         self.store.set_epoch_deadline(1);
-        runtime.enter()
-    }
-
-    fn failed(&self, error: &wasmtime::Error) -> Failure {
-        failed(&self.store, error, FailureKind::BadAnswer)
+        template.runtime.enter()
     }
 }
 
-/// Which of the four it was. `otherwise` is what remains when the guest neither overran, nor was denied memory, nor trapped: in a call
-/// an answer that is none (invalid UTF-8, an unknown case, too many bytes), when it is made a machine without room for it.
-fn failed(store: &Store<GuestState>, error: &wasmtime::Error, otherwise: FailureKind) -> Failure {
-    if let Some(overrun) = error.downcast_ref::<Overrun>() {
-        return Failure::new(FailureKind::Deadline, overrun.to_string());
+impl Template {
+    /// Which of the four it was, and which limit. `otherwise` is what remains when the guest neither overran, nor was denied memory, nor
+    /// trapped: in a call an answer that is none (invalid UTF-8, an unknown case, too many bytes), when it is made a machine without room
+    /// for it.
+    fn failed(&self, store: &Store<GuestState>, error: &wasmtime::Error, otherwise: FailureKind) -> Failure {
+        if let Some(overrun) = error.downcast_ref::<Overrun>() {
+            return Failure::new(FailureKind::Deadline, overrun.to_string());
+        }
+        if let Some(denied) = store.data().limits.denied() {
+            return Failure::new(FailureKind::Memory, format!("it wanted {denied}: {error:#}"));
+        }
+        if error.downcast_ref::<Trap>() == Some(&Trap::StackOverflow) {
+            let stack = show_size(self.runtime.stack_bytes);
+            return Failure::new(
+                FailureKind::Trap,
+                format!("it nested its calls deeper than {stack} of stack (`policies.stack`)"),
+            );
+        }
+        // wasmtime keeps the type of these errors to itself.
+        let said = format!("{error:#}");
+        if said.contains("fuel allocated for hostcalls has been exhausted") {
+            let PolicyLimits { answer, plan, .. } = self.limits;
+            let (answer, plan) = (show_size(answer), show_size(plan));
+            let reason = format!("it answered more than {answer} (`answer`), or planned more than {plan} (`plan`)");
+            return Failure::new(FailureKind::BadAnswer, reason);
+        }
+        if said.contains("resource limit exceeded: instance count") {
+            let reason = format!("it has more than {} core modules (`core_instances`)", self.limits.core_instances);
+            return Failure::new(FailureKind::Memory, reason);
+        }
+        let trapped = error.is::<Trap>() || error.is::<NotGiven>();
+        Failure::new(if trapped { FailureKind::Trap } else { otherwise }, said)
     }
-    if let Some(denied) = store.data().limits.denied() {
-        return Failure::new(FailureKind::Memory, format!("it wanted {denied}: {error:#}"));
-    }
-    let trapped = error.is::<Trap>() || error.is::<NotGiven>();
-    Failure::new(if trapped { FailureKind::Trap } else { otherwise }, format!("{error:#}"))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_policy_logs_so_many_lines_a_minute_and_no_more() {
-        let budget = LogBudget::default();
-        let granted = (0..2 * MAX_LOG_LINES_A_MINUTE).filter(|_| budget.grant("p")).count();
-        assert_eq!(u32::try_from(granted).unwrap(), MAX_LOG_LINES_A_MINUTE);
-        budget.minute.store(u64::MAX, Ordering::Relaxed);
-        assert!(budget.grant("p"));
-    }
+fn to_usize(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }

@@ -13,11 +13,8 @@ use crate::policy::guest::{Configured, Template};
 use crate::policy::{Host, Policy, PolicyError, answer, builtin, compiled, component, guest};
 use crate::semantics::calendar::Calendar;
 
-/// The largest module that is read. A Python policy with its interpreter has some 20 MiB.
-const MAX_MODULE_BYTES: u64 = 64 << 20;
-
 pub(super) fn load(host: &Host, config: &config::Policy) -> Result<Policy, PolicyError> {
-    let module = read(&config.name, &config.module)?;
+    let module = read(host, &config.name, &config.module)?;
     let digest = compiled::digest(&module);
     let compiled = compile(host, &config.name, &module, &digest)?;
     configured(host, config, &compiled, &digest)
@@ -45,11 +42,10 @@ fn configured(
         runtime: Arc::clone(&host.runtime),
         component: component::link(name, &host.runtime.engine, compiled)?,
         settings: config.settings.clone(),
-        deadline: config.limits.deadline,
-        memory_bytes: config.limits.memory,
-        log: Arc::default(),
+        limits: config.limits,
+        usage: Arc::default(),
     };
-    host.runtime.keep(template.deadline);
+    host.runtime.keep(template.limits.deadline);
     let said = configure(&template)?;
     let manifest = answer::manifest(&said).map_err(|reason| PolicyError::Manifest { policy: Arc::clone(name), reason })?;
     Ok(Policy::new(template, compiled::hex(digest), manifest, said, calendar(config)?, &config.limits))
@@ -77,7 +73,7 @@ pub struct Inspection {
 /// # Errors
 /// When it can't be read.
 pub(super) fn inspect(host: &Host, config: &config::Policy) -> Result<Inspection, PolicyError> {
-    let module = read(&config.name, &config.module)?;
+    let module = read(host, &config.name, &config.module)?;
     let (digest, engine) = (compiled::digest(&module), &host.runtime.engine);
     let (mut contract, mut imports) = (None, Vec::new());
     let policy = compile(host, &config.name, &module, &digest).and_then(|compiled| {
@@ -90,23 +86,23 @@ pub(super) fn inspect(host: &Host, config: &config::Policy) -> Result<Inspection
 }
 
 /// The bytes of a module, as they were given.
-fn read(policy: &Arc<str>, source: &ModuleSource) -> Result<Vec<u8>, PolicyError> {
+fn read(host: &Host, policy: &Arc<str>, source: &ModuleSource) -> Result<Vec<u8>, PolicyError> {
     match source {
         ModuleSource::Builtin(name) => builtin::builtin(name).map(<[u8]>::to_vec).ok_or_else(|| PolicyError::UnknownBuiltin {
             policy: Arc::clone(policy),
             name: name.clone(),
             known: builtin::builtin_names().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", "),
         }),
-        ModuleSource::File(path) => read_file(policy, path),
+        ModuleSource::File(path) => read_file(policy, path, host.max_module),
     }
 }
 
-fn read_file(policy: &Arc<str>, path: &Path) -> Result<Vec<u8>, PolicyError> {
+fn read_file(policy: &Arc<str>, path: &Path, limit: u64) -> Result<Vec<u8>, PolicyError> {
     let unreadable = |source| PolicyError::Read { policy: Arc::clone(policy), path: path.to_owned(), source };
     let mut module = Vec::new();
-    File::open(path).and_then(|file| file.take(MAX_MODULE_BYTES + 1).read_to_end(&mut module)).map_err(unreadable)?;
-    if module.len() as u64 > MAX_MODULE_BYTES {
-        return Err(PolicyError::TooLarge { policy: Arc::clone(policy), limit_mib: MAX_MODULE_BYTES >> 20 });
+    File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut module)).map_err(unreadable)?;
+    if module.len() as u64 > limit {
+        return Err(PolicyError::TooLarge { policy: Arc::clone(policy), limit });
     }
     Ok(module)
 }

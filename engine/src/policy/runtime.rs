@@ -9,8 +9,6 @@ use wasmtime::{Config, Engine};
 
 use crate::policy::PolicyError;
 
-/// How deep a guest may nest its calls, in bytes of the thread's stack.
-const GUEST_STACK_BYTES: usize = 512 << 10;
 /// The longest and the shortest time between two looks at a running guest's deadline.
 const TICK_MICROS: std::ops::RangeInclusive<u64> = 1_000..=10_000;
 /// After that many ticks without a guest the clock stands still, and costs nothing, until the next one runs.
@@ -21,6 +19,8 @@ pub(super) struct Runtime {
     pub(super) engine: Engine,
     /// Whether guests' instructions are counted, which costs time: at the desk only.
     pub(super) counts_fuel: bool,
+    /// How deep a guest may nest its calls, in bytes of the thread's stack.
+    pub(super) stack_bytes: u64,
     ticks: Arc<Ticks>,
     thread: Option<JoinHandle<()>>,
 }
@@ -45,21 +45,22 @@ impl Runtime {
     ///
     /// # Errors
     /// [`PolicyError::Engine`] when the machine or its limits do not allow it.
-    pub(super) fn new() -> Result<Runtime, PolicyError> {
-        Runtime::start(false)
+    pub(super) fn new(stack_bytes: u64) -> Result<Runtime, PolicyError> {
+        Runtime::start(stack_bytes, false)
     }
 
     /// The same, with every instruction of guests counted.
     ///
     /// # Errors
     /// As [`Runtime::new`].
-    pub(super) fn counting() -> Result<Runtime, PolicyError> {
-        Runtime::start(true)
+    pub(super) fn counting(stack_bytes: u64) -> Result<Runtime, PolicyError> {
+        Runtime::start(stack_bytes, true)
     }
 
-    fn start(counts_fuel: bool) -> Result<Runtime, PolicyError> {
+    fn start(stack_bytes: u64, counts_fuel: bool) -> Result<Runtime, PolicyError> {
         let unable = |reason: String| PolicyError::Engine { reason };
-        let engine = Engine::new(settings().consume_fuel(counts_fuel)).map_err(|error| unable(format!("{error:#}")))?;
+        let engine =
+            Engine::new(settings(stack_bytes).consume_fuel(counts_fuel)).map_err(|error| unable(format!("{error:#}")))?;
         let ticks = Arc::new(Ticks {
             running: AtomicUsize::new(0),
             asleep: AtomicBool::new(false),
@@ -73,7 +74,7 @@ impl Runtime {
                 move || ticks.run(&engine)
             })
             .map_err(|error| unable(format!("no thread for deadlines: {error}")))?;
-        Ok(Runtime { engine, counts_fuel, ticks, thread: Some(thread) })
+        Ok(Runtime { engine, counts_fuel, stack_bytes, ticks, thread: Some(thread) })
     }
 
     /// Sees to it that a deadline as short as this is kept within a fifth (a millisecond at least).
@@ -147,12 +148,12 @@ pub(super) fn real_time() -> Instant {
     Instant::now()
 }
 
-fn settings() -> Config {
+fn settings(stack_bytes: u64) -> Config {
     let mut config = Config::new();
     config
         .wasm_component_model(true)
         .epoch_interruption(true)
-        .max_wasm_stack(GUEST_STACK_BYTES)
+        .max_wasm_stack(usize::try_from(stack_bytes).unwrap_or(usize::MAX))
         // A policy is a pure function: the same question has the same answer on every machine.
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true)
@@ -171,7 +172,7 @@ mod tests {
 
     #[test]
     fn the_clock_stands_still_without_guests_and_runs_again_with_one() {
-        let runtime = Runtime::new().unwrap();
+        let runtime = Runtime::new(512 << 10).unwrap();
         runtime.keep(Duration::from_millis(1));
         let asleep = |runtime: &Runtime| runtime.ticks.asleep.load(Ordering::SeqCst);
         while !asleep(&runtime) {

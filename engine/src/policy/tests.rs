@@ -124,6 +124,58 @@ fn each_of_the_four_failures_is_told_apart_and_decides_nothing() {
 }
 
 #[test]
+fn a_failure_names_the_policy_and_the_limit() {
+    let reason = |guest: &ByHand<'_>| {
+        let (policy, chain) = chain(guest, |config| config.limits.max_failures = 1);
+        on_request(&chain, "/");
+        match policy.status() {
+            Status::SwitchedOff { reason, .. } => reason,
+            Status::Active => panic!("it did not fail"),
+        }
+    };
+    let spin = "(loop (br 0)) unreachable";
+    assert!(reason(&ByHand { on_request: spin, ..ByHand::default() }).ends_with("it took longer than 200ms (`deadline`)"));
+    let more = "(func $deep (param i32) (result i32) (i32.add (call $deep (local.get 0)) (i32.const 1)))";
+    let deep = reason(&ByHand { on_request: "(call $deep (i32.const 0))", more, ..ByHand::default() });
+    assert!(deep.ends_with("it nested its calls deeper than 512KiB of stack (`policies.stack`)"), "{deep}");
+    let greedy = "(if (i32.eq (memory.grow (i32.const 100)) (i32.const -1)) (then unreachable)) (i32.const 2048)";
+    let greedy = reason(&ByHand { on_request: greedy, ..ByHand::default() });
+    assert!(greedy.contains("it wanted more memory than 1MiB (`memory`)"), "{greedy}");
+    // A list of 2^26 names of query parameters.
+    let more = r#"(data (i32.const 3072) "\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\01\00\00\00\01\00\00\00\00\00\00\00\00\00\00\04")"#;
+    let gigantic = reason(&ByHand { on_request: "(i32.const 3072)", more, ..ByHand::default() });
+    assert!(gigantic.contains("bad_answer: "), "{gigantic}");
+    let more = r#"(data (i32.const 1028) "\ff\ff\ff\7f")"#;
+    let configured = refused(&ByHand { configure: spin, more, ..ByHand::default() });
+    assert!(
+        configured.contains("`by-hand`") && configured.ends_with("it took longer than 4s (20 times `deadline`)"),
+        "{configured}"
+    );
+}
+
+#[test]
+fn a_component_of_too_many_core_modules_is_refused() {
+    let (folder, host) = (tempfile::tempdir().unwrap(), host());
+    let mut config = ByHand::default().config(folder.path());
+    config.limits.core_instances = 1;
+    let message = host.load(&config).unwrap_err().to_string();
+    assert!(message.contains("`by-hand`") && message.contains("more than 1 core modules (`core_instances`)"), "{message}");
+}
+
+#[test]
+fn what_a_policy_uses_is_counted() {
+    let (policy, chain) = chain(&ByHand { on_request: MOBILE, ..ByHand::default() }, |config| {
+        config.limits.decisions_per_instance = 1;
+    });
+    for path in ["/1", "/2", "/3"] {
+        on_request(&chain, path);
+    }
+    let usage = policy.usage();
+    // One to be configured, and one for each decision.
+    assert_eq!((usage.instances, usage.memory_bytes), (4, 1 << 16));
+}
+
+#[test]
 fn a_gigantic_answer_is_not_copied() {
     // A reason of 30 MiB, which the guest's memory does hold.
     let more = r#"(data (i32.const 3072) "\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\01\00\00\00\00\00\00\00\00\00\e0\01")"#;
@@ -131,6 +183,13 @@ fn a_gigantic_answer_is_not_copied() {
     let (policy, chain) = chain(&guest, |config| config.limits.memory = 64 << 20);
     assert_eq!(*on_request(&chain, "/"), RequestDecision::default());
     assert_eq!(policy.counters().on_request.bad_answer, 1);
+    let (policy, chain) = self::chain(&guest, |config| {
+        config.limits.memory = 64 << 20;
+        config.limits.max_failures = 1;
+    });
+    on_request(&chain, "/");
+    let Status::SwitchedOff { reason, .. } = policy.status() else { panic!("it is still asked") };
+    assert!(reason.contains("it answered more than 256KiB (`answer`)"), "{reason}");
 }
 
 #[test]
@@ -225,8 +284,10 @@ fn a_flood_of_log_lines_does_no_harm() {
           (local.set $i (i32.add (local.get $i) (i32.const 1)))
           (br_if 0 (i32.lt_u (local.get $i) (i32.const 10000))))
         (i32.const 2112)";
-    let (_, chain) = chain(&ByHand { on_request: flood, ..ByHand::default() }, |_| {});
+    let (policy, chain) = chain(&ByHand { on_request: flood, ..ByHand::default() }, |config| config.limits.log_lines = 10);
     assert_eq!(on_request(&chain, "/").variant.as_deref(), Some("mobile"));
+    let usage = policy.usage();
+    assert_eq!((usage.lines, usage.dropped_lines), (10, 9_990));
 }
 
 #[test]
@@ -256,7 +317,7 @@ fn a_module_of_a_hundred_mebibytes_is_not_read() {
     std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(100 << 20).unwrap();
     let error = host().load(&config).unwrap_err();
     assert!(matches!(error, PolicyError::TooLarge { .. }), "{error}");
-    assert!(error.to_string().contains("`by-hand`") && error.to_string().contains("64 MiB"), "{error}");
+    assert!(error.to_string().contains("`by-hand`") && error.to_string().contains("64MiB (`policies.max_module`)"), "{error}");
 }
 
 #[test]
@@ -367,6 +428,8 @@ fn with_wasi() -> String {
         "world policy {
           import wasi:cli/environment@0.2.0;
           import wasi:random/random@0.2.0;
+          import wasi:clocks/wall-clock@0.2.0;
+          import wasi:clocks/monotonic-clock@0.2.0;
           import wasi:io/poll@0.2.0;",
     );
     world
@@ -374,6 +437,8 @@ fn with_wasi() -> String {
              get-environment: func() -> list<tuple<string, string>>;
              initial-cwd: func() -> option<string>; } }
            package wasi:random@0.2.0 { interface random { get-random-u64: func() -> u64; } }
+           package wasi:clocks@0.2.0 { interface wall-clock { record datetime { seconds: u64, nanoseconds: u32 } now: func() -> datetime; }
+                                       interface monotonic-clock { now: func() -> u64; } }
            package wasi:io@0.2.0 { interface poll { resource pollable { block: func(); } } }"
 }
 
@@ -381,6 +446,8 @@ const WASI: &str = r#"
   (import "wasi:cli/environment@0.2.0" "get-environment" (func $environment (param i32)))
   (import "wasi:cli/environment@0.2.0" "initial-cwd" (func $cwd (param i32)))
   (import "wasi:random/random@0.2.0" "get-random-u64" (func $random (result i64)))
+  (import "wasi:clocks/wall-clock@0.2.0" "now" (func $wall_clock (param i32)))
+  (import "wasi:clocks/monotonic-clock@0.2.0" "now" (func $monotonic_clock (result i64)))
   (import "wasi:io/poll@0.2.0" "[method]pollable.block" (func $block (param i32)))"#;
 
 #[test]
@@ -397,16 +464,48 @@ fn what_is_empty_in_wasi_is_told_as_empty() {
 }
 
 #[test]
-fn the_rest_of_wasi_is_denied() {
+fn the_rest_of_wasi_is_denied_and_clocks_and_chance_are_never_made_up() {
     let contract = with_wasi();
-    let body = "(drop (call $random)) (i32.const 2112)";
-    let (policy, chain) =
-        chain(&ByHand { contract: &contract, imports: WASI, on_request: body, ..ByHand::default() }, |config| {
-            config.limits.max_failures = 1;
-        });
-    assert_eq!(on_request(&chain, "/").variant, None);
-    let Status::SwitchedOff { reason, .. } = policy.status() else { panic!("it is still asked") };
-    assert!(reason.contains("trap: ") && reason.contains("wasi:random/random@0.2.0#get-random-u64"), "{reason}");
+    for (call, import) in [
+        ("(drop (call $random))", "wasi:random/random@0.2.0#get-random-u64"),
+        ("(call $wall_clock (i32.const 4096))", "wasi:clocks/wall-clock@0.2.0#now"),
+        ("(drop (call $monotonic_clock))", "wasi:clocks/monotonic-clock@0.2.0#now"),
+    ] {
+        let body = format!("{call} (i32.const 2112)");
+        let (policy, chain) =
+            chain(&ByHand { contract: &contract, imports: WASI, on_request: &body, ..ByHand::default() }, |config| {
+                config.limits.max_failures = 1;
+            });
+        assert_eq!(on_request(&chain, "/").variant, None);
+        let Status::SwitchedOff { reason, .. } = policy.status() else { panic!("it is still asked") };
+        assert!(reason.contains("trap: ") && reason.contains(import), "{reason}");
+    }
+}
+
+#[test]
+fn a_module_can_be_looked_at() {
+    let (folder, contract) = (tempfile::tempdir().unwrap(), with_wasi());
+    let body = "(drop (call $random)) (call $environment (i32.const 4096)) (i32.const 2112)";
+    let guest = ByHand { contract: &contract, imports: WASI, on_request: body, ..ByHand::default() };
+    let config = guest.config(folder.path());
+    let inspection = host().inspect(&config).unwrap();
+    assert_eq!((inspection.is_component, inspection.contract.as_deref()), (false, Some("0.1.0")));
+    assert_eq!((inspection.size, inspection.digest.len()), (guest.module().len(), 64));
+    let given = |name: &str| inspection.imports.iter().find(|import| import.name == name).map(|import| import.given);
+    assert_eq!(given("log"), Some(Given::Log));
+    assert_eq!(given("tero:policy/types@0.1.0"), Some(Given::Types));
+    assert_eq!(given("wasi:cli/environment@0.2.0#get-environment"), Some(Given::None));
+    assert_eq!(given("wasi:random/random@0.2.0#get-random-u64"), Some(Given::Failure));
+    assert_eq!(inspection.policy.unwrap().manifest().variants, ["mobile".into()]);
+    // What can't be used is looked at as far as it goes.
+    let refusing = ByHand { configure: REFUSAL, ..ByHand::default() }.config(folder.path());
+    let inspection = host().inspect(&refusing).unwrap();
+    assert_eq!(inspection.contract.as_deref(), Some("0.1.0"));
+    assert!(matches!(inspection.policy, Err(PolicyError::Settings { .. })));
+    let component = r#"(component (import "acme:net/http" (instance (export "fetch" (func)))))"#;
+    let inspection = host().inspect(&by_hand::config(folder.path(), &wat::parse_str(component).unwrap())).unwrap();
+    assert_eq!(inspection.imports, [Import { name: "acme:net/http".to_owned(), given: Given::NotOffered }]);
+    assert!(matches!(inspection.policy, Err(PolicyError::NotOffered { .. })));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::header::{TRANSFER_ENCODING, VIA};
-use http::{HeaderValue, Request, Response, Uri};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -14,9 +14,36 @@ use super::respond::Failure;
 use super::{Edge, forward};
 use crate::origin::{self, Answer, RequestBody};
 use crate::semantics::decision::QueryRule;
-use crate::semantics::{forwarding, invalidation, key};
-use crate::store::{Purge, Target};
+use crate::semantics::{forwarding, invalidation, key, storability};
+use crate::store::{Purge, PurgePoint, Target};
 use crate::telemetry::cache_status::{CacheStatus, Forward};
+
+/// What the next hop answered to a request that the cache has no part in.
+#[derive(Debug)]
+pub(super) struct Passed {
+    /// The answer, as it came.
+    pub answer: Answer,
+    /// Where the order of purges stands, this request's own among them; none where the answer may have been purged on its way.
+    since: Option<PurgePoint>,
+}
+
+impl Passed {
+    /// Whether the answer may be one for later GETs (RFC 9110 §9.3.3), which `semantics::storability` decides: then, since when purges
+    /// count.
+    pub(super) fn may_stand_for_get(&self, exchange: &Exchange) -> Option<PurgePoint> {
+        let is_post = exchange.parts.method == Method::POST && self.answer.response.status() == StatusCode::OK;
+        let url = exchange.url().filter(|_| is_post)?;
+        storability::names_target(&url, self.answer.response.headers()).then_some(self.since)?
+    }
+}
+
+/// What is said of an answer's storing.
+pub(super) enum Kept<'d> {
+    /// It is not stored, and why.
+    Not(Option<&'d str>),
+    /// It is stored as a part of a response.
+    AsPart,
+}
 
 /// Sends the request on and brings its answer, without a word of our own in it yet.
 pub(super) async fn pass(
@@ -24,24 +51,30 @@ pub(super) async fn pass(
     exchange: &Exchange,
     content: Option<Incoming>,
 ) -> Result<Response<EdgeBody>, Failure> {
+    ask(edge, exchange, content).await.map(|passed| streamed(edge, exchange, passed.answer))
+}
+
+/// Sends the request on, and drops what it has made invalid.
+pub(super) async fn ask(edge: &Arc<Edge>, exchange: &Exchange, content: Option<Incoming>) -> Result<Passed, Failure> {
     let body = match content {
         Some(content) if !content.is_end_stream() => EdgeBody::upload(content, silence(edge, exchange)).boxed_unsync(),
         _ => origin::empty(),
     };
-    let repeatable = exchange.parts.method.is_idempotent();
+    let before = edge.store.purge_point();
     let mut request = forward::as_sent(edge, exchange, body);
     if !request.body().is_end_stream() && request.body().size_hint().exact().is_none() {
         // Unless it is told, hyper leaves out the content of a GET whose length is not known.
         request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    let answer = ask(edge, exchange, request, repeatable).await?;
+    let answer = send(edge, exchange, request, exchange.parts.method.is_idempotent()).await?;
+    let is_purged = edge.store.may_be_purged(&exchange.key, before);
     invalidate(edge, exchange, &answer.response);
-    Ok(answered(edge, exchange, answer))
+    Ok(Passed { answer, since: (!is_purged).then(|| edge.store.purge_point()) })
 }
 
-/// Asks the next hop, and passes its interim responses on.
-pub(super) async fn ask(
-    edge: &Arc<Edge>,
+/// Sends a request to the next hop, and its interim responses to the client.
+pub(super) async fn send(
+    edge: &Edge,
     exchange: &Exchange,
     mut request: Request<RequestBody>,
     repeatable: bool,
@@ -58,10 +91,12 @@ pub(super) async fn ask(
     })
 }
 
-/// What the client gets of the next hop's answer.
-pub(super) fn answered(edge: &Edge, exchange: &Exchange, answer: Answer) -> Response<EdgeBody> {
+/// An answer that goes to its client as it comes.
+pub(super) fn streamed(edge: &Edge, exchange: &Exchange, answer: Answer) -> Response<EdgeBody> {
     let (mut parts, body) = answer.response.into_parts();
     forwarding::strip_response_hop_by_hop(&mut parts.headers);
+    // RFC 9110 §6.6.1; without it, the answer to a HEAD would leave what it freshens as old as it was.
+    forwarding::ensure_date(&mut parts.headers, edge.clock.now());
     let counters = Arc::clone(&exchange.site.counters);
     let body = EdgeBody::stream(body, Some(answer.permit), silence(edge, exchange), counters);
     Response::from_parts(parts, body)
@@ -71,28 +106,31 @@ fn silence(edge: &Edge, exchange: &Exchange) -> Silence {
     Silence::new(edge.clock.clone(), exchange.site.settings.body_timeout)
 }
 
-/// Adds `Via` and `Cache-Status` to an answer that is not stored.
+/// Adds `Via` and `Cache-Status` to an answer that goes to its client as it came: with `status`.
 pub(super) fn told(
     edge: &Edge,
     exchange: &Exchange,
     mut response: Response<EdgeBody>,
+    status: StatusCode,
     why: Forward,
-    refusal: Option<&str>,
+    kept: Kept<'_>,
 ) -> Response<EdgeBody> {
-    let status = response.status();
     let headers = response.headers_mut();
     headers.append(VIA, edge.via.clone());
     let key = exchange.site.settings.cache_status_key.then(|| key::url_of(&exchange.key));
+    let (refusal, stored) = match kept {
+        Kept::Not(refusal) => (refusal, false),
+        Kept::AsPart => (None, true),
+    };
     let details = [exchange.decision.reason.as_deref(), refusal];
-    CacheStatus { forward: Some(why), forward_status: Some(status), key, details, ..CacheStatus::default() }
+    CacheStatus { forward: Some(why), forward_status: Some(status), stored, key, details, ..CacheStatus::default() }
         .append_to(headers, &edge.name);
     response
 }
 
 /// Drops what an unsafe request has made invalid (§4.4), in every variant.
 fn invalidate(edge: &Edge, exchange: &Exchange, response: &Response<Incoming>) {
-    let url = key::url_of(&exchange.key);
-    let Ok(target) = Uri::try_from(url) else { return };
+    let Some(target) = exchange.url() else { return };
     let urls = invalidation::invalidated(&exchange.parts.method, response.status(), &target, response.headers());
     let keys: Vec<_> = urls.iter().flat_map(|url| keys_of_url(exchange, url)).collect();
     if !keys.is_empty() {

@@ -19,7 +19,7 @@ use super::body::EdgeBody;
 use super::respond::Failure;
 use super::{Edge, forward, pass};
 use crate::clock::Clock;
-use crate::origin::{self, Answer};
+use crate::origin;
 use crate::semantics::cache_control::list_members;
 use crate::semantics::timestamp::Timestamp;
 use crate::telemetry::counters::SiteCounters;
@@ -46,9 +46,9 @@ pub(super) async fn upgrade(edge: &Arc<Edge>, exchange: &Exchange) -> Result<Res
     let Ok(permit) = Arc::clone(&site.tunnels).try_acquire_owned() else { return Err(Failure::too_many_tunnels()) };
     let mut request = forward::as_sent(edge, exchange, origin::empty());
     say_upgrade(request.headers_mut(), protocol);
-    let mut answer = pass::ask(edge, exchange, request, false).await?;
+    let mut answer = pass::send(edge, exchange, request, false).await?;
     if answer.response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(pass::answered(edge, exchange, answer));
+        return Ok(pass::streamed(edge, exchange, answer));
     }
     let agreed = only_protocol(answer.response.headers()).filter(|agreed| is_same(agreed, protocol)).cloned();
     let Some(agreed) = agreed else { return Err(Failure::of_upgrade()) };
@@ -66,7 +66,7 @@ pub(super) async fn upgrade(edge: &Arc<Edge>, exchange: &Exchange) -> Result<Res
         }
         drop(permit);
     }));
-    let mut response = pass::answered(edge, exchange, Answer { response: answer.response, permit: answer.permit });
+    let mut response = pass::streamed(edge, exchange, answer);
     *response.body_mut() = EdgeBody::Empty;
     say_upgrade(response.headers_mut(), &agreed);
     Ok(response)

@@ -64,7 +64,7 @@ fn every_way_to_fail_is_told() {
     for (settings, kind) in [
         ("on_request = \"trap\"", "trap: "),
         ("on_request = \"spin\"", "deadline: it took longer than 100ms"),
-        ("on_request = \"allocate\"", "memory: it wanted more memory than its limit"),
+        ("on_request = \"allocate\"", "memory: it wanted more memory than 8MiB (`memory`)"),
         ("on_request = \"nonsense-variant\"", "bad_answer: the variant \"undeclared\" is not in its manifest"),
     ] {
         let (_folder, file) = misbehaving(settings, GOOD);
@@ -118,4 +118,32 @@ fn wrong_use_and_mistakes_are_told_apart() {
     );
     let json: Value = serde_json::from_str(&out(&policy(&["test", "--json", &file]))).unwrap();
     assert_eq!(json["files"][0]["errors"][0]["key"], "case.on_response.tag");
+}
+
+#[test]
+fn a_module_is_looked_at() {
+    let module = guests::misbehaving_path().display().to_string();
+    let looked = policy(&["inspect", &module, "--settings", "{\"zone\": \"UTC\"}"]);
+    assert_code(&looked, 0);
+    let shown = out(&looked);
+    for part in
+        ["a core module", "KiB", "digest", "tero:policy@0.1.0", "log: log", "on-request, on-response, plan-warm", "UTC", "good"]
+    {
+        assert!(shown.contains(part), "{part} is not in\n{shown}");
+    }
+    let json: Value = serde_json::from_str(&out(&policy(&[
+        "inspect",
+        "--json",
+        "builtin:device-variants",
+        "--settings",
+        "{\"variants\": [{\"name\": \"m\", \"devices\": [\"mobile\"]}]}",
+    ])))
+    .unwrap();
+    assert_eq!((&json["contract"], &json["manifest"]["variants"]), (&"tero:policy@0.1.0".into(), &serde_json::json!(["m"])));
+    assert_eq!((&json["manifest"]["device"], &json["error"]), (&true.into(), &Value::Null));
+    let refused = policy(&["inspect", &module, "--settings", "{\"configure\": \"error\"}"]);
+    assert_code(&refused, 1);
+    assert!(out(&refused).contains("tero:policy@0.1.0") && err(&refused).contains("write something else"), "{}", err(&refused));
+    assert_code(&policy(&["inspect", &module, "--settings", "zone = 1"]), 2);
+    assert_code(&policy(&["inspect", "/nowhere.wasm"]), 1);
 }

@@ -107,15 +107,10 @@ pub(super) fn config(folder: &Path, module: &[u8]) -> Policy {
         module: ModuleSource::File(path),
         settings: "{}".into(),
         calendar: None,
-        limits: PolicyLimits {
-            deadline: Duration::from_millis(200),
-            memory: 1 << 20,
-            decisions_per_instance: 100_000,
-            max_failures: 10,
-        },
+        limits: PolicyLimits { deadline: Duration::from_millis(200), memory: 1 << 20, ..PolicyLimits::default() },
     }
 }
 
 pub(super) fn host_config(compiled_cache: Option<PathBuf>) -> PolicyHost {
-    PolicyHost { compiled_cache, decision_cache: 1 << 20 }
+    PolicyHost { compiled_cache, decision_cache: 1 << 20, ..PolicyHost::default() }
 }

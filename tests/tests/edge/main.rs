@@ -15,6 +15,7 @@ mod hostile;
 mod import;
 mod interim;
 mod methods;
+mod platform;
 mod policy;
 mod program;
 mod properties;

@@ -6,6 +6,7 @@
 pub mod admit;
 pub mod ahead;
 pub mod body;
+pub mod caller;
 mod deliver;
 pub mod devices;
 mod fetch;
@@ -18,9 +19,9 @@ mod respond;
 mod revalidate;
 pub mod site;
 pub mod trial;
+mod upgrade;
 mod uses;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +53,8 @@ use hit_for_miss::HitForMiss;
 use pass::Kept;
 use respond::Failure;
 use site::{Site, Sites};
+
+pub use respond::{head_as_bytes, refuse, refuse_as};
 
 /// All that a request needs; shared by the workers.
 #[derive(Debug)]
@@ -144,9 +147,8 @@ pub struct Answer {
 }
 
 /// Answers a client's request.
-pub async fn handle(edge: &Arc<Edge>, request: Request<Incoming>, client: IpAddr) -> Response<EdgeBody> {
+pub async fn handle(edge: &Arc<Edge>, request: Request<Incoming>, from: From) -> Response<EdgeBody> {
     let (parts, content) = request.into_parts();
-    let from = From { client: Some(client), ..From::default() };
     let exchange = match admit::admit(edge, parts, from) {
         Ok(exchange) => Arc::new(exchange),
         Err(refused) => return respond::refused(edge, refused.0),
@@ -166,6 +168,7 @@ pub async fn answer(edge: &Arc<Edge>, exchange: &Arc<Exchange>, content: Option<
         },
         Handling::Pass => Box::pin(pass_through(edge, exchange, content, Forward::Bypass)).await,
         Handling::Method => Box::pin(pass_through(edge, exchange, content, Forward::Method)).await,
+        Handling::Upgrade => Box::pin(upgrade(edge, exchange)).await,
     }
 }
 
@@ -474,6 +477,18 @@ async fn pass_through(edge: &Arc<Edge>, exchange: &Arc<Exchange>, content: Optio
     let response = pass::told(edge, exchange, response, status, why, Kept::Not(None));
     let outcome = if matches!(why, Forward::Bypass | Forward::Method) { Outcome::Pass } else { Outcome::Miss };
     Answer { response, outcome, stored: false }
+}
+
+/// A request for another protocol, which is none of the cache's business (RFC 9110 §7.8).
+async fn upgrade(edge: &Arc<Edge>, exchange: &Arc<Exchange>) -> Answer {
+    match upgrade::upgrade(edge, exchange).await {
+        Ok(response) => {
+            let status = response.status();
+            let response = pass::told(edge, exchange, response, status, Forward::Bypass, Kept::Not(None));
+            Answer { response, outcome: Outcome::Pass, stored: false }
+        }
+        Err(failure) => error(respond::failed(edge, failure, Forward::Bypass)),
+    }
 }
 
 /// Counts hits that have been kept back on stored responses, so that popularity and the plans' figures are complete: before they are

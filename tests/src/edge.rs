@@ -76,6 +76,14 @@ impl Edge {
         try_start(text, local_time, zone.parse().expect("the zone exists")).unwrap_or_else(|error| panic!("{error}\n{text}"))
     }
 
+    /// Starts an edge from a whole configuration on a clock that others go by as well.
+    ///
+    /// # Panics
+    /// When the configuration is refused.
+    pub fn on_clock(text: &str, clock: Clock, zone: Tz) -> Edge {
+        start_on(text, clock, zone).unwrap_or_else(|error| panic!("{error}\n{text}"))
+    }
+
     /// Where it answers visitors.
     pub fn address(&self) -> SocketAddr {
         self.server().addresses()[0]
@@ -308,9 +316,12 @@ impl EdgeBuilder {
 }
 
 fn try_start(text: &str, local_time: &str, zone: Tz) -> Result<Edge, String> {
+    start_on(text, Clock::by_hand(instant(local_time, zone)), zone)
+}
+
+fn start_on(text: &str, clock: Clock, zone: Tz) -> Result<Edge, String> {
     watch_for_panics();
     let config = Config::parse(text, "tero.toml", &std::env::temp_dir()).map_err(|errors| errors.to_string())?;
-    let clock = Clock::by_hand(instant(local_time, zone));
     let server = tero::serve(config, clock.clone()).map_err(|error| chained(&error))?;
     Ok(Edge { server: Some(server), clock, zone })
 }

@@ -107,6 +107,8 @@ pub struct Ahead(Mutex<HashMap<usize, SiteAhead>>);
 struct SiteAhead {
     watched: BinaryHeap<Reverse<Watched>>,
     pace: Pace,
+    /// The rate that the pace has.
+    rate: f64,
     under_way: usize,
     /// Revalidations that the share allows.
     saved: f64,
@@ -147,16 +149,23 @@ impl Ord for Watched {
 impl Ahead {
     fn with<T>(&self, site: &Site, settings: &RefreshAhead, now: Timestamp, act: impl FnOnce(&mut SiteAhead) -> T) -> T {
         let mut sites = lock(&self.0);
+        let pace = || Pace::new(settings.rate, CONCURRENCY, now);
         let new = || SiteAhead {
             watched: BinaryHeap::new(),
-            pace: Pace::new(settings.rate, CONCURRENCY, now),
+            pace: pace(),
+            rate: settings.rate,
             under_way: 0,
             saved: 0.0,
             others: 0,
             sent: 0,
             counts: AheadCounts::default(),
         };
-        act(sites.entry(site.index).or_insert_with(new))
+        let ahead = sites.entry(site.index).or_insert_with(new);
+        // A new configuration may want another rate.
+        if ahead.rate.to_bits() != settings.rate.to_bits() {
+            (ahead.pace, ahead.rate) = (pace(), settings.rate);
+        }
+        act(ahead)
     }
 
     /// What became of revalidations ahead of a site.

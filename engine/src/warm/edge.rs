@@ -4,7 +4,6 @@
 //! `Accept-Encoding` gives, and `Vary` selects, what visitors will get.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -170,7 +169,7 @@ impl Path for EdgePath {
 
 impl EdgePath {
     fn admit(&self, page: &Page, device: Device, run: u64) -> Option<Exchange> {
-        let from = From { client: None::<IpAddr>, device: Some(device), warm_run: run };
+        let from = From { device: Some(device), warm_run: run, ..From::default() };
         admit::admit(&self.0, head_of(page, device)?, from).ok()
     }
 }

@@ -178,6 +178,30 @@ fn a_plan_is_warmed_from_the_command_line_and_waited_for() {
     serving.client().send(&get("/a")).assert_hit("a");
     assert_code(&run(&["warm", "bad", "--wait", "--admin", &admin]), 1);
     assert_code(&run(&["warm", "nothing", "--wait", "--admin", &admin]), 1);
+    let runs = run(&["warm", "runs", "--admin", &admin]);
+    assert_code(&runs, 0);
+    assert!(out(&runs).contains("good") && out(&runs).contains("done"), "{}", out(&runs));
+    let listed = run(&["warm", "bad", "--dry-run", "--admin", &admin]);
+    assert_code(&listed, 0);
+    assert!(out(&listed).contains("absent") && out(&listed).contains("www.example/gone"), "{}", out(&listed));
+    assert_code(&run(&["warm", "good", "--cancel", "--admin", &admin]), 1);
+    assert_code(&run(&["warm", "good", "--cancel", "--wait", "--admin", &admin]), 2);
+    assert_code(&run(&["warm", "runs", "--wait", "--admin", &admin]), 2);
+}
+
+#[test]
+fn a_run_is_cancelled_from_the_command_line() {
+    let origin = Origin::start();
+    origin.on("/slow", Reply::silence());
+    let serving = Serving::start(&configuration(&origin, "\n[[warm]]\nname = \"slow\"\nsite = \"site\"\nurls = [\"/slow\"]\n"));
+    let admin = format!("http://{}", serving.admin_address());
+    assert_code(&run(&["warm", "slow", "--admin", &admin]), 0);
+    origin.wait_for("/slow", 1);
+    let cancelled = run(&["warm", "slow", "--cancel", "--admin", &admin]);
+    assert_code(&cancelled, 0);
+    assert!(out(&cancelled).contains("run 1 of slow is cancelled"), "{}", out(&cancelled));
+    let report = run(&["warm", "runs", "--json", "--admin", &admin]);
+    assert!(out(&report).contains("\"state\":\"cancelled\""), "{}", out(&report));
 }
 
 #[test]

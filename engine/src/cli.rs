@@ -9,6 +9,7 @@ mod import;
 mod policy;
 mod purge;
 mod report;
+mod schedule;
 mod serve;
 mod stats;
 mod warm;
@@ -37,6 +38,7 @@ enum Command {
     Import(import::Import),
     Policy(policy::Policy),
     Purge(purge::Purge),
+    Schedule(schedule::Schedule),
     Stats(stats::Stats),
     Warm(warm::Warm),
 }
@@ -52,6 +54,7 @@ pub fn run() -> ExitCode {
         Command::Import(import) => import.run(),
         Command::Policy(policy) => policy.run(),
         Command::Purge(purge) => purge.run(),
+        Command::Schedule(schedule) => schedule.run(),
         Command::Stats(stats) => stats.run(),
         Command::Warm(warm) => warm.run(),
     }

@@ -24,6 +24,7 @@ pub mod demo;
 pub mod import;
 pub mod origin;
 pub mod policy;
+pub mod preview;
 pub mod request;
 pub mod rollout;
 pub mod semantics;

@@ -15,6 +15,7 @@ mod import;
 mod methods;
 mod platform;
 mod policy;
+mod preview;
 mod program;
 mod properties;
 mod purge;

@@ -6,6 +6,7 @@ mod admin_client;
 mod check;
 mod demo;
 mod import;
+mod new;
 mod policy;
 mod purge;
 mod report;
@@ -36,6 +37,7 @@ enum Command {
     Check(check::Check),
     Demo(demo::Demo),
     Import(import::Import),
+    New(new::New),
     Policy(policy::Policy),
     Purge(purge::Purge),
     Schedule(schedule::Schedule),
@@ -52,6 +54,7 @@ pub fn run() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Demo(demo) => demo.run(),
         Command::Import(import) => import.run(),
+        Command::New(new) => new.run(),
         Command::Policy(policy) => policy.run(),
         Command::Purge(purge) => purge.run(),
         Command::Schedule(schedule) => schedule.run(),

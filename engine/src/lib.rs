@@ -31,6 +31,7 @@ pub mod semantics;
 pub mod server;
 pub mod store;
 pub mod telemetry;
+pub mod templates;
 mod trusted;
 pub mod warm;
 mod wiring;

@@ -22,5 +22,6 @@ mod purge;
 mod ranges;
 mod stale;
 mod store;
+mod templates;
 mod variants;
 mod warming;

@@ -99,13 +99,13 @@ pub(crate) fn key_of(error: &PolicyError) -> &'static str {
     }
 }
 
-/// What went wrong with a policy, and what to do about it.
-pub(crate) fn mistake_of(error: &PolicyError) -> Mistake {
-    let cure = match error {
+/// What to do about a policy that can't be used.
+pub(crate) fn cure(error: &PolicyError) -> &'static str {
+    match error {
         PolicyError::Engine { .. } => "run it on a machine that allows WebAssembly to be compiled",
         PolicyError::Read { .. } => "write the path of a .wasm file",
         PolicyError::UnknownBuiltin { .. } => "write one of those, or the path of a .wasm file",
-        PolicyError::TooLarge { .. } => "build it with optimisation and without debug information",
+        PolicyError::TooLarge { .. } => "build it with optimisation and without debug information, or raise policies.max_module",
         PolicyError::NotAModule { .. } => "build the policy for wasm32-unknown-unknown",
         PolicyError::NoContract { .. } | PolicyError::ContractVersion { .. } => "build it with the SDK of this version",
         PolicyError::NotOffered { .. } => "build it for wasm32-unknown-unknown: a policy gets all it may know as arguments",
@@ -113,8 +113,12 @@ pub(crate) fn mistake_of(error: &PolicyError) -> Mistake {
         PolicyError::Manifest { .. } | PolicyError::Failed { .. } => "correct the policy, or use the version before",
         PolicyError::Calendar { .. } => "correct the calendar file",
         PolicyError::TooManyVariants { .. } => "use fewer policies with variants, or raise cache.max_policy_variants",
-    };
-    Mistake::new(error.to_string(), cure)
+    }
+}
+
+/// What went wrong with a policy, and what to do about it.
+pub(crate) fn mistake_of(error: &PolicyError) -> Mistake {
+    Mistake::new(error.to_string(), cure(error))
 }
 
 /// The bytes of the line at `place`, from its column on.

@@ -140,8 +140,14 @@ pub struct PolicyHost {
     pub decision_cache: u64,
     /// `stack`: how deep policies may nest their calls, in bytes of stack; 64KiB to 1MiB. Default 512KiB.
     pub stack: u64,
-    /// `max_module`: the largest module that is loaded, in bytes; 64KiB to 1GiB. Default 64MiB.
+    /// `max_module`: the largest module that is loaded, with the settings and cases that come along, in bytes; 64KiB to 1GiB. Default 64MiB.
     pub max_module: u64,
+    /// `state_dir`: the folder of pushed versions and of who is active; none (`""`): nothing can be pushed. Default none.
+    pub state_dir: Option<PathBuf>,
+    /// `max_versions`: pushed versions that are kept of each policy; 2 to 1,000. Default 10.
+    pub max_versions: usize,
+    /// `shadow_queue`: requests that wait to be asked about a candidate in shadow; 16 to 1,000,000. Default 1,024. Beyond it, they are left out.
+    pub shadow_queue: usize,
 }
 
 impl Default for PolicyHost {

@@ -16,6 +16,7 @@ mod pass;
 mod respond;
 mod revalidate;
 pub mod site;
+pub mod trial;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ use tokio::sync::oneshot::error::RecvError;
 
 use crate::clock::Clock;
 use crate::collapse::{Collapse, Lead, Role, Waited};
-use crate::policy::Ask;
+use crate::policy::{Ask, Chain};
 use crate::semantics::decision::{Device, QueryRule, RequestDecision};
 use crate::semantics::reuse::{self, Absent, Reuse, reuse};
 use crate::store::fill::FillReader;
@@ -502,13 +503,16 @@ fn target_of(url: &str) -> &str {
     url[after_scheme..].find('/').map_or("/", |slash| &url[after_scheme + slash..])
 }
 
-fn record(edge: &Edge, exchange: &Exchange, answer: &Answer) {
+fn record(edge: &Edge, exchange: &Arc<Exchange>, answer: &Answer) {
     let now = edge.clock.now();
     let took = now.since(exchange.at);
     let length = answer.response.body().length();
     let bytes = if answer.response.body().is_at_hand() { length.unwrap_or(0) } else { 0 };
     let variant = exchange.decision.variant.as_deref();
     exchange.site.counters.record(answer.outcome, variant, bytes, took, exchange.at);
+    if exchange.site.is_on_trial() {
+        trial::record(exchange, answer.outcome);
+    }
     if matches!(answer.outcome, Outcome::Miss | Outcome::Collapsed | Outcome::Revalidated) {
         edge.popularity.record(exchange.site.index, &exchange.counting_target(), variant, 1, exchange.at);
         edge.popularity.record_host(exchange.site.index, &exchange.host, 1);
@@ -532,22 +536,26 @@ fn record(edge: &Edge, exchange: &Exchange, answer: &Answer) {
 }
 
 /// Every key that an absolute URL of a site may be stored under: by each rule for the query that its policies give to some
-/// device, and by `rule`; under no variant and under each that they declare.
+/// device, and by `rule`; under no variant and under each that they, or versions before them, have declared.
 pub fn keys_of_url(site: &Site, url: &str, rule: Option<&QueryRule>) -> Vec<Vec<u8>> {
     let Ok(uri) = Uri::try_from(url) else { return Vec::new() };
     let mut rules: Vec<QueryRule> = vec![QueryRule::default()];
     rules.extend(rule.cloned());
     if !site.policies.is_empty() {
-        rules.extend(Device::ALL.map(|device| decision_for(site, &uri, device).query.clone()));
+        let chains = std::iter::once(&site.policies).chain(site.canary.as_ref().map(|canary| &canary.chain));
+        for chain in chains {
+            rules.extend(Device::ALL.map(|device| decision_for(site, chain, &uri, device).query.clone()));
+        }
     }
-    let mut keys: Vec<_> = rules.iter().flat_map(|rule| pass::keys_by_rule(&uri, rule, site.policies.variants())).collect();
+    let variants = &site.counters.variants()[1..];
+    let mut keys: Vec<_> = rules.iter().flat_map(|rule| pass::keys_by_rule(&uri, rule, variants)).collect();
     keys.sort();
     keys.dedup();
     keys
 }
 
-/// What the policies of a site decide about a GET of an absolute URL from a device, without any other field.
-fn decision_for(site: &Site, uri: &Uri, device: Device) -> Arc<RequestDecision> {
+/// What policies of a site decide about a GET of an absolute URL from a device, without any other field.
+fn decision_for(site: &Site, chain: &Chain, uri: &Uri, device: Device) -> Arc<RequestDecision> {
     let ask = Ask {
         method: &Method::GET,
         scheme: uri.scheme_str().unwrap_or("http"),
@@ -558,5 +566,5 @@ fn decision_for(site: &Site, uri: &Uri, device: Device) -> Arc<RequestDecision> 
         device,
         variant: None,
     };
-    site.policies.on_request(&ask, site.clock.now())
+    chain.on_request(&ask, site.clock.now())
 }

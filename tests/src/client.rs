@@ -203,6 +203,15 @@ impl Client {
         }
     }
 
+    /// Whether some bytes of an answer are there to be read.
+    pub fn is_answered(&self) -> bool {
+        let mut byte = [0];
+        self.stream.set_nonblocking(true).expect("a socket takes options");
+        let seen = self.stream.peek(&mut byte);
+        self.stream.set_nonblocking(false).expect("a socket takes options");
+        seen.is_ok()
+    }
+
     /// Whether the edge ends this connection and sends nothing before.
     ///
     /// # Panics

@@ -41,6 +41,7 @@ impl Collector for Figures {
         origins(&mut encoder, &sites)?;
         self.cache(&mut encoder)?;
         policies(&mut encoder, &sites)?;
+        super::trials::metrics(&self.0.rollout.state(), &mut encoder)?;
         self.decisions(&mut encoder)?;
         super::warm::metrics(&self.0, &mut encoder)
     }
@@ -56,7 +57,12 @@ pub(super) fn counters(encoder: &mut DescriptorEncoder, name: &str, help: &str, 
     })
 }
 
-fn gauges<V: EncodeGaugeValue>(encoder: &mut DescriptorEncoder, name: &str, help: &str, samples: Vec<Sample<V>>) -> fmt::Result {
+pub(super) fn gauges<V: EncodeGaugeValue>(
+    encoder: &mut DescriptorEncoder,
+    name: &str,
+    help: &str,
+    samples: Vec<Sample<V>>,
+) -> fmt::Result {
     family(encoder, name, help, MetricType::Gauge, samples, |metric, value| metric.encode_gauge(&value))
 }
 

@@ -217,7 +217,25 @@ pub(crate) const POLICIES: Section = Section {
             "Memory for remembered decisions of all sites together.",
         ),
         key("stack", Size("64KiB", "1MiB"), Value("\"512KiB\""), "How deep policies may nest their calls, in bytes of stack."),
-        key("max_module", Size("64KiB", "1GiB"), Value("\"64MiB\""), "The largest module that is loaded."),
+        key(
+            "state_dir",
+            Text("a path, relative to this file, or `\"\"`"),
+            Value("\"\""),
+            "The folder of pushed versions and of which is active, for one edge alone; `\"\"`: nothing can be pushed.",
+        ),
+        key(
+            "max_module",
+            Size("64KiB", "1GiB"),
+            Value("\"64MiB\""),
+            "The largest module, with the settings and cases that come along.",
+        ),
+        key("max_versions", Count(2, 1_000), Value("10"), "Pushed versions that are kept of each policy; the oldest go."),
+        key(
+            "shadow_queue",
+            Count(16, 1_000_000),
+            Value("1024"),
+            "Answered requests that wait for a candidate in shadow. Beyond it, they are left out and counted.",
+        ),
     ],
 };
 

@@ -240,11 +240,15 @@ impl<'a> Loader<'a> {
                 .flatten(),
             None => user_cache_dir().map(|folder| folder.join("tero")),
         };
+        let state_dir = reader.text_as("state_dir", |path| if path.is_empty() { Ok(None) } else { self.path(path).map(Some) });
         PolicyHost {
             compiled_cache,
             decision_cache: reader.size("decision_cache").unwrap_or_default(),
             stack: reader.size("stack").unwrap_or_default(),
+            state_dir: state_dir.flatten(),
             max_module: reader.size("max_module").unwrap_or_default(),
+            max_versions: reader.count("max_versions").map_or(2, to_usize),
+            shadow_queue: reader.count("shadow_queue").map_or(16, to_usize),
         }
     }
 

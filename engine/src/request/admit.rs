@@ -2,17 +2,18 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
     IF_UNMODIFIED_SINCE, PRAGMA, RANGE, TRANSFER_ENCODING,
 };
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 
-use super::Edge;
 use super::site::Site;
-use crate::policy::Ask;
+use super::{Edge, trial};
+use crate::policy::{Ask, Chain};
 use crate::semantics::cache_control::RequestDirectives;
 use crate::semantics::decision::{Device, Lookup, RequestDecision};
 use crate::semantics::device::DeviceFields;
@@ -34,6 +35,8 @@ pub struct Exchange {
     pub host: Box<str>,
     /// The class of the client's device; unknown where no policy asks.
     pub device: Device,
+    /// Whether the canary answers in the place of the active version.
+    pub is_canary: bool,
     /// What the policies decided.
     pub decision: Arc<RequestDecision>,
     /// The key, as `semantics::key` writes it.
@@ -141,6 +144,20 @@ impl<'a> Seen<'a> {
 }
 
 impl Exchange {
+    /// The policies that answer for this request, from its beginning to its end.
+    pub fn policies(&self) -> &Chain {
+        match &self.site.canary {
+            Some(canary) if self.is_canary => &canary.chain,
+            _ => &self.site.policies,
+        }
+    }
+
+    /// Counts a request to the origin: the status of its answer, or none where it failed, after `took`.
+    pub(super) fn count_origin(&self, status: Option<StatusCode>, took: Duration) {
+        self.site.counters.record_origin(status, took);
+        trial::record_origin(self);
+    }
+
     /// The question to the policies.
     pub fn ask(&self) -> Ask<'_> {
         Ask {
@@ -194,7 +211,7 @@ pub fn admit(edge: &Edge, parts: Parts, from: From) -> Result<Exchange, Box<(Ref
     };
     let device = match from.device {
         Some(device) => device,
-        None if site.policies.needs_device() => edge.devices.class_of(seen.device),
+        None if site.needs_device => edge.devices.class_of(seen.device),
         None => Device::Unknown,
     };
     let fields = seen.presence;
@@ -205,6 +222,7 @@ pub fn admit(edge: &Edge, parts: Parts, from: From) -> Result<Exchange, Box<(Ref
         parts,
         host,
         device,
+        is_canary: false,
         decision,
         key: Vec::new(),
         directives,
@@ -215,9 +233,21 @@ pub fn admit(edge: &Edge, parts: Parts, from: From) -> Result<Exchange, Box<(Ref
     };
     if !exchange.site.policies.is_empty() {
         exchange.decision = exchange.site.policies.on_request(&exchange.ask(), at);
+        if exchange.site.canary.is_some() {
+            ask_canary(&mut exchange);
+        }
     }
     exchange.key = write_key(&exchange);
     Ok(exchange)
+}
+
+/// Has the canary decide in the place of the active version, if the key is of its share.
+fn ask_canary(exchange: &mut Exchange) {
+    let taken = exchange.site.canary.as_ref().filter(|canary| canary.takes(exchange));
+    if let Some(canary) = taken {
+        exchange.decision = canary.chain.on_request(&exchange.ask(), exchange.at);
+        exchange.is_canary = true;
+    }
 }
 
 /// Where a request comes from.

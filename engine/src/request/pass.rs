@@ -66,7 +66,7 @@ pub(super) async fn ask(edge: &Arc<Edge>, exchange: &Exchange, content: Option<I
     let asked_at = edge.clock.now();
     let answer = site.origin.fetch(forward::as_sent(edge, exchange, body), repeatable).await;
     let status = answer.as_ref().ok().map(|answer| answer.response.status());
-    site.counters.record_origin(status, edge.clock.now().since(asked_at));
+    exchange.count_origin(status, edge.clock.now().since(asked_at));
     let answer = answer.map_err(|error| {
         tracing::warn!(site = %site.settings.name, method = %exchange.parts.method, path = exchange.parts.uri.path(), %error, "pass failed");
         Failure::of(&error)

@@ -49,7 +49,7 @@ impl Path for EdgePath {
             index: site.index,
             host: host_of(&site.settings.hosts, &self.0.popularity.hosts(site.index)),
             hosts: site.settings.hosts.clone(),
-            by_device: site.policies.needs_device(),
+            by_device: site.needs_device,
             zone: site.counters.zone(),
         })
     }

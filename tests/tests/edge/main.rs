@@ -13,6 +13,7 @@ mod harness;
 mod hostile;
 mod import;
 mod methods;
+mod platform;
 mod policy;
 mod program;
 mod properties;

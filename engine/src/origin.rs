@@ -208,7 +208,8 @@ impl Origin {
         mut request: Request<RequestBody>,
         repeatable: bool,
     ) -> Result<Response<Incoming>, (OriginError, Option<Request<RequestBody>>)> {
-        while let Some(idle) = connection::take_idle(hop.id, self.clock.now()) {
+        let can_repeat = repeatable && http_body::Body::is_end_stream(request.body());
+        while let Some(idle) = connection::take_idle(hop.id, self.clock.now(), can_repeat) {
             // What has no body and is safe is kept, for the case that the hop closed the connection at this very moment.
             let again = repeatable.then(|| copy(&request)).flatten();
             match self.send(hop, idle, request).await {

@@ -111,7 +111,7 @@ pub(super) async fn to_its_end(
         Ok(Fetched::Filling(_, reader, _)) => {
             // Somebody has to want the content, or the fill would take itself for abandoned.
             let whole = drain(EdgeBody::fill(reader, Arc::clone(&exchange.site.counters))).await;
-            whole.map_or(Refreshed::Failed(None), |_| Refreshed::Stored)
+            if whole { Refreshed::Stored } else { Refreshed::Failed(None) }
         }
         Ok(Fetched::Revalidated(_)) => Refreshed::Stored,
         Ok(Fetched::NotStored(response, _)) => {
@@ -125,13 +125,14 @@ pub(super) async fn to_its_end(
     }
 }
 
-/// Reads a body to its end; returns its length, or none where it was cut short.
-pub(super) async fn drain(mut body: EdgeBody) -> Option<u64> {
-    let mut length = 0;
+/// Reads a body to its end; whether that is the one that was meant.
+async fn drain(mut body: EdgeBody) -> bool {
     while let Some(frame) = body.frame().await {
-        length += frame.ok()?.data_ref().map_or(0, |data| data.len() as u64);
+        if frame.is_err() {
+            return false;
+        }
     }
-    Some(length)
+    true
 }
 
 /// What the answer to a HEAD says of the stored response: that it still holds, or that it is another now (§4.3.5).

@@ -238,7 +238,7 @@ async fn fetch(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stale: Option<Arc<Sto
         && parts::is_fresh(exchange, part)
         && let Some(response) = deliver::part(edge, exchange, part)
     {
-        count_use(edge, exchange, part);
+        uses::count(edge, exchange, part);
         return Answer { response, outcome: Outcome::Hit, stored: true };
     }
     let why = if part.is_some() { Forward::Partial } else { why };

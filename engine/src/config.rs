@@ -241,7 +241,8 @@ pub struct Site {
     pub response_timeout: Duration,
     /// `body_timeout`: between two pieces of a body; 10ms to 10min. Default 30s.
     pub body_timeout: Duration,
-    /// `stale_if_error`: where the response says nothing; 0s to 1 year. Default 0s.
+    /// `stale_if_error`: how long what was fresh is served stale while the origin fails, where neither policy nor response says; 0s to
+    /// 1 year. Default 1h.
     pub stale_if_error: Duration,
     /// `stale_while_revalidate`: where the response says nothing; 0s to 1 year. Default 0s.
     pub stale_while_revalidate: Duration,

@@ -11,6 +11,7 @@ mod fetch;
 mod forward;
 mod heads;
 mod hit_for_miss;
+mod parts;
 mod pass;
 mod respond;
 mod revalidate;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Method, Request, Response, Uri};
 use hyper::body::Incoming;
+use tokio::sync::oneshot::error::RecvError;
 
 use crate::clock::Clock;
 use crate::collapse::{Collapse, Lead, Role, Waited};
@@ -42,8 +44,9 @@ use admit::{Exchange, From, Handling};
 use body::EdgeBody;
 use deliver::{Source, Told, deliver};
 use devices::Devices;
-use fetch::{Fetch, Fetched, Filling, Shared};
+use fetch::{Extent, Fetch, Fetched, Filling, Shared};
 use hit_for_miss::HitForMiss;
+use pass::Kept;
 use respond::Failure;
 use site::{Site, Sites};
 
@@ -224,7 +227,19 @@ async fn fetch(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stale: Option<Arc<Sto
     if exchange.parts.method == Method::HEAD {
         return head(edge, exchange, stale, why).await;
     }
-    if exchange.directives.no_store || edge.hit_for_miss.expects(&exchange.key, exchange.at) {
+    let part = if stale.is_none() { edge.store.part(&exchange.key, &exchange.parts.headers) } else { None };
+    if let Some(part) = &part
+        && parts::is_fresh(exchange, part)
+        && let Some(response) = deliver::part(edge, exchange, part)
+    {
+        return Answer { response, outcome: Outcome::Hit, stored: true };
+    }
+    let why = if part.is_some() { Forward::Partial } else { why };
+    let is_too_large = part.is_some_and(|part| parts::is_of_too_large(edge, &part));
+    if is_too_large && exchange.fields.range {
+        return ranged(edge, exchange, why).await;
+    }
+    if is_too_large || exchange.directives.no_store || edge.hit_for_miss.expects(&exchange.key, exchange.at) {
         return alone(edge, exchange, stale, why).await;
     }
     let deadline = edge.clock.now().saturating_add(edge.collapse_timeout);
@@ -276,9 +291,19 @@ async fn alone(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stale: Option<Arc<Sto
     let asks_for_less = exchange.fields.range || exchange.fields.conditional;
     // What won't be stored need not be fetched whole.
     if asks_for_less && stale.is_none() && edge.hit_for_miss.expects(&exchange.key, exchange.at) {
-        return pass_through(edge, exchange, None, why).await;
+        return ranged(edge, exchange, why).await;
     }
     run(edge, exchange, stale, why, None).await
+}
+
+/// Fetches no more than the client asks for; what comes of a range by itself is kept as a part.
+async fn ranged(edge: &Arc<Edge>, exchange: &Arc<Exchange>, why: Forward) -> Answer {
+    if exchange.fields.conditional || !exchange.fields.range {
+        return pass_through(edge, exchange, None, why).await;
+    }
+    let (edge_of, exchange_of) = (Arc::clone(edge), Arc::clone(exchange));
+    let fetch = Fetch { edge: edge_of, exchange: exchange_of, stale: None, extent: Extent::Range, lead: None };
+    fetched(edge, exchange, None, why, fetch.start().await).await
 }
 
 async fn run(
@@ -288,8 +313,21 @@ async fn run(
     why: Forward,
     lead: Option<Lead<Shared>>,
 ) -> Answer {
-    let fetch = Fetch { edge: Arc::clone(edge), exchange: Arc::clone(exchange), stale: stale.clone(), lead };
-    match fetch.start().await {
+    let part = if stale.is_none() { edge.store.part(&exchange.key, &exchange.parts.headers) } else { None };
+    let extent = parts::extent(edge, part);
+    let fetch = Fetch { edge: Arc::clone(edge), exchange: Arc::clone(exchange), stale: stale.clone(), extent, lead };
+    fetched(edge, exchange, stale, why, fetch.start().await).await
+}
+
+/// The answer to the request that began a fetch.
+async fn fetched(
+    edge: &Arc<Edge>,
+    exchange: &Arc<Exchange>,
+    stale: Option<Arc<StoredResponse>>,
+    why: Forward,
+    told: Result<Fetched, RecvError>,
+) -> Answer {
+    match told {
         Ok(Fetched::Filling(filling, reader, fields)) => {
             let status = Some(filling.head.status);
             let told = Told { forward: Some(why), forward_status: status, stored: true, ..Told::default() };
@@ -303,10 +341,17 @@ async fn run(
             Answer { response, outcome: Outcome::Revalidated, stored: true }
         }
         Ok(Fetched::NotStored(response, refusal)) => {
-            let response = pass::told(edge, exchange, *response, why, Some(refusal));
+            let status = response.status();
+            let response = deliver::conditioned(exchange, *response);
+            let response = pass::told(edge, exchange, response, status, why, Kept::Not(Some(refusal)));
             Answer { response, outcome: Outcome::Miss, stored: false }
         }
-        Ok(Fetched::TooLargeForRange) => pass_through(edge, exchange, None, why).await,
+        Ok(Fetched::Part(response)) => {
+            let status = response.status();
+            let response = pass::told(edge, exchange, *response, status, why, Kept::AsPart);
+            Answer { response, outcome: Outcome::Miss, stored: true }
+        }
+        Ok(Fetched::TooLargeForRange) => Box::pin(ranged(edge, exchange, why)).await,
         Ok(Fetched::Failed(failure)) => failed(edge, exchange, stale, why, failure),
         // The task ended without a word: only when the runtime is being shut down.
         Err(_) => error(respond::failed(edge, Failure::shutting_down(), why)),
@@ -385,7 +430,8 @@ async fn head(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stale: Option<Arc<Stor
             if let Some(stored) = &stale {
                 revalidate::by_head(edge, exchange, stored, &response, asked_at, since);
             }
-            let response = pass::told(edge, exchange, response, why, None);
+            let status = response.status();
+            let response = pass::told(edge, exchange, response, status, why, Kept::Not(None));
             Answer { response, outcome: Outcome::Miss, stored: false }
         }
         Err(failure) => failed(edge, exchange, stale, why, failure),
@@ -393,14 +439,25 @@ async fn head(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stale: Option<Arc<Stor
 }
 
 async fn pass_through(edge: &Arc<Edge>, exchange: &Arc<Exchange>, content: Option<Incoming>, why: Forward) -> Answer {
-    match pass::pass(edge, exchange, content).await {
-        Ok(response) => {
-            let response = pass::told(edge, exchange, response, why, None);
-            let outcome = if matches!(why, Forward::Bypass | Forward::Method) { Outcome::Pass } else { Outcome::Miss };
-            Answer { response, outcome, stored: false }
-        }
-        Err(failure) => error(respond::failed(edge, failure, why)),
+    let asked_at = edge.clock.now();
+    let passed = match pass::ask(edge, exchange, content).await {
+        Ok(passed) => passed,
+        Err(failure) => return error(respond::failed(edge, failure, why)),
+    };
+    if why == Forward::Method
+        && let Some(since) = passed.may_stand_for_get(exchange)
+    {
+        let (edge_of, exchange_of) = (Arc::clone(edge), Arc::clone(exchange));
+        let fetch = Fetch { edge: edge_of, exchange: exchange_of, stale: None, extent: Extent::Whole, lead: None };
+        let told = fetch.take_over(passed.answer, asked_at, since).await;
+        let answer = Box::pin(fetched(edge, exchange, None, why, told)).await;
+        return Answer { outcome: Outcome::Pass, ..answer };
     }
+    let response = pass::streamed(edge, exchange, passed.answer);
+    let status = response.status();
+    let response = pass::told(edge, exchange, response, status, why, Kept::Not(None));
+    let outcome = if matches!(why, Forward::Bypass | Forward::Method) { Outcome::Pass } else { Outcome::Miss };
+    Answer { response, outcome, stored: false }
 }
 
 /// Counts a use of a stored response: for popularity, and for the plan that warmed it.

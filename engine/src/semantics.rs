@@ -12,6 +12,7 @@ pub mod forwarding;
 pub mod freshness;
 pub mod invalidation;
 pub mod key;
+pub mod parts;
 pub mod precondition;
 pub mod range;
 pub mod reuse;

@@ -25,6 +25,9 @@ use fill::{FillBudget, FillLimits};
 use index::Index;
 use stored::StoredResponse;
 
+/// What the key of a response in parts has at its end: a third line, which no key of a request has.
+const PARTS: &[u8] = b"\nparts";
+
 /// A primary key as `semantics::key` writes it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key(Arc<[u8]>);
@@ -33,6 +36,11 @@ impl Key {
     /// A copy of `bytes`.
     pub fn new(bytes: &[u8]) -> Key {
         Key(bytes.into())
+    }
+
+    /// The key of what is stored in parts of the response under the key `bytes`. No request has such a key.
+    fn of_parts(bytes: &[u8]) -> Key {
+        Key([bytes, PARTS].concat().into())
     }
 
     /// The key as written.
@@ -226,6 +234,11 @@ impl Store {
         PurgePoint(self.index.purges.point())
     }
 
+    /// Whether what is fetched for `key` since `since` may have been purged.
+    pub fn may_be_purged(&self, key: &[u8], since: PurgePoint) -> bool {
+        self.index.purges.may_hit_since(since.0, key)
+    }
+
     /// Stores a response, in place of the one that the same requests select. Returns false, and stores nothing, when it was
     /// purged since `since`.
     pub fn insert(&self, key: &Key, stored: StoredResponse, since: PurgePoint) -> bool {
@@ -237,12 +250,18 @@ impl Store {
             // An older one must not come back to light when this one is evicted.
             self.warmed.invalidate(key);
         }
-        // Asked after the insertion: a purge that comes later finds the response in the map, one that came before is seen here.
-        if self.index.purges.hit_since(since.0, key.as_bytes(), &stored) {
+        // Nor its parts, which are no longer needed, nor those of an older one.
+        self.main.invalidate(&Key::of_parts(key.as_bytes()));
+        self.unless_purged(key, &stored, since)
+    }
+
+    /// Asked after the insertion: a purge that comes later finds the response in the map, one that came before is seen here.
+    fn unless_purged(&self, key: &Key, stored: &StoredResponse, since: PurgePoint) -> bool {
+        let is_purged = self.index.purges.hit_since(since.0, key.as_bytes(), stored);
+        if is_purged {
             self.drop_response(key, stored.id);
-            return false;
         }
-        true
+        !is_purged
     }
 
     fn put(&self, map: &Map, key: &Key, stored: &Arc<StoredResponse>) {
@@ -257,6 +276,34 @@ impl Store {
             self.index.remember(key, &variants);
             variants
         });
+    }
+
+    /// What is stored under `key` of the response that `request` selects, where that is not the whole.
+    pub fn part(&self, key: &[u8], request: &HeaderMap) -> Option<Arc<StoredResponse>> {
+        self.main.get(&Key::of_parts(key))?.select(request).cloned()
+    }
+
+    /// Stores a part of a response, together with the parts of it that are stored already (§3.4); as a whole response once nothing is
+    /// missing. Returns false, and stores nothing, when it was purged since `since`.
+    pub fn insert_part(&self, key: &[u8], new: StoredResponse, since: PurgePoint) -> bool {
+        let held = self.main.get(&Key::of_parts(key));
+        let held = held.as_ref().and_then(|held| held.0.iter().find(|held| is_same_variant(held, &new)));
+        let stored = match held {
+            // What was purged since must not come back in company.
+            Some(held) if !self.index.purges.hit_since(since.0, key, held) => held.combined(new, self.limits.max_object),
+            _ => new,
+        };
+        if stored.parts.is_none() {
+            return self.insert(&Key::new(key), stored, since);
+        }
+        let (key, stored) = (Key::of_parts(key), Arc::new(stored));
+        self.put(&self.main, &key, &stored);
+        self.unless_purged(&key, &stored, since)
+    }
+
+    /// Drops one part that is stored under `key`.
+    pub fn drop_part(&self, key: &[u8], id: u64) {
+        self.drop_response(&Key::of_parts(key), id);
     }
 
     /// Puts `new` in the place of the response `old`, if that is still there and was not purged since `since`: a 304 that freshened
@@ -310,7 +357,7 @@ impl Store {
         // First the note for fetches under way, then what is stored: nothing slips through between.
         self.index.purges.note(target.clone());
         let keys = match target {
-            Target::Keys(keys) => keys.iter().map(|key| Key::new(key)).collect(),
+            Target::Keys(keys) => keys.iter().flat_map(|key| [Key::new(key), Key::of_parts(key)]).collect(),
             Target::Tag { tag, .. } => self.index.tagged(tag),
             Target::Prefix(_) | Target::Site(_) => self.keys_matching(target),
         };
@@ -355,10 +402,18 @@ impl Store {
 impl Target {
     /// Whether the target names this stored response under this key.
     fn matches(&self, key: &[u8], stored: &StoredResponse) -> bool {
+        self.names_key(key).unwrap_or_else(|| self.selects_response(stored))
+    }
+
+    /// Whether the target names this key; none where that is not told by keys.
+    fn names_key(&self, key: &[u8]) -> Option<bool> {
         match self {
-            Target::Keys(keys) => keys.iter().any(|named| named == key),
-            Target::Prefix(prefix) => key::url_of(key).starts_with(prefix.as_str()),
-            Target::Tag { .. } | Target::Site(_) => self.selects_response(stored),
+            Target::Keys(keys) => {
+                let whole = key.strip_suffix(PARTS).unwrap_or(key);
+                Some(keys.iter().any(|named| named == whole))
+            }
+            Target::Prefix(prefix) => Some(key::url_of(key).starts_with(prefix.as_str())),
+            Target::Tag { .. } | Target::Site(_) => None,
         }
     }
 

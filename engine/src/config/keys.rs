@@ -312,7 +312,12 @@ pub(crate) const SITE: Section = Section {
         key("connect_timeout", Duration("10ms", "1min"), Value("\"3s\""), "To open a connection to an origin."),
         key("response_timeout", Duration("10ms", "10min"), Value("\"30s\""), "From the request to the head of the response."),
         key("body_timeout", Duration("10ms", "10min"), Value("\"30s\""), "Between two pieces of a body."),
-        key("stale_if_error", Duration("0s", "1y"), Value("\"0s\""), "Where neither policy nor response says."),
+        key(
+            "stale_if_error",
+            Duration("0s", "1y"),
+            Value("\"1h\""),
+            "Where neither policy nor response says: how long what was fresh is served stale while the origin can't be reached, breaks off, takes too long or answers 5xx. Never against `must-revalidate`, `proxy-revalidate`, `no-cache` or `s-maxage`.",
+        ),
         key("stale_while_revalidate", Duration("0s", "1y"), Value("\"0s\""), "Where neither policy nor response says."),
         key(
             "client_directives",

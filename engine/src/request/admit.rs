@@ -166,6 +166,11 @@ impl Exchange {
         }
     }
 
+    /// The absolute URL, with the query that counts.
+    pub fn url(&self) -> Option<http::Uri> {
+        http::Uri::try_from(key::url_of(&self.key)).ok()
+    }
+
     /// Path and the query that counts.
     pub fn counting_target(&self) -> String {
         let path = self.parts.uri.path();

@@ -73,6 +73,32 @@ pub(super) fn hit(edge: &Edge, exchange: &Exchange, stored: &Arc<StoredResponse>
     response
 }
 
+/// The answer from a part, where all that is asked for lies within it (RFC 9111 §3.3): a range, or a condition that needs no content.
+pub(super) fn part(edge: &Edge, exchange: &Exchange, stored: &Arc<StoredResponse>) -> Option<Response<EdgeBody>> {
+    let source = Source::Stored(stored);
+    let is_there = match narrowed(exchange, &stored.head, &stored.head.fields.to_headers(0), &source) {
+        Narrowed::Whole => false,
+        Narrowed::NotModified | Narrowed::Failed | Narrowed::Unsatisfiable(_) => true,
+        Narrowed::Part(range, _) => stored.slice(&range).is_some(),
+        Narrowed::Parts(_, ranges) => ranges.iter().all(|range| stored.slice(range).is_some()),
+    };
+    is_there.then(|| deliver(edge, exchange, source, Told::default(), exchange.at))
+}
+
+/// An answer that is not stored, for a client whose own condition it meets (RFC 9110 §13.2.1): the condition was kept from the next hop, as
+/// the answer might have been one for all.
+pub(super) fn conditioned(exchange: &Exchange, response: Response<EdgeBody>) -> Response<EdgeBody> {
+    let asks = exchange.fields.conditional && exchange.parts.method.is_safe();
+    if !asks {
+        return response;
+    }
+    match precondition(&exchange.parts.method, &exchange.parts.headers, response.status(), response.headers()) {
+        Precondition::Proceed => response,
+        Precondition::NotModified => bare(StatusCode::NOT_MODIFIED, not_modified_headers(response.headers())),
+        Precondition::Failed => bare(StatusCode::PRECONDITION_FAILED, HeaderMap::new()),
+    }
+}
+
 /// Makes the answer, as of `now`.
 pub(super) fn deliver(
     edge: &Edge,
@@ -96,7 +122,7 @@ pub(super) fn deliver(
             response.headers_mut().insert(CONTENT_RANGE, range::unsatisfied_range(length));
             response
         }
-        Narrowed::Part(range, length) => part(exchange, headers, source, range, length),
+        Narrowed::Part(range, length) => one_part(exchange, headers, source, range, length),
         Narrowed::Parts(stored, ranges) => parts(headers, &stored, ranges),
         Narrowed::Whole => whole(exchange, head.status, headers, source),
     };
@@ -116,7 +142,8 @@ enum Narrowed {
 /// What of the response the client's own conditions and ranges leave.
 fn narrowed(exchange: &Exchange, head: &StoredHead, headers: &HeaderMap, source: &Source<'_>) -> Narrowed {
     let (method, asked) = (&exchange.parts.method, &exchange.parts.headers);
-    if exchange.fields.conditional {
+    // The condition of an unsafe request was for the next hop, which has acted on it.
+    if exchange.fields.conditional && method.is_safe() {
         match precondition(method, asked, head.status, headers) {
             Precondition::Proceed => {}
             Precondition::NotModified => return Narrowed::NotModified,
@@ -124,7 +151,7 @@ fn narrowed(exchange: &Exchange, head: &StoredHead, headers: &HeaderMap, source:
         }
     }
     let length = match source {
-        Source::Stored(stored) => Some(stored.body.len()),
+        Source::Stored(stored) => Some(stored.length()),
         Source::Filling(filling, ..) => filling.fill.length(),
     };
     let (true, Some(length)) = (exchange.fields.range, length) else { return Narrowed::Whole };
@@ -150,7 +177,10 @@ fn bare(status: StatusCode, headers: HeaderMap) -> Response<EdgeBody> {
 fn whole(exchange: &Exchange, status: StatusCode, headers: HeaderMap, source: Source<'_>) -> Response<EdgeBody> {
     let mut response = bare(status, headers);
     let body = match source {
-        Source::Stored(stored) => EdgeBody::shared(stored.body.pieces(), stored.body.len()),
+        Source::Stored(stored) => {
+            debug_assert!(stored.parts.is_none(), "a part is never served as a whole");
+            EdgeBody::shared(stored.body.pieces(), stored.body.len())
+        }
         Source::Filling(_, reader, _) => EdgeBody::fill(reader, Arc::clone(&exchange.site.counters)),
     };
     if exchange.parts.method != Method::HEAD {
@@ -161,7 +191,7 @@ fn whole(exchange: &Exchange, status: StatusCode, headers: HeaderMap, source: So
     response
 }
 
-fn part(
+fn one_part(
     exchange: &Exchange,
     headers: HeaderMap,
     source: Source<'_>,
@@ -172,7 +202,7 @@ fn part(
     response.headers_mut().insert(CONTENT_RANGE, range::content_range(&range, length));
     response.headers_mut().insert(CONTENT_LENGTH, (range.end - range.start).into());
     *response.body_mut() = match source {
-        Source::Stored(stored) => EdgeBody::owned(stored.body.slice(range)),
+        Source::Stored(stored) => EdgeBody::owned(stored.slice(&range).unwrap_or_default()),
         Source::Filling(_, reader, _) => EdgeBody::fill_range(reader, range, Arc::clone(&exchange.site.counters)),
     };
     response
@@ -181,11 +211,11 @@ fn part(
 fn parts(mut headers: HeaderMap, stored: &StoredResponse, ranges: Vec<std::ops::Range<u64>>) -> Response<EdgeBody> {
     // Two of the stored response's own random hashes: a body can't foresee them.
     let seed = u128::from(RandomState::default().hash_one(stored.id)) << 64 | u128::from(RandomState::default().hash_one(0));
-    let frame = Multipart::new(ranges, stored.body.len(), &headers, seed);
+    let frame = Multipart::new(ranges, stored.length(), &headers, seed);
     let mut pieces = Vec::new();
     for range in frame.ranges() {
         pieces.push(Bytes::from(frame.head(range)));
-        pieces.extend(stored.body.slice(range.clone()));
+        pieces.extend(stored.slice(range).unwrap_or_default());
     }
     pieces.push(Bytes::from(frame.tail()));
     headers.insert(CONTENT_TYPE, frame.content_type());

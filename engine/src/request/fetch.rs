@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use http::header::{CONTENT_LENGTH, COOKIE};
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, Method, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
@@ -13,8 +13,9 @@ use tokio::sync::oneshot;
 use super::Edge;
 use super::admit::Exchange;
 use super::body::{EdgeBody, Silence};
+use super::forward::{self, Wanted};
 use super::respond::Failure;
-use super::{forward, revalidate};
+use super::{parts, revalidate};
 use crate::collapse::Lead;
 use crate::origin::{self, Answer};
 use crate::policy::Answered;
@@ -63,8 +64,21 @@ pub(super) enum Fetched {
     NotStored(Box<Response<EdgeBody>>, &'static str),
     /// A range was asked for, and the whole is too large to be stored: ask again for the range alone.
     TooLargeForRange,
+    /// A part of a response, on its way to the client and into the store.
+    Part(Box<Response<EdgeBody>>),
     /// Nothing that can be served.
     Failed(Failure),
+}
+
+/// How much of a response is asked for.
+#[derive(Clone, Debug)]
+pub(super) enum Extent {
+    /// All of it.
+    Whole,
+    /// What is missing after the first bytes, which are stored.
+    Rest(Arc<StoredResponse>),
+    /// The range that the client asks for.
+    Range,
 }
 
 /// What to fetch, and for whom.
@@ -76,16 +90,18 @@ pub(super) struct Fetch {
     pub exchange: Arc<Exchange>,
     /// What is stored and stale.
     pub stale: Option<Arc<StoredResponse>>,
+    /// How much of it.
+    pub extent: Extent,
     /// The duty towards followers; none where a request goes by itself.
     pub lead: Option<Lead<Shared>>,
 }
 
 /// What the next hop answered, weighed.
-struct Weighed {
+pub(super) struct Weighed {
     directives: ResponseDirectives,
     decision: ResponseDecision,
-    freshness: Freshness,
-    storability: Storability,
+    pub(super) freshness: Freshness,
+    pub(super) storability: Storability,
 }
 
 impl Fetch {
@@ -102,13 +118,27 @@ impl Fetch {
             (Ok(answer), asked_at) => (answer, asked_at),
             (Err(failure), _) => return self.fail(failure, tell),
         };
-        if let (Some(stale), StatusCode::NOT_MODIFIED) = (self.stale.clone(), answer.response.status()) {
-            if validation::answers(&stale.head.fields.to_headers(0), answer.response.headers()) {
-                return revalidate::freshen(self, stale, &answer.response, asked_at, since, tell);
+        let status = answer.response.status();
+        let is_of_another = match (&self.extent, self.stale.clone()) {
+            (Extent::Rest(part), _) => {
+                if let Some((head, weighed)) = self.completed(part, &answer.response, asked_at) {
+                    return self.fill_rest(head, answer, weighed, since, tell).await;
+                }
+                let part = Arc::clone(part);
+                self.forget_part(&part, status)
             }
-            // The 304 is about something that is not stored: nothing is known of what is, and the whole is needed (§4.3.4).
-            self.edge.store.drop_response(&Key::new(&self.exchange.key), stale.id);
-            self.stale = None;
+            (_, Some(stale)) if status == StatusCode::NOT_MODIFIED => {
+                if validation::answers(&stale.head.fields.to_headers(0), answer.response.headers()) {
+                    return revalidate::freshen(self, stale, &answer.response, asked_at, since, tell);
+                }
+                // The 304 is about something that is not stored: nothing is known of what is, and the whole is needed (§4.3.4).
+                self.edge.store.drop_response(&Key::new(&self.exchange.key), stale.id);
+                self.stale = None;
+                true
+            }
+            _ => false,
+        };
+        if is_of_another {
             (answer, asked_at) = match self.ask().await {
                 (Ok(answer), asked_at) => (answer, asked_at),
                 (Err(failure), _) => return self.fail(failure, tell),
@@ -121,11 +151,16 @@ impl Fetch {
         self.take(answer, asked_at, since, tell).await;
     }
 
-    /// Asks the next hop, on condition that what is stored and stale no longer holds.
+    /// Asks the next hop.
     async fn ask(&self) -> (Result<Answer, Failure>, Timestamp) {
         let (edge, site) = (&self.edge, &self.exchange.site);
-        let conditions = self.stale.as_ref().map(|stale| stale.head.fields.to_headers(0));
-        let request = forward::for_storing(edge, &self.exchange, origin::empty(), conditions.as_ref());
+        let wanted = match (&self.extent, &self.stale) {
+            (Extent::Range, _) => Wanted::Range,
+            (Extent::Rest(part), _) => parts::rest_of(part).unwrap_or_default(),
+            (Extent::Whole, Some(stale)) => Wanted::Newer(stale.head.fields.to_headers(0)),
+            (Extent::Whole, None) => Wanted::Whole,
+        };
+        let request = forward::for_storing(edge, &self.exchange, origin::empty(), &wanted);
         let asked_at = edge.clock.now();
         let answer = site.origin.fetch(request, true).await;
         let status = answer.as_ref().ok().map(|answer| answer.response.status());
@@ -159,7 +194,14 @@ impl Fetch {
         let _ = tell.send(Fetched::Failed(failure));
     }
 
-    /// A whole response: stored as it streams, or passed on.
+    /// Takes the answer to a POST that stands for later GETs (RFC 9110 §9.3.3), in a task of its own.
+    pub(super) fn take_over(self, answer: Answer, asked_at: Timestamp, since: PurgePoint) -> oneshot::Receiver<Fetched> {
+        let (tell, told) = oneshot::channel();
+        tokio::spawn(self.take(answer, asked_at, since, tell));
+        told
+    }
+
+    /// A response: stored as it streams, or passed on.
     async fn take(self, answer: Answer, asked_at: Timestamp, since: PurgePoint, tell: oneshot::Sender<Fetched>) {
         let Answer { response, permit } = answer;
         let (mut parts, body) = response.into_parts();
@@ -167,24 +209,23 @@ impl Fetch {
         forwarding::ensure_date(&mut parts.headers, self.edge.clock.now());
         let length = content_length(&parts.headers).or_else(|| http_body::Body::size_hint(&body).exact());
         let weighed = self.weigh(parts.status, &parts.headers, length, asked_at);
-        let key = &self.exchange.key;
         let too_large = length.is_some_and(|length| length > self.edge.store.max_object());
-        let (refusal, is_of_request) = match weighed.storability {
-            Storability::Yes if too_large => ("larger than max_object", false),
-            Storability::Yes if !weighed.freshness.is_worth_keeping(&parts.headers, self.edge.clock.now()) => {
+        let (refusal, is_of_request) = match &weighed.storability {
+            Storability::Yes | Storability::Part(_) if too_large => ("larger than max_object", false),
+            Storability::Yes | Storability::Part(_)
+                if !weighed.freshness.is_worth_keeping(&parts.headers, self.edge.clock.now()) =>
+            {
                 ("stale at once", false)
             }
             Storability::Yes => return self.fill(parts, body, length, weighed, since, tell).await,
+            Storability::Part(part) => {
+                let part = part.clone();
+                return self.fill_part(parts, body, part, weighed, since, tell).await;
+            }
             Storability::No(refusal) => (refusal.as_str(), refusal.is_of_request()),
         };
-        if !is_of_request {
-            self.edge.hit_for_miss.remember(key, self.edge.clock.now());
-            self.take_back(parts.status);
-        }
-        if let Some(lead) = &self.lead {
-            lead.share(Shared::NotStorable);
-        }
-        if too_large && self.exchange.fields.range {
+        self.is_not_stored(parts.status, is_of_request);
+        if too_large && self.exchange.fields.range && matches!(self.extent, Extent::Whole) {
             let _ = tell.send(Fetched::TooLargeForRange);
             return;
         }
@@ -192,6 +233,17 @@ impl Fetch {
         let silence = Silence::new(self.edge.clock.clone(), site.settings.body_timeout);
         let body = EdgeBody::stream(body, Some(permit), silence, Arc::clone(&site.counters));
         let _ = tell.send(Fetched::NotStored(Box::new(Response::from_parts(parts, body)), refusal));
+    }
+
+    /// Remembers that the answer is not stored, unless this request alone is to blame, and lets the followers go.
+    pub(super) fn is_not_stored(&self, status: StatusCode, is_of_request: bool) {
+        if !is_of_request && self.exchange.parts.method != Method::POST {
+            self.edge.hit_for_miss.remember(&self.exchange.key, self.edge.clock.now());
+            self.take_back(status);
+        }
+        if let Some(lead) = &self.lead {
+            lead.share(Shared::NotStorable);
+        }
     }
 
     /// Drops what is stored when the origin's new answer is for nobody's store: it has taken the old one back. An answer to somebody
@@ -206,7 +258,7 @@ impl Fetch {
         }
     }
 
-    async fn fill(
+    pub(super) async fn fill(
         self,
         parts: http::response::Parts,
         mut body: Incoming,
@@ -220,16 +272,14 @@ impl Fetch {
         // The first reader is there before the first byte, so that the fill does not take itself for abandoned.
         let reader = fill.reader();
         let filling = Arc::new(Filling { head, fill: Arc::clone(&fill) });
-        self.edge.hit_for_miss.forget(&self.exchange.key);
-        if let Some(lead) = &self.lead {
-            lead.share(Shared::Filling(Arc::clone(&filling)));
-        }
+        self.share(&filling);
         if let Some(reader) = reader {
             let _ = tell.send(Fetched::Filling(Arc::clone(&filling), reader, Box::new(parts.headers)));
         }
         match self.pump(&mut body, &fill).await {
             Err(error) => {
                 tracing::warn!(url = %Key::new(&self.exchange.key).url(), %error, "fill ended early");
+                self.keep_beginning(&filling, since);
                 fill.fail(error);
             }
             Ok(None) => {
@@ -246,7 +296,28 @@ impl Fetch {
         }
     }
 
-    async fn pump(&self, body: &mut Incoming, fill: &Fill) -> Result<Option<Vec<bytes::Bytes>>, FillError> {
+    /// Gives the response to those that wait for it, if they may have it: it is fresh, or may be used stale while it is revalidated. What
+    /// must be validated before each use is not theirs (§4); nobody queues for it again.
+    fn share(&self, filling: &Arc<Filling>) {
+        let (freshness, now) = (&filling.head.freshness, self.edge.clock.now());
+        let is_for_all = freshness.is_fresh(now) || freshness.allows_while_revalidate(now);
+        if is_for_all {
+            self.edge.hit_for_miss.forget(&self.exchange.key);
+        } else {
+            self.edge.hit_for_miss.remember(&self.exchange.key, now);
+        }
+        if let Some(lead) = &self.lead {
+            lead.share(if is_for_all { Shared::Filling(Arc::clone(filling)) } else { Shared::NotStorable });
+        }
+    }
+
+    pub(super) async fn pump(&self, body: &mut Incoming, fill: &Fill) -> Result<Option<Vec<bytes::Bytes>>, FillError> {
+        if let Extent::Rest(part) = &self.extent {
+            let beginning = part.parts.as_ref().and_then(|parts| part.slice(&(0..parts.prefix())));
+            for piece in beginning.into_iter().flatten() {
+                fill.push(piece).await?;
+            }
+        }
         let limit = self.exchange.site.settings.body_timeout;
         loop {
             let next = self.edge.clock.timeout(limit, body.frame());
@@ -268,7 +339,7 @@ impl Fetch {
         }
     }
 
-    fn weigh(&self, status: StatusCode, headers: &HeaderMap, length: Option<u64>, asked_at: Timestamp) -> Weighed {
+    pub(super) fn weigh(&self, status: StatusCode, headers: &HeaderMap, length: Option<u64>, asked_at: Timestamp) -> Weighed {
         let exchange = &self.exchange;
         let site = &exchange.site;
         let directives = ResponseDirectives::governing(headers, &site.settings.targeted_fields);
@@ -293,10 +364,13 @@ impl Fetch {
             request_time: asked_at,
             response_time: now,
         });
+        // What is fetched for a HEAD is fetched with a GET. Only the answer to a POST has to name its target, which then is absolute.
+        let is_post = exchange.parts.method == Method::POST;
+        let target = if is_post { exchange.url() } else { None };
         let storability = storability(
             &storability::Exchange {
-                method: &http::Method::GET,
-                target: &exchange.parts.uri,
+                method: if is_post { &Method::POST } else { &Method::GET },
+                target: target.as_ref().unwrap_or(&exchange.parts.uri),
                 request_headers: &exchange.parts.headers,
                 request: &exchange.directives,
                 status,
@@ -309,7 +383,7 @@ impl Fetch {
         Weighed { directives, decision, freshness, storability }
     }
 
-    fn head(&self, status: StatusCode, headers: &HeaderMap, weighed: &Weighed) -> StoredHead {
+    pub(super) fn head(&self, status: StatusCode, headers: &HeaderMap, weighed: &Weighed) -> StoredHead {
         let exchange = &self.exchange;
         let floor = exchange.site.settings.policy_may_override;
         let vary = Vary::of(headers);

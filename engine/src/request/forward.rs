@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use super::Edge;
 use super::admit::Exchange;
 use crate::origin::RequestBody;
-use crate::semantics::{forwarding, key, validation, vary};
+use crate::semantics::{forwarding, key, range, validation, vary};
 
 /// Tells the application which variant to render.
 pub(super) const TERO_VARIANT: HeaderName = HeaderName::from_static("tero-variant");
@@ -30,27 +30,51 @@ const NEVER_FROM_CLIENTS: [HeaderName; 11] = [
     HeaderName::from_static("x-http-method-override"),
 ];
 
-/// A request whose answer may be stored: the whole response, by the query that counts, on condition that `stored` no longer
-/// holds where that is given.
-pub(super) fn for_storing(
-    edge: &Edge,
-    exchange: &Exchange,
-    body: RequestBody,
-    stored: Option<&HeaderMap>,
-) -> Request<RequestBody> {
+/// What is asked for with the next hop's answer in mind.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Wanted {
+    /// The whole response.
+    #[default]
+    Whole,
+    /// The whole response, on condition that the one with these fields no longer holds (RFC 9111 §4.3.1).
+    Newer(HeaderMap),
+    /// What follows the first bytes of a response of which these are stored, or the whole of another one (RFC 9110 §13.1.5).
+    Rest {
+        /// So many bytes are there.
+        from: u64,
+        /// The strong validator that the bytes came with.
+        validator: HeaderValue,
+    },
+    /// The range that the client asks for.
+    Range,
+}
+
+/// A request whose answer may be stored, by the query that counts.
+pub(super) fn for_storing(edge: &Edge, exchange: &Exchange, body: RequestBody, wanted: &Wanted) -> Request<RequestBody> {
     let query = key::canonical_query(exchange.parts.uri.query(), &exchange.decision.query);
     let mut request = build(edge, exchange, body, query.as_deref());
     let headers = request.headers_mut();
-    headers.remove(RANGE);
-    headers.remove(IF_RANGE);
     validation::strip_conditions(headers);
+    match wanted {
+        Wanted::Range => {}
+        Wanted::Whole | Wanted::Newer(_) | Wanted::Rest { .. } => {
+            headers.remove(RANGE);
+        }
+    }
     if let Some(accepted) = vary::normalised_accept_encoding(headers) {
         headers.insert(ACCEPT_ENCODING, accepted);
     } else {
         headers.remove(ACCEPT_ENCODING);
     }
-    if let Some(stored) = stored {
-        validation::add_conditions(stored, headers);
+    match wanted {
+        Wanted::Whole | Wanted::Range => {}
+        Wanted::Newer(stored) => {
+            validation::add_conditions(stored, headers);
+        }
+        Wanted::Rest { from, validator } => {
+            headers.insert(RANGE, range::from_on(*from));
+            headers.insert(IF_RANGE, validator.clone());
+        }
     }
     *request.method_mut() = Method::GET;
     request

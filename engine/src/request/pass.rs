@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::header::VIA;
-use http::{Response, Uri};
+use http::{Method, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
@@ -13,9 +13,36 @@ use super::respond::Failure;
 use super::{Edge, forward};
 use crate::origin::{self, Answer};
 use crate::semantics::decision::QueryRule;
-use crate::semantics::{forwarding, invalidation, key};
-use crate::store::{Purge, Target};
+use crate::semantics::{forwarding, invalidation, key, storability};
+use crate::store::{Purge, PurgePoint, Target};
 use crate::telemetry::cache_status::{CacheStatus, Forward};
+
+/// What the next hop answered to a request that the cache has no part in.
+#[derive(Debug)]
+pub(super) struct Passed {
+    /// The answer, as it came.
+    pub answer: Answer,
+    /// Where the order of purges stands, this request's own among them; none where the answer may have been purged on its way.
+    since: Option<PurgePoint>,
+}
+
+impl Passed {
+    /// Whether the answer may be one for later GETs (RFC 9110 §9.3.3), which `semantics::storability` decides: then, since when purges
+    /// count.
+    pub(super) fn may_stand_for_get(&self, exchange: &Exchange) -> Option<PurgePoint> {
+        let is_post = exchange.parts.method == Method::POST && self.answer.response.status() == StatusCode::OK;
+        let url = exchange.url().filter(|_| is_post)?;
+        storability::names_target(&url, self.answer.response.headers()).then_some(self.since)?
+    }
+}
+
+/// What is said of an answer's storing.
+pub(super) enum Kept<'d> {
+    /// It is not stored, and why.
+    Not(Option<&'d str>),
+    /// It is stored as a part of a response.
+    AsPart,
+}
 
 /// Sends the request on and brings its answer, without a word of our own in it yet.
 pub(super) async fn pass(
@@ -23,50 +50,69 @@ pub(super) async fn pass(
     exchange: &Exchange,
     content: Option<Incoming>,
 ) -> Result<Response<EdgeBody>, Failure> {
+    ask(edge, exchange, content).await.map(|passed| streamed(edge, exchange, passed.answer))
+}
+
+/// Sends the request on, and drops what it has made invalid.
+pub(super) async fn ask(edge: &Arc<Edge>, exchange: &Exchange, content: Option<Incoming>) -> Result<Passed, Failure> {
     let site = &exchange.site;
     let silence = || Silence::new(edge.clock.clone(), site.settings.body_timeout);
     let body = match content {
         Some(content) if !http_body::Body::is_end_stream(&content) => EdgeBody::upload(content, silence()).boxed_unsync(),
         _ => origin::empty(),
     };
+    let before = edge.store.purge_point();
     let repeatable = exchange.parts.method.is_idempotent();
     let asked_at = edge.clock.now();
     let answer = site.origin.fetch(forward::as_sent(edge, exchange, body), repeatable).await;
     let status = answer.as_ref().ok().map(|answer| answer.response.status());
     site.counters.record_origin(status, edge.clock.now().since(asked_at));
-    let Answer { response, permit } = answer.map_err(|error| {
+    let answer = answer.map_err(|error| {
         tracing::warn!(site = %site.settings.name, method = %exchange.parts.method, path = exchange.parts.uri.path(), %error, "pass failed");
         Failure::of(&error)
     })?;
-    invalidate(edge, exchange, &response);
-    let (mut parts, body) = response.into_parts();
-    forwarding::strip_response_hop_by_hop(&mut parts.headers);
-    let body = EdgeBody::stream(body, Some(permit), silence(), Arc::clone(&site.counters));
-    Ok(Response::from_parts(parts, body))
+    let is_purged = edge.store.may_be_purged(&exchange.key, before);
+    invalidate(edge, exchange, &answer.response);
+    Ok(Passed { answer, since: (!is_purged).then(|| edge.store.purge_point()) })
 }
 
-/// Adds `Via` and `Cache-Status` to an answer that is not stored.
+/// An answer that goes to its client as it comes.
+pub(super) fn streamed(edge: &Edge, exchange: &Exchange, answer: Answer) -> Response<EdgeBody> {
+    let site = &exchange.site;
+    let (mut parts, body) = answer.response.into_parts();
+    forwarding::strip_response_hop_by_hop(&mut parts.headers);
+    // RFC 9110 §6.6.1; without it, the answer to a HEAD would leave what it freshens as old as it was.
+    forwarding::ensure_date(&mut parts.headers, edge.clock.now());
+    let silence = Silence::new(edge.clock.clone(), site.settings.body_timeout);
+    let body = EdgeBody::stream(body, Some(answer.permit), silence, Arc::clone(&site.counters));
+    Response::from_parts(parts, body)
+}
+
+/// Adds `Via` and `Cache-Status` to an answer that goes to its client as it came: with `status`.
 pub(super) fn told(
     edge: &Edge,
     exchange: &Exchange,
     mut response: Response<EdgeBody>,
+    status: StatusCode,
     why: Forward,
-    refusal: Option<&str>,
+    kept: Kept<'_>,
 ) -> Response<EdgeBody> {
-    let status = response.status();
     let headers = response.headers_mut();
     headers.append(VIA, edge.via.clone());
     let key = exchange.site.settings.cache_status_key.then(|| key::url_of(&exchange.key));
+    let (refusal, stored) = match kept {
+        Kept::Not(refusal) => (refusal, false),
+        Kept::AsPart => (None, true),
+    };
     let details = [exchange.decision.reason.as_deref(), refusal];
-    CacheStatus { forward: Some(why), forward_status: Some(status), key, details, ..CacheStatus::default() }
+    CacheStatus { forward: Some(why), forward_status: Some(status), stored, key, details, ..CacheStatus::default() }
         .append_to(headers, &edge.name);
     response
 }
 
 /// Drops what an unsafe request has made invalid (§4.4), in every variant.
 fn invalidate(edge: &Edge, exchange: &Exchange, response: &Response<Incoming>) {
-    let url = key::url_of(&exchange.key);
-    let Ok(target) = Uri::try_from(url) else { return };
+    let Some(target) = exchange.url() else { return };
     let urls = invalidation::invalidated(&exchange.parts.method, response.status(), &target, response.headers());
     let keys: Vec<_> = urls.iter().flat_map(|url| keys_of_url(exchange, url)).collect();
     if !keys.is_empty() {

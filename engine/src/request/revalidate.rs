@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::Edge;
 use super::admit::Exchange;
 use super::body::EdgeBody;
-use super::fetch::{Fetch, Fetched, Shared};
+use super::fetch::{Extent, Fetch, Fetched, Shared};
 use crate::semantics::forwarding;
 use crate::semantics::storability::Storability;
 use crate::semantics::timestamp::Timestamp;
@@ -42,6 +42,8 @@ pub(super) fn freshen(
             fetch.edge.store.replace(&key, stale.id, Arc::clone(&fresh), since);
             Shared::Stored
         }
+        // What is stored under a key of requests is no part.
+        Storability::Part(_) => Shared::NotStorable,
         Storability::No(refusal) => {
             if !refusal.is_of_request() {
                 fetch.take_back(fresh.head.status);
@@ -72,7 +74,7 @@ pub(super) fn in_background(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stale: &
     let Some(lead) = edge.collapse.lead(&exchange.key) else { return };
     let (edge, exchange, stale) = (Arc::clone(edge), Arc::clone(exchange), Some(Arc::clone(stale)));
     tokio::spawn(async move {
-        let told = Fetch { edge, exchange: Arc::clone(&exchange), stale, lead: Some(lead) }.start();
+        let told = Fetch { edge, exchange: Arc::clone(&exchange), stale, extent: Extent::Whole, lead: Some(lead) }.start();
         if let Ok(Fetched::Filling(_, reader, _)) = told.await {
             // Somebody has to want the content, or the fill would take itself for abandoned.
             drain(EdgeBody::fill(reader, Arc::clone(&exchange.site.counters))).await;
@@ -107,10 +109,11 @@ pub(super) fn by_head(
             edge.store.replace(&key, stored.id, Arc::new(stale), since);
         }
         HeadUpdate::Freshened(merged) => {
-            let fetch = Fetch { edge: Arc::clone(edge), exchange: Arc::clone(exchange), stale: None, lead: None };
+            let (edge, exchange) = (Arc::clone(edge), Arc::clone(exchange));
+            let fetch = Fetch { edge, exchange, stale: None, extent: Extent::Whole, lead: None };
             let (head, storability) = fetch.merged_head(stored, &merged, asked_at);
             if storability == Storability::Yes {
-                edge.store.replace(&key, stored.id, Arc::new(stored.with_head(head)), since);
+                fetch.edge.store.replace(&key, stored.id, Arc::new(stored.with_head(head)), since);
             }
         }
     }

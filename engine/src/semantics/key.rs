@@ -119,10 +119,11 @@ pub fn url_of(key: &[u8]) -> &str {
     std::str::from_utf8(&key[..end]).unwrap_or_default()
 }
 
-/// The policies' variant in a key; none where they named none.
+/// The policies' variant in a key, its second line; none where they named none.
 pub fn variant_of(key: &[u8]) -> Option<&str> {
     let start = key.iter().position(|byte| *byte == b'\n')? + 1;
-    std::str::from_utf8(&key[start..]).ok().filter(|variant| !variant.is_empty())
+    let variant = key[start..].split(|byte| *byte == b'\n').next()?;
+    std::str::from_utf8(variant).ok().filter(|variant| !variant.is_empty())
 }
 
 #[cfg(test)]

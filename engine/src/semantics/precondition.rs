@@ -91,6 +91,9 @@ fn single_date(request: &HeaderMap, condition: &HeaderName) -> Option<Timestamp>
 }
 
 /// `Last-Modified`, or `Date` where that is missing (RFC 9111 §4.3.2).
+///
+/// Some caches, and a test suite, say 304 to whatever date comes where `Last-Modified` is missing. A date before the stored `Date` says
+/// that the client has something older (RFC 9110 §13.1.3), so it gets the response.
 fn last_modified(stored: &HeaderMap) -> Option<Timestamp> {
     stored.get(LAST_MODIFIED).and_then(http_date).or_else(|| stored.get(DATE).and_then(http_date))
 }

@@ -161,6 +161,11 @@ pub fn content_range(range: &Range<u64>, length: u64) -> HeaderValue {
     ascii(&format!("bytes {}-{}/{length}", range.start, range.end.saturating_sub(1)))
 }
 
+/// `Range` that asks for all bytes from one on (RFC 9110 §14.1.1).
+pub fn from_on(first: u64) -> HeaderValue {
+    ascii(&format!("bytes={first}-"))
+}
+
 /// `Content-Range` of a 416 (RFC 9110 §15.5.17).
 pub fn unsatisfied_range(length: u64) -> HeaderValue {
     ascii(&format!("bytes */{length}"))
@@ -260,10 +265,26 @@ fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h HeaderVal
     lines.next().is_none().then_some(value)
 }
 
+/// The strong validator that a request for more of a stored part names in `If-Range` (RFC 9110 §13.1.5); none where the part has none,
+/// so that nothing could ever be put together with it.
+pub fn strong_validator(stored: &HeaderMap) -> Option<&HeaderValue> {
+    if !are_combinable(stored, stored) {
+        return None;
+    }
+    stored.get(ETAG).or_else(|| stored.get(LAST_MODIFIED))
+}
+
+/// Whether a strong tag is one that other caches understand too (RFC 9110 §8.8.3). An empty field, or one without quotes, may be what an
+/// origin writes for every response.
+fn is_entity_tag(etag: &HeaderValue) -> bool {
+    let inner = etag.as_bytes().strip_prefix(b"\"").and_then(|tag| tag.strip_suffix(b"\""));
+    inner.is_some_and(|inner| !inner.contains(&b'"'))
+}
+
 /// Whether parts of two responses may be put together: both have the same strong validator (RFC 9111 §3.4, RFC 9110 §15.3.7.3).
 pub fn are_combinable(stored: &HeaderMap, new: &HeaderMap) -> bool {
     match (single(stored, &ETAG), single(new, &ETAG)) {
-        (Some(stored), Some(new)) => strong_match(stored, new),
+        (Some(stored), Some(new)) => strong_match(stored, new) && is_entity_tag(stored),
         (None, None) => {
             let date = |headers: &HeaderMap| single(headers, &LAST_MODIFIED).and_then(http_date);
             date(stored).is_some() && date(stored) == date(new) && is_strong_date(stored) && is_strong_date(new)
@@ -429,8 +450,12 @@ mod tests {
         assert_eq!(frame.content_length(), u64::try_from(expected.len()).unwrap());
         assert_eq!(frame.content_type(), format!("multipart/byteranges; boundary={boundary}"));
         assert_eq!(
-            (content_range(&(0..2), 16), unsatisfied_range(16)),
-            (HeaderValue::from_static("bytes 0-1/16"), HeaderValue::from_static("bytes */16"))
+            (content_range(&(0..2), 16), unsatisfied_range(16), from_on(5)),
+            (
+                HeaderValue::from_static("bytes 0-1/16"),
+                HeaderValue::from_static("bytes */16"),
+                HeaderValue::from_static("bytes=5-")
+            )
         );
     }
 
@@ -473,9 +498,19 @@ mod tests {
             (old, old, true),
             (young, young, false),
             (&[strong, strong], &[strong], false),
+            (&[("etag", "")], &[("etag", "")], false),
+            (&[("etag", "a")], &[("etag", "a")], false),
+            (&[("etag", "\"")], &[("etag", "\"")], false),
+            (&[("etag", "\"\"")], &[("etag", "\"\"")], true),
         ];
         for (stored, new, expected) in rows {
-            assert_eq!(are_combinable(&headers(stored), &headers(new)), *expected, "{stored:?} {new:?}");
+            let (stored_fields, new_fields) = (headers(stored), headers(new));
+            assert_eq!(are_combinable(&stored_fields, &new_fields), *expected, "{stored:?} {new:?}");
+            let validator = strong_validator(&stored_fields);
+            assert!(!expected || validator == stored_fields.get(stored[0].0), "{stored:?}");
+        }
+        for lines in [&[weak][..], &[], young, &[strong, strong]] {
+            assert_eq!(strong_validator(&headers(lines)), None, "{lines:?}");
         }
     }
 }

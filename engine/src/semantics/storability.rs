@@ -10,6 +10,7 @@ use super::decision::{ResponseDecision, Storing};
 use super::forwarding::strip_hop_by_hop;
 use super::freshness::is_heuristically_cacheable;
 use super::invalidation::same_resource;
+use super::range::Partial;
 use super::vary::Vary;
 
 /// Parts of the safety floor that a site lets its policies lift.
@@ -47,10 +48,12 @@ pub struct Exchange<'a> {
 }
 
 /// Whether to store a response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Storability {
     /// It may be stored.
     Yes,
+    /// It may be stored as this part of a response, which answers ranges and can be completed (§3.3), and never as a whole one.
+    Part(Partial),
     /// It may not.
     No(Refusal),
 }
@@ -62,7 +65,7 @@ pub enum Refusal {
     Method,
     /// An interim response, or one that only answers a condition or a range of its request.
     Status,
-    /// A part of a response: never stored as a whole one.
+    /// Parts of a response in one message, or a part whose place in the whole it does not tell.
     Partial,
     /// A policy said "never".
     Policy,
@@ -115,10 +118,18 @@ impl Refusal {
 ///
 /// `floor` says which parts of the safety floor a policy's `always` lifts; without that word it lifts none.
 pub fn storability(exchange: &Exchange<'_>, floor: FloorExceptions) -> Storability {
-    match refusal(exchange, floor) {
-        Some(refusal) => Storability::No(refusal),
-        None => Storability::Yes,
+    let is_partial = exchange.status == StatusCode::PARTIAL_CONTENT;
+    match (refusal(exchange, floor), part(exchange.response_headers)) {
+        (Some(refusal), _) => Storability::No(refusal),
+        (None, Some(part)) if is_partial => Storability::Part(part),
+        (None, None) if is_partial => Storability::No(Refusal::Partial),
+        (None, _) => Storability::Yes,
     }
+}
+
+/// The part that a 206 holds, where it tells the length of the whole: without that, no suffix could be told from it.
+fn part(response: &HeaderMap) -> Option<Partial> {
+    Partial::of(response).filter(|part| part.length.is_some())
 }
 
 fn refusal(exchange: &Exchange<'_>, floor: FloorExceptions) -> Option<Refusal> {
@@ -126,7 +137,6 @@ fn refusal(exchange: &Exchange<'_>, floor: FloorExceptions) -> Option<Refusal> {
     let lifted = if decision.storing == Storing::Always { floor } else { FloorExceptions::default() };
     let rules = [
         (!method_allows(exchange), Refusal::Method),
-        (exchange.status == StatusCode::PARTIAL_CONTENT, Refusal::Partial),
         (!is_whole_answer(exchange.status), Refusal::Status),
         (decision.storing == Storing::Never, Refusal::Policy),
         // §5.2.1.5
@@ -153,11 +163,18 @@ fn method_allows(exchange: &Exchange<'_>) -> bool {
     match *exchange.method {
         Method::GET => true,
         Method::POST => {
-            let names_itself = || same_resource(exchange.target, exchange.response_headers.get(CONTENT_LOCATION));
-            exchange.status.is_success() && has_explicit_lifetime(exchange) && names_itself()
+            exchange.status == StatusCode::OK
+                && has_explicit_lifetime(exchange)
+                && names_target(exchange.target, exchange.response_headers)
         }
         _ => false,
     }
+}
+
+/// Whether an answer names its request's absolute URL in `Content-Location` (RFC 9110 §8.7): the least that makes an answer to a POST
+/// one for later GETs.
+pub fn names_target(target: &Uri, response: &HeaderMap) -> bool {
+    same_resource(target, response.get(CONTENT_LOCATION))
 }
 
 /// §3: the status must be final. A 304 freshens what is stored but is nothing itself; 412, 416 and 417 answer a condition, a range or
@@ -265,6 +282,7 @@ mod tests {
             };
             match storability(&exchange, self.floor) {
                 Storability::Yes => None,
+                Storability::Part(part) => panic!("{part:?} is no whole response"),
                 Storability::No(refusal) => Some(refusal),
             }
         }

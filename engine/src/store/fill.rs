@@ -180,6 +180,12 @@ impl Fill {
         Ok(state.retains.then(|| state.pieces.iter().cloned().collect()))
     }
 
+    /// What has come, where the fill has kept all of it.
+    pub fn kept(&self) -> Option<Vec<Bytes>> {
+        let state = self.lock();
+        state.retains.then(|| state.pieces.iter().cloned().collect())
+    }
+
     /// Tells the readers that no more will come, once the whole is where new requests find it. `pieces` take the place of
     /// those that were collected, so that slow readers and the store share memory.
     pub fn complete(&self, pieces: Option<&[Bytes]>) {

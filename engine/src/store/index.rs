@@ -83,9 +83,18 @@ impl Purges {
 
     /// Whether a purge since `point` named this response.
     pub(super) fn hit_since(&self, point: u64, key: &[u8], stored: &StoredResponse) -> bool {
+        self.any_since(point, |target| target.matches(key, stored))
+    }
+
+    /// Whether a purge since `point` may have named a response under this key, of which nothing else is known.
+    pub(super) fn may_hit_since(&self, point: u64, key: &[u8]) -> bool {
+        self.any_since(point, |target| target.names_key(key).unwrap_or(true))
+    }
+
+    fn any_since(&self, point: u64, is_meant: impl FnMut(&Target) -> bool) -> bool {
         let noted = lock(&self.0);
         let since = (noted.next - point) as usize;
-        since > noted.latest.len() || noted.latest.iter().rev().take(since).any(|target| target.matches(key, stored))
+        since > noted.latest.len() || noted.latest.iter().rev().take(since).any(is_meant)
     }
 }
 

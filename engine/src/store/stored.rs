@@ -8,6 +8,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::semantics::freshness::Freshness;
+use crate::semantics::parts::{Parts, Piece};
+use crate::semantics::range::are_combinable;
+use crate::semantics::validation::freshened;
 use crate::semantics::vary::{Nominated, Vary};
 
 /// What one stored response costs beside its key, header fields and body, in bytes: the structures of this file and moka's
@@ -44,8 +47,11 @@ pub struct StoredHead {
 pub struct StoredResponse {
     /// Its head.
     pub head: StoredHead,
-    /// Its content.
+    /// Its content; of a part, the runs that are there, one after the other.
     pub body: StoredBody,
+    /// Which bytes of the whole those are, where they are not all. Such a response lies under a key of its own
+    /// ([`super::Store::part`]), so that no look-up takes it for a whole one.
+    pub parts: Option<Box<Parts>>,
     /// Requests answered from it that have not been counted as popularity yet.
     pub uncounted_hits: AtomicU32,
     /// Whether a visitor has been answered from it.
@@ -59,7 +65,48 @@ impl StoredResponse {
     pub fn new(head: StoredHead, body: StoredBody) -> StoredResponse {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        StoredResponse { head, body, uncounted_hits: AtomicU32::new(0), used: AtomicBool::new(false), id }
+        StoredResponse { head, body, parts: None, uncounted_hits: AtomicU32::new(0), used: AtomicBool::new(false), id }
+    }
+
+    /// What is stored of a response that is not all there: `body` holds the bytes of `parts`, one run after the other.
+    pub fn of_parts(head: StoredHead, body: StoredBody, parts: Parts) -> StoredResponse {
+        StoredResponse { parts: Some(Box::new(parts)), ..StoredResponse::new(head, body) }
+    }
+
+    /// The length of the whole content, in bytes.
+    pub fn length(&self) -> u64 {
+        self.parts.as_ref().map_or(self.body.len(), |parts| parts.length())
+    }
+
+    /// The bytes of `range` of the whole content, as pieces that share what is stored; none where they are not all there.
+    pub fn slice(&self, range: &std::ops::Range<u64>) -> Option<Vec<Bytes>> {
+        let place = match &self.parts {
+            None => (range.end <= self.body.len()).then(|| range.clone()),
+            Some(parts) => parts.place_of(range),
+        };
+        place.map(|place| self.body.slice(place))
+    }
+
+    /// This part and another of the same response, whose fields count from now on (§3.4); whole where nothing is missing any more.
+    /// `new` alone where the two are not of the same response or would be more than `most` bytes.
+    pub fn combined(&self, new: StoredResponse, most: u64) -> StoredResponse {
+        let (Some(held), Some(parts)) = (&self.parts, &new.parts) else { return new };
+        let runs = parts.runs();
+        let ([run], true) = (runs, held.length() == parts.length() && self.is_combinable(&new)) else { return new };
+        let (parts, pieces) = held.with(run, most);
+        let body = pieces.into_iter().flat_map(|piece| match piece {
+            Piece::Kept(place) => self.body.cut(place),
+            Piece::New => new.body.pieces().to_vec(),
+        });
+        let body = StoredBody::new(body.collect());
+        let mut fields = freshened(&self.head.fields.to_headers(0), &new.head.fields.to_headers(0));
+        fields.remove(http::header::CONTENT_RANGE);
+        let head = StoredHead { fields: Fields::of(&fields), ..new.head };
+        StoredResponse { parts: parts.map(Box::new), ..StoredResponse::new(head, body) }
+    }
+
+    fn is_combinable(&self, new: &StoredResponse) -> bool {
+        are_combinable(&self.head.fields.to_headers(0), &new.head.fields.to_headers(0))
     }
 
     /// The memory that it is taken to use, in bytes, without its key.
@@ -71,7 +118,7 @@ impl StoredResponse {
 
     /// The same content under another head: as a 304 gives it (§4.3.4), or with another lifetime.
     pub fn with_head(&self, head: StoredHead) -> StoredResponse {
-        let new = StoredResponse::new(head, self.body.clone());
+        let new = StoredResponse { parts: self.parts.clone(), ..StoredResponse::new(head, self.body.clone()) };
         new.used.store(self.used.load(Ordering::Relaxed), Ordering::Relaxed);
         new.uncounted_hits.store(self.uncounted_hits.load(Ordering::Relaxed), Ordering::Relaxed);
         new
@@ -143,18 +190,31 @@ pub struct StoredBody {
 impl StoredBody {
     /// The largest content that is kept in one piece, in bytes.
     const ONE_PIECE: u64 = 1024 * 1024;
+    /// Pieces that are smaller than this on the average are joined, in bytes: many parts of a few bytes put together should not cost a
+    /// structure for each.
+    const CRUMB: u64 = 8 * 1024;
 
     /// Content in the order of `pieces`.
     pub fn new(pieces: Vec<Bytes>) -> StoredBody {
         let len: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
-        if pieces.len() <= 1 || len > StoredBody::ONE_PIECE {
+        let is_crumbled = pieces.len() as u64 > len / StoredBody::CRUMB;
+        if pieces.len() <= 1 || (len > StoredBody::ONE_PIECE && !is_crumbled) {
             return StoredBody { pieces: pieces.into(), len };
         }
-        let mut whole = BytesMut::with_capacity(len as usize);
+        let mut joined: Vec<BytesMut> = Vec::new();
+        let mut left = len;
         for piece in &pieces {
-            whole.put_slice(piece);
+            match joined.last_mut() {
+                Some(last) if last.len() + piece.len() <= last.capacity() => last.put_slice(piece),
+                _ => {
+                    let mut next = BytesMut::with_capacity(left.min(StoredBody::ONE_PIECE).max(piece.len() as u64) as usize);
+                    next.put_slice(piece);
+                    joined.push(next);
+                }
+            }
+            left -= piece.len() as u64;
         }
-        StoredBody { pieces: [whole.freeze()].into(), len }
+        StoredBody { pieces: joined.into_iter().map(BytesMut::freeze).collect(), len }
     }
 
     /// Length in bytes.
@@ -174,17 +234,26 @@ impl StoredBody {
 
     /// The bytes of `range`, which must lie inside, as pieces that share the stored content.
     pub fn slice(&self, range: std::ops::Range<u64>) -> Vec<Bytes> {
+        self.pieces_of(range).map(|(piece, within)| piece.slice(within)).collect()
+    }
+
+    /// As [`StoredBody::slice`], with pieces that keep nothing else alive: to be stored.
+    fn cut(&self, range: std::ops::Range<u64>) -> Vec<Bytes> {
+        let cut = |(piece, within): (&Bytes, std::ops::Range<usize>)| {
+            if within.len() == piece.len() { piece.clone() } else { Bytes::copy_from_slice(&piece[within]) }
+        };
+        self.pieces_of(range).map(cut).collect()
+    }
+
+    /// The pieces that bytes of `range` lie in, with their places in them.
+    fn pieces_of(&self, range: std::ops::Range<u64>) -> impl Iterator<Item = (&Bytes, std::ops::Range<usize>)> {
         let mut offset = 0_u64;
-        let mut out = Vec::new();
-        for piece in self.pieces.iter() {
-            let end = offset + piece.len() as u64;
-            let (from, to) = (range.start.max(offset), range.end.min(end));
-            if from < to {
-                out.push(piece.slice((from - offset) as usize..(to - offset) as usize));
-            }
+        self.pieces.iter().filter_map(move |piece| {
+            let (start, end) = (offset, offset + piece.len() as u64);
             offset = end;
-        }
-        out
+            let (from, to) = (range.start.max(start), range.end.min(end));
+            (from < to).then(|| (piece, (from - start) as usize..(to - start) as usize))
+        })
     }
 }
 
@@ -199,6 +268,25 @@ mod tests {
         headers.append("etag", HeaderValue::from_static("\"a\""));
         headers.append("x-custom", HeaderValue::from_bytes(b"two \xff").unwrap());
         assert_eq!(Fields::of(&headers).to_headers(2), headers);
+    }
+
+    #[test]
+    fn crumbs_are_joined_and_large_pieces_stay_as_they_are() {
+        let bytes = |body: &StoredBody| body.pieces().concat();
+        for (pieces, each, joined) in [(3, 10, 1), (300, 10_000, 300), (3_000, 1_000, 3), (2, 2 << 20, 2), (1, 5, 1), (0, 0, 0)] {
+            let body = StoredBody::new((0..pieces).map(|at| Bytes::from(vec![at as u8; each])).collect());
+            assert_eq!((body.pieces().len(), body.len()), (joined, (pieces * each) as u64), "{pieces} of {each}");
+            assert_eq!(bytes(&body), (0..pieces).flat_map(|at| vec![at as u8; each]).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn what_is_cut_off_to_be_stored_keeps_nothing_else_alive() {
+        let whole = Bytes::from(vec![7; 1_000]);
+        let body = StoredBody::new(vec![whole.clone()]);
+        assert_eq!(body.cut(0..1_000)[0].as_ptr(), whole.as_ptr());
+        let cut = body.cut(10..12);
+        assert!(cut[0] == whole[10..12] && !whole.as_ptr_range().contains(&cut[0].as_ptr()));
     }
 
     #[test]

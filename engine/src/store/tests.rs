@@ -8,6 +8,7 @@ use super::*;
 use crate::semantics::cache_control::ResponseDirectives;
 use crate::semantics::decision::ResponseDecision;
 use crate::semantics::freshness::{Freshness, StaleDefaults, Terms};
+use crate::semantics::parts::Parts;
 use crate::semantics::vary::Vary;
 
 const NOW: Timestamp = Timestamp::from_unix_secs(1_795_608_000);
@@ -179,4 +180,81 @@ fn a_warmed_response_survives_in_a_full_cache_until_it_is_used() {
         put(&store, &key(&format!("/more/{number}"), None), Made { body: vec![0; 10_000], ..Made::default() });
     }
     assert!(store.lookup(key("/warm", None).as_bytes()).is_some());
+}
+
+/// A part of a response of eight bytes that is told from others by `tag`.
+fn part(tag: &'static str, run: std::ops::Range<u64>) -> StoredResponse {
+    let StoredResponse { mut head, .. } = Made { tags: vec!["x"], ..Made::default() }.stored();
+    let mut fields = HeaderMap::new();
+    fields.insert("etag", HeaderValue::from_static(tag));
+    head.fields = Fields::of(&fields);
+    let body = StoredBody::new(vec![Bytes::copy_from_slice(&b"01234567"[run.start as usize..run.end as usize])]);
+    StoredResponse::of_parts(head, body, Parts::one(run, 8).expect("something is missing"))
+}
+
+fn held(store: &Store, range: std::ops::Range<u64>) -> Option<Vec<u8>> {
+    let part = store.part(key("/a", None).as_bytes(), &HeaderMap::new())?;
+    part.slice(&range).map(|pieces| pieces.concat())
+}
+
+#[test]
+fn parts_are_put_together_and_are_no_whole_response_until_nothing_is_missing() {
+    let store = store(1 << 20);
+    let (key, since) = (key("/a", None), store.purge_point());
+    for (run, expected) in [(0..2, None), (3..5, None), (2..4, Some(b"1234"))] {
+        assert!(store.insert_part(key.as_bytes(), part("\"1\"", run), since));
+        assert_eq!(held(&store, 1..5).as_deref(), expected.map(|bytes| &bytes[..]));
+        assert!(store.lookup(key.as_bytes()).is_none(), "a part is not found where whole responses are");
+    }
+    assert!(store.insert_part(key.as_bytes(), part("\"1\"", 4..8), since));
+    let whole = store.lookup(key.as_bytes()).expect("nothing is missing");
+    let whole = &whole.all()[0];
+    assert_eq!((whole.body.slice(0..8).concat(), whole.parts.is_none()), (b"01234567".to_vec(), true));
+    assert_eq!(held(&store, 0..1), None, "the whole has taken the place of its parts");
+}
+
+#[test]
+fn a_part_of_another_response_takes_the_place_of_what_was_there() {
+    for (first, second) in [("\"1\"", "\"2\""), ("W/\"1\"", "W/\"1\"")] {
+        let store = store(1 << 20);
+        let (key, since) = (key("/a", None), store.purge_point());
+        store.insert_part(key.as_bytes(), part(first, 0..4), since);
+        store.insert_part(key.as_bytes(), part(second, 4..7), since);
+        assert_eq!((held(&store, 0..4), held(&store, 4..7).is_some()), (None, true));
+    }
+}
+
+#[test]
+fn what_was_purged_does_not_come_back_with_another_part() {
+    for target in [tag("x"), Target::Keys(vec![key("/a", None).as_bytes().to_vec()]), Target::Site(0)] {
+        let store = store(1 << 20);
+        let (key, since) = (key("/a", None), store.purge_point());
+        store.insert_part(key.as_bytes(), part("\"1\"", 0..4), since);
+        assert_eq!(store.purge(&target, Purge::Hard, NOW), 1, "{target:?}");
+        assert!(!store.insert_part(key.as_bytes(), part("\"1\"", 4..7), since), "it was fetched before");
+        assert_eq!(held(&store, 4..7), None);
+        assert!(store.insert_part(key.as_bytes(), part("\"1\"", 4..7), store.purge_point()));
+        assert_eq!((held(&store, 0..4), held(&store, 4..7).is_some()), (None, true));
+    }
+}
+
+#[test]
+fn a_fetch_learns_of_purges_that_may_have_meant_it() {
+    let store = store(1 << 20);
+    let (own, other) = (key("/a", None), key("/b", None));
+    let keys = |key: &Key| Target::Keys(vec![key.as_bytes().to_vec()]);
+    let prefix = |prefix: &str| Target::Prefix(format!("http://a.example{prefix}"));
+    for (target, may) in [
+        (keys(&own), true),
+        (keys(&other), false),
+        (prefix("/a"), true),
+        (prefix("/b"), false),
+        (tag("unknown"), true),
+        (Target::Site(7), true),
+    ] {
+        let since = store.purge_point();
+        assert!(!store.may_be_purged(own.as_bytes(), since));
+        store.purge(&target, Purge::Hard, NOW);
+        assert_eq!(store.may_be_purged(own.as_bytes(), since), may, "{target:?}");
+    }
 }

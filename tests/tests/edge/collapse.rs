@@ -184,6 +184,35 @@ fn followers_of_an_answer_that_is_not_for_them_ask_for_themselves() {
 }
 
 #[test]
+fn what_must_be_validated_before_each_use_is_not_given_to_followers() {
+    for said in ["no-cache", "max-age=0", "max-age=60, no-cache"] {
+        let origin = Origin::start();
+        let reply = move |body: String| Reply::ok(body).header("Cache-Control", said).header("ETag", "\"1\"");
+        origin.on_each("/x", move |_, nth| reply(format!("answer {nth}")));
+        let edge = Edge::before(&origin).start();
+        origin.hold();
+        let mut clients = vec![asking(&edge)];
+        origin.wait_for("/x", 1);
+        clients.extend((0..2).map(|_| asking(&edge)));
+        origin.release();
+        for client in &mut clients {
+            let mut answer = client.head();
+            client.rest(&mut answer);
+            assert!(!answer.cache_status().collapsed, "{answer:?}");
+        }
+        assert_eq!(origin.requests("/x"), 3, "{said}");
+        // From now on nobody queues for it.
+        origin.hold();
+        let mut clients: Vec<_> = (0..2).map(|_| asking(&edge)).collect();
+        origin.wait_for("/x", 5);
+        origin.release();
+        for client in &mut clients {
+            client.head();
+        }
+    }
+}
+
+#[test]
 fn a_fill_goes_on_for_others_when_the_leaders_client_leaves() {
     let origin = Origin::start();
     let gate = Gate::new();

@@ -6,7 +6,7 @@ use tero_tests::{Answer, Edge, Origin, Reply, get};
 fn with_stored(cache_control: &str) -> (Origin, Edge) {
     let origin = Origin::start();
     origin.on("/x", Reply::ok("old").header("Cache-Control", cache_control));
-    let edge = Edge::before(&origin).site("response_timeout = \"5s\"\nconnect_timeout = \"2s\"").start();
+    let edge = Edge::before(&origin).site("response_timeout = \"5s\"\nconnect_timeout = \"2s\"\nstale_if_error = \"0s\"").start();
     edge.get("/x").assert_forwarded("uri-miss", "old");
     (origin, edge)
 }
@@ -150,6 +150,34 @@ fn without_leave_nothing_is_served_stale() {
 }
 
 #[test]
+fn by_default_a_site_stays_up_for_an_hour_with_what_was_fresh() {
+    let origin = Origin::start();
+    origin.on("/x", Reply::fresh(10, "old"));
+    for (path, said) in [
+        ("/must", "max-age=10, must-revalidate"),
+        ("/proxy", "max-age=10, proxy-revalidate"),
+        ("/shared", "s-maxage=10"),
+        ("/each", "no-cache"),
+        ("/never", "max-age=0"),
+    ] {
+        origin.on(path, Reply::ok("old").header("Cache-Control", said).header("ETag", "\"1\""));
+    }
+    let edge = Edge::before(&origin).start();
+    let forbidden = ["/must", "/proxy", "/shared", "/each", "/never"];
+    for path in ["/x"].iter().chain(&forbidden) {
+        edge.get(path).assert_forwarded("uri-miss", "old");
+    }
+    origin.stop();
+    edge.advance_secs(10 + 3_599);
+    assert_stale(&edge.get("/x"), -3_599);
+    for path in forbidden {
+        edge.get(path).assert_failed(502, "origin");
+    }
+    edge.advance_secs(1);
+    edge.get("/x").assert_failed(502, "origin");
+}
+
+#[test]
 fn the_site_says_how_long_where_the_response_does_not() {
     let origin = Origin::start();
     origin.on("/x", Reply::fresh(10, "old"));
@@ -206,4 +234,21 @@ fn what_the_origin_takes_back_is_not_served_stale() {
     edge.get("/x").assert_forwarded("stale", "new");
     origin.stop();
     assert_eq!(edge.get("/x").status, 502);
+}
+
+#[test]
+fn an_error_during_validation_goes_to_its_client_and_leaves_what_is_stored() {
+    let origin = Origin::start();
+    let stored = || Reply::ok("old").header("Cache-Control", "max-age=10, must-revalidate").header("ETag", "\"1\"");
+    origin.on("/x", stored());
+    let edge = Edge::before(&origin).start();
+    edge.get("/x").assert_forwarded("uri-miss", "old");
+    edge.advance_secs(10);
+    origin.on("/x", Reply::status(503).body("busy"));
+    let answer = edge.get("/x");
+    assert_eq!((answer.status, answer.text().as_str(), answer.cache_status().fwd_status), (503, "busy", Some(503)));
+    origin.on("/x", Reply::status(304).header("ETag", "\"1\"").header("Cache-Control", "max-age=10, must-revalidate"));
+    edge.get("/x").assert_forwarded("stale", "old");
+    assert_eq!(origin.asked("/x").pop().unwrap().header("if-none-match").as_deref(), Some("\"1\""));
+    edge.get("/x").assert_hit("old");
 }

@@ -23,6 +23,7 @@ pub mod demo;
 pub mod import;
 pub mod origin;
 pub mod policy;
+pub mod project;
 pub mod request;
 pub mod semantics;
 pub mod server;

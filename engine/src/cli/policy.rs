@@ -1,7 +1,9 @@
 //! `tero policy`: one file per subcommand. Some work on files at the author's desk, others ask the admin interface of a running edge.
 
+mod build;
 mod inspect;
 mod list;
+mod new;
 mod test;
 
 use std::process::ExitCode;
@@ -14,6 +16,8 @@ use crate::policy::{Host, PolicyError};
 
 const EXAMPLE: &str = "\
 Examples:
+  tero policy new shop-hours --language python
+  tero policy build                   build its module
   tero policy test                    run the cases of this folder, without a server
   tero policy inspect hours.wasm      what a module is, wants and declares
   tero policy list                    which versions a running edge serves, and since when
@@ -30,7 +34,9 @@ pub(super) struct Policy {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Build(build::Build),
     Inspect(inspect::Inspect),
+    New(new::New),
     List(list::List),
     Test(test::Test),
 }
@@ -38,6 +44,8 @@ enum Command {
 impl Policy {
     pub(super) fn run(self) -> ExitCode {
         match self.command {
+            Command::Build(build) => build.run(),
+            Command::New(new) => new.run(),
             Command::Inspect(inspect) => inspect.run(),
             Command::List(list) => list.run(),
             Command::Test(test) => test.run(),

@@ -142,8 +142,7 @@ fn a_failure_names_the_policy_and_the_limit() {
     let greedy = reason(&ByHand { on_request: greedy, ..ByHand::default() });
     assert!(greedy.contains("it wanted more memory than 1MiB (`memory`)"), "{greedy}");
     // A list of 2^26 names of query parameters.
-    let more =
-        r#"(data (i32.const 3072) "\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\01\00\00\00\01\00\00\00\00\00\00\00\00\00\00\04")"#;
+    let more = r#"(data (i32.const 3072) "\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\01\00\00\00\01\00\00\00\00\00\00\00\00\00\00\04")"#;
     let gigantic = reason(&ByHand { on_request: "(i32.const 3072)", more, ..ByHand::default() });
     assert!(gigantic.contains("bad_answer: "), "{gigantic}");
     let more = r#"(data (i32.const 1028) "\ff\ff\ff\7f")"#;

@@ -1,9 +1,7 @@
 //! Pages last two minutes while the shop is open, and half an hour otherwise, but never past the opening. Phones get pages of their
 //! own; what is private is neither looked up nor stored.
 
-use tero_policy::{
-    Device, Duration, LocalTime, Manifest, Moment, Policy, Request, RequestDecision, Response, ResponseDecision,
-};
+use tero_policy::{Device, Duration, LocalTime, Manifest, Moment, Policy, Request, RequestDecision, Response, ResponseDecision};
 
 /// `{ zone = "America/Argentina/Buenos_Aires", open = "09:00", close = "18:00", private = "/checkout/" }`
 #[derive(serde::Deserialize)]

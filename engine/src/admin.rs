@@ -14,6 +14,8 @@ mod purge;
 mod reply;
 mod route;
 mod stats;
+mod trials;
+mod versions;
 mod warm;
 
 use std::convert::Infallible;
@@ -31,10 +33,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::{Semaphore, watch};
 
+use crate::Reloader;
 use crate::clock::Clock;
 use crate::config;
 use crate::policy::Host;
 use crate::request::Edge;
+use crate::rollout::Rollout;
 use crate::server::Stage;
 use crate::warm::Warmer;
 use guard::Guard;
@@ -51,10 +55,14 @@ const MAX_HEADERS: usize = 64;
 const MAX_BODY_BYTES: usize = 64 * 1024;
 /// From the start of a connection, or the end of a request, to the end of the next header.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-/// From the end of the header to the end of the content.
+/// From the end of the header to the end of the content; of a version that is pushed.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// From the end of the header to the answer.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(300);
+/// From the end of the header to the answer; where policies are compiled first.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+const COMPILE_TIMEOUT: Duration = Duration::from_secs(600);
+/// Versions that are uploaded at the same time: each is in memory as a whole.
+const UPLOADS: usize = 1;
 /// Threads for what may take long.
 const BLOCKING_THREADS: usize = 4;
 /// How long the accept loop rests after an error such as "too many open files".
@@ -69,6 +77,10 @@ pub struct State {
     pub host: Arc<Host>,
     /// The warming plans.
     pub warmer: Arc<Warmer>,
+    /// The versions of the policies.
+    pub rollout: Arc<Rollout>,
+    /// Takes over the configuration's file anew.
+    pub reloader: Arc<Reloader>,
     /// How far the edge has come with stopping.
     pub stage: watch::Receiver<Stage>,
 }
@@ -79,6 +91,7 @@ struct Admin {
     state: Arc<State>,
     guard: Guard,
     connections: Arc<Semaphore>,
+    uploads: Semaphore,
 }
 
 /// Starts the interface on `listener`. It answers while the edge drains, `/ready` with 503; its thread ends when the edge has stopped.
@@ -88,7 +101,8 @@ struct Admin {
 pub fn start(state: State, settings: &config::Admin, listener: TcpListener) -> io::Result<JoinHandle<()>> {
     listener.set_nonblocking(true)?;
     let guard = Guard::new(settings.token.as_deref(), listener.local_addr()?.ip());
-    let admin = Arc::new(Admin { state: Arc::new(state), guard, connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)) });
+    let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let admin = Arc::new(Admin { state: Arc::new(state), guard, connections, uploads: Semaphore::new(UPLOADS) });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
     std::thread::Builder::new().name("admin".to_owned()).spawn(move || {
         runtime.block_on(accept(&admin, listener));
@@ -143,7 +157,8 @@ async fn connection(admin: Arc<Admin>, stream: tokio::net::TcpStream) {
 }
 
 async fn handle(admin: &Arc<Admin>, request: Request<Incoming>) -> Response<Full<Bytes>> {
-    match admin.state.edge.clock.timeout(ANSWER_TIMEOUT, answer(admin, request)).await {
+    let limit = if route::may_compile(request.uri().path()) { COMPILE_TIMEOUT } else { ANSWER_TIMEOUT };
+    match admin.state.edge.clock.timeout(limit, answer(admin, request)).await {
         Ok(Ok(reply)) => reply.into_response(),
         Ok(Err(refusal)) => refusal.into_response(),
         Err(_) => Refusal::busy().into_response(),
@@ -159,8 +174,17 @@ async fn answer(admin: &Arc<Admin>, request: Request<Incoming>) -> Result<Reply,
     // A HEAD is answered like a GET; hyper leaves the content out.
     let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
     let route = route::find(method, path)?;
-    let body = if parts.method == Method::POST { content(&admin.state.edge.clock, body).await? } else { Bytes::new() };
     let state = Arc::clone(&admin.state);
+    let mut _upload = None;
+    let body = match &route {
+        Route::Push(_) => {
+            _upload = Some(admin.uploads.try_acquire().map_err(|_| versions::another_upload())?);
+            let limit = usize::try_from(state.rollout.max_module()).unwrap_or(usize::MAX);
+            content(&state.edge.clock, body, limit, UPLOAD_TIMEOUT).await?
+        }
+        _ if parts.method == Method::POST => content(&state.edge.clock, body, MAX_BODY_BYTES, BODY_TIMEOUT).await?,
+        _ => Bytes::new(),
+    };
     match route {
         Route::Health => Ok(health::health()),
         Route::Ready => health::ready(&state, parts.uri.query()),
@@ -169,6 +193,17 @@ async fn answer(admin: &Arc<Admin>, request: Request<Incoming>) -> Result<Reply,
             Route::Metrics => metrics::metrics(&state),
             Route::Stats => Ok(stats::stats(&state)),
             Route::Policies => Ok(policies::policies(&state)),
+            Route::Policy(name) => policies::policy(&state, &name),
+            Route::Push(name) => versions::push(&state, &name, &body),
+            Route::Activate(name) => versions::activate(&state, &name, &body),
+            Route::RollBack(name) => versions::roll_back(&state, &name),
+            Route::Shadow(name) => trials::shadow(&state, &name),
+            Route::StartShadow(name) => trials::start_shadow(&state, &name, &body),
+            Route::StopShadow(name) => trials::stop_shadow(&state, &name),
+            Route::Canary(name) => trials::canary(&state, &name),
+            Route::StartCanary(name) => trials::start_canary(&state, &name, &body),
+            Route::StopCanary(name) => trials::stop_canary(&state, &name),
+            Route::Reload => versions::reload(&state),
             Route::Purge => purge::purge(&state, &body),
             Route::StartWarm(plan) => warm::start(&state, &plan),
             Route::WarmPlans => Ok(warm::plans(&state)),
@@ -183,10 +218,13 @@ async fn answer(admin: &Arc<Admin>, request: Request<Incoming>) -> Result<Reply,
 
 const OPENAPI: &str = include_str!("admin/openapi.json");
 
-async fn content(clock: &Clock, body: Incoming) -> Result<Bytes, Refusal> {
-    match clock.timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY_BYTES).collect()).await {
+async fn content(clock: &Clock, body: Incoming, limit: usize, timeout: Duration) -> Result<Bytes, Refusal> {
+    if http_body::Body::size_hint(&body).lower() > limit as u64 {
+        return Err(Refusal::too_large(limit));
+    }
+    match clock.timeout(timeout, Limited::new(body, limit).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(Refusal::too_large(MAX_BODY_BYTES)),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(Refusal::too_large(limit)),
         Ok(Err(_)) => Err(Refusal::bad("the content was cut short", "send it whole")),
         Err(_) => Err(Refusal::slow()),
     }

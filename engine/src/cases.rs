@@ -157,7 +157,41 @@ impl Cases {
     /// # Errors
     /// Every mistake in the text.
     pub fn parse(text: &str, file: &str, base_dir: &Path, module: Option<ModuleSource>) -> Result<Cases, ConfigErrors> {
-        read::parse(text, file, base_dir, module)
+        read::parse(text, file, base_dir, read::Tried::Written(module))
+    }
+
+    /// How many cases there are.
+    pub fn len(&self) -> usize {
+        self.cases.len()
+    }
+
+    /// Whether there is no case; a file without one is refused.
+    pub fn is_empty(&self) -> bool {
+        self.cases.is_empty()
+    }
+
+    /// Checks the `text` of a file whose cases are for `policy`, whatever policy the file tells of.
+    ///
+    /// # Errors
+    /// Every mistake in the text.
+    pub fn for_policy(text: &str, file: &str, policy: config::Policy) -> Result<Cases, ConfigErrors> {
+        read::parse(text, file, Path::new(""), read::Tried::Given(Box::new(policy)))
+    }
+
+    /// Asks a policy that is loaded already every question, up to the first case that it does not pass.
+    ///
+    /// # Errors
+    /// What came of the questions of that case.
+    pub fn pass(&self, policy: &Arc<Policy>) -> Result<usize, Vec<Outcome>> {
+        let mut trial = Trial::new(Arc::clone(policy));
+        // Twice, so that the used instance has answered everything before.
+        for case in self.cases.iter().chain(&self.cases) {
+            let outcomes = self.ask(case, policy, &mut trial);
+            if outcomes.iter().any(|outcome| !outcome.problems.is_empty()) {
+                return Err(outcomes);
+            }
+        }
+        Ok(self.cases.len())
     }
 
     /// Loads the policy and asks it every question. Answers that take more than `max_fuel` have not passed.

@@ -6,9 +6,11 @@ mod admin_client;
 mod check;
 mod demo;
 mod import;
+mod new;
 mod policy;
 mod purge;
 mod report;
+mod schedule;
 mod serve;
 mod stats;
 mod warm;
@@ -35,8 +37,10 @@ enum Command {
     Check(check::Check),
     Demo(demo::Demo),
     Import(import::Import),
+    New(new::New),
     Policy(policy::Policy),
     Purge(purge::Purge),
+    Schedule(schedule::Schedule),
     Stats(stats::Stats),
     Warm(warm::Warm),
 }
@@ -50,8 +54,10 @@ pub fn run() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Demo(demo) => demo.run(),
         Command::Import(import) => import.run(),
+        Command::New(new) => new.run(),
         Command::Policy(policy) => policy.run(),
         Command::Purge(purge) => purge.run(),
+        Command::Schedule(schedule) => schedule.run(),
         Command::Stats(stats) => stats.run(),
         Command::Warm(warm) => warm.run(),
     }

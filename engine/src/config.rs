@@ -140,8 +140,14 @@ pub struct PolicyHost {
     pub decision_cache: u64,
     /// `stack`: how deep policies may nest their calls, in bytes of stack; 64KiB to 1MiB. Default 512KiB.
     pub stack: u64,
-    /// `max_module`: the largest module that is loaded, in bytes; 64KiB to 1GiB. Default 64MiB.
+    /// `max_module`: the largest module that is loaded, with the settings and cases that come along, in bytes; 64KiB to 1GiB. Default 64MiB.
     pub max_module: u64,
+    /// `state_dir`: the folder of pushed versions and of who is active; none (`""`): nothing can be pushed. Default none.
+    pub state_dir: Option<PathBuf>,
+    /// `max_versions`: pushed versions that are kept of each policy; 2 to 1,000. Default 10.
+    pub max_versions: usize,
+    /// `shadow_queue`: requests that wait to be asked about a candidate in shadow; 16 to 1,000,000. Default 1,024. Beyond it, they are left out.
+    pub shadow_queue: usize,
 }
 
 impl Default for PolicyHost {
@@ -162,7 +168,7 @@ pub struct Policy {
     pub module: ModuleSource,
     /// `settings`: any TOML table, given to the policy as JSON text. Or `settings_file`: a file of JSON text. Default `{}`.
     pub settings: String,
-    /// `calendar`: `builtin:argentina` or the path of a calendar file. Default none: no day is a holiday.
+    /// `calendar`: `builtin:NAME` or the path of a calendar file. Default none: no day is a holiday.
     pub calendar: Option<CalendarSource>,
     /// `limits`
     pub limits: PolicyLimits,
@@ -241,6 +247,12 @@ pub struct Site {
     pub response_timeout: Duration,
     /// `body_timeout`: between two pieces of a body; 10ms to 10min. Default 30s.
     pub body_timeout: Duration,
+    /// `upgrades`: protocols that clients may switch to with `Upgrade`, in lower case. Default `["websocket"]`.
+    pub upgrades: Vec<String>,
+    /// `max_tunnels`: connections that have switched to another protocol, at once; 1 to 1,000,000. Default 1,000. Beyond it: 503.
+    pub max_tunnels: usize,
+    /// `tunnel_idle_timeout`: how long neither side of a tunnel may say anything; 1s to 24h. Default 5min.
+    pub tunnel_idle_timeout: Duration,
     /// `stale_if_error`: how long what was fresh is served stale while the origin fails, where neither policy nor response says; 0s to
     /// 1 year. Default 1h.
     pub stale_if_error: Duration,

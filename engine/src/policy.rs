@@ -12,8 +12,10 @@ mod ask;
 mod builtin;
 mod chain;
 mod combine;
+pub mod compare;
 mod compiled;
 mod component;
+mod consult;
 mod contract;
 mod counters;
 mod decisions;
@@ -23,6 +25,7 @@ mod guest;
 mod limits;
 mod load;
 mod manifest;
+mod package;
 mod question;
 mod runtime;
 mod trial;
@@ -44,10 +47,12 @@ pub use ask::Policy;
 pub use builtin::{builtin, builtin_names};
 pub use chain::{Answered, Ask, Chain};
 pub use component::{Given, Import};
+pub use consult::{Consulted, Word};
 pub use counters::{Counters, FailureKind, HookCounters, Status};
 pub use guest::Failure;
 pub use load::Inspection;
 pub use manifest::{Hook, Manifest};
+pub use package::{NotText, Package};
 pub use trial::{Answer, Question, Said, Trial, Tried};
 pub use usage::UsageCounters;
 
@@ -165,14 +170,23 @@ pub enum PolicyError {
     },
 }
 
+/// The SHA-256 of a module as it was given, in hexadecimal.
+pub fn digest(module: &[u8]) -> String {
+    compiled::hex(&compiled::digest(module))
+}
+
 /// What all policies share: the engine, the compiled modules, the remembered decisions.
 #[derive(Debug)]
 pub struct Host {
     runtime: Arc<Runtime>,
     compiled: CompiledFolder,
     decisions: Arc<Decisions>,
+    shadow_decisions: Arc<Decisions>,
     max_module: u64,
 }
+
+/// Memory for what shadows said, in bytes.
+const SHADOW_DECISIONS_BYTES: u64 = 4 << 20;
 
 impl Host {
     /// A host without policies.
@@ -196,6 +210,7 @@ impl Host {
             runtime: Arc::new(runtime),
             compiled: CompiledFolder::new(config.compiled_cache.clone()),
             decisions: Arc::new(Decisions::new(config.decision_cache)),
+            shadow_decisions: Arc::new(Decisions::new(SHADOW_DECISIONS_BYTES)),
             max_module: config.max_module,
         })
     }
@@ -209,6 +224,14 @@ impl Host {
         load::load(self, config).map(Arc::new)
     }
 
+    /// As [`Host::load`], with these bytes in the place of the module that the configuration names: a module, or a [`Package`].
+    ///
+    /// # Errors
+    /// As [`Host::load`].
+    pub fn load_module(&self, config: &config::Policy, module: &[u8]) -> Result<Arc<Policy>, PolicyError> {
+        load::load_module(self, config, module).map(Arc::new)
+    }
+
     /// Looks at a module, configured as `config` says, and tells what can be told of it.
     ///
     /// # Errors
@@ -220,6 +243,15 @@ impl Host {
     /// How the cache of decisions does.
     pub fn decisions(&self) -> DecisionCounters {
         self.decisions.counters()
+    }
+
+    /// The largest module that is loaded, in bytes.
+    pub fn max_module(&self) -> u64 {
+        self.max_module
+    }
+
+    fn shadow_decisions(&self) -> &Arc<Decisions> {
+        &self.shadow_decisions
     }
 
     fn decision_cache(&self) -> &Arc<Decisions> {

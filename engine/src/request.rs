@@ -5,6 +5,7 @@
 
 pub mod admit;
 pub mod body;
+pub mod caller;
 mod deliver;
 pub mod devices;
 mod fetch;
@@ -16,6 +17,8 @@ mod pass;
 mod respond;
 mod revalidate;
 pub mod site;
+pub mod trial;
+mod upgrade;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -29,7 +32,7 @@ use tokio::sync::oneshot::error::RecvError;
 
 use crate::clock::Clock;
 use crate::collapse::{Collapse, Lead, Role, Waited};
-use crate::policy::Ask;
+use crate::policy::{Ask, Chain};
 use crate::semantics::decision::{Device, QueryRule, RequestDecision};
 use crate::semantics::reuse::{self, Absent, Reuse, reuse};
 use crate::store::fill::FillReader;
@@ -49,6 +52,8 @@ use hit_for_miss::HitForMiss;
 use pass::Kept;
 use respond::Failure;
 use site::{Site, Sites};
+
+pub use respond::{head_as_bytes, refuse, refuse_as};
 
 /// Hits of a stored response that are counted as popularity in one go.
 const HITS_PER_COUNT: u32 = 64;
@@ -141,9 +146,8 @@ pub struct Answer {
 }
 
 /// Answers a client's request.
-pub async fn handle(edge: &Arc<Edge>, request: Request<Incoming>, client: IpAddr) -> Response<EdgeBody> {
+pub async fn handle(edge: &Arc<Edge>, request: Request<Incoming>, from: From) -> Response<EdgeBody> {
     let (parts, content) = request.into_parts();
-    let from = From { client: Some(client), ..From::default() };
     let exchange = match admit::admit(edge, parts, from) {
         Ok(exchange) => Arc::new(exchange),
         Err(refused) => return respond::refused(edge, refused.0),
@@ -163,6 +167,7 @@ pub async fn answer(edge: &Arc<Edge>, exchange: &Arc<Exchange>, content: Option<
         },
         Handling::Pass => Box::pin(pass_through(edge, exchange, content, Forward::Bypass)).await,
         Handling::Method => Box::pin(pass_through(edge, exchange, content, Forward::Method)).await,
+        Handling::Upgrade => Box::pin(upgrade(edge, exchange)).await,
     }
 }
 
@@ -232,6 +237,7 @@ async fn fetch(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stale: Option<Arc<Sto
         && parts::is_fresh(exchange, part)
         && let Some(response) = deliver::part(edge, exchange, part)
     {
+        count_use(edge, exchange, part);
         return Answer { response, outcome: Outcome::Hit, stored: true };
     }
     let why = if part.is_some() { Forward::Partial } else { why };
@@ -460,6 +466,18 @@ async fn pass_through(edge: &Arc<Edge>, exchange: &Arc<Exchange>, content: Optio
     Answer { response, outcome, stored: false }
 }
 
+/// A request for another protocol, which is none of the cache's business (RFC 9110 §7.8).
+async fn upgrade(edge: &Arc<Edge>, exchange: &Arc<Exchange>) -> Answer {
+    match upgrade::upgrade(edge, exchange).await {
+        Ok(response) => {
+            let status = response.status();
+            let response = pass::told(edge, exchange, response, status, Forward::Bypass, Kept::Not(None));
+            Answer { response, outcome: Outcome::Pass, stored: false }
+        }
+        Err(failure) => error(respond::failed(edge, failure, Forward::Bypass)),
+    }
+}
+
 /// Counts a use of a stored response: for popularity, and for the plan that warmed it.
 fn count_use(edge: &Edge, exchange: &Exchange, stored: &StoredResponse) {
     if exchange.warm_run != 0 {
@@ -501,13 +519,16 @@ fn target_of(url: &str) -> &str {
     url[after_scheme..].find('/').map_or("/", |slash| &url[after_scheme + slash..])
 }
 
-fn record(edge: &Edge, exchange: &Exchange, answer: &Answer) {
+fn record(edge: &Edge, exchange: &Arc<Exchange>, answer: &Answer) {
     let now = edge.clock.now();
     let took = now.since(exchange.at);
     let length = answer.response.body().length();
     let bytes = if answer.response.body().is_at_hand() { length.unwrap_or(0) } else { 0 };
     let variant = exchange.decision.variant.as_deref();
     exchange.site.counters.record(answer.outcome, variant, bytes, took, exchange.at);
+    if exchange.site.is_on_trial() {
+        trial::record(exchange, answer.outcome);
+    }
     if matches!(answer.outcome, Outcome::Miss | Outcome::Collapsed | Outcome::Revalidated) {
         edge.popularity.record(exchange.site.index, &exchange.counting_target(), variant, 1, exchange.at);
         edge.popularity.record_host(exchange.site.index, &exchange.host, 1);
@@ -530,83 +551,27 @@ fn record(edge: &Edge, exchange: &Exchange, answer: &Answer) {
     }
 }
 
-/// What came of a warming plan's request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WarmOutcome {
-    /// It was fetched and stored: bytes of content.
-    Fetched(u64),
-    /// It was fresh already.
-    Fresh,
-    /// It was fetched and is not storable.
-    NotStored(String),
-    /// It could not be fetched.
-    Failed {
-        /// Status of the answer.
-        status: u16,
-        /// What went wrong.
-        reason: String,
-    },
-}
-
-/// Sends a warming plan's request down the path of a visitor with `device`, and reads the answer to its end.
-pub async fn warm(edge: &Arc<Edge>, site: &Site, target: &str, device: Device, run: u64) -> WarmOutcome {
-    let Some(parts) = warm_request(site, target, device) else {
-        return WarmOutcome::Failed { status: 400, reason: format!("{target} is no path") };
-    };
-    let from = From { client: None, device: Some(device), warm_run: run };
-    let exchange = match admit::admit(edge, parts, from) {
-        Ok(exchange) => Arc::new(exchange),
-        Err(refused) => return WarmOutcome::Failed { status: 400, reason: refused.0.to_string() },
-    };
-    if exchange.handling() != Handling::Cache {
-        return WarmOutcome::NotStored("the policies pass it".into());
-    }
-    let answer = answer(edge, &exchange, None).await;
-    let status = answer.response.status();
-    let told = answer.response.headers().get_all(crate::telemetry::cache_status::CACHE_STATUS).iter().next_back();
-    let told = told.map(|told| String::from_utf8_lossy(told.as_bytes()).into_owned()).unwrap_or_default();
-    let length = revalidate::drain(answer.response.into_body()).await;
-    match (answer.outcome, answer.stored, length) {
-        (Outcome::Hit, ..) => WarmOutcome::Fresh,
-        (Outcome::Error | Outcome::Stale, ..) | (_, _, None) => WarmOutcome::Failed { status: status.as_u16(), reason: told },
-        _ if status.is_client_error() || status.is_server_error() => {
-            WarmOutcome::Failed { status: status.as_u16(), reason: told }
-        }
-        (_, true, Some(length)) => WarmOutcome::Fetched(length),
-        (_, false, _) => WarmOutcome::NotStored(told),
-    }
-}
-
-/// A request as visitors with `device` send it: browsers that take every coding that the edge tells apart.
-fn warm_request(site: &Site, target: &str, device: Device) -> Option<http::request::Parts> {
-    let host = site.settings.hosts.iter().find(|host| *host != "*").map_or("localhost", String::as_str);
-    let request = Request::get(Uri::try_from(target).ok()?)
-        .header(http::header::HOST, host)
-        .header(http::header::USER_AGENT, format!("tero-warm ({})", device.as_str()))
-        .header(http::header::ACCEPT, "text/html,application/xhtml+xml,*/*;q=0.8")
-        .header(http::header::ACCEPT_ENCODING, "gzip, deflate, br, zstd")
-        .body(())
-        .ok()?;
-    Some(request.into_parts().0)
-}
-
 /// Every key that an absolute URL of a site may be stored under: by each rule for the query that its policies give to some
-/// device, and by `rule`; under no variant and under each that they declare.
+/// device, and by `rule`; under no variant and under each that they, or versions before them, have declared.
 pub fn keys_of_url(site: &Site, url: &str, rule: Option<&QueryRule>) -> Vec<Vec<u8>> {
     let Ok(uri) = Uri::try_from(url) else { return Vec::new() };
     let mut rules: Vec<QueryRule> = vec![QueryRule::default()];
     rules.extend(rule.cloned());
     if !site.policies.is_empty() {
-        rules.extend(Device::ALL.map(|device| decision_for(site, &uri, device).query.clone()));
+        let chains = std::iter::once(&site.policies).chain(site.canary.as_ref().map(|canary| &canary.chain));
+        for chain in chains {
+            rules.extend(Device::ALL.map(|device| decision_for(site, chain, &uri, device).query.clone()));
+        }
     }
-    let mut keys: Vec<_> = rules.iter().flat_map(|rule| pass::keys_by_rule(&uri, rule, site.policies.variants())).collect();
+    let variants = &site.counters.variants()[1..];
+    let mut keys: Vec<_> = rules.iter().flat_map(|rule| pass::keys_by_rule(&uri, rule, variants)).collect();
     keys.sort();
     keys.dedup();
     keys
 }
 
-/// What the policies of a site decide about a GET of an absolute URL from a device, without any other field.
-fn decision_for(site: &Site, uri: &Uri, device: Device) -> Arc<RequestDecision> {
+/// What policies of a site decide about a GET of an absolute URL from a device, without any other field.
+fn decision_for(site: &Site, chain: &Chain, uri: &Uri, device: Device) -> Arc<RequestDecision> {
     let ask = Ask {
         method: &Method::GET,
         scheme: uri.scheme_str().unwrap_or("http"),
@@ -617,5 +582,5 @@ fn decision_for(site: &Site, uri: &Uri, device: Device) -> Arc<RequestDecision> 
         device,
         variant: None,
     };
-    site.policies.on_request(&ask, site.clock.now())
+    chain.on_request(&ask, site.clock.now())
 }

@@ -1,6 +1,7 @@
 //! Counters, the access log and `Cache-Status` (RFC 9211): records outcomes, decides nothing.
 
 pub mod access_log;
+pub mod arms;
 pub mod cache_status;
 pub mod counters;
 pub mod popularity;

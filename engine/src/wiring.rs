@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -9,20 +10,19 @@ use chrono_tz::Tz;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::config::{self, Config};
-use crate::origin::{self, Origin};
-use crate::policy::{Chain, Host, Policy, PolicyError};
+use crate::config::{self, Config, ConfigErrors};
+use crate::policy::{Host, PolicyError};
 use crate::request::devices::Devices;
-use crate::request::site::{Site, Sites};
+use crate::request::site::Sites;
 use crate::request::{self, Edge};
+use crate::rollout::{Loaded, Rollout, RolloutError};
 use crate::semantics::timestamp::Timestamp;
 use crate::server::{self, Stage};
 use crate::store::{Limits, Store};
 use crate::telemetry::access_log::AccessLog;
-use crate::telemetry::counters::SiteCounters;
 use crate::telemetry::popularity::Popularity;
 use crate::warm::Warmer;
-use crate::{admin, warm};
+use crate::{admin, check, warm};
 
 /// Memory for remembered device classes, in bytes.
 const DEVICE_MEMORY: u64 = 8 * 1024 * 1024;
@@ -33,6 +33,9 @@ pub enum ServeError {
     /// A policy can't be used.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// The version of a policy that was active last can't be used, or the state directory can't.
+    #[error(transparent)]
+    Rollout(#[from] RolloutError),
     /// An address is taken or not ours.
     #[error("could not listen on {address}")]
     Listen {
@@ -62,9 +65,7 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     admin_address: SocketAddr,
     edge: Arc<Edge>,
-    host: Arc<Host>,
-    warmer: Arc<Warmer>,
-    cache: config::Cache,
+    reloader: Arc<Reloader>,
     workers: usize,
     stage: watch::Sender<Stage>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -76,10 +77,10 @@ pub struct Server {
 /// [`ServeError`], with nothing left running.
 pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
     let host = Host::new(&config.policy_host)?;
-    let policies = load_policies(&host, &config.policies)?;
-    warn_of_missing_years(&config.policies, clock.now());
+    let loaded = Loaded::new(&config, &host, &clock)?;
+    warn(&config, clock.now());
     let workers = config.server.workers;
-    let sites = make_sites(&config, &host, &policies, &Sites::default(), workers, &clock)?;
+    let sites = loaded.sites(&clock)?;
     let popularity = Popularity::new();
     popularity.set_sites(&zones(&sites));
     let (addresses, listeners) =
@@ -103,12 +104,22 @@ pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
     tell_popularity(&edge);
     let (stage, stages) = watch::channel(Stage::Running);
     let warmer = Warmer::new(&edge, config.plans).map_err(|error| ServeError::Plan(error.to_string()))?;
+    let (rollout, rollout_thread) = loaded.start(&edge).map_err(start("the thread of trials"))?;
+    let reloader = Arc::new(Reloader {
+        file: PathBuf::from(&*config.file),
+        edge: Arc::clone(&edge),
+        rollout: Arc::clone(&rollout),
+        warmer: Arc::clone(&warmer),
+        cache: config.cache,
+        one_at_a_time: Mutex::new(()),
+    });
     let mut threads = server::start(&edge, config.server, listeners, &stages).map_err(start("a worker"))?;
     threads.push(warm::start(&warmer, stages.clone()).map_err(start("the warmer"))?);
-    let state = admin::State { edge: Arc::clone(&edge), host: Arc::clone(&host), warmer: Arc::clone(&warmer), stage: stages };
+    threads.push(rollout_thread);
+    let state = admin::State { edge: Arc::clone(&edge), host, warmer, rollout, reloader: Arc::clone(&reloader), stage: stages };
     threads.push(admin::start(state, &config.admin, admin_listener).map_err(start("the admin interface"))?);
     let threads = Mutex::new(threads);
-    Ok(Server { addresses, admin_address, edge, host, warmer, cache: config.cache, workers, stage, threads })
+    Ok(Server { addresses, admin_address, edge, reloader, workers, stage, threads })
 }
 
 fn start(what: &'static str) -> impl Fn(io::Error) -> ServeError {
@@ -131,6 +142,60 @@ fn store_limits(cache: &config::Cache) -> Limits {
     }
 }
 
+/// Takes over a new configuration while the edge runs.
+#[derive(Debug)]
+pub struct Reloader {
+    file: PathBuf,
+    edge: Arc<Edge>,
+    rollout: Arc<Rollout>,
+    warmer: Arc<Warmer>,
+    cache: config::Cache,
+    one_at_a_time: Mutex<()>,
+}
+
+/// Why the file of the configuration was not taken over.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// It has mistakes, or can't be read.
+    #[error("{0}")]
+    Config(ConfigErrors),
+    /// What it says can't be done.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+}
+
+impl Reloader {
+    /// Takes over sites, policies and plans of a new configuration; requests under way end under the old one. What is stored stays, and
+    /// so do pushed versions and the counters of a site whose zone is the same. Listeners, memory, the state directory and the number
+    /// of workers stay as they were until the next start.
+    ///
+    /// # Errors
+    /// [`ServeError`], and the old configuration stays.
+    pub fn reload(&self, config: Config) -> Result<(), ServeError> {
+        let _one_at_a_time = self.one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
+        warn(&config, self.edge.clock.now());
+        let config = Config {
+            cache: config::Cache { max_policy_variants: config.cache.max_policy_variants, ..self.cache.clone() },
+            ..config
+        };
+        self.rollout.reload(&config)?;
+        tell_popularity(&self.edge);
+        self.warmer.reload(config.plans).map_err(|error| ServeError::Plan(error.to_string()))
+    }
+
+    /// Reads the file that the edge was started with, takes it over, and opens the access log anew.
+    ///
+    /// # Errors
+    /// [`ReloadError`], and the old configuration stays.
+    pub fn reload_file(&self) -> Result<(), ReloadError> {
+        if let Some(log) = &self.edge.access_log {
+            log.reopen();
+        }
+        let config = Config::load(&self.file).map_err(ReloadError::Config)?;
+        Ok(self.reload(config)?)
+    }
+}
+
 impl Server {
     /// The addresses of the public listeners, in the order of the configuration.
     pub fn addresses(&self) -> &[SocketAddr] {
@@ -147,31 +212,20 @@ impl Server {
         &self.edge
     }
 
-    /// Takes over sites, policies and plans of a new configuration; requests under way end under the old one. What is stored
-    /// stays, and so do the counters of a site whose zone and variants are the same. Listeners, memory and the number of workers stay as they were until the next start.
+    /// As [`Reloader::reload`].
     ///
     /// # Errors
     /// [`ServeError`], and the old configuration stays.
     pub fn reload(&self, config: Config) -> Result<(), ServeError> {
-        let policies = load_policies(&self.host, &config.policies)?;
-        warn_of_missing_years(&config.policies, self.edge.clock.now());
-        let old = self.edge.sites.load_full();
-        let config = Config {
-            cache: config::Cache { max_policy_variants: config.cache.max_policy_variants, ..self.cache.clone() },
-            ..config
-        };
-        let sites = make_sites(&config, &self.host, &policies, &old, self.workers, &self.edge.clock)?;
-        self.edge.popularity.set_sites(&zones(&sites));
-        self.edge.sites.store(Arc::new(sites));
-        tell_popularity(&self.edge);
-        self.warmer.reload(config.plans).map_err(|error| ServeError::Plan(error.to_string()))
+        self.reloader.reload(config)
     }
 
-    /// Opens the access log anew, after its file was moved away.
-    pub fn reopen_log(&self) {
-        if let Some(log) = &self.edge.access_log {
-            log.reopen();
-        }
+    /// As [`Reloader::reload_file`].
+    ///
+    /// # Errors
+    /// [`ReloadError`], and the old configuration stays.
+    pub fn reload_file(&self) -> Result<(), ReloadError> {
+        self.reloader.reload_file()
     }
 
     /// Stops accepting, and ends each connection after its request.
@@ -186,6 +240,7 @@ impl Server {
     /// Drops everything that is still open.
     pub fn stop(&self) {
         self.stage.send_replace(Stage::Stopped);
+        self.reloader.rollout.stop();
     }
 
     /// Waits until everything has ended: after [`Server::shutdown`], at the latest when the time to drain has passed.
@@ -216,72 +271,13 @@ impl Drop for Server {
     }
 }
 
-/// Loads all policies, on several threads: compiling one takes a while.
-fn load_policies(host: &Host, policies: &[config::Policy]) -> Result<Vec<Arc<Policy>>, PolicyError> {
-    std::thread::scope(|scope| {
-        let loading: Vec<_> = policies.iter().map(|policy| scope.spawn(|| host.load(policy))).collect();
-        loading.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
-    })
-}
-
-/// A year that a calendar does not know is never silently a year without holidays.
-fn warn_of_missing_years(policies: &[config::Policy], now: Timestamp) {
-    for policy in policies {
-        let calendar = policy.calendar.as_ref().map(config::calendar::load);
-        let Some(Ok(calendar)) = calendar else { continue };
-        for year in config::calendar::missing_years(&calendar, now) {
-            tracing::warn!(policy = %policy.name, "the calendar has no data for {year}: its holidays will be taken for working days");
-        }
+fn warn(config: &Config, now: Timestamp) {
+    for warning in check::warnings(config, now) {
+        tracing::warn!("{warning}");
     }
-}
-
-/// The sites of a configuration. One that was there before keeps its index, and its counters if zone and variants are the same.
-fn make_sites(
-    config: &Config,
-    host: &Host,
-    policies: &[Arc<Policy>],
-    old: &Sites,
-    workers: usize,
-    clock: &Clock,
-) -> Result<Sites, ServeError> {
-    let mut list: Vec<Arc<Site>> = old.ever().to_vec();
-    for settings in &config.sites {
-        let chosen = settings.policies.iter().filter_map(|name| policies.iter().find(|policy| policy.name() == name).cloned());
-        let chain = Chain::new(host, chosen.collect(), config.cache.max_policy_variants)?;
-        let before = old.ever().iter().find(|site| site.settings.name == settings.name);
-        let index = before.map_or(list.len(), |site| site.index);
-        let zone = settings.zone.or(chain.zone()).unwrap_or(Tz::UTC);
-        let counters = before.map(|site| &site.counters).filter(|old| old.counts(zone, chain.variants()));
-        let counters = counters.cloned().unwrap_or_else(|| Arc::new(SiteCounters::new(zone, chain.variants(), workers)));
-        let site = Arc::new(Site {
-            index,
-            settings: settings.clone(),
-            policies: chain,
-            origin: Origin::new(origin_settings(settings, &config.server), clock.clone()),
-            counters,
-            clock: clock.clone(),
-        });
-        match list.get_mut(index) {
-            Some(place) => *place = site,
-            None => list.push(site),
-        }
-    }
-    let serves = |site: &Site| config.sites.iter().any(|settings| settings.name == site.settings.name);
-    Ok(Sites::new(list, serves))
 }
 
 /// The zones of the sites, by index.
 fn zones(sites: &Sites) -> Vec<Tz> {
     sites.ever().iter().map(|site| site.counters.zone()).collect()
-}
-
-fn origin_settings(site: &config::Site, server: &config::Server) -> origin::Settings {
-    origin::Settings {
-        hops: site.origins.iter().map(|origin| (origin.host.clone(), origin.port)).collect(),
-        max_fetches: site.max_fetches,
-        connect_timeout: site.connect_timeout,
-        response_timeout: site.response_timeout,
-        max_header_bytes: server.max_header_bytes,
-        max_headers: server.max_headers,
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
@@ -36,6 +36,7 @@ pub struct EdgeBuilder {
     server: String,
     admin: String,
     cache: String,
+    host: String,
     site: String,
     policies: String,
     policy_names: Vec<String>,
@@ -57,6 +58,7 @@ impl Edge {
             server: String::new(),
             admin: String::new(),
             cache: String::new(),
+            host: String::new(),
             site: String::new(),
             policies: String::new(),
             policy_names: Vec::new(),
@@ -217,6 +219,18 @@ impl EdgeBuilder {
         self
     }
 
+    /// Keys of `[policies]`.
+    pub fn policies(mut self, keys: &str) -> EdgeBuilder {
+        writeln!(self.host, "{keys}").expect("a string takes it");
+        self
+    }
+
+    /// Where pushed versions are kept.
+    pub fn state_dir(self, folder: &Path) -> EdgeBuilder {
+        let folder = toml_string(&folder.display().to_string());
+        self.policies(&format!("state_dir = {folder}"))
+    }
+
     /// Keys of the site.
     pub fn site(mut self, keys: &str) -> EdgeBuilder {
         writeln!(self.site, "{keys}").expect("a string takes it");
@@ -260,12 +274,13 @@ impl EdgeBuilder {
         };
         format!(
             "[server]\nlisten = [\"127.0.0.1:0\"]\n{server}\n[admin]\nlisten = \"127.0.0.1:0\"\n{admin}\n[cache]\n{cache}\n\
-             [policies]\ncompiled_cache = {compiled}\n\n{policies}\n[[site]]\nname = \"site\"\nhosts = [\"{HOST}\"]\n\
+             [policies]\ncompiled_cache = {compiled}\n{host}\n{policies}\n[[site]]\nname = \"site\"\nhosts = [\"{HOST}\"]\n\
              origins = [{origins}]\npolicies = [{names}]\n{site}\n{more}",
             server = or_default(&self.server, "workers", "workers = 2"),
             admin = self.admin,
             cache = self.cache,
             compiled = toml_string(&compiled_cache().display().to_string()),
+            host = self.host,
             policies = self.policies,
             origins = origins.join(", "),
             names = self.policy_names.join(", "),
@@ -347,7 +362,7 @@ fn watch_for_panics() {
 
 /// Whether an edge calls its threads so; tests' threads have the paths of their functions.
 fn is_of_an_edge(name: &str) -> bool {
-    name.starts_with("worker-") || matches!(name, "admin" | "warm" | "warmer")
+    name.starts_with("worker-") || matches!(name, "admin" | "rollout" | "warm" | "warmer")
 }
 
 /// The instant at which the clock of a zone shows this; of two, the first.

@@ -24,8 +24,9 @@ fn pages() -> BTreeMap<String, String> {
 
 /// Code blocks in that language, with the page that each stands on.
 fn blocks(language: &str) -> Vec<(String, String)> {
+    let fence = format!("```{language}\n");
     let of_page = |(name, text): (String, String)| {
-        let blocks = text.split(&format!("```{language}\n")).skip(1).filter_map(|rest| rest.split("\n```").next());
+        let blocks = text.split(&fence).skip(1).filter_map(|rest| rest.split("\n```").next());
         blocks.map(|block| (name.clone(), block.to_owned())).collect::<Vec<_>>()
     };
     let blocks = pages().into_iter().flat_map(of_page).collect::<Vec<_>>();
@@ -84,10 +85,14 @@ fn every_field_of_the_contract_is_explained() {
     let lines = contract.lines().map(str::trim).filter(|line| !line.starts_with("///"));
     // Fields of records, one a line or several.
     let records = lines.flat_map(|line| line.split(['{', ',', '}'])).filter_map(|part| part.trim().split_once(": "));
-    let names = records.map(|(name, _)| name.trim()).filter(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'));
+    let names =
+        records.map(|(name, _)| name.trim()).filter(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'));
     let names = names.collect::<Vec<_>>();
     assert!(names.len() > 50, "{names:?}");
-    for name in names.into_iter().filter(|name| !matches!(*name, "message" | "settings" | "request" | "response" | "now" | "plan" | "popular")) {
+    for name in names
+        .into_iter()
+        .filter(|name| !matches!(*name, "message" | "settings" | "request" | "response" | "now" | "plan" | "popular"))
+    {
         assert!(page.contains(&format!("`{name}`")), "`{name}` is not on the page");
     }
 }

@@ -1,33 +1,48 @@
-//! `GET /policies`: what is loaded and how it does.
-
-use std::collections::BTreeMap;
+//! `GET /policies` and `GET /policies/{policy}`: which version decides, since when, which others there are, and how they do.
 
 use serde_json::{Value, json};
 
-use super::State;
-use super::reply::Reply;
+use super::reply::{Refusal, Reply};
+use super::trials;
+use super::versions::refusal;
+use crate::admin;
 use crate::policy::{Hook, Policy, Status};
+use crate::rollout::record::Version;
+use crate::rollout::{Line, State};
 
-/// Every policy that a site asks, by name.
-pub(super) fn policies(state: &State) -> Reply {
-    let mut found: BTreeMap<String, (Value, Vec<Value>)> = BTreeMap::new();
-    for site in state.edge.sites.load().iter() {
-        for policy in site.policies.policies() {
-            let entry = found.entry(policy.name().to_string()).or_insert_with(|| (describe(policy), Vec::new()));
-            entry.1.push((&*site.settings.name).into());
-        }
-    }
-    let list: Vec<Value> = found
-        .into_values()
-        .map(|(mut policy, sites)| {
-            policy["sites"] = sites.into();
-            policy
-        })
-        .collect();
+/// Every policy of the configuration, by name.
+pub(super) fn policies(admin: &admin::State) -> Reply {
+    let state = admin.rollout.state();
+    let list: Vec<Value> = state.lines().map(|(name, line)| entry(&state, name, line)).collect();
     Reply::json(&json!({ "policies": list }))
 }
 
-fn describe(policy: &Policy) -> Value {
+/// One of them.
+pub(super) fn policy(admin: &admin::State, name: &str) -> Result<Reply, Refusal> {
+    let state = admin.rollout.state();
+    let line = state.line(name).map_err(|error| refusal(&error))?;
+    Ok(Reply::json(&entry(&state, name, line)))
+}
+
+fn entry(state: &State, name: &str, line: &Line) -> Value {
+    let mut entry = describe(line.active());
+    let active = line.active_version();
+    let record = line.record();
+    entry["version"] = active.as_str().into();
+    entry["active_since_unix_secs"] = line.since().unix_secs().into();
+    entry["previous"] = record.previous.last().map(Version::as_str).into();
+    entry["sites"] = state.sites_of(name).into();
+    entry["versions"] = record.versions.iter().rev().map(|version| json!(version)).collect();
+    entry["configuration_digest"] = line.configured().digest().into();
+    entry["trouble"] = line.trouble().into();
+    entry["shadow"] = record.shadow.as_ref().map(|shadow| trials::shadow_entry(shadow, line)).into();
+    entry["canary"] = record.canary.as_ref().map(|canary| trials::canary_entry(canary, line)).into();
+    entry["rolled_back"] = record.rolled_back.as_ref().map(trials::rolled_back_entry).into();
+    entry
+}
+
+/// A loaded module and how it does.
+pub(super) fn describe(policy: &Policy) -> Value {
     let manifest = policy.manifest();
     let counters = policy.counters();
     let hooks: serde_json::Map<String, Value> = manifest

@@ -19,6 +19,8 @@ pub(super) struct Refusal {
     status: StatusCode,
     error: String,
     cure: String,
+    /// Mistakes one by one, where there are several.
+    errors: Option<Value>,
     field: Option<Field>,
 }
 
@@ -46,6 +48,11 @@ impl Reply {
         Reply { status: StatusCode::OK, content_type, content: text.into() }
     }
 
+    /// Something that there was not before.
+    pub(super) fn created(value: &Value) -> Reply {
+        Reply { status: StatusCode::CREATED, ..Reply::json(value) }
+    }
+
     /// Work that goes on after the answer.
     pub(super) fn accepted(value: &Value) -> Reply {
         Reply { status: StatusCode::ACCEPTED, ..Reply::json(value) }
@@ -58,7 +65,7 @@ impl Reply {
 
 impl Refusal {
     fn new(status: StatusCode, error: impl Into<String>, cure: impl Into<String>) -> Refusal {
-        Refusal { status, error: error.into(), cure: cure.into(), field: None }
+        Refusal { status, error: error.into(), cure: cure.into(), errors: None, field: None }
     }
 
     pub(super) fn bad(error: impl Into<String>, cure: impl Into<String>) -> Refusal {
@@ -75,6 +82,19 @@ impl Refusal {
 
     pub(super) fn conflict(error: impl Into<String>, cure: impl Into<String>) -> Refusal {
         Refusal::new(StatusCode::CONFLICT, error, cure)
+    }
+
+    pub(super) fn unprocessable(error: impl Into<String>, cure: impl Into<String>) -> Refusal {
+        Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, error, cure)
+    }
+
+    pub(super) fn internal(error: impl Into<String>, cure: impl Into<String>) -> Refusal {
+        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error, cure)
+    }
+
+    /// With these mistakes one by one.
+    pub(super) fn with_errors(self, errors: Value) -> Refusal {
+        Refusal { errors: Some(errors), ..self }
     }
 
     pub(super) fn not_ready(error: impl Into<String>, cure: impl Into<String>) -> Refusal {
@@ -113,8 +133,11 @@ impl Refusal {
     }
 
     pub(super) fn into_response(self) -> Response<Full<Bytes>> {
-        let content = format!("{}\n", json!({ "error": self.error, "cure": self.cure }));
-        let mut response = response(self.status, JSON, content.into());
+        let mut content = json!({ "error": self.error, "cure": self.cure });
+        if let Some(errors) = self.errors {
+            content["errors"] = errors;
+        }
+        let mut response = response(self.status, JSON, format!("{content}\n").into());
         let field = match self.field {
             Some(Field::Authenticate) => Some((header::WWW_AUTHENTICATE, "Bearer")),
             Some(Field::Allow(methods)) => Some((header::ALLOW, methods)),

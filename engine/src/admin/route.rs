@@ -12,6 +12,18 @@ pub(super) enum Route {
     Metrics,
     Stats,
     Policies,
+    /// The name of the policy, here and below.
+    Policy(String),
+    Push(String),
+    Activate(String),
+    RollBack(String),
+    Shadow(String),
+    StartShadow(String),
+    StopShadow(String),
+    Canary(String),
+    StartCanary(String),
+    StopCanary(String),
+    Reload,
     Purge,
     /// The name of the plan.
     StartWarm(String),
@@ -24,12 +36,23 @@ pub(super) enum Route {
 
 /// Every route as the OpenAPI file writes it; `find` knows no other.
 #[cfg(test)]
-pub(super) const ROUTES: [(&str, &str); 11] = [
+pub(super) const ROUTES: [(&str, &str); 22] = [
     ("get", "/health"),
     ("get", "/ready"),
     ("get", "/metrics"),
     ("get", "/stats"),
     ("get", "/policies"),
+    ("get", "/policies/{policy}"),
+    ("post", "/policies/{policy}/versions"),
+    ("post", "/policies/{policy}/activate"),
+    ("post", "/policies/{policy}/rollback"),
+    ("get", "/policies/{policy}/shadow"),
+    ("post", "/policies/{policy}/shadow"),
+    ("post", "/policies/{policy}/shadow/stop"),
+    ("get", "/policies/{policy}/canary"),
+    ("post", "/policies/{policy}/canary"),
+    ("post", "/policies/{policy}/canary/stop"),
+    ("post", "/reload"),
     ("post", "/purge"),
     ("post", "/warm/{plan}"),
     ("get", "/warm"),
@@ -41,6 +64,11 @@ pub(super) const ROUTES: [(&str, &str); 11] = [
 /// Whether a path may be asked for without a token: probes can't carry one, and learn one word.
 pub(super) fn is_open(path: &str) -> bool {
     matches!(path, "/health" | "/ready")
+}
+
+/// Whether an answer may have to wait until policies are compiled.
+pub(super) fn may_compile(path: &str) -> bool {
+    path == "/reload" || path.starts_with("/policies/")
 }
 
 /// What `method` and `path` ask for.
@@ -56,12 +84,14 @@ pub(super) fn find(method: &Method, path: &str) -> Result<Route, Refusal> {
         "/policies" => (Some(Route::Policies), None),
         "/openapi.json" => (Some(Route::OpenApi), None),
         "/purge" => (None, Some(Route::Purge)),
+        "/reload" => (None, Some(Route::Reload)),
         "/warm" => (Some(Route::WarmPlans), None),
         "/warm/runs" => (Some(Route::WarmRuns), Some(Route::StartWarm("runs".to_owned()))),
+        _ if path.starts_with("/policies/") => of_policy(&path["/policies/".len()..]).ok_or_else(|| unknown(path))?,
         _ => match path.strip_prefix("/warm/").map(|rest| rest.split_once('/')) {
             Some(Some(("runs", id))) => (Some(Route::WarmRun(run_id(id)?)), None),
             Some(None) if path.len() > "/warm/".len() => (None, Some(Route::StartWarm(path["/warm/".len()..].to_owned()))),
-            _ => return Err(Refusal::unknown(format!("there is nothing at {path}"), "GET /openapi.json tells what there is")),
+            _ => return Err(unknown(path)),
         },
     };
     match (get, post) {
@@ -71,6 +101,27 @@ pub(super) fn find(method: &Method, path: &str) -> Result<Route, Refusal> {
         (Some(_), None) => Err(Refusal::method("GET, HEAD")),
         _ => Err(Refusal::method("POST")),
     }
+}
+
+/// What there is below `/policies/`, to get and to post.
+fn of_policy(rest: &str) -> Option<(Option<Route>, Option<Route>)> {
+    let (name, rest) = rest.split_once('/').unwrap_or((rest, ""));
+    let name = Some(name.to_owned()).filter(|name| !name.is_empty())?;
+    Some(match rest {
+        "" => (Some(Route::Policy(name)), None),
+        "versions" => (None, Some(Route::Push(name))),
+        "activate" => (None, Some(Route::Activate(name))),
+        "rollback" => (None, Some(Route::RollBack(name))),
+        "shadow" => (Some(Route::Shadow(name.clone())), Some(Route::StartShadow(name))),
+        "shadow/stop" => (None, Some(Route::StopShadow(name))),
+        "canary" => (Some(Route::Canary(name.clone())), Some(Route::StartCanary(name))),
+        "canary/stop" => (None, Some(Route::StopCanary(name))),
+        _ => return None,
+    })
+}
+
+fn unknown(path: &str) -> Refusal {
+    Refusal::unknown(format!("there is nothing at {path}"), "GET /openapi.json tells what there is")
 }
 
 fn run_id(text: &str) -> Result<u64, Refusal> {
@@ -88,12 +139,25 @@ mod tests {
     #[test]
     fn every_route_is_found_and_no_other() {
         for (method, path) in ROUTES {
-            let path = path.replace("{plan}", "apertura").replace("{id}", "7");
+            let path = path.replace("{plan}", "apertura").replace("{id}", "7").replace("{policy}", "hours");
             let method = if method == "get" { Method::GET } else { Method::POST };
             assert_eq!(status(&method, &path), 200, "{method} {path}");
             assert_eq!(status(&Method::DELETE, &path), 405, "{path}");
         }
-        for path in ["/", "", "*", "/warm/", "/warm/a/b", "/warm/runs/x", "/warm/runs/", "/health/", "/Health"] {
+        for path in [
+            "/",
+            "",
+            "*",
+            "/warm/",
+            "/warm/a/b",
+            "/warm/runs/x",
+            "/warm/runs/",
+            "/health/",
+            "/Health",
+            "/policies/",
+            "/policies//shadow",
+            "/policies/a/b",
+        ] {
             assert_eq!(status(&Method::GET, path), 404, "{path}");
         }
     }

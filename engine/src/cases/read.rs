@@ -12,16 +12,24 @@ use super::{At, Case, Cases, Request, Response};
 use crate::config::keys::{Form, Section};
 use crate::config::raw::{self, Entry, Kind, Value};
 use crate::config::reader::Reader;
-use crate::config::{ConfigErrors, Loader, Mistake, Mistakes, ModuleSource, forms, place, units};
+use crate::config::{self, ConfigErrors, Loader, Mistake, Mistakes, ModuleSource, forms, place, units};
 use crate::policy::Hook;
 use crate::semantics::decision::{Device, PopularPage};
 use crate::semantics::device;
 use crate::semantics::timestamp::Timestamp;
 
-pub(super) fn parse(text: &str, file: &str, base_dir: &Path, module: Option<ModuleSource>) -> Result<Cases, ConfigErrors> {
+/// Which policy is tried.
+pub(super) enum Tried {
+    /// The one that the file tells of, with another module where one is given.
+    Written(Option<ModuleSource>),
+    /// This one, whatever the file tells of.
+    Given(Box<config::Policy>),
+}
+
+pub(super) fn parse(text: &str, file: &str, base_dir: &Path, tried: Tried) -> Result<Cases, ConfigErrors> {
     let mistakes = Mistakes::of(file, text);
     let cases = match raw::from_toml(text) {
-        Ok(document) => Some(read(&Loader { text, base_dir, mistakes: &mistakes }, &document, file, module)),
+        Ok(document) => Some(read(&Loader { text, base_dir, mistakes: &mistakes }, &document, file, tried)),
         Err(errors) => {
             for error in errors {
                 mistakes.add(&error.at, "", Mistake::new(error.problem, "write it as TOML (https://toml.io)"));
@@ -33,10 +41,13 @@ pub(super) fn parse(text: &str, file: &str, base_dir: &Path, module: Option<Modu
     Ok(cases.expect("what can't be read is a mistake"))
 }
 
-fn read<'a>(loader: &Loader<'a>, document: &'a Value, file: &str, module: Option<ModuleSource>) -> Cases {
+fn read<'a>(loader: &Loader<'a>, document: &'a Value, file: &str, tried: Tried) -> Cases {
     let Kind::Table(sections) = &document.kind else { unreachable!("a TOML document is a table") };
     let reader = Reader::of(&keys::FILE, document, loader.mistakes);
-    let mut policy = loader.policy(reader, &keys::LIMITS, module);
+    let mut policy = match tried {
+        Tried::Written(module) => loader.policy(reader, &keys::LIMITS, module),
+        Tried::Given(policy) => *policy,
+    };
     if policy.name.is_empty() {
         policy.name = name_of(&policy.module).into();
     }

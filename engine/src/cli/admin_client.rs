@@ -12,8 +12,14 @@ use serde_json::Value;
 
 use crate::clock::Clock;
 
-/// How long an answer may take.
+/// How long an answer may take; to a version that is pushed and has to be compiled.
 const TIMEOUT: Duration = Duration::from_secs(60);
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(900);
+const JSON: &str = "application/json";
+
+/// What is sent: its type, and its bytes.
+type Content = (&'static str, Vec<u8>);
+
 /// The longest answer, in bytes.
 const MAX_ANSWER: usize = 64 << 20;
 
@@ -85,7 +91,7 @@ impl AdminClient {
     /// # Errors
     /// Why there is no answer, for people.
     pub(super) fn get(&self, path: &str) -> Result<Answer, String> {
-        self.call(Method::GET, path, None)
+        self.call(TIMEOUT, Method::GET, path, (JSON, Vec::new()))
     }
 
     /// Posts `content` to `path`.
@@ -93,16 +99,24 @@ impl AdminClient {
     /// # Errors
     /// As [`AdminClient::get`].
     pub(super) fn post(&self, path: &str, content: Option<&Value>) -> Result<Answer, String> {
-        self.call(Method::POST, path, content)
+        self.call(TIMEOUT, Method::POST, path, (JSON, content.map(Value::to_string).unwrap_or_default().into()))
     }
 
-    fn call(&self, method: Method, path: &str, content: Option<&Value>) -> Result<Answer, String> {
-        let asking = async { Clock::real().timeout(TIMEOUT, self.ask(method, path, content)).await };
+    /// Posts bytes to `path`; the answer may take as long as compiling them takes.
+    ///
+    /// # Errors
+    /// As [`AdminClient::get`].
+    pub(super) fn upload(&self, path: &str, content: Vec<u8>) -> Result<Answer, String> {
+        self.call(UPLOAD_TIMEOUT, Method::POST, path, ("application/wasm", content))
+    }
+
+    fn call(&self, timeout: Duration, method: Method, path: &str, content: Content) -> Result<Answer, String> {
+        let asking = async { Clock::real().timeout(timeout, self.ask(method, path, content)).await };
         let answered = self.runtime.block_on(asking);
         answered.unwrap_or_else(|_| Err(format!("the admin interface at {} does not answer", self.authority)))
     }
 
-    async fn ask(&self, method: Method, path: &str, content: Option<&Value>) -> Result<Answer, String> {
+    async fn ask(&self, method: Method, path: &str, (kind, content): Content) -> Result<Answer, String> {
         let unreachable = |error: &dyn std::fmt::Display| {
             format!("can't reach the admin interface at {}: {error}; is tero running? (--admin URL)", self.authority)
         };
@@ -120,9 +134,8 @@ impl AdminClient {
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
-        let content = content.map(Value::to_string).unwrap_or_default();
         let request = request
-            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::CONTENT_TYPE, kind)
             .body(Full::new(Bytes::from(content)))
             .map_err(|error| format!("`{path}` can't be asked for: {error}"))?;
         let response = sender.send_request(request).await.map_err(|error| unreachable(&error))?;

@@ -1,7 +1,7 @@
 //! `tero serve`: the edge itself.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -10,9 +10,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::{DEFAULT_CONFIG, colours, fail, report};
-use crate::Server;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::{ReloadError, Server};
 
 const EXAMPLE: &str = "\
 Examples:
@@ -55,7 +55,7 @@ impl Serve {
             tracing::info!("serving on http://{address}");
         }
         tracing::info!("admin interface on http://{}", server.admin_address());
-        signals.heed_until_stopped(&server, &|| reload(&self.config, &server));
+        signals.heed_until_stopped(&server, &|| reload(&server));
         ExitCode::SUCCESS
     }
 }
@@ -126,17 +126,12 @@ async fn heed_signals(
     }
 }
 
-fn reload(path: &Path, server: &Server) {
-    server.reopen_log();
-    match reloaded(path, server) {
+fn reload(server: &Server) {
+    match server.reload_file() {
         Ok(()) => tracing::info!("the configuration has been read again"),
-        Err(why) => tracing::error!("the old configuration stays: {why}"),
+        Err(ReloadError::Config(errors)) => tracing::error!("the old configuration stays: {}", report::report(&errors, false)),
+        Err(ReloadError::Serve(error)) => tracing::error!("the old configuration stays: {}", with_causes(&error)),
     }
-}
-
-fn reloaded(path: &Path, server: &Server) -> Result<(), String> {
-    let config = Config::load(path).map_err(|errors| report::report(&errors, false))?;
-    server.reload(config).map_err(|error| with_causes(&error))
 }
 
 /// An error and what caused it, in one line.

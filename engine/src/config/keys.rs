@@ -217,7 +217,25 @@ pub(crate) const POLICIES: Section = Section {
             "Memory for remembered decisions of all sites together.",
         ),
         key("stack", Size("64KiB", "1MiB"), Value("\"512KiB\""), "How deep policies may nest their calls, in bytes of stack."),
-        key("max_module", Size("64KiB", "1GiB"), Value("\"64MiB\""), "The largest module that is loaded."),
+        key(
+            "state_dir",
+            Text("a path, relative to this file, or `\"\"`"),
+            Value("\"\""),
+            "The folder of pushed versions and of which is active, for one edge alone; `\"\"`: nothing can be pushed.",
+        ),
+        key(
+            "max_module",
+            Size("64KiB", "1GiB"),
+            Value("\"64MiB\""),
+            "The largest module, with the settings and cases that come along.",
+        ),
+        key("max_versions", Count(2, 1_000), Value("10"), "Pushed versions that are kept of each policy; the oldest go."),
+        key(
+            "shadow_queue",
+            Count(16, 1_000_000),
+            Value("1024"),
+            "Answered requests that wait for a candidate in shadow. Beyond it, they are left out and counted.",
+        ),
     ],
 };
 
@@ -232,7 +250,7 @@ pub(crate) const POLICY: Section = Section {
         key("settings_file", Text("a path, relative to this file"), Rule("none"), "A file of JSON text; instead of `settings`."),
         key(
             "calendar",
-            Text("`builtin:argentina` or a path, relative to this file"),
+            Text("`builtin:` and `argentina`, `chile`, `mexico` or `spain`, or a path, relative to this file"),
             Rule("none: no day is a holiday"),
             "The holidays that the policy is told of.",
         ),
@@ -312,6 +330,19 @@ pub(crate) const SITE: Section = Section {
         key("connect_timeout", Duration("10ms", "1min"), Value("\"3s\""), "To open a connection to an origin."),
         key("response_timeout", Duration("10ms", "10min"), Value("\"30s\""), "From the request to the head of the response."),
         key("body_timeout", Duration("10ms", "10min"), Value("\"30s\""), "Between two pieces of a body."),
+        key(
+            "upgrades",
+            Texts("a protocol name"),
+            Value("[\"websocket\"]"),
+            "Protocols that clients may switch to with `Upgrade`; anything else in it is ignored.",
+        ),
+        key("max_tunnels", Count(1, 1_000_000), Value("1000"), "Connections that have switched, at once. Beyond it: 503."),
+        key(
+            "tunnel_idle_timeout",
+            Duration("1s", "24h"),
+            Value("\"5min\""),
+            "How long neither side of a tunnel may say anything.",
+        ),
         key(
             "stale_if_error",
             Duration("0s", "1y"),

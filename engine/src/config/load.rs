@@ -240,11 +240,15 @@ impl<'a> Loader<'a> {
                 .flatten(),
             None => user_cache_dir().map(|folder| folder.join("tero")),
         };
+        let state_dir = reader.text_as("state_dir", |path| if path.is_empty() { Ok(None) } else { self.path(path).map(Some) });
         PolicyHost {
             compiled_cache,
             decision_cache: reader.size("decision_cache").unwrap_or_default(),
             stack: reader.size("stack").unwrap_or_default(),
+            state_dir: state_dir.flatten(),
             max_module: reader.size("max_module").unwrap_or_default(),
+            max_versions: reader.count("max_versions").map_or(2, to_usize),
+            shadow_queue: reader.count("shadow_queue").map_or(16, to_usize),
         }
     }
 
@@ -275,19 +279,15 @@ impl<'a> Loader<'a> {
     }
 
     fn calendar(&self, text: &str) -> Result<CalendarSource, Mistake> {
+        let cure = || format!("write {} or the path of a calendar file", calendar::builtin_names());
         let source = match text.strip_prefix("builtin:") {
             Some(name) if BUILTIN_CALENDARS.contains(&name) => CalendarSource::Builtin(name.to_owned()),
-            Some(_) => {
-                let cure =
-                    format!("write \"builtin:{}\" or the path of a calendar file", BUILTIN_CALENDARS.join("\", \"builtin:"));
-                return Err(Mistake::new(format!("there is no calendar `{text}`"), cure));
+            Some(_) => return Err(Mistake::new(format!("there is no calendar `{text}`"), cure())),
+            None => {
+                self.file(text, &format!("a calendar file, or one of {}", calendar::builtin_names())).map(CalendarSource::File)?
             }
-            None => self.file(text, "a calendar file, or \"builtin:argentina\"").map(CalendarSource::File)?,
         };
-        match calendar::load(&source) {
-            Ok(_) => Ok(source),
-            Err(error) => Err(Mistake::new(error.to_string(), "correct the calendar file, or write \"builtin:argentina\"")),
-        }
+        calendar::load(&source).map(|_| source).map_err(|error| Mistake::new(error.to_string(), cure()))
     }
 
     fn settings(&self, reader: &Reader<'a>) -> String {
@@ -346,6 +346,9 @@ impl<'a> Loader<'a> {
             connect_timeout: reader.duration("connect_timeout").unwrap_or_default(),
             response_timeout: reader.duration("response_timeout").unwrap_or_default(),
             body_timeout: reader.duration("body_timeout").unwrap_or_default(),
+            upgrades: values(reader.texts_as("upgrades", forms::protocol)),
+            max_tunnels: reader.count("max_tunnels").map_or(1, to_usize),
+            tunnel_idle_timeout: reader.duration("tunnel_idle_timeout").unwrap_or_default(),
             stale_if_error: reader.duration("stale_if_error").unwrap_or_default(),
             stale_while_revalidate: reader.duration("stale_while_revalidate").unwrap_or_default(),
             client_directives: match reader.word("client_directives").as_deref() {

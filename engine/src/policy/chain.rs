@@ -55,8 +55,8 @@ pub struct Answered<'a> {
     pub key: &'a [u8],
 }
 
-/// A site's policies in the order in which they are asked.
-#[derive(Debug)]
+/// A site's policies in the order in which they are asked. A clone shares the remembered decisions.
+#[derive(Clone, Debug)]
 pub struct Chain {
     id: u64,
     policies: Vec<Arc<Policy>>,
@@ -87,6 +87,11 @@ impl Chain {
             decisions: Arc::clone(host.decision_cache()),
             policies,
         })
+    }
+
+    /// The same, for a version that decides nothing: what it says is remembered apart, and takes no room from what decides.
+    pub fn for_shadow(self, host: &Host) -> Chain {
+        Chain { decisions: Arc::clone(host.shadow_decisions()), ..self }
     }
 
     /// What the policies decide about a request: remembered, or asked. A policy that fails decides nothing.
@@ -132,7 +137,7 @@ impl Chain {
         decision
     }
 
-    fn combined(&self, answers: Vec<(&str, RequestAnswer)>) -> RequestDecision {
+    pub(super) fn combined(&self, answers: Vec<(&str, RequestAnswer)>) -> RequestDecision {
         combine::requests(answers, |joined| self.variant(joined))
     }
 
@@ -174,6 +179,17 @@ impl Chain {
     /// The zone of the first policy that has one.
     pub fn zone(&self) -> Option<Tz> {
         self.policies.iter().find_map(|policy| policy.manifest().zone)
+    }
+
+    /// Drops what this chain and its clones have decided: they are not asked any more. Walks through all remembered decisions: not for a
+    /// thread that serves requests.
+    pub fn forget(&self) {
+        self.decisions.forget(&self.id.to_le_bytes());
+    }
+
+    /// Whether `other` is a clone of this chain.
+    pub fn is(&self, other: &Chain) -> bool {
+        self.id == other.id
     }
 
     /// The policies, in order.

@@ -1,19 +1,19 @@
 //! Compiled modules on disk, by the digest of the module and what the engine makes of it, so that a start does not compile.
 //!
-//! Compiled code is machine code: a file is only used if nobody but us (or root) can have written it and its checksum holds;
-//! otherwise the module is compiled anew. A folder that can't be used costs time, never the policy.
+//! Compiled code is machine code: a file is only used if nobody but us (or root) can have written it ([`trusted`]) and its checksum
+//! holds; otherwise the module is compiled anew. A folder that can't be used costs time, never the policy.
 
-use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::fs;
 use std::hash::{Hash, Hasher};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
+
+use crate::trusted;
 
 /// Changes when the way from a module to what is compiled changes.
 const FORMAT: &[u8] = b"tero compiled policy 1";
@@ -97,7 +97,7 @@ fn file_name(engine: &Engine, digest: &Digest) -> String {
 
 /// The component in that file, if the file is there and to be trusted.
 fn take(engine: &Engine, path: &Path) -> Option<Component> {
-    let content = match read_trusted(path) {
+    let content = match trusted::read(path, MAX_FILE_BYTES) {
         Ok(content) => content,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         Err(error) => {
@@ -119,67 +119,24 @@ fn take(engine: &Engine, path: &Path) -> Option<Component> {
 #[allow(unsafe_code, reason = "wasmtime can't check machine code; see below for why it need not")]
 fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
     // SAFETY: the bytes must be what `Component::serialize` returned, unchanged. `take` is the only caller. Its bytes are in our
-    // memory (not mapped, so nobody changes them now); they come from a file that, like its folder, belongs to us or root and that
-    // nobody else may write; only `keep` writes files of that name, and only with what `serialize` returned; their checksum holds,
+    // memory (not mapped, so nobody changes them now); they come from a file that, like the folders above, belongs to us or root and
+    // that nobody else may write; only `keep` writes files of that name, and only with what `serialize` returned; their checksum holds,
     // so none is torn or rotten. Whoever can still forge one acts as our own user, and could replace our binary as well. Whether
     // wasmtime's version, its settings and the processor are the same is checked by wasmtime itself.
     unsafe { Component::deserialize(engine, code) }
 }
 
-/// Reads a file that nobody but us or root can have written.
-fn read_trusted(path: &Path) -> io::Result<Vec<u8>> {
-    let folder = path.parent().ok_or(io::ErrorKind::NotFound)?;
-    if let Some(doubt) = doubt(&fs::metadata(folder)?) {
-        return Err(io::Error::other(format!("its folder {doubt}")));
-    }
-    let file = File::open(path)?;
-    // Of the open file: what is checked is what is read.
-    let metadata = file.metadata()?;
-    if let Some(doubt) = doubt(&metadata) {
-        return Err(io::Error::other(format!("it {doubt}")));
-    }
-    if !metadata.is_file() || metadata.len() > MAX_FILE_BYTES {
-        return Err(io::Error::other("it is no file of a likely size"));
-    }
-    let mut content = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
-    file.take(MAX_FILE_BYTES).read_to_end(&mut content)?;
-    Ok(content)
-}
-
-fn doubt(metadata: &Metadata) -> Option<&'static str> {
-    let owner = metadata.uid();
-    if owner != rustix::process::geteuid().as_raw() && owner != 0 {
-        return Some("belongs to somebody else");
-    }
-    (metadata.mode() & 0o022 != 0).then_some("can be written by others")
-}
-
 /// Writes a compiled component; if that fails, the next start compiles again.
 fn keep(path: &Path, component: &Component) {
-    let kept = component.serialize().map_err(io::Error::other).and_then(|code| write_atomically(path, &code));
+    let kept = component.serialize().map_err(io::Error::other).and_then(|code| {
+        path.parent().map_or(Ok(()), trusted::make_folder)?;
+        trusted::write(path, &[&Sha256::digest(&code), &code])
+    });
     match (kept, path.parent()) {
         (Ok(()), Some(folder)) => thin_out(folder),
         (Err(error), _) => tracing::warn!(path = %path.display(), %error, "a compiled module could not be kept"),
         (Ok(()), None) => {}
     }
-}
-
-fn write_atomically(path: &Path, code: &[u8]) -> io::Result<()> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    if let Some(folder) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    }
-    let temporary = path.with_extension(format!("{}-{}.new", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
-    let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary).and_then(|mut file| {
-        file.write_all(&Sha256::digest(code))?;
-        file.write_all(code)?;
-        fs::rename(&temporary, path)
-    });
-    if written.is_err() {
-        // It may not exist at all; what is left over counts as a file and goes when it is the oldest.
-        let _ = fs::remove_file(&temporary);
-    }
-    written
 }
 
 /// Removes the oldest files of the folder beyond the bound, none but our own.

@@ -92,7 +92,16 @@ impl Decisions {
         self.cache.insert(key.into(), Arc::clone(decision));
     }
 
+    /// Drops the decisions whose keys begin so. What threads keep is not asked for any more and goes with time.
+    pub(super) fn forget(&self, beginning: &[u8]) {
+        for (key, _) in self.cache.iter().filter(|(key, _)| key.starts_with(beginning)) {
+            self.cache.invalidate(&**key);
+        }
+    }
+
+    /// Does moka's pending work first, so that the figures are those of now.
     pub(super) fn counters(&self) -> DecisionCounters {
+        self.cache.run_pending_tasks();
         let sum =
             |count: fn(&Stripe) -> &AtomicU64| self.stripes.iter().map(|stripe| count(stripe).load(Ordering::Relaxed)).sum();
         DecisionCounters {

@@ -1,5 +1,6 @@
 //! From a `[[policy]]` section to a policy that can be asked.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -10,45 +11,58 @@ use wasmtime::component::Component;
 use crate::config::{self, ModuleSource};
 use crate::policy::component::Import;
 use crate::policy::guest::{Configured, Template};
+use crate::policy::package::Package;
 use crate::policy::{Host, Policy, PolicyError, answer, builtin, compiled, component, guest};
 use crate::semantics::calendar::Calendar;
 
+/// Reads the module that the configuration names, and loads it.
 pub(super) fn load(host: &Host, config: &config::Policy) -> Result<Policy, PolicyError> {
     let module = read(host, &config.name, &config.module)?;
-    let digest = compiled::digest(&module);
-    let compiled = compile(host, &config.name, &module, &digest)?;
-    configured(host, config, &compiled, &digest)
+    load_module(host, config, &module)
+}
+
+/// Loads `module` in the place of the one that the configuration names.
+pub(super) fn load_module(host: &Host, config: &config::Policy, module: &[u8]) -> Result<Policy, PolicyError> {
+    let package = unpack(&config.name, module)?;
+    let compiled = compile(host, &config.name, &package.module)?;
+    configured(host, config, &compiled, module, package.settings)
+}
+
+fn unpack<'a>(name: &Arc<str>, module: &'a [u8]) -> Result<Package<'a>, PolicyError> {
+    Package::of(module).map_err(|error| PolicyError::NotAModule { policy: Arc::clone(name), reason: error.to_string() })
 }
 
 /// The component of a module: from disk, or compiled.
-fn compile(host: &Host, name: &Arc<str>, module: &[u8], digest: &compiled::Digest) -> Result<Component, PolicyError> {
+fn compile(host: &Host, name: &Arc<str>, module: &[u8]) -> Result<Component, PolicyError> {
     host.compiled.component(
         &host.runtime.engine,
-        digest,
+        &compiled::digest(module),
         || component::encode(name, module),
         |error| PolicyError::NotAModule { policy: Arc::clone(name), reason: format!("{error:#}") },
     )
 }
 
+/// A policy of a module as it was given. Settings that came along with it hold in the place of those of the configuration.
 fn configured(
     host: &Host,
     config: &config::Policy,
     compiled: &Component,
-    digest: &compiled::Digest,
+    module: &[u8],
+    settings: Option<Cow<'_, str>>,
 ) -> Result<Policy, PolicyError> {
     let name = &config.name;
     let template = Template {
         policy: Arc::clone(name),
         runtime: Arc::clone(&host.runtime),
         component: component::link(name, &host.runtime.engine, compiled)?,
-        settings: config.settings.clone(),
+        settings: settings.map_or_else(|| config.settings.clone(), Cow::into_owned),
         limits: config.limits,
         usage: Arc::default(),
     };
     host.runtime.keep(template.limits.deadline);
     let said = configure(&template)?;
     let manifest = answer::manifest(&said).map_err(|reason| PolicyError::Manifest { policy: Arc::clone(name), reason })?;
-    Ok(Policy::new(template, compiled::hex(digest), manifest, said, calendar(config)?, &config.limits))
+    Ok(Policy::new(template, compiled::hex(&compiled::digest(module)), manifest, said, calendar(config)?, &config.limits))
 }
 
 /// What can be told of a module, as far as it goes.
@@ -74,15 +88,17 @@ pub struct Inspection {
 /// When it can't be read.
 pub(super) fn inspect(host: &Host, config: &config::Policy) -> Result<Inspection, PolicyError> {
     let module = read(host, &config.name, &config.module)?;
-    let (digest, engine) = (compiled::digest(&module), &host.runtime.engine);
     let (mut contract, mut imports) = (None, Vec::new());
-    let policy = compile(host, &config.name, &module, &digest).and_then(|compiled| {
+    let policy = unpack(&config.name, &module).and_then(|package| {
+        let compiled = compile(host, &config.name, &package.module)?;
+        let engine = &host.runtime.engine;
         imports = component::imports(engine, &compiled);
         contract = component::contract(&config.name, engine, &compiled).ok().map(|(_, found)| found);
-        configured(host, config, &compiled, &digest)
+        configured(host, config, &compiled, &module, package.settings)
     });
     let is_component = component::is_component(&module);
-    Ok(Inspection { size: module.len(), digest: compiled::hex(&digest), is_component, contract, imports, policy })
+    let digest = compiled::hex(&compiled::digest(&module));
+    Ok(Inspection { size: module.len(), digest, is_component, contract, imports, policy })
 }
 
 /// The bytes of a module, as they were given.

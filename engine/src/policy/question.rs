@@ -150,7 +150,7 @@ fn weekday(weekday: chrono::Weekday) -> types::Weekday {
 }
 
 /// All that the decisions of some policies about a request depend on: what their manifests ask for, together.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Inputs {
     headers: Vec<HeaderName>,
     cookies: Vec<Box<str>>,

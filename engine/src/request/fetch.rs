@@ -15,7 +15,7 @@ use super::admit::Exchange;
 use super::body::{EdgeBody, Silence};
 use super::forward::{self, Wanted};
 use super::respond::Failure;
-use super::{parts, revalidate};
+use super::{parts, revalidate, trial};
 use crate::collapse::Lead;
 use crate::origin::{self, Answer};
 use crate::policy::Answered;
@@ -160,11 +160,12 @@ impl Fetch {
             (Extent::Whole, Some(stale)) => Wanted::Newer(stale.head.fields.to_headers(0)),
             (Extent::Whole, None) => Wanted::Whole,
         };
-        let request = forward::for_storing(edge, &self.exchange, origin::empty(), &wanted);
+        let mut request = forward::for_storing(edge, &self.exchange, origin::empty(), &wanted);
+        forward::pass_interim_on(edge, &self.exchange, &mut request);
         let asked_at = edge.clock.now();
         let answer = site.origin.fetch(request, true).await;
         let status = answer.as_ref().ok().map(|answer| answer.response.status());
-        site.counters.record_origin(status, edge.clock.now().since(asked_at));
+        self.exchange.count_origin(status, edge.clock.now().since(asked_at));
         let answer = answer.map_err(|error| {
             let url = Key::new(&self.exchange.key);
             tracing::warn!(site = %site.settings.name, url = url.url(), error = %Chained(&error), "fetch failed");
@@ -350,7 +351,11 @@ impl Fetch {
             let header_ttl = header_lifetime(headers, &directives, now);
             let header_browser_ttl = browser_lifetime(headers, now);
             let answered = Answered { status, headers, length, header_ttl, header_browser_ttl, key: &exchange.key };
-            site.policies.on_response(&exchange.ask(), &answered, now)
+            let decision = exchange.policies().on_response(&exchange.ask(), &answered, now);
+            if site.is_on_trial() {
+                trial::record_response(exchange, &answered, &decision, now);
+            }
+            decision
         };
         let freshness = Freshness::of(&Terms {
             status,

@@ -1,8 +1,11 @@
-//! A site at run time: its policies, its next hops, its counters.
+//! A site at run time: its policies, the candidates on trial, its next hops, its counters.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
+use super::trial::{Canary, Shadow};
 use crate::clock::Clock;
 use crate::config;
 use crate::origin::Origin;
@@ -18,12 +21,27 @@ pub struct Site {
     pub settings: config::Site,
     /// The policies that it asks.
     pub policies: Chain,
+    /// Whether a policy, or the canary, asks for the class of the device.
+    pub needs_device: bool,
+    /// The version on trial for a share of the keys.
+    pub canary: Option<Canary>,
+    /// The versions that are asked about a share of the requests afterwards.
+    pub shadows: Vec<Arc<Shadow>>,
     /// Its next hops.
-    pub origin: Origin,
+    pub origin: Arc<Origin>,
+    /// Tunnels that may still be opened.
+    pub tunnels: Arc<Semaphore>,
     /// What happened to its requests.
     pub counters: Arc<SiteCounters>,
     /// The time, for questions to the policies from outside a request.
     pub clock: Clock,
+}
+
+impl Site {
+    /// Whether a request has more to do than to be answered.
+    pub(super) fn is_on_trial(&self) -> bool {
+        self.canary.is_some() || !self.shadows.is_empty()
+    }
 }
 
 /// All sites, by host.

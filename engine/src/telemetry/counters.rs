@@ -24,6 +24,9 @@ pub const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
 /// at another time than a quarter of an hour.
 const HOUR_CHECK_SECS: i64 = 900;
 
+/// How often counters go on from older ones; each time costs memory. Beyond it they begin anew.
+const MAX_GENERATIONS: usize = 32;
+
 thread_local! {
     static WORKER: Cell<usize> = const { Cell::new(0) };
 }
@@ -33,9 +36,16 @@ pub fn set_worker(worker: usize) {
     WORKER.set(worker);
 }
 
+/// This thread's worker.
+pub(super) fn worker() -> usize {
+    WORKER.get()
+}
+
 /// The counters of one site.
 #[derive(Debug)]
 pub struct SiteCounters {
+    /// What was counted before the site got other variants. Requests that began then still count there.
+    before: Option<Arc<SiteCounters>>,
     zone: Tz,
     /// Names of the variants; the first, `""`, stands for none.
     variants: Vec<Arc<str>>,
@@ -92,6 +102,17 @@ impl Outcomes {
         (looked_up > 0).then(|| hits as f64 / looked_up as f64)
     }
 
+    /// What came in addition since `earlier`.
+    pub fn since(&self, earlier: &Outcomes) -> Outcomes {
+        Outcomes(std::array::from_fn(|index| self.0[index].saturating_sub(earlier.0[index])))
+    }
+
+    pub(super) fn add_from(&mut self, cells: &[AtomicU64]) {
+        for (sum, cell) in self.0.iter_mut().zip(cells) {
+            *sum += cell.load(Ordering::Relaxed);
+        }
+    }
+
     fn add(&mut self, other: &Outcomes) {
         for (own, other) in self.0.iter_mut().zip(other.0) {
             *own += other;
@@ -112,12 +133,25 @@ impl SiteCounters {
             origin_failures: AtomicU64::new(0),
             origin_seconds: Histogram::default(),
         };
-        SiteCounters { zone, variants, shards: (0..workers.max(1)).map(|_| shard()).collect(), hour: AtomicU64::new(0) }
+        let shards = (0..workers.max(1)).map(|_| shard()).collect();
+        SiteCounters { before: None, zone, variants, shards, hour: AtomicU64::new(0) }
     }
 
-    /// Whether these are the counters for such a site.
-    pub fn counts(&self, zone: Tz, variants: &[Arc<str>]) -> bool {
-        self.zone == zone && self.variants[1..] == *variants
+    /// Counters that go on from these and know these variants too: the same where they know them already.
+    pub fn with_variants(self: &Arc<SiteCounters>, variants: &[Arc<str>]) -> Arc<SiteCounters> {
+        let new = variants.iter().filter(|variant| !self.variants.contains(variant));
+        let all: Vec<Arc<str>> = self.variants[1..].iter().chain(new).cloned().collect();
+        if all.len() + 1 == self.variants.len() {
+            return Arc::clone(self);
+        }
+        let counters = SiteCounters::new(self.zone, &all, self.shards.len());
+        let goes_on = self.generations().count() < MAX_GENERATIONS;
+        Arc::new(SiteCounters { before: goes_on.then(|| Arc::clone(self)), ..counters })
+    }
+
+    /// These counters and those before them.
+    fn generations(&self) -> impl Iterator<Item = &SiteCounters> {
+        std::iter::successors(Some(self), |counters| counters.before.as_deref())
     }
 
     /// The zone of the hours.
@@ -158,11 +192,12 @@ impl SiteCounters {
 
     /// Requests of a variant, by its index in [`SiteCounters::variants`], in an hour of the day.
     pub fn outcomes(&self, variant: usize, hour: usize) -> Outcomes {
-        let first = (variant * HOURS + hour) * Outcome::ALL.len();
         let mut outcomes = Outcomes::default();
-        for shard in &self.shards {
-            for (sum, cell) in outcomes.0.iter_mut().zip(&shard.outcomes[first..]) {
-                *sum += cell.load(Ordering::Relaxed);
+        for counters in self.generations() {
+            let Some(known) = counters.variants.iter().position(|known| *known == self.variants[variant]) else { continue };
+            let first = (known * HOURS + hour) * Outcome::ALL.len();
+            for shard in &counters.shards {
+                outcomes.add_from(&shard.outcomes[first..first + Outcome::ALL.len()]);
             }
         }
         outcomes
@@ -194,7 +229,7 @@ impl SiteCounters {
 
     /// Bytes of content sent.
     pub fn response_bytes(&self) -> u64 {
-        self.shards.iter().map(|shard| shard.response_bytes.load(Ordering::Relaxed)).sum()
+        self.all_shards().map(|shard| shard.response_bytes.load(Ordering::Relaxed)).sum()
     }
 
     /// From the head of a request to the head of its response.
@@ -204,7 +239,7 @@ impl SiteCounters {
 
     /// Requests to the origin by the hundreds of their status (`"2xx"`), and those that failed (`"failed"`).
     pub fn origin_requests(&self) -> Vec<(&'static str, u64)> {
-        let sum = |cell: &dyn Fn(&Shard) -> u64| self.shards.iter().map(cell).sum();
+        let sum = |cell: &dyn Fn(&Shard) -> u64| self.all_shards().map(cell).sum();
         let names = ["1xx", "2xx", "3xx", "4xx", "5xx"];
         let by_class = names.iter().enumerate().map(|(class, name)| {
             let count = sum(&|shard: &Shard| shard.origin_statuses[class].load(Ordering::Relaxed));
@@ -220,13 +255,17 @@ impl SiteCounters {
 
     fn histogram(&self, of: impl Fn(&Shard) -> &Histogram) -> HistogramSnapshot {
         let mut sum = HistogramSnapshot::default();
-        for histogram in self.shards.iter().map(of) {
+        for histogram in self.all_shards().map(of) {
             for (sum, bucket) in sum.buckets.iter_mut().zip(&histogram.buckets) {
                 *sum += bucket.load(Ordering::Relaxed);
             }
             sum.sum_secs += histogram.sum_micros.load(Ordering::Relaxed) as f64 / 1e6;
         }
         sum
+    }
+
+    fn all_shards(&self) -> impl Iterator<Item = &Shard> {
+        self.generations().flat_map(|counters| &counters.shards)
     }
 
     fn shard(&self) -> &Shard {
@@ -280,6 +319,25 @@ mod tests {
         assert_eq!(counters.outcomes_of_variant(1).count(Outcome::Hit), 1);
         assert_eq!(counters.response_bytes(), 60);
         assert_eq!(counters.request_seconds().buckets[1], 3);
+    }
+
+    #[test]
+    fn counters_with_more_variants_go_on_from_the_old_ones_also_for_requests_that_began_before() {
+        let old = Arc::new(SiteCounters::new(chrono_tz::UTC, &["a".into()], 1));
+        let count = |counters: &SiteCounters, variant: &str| {
+            counters.record(Outcome::Hit, Some(variant), 5, Duration::ZERO, Timestamp::from_unix_secs(0));
+        };
+        count(&old, "a");
+        let new = old.with_variants(&["b".into(), "a".into()]);
+        count(&new, "b");
+        count(&old, "a");
+        assert_eq!(new.variants(), ["".into(), "a".into(), Arc::<str>::from("b")]);
+        assert_eq!(new.outcomes_of_variant(1).total(), 2);
+        assert_eq!((new.outcomes_in_all().total(), new.response_bytes()), (3, 15));
+        assert_eq!(new.request_seconds().buckets[0], 3);
+        assert!(Arc::ptr_eq(&new, &new.with_variants(&["a".into()])));
+        let many = (0..100).fold(new, |counters, number| counters.with_variants(&[number.to_string().into()]));
+        assert!(many.generations().count() <= MAX_GENERATIONS);
     }
 
     #[test]

@@ -64,7 +64,7 @@ fn the_interface_describes_itself() {
     let paths = edge.admin_get("/openapi.json").json()["paths"].clone();
     for (path, operations) in paths.as_object().unwrap() {
         for method in operations.as_object().unwrap().keys() {
-            let target = path.replace("{plan}", "nothing").replace("{id}", "1");
+            let target = path.replace("{plan}", "nothing").replace("{id}", "1").replace("{policy}", "nothing");
             let answer = edge.admin(&Request::new(method.to_uppercase(), &target).body("{}"));
             assert_ne!(answer.status, 405, "{method} {target}");
             assert_eq!(

@@ -1,0 +1,110 @@
+//! What happened to the two arms of a trial: the keys that the active version of a policy answers for, and those of the canary.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::Outcome;
+use super::counters::{Outcomes, worker};
+
+/// Counters on cache lines of their own, so that threads do not wait for each other.
+const STRIPES: usize = 16;
+
+/// One of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arm {
+    /// Keys that the active version answers for.
+    Control,
+    /// Keys that the canary answers for.
+    Canary,
+}
+
+/// The counters of both.
+#[derive(Debug, Default)]
+pub struct Arms([Stripe; STRIPES]);
+
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Stripe([ArmTally; 2]);
+
+#[derive(Debug, Default)]
+struct ArmTally {
+    outcomes: [AtomicU64; Outcome::ALL.len()],
+    origin_requests: AtomicU64,
+}
+
+/// The figures of one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ArmCounts {
+    /// Requests answered.
+    pub outcomes: Outcomes,
+    /// Requests to the origin.
+    pub origin_requests: u64,
+}
+
+impl Arms {
+    /// Counts a request that was answered.
+    pub fn record(&self, arm: Arm, outcome: Outcome) {
+        self.tally(arm).outcomes[outcome.index()].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a request to the origin.
+    pub fn record_origin(&self, arm: Arm) {
+        self.tally(arm).origin_requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What was counted so far.
+    pub fn counts(&self, arm: Arm) -> ArmCounts {
+        let mut counts = ArmCounts::default();
+        for tally in self.0.iter().map(|stripe| &stripe.0[arm as usize]) {
+            counts.outcomes.add_from(&tally.outcomes);
+            counts.origin_requests += tally.origin_requests.load(Ordering::Relaxed);
+        }
+        counts
+    }
+
+    fn tally(&self, arm: Arm) -> &ArmTally {
+        &self.0[worker() % STRIPES].0[arm as usize]
+    }
+}
+
+impl ArmCounts {
+    /// What came in addition since `earlier`.
+    pub fn since(&self, earlier: &ArmCounts) -> ArmCounts {
+        ArmCounts {
+            outcomes: self.outcomes.since(&earlier.outcomes),
+            origin_requests: self.origin_requests.saturating_sub(earlier.origin_requests),
+        }
+    }
+
+    /// Requests to the origin for each request answered; none where none was.
+    pub fn origin_load(&self) -> Option<f64> {
+        let total = self.outcomes.total();
+        (total > 0).then(|| self.origin_requests as f64 / total as f64)
+    }
+
+    /// The share of requests that were answered with an error of our own; none where none was answered.
+    pub fn error_rate(&self) -> Option<f64> {
+        let total = self.outcomes.total();
+        (total > 0).then(|| self.outcomes.count(Outcome::Error) as f64 / total as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arms_are_counted_apart_and_windows_are_differences() {
+        let arms = Arms::default();
+        arms.record(Arm::Control, Outcome::Hit);
+        arms.record(Arm::Canary, Outcome::Miss);
+        let before = arms.counts(Arm::Canary);
+        arms.record(Arm::Canary, Outcome::Hit);
+        arms.record(Arm::Canary, Outcome::Error);
+        arms.record_origin(Arm::Canary);
+        let window = arms.counts(Arm::Canary).since(&before);
+        assert_eq!((window.outcomes.total(), window.outcomes.hit_rate()), (2, Some(1.0)));
+        assert_eq!((window.origin_load(), window.error_rate()), (Some(0.5), Some(0.5)));
+        assert_eq!(arms.counts(Arm::Control).outcomes.total(), 1);
+        assert_eq!(ArmCounts::default().origin_load(), None);
+    }
+}

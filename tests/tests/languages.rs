@@ -74,7 +74,8 @@ fn new_project(folder: &Path, language: &str) -> PathBuf {
     }
     let mut build = tero(folder, &["policy", "build", language]);
     if language == "rust" {
-        // What it needs is built once, beside everything else.
+        // What it needs is what the workspace needs, and is built once, beside everything else.
+        std::fs::copy(example("../../Cargo.lock"), project.join("Cargo.lock")).unwrap();
         let target = Path::new(env!("CARGO_BIN_EXE_tero-under-test")).parent().unwrap().parent().unwrap().join("projects");
         build.env("CARGO_TARGET_DIR", &target);
         let mut test = Command::new("cargo");

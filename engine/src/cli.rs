@@ -5,6 +5,7 @@
 mod admin_client;
 mod check;
 mod demo;
+mod explain;
 mod import;
 mod policy;
 mod purge;
@@ -34,6 +35,7 @@ enum Command {
     Serve(serve::Serve),
     Check(check::Check),
     Demo(demo::Demo),
+    Explain(explain::Explain),
     Import(import::Import),
     Policy(policy::Policy),
     Purge(purge::Purge),
@@ -49,6 +51,7 @@ pub fn run() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Check(check) => check.run(),
         Command::Demo(demo) => demo.run(),
+        Command::Explain(explain) => explain.run(),
         Command::Import(import) => import.run(),
         Command::Policy(policy) => policy.run(),
         Command::Purge(purge) => purge.run(),

@@ -7,6 +7,7 @@ pub mod admit;
 pub mod body;
 mod deliver;
 pub mod devices;
+pub mod explain;
 mod fetch;
 mod forward;
 mod heads;

@@ -8,6 +8,7 @@ mod cache_status;
 mod collapse;
 mod configuration;
 mod desk;
+mod explain;
 mod freshness;
 mod harness;
 mod hostile;

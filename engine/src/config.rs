@@ -247,6 +247,12 @@ pub struct Site {
     pub response_timeout: Duration,
     /// `body_timeout`: between two pieces of a body; 10ms to 10min. Default 30s.
     pub body_timeout: Duration,
+    /// `upgrades`: protocols that clients may switch to with `Upgrade`, in lower case. Default `["websocket"]`.
+    pub upgrades: Vec<String>,
+    /// `max_tunnels`: connections that have switched to another protocol, at once; 1 to 1,000,000. Default 1,000. Beyond it: 503.
+    pub max_tunnels: usize,
+    /// `tunnel_idle_timeout`: how long neither side of a tunnel may say anything; 1s to 24h. Default 5min.
+    pub tunnel_idle_timeout: Duration,
     /// `stale_if_error`: how long what was fresh is served stale while the origin fails, where neither policy nor response says; 0s to
     /// 1 year. Default 1h.
     pub stale_if_error: Duration,

@@ -11,7 +11,7 @@
 //! - [`request`] is where they meet: the path of a request, step by step.
 //! - [`rollout`] says which version of each policy the sites ask.
 //! - [`server`] brings requests from sockets, [`warm`] from plans; [`admin`] looks at all of it from outside.
-//! - [`clock`] and [`telemetry`] are leaves; [`config`] is read once and handed out in pieces, by [`serve`].
+//! - [`clock`], [`telemetry`] and [`wire`] are leaves; [`config`] is read once and handed out in pieces, by [`serve`].
 
 pub mod admin;
 pub mod cases;
@@ -21,6 +21,7 @@ pub mod clock;
 pub mod collapse;
 pub mod config;
 pub mod demo;
+pub mod diff;
 pub mod import;
 pub mod origin;
 pub mod policy;
@@ -32,6 +33,7 @@ pub mod store;
 pub mod telemetry;
 mod trusted;
 pub mod warm;
+pub mod wire;
 mod wiring;
 
 pub use wiring::{ReloadError, Reloader, ServeError, Server, serve};

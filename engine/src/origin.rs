@@ -4,6 +4,7 @@
 //! a second time only when the first try can't have reached the application, or when repeating it is safe (RFC 9110 §9.2.2).
 
 mod connection;
+mod stream;
 
 use std::io;
 use std::sync::Arc;
@@ -11,13 +12,15 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::UPGRADE;
+use http::{Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::clock::Clock;
 use crate::semantics::timestamp::Timestamp;
+use crate::wire::Fault;
 use connection::{Connection, Sent};
 
 /// How long a next hop that could not be reached is left alone while there are others.
@@ -64,6 +67,20 @@ pub enum OriginError {
         #[source]
         source: hyper::Error,
     },
+    /// What came could be read in two ways, so it was not read at all.
+    #[error("{origin} sent a malformed response: {fault}")]
+    Malformed {
+        /// The next hop.
+        origin: String,
+        /// What is wrong with it.
+        fault: Fault,
+    },
+    /// It switched to another protocol, and nobody had asked for one.
+    #[error("{origin} switched protocols unasked")]
+    Switched {
+        /// The next hop.
+        origin: String,
+    },
     /// The client's own request body failed.
     #[error("the request body ended early")]
     RequestBody {
@@ -87,6 +104,8 @@ impl OriginError {
             OriginError::Busy => "too many requests to the origin",
             OriginError::ResponseTimeout { .. } => "origin did not answer in time",
             OriginError::Broken { .. } => "origin broke off",
+            OriginError::Malformed { .. } => "origin sent a malformed response",
+            OriginError::Switched { .. } => "origin switched protocols unasked",
             OriginError::RequestBody { .. } => "request body ended early",
         }
     }
@@ -209,19 +228,19 @@ impl Origin {
         repeatable: bool,
     ) -> Result<Response<Incoming>, (OriginError, Option<Request<RequestBody>>)> {
         while let Some(idle) = connection::take_idle(hop.id, self.clock.now()) {
-            // What has no body and is safe is kept, for the case that the hop closed the connection at this very moment.
-            let again = repeatable.then(|| copy(&request)).flatten();
+            // What has no body and may be repeated is kept, for the case that the hop closed the connection at this very moment:
+            // then it ends without a byte of an answer, and the application has not seen the request (RFC 9112 §9.3.1).
+            let mut again = repeatable.then(|| copy(&request)).flatten();
             match self.send(hop, idle, request).await {
                 Ok(response) => return Ok(response),
-                Err((_, Some(unsent))) => request = unsent,
-                Err((OriginError::Broken { source, origin }, None)) => match again {
-                    Some(again) if source.is_incomplete_message() || source.is_canceled() => {
+                Err(Failed { unsent: Some(unsent), .. }) => request = unsent,
+                Err(Failed { error, was_silent, .. }) => match again.take().filter(|_| was_silent) {
+                    Some(again) => {
                         request = again;
                         break;
                     }
-                    _ => return Err((OriginError::Broken { source, origin }, None)),
+                    None => return Err((error, None)),
                 },
-                Err(error) => return Err(error),
             }
         }
         let opened = match self
@@ -233,7 +252,7 @@ impl Origin {
             Ok(Err(source)) => return Err((OriginError::Connect { origin: hop.authority.clone(), source }, Some(request))),
             Err(_) => return Err((OriginError::ConnectTimeout { origin: hop.authority.clone() }, Some(request))),
         };
-        self.send(hop, opened, request).await
+        self.send(hop, opened, request).await.map_err(|failed| (failed.error, failed.unsent))
     }
 
     async fn send(
@@ -241,19 +260,51 @@ impl Origin {
         hop: &Hop,
         mut connection: Connection,
         request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, (OriginError, Option<Request<RequestBody>>)> {
-        let origin = || hop.authority.clone();
-        match self.clock.timeout(self.settings.response_timeout, connection.send(request)).await {
-            Err(_) => Err((OriginError::ResponseTimeout { origin: origin() }, None)),
-            Ok(Sent::Answered(response)) => {
+    ) -> Result<Response<Incoming>, Failed> {
+        let origin = hop.authority.clone();
+        let asks_to_switch = request.headers().contains_key(UPGRADE);
+        let (error, was_silent) = match self.clock.timeout(self.settings.response_timeout, connection.send(request)).await {
+            Ok(Sent::Answered(response)) if response.status() != StatusCode::SWITCHING_PROTOCOLS => {
                 connection::keep(hop.id, connection, self.clock.now());
-                Ok(response)
+                return Ok(response);
             }
-            Ok(Sent::Unsent(request, source)) => Err((OriginError::Broken { origin: origin(), source }, Some(request))),
-            Ok(Sent::Broken(source)) if source.is_user() => Err((OriginError::RequestBody { source }, None)),
-            Ok(Sent::Broken(source)) => Err((OriginError::Broken { origin: origin(), source }, None)),
-        }
+            Ok(Sent::Answered(response)) if asks_to_switch => return Ok(response),
+            Ok(Sent::Answered(_)) => (OriginError::Switched { origin }, false),
+            Ok(Sent::Unsent(request, source)) => {
+                let error = OriginError::Broken { origin, source };
+                return Err(Failed { error, unsent: Some(request), was_silent: true });
+            }
+            Ok(Sent::Broken { source, .. }) if source.is_user() => (OriginError::RequestBody { source }, false),
+            Ok(Sent::Broken { source, was_silent }) => match fault_in(&source) {
+                Some(fault) => (OriginError::Malformed { origin, fault }, false),
+                None => (OriginError::Broken { origin, source }, was_silent),
+            },
+            Err(_) => (OriginError::ResponseTimeout { origin }, false),
+        };
+        Err(Failed { error, unsent: None, was_silent })
     }
+}
+
+/// What became of a request that was not answered.
+struct Failed {
+    error: OriginError,
+    /// The request, where nothing of it was sent.
+    unsent: Option<Request<RequestBody>>,
+    /// The connection ended in order, without a byte of an answer.
+    was_silent: bool,
+}
+
+/// What our own look at the bytes found, behind what hyper says of it.
+fn fault_in(error: &hyper::Error) -> Option<Fault> {
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if let Some(fault) = inner.and_then(|inner| inner.downcast_ref::<Fault>()) {
+            return Some(*fault);
+        }
+        source = error.source();
+    }
+    None
 }
 
 /// The same request once more, if it has no body.
@@ -265,6 +316,8 @@ fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
     *again.method_mut() = request.method().clone();
     *again.uri_mut() = request.uri().clone();
     *again.headers_mut() = request.headers().clone();
+    // Whoever wants the interim responses wants those to the second one.
+    *again.extensions_mut() = request.extensions().clone();
     Some(again)
 }
 

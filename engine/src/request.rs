@@ -5,6 +5,7 @@
 
 pub mod admit;
 pub mod body;
+pub mod caller;
 mod deliver;
 pub mod devices;
 pub mod explain;
@@ -18,6 +19,7 @@ mod respond;
 mod revalidate;
 pub mod site;
 pub mod trial;
+mod upgrade;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -51,6 +53,8 @@ use hit_for_miss::HitForMiss;
 use pass::Kept;
 use respond::Failure;
 use site::{Site, Sites};
+
+pub use respond::{head_as_bytes, refuse, refuse_as};
 
 /// Hits of a stored response that are counted as popularity in one go.
 const HITS_PER_COUNT: u32 = 64;
@@ -143,9 +147,8 @@ pub struct Answer {
 }
 
 /// Answers a client's request.
-pub async fn handle(edge: &Arc<Edge>, request: Request<Incoming>, client: IpAddr) -> Response<EdgeBody> {
+pub async fn handle(edge: &Arc<Edge>, request: Request<Incoming>, from: From) -> Response<EdgeBody> {
     let (parts, content) = request.into_parts();
-    let from = From { client: Some(client), ..From::default() };
     let exchange = match admit::admit(edge, parts, from) {
         Ok(exchange) => Arc::new(exchange),
         Err(refused) => return respond::refused(edge, refused.0),
@@ -165,6 +168,7 @@ pub async fn answer(edge: &Arc<Edge>, exchange: &Arc<Exchange>, content: Option<
         },
         Handling::Pass => Box::pin(pass_through(edge, exchange, content, Forward::Bypass)).await,
         Handling::Method => Box::pin(pass_through(edge, exchange, content, Forward::Method)).await,
+        Handling::Upgrade => Box::pin(upgrade(edge, exchange)).await,
     }
 }
 
@@ -462,6 +466,18 @@ async fn pass_through(edge: &Arc<Edge>, exchange: &Arc<Exchange>, content: Optio
     Answer { response, outcome, stored: false }
 }
 
+/// A request for another protocol, which is none of the cache's business (RFC 9110 §7.8).
+async fn upgrade(edge: &Arc<Edge>, exchange: &Arc<Exchange>) -> Answer {
+    match upgrade::upgrade(edge, exchange).await {
+        Ok(response) => {
+            let status = response.status();
+            let response = pass::told(edge, exchange, response, status, Forward::Bypass, Kept::Not(None));
+            Answer { response, outcome: Outcome::Pass, stored: false }
+        }
+        Err(failure) => error(respond::failed(edge, failure, Forward::Bypass)),
+    }
+}
+
 /// Counts a use of a stored response: for popularity, and for the plan that warmed it.
 fn count_use(edge: &Edge, exchange: &Exchange, stored: &StoredResponse) {
     if exchange.warm_run != 0 {
@@ -558,7 +574,7 @@ pub async fn warm(edge: &Arc<Edge>, site: &Site, target: &str, device: Device, r
     let Some(parts) = warm_request(site, target, device) else {
         return WarmOutcome::Failed { status: 400, reason: format!("{target} is no path") };
     };
-    let from = From { client: None, device: Some(device), warm_run: run };
+    let from = From { device: Some(device), warm_run: run, ..From::default() };
     let exchange = match admit::admit(edge, parts, from) {
         Ok(exchange) => Arc::new(exchange),
         Err(refused) => return WarmOutcome::Failed { status: 400, reason: refused.0.to_string() },

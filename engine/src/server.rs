@@ -5,6 +5,8 @@
 
 mod aside;
 mod connection;
+mod link;
+mod stream;
 mod watchdog;
 
 use std::io;

@@ -133,7 +133,25 @@ impl Client {
         self.try_head(is_head).expect("the edge answers").expect("the edge answers before it hangs up")
     }
 
-    /// Reads the head of an answer; none where the edge hangs up instead.
+    /// Reads the head of an interim response.
+    ///
+    /// # Panics
+    /// When something else comes.
+    pub fn interim(&mut self) -> Answer {
+        let answer = self.any_head(false).expect("the edge answers").expect("the edge answers before it hangs up");
+        assert!((100..200).contains(&answer.status), "{answer:?}");
+        answer
+    }
+
+    /// Reads whatever head comes.
+    ///
+    /// # Panics
+    /// When none comes.
+    pub fn interim_or_answer(&mut self) -> Answer {
+        self.any_head(false).expect("the edge answers").expect("the edge answers before it hangs up")
+    }
+
+    /// Reads the head of an answer, past those of interim responses; none where the edge hangs up instead.
     ///
     /// # Errors
     /// What the socket says.
@@ -142,22 +160,26 @@ impl Client {
     /// When neither an answer nor the end comes within [`GUARD`].
     pub fn try_head(&mut self, is_head: bool) -> io::Result<Option<Answer>> {
         loop {
-            let head = wire::read_head(&mut self.stream, &mut self.buffer).inspect_err(|error| {
-                let waited = matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
-                assert!(!waited, "the edge neither answers nor hangs up");
-            })?;
-            let Some(head) = head else { return Ok(None) };
-            let (start, headers) =
-                wire::parse_head(&head).unwrap_or_else(|| panic!("not a head: {}", String::from_utf8_lossy(&head)));
-            let status = start.split(' ').nth(1).and_then(|status| status.parse().ok());
-            let status: u16 = status.unwrap_or_else(|| panic!("not a status line: {start}"));
-            if status == 100 {
-                continue;
+            match self.any_head(is_head)? {
+                Some(Answer { status: 100 | 102..=199, .. }) => {}
+                answer => return Ok(answer),
             }
-            let without_body = is_head || status == 204 || status == 304;
-            self.body = if without_body { wire::Body::Ended } else { wire::Body::of(&headers, true) };
-            return Ok(Some(Answer { status, headers, body: Vec::new(), whole: false }));
         }
+    }
+
+    fn any_head(&mut self, is_head: bool) -> io::Result<Option<Answer>> {
+        let head = wire::read_head(&mut self.stream, &mut self.buffer).inspect_err(|error| {
+            let waited = matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
+            assert!(!waited, "the edge neither answers nor hangs up");
+        })?;
+        let Some(head) = head else { return Ok(None) };
+        let (start, headers) =
+            wire::parse_head(&head).unwrap_or_else(|| panic!("not a head: {}", String::from_utf8_lossy(&head)));
+        let status = start.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let status: u16 = status.unwrap_or_else(|| panic!("not a status line: {start}"));
+        let without_body = is_head || matches!(status, 100 | 102..=199 | 204 | 304);
+        self.body = if without_body { wire::Body::Ended } else { wire::Body::of(&headers, true) };
+        Ok(Some(Answer { status, headers, body: Vec::new(), whole: false }))
     }
 
     /// The next piece of the body as it comes; none at its end.

@@ -59,6 +59,7 @@ struct Shared {
 struct State {
     scripts: HashMap<String, Script>,
     otherwise: Option<Script>,
+    early: HashMap<String, Vec<u8>>,
     asked: Vec<Asked>,
     connections: Vec<TcpStream>,
     hung_up: usize,
@@ -132,6 +133,11 @@ impl Origin {
         let nth = AtomicU32::new(0);
         let counted = move |asked: &Asked, _: usize| script(asked, nth.fetch_add(1, Ordering::Relaxed) as usize);
         self.shared.lock().scripts.insert(path.to_owned(), Arc::new(counted));
+    }
+
+    /// Every request for this path gets these bytes before its body is read.
+    pub fn on_head(&self, path: &str, bytes: impl AsRef<[u8]>) {
+        self.shared.lock().early.insert(path.to_owned(), bytes.as_ref().to_vec());
     }
 
     /// Requests for all other paths get what `script` makes of the request.
@@ -286,6 +292,8 @@ impl Connection {
                 state.asked.len() - 1
             };
             self.shared.changed.notify_all();
+            let early = self.shared.lock().early.get(asked.path()).cloned();
+            self.stream.write_all(&early.unwrap_or_default())?;
             self.take_body(&asked, index)?;
             self.shared.hold.pass();
             if !self.answer(&asked, index)? {
@@ -318,12 +326,19 @@ impl Connection {
                 Step::Gate(ref gate) => gate.pass(),
                 Step::Flood(ref piece) => while self.stream.write_all(piece).is_ok() {},
                 Step::Hang => {}
+                Step::Echo => {
+                    self.stream.write_all(&std::mem::take(&mut self.buffer))?;
+                    while wire::read_more(&mut self.stream, &mut self.buffer).unwrap_or(false) {
+                        self.stream.write_all(&std::mem::take(&mut self.buffer))?;
+                    }
+                    drop(self.stream.shutdown(Shutdown::Both));
+                }
                 Step::Close => return self.stream.shutdown(Shutdown::Both).map(|()| false),
                 Step::Reset => {
                     return socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).map(|()| self.forget());
                 }
             }
-            if matches!(step, Step::Flood(_) | Step::Hang) {
+            if matches!(step, Step::Flood(_) | Step::Hang | Step::Echo) {
                 let mut rest = [0; 4096];
                 while self.stream.read(&mut rest).is_ok_and(|length| length > 0) {}
                 self.shared.lock().hung_up += 1;

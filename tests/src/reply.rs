@@ -15,6 +15,8 @@ pub(crate) enum Step {
     Flood(Arc<[u8]>),
     /// Sends nothing and waits until the other side hangs up.
     Hang,
+    /// Sends back whatever comes, until the other side ends.
+    Echo,
     /// Ends the connection in order.
     Close,
     /// Ends the connection with a reset.
@@ -66,20 +68,45 @@ impl Reply {
         Reply::ok(body).header("Cache-Control", format!("max-age={max_age_secs}"))
     }
 
+    /// Exactly these bytes, and whatever is said to come then.
+    pub fn bytes(bytes: impl AsRef<[u8]>) -> Reply {
+        Reply { raw: Some(Vec::new()), ..Reply::status(0) }.then(bytes)
+    }
+
     /// Exactly these bytes, and then the end of the connection.
     pub fn raw(bytes: impl AsRef<[u8]>) -> Reply {
-        Reply { raw: Some(vec![Step::Send(bytes.as_ref().into()), Step::Close]), ..Reply::status(0) }
+        Reply::bytes(bytes).then_close()
     }
 
     /// These bytes, and then silence.
     pub fn raw_then_silence(bytes: impl AsRef<[u8]>) -> Reply {
-        Reply { raw: Some(vec![Step::Send(bytes.as_ref().into()), Step::Hang]), ..Reply::status(0) }
+        Reply::bytes(bytes).then_silence()
     }
 
     /// These bytes, and then this piece for ever.
     pub fn raw_then_flood(bytes: impl AsRef<[u8]>, piece: impl AsRef<[u8]>) -> Reply {
-        let steps = vec![Step::Send(bytes.as_ref().into()), Step::Flood(piece.as_ref().into())];
-        Reply { raw: Some(steps), ..Reply::status(0) }
+        Reply::bytes(bytes).step(Step::Flood(piece.as_ref().into()))
+    }
+
+    /// After [`Reply::bytes`], these.
+    pub fn then(self, bytes: impl AsRef<[u8]>) -> Reply {
+        self.step(Step::Send(bytes.as_ref().into()))
+    }
+
+    /// After [`Reply::bytes`], a wait until the gate opens.
+    pub fn then_gate(self, gate: &Gate) -> Reply {
+        self.step(Step::Gate(gate.clone()))
+    }
+
+    fn step(mut self, step: Step) -> Reply {
+        self.raw.as_mut().expect("an answer that is given as bytes").push(step);
+        self
+    }
+
+    /// The connection speaks another protocol from now on, in which everything comes back.
+    pub fn switching(protocol: &str) -> Reply {
+        let head = format!("HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\nX-Accept: yes\r\n\r\n");
+        Reply::bytes(head).step(Step::Echo)
     }
 
     /// No answer at all.
@@ -127,7 +154,13 @@ impl Reply {
         self
     }
 
-    /// Nothing is sent before the gate opens.
+    /// These bytes go out before the head, in the order of such calls.
+    pub fn after(mut self, bytes: impl AsRef<[u8]>) -> Reply {
+        self.before_head.push(Step::Send(bytes.as_ref().into()));
+        self
+    }
+
+    /// Nothing that follows is sent before the gate opens.
     pub fn behind(mut self, gate: &Gate) -> Reply {
         self.before_head.push(Step::Gate(gate.clone()));
         self
@@ -161,7 +194,7 @@ impl Reply {
     pub(crate) fn steps(&self, to_head: bool) -> Vec<Step> {
         let mut steps = self.before_head.clone();
         if let Some(raw) = &self.raw {
-            steps.extend(raw.iter().cloned());
+            steps.extend(raw.iter().chain(&self.end).cloned());
             return steps;
         }
         steps.push(Step::Send(self.head().into()));

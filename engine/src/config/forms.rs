@@ -28,6 +28,20 @@ pub(crate) fn token(text: &str) -> Read<String> {
     Err(Mistake::new(format!("`{text}` is no token"), "write 1 to 64 letters, digits, - . or _, without spaces"))
 }
 
+/// A protocol that `Upgrade` may name (RFC 9110 §7.8), in lower case.
+pub(crate) fn protocol(text: &str) -> Read<String> {
+    let name = text.to_ascii_lowercase();
+    if name == "h2c" {
+        let problem = "`h2c` would be a tunnel for requests that nobody looks at";
+        return Err(Mistake::new(problem, "name another protocol, such as \"websocket\""));
+    }
+    let (protocol, version) = name.split_once('/').unwrap_or((&name, "1"));
+    token(protocol)
+        .and(token(version))
+        .map_err(|_| Mistake::new(format!("`{text}` is no protocol name"), "write one such as \"websocket\""))?;
+    Ok(name)
+}
+
 /// An address and a port.
 pub(crate) fn address(text: &str) -> Read<SocketAddr> {
     text.parse().map_err(|_| {

@@ -331,6 +331,19 @@ pub(crate) const SITE: Section = Section {
         key("response_timeout", Duration("10ms", "10min"), Value("\"30s\""), "From the request to the head of the response."),
         key("body_timeout", Duration("10ms", "10min"), Value("\"30s\""), "Between two pieces of a body."),
         key(
+            "upgrades",
+            Texts("a protocol name"),
+            Value("[\"websocket\"]"),
+            "Protocols that clients may switch to with `Upgrade`; anything else in it is ignored.",
+        ),
+        key("max_tunnels", Count(1, 1_000_000), Value("1000"), "Connections that have switched, at once. Beyond it: 503."),
+        key(
+            "tunnel_idle_timeout",
+            Duration("1s", "24h"),
+            Value("\"5min\""),
+            "How long neither side of a tunnel may say anything.",
+        ),
+        key(
             "stale_if_error",
             Duration("0s", "1y"),
             Value("\"1h\""),

@@ -350,6 +350,9 @@ impl<'a> Loader<'a> {
             connect_timeout: reader.duration("connect_timeout").unwrap_or_default(),
             response_timeout: reader.duration("response_timeout").unwrap_or_default(),
             body_timeout: reader.duration("body_timeout").unwrap_or_default(),
+            upgrades: values(reader.texts_as("upgrades", forms::protocol)),
+            max_tunnels: reader.count("max_tunnels").map_or(1, to_usize),
+            tunnel_idle_timeout: reader.duration("tunnel_idle_timeout").unwrap_or_default(),
             stale_if_error: reader.duration("stale_if_error").unwrap_or_default(),
             stale_while_revalidate: reader.duration("stale_while_revalidate").unwrap_or_default(),
             client_directives: match reader.word("client_directives").as_deref() {

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -11,6 +12,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use super::stream::{NextHopStream, Progress};
 use super::{RequestBody, Settings};
 use crate::semantics::timestamp::Timestamp;
 
@@ -25,7 +27,10 @@ thread_local! {
 
 /// An open connection.
 #[derive(Debug)]
-pub(super) struct Connection(http1::SendRequest<RequestBody>);
+pub(super) struct Connection {
+    sender: http1::SendRequest<RequestBody>,
+    progress: Arc<Progress>,
+}
 
 /// What became of a request.
 #[derive(Debug)]
@@ -35,19 +40,29 @@ pub(super) enum Sent {
     /// The connection had ended already: not a byte was sent.
     Unsent(Request<RequestBody>, hyper::Error),
     /// It ended before the head of the response was complete.
-    Broken(hyper::Error),
+    Broken {
+        /// What went wrong.
+        source: hyper::Error,
+        /// It was closed before a byte of a response came.
+        was_silent: bool,
+    },
 }
 
 impl Connection {
     pub(super) async fn send(&mut self, request: Request<RequestBody>) -> Sent {
-        if let Err(source) = self.0.ready().await {
+        if let Err(source) = self.sender.ready().await {
             return Sent::Unsent(request, source);
         }
-        match self.0.try_send_request(request).await {
+        self.progress.request_sent();
+        match self.sender.try_send_request(request).await {
             Ok(response) => Sent::Answered(response),
             Err(mut failure) => match failure.take_message() {
                 Some(request) => Sent::Unsent(request, failure.into_error()),
-                None => Sent::Broken(failure.into_error()),
+                None => {
+                    let source = failure.into_error();
+                    let was_closed = source.is_incomplete_message() || source.is_canceled();
+                    Sent::Broken { source, was_silent: was_closed && !self.progress.has_answer() }
+                }
             },
         }
     }
@@ -57,24 +72,25 @@ impl Connection {
 pub(super) async fn open(host: &str, port: u16, settings: &Settings) -> io::Result<Connection> {
     let stream = TcpStream::connect((host, port)).await?;
     stream.set_nodelay(true)?;
+    let progress = Arc::new(Progress::default());
     let handshake = http1::Builder::new()
         .max_buf_size(settings.max_header_bytes.max(8192))
         .max_headers(settings.max_headers)
-        .handshake(TokioIo::new(stream))
+        .handshake(TokioIo::new(NextHopStream::new(stream, Arc::clone(&progress))))
         .await;
     let (sender, connection) = handshake.map_err(io::Error::other)?;
     // An error of the connection reaches whoever waits for its response.
     tokio::spawn(async move { drop(connection.with_upgrades().await) });
-    Ok(Connection(sender))
+    Ok(Connection { sender, progress })
 }
 
 /// An idle connection to the hop that is still open, the latest first.
 pub(super) fn take_idle(hop: usize, now: Timestamp) -> Option<Connection> {
     IDLE.with_borrow_mut(|idle| {
         let idle = idle.get_mut(&hop)?;
-        idle.retain(|(connection, since)| !connection.0.is_closed() && now.since(*since) < IDLE_TIMEOUT);
+        idle.retain(|(connection, since)| !connection.sender.is_closed() && now.since(*since) < IDLE_TIMEOUT);
         // Those whose response is still being read are not ready.
-        let ready = idle.iter().rposition(|(connection, _)| connection.0.is_ready())?;
+        let ready = idle.iter().rposition(|(connection, _)| connection.sender.is_ready())?;
         Some(idle.swap_remove(ready).0)
     })
 }

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
-    IF_UNMODIFIED_SINCE, PRAGMA, RANGE, TRANSFER_ENCODING,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, EXPECT, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    IF_UNMODIFIED_SINCE, PRAGMA, RANGE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 
+use super::caller::Caller;
 use super::site::Site;
-use super::{Edge, trial};
+use super::{Edge, trial, upgrade};
 use crate::policy::{Ask, Chain};
 use crate::semantics::cache_control::RequestDirectives;
 use crate::semantics::decision::{Device, Lookup, RequestDecision};
@@ -49,6 +50,8 @@ pub struct Exchange {
     pub at: Timestamp,
     /// Who asked.
     pub client: Option<IpAddr>,
+    /// Who waits for the answer; nobody, for a warming plan.
+    pub caller: Option<Caller>,
     /// The run of a warming plan that asks; 0 for a visitor.
     pub warm_run: u64,
 }
@@ -66,6 +69,8 @@ pub struct Presence {
     pub directives: bool,
     /// Content of some length.
     pub content: bool,
+    /// `Expect` or `Upgrade`
+    pub unusual: bool,
 }
 
 /// What letting a request in needs of its fields, found in the same pass.
@@ -94,6 +99,9 @@ pub enum Refused {
     /// The target is no path.
     #[error("the request target is malformed")]
     BadTarget,
+    /// An expectation other than `100-continue` (RFC 9110 §10.1.1).
+    #[error("the expectation can not be met")]
+    Expectation,
     /// TRACE and CONNECT.
     #[error("this method is not offered")]
     Method,
@@ -114,6 +122,8 @@ pub enum Handling {
     Pass,
     /// To the origin and back, since nothing is ever stored for this method.
     Method,
+    /// To the origin, and then whatever both sides speak.
+    Upgrade,
 }
 
 impl<'a> Seen<'a> {
@@ -135,6 +145,7 @@ impl<'a> Seen<'a> {
             AUTHORIZATION => presence.authorization = true,
             CACHE_CONTROL | PRAGMA => presence.directives = true,
             TRANSFER_ENCODING => presence.content = true,
+            EXPECT | UPGRADE => presence.unusual = true,
             CONTENT_LENGTH => presence.content |= value.as_bytes() != b"0",
             HOST => self.many_hosts |= self.host.replace(value).is_some(),
             _ if *name == CDN_LOOP => self.loops |= forwarding::names_us(value, edge_name),
@@ -175,6 +186,7 @@ impl Exchange {
     /// What is to be done.
     pub fn handling(&self) -> Handling {
         match self.parts.method {
+            _ if self.fields.unusual && upgrade::wanted(self).is_some() => Handling::Upgrade,
             _ if self.decision.lookup == Lookup::Pass => Handling::Pass,
             // Content in a GET has no meaning that a key could tell apart (RFC 9110 §9.3.1).
             Method::GET | Method::HEAD if self.fields.content => Handling::Pass,
@@ -242,6 +254,7 @@ pub(super) fn enter(edge: &Edge, parts: Parts, from: From) -> Result<Exchange, B
         fields,
         at,
         client: from.client,
+        caller: from.caller,
         warm_run: from.warm_run,
     })
 }
@@ -256,10 +269,12 @@ fn ask_canary(exchange: &mut Exchange) {
 }
 
 /// Where a request comes from.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct From {
     /// The client's address; none for a warming plan.
     pub client: Option<IpAddr>,
+    /// The connection that the request came on; none for a warming plan.
+    pub caller: Option<Caller>,
     /// The device that a warming plan stands for.
     pub device: Option<Device>,
     /// The run of a warming plan; 0 for a visitor.
@@ -269,6 +284,9 @@ pub struct From {
 fn find_site(edge: &Edge, parts: &Parts, seen: &Seen<'_>) -> Result<(Arc<Site>, Box<str>), Refused> {
     if matches!(parts.method, Method::TRACE | Method::CONNECT) {
         return Err(Refused::Method);
+    }
+    if seen.presence.unusual && !is_expectation_met(parts) {
+        return Err(Refused::Expectation);
     }
     // The connection stops reading at about this bound, but what came in one piece with the rest gets this far.
     if seen.bytes + parts.uri.path().len() + parts.uri.query().map_or(0, str::len) > edge.max_header_bytes {
@@ -283,6 +301,12 @@ fn find_site(edge: &Edge, parts: &Parts, seen: &Seen<'_>) -> Result<(Arc<Site>, 
     }
     let site = edge.sites.load().of_host(&host).cloned().ok_or(Refused::UnknownHost)?;
     Ok((site, host))
+}
+
+/// Whether every expectation is one that is met (RFC 9110 §10.1.1). HTTP/1.0 has none.
+fn is_expectation_met(parts: &Parts) -> bool {
+    let mut expected = parts.headers.get_all(EXPECT).iter();
+    parts.version < Version::HTTP_11 || expected.all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// The host that a request is for: of its target if that is absolute, else of its one `Host` (RFC 9112 §3.2).

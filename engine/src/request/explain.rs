@@ -306,6 +306,9 @@ fn would(exchange: &Exchange, any_stored: bool, selected: Option<&StoredResponse
         Handling::Method => {
             return because("pass", format!("a {} is never answered from what is stored", exchange.parts.method));
         }
+        Handling::Upgrade => {
+            return because("pass", "the connection is handed to the origin: the request asks for another protocol".to_owned());
+        }
         Handling::Cache => {}
     }
     let only_if_cached = || because("error", "nothing stored will do, and the request says only-if-cached: 504".to_owned());

@@ -160,7 +160,8 @@ impl Fetch {
             (Extent::Whole, Some(stale)) => Wanted::Newer(stale.head.fields.to_headers(0)),
             (Extent::Whole, None) => Wanted::Whole,
         };
-        let request = forward::for_storing(edge, &self.exchange, origin::empty(), &wanted);
+        let mut request = forward::for_storing(edge, &self.exchange, origin::empty(), &wanted);
+        forward::pass_interim_on(edge, &self.exchange, &mut request);
         let asked_at = edge.clock.now();
         let answer = site.origin.fetch(request, true).await;
         let status = answer.as_ref().ok().map(|answer| answer.response.status());

@@ -1,10 +1,11 @@
 //! The request to the next hop, made from the client's.
 
-use http::header::{ACCEPT_ENCODING, HOST, HeaderName, IF_RANGE, RANGE};
-use http::{HeaderMap, HeaderValue, Method, Request, Uri};
+use http::header::{ACCEPT_ENCODING, EXPECT, HOST, HeaderName, IF_RANGE, RANGE, VIA};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
 use super::Edge;
 use super::admit::Exchange;
+use super::respond::head_as_bytes;
 use crate::origin::RequestBody;
 use crate::semantics::{forwarding, key, range, validation, vary};
 
@@ -92,6 +93,8 @@ fn build(edge: &Edge, exchange: &Exchange, body: RequestBody, query: Option<&str
     let headers = request.headers_mut();
     *headers = exchange.parts.headers.clone();
     forwarding::strip_request_hop_by_hop(headers);
+    // Whoever reads the content has said 100 when it comes to the next hop (RFC 9110 §10.1.1).
+    headers.remove(EXPECT);
     for name in NEVER_FROM_CLIENTS {
         headers.remove(name);
     }
@@ -115,6 +118,21 @@ fn build(edge: &Edge, exchange: &Exchange, body: RequestBody, query: Option<&str
     forwarding::append_via(headers, exchange.parts.version, &edge.name);
     forwarding::append_cdn_loop(headers, &edge.name);
     request
+}
+
+/// Lets the client have the interim responses to `request` as they come (RFC 9110 §15.2); HTTP/1.0 knows none. 100 is for each
+/// hop to say. None is ever stored, and followers of a fetch get none, since it is not their request.
+pub(super) fn pass_interim_on(edge: &Edge, exchange: &Exchange, request: &mut Request<RequestBody>) {
+    let Some(caller) = exchange.caller.clone().filter(|_| exchange.parts.version == Version::HTTP_11) else { return };
+    let via = edge.via.clone();
+    hyper::ext::on_informational(request, move |interim| {
+        if interim.status() != StatusCode::CONTINUE {
+            let mut headers = interim.headers().clone();
+            forwarding::strip_response_hop_by_hop(&mut headers);
+            headers.append(VIA, via.clone());
+            caller.send_interim(&head_as_bytes(interim.status(), &headers));
+        }
+    });
 }
 
 fn target(uri: &Uri, query: Option<&str>) -> Uri {

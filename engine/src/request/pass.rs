@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use http::header::VIA;
-use http::{Method, Response, StatusCode, Uri};
+use http::header::{TRANSFER_ENCODING, VIA};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
@@ -11,7 +12,7 @@ use super::admit::Exchange;
 use super::body::{EdgeBody, Silence};
 use super::respond::Failure;
 use super::{Edge, forward};
-use crate::origin::{self, Answer};
+use crate::origin::{self, Answer, RequestBody};
 use crate::semantics::decision::QueryRule;
 use crate::semantics::{forwarding, invalidation, key, storability};
 use crate::store::{Purge, PurgePoint, Target};
@@ -55,37 +56,54 @@ pub(super) async fn pass(
 
 /// Sends the request on, and drops what it has made invalid.
 pub(super) async fn ask(edge: &Arc<Edge>, exchange: &Exchange, content: Option<Incoming>) -> Result<Passed, Failure> {
-    let site = &exchange.site;
-    let silence = || Silence::new(edge.clock.clone(), site.settings.body_timeout);
     let body = match content {
-        Some(content) if !http_body::Body::is_end_stream(&content) => EdgeBody::upload(content, silence()).boxed_unsync(),
+        Some(content) if !content.is_end_stream() => EdgeBody::upload(content, silence(edge, exchange)).boxed_unsync(),
         _ => origin::empty(),
     };
     let before = edge.store.purge_point();
-    let repeatable = exchange.parts.method.is_idempotent();
-    let asked_at = edge.clock.now();
-    let answer = site.origin.fetch(forward::as_sent(edge, exchange, body), repeatable).await;
-    let status = answer.as_ref().ok().map(|answer| answer.response.status());
-    exchange.count_origin(status, edge.clock.now().since(asked_at));
-    let answer = answer.map_err(|error| {
-        tracing::warn!(site = %site.settings.name, method = %exchange.parts.method, path = exchange.parts.uri.path(), %error, "pass failed");
-        Failure::of(&error)
-    })?;
+    let mut request = forward::as_sent(edge, exchange, body);
+    if !request.body().is_end_stream() && request.body().size_hint().exact().is_none() {
+        // Unless it is told, hyper leaves out the content of a GET whose length is not known.
+        request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    let answer = send(edge, exchange, request, exchange.parts.method.is_idempotent()).await?;
     let is_purged = edge.store.may_be_purged(&exchange.key, before);
     invalidate(edge, exchange, &answer.response);
     Ok(Passed { answer, since: (!is_purged).then(|| edge.store.purge_point()) })
 }
 
+/// Sends a request to the next hop, and its interim responses to the client.
+pub(super) async fn send(
+    edge: &Edge,
+    exchange: &Exchange,
+    mut request: Request<RequestBody>,
+    repeatable: bool,
+) -> Result<Answer, Failure> {
+    let site = &exchange.site;
+    forward::pass_interim_on(edge, exchange, &mut request);
+    let asked_at = edge.clock.now();
+    let answer = site.origin.fetch(request, repeatable).await;
+    let status = answer.as_ref().ok().map(|answer| answer.response.status());
+    exchange.count_origin(status, edge.clock.now().since(asked_at));
+    answer.map_err(|error| {
+        tracing::warn!(site = %site.settings.name, method = %exchange.parts.method, path = exchange.parts.uri.path(), %error, "pass failed");
+        Failure::of(&error)
+    })
+}
+
 /// An answer that goes to its client as it comes.
 pub(super) fn streamed(edge: &Edge, exchange: &Exchange, answer: Answer) -> Response<EdgeBody> {
-    let site = &exchange.site;
     let (mut parts, body) = answer.response.into_parts();
     forwarding::strip_response_hop_by_hop(&mut parts.headers);
     // RFC 9110 §6.6.1; without it, the answer to a HEAD would leave what it freshens as old as it was.
     forwarding::ensure_date(&mut parts.headers, edge.clock.now());
-    let silence = Silence::new(edge.clock.clone(), site.settings.body_timeout);
-    let body = EdgeBody::stream(body, Some(answer.permit), silence, Arc::clone(&site.counters));
+    let counters = Arc::clone(&exchange.site.counters);
+    let body = EdgeBody::stream(body, Some(answer.permit), silence(edge, exchange), counters);
     Response::from_parts(parts, body)
+}
+
+fn silence(edge: &Edge, exchange: &Exchange) -> Silence {
+    Silence::new(edge.clock.clone(), exchange.site.settings.body_timeout)
 }
 
 /// Adds `Via` and `Cache-Status` to an answer that goes to its client as it came: with `status`.

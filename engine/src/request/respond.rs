@@ -1,14 +1,16 @@
 //! Answers of our own: refusals and errors to statuses, with what the client reads kept apart from what the log reads.
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
-use http::{HeaderValue, Response, StatusCode};
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::Edge;
 use super::admit::Refused;
 use super::body::EdgeBody;
 use crate::origin::OriginError;
+use crate::semantics::forwarding;
 use crate::telemetry::cache_status::{CacheStatus, Forward};
+use crate::wire::Fault;
 
 /// A fetch that brought nothing to serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +40,17 @@ impl Failure {
         Failure { status: StatusCode::SERVICE_UNAVAILABLE, origin_status: None, reason: "the edge is shutting down" }
     }
 
+    /// As many tunnels as `max_tunnels` allows are open.
+    pub(super) fn too_many_tunnels() -> Failure {
+        Failure { status: StatusCode::SERVICE_UNAVAILABLE, origin_status: None, reason: "too many tunnels" }
+    }
+
+    /// The next hop has taken up another protocol than the one that was asked for.
+    pub(super) fn of_upgrade() -> Failure {
+        let origin_status = Some(StatusCode::SWITCHING_PROTOCOLS);
+        Failure { status: StatusCode::BAD_GATEWAY, origin_status, reason: "origin switched to another protocol" }
+    }
+
     /// An answer of the next hop that is itself an error (RFC 5861 §4).
     pub(super) fn status(status: StatusCode) -> Failure {
         Failure { status, origin_status: Some(status), reason: "origin answered with an error" }
@@ -56,6 +69,7 @@ pub(super) fn refused(edge: &Edge, refused: Refused) -> Response<EdgeBody> {
     let code = match refused {
         Refused::BadHost | Refused::BadTarget => StatusCode::BAD_REQUEST,
         Refused::TooLong => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        Refused::Expectation => StatusCode::EXPECTATION_FAILED,
         Refused::Method => StatusCode::METHOD_NOT_ALLOWED,
         Refused::Loop => StatusCode::LOOP_DETECTED,
         Refused::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
@@ -69,6 +83,50 @@ pub(super) fn refused(edge: &Edge, refused: Refused) -> Response<EdgeBody> {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// The answer to bytes that are no request; the connection ends with it.
+pub fn refuse(edge: &Edge, fault: Fault) -> Response<EdgeBody> {
+    match fault {
+        Fault::UnknownCoding => ended(edge, StatusCode::NOT_IMPLEMENTED, &fault.to_string()),
+        _ => ended(edge, StatusCode::BAD_REQUEST, &fault.to_string()),
+    }
+}
+
+/// The answer to bytes that the parser refuses with this status; the connection ends with it.
+pub fn refuse_as(edge: &Edge, code: StatusCode) -> Response<EdgeBody> {
+    let reason = match code {
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => "the header is too long",
+        StatusCode::URI_TOO_LONG => "the request target is too long",
+        _ => "the request is malformed",
+    };
+    ended(edge, code, reason)
+}
+
+/// A refusal without content, since nobody can tell whether a HEAD was meant.
+fn ended(edge: &Edge, code: StatusCode, reason: &str) -> Response<EdgeBody> {
+    let mut response = Response::new(EdgeBody::Empty);
+    *response.status_mut() = code;
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    headers.insert(DATE, forwarding::date_value(edge.clock.now()));
+    CacheStatus { details: [Some(reason), None], ..CacheStatus::default() }.append_to(headers, &edge.name);
+    response
+}
+
+/// The head of a response, as it goes over the wire.
+pub fn head_as_bytes(code: StatusCode, headers: &HeaderMap) -> Vec<u8> {
+    let mut bytes = format!("HTTP/1.1 {} {}\r\n", code.as_str(), code.canonical_reason().unwrap_or_default()).into_bytes();
+    for (name, value) in headers {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes
 }
 
 /// The answer to `only-if-cached` where nothing stored will do (RFC 9111 §5.2.1.7).

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use super::trial::{Canary, Shadow};
 use crate::clock::Clock;
 use crate::config;
@@ -27,6 +29,8 @@ pub struct Site {
     pub shadows: Vec<Arc<Shadow>>,
     /// Its next hops.
     pub origin: Arc<Origin>,
+    /// Tunnels that may still be opened.
+    pub tunnels: Arc<Semaphore>,
     /// What happened to its requests.
     pub counters: Arc<SiteCounters>,
     /// The time, for questions to the policies from outside a request.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
 use chrono_tz::Tz;
+use tokio::sync::Semaphore;
 
 use super::state::{Line, State};
 use crate::clock::Clock;
@@ -91,9 +92,13 @@ impl Maker<'_> {
             }))
         });
         let shadows = shadows.collect::<Result<_, PolicyError>>()?;
-        let origin = match before {
-            Some(before) if change == Change::Versions => Arc::clone(&before.origin),
-            _ => Arc::new(Origin::new(origin_settings(settings, &state.settings.server), self.clock.clone())),
+        let (origin, tunnels) = match before {
+            Some(before) if change == Change::Versions => (Arc::clone(&before.origin), Arc::clone(&before.tunnels)),
+            _ => {
+                let origin = Origin::new(origin_settings(settings, &state.settings.server), self.clock.clone());
+                // Tunnels that are open under the old configuration count there.
+                (Arc::new(origin), Arc::new(Semaphore::new(settings.max_tunnels)))
+            }
         };
         let zone = settings.zone.or(policies.zone()).unwrap_or(Tz::UTC);
         let counters = before.map(|site| &site.counters).filter(|old| change == Change::Versions || old.zone() == zone);
@@ -111,6 +116,7 @@ impl Maker<'_> {
             canary,
             shadows,
             origin,
+            tunnels,
             counters,
             clock: self.clock.clone(),
         })

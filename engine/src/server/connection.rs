@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -16,64 +17,110 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::aside::Aside;
-use super::watchdog::{Patience, Watchdog, Watched};
+use super::link::Link;
+use super::stream::ClientStream;
+use super::watchdog::{Patience, Watchdog};
 use super::{Shared, Stage};
 use crate::origin::BodyError;
-use crate::request;
+use crate::request::admit::From;
 use crate::request::body::EdgeBody;
+use crate::request::caller::Caller;
+use crate::request::{self, Edge};
+use crate::wire::{Fault, Requests};
 
 /// Serves a connection to its end.
 pub(super) async fn serve(shared: &Arc<Shared>, stream: TcpStream, client: SocketAddr) {
     // Answers are written whole; waiting for more would only delay them.
     let _ = stream.set_nodelay(true);
     let settings = &shared.settings;
-    let watchdog = Watchdog::new(
-        shared.edge.clock.clone(),
-        Patience { idle: settings.idle_timeout, header: settings.header_timeout, write: settings.write_timeout },
-    );
-    let service = service_fn(|request: Request<Incoming>| {
-        watchdog.request_received();
-        let watchdog = Arc::clone(&watchdog);
+    let waker = std::future::poll_fn(|context| Poll::Ready(context.waker().clone())).await;
+    let patience = Patience { idle: settings.idle_timeout, header: settings.header_timeout, write: settings.write_timeout };
+    let link = Arc::new(Link::new(Watchdog::new(shared.edge.clock.clone(), patience), waker));
+    let of_requests = &link;
+    let service = service_fn(move |request: Request<Incoming>| {
+        of_requests.watchdog.request_received();
         async move {
-            let response = request::handle(&shared.edge, request, client.ip()).await;
-            Ok::<_, Infallible>(watched(response, watchdog))
+            let caller = Some(Caller::on(Arc::clone(of_requests) as _));
+            let from = From { client: Some(client.ip()), caller, ..From::default() };
+            let response = match unforeseen_content(&request, of_requests) {
+                None => request::handle(&shared.edge, request, from).await,
+                Some(foreseen) => ending(&shared.edge, foreseen, request, from).await,
+            };
+            Ok::<_, Infallible>(watched(response, of_requests))
         }
     });
+    let stream = ClientStream::new(stream, Arc::clone(&link), Arc::clone(&shared.edge));
     let connection = http1::Builder::new()
         .max_buf_size(settings.max_header_bytes)
         .max_headers(settings.max_headers)
         .header_read_timeout(None)
-        .serve_connection(TokioIo::new(Watched::new(stream, Arc::clone(&watchdog))), service);
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
     let mut connection = pin!(connection);
     let mut stage = shared.stage.clone();
-    let mut draining = Aside::new(stage.wait_for(|stage| *stage >= Stage::Draining));
-    let mut out_of_patience = Aside::new(watchdog.run());
+    let mut draining = Aside::new(async { stage.wait_for(|stage| *stage >= Stage::Draining).await.is_ok() });
+    let mut out_of_patience = Aside::new(link.watchdog.run());
     tokio::select! {
         biased;
-        // An error here is the client's: a request that is none has been answered with a 4xx by hyper, a broken connection is gone.
-        _ = watchdog.watch(connection.as_mut()) => return,
+        // An error here is the client's: a request that is none has been answered with a 4xx, a broken connection is gone.
+        ended = link.watchdog.watch(connection.as_mut()) => if ended.is_err() { return },
         () = &mut out_of_patience => return,
-        _ = &mut draining => connection.as_mut().graceful_shutdown(),
+        _ = &mut draining => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                biased;
+                _ = link.watchdog.watch(connection) => {}
+                () = out_of_patience => {}
+            }
+            return;
+        }
     }
-    tokio::select! {
-        biased;
-        _ = watchdog.watch(connection) => {}
-        () = out_of_patience => {}
+    if let Some(tunnel) = link.take_tunnel() {
+        // Nothing tells when a tunnel could be ended in order; whoever uses one is prepared for its end.
+        tokio::select! {
+            () = tunnel => {}
+            _ = draining => {}
+        }
     }
 }
 
-/// An answer whose end the watchdog learns of.
-fn watched(response: Response<EdgeBody>, watchdog: Arc<Watchdog>) -> Response<WatchedBody> {
-    if response.body().is_at_hand() {
-        watchdog.request_answered();
-        return response.map(|body| WatchedBody { body, watchdog: None });
+/// What is to be said of the content of a request that was taken for one without; none for most, which have none.
+fn unforeseen_content(request: &Request<Incoming>, link: &Link) -> Option<Result<(), Fault>> {
+    if request.body().is_end_stream() || link.glanced_lines() == 0 {
+        return None;
     }
-    response.map(|body| WatchedBody { body, watchdog: Some(watchdog) })
+    link.check_no_more();
+    Some(Requests::content(request.headers(), link.glanced_lines()))
+}
+
+/// An answer with which the connection ends.
+#[cold]
+async fn ending(edge: &Arc<Edge>, content: Result<(), Fault>, request: Request<Incoming>, from: From) -> Response<EdgeBody> {
+    let mut response = match content {
+        Ok(()) => Box::pin(request::handle(edge, request, from)).await,
+        Err(fault) => request::refuse(edge, fault),
+    };
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// An answer whose end the link learns of.
+fn watched(response: Response<EdgeBody>, link: &Arc<Link>) -> Response<WatchedBody> {
+    link.answer_begins();
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        link.check_no_more();
+        return response.map(|body| WatchedBody { body, link: None });
+    }
+    if response.body().is_at_hand() {
+        link.answer_made();
+        return response.map(|body| WatchedBody { body, link: None });
+    }
+    response.map(|body| WatchedBody { body, link: Some(Arc::clone(link)) })
 }
 
 struct WatchedBody {
     body: EdgeBody,
-    watchdog: Option<Arc<Watchdog>>,
+    link: Option<Arc<Link>>,
 }
 
 impl Body for WatchedBody {
@@ -95,8 +142,8 @@ impl Body for WatchedBody {
 
 impl Drop for WatchedBody {
     fn drop(&mut self) {
-        if let Some(watchdog) = &self.watchdog {
-            watchdog.request_answered();
+        if let Some(link) = &self.link {
+            link.answer_made();
         }
     }
 }

@@ -4,15 +4,9 @@
 //! when the earliest deadline could have passed. So a request costs no timer.
 
 use std::future::poll_fn;
-use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
-
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use crate::clock::Clock;
 use crate::semantics::timestamp::Timestamp;
@@ -20,8 +14,6 @@ use crate::semantics::timestamp::Timestamp;
 const IDLE: u8 = 0;
 const HEADER: u8 = 1;
 const ANSWERING: u8 = 2;
-/// Up to so many bytes, copying the slices of a write together costs less than having the kernel gather them.
-const SMALL_WRITE: usize = 2048;
 /// The time of a write that is not blocked.
 const NOT_BLOCKED: i64 = i64::MAX;
 
@@ -49,16 +41,21 @@ pub(super) struct Watchdog {
 }
 
 impl Watchdog {
-    pub(super) fn new(clock: Clock, patience: Patience) -> Arc<Watchdog> {
+    pub(super) fn new(clock: Clock, patience: Patience) -> Watchdog {
         let since = AtomicI64::new(clock.now().unix_millis());
-        Arc::new(Watchdog {
+        Watchdog {
             clock,
             patience,
             phase: AtomicU8::new(IDLE),
             begun: AtomicBool::new(false),
             since,
             blocked_since: AtomicI64::new(NOT_BLOCKED),
-        })
+        }
+    }
+
+    /// The first byte of a request has come.
+    pub(super) fn request_begun(&self) {
+        self.enter(HEADER);
     }
 
     /// The head of a request is complete.
@@ -69,6 +66,35 @@ impl Watchdog {
     /// Its answer waits for nobody but the client.
     pub(super) fn request_answered(&self) {
         self.enter(IDLE);
+    }
+
+    /// Whether a request has begun, and its head is not complete.
+    pub(super) fn is_in_head(&self) -> bool {
+        self.phase.load(Ordering::Relaxed) == HEADER
+    }
+
+    /// Whether no request is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.phase.load(Ordering::Relaxed) == IDLE
+    }
+
+    /// The client takes what is written. Tells whether it has not for a while.
+    pub(super) fn write_done(&self) -> bool {
+        let was_blocked = self.is_blocked();
+        self.blocked_since.store(NOT_BLOCKED, Ordering::Relaxed);
+        was_blocked
+    }
+
+    /// The client does not take what is written.
+    pub(super) fn write_blocked(&self) {
+        if !self.is_blocked() {
+            self.blocked_since.store(self.clock.now().unix_millis(), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether something that was written waits for the client.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked_since.load(Ordering::Relaxed) != NOT_BLOCKED
     }
 
     fn enter(&self, phase: u8) {
@@ -115,81 +141,5 @@ impl Watchdog {
             NOT_BLOCKED => by_phase,
             blocked => by_phase.min(Timestamp::from_unix_millis(blocked).saturating_add(self.patience.write)),
         }
-    }
-}
-
-/// A stream that keeps the watchdog informed.
-#[derive(Debug)]
-pub(super) struct Watched {
-    stream: TcpStream,
-    watchdog: Arc<Watchdog>,
-}
-
-impl Watched {
-    pub(super) fn new(stream: TcpStream, watchdog: Arc<Watchdog>) -> Watched {
-        Watched { stream, watchdog }
-    }
-
-    fn note_write<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        let blocked_since = &self.watchdog.blocked_since;
-        if written.is_ready() {
-            blocked_since.store(NOT_BLOCKED, Ordering::Relaxed);
-        } else if blocked_since.load(Ordering::Relaxed) == NOT_BLOCKED {
-            blocked_since.store(self.watchdog.clock.now().unix_millis(), Ordering::Relaxed);
-        }
-        written
-    }
-}
-
-/// Writes some small slices as one.
-fn write_small(stream: Pin<&mut TcpStream>, context: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-    let mut buffer = [0; SMALL_WRITE];
-    let mut length = 0;
-    for slice in bytes {
-        buffer[length..length + slice.len()].copy_from_slice(slice);
-        length += slice.len();
-    }
-    stream.poll_write(context, &buffer[..length])
-}
-
-impl AsyncRead for Watched {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if read.is_ready() && buffer.filled().len() > before && self.watchdog.phase.load(Ordering::Relaxed) == IDLE {
-            self.watchdog.enter(HEADER);
-        }
-        read
-    }
-}
-
-impl AsyncWrite for Watched {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.note_write(written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let total: usize = bytes.iter().map(|slice| slice.len()).sum();
-        let stream = Pin::new(&mut self.stream);
-        let written =
-            if total <= SMALL_WRITE { write_small(stream, context, bytes) } else { stream.poll_write_vectored(context, bytes) };
-        self.note_write(written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

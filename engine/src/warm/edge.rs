@@ -3,7 +3,6 @@
 //! A fetch says what a browser on such a device says, so that an origin whose answers depend on `User-Agent`, `Accept` or
 //! `Accept-Encoding` gives, and `Vary` selects, what visitors will get.
 
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -114,7 +113,7 @@ impl Path for EdgePath {
 
 impl EdgePath {
     fn admit(&self, page: &Page, device: Device, run: u64) -> Option<Exchange> {
-        let from = From { client: None::<IpAddr>, device: Some(device), warm_run: run };
+        let from = From { device: Some(device), warm_run: run, ..From::default() };
         admit::admit(&self.0, head_of(page, device)?, from).ok()
     }
 }

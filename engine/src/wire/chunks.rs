@@ -1,0 +1,138 @@
+//! A body in chunks, up to its end (RFC 9112 §7.1).
+
+use super::Fault;
+use super::lines::{Line, Lines};
+
+/// A body in chunks as far as it has come.
+#[derive(Debug, Default)]
+pub(super) struct Chunks {
+    lines: Lines,
+    next: Next,
+}
+
+/// What comes next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Next {
+    /// The line with a chunk's size.
+    #[default]
+    Size,
+    /// That many bytes.
+    Data(u64),
+    /// The end of line behind them.
+    DataEnd,
+    /// Fields behind the last chunk, up to an empty line.
+    Trailers,
+}
+
+impl Chunks {
+    /// Takes bytes up to the end of the body; tells where that is, once it is there.
+    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<Option<usize>, Fault> {
+        let mut at = 0;
+        loop {
+            if let Next::Data(left) = self.next {
+                let taken = left.min((bytes.len() - at) as u64);
+                at += taken as usize;
+                self.next = if taken == left { Next::DataEnd } else { Next::Data(left - taken) };
+                if taken < left {
+                    return Ok(None);
+                }
+            }
+            let Some((line, next)) = self.lines.cut(&bytes[at..])? else {
+                // A chunk that does not end goes on with data, which may have no line end for long.
+                let ends = self.next != Next::DataEnd || matches!(bytes[at..], [] | [b'\r']);
+                return if ends { Ok(None) } else { Err(Fault::ChunkEnd) };
+            };
+            at += next;
+            self.next = match self.next {
+                Next::Size => match size(line)? {
+                    0 => Next::Trailers,
+                    size => Next::Data(size),
+                },
+                Next::Trailers if line.bytes.is_empty() => return Ok(Some(at)),
+                Next::Trailers => Next::Trailers,
+                _ if line.bytes.is_empty() => Next::Size,
+                _ => return Err(Fault::ChunkEnd),
+            };
+        }
+    }
+}
+
+/// The size of a chunk, from a line that may have extensions behind it (§7.1.1), which have no meaning here.
+fn size(line: Line<'_>) -> Result<u64, Fault> {
+    let digits = line.bytes.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let (size, extensions) = line.bytes.split_at(digits);
+    let is_extension = extensions.is_empty() || extensions.trim_ascii_start().starts_with(b";");
+    let is_text = extensions.iter().all(|byte| *byte == b'\t' || !byte.is_ascii_control());
+    let size = str::from_utf8(size).ok().filter(|size| size.len() <= 16).and_then(|size| u64::from_str_radix(size, 16).ok());
+    size.filter(|_| is_extension && is_text && !line.overlong).ok_or(Fault::ChunkSize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where the body ends, cut at every byte.
+    fn end(text: &str) -> Result<Option<usize>, Fault> {
+        let whole = Chunks::default().take(text.as_bytes());
+        for cut in 0..text.len() {
+            let (first, second) = text.as_bytes().split_at(cut);
+            let mut chunks = Chunks::default();
+            let cut_end = match chunks.take(first) {
+                Ok(None) => chunks.take(second).map(|end| end.map(|end| end + cut)),
+                early => early,
+            };
+            assert_eq!(cut_end, whole, "{text:?} cut at {cut}");
+        }
+        whole
+    }
+
+    #[test]
+    fn a_body_ends_behind_its_trailers() {
+        assert_eq!(end("0\r\n\r\n"), Ok(Some(5)));
+        assert_eq!(end("3\r\nabc\r\n0\r\n\r\nGET"), Ok(Some(13)));
+        assert_eq!(end("0A;a=b ; c=\"d\"\r\n0123456\r\n\n\r\n000\r\nX: 1\r\nY: 2\r\n\r\n"), Ok(Some(47)));
+        assert_eq!(end("3 ;a\r\nabc\r\n0\r\n"), Ok(None));
+        assert_eq!(end("ffffffffffffffff\r\nabc"), Ok(None));
+    }
+
+    #[test]
+    fn a_size_that_could_be_read_in_two_ways_is_a_fault() {
+        for size in [
+            "",
+            "+3",
+            "-3",
+            "0x3",
+            "3 ",
+            "3 3",
+            "g",
+            "3g",
+            "3\t",
+            "10000000000000000",
+            "00000000000000003",
+            "3;\u{1}",
+            "3;\ra",
+            " 3",
+            "٣",
+        ] {
+            assert_eq!(end(&format!("{size}\r\nabc\r\n0\r\n\r\n")), Err(Fault::ChunkSize), "{size:?}");
+        }
+        assert_eq!(end("3;a\nabc\r\n"), Err(Fault::BareLf));
+        assert_eq!(Chunks::default().take(format!("3;{}", "a".repeat(3_000)).as_bytes()), Ok(None));
+        let mut chunks = Chunks::default();
+        chunks.take(format!("3;{}", "a".repeat(3_000)).as_bytes()).unwrap();
+        assert_eq!(chunks.take(b"\r\n"), Err(Fault::ChunkSize));
+    }
+
+    #[test]
+    fn a_chunk_ends_where_it_says() {
+        assert_eq!(Chunks::default().take(b"3\r\nabcdef\r\n0\r\n\r\n"), Err(Fault::ChunkEnd));
+        assert_eq!(Chunks::default().take(b"3\r\nabcdef"), Err(Fault::ChunkEnd));
+        assert_eq!(Chunks::default().take(b"3\r\nabc\n0\r\n\r\n"), Err(Fault::BareLf));
+        assert_eq!(Chunks::default().take(b"3\r\nab\r\n0\r\n\r\n"), Err(Fault::BareLf));
+    }
+
+    #[test]
+    fn trailers_are_lines_like_others() {
+        assert_eq!(end("0\r\nX: 1\n\r\n"), Err(Fault::BareLf));
+    }
+}

@@ -1,0 +1,130 @@
+//! Lines, cut out of bytes that come in pieces.
+
+use memchr::memchr;
+
+use super::Fault;
+
+/// Bytes of a line, with its CR, that are kept while its end has not come; more are never looked at.
+const KEPT: usize = 1024;
+
+/// Cuts lines. Only one whose end comes in a later piece is copied, and no more of it than [`KEPT`].
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    kept: Vec<u8>,
+    /// The last byte of a line whose end has not come.
+    last: Option<u8>,
+    overlong: bool,
+}
+
+/// A line without its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Line<'l> {
+    pub(super) bytes: &'l [u8],
+    /// There was more of it.
+    pub(super) overlong: bool,
+}
+
+impl Lines {
+    /// The first line that ends within `bytes`, and where the next one begins; none where its end has not come.
+    #[inline]
+    pub(super) fn cut<'l>(&'l mut self, bytes: &'l [u8]) -> Result<Option<(Line<'l>, usize)>, Fault> {
+        if self.last.is_some() {
+            return self.cut_kept(bytes);
+        }
+        let Some(end) = memchr(b'\n', bytes) else {
+            self.keep(bytes);
+            return Ok(None);
+        };
+        match bytes[..end].split_last() {
+            // The same bound as for one that comes in pieces: what a line means must not depend on how it comes.
+            Some((&b'\r', bytes)) => Ok(Some((Line { bytes, overlong: end > KEPT }, end + 1))),
+            _ => Err(Fault::BareLf),
+        }
+    }
+
+    /// The same for a line that began in an earlier piece.
+    #[cold]
+    fn cut_kept<'l>(&'l mut self, bytes: &'l [u8]) -> Result<Option<(Line<'l>, usize)>, Fault> {
+        let Some(end) = memchr(b'\n', bytes) else {
+            self.keep(bytes);
+            return Ok(None);
+        };
+        self.keep(&bytes[..end]);
+        if self.last != Some(b'\r') {
+            return Err(Fault::BareLf);
+        }
+        self.last = None;
+        let overlong = std::mem::take(&mut self.overlong);
+        if !overlong {
+            self.kept.pop();
+        }
+        Ok(Some((Line { bytes: &self.kept, overlong }, end + 1)))
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        let Some(&last) = bytes.last() else { return };
+        if self.last.replace(last).is_none() {
+            self.kept.clear();
+        }
+        let room = KEPT - self.kept.len();
+        self.overlong |= bytes.len() > room;
+        self.kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The lines of `pieces`, with `...` behind those that were longer.
+    fn lines(pieces: &[&[u8]]) -> Result<Vec<String>, Fault> {
+        let (mut cutter, mut found) = (Lines::default(), Vec::new());
+        for piece in pieces {
+            let mut at = 0;
+            while let Some((line, next)) = cutter.cut(&piece[at..])? {
+                let more = if line.overlong { "..." } else { "" };
+                found.push(format!("{}{more}", String::from_utf8_lossy(line.bytes)));
+                at += next;
+            }
+        }
+        Ok(found)
+    }
+
+    #[test]
+    fn lines_are_the_same_however_they_are_cut() {
+        let bytes = b"one\r\n\r\nthree\r\nrest";
+        for first in 0..bytes.len() {
+            for second in first..bytes.len() {
+                let pieces = [&bytes[..first], &bytes[first..second], &bytes[second..]];
+                assert_eq!(lines(&pieces).unwrap(), ["one", "", "three"], "{first} {second}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_feed_alone_ends_no_line() {
+        for pieces in [&[&b"a\n"[..]][..], &[b"\n"], &[b"a\r\n", b"\n"], &[b"a", b"\n"], &[b"a\r", b"b\n"], &[b"a\r\n\n"]] {
+            assert_eq!(lines(pieces), Err(Fault::BareLf), "{pieces:?}");
+        }
+    }
+
+    #[test]
+    fn no_more_than_the_bound_is_kept_of_a_line() {
+        let long = [b'a'; 3 * KEPT];
+        let mut cutter = Lines::default();
+        for piece in long.chunks(100) {
+            assert_eq!(cutter.cut(piece), Ok(None));
+        }
+        assert_eq!(cutter.kept.len(), KEPT);
+        let (line, next) = cutter.cut(b"\r\nb\r\n").unwrap().unwrap();
+        assert_eq!((line, next), (Line { bytes: &long[..KEPT], overlong: true }, 2));
+        for (length, overlong) in [(KEPT - 1, false), (KEPT, true)] {
+            let line = [&long[..length], b"\r\n"].concat();
+            assert_eq!(Lines::default().cut(&line).unwrap().unwrap().0.overlong, overlong);
+            let mut cutter = Lines::default();
+            assert_eq!(cutter.cut(&line[..length]), Ok(None));
+            assert_eq!(cutter.cut(&line[length..]).unwrap().unwrap().0.overlong, overlong);
+        }
+        assert_eq!(cutter.cut(b"b\r\n").unwrap().unwrap().0, Line { bytes: b"b", overlong: false });
+    }
+}

@@ -1,0 +1,238 @@
+//! What followers get when the fetch that they wait for turns out badly: never a part for the whole, and never nothing for ever.
+
+use tero_tests::{Answer, Client, Edge, Gate, Origin, Reply, get};
+
+const HEAD: &str = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\n";
+
+/// An edge with short waits before an origin that gives this answer under `/x` first and a good one then, and two clients that have
+/// asked: the one whose request went out, and one that waits for the same answer.
+fn with_follower(first: Reply) -> (Origin, Edge, Client, Client) {
+    let origin = Origin::start();
+    origin.on_in_turn("/x", [first, Reply::fresh(60, "good")]);
+    let site = "connect_timeout = \"2s\"\nresponse_timeout = \"5s\"\nbody_timeout = \"5s\"";
+    let edge = Edge::before(&origin).server("workers = 1").site(site).start();
+    let asking = || {
+        let mut client = edge.client();
+        client.start(&get("/x"));
+        client
+    };
+    let leader = asking();
+    origin.wait_for("/x", 1);
+    let follower = asking();
+    // The one worker answers this one after it has come to the follower.
+    assert_eq!(edge.get("/y").status, 404);
+    (origin, edge, leader, follower)
+}
+
+fn whole_answer(client: &mut Client) -> Answer {
+    let mut answer = client.head();
+    client.rest(&mut answer);
+    answer
+}
+
+/// Checks that the one whose fetch failed is told so, while the follower fetches anew.
+#[track_caller]
+fn check_leads_anew(first: Reply, status: u16) {
+    let gate = Gate::new();
+    let (origin, edge, mut leader, mut follower) = with_follower(first.behind(&gate));
+    gate.open();
+    whole_answer(&mut leader).assert_failed(status, "origin");
+    let answer = whole_answer(&mut follower);
+    assert_eq!((answer.status, answer.text().as_str(), answer.whole), (200, "good", true), "{answer:?}");
+    edge.get("/x").assert_hit("good");
+    assert_eq!(origin.requests("/x"), 2);
+}
+
+#[test]
+fn a_follower_of_garbage_leads_anew() {
+    check_leads_anew(Reply::raw("SSH-2.0-OpenSSH_9.6\r\n"), 502);
+    check_leads_anew(Reply::raw("\0\u{1}\u{2}\r\n\r\n"), 502);
+    check_leads_anew(Reply::raw(format!("{HEAD}Content-Length: 4\n\nevil")), 502);
+    check_leads_anew(
+        Reply::raw(format!("{HEAD}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nevil\r\n0\r\n\r\n")),
+        502,
+    );
+}
+
+#[test]
+fn a_follower_of_a_head_that_breaks_off_leads_anew() {
+    check_leads_anew(Reply::raw(format!("{HEAD}Content-Le")), 502);
+    check_leads_anew(Reply::bytes(format!("{HEAD}Content-Le")).then_reset(), 502);
+    check_leads_anew(Reply::reset(), 502);
+}
+
+#[test]
+fn a_follower_of_a_head_without_end_leads_anew() {
+    check_leads_anew(Reply::raw_then_flood(HEAD, "X-More: and more\r\n"), 502);
+    check_leads_anew(Reply::raw_then_flood("", "HTTP/1.1 103 Early Hints\r\n\r\n"), 502);
+}
+
+#[test]
+fn a_follower_of_a_response_that_never_starts_leads_anew() {
+    for silence in [Reply::silence(), Reply::raw_then_silence(format!("{HEAD}Content-"))] {
+        let (origin, edge, mut leader, mut follower) = with_follower(silence);
+        edge.advance_until(20, || origin.requests("/x") == 2);
+        whole_answer(&mut leader).assert_failed(504, "in time");
+        assert_eq!(whole_answer(&mut follower).text(), "good");
+        edge.get("/x").assert_hit("good");
+    }
+}
+
+#[test]
+fn when_nothing_ever_starts_nobody_waits_for_ever() {
+    let origin = Origin::start();
+    origin.on("/x", Reply::silence());
+    let builder = Edge::before(&origin).server("workers = 1").site("response_timeout = \"5s\"");
+    let edge = builder.cache("collapse_timeout = \"30s\"").start();
+    let mut clients: Vec<_> = (0..5).map(|_| edge.client()).collect();
+    clients.iter_mut().for_each(|client| client.start(&get("/x")));
+    let waiter = std::thread::spawn(move || clients.iter_mut().map(whole_answer).collect::<Vec<_>>());
+    edge.advance_until(60, || waiter.is_finished());
+    for answer in waiter.join().unwrap() {
+        answer.assert_failed(504, "in time");
+    }
+    assert!(origin.requests("/x") <= 2, "the second failure is shared");
+}
+
+/// Checks that everybody who has had a part is cut off, and that the next one fetches anew.
+#[track_caller]
+fn check_all_cut(head: &str, rest: impl Fn(Reply) -> Reply) {
+    let gate = Gate::new();
+    let first = Reply::bytes(format!("{HEAD}{head}")).then_gate(&gate);
+    let (origin, edge, mut leader, mut follower) = with_follower(rest(first));
+    let mut answers = [leader.head(), follower.head()];
+    for client in [&mut leader, &mut follower] {
+        assert_eq!(client.exactly(4), b"some", "{head}");
+    }
+    gate.open();
+    for (client, answer) in [&mut leader, &mut follower].into_iter().zip(&mut answers) {
+        client.rest(answer);
+        assert!(!answer.whole, "{head}: {answer:?}");
+        assert!(client.is_closed(), "{head}");
+    }
+    assert_eq!(origin.requests("/x"), 1);
+    edge.get("/x").assert_forwarded("uri-miss", "good");
+    edge.get("/x").assert_hit("good");
+}
+
+#[test]
+fn followers_of_a_body_that_is_cut_short_are_cut_off() {
+    check_all_cut("Content-Length: 10\r\n\r\nsome", Reply::then_close);
+    check_all_cut("Content-Length: 10\r\n\r\nsome", Reply::then_reset);
+    check_all_cut("Transfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n", Reply::then_close);
+    check_all_cut("Transfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n", Reply::then_reset);
+    // A body that ends with its connection is whole where that ends in order, and only there.
+    check_all_cut("\r\nsome", Reply::then_reset);
+}
+
+#[test]
+fn followers_of_a_chunk_that_is_none_are_cut_off() {
+    for chunk in
+        ["ffffffffffffffffff\r\nmore", "10000000000000000\r\nmore", "-4\r\nmore", "zz\r\nmore", "4\r\nmore and more\r\n0\r\n\r\n"]
+    {
+        check_all_cut("Transfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n", |reply| reply.then(chunk).then_silence());
+    }
+}
+
+#[test]
+fn a_body_longer_than_announced_ends_where_it_should_for_everybody() {
+    let gate = Gate::new();
+    let longer = Reply::bytes(format!("{HEAD}Content-Length: 4\r\n\r\nsomeHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"));
+    let (origin, edge, mut leader, mut follower) = with_follower(longer.behind(&gate).then_silence());
+    gate.open();
+    for client in [&mut leader, &mut follower] {
+        let answer = whole_answer(client);
+        assert_eq!((answer.status, answer.text().as_str(), answer.whole), (200, "some", true));
+    }
+    edge.get("/x").assert_hit("some");
+    origin.on("/other", Reply::fresh(60, "own"));
+    edge.get("/other").assert_forwarded("uri-miss", "own");
+    assert_ne!(origin.only("/other").connection, origin.only("/x").connection);
+}
+
+#[test]
+fn a_follower_that_joins_late_streams_from_the_first_byte() {
+    let origin = Origin::start();
+    let gate = Gate::new();
+    origin.on("/x", Reply::fresh(60, "firstlast!").chunked().in_halves(&gate));
+    let edge = Edge::before(&origin).start();
+    let mut leader = edge.client();
+    leader.start(&get("/x"));
+    leader.head();
+    assert_eq!(leader.exactly(5), b"first");
+    let mut late = edge.client();
+    late.start(&get("/x"));
+    let mut answer = late.head();
+    assert!(answer.cache_status().collapsed, "{answer:?}");
+    assert_eq!(late.exactly(5), b"first", "what the leader has had long since");
+    gate.open();
+    late.rest(&mut answer);
+    assert_eq!((answer.text().as_str(), answer.whole), ("last!", true));
+    assert_eq!(origin.requests("/x"), 1);
+}
+
+#[test]
+fn a_response_that_outgrows_max_object_goes_on_to_its_clients_and_is_not_stored() {
+    let origin = Origin::start();
+    let (gate, end) = (Gate::new(), Gate::new());
+    let piece = |byte: &str, length: usize| format!("{length:x}\r\n{}\r\n", byte.repeat(length));
+    let head = format!("{HEAD}Transfer-Encoding: chunked\r\n\r\n{}", piece("a", 3_000));
+    origin.on("/x", Reply::bytes(head).then_gate(&gate).then(piece("b", 300_000)).then_gate(&end).then("0\r\n\r\n"));
+    let edge = Edge::before(&origin).cache("max_object = \"4KiB\"").start();
+    let mut clients = [edge.client(), edge.client()];
+    let mut answers = Vec::new();
+    for client in &mut clients {
+        client.start(&get("/x"));
+        answers.push(client.head());
+        assert_eq!(client.exactly(3_000), "a".repeat(3_000).as_bytes());
+    }
+    assert!(answers[1].cache_status().collapsed);
+    gate.open();
+    for client in &mut clients {
+        assert_eq!(client.exactly(300_000), "b".repeat(300_000).as_bytes());
+    }
+    // It is past the first byte now, so whoever comes asks for itself.
+    let mut late = edge.client();
+    late.start(&get("/x"));
+    let late_answer = late.head();
+    assert!(!late_answer.cache_status().collapsed, "{late_answer:?}");
+    end.open();
+    for (client, answer) in clients.iter_mut().zip(&mut answers) {
+        client.rest(answer);
+        assert!(answer.whole);
+    }
+    assert_eq!(origin.requests("/x"), 2);
+    // Nor does anybody wait for it from now on.
+    let answer = edge.get("/x");
+    assert_eq!((answer.body.len(), answer.cache_status().fwd.as_deref()), (303_000, Some("uri-miss")));
+    assert_eq!(origin.requests("/x"), 3);
+}
+
+#[test]
+fn an_answer_that_is_not_storable_releases_its_followers_with_its_head() {
+    let origin = Origin::start();
+    let (gate, end) = (Gate::new(), Gate::new());
+    let own = |name: &str| Reply::bytes(format!("HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Length: 4\r\n\r\n{name}"));
+    origin.on_in_turn("/x", [own("le").behind(&gate).then_gate(&end).then("ad"), own("follow").then_close()]);
+    let edge = Edge::before(&origin).server("workers = 1").start();
+    let mut leader = edge.client();
+    leader.start(&get("/x"));
+    origin.wait_for("/x", 1);
+    let mut followers: Vec<_> = (0..3).map(|_| edge.client()).collect();
+    followers.iter_mut().for_each(|client| client.start(&get("/x")));
+    assert_eq!(edge.get("/y").status, 404);
+    assert_eq!(origin.requests("/x"), 1);
+    gate.open();
+    // The leader's answer has not ended, and will not before everybody else has theirs.
+    let mut answer = leader.head();
+    assert_eq!(leader.exactly(2), b"le");
+    for follower in &mut followers {
+        assert_eq!(whole_answer(follower).text(), "foll");
+    }
+    // It is remembered: the next one does not wait either.
+    assert_eq!(edge.get("/x").text(), "foll");
+    end.open();
+    leader.rest(&mut answer);
+    assert_eq!((answer.text().as_str(), answer.whole), ("ad", true));
+    assert_eq!(origin.requests("/x"), 5);
+}

@@ -1,11 +1,14 @@
 //! A configuration with everything that it names: what can only be known once its policies are loaded.
 
+mod settings;
+
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::{Config, ConfigErrors, Mistake, Mistakes, Place, Site, did_you_mean, read_text};
+use crate::config::{Config, ConfigError, ConfigErrors, Mistake, Mistakes, Place, Site, calendar, did_you_mean, read_text};
 use crate::policy::{Chain, Hook, Host, Policy, PolicyError};
 use crate::semantics::decision::Device;
+use crate::semantics::timestamp::Timestamp;
 
 /// Reads the configuration at `path`, loads its policies with their settings, and looks whether sites and plans can use them.
 ///
@@ -28,7 +31,7 @@ pub fn check_policies(config: &Config, text: &str) -> Result<(), ConfigErrors> {
     let add = |place: Place, key: &str, mistake: Mistake| mistakes.add(&line_at(text, place), key, mistake);
     match Host::new(&config.policy_host) {
         Ok(host) => {
-            let policies = load(&host, config, &add);
+            let policies = load(&host, config, text, &mistakes);
             chains(&host, config, &policies, &add);
         }
         Err(error) => add(Place::default(), "policies", mistake_of(&error)),
@@ -39,15 +42,40 @@ pub fn check_policies(config: &Config, text: &str) -> Result<(), ConfigErrors> {
 type Add<'a> = &'a dyn Fn(Place, &str, Mistake);
 
 /// Each policy, or none where it can't be used.
-fn load(host: &Host, config: &Config, add: Add<'_>) -> Vec<Option<Arc<Policy>>> {
+fn load(host: &Host, config: &Config, text: &str, mistakes: &Mistakes<'_>) -> Vec<Option<Arc<Policy>>> {
+    let settings = settings::Settings::of(config, text);
     let loaded = config.policies.iter().map(|entry| match host.load(entry) {
         Ok(policy) => Some(policy),
         Err(error) => {
-            add(entry.place, key_of(&error), mistake_of(&error));
+            let (at, mistake) = settings.locate(&entry.name, &error, mistake_of(&error));
+            mistakes.add(&at.unwrap_or_else(|| line_at(text, entry.place)), key_of(&error), mistake);
             None
         }
     });
     loaded.collect()
+}
+
+/// What is no mistake, but should be known: the years that begin soon, or have begun, and of which a policy's calendar knows nothing.
+/// Their holidays would be taken for working days.
+pub fn warnings(config: &Config, now: Timestamp) -> Vec<ConfigError> {
+    let mut warnings = Vec::new();
+    for policy in &config.policies {
+        let Some(Ok(calendar)) = policy.calendar.as_ref().map(calendar::load) else { continue };
+        let Place { line, column } = policy.place;
+        warnings.extend(calendar::missing_years(&calendar, now).into_iter().map(|year| ConfigError {
+            file: config.file.to_string(),
+            line,
+            column,
+            key: "policy.calendar".to_owned(),
+            problem: format!(
+                "the calendar of the policy `{}` has no data for {year}: its holidays will be taken for working days",
+                policy.name
+            ),
+            cure: format!("add them in a calendar file, with years = [{year}] at its top"),
+            at: 0..0,
+        }));
+    }
+    warnings
 }
 
 fn chains(host: &Host, config: &Config, policies: &[Option<Arc<Policy>>], add: Add<'_>) {
@@ -164,7 +192,7 @@ variants = ["phone", "desktop"]
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(check(START, folder.path()), [""; 0]);
         for (good, bad, parts) in [
-            ("ttl = 1", "tll = 1", &["4 policy.settings: ", "tll", "correct the settings"][..]),
+            ("ttl = 1", "tll = 1", &["7 policy.settings: ", "tll", "correct the settings"][..]),
             ("builtin:json-rules", "builtin:json-rulse", &["4 policy.module: ", "json-rulse", "json-rules"]),
             ("[\"phone\", ", "[\"phne\", ", &["13 warm.variants: ", "`phne`", "did you mean \"phone\"?"]),
             ("urls = [\"/\"]", "urls = []", &["13 warm: ", "nothing to fetch", "urls, sitemap or popular"]),

@@ -7,9 +7,11 @@ mod check;
 mod demo;
 mod explain;
 mod import;
+mod new;
 mod policy;
 mod purge;
 mod report;
+mod schedule;
 mod serve;
 mod stats;
 mod warm;
@@ -37,8 +39,10 @@ enum Command {
     Demo(demo::Demo),
     Explain(explain::Explain),
     Import(import::Import),
+    New(new::New),
     Policy(policy::Policy),
     Purge(purge::Purge),
+    Schedule(schedule::Schedule),
     Stats(stats::Stats),
     Warm(warm::Warm),
 }
@@ -53,8 +57,10 @@ pub fn run() -> ExitCode {
         Command::Demo(demo) => demo.run(),
         Command::Explain(explain) => explain.run(),
         Command::Import(import) => import.run(),
+        Command::New(new) => new.run(),
         Command::Policy(policy) => policy.run(),
         Command::Purge(purge) => purge.run(),
+        Command::Schedule(schedule) => schedule.run(),
         Command::Stats(stats) => stats.run(),
         Command::Warm(warm) => warm.run(),
     }

@@ -168,7 +168,7 @@ pub struct Policy {
     pub module: ModuleSource,
     /// `settings`: any TOML table, given to the policy as JSON text. Or `settings_file`: a file of JSON text. Default `{}`.
     pub settings: String,
-    /// `calendar`: `builtin:argentina` or the path of a calendar file. Default none: no day is a holiday.
+    /// `calendar`: `builtin:NAME` or the path of a calendar file. Default none: no day is a holiday.
     pub calendar: Option<CalendarSource>,
     /// `limits`
     pub limits: PolicyLimits,

@@ -227,7 +227,8 @@ impl Origin {
         mut request: Request<RequestBody>,
         repeatable: bool,
     ) -> Result<Response<Incoming>, (OriginError, Option<Request<RequestBody>>)> {
-        while let Some(idle) = connection::take_idle(hop.id, self.clock.now()) {
+        let can_repeat = repeatable && http_body::Body::is_end_stream(request.body());
+        while let Some(idle) = connection::take_idle(hop.id, self.clock.now(), can_repeat) {
             // What has no body and may be repeated is kept, for the case that the hop closed the connection at this very moment:
             // then it ends without a byte of an answer, and the application has not seen the request (RFC 9112 §9.3.1).
             let mut again = repeatable.then(|| copy(&request)).flatten();

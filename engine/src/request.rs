@@ -238,6 +238,7 @@ async fn fetch(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stale: Option<Arc<Sto
         && parts::is_fresh(exchange, part)
         && let Some(response) = deliver::part(edge, exchange, part)
     {
+        count_use(edge, exchange, part);
         return Answer { response, outcome: Outcome::Hit, stored: true };
     }
     let why = if part.is_some() { Forward::Partial } else { why };
@@ -549,66 +550,6 @@ fn record(edge: &Edge, exchange: &Arc<Exchange>, answer: &Answer) {
             took_micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
         });
     }
-}
-
-/// What came of a warming plan's request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WarmOutcome {
-    /// It was fetched and stored: bytes of content.
-    Fetched(u64),
-    /// It was fresh already.
-    Fresh,
-    /// It was fetched and is not storable.
-    NotStored(String),
-    /// It could not be fetched.
-    Failed {
-        /// Status of the answer.
-        status: u16,
-        /// What went wrong.
-        reason: String,
-    },
-}
-
-/// Sends a warming plan's request down the path of a visitor with `device`, and reads the answer to its end.
-pub async fn warm(edge: &Arc<Edge>, site: &Site, target: &str, device: Device, run: u64) -> WarmOutcome {
-    let Some(parts) = warm_request(site, target, device) else {
-        return WarmOutcome::Failed { status: 400, reason: format!("{target} is no path") };
-    };
-    let from = From { device: Some(device), warm_run: run, ..From::default() };
-    let exchange = match admit::admit(edge, parts, from) {
-        Ok(exchange) => Arc::new(exchange),
-        Err(refused) => return WarmOutcome::Failed { status: 400, reason: refused.0.to_string() },
-    };
-    if exchange.handling() != Handling::Cache {
-        return WarmOutcome::NotStored("the policies pass it".into());
-    }
-    let answer = answer(edge, &exchange, None).await;
-    let status = answer.response.status();
-    let told = answer.response.headers().get_all(crate::telemetry::cache_status::CACHE_STATUS).iter().next_back();
-    let told = told.map(|told| String::from_utf8_lossy(told.as_bytes()).into_owned()).unwrap_or_default();
-    let length = revalidate::drain(answer.response.into_body()).await;
-    match (answer.outcome, answer.stored, length) {
-        (Outcome::Hit, ..) => WarmOutcome::Fresh,
-        (Outcome::Error | Outcome::Stale, ..) | (_, _, None) => WarmOutcome::Failed { status: status.as_u16(), reason: told },
-        _ if status.is_client_error() || status.is_server_error() => {
-            WarmOutcome::Failed { status: status.as_u16(), reason: told }
-        }
-        (_, true, Some(length)) => WarmOutcome::Fetched(length),
-        (_, false, _) => WarmOutcome::NotStored(told),
-    }
-}
-
-/// A request as visitors with `device` send it: browsers that take every coding that the edge tells apart.
-fn warm_request(site: &Site, target: &str, device: Device) -> Option<http::request::Parts> {
-    let host = site.settings.hosts.iter().find(|host| *host != "*").map_or("localhost", String::as_str);
-    let request = Request::get(Uri::try_from(target).ok()?)
-        .header(http::header::HOST, host)
-        .header(http::header::USER_AGENT, format!("tero-warm ({})", device.as_str()))
-        .header(http::header::ACCEPT, "text/html,application/xhtml+xml,*/*;q=0.8")
-        .header(http::header::ACCEPT_ENCODING, "gzip, deflate, br, zstd")
-        .body(())
-        .ok()?;
-    Some(request.into_parts().0)
 }
 
 /// Every key that an absolute URL of a site may be stored under: by each rule for the query that its policies give to some

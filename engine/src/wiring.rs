@@ -22,7 +22,7 @@ use crate::store::{Limits, Store};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::popularity::Popularity;
 use crate::warm::Warmer;
-use crate::{admin, warm};
+use crate::{admin, check, warm};
 
 /// Memory for remembered device classes, in bytes.
 const DEVICE_MEMORY: u64 = 8 * 1024 * 1024;
@@ -78,7 +78,7 @@ pub struct Server {
 pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
     let host = Host::new(&config.policy_host)?;
     let loaded = Loaded::new(&config, &host, &clock)?;
-    warn_of_missing_years(&config.policies, clock.now());
+    warn(&config, clock.now());
     let workers = config.server.workers;
     let sites = loaded.sites(&clock)?;
     let popularity = Popularity::new();
@@ -173,7 +173,7 @@ impl Reloader {
     /// [`ServeError`], and the old configuration stays.
     pub fn reload(&self, config: Config) -> Result<(), ServeError> {
         let _one_at_a_time = self.one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
-        warn_of_missing_years(&config.policies, self.edge.clock.now());
+        warn(&config, self.edge.clock.now());
         let config = Config {
             cache: config::Cache { max_policy_variants: config.cache.max_policy_variants, ..self.cache.clone() },
             ..config
@@ -271,14 +271,9 @@ impl Drop for Server {
     }
 }
 
-/// A year that a calendar does not know is never silently a year without holidays.
-fn warn_of_missing_years(policies: &[config::Policy], now: Timestamp) {
-    for policy in policies {
-        let calendar = policy.calendar.as_ref().map(config::calendar::load);
-        let Some(Ok(calendar)) = calendar else { continue };
-        for year in config::calendar::missing_years(&calendar, now) {
-            tracing::warn!(policy = %policy.name, "the calendar has no data for {year}: its holidays will be taken for working days");
-        }
+fn warn(config: &Config, now: Timestamp) {
+    for warning in check::warnings(config, now) {
+        tracing::warn!("{warning}");
     }
 }
 

@@ -15,8 +15,10 @@ use prometheus_client::registry::Registry;
 
 use super::State;
 use super::reply::{Refusal, Reply};
+use crate::config::calendar::missing_years;
 use crate::policy::{FailureKind, HookCounters, Policy, Status};
 use crate::request::site::Site;
+use crate::semantics::timestamp::Timestamp;
 use crate::telemetry::Outcome;
 use crate::telemetry::counters::{BUCKETS, HistogramSnapshot};
 
@@ -40,7 +42,7 @@ impl Collector for Figures {
         requests(&mut encoder, &sites)?;
         origins(&mut encoder, &sites)?;
         self.cache(&mut encoder)?;
-        policies(&mut encoder, &sites)?;
+        policies(&mut encoder, &sites, self.0.edge.clock.now())?;
         super::trials::metrics(&self.0.rollout.state(), &mut encoder)?;
         self.decisions(&mut encoder)?;
         super::warm::metrics(&self.0, &mut encoder)
@@ -159,10 +161,10 @@ impl Figures {
     }
 }
 
-fn policies(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
+fn policies(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>], now: Timestamp) -> fmt::Result {
     let all = sites.iter().flat_map(|site| site.policies.policies());
     let by_name: BTreeMap<&str, &Arc<Policy>> = all.map(|policy| (&**policy.name(), policy)).collect();
-    let (mut decisions, mut seconds, mut active) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut decisions, mut seconds, mut active, mut missing) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (name, policy) in &by_name {
         let label = ("policy", (*name).to_owned());
         let figures = policy.counters();
@@ -174,6 +176,9 @@ fn policies(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result
             }
             seconds.push((labels, of.seconds));
         }
+        if policy.calendar().years().next().is_some() {
+            missing.push((vec![label.clone()], missing_years(policy.calendar(), now).len() as u64));
+        }
         active.push((vec![label], u64::from(policy.status() == Status::Active)));
     }
     counters(encoder, "tero_policy_decisions", "Questions to policies, by what came of them", decisions)?;
@@ -181,7 +186,9 @@ fn policies(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result
         metric.encode_counter::<NoLabelSet, _, f64>(&value, None)
     })?;
     usage(encoder, &by_name)?;
-    gauges(encoder, "tero_policy_active", "Whether a policy is asked: 0 when it is switched off", active)
+    gauges(encoder, "tero_policy_active", "Whether a policy is asked: 0 when it is switched off", active)?;
+    let help = "Years that have begun, or begin within a month, of which a policy's calendar knows no holidays";
+    gauges(encoder, "tero_policy_calendar_missing_years", help, missing)
 }
 
 fn usage(encoder: &mut DescriptorEncoder, policies: &BTreeMap<&str, &Arc<Policy>>) -> fmt::Result {

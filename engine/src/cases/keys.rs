@@ -17,7 +17,7 @@ pub(super) const FILE: Section = Section {
         key("settings_file", Text("a path, relative to this file"), Rule("none"), "A file of JSON text; instead of `settings`."),
         key(
             "calendar",
-            Text("`builtin:argentina` or a path, relative to this file"),
+            Text("`builtin:` and `argentina`, `chile`, `mexico` or `spain`, or a path, relative to this file"),
             Rule("none: no day is a holiday"),
             "The holidays that the policy is told of.",
         ),

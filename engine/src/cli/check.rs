@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::{DEFAULT_CONFIG, colours, print, report};
-use crate::check::check_file;
+use crate::check::{check_file, warnings};
+use crate::clock::Clock;
 use crate::config::{Config, ConfigErrors, keys};
 
 const EXAMPLE: &str = "\
@@ -15,7 +16,7 @@ Examples:
   tero check --json edge.toml | jq .  the same for a machine
   tero check --keys                   what can be written, as Markdown
 
-Exit code: 0 if the file is good, 1 if it has mistakes, 2 if the command is used wrongly.";
+Exit code: 0 if the file is good, with warnings or without, 1 if it has mistakes, 2 if the command is used wrongly.";
 
 /// Checks a configuration and prints every mistake with its line and its cure
 #[derive(Debug, Args)]
@@ -45,10 +46,15 @@ impl Check {
 
     fn good(&self, config: &Config) -> ExitCode {
         let (sites, policies, plans) = (config.sites.len(), config.policies.len(), config.plans.len());
+        let warnings = warnings(config, Clock::real().now());
         if self.json {
-            let result =
-                serde_json::json!({ "file": &*config.file, "errors": [], "sites": sites, "policies": policies, "plans": plans });
+            let result = serde_json::json!({
+                "file": &*config.file, "errors": [], "warnings": warnings, "sites": sites, "policies": policies, "plans": plans
+            });
             return print(&format!("{result}\n"));
+        }
+        for warning in &warnings {
+            eprintln!("warning: {warning}");
         }
         let count = |number: usize, one: &str, many: &str| format!("{number} {}", if number == 1 { one } else { many });
         let sites = count(sites, "site", "sites");

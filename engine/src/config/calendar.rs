@@ -15,7 +15,11 @@
 //! from = "09:00"
 //! until = "13:00"
 //! ```
+//!
+//! With `extends = "builtin:argentina"` at the top, the days are added to those, or stand in their place; `kind = "working"` makes one of
+//! those an ordinary day.
 
+use std::collections::HashSet;
 use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -27,7 +31,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::CalendarSource;
-use crate::semantics::calendar::{Calendar, DoubleDate, Holiday, HolidayKind};
+use crate::semantics::calendar::{Calendar, Holiday, HolidayKind};
 use crate::semantics::schedule::moment;
 use crate::semantics::timestamp::Timestamp;
 
@@ -38,9 +42,14 @@ const YEAR_AHEAD: Duration = Duration::from_secs(31 * 86_400);
 pub const MAX_CALENDAR_BYTES: u64 = 1024 * 1024;
 
 /// The names behind `builtin:` that a calendar may have.
-pub const BUILTIN_CALENDARS: [&str; 1] = ["argentina"];
+pub const BUILTIN_CALENDARS: [&str; 4] = ["argentina", "chile", "mexico", "spain"];
 
-const ARGENTINA: &str = include_str!("../../data/calendars/argentina.toml");
+const BUILTIN_TEXTS: [&str; 4] = [
+    include_str!("../../data/calendars/argentina.toml"),
+    include_str!("../../data/calendars/chile.toml"),
+    include_str!("../../data/calendars/mexico.toml"),
+    include_str!("../../data/calendars/spain.toml"),
+];
 
 /// A mistake in a calendar file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,7 +71,7 @@ pub struct CalendarMistake {
 #[derive(Debug, thiserror::Error)]
 pub enum CalendarError {
     /// No calendar of that name comes with tero.
-    #[error("there is no calendar `builtin:{0}`; there is `builtin:argentina`, or write the path of a calendar file")]
+    #[error("there is no calendar `builtin:{0}`; write {names} or the path of a calendar file", names = builtin_names())]
     UnknownBuiltin(String),
     /// The file can't be read.
     #[error("can't read the calendar {}", path.display())]
@@ -101,8 +110,7 @@ fn join(mistakes: &[CalendarMistake]) -> String {
 /// [`CalendarError`] where there is none, it can't be read, or it has mistakes.
 pub fn load(source: &CalendarSource) -> Result<Arc<Calendar>, CalendarError> {
     match source {
-        CalendarSource::Builtin(name) if name == "argentina" => Ok(argentina()),
-        CalendarSource::Builtin(name) => Err(CalendarError::UnknownBuiltin(name.clone())),
+        CalendarSource::Builtin(name) => builtin(name).ok_or_else(|| CalendarError::UnknownBuiltin(name.clone())),
         CalendarSource::File(path) => load_file(path),
     }
 }
@@ -114,11 +122,17 @@ pub fn missing_years(calendar: &Calendar, now: Timestamp) -> Vec<i32> {
     (this..=coming).filter(|year| !calendar.covers(*year)).collect()
 }
 
-/// The calendar `builtin:argentina`.
-fn argentina() -> Arc<Calendar> {
-    static PARSED: OnceLock<Arc<Calendar>> = OnceLock::new();
-    let calendar = PARSED.get_or_init(|| Arc::new(parse(ARGENTINA).expect("the shipped calendar has been read by the tests")));
-    Arc::clone(calendar)
+/// The calendars that come with tero, as they are written: `"builtin:argentina", …`.
+pub(crate) fn builtin_names() -> String {
+    BUILTIN_CALENDARS.map(|name| format!("\"builtin:{name}\"")).join(", ")
+}
+
+/// The calendar behind `builtin:`.
+fn builtin(name: &str) -> Option<Arc<Calendar>> {
+    static PARSED: [OnceLock<Arc<Calendar>>; 4] = [const { OnceLock::new() }; 4];
+    let index = BUILTIN_CALENDARS.iter().position(|known| *known == name)?;
+    let parse = || Arc::new(parse(BUILTIN_TEXTS[index]).expect("the shipped calendars have been read by the tests"));
+    Some(Arc::clone(PARSED[index].get_or_init(parse)))
 }
 
 fn load_file(path: &Path) -> Result<Arc<Calendar>, CalendarError> {
@@ -174,28 +188,47 @@ impl Reader<'_> {
     }
 
     fn calendar(&mut self, table: &Spanned<DeTable<'_>>) -> Option<Calendar> {
-        self.refuse_unknown(table.get_ref(), "", &["years", "day"], "a calendar has `years` and `[[day]]`");
-        let years = match table.get_ref().get("years") {
+        let table = table.get_ref();
+        self.refuse_unknown(table, "", &["extends", "years", "day"], "a calendar has `extends`, `years` and `[[day]]`");
+        let base = table.get("extends").and_then(|extends| self.extends(extends));
+        let years = match table.get("years") {
             Some(years) => self.years(years),
+            None if table.contains_key("extends") => None,
             None => self.mistake(0..0, "years", "is missing", "write the years for which the list is complete: years = [2026]"),
         };
-        let mut calendar = Calendar::covering(years.unwrap_or_default());
-        let days = match table.get_ref().get("day") {
-            None => return Some(calendar),
-            Some(days) => days,
-        };
+        let mut calendar = base.as_deref().cloned().unwrap_or_default();
+        calendar.cover(years.unwrap_or_default());
+        let Some(days) = table.get("day") else { return Some(calendar) };
         let DeValue::Array(list) = days.get_ref() else {
             return self.mistake(days.span(), "day", "is not a list of days", "write each day under its own [[day]]");
         };
+        let mut written = HashSet::new();
         for (index, day) in list.iter().enumerate() {
             let key = format!("day[{}]", index + 1);
-            if let Some((date, at, holiday)) = self.day(&key, day)
-                && calendar.add(date, holiday) == Err(DoubleDate)
-            {
-                self.mistake::<()>(at, &format!("{key}.date"), format!("{date} is here twice"), "keep one of the two");
+            let Some((date, at, entry)) = self.day(&key, day) else { continue };
+            let key = format!("{key}.date");
+            if !written.insert(date) {
+                self.mistake::<()>(at, &key, format!("{date} is here twice"), "keep one of the two");
+            } else if entry.is_none() && calendar.on(date).is_none() {
+                let cure = "take it out, or correct the date";
+                self.mistake::<()>(at, &key, format!("{date} is a working day already"), cure);
+            } else {
+                calendar.set(date, entry);
             }
         }
         Some(calendar)
+    }
+
+    fn extends(&mut self, extends: &Spanned<DeValue<'_>>) -> Option<Arc<Calendar>> {
+        let found = match extends.get_ref() {
+            DeValue::String(text) => text.strip_prefix("builtin:").and_then(builtin),
+            _ => None,
+        };
+        if found.is_none() {
+            let cure = format!("write one of {}", builtin_names());
+            self.mistake::<()>(extends.span(), "extends", "is no calendar that comes with tero", &cure);
+        }
+        found
     }
 
     fn years(&mut self, years: &Spanned<DeValue<'_>>) -> Option<Vec<i32>> {
@@ -225,7 +258,7 @@ impl Reader<'_> {
         Some(found)
     }
 
-    fn day(&mut self, key: &str, day: &Spanned<DeValue<'_>>) -> Option<(NaiveDate, Range<usize>, Holiday)> {
+    fn day(&mut self, key: &str, day: &Spanned<DeValue<'_>>) -> Option<(NaiveDate, Range<usize>, Option<Holiday>)> {
         let DeValue::Table(table) = day.get_ref() else {
             return self.mistake(day.span(), key, "is not a table", "write each day under its own [[day]]");
         };
@@ -239,7 +272,8 @@ impl Reader<'_> {
         let name = self.name(key, day.span(), table);
         let kind = self.kind(key, day.span(), table);
         let (date, at) = date?;
-        Some((date, at, Holiday { name: name?, kind: kind? }))
+        let name = name?;
+        Some((date, at, kind?.map(|kind| Holiday { name, kind })))
     }
 
     fn date(&mut self, key: &str, whole: Range<usize>, table: &DeTable<'_>) -> Option<(NaiveDate, Range<usize>)> {
@@ -278,25 +312,26 @@ impl Reader<'_> {
         }
     }
 
-    fn kind(&mut self, key: &str, whole: Range<usize>, table: &DeTable<'_>) -> Option<HolidayKind> {
+    /// What the day is; none inside for an ordinary one.
+    fn kind(&mut self, key: &str, whole: Range<usize>, table: &DeTable<'_>) -> Option<Option<HolidayKind>> {
         let cure = "write kind = \"closed\", or kind = \"half-day\" with from and until";
         let kind_key = format!("{key}.kind");
         let Some(value) = table.get("kind") else {
             return self.mistake(whole, &kind_key, "is missing", cure);
         };
-        match value.get_ref() {
-            DeValue::String(kind) if kind == "closed" => {
-                for hours in ["from", "until"] {
-                    if let Some(value) = table.get(hours) {
-                        let cure = "take it out, or write kind = \"half-day\"";
-                        self.mistake::<()>(value.span(), &format!("{key}.{hours}"), "says hours for a closed day", cure);
-                    }
-                }
-                Some(HolidayKind::Closed)
+        let kind = match value.get_ref() {
+            DeValue::String(kind) if kind == "half-day" => return self.half_day(key, whole, table).map(Some),
+            DeValue::String(kind) if kind == "closed" => Some(HolidayKind::Closed),
+            DeValue::String(kind) if kind == "working" => None,
+            _ => return self.mistake(value.span(), &kind_key, "is neither \"closed\", \"half-day\" nor \"working\"", cure),
+        };
+        for hours in ["from", "until"] {
+            if let Some(value) = table.get(hours) {
+                let cure = "take it out, or write kind = \"half-day\"";
+                self.mistake::<()>(value.span(), &format!("{key}.{hours}"), "says hours for a day that is no half-day", cure);
             }
-            DeValue::String(kind) if kind == "half-day" => self.half_day(key, whole, table),
-            _ => self.mistake(value.span(), &kind_key, "is neither \"closed\" nor \"half-day\"", cure),
         }
+        Some(kind)
     }
 
     fn half_day(&mut self, key: &str, whole: Range<usize>, table: &DeTable<'_>) -> Option<HolidayKind> {
@@ -395,7 +430,7 @@ mod tests {
             format!("years = [2026]\n{}", day("\"2026-05-01\"", "kind = \"half-day\"\nfrom = \"13:00\"\nuntil = \"13:00\""));
         check(&order, &[(7, "day[1].until", "is not after `from`")]);
         let closed = format!("years = [2026]\n{}", day("\"2026-05-01\"", "kind = \"closed\"\nfrom = \"13:00\""));
-        check(&closed, &[(6, "day[1].from", "says hours for a closed day")]);
+        check(&closed, &[(6, "day[1].from", "says hours for a day that is no half-day")]);
         let bare = "years = [2026]\n[[day]]\nsize = 3\n";
         check(
             bare,
@@ -406,6 +441,42 @@ mod tests {
                 (2, "day[1].kind", "is missing"),
             ],
         );
+    }
+
+    #[test]
+    fn a_file_may_add_to_a_calendar_that_comes_with_tero() {
+        let day = |date: &str, kind: &str| format!("[[day]]\ndate = \"{date}\"\nname = \"X\"\nkind = {kind}\n");
+        let half_day = "\"half-day\"\nfrom = \"09:00\"\nuntil = \"13:00\"";
+        let days = [
+            day("2026-12-24", half_day),
+            day("2026-12-07", "\"working\""),
+            day("2026-12-08", half_day),
+            day("2027-01-01", "\"closed\""),
+        ]
+        .concat();
+        let calendar = parse(&format!("extends = \"builtin:argentina\"\n{days}")).unwrap();
+        let on = |text: &str| calendar.on(text.parse().unwrap()).map(|it| it.kind);
+        let hours = HolidayKind::HalfDay { from_mins: 540, until_mins: 780 };
+        assert_eq!((on("2026-12-25"), on("2026-12-07")), (Some(HolidayKind::Closed), None));
+        assert_eq!((on("2026-12-24"), on("2026-12-08")), (Some(hours), Some(hours)));
+        assert!(calendar.covers(2026) && !calendar.covers(2027));
+        assert!(parse(&format!("extends = \"builtin:argentina\"\nyears = [2027]\n{days}")).unwrap().covers(2027));
+
+        check("extends = \"builtin:atlantis\"", &[(1, "extends", "is no calendar that comes with tero")]);
+        let idle = format!("extends = \"builtin:chile\"\n{}", day("2026-12-09", "\"working\""));
+        check(&idle, &[(3, "day[1].date", "2026-12-09 is a working day already")]);
+        let double = format!("extends = \"builtin:chile\"\n{0}{0}", day("2026-12-08", "\"working\""));
+        check(&double, &[(7, "day[2].date", "2026-12-08 is here twice")]);
+    }
+
+    #[test]
+    fn every_calendar_that_comes_with_tero_is_good() {
+        for name in BUILTIN_CALENDARS {
+            let calendar = builtin(name).unwrap();
+            let count = |year: i32| calendar.days().filter(|(date, _)| date.year() == year).count();
+            assert!([2024, 2025, 2026].into_iter().all(|year| calendar.covers(year) && count(year) >= 7), "{name}");
+            assert!(calendar.days().all(|(date, _)| calendar.covers(date.year())), "{name}");
+        }
     }
 
     #[test]
@@ -420,7 +491,7 @@ mod tests {
         for working in ["2024-11-20", "2025-10-13", "2025-06-17", "2026-11-20", "2026-12-24", "2026-06-17"] {
             assert!(calendar.on(working.parse().unwrap()).is_none(), "{working}");
         }
-        assert_eq!(calendar.days().count(), 59);
+        assert_eq!(calendar.days().count(), 60);
     }
 
     #[test]

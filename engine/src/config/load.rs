@@ -279,19 +279,15 @@ impl<'a> Loader<'a> {
     }
 
     fn calendar(&self, text: &str) -> Result<CalendarSource, Mistake> {
+        let cure = || format!("write {} or the path of a calendar file", calendar::builtin_names());
         let source = match text.strip_prefix("builtin:") {
             Some(name) if BUILTIN_CALENDARS.contains(&name) => CalendarSource::Builtin(name.to_owned()),
-            Some(_) => {
-                let cure =
-                    format!("write \"builtin:{}\" or the path of a calendar file", BUILTIN_CALENDARS.join("\", \"builtin:"));
-                return Err(Mistake::new(format!("there is no calendar `{text}`"), cure));
+            Some(_) => return Err(Mistake::new(format!("there is no calendar `{text}`"), cure())),
+            None => {
+                self.file(text, &format!("a calendar file, or one of {}", calendar::builtin_names())).map(CalendarSource::File)?
             }
-            None => self.file(text, "a calendar file, or \"builtin:argentina\"").map(CalendarSource::File)?,
         };
-        match calendar::load(&source) {
-            Ok(_) => Ok(source),
-            Err(error) => Err(Mistake::new(error.to_string(), "correct the calendar file, or write \"builtin:argentina\"")),
-        }
+        calendar::load(&source).map(|_| source).map_err(|error| Mistake::new(error.to_string(), cure()))
     }
 
     fn settings(&self, reader: &Reader<'a>) -> String {

@@ -51,6 +51,7 @@ const FILE: Section = section(
         key("business_hours", Table, Rule("none"), ""),
         key("key", Table, Rule("none"), ""),
         key("variants", Table, Rule("none"), ""),
+        key("spread", Count(0, 50), Default("0"), ""),
         key("rules", Table, Required, ""),
         key("warming", Table, Rule("none"), ""),
     ],
@@ -90,17 +91,15 @@ const RULE: Section = section(
         key("match", Texts(PATTERNS), Required, ""),
         key("cache", OneOf(&["never"]), Rule("none"), ""),
         key("ttl", Table, Rule("none"), ""),
+        key("spread", Count(0, 50), Rule("that of the file"), ""),
         key("stale_while_revalidate", Count(0, YEAR_SECS), Rule("none"), ""),
         key("stale_if_error", Count(0, YEAR_SECS), Rule("none"), ""),
         key("tags", Texts("1 to 128 visible characters"), Default("[]"), ""),
     ],
 );
 
-const TTL: Section = section(
-    "ttl",
-    "rules.ttl",
-    &[key("business_hours", Count(0, YEAR_SECS), Required, ""), key("otherwise", Count(0, YEAR_SECS), Required, "")],
-);
+const TTL: Section =
+    section("ttl", "rules.ttl", &[key("business_hours", Table, Required, ""), key("otherwise", Table, Required, "")]);
 
 const WARMING: Section = section(
     "a warming plan",
@@ -211,6 +210,7 @@ fn rules(file: &Reader<'_>, has_hours: bool, mistakes: &Mistakes<'_>) {
             rule.count(name);
         }
         rule.texts_as("tags", tag);
+        rule.count("spread");
         match rule.written("ttl") {
             Some(_) if never => rule.refuse("ttl", Mistake::new("what is never cached has no ttl", "keep `cache` or `ttl`")),
             Some(value) => ttl(&rule, value, has_hours, mistakes),
@@ -229,18 +229,17 @@ fn rules(file: &Reader<'_>, has_hours: bool, mistakes: &Mistakes<'_>) {
     refuse_same_names(file, "rules", mistakes);
 }
 
-/// Seconds, `"origin"`, or seconds in business hours and otherwise.
+/// A length, `"origin"`, or a length in business hours and one otherwise.
 fn ttl(rule: &Reader<'_>, value: &Value, has_hours: bool, mistakes: &Mistakes<'_>) {
     match &value.kind {
-        Kind::Integer(secs) if u64::try_from(*secs).is_ok_and(|secs| secs <= YEAR_SECS) => {}
-        Kind::Integer(secs) => {
-            rule.refuse("ttl", Mistake::new(format!("{secs} is out of range"), "write 0 to 31536000 seconds (a year)"))
-        }
         Kind::Text(word) if word == "origin" => {}
         Kind::Table(_) => {
             let parts = Reader::of(&TTL, value, mistakes);
             for name in ["business_hours", "otherwise"] {
-                parts.count(name);
+                match parts.written(name) {
+                    Some(part) => length(&parts, name, part),
+                    None => parts.refuse(name, Mistake::new(format!("`{name}` is missing"), format!("write `{name}`"))),
+                }
             }
             if !has_hours {
                 rule.refuse(
@@ -249,9 +248,21 @@ fn ttl(rule: &Reader<'_>, value: &Value, has_hours: bool, mistakes: &Mistakes<'_
                 );
             }
         }
+        _ => length(rule, "ttl", value),
+    }
+}
+
+/// Seconds, or the time of day at which it ends.
+fn length(reader: &Reader<'_>, name: &str, value: &Value) {
+    match &value.kind {
+        Kind::Integer(secs) if u64::try_from(*secs).is_ok_and(|secs| secs <= YEAR_SECS) => {}
+        Kind::Integer(secs) => {
+            reader.refuse(name, Mistake::new(format!("{secs} is out of range"), "write 0 to 31536000 seconds (a year)"))
+        }
+        Kind::Text(text) if text.strip_prefix("until ").is_some_and(|time| time_of_day(time).is_ok()) => {}
         _ => {
-            let cure = "write seconds, \"origin\" or { \"business_hours\": seconds, \"otherwise\": seconds }";
-            rule.refuse("ttl", Mistake::new(format!("{} is no ttl", value.describe()), cure));
+            let cure = "write seconds, \"until 18:00\", \"origin\" or { \"business_hours\": seconds, \"otherwise\": seconds }";
+            reader.refuse(name, Mistake::new(format!("{} is no ttl", value.describe()), cure));
         }
     }
 }

@@ -20,6 +20,9 @@ use crate::semantics::timestamp::Timestamp;
 const MAX_IDLE: usize = 64;
 /// How long a connection is kept idle: less than the 60 to 75 seconds after which most servers close one.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(55);
+/// How long a connection may have been idle for a request that can't be sent twice: less than the two to five seconds after which some
+/// servers close one. A connection that is closed just then would take the request with it.
+const USED_LATELY: Duration = Duration::from_secs(1);
 
 thread_local! {
     static IDLE: RefCell<HashMap<usize, Vec<(Connection, Timestamp)>>> = RefCell::default();
@@ -84,13 +87,14 @@ pub(super) async fn open(host: &str, port: u16, settings: &Settings) -> io::Resu
     Ok(Connection { sender, progress })
 }
 
-/// An idle connection to the hop that is still open, the latest first.
-pub(super) fn take_idle(hop: usize, now: Timestamp) -> Option<Connection> {
+/// An idle connection to the hop that is still open, the latest first; for what can't be sent twice, one that was used lately.
+pub(super) fn take_idle(hop: usize, now: Timestamp, can_repeat: bool) -> Option<Connection> {
+    let longest = if can_repeat { IDLE_TIMEOUT } else { USED_LATELY };
     IDLE.with_borrow_mut(|idle| {
         let idle = idle.get_mut(&hop)?;
         idle.retain(|(connection, since)| !connection.sender.is_closed() && now.since(*since) < IDLE_TIMEOUT);
         // Those whose response is still being read are not ready.
-        let ready = idle.iter().rposition(|(connection, _)| connection.sender.is_ready())?;
+        let ready = idle.iter().rposition(|(connection, since)| connection.sender.is_ready() && now.since(*since) < longest)?;
         Some(idle.swap_remove(ready).0)
     })
 }

@@ -102,6 +102,11 @@ impl Policy {
         &self.manifest
     }
 
+    /// Its calendar; one that covers no year where it was given none.
+    pub fn calendar(&self) -> &Calendar {
+        &self.calendar
+    }
+
     /// Whether it is asked.
     pub fn status(&self) -> Status {
         match self.switched_off.get() {

@@ -63,6 +63,12 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// Failures of all kinds and hooks.
+    pub fn failures(&self) -> u64 {
+        let of = |hook: &HookCounters| hook.trap + hook.deadline + hook.memory + hook.bad_answer;
+        of(&self.on_request) + of(&self.on_response) + of(&self.plan_warm)
+    }
+
     /// Those of one hook.
     pub fn of(&self, hook: Hook) -> &HookCounters {
         match hook {

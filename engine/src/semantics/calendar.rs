@@ -41,10 +41,6 @@ pub struct Calendar {
     days: BTreeMap<NaiveDate, Arc<Holiday>>,
 }
 
-/// The date has an entry already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DoubleDate;
-
 impl Calendar {
     /// A calendar without holidays that covers no year.
     pub fn empty() -> Arc<Calendar> {
@@ -56,18 +52,17 @@ impl Calendar {
         Calendar { years: years.into_iter().collect(), days: BTreeMap::new() }
     }
 
-    /// Adds a day.
-    ///
-    /// # Errors
-    /// [`DoubleDate`] if that date has an entry; it stays as it was.
-    pub fn add(&mut self, date: NaiveDate, holiday: Holiday) -> Result<(), DoubleDate> {
-        match self.days.entry(date) {
-            std::collections::btree_map::Entry::Occupied(_) => Err(DoubleDate),
-            std::collections::btree_map::Entry::Vacant(vacant) => {
-                vacant.insert(Arc::new(holiday));
-                Ok(())
-            }
-        }
+    /// Gives a day an entry in place of the one it has, or takes it away.
+    pub fn set(&mut self, date: NaiveDate, holiday: Option<Holiday>) {
+        match holiday {
+            Some(holiday) => self.days.insert(date, Arc::new(holiday)),
+            None => self.days.remove(&date),
+        };
+    }
+
+    /// Says that the calendar is complete for these years too.
+    pub fn cover(&mut self, years: impl IntoIterator<Item = i32>) {
+        self.years.extend(years);
     }
 
     /// The entry of a local date.
@@ -112,7 +107,7 @@ mod tests {
     fn the_days_around_a_date_are_from_yesterday_to_so_many_ahead() {
         let mut calendar = Calendar::covering([2026, 2027]);
         for day in ["2026-12-22", "2026-12-23", "2026-12-24", "2026-12-25", "2027-01-24", "2027-01-25"] {
-            calendar.add(date(day), Holiday { name: day.to_owned(), kind: HolidayKind::Closed }).unwrap();
+            calendar.set(date(day), Some(Holiday { name: day.to_owned(), kind: HolidayKind::Closed }));
         }
         let near: Vec<(i8, String)> = calendar.near(date("2026-12-24")).iter().map(|(day, it)| (*day, it.name.clone())).collect();
         assert_eq!(near, [(-1, "2026-12-23".to_owned()), (1, "2026-12-25".to_owned()), (31, "2027-01-24".to_owned())]);
@@ -120,13 +115,15 @@ mod tests {
     }
 
     #[test]
-    fn a_date_has_one_entry() {
+    fn a_day_has_the_entry_that_it_was_given_last() {
         let mut calendar = Calendar::covering([2026]);
-        let closed = |name: &str| Holiday { name: name.to_owned(), kind: HolidayKind::Closed };
-        assert_eq!(calendar.add(date("2026-12-25"), closed("Navidad")), Ok(()));
-        assert_eq!(calendar.add(date("2026-12-25"), closed("Otra")), Err(DoubleDate));
+        let closed = |name: &str| Some(Holiday { name: name.to_owned(), kind: HolidayKind::Closed });
+        calendar.set(date("2026-12-25"), closed("Navidad"));
         assert_eq!(calendar.on(date("2026-12-25")).unwrap().name, "Navidad");
-        assert_eq!(calendar.on(date("2026-12-26")), None);
+        calendar.set(date("2026-12-25"), closed("Otra"));
+        assert_eq!(calendar.on(date("2026-12-25")).unwrap().name, "Otra");
+        calendar.set(date("2026-12-25"), None);
+        assert_eq!(calendar.on(date("2026-12-25")), None);
     }
 
     #[test]

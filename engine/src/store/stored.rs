@@ -113,7 +113,11 @@ impl StoredResponse {
     pub fn weight(&self) -> u64 {
         let tags: usize = self.head.tags.iter().map(|tag| 2 * tag.len() + 64).sum();
         let detail = self.head.detail.as_ref().map_or(0, |detail| detail.len());
-        OVERHEAD_BYTES + self.head.fields.weight() + self.body.len() + (self.head.nominated.weight() + tags + detail) as u64
+        let runs = self.parts.as_ref().map_or(0, |parts| size_of::<Parts>() + size_of_val(parts.runs()));
+        OVERHEAD_BYTES
+            + self.head.fields.weight()
+            + self.body.len()
+            + (self.head.nominated.weight() + tags + detail + runs) as u64
     }
 
     /// The same content under another head: as a 304 gives it (§4.3.4), or with another lifetime.

@@ -25,8 +25,8 @@
 //! | `days` | the days of that window: `["mon-sat"]` | every day |
 //! | `windows` | instead: 1 to 32 of `{ days, from, to }` | |
 //! | `holidays` | what days of the policy's calendar mean: `"calendar"` (holidays closed, half-days with the calendar's hours), `"closed"` (half-days too), `"open"` (nothing) | `"calendar"` |
-//! | `clip` | whether lifetimes end at the next opening or closing | `true` |
-//! | `spread` | shortens lifetimes by up to that many percent, by path, so that what was stored together does not expire together; 0 to 50 | 0 |
+//! | `clip` | whether lifetimes, the browser's too, end at the next opening or closing | `true` |
+//! | `spread` | shortens lifetimes by up to that many percent, by page, query and variant, so that what was stored together does not expire together; 0 to 50 | 0 |
 //! | `rules` | at most 256; the first whose path matches decides, and where none does, the response's own fields | one for all paths: `2min` inside, `30min` outside, stored by the response's own fields |
 //!
 //! Each rule:
@@ -35,10 +35,10 @@
 //! |---|---|---|
 //! | `paths` | 1 to 256 patterns: `/barberias/*`, `*.css`, `/` | none: it must be given |
 //! | `name` | what `Cache-Status` calls it | the first pattern |
-//! | `inside` | in opening hours: a duration from `"0s"` to `"365d"`, `"until-close"`, `"headers"` (as the response's own fields say) or `"never"` | none: it must be given |
+//! | `inside` | in opening hours: a duration from `"0s"` to `"365d"`, `"until-close"`, `"until 18:00"` (when the clock shows that next), `"headers"` (as the response's own fields say) or `"never"` | none: it must be given |
 //! | `outside` | otherwise: the same, with `"until-open"` | none: it must be given |
 //! | `clip`, `spread` | as above, for this rule | those above |
-//! | `browser_ttl` | what the visitor's browser is told, clipped likewise; `"0s"` to `"365d"` | as the origin said |
+//! | `browser_ttl` | what the visitor's browser is told, never longer than the edge: a duration, `"until-close"`, `"until-open"` or `"until 18:00"` | as the origin said; with `clip`, no longer than the edge where that would be past the next opening or closing |
 //! | `stale_while_revalidate`, `stale_if_error` | how long past its lifetime it may still be served; `"0s"` to `"365d"` | left to the site |
 //! | `storing` | `"always"`: also where the response gives no lifetime; `"by-headers"`: as it says | `"always"` |
 //! | `tags` | surrogate keys for purging; at most 32 | none |
@@ -47,14 +47,16 @@
 //! A page that is stored at 08:59:50 with the night's half-hour would still be served at 09:15. So by default lifetimes are
 //! clipped: each holds only within its own window, to the second, and across changes of the clock. The times in which it may be served
 //! stale are not clipped: within them the first visitor after the opening gets the night's page while it is revalidated.
-//! The holidays of tomorrow are not known before tomorrow, so open hours that last past midnight are clipped there too.
+//!
+//! Hours belong to the day on which they begin: on a holiday none begin, and those of the evening before go on to their end. Holidays
+//! are known for 30 days ahead, so `"until-open"` on the evening before one is the opening after it.
 //!
 //! Lifetimes apply to complete answers and permanent redirects (200, 203, 204, 301, 308); how long an error is kept is left to its own fields.
 
 use serde::{Deserialize, Deserializer};
 use tero_policy::{
     Duration, HolidayRule, Hours, LocalTime, Manifest, Moment, PathPattern, Policy, Request, RequestDecision, Response,
-    ResponseDecision, Storing, Tag, Weekdays, Window, any_matches, spread,
+    ResponseDecision, Storing, Tag, Weekdays, Window, any_matches, first_idle,
 };
 
 /// The settings as written.
@@ -84,7 +86,7 @@ struct RuleSettings {
     outside: Lifetime,
     clip: Option<bool>,
     spread: Option<u8>,
-    browser_ttl: Option<Duration>,
+    browser_ttl: Option<Lifetime>,
     stale_while_revalidate: Option<Duration>,
     stale_if_error: Option<Duration>,
     #[serde(default)]
@@ -110,10 +112,11 @@ impl From<StoringSetting> for Storing {
     }
 }
 
-/// `inside` and `outside`.
+/// `inside`, `outside` and `browser_ttl`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lifetime {
     For(Duration),
+    Until(LocalTime),
     UntilClose,
     UntilOpen,
     Headers,
@@ -127,9 +130,26 @@ impl<'de> Deserialize<'de> for Lifetime {
             "until-open" => Ok(Lifetime::UntilOpen),
             "headers" => Ok(Lifetime::Headers),
             "never" => Ok(Lifetime::Never),
-            text => text.parse().map(Lifetime::For).map_err(|error| {
-                serde::de::Error::custom(format!("{error}; or \"until-close\", \"until-open\", \"headers\" or \"never\""))
-            }),
+            text => match text.strip_prefix("until ") {
+                Some(time) => time.parse().map(Lifetime::Until),
+                None => text.parse().map(Lifetime::For).map_err(|error| {
+                    format!("{error}; or \"until-close\", \"until-open\", \"until 18:00\", \"headers\" or \"never\"")
+                }),
+            }
+            .map_err(serde::de::Error::custom),
+        }
+    }
+}
+
+impl Lifetime {
+    /// How long it is, where it is not left to the response's own fields.
+    fn length(self, now: &Moment, until_change: Option<Duration>) -> Option<Duration> {
+        match self {
+            Lifetime::For(ttl) => Some(ttl),
+            Lifetime::Until(time) => Some(now.until(time)),
+            // Hours that never change have no next opening to wait for.
+            Lifetime::UntilClose | Lifetime::UntilOpen => Some(until_change.unwrap_or(Duration::from_days(1))),
+            Lifetime::Headers | Lifetime::Never => None,
         }
     }
 }
@@ -157,7 +177,7 @@ struct Rule {
     /// What every response gets beside its lifetime.
     rest: ResponseDecision,
     storing: Storing,
-    browser_ttl: Option<Duration>,
+    browser_ttl: Option<Lifetime>,
 }
 
 impl Policy for BusinessHours {
@@ -175,9 +195,15 @@ impl Policy for BusinessHours {
                 let rule = |(index, rule): (usize, RuleSettings)| {
                     Rule::new(rule, &settings).map_err(|error| format!("`rules[{index}]`: {error}"))
                 };
-                rules.into_iter().enumerate().map(rule).collect::<Result<_, _>>()?
+                rules.into_iter().enumerate().map(rule).collect::<Result<Vec<_>, _>>()?
             }
         };
+        if let Some((idle, pattern, by)) = first_idle(rules.iter().map(|rule| rule.paths.as_slice())) {
+            let by_name = &rules[by].name;
+            return Err(format!(
+                "`rules[{idle}]`: {pattern} is decided by `rules[{by}]` ({by_name}) already: put this rule before that one, or take the pattern out"
+            ));
+        }
         Ok(BusinessHours { zone: settings.zone, hours, rules })
     }
 
@@ -198,7 +224,7 @@ impl Policy for BusinessHours {
 
     fn on_response(&self, request: &Request, response: &Response, now: &Moment) -> ResponseDecision {
         match self.rule(&request.path) {
-            Some(rule) => rule.decide(self, request, response, now),
+            Some(rule) => rule.decide(self, response, now),
             None => ResponseDecision::by_headers(),
         }
     }
@@ -236,6 +262,9 @@ impl Rule {
         }
         if rule.outside == Lifetime::UntilClose {
             return Err("`outside` can't be \"until-close\", it is closed: write \"until-open\"".to_owned());
+        }
+        if let Some(Lifetime::Headers | Lifetime::Never) = rule.browser_ttl {
+            return Err("`browser_ttl` is a duration, \"until-close\", \"until-open\" or \"until 18:00\": leave it out for the origin's own".to_owned());
         }
         let spread = rule.spread.unwrap_or(settings.spread);
         if spread > 50 {
@@ -276,7 +305,7 @@ impl Rule {
         if open { self.inside } else { self.outside }
     }
 
-    fn decide(&self, policy: &BusinessHours, request: &Request, response: &Response, now: &Moment) -> ResponseDecision {
+    fn decide(&self, policy: &BusinessHours, response: &Response, now: &Moment) -> ResponseDecision {
         let because = |what: &str| format!("{}: {}{what}", self.name, policy.state(now));
         let lifetime = self.lifetime(policy.hours.is_open(now));
         if lifetime == Lifetime::Never {
@@ -287,19 +316,19 @@ impl Rule {
             return tagged.because(format!("{}: status {} is left to its fields", self.name, response.status));
         }
         let until_change = policy.hours.until_change(now);
-        let clip = |ttl: Duration| if self.clip { ttl.min(until_change.unwrap_or(Duration::MAX)) } else { ttl };
-        let ttl = match lifetime {
-            // Hours that never change have no next opening to wait for.
-            Lifetime::UntilClose | Lifetime::UntilOpen => Some(until_change.unwrap_or(Duration::from_days(1))),
-            Lifetime::For(ttl) => Some(clip(ttl)),
-            Lifetime::Headers | Lifetime::Never => None,
-        };
+        let change = until_change.unwrap_or(Duration::MAX);
+        let clip = |ttl: Duration| if self.clip { ttl.min(change) } else { ttl };
+        let ttl = lifetime.length(now, until_change).map(clip);
         let mut decision = self.rest.clone();
         if let Some(ttl) = ttl {
-            decision = decision.ttl(spread(ttl, self.spread, &request.path));
+            decision = decision.ttl(response.spread(ttl, self.spread));
             decision.storing = self.storing;
         }
-        decision.browser_ttl = self.browser_ttl.map(clip);
+        decision.browser_ttl = match self.browser_ttl {
+            Some(lifetime) => lifetime.length(now, until_change).map(clip),
+            // A page that changes when the doors close must not sit in browsers until midnight.
+            None => response.header_browser_ttl.filter(|ttl| self.clip && *ttl > change).map(clip),
+        };
         let ends = ttl.is_some() && ttl == until_change;
         decision.because(because(match (ends, policy.hours.is_open(now)) {
             (false, _) => "",
@@ -319,7 +348,7 @@ fn windows(settings: &mut Settings) -> Result<Vec<Window>, String> {
         (None, None, Some(_)) if settings.days.is_some() => {
             Err("`days` belongs to `open` and `close`: give each of `windows` its own `days`".to_owned())
         }
-        (None, None, Some(windows)) if (1..=32).contains(&windows.len()) => Ok(windows),
+        (None, None, Some(windows)) if (1..=32).contains(&windows.len()) => each_open_by_itself(windows),
         (None, None, Some(windows)) => Err(format!("`windows` has {} entries: name 1 to 32", windows.len())),
         (_, _, Some(_)) => Err("`windows` and `open`, `close` say the same thing: leave one out".to_owned()),
         (None, None, None) => {
@@ -328,6 +357,19 @@ fn windows(settings: &mut Settings) -> Result<Vec<Window>, String> {
         (Some(_), None, None) => Err("`close` is missing: write when it closes, such as \"18:00\"".to_owned()),
         (None, Some(_), None) => Err("`open` is missing: write when it opens, such as \"09:00\"".to_owned()),
     }
+}
+
+/// The windows, if none lies within another one.
+fn each_open_by_itself(windows: Vec<Window>) -> Result<Vec<Window>, String> {
+    for (index, window) in windows.iter().enumerate() {
+        let is_around = |(other, outer): &(usize, &Window)| *other != index && window.is_within(outer);
+        if let Some((other, _)) = windows.iter().enumerate().find(is_around) {
+            return Err(format!(
+                "`windows[{index}]` lies within `windows[{other}]`, so it never opens by itself: leave it out, or correct its hours"
+            ));
+        }
+    }
+    Ok(windows)
 }
 
 #[cfg(test)]

@@ -156,7 +156,7 @@ fn several_windows_and_one_across_midnight() {
     check(&policy, "/", "2026-11-27T15:59:59-03:00", 1, "*: closed, until it opens");
     check(&policy, "/", "2026-11-27T16:00:00-03:00", 60, "*: open");
     check(&policy, "/", "2026-11-27T21:59:59-03:00", 1, "*: closed, until it opens");
-    check(&policy, "/", "2026-11-27T23:59:30-03:00", 30, "*: open, until the next change");
+    check(&policy, "/", "2026-11-27T23:59:30-03:00", 60, "*: open");
     check(&policy, "/", "2026-11-28T03:59:59-03:00", 1, "*: open, until the next change");
     check(&policy, "/", "2026-11-28T04:00:00-03:00", 600, "*: closed");
     check(&policy, "/", "2026-11-28T16:00:00-03:00", 600, "*: closed");
@@ -174,14 +174,50 @@ fn the_clip_is_exact_in_the_night_that_the_clock_jumps() {
 }
 
 #[test]
-fn spread_only_shortens_and_is_the_same_for_the_same_path() {
+fn spread_only_shortens_and_is_the_same_for_the_same_key() {
     let policy = policy(serde_json::json!({
         "zone": "UTC", "open": "09:00", "close": "18:00", "spread": 10, "rules": [{"paths": ["*"], "inside": "10min", "outside": "10min"}]
     }));
     let now = moment("2026-11-24T12:00:00Z");
-    let ttls: Vec<u32> = (0..50).map(|n| decide(&policy, &format!("/{n}"), &now).ttl.unwrap().as_secs()).collect();
-    assert!(ttls.iter().all(|ttl| (540..=600).contains(ttl)) && ttls.iter().any(|ttl| *ttl < 600), "{ttls:?}");
-    assert_eq!(decide(&policy, "/1", &now), decide(&policy, "/1", &now));
+    let ttl = |key: &str| policy.on_response(&Request::get("/"), &Response::ok().with_key(key), &now).ttl.unwrap().as_secs();
+    let ttls: Vec<u32> = (0..1_000).map(|n| ttl(&format!("https://h/?n={n}"))).collect();
+    assert!(ttls.iter().all(|ttl| (540..=600).contains(ttl)), "{ttls:?}");
+    let most = (540..=600).map(|secs| ttls.iter().filter(|ttl| **ttl == secs).count()).max();
+    assert!(most < Some(50), "{most:?} of a thousand pages expire in one second");
+    assert_eq!(ttl("https://h/?n=1"), ttl("https://h/?n=1"));
+}
+
+#[test]
+fn a_lifetime_may_end_at_a_time_of_day() {
+    let policy = policy(serde_json::json!({
+        "zone": "America/Argentina/Buenos_Aires", "open": "09:00", "close": "18:00",
+        "rules": [
+            { "name": "menu", "paths": ["/menu"], "inside": "until 12:30", "outside": "until 06:00", "browser_ttl": "until 12:00" },
+            { "name": "news", "paths": ["*"], "inside": "until 20:00", "outside": "1h", "clip": false }
+        ]
+    }));
+    check(&policy, "/menu", "2026-11-24T12:29:59-03:00", 1, "menu: open");
+    check(&policy, "/menu", "2026-11-24T12:30:00-03:00", 5 * 3_600 + 1_800, "menu: open, until the next change");
+    check(&policy, "/menu", "2026-11-24T05:59:59-03:00", 1, "menu: closed");
+    check(&policy, "/menu", "2026-11-24T06:00:00-03:00", 3 * 3_600, "menu: closed, until it opens");
+    check(&policy, "/news", "2026-11-24T17:59:59-03:00", 2 * 3_600 + 1, "news: open");
+    let browser = |time: &str| decide(&policy, "/menu", &moment(time)).browser_ttl.unwrap().as_secs();
+    assert_eq!((browser("2026-11-24T11:59:59-03:00"), browser("2026-11-24T12:00:00-03:00")), (1, 6 * 3_600));
+}
+
+#[test]
+fn browsers_do_not_keep_a_page_past_the_next_change() {
+    let policy = barbers();
+    let browser = |path: &str, time: &str, ttl: Option<u64>| {
+        let response = ttl.map(Duration::from_secs).into_iter().fold(Response::ok(), Response::with_header_browser_ttl);
+        policy.on_response(&Request::get(path), &response, &moment(time)).browser_ttl.map(Duration::as_secs)
+    };
+    assert_eq!(browser("/", "2026-11-24T17:00:00-03:00", Some(3_600)), None, "it ends in time by itself");
+    assert_eq!(browser("/", "2026-11-24T17:00:01-03:00", Some(3_600)), Some(3_599));
+    assert_eq!(browser("/", "2026-11-24T17:59:59-03:00", Some(86_400)), Some(1));
+    assert_eq!(browser("/", "2026-11-24T18:00:00-03:00", Some(3_600)), None);
+    assert_eq!(browser("/", "2026-11-24T17:59:59-03:00", None), None);
+    assert_eq!(browser("/raw/x", "2026-11-24T17:59:59-03:00", Some(86_400)), None, "that rule may cross");
 }
 
 #[test]
@@ -197,6 +233,11 @@ fn settings_that_make_no_sense_are_refused_with_key_and_cure() {
         rule.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         base(serde_json::json!({"rules": [rule]}))
     };
+    let windows = |json: &str| {
+        let windows: serde_json::Value = serde_json::from_str(json).unwrap();
+        serde_json::json!({"open": null, "close": null, "windows": windows})
+    };
+    let rules = |json: &str| serde_json::json!({"rules": serde_json::from_str::<serde_json::Value>(json).unwrap()});
     for (found, expected) in [
         (base(serde_json::json!({"zone": null})), "missing field `zone`"),
         (base(serde_json::json!({"opens": "09:00"})), "unknown field `opens`"),
@@ -216,6 +257,26 @@ fn settings_that_make_no_sense_are_refused_with_key_and_cure() {
         (base(serde_json::json!({"days": ["lun"]})), "settings: `days`: \"lun\" is not a day of the week"),
         (base(serde_json::json!({"holidays": "shut"})), "unknown variant `shut`"),
         (base(serde_json::json!({"spread": 51})), "write 0 to 50 percent"),
+        (
+            base(windows(
+                r#"[{"days": "mon-fri", "from": "09:00", "to": "18:00"}, {"days": "fri", "from": "10:00", "to": "12:00"}]"#,
+            )),
+            "`windows[1]` lies within `windows[0]`, so it never opens by itself",
+        ),
+        (
+            base(windows(r#"[{"from": "09:00", "to": "18:00"}, {"from": "09:00", "to": "18:00"}]"#)),
+            "`windows[0]` lies within `windows[1]`",
+        ),
+        (base(windows(r#"[{"from": "09:00", "to": "09:00"}]"#)), "covers nothing"),
+        (base(windows(r#"[{"days": [], "from": "09:00", "to": "10:00"}]"#)), "`windows[0].days`"),
+        (
+            base(rules(
+                r#"[{"paths": ["/a/*"], "inside": "1min", "outside": "1min"}, {"paths": ["/", "/a/b"], "inside": "1s", "outside": "1s"}]"#,
+            )),
+            "`rules[1]`: /a/b is decided by `rules[0]` (/a/*) already: put this rule before that one",
+        ),
+        (rule(serde_json::json!({"inside": "until 25:00"})), "settings: `rules[0].inside`: \"25:00\" is not a time of day"),
+        (rule(serde_json::json!({"browser_ttl": "never"})), "`rules[0]`: `browser_ttl` is a duration"),
         (rule(serde_json::json!({"paths": []})), "`rules[0]`: `paths` is empty"),
         (rule(serde_json::json!({"paths": ["x"]})), "settings: `rules[0].paths[0]`: \"x\" begins with neither"),
         (rule(serde_json::json!({"inside": "1 minute"})), "settings: `rules[0].inside`: \"1 minute\" is not a duration"),

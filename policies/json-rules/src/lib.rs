@@ -13,10 +13,11 @@
 //! |---|---|---|
 //! | `version` | the version of the format, 1 to 3 | 3 |
 //! | `name` | for people | none |
-//! | `timezone` | IANA name of the zone whose clock counts | UTC |
+//! | `timezone` | IANA name of the zone whose clock counts | UTC, where a `ttl` depends on the time |
 //! | `business_hours` | `days` (`mon` to `sun`), `from` and `to` (`"09:00"`; a `to` before `from` is the next day's), `holidays`: `"closed"` (as the policy's calendar says: holidays are closed, half-days have its hours) or `"open"` (a day like any other) | none; `holidays`: `"open"` |
 //! | `key` | `ignore_query`: query parameters that do not count, `utm_*` for all that begin so, at most 256; `sort_query`: whether their order does not | none, `false` |
 //! | `variants` | at most 32, by name: `devices` (`desktop`, `mobile`, `tablet`, `tv`, `bot`, `unknown`) and `paths`; the first that fits decides | none; `paths`: `["*"]` |
+//! | `spread` | as for a rule, for all of them | 0 |
 //! | `rules` | 1 to 1,024; the first that matches decides, and where none does, the response's own fields | none: it must be given |
 //! | `warming` | plans, at most 256 | none |
 //!
@@ -27,7 +28,8 @@
 //! | `match` | 1 to 256 patterns: `/barberias/*`, `*.css`, `/` | none: it must be given |
 //! | `name` | what `Cache-Status` calls it | the first pattern |
 //! | `cache` | `"never"`: neither looked up nor stored | |
-//! | `ttl` | instead: seconds from 0 to 31,536,000 (a year); `{ "business_hours": seconds, "otherwise": seconds }`; or `"origin"`, as the response's own fields say | |
+//! | `ttl` | instead: seconds from 0 to 31,536,000 (a year), or `"until 18:00"`, when the clock shows that next; `{ "business_hours": …, "otherwise": … }` with two of those; or `"origin"`, as the response's own fields say | |
+//! | `spread` | shortens `ttl` by up to that many percent, by page, query and variant, so that what was stored together does not expire together; 0 to 50 | that of the file |
 //! | `stale_while_revalidate`, `stale_if_error` | seconds from 0 to a year | left to the site |
 //! | `tags` | surrogate keys for purging, at most 32 | none |
 //!
@@ -49,12 +51,13 @@ use tero_policy::{
 };
 
 pub use settings::Settings;
-use settings::{Action, Plan, Rule, Ttl, Variant};
+use settings::{Action, Length, Plan, Rule, Ttl, Variant};
 
 /// The policy.
 #[derive(Debug)]
 pub struct JsonRules {
-    zone: String,
+    /// None where no decision depends on the time.
+    zone: Option<String>,
     hours: Hours,
     query: Option<QueryRule>,
     variants: Vec<Variant>,
@@ -70,11 +73,10 @@ impl Policy for JsonRules {
     }
 
     fn manifest(&self) -> Manifest {
-        let mut manifest = Manifest::new()
-            .on_request()
-            .on_response()
-            .zone(&self.zone)
-            .variants(self.variants.iter().map(|variant| &variant.name));
+        let mut manifest = Manifest::new().on_request().on_response().variants(self.variants.iter().map(|variant| &variant.name));
+        if let Some(zone) = &self.zone {
+            manifest = manifest.zone(zone);
+        }
         if !self.variants.is_empty() {
             manifest = manifest.device();
         }
@@ -108,11 +110,11 @@ impl Policy for JsonRules {
             return tagged.because(because(&format!("status {} is left to its fields", response.status)));
         }
         let mut decision = match rule.action {
-            Action::Ttl(Ttl::Fixed(ttl)) => ResponseDecision::cache_for(ttl).because(because("ttl")),
+            Action::Ttl(Ttl::Fixed(ttl)) => rule.cache(ttl, response, now).because(because("ttl")),
             Action::Ttl(Ttl::ByHours { business_hours, otherwise }) => {
                 let (ttl, state) =
                     if self.hours.is_open(now) { (business_hours, "business hours") } else { (otherwise, "otherwise") };
-                ResponseDecision::cache_for(ttl).because(because(&format!("{state}{}", self.holiday(now))))
+                rule.cache(ttl, response, now).because(because(&format!("{state}{}", self.holiday(now))))
             }
             Action::Ttl(Ttl::Origin) | Action::Never => ResponseDecision::by_headers().because(because("origin")),
         };
@@ -146,6 +148,22 @@ impl JsonRules {
                 format!(" ({}: {})", if holiday.open.is_some() { "half-day" } else { "holiday" }, holiday.name)
             }
             _ => String::new(),
+        }
+    }
+}
+
+impl Rule {
+    /// Kept for `ttl`, less the spread.
+    fn cache(&self, ttl: Length, response: &Response, now: &Moment) -> ResponseDecision {
+        match ttl {
+            Length::Secs(ttl) => ResponseDecision::cache_for(response.spread(ttl, self.spread)),
+            Length::Until(time) => {
+                let until = now.until(time);
+                let mut decision = ResponseDecision::cache_for(response.spread(until, self.spread));
+                // What changes at 18:00 must not sit in browsers until midnight.
+                decision.browser_ttl = response.header_browser_ttl.filter(|ttl| *ttl > until).map(|_| until);
+                decision
+            }
         }
     }
 }

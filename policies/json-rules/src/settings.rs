@@ -6,7 +6,9 @@ use std::fmt;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use tero_policy::{Device, Duration, HolidayRule, Hours, LocalTime, PathPattern, QueryName, Tag, VariantName, Weekdays, Window};
+use tero_policy::{
+    Device, Duration, HolidayRule, Hours, LocalTime, PathPattern, QueryName, Tag, VariantName, Weekdays, Window, first_idle,
+};
 
 use crate::{JsonRules, query_rule};
 
@@ -24,6 +26,8 @@ pub struct Settings {
     key: Key,
     #[serde(default)]
     variants: Variants,
+    #[serde(default)]
+    spread: u8,
     rules: Vec<RawRule>,
     #[serde(default)]
     warming: Vec<RawPlan>,
@@ -96,6 +100,7 @@ struct RawRule {
     paths: Vec<PathPattern>,
     cache: Option<Cache>,
     ttl: Option<Ttl>,
+    spread: Option<u8>,
     stale_while_revalidate: Option<Secs>,
     stale_if_error: Option<Secs>,
     #[serde(default)]
@@ -128,6 +133,35 @@ impl<'de> Deserialize<'de> for Secs {
     }
 }
 
+/// Seconds, or the time of day at which it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Length {
+    Secs(Duration),
+    Until(LocalTime),
+}
+
+impl<'de> Deserialize<'de> for Length {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Length, D::Error> {
+        struct AnyLength;
+        impl Visitor<'_> for AnyLength {
+            type Value = Length;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{SECONDS} or \"until 18:00\"")
+            }
+            fn visit_u64<E: Error>(self, secs: u64) -> Result<Length, E> {
+                seconds(secs).map(Length::Secs)
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Length, E> {
+                match text.strip_prefix("until ") {
+                    Some(time) => time.parse().map(Length::Until).map_err(E::custom),
+                    None => Err(E::invalid_value(serde::de::Unexpected::Str(text), &self)),
+                }
+            }
+        }
+        deserializer.deserialize_any(AnyLength)
+    }
+}
+
 const SECONDS: &str = "a whole number of seconds from 0 to 31536000 (a year)";
 
 fn seconds<E: Error>(secs: u64) -> Result<Duration, E> {
@@ -141,8 +175,8 @@ fn seconds<E: Error>(secs: u64) -> Result<Duration, E> {
 /// `ttl`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ttl {
-    Fixed(Duration),
-    ByHours { business_hours: Duration, otherwise: Duration },
+    Fixed(Length),
+    ByHours { business_hours: Length, otherwise: Length },
     Origin,
 }
 
@@ -151,24 +185,28 @@ impl<'de> Deserialize<'de> for Ttl {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct ByHours {
-            business_hours: Secs,
-            otherwise: Secs,
+            business_hours: Length,
+            otherwise: Length,
         }
         struct AnyTtl;
         impl<'de> Visitor<'de> for AnyTtl {
             type Value = Ttl;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{SECONDS}, {{ \"business_hours\": seconds, \"otherwise\": seconds }} or \"origin\"")
+                write!(f, "{SECONDS}, \"until 18:00\", {{ \"business_hours\": …, \"otherwise\": … }} or \"origin\"")
             }
             fn visit_u64<E: Error>(self, secs: u64) -> Result<Ttl, E> {
-                seconds(secs).map(Ttl::Fixed)
+                seconds(secs).map(|secs| Ttl::Fixed(Length::Secs(secs)))
             }
             fn visit_str<E: Error>(self, text: &str) -> Result<Ttl, E> {
-                if text == "origin" { Ok(Ttl::Origin) } else { Err(E::invalid_value(serde::de::Unexpected::Str(text), &self)) }
+                match text.strip_prefix("until ") {
+                    Some(time) => time.parse().map(|time| Ttl::Fixed(Length::Until(time))).map_err(E::custom),
+                    None if text == "origin" => Ok(Ttl::Origin),
+                    None => Err(E::invalid_value(serde::de::Unexpected::Str(text), &self)),
+                }
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Ttl, A::Error> {
                 let ByHours { business_hours, otherwise } = ByHours::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(Ttl::ByHours { business_hours: business_hours.0, otherwise: otherwise.0 })
+                Ok(Ttl::ByHours { business_hours, otherwise })
             }
         }
         deserializer.deserialize_any(AnyTtl)
@@ -219,9 +257,18 @@ pub(crate) struct Rule {
     pub(crate) name: String,
     pub(crate) paths: Vec<PathPattern>,
     pub(crate) action: Action,
+    /// In percent.
+    pub(crate) spread: u8,
     pub(crate) stale_while_revalidate: Option<Duration>,
     pub(crate) stale_if_error: Option<Duration>,
     pub(crate) tags: Vec<Tag>,
+}
+
+impl Rule {
+    /// Whether its lifetime depends on the time.
+    fn is_timed(&self) -> bool {
+        matches!(self.action, Action::Ttl(Ttl::ByHours { .. } | Ttl::Fixed(Length::Until(_))))
+    }
 }
 
 /// What `plan_warm` needs of a plan.
@@ -243,10 +290,10 @@ pub(crate) fn check(settings: Settings) -> Result<JsonRules, String> {
     }
     let has_hours = settings.business_hours.is_some();
     let variants = variants(settings.variants.0)?;
-    let rules = rules(settings.rules, has_hours)?;
+    let rules = rules(settings.rules, has_hours, settings.spread)?;
     let plans = plans(settings.warming, &variants)?;
     Ok(JsonRules {
-        zone: settings.timezone.unwrap_or_else(|| "UTC".to_owned()),
+        zone: settings.timezone.or_else(|| rules.iter().any(Rule::is_timed).then(|| "UTC".to_owned())),
         hours: hours(settings.business_hours)?,
         query: query_rule(settings.key.ignore_query.into_iter().map(String::from).collect(), settings.key.sort_query),
         variants,
@@ -288,7 +335,7 @@ fn variants(written: Vec<(String, RawVariant)>) -> Result<Vec<Variant>, String> 
     Ok(variants)
 }
 
-fn rules(written: Vec<RawRule>, has_hours: bool) -> Result<Vec<Rule>, String> {
+fn rules(written: Vec<RawRule>, has_hours: bool, spread: u8) -> Result<Vec<Rule>, String> {
     if !(1..=1_024).contains(&written.len()) {
         return Err(format!("`rules` has {} entries: write 1 to 1024", written.len()));
     }
@@ -301,18 +348,29 @@ fn rules(written: Vec<RawRule>, has_hours: bool) -> Result<Vec<Rule>, String> {
         {
             return Err(at("another rule has that name: give each its own"));
         }
-        checked(rule, has_hours).map_err(|error| at(&error))
+        checked(rule, has_hours, spread).map_err(|error| at(&error))
     };
-    written.into_iter().enumerate().map(rule).collect()
+    let rules: Vec<Rule> = written.into_iter().enumerate().map(rule).collect::<Result<_, _>>()?;
+    match first_idle(rules.iter().map(|rule| rule.paths.as_slice())) {
+        None => Ok(rules),
+        Some((idle, pattern, by)) => Err(format!(
+            "`rules[{idle}]`: {pattern} is decided by `rules[{by}]` ({}) already: put this rule before that one, or take the pattern out",
+            rules[by].name
+        )),
+    }
 }
 
-fn checked(rule: RawRule, has_hours: bool) -> Result<Rule, String> {
+fn checked(rule: RawRule, has_hours: bool, spread: u8) -> Result<Rule, String> {
     let first = rule.paths.first().ok_or("`match` is empty: write at least one pattern, [\"/\"] or [\"*\"]")?;
     if rule.paths.len() > 256 {
         return Err(format!("`match` has {} entries: at most 256", rule.paths.len()));
     }
     if rule.tags.len() > 32 {
         return Err(format!("`tags` has {} entries: at most 32", rule.tags.len()));
+    }
+    let spread = rule.spread.unwrap_or(spread);
+    if spread > 50 {
+        return Err(format!("`spread` is {spread}: write 0 to 50 percent"));
     }
     let action = match (rule.cache, rule.ttl) {
         (Some(Cache::Never), None) => Action::Never,
@@ -333,6 +391,7 @@ fn checked(rule: RawRule, has_hours: bool) -> Result<Rule, String> {
         name: rule.name.unwrap_or_else(|| first.to_string()),
         paths: rule.paths,
         action,
+        spread,
         stale_while_revalidate: rule.stale_while_revalidate.map(|secs| secs.0),
         stale_if_error: rule.stale_if_error.map(|secs| secs.0),
         tags: rule.tags,

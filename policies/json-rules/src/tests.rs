@@ -45,6 +45,26 @@ fn lifetimes_follow_business_hours_to_the_second() {
 }
 
 #[test]
+fn a_lifetime_may_end_at_a_time_of_day_and_be_spread() {
+    let policy: JsonRules = tero_policy::configure(
+        r#"{ "timezone": "America/Argentina/Buenos_Aires", "business_hours": {"days": ["mon"], "from": "09:00", "to": "18:00"},
+             "spread": 20, "rules": [{"match": ["/menu"], "ttl": "until 18:00", "spread": 0},
+             {"match": ["/hours"], "ttl": {"business_hours": "until 13:00", "otherwise": 60}, "spread": 0}, {"match": ["*"], "ttl": 1000}] }"#,
+    )
+    .unwrap();
+    let decide = |path: &str, response: Response, time: &str| policy.on_response(&Request::get(path), &response, &moment(time));
+    let ttl = |path: &str, time: &str| decide(path, Response::ok(), time).ttl.unwrap().as_secs();
+    assert_eq!((ttl("/menu", "2026-11-23T17:59:59-03:00"), ttl("/menu", "2026-11-23T18:00:00-03:00")), (1, 86_400));
+    assert_eq!((ttl("/hours", "2026-11-23T12:59:59-03:00"), ttl("/hours", "2026-11-24T12:59:59-03:00")), (1, 60));
+    let day = Response::ok().with_header_browser_ttl(Duration::from_days(1));
+    assert_eq!(decide("/menu", day.clone(), "2026-11-23T17:59:00-03:00").browser_ttl, Some(Duration::from_mins(1)));
+    assert_eq!(decide("/x", day, "2026-11-23T17:59:00-03:00").browser_ttl, None);
+    let spread = |key: &str| decide("/x", Response::ok().with_key(key), "2026-11-23T12:00:00-03:00").ttl.unwrap().as_secs();
+    let ttls: Vec<u32> = (0..100).map(|n| spread(&n.to_string())).collect();
+    assert!(ttls.iter().all(|ttl| (800..=1_000).contains(ttl)) && ttls.iter().any(|ttl| *ttl < 850), "{ttls:?}");
+}
+
+#[test]
 fn holidays_are_closed_and_half_days_have_the_hours_of_the_calendar() {
     check("/", &moment("2026-12-25T12:00:00-03:00").on_holiday("Navidad"), 1_800, "shop-pages: otherwise (holiday: Navidad)");
     let half_day = |time: &str| moment(time).on_half_day("Nochebuena", LocalTime::at(9, 0), LocalTime::at(13, 0));
@@ -177,7 +197,9 @@ fn the_manifest_declares_what_the_file_needs() {
         .variants(["mobile", "tablet"]);
     assert_eq!(sample().manifest(), manifest);
     let plain: JsonRules = tero_policy::configure(r#"{"rules": [{"match": ["*"], "ttl": 1}]}"#).unwrap();
-    assert_eq!(plain.manifest(), Manifest::new().on_request().on_response().zone("UTC"));
+    assert_eq!(plain.manifest(), Manifest::new().on_request().on_response(), "nothing in it depends on the time");
+    let until: JsonRules = tero_policy::configure(r#"{"rules": [{"match": ["*"], "ttl": "until 18:00"}]}"#).unwrap();
+    assert_eq!(until.manifest().zone.as_deref(), Some("UTC"));
 }
 
 #[test]
@@ -241,12 +263,18 @@ fn settings_that_make_no_sense_are_refused_with_key_and_cure() {
         (rule(r#""cache": "always""#), "unknown variant `always`, expected `never`"),
         (rule(r#""ttl": 31536001"#), "settings: `rules[0].ttl`: 31536001 is out of range: write a whole number of seconds"),
         (rule(r#""ttl": -1"#), "settings: `rules[0].ttl`: invalid type: integer `-1`, expected a whole number of seconds"),
-        (rule(r#""ttl": "1h""#), "\"business_hours\": seconds, \"otherwise\": seconds } or \"origin\""),
+        (rule(r#""ttl": "1h""#), "\"until 18:00\", { \"business_hours\": …, \"otherwise\": … } or \"origin\""),
         (rule(r#""ttl": {"business_hours": 1}"#), "missing field `otherwise`"),
         (rule(r#""ttl": {"business_hours": 1, "otherwise": 2}"#), "the file has no `business_hours`"),
         (rule(r#""ttl": 1, "stale_if_error": 99999999"#), "settings: `rules[0].stale_if_error`: 99999999 is out of range"),
         (rule(r#""ttl": 1, "tags": ["a b"]"#), "settings: `rules[0].tags[0]`: \"a b\" is not a tag"),
         (rule(r#""ttl": 1, "paths": []"#), "unknown field `paths`"),
+        (rule(r#""ttl": "until 9""#), "settings: `rules[0].ttl`: \"9\" is not a time of day"),
+        (rule(r#""ttl": 1, "spread": 51"#), "`rules[0]`: `spread` is 51: write 0 to 50 percent"),
+        (
+            refusal(r#"{"rules": [{"match": ["*"], "ttl": 1}, {"name": "home", "match": ["/"], "ttl": 2}]}"#),
+            "`rules[1]`: / is decided by `rules[0]` (*) already: put this rule before that one",
+        ),
         (refusal(r#"{"rules": [{"match": [], "ttl": 1}]}"#), "`match` is empty"),
         (
             refusal(r#"{"rules": [{"name": "x", "match": ["/"], "ttl": 1}, {"name": "x", "match": ["*"], "ttl": 1}]}"#),

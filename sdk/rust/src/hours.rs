@@ -3,13 +3,14 @@
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-use crate::{Duration, LocalTime, Moment, Weekday, Weekdays};
+use crate::{Duration, Holiday, LocalTime, Moment, Opening, Weekday, Weekdays};
 
 /// A window of local time: some days of the week, from a time of day to another.
 ///
 /// `from` is in the window and `to` is not. Where `to` is not later than `from`, the window ends the next day: `22:00` to `04:00`
-/// on Friday ends on Saturday morning. On a holiday it is closed from midnight to midnight; on a half-day it has the hours of
-/// the calendar instead of its own, if the weekday is one of its days.
+/// on Friday ends on Saturday morning. A window belongs to the day on which it begins: on a holiday none begins, and what began on
+/// the evening before goes on to its end; on a half-day it has the hours of the calendar instead of its own, if the weekday is one
+/// of its days.
 ///
 /// In settings: `{ days = ["mon-sat"], from = "09:00", to = "18:00" }`; without `days` it is every day, and the whole day is
 /// `00:00` to `24:00`.
@@ -46,13 +47,30 @@ impl Window {
         contains(std::slice::from_ref(self), HolidayRule::Calendar, now)
     }
 
-    /// Whether the window covers that time of an ordinary day.
+    /// Whether it ends on the day after it begins.
+    fn crosses_midnight(&self) -> bool {
+        self.to < self.from
+    }
+
+    /// Whether it is open at that time of a day on which it begins.
     fn covers(&self, day: Weekday, time: LocalTime) -> bool {
-        if self.from < self.to {
-            self.days.contains(day) && self.from <= time && time < self.to
-        } else {
-            (self.days.contains(day) && self.from <= time) || (self.days.contains(day.yesterday()) && time < self.to)
-        }
+        self.days.contains(day) && self.from <= time && (time < self.to || self.crosses_midnight())
+    }
+
+    /// Whether it is still open at that time of the day after one on which it begins.
+    fn lasts(&self, day_before: Weekday, time: LocalTime) -> bool {
+        self.crosses_midnight() && self.days.contains(day_before) && time < self.to
+    }
+
+    /// Whether it is open at no time of an ordinary week at which `other` is closed.
+    pub fn is_within(&self, other: &Window) -> bool {
+        let open = |window: &Window, day: Weekday, time| window.covers(day, time) || window.lasts(day.yesterday(), time);
+        // A window changes at its own ends, so between those of both, and midnights, nothing does.
+        let times = [LocalTime::MIDNIGHT, self.from, self.to, other.from, other.to];
+        let of_day = |time: &&LocalTime| **time < LocalTime::END_OF_DAY;
+        Weekday::ALL
+            .into_iter()
+            .all(|day| times.iter().filter(of_day).all(|&time| !open(self, day, time) || open(other, day, time)))
     }
 }
 
@@ -105,52 +123,75 @@ impl Hours {
         contains(&self.windows, self.holidays, now)
     }
 
-    /// How long until it next opens or closes; none where that does not happen within eight days.
-    ///
-    /// Tomorrow's holidays are not known before tomorrow. So days to come are taken for ordinary ones, and a midnight within open
-    /// hours counts as a change, because the day that begins then may be a holiday.
+    /// How long until it next opens or closes, holidays considered; none where that does not happen within thirty days.
     pub fn until_change(&self, now: &Moment) -> Option<Duration> {
         let open = self.is_open(now);
-        self.breaks(now).into_iter().map(|secs| (secs, now.plus_secs(secs))).find_map(|(secs, then)| {
-            let opens = self.is_open(&then);
-            let perhaps_a_holiday = self.holidays != HolidayRule::Open && opens && then.time() == LocalTime::MIDNIGHT;
-            (opens != open || perhaps_a_holiday).then(|| Duration::from_secs(u64::try_from(secs).unwrap_or(0)))
-        })
+        let changes = |secs: &i64| open_after(&self.windows, self.holidays, now, *secs) != open;
+        // Nearly always it is within the week.
+        let secs = self.breaks(now, 8).into_iter().find(changes);
+        let secs = secs.or_else(|| self.breaks(now, HORIZON_DAYS).into_iter().find(changes))?;
+        Some(Duration::from_secs(u64::try_from(secs).unwrap_or(0)))
     }
 
-    /// The seconds from now, in order, at which the answer may change: the ends of windows, midnights, and the change of the offset.
-    fn breaks(&self, now: &Moment) -> Vec<i64> {
+    /// The seconds from now, in order, at which the answer may change within so many days: the ends of windows and half-days,
+    /// midnights, and the change of the offset.
+    fn breaks(&self, now: &Moment, days: i64) -> Vec<i64> {
+        let half_days = now.holiday.iter().chain(now.nearby_holidays.iter().map(|near| &near.holiday));
         let mut times = vec![LocalTime::MIDNIGHT];
         times.extend(self.windows.iter().flat_map(|window| [window.from, window.to]));
-        times.extend(now.holiday.iter().filter_map(|holiday| holiday.open).flat_map(|open| [open.from, open.until]));
+        times.extend(half_days.filter_map(|holiday| holiday.open).flat_map(|open| [open.from, open.until]));
         times.sort_unstable();
         times.dedup();
         let mut breaks: Vec<i64> = now.change().map(|(at, _)| at - now.unix()).into_iter().collect();
         for time in times {
             let mut secs = 0;
-            for _ in 0..=8 {
-                let from = now.plus_secs(secs);
-                secs += i64::from(from.until(time).as_secs());
+            while secs <= days * 86_400 {
+                secs += i64::from(now.plus_secs(secs).until(time).as_secs());
                 breaks.push(secs);
             }
         }
-        breaks.retain(|&secs| secs <= 8 * 86_400);
+        breaks.retain(|&secs| secs <= days * 86_400);
         breaks.sort_unstable();
         breaks.dedup();
         breaks
     }
 }
 
-fn contains(windows: &[Window], holidays: HolidayRule, now: &Moment) -> bool {
-    let time = now.time();
-    match (&now.holiday, holidays) {
-        (None, _) | (_, HolidayRule::Open) => windows.iter().any(|window| window.covers(now.weekday, time)),
-        (Some(holiday), HolidayRule::Calendar) => {
-            holiday.open.is_some_and(|open| open.from <= time && time < open.until)
-                && windows.iter().any(|window| window.days.contains(now.weekday))
+/// As far as the holidays of coming days are known on every one of them, with a day to spare for the clock's changes.
+const HORIZON_DAYS: i64 = 30;
+
+/// What the windows that begin on a day are.
+enum Day {
+    Ordinary,
+    Half(Opening),
+    Closed,
+}
+
+impl HolidayRule {
+    fn day(self, entry: Option<&Holiday>) -> Day {
+        match (entry, self) {
+            (None, _) | (_, HolidayRule::Open) => Day::Ordinary,
+            (Some(entry), HolidayRule::Calendar) => entry.open.map_or(Day::Closed, Day::Half),
+            (Some(_), HolidayRule::Closed) => Day::Closed,
         }
-        (Some(_), HolidayRule::Closed) => false,
     }
+}
+
+fn contains(windows: &[Window], holidays: HolidayRule, now: &Moment) -> bool {
+    open_after(windows, holidays, now, 0)
+}
+
+/// Whether it is open so many seconds later.
+fn open_after(windows: &[Window], holidays: HolidayRule, now: &Moment, secs: i64) -> bool {
+    let then = now.plus_secs(secs);
+    let (time, weekday) = (then.time(), then.weekday);
+    let day = |days: i64| holidays.day(now.holiday_on(then.local_day() - now.local_day() + days));
+    let began_today = match day(0) {
+        Day::Ordinary => windows.iter().any(|window| window.covers(weekday, time)),
+        Day::Half(open) => open.from <= time && time < open.until && windows.iter().any(|window| window.days.contains(weekday)),
+        Day::Closed => false,
+    };
+    began_today || (windows.iter().any(|window| window.lasts(weekday.yesterday(), time)) && matches!(day(-1), Day::Ordinary))
 }
 
 #[cfg(test)]
@@ -258,10 +299,75 @@ mod tests {
     }
 
     #[test]
-    fn midnight_in_open_hours_may_begin_a_holiday() {
+    fn the_next_opening_is_after_the_holidays_to_come() {
+        let shop = hours(r#"{"days": ["mon-sat"], "from": "09:00", "to": "18:00"}"#);
+        let thursday = moment("2026-12-24T18:00:00-03:00").with_holiday(1, "Navidad");
+        check_change(&shop, &thursday, Some(39 * 3_600));
+        check_change(&Hours { holidays: HolidayRule::Open, ..shop.clone() }, &thursday, Some(15 * 3_600));
+        let half_day = thursday.with_half_day(2, "Puente", LocalTime::at(11, 30), LocalTime::at(13, 0));
+        check_change(&shop, &half_day, Some(41 * 3_600 + 1_800));
+        check_change(&Hours { holidays: HolidayRule::Closed, ..shop.clone() }, &half_day, Some((24 * 3 + 15) * 3_600));
+        // Three weeks away: as far as the calendar tells.
+        let away = (1..=21).fold(moment("2026-12-26T18:00:00-03:00"), |now, day| now.with_holiday(day, "Vacaciones"));
+        check_change(&shop, &away, Some(22 * 86_400 - 9 * 3_600 + 86_400));
+        let long = (1..=31).fold(moment("2026-12-26T18:00:00-03:00"), |now, day| now.with_holiday(day, "Vacaciones"));
+        check_change(&shop, &long, None);
+    }
+
+    #[test]
+    fn open_all_day_is_closed_from_midnight_to_midnight_of_a_holiday() {
         let always = hours(r#"{"from": "00:00", "to": "24:00"}"#);
-        check_change(&always, &moment("2026-11-24T23:00:00-03:00"), Some(3_600));
-        check_change(&Hours { holidays: HolidayRule::Open, ..always }, &moment("2026-11-24T23:00:00-03:00"), None);
+        let eve = moment("2026-12-24T23:00:00-03:00");
+        check_change(&always, &eve, None);
+        check_change(&always, &eve.with_holiday(1, "Navidad"), Some(3_600));
+        check_change(&always, &moment("2026-12-25T00:00:00-03:00").on_holiday("Navidad"), Some(86_400));
+        check_change(
+            &always,
+            &moment("2026-12-25T00:00:00-03:00").on_holiday("Navidad").with_holiday(1, "Otra"),
+            Some(2 * 86_400),
+        );
+    }
+
+    /// The evening before a holiday ends when it always does; the evening of the holiday does not begin.
+    #[test]
+    fn a_night_belongs_to_the_day_on_which_it_began() {
+        let bar = hours(r#"{"from": "22:00", "to": "04:00"}"#);
+        let eve = |time: &str| moment(&format!("2026-12-24T{time}-03:00")).with_holiday(1, "Navidad");
+        let holiday = |time: &str| moment(&format!("2026-12-25T{time}-03:00")).on_holiday("Navidad");
+        let after = |time: &str| moment(&format!("2026-12-26T{time}-03:00")).with_holiday(-1, "Navidad");
+        for (now, is_open, change) in [
+            (eve("21:59:59"), false, 1),
+            (eve("22:00:00"), true, 6 * 3_600),
+            (holiday("03:59:59"), true, 1),
+            (holiday("04:00:00"), false, 42 * 3_600),
+            (holiday("22:00:00"), false, 24 * 3_600),
+            (after("03:59:59"), false, 18 * 3_600 + 1),
+            (after("21:59:59"), false, 1),
+            (after("22:00:00"), true, 6 * 3_600),
+        ] {
+            assert_eq!(bar.is_open(&now), is_open, "{now:?}");
+            check_change(&bar, &now, Some(change));
+        }
+        let half_day = moment("2026-12-31T01:00:00-03:00").on_half_day("Fin de", LocalTime::at(9, 0), LocalTime::at(13, 0));
+        check_change(&bar, &half_day, Some(3 * 3_600));
+        let next_day = moment("2027-01-01T01:00:00-03:00").with_half_day(-1, "Fin de", LocalTime::at(9, 0), LocalTime::at(13, 0));
+        assert!(!bar.is_open(&next_day), "the half-day's hours were in place of the night's");
+    }
+
+    #[test]
+    fn a_window_within_another_says_nothing_of_its_own() {
+        let within = |inner: &str, outer: &str| window(inner).is_within(&window(outer));
+        let day = r#"{"days": ["mon-fri"], "from": "09:00", "to": "18:00"}"#;
+        assert!(within(day, day));
+        assert!(within(r#"{"days": ["mon"], "from": "09:00", "to": "17:59"}"#, day));
+        assert!(!within(r#"{"days": ["sat"], "from": "09:00", "to": "17:59"}"#, day));
+        assert!(!within(r#"{"days": ["mon"], "from": "08:59", "to": "18:00"}"#, day));
+        assert!(!within(r#"{"days": ["mon"], "from": "09:00", "to": "18:01"}"#, day));
+        let night = r#"{"days": ["fri"], "from": "22:00", "to": "04:00"}"#;
+        assert!(within(r#"{"days": ["sat"], "from": "00:00", "to": "04:00"}"#, night));
+        assert!(!within(r#"{"days": ["sat"], "from": "00:00", "to": "04:01"}"#, night));
+        assert!(!within(night, r#"{"days": ["fri"], "from": "22:00", "to": "24:00"}"#));
+        assert!(within(night, r#"{"from": "00:00", "to": "24:00"}"#));
     }
 
     /// Madrid: 02:00 becomes 03:00 on 29 March 2026, and 03:00 becomes 02:00 on 25 October.

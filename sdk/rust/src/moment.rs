@@ -115,10 +115,32 @@ impl Moment {
         self
     }
 
+    /// With a holiday that is closed so many days ahead: −1 is yesterday. For tests.
+    pub fn with_holiday(mut self, days_ahead: i8, name: &str) -> Moment {
+        self.nearby_holidays.push(NearbyHoliday { days_ahead, holiday: Holiday { name: name.to_owned(), open: None } });
+        self
+    }
+
+    /// With a half-day so many days ahead. For tests.
+    pub fn with_half_day(mut self, days_ahead: i8, name: &str, from: LocalTime, until: LocalTime) -> Moment {
+        let holiday = Holiday { name: name.to_owned(), open: Some(Opening { from, until }) };
+        self.nearby_holidays.push(NearbyHoliday { days_ahead, holiday });
+        self
+    }
+
     /// Before a change of the offset. For tests.
     pub fn before_offset_change(mut self, unix_secs: u64, utc_offset_mins: i16) -> Moment {
         self.next_offset_change = Some(OffsetChange { unix_secs, utc_offset_mins });
         self
+    }
+
+    /// The calendar's entry of the day so many days ahead: 0 is today, −1 yesterday. Days before yesterday and past 31 days ahead are
+    /// not told of, so they have none.
+    pub fn holiday_on(&self, days_ahead: i64) -> Option<&Holiday> {
+        if days_ahead == 0 {
+            return self.holiday.as_ref();
+        }
+        self.nearby_holidays.iter().find(|near| i64::from(near.days_ahead) == days_ahead).map(|near| &near.holiday)
     }
 
     /// The time of day, cut to the minute.
@@ -151,17 +173,18 @@ impl Moment {
         Duration::from_secs(u64::try_from(next - now).unwrap_or(0))
     }
 
-    /// This many seconds later, as far as the contract tells: tomorrow's holidays are not known before tomorrow.
+    /// This many seconds later, without the calendar, whose days are counted from today.
     pub(crate) fn plus_secs(&self, secs: i64) -> Moment {
         let now = self.unix() + secs;
-        let mut later = match self.change() {
+        match self.change() {
             Some((at, new)) if now >= at => Moment::new(now as u64, (new / 60) as i16),
             _ => Moment { next_offset_change: self.next_offset_change, ..Moment::new(now as u64, self.utc_offset_mins) },
-        };
-        if (later.year, later.month, later.day) == (self.year, self.month, self.day) {
-            later.holiday.clone_from(&self.holiday);
         }
-        later
+    }
+
+    /// The local date as days since 1970.
+    pub(crate) fn local_day(&self) -> i64 {
+        days_from_civil(i64::from(self.year), i64::from(self.month), i64::from(self.day))
     }
 
     /// The coming change: when, and the new offset in seconds.

@@ -1,5 +1,6 @@
 //! Patterns over paths.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -34,6 +35,12 @@ impl PathPattern {
         &self.text
     }
 
+    /// Whether every path that `other` fits, fits this too.
+    pub fn covers(&self, other: &PathPattern) -> bool {
+        // What the other's stars stand for can be anything, and so has to fall to stars here: no other part holds that character.
+        self.fits(&normal(&other.text))
+    }
+
     fn fits(&self, path: &str) -> bool {
         let Some(suffix) = &self.suffix else { return path == self.prefix };
         let Some(mut rest) = path.strip_prefix(self.prefix.as_str()).and_then(|rest| rest.strip_suffix(suffix.as_str())) else {
@@ -51,6 +58,31 @@ impl PathPattern {
 /// Whether one of the patterns fits.
 pub fn any_matches(patterns: &[PathPattern], path: &str) -> bool {
     patterns.iter().any(|pattern| pattern.matches(path))
+}
+
+/// The first of the patterns of several rules that can never take effect, since the first rule that fits decides: the index of its
+/// rule, the pattern, and the index of the rule that decides in its place. Of more than 256 patterns in all, only those are found
+/// that are written twice.
+///
+/// ```
+/// use tero_policy::{PathPattern, first_idle};
+/// let pattern = |text: &str| text.parse::<PathPattern>().unwrap();
+/// let rules = [vec![pattern("/"), pattern("/shops/*")], vec![pattern("/shops/1")]];
+/// assert_eq!(first_idle(rules.iter().map(Vec::as_slice)), Some((1, &pattern("/shops/1"), 0)));
+/// ```
+pub fn first_idle<'a>(rules: impl Iterator<Item = &'a [PathPattern]> + Clone) -> Option<(usize, &'a PathPattern, usize)> {
+    let all = || rules.clone().enumerate().flat_map(|(rule, patterns)| patterns.iter().map(move |pattern| (rule, pattern)));
+    if all().count() > 256 {
+        let mut first = HashMap::new();
+        return all().find_map(|(rule, pattern)| {
+            let by = *first.entry(&pattern.text).or_insert(rule);
+            (by != rule).then_some((rule, pattern, by))
+        });
+    }
+    all().find_map(|(rule, pattern)| {
+        let decides = |(by, earlier): &(usize, &PathPattern)| *by < rule && earlier.covers(pattern);
+        all().take_while(|(by, _)| *by < rule).find(decides).map(|(by, _)| (rule, pattern, by))
+    })
 }
 
 /// Unreserved characters unencoded, everything else that is encoded in upper case, and what is not ASCII encoded.
@@ -176,6 +208,38 @@ mod tests {
         check("/a", "/%", false);
         check("/%zz", "/%zz", true);
         check("/100%", "/100%", true);
+    }
+
+    #[test]
+    fn a_pattern_covers_what_fits_in_it() {
+        let covers =
+            |outer: &str, inner: &str| outer.parse::<PathPattern>().unwrap().covers(&inner.parse::<PathPattern>().unwrap());
+        for (outer, inner) in [
+            ("*", "/"),
+            ("*", "*.css"),
+            ("/a/*", "/a/*"),
+            ("/a/*", "/a/b"),
+            ("/a/*", "/a/b/*.css"),
+            ("/a*", "/a/*"),
+            ("*.css", "/a/*.css"),
+            ("/*/x/*", "/a*/x/b"),
+            ("/p%61gos", "/pagos"),
+        ] {
+            assert!(covers(outer, inner), "{outer} {inner}");
+        }
+        for (outer, inner) in [("/", "*"), ("/a/*", "/a*"), ("/a/*", "/a"), ("*.css", "/a*"), ("/a/b", "/a/*"), ("/*ab", "/a*b")]
+        {
+            assert!(!covers(outer, inner), "{outer} {inner}");
+        }
+    }
+
+    #[test]
+    fn of_very_many_patterns_those_written_twice_are_found() {
+        let pattern = |text: String| text.parse::<PathPattern>().unwrap();
+        let mut rules: Vec<Vec<PathPattern>> = (0..300).map(|rule| vec![pattern(format!("/{rule}/*"))]).collect();
+        assert_eq!(first_idle(rules.iter().map(Vec::as_slice)), None);
+        rules.push(vec![pattern("/7/*".to_owned()), pattern("/7/*".to_owned())]);
+        assert_eq!(first_idle(rules.iter().map(Vec::as_slice)).map(|(rule, _, by)| (rule, by)), Some((300, 7)));
     }
 
     #[test]

@@ -181,3 +181,21 @@ fn the_answer_to_any_other_post_is_not_stored() {
         edge.get("/x").assert_forwarded("uri-miss", "got");
     }
 }
+
+#[test]
+fn what_can_not_be_sent_twice_goes_over_a_connection_that_was_used_lately() {
+    let (origin, edge) = serving(Reply::ok("x").header("Cache-Control", "no-store"));
+    // On one connection, since each worker has its own to the origin.
+    let mut client = edge.client();
+    // The origin may be about to close a connection that has been idle for seconds, and then nobody knows what became of the request.
+    for (method, idle_secs, same) in
+        [("POST", 0, true), ("POST", 1, false), ("PATCH", 2, false), ("GET", 2, true), ("DELETE", 50, true), ("GET", 55, false)]
+    {
+        edge.advance_secs(idle_secs);
+        let request = Request::new(method, "/x");
+        let answer = client.send(&if matches!(method, "POST" | "PATCH") { request.body("a") } else { request });
+        assert_eq!(answer.status, 200);
+        let [.., before, now] = &origin.asked("/x")[..] else { continue };
+        assert_eq!(before.connection == now.connection, same, "{method} after {idle_secs}s");
+    }
+}

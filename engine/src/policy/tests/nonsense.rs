@@ -39,7 +39,11 @@ fn answer() -> impl Strategy<Value = Vec<u8>> {
 #[test]
 fn any_bytes_are_a_good_answer_or_a_bad_one() {
     let guest = ByHand { on_request: SPELLED, on_response: SPELLED, plan_warm: NOTHING, ..ByHand::default() };
-    let (policy, chain) = chain(&guest, |config| config.limits.max_failures = 1_000_000);
+    let (policy, chain) = chain(&guest, |config| {
+        config.limits.max_failures = 1_000_000;
+        // Other tests share the processor.
+        config.limits.deadline = std::time::Duration::from_secs(10);
+    });
     let mobile = spell(&[&[0, 0, 0, 0, 1, 0, 0, 0, 0x20, 5, 0, 0, 6, 0, 0, 0], [0; 48].as_slice()].concat());
     assert_eq!(on_request(&chain, &mobile).variant.as_deref(), Some("mobile"));
     let headers = HeaderMap::new();

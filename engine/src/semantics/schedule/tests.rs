@@ -88,7 +88,7 @@ fn a_remembered_offset_never_differs_from_a_fresh_one() {
 fn a_holiday_is_that_of_the_local_date() {
     let mut calendar = Calendar::covering([2026]);
     let kind = super::super::calendar::HolidayKind::Closed;
-    calendar.add("2026-12-25".parse().unwrap(), Holiday { name: "Navidad".to_owned(), kind }).unwrap();
+    calendar.set("2026-12-25".parse().unwrap(), Some(Holiday { name: "Navidad".to_owned(), kind }));
     let holiday = |now: &str| moment(at(now), BUENOS_AIRES, &calendar).holiday.map(|it| it.name.clone());
     assert_eq!(holiday("2026-12-25T02:59:59Z"), None);
     assert_eq!(holiday("2026-12-25T03:00:00Z").as_deref(), Some("Navidad"));

@@ -74,6 +74,7 @@ fn every_file_that_the_readme_links_is_there() {
         "docs/policies/concepts.md",
         "docs/policies/contract.md",
         "docs/policies/languages.md",
+        "docs/policies/shipping.md",
     ] {
         let path = workspace().join(page);
         let text = std::fs::read_to_string(&path).unwrap();

@@ -2,6 +2,7 @@
 
 mod build;
 mod change;
+mod diff;
 mod inspect;
 mod list;
 mod new;
@@ -25,6 +26,7 @@ Examples:
   tero policy build                                 builds its module
   tero policy test                                  run the cases of this folder, without a server
   tero policy inspect hours.wasm                    what a module is, wants and declares
+  tero policy diff old.wasm new.wasm --log access.log
   tero policy list                                  which version decides on a running edge, and since when
   tero policy push hours.wasm --name hours          hands it a new version
   tero policy shadow hours --version 3f9a1c --sample 10%
@@ -47,6 +49,7 @@ enum Command {
     Activate(change::Activate),
     Build(build::Build),
     Canary(change::Canary),
+    Diff(diff::Diff),
     Inspect(inspect::Inspect),
     List(list::List),
     New(new::New),
@@ -62,6 +65,7 @@ impl Policy {
             Command::Activate(activate) => activate.run(),
             Command::Build(build) => build.run(),
             Command::Canary(canary) => canary.run(),
+            Command::Diff(diff) => diff.run(),
             Command::Inspect(inspect) => inspect.run(),
             Command::List(list) => list.run(),
             Command::New(new) => new.run(),

@@ -21,6 +21,7 @@ pub mod clock;
 pub mod collapse;
 pub mod config;
 pub mod demo;
+pub mod diff;
 pub mod import;
 pub mod origin;
 pub mod policy;

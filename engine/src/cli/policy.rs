@@ -1,6 +1,7 @@
 //! `tero policy`: one file per subcommand. Some work on files at the author's desk, others ask the admin interface of a running edge.
 
 mod change;
+mod diff;
 mod inspect;
 mod list;
 mod push;
@@ -21,6 +22,7 @@ const EXAMPLE: &str = "\
 Examples:
   tero policy test                                  run the cases of this folder, without a server
   tero policy inspect hours.wasm                    what a module is, wants and declares
+  tero policy diff old.wasm new.wasm --log access.log
   tero policy list                                  which version decides on a running edge, and since when
   tero policy push hours.wasm --name hours          hands it a new version
   tero policy shadow hours --version 3f9a1c --sample 10%
@@ -42,6 +44,7 @@ pub(super) struct Policy {
 enum Command {
     Activate(change::Activate),
     Canary(change::Canary),
+    Diff(diff::Diff),
     Inspect(inspect::Inspect),
     List(list::List),
     Push(push::Push),
@@ -55,6 +58,7 @@ impl Policy {
         match self.command {
             Command::Activate(activate) => activate.run(),
             Command::Canary(canary) => canary.run(),
+            Command::Diff(diff) => diff.run(),
             Command::Inspect(inspect) => inspect.run(),
             Command::List(list) => list.run(),
             Command::Push(push) => push.run(),

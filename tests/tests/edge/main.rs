@@ -10,6 +10,7 @@ mod collapse;
 mod configuration;
 mod deploy;
 mod desk;
+mod explain;
 mod followers;
 mod freshness;
 mod harness;

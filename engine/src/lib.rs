@@ -26,6 +26,7 @@ pub mod import;
 pub mod origin;
 pub mod policy;
 pub mod preview;
+pub mod project;
 pub mod request;
 pub mod rollout;
 pub mod semantics;

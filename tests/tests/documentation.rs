@@ -70,6 +70,10 @@ fn every_file_that_the_readme_links_is_there() {
         "CONTRIBUTING.md",
         "examples/README.md",
         "docs/configuration.md",
+        "docs/policies/README.md",
+        "docs/policies/concepts.md",
+        "docs/policies/contract.md",
+        "docs/policies/languages.md",
         "docs/policies/shipping.md",
     ] {
         let path = workspace().join(page);

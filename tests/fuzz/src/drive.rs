@@ -8,11 +8,13 @@ mod fields;
 mod files;
 mod script;
 mod urls;
+mod wire;
 
 pub use exchange::exchange;
 pub use fields::fields;
 pub use files::files;
 pub use urls::urls;
+pub use wire::wire;
 
 /// What guests answer.
 pub fn answers(bytes: &[u8]) {
@@ -25,5 +27,5 @@ pub fn answers(bytes: &[u8]) {
 pub type Target = fn(&[u8]);
 
 /// Every target under the name of its corpus.
-pub const TARGETS: [(&str, Target); 5] =
-    [("answers", answers), ("exchange", exchange), ("fields", fields), ("files", files), ("urls", urls)];
+pub const TARGETS: [(&str, Target); 6] =
+    [("answers", answers), ("exchange", exchange), ("fields", fields), ("files", files), ("urls", urls), ("wire", wire)];

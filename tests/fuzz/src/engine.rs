@@ -7,13 +7,14 @@ extern crate self as tero;
 
 pub mod drive;
 
-pub use engine::{config, import, policy, semantics, telemetry, warm};
+pub use engine::{config, import, policy, semantics, telemetry, warm, wire};
 
 #[path = "../../../engine/src"]
 mod engine {
     pub mod config;
     pub mod import;
     pub mod semantics;
+    pub mod wire;
 
     pub mod policy {
         mod answer;

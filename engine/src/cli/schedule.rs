@@ -156,21 +156,33 @@ fn what(what: &What) -> String {
         }
         What::Plan { plan, site } => format!("plan {plan} warms {site}"),
         What::Decision { policy, urls, before, after, .. } => {
-            format!("{policy}: {}, was {}: {}", decision(after), decision(before), urls.join(" "))
+            // A second before a change, what was left of its lifetime tells nothing.
+            let before = before.reason.as_ref().map_or_else(|| kind(before), |reason| format!("\"{reason}\""));
+            format!("{policy}: {}, was {before}: {}", decision(after), urls.join(" "))
         }
     }
 }
 
 /// The policy's own words and the numbers behind them.
 fn decision(decision: &Decision) -> String {
-    let what = match (decision.pass, decision.storing, decision.ttl_secs) {
+    match &decision.reason {
+        Some(reason) => format!("\"{reason}\" ({})", kind(decision)),
+        None => kind(decision),
+    }
+}
+
+fn kind(decision: &Decision) -> String {
+    match (decision.pass, decision.storing, decision.ttl_secs) {
         (true, ..) => "passed by".to_owned(),
         (_, "never", _) => "not stored".to_owned(),
-        (_, _, Some(secs)) => format!("fresh for {}", units::show_duration(Duration::from_secs(secs))),
+        (_, _, Some(secs)) => format!("fresh for {}", long(secs)),
         _ => "as its fields say".to_owned(),
-    };
-    match &decision.reason {
-        Some(reason) => format!("\"{reason}\" ({what})"),
-        None => what,
     }
+}
+
+/// `1d 14h 35min 18s`, without what is none.
+fn long(secs: u64) -> String {
+    let parts = [(secs / 86_400, "d"), (secs / 3_600 % 24, "h"), (secs / 60 % 60, "min"), (secs % 60, "s")];
+    let shown: Vec<String> = parts.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}")).collect();
+    if shown.is_empty() { "0s".to_owned() } else { shown.join(" ") }
 }

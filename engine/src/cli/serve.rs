@@ -1,7 +1,7 @@
 //! `tero serve`: the edge itself.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -10,9 +10,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::{DEFAULT_CONFIG, colours, fail, report};
+use crate::check::check_file;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::{ReloadError, Server};
+use crate::{ReloadError, ServeError, Server};
 
 const EXAMPLE: &str = "\
 Examples:
@@ -49,6 +50,7 @@ impl Serve {
         };
         let server = match crate::serve(config, Clock::real()) {
             Ok(server) => server,
+            Err(error @ (ServeError::Policy(_) | ServeError::Rollout(_))) => return refused_by_policy(&self.config, &error),
             Err(error) => return fail(&with_causes(&error)),
         };
         for address in server.addresses() {
@@ -57,6 +59,17 @@ impl Serve {
         tracing::info!("admin interface on http://{}", server.admin_address());
         signals.heed_until_stopped(&server, &|| reload(&server));
         ExitCode::SUCCESS
+    }
+}
+
+/// What a policy refuses has a place in the file.
+fn refused_by_policy(path: &Path, error: &ServeError) -> ExitCode {
+    match check_file(path) {
+        Err(errors) => {
+            eprint!("{}", report::report(&errors, colours()));
+            ExitCode::FAILURE
+        }
+        Ok(_) => fail(&with_causes(error)),
     }
 }
 

@@ -71,6 +71,20 @@ fn days_may_be_ranges_and_hours_may_pass_midnight() {
 }
 
 #[test]
+fn lengths_may_end_at_a_time_of_day() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rules.json");
+    let rules = r#"{ "business_hours": { "days": ["mon"], "from": "09:00", "to": "18:00" }, "spread": 10, "rules": [
+        { "match": ["/a"], "ttl": "until 18:00", "spread": 0 },
+        { "match": ["*"], "ttl": { "business_hours": "until 13:00", "otherwise": 60 } }] }"#;
+    std::fs::write(&file, rules).unwrap();
+    import_file(&file, &target()).unwrap_or_else(|errors| panic!("{errors}"));
+    std::fs::write(&file, rules.replace("13:00", "13")).unwrap();
+    let errors = import_file(&file, &target()).unwrap_err();
+    assert!(errors.to_string().contains("rules.json:3:") && errors.to_string().contains("until 18:00"), "{errors}");
+}
+
+#[test]
 fn what_is_imported_is_accepted_by_the_policy() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("rules.json");

@@ -141,3 +141,53 @@ impl std::fmt::Debug for Link {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::watchdog::Patience;
+    use super::*;
+    use crate::clock::Clock;
+    use crate::semantics::timestamp::Timestamp;
+
+    fn link() -> Link {
+        let patience = Patience { idle: Duration::from_secs(1), header: Duration::from_secs(1), write: Duration::from_secs(1) };
+        let clock = Clock::by_hand(Timestamp::from_unix_secs(0));
+        Link::new(Watchdog::new(clock, patience), Waker::noop().clone())
+    }
+
+    #[test]
+    fn interim_responses_are_for_the_request_that_is_being_answered() {
+        let link = link();
+        let first = link.current();
+        link.send_interim(first, b"hints");
+        assert_eq!(link.mail(), b"hints");
+        link.answer_begins();
+        link.send_interim(first, b"late");
+        assert!(!link.has_mail());
+        link.send_interim(link.current(), b"next");
+        assert_eq!(link.mail(), b"next");
+    }
+
+    #[test]
+    fn no_more_than_the_bound_waits_for_a_client() {
+        let link = link();
+        let piece = [b'a'; MAX_OUTBOX / 4];
+        for _ in 0..6 {
+            link.send_interim(0, &piece);
+        }
+        assert_eq!(link.mail().len(), MAX_OUTBOX);
+        link.send_interim(0, &[b'a'; MAX_OUTBOX + 1]);
+        assert!(!link.has_mail());
+    }
+
+    #[test]
+    fn what_has_no_place_in_front_of_the_answer_any_more_is_left_out() {
+        let link = link();
+        link.watchdog.write_blocked();
+        link.send_interim(0, b"hints");
+        link.answer_begins();
+        assert!(!link.has_mail());
+    }
+}

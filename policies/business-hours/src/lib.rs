@@ -55,7 +55,7 @@
 
 use serde::{Deserialize, Deserializer};
 use tero_policy::{
-    Duration, HolidayRule, Hours, LocalTime, Manifest, Moment, PathPattern, Policy, Request, RequestDecision, Response,
+    Duration, HolidayRule, Hours, Lifetime, LocalTime, Manifest, Moment, PathPattern, Policy, Request, RequestDecision, Response,
     ResponseDecision, Storing, Tag, Weekdays, Window, any_matches, first_idle,
 };
 
@@ -82,11 +82,11 @@ pub struct Settings {
 struct RuleSettings {
     name: Option<String>,
     paths: Vec<PathPattern>,
-    inside: Lifetime,
-    outside: Lifetime,
+    inside: Length,
+    outside: Length,
     clip: Option<bool>,
     spread: Option<u8>,
-    browser_ttl: Option<Lifetime>,
+    browser_ttl: Option<Length>,
     stale_while_revalidate: Option<Duration>,
     stale_if_error: Option<Duration>,
     #[serde(default)]
@@ -114,42 +114,36 @@ impl From<StoringSetting> for Storing {
 
 /// `inside`, `outside` and `browser_ttl`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lifetime {
-    For(Duration),
-    Until(LocalTime),
+enum Length {
+    Set(Lifetime),
     UntilClose,
     UntilOpen,
     Headers,
     Never,
 }
 
-impl<'de> Deserialize<'de> for Lifetime {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Lifetime, D::Error> {
+impl<'de> Deserialize<'de> for Length {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Length, D::Error> {
         match String::deserialize(deserializer)?.as_str() {
-            "until-close" => Ok(Lifetime::UntilClose),
-            "until-open" => Ok(Lifetime::UntilOpen),
-            "headers" => Ok(Lifetime::Headers),
-            "never" => Ok(Lifetime::Never),
-            text => match text.strip_prefix("until ") {
-                Some(time) => time.parse().map(Lifetime::Until),
-                None => text.parse().map(Lifetime::For).map_err(|error| {
-                    format!("{error}; or \"until-close\", \"until-open\", \"until 18:00\", \"headers\" or \"never\"")
-                }),
-            }
-            .map_err(serde::de::Error::custom),
+            "until-close" => Ok(Length::UntilClose),
+            "until-open" => Ok(Length::UntilOpen),
+            "headers" => Ok(Length::Headers),
+            "never" => Ok(Length::Never),
+            text => text.parse().map(Length::Set).map_err(|error: String| {
+                serde::de::Error::custom(format!("{error}, \"until-close\", \"until-open\", \"headers\" or \"never\""))
+            }),
         }
     }
 }
 
-impl Lifetime {
+impl Length {
     /// How long it is, where it is not left to the response's own fields.
-    fn length(self, now: &Moment, until_change: Option<Duration>) -> Option<Duration> {
+    fn from(self, now: &Moment, until_change: Option<Duration>) -> Option<Duration> {
         match self {
-            Lifetime::For(ttl) => Some(ttl),
-            Lifetime::Until(time) => Some(now.until(time)),
+            Length::Set(lifetime) => Some(lifetime.from(now)),
             // Hours that never change have no next opening to wait for.
-            Lifetime::UntilClose | Lifetime::UntilOpen => Some(until_change.unwrap_or(Duration::from_days(1))),
-            Lifetime::Headers | Lifetime::Never => None,
+            Length::UntilClose | Length::UntilOpen => Some(until_change.unwrap_or(Duration::from_days(1))),
+            Length::Headers | Length::Never => None,
         }
     }
 }
@@ -170,14 +164,14 @@ pub struct BusinessHours {
 struct Rule {
     name: String,
     paths: Vec<PathPattern>,
-    inside: Lifetime,
-    outside: Lifetime,
+    inside: Length,
+    outside: Length,
     clip: bool,
     spread: u8,
     /// What every response gets beside its lifetime.
     rest: ResponseDecision,
     storing: Storing,
-    browser_ttl: Option<Lifetime>,
+    browser_ttl: Option<Length>,
 }
 
 impl Policy for BusinessHours {
@@ -209,13 +203,13 @@ impl Policy for BusinessHours {
 
     fn manifest(&self) -> Manifest {
         let manifest = Manifest::new().on_response().zone(&self.zone);
-        let passes = self.rules.iter().any(|rule| [rule.inside, rule.outside].contains(&Lifetime::Never));
+        let passes = self.rules.iter().any(|rule| [rule.inside, rule.outside].contains(&Length::Never));
         if passes { manifest.on_request() } else { manifest }
     }
 
     fn on_request(&self, request: &Request, now: &Moment) -> RequestDecision {
         match self.rule(&request.path) {
-            Some(rule) if rule.lifetime(self.hours.is_open(now)) == Lifetime::Never => {
+            Some(rule) if rule.lifetime(self.hours.is_open(now)) == Length::Never => {
                 RequestDecision::pass().because(format!("{}: {}", rule.name, self.state(now)))
             }
             _ => RequestDecision::new(),
@@ -257,13 +251,13 @@ impl Rule {
         if rule.tags.len() > 32 {
             return Err(format!("`tags` has {} entries: at most 32", rule.tags.len()));
         }
-        if rule.inside == Lifetime::UntilOpen {
+        if rule.inside == Length::UntilOpen {
             return Err("`inside` can't be \"until-open\", it is open: write \"until-close\"".to_owned());
         }
-        if rule.outside == Lifetime::UntilClose {
+        if rule.outside == Length::UntilClose {
             return Err("`outside` can't be \"until-close\", it is closed: write \"until-open\"".to_owned());
         }
-        if let Some(Lifetime::Headers | Lifetime::Never) = rule.browser_ttl {
+        if let Some(Length::Headers | Length::Never) = rule.browser_ttl {
             return Err("`browser_ttl` is a duration, \"until-close\", \"until-open\" or \"until 18:00\": leave it out for the origin's own".to_owned());
         }
         let spread = rule.spread.unwrap_or(settings.spread);
@@ -291,8 +285,8 @@ impl Rule {
         Rule {
             name: "hours".to_owned(),
             paths: vec!["*".parse().expect("a star is a pattern")],
-            inside: Lifetime::For(Duration::from_mins(2)),
-            outside: Lifetime::For(Duration::from_mins(30)),
+            inside: Length::Set(Lifetime::For(Duration::from_mins(2))),
+            outside: Length::Set(Lifetime::For(Duration::from_mins(30))),
             clip: settings.clip,
             spread: settings.spread,
             rest: ResponseDecision::by_headers(),
@@ -301,14 +295,14 @@ impl Rule {
         }
     }
 
-    fn lifetime(&self, open: bool) -> Lifetime {
+    fn lifetime(&self, open: bool) -> Length {
         if open { self.inside } else { self.outside }
     }
 
     fn decide(&self, policy: &BusinessHours, response: &Response, now: &Moment) -> ResponseDecision {
         let because = |what: &str| format!("{}: {}{what}", self.name, policy.state(now));
         let lifetime = self.lifetime(policy.hours.is_open(now));
-        if lifetime == Lifetime::Never {
+        if lifetime == Length::Never {
             return ResponseDecision::never().because(because(""));
         }
         if !response.is_lasting() {
@@ -318,14 +312,14 @@ impl Rule {
         let until_change = policy.hours.until_change(now);
         let change = until_change.unwrap_or(Duration::MAX);
         let clip = |ttl: Duration| if self.clip { ttl.min(change) } else { ttl };
-        let ttl = lifetime.length(now, until_change).map(clip);
+        let ttl = lifetime.from(now, until_change).map(clip);
         let mut decision = self.rest.clone();
         if let Some(ttl) = ttl {
             decision = decision.ttl(response.spread(ttl, self.spread));
             decision.storing = self.storing;
         }
         decision.browser_ttl = match self.browser_ttl {
-            Some(lifetime) => lifetime.length(now, until_change).map(clip),
+            Some(lifetime) => lifetime.from(now, until_change).map(clip),
             // A page that changes when the doors close must not sit in browsers until midnight.
             None => response.header_browser_ttl.filter(|ttl| self.clip && *ttl > change).map(clip),
         };

@@ -83,6 +83,7 @@ mod duration;
 #[doc(hidden)]
 pub mod glue;
 mod hours;
+mod lifetime;
 mod local_time;
 mod manifest;
 mod moment;
@@ -97,6 +98,7 @@ use serde::de::DeserializeOwned;
 pub use decision::{Lookup, QueryParameters, QueryRule, RequestDecision, ResponseDecision, Storing};
 pub use duration::Duration;
 pub use hours::{HolidayRule, Hours, Window};
+pub use lifetime::Lifetime;
 pub use local_time::{LocalTime, Weekday, Weekdays};
 pub use manifest::{Hook, Manifest};
 pub use moment::{Holiday, Moment, NearbyHoliday, OffsetChange, Opening};

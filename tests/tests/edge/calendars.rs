@@ -182,4 +182,7 @@ fn what_makes_no_sense_is_refused_with_file_line_and_cure() {
     let told = err(&run_in(folder.path(), &["check"]));
     let line = 1 + zone.lines().position(|line| line.contains("Ayres")).unwrap();
     assert!(told.contains(&format!("tero.toml:{line}:")) && told.contains("America/Buenos_Aires"), "{told}");
+    let served = run_in(folder.path(), &["serve"]);
+    assert_code(&served, 1);
+    assert!(err(&served).contains(&format!("tero.toml:{line}:")), "{}", err(&served));
 }

@@ -23,7 +23,7 @@ fn what_will_happen_is_told_to_people_and_to_machines() {
         "# from 2026-12-24T20:00:00Z until 2026-12-25T16:00:00Z, each minute",
         "",
         "2026-12-24 Thursday",
-        "  18:00:00 -03:00 = 21:00:00Z hours: \"pages: closed, until it opens\" (fresh for 39h), was \"pages: open, until the next change\" (fresh for 1s): /shops/palermo /shops/x",
+        "  18:00:00 -03:00 = 21:00:00Z hours: \"pages: closed, until it opens\" (fresh for 1d 15h), was \"pages: open, until the next change\": /shops/palermo /shops/x",
         "",
         "2026-12-25 Friday",
         "  00:00:00 -03:00 = 03:00:00Z holiday: Navidad (closed), for hours",

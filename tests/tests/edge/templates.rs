@@ -1,5 +1,6 @@
 //! Every template in every country: it is good, and an edge started from it answers on both sides of every boundary second.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use chrono::{Datelike, NaiveDate};
@@ -92,8 +93,8 @@ impl Place {
     }
 
     fn check(&self, date: NaiveDate, is_holiday: bool) {
-        let boundaries = self.windows.iter().flat_map(|window| [window.from, window.to]);
-        for (mins, secs) in boundaries.flat_map(|mins| [(mins - 1, mins * 60 - 1), (mins, mins * 60)]) {
+        let boundaries: BTreeSet<i64> = self.windows.iter().flat_map(|window| [window.from, window.to]).collect();
+        for (mins, secs) in boundaries.into_iter().flat_map(|mins| [(mins - 1, mins * 60 - 1), (mins, mins * 60)]) {
             let (answer, open) = (self.at(date, secs), self.is_open(date, mins, is_holiday));
             let status = answer.cache_status();
             let words = if open { "pages: open" } else { "pages: closed" };

@@ -50,6 +50,9 @@ fn bytes_that_could_be_read_in_two_ways_are_refused_from_clients_with_the_reason
         ("POST /x HTTP/1.1\r\nHost: www.example\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na".to_owned(), "doubled"),
         ("POST /x HTTP/1.1\r\nHost: www.example\r\nContent-Length: 1, 1\r\n\r\na".to_owned(), "malformed"),
         ("GET /x HTTP/1.1\r\nHost: www.example\r\nX: a\rb\r\n\r\n".to_owned(), "malformed"),
+        // As many CR as LF, and still neither where it belongs.
+        ("GET /x HTTP/1.1\r\nHost: www.example\r\nX: a\rb\nY: c\r\n\r\n".to_owned(), "malformed"),
+        ("GET /x\r HTTP/1.1\nHost: www.example\r\n\r\n".to_owned(), "malformed"),
         ("GET /x HTTP/1.1\r\nHost: www.example\r\nX: a\r\n b\r\n\r\n".to_owned(), "malformed"),
         ("GET /x HTTP/1.1\r\nHost: www.example\r\nX : a\r\n\r\n".to_owned(), "malformed"),
         ("GET /x HTTP/1.1\r\n Host: www.example\r\n\r\n".to_owned(), "malformed"),

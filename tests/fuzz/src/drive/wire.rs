@@ -1,5 +1,7 @@
-//! The bytes of a connection, told apart into messages. The first line says whose they are and in pieces of which size they come:
-//! `requests 7` or `responses 7`; what follows are the bytes.
+//! The bytes of a connection, from a client or from a next hop, told apart into messages.
+//!
+//! What they mean must not depend on how they come: the same bytes in one piece, in pieces and one by one are the same requests, up to
+//! the same fault. And the parser that reads them next must find their ends in the same places.
 
 use http::HeaderMap;
 use tero::wire::{Fault, Requests, Responses};
@@ -7,66 +9,44 @@ use tero::wire::{Fault, Requests, Responses};
 /// More fields than this no connection lets in.
 const MAX_FIELDS: usize = 100;
 
-/// Takes a connection in one piece and in several, and asks a second parser where the requests end.
+/// Reads bytes as requests and as responses, cut in several ways.
 pub fn wire(bytes: &[u8]) {
-    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
-    let rest = bytes.get(end + 1..).unwrap_or_default();
-    let mut words = std::str::from_utf8(&bytes[..end]).unwrap_or_default().split(' ');
-    let whose = words.next().unwrap_or_default();
-    let size = words.next().and_then(|word| word.parse().ok()).unwrap_or(1).max(1);
-    match whose {
-        "requests" => requests(rest, size),
-        "responses" => assert_eq!(responses(rest, rest.len().max(1)).is_ok(), responses(rest, size).is_ok()),
-        _ => {}
+    let (single, _) = requests(bytes, 1);
+    for size in [2, 7, 16, bytes.len().max(1)] {
+        let (pieces, glanced) = requests(bytes, size);
+        // Of a head that was only glanced at, the parser has the rest to say.
+        if !glanced || !needs_parser(bytes) {
+            assert_eq!(pieces, single, "in pieces of {size}");
+        }
     }
+    let whole = responses(bytes, bytes.len().max(1));
+    assert_eq!(responses(bytes, 1), whole);
+    assert_eq!(responses(bytes, 5), whole);
 }
 
-/// What became of a connection.
-#[derive(Debug)]
-struct Told<'a> {
-    /// Whole requests, each with the lines of a head that was only glanced at.
-    requests: Vec<(&'a [u8], usize)>,
-    fault: Option<Fault>,
-}
-
-fn told_apart(bytes: &[u8], size: usize) -> Told<'_> {
-    let (mut checker, mut told) = (Requests::default(), Told { requests: Vec::new(), fault: None });
-    let (mut start, mut at) = (0, 0);
+/// Where the requests end, the fault that ended them, and whether a head was only glanced at.
+fn requests(bytes: &[u8], size: usize) -> ((Vec<usize>, Option<Fault>), bool) {
+    let (mut checker, mut ends, mut glanced, mut at) = (Requests::default(), Vec::new(), false, 0);
     for piece in bytes.chunks(size) {
-        let until = at + piece.len();
-        while at < until {
-            match checker.take(&bytes[at..until]) {
-                Ok(taken) => {
-                    assert!(taken.bytes > 0 && (taken.ended || at + taken.bytes == until), "nothing is taken of what is there");
-                    at += taken.bytes;
-                    if taken.ended {
-                        told.requests.push((&bytes[start..at], taken.lines));
-                        start = at;
-                    }
-                }
-                Err(fault) => {
-                    told.fault = Some(fault);
-                    return told;
-                }
+        let mut rest = piece;
+        while !rest.is_empty() {
+            let taken = match checker.take(rest) {
+                Ok(taken) => taken,
+                Err(fault) => return ((ends, Some(fault)), glanced),
+            };
+            assert!(taken.ended || taken.bytes == rest.len(), "what belongs to a request is taken as it comes");
+            assert!(taken.bytes > 0 || taken.ended);
+            glanced |= taken.lines > 0;
+            at += taken.bytes;
+            rest = &rest[taken.bytes..];
+            if taken.ended {
+                assert!(!checker.is_in_body());
+                ends_where_it_says(&bytes[ends.last().copied().unwrap_or(0)..at], taken.lines);
+                ends.push(at);
             }
         }
     }
-    told
-}
-
-fn requests(bytes: &[u8], size: usize) {
-    let (whole, pieces) = (told_apart(bytes, bytes.len().max(1)), told_apart(bytes, size));
-    for told in [&whole, &pieces] {
-        for (request, lines) in &told.requests {
-            ends_where_it_says(request, *lines);
-        }
-    }
-    // A head that was only glanced at may announce content, which its caller then sees; all else is the same however it comes.
-    let is_glanced = |told: &Told<'_>| told.requests.iter().any(|(_, lines)| *lines > 0);
-    if !is_glanced(&whole) && !is_glanced(&pieces) {
-        // Which of two faults is found may depend on what came in one piece.
-        assert_eq!((&whole.requests, whole.fault.is_some()), (&pieces.requests, pieces.fault.is_some()));
-    }
+    ((ends, None), glanced)
 }
 
 /// The parser that reads the request next finds its end in the same place.
@@ -141,4 +121,12 @@ fn responses(bytes: &[u8], size: usize) -> Result<(), Fault> {
     let mut checker = Responses::default();
     checker.expect();
     bytes.chunks(size).try_for_each(|piece| checker.take(piece))
+}
+
+/// Whether a head may hold content, which is checked when it is parsed, or a CR that stands alone, which no parser takes.
+fn needs_parser(bytes: &[u8]) -> bool {
+    let text = bytes.to_ascii_lowercase();
+    let stands_alone = |pair: &[u8]| pair[0] == b'\r' && pair[1] != b'\n';
+    let names = |name: &[u8]| text.windows(name.len()).any(|window| window == name);
+    names(b"content-length:") || names(b"transfer-encoding:") || text.windows(2).any(stands_alone)
 }

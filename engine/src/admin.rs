@@ -6,6 +6,7 @@
 // A refusal is made once for an operator's mistake, never on a visitor's path: its size costs nobody anything.
 #![allow(clippy::result_large_err)]
 
+mod explain;
 mod guard;
 mod health;
 mod metrics;
@@ -204,6 +205,7 @@ async fn answer(admin: &Arc<Admin>, request: Request<Incoming>) -> Result<Reply,
             Route::StartCanary(name) => trials::start_canary(&state, &name, &body),
             Route::StopCanary(name) => trials::stop_canary(&state, &name),
             Route::Reload => versions::reload(&state),
+            Route::Explain => explain::answer(&state, &body),
             Route::Purge => purge::purge(&state, &body),
             Route::StartWarm(plan) => warm::start(&state, &plan),
             Route::WarmPlans => Ok(warm::plans(&state)),

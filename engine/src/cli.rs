@@ -5,6 +5,7 @@
 mod admin_client;
 mod check;
 mod demo;
+mod explain;
 mod import;
 mod new;
 mod policy;
@@ -36,6 +37,7 @@ enum Command {
     Serve(serve::Serve),
     Check(check::Check),
     Demo(demo::Demo),
+    Explain(explain::Explain),
     Import(import::Import),
     New(new::New),
     Policy(policy::Policy),
@@ -53,6 +55,7 @@ pub fn run() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Check(check) => check.run(),
         Command::Demo(demo) => demo.run(),
+        Command::Explain(explain) => explain.run(),
         Command::Import(import) => import.run(),
         Command::New(new) => new.run(),
         Command::Policy(policy) => policy.run(),

@@ -8,6 +8,7 @@ pub mod body;
 pub mod caller;
 mod deliver;
 pub mod devices;
+pub mod explain;
 mod fetch;
 mod forward;
 mod heads;

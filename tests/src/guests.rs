@@ -21,3 +21,8 @@ pub fn first_policy() -> &'static [u8] {
 pub fn first_policy_path() -> &'static Path {
     Path::new(env!("GUEST_FIRST_POLICY"))
 }
+
+/// The example that there is in every language, `examples/shop-hours`, in Rust.
+pub fn shop_hours_path() -> &'static Path {
+    Path::new(env!("GUEST_SHOP_HOURS"))
+}

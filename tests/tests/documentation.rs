@@ -64,9 +64,19 @@ fn the_booking_site_serves_and_has_every_metric_of_the_readme() {
 
 #[test]
 fn every_file_that_the_readme_links_is_there() {
-    for page in
-        ["docs/rfc9111.md", "README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "examples/README.md", "docs/configuration.md"]
-    {
+    for page in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "examples/README.md",
+        "docs/configuration.md",
+        "docs/rfc9111.md",
+        "docs/policies/README.md",
+        "docs/policies/concepts.md",
+        "docs/policies/contract.md",
+        "docs/policies/languages.md",
+        "docs/policies/shipping.md",
+    ] {
         let path = workspace().join(page);
         let text = std::fs::read_to_string(&path).unwrap();
         for target in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {

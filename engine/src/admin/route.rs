@@ -24,6 +24,7 @@ pub(super) enum Route {
     StartCanary(String),
     StopCanary(String),
     Reload,
+    Explain,
     Purge,
     /// The name of the plan.
     StartWarm(String),
@@ -36,7 +37,7 @@ pub(super) enum Route {
 
 /// Every route as the OpenAPI file writes it; `find` knows no other.
 #[cfg(test)]
-pub(super) const ROUTES: [(&str, &str); 22] = [
+pub(super) const ROUTES: [(&str, &str); 23] = [
     ("get", "/health"),
     ("get", "/ready"),
     ("get", "/metrics"),
@@ -53,6 +54,7 @@ pub(super) const ROUTES: [(&str, &str); 22] = [
     ("post", "/policies/{policy}/canary"),
     ("post", "/policies/{policy}/canary/stop"),
     ("post", "/reload"),
+    ("post", "/explain"),
     ("post", "/purge"),
     ("post", "/warm/{plan}"),
     ("get", "/warm"),
@@ -85,6 +87,7 @@ pub(super) fn find(method: &Method, path: &str) -> Result<Route, Refusal> {
         "/openapi.json" => (Some(Route::OpenApi), None),
         "/purge" => (None, Some(Route::Purge)),
         "/reload" => (None, Some(Route::Reload)),
+        "/explain" => (None, Some(Route::Explain)),
         "/warm" => (Some(Route::WarmPlans), None),
         "/warm/runs" => (Some(Route::WarmRuns), Some(Route::StartWarm("runs".to_owned()))),
         _ if path.starts_with("/policies/") => of_policy(&path["/policies/".len()..]).ok_or_else(|| unknown(path))?,

@@ -1,8 +1,11 @@
 //! `tero policy`: one file per subcommand. Some work on files at the author's desk, others ask the admin interface of a running edge.
 
+mod build;
 mod change;
+mod diff;
 mod inspect;
 mod list;
+mod new;
 mod push;
 mod report;
 mod test;
@@ -19,8 +22,11 @@ use crate::policy::{Host, PolicyError};
 
 const EXAMPLE: &str = "\
 Examples:
+  tero policy new hours --language python           makes a project
+  tero policy build                                 builds its module
   tero policy test                                  run the cases of this folder, without a server
   tero policy inspect hours.wasm                    what a module is, wants and declares
+  tero policy diff old.wasm new.wasm --log access.log
   tero policy list                                  which version decides on a running edge, and since when
   tero policy push hours.wasm --name hours          hands it a new version
   tero policy shadow hours --version 3f9a1c --sample 10%
@@ -41,9 +47,12 @@ pub(super) struct Policy {
 #[derive(Debug, Subcommand)]
 enum Command {
     Activate(change::Activate),
+    Build(build::Build),
     Canary(change::Canary),
+    Diff(diff::Diff),
     Inspect(inspect::Inspect),
     List(list::List),
+    New(new::New),
     Push(push::Push),
     Rollback(change::Rollback),
     Shadow(change::Shadow),
@@ -54,9 +63,12 @@ impl Policy {
     pub(super) fn run(self) -> ExitCode {
         match self.command {
             Command::Activate(activate) => activate.run(),
+            Command::Build(build) => build.run(),
             Command::Canary(canary) => canary.run(),
+            Command::Diff(diff) => diff.run(),
             Command::Inspect(inspect) => inspect.run(),
             Command::List(list) => list.run(),
+            Command::New(new) => new.run(),
             Command::Push(push) => push.run(),
             Command::Rollback(rollback) => rollback.run(),
             Command::Shadow(shadow) => shadow.run(),

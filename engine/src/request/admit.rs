@@ -215,6 +215,19 @@ impl Exchange {
 /// # Errors
 /// [`Refused`] with the reason; the parts come back for the answer.
 pub fn admit(edge: &Edge, parts: Parts, from: From) -> Result<Exchange, Box<(Refused, Parts)>> {
+    let mut exchange = enter(edge, parts, from)?;
+    if !exchange.site.policies.is_empty() {
+        exchange.decision = exchange.site.policies.on_request(&exchange.ask(), exchange.at);
+        if exchange.site.canary.is_some() {
+            ask_canary(&mut exchange);
+        }
+    }
+    exchange.key = write_key(&exchange);
+    Ok(exchange)
+}
+
+/// Lets a request in, before any policy is asked, and without a key.
+pub(super) fn enter(edge: &Edge, parts: Parts, from: From) -> Result<Exchange, Box<(Refused, Parts)>> {
     let at = edge.clock.now();
     let seen = Seen::of(&parts.headers, &edge.name);
     let (site, host) = match find_site(edge, &parts, &seen) {
@@ -229,7 +242,7 @@ pub fn admit(edge: &Edge, parts: Parts, from: From) -> Result<Exchange, Box<(Ref
     let fields = seen.presence;
     let directives = if fields.directives { RequestDirectives::of(&parts.headers) } else { RequestDirectives::default() };
     let decision = Arc::clone(&edge.no_decision);
-    let mut exchange = Exchange {
+    Ok(Exchange {
         site,
         parts,
         host,
@@ -243,15 +256,7 @@ pub fn admit(edge: &Edge, parts: Parts, from: From) -> Result<Exchange, Box<(Ref
         client: from.client,
         caller: from.caller,
         warm_run: from.warm_run,
-    };
-    if !exchange.site.policies.is_empty() {
-        exchange.decision = exchange.site.policies.on_request(&exchange.ask(), at);
-        if exchange.site.canary.is_some() {
-            ask_canary(&mut exchange);
-        }
-    }
-    exchange.key = write_key(&exchange);
-    Ok(exchange)
+    })
 }
 
 /// Has the canary decide in the place of the active version, if the key is of its share.
@@ -316,7 +321,7 @@ fn host(parts: &Parts, seen: &Seen<'_>) -> Result<Box<str>, Refused> {
     key::host_of(named).map(|host| host.to_ascii_lowercase().into_boxed_str()).ok_or(Refused::BadHost)
 }
 
-fn write_key(exchange: &Exchange) -> Vec<u8> {
+pub(super) fn write_key(exchange: &Exchange) -> Vec<u8> {
     let uri = &exchange.parts.uri;
     let query = key::canonical_query(uri.query(), &exchange.decision.query);
     let mut written = Vec::with_capacity(exchange.host.len() + uri.path().len() + uri.query().map_or(0, str::len) + 32);

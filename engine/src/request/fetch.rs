@@ -23,7 +23,7 @@ use crate::semantics::cache_control::ResponseDirectives;
 use crate::semantics::decision::ResponseDecision;
 use crate::semantics::freshness::{Freshness, StaleDefaults, Terms, browser_lifetime, header_lifetime};
 use crate::semantics::reuse::stale_if_error;
-use crate::semantics::storability::{self, Storability, storability};
+use crate::semantics::storability::{self, FloorExceptions, Storability, storability};
 use crate::semantics::timestamp::Timestamp;
 use crate::semantics::vary::Vary;
 use crate::semantics::{forwarding, invalidation, validation};
@@ -357,34 +357,8 @@ impl Fetch {
             }
             decision
         };
-        let freshness = Freshness::of(&Terms {
-            status,
-            response_headers: headers,
-            directives: &directives,
-            decision: &decision,
-            defaults: StaleDefaults {
-                stale_if_error: site.settings.stale_if_error,
-                stale_while_revalidate: site.settings.stale_while_revalidate,
-            },
-            request_time: asked_at,
-            response_time: now,
-        });
-        // What is fetched for a HEAD is fetched with a GET. Only the answer to a POST has to name its target, which then is absolute.
-        let is_post = exchange.parts.method == Method::POST;
-        let target = if is_post { exchange.url() } else { None };
-        let storability = storability(
-            &storability::Exchange {
-                method: if is_post { &Method::POST } else { &Method::GET },
-                target: target.as_ref().unwrap_or(&exchange.parts.uri),
-                request_headers: &exchange.parts.headers,
-                request: &exchange.directives,
-                status,
-                response_headers: headers,
-                directives: &directives,
-                decision: &decision,
-            },
-            site.settings.policy_may_override,
-        );
+        let floor = site.settings.policy_may_override;
+        let (freshness, storability) = weigh(exchange, status, headers, (&directives, &decision, floor), (asked_at, now));
         Weighed { directives, decision, freshness, storability }
     }
 
@@ -422,6 +396,47 @@ impl Fetch {
         let head = self.head(stale.head.status, merged, &weighed);
         (head, weighed.storability)
     }
+}
+
+/// How long a response is fresh, and whether it may be stored, by its own fields, what the policies decided, and the parts of the safety
+/// floor that a policy lifts here; asked for and received at these times.
+pub(super) fn weigh(
+    exchange: &Exchange,
+    status: StatusCode,
+    headers: &HeaderMap,
+    (directives, decision, floor): (&ResponseDirectives, &ResponseDecision, FloorExceptions),
+    (request_time, response_time): (Timestamp, Timestamp),
+) -> (Freshness, Storability) {
+    let settings = &exchange.site.settings;
+    let freshness = Freshness::of(&Terms {
+        status,
+        response_headers: headers,
+        directives,
+        decision,
+        defaults: StaleDefaults {
+            stale_if_error: settings.stale_if_error,
+            stale_while_revalidate: settings.stale_while_revalidate,
+        },
+        request_time,
+        response_time,
+    });
+    // What is fetched for a HEAD is fetched with a GET. Only the answer to a POST has to name its target, which then is absolute.
+    let is_post = exchange.parts.method == Method::POST;
+    let target = if is_post { exchange.url() } else { None };
+    let storability = storability(
+        &storability::Exchange {
+            method: if is_post { &Method::POST } else { &Method::GET },
+            target: target.as_ref().unwrap_or(&exchange.parts.uri),
+            request_headers: &exchange.parts.headers,
+            request: &exchange.directives,
+            status,
+            response_headers: headers,
+            directives,
+            decision,
+        },
+        floor,
+    );
+    (freshness, storability)
 }
 
 /// `Content-Length` as a number.

@@ -227,6 +227,19 @@ macro_rules! export {
     };
 }
 
+/// The guide for authors: what it shows in Rust is compiled and run.
+#[cfg(doctest)]
+mod guide {
+    #[doc = include_str!("../../../docs/policies/concepts.md")]
+    mod concepts {}
+    #[doc = include_str!("../../../docs/policies/time.md")]
+    mod time {}
+    #[doc = include_str!("../../../docs/policies/variants.md")]
+    mod variants {}
+    #[doc = include_str!("../../../docs/policies/warming.md")]
+    mod warming {}
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

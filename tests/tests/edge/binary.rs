@@ -4,7 +4,7 @@ use tero_tests::{Gate, Origin, Reply, folder, get, toml_string};
 
 use crate::program::{Serving, assert_code, configuration, err, out, run, run_in, sample_file, tero};
 
-const COMMANDS: [&str; 8] = ["serve", "check", "demo", "warm", "purge", "stats", "import", "policy"];
+const COMMANDS: [&str; 9] = ["serve", "check", "demo", "explain", "warm", "purge", "stats", "import", "policy"];
 
 #[test]
 fn help_and_version_are_told() {

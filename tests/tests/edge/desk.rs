@@ -147,3 +147,31 @@ fn a_module_is_looked_at() {
     assert_code(&policy(&["inspect", &module, "--settings", "zone = 1"]), 2);
     assert_code(&policy(&["inspect", "/nowhere.wasm"]), 1);
 }
+
+#[test]
+fn a_new_project_is_made_in_every_language_and_a_missing_tool_is_named() {
+    for (language, missing) in [
+        ("rust", "cargo is missing, which builds policies in Rust: install Rust with rustup"),
+        ("javascript", "node is missing, which builds policies in JavaScript: install Node.js"),
+        ("python", "componentize-py is missing, which builds policies in Python: run `python3 -m venv .venv"),
+        ("c", "clang with wasm-ld is missing, which builds policies in C: install clang"),
+    ] {
+        let folder = folder();
+        let made = tero(&["policy", "new", "my-shop", "--language", language]).current_dir(folder.path()).output().unwrap();
+        assert_code(&made, 0);
+        assert!(out(&made).contains("cd my-shop") && out(&made).contains("tero policy build"), "{}", out(&made));
+        // A machine without any tools.
+        let mut build = tero(&["policy", "build", "my-shop"]);
+        let built =
+            build.current_dir(folder.path()).env("PATH", "/nowhere").env_remove("RUSTC").env_remove("CARGO").output().unwrap();
+        assert_code(&built, 1);
+        assert!(err(&built).contains(missing), "{}", err(&built));
+    }
+    for wrong in [
+        &["policy", "new", "My Shop", "--language", "c"][..],
+        &["policy", "new", "x", "--language", "cobol"],
+        &["policy", "new", "x", "--language", "c", "--sdk", "."],
+    ] {
+        assert_code(&crate::program::run(wrong), 2);
+    }
+}

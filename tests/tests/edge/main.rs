@@ -9,6 +9,7 @@ mod calendars;
 mod collapse;
 mod configuration;
 mod desk;
+mod explain;
 mod followers;
 mod freshness;
 mod harness;

@@ -1,0 +1,105 @@
+// @ts-check
+// Pages last two minutes while the shop is open, and half an hour otherwise, but never past the opening. Phones get pages of their
+// own; what is private is neither looked up nor stored.
+
+/**
+ * @import { Manifest, Moment, PopularPage, Request, RequestDecision, Response, ResponseDecision, WarmUrl } from "./policy.d.ts"
+ * @typedef {{ zone: string, open: number, close: number, private: string }} Settings Times in minutes since midnight.
+ */
+
+/** @type {Settings} */
+let settings;
+
+/**
+ * Reads the settings. What is thrown as a text is shown to the operator, and the configuration is refused.
+ * @param {string} text
+ * @returns {Manifest}
+ */
+export function configure(text) {
+  const { zone, open, close, private: path, ...unknown } = JSON.parse(text);
+  if (typeof zone !== "string" || typeof path !== "string") throw "`zone` and `private` must be texts";
+  const [name] = Object.keys(unknown);
+  if (name) throw `unknown key \`${name}\``;
+  settings = { zone, open: minutes("open", open), close: minutes("close", close), private: path };
+  if (settings.close <= settings.open) throw "`close` is not after `open`";
+  return {
+    hooks: ["on-request", "on-response"],
+    headers: [],
+    cookies: [],
+    responseHeaders: [],
+    query: false,
+    device: true,
+    zone,
+    variants: ["mobile"],
+  };
+}
+
+/**
+ * @param {Request} request
+ * @returns {RequestDecision}
+ */
+export function onRequest(request) {
+  if (request.path.startsWith(settings.private)) return { lookup: "pass", reason: "private" };
+  return request.device === "mobile" ? { variantName: "mobile" } : {};
+}
+
+/**
+ * @param {Request} request
+ * @param {Response} response
+ * @param {Moment} now
+ * @returns {ResponseDecision}
+ */
+export function onResponse(request, response, now) {
+  if (request.path.startsWith(settings.private)) return { storing: "never", tags: [], reason: "private" };
+  if (response.status !== 200) return { storing: "by-headers", tags: [] };
+  const [open, close] = hours(now);
+  const time = now.hour * 60 + now.minute;
+  let [ttlSecs, reason] = [30 * 60, "closed"];
+  if (open <= time && time < close) {
+    [ttlSecs, reason] = [Math.min(2 * 60, secondsUntil(now, close)), "open"];
+  } else if (time < open) {
+    ttlSecs = Math.min(ttlSecs, secondsUntil(now, open));
+  }
+  return { storing: "always", ttlSecs, staleIfErrorSecs: 86_400, tags: ["pages"], reason };
+}
+
+/**
+ * @param {string} _plan
+ * @param {PopularPage[]} _popular
+ * @returns {WarmUrl[]}
+ */
+export function planWarm(_plan, _popular) {
+  return [];
+}
+
+/**
+ * Today's hours: none on a holiday, the calendar's on a half-day.
+ * @param {Moment} now
+ * @returns {[number, number]}
+ */
+function hours(now) {
+  if (!now.holiday) return [settings.open, settings.close];
+  return now.holiday.open ? [now.holiday.open.fromMins, now.holiday.open.untilMins] : [0, 0];
+}
+
+/**
+ * Seconds until a later minute of today, also in the night that the clocks change.
+ * @param {Moment} now
+ * @param {number} minute
+ */
+function secondsUntil(now, minute) {
+  const secs = (minute - now.hour * 60 - now.minute) * 60 - now.second;
+  const change = now.nextOffsetChange;
+  if (!change || change.unixSecs >= now.unixSecs + BigInt(secs)) return secs;
+  return Math.max(secs - (change.utcOffsetMins - now.utcOffsetMins) * 60, 0);
+}
+
+/**
+ * @param {string} name
+ * @param {unknown} text
+ */
+function minutes(name, text) {
+  const found = /^([01][0-9]|2[0-3]):([0-5][0-9])$/.exec(String(text));
+  if (!found) throw `\`${name}\` is no time of day: write "09:00"`;
+  return Number(found[1]) * 60 + Number(found[2]);
+}

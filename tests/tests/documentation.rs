@@ -70,6 +70,7 @@ fn every_file_that_the_readme_links_is_there() {
         "CONTRIBUTING.md",
         "examples/README.md",
         "docs/configuration.md",
+        "docs/rfc9111.md",
         "docs/policies/README.md",
         "docs/policies/concepts.md",
         "docs/policies/contract.md",
@@ -83,5 +84,47 @@ fn every_file_that_the_readme_links_is_there() {
                 assert!(path.parent().unwrap().join(target).exists(), "{page} links {target}");
             }
         }
+    }
+}
+
+/// The rows of the tables of `docs/rfc9111.md`, in their cells.
+fn requirements() -> Vec<Vec<String>> {
+    let text = std::fs::read_to_string(workspace().join("docs/rfc9111.md")).unwrap();
+    let rows = text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| § |"));
+    rows.map(|row| row.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect()).collect()
+}
+
+/// What a text names as `file.rs::name`, in its code spans.
+fn functions(text: &str) -> Vec<(&str, &str)> {
+    text.split('`').skip(1).step_by(2).filter_map(|span| span.split_once(".rs::")).collect()
+}
+
+#[test]
+fn every_requirement_names_what_meets_it_and_the_test_that_shows_it() {
+    let rows = requirements();
+    assert!(rows.len() > 120, "{} rows", rows.len());
+    for row in rows {
+        let [_, requirement, place, tests] = &row[..] else { panic!("not four cells: {row:?}") };
+        assert!(!requirement.is_empty() && !functions(place).is_empty() && !functions(tests).is_empty(), "{row:?}");
+        for (file, name) in functions(place) {
+            let text = std::fs::read_to_string(workspace().join("engine/src").join(file).with_extension("rs"));
+            let text = text.unwrap_or_else(|error| panic!("engine/src/{file}.rs: {error}"));
+            assert!(text.contains(&format!("fn {name}(")) || text.contains(&format!("fn {name}<")), "{file}.rs has no {name}");
+        }
+    }
+}
+
+#[test]
+fn every_test_that_shows_a_requirement_is_there() {
+    let text = std::fs::read_to_string(workspace().join("docs/rfc9111.md")).unwrap();
+    let in_prose: String = text.lines().filter(|line| !line.starts_with('|')).collect();
+    let rows = requirements();
+    let named = rows.iter().flat_map(|row| functions(&row[3])).chain(functions(&in_prose));
+    for (file, name) in named.filter(|(file, _)| *file != "file") {
+        let folders = ["engine/src", "tests/tests"].map(|folder| workspace().join(folder).join(format!("{file}.rs")));
+        let text = folders.iter().find_map(|path| std::fs::read_to_string(path).ok());
+        let text = text.unwrap_or_else(|| panic!("there is no {file}.rs"));
+        let Some((before, _)) = text.split_once(&format!("fn {name}(")) else { panic!("{file}.rs has no {name}") };
+        assert!(before.trim_end().ends_with("#[test]"), "{file}.rs: {name} is no test");
     }
 }

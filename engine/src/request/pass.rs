@@ -136,9 +136,10 @@ fn invalidate(edge: &Edge, exchange: &Exchange, response: &Response<Incoming>) {
     if !keys.is_empty() {
         edge.store.purge(&Target::Keys(keys), Purge::Hard, edge.clock.now());
     }
-    // Groups of the same origin, which is taken to be the site (RFC 9875 §3).
+    // Groups of the same origin, which is taken to be the site (RFC 9875 §3). A soft purge would leave windows of staleness open, and what is
+    // invalid is not to be used before it is validated (§4.4).
     for tag in invalidation::invalidated_groups(&exchange.parts.method, response.status(), response.headers()) {
-        edge.store.purge(&Target::Tag { site: Some(exchange.site.index), tag }, Purge::Soft, edge.clock.now());
+        edge.store.purge(&Target::Tag { site: Some(exchange.site.index), tag }, Purge::Hard, edge.clock.now());
     }
 }
 

@@ -310,11 +310,28 @@ pub fn date_or(headers: &HeaderMap, response_time: Timestamp) -> Timestamp {
     headers.get(DATE).and_then(http_date).unwrap_or(Timestamp::from_unix_secs(response_time.unix_secs()))
 }
 
-/// An HTTP date in any of its three forms (RFC 9110 §5.6.7); none where it is anything else.
+/// The lengths of HTTP dates: from `Thu Aug 18 02:01:18 2050` to `Wednesday, 18-Aug-50 02:01:18 GMT`.
+const DATE_BYTES: std::ops::RangeInclusive<usize> = 24..=33;
+
+/// An HTTP date in any of its three forms (RFC 9110 §5.6.7), in letters of either case (§4.2); none where it is anything else.
 pub fn http_date(value: &HeaderValue) -> Option<Timestamp> {
-    let time = httpdate::parse_http_date(value.to_str().ok()?).ok()?;
+    let text = value.to_str().ok()?;
+    let time = httpdate::parse_http_date(text).or_else(|_| httpdate::parse_http_date(&in_usual_case(text))).ok()?;
     let since_epoch = time.duration_since(std::time::UNIX_EPOCH).ok()?;
     i64::try_from(since_epoch.as_secs()).ok().map(Timestamp::from_unix_secs)
+}
+
+/// A date with its names as they are usually written; nothing where it can be none.
+fn in_usual_case(text: &str) -> String {
+    let mut usual = if DATE_BYTES.contains(&text.len()) { text.to_ascii_lowercase() } else { String::new() };
+    let starts: Vec<usize> = usual.match_indices(char::is_alphabetic).map(|(at, _)| at).collect();
+    for at in starts.iter().filter(|at| **at == 0 || !starts.contains(&(**at - 1))) {
+        usual[*at..=*at].make_ascii_uppercase();
+    }
+    match usual.strip_suffix(" Gmt") {
+        Some(date) => format!("{date} GMT"),
+        None => usual,
+    }
 }
 
 #[cfg(test)]

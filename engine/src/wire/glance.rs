@@ -7,7 +7,8 @@ const LANES: usize = 16;
 const LONGEST: usize = LANES * 255;
 
 /// How many lines `bytes` have, its empty one included, where they begin like a GET or a HEAD, hold one empty line, at their end,
-/// and as many CR as LF. Whoever then reads it as a head without a CR that stands alone knows that no LF does (RFC 9112 §2.2).
+/// and as many CR as LF. Whoever then reads it as a head without a CR that stands alone knows that no LF does (RFC 9112 §2.2). Two LF in
+/// a row are an empty line as well: who is lenient would end the head there, and never come to the CR behind that make up for them.
 #[inline]
 pub(super) fn lines_of_one_head(bytes: &[u8]) -> Option<usize> {
     let is_one =
@@ -16,17 +17,19 @@ pub(super) fn lines_of_one_head(bytes: &[u8]) -> Option<usize> {
         return None;
     }
     // An empty line is an LF two bytes behind another one: the last two bytes have none behind them.
-    let (these, behind) = (&bytes[..bytes.len() - 2], &bytes[2..]);
+    let (these, next, behind) = (&bytes[..bytes.len() - 2], &bytes[1..bytes.len() - 1], &bytes[2..]);
     let mut tally = Tally::default();
     let (blocks, rest) = these.as_chunks::<LANES>();
+    let (blocks_next, rest_next) = next.as_chunks::<LANES>();
     let (blocks_behind, rest_behind) = behind.as_chunks::<LANES>();
-    for (block, block_behind) in blocks.iter().zip(blocks_behind) {
-        tally.add(block, block_behind);
+    for ((block, block_next), block_behind) in blocks.iter().zip(blocks_next).zip(blocks_behind) {
+        tally.add(block, block_next, block_behind);
     }
-    let (mut last, mut last_behind) = ([0; LANES], [0; LANES]);
+    let (mut last, mut last_next, mut last_behind) = ([0; LANES], [0; LANES], [0; LANES]);
     last[..rest.len()].copy_from_slice(rest);
+    last_next[..rest_next.len()].copy_from_slice(rest_next);
     last_behind[..rest_behind.len()].copy_from_slice(rest_behind);
-    tally.add(&last, &last_behind);
+    tally.add(&last, &last_next, &last_behind);
     tally.lines_of_one_head()
 }
 
@@ -40,12 +43,12 @@ struct Tally {
 
 impl Tally {
     #[inline]
-    fn add(&mut self, block: &[u8; LANES], behind: &[u8; LANES]) {
+    fn add(&mut self, block: &[u8; LANES], next: &[u8; LANES], behind: &[u8; LANES]) {
         for lane in 0..LANES {
             let is_feed = block[lane] == LINE_FEED;
             self.feeds[lane] += u8::from(is_feed);
             self.returns[lane] += u8::from(block[lane] == RETURN);
-            self.doubled[lane] += u8::from(is_feed & (behind[lane] == LINE_FEED));
+            self.doubled[lane] += u8::from(is_feed & ((next[lane] == LINE_FEED) | (behind[lane] == LINE_FEED)));
         }
     }
 
@@ -74,6 +77,7 @@ mod tests {
             ("GET / HTTP/1.1\r\nHost: a\r\nA: b\n\n\r\n\r\n", None),
             ("GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n", None),
             ("GET / HTTP/1.1\r\n\r\nX\r\n\r\n", None),
+            ("GET / HTTP/1.1\r\nA:\n\nX\r\r\r\n\r\n", None),
             ("GET / HTTP/1.1\r\n\r\n\r\n", None),
             ("", None),
         ] {
@@ -88,6 +92,7 @@ mod tests {
             assert_eq!(lines_of_one_head(format!("GET / HTTP/1.1\r\n{field}\r\nB: c\r\n\r\n").as_bytes()), Some(4), "{length}");
             assert_eq!(lines_of_one_head(format!("GET / HTTP/1.1\r\n{field}\nB: c\r\n\r\n").as_bytes()), None, "{length}");
             assert_eq!(lines_of_one_head(format!("GET / HTTP/1.1\r\n{field}\r\n\r\n\r\n").as_bytes()), None, "{length}");
+            assert_eq!(lines_of_one_head(format!("GET / HTTP/1.1\r\n{field}\n\nB\r\r\r\n\r\n").as_bytes()), None, "{length}");
         }
         let fields = |count: usize| format!("GET / HTTP/1.1\r\n{}\r\n", "A:\r\n".repeat(count));
         assert_eq!(lines_of_one_head(fields(1_000).as_bytes()), Some(1_002));

@@ -134,6 +134,20 @@ fn groups_are_invalidated_together() {
     assert_eq!(hits(), [false; 3]);
 }
 
+#[test]
+fn what_a_group_invalidates_is_not_served_stale() {
+    let origin = Origin::start();
+    let windows = "max-age=60, stale-while-revalidate=600, stale-if-error=600";
+    origin.on("/x", Reply::ok("x").header("Cache-Control", windows).header("Cache-Groups", "\"a\""));
+    origin.on("/change", Reply::status(200).header("Cache-Group-Invalidation", "\"a\""));
+    let edge = Edge::before(&origin).start();
+    edge.get("/x");
+    edge.get("/x").assert_hit("x");
+    edge.send(&Request::new("POST", "/change"));
+    assert!(!edge.get("/x").cache_status().hit);
+    assert_eq!(origin.requests("/x"), 2);
+}
+
 /// The answer to a POST that stands for later GETs, with these fields added.
 fn standing_for_get(fields: &[(&str, &str)]) -> Reply {
     fields.iter().fold(Reply::ok("posted"), |reply, (name, value)| reply.header(*name, *value))

@@ -33,6 +33,13 @@ fn bytes_that_could_be_read_in_two_ways_are_refused_from_clients_with_the_reason
         ("GET /x HTTP/1.1\nHost: www.example\r\n\r\n".to_owned(), "without CR"),
         ("GET /x HTTP/1.1\r\nHost: www.example\n\r\n".to_owned(), "without CR"),
         ("GET /x HTTP/1.1\r\nHost: www.example\n\n".to_owned(), "without CR"),
+        // As many CR as LF, but those that are missing come in what a second request brings along.
+        (
+            "GET /x HTTP/1.1\r\nHost: www.example\r\nX:\n\nGET /y HTTP/1.1\nHost: www.example\nContent-Length: 10\n\n\
+             \r\r\r\r\r\r\r\n\r\n"
+                .to_owned(),
+            "without CR",
+        ),
         (
             format!("GET /x HTTP/1.1\r\nHost: www.example\r\nX: 1\nContent-Length: {}\r\n\r\n{SMUGGLED}", SMUGGLED.len()),
             "without CR",

@@ -135,8 +135,10 @@ impl<'a> Stored<'a> {
             },
             floor,
         );
-        if weighed != Storability::Yes {
-            return None;
+        match weighed {
+            Storability::Yes => assert!(status != StatusCode::PARTIAL_CONTENT, "a part is stored as a whole"),
+            Storability::Part(_) => assert!(status == StatusCode::PARTIAL_CONTENT, "a whole is stored as a part"),
+            Storability::No(_) => return None,
         }
         let lifted = |exception: bool| exception && decision.storing == Storing::Always;
         assert!(!received.contains_key(SET_COOKIE) || lifted(floor.set_cookie), "a cookie is shared");

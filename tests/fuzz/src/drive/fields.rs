@@ -11,6 +11,7 @@
 //! etag: "a"
 //! ```
 
+use std::ops::Range;
 use std::time::Duration;
 
 use http::header::{AGE, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
@@ -19,6 +20,7 @@ use tero::semantics::browser::limit_browser_lifetime;
 use tero::semantics::cache_control::{MAX_DELTA_SECS, RequestDirectives, ResponseDirectives};
 use tero::semantics::device::{DeviceFields, MAX_PLATFORM_BYTES, MAX_USER_AGENT_BYTES, class_of, classify};
 use tero::semantics::freshness::{MAX_HEURISTIC, age_value, field_lifetime, header_lifetime, http_date};
+use tero::semantics::parts::{Parts, Piece};
 use tero::semantics::range::{MAX_RANGES, Multipart, Partial, Selection, are_combinable, selection};
 use tero::semantics::timestamp::Timestamp;
 use tero::semantics::vary::{MAX_VARY_FIELDS, Vary, normalised_accept_encoding};
@@ -140,6 +142,25 @@ fn partial(response: &HeaderMap, other: &HeaderMap) {
         assert!(partial.length.is_none_or(|length| partial.range.end <= length));
     }
     assert_eq!(are_combinable(response, other), are_combinable(other, response));
+    if let (Some(first), Some(second)) = (Partial::of(response), Partial::of(other))
+        && let Some(length) = first.length.filter(|length| second.range.end <= *length)
+        && let Some(parts) = Parts::one(first.range, length)
+    {
+        united(&parts, &second.range);
+    }
+}
+
+/// A union has the bytes of both, once each and in order.
+fn united(parts: &Parts, new: &Range<u64>) {
+    let (union, pieces) = parts.with(new, u64::MAX);
+    let size = |range: &Range<u64>| range.end - range.start;
+    let bytes: u64 = pieces.iter().map(|piece| if let Piece::Kept(kept) = piece { size(kept) } else { size(new) }).sum();
+    let runs = union.map_or_else(|| std::iter::once(0..parts.length()).collect(), |union| union.runs().to_vec());
+    assert_eq!(bytes, runs.iter().map(size).sum::<u64>());
+    assert!(runs.windows(2).all(|pair| pair[0].end < pair[1].start), "{runs:?}");
+    assert!(
+        parts.runs().iter().chain([new]).all(|run| runs.iter().any(|whole| whole.start <= run.start && run.end <= whole.end))
+    );
 }
 
 fn conditions(request: &Block<'_>, response: &Block<'_>) {

@@ -1,9 +1,13 @@
-//! The bytes of a connection, from a client or from a next hop.
+//! The bytes of a connection, from a client or from a next hop, told apart into messages.
 //!
 //! What they mean must not depend on how they come: the same bytes in one piece, in pieces and one by one are the same requests, up to
-//! the same fault.
+//! the same fault. And the parser that reads them next must find their ends in the same places.
 
+use http::HeaderMap;
 use tero::wire::{Fault, Requests, Responses};
+
+/// More fields than this no connection lets in.
+const MAX_FIELDS: usize = 100;
 
 /// Reads bytes as requests and as responses, cut in several ways.
 pub fn wire(bytes: &[u8]) {
@@ -37,11 +41,80 @@ fn requests(bytes: &[u8], size: usize) -> ((Vec<usize>, Option<Fault>), bool) {
             rest = &rest[taken.bytes..];
             if taken.ended {
                 assert!(!checker.is_in_body());
+                ends_where_it_says(&bytes[ends.last().copied().unwrap_or(0)..at], taken.lines);
                 ends.push(at);
             }
         }
     }
     ((ends, None), glanced)
+}
+
+/// The parser that reads the request next finds its end in the same place.
+fn ends_where_it_says(request: &[u8], glanced_lines: usize) {
+    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let mut head = httparse::Request::new(&mut fields);
+    // What that parser refuses goes no further.
+    let Ok(httparse::Status::Complete(length)) = head.parse(request) else { return };
+    let of =
+        |name: &str| head.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value).collect();
+    let (lengths, codings): (Vec<&[u8]>, Vec<&[u8]>) = (of("content-length"), of("transfer-encoding"));
+    if glanced_lines > 0 {
+        assert_eq!(length, request.len(), "a head that was glanced at has something behind it");
+        return glanced(head.headers, glanced_lines);
+    }
+    let content = &request[length..];
+    match (&lengths[..], &codings[..]) {
+        ([], []) => assert!(content.is_empty()),
+        ([said], []) => assert_eq!(std::str::from_utf8(said).unwrap().trim().parse(), Ok(content.len() as u64)),
+        ([], [_]) => assert_eq!(end_of_chunks(content), Some(content.len()), "another body in chunks"),
+        _ => panic!("a request that can be read in two ways went through"),
+    }
+}
+
+/// What the caller asks once a head that was only glanced at is parsed: a parser that leaves out what repeats is found out.
+fn glanced(fields: &[httparse::Header<'_>], lines: usize) {
+    let mut headers = HeaderMap::new();
+    for field in fields {
+        if let (Ok(name), Ok(value)) = (field.name.parse::<http::HeaderName>(), http::HeaderValue::from_bytes(field.value)) {
+            headers.append(name, value);
+        }
+    }
+    let count = |name: &str| headers.get_all(name).iter().count();
+    let (codings, lengths) = (count("transfer-encoding"), count("content-length"));
+    if codings > 0 && lengths > 0 {
+        // Our caller's parser drops the length then.
+        headers.remove("content-length");
+        assert!(Requests::content(&headers, lines).is_err(), "a length beside a coding went through");
+    } else if codings + lengths == 1 {
+        let verdict = Requests::content(&headers, lines);
+        let is_chunked =
+            headers.get("transfer-encoding").is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+        assert!(verdict.is_err() || lengths == 1 || is_chunked, "an unknown coding went through");
+    }
+}
+
+/// Where a body in chunks ends, by the book of the second parser.
+fn end_of_chunks(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let Ok(httparse::Status::Complete((line, size))) = httparse::parse_chunk_size(bytes.get(at..)?) else { return None };
+        at += line;
+        if size == 0 {
+            break;
+        }
+        at = at.checked_add(usize::try_from(size).ok()?)?.checked_add(2)?;
+        if bytes.get(at - 2..at)? != b"\r\n" {
+            return None;
+        }
+    }
+    // Trailers, up to an empty line.
+    loop {
+        let line = bytes.get(at..)?.windows(2).position(|end| end == b"\r\n")?;
+        at += line + 2;
+        if line == 0 {
+            return Some(at);
+        }
+    }
 }
 
 fn responses(bytes: &[u8], size: usize) -> Result<(), Fault> {

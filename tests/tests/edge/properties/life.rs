@@ -83,7 +83,8 @@ const CACHE_CONTROL: [&str; 13] = [
 fn wish() -> impl Strategy<Value = Wish> {
     let one = prop::sample::select(vec![None, Some("1"), Some("1"), Some("2")]);
     let coding = prop::sample::select(vec![None, Some("gzip"), Some("br")]);
-    let range = prop::option::weighted(0.25, (0_usize..400, 0_usize..400));
+    // Few, so that they often meet.
+    let range = prop::option::weighted(0.5, prop::sample::select(vec![(0, 99), (100, 99), (50, 99), (0, 199), (150, 2_000)]));
     (prop::bool::weighted(0.1), one, coding, prop::bool::weighted(0.1), range)
         .prop_map(|(head, one, coding, authorised, range)| Wish { head, one, coding, authorised, range })
 }
@@ -98,20 +99,22 @@ fn mood() -> impl Strategy<Value = Mood> {
         age,
         prop::bool::weighted(0.3),
         prop::bool::weighted(0.1),
+        prop::bool::weighted(0.1),
     )
-        .prop_map(|(cache_control, set_cookie, status, age, changes, fails)| Mood {
+        .prop_map(|(cache_control, set_cookie, status, age, changes, fails, breaks_off)| Mood {
             cache_control,
             set_cookie,
             status,
             age,
             changes,
             fails,
+            breaks_off,
         })
 }
 
 fn resource() -> impl Strategy<Value = Resource> {
     let vary = prop::sample::select(vec![&[][..], &[], &["x-one"], &["accept-encoding"], &["x-one", "accept-encoding"]]);
-    let length = prop_oneof![Just(0_usize), 1_usize..400, 400_usize..9_000];
+    let length = prop_oneof![Just(0_usize), 1_usize..400, 400_usize..3_000];
     (vary, length, prop::option::weighted(0.8, any::<bool>()), any::<bool>(), any::<bool>())
         .prop_map(|(vary, length, strong, chunked, takes_ranges)| Resource { vary, length, strong, chunked, takes_ranges })
 }
@@ -157,11 +160,34 @@ impl Wish {
 
 /// Lives that many random lives behind one edge, and has each looked at.
 pub(crate) fn lives(count: u32, check: impl Fn(&Life) -> TestCaseResult) {
+    run(count, (resource(), moments()), check);
+}
+
+/// As [`lives`], of resources that are too large to be stored whole, wanted in parts, by an origin that tells little of changes.
+pub(crate) fn lives_in_parts(count: u32, check: impl Fn(&Life) -> TestCaseResult) {
+    let resource = prop::option::weighted(0.9, prop::bool::weighted(0.8)).prop_map(|strong| Resource {
+        vary: &[],
+        length: 2_000,
+        strong,
+        chunked: false,
+        takes_ranges: true,
+    });
+    let of_parts = |mut moment: Moment| {
+        moment.mood = Mood { cache_control: "max-age=60", set_cookie: false, status: 200, ..moment.mood };
+        moment.wishes.iter_mut().for_each(|wish| wish.head = false);
+        moment
+    };
+    let moments = moments().prop_map(move |moments| moments.into_iter().map(of_parts).collect());
+    run(count, (resource, moments), check);
+}
+
+fn run(count: u32, lives: impl Strategy<Value = (Resource, Vec<Moment>)>, check: impl Fn(&Life) -> TestCaseResult) {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let origin = Origin::start();
-    let edge = Edge::before(&origin).start();
+    // Some content is too large to be stored whole, and is kept in parts.
+    let edge = Edge::before(&origin).cache("max_object = \"1KiB\"").start();
     let config = Config { cases: count, failure_persistence: None, ..Config::default() };
-    let lived = TestRunner::new(config).run(&(resource(), moments()), |(resource, mut moments)| {
+    let lived = TestRunner::new(config).run(&lives, |(resource, mut moments)| {
         // What a HEAD says of a response without validators is taken on trust where the lengths agree (RFC 9111 §4.3.5).
         if resource.strong.is_none() {
             moments.iter_mut().flat_map(|moment| &mut moment.wishes).for_each(|wish| wish.head = false);

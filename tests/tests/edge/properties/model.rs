@@ -28,6 +28,8 @@ pub(crate) struct Mood {
     /// The content has changed.
     pub(crate) changes: bool,
     pub(crate) fails: bool,
+    /// It breaks off in the middle of its content.
+    pub(crate) breaks_off: bool,
 }
 
 /// One state of the resource, for those who get it.
@@ -46,6 +48,8 @@ pub(crate) struct Made {
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) representation: Representation,
     pub(crate) under_floor: bool,
+    /// It was cut short.
+    pub(crate) cut: bool,
 }
 
 #[derive(Debug, Default)]
@@ -136,11 +140,17 @@ impl Model {
             || said.contains("no-store")
             || said.contains("private")
             || (asked.header("authorization").is_some() && !allowed);
+        let cut = mood.breaks_off && content.len() > 1 && !self.resource.chunked;
+        let whole = content.len();
+        content.truncate(if cut { whole / 2 } else { whole });
         let mut reply = Reply::status(status).body(&content);
+        if cut {
+            reply = reply.announcing(whole).then_close();
+        }
         for (name, value) in &headers {
             reply = reply.header(name, value);
         }
-        state.made.push(Made { to_head: asked.method == "HEAD", status, headers, representation, under_floor });
+        state.made.push(Made { to_head: asked.method == "HEAD", status, headers, representation, under_floor, cut });
         if self.resource.chunked { reply.chunked() } else { reply }
     }
 

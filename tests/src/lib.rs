@@ -13,6 +13,7 @@ mod gate;
 pub mod guests;
 mod origin;
 mod reply;
+pub mod simulation;
 pub mod wire;
 
 pub use answer::{Answer, CacheStatus};

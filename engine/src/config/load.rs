@@ -1,6 +1,7 @@
 //! From the file to the checked [`Config`], or to everything that is wrong with it.
 
 use std::collections::HashMap;
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -58,14 +59,16 @@ impl Config {
     }
 }
 
-/// The text of a small file.
+/// The text of a small file. Read no further than the bound, since not everything that can be read says how long it is.
 pub(crate) fn read_text(path: &Path) -> Result<String, Mistake> {
     let problem = |problem: String| Mistake::new(problem, format!("see that {} is a readable text file", path.display()));
-    match std::fs::metadata(path) {
-        Ok(metadata) if metadata.len() > MAX_FILE_BYTES => {
+    let mut text = String::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text));
+    match read {
+        Ok(_) if text.len() as u64 > MAX_FILE_BYTES => {
             Err(problem(format!("it is larger than {}", units::show_size(MAX_FILE_BYTES))))
         }
-        Ok(_) => std::fs::read_to_string(path).map_err(|error| problem(format!("it can't be read: {error}"))),
+        Ok(_) => Ok(text),
         Err(error) => Err(problem(format!("it can't be read: {error}"))),
     }
 }

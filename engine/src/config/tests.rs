@@ -299,6 +299,13 @@ fn a_file_that_is_not_there_is_a_mistake_too() {
 }
 
 #[test]
+fn a_file_is_read_no_further_than_its_bound() {
+    // It says that it is empty, and never ends.
+    let errors = Config::load(Path::new("/dev/zero")).unwrap_err();
+    assert!(errors.to_string().contains("larger than 16MiB"), "{errors}");
+}
+
+#[test]
 fn a_token_is_never_shown() {
     let config = parse(&format!("[admin]\ntoken = \"0123456789abcdef\"\n{SITE}")).unwrap();
     assert!(!format!("{config:?}").contains("0123456789abcdef"));

@@ -11,7 +11,8 @@ mod guard;
 mod health;
 mod metrics;
 mod policies;
-mod purge;
+#[doc(hidden)]
+pub mod purge;
 mod reply;
 mod route;
 mod stats;

@@ -1,7 +1,7 @@
 //! What the fuzz targets do with their bytes: each drives several readers and says what must hold of what they read. The same
 //! functions replay the committed corpus in the ordinary test run.
 //!
-//! Inputs are text, so that a corpus can be read and written by hand.
+//! Inputs are text wherever what is read is text, so that a corpus can be read and written by hand.
 
 mod exchange;
 mod fields;

@@ -7,10 +7,16 @@ extern crate self as tero;
 
 pub mod drive;
 
-pub use engine::{config, import, policy, semantics, telemetry, warm, wire};
+pub use engine::{admin, config, import, policy, semantics, telemetry, warm, wire};
 
 #[path = "../../../engine/src"]
 mod engine {
+    pub mod admin {
+        pub mod purge {
+            pub mod asked;
+        }
+    }
+
     pub mod config;
     pub mod import;
     pub mod semantics;
@@ -20,6 +26,9 @@ mod engine {
         mod answer;
         pub mod fuzzing;
         pub mod manifest;
+        mod package;
+
+        pub use package::Package;
 
         /// The engine has these types from the same file by another generator, which needs the WebAssembly compiler.
         #[allow(unsafe_code, clippy::all)]

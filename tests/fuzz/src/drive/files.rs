@@ -1,11 +1,13 @@
-//! Files that operators write or fetch: a configuration, a calendar, a static JSON policy file, a sitemap, a schedule. The first line
-//! says which; what follows is the file.
+//! What operators write, send or fetch: a configuration, a calendar, a static JSON policy file, a sitemap, a schedule, a module with
+//! what belongs to it, the content of a purge. The first line says which; what follows is the file.
 
 use std::path::Path;
 
+use tero::admin::purge::asked::{self, Named};
 use tero::config::calendar;
 use tero::config::{Config, units};
 use tero::import::{Target, import};
+use tero::policy::Package;
 use tero::semantics::schedule::Schedule;
 use tero::semantics::timestamp::Timestamp;
 use tero::warm::sitemap::{self, MAX_SITEMAP_URLS, Sitemap};
@@ -16,12 +18,15 @@ const NOW: Timestamp = Timestamp::from_unix_secs(1_795_525_200);
 /// What a sitemap may unpack to.
 const MAX_SITEMAP_BYTES: usize = 1 << 20;
 
-/// Reads a file of one of five kinds.
+/// Reads a file of one of these kinds.
 pub fn files(bytes: &[u8]) {
     let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
     let (kind, rest) = (&bytes[..end], bytes.get(end + 1..).unwrap_or_default());
-    if kind == b"sitemap" {
-        return sitemap(rest);
+    match kind {
+        b"sitemap" => return sitemap(rest),
+        b"package" => return package(rest),
+        b"purge" => return purge(rest),
+        _ => {}
     }
     let Ok(text) = std::str::from_utf8(rest) else { return };
     match kind {
@@ -109,5 +114,29 @@ fn sizes(text: &str) {
     }
     if let Some(size) = units::size(text.trim()) {
         assert_eq!(units::size(&units::show_size(size)), Some(size));
+    }
+}
+
+/// What was taken apart can be put together, and taken apart as before.
+fn package(bytes: &[u8]) {
+    let Ok(package) = Package::of(bytes) else { return };
+    let whole = package.to_bytes();
+    if package.settings.is_some() || package.cases.is_some() {
+        assert_eq!(Package::of(&whole).as_ref(), Ok(&package));
+    } else {
+        assert_eq!(whole, bytes);
+    }
+}
+
+fn purge(bytes: &[u8]) {
+    match asked::read(bytes) {
+        Ok(asked) => match asked.target {
+            Named::Url(place) | Named::Prefix(place) => {
+                assert!(!place.host.is_empty() && !place.host.bytes().any(|byte| byte.is_ascii_uppercase() || byte == b'@'));
+                assert!(place.path.is_empty() || place.path.starts_with(['/', '?']));
+            }
+            Named::Tag(text) | Named::Site(text) => assert!(!text.is_empty()),
+        },
+        Err(wrong) => assert!(!wrong.error.is_empty() && !wrong.cure.is_empty()),
     }
 }

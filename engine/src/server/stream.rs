@@ -6,6 +6,7 @@
 //!   refusal, and what a request sends ahead of its answer stands in front of it: interim responses (RFC 9110 §15.2).
 //! - The watchdog is told what the connection is doing.
 
+use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -170,13 +171,16 @@ fn status_of(automatic: &[u8]) -> StatusCode {
 
 /// Writes some small slices as one.
 fn write_small(stream: Pin<&mut TcpStream>, context: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-    let mut buffer = [0; SMALL_WRITE];
-    let mut length = 0;
-    for slice in bytes {
-        buffer[length..length + slice.len()].copy_from_slice(slice);
-        length += slice.len();
+    thread_local! {
+        static TOGETHER: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(SMALL_WRITE));
     }
-    stream.poll_write(context, &buffer[..length])
+    TOGETHER.with_borrow_mut(|together| {
+        together.clear();
+        for slice in bytes {
+            together.extend_from_slice(slice);
+        }
+        stream.poll_write(context, together)
+    })
 }
 
 impl AsyncRead for ClientStream {

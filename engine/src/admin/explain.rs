@@ -20,6 +20,7 @@ use crate::semantics::storability::Storability;
 use crate::semantics::timestamp::Timestamp;
 use crate::store::stored::StoredResponse;
 
+const URL: &str = "write http://www.example.org/path";
 const FORM: &str = "{\"url\": \"http://www.example.org/path\", \"at\": \"2026-11-24T08:59:00\"}";
 
 /// The content of the request.
@@ -81,9 +82,9 @@ fn not_let_in(state: &State, refused: Refused) -> Refusal {
 fn subject(state: &State, ask: &Ask) -> Result<Subject, Refusal> {
     let wrong = |what: &str, text: &str, cure: &str| Refusal::bad(format!("`{}` is no {what}", text.escape_debug()), cure);
     let absolute = if ask.url.starts_with('/') { format!("http://{}{}", only_host(state)?, ask.url) } else { ask.url.clone() };
-    let uri: Uri = absolute.parse().map_err(|_| wrong("URL", &ask.url, FORM))?;
+    let uri: Uri = absolute.parse().map_err(|_| wrong("URL", &ask.url, URL))?;
     let (Some("http" | "https"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-        return Err(wrong("absolute URL", &ask.url, FORM));
+        return Err(wrong("absolute URL", &ask.url, URL));
     };
     let method = ask.method.as_deref().unwrap_or("GET");
     let method = Method::from_bytes(method.as_bytes()).map_err(|_| wrong("method", method, "write GET"))?;
@@ -96,11 +97,11 @@ fn subject(state: &State, ask: &Ask) -> Result<Subject, Refusal> {
         }
     };
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
-    let mut request = Request::builder().method(method).uri(target).body(()).map_err(|_| wrong("URL", &ask.url, FORM))?;
+    let mut request = Request::builder().method(method).uri(target).body(()).map_err(|_| wrong("URL", &ask.url, URL))?;
     *request.headers_mut() = fields(&ask.headers)?;
     request
         .headers_mut()
-        .insert(http::header::HOST, HeaderValue::from_str(authority.as_str()).map_err(|_| wrong("URL", &ask.url, FORM))?);
+        .insert(http::header::HOST, HeaderValue::from_str(authority.as_str()).map_err(|_| wrong("URL", &ask.url, URL))?);
     let response = match &ask.response {
         None => None,
         Some(given) => {
@@ -118,7 +119,7 @@ fn only_host(state: &State) -> Result<String, Refusal> {
     let mut named = sites.iter().filter_map(|site| site.settings.hosts.iter().find(|host| *host != "*"));
     match (named.next(), sites.iter().count()) {
         (Some(host), 1) => Ok(host.clone()),
-        _ => Err(Refusal::bad("a path does not tell which site is meant", FORM)),
+        _ => Err(Refusal::bad("a path does not tell which site is meant", URL)),
     }
 }
 

@@ -38,6 +38,16 @@ fn the_configuration_of_the_readme_is_good() {
 }
 
 #[test]
+fn the_calendar_of_the_readme_is_good() {
+    let calendar = blocks("text").into_iter().find(|block| block.contains("extends = ")).unwrap();
+    let folder = tero_tests::folder();
+    let path = folder.path().join("days.toml");
+    std::fs::write(&path, calendar).unwrap();
+    let calendar = tero::config::calendar::load(&tero::config::CalendarSource::File(path)).unwrap();
+    assert!(calendar.days().any(|(_, day)| day.name == "Nochebuena"));
+}
+
+#[test]
 fn the_configuration_of_the_booking_site_is_good() {
     let config = Config::load(&workspace().join("examples/barberpro/tero.toml")).unwrap();
     assert_eq!((config.sites.len(), config.policies.len(), config.plans.len()), (1, 4, 2));

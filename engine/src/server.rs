@@ -5,6 +5,7 @@
 
 mod aside;
 mod connection;
+mod gather;
 mod link;
 mod stream;
 mod watchdog;

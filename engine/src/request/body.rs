@@ -35,6 +35,8 @@ pub enum EdgeBody {
 /// Content that is there.
 #[derive(Debug)]
 pub struct Pieces {
+    /// Lines of the head of the answer that are not in its map of fields.
+    lines: Option<Arc<[u8]>>,
     pieces: PieceList,
     next: usize,
     left: u64,
@@ -75,13 +77,29 @@ pub struct Silence {
 impl EdgeBody {
     /// Stored content.
     pub fn shared(pieces: &Arc<[Bytes]>, length: u64) -> EdgeBody {
-        EdgeBody::Pieces(Pieces { pieces: PieceList::Shared(Arc::clone(pieces)), next: 0, left: length })
+        EdgeBody::Pieces(Pieces { lines: None, pieces: PieceList::Shared(Arc::clone(pieces)), next: 0, left: length })
+    }
+
+    /// This content, with lines of fields that go into the head of the answer as they are: see [`EdgeBody::take_lines`].
+    pub fn with_lines(self, lines: Arc<[u8]>) -> EdgeBody {
+        match self {
+            EdgeBody::Pieces(pieces) => EdgeBody::Pieces(Pieces { lines: Some(lines), ..pieces }),
+            _ => EdgeBody::Pieces(Pieces { lines: Some(lines), pieces: PieceList::Owned(Vec::new()), next: 0, left: 0 }),
+        }
+    }
+
+    /// Takes the lines of fields that the answer's map of fields does not have. Whoever sends the answer puts them into its head.
+    pub fn take_lines(&mut self) -> Option<Arc<[u8]>> {
+        match self {
+            EdgeBody::Pieces(pieces) => pieces.lines.take(),
+            _ => None,
+        }
     }
 
     /// Content made for this answer.
     pub fn owned(pieces: Vec<Bytes>) -> EdgeBody {
         let left = pieces.iter().map(|piece| piece.len() as u64).sum();
-        EdgeBody::Pieces(Pieces { pieces: PieceList::Owned(pieces), next: 0, left })
+        EdgeBody::Pieces(Pieces { lines: None, pieces: PieceList::Owned(pieces), next: 0, left })
     }
 
     /// What `reader` brings.

@@ -14,7 +14,7 @@ use super::Edge;
 use super::admit::Exchange;
 use super::body::EdgeBody;
 use super::fetch::Filling;
-use super::heads::{self, Made};
+use super::heads::{self, Head, Made};
 use crate::semantics::browser::limit_browser_lifetime;
 use crate::semantics::key;
 use crate::semantics::precondition::{Precondition, not_modified_headers, precondition};
@@ -53,24 +53,44 @@ pub(super) struct Told {
     pub trouble: Option<&'static str>,
 }
 
-/// Makes the answer to a hit: as [`deliver`] does, with a head that may have been made before.
+/// Makes the answer to a hit: as [`deliver`] does, with a head that may have been made before. Where nobody but the client reads its
+/// fields, they are lines beside the body ([`EdgeBody::take_lines`]).
 pub(super) fn hit(edge: &Edge, exchange: &Exchange, stored: &Arc<StoredResponse>) -> Response<EdgeBody> {
-    let now = exchange.at;
-    let wants_all = !exchange.fields.conditional && !exchange.fields.range && exchange.parts.method == Method::GET;
-    if !wants_all {
-        return deliver(edge, exchange, Source::Stored(stored), Told::default(), now);
-    }
-    let head = &stored.head;
-    let (age_secs, ttl_secs) = (head.freshness.age(now).as_secs(), head.freshness.remaining_secs(now));
-    let headers = heads::head(Made { id: stored.id, age_secs, ttl_secs }, || {
-        let mut headers = head.fields.to_headers(ADDED_FIELDS);
-        headers.remove(AGE);
-        say(edge, exchange, head, Told::default(), now, &mut headers);
-        headers
-    });
-    let mut response = bare(head.status, headers);
-    *response.body_mut() = EdgeBody::shared(stored.body.pieces(), stored.body.len());
-    response
+    let (now, head) = (exchange.at, &stored.head);
+    let ready = if exchange.fields.range || exchange.parts.method != Method::GET {
+        None
+    } else {
+        let (age_secs, ttl_secs) = (head.freshness.age(now).as_secs(), head.freshness.remaining_secs(now));
+        let make = || {
+            let mut headers = head.fields.to_headers(ADDED_FIELDS);
+            headers.remove(AGE);
+            say(edge, exchange, head, Told::default(), now, &mut headers);
+            headers
+        };
+        heads::head(Made { id: stored.id, age_secs, ttl_secs }, make, |ready| ready_made(edge, exchange, stored, ready))
+    };
+    ready.unwrap_or_else(|| deliver(edge, exchange, Source::Stored(stored), Told::default(), now))
+}
+
+/// The answer with a head that stands ready; none where the head is not enough.
+fn ready_made(edge: &Edge, exchange: &Exchange, stored: &StoredResponse, ready: &mut Head) -> Option<Response<EdgeBody>> {
+    let precondition = match exchange.fields.conditional {
+        true => precondition(&exchange.parts.method, &exchange.parts.headers, stored.head.status, ready.fields()),
+        false => Precondition::Proceed,
+    };
+    let body = || EdgeBody::shared(stored.body.pieces(), stored.body.len());
+    let is_read_by_us = exchange.caller.is_none() || edge.access_log.is_some();
+    let (status, fields, body) = match precondition {
+        Precondition::Proceed if is_read_by_us => (stored.head.status, ready.fields().clone(), body()),
+        Precondition::Proceed => (stored.head.status, HeaderMap::new(), body().with_lines(ready.lines())),
+        Precondition::NotModified if !is_read_by_us => {
+            (StatusCode::NOT_MODIFIED, HeaderMap::new(), EdgeBody::Empty.with_lines(ready.not_modified_lines()))
+        }
+        Precondition::NotModified | Precondition::Failed => return None,
+    };
+    let mut response = Response::new(body);
+    (*response.status_mut(), *response.headers_mut()) = (status, fields);
+    Some(response)
 }
 
 /// The answer from a part, where all that is asked for lies within it (RFC 9111 §3.3): a range, or a condition that needs no content.

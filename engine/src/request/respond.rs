@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use super::Edge;
 use super::admit::Refused;
@@ -127,13 +127,17 @@ fn ended(edge: &Edge, code: StatusCode, reason: &str) -> Response<EdgeBody> {
 pub fn head_as_bytes(code: StatusCode, headers: &HeaderMap) -> Vec<u8> {
     let mut bytes = format!("HTTP/1.1 {} {}\r\n", code.as_str(), code.canonical_reason().unwrap_or_default()).into_bytes();
     for (name, value) in headers {
-        bytes.extend_from_slice(name.as_str().as_bytes());
-        bytes.extend_from_slice(b": ");
-        bytes.extend_from_slice(value.as_bytes());
-        bytes.extend_from_slice(b"\r\n");
+        write_field(&mut bytes, name, value);
     }
     bytes.extend_from_slice(b"\r\n");
     bytes
+}
+
+/// Writes the line of a field.
+pub(super) fn write_field(bytes: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
+    for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+        bytes.extend_from_slice(part);
+    }
 }
 
 /// The answer to `only-if-cached` where nothing stored will do (RFC 9111 §5.2.1.7).

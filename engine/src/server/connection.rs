@@ -26,6 +26,7 @@ use crate::request::admit::From;
 use crate::request::body::EdgeBody;
 use crate::request::caller::Caller;
 use crate::request::{self, Edge};
+use crate::semantics::forwarding;
 use crate::wire::{Fault, Requests};
 
 /// Serves a connection to its end.
@@ -46,7 +47,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, stream: TcpStream, client: Socke
                 None => request::handle(&shared.edge, request, from).await,
                 Some(foreseen) => ending(&shared.edge, foreseen, request, from).await,
             };
-            Ok::<_, Infallible>(watched(response, of_requests))
+            Ok::<_, Infallible>(watched(shared, response, of_requests))
         }
     });
     let stream = ClientStream::new(stream, Arc::clone(&link), Arc::clone(&shared.edge));
@@ -54,6 +55,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, stream: TcpStream, client: Socke
         .max_buf_size(settings.max_header_bytes)
         .max_headers(settings.max_headers)
         .header_read_timeout(None)
+        .auto_date_header(false)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = pin!(connection);
@@ -104,9 +106,13 @@ async fn ending(edge: &Arc<Edge>, content: Result<(), Fault>, request: Request<I
     response
 }
 
-/// An answer whose end the link learns of.
-fn watched(response: Response<EdgeBody>, link: &Arc<Link>) -> Response<WatchedBody> {
+/// An answer whose end the link learns of. Its date is its origin's, or now (RFC 9110 §6.6.1).
+fn watched(shared: &Shared, mut response: Response<EdgeBody>, link: &Arc<Link>) -> Response<WatchedBody> {
     link.answer_begins();
+    match response.body_mut().take_lines() {
+        Some(lines) => link.put_lines(lines),
+        None => forwarding::ensure_date(response.headers_mut(), shared.edge.clock.now()),
+    }
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         link.check_no_more();
         return response.map(|body| WatchedBody { body, link: None });

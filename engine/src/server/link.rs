@@ -4,7 +4,7 @@
 //! in the outbox before the answer is made.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use super::watchdog::Watchdog;
@@ -28,6 +28,8 @@ pub(super) struct Link {
     glanced_lines: AtomicUsize,
     has_mail: AtomicBool,
     outbox: Mutex<Vec<u8>>,
+    has_lines: AtomicBool,
+    lines: Mutex<Option<Arc<[u8]>>>,
     tunnel: Mutex<Option<Tunnel>>,
 }
 
@@ -42,6 +44,8 @@ impl Link {
             glanced_lines: AtomicUsize::new(0),
             has_mail: AtomicBool::new(false),
             outbox: Mutex::default(),
+            has_lines: AtomicBool::new(false),
+            lines: Mutex::default(),
             tunnel: Mutex::default(),
         }
     }
@@ -103,6 +107,21 @@ impl Link {
     pub(super) fn mail(&self) -> Vec<u8> {
         self.has_mail.store(false, Ordering::Relaxed);
         std::mem::take(&mut *lock(&self.outbox))
+    }
+
+    /// Lines of fields that are to stand at the end of the next head that hyper writes.
+    pub(super) fn put_lines(&self, lines: Arc<[u8]>) {
+        *lock(&self.lines) = Some(lines);
+        self.has_lines.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes them.
+    pub(super) fn take_lines(&self) -> Option<Arc<[u8]>> {
+        if !self.has_lines.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.has_lines.store(false, Ordering::Relaxed);
+        lock(&self.lines).take()
     }
 
     /// Takes the tunnel that the connection has become.

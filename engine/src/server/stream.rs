@@ -4,9 +4,10 @@
 //!   instead of hyper's, which would say nothing in `Cache-Status` (RFC 9211).
 //! - hyper gets the bytes of a request only when every answer before it has gone out. So what is written while a head comes in is a
 //!   refusal, and what a request sends ahead of its answer stands in front of it: interim responses (RFC 9110 §15.2).
+//! - Fields that stand ready as lines are put at the end of the head that hyper writes, which says what only hyper knows: how long the
+//!   content is, and whether the connection ends with it.
 //! - The watchdog is told what the connection is doing.
 
-use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,15 +18,13 @@ use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::gather;
 use super::link::Link;
 use crate::request::{self, Edge};
 use crate::wire::{Fault, Requests, Taken};
 
 /// What no HTTP parser takes for a part of a head: it makes hyper refuse the request.
 const NO_HEAD: &[u8] = b"\0\r\n\r\n";
-
-/// Up to so many bytes, copying the slices of a write together costs less than having the kernel gather them.
-const SMALL_WRITE: usize = 2048;
 
 /// A client's stream.
 #[derive(Debug)]
@@ -40,6 +39,8 @@ pub(super) struct ClientStream {
     held: BytesMut,
     /// Bytes of ours on their way to the client.
     outgoing: BytesMut,
+    /// Lines that belong to the head that hyper writes next.
+    lines: Option<Arc<[u8]>>,
     fault: Option<Fault>,
     is_refused: bool,
 }
@@ -54,6 +55,7 @@ impl ClientStream {
             is_complete: true,
             held: BytesMut::new(),
             outgoing: BytesMut::new(),
+            lines: None,
             fault: None,
             is_refused: false,
         }
@@ -129,6 +131,14 @@ impl ClientStream {
         written
     }
 
+    /// Whether what hyper writes now is a head with lines to come.
+    fn has_lines(&mut self) -> bool {
+        if let Some(lines) = self.link.take_lines() {
+            self.lines = Some(lines);
+        }
+        self.lines.is_some()
+    }
+
     /// Whether something of ours goes first. Not in the middle of what hyper writes.
     fn has_mail(&self) -> bool {
         !self.outgoing.is_empty() || (self.link.has_mail() && !self.link.watchdog.is_blocked())
@@ -150,6 +160,17 @@ impl ClientStream {
         Poll::Ready(Ok(()))
     }
 
+    /// Writes a head with the lines that belong to it, and what follows. Tells how many of `bytes` have gone.
+    fn poll_write_with_lines(&mut self, context: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let Some(lines) = self.lines.take() else { return Poll::Ready(Ok(0)) };
+        let written = gather::write_with_lines(&mut self.stream, context, bytes, &lines, &mut self.outgoing);
+        let written = self.note_write(written);
+        if !matches!(written, Poll::Ready(Ok(1..))) {
+            self.lines = Some(lines);
+        }
+        written
+    }
+
     /// Sends our refusal in the place of hyper's, `automatic`.
     #[cold]
     fn poll_refuse(&mut self, context: &mut Context<'_>, automatic: &[u8]) -> Poll<io::Result<()>> {
@@ -167,20 +188,6 @@ impl ClientStream {
 /// The status of hyper's refusal.
 fn status_of(automatic: &[u8]) -> StatusCode {
     automatic.get(9..12).and_then(|code| StatusCode::from_bytes(code).ok()).unwrap_or(StatusCode::BAD_REQUEST)
-}
-
-/// Writes some small slices as one.
-fn write_small(stream: Pin<&mut TcpStream>, context: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-    thread_local! {
-        static TOGETHER: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(SMALL_WRITE));
-    }
-    TOGETHER.with_borrow_mut(|together| {
-        together.clear();
-        for slice in bytes {
-            together.extend_from_slice(slice);
-        }
-        stream.poll_write(context, together)
-    })
 }
 
 impl AsyncRead for ClientStream {
@@ -218,6 +225,9 @@ impl AsyncWrite for ClientStream {
         if this.has_mail() {
             ready!(this.poll_mail(context))?;
         }
+        if this.has_lines() {
+            return this.poll_write_with_lines(context, &[io::IoSlice::new(bytes)]);
+        }
         let written = Pin::new(&mut this.stream).poll_write(context, bytes);
         this.note_write(written)
     }
@@ -235,10 +245,10 @@ impl AsyncWrite for ClientStream {
         if this.has_mail() {
             ready!(this.poll_mail(context))?;
         }
-        let total: usize = bytes.iter().map(|slice| slice.len()).sum();
-        let stream = Pin::new(&mut this.stream);
-        let written =
-            if total <= SMALL_WRITE { write_small(stream, context, bytes) } else { stream.poll_write_vectored(context, bytes) };
+        if this.has_lines() {
+            return this.poll_write_with_lines(context, bytes);
+        }
+        let written = gather::write(&mut this.stream, context, bytes);
         this.note_write(written)
     }
 

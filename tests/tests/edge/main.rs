@@ -15,6 +15,7 @@ mod explain;
 mod followers;
 mod freshness;
 mod harness;
+mod heads;
 mod hostile;
 mod hours;
 mod import;

@@ -23,6 +23,7 @@ pub mod trial;
 mod upgrade;
 mod uses;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -147,39 +148,83 @@ pub struct Answer {
     pub stored: bool,
 }
 
+/// The answer to a client's request, which for a hit is there already.
+pub enum Handled<'e> {
+    /// Nothing had to be waited for.
+    Now(Response<EdgeBody>),
+    /// It takes a while. The futures of a fetch are large; a hit should not carry their weight.
+    Later(Pin<Box<dyn Future<Output = Response<EdgeBody>> + Send + 'e>>),
+}
+
+impl Handled<'_> {
+    /// Waits for the answer.
+    pub async fn response(self) -> Response<EdgeBody> {
+        match self {
+            Handled::Now(response) => response,
+            Handled::Later(response) => response.await,
+        }
+    }
+}
+
 /// Answers a client's request.
-pub async fn handle(edge: &Arc<Edge>, request: Request<Incoming>, from: From) -> Response<EdgeBody> {
+pub fn handle(edge: &Arc<Edge>, request: Request<Incoming>, from: From) -> Handled<'_> {
     let (parts, content) = request.into_parts();
     let exchange = match admit::admit(edge, parts, from) {
         Ok(exchange) => Arc::new(exchange),
-        Err(refused) => return respond::refused(edge, refused.0),
+        Err(refused) => return Handled::Now(respond::refused(edge, refused.0)),
     };
-    let answer = answer(edge, &exchange, Some(content)).await;
-    uses::record(edge, &exchange, &answer);
-    answer.response
+    match look_up(edge, &exchange) {
+        Found::Answer(answer) => {
+            uses::record(edge, &exchange, &answer);
+            Handled::Now(answer.response)
+        }
+        Found::Forward(way) => Handled::Later(Box::pin(async move {
+            let answer = forward(edge, &exchange, way, Some(content)).await;
+            uses::record(edge, &exchange, &answer);
+            answer.response
+        })),
+    }
 }
 
 /// Answers a request that was let in.
 pub async fn answer(edge: &Arc<Edge>, exchange: &Arc<Exchange>, content: Option<Incoming>) -> Answer {
-    match exchange.handling() {
-        Handling::Cache => match look_up(edge, exchange) {
-            Found::Answer(answer) => answer,
-            // The futures of a fetch are large; a hit should not carry their weight.
-            Found::Fetch(stale, why) => Box::pin(fetch(edge, exchange, stale, why)).await,
-        },
-        Handling::Pass => Box::pin(pass_through(edge, exchange, content, Forward::Bypass)).await,
-        Handling::Method => Box::pin(pass_through(edge, exchange, content, Forward::Method)).await,
-        Handling::Upgrade => Box::pin(upgrade(edge, exchange)).await,
+    match look_up(edge, exchange) {
+        Found::Answer(answer) => answer,
+        Found::Forward(way) => Box::pin(forward(edge, exchange, way, content)).await,
     }
 }
 
 /// What looking up came to.
 enum Found {
     Answer(Answer),
+    Forward(Way),
+}
+
+/// The way forward of a request that nothing stored will do for.
+enum Way {
+    /// To be stored; with what is stored and may be revalidated.
     Fetch(Option<Arc<StoredResponse>>, Forward),
+    /// Past the cache.
+    Pass(Forward),
+    /// To another protocol.
+    Upgrade,
+}
+
+async fn forward(edge: &Arc<Edge>, exchange: &Arc<Exchange>, way: Way, content: Option<Incoming>) -> Answer {
+    match way {
+        Way::Fetch(stale, why) => fetch(edge, exchange, stale, why).await,
+        Way::Pass(why) => pass_through(edge, exchange, content, why).await,
+        Way::Upgrade => upgrade(edge, exchange).await,
+    }
 }
 
 fn look_up(edge: &Arc<Edge>, exchange: &Arc<Exchange>) -> Found {
+    match exchange.handling() {
+        Handling::Cache => {}
+        Handling::Pass => return Found::Forward(Way::Pass(Forward::Bypass)),
+        Handling::Method => return Found::Forward(Way::Pass(Forward::Method)),
+        Handling::Upgrade => return Found::Forward(Way::Upgrade),
+    }
     let settings = &exchange.site.settings;
     let Some(variants) = stored_under(edge, exchange) else {
         return nothing_stored(edge, exchange, Forward::UriMiss);
@@ -195,7 +240,7 @@ fn look_up(edge: &Arc<Edge>, exchange: &Arc<Exchange>) -> Found {
         }
         Reuse::Revalidate(why) => {
             let forward = if why.is_of_request() { Forward::Request } else { Forward::Stale };
-            Found::Fetch(Some(Arc::clone(stored)), forward)
+            Found::Forward(Way::Fetch(Some(Arc::clone(stored)), forward))
         }
         Reuse::Unsatisfiable => Found::Answer(error(respond::only_if_cached(edge))),
     }
@@ -208,7 +253,7 @@ fn stored_under(edge: &Edge, exchange: &Exchange) -> Option<Arc<Variants>> {
 
 fn nothing_stored(edge: &Edge, exchange: &Exchange, why: Forward) -> Found {
     match reuse::absent(&exchange.directives) {
-        Absent::Fetch => Found::Fetch(None, why),
+        Absent::Fetch => Found::Forward(Way::Fetch(None, why)),
         Absent::Unsatisfiable => Found::Answer(error(respond::only_if_cached(edge))),
     }
 }

@@ -25,7 +25,7 @@ use crate::origin::BodyError;
 use crate::request::admit::From;
 use crate::request::body::EdgeBody;
 use crate::request::caller::Caller;
-use crate::request::{self, Edge};
+use crate::request::{self, Edge, Handled};
 use crate::semantics::forwarding;
 use crate::wire::{Fault, Requests};
 
@@ -40,15 +40,13 @@ pub(super) async fn serve(shared: &Arc<Shared>, stream: TcpStream, client: Socke
     let of_requests = &link;
     let service = service_fn(move |request: Request<Incoming>| {
         of_requests.watchdog.request_received();
-        async move {
-            let caller = Some(Caller::on(Arc::clone(of_requests) as _));
-            let from = From { client: Some(client.ip()), caller, ..From::default() };
-            let response = match unforeseen_content(&request, of_requests) {
-                None => request::handle(&shared.edge, request, from).await,
-                Some(foreseen) => ending(&shared.edge, foreseen, request, from).await,
-            };
-            Ok::<_, Infallible>(watched(shared, response, of_requests))
-        }
+        let caller = Some(Caller::on(Arc::clone(of_requests) as _));
+        let from = From { client: Some(client.ip()), caller, ..From::default() };
+        let handled = match unforeseen_content(&request, of_requests) {
+            None => request::handle(&shared.edge, request, from),
+            Some(foreseen) => ending(&shared.edge, foreseen, request, from),
+        };
+        async move { Ok::<_, Infallible>(watched(shared, handled.response().await, of_requests)) }
     });
     let stream = ClientStream::new(stream, Arc::clone(&link), Arc::clone(&shared.edge));
     let connection = http1::Builder::new()
@@ -97,13 +95,15 @@ fn unforeseen_content(request: &Request<Incoming>, link: &Link) -> Option<Result
 
 /// An answer with which the connection ends.
 #[cold]
-async fn ending(edge: &Arc<Edge>, content: Result<(), Fault>, request: Request<Incoming>, from: From) -> Response<EdgeBody> {
-    let mut response = match content {
-        Ok(()) => Box::pin(request::handle(edge, request, from)).await,
-        Err(fault) => request::refuse(edge, fault),
-    };
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    response
+fn ending(edge: &Arc<Edge>, content: Result<(), Fault>, request: Request<Incoming>, from: From) -> Handled<'_> {
+    Handled::Later(Box::pin(async move {
+        let mut response = match content {
+            Ok(()) => request::handle(edge, request, from).response().await,
+            Err(fault) => request::refuse(edge, fault),
+        };
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        response
+    }))
 }
 
 /// An answer whose end the link learns of. Its date is its origin's, or now (RFC 9110 §6.6.1).

@@ -247,7 +247,7 @@ fn look_up(edge: &Arc<Edge>, exchange: &Arc<Exchange>) -> Found {
 }
 
 /// What is stored under the key. A plan's look at what it warmed is no use of it.
-fn stored_under(edge: &Edge, exchange: &Exchange) -> Option<Arc<Variants>> {
+fn stored_under(edge: &Edge, exchange: &Exchange) -> Option<Variants> {
     if exchange.warm_run == 0 { edge.store.lookup(&exchange.key) } else { edge.store.peek(&exchange.key) }
 }
 

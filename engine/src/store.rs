@@ -5,9 +5,11 @@
 //! for it or the plan's window ends, since a frequency filter would turn away what has never been asked for. What finds no room in
 //! `warmed` goes to `main`: nothing that is kept has to make room.
 
+pub mod fields;
 pub mod fill;
 mod index;
 pub mod stored;
+mod weight;
 
 use std::borrow::Borrow;
 use std::hash::{Hash, Hasher};
@@ -25,6 +27,7 @@ use crate::semantics::timestamp::Timestamp;
 use fill::{FillBudget, FillLimits};
 use index::Index;
 use stored::StoredResponse;
+use weight::{ARC_BYTES, ENTRY_BYTES, allocated};
 
 /// What the key of a response in parts has at its end: a third line, which no key of a request has.
 const PARTS: &[u8] = b"\nparts";
@@ -47,6 +50,11 @@ impl Key {
     /// The key as written.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// The memory that it uses, in bytes, with what a map needs for an entry.
+    fn weight(&self) -> u64 {
+        (allocated(self.0.len() + ARC_BYTES) + ENTRY_BYTES) as u64
     }
 
     /// Its absolute URL, without the variant.
@@ -73,27 +81,44 @@ impl Borrow<[u8]> for Key {
 }
 
 /// The stored responses of one key, the latest first.
-#[derive(Clone, Debug, Default)]
-pub struct Variants(Vec<Arc<StoredResponse>>);
+#[derive(Clone, Debug)]
+pub struct Variants(List);
+
+/// One needs no list.
+#[derive(Clone, Debug)]
+enum List {
+    One(Arc<StoredResponse>),
+    Many(Arc<[Arc<StoredResponse>]>),
+}
 
 impl Variants {
+    fn new(all: Vec<Arc<StoredResponse>>) -> Variants {
+        match &all[..] {
+            [one] => Variants(List::One(Arc::clone(one))),
+            _ => Variants(List::Many(all.into())),
+        }
+    }
+
     /// The response that `request` selects (§4.1): of several, the latest.
     pub fn select(&self, request: &HeaderMap) -> Option<&Arc<StoredResponse>> {
-        self.0.iter().find(|stored| stored.head.vary.selects(&stored.head.nominated, request))
+        self.all().iter().find(|stored| stored.head.vary.selects(&stored.head.nominated, request))
     }
 
     /// All of them.
     pub fn all(&self) -> &[Arc<StoredResponse>] {
-        &self.0
+        match &self.0 {
+            List::One(one) => std::slice::from_ref(one),
+            List::Many(all) => all,
+        }
     }
 
     /// The surrogate keys of all; one that several carry comes several times.
     fn tags(&self) -> impl Iterator<Item = &Box<str>> {
-        self.0.iter().flat_map(|stored| stored.head.tags.iter())
+        self.all().iter().flat_map(|stored| stored.head.tags.iter())
     }
 
     fn weight(&self) -> u64 {
-        self.0.iter().map(|stored| stored.weight()).sum()
+        self.all().iter().map(|stored| stored.weight()).sum()
     }
 }
 
@@ -156,7 +181,7 @@ pub struct Usage {
     pub evictions: u64,
 }
 
-type Map = Cache<Key, Arc<Variants>, foldhash::quality::RandomState>;
+type Map = Cache<Key, Variants, foldhash::quality::RandomState>;
 
 /// All stored responses.
 #[derive(Debug)]
@@ -179,10 +204,8 @@ impl Store {
             Cache::builder()
                 .max_capacity(memory)
                 .eviction_policy(eviction)
-                .weigher(|key: &Key, variants: &Arc<Variants>| {
-                    u32::try_from(variants.weight() + key.0.len() as u64).unwrap_or(u32::MAX)
-                })
-                .eviction_listener(move |key: Arc<Key>, variants: Arc<Variants>, cause| {
+                .weigher(|key: &Key, variants: &Variants| u32::try_from(variants.weight() + key.weight()).unwrap_or(u32::MAX))
+                .eviction_listener(move |key: Arc<Key>, variants: Variants, cause| {
                     if cause == RemovalCause::Size {
                         evictions.fetch_add(1, Ordering::Relaxed);
                     }
@@ -202,7 +225,7 @@ impl Store {
     }
 
     /// What is stored under `key`.
-    pub fn lookup(&self, key: &[u8]) -> Option<Arc<Variants>> {
+    pub fn lookup(&self, key: &[u8]) -> Option<Variants> {
         if let Some(found) = self.main.get(key) {
             return Some(found);
         }
@@ -212,16 +235,16 @@ impl Store {
     }
 
     /// What is stored under `key`, without counting as use: for looks from outside the request path.
-    pub fn peek(&self, key: &[u8]) -> Option<Arc<Variants>> {
+    pub fn peek(&self, key: &[u8]) -> Option<Variants> {
         // `contains_key` and iteration leave moka's frequencies alone, `get` does not; a look now and then is no harm.
         self.main.get(key).or_else(|| self.warmed.get(key))
     }
 
     /// A warmed response that is asked for has to hold its place by use from now on.
-    fn promote(&self, key: &[u8], warmed: &Arc<Variants>) {
+    fn promote(&self, key: &[u8], warmed: &Variants) {
         let key = Key::new(key);
         self.index.remember(&key, warmed);
-        self.main.insert(key.clone(), Arc::clone(warmed));
+        self.main.insert(key.clone(), warmed.clone());
         self.warmed.invalidate(&key);
     }
 
@@ -269,14 +292,14 @@ impl Store {
         let beside = self.main.get(key);
         self.warmed.run_pending_tasks();
         let there = self.warmed.get(key).map_or(0, |there| there.weight());
-        let more = stored.weight() + key.0.len() as u64 + beside.as_ref().map_or(0, |beside| beside.weight());
+        let more = stored.weight() + key.weight() + beside.as_ref().map_or(0, |beside| beside.weight());
         if self.warmed.weighted_size().saturating_sub(there) + more > self.limits.warm_memory {
             return false;
         }
-        self.put(&self.warmed, key, stored, beside.as_deref());
+        self.put(&self.warmed, key, stored, beside.as_ref());
         if let Some(beside) = beside {
             self.main.invalidate(key);
-            for other in &beside.0 {
+            for other in beside.all() {
                 if self.index.purges.hit_since(since.0, key.as_bytes(), other) {
                     self.drop_response(key, other.id);
                 }
@@ -293,7 +316,7 @@ impl Store {
     /// Lets go of what is kept for runs that are over: it has to hold its place by use from now on.
     pub fn release(&self, is_over: impl Fn(u64) -> bool) {
         let of_run = |stored: &Arc<StoredResponse>| stored.head.warm_run != 0 && !is_over(stored.head.warm_run);
-        let over = self.warmed.iter().filter(|(_, variants)| !variants.0.iter().any(of_run));
+        let over = self.warmed.iter().filter(|(_, variants)| !variants.all().iter().any(of_run));
         for (key, variants) in over.collect::<Vec<_>>() {
             self.promote(key.as_bytes(), &variants);
         }
@@ -304,13 +327,13 @@ impl Store {
         let limit = self.limits.max_variants;
         map.entry(key.clone()).and_upsert_with(|old| {
             let mut all = vec![Arc::clone(stored)];
-            let old = old.as_ref().map(|old| old.value().0.as_slice()).unwrap_or_default();
-            for other in beside.map(|beside| beside.0.as_slice()).unwrap_or_default().iter().chain(old) {
+            let old = old.as_ref().map(|old| old.value().all()).unwrap_or_default();
+            for other in beside.map(Variants::all).unwrap_or_default().iter().chain(old) {
                 if all.len() < limit && !all.iter().any(|new| is_same_variant(other, new)) {
                     all.push(Arc::clone(other));
                 }
             }
-            let variants = Arc::new(Variants(all));
+            let variants = Variants::new(all);
             self.index.remember(key, &variants);
             variants
         });
@@ -325,7 +348,7 @@ impl Store {
     /// missing. Returns false, and stores nothing, when it was purged since `since`.
     pub fn insert_part(&self, key: &[u8], new: StoredResponse, since: PurgePoint) -> bool {
         let held = self.main.get(&Key::of_parts(key));
-        let held = held.as_ref().and_then(|held| held.0.iter().find(|held| is_same_variant(held, &new)));
+        let held = held.as_ref().and_then(|held| held.all().iter().find(|held| is_same_variant(held, &new)));
         let stored = match held {
             // What was purged since must not come back in company.
             Some(held) if !self.index.purges.hit_since(since.0, key, held) => held.combined(new, self.limits.max_object),
@@ -375,7 +398,7 @@ impl Store {
             }
             map.entry(key.clone()).and_compute_with(|entry| {
                 let Some(entry) = entry else { return Op::Nop };
-                let before = &entry.value().0;
+                let before = entry.value().all();
                 let after: Vec<_> = before.iter().filter_map(change).collect();
                 let same = before.iter().filter(|old| after.iter().any(|new| Arc::ptr_eq(old, new))).count();
                 changed += (before.len() - same) as u64;
@@ -385,7 +408,7 @@ impl Store {
                 if same == before.len() {
                     return Op::Nop;
                 }
-                let variants = Arc::new(Variants(after));
+                let variants = Variants::new(after);
                 self.index.remember(key, &variants);
                 Op::Put(variants)
             });
@@ -412,7 +435,7 @@ impl Store {
 
     fn keys_matching(&self, target: &Target) -> Vec<Key> {
         let maps = self.main.iter().chain(self.warmed.iter());
-        maps.filter(|(key, variants)| variants.0.iter().any(|stored| target.matches(key.as_bytes(), stored)))
+        maps.filter(|(key, variants)| variants.all().iter().any(|stored| target.matches(key.as_bytes(), stored)))
             .map(|(key, _)| Key::clone(&key))
             .collect()
     }
@@ -420,7 +443,7 @@ impl Store {
     /// Calls `visit` for every stored response, for counting; not a consistent picture while requests go on.
     pub fn for_each(&self, mut visit: impl FnMut(&Key, &StoredResponse)) {
         for (key, variants) in self.main.iter().chain(self.warmed.iter()) {
-            for stored in &variants.0 {
+            for stored in variants.all() {
                 visit(&key, stored);
             }
         }
@@ -462,9 +485,9 @@ impl Target {
     fn selects_response(&self, stored: &StoredResponse) -> bool {
         match self {
             Target::Keys(_) | Target::Prefix(_) => true,
-            Target::Site(site) => stored.head.site == *site,
+            Target::Site(site) => stored.head.site as usize == *site,
             Target::Tag { site, tag } => {
-                site.is_none_or(|site| stored.head.site == site) && stored.head.tags.iter().any(|own| **own == **tag)
+                site.is_none_or(|site| stored.head.site as usize == site) && stored.head.tags.iter().any(|own| **own == **tag)
             }
         }
     }

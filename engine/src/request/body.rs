@@ -17,6 +17,7 @@ use crate::clock::{Clock, DeadlinePassed};
 use crate::origin::BodyError;
 use crate::semantics::key;
 use crate::store::fill::FillReader;
+use crate::store::stored::StoredBody;
 use crate::telemetry::counters::SiteCounters;
 
 /// The content of an answer.
@@ -44,7 +45,7 @@ pub struct Pieces {
 
 #[derive(Debug)]
 enum PieceList {
-    Shared(Arc<[Bytes]>),
+    Stored(StoredBody),
     Owned(Vec<Bytes>),
 }
 
@@ -76,8 +77,8 @@ pub struct Silence {
 
 impl EdgeBody {
     /// Stored content.
-    pub fn shared(pieces: &Arc<[Bytes]>, length: u64) -> EdgeBody {
-        EdgeBody::Pieces(Pieces { lines: None, pieces: PieceList::Shared(Arc::clone(pieces)), next: 0, left: length })
+    pub fn stored(body: &StoredBody) -> EdgeBody {
+        EdgeBody::Pieces(Pieces { lines: None, pieces: PieceList::Stored(body.clone()), next: 0, left: body.len() })
     }
 
     /// This content, with lines of fields that go into the head of the answer as they are: see [`EdgeBody::take_lines`].
@@ -171,7 +172,7 @@ impl Body for EdgeBody {
 impl Pieces {
     fn next(&mut self) -> Option<Bytes> {
         let piece = match &mut self.pieces {
-            PieceList::Shared(pieces) => pieces.get(self.next)?.clone(),
+            PieceList::Stored(body) => body.pieces().get(self.next)?.clone(),
             PieceList::Owned(pieces) => std::mem::take(pieces.get_mut(self.next)?),
         };
         self.next += 1;

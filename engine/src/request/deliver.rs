@@ -8,13 +8,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use foldhash::quality::RandomState;
 use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, VIA};
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 use super::Edge;
 use super::admit::Exchange;
 use super::body::EdgeBody;
 use super::fetch::Filling;
 use super::heads::{self, Head, Made};
+use super::respond::write_field;
 use crate::semantics::browser::limit_browser_lifetime;
 use crate::semantics::key;
 use crate::semantics::precondition::{Precondition, not_modified_headers, precondition};
@@ -22,7 +23,7 @@ use crate::semantics::range::{self, Multipart, Selection, selection};
 use crate::semantics::timestamp::Timestamp;
 use crate::store::fill::FillReader;
 use crate::store::stored::{StoredHead, StoredResponse};
-use crate::telemetry::cache_status::{CacheStatus, Forward};
+use crate::telemetry::cache_status::{CACHE_STATUS, CacheStatus, Forward};
 
 /// Parts that a client may ask for in one request; more are answered with the whole (RFC 9110 §14.2).
 const MAX_RANGES: usize = 16;
@@ -61,12 +62,7 @@ pub(super) fn hit(edge: &Edge, exchange: &Exchange, stored: &Arc<StoredResponse>
         None
     } else {
         let (age_secs, ttl_secs) = (head.freshness.age(now).as_secs(), head.freshness.remaining_secs(now));
-        let make = || {
-            let mut headers = head.fields.to_headers(ADDED_FIELDS);
-            headers.remove(AGE);
-            say(edge, exchange, head, Told::default(), now, &mut headers);
-            headers
-        };
+        let make = || lines_of_hit(edge, exchange, head, now);
         heads::head(Made { id: stored.id, age_secs, ttl_secs }, make, |ready| ready_made(edge, exchange, stored, ready))
     };
     ready.unwrap_or_else(|| deliver(edge, exchange, Source::Stored(stored), Told::default(), now))
@@ -74,23 +70,48 @@ pub(super) fn hit(edge: &Edge, exchange: &Exchange, stored: &Arc<StoredResponse>
 
 /// The answer with a head that stands ready; none where the head is not enough.
 fn ready_made(edge: &Edge, exchange: &Exchange, stored: &StoredResponse, ready: &mut Head) -> Option<Response<EdgeBody>> {
+    let make = || fields_of_hit(edge, exchange, &stored.head, exchange.at);
     let precondition = match exchange.fields.conditional {
-        true => precondition(&exchange.parts.method, &exchange.parts.headers, stored.head.status, ready.fields()),
+        true => precondition(&exchange.parts.method, &exchange.parts.headers, stored.head.status, ready.fields(make)),
         false => Precondition::Proceed,
     };
-    let body = || EdgeBody::shared(stored.body.pieces(), stored.body.len());
+    let body = || EdgeBody::stored(&stored.body);
     let is_read_by_us = exchange.caller.is_none() || edge.access_log.is_some();
     let (status, fields, body) = match precondition {
-        Precondition::Proceed if is_read_by_us => (stored.head.status, ready.fields().clone(), body()),
+        Precondition::Proceed if is_read_by_us => (stored.head.status, ready.fields(make).clone(), body()),
         Precondition::Proceed => (stored.head.status, HeaderMap::new(), body().with_lines(ready.lines())),
         Precondition::NotModified if !is_read_by_us => {
-            (StatusCode::NOT_MODIFIED, HeaderMap::new(), EdgeBody::Empty.with_lines(ready.not_modified_lines()))
+            (StatusCode::NOT_MODIFIED, HeaderMap::new(), EdgeBody::Empty.with_lines(ready.not_modified_lines(make)))
         }
         Precondition::NotModified | Precondition::Failed => return None,
     };
     let mut response = Response::new(body);
     (*response.status_mut(), *response.headers_mut()) = (status, fields);
     Some(response)
+}
+
+/// The fields of a hit.
+fn fields_of_hit(edge: &Edge, exchange: &Exchange, head: &StoredHead, now: Timestamp) -> HeaderMap {
+    let mut headers = head.fields.to_headers(ADDED_FIELDS);
+    headers.remove(AGE);
+    say(edge, exchange, head, Told::default(), now, &mut headers);
+    headers
+}
+
+/// The same as lines, which need no map to be made where all that is added stands by itself.
+fn lines_of_hit(edge: &Edge, exchange: &Exchange, head: &StoredHead, now: Timestamp) -> Vec<u8> {
+    if head.browser_ttl_secs.is_some() {
+        return heads::lines_of(&fields_of_hit(edge, exchange, head, now));
+    }
+    let mut lines = Vec::with_capacity(512);
+    head.fields.write_lines(&mut lines, &[AGE, CONTENT_LENGTH]);
+    write_field(&mut lines, &AGE, &head.freshness.age(now).as_secs().into());
+    write_field(&mut lines, &VIA, &edge.via);
+    let status = cache_status(exchange, head, Told::default(), now).write(&edge.name);
+    if let Ok(status) = HeaderValue::try_from(status) {
+        write_field(&mut lines, &CACHE_STATUS, &status);
+    }
+    lines
 }
 
 /// The answer from a part, where all that is asked for lies within it (RFC 9111 §3.3): a range, or a condition that needs no content.
@@ -199,7 +220,7 @@ fn whole(exchange: &Exchange, status: StatusCode, headers: HeaderMap, source: So
     let body = match source {
         Source::Stored(stored) => {
             debug_assert!(stored.parts.is_none(), "a part is never served as a whole");
-            EdgeBody::shared(stored.body.pieces(), stored.body.len())
+            EdgeBody::stored(&stored.body)
         }
         Source::Filling(_, reader, _) => EdgeBody::fill(reader, Arc::clone(&exchange.site.counters)),
     };
@@ -248,24 +269,31 @@ fn parts(mut headers: HeaderMap, stored: &StoredResponse, ranges: Vec<std::ops::
 /// Adds what the edge has to say.
 fn say(edge: &Edge, exchange: &Exchange, head: &StoredHead, told: Told, now: Timestamp, headers: &mut HeaderMap) {
     let age = head.freshness.age(now);
-    let remaining = head.freshness.remaining_secs(now);
-    if let Some(ttl) = head.browser_ttl {
-        limit_browser_lifetime(headers, ttl, age, Duration::from_secs(u64::try_from(remaining).unwrap_or(0)));
+    if let Some(ttl) = head.browser_ttl_secs {
+        let remaining = head.freshness.remaining_secs(now);
+        limit_browser_lifetime(
+            headers,
+            Duration::from_secs(ttl.into()),
+            age,
+            Duration::from_secs(u64::try_from(remaining).unwrap_or(0)),
+        );
     }
     if told.forward.is_none() || age.as_secs() > 0 {
         headers.insert(AGE, age.as_secs().into());
     }
     headers.append(VIA, edge.via.clone());
-    let key = exchange.site.settings.cache_status_key.then(|| key::url_of(&exchange.key));
+    cache_status(exchange, head, told, now).append_to(headers, &edge.name);
+}
+
+fn cache_status<'a>(exchange: &'a Exchange, head: &'a StoredHead, told: Told, now: Timestamp) -> CacheStatus<'a> {
     CacheStatus {
         hit: told.forward.is_none(),
         forward: told.forward,
         forward_status: told.forward_status,
-        ttl_secs: Some(remaining),
+        ttl_secs: Some(head.freshness.remaining_secs(now)),
         stored: told.stored,
         collapsed: told.collapsed,
-        key,
+        key: exchange.site.settings.cache_status_key.then(|| key::url_of(&exchange.key)),
         details: [head.detail.as_deref(), told.trouble],
     }
-    .append_to(headers, &edge.name);
 }

@@ -105,7 +105,7 @@ pub struct Explanation {
     /// Whether it would be stored.
     pub storability: Storability,
     /// What is stored under the key.
-    pub stored: Option<Arc<Variants>>,
+    pub stored: Option<Variants>,
     /// Which of it the request selects.
     pub selected: Option<Arc<StoredResponse>>,
     /// Whether the answer was not storable lately, so that nobody waits for it.

@@ -29,8 +29,9 @@ use crate::semantics::storability::{self, FloorExceptions, Storability, storabil
 use crate::semantics::timestamp::Timestamp;
 use crate::semantics::vary::Vary;
 use crate::semantics::{forwarding, invalidation, validation};
+use crate::store::fields::Fields;
 use crate::store::fill::{Fill, FillError, FillReader};
-use crate::store::stored::{Fields, StoredBody, StoredHead, StoredResponse};
+use crate::store::stored::{StoredBody, StoredHead, StoredResponse};
 use crate::store::{Key, PurgePoint};
 
 /// What a leader shares with its followers.
@@ -305,12 +306,11 @@ impl Fetch {
             }
             Ok(Some(pieces)) => {
                 let body = StoredBody::new(pieces);
-                let pieces = Arc::clone(body.pieces());
                 let stored = Arc::new(StoredResponse::new(filling.head.clone(), body));
                 if self.edge.store.insert(&Key::new(&self.exchange.key), Arc::clone(&stored), since) {
                     ahead::watch(&self.edge, &self.exchange.site, &stored);
                 }
-                fill.complete(Some(&pieces));
+                fill.complete(Some(stored.body.pieces()));
             }
         }
     }
@@ -406,9 +406,9 @@ impl Fetch {
             nominated,
             vary,
             tags: tags.into_boxed_slice(),
-            browser_ttl: weighed.decision.browser_ttl,
+            browser_ttl_secs: weighed.decision.browser_ttl.map(|ttl| u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX)),
             detail: joined_reasons(&exchange.decision.reason, &weighed.decision.reason),
-            site: exchange.site.index,
+            site: u32::try_from(exchange.site.index).expect("sites are counted in thousands"),
             warm_run: exchange.warm_run,
         }
     }

@@ -19,7 +19,8 @@ use crate::semantics::retry_after::retry_after;
 use crate::semantics::storability::Storability;
 use crate::semantics::timestamp::Timestamp;
 use crate::semantics::validation::{self, HeadUpdate};
-use crate::store::stored::{Fields, StoredHead, StoredResponse};
+use crate::store::fields::Fields;
+use crate::store::stored::{StoredHead, StoredResponse};
 use crate::store::{Key, PurgePoint};
 
 /// Puts the head that a 304 gives in the place of the old one, shares it and tells the request.

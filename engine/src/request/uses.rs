@@ -91,8 +91,8 @@ fn record_hits(edge: &Edge, target: &str, variant: Option<&str>, host: &str, sto
     }
     // An error that is stored is nothing to be fetched ahead of demand.
     if stored.head.status.is_success() {
-        edge.popularity.record(stored.head.site, target, variant, hits, edge.clock.now());
-        edge.popularity.record_host(stored.head.site, host, hits);
+        edge.popularity.record(stored.head.site as usize, target, variant, hits, edge.clock.now());
+        edge.popularity.record_host(stored.head.site as usize, host, hits);
     }
 }
 

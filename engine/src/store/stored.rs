@@ -2,20 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::StatusCode;
 
+use super::fields::Fields;
+use super::weight::{ARC_BYTES, SHARED_BYTES, TAG_BYTES, allocated};
 use crate::semantics::freshness::Freshness;
 use crate::semantics::parts::{Parts, Piece};
 use crate::semantics::range::are_combinable;
 use crate::semantics::validation::freshened;
 use crate::semantics::vary::{Nominated, Vary};
-
-/// What one stored response costs beside its key, header fields and body, in bytes: the structures of this file and moka's
-/// bookkeeping (hash table, access and write queues, frequency sketch).
-pub const OVERHEAD_BYTES: u64 = 400;
 
 /// The head of a stored response, and what decides over its reuse.
 #[derive(Clone, Debug)]
@@ -32,12 +29,12 @@ pub struct StoredHead {
     pub nominated: Nominated,
     /// Surrogate keys, sorted.
     pub tags: Box<[Box<str>]>,
-    /// How long browsers may keep it, where a policy says so.
-    pub browser_ttl: Option<Duration>,
+    /// How long browsers may keep it, in seconds, where a policy says so.
+    pub browser_ttl_secs: Option<u32>,
     /// Why the policies decided so, for `Cache-Status`.
     pub detail: Option<Arc<str>>,
     /// The index of the site that it belongs to.
-    pub site: usize,
+    pub site: u32,
     /// The run of a warming plan that fetched it; 0 where a visitor did.
     pub warm_run: u64,
 }
@@ -112,15 +109,15 @@ impl StoredResponse {
         are_combinable(&self.head.fields.to_headers(0), &new.head.fields.to_headers(0))
     }
 
-    /// The memory that it is taken to use, in bytes, without its key.
+    /// The memory that it uses, in bytes, without its key.
     pub fn weight(&self) -> u64 {
-        let tags: usize = self.head.tags.iter().map(|tag| 2 * tag.len() + 64).sum();
-        let detail = self.head.detail.as_ref().map_or(0, |detail| detail.len());
-        let runs = self.parts.as_ref().map_or(0, |parts| size_of::<Parts>() + size_of_val(parts.runs()));
-        OVERHEAD_BYTES
-            + self.head.fields.weight()
-            + self.body.len()
-            + (self.head.nominated.weight() + tags + detail + runs) as u64
+        let head = &self.head;
+        let tag = |tag: &str| allocated(tag.len()) + size_of::<Box<str>>() + TAG_BYTES;
+        let tags: usize = head.tags.iter().map(|own| tag(own)).sum();
+        let detail = head.detail.as_ref().map_or(0, |detail| allocated(detail.len()));
+        let parts = self.parts.as_ref().map_or(0, |parts| size_of::<Parts>() + size_of_val(parts.runs()));
+        let own = allocated(size_of::<StoredResponse>() + ARC_BYTES);
+        (own + head.fields.weight() + head.nominated.weight() + tags + detail + parts) as u64 + self.body.weight()
     }
 
     /// The same content under another head: as a 304 gives it (§4.3.4), or with another lifetime.
@@ -139,61 +136,14 @@ impl StoredResponse {
     }
 }
 
-/// Header fields at rest: all values in one allocation, since a stored response outlives the buffers that it was read into.
-#[derive(Clone, Debug)]
-pub struct Fields {
-    values: Bytes,
-    index: Arc<[Field]>,
-}
-
-#[derive(Clone, Debug)]
-struct Field {
-    name: HeaderName,
-    start: u32,
-    end: u32,
-}
-
-impl Fields {
-    /// Copies `headers`, names included.
-    pub fn of(headers: &HeaderMap) -> Fields {
-        let mut values = BytesMut::with_capacity(headers.values().map(HeaderValue::len).sum());
-        let index = headers
-            .iter()
-            .map(|(name, value)| {
-                let start = values.len() as u32;
-                values.put_slice(value.as_bytes());
-                // A name that is not one of the well-known ones shares the read buffer too; parsing it again makes a copy.
-                let name = HeaderName::from_bytes(name.as_str().as_bytes()).unwrap_or_else(|_| name.clone());
-                Field { name, start, end: values.len() as u32 }
-            })
-            .collect();
-        Fields { values: values.freeze(), index }
-    }
-
-    /// The fields as a map with room for `extra` more.
-    pub fn to_headers(&self, extra: usize) -> HeaderMap {
-        let mut headers = HeaderMap::with_capacity(self.index.len() + extra);
-        for field in self.index.iter() {
-            let value = self.values.slice(field.start as usize..field.end as usize);
-            if let Ok(value) = HeaderValue::from_maybe_shared(value) {
-                headers.append(field.name.clone(), value);
-            }
-        }
-        headers
-    }
-
-    /// Bytes of names, values and index.
-    pub fn weight(&self) -> u64 {
-        let names: usize = self.index.iter().map(|field| field.name.as_str().len() + 4).sum();
-        (names + self.values.len()) as u64
-    }
-}
-
 /// Content at rest: one piece up to a mebibyte, beyond that the pieces it came in.
 #[derive(Clone, Debug)]
-pub struct StoredBody {
-    pieces: Arc<[Bytes]>,
-    len: u64,
+pub struct StoredBody(Content);
+
+#[derive(Clone, Debug)]
+enum Content {
+    One(Bytes),
+    Many { pieces: Arc<[Bytes]>, len: u64 },
 }
 
 impl StoredBody {
@@ -208,7 +158,7 @@ impl StoredBody {
         let len: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
         let is_crumbled = pieces.len() as u64 > len / StoredBody::CRUMB;
         if pieces.len() <= 1 || (len > StoredBody::ONE_PIECE && !is_crumbled) {
-            return StoredBody { pieces: pieces.into(), len };
+            return StoredBody::of(pieces, len);
         }
         let mut joined: Vec<BytesMut> = Vec::new();
         let mut left = len;
@@ -223,22 +173,44 @@ impl StoredBody {
             }
             left -= piece.len() as u64;
         }
-        StoredBody { pieces: joined.into_iter().map(BytesMut::freeze).collect(), len }
+        StoredBody::of(joined.into_iter().map(BytesMut::freeze).collect(), len)
+    }
+
+    fn of(mut pieces: Vec<Bytes>, len: u64) -> StoredBody {
+        match pieces.pop() {
+            Some(piece) if pieces.is_empty() => StoredBody(Content::One(piece)),
+            last => StoredBody(Content::Many { pieces: pieces.into_iter().chain(last).collect(), len }),
+        }
     }
 
     /// Length in bytes.
     pub fn len(&self) -> u64 {
-        self.len
+        match &self.0 {
+            Content::One(piece) => piece.len() as u64,
+            Content::Many { len, .. } => *len,
+        }
     }
 
     /// Whether there is no content.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// The content, in order.
-    pub fn pieces(&self) -> &Arc<[Bytes]> {
-        &self.pieces
+    pub fn pieces(&self) -> &[Bytes] {
+        match &self.0 {
+            Content::One(piece) => std::slice::from_ref(piece),
+            Content::Many { pieces, .. } => pieces,
+        }
+    }
+
+    /// The memory that it uses, in bytes, beside this structure.
+    fn weight(&self) -> u64 {
+        let list = match &self.0 {
+            Content::One(_) => 0,
+            Content::Many { pieces, .. } => allocated(ARC_BYTES + size_of_val(&**pieces)),
+        };
+        (list + self.pieces().iter().map(|piece| allocated(piece.len()) + SHARED_BYTES).sum::<usize>()) as u64
     }
 
     /// The bytes of `range`, which must lie inside, as pieces that share the stored content.
@@ -257,7 +229,7 @@ impl StoredBody {
     /// The pieces that bytes of `range` lie in, with their places in them.
     fn pieces_of(&self, range: std::ops::Range<u64>) -> impl Iterator<Item = (&Bytes, std::ops::Range<usize>)> {
         let mut offset = 0_u64;
-        self.pieces.iter().filter_map(move |piece| {
+        self.pieces().iter().filter_map(move |piece| {
             let (start, end) = (offset, offset + piece.len() as u64);
             offset = end;
             let (from, to) = (range.start.max(start), range.end.min(end));
@@ -269,15 +241,6 @@ impl StoredBody {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn fields_come_back_as_they_were_stored() {
-        let mut headers = HeaderMap::new();
-        headers.append("x-custom", HeaderValue::from_static("one"));
-        headers.append("etag", HeaderValue::from_static("\"a\""));
-        headers.append("x-custom", HeaderValue::from_bytes(b"two \xff").unwrap());
-        assert_eq!(Fields::of(&headers).to_headers(2), headers);
-    }
 
     #[test]
     fn crumbs_are_joined_and_large_pieces_stay_as_they_are() {
@@ -300,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_slice_crosses_pieces() {
-        let body = StoredBody { pieces: [Bytes::from_static(b"abc"), Bytes::from_static(b"def")].into(), len: 6 };
+        let body = StoredBody::of(vec![Bytes::from_static(b"abc"), Bytes::from_static(b"def")], 6);
         let joined = |range| body.slice(range).concat();
         assert_eq!(joined(0..6), b"abcdef");
         assert_eq!(joined(2..4), b"cd");

@@ -3,7 +3,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 
-use super::stored::{Fields, StoredBody, StoredHead};
+use super::fields::Fields;
+use super::stored::{StoredBody, StoredHead};
 use super::*;
 use crate::semantics::cache_control::ResponseDirectives;
 use crate::semantics::decision::ResponseDecision;
@@ -57,7 +58,7 @@ impl Made {
             nominated: vary.nominated(&self.asked),
             vary,
             tags: self.tags.into_iter().map(Into::into).collect(),
-            browser_ttl: None,
+            browser_ttl_secs: None,
             detail: None,
             site: 0,
             warm_run: self.warm_run,
@@ -298,4 +299,9 @@ fn a_fetch_learns_of_purges_that_may_have_meant_it() {
         store.purge(&target, Purge::Hard, NOW);
         assert_eq!(store.may_be_purged(own.as_bytes(), since), may, "{target:?}");
     }
+}
+
+#[test]
+fn a_stored_response_fits_into_an_allocation_of_256_bytes() {
+    assert!(size_of::<StoredResponse>() + super::ARC_BYTES <= 256, "{}", size_of::<StoredResponse>());
 }

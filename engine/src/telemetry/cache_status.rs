@@ -69,7 +69,8 @@ impl CacheStatus<'_> {
         }
     }
 
-    fn write(&self, cache: &str) -> String {
+    /// Its value in the name of `cache`.
+    pub fn write(&self, cache: &str) -> String {
         let mut text = String::with_capacity(96);
         text.push_str(cache);
         if self.hit {

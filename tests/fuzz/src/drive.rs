@@ -3,10 +3,12 @@
 //!
 //! Inputs are text wherever what is read is text, so that a corpus can be read and written by hand.
 
+mod contents;
 mod exchange;
 mod fields;
 mod files;
 mod script;
+mod state;
 mod urls;
 mod wire;
 

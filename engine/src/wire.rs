@@ -3,9 +3,10 @@
 //! hyper parses the messages. It is lenient where two parsers in a row could disagree about where a message ends, and it hides what
 //! it forgave: it takes a bare LF for the end of a line, drops `Content-Length` beside `Transfer-Encoding`, and drops what it
 //! does not know of a transfer coding. So a checker sees the bytes of a connection first: [`Requests`] those of a client, whose
-//! messages it tells apart by their own framing, and [`Responses`] those of a next hop, where it looks at heads alone, since a
-//! response belongs to the request that was sent. Neither changes, keeps or delays a byte. What hyper refuses by itself is
-//! left to it: a bare CR, a folded line, white space before a colon, a field that is none.
+//! messages it tells apart by their own framing, and [`Responses`] those of a next hop, where the end of a body is of no concern,
+//! since a response belongs to the request that was sent. Neither changes, keeps or delays a byte, and those of a chunk are counted
+//! and not looked at. What hyper refuses by itself is left to it: a bare CR, a folded line, white space before a colon, a field that
+//! is none, trailers without end.
 //!
 //! A GET that comes alone, as nearly all do, costs a count of its line ends (`glance`) and no more; whatever else comes is read line
 //! by line.

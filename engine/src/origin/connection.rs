@@ -56,7 +56,7 @@ impl Connection {
         if let Err(source) = self.sender.ready().await {
             return Sent::Unsent(request, source);
         }
-        self.progress.request_sent();
+        self.progress.request_sent(request.method());
         match self.sender.try_send_request(request).await {
             Ok(response) => Sent::Answered(response),
             Err(mut failure) => match failure.take_message() {

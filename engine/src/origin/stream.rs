@@ -1,4 +1,4 @@
-//! The bytes of a connection to a next hop, between the socket and hyper: heads that could be read in two ways end it (`wire`).
+//! The bytes of a connection to a next hop, between the socket and hyper: what could be read in two ways ends it (`wire`).
 
 use std::io;
 use std::pin::Pin;
@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 
+use http::Method;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::wire::Responses;
 
 const SENT: u8 = 1;
-const ANSWERED: u8 = 2;
+const HEAD_SENT: u8 = 2;
+const ANSWERED: u8 = 3;
 
 /// How far the latest request on a connection has come.
 #[derive(Debug, Default)]
@@ -20,8 +22,8 @@ pub(super) struct Progress(AtomicU8);
 
 impl Progress {
     /// A request goes out: what comes from now on is its response.
-    pub(super) fn request_sent(&self) {
-        self.0.store(SENT, Ordering::Relaxed);
+    pub(super) fn request_sent(&self, method: &Method) {
+        self.0.store(if method == Method::HEAD { HEAD_SENT } else { SENT }, Ordering::Relaxed);
     }
 
     /// Whether anything of its response has come.
@@ -53,9 +55,10 @@ impl AsyncRead for NextHopStream {
         if read.is_empty() {
             return Poll::Ready(Ok(()));
         }
-        let progress = &this.progress.0;
-        if progress.compare_exchange(SENT, ANSWERED, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            this.responses.expect();
+        match this.progress.0.swap(ANSWERED, Ordering::Relaxed) {
+            SENT => this.responses.expect(),
+            HEAD_SENT => this.responses.expect_bodiless(),
+            _ => {}
         }
         let taken = this.responses.take(read);
         Poll::Ready(taken.map_err(|fault| {

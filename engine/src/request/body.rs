@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,8 +11,11 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::admit::Exchange;
+use super::respond::Chained;
 use crate::clock::{Clock, DeadlinePassed};
 use crate::origin::BodyError;
+use crate::semantics::key;
 use crate::store::fill::FillReader;
 use crate::telemetry::counters::SiteCounters;
 
@@ -58,9 +61,8 @@ pub struct FillPart {
 pub struct Stream {
     body: Incoming,
     silence: Silence,
-    counters: Option<Arc<SiteCounters>>,
-    /// One of the site's concurrent fetches.
-    _permit: Option<OwnedSemaphorePermit>,
+    /// What the next hop answers, with one of the site's concurrent fetches; none where a client sends.
+    answered: Option<(Arc<Exchange>, OwnedSemaphorePermit)>,
 }
 
 /// A bound on how long a body may send nothing.
@@ -92,19 +94,14 @@ impl EdgeBody {
         EdgeBody::Fill(FillPart { reader, skip: range.start, left: Some(range.end - range.start), counters })
     }
 
-    /// What the next hop sends.
-    pub fn stream(
-        body: Incoming,
-        permit: Option<OwnedSemaphorePermit>,
-        silence: Silence,
-        counters: Arc<SiteCounters>,
-    ) -> EdgeBody {
-        EdgeBody::Stream(Box::new(Stream { body, silence, counters: Some(counters), _permit: permit }))
+    /// What the next hop sends in answer to an exchange.
+    pub fn stream(body: Incoming, permit: OwnedSemaphorePermit, silence: Silence, exchange: Arc<Exchange>) -> EdgeBody {
+        EdgeBody::Stream(Box::new(Stream { body, silence, answered: Some((exchange, permit)) }))
     }
 
     /// What a client sends.
     pub fn upload(body: Incoming, silence: Silence) -> Stream {
-        Stream { body, silence, counters: None, _permit: None }
+        Stream { body, silence, answered: None }
     }
 
     /// Its length in bytes, where it is known.
@@ -171,7 +168,7 @@ impl FillPart {
             if self.left == Some(0) {
                 return Poll::Ready(None);
             }
-            let mut piece = match std::task::ready!(self.reader.poll_piece(context)) {
+            let mut piece = match ready!(self.reader.poll_piece(context)) {
                 None => return Poll::Ready(None),
                 Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
                 Some(Ok(piece)) => piece,
@@ -193,17 +190,22 @@ impl FillPart {
 
 impl Stream {
     fn poll_frame_within(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = match Pin::new(&mut self.body).poll_frame(context) {
-            Poll::Pending => return self.silence.poll_end(context).map(|passed| Some(Err(passed.into()))),
-            Poll::Ready(frame) => frame,
+        let frame: Option<Result<_, BodyError>> = match Pin::new(&mut self.body).poll_frame(context) {
+            Poll::Pending => Some(Err(ready!(self.silence.poll_end(context)).into())),
+            Poll::Ready(frame) => {
+                self.silence.broken();
+                frame.map(|frame| frame.map_err(Into::into))
+            }
         };
-        self.silence.broken();
-        if let (Some(counters), Some(Ok(frame))) = (&self.counters, &frame)
-            && let Some(data) = frame.data_ref()
-        {
-            counters.record_bytes(data.len() as u64);
+        if let (Some((exchange, _)), Some(frame)) = (&self.answered, &frame) {
+            match frame {
+                Ok(frame) => exchange.site.counters.record_bytes(frame.data_ref().map_or(0, Bytes::len) as u64),
+                Err(error) => {
+                    tracing::warn!(url = key::url_of(&exchange.key), error = %Chained(&**error), "answer ended early");
+                }
+            }
         }
-        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+        Poll::Ready(frame)
     }
 }
 

@@ -14,8 +14,9 @@ use super::Edge;
 use super::admit::Exchange;
 use super::body::{EdgeBody, Silence};
 use super::forward::{self, Wanted};
-use super::respond::Failure;
+use super::respond::{Chained, Failure};
 use super::{ahead, parts, revalidate, trial, uses};
+use crate::clock::DeadlinePassed;
 use crate::collapse::Lead;
 use crate::origin::{self, Answer};
 use crate::policy::Answered;
@@ -95,6 +96,17 @@ pub(super) struct Fetch {
     pub extent: Extent,
     /// The duty towards followers; none where a request goes by itself.
     pub lead: Option<Lead<Shared>>,
+}
+
+/// Why content ended before its end.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error(transparent)]
+    Fill(#[from] FillError),
+    #[error("the origin broke off or sent what is no content")]
+    Unread(#[from] hyper::Error),
+    #[error("the origin fell silent")]
+    Silent(#[from] DeadlinePassed),
 }
 
 /// What the next hop answered, weighed.
@@ -237,7 +249,7 @@ impl Fetch {
         }
         let site = &self.exchange.site;
         let silence = Silence::new(self.edge.clock.clone(), site.settings.body_timeout);
-        let body = EdgeBody::stream(body, Some(permit), silence, Arc::clone(&site.counters));
+        let body = EdgeBody::stream(body, permit, silence, Arc::clone(&self.exchange));
         let _ = tell.send(Fetched::NotStored(Box::new(Response::from_parts(parts, body)), refusal));
     }
 
@@ -284,7 +296,6 @@ impl Fetch {
         }
         match self.pump(&mut body, &fill).await {
             Err(error) => {
-                tracing::warn!(url = %Key::new(&self.exchange.key).url(), %error, "fill ended early");
                 self.keep_beginning(&filling, since);
                 fill.fail(error);
             }
@@ -319,7 +330,18 @@ impl Fetch {
         }
     }
 
+    /// Takes the content; says why where it ends early.
     pub(super) async fn pump(&self, body: &mut Incoming, fill: &Fill) -> Result<Option<Vec<bytes::Bytes>>, FillError> {
+        self.pump_all(body, fill).await.map_err(|broken| {
+            tracing::warn!(url = Key::new(&self.exchange.key).url(), error = %Chained(&broken), "fill ended early");
+            match broken {
+                Broken::Fill(error) => error,
+                Broken::Unread(_) | Broken::Silent(_) => FillError::CutShort,
+            }
+        })
+    }
+
+    async fn pump_all(&self, body: &mut Incoming, fill: &Fill) -> Result<Option<Vec<bytes::Bytes>>, Broken> {
         if let Extent::Rest(part) = &self.extent {
             let beginning = part.parts.as_ref().and_then(|parts| part.slice(&(0..parts.prefix())));
             for piece in beginning.into_iter().flatten() {
@@ -333,16 +355,15 @@ impl Fetch {
                 biased;
                 next = next => next,
                 // A next hop that sends nothing would keep the fetch for the rest of its time.
-                () = fill.abandoned() => return Err(FillError::Abandoned),
+                () = fill.abandoned() => return Err(FillError::Abandoned.into()),
             };
-            match next {
-                Ok(None) => return fill.finish(),
+            match next?.transpose()? {
+                None => return Ok(fill.finish()?),
                 // Trailers are not stored: no field of a trailer decides over a cached response (RFC 9110 §6.5.1).
-                Ok(Some(Ok(frame))) => match frame.into_data() {
+                Some(frame) => match frame.into_data() {
                     Ok(data) => fill.push(data).await?,
                     Err(_trailers) => {}
                 },
-                Ok(Some(Err(_))) | Err(_) => return Err(FillError::CutShort),
             }
         }
     }
@@ -455,20 +476,5 @@ fn joined_reasons(request: &Option<Arc<str>>, response: &Option<Arc<str>>) -> Op
     match (request, response) {
         (Some(request), Some(response)) => Some(format!("{request}; {response}").into()),
         (one, other) => other.clone().or_else(|| one.clone()),
-    }
-}
-
-/// An error with its causes.
-struct Chained<'e>(&'e dyn std::error::Error);
-
-impl std::fmt::Display for Chained<'_> {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(formatter, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
     }
 }

@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 
 use super::admit::Exchange;
 use super::body::{EdgeBody, Silence};
-use super::respond::Failure;
+use super::respond::{Chained, Failure};
 use super::{Edge, forward};
 use crate::origin::{self, Answer, RequestBody};
 use crate::semantics::decision::QueryRule;
@@ -48,7 +48,7 @@ pub(super) enum Kept<'d> {
 /// Sends the request on and brings its answer, without a word of our own in it yet.
 pub(super) async fn pass(
     edge: &Arc<Edge>,
-    exchange: &Exchange,
+    exchange: &Arc<Exchange>,
     content: Option<Incoming>,
 ) -> Result<Response<EdgeBody>, Failure> {
     ask(edge, exchange, content).await.map(|passed| streamed(edge, exchange, passed.answer))
@@ -86,19 +86,18 @@ pub(super) async fn send(
     let status = answer.as_ref().ok().map(|answer| answer.response.status());
     exchange.count_origin(status, edge.clock.now().since(asked_at));
     answer.map_err(|error| {
-        tracing::warn!(site = %site.settings.name, method = %exchange.parts.method, path = exchange.parts.uri.path(), %error, "pass failed");
+        tracing::warn!(site = %site.settings.name, method = %exchange.parts.method, path = exchange.parts.uri.path(), error = %Chained(&error), "pass failed");
         Failure::of(&error)
     })
 }
 
 /// An answer that goes to its client as it comes.
-pub(super) fn streamed(edge: &Edge, exchange: &Exchange, answer: Answer) -> Response<EdgeBody> {
+pub(super) fn streamed(edge: &Edge, exchange: &Arc<Exchange>, answer: Answer) -> Response<EdgeBody> {
     let (mut parts, body) = answer.response.into_parts();
     forwarding::strip_response_hop_by_hop(&mut parts.headers);
     // RFC 9110 §6.6.1; without it, the answer to a HEAD would leave what it freshens as old as it was.
     forwarding::ensure_date(&mut parts.headers, edge.clock.now());
-    let counters = Arc::clone(&exchange.site.counters);
-    let body = EdgeBody::stream(body, Some(answer.permit), silence(edge, exchange), counters);
+    let body = EdgeBody::stream(body, answer.permit, silence(edge, exchange), Arc::clone(exchange));
     Response::from_parts(parts, body)
 }
 

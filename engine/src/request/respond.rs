@@ -152,3 +152,18 @@ fn plain(edge: &Edge, code: StatusCode, reason: &str, status: &CacheStatus<'_>) 
     status.append_to(headers, &edge.name);
     response
 }
+
+/// An error with its causes, for the log.
+pub(super) struct Chained<'e>(pub &'e dyn std::error::Error);
+
+impl std::fmt::Display for Chained<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(formatter, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}

@@ -39,7 +39,7 @@ pub(super) fn wanted(exchange: &Exchange) -> Option<&HeaderValue> {
 }
 
 /// Asks the next hop for the protocol. Where it agrees, the client's connection becomes a tunnel; else its answer is passed on.
-pub(super) async fn upgrade(edge: &Arc<Edge>, exchange: &Exchange) -> Result<Response<EdgeBody>, Failure> {
+pub(super) async fn upgrade(edge: &Arc<Edge>, exchange: &Arc<Exchange>) -> Result<Response<EdgeBody>, Failure> {
     let (Some(protocol), Some(caller)) = (wanted(exchange), &exchange.caller) else { return Err(Failure::shutting_down()) };
     let Some(client) = exchange.parts.extensions.get::<OnUpgrade>().cloned() else { return Err(Failure::shutting_down()) };
     let site = &exchange.site;

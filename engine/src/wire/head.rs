@@ -64,6 +64,11 @@ impl Head {
         matches!(self.status, 100 | 102..=199)
     }
 
+    /// Whether a response with this status has no body, whatever it says (§6.3).
+    pub(super) fn is_bodiless(&self) -> bool {
+        matches!(self.status, 100..=199 | 204 | 304)
+    }
+
     #[cold]
     fn note(&mut self, field: FramingField) -> Result<(), Fault> {
         match field {

@@ -1,38 +1,74 @@
-//! The bytes of a connection to a next hop: the heads of the responses to our requests.
+//! The bytes of a connection to a next hop: the responses to our requests.
 
-use super::head::Head;
+use super::chunks::Chunks;
+use super::head::{Framing, Head};
 use super::{Fault, MAX_INTERIM};
 
-/// Checks the heads of responses. Where a body ends is of no concern: what follows it is no response to anything.
+/// Checks the heads of responses, and their bodies in chunks. Where any other body ends is of no concern: what follows it is no
+/// response to anything.
 #[derive(Debug, Default)]
 pub struct Responses {
-    head: Option<Head>,
+    state: State,
     interim: u32,
+    is_bodiless: bool,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Unchecked,
+    Head(Head),
+    Chunks(Chunks),
 }
 
 impl Responses {
     /// A request was sent: the head of a response comes next.
     pub fn expect(&mut self) {
-        *self = Responses { head: Some(Head::default()), interim: 0 };
+        *self = Responses { state: State::Head(Head::default()), ..Responses::default() };
+    }
+
+    /// The same after a HEAD, whose response has no body, whatever it says (RFC 9112 §6.3).
+    pub fn expect_bodiless(&mut self) {
+        self.expect();
+        self.is_bodiless = true;
     }
 
     /// Takes the next bytes of the connection.
     ///
     /// # Errors
     /// [`Fault`]: what came is no response, and nothing that follows is one.
+    #[inline]
     pub fn take(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        match &mut self.state {
+            State::Unchecked => Ok(()),
+            State::Head(_) => self.take_heads(bytes),
+            State::Chunks(_) => self.take_chunks(bytes),
+        }
+    }
+
+    fn take_heads(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         let mut at = 0;
-        while let Some(head) = &mut self.head {
+        while let State::Head(head) = &mut self.state {
             let Some(end) = head.take(&bytes[at..])? else { return Ok(()) };
             at += end;
-            if !head.is_interim() {
-                self.head = None;
+            self.state = if !head.is_interim() {
+                let has_chunks = head.framing() == Framing::Chunked && !head.is_bodiless() && !self.is_bodiless;
+                if has_chunks { State::Chunks(Chunks::default()) } else { State::Unchecked }
             } else if self.interim == MAX_INTERIM {
                 return Err(Fault::TooManyInterim);
             } else {
                 self.interim += 1;
-                *head = Head::default();
-            }
+                State::Head(Head::default())
+            };
+        }
+        self.take_chunks(&bytes[at..])
+    }
+
+    fn take_chunks(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        if let State::Chunks(chunks) = &mut self.state
+            && chunks.take(bytes)?.is_some()
+        {
+            self.state = State::Unchecked;
         }
         Ok(())
     }
@@ -42,26 +78,83 @@ impl Responses {
 mod tests {
     use super::*;
 
+    /// What is found in `text`, however it comes: in one piece, cut at every byte, and byte by byte.
+    #[track_caller]
+    fn check_after(expect: fn(&mut Responses), text: &str) -> Result<(), Fault> {
+        let found = |pieces: &[&[u8]]| {
+            let mut responses = Responses::default();
+            expect(&mut responses);
+            pieces.iter().try_for_each(|piece| responses.take(piece))
+        };
+        let bytes = text.as_bytes();
+        let whole = found(&[bytes]);
+        for cut in 0..bytes.len() {
+            assert_eq!(found(&[&bytes[..cut], &bytes[cut..]]), whole, "{text:?} cut at {cut}");
+        }
+        assert_eq!(found(&bytes.chunks(1).collect::<Vec<_>>()), whole, "{text:?} byte by byte");
+        whole
+    }
+
+    #[track_caller]
     fn check(text: &str) -> Result<(), Fault> {
-        let mut whole = Responses::default();
-        whole.expect();
-        let taken = whole.take(text.as_bytes());
-        let mut single = Responses::default();
-        single.expect();
-        assert_eq!(text.as_bytes().chunks(1).try_for_each(|byte| single.take(byte)), taken, "{text:?}");
-        taken
+        check_after(Responses::expect, text)
+    }
+
+    const CHUNKED: &str = "Transfer-Encoding: chunked\r\n\r\n";
+
+    #[test]
+    fn heads_are_checked_and_bodies_of_a_length_are_not() {
+        for fields in ["Content-Length: 2\r\n", "Content-Length: 70\r\n", ""] {
+            assert_eq!(
+                check(&format!("HTTP/1.1 200 OK\r\n{fields}\r\n\n\n\nContent-Length: x\n{CHUNKED}zz\r\n")),
+                Ok(()),
+                "{fields}"
+            );
+        }
+        assert_eq!(check("HTTP/1.1 200 OK\nContent-Length: 2\r\n\r\n"), Err(Fault::BareLf));
+        assert_eq!(check(&format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n{CHUNKED}")), Err(Fault::LengthAndCoding));
+        assert_eq!(check("HTTP/1.1 304 x\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n"), Err(Fault::Lengths));
+        assert_eq!(check("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n"), Err(Fault::Coding));
     }
 
     #[test]
-    fn heads_are_checked_and_bodies_are_not() {
-        assert_eq!(check("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n\n\n\nContent-Length: x\n"), Ok(()));
-        assert_eq!(check("HTTP/1.1 200 OK\nContent-Length: 2\r\n\r\n"), Err(Fault::BareLf));
-        assert_eq!(
-            check("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n"),
-            Err(Fault::LengthAndCoding)
-        );
-        assert_eq!(check("HTTP/1.1 304 x\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n"), Err(Fault::Lengths));
-        assert_eq!(check("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n"), Err(Fault::Coding));
+    fn chunks_are_checked_up_to_their_end() {
+        for (body, found) in [
+            ("3\r\na\nc\r\n0\r\nX: 1\r\n\r\nwhat follows\n", Ok(())),
+            ("0B;a=b\r\n0123456789a\r\n000\r\n\r\n", Ok(())),
+            ("ffffffffffffffff\r\nabc", Ok(())),
+            ("3 \r\nabc\r\n0\r\n\r\n", Err(Fault::ChunkSize)),
+            ("3\r\nabc\r\n 0\r\n\r\n", Err(Fault::ChunkSize)),
+            ("3\r\nabc\r\n+3\r\nabc\r\n0\r\n\r\n", Err(Fault::ChunkSize)),
+            ("\r\n", Err(Fault::ChunkSize)),
+            ("10000000000000000\r\nabc", Err(Fault::ChunkSize)),
+            ("3\nabc\r\n0\r\n\r\n", Err(Fault::BareLf)),
+            ("3\r\nabcd\r\n0\r\n\r\n", Err(Fault::ChunkEnd)),
+            ("3\r\nabc\n0\r\n\r\n", Err(Fault::ChunkEnd)),
+            ("0\r\nX: 1\n\r\n", Err(Fault::BareLf)),
+        ] {
+            assert_eq!(check(&format!("HTTP/1.1 200 OK\r\n{CHUNKED}{body}")), found, "{body:?}");
+            assert_eq!(check(&format!("HTTP/1.1 103 x\r\n\r\nHTTP/1.1 404 x\r\n{CHUNKED}{body}")), found, "{body:?}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_body_has_no_chunks() {
+        for status in [101, 204, 304] {
+            assert_eq!(check(&format!("HTTP/1.1 {status} x\r\n{CHUNKED}zz\r\n\n")), Ok(()), "{status}");
+        }
+        for status in [200, 205, 206, 404, 500] {
+            let answer = format!("HTTP/1.1 {status} x\r\n{CHUNKED}zz\r\n\n");
+            assert_eq!(check(&answer), Err(Fault::ChunkSize), "{status}");
+            assert_eq!(check_after(Responses::expect_bodiless, &answer), Ok(()), "{status}");
+        }
+        // An interim response has none either: a final one follows it at once.
+        assert_eq!(check(&format!("HTTP/1.1 103 x\r\n{CHUNKED}HTTP/1.1 200 OK\nX: 1\r\n")), Err(Fault::BareLf));
+        // What is said of one request is forgotten with the next.
+        let mut responses = Responses::default();
+        responses.expect_bodiless();
+        responses.expect();
+        assert_eq!(responses.take(format!("HTTP/1.1 200 OK\r\n{CHUNKED}zz\r\n").as_bytes()), Err(Fault::ChunkSize));
     }
 
     #[test]

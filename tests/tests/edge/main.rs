@@ -6,6 +6,7 @@ mod bad_input;
 mod binary;
 mod cache_status;
 mod calendars;
+mod chunks;
 mod collapse;
 mod configuration;
 mod deploy;

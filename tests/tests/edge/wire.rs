@@ -167,6 +167,10 @@ fn a_malformed_chunk_of_a_client_is_refused_and_never_reaches_the_origin_whole()
         "3\r\nabc0\r\n\r\n",
         "3\r\nabc\n0\r\n\r\n",
         &format!("3;{}\r\nabc\r\n0\r\n\r\n", "a".repeat(2_000)),
+        "0\r\nX: 1\n\r\n",
+        "0\r\nX : 1\r\n\r\n",
+        &format!("0\r\nX: {}\r\n\r\n", "a".repeat(17_000)),
+        &format!("0\r\n{}\r\n", "X: 1\r\n".repeat(101)),
     ] {
         for first in ["", "2\r\nok\r\n"] {
             let (origin, edge) = answering();

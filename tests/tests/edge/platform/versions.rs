@@ -1,0 +1,275 @@
+//! Versions of policies: pushed, activated, rolled back, kept.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::{activate, check_refused, edge, listed, origin, post, push, pushed, rules, version};
+use serde_json::{Value, json};
+use tero::policy::{Package, builtin};
+use tero_tests::{Client, Edge, eventually, folder, get, guests};
+
+#[test]
+fn a_pushed_version_decides_when_it_is_activated_and_until_it_is_rolled_back() {
+    let (origin, state) = (origin(), folder());
+    let edge = edge(&origin, state.path()).start();
+    edge.get("/before").assert_detail("zero: ttl");
+    let digest = pushed(&edge, &rules("one", 600));
+    edge.get("/pushed").assert_detail("zero: ttl");
+    let before = listed(&edge);
+    assert_eq!(
+        (&before["version"], &before["previous"], &before["versions"][0]["digest"]),
+        (&json!("configuration"), &Value::Null, &json!(digest))
+    );
+    edge.advance_secs(5);
+    assert_eq!(activate(&edge, &digest[..10])["version"], digest);
+    let answer = edge.get("/activated");
+    answer.assert_detail("one: ttl");
+    assert_eq!((answer.cache_status().ttl, answer.text().as_str()), (Some(600), "/activated as one"));
+    let now = listed(&edge);
+    assert_eq!((&now["version"], &now["previous"], &now["digest"]), (&json!(digest), &json!("configuration"), &json!(digest)));
+    let since = now["active_since_unix_secs"].as_i64().unwrap();
+    assert_eq!(since - before["active_since_unix_secs"].as_i64().unwrap(), 5);
+    assert_eq!(post(&edge, "rollback", &json!({}))["version"], "configuration");
+    edge.get("/rolled-back").assert_detail("zero: ttl");
+    let answer = edge.admin_post("/policies/rules/rollback", "");
+    check_refused(&answer, 409, &["no version to roll back to"]);
+}
+
+#[test]
+fn what_is_stored_stays_and_so_do_counters_when_a_version_is_activated() {
+    let (origin, state) = (origin(), folder());
+    // The same variant, so that the same keys are asked for.
+    let edge = edge(&origin, state.path()).start();
+    edge.get("/x").assert_forwarded("uri-miss", "/x as zero");
+    activate(&edge, &pushed(&edge, &rules("zero", 5)));
+    let answer = edge.get("/x");
+    answer.assert_hit("/x as zero");
+    assert_eq!(answer.cache_status().ttl, Some(60), "it keeps the lifetime that it was given");
+    activate(&edge, &pushed(&edge, &rules("one", 5)));
+    edge.get("/x").assert_forwarded("uri-miss", "/x as one");
+    assert_eq!(edge.metric("tero_requests_total", &["outcome=\"miss\""]), 2.0);
+    assert_eq!(edge.metric("tero_requests_total", &["outcome=\"miss\"", "variant=\"zero\""]), 1.0);
+    assert_eq!(edge.metric("tero_requests_total", &["outcome=\"hit\"", "variant=\"zero\""]), 1.0);
+    // A purge by URL finds what an earlier version stored under its variants.
+    let purged = edge.admin_post("/purge", &json!({ "url": "http://www.example/x" }).to_string());
+    assert_eq!(purged.json()["purged"], 2, "{purged:?}");
+}
+
+#[test]
+fn activation_drops_the_decisions_of_the_old_version_and_no_others() {
+    let (origin, state) = (origin(), folder());
+    let other = format!(
+        "[[site]]\nname = \"other\"\nhosts = [\"other.example\"]\norigins = [\"{}\"]\npolicies = [\"others\"]\n\
+         [[policy]]\nname = \"others\"\nmodule = \"builtin:json-rules\"\n[policy.settings]\nrules = [{{ match = [\"/*\"], ttl = 60 }}]",
+        origin.url()
+    );
+    let edge = edge(&origin, state.path()).section(&other).start();
+    let ask_both = || {
+        edge.get("/x");
+        edge.send(&get("/x").host("other.example"));
+    };
+    let misses = || edge.metric("tero_decision_cache_misses_total", &[]);
+    let entries = || edge.admin_get("/stats").json()["decision_cache"]["entries"].as_u64().unwrap();
+    ask_both();
+    ask_both();
+    assert_eq!(misses(), 2.0);
+    eventually("both decisions are remembered", || entries() == 2);
+    activate(&edge, &pushed(&edge, &rules("one", 5)));
+    eventually("one decision is dropped", || entries() == 1);
+    ask_both();
+    assert_eq!(misses(), 3.0, "the other site's decision is still remembered");
+}
+
+#[test]
+fn versions_and_who_is_active_live_through_a_restart() {
+    let (origin, state) = (origin(), folder());
+    let builder = edge(&origin, state.path());
+    let first = builder.start();
+    let one = pushed(&first, &rules("one", 600));
+    let two = pushed(&first, &rules("two", 600));
+    activate(&first, &one);
+    activate(&first, &two);
+    let before = listed(&first);
+    // One edge has a state directory for itself.
+    let Err(error) = builder.try_start() else { panic!("two edges share a state directory") };
+    assert!(error.contains("state_dir"), "{error}");
+    drop(first);
+    let second = builder.start();
+    let after = listed(&second);
+    for key in ["version", "previous", "versions", "active_since_unix_secs"] {
+        assert_eq!(after[key], before[key], "{key}");
+    }
+    second.get("/x").assert_detail("two: ttl");
+    assert_eq!(post(&second, "rollback", &json!({}))["version"], one);
+    second.get("/y").assert_detail("one: ttl");
+    drop(second);
+    builder.start().get("/z").assert_detail("one: ttl");
+}
+
+#[test]
+fn a_version_that_was_damaged_on_disk_gives_way_to_the_configuration() {
+    let (origin, state) = (origin(), folder());
+    let builder = edge(&origin, state.path());
+    let first = builder.start();
+    let digest = pushed(&first, &rules("one", 600));
+    activate(&first, &digest);
+    drop(first);
+    std::fs::write(state.path().join(format!("versions/rules-{digest}.wasm")), "something else").unwrap();
+    let second = builder.start();
+    second.get("/x").assert_detail("zero: ttl");
+    let listed = listed(&second);
+    assert_eq!(listed["version"], "configuration");
+    assert!(listed["trouble"].as_str().unwrap().contains("not what was pushed"), "{listed}");
+    // Pushed again, it can be activated again.
+    assert_eq!(pushed(&second, &rules("one", 600)), digest);
+    activate(&second, &digest);
+    second.get("/y").assert_detail("one: ttl");
+    assert_eq!(self::listed(&second)["trouble"], Value::Null);
+}
+
+#[test]
+fn what_is_no_good_policy_is_refused_and_not_kept() {
+    let (origin, state) = (origin(), folder());
+    let edge = edge(&origin, state.path()).start();
+    check_refused(&push(&edge, "rules", b"#!/bin/sh"), 422, &["rules", "not a WebAssembly module"]);
+    check_refused(&push(&edge, "rules", b"\0asm\x01\0\0\0"), 422, &["contract"]);
+    check_refused(&push(&edge, "rules", &version(&json!({ "rulse": [] }))), 422, &["refuses its settings", "rulse"]);
+    let misbehaving = |settings: &str| {
+        Package { module: guests::misbehaving().into(), settings: Some(settings.to_owned().into()), cases: None }.to_bytes()
+    };
+    check_refused(&push(&edge, "rules", &misbehaving(r#"{"configure": "trap"}"#)), 422, &["trap"]);
+    check_refused(&push(&edge, "unknown", &version(&rules("one", 1))), 404, &["there is no policy `unknown`", "rules"]);
+    check_refused(&edge.admin_post("/policies/rules/activate", r#"{"digest": "abc"}"#), 404, &["none of its versions"]);
+    check_refused(&edge.admin_post("/policies/rules/activate", r#"{"digset": "abc"}"#), 400, &["digset"]);
+    check_refused(&edge.admin_post("/policies/rules/activate", r#"{"digest": "configuration"}"#), 409, &["active already"]);
+    assert_eq!(listed(&edge)["versions"], json!([]));
+    edge.get("/x").assert_detail("zero: ttl");
+}
+
+#[test]
+fn a_version_is_pushed_only_if_it_passes_its_cases() {
+    let (origin, state) = (origin(), folder());
+    let edge = edge(&origin, state.path()).start();
+    let with = |cases: &str| {
+        let settings = rules("one", 600).to_string();
+        let module = builtin("json-rules").unwrap();
+        Package { module: module.into(), settings: Some(settings.into()), cases: Some(cases.to_owned().into()) }.to_bytes()
+    };
+    let case = |ttl: &str| {
+        format!(
+            "module = \"builtin:json-rules\"\n[[case]]\nname = \"a page\"\nurl = \"/x\"\non_response = {{ ttl = \"{ttl}\" }}\n"
+        )
+    };
+    let refused = push(&edge, "rules", &with(&case("5min")));
+    check_refused(&refused, 422, &["a page", "ttl", "5min", "10min"]);
+    assert_eq!(refused.json()["errors"][0]["case"], "a page");
+    check_refused(&push(&edge, "rules", &with("[[case]]\nnmae = \"x\"")), 422, &["nmae"]);
+    let many: String =
+        (0..1_001).map(|number| format!("[[case]]\nname = \"{number}\"\non_response = {{ ttl = \"10min\" }}\n")).collect();
+    check_refused(&push(&edge, "rules", &with(&many)), 422, &["1001", "1000"]);
+    assert_eq!(listed(&edge)["versions"], json!([]));
+    let good = push(&edge, "rules", &with(&case("10min")));
+    assert_eq!((good.status, &good.json()["cases"]), (201, &json!(1)), "{good:?}");
+    assert_eq!(listed(&edge)["versions"][0]["cases"], 1);
+}
+
+#[test]
+fn a_version_larger_than_allowed_is_refused_before_it_is_read() {
+    let (origin, state) = (origin(), folder());
+    let edge = edge(&origin, state.path()).policies("max_module = \"256KiB\"").start();
+    let mut client = Client::connect(edge.admin_address());
+    client.write("POST /policies/rules/versions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 262145\r\n\r\n");
+    check_refused(
+        &{
+            let mut answer = client.head();
+            client.rest(&mut answer);
+            answer
+        },
+        413,
+        &["262144"],
+    );
+    let mut chunked = Client::connect(edge.admin_address());
+    chunked.write("POST /policies/rules/versions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
+    while chunked.try_write(&chunk).is_ok() {
+        if chunked.is_answered() {
+            break;
+        }
+    }
+    assert_eq!(chunked.head().status, 413);
+}
+
+#[test]
+fn only_so_many_versions_are_kept_and_never_less_than_what_is_needed() {
+    let (origin, state) = (origin(), folder());
+    let edge = edge(&origin, state.path()).policies("max_versions = 2").start();
+    let digests: Vec<String> = (0..4).map(|number| pushed(&edge, &rules(&format!("v{number}"), 60))).collect();
+    let kept = || {
+        listed(&edge)["versions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|version| version["digest"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(kept(), [digests[3].clone(), digests[2].clone()]);
+    activate(&edge, &digests[2]);
+    activate(&edge, &digests[3]);
+    let last = pushed(&edge, &rules("v9", 60));
+    assert_eq!(kept(), [last, digests[3].clone(), digests[2].clone()], "where a rollback leads stays");
+    assert_eq!(std::fs::read_dir(state.path().join("versions")).unwrap().count(), 3);
+}
+
+#[test]
+fn without_a_state_directory_nothing_is_pushed_and_the_cure_is_told() {
+    let origin = origin();
+    let edge = Edge::before(&origin)
+        .policy("rules", "builtin:json-rules", "settings = { rules = [{ match = [\"/*\"], ttl = 1 }] }")
+        .start();
+    check_refused(&push(&edge, "rules", &version(&rules("one", 1))), 409, &["state_dir", "[policies]"]);
+}
+
+#[test]
+fn a_state_directory_that_others_can_write_is_not_used() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (origin, state) = (origin(), folder());
+    std::fs::set_permissions(state.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    let Err(error) = edge(&origin, state.path()).try_start() else { panic!("it was used") };
+    assert!(error.contains("can be written by others"), "{error}");
+}
+
+#[test]
+fn under_load_every_request_is_answered_by_one_version_from_start_to_end() {
+    let (origin, state) = (origin(), folder());
+    let edge = edge(&origin, state.path()).start();
+    let digest = pushed(&edge, &rules("one", 600));
+    let (stop, answered) = (AtomicBool::new(false), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for visitor in 0..4 {
+            let (edge, stop, answered) = (&edge, &stop, &answered);
+            scope.spawn(move || {
+                let mut client = edge.client();
+                for page in 0_u64.. {
+                    // Every other request is for a page that nobody has asked for yet.
+                    let target = if page % 2 == 0 { format!("/{visitor}-{page}") } else { "/hot".to_owned() };
+                    let answer = client.send(&get(&target));
+                    assert_eq!((answer.status, answer.whole), (200, true), "{answer:?}");
+                    let variant = answer.text().rsplit(' ').next().unwrap_or_default().to_owned();
+                    answer.assert_detail(&format!("rules: {variant}: ttl"));
+                    answered.fetch_add(1, Ordering::Relaxed);
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                }
+            });
+        }
+        for _ in 0..20 {
+            let before = answered.load(Ordering::Relaxed);
+            activate(&edge, &digest);
+            eventually("visitors are answered", || answered.load(Ordering::Relaxed) > before + 20);
+            post(&edge, "rollback", &json!({}));
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(edge.metric("tero_requests_total", &["outcome=\"error\""]), 0.0);
+    assert_eq!(edge.metric("tero_requests_total", &[]), answered.load(Ordering::Relaxed) as f64, "each was counted once");
+}

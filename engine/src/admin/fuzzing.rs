@@ -46,9 +46,11 @@ pub fn request(method: &Method, path: &str, headers: &HeaderMap) {
 /// Whether a host, with or without a port, is this machine or the interface's own address.
 fn is_own(host: &str) -> bool {
     let name = host.trim_end_matches(|char: char| char.is_ascii_digit()).strip_suffix(':').unwrap_or(host);
-    let own = ["localhost", "[::1]", "::1", "192.0.2.1"];
-    let is_loopback = |address: &str| address.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback());
-    [name, host].iter().any(|name| own.iter().any(|own| own.eq_ignore_ascii_case(name)) || is_loopback(name))
+    let is_address = |name: &str| {
+        let address = name.trim_matches(['[', ']']).parse::<IpAddr>();
+        address.is_ok_and(|address| address.is_loopback() || address == ADDRESS)
+    };
+    [name, host].iter().any(|name| name.eq_ignore_ascii_case("localhost") || is_address(name))
 }
 
 /// A refusal is JSON with the error and its cure.

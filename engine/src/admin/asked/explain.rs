@@ -94,18 +94,19 @@ fn url(text: &str) -> Result<(Option<HeaderValue>, Uri), Wrong> {
     if text.starts_with('/') {
         // Two slashes would begin with a host, were it not for the one in front.
         let uri: Uri = format!("http://host{text}").parse().map_err(|_| wrong("URL"))?;
-        return Ok((None, target(uri)));
+        return Ok((None, target(&uri)));
     }
     let uri: Uri = text.parse().map_err(|_| wrong("URL"))?;
     let (Some("http" | "https"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
         return Err(wrong("absolute URL"));
     };
     let host = HeaderValue::from_str(authority.as_str()).map_err(|_| wrong("URL"))?;
-    Ok((Some(host), target(uri)))
+    Ok((Some(host), target(&uri)))
 }
 
-fn target(absolute: Uri) -> Uri {
-    absolute.into_parts().path_and_query.map(Uri::from).unwrap_or_default()
+/// Where the query follows the host at once, written it has a slash in front.
+fn target(absolute: &Uri) -> Uri {
+    absolute.path_and_query().and_then(|target| target.to_string().parse().ok()).unwrap_or_default()
 }
 
 fn device(name: &str) -> Result<Device, Wrong> {
@@ -132,4 +133,33 @@ fn fields(given: &BTreeMap<String, Values>) -> Result<HeaderMap, Wrong> {
         }
     }
     Ok(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_becomes_a_host_and_a_target() {
+        for (url, expected) in [
+            ("http://www.example.org:8080/a?b=c", Some((Some("www.example.org:8080"), "/a?b=c"))),
+            ("https://a", Some((Some("a"), "/"))),
+            ("http://a?b", Some((Some("a"), "/?b"))),
+            ("http://a/b#c", Some((Some("a"), "/b"))),
+            ("/a?b", Some((None, "/a?b"))),
+            ("//a/b", Some((None, "//a/b"))),
+            ("ftp://a/", None),
+            ("a/b", None),
+            ("http://", None),
+            ("/a b", None),
+            ("", None),
+        ] {
+            let asked = read(serde_json::json!({ "url": url }).to_string().as_bytes()).ok();
+            let found = asked.as_ref().map(|asked| {
+                let target = asked.request.uri().path_and_query().unwrap().as_str();
+                (asked.host.as_ref().map(|host| host.to_str().unwrap()), target)
+            });
+            assert_eq!(found, expected, "{url}");
+        }
+    }
 }

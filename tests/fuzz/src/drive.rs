@@ -7,6 +7,7 @@ mod contents;
 mod exchange;
 mod fields;
 mod files;
+mod next_hop;
 mod script;
 mod state;
 mod urls;

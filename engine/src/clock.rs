@@ -85,29 +85,16 @@ impl Clock {
     pub async fn sleep(&self, duration: Duration) {
         match &self.0 {
             None => tokio::time::sleep(duration).await,
-            Some(hands) => {
-                let wait = {
-                    let mut hands = lock(hands);
-                    let until = hands.now.saturating_add(duration);
-                    if until <= hands.now {
-                        return;
-                    }
-                    hands.waiting.retain(|_, waiter| !waiter.is_closed());
-                    let (wake, wait) = oneshot::channel();
-                    let waiter = hands.next_waiter;
-                    hands.next_waiter += 1;
-                    hands.waiting.insert((until, waiter), wake);
-                    wait
-                };
-                // The sender lives in the clock until it is used, so an error means that the clock itself is gone.
-                let _ = wait.await;
-            }
+            Some(hands) => wait(hands, |now| now.saturating_add(duration)).await,
         }
     }
 
     /// Waits until `time`; returns at once if it has passed.
     pub async fn sleep_until(&self, time: Timestamp) {
-        self.sleep(time.since(self.now())).await;
+        match &self.0 {
+            None => tokio::time::sleep(time.since(self.now())).await,
+            Some(hands) => wait(hands, |_| time).await,
+        }
     }
 
     /// Runs `future` for at most `limit`.
@@ -124,6 +111,25 @@ impl Clock {
             () = self.sleep(limit) => Err(DeadlinePassed),
         }
     }
+}
+
+/// Waits on a hand-turned clock, with the time read and the waiter noted at one moment.
+async fn wait(hands: &Mutex<Hands>, until: impl FnOnce(Timestamp) -> Timestamp) {
+    let wait = {
+        let mut hands = lock(hands);
+        let until = until(hands.now);
+        if until <= hands.now {
+            return;
+        }
+        hands.waiting.retain(|_, waiter| !waiter.is_closed());
+        let (wake, wait) = oneshot::channel();
+        let waiter = hands.next_waiter;
+        hands.next_waiter += 1;
+        hands.waiting.insert((until, waiter), wake);
+        wait
+    };
+    // The sender lives in the clock until it is used, so an error means that the clock itself is gone.
+    let _ = wait.await;
 }
 
 fn lock(hands: &Mutex<Hands>) -> std::sync::MutexGuard<'_, Hands> {

@@ -376,7 +376,7 @@ impl Rollout {
             line.canary = match line.canary.take() {
                 // A larger share of the same: its figures go on.
                 Some(run) if goes_on => Some(run),
-                _ => Some(CanaryRun::new(policy)),
+                _ => Some(CanaryRun::new(&line.active, policy)),
             };
             let since_unix_secs = self.edge.clock.now().unix_secs();
             line.record.canary = Some(CanaryRecord { version: version.clone(), share, guard, since_unix_secs });

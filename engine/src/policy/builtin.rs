@@ -18,11 +18,12 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use http::{HeaderMap, Method, StatusCode};
+    use http::{HeaderMap, Method};
 
     use super::*;
     use crate::config;
-    use crate::policy::{Answered, Ask, Chain, Host};
+    use crate::policy::tests::answered;
+    use crate::policy::{Ask, Chain, Host};
     use crate::semantics::decision::{Device, Lookup, PopularPage, QueryParameters, Storing};
     use crate::semantics::timestamp::Timestamp;
 
@@ -88,15 +89,7 @@ mod tests {
         );
         assert_eq!(chain.on_request(&ask("/", Device::Bot, None), noon).variant.as_deref(), Some("crawler"));
         assert_eq!(chain.on_request(&ask("/checkout/1", Device::Mobile, None), noon).lookup, Lookup::Pass);
-        let answered = Answered {
-            status: StatusCode::OK,
-            headers: &headers,
-            length: None,
-            header_ttl: None,
-            header_browser_ttl: None,
-            key: b"",
-        };
-        let decision = chain.on_response(&ask("/barberias/palermo", Device::Mobile, Some("mobile")), &answered, noon);
+        let decision = chain.on_response(&ask("/barberias/palermo", Device::Mobile, Some("mobile")), &answered(&headers), noon);
         assert_eq!((decision.storing, decision.ttl), (Storing::Always, Some(Duration::from_secs(1_800))));
         assert!(
             decision.reason.as_deref().unwrap().starts_with("json-rules: shop-pages: otherwise (holiday: Navidad)"),

@@ -44,9 +44,9 @@ pub(super) struct Verdict {
 }
 
 /// Where the window began.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Watch {
-    began: Option<Window>,
+    began: Window,
     /// The canary's keys find what the active version stored; under other variants they find nothing at first. So the first window is
     /// only judged by failures.
     is_settled: bool,
@@ -94,6 +94,12 @@ fn asked(counters: &Counters) -> (u64, u64) {
 }
 
 impl Watch {
+    /// Begins to watch a canary that has not been asked as one yet: what the policies were asked before does not count.
+    pub(super) fn new(active: &Policy, canary: &Policy) -> Watch {
+        let none = ArmCounts::default();
+        Watch { began: Window { control: Side::of(active, none), canary: Side::of(canary, none) }, is_settled: false }
+    }
+
     /// Looks at a canary: whether there is enough to judge it by, and whether it did worse than `guard` allows.
     pub(super) fn look(&mut self, guard: &Guard, active: &Policy, canary: &Policy, arms: &Arms) -> Option<Verdict> {
         if let Status::SwitchedOff { reason, .. } = canary.status() {
@@ -101,15 +107,12 @@ impl Watch {
         }
         let now =
             Window { control: Side::of(active, arms.counts(Arm::Control)), canary: Side::of(canary, arms.counts(Arm::Canary)) };
-        // The arms began at zero with the canary; what the policies were asked before does not count.
-        let fresh = |side: Side| Side { arm: ArmCounts::default(), ..side };
-        let began = *self.began.get_or_insert(Window { control: fresh(now.control), canary: fresh(now.canary) });
-        let window = Window { control: now.control.since(&began.control), canary: now.canary.since(&began.canary) };
+        let window = Window { control: now.control.since(&self.began.control), canary: now.canary.since(&self.began.canary) };
         let enough = |side: &Side| side.arm.outcomes.total() >= guard.min_requests;
         if !enough(&window.control) || !enough(&window.canary) {
             return None;
         }
-        self.began = Some(now);
+        self.began = now;
         let was_settled = std::mem::replace(&mut self.is_settled, true);
         window.judge(guard, was_settled)
     }

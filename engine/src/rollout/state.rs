@@ -69,8 +69,10 @@ pub(super) struct CanaryRun {
 }
 
 impl CanaryRun {
-    pub(super) fn new(policy: Arc<Policy>) -> CanaryRun {
-        CanaryRun { policy, arms: Arc::default(), watch: Arc::default() }
+    /// A canary beside this active version.
+    pub(super) fn new(active: &Policy, policy: Arc<Policy>) -> CanaryRun {
+        let watch = Arc::new(Mutex::new(Watch::new(active, &policy)));
+        CanaryRun { policy, arms: Arc::default(), watch }
     }
 }
 
@@ -138,7 +140,7 @@ impl Source<'_> {
         let shadow = optional(record.shadow.as_ref().map(|shadow| &shadow.version), "version in shadow");
         let run = |policy: Arc<Policy>| match before.and_then(|line| line.canary.as_ref()) {
             Some(run) => CanaryRun { policy, ..run.clone() },
-            None => CanaryRun::new(policy),
+            None => CanaryRun::new(&active, policy),
         };
         let tally = before.and_then(|line| line.shadow.as_ref()).map(|shadow| Arc::clone(&shadow.tally)).unwrap_or_default();
         Ok(Line {

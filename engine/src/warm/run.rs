@@ -173,7 +173,7 @@ async fn fetch_all(path: &Arc<dyn Path>, run: &Arc<Run>, ledger: &Arc<Ledger>, s
         }
         let ended = tokio::select! {
             Some(ended) = under_way.join_next() => ended,
-            () = clock.sleep(wait), if wants_more => continue,
+            () = clock.sleep_until(now.saturating_add(wait)), if wants_more => continue,
         };
         // A fetch that panicked has said so in the log.
         let Ok((attempt, outcome, took)) = ended else {

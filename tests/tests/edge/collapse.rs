@@ -118,7 +118,9 @@ fn a_follower_waits_no_longer_than_its_deadline() {
     let origin = Origin::start();
     let gate = Gate::new();
     origin.on_in_turn("/x", [Reply::fresh(60, "slow").behind(&gate), Reply::fresh(60, "quick")]);
-    let edge = Edge::before(&origin).cache("collapse_timeout = \"3s\"").start();
+    // What begins while the time goes on has more of it than that.
+    let patient = "connect_timeout = \"1min\"\nresponse_timeout = \"5min\"";
+    let edge = Edge::before(&origin).site(patient).cache("collapse_timeout = \"3s\"").start();
     let mut leader = asking(&edge);
     origin.wait_for("/x", 1);
     let mut follower = asking(&edge);

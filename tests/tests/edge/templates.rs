@@ -67,7 +67,7 @@ fn place(template: &str, country: &str) -> Place {
         .replace("0.0.0.0:8080", "127.0.0.1:0")
         .replace("127.0.0.1:9090", "127.0.0.1:0")
         .replace("\"holidays.toml\"", &toml_string(&folder.path().join("holidays.toml").display().to_string()))
-        .replace("module = ", "limits = { deadline = \"5s\" }\nmodule = ");
+        .replace("module = ", "limits = { deadline = \"10s\" }\nmodule = ");
     let text = format!("{text}\n[policies]\ncompiled_cache = {}\n", toml_string(&compiled_cache().display().to_string()));
     let edge = Edge::from_toml(&text, "2026-06-01T00:00:00", &zone);
     let (pages, pass) = match template {

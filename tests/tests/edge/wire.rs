@@ -171,6 +171,7 @@ fn a_malformed_chunk_of_a_client_is_refused_and_never_reaches_the_origin_whole()
         "0\r\nX : 1\r\n\r\n",
         &format!("0\r\nX: {}\r\n\r\n", "a".repeat(17_000)),
         &format!("0\r\n{}\r\n", "X: 1\r\n".repeat(101)),
+        &format!("{}0\r\n\r\n", format!("1;{}\r\na\r\n", "e".repeat(1_000)).repeat(17)),
     ] {
         for first in ["", "2\r\nok\r\n"] {
             let (origin, edge) = answering();

@@ -1,4 +1,5 @@
 use super::*;
+use crate::policy::tests::answered;
 use crate::semantics::calendar::Calendar;
 use crate::semantics::schedule;
 
@@ -124,8 +125,7 @@ fn a_policy_is_told_of_the_days_around_and_of_the_key_by_its_hash() {
     let answered = |key| {
         let headers = HeaderMap::new();
         let header_browser_ttl = Some(Duration::from_secs(7));
-        let status = http::StatusCode::OK;
-        let answered = Answered { status, headers: &headers, length: None, header_ttl: None, header_browser_ttl, key };
+        let answered = Answered { header_browser_ttl, key, ..answered(&headers) };
         let told = response(&answered, &[]);
         (told.header_browser_ttl_secs, told.key_hash)
     };

@@ -47,14 +47,7 @@ fn any_bytes_are_a_good_answer_or_a_bad_one() {
     let mobile = spell(&[&[0, 0, 0, 0, 1, 0, 0, 0, 0x20, 5, 0, 0, 6, 0, 0, 0], [0; 48].as_slice()].concat());
     assert_eq!(on_request(&chain, &mobile).variant.as_deref(), Some("mobile"));
     let headers = HeaderMap::new();
-    let answered = Answered {
-        status: StatusCode::OK,
-        headers: &headers,
-        length: None,
-        header_ttl: None,
-        header_browser_ttl: None,
-        key: b"",
-    };
+    let answered = answered(&headers);
     assert_eq!(chain.on_response(&ask(&spell(&[0; 64]), &headers), &answered, NOW), ResponseDecision::default());
 
     proptest!(ProptestConfig::with_cases(512), |(bytes in answer())| {

@@ -28,15 +28,7 @@ fn load_hours(settings: &str) -> Result<Chain, PolicyError> {
 fn check(chain: &Chain, at: &str, expected: Duration) {
     let now = Timestamp::from_unix_secs(chrono::DateTime::parse_from_rfc3339(at).unwrap().timestamp());
     let headers = HeaderMap::new();
-    let answered = Answered {
-        status: StatusCode::OK,
-        headers: &headers,
-        length: None,
-        header_ttl: None,
-        header_browser_ttl: None,
-        key: b"",
-    };
-    let decision = chain.on_response(&ask("/", &headers), &answered, now);
+    let decision = chain.on_response(&ask("/", &headers), &answered(&headers), now);
     assert_eq!((decision.storing, decision.ttl), (Storing::Always, Some(expected)), "{at}: {:?}", decision.reason);
 }
 

@@ -117,6 +117,10 @@ mod tests {
             assert!(command.get_about().is_some(), "{} says nothing", command.get_name());
             let example = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(example.contains("tero "), "{} has no example", command.get_name());
+            // What is longer is wrapped, and then the lines that were broken by hand are ragged.
+            for line in example.lines() {
+                assert!(line.chars().count() <= 100, "{}: {line}", command.get_name());
+            }
             command.get_subcommands().for_each(check);
         }
         Arguments::command().get_subcommands().for_each(check);

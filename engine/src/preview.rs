@@ -17,7 +17,7 @@ use serde::Serialize;
 
 pub use self::asking::Decision;
 use self::asking::Question;
-use crate::config::{Config, Site};
+use crate::config::{self, Config, Site};
 use crate::policy::{Chain, Hook, Host, Policy, PolicyError};
 use crate::semantics::calendar::HolidayKind;
 use crate::semantics::decision::Device;
@@ -26,6 +26,10 @@ use crate::semantics::timestamp::Timestamp;
 
 /// The longest span that is looked at.
 pub const MAX_SPAN: Duration = Duration::from_secs(92 * 86_400);
+
+/// A policy may take so long for an answer, if its own deadline is no longer: a desk has more to do than an edge, and a deadline that is missed
+/// for want of a processor would look like a change.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What to look at.
 #[derive(Clone, Debug)]
@@ -138,7 +142,12 @@ pub fn preview(config: &Config, outlook: &Outlook) -> Result<Preview, PolicyErro
         warnings: Vec::new(),
     };
     let host = Host::new(&config.policy_host)?;
-    let policies = config.policies.iter().map(|policy| host.load(policy)).collect::<Result<Vec<_>, _>>()?;
+    let patient = |policy: &config::Policy| {
+        let mut policy = policy.clone();
+        policy.limits.deadline = policy.limits.deadline.max(PATIENCE);
+        policy
+    };
+    let policies = config.policies.iter().map(|policy| host.load(&patient(policy))).collect::<Result<Vec<_>, _>>()?;
     let mut zones = BTreeSet::new();
     for site in config.sites.iter().filter(|site| outlook.site.as_deref().is_none_or(|name| *site.name == *name)) {
         let chosen = || site.policies.iter().filter_map(|name| policies.iter().find(|policy| policy.name() == name));

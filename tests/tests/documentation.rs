@@ -28,11 +28,23 @@ fn the_first_policy_of_the_readme_is_the_one_that_is_tested() {
 fn the_configuration_of_the_readme_is_good() {
     let configuration = blocks("toml").into_iter().find(|block| block.contains("[[site]]")).unwrap();
     // The reader has built the module by then.
-    let module = "target/wasm32-unknown-unknown/release/shop_hours.wasm";
+    let module = "target/wasm32-unknown-unknown/release/my_shop.wasm";
     assert!(configuration.contains(module));
+    // What it tells to make must not be there already.
+    assert!(README.contains("cargo new --lib examples/my-shop") && !workspace().join("examples/my-shop").exists());
     let configuration = configuration.replace(module, "builtin:business-hours");
     let config = Config::parse(&configuration, "README.md", Path::new("")).unwrap();
     assert_eq!((config.sites.len(), config.policies.len()), (1, 1));
+}
+
+#[test]
+fn the_calendar_of_the_readme_is_good() {
+    let calendar = blocks("text").into_iter().find(|block| block.contains("extends = ")).unwrap();
+    let folder = tero_tests::folder();
+    let path = folder.path().join("days.toml");
+    std::fs::write(&path, calendar).unwrap();
+    let calendar = tero::config::calendar::load(&tero::config::CalendarSource::File(path)).unwrap();
+    assert!(calendar.days().any(|(_, day)| day.name == "Nochebuena"));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tero::cases::{Cases, keys};
-use tero::config::PolicyHost;
+use tero::config::{Config, PolicyHost};
 use tero::policy::Host;
 
 fn root() -> PathBuf {
@@ -46,6 +46,16 @@ fn cases_on_the_pages_pass() {
         run += 1;
     }
     assert!(run >= 3, "{run}");
+}
+
+#[test]
+fn configuration_on_the_pages_is_good() {
+    let site = "[[site]]\nname = \"shop\"\nhosts = [\"*\"]\norigins = [\"http://127.0.0.1:3000\"]\n";
+    let blocks: Vec<_> = blocks("toml").into_iter().filter(|(_, block)| !block.contains("[[case]]")).collect();
+    assert!(!blocks.is_empty());
+    for (page, block) in blocks {
+        Config::parse(&format!("{site}{block}"), &page, Path::new("")).unwrap_or_else(|errors| panic!("{errors}"));
+    }
 }
 
 #[test]

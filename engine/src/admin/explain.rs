@@ -6,7 +6,7 @@ use http::header::HOST;
 use serde_json::{Map, Value, json};
 
 use super::State;
-use super::asked::explain::{self as asked, Asked, FORM};
+use super::asked::explain::{self as asked, Asked, URL};
 use super::reply::{Refusal, Reply};
 use crate::policy::compare::{lookup, query, storing};
 use crate::policy::{RequestAnswer, ResponseAnswer, Word};
@@ -45,8 +45,8 @@ fn only_host(state: &State) -> Result<HeaderValue, Refusal> {
     let sites = state.edge.sites.load();
     let mut named = sites.iter().filter_map(|site| site.settings.hosts.iter().find(|host| *host != "*"));
     match (named.next(), sites.iter().count()) {
-        (Some(host), 1) => host.parse().map_err(|_| Refusal::bad("the site's host is none that can be asked for", FORM)),
-        _ => Err(Refusal::bad("a path does not tell which site is meant", FORM)),
+        (Some(host), 1) => host.parse().map_err(|_| Refusal::bad("the site's host is none that can be asked for", URL)),
+        _ => Err(Refusal::bad("a path does not tell which site is meant", URL)),
     }
 }
 

@@ -187,7 +187,7 @@ fn policies(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>], now: Timestamp
     })?;
     usage(encoder, &by_name)?;
     gauges(encoder, "tero_policy_active", "Whether a policy is asked: 0 when it is switched off", active)?;
-    let help = "Years that have begun, or begin within a month, of which a policy's calendar knows no holidays";
+    let help = "Years that have begun, or begin within two months, of which a policy's calendar knows no holidays";
     gauges(encoder, "tero_policy_calendar_missing_years", help, missing)
 }
 

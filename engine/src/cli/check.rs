@@ -16,7 +16,8 @@ Examples:
   tero check --json edge.toml | jq .  the same for a machine
   tero check --keys                   what can be written, as Markdown
 
-Exit code: 0 if the file is good, with warnings or without, 1 if it has mistakes, 2 if the command is used wrongly.";
+Exit code: 0 if the file is good, with warnings or without, 1 if it has mistakes,
+2 if the command is used wrongly.";
 
 /// Checks a configuration and prints every mistake with its line and its cure
 #[derive(Debug, Args)]

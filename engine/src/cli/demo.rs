@@ -21,7 +21,7 @@ use crate::import::{Target, import};
 const EXAMPLE: &str = "\
 Examples:
   tero demo                         look at it with curl and a browser
-  tero demo --traffic               with 20 synthetic visitors, so that `tero stats` has something to show
+  tero demo --traffic               with 20 synthetic visitors, for `tero stats` to show
   tero demo --listen 0.0.0.0:8000   reachable from other machines
 
 Exit code: 0 when it was stopped, 1 if it could not start, 2 if the command is used wrongly.";

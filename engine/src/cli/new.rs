@@ -13,12 +13,14 @@ use crate::templates::{COUNTRIES, File, SetUp, TEMPLATES};
 const EXAMPLE: &str = "\
 Examples:
   tero new --template barber-shop --country ar barberia
-  tero new --template medical-practice --country es --host www.clinica.example --origin http://127.0.0.1:3000 .
+  tero new --template medical-practice --country es --host www.clinica.example clinica
   tero new --list
 
-Templates: barber-shop, medical-practice, psychology-practice. Countries: ar (Argentina), cl (Chile), mx (Mexico), es (Spain).
+Templates: barber-shop, medical-practice, psychology-practice.
+Countries: ar (Argentina), cl (Chile), mx (Mexico), es (Spain).
 
-Exit code: 0 if the files were written, 1 if they can't be or are there already, 2 if the command is used wrongly.";
+Exit code: 0 if the files were written, 1 if they can't be or are there already,
+2 if the command is used wrongly.";
 
 /// Writes a complete configuration for a trade and a country: zone, holidays, hours, paths to pass, plans
 #[derive(Debug, Args)]
@@ -60,7 +62,8 @@ impl New {
             Ok(()) => {
                 let (first, dir) = (&files[0].name, self.dir.display());
                 let names: Vec<&str> = files.iter().map(|file| file.name).collect();
-                print(&format!("{dir}: {} written; next: cd {dir} && tero check {first} && tero schedule\n", names.join(" and ")))
+                let go = if self.dir == Path::new(".") { String::new() } else { format!("cd {dir} && ") };
+                print(&format!("{dir}: {} written; next: {go}tero check {first} && tero schedule\n", names.join(" and ")))
             }
             Err(message) => fail(&message),
         }

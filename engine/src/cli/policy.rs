@@ -27,7 +27,7 @@ Examples:
   tero policy test                                  run the cases of this folder, without a server
   tero policy inspect hours.wasm                    what a module is, wants and declares
   tero policy diff old.wasm new.wasm --log access.log
-  tero policy list                                  which version decides on a running edge, and since when
+  tero policy list                                  which version decides, and since when
   tero policy push hours.wasm --name hours          hands it a new version
   tero policy shadow hours --version 3f9a1c --sample 10%
   tero policy canary hours --version 3f9a1c --share 5%

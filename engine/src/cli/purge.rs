@@ -15,7 +15,8 @@ Examples:
   tero purge --prefix http://www.example.org/img/
   tero purge --site shop --admin http://10.0.0.5:9090 --token-file /run/secrets/tero
 
-Exit code: 0 if it was purged (also if nothing was stored), 1 if not, 2 if the command is used wrongly.";
+Exit code: 0 if it was purged (also if nothing was stored), 1 if not,
+2 if the command is used wrongly.";
 
 /// Purges stored responses of a running edge
 #[derive(Debug, Args)]

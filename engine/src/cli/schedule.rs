@@ -22,9 +22,10 @@ Examples:
   tero schedule --next 2d --url /barberias/palermo
   tero schedule --from 2026-12-24T00:00 --next 3d --json | jq .events
 
-How it is found: policies are asked, without a server, about a 200 for the home page, for the URLs of the plans, for a path that fits each
-pattern in their settings, and for each --url, at the beginning of every minute. Where the answer changes, the second is looked for. A
-window within one minute, or for a URL that was not asked about, is not seen. Nothing is fetched.
+How it is found: policies are asked, without a server, about a 200 for the home page, for the URLs
+of the plans, for a path that fits each pattern in their settings, and for each --url, at the
+beginning of every minute. Where the answer changes, the second is looked for. A window within one
+minute, or for a URL that was not asked about, is not seen. Nothing is fetched.
 
 Exit code: 0 if it was told, 1 if the configuration can't be used, 2 if the command is used wrongly.";
 

@@ -20,8 +20,8 @@ Examples:
   tero serve                              serve what ./tero.toml says
   tero serve --config /etc/tero/tero.toml
 
-Signals: SIGTERM and SIGINT end each connection after its request, for at most `[server] drain`; a second one stops at once.
-SIGHUP reads the configuration again and opens the access log anew.
+Signals: SIGTERM and SIGINT end each connection after its request, for at most `[server] drain`;
+a second one stops at once. SIGHUP reads the configuration again and opens the access log anew.
 
 Exit code: 0 after a signal, 1 if it can't serve, 2 if the command is used wrongly.";
 

@@ -30,8 +30,8 @@ Examples:
   tero warm apertura --cancel
   tero warm runs
 
-Exit code: 0 if the plan was started (with --wait: if it ran to its end), 1 if not, or if more failed than --fail-over
-allows, 2 if the command is used wrongly.";
+Exit code: 0 if the plan was started (with --wait: if it ran to its end), 1 if not, or if more
+failed than --fail-over allows, 2 if the command is used wrongly.";
 
 /// Starts a warming plan of a running edge
 #[derive(Debug, Args)]

@@ -35,8 +35,9 @@ use crate::semantics::calendar::{Calendar, Holiday, HolidayKind};
 use crate::semantics::schedule::moment;
 use crate::semantics::timestamp::Timestamp;
 
-/// So long before a year begins, its holidays should be known.
-const YEAR_AHEAD: Duration = Duration::from_secs(31 * 86_400);
+/// So long before a year begins, its holidays should be known: time to look for the decree and to write it down, while nothing is wrong
+/// yet.
+const YEAR_AHEAD: Duration = Duration::from_secs(61 * 86_400);
 
 /// The largest calendar file, in bytes.
 pub const MAX_CALENDAR_BYTES: u64 = 1024 * 1024;
@@ -495,13 +496,13 @@ mod tests {
     }
 
     #[test]
-    fn a_year_without_data_is_missed_a_month_before_it_begins() {
+    fn a_year_without_data_is_missed_two_months_before_it_begins() {
         let calendar = load(&CalendarSource::Builtin("argentina".to_owned())).unwrap();
         let first_of_2027 = Timestamp::from_unix_secs(1_798_761_600);
         let before = |days: u64| first_of_2027.saturating_sub(Duration::from_secs(days * 86_400));
         assert!(missing_years(&calendar, before(200)).is_empty());
-        assert!(missing_years(&calendar, before(32)).is_empty());
-        assert_eq!(missing_years(&calendar, before(31)), [2027]);
+        assert!(missing_years(&calendar, before(62)).is_empty());
+        assert_eq!(missing_years(&calendar, before(61)), [2027]);
         assert_eq!(missing_years(&calendar, first_of_2027), [2027]);
         assert_eq!(missing_years(&Calendar::default(), before(1)), [2026, 2027]);
     }

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::calendar::BUILTIN_CALENDARS;
+use super::calendar::{BUILTIN_CALENDARS, CalendarError};
 use super::keys::{self, Section};
 use super::mistakes::{Mistakes, did_you_mean, place};
 use super::raw::{self, Entry, Kind, Value};
@@ -285,7 +285,9 @@ impl<'a> Loader<'a> {
     fn module(&self, text: &str) -> Result<ModuleSource, Mistake> {
         match text.strip_prefix("builtin:") {
             Some(name) => forms::name(name).map(|name| ModuleSource::Builtin(name.to_owned())),
-            None => self.file(text, "a .wasm file, or a shipped policy as \"builtin:NAME\"").map(ModuleSource::File),
+            None => self
+                .file(text, "a .wasm file (`tero policy build` makes one), or a shipped policy as \"builtin:NAME\"")
+                .map(ModuleSource::File),
         }
     }
 
@@ -298,7 +300,10 @@ impl<'a> Loader<'a> {
                 self.file(text, &format!("a calendar file, or one of {}", calendar::builtin_names())).map(CalendarSource::File)?
             }
         };
-        calendar::load(&source).map(|_| source).map_err(|error| Mistake::new(error.to_string(), cure()))
+        calendar::load(&source).map(|_| source).map_err(|error| match error {
+            CalendarError::Wrong { .. } => Mistake::new(error.to_string(), "correct the calendar file"),
+            _ => Mistake::new(error.to_string(), cure()),
+        })
     }
 
     fn settings(&self, reader: &Reader<'a>) -> String {

@@ -241,7 +241,7 @@ fn each_mistake_has_its_line_key_and_cure() {
             "[[warm]]\nname = \"w\"\nsite = \"shop\"\nschedule = \"61 8 * * *\"",
             8,
             "warm.schedule",
-            "is no schedule",
+            "is no schedule: number out of bounds",
             "five fields",
         ),
         ("[[warm]]\nname = \"w\"\nsite = \"shop\"\nurls = [\"http://shop/x\"]", 8, "warm.urls", "is no path", "\"/x\""),

@@ -145,7 +145,7 @@ impl Comparison {
         ] {
             self.count(field, about, left == right, || (secs(left), secs(right)));
         }
-        self.count(Field::Tags, about, left.tags == right.tags, || (left.tags.join(" "), right.tags.join(" ")));
+        self.count(Field::Tags, about, left.tags == right.tags, || (words(&left.tags), words(&right.tags)));
         self.reason(about, left.reason.as_deref(), right.reason.as_deref());
     }
 
@@ -228,6 +228,13 @@ pub fn query(rule: &QueryRule) -> String {
 
 fn secs(duration: Option<Duration>) -> String {
     duration.map_or_else(|| "-".to_owned(), |duration| format!("{} s", duration.as_secs()))
+}
+
+fn words(tags: &[impl AsRef<str>]) -> String {
+    match tags {
+        [] => "-".to_owned(),
+        tags => tags.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(" "),
+    }
 }
 
 fn optional(text: Option<&str>) -> String {

@@ -231,6 +231,7 @@ fn log(store: &mut wasmtime::StoreContextMut<'_, GuestState>, message: &WasmStr)
     }
     let line = one_line(&message.to_str(&*store)?);
     tracing::info!(policy = &*store.data().policy, "{line}");
+    store.data_mut().logged(line);
     Ok(())
 }
 

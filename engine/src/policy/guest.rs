@@ -76,6 +76,8 @@ pub(super) struct GuestState {
     limits: Limits,
     lines: u32,
     log_lines: u32,
+    /// What this call has logged last. Runtimes of languages log what went wrong before they trap, and a trap itself says nothing.
+    last_line: Option<String>,
     started: Instant,
     deadline: Duration,
     /// How many deadlines this call may take.
@@ -91,6 +93,11 @@ impl GuestState {
             return false;
         }
         self.usage.grant_line(&self.policy, self.log_lines)
+    }
+
+    /// A line that the log has taken.
+    pub(super) fn logged(&mut self, line: String) {
+        self.last_line = Some(line);
     }
 }
 
@@ -125,6 +132,7 @@ impl Template {
             limits: Limits::new(&self.limits),
             lines: 0,
             log_lines: self.limits.log_lines,
+            last_line: None,
             started: real_time(),
             deadline: self.limits.deadline,
             deadlines: LONG_CALL_DEADLINES,
@@ -223,6 +231,7 @@ impl Guest {
         let state = self.store.data_mut();
         state.limits.forgive();
         state.lines = 0;
+        state.last_line = None;
         state.deadlines = deadlines;
         state.started = real_time();
         self.store.set_hostcall_fuel(to_usize(answer_bytes));
@@ -262,6 +271,10 @@ impl Template {
             return Failure::new(FailureKind::Memory, reason);
         }
         let trapped = error.is::<Trap>() || error.is::<NotGiven>();
+        let said = match &store.data().last_line {
+            Some(line) if trapped => format!("{line} ({said})"),
+            _ => said,
+        };
         Failure::new(if trapped { FailureKind::Trap } else { otherwise }, said)
     }
 }

@@ -142,6 +142,9 @@ fn a_failure_names_the_policy_and_the_limit() {
     let more = r#"(data (i32.const 3072) "\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\01\00\00\00\01\00\00\00\00\00\00\00\00\00\00\04")"#;
     let gigantic = reason(&ByHand { on_request: "(i32.const 3072)", more, ..ByHand::default() });
     assert!(gigantic.contains("bad_answer: "), "{gigantic}");
+    let told = "(call $log (i32.const 1312) (i32.const 6)) unreachable";
+    let told = reason(&ByHand { on_request: told, ..ByHand::default() });
+    assert!(told.contains("trap: mobile (") && told.contains("unreachable"), "{told}");
     let more = r#"(data (i32.const 1028) "\ff\ff\ff\7f")"#;
     let configured = refused(&ByHand { configure: spin, more, ..ByHand::default() });
     assert!(

@@ -89,11 +89,14 @@ const COMPONENTIZE: &str = "
 import { componentize } from '@bytecodealliance/componentize-js';
 import { writeFileSync } from 'node:fs';
 const { component } = await componentize({
-  sourcePath: 'policy.js', witPath: 'wit', worldName: 'policy',
+  sourcePath: '.policy.entry.js', witPath: 'wit', worldName: 'policy',
   disableFeatures: ['random', 'stdio', 'clocks', 'http', 'fetch-event'],
 });
 writeFileSync('policy.wasm', component);
 ";
+
+/// It imports `policy.js`, and lies beside it while it is needed.
+const ENTRY_JS: (&str, &str) = (".policy.entry.js", include_str!("../../../sdk/javascript/entry.js"));
 
 fn javascript(folder: &Path, module: &Path) -> Result<(), ProjectError> {
     write(&folder.join("policy.d.ts"), typescript::declarations())?;
@@ -102,7 +105,14 @@ fn javascript(folder: &Path, module: &Path) -> Result<(), ProjectError> {
     if !folder.ancestors().any(installed) {
         return Err(COMPONENTIZE_JS.missing());
     }
-    COMPONENTIZE_JS.run(Command::new("node").current_dir(folder).args(["--input-type=module", "--eval", COMPONENTIZE]))?;
+    // componentize-js does not say where a mistake is.
+    NODE.run(Command::new("node").current_dir(folder).args(["--check", "policy.js"]))?;
+    let entry = folder.join(ENTRY_JS.0);
+    write(&entry, ENTRY_JS.1)?;
+    let built =
+        COMPONENTIZE_JS.run(Command::new("node").current_dir(folder).args(["--input-type=module", "--eval", COMPONENTIZE]));
+    fs::remove_file(&entry).map_err(file_error(&entry))?;
+    built?;
     there(module, "componentize-js")
 }
 
@@ -111,6 +121,9 @@ const COMPONENTIZE_PY: Tool = Tool {
     language: "Python",
     cure: "run `python3 -m venv .venv && .venv/bin/pip install -r requirements.txt` in the folder of the policy, or install it with pip",
 };
+
+/// It imports `app`. In a folder of its own, so that the bindings for editors are not taken for those of the module.
+const ENTRY_PY: (&str, &str) = ("tero_entry", include_str!("../../../sdk/python/tero_entry.py"));
 
 fn python(folder: &Path, module: &Path) -> Result<(), ProjectError> {
     let own = folder.join(".venv/bin/componentize-py");
@@ -127,7 +140,9 @@ fn python(folder: &Path, module: &Path) -> Result<(), ProjectError> {
         fs::remove_dir_all(&bindings).map_err(file_error(&bindings))?;
     }
     COMPONENTIZE_PY.run(tool().args(["bindings", "bindings"]))?;
-    COMPONENTIZE_PY.run(tool().args(["componentize", "--stub-wasi", "app", "--output", MODULE]))?;
+    write(&bindings.join("entry").join(ENTRY_PY.0).with_extension("py"), ENTRY_PY.1)?;
+    let paths = ["--python-path", ".", "--python-path", "bindings/entry"];
+    COMPONENTIZE_PY.run(tool().args(["componentize", "--stub-wasi", ENTRY_PY.0, "--output", MODULE]).args(paths))?;
     there(module, "componentize-py")
 }
 

@@ -257,7 +257,7 @@ impl Line {
         let meant: Vec<&str> = known.clone().filter(|digest| !text.is_empty() && digest.starts_with(text)).collect();
         let problem = match meant.as_slice() {
             [digest] => return Ok(Version::Pushed((*digest).to_owned())),
-            [] => "is none of its versions",
+            [] => "is no version",
             _ => "may mean several of its versions",
         };
         let known = known.map(|digest| digest.get(..12).unwrap_or(digest)).chain([super::record::CONFIGURATION]);

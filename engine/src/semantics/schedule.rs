@@ -258,6 +258,11 @@ impl std::fmt::Display for ScheduleError {
 
 impl std::error::Error for ScheduleError {}
 
+/// The parser's own words, without their class before and the full stop behind.
+fn told(error: &str) -> String {
+    error.split_once(": ").map_or(error, |(_, what)| what).trim_end_matches('.').to_ascii_lowercase()
+}
+
 impl Schedule {
     /// Reads a cron expression of five fields (minute, hour, day of month, month, day of week).
     ///
@@ -269,7 +274,7 @@ impl Schedule {
             return Err(ScheduleError::Fields { found });
         }
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-        let cron = parser.parse(expression).map_err(|error| ScheduleError::Field(error.to_string()))?;
+        let cron = parser.parse(expression).map_err(|error| ScheduleError::Field(told(&error.to_string())))?;
         let schedule = Schedule { cron, zone };
         // Every combination of month, day and weekday comes round within the 400 years of the Gregorian calendar.
         match schedule.next_local(naive(0)) {

@@ -260,11 +260,10 @@ async fn outcome_of(answer: Answer, clock: &Clock, kept: impl Fn() -> bool) -> W
     if in_trouble {
         let overloaded = outcome == Outcome::Stale || status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
         let retry_after = retry_after(&head.headers, clock.now());
-        return WarmOutcome::Failed {
-            reason: detail.unwrap_or_else(|| format!("answered with {status}")),
-            overloaded,
-            retry_after,
-        };
+        // Why an error of the origin's own was not stored is nobody's question.
+        let its_own = outcome != Outcome::Stale && cache_status(&head.headers).is_some_and(|said| said.contains("fwd-status="));
+        let reason = detail.filter(|_| !its_own).unwrap_or_else(|| format!("answered with {status}"));
+        return WarmOutcome::Failed { reason, overloaded, retry_after };
     }
     let asked = match outcome {
         // Another request's fetch: it has stored it as well as ours would have.

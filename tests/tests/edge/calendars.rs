@@ -55,14 +55,14 @@ fn the_shipped_holidays_are_those_of_two_other_lists() {
 }
 
 #[test]
-fn a_year_without_data_is_a_metric_a_month_before_it_begins() {
+fn a_year_without_data_is_a_metric_two_months_before_it_begins() {
     let origin = Origin::start();
     let keys = "calendar = \"builtin:argentina\"\nsettings = { zone = \"UTC\", open = \"09:00\", close = \"18:00\" }";
     let edge =
-        Edge::before(&origin).policy("hours", "builtin:business-hours", keys).zone("UTC").at("2026-11-29T23:59:59").start();
+        Edge::before(&origin).policy("hours", "builtin:business-hours", keys).zone("UTC").at("2026-10-31T23:59:59").start();
     let missing = || edge.metric("tero_policy_calendar_missing_years", &["policy=\"hours\""]);
     assert_eq!(missing(), 0.0);
-    edge.turn_to("2026-12-01T00:00:00");
+    edge.turn_to("2026-11-01T00:00:00");
     assert_eq!(missing(), 1.0);
     let without = Edge::before(&origin).policy("hours", "builtin:business-hours", keys.split_once('\n').unwrap().1).start();
     assert!(

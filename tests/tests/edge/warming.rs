@@ -289,7 +289,12 @@ fn failures_are_told_with_their_reasons() {
     let failures = report["failures"].as_array().unwrap();
     let urls: Vec<_> = failures.iter().map(|failure| failure["url"].as_str().unwrap()).collect();
     assert!(urls.iter().any(|url| url.ends_with("/gone")) && urls.iter().any(|url| url.ends_with("/broken")), "{report}");
-    assert!(failures.iter().all(|failure| !failure["reason"].as_str().unwrap().is_empty()));
+    let reason = |end: &str| {
+        let failure = failures.iter().find(|failure| failure["url"].as_str().unwrap().ends_with(end)).unwrap();
+        failure["reason"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(reason("/gone"), "answered with 404 Not Found");
+    assert!(reason("/broken").contains("origin"), "{}", reason("/broken"));
     assert!(report["refusals"][0]["url"].as_str().unwrap().ends_with("/private"), "{report}");
 }
 

@@ -9,8 +9,9 @@ use super::Wrong;
 use crate::semantics::decision::Device;
 use crate::semantics::written_time::WrittenTime;
 
-/// What to write.
-pub const FORM: &str = "{\"url\": \"http://www.example.org/path\", \"at\": \"2026-11-24T08:59:00\"}";
+/// How to write a URL.
+pub const URL: &str = "write http://www.example.org/path";
+const FORM: &str = "{\"url\": \"http://www.example.org/path\", \"at\": \"2026-11-24T08:59:00\"}";
 
 /// A request that was read.
 #[derive(Debug)]
@@ -90,7 +91,7 @@ fn no(what: &str, text: &str, cure: impl Into<std::borrow::Cow<'static, str>>) -
 
 /// The host of an absolute URL, if it is one, and the path with the query.
 fn url(text: &str) -> Result<(Option<HeaderValue>, Uri), Wrong> {
-    let wrong = |what: &str| no(what, text, FORM);
+    let wrong = |what: &str| no(what, text, URL);
     if text.starts_with('/') {
         // Two slashes would begin with a host, were it not for the one in front.
         let uri: Uri = format!("http://host{text}").parse().map_err(|_| wrong("URL"))?;

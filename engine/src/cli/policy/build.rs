@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::inspect::size;
 use crate::cli::{fail, print};
 use crate::project;
 
@@ -13,8 +14,8 @@ Examples:
   tero policy build
   tero policy build policies/shop-hours && tero policy test policies/shop-hours
 
-The language is told by what is in the folder: Cargo.toml, policy.js, app.py or policy.c. Its own tools do the work; one that is
-missing is named, with how to get it.
+The language is told by what is in the folder: Cargo.toml, policy.js, app.py or policy.c. Its own
+tools do the work; one that is missing is named, with how to get it.
 Exit code: 0 built, 1 failed, 2 if the command is used wrongly.";
 
 /// Builds the module of a policy with its language's own tools
@@ -30,11 +31,13 @@ impl Build {
     pub(super) fn run(self) -> ExitCode {
         let built = project::build(&self.folder);
         match built.and_then(|module| {
-            let size =
+            let bytes =
                 std::fs::metadata(&module).map_err(|source| project::ProjectError::File { path: module.clone(), source })?.len();
-            Ok((module, size))
+            Ok((module, bytes))
         }) {
-            Ok((module, size)) => print(&format!("{}: {:.1} KiB\n", module.display(), size as f64 / 1024.0)),
+            Ok((module, bytes)) => {
+                print(&format!("{}: {}\n", module.display(), size(usize::try_from(bytes).unwrap_or(usize::MAX))))
+            }
             Err(error) => fail(&error.to_string()),
         }
     }

@@ -20,7 +20,8 @@ const ROLLBACK: &str = "\
 Example:
   tero policy rollback hours
 
-A running canary is ended, and that is all. Without one, the version before decides again; in the end that is the configuration's.
+A running canary is ended, and that is all. Without one, the version before decides again; in the
+end that is the configuration's.
 
 Exit code: 0 if it was rolled back, 1 if not, 2 if the command is used wrongly.";
 
@@ -41,8 +42,8 @@ Examples:
   tero policy canary hours                  how it does beside the active version
   tero policy canary hours --stop
 
-The version answers for a share of the keys, the same ones all the time. If it does worse than the active version by more than the
-guard allows, it is rolled back by itself.
+The version answers for a share of the keys, the same ones all the time. If it does worse than the
+active version by more than the guard allows, it is rolled back by itself.
 
 Exit code: 0 if it was done, 1 if not, 2 if the command is used wrongly.";
 
@@ -105,16 +106,16 @@ pub(super) struct Canary {
     /// The share of keys that it answers for; at most 50%
     #[arg(long, value_name = "PERCENT", requires = "version")]
     share: Option<String>,
-    /// Requests on both sides before they are compared, again and again
+    /// Requests on both sides before they are compared, again and again [default: 500]
     #[arg(long, value_name = "COUNT", requires = "version")]
     min_requests: Option<u64>,
-    /// How much lower the hit rate may be
+    /// How much lower the hit rate may be, in points of a percentage [default: 5]
     #[arg(long, value_name = "POINTS", requires = "version")]
     hit_rate_points: Option<f64>,
-    /// How many more of a hundred requests may go to the origin
+    /// How many more of a hundred requests may go to the origin [default: 5]
     #[arg(long, value_name = "POINTS", requires = "version")]
     origin_points: Option<f64>,
-    /// How many more of a hundred requests may fail
+    /// How many more of a hundred requests may fail [default: 1]
     #[arg(long, value_name = "POINTS", requires = "version")]
     failure_points: Option<f64>,
     /// Ends it

@@ -20,7 +20,8 @@ use crate::policy::{Chain, Hook, Host, Package, Policy};
 const EXAMPLE: &str = "\
 Examples:
   tero policy diff old.wasm new.wasm --log access.log
-  tero policy diff builtin:json-rules builtin:json-rules --settings-a old.json --settings-b new.json --log access.log
+  tero policy diff builtin:json-rules builtin:json-rules --log access.log \\
+      --settings-a old.json --settings-b new.json
   tero policy diff old.wasm new.wasm --log access.log --json | jq '.fields.ttl.different'
 
 The log is tero's own (JSON or combined), or in the common or combined format of other servers.

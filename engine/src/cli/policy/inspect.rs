@@ -8,15 +8,16 @@ use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use serde_json::{Value, json};
 
+use super::push::settings;
 use crate::cli::{fail, print, used_wrongly};
 use crate::config::{self, ModuleSource, PolicyHost, PolicyLimits, units};
-use crate::policy::{Host, Inspection, Manifest};
+use crate::policy::{Host, Inspection, Manifest, PolicyError};
 
 const EXAMPLE: &str = "\
 Examples:
   tero policy inspect target/wasm32-unknown-unknown/release/hours.wasm
   tero policy inspect hours.wasm --settings '{\"zone\": \"UTC\", \"open\": \"09:00\", \"close\": \"18:00\"}'
-  tero policy inspect builtin:json-rules --settings @rules.json --json | jq .manifest
+  tero policy inspect builtin:json-rules --settings rules.json --json | jq .manifest
 
 A manifest depends on the settings: without them, a policy that needs some refuses, and says which.
 Exit code: 0 if an edge can use it with these settings, 1 if not, 2 if the command is used wrongly.";
@@ -28,9 +29,9 @@ pub(super) struct Inspect {
     /// A module, or a shipped policy as builtin:NAME
     #[arg(value_name = "FILE.wasm")]
     module: String,
-    /// The policy's settings as JSON text, or a file of it after @
-    #[arg(long, value_name = "JSON|@FILE", default_value = "{}")]
-    settings: String,
+    /// Settings as JSON, or a file of them [default: {}]
+    #[arg(long, value_name = "JSON|FILE")]
+    settings: Option<String>,
     /// Prints the result as JSON
     #[arg(long)]
     json: bool,
@@ -55,6 +56,9 @@ impl Inspect {
         match &inspection.policy {
             Ok(_) => shown,
             Err(_) if self.json => ExitCode::FAILURE,
+            Err(error @ PolicyError::Settings { .. }) if self.settings.is_none() => {
+                fail(&format!("{error}; give it some with --settings"))
+            }
             Err(error) => fail(&error.to_string()),
         }
     }
@@ -68,13 +72,7 @@ impl Inspect {
                 (stem, ModuleSource::File(path))
             }
         };
-        let settings = match self.settings.strip_prefix('@') {
-            Some(file) => std::fs::read_to_string(file).map_err(|error| format!("--settings: {file}: {error}"))?,
-            None => self.settings.clone(),
-        };
-        if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&settings) {
-            return Err(format!("--settings is no JSON: {error}; write '{{\"key\": \"value\"}}' or @FILE"));
-        }
+        let settings = self.settings.as_deref().map_or_else(|| Ok("{}".to_owned()), settings)?;
         Ok(config::Policy {
             place: config::Place::default(),
             name: name.into(),
@@ -107,8 +105,9 @@ impl Inspect {
     }
 }
 
-fn size(bytes: usize) -> String {
-    #[allow(clippy::cast_precision_loss)] // One digit behind the point is shown.
+/// With one digit behind the point.
+pub(super) fn size(bytes: usize) -> String {
+    #[allow(clippy::cast_precision_loss)] // One digit is shown.
     let kib = bytes as f64 / 1024.0;
     match kib {
         ..1.0 => units::show_size(bytes as u64),

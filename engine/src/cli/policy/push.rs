@@ -16,10 +16,10 @@ const EXAMPLE: &str = "\
 Examples:
   tero policy push hours.wasm --name hours
   tero policy push hours.wasm --name hours --settings summer.json --cases hours.cases.toml
-  tero policy push builtin:business-hours --name hours --settings '{\"open\": \"08:00\", \"close\": \"20:00\"}' --activate
+  tero policy push builtin:business-hours --name hours --settings summer.json --activate
 
-The edge compiles and configures it, runs its cases, and keeps it; it decides nothing until it is activated. Without --settings,
-those of the configuration hold.
+The edge compiles and configures it, runs its cases, and keeps it; it decides nothing until it is
+activated. Without --settings, those of the configuration hold.
 
 Exit code: 0 if the edge keeps it, 1 if not, 2 if the command is used wrongly.";
 
@@ -115,7 +115,9 @@ pub(super) fn settings(given: &str) -> Result<String, String> {
     let json = if is_json { given.to_owned() } else { text(Path::new(given))? };
     match serde_json::from_str::<serde::de::IgnoredAny>(&json) {
         Ok(_) => Ok(json),
-        Err(error) => Err(format!("the settings are no JSON: {error}")),
+        Err(error) => {
+            Err(format!("the settings are no JSON: {error}; write '{{\"key\": \"value\"}}', or the name of a file of it"))
+        }
     }
 }
 

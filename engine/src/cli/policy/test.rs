@@ -14,11 +14,11 @@ use crate::config::{ConfigErrors, ModuleSource};
 
 const EXAMPLE: &str = "\
 Examples:
-  tero policy test                                    every cases.toml and *.cases.toml of this folder
-  tero policy test cases.toml --max-fuel 200000       none may cost more
-  tero policy test cases.toml --module new.wasm       another module with the same settings and cases
+  tero policy test                                every cases.toml and *.cases.toml of this folder
+  tero policy test cases.toml --max-fuel 200000   none may cost more
+  tero policy test cases.toml --module new.wasm   another module with the same settings and cases
   tero policy test --json cases.toml | jq '.files[].outcomes[] | select(.problems != [])'
-  tero policy test --keys                             what can be written, as Markdown
+  tero policy test --keys                         what can be written, as Markdown
 
 Fuel is about one instruction of WebAssembly, and the same each time; the time is this machine's.
 Exit code: 0 if every case has passed, 1 if not, 2 if the command is used wrongly.";

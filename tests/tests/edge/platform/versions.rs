@@ -138,7 +138,7 @@ fn what_is_no_good_policy_is_refused_and_not_kept() {
     };
     check_refused(&push(&edge, "rules", &misbehaving(r#"{"configure": "trap"}"#)), 422, &["trap"]);
     check_refused(&push(&edge, "unknown", &version(&rules("one", 1))), 404, &["there is no policy `unknown`", "rules"]);
-    check_refused(&edge.admin_post("/policies/rules/activate", r#"{"digest": "abc"}"#), 404, &["none of its versions"]);
+    check_refused(&edge.admin_post("/policies/rules/activate", r#"{"digest": "abc"}"#), 404, &["no version of `rules`"]);
     check_refused(&edge.admin_post("/policies/rules/activate", r#"{"digset": "abc"}"#), 400, &["digset"]);
     check_refused(&edge.admin_post("/policies/rules/activate", r#"{"digest": "configuration"}"#), 409, &["active already"]);
     assert_eq!(listed(&edge)["versions"], json!([]));

@@ -6,13 +6,16 @@
 // A refusal is made once for an operator's mistake, never on a visitor's path: its size costs nobody anything.
 #![allow(clippy::result_large_err)]
 
+#[doc(hidden)] // Public for the fuzz targets and the replay of their corpus.
+pub mod asked;
 mod explain;
+#[doc(hidden)] // Only the fuzz targets and the replay of their corpus have a use for it.
+pub mod fuzzing;
 mod guard;
 mod health;
 mod metrics;
 mod policies;
-#[doc(hidden)]
-pub mod purge;
+mod purge;
 mod reply;
 mod route;
 mod stats;

@@ -6,81 +6,29 @@
 pub mod keys;
 mod matching;
 mod read;
+mod written;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::NaiveDateTime;
 use chrono_tz::Tz;
-use http::{HeaderMap, Method, StatusCode};
 use serde::Serialize;
 
 use crate::check;
-use crate::config::{self, ConfigErrors, Mistakes, ModuleSource, read_text};
+use crate::config::{ConfigErrors, Mistakes};
 use crate::policy::{Answer, Answered, Ask, Hook, Host, Policy, PolicyError, Question, Said, Trial, Tried};
 use crate::semantics::cache_control::ResponseDirectives;
-use crate::semantics::decision::{Device, PopularPage};
 use crate::semantics::freshness::{browser_lifetime, header_lifetime};
+use crate::semantics::key;
 use crate::semantics::timestamp::Timestamp;
-use crate::semantics::{key, schedule};
 
-use matching::{Expected, differences};
+use matching::differences;
+use written::{Case, Expected, Response};
+
+pub use written::Cases;
 
 /// The fields that a site looks at first unless its configuration says otherwise.
 const TARGETED_FIELDS: [&str; 2] = ["tero-cache-control", "cdn-cache-control"];
-
-/// A file of cases, checked.
-#[derive(Clone, Debug)]
-pub struct Cases {
-    /// The file, as it was named.
-    pub file: Arc<str>,
-    text: Arc<str>,
-    /// The policy with its settings, calendar and limits.
-    pub policy: config::Policy,
-    /// Whose clock `at` shows; unless written, the policy's own zone, else UTC.
-    zone: Option<Tz>,
-    cases: Vec<Case>,
-}
-
-/// One case: a question or two, and what is expected.
-#[derive(Clone, Debug)]
-struct Case {
-    name: String,
-    line: usize,
-    at: At,
-    request: Request,
-    response: Option<Response>,
-    plan: String,
-    popular: Vec<PopularPage>,
-    /// What is expected of each hook's answer.
-    expected: Vec<(Hook, Vec<Expected>)>,
-}
-
-/// When a question is asked.
-#[derive(Clone, Copy, Debug)]
-enum At {
-    Local(NaiveDateTime),
-    Instant(Timestamp),
-}
-
-#[derive(Clone, Debug)]
-struct Request {
-    method: Method,
-    scheme: String,
-    host: String,
-    path: String,
-    query: Option<String>,
-    headers: HeaderMap,
-    device: Device,
-    variant: Option<String>,
-}
-
-#[derive(Clone, Debug)]
-struct Response {
-    status: StatusCode,
-    headers: HeaderMap,
-}
 
 /// What came of all cases of a file.
 #[derive(Clone, Debug, Serialize)]
@@ -136,48 +84,6 @@ impl Report {
 }
 
 impl Cases {
-    /// Reads and checks the file at `path`. Where `module` is given, it is tried in place of the one that the file names.
-    ///
-    /// # Errors
-    /// Every mistake in the file, or one that says why it can't be read.
-    pub fn load(path: &Path, module: Option<ModuleSource>) -> Result<Cases, ConfigErrors> {
-        let file = path.display().to_string();
-        match read_text(path) {
-            Ok(text) => Cases::parse(&text, &file, path.parent().unwrap_or(Path::new("")), module),
-            Err(mistake) => {
-                let mistakes = Mistakes::of(&file, "");
-                mistakes.add(&(0..0), "", mistake);
-                Err(mistakes.into_result().expect_err("a mistake was just added"))
-            }
-        }
-    }
-
-    /// Checks the `text` of a file. `file` is what mistakes call it; paths in it are relative to `base_dir`.
-    ///
-    /// # Errors
-    /// Every mistake in the text.
-    pub fn parse(text: &str, file: &str, base_dir: &Path, module: Option<ModuleSource>) -> Result<Cases, ConfigErrors> {
-        read::parse(text, file, base_dir, read::Tried::Written(module))
-    }
-
-    /// How many cases there are.
-    pub fn len(&self) -> usize {
-        self.cases.len()
-    }
-
-    /// Whether there is no case; a file without one is refused.
-    pub fn is_empty(&self) -> bool {
-        self.cases.is_empty()
-    }
-
-    /// Checks the `text` of a file whose cases are for `policy`, whatever policy the file tells of.
-    ///
-    /// # Errors
-    /// Every mistake in the text.
-    pub fn for_policy(text: &str, file: &str, policy: config::Policy) -> Result<Cases, ConfigErrors> {
-        read::parse(text, file, Path::new(""), read::Tried::Given(Box::new(policy)))
-    }
-
     /// Asks a policy that is loaded already every question, up to the first case that it does not pass.
     ///
     /// # Errors
@@ -224,16 +130,9 @@ impl Cases {
         mistakes.into_result().expect_err("a mistake was just added")
     }
 
-    fn now(&self, at: At, policy: &Policy) -> Timestamp {
-        match at {
-            At::Instant(instant) => instant,
-            At::Local(local) => schedule::instant_of(local, self.zone.or(policy.manifest().zone).unwrap_or(Tz::UTC)),
-        }
-    }
-
     /// Asks the questions of a case, in the order of an edge: what `on-request` decides, `on-response` is told.
     fn ask(&self, case: &Case, policy: &Policy, trial: &mut Trial) -> Vec<Outcome> {
-        let now = self.now(case.at, policy);
+        let now = case.at.in_zone(self.zone.or(policy.manifest().zone).unwrap_or(Tz::UTC));
         let request = &case.request;
         let mut ask = Ask {
             method: &request.method,
@@ -266,12 +165,6 @@ impl Cases {
             outcomes.push(outcome(case, *hook, expected, tried));
         }
         outcomes
-    }
-}
-
-impl Default for Response {
-    fn default() -> Response {
-        Response { status: StatusCode::OK, headers: HeaderMap::new() }
     }
 }
 

@@ -359,7 +359,9 @@ impl Rollout {
     /// # Errors
     /// [`RolloutError`], and everything stays as it was.
     pub fn start_canary(&self, name: &str, version: &str, share: Share, guard: Guard) -> Result<Version, RolloutError> {
-        check(&guard)?;
+        if let Some((key, range)) = guard.out_of_range() {
+            return Err(RolloutError::BadGuard { key, range });
+        }
         if Share::parse(MAX_CANARY_SHARE).is_some_and(|most| share > most) {
             return Err(RolloutError::LargeCanary(share.show()));
         }
@@ -530,19 +532,4 @@ fn self_test(config: &config::Policy, policy: &Arc<Policy>, text: &str) -> Resul
             Err(RolloutError::FailedCase { policy: name.to_string(), outcome: Box::new(failed.expect("one has problems")) })
         }
     }
-}
-
-fn check(guard: &Guard) -> Result<(), RolloutError> {
-    let points = "0 to 100";
-    for (key, good, range) in [
-        ("min_requests", (10..=10_000_000).contains(&guard.min_requests), "10 to 10000000"),
-        ("hit_rate_points", (0.0..=100.0).contains(&guard.hit_rate_points), points),
-        ("origin_points", (0.0..=100.0).contains(&guard.origin_points), points),
-        ("failure_points", (0.0..=100.0).contains(&guard.failure_points), points),
-    ] {
-        if !good {
-            return Err(RolloutError::BadGuard { key, range });
-        }
-    }
-    Ok(())
 }

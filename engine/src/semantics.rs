@@ -23,6 +23,7 @@ pub mod storability;
 pub mod timestamp;
 pub mod validation;
 pub mod vary;
+pub mod written_time;
 
 #[cfg(test)]
 mod properties;

@@ -1,71 +1,25 @@
 //! `POST /explain`: what would become of a request, and why. It changes nothing and counts as no traffic.
 
-use std::collections::BTreeMap;
-
-use chrono::{DateTime, NaiveDateTime};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
-use serde::Deserialize;
+use chrono::DateTime;
+use http::HeaderValue;
+use http::header::HOST;
 use serde_json::{Map, Value, json};
 
 use super::State;
+use super::asked::explain::{self as asked, Asked, URL};
 use super::reply::{Refusal, Reply};
-use super::versions::read;
 use crate::policy::compare::{lookup, query, storing};
 use crate::policy::{RequestAnswer, ResponseAnswer, Word};
 use crate::request::admit::Refused;
-use crate::request::explain::{Explanation, Subject, When, explain};
-use crate::semantics::decision::{Device, QueryRule};
+use crate::request::explain::{Explanation, Subject, explain};
+use crate::semantics::decision::QueryRule;
 use crate::semantics::key;
 use crate::semantics::storability::Storability;
-use crate::semantics::timestamp::Timestamp;
 use crate::store::stored::StoredResponse;
-
-const URL: &str = "write http://www.example.org/path";
-const FORM: &str = "{\"url\": \"http://www.example.org/path\", \"at\": \"2026-11-24T08:59:00\"}";
-
-/// The content of the request.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Ask {
-    url: String,
-    #[serde(default)]
-    method: Option<String>,
-    #[serde(default)]
-    at: Option<String>,
-    #[serde(default)]
-    headers: BTreeMap<String, Values>,
-    #[serde(default)]
-    device: Option<String>,
-    #[serde(default)]
-    response: Option<Given>,
-}
-
-/// The response that policies are asked about.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Given {
-    #[serde(default = "ok")]
-    status: u16,
-    #[serde(default)]
-    headers: BTreeMap<String, Values>,
-}
-
-/// One value of a field, or several lines.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Values {
-    One(String),
-    Many(Vec<String>),
-}
-
-fn ok() -> u16 {
-    200
-}
 
 /// Explains the request that the content tells of.
 pub(super) fn answer(state: &State, content: &[u8]) -> Result<Reply, Refusal> {
-    let ask: Ask = read(content, FORM)?;
-    let subject = subject(state, &ask)?;
+    let subject = subject(state, asked::read(content)?)?;
     let explanation = explain(&state.edge, subject).map_err(|refused| not_let_in(state, refused))?;
     Ok(Reply::json(&document(&explanation)))
 }
@@ -79,75 +33,21 @@ fn not_let_in(state: &State, refused: Refused) -> Refusal {
     }
 }
 
-fn subject(state: &State, ask: &Ask) -> Result<Subject, Refusal> {
-    let wrong = |what: &str, text: &str, cure: &str| Refusal::bad(format!("`{}` is no {what}", text.escape_debug()), cure);
-    let absolute = if ask.url.starts_with('/') { format!("http://{}{}", only_host(state)?, ask.url) } else { ask.url.clone() };
-    let uri: Uri = absolute.parse().map_err(|_| wrong("URL", &ask.url, URL))?;
-    let (Some("http" | "https"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-        return Err(wrong("absolute URL", &ask.url, URL));
-    };
-    let method = ask.method.as_deref().unwrap_or("GET");
-    let method = Method::from_bytes(method.as_bytes()).map_err(|_| wrong("method", method, "write GET"))?;
-    let device = match &ask.device {
-        None => None,
-        Some(name) => {
-            let known = Device::ALL.map(Device::as_str).join(", ");
-            let device = Device::from_name(name);
-            Some(device.ok_or_else(|| wrong("device class", name, &format!("the classes are {known}")))?)
-        }
-    };
-    let target = uri.path_and_query().map_or("/", |target| target.as_str());
-    let mut request = Request::builder().method(method).uri(target).body(()).map_err(|_| wrong("URL", &ask.url, URL))?;
-    *request.headers_mut() = fields(&ask.headers)?;
-    request
-        .headers_mut()
-        .insert(http::header::HOST, HeaderValue::from_str(authority.as_str()).map_err(|_| wrong("URL", &ask.url, URL))?);
-    let response = match &ask.response {
-        None => None,
-        Some(given) => {
-            let status = StatusCode::from_u16(given.status);
-            let status = status.map_err(|_| wrong("status", &given.status.to_string(), "write 200"))?;
-            Some((status, fields(&given.headers)?))
-        }
-    };
-    Ok(Subject { parts: request.into_parts().0, when: when(ask.at.as_deref())?, device, response })
+fn subject(state: &State, asked: Asked) -> Result<Subject, Refusal> {
+    let Asked { mut request, host, at, device, response } = asked;
+    let host = host.map_or_else(|| only_host(state), Ok)?;
+    request.headers_mut().insert(HOST, host);
+    Ok(Subject { parts: request.into_parts().0, at, device, response })
 }
 
 /// The host of a path: where there is one site with a name, that is meant.
-fn only_host(state: &State) -> Result<String, Refusal> {
+fn only_host(state: &State) -> Result<HeaderValue, Refusal> {
     let sites = state.edge.sites.load();
     let mut named = sites.iter().filter_map(|site| site.settings.hosts.iter().find(|host| *host != "*"));
     match (named.next(), sites.iter().count()) {
-        (Some(host), 1) => Ok(host.clone()),
+        (Some(host), 1) => host.parse().map_err(|_| Refusal::bad("the site's host is none that can be asked for", URL)),
         _ => Err(Refusal::bad("a path does not tell which site is meant", URL)),
     }
-}
-
-fn when(at: Option<&str>) -> Result<When, Refusal> {
-    let Some(at) = at else { return Ok(When::Now) };
-    if let Ok(instant) = DateTime::parse_from_rfc3339(at) {
-        return Ok(When::Instant(Timestamp::from_unix_secs(instant.timestamp())));
-    }
-    let local = ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M"].iter().find_map(|form| NaiveDateTime::parse_from_str(at, form).ok());
-    let cure = "write a local time of the site, 2026-11-24T08:59 or 2026-11-24T08:59:00, or one with its offset, 2026-11-24T08:59:00-03:00";
-    local.map(When::Local).ok_or_else(|| Refusal::bad(format!("`{}` is no time", at.escape_debug()), cure))
-}
-
-fn fields(given: &BTreeMap<String, Values>) -> Result<HeaderMap, Refusal> {
-    let mut headers = HeaderMap::new();
-    for (name, values) in given {
-        let values = match values {
-            Values::One(value) => std::slice::from_ref(value),
-            Values::Many(values) => values,
-        };
-        for value in values {
-            let field = HeaderName::try_from(name.as_str()).ok().zip(HeaderValue::from_str(value).ok());
-            let wrong = || Refusal::bad(format!("`{}` is no field", name.escape_debug()), "write {\"user-agent\": \"…\"}");
-            let (name, value) = field.ok_or_else(wrong)?;
-            headers.append(name, value);
-        }
-    }
-    Ok(headers)
 }
 
 fn document(explanation: &Explanation) -> Value {

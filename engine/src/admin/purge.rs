@@ -1,20 +1,17 @@
 //! `POST /purge`: drops or marks stale what is stored under a URL, a tag, a prefix or a site.
 
-#[doc(hidden)]
-pub mod asked;
-
 use serde_json::json;
 
 use super::State;
+use super::asked::purge::{self as asked, Asked, Named, Place};
 use super::reply::{Refusal, Reply};
 use crate::request;
 use crate::request::site::Sites;
 use crate::store::{Purge, Target};
-use asked::{Asked, Named, Place};
 
 /// Purges what the content names and answers how many stored responses that were.
 pub(super) fn purge(state: &State, content: &[u8]) -> Result<Reply, Refusal> {
-    let Asked { target, soft } = asked::read(content).map_err(|wrong| Refusal::bad(wrong.error, wrong.cure))?;
+    let Asked { target, soft } = asked::read(content)?;
     let targets = targets(state, &target)?;
     let how = if soft { Purge::Soft } else { Purge::Hard };
     let now = state.edge.clock.now();

@@ -5,6 +5,8 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use serde_json::{Value, json};
 
+use super::asked::Wrong;
+
 /// A good answer.
 #[derive(Debug)]
 pub(super) struct Reply {
@@ -147,6 +149,12 @@ impl Refusal {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
         response
+    }
+}
+
+impl From<Wrong> for Refusal {
+    fn from(wrong: Wrong) -> Refusal {
+        Refusal::bad(wrong.error, wrong.cure)
     }
 }
 

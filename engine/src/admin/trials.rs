@@ -3,38 +3,19 @@
 use std::fmt;
 
 use prometheus_client::encoding::DescriptorEncoder;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::State;
+use super::asked::{self, StartCanary, StartShadow};
 use super::metrics::{Sample, counters, gauges};
 use super::policies::describe;
 use super::reply::{Refusal, Reply};
-use super::versions::{known, read, refusal};
+use super::versions::{known, refusal};
 use crate::policy::compare::Field;
-use crate::request::trial::Share;
-use crate::rollout::record::{CanaryRecord, Guard, RolledBack, ShadowRecord};
+use crate::rollout::record::{CanaryRecord, RolledBack, ShadowRecord};
 use crate::rollout::{self, Line, RolloutError};
 use crate::telemetry::Outcome;
 use crate::telemetry::arms::{Arm, ArmCounts};
-
-/// The content of a request to start a shadow.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StartShadow {
-    digest: String,
-    sample: String,
-}
-
-/// The content of a request to start a canary.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StartCanary {
-    digest: String,
-    share: String,
-    #[serde(default)]
-    guard: Guard,
-}
 
 /// The shadow of a policy, with what came of asking it.
 pub(super) fn shadow(state: &State, name: &str) -> Result<Reply, Refusal> {
@@ -52,9 +33,8 @@ pub(super) fn shadow(state: &State, name: &str) -> Result<Reply, Refusal> {
 /// Has a version be asked in shadow.
 pub(super) fn start_shadow(state: &State, name: &str, content: &[u8]) -> Result<Reply, Refusal> {
     known(state, name)?;
-    let ask: StartShadow = read(content, "{\"digest\": \"…\", \"sample\": \"10%\"}")?;
-    let sample = share(&ask.sample)?;
-    let version = state.rollout.start_shadow(name, &ask.digest, sample).map_err(|error| refusal(&error))?;
+    let StartShadow { digest, sample } = asked::start_shadow(content)?;
+    let version = state.rollout.start_shadow(name, &digest, sample).map_err(|error| refusal(&error))?;
     Ok(Reply::json(&json!({ "policy": name, "version": version.as_str(), "sample": sample.show() })))
 }
 
@@ -85,21 +65,15 @@ pub(super) fn canary(state: &State, name: &str) -> Result<Reply, Refusal> {
 /// Has a version answer for a share of the keys.
 pub(super) fn start_canary(state: &State, name: &str, content: &[u8]) -> Result<Reply, Refusal> {
     known(state, name)?;
-    let ask: StartCanary = read(content, "{\"digest\": \"…\", \"share\": \"5%\"}")?;
-    let share = share(&ask.share)?;
-    let version = state.rollout.start_canary(name, &ask.digest, share, ask.guard).map_err(|error| refusal(&error))?;
-    Ok(Reply::json(&json!({ "policy": name, "version": version.as_str(), "share": share.show(), "guard": ask.guard })))
+    let StartCanary { digest, share, guard } = asked::start_canary(content)?;
+    let version = state.rollout.start_canary(name, &digest, share, guard).map_err(|error| refusal(&error))?;
+    Ok(Reply::json(&json!({ "policy": name, "version": version.as_str(), "share": share.show(), "guard": guard })))
 }
 
 /// Ends it.
 pub(super) fn stop_canary(state: &State, name: &str) -> Result<Reply, Refusal> {
     let version = state.rollout.stop_canary(name).map_err(|error| refusal(&error))?;
     Ok(Reply::json(&json!({ "policy": name, "ended": version.as_str() })))
-}
-
-fn share(text: &str) -> Result<Share, Refusal> {
-    let wrong = || Refusal::bad(format!("`{}` is no share", text.escape_debug()), "write a percentage, \"10%\" or \"0.5%\"");
-    Share::parse(text).ok_or_else(wrong)
 }
 
 fn none(policy: &str, what: &'static str) -> Refusal {

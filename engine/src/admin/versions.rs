@@ -1,22 +1,14 @@
 //! Pushing, activating and rolling back versions of policies; taking over the configuration anew.
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::State;
+use super::asked;
 use super::reply::{Refusal, Reply};
 use crate::check;
 use crate::policy::PolicyError;
 use crate::rollout::{RollBack, RolloutError, ShelfError};
 use crate::{ReloadError, ServeError};
-
-/// The content of a request to activate.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Activate {
-    digest: String,
-}
 
 /// Checks and keeps a version.
 pub(super) fn push(state: &State, name: &str, content: &[u8]) -> Result<Reply, Refusal> {
@@ -35,7 +27,7 @@ pub(super) fn push(state: &State, name: &str, content: &[u8]) -> Result<Reply, R
 /// Has a version decide.
 pub(super) fn activate(state: &State, name: &str, content: &[u8]) -> Result<Reply, Refusal> {
     known(state, name)?;
-    let ask: Activate = read(content, "{\"digest\": \"…\"}, or {\"digest\": \"configuration\"}")?;
+    let ask = asked::activate(content)?;
     let version = state.rollout.activate(name, &ask.digest).map_err(|error| refusal(&error))?;
     Ok(Reply::json(&json!({ "policy": name, "version": version.as_str() })))
 }
@@ -88,12 +80,6 @@ pub(super) fn another_upload() -> Refusal {
 /// A policy that there is not is told before anything else.
 pub(super) fn known(state: &State, name: &str) -> Result<(), Refusal> {
     state.rollout.state().line(name).map(|_| ()).map_err(|error| refusal(&error))
-}
-
-/// The content of a request.
-pub(super) fn read<T: DeserializeOwned>(content: &[u8], form: &str) -> Result<T, Refusal> {
-    serde_json::from_slice(content)
-        .map_err(|error| Refusal::bad(format!("the content is not what is wanted here: {error}"), format!("write {form}")))
 }
 
 /// Why a change was refused, and what to do instead.

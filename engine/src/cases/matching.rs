@@ -3,18 +3,10 @@
 use serde_json::{Value, json};
 
 use super::Problem;
+use super::written::Expected;
 use crate::config::units::show_duration;
 use crate::policy::{Answer, RequestAnswer, ResponseAnswer};
 use crate::semantics::decision::{Lookup, QueryParameters, QueryRule, Storing};
-
-/// What one field of an answer should be.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Expected {
-    /// This value. Of a list of tables, only the keys that are written.
-    Is(&'static str, Value),
-    /// A text that holds this one.
-    Contains(&'static str, String),
-}
 
 /// An answer by field, in the words of the file of cases; null is what it leaves unsaid.
 pub(super) fn fields(answer: &Answer) -> Value {

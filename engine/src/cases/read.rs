@@ -2,13 +2,11 @@
 
 use std::path::Path;
 
-use chrono::{DateTime, NaiveDateTime};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use serde_json::Value as Json;
 
 use super::keys;
-use super::matching::Expected;
-use super::{At, Case, Cases, Request, Response};
+use super::written::{Case, Cases, Expected, Request, Response};
 use crate::config::keys::{Form, Section};
 use crate::config::raw::{self, Entry, Kind, Value};
 use crate::config::reader::Reader;
@@ -17,6 +15,10 @@ use crate::policy::Hook;
 use crate::semantics::decision::{Device, PopularPage};
 use crate::semantics::device;
 use crate::semantics::timestamp::Timestamp;
+use crate::semantics::written_time::WrittenTime;
+
+/// Fields of a message.
+const MAX_FIELDS: usize = 1_000;
 
 /// Which policy is tried.
 pub(super) enum Tried {
@@ -117,16 +119,17 @@ impl<'a> CaseReader<'a> {
         items.iter().map(|item| Reader::of(section, item, self.loader.mistakes)).collect()
     }
 
-    fn at(&self) -> At {
-        let Some(value) = self.reader.written("at") else { return At::Instant(Timestamp::default()) };
+    fn at(&self) -> WrittenTime {
+        let epoch = WrittenTime::Instant(Timestamp::default());
+        let Some(value) = self.reader.written("at") else { return epoch };
         let read = match &value.kind {
-            Kind::Text(text) | Kind::Datetime(text) => at(text),
+            Kind::Text(text) | Kind::Datetime(text) => WrittenTime::parse(text),
             _ => None,
         };
         read.unwrap_or_else(|| {
             let cure = "write a date and a time, \"2026-11-24T08:59:00\"; with an offset (-03:00, Z) it is that of no zone";
             self.reader.refuse("at", Mistake::new(format!("a local time was expected, this is {}", value.describe()), cure));
-            At::Instant(Timestamp::default())
+            epoch
         })
     }
 
@@ -165,16 +168,6 @@ impl<'a> CaseReader<'a> {
         }
         expected
     }
-}
-
-fn at(text: &str) -> Option<At> {
-    // TOML allows a space for the T.
-    let text = text.replacen(' ', "T", 1);
-    if let Ok(instant) = DateTime::parse_from_rfc3339(&text) {
-        return Some(At::Instant(Timestamp::from_unix_millis(instant.timestamp_millis())));
-    }
-    let formats = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M"];
-    formats.iter().find_map(|format| NaiveDateTime::parse_from_str(&text, format).ok()).map(At::Local)
 }
 
 fn url(text: &str) -> Result<Uri, Mistake> {
@@ -216,6 +209,10 @@ fn entries<'a>(reader: &Reader<'a>, name: &str) -> &'a [Entry] {
 fn fields(reader: &Reader<'_>, name: &str) -> HeaderMap {
     let mut fields = HeaderMap::new();
     for entry in entries(reader, name) {
+        if fields.len() >= MAX_FIELDS {
+            reader.refuse_at(&entry.key_at, name, Mistake::new("more fields than any message has", "leave some out"));
+            break;
+        }
         let Ok(field) = entry.key.parse::<HeaderName>() else {
             let problem = format!("`{}` is no field name", entry.key);
             reader.refuse_at(&entry.key_at, name, Mistake::new(problem, "write a field name, \"accept-language\""));

@@ -1,5 +1,9 @@
+use std::path::Path;
+
+use http::StatusCode;
+
 use super::*;
-use crate::config::PolicyHost;
+use crate::config::{ModuleSource, PolicyHost};
 
 /// `device-variants` with one variant, and these cases.
 fn devices(cases: &str) -> String {
@@ -173,4 +177,18 @@ fn a_response_is_told_as_the_edge_tells_it() {
     let response = Response { status: StatusCode::OK, headers: fields };
     let answered = response.answered(b"", Timestamp::from_unix_secs(1_700_000_000));
     assert_eq!((answered.length, answered.header_ttl), (Some(12), Some(Duration::from_secs(90))));
+}
+
+#[test]
+fn more_fields_than_any_message_has_are_a_mistake() {
+    let with = |count: usize| {
+        let fields: Vec<String> = (0..count).map(|number| format!("x-{number} = \"\"")).collect();
+        let case = format!(
+            "[[case]]\nname = \"x\"\nheaders = {{ {} }}\ncookies = {{ a = \"b\" }}\non_request = {{}}\n",
+            fields.join(", ")
+        );
+        parse(&devices(&case))
+    };
+    assert!(with(1_000).is_ok());
+    assert!(with(40_000).unwrap_err().to_string().contains("more fields than any message has"));
 }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDateTime};
 use chrono_tz::Tz;
 use clap::Args;
 
@@ -14,8 +13,8 @@ use crate::check::check_file;
 use crate::clock::Clock;
 use crate::config::{Config, units};
 use crate::preview::{Decision, Event, MAX_SPAN, Outlook, Preview, What, preview};
-use crate::semantics::schedule::instant_of;
 use crate::semantics::timestamp::Timestamp;
+use crate::semantics::written_time::WrittenTime;
 
 const EXAMPLE: &str = "\
 Examples:
@@ -99,17 +98,14 @@ impl Schedule {
 
 /// A local time is one of the first zone that the configuration names.
 fn time(text: &str, config: &Config) -> Option<Timestamp> {
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Some(Timestamp::from_unix_secs(time.timestamp()));
-    }
-    let local = ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M"].iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())?;
+    let time = WrittenTime::parse(text)?;
     let zone = config.sites.iter().find_map(|site| site.zone).or_else(|| config.plans.iter().find_map(|plan| plan.zone));
     let of_policy = || {
         let settings =
             config.policies.iter().filter_map(|policy| serde_json::from_str::<serde_json::Value>(&policy.settings).ok());
         settings.into_iter().find_map(|settings| settings.get("zone").or(settings.get("timezone"))?.as_str()?.parse().ok())
     };
-    Some(instant_of(local, zone.or_else(of_policy).unwrap_or(Tz::UTC)))
+    Some(time.in_zone(zone.or_else(of_policy).unwrap_or(Tz::UTC)))
 }
 
 fn show(preview: &Preview) -> String {

@@ -97,13 +97,14 @@ fn quoted(text: &str) -> Option<(String, &str)> {
     None
 }
 
-/// A path with its query: what a visitor could ask for.
+/// A path with its query: what a visitor could ask for. A fragment is not: nobody has checked what is in it.
 fn target(text: &str) -> Option<String> {
-    (text.starts_with('/') && text.parse::<http::Uri>().is_ok()).then(|| text.to_owned())
+    let uri: http::Uri = text.parse().ok().filter(|_| text.starts_with('/'))?;
+    Some(uri.path_and_query()?.as_str().to_owned())
 }
 
 fn value(text: Option<&str>) -> Option<HeaderValue> {
-    text.filter(|text| !matches!(*text, "" | "-")).and_then(|text| HeaderValue::from_str(text).ok())
+    text.filter(|text| !matches!(*text, "" | "-")).and_then(|text| HeaderValue::from_bytes(text.as_bytes()).ok())
 }
 
 #[cfg(test)]
@@ -131,7 +132,10 @@ mod tests {
         assert_eq!(parse(common), Some(plain.clone()));
         assert_eq!(parse(&combined), Some(Logged { user_agent: curl.clone(), ..plain.clone() }));
         assert_eq!(parse(json), Some(Logged { user_agent: curl, host: Some("a.example".to_owned()), ..plain.clone() }));
-        assert_eq!(parse(&common.replace(" 12", " -")), Some(Logged { bytes: None, ..plain }));
+        assert_eq!(parse(&common.replace(" 12", " -")), Some(Logged { bytes: None, ..plain.clone() }));
+        let spanish = Some(HeaderValue::from_bytes("añejo".as_bytes()).unwrap());
+        assert_eq!(parse(&combined.replace("curl \\\"8\\\"", "añejo")), Some(Logged { user_agent: spanish, ..plain.clone() }));
+        assert_eq!(parse(&common.replace("b=c", "b=c#\r\u{1}")), Some(plain));
     }
 
     #[test]

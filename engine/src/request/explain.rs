@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use chrono::NaiveDateTime;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 
@@ -16,33 +15,21 @@ use crate::semantics::cache_control::ResponseDirectives;
 use crate::semantics::decision::{Device, Lookup, RequestDecision, ResponseDecision, Storing};
 use crate::semantics::freshness::{Freshness, LifetimeSource, browser_lifetime, header_lifetime};
 use crate::semantics::reuse::{self, Absent, ClientDirectives, Reuse, reuse};
-use crate::semantics::schedule;
 use crate::semantics::storability::{FloorExceptions, Storability};
-use crate::semantics::timestamp::Timestamp;
+use crate::semantics::written_time::WrittenTime;
 use crate::store::Variants;
 use crate::store::stored::StoredResponse;
 
 /// Tags of all policies together; what is beyond is left out.
 const MAX_TAGS: usize = 128;
 
-/// When a request would come.
-#[derive(Clone, Copy, Debug)]
-pub enum When {
-    /// Now.
-    Now,
-    /// When the clock of the site's zone shows this.
-    Local(NaiveDateTime),
-    /// At this instant.
-    Instant(Timestamp),
-}
-
 /// Which request is meant.
 #[derive(Debug)]
 pub struct Subject {
     /// Its head.
     pub parts: Parts,
-    /// When it would come.
-    pub when: When,
+    /// When it would come, by the clock of the site's zone; now where it is none.
+    pub at: Option<WrittenTime>,
     /// The class of the device that stands for the one that the fields tell.
     pub device: Option<Device>,
     /// The response that policies are asked about.
@@ -123,11 +110,9 @@ pub struct Explanation {
 pub fn explain(edge: &Edge, subject: Subject) -> Result<Explanation, Refused> {
     let from = From { device: subject.device, ..From::default() };
     let mut exchange = admit::enter(edge, subject.parts, from).map_err(|refused| refused.0)?;
-    exchange.at = match subject.when {
-        When::Now => exchange.at,
-        When::Local(local) => schedule::instant_of(local, exchange.site.counters.zone()),
-        When::Instant(instant) => instant,
-    };
+    if let Some(at) = subject.at {
+        exchange.at = at.in_zone(exchange.site.counters.zone());
+    }
     let on_request = consult(&mut exchange);
     exchange.key = admit::write_key(&exchange);
     let stored = edge.store.peek(&exchange.key).filter(|_| exchange.handling() == Handling::Cache);

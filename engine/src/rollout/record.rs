@@ -78,6 +78,20 @@ pub struct Guard {
     pub failure_points: f64,
 }
 
+impl Guard {
+    /// The first number that is out of range, and its range.
+    pub fn out_of_range(&self) -> Option<(&'static str, &'static str)> {
+        let points = "0 to 100";
+        let numbers = [
+            ("min_requests", (10..=10_000_000).contains(&self.min_requests), "10 to 10000000"),
+            ("hit_rate_points", (0.0..=100.0).contains(&self.hit_rate_points), points),
+            ("origin_points", (0.0..=100.0).contains(&self.origin_points), points),
+            ("failure_points", (0.0..=100.0).contains(&self.failure_points), points),
+        ];
+        numbers.into_iter().find(|(_, good, _)| !good).map(|(key, _, range)| (key, range))
+    }
+}
+
 impl Default for Guard {
     fn default() -> Guard {
         Guard { min_requests: 500, hit_rate_points: 5.0, origin_points: 5.0, failure_points: 1.0 }
@@ -130,10 +144,67 @@ pub struct Record {
     pub rolled_back: Option<RolledBack>,
 }
 
+/// A SHA-256 in hexadecimal.
+const DIGEST_CHARS: usize = 64;
+
 /// How many earlier activations are remembered.
 const MAX_PREVIOUS: usize = 32;
 
+/// Why a record is none that was written.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// It is no JSON, or another.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// A version is told apart by its digest.
+    #[error("`{}` is no digest", .0.escape_debug())]
+    Digest(String),
+    /// A canary's guard has a number that none has.
+    #[error("`{0}` of the guard is out of range ({1})")]
+    Guard(&'static str, &'static str),
+}
+
 impl Record {
+    /// Reads what [`Record::to_bytes`] wrote.
+    ///
+    /// # Errors
+    /// [`RecordError`]
+    pub fn parse(bytes: &[u8]) -> Result<Record, RecordError> {
+        let record: Record = serde_json::from_slice(bytes)?;
+        if let Some(wrong) = record.digests().find(|digest| !is_digest(digest)) {
+            return Err(RecordError::Digest(wrong.to_owned()));
+        }
+        match record.canary.as_ref().and_then(|canary| canary.guard.out_of_range()) {
+            Some((key, range)) => Err(RecordError::Guard(key, range)),
+            None => Ok(record),
+        }
+    }
+
+    /// JSON, with a line feed at its end.
+    ///
+    /// # Errors
+    /// None but what `serde_json` says.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let mut bytes = serde_json::to_vec_pretty(self)?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+
+    /// Every digest that is named.
+    fn digests(&self) -> impl Iterator<Item = &str> {
+        let trials = [
+            Some(&self.active),
+            self.shadow.as_ref().map(|shadow| &shadow.version),
+            self.canary.as_ref().map(|canary| &canary.version),
+            self.rolled_back.as_ref().map(|rolled_back| &rolled_back.version),
+        ];
+        let named = trials.into_iter().flatten().chain(&self.previous).filter_map(|version| match version {
+            Version::Configured => None,
+            Version::Pushed(digest) => Some(digest.as_str()),
+        });
+        named.chain(self.versions.iter().map(|pushed| pushed.digest.as_str()))
+    }
+
     /// The pushed version of that digest.
     pub fn pushed(&self, digest: &str) -> Option<&Pushed> {
         self.versions.iter().find(|version| version.digest == digest)
@@ -185,6 +256,21 @@ impl Record {
     }
 }
 
+fn is_digest(text: &str) -> bool {
+    text.len() == DIGEST_CHARS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// The name of the file of a version.
+pub fn file_of(policy: &str, digest: &str) -> String {
+    format!("{policy}-{digest}.wasm")
+}
+
+/// Of which version of the policy a file of that name is; none where it is of no such version.
+pub fn version_of<'n>(policy: &str, file: &'n str) -> Option<&'n str> {
+    let digest = file.strip_prefix(policy)?.strip_prefix('-')?.strip_suffix(".wasm")?;
+    is_digest(digest).then_some(digest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,20 +285,49 @@ mod tests {
 
     #[test]
     fn a_record_comes_back_as_it_was_written() {
-        let mut record = Record::default();
-        record.push(pushed("a"));
-        record.activate(version("a"), Timestamp::from_unix_secs(5));
+        let (mut record, digest) = (Record::default(), "0123456789abcdef".repeat(4));
+        record.push(pushed(&digest));
+        record.activate(version(&digest), Timestamp::from_unix_secs(5));
         record.shadow =
             Some(ShadowRecord { version: Version::Configured, sample: Share::parse("5%").unwrap(), since_unix_secs: 6 });
         record.canary = Some(CanaryRecord {
-            version: version("a"),
+            version: version(&digest),
             share: Share::parse("1%").unwrap(),
             guard: Guard::default(),
             since_unix_secs: 7,
         });
-        let text = serde_json::to_string(&record).unwrap();
-        assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record, "{text}");
-        assert!(serde_json::from_str::<Record>(r#"{"unknown": 1}"#).is_err());
+        let text = String::from_utf8(record.to_bytes().unwrap()).unwrap();
+        assert_eq!(Record::parse(text.as_bytes()).unwrap(), record, "{text}");
+        for (written, wrong) in [
+            (digest.as_str(), "../../elsewhere"),
+            (&digest[1..], &digest),
+            ("\"share\": 100", "\"share\": 0"),
+            ("\"share\": 100", "\"share\": 10001"),
+            ("\"min_requests\": 500", "\"min_requests\": 0"),
+            ("\"origin_points\": 5.0", "\"origin_points\": 100.5"),
+            ("\"previous\"", "\"unknown\""),
+        ] {
+            assert!(text.contains(written), "{written}: {text}");
+            assert!(Record::parse(text.replace(written, wrong).as_bytes()).is_err(), "{wrong}");
+        }
+        assert_eq!(Record::parse(b"{}").unwrap(), Record::default());
+    }
+
+    #[test]
+    fn the_files_of_a_policy_are_told_from_those_of_others() {
+        let digest = "0123456789abcdef".repeat(4);
+        let file = file_of("hours", &digest);
+        assert_eq!(version_of("hours", &file), Some(digest.as_str()));
+        for (policy, file) in [
+            ("hour", file.as_str()),
+            ("hours", &file_of("hours-of-others", &digest)),
+            ("hours", &file.replace(".wasm", ".1-2.new")),
+            ("hours", &file.replace("abc", "ABC")),
+            ("hours", &file.replace("abc", "ab")),
+            ("hours", "lock"),
+        ] {
+            assert_eq!(version_of(policy, file), None, "{policy} {file}");
+        }
     }
 
     #[test]

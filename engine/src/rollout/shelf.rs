@@ -10,7 +10,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::record::Record;
+use super::record::{Record, RecordError, file_of, version_of};
 use crate::{policy, trusted};
 
 /// A record is never larger, in bytes.
@@ -38,7 +38,7 @@ pub enum ShelfError {
         path: PathBuf,
         /// What is wrong with it.
         #[source]
-        source: serde_json::Error,
+        source: RecordError,
     },
     /// A version is not what its name says.
     #[error("the state directory: {path} is not what was pushed; push it again", path = .0.display())]
@@ -81,7 +81,7 @@ impl Shelf {
     pub(super) fn record(&self, policy: &str) -> Result<Record, ShelfError> {
         let path = self.record_path(policy);
         match trusted::read(&path, MAX_RECORD_BYTES) {
-            Ok(text) => serde_json::from_slice(&text).map_err(|source| ShelfError::Record { path, source }),
+            Ok(text) => Record::parse(&text).map_err(|source| ShelfError::Record { path, source }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Record::default()),
             Err(source) => Err(ShelfError::File { path, source }),
         }
@@ -93,8 +93,8 @@ impl Shelf {
     /// [`ShelfError::File`]
     pub(super) fn keep_record(&self, policy: &str, record: &Record) -> Result<(), ShelfError> {
         let path = self.record_path(policy);
-        let text = serde_json::to_string_pretty(record).map_err(|source| ShelfError::Record { path: path.clone(), source })?;
-        trusted::write(&path, &[text.as_bytes(), b"\n"]).map_err(at(&path))
+        let text = record.to_bytes().map_err(|source| ShelfError::Record { path: path.clone(), source: source.into() })?;
+        trusted::write(&path, &[&text]).map_err(at(&path))
     }
 
     /// The version of that digest, as it was pushed.
@@ -121,12 +121,9 @@ impl Shelf {
 
     /// Removes the versions of a policy that its record does not name (any more).
     pub(super) fn thin_out(&self, policy: &str, record: &Record) {
-        let digest_of = |path: &Path| {
-            let digest = path.file_stem()?.to_str()?.strip_prefix(policy)?.strip_prefix('-')?;
-            (digest.len() == 64).then(|| digest.to_owned())
-        };
         for path in self.files("versions") {
-            let is_surplus = digest_of(&path).is_some_and(|digest| record.pushed(&digest).is_none());
+            let digest = path.file_name().and_then(|name| version_of(policy, name.to_str()?));
+            let is_surplus = digest.is_some_and(|digest| record.pushed(digest).is_none());
             if is_surplus && let Err(error) = fs::remove_file(&path) {
                 tracing::warn!(path = %path.display(), %error, "an old version could not be removed");
             }
@@ -151,7 +148,7 @@ impl Shelf {
     }
 
     fn version_path(&self, policy: &str, digest: &str) -> PathBuf {
-        self.folder.join("versions").join(format!("{policy}-{digest}.wasm"))
+        self.folder.join("versions").join(file_of(policy, digest))
     }
 }
 

@@ -159,7 +159,7 @@ impl Popularity {
         if let Some(site) = self.sites.load().get(site)
             && host.len() <= MAX_HOST_BYTES
         {
-            lock(&site.hosts).record(host, requests);
+            lock(&site.hosts).record(host, requests.into());
         }
     }
 
@@ -223,8 +223,7 @@ fn page(requests: f64, key: &str) -> PopularPage {
 }
 
 impl HostCounts {
-    fn record(&mut self, host: &str, requests: u32) {
-        let requests = u64::from(requests);
+    fn record(&mut self, host: &str, requests: u64) {
         if let Some((_, count)) = self.0.iter_mut().find(|(known, _)| &**known == host) {
             *count = count.saturating_add(requests);
         } else if self.0.len() < MAX_HOSTS {

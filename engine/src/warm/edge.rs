@@ -159,9 +159,12 @@ impl Path for EdgePath {
     }
 
     fn restore_popularity(&self, mut saved: BTreeMap<String, SavedSite>) {
+        let now = self.0.clock.now();
         for site in self.0.sites.load().ever() {
-            if let Some(saved) = saved.remove(&*site.settings.name) {
-                self.0.popularity.restore(site.index, saved);
+            let Some(saved) = saved.remove(&*site.settings.name) else { continue };
+            let left_out = self.0.popularity.restore(site.index, saved, now);
+            if left_out > 0 {
+                tracing::warn!(site = %site.settings.name, left_out, "pages or hosts that were remembered can't be: they are left out");
             }
         }
     }

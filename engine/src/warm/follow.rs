@@ -100,6 +100,7 @@ impl Warmer {
 
     /// Starts every plan whose time came while the edge was down, unless it is to be skipped or its window is over.
     fn start_what_was_missed(&self, now: Timestamp) {
+        self.remembered.forget_after(now);
         let missed: Vec<(Arc<str>, Missed, Timestamp)> = {
             let state = lock(&self.state);
             let missed = |planned: &Planned| {

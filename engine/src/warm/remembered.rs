@@ -15,8 +15,9 @@ use crate::telemetry::popularity::saved::SavedSite;
 const POPULARITY: &str = "popularity.json";
 const PLANS: &str = "plans.json";
 
-/// A larger file is none of ours.
-const MAX_FILE_BYTES: u64 = 128 << 20;
+/// Larger files are none of ours: what is counted takes at most some three bytes for each of [`crate::telemetry::popularity::MAX_BYTES`], and plans are few.
+const MAX_POPULARITY_BYTES: u64 = 64 << 20;
+const MAX_PLANS_BYTES: u64 = 1 << 20;
 
 const VERSION: u32 = 1;
 
@@ -44,13 +45,25 @@ impl Remembered {
             std::fs::create_dir_all(folder)?;
         }
         let remembered = Remembered { folder, plans: Mutex::default() };
-        *remembered.lock() = remembered.read(PLANS).unwrap_or_default();
+        *remembered.lock() = remembered.read(PLANS, MAX_PLANS_BYTES).unwrap_or_default();
         Ok(remembered)
     }
 
     /// Up to when a plan's schedule has been followed; none for a plan that is new.
     pub(super) fn followed(&self, plan: &str) -> Option<Timestamp> {
         self.lock().get(plan).copied().map(Timestamp::from_unix_secs)
+    }
+
+    /// Forgets what is said to have been followed up to a time that is not yet: a clock was wrong, or the file is. It would keep every
+    /// plan from being caught up with until then.
+    pub(super) fn forget_after(&self, now: Timestamp) {
+        self.lock().retain(|plan, time| {
+            let is_past = *time <= now.unix_secs();
+            if !is_past {
+                tracing::warn!(%plan, "when the plan came due last can't be true: it is forgotten");
+            }
+            is_past
+        });
     }
 
     /// Notes that a plan's schedule has been followed up to `time`, unless that is known.
@@ -67,7 +80,7 @@ impl Remembered {
     }
 
     pub(super) fn popularity(&self) -> Option<BTreeMap<String, SavedSite>> {
-        self.read(POPULARITY)
+        self.read(POPULARITY, MAX_POPULARITY_BYTES)
     }
 
     pub(super) fn save_popularity(&self, popularity: &BTreeMap<String, SavedSite>) {
@@ -79,9 +92,9 @@ impl Remembered {
         self.folder.is_some()
     }
 
-    fn read<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+    fn read<T: DeserializeOwned>(&self, name: &str, max_bytes: u64) -> Option<T> {
         let file = self.folder.as_ref()?.join(name);
-        match read(&file) {
+        match read(&file, max_bytes) {
             Ok(content) => content,
             Err(error) => {
                 tracing::warn!(file = %file.display(), %error, "what was remembered can't be read: it is forgotten");
@@ -92,8 +105,7 @@ impl Remembered {
 
     fn write<T: Serialize>(&self, name: &str, content: &T) {
         let Some(folder) = &self.folder else { return };
-        let written = serde_json::to_vec(&File { version: VERSION, content }).map_err(std::io::Error::other);
-        if let Err(error) = written.and_then(|bytes| replace(folder, name, &bytes)) {
+        if let Err(error) = to_bytes(content).and_then(|bytes| replace(folder, name, &bytes)) {
             tracing::warn!(file = %folder.join(name).display(), %error, "what is to be remembered can't be written");
         }
     }
@@ -104,16 +116,34 @@ impl Remembered {
 }
 
 /// What a file says; none where there is none.
-fn read<T: DeserializeOwned>(file: &Path) -> Result<Option<T>, String> {
+fn read<T: DeserializeOwned>(file: &Path, max_bytes: u64) -> Result<Option<T>, String> {
     match std::fs::metadata(file) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.to_string()),
-        Ok(metadata) if metadata.len() > MAX_FILE_BYTES => return Err(format!("it is larger than {MAX_FILE_BYTES} bytes")),
+        Ok(metadata) if metadata.len() > max_bytes => return Err(format!("it is larger than {max_bytes} bytes")),
         Ok(_) => {}
     }
     let bytes = std::fs::read(file).map_err(|error| error.to_string())?;
-    let File { version, content } = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
-    if version == VERSION { Ok(Some(content)) } else { Err(format!("it is of version {version}, not {VERSION}")) }
+    parse(&bytes).map(Some)
+}
+
+/// What the bytes of a file say.
+///
+/// # Errors
+/// Why they are none of ours, for people.
+#[doc(hidden)] // Public for the fuzz targets and the replay of their corpus.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    let File { version, content } = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    if version == VERSION { Ok(content) } else { Err(format!("it is of version {version}, not {VERSION}")) }
+}
+
+/// As [`parse`] reads it.
+///
+/// # Errors
+/// None for what is remembered.
+#[doc(hidden)]
+pub fn to_bytes<T: Serialize>(content: &T) -> std::io::Result<Vec<u8>> {
+    serde_json::to_vec(&File { version: VERSION, content }).map_err(std::io::Error::other)
 }
 
 fn replace(folder: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
@@ -156,6 +186,28 @@ mod tests {
             remembered.note("x", NOON);
             assert_eq!(Remembered::open(Some(folder.path().to_owned())).unwrap().followed("x"), Some(NOON));
         }
+    }
+
+    #[test]
+    fn what_is_said_of_the_future_is_forgotten() {
+        let remembered = Remembered::default();
+        remembered.note("now", NOON);
+        remembered.note("wrong", Timestamp::from_unix_secs(i64::MAX / 1_000));
+        remembered.forget_after(NOON);
+        assert_eq!((remembered.followed("now"), remembered.followed("wrong")), (Some(NOON), None));
+        remembered.note("wrong", NOON);
+        assert_eq!(remembered.followed("wrong"), Some(NOON));
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let plans = |length: u64| {
+            let text = r#"{"version": 1, "content": {"x": 1}}"#;
+            std::fs::write(folder.path().join(PLANS), format!("{text}{}", " ".repeat(length as usize - text.len()))).unwrap();
+            Remembered::open(Some(folder.path().to_owned())).unwrap().followed("x").is_some()
+        };
+        assert!(plans(MAX_PLANS_BYTES) && !plans(MAX_PLANS_BYTES + 1));
     }
 
     #[test]

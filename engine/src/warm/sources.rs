@@ -1,6 +1,8 @@
 //! Which pages a plan wants, in which variants: from lists, files, sitemaps, popularity and policies, each page once, the most wanted
 //! first.
 
+#[doc(hidden)] // Public for the fuzz targets and the replay of their corpus.
+pub mod pages;
 mod seen;
 mod sitemaps;
 
@@ -26,9 +28,6 @@ const POPULAR_FOR_POLICIES: usize = 2_000;
 const PRIORITY_OF_URLS: u8 = 200;
 const PRIORITY_OF_POPULAR: u8 = 150;
 const PRIORITY_OF_SITEMAP: u8 = 50;
-
-/// Longer targets are not fetched: no server has to take them.
-const MAX_TARGET_BYTES: usize = 4_096;
 
 /// The largest file of pages, in bytes.
 const MAX_URL_FILE_BYTES: u64 = 64 << 20;
@@ -149,8 +148,7 @@ fn read_file(file: &std::path::Path) -> Result<Vec<String>, String> {
         return Err(format!("it is larger than {MAX_URL_FILE_BYTES} bytes"));
     }
     let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    Ok(lines.map(str::to_owned).collect())
+    Ok(pages::listed(&text).map(str::to_owned).collect())
 }
 
 async fn ask_policies(
@@ -194,12 +192,9 @@ impl Union {
 
     /// Adds a page in the wanted variants; without them, in those of the plan.
     fn add_target(&mut self, target: &str, wanted: Option<Vec<Wanted>>, priority: u8, source: &str) {
-        let good = target.starts_with('/') && target.len() <= MAX_TARGET_BYTES && target.parse::<http::Uri>().is_ok();
-        if !good {
+        let Some(target) = pages::target(target).map(str::to_owned) else {
             return self.note(format!("{target} from {source} is no path: left out"));
-        }
-        // A fragment never leaves the browser.
-        let target = target.split('#').next().unwrap_or("/").to_owned();
+        };
         let wanted = wanted.unwrap_or_else(|| self.of_plan(&target));
         let page = Page { host: Arc::clone(&self.host), target };
         self.add(Candidate { page, wanted, priority, changed: None });

@@ -7,27 +7,45 @@ extern crate self as tero;
 
 pub mod drive;
 
-pub use engine::{admin, config, import, policy, semantics, telemetry, warm, wire};
+pub use engine::{admin, cases, config, diff, import, policy, request, rollout, semantics, telemetry, warm, wire};
 
 #[path = "../../../engine/src"]
 mod engine {
-    pub mod admin {
-        pub mod purge {
-            pub mod asked;
-        }
-    }
-
     pub mod config;
     pub mod import;
     pub mod semantics;
+    pub mod telemetry;
     pub mod wire;
+
+    pub mod admin {
+        pub mod asked;
+        pub mod fuzzing;
+        mod guard;
+        mod reply;
+        mod route;
+    }
+
+    pub mod cases {
+        pub mod keys;
+        mod read;
+        mod written;
+
+        pub use written::Cases;
+    }
+
+    pub mod diff {
+        mod line;
+
+        pub use line::{Logged, parse};
+    }
 
     pub mod policy {
         mod answer;
         pub mod fuzzing;
-        pub mod manifest;
+        mod manifest;
         mod package;
 
+        pub use manifest::{Hook, Manifest};
         pub use package::Package;
 
         /// The engine has these types from the same file by another generator, which needs the WebAssembly compiler.
@@ -39,12 +57,25 @@ mod engine {
         }
     }
 
-    pub mod telemetry {
-        pub mod cache_status;
+    pub mod request {
+        pub mod trial {
+            mod share;
+
+            pub use share::Share;
+        }
+    }
+
+    pub mod rollout {
+        pub mod record;
     }
 
     pub mod warm {
+        pub mod remembered;
         pub mod sitemap;
+
+        pub mod sources {
+            pub mod pages;
+        }
     }
 }
 

@@ -56,14 +56,18 @@ impl Popularity {
         Some(saved)
     }
 
-    /// Counts on from what was saved, if nothing is counted for the site yet. What can't be is left out.
-    pub fn restore(&self, site: usize, saved: SavedSite) {
+    /// Counts on from what was saved, if nothing is counted for the site yet. What can't be is left out; how many pages and hosts that
+    /// are is returned.
+    pub fn restore(&self, site: usize, saved: SavedSite, now: Timestamp) -> usize {
         let sites = self.sites.load();
-        let Some(site) = sites.get(site) else { return };
+        let Some(site) = sites.get(site) else { return 0 };
         if site.shards.iter().any(|shard| !lock(shard).pages.is_empty()) {
-            return;
+            return 0;
         }
-        let then = Timestamp::from_unix_millis(saved.unix_millis);
+        // Requests of a time that is not yet would count for more than those that come.
+        let then = Timestamp::from_unix_millis(saved.unix_millis).min(now);
+        let in_all = saved.pages.len() + saved.hosts.len();
+        let mut taken = 0;
         let bound = if saved.error_bound.is_finite() { saved.error_bound.clamp(0.0, MAX_WEIGHT) } else { 0.0 };
         for shard in site.shards.iter() {
             let mut sketch = lock(shard);
@@ -73,13 +77,16 @@ impl Popularity {
         for page in saved.pages.into_iter().filter(SavedPage::is_possible) {
             let key = key(&page.url, page.variant.as_deref());
             lock(self.shard(site, &key)).restore(key, page);
+            taken += 1;
         }
-        let good = |host: &(Box<str>, u64)| host.0.len() <= MAX_HOST_BYTES;
+        let good = |host: &(Box<str>, u64)| !host.0.is_empty() && host.0.len() <= MAX_HOST_BYTES;
         let mut hosts = HostCounts::default();
         for (host, count) in saved.hosts.into_iter().filter(good) {
-            hosts.record(&host, u32::try_from(count).unwrap_or(u32::MAX));
+            hosts.record(&host, count);
+            taken += 1;
         }
         *lock(&site.hosts) = hosts;
+        in_all - taken
     }
 }
 

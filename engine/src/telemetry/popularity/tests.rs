@@ -194,7 +194,7 @@ fn what_was_counted_outlives_a_restart() {
     popularity.record_host(0, "www.example", 7);
     let text = serde_json::to_string(&popularity.save(0, nine.saturating_add(HALF_LIFE)).unwrap()).unwrap();
     let again = made(UTC, 1 << 20);
-    again.restore(0, serde_json::from_str(&text).unwrap());
+    assert_eq!(again.restore(0, serde_json::from_str(&text).unwrap(), nine.saturating_add(HALF_LIFE)), 0);
     for (hours, now) in [(Hours::NONE.with(9), nine.saturating_add(HALF_LIFE)), (Hours::ALL, nine.saturating_add(2 * HALF_LIFE))]
     {
         assert_eq!(again.top(0, hours, 10, now), popularity.top(0, hours, 10, now));
@@ -203,10 +203,10 @@ fn what_was_counted_outlives_a_restart() {
     assert_eq!(again.top(0, Hours::NONE.with(9), 1, nine.saturating_add(HALF_LIFE))[0].requests, 15);
     // It goes on from there, and what is counted already is not counted twice.
     again.record(0, "/", None, 100, nine.saturating_add(HALF_LIFE));
-    again.restore(0, serde_json::from_str(&text).unwrap());
+    again.restore(0, serde_json::from_str(&text).unwrap(), nine.saturating_add(HALF_LIFE));
     assert_eq!(again.top(0, Hours::NONE.with(9), 1, nine.saturating_add(HALF_LIFE))[0].requests, 110);
     assert_eq!(popularity.save(1, nine), None);
-    again.restore(1, SavedSite::default());
+    assert_eq!(again.restore(1, SavedSite::default(), nine), 0);
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn what_was_saved_fits_into_less_memory_and_keeps_its_bound() {
     }
     let saved = popularity.save(0, MONDAY).unwrap();
     let small = made(UTC, 64 * 1024);
-    small.restore(0, saved);
+    assert_eq!(small.restore(0, saved, MONDAY), 0);
     assert!(small.bytes() <= 64 * 1024, "{}", small.bytes());
     assert!(small.error_bound(0, MONDAY) >= popularity.error_bound(0, MONDAY));
     assert_eq!(urls(&small.top(0, Hours::ALL, 3, MONDAY)), ["/page/1", "/page/2", "/page/3"]);
@@ -244,14 +244,35 @@ fn nonsense_in_what_was_saved_is_left_out() {
         page("/twice", None, 1.0, vec![(9, 1.0), (9, 1.0)]),
         page("/hours", None, 1.0, vec![(9, f32::NAN)]),
     ];
-    let hosts = vec![("x".repeat(300).into(), 5), ("www.example".into(), u64::MAX)];
+    let hosts = vec![("x".repeat(300).into(), 5), ("".into(), 1), ("www.example".into(), u64::MAX)];
     for unix_millis in [MONDAY.unix_millis(), i64::MAX, i64::MIN] {
         let popularity = made(UTC, 1 << 20);
         let saved = SavedSite { unix_millis, error_bound: f64::NAN, pages: pages.clone(), hosts: hosts.clone() };
-        popularity.restore(0, saved);
-        let now = Timestamp::from_unix_millis(unix_millis);
-        assert_eq!(urls(&popularity.top(0, Hours::ALL, 10, now)), ["/good"]);
+        assert_eq!(popularity.restore(0, saved, MONDAY), 12);
+        assert_eq!(urls(&popularity.top(0, Hours::ALL, 10, MONDAY)), ["/good"]);
         assert_eq!(popularity.hosts(0), ["www.example".into()]);
         popularity.record(0, "/now", None, 1, MONDAY);
     }
+}
+
+#[test]
+fn what_was_saved_by_a_clock_that_was_fast_weighs_no_more_than_what_comes() {
+    let popularity = made(UTC, 1 << 20);
+    popularity.record(0, "/old", None, 10, MONDAY);
+    let mut saved = popularity.save(0, MONDAY).unwrap();
+    saved.unix_millis = MONDAY.saturating_add(20 * HALF_LIFE).unix_millis();
+    let again = made(UTC, 1 << 20);
+    again.restore(0, saved, MONDAY);
+    again.record(0, "/new", None, 11, MONDAY);
+    assert_eq!(urls(&again.top(0, Hours::ALL, 2, MONDAY)), ["/new", "/old"]);
+    assert_eq!(again.top(0, Hours::ALL, 2, MONDAY)[1].requests, 10);
+}
+
+#[test]
+fn hosts_keep_their_order_however_often_they_were_asked_for() {
+    let saved = SavedSite { hosts: vec![("less".into(), 5_000_000_000), ("more".into(), 6_000_000_000)], ..SavedSite::default() };
+    let again = made(UTC, 1 << 20);
+    again.restore(0, saved.clone(), MONDAY);
+    assert_eq!(again.hosts(0), ["more".into(), "less".into()]);
+    assert_eq!(again.save(0, MONDAY).unwrap().hosts, saved.hosts);
 }

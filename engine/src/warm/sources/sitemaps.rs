@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use super::{Candidate, MAX_TARGET_BYTES, PRIORITY_OF_SITEMAP, Union};
+use super::pages::MAX_TARGET_BYTES;
+use super::{Candidate, PRIORITY_OF_SITEMAP, Union};
 use crate::semantics::timestamp::Timestamp;
 use crate::warm::path::{Page, Path, SiteFacts};
 use crate::warm::run::Run;

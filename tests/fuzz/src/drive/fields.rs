@@ -16,15 +16,19 @@ use std::time::Duration;
 
 use http::header::{AGE, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode, Version};
+use tero::diff;
 use tero::semantics::browser::limit_browser_lifetime;
 use tero::semantics::cache_control::{MAX_DELTA_SECS, RequestDirectives, ResponseDirectives};
 use tero::semantics::device::{DeviceFields, MAX_PLATFORM_BYTES, MAX_USER_AGENT_BYTES, class_of, classify};
 use tero::semantics::freshness::{MAX_HEURISTIC, age_value, field_lifetime, header_lifetime, http_date};
 use tero::semantics::parts::{Parts, Piece};
 use tero::semantics::range::{MAX_RANGES, Multipart, Partial, Selection, are_combinable, selection};
+use tero::semantics::retry_after::retry_after;
 use tero::semantics::timestamp::Timestamp;
 use tero::semantics::vary::{MAX_VARY_FIELDS, Vary, normalised_accept_encoding};
 use tero::semantics::{forwarding, invalidation, precondition, validation};
+use tero::telemetry::Outcome;
+use tero::telemetry::access_log::Line;
 use tero::telemetry::cache_status::CacheStatus;
 
 use super::script::{Block, blocks};
@@ -47,6 +51,7 @@ pub fn fields(bytes: &[u8]) {
     forwarded(&request.headers);
     devices(&request.headers);
     told(&request.headers, &response.headers);
+    logged(&request, &response);
 }
 
 pub fn targets() -> [HeaderName; 2] {
@@ -84,6 +89,7 @@ fn dates(headers: &HeaderMap) {
         }
     }
     assert!(age_value(headers) <= Duration::from_secs(MAX_DELTA_SECS));
+    let _ = retry_after(headers, NOW);
     let mut dated = headers.clone();
     forwarding::ensure_date(&mut dated, NOW);
     assert!(dated.get("date").and_then(http_date).is_some());
@@ -239,4 +245,29 @@ fn told(request: &HeaderMap, response: &HeaderMap) {
     let value = said.get("cache-status").expect("the edge always says what happened");
     let list: sfv::List = sfv::Parser::new(value.as_bytes()).parse().expect("it is a list");
     assert_eq!(list.len(), 1);
+}
+
+/// Whatever was asked and answered is one line of a log, and tells of this request.
+fn logged(request: &Block<'_>, response: &Block<'_>) {
+    let (method, uri) = (request.method(), request.target());
+    let target = uri.path_and_query().map(ToString::to_string).unwrap_or_default();
+    let line = Line {
+        at: NOW,
+        client: [192, 0, 2, 1].into(),
+        method: &method,
+        target: &target,
+        version: Version::HTTP_11,
+        host: uri.host().unwrap_or_default(),
+        request: &request.headers,
+        status: response.status(),
+        response: &response.headers,
+        bytes: None,
+        outcome: Outcome::Pass,
+        took_micros: 1,
+    };
+    for line in [line.json(), line.combined()] {
+        assert!(!line.contains(['\n', '\r']), "{line:?}");
+        let read = diff::parse(&line).expect("it is a line of a log");
+        assert_eq!((&read.method, &read.target, read.status, read.at), (&method, &target, response.status(), NOW), "{line}");
+    }
 }

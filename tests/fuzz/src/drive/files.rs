@@ -1,16 +1,33 @@
-//! What operators write, send or fetch: a configuration, a calendar, a static JSON policy file, a sitemap, a schedule, a module with
-//! what belongs to it, the content of a purge. The first line says which; what follows is the file.
+//! What operators write, send or fetch, and what the edge wrote itself before it was started again. The first line says which; what
+//! follows is the file.
+//!
+//! - `config`, `calendar`, `cases`, `json` (a static JSON policy file), `package` (a module with what belongs to it), `sitemap`
+//! - `lines`: what is read line by line, of an access log, of a list of pages, of times
+//! - `schedule`, `units`: what is written in a configuration
+//! - `request`: all but the content of a request to the admin interface; `content`: that, as each of them that there are
+//! - `state`: a file of the state directory, as each of them that there are, and its name
 
+use std::net::Ipv6Addr;
 use std::path::Path;
+use std::time::Duration;
 
-use tero::admin::purge::asked::{self, Named};
+use http::Version;
+use http::header::{HeaderMap, REFERER, USER_AGENT};
+use tero::cases::Cases;
 use tero::config::calendar;
-use tero::config::{Config, units};
+use tero::config::{Config, ConfigErrors, units};
+use tero::diff::{self, Logged};
 use tero::import::{Target, import};
 use tero::policy::Package;
 use tero::semantics::schedule::Schedule;
 use tero::semantics::timestamp::Timestamp;
+use tero::semantics::written_time::WrittenTime;
+use tero::telemetry::Outcome;
+use tero::telemetry::access_log::Line;
 use tero::warm::sitemap::{self, MAX_SITEMAP_URLS, Sitemap};
+use tero::warm::sources::pages;
+
+use super::{contents, state};
 
 /// `Tue, 24 Nov 2026 13:00:00 GMT`
 const NOW: Timestamp = Timestamp::from_unix_secs(1_795_525_200);
@@ -25,7 +42,10 @@ pub fn files(bytes: &[u8]) {
     match kind {
         b"sitemap" => return sitemap(rest),
         b"package" => return package(rest),
-        b"purge" => return purge(rest),
+        b"request" => return contents::request(rest),
+        b"content" => return contents::content(rest),
+        b"state" => return state::state(rest),
+        b"lines" => return lines(rest),
         _ => {}
     }
     let Ok(text) = std::str::from_utf8(rest) else { return };
@@ -35,13 +55,13 @@ pub fn files(bytes: &[u8]) {
         b"json" => legacy(text),
         b"schedule" => schedule(text),
         b"units" => sizes(text),
+        b"cases" => cases(text),
         _ => {}
     }
 }
 
 fn configuration(text: &str) {
-    // It may name files, and reading devices is not what is to be tried here.
-    if text.contains("/dev") || text.contains("/proc") || text.contains("\\u") || text.contains("\\U") {
+    if reads_devices(text) {
         return;
     }
     match Config::parse(text, "tero.toml", Path::new("no-such-folder")) {
@@ -51,12 +71,20 @@ fn configuration(text: &str) {
             let named = |name: &str| config.policies.iter().any(|policy| *policy.name == *name);
             assert!(config.sites.iter().flat_map(|site| site.policies.iter()).all(|name| named(name)));
         }
-        Err(errors) => {
-            assert!(!errors.errors.is_empty());
-            assert!(errors.errors.iter().all(|error| !error.problem.is_empty() && !error.cure.is_empty()));
-            assert!(!errors.to_string().is_empty());
-        }
+        Err(errors) => told(&errors),
     }
+}
+
+/// It may name files, and reading devices is not what is to be tried here.
+fn reads_devices(text: &str) -> bool {
+    ["/dev", "/proc", "\\u", "\\U"].iter().any(|part| text.contains(part))
+}
+
+/// Every mistake has its cure.
+fn told(errors: &ConfigErrors) {
+    assert!(!errors.errors.is_empty());
+    assert!(errors.errors.iter().all(|error| !error.problem.is_empty() && !error.cure.is_empty()));
+    assert!(!errors.to_string().is_empty());
 }
 
 fn calendar(text: &str) {
@@ -128,15 +156,79 @@ fn package(bytes: &[u8]) {
     }
 }
 
-fn purge(bytes: &[u8]) {
-    match asked::read(bytes) {
-        Ok(asked) => match asked.target {
-            Named::Url(place) | Named::Prefix(place) => {
-                assert!(!place.host.is_empty() && !place.host.bytes().any(|byte| byte.is_ascii_uppercase() || byte == b'@'));
-                assert!(place.path.is_empty() || place.path.starts_with(['/', '?']));
-            }
-            Named::Tag(text) | Named::Site(text) => assert!(!text.is_empty()),
-        },
-        Err(wrong) => assert!(!wrong.error.is_empty() && !wrong.cure.is_empty()),
+/// A file of cases has cases, or mistakes with their cures.
+fn cases(text: &str) {
+    if reads_devices(text) {
+        return;
+    }
+    match Cases::parse(text, "cases.toml", Path::new("no-such-folder"), None) {
+        Ok(cases) => {
+            assert!(!cases.is_empty() && cases.len() <= text.matches("case").count());
+            let again = Cases::for_policy(text, "cases.toml", cases.policy.clone()).expect("it was good before");
+            assert_eq!(again.len(), cases.len());
+        }
+        Err(errors) => told(&errors),
+    }
+}
+
+/// Each line as one of a log, of a list of pages, and as a time.
+fn lines(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    listed(&text);
+    for line in text.lines() {
+        log(line);
+        time(line);
+    }
+}
+
+/// What a line of a log tells can be told by a line of a log.
+fn log(line: &str) {
+    let Some(logged) = diff::parse(line.trim()) else { return };
+    assert!(logged.target.starts_with('/') && logged.target.parse::<http::Uri>().is_ok());
+    // Years of more digits are none of RFC 3339's.
+    if !(0..=253_402_300_799).contains(&logged.at.unix_secs()) {
+        return;
+    }
+    let fields = [(USER_AGENT, &logged.user_agent), (REFERER, &logged.referer)];
+    let request = HeaderMap::from_iter(fields.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
+    let line = Line {
+        at: logged.at,
+        client: Ipv6Addr::LOCALHOST.into(),
+        method: &logged.method,
+        target: &logged.target,
+        version: Version::HTTP_11,
+        host: logged.host.as_deref().unwrap_or_default(),
+        request: &request,
+        status: logged.status,
+        response: &HeaderMap::new(),
+        bytes: logged.bytes,
+        outcome: Outcome::Miss,
+        took_micros: 1,
+    };
+    let (json, combined) = (line.json(), line.combined());
+    assert!(!json.contains(['\n', '\r']) && !combined.contains(['\n', '\r']));
+    assert_eq!(diff::parse(&json).as_ref(), Some(&logged), "{json}");
+    let without_host = Logged { host: None, at: Timestamp::from_unix_secs(logged.at.unix_secs()), ..logged };
+    assert_eq!(diff::parse(&combined), Some(without_host), "{combined}");
+}
+
+fn listed(text: &str) {
+    for target in pages::listed(text).filter_map(pages::target) {
+        assert!(
+            target.starts_with('/') && !target.contains(['#', ' ']) && !target.contains(|char: char| char.is_ascii_control())
+        );
+        let uri: http::Uri = target.parse().expect("it can be asked for");
+        assert!(uri.authority().is_none());
+    }
+}
+
+/// A local time is at most some hours from that of the prime meridian, in every zone.
+fn time(text: &str) {
+    let Some(time) = WrittenTime::parse(text) else { return };
+    let utc = time.in_zone(chrono_tz::UTC);
+    for zone in [chrono_tz::America::Argentina::Buenos_Aires, chrono_tz::Pacific::Apia, chrono_tz::Africa::Casablanca] {
+        let there = time.in_zone(zone);
+        assert!(there.since(utc).max(utc.since(there)) <= Duration::from_secs(50 * 3_600), "{utc:?} {there:?}");
+        assert!(matches!(time, WrittenTime::Local(_)) || there == utc);
     }
 }

@@ -1,10 +1,12 @@
 //! The bytes of a connection, from a client or from a next hop, told apart into messages.
 //!
 //! What they mean must not depend on how they come: the same bytes in one piece, in pieces and one by one are the same requests, up to
-//! the same fault. And the parser that reads them next must find their ends in the same places.
+//! the same fault. And the parser that reads them next must find their ends in the same places, and the same bodies in chunks.
 
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use tero::wire::{Fault, Requests, Responses};
+
+use super::next_hop;
 
 /// More fields than this no connection lets in.
 const MAX_FIELDS: usize = 100;
@@ -19,9 +21,14 @@ pub fn wire(bytes: &[u8]) {
             assert_eq!(pieces, single, "in pieces of {size}");
         }
     }
-    let whole = responses(bytes, bytes.len().max(1));
-    assert_eq!(responses(bytes, 1), whole);
-    assert_eq!(responses(bytes, 5), whole);
+    for method in [Method::GET, Method::HEAD] {
+        let whole = responses(&method, bytes, bytes.len().max(1));
+        assert_eq!(responses(&method, bytes, 1), whole);
+        assert_eq!(responses(&method, bytes, 5), whole);
+        if whole.is_ok() {
+            same_body(&method, bytes);
+        }
+    }
 }
 
 /// Where the requests end, the fault that ended them, and whether a head was only glanced at.
@@ -117,10 +124,73 @@ fn end_of_chunks(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-fn responses(bytes: &[u8], size: usize) -> Result<(), Fault> {
+fn responses(method: &Method, bytes: &[u8], size: usize) -> Result<(), Fault> {
     let mut checker = Responses::default();
-    checker.expect();
+    if *method == Method::HEAD {
+        checker.expect_bodiless()
+    } else {
+        checker.expect()
+    }
     bytes.chunks(size).try_for_each(|piece| checker.take(piece))
+}
+
+/// Of chunks that were let through, the parser that reads them next takes every byte of content, and knows the end.
+fn same_body(method: &Method, bytes: &[u8]) {
+    let Some(chunks) = chunks_of_answer(bytes) else { return };
+    // What that parser refuses goes no further.
+    let Some(answer) = next_hop::answer(method, bytes) else { return };
+    if *method == Method::HEAD || answer.status == 204 || answer.status == 304 {
+        return assert!(answer.body.is_empty());
+    }
+    if answer.status.is_informational() {
+        return;
+    }
+    let (content, trailers) = content_of_chunks(chunks);
+    assert_eq!(answer.body, content, "another body in chunks");
+    match trailers {
+        None => assert!(!answer.is_whole, "a body that was cut short"),
+        Some(b"\r\n") => assert!(answer.is_whole, "a body that is whole"),
+        // It has its own mind about what a field is.
+        Some(_) => {}
+    }
+}
+
+/// What follows the head of the final response, where that has a body in chunks.
+fn chunks_of_answer(mut bytes: &[u8]) -> Option<&[u8]> {
+    loop {
+        let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+        let mut head = httparse::Response::new(&mut fields);
+        let Ok(httparse::Status::Complete(length)) = head.parse(bytes) else { return None };
+        bytes = &bytes[length..];
+        if head.code.is_some_and(|code| code < 200 && code != 101) {
+            continue;
+        }
+        let is_chunked = |field: &httparse::Header<'_>| field.name.eq_ignore_ascii_case("transfer-encoding");
+        return head.headers.iter().any(is_chunked).then_some(bytes);
+    }
+}
+
+/// The content of chunks that are well formed as far as they go, and what comes behind the last one.
+fn content_of_chunks(mut bytes: &[u8]) -> (Vec<u8>, Option<&[u8]>) {
+    let mut content = Vec::new();
+    loop {
+        let Some(end) = bytes.windows(2).position(|end| end == b"\r\n") else { return (content, None) };
+        let digits = bytes.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+        let size = std::str::from_utf8(&bytes[..digits]).ok().and_then(|size| u64::from_str_radix(size, 16).ok());
+        let size = size.expect("the size of a chunk that was let through");
+        bytes = &bytes[end + 2..];
+        if size == 0 {
+            let end = if bytes.starts_with(b"\r\n") { 2 } else { bytes.len() };
+            return (content, (end > 0).then_some(&bytes[..end]));
+        }
+        let taken = usize::try_from(size).unwrap_or(usize::MAX).min(bytes.len());
+        content.extend(&bytes[..taken]);
+        bytes = &bytes[taken..];
+        match bytes.strip_prefix(b"\r\n") {
+            Some(rest) if taken as u64 == size => bytes = rest,
+            _ => return (content, None),
+        }
+    }
 }
 
 /// Whether a head may hold content, which is checked when it is parsed, or a CR that stands alone, which no parser takes.

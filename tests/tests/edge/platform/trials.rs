@@ -174,7 +174,10 @@ fn check_rolled_back(content: &[u8], cause: &str, words: &str) {
     let entry = listed(&edge);
     assert_eq!((&entry["version"], &entry["rolled_back"]["version"]), (&json!("configuration"), &json!(digest)));
     assert!(entry["rolled_back"]["reason"].as_str().unwrap().contains(words), "{entry}");
-    assert_eq!(edge.metric("tero_policy_canary_rollbacks_total", &[&format!("cause=\"{cause}\"")]), 1.0, "{entry}");
+    // It is counted once it has happened.
+    let counted = || edge.metric("tero_policy_canary_rollbacks_total", &[&format!("cause=\"{cause}\"")]);
+    eventually("the rollback is counted", || counted() > 0.0);
+    assert_eq!(counted(), 1.0, "{entry}");
     client.send(&get("/after")).assert_detail("zero: ttl");
     drop(edge);
     let edge = builder.start();

@@ -3,6 +3,7 @@
 use http::Uri;
 use serde::Deserialize;
 
+use super::Wrong;
 use crate::semantics::key;
 
 const TARGETS: &str = "name one of url, tag, prefix and site: {\"tag\": \"prices\"}";
@@ -41,21 +42,6 @@ pub struct Place {
     pub host: String,
     /// Path and query; empty, or with a slash or a question mark in front.
     pub path: String,
-}
-
-/// What is wrong with the content, and what to write instead.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Wrong {
-    /// What is wrong.
-    pub error: String,
-    /// What to write instead.
-    pub cure: &'static str,
-}
-
-impl Wrong {
-    fn new(error: impl Into<String>, cure: &'static str) -> Wrong {
-        Wrong { error: error.into(), cure }
-    }
 }
 
 #[derive(Deserialize)]

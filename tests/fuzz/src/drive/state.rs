@@ -1,0 +1,136 @@
+//! What is read back from the state directory: files that the edge wrote itself, and to which anything may have happened since.
+//!
+//! What is read takes no more memory than what is counted may take, can be written down and read again as it was, and never becomes
+//! more by it.
+
+use std::collections::BTreeMap;
+
+use tero::rollout::record::{Pushed, Record, Version, file_of, version_of};
+use tero::semantics::timestamp::Timestamp;
+use tero::telemetry::popularity::saved::{SavedPage, SavedSite};
+use tero::telemetry::popularity::{Hours, MAX_HOSTS, Popularity};
+use tero::warm::remembered;
+
+/// `Tue, 24 Nov 2026 13:00:00 GMT`
+const NOW: Timestamp = Timestamp::from_unix_secs(1_795_525_200);
+
+/// Room for everything that an input can name, and for next to nothing of it.
+const MUCH: usize = 1 << 20;
+const LITTLE: usize = 4 << 10;
+
+/// Earlier activations that are remembered.
+const MAX_PREVIOUS: usize = 32;
+
+/// A file, whichever it is; or the name of a policy and that of a file.
+pub fn state(bytes: &[u8]) {
+    plans(bytes);
+    popularity(bytes);
+    record(bytes);
+    version_file(&String::from_utf8_lossy(bytes));
+}
+
+/// When plans came due last.
+fn plans(bytes: &[u8]) {
+    match remembered::parse::<BTreeMap<String, i64>>(bytes) {
+        Ok(plans) => assert_eq!(remembered::parse(&remembered::to_bytes(&plans).expect("it is JSON")), Ok(plans)),
+        Err(reason) => assert!(!reason.is_empty()),
+    }
+}
+
+/// What was counted of each site.
+fn popularity(bytes: &[u8]) {
+    let sites = match remembered::parse::<BTreeMap<String, SavedSite>>(bytes) {
+        Ok(sites) => sites,
+        Err(reason) => return assert!(!reason.is_empty()),
+    };
+    sites.into_values().for_each(restored);
+}
+
+fn within(max_bytes: usize) -> Popularity {
+    let popularity = Popularity::within(max_bytes);
+    popularity.set_sites(&["America/Argentina/Buenos_Aires".parse().expect("it is a zone")]);
+    popularity
+}
+
+fn restored(site: SavedSite) {
+    let little = within(LITTLE);
+    little.restore(0, site.clone(), NOW);
+    assert!(little.bytes() <= LITTLE);
+    let (pages, hosts) = (site.pages.len(), site.hosts.len());
+    // None of it is told to have been asked for more often than the file says.
+    let requests = |page: &SavedPage| page.hours.iter().map(|(_, requests)| f64::from(*requests)).sum::<f64>();
+    let most: f64 = site.pages.iter().map(requests).filter(|sum| sum.is_finite()).fold(0.0, f64::max);
+    let popularity = within(MUCH);
+    let left_out = popularity.restore(0, site, NOW);
+    assert!(left_out <= pages + hosts && popularity.bytes() <= MUCH);
+    assert!(popularity.hosts(0).len() <= MAX_HOSTS);
+    let top = popularity.top(0, Hours::ALL, usize::MAX, NOW);
+    assert!(top.len() <= pages && top.is_sorted_by_key(|page| std::cmp::Reverse(page.requests)));
+    assert!(top.iter().all(|page| page.requests as f64 <= most.mul_add(1.000_001, 1.0)), "{most}: {top:?}");
+    // What is counted is written, and comes back as it was.
+    let saved = popularity.save(0, NOW).expect("there is a site");
+    let saved: SavedSite = remembered::parse(&remembered::to_bytes(&saved).expect("it is JSON")).expect("it was written");
+    let again = within(MUCH);
+    assert_eq!(again.restore(0, saved.clone(), NOW), 0, "{saved:?}");
+    alike(&saved, &again.save(0, NOW).expect("there is a site"));
+    // And it is counted on.
+    again.record(0, "/one-more", None, u32::MAX, NOW);
+    assert!(again.top(0, Hours::ALL, usize::MAX, NOW).iter().any(|page| page.url == "/one-more"));
+}
+
+/// The same but for the last digit of numbers, and the order of pages.
+fn alike(one: &SavedSite, other: &SavedSite) {
+    let near = |one: f64, other: f64| one == other || (one - other).abs() <= one.abs() * 1e-6;
+    let sorted = |site: &SavedSite| {
+        let mut pages = site.pages.clone();
+        pages.sort_by(|one, other| (&one.url, &one.variant).cmp(&(&other.url, &other.variant)));
+        pages
+    };
+    assert_eq!((one.unix_millis, &one.hosts, one.pages.len()), (other.unix_millis, &other.hosts, other.pages.len()));
+    assert!(near(one.error_bound, other.error_bound));
+    for (one, other) in sorted(one).iter().zip(&sorted(other)) {
+        assert_eq!((&one.url, &one.variant, one.hours.len()), (&other.url, &other.variant, other.hours.len()));
+        let hours = one.hours.iter().zip(&other.hours);
+        assert!(hours.clone().all(|(one, other)| one.0 == other.0 && near(one.1.into(), other.1.into())), "{one:?} {other:?}");
+    }
+}
+
+/// The versions of a policy.
+fn record(bytes: &[u8]) {
+    let mut record = match Record::parse(bytes) {
+        Ok(record) => record,
+        Err(error) => return assert!(!error.to_string().is_empty()),
+    };
+    let written = |record: &Record| Record::parse(&record.to_bytes().expect("it is JSON")).expect("it was written");
+    assert_eq!(written(&record), record);
+    // No digest leads out of the folder of versions.
+    let pushed: Vec<Version> = record.versions.iter().map(|pushed| Version::Pushed(pushed.digest.clone())).collect();
+    for version in pushed.iter().chain([&record.active]).chain(&record.previous) {
+        if let Version::Pushed(digest) = version {
+            assert_eq!(version_of("hours", &file_of("hours", digest)), Some(digest.as_str()));
+        }
+    }
+    if let Some(canary) = &record.canary {
+        assert!((1..=10_000).contains(&u32::from(canary.share)) && canary.guard.out_of_range().is_none());
+    }
+    // Whatever was written, it can be gone on from.
+    let digest = "0123456789abcdef".repeat(4);
+    record.push(Pushed { digest: digest.clone(), pushed_unix_secs: 1, bytes: 2, settings: false, cases: None });
+    record.activate(Version::Pushed(digest.clone()), NOW);
+    assert!(record.previous.len() <= MAX_PREVIOUS && record.canary.is_none());
+    record.thin_out(1);
+    assert!(record.pushed(&digest).is_some());
+    assert_eq!(written(&record), record);
+    while record.roll_back(NOW).is_some() {}
+    assert!(record.previous.is_empty());
+}
+
+/// The name of a policy, and that of a file which was found among the versions.
+fn version_file(text: &str) {
+    let (policy, file) = text.split_once('\n').unwrap_or((text, ""));
+    if let Some(digest) = version_of(policy, file) {
+        assert_eq!(file_of(policy, digest), file);
+        // It is no other policy's: their digests are as long.
+        assert!(!digest.contains('-'));
+    }
+}

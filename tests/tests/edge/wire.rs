@@ -324,7 +324,12 @@ fn trailers_are_dropped_in_both_directions_and_never_stored() {
     let trailers = "Trailer: X-Sum, Cache-Control\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 1\r\nCache-Control: no-store\r\n\r\n";
     for path in ["/stored", "/passed"] {
         let lifetime = if path == "/stored" { "max-age=60" } else { "no-store" };
-        origin.on(path, Reply::raw(format!("HTTP/1.1 200 OK\r\nCache-Control: {lifetime}\r\nX-Sum: of-the-head\r\n{trailers}")));
+        origin.on(
+            path,
+            Reply::raw(format!(
+                "HTTP/1.1 200 OK\r\nConnection: close\r\nCache-Control: {lifetime}\r\nX-Sum: of-the-head\r\n{trailers}"
+            )),
+        );
         let answer = edge.send(&get(path).header("TE", "trailers").header("Connection", "TE"));
         assert_eq!((answer.status, answer.text().as_str(), answer.whole), (200, "abc", true));
         assert_eq!(answer.header("x-sum").as_deref(), Some("of-the-head"));

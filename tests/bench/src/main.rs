@@ -85,10 +85,10 @@ struct Arguments {
     /// The tero binary; built with `cargo build --release` where it is not given.
     #[arg(long)]
     tero: Option<PathBuf>,
-    /// A policy in JavaScript, as a component, for tero-javascript.
+    /// The component of a project that `tero policy new NAME --language javascript` made, for tero-javascript.
     #[arg(long)]
     javascript: Option<PathBuf>,
-    /// A policy in Python, as a component, for tero-python.
+    /// The component of one with `--language python`, for tero-python.
     #[arg(long)]
     python: Option<PathBuf>,
     /// Writes the report as JSON, too.

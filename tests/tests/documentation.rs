@@ -83,6 +83,7 @@ fn every_file_that_the_readme_links_is_there() {
         "examples/README.md",
         "docs/configuration.md",
         "docs/rfc9111.md",
+        "docs/performance.md",
         "docs/policies/README.md",
         "docs/policies/concepts.md",
         "docs/policies/contract.md",

@@ -6,6 +6,7 @@
 pub mod browser;
 pub mod cache_control;
 pub mod calendar;
+pub mod cookies;
 pub mod decision;
 pub mod device;
 pub mod forwarding;
@@ -21,6 +22,7 @@ pub mod reuse;
 pub mod schedule;
 pub mod storability;
 pub mod timestamp;
+pub mod upgrade;
 pub mod validation;
 pub mod vary;
 pub mod written_time;

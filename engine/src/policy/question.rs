@@ -4,12 +4,13 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName};
 
 use crate::policy::chain::{Answered, Ask};
 use crate::policy::contract::types;
 use crate::policy::manifest::Manifest;
 use crate::semantics::calendar::{Holiday, HolidayKind};
+use crate::semantics::cookies::cookies;
 use crate::semantics::decision::{Device, PopularPage};
 use crate::semantics::key;
 use crate::semantics::schedule::Moment;
@@ -36,16 +37,6 @@ impl<'a> Fields<'a> {
     pub(super) fn pairs(&self) -> Vec<(&str, &str)> {
         self.0.iter().map(|(name, value)| (*name, &**value)).collect()
     }
-}
-
-/// The cookies of these names, as places in `names` and values, in the order in which the client sent them (RFC 6265 §5.4).
-fn cookies<'a>(headers: &'a HeaderMap, names: &'a [Box<str>]) -> impl Iterator<Item = (usize, &'a [u8])> {
-    let lines = if names.is_empty() { None } else { Some(headers.get_all(header::COOKIE)) };
-    lines.into_iter().flatten().map(HeaderValue::as_bytes).flat_map(|line| line.split(|byte| *byte == b';')).filter_map(|pair| {
-        let equals = pair.iter().position(|byte| *byte == b'=')?;
-        let (name, value) = (pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii());
-        Some((names.iter().position(|wanted| wanted.as_bytes() == name)?, value))
-    })
 }
 
 /// A request as the policy of this manifest may see it.

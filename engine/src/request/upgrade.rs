@@ -20,8 +20,8 @@ use super::respond::Failure;
 use super::{Edge, forward, pass};
 use crate::clock::Clock;
 use crate::origin;
-use crate::semantics::cache_control::list_members;
 use crate::semantics::timestamp::Timestamp;
+use crate::semantics::upgrade::{is_meant, only_protocol};
 use crate::telemetry::counters::SiteCounters;
 
 /// Bytes that are read at once, in each direction.
@@ -31,11 +31,10 @@ const PIECE: usize = 16 * 1024;
 pub(super) fn wanted(exchange: &Exchange) -> Option<&HeaderValue> {
     let parts = &exchange.parts;
     let is_plain = parts.version == Version::HTTP_11 && parts.method == Method::GET && !exchange.fields.content;
-    let names_upgrade = || members(&parts.headers, CONNECTION).any(|option| option.eq_ignore_ascii_case(b"upgrade"));
     let protocol = only_protocol(&parts.headers)?;
     let is_allowed = exchange.site.settings.upgrades.iter().any(|own| own.as_bytes().eq_ignore_ascii_case(protocol.as_bytes()));
     let can_upgrade = parts.extensions.get::<OnUpgrade>().is_some() && exchange.caller.is_some();
-    (is_plain && is_allowed && can_upgrade && names_upgrade()).then_some(protocol)
+    (is_plain && is_allowed && can_upgrade && is_meant(&parts.headers)).then_some(protocol)
 }
 
 /// Asks the next hop for the protocol. Where it agrees, the client's connection becomes a tunnel; else its answer is passed on.
@@ -72,19 +71,8 @@ pub(super) async fn upgrade(edge: &Arc<Edge>, exchange: &Arc<Exchange>) -> Resul
     Ok(response)
 }
 
-/// The one protocol that `Upgrade` names.
-fn only_protocol(headers: &HeaderMap) -> Option<&HeaderValue> {
-    let mut lines = headers.get_all(UPGRADE).iter();
-    let only = lines.next().filter(|line| !line.is_empty() && !line.as_bytes().contains(&b','))?;
-    lines.next().is_none().then_some(only)
-}
-
 fn is_same(one: &HeaderValue, other: &HeaderValue) -> bool {
     one.as_bytes().eq_ignore_ascii_case(other.as_bytes())
-}
-
-fn members(headers: &HeaderMap, name: http::HeaderName) -> impl Iterator<Item = &[u8]> {
-    headers.get_all(name).iter().flat_map(|line| list_members(line.as_bytes()))
 }
 
 fn say_upgrade(headers: &mut HeaderMap, protocol: &HeaderValue) {

@@ -3,7 +3,7 @@
 //!
 //! - `wire`: the bytes of connections, from clients and from next hops
 //! - `urls`: targets, hosts, queries and references, and the keys made from them
-//! - `fields`: the fields of requests and responses, and what is said of them in `Cache-Status` and the access log
+//! - `fields`: the fields of requests and responses, cookies and upgrades among them, and what is said of them in `Cache-Status` and the access log
 //! - `exchange`: the same over the life of a stored response
 //! - `answers`: what guests answer
 //! - `files`: what operators write, send and fetch, and what is read back from the state directory; its first line says which

@@ -1,3 +1,5 @@
+use http::HeaderValue;
+
 use super::*;
 use crate::policy::tests::answered;
 use crate::semantics::calendar::Calendar;

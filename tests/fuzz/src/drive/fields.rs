@@ -14,17 +14,19 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use http::header::{AGE, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
+use http::header::{AGE, CONNECTION, CONTENT_LENGTH, COOKIE, HeaderMap, HeaderName, HeaderValue, UPGRADE};
 use http::{Method, StatusCode, Version};
 use tero::diff;
 use tero::semantics::browser::limit_browser_lifetime;
 use tero::semantics::cache_control::{MAX_DELTA_SECS, RequestDirectives, ResponseDirectives};
+use tero::semantics::cookies::cookies;
 use tero::semantics::device::{DeviceFields, MAX_PLATFORM_BYTES, MAX_USER_AGENT_BYTES, class_of, classify};
 use tero::semantics::freshness::{MAX_HEURISTIC, age_value, field_lifetime, header_lifetime, http_date};
 use tero::semantics::parts::{Parts, Piece};
 use tero::semantics::range::{MAX_RANGES, Multipart, Partial, Selection, are_combinable, selection};
 use tero::semantics::retry_after::retry_after;
 use tero::semantics::timestamp::Timestamp;
+use tero::semantics::upgrade::{is_meant, only_protocol};
 use tero::semantics::vary::{MAX_VARY_FIELDS, Vary, normalised_accept_encoding};
 use tero::semantics::{forwarding, invalidation, precondition, validation};
 use tero::telemetry::Outcome;
@@ -50,6 +52,7 @@ pub fn fields(bytes: &[u8]) {
     invalidations(&request, &response);
     forwarded(&request.headers);
     devices(&request.headers);
+    asked(&request.headers);
     told(&request.headers, &response.headers);
     logged(&request, &response);
 }
@@ -231,6 +234,19 @@ fn devices(request: &HeaderMap) {
     let fields = DeviceFields::of(request);
     assert!(fields.user_agent.len() <= MAX_USER_AGENT_BYTES && fields.platform.len() <= MAX_PLATFORM_BYTES);
     assert_eq!(classify(request), class_of(fields));
+}
+
+/// Cookies come in pieces of their lines, and a protocol is one.
+fn asked(request: &HeaderMap) {
+    let names = ["session".into(), "market".into()];
+    let sent: usize = request.get_all(COOKIE).iter().map(HeaderValue::len).sum();
+    let found: Vec<_> = cookies(request, &names).collect();
+    let bytes: usize = found.iter().map(|(name, value)| names[*name].len() + 1 + value.len()).sum();
+    assert!(bytes <= sent && found.iter().all(|(_, value)| !value.contains(&b';') && value.trim_ascii() == *value));
+    let lines = request.get_all(UPGRADE).iter().count();
+    let protocol = only_protocol(request);
+    assert!(protocol.is_none_or(|name| lines == 1 && !name.is_empty() && !name.as_bytes().contains(&b',')));
+    assert!(!is_meant(request) || request.contains_key(CONNECTION));
 }
 
 /// What the edge says itself can be read whatever it is made of.

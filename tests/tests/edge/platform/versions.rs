@@ -273,3 +273,23 @@ fn under_load_every_request_is_answered_by_one_version_from_start_to_end() {
     assert_eq!(edge.metric("tero_requests_total", &["outcome=\"error\""]), 0.0);
     assert_eq!(edge.metric("tero_requests_total", &[]), answered.load(Ordering::Relaxed) as f64, "each was counted once");
 }
+
+#[test]
+fn a_module_that_is_posted_by_itself_gets_the_answer_that_the_guide_shows() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/policies/shipping.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let shown: Vec<_> = page.split("```console\n").nth(1).unwrap().lines().take(2).collect();
+    assert_eq!(shown[0], "$ curl --data-binary @hours.wasm http://127.0.0.1:9090/policies/hours/versions");
+    let (origin, state) = (origin(), folder());
+    let edge = edge(&origin, state.path()).start();
+    let module = builtin("json-rules").unwrap();
+    let answer = push(&edge, "rules", module).json();
+    let shown: Value = serde_json::from_str(shown[1]).unwrap();
+    let members = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(members(&answer), members(&shown));
+    for member in ["cases", "settings", "was_known"] {
+        assert_eq!(answer[member], shown[member], "{member}");
+    }
+    assert_eq!((&answer["policy"], &answer["bytes"]), (&json!("rules"), &json!(module.len())));
+    assert!(answer["version"].as_str().unwrap().starts_with(|digit: char| digit.is_ascii_hexdigit()), "{answer}");
+}

@@ -81,12 +81,11 @@ impl EdgeBody {
         EdgeBody::Pieces(Pieces { lines: None, pieces: PieceList::Stored(body.clone()), next: 0, left: body.len() })
     }
 
-    /// This content, with lines of fields that go into the head of the answer as they are: see [`EdgeBody::take_lines`].
-    pub fn with_lines(self, lines: Arc<[u8]>) -> EdgeBody {
-        match self {
-            EdgeBody::Pieces(pieces) => EdgeBody::Pieces(Pieces { lines: Some(lines), ..pieces }),
-            _ => EdgeBody::Pieces(Pieces { lines: Some(lines), pieces: PieceList::Owned(Vec::new()), next: 0, left: 0 }),
-        }
+    /// Stored content, or none, with lines of fields that go into the head of the answer as they are: see [`EdgeBody::take_lines`].
+    pub fn with_lines(lines: Arc<[u8]>, body: Option<&StoredBody>) -> EdgeBody {
+        let left = body.map_or(0, StoredBody::len);
+        let pieces = body.map_or_else(|| PieceList::Owned(Vec::new()), |body| PieceList::Stored(body.clone()));
+        EdgeBody::Pieces(Pieces { lines: Some(lines), pieces, next: 0, left })
     }
 
     /// Takes the lines of fields that the answer's map of fields does not have. Whoever sends the answer puts them into its head.

@@ -75,13 +75,14 @@ fn ready_made(edge: &Edge, exchange: &Exchange, stored: &StoredResponse, ready: 
         true => precondition(&exchange.parts.method, &exchange.parts.headers, stored.head.status, ready.fields(make)),
         false => Precondition::Proceed,
     };
-    let body = || EdgeBody::stored(&stored.body);
     let is_read_by_us = exchange.caller.is_none() || edge.access_log.is_some();
     let (status, fields, body) = match precondition {
-        Precondition::Proceed if is_read_by_us => (stored.head.status, ready.fields(make).clone(), body()),
-        Precondition::Proceed => (stored.head.status, HeaderMap::new(), body().with_lines(ready.lines())),
+        Precondition::Proceed if is_read_by_us => {
+            (stored.head.status, ready.fields(make).clone(), EdgeBody::stored(&stored.body))
+        }
+        Precondition::Proceed => (stored.head.status, HeaderMap::new(), EdgeBody::with_lines(ready.lines(), Some(&stored.body))),
         Precondition::NotModified if !is_read_by_us => {
-            (StatusCode::NOT_MODIFIED, HeaderMap::new(), EdgeBody::Empty.with_lines(ready.not_modified_lines(make)))
+            (StatusCode::NOT_MODIFIED, HeaderMap::new(), EdgeBody::with_lines(ready.not_modified_lines(make), None))
         }
         Precondition::NotModified | Precondition::Failed => return None,
     };

@@ -47,7 +47,7 @@ use std::collections::HashSet;
 
 use tero_policy::{
     HolidayRule, Hours, Manifest, Moment, Policy, PopularPage, QueryParameters, QueryRule, Request, RequestDecision, Response,
-    ResponseDecision, WarmUrl, any_matches,
+    ResponseDecision, WarmUrl, any_matches, first_match,
 };
 
 pub use settings::Settings;
@@ -139,7 +139,7 @@ tero_policy::export!(JsonRules);
 
 impl JsonRules {
     fn rule(&self, path: &str) -> Option<&Rule> {
-        self.rules.iter().find(|rule| any_matches(&rule.paths, path))
+        first_match(&self.rules, |rule| &rule.paths, path)
     }
 
     fn holiday(&self, now: &Moment) -> String {

@@ -1,5 +1,6 @@
 //! Patterns over paths.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
@@ -27,7 +28,7 @@ pub struct PathPattern {
 impl PathPattern {
     /// Whether the whole path fits.
     pub fn matches(&self, path: &str) -> bool {
-        if path.bytes().any(|byte| byte == b'%' || !byte.is_ascii()) { self.fits(&normal(path)) } else { self.fits(path) }
+        self.fits(&normal(path))
     }
 
     /// The pattern as it was written.
@@ -57,7 +58,21 @@ impl PathPattern {
 
 /// Whether one of the patterns fits.
 pub fn any_matches(patterns: &[PathPattern], path: &str) -> bool {
-    patterns.iter().any(|pattern| pattern.matches(path))
+    let path = normal(path);
+    patterns.iter().any(|pattern| pattern.fits(&path))
+}
+
+/// The first of several rules of which a pattern fits. However many rules there are, the path's encoding is looked at once.
+///
+/// ```
+/// use tero_policy::{PathPattern, first_match};
+/// let pattern = |text: &str| text.parse::<PathPattern>().unwrap();
+/// let rules = [(vec![pattern("/shops/*")], "shop"), (vec![pattern("*")], "rest")];
+/// assert_eq!(first_match(&rules, |rule| &rule.0, "/shops/1").map(|rule| rule.1), Some("shop"));
+/// ```
+pub fn first_match<'r, R>(rules: &'r [R], patterns: impl Fn(&R) -> &[PathPattern], path: &str) -> Option<&'r R> {
+    let path = normal(path);
+    rules.iter().find(|rule| patterns(rule).iter().any(|pattern| pattern.fits(&path)))
 }
 
 /// The first of the patterns of several rules that can never take effect, since the first rule that fits decides: the index of its
@@ -85,8 +100,13 @@ pub fn first_idle<'a>(rules: impl Iterator<Item = &'a [PathPattern]> + Clone) ->
     })
 }
 
-/// Unreserved characters unencoded, everything else that is encoded in upper case, and what is not ASCII encoded.
-fn normal(path: &str) -> String {
+/// Unreserved characters unencoded, everything else that is encoded in upper case, and what is not ASCII encoded. Nearly every path
+/// is so already.
+fn normal(path: &str) -> Cow<'_, str> {
+    if path.bytes().all(|byte| byte != b'%' && byte.is_ascii()) { Cow::Borrowed(path) } else { Cow::Owned(normalised(path)) }
+}
+
+fn normalised(path: &str) -> String {
     let bytes = path.as_bytes();
     let mut out = String::with_capacity(bytes.len());
     let mut at = 0;

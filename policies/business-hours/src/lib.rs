@@ -53,10 +53,12 @@
 //!
 //! Lifetimes apply to complete answers and permanent redirects (200, 203, 204, 301, 308); how long an error is kept is left to its own fields.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Deserializer};
 use tero_policy::{
     Duration, HolidayRule, Hours, Lifetime, LocalTime, Manifest, Moment, PathPattern, Policy, Request, RequestDecision, Response,
-    ResponseDecision, Storing, Tag, Weekdays, Window, any_matches, first_idle,
+    ResponseDecision, Storing, Tag, Weekdays, Window, first_idle, first_match,
 };
 
 /// The settings as written.
@@ -208,9 +210,10 @@ impl Policy for BusinessHours {
     }
 
     fn on_request(&self, request: &Request, now: &Moment) -> RequestDecision {
+        let open = self.hours.is_open(now);
         match self.rule(&request.path) {
-            Some(rule) if rule.lifetime(self.hours.is_open(now)) == Length::Never => {
-                RequestDecision::pass().because(format!("{}: {}", rule.name, self.state(now)))
+            Some(rule) if rule.lifetime(open) == Length::Never => {
+                RequestDecision::pass().because(format!("{}: {}", rule.name, self.state(open, now)))
             }
             _ => RequestDecision::new(),
         }
@@ -228,16 +231,16 @@ tero_policy::export!(BusinessHours);
 
 impl BusinessHours {
     fn rule(&self, path: &str) -> Option<&Rule> {
-        self.rules.iter().find(|rule| any_matches(&rule.paths, path))
+        first_match(&self.rules, |rule| &rule.paths, path)
     }
 
-    fn state(&self, now: &Moment) -> String {
-        let state = if self.hours.is_open(now) { "open" } else { "closed" };
+    fn state(&self, open: bool, now: &Moment) -> Cow<'static, str> {
+        let state = if open { "open" } else { "closed" };
         match &now.holiday {
             Some(holiday) if self.hours.holidays != HolidayRule::Open => {
-                format!("{state} ({}: {})", if holiday.open.is_some() { "half-day" } else { "holiday" }, holiday.name)
+                format!("{state} ({}: {})", if holiday.open.is_some() { "half-day" } else { "holiday" }, holiday.name).into()
             }
-            _ => state.to_owned(),
+            _ => state.into(),
         }
     }
 }
@@ -300,8 +303,9 @@ impl Rule {
     }
 
     fn decide(&self, policy: &BusinessHours, response: &Response, now: &Moment) -> ResponseDecision {
-        let because = |what: &str| format!("{}: {}{what}", self.name, policy.state(now));
-        let lifetime = self.lifetime(policy.hours.is_open(now));
+        let open = policy.hours.is_open(now);
+        let because = |what: &str| format!("{}: {}{what}", self.name, policy.state(open, now));
+        let lifetime = self.lifetime(open);
         if lifetime == Length::Never {
             return ResponseDecision::never().because(because(""));
         }
@@ -324,7 +328,7 @@ impl Rule {
             None => response.header_browser_ttl.filter(|ttl| self.clip && *ttl > change).map(clip),
         };
         let ends = ttl.is_some() && ttl == until_change;
-        decision.because(because(match (ends, policy.hours.is_open(now)) {
+        decision.because(because(match (ends, open) {
             (false, _) => "",
             (true, true) => ", until the next change",
             (true, false) => ", until it opens",

@@ -1,8 +1,12 @@
 //! Windows of local time, opening hours made of them, and when they next change.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
+use crate::moment::weekday_of;
 use crate::{Duration, Holiday, LocalTime, Moment, Opening, Weekday, Weekdays};
 
 /// A window of local time: some days of the week, from a time of day to another.
@@ -126,34 +130,26 @@ impl Hours {
     /// How long until it next opens or closes, holidays considered; none where that does not happen within thirty days.
     pub fn until_change(&self, now: &Moment) -> Option<Duration> {
         let open = self.is_open(now);
-        let changes = |secs: &i64| open_after(&self.windows, self.holidays, now, *secs) != open;
-        // Nearly always it is within the week.
-        let secs = self.breaks(now, 8).into_iter().find(changes);
-        let secs = secs.or_else(|| self.breaks(now, HORIZON_DAYS).into_iter().find(changes))?;
+        let secs = self.breaks(now).find(|secs| open_after(&self.windows, self.holidays, now, *secs) != open)?;
         Some(Duration::from_secs(u64::try_from(secs).unwrap_or(0)))
     }
 
-    /// The seconds from now, in order, at which the answer may change within so many days: the ends of windows and half-days,
-    /// midnights, and the change of the offset.
-    fn breaks(&self, now: &Moment, days: i64) -> Vec<i64> {
+    /// The seconds from now, in order, at which the answer may change: the ends of windows and half-days, midnights, and the change of the
+    /// offset. Nearly always one of the first few does, so each is computed when it is asked for.
+    fn breaks(&self, now: &Moment) -> impl Iterator<Item = i64> {
+        let ends = self.windows.iter().flat_map(|window| [window.from, window.to]);
         let half_days = now.holiday.iter().chain(now.nearby_holidays.iter().map(|near| &near.holiday));
-        let mut times = vec![LocalTime::MIDNIGHT];
-        times.extend(self.windows.iter().flat_map(|window| [window.from, window.to]));
-        times.extend(half_days.filter_map(|holiday| holiday.open).flat_map(|open| [open.from, open.until]));
-        times.sort_unstable();
-        times.dedup();
-        let mut breaks: Vec<i64> = now.change().map(|(at, _)| at - now.unix()).into_iter().collect();
-        for time in times {
-            let mut secs = 0;
-            while secs <= days * 86_400 {
-                secs += i64::from(now.plus_secs(secs).until(time).as_secs());
-                breaks.push(secs);
-            }
-        }
-        breaks.retain(|&secs| secs <= days * 86_400);
-        breaks.sort_unstable();
-        breaks.dedup();
-        breaks
+        let half_days = half_days.filter_map(|holiday| holiday.open).flat_map(|open| [open.from, open.until]);
+        let times = std::iter::once(LocalTime::MIDNIGHT).chain(ends).chain(half_days);
+        // Of every time its next showing, the soonest on top.
+        let mut next: BinaryHeap<_> = times.map(|time| Reverse((now.showing_after(0, time), Some(time)))).collect();
+        next.extend(now.change().map(|(at, _)| Reverse((at - now.unix(), None))));
+        std::iter::from_fn(move || {
+            let Reverse((secs, time)) = next.pop()?;
+            next.extend(time.map(|time| Reverse((now.showing_after(secs, time), Some(time)))));
+            Some(secs)
+        })
+        .take_while(|secs| *secs <= HORIZON_DAYS * 86_400)
     }
 }
 
@@ -183,9 +179,9 @@ fn contains(windows: &[Window], holidays: HolidayRule, now: &Moment) -> bool {
 
 /// Whether it is open so many seconds later.
 fn open_after(windows: &[Window], holidays: HolidayRule, now: &Moment, secs: i64) -> bool {
-    let then = now.plus_secs(secs);
-    let (time, weekday) = (then.time(), then.weekday);
-    let day = |days: i64| holidays.day(now.holiday_on(then.local_day() - now.local_day() + days));
+    let (local_day, time) = now.clock_after(secs);
+    let (weekday, days_ahead) = (weekday_of(local_day), local_day - now.local_day());
+    let day = |days: i64| holidays.day(now.holiday_on(days_ahead + days));
     let began_today = match day(0) {
         Day::Ordinary => windows.iter().any(|window| window.covers(weekday, time)),
         Day::Half(open) => open.from <= time && time < open.until && windows.iter().any(|window| window.days.contains(weekday)),

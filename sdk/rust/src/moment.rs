@@ -159,27 +159,48 @@ impl Moment {
     /// assert_eq!(now.until(LocalTime::at(18, 0)).as_secs(), 30);
     /// ```
     pub fn until(&self, time: LocalTime) -> Duration {
-        let now = self.unix();
+        Duration::from_secs(u64::try_from(self.showing_after(0, time)).unwrap_or(0))
+    }
+
+    /// Seconds from now until the clock shows `time` the first time after `secs` from now.
+    pub(crate) fn showing_after(&self, secs: i64, time: LocalTime) -> i64 {
+        let from = self.unix() + secs;
         let after = |from: i64, offset: i64| next_showing(from + 1 + offset, time) - offset;
-        let old = self.offset_secs();
-        let next = after(now, old);
-        let next = match self.change() {
+        let (old, change) = self.offset_at(from);
+        let next = after(from, old);
+        let next = match change {
             Some((at, new)) if next >= at => {
                 // Skipped times lie between what the clock would have shown at the change and what it shows instead.
                 if next_showing(at + old, time) < at + new { at } else { after(at - 1, new) }
             }
             _ => next,
         };
-        Duration::from_secs(u64::try_from(next - now).unwrap_or(0))
+        next - self.unix()
+    }
+
+    /// What the clock shows so many seconds from now: the local date as days since 1970, and the time of day, cut to the minute.
+    pub(crate) fn clock_after(&self, secs: i64) -> (i64, LocalTime) {
+        let then = self.unix() + secs;
+        let local = (then + self.offset_at(then).0).max(0);
+        let mins = u16::try_from(local % DAY_SECS / 60).unwrap_or(0);
+        (local / DAY_SECS, LocalTime::from_mins(mins).unwrap_or_default())
+    }
+
+    /// The offset at an instant from now on, in seconds, and the change that is still to come then.
+    fn offset_at(&self, unix: i64) -> (i64, Option<(i64, i64)>) {
+        match self.change() {
+            Some((at, new)) if unix >= at => (new, None),
+            change => (i64::from(self.utc_offset_mins) * 60, change),
+        }
     }
 
     /// This many seconds later, without the calendar, whose days are counted from today.
+    #[cfg(test)]
     pub(crate) fn plus_secs(&self, secs: i64) -> Moment {
         let now = self.unix() + secs;
-        match self.change() {
-            Some((at, new)) if now >= at => Moment::new(now as u64, (new / 60) as i16),
-            _ => Moment { next_offset_change: self.next_offset_change, ..Moment::new(now as u64, self.utc_offset_mins) },
-        }
+        let (offset, change) = self.offset_at(now);
+        let next_offset_change = self.next_offset_change.filter(|_| change.is_some());
+        Moment { next_offset_change, ..Moment::new(now as u64, (offset / 60) as i16) }
     }
 
     /// The local date as days since 1970.
@@ -198,10 +219,6 @@ impl Moment {
         // Far enough from the edge that no sum below overflows.
         i64::try_from(self.unix_secs).unwrap_or(i64::MAX).min(i64::MAX / 4)
     }
-
-    fn offset_secs(&self) -> i64 {
-        i64::from(self.utc_offset_mins) * 60
-    }
 }
 
 /// The first local second, from `local` on, at which the clock shows `time`.
@@ -212,7 +229,7 @@ fn next_showing(local: i64, time: LocalTime) -> i64 {
 }
 
 /// 1 January 1970 was a Thursday.
-fn weekday_of(days: i64) -> Weekday {
+pub(crate) fn weekday_of(days: i64) -> Weekday {
     Weekday::Thursday.plus(usize::try_from(days.rem_euclid(7)).unwrap_or(0))
 }
 

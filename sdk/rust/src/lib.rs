@@ -70,10 +70,14 @@
 //! serde = { version = "1", features = ["derive"] }
 //! ```
 //!
+//! Modules come with an allocator for small blocks. One that brings its own leaves ours out with `default-features = false`.
+//!
 //! # When something goes wrong
 //! Settings that do not fit are an `Err` of [`Policy::configure`]: the operator reads it, and the configuration is refused. A panic
 //! becomes a trap: it is logged with its message, counted, and the response's own fields decide. A policy can't break a request.
 
+#[cfg(any(test, all(target_arch = "wasm32", feature = "allocator")))]
+mod allocator;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod bindings;
@@ -107,6 +111,10 @@ pub use path_pattern::{PathPattern, any_matches, first_idle, first_match};
 pub use request::{Device, Request, Response};
 pub use spread::spread;
 pub use warm::{PopularPage, WarmUrl};
+
+#[cfg(all(target_arch = "wasm32", feature = "allocator"))]
+#[global_allocator]
+static ALLOCATOR: allocator::Allocator = allocator::Allocator::new();
 
 /// A policy: what it is configured with, what it needs to know, and what it decides.
 ///

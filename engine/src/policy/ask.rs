@@ -155,7 +155,7 @@ impl Policy {
         let cookies = Fields::cookies(ask.headers, &self.manifest.cookies);
         // Only what the key of a remembered decision holds: the minute if a zone is declared, and no variant.
         let at = if self.manifest.zone.is_some() { question::cut_to_minute(now) } else { Timestamp::default() };
-        let (headers, cookies, moment) = (headers.pairs(), cookies.pairs(), self.moment(at));
+        let (headers, cookies, moment) = (headers.pairs(), cookies.pairs(), self.moment(guest, Hook::OnRequest, at));
         let nearby = question::nearby_holidays(&moment);
         let ask = Ask { variant: None, ..*ask };
         let request = question::request(&ask, &self.manifest, &headers, &cookies);
@@ -177,7 +177,7 @@ impl Policy {
         let (headers, cookies, response_headers) = (headers.pairs(), cookies.pairs(), response_headers.pairs());
         let request = question::request(ask, &self.manifest, &headers, &cookies);
         let response = question::response(answered, &response_headers);
-        let moment = self.moment(now);
+        let moment = self.moment(guest, Hook::OnResponse, now);
         let nearby = question::nearby_holidays(&moment);
         let raw = self.template.on_response(guest, request, response, question::moment(&moment, &nearby))?;
         answer::response(raw).map_err(Failure::bad_answer)
@@ -193,14 +193,14 @@ impl Policy {
         now: Timestamp,
     ) -> Result<Vec<WarmUrl>, Failure> {
         let popular = popular.iter().map(question::popular_page).collect::<Vec<_>>();
-        let moment = self.moment(now);
+        let moment = self.moment(guest, Hook::PlanWarm, now);
         let nearby = question::nearby_holidays(&moment);
         let raw = self.template.plan_warm(guest, plan, &popular, question::moment(&moment, &nearby))?;
         answer::warm_urls(raw, variants).map_err(Failure::bad_answer)
     }
 
-    fn moment(&self, now: Timestamp) -> schedule::Moment {
-        schedule::moment(now, self.manifest.zone.unwrap_or(chrono_tz::UTC), &self.calendar)
+    fn moment(&self, guest: &mut Guest, hook: Hook, at: Timestamp) -> Arc<schedule::Moment> {
+        guest.moment(hook, at, |at| schedule::moment(at, self.manifest.zone.unwrap_or(chrono_tz::UTC), &self.calendar))
     }
 
     /// Has an instance of this thread answer, a fresh one if there is none; counts what came of it.

@@ -10,8 +10,11 @@ use crate::config::units::{show_duration, show_size};
 use crate::policy::contract::{Exports, Linked, types};
 use crate::policy::counters::FailureKind;
 use crate::policy::limits::Limits;
+use crate::policy::manifest::Hook;
 use crate::policy::runtime::{Running, Runtime, real_time};
 use crate::policy::usage::Usage;
+use crate::semantics::schedule::Moment;
+use crate::semantics::timestamp::Timestamp;
 
 /// How many lines one call may log.
 const MAX_LOG_LINES: u32 = 16;
@@ -107,6 +110,8 @@ pub(super) struct Guest {
     exports: Box<dyn Exports>,
     /// How many questions it has answered.
     pub(super) answered: u32,
+    /// The moment that each hook was last told.
+    moments: [Option<Arc<Moment>>; 3],
 }
 
 /// A manifest as a guest gave it.
@@ -160,7 +165,9 @@ impl Template {
             Err(error) => return Err(self.failed(&store, &error, FailureKind::Memory)),
         };
         match exports.configure(&mut store, &self.settings) {
-            Ok(Ok(manifest)) => Ok(Configured::Ready(Box::new(Guest { store, exports, answered: 0 }), manifest)),
+            Ok(Ok(manifest)) => {
+                Ok(Configured::Ready(Box::new(Guest { store, exports, answered: 0, moments: Default::default() }), manifest))
+            }
             Ok(Err(refusal)) => Ok(Configured::Refused(refusal)),
             Err(error) => Err(self.failed(&store, &error, FailureKind::BadAnswer)),
         }
@@ -215,6 +222,15 @@ impl Template {
 }
 
 impl Guest {
+    /// What the clock of the policy's zone shows at `at`, for that hook: most questions come within the second of the last one.
+    pub(super) fn moment(&mut self, hook: Hook, at: Timestamp, show: impl FnOnce(Timestamp) -> Moment) -> Arc<Moment> {
+        let last = &mut self.moments[hook as usize];
+        match last {
+            Some(last) if i64::try_from(last.unix_secs) == Ok(at.unix_secs()) => Arc::clone(last),
+            _ => Arc::clone(last.insert(Arc::new(show(at)))),
+        }
+    }
+
     /// The fuel that it has used since it was made, `configure` included; 0 where the engine does not count. One unit is about one
     /// instruction of WebAssembly.
     pub(super) fn fuel_used(&self) -> u64 {

@@ -14,7 +14,7 @@ mod weight;
 use std::borrow::Borrow;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use http::HeaderMap;
 use moka::notification::RemovalCause;
@@ -192,6 +192,10 @@ pub struct Store {
     fills: Arc<FillBudget>,
     index: Arc<Index>,
     evictions: Arc<AtomicU64>,
+    /// Whether a part was ever stored, and whether anything was ever kept as warmed: many edges never do, and need not look. Set before the
+    /// first one can be found.
+    had_parts: AtomicBool,
+    had_warmed: AtomicBool,
 }
 
 impl Store {
@@ -221,6 +225,8 @@ impl Store {
             fills: FillBudget::new(limits.fill_memory),
             index,
             evictions,
+            had_parts: AtomicBool::new(false),
+            had_warmed: AtomicBool::new(false),
         }
     }
 
@@ -229,7 +235,7 @@ impl Store {
         if let Some(found) = self.main.get(key) {
             return Some(found);
         }
-        let warmed = self.warmed.get(key)?;
+        let warmed = self.warmed_under(key)?;
         self.promote(key, &warmed);
         Some(warmed)
     }
@@ -237,7 +243,11 @@ impl Store {
     /// What is stored under `key`, without counting as use: for looks from outside the request path.
     pub fn peek(&self, key: &[u8]) -> Option<Variants> {
         // `contains_key` and iteration leave moka's frequencies alone, `get` does not; a look now and then is no harm.
-        self.main.get(key).or_else(|| self.warmed.get(key))
+        self.main.get(key).or_else(|| self.warmed_under(key))
+    }
+
+    fn warmed_under(&self, key: &[u8]) -> Option<Variants> {
+        if self.had_warmed.load(Ordering::Acquire) { self.warmed.get(key) } else { None }
     }
 
     /// A warmed response that is asked for has to hold its place by use from now on.
@@ -270,10 +280,14 @@ impl Store {
         if stored.head.warm_run == 0 || !self.keep(key, &stored, since) {
             self.put(&self.main, key, &stored, None);
             // An older one must not come back to light when this one is evicted.
-            self.warmed.invalidate(key);
+            if self.had_warmed.load(Ordering::Acquire) {
+                self.warmed.invalidate(key);
+            }
         }
         // Nor its parts, which are no longer needed, nor those of an older one.
-        self.main.invalidate(&Key::of_parts(key.as_bytes()));
+        if self.had_parts.load(Ordering::Acquire) {
+            self.main.invalidate(&Key::of_parts(key.as_bytes()));
+        }
         self.unless_purged(key, &stored, since)
     }
 
@@ -296,6 +310,7 @@ impl Store {
         if self.warmed.weighted_size().saturating_sub(there) + more > self.limits.warm_memory {
             return false;
         }
+        self.had_warmed.store(true, Ordering::Release);
         self.put(&self.warmed, key, stored, beside.as_ref());
         if let Some(beside) = beside {
             self.main.invalidate(key);
@@ -341,6 +356,9 @@ impl Store {
 
     /// What is stored under `key` of the response that `request` selects, where that is not the whole.
     pub fn part(&self, key: &[u8], request: &HeaderMap) -> Option<Arc<StoredResponse>> {
+        if !self.had_parts.load(Ordering::Acquire) {
+            return None;
+        }
         self.main.get(&Key::of_parts(key))?.select(request).cloned()
     }
 
@@ -358,6 +376,7 @@ impl Store {
             return self.insert(&Key::new(key), stored, since);
         }
         let (key, stored) = (Key::of_parts(key), Arc::new(stored));
+        self.had_parts.store(true, Ordering::Release);
         self.put(&self.main, &key, &stored, None);
         self.unless_purged(&key, &stored, since)
     }

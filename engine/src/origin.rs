@@ -31,6 +31,9 @@ pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 /// What a request to the next hop carries.
 pub type RequestBody = UnsyncBoxBody<Bytes, BodyError>;
 
+/// Makes a request once more, if that can be done.
+pub type Again<'a> = dyn FnMut() -> Option<Request<RequestBody>> + Send + 'a;
+
 /// Why the next hop gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum OriginError {
@@ -184,16 +187,21 @@ impl Origin {
         self.fetches.available_permits() > self.settings.max_fetches / 4
     }
 
-    /// Sends a request and waits for the head of the answer. `request` has an origin-form target and its `Host`.
+    /// Sends a request and waits for the head of the answer. `request` has an origin-form target and its `Host`. Where it may be repeated,
+    /// `again` makes the same once more.
     ///
     /// # Errors
     /// [`OriginError`], with nothing sent in the cases of `Connect`, `ConnectTimeout` and `Busy`.
-    pub async fn fetch(&self, mut request: Request<RequestBody>, repeatable: bool) -> Result<Answer, OriginError> {
+    pub async fn fetch(
+        &self,
+        mut request: Request<RequestBody>,
+        mut again: Option<&mut Again<'_>>,
+    ) -> Result<Answer, OriginError> {
         let permit = self.permit().await?;
         let first = self.next.fetch_add(1, Ordering::Relaxed);
         let mut failure = OriginError::Busy;
         for hop in self.in_turn(first) {
-            match self.fetch_from(hop, request, repeatable).await {
+            match self.fetch_from(hop, request, again.as_deref_mut()).await {
                 Ok(response) => return Ok(Answer { response, permit }),
                 Err((error, Some(unsent))) => {
                     hop.rests_until.store(self.clock.now().saturating_add(REST_AFTER_FAILURE).unix_millis(), Ordering::Relaxed);
@@ -230,17 +238,15 @@ impl Origin {
         &self,
         hop: &Hop,
         mut request: Request<RequestBody>,
-        repeatable: bool,
+        mut again: Option<&mut Again<'_>>,
     ) -> Result<Response<Incoming>, (OriginError, Option<Request<RequestBody>>)> {
-        let can_repeat = repeatable && http_body::Body::is_end_stream(request.body());
-        while let Some(idle) = connection::take_idle(hop.id, self.clock.now(), can_repeat) {
-            // What has no body and may be repeated is kept, for the case that the hop closed the connection at this very moment:
-            // then it ends without a byte of an answer, and the application has not seen the request (RFC 9112 §9.3.1).
-            let mut again = repeatable.then(|| copy(&request)).flatten();
+        while let Some(idle) = connection::take_idle(hop.id, self.clock.now(), again.is_some()) {
             match self.send(hop, idle, request).await {
                 Ok(response) => return Ok(response),
                 Err(Failed { unsent: Some(unsent), .. }) => request = unsent,
-                Err(Failed { error, was_silent, .. }) => match again.take().filter(|_| was_silent) {
+                // It may be that the hop closed the connection at this very moment: then it ends without a byte of an answer, and the
+                // application has not seen the request (RFC 9112 §9.3.1).
+                Err(Failed { error, was_silent, .. }) => match again.as_mut().filter(|_| was_silent).and_then(|again| again()) {
                     Some(again) => {
                         request = again;
                         break;
@@ -314,7 +320,7 @@ fn fault_in(error: &hyper::Error) -> Option<Fault> {
 }
 
 /// The same request once more, if it has no body.
-fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
+pub fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
     if !http_body::Body::is_end_stream(request.body()) {
         return None;
     }

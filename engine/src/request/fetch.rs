@@ -122,7 +122,8 @@ impl Fetch {
     /// Runs the fetch in a task of its own.
     pub(super) fn start(self) -> oneshot::Receiver<Fetched> {
         let (tell, told) = oneshot::channel();
-        tokio::spawn(self.run(tell));
+        // A task moves its future about a few times, and this one is large.
+        tokio::spawn(Box::pin(self.run(tell)));
         told
     }
 
@@ -178,10 +179,13 @@ impl Fetch {
             (Extent::Whole, Some(stale)) => Wanted::Newer(stale.head.fields.to_headers(0)),
             (Extent::Whole, None) => Wanted::Whole,
         };
-        let mut request = forward::for_storing(edge, &self.exchange, origin::empty(), &wanted);
-        forward::pass_interim_on(edge, &self.exchange, &mut request);
+        let request = || {
+            let mut request = forward::for_storing(edge, &self.exchange, origin::empty(), &wanted);
+            forward::pass_interim_on(edge, &self.exchange, &mut request);
+            request
+        };
         let asked_at = edge.clock.now();
-        let answer = site.origin.fetch(request, true).await;
+        let answer = site.origin.fetch(request(), Some(&mut || Some(request()))).await;
         let status = answer.as_ref().ok().map(|answer| answer.response.status());
         self.exchange.count_origin(status, edge.clock.now().since(asked_at));
         let answer = answer.map_err(|error| {
@@ -392,7 +396,6 @@ impl Fetch {
 
     pub(super) fn head(&self, status: StatusCode, headers: &HeaderMap, weighed: &Weighed) -> StoredHead {
         let exchange = &self.exchange;
-        let floor = exchange.site.settings.policy_may_override;
         let vary = Vary::of(headers);
         let nominated = vary.nominated(&exchange.parts.headers).in_language_of(headers);
         let mut tags = weighed.decision.tags.clone();
@@ -401,7 +404,7 @@ impl Fetch {
         tags.dedup();
         StoredHead {
             status,
-            fields: Fields::of(&storability::stored_headers(headers, &weighed.directives, floor)),
+            fields: Fields::of(storability::stored_fields(headers, &weighed.directives)),
             freshness: weighed.freshness,
             nominated,
             vary,

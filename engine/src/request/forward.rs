@@ -1,6 +1,6 @@
 //! The request to the next hop, made from the client's.
 
-use http::header::{ACCEPT_ENCODING, EXPECT, HOST, HeaderName, IF_RANGE, RANGE, VIA};
+use http::header::{ACCEPT_ENCODING, HOST, HeaderName, IF_RANGE, RANGE, VIA};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
 use super::Edge;
@@ -15,21 +15,27 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// Fields by which a client could talk an application into another answer than the one that the key stands for. Applications
+/// Whether a client could talk an application by this field into another answer than the one that the key stands for. Applications
 /// trust them since proxies set them; none of them is part of the key, so an answer to one of them would poison it.
-const NEVER_FROM_CLIENTS: [HeaderName; 11] = [
-    TERO_VARIANT,
-    X_FORWARDED_HOST,
-    X_FORWARDED_PROTO,
-    HeaderName::from_static("forwarded"),
-    HeaderName::from_static("x-forwarded-scheme"),
-    HeaderName::from_static("x-forwarded-port"),
-    HeaderName::from_static("x-forwarded-prefix"),
-    HeaderName::from_static("x-forwarded-server"),
-    HeaderName::from_static("x-original-url"),
-    HeaderName::from_static("x-rewrite-url"),
-    HeaderName::from_static("x-http-method-override"),
-];
+fn is_never_from_clients(name: &str) -> bool {
+    matches!(
+        name,
+        "tero-variant"
+            | "x-forwarded-host"
+            | "x-forwarded-proto"
+            | "forwarded"
+            | "x-forwarded-scheme"
+            | "x-forwarded-port"
+            | "x-forwarded-prefix"
+            | "x-forwarded-server"
+            | "x-original-url"
+            | "x-rewrite-url"
+            | "x-http-method-override"
+    )
+}
+
+/// Fields that are added to a client's.
+const ADDED_FIELDS: usize = 8;
 
 /// What is asked for with the next hop's answer in mind.
 #[derive(Clone, Debug, Default)]
@@ -92,12 +98,10 @@ fn build(edge: &Edge, exchange: &Exchange, body: RequestBody, query: Option<&str
     *request.uri_mut() = target(&exchange.parts.uri, query);
     let headers = request.headers_mut();
     *headers = exchange.parts.headers.clone();
+    headers.reserve(ADDED_FIELDS);
     forwarding::strip_request_hop_by_hop(headers);
     // Whoever reads the content has said 100 when it comes to the next hop (RFC 9110 §10.1.1).
-    headers.remove(EXPECT);
-    for name in NEVER_FROM_CLIENTS {
-        headers.remove(name);
-    }
+    forwarding::remove_named(headers, |name| name == "expect" || is_never_from_clients(name));
     if let Some(host) = headers.get(HOST).cloned() {
         headers.insert(X_FORWARDED_HOST, host);
     }
@@ -145,6 +149,9 @@ fn target(uri: &Uri, query: Option<&str>) -> Uri {
 }
 
 fn forwarded_for(headers: &HeaderMap, client: &str) -> Option<HeaderValue> {
+    if !headers.contains_key(X_FORWARDED_FOR) {
+        return HeaderValue::from_str(client).ok();
+    }
     let before: Vec<_> = headers.get_all(X_FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect();
     let all = before.into_iter().chain([client]).collect::<Vec<_>>().join(", ");
     HeaderValue::try_from(all).ok()

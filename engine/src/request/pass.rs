@@ -81,8 +81,14 @@ pub(super) async fn send(
 ) -> Result<Answer, Failure> {
     let site = &exchange.site;
     forward::pass_interim_on(edge, exchange, &mut request);
+    let mut spare = if repeatable { origin::copy(&request) } else { None };
+    let can_repeat = spare.is_some();
+    let mut again = || {
+        let another = spare.as_ref().and_then(origin::copy);
+        std::mem::replace(&mut spare, another)
+    };
     let asked_at = edge.clock.now();
-    let answer = site.origin.fetch(request, repeatable).await;
+    let answer = site.origin.fetch(request, if can_repeat { Some(&mut again) } else { None }).await;
     let status = answer.as_ref().ok().map(|answer| answer.response.status());
     exchange.count_origin(status, edge.clock.now().since(asked_at));
     answer.map_err(|error| {

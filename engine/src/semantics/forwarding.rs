@@ -3,8 +3,7 @@
 
 use http::header::{
     AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, COOKIE, DATE,
-    ETAG, EXPIRES, HOST, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, PRAGMA, RANGE, SET_COOKIE, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE, VARY, VIA,
+    ETAG, EXPIRES, HOST, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, PRAGMA, RANGE, SET_COOKIE, VARY, VIA,
 };
 
 use super::cache_control::list_members;
@@ -15,20 +14,23 @@ use super::timestamp::Timestamp;
 pub const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 
-/// Fields that concern one connection only, whether or not `Connection` names them (RFC 9110 §7.6.1), and those of proxy
+/// Whether a field concerns one connection only, whether or not `Connection` names it (RFC 9110 §7.6.1), or is one of those of proxy
 /// authentication: to the client tero is the origin, so they end here in both directions (§11.7, RFC 9111 §3.1).
-const HOP_BY_HOP: [HeaderName; 10] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    HeaderName::from_static("proxy-authenticate"),
-    HeaderName::from_static("proxy-authentication-info"),
-    HeaderName::from_static("proxy-authorization"),
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authentication-info"
+            | "proxy-authorization"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
 
 /// Fields meant for every recipient, which a sender must not name in `Connection` (RFC 9110 §7.6.1). One who does would make us
 /// forget who asks, what a stored response is, or that it must not be stored; so they stay.
@@ -67,19 +69,30 @@ pub fn strip_response_hop_by_hop(headers: &mut HeaderMap) {
 
 /// Removes hop-by-hop fields and those that `Connection` names, in either direction.
 pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        let nominated: Vec<HeaderName> = headers
-            .get_all(CONNECTION)
-            .iter()
-            .flat_map(|line| list_members(line.as_bytes()))
-            .filter_map(|option| HeaderName::from_bytes(option).ok())
-            .filter(|name| !END_TO_END.contains(name))
-            .collect();
-        for name in nominated {
-            headers.remove(name);
-        }
+    for name in nominated(headers) {
+        headers.remove(name);
     }
-    for name in &HOP_BY_HOP {
+    remove_named(headers, is_hop_by_hop);
+}
+
+/// The fields but the hop-by-hop ones and those that `Connection` names.
+pub(super) fn end_to_end(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+    let nominated = nominated(headers);
+    headers.iter().filter(move |(name, _)| !is_hop_by_hop(name.as_str()) && !nominated.contains(name))
+}
+
+/// What `Connection` names, but for what it must not name.
+fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
+    let lines = headers.get_all(CONNECTION).iter();
+    let options = lines.flat_map(|line| list_members(line.as_bytes())).filter_map(|option| HeaderName::from_bytes(option).ok());
+    options.filter(|name| !END_TO_END.contains(name)).collect()
+}
+
+/// Removes the fields that `is_named` names. Messages have few fields and nearly always none of those: one look at each field costs less
+/// than one search for each name.
+pub fn remove_named(headers: &mut HeaderMap, is_named: impl Fn(&str) -> bool) {
+    let named: Vec<HeaderName> = headers.keys().filter(|name| is_named(name.as_str())).cloned().collect();
+    for name in named {
         headers.remove(name);
     }
 }
@@ -93,7 +106,7 @@ pub fn append_via(headers: &mut HeaderMap, version: http::Version, name: &str) {
         http::Version::HTTP_3 => "3.0",
         _ => "1.1",
     };
-    append_member(headers, VIA, &format!("{protocol} {name}"));
+    append_member(headers, VIA, &[protocol, name].join(" "));
 }
 
 /// Whether a line of `CDN-Loop` has an entry with our name: the request has been here before (RFC 8586 §2).
@@ -111,6 +124,12 @@ pub fn append_cdn_loop(headers: &mut HeaderMap, cdn_id: &str) {
 
 /// Adds a member at the end of a list field, on the field's last line, so that readers of one line see all of it.
 fn append_member(headers: &mut HeaderMap, name: HeaderName, member: &str) {
+    if !headers.contains_key(&name) {
+        if let Ok(member) = HeaderValue::from_str(member) {
+            headers.insert(name, member);
+        }
+        return;
+    }
     let lines: Vec<&[u8]> = headers.get_all(&name).iter().map(HeaderValue::as_bytes).filter(|line| !line.is_empty()).collect();
     let mut value = lines.join(&b", "[..]);
     if !value.is_empty() {

@@ -2,14 +2,12 @@
 
 use http::StatusCode;
 use http::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
-    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, SET_COOKIE,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    LAST_MODIFIED, SET_COOKIE,
 };
 
-use super::forwarding::strip_hop_by_hop;
+use super::forwarding::{remove_named, strip_hop_by_hop};
 use super::freshness::http_date;
-
-const CONDITIONS: [HeaderName; 5] = [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, IF_RANGE];
 
 /// Fields that a 304 does not change in what is stored (§3.2). The RFC names `Content-Length`, and fields that were not to be stored in
 /// the first place. `Content-Encoding` and `Content-Range` are ours: they say how the stored bytes are to be read, and a next hop
@@ -38,9 +36,9 @@ pub fn has_validator(stored: &HeaderMap) -> bool {
 
 /// Takes the conditions of RFC 9110 §13.1 out of a request.
 pub fn strip_conditions(request: &mut HeaderMap) {
-    for name in &CONDITIONS {
-        request.remove(name);
-    }
+    remove_named(request, |name| {
+        matches!(name, "if-match" | "if-none-match" | "if-modified-since" | "if-unmodified-since" | "if-range")
+    });
 }
 
 /// Whether a 304 is about this stored response (§4.3.4).
@@ -72,7 +70,7 @@ fn modified(headers: &HeaderMap) -> Option<super::timestamp::Timestamp> {
 /// `Content-Length`, `Content-Encoding`, `Content-Range` and `Set-Cookie`.
 ///
 /// The result stands for a response that came just now, with the 304's `Age`, and has yet to be judged like one: `storability`,
-/// `Freshness::of`, `Vary::of` and, for what is kept, `stored_headers`. The 304 must have been given a `Date` if it had none
+/// `Freshness::of`, `Vary::of` and, for what is kept, `stored_fields`. The 304 must have been given a `Date` if it had none
 /// (`forwarding::ensure_date`): the stored one would make it old.
 pub fn freshened(stored: &HeaderMap, not_modified: &HeaderMap) -> HeaderMap {
     let mut update = not_modified.clone();

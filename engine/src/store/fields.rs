@@ -63,6 +63,9 @@ static KNOWN: [HeaderName; 38] = [
 /// Stands for a name that is none of [`KNOWN`].
 const OTHER: u8 = u8::MAX;
 
+/// What most responses' fields take, in bytes.
+const USUAL_BYTES: usize = 512;
+
 /// Header fields at rest.
 #[derive(Clone, Debug)]
 pub struct Fields(Bytes);
@@ -80,10 +83,10 @@ enum Name<'a> {
 }
 
 impl Fields {
-    /// Copies `headers`, names included.
-    pub fn of(headers: &HeaderMap) -> Fields {
-        let mut packed = Vec::new();
-        for (name, value) in headers {
+    /// Copies `fields`, names included.
+    pub fn of<'h>(fields: impl IntoIterator<Item = (&'h HeaderName, &'h HeaderValue)>) -> Fields {
+        let mut packed = Vec::with_capacity(USUAL_BYTES);
+        for (name, value) in fields {
             match KNOWN.iter().position(|known| known == name) {
                 Some(place) => packed.push(place as u8),
                 None => {
@@ -93,8 +96,7 @@ impl Fields {
             }
             put(&mut packed, value.as_bytes());
         }
-        packed.shrink_to_fit();
-        Fields(packed.into())
+        Fields(Bytes::copy_from_slice(&packed))
     }
 
     /// The fields as a map with room for `extra` more.
@@ -210,7 +212,8 @@ mod tests {
     #[test]
     fn usual_fields_take_two_bytes_beside_their_values() {
         let usual = [("content-type", "text/html"), ("cache-control", "max-age=60"), ("etag", "\"0123\"")];
-        let headers = usual.iter().map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())).collect();
+        let headers: HeaderMap =
+            usual.iter().map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())).collect();
         assert_eq!(Fields::of(&headers).0.len(), usual.iter().map(|(_, value)| 2 + value.len()).sum::<usize>());
     }
 }

@@ -28,7 +28,7 @@ use tero::semantics::freshness::{Freshness, LifetimeSource, StaleDefaults, Terms
 use tero::semantics::precondition::{Precondition, not_modified_headers, precondition};
 use tero::semantics::range::{MAX_RANGES, Selection, selection};
 use tero::semantics::reuse::{ClientDirectives, Reuse, reuse, stale_if_error};
-use tero::semantics::storability::{Exchange, FloorExceptions, Storability, storability, stored_headers};
+use tero::semantics::storability::{Exchange, FloorExceptions, Storability, storability, stored_fields};
 use tero::semantics::timestamp::Timestamp;
 use tero::semantics::validation::{self, HeadUpdate};
 use tero::semantics::vary::Vary;
@@ -157,7 +157,8 @@ impl<'a> Stored<'a> {
             request_time: asked,
             response_time: came,
         });
-        let (headers, vary) = (stored_headers(&received, &directives, floor), Vary::of(&received));
+        let fields = stored_fields(&received, &directives).map(|(name, value)| (name.clone(), value.clone()));
+        let (headers, vary) = (fields.collect::<HeaderMap>(), Vary::of(&received));
         Some(Stored { answer, status, received, headers, directives, decision, freshness, vary })
     }
 

@@ -50,8 +50,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
     let mut counts = serde_json::Map::new();
     let mut grown = Vec::new();
     for (name, server) in CASES {
-        let start =
-            Start { tero: &tero, javascript: None, python: None, origin: origin.port(), core: 0, memory_mib: 256, config: None };
+        let start = Start::new(&tero, origin.port());
         let counted = count(server, &start, if server == Server::Tero { arguments.top } else { 0 })?;
         let change = bounds[name].as_f64().map(|bound| (counted / bound - 1.0) * 100.0);
         println!(

@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
     let tero = servers::tero_binary(arguments.tero.as_deref(), wanted)?;
     // Room for all that the peers add, so that nothing has to go.
     let memory_mib = arguments.budget_mib * 4;
-    let start = Start { tero: &tero, javascript: None, python: None, origin: origin.port(), core: 0, memory_mib, config: None };
+    let start = Start { memory_mib, ..Start::new(&tero, origin.port()) };
     let servers = servers::installed(&arguments.only, &start)?;
     println!("| body KiB | server | objects | MiB of bodies | MiB held | bytes an object beyond its body | still stored % |");
     println!("|--:|---|--:|--:|--:|--:|--:|");

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 
+use crate::floors::Answer;
 use crate::process::{self, Process};
 
 /// What is measured.
@@ -139,6 +140,16 @@ pub(crate) struct Start<'a> {
     pub(crate) memory_mib: u32,
     /// What stands after the common part of tero's configuration, in place of the policies of [`Server::Tero`].
     pub(crate) config: Option<&'a str>,
+    /// What [`Server::Epoll`] and [`Server::Hyper`] answer.
+    pub(crate) floor: Answer,
+}
+
+impl<'a> Start<'a> {
+    /// In front of the origin on that port; on the first core, with 256 MiB.
+    pub(crate) fn new(tero: &'a Path, origin: u16) -> Start<'a> {
+        let floor = Answer { kib: 1, not_modified: false };
+        Start { tero, javascript: None, python: None, origin, core: 0, memory_mib: 256, config: None, floor }
+    }
 }
 
 /// The tero to measure: the one that was named, or the workspace's own, built now where it is `wanted`.
@@ -252,7 +263,11 @@ impl Setup<'_> {
             Server::TeroBare => tero(""),
             Server::TeroJavascript => component(self.start.javascript),
             Server::TeroPython => component(self.start.python),
-            Server::Epoll | Server::Hyper => Ok(vec!["floor".to_owned(), server.as_str().to_owned(), self.port.to_string()]),
+            Server::Epoll | Server::Hyper => {
+                let Answer { kib, not_modified } = self.start.floor;
+                let not_modified = if not_modified { " --not-modified" } else { "" };
+                Ok(words(&format!("floor {} @PORT@ {kib}{not_modified}", server.as_str())))
+            }
             Server::Squid => {
                 self.write("squid.conf", include_str!("../peers/squid.conf"))?;
                 // It leaves its shared memory behind when it is killed, and then does not start again.

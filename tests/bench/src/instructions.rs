@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
     if Command::new("valgrind").arg("--version").output().is_err() {
         return Err("valgrind is not installed (Debian: apt-get install valgrind)".to_owned());
     }
-    let tero = servers::tero_binary(arguments.tero.as_deref(), true)?;
+    let tero = servers::tero_binary(arguments.tero.as_deref(), true, "release")?;
     let origin = Origin::start().map_err(|error| format!("the origin did not start: {error}"))?;
     let text = std::fs::read_to_string(bound_file()).unwrap_or_else(|_| "{}".to_owned());
     let bounds: Value = serde_json::from_str(&text).map_err(|error| format!("instructions.json: {error}"))?;

@@ -89,7 +89,7 @@ struct Arguments {
     /// The core that the load is pinned to.
     #[arg(long, default_value_t = 1)]
     load_core: u32,
-    /// The tero binary; built with `cargo build --release` where it is not given.
+    /// The tero binary; built with `cargo build --profile dist` where it is not given.
     #[arg(long)]
     tero: Option<PathBuf>,
     /// The component of a project that `tero policy new NAME --language javascript` made, for tero-javascript.
@@ -143,7 +143,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let before = arguments.compare.as_ref().map(read_report).transpose()?;
     let origin = Origin::start().map_err(|error| format!("the origin did not start: {error}"))?;
     let wanted = arguments.only.is_empty() || arguments.only.iter().any(|server| server.is_tero());
-    let tero = servers::tero_binary(arguments.tero.as_deref(), wanted)?;
+    let tero = servers::tero_binary(arguments.tero.as_deref(), wanted, servers::PRODUCTION)?;
     let start = Start {
         javascript: arguments.javascript.as_deref(),
         python: arguments.python.as_deref(),

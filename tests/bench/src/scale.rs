@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     /// The core that the load is pinned to.
     #[arg(long, default_value_t = 1)]
     load_core: u32,
-    /// The tero binary; built with `cargo build --release` where it is not given.
+    /// The tero binary; built with `cargo build --profile dist` where it is not given.
     #[arg(long)]
     tero: Option<PathBuf>,
 }
@@ -43,7 +43,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
     load::installed()?;
     let origin = Origin::start().map_err(|error| format!("the origin did not start: {error}"))?;
-    let tero = servers::tero_binary(arguments.tero.as_deref(), true)?;
+    let tero = servers::tero_binary(arguments.tero.as_deref(), true, servers::PRODUCTION)?;
     let core = arguments.server_core;
     let start = Start { memory_mib: 512, core, ..Start::new(&tero, origin.port()) };
     println!("| what | how many | CPU µs a hit |\n|---|--:|--:|");

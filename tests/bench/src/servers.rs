@@ -152,21 +152,25 @@ impl<'a> Start<'a> {
     }
 }
 
-/// The tero to measure: the one that was named, or the workspace's own, built now where it is `wanted`.
-pub(crate) fn tero_binary(named: Option<&Path>, wanted: bool) -> Result<PathBuf, String> {
+/// How tero is built where none is named: as it is put into production.
+pub(crate) const PRODUCTION: &str = "dist";
+
+/// The tero to measure: the one that was named, or the workspace's own of that profile, built now where it is `wanted`.
+pub(crate) fn tero_binary(named: Option<&Path>, wanted: bool, profile: &str) -> Result<PathBuf, String> {
     if let Some(path) = named {
         return path.canonicalize().map_err(|error| format!("{}: {error}", path.display()));
     }
     let workspace = workspace();
     if wanted {
-        let status = Command::new("cargo").args(["build", "--release", "-p", "tero"]).current_dir(&workspace).status();
+        let status = Command::new("cargo").args(["build", "--profile", profile, "-p", "tero"]).current_dir(&workspace).status();
         if !status.is_ok_and(|status| status.success()) {
             return Err("cargo could not build tero".to_owned());
         }
     }
-    // This program lies beside it, wherever the target folder is.
-    let beside = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.parent()?.join("release/tero")));
-    Ok(beside.filter(|path| path.exists()).unwrap_or_else(|| workspace.join("target/release/tero")))
+    // This program lies in a folder beside it, wherever the target folder is.
+    let target = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.parent()?.to_owned()));
+    let beside = target.map(|target| target.join(profile).join("tero")).filter(|path| path.exists());
+    Ok(beside.unwrap_or_else(|| workspace.join("target").join(profile).join("tero")))
 }
 
 pub(crate) fn workspace() -> PathBuf {

@@ -435,11 +435,11 @@ enum Join {
 /// Whether a response that is being stored answers this request too (§4.1).
 fn join_fill(exchange: &Exchange, filling: &Filling) -> Join {
     let head = &filling.head;
-    if !head.vary.selects(&head.nominated, &exchange.parts.headers) {
+    if !head.secondary_key.selects(&exchange.parts.headers) {
         // Those that ask for the same variant may still share a fetch.
         let mut key = exchange.key.clone();
         key.push(b'\n');
-        key.extend(head.vary.nominated(&exchange.parts.headers).digest().to_be_bytes());
+        key.extend(head.secondary_key.digest(&exchange.parts.headers).to_be_bytes());
         return Join::OtherVariant(key);
     }
     filling.fill.reader().map_or(Join::TooLate, Join::Reader)

@@ -101,7 +101,7 @@ impl Variants {
 
     /// The response that `request` selects (§4.1): of several, the latest.
     pub fn select(&self, request: &HeaderMap) -> Option<&Arc<StoredResponse>> {
-        self.all().iter().find(|stored| stored.head.vary.selects(&stored.head.nominated, request))
+        self.all().iter().find(|stored| stored.head.secondary_key.selects(request))
     }
 
     /// All of them.
@@ -113,8 +113,8 @@ impl Variants {
     }
 
     /// The surrogate keys of all; one that several carry comes several times.
-    fn tags(&self) -> impl Iterator<Item = &Box<str>> {
-        self.all().iter().flat_map(|stored| stored.head.tags.iter())
+    fn tags(&self) -> impl Iterator<Item = &str> {
+        self.all().iter().flat_map(|stored| stored.head.fields.tags())
     }
 
     fn weight(&self) -> u64 {
@@ -506,7 +506,7 @@ impl Target {
             Target::Keys(_) | Target::Prefix(_) => true,
             Target::Site(site) => stored.head.site as usize == *site,
             Target::Tag { site, tag } => {
-                site.is_none_or(|site| stored.head.site as usize == site) && stored.head.tags.iter().any(|own| **own == **tag)
+                site.is_none_or(|site| stored.head.site as usize == site) && stored.head.fields.tags().any(|own| own == &**tag)
             }
         }
     }
@@ -514,7 +514,7 @@ impl Target {
 
 /// Whether a new response takes the place of an old one: the requests that select them are the same.
 fn is_same_variant(old: &StoredResponse, new: &StoredResponse) -> bool {
-    old.head.vary == new.head.vary && old.head.nominated == new.head.nominated
+    old.head.secondary_key == new.head.secondary_key
 }
 
 #[cfg(test)]

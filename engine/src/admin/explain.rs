@@ -165,7 +165,7 @@ fn stored(explanation: &Explanation) -> Vec<Value> {
             "selected": selected == Some(stored.id),
             "status": head.status.as_u16(),
             "bytes": stored.body.len(),
-            "vary": head.vary.fields().iter().map(|name| name.as_str()).collect::<Vec<_>>(),
+            "vary": head.secondary_key.fields().iter().map(|name| name.as_str()).collect::<Vec<_>>(),
             "age_secs": head.freshness.age(at).as_secs(),
             "lifetime_secs": head.freshness.lifetime().as_secs(),
             "lifetime_from": head.freshness.source().as_str(),
@@ -173,9 +173,9 @@ fn stored(explanation: &Explanation) -> Vec<Value> {
             "fresh_for_secs": head.freshness.remaining_secs(at),
             "served_while_revalidated": head.freshness.allows_while_revalidate(at),
             "served_if_the_origin_fails": head.freshness.allows_if_error(at),
-            "tags": head.tags,
+            "tags": head.fields.tags().collect::<Vec<_>>(),
             "warmed": head.warm_run != 0,
-            "reason": head.detail.as_deref(),
+            "reason": head.fields.detail(),
         })
     };
     explanation.stored.iter().flat_map(|variants| variants.all()).map(|stored| entry(stored)).collect()

@@ -180,7 +180,7 @@ pub(super) fn watch(edge: &Edge, site: &Site, stored: &Arc<StoredResponse>) {
     let now = edge.clock.now();
     let until = stored.head.freshness.fresh_until();
     let is_wanted =
-        settings.tags.is_empty() || stored.head.tags.iter().any(|tag| settings.tags.iter().any(|wanted| **wanted == **tag));
+        settings.tags.is_empty() || stored.head.fields.tags().any(|tag| settings.tags.iter().any(|wanted| **wanted == *tag));
     if !is_wanted || until.since(now) <= settings.before * 2 {
         return;
     }

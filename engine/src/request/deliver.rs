@@ -295,6 +295,6 @@ fn cache_status<'a>(exchange: &'a Exchange, head: &'a StoredHead, told: Told, no
         stored: told.stored,
         collapsed: told.collapsed,
         key: exchange.site.settings.cache_status_key.then(|| key::url_of(&exchange.key)),
-        details: [head.detail.as_deref(), told.trouble],
+        details: [head.fields.detail(), told.trouble],
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! The task tells its own request what came of it through a channel, and its followers through the flight.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::header::{CONTENT_LENGTH, COOKIE};
@@ -27,7 +28,7 @@ use crate::semantics::retry_after::retry_after;
 use crate::semantics::reuse::stale_if_error;
 use crate::semantics::storability::{self, FloorExceptions, Storability, storability};
 use crate::semantics::timestamp::Timestamp;
-use crate::semantics::vary::Vary;
+use crate::semantics::vary::SecondaryKey;
 use crate::semantics::{forwarding, invalidation, validation};
 use crate::store::fields::Fields;
 use crate::store::fill::{Fill, FillError, FillReader};
@@ -396,21 +397,18 @@ impl Fetch {
 
     pub(super) fn head(&self, status: StatusCode, headers: &HeaderMap, weighed: &Weighed) -> StoredHead {
         let exchange = &self.exchange;
-        let vary = Vary::of(headers);
-        let nominated = vary.nominated(&exchange.parts.headers).in_language_of(headers);
         let mut tags = weighed.decision.tags.clone();
         tags.extend(invalidation::cache_groups(headers).into_iter().map(String::into_boxed_str));
         tags.sort();
         tags.dedup();
+        let detail = joined_reasons(exchange.decision.reason.as_deref(), weighed.decision.reason.as_deref());
+        let stored = storability::stored_fields(headers, &weighed.directives);
         StoredHead {
             status,
-            fields: Fields::of(storability::stored_fields(headers, &weighed.directives)),
+            fields: Fields::new(stored, detail.as_deref(), tags.iter().map(|tag| &**tag)),
             freshness: weighed.freshness,
-            nominated,
-            vary,
-            tags: tags.into_boxed_slice(),
+            secondary_key: SecondaryKey::of(headers, &exchange.parts.headers),
             browser_ttl_secs: weighed.decision.browser_ttl.map(|ttl| u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX)),
-            detail: joined_reasons(&exchange.decision.reason, &weighed.decision.reason),
             site: u32::try_from(exchange.site.index).expect("sites are counted in thousands"),
             warm_run: exchange.warm_run,
         }
@@ -475,9 +473,9 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn joined_reasons(request: &Option<Arc<str>>, response: &Option<Arc<str>>) -> Option<Arc<str>> {
+fn joined_reasons<'a>(request: Option<&'a str>, response: Option<&'a str>) -> Option<Cow<'a, str>> {
     match (request, response) {
         (Some(request), Some(response)) => Some(format!("{request}; {response}").into()),
-        (one, other) => other.clone().or_else(|| one.clone()),
+        (one, other) => other.or(one).map(Cow::Borrowed),
     }
 }

@@ -19,7 +19,6 @@ use crate::semantics::retry_after::retry_after;
 use crate::semantics::storability::Storability;
 use crate::semantics::timestamp::Timestamp;
 use crate::semantics::validation::{self, HeadUpdate};
-use crate::store::fields::Fields;
 use crate::store::stored::{StoredHead, StoredResponse};
 use crate::store::{Key, PurgePoint};
 
@@ -72,7 +71,7 @@ fn with_cookies_of(not_modified: &HeaderMap, fresh: Arc<StoredResponse>) -> Arc<
     for cookie in not_modified.get_all(SET_COOKIE) {
         headers.append(SET_COOKIE, cookie.clone());
     }
-    Arc::new(fresh.with_head(StoredHead { fields: Fields::of(&headers), ..fresh.head.clone() }))
+    Arc::new(fresh.with_head(StoredHead { fields: fresh.head.fields.with_headers(&headers), ..fresh.head.clone() }))
 }
 
 /// Revalidates in the background, unless somebody does already (RFC 5861 §3).

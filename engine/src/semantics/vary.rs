@@ -93,6 +93,44 @@ fn agrees(name: &HeaderName, stored: Option<&[u8]>, request: &HeaderMap) -> bool
     comparison.same && comparison.left.is_empty()
 }
 
+/// The secondary key of a stored response (§4.1): the request fields that select it, and what its own request said in them. Takes
+/// memory of its own only where there are such fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SecondaryKey(Option<Box<(Vary, Nominated)>>);
+
+impl SecondaryKey {
+    /// That of a response, by its own `Vary` and the request for it.
+    pub fn of(response: &HeaderMap, request: &HeaderMap) -> SecondaryKey {
+        SecondaryKey(match Vary::of(response) {
+            Vary::Nothing => None,
+            vary => {
+                let nominated = vary.nominated(request).in_language_of(response);
+                Some(Box::new((vary, nominated)))
+            }
+        })
+    }
+
+    /// Whether a request selects the response.
+    pub fn selects(&self, request: &HeaderMap) -> bool {
+        self.0.as_ref().is_none_or(|key| key.0.selects(&key.1, request))
+    }
+
+    /// The fields that are named.
+    pub fn fields(&self) -> &[HeaderName] {
+        self.0.as_ref().map_or(&[], |key| key.0.fields())
+    }
+
+    /// A number that is the same for requests that agree in these fields, and hardly ever for others.
+    pub fn digest(&self, request: &HeaderMap) -> u64 {
+        self.0.as_ref().map_or(0, |key| key.0.nominated(request).digest())
+    }
+
+    /// Memory that it takes, in bytes, beside this structure.
+    pub fn weight(&self) -> usize {
+        self.0.as_ref().map_or(0, |key| size_of::<Vary>() + size_of_val(key.0.fields()) + key.1.weight())
+    }
+}
+
 /// The values of a request's nominated fields, in normal form.
 #[derive(Clone, Debug, Default)]
 pub struct Nominated {

@@ -1,10 +1,13 @@
-//! Header fields at rest, packed into one allocation: a stored response outlives the buffers that it was read into, and there are many
-//! of them.
+//! Header fields at rest, with the words that are kept beside them, packed into one allocation: a stored response outlives the buffers
+//! that it was read into, and there are many of them.
 //!
 //! A field is a byte for its name, the length of its value (LEB128) and the value. The names that responses usually have are known by
-//! their place in [`KNOWN`]; any other follows the byte [`OTHER`] with a length of its own.
+//! their place in [`KNOWN`]; any other follows the byte [`OTHER`] with a length of its own. A date is four bytes instead of thirty, which
+//! [`DATED`] tells. Before the fields stands the detail behind the byte [`DETAIL`], after them each surrogate key behind a [`TAG`].
 
+use std::io::Write as _;
 use std::ops::Range;
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::header::{
@@ -15,11 +18,12 @@ use http::header::{
     WARNING, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS, X_XSS_PROTECTION,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
+use httpdate::HttpDate;
 
-use super::weight::{SHARED_BYTES, allocated};
+use super::weight::allocated;
 
 /// Names that are stored as one byte.
-static KNOWN: [HeaderName; 38] = [
+static KNOWN: [HeaderName; 39] = [
     ACCEPT_RANGES,
     ACCESS_CONTROL_ALLOW_CREDENTIALS,
     ACCESS_CONTROL_ALLOW_HEADERS,
@@ -30,6 +34,7 @@ static KNOWN: [HeaderName; 38] = [
     ALLOW,
     ALT_SVC,
     CACHE_CONTROL,
+    HeaderName::from_static("cache-groups"),
     HeaderName::from_static("cache-tag"),
     HeaderName::from_static("cdn-cache-control"),
     CONTENT_DISPOSITION,
@@ -60,35 +65,64 @@ static KNOWN: [HeaderName; 38] = [
     X_XSS_PROTECTION,
 ];
 
+/// Added to the place of a name whose value is a date: seconds since 1970, in four bytes.
+const DATED: u8 = 0x40;
 /// Stands for a name that is none of [`KNOWN`].
 const OTHER: u8 = u8::MAX;
+/// Stands before a surrogate key.
+const TAG: u8 = OTHER - 1;
+/// Stands before the detail.
+const DETAIL: u8 = OTHER - 2;
 
 /// What most responses' fields take, in bytes.
 const USUAL_BYTES: usize = 512;
 
-/// Header fields at rest.
+/// Header fields at rest, and what is kept beside them.
 #[derive(Clone, Debug)]
-pub struct Fields(Bytes);
+pub struct Fields(Box<[u8]>);
 
-/// A field as it is packed.
+/// A field, or what stands beside the fields, as it is packed.
 struct Packed<'a> {
     name: Name<'a>,
-    value: Range<usize>,
+    value: Value,
 }
 
 #[derive(Clone, Copy)]
 enum Name<'a> {
     Known(&'static HeaderName),
     Other(&'a [u8]),
+    Detail,
+    Tag,
+}
+
+enum Value {
+    /// At this place.
+    Bytes(Range<usize>),
+    Date(HttpDate),
 }
 
 impl Fields {
-    /// Copies `fields`, names included.
-    pub fn of<'h>(fields: impl IntoIterator<Item = (&'h HeaderName, &'h HeaderValue)>) -> Fields {
+    /// Copies `fields`, names included, and what is kept beside them: why the policies decided so, and surrogate keys.
+    pub fn new<'h, 'a>(
+        fields: impl IntoIterator<Item = (&'h HeaderName, &'h HeaderValue)>,
+        detail: Option<&str>,
+        tags: impl Iterator<Item = &'a str>,
+    ) -> Fields {
         let mut packed = Vec::with_capacity(USUAL_BYTES);
+        if let Some(detail) = detail {
+            packed.push(DETAIL);
+            put(&mut packed, detail.as_bytes());
+        }
         for (name, value) in fields {
             match KNOWN.iter().position(|known| known == name) {
-                Some(place) => packed.push(place as u8),
+                Some(place) => {
+                    if let Some(seconds) = seconds(value.as_bytes()) {
+                        packed.push(place as u8 | DATED);
+                        packed.extend_from_slice(&seconds.to_be_bytes());
+                        continue;
+                    }
+                    packed.push(place as u8);
+                }
                 None => {
                     packed.push(OTHER);
                     put(&mut packed, name.as_str().as_bytes());
@@ -96,18 +130,54 @@ impl Fields {
             }
             put(&mut packed, value.as_bytes());
         }
-        Fields(Bytes::copy_from_slice(&packed))
+        for tag in tags {
+            packed.push(TAG);
+            put(&mut packed, tag.as_bytes());
+        }
+        Fields(packed[..].into())
+    }
+
+    /// Other fields, with the same beside them.
+    pub fn with_headers(&self, headers: &HeaderMap) -> Fields {
+        Fields::new(headers, self.detail(), self.tags())
+    }
+
+    /// Why the policies decided so, for `Cache-Status`.
+    pub fn detail(&self) -> Option<&str> {
+        self.texts().next().filter(|(name, _)| matches!(name, Name::Detail)).map(|(_, text)| text)
+    }
+
+    /// The surrogate keys, in their order.
+    pub fn tags(&self) -> impl Iterator<Item = &str> {
+        self.texts().filter(|(name, _)| matches!(name, Name::Tag)).map(|(_, text)| text)
+    }
+
+    /// What was packed as text.
+    fn texts(&self) -> impl Iterator<Item = (Name<'_>, &str)> {
+        self.iter().filter_map(|packed| match packed {
+            Packed { name: name @ (Name::Detail | Name::Tag), value: Value::Bytes(place) } => {
+                Some((name, std::str::from_utf8(&self.0[place]).expect("it was packed as text")))
+            }
+            _ => None,
+        })
     }
 
     /// The fields as a map with room for `extra` more.
     pub fn to_headers(&self, extra: usize) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(self.iter().count() + extra);
+        // One copy that all values share.
+        let shared = Bytes::copy_from_slice(&self.0);
         for Packed { name, value } in self.iter() {
             let name = match name {
                 Name::Known(name) => Ok(name.clone()),
                 Name::Other(name) => HeaderName::from_bytes(name),
+                Name::Detail | Name::Tag => continue,
             };
-            if let (Ok(name), Ok(value)) = (name, HeaderValue::from_maybe_shared(self.0.slice(value))) {
+            let value = match value {
+                Value::Bytes(place) => shared.slice(place),
+                Value::Date(date) => date.to_string().into(),
+            };
+            if let (Ok(name), Ok(value)) = (name, HeaderValue::from_maybe_shared(value)) {
                 headers.append(name, value);
             }
         }
@@ -121,16 +191,21 @@ impl Fields {
                 Name::Known(name) if without.contains(name) => continue,
                 Name::Known(name) => name.as_str().as_bytes(),
                 Name::Other(name) => name,
+                Name::Detail | Name::Tag => continue,
             };
-            for part in [name, b": ", &self.0[value], b"\r\n"] {
-                lines.extend_from_slice(part);
+            lines.extend_from_slice(name);
+            lines.extend_from_slice(b": ");
+            match value {
+                Value::Bytes(place) => lines.extend_from_slice(&self.0[place]),
+                Value::Date(date) => write!(lines, "{date}").expect("a vector takes all"),
             }
+            lines.extend_from_slice(b"\r\n");
         }
     }
 
     /// The memory that they use, in bytes, beside this structure.
     pub fn weight(&self) -> usize {
-        allocated(self.0.len()) + SHARED_BYTES
+        allocated(self.0.len())
     }
 
     fn iter(&self) -> impl Iterator<Item = Packed<'_>> {
@@ -139,13 +214,31 @@ impl Fields {
             let packed = &*self.0;
             let place = *packed.get(at)?;
             at += 1;
-            let name = match KNOWN.get(usize::from(place)) {
-                Some(name) => Name::Known(name),
-                None => Name::Other(&packed[take(packed, &mut at)]),
+            let name = match place {
+                OTHER => Name::Other(&packed[take(packed, &mut at)]),
+                DETAIL => Name::Detail,
+                TAG => Name::Tag,
+                _ => Name::Known(&KNOWN[usize::from(place & !DATED)]),
             };
-            Some(Packed { name, value: take(packed, &mut at) })
+            if matches!(name, Name::Known(_)) && place & DATED != 0 {
+                let (seconds, _) = packed[at..].split_first_chunk()?;
+                at += seconds.len();
+                let time = UNIX_EPOCH + Duration::from_secs(u32::from_be_bytes(*seconds).into());
+                return Some(Packed { name, value: Value::Date(time.into()) });
+            }
+            Some(Packed { name, value: Value::Bytes(take(packed, &mut at)) })
         })
     }
+}
+
+/// The seconds of a date that comes back from them letter by letter: one in the form that is to be sent (RFC 9110 §5.6.7).
+fn seconds(value: &[u8]) -> Option<u32> {
+    // The obsolete forms have no comma there.
+    if value.len() != "Sun, 06 Nov 1994 08:49:37 GMT".len() || value[3] != b',' {
+        return None;
+    }
+    let time = httpdate::parse_http_date(std::str::from_utf8(value).ok()?).ok()?;
+    u32::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()
 }
 
 /// Appends bytes behind their length.
@@ -180,6 +273,10 @@ fn take(packed: &[u8], at: &mut usize) -> Range<usize> {
 mod tests {
     use super::*;
 
+    fn packed(headers: &HeaderMap) -> Fields {
+        Fields::new(headers, None, [].into_iter())
+    }
+
     fn headers() -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.append("x-custom", HeaderValue::from_static("one"));
@@ -196,7 +293,52 @@ mod tests {
     fn fields_come_back_as_they_were_stored() {
         for headers in [headers(), HeaderMap::new(), KNOWN.iter().cloned().map(|name| (name, "value".parse().unwrap())).collect()]
         {
-            assert_eq!(Fields::of(&headers).to_headers(2), headers);
+            assert_eq!(packed(&headers).to_headers(2), headers);
+        }
+    }
+
+    #[test]
+    fn what_stands_beside_the_fields_is_none_of_them_and_stays_with_others() {
+        for (detail, tags) in [(None, &[][..]), (Some(""), &["a", "b c"]), (Some("áé"), &[""])] {
+            let fields = Fields::new(&headers(), detail, tags.iter().copied());
+            let others = HeaderMap::from_iter([(AGE, HeaderValue::from_static("1"))]);
+            for (fields, headers) in [(fields.with_headers(&others), others), (fields, headers())] {
+                assert_eq!((fields.detail(), fields.tags().collect::<Vec<_>>()), (detail, tags.to_vec()));
+                assert_eq!(fields.to_headers(0), headers);
+                let (mut lines, mut alone) = (Vec::new(), Vec::new());
+                fields.write_lines(&mut lines, &[]);
+                packed(&headers).write_lines(&mut alone, &[]);
+                assert_eq!(lines, alone);
+            }
+        }
+    }
+
+    #[test]
+    fn a_date_takes_four_bytes_where_it_comes_back_letter_by_letter() {
+        for (value, length) in [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", 5),
+            ("Thu, 01 Jan 1970 00:00:00 GMT", 5),
+            ("Sun, 07 Feb 2106 06:28:15 GMT", 5),
+            ("Sun, 07 Feb 2106 06:28:16 GMT", 31),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", 31),
+            ("Mon, 06 Nov 1994 08:49:37 GMT", 31),
+            ("Sun, 06 Nov 1994 08:49:60 GMT", 31),
+            ("Sun, 31 Nov 1994 08:49:37 GMT", 31),
+            ("sun, 06 Nov 1994 08:49:37 GMT", 31),
+            ("Sun, 06 Nov 1994 08:49:37 UTC", 31),
+            ("Sun,  6 Nov 1994 08:49:37 GMT", 31),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", 32),
+            ("Sun Nov  6 08:49:37 1994", 26),
+            ("0", 3),
+        ] {
+            for name in [EXPIRES, DATE] {
+                let headers = HeaderMap::from_iter([(name.clone(), HeaderValue::from_static(value))]);
+                let fields = packed(&headers);
+                assert_eq!((fields.0.len(), fields.to_headers(0)), (length, headers), "{value}");
+                let mut lines = Vec::new();
+                fields.write_lines(&mut lines, &[]);
+                assert_eq!(String::from_utf8(lines).unwrap(), format!("{name}: {value}\r\n"));
+            }
         }
     }
 
@@ -205,15 +347,14 @@ mod tests {
         let mut headers = headers();
         headers.remove("link");
         let mut lines = Vec::new();
-        Fields::of(&headers).write_lines(&mut lines, &[AGE]);
+        packed(&headers).write_lines(&mut lines, &[AGE]);
         assert_eq!(lines, b"x-custom: one\r\nx-custom: two \xff\r\netag: \"a\"\r\n");
     }
 
     #[test]
     fn usual_fields_take_two_bytes_beside_their_values() {
         let usual = [("content-type", "text/html"), ("cache-control", "max-age=60"), ("etag", "\"0123\"")];
-        let headers: HeaderMap =
-            usual.iter().map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())).collect();
-        assert_eq!(Fields::of(&headers).0.len(), usual.iter().map(|(_, value)| 2 + value.len()).sum::<usize>());
+        let headers = usual.iter().map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())).collect();
+        assert_eq!(packed(&headers).0.len(), usual.iter().map(|(_, value)| 2 + value.len()).sum::<usize>());
     }
 }

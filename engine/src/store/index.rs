@@ -1,6 +1,7 @@
 //! Handles for purges: which keys carry a surrogate key, and what was purged lately.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::stored::StoredResponse;
@@ -10,12 +11,20 @@ use super::{Key, Target, Variants};
 /// taken to be purged.
 const REMEMBERED_PURGES: usize = 1024;
 
-/// Surrogate keys to keys, with the number of lists of variants under each key that carry it: a list that replaces another is
-/// noted before the other is forgotten.
+/// Surrogate keys to keys.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    tags: Mutex<HashMap<Box<str>, HashMap<Key, u32>>>,
+    tags: Mutex<Tags>,
     pub(super) purges: Purges,
+}
+
+/// Which keys carry which surrogate key. One may do so several times: by several variants, and while a list of variants that replaces
+/// another is noted and the other not yet forgotten.
+#[derive(Debug, Default)]
+struct Tags {
+    keys: HashMap<Box<str>, HashSet<Key>>,
+    /// How many times more than once. Few do, and a count for each would take half as much again.
+    more: HashMap<(Box<str>, Key), u32>,
 }
 
 impl Index {
@@ -26,7 +35,7 @@ impl Index {
         }
         let mut tags = lock(&self.tags);
         for tag in variants.tags() {
-            *tags.entry(tag.clone()).or_default().entry(key.clone()).or_default() += 1;
+            tags.add(tag, key);
         }
     }
 
@@ -37,22 +46,42 @@ impl Index {
         }
         let mut tags = lock(&self.tags);
         for tag in variants.tags() {
-            let Some(keys) = tags.get_mut(tag) else { continue };
-            if let Some(count) = keys.get_mut(key) {
-                *count -= 1;
-                if *count == 0 {
-                    keys.remove(key);
-                }
-            }
-            if keys.is_empty() {
-                tags.remove(tag);
-            }
+            tags.remove(tag, key);
         }
     }
 
     /// The keys under which a response carries `tag`.
     pub(super) fn tagged(&self, tag: &str) -> Vec<Key> {
-        lock(&self.tags).get(tag).map(|keys| keys.keys().cloned().collect()).unwrap_or_default()
+        lock(&self.tags).keys.get(tag).map(|keys| keys.iter().cloned().collect()).unwrap_or_default()
+    }
+}
+
+impl Tags {
+    fn add(&mut self, tag: &str, key: &Key) {
+        let is_new = match self.keys.get_mut(tag) {
+            Some(keys) => keys.insert(key.clone()),
+            None => self.keys.insert(tag.into(), HashSet::from([key.clone()])).is_none(),
+        };
+        if !is_new {
+            *self.more.entry((tag.into(), key.clone())).or_default() += 1;
+        }
+    }
+
+    fn remove(&mut self, tag: &str, key: &Key) {
+        if !self.more.is_empty()
+            && let Entry::Occupied(mut more) = self.more.entry((tag.into(), key.clone()))
+        {
+            *more.get_mut() -= 1;
+            if *more.get() == 0 {
+                more.remove();
+            }
+            return;
+        }
+        let Some(keys) = self.keys.get_mut(tag) else { return };
+        keys.remove(key);
+        if keys.is_empty() {
+            self.keys.remove(tag);
+        }
     }
 }
 

@@ -12,27 +12,21 @@ use crate::semantics::freshness::Freshness;
 use crate::semantics::parts::{Parts, Piece};
 use crate::semantics::range::are_combinable;
 use crate::semantics::validation::freshened;
-use crate::semantics::vary::{Nominated, Vary};
+use crate::semantics::vary::SecondaryKey;
 
 /// The head of a stored response, and what decides over its reuse.
 #[derive(Clone, Debug)]
 pub struct StoredHead {
     /// Status of the response.
     pub status: StatusCode,
-    /// Its end-to-end fields (§3.1).
+    /// Its end-to-end fields (§3.1), with its surrogate keys, sorted, and why the policies decided so.
     pub fields: Fields,
     /// Its lifetime and age.
     pub freshness: Freshness,
-    /// Which request fields select it (§4.1), and what they said.
-    pub vary: Vary,
-    /// The values of the nominated request fields.
-    pub nominated: Nominated,
-    /// Surrogate keys, sorted.
-    pub tags: Box<[Box<str>]>,
+    /// Which requests select it (§4.1).
+    pub secondary_key: SecondaryKey,
     /// How long browsers may keep it, in seconds, where a policy says so.
     pub browser_ttl_secs: Option<u32>,
-    /// Why the policies decided so, for `Cache-Status`.
-    pub detail: Option<Arc<str>>,
     /// The index of the site that it belongs to.
     pub site: u32,
     /// The run of a warming plan that fetched it; 0 where a visitor did.
@@ -101,7 +95,7 @@ impl StoredResponse {
         let body = StoredBody::new(body.collect());
         let mut fields = freshened(&self.head.fields.to_headers(0), &new.head.fields.to_headers(0));
         fields.remove(http::header::CONTENT_RANGE);
-        let head = StoredHead { fields: Fields::of(&fields), ..new.head };
+        let head = StoredHead { fields: new.head.fields.with_headers(&fields), ..new.head };
         StoredResponse { parts: parts.map(Box::new), ..StoredResponse::new(head, body) }
     }
 
@@ -112,12 +106,10 @@ impl StoredResponse {
     /// The memory that it uses, in bytes, without its key.
     pub fn weight(&self) -> u64 {
         let head = &self.head;
-        let tag = |tag: &str| allocated(tag.len()) + size_of::<Box<str>>() + TAG_BYTES;
-        let tags: usize = head.tags.iter().map(|own| tag(own)).sum();
-        let detail = head.detail.as_ref().map_or(0, |detail| allocated(detail.len()));
+        let tags = head.fields.tags().count() * TAG_BYTES;
         let parts = self.parts.as_ref().map_or(0, |parts| size_of::<Parts>() + size_of_val(parts.runs()));
         let own = allocated(size_of::<StoredResponse>() + ARC_BYTES);
-        (own + head.fields.weight() + head.nominated.weight() + tags + detail + parts) as u64 + self.body.weight()
+        (own + head.fields.weight() + head.secondary_key.weight() + tags + parts) as u64 + self.body.weight()
     }
 
     /// The same content under another head: as a 304 gives it (§4.3.4), or with another lifetime.
@@ -143,7 +135,14 @@ pub struct StoredBody(Content);
 #[derive(Clone, Debug)]
 enum Content {
     One(Bytes),
-    Many { pieces: Arc<[Bytes]>, len: u64 },
+    Many(Arc<Pieces>),
+}
+
+#[derive(Debug)]
+struct Pieces {
+    all: Box<[Bytes]>,
+    /// Of all together.
+    len: u64,
 }
 
 impl StoredBody {
@@ -179,7 +178,7 @@ impl StoredBody {
     fn of(mut pieces: Vec<Bytes>, len: u64) -> StoredBody {
         match pieces.pop() {
             Some(piece) if pieces.is_empty() => StoredBody(Content::One(piece)),
-            last => StoredBody(Content::Many { pieces: pieces.into_iter().chain(last).collect(), len }),
+            last => StoredBody(Content::Many(Arc::new(Pieces { all: pieces.into_iter().chain(last).collect(), len }))),
         }
     }
 
@@ -187,7 +186,7 @@ impl StoredBody {
     pub fn len(&self) -> u64 {
         match &self.0 {
             Content::One(piece) => piece.len() as u64,
-            Content::Many { len, .. } => *len,
+            Content::Many(pieces) => pieces.len,
         }
     }
 
@@ -200,7 +199,7 @@ impl StoredBody {
     pub fn pieces(&self) -> &[Bytes] {
         match &self.0 {
             Content::One(piece) => std::slice::from_ref(piece),
-            Content::Many { pieces, .. } => pieces,
+            Content::Many(pieces) => &pieces.all,
         }
     }
 
@@ -208,7 +207,7 @@ impl StoredBody {
     fn weight(&self) -> u64 {
         let list = match &self.0 {
             Content::One(_) => 0,
-            Content::Many { pieces, .. } => allocated(ARC_BYTES + size_of_val(&**pieces)),
+            Content::Many(pieces) => allocated(ARC_BYTES + size_of::<Pieces>()) + allocated(size_of_val(&*pieces.all)),
         };
         (list + self.pieces().iter().map(|piece| allocated(piece.len()) + SHARED_BYTES).sum::<usize>()) as u64
     }

@@ -83,6 +83,11 @@ impl Case {
         }
     }
 
+    /// Whether a constant answer is comparable: one to every request, the same as tero's.
+    pub(crate) fn has_floors(&self) -> bool {
+        matches!(self.kind, Kind::Hit | Kind::NotModified | Kind::HalfLoad)
+    }
+
     /// Whether the origin is asked during the measurement.
     pub(crate) fn asks_origin(&self) -> bool {
         matches!(self.kind, Kind::Misses | Kind::Mixed | Kind::Stampede)

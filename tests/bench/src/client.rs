@@ -1,4 +1,4 @@
-//! Requests of our own, where wrk has none like them: to fill a cache, to ask on many connections at once, and at a steady rate.
+//! Requests of our own, where wrk has none like them: to fill a cache, and to ask on many connections at once.
 
 use std::time::{Duration, Instant};
 
@@ -104,46 +104,6 @@ pub(crate) fn stampede(port: u16, path: &str, connections: u32, length: u64) -> 
             .collect();
         let failed = all(tasks).await?.into_iter().filter(|good| !good).count() as u64;
         Ok(Stampede { took: began.elapsed(), failed })
-    })
-}
-
-/// Asks for `path` `rate` times a second in all, on so many connections, and returns how long each answer took, in microseconds,
-/// sorted. A request that a late answer holds up counts from when it was due, so a stall is not hidden by the pause that it makes.
-pub(crate) fn at_rate(port: u16, path: &str, connections: u32, rate: f64, time: Duration) -> Result<Vec<f64>, String> {
-    let interval = Duration::from_secs_f64(f64::from(connections) / rate);
-    block_on(async {
-        let mut open = Vec::new();
-        for _ in 0..connections {
-            open.push(Connection::open(port).await?);
-        }
-        let began = Instant::now();
-        let tasks = open
-            .into_iter()
-            .enumerate()
-            .map(|(number, mut connection)| {
-                let path = path.to_owned();
-                let first = began + interval.mul_f64(number as f64 / f64::from(connections));
-                tokio::task::spawn_local(async move {
-                    let (mut due, mut took) = (first, Vec::new());
-                    while due < began + time {
-                        let held_up = Instant::now() > due;
-                        if !held_up {
-                            tokio::time::sleep_until(due.into()).await;
-                        }
-                        let from = if held_up { due } else { Instant::now() };
-                        match connection.get(&path).await? {
-                            (200, _) => took.push(from.elapsed().as_secs_f64() * 1e6),
-                            (status, _) => return Err(format!("{path} was answered with {status}")),
-                        }
-                        due += interval;
-                    }
-                    Ok(took)
-                })
-            })
-            .collect();
-        let mut took: Vec<f64> = all(tasks).await?.into_iter().flatten().collect();
-        took.sort_by(f64::total_cmp);
-        Ok(took)
     })
 }
 

@@ -8,12 +8,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 
 use crate::origin;
+
+/// The constant answer.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct Answer {
+    /// KiB of its body.
+    pub(crate) kib: u32,
+    /// Whether it is a 304, without the body.
+    #[arg(long)]
+    pub(crate) not_modified: bool,
+}
 
 /// Fields of the answer, about as many and as long as tero's to a hit.
 const FIELDS: [(&str, &str); 8] = [
@@ -27,19 +37,39 @@ const FIELDS: [(&str, &str); 8] = [
     ("date", "Mon, 02 Mar 2026 12:00:00 GMT"),
 ];
 
+impl Answer {
+    /// Its fields: a 304 leaves out what describes the content.
+    fn fields(self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        FIELDS.into_iter().filter(move |(name, _)| !(self.not_modified && ["content-type", "last-modified"].contains(name)))
+    }
+
+    fn body(self) -> Vec<u8> {
+        if self.not_modified { Vec::new() } else { origin::body(self.kib) }
+    }
+
+    /// All of it.
+    fn bytes(self) -> Vec<u8> {
+        let fields: String = self.fields().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let body = self.body();
+        let head = if self.not_modified {
+            format!("HTTP/1.1 304 Not Modified\r\n{fields}\r\n")
+        } else {
+            format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n{fields}\r\n", body.len())
+        };
+        [head.as_bytes(), &body].concat()
+    }
+}
+
 const LISTENER: Token = Token(0);
 
 /// Answers every request, on one thread, with one read and one write each, until the process ends.
-pub(crate) fn epoll(port: u16) -> std::io::Result<()> {
-    let body = origin::body(1);
-    let fields: String = FIELDS.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n{fields}\r\n", body.len());
-    let answer = [head.as_bytes(), &body].concat();
+pub(crate) fn epoll(port: u16, answer: Answer) -> std::io::Result<()> {
+    let answer = answer.bytes();
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(1024);
     let mut listener = TcpListener::bind(([127, 0, 0, 1], port).into())?;
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-    let mut open: HashMap<Token, TcpStream> = HashMap::new();
+    let mut open: HashMap<Token, Caller> = HashMap::new();
     let mut next = 1;
     let mut buffer = vec![0; 16 * 1024];
     loop {
@@ -50,11 +80,11 @@ pub(crate) fn epoll(port: u16) -> std::io::Result<()> {
                     stream.set_nodelay(true)?;
                     let token = Token(next);
                     next += 1;
-                    poll.registry().register(&mut stream, token, Interest::READABLE)?;
-                    open.insert(token, stream);
+                    poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+                    open.insert(token, Caller { stream, left: 0 });
                 }
-            } else if let Some(stream) = open.get_mut(&event.token())
-                && !serve(stream, &mut buffer, &answer)
+            } else if let Some(caller) = open.get_mut(&event.token())
+                && !caller.serve(event.is_readable(), &mut buffer, &answer)
             {
                 open.remove(&event.token());
             }
@@ -62,21 +92,46 @@ pub(crate) fn epoll(port: u16) -> std::io::Result<()> {
     }
 }
 
-/// One read, and an answer for each request in it. False when the connection is over.
-fn serve(stream: &mut TcpStream, buffer: &mut [u8], answer: &[u8]) -> bool {
-    match stream.read(buffer) {
-        Ok(0) => false,
-        Ok(length) => {
-            let requests = buffer[..length].windows(4).filter(|window| window == b"\r\n\r\n").count();
-            (0..requests).all(|_| stream.write_all(answer).is_ok())
+/// A connection.
+struct Caller {
+    stream: TcpStream,
+    /// Bytes of answers that the socket has not taken.
+    left: usize,
+}
+
+impl Caller {
+    /// One read, where there is something to read, and an answer for each request in it. False when the connection is over.
+    fn serve(&mut self, readable: bool, buffer: &mut [u8], answer: &[u8]) -> bool {
+        if readable {
+            match self.stream.read(buffer) {
+                Ok(0) => return false,
+                Ok(length) => {
+                    let requests = buffer[..length].windows(4).filter(|window| window == b"\r\n\r\n").count();
+                    self.left += requests * answer.len();
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(_) => return false,
+            }
         }
-        Err(error) => error.kind() == ErrorKind::WouldBlock,
+        while self.left > 0 {
+            // Where several answers are left, the first of them may have begun to go.
+            let of_this = match self.left % answer.len() {
+                0 => answer.len(),
+                part => part,
+            };
+            match self.stream.write(&answer[answer.len() - of_this..]) {
+                Ok(written) => self.left -= written,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return true,
+                Err(_) => return false,
+            }
+        }
+        true
     }
 }
 
 /// Answers every request through hyper, on one thread, until the process ends.
-pub(crate) fn hyper(port: u16) -> std::io::Result<()> {
-    let body = Bytes::from(origin::body(1));
+pub(crate) fn hyper(port: u16, answer: Answer) -> std::io::Result<()> {
+    let body = Bytes::from(answer.body());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
@@ -90,7 +145,10 @@ pub(crate) fn hyper(port: u16) -> std::io::Result<()> {
             tokio::spawn(async move {
                 let service = service_fn(move |_: Request<hyper::body::Incoming>| {
                     let mut response = Response::new(Full::new(body.clone()));
-                    for (name, value) in FIELDS {
+                    if answer.not_modified {
+                        *response.status_mut() = StatusCode::NOT_MODIFIED;
+                    }
+                    for (name, value) in answer.fields() {
                         response.headers_mut().insert(name, hyper::header::HeaderValue::from_static(value));
                     }
                     std::future::ready(Ok::<_, Infallible>(response))

@@ -43,15 +43,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
     if Command::new("valgrind").arg("--version").output().is_err() {
         return Err("valgrind is not installed (Debian: apt-get install valgrind)".to_owned());
     }
-    let tero = servers::tero_binary(arguments.tero.as_deref(), true)?;
+    let tero = servers::tero_binary(arguments.tero.as_deref(), true, "release")?;
     let origin = Origin::start().map_err(|error| format!("the origin did not start: {error}"))?;
     let text = std::fs::read_to_string(bound_file()).unwrap_or_else(|_| "{}".to_owned());
     let bounds: Value = serde_json::from_str(&text).map_err(|error| format!("instructions.json: {error}"))?;
     let mut counts = serde_json::Map::new();
     let mut grown = Vec::new();
     for (name, server) in CASES {
-        let start =
-            Start { tero: &tero, javascript: None, python: None, origin: origin.port(), core: 0, memory_mib: 256, config: None };
+        let start = Start::new(&tero, origin.port());
         let counted = count(server, &start, if server == Server::Tero { arguments.top } else { 0 })?;
         let change = bounds[name].as_f64().map(|bound| (counted / bound - 1.0) * 100.0);
         println!(

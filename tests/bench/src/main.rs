@@ -9,6 +9,7 @@ mod instructions;
 mod load;
 mod memory;
 mod origin;
+mod pace;
 mod process;
 mod report;
 mod scale;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use cases::{Case, Kind};
+use floors::Answer;
 use load::Load;
 use origin::Origin;
 use report::{Report, Sample};
@@ -56,7 +58,12 @@ enum Measure {
     Scale(scale::Arguments),
     /// Serves a constant answer.
     #[command(hide = true)]
-    Floor { server: Server, port: u16 },
+    Floor {
+        server: Server,
+        port: u16,
+        #[command(flatten)]
+        answer: floors::Answer,
+    },
     /// Asks at a steady rate, and prints the latencies as JSON.
     #[command(hide = true)]
     AtRate { port: u16, path: String, connections: u32, rate: f64, seconds: u64 },
@@ -82,7 +89,7 @@ struct Arguments {
     /// The core that the load is pinned to.
     #[arg(long, default_value_t = 1)]
     load_core: u32,
-    /// The tero binary; built with `cargo build --release` where it is not given.
+    /// The tero binary; built with `cargo build --profile dist` where it is not given.
     #[arg(long)]
     tero: Option<PathBuf>,
     /// The component of a project that `tero policy new NAME --language javascript` made, for tero-javascript.
@@ -107,10 +114,12 @@ fn main() -> ExitCode {
         Some(Measure::Instructions(arguments)) => instructions::run(&arguments),
         Some(Measure::Memory(arguments)) => memory::run(&arguments),
         Some(Measure::Scale(arguments)) => scale::run(&arguments),
-        Some(Measure::Floor { server: Server::Epoll, port }) => floors::epoll(port).map_err(|error| error.to_string()),
-        Some(Measure::Floor { port, .. }) => floors::hyper(port).map_err(|error| error.to_string()),
+        Some(Measure::Floor { server: Server::Epoll, port, answer }) => {
+            floors::epoll(port, answer).map_err(|error| error.to_string())
+        }
+        Some(Measure::Floor { port, answer, .. }) => floors::hyper(port, answer).map_err(|error| error.to_string()),
         Some(Measure::AtRate { port, path, connections, rate, seconds }) => {
-            client::at_rate(port, &path, connections, rate, Duration::from_secs(seconds))
+            pace::at_rate(port, &path, connections, rate, Duration::from_secs(seconds))
                 .map(|took| println!("{}", serde_json::json!(took)))
         }
     };
@@ -134,15 +143,12 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let before = arguments.compare.as_ref().map(read_report).transpose()?;
     let origin = Origin::start().map_err(|error| format!("the origin did not start: {error}"))?;
     let wanted = arguments.only.is_empty() || arguments.only.iter().any(|server| server.is_tero());
-    let tero = servers::tero_binary(arguments.tero.as_deref(), wanted)?;
+    let tero = servers::tero_binary(arguments.tero.as_deref(), wanted, servers::PRODUCTION)?;
     let start = Start {
-        tero: &tero,
         javascript: arguments.javascript.as_deref(),
         python: arguments.python.as_deref(),
-        origin: origin.port(),
         core: arguments.server_core,
-        memory_mib: 0,
-        config: None,
+        ..Start::new(&tero, origin.port())
     };
     let servers = servers::installed(&arguments.only, &start)?;
     let mut report = Report::new(arguments, servers.iter().map(|(server, version)| (*server, version.clone())).collect());
@@ -150,14 +156,13 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         report.started(startup::measure(&tero, 5, arguments.server_core)?);
     }
     for case in &cases {
-        let start = Start { memory_mib: case.memory_mib, ..start };
+        let floor = Answer { kib: case.kib, not_modified: case.kind == Kind::NotModified };
+        let start = Start { memory_mib: case.memory_mib, floor, ..start };
         for round in 0..arguments.rounds {
             // Each round begins with another server, so that what drifts hits all of them.
             for turn in 0..servers.len() {
                 let (server, _) = servers[(turn + round as usize) % servers.len()];
-                if server.is_floor()
-                    && (case.asks_origin() || case.objects() > 0 || case.kib != 1 || case.kind == Kind::NotModified)
-                {
+                if server.is_floor() && !case.has_floors() {
                     continue;
                 }
                 let measured = servers::start(server, &start).and_then(|running| {

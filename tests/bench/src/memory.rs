@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
     /// How long entries come and go in a tero that is full, in seconds; 0 leaves it out.
     #[arg(long, default_value_t = 60)]
     churn_seconds: u64,
-    /// The tero binary; built with `cargo build --release` where it is not given.
+    /// The tero binary; built with `cargo build --profile dist` where it is not given.
     #[arg(long)]
     tero: Option<PathBuf>,
 }
@@ -32,10 +32,10 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
     let origin = Origin::start().map_err(|error| format!("the origin did not start: {error}"))?;
     let wanted = arguments.only.is_empty() || arguments.only.iter().any(|server| server.is_tero());
-    let tero = servers::tero_binary(arguments.tero.as_deref(), wanted)?;
+    let tero = servers::tero_binary(arguments.tero.as_deref(), wanted, servers::PRODUCTION)?;
     // Room for all that the peers add, so that nothing has to go.
     let memory_mib = arguments.budget_mib * 4;
-    let start = Start { tero: &tero, javascript: None, python: None, origin: origin.port(), core: 0, memory_mib, config: None };
+    let start = Start { memory_mib, ..Start::new(&tero, origin.port()) };
     let servers = servers::installed(&arguments.only, &start)?;
     println!("| body KiB | server | objects | MiB of bodies | MiB held | bytes an object beyond its body | still stored % |");
     println!("|--:|---|--:|--:|--:|--:|--:|");

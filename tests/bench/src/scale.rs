@@ -10,7 +10,7 @@ use crate::cases::{Case, Kind};
 use crate::load::{self, Load};
 use crate::origin::{self, GROUPS, Origin};
 use crate::servers::{self, Running, Server, Start};
-use crate::{admin, client, process};
+use crate::{admin, client, pace, process};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     /// The core that the load is pinned to.
     #[arg(long, default_value_t = 1)]
     load_core: u32,
-    /// The tero binary; built with `cargo build --release` where it is not given.
+    /// The tero binary; built with `cargo build --profile dist` where it is not given.
     #[arg(long)]
     tero: Option<PathBuf>,
 }
@@ -43,9 +43,9 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
     load::installed()?;
     let origin = Origin::start().map_err(|error| format!("the origin did not start: {error}"))?;
-    let tero = servers::tero_binary(arguments.tero.as_deref(), true)?;
+    let tero = servers::tero_binary(arguments.tero.as_deref(), true, servers::PRODUCTION)?;
     let core = arguments.server_core;
-    let start = Start { tero: &tero, javascript: None, python: None, origin: origin.port(), core, memory_mib: 512, config: None };
+    let start = Start { memory_mib: 512, core, ..Start::new(&tero, origin.port()) };
     println!("| what | how many | CPU µs a hit |\n|---|--:|--:|");
     for &entries in &arguments.entries {
         // Two KiB for each of 1 KiB, and some.
@@ -112,14 +112,14 @@ fn purge(start: &Start<'_>, arguments: &Arguments) -> Result<(), String> {
     let running = servers::start(Server::Tero, &Start { memory_mib: 512 + arguments.tagged / 512, ..*start })?;
     client::fill(running.port, arguments.tagged, 1)?;
     load::check_body(running.port, "/img/1k.bin", &origin::body(1))?;
-    let quiet = client::at_rate(running.port, "/img/1k.bin", 16, 2_000.0, Duration::from_secs(arguments.seconds))?;
+    let quiet = pace::at_rate(running.port, "/img/1k.bin", 16, 2_000.0, Duration::from_secs(arguments.seconds))?;
     let (admin_port, wait) = (running.admin, Duration::from_secs(arguments.seconds) / 2);
     let purging = std::thread::spawn(move || {
         std::thread::sleep(wait);
         let began = Instant::now();
         admin::purge(admin_port, &json!({ "tag": "all" })).map(|purged| (purged, began.elapsed()))
     });
-    let during = client::at_rate(running.port, "/img/1k.bin", 16, 2_000.0, Duration::from_secs(arguments.seconds))?;
+    let during = pace::at_rate(running.port, "/img/1k.bin", 16, 2_000.0, Duration::from_secs(arguments.seconds))?;
     let (purged, took) = purging.join().map_err(|_| "the purge panicked".to_owned())??;
     running.stop();
     let longest = |latencies: &[f64]| latencies.last().copied().unwrap_or_default() / 1_000.0;

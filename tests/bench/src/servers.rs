@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 
+use crate::floors::Answer;
 use crate::process::{self, Process};
 
 /// What is measured.
@@ -139,23 +140,37 @@ pub(crate) struct Start<'a> {
     pub(crate) memory_mib: u32,
     /// What stands after the common part of tero's configuration, in place of the policies of [`Server::Tero`].
     pub(crate) config: Option<&'a str>,
+    /// What [`Server::Epoll`] and [`Server::Hyper`] answer.
+    pub(crate) floor: Answer,
 }
 
-/// The tero to measure: the one that was named, or the workspace's own, built now where it is `wanted`.
-pub(crate) fn tero_binary(named: Option<&Path>, wanted: bool) -> Result<PathBuf, String> {
+impl<'a> Start<'a> {
+    /// In front of the origin on that port; on the first core, with 256 MiB.
+    pub(crate) fn new(tero: &'a Path, origin: u16) -> Start<'a> {
+        let floor = Answer { kib: 1, not_modified: false };
+        Start { tero, javascript: None, python: None, origin, core: 0, memory_mib: 256, config: None, floor }
+    }
+}
+
+/// How tero is built where none is named: as it is put into production.
+pub(crate) const PRODUCTION: &str = "dist";
+
+/// The tero to measure: the one that was named, or the workspace's own of that profile, built now where it is `wanted`.
+pub(crate) fn tero_binary(named: Option<&Path>, wanted: bool, profile: &str) -> Result<PathBuf, String> {
     if let Some(path) = named {
         return path.canonicalize().map_err(|error| format!("{}: {error}", path.display()));
     }
     let workspace = workspace();
     if wanted {
-        let status = Command::new("cargo").args(["build", "--release", "-p", "tero"]).current_dir(&workspace).status();
+        let status = Command::new("cargo").args(["build", "--profile", profile, "-p", "tero"]).current_dir(&workspace).status();
         if !status.is_ok_and(|status| status.success()) {
             return Err("cargo could not build tero".to_owned());
         }
     }
-    // This program lies beside it, wherever the target folder is.
-    let beside = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.parent()?.join("release/tero")));
-    Ok(beside.filter(|path| path.exists()).unwrap_or_else(|| workspace.join("target/release/tero")))
+    // This program lies in a folder beside it, wherever the target folder is.
+    let target = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.parent()?.to_owned()));
+    let beside = target.map(|target| target.join(profile).join("tero")).filter(|path| path.exists());
+    Ok(beside.unwrap_or_else(|| workspace.join("target").join(profile).join("tero")))
 }
 
 pub(crate) fn workspace() -> PathBuf {
@@ -252,7 +267,11 @@ impl Setup<'_> {
             Server::TeroBare => tero(""),
             Server::TeroJavascript => component(self.start.javascript),
             Server::TeroPython => component(self.start.python),
-            Server::Epoll | Server::Hyper => Ok(vec!["floor".to_owned(), server.as_str().to_owned(), self.port.to_string()]),
+            Server::Epoll | Server::Hyper => {
+                let Answer { kib, not_modified } = self.start.floor;
+                let not_modified = if not_modified { " --not-modified" } else { "" };
+                Ok(words(&format!("floor {} @PORT@ {kib}{not_modified}", server.as_str())))
+            }
             Server::Squid => {
                 self.write("squid.conf", include_str!("../peers/squid.conf"))?;
                 // It leaves its shared memory behind when it is killed, and then does not start again.

@@ -1,0 +1,164 @@
+//! Requests at a steady rate, each sent when it is due and not when the one before was answered: what a server that is not saturated
+//! makes its clients wait.
+//!
+//! One thread asks and never sleeps, since a timer that is a millisecond late would send the requests of that millisecond at once, and
+//! the queue that this makes would hide what the server does.
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+
+use crate::load::USER_AGENT;
+
+/// How long the last answers may take after the last request was due, and a connection to open.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Bytes that a head may have.
+const MAX_HEAD: usize = 16 * 1024;
+
+/// Asks for `path` `rate` times a second in all, on so many connections, and returns how long each answer took, in microseconds,
+/// sorted. A request that no connection is free for counts from when it was due, so a stall is not hidden by the pause that it makes.
+pub(crate) fn at_rate(port: u16, path: &str, connections: u32, rate: f64, time: Duration) -> Result<Vec<f64>, String> {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: {USER_AGENT}\r\n\r\n");
+    let failed = |error: std::io::Error| format!("{path} on port {port}: {error}");
+    let mut poll = Poll::new().map_err(failed)?;
+    let mut open = (0..connections as usize)
+        .map(|number| Caller::open(port, &poll, Token(number)))
+        .collect::<std::io::Result<Vec<_>>>()
+        .map_err(failed)?;
+    let mut free: VecDeque<usize> = (0..open.len()).collect();
+    let mut events = Events::with_capacity(1024);
+    let count = (rate * time.as_secs_f64()) as u64;
+    let (mut sent, mut took) = (0, Vec::with_capacity(count as usize));
+    let began = Instant::now();
+    let due = |number: u64| began + Duration::from_secs_f64(number as f64 / rate);
+    while (took.len() as u64) < count {
+        let now = Instant::now();
+        while sent < count && due(sent) <= now {
+            let Some(caller) = free.pop_front() else { break };
+            open[caller].ask(request.as_bytes(), due(sent)).map_err(failed)?;
+            sent += 1;
+        }
+        if now > due(count) + PATIENCE {
+            return Err(format!("{path} on port {port}: {} answers did not come", count - took.len() as u64));
+        }
+        poll.poll(&mut events, Some(Duration::ZERO)).map_err(failed)?;
+        for event in &events {
+            let Token(number) = event.token();
+            if let Some(asked) = open[number].read().map_err(failed)? {
+                took.push(asked.elapsed().as_secs_f64() * 1e6);
+                free.push_back(number);
+            }
+        }
+    }
+    took.sort_by(f64::total_cmp);
+    Ok(took)
+}
+
+/// A connection, and the answer that it waits for.
+struct Caller {
+    stream: TcpStream,
+    /// When the request that is not answered yet was due.
+    asked: Option<Instant>,
+    head: Vec<u8>,
+    /// Bytes of the body still to come; none while the head is not complete.
+    left: Option<u64>,
+}
+
+impl Caller {
+    fn open(port: u16, poll: &Poll, token: Token) -> std::io::Result<Caller> {
+        let stream = std::net::TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), PATIENCE)?;
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
+        let mut stream = TcpStream::from_std(stream);
+        poll.registry().register(&mut stream, token, Interest::READABLE)?;
+        Ok(Caller { stream, asked: None, head: Vec::new(), left: None })
+    }
+
+    fn ask(&mut self, request: &[u8], due: Instant) -> std::io::Result<()> {
+        self.stream.write_all(request)?;
+        (self.asked, self.left) = (Some(due), None);
+        self.head.clear();
+        Ok(())
+    }
+
+    /// Reads what is there; where that ends the answer, returns when its request was due.
+    fn read(&mut self) -> std::io::Result<Option<Instant>> {
+        let mut buffer = [0; 64 * 1024];
+        loop {
+            let length = match self.stream.read(&mut buffer) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(length) => length,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            let of_body = match self.left {
+                Some(_) => length,
+                None => match self.read_head(&buffer[..length])? {
+                    Some(of_body) => of_body,
+                    None => continue,
+                },
+            };
+            let left = self.left.unwrap_or_default().checked_sub(of_body as u64);
+            self.left = Some(left.ok_or_else(|| invalid("more than the answer has come"))?);
+            if left == Some(0) {
+                return Ok(self.asked.take());
+            }
+        }
+    }
+
+    /// Adds `bytes` to the head; where that ends it, returns how many of them are of the body.
+    fn read_head(&mut self, bytes: &[u8]) -> std::io::Result<Option<usize>> {
+        self.head.extend_from_slice(bytes);
+        let Some(end) = self.head.windows(4).position(|window| window == b"\r\n\r\n") else {
+            return if self.head.len() > MAX_HEAD { Err(invalid("a head without an end")) } else { Ok(None) };
+        };
+        let head = String::from_utf8_lossy(&self.head[..end]);
+        if !head.starts_with("HTTP/1.1 200 ") {
+            return Err(invalid(head.lines().next().unwrap_or_default()));
+        }
+        let length =
+            head.lines().filter_map(|line| line.split_once(':')).find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+        let length = length.and_then(|(_, value)| value.trim().parse().ok());
+        self.left = Some(length.ok_or_else(|| invalid("an answer without Content-Length"))?);
+        Ok(Some(self.head.len() - end - 4))
+    }
+}
+
+fn invalid(what: &str) -> std::io::Error {
+    std::io::Error::new(ErrorKind::InvalidData, format!("answered with: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Answers each request of one connection with 200 and ten bytes, the first after `pause`, and the body after the head.
+    fn slow_at_first(pause: Duration) -> u16 {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut buffer = [0; 4096];
+            let mut pause = Some(pause);
+            while stream.read(&mut buffer).is_ok_and(|length| length > 0) {
+                std::thread::sleep(pause.take().unwrap_or_default());
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n").unwrap();
+                stream.write_all(b"0123456789").unwrap();
+            }
+        });
+        port
+    }
+
+    #[test]
+    fn a_stall_counts_for_the_requests_that_it_held_up() {
+        let stall = Duration::from_millis(200);
+        let took = at_rate(slow_at_first(stall), "/", 1, 100.0, Duration::from_millis(400)).unwrap();
+        assert_eq!(took.len(), 40);
+        assert!(took[39] >= 200_000.0, "{took:?}");
+        assert!(took[30] >= 80_000.0, "half of the stall is felt by ten of the forty: {took:?}");
+    }
+}

@@ -174,7 +174,7 @@ impl Response {
         let directives = ResponseDirectives::governing(&self.headers, &TARGETED_FIELDS.map(http::HeaderName::from_static));
         let length = self.headers.get(http::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         let header_ttl = header_lifetime(&self.headers, &directives, now);
-        let header_browser_ttl = browser_lifetime(&self.headers, now);
+        let header_browser_ttl = browser_lifetime(&self.headers, &directives, now);
         Answered { status: self.status, headers: &self.headers, length, header_ttl, header_browser_ttl, key }
     }
 }

@@ -83,7 +83,7 @@ pub(super) fn responses(answers: Vec<(&str, ResponseAnswer)>) -> ResponseDecisio
 /// `policy: reason` joined with `; `. Names of policies and reasons are ASCII, so any byte is a boundary.
 fn with_reason(reasons: String, policy: &str, reason: Option<&str>) -> String {
     let Some(reason) = reason else { return reasons };
-    let mut joined = join(&reasons, "; ", &format!("{policy}: {reason}"));
+    let mut joined = join(&reasons, "; ", &[policy, reason].join(": "));
     joined.truncate(joined.floor_char_boundary(MAX_REASON_BYTES));
     joined
 }

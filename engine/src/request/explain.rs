@@ -124,7 +124,7 @@ pub fn explain(edge: &Edge, subject: Subject) -> Result<Explanation, Refused> {
     };
     let directives = ResponseDirectives::governing(&headers, &exchange.site.settings.targeted_fields);
     let header_ttl = header_lifetime(&headers, &directives, exchange.at);
-    let header_browser_ttl = browser_lifetime(&headers, exchange.at);
+    let header_browser_ttl = browser_lifetime(&headers, &directives, exchange.at);
     let length = headers.get(http::header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     let answered = Answered { status, headers: &headers, length, header_ttl, header_browser_ttl, key: &exchange.key };
     let on_response = exchange.policies().consult_response(&exchange.ask(), &answered, exchange.at);

@@ -382,7 +382,7 @@ impl Fetch {
             ResponseDecision::default()
         } else {
             let header_ttl = header_lifetime(headers, &directives, now);
-            let header_browser_ttl = browser_lifetime(headers, now);
+            let header_browser_ttl = browser_lifetime(headers, &directives, now);
             let answered = Answered { status, headers, length, header_ttl, header_browser_ttl, key: &exchange.key };
             let decision = exchange.policies().on_response(&exchange.ask(), &answered, now);
             if site.is_on_trial() {

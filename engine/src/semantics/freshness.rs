@@ -229,10 +229,14 @@ pub fn header_lifetime(headers: &HeaderMap, directives: &ResponseDirectives, res
     explicit_lifetime(headers, directives, response_time).map(|(lifetime, _)| lifetime)
 }
 
-/// The lifetime that the response's own fields give a private cache, as browsers have (§4.2.1); none where they give none.
-pub fn browser_lifetime(headers: &HeaderMap, response_time: Timestamp) -> Option<Duration> {
-    let directives = ResponseDirectives { s_maxage: None, ..ResponseDirectives::of(headers) };
-    header_lifetime(headers, &directives, response_time)
+/// The lifetime that the response's own fields give a private cache, as browsers have (§4.2.1); none where they give none. No targeted
+/// field speaks to browsers, so where one is among the `directives` that govern, `Cache-Control` is read for itself.
+pub fn browser_lifetime(headers: &HeaderMap, directives: &ResponseDirectives, response_time: Timestamp) -> Option<Duration> {
+    let max_age = match directives.targeted {
+        None => directives.max_age,
+        Some(_) => ResponseDirectives::of(headers).max_age,
+    };
+    max_age.or_else(|| expires_lifetime(headers, response_time))
 }
 
 /// The lifetime by the response's fields or, where they give none, by heuristic.
@@ -263,10 +267,13 @@ fn explicit_lifetime(
     if is_targeted {
         return None;
     }
+    expires_lifetime(headers, response_time).map(|lifetime| (lifetime, LifetimeSource::Expires))
+}
+
+fn expires_lifetime(headers: &HeaderMap, response_time: Timestamp) -> Option<Duration> {
     // A value that isn't a date, above all "0", is a time in the past (§5.3).
     let expires = headers.get(EXPIRES)?;
-    let lifetime = http_date(expires).map_or(Duration::ZERO, |expires| expires.since(date_or(headers, response_time)));
-    Some((lifetime, LifetimeSource::Expires))
+    Some(http_date(expires).map_or(Duration::ZERO, |expires| expires.since(date_or(headers, response_time))))
 }
 
 fn heuristic_lifetime(

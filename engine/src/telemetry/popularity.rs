@@ -207,7 +207,7 @@ fn is_countable(url: &str) -> bool {
 fn key(url: &str, variant: Option<&str>) -> Box<str> {
     match variant {
         None => url.into(),
-        Some(variant) => format!("{url}\0{variant}").into(),
+        Some(variant) => [url, variant].join("\0").into(),
     }
 }
 

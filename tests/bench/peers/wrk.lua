@@ -1,23 +1,23 @@
 -- What wrk asks for, by the first argument after "--", and what it measured, as one line of JSON; times in microseconds.
 --   fixed                 the URL, again and again
---   zipf N KIB            one of N objects, the k-th as often as 1/k says
---   unique KIB SEED       another object each time
---   mixed N KIB SEED      every tenth request another object, the rest as zipf
+--   zipf N SIZE            one of N objects, the k-th as often as 1/k says
+--   unique SIZE SEED       another object each time
+--   mixed N SIZE SEED      every tenth request another object, the rest as zipf
 function init(args)
   local mode = args[1] or "fixed"
   if mode == "fixed" then return end
   local objects = mode == "unique" and 1 or tonumber(args[2])
-  local kib = mode == "unique" and args[2] or args[3]
+  local size = mode == "unique" and args[2] or args[3]
   local seed = mode == "unique" and args[3] or args[4] or "0"
   local counter, span = 0, math.log(objects + 1)
   math.randomseed(7)
   local function unique()
     counter = counter + 1
-    return wrk.format("GET", "/img/u" .. seed .. "-" .. counter .. "/" .. kib .. "k.bin")
+    return wrk.format("GET", "/img/u" .. seed .. "-" .. counter .. "/" .. size .. ".bin")
   end
   local function popular()
     local number = math.min(objects, math.floor(math.exp(math.random() * span)))
-    return wrk.format("GET", "/img/o" .. number .. "/" .. kib .. "k.bin")
+    return wrk.format("GET", "/img/o" .. number .. "/" .. size .. ".bin")
   end
   if mode == "unique" then
     request = unique

@@ -1,5 +1,7 @@
 //! What is measured: one row of the report each.
 
+use crate::origin::Size;
+
 /// One thing that is measured on every server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Case {
@@ -8,8 +10,8 @@ pub(crate) struct Case {
     /// What it is, for people.
     pub(crate) about: &'static str,
     pub(crate) kind: Kind,
-    /// Size of the bodies, in KiB.
-    pub(crate) kib: u32,
+    /// Size of the bodies.
+    pub(crate) size: Size,
     /// Connections that wrk keeps busy.
     pub(crate) connections: u32,
     /// What each server may use as its cache, in MiB.
@@ -43,11 +45,11 @@ pub(crate) enum Kind {
 
 impl Case {
     const fn new(name: &'static str, about: &'static str, kind: Kind) -> Case {
-        Case { name, about, kind, kib: 1, connections: 64, memory_mib: 256, by_default: false }
+        Case { name, about, kind, size: Size::of_kib(1), connections: 64, memory_mib: 256, by_default: false }
     }
 
     const fn kib(mut self, kib: u32) -> Case {
-        self.kib = kib;
+        self.size = Size::of_kib(kib);
         self
     }
 
@@ -69,8 +71,8 @@ impl Case {
     /// The path of the object that the case begins with.
     pub(crate) fn path(&self) -> String {
         match self.kind {
-            Kind::Zipf(_) | Kind::Mixed => format!("/img/o1/{}k.bin", self.kib),
-            _ => format!("/img/{}k.bin", self.kib),
+            Kind::Zipf(_) | Kind::Mixed => self.size.path(1),
+            _ => format!("/img/{}.bin", self.size),
         }
     }
 
@@ -109,7 +111,7 @@ pub(crate) const CASES: [Case; 20] = [
     Case::new("connections-10000", "hits of 1 KiB, 10,000 connections", Kind::Hit).connections(10_000),
     Case::new("new-connections", "hits of 1 KiB, a connection for each", Kind::NewConnections),
     Case::new("zipf-1000", "hits of 1 KiB among 1,000 objects, Zipf", Kind::Zipf(1_000)),
-    Case::new("zipf-1000000", "hits of 1 KiB among 1,000,000 objects, Zipf", Kind::Zipf(1_000_000)).memory_mib(4_096),
+    Case::new("zipf-1000000", "hits of 1 KiB among 1,000,000 objects, Zipf", Kind::Zipf(1_000_000)).memory_mib(6_144),
     Case::new("miss", "misses of 1 KiB, fast origin", Kind::Misses).memory_mib(1_024).by_default(),
     Case::new("mixed", "1 KiB among 1,000 objects, 10 % misses, purges by tag", Kind::Mixed).memory_mib(1_024),
     Case::new("stampede", "1,000 requests at once for one cold object of 100 KiB", Kind::Stampede).kib(100).connections(1_000),

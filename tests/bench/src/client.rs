@@ -1,5 +1,7 @@
 //! Requests of our own, where wrk has none like them: to fill a cache, and to ask on many connections at once.
 
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -9,6 +11,10 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::load::USER_AGENT;
+use crate::origin::Size;
+
+/// How long a connection and an answer may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A connection that is kept open.
 pub(crate) struct Connection {
@@ -29,6 +35,11 @@ impl Connection {
 
     /// Sends a GET and reads the whole answer: its status and the length of its body.
     pub(crate) async fn get(&mut self, path: &str) -> Result<(u16, u64), String> {
+        let answer = tokio::time::timeout(PATIENCE, self.answer(path)).await;
+        answer.unwrap_or_else(|_| Err(format!("{path}: no answer in {} s", PATIENCE.as_secs())))
+    }
+
+    async fn answer(&mut self, path: &str) -> Result<(u16, u64), String> {
         let request = hyper::Request::get(path)
             .header("host", format!("127.0.0.1:{}", self.port))
             .header("user-agent", USER_AGENT)
@@ -53,27 +64,93 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, String>>) -> Resu
     runtime.block_on(tokio::task::LocalSet::new().run_until(work))
 }
 
-/// Asks once for each of the objects `1..=objects` of so many KiB.
-pub(crate) fn fill(port: u16, objects: u32, kib: u32) -> Result<(), String> {
-    const AT_ONCE: u32 = 32;
-    block_on(async {
-        let tasks: Vec<_> = (0..AT_ONCE.min(objects))
-            .map(|first| {
-                tokio::task::spawn_local(async move {
-                    let mut connection = Connection::open(port).await?;
-                    for number in (first + 1..=objects).step_by(AT_ONCE as usize) {
-                        let path = format!("/img/o{number}/{kib}k.bin");
-                        match connection.get(&path).await? {
-                            (200, _) => {}
-                            (status, _) => return Err(format!("{path} was answered with {status}")),
-                        }
-                    }
-                    Ok(())
-                })
-            })
-            .collect();
-        all(tasks).await.map(drop)
+/// Asks once for each of the objects `1..=objects` of that size.
+pub(crate) fn fill(port: u16, objects: u32, size: Size) -> Result<(), String> {
+    ask_for_all(port, objects, |number| size.path(number.into()))
+}
+
+/// Asks for the paths of the numbers `1..=count`, and tells now and then how far it is. The requests go out several at a time on each
+/// of a few connections: that is what costs the least beside the server.
+pub(crate) fn ask_for_all(port: u16, count: u32, path: impl Fn(u32) -> String + Sync) -> Result<(), String> {
+    const CONNECTIONS: u32 = 32;
+    const AT_ONCE: usize = 8;
+    const TOLD_EVERY: Duration = Duration::from_secs(10);
+    let (done, failed) = (AtomicU32::new(0), AtomicBool::new(false));
+    let of_one = |first: u32| {
+        let mut pipeline = Pipeline::open(port)?;
+        let numbers: Vec<u32> = (first + 1..=count).step_by(CONNECTIONS as usize).collect();
+        for batch in numbers.chunks(AT_ONCE) {
+            if failed.load(Ordering::Relaxed) {
+                break;
+            }
+            pipeline.ask(&batch.iter().map(|number| path(*number)).collect::<Vec<_>>())?;
+            done.fetch_add(batch.len() as u32, Ordering::Relaxed);
+        }
+        Ok(())
+    };
+    let of_one = |first| of_one(first).inspect_err(|_: &String| failed.store(true, Ordering::Relaxed));
+    let (began, mut told) = (Instant::now(), Instant::now());
+    std::thread::scope(|scope| {
+        let of_one = &of_one;
+        let workers: Vec<_> = (0..CONNECTIONS.min(count)).map(|first| scope.spawn(move || of_one(first))).collect();
+        while workers.iter().any(|worker| !worker.is_finished()) {
+            std::thread::sleep(Duration::from_millis(20));
+            if told.elapsed() >= TOLD_EVERY {
+                told = Instant::now();
+                eprintln!("  {} of {count} asked for after {} s", done.load(Ordering::Relaxed), began.elapsed().as_secs());
+            }
+        }
+        workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| "a thread panicked".to_owned())?)
     })
+}
+
+/// A connection for several requests at a time.
+struct Pipeline {
+    port: u16,
+    reader: BufReader<std::net::TcpStream>,
+}
+
+impl Pipeline {
+    fn open(port: u16) -> Result<Pipeline, String> {
+        let open = || {
+            let stream = std::net::TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), PATIENCE)?;
+            stream.set_nodelay(true)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            Ok(stream)
+        };
+        let stream = open().map_err(|error: std::io::Error| format!("no connection to port {port}: {error}"))?;
+        Ok(Pipeline { port, reader: BufReader::with_capacity(64 * 1024, stream) })
+    }
+
+    /// Asks for `paths`, all at once, and reads the answers, each of which must be 200.
+    fn ask(&mut self, paths: &[String]) -> Result<(), String> {
+        let request = |path| format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nUser-Agent: {USER_AGENT}\r\n\r\n", self.port);
+        let requests: String = paths.iter().map(request).collect();
+        let sent = self.reader.get_mut().write_all(requests.as_bytes());
+        sent.map_err(|error| format!("{}: {error}", paths[0]))?;
+        paths.iter().try_for_each(|path| self.read().map_err(|error| format!("{path}: {error}")))
+    }
+
+    fn read(&mut self) -> std::io::Result<()> {
+        let (mut line, mut length, mut is_first) = (String::new(), None, true);
+        loop {
+            line.clear();
+            if self.reader.read_line(&mut line)? == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            let line = line.trim_end();
+            match line.split_once(':') {
+                _ if is_first && !line.starts_with("HTTP/1.1 200 ") => return Err(std::io::Error::other(line)),
+                _ if line.is_empty() => break,
+                Some((name, value)) if name.eq_ignore_ascii_case("content-length") => length = value.trim().parse().ok(),
+                _ => {}
+            }
+            is_first = false;
+        }
+        let length: u64 = length.ok_or_else(|| std::io::Error::other("an answer without Content-Length"))?;
+        let read = std::io::copy(&mut (&mut self.reader).take(length), &mut std::io::sink())?;
+        if read == length { Ok(()) } else { Err(ErrorKind::UnexpectedEof.into()) }
+    }
 }
 
 /// What came of many requests at once.

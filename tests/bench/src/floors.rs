@@ -13,13 +13,13 @@ use hyper_util::rt::TokioIo;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 
-use crate::origin;
+use crate::origin::Size;
 
 /// The constant answer.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct Answer {
-    /// KiB of its body.
-    pub(crate) kib: u32,
+    /// The size of its body.
+    pub(crate) size: Size,
     /// Whether it is a 304, without the body.
     #[arg(long)]
     pub(crate) not_modified: bool,
@@ -44,7 +44,7 @@ impl Answer {
     }
 
     fn body(self) -> Vec<u8> {
-        if self.not_modified { Vec::new() } else { origin::body(self.kib) }
+        if self.not_modified { Vec::new() } else { self.size.body() }
     }
 
     /// All of it.

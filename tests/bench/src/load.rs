@@ -7,11 +7,19 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::cases::{Case, Kind};
-use crate::origin;
 
 /// What all requests carry beside `Host`: without it, no policy could tell the device.
 pub(crate) const USER_AGENT: &str =
     "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Mobile Safari/537.36";
+
+/// Connections that wrk is given a second more for.
+const CONNECTIONS_A_SECOND: u64 = 2_000;
+/// How long after its time wrk is stopped.
+const GRACE_SECS: u64 = 60;
+/// What `timeout` exits with where it had to stop what it runs.
+const TIMED_OUT: i32 = 124;
+/// How long a single request may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What wrk is told.
 pub(crate) struct Load<'a> {
@@ -35,11 +43,11 @@ pub(crate) struct Result {
     pub(crate) p999_micros: f64,
 }
 
-/// Whether wrk and taskset are there.
+/// Whether wrk, taskset and timeout are there.
 pub(crate) fn installed() -> std::result::Result<(), String> {
-    for program in ["wrk", "taskset"] {
+    for program in ["wrk", "taskset", "timeout"] {
         if Command::new(program).arg("--version").output().is_err() {
-            return Err(format!("{program} is not installed (Debian: apt-get install wrk util-linux)"));
+            return Err(format!("{program} is not installed (Debian: apt-get install wrk util-linux coreutils)"));
         }
     }
     Ok(())
@@ -49,25 +57,32 @@ impl Load<'_> {
     /// Runs wrk for so many seconds.
     pub(crate) fn run(&self, seconds: u64) -> std::result::Result<Result, String> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/wrk.lua");
-        let (case, kib) = (self.case, self.case.kib.to_string());
-        let mut wrk = Command::new("taskset");
-        wrk.args(["-c", &self.core.to_string(), "wrk", "-t1", "--latency", "--timeout", "30s"])
+        let (case, size) = (self.case, self.case.size.to_string());
+        // Thousands of connections take a while to open, which is a part of what wrk measures.
+        let seconds = seconds + u64::from(case.connections) / CONNECTIONS_A_SECOND;
+        let limit = seconds + GRACE_SECS;
+        let mut wrk = Command::new("timeout");
+        wrk.args(["--foreground", "--kill-after=5", &limit.to_string()])
+            .args(["taskset", "-c", &self.core.to_string(), "wrk", "-t1", "--latency", "--timeout", "30s"])
             .args([format!("-c{}", case.connections), format!("-d{seconds}s")])
             .args(["-H", &format!("User-Agent: {USER_AGENT}")]);
         match case.kind {
-            Kind::NotModified => wrk.args(["-H", &format!("If-None-Match: {}", origin::etag(case.kib))]),
+            Kind::NotModified => wrk.args(["-H", &format!("If-None-Match: {}", case.size.etag())]),
             Kind::Range => wrk.args(["-H", "Range: bytes=1000-1999"]),
             Kind::NewConnections => wrk.args(["-H", "Connection: close"]),
             _ => &mut wrk,
         };
         wrk.arg("-s").arg(script).arg(format!("http://127.0.0.1:{}{}", self.port, case.path())).arg("--");
         match case.kind {
-            Kind::Zipf(objects) => wrk.args(["zipf", &objects.to_string(), &kib]),
-            Kind::Misses => wrk.args(["unique", &kib, self.seed]),
-            Kind::Mixed => wrk.args(["mixed", &case.objects().to_string(), &kib, self.seed]),
+            Kind::Zipf(objects) => wrk.args(["zipf", &objects.to_string(), &size]),
+            Kind::Misses => wrk.args(["unique", &size, self.seed]),
+            Kind::Mixed => wrk.args(["mixed", &case.objects().to_string(), &size, self.seed]),
             _ => wrk.arg("fixed"),
         };
         let output = wrk.output().map_err(|error| format!("wrk did not start: {error}"))?;
+        if output.status.code() == Some(TIMED_OUT) {
+            return Err(format!("wrk was to end after {seconds} s, and had to be stopped after {limit}"));
+        }
         let text = String::from_utf8_lossy(&output.stdout);
         let line = text
             .lines()
@@ -117,8 +132,8 @@ pub(crate) fn check_body(port: u16, path: &str, expected: &[u8]) -> std::result:
 }
 
 fn request(port: u16, path: &str) -> std::io::Result<Vec<u8>> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    let mut stream = TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: {USER_AGENT}\r\nConnection: close\r\n\r\n")?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;

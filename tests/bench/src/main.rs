@@ -46,7 +46,7 @@ Examples:
   cargo run --release -p tero-bench -- --only tero,nginx --cases hit-1k --compare docs/benchmark.json
   cargo run --release -p tero-bench -- instructions --top 30          where the instructions of a hit go
   cargo run --release -p tero-bench -- memory --budget-mib 1024
-  cargo run --release -p tero-bench -- scale";
+  cargo run --release -p tero-bench -- scale --entries 10000000       ten million entries, 10 GB";
 
 #[derive(Debug, Subcommand)]
 enum Measure {
@@ -156,7 +156,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         report.started(startup::measure(&tero, 5, arguments.server_core)?);
     }
     for case in &cases {
-        let floor = Answer { kib: case.kib, not_modified: case.kind == Kind::NotModified };
+        let floor = Answer { size: case.size, not_modified: case.kind == Kind::NotModified };
         let start = Start { memory_mib: case.memory_mib, floor, ..start };
         for round in 0..arguments.rounds {
             // Each round begins with another server, so that what drifts hits all of them.
@@ -175,9 +175,17 @@ fn run(arguments: &Arguments) -> Result<(), String> {
                         eprintln!("round {} of {}: {}", round + 1, arguments.rounds, sample.line(server, case));
                         report.add(server, case, sample);
                     }
-                    // A peer that can't do this is no reason to measure nothing; tero has to.
-                    Err(error) if server.is_tero() => return Err(format!("{} at {}: {error}", server.as_str(), case.name)),
-                    Err(error) => eprintln!("round {}: {} at {} is left out: {error}", round + 1, server.as_str(), case.name),
+                    // No reason to leave the rest unmeasured.
+                    Err(why) => {
+                        eprintln!(
+                            "round {} of {}: {} failed at {}: {why}",
+                            round + 1,
+                            arguments.rounds,
+                            server.as_str(),
+                            case.name
+                        );
+                        report.failed(server, case, why);
+                    }
                 }
             }
         }
@@ -189,7 +197,8 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     if let Some(path) = &arguments.json {
         std::fs::write(path, format!("{:#}\n", report.json())).map_err(|error| format!("{}: {error}", path.display()))?;
     }
-    Ok(())
+    // A peer may be unable to do a case; tero has to.
+    report.failure_of_tero().map_or(Ok(()), Err)
 }
 
 fn read_report(path: &PathBuf) -> Result<serde_json::Value, String> {
@@ -207,11 +216,11 @@ fn measure(
     arguments: &Arguments,
     round: u32,
 ) -> Result<Sample, String> {
-    let check = || load::check_body(running.port, &case.path(), &origin::body(case.kib));
+    let check = || load::check_body(running.port, &case.path(), &case.size.body());
     let seed = format!("{}x{round}", server.as_str());
     let load = Load { port: running.port, case, core: arguments.load_core, seed: &seed };
     if case.objects() > 0 {
-        client::fill(running.port, case.objects(), case.kib)?;
+        client::fill(running.port, case.objects(), case.size)?;
     }
     if case.kind != Kind::Stampede && !server.is_floor() {
         for _ in 0..3 {
@@ -256,18 +265,18 @@ fn measure(
 /// Whether the answers were as long as the case has them.
 fn check_sizes(case: &Case, result: &load::Result) -> Result<(), String> {
     let each = result.bytes / result.requests;
-    let body = u64::from(case.kib) * 1024;
+    let body = case.size.bytes();
     let right = match case.kind {
         Kind::Stampede | Kind::HalfLoad => true,
         Kind::NotModified => each < body,
         Kind::Range => (1_000..10_000).contains(&each),
         _ => each >= body,
     };
-    if right { Ok(()) } else { Err(format!("answers of {each} bytes for bodies of {} KiB", case.kib)) }
+    if right { Ok(()) } else { Err(format!("answers of {each} bytes for bodies of {body}")) }
 }
 
 fn stampede(running: &Running, case: &Case) -> Result<load::Result, String> {
-    let came = client::stampede(running.port, &case.path(), case.connections, u64::from(case.kib) * 1024)?;
+    let came = client::stampede(running.port, &case.path(), case.connections, case.size.bytes())?;
     let micros = came.took.as_secs_f64() * 1e6;
     Ok(load::Result {
         failed: came.failed,

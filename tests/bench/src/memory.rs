@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::origin::{self, Origin};
-use crate::servers::{self, Server, Start};
+use crate::origin::{self, Origin, Size};
+use crate::servers::{self, HAPROXY_MOST_MIB, Running, Server, Start};
 use crate::{admin, client, load};
 
 #[derive(Debug, clap::Args)]
@@ -33,8 +33,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
     let origin = Origin::start().map_err(|error| format!("the origin did not start: {error}"))?;
     let wanted = arguments.only.is_empty() || arguments.only.iter().any(|server| server.is_tero());
     let tero = servers::tero_binary(arguments.tero.as_deref(), wanted, servers::PRODUCTION)?;
-    // Room for all that the peers add, so that nothing has to go.
-    let memory_mib = arguments.budget_mib * 4;
+    // Room for all that the peers add, so that nothing has to go: files take whole pages, and so do the bodies in Squid's memory.
+    let memory_mib = arguments.budget_mib * 6;
     let start = Start { memory_mib, ..Start::new(&tero, origin.port()) };
     let servers = servers::installed(&arguments.only, &start)?;
     println!("| body KiB | server | objects | MiB of bodies | MiB held | bytes an object beyond its body | still stored % |");
@@ -43,42 +43,59 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
         for (server, _) in servers.iter().filter(|(server, _)| !server.is_floor()) {
             match fill(*server, &start, &origin, kib, arguments.budget_mib) {
                 Ok(line) => println!("{line}"),
-                Err(error) => eprintln!("{} at {kib} KiB is left out: {error}", server.as_str()),
+                Err(error) => println!("| {kib} | {} | failed: {error} |", server.as_str()),
             }
         }
     }
     if arguments.churn_seconds > 0 && servers.iter().any(|(server, _)| server.is_tero()) {
-        churn(&Start { memory_mib: arguments.budget_mib, ..start }, Duration::from_secs(arguments.churn_seconds))?;
+        churn(&Start { memory_mib: arguments.budget_mib.max(256), ..start }, Duration::from_secs(arguments.churn_seconds))?;
     }
     Ok(())
 }
 
 fn fill(server: Server, start: &Start<'_>, origin: &Origin, kib: u32, budget_mib: u32) -> Result<String, String> {
     const SAMPLED: u32 = 500;
-    let running = servers::start(server, start)?;
-    load::check_body(running.port, "/img/1k.bin", &origin::body(1))?;
-    let empty = running.memory();
-    let objects = budget_mib * 1024 / kib;
-    client::fill(running.port, objects, kib)?;
-    settle();
-    let held = running.memory().saturating_sub(empty);
+    const SETTLING: u32 = 100_000;
+    let (size, objects) = (Size::of_kib(kib), budget_mib * 1024 / kib);
+    eprintln!("{} with {objects} objects of {kib} KiB", server.as_str());
+    // HAProxy takes all that it may have when it starts: how much it needs is told by how many objects find room in the budget.
+    let takes_all = server == Server::Haproxy;
+    let memory_mib = if takes_all { budget_mib.min(HAPROXY_MOST_MIB) } else { start.memory_mib };
+    let running = servers::start(server, &Start { memory_mib, ..*start })?;
+    load::check_body(running.port, "/img/1k.bin", &Size::of_kib(1).body())?;
+    // What requests take, and not what is stored, is there before: Varnish writes a log into shared memory, all keep buffers.
+    client::ask_for_all(running.port, SETTLING, |_| "/img/1k.bin".to_owned())?;
+    let empty = settled(&running);
+    client::fill(running.port, objects, size)?;
+    let held = if takes_all { u64::from(memory_mib) << 20 } else { settled(&running).saturating_sub(empty) };
     let asked = origin.requests();
-    for number in (1..=objects).step_by((objects / SAMPLED).max(1) as usize) {
-        load::check_body(running.port, &format!("/img/o{number}/{kib}k.bin"), &origin::body(kib))?;
+    // The latest first: what is no longer there is stored again, and pushes out the oldest.
+    for number in (1..=objects).step_by((objects / SAMPLED).max(1) as usize).collect::<Vec<_>>().into_iter().rev() {
+        load::check_body(running.port, &size.path(number.into()), &size.body())?;
     }
     let sampled = objects.div_ceil((objects / SAMPLED).max(1));
-    let stored = 100.0 - (origin.requests() - asked) as f64 / f64::from(sampled) * 100.0;
+    let stored = 1.0 - (origin.requests() - asked) as f64 / f64::from(sampled);
     running.stop();
-    let beyond = held as f64 / f64::from(objects) - f64::from(kib) * 1024.0;
-    Ok(format!("| {kib} | {} | {objects} | {budget_mib} | {:.0} | {beyond:.0} | {stored:.0} |", server.as_str(), mib(held)))
+    let beyond = held as f64 / (f64::from(objects) * stored) - size.bytes() as f64;
+    let (server, held, stored) = (server.as_str(), mib(held), stored * 100.0);
+    Ok(format!("| {kib} | {server} | {objects} | {budget_mib} | {held:.0} | {beyond:.0} | {stored:.0} |"))
 }
 
 /// How long freed memory may take to go back to the system.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Allocators give memory back, and caches tidy up, a little later.
-fn settle() {
-    std::thread::sleep(Duration::from_secs(2));
+/// What it holds once that does not fall any more: allocators give memory back, and caches tidy up, a little later.
+fn settled(running: &Running) -> u64 {
+    let began = Instant::now();
+    let mut held = u64::MAX;
+    loop {
+        std::thread::sleep(Duration::from_secs(3));
+        let now = running.memory();
+        if now >= held - held / 200 || began.elapsed() > PATIENCE {
+            return now;
+        }
+        held = now;
+    }
 }
 
 fn mib(bytes: u64) -> f64 {
@@ -96,7 +113,7 @@ fn churn(start: &Start<'_>, time: Duration) -> Result<(), String> {
             .map(|kib| {
                 scope.spawn({
                     let over = &over;
-                    move || endless(port, kib, over)
+                    move || endless(port, Size::of_kib(kib), over)
                 })
             })
             .into();
@@ -140,7 +157,7 @@ fn churn(start: &Start<'_>, time: Duration) -> Result<(), String> {
 }
 
 /// Asks for one object after another until it is over; returns how many those were.
-fn endless(port: u16, kib: u32, over: &AtomicBool) -> Result<u64, String> {
+fn endless(port: u16, size: Size, over: &AtomicBool) -> Result<u64, String> {
     client::block_on(async {
         let mut connection = client::Connection::open(port).await?;
         let mut number: u64 = 0;
@@ -148,7 +165,7 @@ fn endless(port: u16, kib: u32, over: &AtomicBool) -> Result<u64, String> {
             number += 1;
             // Every third one again, as visitors do.
             let object = if number.is_multiple_of(3) { number / 2 } else { number };
-            match connection.get(&format!("/img/o{object}/{kib}k.bin")).await? {
+            match connection.get(&size.path(object)).await? {
                 (200, _) => {}
                 (status, _) => return Err(format!("an answer with {status}")),
             }

@@ -12,20 +12,60 @@ pub(crate) struct Origin {
     requests: Arc<AtomicU64>,
 }
 
-/// The bytes of an object of that size.
-pub(crate) fn body(kib: u32) -> Vec<u8> {
-    (0..kib as usize * 1024).map(|index| b'a' + (index % 23) as u8).collect()
+/// How large an object is. In paths it is written as `1k`, or as `128b` where it is no whole number of KiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Size(u32);
+
+impl Size {
+    pub(crate) const fn of_bytes(bytes: u32) -> Size {
+        Size(bytes)
+    }
+
+    pub(crate) const fn of_kib(kib: u32) -> Size {
+        Size(kib * 1024)
+    }
+
+    pub(crate) fn bytes(self) -> u64 {
+        self.0.into()
+    }
+
+    /// The bytes of an object of that size.
+    pub(crate) fn body(self) -> Vec<u8> {
+        (0..self.0 as usize).map(|index| b'a' + (index % 23) as u8).collect()
+    }
+
+    /// Its validator.
+    pub(crate) fn etag(self) -> String {
+        format!("\"bench-{self}\"")
+    }
+
+    /// The path of one of many objects of that size. It lies under the images of the sample policy, which differ by device.
+    pub(crate) fn path(self, number: u64) -> String {
+        format!("/img/o{number}/{self}.bin")
+    }
+
+    /// The size of the object under a path like that.
+    fn under(path: &str) -> Option<Size> {
+        path.strip_prefix("/img/")?.rsplit('/').next()?.strip_suffix(".bin")?.parse().ok()
+    }
 }
 
-/// Its validator.
-pub(crate) fn etag(kib: u32) -> String {
-    format!("\"bench-{kib}k\"")
+impl std::fmt::Display for Size {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0.is_multiple_of(1024) { write!(f, "{}k", self.0 / 1024) } else { write!(f, "{}b", self.0) }
+    }
 }
 
-/// The size of the object under a path like `/img/o7/1k.bin`, in KiB. The path lies under the images of the sample policy, which
-/// differ by device.
-fn size(path: &str) -> Option<u32> {
-    path.strip_prefix("/img/")?.rsplit('/').next()?.strip_suffix("k.bin")?.parse().ok()
+impl std::str::FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Size, String> {
+        let bytes = match text.strip_suffix('k') {
+            Some(kib) => kib.parse::<u32>().ok().and_then(|kib| kib.checked_mul(1024)),
+            None => text.strip_suffix('b').and_then(|bytes| bytes.parse().ok()),
+        };
+        bytes.map(Size).ok_or_else(|| format!("{text} is no size like 1k or 128b"))
+    }
 }
 
 /// The group of an object like `/img/o7/1k.bin`: a hundredth of all such.
@@ -66,7 +106,7 @@ fn serve(stream: TcpStream, requests: &AtomicU64) -> Option<()> {
     stream.set_nodelay(true).ok()?;
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     let mut writer = stream;
-    let mut bodies: HashMap<u32, Vec<u8>> = HashMap::new();
+    let mut bodies: HashMap<Size, Vec<u8>> = HashMap::new();
     let (mut line, mut field) = (String::new(), String::new());
     loop {
         line.clear();
@@ -83,17 +123,17 @@ fn serve(stream: TcpStream, requests: &AtomicU64) -> Option<()> {
         let mut words = line.split(' ');
         let (method, path) = (words.next()?, words.next()?);
         requests.fetch_add(1, Ordering::SeqCst);
-        let kib = size(path);
-        let status = if kib.is_some() { "200 OK" } else { "404 Not Found" };
-        let kib = kib.unwrap_or(0);
-        let body = bodies.entry(kib).or_insert_with(|| body(kib));
+        let size = Size::under(path);
+        let status = if size.is_some() { "200 OK" } else { "404 Not Found" };
+        let size = size.unwrap_or(Size(0));
+        let body = bodies.entry(size).or_insert_with(|| size.body());
         let groups = group(path).map(|group| format!("cache-groups: \"g{group}\", \"all\"\r\n")).unwrap_or_default();
         let mut answer = format!(
             "HTTP/1.1 {status}\r\ncontent-type: application/octet-stream\r\ncontent-length: {}\r\n\
              date: Mon, 02 Mar 2026 12:00:00 GMT\r\nlast-modified: Mon, 02 Mar 2026 12:00:00 GMT\r\netag: {}\r\n\
              accept-ranges: bytes\r\n{groups}cache-control: public, max-age=31536000\r\n\r\n",
             body.len(),
-            etag(kib),
+            size.etag(),
         )
         .into_bytes();
         if method != "HEAD" {
@@ -109,10 +149,16 @@ mod tests {
 
     #[test]
     fn a_path_says_how_large_its_object_is() {
-        for (path, expected) in
-            [("/img/1k.bin", Some(1)), ("/img/u7-3/100k.bin", Some(100)), ("/img/x.bin", None), ("/1k.bin", None)]
-        {
-            assert_eq!(size(path), expected, "{path}");
+        for (path, expected) in [
+            ("/img/1k.bin", Some(Size::of_kib(1))),
+            ("/img/u7-3/100k.bin", Some(Size::of_kib(100))),
+            (&Size::of_bytes(128).path(7), Some(Size::of_bytes(128))),
+            (&Size::of_kib(10).path(7), Some(Size::of_kib(10))),
+            ("/img/x.bin", None),
+            ("/img/4194304k.bin", None),
+            ("/1k.bin", None),
+        ] {
+            assert_eq!(Size::under(path), expected, "{path}");
         }
         assert_eq!((group("/img/o107/1k.bin"), group("/img/1k.bin")), (Some(7), None));
     }

@@ -115,14 +115,27 @@ pub(crate) fn cpu_ticks(root: u32) -> u64 {
     family(root).iter().map(|process| process.ticks).sum()
 }
 
-/// Memory that `root` and all that descend from it hold, shared pages shared out, in bytes.
-pub(crate) fn memory(root: u32) -> u64 {
-    let held = |process: &Stat| {
-        let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", process.id)).ok()?;
-        let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
-        line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()
-    };
+/// Memory that `root` and all that descend from it hold, in bytes: shared pages shared out, files that lie in `folder` left out.
+pub(crate) fn memory(root: u32, folder: &Path) -> u64 {
+    let held = |process: &Stat| Some(held(&std::fs::read_to_string(format!("/proc/{}/smaps", process.id)).ok()?, folder));
     family(root).iter().filter_map(held).sum::<u64>() * 1024
+}
+
+/// The sum of `Pss` of the mappings in `/proc/PID/smaps`, in KiB.
+fn held(smaps: &str, folder: &Path) -> u64 {
+    let folder = folder.display().to_string();
+    let (mut sum, mut is_counted) = (0, true);
+    for line in smaps.lines() {
+        let first = line.split(' ').next().unwrap_or_default();
+        // A mapping begins with its addresses; what is told of it ends with a colon.
+        if !first.ends_with(':') {
+            is_counted = !line.contains(&folder);
+        } else if first == "Pss:" && is_counted {
+            let number = line.trim_start_matches("Pss:").trim_end_matches("kB").trim();
+            sum += number.parse::<u64>().unwrap_or_default();
+        }
+    }
+    sum
 }
 
 fn family(root: u32) -> Vec<Stat> {
@@ -172,6 +185,16 @@ mod tests {
             sum = std::hint::black_box(sum.wrapping_add(1));
         }
         assert!(cpu_ticks(std::process::id()) > before);
-        assert!(memory(std::process::id()) > 100_000);
+        assert!(memory(std::process::id(), Path::new("/nowhere")) > 100_000);
+    }
+
+    #[test]
+    fn files_in_the_folder_are_not_counted_with_the_processes() {
+        let smaps = "\
+            7f00-7f01 rw-p 00000000 00:00 0 \nRss:  90 kB\nPss:  40 kB\nVmFlags: rd wr\n\
+            7f02-7f03 rw-s 00000000 00:1a 5   /dev/shm/bench-1/work/log\nPss:  1000 kB\nPss_Dirty:  7 kB\n\
+            7f04-7f05 rw-s 00000000 00:01 6   /dev/zero (deleted)\nPss:  2 kB\n";
+        assert_eq!(held(smaps, Path::new("/dev/shm/bench-1")), 42);
+        assert_eq!(held(smaps, Path::new("/dev/shm/bench-2")), 1042);
     }
 }

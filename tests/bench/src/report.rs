@@ -68,6 +68,8 @@ pub(crate) struct Report {
     versions: BTreeMap<Server, String>,
     /// The cases in the order in which they were measured, with the samples of each server.
     cases: Vec<(Case, BTreeMap<Server, Vec<Sample>>)>,
+    /// What could not be measured, and why.
+    failures: Vec<(Server, Case, String)>,
     /// Milliseconds from tero's start to ready, sorted; empty where tero was not measured.
     startups: Vec<f64>,
 }
@@ -86,7 +88,7 @@ impl Report {
             "seconds": arguments.seconds, "rounds": arguments.rounds,
             "server_core": arguments.server_core, "load_core": arguments.load_core,
         });
-        Report { settings, versions, cases: Vec::new(), startups: Vec::new() }
+        Report { settings, versions, cases: Vec::new(), failures: Vec::new(), startups: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, server: Server, case: &Case, sample: Sample) {
@@ -95,6 +97,17 @@ impl Report {
         }
         let (_, samples) = self.cases.last_mut().expect("a case has just been pushed");
         samples.entry(server).or_default().push(sample);
+    }
+
+    /// Notes that `server` did not get through a round of `case`.
+    pub(crate) fn failed(&mut self, server: Server, case: &Case, why: String) {
+        self.failures.push((server, *case, why));
+    }
+
+    /// The first failure of tero's, if there is one.
+    pub(crate) fn failure_of_tero(&self) -> Option<String> {
+        let (server, case, why) = self.failures.iter().find(|(server, ..)| server.is_tero())?;
+        Some(format!("{} failed at {}: {why}", server.as_str(), case.name))
     }
 
     /// Adds how long tero took to become ready, in milliseconds.
@@ -136,6 +149,9 @@ impl Report {
                 );
             }
         }
+        for (server, case, why) in &self.failures {
+            let _ = writeln!(text, "| {} | {} | failed: {why} |", case.about, server.as_str());
+        }
         if !self.startups.is_empty() {
             let ready = median(&self.startups);
             let _ = writeln!(text, "\ntero with four policies, compiled modules on disk: {ready:.0} ms to ready");
@@ -163,7 +179,14 @@ impl Report {
             .collect();
         let versions: BTreeMap<&str, &String> =
             self.versions.iter().map(|(server, version)| (server.as_str(), version)).collect();
-        json!({ "settings": self.settings, "versions": versions, "cases": cases, "ready_millis": self.startups })
+        let failed: Vec<Value> = self
+            .failures
+            .iter()
+            .map(|(server, case, why)| json!({ "case": case.name, "server": server.as_str(), "why": why }))
+            .collect();
+        json!({
+            "settings": self.settings, "versions": versions, "cases": cases, "failed": failed, "ready_millis": self.startups,
+        })
     }
 
     /// What has changed since the run that wrote `before`: CPU time and the rate over nginx's, of the same case and server.
@@ -261,12 +284,31 @@ mod tests {
     }
 
     #[test]
+    fn what_could_not_be_measured_is_reported() {
+        let mut report =
+            Report { settings: Value::Null, versions: BTreeMap::new(), cases: vec![], failures: vec![], startups: vec![] };
+        let case = &crate::cases::CASES[0];
+        report.failed(Server::Squid, case, "it hung".to_owned());
+        assert!(report.table().contains("| hits of 1 KiB | squid | failed: it hung |"), "{}", report.table());
+        assert_eq!(report.json()["failed"], json!([{ "case": "hit-1k", "server": "squid", "why": "it hung" }]));
+        assert_eq!(report.failure_of_tero(), None);
+        report.failed(Server::TeroBare, case, "it hung".to_owned());
+        assert_eq!(report.failure_of_tero().unwrap(), "tero-bare failed at hit-1k: it hung");
+    }
+
+    #[test]
     fn a_run_is_compared_with_the_one_before() {
         let case = &crate::cases::CASES[0];
         let report = |tero_ticks| {
             let cases =
                 BTreeMap::from([(Server::Tero, vec![sample(2_000, tero_ticks)]), (Server::Nginx, vec![sample(1_000, 3)])]);
-            Report { settings: Value::Null, versions: BTreeMap::new(), cases: vec![(*case, cases)], startups: vec![] }
+            Report {
+                settings: Value::Null,
+                versions: BTreeMap::new(),
+                cases: vec![(*case, cases)],
+                failures: vec![],
+                startups: vec![],
+            }
         };
         let text = report(3).compared_with(&report(2).json());
         assert!(text.contains("| hit-1k | tero | 10.00 | 15.00 | +50.0 | 2.00 | 2.00 |"), "{text}");

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 
 use crate::floors::Answer;
+use crate::origin::Size;
 use crate::process::{self, Process};
 
 /// What is measured.
@@ -96,9 +97,10 @@ pub(crate) struct Running {
     pub(crate) port: u16,
     /// Its admin interface, where it has one.
     pub(crate) admin: u16,
+    // Dropped in this order: the process ends before what it leaves is removed.
     process: Process,
-    /// Removed after the process has ended.
     folder: tempfile::TempDir,
+    _left: LeftBySquid,
 }
 
 impl Running {
@@ -106,16 +108,34 @@ impl Running {
         self.process.id()
     }
 
-    /// What it holds in memory, with the files that it keeps there, in bytes.
+    /// What it holds in memory, with the files that it keeps there, mapped or not, in bytes. What the kernel takes to know those files
+    /// is not in it.
     pub(crate) fn memory(&self) -> u64 {
-        process::memory(self.pid()) + size_of_files(self.folder.path())
+        process::memory(self.pid(), self.folder.path()) + size_of_files(self.folder.path())
     }
 
-    pub(crate) fn stop(self) {
-        drop(self.process);
-        drop(self.folder);
+    /// Ends it, and removes what it leaves.
+    pub(crate) fn stop(self) {}
+}
+
+/// Shared memory that Squid leaves behind when it is killed, and does not start with. Removed when this is dropped.
+struct LeftBySquid;
+
+impl Drop for LeftBySquid {
+    fn drop(&mut self) {
+        for left in std::fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
+            if left.file_name().to_string_lossy().starts_with(SQUID_NAME_IN_MEMORY) {
+                let _ = std::fs::remove_file(left.path());
+            }
+        }
     }
 }
+
+/// The largest cache that HAProxy allows, in MiB.
+pub(crate) const HAPROXY_MOST_MIB: u32 = 4_095;
+
+/// What the shared memory of a Squid with our service name begins with.
+const SQUID_NAME_IN_MEMORY: &str = "squid-terobench";
 
 /// What the files in a folder take, in bytes.
 fn size_of_files(folder: &Path) -> u64 {
@@ -147,7 +167,7 @@ pub(crate) struct Start<'a> {
 impl<'a> Start<'a> {
     /// In front of the origin on that port; on the first core, with 256 MiB.
     pub(crate) fn new(tero: &'a Path, origin: u16) -> Start<'a> {
-        let floor = Answer { kib: 1, not_modified: false };
+        let floor = Answer { size: Size::of_kib(1), not_modified: false };
         Start { tero, javascript: None, python: None, origin, core: 0, memory_mib: 256, config: None, floor }
     }
 }
@@ -234,7 +254,7 @@ pub(crate) fn start(server: Server, start: &Start<'_>) -> Result<Running, String
     }
     // Those with several threads listen a little before all of them work.
     std::thread::sleep(Duration::from_millis(500));
-    Ok(Running { port, admin, process, folder })
+    Ok(Running { port, admin, process, folder, _left: LeftBySquid })
 }
 
 pub(crate) fn free_port() -> std::io::Result<u16> {
@@ -268,18 +288,13 @@ impl Setup<'_> {
             Server::TeroJavascript => component(self.start.javascript),
             Server::TeroPython => component(self.start.python),
             Server::Epoll | Server::Hyper => {
-                let Answer { kib, not_modified } = self.start.floor;
+                let Answer { size, not_modified } = self.start.floor;
                 let not_modified = if not_modified { " --not-modified" } else { "" };
-                Ok(words(&format!("floor {} @PORT@ {kib}{not_modified}", server.as_str())))
+                Ok(words(&format!("floor {} @PORT@ {size}{not_modified}", server.as_str())))
             }
             Server::Squid => {
                 self.write("squid.conf", include_str!("../peers/squid.conf"))?;
-                // It leaves its shared memory behind when it is killed, and then does not start again.
-                for left in std::fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
-                    if left.file_name().to_string_lossy().starts_with("squid-terobench") {
-                        std::fs::remove_file(left.path())?;
-                    }
-                }
+                drop(LeftBySquid);
                 Ok(words("-N -n terobench -f @DIR@/squid.conf"))
             }
             Server::Haproxy => {
@@ -293,7 +308,8 @@ impl Setup<'_> {
             Server::Varnish => {
                 self.write("bench.vcl", include_str!("../peers/varnish.vcl"))?;
                 Ok(words(
-                    "-F -j none -n @DIR@/work -a 127.0.0.1:@PORT@ -f @DIR@/bench.vcl -s malloc,@MEMORY_MIB@m -p idle_send_timeout=300 -p timeout_idle=300",
+                    "-F -j none -n @DIR@/work -a 127.0.0.1:@PORT@ -f @DIR@/bench.vcl -s malloc,@MEMORY_MIB@m \
+                     -p idle_send_timeout=300 -p timeout_idle=300 -p listen_depth=4096 -p thread_queue_limit=20000",
                 ))
             }
             Server::Trafficserver => {
@@ -344,6 +360,7 @@ impl Setup<'_> {
             .replace("@DIR@", &self.dir.display().to_string())
             .replace("@PORT@", &self.port.to_string())
             .replace("@ORIGIN@", &self.start.origin.to_string())
+            .replace("@HAPROXY_MIB@", &self.start.memory_mib.min(HAPROXY_MOST_MIB).to_string())
             .replace("@MEMORY_MIB@", &self.start.memory_mib.to_string())
             // A megabyte of keys for eight thousand objects, as nginx's documentation has it.
             .replace("@ZONE_MIB@", &(self.start.memory_mib / 8).to_string())

@@ -115,18 +115,26 @@ fn watched(shared: &Shared, mut response: Response<EdgeBody>, link: &Arc<Link>) 
     }
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         link.check_no_more();
-        return response.map(|body| WatchedBody { body, link: None });
+        return response.map(|body| WatchedBody::new(body, None));
     }
     if response.body().is_at_hand() {
         link.answer_made();
-        return response.map(|body| WatchedBody { body, link: None });
+        return response.map(|body| WatchedBody::new(body, None));
     }
-    response.map(|body| WatchedBody { body, link: Some(Arc::clone(link)) })
+    response.map(|body| WatchedBody::new(body, Some(Arc::clone(link))))
 }
 
 struct WatchedBody {
     body: EdgeBody,
     link: Option<Arc<Link>>,
+    /// Why the content has ended early, until what came before that has gone out: with an error, hyper drops what it has not yet written.
+    broken: Option<BodyError>,
+}
+
+impl WatchedBody {
+    fn new(body: EdgeBody, link: Option<Arc<Link>>) -> WatchedBody {
+        WatchedBody { body, link, broken: None }
+    }
 }
 
 impl Body for WatchedBody {
@@ -134,7 +142,17 @@ impl Body for WatchedBody {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        match Pin::new(&mut self.body).poll_frame(context) {
+            Poll::Ready(Some(Err(error))) => {
+                self.broken = Some(error);
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            polled => polled,
+        }
     }
 
     fn is_end_stream(&self) -> bool {
@@ -151,5 +169,38 @@ impl Drop for WatchedBody {
         if let Some(link) = &self.link {
             link.answer_made();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Wake, Waker};
+
+    use super::*;
+    use crate::store::fill::{Fill, FillBudget, FillError, FillLimits};
+    use crate::telemetry::counters::SiteCounters;
+
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn what_came_before_a_break_goes_out_before_it() {
+        let fill = Fill::new(None, FillLimits { max_object: 1, budget: FillBudget::new(1) }, false);
+        let reader = fill.reader().expect("nothing has been let go");
+        fill.fail(FillError::CutShort);
+        let counters = Arc::new(SiteCounters::new(chrono_tz::UTC, &[], 1));
+        let mut body = WatchedBody::new(EdgeBody::fill(reader, counters), None);
+        let woken = Arc::new(Woken(AtomicUsize::new(0)));
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut poll = || Pin::new(&mut body).poll_frame(&mut Context::from_waker(&waker));
+        assert!(poll().is_pending());
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        assert!(matches!(poll(), Poll::Ready(Some(Err(_)))));
     }
 }

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::cases::{Case, Kind};
+use crate::report;
 
 /// What all requests carry beside `Host`: without it, no policy could tell the device.
 pub(crate) const USER_AGENT: &str =
@@ -108,11 +109,11 @@ impl Load<'_> {
 
 impl Result {
     /// What requests that were sent one by one came to.
-    pub(crate) fn of_latencies(sorted_micros: &[f64], seconds: f64) -> Result {
-        let at = |share: f64| sorted_micros[((sorted_micros.len() - 1) as f64 * share) as usize];
-        let (p50_micros, p99_micros, p999_micros) =
-            if sorted_micros.is_empty() { (0.0, 0.0, 0.0) } else { (at(0.5), at(0.99), at(0.999)) };
-        Result { seconds, requests: sorted_micros.len() as u64, bytes: 0, failed: 0, p50_micros, p99_micros, p999_micros }
+    pub(crate) fn of_latencies(micros: &[f64], seconds: f64) -> Result {
+        let sorted = report::sorted(micros);
+        let at = |share: f64| report::percentile(&sorted, share);
+        let requests = micros.len() as u64;
+        Result { seconds, requests, bytes: 0, failed: 0, p50_micros: at(0.5), p99_micros: at(0.99), p999_micros: at(0.999) }
     }
 }
 

@@ -98,7 +98,7 @@ struct Arguments {
     /// The component of one with `--language python`, for tero-python.
     #[arg(long)]
     python: Option<PathBuf>,
-    /// Writes the report as JSON, too.
+    /// Writes the report as JSON, too. Cases that the file has from an earlier run and that are not measured now stay in it.
     #[arg(long)]
     json: Option<PathBuf>,
     /// Compares with the report of an earlier run.
@@ -141,6 +141,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     load::installed()?;
     let cases = cases::chosen(&arguments.cases)?;
     let before = arguments.compare.as_ref().map(read_report).transpose()?;
+    let earlier = arguments.json.as_ref().filter(|path| path.exists()).map(read_report).transpose()?;
     let origin = Origin::start().map_err(|error| format!("the origin did not start: {error}"))?;
     let wanted = arguments.only.is_empty() || arguments.only.iter().any(|server| server.is_tero());
     let tero = servers::tero_binary(arguments.tero.as_deref(), wanted, servers::PRODUCTION)?;
@@ -195,7 +196,8 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         println!("{}", report.compared_with(before));
     }
     if let Some(path) = &arguments.json {
-        std::fs::write(path, format!("{:#}\n", report.json())).map_err(|error| format!("{}: {error}", path.display()))?;
+        let report = report.json(earlier.as_ref());
+        std::fs::write(path, format!("{report:#}\n")).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     // A peer may be unable to do a case; tero has to.
     report.failure_of_tero().map_or(Ok(()), Err)
@@ -297,5 +299,6 @@ fn at_half(running: &Running, case: &Case, arguments: &Arguments, saturating: f6
         .map_err(|error| error.to_string())?;
     let latencies: Vec<f64> = serde_json::from_slice(&output.stdout)
         .map_err(|_| format!("asking at a steady rate failed: {}", String::from_utf8_lossy(&output.stderr)))?;
-    Ok(load::Result::of_latencies(&latencies, arguments.seconds as f64))
+    let result = load::Result::of_latencies(&latencies, arguments.seconds as f64);
+    Ok(load::Result { p99_micros: pace::p99_of_tenths(&latencies, saturating / 2.0), ..result })
 }

@@ -51,13 +51,13 @@ impl Sample {
 
     fn json(&self) -> Value {
         json!({
-            "requests_per_second": self.requests_per_second,
-            "p50_micros": self.p50_micros,
-            "p99_micros": self.p99_micros,
-            "p999_micros": self.p999_micros,
-            "cpu_micros_per_request": self.cpu_micros_per_request,
-            "memory_mib": self.memory_mib,
-            "origin_requests": self.origin_requests,
+            "requests_per_second": rounded(self.requests_per_second),
+            "p50_micros": rounded(self.p50_micros),
+            "p99_micros": rounded(self.p99_micros),
+            "p999_micros": rounded(self.p999_micros),
+            "cpu_micros_per_request": rounded(self.cpu_micros_per_request),
+            "memory_mib": rounded(self.memory_mib),
+            "origin_requests": rounded(self.origin_requests),
         })
     }
 }
@@ -112,7 +112,7 @@ impl Report {
 
     /// Adds how long tero took to become ready, in milliseconds.
     pub(crate) fn started(&mut self, millis: Vec<f64>) {
-        self.startups = sorted(millis);
+        self.startups = sorted(&millis);
     }
 
     /// The report for people, as a table in Markdown.
@@ -159,34 +159,33 @@ impl Report {
         text
     }
 
-    /// The report for machines.
-    pub(crate) fn json(&self) -> Value {
-        let cases: Vec<Value> = self
-            .cases
-            .iter()
-            .map(|(case, samples)| {
-                let servers: BTreeMap<&str, Value> = rows(samples)
-                    .iter()
-                    .map(|row| {
-                        let rounds: Vec<Value> = samples[&row.server].iter().map(Sample::json).collect();
-                        let result =
-                            json!({ "median": row.median.json(), "spread_percent": row.spread_percent, "rounds": rounds });
-                        (row.server.as_str(), result)
-                    })
-                    .collect();
-                json!({ "case": case.name, "about": case.about, "servers": servers })
-            })
-            .collect();
-        let versions: BTreeMap<&str, &String> =
-            self.versions.iter().map(|(server, version)| (server.as_str(), version)).collect();
-        let failed: Vec<Value> = self
-            .failures
-            .iter()
-            .map(|(server, case, why)| json!({ "case": case.name, "server": server.as_str(), "why": why }))
-            .collect();
-        json!({
-            "settings": self.settings, "versions": versions, "cases": cases, "failed": failed, "ready_millis": self.startups,
-        })
+    /// The report for machines, with the cases of `earlier` that were not measured this time.
+    pub(crate) fn json(&self, earlier: Option<&Value>) -> Value {
+        let is_measured = |name: &Value| self.cases.iter().any(|(case, _)| name == case.name);
+        let kept = |list: &str| -> Vec<Value> {
+            let of_earlier = earlier.and_then(|earlier| earlier[list].as_array()).into_iter().flatten();
+            of_earlier.filter(|entry| !is_measured(&entry["case"])).cloned().collect()
+        };
+        let (mut cases, mut failed) = (kept("cases"), kept("failed"));
+        cases.extend(self.cases.iter().map(|(case, samples)| {
+            let servers: BTreeMap<&str, Value> = rows(samples)
+                .iter()
+                .map(|row| {
+                    let result = json!({ "median": row.median.json(), "spread_percent": rounded(row.spread_percent) });
+                    (row.server.as_str(), result)
+                })
+                .collect();
+            json!({ "case": case.name, "about": case.about, "settings": self.settings, "servers": servers })
+        }));
+        cases.sort_by_key(|entry| crate::cases::CASES.iter().position(|case| entry["case"] == case.name));
+        failed.extend(
+            self.failures.iter().map(|(server, case, why)| json!({ "case": case.name, "server": server.as_str(), "why": why })),
+        );
+        let mut versions = earlier.and_then(|earlier| earlier["versions"].as_object().cloned()).unwrap_or_default();
+        versions.extend(self.versions.iter().map(|(server, version)| (server.as_str().to_owned(), json!(version))));
+        let ready = earlier.map(|earlier| &earlier["ready_millis"]).filter(|_| self.startups.is_empty());
+        let ready = ready.cloned().unwrap_or_else(|| self.startups.iter().copied().map(rounded).collect());
+        json!({ "versions": versions, "cases": cases, "failed": failed, "ready_millis": ready })
     }
 
     /// What has changed since the run that wrote `before`: CPU time and the rate over nginx's, of the same case and server.
@@ -224,7 +223,7 @@ impl Report {
 
 fn rows(samples: &BTreeMap<Server, Vec<Sample>>) -> Vec<Row> {
     let row = |(server, samples): (&Server, &Vec<Sample>)| {
-        let of = |value: fn(&Sample) -> f64| sorted(samples.iter().map(value).collect());
+        let of = |value: fn(&Sample) -> f64| sorted(&samples.iter().map(value).collect::<Vec<_>>());
         let rates = of(|sample| sample.requests_per_second);
         let median_rate = median(&rates);
         let spread = rates.last().zip(rates.first()).map_or(0.0, |(fastest, slowest)| (fastest - slowest) / 2.0);
@@ -245,9 +244,20 @@ fn rows(samples: &BTreeMap<Server, Vec<Sample>>) -> Vec<Row> {
     samples.iter().map(row).collect()
 }
 
-fn sorted(mut values: Vec<f64>) -> Vec<f64> {
+/// To hundredths: more of them is noise.
+fn rounded(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
+
+pub(crate) fn sorted(values: &[f64]) -> Vec<f64> {
+    let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
     values
+}
+
+/// The value below which that share of the sorted values lies; 0 where there are none.
+pub(crate) fn percentile(sorted: &[f64], share: f64) -> f64 {
+    sorted.get((sorted.len().saturating_sub(1) as f64 * share) as usize).copied().unwrap_or_default()
 }
 
 /// Of sorted values; 0 where there are none.
@@ -271,7 +281,7 @@ mod tests {
     #[test]
     fn the_median_stands_in_the_middle() {
         for (values, expected) in [(vec![], 0.0), (vec![3.0], 3.0), (vec![9.0, 1.0], 5.0), (vec![9.0, 1.0, 2.0], 2.0)] {
-            assert_eq!(median(&sorted(values.clone())), expected, "{values:?}");
+            assert_eq!(median(&sorted(&values)), expected, "{values:?}");
         }
     }
 
@@ -290,7 +300,7 @@ mod tests {
         let case = &crate::cases::CASES[0];
         report.failed(Server::Squid, case, "it hung".to_owned());
         assert!(report.table().contains("| hits of 1 KiB | squid | failed: it hung |"), "{}", report.table());
-        assert_eq!(report.json()["failed"], json!([{ "case": "hit-1k", "server": "squid", "why": "it hung" }]));
+        assert_eq!(report.json(None)["failed"], json!([{ "case": "hit-1k", "server": "squid", "why": "it hung" }]));
         assert_eq!(report.failure_of_tero(), None);
         report.failed(Server::TeroBare, case, "it hung".to_owned());
         assert_eq!(report.failure_of_tero().unwrap(), "tero-bare failed at hit-1k: it hung");
@@ -310,8 +320,15 @@ mod tests {
                 startups: vec![],
             }
         };
-        let text = report(3).compared_with(&report(2).json());
+        let text = report(3).compared_with(&report(2).json(None));
         assert!(text.contains("| hit-1k | tero | 10.00 | 15.00 | +50.0 | 2.00 | 2.00 |"), "{text}");
+        let case_of_earlier = json!({ "case": "miss", "servers": {} });
+        let earlier =
+            json!({ "cases": [case_of_earlier, { "case": case.name }], "versions": { "squid": "5" }, "ready_millis": [9.0] });
+        let together = report(2).json(Some(&earlier));
+        assert_eq!(together["cases"].as_array().unwrap().len(), 2, "{together}");
+        assert_eq!(together["cases"][1], case_of_earlier);
+        assert_eq!((&together["versions"]["squid"], &together["ready_millis"][0]), (&json!("5"), &json!(9.0)));
         assert!(report(2).table().contains("| hits of 1 KiB | tero | 1000 | 0.0 | 2.00 | 10.00 | - |"));
     }
 }

@@ -135,7 +135,7 @@ fn purge(start: &Start<'_>, arguments: &Arguments) -> Result<(), String> {
     let during = pace::at_rate(running.port, "/img/1k.bin", 16, 2_000.0, Duration::from_secs(arguments.seconds))?;
     let (purged, took) = purging.join().map_err(|_| "the purge panicked".to_owned())??;
     running.stop();
-    let longest = |latencies: &[f64]| latencies.last().copied().unwrap_or_default() / 1_000.0;
+    let longest = |latencies: &[f64]| latencies.iter().copied().fold(0.0, f64::max) / 1_000.0;
     println!(
         "\n{purged} stored responses purged by tag in {:.0} ms; the longest of {} other requests meanwhile took {:.1} ms, {:.1} ms without",
         took.as_secs_f64() * 1_000.0,

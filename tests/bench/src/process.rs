@@ -192,7 +192,7 @@ mod tests {
     fn files_in_the_folder_are_not_counted_with_the_processes() {
         let smaps = "\
             7f00-7f01 rw-p 00000000 00:00 0 \nRss:  90 kB\nPss:  40 kB\nVmFlags: rd wr\n\
-            7f02-7f03 rw-s 00000000 00:1a 5   /dev/shm/bench-1/work/log\nPss:  1000 kB\nPss_Dirty:  7 kB\n\
+            7f02-7f03 rw-s 00000000 00:1a 5   /dev/shm/bench-1/log\nPss:  1000 kB\nPss_Dirty:  7 kB\n\
             7f04-7f05 rw-s 00000000 00:01 6   /dev/zero (deleted)\nPss:  2 kB\n";
         assert_eq!(held(smaps, Path::new("/dev/shm/bench-1")), 42);
         assert_eq!(held(smaps, Path::new("/dev/shm/bench-2")), 1042);

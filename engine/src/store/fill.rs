@@ -13,8 +13,10 @@ use std::task::{Context, Poll, Waker};
 use bytes::{BufMut, Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
 
-/// Pieces smaller than this are joined, so that an origin that sends single bytes does not cost a structure for each.
+/// Pieces smaller than this are joined as they come, so that an origin that sends single bytes does not cost a structure for each.
 const JOIN_BELOW: usize = 16 * 1024;
+/// What is retained is put together in pieces of up to so many bytes: the fewer there are, the fewer system calls send them.
+const JOIN_UP_TO: usize = 1024 * 1024;
 /// How far a fill that no longer retains may run ahead of its slowest reader, in bytes.
 const WINDOW_BYTES: u64 = 256 * 1024;
 /// A fill without readers goes on when no more than this is missing, in bytes.
@@ -81,6 +83,10 @@ pub struct Fill {
 #[derive(Debug)]
 struct State {
     pieces: VecDeque<Bytes>,
+    /// How many of the first pieces are as large as they are to be; counted while retaining.
+    joined: usize,
+    /// The bytes of the others.
+    loose: usize,
     /// The offset of the first byte of `pieces`: 0 while retaining.
     base: u64,
     received: u64,
@@ -106,6 +112,8 @@ impl Fill {
             limits,
             state: Mutex::new(State {
                 pieces: VecDeque::new(),
+                joined: 0,
+                loose: 0,
                 base: 0,
                 received: 0,
                 reserved: 0,
@@ -177,13 +185,17 @@ impl Fill {
             self.fail(FillError::CutShort);
             return Err(FillError::CutShort);
         }
-        Ok(state.retains.then(|| state.pieces.iter().cloned().collect()))
+        drop(state);
+        Ok(self.kept())
     }
 
     /// What has come, where the fill has kept all of it.
     pub fn kept(&self) -> Option<Vec<Bytes>> {
-        let state = self.lock();
-        state.retains.then(|| state.pieces.iter().cloned().collect())
+        let mut state = self.lock();
+        state.retains.then(|| {
+            state.join();
+            state.pieces.iter().cloned().collect()
+        })
     }
 
     /// Tells the readers that no more will come, once the whole is where new requests find it. `pieces` take the place of
@@ -254,8 +266,13 @@ impl Drop for Fill {
 impl State {
     /// Copies: a piece of the read buffer would keep all of it alive.
     fn append(&mut self, piece: &[u8]) {
+        if self.retains && self.loose + piece.len() > JOIN_UP_TO {
+            self.join();
+        }
+        self.loose += piece.len();
+        let is_loose = self.pieces.len() > self.joined;
         match self.pieces.back_mut() {
-            Some(last) if last.len() < JOIN_BELOW => {
+            Some(last) if is_loose && last.len() < JOIN_BELOW => {
                 let mut joined = BytesMut::with_capacity(last.len() + piece.len());
                 joined.put_slice(last);
                 joined.put_slice(piece);
@@ -266,8 +283,20 @@ impl State {
         self.drop_read();
     }
 
+    /// Makes one piece of those that have come since the last time.
+    fn join(&mut self) {
+        if self.pieces.len() > self.joined + 1 {
+            let mut joined = BytesMut::with_capacity(self.loose);
+            self.pieces.drain(self.joined..).for_each(|piece| joined.put_slice(&piece));
+            self.pieces.push_back(joined.freeze());
+        }
+        self.joined = self.pieces.len();
+        self.loose = 0;
+    }
+
     fn let_go(&mut self, budget: &FillBudget) {
         self.retains = false;
+        self.joined = 0;
         budget.give_back(std::mem::take(&mut self.reserved));
         self.drop_read();
     }

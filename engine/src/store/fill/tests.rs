@@ -102,6 +102,48 @@ async fn single_bytes_are_joined() {
     assert_eq!(fill.lock().pieces.len(), 1);
 }
 
+#[tokio::test]
+async fn a_large_body_is_kept_in_few_pieces_while_it_is_read() {
+    let fill = Fill::new(None, limits(10_000_000, 10_000_000), true);
+    let piece = |at: u8| Bytes::from(vec![at; 60_000]);
+    let whole: Vec<u8> = (0..100).flat_map(piece).collect();
+    let mut early = fill.reader().unwrap();
+    for at in 0..50 {
+        fill.push(piece(at)).await.unwrap();
+    }
+    let first = poll_fn(|context| early.poll_piece(context)).await.unwrap().unwrap();
+    for at in 50..100 {
+        fill.push(piece(at)).await.unwrap();
+    }
+    let pieces = fill.finish().unwrap().unwrap();
+    let most = JOIN_UP_TO / 60_000;
+    assert_eq!(
+        pieces.iter().map(|piece| piece.len() / 60_000).collect::<Vec<_>>(),
+        [most, most, most, most, most, 100 - 5 * most]
+    );
+    assert!(pieces.concat() == whole);
+    fill.complete(Some(&pieces));
+    assert!([&first, &*rest(early).await].concat() == whole);
+    assert_eq!(fill.limits.budget.used(), 0);
+}
+
+#[tokio::test]
+async fn single_bytes_are_joined_after_a_fill_has_let_go() {
+    let fill = Fill::new(None, limits(3_000_000, 3_000_000), true);
+    let _reader = fill.reader().unwrap();
+    for _ in 0..3 {
+        fill.push(Bytes::from(vec![0; 900_000])).await.unwrap();
+    }
+    assert_eq!(fill.lock().joined, 2);
+    fill.push(Bytes::from(vec![0; 400_000])).await.unwrap();
+    assert!(!fill.lock().retains);
+    fill.lock().readers[0].as_mut().unwrap().offset = 3_100_000;
+    for _ in 0..1_000 {
+        fill.push(Bytes::from_static(b"a")).await.unwrap();
+    }
+    assert_eq!(fill.lock().pieces.len(), 1, "the others have been read");
+}
+
 fn futures_poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }

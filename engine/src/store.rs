@@ -32,6 +32,9 @@ use weight::{ARC_BYTES, ENTRY_BYTES, allocated};
 /// What the key of a response in parts has at its end: a third line, which no key of a request has.
 const PARTS: &[u8] = b"\nparts";
 
+/// How many keys a purge goes through before it lets other threads run: some tenths of a millisecond.
+const PURGED_AT_ONCE: usize = 64;
+
 /// A primary key as `semantics::key` writes it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key(Arc<[u8]>);
@@ -449,7 +452,12 @@ impl Store {
             Purge::Hard => None,
             Purge::Soft => Some(Arc::new(stored.with_freshness(stored.head.freshness.made_stale(now)))),
         };
-        keys.iter().map(|key| self.rewrite(key, &change)).sum()
+        let rewrite_some = |keys: &[Key]| {
+            // Requests that share a core with this thread must not wait for all of it.
+            std::thread::yield_now();
+            keys.iter().map(|key| self.rewrite(key, &change)).sum::<u64>()
+        };
+        keys.chunks(PURGED_AT_ONCE).map(rewrite_some).sum()
     }
 
     fn keys_matching(&self, target: &Target) -> Vec<Key> {

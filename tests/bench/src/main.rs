@@ -17,8 +17,7 @@ mod servers;
 mod startup;
 
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
-use std::time::Duration;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -26,6 +25,7 @@ use cases::{Case, Kind};
 use floors::Answer;
 use load::Load;
 use origin::Origin;
+use pace::Pace;
 use report::{Report, Sample};
 use servers::{Running, Server, Start};
 
@@ -66,7 +66,7 @@ enum Measure {
     },
     /// Asks at a steady rate, and prints the latencies as JSON.
     #[command(hide = true)]
-    AtRate { port: u16, path: String, connections: u32, rate: f64, seconds: u64 },
+    AtRate(Pace),
 }
 
 #[derive(Debug, clap::Args)]
@@ -118,10 +118,7 @@ fn main() -> ExitCode {
             floors::epoll(port, answer).map_err(|error| error.to_string())
         }
         Some(Measure::Floor { port, answer, .. }) => floors::hyper(port, answer).map_err(|error| error.to_string()),
-        Some(Measure::AtRate { port, path, connections, rate, seconds }) => {
-            pace::at_rate(port, &path, connections, rate, Duration::from_secs(seconds))
-                .map(|took| println!("{}", serde_json::json!(took)))
-        }
+        Some(Measure::AtRate(pace)) => pace::at_rate(&pace).map(|took| println!("{}", serde_json::json!(took))),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -289,16 +286,10 @@ fn stampede(running: &Running, case: &Case) -> Result<load::Result, String> {
 
 /// Asks at half of `saturating` requests a second, from a process of its own on the core of the load.
 fn at_half(running: &Running, case: &Case, arguments: &Arguments, saturating: f64) -> Result<load::Result, String> {
-    let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    let output = Command::new("taskset")
-        .args(["-c", &arguments.load_core.to_string()])
-        .arg(program)
-        .args(["at-rate", &running.port.to_string(), &case.path(), &case.connections.to_string()])
-        .args([format!("{:.0}", saturating / 2.0), arguments.seconds.to_string()])
-        .output()
-        .map_err(|error| error.to_string())?;
-    let latencies: Vec<f64> = serde_json::from_slice(&output.stdout)
-        .map_err(|_| format!("asking at a steady rate failed: {}", String::from_utf8_lossy(&output.stderr)))?;
+    let Running { port, .. } = *running;
+    let (path, rate, misses) = (case.path(), (saturating / 2.0).round(), None);
+    let pace = Pace { port, path, connections: case.connections, rate, seconds: arguments.seconds, misses };
+    let latencies = pace.keep_on(arguments.load_core)?;
     let result = load::Result::of_latencies(&latencies, arguments.seconds as f64);
-    Ok(load::Result { p99_micros: pace::p99_of_tenths(&latencies, saturating / 2.0), ..result })
+    Ok(load::Result { p99_micros: pace::p99_of_tenths(&latencies, rate), ..result })
 }

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read as _, Write as _};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
@@ -20,11 +21,57 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Bytes that a head may have.
 const MAX_HEAD: usize = 16 * 1024;
 
-/// Asks for `path` `rate` times a second in all, on so many connections, and returns how long each answer took, in microseconds, in
-/// the order in which they were due. A request that no connection is free for counts from when it was due, so a stall is not hidden by the
-/// pause that it makes.
-pub(crate) fn at_rate(port: u16, path: &str, connections: u32, rate: f64, time: Duration) -> Result<Vec<f64>, String> {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: {USER_AGENT}\r\n\r\n");
+/// What is asked for, and how.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Pace {
+    pub(crate) port: u16,
+    pub(crate) path: String,
+    pub(crate) connections: u32,
+    /// Requests a second, of all connections together.
+    pub(crate) rate: f64,
+    pub(crate) seconds: u64,
+    /// Of ten requests, the last asks for an object that nobody has asked for before, with this in its path.
+    #[arg(long)]
+    pub(crate) misses: Option<String>,
+}
+
+impl Pace {
+    /// Whether the request of that number, in the order in which they are due, is a miss.
+    pub(crate) fn is_miss(&self, number: usize) -> bool {
+        self.misses.is_some() && number % 10 == 9
+    }
+
+    fn request(&self, number: usize) -> String {
+        let Pace { port, path, misses, .. } = self;
+        let path = match misses {
+            Some(name) if self.is_miss(number) => format!("/img/{name}-{number}/1k.bin"),
+            _ => path.clone(),
+        };
+        format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: {USER_AGENT}\r\n\r\n")
+    }
+
+    /// What [`at_rate`] gives, from a process of its own on `core`.
+    pub(crate) fn keep_on(&self, core: u32) -> Result<Vec<f64>, String> {
+        let program = std::env::current_exe().map_err(|error| error.to_string())?;
+        let misses = self.misses.iter().flat_map(|name| ["--misses", name]);
+        let output = Command::new("taskset")
+            .args(["-c", &core.to_string()])
+            .arg(program)
+            .args(["at-rate", &self.port.to_string(), &self.path, &self.connections.to_string()])
+            .args([&self.rate.to_string(), &self.seconds.to_string()])
+            .args(misses)
+            .output()
+            .map_err(|error| error.to_string())?;
+        serde_json::from_slice(&output.stdout)
+            .map_err(|_| format!("asking at a steady rate failed: {}", String::from_utf8_lossy(&output.stderr)))
+    }
+}
+
+/// Asks at a pace, and returns how long each answer took, in microseconds, in the order in which they were due. A request that no
+/// connection is free for counts from when it was due, so a stall is not hidden by the pause that it makes.
+pub(crate) fn at_rate(pace: &Pace) -> Result<Vec<f64>, String> {
+    let Pace { port, path, connections, rate, seconds, .. } = pace;
+    let (port, connections, rate, time) = (*port, *connections, *rate, Duration::from_secs(*seconds));
     let failed = |error: std::io::Error| format!("{path} on port {port}: {error}");
     let mut poll = Poll::new().map_err(failed)?;
     let mut open = (0..connections as usize)
@@ -41,7 +88,7 @@ pub(crate) fn at_rate(port: u16, path: &str, connections: u32, rate: f64, time: 
         let now = Instant::now();
         while sent < count && due(sent) <= now {
             let Some(caller) = free.pop_front() else { break };
-            open[caller].ask(request.as_bytes(), sent as usize).map_err(failed)?;
+            open[caller].ask(pace.request(sent as usize).as_bytes(), sent as usize).map_err(failed)?;
             sent += 1;
         }
         if now > due(count) + PATIENCE {
@@ -167,10 +214,19 @@ mod tests {
     #[test]
     fn a_stall_counts_for_the_requests_that_it_held_up() {
         let stall = Duration::from_millis(200);
-        let took = at_rate(slow_at_first(stall), "/", 1, 100.0, Duration::from_millis(400)).unwrap();
+        let port = slow_at_first(stall);
+        let took = at_rate(&Pace { port, path: "/".into(), connections: 1, rate: 40.0, seconds: 1, misses: None }).unwrap();
         assert_eq!(took.len(), 40);
         assert!(took[0] >= 200_000.0, "{took:?}");
-        assert!(took[10] >= 80_000.0, "half of the stall is felt by the tenth: {took:?}");
+        assert!(took[4] >= 80_000.0, "half of the stall is felt by the fifth: {took:?}");
+    }
+
+    #[test]
+    fn one_in_ten_is_a_miss_and_no_two_are_the_same() {
+        let pace = Pace { port: 80, path: "/a".into(), connections: 1, rate: 1.0, seconds: 1, misses: Some("m".into()) };
+        let paths: Vec<_> = (0..20).map(|number| pace.request(number).split(' ').nth(1).unwrap().to_owned()).collect();
+        assert_eq!(paths.iter().filter(|path| *path == "/a").count(), 18);
+        assert_eq!((&*paths[9], &*paths[19]), ("/img/m-9/1k.bin", "/img/m-19/1k.bin"));
     }
 
     #[test]

@@ -9,8 +9,9 @@ use serde_json::json;
 use crate::cases::{Case, Kind};
 use crate::load::{self, Load};
 use crate::origin::{GROUPS, Origin, Size};
+use crate::pace::Pace;
 use crate::servers::{self, Running, Server, Start};
-use crate::{admin, client, pace, process};
+use crate::{admin, client, process};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -125,23 +126,38 @@ fn purge(start: &Start<'_>, arguments: &Arguments) -> Result<(), String> {
     let running = servers::start(Server::Tero, &Start { memory_mib: 512 + arguments.tagged / 512, ..*start })?;
     client::fill(running.port, arguments.tagged, Size::of_kib(1))?;
     load::check_body(running.port, "/img/1k.bin", &Size::of_kib(1).body())?;
-    let quiet = pace::at_rate(running.port, "/img/1k.bin", 16, 2_000.0, Duration::from_secs(arguments.seconds))?;
+    let pace = |misses: &str| Pace {
+        port: running.port,
+        path: "/img/1k.bin".to_owned(),
+        connections: 16,
+        rate: 2_000.0,
+        seconds: arguments.seconds,
+        misses: Some(misses.to_owned()),
+    };
+    let quiet = pace("quiet").keep_on(arguments.load_core)?;
     let (admin_port, wait) = (running.admin, Duration::from_secs(arguments.seconds) / 2);
     let purging = std::thread::spawn(move || {
         std::thread::sleep(wait);
         let began = Instant::now();
         admin::purge(admin_port, &json!({ "tag": "all" })).map(|purged| (purged, began.elapsed()))
     });
-    let during = pace::at_rate(running.port, "/img/1k.bin", 16, 2_000.0, Duration::from_secs(arguments.seconds))?;
+    let pace = pace("purged");
+    let during = pace.keep_on(arguments.load_core)?;
     let (purged, took) = purging.join().map_err(|_| "the purge panicked".to_owned())??;
     running.stop();
-    let longest = |latencies: &[f64]| latencies.iter().copied().fold(0.0, f64::max) / 1_000.0;
+    let longest = |latencies: &[f64], misses: bool| {
+        let of_those = latencies.iter().enumerate().filter(|(number, _)| pace.is_miss(*number) == misses);
+        of_those.map(|(_, took)| *took).fold(0.0, f64::max) / 1_000.0
+    };
     println!(
-        "\n{purged} stored responses purged by tag in {:.0} ms; the longest of {} other requests meanwhile took {:.1} ms, {:.1} ms without",
+        "\n{purged} stored responses purged by tag in {:.0} ms; the longest of {} other requests meanwhile took {:.1} ms for a hit and \
+         {:.1} ms for a miss, {:.1} and {:.1} ms without",
         took.as_secs_f64() * 1_000.0,
         during.len(),
-        longest(&during),
-        longest(&quiet)
+        longest(&during, false),
+        longest(&during, true),
+        longest(&quiet, false),
+        longest(&quiet, true),
     );
     Ok(())
 }

@@ -356,11 +356,13 @@ impl Setup<'_> {
     }
 
     fn fill(&self, template: &str) -> String {
+        let haproxy_mib = self.start.memory_mib.min(HAPROXY_MOST_MIB);
         template
             .replace("@DIR@", &self.dir.display().to_string())
             .replace("@PORT@", &self.port.to_string())
             .replace("@ORIGIN@", &self.start.origin.to_string())
-            .replace("@HAPROXY_MIB@", &self.start.memory_mib.min(HAPROXY_MOST_MIB).to_string())
+            .replace("@HAPROXY_MIB@", &haproxy_mib.to_string())
+            .replace("@HAPROXY_OBJECT@", &((u64::from(haproxy_mib) << 20) / 2).to_string())
             .replace("@MEMORY_MIB@", &self.start.memory_mib.to_string())
             // A megabyte of keys for eight thousand objects, as nginx's documentation has it.
             .replace("@ZONE_MIB@", &(self.start.memory_mib / 8).to_string())

@@ -442,22 +442,30 @@ impl Store {
     pub fn purge(&self, target: &Target, purge: Purge, now: Timestamp) -> u64 {
         // First the note for fetches under way, then what is stored: nothing slips through between.
         self.index.purges.note(target.clone());
-        let keys = match target {
-            Target::Keys(keys) => keys.iter().flat_map(|key| [Key::new(key), Key::of_parts(key)]).collect(),
-            Target::Tag { tag, .. } => self.index.tagged(tag),
-            Target::Prefix(_) | Target::Site(_) => self.keys_matching(target),
-        };
         let change = |stored: &Arc<StoredResponse>| match purge {
             _ if !target.selects_response(stored) => Some(Arc::clone(stored)),
             Purge::Hard => None,
             Purge::Soft => Some(Arc::new(stored.with_freshness(stored.head.freshness.made_stale(now)))),
         };
-        let rewrite_some = |keys: &[Key]| {
+        let purge_some = |keys: &[Key]| -> u64 {
             // Requests that share a core with this thread must not wait for all of it.
             std::thread::yield_now();
-            keys.iter().map(|key| self.rewrite(key, &change)).sum::<u64>()
+            keys.iter().map(|key| self.rewrite(key, &change)).sum()
         };
-        keys.chunks(PURGED_AT_ONCE).map(rewrite_some).sum()
+        let keys = match target {
+            Target::Tag { tag, .. } => {
+                let (mut purged, mut before) = (0, usize::MAX);
+                while before > 0 {
+                    let (keys, start) = self.index.tagged(tag, before, PURGED_AT_ONCE);
+                    purged += purge_some(&keys);
+                    before = start;
+                }
+                return purged;
+            }
+            Target::Keys(keys) => keys.iter().flat_map(|key| [Key::new(key), Key::of_parts(key)]).collect(),
+            Target::Prefix(_) | Target::Site(_) => self.keys_matching(target),
+        };
+        keys.chunks(PURGED_AT_ONCE).map(purge_some).sum()
     }
 
     fn keys_matching(&self, target: &Target) -> Vec<Key> {

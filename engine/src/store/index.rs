@@ -1,8 +1,11 @@
 //! Handles for purges: which keys carry a surrogate key, and what was purged lately.
 
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use foldhash::quality::RandomState;
+use indexmap::map::Entry;
+use indexmap::{IndexMap, IndexSet};
 
 use super::stored::StoredResponse;
 use super::{Key, Target, Variants};
@@ -20,11 +23,14 @@ pub(super) struct Index {
 
 /// Which keys carry which surrogate key. One may do so several times: by several variants, and while a list of variants that replaces
 /// another is noted and the other not yet forgotten.
+///
+/// These tables keep the hash beside each entry. One that does not would read all of its keys, wherever they lie in memory, when it grows:
+/// at a hundred thousand, requests would wait for that.
 #[derive(Debug, Default)]
 struct Tags {
-    keys: HashMap<Box<str>, HashSet<Key>>,
+    keys: IndexMap<Box<str>, IndexSet<Key, RandomState>, RandomState>,
     /// How many times more than once. Few do, and a count for each would take half as much again.
-    more: HashMap<(Box<str>, Key), u32>,
+    more: IndexMap<(Box<str>, Key), u32, RandomState>,
 }
 
 impl Index {
@@ -50,9 +56,16 @@ impl Index {
         }
     }
 
-    /// The keys under which a response carries `tag`.
-    pub(super) fn tagged(&self, tag: &str) -> Vec<Key> {
-        lock(&self.tags).keys.get(tag).map(|keys| keys.iter().cloned().collect()).unwrap_or_default()
+    /// Up to `most` of the keys under which a response carries `tag`, of those in front of a place in their order: the last of them, with
+    /// the place where these begin. Whoever begins at `usize::MAX` and goes on from there to 0 gets every key that is there all the
+    /// while, whatever comes and goes meanwhile; perhaps one of them twice.
+    pub(super) fn tagged(&self, tag: &str, before: usize, most: usize) -> (Vec<Key>, usize) {
+        let tags = lock(&self.tags);
+        let Some(keys) = tags.keys.get(tag) else { return (Vec::new(), 0) };
+        // A key that goes gives its place to the last one, so none moves to where it would be missed.
+        let end = before.min(keys.len());
+        let start = end.saturating_sub(most);
+        (keys[start..end].iter().cloned().collect(), start)
     }
 }
 
@@ -60,7 +73,7 @@ impl Tags {
     fn add(&mut self, tag: &str, key: &Key) {
         let is_new = match self.keys.get_mut(tag) {
             Some(keys) => keys.insert(key.clone()),
-            None => self.keys.insert(tag.into(), HashSet::from([key.clone()])).is_none(),
+            None => self.keys.insert(tag.into(), IndexSet::from_iter([key.clone()])).is_none(),
         };
         if !is_new {
             *self.more.entry((tag.into(), key.clone())).or_default() += 1;
@@ -73,14 +86,14 @@ impl Tags {
         {
             *more.get_mut() -= 1;
             if *more.get() == 0 {
-                more.remove();
+                more.swap_remove();
             }
             return;
         }
         let Some(keys) = self.keys.get_mut(tag) else { return };
-        keys.remove(key);
+        keys.swap_remove(key);
         if keys.is_empty() {
-            self.keys.remove(tag);
+            self.keys.swap_remove(tag);
         }
     }
 }
@@ -129,4 +142,46 @@ impl Purges {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_key_is_missed_while_others_come_and_go() {
+        let index = Index::default();
+        let key = |number: usize| Key::new(format!("{number}").as_bytes());
+        (0..1_000).for_each(|number| lock(&index.tags).add("tag", &key(number)));
+        let (mut seen, mut before, mut turn) = (HashSet::new(), usize::MAX, 0);
+        while before > 0 {
+            let (keys, start) = index.tagged("tag", before, 30);
+            assert!(keys.len() <= 30 && start < before);
+            seen.extend(keys.iter().map(|key| key.as_bytes().to_vec()));
+            before = start;
+            // Those that were seen go, as a purge has it; so do others, and new ones come.
+            let mut tags = lock(&index.tags);
+            keys.iter().for_each(|key| tags.remove("tag", key));
+            tags.remove("tag", &key(turn * 7));
+            (0..20).for_each(|more| tags.add("tag", &key(1_000 + turn * 20 + more)));
+            turn += 1;
+        }
+        let missed = (0..1_000).filter(|number| !seen.contains(key(*number).as_bytes()));
+        let gone: Vec<usize> = (0..turn).map(|turn| turn * 7).collect();
+        assert!(missed.into_iter().all(|number| gone.contains(&number)));
+    }
+
+    #[test]
+    fn a_tag_that_no_response_carries_any_more_takes_no_place() {
+        let index = Index::default();
+        let mut tags = lock(&index.tags);
+        tags.add("tag", &Key::new(b"a"));
+        tags.add("tag", &Key::new(b"a"));
+        tags.remove("tag", &Key::new(b"a"));
+        assert_eq!((tags.keys.len(), tags.more.len()), (1, 0));
+        tags.remove("tag", &Key::new(b"a"));
+        assert_eq!((tags.keys.len(), tags.more.len()), (0, 0));
+    }
 }

@@ -91,6 +91,19 @@ fn a_purged_tag_takes_all_that_carry_it_and_nothing_else() {
 }
 
 #[test]
+fn a_tag_of_many_responses_is_purged_to_the_last_of_them() {
+    let store = store(16 << 20);
+    let count = 3 * PURGED_AT_ONCE as u64 + 1;
+    for number in 0..count {
+        put(&store, &key(&format!("/{number}"), None), Made { tags: vec!["x"], ..Made::default() });
+    }
+    assert_eq!(store.purge(&tag("x"), Purge::Soft, NOW), count);
+    assert_eq!(store.purge(&tag("x"), Purge::Hard, NOW), count);
+    assert_eq!(store.usage().entries, 0);
+    assert_eq!(store.purge(&tag("x"), Purge::Hard, NOW), 0);
+}
+
+#[test]
 fn a_tag_is_still_known_after_its_response_was_replaced() {
     let store = store(1 << 20);
     for _ in 0..3 {

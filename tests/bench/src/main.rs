@@ -44,6 +44,7 @@ Examples:
   cargo run --release -p tero-bench                                   the usual cases, all that is installed
   cargo run --release -p tero-bench -- --cases all --rounds 5 --json docs/benchmark.json
   cargo run --release -p tero-bench -- --only tero,nginx --cases hit-1k --compare docs/benchmark.json
+  cargo run --release -p tero-bench -- table docs/benchmark.json
   cargo run --release -p tero-bench -- instructions --top 30          where the instructions of a hit go
   cargo run --release -p tero-bench -- memory --budget-mib 1024
   cargo run --release -p tero-bench -- scale --entries 10000000       ten million entries, 10 GB";
@@ -56,6 +57,8 @@ enum Measure {
     Memory(memory::Arguments),
     /// What a hit costs with more entries, policies and sites, and what a purge of many entries costs others.
     Scale(scale::Arguments),
+    /// Prints the table of a report that `--json` wrote.
+    Table { report: PathBuf },
     /// Serves a constant answer.
     #[command(hide = true)]
     Floor {
@@ -114,6 +117,7 @@ fn main() -> ExitCode {
         Some(Measure::Instructions(arguments)) => instructions::run(&arguments),
         Some(Measure::Memory(arguments)) => memory::run(&arguments),
         Some(Measure::Scale(arguments)) => scale::run(&arguments),
+        Some(Measure::Table { report }) => read_report(&report).map(|report| println!("{}", report::table(&report))),
         Some(Measure::Floor { server: Server::Epoll, port, answer }) => {
             floors::epoll(port, answer).map_err(|error| error.to_string())
         }
@@ -188,7 +192,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
             }
         }
     }
-    println!("{}", report.table());
+    println!("{}", report::table(&report.json(None)));
     if let Some(before) = &before {
         println!("{}", report.compared_with(before));
     }

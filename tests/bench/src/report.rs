@@ -115,50 +115,6 @@ impl Report {
         self.startups = sorted(&millis);
     }
 
-    /// The report for people, as a table in Markdown.
-    pub(crate) fn table(&self) -> String {
-        let mut text = String::new();
-        let versions: Vec<String> =
-            self.versions.iter().map(|(server, version)| format!("{} {version}", server.as_str())).collect();
-        let _ = writeln!(text, "{}\n", versions.join(", "));
-        text += "| case | server | requests/s | ± % | over nginx | CPU µs | over epoll | p50 µs | p99 µs | p99.9 µs | MiB | origin |\n";
-        text += "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";
-        for (case, samples) in &self.cases {
-            let rows = rows(samples);
-            for row in &rows {
-                let over = |peer: Server, value: fn(&Sample) -> f64| {
-                    let peer = rows.iter().find(|other| other.server == peer);
-                    peer.map_or_else(|| "-".to_owned(), |peer| format!("{:.2}", value(&row.median) / value(&peer.median)))
-                };
-                let median = &row.median;
-                let _ = writeln!(
-                    text,
-                    "| {} | {} | {:.0} | {:.1} | {} | {:.2} | {} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} |",
-                    case.about,
-                    row.server.as_str(),
-                    median.requests_per_second,
-                    row.spread_percent,
-                    over(Server::Nginx, |sample| sample.requests_per_second),
-                    median.cpu_micros_per_request,
-                    over(Server::Epoll, |sample| sample.cpu_micros_per_request),
-                    median.p50_micros,
-                    median.p99_micros,
-                    median.p999_micros,
-                    median.memory_mib,
-                    median.origin_requests,
-                );
-            }
-        }
-        for (server, case, why) in &self.failures {
-            let _ = writeln!(text, "| {} | {} | failed: {why} |", case.about, server.as_str());
-        }
-        if !self.startups.is_empty() {
-            let ready = median(&self.startups);
-            let _ = writeln!(text, "\ntero with four policies, compiled modules on disk: {ready:.0} ms to ready");
-        }
-        text
-    }
-
     /// The report for machines, with the cases of `earlier` that were not measured this time.
     pub(crate) fn json(&self, earlier: Option<&Value>) -> Value {
         let is_measured = |name: &Value| self.cases.iter().any(|(case, _)| name == case.name);
@@ -219,6 +175,64 @@ impl Report {
         }
         text
     }
+}
+
+/// A report as [`Report::json`] gives it, for people: a table in Markdown.
+pub(crate) fn table(report: &Value) -> String {
+    let mut text = String::new();
+    let versions = report["versions"].as_object().into_iter().flatten();
+    let versions: Vec<String> =
+        versions.map(|(server, version)| format!("{server} {}", version.as_str().unwrap_or_default())).collect();
+    let _ = writeln!(text, "{}\n", versions.join(", "));
+    text += "| case | server | requests/s | ± % | over nginx | CPU µs | over epoll | p50 µs | p99 µs | p99.9 µs | MiB | asked of the origin |\n";
+    text += "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";
+    let list = |name: &str| report[name].as_array().cloned().unwrap_or_default();
+    for case in list("cases") {
+        let settings = &case["settings"];
+        let mut about =
+            format!("{}; {} × {} s", case["about"].as_str().unwrap_or_default(), settings["rounds"], settings["seconds"]);
+        for server in Server::ALL {
+            let measured = &case["servers"][server.as_str()];
+            if measured.is_null() {
+                continue;
+            }
+            let value = |name: &str| measured["median"][name].as_f64().unwrap_or_default();
+            let over = |peer: Server, name: &str| {
+                let of_peer = case["servers"][peer.as_str()]["median"][name].as_f64();
+                of_peer.map_or_else(|| "-".to_owned(), |of_peer| format!("{:.2}", value(name) / of_peer))
+            };
+            let _ = writeln!(
+                text,
+                "| {} | {} | {:.0} | {:.0} | {} | {:.2} | {} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} |",
+                std::mem::take(&mut about),
+                server.as_str(),
+                value("requests_per_second"),
+                measured["spread_percent"].as_f64().unwrap_or_default(),
+                over(Server::Nginx, "requests_per_second"),
+                value("cpu_micros_per_request"),
+                over(Server::Epoll, "cpu_micros_per_request"),
+                value("p50_micros"),
+                value("p99_micros"),
+                value("p999_micros"),
+                value("memory_mib"),
+                value("origin_requests"),
+            );
+        }
+    }
+    let mut failed: Vec<String> = Vec::new();
+    for failure in list("failed") {
+        let said = |name: &str| failure[name].as_str().unwrap_or_default().to_owned();
+        let line = format!("{} failed at {}: {}", said("server"), said("case"), said("why").trim_end());
+        if !failed.contains(&line) {
+            failed.push(line);
+        }
+    }
+    failed.iter().for_each(|line| text += &format!("\n- {line}"));
+    let ready: Vec<f64> = list("ready_millis").iter().filter_map(Value::as_f64).collect();
+    if !ready.is_empty() {
+        let _ = write!(text, "\n\ntero with four policies, compiled modules on disk: {:.0} ms to ready", median(&ready));
+    }
+    text
 }
 
 fn rows(samples: &BTreeMap<Server, Vec<Sample>>) -> Vec<Row> {
@@ -299,7 +313,8 @@ mod tests {
             Report { settings: Value::Null, versions: BTreeMap::new(), cases: vec![], failures: vec![], startups: vec![] };
         let case = &crate::cases::CASES[0];
         report.failed(Server::Squid, case, "it hung".to_owned());
-        assert!(report.table().contains("| hits of 1 KiB | squid | failed: it hung |"), "{}", report.table());
+        let text = table(&report.json(None));
+        assert!(text.contains("- squid failed at hit-1k: it hung"), "{text}");
         assert_eq!(report.json(None)["failed"], json!([{ "case": "hit-1k", "server": "squid", "why": "it hung" }]));
         assert_eq!(report.failure_of_tero(), None);
         report.failed(Server::TeroBare, case, "it hung".to_owned());
@@ -329,6 +344,24 @@ mod tests {
         assert_eq!(together["cases"].as_array().unwrap().len(), 2, "{together}");
         assert_eq!(together["cases"][1], case_of_earlier);
         assert_eq!((&together["versions"]["squid"], &together["ready_millis"][0]), (&json!("5"), &json!(9.0)));
-        assert!(report(2).table().contains("| hits of 1 KiB | tero | 1000 | 0.0 | 2.00 | 10.00 | - |"));
+    }
+
+    #[test]
+    fn a_table_can_be_made_of_what_was_written_down() {
+        let case = &crate::cases::CASES[0];
+        let cases = BTreeMap::from([(Server::Tero, vec![sample(2_000, 2)]), (Server::Nginx, vec![sample(1_000, 3)])]);
+        let report = Report {
+            settings: json!({ "rounds": 1, "seconds": 2 }),
+            versions: BTreeMap::from([(Server::Nginx, "1.22".to_owned())]),
+            cases: vec![(*case, cases)],
+            failures: vec![],
+            startups: vec![7.0, 9.0],
+        };
+        let written = report.json(None).to_string();
+        let text = table(&serde_json::from_str(&written).unwrap());
+        assert!(text.starts_with("nginx 1.22\n"), "{text}");
+        assert!(text.contains("| hits of 1 KiB; 1 × 2 s | tero | 1000 | 0 | 2.00 | 10.00 | - | 1000 |"), "{text}");
+        assert!(text.contains("\n|  | nginx | 500 | 0 | 1.00 | 30.00 | - |"), "{text}");
+        assert!(text.ends_with("8 ms to ready"), "{text}");
     }
 }

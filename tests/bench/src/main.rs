@@ -101,6 +101,9 @@ struct Arguments {
     /// The component of one with `--language python`, for tero-python.
     #[arg(long)]
     python: Option<PathBuf>,
+    /// Another build of tero to compare with, measured as tero-other.
+    #[arg(long)]
+    other: Option<PathBuf>,
     /// Writes the report as JSON, too. Cases that the file has from an earlier run and that are not measured now stay in it.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -149,6 +152,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let start = Start {
         javascript: arguments.javascript.as_deref(),
         python: arguments.python.as_deref(),
+        other: arguments.other.as_deref(),
         core: arguments.server_core,
         ..Start::new(&tero, origin.port())
     };

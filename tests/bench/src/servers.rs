@@ -24,6 +24,8 @@ pub(crate) enum Server {
     TeroJavascript,
     /// With a policy in Python: see `--python`.
     TeroPython,
+    /// Another build of tero, as [`Server::Tero`]: see `--other`.
+    TeroOther,
     Nginx,
     Varnish,
     Trafficserver,
@@ -36,12 +38,13 @@ pub(crate) enum Server {
 }
 
 impl Server {
-    pub(crate) const ALL: [Server; 12] = [
+    pub(crate) const ALL: [Server; 13] = [
         Server::Tero,
         Server::TeroBare,
         Server::TeroFour,
         Server::TeroJavascript,
         Server::TeroPython,
+        Server::TeroOther,
         Server::Nginx,
         Server::Varnish,
         Server::Trafficserver,
@@ -58,6 +61,7 @@ impl Server {
             Server::TeroFour => "tero-four",
             Server::TeroJavascript => "tero-javascript",
             Server::TeroPython => "tero-python",
+            Server::TeroOther => "tero-other",
             Server::Nginx => "nginx",
             Server::Varnish => "varnish",
             Server::Trafficserver => "trafficserver",
@@ -69,7 +73,8 @@ impl Server {
     }
 
     pub(crate) fn is_tero(self) -> bool {
-        matches!(self, Server::Tero | Server::TeroBare | Server::TeroFour | Server::TeroJavascript | Server::TeroPython)
+        use Server::{Tero, TeroBare, TeroFour, TeroJavascript, TeroOther, TeroPython};
+        matches!(self, Tero | TeroBare | TeroFour | TeroJavascript | TeroPython | TeroOther)
     }
 
     /// Whether it is a floor: its answer is constant, and nothing is behind it.
@@ -78,7 +83,7 @@ impl Server {
     }
 
     /// The program, and how it tells its version.
-    fn program(self, tero: &Path) -> (PathBuf, &'static str) {
+    fn program(self, start: &Start<'_>) -> (PathBuf, &'static str) {
         let named = |name: &str| PathBuf::from(name);
         match self {
             Server::Nginx => (named("nginx"), "-v"),
@@ -87,7 +92,8 @@ impl Server {
             Server::Squid => (named("squid"), "--version"),
             Server::Haproxy => (named("haproxy"), "-v"),
             Server::Epoll | Server::Hyper => (std::env::current_exe().unwrap_or_default(), "--version"),
-            _ => (tero.to_owned(), "--version"),
+            Server::TeroOther => (start.other.unwrap_or(start.tero).to_owned(), "--version"),
+            _ => (start.tero.to_owned(), "--version"),
         }
     }
 }
@@ -155,6 +161,8 @@ pub(crate) struct Start<'a> {
     /// The component of [`Server::TeroJavascript`] or [`Server::TeroPython`].
     pub(crate) javascript: Option<&'a Path>,
     pub(crate) python: Option<&'a Path>,
+    /// The program of [`Server::TeroOther`].
+    pub(crate) other: Option<&'a Path>,
     pub(crate) origin: u16,
     pub(crate) core: u32,
     pub(crate) memory_mib: u32,
@@ -168,7 +176,7 @@ impl<'a> Start<'a> {
     /// In front of the origin on that port; on the first core, with 256 MiB.
     pub(crate) fn new(tero: &'a Path, origin: u16) -> Start<'a> {
         let floor = Answer { size: Size::of_kib(1), not_modified: false };
-        Start { tero, javascript: None, python: None, origin, core: 0, memory_mib: 256, config: None, floor }
+        Start { tero, javascript: None, python: None, other: None, origin, core: 0, memory_mib: 256, config: None, floor }
     }
 }
 
@@ -217,12 +225,13 @@ fn available(server: Server, start: &Start<'_>) -> Result<String, String> {
     match server {
         Server::TeroJavascript if start.javascript.is_none() => Err("no --javascript COMPONENT was given".to_owned()),
         Server::TeroPython if start.python.is_none() => Err("no --python COMPONENT was given".to_owned()),
-        _ => version(server, start.tero).ok_or_else(|| format!("{} is not installed", server.as_str())),
+        Server::TeroOther if start.other.is_none() => Err("no --other TERO was given".to_owned()),
+        _ => version(server, start).ok_or_else(|| format!("{} is not installed", server.as_str())),
     }
 }
 
-fn version(server: Server, tero: &Path) -> Option<String> {
-    let (program, argument) = server.program(tero);
+fn version(server: Server, start: &Start<'_>) -> Option<String> {
+    let (program, argument) = server.program(start);
     let output = Command::new(program).arg(argument).output().ok()?;
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text);
@@ -243,7 +252,7 @@ pub(crate) fn start(server: Server, start: &Start<'_>) -> Result<Running, String
     let setup = Setup { dir: folder.path(), port, admin, start };
     let arguments = setup.arguments(server).map_err(failed)?;
     let log = folder.path().join("output.log");
-    let mut process = Process::start(start.core, &server.program(start.tero).0, &arguments, &log)?;
+    let mut process = Process::start(start.core, &server.program(start).0, &arguments, &log)?;
     let patience = Instant::now() + Duration::from_secs(60);
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
         if process.ended() || Instant::now() > patience {
@@ -282,7 +291,7 @@ impl Setup<'_> {
             tero(&include_str!("../peers/tero-component.toml").replace("@COMPONENT@", &path))
         };
         match server {
-            Server::Tero => tero(self.start.config.unwrap_or(include_str!("../peers/tero-policies.toml"))),
+            Server::Tero | Server::TeroOther => tero(self.start.config.unwrap_or(include_str!("../peers/tero-policies.toml"))),
             Server::TeroFour => tero(include_str!("../peers/tero-four.toml")),
             Server::TeroBare => tero(""),
             Server::TeroJavascript => component(self.start.javascript),

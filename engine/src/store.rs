@@ -448,9 +448,12 @@ impl Store {
             Purge::Soft => Some(Arc::new(stored.with_freshness(stored.head.freshness.made_stale(now)))),
         };
         let purge_some = |keys: &[Key]| -> u64 {
-            // Requests that share a core with this thread must not wait for all of it.
-            std::thread::yield_now();
-            keys.iter().map(|key| self.rewrite(key, &change)).sum()
+            let purged = keys.iter().map(|key| self.rewrite(key, &change)).sum();
+            if keys.len() == PURGED_AT_ONCE {
+                // Requests that share a core with this thread must not wait for what is to come.
+                std::thread::yield_now();
+            }
+            purged
         };
         let keys = match target {
             Target::Tag { tag, .. } => {

@@ -13,10 +13,10 @@ use std::task::{Context, Poll, Waker};
 use bytes::{BufMut, Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
 
+use super::stored::StoredBody;
+
 /// Pieces smaller than this are joined as they come, so that an origin that sends single bytes does not cost a structure for each.
 const JOIN_BELOW: usize = 16 * 1024;
-/// What is retained is put together in pieces of up to so many bytes: the fewer there are, the fewer system calls send them.
-const JOIN_UP_TO: usize = 1024 * 1024;
 /// How far a fill that no longer retains may run ahead of its slowest reader, in bytes.
 const WINDOW_BYTES: u64 = 256 * 1024;
 /// A fill without readers goes on when no more than this is missing, in bytes.
@@ -85,8 +85,6 @@ struct State {
     pieces: VecDeque<Bytes>,
     /// How many of the first pieces are as large as they are to be; counted while retaining.
     joined: usize,
-    /// The bytes of the others.
-    loose: usize,
     /// The offset of the first byte of `pieces`: 0 while retaining.
     base: u64,
     received: u64,
@@ -113,7 +111,6 @@ impl Fill {
             state: Mutex::new(State {
                 pieces: VecDeque::new(),
                 joined: 0,
-                loose: 0,
                 base: 0,
                 received: 0,
                 reserved: 0,
@@ -179,23 +176,18 @@ impl Fill {
     /// # Errors
     /// [`FillError::CutShort`] when less came than announced.
     pub fn finish(&self) -> Result<Option<Vec<Bytes>>, FillError> {
-        let state = self.lock();
+        let mut state = self.lock();
         if self.length.is_some_and(|length| state.received < length) {
             drop(state);
             self.fail(FillError::CutShort);
             return Err(FillError::CutShort);
         }
-        drop(state);
-        Ok(self.kept())
+        Ok(state.kept())
     }
 
     /// What has come, where the fill has kept all of it.
     pub fn kept(&self) -> Option<Vec<Bytes>> {
-        let mut state = self.lock();
-        state.retains.then(|| {
-            state.join();
-            state.pieces.iter().cloned().collect()
-        })
+        self.lock().kept()
     }
 
     /// Tells the readers that no more will come, once the whole is where new requests find it. `pieces` take the place of
@@ -266,10 +258,9 @@ impl Drop for Fill {
 impl State {
     /// Copies: a piece of the read buffer would keep all of it alive.
     fn append(&mut self, piece: &[u8]) {
-        if self.retains && self.loose + piece.len() > JOIN_UP_TO {
+        if self.retains && self.loose_bytes() + piece.len() > StoredBody::ONE_PIECE as usize {
             self.join();
         }
-        self.loose += piece.len();
         let is_loose = self.pieces.len() > self.joined;
         match self.pieces.back_mut() {
             Some(last) if is_loose && last.len() < JOIN_BELOW => {
@@ -283,15 +274,27 @@ impl State {
         self.drop_read();
     }
 
-    /// Makes one piece of those that have come since the last time.
+    /// Bytes of the pieces that have come since they were last joined.
+    fn loose_bytes(&self) -> usize {
+        self.pieces.range(self.joined..).map(Bytes::len).sum()
+    }
+
+    /// Makes one piece of them: the fewer there are, the fewer system calls send them.
     fn join(&mut self) {
         if self.pieces.len() > self.joined + 1 {
-            let mut joined = BytesMut::with_capacity(self.loose);
+            let mut joined = BytesMut::with_capacity(self.loose_bytes());
             self.pieces.drain(self.joined..).for_each(|piece| joined.put_slice(&piece));
             self.pieces.push_back(joined.freeze());
         }
         self.joined = self.pieces.len();
-        self.loose = 0;
+    }
+
+    fn kept(&mut self) -> Option<Vec<Bytes>> {
+        if !self.retains {
+            return None;
+        }
+        self.join();
+        Some(self.pieces.iter().cloned().collect())
     }
 
     fn let_go(&mut self, budget: &FillBudget) {

@@ -128,7 +128,7 @@ impl StoredResponse {
     }
 }
 
-/// Content at rest: one piece up to a mebibyte, beyond that the pieces it came in.
+/// Content at rest: one piece up to a mebibyte, beyond that several, of which a fill makes as few as it can.
 #[derive(Clone, Debug)]
 pub struct StoredBody(Content);
 
@@ -147,7 +147,7 @@ struct Pieces {
 
 impl StoredBody {
     /// The largest content that is kept in one piece, in bytes.
-    const ONE_PIECE: u64 = 1024 * 1024;
+    pub(super) const ONE_PIECE: u64 = 1024 * 1024;
     /// Pieces that are smaller than this on the average are joined, in bytes: many parts of a few bytes put together should not cost a
     /// structure for each.
     const CRUMB: u64 = 8 * 1024;

@@ -297,7 +297,7 @@ fn at_half(running: &Running, case: &Case, arguments: &Arguments, saturating: f6
     let Running { port, .. } = *running;
     let (path, rate, misses) = (case.path(), (saturating / 2.0).round(), None);
     let pace = Pace { port, path, connections: case.connections, rate, seconds: arguments.seconds, misses };
-    let latencies = pace.keep_on(arguments.load_core)?;
+    let latencies = pace.run_on(arguments.load_core)?;
     let result = load::Result::of_latencies(&latencies, arguments.seconds as f64);
     Ok(load::Result { p99_micros: pace::p99_of_tenths(&latencies, rate), ..result })
 }

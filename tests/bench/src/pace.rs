@@ -21,6 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Bytes that a head may have.
 const MAX_HEAD: usize = 16 * 1024;
 
+/// Of so many requests of a pace with misses, the last is one.
+const MISS_EVERY: usize = 10;
+
 /// What is asked for, and how.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Pace {
@@ -30,7 +33,7 @@ pub(crate) struct Pace {
     /// Requests a second, of all connections together.
     pub(crate) rate: f64,
     pub(crate) seconds: u64,
-    /// Of ten requests, the last asks for an object that nobody has asked for before, with this in its path.
+    /// Every tenth request asks for an object that nobody has asked for before, with this in its path.
     #[arg(long)]
     pub(crate) misses: Option<String>,
 }
@@ -38,7 +41,7 @@ pub(crate) struct Pace {
 impl Pace {
     /// Whether the request of that number, in the order in which they are due, is a miss.
     pub(crate) fn is_miss(&self, number: usize) -> bool {
-        self.misses.is_some() && number % 10 == 9
+        self.misses.is_some() && number % MISS_EVERY == MISS_EVERY - 1
     }
 
     fn request(&self, number: usize) -> String {
@@ -51,7 +54,7 @@ impl Pace {
     }
 
     /// What [`at_rate`] gives, from a process of its own on `core`.
-    pub(crate) fn keep_on(&self, core: u32) -> Result<Vec<f64>, String> {
+    pub(crate) fn run_on(&self, core: u32) -> Result<Vec<f64>, String> {
         let program = std::env::current_exe().map_err(|error| error.to_string())?;
         let misses = self.misses.iter().flat_map(|name| ["--misses", name]);
         let output = Command::new("taskset")

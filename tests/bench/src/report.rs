@@ -159,15 +159,10 @@ impl Report {
         let old_case = |name: &str| before["cases"].as_array().and_then(|cases| cases.iter().find(|case| case["case"] == name));
         for (case, samples) in &self.cases {
             let Some(old) = old_case(case.name) else { continue };
-            let old_of = |server: &str, value: &str| old["servers"][server]["median"][value].as_f64();
-            let rows = rows(samples);
-            let nginx = rows.iter().find(|row| row.server == Server::Nginx).map(|row| row.median.requests_per_second);
-            for row in &rows {
-                let Some(cpu) = old_of(row.server.as_str(), "cpu_micros_per_request") else { continue };
-                let rate = old_of(row.server.as_str(), "requests_per_second");
-                let over = |rate: Option<f64>, nginx: Option<f64>| {
-                    rate.zip(nginx).map_or_else(|| "-".to_owned(), |(rate, nginx)| format!("{:.2}", rate / nginx))
-                };
+            for row in &rows(samples) {
+                let old = &old["servers"][row.server.as_str()];
+                let Some(cpu) = old["median"]["cpu_micros_per_request"].as_f64() else { continue };
+                let over = |ratio: Option<f64>| ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"));
                 let now = row.median.cpu_micros_per_request;
                 let _ = writeln!(
                     text,
@@ -175,8 +170,8 @@ impl Report {
                     case.name,
                     row.server.as_str(),
                     (now / cpu - 1.0) * 100.0,
-                    over(rate, old_of("nginx", "requests_per_second")),
-                    over(Some(row.median.requests_per_second), nginx),
+                    over(old["rate_over_nginx"].as_f64()),
+                    over(ratio(samples, row.server, Server::Nginx, |sample| sample.requests_per_second)),
                 );
             }
         }

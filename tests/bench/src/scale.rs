@@ -134,7 +134,7 @@ fn purge(start: &Start<'_>, arguments: &Arguments) -> Result<(), String> {
         seconds: arguments.seconds,
         misses: Some(misses.to_owned()),
     };
-    let quiet = pace("quiet").keep_on(arguments.load_core)?;
+    let quiet = pace("quiet").run_on(arguments.load_core)?;
     let (admin_port, wait) = (running.admin, Duration::from_secs(arguments.seconds) / 2);
     let purging = std::thread::spawn(move || {
         std::thread::sleep(wait);
@@ -142,7 +142,7 @@ fn purge(start: &Start<'_>, arguments: &Arguments) -> Result<(), String> {
         admin::purge(admin_port, &json!({ "tag": "all" })).map(|purged| (purged, began.elapsed()))
     });
     let pace = pace("purged");
-    let during = pace.keep_on(arguments.load_core)?;
+    let during = pace.run_on(arguments.load_core)?;
     let (purged, took) = purging.join().map_err(|_| "the purge panicked".to_owned())??;
     running.stop();
     let longest = |latencies: &[f64], misses: bool| {

@@ -116,7 +116,7 @@ async fn a_large_body_is_kept_in_few_pieces_while_it_is_read() {
         fill.push(piece(at)).await.unwrap();
     }
     let pieces = fill.finish().unwrap().unwrap();
-    let most = JOIN_UP_TO / 60_000;
+    let most = StoredBody::ONE_PIECE as usize / 60_000;
     assert_eq!(
         pieces.iter().map(|piece| piece.len() / 60_000).collect::<Vec<_>>(),
         [most, most, most, most, most, 100 - 5 * most]

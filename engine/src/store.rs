@@ -457,11 +457,10 @@ impl Store {
         };
         let keys = match target {
             Target::Tag { tag, .. } => {
-                let (mut purged, mut before) = (0, usize::MAX);
-                while before > 0 {
-                    let (keys, start) = self.index.tagged(tag, before, PURGED_AT_ONCE);
+                let (mut purged, mut keys) = (0, self.index.tagged(tag, None, PURGED_AT_ONCE));
+                while let Some(last) = keys.last() {
                     purged += purge_some(&keys);
-                    before = start;
+                    keys = self.index.tagged(tag, Some(last), PURGED_AT_ONCE);
                 }
                 return purged;
             }

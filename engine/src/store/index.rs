@@ -1,11 +1,12 @@
 //! Handles for purges: which keys carry a surrogate key, and what was purged lately.
 
-use std::collections::VecDeque;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, VecDeque};
+use std::hash::{BuildHasher, Hash};
+use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use foldhash::quality::RandomState;
-use indexmap::map::Entry;
-use indexmap::{IndexMap, IndexSet};
 
 use super::stored::StoredResponse;
 use super::{Key, Target, Variants};
@@ -18,83 +19,73 @@ const REMEMBERED_PURGES: usize = 1024;
 #[derive(Debug, Default)]
 pub(super) struct Index {
     tags: Mutex<Tags>,
+    hasher: RandomState,
     pub(super) purges: Purges,
 }
 
-/// Which keys carry which surrogate key. One may do so several times: by several variants, and while a list of variants that replaces
-/// another is noted and the other not yet forgotten.
+/// Which keys carry which surrogate key, and how many times: several variants may carry it, and a list of variants that replaces another
+/// is noted before the other is forgotten.
 ///
-/// These tables keep the hash beside each entry. One that does not would read all of its keys, wherever they lie in memory, when it grows:
-/// at a hundred thousand, requests would wait for that.
-#[derive(Debug, Default)]
-struct Tags {
-    keys: IndexMap<Box<str>, IndexSet<Key, RandomState>, RandomState>,
-    /// How many times more than once. Few do, and a count for each would take half as much again.
-    more: IndexMap<(Box<str>, Key), u32, RandomState>,
+/// A tree, since no change to it moves more than a few of its nodes: a hash table moves all that it holds when it grows, and at some
+/// hundred thousand keys requests would wait for that.
+type Tags = BTreeMap<Tagged, u32>;
+
+/// A key under a surrogate key. Ordered by hashes first, so that a comparison seldom reads a key.
+///
+/// Of the surrogate key only a hash is kept: where two have the same, a purge of one looks at the responses of both, and takes those whose
+/// fields have it.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Tagged {
+    tag_hash: u32,
+    key_hash: u32,
+    key: Key,
 }
 
 impl Index {
     /// Notes the surrogate keys of `variants`, which is entering a map.
     pub(super) fn remember(&self, key: &Key, variants: &Variants) {
-        if variants.tags().next().is_none() {
-            return;
-        }
-        let mut tags = lock(&self.tags);
-        for tag in variants.tags() {
-            tags.add(tag, key);
-        }
+        self.each_tag(key, variants, |tags, tagged| *tags.entry(tagged).or_default() += 1);
     }
 
     /// Forgets those of `variants`, which has left a map.
     pub(super) fn forget(&self, key: &Key, variants: &Variants) {
-        if variants.tags().next().is_none() {
-            return;
-        }
-        let mut tags = lock(&self.tags);
-        for tag in variants.tags() {
-            tags.remove(tag, key);
-        }
-    }
-
-    /// Up to `most` of the keys under which a response carries `tag`, of those in front of a place in their order: the last of them, with
-    /// the place where these begin. Whoever begins at `usize::MAX` and goes on from there to 0 gets every key that is there all the
-    /// while, whatever comes and goes meanwhile; perhaps one of them twice.
-    pub(super) fn tagged(&self, tag: &str, before: usize, most: usize) -> (Vec<Key>, usize) {
-        let tags = lock(&self.tags);
-        let Some(keys) = tags.keys.get(tag) else { return (Vec::new(), 0) };
-        // A key that goes gives its place to the last one, so none moves to where it would be missed.
-        let end = before.min(keys.len());
-        let start = end.saturating_sub(most);
-        (keys[start..end].iter().cloned().collect(), start)
-    }
-}
-
-impl Tags {
-    fn add(&mut self, tag: &str, key: &Key) {
-        let is_new = match self.keys.get_mut(tag) {
-            Some(keys) => keys.insert(key.clone()),
-            None => self.keys.insert(tag.into(), IndexSet::from_iter([key.clone()])).is_none(),
-        };
-        if !is_new {
-            *self.more.entry((tag.into(), key.clone())).or_default() += 1;
-        }
-    }
-
-    fn remove(&mut self, tag: &str, key: &Key) {
-        if !self.more.is_empty()
-            && let Entry::Occupied(mut more) = self.more.entry((tag.into(), key.clone()))
-        {
-            *more.get_mut() -= 1;
-            if *more.get() == 0 {
-                more.swap_remove();
+        self.each_tag(key, variants, |tags, tagged| {
+            let Entry::Occupied(mut times) = tags.entry(tagged) else { return };
+            match *times.get() {
+                1 => drop(times.remove()),
+                _ => *times.get_mut() -= 1,
             }
+        });
+    }
+
+    fn each_tag(&self, key: &Key, variants: &Variants, change: impl Fn(&mut Tags, Tagged)) {
+        let mut all = variants.tags().peekable();
+        if all.peek().is_none() {
             return;
         }
-        let Some(keys) = self.keys.get_mut(tag) else { return };
-        keys.swap_remove(key);
-        if keys.is_empty() {
-            self.keys.swap_remove(tag);
+        let key_hash = self.hash(key);
+        let mut tags = lock(&self.tags);
+        for tag in all {
+            change(&mut tags, Tagged { tag_hash: self.hash(tag), key_hash, key: key.clone() });
         }
+    }
+
+    /// The first `most` of the keys under which a response carries `tag` that come after the key `after` in an order of their own; of
+    /// all keys without it. Whoever goes on after the last one until there is none gets every key that is there all the while,
+    /// once, whatever comes and goes meanwhile; perhaps others too.
+    pub(super) fn tagged(&self, tag: &str, after: Option<&Key>, most: usize) -> Vec<Key> {
+        let tag_hash = self.hash(tag);
+        let start = match after {
+            Some(key) => Excluded(Tagged { tag_hash, key_hash: self.hash(key), key: key.clone() }),
+            None => Included(Tagged { tag_hash, key_hash: 0, key: Key::new(b"") }),
+        };
+        let tags = lock(&self.tags);
+        let of_tag = tags.range((start, Unbounded)).map(|(tagged, _)| tagged).take_while(|tagged| tagged.tag_hash == tag_hash);
+        of_tag.take(most).map(|tagged| tagged.key.clone()).collect()
+    }
+
+    fn hash(&self, of: impl Hash) -> u32 {
+        self.hasher.hash_one(of) as u32
     }
 }
 
@@ -149,39 +140,51 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::store::tests::{carrying, key};
 
     #[test]
     fn no_key_is_missed_while_others_come_and_go() {
-        let index = Index::default();
-        let key = |number: usize| Key::new(format!("{number}").as_bytes());
-        (0..1_000).for_each(|number| lock(&index.tags).add("tag", &key(number)));
-        let (mut seen, mut before, mut turn) = (HashSet::new(), usize::MAX, 0);
-        while before > 0 {
-            let (keys, start) = index.tagged("tag", before, 30);
-            assert!(keys.len() <= 30 && start < before);
-            seen.extend(keys.iter().map(|key| key.as_bytes().to_vec()));
-            before = start;
+        let (index, carries) = (Index::default(), carrying(&["tag"]));
+        let key = |number: usize| key(&format!("/{number}"), None);
+        (0..1_000).for_each(|number| index.remember(&key(number), &carries));
+        let (mut seen, mut turn) = (HashSet::new(), 0);
+        let mut keys = index.tagged("tag", None, 30);
+        while let Some(last) = keys.last() {
+            assert!(keys.len() <= 30 && keys.iter().all(|key| seen.insert(key.clone())));
             // Those that were seen go, as a purge has it; so do others, and new ones come.
-            let mut tags = lock(&index.tags);
-            keys.iter().for_each(|key| tags.remove("tag", key));
-            tags.remove("tag", &key(turn * 7));
-            (0..20).for_each(|more| tags.add("tag", &key(1_000 + turn * 20 + more)));
+            keys.iter().for_each(|key| index.forget(key, &carries));
+            index.forget(&key(turn * 7), &carries);
+            (0..20).for_each(|more| index.remember(&key(1_000 + turn * 20 + more), &carries));
+            keys = index.tagged("tag", Some(last), 30);
             turn += 1;
         }
-        let missed = (0..1_000).filter(|number| !seen.contains(key(*number).as_bytes()));
-        let gone: Vec<usize> = (0..turn).map(|turn| turn * 7).collect();
-        assert!(missed.into_iter().all(|number| gone.contains(&number)));
+        let gone: HashSet<usize> = (0..turn).map(|turn| turn * 7).collect();
+        assert!((0..1_000).all(|number| seen.contains(&key(number)) || gone.contains(&number)));
     }
 
     #[test]
-    fn a_tag_that_no_response_carries_any_more_takes_no_place() {
-        let index = Index::default();
-        let mut tags = lock(&index.tags);
-        tags.add("tag", &Key::new(b"a"));
-        tags.add("tag", &Key::new(b"a"));
-        tags.remove("tag", &Key::new(b"a"));
-        assert_eq!((tags.keys.len(), tags.more.len()), (1, 0));
-        tags.remove("tag", &Key::new(b"a"));
-        assert_eq!((tags.keys.len(), tags.more.len()), (0, 0));
+    fn each_key_is_told_under_its_own_tag() {
+        let (index, both) = (Index::default(), carrying(&["a", "b"]));
+        index.remember(&key("/both", None), &both);
+        index.remember(&key("/b", None), &carrying(&["b"]));
+        let told = |tag: &str| index.tagged(tag, None, 10).iter().map(|key| key.url().to_owned()).collect::<HashSet<_>>();
+        assert_eq!(told("a"), HashSet::from(["http://a.example/both".to_owned()]));
+        assert_eq!(told("b"), HashSet::from(["http://a.example/both".to_owned(), "http://a.example/b".to_owned()]));
+        index.forget(&key("/both", None), &both);
+        assert_eq!(told("a"), HashSet::new());
+        assert_eq!(told("b"), HashSet::from(["http://a.example/b".to_owned()]));
+    }
+
+    #[test]
+    fn a_key_is_forgotten_with_the_last_response_that_carries_the_tag() {
+        let (index, key) = (Index::default(), key("/a", None));
+        index.remember(&key, &carrying(&["tag", "tag"]));
+        index.forget(&key, &carrying(&["tag"]));
+        assert_eq!(index.tagged("tag", None, 10), [key.clone()]);
+        index.forget(&key, &carrying(&["tag"]));
+        assert_eq!(index.tagged("tag", None, 10), []);
+        assert!(lock(&index.tags).is_empty());
+        // One that was never noted is no harm.
+        index.forget(&key, &carrying(&["tag"]));
     }
 }

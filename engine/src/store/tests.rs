@@ -63,10 +63,16 @@ impl Made {
     }
 }
 
-fn key(path: &str, variant: Option<&str>) -> Key {
+pub(super) fn key(path: &str, variant: Option<&str>) -> Key {
     let mut written = Vec::new();
     key::write_key(&mut written, "http", "a.example", path, None, variant);
     Key::new(&written)
+}
+
+/// Variants of which each carries one of these surrogate keys.
+pub(super) fn carrying(tags: &[&'static str]) -> Variants {
+    let stored = |tag: &&'static str| Arc::new(Made { tags: vec![tag], ..Made::default() }.stored());
+    Variants::new(tags.iter().map(stored).collect())
 }
 
 fn put(store: &Store, key: &Key, made: Made) {

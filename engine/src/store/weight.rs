@@ -4,9 +4,8 @@
 pub(super) const ARC_BYTES: usize = 16;
 /// What sharing a piece of bytes takes once it has been sent for the first time.
 pub(super) const SHARED_BYTES: usize = 32;
-/// What a surrogate key costs in the index: the entry of a table that keeps hashes, and is between seven eighths and seven sixteenths
-/// full.
-pub(super) const TAG_BYTES: usize = 48;
+/// What a surrogate key costs in the index: its entry, in a tree whose nodes are two thirds full.
+pub(super) const TAG_BYTES: usize = 50;
 /// What a key costs in moka beside its own bytes: the entry, its place in the queues and in the hash table, its part of the frequency
 /// sketch.
 pub(super) const ENTRY_BYTES: usize = 400;

@@ -173,6 +173,9 @@ fn run(arguments: &Arguments) -> Result<(), String> {
                 }
                 let measured = servers::start(server, &start).and_then(|running| {
                     let sample = measure(server, &running, &origin, case, arguments, round);
+                    if sample.is_err() {
+                        eprint!("{}", running.last_words());
+                    }
                     running.stop();
                     sample
                 });

@@ -13,6 +13,7 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
 use crate::load::USER_AGENT;
+use crate::origin::Size;
 use crate::report::{percentile, sorted};
 
 /// How long the last answers may take after the last request was due, and a connection to open.
@@ -33,9 +34,9 @@ pub(crate) struct Pace {
     /// Requests a second, of all connections together.
     pub(crate) rate: f64,
     pub(crate) seconds: u64,
-    /// Every tenth request asks for an object that nobody has asked for before, with this in its path.
+    /// Every tenth request asks for an object that nobody has asked for before: those from this number on.
     #[arg(long)]
-    pub(crate) misses: Option<String>,
+    pub(crate) misses: Option<u64>,
 }
 
 impl Pace {
@@ -47,7 +48,7 @@ impl Pace {
     fn request(&self, number: usize) -> String {
         let Pace { port, path, misses, .. } = self;
         let path = match misses {
-            Some(name) if self.is_miss(number) => format!("/img/{name}-{number}/1k.bin"),
+            Some(first) if self.is_miss(number) => Size::of_kib(1).path(first + number as u64),
             _ => path.clone(),
         };
         format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: {USER_AGENT}\r\n\r\n")
@@ -56,7 +57,7 @@ impl Pace {
     /// What [`at_rate`] gives, from a process of its own on `core`.
     pub(crate) fn run_on(&self, core: u32) -> Result<Vec<f64>, String> {
         let program = std::env::current_exe().map_err(|error| error.to_string())?;
-        let misses = self.misses.iter().flat_map(|name| ["--misses", name]);
+        let misses = self.misses.iter().flat_map(|first| ["--misses".to_owned(), first.to_string()]);
         let output = Command::new("taskset")
             .args(["-c", &core.to_string()])
             .arg(program)
@@ -226,10 +227,10 @@ mod tests {
 
     #[test]
     fn one_in_ten_is_a_miss_and_no_two_are_the_same() {
-        let pace = Pace { port: 80, path: "/a".into(), connections: 1, rate: 1.0, seconds: 1, misses: Some("m".into()) };
+        let pace = Pace { port: 80, path: "/a".into(), connections: 1, rate: 1.0, seconds: 1, misses: Some(7) };
         let paths: Vec<_> = (0..20).map(|number| pace.request(number).split(' ').nth(1).unwrap().to_owned()).collect();
         assert_eq!(paths.iter().filter(|path| *path == "/a").count(), 18);
-        assert_eq!((&*paths[9], &*paths[19]), ("/img/m-9/1k.bin", "/img/m-19/1k.bin"));
+        assert_eq!((&*paths[9], &*paths[19]), ("/img/o16/1k.bin", "/img/o26/1k.bin"));
     }
 
     #[test]

@@ -24,9 +24,12 @@ pub(crate) struct Arguments {
     /// Numbers of sites.
     #[arg(long, value_delimiter = ',', default_value = "1,10,100")]
     sites: Vec<u32>,
-    /// Stored objects with the tag that is purged.
-    #[arg(long, default_value_t = 100_000)]
-    tagged: u32,
+    /// Numbers of stored objects with the tag that is purged.
+    #[arg(long, value_delimiter = ',', default_value = "10000,100000")]
+    tagged: Vec<u32>,
+    /// How often each of these is purged; medians are reported.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    purges: u32,
     /// How long each measurement takes, in seconds.
     #[arg(long, default_value_t = 3)]
     seconds: u64,
@@ -45,6 +48,9 @@ pub(crate) struct Arguments {
 const ENTRY: Size = Size::of_bytes(128);
 /// What an entry may take, in bytes: twice what it does, since a part of the memory is set aside for fills and for what is warmed.
 const ENTRY_ROOM: u64 = 2_048;
+
+/// Requests a second that go on during a purge.
+const RATE: f64 = 2_000.0;
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
     load::installed()?;
@@ -76,7 +82,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
     for &count in &arguments.sites {
         println!("| sites | {count} | {:.2} |", cpu_with(&sites(count), &start, arguments)?);
     }
-    purge(&start, arguments)
+    println!(
+        "\n| responses purged by one tag | CPU µs each | ms in all | longest hit meanwhile, ms | without a purge | longest miss, ms | \
+         without a purge |\n|--:|--:|--:|--:|--:|--:|--:|"
+    );
+    arguments.tagged.iter().try_for_each(|&tagged| purge(tagged, &start, arguments))
 }
 
 fn cpu_with(config: &str, start: &Start<'_>, arguments: &Arguments) -> Result<f64, String> {
@@ -121,44 +131,61 @@ fn sites(count: u32) -> String {
     (1..count).map(one).collect()
 }
 
-/// Purges all that carry a tag while other requests go on, and tells the longest of these.
-fn purge(start: &Start<'_>, arguments: &Arguments) -> Result<(), String> {
-    let running = servers::start(Server::Tero, &Start { memory_mib: 512 + arguments.tagged / 512, ..*start })?;
-    client::fill(running.port, arguments.tagged, Size::of_kib(1))?;
-    load::check_body(running.port, "/img/1k.bin", &Size::of_kib(1).body())?;
-    let pace = |misses: &str| Pace {
-        port: running.port,
-        path: "/img/1k.bin".to_owned(),
-        connections: 16,
-        rate: 2_000.0,
-        seconds: arguments.seconds,
-        misses: Some(misses.to_owned()),
+/// Purges all that carry a tag, once while nothing else goes on and once while others are asked for, and tells the longest that these
+/// took. Each of the figures is the median of several purges, since a machine that others use makes pauses of its own.
+fn purge(tagged: u32, start: &Start<'_>, arguments: &Arguments) -> Result<(), String> {
+    let running = servers::start(Server::Tero, &Start { memory_mib: 512 + tagged / 512, ..*start })?;
+    let size = Size::of_kib(1);
+    let fill = || {
+        client::fill(running.port, tagged, size)?;
+        load::check_body(running.port, "/img/1k.bin", &size.body())
     };
-    let quiet = pace("quiet").run_on(arguments.load_core)?;
-    let (admin_port, wait) = (running.admin, Duration::from_secs(arguments.seconds) / 2);
-    let purging = std::thread::spawn(move || {
-        std::thread::sleep(wait);
+    let purge_all = || {
         let began = Instant::now();
-        admin::purge(admin_port, &json!({ "tag": "all" })).map(|purged| (purged, began.elapsed()))
-    });
-    let pace = pace("purged");
-    let during = pace.run_on(arguments.load_core)?;
-    let (purged, took) = purging.join().map_err(|_| "the purge panicked".to_owned())??;
-    running.stop();
-    let longest = |latencies: &[f64], misses: bool| {
-        let of_those = latencies.iter().enumerate().filter(|(number, _)| pace.is_miss(*number) == misses);
-        of_those.map(|(_, took)| *took).fold(0.0, f64::max) / 1_000.0
+        match admin::purge(running.admin, &json!({ "tag": "all" }))? {
+            purged if purged < u64::from(tagged) => Err(format!("{purged} responses were purged, and not {tagged}")),
+            purged => Ok((purged, began.elapsed())),
+        }
     };
-    println!(
-        "\n{purged} stored responses purged by tag in {:.0} ms; the longest of {} other requests meanwhile took {:.1} ms for a hit and \
-         {:.1} ms for a miss, {:.1} and {:.1} ms without",
-        took.as_secs_f64() * 1_000.0,
-        during.len(),
-        longest(&during, false),
-        longest(&during, true),
-        longest(&quiet, false),
-        longest(&quiet, true),
-    );
+    let count = (RATE * arguments.seconds as f64) as u64;
+    let mut figures: [Vec<f64>; 6] = Default::default();
+    for round in 0..arguments.purges {
+        fill()?;
+        let before = process::cpu_ticks(running.pid());
+        let (purged, took) = purge_all()?;
+        let ticks = process::cpu_ticks(running.pid()).saturating_sub(before);
+        fill()?;
+        // Those that miss carry the tag, too.
+        let mut misses = u64::from(tagged) + 1 + u64::from(round) * 2 * count;
+        let mut pace = || {
+            let (port, path) = (running.port, "/img/1k.bin".to_owned());
+            misses += count;
+            Pace { port, path, connections: 16, rate: RATE, seconds: arguments.seconds, misses: Some(misses - count) }
+        };
+        let longest = |pace: &Pace| {
+            let latencies = pace.run_on(arguments.load_core)?;
+            let of_those = |misses| latencies.iter().enumerate().filter(move |(number, _)| pace.is_miss(*number) == misses);
+            let longest = |misses| of_those(misses).map(|(_, took)| *took).fold(0.0, f64::max) / 1_000.0;
+            Ok::<_, String>([longest(false), longest(true)])
+        };
+        let [quiet_hit, quiet_miss] = longest(&pace())?;
+        let [hit, miss] = std::thread::scope(|scope| {
+            let purging = scope.spawn(|| {
+                std::thread::sleep(Duration::from_secs(arguments.seconds) / 2);
+                purge_all()
+            });
+            let longest = longest(&pace());
+            purging.join().map_err(|_| "the purge panicked".to_owned())??;
+            longest
+        })?;
+        let cpu = ticks as f64 / process::TICKS_PER_SECOND * 1e6 / purged as f64;
+        let these = [cpu, took.as_secs_f64() * 1_000.0, hit, quiet_hit, miss, quiet_miss];
+        eprintln!("purge {} of {} of {tagged}: {these:.1?}", round + 1, arguments.purges);
+        figures.iter_mut().zip(these).for_each(|(all, this)| all.push(this));
+    }
+    running.stop();
+    let [cpu, took, hit, quiet_hit, miss, quiet_miss] = figures.map(|all| crate::report::median(&crate::report::sorted(&all)));
+    println!("| {tagged} | {cpu:.1} | {took:.0} | {hit:.1} | {quiet_hit:.1} | {miss:.1} | {quiet_miss:.1} |");
     Ok(())
 }
 

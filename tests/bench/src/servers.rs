@@ -120,6 +120,14 @@ impl Running {
         process::memory(self.pid(), self.folder.path()) + size_of_files(self.folder.path())
     }
 
+    /// The last lines that it wrote about its troubles; empty where there are none.
+    pub(crate) fn last_words(&self) -> String {
+        const LINES: usize = 3;
+        let logs = ["error.log", LOG].map(|name| std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default());
+        let lines: Vec<&str> = logs.iter().flat_map(|log| log.lines().rev().take(LINES)).collect();
+        lines.into_iter().rev().map(|line| format!("  {line}\n")).collect()
+    }
+
     /// Ends it, and removes what it leaves.
     pub(crate) fn stop(self) {}
 }
@@ -136,6 +144,9 @@ impl Drop for LeftBySquid {
         }
     }
 }
+
+/// What a server prints, in its folder.
+const LOG: &str = "output.log";
 
 /// The largest cache that HAProxy allows, in MiB.
 pub(crate) const HAPROXY_MOST_MIB: u32 = 4_095;
@@ -251,7 +262,7 @@ pub(crate) fn start(server: Server, start: &Start<'_>) -> Result<Running, String
     let (port, admin) = (free_port().map_err(failed)?, free_port().map_err(failed)?);
     let setup = Setup { dir: folder.path(), port, admin, start };
     let arguments = setup.arguments(server).map_err(failed)?;
-    let log = folder.path().join("output.log");
+    let log = folder.path().join(LOG);
     let mut process = Process::start(start.core, &server.program(start).0, &arguments, &log)?;
     let patience = Instant::now() + Duration::from_secs(60);
     while TcpStream::connect(("127.0.0.1", port)).is_err() {

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use foldhash::quality::RandomState;
 use tokio::sync::watch;
 
 /// So many leaders may fail before all that wait share the failure.
@@ -15,13 +16,13 @@ pub const LEADERS_PER_FLIGHT: u32 = 2;
 
 const SHARDS: usize = 64;
 
-type Shard<T> = Mutex<HashMap<Arc<[u8]>, Arc<Flight<T>>>>;
+type Flights<T> = HashMap<Arc<[u8]>, Arc<Flight<T>>, RandomState>;
 
 /// The fetches under way, by key. `T` is what a leader shares with its followers.
 #[derive(Debug)]
 pub struct Collapse<T> {
-    shards: Box<[Shard<T>]>,
-    hasher: foldhash::quality::RandomState,
+    shards: Box<[Mutex<Flights<T>>]>,
+    hasher: RandomState,
 }
 
 /// A fetch under way.
@@ -63,7 +64,7 @@ impl<T: Clone> Collapse<T> {
     /// No fetch under way.
     pub fn new() -> Collapse<T> {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Collapse { shards, hasher: foldhash::quality::RandomState::default() }
+        Collapse { shards, hasher: RandomState::default() }
     }
 
     /// Leads or follows the fetch of `key`. `attempt` counts the leaders that this request has seen fail: 0 at first.
@@ -96,7 +97,7 @@ impl<T: Clone> Collapse<T> {
         self.len() == 0
     }
 
-    fn shard(&self, key: &[u8]) -> MutexGuard<'_, HashMap<Arc<[u8]>, Arc<Flight<T>>>> {
+    fn shard(&self, key: &[u8]) -> MutexGuard<'_, Flights<T>> {
         lock(&self.shards[self.hasher.hash_one(key) as usize % SHARDS])
     }
 }

@@ -227,6 +227,9 @@ impl Origin {
 
     /// All hops once, those that can be reached first, beginning with another one each time.
     fn in_turn(&self, first: usize) -> Vec<&Hop> {
+        if let [only] = &self.hops[..] {
+            return vec![only];
+        }
         let now = self.clock.now();
         let rests = |hop: &&Hop| Timestamp::from_unix_millis(hop.rests_until.load(Ordering::Relaxed)) > now;
         let turn = || (0..self.hops.len()).map(|step| &self.hops[(first + step) % self.hops.len()]);

@@ -413,6 +413,10 @@ async fn fetched(
 
 /// What another request has stored since this one looked, if it will do.
 fn stored_meanwhile(edge: &Arc<Edge>, exchange: &Arc<Exchange>) -> Option<Answer> {
+    // A second look-up would count as a second use.
+    if !edge.store.holds(&exchange.key) {
+        return None;
+    }
     let variants = stored_under(edge, exchange)?;
     let stored = variants.select(&exchange.parts.headers)?;
     let settings = &exchange.site.settings;

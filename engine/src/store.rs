@@ -12,13 +12,13 @@ pub mod stored;
 mod weight;
 
 use std::borrow::Borrow;
-use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use foldhash::quality::RandomState;
 use http::HeaderMap;
 use moka::notification::RemovalCause;
-use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
@@ -34,6 +34,9 @@ const PARTS: &[u8] = b"\nparts";
 
 /// How many keys a purge goes through before it lets other threads run: some tenths of a millisecond.
 const PURGED_AT_ONCE: usize = 64;
+
+/// How many keys may be changed at the same time.
+const CHANGING_AT_ONCE: usize = 64;
 
 /// A primary key as `semantics::key` writes it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -184,7 +187,7 @@ pub struct Usage {
     pub evictions: u64,
 }
 
-type Map = Cache<Key, Variants, foldhash::quality::RandomState>;
+type Map = Cache<Key, Variants, RandomState>;
 
 /// All stored responses.
 #[derive(Debug)]
@@ -195,6 +198,9 @@ pub struct Store {
     fills: Arc<FillBudget>,
     index: Arc<Index>,
     evictions: Arc<AtomicU64>,
+    /// Held by whoever makes what lies under a key out of what lay there; keys share one by their hash.
+    changing: [Mutex<()>; CHANGING_AT_ONCE],
+    hasher: RandomState,
     /// Whether a part was ever stored, and whether anything was ever kept as warmed: many edges never do, and need not look. Set before the
     /// first one can be found.
     had_parts: AtomicBool,
@@ -218,7 +224,7 @@ impl Store {
                     }
                     index.forget(&key, &variants);
                 })
-                .build_with_hasher(foldhash::quality::RandomState::default())
+                .build_with_hasher(RandomState::default())
         };
         let main = limits.memory.saturating_sub(limits.fill_memory).saturating_sub(limits.warm_memory);
         Store {
@@ -228,6 +234,8 @@ impl Store {
             fills: FillBudget::new(limits.fill_memory),
             index,
             evictions,
+            changing: std::array::from_fn(|_| Mutex::new(())),
+            hasher: RandomState::default(),
             had_parts: AtomicBool::new(false),
             had_warmed: AtomicBool::new(false),
         }
@@ -239,8 +247,13 @@ impl Store {
             return Some(found);
         }
         let warmed = self.warmed_under(key)?;
-        self.promote(key, &warmed);
+        self.promote(&Key::new(key));
         Some(warmed)
+    }
+
+    /// Whether anything is stored under `key`, without counting as use.
+    pub fn holds(&self, key: &[u8]) -> bool {
+        self.main.contains_key(key) || self.had_warmed.load(Ordering::Acquire) && self.warmed.contains_key(key)
     }
 
     /// What is stored under `key`, without counting as use: for looks from outside the request path.
@@ -254,11 +267,15 @@ impl Store {
     }
 
     /// A warmed response that is asked for has to hold its place by use from now on.
-    fn promote(&self, key: &[u8], warmed: &Variants) {
-        let key = Key::new(key);
-        self.index.remember(&key, warmed);
-        self.main.insert(key.clone(), warmed.clone());
-        self.warmed.invalidate(&key);
+    fn promote(&self, key: &Key) {
+        let _changing = self.changing(key);
+        // It may have been purged, or another one have taken its place, since it was seen.
+        let Some(warmed) = there(&self.warmed, key) else { return };
+        if !self.main.contains_key(key) {
+            self.index.remember(key, &warmed);
+            self.main.insert(key.clone(), warmed);
+        }
+        self.warmed.invalidate(key);
     }
 
     /// What a fill may keep.
@@ -335,26 +352,30 @@ impl Store {
     pub fn release(&self, is_over: impl Fn(u64) -> bool) {
         let of_run = |stored: &Arc<StoredResponse>| stored.head.warm_run != 0 && !is_over(stored.head.warm_run);
         let over = self.warmed.iter().filter(|(_, variants)| !variants.all().iter().any(of_run));
-        for (key, variants) in over.collect::<Vec<_>>() {
-            self.promote(key.as_bytes(), &variants);
+        for (key, _) in over.collect::<Vec<_>>() {
+            self.promote(&key);
         }
     }
 
     /// Puts a response into a map, before what else lies there under its key, and `beside` it.
     fn put(&self, map: &Map, key: &Key, stored: &Arc<StoredResponse>, beside: Option<&Variants>) {
         let limit = self.limits.max_variants;
-        map.entry(key.clone()).and_upsert_with(|old| {
-            let mut all = vec![Arc::clone(stored)];
-            let old = old.as_ref().map(|old| old.value().all()).unwrap_or_default();
-            for other in beside.map(Variants::all).unwrap_or_default().iter().chain(old) {
-                if all.len() < limit && !all.iter().any(|new| is_same_variant(other, new)) {
-                    all.push(Arc::clone(other));
-                }
+        let _changing = self.changing(key);
+        let old = there(map, key);
+        let mut all = vec![Arc::clone(stored)];
+        for other in beside.into_iter().chain(&old).flat_map(Variants::all) {
+            if all.len() < limit && !all.iter().any(|new| is_same_variant(other, new)) {
+                all.push(Arc::clone(other));
             }
-            let variants = Variants::new(all);
-            self.index.remember(key, &variants);
-            variants
-        });
+        }
+        let variants = Variants::new(all);
+        self.index.remember(key, &variants);
+        map.insert(key.clone(), variants);
+    }
+
+    fn changing(&self, key: &Key) -> MutexGuard<'_, ()> {
+        let place = self.hasher.hash_one(key) as usize % CHANGING_AT_ONCE;
+        self.changing[place].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is stored under `key` of the response that `request` selects, where that is not the whole.
@@ -414,26 +435,20 @@ impl Store {
     /// Rewrites what lies under `key`; what `change` turns into none is dropped. Returns how many responses changed.
     fn rewrite(&self, key: &Key, change: &dyn Fn(&Arc<StoredResponse>) -> Option<Arc<StoredResponse>>) -> u64 {
         let mut changed = 0;
+        let _changing = self.changing(key);
         for map in [&self.main, &self.warmed] {
-            if !map.contains_key(key) {
-                continue;
-            }
-            map.entry(key.clone()).and_compute_with(|entry| {
-                let Some(entry) = entry else { return Op::Nop };
-                let before = entry.value().all();
-                let after: Vec<_> = before.iter().filter_map(change).collect();
-                let same = before.iter().filter(|old| after.iter().any(|new| Arc::ptr_eq(old, new))).count();
-                changed += (before.len() - same) as u64;
-                if after.is_empty() {
-                    return Op::Remove;
-                }
-                if same == before.len() {
-                    return Op::Nop;
-                }
+            let Some(variants) = there(map, key) else { continue };
+            let before = variants.all();
+            let after: Vec<_> = before.iter().filter_map(change).collect();
+            let same = before.iter().filter(|old| after.iter().any(|new| Arc::ptr_eq(old, new))).count();
+            changed += (before.len() - same) as u64;
+            if after.is_empty() {
+                map.invalidate(key);
+            } else if same < before.len() {
                 let variants = Variants::new(after);
                 self.index.remember(key, &variants);
-                Op::Put(variants)
-            });
+                map.insert(key.clone(), variants);
+            }
         }
         changed
     }
@@ -528,6 +543,11 @@ impl Target {
             }
         }
     }
+}
+
+/// What lies under a key in one of the maps. A look-up of what is not there would count as a use of it.
+fn there(map: &Map, key: &Key) -> Option<Variants> {
+    if map.contains_key(key) { map.get(key) } else { None }
 }
 
 /// Whether a new response takes the place of an old one: the requests that select them are the same.

@@ -25,7 +25,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(55);
 const USED_LATELY: Duration = Duration::from_secs(1);
 
 thread_local! {
-    static IDLE: RefCell<HashMap<usize, Vec<(Connection, Timestamp)>>> = RefCell::default();
+    static IDLE: RefCell<HashMap<usize, Vec<(Connection, Timestamp)>, foldhash::fast::RandomState>> = RefCell::default();
 }
 
 /// An open connection.

@@ -230,15 +230,14 @@ impl Fetch {
         let Answer { response, permit } = answer;
         let (mut parts, body) = response.into_parts();
         forwarding::strip_response_hop_by_hop(&mut parts.headers);
-        forwarding::ensure_date(&mut parts.headers, self.edge.clock.now());
+        let now = self.edge.clock.now();
+        forwarding::ensure_date(&mut parts.headers, now);
         let length = content_length(&parts.headers).or_else(|| http_body::Body::size_hint(&body).exact());
         let weighed = self.weigh(parts.status, &parts.headers, length, asked_at);
         let too_large = length.is_some_and(|length| length > self.edge.store.max_object());
         let (refusal, is_of_request) = match &weighed.storability {
             Storability::Yes | Storability::Part(_) if too_large => ("larger than max_object", false),
-            Storability::Yes | Storability::Part(_)
-                if !weighed.freshness.is_worth_keeping(&parts.headers, self.edge.clock.now()) =>
-            {
+            Storability::Yes | Storability::Part(_) if !weighed.freshness.is_worth_keeping(&parts.headers, now) => {
                 ("stale at once", false)
             }
             Storability::Yes => return self.fill(parts, body, length, weighed, since, tell).await,

@@ -1,5 +1,6 @@
 //! Keys whose answers turned out not to be storable, so that nobody queues for them again.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use moka::policy::EvictionPolicy;
@@ -18,6 +19,8 @@ const OVERHEAD_BYTES: usize = 150;
 pub(super) struct HitForMiss {
     until: Cache<Key, Timestamp, foldhash::quality::RandomState>,
     ttl: Duration,
+    /// Whether anything was ever remembered: many edges never do, and need not look. Set before the first one can be found.
+    had_any: AtomicBool,
 }
 
 impl HitForMiss {
@@ -28,22 +31,25 @@ impl HitForMiss {
             .weigher(|key: &Key, _: &Timestamp| u32::try_from(key.as_bytes().len() + OVERHEAD_BYTES).unwrap_or(u32::MAX))
             .eviction_policy(EvictionPolicy::lru())
             .build_with_hasher(foldhash::quality::RandomState::default());
-        HitForMiss { until, ttl }
+        HitForMiss { until, ttl, had_any: AtomicBool::new(false) }
     }
 
     /// Remembers that the answer for `key` could not be stored.
     pub(super) fn remember(&self, key: &[u8], now: Timestamp) {
+        self.had_any.store(true, Ordering::Release);
         self.until.insert(Key::new(key), now.saturating_add(self.ttl));
     }
 
     /// Forgets it: an answer could be stored.
     pub(super) fn forget(&self, key: &[u8]) {
-        self.until.invalidate(key);
+        if self.had_any.load(Ordering::Acquire) {
+            self.until.invalidate(key);
+        }
     }
 
     /// Whether the answer for `key` is expected not to be storable.
     pub(super) fn expects(&self, key: &[u8], now: Timestamp) -> bool {
-        self.until.get(key).is_some_and(|until| until > now)
+        self.had_any.load(Ordering::Acquire) && self.until.get(key).is_some_and(|until| until > now)
     }
 }
 

@@ -5,8 +5,10 @@
 //! their place in [`KNOWN`]; any other follows the byte [`OTHER`] with a length of its own. A date is four bytes instead of thirty, which
 //! [`DATED`] tells. Before the fields stands the detail behind the byte [`DETAIL`], after them each surrogate key behind a [`TAG`].
 
+use std::collections::HashMap;
 use std::io::Write as _;
 use std::ops::Range;
+use std::sync::LazyLock;
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -65,6 +67,10 @@ static KNOWN: [HeaderName; 39] = [
     X_XSS_PROTECTION,
 ];
 
+/// Where each of them stands.
+static PLACES: LazyLock<HashMap<&HeaderName, u8, foldhash::fast::RandomState>> =
+    LazyLock::new(|| KNOWN.iter().zip(0..).collect());
+
 /// Added to the place of a name whose value is a date: seconds since 1970, in four bytes.
 const DATED: u8 = 0x40;
 /// Stands for a name that is none of [`KNOWN`].
@@ -98,7 +104,8 @@ enum Name<'a> {
 enum Value {
     /// At this place.
     Bytes(Range<usize>),
-    Date(HttpDate),
+    /// Seconds since 1970.
+    Date(u32),
 }
 
 impl Fields {
@@ -114,14 +121,14 @@ impl Fields {
             put(&mut packed, detail.as_bytes());
         }
         for (name, value) in fields {
-            match KNOWN.iter().position(|known| known == name) {
+            match PLACES.get(name) {
                 Some(place) => {
                     if let Some(seconds) = seconds(value.as_bytes()) {
-                        packed.push(place as u8 | DATED);
+                        packed.push(place | DATED);
                         packed.extend_from_slice(&seconds.to_be_bytes());
                         continue;
                     }
-                    packed.push(place as u8);
+                    packed.push(*place);
                 }
                 None => {
                     packed.push(OTHER);
@@ -144,22 +151,23 @@ impl Fields {
 
     /// Why the policies decided so, for `Cache-Status`.
     pub fn detail(&self) -> Option<&str> {
-        self.texts().next().filter(|(name, _)| matches!(name, Name::Detail)).map(|(_, text)| text)
+        match self.iter().next()? {
+            Packed { name: Name::Detail, value: Value::Bytes(place) } => Some(self.text(place)),
+            _ => None,
+        }
     }
 
     /// The surrogate keys, in their order.
     pub fn tags(&self) -> impl Iterator<Item = &str> {
-        self.texts().filter(|(name, _)| matches!(name, Name::Tag)).map(|(_, text)| text)
+        self.iter().filter_map(|packed| match packed {
+            Packed { name: Name::Tag, value: Value::Bytes(place) } => Some(self.text(place)),
+            _ => None,
+        })
     }
 
     /// What was packed as text.
-    fn texts(&self) -> impl Iterator<Item = (Name<'_>, &str)> {
-        self.iter().filter_map(|packed| match packed {
-            Packed { name: name @ (Name::Detail | Name::Tag), value: Value::Bytes(place) } => {
-                Some((name, std::str::from_utf8(&self.0[place]).expect("it was packed as text")))
-            }
-            _ => None,
-        })
+    fn text(&self, place: Range<usize>) -> &str {
+        std::str::from_utf8(&self.0[place]).expect("it was packed as text")
     }
 
     /// The fields as a map with room for `extra` more.
@@ -175,7 +183,7 @@ impl Fields {
             };
             let value = match value {
                 Value::Bytes(place) => shared.slice(place),
-                Value::Date(date) => date.to_string().into(),
+                Value::Date(seconds) => date(seconds).to_string().into(),
             };
             if let (Ok(name), Ok(value)) = (name, HeaderValue::from_maybe_shared(value)) {
                 headers.append(name, value);
@@ -197,7 +205,7 @@ impl Fields {
             lines.extend_from_slice(b": ");
             match value {
                 Value::Bytes(place) => lines.extend_from_slice(&self.0[place]),
-                Value::Date(date) => write!(lines, "{date}").expect("a vector takes all"),
+                Value::Date(seconds) => write!(lines, "{}", date(seconds)).expect("a vector takes all"),
             }
             lines.extend_from_slice(b"\r\n");
         }
@@ -223,8 +231,7 @@ impl Fields {
             if matches!(name, Name::Known(_)) && place & DATED != 0 {
                 let (seconds, _) = packed[at..].split_first_chunk()?;
                 at += seconds.len();
-                let time = UNIX_EPOCH + Duration::from_secs(u32::from_be_bytes(*seconds).into());
-                return Some(Packed { name, value: Value::Date(time.into()) });
+                return Some(Packed { name, value: Value::Date(u32::from_be_bytes(*seconds)) });
             }
             Some(Packed { name, value: Value::Bytes(take(packed, &mut at)) })
         })
@@ -239,6 +246,10 @@ fn seconds(value: &[u8]) -> Option<u32> {
     }
     let time = httpdate::parse_http_date(std::str::from_utf8(value).ok()?).ok()?;
     u32::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()
+}
+
+fn date(seconds: u32) -> HttpDate {
+    (UNIX_EPOCH + Duration::from_secs(seconds.into())).into()
 }
 
 /// Appends bytes behind their length.

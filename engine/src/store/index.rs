@@ -151,8 +151,8 @@ mod tests {
         let mut keys = index.tagged("tag", None, 30);
         while let Some(last) = keys.last() {
             assert!(keys.len() <= 30 && keys.iter().all(|key| seen.insert(key.clone())));
-            // Those that were seen go, as a purge has it; so do others, and new ones come.
-            keys.iter().for_each(|key| index.forget(key, &carries));
+            // Some that were seen go, as a purge has it; so do others, and new ones come.
+            keys.iter().step_by(2).for_each(|key| index.forget(key, &carries));
             index.forget(&key(turn * 7), &carries);
             (0..20).for_each(|more| index.remember(&key(1_000 + turn * 20 + more), &carries));
             keys = index.tagged("tag", Some(last), 30);
@@ -163,16 +163,15 @@ mod tests {
     }
 
     #[test]
-    fn each_key_is_told_under_its_own_tag() {
-        let (index, both) = (Index::default(), carrying(&["a", "b"]));
-        index.remember(&key("/both", None), &both);
-        index.remember(&key("/b", None), &carrying(&["b"]));
-        let told = |tag: &str| index.tagged(tag, None, 10).iter().map(|key| key.url().to_owned()).collect::<HashSet<_>>();
-        assert_eq!(told("a"), HashSet::from(["http://a.example/both".to_owned()]));
-        assert_eq!(told("b"), HashSet::from(["http://a.example/both".to_owned(), "http://a.example/b".to_owned()]));
-        index.forget(&key("/both", None), &both);
-        assert_eq!(told("a"), HashSet::new());
-        assert_eq!(told("b"), HashSet::from(["http://a.example/b".to_owned()]));
+    fn each_key_is_told_under_its_own_tags() {
+        let index = Index::default();
+        let (own, shared) = (["a", "b", "c"], key("/shared", None));
+        own.iter().for_each(|tag| index.remember(&key(tag, None), &carrying(&[tag])));
+        index.remember(&shared, &carrying(&own));
+        let told = |tag: &str| index.tagged(tag, None, 10).into_iter().collect::<HashSet<_>>();
+        own.iter().for_each(|tag| assert_eq!(told(tag), HashSet::from([key(tag, None), shared.clone()])));
+        index.forget(&shared, &carrying(&own));
+        own.iter().for_each(|tag| assert_eq!(told(tag), HashSet::from([key(tag, None)])));
     }
 
     #[test]
@@ -180,7 +179,7 @@ mod tests {
         let (index, key) = (Index::default(), key("/a", None));
         index.remember(&key, &carrying(&["tag", "tag"]));
         index.forget(&key, &carrying(&["tag"]));
-        assert_eq!(index.tagged("tag", None, 10), [key.clone()]);
+        assert_eq!(index.tagged("tag", None, 10), std::slice::from_ref(&key));
         index.forget(&key, &carrying(&["tag"]));
         assert_eq!(index.tagged("tag", None, 10), []);
         assert!(lock(&index.tags).is_empty());

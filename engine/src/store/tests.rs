@@ -150,23 +150,55 @@ fn what_was_fetched_before_a_purge_is_not_stored_after_it() {
     assert!(store.insert(&key("/b", None), Made::default().stored(), since), "the purge did not mean this one");
 }
 
+/// The fields of a request for a language.
+fn asking_for(language: &'static str) -> HeaderMap {
+    HeaderMap::from_iter([(http::header::ACCEPT_LANGUAGE, HeaderValue::from_static(language))])
+}
+
+#[test]
+fn none_of_two_variants_that_come_at_once_is_lost() {
+    const KEYS: usize = 2_000;
+    let (store, at_once) = (store(64 << 20), std::sync::Barrier::new(2));
+    std::thread::scope(|scope| {
+        for language in ["es", "en"] {
+            let (store, at_once) = (&store, &at_once);
+            scope.spawn(move || {
+                for number in 0..KEYS {
+                    let made = Made { vary: Some("accept-language"), asked: asking_for(language), ..Made::default() };
+                    at_once.wait();
+                    put(store, &key(&format!("/{number}"), None), made);
+                }
+            });
+        }
+    });
+    let stored = |number: &usize| store.lookup(key(&format!("/{number}"), None).as_bytes()).map_or(0, |found| found.all().len());
+    assert_eq!((0..KEYS).filter(|number| stored(number) != 2).count(), 0);
+}
+
+#[test]
+fn it_is_told_what_is_stored_wherever_that_lies() {
+    let store = store(1 << 20);
+    for (path, warm_run) in [("/a", 0), ("/warm", 1)] {
+        put(&store, &key(path, None), Made { warm_run, ..Made::default() });
+        assert!(store.holds(key(path, None).as_bytes()));
+        assert!(!store.holds(key(path, Some("mobile")).as_bytes()));
+    }
+    store.purge(&Target::Site(0), Purge::Hard, NOW);
+    assert!(!store.holds(key("/a", None).as_bytes()) && !store.holds(key("/warm", None).as_bytes()));
+}
+
 #[test]
 fn responses_that_differ_by_vary_lie_side_by_side_up_to_the_bound() {
     let store = store(1 << 20);
-    let asked = |language: &'static str| {
-        let mut headers = HeaderMap::new();
-        headers.insert("accept-language", HeaderValue::from_static(language));
-        headers
-    };
     for language in ["es", "en", "pt", "es", "fr"] {
-        let made = Made { vary: Some("accept-language"), asked: asked(language), body: language.into(), ..Made::default() };
+        let made = Made { vary: Some("accept-language"), asked: asking_for(language), body: language.into(), ..Made::default() };
         put(&store, &key("/a", None), made);
     }
     let variants = store.lookup(key("/a", None).as_bytes()).unwrap();
     assert_eq!(variants.all().len(), 3);
-    assert_eq!(variants.select(&asked("es")).unwrap().body.slice(0..2).concat(), b"es");
-    assert!(variants.select(&asked("en")).is_none(), "the oldest made room");
-    assert!(variants.select(&asked("de")).is_none());
+    assert_eq!(variants.select(&asking_for("es")).unwrap().body.slice(0..2).concat(), b"es");
+    assert!(variants.select(&asking_for("en")).is_none(), "the oldest made room");
+    assert!(variants.select(&asking_for("de")).is_none());
 }
 
 #[test]

@@ -19,6 +19,15 @@ fn help_and_version_are_told() {
 }
 
 #[test]
+fn the_allocator_reads_what_the_program_has_for_it() {
+    let told = tero(&["--version"]).env("_RJEM_MALLOC_CONF", "confirm_conf:true").output().expect("the program can be run");
+    for setting in ["tcache_nslots_small_min:100", "tcache_gc_incr_bytes:4194304"] {
+        assert!(err(&told).contains(&format!("Set conf value: {setting}\n")), "{}", err(&told));
+    }
+    assert!(!err(&told).contains("Invalid"), "{}", err(&told));
+}
+
+#[test]
 fn every_command_has_help_with_an_example() {
     for command in COMMANDS {
         let help = run(&[command, "--help"]);

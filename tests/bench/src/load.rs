@@ -29,6 +29,8 @@ pub(crate) struct Load<'a> {
     pub(crate) core: u32,
     /// Makes objects that nobody asked for before.
     pub(crate) seed: &'a str,
+    /// The host that is asked for; the address where it is none.
+    pub(crate) host: Option<&'a str>,
 }
 
 /// What was measured.
@@ -67,6 +69,9 @@ impl Load<'_> {
             .args(["taskset", "-c", &self.core.to_string(), "wrk", "-t1", "--latency", "--timeout", "30s"])
             .args([format!("-c{}", case.connections), format!("-d{seconds}s")])
             .args(["-H", &format!("User-Agent: {USER_AGENT}")]);
+        if let Some(host) = self.host {
+            wrk.args(["-H", &format!("Host: {host}")]);
+        }
         match case.kind {
             Kind::NotModified => wrk.args(["-H", &format!("If-None-Match: {}", case.size.etag())]),
             Kind::Range => wrk.args(["-H", "Range: bytes=1000-1999"]),

@@ -10,6 +10,7 @@ mod load;
 mod memory;
 mod origin;
 mod pace;
+mod policies;
 mod process;
 mod report;
 mod scale;
@@ -47,6 +48,7 @@ Examples:
   cargo run --release -p tero-bench -- table docs/benchmark.json
   cargo run --release -p tero-bench -- instructions --top 30          where the instructions of a hit go
   cargo run --release -p tero-bench -- memory --budget-mib 1024
+  cargo run --release -p tero-bench -- policies --javascript JS.wasm --python PY.wasm
   cargo run --release -p tero-bench -- scale --entries 10000000       ten million entries, 10 GB";
 
 #[derive(Debug, Subcommand)]
@@ -55,7 +57,9 @@ enum Measure {
     Instructions(instructions::Arguments),
     /// Memory beyond the bodies that are stored, beside the peers; and whether the bound holds while entries come and go.
     Memory(memory::Arguments),
-    /// What a hit costs with more entries, policies and sites, and what a purge of many entries costs others.
+    /// What policies cost a hit, by language and number, beside a site of the same server that has none.
+    Policies(policies::Arguments),
+    /// What a hit costs with more entries and sites, and what a purge of many entries costs others.
     Scale(scale::Arguments),
     /// Prints the table of a report that `--json` wrote.
     Table { report: PathBuf },
@@ -119,6 +123,7 @@ fn main() -> ExitCode {
         None => run(&arguments),
         Some(Measure::Instructions(arguments)) => instructions::run(&arguments),
         Some(Measure::Memory(arguments)) => memory::run(&arguments),
+        Some(Measure::Policies(arguments)) => policies::run(&arguments),
         Some(Measure::Scale(arguments)) => scale::run(&arguments),
         Some(Measure::Table { report }) => read_report(&report).map(|report| println!("{}", report::table(&report))),
         Some(Measure::Floor { server: Server::Epoll, port, answer }) => {
@@ -228,7 +233,7 @@ fn measure(
 ) -> Result<Sample, String> {
     let check = || load::check_body(running.port, &case.path(), &case.size.body());
     let seed = format!("{}x{round}", server.as_str());
-    let load = Load { port: running.port, case, core: arguments.load_core, seed: &seed };
+    let load = Load { port: running.port, case, core: arguments.load_core, seed: &seed, host: None };
     if case.objects() > 0 {
         client::fill(running.port, case.objects(), case.size)?;
     }

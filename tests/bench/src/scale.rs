@@ -1,4 +1,4 @@
-//! How the cost of a hit grows with what is stored and configured, and what a large purge costs others.
+//! How the cost of a hit grows with what is stored and with the number of sites, and what a large purge costs others.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,9 +18,6 @@ pub(crate) struct Arguments {
     /// Numbers of stored objects of 128 bytes, without policies. `--entries 10000000` takes 10 GB of memory, and ten minutes to fill.
     #[arg(long, value_delimiter = ',', default_value = "10000,100000,1000000")]
     entries: Vec<u32>,
-    /// Numbers of policies in the chain.
-    #[arg(long, value_delimiter = ',', default_value = "0,1,2,5,10")]
-    policies: Vec<u32>,
     /// Numbers of sites.
     #[arg(long, value_delimiter = ',', default_value = "1,10,100")]
     sites: Vec<u32>,
@@ -76,9 +73,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
         println!("| entries of {ENTRY}, without policies | {entries} | {cpu:.2} |");
         running.stop();
     }
-    for &count in &arguments.policies {
-        println!("| policies | {count} | {:.2} |", cpu_with(&policies(count), &start, arguments)?);
-    }
     for &count in &arguments.sites {
         println!("| sites | {count} | {:.2} |", cpu_with(&sites(count), &start, arguments)?);
     }
@@ -98,29 +92,10 @@ fn cpu_with(config: &str, start: &Start<'_>, arguments: &Arguments) -> Result<f6
 
 /// The median of three measurements.
 fn cpu_of_hit(running: &Running, case: &Case, arguments: &Arguments) -> Result<f64, String> {
-    let load = Load { port: running.port, case, core: arguments.load_core, seed: "" };
+    let load = Load { port: running.port, case, core: arguments.load_core, seed: "", host: None };
     load.run(1)?;
-    let mut cpu = Vec::new();
-    for _ in 0..3 {
-        let before = process::cpu_ticks(running.pid());
-        let result = load.run(arguments.seconds)?;
-        let ticks = process::cpu_ticks(running.pid()).saturating_sub(before);
-        cpu.push(ticks as f64 / process::TICKS_PER_SECOND * 1e6 / result.requests as f64);
-    }
-    cpu.sort_by(f64::total_cmp);
-    Ok(crate::report::median(&cpu))
-}
-
-/// A chain of so many policies, each of which decides by the time of day.
-fn policies(count: u32) -> String {
-    let names: Vec<String> = (0..count).map(|number| format!("\"p{number}\"")).collect();
-    let one = |number| {
-        format!(
-            "\n[[policy]]\nname = \"p{number}\"\nmodule = \"builtin:business-hours\"\n\
-             settings = {{ zone = \"America/Argentina/Buenos_Aires\", open = \"09:00\", close = \"18:00\" }}\n"
-        )
-    };
-    format!("policies = [{}]\n{}", names.join(", "), (0..count).map(one).collect::<String>())
+    let cpu = (0..3).map(|_| running.cpu_of_request(|| load.run(arguments.seconds))).collect::<Result<Vec<f64>, _>>()?;
+    Ok(crate::report::median(&crate::report::sorted(&cpu)))
 }
 
 /// So many sites beside the one that is asked.
@@ -155,26 +130,26 @@ fn purge(tagged: u32, start: &Start<'_>, arguments: &Arguments) -> Result<(), St
         let (purged, took) = purge_all()?;
         let ticks = process::cpu_ticks(running.pid()).saturating_sub(before);
         fill()?;
-        // Those that miss carry the tag, too.
-        let mut misses = u64::from(tagged) + 1 + u64::from(round) * 2 * count;
-        let mut pace = || {
+        // Those that miss carry the tag, too; each turn asks for others.
+        let pace = |turn: u64| {
             let (port, path) = (running.port, "/img/1k.bin".to_owned());
-            misses += count;
-            Pace { port, path, connections: 16, rate: RATE, seconds: arguments.seconds, misses: Some(misses - count) }
+            let misses = Some(u64::from(tagged) + 1 + turn * count);
+            Pace { port, path, connections: 16, rate: RATE, seconds: arguments.seconds, misses }
         };
+        let turn = 2 * u64::from(round);
         let longest = |pace: &Pace| {
             let latencies = pace.run_on(arguments.load_core)?;
             let of_those = |misses| latencies.iter().enumerate().filter(move |(number, _)| pace.is_miss(*number) == misses);
             let longest = |misses| of_those(misses).map(|(_, took)| *took).fold(0.0, f64::max) / 1_000.0;
             Ok::<_, String>([longest(false), longest(true)])
         };
-        let [quiet_hit, quiet_miss] = longest(&pace())?;
+        let [quiet_hit, quiet_miss] = longest(&pace(turn))?;
         let [hit, miss] = std::thread::scope(|scope| {
             let purging = scope.spawn(|| {
                 std::thread::sleep(Duration::from_secs(arguments.seconds) / 2);
                 purge_all()
             });
-            let longest = longest(&pace());
+            let longest = longest(&pace(turn + 1));
             purging.join().map_err(|_| "the purge panicked".to_owned())??;
             longest
         })?;
@@ -214,10 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chain_names_each_of_its_policies() {
-        let config = policies(3);
-        assert!(config.starts_with("policies = [\"p0\", \"p1\", \"p2\"]"));
-        assert_eq!(config.matches("[[policy]]").count(), 3);
+    fn there_are_so_many_sites() {
         assert_eq!(sites(3).matches("[[site]]").count(), 2);
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 
 use crate::floors::Answer;
+use crate::load;
 use crate::origin::Size;
 use crate::process::{self, Process};
 
@@ -118,6 +119,17 @@ impl Running {
     /// is not in it.
     pub(crate) fn memory(&self) -> u64 {
         process::memory(self.pid(), self.folder.path()) + size_of_files(self.folder.path())
+    }
+
+    /// What a request takes of its CPU time while `load` runs, in microseconds.
+    pub(crate) fn cpu_of_request(&self, load: impl FnOnce() -> Result<load::Result, String>) -> Result<f64, String> {
+        let before = process::cpu_ticks(self.pid());
+        let result = load()?;
+        if result.failed > 0 {
+            return Err(format!("{} requests failed", result.failed));
+        }
+        let ticks = process::cpu_ticks(self.pid()).saturating_sub(before);
+        Ok(ticks as f64 / process::TICKS_PER_SECOND * 1e6 / result.requests as f64)
     }
 
     /// The last lines that it wrote about its troubles; empty where there are none.

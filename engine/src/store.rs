@@ -26,13 +26,13 @@ use crate::semantics::key;
 use crate::semantics::timestamp::Timestamp;
 use fill::{FillBudget, FillLimits};
 use index::Index;
-use stored::StoredResponse;
+use stored::{StoredHead, StoredResponse};
 use weight::{ARC_BYTES, ENTRY_BYTES, allocated};
 
 /// What the key of a response in parts has at its end: a third line, which no key of a request has.
 const PARTS: &[u8] = b"\nparts";
 
-/// How many keys a purge goes through before it lets other threads run: some tenths of a millisecond.
+/// How many keys are one share of a purge.
 const PURGED_AT_ONCE: usize = 64;
 
 /// How many keys may be changed at the same time.
@@ -170,6 +170,18 @@ pub enum Purge {
     Soft,
 }
 
+/// A purge under way, in shares: whoever purges can let others have their turn in between.
+#[derive(Debug)]
+pub struct Purging {
+    target: Target,
+    purge: Purge,
+    now: Timestamp,
+    /// What is left to go through, but for a surrogate key.
+    keys: std::vec::IntoIter<Key>,
+    /// The last key of the last share.
+    last: Option<Key>,
+}
+
 /// A point in the order of purges. What was fetched before a purge must not be stored after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PurgePoint(u64);
@@ -246,9 +258,9 @@ impl Store {
         if let Some(found) = self.main.get(key) {
             return Some(found);
         }
-        let warmed = self.warmed_under(key)?;
+        let kept = self.kept(key)?;
         self.promote(&Key::new(key));
-        Some(warmed)
+        Some(kept)
     }
 
     /// Whether anything is stored under `key`, without counting as use.
@@ -259,10 +271,11 @@ impl Store {
     /// What is stored under `key`, without counting as use: for looks from outside the request path.
     pub fn peek(&self, key: &[u8]) -> Option<Variants> {
         // `contains_key` and iteration leave moka's frequencies alone, `get` does not; a look now and then is no harm.
-        self.main.get(key).or_else(|| self.warmed_under(key))
+        self.main.get(key).or_else(|| self.kept(key))
     }
 
-    fn warmed_under(&self, key: &[u8]) -> Option<Variants> {
+    /// What is kept under `key` until somebody asks for it.
+    fn kept(&self, key: &[u8]) -> Option<Variants> {
         if self.had_warmed.load(Ordering::Acquire) { self.warmed.get(key) } else { None }
     }
 
@@ -270,11 +283,8 @@ impl Store {
     fn promote(&self, key: &Key) {
         let _changing = self.changing(key);
         // It may have been purged, or another one have taken its place, since it was seen.
-        let Some(warmed) = there(&self.warmed, key) else { return };
-        if !self.main.contains_key(key) {
-            self.index.remember(key, &warmed);
-            self.main.insert(key.clone(), warmed);
-        }
+        let Some(kept) = there(&self.warmed, key) else { return };
+        self.enter(&self.main, key, kept);
         self.warmed.invalidate(key);
     }
 
@@ -293,18 +303,21 @@ impl Store {
         self.index.purges.may_hit_since(since.0, key)
     }
 
+    /// The latest purge since `since` that meant a response of this head under `key`, by its number in the order of purges.
+    pub fn purged_since(&self, key: &[u8], head: &StoredHead, since: PurgePoint) -> Option<u64> {
+        self.index.purges.hit_since(since.0, key, head)
+    }
+
     /// Stores a response, in place of the one that the same requests select. Returns false, and stores nothing, when it was
     /// purged since `since`.
     pub fn insert(&self, key: &Key, stored: impl Into<Arc<StoredResponse>>, since: PurgePoint) -> bool {
         let stored = stored.into();
-        if stored.head.warm_run == 0 || !self.keep(key, &stored, since) {
-            self.put(&self.main, key, &stored, None);
-            // An older one must not come back to light when this one is evicted.
-            if self.had_warmed.load(Ordering::Acquire) {
-                self.warmed.invalidate(key);
-            }
+        // What it would take the place of may be what a soft purge has left.
+        if self.purged_since(key.as_bytes(), &stored.head, since).is_some() {
+            return false;
         }
-        // Nor its parts, which are no longer needed, nor those of an older one.
+        self.put(key, &stored);
+        // Its parts are no longer needed, nor those of an older one.
         if self.had_parts.load(Ordering::Acquire) {
             self.main.invalidate(&Key::of_parts(key.as_bytes()));
         }
@@ -313,34 +326,53 @@ impl Store {
 
     /// Asked after the insertion: a purge that comes later finds the response in the map, one that came before is seen here.
     fn unless_purged(&self, key: &Key, stored: &StoredResponse, since: PurgePoint) -> bool {
-        let is_purged = self.index.purges.hit_since(since.0, key.as_bytes(), stored);
+        let is_purged = self.purged_since(key.as_bytes(), &stored.head, since).is_some();
         if is_purged {
             self.drop_response(key, stored.id);
         }
         !is_purged
     }
 
-    /// Puts a warmed response, and what else lies under its key, where it does not have to make room, if there is room. What was purged
-    /// since `since` does not come along.
-    fn keep(&self, key: &Key, stored: &Arc<StoredResponse>, since: PurgePoint) -> bool {
-        let beside = self.main.get(key);
-        self.warmed.run_pending_tasks();
-        let there = self.warmed.get(key).map_or(0, |there| there.weight());
-        let more = stored.weight() + key.weight() + beside.as_ref().map_or(0, |beside| beside.weight());
-        if self.warmed.weighted_size().saturating_sub(there) + more > self.limits.warm_memory {
-            return false;
-        }
-        self.had_warmed.store(true, Ordering::Release);
-        self.put(&self.warmed, key, stored, beside.as_ref());
-        if let Some(beside) = beside {
+    /// Puts a response where it belongs, together with what else lies under its key: a key lies in one of the maps, not in both, so that
+    /// no older response comes back to light when a newer one is evicted.
+    fn put(&self, key: &Key, stored: &Arc<StoredResponse>) {
+        let _changing = self.changing(key);
+        let others = [self.kept(key.as_bytes()), there(&self.main, key)];
+        let variants = self.together(stored, others.iter().flatten().flat_map(Variants::all));
+        let may_be_kept = stored.head.warm_run != 0 && stored.parts.is_none();
+        if may_be_kept && self.has_room_to_keep(key, &variants) {
+            self.had_warmed.store(true, Ordering::Release);
+            self.enter(&self.warmed, key, variants);
             self.main.invalidate(key);
-            for other in beside.all() {
-                if self.index.purges.hit_since(since.0, key.as_bytes(), other) {
-                    self.drop_response(key, other.id);
-                }
+        } else {
+            self.enter(&self.main, key, variants);
+            if self.had_warmed.load(Ordering::Acquire) {
+                self.warmed.invalidate(key);
             }
         }
-        true
+    }
+
+    /// Whether what is to lie under `key` can be kept until somebody asks for it without anything that is kept making room.
+    fn has_room_to_keep(&self, key: &Key, variants: &Variants) -> bool {
+        self.warmed.run_pending_tasks();
+        let there = self.kept(key.as_bytes()).map_or(0, |kept| kept.weight() + key.weight());
+        self.warmed.weighted_size().saturating_sub(there) + variants.weight() + key.weight() <= self.limits.warm_memory
+    }
+
+    /// A response together with others of its key; the oldest make room.
+    fn together<'v>(&self, stored: &Arc<StoredResponse>, others: impl Iterator<Item = &'v Arc<StoredResponse>>) -> Variants {
+        let mut all = vec![Arc::clone(stored)];
+        for other in others {
+            if all.len() < self.limits.max_variants && !all.iter().any(|new| is_same_variant(other, new)) {
+                all.push(Arc::clone(other));
+            }
+        }
+        Variants::new(all)
+    }
+
+    fn enter(&self, map: &Map, key: &Key, variants: Variants) {
+        self.index.remember(key, &variants);
+        map.insert(key.clone(), variants);
     }
 
     /// Whether what lies under `key` is kept until it is asked for.
@@ -355,22 +387,6 @@ impl Store {
         for (key, _) in over.collect::<Vec<_>>() {
             self.promote(&key);
         }
-    }
-
-    /// Puts a response into a map, before what else lies there under its key, and `beside` it.
-    fn put(&self, map: &Map, key: &Key, stored: &Arc<StoredResponse>, beside: Option<&Variants>) {
-        let limit = self.limits.max_variants;
-        let _changing = self.changing(key);
-        let old = there(map, key);
-        let mut all = vec![Arc::clone(stored)];
-        for other in beside.into_iter().chain(&old).flat_map(Variants::all) {
-            if all.len() < limit && !all.iter().any(|new| is_same_variant(other, new)) {
-                all.push(Arc::clone(other));
-            }
-        }
-        let variants = Variants::new(all);
-        self.index.remember(key, &variants);
-        map.insert(key.clone(), variants);
     }
 
     fn changing(&self, key: &Key) -> MutexGuard<'_, ()> {
@@ -393,7 +409,7 @@ impl Store {
         let held = held.as_ref().and_then(|held| held.all().iter().find(|held| is_same_variant(held, &new)));
         let stored = match held {
             // What was purged since must not come back in company.
-            Some(held) if !self.index.purges.hit_since(since.0, key, held) => held.combined(new, self.limits.max_object),
+            Some(held) if self.purged_since(key, &held.head, since).is_none() => held.combined(new, self.limits.max_object),
             _ => new,
         };
         if stored.parts.is_none() {
@@ -401,7 +417,7 @@ impl Store {
         }
         let (key, stored) = (Key::of_parts(key), Arc::new(stored));
         self.had_parts.store(true, Ordering::Release);
-        self.put(&self.main, &key, &stored, None);
+        self.put(&key, &stored);
         self.unless_purged(&key, &stored, since)
     }
 
@@ -415,11 +431,9 @@ impl Store {
     pub fn replace(&self, key: &Key, old: u64, new: Arc<StoredResponse>, since: PurgePoint) {
         let replaced = self.rewrite(key, &|stored| Some(Arc::clone(if stored.id == old { &new } else { stored })));
         if replaced > 0 && new.head.warm_run != 0 {
-            self.keep(key, &new, since);
+            self.put(key, &new);
         }
-        if self.index.purges.hit_since(since.0, key.as_bytes(), &new) {
-            self.drop_response(key, new.id);
-        }
+        self.unless_purged(key, &new, since);
     }
 
     /// Drops one stored response.
@@ -445,51 +459,64 @@ impl Store {
             if after.is_empty() {
                 map.invalidate(key);
             } else if same < before.len() {
-                let variants = Variants::new(after);
-                self.index.remember(key, &variants);
-                map.insert(key.clone(), variants);
+                self.enter(map, key, Variants::new(after));
             }
         }
         changed
     }
 
-    /// Purges what `target` names and returns how many stored responses that were.
+    /// Purges what `target` names and returns how many stored responses that were. Not for a thread that serves requests, but it leaves
+    /// a core that it shares with one after each share.
     pub fn purge(&self, target: &Target, purge: Purge, now: Timestamp) -> u64 {
+        let mut purging = self.begin_purge(target.clone(), purge, now);
+        let mut purged = 0;
+        while let Some(more) = self.purge_share(&mut purging) {
+            purged += more;
+            std::thread::yield_now();
+        }
+        purged
+    }
+
+    /// Begins a purge: what is on its way from the next hop now will not be stored. What is stored goes by [`Store::purge_share`]. Looks
+    /// through all of the store for a prefix or a site.
+    pub fn begin_purge(&self, target: Target, purge: Purge, now: Timestamp) -> Purging {
         // First the note for fetches under way, then what is stored: nothing slips through between.
-        self.index.purges.note(target.clone());
-        let change = |stored: &Arc<StoredResponse>| match purge {
-            _ if !target.selects_response(stored) => Some(Arc::clone(stored)),
-            Purge::Hard => None,
-            Purge::Soft => Some(Arc::new(stored.with_freshness(stored.head.freshness.made_stale(now)))),
-        };
-        let purge_some = |keys: &[Key]| -> u64 {
-            let purged = keys.iter().map(|key| self.rewrite(key, &change)).sum();
-            if keys.len() == PURGED_AT_ONCE {
-                // Requests that share a core with this thread must not wait for what is to come.
-                std::thread::yield_now();
-            }
-            purged
-        };
-        let keys = match target {
-            Target::Tag { tag, .. } => {
-                let (mut purged, mut keys) = (0, self.index.tagged(tag, None, PURGED_AT_ONCE));
-                while let Some(last) = keys.last() {
-                    purged += purge_some(&keys);
-                    keys = self.index.tagged(tag, Some(last), PURGED_AT_ONCE);
-                }
-                return purged;
-            }
+        self.index.purges.note(&target);
+        let keys = match &target {
+            Target::Tag { .. } => Vec::new(),
             Target::Keys(keys) => keys.iter().flat_map(|key| [Key::new(key), Key::of_parts(key)]).collect(),
-            Target::Prefix(_) | Target::Site(_) => self.keys_matching(target),
+            Target::Prefix(_) | Target::Site(_) => self.keys_matching(&target),
         };
-        keys.chunks(PURGED_AT_ONCE).map(purge_some).sum()
+        Purging { target, purge, now, keys: keys.into_iter(), last: None }
+    }
+
+    /// Purges the next share, some tenths of a millisecond's work, and returns how many stored responses that were; none when there is
+    /// nothing left.
+    pub fn purge_share(&self, purging: &mut Purging) -> Option<u64> {
+        let keys: Vec<Key> = match &purging.target {
+            Target::Tag { tag, .. } => self.index.tagged(tag, purging.last.as_ref(), PURGED_AT_ONCE),
+            Target::Keys(_) | Target::Prefix(_) | Target::Site(_) => purging.keys.by_ref().take(PURGED_AT_ONCE).collect(),
+        };
+        purging.last = Some(keys.last()?.clone());
+        let change = |stored: &Arc<StoredResponse>| match purging.purge {
+            _ if !purging.target.selects(&stored.head) => Some(Arc::clone(stored)),
+            Purge::Hard => None,
+            Purge::Soft => Some(Arc::new(stored.with_freshness(stored.head.freshness.made_stale(purging.now)))),
+        };
+        Some(keys.iter().map(|key| self.rewrite(key, &change)).sum())
     }
 
     fn keys_matching(&self, target: &Target) -> Vec<Key> {
-        let maps = self.main.iter().chain(self.warmed.iter());
-        maps.filter(|(key, variants)| variants.all().iter().any(|stored| target.matches(key.as_bytes(), stored)))
-            .map(|(key, _)| Key::clone(&key))
-            .collect()
+        // What moves from one map to the other meanwhile is found in one of them.
+        let maps = self.warmed.iter().chain(self.main.iter()).chain(self.warmed.iter());
+        let is_meant = |key: &Key, variants: &Variants| {
+            target.may_have(key.as_bytes()) && variants.all().iter().any(|stored| target.selects(&stored.head))
+        };
+        let mut keys: Vec<Key> =
+            maps.filter(|(key, variants)| is_meant(key, variants)).map(|(key, _)| Key::clone(&key)).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
     }
 
     /// Calls `visit` for every stored response, for counting; not a consistent picture while requests go on.
@@ -516,30 +543,21 @@ impl Store {
 }
 
 impl Target {
-    /// Whether the target names this stored response under this key.
-    fn matches(&self, key: &[u8], stored: &StoredResponse) -> bool {
-        self.names_key(key).unwrap_or_else(|| self.selects_response(stored))
-    }
-
-    /// Whether the target names this key; none where that is not told by keys.
-    fn names_key(&self, key: &[u8]) -> Option<bool> {
+    /// Whether a response under this key may be meant; not asked of a target that names keys.
+    fn may_have(&self, key: &[u8]) -> bool {
         match self {
-            Target::Keys(keys) => {
-                let whole = key.strip_suffix(PARTS).unwrap_or(key);
-                Some(keys.iter().any(|named| named == whole))
-            }
-            Target::Prefix(prefix) => Some(key::url_of(key).starts_with(prefix.as_str())),
-            Target::Tag { .. } | Target::Site(_) => None,
+            Target::Prefix(prefix) => key::url_of(key).starts_with(prefix.as_str()),
+            Target::Keys(_) | Target::Tag { .. } | Target::Site(_) => true,
         }
     }
 
-    /// Whether the target, its key being matched already, names this stored response.
-    fn selects_response(&self, stored: &StoredResponse) -> bool {
+    /// Whether a response of this head under a key that may be meant is meant.
+    fn selects(&self, head: &StoredHead) -> bool {
         match self {
             Target::Keys(_) | Target::Prefix(_) => true,
-            Target::Site(site) => stored.head.site as usize == *site,
+            Target::Site(site) => head.site as usize == *site,
             Target::Tag { site, tag } => {
-                site.is_none_or(|site| stored.head.site as usize == site) && stored.head.fields.tags().any(|own| own == &**tag)
+                site.is_none_or(|site| head.site as usize == site) && head.fields.tags().any(|own| own == &**tag)
             }
         }
     }

@@ -8,8 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use foldhash::quality::RandomState;
 
-use super::stored::StoredResponse;
-use super::{Key, Target, Variants};
+use super::stored::StoredHead;
+use super::{Key, PARTS, Target, Variants};
 
 /// How many purges are remembered for fetches under way. One that has been under way for longer than that many purges is
 /// taken to be purged.
@@ -91,43 +91,78 @@ impl Index {
 
 /// The latest purges, in order.
 #[derive(Debug, Default)]
-pub(super) struct Purges(Mutex<Noted>);
+pub(super) struct Purges {
+    noted: Mutex<Noted>,
+    hasher: RandomState,
+}
 
 #[derive(Debug, Default)]
 struct Noted {
     /// The number of the purge after the last of `latest`.
     next: u64,
-    latest: VecDeque<Target>,
+    latest: VecDeque<Named>,
+}
+
+/// What a purge has named.
+#[derive(Debug)]
+enum Named {
+    /// Keys, by their hashes in order: a response whose key only has the same hash is not stored, and fetched again.
+    Keys(Box<[u64]>),
+    Other(Target),
 }
 
 impl Purges {
     pub(super) fn point(&self) -> u64 {
-        lock(&self.0).next
+        lock(&self.noted).next
     }
 
-    pub(super) fn note(&self, target: Target) {
-        let mut noted = lock(&self.0);
+    pub(super) fn note(&self, target: &Target) {
+        let named = match target {
+            Target::Keys(keys) => {
+                let mut hashes: Box<[u64]> = keys.iter().map(|key| self.hash(key)).collect();
+                hashes.sort_unstable();
+                Named::Keys(hashes)
+            }
+            Target::Tag { .. } | Target::Prefix(_) | Target::Site(_) => Named::Other(target.clone()),
+        };
+        let mut noted = lock(&self.noted);
         noted.next += 1;
-        noted.latest.push_back(target);
+        noted.latest.push_back(named);
         if noted.latest.len() > REMEMBERED_PURGES {
             noted.latest.pop_front();
         }
     }
 
-    /// Whether a purge since `point` named this response.
-    pub(super) fn hit_since(&self, point: u64, key: &[u8], stored: &StoredResponse) -> bool {
-        self.any_since(point, |target| target.matches(key, stored))
+    /// The number of the latest purge since `point` that named a response of this head under this key. `point` itself where there were
+    /// more purges since than are remembered.
+    pub(super) fn hit_since(&self, point: u64, key: &[u8], head: &StoredHead) -> Option<u64> {
+        self.latest_since(point, key, |target| target.selects(head))
     }
 
     /// Whether a purge since `point` may have named a response under this key, of which nothing else is known.
     pub(super) fn may_hit_since(&self, point: u64, key: &[u8]) -> bool {
-        self.any_since(point, |target| target.names_key(key).unwrap_or(true))
+        self.latest_since(point, key, |_| true).is_some()
     }
 
-    fn any_since(&self, point: u64, is_meant: impl FnMut(&Target) -> bool) -> bool {
-        let noted = lock(&self.0);
+    fn latest_since(&self, point: u64, key: &[u8], selects: impl Fn(&Target) -> bool) -> Option<u64> {
+        let noted = lock(&self.noted);
         let since = (noted.next - point) as usize;
-        since > noted.latest.len() || noted.latest.iter().rev().take(since).any(is_meant)
+        if since == 0 {
+            return None;
+        }
+        if since > noted.latest.len() {
+            return Some(point);
+        }
+        let hash = self.hash(key.strip_suffix(PARTS).unwrap_or(key));
+        let is_meant = |named: &Named| match named {
+            Named::Keys(hashes) => hashes.binary_search(&hash).is_ok(),
+            Named::Other(target) => target.may_have(key) && selects(target),
+        };
+        (point..noted.next).rev().zip(noted.latest.iter().rev()).find(|(_, named)| is_meant(named)).map(|(number, _)| number)
+    }
+
+    fn hash(&self, key: &[u8]) -> u64 {
+        self.hasher.hash_one(key)
     }
 }
 

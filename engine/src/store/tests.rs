@@ -202,6 +202,26 @@ fn responses_that_differ_by_vary_lie_side_by_side_up_to_the_bound() {
 }
 
 #[test]
+fn a_purge_goes_on_in_shares_and_ends() {
+    let more = PURGED_AT_ONCE + 10;
+    let targets: [fn(&[Key]) -> Target; 3] =
+        [|_| tag("x"), |_| Target::Site(0), |keys| Target::Keys(keys.iter().map(|key| key.as_bytes().to_vec()).collect())];
+    for target in targets {
+        let store = store(16 << 20);
+        let keys: Vec<Key> = (0..more).map(|number| key(&format!("/{number}"), None)).collect();
+        keys.iter().for_each(|key| put(&store, key, Made { tags: vec!["x"], ..Made::default() }));
+        let mut purging = store.begin_purge(target(&keys), Purge::Hard, NOW);
+        let mut left = store.usage().entries;
+        while let Some(purged) = store.purge_share(&mut purging) {
+            assert!(purged <= PURGED_AT_ONCE as u64, "{purging:?}");
+            left -= purged;
+            assert_eq!(store.usage().entries, left);
+        }
+        assert_eq!(left, 0);
+    }
+}
+
+#[test]
 fn bytes_stay_within_the_bound_and_eviction_is_counted() {
     let store = store(1 << 20);
     for number in 0..500 {
@@ -269,6 +289,69 @@ fn what_a_plan_fetches_anew_brings_along_what_lies_beside_it() {
     assert_eq!(found.select(&in_language("en")).unwrap().body.pieces().concat(), b"body");
     assert!(!store.is_kept(&page));
     assert_eq!(store.usage().entries, 1);
+}
+
+#[test]
+fn what_is_kept_stays_when_another_variant_of_it_finds_no_room() {
+    let store = store(1 << 20);
+    let page = key("/", None);
+    let warmed = |language, body| Made {
+        vary: Some("accept-language"),
+        asked: asking_for(language),
+        body,
+        warm_run: 1,
+        ..Made::default()
+    };
+    put(&store, &page, warmed("es", b"es".to_vec()));
+    assert!(store.is_kept(&page));
+    // An eighth of the memory is there for what is kept.
+    put(&store, &page, warmed("en", vec![0; 140_000]));
+    assert!(!store.is_kept(&page));
+    let found = store.lookup(page.as_bytes()).unwrap();
+    assert!(found.select(&asking_for("es")).is_some() && found.select(&asking_for("en")).is_some());
+    assert_eq!(store.usage().entries, 1);
+}
+
+#[test]
+fn what_a_plan_and_a_visitor_store_at_the_same_time_is_stored_once() {
+    let store = store(16 << 20);
+    for number in 0..1_000 {
+        let page = key(&format!("/{number}"), None);
+        std::thread::scope(|scope| {
+            for warm_run in [0, 1] {
+                let (store, page) = (&store, &page);
+                scope.spawn(move || put(store, page, Made { warm_run, ..Made::default() }));
+            }
+        });
+        assert!(store.peek(page.as_bytes()).is_some(), "{number}");
+        assert_eq!(store.usage().entries, number + 1);
+    }
+}
+
+#[test]
+fn a_soft_purge_leaves_what_a_fetch_under_way_would_have_replaced() {
+    let store = store(1 << 20);
+    let page = key("/", None);
+    put(&store, &page, Made { tags: vec!["x"], ..Made::default() });
+    let since = store.purge_point();
+    assert_eq!(store.purge(&tag("x"), Purge::Soft, NOW), 1);
+    assert!(!store.insert(&page, Made { tags: vec!["x"], ..Made::default() }.stored(), since));
+    let found = store.lookup(page.as_bytes()).expect("it may be needed when the origin fails");
+    assert!(!found.all()[0].head.freshness.is_fresh(NOW));
+}
+
+#[test]
+fn a_response_that_moves_while_a_site_is_purged_is_found() {
+    let store = store(64 << 20);
+    let pages: Vec<Key> = (0..2_000).map(|number| key(&format!("/{number}"), None)).collect();
+    for _ in 0..20 {
+        pages.iter().for_each(|page| put(&store, page, Made { warm_run: 1, ..Made::default() }));
+        std::thread::scope(|scope| {
+            scope.spawn(|| pages.iter().for_each(|page| drop(store.lookup(page.as_bytes()))));
+            store.purge(&Target::Site(0), Purge::Hard, NOW);
+        });
+        assert!(!pages.iter().any(|page| store.holds(page.as_bytes())));
+    }
 }
 
 /// A part of a response of eight bytes that is told from others by `tag`.

@@ -58,6 +58,9 @@ use site::{Site, Sites};
 
 pub use respond::{head_as_bytes, refuse, refuse_as};
 
+/// How many fetches under way that are not for it a request may come upon before it goes by itself.
+const MAX_OTHER_FLIGHTS: u32 = 4;
+
 /// All that a request needs; shared by the workers.
 #[derive(Debug)]
 pub struct Edge {
@@ -86,6 +89,8 @@ pub struct Edge {
     collapse_timeout: Duration,
     via: HeaderValue,
     no_decision: Arc<RequestDecision>,
+    /// Held while groups are purged that a request has made invalid.
+    purging_groups: tokio::sync::Mutex<()>,
 }
 
 /// What an [`Edge`] is made of.
@@ -133,6 +138,7 @@ impl Edge {
             collapse_timeout: parts.collapse_timeout,
             via,
             no_decision: Arc::default(),
+            purging_groups: tokio::sync::Mutex::default(),
         }
     }
 }
@@ -298,6 +304,7 @@ async fn fetch(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stale: Option<Arc<Sto
     let deadline = edge.clock.now().saturating_add(edge.collapse_timeout);
     let mut flight_key = exchange.key.clone();
     let mut attempt = 0;
+    let mut others = 0;
     loop {
         let flight = match edge.collapse.join(&flight_key, attempt) {
             Role::Leader(lead) => return self::lead(edge, exchange, stale, why, lead).await,
@@ -313,10 +320,15 @@ async fn fetch(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stale: Option<Arc<Sto
                 Some(answer) => return answer,
                 None => return alone(edge, exchange, stale, why).await,
             },
-            Ok(Waited::Answered(Shared::Filling(filling))) => match join_fill(exchange, &filling) {
+            Ok(Waited::Answered(Shared::Filling(filling))) => match join_fill(edge, exchange, &filling) {
                 Join::Reader(reader) => return follow(edge, exchange, &filling, reader, why),
-                Join::OtherVariant(key) if key != flight_key => flight_key = key,
-                Join::OtherVariant(_) | Join::TooLate => return alone(edge, exchange, stale, why).await,
+                // Those to whom the same applies share another fetch.
+                Join::Other(which) if others < MAX_OTHER_FLIGHTS => {
+                    flight_key.push(b'\n');
+                    flight_key.extend(which.to_be_bytes());
+                    others += 1;
+                }
+                Join::Other(_) | Join::TooLate => return alone(edge, exchange, stale, why).await,
             },
         }
     }
@@ -430,21 +442,23 @@ fn stored_meanwhile(edge: &Arc<Edge>, exchange: &Arc<Exchange>) -> Option<Answer
     }
 }
 
+/// How a request takes part in a fill.
 enum Join {
     Reader(FillReader),
-    OtherVariant(Vec<u8>),
+    /// Not in this one, but in one that it shares with all that find the same number.
+    Other(u64),
     TooLate,
 }
 
-/// Whether a response that is being stored answers this request too (§4.1).
-fn join_fill(exchange: &Exchange, filling: &Filling) -> Join {
+/// Whether a response that is being stored answers this request too (§4.1): not if it was purged since it was asked for, as a request that
+/// comes after a purge, or after one that made it invalid, is not to get it.
+fn join_fill(edge: &Edge, exchange: &Exchange, filling: &Filling) -> Join {
     let head = &filling.head;
+    if let Some(purge) = edge.store.purged_since(&exchange.key, head, filling.since) {
+        return Join::Other(purge);
+    }
     if !head.secondary_key.selects(&exchange.parts.headers) {
-        // Those that ask for the same variant may still share a fetch.
-        let mut key = exchange.key.clone();
-        key.push(b'\n');
-        key.extend(head.secondary_key.digest(&exchange.parts.headers).to_be_bytes());
-        return Join::OtherVariant(key);
+        return Join::Other(head.secondary_key.digest(&exchange.parts.headers));
     }
     filling.fill.reader().map_or(Join::TooLate, Join::Reader)
 }

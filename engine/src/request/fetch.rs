@@ -55,6 +55,8 @@ pub(super) struct Filling {
     pub head: StoredHead,
     /// Its content, as far as it has come.
     pub fill: Arc<Fill>,
+    /// Where the order of purges stood before it was asked for.
+    pub since: PurgePoint,
 }
 
 /// What came of a fetch, for the request that began it.
@@ -294,7 +296,7 @@ impl Fetch {
         let fill = Fill::new(length, self.edge.store.fill_limits(), true);
         // The first reader is there before the first byte, so that the fill does not take itself for abandoned.
         let reader = fill.reader();
-        let filling = Arc::new(Filling { head, fill: Arc::clone(&fill) });
+        let filling = Arc::new(Filling { head, fill: Arc::clone(&fill), since });
         self.share(&filling);
         if let Some(reader) = reader {
             let _ = tell.send(Fetched::Filling(Arc::clone(&filling), reader, Box::new(parts.headers)));

@@ -15,7 +15,7 @@ use super::{Edge, forward};
 use crate::origin::{self, Answer, RequestBody};
 use crate::semantics::decision::QueryRule;
 use crate::semantics::{forwarding, invalidation, key, storability};
-use crate::store::{Purge, PurgePoint, Target};
+use crate::store::{Purge, PurgePoint, Purging, Target};
 use crate::telemetry::cache_status::{CacheStatus, Forward};
 
 /// What the next hop answered to a request that the cache has no part in.
@@ -68,8 +68,12 @@ pub(super) async fn ask(edge: &Arc<Edge>, exchange: &Exchange, content: Option<I
     }
     let answer = send(edge, exchange, request, exchange.parts.method.is_idempotent()).await?;
     let is_purged = edge.store.may_be_purged(&exchange.key, before);
-    invalidate(edge, exchange, &answer.response);
-    Ok(Passed { answer, since: (!is_purged).then(|| edge.store.purge_point()) })
+    let groups = invalidate(edge, exchange, &answer.response);
+    let since = (!is_purged).then(|| edge.store.purge_point());
+    if !groups.is_empty() {
+        purge_groups(edge, exchange, groups).await;
+    }
+    Ok(Passed { answer, since })
 }
 
 /// Sends a request to the next hop, and its interim responses to the client.
@@ -133,18 +137,38 @@ pub(super) fn told(
     response
 }
 
-/// Drops what an unsafe request has made invalid (§4.4), in every variant.
-fn invalidate(edge: &Edge, exchange: &Exchange, response: &Response<Incoming>) {
-    let Some(target) = exchange.url() else { return };
-    let urls = invalidation::invalidated(&exchange.parts.method, response.status(), &target, response.headers());
+/// Drops what an unsafe request has made invalid (§4.4), in every variant; the groups that it has made invalid are begun with, and given back.
+fn invalidate(edge: &Edge, exchange: &Exchange, response: &Response<Incoming>) -> Vec<Purging> {
+    let Some(target) = exchange.url() else { return Vec::new() };
+    let (method, status, now) = (&exchange.parts.method, response.status(), edge.clock.now());
+    // A soft purge would leave windows of staleness open, and what is invalid is not to be used before it is validated (§4.4).
+    let begin = |target| edge.store.begin_purge(target, Purge::Hard, now);
+    let urls = invalidation::invalidated(method, status, &target, response.headers());
     let keys: Vec<_> = urls.iter().flat_map(|url| keys_of_url(exchange, url)).collect();
     if !keys.is_empty() {
-        edge.store.purge(&Target::Keys(keys), Purge::Hard, edge.clock.now());
+        let mut purging = begin(Target::Keys(keys));
+        while edge.store.purge_share(&mut purging).is_some() {}
     }
-    // Groups of the same origin, which is taken to be the site (RFC 9875 §3). A soft purge would leave windows of staleness open, and what is
-    // invalid is not to be used before it is validated (§4.4).
-    for tag in invalidation::invalidated_groups(&exchange.parts.method, response.status(), response.headers()) {
-        edge.store.purge(&Target::Tag { site: Some(exchange.site.index), tag }, Purge::Hard, edge.clock.now());
+    // Groups of the same origin, which is taken to be the site (RFC 9875 §3).
+    let site = Some(exchange.site.index);
+    let groups = invalidation::invalidated_groups(method, status, response.headers());
+    groups.into_iter().map(|tag| begin(Target::Tag { site, tag })).collect()
+}
+
+/// Drops groups, which may be large: in a task, since it has to be done even if the client leaves, and others have their turn after
+/// each share of it. One such task goes on at a time.
+async fn purge_groups(edge: &Arc<Edge>, exchange: &Exchange, groups: Vec<Purging>) {
+    let edge = Arc::clone(edge);
+    let purge = async move {
+        let _turn = edge.purging_groups.lock().await;
+        for mut purging in groups {
+            while edge.store.purge_share(&mut purging).is_some() {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    if let Err(error) = tokio::spawn(purge).await {
+        tracing::error!(site = %exchange.site.settings.name, %error, "groups were not invalidated");
     }
 }
 

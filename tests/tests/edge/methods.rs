@@ -135,6 +135,18 @@ fn groups_are_invalidated_together() {
 }
 
 #[test]
+fn a_large_group_is_invalidated_whole() {
+    let origin = Origin::start();
+    origin.otherwise(|asked| Reply::fresh(60, &asked.target).header("Cache-Groups", "\"all\""));
+    origin.on("/change", Reply::status(200).header("Cache-Group-Invalidation", "\"all\""));
+    let edge = Edge::before(&origin).start();
+    let hits = || (0..300).filter(|number| edge.get(&format!("/{number}")).cache_status().hit).count();
+    assert_eq!((hits(), hits()), (0, 300));
+    edge.send(&Request::new("POST", "/change"));
+    assert_eq!(hits(), 0);
+}
+
+#[test]
 fn what_a_group_invalidates_is_not_served_stale() {
     let origin = Origin::start();
     let windows = "max-age=60, stale-while-revalidate=600, stale-if-error=600";

@@ -1,6 +1,6 @@
 //! What operators remove: by URL, by tag, by prefix, by site; dropped, or marked stale.
 
-use tero_tests::{Edge, EdgeBuilder, Origin, Reply, get};
+use tero_tests::{Edge, EdgeBuilder, Gate, Origin, Reply, Request, get};
 
 /// An origin whose pages are fresh for an hour and revalidated by their tag.
 fn origin() -> Origin {
@@ -48,6 +48,50 @@ fn assert_stored(edge: &Edge, stored: &[&str], gone: &[&str]) {
     }
     for target in gone {
         edge.get(target).assert_forwarded("uri-miss", target);
+    }
+}
+
+/// Checks that what is on its way into the store is not given to those that ask after `purge`, which share a fetch of their own.
+#[track_caller]
+fn check_fill_is_left_alone(purge: impl Fn(&Edge)) {
+    let (old, new) = (Gate::new(), Gate::new());
+    let origin = Origin::start();
+    let half = |body: &str, gate: &Gate| Reply::fresh(60, body).header("Cache-Groups", "\"all\"").in_halves(gate);
+    origin.on_in_turn("/x", [half("old", &old), half("new", &new)]);
+    origin.on("/change", Reply::status(201).header("Location", "/x"));
+    origin.on("/group", Reply::status(200).header("Cache-Group-Invalidation", "\"all\""));
+    let edge = Edge::before(&origin).start();
+    let ask = || {
+        let mut client = edge.client();
+        client.start(&get("/x"));
+        let answer = client.head();
+        (client, answer)
+    };
+    let mut before = ask();
+    purge(&edge);
+    let mut after = ask();
+    edge.admin_post("/purge", r#"{"tag": "other"}"#);
+    let mut later = ask();
+    assert_eq!(origin.requests("/x"), 2);
+    for (gate, body, asked) in [(&new, "new", [&mut after, &mut later].as_mut_slice()), (&old, "old", &mut [&mut before])] {
+        gate.open();
+        for (client, answer) in asked {
+            client.rest(answer);
+            assert_eq!(answer.text(), body);
+        }
+    }
+    edge.get("/x").assert_hit("new");
+}
+
+#[test]
+fn what_is_purged_while_it_is_stored_is_not_given_to_those_who_ask_afterwards() {
+    for target in
+        [r#"{"url": "http://www.example/x"}"#, r#"{"prefix": "http://www.example/"}"#, r#"{"tag": "all", "soft": true}"#]
+    {
+        check_fill_is_left_alone(|edge| assert_eq!(edge.admin_post("/purge", target).status, 200));
+    }
+    for target in ["/change", "/group"] {
+        check_fill_is_left_alone(|edge| drop(edge.send(&Request::new("POST", target))));
     }
 }
 

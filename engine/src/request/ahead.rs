@@ -22,6 +22,12 @@ use crate::telemetry::cache_status::Forward;
 /// So many seconds' worth of the rate can be saved up of a site's share.
 const SAVED_SECS: f64 = 10.0;
 
+/// How often those that are watched are looked through for what is no longer stored.
+const TIDY_PERIOD: Duration = Duration::from_secs(1);
+
+/// How many are marked under the lock at once.
+const MARKED_AT_ONCE: usize = 256;
+
 /// Revalidations ahead that are under way for a site at once.
 const CONCURRENCY: usize = 8;
 
@@ -106,6 +112,8 @@ pub struct Ahead(Mutex<HashMap<usize, SiteAhead>>);
 #[derive(Debug)]
 struct SiteAhead {
     watched: BinaryHeap<Reverse<Watched>>,
+    /// When those that are no longer stored were last taken out.
+    tidied: Timestamp,
     pace: Pace,
     /// The rate that the pace has.
     rate: f64,
@@ -152,6 +160,7 @@ impl Ahead {
         let pace = || Pace::new(settings.rate, CONCURRENCY, now);
         let new = || SiteAhead {
             watched: BinaryHeap::new(),
+            tidied: Timestamp::default(),
             pace: pace(),
             rate: settings.rate,
             under_way: 0,
@@ -185,8 +194,10 @@ pub(super) fn watch(edge: &Edge, site: &Site, stored: &Arc<StoredResponse>) {
         return;
     }
     edge.ahead.with(site, settings, now, |ahead| {
-        if ahead.watched.len() >= settings.max_watched {
+        // Not for each response that is stored while all that are watched are still there: this looks at each of them.
+        if ahead.watched.len() >= settings.max_watched && now.since(ahead.tidied) >= TIDY_PERIOD {
             ahead.watched.retain(|Reverse(watched)| watched.stored.strong_count() > 0);
+            ahead.tidied = now;
         }
         if ahead.watched.len() >= settings.max_watched {
             ahead.counts.unwatched += 1;
@@ -202,14 +213,20 @@ pub fn mark(edge: &Edge) {
     let sites = edge.sites.load();
     for site in sites.iter() {
         let Some(settings) = &site.settings.refresh_ahead else { continue };
-        edge.ahead.with(site, settings, now, |ahead| {
-            while ahead.watched.peek().is_some_and(|Reverse(watched)| watched.at <= now) {
+        let mark_some = |ahead: &mut SiteAhead| {
+            for _ in 0..MARKED_AT_ONCE {
+                if ahead.watched.peek().is_none_or(|Reverse(watched)| watched.at > now) {
+                    return false;
+                }
                 let stored = ahead.watched.pop().and_then(|Reverse(watched)| watched.stored.upgrade());
                 if let Some(stored) = stored.filter(|stored| uses::hits_so_far(stored) >= settings.min_hits) {
                     uses::mark_due(&stored);
                 }
             }
-        });
+            true
+        };
+        // Many may end at the same time of day, and requests want the lock, too.
+        while edge.ahead.with(site, settings, now, mark_some) {}
     }
 }
 

@@ -92,16 +92,27 @@ pub(super) fn take_idle(hop: usize, now: Timestamp, can_repeat: bool) -> Option<
     let longest = if can_repeat { IDLE_TIMEOUT } else { USED_LATELY };
     IDLE.with_borrow_mut(|idle| {
         let idle = idle.get_mut(&hop)?;
-        idle.retain(|(connection, since)| !connection.sender.is_closed() && now.since(*since) < IDLE_TIMEOUT);
+        idle.retain(|idle| is_of_use(idle, now));
         // Those whose response is still being read are not ready.
         let ready = idle.iter().rposition(|(connection, since)| connection.sender.is_ready() && now.since(*since) < longest)?;
         Some(idle.swap_remove(ready).0)
     })
 }
 
+fn is_of_use((connection, since): &(Connection, Timestamp), now: Timestamp) -> bool {
+    !connection.sender.is_closed() && now.since(*since) < IDLE_TIMEOUT
+}
+
 /// Keeps a connection whose response is being read; it serves the next request as soon as that has ended.
 pub(super) fn keep(hop: usize, connection: Connection, now: Timestamp) {
     IDLE.with_borrow_mut(|idle| {
+        if !idle.contains_key(&hop) {
+            // Another configuration has other hops: nobody asks any more for the connections to those before them.
+            idle.retain(|_, idle| {
+                idle.retain(|idle| is_of_use(idle, now));
+                !idle.is_empty()
+            });
+        }
         let idle = idle.entry(hop).or_default();
         if idle.len() >= MAX_IDLE {
             // Without its sender a connection closes when its response has been read.
@@ -109,4 +120,32 @@ pub(super) fn keep(hop: usize, connection: Connection, now: Timestamp) {
         }
         idle.push((connection, now));
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_to_hops_that_nobody_asks_any_more_are_let_go_when_there_are_others() {
+        let settings = Settings {
+            hops: vec![],
+            max_fetches: 1,
+            connect_timeout: Duration::from_secs(1),
+            response_timeout: Duration::from_secs(1),
+            max_header_bytes: 8_192,
+            max_headers: 100,
+        };
+        let kept = || IDLE.with_borrow(|idle| idle.values().map(Vec::len).sum::<usize>());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let now = Timestamp::from_unix_secs(1_000);
+            for (hop, now, expected) in [(1, now, 1), (2, now, 2), (2, now, 3), (3, now.saturating_add(IDLE_TIMEOUT), 1)] {
+                keep(hop, open("127.0.0.1", port, &settings).await.unwrap(), now);
+                assert_eq!(kept(), expected, "{hop}");
+            }
+        });
+    }
 }

@@ -118,9 +118,17 @@ impl Variants {
         }
     }
 
-    /// The surrogate keys of all; one that several carry comes several times.
-    fn tags(&self) -> impl Iterator<Item = &str> {
-        self.all().iter().flat_map(|stored| stored.head.fields.tags())
+    /// Calls `each` with every surrogate key that one of them carries.
+    fn each_tag(&self, mut each: impl FnMut(&str)) {
+        match &self.0 {
+            List::One(one) => one.head.fields.tags().for_each(each),
+            List::Many(all) => {
+                let mut tags: Vec<&str> = all.iter().flat_map(|stored| stored.head.fields.tags()).collect();
+                tags.sort_unstable();
+                tags.dedup();
+                tags.into_iter().for_each(&mut each);
+            }
+        }
     }
 
     fn weight(&self) -> u64 {

@@ -39,7 +39,7 @@ use crate::semantics::decision::{Device, QueryRule, RequestDecision};
 use crate::semantics::reuse::{self, Absent, Reuse, reuse};
 use crate::store::fill::FillReader;
 use crate::store::stored::StoredResponse;
-use crate::store::{Store, Variants};
+use crate::store::{PurgePoint, Store, Variants};
 use crate::telemetry::Outcome;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::cache_status::Forward;
@@ -301,6 +301,7 @@ async fn fetch(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stale: Option<Arc<Sto
     if is_too_large || exchange.directives.no_store || edge.hit_for_miss.expects(&exchange.key, exchange.at) {
         return alone(edge, exchange, stale, why).await;
     }
+    let asked = edge.store.purge_point();
     let deadline = edge.clock.now().saturating_add(edge.collapse_timeout);
     let mut flight_key = exchange.key.clone();
     let mut attempt = 0;
@@ -320,7 +321,7 @@ async fn fetch(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stale: Option<Arc<Sto
                 Some(answer) => return answer,
                 None => return alone(edge, exchange, stale, why).await,
             },
-            Ok(Waited::Answered(Shared::Filling(filling))) => match join_fill(edge, exchange, &filling) {
+            Ok(Waited::Answered(Shared::Filling(filling))) => match join_fill(edge, exchange, &filling, asked) {
                 Join::Reader(reader) => return follow(edge, exchange, &filling, reader, why),
                 // Those to whom the same applies share another fetch.
                 Join::Other(which) if others < MAX_OTHER_FLIGHTS => {
@@ -450,11 +451,11 @@ enum Join {
     TooLate,
 }
 
-/// Whether a response that is being stored answers this request too (§4.1): not if it was purged since it was asked for, as a request that
-/// comes after a purge, or after one that made it invalid, is not to get it.
-fn join_fill(edge: &Edge, exchange: &Exchange, filling: &Filling) -> Join {
+/// Whether a response that is being stored answers this request too (§4.1), which came when the order of purges stood at `asked`: not if it was
+/// purged, or made invalid, after its fetch began and before this request came.
+fn join_fill(edge: &Edge, exchange: &Exchange, filling: &Filling, asked: PurgePoint) -> Join {
     let head = &filling.head;
-    if let Some(purge) = edge.store.purged_since(&exchange.key, head, filling.since) {
+    if let Some(purge) = edge.store.purged_between(&exchange.key, head, filling.since, asked) {
         return Join::Other(purge);
     }
     if !head.secondary_key.selects(&exchange.parts.headers) {

@@ -194,6 +194,13 @@ pub struct Purging {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PurgePoint(u64);
 
+impl PurgePoint {
+    /// How many purges lie between an earlier point and this one.
+    pub fn purges_since(self, earlier: PurgePoint) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
 /// What the store holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -308,12 +315,18 @@ impl Store {
 
     /// Whether what is fetched for `key` since `since` may have been purged.
     pub fn may_be_purged(&self, key: &[u8], since: PurgePoint) -> bool {
-        self.index.purges.may_hit_since(since.0, key)
+        self.index.purges.latest(since.0..self.index.purges.point(), key, |_| true).is_some()
     }
 
-    /// The latest purge since `since` that meant a response of this head under `key`, by its number in the order of purges.
-    pub fn purged_since(&self, key: &[u8], head: &StoredHead, since: PurgePoint) -> Option<u64> {
-        self.index.purges.hit_since(since.0, key, head)
+    /// Whether a purge since `since` meant a response of this head under `key`.
+    pub fn is_purged(&self, key: &[u8], head: &StoredHead, since: PurgePoint) -> bool {
+        self.purged_between(key, head, since, self.purge_point()).is_some()
+    }
+
+    /// The latest purge between `since` and `until` that meant a response of this head under `key`: a number that is the same for all that
+    /// find the same one.
+    pub fn purged_between(&self, key: &[u8], head: &StoredHead, since: PurgePoint, until: PurgePoint) -> Option<u64> {
+        self.index.purges.latest(since.0..until.0, key, |target| target.selects(head))
     }
 
     /// Stores a response, in place of the one that the same requests select. Returns false, and stores nothing, when it was
@@ -321,7 +334,7 @@ impl Store {
     pub fn insert(&self, key: &Key, stored: impl Into<Arc<StoredResponse>>, since: PurgePoint) -> bool {
         let stored = stored.into();
         // What it would take the place of may be what a soft purge has left.
-        if self.purged_since(key.as_bytes(), &stored.head, since).is_some() {
+        if self.is_purged(key.as_bytes(), &stored.head, since) {
             return false;
         }
         self.put(key, &stored);
@@ -334,7 +347,7 @@ impl Store {
 
     /// Asked after the insertion: a purge that comes later finds the response in the map, one that came before is seen here.
     fn unless_purged(&self, key: &Key, stored: &StoredResponse, since: PurgePoint) -> bool {
-        let is_purged = self.purged_since(key.as_bytes(), &stored.head, since).is_some();
+        let is_purged = self.is_purged(key.as_bytes(), &stored.head, since);
         if is_purged {
             self.drop_response(key, stored.id);
         }
@@ -345,6 +358,11 @@ impl Store {
     /// no older response comes back to light when a newer one is evicted.
     fn put(&self, key: &Key, stored: &Arc<StoredResponse>) {
         let _changing = self.changing(key);
+        self.put_changing(key, stored);
+    }
+
+    /// The same for who holds the lock of the key.
+    fn put_changing(&self, key: &Key, stored: &Arc<StoredResponse>) {
         let others = [self.kept(key.as_bytes()), there(&self.main, key)];
         let variants = self.together(stored, others.iter().flatten().flat_map(Variants::all));
         let may_be_kept = stored.head.warm_run != 0 && stored.parts.is_none();
@@ -413,11 +431,14 @@ impl Store {
     /// Stores a part of a response, together with the parts of it that are stored already (§3.4); as a whole response once nothing is
     /// missing. Returns false, and stores nothing, when it was purged since `since`.
     pub fn insert_part(&self, key: &[u8], new: StoredResponse, since: PurgePoint) -> bool {
+        if self.is_purged(key, &new.head, since) {
+            return false;
+        }
         let held = self.main.get(&Key::of_parts(key));
         let held = held.as_ref().and_then(|held| held.all().iter().find(|held| is_same_variant(held, &new)));
         let stored = match held {
             // What was purged since must not come back in company.
-            Some(held) if self.purged_since(key, &held.head, since).is_none() => held.combined(new, self.limits.max_object),
+            Some(held) if !self.is_purged(key, &held.head, since) => held.combined(new, self.limits.max_object),
             _ => new,
         };
         if stored.parts.is_none() {
@@ -437,9 +458,12 @@ impl Store {
     /// Puts `new` in the place of the response `old`, if that is still there and was not purged since `since`: a 304 that freshened
     /// it (§4.3.4).
     pub fn replace(&self, key: &Key, old: u64, new: Arc<StoredResponse>, since: PurgePoint) {
-        let replaced = self.rewrite(key, &|stored| Some(Arc::clone(if stored.id == old { &new } else { stored })));
-        if replaced > 0 && new.head.warm_run != 0 {
-            self.put(key, &new);
+        {
+            let _changing = self.changing(key);
+            let put_new = |stored: &Arc<StoredResponse>| Some(Arc::clone(if stored.id == old { &new } else { stored }));
+            if self.rewrite_changing(key, &put_new) > 0 && new.head.warm_run != 0 {
+                self.put_changing(key, &new);
+            }
         }
         self.unless_purged(key, &new, since);
     }
@@ -456,8 +480,13 @@ impl Store {
 
     /// Rewrites what lies under `key`; what `change` turns into none is dropped. Returns how many responses changed.
     fn rewrite(&self, key: &Key, change: &dyn Fn(&Arc<StoredResponse>) -> Option<Arc<StoredResponse>>) -> u64 {
-        let mut changed = 0;
         let _changing = self.changing(key);
+        self.rewrite_changing(key, change)
+    }
+
+    /// The same for who holds the lock of the key.
+    fn rewrite_changing(&self, key: &Key, change: &dyn Fn(&Arc<StoredResponse>) -> Option<Arc<StoredResponse>>) -> u64 {
+        let mut changed = 0;
         for map in [&self.main, &self.warmed] {
             let Some(variants) = there(map, key) else { continue };
             let before = variants.all();

@@ -67,9 +67,12 @@ pub(super) async fn ask(edge: &Arc<Edge>, exchange: &Exchange, content: Option<I
         request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     let answer = send(edge, exchange, request, exchange.parts.method.is_idempotent()).await?;
-    let is_purged = edge.store.may_be_purged(&exchange.key, before);
-    let groups = invalidate(edge, exchange, &answer.response);
-    let since = (!is_purged).then(|| edge.store.purge_point());
+    let then = edge.store.purge_point();
+    let was_purged = edge.store.may_be_purged(&exchange.key, before);
+    let (own, groups) = invalidate(edge, exchange, &answer.response);
+    let since = edge.store.purge_point();
+    // One of somebody else's that came in between may have meant it, too.
+    let since = (!was_purged && since.purges_since(then) == own).then_some(since);
     if !groups.is_empty() {
         purge_groups(edge, exchange, groups).await;
     }
@@ -137,22 +140,25 @@ pub(super) fn told(
     response
 }
 
-/// Drops what an unsafe request has made invalid (§4.4), in every variant; the groups that it has made invalid are begun with, and given back.
-fn invalidate(edge: &Edge, exchange: &Exchange, response: &Response<Incoming>) -> Vec<Purging> {
-    let Some(target) = exchange.url() else { return Vec::new() };
+/// Drops what an unsafe request has made invalid (§4.4), in every variant; the groups that it has made invalid are begun with, and given back,
+/// with the number of all purges that this makes.
+fn invalidate(edge: &Edge, exchange: &Exchange, response: &Response<Incoming>) -> (u64, Vec<Purging>) {
+    let Some(target) = exchange.url() else { return (0, Vec::new()) };
     let (method, status, now) = (&exchange.parts.method, response.status(), edge.clock.now());
     // A soft purge would leave windows of staleness open, and what is invalid is not to be used before it is validated (§4.4).
     let begin = |target| edge.store.begin_purge(target, Purge::Hard, now);
     let urls = invalidation::invalidated(method, status, &target, response.headers());
     let keys: Vec<_> = urls.iter().flat_map(|url| keys_of_url(exchange, url)).collect();
-    if !keys.is_empty() {
+    let has_keys = !keys.is_empty();
+    if has_keys {
         let mut purging = begin(Target::Keys(keys));
         while edge.store.purge_share(&mut purging).is_some() {}
     }
     // Groups of the same origin, which is taken to be the site (RFC 9875 §3).
     let site = Some(exchange.site.index);
     let groups = invalidation::invalidated_groups(method, status, response.headers());
-    groups.into_iter().map(|tag| begin(Target::Tag { site, tag })).collect()
+    let groups: Vec<_> = groups.into_iter().map(|tag| begin(Target::Tag { site, tag })).collect();
+    (u64::from(has_keys) + groups.len() as u64, groups)
 }
 
 /// Drops groups, which may be large: in a task, since it has to be done even if the client leaves, and others have their turn after

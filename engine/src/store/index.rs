@@ -5,11 +5,11 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{BuildHasher, Hash};
 use std::ops::Bound::{Excluded, Included, Unbounded};
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use foldhash::quality::RandomState;
 
-use super::stored::StoredHead;
 use super::{Key, PARTS, Target, Variants};
 
 /// How many purges are remembered for fetches under way. One that has been under way for longer than that many purges is
@@ -132,32 +132,22 @@ impl Purges {
         }
     }
 
-    /// The number of the latest purge since `point` that named a response of this head under this key. `point` itself where there were
-    /// more purges since than are remembered.
-    pub(super) fn hit_since(&self, point: u64, key: &[u8], head: &StoredHead) -> Option<u64> {
-        self.latest_since(point, key, |target| target.selects(head))
-    }
-
-    /// Whether a purge since `point` may have named a response under this key, of which nothing else is known.
-    pub(super) fn may_hit_since(&self, point: u64, key: &[u8]) -> bool {
-        self.latest_since(point, key, |_| true).is_some()
-    }
-
-    fn latest_since(&self, point: u64, key: &[u8], selects: impl Fn(&Target) -> bool) -> Option<u64> {
-        let noted = lock(&self.noted);
-        let since = (noted.next - point) as usize;
-        if since == 0 {
+    /// The number of the latest of these purges that named this key and, unless it names keys, `selects` says yes to. If some of them are no
+    /// longer remembered, they are taken to have named it, under a number that changes only when as many others have come.
+    pub(super) fn latest(&self, numbers: Range<u64>, key: &[u8], selects: impl Fn(&Target) -> bool) -> Option<u64> {
+        if numbers.is_empty() {
             return None;
         }
-        if since > noted.latest.len() {
-            return Some(point);
-        }
+        let noted = lock(&self.noted);
+        let oldest = noted.next - noted.latest.len() as u64;
         let hash = self.hash(key.strip_suffix(PARTS).unwrap_or(key));
         let is_meant = |named: &Named| match named {
             Named::Keys(hashes) => hashes.binary_search(&hash).is_ok(),
             Named::Other(target) => target.may_have(key) && selects(target),
         };
-        (point..noted.next).rev().zip(noted.latest.iter().rev()).find(|(_, named)| is_meant(named)).map(|(number, _)| number)
+        let remembered = numbers.start.max(oldest)..numbers.end;
+        let found = remembered.rev().find(|number| noted.latest.get((number - oldest) as usize).is_some_and(is_meant));
+        found.or_else(|| (numbers.start < oldest).then(|| oldest - oldest % REMEMBERED_PURGES as u64))
     }
 
     fn hash(&self, key: &[u8]) -> u64 {
@@ -222,5 +212,21 @@ mod tests {
         assert!(lock(&index.tags).is_empty());
         // One that was never noted is no harm.
         index.forget(&key, &carrying(&["tag"]));
+    }
+
+    #[test]
+    fn purges_that_are_no_longer_remembered_count_as_one_until_as_many_have_come_again() {
+        let purges = Purges::default();
+        let note = |times: usize| (0..times).for_each(|_| purges.note(&Target::Site(7)));
+        let latest = |since| purges.latest(since..purges.point(), b"key", |_| false);
+        note(REMEMBERED_PURGES);
+        assert_eq!(latest(0), None);
+        note(1);
+        assert_eq!((latest(0), latest(1)), (Some(0), None));
+        note(REMEMBERED_PURGES - 2);
+        assert_eq!(latest(0), Some(0));
+        note(1);
+        let first = REMEMBERED_PURGES as u64;
+        assert_eq!((latest(0), latest(first - 1), latest(first)), (Some(first), Some(first), None));
     }
 }

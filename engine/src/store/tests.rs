@@ -407,6 +407,8 @@ fn what_was_purged_does_not_come_back_with_another_part() {
         assert_eq!(held(&store, 4..7), None);
         assert!(store.insert_part(key.as_bytes(), part("\"1\"", 4..7), store.purge_point()));
         assert_eq!((held(&store, 0..4), held(&store, 4..7).is_some()), (None, true));
+        assert!(!store.insert_part(key.as_bytes(), part("\"2\"", 0..4), since), "nor does it take the place of what came later");
+        assert_eq!((held(&store, 0..4), held(&store, 4..7).is_some()), (None, true));
     }
 }
 

@@ -186,6 +186,34 @@ fn followers_of_an_answer_that_is_not_for_them_ask_for_themselves() {
 }
 
 #[test]
+fn who_comes_upon_many_fetches_that_are_not_for_him_goes_by_himself() {
+    let origin = Origin::start();
+    let gate = Gate::new();
+    // Each answer is told apart by another field, in which nobody who comes later agrees with the one who asked.
+    let held = gate.clone();
+    origin.on_each("/x", move |_, number| Reply::fresh(60, "first half").header("Vary", format!("x-{number}")).in_halves(&held));
+    let edge = Edge::before(&origin).server("workers = 1").start();
+    let mut clients = Vec::new();
+    for number in 0..8 {
+        // The last three ask for the same.
+        let own = number.min(5);
+        let request = (0..8)
+            .fold(get("/x"), |request, field| request.header(format!("x-{field}"), if field == own { "own" } else { "others'" }));
+        let mut client = edge.client();
+        client.start(&request);
+        let answer = client.head();
+        assert!(!answer.cache_status().collapsed, "{answer:?}");
+        assert_eq!(origin.requests("/x"), number + 1);
+        clients.push((client, answer));
+    }
+    gate.open();
+    for (client, answer) in &mut clients {
+        client.rest(answer);
+        assert_eq!(answer.text(), "first half");
+    }
+}
+
+#[test]
 fn what_must_be_validated_before_each_use_is_not_given_to_followers() {
     for said in ["no-cache", "max-age=0", "max-age=60, no-cache"] {
         let origin = Origin::start();

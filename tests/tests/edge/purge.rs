@@ -96,6 +96,33 @@ fn what_is_purged_while_it_is_stored_is_not_given_to_those_who_ask_afterwards() 
 }
 
 #[test]
+fn who_asked_before_a_purge_shares_the_fetch_that_was_under_way() {
+    let gate = Gate::new();
+    let origin = Origin::start();
+    origin.on("/x", Reply::fresh(60, "x").behind(&gate));
+    let edge = Edge::before(&origin).server("workers = 1").start();
+    let ask = || {
+        let mut client = edge.client();
+        client.start(&get("/x"));
+        client
+    };
+    let mut leader = ask();
+    origin.wait_for("/x", 1);
+    let mut follower = ask();
+    // The one worker answers this one after it has come to the follower.
+    assert_eq!(edge.get("/y").status, 404);
+    purge(&edge, r#"{"url": "http://www.example/x"}"#, 0);
+    gate.open();
+    for client in [&mut leader, &mut follower] {
+        let mut answer = client.head();
+        client.rest(&mut answer);
+        assert_eq!(answer.text(), "x");
+    }
+    assert_eq!(origin.requests("/x"), 1);
+    edge.get("/x").assert_forwarded("uri-miss", "x");
+}
+
+#[test]
 fn a_url_is_purged_and_its_neighbours_are_not() {
     let origin = origin();
     let edge = Edge::before(&origin).start();

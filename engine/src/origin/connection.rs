@@ -25,7 +25,15 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(55);
 const USED_LATELY: Duration = Duration::from_secs(1);
 
 thread_local! {
-    static IDLE: RefCell<HashMap<usize, Vec<(Connection, Timestamp)>, foldhash::fast::RandomState>> = RefCell::default();
+    static IDLE: RefCell<Idle> = RefCell::default();
+}
+
+/// The idle connections of a thread.
+#[derive(Default)]
+struct Idle {
+    by_hop: HashMap<usize, Vec<(Connection, Timestamp)>, foldhash::fast::RandomState>,
+    /// When those of all hops were last looked through.
+    swept: Timestamp,
 }
 
 /// An open connection.
@@ -91,7 +99,7 @@ pub(super) async fn open(host: &str, port: u16, settings: &Settings) -> io::Resu
 pub(super) fn take_idle(hop: usize, now: Timestamp, can_repeat: bool) -> Option<Connection> {
     let longest = if can_repeat { IDLE_TIMEOUT } else { USED_LATELY };
     IDLE.with_borrow_mut(|idle| {
-        let idle = idle.get_mut(&hop)?;
+        let idle = idle.by_hop.get_mut(&hop)?;
         idle.retain(|idle| is_of_use(idle, now));
         // Those whose response is still being read are not ready.
         let ready = idle.iter().rposition(|(connection, since)| connection.sender.is_ready() && now.since(*since) < longest)?;
@@ -106,14 +114,15 @@ fn is_of_use((connection, since): &(Connection, Timestamp), now: Timestamp) -> b
 /// Keeps a connection whose response is being read; it serves the next request as soon as that has ended.
 pub(super) fn keep(hop: usize, connection: Connection, now: Timestamp) {
     IDLE.with_borrow_mut(|idle| {
-        if !idle.contains_key(&hop) {
-            // Another configuration has other hops: nobody asks any more for the connections to those before them.
-            idle.retain(|_, idle| {
+        if now.since(idle.swept) >= IDLE_TIMEOUT || now < idle.swept {
+            // A reload makes new hops, and nobody asks any more for the connections of those before.
+            idle.by_hop.retain(|_, idle| {
                 idle.retain(|idle| is_of_use(idle, now));
                 !idle.is_empty()
             });
+            idle.swept = now;
         }
-        let idle = idle.entry(hop).or_default();
+        let idle = idle.by_hop.entry(hop).or_default();
         if idle.len() >= MAX_IDLE {
             // Without its sender a connection closes when its response has been read.
             idle.remove(0);
@@ -127,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_to_hops_that_nobody_asks_any_more_are_let_go_when_there_are_others() {
+    fn connections_to_hops_that_nobody_asks_any_more_are_let_go() {
         let settings = Settings {
             hops: vec![],
             max_fetches: 1,
@@ -136,13 +145,13 @@ mod tests {
             max_header_bytes: 8_192,
             max_headers: 100,
         };
-        let kept = || IDLE.with_borrow(|idle| idle.values().map(Vec::len).sum::<usize>());
+        let kept = || IDLE.with_borrow(|idle| idle.by_hop.values().map(Vec::len).sum::<usize>());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let port = listener.local_addr().unwrap().port();
             let now = Timestamp::from_unix_secs(1_000);
-            for (hop, now, expected) in [(1, now, 1), (2, now, 2), (2, now, 3), (3, now.saturating_add(IDLE_TIMEOUT), 1)] {
+            for (hop, now, expected) in [(1, now, 1), (1, now, 2), (2, now, 3), (2, now.saturating_add(IDLE_TIMEOUT), 1)] {
                 keep(hop, open("127.0.0.1", port, &settings).await.unwrap(), now);
                 assert_eq!(kept(), expected, "{hop}");
             }

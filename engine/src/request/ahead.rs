@@ -195,7 +195,7 @@ pub(super) fn watch(edge: &Edge, site: &Site, stored: &Arc<StoredResponse>) {
     }
     edge.ahead.with(site, settings, now, |ahead| {
         // Not for each response that is stored while all that are watched are still there: this looks at each of them.
-        if ahead.watched.len() >= settings.max_watched && now.since(ahead.tidied) >= TIDY_PERIOD {
+        if ahead.watched.len() >= settings.max_watched && (now.since(ahead.tidied) >= TIDY_PERIOD || now < ahead.tidied) {
             ahead.watched.retain(|Reverse(watched)| watched.stored.strong_count() > 0);
             ahead.tidied = now;
         }
@@ -226,7 +226,9 @@ pub fn mark(edge: &Edge) {
             true
         };
         // Many may end at the same time of day, and requests want the lock, too.
-        while edge.ahead.with(site, settings, now, mark_some) {}
+        while edge.ahead.with(site, settings, now, mark_some) {
+            std::thread::yield_now();
+        }
     }
 }
 

@@ -462,6 +462,25 @@ fn no_more_ends_are_watched_than_the_configuration_says() {
 }
 
 #[test]
+fn all_whose_end_is_near_are_marked_however_many_they_are() {
+    let origin = Origin::start();
+    origin.otherwise(|_| Reply::fresh(60, "x"));
+    let edge = refreshing(&origin, "share = 0.9");
+    let mut client = edge.client();
+    let mut ask_for_all = || (0..600).for_each(|number| assert_eq!(client.send(&get(format!("/{number}"))).text(), "x"));
+    (0..5).for_each(|_| ask_for_all());
+    edge.advance_secs(51);
+    look_ahead(&edge);
+    let told = |result: &str| edge.metric("tero_refresh_ahead_total", &[&format!("result=\"{result}\"")]);
+    // The thread that marks has its turn meanwhile.
+    let all_told = (0..100).any(|_| {
+        ask_for_all();
+        told("refreshed") + told("held_back") == 600.0
+    });
+    assert!(all_told, "each was taken up or held back");
+}
+
+#[test]
 fn an_origin_in_trouble_is_not_asked_ahead() {
     let origin = Origin::start();
     origin.otherwise(|_| Reply::fresh(60, "x"));

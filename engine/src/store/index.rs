@@ -1,6 +1,5 @@
 //! Handles for purges: which keys carry a surrogate key, and what was purged lately.
 
-use std::cell::LazyCell;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{BuildHasher, Hash};
@@ -60,11 +59,10 @@ impl Index {
     }
 
     fn each_tag(&self, key: &Key, variants: &Variants, change: impl Fn(&mut Tags, Tagged)) {
-        // Most responses carry none, and need no lock.
-        let mut tags = None;
-        let key_hash = LazyCell::new(|| self.hash(key));
+        // Where there are none, no lock is needed.
+        let mut held = None;
         variants.each_tag(|tag| {
-            let tags = tags.get_or_insert_with(|| lock(&self.tags));
+            let (tags, key_hash) = held.get_or_insert_with(|| (lock(&self.tags), self.hash(key)));
             change(tags, Tagged { tag_hash: self.hash(tag), key_hash: *key_hash, key: key.clone() });
         });
     }

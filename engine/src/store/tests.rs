@@ -4,12 +4,14 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 
 use super::fields::Fields;
+use super::purge::PURGED_AT_ONCE;
 use super::stored::{StoredBody, StoredHead};
 use super::*;
 use crate::semantics::cache_control::ResponseDirectives;
 use crate::semantics::decision::ResponseDecision;
 use crate::semantics::freshness::{Freshness, StaleDefaults, Terms};
 use crate::semantics::parts::Parts;
+use crate::semantics::timestamp::Timestamp;
 use crate::semantics::vary::SecondaryKey;
 
 const NOW: Timestamp = Timestamp::from_unix_secs(1_795_608_000);

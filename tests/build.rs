@@ -7,12 +7,29 @@ use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the workspace");
-    let sources = ["tests/guests", "tests/build.rs", "examples/first-policy", "examples/shop-hours/rust", "engine/build"];
-    guests::build(root, &["misbehaving", "first-policy", "shop-hours"], &sources, |modules| {
-        for module in modules {
-            println!("cargo::rustc-env=GUEST_{}={}", module.name.replace('-', "_").to_uppercase(), module.path.display());
-        }
-        Ok(())
-    })
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the tests lie in the workspace");
+    let sources = [
+        "tests/guests",
+        "tests/build.rs",
+        "examples/first-policy",
+        "examples/shop-hours/rust",
+        "engine/build",
+    ];
+    guests::build(
+        root,
+        &["misbehaving", "first-policy", "shop-hours"],
+        &sources,
+        |modules| {
+            for module in modules {
+                println!(
+                    "cargo::rustc-env=GUEST_{}={}",
+                    module.name.replace('-', "_").to_uppercase(),
+                    module.path.display()
+                );
+            }
+            Ok(())
+        },
+    )
 }

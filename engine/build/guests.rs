@@ -1,7 +1,9 @@
-//! Compiles guest crates of this workspace to WebAssembly. Shared by the build scripts of the engine and of the tests.
+//! Compiles guest crates of this workspace to WebAssembly. Shared by the build scripts of the
+//! engine and of the tests.
 //!
-//! All guests are built by one nested cargo, in one folder beside the profiles of the outer target folder: debug and release,
-//! the engine and the tests, `clippy` and `doc` share what is compiled there.
+//! All guests are built by one nested cargo, in one folder beside the profiles of the outer target
+//! folder: debug and release, the engine and the tests, `clippy` and `doc` share what is compiled
+//! there.
 
 use std::ffi::OsString;
 use std::fs;
@@ -28,8 +30,9 @@ pub(crate) fn build(
     for source in ["Cargo.toml", "Cargo.lock", "sdk"].iter().chain(sources) {
         println!("cargo::rerun-if-changed={}", root.join(source).display());
     }
-    let built =
-        installed().and_then(|()| modules(root, crates)).and_then(|modules| then(modules).map_err(|error| error.to_string()));
+    let built = installed()
+        .and_then(|()| modules(root, crates))
+        .and_then(|modules| then(modules).map_err(|error| error.to_string()));
     match built {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
@@ -45,21 +48,34 @@ fn installed() -> Result<(), String> {
         return Ok(());
     }
     // Without rustup, or without network, this fails, and the next line says what to do by hand.
-    let _ = Command::new("rustup").args(["target", "add", TARGET]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let _ = Command::new("rustup")
+        .args(["target", "add", TARGET])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
     if has_target() {
         Ok(())
     } else {
-        Err(format!("policies are compiled to WebAssembly, which needs its target: run `rustup target add {TARGET}`"))
+        Err(format!(
+            "policies are compiled to WebAssembly, which needs its target: run `rustup target add {TARGET}`"
+        ))
     }
 }
 
 fn has_target() -> bool {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let Ok(answer) = Command::new(rustc).args(["--print", "target-libdir", "--target", TARGET]).output() else { return false };
+    let Ok(answer) = Command::new(rustc)
+        .args(["--print", "target-libdir", "--target", TARGET])
+        .output()
+    else {
+        return false;
+    };
     let folder = PathBuf::from(String::from_utf8_lossy(&answer.stdout).trim());
     answer.status.success()
         && fs::read_dir(folder).is_ok_and(|mut files| {
-            files.any(|file| file.is_ok_and(|file| file.path().extension().is_some_and(|it| it == "rlib")))
+            files.any(|file| {
+                file.is_ok_and(|file| file.path().extension().is_some_and(|it| it == "rlib"))
+            })
         })
 }
 
@@ -69,29 +85,50 @@ fn modules(root: &Path, crates: &[&'static str]) -> Result<Vec<Module>, String> 
     compile(root, crates, &folder)?;
     let copy = |name: &&'static str| {
         let file = format!("{}.wasm", name.replace('-', "_"));
-        let (from, path) = (folder.join(TARGET).join("guest").join(&file), out.join(&file));
+        let (from, path) = (
+            folder.join(TARGET).join("guest").join(&file),
+            out.join(&file),
+        );
         fs::copy(&from, &path).map_err(|error| format!("{}: {error}", from.display()))?;
         Ok(Module { name, path })
     };
     crates.iter().map(copy).collect()
 }
 
-/// `target/guests` for `target/debug/build/tero-0123456789abcdef/out`. Where cargo lays its folder out otherwise, `OUT_DIR` itself.
+/// `target/guests` for `target/debug/build/tero-0123456789abcdef/out`. Where cargo lays its folder
+/// out otherwise, `OUT_DIR` itself.
 fn target_folder(out: &Path) -> PathBuf {
-    let build = out.ancestors().find(|folder| folder.file_name().is_some_and(|name| name == "build"));
-    build.and_then(Path::parent).and_then(Path::parent).unwrap_or(out).join("guests")
+    let build = out
+        .ancestors()
+        .find(|folder| folder.file_name().is_some_and(|name| name == "build"));
+    build
+        .and_then(Path::parent)
+        .and_then(Path::parent)
+        .unwrap_or(out)
+        .join("guests")
 }
 
 fn compile(root: &Path, crates: &[&str], folder: &Path) -> Result<(), String> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(root).args(["build", "--profile", "guest", "--target", TARGET, "--target-dir"]).arg(folder);
+    cargo
+        .current_dir(root)
+        .args([
+            "build",
+            "--profile",
+            "guest",
+            "--target",
+            TARGET,
+            "--target-dir",
+        ])
+        .arg(folder);
     if root.join("Cargo.lock").exists() {
         cargo.arg("--locked");
     }
     for name in crates {
         cargo.args(["--package", name]);
     }
-    // What the outer build was told about flags, wrappers (clippy is one) and targets is not meant for guests.
+    // What the outer build was told about flags, wrappers (clippy is one) and targets is not meant
+    // for guests.
     for (name, _) in std::env::vars_os().filter(|(name, _)| !is_for_guests(name)) {
         cargo.env_remove(name);
     }
@@ -113,11 +150,23 @@ fn compile(root: &Path, crates: &[&str], folder: &Path) -> Result<(), String> {
 
 fn is_for_guests(name: &OsString) -> bool {
     let name = name.to_string_lossy();
-    let network = ["CARGO_NET_", "CARGO_HTTP_", "CARGO_REGISTR", "CARGO_SOURCE_"].iter().any(|start| name.starts_with(start));
+    let network = [
+        "CARGO_NET_",
+        "CARGO_HTTP_",
+        "CARGO_REGISTR",
+        "CARGO_SOURCE_",
+    ]
+    .iter()
+    .any(|start| name.starts_with(start));
     let kept = network
         || matches!(
             &*name,
-            "CARGO_HOME" | "CARGO_MAKEFLAGS" | "RUSTC" | "RUSTUP_HOME" | "RUSTUP_TOOLCHAIN" | "RUSTUP_AUTO_INSTALL"
+            "CARGO_HOME"
+                | "CARGO_MAKEFLAGS"
+                | "RUSTC"
+                | "RUSTUP_HOME"
+                | "RUSTUP_TOOLCHAIN"
+                | "RUSTUP_AUTO_INSTALL"
         );
     kept || !(name.starts_with("CARGO")
         || name.starts_with("RUSTC")

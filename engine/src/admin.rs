@@ -1,9 +1,10 @@
 //! The operators' interface: JSON over HTTP/1.1 on a listener, a thread and a runtime of its own.
 //!
-//! It looks at the edge from outside and never stands in the way of a visitor's request. What may take long (purges, figures)
-//! runs on threads of its own, so that `/health` always answers.
+//! It looks at the edge from outside and never stands in the way of a visitor's request. What may
+//! take long (purges, figures) runs on threads of its own, so that `/health` always answers.
 
-// A refusal is made once for an operator's mistake, never on a visitor's path: its size costs nobody anything.
+// A refusal is made once for an operator's mistake, never on a visitor's path: its size costs
+// nobody anything.
 #![allow(clippy::result_large_err)]
 
 #[doc(hidden)] // Public for the fuzz targets and the replay of their corpus.
@@ -111,21 +112,36 @@ struct Admin {
     uploads: Semaphore,
 }
 
-/// Starts the interface on `listener`. It answers while the edge drains, `/ready` with 503; its thread ends when the edge has stopped.
+/// Starts the interface on `listener`. It answers while the edge drains, `/ready` with 503; its
+/// thread ends when the edge has stopped.
 ///
 /// # Errors
 /// When a thread or its runtime can't be made.
-pub fn start(state: State, settings: &config::Admin, listener: TcpListener) -> io::Result<JoinHandle<()>> {
+pub fn start(
+    state: State,
+    settings: &config::Admin,
+    listener: TcpListener,
+) -> io::Result<JoinHandle<()>> {
     listener.set_nonblocking(true)?;
     let guard = Guard::new(settings.token.as_deref(), listener.local_addr()?.ip());
     let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let admin = Arc::new(Admin { state: Arc::new(state), guard, connections, uploads: Semaphore::new(UPLOADS) });
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
-    std::thread::Builder::new().name("admin".to_owned()).spawn(move || {
-        runtime.block_on(accept(&admin, listener));
-        // What still runs on a blocking thread must not hold up the end.
-        runtime.shutdown_background();
-    })
+    let admin = Arc::new(Admin {
+        state: Arc::new(state),
+        guard,
+        connections,
+        uploads: Semaphore::new(UPLOADS),
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build()?;
+    std::thread::Builder::new()
+        .name("admin".to_owned())
+        .spawn(move || {
+            runtime.block_on(accept(&admin, listener));
+            // What still runs on a blocking thread must not hold up the end.
+            runtime.shutdown_background();
+        })
 }
 
 async fn accept(admin: &Arc<Admin>, listener: TcpListener) {
@@ -166,7 +182,11 @@ async fn connection(admin: Arc<Admin>, stream: tokio::net::TcpStream) {
         async move { Ok::<_, Infallible>(handle(&admin, request).await) }
     });
     let mut builder = hyper::server::conn::http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEADER_BYTES).max_headers(MAX_HEADERS);
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(MAX_HEADER_BYTES)
+        .max_headers(MAX_HEADERS);
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     if let Err(error) = connection.await {
         tracing::debug!(%error, "an admin connection ended early");
@@ -174,8 +194,18 @@ async fn connection(admin: Arc<Admin>, stream: tokio::net::TcpStream) {
 }
 
 async fn handle(admin: &Arc<Admin>, request: Request<Incoming>) -> Response<Full<Bytes>> {
-    let limit = if route::may_compile(request.uri().path()) { COMPILE_TIMEOUT } else { ANSWER_TIMEOUT };
-    match admin.state.edge.clock.timeout(limit, answer(admin, request)).await {
+    let limit = if route::may_compile(request.uri().path()) {
+        COMPILE_TIMEOUT
+    } else {
+        ANSWER_TIMEOUT
+    };
+    match admin
+        .state
+        .edge
+        .clock
+        .timeout(limit, answer(admin, request))
+        .await
+    {
         Ok(Ok(reply)) => reply.into_response(),
         Ok(Err(refusal)) => refusal.into_response(),
         Err(_) => Refusal::busy().into_response(),
@@ -189,17 +219,28 @@ async fn answer(admin: &Arc<Admin>, request: Request<Incoming>) -> Result<Reply,
         admin.guard.admit(&parts.headers)?;
     }
     // A HEAD is answered like a GET; hyper leaves the content out.
-    let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
+    let method = if parts.method == Method::HEAD {
+        &Method::GET
+    } else {
+        &parts.method
+    };
     let route = route::find(method, path)?;
     let state = Arc::clone(&admin.state);
     let mut _upload = None;
     let body = match &route {
         Route::Push(_) => {
-            _upload = Some(admin.uploads.try_acquire().map_err(|_| versions::another_upload())?);
+            _upload = Some(
+                admin
+                    .uploads
+                    .try_acquire()
+                    .map_err(|_| versions::another_upload())?,
+            );
             let limit = usize::try_from(state.rollout.max_module()).unwrap_or(usize::MAX);
             content(&state.edge.clock, body, limit, UPLOAD_TIMEOUT).await?
         }
-        _ if parts.method == Method::POST => content(&state.edge.clock, body, MAX_BODY_BYTES, BODY_TIMEOUT).await?,
+        _ if parts.method == Method::POST => {
+            content(&state.edge.clock, body, MAX_BODY_BYTES, BODY_TIMEOUT).await?
+        }
         _ => Bytes::new(),
     };
     match route {
@@ -237,13 +278,23 @@ async fn answer(admin: &Arc<Admin>, request: Request<Incoming>) -> Result<Reply,
 
 const OPENAPI: &str = include_str!("admin/openapi.json");
 
-async fn content(clock: &Clock, body: Incoming, limit: usize, timeout: Duration) -> Result<Bytes, Refusal> {
+async fn content(
+    clock: &Clock,
+    body: Incoming,
+    limit: usize,
+    timeout: Duration,
+) -> Result<Bytes, Refusal> {
     if http_body::Body::size_hint(&body).lower() > limit as u64 {
         return Err(Refusal::too_large(limit));
     }
-    match clock.timeout(timeout, Limited::new(body, limit).collect()).await {
+    match clock
+        .timeout(timeout, Limited::new(body, limit).collect())
+        .await
+    {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(Refusal::too_large(limit)),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            Err(Refusal::too_large(limit))
+        }
         Ok(Err(_)) => Err(Refusal::bad("the content was cut short", "send it whole")),
         Err(_) => Err(Refusal::slow()),
     }

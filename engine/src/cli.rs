@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand, thin: reads arguments, calls the library, prints.
 //!
-//! Exit codes: 0 done, 1 failed, 2 used wrongly. What a machine may read goes to standard output, the rest to standard error.
+//! Exit codes: 0 done, 1 failed, 2 used wrongly. What a machine may read goes to standard output,
+//! the rest to standard error.
 
 mod admin_client;
 mod check;
@@ -26,7 +27,12 @@ use tracing_subscriber::EnvFilter;
 const DEFAULT_CONFIG: &str = "tero.toml";
 
 #[derive(Debug, Parser)]
-#[command(name = "tero", version, about = "A caching edge server whose policies are WebAssembly modules", max_term_width = 100)]
+#[command(
+    name = "tero",
+    version,
+    about = "A caching edge server whose policies are WebAssembly modules",
+    max_term_width = 100
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -66,10 +72,14 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// The log goes to standard error; `TERO_LOG` says how much of it (`debug`, `tero::warm=trace`), `info` unless it is set.
+/// The log goes to standard error; `TERO_LOG` says how much of it (`debug`, `tero::warm=trace`),
+/// `info` unless it is set.
 fn start_log() {
     let filter = EnvFilter::try_from_env("TERO_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours());
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(colours());
     // A second start in one process (a test) keeps the first log.
     let _ = log.try_init();
 }
@@ -83,7 +93,9 @@ fn colours() -> bool {
 fn print(text: &str) -> ExitCode {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(&format!("can't write to standard output: {error}")),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            fail(&format!("can't write to standard output: {error}"))
+        }
         _ => ExitCode::SUCCESS,
     }
 }
@@ -114,12 +126,27 @@ mod tests {
     #[test]
     fn every_command_has_help_with_an_example() {
         fn check(command: &clap::Command) {
-            assert!(command.get_about().is_some(), "{} says nothing", command.get_name());
-            let example = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(example.contains("tero "), "{} has no example", command.get_name());
+            assert!(
+                command.get_about().is_some(),
+                "{} says nothing",
+                command.get_name()
+            );
+            let example = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            assert!(
+                example.contains("tero "),
+                "{} has no example",
+                command.get_name()
+            );
             // What is longer is wrapped, and then the lines that were broken by hand are ragged.
             for line in example.lines() {
-                assert!(line.chars().count() <= 100, "{}: {line}", command.get_name());
+                assert!(
+                    line.chars().count() <= 100,
+                    "{}: {line}",
+                    command.get_name()
+                );
             }
             command.get_subcommands().for_each(check);
         }

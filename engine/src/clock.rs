@@ -1,7 +1,7 @@
 //! The one reader of the real clock, with a hand-turned twin for tests.
 //!
-//! Everything that depends on time, timeouts included, asks a [`Clock`]; so a test that turns the clock by hand sees every
-//! deadline pass without waiting for it.
+//! Everything that depends on time, timeouts included, asks a [`Clock`]; so a test that turns the
+//! clock by hand sees every deadline pass without waiting for it.
 
 // This is the one place that reads the real clock and waits by it.
 #![allow(clippy::disallowed_methods)]
@@ -40,21 +40,30 @@ impl Clock {
 
     /// A clock that stands at `now` until it is turned.
     pub fn by_hand(now: Timestamp) -> Clock {
-        Clock(Some(Arc::new(Mutex::new(Hands { now, waiting: BTreeMap::new(), next_waiter: 0 }))))
+        Clock(Some(Arc::new(Mutex::new(Hands {
+            now,
+            waiting: BTreeMap::new(),
+            next_waiter: 0,
+        }))))
     }
 
     /// The time now.
     pub fn now(&self) -> Timestamp {
         match &self.0 {
             None => {
-                let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                Timestamp::from_unix_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+                let since_epoch = SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap_or_default();
+                Timestamp::from_unix_millis(
+                    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX),
+                )
             }
             Some(hands) => lock(hands).now,
         }
     }
 
-    /// Turns a hand-turned clock forward and wakes all whose time has come. A real clock can't be turned.
+    /// Turns a hand-turned clock forward and wakes all whose time has come. A real clock can't be
+    /// turned.
     ///
     /// # Panics
     /// On a real clock.
@@ -72,7 +81,10 @@ impl Clock {
         let due = {
             let mut hands = lock(hands);
             hands.now = time;
-            let later = hands.waiting.split_off(&(Timestamp::from_unix_millis(time.unix_millis().saturating_add(1)), 0));
+            let later = hands.waiting.split_off(&(
+                Timestamp::from_unix_millis(time.unix_millis().saturating_add(1)),
+                0,
+            ));
             std::mem::replace(&mut hands.waiting, later)
         };
         for (_, waiter) in due {
@@ -101,9 +113,15 @@ impl Clock {
     ///
     /// # Errors
     /// [`DeadlinePassed`] when `limit` has passed first.
-    pub async fn timeout<F: Future>(&self, limit: Duration, future: F) -> Result<F::Output, DeadlinePassed> {
+    pub async fn timeout<F: Future>(
+        &self,
+        limit: Duration,
+        future: F,
+    ) -> Result<F::Output, DeadlinePassed> {
         if self.0.is_none() {
-            return tokio::time::timeout(limit, future).await.map_err(|_| DeadlinePassed);
+            return tokio::time::timeout(limit, future)
+                .await
+                .map_err(|_| DeadlinePassed);
         }
         tokio::select! {
             biased;
@@ -128,12 +146,15 @@ async fn wait(hands: &Mutex<Hands>, until: impl FnOnce(Timestamp) -> Timestamp) 
         hands.waiting.insert((until, waiter), wake);
         wait
     };
-    // The sender lives in the clock until it is used, so an error means that the clock itself is gone.
+    // The sender lives in the clock until it is used, so an error means that the clock itself is
+    // gone.
     let _ = wait.await;
 }
 
 fn lock(hands: &Mutex<Hands>) -> std::sync::MutexGuard<'_, Hands> {
-    hands.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    hands
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -160,7 +181,11 @@ mod tests {
         let clock = Clock::by_hand(Timestamp::from_unix_secs(0));
         let waiting = tokio::spawn({
             let clock = clock.clone();
-            async move { clock.timeout(Duration::from_secs(1), std::future::pending::<()>()).await }
+            async move {
+                clock
+                    .timeout(Duration::from_secs(1), std::future::pending::<()>())
+                    .await
+            }
         });
         tokio::task::yield_now().await;
         clock.advance(Duration::from_secs(1));

@@ -1,8 +1,9 @@
 //! One leader fetches a key; followers wait for it, within a deadline.
 //!
-//! A [`Flight`] stands for a fetch that has begun. Whoever joins first leads, and holds a [`Lead`] until what it fetched is where
-//! new requests find it. A leader that gives up hands over to one of its followers; after [`LEADERS_PER_FLIGHT`] of them have
-//! failed, the rest share the last failure, so that a crowd does not knock one by one at an origin that is down.
+//! A [`Flight`] stands for a fetch that has begun. Whoever joins first leads, and holds a [`Lead`]
+//! until what it fetched is where new requests find it. A leader that gives up hands over to one of
+//! its followers; after [`LEADERS_PER_FLIGHT`] of them have failed, the rest share the last
+//! failure, so that a crowd does not knock one by one at an origin that is down.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -64,19 +65,30 @@ impl<T: Clone> Collapse<T> {
     /// No fetch under way.
     pub fn new() -> Collapse<T> {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Collapse { shards, hasher: RandomState::default() }
+        Collapse {
+            shards,
+            hasher: RandomState::default(),
+        }
     }
 
-    /// Leads or follows the fetch of `key`. `attempt` counts the leaders that this request has seen fail: 0 at first.
+    /// Leads or follows the fetch of `key`. `attempt` counts the leaders that this request has seen
+    /// fail: 0 at first.
     pub fn join(self: &Arc<Self>, key: &[u8], attempt: u32) -> Role<T> {
         let mut shard = self.shard(key);
         if let Some(flight) = shard.get(key) {
             return Role::Follower(Arc::clone(flight));
         }
         let key: Arc<[u8]> = key.into();
-        let flight = Arc::new(Flight { attempt, state: watch::Sender::new(State::Waiting) });
+        let flight = Arc::new(Flight {
+            attempt,
+            state: watch::Sender::new(State::Waiting),
+        });
         shard.insert(Arc::clone(&key), Arc::clone(&flight));
-        Role::Leader(Lead { collapse: Arc::clone(self), key, flight })
+        Role::Leader(Lead {
+            collapse: Arc::clone(self),
+            key,
+            flight,
+        })
     }
 
     /// Leads the fetch of `key` if nobody does.
@@ -112,10 +124,14 @@ impl<T: Clone> Flight<T> {
     /// Waits until the leader has something to share, or has failed. The caller sets the deadline.
     pub async fn wait(&self) -> Waited<T> {
         let mut state = self.state.subscribe();
-        let answered = state.wait_for(|state| !matches!(state, State::Waiting)).await;
+        let answered = state
+            .wait_for(|state| !matches!(state, State::Waiting))
+            .await;
         match answered.as_deref() {
             Ok(State::Answered(shared)) => Waited::Answered(shared.clone()),
-            _ => Waited::Failed { attempt: self.attempt + 1 },
+            _ => Waited::Failed {
+                attempt: self.attempt + 1,
+            },
         }
     }
 }
@@ -182,7 +198,11 @@ mod tests {
         assert_eq!(early.wait().await, Waited::Answered(7));
         assert_eq!(late.wait().await, Waited::Answered(7));
         drop(lead);
-        assert_eq!(early.wait().await, Waited::Answered(7), "also after the flight has ended");
+        assert_eq!(
+            early.wait().await,
+            Waited::Answered(7),
+            "also after the flight has ended"
+        );
         assert!(collapse.is_empty());
     }
 
@@ -194,7 +214,9 @@ mod tests {
         let flight = follower(&collapse);
         drop(lead);
         assert_eq!(flight.wait().await, Waited::Failed { attempt: 1 });
-        let Role::Leader(second) = collapse.join(b"k", 1) else { panic!("the first to come back leads") };
+        let Role::Leader(second) = collapse.join(b"k", 1) else {
+            panic!("the first to come back leads")
+        };
         assert!(second.is_last());
         assert!(matches!(collapse.join(b"k", 1), Role::Follower(_)));
     }

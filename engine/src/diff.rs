@@ -1,7 +1,8 @@
-//! Two versions of a policy compared over an access log: what each would have decided about the requests in it, field by field.
+//! Two versions of a policy compared over an access log: what each would have decided about the
+//! requests in it, field by field.
 //!
-//! A log tells less than a request has: the method, the target, the time, the status and the length, the user agent and the referer. What
-//! else the policies read is absent for both.
+//! A log tells less than a request has: the method, the target, the time, the status and the
+//! length, the user agent and the referer. What else the policies read is absent for both.
 
 mod line;
 
@@ -30,7 +31,8 @@ pub struct Diff {
     pub unreadable: u64,
 }
 
-/// Compares what two versions decide about the requests of a log. `host` is that of lines that tell none.
+/// Compares what two versions decide about the requests of a log. `host` is that of lines that tell
+/// none.
 ///
 /// # Errors
 /// When the log can't be read.
@@ -66,8 +68,22 @@ fn compare(comparison: &mut Comparison, left: &Chain, right: &Chain, logged: &Lo
         Some((path, query)) => (path, Some(query)),
         None => (logged.target.as_str(), None),
     };
-    let ask = Ask { method: &logged.method, scheme: "http", host, path, query, headers: &headers, device, variant: None };
-    let about = About { at: logged.at, host, target: &logged.target, device: device.as_str() };
+    let ask = Ask {
+        method: &logged.method,
+        scheme: "http",
+        host,
+        path,
+        query,
+        headers: &headers,
+        device,
+        variant: None,
+    };
+    let about = About {
+        at: logged.at,
+        host,
+        target: &logged.target,
+        device: device.as_str(),
+    };
     let decide = |chain: &Chain| chain.on_request(&ask, logged.at);
     let (one, other) = (decide(left), decide(right));
     comparison.request(&about, &one, &other);
@@ -96,7 +112,11 @@ mod tests {
 
     #[test]
     fn lines_that_are_none_and_endless_ones_are_counted_and_left_out() {
-        let host = crate::policy::Host::new(&crate::config::PolicyHost { compiled_cache: None, ..Default::default() }).unwrap();
+        let host = crate::policy::Host::new(&crate::config::PolicyHost {
+            compiled_cache: None,
+            ..Default::default()
+        })
+        .unwrap();
         let chain = Chain::new(&host, Vec::new(), 1).unwrap();
         let good = "10.0.0.1 - - [24/Nov/2026:08:59:00 -0300] \"GET /a HTTP/1.1\" 200 5";
         let log = format!("{good}\nnonsense\n\n{}\n{good}", "x".repeat(300_000));

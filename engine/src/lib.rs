@@ -7,11 +7,14 @@
 //! ```
 //!
 //! - [`semantics`] decides, and does nothing else: pure functions in the words of RFC 9111.
-//! - [`store`], [`collapse`], [`origin`] and [`policy`] do one thing each and do not know each other.
+//! - [`store`], [`collapse`], [`origin`] and [`policy`] do one thing each and do not know each
+//!   other.
 //! - [`request`] is where they meet: the path of a request, step by step.
 //! - [`rollout`] says which version of each policy the sites ask.
-//! - [`server`] brings requests from sockets, [`warm`] from plans; [`admin`] looks at all of it from outside.
-//! - [`clock`], [`telemetry`] and [`wire`] are leaves; [`config`] is read once and handed out in pieces, by [`serve`].
+//! - [`server`] brings requests from sockets, [`warm`] from plans; [`admin`] looks at all of it
+//!   from outside.
+//! - [`clock`], [`telemetry`] and [`wire`] are leaves; [`config`] is read once and handed out in
+//!   pieces, by [`serve`].
 
 pub mod admin;
 pub mod cases;

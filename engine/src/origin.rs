@@ -1,7 +1,8 @@
 //! Connections to the next hop: pools, timeouts, retries, health.
 //!
-//! Each worker thread keeps its own idle connections, since a connection lives on the runtime that opened it. A request is sent
-//! a second time only when the first try can't have reached the application, or when repeating it is safe (RFC 9110 §9.2.2).
+//! Each worker thread keeps its own idle connections, since a connection lives on the runtime that
+//! opened it. A request is sent a second time only when the first try can't have reached the
+//! application, or when repeating it is safe (RFC 9110 §9.2.2).
 
 mod connection;
 mod stream;
@@ -52,7 +53,8 @@ pub enum OriginError {
         /// The next hop.
         origin: String,
     },
-    /// As many requests as `max_fetches` allows were under way, and none ended within `connect_timeout`.
+    /// As many requests as `max_fetches` allows were under way, and none ended within
+    /// `connect_timeout`.
     #[error("too many requests to the origin are under way")]
     Busy,
     /// `response_timeout` passed.
@@ -96,7 +98,10 @@ pub enum OriginError {
 impl OriginError {
     /// Whether time ran out: a 504 rather than a 502 (RFC 9110 §15.6.5).
     pub fn is_timeout(&self) -> bool {
-        matches!(self, OriginError::ConnectTimeout { .. } | OriginError::ResponseTimeout { .. })
+        matches!(
+            self,
+            OriginError::ConnectTimeout { .. } | OriginError::ResponseTimeout { .. }
+        )
     }
 
     /// The reason in a word, for `Cache-Status`.
@@ -168,9 +173,16 @@ impl Origin {
         static NEXT_ID: AtomicUsize = AtomicUsize::new(0);
         let hops = settings.hops.iter().map(|(host, port)| Hop {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-            host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+            host: host
+                .trim_start_matches('[')
+                .trim_end_matches(']')
+                .to_owned(),
             port: *port,
-            authority: if *port == 80 { host.clone() } else { format!("{host}:{port}") },
+            authority: if *port == 80 {
+                host.clone()
+            } else {
+                format!("{host}:{port}")
+            },
             rests_until: AtomicI64::new(i64::MIN),
         });
         Origin {
@@ -182,13 +194,14 @@ impl Origin {
         }
     }
 
-    /// Whether visitors leave room for what nobody waits for: a quarter of `max_fetches` is always theirs.
+    /// Whether visitors leave room for what nobody waits for: a quarter of `max_fetches` is always
+    /// theirs.
     pub fn has_room(&self) -> bool {
         self.fetches.available_permits() > self.settings.max_fetches / 4
     }
 
-    /// Sends a request and waits for the head of the answer. `request` has an origin-form target and its `Host`. Where it may be repeated,
-    /// `again` makes the same once more.
+    /// Sends a request and waits for the head of the answer. `request` has an origin-form target
+    /// and its `Host`. Where it may be repeated, `again` makes the same once more.
     ///
     /// # Errors
     /// [`OriginError`], with nothing sent in the cases of `Connect`, `ConnectTimeout` and `Busy`.
@@ -204,7 +217,13 @@ impl Origin {
             match self.fetch_from(hop, request, again.as_deref_mut()).await {
                 Ok(response) => return Ok(Answer { response, permit }),
                 Err((error, Some(unsent))) => {
-                    hop.rests_until.store(self.clock.now().saturating_add(REST_AFTER_FAILURE).unix_millis(), Ordering::Relaxed);
+                    hop.rests_until.store(
+                        self.clock
+                            .now()
+                            .saturating_add(REST_AFTER_FAILURE)
+                            .unix_millis(),
+                        Ordering::Relaxed,
+                    );
                     request = unsent;
                     failure = error;
                 }
@@ -219,7 +238,11 @@ impl Origin {
         if let Ok(permit) = Arc::clone(&fetches).try_acquire_owned() {
             return Ok(permit);
         }
-        match self.clock.timeout(self.settings.connect_timeout, fetches.acquire_owned()).await {
+        match self
+            .clock
+            .timeout(self.settings.connect_timeout, fetches.acquire_owned())
+            .await
+        {
             Ok(Ok(permit)) => Ok(permit),
             _ => Err(OriginError::Busy),
         }
@@ -231,9 +254,13 @@ impl Origin {
             return vec![only];
         }
         let now = self.clock.now();
-        let rests = |hop: &&Hop| Timestamp::from_unix_millis(hop.rests_until.load(Ordering::Relaxed)) > now;
+        let rests =
+            |hop: &&Hop| Timestamp::from_unix_millis(hop.rests_until.load(Ordering::Relaxed)) > now;
         let turn = || (0..self.hops.len()).map(|step| &self.hops[(first + step) % self.hops.len()]);
-        turn().filter(|hop| !rests(hop)).chain(turn().filter(rests)).collect()
+        turn()
+            .filter(|hop| !rests(hop))
+            .chain(turn().filter(rests))
+            .collect()
     }
 
     /// Sends a request to one hop; gives it back where it was not sent.
@@ -246,10 +273,20 @@ impl Origin {
         while let Some(idle) = connection::take_idle(hop.id, self.clock.now(), again.is_some()) {
             match self.send(hop, idle, request).await {
                 Ok(response) => return Ok(response),
-                Err(Failed { unsent: Some(unsent), .. }) => request = unsent,
-                // It may be that the hop closed the connection at this very moment: then it ends without a byte of an answer, and the
-                // application has not seen the request (RFC 9112 §9.3.1).
-                Err(Failed { error, was_silent, .. }) => match again.as_mut().filter(|_| was_silent).and_then(|again| again()) {
+                Err(Failed {
+                    unsent: Some(unsent),
+                    ..
+                }) => request = unsent,
+                // It may be that the hop closed the connection at this very moment: then it ends
+                // without a byte of an answer, and the application has not seen the request (RFC
+                // 9112 §9.3.1).
+                Err(Failed {
+                    error, was_silent, ..
+                }) => match again
+                    .as_mut()
+                    .filter(|_| was_silent)
+                    .and_then(|again| again())
+                {
                     Some(again) => {
                         request = again;
                         break;
@@ -260,14 +297,34 @@ impl Origin {
         }
         let opened = match self
             .clock
-            .timeout(self.settings.connect_timeout, connection::open(&hop.host, hop.port, &self.settings))
+            .timeout(
+                self.settings.connect_timeout,
+                connection::open(&hop.host, hop.port, &self.settings),
+            )
             .await
         {
             Ok(Ok(opened)) => opened,
-            Ok(Err(source)) => return Err((OriginError::Connect { origin: hop.authority.clone(), source }, Some(request))),
-            Err(_) => return Err((OriginError::ConnectTimeout { origin: hop.authority.clone() }, Some(request))),
+            Ok(Err(source)) => {
+                return Err((
+                    OriginError::Connect {
+                        origin: hop.authority.clone(),
+                        source,
+                    },
+                    Some(request),
+                ));
+            }
+            Err(_) => {
+                return Err((
+                    OriginError::ConnectTimeout {
+                        origin: hop.authority.clone(),
+                    },
+                    Some(request),
+                ));
+            }
         };
-        self.send(hop, opened, request).await.map_err(|failed| (failed.error, failed.unsent))
+        self.send(hop, opened, request)
+            .await
+            .map_err(|failed| (failed.error, failed.unsent))
     }
 
     async fn send(
@@ -278,8 +335,14 @@ impl Origin {
     ) -> Result<Response<Incoming>, Failed> {
         let origin = hop.authority.clone();
         let asks_to_switch = request.headers().contains_key(UPGRADE);
-        let (error, was_silent) = match self.clock.timeout(self.settings.response_timeout, connection.send(request)).await {
-            Ok(Sent::Answered(response)) if response.status() != StatusCode::SWITCHING_PROTOCOLS => {
+        let (error, was_silent) = match self
+            .clock
+            .timeout(self.settings.response_timeout, connection.send(request))
+            .await
+        {
+            Ok(Sent::Answered(response))
+                if response.status() != StatusCode::SWITCHING_PROTOCOLS =>
+            {
                 connection::keep(hop.id, connection, self.clock.now());
                 return Ok(response);
             }
@@ -287,16 +350,26 @@ impl Origin {
             Ok(Sent::Answered(_)) => (OriginError::Switched { origin }, false),
             Ok(Sent::Unsent(request, source)) => {
                 let error = OriginError::Broken { origin, source };
-                return Err(Failed { error, unsent: Some(request), was_silent: true });
+                return Err(Failed {
+                    error,
+                    unsent: Some(request),
+                    was_silent: true,
+                });
             }
-            Ok(Sent::Broken { source, .. }) if source.is_user() => (OriginError::RequestBody { source }, false),
+            Ok(Sent::Broken { source, .. }) if source.is_user() => {
+                (OriginError::RequestBody { source }, false)
+            }
             Ok(Sent::Broken { source, was_silent }) => match fault_in(&source) {
                 Some(fault) => (OriginError::Malformed { origin, fault }, false),
                 None => (OriginError::Broken { origin, source }, was_silent),
             },
             Err(_) => (OriginError::ResponseTimeout { origin }, false),
         };
-        Err(Failed { error, unsent: None, was_silent })
+        Err(Failed {
+            error,
+            unsent: None,
+            was_silent,
+        })
     }
 }
 
@@ -313,7 +386,9 @@ struct Failed {
 fn fault_in(error: &hyper::Error) -> Option<Fault> {
     let mut source = std::error::Error::source(error);
     while let Some(error) = source {
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let inner = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
         if let Some(fault) = inner.and_then(|inner| inner.downcast_ref::<Fault>()) {
             return Some(*fault);
         }

@@ -1,11 +1,14 @@
-//! The host of policies: loads, limits and calls modules, remembers decisions, turns answers into `semantics` types.
+//! The host of policies: loads, limits and calls modules, remembers decisions, turns answers into
+//! `semantics` types.
 //!
-//! A policy can't break a request: if it traps, overruns its time or memory, or answers nonsense, that is counted and logged, and
-//! it has decided nothing. Compiling happens in [`Host::load`], away from requests, and its result is kept on disk.
+//! A policy can't break a request: if it traps, overruns its time or memory, or answers nonsense,
+//! that is counted and logged, and it has decided nothing. Compiling happens in [`Host::load`],
+//! away from requests, and its result is kept on disk.
 //!
-//! A question goes [`Chain`] → remembered decision (`decisions`), else each [`Policy`] (`ask`) → an instance of this thread (`guest`),
-//! told what its manifest asks for (`question`) → its answer, checked (`answer`) → all answers, combined (`combine`). Guests run on
-//! the stack of the thread that asks, and may take half a mebibyte of it.
+//! A question goes [`Chain`] → remembered decision (`decisions`), else each [`Policy`] (`ask`) → an
+//! instance of this thread (`guest`), told what its manifest asks for (`question`) → its answer,
+//! checked (`answer`) → all answers, combined (`combine`). Guests run on the stack of the thread
+//! that asks, and may take half a mebibyte of it.
 
 mod answer;
 mod ask;
@@ -161,7 +164,9 @@ pub enum PolicyError {
         reason: String,
     },
     /// A site's policies together declare too many variants.
-    #[error("the variants of these policies combine to {count}; `cache.max_policy_variants` allows {bound}")]
+    #[error(
+        "the variants of these policies combine to {count}; `cache.max_policy_variants` allows {bound}"
+    )]
     TooManyVariants {
         /// How many there would be, beside none.
         count: usize,
@@ -197,7 +202,8 @@ impl Host {
         Ok(Host::on(Runtime::new(config.stack)?, config))
     }
 
-    /// A host that counts what guests do, for [`Trial`]. It is slower, and compiles modules of its own.
+    /// A host that counts what guests do, for [`Trial`]. It is slower, and compiles modules of its
+    /// own.
     ///
     /// # Errors
     /// [`PolicyError::Engine`] when WebAssembly can't run here.
@@ -215,20 +221,26 @@ impl Host {
         })
     }
 
-    /// Reads, compiles (or takes from disk), configures and checks a policy. Takes milliseconds to seconds: not for a thread that
-    /// serves requests.
+    /// Reads, compiles (or takes from disk), configures and checks a policy. Takes milliseconds to
+    /// seconds: not for a thread that serves requests.
     ///
     /// # Errors
-    /// When the module, its settings, its manifest or its calendar can't be used; the message says which and why.
+    /// When the module, its settings, its manifest or its calendar can't be used; the message says
+    /// which and why.
     pub fn load(&self, config: &config::Policy) -> Result<Arc<Policy>, PolicyError> {
         load::load(self, config).map(Arc::new)
     }
 
-    /// As [`Host::load`], with these bytes in the place of the module that the configuration names: a module, or a [`Package`].
+    /// As [`Host::load`], with these bytes in the place of the module that the configuration names:
+    /// a module, or a [`Package`].
     ///
     /// # Errors
     /// As [`Host::load`].
-    pub fn load_module(&self, config: &config::Policy, module: &[u8]) -> Result<Arc<Policy>, PolicyError> {
+    pub fn load_module(
+        &self,
+        config: &config::Policy,
+        module: &[u8],
+    ) -> Result<Arc<Policy>, PolicyError> {
         load::load_module(self, config, module).map(Arc::new)
     }
 

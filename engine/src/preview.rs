@@ -1,8 +1,10 @@
-//! What will happen when: where the decisions of a site's policies change, when plans come due, holidays, and changes of the clock.
+//! What will happen when: where the decisions of a site's policies change, when plans come due,
+//! holidays, and changes of the clock.
 //!
-//! Nobody knows the windows of a policy but the policy, which can be in any language. So it is asked, about some URLs and at every
-//! minute of the span, and what is told is where its answers change. That is true for every policy, and it is all that is true: a
-//! window that opens and closes within one minute, or for a URL that was not asked about, is not seen.
+//! Nobody knows the windows of a policy but the policy, which can be in any language. So it is
+//! asked, about some URLs and at every minute of the span, and what is told is where its answers
+//! change. That is true for every policy, and it is all that is true: a window that opens and
+//! closes within one minute, or for a URL that was not asked about, is not seen.
 
 mod asking;
 mod urls;
@@ -27,8 +29,8 @@ use crate::semantics::timestamp::Timestamp;
 /// The longest span that is looked at.
 pub const MAX_SPAN: Duration = Duration::from_secs(92 * 86_400);
 
-/// A policy may take so long for an answer, if its own deadline is no longer: a desk has more to do than an edge, and a deadline that is missed
-/// for want of a processor would look like a change.
+/// A policy may take so long for an answer, if its own deadline is no longer: a desk has more to do
+/// than an edge, and a deadline that is missed for want of a processor would look like a change.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What to look at.
@@ -147,20 +149,54 @@ pub fn preview(config: &Config, outlook: &Outlook) -> Result<Preview, PolicyErro
         policy.limits.deadline = policy.limits.deadline.max(PATIENCE);
         policy
     };
-    let policies = config.policies.iter().map(|policy| host.load(&patient(policy))).collect::<Result<Vec<_>, _>>()?;
+    let policies = config
+        .policies
+        .iter()
+        .map(|policy| host.load(&patient(policy)))
+        .collect::<Result<Vec<_>, _>>()?;
     let mut zones = BTreeSet::new();
-    for site in config.sites.iter().filter(|site| outlook.site.as_deref().is_none_or(|name| *site.name == *name)) {
-        let chosen = || site.policies.iter().filter_map(|name| policies.iter().find(|policy| policy.name() == name));
-        let chain = Chain::new(&host, chosen().cloned().collect(), config.cache.max_policy_variants)?;
-        let look = Look { config, outlook, until, host: &host, site, chain: &chain };
+    for site in config.sites.iter().filter(|site| {
+        outlook
+            .site
+            .as_deref()
+            .is_none_or(|name| *site.name == *name)
+    }) {
+        let chosen = || {
+            site.policies
+                .iter()
+                .filter_map(|name| policies.iter().find(|policy| policy.name() == name))
+        };
+        let chain = Chain::new(
+            &host,
+            chosen().cloned().collect(),
+            config.cache.max_policy_variants,
+        )?;
+        let look = Look {
+            config,
+            outlook,
+            until,
+            host: &host,
+            site,
+            chain: &chain,
+        };
         preview.events.extend(look.plans());
         look.decisions(&mut preview)?;
         zones.insert(look.zone().name());
-        zones.extend(chosen().filter_map(|policy| policy.manifest().zone).map(|zone| zone.name()));
+        zones.extend(
+            chosen()
+                .filter_map(|policy| policy.manifest().zone)
+                .map(|zone| zone.name()),
+        );
     }
-    preview.events.extend(zones.into_iter().flat_map(|zone| offset_changes(zone, outlook.from, until)));
+    preview.events.extend(
+        zones
+            .into_iter()
+            .flat_map(|zone| offset_changes(zone, outlook.from, until)),
+    );
     holidays(&policies, outlook.from, until, &mut preview);
-    preview.events.sort_by_key(|event| (event.at, event.what.rank()));
+    preview
+        .events
+        .sort_by_key(|event| (event.at, event.what.rank()));
     Ok(preview)
 }
 
@@ -177,13 +213,20 @@ impl What {
 
 impl Event {
     fn new(at: Timestamp, zone: Tz, what: What) -> Event {
-        Event { local: rfc3339(at, zone), utc: rfc3339(at, Tz::UTC), zone: zone.name().to_owned(), what, at }
+        Event {
+            local: rfc3339(at, zone),
+            utc: rfc3339(at, Tz::UTC),
+            zone: zone.name().to_owned(),
+            what,
+            at,
+        }
     }
 }
 
 fn rfc3339(at: Timestamp, zone: Tz) -> String {
     let utc = DateTime::from_timestamp(at.unix_secs(), 0).unwrap_or_default();
-    zone.from_utc_datetime(&utc.naive_utc()).to_rfc3339_opts(SecondsFormat::Secs, zone == Tz::UTC)
+    zone.from_utc_datetime(&utc.naive_utc())
+        .to_rfc3339_opts(SecondsFormat::Secs, zone == Tz::UTC)
 }
 
 /// What is looked at in one site.
@@ -203,12 +246,27 @@ impl Look<'_> {
 
     fn plans(&self) -> Vec<Event> {
         let mut events = Vec::new();
-        for plan in self.config.plans.iter().filter(|plan| plan.site == self.site.name) {
+        for plan in self
+            .config
+            .plans
+            .iter()
+            .filter(|plan| plan.site == self.site.name)
+        {
             let zone = plan.zone.unwrap_or(self.zone());
-            let Some(Ok(schedule)) = plan.schedule.as_ref().map(|schedule| Schedule::parse(schedule, zone)) else { continue };
-            let due = |now: &Timestamp| schedule.next_after(*now).filter(|next| *next <= self.until);
+            let Some(Ok(schedule)) = plan
+                .schedule
+                .as_ref()
+                .map(|schedule| Schedule::parse(schedule, zone))
+            else {
+                continue;
+            };
+            let due =
+                |now: &Timestamp| schedule.next_after(*now).filter(|next| *next <= self.until);
             for at in std::iter::successors(due(&self.outlook.from), due) {
-                let what = What::Plan { plan: plan.name.to_string(), site: self.site.name.to_string() };
+                let what = What::Plan {
+                    plan: plan.name.to_string(),
+                    site: self.site.name.to_string(),
+                };
                 events.push(Event::new(at, zone, what));
             }
         }
@@ -222,22 +280,61 @@ impl Look<'_> {
             let (site, left_out) = (&self.site.name, urls.left_out);
             preview.warnings.push(format!("{left_out} more paths of the site {site} were not asked about: name them with --url"));
         }
-        let decides = |policy: &&Arc<Policy>| [Hook::OnRequest, Hook::OnResponse].iter().any(|hook| policy.manifest().has(*hook));
-        let timed: Vec<_> =
-            self.chain.policies().iter().filter(decides).filter(|policy| policy.manifest().zone.is_some()).collect();
+        let decides = |policy: &&Arc<Policy>| {
+            [Hook::OnRequest, Hook::OnResponse]
+                .iter()
+                .any(|hook| policy.manifest().has(*hook))
+        };
+        let timed: Vec<_> = self
+            .chain
+            .policies()
+            .iter()
+            .filter(decides)
+            .filter(|policy| policy.manifest().zone.is_some())
+            .collect();
         for policy in &timed {
             let zone = policy.manifest().zone.unwrap_or(Tz::UTC);
-            let alone = Chain::new(self.host, vec![Arc::clone(policy)], self.config.cache.max_policy_variants)?;
-            let devices = if policy.manifest().device { &[Device::Desktop, Device::Mobile][..] } else { &[Device::Unknown] };
+            let alone = Chain::new(
+                self.host,
+                vec![Arc::clone(policy)],
+                self.config.cache.max_policy_variants,
+            )?;
+            let devices = if policy.manifest().device {
+                &[Device::Desktop, Device::Mobile][..]
+            } else {
+                &[Device::Unknown]
+            };
             let (mut changes, mut unanswered) = (Vec::new(), 0);
-            for (url, device) in urls.list.iter().flat_map(|url| devices.iter().map(move |device| (url, *device))) {
-                let question = Question::new(self.chain, &alone, policy.name(), self.host_name(), url, device, self.outlook.from);
-                let shown = if devices.len() > 1 { format!("{url} ({})", device.as_str()) } else { url.clone() };
+            for (url, device) in urls
+                .list
+                .iter()
+                .flat_map(|url| devices.iter().map(move |device| (url, *device)))
+            {
+                let question = Question::new(
+                    self.chain,
+                    &alone,
+                    policy.name(),
+                    self.host_name(),
+                    url,
+                    device,
+                    self.outlook.from,
+                );
+                let shown = if devices.len() > 1 {
+                    format!("{url} ({})", device.as_str())
+                } else {
+                    url.clone()
+                };
                 let found = asking::changes(self.outlook.from, self.until, |now| question.ask(now));
                 unanswered += question.unanswered();
-                changes.extend(found.into_iter().map(|(at, before, after)| (at, before, after, shown.clone())));
+                changes.extend(
+                    found
+                        .into_iter()
+                        .map(|(at, before, after)| (at, before, after, shown.clone())),
+                );
             }
-            preview.events.extend(self.grouped(policy.name(), zone, changes));
+            preview
+                .events
+                .extend(self.grouped(policy.name(), zone, changes));
             if unanswered > 0 {
                 let name = policy.name();
                 preview
@@ -245,28 +342,58 @@ impl Look<'_> {
                     .push(format!("the policy {name} failed at {unanswered} moments: there it is told as if it decided nothing"));
             }
         }
-        let policies = timed.iter().map(|policy| policy.name().to_string()).collect();
-        preview.asked.push(Asked { site: self.site.name.to_string(), policies, urls: urls.list });
+        let policies = timed
+            .iter()
+            .map(|policy| policy.name().to_string())
+            .collect();
+        preview.asked.push(Asked {
+            site: self.site.name.to_string(),
+            policies,
+            urls: urls.list,
+        });
         Ok(())
     }
 
     fn host_name(&self) -> &str {
-        self.site.hosts.iter().map(String::as_str).find(|host| *host != "*").unwrap_or("localhost")
+        self.site
+            .hosts
+            .iter()
+            .map(String::as_str)
+            .find(|host| *host != "*")
+            .unwrap_or("localhost")
     }
 
     /// URLs whose decisions change alike at one moment make one event.
-    fn grouped(&self, policy: &str, zone: Tz, mut changes: Vec<(Timestamp, Decision, Decision, String)>) -> Vec<Event> {
+    fn grouped(
+        &self,
+        policy: &str,
+        zone: Tz,
+        mut changes: Vec<(Timestamp, Decision, Decision, String)>,
+    ) -> Vec<Event> {
         changes.sort_by_key(|(at, ..)| *at);
         let mut events: Vec<Event> = Vec::new();
         for (at, before, after, url) in changes {
             let alike = |event: &&mut Event| match &event.what {
-                What::Decision { before: other_before, after: other_after, .. } => {
-                    other_before.is_like(&before) && other_after.is_like(&after)
-                }
+                What::Decision {
+                    before: other_before,
+                    after: other_after,
+                    ..
+                } => other_before.is_like(&before) && other_after.is_like(&after),
                 _ => false,
             };
-            match events.iter_mut().rev().take_while(|event| event.at == at).find(alike).map(|event| &mut event.what) {
-                Some(What::Decision { urls, before: other_before, after: other_after, .. }) => {
+            match events
+                .iter_mut()
+                .rev()
+                .take_while(|event| event.at == at)
+                .find(alike)
+                .map(|event| &mut event.what)
+            {
+                Some(What::Decision {
+                    urls,
+                    before: other_before,
+                    after: other_after,
+                    ..
+                }) => {
                     urls.push(url);
                     other_before.widen(&before);
                     other_after.widen(&after);
@@ -274,7 +401,13 @@ impl Look<'_> {
                 _ => {
                     let site = self.site.name.to_string();
                     let (before, after) = (Box::new(before), Box::new(after));
-                    let what = What::Decision { site, policy: policy.to_owned(), urls: vec![url], before, after };
+                    let what = What::Decision {
+                        site,
+                        policy: policy.to_owned(),
+                        urls: vec![url],
+                        before,
+                        after,
+                    };
                     events.push(Event::new(at, zone, what));
                 }
             }
@@ -285,13 +418,24 @@ impl Look<'_> {
 
 fn offset_changes(zone: &str, from: Timestamp, until: Timestamp) -> Vec<Event> {
     let zone: Tz = zone.parse().unwrap_or(Tz::UTC);
-    let next = |now: Timestamp| schedule::next_offset_change(now, zone).filter(|next| next.unix_secs <= until.unix_secs());
-    let changes = std::iter::successors(next(from), |change| next(Timestamp::from_unix_secs(change.unix_secs)));
+    let next = |now: Timestamp| {
+        schedule::next_offset_change(now, zone).filter(|next| next.unix_secs <= until.unix_secs())
+    };
+    let changes = std::iter::successors(next(from), |change| {
+        next(Timestamp::from_unix_secs(change.unix_secs))
+    });
     let event = |change: schedule::OffsetChange| {
         let at = Timestamp::from_unix_secs(change.unix_secs);
         let just_before = at.saturating_sub(Duration::from_secs(1));
         let before_mins = schedule::moment(just_before, zone, &Default::default()).utc_offset_mins;
-        Event::new(at, zone, What::OffsetChange { before_mins, after_mins: change.utc_offset_mins })
+        Event::new(
+            at,
+            zone,
+            What::OffsetChange {
+                before_mins,
+                after_mins: change.utc_offset_mins,
+            },
+        )
     };
     changes.map(event).collect()
 }
@@ -313,22 +457,46 @@ fn holidays(policies: &[Arc<Policy>], from: Timestamp, until: Timestamp, preview
             );
             preview.warnings.push(problem);
         }
-        for (date, holiday) in calendar.days().filter(|(date, _)| (first..=last).contains(date)) {
+        for (date, holiday) in calendar
+            .days()
+            .filter(|(date, _)| (first..=last).contains(date))
+        {
             let open = match holiday.kind {
                 HolidayKind::Closed => None,
-                HolidayKind::HalfDay { from_mins, until_mins } => Some(format!("{} to {}", clock(from_mins), clock(until_mins))),
+                HolidayKind::HalfDay {
+                    from_mins,
+                    until_mins,
+                } => Some(format!("{} to {}", clock(from_mins), clock(until_mins))),
             };
-            let same = found.iter_mut().find(|it| (it.0, it.1, &it.2, &it.3) == (date, zone, &holiday.name, &open));
+            let same = found
+                .iter_mut()
+                .find(|it| (it.0, it.1, &it.2, &it.3) == (date, zone, &holiday.name, &open));
             match same {
                 Some((.., policies)) => policies.push(policy.name().to_string()),
-                None => found.push((date, zone, holiday.name.clone(), open, vec![policy.name().to_string()])),
+                None => found.push((
+                    date,
+                    zone,
+                    holiday.name.clone(),
+                    open,
+                    vec![policy.name().to_string()],
+                )),
             }
         }
     }
-    preview.events.extend(found.into_iter().map(|(date, zone, name, open, policies)| {
-        let midnight = schedule::instant_of(date.and_time(Default::default()), zone);
-        Event::new(midnight, zone, What::Holiday { name, open, policies })
-    }));
+    preview
+        .events
+        .extend(found.into_iter().map(|(date, zone, name, open, policies)| {
+            let midnight = schedule::instant_of(date.and_time(Default::default()), zone);
+            Event::new(
+                midnight,
+                zone,
+                What::Holiday {
+                    name,
+                    open,
+                    policies,
+                },
+            )
+        }));
 }
 
 fn clock(mins: u16) -> String {

@@ -1,6 +1,8 @@
-//! Projects of policies: made from what this program carries, and built with their language's own tools.
+//! Projects of policies: made from what this program carries, and built with their language's own
+//! tools.
 //!
-//! All that is derived from the contract (types for editors, C bindings) is made from the contract's text, here, so it is never behind.
+//! All that is derived from the contract (types for editors, C bindings) is made from the
+//! contract's text, here, so it is never behind.
 
 mod bindings;
 mod build;
@@ -34,7 +36,12 @@ pub enum Language {
 
 impl Language {
     /// Every language.
-    pub const ALL: [Language; 4] = [Language::Rust, Language::Javascript, Language::Python, Language::C];
+    pub const ALL: [Language; 4] = [
+        Language::Rust,
+        Language::Javascript,
+        Language::Python,
+        Language::C,
+    ];
 
     /// The file that a project of this language has.
     fn marker(self) -> &'static str {
@@ -48,7 +55,9 @@ impl Language {
 
     /// The language of the project in this folder.
     fn of(folder: &Path) -> Option<Language> {
-        Language::ALL.into_iter().find(|language| folder.join(language.marker()).is_file())
+        Language::ALL
+            .into_iter()
+            .find(|language| folder.join(language.marker()).is_file())
     }
 }
 
@@ -100,7 +109,10 @@ pub enum ProjectError {
 }
 
 fn file_error(path: &Path) -> impl FnOnce(std::io::Error) -> ProjectError + '_ {
-    move |source| ProjectError::File { path: path.to_owned(), source }
+    move |source| ProjectError::File {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 /// Writes a file and the folders that it lies in.

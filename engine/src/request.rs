@@ -1,7 +1,8 @@
 //! THE request path: receive, admit, look up, reuse or fetch, store, deliver.
 //!
-//! This file holds the branches and calls the steps, one file each; what decides a branch is computed in `semantics`. A warming
-//! plan's request takes the same way as a visitor's, from [`answer`] on.
+//! This file holds the branches and calls the steps, one file each; what decides a branch is
+//! computed in `semantics`. A warming plan's request takes the same way as a visitor's, from
+//! [`answer`] on.
 
 pub mod admit;
 pub mod ahead;
@@ -121,7 +122,8 @@ pub struct Parts {
 impl Edge {
     /// An edge with an empty cache, or what `parts` bring.
     pub fn new(parts: Parts) -> Edge {
-        let via = HeaderValue::try_from(format!("1.1 {}", parts.name)).unwrap_or_else(|_| HeaderValue::from_static("1.1 tero"));
+        let via = HeaderValue::try_from(format!("1.1 {}", parts.name))
+            .unwrap_or_else(|_| HeaderValue::from_static("1.1 tero"));
         Edge {
             name: parts.name,
             clock: parts.clock,
@@ -193,7 +195,11 @@ pub fn handle(edge: &Arc<Edge>, request: Request<Incoming>, from: From) -> Handl
 }
 
 /// Answers a request that was let in.
-pub async fn answer(edge: &Arc<Edge>, exchange: &Arc<Exchange>, content: Option<Incoming>) -> Answer {
+pub async fn answer(
+    edge: &Arc<Edge>,
+    exchange: &Arc<Exchange>,
+    content: Option<Incoming>,
+) -> Answer {
     match look_up(edge, exchange) {
         Found::Answer(answer) => answer,
         Found::Forward(way) => Box::pin(forward(edge, exchange, way, content)).await,
@@ -216,7 +222,12 @@ enum Way {
     Upgrade,
 }
 
-async fn forward(edge: &Arc<Edge>, exchange: &Arc<Exchange>, way: Way, content: Option<Incoming>) -> Answer {
+async fn forward(
+    edge: &Arc<Edge>,
+    exchange: &Arc<Exchange>,
+    way: Way,
+    content: Option<Incoming>,
+) -> Answer {
     match way {
         Way::Fetch(stale, why) => fetch(edge, exchange, stale, why).await,
         Way::Pass(why) => pass_through(edge, exchange, content, why).await,
@@ -238,14 +249,23 @@ fn look_up(edge: &Arc<Edge>, exchange: &Arc<Exchange>) -> Found {
     let Some(stored) = variants.select(&exchange.parts.headers) else {
         return nothing_stored(edge, exchange, Forward::VaryMiss);
     };
-    match reuse(&stored.head.freshness, &exchange.directives, settings.client_directives, exchange.at) {
+    match reuse(
+        &stored.head.freshness,
+        &exchange.directives,
+        settings.client_directives,
+        exchange.at,
+    ) {
         Reuse::Fresh => Found::Answer(hit(edge, exchange, stored)),
         Reuse::StaleWhileRevalidate => {
             revalidate::in_background(edge, exchange, stored);
             Found::Answer(stale(edge, exchange, stored, Told::default()))
         }
         Reuse::Revalidate(why) => {
-            let forward = if why.is_of_request() { Forward::Request } else { Forward::Stale };
+            let forward = if why.is_of_request() {
+                Forward::Request
+            } else {
+                Forward::Stale
+            };
             Found::Forward(Way::Fetch(Some(Arc::clone(stored)), forward))
         }
         Reuse::Unsatisfiable => Found::Answer(error(respond::only_if_cached(edge))),
@@ -254,7 +274,11 @@ fn look_up(edge: &Arc<Edge>, exchange: &Arc<Exchange>) -> Found {
 
 /// What is stored under the key. A plan's look at what it warmed is no use of it.
 fn stored_under(edge: &Edge, exchange: &Exchange) -> Option<Variants> {
-    if exchange.warm_run == 0 { edge.store.lookup(&exchange.key) } else { edge.store.peek(&exchange.key) }
+    if exchange.warm_run == 0 {
+        edge.store.lookup(&exchange.key)
+    } else {
+        edge.store.peek(&exchange.key)
+    }
 }
 
 fn nothing_stored(edge: &Edge, exchange: &Exchange, why: Forward) -> Found {
@@ -267,38 +291,81 @@ fn nothing_stored(edge: &Edge, exchange: &Exchange, why: Forward) -> Found {
 fn hit(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stored: &Arc<StoredResponse>) -> Answer {
     uses::count(edge, exchange, stored);
     let response = deliver::hit(edge, exchange, stored);
-    Answer { response, outcome: Outcome::Hit, stored: true }
+    Answer {
+        response,
+        outcome: Outcome::Hit,
+        stored: true,
+    }
 }
 
-fn stale(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stored: &Arc<StoredResponse>, told: Told) -> Answer {
+fn stale(
+    edge: &Arc<Edge>,
+    exchange: &Arc<Exchange>,
+    stored: &Arc<StoredResponse>,
+    told: Told,
+) -> Answer {
     uses::count(edge, exchange, stored);
-    let response = deliver(edge, exchange, Source::Stored(stored), told, edge.clock.now());
-    Answer { response, outcome: Outcome::Stale, stored: true }
+    let response = deliver(
+        edge,
+        exchange,
+        Source::Stored(stored),
+        told,
+        edge.clock.now(),
+    );
+    Answer {
+        response,
+        outcome: Outcome::Stale,
+        stored: true,
+    }
 }
 
 fn error(response: Response<EdgeBody>) -> Answer {
-    Answer { response, outcome: Outcome::Error, stored: false }
+    Answer {
+        response,
+        outcome: Outcome::Error,
+        stored: false,
+    }
 }
 
 /// Nothing stored will do as it is: a HEAD goes forward by itself, a GET leads or follows a fetch.
-async fn fetch(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stale: Option<Arc<StoredResponse>>, why: Forward) -> Answer {
+async fn fetch(
+    edge: &Arc<Edge>,
+    exchange: &Arc<Exchange>,
+    stale: Option<Arc<StoredResponse>>,
+    why: Forward,
+) -> Answer {
     if exchange.parts.method == Method::HEAD {
         return head(edge, exchange, stale, why).await;
     }
-    let part = if stale.is_none() { edge.store.part(&exchange.key, &exchange.parts.headers) } else { None };
+    let part = if stale.is_none() {
+        edge.store.part(&exchange.key, &exchange.parts.headers)
+    } else {
+        None
+    };
     if let Some(part) = &part
         && parts::is_fresh(exchange, part)
         && let Some(response) = deliver::part(edge, exchange, part)
     {
         uses::count(edge, exchange, part);
-        return Answer { response, outcome: Outcome::Hit, stored: true };
+        return Answer {
+            response,
+            outcome: Outcome::Hit,
+            stored: true,
+        };
     }
-    let why = if part.is_some() { Forward::Partial } else { why };
+    let why = if part.is_some() {
+        Forward::Partial
+    } else {
+        why
+    };
     let is_too_large = part.is_some_and(|part| parts::is_of_too_large(edge, &part));
     if is_too_large && exchange.fields.range {
         return ranged(edge, exchange, why).await;
     }
-    if is_too_large || exchange.directives.no_store || edge.hit_for_miss.expects(&exchange.key, exchange.at) {
+    if is_too_large
+        || exchange.directives.no_store
+        || edge.hit_for_miss.expects(&exchange.key, exchange.at)
+    {
         return alone(edge, exchange, stale, why).await;
     }
     let asked = edge.store.purge_point();
@@ -315,22 +382,30 @@ async fn fetch(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stale: Option<Arc<Sto
         match edge.clock.timeout(patience, flight.wait()).await {
             Err(_) => return alone(edge, exchange, stale, why).await,
             Ok(Waited::Failed { attempt: failed }) => attempt = failed,
-            Ok(Waited::Answered(Shared::Failed(failure))) => return failed(edge, exchange, stale, why, failure),
-            Ok(Waited::Answered(Shared::NotStorable)) => return alone(edge, exchange, stale, why).await,
+            Ok(Waited::Answered(Shared::Failed(failure))) => {
+                return failed(edge, exchange, stale, why, failure);
+            }
+            Ok(Waited::Answered(Shared::NotStorable)) => {
+                return alone(edge, exchange, stale, why).await;
+            }
             Ok(Waited::Answered(Shared::Stored)) => match stored_meanwhile(edge, exchange) {
                 Some(answer) => return answer,
                 None => return alone(edge, exchange, stale, why).await,
             },
-            Ok(Waited::Answered(Shared::Filling(filling))) => match join_fill(edge, exchange, &filling, asked) {
-                Join::Reader(reader) => return follow(edge, exchange, &filling, reader, why),
-                // Those to whom the same applies share another fetch.
-                Join::Other(which) if others < MAX_OTHER_FLIGHTS => {
-                    flight_key.push(b'\n');
-                    flight_key.extend(which.to_be_bytes());
-                    others += 1;
+            Ok(Waited::Answered(Shared::Filling(filling))) => {
+                match join_fill(edge, exchange, &filling, asked) {
+                    Join::Reader(reader) => return follow(edge, exchange, &filling, reader, why),
+                    // Those to whom the same applies share another fetch.
+                    Join::Other(which) if others < MAX_OTHER_FLIGHTS => {
+                        flight_key.push(b'\n');
+                        flight_key.extend(which.to_be_bytes());
+                        others += 1;
+                    }
+                    Join::Other(_) | Join::TooLate => {
+                        return alone(edge, exchange, stale, why).await;
+                    }
                 }
-                Join::Other(_) | Join::TooLate => return alone(edge, exchange, stale, why).await,
-            },
+            }
         }
     }
 }
@@ -353,7 +428,12 @@ async fn lead(
 }
 
 /// Fetches without followers.
-async fn alone(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stale: Option<Arc<StoredResponse>>, why: Forward) -> Answer {
+async fn alone(
+    edge: &Arc<Edge>,
+    exchange: &Arc<Exchange>,
+    stale: Option<Arc<StoredResponse>>,
+    why: Forward,
+) -> Answer {
     let asks_for_less = exchange.fields.range || exchange.fields.conditional;
     // What won't be stored need not be fetched whole.
     if asks_for_less && stale.is_none() && edge.hit_for_miss.expects(&exchange.key, exchange.at) {
@@ -368,7 +448,13 @@ async fn ranged(edge: &Arc<Edge>, exchange: &Arc<Exchange>, why: Forward) -> Ans
         return pass_through(edge, exchange, None, why).await;
     }
     let (edge_of, exchange_of) = (Arc::clone(edge), Arc::clone(exchange));
-    let fetch = Fetch { edge: edge_of, exchange: exchange_of, stale: None, extent: Extent::Range, lead: None };
+    let fetch = Fetch {
+        edge: edge_of,
+        exchange: exchange_of,
+        stale: None,
+        extent: Extent::Range,
+        lead: None,
+    };
     fetched(edge, exchange, None, why, fetch.start().await).await
 }
 
@@ -379,9 +465,19 @@ async fn run(
     why: Forward,
     lead: Option<Lead<Shared>>,
 ) -> Answer {
-    let part = if stale.is_none() { edge.store.part(&exchange.key, &exchange.parts.headers) } else { None };
+    let part = if stale.is_none() {
+        edge.store.part(&exchange.key, &exchange.parts.headers)
+    } else {
+        None
+    };
     let extent = parts::extent(edge, part);
-    let fetch = Fetch { edge: Arc::clone(edge), exchange: Arc::clone(exchange), stale: stale.clone(), extent, lead };
+    let fetch = Fetch {
+        edge: Arc::clone(edge),
+        exchange: Arc::clone(exchange),
+        stale: stale.clone(),
+        extent,
+        lead,
+    };
     fetched(edge, exchange, stale, why, fetch.start().await).await
 }
 
@@ -396,26 +492,71 @@ async fn fetched(
     match told {
         Ok(Fetched::Filling(filling, reader, fields)) => {
             let status = Some(filling.head.status);
-            let told = Told { forward: Some(why), forward_status: status, stored: true, ..Told::default() };
-            let response = deliver(edge, exchange, Source::Filling(&filling, reader, Some(*fields)), told, edge.clock.now());
-            Answer { response, outcome: Outcome::Miss, stored: true }
+            let told = Told {
+                forward: Some(why),
+                forward_status: status,
+                stored: true,
+                ..Told::default()
+            };
+            let response = deliver(
+                edge,
+                exchange,
+                Source::Filling(&filling, reader, Some(*fields)),
+                told,
+                edge.clock.now(),
+            );
+            Answer {
+                response,
+                outcome: Outcome::Miss,
+                stored: true,
+            }
         }
         Ok(Fetched::Revalidated(stored)) => {
             let status = Some(http::StatusCode::NOT_MODIFIED);
-            let told = Told { forward: Some(why), forward_status: status, stored: true, ..Told::default() };
-            let response = deliver(edge, exchange, Source::Stored(&stored), told, edge.clock.now());
-            Answer { response, outcome: Outcome::Revalidated, stored: true }
+            let told = Told {
+                forward: Some(why),
+                forward_status: status,
+                stored: true,
+                ..Told::default()
+            };
+            let response = deliver(
+                edge,
+                exchange,
+                Source::Stored(&stored),
+                told,
+                edge.clock.now(),
+            );
+            Answer {
+                response,
+                outcome: Outcome::Revalidated,
+                stored: true,
+            }
         }
         Ok(Fetched::NotStored(response, refusal)) => {
             let status = response.status();
             let response = deliver::conditioned(exchange, *response);
-            let response = pass::told(edge, exchange, response, status, why, Kept::Not(Some(refusal)));
-            Answer { response, outcome: Outcome::Miss, stored: false }
+            let response = pass::told(
+                edge,
+                exchange,
+                response,
+                status,
+                why,
+                Kept::Not(Some(refusal)),
+            );
+            Answer {
+                response,
+                outcome: Outcome::Miss,
+                stored: false,
+            }
         }
         Ok(Fetched::Part(response)) => {
             let status = response.status();
             let response = pass::told(edge, exchange, *response, status, why, Kept::AsPart);
-            Answer { response, outcome: Outcome::Miss, stored: true }
+            Answer {
+                response,
+                outcome: Outcome::Miss,
+                stored: true,
+            }
         }
         Ok(Fetched::TooLargeForRange) => Box::pin(ranged(edge, exchange, why)).await,
         Ok(Fetched::Failed(failure)) => failed(edge, exchange, stale, why, failure),
@@ -433,11 +574,29 @@ fn stored_meanwhile(edge: &Arc<Edge>, exchange: &Arc<Exchange>) -> Option<Answer
     let variants = stored_under(edge, exchange)?;
     let stored = variants.select(&exchange.parts.headers)?;
     let settings = &exchange.site.settings;
-    match reuse(&stored.head.freshness, &exchange.directives, settings.client_directives, edge.clock.now()) {
+    match reuse(
+        &stored.head.freshness,
+        &exchange.directives,
+        settings.client_directives,
+        edge.clock.now(),
+    ) {
         Reuse::Fresh => {
-            let told = Told { collapsed: true, ..Told::default() };
-            let response = deliver(edge, exchange, Source::Stored(stored), told, edge.clock.now());
-            Some(Answer { response, outcome: Outcome::Collapsed, stored: true })
+            let told = Told {
+                collapsed: true,
+                ..Told::default()
+            };
+            let response = deliver(
+                edge,
+                exchange,
+                Source::Stored(stored),
+                told,
+                edge.clock.now(),
+            );
+            Some(Answer {
+                response,
+                outcome: Outcome::Collapsed,
+                stored: true,
+            })
         }
         _ => None,
     }
@@ -451,11 +610,15 @@ enum Join {
     TooLate,
 }
 
-/// Whether a response that is being stored answers this request too (§4.1), which came when the order of purges stood at `asked`: not if it was
-/// purged, or made invalid, after its fetch began and before this request came.
+/// Whether a response that is being stored answers this request too (§4.1), which came when the
+/// order of purges stood at `asked`: not if it was purged, or made invalid, after its fetch began
+/// and before this request came.
 fn join_fill(edge: &Edge, exchange: &Exchange, filling: &Filling, asked: PurgePoint) -> Join {
     let head = &filling.head;
-    if let Some(purge) = edge.store.purged_between(&exchange.key, head, filling.since, asked) {
+    if let Some(purge) = edge
+        .store
+        .purged_between(&exchange.key, head, filling.since, asked)
+    {
         return Join::Other(purge);
     }
     if !head.secondary_key.selects(&exchange.parts.headers) {
@@ -464,13 +627,34 @@ fn join_fill(edge: &Edge, exchange: &Exchange, filling: &Filling, asked: PurgePo
     filling.fill.reader().map_or(Join::TooLate, Join::Reader)
 }
 
-fn follow(edge: &Edge, exchange: &Exchange, filling: &Filling, reader: FillReader, why: Forward) -> Answer {
-    let told = Told { forward: Some(why), collapsed: true, ..Told::default() };
-    let response = deliver(edge, exchange, Source::Filling(filling, reader, None), told, edge.clock.now());
-    Answer { response, outcome: Outcome::Collapsed, stored: true }
+fn follow(
+    edge: &Edge,
+    exchange: &Exchange,
+    filling: &Filling,
+    reader: FillReader,
+    why: Forward,
+) -> Answer {
+    let told = Told {
+        forward: Some(why),
+        collapsed: true,
+        ..Told::default()
+    };
+    let response = deliver(
+        edge,
+        exchange,
+        Source::Filling(filling, reader, None),
+        told,
+        edge.clock.now(),
+    );
+    Answer {
+        response,
+        outcome: Outcome::Collapsed,
+        stored: true,
+    }
 }
 
-/// A fetch failed: what is stored is served stale where that is allowed (§4.2.4, RFC 5861 §4), else the failure is told.
+/// A fetch failed: what is stored is served stale where that is allowed (§4.2.4, RFC 5861 §4), else
+/// the failure is told.
 fn failed(
     edge: &Arc<Edge>,
     exchange: &Arc<Exchange>,
@@ -495,11 +679,15 @@ fn failed(
                 ..Told::default()
             };
             let mut answer = self::stale(edge, exchange, &stored, told);
-            // A plan does not want the page, but to know for how long its origin is to be left alone.
+            // A plan does not want the page, but to know for how long its origin is to be left
+            // alone.
             if exchange.warm_run != 0
                 && let Some(retry_after) = failure.retry_after
             {
-                answer.response.headers_mut().insert(http::header::RETRY_AFTER, retry_after.as_secs().into());
+                answer
+                    .response
+                    .headers_mut()
+                    .insert(http::header::RETRY_AFTER, retry_after.as_secs().into());
             }
             answer
         }
@@ -508,7 +696,12 @@ fn failed(
 }
 
 /// A HEAD that nothing stored answers: what it says of the stored response counts (§4.3.5).
-async fn head(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stale: Option<Arc<StoredResponse>>, why: Forward) -> Answer {
+async fn head(
+    edge: &Arc<Edge>,
+    exchange: &Arc<Exchange>,
+    stale: Option<Arc<StoredResponse>>,
+    why: Forward,
+) -> Answer {
     let (asked_at, since) = (edge.clock.now(), edge.store.purge_point());
     match pass::pass(edge, exchange, None).await {
         Ok(response) => {
@@ -517,13 +710,22 @@ async fn head(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stale: Option<Arc<Stor
             }
             let status = response.status();
             let response = pass::told(edge, exchange, response, status, why, Kept::Not(None));
-            Answer { response, outcome: Outcome::Miss, stored: false }
+            Answer {
+                response,
+                outcome: Outcome::Miss,
+                stored: false,
+            }
         }
         Err(failure) => failed(edge, exchange, stale, why, failure),
     }
 }
 
-async fn pass_through(edge: &Arc<Edge>, exchange: &Arc<Exchange>, content: Option<Incoming>, why: Forward) -> Answer {
+async fn pass_through(
+    edge: &Arc<Edge>,
+    exchange: &Arc<Exchange>,
+    content: Option<Incoming>,
+    why: Forward,
+) -> Answer {
     let asked_at = edge.clock.now();
     let passed = match pass::ask(edge, exchange, content).await {
         Ok(passed) => passed,
@@ -533,16 +735,33 @@ async fn pass_through(edge: &Arc<Edge>, exchange: &Arc<Exchange>, content: Optio
         && let Some(since) = passed.may_stand_for_get(exchange)
     {
         let (edge_of, exchange_of) = (Arc::clone(edge), Arc::clone(exchange));
-        let fetch = Fetch { edge: edge_of, exchange: exchange_of, stale: None, extent: Extent::Whole, lead: None };
+        let fetch = Fetch {
+            edge: edge_of,
+            exchange: exchange_of,
+            stale: None,
+            extent: Extent::Whole,
+            lead: None,
+        };
         let told = fetch.take_over(passed.answer, asked_at, since).await;
         let answer = Box::pin(fetched(edge, exchange, None, why, told)).await;
-        return Answer { outcome: Outcome::Pass, ..answer };
+        return Answer {
+            outcome: Outcome::Pass,
+            ..answer
+        };
     }
     let response = pass::streamed(edge, exchange, passed.answer);
     let status = response.status();
     let response = pass::told(edge, exchange, response, status, why, Kept::Not(None));
-    let outcome = if matches!(why, Forward::Bypass | Forward::Method) { Outcome::Pass } else { Outcome::Miss };
-    Answer { response, outcome, stored: false }
+    let outcome = if matches!(why, Forward::Bypass | Forward::Method) {
+        Outcome::Pass
+    } else {
+        Outcome::Miss
+    };
+    Answer {
+        response,
+        outcome,
+        stored: false,
+    }
 }
 
 /// A request for another protocol, which is none of the cache's business (RFC 9110 §7.8).
@@ -550,39 +769,60 @@ async fn upgrade(edge: &Arc<Edge>, exchange: &Arc<Exchange>) -> Answer {
     match upgrade::upgrade(edge, exchange).await {
         Ok(response) => {
             let status = response.status();
-            let response = pass::told(edge, exchange, response, status, Forward::Bypass, Kept::Not(None));
-            Answer { response, outcome: Outcome::Pass, stored: false }
+            let response = pass::told(
+                edge,
+                exchange,
+                response,
+                status,
+                Forward::Bypass,
+                Kept::Not(None),
+            );
+            Answer {
+                response,
+                outcome: Outcome::Pass,
+                stored: false,
+            }
         }
         Err(failure) => error(respond::failed(edge, failure, Forward::Bypass)),
     }
 }
 
-/// Counts hits that have been kept back on stored responses, so that popularity and the plans' figures are complete: before they are
-/// read.
+/// Counts hits that have been kept back on stored responses, so that popularity and the plans'
+/// figures are complete: before they are read.
 pub fn count_hits(edge: &Edge) {
     uses::settle_all(edge);
 }
 
-/// Every key that an absolute URL of a site may be stored under: by each rule for the query that its policies give to some
-/// device, and by `rule`; under no variant and under each that they, or versions before them, have declared.
+/// Every key that an absolute URL of a site may be stored under: by each rule for the query that
+/// its policies give to some device, and by `rule`; under no variant and under each that they, or
+/// versions before them, have declared.
 pub fn keys_of_url(site: &Site, url: &str, rule: Option<&QueryRule>) -> Vec<Vec<u8>> {
-    let Ok(uri) = Uri::try_from(url) else { return Vec::new() };
+    let Ok(uri) = Uri::try_from(url) else {
+        return Vec::new();
+    };
     let mut rules: Vec<QueryRule> = vec![QueryRule::default()];
     rules.extend(rule.cloned());
     if !site.policies.is_empty() {
-        let chains = std::iter::once(&site.policies).chain(site.canary.as_ref().map(|canary| &canary.chain));
+        let chains =
+            std::iter::once(&site.policies).chain(site.canary.as_ref().map(|canary| &canary.chain));
         for chain in chains {
-            rules.extend(Device::ALL.map(|device| decision_for(site, chain, &uri, device).query.clone()));
+            rules.extend(
+                Device::ALL.map(|device| decision_for(site, chain, &uri, device).query.clone()),
+            );
         }
     }
     let variants = &site.counters.variants()[1..];
-    let mut keys: Vec<_> = rules.iter().flat_map(|rule| pass::keys_by_rule(&uri, rule, variants)).collect();
+    let mut keys: Vec<_> = rules
+        .iter()
+        .flat_map(|rule| pass::keys_by_rule(&uri, rule, variants))
+        .collect();
     keys.sort();
     keys.dedup();
     keys
 }
 
-/// What policies of a site decide about a GET of an absolute URL from a device, without any other field.
+/// What policies of a site decide about a GET of an absolute URL from a device, without any other
+/// field.
 fn decision_for(site: &Site, chain: &Chain, uri: &Uri, device: Device) -> Arc<RequestDecision> {
     let ask = Ask {
         method: &Method::GET,

@@ -1,8 +1,10 @@
-//! Which version of each policy decides: pushed, activated, rolled back, asked in shadow, tried as a canary.
+//! Which version of each policy decides: pushed, activated, rolled back, asked in shadow, tried as
+//! a canary.
 //!
-//! The configuration's module is version zero. A pushed version decides in its place until it is rolled back; it is kept in the state
-//! directory, and so is who is active. Every change makes a new set of sites and swaps it in as a whole: a request works with the set that
-//! it found when it came, from its beginning to its end. Nothing here runs on a thread that serves requests.
+//! The configuration's module is version zero. A pushed version decides in its place until it is
+//! rolled back; it is kept in the state directory, and so is who is active. Every change makes a
+//! new set of sites and swaps it in as a whole: a request works with the set that it found when it
+//! came, from its beginning to its end. Nothing here runs on a thread that serves requests.
 
 pub mod guard;
 pub mod record;
@@ -35,7 +37,8 @@ pub use state::{Line, State};
 const MAX_TRIES: usize = 16;
 /// Cases that are run when a version is pushed: each takes up to a few deadlines.
 const MAX_CASES: usize = 1_000;
-/// The largest share of keys that a canary may answer for: what is left is what it is compared with.
+/// The largest share of keys that a canary may answer for: what is left is what it is compared
+/// with.
 const MAX_CANARY_SHARE: &str = "50%";
 
 /// Why a change was refused.
@@ -62,7 +65,9 @@ pub enum RolloutError {
         known: String,
     },
     /// No version was active before.
-    #[error("`{0}` has no version to roll back to: the one of the configuration has been active all along")]
+    #[error(
+        "`{0}` has no version to roll back to: the one of the configuration has been active all along"
+    )]
     NothingBefore(String),
     /// It is what it should become.
     #[error("{version} of `{policy}` is active already")]
@@ -89,7 +94,9 @@ pub enum RolloutError {
         policy: String,
     },
     /// The share is too large for a canary.
-    #[error("a canary of {0} leaves too little to compare it with; at most {MAX_CANARY_SHARE}, then activate it")]
+    #[error(
+        "a canary of {0} leaves too little to compare it with; at most {MAX_CANARY_SHARE}, then activate it"
+    )]
     LargeCanary(String),
     /// A number of the guard is out of range.
     #[error("`{key}` of the guard is out of range; write {range}")]
@@ -100,7 +107,9 @@ pub enum RolloutError {
         range: &'static str,
     },
     /// Nothing can be kept.
-    #[error("nothing can be pushed: write `state_dir` in [policies] of the configuration, and start tero again")]
+    #[error(
+        "nothing can be pushed: write `state_dir` in [policies] of the configuration, and start tero again"
+    )]
     NoStateDir,
     /// The module, its settings or its manifest can't be used.
     #[error(transparent)]
@@ -178,10 +187,20 @@ impl Loaded {
     /// Loads the policies of a configuration, each in the version that was active last.
     ///
     /// # Errors
-    /// [`RolloutError`] when the configuration's own version of a policy can't be used, or the state directory can't.
+    /// [`RolloutError`] when the configuration's own version of a policy can't be used, or the
+    /// state directory can't.
     pub fn new(config: &Config, host: &Arc<Host>, clock: &Clock) -> Result<Loaded, RolloutError> {
-        let shelf = config.policy_host.state_dir.as_deref().map(Shelf::open).transpose()?;
-        let source = Source { host, shelf: shelf.as_ref(), now: clock.now() };
+        let shelf = config
+            .policy_host
+            .state_dir
+            .as_deref()
+            .map(Shelf::open)
+            .transpose()?;
+        let source = Source {
+            host,
+            shelf: shelf.as_ref(),
+            now: clock.now(),
+        };
         let state = source.state(Settings::of(config), None)?;
         Ok(Loaded {
             host: Arc::clone(host),
@@ -198,15 +217,24 @@ impl Loaded {
     /// # Errors
     /// [`PolicyError::TooManyVariants`]
     pub fn sites(&self, clock: &Clock) -> Result<Sites, PolicyError> {
-        let maker = Maker { host: &self.host, clock, workers: self.workers, queue: &self.queue.0 };
+        let maker = Maker {
+            host: &self.host,
+            clock,
+            workers: self.workers,
+            queue: &self.queue.0,
+        };
         maker.sites(&self.state, &Sites::default(), Change::Configuration)
     }
 
-    /// The versions of an edge that has these sites, and the thread that asks shadows and watches canaries.
+    /// The versions of an edge that has these sites, and the thread that asks shadows and watches
+    /// canaries.
     ///
     /// # Errors
     /// When the thread can't be had.
-    pub fn start(self, edge: &Arc<Edge>) -> std::io::Result<(Arc<Rollout>, std::thread::JoinHandle<()>)> {
+    pub fn start(
+        self,
+        edge: &Arc<Edge>,
+    ) -> std::io::Result<(Arc<Rollout>, std::thread::JoinHandle<()>)> {
         let rollout = Arc::new(Rollout {
             host: self.host,
             edge: Arc::clone(edge),
@@ -234,7 +262,8 @@ impl Rollout {
         self.host.max_module()
     }
 
-    /// Takes over sites and policies of a new configuration; pushed versions stay. Returns whether the sites' zones may have changed.
+    /// Takes over sites and policies of a new configuration; pushed versions stay. Returns whether
+    /// the sites' zones may have changed.
     ///
     /// # Errors
     /// [`RolloutError`], and everything stays as it was.
@@ -242,11 +271,14 @@ impl Rollout {
         self.try_again(|| {
             let old = self.state();
             let new = self.source().state(Settings::of(config), Some(&old))?;
-            Ok(self.commit(&old, new, Change::Configuration, None)?.then_some(()))
+            Ok(self
+                .commit(&old, new, Change::Configuration, None)?
+                .then_some(()))
         })
     }
 
-    /// Checks a version and keeps it; it decides nothing yet. `content` is a module, or a [`Package`]. Takes as long as compiling takes.
+    /// Checks a version and keeps it; it decides nothing yet. `content` is a module, or a
+    /// [`Package`]. Takes as long as compiling takes.
     ///
     /// # Errors
     /// [`RolloutError`], and nothing is kept.
@@ -256,9 +288,15 @@ impl Rollout {
         let policy = self.host.load_module(&config, content)?;
         let package = Package::of(content).map_err(|error| {
             let policy = Arc::clone(policy.name());
-            PolicyError::NotAModule { policy, reason: error.to_string() }
+            PolicyError::NotAModule {
+                policy,
+                reason: error.to_string(),
+            }
         })?;
-        let cases = package.cases.map(|cases| self_test(&config, &policy, &cases)).transpose()?;
+        let cases = package
+            .cases
+            .map(|cases| self_test(&config, &policy, &cases))
+            .transpose()?;
         let pushed = Pushed {
             digest: policy.digest().to_owned(),
             pushed_unix_secs: self.edge.clock.now().unix_secs(),
@@ -274,7 +312,11 @@ impl Rollout {
             Ok(was_known)
         })?;
         shelf.thin_out(name, &self.state().line(name)?.record);
-        tracing::info!(policy = name, version = pushed.digest, "a version was pushed");
+        tracing::info!(
+            policy = name,
+            version = pushed.digest,
+            "a version was pushed"
+        );
         Ok(PushedVersion { pushed, was_known })
     }
 
@@ -286,7 +328,10 @@ impl Rollout {
         let version = self.change(name, |line| {
             let version = line.version(version)?;
             if line.active_version() == version && line.trouble.is_none() {
-                return Err(RolloutError::IsActive { policy: name.to_owned(), version });
+                return Err(RolloutError::IsActive {
+                    policy: name.to_owned(),
+                    version,
+                });
             }
             let policy = self.ready(line, &version)?;
             line.previous = line.trouble.is_none().then(|| Arc::clone(&line.active));
@@ -316,7 +361,9 @@ impl Rollout {
             let at_hand = line.previous.take();
             let version = line.record.roll_back(self.edge.clock.now());
             let version = version.ok_or_else(|| RolloutError::NothingBefore(name.to_owned()))?;
-            let at_hand = at_hand.as_ref().or(Some(&line.configured).filter(|_| version == Version::Configured));
+            let at_hand = at_hand
+                .as_ref()
+                .or(Some(&line.configured).filter(|_| version == Version::Configured));
             line.active = self.source().version(&line.config, &version, at_hand)?;
             line.trouble = None;
             Ok(RollBack::To(version))
@@ -329,13 +376,25 @@ impl Rollout {
     ///
     /// # Errors
     /// [`RolloutError`], and everything stays as it was.
-    pub fn start_shadow(&self, name: &str, version: &str, sample: Share) -> Result<Version, RolloutError> {
+    pub fn start_shadow(
+        &self,
+        name: &str,
+        version: &str,
+        sample: Share,
+    ) -> Result<Version, RolloutError> {
         let version = self.change(name, |line| {
             let version = line.version(version)?;
             let policy = self.ready(line, &version)?;
-            line.shadow = Some(ShadowRun { policy, tally: Arc::default() });
+            line.shadow = Some(ShadowRun {
+                policy,
+                tally: Arc::default(),
+            });
             let since_unix_secs = self.edge.clock.now().unix_secs();
-            line.record.shadow = Some(ShadowRecord { version: version.clone(), sample, since_unix_secs });
+            line.record.shadow = Some(ShadowRecord {
+                version: version.clone(),
+                sample,
+                since_unix_secs,
+            });
             Ok(version)
         })?;
         tracing::info!(policy = name, %version, sample = sample.show(), "in shadow");
@@ -350,15 +409,25 @@ impl Rollout {
         self.change(name, |line| {
             line.shadow = None;
             let ended = line.record.shadow.take().map(|shadow| shadow.version);
-            ended.ok_or_else(|| RolloutError::NoTrial { policy: name.to_owned(), what: "in shadow" })
+            ended.ok_or_else(|| RolloutError::NoTrial {
+                policy: name.to_owned(),
+                what: "in shadow",
+            })
         })
     }
 
-    /// Has a version answer for a share of the keys, until it is activated or rolled back: by an operator, or by the guard.
+    /// Has a version answer for a share of the keys, until it is activated or rolled back: by an
+    /// operator, or by the guard.
     ///
     /// # Errors
     /// [`RolloutError`], and everything stays as it was.
-    pub fn start_canary(&self, name: &str, version: &str, share: Share, guard: Guard) -> Result<Version, RolloutError> {
+    pub fn start_canary(
+        &self,
+        name: &str,
+        version: &str,
+        share: Share,
+        guard: Guard,
+    ) -> Result<Version, RolloutError> {
         if let Some((key, range)) = guard.out_of_range() {
             return Err(RolloutError::BadGuard { key, range });
         }
@@ -369,17 +438,29 @@ impl Rollout {
             self.check_alone(name)?;
             let version = line.version(version)?;
             if line.active_version() == version {
-                return Err(RolloutError::IsActive { policy: name.to_owned(), version });
+                return Err(RolloutError::IsActive {
+                    policy: name.to_owned(),
+                    version,
+                });
             }
             let policy = self.ready(line, &version)?;
-            let goes_on = line.record.canary.as_ref().is_some_and(|canary| canary.version == version);
+            let goes_on = line
+                .record
+                .canary
+                .as_ref()
+                .is_some_and(|canary| canary.version == version);
             line.canary = match line.canary.take() {
                 // A larger share of the same: its figures go on.
                 Some(run) if goes_on => Some(run),
                 _ => Some(CanaryRun::new(&line.active, policy)),
             };
             let since_unix_secs = self.edge.clock.now().unix_secs();
-            line.record.canary = Some(CanaryRecord { version: version.clone(), share, guard, since_unix_secs });
+            line.record.canary = Some(CanaryRecord {
+                version: version.clone(),
+                share,
+                guard,
+                since_unix_secs,
+            });
             Ok(version)
         })?;
         tracing::info!(policy = name, %version, share = share.show(), "as a canary");
@@ -394,27 +475,43 @@ impl Rollout {
         self.change(name, |line| {
             line.canary = None;
             let ended = line.record.canary.take().map(|canary| canary.version);
-            ended.ok_or_else(|| RolloutError::NoTrial { policy: name.to_owned(), what: "as a canary" })
+            ended.ok_or_else(|| RolloutError::NoTrial {
+                policy: name.to_owned(),
+                what: "as a canary",
+            })
         })
     }
 
     /// Looks at all canaries, and rolls back those that do worse than their guards allow.
     fn look_at_canaries(&self) {
         for (name, line) in &self.state().lines {
-            let (Some(run), Some(record)) = (&line.canary, &line.record.canary) else { continue };
+            let (Some(run), Some(record)) = (&line.canary, &line.record.canary) else {
+                continue;
+            };
             let mut watch = run.watch.lock().unwrap_or_else(PoisonError::into_inner);
             let verdict = watch.look(&record.guard, &line.active, &run.policy, &run.arms);
             drop(watch);
-            let Some(guard::Verdict { cause, reason }) = verdict else { continue };
+            let Some(guard::Verdict { cause, reason }) = verdict else {
+                continue;
+            };
             let version = record.version.clone();
             let ended = self.change(name, |line| {
                 // Somebody may have ended it meanwhile, or begun another one.
-                if line.record.canary.as_ref().is_none_or(|canary| canary.version != version) {
+                if line
+                    .record
+                    .canary
+                    .as_ref()
+                    .is_none_or(|canary| canary.version != version)
+                {
                     return Ok(false);
                 }
                 (line.canary, line.record.canary) = (None, None);
                 let at_unix_secs = self.edge.clock.now().unix_secs();
-                line.record.rolled_back = Some(RolledBack { version: version.clone(), at_unix_secs, reason: reason.clone() });
+                line.record.rolled_back = Some(RolledBack {
+                    version: version.clone(),
+                    at_unix_secs,
+                    reason: reason.clone(),
+                });
                 Ok(true)
             });
             match ended {
@@ -423,14 +520,19 @@ impl Rollout {
                     tracing::error!(policy = &**name, %version, cause = cause.as_str(), "the canary was rolled back: {reason}");
                 }
                 Ok(false) => {}
-                Err(error) => tracing::error!(policy = &**name, %version, "the canary can't be rolled back: {error}"),
+                Err(error) => {
+                    tracing::error!(policy = &**name, %version, "the canary can't be rolled back: {error}")
+                }
             }
         }
     }
 
     /// Whether anything is on trial.
     fn is_on_trial(&self) -> bool {
-        self.state().lines.values().any(|line| line.canary.is_some() || line.shadow.is_some())
+        self.state()
+            .lines
+            .values()
+            .any(|line| line.canary.is_some() || line.shadow.is_some())
     }
 
     /// Ends the thread.
@@ -446,7 +548,11 @@ impl Rollout {
     }
 
     fn source(&self) -> Source<'_> {
-        Source { host: &self.host, shelf: self.shelf.as_ref(), now: self.edge.clock.now() }
+        Source {
+            host: &self.host,
+            shelf: self.shelf.as_ref(),
+            now: self.edge.clock.now(),
+        }
     }
 
     /// A version of a policy, ready to be asked.
@@ -458,9 +564,19 @@ impl Rollout {
     /// A site compares a canary with its control, so it has one at a time.
     fn check_alone(&self, name: &str) -> Result<(), RolloutError> {
         let state = self.state();
-        for site in state.settings.sites.iter().filter(|site| site.policies.iter().any(|policy| **policy == *name)) {
+        for site in state
+            .settings
+            .sites
+            .iter()
+            .filter(|site| site.policies.iter().any(|policy| **policy == *name))
+        {
             let other = site.policies.iter().filter(|policy| ***policy != *name);
-            let has_canary = |policy: &&Arc<str>| state.lines.get(*policy).is_some_and(|line| line.canary.is_some());
+            let has_canary = |policy: &&Arc<str>| {
+                state
+                    .lines
+                    .get(*policy)
+                    .is_some_and(|line| line.canary.is_some())
+            };
             if let Some(policy) = other.into_iter().find(has_canary) {
                 let (site, policy) = (site.name.to_string(), policy.to_string());
                 return Err(RolloutError::OtherCanary { site, policy });
@@ -470,19 +586,28 @@ impl Rollout {
     }
 
     /// Changes one policy.
-    fn change<T>(&self, name: &str, edit: impl Fn(&mut Line) -> Result<T, RolloutError>) -> Result<T, RolloutError> {
+    fn change<T>(
+        &self,
+        name: &str,
+        edit: impl Fn(&mut Line) -> Result<T, RolloutError>,
+    ) -> Result<T, RolloutError> {
         self.try_again(|| {
             let old = self.state();
             let mut line = old.line(name)?.clone();
             let outcome = edit(&mut line)?;
             let mut new = State::clone(&old);
             new.lines.insert(Arc::clone(&line.config.name), line);
-            Ok(self.commit(&old, new, Change::Versions, Some(name))?.then_some(outcome))
+            Ok(self
+                .commit(&old, new, Change::Versions, Some(name))?
+                .then_some(outcome))
         })
     }
 
     /// Tries until no other change comes first.
-    fn try_again<T>(&self, attempt: impl Fn() -> Result<Option<T>, RolloutError>) -> Result<T, RolloutError> {
+    fn try_again<T>(
+        &self,
+        attempt: impl Fn() -> Result<Option<T>, RolloutError>,
+    ) -> Result<T, RolloutError> {
         for _ in 0..MAX_TRIES {
             if let Some(done) = attempt()? {
                 return Ok(done);
@@ -491,15 +616,26 @@ impl Rollout {
         Err(RolloutError::Busy)
     }
 
-    /// Puts `new` in the place of `old`: on disk, for requests, and for the next change. Returns false, and does nothing, where `old` is not
-    /// what there is any more.
-    fn commit(&self, old: &Arc<State>, new: State, change: Change, changed: Option<&str>) -> Result<bool, RolloutError> {
+    /// Puts `new` in the place of `old`: on disk, for requests, and for the next change. Returns
+    /// false, and does nothing, where `old` is not what there is any more.
+    fn commit(
+        &self,
+        old: &Arc<State>,
+        new: State,
+        change: Change,
+        changed: Option<&str>,
+    ) -> Result<bool, RolloutError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if !Arc::ptr_eq(&state, old) {
             return Ok(false);
         }
         let before = self.edge.sites.load_full();
-        let maker = Maker { host: &self.host, clock: &self.edge.clock, workers: self.workers, queue: &self.queue };
+        let maker = Maker {
+            host: &self.host,
+            clock: &self.edge.clock,
+            workers: self.workers,
+            queue: &self.queue,
+        };
         let sites = Arc::new(maker.sites(&new, &before, change)?);
         // On disk first: what could not be kept does not decide.
         if let (Some(shelf), Some(name)) = (&self.shelf, changed) {
@@ -509,7 +645,10 @@ impl Rollout {
         *state = Arc::new(new);
         drop(state);
         let now = sites::chains(&sites);
-        for chain in sites::chains(&before).into_iter().filter(|chain| !now.iter().any(|other| other.is(chain))) {
+        for chain in sites::chains(&before)
+            .into_iter()
+            .filter(|chain| !now.iter().any(|other| other.is(chain)))
+        {
             chain.forget();
         }
         self.wake();
@@ -517,19 +656,29 @@ impl Rollout {
     }
 }
 
-/// Has a version answer the cases that came along, as it will run here: with its own settings, and the calendar and limits of the
-/// configuration.
-fn self_test(config: &config::Policy, policy: &Arc<Policy>, text: &str) -> Result<u32, RolloutError> {
+/// Has a version answer the cases that came along, as it will run here: with its own settings, and
+/// the calendar and limits of the configuration.
+fn self_test(
+    config: &config::Policy,
+    policy: &Arc<Policy>,
+    text: &str,
+) -> Result<u32, RolloutError> {
     let name = &config.name;
-    let cases = Cases::for_policy(text, &format!("the cases of {name}"), config.clone()).map_err(RolloutError::BadCases)?;
+    let cases = Cases::for_policy(text, &format!("the cases of {name}"), config.clone())
+        .map_err(RolloutError::BadCases)?;
     if cases.len() > MAX_CASES {
         return Err(RolloutError::TooManyCases { count: cases.len() });
     }
     match cases.pass(policy) {
         Ok(passed) => Ok(u32::try_from(passed).unwrap_or(u32::MAX)),
         Err(outcomes) => {
-            let failed = outcomes.into_iter().find(|outcome| !outcome.problems.is_empty());
-            Err(RolloutError::FailedCase { policy: name.to_string(), outcome: Box::new(failed.expect("one has problems")) })
+            let failed = outcomes
+                .into_iter()
+                .find(|outcome| !outcome.problems.is_empty());
+            Err(RolloutError::FailedCase {
+                policy: name.to_string(),
+                outcome: Box::new(failed.expect("one has problems")),
+            })
         }
     }
 }

@@ -1,7 +1,8 @@
-//! Pure decisions over `http` types: no I/O, no async, no clock, no locks. `now` is always an argument.
+//! Pure decisions over `http` types: no I/O, no async, no clock, no locks. `now` is always an
+//! argument.
 //!
-//! One file per question, in the words and the order of RFC 9111; the request path branches on the answers and computes
-//! nothing itself.
+//! One file per question, in the words and the order of RFC 9111; the request path branches on the
+//! answers and computes nothing itself.
 
 pub mod browser;
 pub mod cache_control;

@@ -1,7 +1,8 @@
 //! Listeners, HTTP/1, drain and shutdown.
 //!
-//! A worker is a thread with its own accept queue (`SO_REUSEPORT`), its own runtime and its own connections to next hops; the
-//! cache is shared. Nothing of a connection ever moves from one worker to another.
+//! A worker is a thread with its own accept queue (`SO_REUSEPORT`), its own runtime and its own
+//! connections to next hops; the cache is shared. Nothing of a connection ever moves from one
+//! worker to another.
 
 mod aside;
 mod connection;
@@ -49,11 +50,14 @@ struct Shared {
     stage: watch::Receiver<Stage>,
 }
 
-/// Binds every address once per worker. Where a port is 0, all workers share the one that the first is given.
+/// Binds every address once per worker. Where a port is 0, all workers share the one that the first
+/// is given.
 ///
 /// # Errors
 /// When an address can't be bound: `(address, error)`.
-pub fn bind(settings: &config::Server) -> Result<(Vec<SocketAddr>, Vec<Vec<TcpListener>>), (SocketAddr, io::Error)> {
+pub fn bind(
+    settings: &config::Server,
+) -> Result<(Vec<SocketAddr>, Vec<Vec<TcpListener>>), (SocketAddr, io::Error)> {
     let mut addresses = Vec::new();
     let mut of_workers: Vec<Vec<TcpListener>> = (0..settings.workers).map(|_| Vec::new()).collect();
     for &wanted in &settings.listen {
@@ -69,7 +73,11 @@ pub fn bind(settings: &config::Server) -> Result<(Vec<SocketAddr>, Vec<Vec<TcpLi
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     if address.is_ipv6() {
@@ -92,15 +100,27 @@ pub fn start(
     stage: &watch::Receiver<Stage>,
 ) -> io::Result<Vec<JoinHandle<()>>> {
     let connections = Arc::new(Semaphore::new(settings.max_connections));
-    let shared = Arc::new(Shared { edge: Arc::clone(edge), settings, connections, stage: stage.clone() });
-    let workers = of_workers.into_iter().enumerate().map(|(worker, listeners)| {
-        let shared = Arc::clone(&shared);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        std::thread::Builder::new().name(format!("worker-{worker}")).spawn(move || {
-            set_worker(worker);
-            runtime.block_on(work(&shared, listeners));
-        })
+    let shared = Arc::new(Shared {
+        edge: Arc::clone(edge),
+        settings,
+        connections,
+        stage: stage.clone(),
     });
+    let workers = of_workers
+        .into_iter()
+        .enumerate()
+        .map(|(worker, listeners)| {
+            let shared = Arc::clone(&shared);
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            std::thread::Builder::new()
+                .name(format!("worker-{worker}"))
+                .spawn(move || {
+                    set_worker(worker);
+                    runtime.block_on(work(&shared, listeners));
+                })
+        });
     workers.collect()
 }
 
@@ -112,9 +132,17 @@ async fn work(shared: &Arc<Shared>, listeners: Vec<TcpListener>) {
     }
     drop(open);
     let mut stage = shared.stage.clone();
-    let draining = async { stage.wait_for(|stage| *stage >= Stage::Draining).await.is_ok() };
+    let draining = async {
+        stage
+            .wait_for(|stage| *stage >= Stage::Draining)
+            .await
+            .is_ok()
+    };
     if draining.await {
-        let deadline = shared.edge.clock.timeout(shared.settings.drain, all_closed.recv());
+        let deadline = shared
+            .edge
+            .clock
+            .timeout(shared.settings.drain, all_closed.recv());
         let mut stage = shared.stage.clone();
         tokio::select! {
             _ = deadline => {}

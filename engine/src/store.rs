@@ -1,9 +1,10 @@
 //! Stored responses in memory, their weight, purges, and the surrogate-key index.
 //!
-//! Under a key lies a [`Variants`]: the responses that differ by `Vary` (RFC 9111 §4.1). Two moka caches share the configured
-//! memory with the fills in flight: `main` admits and evicts by TinyLFU; `warmed` keeps what a warming plan fetched until somebody asks
-//! for it or the plan's window ends, since a frequency filter would turn away what has never been asked for. What finds no room in
-//! `warmed` goes to `main`: nothing that is kept has to make room.
+//! Under a key lies a [`Variants`]: the responses that differ by `Vary` (RFC 9111 §4.1). Two moka
+//! caches share the configured memory with the fills in flight: `main` admits and evicts by
+//! TinyLFU; `warmed` keeps what a warming plan fetched until somebody asks for it or the plan's
+//! window ends, since a frequency filter would turn away what has never been asked for. What finds
+//! no room in `warmed` goes to `main`: nothing that is kept has to make room.
 
 pub mod fields;
 pub mod fill;
@@ -47,7 +48,8 @@ impl Key {
         Key(bytes.into())
     }
 
-    /// The key of what is stored in parts of the response under the key `bytes`. No request has such a key.
+    /// The key of what is stored in parts of the response under the key `bytes`. No request has
+    /// such a key.
     fn of_parts(bytes: &[u8]) -> Key {
         Key([bytes, PARTS].concat().into())
     }
@@ -106,7 +108,9 @@ impl Variants {
 
     /// The response that `request` selects (§4.1): of several, the latest.
     pub fn select(&self, request: &HeaderMap) -> Option<&Arc<StoredResponse>> {
-        self.all().iter().find(|stored| stored.head.secondary_key.selects(request))
+        self.all()
+            .iter()
+            .find(|stored| stored.head.secondary_key.selects(request))
     }
 
     /// All of them.
@@ -122,7 +126,10 @@ impl Variants {
         match &self.0 {
             List::One(one) => one.head.fields.tags().for_each(each),
             List::Many(all) => {
-                let mut tags: Vec<&str> = all.iter().flat_map(|stored| stored.head.fields.tags()).collect();
+                let mut tags: Vec<&str> = all
+                    .iter()
+                    .flat_map(|stored| stored.head.fields.tags())
+                    .collect();
                 tags.sort_unstable();
                 tags.dedup();
                 tags.into_iter().for_each(&mut each);
@@ -174,11 +181,12 @@ pub struct Store {
     fills: Arc<FillBudget>,
     index: Arc<Index>,
     evictions: Arc<AtomicU64>,
-    /// Held by whoever makes what lies under a key out of what lay there; keys share one by their hash.
+    /// Held by whoever makes what lies under a key out of what lay there; keys share one by their
+    /// hash.
     changing: [Mutex<()>; CHANGING_AT_ONCE],
     hasher: RandomState,
-    /// Whether a part was ever stored, and whether anything was ever kept as warmed: many edges never do, and need not look. Set before the
-    /// first one can be found.
+    /// Whether a part was ever stored, and whether anything was ever kept as warmed: many edges
+    /// never do, and need not look. Set before the first one can be found.
     had_parts: AtomicBool,
     had_warmed: AtomicBool,
 }
@@ -193,7 +201,9 @@ impl Store {
             Cache::builder()
                 .max_capacity(memory)
                 .eviction_policy(eviction)
-                .weigher(|key: &Key, variants: &Variants| u32::try_from(variants.weight() + key.weight()).unwrap_or(u32::MAX))
+                .weigher(|key: &Key, variants: &Variants| {
+                    u32::try_from(variants.weight() + key.weight()).unwrap_or(u32::MAX)
+                })
                 .eviction_listener(move |key: Arc<Key>, variants: Variants, cause| {
                     if cause == RemovalCause::Size {
                         evictions.fetch_add(1, Ordering::Relaxed);
@@ -202,7 +212,10 @@ impl Store {
                 })
                 .build_with_hasher(RandomState::default())
         };
-        let main = limits.memory.saturating_sub(limits.fill_memory).saturating_sub(limits.warm_memory);
+        let main = limits
+            .memory
+            .saturating_sub(limits.fill_memory)
+            .saturating_sub(limits.warm_memory);
         Store {
             main: map(main, EvictionPolicy::tiny_lfu()),
             warmed: map(limits.warm_memory, EvictionPolicy::lru()),
@@ -229,37 +242,54 @@ impl Store {
 
     /// Whether anything is stored under `key`, without counting as use.
     pub fn holds(&self, key: &[u8]) -> bool {
-        self.main.contains_key(key) || self.had_warmed.load(Ordering::Acquire) && self.warmed.contains_key(key)
+        self.main.contains_key(key)
+            || self.had_warmed.load(Ordering::Acquire) && self.warmed.contains_key(key)
     }
 
-    /// What is stored under `key`, without counting as use: for looks from outside the request path.
+    /// What is stored under `key`, without counting as use: for looks from outside the request
+    /// path.
     pub fn peek(&self, key: &[u8]) -> Option<Variants> {
-        // `contains_key` and iteration leave moka's frequencies alone, `get` does not; a look now and then is no harm.
+        // `contains_key` and iteration leave moka's frequencies alone, `get` does not; a look now
+        // and then is no harm.
         self.main.get(key).or_else(|| self.kept(key))
     }
 
     /// What is kept under `key` until somebody asks for it.
     fn kept(&self, key: &[u8]) -> Option<Variants> {
-        if self.had_warmed.load(Ordering::Acquire) { self.warmed.get(key) } else { None }
+        if self.had_warmed.load(Ordering::Acquire) {
+            self.warmed.get(key)
+        } else {
+            None
+        }
     }
 
     /// A warmed response that is asked for has to hold its place by use from now on.
     fn promote(&self, key: &Key) {
         let _changing = self.changing(key);
         // It may have been purged, or another one have taken its place, since it was seen.
-        let Some(kept) = there(&self.warmed, key) else { return };
+        let Some(kept) = there(&self.warmed, key) else {
+            return;
+        };
         self.enter(&self.main, key, kept);
         self.warmed.invalidate(key);
     }
 
     /// What a fill may keep.
     pub fn fill_limits(&self) -> FillLimits {
-        FillLimits { max_object: self.limits.max_object, budget: Arc::clone(&self.fills) }
+        FillLimits {
+            max_object: self.limits.max_object,
+            budget: Arc::clone(&self.fills),
+        }
     }
 
-    /// Stores a response, in place of the one that the same requests select. Returns false, and stores nothing, when it was
-    /// purged since `since`.
-    pub fn insert(&self, key: &Key, stored: impl Into<Arc<StoredResponse>>, since: PurgePoint) -> bool {
+    /// Stores a response, in place of the one that the same requests select. Returns false, and
+    /// stores nothing, when it was purged since `since`.
+    pub fn insert(
+        &self,
+        key: &Key,
+        stored: impl Into<Arc<StoredResponse>>,
+        since: PurgePoint,
+    ) -> bool {
         let stored = stored.into();
         // What it would take the place of may be what a soft purge has left.
         if self.is_purged(key.as_bytes(), &stored.head, since) {
@@ -273,7 +303,8 @@ impl Store {
         self.unless_purged(key, &stored, since)
     }
 
-    /// Asked after the insertion: a purge that comes later finds the response in the map, one that came before is seen here.
+    /// Asked after the insertion: a purge that comes later finds the response in the map, one that
+    /// came before is seen here.
     fn unless_purged(&self, key: &Key, stored: &StoredResponse, since: PurgePoint) -> bool {
         let is_purged = self.is_purged(key.as_bytes(), &stored.head, since);
         if is_purged {
@@ -282,8 +313,9 @@ impl Store {
         !is_purged
     }
 
-    /// Puts a response where it belongs, together with what else lies under its key: a key lies in one of the maps, not in both, so that
-    /// no older response comes back to light when a newer one is evicted.
+    /// Puts a response where it belongs, together with what else lies under its key: a key lies in
+    /// one of the maps, not in both, so that no older response comes back to light when a newer one
+    /// is evicted.
     fn put(&self, key: &Key, stored: &Arc<StoredResponse>) {
         let _changing = self.changing(key);
         self.put_changing(key, stored);
@@ -306,18 +338,28 @@ impl Store {
         }
     }
 
-    /// Whether what is to lie under `key` can be kept until somebody asks for it without anything that is kept making room.
+    /// Whether what is to lie under `key` can be kept until somebody asks for it without anything
+    /// that is kept making room.
     fn has_room_to_keep(&self, key: &Key, variants: &Variants) -> bool {
         self.warmed.run_pending_tasks();
-        let there = self.kept(key.as_bytes()).map_or(0, |kept| kept.weight() + key.weight());
-        self.warmed.weighted_size().saturating_sub(there) + variants.weight() + key.weight() <= self.limits.warm_memory
+        let there = self
+            .kept(key.as_bytes())
+            .map_or(0, |kept| kept.weight() + key.weight());
+        self.warmed.weighted_size().saturating_sub(there) + variants.weight() + key.weight()
+            <= self.limits.warm_memory
     }
 
     /// A response together with others of its key; the oldest make room.
-    fn together<'v>(&self, stored: &Arc<StoredResponse>, others: impl Iterator<Item = &'v Arc<StoredResponse>>) -> Variants {
+    fn together<'v>(
+        &self,
+        stored: &Arc<StoredResponse>,
+        others: impl Iterator<Item = &'v Arc<StoredResponse>>,
+    ) -> Variants {
         let mut all = vec![Arc::clone(stored)];
         for other in others {
-            if all.len() < self.limits.max_variants && !all.iter().any(|new| is_same_variant(other, new)) {
+            if all.len() < self.limits.max_variants
+                && !all.iter().any(|new| is_same_variant(other, new))
+            {
                 all.push(Arc::clone(other));
             }
         }
@@ -336,8 +378,13 @@ impl Store {
 
     /// Lets go of what is kept for runs that are over: it has to hold its place by use from now on.
     pub fn release(&self, is_over: impl Fn(u64) -> bool) {
-        let of_run = |stored: &Arc<StoredResponse>| stored.head.warm_run != 0 && !is_over(stored.head.warm_run);
-        let over = self.warmed.iter().filter(|(_, variants)| !variants.all().iter().any(of_run));
+        let of_run = |stored: &Arc<StoredResponse>| {
+            stored.head.warm_run != 0 && !is_over(stored.head.warm_run)
+        };
+        let over = self
+            .warmed
+            .iter()
+            .filter(|(_, variants)| !variants.all().iter().any(of_run));
         for (key, _) in over.collect::<Vec<_>>() {
             self.promote(&key);
         }
@@ -345,10 +392,13 @@ impl Store {
 
     fn changing(&self, key: &Key) -> MutexGuard<'_, ()> {
         let place = self.hasher.hash_one(key) as usize % CHANGING_AT_ONCE;
-        self.changing[place].lock().unwrap_or_else(PoisonError::into_inner)
+        self.changing[place]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is stored under `key` of the response that `request` selects, where that is not the whole.
+    /// What is stored under `key` of the response that `request` selects, where that is not the
+    /// whole.
     pub fn part(&self, key: &[u8], request: &HeaderMap) -> Option<Arc<StoredResponse>> {
         if !self.had_parts.load(Ordering::Acquire) {
             return None;
@@ -356,17 +406,22 @@ impl Store {
         self.main.get(&Key::of_parts(key))?.select(request).cloned()
     }
 
-    /// Stores a part of a response, together with the parts of it that are stored already (§3.4); as a whole response once nothing is
-    /// missing. Returns false, and stores nothing, when it was purged since `since`.
+    /// Stores a part of a response, together with the parts of it that are stored already (§3.4);
+    /// as a whole response once nothing is missing. Returns false, and stores nothing, when it was
+    /// purged since `since`.
     pub fn insert_part(&self, key: &[u8], new: StoredResponse, since: PurgePoint) -> bool {
         if self.is_purged(key, &new.head, since) {
             return false;
         }
         let held = self.main.get(&Key::of_parts(key));
-        let held = held.as_ref().and_then(|held| held.all().iter().find(|held| is_same_variant(held, &new)));
+        let held = held
+            .as_ref()
+            .and_then(|held| held.all().iter().find(|held| is_same_variant(held, &new)));
         let stored = match held {
             // What was purged since must not come back in company.
-            Some(held) if !self.is_purged(key, &held.head, since) => held.combined(new, self.limits.max_object),
+            Some(held) if !self.is_purged(key, &held.head, since) => {
+                held.combined(new, self.limits.max_object)
+            }
             _ => new,
         };
         if stored.parts.is_none() {
@@ -383,12 +438,14 @@ impl Store {
         self.drop_response(&Key::of_parts(key), id);
     }
 
-    /// Puts `new` in the place of the response `old`, if that is still there and was not purged since `since`: a 304 that freshened
-    /// it (§4.3.4).
+    /// Puts `new` in the place of the response `old`, if that is still there and was not purged
+    /// since `since`: a 304 that freshened it (§4.3.4).
     pub fn replace(&self, key: &Key, old: u64, new: Arc<StoredResponse>, since: PurgePoint) {
         {
             let _changing = self.changing(key);
-            let put_new = |stored: &Arc<StoredResponse>| Some(Arc::clone(if stored.id == old { &new } else { stored }));
+            let put_new = |stored: &Arc<StoredResponse>| {
+                Some(Arc::clone(if stored.id == old { &new } else { stored }))
+            };
             if self.rewrite_changing(key, &put_new) > 0 && new.head.warm_run != 0 {
                 self.put_changing(key, &new);
             }
@@ -406,20 +463,34 @@ impl Store {
         self.limits.max_object
     }
 
-    /// Rewrites what lies under `key`; what `change` turns into none is dropped. Returns how many responses changed.
-    fn rewrite(&self, key: &Key, change: &dyn Fn(&Arc<StoredResponse>) -> Option<Arc<StoredResponse>>) -> u64 {
+    /// Rewrites what lies under `key`; what `change` turns into none is dropped. Returns how many
+    /// responses changed.
+    fn rewrite(
+        &self,
+        key: &Key,
+        change: &dyn Fn(&Arc<StoredResponse>) -> Option<Arc<StoredResponse>>,
+    ) -> u64 {
         let _changing = self.changing(key);
         self.rewrite_changing(key, change)
     }
 
     /// The same for who holds the lock of the key.
-    fn rewrite_changing(&self, key: &Key, change: &dyn Fn(&Arc<StoredResponse>) -> Option<Arc<StoredResponse>>) -> u64 {
+    fn rewrite_changing(
+        &self,
+        key: &Key,
+        change: &dyn Fn(&Arc<StoredResponse>) -> Option<Arc<StoredResponse>>,
+    ) -> u64 {
         let mut changed = 0;
         for map in [&self.main, &self.warmed] {
-            let Some(variants) = there(map, key) else { continue };
+            let Some(variants) = there(map, key) else {
+                continue;
+            };
             let before = variants.all();
             let after: Vec<_> = before.iter().filter_map(change).collect();
-            let same = before.iter().filter(|old| after.iter().any(|new| Arc::ptr_eq(old, new))).count();
+            let same = before
+                .iter()
+                .filter(|old| after.iter().any(|new| Arc::ptr_eq(old, new)))
+                .count();
             changed += (before.len() - same) as u64;
             if after.is_empty() {
                 map.invalidate(key);
@@ -430,7 +501,8 @@ impl Store {
         changed
     }
 
-    /// Calls `visit` for every stored response, for counting; not a consistent picture while requests go on.
+    /// Calls `visit` for every stored response, for counting; not a consistent picture while
+    /// requests go on.
     pub fn for_each(&self, mut visit: impl FnMut(&Key, &StoredResponse)) {
         for (key, variants) in self.main.iter().chain(self.warmed.iter()) {
             for stored in variants.all() {
@@ -453,12 +525,18 @@ impl Store {
     }
 }
 
-/// What lies under a key in one of the maps. A look-up of what is not there would count as a use of it.
+/// What lies under a key in one of the maps. A look-up of what is not there would count as a use of
+/// it.
 fn there(map: &Map, key: &Key) -> Option<Variants> {
-    if map.contains_key(key) { map.get(key) } else { None }
+    if map.contains_key(key) {
+        map.get(key)
+    } else {
+        None
+    }
 }
 
-/// Whether a new response takes the place of an old one: the requests that select them are the same.
+/// Whether a new response takes the place of an old one: the requests that select them are the
+/// same.
 fn is_same_variant(old: &StoredResponse, new: &StoredResponse) -> bool {
     old.head.secondary_key == new.head.secondary_key
 }

@@ -28,8 +28,15 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, in the order of [`Outcome::index`].
-    pub const ALL: [Outcome; 7] =
-        [Outcome::Hit, Outcome::Stale, Outcome::Revalidated, Outcome::Collapsed, Outcome::Miss, Outcome::Pass, Outcome::Error];
+    pub const ALL: [Outcome; 7] = [
+        Outcome::Hit,
+        Outcome::Stale,
+        Outcome::Revalidated,
+        Outcome::Collapsed,
+        Outcome::Miss,
+        Outcome::Pass,
+        Outcome::Error,
+    ];
 
     /// The name in metrics and logs.
     pub fn as_str(self) -> &'static str {

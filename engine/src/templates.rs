@@ -1,7 +1,7 @@
 //! Complete set-ups for `tero new`: what kind of place, in which country.
 //!
-//! A template is a configuration with gaps; a country fills in its zone, its holidays, the word that people there use for an
-//! appointment, and usual opening hours.
+//! A template is a configuration with gaps; a country fills in its zone, its holidays, the word
+//! that people there use for an appointment, and usual opening hours.
 
 use crate::config::{Mistake, forms};
 
@@ -65,7 +65,11 @@ pub const COUNTRIES: [Country; 4] = [
         appointments: "citas",
         hours: [
             &[("mon-sat", "10:00", "20:00")],
-            &[("mon-fri", "09:00", "14:00"), ("mon-fri", "16:00", "20:00"), ("sat", "09:00", "13:00")],
+            &[
+                ("mon-fri", "09:00", "14:00"),
+                ("mon-fri", "16:00", "20:00"),
+                ("sat", "09:00", "13:00"),
+            ],
             &[("mon-fri", "09:00", "20:00"), ("sat", "09:00", "14:00")],
         ],
     },
@@ -76,7 +80,11 @@ pub const COUNTRIES: [Country; 4] = [
         calendar: "spain",
         appointments: "citas",
         hours: [
-            &[("mon-fri", "10:00", "14:00"), ("mon-fri", "16:30", "20:30"), ("sat", "10:00", "14:00")],
+            &[
+                ("mon-fri", "10:00", "14:00"),
+                ("mon-fri", "16:30", "20:30"),
+                ("sat", "10:00", "14:00"),
+            ],
             &[("mon-fri", "09:00", "14:00"), ("mon-fri", "16:00", "20:00")],
             &[("mon-fri", "10:00", "14:00"), ("mon-fri", "16:00", "21:00")],
         ],
@@ -112,15 +120,30 @@ impl SetUp<'_> {
     /// What was asked for and is not there, or not of its form, and what to write instead.
     pub fn files(&self) -> Result<Vec<File>, String> {
         let template = TEMPLATES.iter().position(|name| *name == self.template);
-        let template =
-            template.ok_or_else(|| format!("there is no template {:?}: write {}", self.template, TEMPLATES.join(", ")))?;
-        let country = COUNTRIES.iter().find(|country| country.code.eq_ignore_ascii_case(self.country)).ok_or_else(|| {
-            let known = COUNTRIES.map(|country| format!("{} ({})", country.code, country.name)).join(", ");
-            format!("there is no country {:?}: write {known}", self.country)
+        let template = template.ok_or_else(|| {
+            format!(
+                "there is no template {:?}: write {}",
+                self.template,
+                TEMPLATES.join(", ")
+            )
         })?;
+        let country = COUNTRIES
+            .iter()
+            .find(|country| country.code.eq_ignore_ascii_case(self.country))
+            .ok_or_else(|| {
+                let known = COUNTRIES
+                    .map(|country| format!("{} ({})", country.code, country.name))
+                    .join(", ");
+                format!("there is no country {:?}: write {known}", self.country)
+            })?;
         let refused = |mistake: Mistake| format!("{}: {}", mistake.problem, mistake.cure);
         forms::origin(self.origin).map_err(refused)?;
-        let hosts = self.hosts.iter().map(|host| forms::host(host)).collect::<Result<Vec<_>, _>>().map_err(refused)?;
+        let hosts = self
+            .hosts
+            .iter()
+            .map(|host| forms::host(host))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(refused)?;
         let hosts: Vec<String> = hosts.iter().map(|host| format!("\"{host}\"")).collect();
         let filled = TEXTS[template]
             .replace("@COUNTRY@", country.name)
@@ -130,20 +153,45 @@ impl SetUp<'_> {
             .replace("@OPENING@", &opening(country.hours[template]))
             .replace("@HOSTS@", &hosts.join(", "))
             .replace("@ORIGIN@", self.origin);
-        Ok(vec![File { name: "tero.toml", text: filled }, File { name: "holidays.toml", text: holidays(country) }])
+        Ok(vec![
+            File {
+                name: "tero.toml",
+                text: filled,
+            },
+            File {
+                name: "holidays.toml",
+                text: holidays(country),
+            },
+        ])
     }
 }
 
 fn windows(hours: &[(&str, &str, &str)]) -> String {
-    hours.iter().map(|(days, from, to)| format!("    {{ days = [\"{days}\"], from = \"{from}\", to = \"{to}\" }},\n")).collect()
+    hours
+        .iter()
+        .map(|(days, from, to)| {
+            format!("    {{ days = [\"{days}\"], from = \"{from}\", to = \"{to}\" }},\n")
+        })
+        .collect()
 }
 
 /// Half an hour before the first window opens, on the days on which any does.
 fn opening(hours: &[(&str, &str, &str)]) -> String {
-    let (_, first, _) = hours.iter().min_by_key(|(_, from, _)| *from).expect("each has hours");
-    let number = |at: usize| first[at..at + 2].parse::<u32>().expect("the hours above are times of day");
+    let (_, first, _) = hours
+        .iter()
+        .min_by_key(|(_, from, _)| *from)
+        .expect("each has hours");
+    let number = |at: usize| {
+        first[at..at + 2]
+            .parse::<u32>()
+            .expect("the hours above are times of day")
+    };
     let mins = number(0) * 60 + number(3) - 30;
-    let days = if hours.iter().any(|(days, ..)| days.contains("sat")) { "MON-SAT" } else { "MON-FRI" };
+    let days = if hours.iter().any(|(days, ..)| days.contains("sat")) {
+        "MON-SAT"
+    } else {
+        "MON-FRI"
+    };
     format!("{} {} * * {days}", mins % 60, mins / 60)
 }
 
@@ -181,23 +229,64 @@ mod tests {
     #[test]
     fn what_is_not_there_is_refused_with_what_there_is() {
         let hosts = ["a.example".to_owned()];
-        let good = SetUp { template: "barber-shop", country: "ar", origin: "http://127.0.0.1:3000", hosts: &hosts };
+        let good = SetUp {
+            template: "barber-shop",
+            country: "ar",
+            origin: "http://127.0.0.1:3000",
+            hosts: &hosts,
+        };
         assert!(good.files().is_ok());
         let refusal = |set_up: SetUp<'_>| set_up.files().unwrap_err();
-        assert!(refusal(SetUp { template: "bar", ..good }).contains("write barber-shop, medical-practice, psychology-practice"));
-        assert!(refusal(SetUp { country: "uy", ..good }).contains("ar (Argentina), cl (Chile), mx (Mexico), es (Spain)"));
-        assert!(refusal(SetUp { origin: "ftp://x", ..good }).contains("http://"));
-        assert!(refusal(SetUp { hosts: &["a b\"]".to_owned()], ..good }).contains("host"));
+        assert!(
+            refusal(SetUp {
+                template: "bar",
+                ..good
+            })
+            .contains("write barber-shop, medical-practice, psychology-practice")
+        );
+        assert!(
+            refusal(SetUp {
+                country: "uy",
+                ..good
+            })
+            .contains("ar (Argentina), cl (Chile), mx (Mexico), es (Spain)")
+        );
+        assert!(
+            refusal(SetUp {
+                origin: "ftp://x",
+                ..good
+            })
+            .contains("http://")
+        );
+        assert!(
+            refusal(SetUp {
+                hosts: &["a b\"]".to_owned()],
+                ..good
+            })
+            .contains("host")
+        );
     }
 
     #[test]
     fn no_gap_is_left_and_the_plan_runs_before_the_doors_open() {
         let hosts = ["a.example".to_owned()];
-        for (template, country) in TEMPLATES.iter().flat_map(|template| COUNTRIES.iter().map(move |country| (template, country)))
+        for (template, country) in TEMPLATES
+            .iter()
+            .flat_map(|template| COUNTRIES.iter().map(move |country| (template, country)))
         {
-            let set_up = SetUp { template, country: country.code, origin: "http://127.0.0.1:3000", hosts: &hosts };
+            let set_up = SetUp {
+                template,
+                country: country.code,
+                origin: "http://127.0.0.1:3000",
+                hosts: &hosts,
+            };
             for file in set_up.files().unwrap() {
-                assert!(!file.text.contains('@'), "{template} {}: {}", country.code, file.text);
+                assert!(
+                    !file.text.contains('@'),
+                    "{template} {}: {}",
+                    country.code,
+                    file.text
+                );
             }
         }
         assert_eq!(opening(COUNTRIES[0].hours[0]), "30 8 * * MON-SAT");

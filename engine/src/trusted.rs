@@ -1,7 +1,9 @@
-//! Files that nobody but us (or root) can have written, and writing them so that no reader ever sees half of one. A leaf.
+//! Files that nobody but us (or root) can have written, and writing them so that no reader ever
+//! sees half of one. A leaf.
 //!
-//! What decides over all traffic, or is machine code, is only read from such files: the file, its folder and every folder above belong
-//! to us or to root, and nobody else may write there (a sticky folder such as `/tmp` lets others write, but not touch what is ours).
+//! What decides over all traffic, or is machine code, is only read from such files: the file, its
+//! folder and every folder above belong to us or to root, and nobody else may write there (a sticky
+//! folder such as `/tmp` lets others write, but not touch what is ours).
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
@@ -17,7 +19,8 @@ const STICKY: u32 = 0o1000;
 /// The content of a file that nobody else can have written: at most `max_bytes`.
 ///
 /// # Errors
-/// `NotFound` where there is none; anything else says who else could have written it, or why it can't be read.
+/// `NotFound` where there is none; anything else says who else could have written it, or why it
+/// can't be read.
 pub(crate) fn read(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
     let path = resolved(path)?;
     // A link in the place of the file could point at anything of ours.
@@ -51,20 +54,31 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     check_folder(&fs::canonicalize(path)?)
 }
 
-/// Writes a file that only we may read, whole or not at all, with its name on disk when this returns.
+/// Writes a file that only we may read, whole or not at all, with its name on disk when this
+/// returns.
 ///
 /// # Errors
 /// What the system says; an older file of that name is untouched then.
 pub(crate) fn write(path: &Path, pieces: &[&[u8]]) -> io::Result<()> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    let temporary = path.with_extension(format!("{}-{}.new", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
-    let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary).and_then(|mut file| {
-        pieces.iter().try_for_each(|piece| file.write_all(piece))?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        // The name lasts when the folder has been written too.
-        path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
-    });
+    let temporary = path.with_extension(format!(
+        "{}-{}.new",
+        std::process::id(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    ));
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&temporary)
+        .and_then(|mut file| {
+            pieces.iter().try_for_each(|piece| file.write_all(piece))?;
+            file.sync_all()?;
+            fs::rename(&temporary, path)?;
+            // The name lasts when the folder has been written too.
+            path.parent()
+                .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+        });
     if written.is_err() {
         // It may not exist at all.
         let _ = fs::remove_file(&temporary);
@@ -90,7 +104,10 @@ fn check_folder(folder: &Path) -> io::Result<()> {
         let sticky = above > 0 && metadata.mode() & STICKY != 0;
         match doubt(&metadata) {
             Some(doubt) if !(sticky && is_ours(&metadata)) => {
-                return Err(io::Error::other(format!("the folder {} {doubt}", folder.display())));
+                return Err(io::Error::other(format!(
+                    "the folder {} {doubt}",
+                    folder.display()
+                )));
             }
             _ => {}
         }
@@ -137,7 +154,12 @@ mod tests {
             refused("it can be written by others");
         }
         chmod(&file, 0o644);
-        for (place, mode) in [(&folder, 0o770), (&folder, 0o707), (&folder, 0o1777), (&top.path().join("above"), 0o777)] {
+        for (place, mode) in [
+            (&folder, 0o770),
+            (&folder, 0o707),
+            (&folder, 0o1777),
+            (&top.path().join("above"), 0o777),
+        ] {
             chmod(place, mode);
             refused("can be written by others");
             assert!(make_folder(&folder).is_err(), "{place:?} {mode:o}");
@@ -157,7 +179,10 @@ mod tests {
         assert!(read(&link, 100).is_err());
         assert!(read(&file, 6).is_err());
         assert!(read(top.path(), 100).is_err());
-        assert_eq!(read(&top.path().join("none"), 100).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(
+            read(&top.path().join("none"), 100).unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
         // A link on the way is followed, and what it leads to is checked.
         symlink(top.path(), top.path().join("way")).unwrap();
         assert!(read(&top.path().join("way/file"), 100).is_ok());

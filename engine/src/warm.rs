@@ -1,8 +1,9 @@
 //! Warming: sends a plan's pages down the request path when its schedule comes due, or when asked.
 //!
-//! A plan never runs twice at once, never faster than its pace, and never longer than its deadline. It fetches as visitors would,
-//! once per variant, so that what it stores is found by them; what stays fresh for its window is left alone. The schedules are followed
-//! by one thread of its own, so that workers only ever see warming as requests to their origin.
+//! A plan never runs twice at once, never faster than its pace, and never longer than its deadline.
+//! It fetches as visitors would, once per variant, so that what it stores is found by them; what
+//! stays fresh for its window is left alone. The schedules are followed by one thread of its own,
+//! so that workers only ever see warming as requests to their origin.
 
 mod edge;
 mod follow;
@@ -162,7 +163,8 @@ struct Planned {
     schedule: Option<Schedule>,
 }
 
-/// What the thread is told. As many as there are plans and configurations, so the queue needs no bound of its own.
+/// What the thread is told. As many as there are plans and configurations, so the queue needs no
+/// bound of its own.
 #[derive(Debug)]
 enum Wake {
     Run(Arc<Run>),
@@ -206,7 +208,11 @@ impl Warmer {
     ///
     /// # Errors
     /// [`PlanError`] for the first plan that can't be followed.
-    pub fn new(edge: &Arc<Edge>, plans: Vec<config::Plan>, remembered: Remembered) -> Result<Arc<Warmer>, PlanError> {
+    pub fn new(
+        edge: &Arc<Edge>,
+        plans: Vec<config::Plan>,
+        remembered: Remembered,
+    ) -> Result<Arc<Warmer>, PlanError> {
         Warmer::on(edge::path(edge), plans, remembered)
     }
 
@@ -214,16 +220,31 @@ impl Warmer {
     ///
     /// # Errors
     /// As [`Warmer::new`].
-    pub fn on(path: Arc<dyn Path>, plans: Vec<config::Plan>, remembered: Remembered) -> Result<Arc<Warmer>, PlanError> {
+    pub fn on(
+        path: Arc<dyn Path>,
+        plans: Vec<config::Plan>,
+        remembered: Remembered,
+    ) -> Result<Arc<Warmer>, PlanError> {
         let (wake, woken) = mpsc::unbounded_channel();
         let plans = check(&*path, plans)?;
-        let state = State { plans, followed: path.clock().now(), ..State::default() };
+        let state = State {
+            plans,
+            followed: path.clock().now(),
+            ..State::default()
+        };
         let ledger = Arc::default();
         if let Some(popularity) = remembered.popularity() {
             path.restore_popularity(popularity);
         }
         let (remembered, woken) = (Arc::new(remembered), Mutex::new(Some(woken)));
-        Ok(Arc::new(Warmer { path, remembered, state: Mutex::new(state), ledger, wake, woken }))
+        Ok(Arc::new(Warmer {
+            path,
+            remembered,
+            state: Mutex::new(state),
+            ledger,
+            wake,
+            woken,
+        }))
     }
 
     /// Takes over other plans. Runs under way go on as they began.
@@ -241,7 +262,14 @@ impl Warmer {
     /// # Errors
     /// [`StartError`] where there is no such plan, it is running, or the edge stops.
     pub fn start(&self, plan: &str) -> Result<RunId, StartError> {
-        self.begin(plan, Begin { trigger: Trigger::Request, due: None, dry: false })
+        self.begin(
+            plan,
+            Begin {
+                trigger: Trigger::Request,
+                due: None,
+                dry: false,
+            },
+        )
     }
 
     /// Finds out what a plan would fetch now, and fetches nothing but its sitemaps.
@@ -249,7 +277,14 @@ impl Warmer {
     /// # Errors
     /// As [`Warmer::start`]; a dry run and a run do not stand in each other's way.
     pub fn start_dry(&self, plan: &str) -> Result<RunId, StartError> {
-        self.begin(plan, Begin { trigger: Trigger::Request, due: None, dry: true })
+        self.begin(
+            plan,
+            Begin {
+                trigger: Trigger::Request,
+                due: None,
+                dry: true,
+            },
+        )
     }
 
     /// Starts a plan since the edge has started.
@@ -257,13 +292,24 @@ impl Warmer {
     /// # Errors
     /// As [`Warmer::start`].
     pub fn start_first(&self, plan: &str) -> Result<RunId, StartError> {
-        self.begin(plan, Begin { trigger: Trigger::Start, due: None, dry: false })
+        self.begin(
+            plan,
+            Begin {
+                trigger: Trigger::Start,
+                due: None,
+                dry: false,
+            },
+        )
     }
 
     fn begin(&self, name: &str, begin: Begin) -> Result<RunId, StartError> {
         let now = self.path.clock().now();
         let mut state = lock(&self.state);
-        let planned = state.plans.iter().find(|planned| &*planned.plan.name == name).ok_or(StartError::Unknown)?;
+        let planned = state
+            .plans
+            .iter()
+            .find(|planned| &*planned.plan.name == name)
+            .ok_or(StartError::Unknown)?;
         if state.stopping {
             return Err(StartError::Stopping);
         }
@@ -271,7 +317,11 @@ impl Warmer {
             return Err(StartError::Running(run));
         }
         let (plan, zone) = (planned.plan.clone(), planned.zone);
-        let before = self.path.site(&plan.site).map(|site| self.path.traffic(site.index)).unwrap_or_default();
+        let before = self
+            .path
+            .site(&plan.site)
+            .map(|site| self.path.traffic(site.index))
+            .unwrap_or_default();
         let id = state.last_run + 1;
         state.last_run = id;
         let run = Arc::new(new_run(id, plan, zone, begin, now, before));
@@ -280,7 +330,8 @@ impl Warmer {
         for run in forgotten.iter().filter(|run| !run.dry) {
             // A counter must not fall when a run is forgotten.
             let used = self.path.used(run.id);
-            self.ledger.with(&run.plan.name, |totals| totals.used += used.responses);
+            self.ledger
+                .with(&run.plan.name, |totals| totals.used += used.responses);
         }
         if !run.dry {
             self.ledger.with(&run.plan.name, |totals| totals.runs += 1);
@@ -302,8 +353,16 @@ impl Warmer {
     pub fn cancel_plan(&self, plan: &str) -> Result<RunId, CancelError> {
         let (known, running) = {
             let state = lock(&self.state);
-            let running = state.running(plan, false).or_else(|| state.running(plan, true));
-            (state.plans.iter().any(|planned| &*planned.plan.name == plan), running)
+            let running = state
+                .running(plan, false)
+                .or_else(|| state.running(plan, true));
+            (
+                state
+                    .plans
+                    .iter()
+                    .any(|planned| &*planned.plan.name == plan),
+                running,
+            )
         };
         match running {
             Some(run) if self.cancel(run) => Ok(run),
@@ -314,8 +373,15 @@ impl Warmer {
 
     /// Whether a run of the plan has come to an end; none where there is no such plan.
     pub fn has_run(&self, plan: &str) -> Option<bool> {
-        let known = lock(&self.state).plans.iter().any(|planned| &*planned.plan.name == plan);
-        known.then(|| lock(&self.ledger.0).get(plan).is_some_and(|totals| !totals.ended.is_empty()))
+        let known = lock(&self.state)
+            .plans
+            .iter()
+            .any(|planned| &*planned.plan.name == plan);
+        known.then(|| {
+            lock(&self.ledger.0)
+                .get(plan)
+                .is_some_and(|totals| !totals.ended.is_empty())
+        })
     }
 
     /// The runs that are remembered, the latest first.
@@ -344,7 +410,11 @@ impl Warmer {
             site: planned.plan.site.to_string(),
             schedule: planned.plan.schedule.clone(),
             zone: planned.zone.name().to_owned(),
-            next: planned.schedule.as_ref().and_then(|schedule| schedule.next_after(now)).map(|next| shown(next, planned.zone)),
+            next: planned
+                .schedule
+                .as_ref()
+                .and_then(|schedule| schedule.next_after(now))
+                .map(|next| shown(next, planned.zone)),
             running: state.running(&planned.plan.name, false),
         };
         state.plans.iter().map(summary).collect()
@@ -407,7 +477,14 @@ impl State {
     }
 }
 
-fn new_run(id: RunId, plan: config::Plan, zone: Tz, begin: Begin, now: Timestamp, before: Traffic) -> Run {
+fn new_run(
+    id: RunId,
+    plan: config::Plan,
+    zone: Tz,
+    begin: Begin,
+    now: Timestamp,
+    before: Traffic,
+) -> Run {
     let until = begin.due.unwrap_or(now).saturating_add(plan.window);
     let report = RunReport {
         id,
@@ -439,25 +516,51 @@ fn new_run(id: RunId, plan: config::Plan, zone: Tz, begin: Begin, now: Timestamp
     };
     let (progress, _) = watch::channel(report.progress());
     let (cancel, _) = watch::channel(false);
-    Run { id, plan, started: now, due: begin.due, until, dry: begin.dry, before, report: Mutex::new(report), progress, cancel }
+    Run {
+        id,
+        plan,
+        started: now,
+        due: begin.due,
+        until,
+        dry: begin.dry,
+        before,
+        report: Mutex::new(report),
+        progress,
+        cancel,
+    }
 }
 
 /// RFC 3339, by the clock of `zone`.
 fn shown(time: Timestamp, zone: Tz) -> String {
     let shown = zone.timestamp_opt(time.unix_secs(), 0).earliest();
-    shown.map_or_else(String::new, |time| time.to_rfc3339_opts(SecondsFormat::Secs, true))
+    shown.map_or_else(String::new, |time| {
+        time.to_rfc3339_opts(SecondsFormat::Secs, true)
+    })
 }
 
 fn check(path: &dyn Path, plans: Vec<config::Plan>) -> Result<Vec<Planned>, PlanError> {
     let planned = |plan: config::Plan| {
-        let no_site = || PlanError::NoSite { plan: Arc::clone(&plan.name), site: Arc::clone(&plan.site) };
-        let zone = plan.zone.unwrap_or(path.site(&plan.site).ok_or_else(no_site)?.zone);
+        let no_site = || PlanError::NoSite {
+            plan: Arc::clone(&plan.name),
+            site: Arc::clone(&plan.site),
+        };
+        let zone = plan
+            .zone
+            .unwrap_or(path.site(&plan.site).ok_or_else(no_site)?.zone);
         let schedule = plan.schedule.as_ref().map(|schedule| {
-            let wrong = |source| PlanError::Schedule { plan: Arc::clone(&plan.name), schedule: schedule.clone(), source };
+            let wrong = |source| PlanError::Schedule {
+                plan: Arc::clone(&plan.name),
+                schedule: schedule.clone(),
+                source,
+            };
             Schedule::parse(schedule, zone).map_err(wrong)
         });
         let schedule = schedule.transpose()?;
-        Ok(Planned { plan, zone, schedule })
+        Ok(Planned {
+            plan,
+            zone,
+            schedule,
+        })
     };
     plans.into_iter().map(planned).collect()
 }
@@ -466,10 +569,18 @@ fn check(path: &dyn Path, plans: Vec<config::Plan>) -> Result<Vec<Planned>, Plan
 ///
 /// # Errors
 /// When there is no thread or no runtime to be had.
-pub fn start(warmer: &Arc<Warmer>, stages: watch::Receiver<Stage>) -> std::io::Result<JoinHandle<()>> {
+pub fn start(
+    warmer: &Arc<Warmer>,
+    stages: watch::Receiver<Stage>,
+) -> std::io::Result<JoinHandle<()>> {
     let warmer = Arc::clone(warmer);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build()?;
-    std::thread::Builder::new().name("warmer".to_owned()).spawn(move || runtime.block_on(warmer.follow(stages)))
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(4)
+        .build()?;
+    std::thread::Builder::new()
+        .name("warmer".to_owned())
+        .spawn(move || runtime.block_on(warmer.follow(stages)))
 }
 
 #[cfg(test)]

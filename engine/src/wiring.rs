@@ -84,12 +84,21 @@ pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
     let sites = loaded.sites(&clock)?;
     let popularity = Popularity::new();
     popularity.set_sites(&zones(&sites));
-    let (addresses, listeners) =
-        server::bind(&config.server).map_err(|(address, source)| ServeError::Listen { address, source })?;
-    let admin_listener = std::net::TcpListener::bind(config.admin.listen)
-        .map_err(|source| ServeError::Listen { address: config.admin.listen, source })?;
-    let admin_address = admin_listener.local_addr().map_err(start("the admin listener"))?;
-    let access_log = config.access_log.as_ref().map(|log| AccessLog::start(&log.path, log.format)).transpose();
+    let (addresses, listeners) = server::bind(&config.server)
+        .map_err(|(address, source)| ServeError::Listen { address, source })?;
+    let admin_listener =
+        std::net::TcpListener::bind(config.admin.listen).map_err(|source| ServeError::Listen {
+            address: config.admin.listen,
+            source,
+        })?;
+    let admin_address = admin_listener
+        .local_addr()
+        .map_err(start("the admin listener"))?;
+    let access_log = config
+        .access_log
+        .as_ref()
+        .map(|log| AccessLog::start(&log.path, log.format))
+        .transpose();
     let edge = Arc::new(Edge::new(request::Parts {
         name: config.server.name.clone(),
         clock: clock.clone(),
@@ -104,13 +113,19 @@ pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
     }));
     tell_popularity(&edge);
     let (stage, stages) = watch::channel(Stage::Running);
-    let remembered = Remembered::open(config.policy_host.state_dir.clone()).map_err(start("the state directory"))?;
-    let warmer = Warmer::new(&edge, config.plans, remembered).map_err(|error| ServeError::Plan(error.to_string()))?;
+    let remembered = Remembered::open(config.policy_host.state_dir.clone())
+        .map_err(start("the state directory"))?;
+    let warmer = Warmer::new(&edge, config.plans, remembered)
+        .map_err(|error| ServeError::Plan(error.to_string()))?;
     for plan in &config.admin.ready_after {
-        warmer.start_first(plan).map_err(|error| ServeError::Plan(format!("the plan {plan} could not be started: {error}")))?;
+        warmer.start_first(plan).map_err(|error| {
+            ServeError::Plan(format!("the plan {plan} could not be started: {error}"))
+        })?;
     }
-    let ready =
-        admin::Ready { after: config.admin.ready_after.clone(), at_last: clock.now().saturating_add(config.admin.ready_within) };
+    let ready = admin::Ready {
+        after: config.admin.ready_after.clone(),
+        at_last: clock.now().saturating_add(config.admin.ready_within),
+    };
     let (rollout, rollout_thread) = loaded.start(&edge).map_err(start("the thread of trials"))?;
     let reloader = Arc::new(Reloader {
         file: PathBuf::from(&*config.file),
@@ -120,14 +135,32 @@ pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
         cache: config.cache,
         one_at_a_time: Mutex::new(()),
     });
-    let mut threads = server::start(&edge, config.server, listeners, &stages).map_err(start("a worker"))?;
+    let mut threads =
+        server::start(&edge, config.server, listeners, &stages).map_err(start("a worker"))?;
     threads.push(warm::start(&warmer, stages.clone()).map_err(start("the warmer"))?);
     threads.push(rollout_thread);
-    let state =
-        admin::State { edge: Arc::clone(&edge), host, warmer, ready, rollout, reloader: Arc::clone(&reloader), stage: stages };
-    threads.push(admin::start(state, &config.admin, admin_listener).map_err(start("the admin interface"))?);
+    let state = admin::State {
+        edge: Arc::clone(&edge),
+        host,
+        warmer,
+        ready,
+        rollout,
+        reloader: Arc::clone(&reloader),
+        stage: stages,
+    };
+    threads.push(
+        admin::start(state, &config.admin, admin_listener).map_err(start("the admin interface"))?,
+    );
     let threads = Mutex::new(threads);
-    Ok(Server { addresses, admin_address, edge, reloader, workers, stage, threads })
+    Ok(Server {
+        addresses,
+        admin_address,
+        edge,
+        reloader,
+        workers,
+        stage,
+        threads,
+    })
 }
 
 fn start(what: &'static str) -> impl Fn(io::Error) -> ServeError {
@@ -136,7 +169,13 @@ fn start(what: &'static str) -> impl Fn(io::Error) -> ServeError {
 
 /// Popularity goes by the hours of each site's zone.
 fn tell_popularity(edge: &Edge) {
-    let zones: Vec<Tz> = edge.sites.load().ever().iter().map(|site| site.counters.zone()).collect();
+    let zones: Vec<Tz> = edge
+        .sites
+        .load()
+        .ever()
+        .iter()
+        .map(|site| site.counters.zone())
+        .collect();
     edge.popularity.set_sites(&zones);
 }
 
@@ -173,22 +212,31 @@ pub enum ReloadError {
 }
 
 impl Reloader {
-    /// Takes over sites, policies and plans of a new configuration; requests under way end under the old one. What is stored stays, and
-    /// so do pushed versions and the counters of a site whose zone is the same. Listeners, memory, the state directory and the number
-    /// of workers stay as they were until the next start.
+    /// Takes over sites, policies and plans of a new configuration; requests under way end under
+    /// the old one. What is stored stays, and so do pushed versions and the counters of a site
+    /// whose zone is the same. Listeners, memory, the state directory and the number of workers
+    /// stay as they were until the next start.
     ///
     /// # Errors
     /// [`ServeError`], and the old configuration stays.
     pub fn reload(&self, config: Config) -> Result<(), ServeError> {
-        let _one_at_a_time = self.one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self
+            .one_at_a_time
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         warn(&config, self.edge.clock.now());
         let config = Config {
-            cache: config::Cache { max_policy_variants: config.cache.max_policy_variants, ..self.cache.clone() },
+            cache: config::Cache {
+                max_policy_variants: config.cache.max_policy_variants,
+                ..self.cache.clone()
+            },
             ..config
         };
         self.rollout.reload(&config)?;
         tell_popularity(&self.edge);
-        self.warmer.reload(config.plans).map_err(|error| ServeError::Plan(error.to_string()))
+        self.warmer
+            .reload(config.plans)
+            .map_err(|error| ServeError::Plan(error.to_string()))
     }
 
     /// Reads the file that the edge was started with, takes it over, and opens the access log anew.
@@ -251,12 +299,14 @@ impl Server {
         self.reloader.rollout.stop();
     }
 
-    /// Waits until everything has ended: after [`Server::shutdown`], at the latest when the time to drain has passed.
+    /// Waits until everything has ended: after [`Server::shutdown`], at the latest when the time to
+    /// drain has passed.
     ///
     /// # Panics
     /// Where a worker has panicked: passes it on.
     pub fn wait(&self) {
-        let mut workers = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut workers =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         let others = workers.split_off(self.workers.min(workers.len()));
         let mut ended: Vec<_> = workers.into_iter().map(JoinHandle::join).collect();
         // The admin interface tells probes that the edge drains for as long as it does.
@@ -271,9 +321,11 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
-            // A panic has been reported by the thread itself; a second one while dropping would abort.
+            // A panic has been reported by the thread itself; a second one while dropping would
+            // abort.
             let _ = thread.join();
         }
     }
@@ -287,5 +339,9 @@ fn warn(config: &Config, now: Timestamp) {
 
 /// The zones of the sites, by index.
 fn zones(sites: &Sites) -> Vec<Tz> {
-    sites.ever().iter().map(|site| site.counters.zone()).collect()
+    sites
+        .ever()
+        .iter()
+        .map(|site| site.counters.zone())
+        .collect()
 }

@@ -54,7 +54,8 @@ impl Answer {
     /// # Panics
     /// When it is no number.
     pub fn age(&self) -> Option<u64> {
-        self.header("age").map(|age| age.parse().unwrap_or_else(|_| panic!("Age: {age}")))
+        self.header("age")
+            .map(|age| age.parse().unwrap_or_else(|_| panic!("Age: {age}")))
     }
 
     /// What the edge says in `Cache-Status`.
@@ -62,8 +63,14 @@ impl Answer {
     /// # Panics
     /// When it says nothing, or something that is no member of the field.
     pub fn cache_status(&self) -> CacheStatus {
-        let lines: Vec<_> = self.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("cache-status")).collect();
-        let (_, line) = lines.last().unwrap_or_else(|| panic!("no Cache-Status: {self:?}"));
+        let lines: Vec<_> = self
+            .headers
+            .iter()
+            .filter(|(name, _)| name.eq_ignore_ascii_case("cache-status"))
+            .collect();
+        let (_, line) = lines
+            .last()
+            .unwrap_or_else(|| panic!("no Cache-Status: {self:?}"));
         CacheStatus::parse(line).unwrap_or_else(|| panic!("Cache-Status: {line}"))
     }
 
@@ -72,25 +79,39 @@ impl Answer {
     /// # Panics
     /// When it is none.
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
     /// Checks that it is a hit with this body.
     #[track_caller]
     pub fn assert_hit(&self, body: &str) {
         assert!(self.cache_status().hit, "not a hit: {self:?}");
-        assert_eq!((self.status, self.text().as_str(), self.whole), (200, body, true), "{self:?}");
+        assert_eq!(
+            (self.status, self.text().as_str(), self.whole),
+            (200, body, true),
+            "{self:?}"
+        );
     }
 
     /// Checks that it went forward for this reason and has this body.
     #[track_caller]
     pub fn assert_forwarded(&self, fwd: &str, body: &str) {
         let status = self.cache_status();
-        assert_eq!((status.hit, status.fwd.as_deref()), (false, Some(fwd)), "{self:?}");
-        assert_eq!((self.status, self.text().as_str(), self.whole), (200, body, true), "{self:?}");
+        assert_eq!(
+            (status.hit, status.fwd.as_deref()),
+            (false, Some(fwd)),
+            "{self:?}"
+        );
+        assert_eq!(
+            (self.status, self.text().as_str(), self.whole),
+            (200, body, true),
+            "{self:?}"
+        );
     }
 
-    /// Checks that it is an error of the edge's own, and that `Cache-Status` tells the reason in these words.
+    /// Checks that it is an error of the edge's own, and that `Cache-Status` tells the reason in
+    /// these words.
     #[track_caller]
     pub fn assert_failed(&self, status: u16, detail: &str) {
         assert_eq!(self.status, status, "{self:?}");
@@ -110,7 +131,10 @@ impl CacheStatus {
     fn parse(line: &str) -> Option<CacheStatus> {
         let mut members = parts(line, ',');
         let mut items = parts(&members.pop()?, ';').into_iter();
-        let mut status = CacheStatus { cache: items.next()?, ..CacheStatus::default() };
+        let mut status = CacheStatus {
+            cache: items.next()?,
+            ..CacheStatus::default()
+        };
         for item in items {
             let (name, value) = match item.split_once('=') {
                 Some((name, value)) => (name.to_owned(), Some(unquoted(value))),
@@ -148,11 +172,20 @@ fn parts(text: &str, separator: char) -> Vec<String> {
 }
 
 fn unquoted(value: &str) -> String {
-    let Some(inner) = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')) else { return value.to_owned() };
+    let Some(inner) = value
+        .strip_prefix('"')
+        .and_then(|value| value.strip_suffix('"'))
+    else {
+        return value.to_owned();
+    };
     let mut chars = inner.chars();
     let mut plain = String::new();
     while let Some(char) = chars.next() {
-        plain.extend(if char == '\\' { chars.next() } else { Some(char) });
+        plain.extend(if char == '\\' {
+            chars.next()
+        } else {
+            Some(char)
+        });
     }
     plain
 }

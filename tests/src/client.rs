@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::{Answer, GUARD, wire};
 
-/// The host that requests are for unless they say another: the one of [`crate::EdgeBuilder`]'s site.
+/// The host that requests are for unless they say another: the one of [`crate::EdgeBuilder`]'s
+/// site.
 pub const HOST: &str = "www.example";
 
 /// A request in the making.
@@ -27,7 +28,12 @@ impl Request {
     /// A request for [`HOST`].
     pub fn new(method: impl Into<String>, target: impl Into<String>) -> Request {
         let host = ("Host".to_owned(), HOST.to_owned());
-        Request { method: method.into(), target: target.into(), headers: vec![host], body: Vec::new() }
+        Request {
+            method: method.into(),
+            target: target.into(),
+            headers: vec![host],
+            body: Vec::new(),
+        }
     }
 
     /// Adds a field.
@@ -45,7 +51,10 @@ impl Request {
     /// With a body of that length.
     pub fn body(self, body: impl AsRef<[u8]>) -> Request {
         let body = body.as_ref().to_vec();
-        Request { body: body.clone(), ..self.header("Content-Length", body.len().to_string()) }
+        Request {
+            body: body.clone(),
+            ..self.header("Content-Length", body.len().to_string())
+        }
     }
 
     /// As it goes over the wire.
@@ -74,7 +83,8 @@ impl Client {
     /// # Panics
     /// When nobody listens there.
     pub fn connect(address: SocketAddr) -> Client {
-        Client::try_connect(address).unwrap_or_else(|error| panic!("{address} does not listen: {error}"))
+        Client::try_connect(address)
+            .unwrap_or_else(|error| panic!("{address} does not listen: {error}"))
     }
 
     /// Connects.
@@ -84,9 +94,17 @@ impl Client {
     pub fn try_connect(address: SocketAddr) -> io::Result<Client> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true).expect("a socket takes options");
-        stream.set_read_timeout(Some(GUARD)).expect("a socket takes options");
-        stream.set_write_timeout(Some(GUARD)).expect("a socket takes options");
-        Ok(Client { stream, buffer: Vec::new(), body: wire::Body::Ended })
+        stream
+            .set_read_timeout(Some(GUARD))
+            .expect("a socket takes options");
+        stream
+            .set_write_timeout(Some(GUARD))
+            .expect("a socket takes options");
+        Ok(Client {
+            stream,
+            buffer: Vec::new(),
+            body: wire::Body::Ended,
+        })
     }
 
     /// Sends a request and reads the whole answer.
@@ -107,7 +125,9 @@ impl Client {
     /// # Panics
     /// When the connection does not take them.
     pub fn write(&mut self, bytes: impl AsRef<[u8]>) {
-        self.stream.write_all(bytes.as_ref()).expect("the edge takes the request");
+        self.stream
+            .write_all(bytes.as_ref())
+            .expect("the edge takes the request");
     }
 
     /// Sends bytes, whether the edge still takes them or not.
@@ -120,7 +140,8 @@ impl Client {
         drop(self.stream.shutdown(Shutdown::Write));
     }
 
-    /// Reads the head of an answer; its body follows with [`Client::piece`], [`Client::exactly`] or [`Client::rest`].
+    /// Reads the head of an answer; its body follows with [`Client::piece`], [`Client::exactly`] or
+    /// [`Client::rest`].
     pub fn head(&mut self) -> Answer {
         self.head_to(false)
     }
@@ -130,7 +151,9 @@ impl Client {
     /// # Panics
     /// When none comes, or what comes is none.
     pub fn head_to(&mut self, is_head: bool) -> Answer {
-        self.try_head(is_head).expect("the edge answers").expect("the edge answers before it hangs up")
+        self.try_head(is_head)
+            .expect("the edge answers")
+            .expect("the edge answers before it hangs up")
     }
 
     /// Reads the head of an interim response.
@@ -138,7 +161,10 @@ impl Client {
     /// # Panics
     /// When something else comes.
     pub fn interim(&mut self) -> Answer {
-        let answer = self.any_head(false).expect("the edge answers").expect("the edge answers before it hangs up");
+        let answer = self
+            .any_head(false)
+            .expect("the edge answers")
+            .expect("the edge answers before it hangs up");
         assert!((100..200).contains(&answer.status), "{answer:?}");
         answer
     }
@@ -148,10 +174,13 @@ impl Client {
     /// # Panics
     /// When none comes.
     pub fn interim_or_answer(&mut self) -> Answer {
-        self.any_head(false).expect("the edge answers").expect("the edge answers before it hangs up")
+        self.any_head(false)
+            .expect("the edge answers")
+            .expect("the edge answers before it hangs up")
     }
 
-    /// Reads the head of an answer, past those of interim responses; none where the edge hangs up instead.
+    /// Reads the head of an answer, past those of interim responses; none where the edge hangs up
+    /// instead.
     ///
     /// # Errors
     /// What the socket says.
@@ -161,7 +190,10 @@ impl Client {
     pub fn try_head(&mut self, is_head: bool) -> io::Result<Option<Answer>> {
         loop {
             match self.any_head(is_head)? {
-                Some(Answer { status: 100 | 102..=199, .. }) => {}
+                Some(Answer {
+                    status: 100 | 102..=199,
+                    ..
+                }) => {}
                 answer => return Ok(answer),
             }
         }
@@ -169,17 +201,32 @@ impl Client {
 
     fn any_head(&mut self, is_head: bool) -> io::Result<Option<Answer>> {
         let head = wire::read_head(&mut self.stream, &mut self.buffer).inspect_err(|error| {
-            let waited = matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
+            let waited = matches!(
+                error.kind(),
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+            );
             assert!(!waited, "the edge neither answers nor hangs up");
         })?;
         let Some(head) = head else { return Ok(None) };
-        let (start, headers) =
-            wire::parse_head(&head).unwrap_or_else(|| panic!("not a head: {}", String::from_utf8_lossy(&head)));
-        let status = start.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let (start, headers) = wire::parse_head(&head)
+            .unwrap_or_else(|| panic!("not a head: {}", String::from_utf8_lossy(&head)));
+        let status = start
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok());
         let status: u16 = status.unwrap_or_else(|| panic!("not a status line: {start}"));
         let without_body = is_head || matches!(status, 100 | 102..=199 | 204 | 304);
-        self.body = if without_body { wire::Body::Ended } else { wire::Body::of(&headers, true) };
-        Ok(Some(Answer { status, headers, body: Vec::new(), whole: false }))
+        self.body = if without_body {
+            wire::Body::Ended
+        } else {
+            wire::Body::of(&headers, true)
+        };
+        Ok(Some(Answer {
+            status,
+            headers,
+            body: Vec::new(),
+            whole: false,
+        }))
     }
 
     /// The next piece of the body as it comes; none at its end.
@@ -199,7 +246,10 @@ impl Client {
         while body.len() < length {
             match self.piece() {
                 Ok(Some(piece)) => body.extend(piece),
-                other => panic!("the body ended after {} of {length} bytes: {other:?}", body.len()),
+                other => panic!(
+                    "the body ended after {} of {length} bytes: {other:?}",
+                    body.len()
+                ),
             }
         }
         body
@@ -217,7 +267,12 @@ impl Client {
                     answer.whole = true;
                     return;
                 }
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+                    ) =>
+                {
                     panic!("the body does not go on after {} bytes", answer.body.len())
                 }
                 Err(_) => return,
@@ -228,9 +283,13 @@ impl Client {
     /// Whether some bytes of an answer are there to be read.
     pub fn is_answered(&self) -> bool {
         let mut byte = [0];
-        self.stream.set_nonblocking(true).expect("a socket takes options");
+        self.stream
+            .set_nonblocking(true)
+            .expect("a socket takes options");
         let seen = self.stream.peek(&mut byte);
-        self.stream.set_nonblocking(false).expect("a socket takes options");
+        self.stream
+            .set_nonblocking(false)
+            .expect("a socket takes options");
         seen.is_ok()
     }
 
@@ -244,7 +303,12 @@ impl Client {
         }
         match wire::read_more(&mut self.stream, &mut self.buffer) {
             Ok(more) => !more,
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+                ) =>
+            {
                 panic!("the edge neither sends anything nor hangs up")
             }
             Err(_) => true,

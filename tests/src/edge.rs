@@ -73,7 +73,8 @@ impl Edge {
     /// # Panics
     /// When the configuration is refused.
     pub fn from_toml(text: &str, local_time: &str, zone: &str) -> Edge {
-        try_start(text, local_time, zone.parse().expect("the zone exists")).unwrap_or_else(|error| panic!("{error}\n{text}"))
+        try_start(text, local_time, zone.parse().expect("the zone exists"))
+            .unwrap_or_else(|error| panic!("{error}\n{text}"))
     }
 
     /// Starts an edge from a whole configuration on a clock that others go by as well.
@@ -121,7 +122,11 @@ impl Edge {
 
     /// A POST to the admin interface.
     pub fn admin_post(&self, target: &str, body: &str) -> Answer {
-        self.admin(&Request::new("POST", target).header("Content-Type", "application/json").body(body))
+        self.admin(
+            &Request::new("POST", target)
+                .header("Content-Type", "application/json")
+                .body(body),
+        )
     }
 
     /// A request to the admin interface.
@@ -134,19 +139,35 @@ impl Edge {
         let answer = self.admin_get("/metrics");
         assert_eq!(answer.status, 200, "{answer:?}");
         let text = answer.text();
-        let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+        let lines = text
+            .lines()
+            .filter(|line| !line.starts_with('#') && !line.is_empty());
         let parse = |line: &str| {
-            let (name, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("not a metric: {line}"));
-            (name.to_owned(), value.parse().unwrap_or_else(|_| panic!("not a number: {line}")))
+            let (name, value) = line
+                .rsplit_once(' ')
+                .unwrap_or_else(|| panic!("not a metric: {line}"));
+            (
+                name.to_owned(),
+                value
+                    .parse()
+                    .unwrap_or_else(|_| panic!("not a number: {line}")),
+            )
         };
         lines.map(parse).collect()
     }
 
     /// The sum of a metric's values over the label sets that hold all of these (`outcome="hit"`).
     pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
-        let of_name = |full: &str| full == name || full.strip_prefix(name).is_some_and(|rest| rest.starts_with('{'));
-        let found =
-            self.metrics().into_iter().filter(|(full, _)| of_name(full) && labels.iter().all(|label| full.contains(label)));
+        let of_name = |full: &str| {
+            full == name
+                || full
+                    .strip_prefix(name)
+                    .is_some_and(|rest| rest.starts_with('{'))
+        };
+        let found = self
+            .metrics()
+            .into_iter()
+            .filter(|(full, _)| of_name(full) && labels.iter().all(|label| full.contains(label)));
         found.map(|(_, value)| value).sum()
     }
 
@@ -160,8 +181,8 @@ impl Edge {
         self.clock.advance(Duration::from_secs(secs));
     }
 
-    /// Turns the clock forward, second by second, until the condition is met; for waits of the edge that begin at a
-    /// moment that the test can't see.
+    /// Turns the clock forward, second by second, until the condition is met; for waits of the edge
+    /// that begin at a moment that the test can't see.
     ///
     /// # Panics
     /// When it is not met within so many seconds of the edge's time.
@@ -245,12 +266,20 @@ impl EdgeBuilder {
         self
     }
 
-    /// One more policy of the site: its name, its module and its other keys. Without `limits` it has seconds for a decision, since
-    /// many tests share the processor.
+    /// One more policy of the site: its name, its module and its other keys. Without `limits` it
+    /// has seconds for a decision, since many tests share the processor.
     pub fn policy(mut self, name: &str, module: &str, keys: &str) -> EdgeBuilder {
         let (name, module) = (toml_string(name), toml_string(module));
-        let limits = if keys.contains("limits") { "" } else { "limits = { deadline = \"5s\" }\n" };
-        writeln!(self.policies, "[[policy]]\nname = {name}\nmodule = {module}\n{limits}{keys}\n").expect("a string takes it");
+        let limits = if keys.contains("limits") {
+            ""
+        } else {
+            "limits = { deadline = \"5s\" }\n"
+        };
+        writeln!(
+            self.policies,
+            "[[policy]]\nname = {name}\nmodule = {module}\n{limits}{keys}\n"
+        )
+        .expect("a string takes it");
         self.policy_names.push(name);
         self
     }
@@ -303,7 +332,8 @@ impl EdgeBuilder {
     /// When it does not start.
     #[track_caller]
     pub fn start(&self) -> Edge {
-        self.try_start().unwrap_or_else(|error| panic!("{error}\n{}", self.to_toml()))
+        self.try_start()
+            .unwrap_or_else(|error| panic!("{error}\n{}", self.to_toml()))
     }
 
     /// Starts the edge.
@@ -321,9 +351,14 @@ fn try_start(text: &str, local_time: &str, zone: Tz) -> Result<Edge, String> {
 
 fn start_on(text: &str, clock: Clock, zone: Tz) -> Result<Edge, String> {
     watch_for_panics();
-    let config = Config::parse(text, "tero.toml", &std::env::temp_dir()).map_err(|errors| errors.to_string())?;
+    let config = Config::parse(text, "tero.toml", &std::env::temp_dir())
+        .map_err(|errors| errors.to_string())?;
     let server = tero::serve(config, clock.clone()).map_err(|error| chained(&error))?;
-    Ok(Edge { server: Some(server), clock, zone })
+    Ok(Edge {
+        server: Some(server),
+        clock,
+        zone,
+    })
 }
 
 fn chained(error: &dyn std::error::Error) -> String {
@@ -338,7 +373,9 @@ fn chained(error: &dyn std::error::Error) -> String {
 
 impl Drop for Edge {
     fn drop(&mut self) {
-        let Some(server) = self.server.take() else { return };
+        let Some(server) = self.server.take() else {
+            return;
+        };
         server.shutdown();
         let waiter = std::thread::spawn(move || server.wait());
         // Whoever waits for the clock waits for its hand: the drain ends when its time has passed.
@@ -349,7 +386,10 @@ impl Drop for Edge {
         let ended = waiter.join();
         if !std::thread::panicking() {
             assert!(ended.is_ok(), "the edge panicked while it stopped");
-            let panics = PANICS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let panics = PANICS
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone();
             assert!(panics.is_empty(), "threads of an edge panicked: {panics:?}");
         }
     }
@@ -364,7 +404,10 @@ fn watch_for_panics() {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             if std::thread::current().name().is_some_and(is_of_an_edge) {
-                PANICS.lock().unwrap_or_else(PoisonError::into_inner).push(panic.to_string());
+                PANICS
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(panic.to_string());
             }
             before(panic);
         }));
@@ -378,9 +421,13 @@ fn is_of_an_edge(name: &str) -> bool {
 
 /// The instant at which the clock of a zone shows this; of two, the first.
 pub fn instant(local_time: &str, zone: Tz) -> Timestamp {
-    let local: NaiveDateTime = local_time.parse().unwrap_or_else(|_| panic!("{local_time} is not like {A_TUESDAY_MORNING}"));
+    let local: NaiveDateTime = local_time
+        .parse()
+        .unwrap_or_else(|_| panic!("{local_time} is not like {A_TUESDAY_MORNING}"));
     match zone.from_local_datetime(&local) {
-        LocalResult::Single(time) | LocalResult::Ambiguous(time, _) => Timestamp::from_unix_secs(time.timestamp()),
+        LocalResult::Single(time) | LocalResult::Ambiguous(time, _) => {
+            Timestamp::from_unix_secs(time.timestamp())
+        }
         LocalResult::None => panic!("{local_time} does not exist in {zone}"),
     }
 }
@@ -393,12 +440,18 @@ pub fn toml_string(text: &str) -> String {
 /// The folder of compiled modules that all tests share, beside the test binaries.
 pub fn compiled_cache() -> PathBuf {
     let binary = std::env::current_exe().expect("a test knows its binary");
-    binary.parent().expect("a binary lies in a folder").join("tero-compiled-policies")
+    binary
+        .parent()
+        .expect("a binary lies in a folder")
+        .join("tero-compiled-policies")
 }
 
 /// A folder of its own below the system's folder for such, removed with the value.
 pub fn folder() -> tempfile::TempDir {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let prefix = format!("tero-tests-{}-", NEXT.fetch_add(1, Ordering::Relaxed));
-    tempfile::Builder::new().prefix(&prefix).tempdir().expect("a folder can be made")
+    tempfile::Builder::new()
+        .prefix(&prefix)
+        .tempdir()
+        .expect("a folder can be made")
 }

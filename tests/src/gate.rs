@@ -28,13 +28,21 @@ impl Gate {
 
     /// Lets all through, those who wait and those who come later.
     pub fn open(&self) {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).open = true;
+        self.0
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .open = true;
         self.0.changed.notify_all();
     }
 
     /// Holds up those who come from now on.
     pub fn close(&self) {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).open = false;
+        self.0
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .open = false;
     }
 
     /// Waits until `count` have come to the gate since it was made.
@@ -48,14 +56,23 @@ impl Gate {
             .changed
             .wait_timeout_while(state, GUARD, |state| state.arrived < count)
             .unwrap_or_else(PoisonError::into_inner);
-        assert!(!wait.timed_out(), "{} of {count} came to the gate", state.arrived);
+        assert!(
+            !wait.timed_out(),
+            "{} of {count} came to the gate",
+            state.arrived
+        );
     }
 
-    /// Waits until the gate is open; gives up after twice [`GUARD`], when the test has failed already.
+    /// Waits until the gate is open; gives up after twice [`GUARD`], when the test has failed
+    /// already.
     pub(crate) fn pass(&self) {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.arrived += 1;
         self.0.changed.notify_all();
-        drop(self.0.changed.wait_timeout_while(state, GUARD * 2, |state| !state.open));
+        drop(
+            self.0
+                .changed
+                .wait_timeout_while(state, GUARD * 2, |state| !state.open),
+        );
     }
 }

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-/// The policy that does whatever is forbidden; `tests/guests/misbehaving` says how its settings choose what.
+/// The policy that does whatever is forbidden; `tests/guests/misbehaving` says how its settings
+/// choose what.
 pub fn misbehaving() -> &'static [u8] {
     include_bytes!(env!("GUEST_MISBEHAVING"))
 }

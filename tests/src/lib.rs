@@ -1,8 +1,9 @@
-//! The harness of the black-box tests: a scripted [`Origin`], an [`Edge`] in front of it, a raw [`Client`], and a clock
-//! turned by hand.
+//! The harness of the black-box tests: a scripted [`Origin`], an [`Edge`] in front of it, a raw
+//! [`Client`], and a clock turned by hand.
 //!
-//! Nothing here sleeps for the time to pass: the edge's time is turned, and what happens on other threads is waited for by its
-//! condition, with [`GUARD`] as the bound after which a test has failed.
+//! Nothing here sleeps for the time to pass: the edge's time is turned, and what happens on other
+//! threads is waited for by its condition, with [`GUARD`] as the bound after which a test has
+//! failed.
 
 use std::time::Duration;
 
@@ -18,7 +19,9 @@ pub mod wire;
 
 pub use answer::{Answer, CacheStatus};
 pub use client::{Client, HOST, Request, get};
-pub use edge::{A_TUESDAY_MORNING, ART, Edge, EdgeBuilder, compiled_cache, folder, instant, toml_string};
+pub use edge::{
+    A_TUESDAY_MORNING, ART, Edge, EdgeBuilder, compiled_cache, folder, instant, toml_string,
+};
 pub use gate::Gate;
 pub use origin::{Asked, Origin};
 pub use reply::Reply;

@@ -1,4 +1,5 @@
-//! A scripted origin over raw sockets: it answers by path, well or badly, and remembers what it was asked.
+//! A scripted origin over raw sockets: it answers by path, well or badly, and remembers what it was
+//! asked.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -79,10 +80,16 @@ impl Shared {
 
     fn wait(&self, what: &str, met: impl Fn(&State) -> bool) {
         let state = self.lock();
-        let (state, wait) =
-            self.changed.wait_timeout_while(state, GUARD, |state| !met(state)).unwrap_or_else(PoisonError::into_inner);
+        let (state, wait) = self
+            .changed
+            .wait_timeout_while(state, GUARD, |state| !met(state))
+            .unwrap_or_else(PoisonError::into_inner);
         if wait.timed_out() {
-            let asked: Vec<_> = state.asked.iter().map(|asked| format!("{} {}", asked.method, asked.target)).collect();
+            let asked: Vec<_> = state
+                .asked
+                .iter()
+                .map(|asked| format!("{} {}", asked.method, asked.target))
+                .collect();
             drop(state);
             panic!("waited in vain for {what}; the origin was asked {asked:?}");
         }
@@ -100,9 +107,16 @@ impl Origin {
     pub fn start() -> Origin {
         let shared = Arc::new(Shared::default());
         shared.hold.open();
-        let listener = TcpListener::bind((own_address(), 0)).expect("a loopback address can be bound");
-        let address = listener.local_addr().expect("a bound socket has an address");
-        let origin = Origin { shared, address, acceptor: Mutex::default() };
+        let listener =
+            TcpListener::bind((own_address(), 0)).expect("a loopback address can be bound");
+        let address = listener
+            .local_addr()
+            .expect("a bound socket has an address");
+        let origin = Origin {
+            shared,
+            address,
+            acceptor: Mutex::default(),
+        };
         origin.accept(listener);
         origin
     }
@@ -122,22 +136,38 @@ impl Origin {
         self.on_each(path, move |_, _| reply.clone());
     }
 
-    /// The first request for this path gets the first answer, and so on; the last answer is given to all that follow.
+    /// The first request for this path gets the first answer, and so on; the last answer is given
+    /// to all that follow.
     pub fn on_in_turn(&self, path: &str, replies: impl IntoIterator<Item = Reply>) {
         let replies: Vec<_> = replies.into_iter().collect();
-        self.on_each(path, move |_, nth| replies[nth.min(replies.len() - 1)].clone());
+        self.on_each(path, move |_, nth| {
+            replies[nth.min(replies.len() - 1)].clone()
+        });
     }
 
-    /// Requests for this path get what `script` makes of the request and of how many came for the path before it, since this call.
-    pub fn on_each(&self, path: &str, script: impl Fn(&Asked, usize) -> Reply + Send + Sync + 'static) {
+    /// Requests for this path get what `script` makes of the request and of how many came for the
+    /// path before it, since this call.
+    pub fn on_each(
+        &self,
+        path: &str,
+        script: impl Fn(&Asked, usize) -> Reply + Send + Sync + 'static,
+    ) {
         let nth = AtomicU32::new(0);
-        let counted = move |asked: &Asked, _: usize| script(asked, nth.fetch_add(1, Ordering::Relaxed) as usize);
-        self.shared.lock().scripts.insert(path.to_owned(), Arc::new(counted));
+        let counted = move |asked: &Asked, _: usize| {
+            script(asked, nth.fetch_add(1, Ordering::Relaxed) as usize)
+        };
+        self.shared
+            .lock()
+            .scripts
+            .insert(path.to_owned(), Arc::new(counted));
     }
 
     /// Every request for this path gets these bytes before its body is read.
     pub fn on_head(&self, path: &str, bytes: impl AsRef<[u8]>) {
-        self.shared.lock().early.insert(path.to_owned(), bytes.as_ref().to_vec());
+        self.shared
+            .lock()
+            .early
+            .insert(path.to_owned(), bytes.as_ref().to_vec());
     }
 
     /// Requests for all other paths get what `script` makes of the request.
@@ -157,7 +187,13 @@ impl Origin {
 
     /// The requests that came for this path, in order.
     pub fn asked(&self, path: &str) -> Vec<Asked> {
-        self.shared.lock().asked.iter().filter(|asked| asked.path() == path).cloned().collect()
+        self.shared
+            .lock()
+            .asked
+            .iter()
+            .filter(|asked| asked.path() == path)
+            .cloned()
+            .collect()
     }
 
     /// How many requests came for this path.
@@ -185,9 +221,15 @@ impl Origin {
     /// # Panics
     /// When that takes longer than [`GUARD`].
     pub fn wait_for(&self, path: &str, count: usize) {
-        self.shared.wait(&format!("{count} requests for {path}"), |state| {
-            state.asked.iter().filter(|asked| asked.path() == path).count() >= count
-        });
+        self.shared
+            .wait(&format!("{count} requests for {path}"), |state| {
+                state
+                    .asked
+                    .iter()
+                    .filter(|asked| asked.path() == path)
+                    .count()
+                    >= count
+            });
     }
 
     /// Waits until the latest request for this path has brought `length` bytes of body.
@@ -195,9 +237,14 @@ impl Origin {
     /// # Panics
     /// When that takes longer than [`GUARD`].
     pub fn wait_for_body(&self, path: &str, length: usize) {
-        self.shared.wait(&format!("{length} bytes of body for {path}"), |state| {
-            state.asked.iter().rfind(|asked| asked.path() == path).is_some_and(|asked| asked.body.len() >= length)
-        });
+        self.shared
+            .wait(&format!("{length} bytes of body for {path}"), |state| {
+                state
+                    .asked
+                    .iter()
+                    .rfind(|asked| asked.path() == path)
+                    .is_some_and(|asked| asked.body.len() >= length)
+            });
     }
 
     /// Waits until the other side has hung up on `count` silent or endless answers.
@@ -205,12 +252,20 @@ impl Origin {
     /// # Panics
     /// When that takes longer than [`GUARD`].
     pub fn wait_for_hang_ups(&self, count: usize) {
-        self.shared.wait(&format!("{count} hang-ups"), |state| state.hung_up >= count);
+        self.shared
+            .wait(&format!("{count} hang-ups"), |state| state.hung_up >= count);
     }
 
     /// Goes down: connections are refused, open ones are closed.
     pub fn stop(&self) {
-        let Some(acceptor) = self.acceptor.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let Some(acceptor) = self
+            .acceptor
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        else {
+            return;
+        };
         self.shared.lock().stopping = true;
         // The acceptor sees the flag when its `accept` returns.
         drop(TcpStream::connect(self.address));
@@ -226,7 +281,9 @@ impl Origin {
     /// When its port has been taken meanwhile.
     pub fn start_again(&self) {
         self.shared.lock().stopping = false;
-        self.accept(TcpListener::bind(self.address).expect("nobody else has this loopback address"));
+        self.accept(
+            TcpListener::bind(self.address).expect("nobody else has this loopback address"),
+        );
     }
 
     fn accept(&self, listener: TcpListener) {
@@ -243,14 +300,27 @@ impl Origin {
                 }
                 let shared = Arc::clone(&shared);
                 let name = "origin connection".to_owned();
-                let spawned = std::thread::Builder::new().name(name).stack_size(256 << 10).spawn(move || {
-                    // What the edge does to a connection is the edge's affair; the test sees its answers.
-                    let _ = Connection { shared, stream, number, buffer: Vec::new() }.run();
-                });
+                let spawned = std::thread::Builder::new()
+                    .name(name)
+                    .stack_size(256 << 10)
+                    .spawn(move || {
+                        // What the edge does to a connection is the edge's affair; the test sees
+                        // its answers.
+                        let _ = Connection {
+                            shared,
+                            stream,
+                            number,
+                            buffer: Vec::new(),
+                        }
+                        .run();
+                    });
                 drop(spawned.expect("a thread can be spawned"));
             }
         };
-        let acceptor = std::thread::Builder::new().name("origin".to_owned()).spawn(acceptor).expect("a thread can be spawned");
+        let acceptor = std::thread::Builder::new()
+            .name("origin".to_owned())
+            .spawn(acceptor)
+            .expect("a thread can be spawned");
         *self.acceptor.lock().unwrap_or_else(PoisonError::into_inner) = Some(acceptor);
     }
 }
@@ -267,7 +337,10 @@ fn own_address() -> Ipv4Addr {
     if !cfg!(target_os = "linux") {
         return Ipv4Addr::LOCALHOST;
     }
-    let number = std::process::id().wrapping_mul(4_093).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) & 0x7f_ffff;
+    let number = std::process::id()
+        .wrapping_mul(4_093)
+        .wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed))
+        & 0x7f_ffff;
     Ipv4Addr::from(0x7f80_0000 | number.max(1))
 }
 
@@ -282,10 +355,21 @@ impl Connection {
     fn run(mut self) -> std::io::Result<()> {
         self.stream.set_nodelay(true)?;
         while let Some(head) = wire::read_head(&mut self.stream, &mut self.buffer)? {
-            let Some((start, headers)) = wire::parse_head(&head) else { return Ok(()) };
+            let Some((start, headers)) = wire::parse_head(&head) else {
+                return Ok(());
+            };
             let mut words = start.split(' ').map(str::to_owned);
-            let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-            let asked = Asked { method, target, headers, body: Vec::new(), connection: self.number };
+            let (method, target) = (
+                words.next().unwrap_or_default(),
+                words.next().unwrap_or_default(),
+            );
+            let asked = Asked {
+                method,
+                target,
+                headers,
+                body: Vec::new(),
+                connection: self.number,
+            };
             let index = {
                 let mut state = self.shared.lock();
                 state.asked.push(asked.clone());
@@ -306,7 +390,9 @@ impl Connection {
     fn take_body(&mut self, asked: &Asked, index: usize) -> std::io::Result<()> {
         let mut body = wire::Body::of(&asked.headers, false);
         while let Some(piece) = body.next(&mut self.stream, &mut self.buffer)? {
-            self.shared.lock().asked[index].body.extend_from_slice(&piece);
+            self.shared.lock().asked[index]
+                .body
+                .extend_from_slice(&piece);
             self.shared.changed.notify_all();
         }
         Ok(())
@@ -316,10 +402,17 @@ impl Connection {
     fn answer(&mut self, asked: &Asked, index: usize) -> std::io::Result<bool> {
         let (script, whole) = {
             let state = self.shared.lock();
-            let script = state.scripts.get(asked.path()).or(state.otherwise.as_ref()).cloned();
+            let script = state
+                .scripts
+                .get(asked.path())
+                .or(state.otherwise.as_ref())
+                .cloned();
             (script, state.asked[index].clone())
         };
-        let reply = script.map_or_else(|| Reply::status(404).body("nothing is scripted here"), |script| script(&whole, index));
+        let reply = script.map_or_else(
+            || Reply::status(404).body("nothing is scripted here"),
+            |script| script(&whole, index),
+        );
         for step in reply.steps(asked.method == "HEAD") {
             match step {
                 Step::Send(ref bytes) => self.stream.write_all(bytes)?,
@@ -335,7 +428,9 @@ impl Connection {
                 }
                 Step::Close => return self.stream.shutdown(Shutdown::Both).map(|()| false),
                 Step::Reset => {
-                    return socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).map(|()| self.forget());
+                    return socket2::SockRef::from(&self.stream)
+                        .set_linger(Some(Duration::ZERO))
+                        .map(|()| self.forget());
                 }
             }
             if matches!(step, Step::Flood(_) | Step::Hang | Step::Echo) {
@@ -352,7 +447,10 @@ impl Connection {
     /// Drops the other handle of this connection, so that dropping this one closes it.
     fn forget(&self) -> bool {
         let own = self.stream.peer_addr().ok();
-        self.shared.lock().connections.retain(|other| other.peer_addr().ok() != own);
+        self.shared
+            .lock()
+            .connections
+            .retain(|other| other.peer_addr().ok() != own);
         false
     }
 }

@@ -23,7 +23,8 @@ pub(crate) enum Step {
     Reset,
 }
 
-/// An answer in the making. [`Reply::steps`] is what goes out: a well-formed response unless it is told otherwise.
+/// An answer in the making. [`Reply::steps`] is what goes out: a well-formed response unless it is
+/// told otherwise.
 #[derive(Clone, Debug)]
 pub struct Reply {
     status: u16,
@@ -70,7 +71,11 @@ impl Reply {
 
     /// Exactly these bytes, and whatever is said to come then.
     pub fn bytes(bytes: impl AsRef<[u8]>) -> Reply {
-        Reply { raw: Some(Vec::new()), ..Reply::status(0) }.then(bytes)
+        Reply {
+            raw: Some(Vec::new()),
+            ..Reply::status(0)
+        }
+        .then(bytes)
     }
 
     /// Exactly these bytes, and then the end of the connection.
@@ -99,29 +104,43 @@ impl Reply {
     }
 
     fn step(mut self, step: Step) -> Reply {
-        self.raw.as_mut().expect("an answer that is given as bytes").push(step);
+        self.raw
+            .as_mut()
+            .expect("an answer that is given as bytes")
+            .push(step);
         self
     }
 
     /// The connection speaks another protocol from now on, in which everything comes back.
     pub fn switching(protocol: &str) -> Reply {
-        let head = format!("HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\nX-Accept: yes\r\n\r\n");
+        let head = format!(
+            "HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\nX-Accept: yes\r\n\r\n"
+        );
         Reply::bytes(head).step(Step::Echo)
     }
 
     /// No answer at all.
     pub fn silence() -> Reply {
-        Reply { raw: Some(vec![Step::Hang]), ..Reply::status(0) }
+        Reply {
+            raw: Some(vec![Step::Hang]),
+            ..Reply::status(0)
+        }
     }
 
     /// The connection is reset instead of an answer.
     pub fn reset() -> Reply {
-        Reply { raw: Some(vec![Step::Reset]), ..Reply::status(0) }
+        Reply {
+            raw: Some(vec![Step::Reset]),
+            ..Reply::status(0)
+        }
     }
 
     /// The connection is closed instead of an answer.
     pub fn hang_up() -> Reply {
-        Reply { raw: Some(vec![Step::Close]), ..Reply::status(0) }
+        Reply {
+            raw: Some(vec![Step::Close]),
+            ..Reply::status(0)
+        }
     }
 
     /// Adds a field.
@@ -166,7 +185,8 @@ impl Reply {
         self
     }
 
-    /// The head and the first half of the body are sent at once, the second half when the gate opens.
+    /// The head and the first half of the body are sent at once, the second half when the gate
+    /// opens.
     pub fn in_halves(mut self, gate: &Gate) -> Reply {
         self.halves = Some(gate.clone());
         self
@@ -215,7 +235,9 @@ impl Reply {
         }
         match self.framing {
             _ if matches!(self.status, 204 | 304) => {}
-            Framing::Length(length) => head += &format!("Content-Length: {}\r\n", length.unwrap_or(self.body.len())),
+            Framing::Length(length) => {
+                head += &format!("Content-Length: {}\r\n", length.unwrap_or(self.body.len()))
+            }
             Framing::Chunked => head += "Transfer-Encoding: chunked\r\n",
             Framing::UntilClose => {}
         }
@@ -224,8 +246,11 @@ impl Reply {
     }
 
     fn body_steps(&self, steps: &mut Vec<Step>) {
-        let (first, second) =
-            self.body.split_at(if self.halves.is_some() { self.body.len().div_ceil(2) } else { self.body.len() });
+        let (first, second) = self.body.split_at(if self.halves.is_some() {
+            self.body.len().div_ceil(2)
+        } else {
+            self.body.len()
+        });
         self.piece(first, steps);
         if let Some(gate) = &self.halves {
             steps.push(Step::Gate(gate.clone()));
@@ -241,7 +266,9 @@ impl Reply {
             return;
         }
         let bytes = match self.framing {
-            Framing::Chunked => [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat(),
+            Framing::Chunked => {
+                [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat()
+            }
             _ => piece.to_vec(),
         };
         steps.push(Step::Send(bytes.into()));

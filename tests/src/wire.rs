@@ -4,19 +4,29 @@ use std::io::{self, ErrorKind, Read};
 
 /// The value of a field in a list; several lines are joined with a comma.
 pub fn field(headers: &[(String, String)], name: &str) -> Option<String> {
-    let lines: Vec<&str> =
-        headers.iter().filter(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str()).collect();
+    let lines: Vec<&str> = headers
+        .iter()
+        .filter(|(own, _)| own.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.as_str())
+        .collect();
     (!lines.is_empty()).then(|| lines.join(", "))
 }
 
 /// Reads up to and with the empty line; none where the other side hung up before the first byte.
-pub(crate) fn read_head(stream: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<Option<Vec<u8>>> {
+pub(crate) fn read_head(
+    stream: &mut impl Read,
+    buffer: &mut Vec<u8>,
+) -> io::Result<Option<Vec<u8>>> {
     loop {
         if let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
             return Ok(Some(buffer.drain(..end + 4).collect()));
         }
         if !read_more(stream, buffer)? {
-            return if buffer.is_empty() { Ok(None) } else { Err(ErrorKind::UnexpectedEof.into()) };
+            return if buffer.is_empty() {
+                Ok(None)
+            } else {
+                Err(ErrorKind::UnexpectedEof.into())
+            };
         }
     }
 }
@@ -61,7 +71,9 @@ pub(crate) enum Body {
 impl Body {
     /// As the fields say; a response without any goes on until the connection ends.
     pub(crate) fn of(headers: &[(String, String)], of_response: bool) -> Body {
-        if field(headers, "transfer-encoding").is_some_and(|coding| coding.to_ascii_lowercase().contains("chunked")) {
+        if field(headers, "transfer-encoding")
+            .is_some_and(|coding| coding.to_ascii_lowercase().contains("chunked"))
+        {
             return Body::Chunks { left: 0 };
         }
         match field(headers, "content-length").and_then(|length| length.parse().ok()) {
@@ -73,7 +85,11 @@ impl Body {
     }
 
     /// The next piece as it comes; none at the end. A body that is cut short is an error.
-    pub(crate) fn next(&mut self, stream: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<Option<Vec<u8>>> {
+    pub(crate) fn next(
+        &mut self,
+        stream: &mut impl Read,
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<Option<Vec<u8>>> {
         match *self {
             Body::Ended => Ok(None),
             Body::UntilClose => {
@@ -86,13 +102,18 @@ impl Body {
             Body::Length(left) => {
                 let piece = take(stream, buffer, left)?;
                 let left = left - piece.len() as u64;
-                *self = if left == 0 { Body::Ended } else { Body::Length(left) };
+                *self = if left == 0 {
+                    Body::Ended
+                } else {
+                    Body::Length(left)
+                };
                 Ok(Some(piece))
             }
             Body::Chunks { left: 0 } => {
                 let size = read_line(stream, buffer)?;
                 let size = size.split(';').next().unwrap_or_default().trim();
-                let left = u64::from_str_radix(size, 16).map_err(|_| io::Error::other(format!("a chunk of size {size:?}")))?;
+                let left = u64::from_str_radix(size, 16)
+                    .map_err(|_| io::Error::other(format!("a chunk of size {size:?}")))?;
                 if left > 0 {
                     *self = Body::Chunks { left };
                     return self.next(stream, buffer);
@@ -118,7 +139,9 @@ fn take(stream: &mut impl Read, buffer: &mut Vec<u8>, most: u64) -> io::Result<V
     if buffer.is_empty() && !read_more(stream, buffer)? {
         return Err(ErrorKind::UnexpectedEof.into());
     }
-    let length = buffer.len().min(usize::try_from(most).unwrap_or(usize::MAX));
+    let length = buffer
+        .len()
+        .min(usize::try_from(most).unwrap_or(usize::MAX));
     Ok(buffer.drain(..length).collect())
 }
 

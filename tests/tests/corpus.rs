@@ -1,9 +1,14 @@
-//! The committed corpus of the fuzz targets (`tests/fuzz`), replayed: what was once found, and examples of everything that is read.
+//! The committed corpus of the fuzz targets (`tests/fuzz`), replayed: what was once found, and
+//! examples of everything that is read.
 
 use std::path::Path;
 
 #[path = "../fuzz/src"]
-#[allow(unreachable_pub, missing_docs, reason = "it is a library's module where it is fuzzed")]
+#[allow(
+    unreachable_pub,
+    missing_docs,
+    reason = "it is a library's module where it is fuzzed"
+)]
 mod fuzz {
     pub(crate) mod drive;
 }
@@ -14,7 +19,10 @@ use fuzz::drive;
 fn every_input_of_the_corpus_keeps_what_its_target_asserts() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
     for (name, target) in drive::TARGETS {
-        let inputs: Vec<_> = std::fs::read_dir(corpus.join(name)).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let inputs: Vec<_> = std::fs::read_dir(corpus.join(name))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
         assert!(inputs.len() >= 4, "{name} has no corpus");
         for input in inputs {
             let bytes = std::fs::read(&input).unwrap();
@@ -29,8 +37,13 @@ fn every_target_has_its_program_and_its_corpus() {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
     let names = |folder: &str| {
         let entries = std::fs::read_dir(fuzz.join(folder)).unwrap();
-        let name = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().path().file_stem().unwrap().to_owned();
-        let mut names: Vec<_> = entries.map(name).map(|name| name.into_string().unwrap()).collect();
+        let name = |entry: std::io::Result<std::fs::DirEntry>| {
+            entry.unwrap().path().file_stem().unwrap().to_owned()
+        };
+        let mut names: Vec<_> = entries
+            .map(name)
+            .map(|name| name.into_string().unwrap())
+            .collect();
         names.sort();
         names
     };

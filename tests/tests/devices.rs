@@ -10,11 +10,15 @@ const BOTS: &str = include_str!("../data/bots.txt");
 const TVS: &str = include_str!("../data/tvs.txt");
 
 fn class(user_agent: &str) -> Device {
-    class_of(DeviceFields { user_agent: user_agent.as_bytes(), ..DeviceFields::default() })
+    class_of(DeviceFields {
+        user_agent: user_agent.as_bytes(),
+        ..DeviceFields::default()
+    })
 }
 
 fn lines(text: &'static str) -> impl Iterator<Item = &'static str> {
-    text.lines().filter(|line| !line.starts_with('#') && !line.is_empty())
+    text.lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
 }
 
 #[test]
@@ -23,16 +27,26 @@ fn the_classes_of_real_user_agents_agree_with_what_was_measured() {
     for line in lines(CORPUS) {
         let (measured, user_agent) = line.split_once('\t').unwrap();
         let measured = Device::from_name(measured).unwrap();
-        let entry = matrix.entry((measured, class(user_agent))).or_insert((0, user_agent));
+        let entry = matrix
+            .entry((measured, class(user_agent)))
+            .or_insert((0, user_agent));
         entry.0 += 1;
     }
     let count = |wanted: &dyn Fn(Device, Device) -> bool| -> usize {
-        matrix.iter().filter(|((measured, found), _)| wanted(*measured, *found)).map(|(_, (count, _))| count).sum()
+        matrix
+            .iter()
+            .filter(|((measured, found), _)| wanted(*measured, *found))
+            .map(|(_, (count, _))| count)
+            .sum()
     };
     let table: String = matrix
         .iter()
         .map(|((measured, found), (count, example))| {
-            format!("{:>8} as {:<8} {count:>6}  {example}\n", measured.as_str(), found.as_str())
+            format!(
+                "{:>8} as {:<8} {count:>6}  {example}\n",
+                measured.as_str(),
+                found.as_str()
+            )
         })
         .collect();
     let all = count(&|_, _| true);
@@ -40,7 +54,11 @@ fn the_classes_of_real_user_agents_agree_with_what_was_measured() {
     for class in [Device::Desktop, Device::Mobile, Device::Tablet] {
         let of_class = count(&|measured, _| measured == class);
         let agreed = count(&|measured, found| measured == class && found == class);
-        assert!(of_class >= 100 && agreed * 100 >= of_class * 90, "{}: {agreed} of {of_class}\n{table}", class.as_str());
+        assert!(
+            of_class >= 100 && agreed * 100 >= of_class * 90,
+            "{}: {agreed} of {of_class}\n{table}",
+            class.as_str()
+        );
     }
     let agreed = count(&|measured, found| measured == found);
     assert!(agreed * 100 >= all * 98, "{agreed} of {all} agree\n{table}");

@@ -1,5 +1,5 @@
-//! What the guide for authors says is what there is: its examples are run, compared with what is tested elsewhere, or both. Those in Rust
-//! are documentation tests of the SDK.
+//! What the guide for authors says is what there is: its examples are run, compared with what is
+//! tested elsewhere, or both. Those in Rust are documentation tests of the SDK.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,8 +15,15 @@ fn root() -> PathBuf {
 
 /// The pages by name.
 fn pages() -> BTreeMap<String, String> {
-    let entries = std::fs::read_dir(root().join("docs/policies")).unwrap().flatten();
-    let pages = entries.map(|entry| (entry.file_name().into_string().unwrap(), std::fs::read_to_string(entry.path()).unwrap()));
+    let entries = std::fs::read_dir(root().join("docs/policies"))
+        .unwrap()
+        .flatten();
+    let pages = entries.map(|entry| {
+        (
+            entry.file_name().into_string().unwrap(),
+            std::fs::read_to_string(entry.path()).unwrap(),
+        )
+    });
     let pages = pages.collect::<BTreeMap<_, _>>();
     assert!(pages.len() >= 8, "{:?}", pages.keys());
     pages
@@ -26,8 +33,13 @@ fn pages() -> BTreeMap<String, String> {
 fn blocks(language: &str) -> Vec<(String, String)> {
     let fence = format!("```{language}\n");
     let of_page = |(name, text): (String, String)| {
-        let blocks = text.split(&fence).skip(1).filter_map(|rest| rest.split("\n```").next());
-        blocks.map(|block| (name.clone(), block.to_owned())).collect::<Vec<_>>()
+        let blocks = text
+            .split(&fence)
+            .skip(1)
+            .filter_map(|rest| rest.split("\n```").next());
+        blocks
+            .map(|block| (name.clone(), block.to_owned()))
+            .collect::<Vec<_>>()
     };
     let blocks = pages().into_iter().flat_map(of_page).collect::<Vec<_>>();
     assert!(!blocks.is_empty(), "no block in {language}");
@@ -37,11 +49,21 @@ fn blocks(language: &str) -> Vec<(String, String)> {
 #[test]
 fn cases_on_the_pages_pass() {
     let folder = tero_tests::compiled_cache().join("tero");
-    let host = Host::counting(&PolicyHost { compiled_cache: Some(folder), ..PolicyHost::default() }).unwrap();
+    let host = Host::counting(&PolicyHost {
+        compiled_cache: Some(folder),
+        ..PolicyHost::default()
+    })
+    .unwrap();
     let mut run = 0;
-    for (page, block) in blocks("toml").into_iter().filter(|(_, block)| block.contains("[[case]]")) {
-        let cases = Cases::parse(&block, &page, Path::new(""), None).unwrap_or_else(|errors| panic!("{errors}"));
-        let report = cases.run(&host, None).unwrap_or_else(|errors| panic!("{errors}"));
+    for (page, block) in blocks("toml")
+        .into_iter()
+        .filter(|(_, block)| block.contains("[[case]]"))
+    {
+        let cases = Cases::parse(&block, &page, Path::new(""), None)
+            .unwrap_or_else(|errors| panic!("{errors}"));
+        let report = cases
+            .run(&host, None)
+            .unwrap_or_else(|errors| panic!("{errors}"));
         assert!(report.has_passed(), "{report:#?}");
         run += 1;
     }
@@ -50,25 +72,41 @@ fn cases_on_the_pages_pass() {
 
 #[test]
 fn configuration_on_the_pages_is_good() {
-    let site = "[[site]]\nname = \"shop\"\nhosts = [\"*\"]\norigins = [\"http://127.0.0.1:3000\"]\n";
-    let blocks: Vec<_> = blocks("toml").into_iter().filter(|(_, block)| !block.contains("[[case]]")).collect();
+    let site =
+        "[[site]]\nname = \"shop\"\nhosts = [\"*\"]\norigins = [\"http://127.0.0.1:3000\"]\n";
+    let blocks: Vec<_> = blocks("toml")
+        .into_iter()
+        .filter(|(_, block)| !block.contains("[[case]]"))
+        .collect();
     assert!(!blocks.is_empty());
     for (page, block) in blocks {
-        Config::parse(&format!("{site}{block}"), &page, Path::new("")).unwrap_or_else(|errors| panic!("{errors}"));
+        Config::parse(&format!("{site}{block}"), &page, Path::new(""))
+            .unwrap_or_else(|errors| panic!("{errors}"));
     }
 }
 
 #[test]
 fn what_is_shown_of_the_examples_is_in_them() {
-    for (language, file) in [("js", "javascript/policy.js"), ("python", "python/app.py"), ("c", "c/policy.c")] {
-        let example = std::fs::read_to_string(root().join("examples/shop-hours").join(file)).unwrap();
+    for (language, file) in [
+        ("js", "javascript/policy.js"),
+        ("python", "python/app.py"),
+        ("c", "c/policy.c"),
+    ] {
+        let example =
+            std::fs::read_to_string(root().join("examples/shop-hours").join(file)).unwrap();
         for (page, block) in blocks(language) {
-            assert!(example.contains(&block), "{page} shows what is not in {file}:\n{block}");
+            assert!(
+                example.contains(&block),
+                "{page} shows what is not in {file}:\n{block}"
+            );
         }
     }
     let contract = include_str!("../../sdk/wit/policy.wit");
     for (page, block) in blocks("wit") {
-        assert!(contract.contains(&block), "{page} shows what is not in the contract:\n{block}");
+        assert!(
+            contract.contains(&block),
+            "{page} shows what is not in the contract:\n{block}"
+        );
     }
 }
 
@@ -76,13 +114,18 @@ fn what_is_shown_of_the_examples_is_in_them() {
 fn commands_on_the_pages_exist() {
     for (page, block) in blocks("sh") {
         for line in block.lines().filter(|line| line.starts_with("tero ")) {
-            let words = line.split_whitespace().skip(1).take_while(|word| word.bytes().all(|byte| byte.is_ascii_lowercase()));
+            let words = line
+                .split_whitespace()
+                .skip(1)
+                .take_while(|word| word.bytes().all(|byte| byte.is_ascii_lowercase()));
             let words = words.take(2).collect::<Vec<_>>();
             let mut command = Command::new(env!("CARGO_BIN_EXE_tero-under-test"));
             let help = command.args(&words).arg("--help").output().unwrap();
             assert!(help.status.success(), "{page}: {line}");
             let help = String::from_utf8(help.stdout).unwrap();
-            let flags = line.split_whitespace().filter(|word| word.starts_with("--"));
+            let flags = line
+                .split_whitespace()
+                .filter(|word| word.starts_with("--"));
             flags.for_each(|flag| assert!(help.contains(flag), "{page}: {flag} of {line}"));
         }
     }
@@ -92,22 +135,37 @@ fn commands_on_the_pages_exist() {
 fn every_field_of_the_contract_is_explained() {
     let page = &pages()["contract.md"];
     let contract = include_str!("../../sdk/wit/policy.wit");
-    let lines = contract.lines().map(str::trim).filter(|line| !line.starts_with("///"));
+    let lines = contract
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with("///"));
     // Fields of records, one a line or several.
-    let records = lines.flat_map(|line| line.split(['{', ',', '}'])).filter_map(|part| part.trim().split_once(": "));
-    let names =
-        records.map(|(name, _)| name.trim()).filter(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'));
+    let records = lines
+        .flat_map(|line| line.split(['{', ',', '}']))
+        .filter_map(|part| part.trim().split_once(": "));
+    let names = records.map(|(name, _)| name.trim()).filter(|name| {
+        name.bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+    });
     let names = names.collect::<Vec<_>>();
     assert!(names.len() > 50, "{names:?}");
-    for name in names
-        .into_iter()
-        .filter(|name| !matches!(*name, "message" | "settings" | "request" | "response" | "now" | "plan" | "popular"))
-    {
-        assert!(page.contains(&format!("`{name}`")), "`{name}` is not on the page");
+    for name in names.into_iter().filter(|name| {
+        !matches!(
+            *name,
+            "message" | "settings" | "request" | "response" | "now" | "plan" | "popular"
+        )
+    }) {
+        assert!(
+            page.contains(&format!("`{name}`")),
+            "`{name}` is not on the page"
+        );
     }
 }
 
 #[test]
 fn the_keys_of_cases_are_on_their_page() {
-    assert!(pages()["testing.md"].ends_with(&keys::reference()), "testing.md is behind: end it with `tero policy test --keys`");
+    assert!(
+        pages()["testing.md"].ends_with(&keys::reference()),
+        "testing.md is behind: end it with `tero policy test --keys`"
+    );
 }

@@ -1,8 +1,10 @@
-//! Projects of policies in every language, with the languages' real tools: they build, pass their own cases, and decide alike.
+//! Projects of policies in every language, with the languages' real tools: they build, pass their
+//! own cases, and decide alike.
 //!
-//! Rust is always there. For the others this looks for `node` and `clang` in the path and for what the examples name
-//! (`npm install` in `examples/shop-hours/javascript`, a `.venv` with its `requirements.txt` in `examples/shop-hours/python`). What is
-//! not there is named and left out, unless `TERO_LANGUAGES` (`javascript,python,c`) demands it: then its absence is a failure.
+//! Rust is always there. For the others this looks for `node` and `clang` in the path and for what
+//! the examples name (`npm install` in `examples/shop-hours/javascript`, a `.venv` with its
+//! `requirements.txt` in `examples/shop-hours/python`). What is not there is named and left out,
+//! unless `TERO_LANGUAGES` (`javascript,python,c`) demands it: then its absence is a failure.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -13,7 +15,12 @@ use tero_tests::{compiled_cache, folder, guests};
 
 fn tero(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tero-under-test"));
-    command.args(arguments).current_dir(folder).env("NO_COLOR", "1").env("XDG_CACHE_HOME", compiled_cache()).stdin(Stdio::null());
+    command
+        .args(arguments)
+        .current_dir(folder)
+        .env("NO_COLOR", "1")
+        .env("XDG_CACHE_HOME", compiled_cache())
+        .stdin(Stdio::null());
     command
 }
 
@@ -21,13 +28,18 @@ fn tero(folder: &Path, arguments: &[&str]) -> Command {
 #[track_caller]
 fn done(mut command: Command) -> String {
     let output = command.output().expect("it can be run");
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
     assert!(output.status.success(), "{command:?}\n{out}\n{err}");
     out.into_owned()
 }
 
 fn example(language: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/shop-hours").join(language)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../examples/shop-hours")
+        .join(language)
 }
 
 fn runs(program: impl AsRef<std::ffi::OsStr>) -> bool {
@@ -43,12 +55,16 @@ fn runs(program: impl AsRef<std::ffi::OsStr>) -> bool {
 fn missing(language: &str) -> Option<&'static str> {
     match language {
         "javascript" if !runs("node") => Some("node"),
-        "javascript" if !example(language).join("node_modules/@bytecodealliance/componentize-js").is_dir() => {
+        "javascript"
+            if !example(language)
+                .join("node_modules/@bytecodealliance/componentize-js")
+                .is_dir() =>
+        {
             Some("`npm install` in examples/shop-hours/javascript")
         }
-        "python" if !runs(example(language).join(".venv/bin/componentize-py")) => {
-            Some("`python3 -m venv .venv && .venv/bin/pip install -r requirements.txt` in examples/shop-hours/python")
-        }
+        "python" if !runs(example(language).join(".venv/bin/componentize-py")) => Some(
+            "`python3 -m venv .venv && .venv/bin/pip install -r requirements.txt` in examples/shop-hours/python",
+        ),
         "c" if !runs("clang") || !runs("wasm-ld") => Some("clang and lld"),
         _ => None,
     }
@@ -56,30 +72,49 @@ fn missing(language: &str) -> Option<&'static str> {
 
 /// Whether that language is tested.
 fn is_tested(language: &str) -> bool {
-    let Some(missing) = missing(language) else { return true };
+    let Some(missing) = missing(language) else {
+        return true;
+    };
     let demanded = std::env::var("TERO_LANGUAGES").unwrap_or_default();
-    assert!(!demanded.split(',').any(|name| name == language), "{language} is to be tested, and {missing} is missing");
+    assert!(
+        !demanded.split(',').any(|name| name == language),
+        "{language} is to be tested, and {missing} is missing"
+    );
     eprintln!("NOT TESTED: policies in {language}, for want of {missing}");
     false
 }
 
 /// A new project in that language, built; the path of its module.
 fn new_project(folder: &Path, language: &str) -> PathBuf {
-    done(tero(folder, &["policy", "new", language, "--language", language]));
+    done(tero(
+        folder,
+        &["policy", "new", language, "--language", language],
+    ));
     let project = folder.join(language);
     for tools in ["node_modules", ".venv"] {
         if example(language).join(tools).is_dir() {
-            std::os::unix::fs::symlink(example(language).join(tools).canonicalize().unwrap(), project.join(tools)).unwrap();
+            std::os::unix::fs::symlink(
+                example(language).join(tools).canonicalize().unwrap(),
+                project.join(tools),
+            )
+            .unwrap();
         }
     }
     let mut build = tero(folder, &["policy", "build", language]);
     if language == "rust" {
         // What it needs is what the workspace needs, and is built once, beside everything else.
         std::fs::copy(example("../../Cargo.lock"), project.join("Cargo.lock")).unwrap();
-        let target = Path::new(env!("CARGO_BIN_EXE_tero-under-test")).parent().unwrap().parent().unwrap().join("projects");
+        let target = Path::new(env!("CARGO_BIN_EXE_tero-under-test"))
+            .parent()
+            .unwrap()
+            .parent()
+            .unwrap()
+            .join("projects");
         build.env("CARGO_TARGET_DIR", &target);
         let mut test = Command::new("cargo");
-        test.arg("test").current_dir(&project).env("CARGO_TARGET_DIR", &target);
+        test.arg("test")
+            .current_dir(&project)
+            .env("CARGO_TARGET_DIR", &target);
         assert!(done(build).contains("policy.wasm"));
         done(test);
     } else {
@@ -96,10 +131,14 @@ fn sweep(zone: &str, days: &[&str]) -> String {
     );
     for day in days {
         for time in [
-            "00:00:00", "01:59:59", "03:00:00", "08:30:01", "08:59:59", "09:00:00", "12:59:59", "13:00:00", "17:58:00",
-            "18:00:00", "23:59:59",
+            "00:00:00", "01:59:59", "03:00:00", "08:30:01", "08:59:59", "09:00:00", "12:59:59",
+            "13:00:00", "17:58:00", "18:00:00", "23:59:59",
         ] {
-            for (path, device, status) in [("/", "mobile", 200), ("/checkout/1", "desktop", 200), ("/checkout", "tablet", 404)] {
+            for (path, device, status) in [
+                ("/", "mobile", 200),
+                ("/checkout/1", "desktop", 200),
+                ("/checkout", "tablet", 404),
+            ] {
                 let _ = write!(
                     cases,
                     "[[case]]\nname = \"{day} {time} {path}\"\nat = \"{day}T{time}\"\nurl = \"{path}\"\ndevice = \"{device}\"\n\
@@ -111,24 +150,52 @@ fn sweep(zone: &str, days: &[&str]) -> String {
     cases
 }
 
-/// What the module answers to the cases of the example, all of which it must pass, and to the sweeps.
+/// What the module answers to the cases of the example, all of which it must pass, and to the
+/// sweeps.
 fn answers(folder: &Path, module: &Path) -> Vec<(String, Value)> {
     let cases = example("cases.toml").display().to_string();
     let json = done(tero(
         folder,
-        &["policy", "test", "--json", "--module", &module.display().to_string(), &cases, "art.toml", "new-york.toml"],
+        &[
+            "policy",
+            "test",
+            "--json",
+            "--module",
+            &module.display().to_string(),
+            &cases,
+            "art.toml",
+            "new-york.toml",
+        ],
     ));
     let report: Value = serde_json::from_str(&json).unwrap();
-    let outcomes = report["files"].as_array().unwrap().iter().flat_map(|file| file["outcomes"].as_array().unwrap());
-    outcomes.map(|outcome| (format!("{} {}", outcome["case"], outcome["hook"]), outcome["answer"].clone())).collect()
+    let outcomes = report["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|file| file["outcomes"].as_array().unwrap());
+    outcomes
+        .map(|outcome| {
+            (
+                format!("{} {}", outcome["case"], outcome["hook"]),
+                outcome["answer"].clone(),
+            )
+        })
+        .collect()
 }
 
-/// Settings that make no sense are refused, in words that name the key; what a policy throws or raises is told.
+/// Settings that make no sense are refused, in words that name the key; what a policy throws or
+/// raises is told.
 fn check_refusals(folder: &Path, module: &Path, language: &str) {
     let check = |settings: &str, words: &[&str]| {
         let written = folder.join("settings.json");
         std::fs::write(&written, settings).unwrap();
-        let arguments = ["policy", "inspect", &module.display().to_string(), "--settings", &written.display().to_string()];
+        let arguments = [
+            "policy",
+            "inspect",
+            &module.display().to_string(),
+            "--settings",
+            &written.display().to_string(),
+        ];
         let looked = tero(folder, &arguments).output().unwrap();
         let err = String::from_utf8_lossy(&looked.stderr);
         assert!(
@@ -137,12 +204,31 @@ fn check_refusals(folder: &Path, module: &Path, language: &str) {
         );
     };
     let rest = r#""zone": "UTC", "private": "/""#;
-    check(&format!(r#"{{{rest}, "open": "18:00", "close": "09:00"}}"#), &["refuses its settings", "`close` is not after `open`"]);
-    check(&format!(r#"{{{rest}, "open": "9", "close": "18:00"}}"#), &["refuses its settings", "`open`", "time of day"]);
-    check(&format!(r#"{{{rest}, "open": "09:00", "close": "18:00", "shut": "x"}}"#), &["refuses its settings", "unknown"]);
-    check(&format!(r#"{{{rest}, "open": "09:00"}}"#), &["refuses its settings", "`close`"]);
-    check(&format!(r#"{{{rest}, "open": "09:00", "close": "18:00"}}"#).replace("UTC", "America/Macondo"), &["America/Macondo"]);
-    check(r#"{ "open": "09:00", "close": "18:00", "private": "/" }"#, &["refuses its settings", "`zone`"]);
+    check(
+        &format!(r#"{{{rest}, "open": "18:00", "close": "09:00"}}"#),
+        &["refuses its settings", "`close` is not after `open`"],
+    );
+    check(
+        &format!(r#"{{{rest}, "open": "9", "close": "18:00"}}"#),
+        &["refuses its settings", "`open`", "time of day"],
+    );
+    check(
+        &format!(r#"{{{rest}, "open": "09:00", "close": "18:00", "shut": "x"}}"#),
+        &["refuses its settings", "unknown"],
+    );
+    check(
+        &format!(r#"{{{rest}, "open": "09:00"}}"#),
+        &["refuses its settings", "`close`"],
+    );
+    check(
+        &format!(r#"{{{rest}, "open": "09:00", "close": "18:00"}}"#)
+            .replace("UTC", "America/Macondo"),
+        &["America/Macondo"],
+    );
+    check(
+        r#"{ "open": "09:00", "close": "18:00", "private": "/" }"#,
+        &["refuses its settings", "`zone`"],
+    );
     match language {
         "javascript" => check("null", &["trap", "TypeError", "at configure@policy.js:"]),
         "python" => check("null", &["trap", "AttributeError", "at app.py:"]),
@@ -154,12 +240,27 @@ fn check_refusals(folder: &Path, module: &Path, language: &str) {
 fn a_new_project_in_any_language_builds_passes_its_cases_and_decides_like_all_others() {
     let folder = folder();
     let path = folder.path();
-    // An ordinary day, a half-day, Christmas; and the nights in which the clocks of New York change.
-    std::fs::write(path.join("art.toml"), sweep("America/Argentina/Buenos_Aires", &["2026-11-24", "2026-12-24", "2026-12-25"]))
-        .unwrap();
-    std::fs::write(path.join("new-york.toml"), sweep("America/New_York", &["2026-03-08", "2026-11-01"])).unwrap();
+    // An ordinary day, a half-day, Christmas; and the nights in which the clocks of New York
+    // change.
+    std::fs::write(
+        path.join("art.toml"),
+        sweep(
+            "America/Argentina/Buenos_Aires",
+            &["2026-11-24", "2026-12-24", "2026-12-25"],
+        ),
+    )
+    .unwrap();
+    std::fs::write(
+        path.join("new-york.toml"),
+        sweep("America/New_York", &["2026-03-08", "2026-11-01"]),
+    )
+    .unwrap();
     let expected = answers(path, guests::shop_hours_path());
-    assert!(expected.len() > 300 && expected.iter().any(|(_, answer)| answer["ttl"] == "30min"), "{}", expected.len());
+    assert!(
+        expected.len() > 300 && expected.iter().any(|(_, answer)| answer["ttl"] == "30min"),
+        "{}",
+        expected.len()
+    );
     for language in ["rust", "javascript", "python", "c"] {
         if is_tested(language) {
             let module = new_project(path, language);

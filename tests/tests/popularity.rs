@@ -1,5 +1,6 @@
-//! The popularity sketch on the log of a real web site: `tests/data/access.log.gz`, 10,000 requests of four days in May 2015, from
-//! the sample data of `elastic/examples` (Apache-2.0), with the addresses of the clients replaced.
+//! The popularity sketch on the log of a real web site: `tests/data/access.log.gz`, 10,000 requests
+//! of four days in May 2015, from the sample data of `elastic/examples` (Apache-2.0), with the
+//! addresses of the clients replaced.
 
 use std::collections::HashMap;
 use std::io::Read as _;
@@ -17,7 +18,9 @@ struct Line {
 
 fn lines() -> Vec<Line> {
     let mut text = Vec::new();
-    GzDecoder::new(&include_bytes!("../data/access.log.gz")[..]).read_to_end(&mut text).expect("the log is whole");
+    GzDecoder::new(&include_bytes!("../data/access.log.gz")[..])
+        .read_to_end(&mut text)
+        .expect("the log is whole");
     let text = String::from_utf8_lossy(&text);
     let mut lines: Vec<Line> = text.lines().filter_map(line).collect();
     assert!(lines.len() > 9_900, "{} lines were understood", lines.len());
@@ -30,10 +33,14 @@ fn line(text: &str) -> Option<Line> {
     let (at, rest) = rest.split_once("] \"")?;
     let (request, _) = rest.split_once('"')?;
     let at = DateTime::parse_from_str(at, "%d/%b/%Y:%H:%M:%S %z").ok()?;
-    Some(Line { at, url: request.split(' ').nth(1)?.to_owned() })
+    Some(Line {
+        at,
+        url: request.split(' ').nth(1)?.to_owned(),
+    })
 }
 
-/// For each day, how many of the sketch's top 50 are among the exact top 50; pages that tie with the fiftieth are among them.
+/// For each day, how many of the sketch's top 50 are among the exact top 50; pages that tie with
+/// the fiftieth are among them.
 fn agreement(max_bytes: usize) -> Vec<usize> {
     let lines = lines();
     let popularity = Popularity::within(max_bytes);
@@ -43,7 +50,11 @@ fn agreement(max_bytes: usize) -> Vec<usize> {
     for line in &lines {
         now = Timestamp::from_unix_secs(line.at.timestamp());
         popularity.record(0, &line.url, None, 1, now);
-        *exact.entry(line.at.num_days_from_ce().unsigned_abs()).or_default().entry(&line.url).or_default() += 1;
+        *exact
+            .entry(line.at.num_days_from_ce().unsigned_abs())
+            .or_default()
+            .entry(&line.url)
+            .or_default() += 1;
     }
     assert!(popularity.bytes() <= max_bytes);
     assert_eq!(exact.len(), 4, "four days");
@@ -54,9 +65,17 @@ fn agreement(max_bytes: usize) -> Vec<usize> {
         most.sort_unstable_by(|one, other| other.cmp(one));
         // The first of January of the year 1 was a Monday.
         let monday_first = u8::try_from((day - 1) % 7).expect("a week has seven days");
-        let hours = (0..24).fold(Hours::NONE, |hours, hour| hours.with(monday_first * 24 + hour));
+        let hours = (0..24).fold(Hours::NONE, |hours, hour| {
+            hours.with(monday_first * 24 + hour)
+        });
         let told = popularity.top(0, hours, 50, now);
-        told.iter().filter(|page| counts.get(page.url.as_str()).is_some_and(|count| *count >= most[49])).count()
+        told.iter()
+            .filter(|page| {
+                counts
+                    .get(page.url.as_str())
+                    .is_some_and(|count| *count >= most[49])
+            })
+            .count()
     };
     days.into_iter().map(of_day).collect()
 }
@@ -64,7 +83,10 @@ fn agreement(max_bytes: usize) -> Vec<usize> {
 #[test]
 fn the_top_fifty_of_each_day_are_found_in_the_log_of_a_real_site() {
     let agreed = agreement(MAX_BYTES);
-    assert!(agreed.iter().all(|agreed| *agreed >= 48), "{agreed:?} of 50");
+    assert!(
+        agreed.iter().all(|agreed| *agreed >= 48),
+        "{agreed:?} of 50"
+    );
 }
 
 #[test]
@@ -72,9 +94,18 @@ fn the_top_fifty_are_found_in_half_the_memory_that_all_pages_would_take() {
     let popularity = Popularity::within(MAX_BYTES);
     popularity.set_sites(&[chrono_tz::UTC]);
     for line in lines() {
-        popularity.record(0, &line.url, None, 1, Timestamp::from_unix_secs(line.at.timestamp()));
+        popularity.record(
+            0,
+            &line.url,
+            None,
+            1,
+            Timestamp::from_unix_secs(line.at.timestamp()),
+        );
     }
     let half = popularity.bytes() / 2;
     let agreed = agreement(half);
-    assert!(agreed.iter().all(|agreed| *agreed >= 48), "{agreed:?} of 50 in {half} bytes");
+    assert!(
+        agreed.iter().all(|agreed| *agreed >= 48),
+        "{agreed:?} of 50 in {half} bytes"
+    );
 }

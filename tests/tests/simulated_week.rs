@@ -6,7 +6,11 @@ use tero_tests::simulation::{Figures, Traffic, Way, simulate};
 /// The day after a holiday; on the holiday, the edge gets to know its visitors.
 fn short() -> Traffic {
     let first = NaiveDate::from_ymd_opt(2026, 8, 18).expect("August has it");
-    Traffic { first, days: 1, ..Traffic::week() }
+    Traffic {
+        first,
+        days: 1,
+        ..Traffic::week()
+    }
 }
 
 fn served(way: Way) -> Figures {
@@ -17,7 +21,10 @@ fn served(way: Way) -> Figures {
 fn warming_makes_the_first_hour_like_the_others_and_spares_the_origin() {
     let (without, with) = (served(Way::Policies), served(Way::PoliciesAndWarming));
     let (first, busy) = (with.first_hour(), with.busy_hours());
-    assert!(first >= 0.95 * busy, "first hour {first:.3}, other open hours {busy:.3}");
+    assert!(
+        first >= 0.95 * busy,
+        "first hour {first:.3}, other open hours {busy:.3}"
+    );
     let (least, most) = (with.busiest_minute.0, without.busiest_minute.0);
     assert!(
         least as f64 <= 0.7 * most as f64,
@@ -26,7 +33,15 @@ fn warming_makes_the_first_hour_like_the_others_and_spares_the_origin() {
         without.busiest_minute
     );
     // On the holiday too: the plan's schedule knows weekdays only.
-    let days: Vec<&str> = with.runs.iter().map(|(started, _)| &started[..16]).collect();
+    let days: Vec<&str> = with
+        .runs
+        .iter()
+        .map(|(started, _)| &started[..16])
+        .collect();
     assert_eq!(days, ["2026-08-17T08:30", "2026-08-18T08:30"]);
-    assert!(with.runs.iter().all(|(_, fetched)| *fetched > 20), "{:?}", with.runs);
+    assert!(
+        with.runs.iter().all(|(_, fetched)| *fetched > 20),
+        "{:?}",
+        with.runs
+    );
 }

@@ -22,7 +22,10 @@ pub struct Wrong {
 
 impl Wrong {
     fn new(error: impl Into<String>, cure: impl Into<Cow<'static, str>>) -> Wrong {
-        Wrong { error: error.into(), cure: cure.into() }
+        Wrong {
+            error: error.into(),
+            cure: cure.into(),
+        }
     }
 }
 
@@ -59,7 +62,10 @@ pub struct StartCanary {
 /// # Errors
 /// [`Wrong`]: it is no such JSON.
 pub fn activate(content: &[u8]) -> Result<Activate, Wrong> {
-    json(content, "{\"digest\": \"…\"}, or {\"digest\": \"configuration\"}")
+    json(
+        content,
+        "{\"digest\": \"…\"}, or {\"digest\": \"configuration\"}",
+    )
 }
 
 /// Reads the content of a request to start a shadow.
@@ -74,7 +80,10 @@ pub fn start_shadow(content: &[u8]) -> Result<StartShadow, Wrong> {
         sample: String,
     }
     let Content { digest, sample } = json(content, "{\"digest\": \"…\", \"sample\": \"10%\"}")?;
-    Ok(StartShadow { digest, sample: share(&sample)? })
+    Ok(StartShadow {
+        digest,
+        sample: share(&sample)?,
+    })
 }
 
 /// Reads the content of a request to start a canary.
@@ -90,16 +99,33 @@ pub fn start_canary(content: &[u8]) -> Result<StartCanary, Wrong> {
         #[serde(default)]
         guard: Guard,
     }
-    let Content { digest, share: written, guard } = json(content, "{\"digest\": \"…\", \"share\": \"5%\"}")?;
-    Ok(StartCanary { digest, share: share(&written)?, guard })
+    let Content {
+        digest,
+        share: written,
+        guard,
+    } = json(content, "{\"digest\": \"…\", \"share\": \"5%\"}")?;
+    Ok(StartCanary {
+        digest,
+        share: share(&written)?,
+        guard,
+    })
 }
 
 fn share(text: &str) -> Result<Share, Wrong> {
-    let wrong = || Wrong::new(format!("`{}` is no share", text.escape_debug()), "write a percentage, \"10%\" or \"0.5%\"");
+    let wrong = || {
+        Wrong::new(
+            format!("`{}` is no share", text.escape_debug()),
+            "write a percentage, \"10%\" or \"0.5%\"",
+        )
+    };
     Share::parse(text).ok_or_else(wrong)
 }
 
 fn json<T: DeserializeOwned>(content: &[u8], form: &'static str) -> Result<T, Wrong> {
-    serde_json::from_slice(content)
-        .map_err(|error| Wrong::new(format!("the content is not what is wanted here: {error}"), format!("write {form}")))
+    serde_json::from_slice(content).map_err(|error| {
+        Wrong::new(
+            format!("the content is not what is wanted here: {error}"),
+            format!("write {form}"),
+        )
+    })
 }

@@ -1,4 +1,5 @@
-//! `POST /explain`: what would become of a request, and why. It changes nothing and counts as no traffic.
+//! `POST /explain`: what would become of a request, and why. It changes nothing and counts as no
+//! traffic.
 
 use chrono::DateTime;
 use http::HeaderValue;
@@ -20,33 +21,62 @@ use crate::store::stored::StoredResponse;
 /// Explains the request that the content tells of.
 pub(super) fn answer(state: &State, content: &[u8]) -> Result<Reply, Refusal> {
     let subject = subject(state, asked::read(content)?)?;
-    let explanation = explain(&state.edge, subject).map_err(|refused| not_let_in(state, refused))?;
+    let explanation =
+        explain(&state.edge, subject).map_err(|refused| not_let_in(state, refused))?;
     Ok(Reply::json(&document(&explanation)))
 }
 
 fn not_let_in(state: &State, refused: Refused) -> Refusal {
     let sites = state.edge.sites.load();
-    let hosts: Vec<&str> = sites.iter().flat_map(|site| &site.settings.hosts).map(String::as_str).collect();
+    let hosts: Vec<&str> = sites
+        .iter()
+        .flat_map(|site| &site.settings.hosts)
+        .map(String::as_str)
+        .collect();
     match refused {
-        Refused::UnknownHost => Refusal::unknown(refused.to_string(), format!("the hosts are {}", hosts.join(", "))),
-        refused => Refusal::bad(format!("such a request is not let in: {refused}"), "ask about one that a visitor could send"),
+        Refused::UnknownHost => Refusal::unknown(
+            refused.to_string(),
+            format!("the hosts are {}", hosts.join(", ")),
+        ),
+        refused => Refusal::bad(
+            format!("such a request is not let in: {refused}"),
+            "ask about one that a visitor could send",
+        ),
     }
 }
 
 fn subject(state: &State, asked: Asked) -> Result<Subject, Refusal> {
-    let Asked { mut request, host, at, device, response } = asked;
+    let Asked {
+        mut request,
+        host,
+        at,
+        device,
+        response,
+    } = asked;
     let host = host.map_or_else(|| only_host(state), Ok)?;
     request.headers_mut().insert(HOST, host);
-    Ok(Subject { parts: request.into_parts().0, at, device, response })
+    Ok(Subject {
+        parts: request.into_parts().0,
+        at,
+        device,
+        response,
+    })
 }
 
 /// The host of a path: where there is one site with a name, that is meant.
 fn only_host(state: &State) -> Result<HeaderValue, Refusal> {
     let sites = state.edge.sites.load();
-    let mut named = sites.iter().filter_map(|site| site.settings.hosts.iter().find(|host| *host != "*"));
+    let mut named = sites
+        .iter()
+        .filter_map(|site| site.settings.hosts.iter().find(|host| *host != "*"));
     match (named.next(), sites.iter().count()) {
-        (Some(host), 1) => host.parse().map_err(|_| Refusal::bad("the site's host is none that can be asked for", URL)),
-        _ => Err(Refusal::bad("a path does not tell which site is meant", URL)),
+        (Some(host), 1) => host
+            .parse()
+            .map_err(|_| Refusal::bad("the site's host is none that can be asked for", URL)),
+        _ => Err(Refusal::bad(
+            "a path does not tell which site is meant",
+            URL,
+        )),
     }
 }
 
@@ -70,7 +100,11 @@ fn document(explanation: &Explanation) -> Value {
             })
         })
         .collect();
-    let rules: Vec<Value> = explanation.rules.iter().map(|rule| json!({ "rule": rule.name, "text": rule.text })).collect();
+    let rules: Vec<Value> = explanation
+        .rules
+        .iter()
+        .map(|rule| json!({ "rule": rule.name, "text": rule.text }))
+        .collect();
     json!({
         "site": &*exchange.site.settings.name,
         "at": { "unix_secs": at.unix_secs(), "local": instant.with_timezone(&zone).to_rfc3339(), "zone": zone.name() },
@@ -135,10 +169,18 @@ fn request_answer(answer: &RequestAnswer) -> Map<String, Value> {
     let said = [
         ("lookup", answer.lookup.map(|said| lookup(said).into())),
         ("variant", answer.variant.as_deref().map(Value::from)),
-        ("query", answer.query.as_ref().map(|rule: &QueryRule| query(rule).into())),
+        (
+            "query",
+            answer
+                .query
+                .as_ref()
+                .map(|rule: &QueryRule| query(rule).into()),
+        ),
         ("reason", answer.reason.as_deref().map(Value::from)),
     ];
-    said.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    said.into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect()
 }
 
 fn response_answer(answer: &ResponseAnswer) -> Map<String, Value> {
@@ -146,13 +188,24 @@ fn response_answer(answer: &ResponseAnswer) -> Map<String, Value> {
     let said = [
         ("storing", Some(storing(answer.storing).into())),
         ("ttl_secs", secs(answer.ttl).map(Value::from)),
-        ("browser_ttl_secs", secs(answer.browser_ttl).map(Value::from)),
-        ("stale_while_revalidate_secs", secs(answer.stale_while_revalidate).map(Value::from)),
-        ("stale_if_error_secs", secs(answer.stale_if_error).map(Value::from)),
+        (
+            "browser_ttl_secs",
+            secs(answer.browser_ttl).map(Value::from),
+        ),
+        (
+            "stale_while_revalidate_secs",
+            secs(answer.stale_while_revalidate).map(Value::from),
+        ),
+        (
+            "stale_if_error_secs",
+            secs(answer.stale_if_error).map(Value::from),
+        ),
         ("tags", tags),
         ("reason", answer.reason.as_deref().map(Value::from)),
     ];
-    said.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    said.into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect()
 }
 
 /// What is stored under the key, the latest first.
@@ -178,5 +231,10 @@ fn stored(explanation: &Explanation) -> Vec<Value> {
             "reason": head.fields.detail(),
         })
     };
-    explanation.stored.iter().flat_map(|variants| variants.all()).map(|stored| entry(stored)).collect()
+    explanation
+        .stored
+        .iter()
+        .flat_map(|variants| variants.all())
+        .map(|stored| entry(stored))
+        .collect()
 }

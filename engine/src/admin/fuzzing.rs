@@ -1,4 +1,5 @@
-//! Who is let in and what they ask for, for the fuzz targets: both are nobody's business outside of `admin`.
+//! Who is let in and what they ask for, for the fuzz targets: both are nobody's business outside of
+//! `admin`.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -19,25 +20,50 @@ const TOKEN: &str = "0123456789abcdef";
 /// When it is not so.
 pub fn request(method: &Method, path: &str, headers: &HeaderMap) {
     match route::find(method, path) {
-        Ok(_) => assert!(matches!(*method, Method::GET | Method::POST | Method::DELETE) && path.starts_with('/')),
-        Err(refusal) => told(refusal, &[StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED]),
+        Ok(_) => assert!(
+            matches!(*method, Method::GET | Method::POST | Method::DELETE) && path.starts_with('/')
+        ),
+        Err(refusal) => told(
+            refusal,
+            &[StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED],
+        ),
     }
     match Guard::new(None, ADDRESS).admit(headers) {
         Ok(()) => {
-            let hosts: Vec<_> = headers.get_all(HOST).iter().map(|host| host.to_str().expect("it was read")).collect();
-            let [host] = hosts[..] else { panic!("{hosts:?} were let in") };
+            let hosts: Vec<_> = headers
+                .get_all(HOST)
+                .iter()
+                .map(|host| host.to_str().expect("it was read"))
+                .collect();
+            let [host] = hosts[..] else {
+                panic!("{hosts:?} were let in")
+            };
             assert!(is_own(host), "{host} was let in");
             let own = format!("http://{host}");
-            assert!(headers.get_all(ORIGIN).iter().all(|origin| *origin == *own), "a page of another origin was let in");
+            assert!(
+                headers.get_all(ORIGIN).iter().all(|origin| *origin == *own),
+                "a page of another origin was let in"
+            );
         }
         Err(refusal) => told(refusal, &[StatusCode::BAD_REQUEST, StatusCode::FORBIDDEN]),
     }
     match Guard::new(Some(TOKEN), ADDRESS).admit(headers) {
         Ok(()) => {
-            let given: Vec<_> = headers.get_all(AUTHORIZATION).iter().map(|field| field.to_str().expect("it was read")).collect();
-            let [field] = given[..] else { panic!("{given:?} were let in") };
-            let (scheme, token) = field.split_at_checked("bearer ".len()).expect("it has a token");
-            assert!(scheme.eq_ignore_ascii_case("bearer ") && token.trim() == TOKEN, "{field} was let in");
+            let given: Vec<_> = headers
+                .get_all(AUTHORIZATION)
+                .iter()
+                .map(|field| field.to_str().expect("it was read"))
+                .collect();
+            let [field] = given[..] else {
+                panic!("{given:?} were let in")
+            };
+            let (scheme, token) = field
+                .split_at_checked("bearer ".len())
+                .expect("it has a token");
+            assert!(
+                scheme.eq_ignore_ascii_case("bearer ") && token.trim() == TOKEN,
+                "{field} was let in"
+            );
         }
         Err(refusal) => told(refusal, &[StatusCode::UNAUTHORIZED]),
     }
@@ -45,17 +71,26 @@ pub fn request(method: &Method, path: &str, headers: &HeaderMap) {
 
 /// Whether a host, with or without a port, is this machine or the interface's own address.
 fn is_own(host: &str) -> bool {
-    let name = host.trim_end_matches(|char: char| char.is_ascii_digit()).strip_suffix(':').unwrap_or(host);
+    let name = host
+        .trim_end_matches(|char: char| char.is_ascii_digit())
+        .strip_suffix(':')
+        .unwrap_or(host);
     let is_address = |name: &str| {
         let address = name.trim_matches(['[', ']']).parse::<IpAddr>();
         address.is_ok_and(|address| address.is_loopback() || address == ADDRESS)
     };
-    [name, host].iter().any(|name| name.eq_ignore_ascii_case("localhost") || is_address(name))
+    [name, host]
+        .iter()
+        .any(|name| name.eq_ignore_ascii_case("localhost") || is_address(name))
 }
 
 /// A refusal is JSON with the error and its cure.
 fn told(refusal: Refusal, statuses: &[StatusCode]) {
     let response: Response<_> = refusal.into_response();
-    assert!(statuses.contains(&response.status()), "{}", response.status());
+    assert!(
+        statuses.contains(&response.status()),
+        "{}",
+        response.status()
+    );
     assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
 }

@@ -1,7 +1,9 @@
-//! Who may ask: those with the token; without one, programs on this machine, and no page in a browser.
+//! Who may ask: those with the token; without one, programs on this machine, and no page in a
+//! browser.
 //!
-//! A page on the web can make a browser send requests to this machine, across origins or by a name of its own that it points at
-//! 127.0.0.1 (DNS rebinding). Both show in the `Origin` and `Host` fields that a page can't change.
+//! A page on the web can make a browser send requests to this machine, across origins or by a name
+//! of its own that it points at 127.0.0.1 (DNS rebinding). Both show in the `Origin` and `Host`
+//! fields that a page can't change.
 
 use std::net::IpAddr;
 
@@ -14,7 +16,8 @@ use super::reply::Refusal;
 /// What a request has to show.
 #[derive(Debug)]
 pub(super) struct Guard {
-    /// The digest of the token: so a Debug print tells nothing, and comparing takes the same time for every length.
+    /// The digest of the token: so a Debug print tells nothing, and comparing takes the same time
+    /// for every length.
     token: Option<[u8; 32]>,
     address: IpAddr,
 }
@@ -22,7 +25,10 @@ pub(super) struct Guard {
 impl Guard {
     /// A guard of the interface at `address`.
     pub(super) fn new(token: Option<&str>, address: IpAddr) -> Guard {
-        Guard { token: token.map(digest), address }
+        Guard {
+            token: token.map(digest),
+            address,
+        }
     }
 
     /// Lets a request in.
@@ -39,19 +45,37 @@ impl Guard {
     fn is_local(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         let cure = "ask from this machine by 127.0.0.1 or localhost, or configure admin.token";
         let mut hosts = headers.get_all(header::HOST).iter();
-        let (Some(host), None) = (hosts.next().and_then(|host| host.to_str().ok()), hosts.next()) else {
-            return Err(Refusal::bad("a request without one `Host` field", "send one"));
+        let (Some(host), None) = (
+            hosts.next().and_then(|host| host.to_str().ok()),
+            hosts.next(),
+        ) else {
+            return Err(Refusal::bad(
+                "a request without one `Host` field",
+                "send one",
+            ));
         };
         if !self.is_own_name(host) {
-            return Err(Refusal::forbidden(format!("`{}` is not a name of this interface", host.escape_debug()), cure));
+            return Err(Refusal::forbidden(
+                format!("`{}` is not a name of this interface", host.escape_debug()),
+                cure,
+            ));
         }
-        let same_origin = |origin: &http::HeaderValue| origin.as_bytes() == format!("http://{host}").as_bytes();
+        let same_origin =
+            |origin: &http::HeaderValue| origin.as_bytes() == format!("http://{host}").as_bytes();
         if !headers.get_all(header::ORIGIN).iter().all(same_origin) {
-            return Err(Refusal::forbidden("the request comes from a page of another origin", cure));
+            return Err(Refusal::forbidden(
+                "the request comes from a page of another origin",
+                cure,
+            ));
         }
-        let site = headers.get("sec-fetch-site").map(http::HeaderValue::as_bytes);
+        let site = headers
+            .get("sec-fetch-site")
+            .map(http::HeaderValue::as_bytes);
         if matches!(site, Some(b"cross-site" | b"same-site")) {
-            return Err(Refusal::forbidden("the request comes from a page of another site", cure));
+            return Err(Refusal::forbidden(
+                "the request comes from a page of another site",
+                cure,
+            ));
         }
         Ok(())
     }
@@ -61,8 +85,12 @@ impl Guard {
             Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
             _ => host,
         };
-        let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-        name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback() || address == self.address)
+        let address = name
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse::<IpAddr>();
+        name.eq_ignore_ascii_case("localhost")
+            || address.is_ok_and(|address| address.is_loopback() || address == self.address)
     }
 }
 
@@ -72,10 +100,17 @@ fn has_token(headers: &HeaderMap, token: &[u8; 32]) -> Result<(), Refusal> {
     let (Some(field), None) = (fields.next(), fields.next()) else {
         return Err(Refusal::unauthorized("a token is needed", cure));
     };
-    let given =
-        field.to_str().ok().and_then(|field| field.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let given = field
+        .to_str()
+        .ok()
+        .and_then(|field| field.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let same = given.is_some_and(|(_, given)| bool::from(digest(given.trim()).ct_eq(token)));
-    if same { Ok(()) } else { Err(Refusal::unauthorized("the token is not right", cure)) }
+    if same {
+        Ok(())
+    } else {
+        Err(Refusal::unauthorized("the token is not right", cure))
+    }
 }
 
 fn digest(token: &str) -> [u8; 32] {
@@ -91,9 +126,14 @@ mod tests {
     fn status(guard: &Guard, fields: &[(&str, &str)]) -> u16 {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
-            headers.append(http::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+            headers.append(
+                http::HeaderName::try_from(*name).unwrap(),
+                value.parse().unwrap(),
+            );
         }
-        guard.admit(&headers).map_or_else(|refusal| refusal.status(), |()| 200)
+        guard
+            .admit(&headers)
+            .map_or_else(|refusal| refusal.status(), |()| 200)
     }
 
     #[test]
@@ -102,7 +142,14 @@ mod tests {
         let cases: &[(&[(&str, &str)], u16)] = &[
             (&[("authorization", "Bearer 0123456789abcdef")], 200),
             (&[("authorization", "bearer 0123456789abcdef")], 200),
-            (&[("authorization", "Bearer 0123456789abcdef"), ("host", "evil.example"), ("origin", "http://x")], 200),
+            (
+                &[
+                    ("authorization", "Bearer 0123456789abcdef"),
+                    ("host", "evil.example"),
+                    ("origin", "http://x"),
+                ],
+                200,
+            ),
             (&[], 401),
             (&[("host", "127.0.0.1")], 401),
             (&[("authorization", "Bearer 0123456789abcdeF")], 401),
@@ -111,7 +158,13 @@ mod tests {
             (&[("authorization", "Bearer ")], 401),
             (&[("authorization", "0123456789abcdef")], 401),
             (&[("authorization", "Basic 0123456789abcdef")], 401),
-            (&[("authorization", "Bearer 0123456789abcdef"), ("authorization", "Bearer 0123456789abcdef")], 401),
+            (
+                &[
+                    ("authorization", "Bearer 0123456789abcdef"),
+                    ("authorization", "Bearer 0123456789abcdef"),
+                ],
+                401,
+            ),
         ];
         for (fields, expected) in cases {
             assert_eq!(status(&guard, fields), *expected, "{fields:?}");
@@ -127,16 +180,38 @@ mod tests {
             (&[("host", "localhost:9090")], 200),
             (&[("host", "LOCALHOST")], 200),
             (&[("host", "[::1]:9090")], 200),
-            (&[("host", "127.0.0.1:9090"), ("origin", "http://127.0.0.1:9090"), ("sec-fetch-site", "same-origin")], 200),
+            (
+                &[
+                    ("host", "127.0.0.1:9090"),
+                    ("origin", "http://127.0.0.1:9090"),
+                    ("sec-fetch-site", "same-origin"),
+                ],
+                200,
+            ),
             (&[], 400),
             (&[("host", "127.0.0.1"), ("host", "127.0.0.1")], 400),
             (&[("host", "rebound.evil.example:9090")], 403),
             (&[("host", "localhost.evil.example")], 403),
             (&[("host", "192.0.2.1")], 403),
-            (&[("host", "127.0.0.1:9090"), ("origin", "https://evil.example")], 403),
+            (
+                &[
+                    ("host", "127.0.0.1:9090"),
+                    ("origin", "https://evil.example"),
+                ],
+                403,
+            ),
             (&[("host", "127.0.0.1:9090"), ("origin", "null")], 403),
-            (&[("host", "127.0.0.1:9090"), ("origin", "http://127.0.0.1:3000")], 403),
-            (&[("host", "127.0.0.1:9090"), ("sec-fetch-site", "cross-site")], 403),
+            (
+                &[
+                    ("host", "127.0.0.1:9090"),
+                    ("origin", "http://127.0.0.1:3000"),
+                ],
+                403,
+            ),
+            (
+                &[("host", "127.0.0.1:9090"), ("sec-fetch-site", "cross-site")],
+                403,
+            ),
         ];
         for (fields, expected) in cases {
             assert_eq!(status(&guard, fields), *expected, "{fields:?}");

@@ -1,7 +1,7 @@
 //! `GET /metrics`: the counters as Prometheus reads them (OpenMetrics text).
 //!
-//! The figures live where they are counted; a scrape reads them all. Labels are bounded: sites, policies and plans by the
-//! configuration, variants by `max_policy_variants`.
+//! The figures live where they are counted; a scrape reads them all. Labels are bounded: sites,
+//! policies and plans by the configuration, variants by `max_policy_variants`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,7 +29,8 @@ pub(super) fn metrics(state: &Arc<State>) -> Result<Reply, Refusal> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Figures(Arc::clone(state))));
     let mut text = String::new();
-    prometheus_client::encoding::text::encode(&mut text, &registry).map_err(|_| Refusal::failed())?;
+    prometheus_client::encoding::text::encode(&mut text, &registry)
+        .map_err(|_| Refusal::failed())?;
     Ok(Reply::text(CONTENT_TYPE, text))
 }
 
@@ -53,10 +54,20 @@ impl Collector for Figures {
 pub(super) type Sample<V> = (Vec<(&'static str, String)>, V);
 
 /// Writes a family of counters. `name` is without `_total`, which the encoder adds.
-pub(super) fn counters(encoder: &mut DescriptorEncoder, name: &str, help: &str, samples: Vec<Sample<u64>>) -> fmt::Result {
-    family(encoder, name, help, MetricType::Counter, samples, |metric, value| {
-        metric.encode_counter::<NoLabelSet, _, u64>(&value, None)
-    })
+pub(super) fn counters(
+    encoder: &mut DescriptorEncoder,
+    name: &str,
+    help: &str,
+    samples: Vec<Sample<u64>>,
+) -> fmt::Result {
+    family(
+        encoder,
+        name,
+        help,
+        MetricType::Counter,
+        samples,
+        |metric, value| metric.encode_counter::<NoLabelSet, _, u64>(&value, None),
+    )
 }
 
 pub(super) fn gauges<V: EncodeGaugeValue>(
@@ -65,7 +76,14 @@ pub(super) fn gauges<V: EncodeGaugeValue>(
     help: &str,
     samples: Vec<Sample<V>>,
 ) -> fmt::Result {
-    family(encoder, name, help, MetricType::Gauge, samples, |metric, value| metric.encode_gauge(&value))
+    family(
+        encoder,
+        name,
+        help,
+        MetricType::Gauge,
+        samples,
+        |metric, value| metric.encode_gauge(&value),
+    )
 }
 
 fn family<V>(
@@ -88,13 +106,31 @@ fn family<V>(
     Ok(())
 }
 
-fn histograms(encoder: &mut DescriptorEncoder, name: &str, help: &str, samples: Vec<Sample<HistogramSnapshot>>) -> fmt::Result {
-    family(encoder, name, help, MetricType::Histogram, samples, |metric, snapshot| {
-        let bounds = BUCKETS.into_iter().chain([f64::INFINITY]);
-        let buckets: Vec<(f64, u64)> = bounds.zip(snapshot.buckets).collect();
-        let exemplars: Option<&std::collections::HashMap<usize, Exemplar<NoLabelSet, f64>>> = None;
-        metric.encode_histogram(snapshot.sum_secs, snapshot.buckets.iter().sum(), &buckets, exemplars)
-    })
+fn histograms(
+    encoder: &mut DescriptorEncoder,
+    name: &str,
+    help: &str,
+    samples: Vec<Sample<HistogramSnapshot>>,
+) -> fmt::Result {
+    family(
+        encoder,
+        name,
+        help,
+        MetricType::Histogram,
+        samples,
+        |metric, snapshot| {
+            let bounds = BUCKETS.into_iter().chain([f64::INFINITY]);
+            let buckets: Vec<(f64, u64)> = bounds.zip(snapshot.buckets).collect();
+            let exemplars: Option<&std::collections::HashMap<usize, Exemplar<NoLabelSet, f64>>> =
+                None;
+            metric.encode_histogram(
+                snapshot.sum_secs,
+                snapshot.buckets.iter().sum(),
+                &buckets,
+                exemplars,
+            )
+        },
+    )
 }
 
 fn site_label(site: &Site) -> (&'static str, String) {
@@ -102,7 +138,10 @@ fn site_label(site: &Site) -> (&'static str, String) {
 }
 
 fn per_site<V>(sites: &[Arc<Site>], value: impl Fn(&Site) -> V) -> Vec<Sample<V>> {
-    sites.iter().map(|site| (vec![site_label(site)], value(site))).collect()
+    sites
+        .iter()
+        .map(|site| (vec![site_label(site)], value(site)))
+        .collect()
 }
 
 fn requests(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
@@ -111,16 +150,35 @@ fn requests(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result
         for (index, variant) in site.counters.variants().iter().enumerate() {
             let outcomes = site.counters.outcomes_of_variant(index);
             for outcome in Outcome::ALL {
-                let labels = vec![site_label(site), ("outcome", outcome.as_str().to_owned()), ("variant", variant.to_string())];
+                let labels = vec![
+                    site_label(site),
+                    ("outcome", outcome.as_str().to_owned()),
+                    ("variant", variant.to_string()),
+                ];
                 samples.push((labels, outcomes.count(outcome)));
             }
         }
     }
-    counters(encoder, "tero_requests", "Requests answered, by what became of them", samples)?;
+    counters(
+        encoder,
+        "tero_requests",
+        "Requests answered, by what became of them",
+        samples,
+    )?;
     let bytes = per_site(sites, |site| site.counters.response_bytes());
-    counters(encoder, "tero_response_bytes", "Bytes of content sent", bytes)?;
+    counters(
+        encoder,
+        "tero_response_bytes",
+        "Bytes of content sent",
+        bytes,
+    )?;
     let seconds = per_site(sites, |site| site.counters.request_seconds());
-    histograms(encoder, "tero_request_seconds", "From the head of a request to the head of its response", seconds)
+    histograms(
+        encoder,
+        "tero_request_seconds",
+        "From the head of a request to the head of its response",
+        seconds,
+    )
 }
 
 fn origins(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
@@ -130,17 +188,42 @@ fn origins(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result 
             samples.push((vec![site_label(site), ("status", status.to_owned())], count));
         }
     }
-    counters(encoder, "tero_origin_requests", "Requests to origins, by the hundreds of the answer's status", samples)?;
+    counters(
+        encoder,
+        "tero_origin_requests",
+        "Requests to origins, by the hundreds of the answer's status",
+        samples,
+    )?;
     let seconds = per_site(sites, |site| site.counters.origin_seconds());
-    histograms(encoder, "tero_origin_seconds", "From a request to an origin to the head of its answer", seconds)
+    histograms(
+        encoder,
+        "tero_origin_seconds",
+        "From a request to an origin to the head of its answer",
+        seconds,
+    )
 }
 
 impl Figures {
     fn cache(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
         let usage = self.0.edge.store.usage();
-        gauges(encoder, "tero_cache_entries", "Keys stored", vec![(Vec::new(), usage.entries)])?;
-        gauges(encoder, "tero_cache_bytes", "Memory of the store, fills in flight included", vec![(Vec::new(), usage.bytes)])?;
-        counters(encoder, "tero_cache_evictions", "Keys pushed out to make room", vec![(Vec::new(), usage.evictions)])
+        gauges(
+            encoder,
+            "tero_cache_entries",
+            "Keys stored",
+            vec![(Vec::new(), usage.entries)],
+        )?;
+        gauges(
+            encoder,
+            "tero_cache_bytes",
+            "Memory of the store, fills in flight included",
+            vec![(Vec::new(), usage.bytes)],
+        )?;
+        counters(
+            encoder,
+            "tero_cache_evictions",
+            "Keys pushed out to make room",
+            vec![(Vec::new(), usage.evictions)],
+        )
     }
 
     fn decisions(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
@@ -157,14 +240,21 @@ impl Figures {
             "Requests for which policies were asked",
             vec![(Vec::new(), decisions.misses)],
         )?;
-        gauges(encoder, "tero_decision_cache_bytes", "Memory of remembered decisions", vec![(Vec::new(), decisions.bytes)])
+        gauges(
+            encoder,
+            "tero_decision_cache_bytes",
+            "Memory of remembered decisions",
+            vec![(Vec::new(), decisions.bytes)],
+        )
     }
 }
 
 fn policies(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>], now: Timestamp) -> fmt::Result {
     let all = sites.iter().flat_map(|site| site.policies.policies());
-    let by_name: BTreeMap<&str, &Arc<Policy>> = all.map(|policy| (&**policy.name(), policy)).collect();
-    let (mut decisions, mut seconds, mut active, mut missing) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let by_name: BTreeMap<&str, &Arc<Policy>> =
+        all.map(|policy| (&**policy.name(), policy)).collect();
+    let (mut decisions, mut seconds, mut active, mut missing) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (name, policy) in &by_name {
         let label = ("policy", (*name).to_owned());
         let figures = policy.counters();
@@ -172,21 +262,42 @@ fn policies(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>], now: Timestamp
             let labels = vec![label.clone(), ("hook", hook.as_str().to_owned())];
             let of: &HookCounters = figures.of(hook);
             for (result, count) in results(of) {
-                decisions.push(([labels.clone(), vec![("result", result.to_owned())]].concat(), count));
+                decisions.push((
+                    [labels.clone(), vec![("result", result.to_owned())]].concat(),
+                    count,
+                ));
             }
             seconds.push((labels, of.seconds));
         }
         if policy.calendar().years().next().is_some() {
-            missing.push((vec![label.clone()], missing_years(policy.calendar(), now).len() as u64));
+            missing.push((
+                vec![label.clone()],
+                missing_years(policy.calendar(), now).len() as u64,
+            ));
         }
         active.push((vec![label], u64::from(policy.status() == Status::Active)));
     }
-    counters(encoder, "tero_policy_decisions", "Questions to policies, by what came of them", decisions)?;
-    family(encoder, "tero_policy_seconds", "Time spent in policies", MetricType::Counter, seconds, |metric, value: f64| {
-        metric.encode_counter::<NoLabelSet, _, f64>(&value, None)
-    })?;
+    counters(
+        encoder,
+        "tero_policy_decisions",
+        "Questions to policies, by what came of them",
+        decisions,
+    )?;
+    family(
+        encoder,
+        "tero_policy_seconds",
+        "Time spent in policies",
+        MetricType::Counter,
+        seconds,
+        |metric, value: f64| metric.encode_counter::<NoLabelSet, _, f64>(&value, None),
+    )?;
     usage(encoder, &by_name)?;
-    gauges(encoder, "tero_policy_active", "Whether a policy is asked: 0 when it is switched off", active)?;
+    gauges(
+        encoder,
+        "tero_policy_active",
+        "Whether a policy is asked: 0 when it is switched off",
+        active,
+    )?;
     let help = "Years that have begun, or begin within two months, of which a policy's calendar knows no holidays";
     gauges(encoder, "tero_policy_calendar_missing_years", help, missing)
 }
@@ -201,9 +312,24 @@ fn usage(encoder: &mut DescriptorEncoder, policies: &BTreeMap<&str, &Arc<Policy>
             lines.push((vec![label.clone(), ("result", result.to_owned())], count));
         }
     }
-    counters(encoder, "tero_policy_instances", "Instances of policies made", instances)?;
-    gauges(encoder, "tero_policy_memory_bytes", "The most memory that one instance of a policy held", memory)?;
-    counters(encoder, "tero_policy_log_lines", "Lines that policies logged, and whether they were kept", lines)
+    counters(
+        encoder,
+        "tero_policy_instances",
+        "Instances of policies made",
+        instances,
+    )?;
+    gauges(
+        encoder,
+        "tero_policy_memory_bytes",
+        "The most memory that one instance of a policy held",
+        memory,
+    )?;
+    counters(
+        encoder,
+        "tero_policy_log_lines",
+        "Lines that policies logged, and whether they were kept",
+        lines,
+    )
 }
 
 fn results(of: &HookCounters) -> [(&'static str, u64); 1 + FailureKind::ALL.len()] {

@@ -1,4 +1,5 @@
-//! `GET /policies` and `GET /policies/{policy}`: which version decides, since when, which others there are, and how they do.
+//! `GET /policies` and `GET /policies/{policy}`: which version decides, since when, which others
+//! there are, and how they do.
 
 use serde_json::{Value, json};
 
@@ -13,7 +14,10 @@ use crate::rollout::{Line, State};
 /// Every policy of the configuration, by name.
 pub(super) fn policies(admin: &admin::State) -> Reply {
     let state = admin.rollout.state();
-    let list: Vec<Value> = state.lines().map(|(name, line)| entry(&state, name, line)).collect();
+    let list: Vec<Value> = state
+        .lines()
+        .map(|(name, line)| entry(&state, name, line))
+        .collect();
     Reply::json(&json!({ "policies": list }))
 }
 
@@ -32,12 +36,29 @@ fn entry(state: &State, name: &str, line: &Line) -> Value {
     entry["active_since_unix_secs"] = line.since().unix_secs().into();
     entry["previous"] = record.previous.last().map(Version::as_str).into();
     entry["sites"] = state.sites_of(name).into();
-    entry["versions"] = record.versions.iter().rev().map(|version| json!(version)).collect();
+    entry["versions"] = record
+        .versions
+        .iter()
+        .rev()
+        .map(|version| json!(version))
+        .collect();
     entry["configuration_digest"] = line.configured().digest().into();
     entry["trouble"] = line.trouble().into();
-    entry["shadow"] = record.shadow.as_ref().map(|shadow| trials::shadow_entry(shadow, line)).into();
-    entry["canary"] = record.canary.as_ref().map(|canary| trials::canary_entry(canary, line)).into();
-    entry["rolled_back"] = record.rolled_back.as_ref().map(trials::rolled_back_entry).into();
+    entry["shadow"] = record
+        .shadow
+        .as_ref()
+        .map(|shadow| trials::shadow_entry(shadow, line))
+        .into();
+    entry["canary"] = record
+        .canary
+        .as_ref()
+        .map(|canary| trials::canary_entry(canary, line))
+        .into();
+    entry["rolled_back"] = record
+        .rolled_back
+        .as_ref()
+        .map(trials::rolled_back_entry)
+        .into();
     entry
 }
 

@@ -15,7 +15,10 @@ pub(super) fn purge(state: &State, content: &[u8]) -> Result<Reply, Refusal> {
     let targets = targets(state, &target)?;
     let how = if soft { Purge::Soft } else { Purge::Hard };
     let now = state.edge.clock.now();
-    let purged: u64 = targets.iter().map(|target| state.edge.store.purge(target, how, now)).sum();
+    let purged: u64 = targets
+        .iter()
+        .map(|target| state.edge.store.purge(target, how, now))
+        .sum();
     tracing::info!(?target, soft, purged, "purged");
     Ok(Reply::json(&json!({ "purged": purged })))
 }
@@ -26,14 +29,21 @@ fn targets(state: &State, named: &Named) -> Result<Vec<Target>, Refusal> {
         Named::Url(Place { host, path }) => {
             let site = sites.of_host(host).ok_or_else(|| no_site(host, &sites))?;
             // Whoever ends TLS in front may or may not say so, so both schemes are meant.
-            let keys = ["http", "https"].map(|scheme| request::keys_of_url(site, &format!("{scheme}://{host}{path}"), None));
+            let keys = ["http", "https"].map(|scheme| {
+                request::keys_of_url(site, &format!("{scheme}://{host}{path}"), None)
+            });
             Ok(vec![Target::Keys(keys.concat())])
         }
         Named::Prefix(Place { host, path }) => {
             sites.of_host(host).ok_or_else(|| no_site(host, &sites))?;
-            Ok(["http", "https"].map(|scheme| Target::Prefix(format!("{scheme}://{host}{path}"))).into())
+            Ok(["http", "https"]
+                .map(|scheme| Target::Prefix(format!("{scheme}://{host}{path}")))
+                .into())
         }
-        Named::Tag(tag) => Ok(vec![Target::Tag { site: None, tag: tag.clone() }]),
+        Named::Tag(tag) => Ok(vec![Target::Tag {
+            site: None,
+            tag: tag.clone(),
+        }]),
         Named::Site(name) => {
             let site = sites.named(name).ok_or_else(|| {
                 let error = format!("there is no site `{}`", name.escape_debug());
@@ -45,9 +55,16 @@ fn targets(state: &State, named: &Named) -> Result<Vec<Target>, Refusal> {
 }
 
 fn no_site(host: &str, sites: &Sites) -> Refusal {
-    Refusal::unknown(format!("no site answers for `{}`", host.escape_debug()), format!("the sites are {}", names(sites)))
+    Refusal::unknown(
+        format!("no site answers for `{}`", host.escape_debug()),
+        format!("the sites are {}", names(sites)),
+    )
 }
 
 fn names(sites: &Sites) -> String {
-    sites.iter().map(|site| site.settings.name.as_ref()).collect::<Vec<_>>().join(", ")
+    sites
+        .iter()
+        .map(|site| site.settings.name.as_ref())
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -39,25 +39,43 @@ const JSON: &str = "application/json";
 
 impl Reply {
     pub(super) fn json(value: &Value) -> Reply {
-        Reply { status: StatusCode::OK, content_type: JSON, content: format!("{value}\n").into() }
+        Reply {
+            status: StatusCode::OK,
+            content_type: JSON,
+            content: format!("{value}\n").into(),
+        }
     }
 
     pub(super) fn json_text(text: &'static str) -> Reply {
-        Reply { status: StatusCode::OK, content_type: JSON, content: text.into() }
+        Reply {
+            status: StatusCode::OK,
+            content_type: JSON,
+            content: text.into(),
+        }
     }
 
     pub(super) fn text(content_type: &'static str, text: String) -> Reply {
-        Reply { status: StatusCode::OK, content_type, content: text.into() }
+        Reply {
+            status: StatusCode::OK,
+            content_type,
+            content: text.into(),
+        }
     }
 
     /// Something that there was not before.
     pub(super) fn created(value: &Value) -> Reply {
-        Reply { status: StatusCode::CREATED, ..Reply::json(value) }
+        Reply {
+            status: StatusCode::CREATED,
+            ..Reply::json(value)
+        }
     }
 
     /// Work that goes on after the answer.
     pub(super) fn accepted(value: &Value) -> Reply {
-        Reply { status: StatusCode::ACCEPTED, ..Reply::json(value) }
+        Reply {
+            status: StatusCode::ACCEPTED,
+            ..Reply::json(value)
+        }
     }
 
     pub(super) fn into_response(self) -> Response<Full<Bytes>> {
@@ -67,7 +85,13 @@ impl Reply {
 
 impl Refusal {
     fn new(status: StatusCode, error: impl Into<String>, cure: impl Into<String>) -> Refusal {
-        Refusal { status, error: error.into(), cure: cure.into(), errors: None, field: None }
+        Refusal {
+            status,
+            error: error.into(),
+            cure: cure.into(),
+            errors: None,
+            field: None,
+        }
     }
 
     pub(super) fn bad(error: impl Into<String>, cure: impl Into<String>) -> Refusal {
@@ -96,7 +120,10 @@ impl Refusal {
 
     /// With these mistakes one by one.
     pub(super) fn with_errors(self, errors: Value) -> Refusal {
-        Refusal { errors: Some(errors), ..self }
+        Refusal {
+            errors: Some(errors),
+            ..self
+        }
     }
 
     pub(super) fn not_ready(error: impl Into<String>, cure: impl Into<String>) -> Refusal {
@@ -104,29 +131,55 @@ impl Refusal {
     }
 
     pub(super) fn unauthorized(error: impl Into<String>, cure: impl Into<String>) -> Refusal {
-        Refusal { field: Some(Field::Authenticate), ..Refusal::new(StatusCode::UNAUTHORIZED, error, cure) }
+        Refusal {
+            field: Some(Field::Authenticate),
+            ..Refusal::new(StatusCode::UNAUTHORIZED, error, cure)
+        }
     }
 
     pub(super) fn method(allow: &'static str) -> Refusal {
-        let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this method is not offered here", format!("use {allow}"));
-        Refusal { field: Some(Field::Allow(allow)), ..refusal }
+        let refusal = Refusal::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "this method is not offered here",
+            format!("use {allow}"),
+        );
+        Refusal {
+            field: Some(Field::Allow(allow)),
+            ..refusal
+        }
     }
 
     pub(super) fn too_large(limit: usize) -> Refusal {
         let cure = format!("send at most {limit} bytes");
-        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "the content is too large", cure)
+        Refusal::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "the content is too large",
+            cure,
+        )
     }
 
     pub(super) fn slow() -> Refusal {
-        Refusal::new(StatusCode::REQUEST_TIMEOUT, "the content did not come in time", "send it at once")
+        Refusal::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "the content did not come in time",
+            "send it at once",
+        )
     }
 
     pub(super) fn busy() -> Refusal {
-        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the answer took too long", "try again later")
+        Refusal::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the answer took too long",
+            "try again later",
+        )
     }
 
     pub(super) fn failed() -> Refusal {
-        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the edge failed to answer", "see its log, and report it")
+        Refusal::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the edge failed to answer",
+            "see its log, and report it",
+        )
     }
 
     #[cfg(test)]
@@ -146,7 +199,9 @@ impl Refusal {
             None => None,
         };
         if let Some((name, value)) = field {
-            response.headers_mut().insert(name, HeaderValue::from_static(value));
+            response
+                .headers_mut()
+                .insert(name, HeaderValue::from_static(value));
         }
         response
     }
@@ -158,12 +213,19 @@ impl From<Wrong> for Refusal {
     }
 }
 
-fn response(status: StatusCode, content_type: &'static str, content: Bytes) -> Response<Full<Bytes>> {
+fn response(
+    status: StatusCode,
+    content_type: &'static str,
+    content: Bytes,
+) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(content));
     *response.status_mut() = status;
     let fields = response.headers_mut();
     fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    fields.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    fields.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     response
 }

@@ -94,11 +94,18 @@ pub(super) fn find(method: &Method, path: &str) -> Result<Route, Refusal> {
         "/explain" => (None, Some(Route::Explain)),
         "/warm" => (Some(Route::WarmPlans), None),
         "/warm/runs" => (Some(Route::WarmRuns), None),
-        _ if path.starts_with("/policies/") => of_policy(&path["/policies/".len()..]).ok_or_else(|| unknown(path))?,
+        _ if path.starts_with("/policies/") => {
+            of_policy(&path["/policies/".len()..]).ok_or_else(|| unknown(path))?
+        }
         _ => match path.strip_prefix("/warm/").map(|rest| rest.split_once('/')) {
             Some(Some(("runs", id))) => (Some(Route::WarmRun(run_id(id)?)), None),
-            Some(Some((plan, "cancel"))) if !plan.is_empty() => (None, Some(Route::CancelWarm(plan.to_owned()))),
-            Some(None) if path.len() > "/warm/".len() => (None, Some(Route::StartWarm(path["/warm/".len()..].to_owned()))),
+            Some(Some((plan, "cancel"))) if !plan.is_empty() => {
+                (None, Some(Route::CancelWarm(plan.to_owned())))
+            }
+            Some(None) if path.len() > "/warm/".len() => (
+                None,
+                Some(Route::StartWarm(path["/warm/".len()..].to_owned())),
+            ),
             _ => return Err(unknown(path)),
         },
     };
@@ -126,20 +133,34 @@ fn of_policy(rest: &str) -> Option<(Option<Route>, Option<Route>)> {
         "versions" => (None, Some(Route::Push(name))),
         "activate" => (None, Some(Route::Activate(name))),
         "rollback" => (None, Some(Route::RollBack(name))),
-        "shadow" => (Some(Route::Shadow(name.clone())), Some(Route::StartShadow(name))),
+        "shadow" => (
+            Some(Route::Shadow(name.clone())),
+            Some(Route::StartShadow(name)),
+        ),
         "shadow/stop" => (None, Some(Route::StopShadow(name))),
-        "canary" => (Some(Route::Canary(name.clone())), Some(Route::StartCanary(name))),
+        "canary" => (
+            Some(Route::Canary(name.clone())),
+            Some(Route::StartCanary(name)),
+        ),
         "canary/stop" => (None, Some(Route::StopCanary(name))),
         _ => return None,
     })
 }
 
 fn unknown(path: &str) -> Refusal {
-    Refusal::unknown(format!("there is nothing at {path}"), "GET /openapi.json tells what there is")
+    Refusal::unknown(
+        format!("there is nothing at {path}"),
+        "GET /openapi.json tells what there is",
+    )
 }
 
 fn run_id(text: &str) -> Result<u64, Refusal> {
-    text.parse().map_err(|_| Refusal::unknown(format!("`{text}` is no run"), "GET /warm/runs tells the runs"))
+    text.parse().map_err(|_| {
+        Refusal::unknown(
+            format!("`{text}` is no run"),
+            "GET /warm/runs tells the runs",
+        )
+    })
 }
 
 #[cfg(test)]
@@ -153,7 +174,10 @@ mod tests {
     #[test]
     fn every_route_is_found_and_no_other() {
         for (method, path) in ROUTES {
-            let path = path.replace("{plan}", "apertura").replace("{id}", "7").replace("{policy}", "hours");
+            let path = path
+                .replace("{plan}", "apertura")
+                .replace("{id}", "7")
+                .replace("{policy}", "hours");
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
             assert_eq!(status(&method, &path), 200, "{method} {path}");
             assert_eq!(status(&Method::PATCH, &path), 405, "{path}");
@@ -180,7 +204,10 @@ mod tests {
     fn a_wrong_method_is_told_the_right_ones() {
         let allow = |method: Method, path: &str| {
             let response = find(&method, path).unwrap_err().into_response();
-            response.headers()[http::header::ALLOW].to_str().unwrap().to_owned()
+            response.headers()[http::header::ALLOW]
+                .to_str()
+                .unwrap()
+                .to_owned()
         };
         assert_eq!(allow(Method::POST, "/metrics"), "GET, HEAD");
         assert_eq!(allow(Method::GET, "/purge"), "POST");
@@ -198,7 +225,10 @@ mod tests {
                 described.push((method.clone(), path.clone()));
             }
         }
-        let mut routes: Vec<_> = ROUTES.iter().map(|(method, path)| ((*method).to_owned(), (*path).to_owned())).collect();
+        let mut routes: Vec<_> = ROUTES
+            .iter()
+            .map(|(method, path)| ((*method).to_owned(), (*path).to_owned()))
+            .collect();
         described.sort();
         routes.sort();
         assert_eq!(described, routes);

@@ -11,7 +11,8 @@ use crate::config::Config;
 use crate::semantics::timestamp::Timestamp;
 use crate::{Server, serve};
 
-/// An edge with two sites, in front of an origin that answers everything with a storable page with the tag `pages`.
+/// An edge with two sites, in front of an origin that answers everything with a storable page with
+/// the tag `pages`.
 fn edge(admin: &str) -> Server {
     let origin = origin();
     let text = format!(
@@ -40,7 +41,11 @@ urls = ["/one", "/two"]
 "#
     );
     let config = Config::parse(&text, "tero.toml", Path::new("")).unwrap();
-    serve(config, Clock::by_hand(Timestamp::from_unix_secs(1_795_608_000))).unwrap()
+    serve(
+        config,
+        Clock::by_hand(Timestamp::from_unix_secs(1_795_608_000)),
+    )
+    .unwrap()
 }
 
 fn origin() -> SocketAddr {
@@ -71,24 +76,35 @@ fn origin() -> SocketAddr {
 /// Sends `request` as it is and returns status, head and content.
 fn send(address: SocketAddr, request: &str) -> (u16, String, String) {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+    stream
+        .set_read_timeout(Some(std::time::Duration::from_secs(10)))
+        .unwrap();
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     let _ = stream.read_to_string(&mut answer);
     let (head, content) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .unwrap_or(0);
     (status, head.to_ascii_lowercase(), content.to_owned())
 }
 
 fn get(server: &Server, path: &str) -> (u16, String, String) {
     let address = server.admin_address();
-    send(address, &format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"))
+    send(
+        address,
+        &format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"),
+    )
 }
 
 fn post(server: &Server, path: &str, content: &str) -> (u16, Value) {
     let address = server.admin_address();
     let length = content.len();
-    let head = format!("POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
+    );
     let (status, _, content) = send(address, &format!("{head}{content}"));
     (status, serde_json::from_str(&content).unwrap_or_default())
 }
@@ -98,7 +114,10 @@ fn visit(server: &Server, host: &str, path: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
     let (status, head, _) = send(server.addresses()[0], &request);
     assert_eq!(status, 200, "{head}");
-    head.lines().find_map(|line| line.strip_prefix("cache-status: ")).unwrap_or_default().to_owned()
+    head.lines()
+        .find_map(|line| line.strip_prefix("cache-status: "))
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn is_hit(server: &Server, host: &str, path: &str) -> bool {
@@ -111,7 +130,9 @@ fn health_and_readiness_answer() {
     assert_eq!(get(&server, "/health").0, 200);
     let (status, head, content) = get(&server, "/ready");
     assert_eq!((status, content.trim()), (200, r#"{"status":"ready"}"#));
-    assert!(head.contains("content-type: application/json") && head.contains("cache-control: no-store"));
+    assert!(
+        head.contains("content-type: application/json") && head.contains("cache-control: no-store")
+    );
 }
 
 #[test]
@@ -121,8 +142,16 @@ fn a_url_is_purged_alone() {
         assert!(!is_hit(&server, "shop.example", path));
         assert!(is_hit(&server, "shop.example", path));
     }
-    let (status, answer) = post(&server, "/purge", r#"{"url": "https://Shop.Example:8080/a"}"#);
-    assert_eq!((status, answer["purged"].as_u64()), (200, Some(1)), "{answer}");
+    let (status, answer) = post(
+        &server,
+        "/purge",
+        r#"{"url": "https://Shop.Example:8080/a"}"#,
+    );
+    assert_eq!(
+        (status, answer["purged"].as_u64()),
+        (200, Some(1)),
+        "{answer}"
+    );
     assert!(is_hit(&server, "shop.example", "/b"));
     assert!(!is_hit(&server, "shop.example", "/a"));
 }
@@ -130,15 +159,29 @@ fn a_url_is_purged_alone() {
 #[test]
 fn a_prefix_and_a_site_are_purged_with_all_that_is_theirs() {
     let server = edge("");
-    for (host, path) in
-        [("shop.example", "/img/1"), ("shop.example", "/img/2"), ("shop.example", "/x"), ("blog.example", "/img/1")]
-    {
+    for (host, path) in [
+        ("shop.example", "/img/1"),
+        ("shop.example", "/img/2"),
+        ("shop.example", "/x"),
+        ("blog.example", "/img/1"),
+    ] {
         visit(&server, host, path);
     }
-    assert_eq!(post(&server, "/purge", r#"{"prefix": "http://shop.example/img/"}"#).1["purged"], 2);
+    assert_eq!(
+        post(
+            &server,
+            "/purge",
+            r#"{"prefix": "http://shop.example/img/"}"#
+        )
+        .1["purged"],
+        2
+    );
     assert!(is_hit(&server, "shop.example", "/x"));
     assert!(is_hit(&server, "blog.example", "/img/1"));
-    assert_eq!(post(&server, "/purge", r#"{"site": "blog"}"#).1["purged"], 1);
+    assert_eq!(
+        post(&server, "/purge", r#"{"site": "blog"}"#).1["purged"],
+        1
+    );
     assert!(!is_hit(&server, "blog.example", "/img/1"));
     assert!(is_hit(&server, "shop.example", "/x"));
 }
@@ -147,7 +190,15 @@ fn a_prefix_and_a_site_are_purged_with_all_that_is_theirs() {
 fn a_soft_purge_leaves_what_is_stored_to_be_revalidated() {
     let server = edge("");
     visit(&server, "shop.example", "/a");
-    assert_eq!(post(&server, "/purge", r#"{"url": "http://shop.example/a", "soft": true}"#).1["purged"], 1);
+    assert_eq!(
+        post(
+            &server,
+            "/purge",
+            r#"{"url": "http://shop.example/a", "soft": true}"#
+        )
+        .1["purged"],
+        1
+    );
     let told = visit(&server, "shop.example", "/a");
     assert!(told.contains("fwd=stale"), "{told}");
 }
@@ -171,7 +222,10 @@ fn a_purge_without_a_target_or_with_several_purges_nothing() {
     ] {
         let (status, answer) = post(&server, "/purge", content);
         assert_eq!(status, expected, "{content}: {answer}");
-        assert!(answer["error"].is_string() && answer["cure"].is_string(), "{content}: {answer}");
+        assert!(
+            answer["error"].is_string() && answer["cure"].is_string(),
+            "{content}: {answer}"
+        );
     }
     assert!(is_hit(&server, "shop.example", "/a"));
 }
@@ -185,11 +239,31 @@ fn figures_add_up_in_stats_and_metrics() {
     visit(&server, "blog.example", "/a");
     let stats: Value = serde_json::from_str(&get(&server, "/stats").2).unwrap();
     let shop = &stats["sites"][0];
-    assert_eq!((shop["site"].as_str(), shop["requests"].as_u64()), (Some("shop"), Some(3)));
+    assert_eq!(
+        (shop["site"].as_str(), shop["requests"].as_u64()),
+        (Some("shop"), Some(3))
+    );
     assert_eq!(shop["hit_rate"], 0.6667);
-    assert_eq!((shop["outcomes"]["hit"].as_u64(), shop["outcomes"]["miss"].as_u64()), (Some(2), Some(1)));
-    assert_eq!((shop["variants"][0]["variant"].clone(), shop["variants"][0]["requests"].as_u64()), (Value::Null, Some(3)));
-    let hours: u64 = shop["hours"].as_array().unwrap().iter().map(|hour| hour["requests"].as_u64().unwrap()).sum();
+    assert_eq!(
+        (
+            shop["outcomes"]["hit"].as_u64(),
+            shop["outcomes"]["miss"].as_u64()
+        ),
+        (Some(2), Some(1))
+    );
+    assert_eq!(
+        (
+            shop["variants"][0]["variant"].clone(),
+            shop["variants"][0]["requests"].as_u64()
+        ),
+        (Value::Null, Some(3))
+    );
+    let hours: u64 = shop["hours"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|hour| hour["requests"].as_u64().unwrap())
+        .sum();
     assert_eq!(hours, 3);
     assert_eq!(stats["cache"]["entries"], 2);
 
@@ -209,7 +283,10 @@ fn figures_add_up_in_stats_and_metrics() {
         "# TYPE tero_decision_cache_hits counter",
         "# EOF",
     ] {
-        assert!(text.lines().any(|shown| shown == line), "{line} is not in\n{text}");
+        assert!(
+            text.lines().any(|shown| shown == line),
+            "{line} is not in\n{text}"
+        );
     }
 }
 
@@ -224,10 +301,17 @@ fn a_plan_is_started_and_tells_how_it_does() {
     let report = || serde_json::from_str::<Value>(&get(&server, "/warm/runs/1").2).unwrap();
     // The plan's pace goes by the clock, which stands still unless it is turned.
     while matches!(report()["state"].as_str(), Some("planning" | "fetching")) {
-        server.edge().clock.advance(std::time::Duration::from_millis(100));
+        server
+            .edge()
+            .clock
+            .advance(std::time::Duration::from_millis(100));
     }
     let report = report();
-    assert_eq!((report["state"].as_str(), report["fetched"].as_u64()), (Some("done"), Some(2)), "{report}");
+    assert_eq!(
+        (report["state"].as_str(), report["fetched"].as_u64()),
+        (Some("done"), Some(2)),
+        "{report}"
+    );
     assert_eq!(get(&server, "/ready?plan=opening").0, 200);
     assert!(is_hit(&server, "shop.example", "/one"));
     let runs: Value = serde_json::from_str(&get(&server, "/warm/runs").2).unwrap();
@@ -235,8 +319,14 @@ fn a_plan_is_started_and_tells_how_it_does() {
     let plans: Value = serde_json::from_str(&get(&server, "/warm").2).unwrap();
     assert_eq!(plans["plans"][0]["name"], "opening");
     let metrics = get(&server, "/metrics").2;
-    for line in [r#"tero_warm_urls_total{plan="opening",result="fetched"} 2"#, r#"tero_warm_used_total{plan="opening"} 1"#] {
-        assert!(metrics.lines().any(|shown| shown == line), "{line} is not in\n{metrics}");
+    for line in [
+        r#"tero_warm_urls_total{plan="opening",result="fetched"} 2"#,
+        r#"tero_warm_used_total{plan="opening"} 1"#,
+    ] {
+        assert!(
+            metrics.lines().any(|shown| shown == line),
+            "{line} is not in\n{metrics}"
+        );
     }
 }
 
@@ -246,14 +336,23 @@ fn the_token_is_needed_for_all_but_the_probes() {
     let address = server.admin_address();
     assert_eq!(get(&server, "/health").0, 200);
     assert_eq!(get(&server, "/ready").0, 200);
-    for path in ["/metrics", "/stats", "/policies", "/openapi.json", "/warm", "/warm/runs", "/nothing"] {
+    for path in [
+        "/metrics",
+        "/stats",
+        "/policies",
+        "/openapi.json",
+        "/warm",
+        "/warm/runs",
+        "/nothing",
+    ] {
         let (status, head, _) = get(&server, path);
         assert_eq!(status, 401, "{path}");
         assert!(head.contains("www-authenticate: bearer"));
     }
     assert_eq!(post(&server, "/purge", r#"{"site": "shop"}"#).0, 401);
-    let with_token =
-        format!("GET /stats HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer 0123456789abcdef\r\nconnection: close\r\n\r\n");
+    let with_token = format!(
+        "GET /stats HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer 0123456789abcdef\r\nconnection: close\r\n\r\n"
+    );
     assert_eq!(send(address, &with_token).0, 200);
 }
 
@@ -300,7 +399,10 @@ fn what_is_not_offered_is_refused_with_a_cure() {
 fn a_head_has_no_content() {
     let server = edge("");
     let address = server.admin_address();
-    let (status, head, content) = send(address, &format!("HEAD /stats HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"));
+    let (status, head, content) = send(
+        address,
+        &format!("HEAD /stats HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"),
+    );
     assert_eq!((status, content.as_str()), (200, ""));
     assert!(head.contains("content-length: "));
 }
@@ -309,10 +411,22 @@ fn a_head_has_no_content() {
 fn nonsense_is_refused_and_the_interface_goes_on() {
     let server = edge("");
     for request in ["\0\0\0\0\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n"] {
-        assert!(matches!(send(server.admin_address(), request).0, 0 | 400), "{request}");
+        assert!(
+            matches!(send(server.admin_address(), request).0, 0 | 400),
+            "{request}"
+        );
     }
-    let many: String = (0..200).map(|number| format!("x-{number}: y\r\n")).collect();
-    assert_eq!(send(server.admin_address(), &format!("GET /health HTTP/1.1\r\nhost: a\r\n{many}\r\n")).0, 431);
+    let many: String = (0..200)
+        .map(|number| format!("x-{number}: y\r\n"))
+        .collect();
+    assert_eq!(
+        send(
+            server.admin_address(),
+            &format!("GET /health HTTP/1.1\r\nhost: a\r\n{many}\r\n")
+        )
+        .0,
+        431
+    );
     assert_eq!(get(&server, "/health").0, 200);
 }
 

@@ -26,7 +26,11 @@ fn request(answer: &RequestAnswer) -> Value {
         Lookup::Cache => "cache",
         Lookup::Pass => "pass",
     });
-    let (ignore, only) = match answer.query.as_ref().map(|QueryRule { parameters, .. }| parameters) {
+    let (ignore, only) = match answer
+        .query
+        .as_ref()
+        .map(|QueryRule { parameters, .. }| parameters)
+    {
         Some(QueryParameters::Ignore(names)) => (Some(names), None),
         Some(QueryParameters::Only(names)) => (None, Some(names)),
         Some(QueryParameters::All) | None => (None, None),
@@ -63,9 +67,17 @@ pub(super) fn differences(expected: &[Expected], answer: &Value) -> Vec<Problem>
     let mut problems = Vec::new();
     for expected in expected {
         match expected {
-            Expected::Is(_, Value::Array(pages)) if answer.is_array() => pages_differ(pages, answer, &mut problems),
-            Expected::Is(field, value) if answer[field] != *value => problems.push(problem(field, show(value), &answer[field])),
-            Expected::Contains(field, part) if !answer[field].as_str().is_some_and(|text| text.contains(part)) => {
+            Expected::Is(_, Value::Array(pages)) if answer.is_array() => {
+                pages_differ(pages, answer, &mut problems)
+            }
+            Expected::Is(field, value) if answer[field] != *value => {
+                problems.push(problem(field, show(value), &answer[field]))
+            }
+            Expected::Contains(field, part)
+                if !answer[field]
+                    .as_str()
+                    .is_some_and(|text| text.contains(part)) =>
+            {
                 problems.push(problem(field, format!("… {part} …"), &answer[field]));
             }
             Expected::Is(..) | Expected::Contains(..) => {}
@@ -79,13 +91,26 @@ fn pages_differ(expected: &[Value], answer: &Value, problems: &mut Vec<Problem>)
     for index in 0..count {
         match (expected.get(index), answer.get(index)) {
             (Some(Value::Object(keys)), Some(page)) => {
-                for (key, value) in keys.iter().filter(|(key, value)| page[key.as_str()] != **value) {
-                    problems.push(problem(&format!("page {}: {key}", index + 1), show(value), &page[key.as_str()]));
+                for (key, value) in keys
+                    .iter()
+                    .filter(|(key, value)| page[key.as_str()] != **value)
+                {
+                    problems.push(problem(
+                        &format!("page {}: {key}", index + 1),
+                        show(value),
+                        &page[key.as_str()],
+                    ));
                 }
             }
             (expected, page) => {
-                let url = |page: Option<&Value>| page.map_or_else(|| "no page".to_owned(), |page| show(&page["url"]));
-                problems.push(Problem { field: format!("page {}", index + 1), expected: url(expected), got: url(page) });
+                let url = |page: Option<&Value>| {
+                    page.map_or_else(|| "no page".to_owned(), |page| show(&page["url"]))
+                };
+                problems.push(Problem {
+                    field: format!("page {}", index + 1),
+                    expected: url(expected),
+                    got: url(page),
+                });
             }
         }
     }
@@ -95,7 +120,11 @@ fn pages_differ(expected: &[Value], answer: &Value, problems: &mut Vec<Problem>)
 pub(super) fn changes(fresh: &Value, used: &Value) -> Vec<Problem> {
     let change = |field: &str, fresh: &Value, used: &Value| {
         let (fresh, used) = (show(fresh), show(used));
-        Problem { field: format!("{field} of a used instance"), expected: format!("{fresh}, as of a fresh one"), got: used }
+        Problem {
+            field: format!("{field} of a used instance"),
+            expected: format!("{fresh}, as of a fresh one"),
+            got: used,
+        }
     };
     match (fresh, used) {
         (Value::Object(fresh), Value::Object(used)) => fresh
@@ -109,7 +138,11 @@ pub(super) fn changes(fresh: &Value, used: &Value) -> Vec<Problem> {
 }
 
 fn problem(field: &str, expected: String, got: &Value) -> Problem {
-    Problem { field: field.to_owned(), expected, got: show(got) }
+    Problem {
+        field: field.to_owned(),
+        expected,
+        got: show(got),
+    }
 }
 
 fn show(value: &Value) -> String {

@@ -10,7 +10,9 @@ use super::written::{Case, Cases, Expected, Request, Response};
 use crate::config::keys::{Form, Section};
 use crate::config::raw::{self, Entry, Kind, Value};
 use crate::config::reader::Reader;
-use crate::config::{self, ConfigErrors, Loader, Mistake, Mistakes, ModuleSource, forms, place, units};
+use crate::config::{
+    self, ConfigErrors, Loader, Mistake, Mistakes, ModuleSource, forms, place, units,
+};
 use crate::policy::Hook;
 use crate::semantics::decision::{Device, PopularPage};
 use crate::semantics::device;
@@ -28,13 +30,31 @@ pub(super) enum Tried {
     Given(Box<config::Policy>),
 }
 
-pub(super) fn parse(text: &str, file: &str, base_dir: &Path, tried: Tried) -> Result<Cases, ConfigErrors> {
+pub(super) fn parse(
+    text: &str,
+    file: &str,
+    base_dir: &Path,
+    tried: Tried,
+) -> Result<Cases, ConfigErrors> {
     let mistakes = Mistakes::of(file, text);
     let cases = match raw::from_toml(text) {
-        Ok(document) => Some(read(&Loader { text, base_dir, mistakes: &mistakes }, &document, file, tried)),
+        Ok(document) => Some(read(
+            &Loader {
+                text,
+                base_dir,
+                mistakes: &mistakes,
+            },
+            &document,
+            file,
+            tried,
+        )),
         Err(errors) => {
             for error in errors {
-                mistakes.add(&error.at, "", Mistake::new(error.problem, "write it as TOML (https://toml.io)"));
+                mistakes.add(
+                    &error.at,
+                    "",
+                    Mistake::new(error.problem, "write it as TOML (https://toml.io)"),
+                );
             }
             None
         }
@@ -44,7 +64,9 @@ pub(super) fn parse(text: &str, file: &str, base_dir: &Path, tried: Tried) -> Re
 }
 
 fn read<'a>(loader: &Loader<'a>, document: &'a Value, file: &str, tried: Tried) -> Cases {
-    let Kind::Table(sections) = &document.kind else { unreachable!("a TOML document is a table") };
+    let Kind::Table(sections) = &document.kind else {
+        unreachable!("a TOML document is a table")
+    };
     let reader = Reader::of(&keys::FILE, document, loader.mistakes);
     let mut policy = match tried {
         Tried::Written(module) => loader.policy(reader, &keys::LIMITS, module),
@@ -54,9 +76,24 @@ fn read<'a>(loader: &Loader<'a>, document: &'a Value, file: &str, tried: Tried) 
         policy.name = name_of(&policy.module).into();
     }
     if reader.written("case").is_none() {
-        reader.refuse("case", Mistake::new("there is no case", "add [[case]] with a name, a question and what is expected"));
+        reader.refuse(
+            "case",
+            Mistake::new(
+                "there is no case",
+                "add [[case]] with a name, a question and what is expected",
+            ),
+        );
     }
-    let cases = loader.list(sections, &keys::CASE).into_iter().map(|reader| CaseReader { loader: *loader, reader }.case());
+    let cases = loader
+        .list(sections, &keys::CASE)
+        .into_iter()
+        .map(|reader| {
+            CaseReader {
+                loader: *loader,
+                reader,
+            }
+            .case()
+        });
     Cases {
         file: file.into(),
         text: loader.text.into(),
@@ -70,9 +107,10 @@ fn read<'a>(loader: &Loader<'a>, document: &'a Value, file: &str, tried: Tried) 
 fn name_of(module: &ModuleSource) -> String {
     match module {
         ModuleSource::Builtin(name) => name.clone(),
-        ModuleSource::File(path) => {
-            path.file_stem().map_or_else(|| "policy".to_owned(), |stem| stem.to_string_lossy().into_owned())
-        }
+        ModuleSource::File(path) => path.file_stem().map_or_else(
+            || "policy".to_owned(),
+            |stem| stem.to_string_lossy().into_owned(),
+        ),
     }
 }
 
@@ -88,40 +126,74 @@ impl<'a> CaseReader<'a> {
         let expected = self.expected();
         if expected.is_empty() {
             let cure = "write what `on_request`, `on_response` or `plan_warm` should be";
-            reader.refuse_at(reader.at(), "on_request", Mistake::new("the case expects nothing", cure));
+            reader.refuse_at(
+                reader.at(),
+                "on_request",
+                Mistake::new("the case expects nothing", cure),
+            );
         }
         Case {
-            name: reader.text_as("name", |text| Ok(text.to_owned())).unwrap_or_default(),
+            name: reader
+                .text_as("name", |text| Ok(text.to_owned()))
+                .unwrap_or_default(),
             line: place(loader.text, reader.at().start).line,
             at: self.at(),
             request: self.request(),
-            response: self.table("response", &keys::RESPONSE).map(|reader| Response {
-                status: reader.count("status").and_then(|status| StatusCode::from_u16(status as u16).ok()).unwrap_or_default(),
-                headers: fields(&reader, "headers"),
-            }),
-            plan: reader.text_as("plan", |text| Ok(text.to_owned())).unwrap_or_default(),
-            popular: self.tables("popular", &keys::POPULAR).iter().map(popular_page).collect(),
+            response: self
+                .table("response", &keys::RESPONSE)
+                .map(|reader| Response {
+                    status: reader
+                        .count("status")
+                        .and_then(|status| StatusCode::from_u16(status as u16).ok())
+                        .unwrap_or_default(),
+                    headers: fields(&reader, "headers"),
+                }),
+            plan: reader
+                .text_as("plan", |text| Ok(text.to_owned()))
+                .unwrap_or_default(),
+            popular: self
+                .tables("popular", &keys::POPULAR)
+                .iter()
+                .map(popular_page)
+                .collect(),
             expected,
         }
     }
 
     fn table(&self, name: &str, section: &'static Section) -> Option<Reader<'a>> {
-        Some(Reader::of(section, self.reader.written(name)?, self.loader.mistakes))
+        Some(Reader::of(
+            section,
+            self.reader.written(name)?,
+            self.loader.mistakes,
+        ))
     }
 
     fn tables(&self, name: &str, section: &'static Section) -> Vec<Reader<'a>> {
-        let Some(value) = self.reader.written(name) else { return Vec::new() };
-        let Kind::List(items) = &value.kind else {
-            let problem = format!("a list of tables was expected, this is {}", value.describe());
-            self.reader.refuse(name, Mistake::new(problem, format!("write {} or [{{ … }}]", section.header)));
+        let Some(value) = self.reader.written(name) else {
             return Vec::new();
         };
-        items.iter().map(|item| Reader::of(section, item, self.loader.mistakes)).collect()
+        let Kind::List(items) = &value.kind else {
+            let problem = format!(
+                "a list of tables was expected, this is {}",
+                value.describe()
+            );
+            self.reader.refuse(
+                name,
+                Mistake::new(problem, format!("write {} or [{{ … }}]", section.header)),
+            );
+            return Vec::new();
+        };
+        items
+            .iter()
+            .map(|item| Reader::of(section, item, self.loader.mistakes))
+            .collect()
     }
 
     fn at(&self) -> WrittenTime {
         let epoch = WrittenTime::Instant(Timestamp::default());
-        let Some(value) = self.reader.written("at") else { return epoch };
+        let Some(value) = self.reader.written("at") else {
+            return epoch;
+        };
         let read = match &value.kind {
             Kind::Text(text) | Kind::Datetime(text) => WrittenTime::parse(text),
             _ => None,
@@ -140,7 +212,9 @@ impl<'a> CaseReader<'a> {
         if let Some(line) = cookies(reader) {
             headers.append(header::COOKIE, line);
         }
-        let device = reader.word("device").and_then(|name| Device::from_name(&name));
+        let device = reader
+            .word("device")
+            .and_then(|name| Device::from_name(&name));
         Request {
             method: reader.text_as("method", method).unwrap_or_default(),
             scheme: url.scheme_str().unwrap_or("http").to_owned(),
@@ -164,17 +238,26 @@ impl<'a> CaseReader<'a> {
         if self.reader.written("plan_warm").is_some() {
             let pages = self.tables("plan_warm", &keys::PLAN_WARM);
             let pages = pages.iter().map(warm_page).collect();
-            expected.push((Hook::PlanWarm, vec![Expected::Is("plan_warm", Json::Array(pages))]));
+            expected.push((
+                Hook::PlanWarm,
+                vec![Expected::Is("plan_warm", Json::Array(pages))],
+            ));
         }
         expected
     }
 }
 
 fn url(text: &str) -> Result<Uri, Mistake> {
-    let uri: Option<Uri> = if text.contains('#') { None } else { text.parse().ok() };
+    let uri: Option<Uri> = if text.contains('#') {
+        None
+    } else {
+        text.parse().ok()
+    };
     match uri {
         Some(uri)
-            if uri.path().starts_with('/') && (text.starts_with('/') || matches!(uri.scheme_str(), Some("http" | "https"))) =>
+            if uri.path().starts_with('/')
+                && (text.starts_with('/')
+                    || matches!(uri.scheme_str(), Some("http" | "https"))) =>
         {
             Ok(uri)
         }
@@ -189,7 +272,10 @@ fn method(text: &str) -> Result<Method, Mistake> {
     let written_as_sent = text.bytes().all(|byte| !byte.is_ascii_lowercase());
     match text.parse() {
         Ok(method) if written_as_sent => Ok(method),
-        _ => Err(Mistake::new(format!("`{text}` is no method"), "write \"GET\", \"HEAD\", \"POST\" …")),
+        _ => Err(Mistake::new(
+            format!("`{text}` is no method"),
+            "write \"GET\", \"HEAD\", \"POST\" …",
+        )),
     }
 }
 
@@ -197,10 +283,16 @@ fn method(text: &str) -> Result<Method, Mistake> {
 fn entries<'a>(reader: &Reader<'a>, name: &str) -> &'a [Entry] {
     match reader.written(name) {
         None => &[],
-        Some(Value { kind: Kind::Table(entries), .. }) => entries,
+        Some(Value {
+            kind: Kind::Table(entries),
+            ..
+        }) => entries,
         Some(value) => {
             let problem = format!("a table was expected, this is {}", value.describe());
-            reader.refuse(name, Mistake::new(problem, format!("write {name} = {{ name = \"value\" }}")));
+            reader.refuse(
+                name,
+                Mistake::new(problem, format!("write {name} = {{ name = \"value\" }}")),
+            );
             &[]
         }
     }
@@ -210,12 +302,20 @@ fn fields(reader: &Reader<'_>, name: &str) -> HeaderMap {
     let mut fields = HeaderMap::new();
     for entry in entries(reader, name) {
         if fields.len() >= MAX_FIELDS {
-            reader.refuse_at(&entry.key_at, name, Mistake::new("more fields than any message has", "leave some out"));
+            reader.refuse_at(
+                &entry.key_at,
+                name,
+                Mistake::new("more fields than any message has", "leave some out"),
+            );
             break;
         }
         let Ok(field) = entry.key.parse::<HeaderName>() else {
             let problem = format!("`{}` is no field name", entry.key);
-            reader.refuse_at(&entry.key_at, name, Mistake::new(problem, "write a field name, \"accept-language\""));
+            reader.refuse_at(
+                &entry.key_at,
+                name,
+                Mistake::new(problem, "write a field name, \"accept-language\""),
+            );
             continue;
         };
         let lines = match &entry.value.kind {
@@ -230,8 +330,15 @@ fn fields(reader: &Reader<'_>, name: &str) -> HeaderMap {
             match value {
                 Some(value) => drop(fields.append(&field, value)),
                 None => {
-                    let problem = format!("the value of a field was expected, this is {}", line.describe());
-                    reader.refuse_at(&line.at, name, Mistake::new(problem, "write a text without control characters"));
+                    let problem = format!(
+                        "the value of a field was expected, this is {}",
+                        line.describe()
+                    );
+                    reader.refuse_at(
+                        &line.at,
+                        name,
+                        Mistake::new(problem, "write a text without control characters"),
+                    );
                 }
             }
         }
@@ -247,7 +354,10 @@ fn cookies(reader: &Reader<'_>) -> Option<HeaderValue> {
                 pairs.push(format!("{}={text}", entry.key))
             }
             _ => {
-                let problem = format!("the value of a cookie was expected, this is {}", entry.value.describe());
+                let problem = format!(
+                    "the value of a cookie was expected, this is {}",
+                    entry.value.describe()
+                );
                 reader.refuse_at(
                     &entry.value.at,
                     "cookies",
@@ -256,7 +366,11 @@ fn cookies(reader: &Reader<'_>) -> Option<HeaderValue> {
             }
         }
     }
-    if pairs.is_empty() { None } else { HeaderValue::from_str(&pairs.join("; ")).ok() }
+    if pairs.is_empty() {
+        None
+    } else {
+        HeaderValue::from_str(&pairs.join("; ")).ok()
+    }
 }
 
 fn popular_page(reader: &Reader<'_>) -> PopularPage {
@@ -283,10 +397,15 @@ fn warm_page(reader: &Reader<'_>) -> Json {
 
 /// What is written in a table of expectations.
 fn expectations(reader: &Reader<'_>, section: &'static Section) -> Vec<Expected> {
-    let written = section.keys.iter().filter(|key| reader.written(key.name).is_some());
+    let written = section
+        .keys
+        .iter()
+        .filter(|key| reader.written(key.name).is_some());
     let expected = written.filter_map(|key| {
         if key.name == "reason_contains" {
-            return reader.text_as(key.name, |text| Ok(text.to_owned())).map(|part| Expected::Contains("reason", part));
+            return reader
+                .text_as(key.name, |text| Ok(text.to_owned()))
+                .map(|part| Expected::Contains("reason", part));
         }
         let is_none = matches!(reader.written(key.name)?.kind, Kind::Flag(false));
         let value = match key.form {
@@ -307,7 +426,10 @@ fn text_value(name: &str, text: &str) -> Result<Json, Mistake> {
         "reason" => Ok(text.into()),
         "variant" => forms::variant(text).map(Json::from),
         "lookup" if matches!(text, "cache" | "pass") => Ok(text.into()),
-        "lookup" => Err(Mistake::new(format!("`{text}` is not known here"), "write \"cache\", \"pass\" or false")),
+        "lookup" => Err(Mistake::new(
+            format!("`{text}` is not known here"),
+            "write \"cache\", \"pass\" or false",
+        )),
         _ => match units::duration(text) {
             Some(duration) => Ok(units::show_duration(duration).into()),
             None => Err(Mistake::new(
@@ -319,5 +441,10 @@ fn text_value(name: &str, text: &str) -> Result<Json, Mistake> {
 }
 
 fn texts(reader: &Reader<'_>, name: &str) -> Json {
-    reader.texts_as(name, |text| Ok(text.to_owned())).into_iter().map(|(text, _)| text).collect::<Vec<_>>().into()
+    reader
+        .texts_as(name, |text| Ok(text.to_owned()))
+        .into_iter()
+        .map(|(text, _)| text)
+        .collect::<Vec<_>>()
+        .into()
 }

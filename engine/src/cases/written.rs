@@ -68,7 +68,8 @@ pub(super) enum Expected {
 }
 
 impl Cases {
-    /// Reads and checks the file at `path`. Where `module` is given, it is tried in place of the one that the file names.
+    /// Reads and checks the file at `path`. Where `module` is given, it is tried in place of the
+    /// one that the file names.
     ///
     /// # Errors
     /// Every mistake in the file, or one that says why it can't be read.
@@ -79,16 +80,24 @@ impl Cases {
             Err(mistake) => {
                 let mistakes = Mistakes::of(&file, "");
                 mistakes.add(&(0..0), "", mistake);
-                Err(mistakes.into_result().expect_err("a mistake was just added"))
+                Err(mistakes
+                    .into_result()
+                    .expect_err("a mistake was just added"))
             }
         }
     }
 
-    /// Checks the `text` of a file. `file` is what mistakes call it; paths in it are relative to `base_dir`.
+    /// Checks the `text` of a file. `file` is what mistakes call it; paths in it are relative to
+    /// `base_dir`.
     ///
     /// # Errors
     /// Every mistake in the text.
-    pub fn parse(text: &str, file: &str, base_dir: &Path, module: Option<ModuleSource>) -> Result<Cases, ConfigErrors> {
+    pub fn parse(
+        text: &str,
+        file: &str,
+        base_dir: &Path,
+        module: Option<ModuleSource>,
+    ) -> Result<Cases, ConfigErrors> {
         read::parse(text, file, base_dir, Tried::Written(module))
     }
 
@@ -106,7 +115,11 @@ impl Cases {
     ///
     /// # Errors
     /// Every mistake in the text.
-    pub fn for_policy(text: &str, file: &str, policy: config::Policy) -> Result<Cases, ConfigErrors> {
+    pub fn for_policy(
+        text: &str,
+        file: &str,
+        policy: config::Policy,
+    ) -> Result<Cases, ConfigErrors> {
         read::parse(text, file, Path::new(""), Tried::Given(Box::new(policy)))
     }
 }

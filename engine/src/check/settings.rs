@@ -1,4 +1,5 @@
-//! Where in a file the setting stands that a policy refuses: policies name it by its path (`rules[2].paths[0]`), people look for a line.
+//! Where in a file the setting stands that a policy refuses: policies name it by its path
+//! (`rules[2].paths[0]`), people look for a line.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -15,14 +16,27 @@ pub(super) struct Settings {
 
 impl Settings {
     pub(super) fn of(config: &Config, text: &str) -> Settings {
-        let folder = Path::new(&*config.file).parent().unwrap_or(Path::new("")).to_owned();
-        Settings { document: raw::from_toml(text).ok(), folder }
+        let folder = Path::new(&*config.file)
+            .parent()
+            .unwrap_or(Path::new(""))
+            .to_owned();
+        Settings {
+            document: raw::from_toml(text).ok(),
+            folder,
+        }
     }
 
-    /// The place of the setting that `error` is about, in the configuration, if it can be told; and `mistake`, with the place in
-    /// another file if that is where it stands.
-    pub(super) fn locate(&self, policy: &str, error: &PolicyError, mistake: Mistake) -> (Option<Range<usize>>, Mistake) {
-        let Some(entry) = self.entry(policy) else { return (None, mistake) };
+    /// The place of the setting that `error` is about, in the configuration, if it can be told; and
+    /// `mistake`, with the place in another file if that is where it stands.
+    pub(super) fn locate(
+        &self,
+        policy: &str,
+        error: &PolicyError,
+        mistake: Mistake,
+    ) -> (Option<Range<usize>>, Mistake) {
+        let Some(entry) = self.entry(policy) else {
+            return (None, mistake);
+        };
         let find = |settings: &Value| match error {
             PolicyError::Settings { message, .. } => walk(settings, path_in(message)?),
             PolicyError::Manifest { reason, .. } => text_in(settings, reason).map(|(at, _)| at),
@@ -30,13 +44,27 @@ impl Settings {
         };
         // The name of a zone is the operator's, not the policy's.
         let zone = |settings: &Value| match error {
-            PolicyError::Manifest { reason, .. } => forms::zone(&text_in(settings, reason)?.1).err().map(|mistake| mistake.cure),
+            PolicyError::Manifest { reason, .. } => forms::zone(&text_in(settings, reason)?.1)
+                .err()
+                .map(|mistake| mistake.cure),
             _ => None,
         };
         if let Some(settings) = member(entry, "settings") {
-            return (find(settings), Mistake { cure: zone(settings).unwrap_or(mistake.cure), ..mistake });
+            return (
+                find(settings),
+                Mistake {
+                    cure: zone(settings).unwrap_or(mistake.cure),
+                    ..mistake
+                },
+            );
         }
-        let Some(Value { kind: Kind::Text(path), at }) = member(entry, "settings_file") else { return (None, mistake) };
+        let Some(Value {
+            kind: Kind::Text(path),
+            at,
+        }) = member(entry, "settings_file")
+        else {
+            return (None, mistake);
+        };
         let found = read_text(&self.folder.join(path)).ok().and_then(|text| {
             let Place { line, column } = place(&text, find(&raw::from_json(&text).ok()?)?.start);
             Some(format!("`{path}`, line {line} column {column}: "))
@@ -46,16 +74,22 @@ impl Settings {
     }
 
     fn entry(&self, policy: &str) -> Option<&Value> {
-        let Kind::List(entries) = &member(self.document.as_ref()?, "policy")?.kind else { return None };
-        let is_named =
-            |entry: &&Value| matches!(member(entry, "name"), Some(Value { kind: Kind::Text(name), .. }) if name == policy);
+        let Kind::List(entries) = &member(self.document.as_ref()?, "policy")?.kind else {
+            return None;
+        };
+        let is_named = |entry: &&Value| matches!(member(entry, "name"), Some(Value { kind: Kind::Text(name), .. }) if name == policy);
         entries.iter().find(is_named)
     }
 }
 
 fn member<'a>(table: &'a Value, key: &str) -> Option<&'a Value> {
-    let Kind::Table(entries) = &table.kind else { return None };
-    entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
+    let Kind::Table(entries) = &table.kind else {
+        return None;
+    };
+    entries
+        .iter()
+        .find(|entry| entry.key == key)
+        .map(|entry| &entry.value)
 }
 
 /// The first words between backticks.
@@ -63,11 +97,15 @@ fn path_in(message: &str) -> Option<&str> {
     message.split('`').nth(1).filter(|path| !path.is_empty())
 }
 
-/// The value at `path`, or the last one on the way to it that is there; none where not even the first is.
+/// The value at `path`, or the last one on the way to it that is there; none where not even the
+/// first is.
 fn walk(settings: &Value, path: &str) -> Option<Range<usize>> {
     let mut found = None;
     let mut value = settings;
-    for step in path.split(['.', '[']).map(|step| step.trim_end_matches(']')) {
+    for step in path
+        .split(['.', '['])
+        .map(|step| step.trim_end_matches(']'))
+    {
         let next = match (&value.kind, step.parse::<usize>()) {
             (Kind::List(items), Ok(index)) => items.get(index),
             _ => member(value, step),
@@ -82,11 +120,12 @@ fn walk(settings: &Value, path: &str) -> Option<Range<usize>> {
 /// The first text among the settings that `reason` quotes, such as the name of a zone.
 fn text_in(settings: &Value, reason: &str) -> Option<(Range<usize>, String)> {
     match &settings.kind {
-        Kind::Text(text) => {
-            (!text.is_empty() && reason.contains(&format!("{text:?}"))).then(|| (settings.at.clone(), text.clone()))
-        }
+        Kind::Text(text) => (!text.is_empty() && reason.contains(&format!("{text:?}")))
+            .then(|| (settings.at.clone(), text.clone())),
         Kind::List(items) => items.iter().find_map(|item| text_in(item, reason)),
-        Kind::Table(entries) => entries.iter().find_map(|entry| text_in(&entry.value, reason)),
+        Kind::Table(entries) => entries
+            .iter()
+            .find_map(|entry| text_in(&entry.value, reason)),
         _ => None,
     }
 }
@@ -104,8 +143,14 @@ mod tests {
         assert_eq!(at("open"), Some("\"9\""));
         assert_eq!(at("rules[0].paths[1]"), Some("\"b\""));
         assert_eq!(at("rules[0].inside"), Some("{ paths = [\"/a\", \"b\"] }"));
-        assert_eq!(at("rules[7].paths"), Some("[\n  { paths = [\"/a\", \"b\"] },\n]"));
+        assert_eq!(
+            at("rules[7].paths"),
+            Some("[\n  { paths = [\"/a\", \"b\"] },\n]")
+        );
         assert_eq!(at("zone"), None);
-        assert_eq!(text_in(settings, "the zone \"b\" is unknown").map(|(at, _)| &text[at]), Some("\"b\""));
+        assert_eq!(
+            text_in(settings, "the zone \"b\" is unknown").map(|(at, _)| &text[at]),
+            Some("\"b\"")
+        );
     }
 }

@@ -68,22 +68,37 @@ impl AdminClient {
     /// # Errors
     /// What is wrong with the arguments, for people.
     pub(super) fn new(arguments: &AdminArgs) -> Result<AdminClient, String> {
-        let bad = || format!("`{}` is no admin interface; write --admin http://HOST:PORT", arguments.admin);
+        let bad = || {
+            format!(
+                "`{}` is no admin interface; write --admin http://HOST:PORT",
+                arguments.admin
+            )
+        };
         let uri: Uri = arguments.admin.parse().map_err(|_| bad())?;
         let authority = match (uri.scheme_str(), uri.authority(), uri.path()) {
-            (Some("http"), Some(authority), "" | "/") if !authority.as_str().contains('@') => authority.to_string(),
+            (Some("http"), Some(authority), "" | "/") if !authority.as_str().contains('@') => {
+                authority.to_string()
+            }
             _ => return Err(bad()),
         };
         let token = arguments.token_file.as_ref().map(|path| {
-            let text = std::fs::read_to_string(path).map_err(|error| format!("can't read {}: {error}", path.display()))?;
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| format!("can't read {}: {error}", path.display()))?;
             let token = text.lines().next().unwrap_or_default().trim();
             if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
                 return Err(format!("the first line of {} is no token", path.display()));
             }
             Ok(token.to_owned())
         });
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
-        Ok(AdminClient { authority, token: token.transpose()?, runtime })
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| error.to_string())?;
+        Ok(AdminClient {
+            authority,
+            token: token.transpose()?,
+            runtime,
+        })
     }
 
     /// Asks for `path`.
@@ -99,7 +114,15 @@ impl AdminClient {
     /// # Errors
     /// As [`AdminClient::get`].
     pub(super) fn post(&self, path: &str, content: Option<&Value>) -> Result<Answer, String> {
-        self.call(TIMEOUT, Method::POST, path, (JSON, content.map(Value::to_string).unwrap_or_default().into()))
+        self.call(
+            TIMEOUT,
+            Method::POST,
+            path,
+            (
+                JSON,
+                content.map(Value::to_string).unwrap_or_default().into(),
+            ),
+        )
     }
 
     /// Deletes what is at `path`.
@@ -115,30 +138,68 @@ impl AdminClient {
     /// # Errors
     /// As [`AdminClient::get`].
     pub(super) fn upload(&self, path: &str, content: Vec<u8>) -> Result<Answer, String> {
-        self.call(UPLOAD_TIMEOUT, Method::POST, path, ("application/wasm", content))
+        self.call(
+            UPLOAD_TIMEOUT,
+            Method::POST,
+            path,
+            ("application/wasm", content),
+        )
     }
 
-    fn call(&self, timeout: Duration, method: Method, path: &str, content: Content) -> Result<Answer, String> {
-        let asking = async { Clock::real().timeout(timeout, self.ask(method, path, content)).await };
-        let answered = self.runtime.block_on(asking);
-        answered.unwrap_or_else(|_| Err(format!("the admin interface at {} does not answer", self.authority)))
-    }
-
-    async fn ask(&self, method: Method, path: &str, (kind, content): Content) -> Result<Answer, String> {
-        let unreachable = |error: &dyn std::fmt::Display| {
-            format!("can't reach the admin interface at {}: {error}; is tero running? (--admin URL)", self.authority)
+    fn call(
+        &self,
+        timeout: Duration,
+        method: Method,
+        path: &str,
+        content: Content,
+    ) -> Result<Answer, String> {
+        let asking = async {
+            Clock::real()
+                .timeout(timeout, self.ask(method, path, content))
+                .await
         };
-        let address = if self.authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
+        let answered = self.runtime.block_on(asking);
+        answered.unwrap_or_else(|_| {
+            Err(format!(
+                "the admin interface at {} does not answer",
+                self.authority
+            ))
+        })
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        (kind, content): Content,
+    ) -> Result<Answer, String> {
+        let unreachable = |error: &dyn std::fmt::Display| {
+            format!(
+                "can't reach the admin interface at {}: {error}; is tero running? (--admin URL)",
+                self.authority
+            )
+        };
+        let address = if self
+            .authority
+            .rsplit_once(':')
+            .is_some_and(|(_, port)| port.parse::<u16>().is_ok())
+        {
             self.authority.clone()
         } else {
             format!("{}:80", self.authority)
         };
-        let stream = tokio::net::TcpStream::connect(&address).await.map_err(|error| unreachable(&error))?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| unreachable(&error))?;
+        let stream = tokio::net::TcpStream::connect(&address)
+            .await
+            .map_err(|error| unreachable(&error))?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| unreachable(&error))?;
         // It ends with the connection, and its errors come out of the request too.
         tokio::spawn(connection);
-        let mut request = Request::builder().method(method).uri(path).header(header::HOST, &self.authority);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, &self.authority);
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
@@ -146,10 +207,19 @@ impl AdminClient {
             .header(header::CONTENT_TYPE, kind)
             .body(Full::new(Bytes::from(content)))
             .map_err(|error| format!("`{path}` can't be asked for: {error}"))?;
-        let response = sender.send_request(request).await.map_err(|error| unreachable(&error))?;
+        let response = sender
+            .send_request(request)
+            .await
+            .map_err(|error| unreachable(&error))?;
         let status = response.status();
-        let content = Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(|error| unreachable(&error))?;
-        Ok(Answer { status, content: serde_json::from_slice(&content.to_bytes()).unwrap_or_default() })
+        let content = Limited::new(response.into_body(), MAX_ANSWER)
+            .collect()
+            .await
+            .map_err(|error| unreachable(&error))?;
+        Ok(Answer {
+            status,
+            content: serde_json::from_slice(&content.to_bytes()).unwrap_or_default(),
+        })
     }
 }
 
@@ -159,19 +229,46 @@ mod tests {
 
     #[test]
     fn an_admin_interface_is_a_plain_http_url() {
-        let client = |admin: &str| AdminClient::new(&AdminArgs { admin: admin.to_owned(), token_file: None });
-        for good in ["http://127.0.0.1:9090", "http://edge.internal", "http://[::1]:9090/"] {
+        let client = |admin: &str| {
+            AdminClient::new(&AdminArgs {
+                admin: admin.to_owned(),
+                token_file: None,
+            })
+        };
+        for good in [
+            "http://127.0.0.1:9090",
+            "http://edge.internal",
+            "http://[::1]:9090/",
+        ] {
             assert!(client(good).is_ok(), "{good}");
         }
-        for bad in ["127.0.0.1:9090", "https://edge", "http://edge/stats", "http://u:p@edge", ""] {
+        for bad in [
+            "127.0.0.1:9090",
+            "https://edge",
+            "http://edge/stats",
+            "http://u:p@edge",
+            "",
+        ] {
             assert!(client(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn what_can_not_be_reached_is_said_with_a_cure() {
-        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let client = AdminClient::new(&AdminArgs { admin: format!("http://{closed}"), token_file: None }).unwrap();
-        assert!(client.get("/stats").unwrap_err().contains("is tero running?"));
+        let closed = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let client = AdminClient::new(&AdminArgs {
+            admin: format!("http://{closed}"),
+            token_file: None,
+        })
+        .unwrap();
+        assert!(
+            client
+                .get("/stats")
+                .unwrap_err()
+                .contains("is tero running?")
+        );
     }
 }

@@ -46,7 +46,11 @@ impl Check {
     }
 
     fn good(&self, config: &Config) -> ExitCode {
-        let (sites, policies, plans) = (config.sites.len(), config.policies.len(), config.plans.len());
+        let (sites, policies, plans) = (
+            config.sites.len(),
+            config.policies.len(),
+            config.plans.len(),
+        );
         let warnings = warnings(config, Clock::real().now());
         if self.json {
             let result = serde_json::json!({
@@ -57,10 +61,18 @@ impl Check {
         for warning in &warnings {
             eprintln!("warning: {warning}");
         }
-        let count = |number: usize, one: &str, many: &str| format!("{number} {}", if number == 1 { one } else { many });
+        let count = |number: usize, one: &str, many: &str| {
+            format!("{number} {}", if number == 1 { one } else { many })
+        };
         let sites = count(sites, "site", "sites");
-        let (policies, plans) = (count(policies, "policy", "policies"), count(plans, "warming plan", "warming plans"));
-        print(&format!("{}: good: {sites}, {policies}, {plans}\n", config.file))
+        let (policies, plans) = (
+            count(policies, "policy", "policies"),
+            count(plans, "warming plan", "warming plans"),
+        );
+        print(&format!(
+            "{}: good: {sites}, {policies}, {plans}\n",
+            config.file
+        ))
     }
 
     fn bad(&self, errors: &ConfigErrors) -> ExitCode {

@@ -44,10 +44,12 @@ pub(super) struct Demo {
     /// Where tero listens [default: 127.0.0.1:8080, or any free port if that is taken]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// Where the admin interface listens, on loopback [default: 127.0.0.1:9090, or any free port if that is taken]
+    /// Where the admin interface listens, on loopback [default: 127.0.0.1:9090, or any free port if
+    /// that is taken]
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<SocketAddr>,
-    /// Where the sample site listens, on loopback [default: 3000, or any free port if that is taken]
+    /// Where the sample site listens, on loopback [default: 3000, or any free port if that is
+    /// taken]
     #[arg(long, value_name = "PORT")]
     origin_port: Option<u16>,
     /// Sends synthetic visitors, phones and desktops
@@ -84,23 +86,46 @@ impl Demo {
                 "the demo's admin interface has no token and so stays on loopback; give --admin 127.0.0.1:PORT".to_owned()
             );
         }
-        let origin = place("--origin-port", self.origin_port.map(|port| SocketAddr::new(LOOPBACK, port)), 3000)?;
-        let origin = Origin::start(origin, clock.clone()).map_err(|error| format!("the sample site did not start: {error}"))?;
+        let origin = place(
+            "--origin-port",
+            self.origin_port.map(|port| SocketAddr::new(LOOPBACK, port)),
+            3000,
+        )?;
+        let origin = Origin::start(origin, clock.clone())
+            .map_err(|error| format!("the sample site did not start: {error}"))?;
         let places = Places {
             edge: place("--listen", self.listen, 8080)?,
             admin: place("--admin", self.admin, 9090)?,
             origin: origin.address(),
         };
-        let server = crate::serve(configuration(&places)?, clock.clone()).map_err(|error| with_causes(&error))?;
-        let places = Places { edge: server.addresses()[0], admin: server.admin_address(), ..places };
+        let server = crate::serve(configuration(&places)?, clock.clone())
+            .map_err(|error| with_causes(&error))?;
+        let places = Places {
+            edge: server.addresses()[0],
+            admin: server.admin_address(),
+            ..places
+        };
         print(&guide::text(&places, clock.now(), self.traffic));
         let host = format!("{}:{}", host(places.edge), places.edge.port());
-        let traffic = Traffic { visitors: self.visitors.into(), seed: self.seed, pause: PAUSE, host };
-        let visitors = self.traffic.then(|| Visitors::start(reachable(places.edge), traffic, clock));
-        let visitors = visitors.transpose().map_err(|error| format!("the visitors did not start: {error}"))?;
+        let traffic = Traffic {
+            visitors: self.visitors.into(),
+            seed: self.seed,
+            pause: PAUSE,
+            host,
+        };
+        let visitors = self
+            .traffic
+            .then(|| Visitors::start(reachable(places.edge), traffic, clock));
+        let visitors = visitors
+            .transpose()
+            .map_err(|error| format!("the visitors did not start: {error}"))?;
         wait_for_signal().map_err(|error| format!("signals can't be waited for: {error}"))?;
         if let Some(visitors) = &visitors {
-            print(&format!("\n{} requests of the visitors were answered, {} failed\n", visitors.answered(), visitors.failed()));
+            print(&format!(
+                "\n{} requests of the visitors were answered, {} failed\n",
+                visitors.answered(),
+                visitors.failed()
+            ));
         }
         drop(visitors);
         server.shutdown();
@@ -115,8 +140,8 @@ fn configuration(places: &Places) -> Result<Config, String> {
     let hosts = [host(places.edge), "localhost".to_owned(), "*".to_owned()];
     let target = Target::new(&format!("http://{}", places.origin), &hosts)?;
     let text = import(RULES, RULES_NAME, &target).map_err(|errors| with_causes(&errors))?;
-    let mut config =
-        Config::parse(&(text + POPULAR), "the demo's configuration", Path::new("")).map_err(|errors| with_causes(&errors))?;
+    let mut config = Config::parse(&(text + POPULAR), "the demo's configuration", Path::new(""))
+        .map_err(|errors| with_causes(&errors))?;
     config.server.listen = vec![places.edge];
     config.server.drain = DRAIN;
     config.admin.listen = places.admin;
@@ -128,25 +153,33 @@ fn configuration(places: &Places) -> Result<Config, String> {
 
 /// The address that was wanted, if it is free; else the usual one, or any free port.
 ///
-/// The edge's own listener shares its port with other processes on purpose (`SO_REUSEPORT`), so a second demo would not notice the
-/// first one: hence the trial with a listener that does not.
+/// The edge's own listener shares its port with other processes on purpose (`SO_REUSEPORT`), so a
+/// second demo would not notice the first one: hence the trial with a listener that does not.
 fn place(argument: &str, wanted: Option<SocketAddr>, usual: u16) -> Result<SocketAddr, String> {
     let free = |address| TcpListener::bind(address).and_then(|listener| listener.local_addr());
     if let Some(address) = wanted {
         let cure = format!("stop what listens there, or give another address with {argument}");
-        return free(address).map_err(|error| format!("can't listen on {address}: {error}; {cure}"));
+        return free(address)
+            .map_err(|error| format!("can't listen on {address}: {error}; {cure}"));
     }
     let usual = SocketAddr::new(LOOPBACK, usual);
     free(usual).or_else(|_| {
-        let other = free(SocketAddr::new(LOOPBACK, 0)).map_err(|error| format!("no free port: {error}"))?;
-        print(&format!("{usual} is taken, so {other} it is ({argument} chooses)\n"));
+        let other =
+            free(SocketAddr::new(LOOPBACK, 0)).map_err(|error| format!("no free port: {error}"))?;
+        print(&format!(
+            "{usual} is taken, so {other} it is ({argument} chooses)\n"
+        ));
         Ok(other)
     })
 }
 
 /// Where a client on this machine finds what listens on `address`.
 fn reachable(address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() { SocketAddr::new(LOOPBACK, address.port()) } else { address }
+    if address.ip().is_unspecified() {
+        SocketAddr::new(LOOPBACK, address.port())
+    } else {
+        address
+    }
 }
 
 /// How a site on this machine is called where it is reached by its address.
@@ -159,9 +192,12 @@ fn host(address: SocketAddr) -> String {
 
 /// Returns at Ctrl-C and SIGTERM.
 fn wait_for_signal() -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
-        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        let mut terminate =
+            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         tokio::select! {
             interrupted = tokio::signal::ctrl_c() => interrupted,
             _ = terminate.recv() => Ok(()),

@@ -37,7 +37,8 @@ pub(super) struct Explain {
     /// The class of the device, whatever the fields say
     #[arg(long, value_name = "CLASS")]
     device: Option<String>,
-    /// The status of the response that the policies are asked about; without it, that of the stored one, or 200
+    /// The status of the response that the policies are asked about; without it, that of the stored
+    /// one, or 200
     #[arg(long, value_name = "STATUS")]
     response_status: Option<u16>,
     /// A field of that response
@@ -57,7 +58,9 @@ impl Explain {
             (Err(message), _) | (_, Err(message)) => return used_wrongly(&message),
         };
         match client.post("/explain", Some(&content)) {
-            Ok(answer) if answer.status.is_success() && self.json => print(&format!("{}\n", answer.content)),
+            Ok(answer) if answer.status.is_success() && self.json => {
+                print(&format!("{}\n", answer.content))
+            }
             Ok(answer) if answer.status.is_success() => print(&text(&answer.content)),
             Ok(answer) => fail(&answer.error()),
             Err(message) => fail(&message),
@@ -65,7 +68,8 @@ impl Explain {
     }
 
     fn content(&self) -> Result<Value, String> {
-        let mut content = json!({ "url": self.url, "method": self.method, "headers": fields(&self.headers)? });
+        let mut content =
+            json!({ "url": self.url, "method": self.method, "headers": fields(&self.headers)? });
         if let Some(at) = &self.at {
             content["at"] = at.as_str().into();
         }
@@ -74,7 +78,8 @@ impl Explain {
         }
         if self.response_status.is_some() || !self.response_headers.is_empty() {
             let status = self.response_status.unwrap_or(200);
-            content["response"] = json!({ "status": status, "headers": fields(&self.response_headers)? });
+            content["response"] =
+                json!({ "status": status, "headers": fields(&self.response_headers)? });
         }
         Ok(content)
     }
@@ -84,8 +89,12 @@ impl Explain {
 fn fields(lines: &[String]) -> Result<Value, String> {
     let mut fields: Map<String, Value> = Map::new();
     for line in lines {
-        let (name, value) = line.split_once(':').ok_or_else(|| format!("`{line}` is no field; write 'Name: value'"))?;
-        let values = fields.entry(name.trim().to_ascii_lowercase()).or_insert_with(|| json!([]));
+        let (name, value) = line
+            .split_once(':')
+            .ok_or_else(|| format!("`{line}` is no field; write 'Name: value'"))?;
+        let values = fields
+            .entry(name.trim().to_ascii_lowercase())
+            .or_insert_with(|| json!([]));
         if let Value::Array(values) = values {
             values.push(value.trim().into());
         }
@@ -98,10 +107,21 @@ fn text(answer: &Value) -> String {
     let mut out = String::new();
     let mut line = |name: &str, value: String| out.push_str(&format!("{name:<12}{value}\n"));
     line("site", plain(&answer["site"]));
-    line("at", format!("{} ({})", plain(&answer["at"]["local"]), plain(&answer["at"]["zone"])));
+    line(
+        "at",
+        format!(
+            "{} ({})",
+            plain(&answer["at"]["local"]),
+            plain(&answer["at"]["zone"])
+        ),
+    );
     line("device", plain(&answer["device"]));
     for policy in answer["policies"].as_array().into_iter().flatten() {
-        let canary = if policy["canary"] == true { " (canary)" } else { "" };
+        let canary = if policy["canary"] == true {
+            " (canary)"
+        } else {
+            ""
+        };
         line("policy", format!("{}{canary}", plain(&policy["policy"])));
         line("  request", word(&policy["on_request"]));
         line("  response", word(&policy["on_response"]));
@@ -109,40 +129,87 @@ fn text(answer: &Value) -> String {
     let decision = &answer["decision"];
     line(
         "decision",
-        format!("{}, variant {}, query {}", plain(&decision["lookup"]), plain(&decision["variant"]), plain(&decision["query"])),
+        format!(
+            "{}, variant {}, query {}",
+            plain(&decision["lookup"]),
+            plain(&decision["variant"]),
+            plain(&decision["query"])
+        ),
     );
     let response = &answer["response"];
     let storing = match response["refusal"].as_str() {
         Some(refusal) => format!("would not be stored: {refusal}"),
-        None => format!("would be fresh for {} s ({})", response["lifetime_secs"], plain(&response["lifetime_from"])),
+        None => format!(
+            "would be fresh for {} s ({})",
+            response["lifetime_secs"],
+            plain(&response["lifetime_from"])
+        ),
     };
-    line("response", format!("{} {}: {storing}", plain(&response["from"]), response["status"]));
+    line(
+        "response",
+        format!(
+            "{} {}: {storing}",
+            plain(&response["from"]),
+            response["status"]
+        ),
+    );
     for rule in answer["rules"].as_array().into_iter().flatten() {
-        line("rule", format!("{}: {}", plain(&rule["rule"]), plain(&rule["text"])));
+        line(
+            "rule",
+            format!("{}: {}", plain(&rule["rule"]), plain(&rule["text"])),
+        );
     }
-    line("key", format!("{}, variant {}", plain(&answer["key"]["url"]), plain(&answer["key"]["variant"])));
+    line(
+        "key",
+        format!(
+            "{}, variant {}",
+            plain(&answer["key"]["url"]),
+            plain(&answer["key"]["variant"])
+        ),
+    );
     for stored in answer["stored"].as_array().into_iter().flatten() {
         line("stored", self::stored(stored));
     }
-    line("outcome", format!("{}: {}", plain(&answer["would"]["outcome"]), plain(&answer["would"]["why"])));
+    line(
+        "outcome",
+        format!(
+            "{}: {}",
+            plain(&answer["would"]["outcome"]),
+            plain(&answer["would"]["why"])
+        ),
+    );
     out
 }
 
 fn stored(stored: &Value) -> String {
-    let selected = if stored["selected"] == true { "" } else { ", for other request fields" };
+    let selected = if stored["selected"] == true {
+        ""
+    } else {
+        ", for other request fields"
+    };
     let fresh = match stored["fresh_for_secs"].as_i64().unwrap_or_default() {
         left @ 1.. => format!("fresh for another {left} s"),
         late => format!("stale for {} s", -late),
     };
     let (status, bytes, age) = (&stored["status"], &stored["bytes"], &stored["age_secs"]);
-    format!("{status}, {bytes} bytes, {age} s old, {fresh}{selected}; {}", plain(&stored["reason"]))
+    format!(
+        "{status}, {bytes} bytes, {age} s old, {fresh}{selected}; {}",
+        plain(&stored["reason"])
+    )
 }
 
 /// What a policy said, in one line.
 fn word(word: &Value) -> String {
     if let Some(answer) = word["answer"].as_object() {
-        let parts: Vec<String> = answer.iter().map(|(name, value)| format!("{name} {}", plain(value))).collect();
-        return if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") };
+        let parts: Vec<String> = answer
+            .iter()
+            .map(|(name, value)| format!("{name} {}", plain(value)))
+            .collect();
+        return if parts.is_empty() {
+            "nothing".to_owned()
+        } else {
+            parts.join(", ")
+        };
     }
     match (word["failed"].as_str(), word["not_asked"].as_str()) {
         (Some(kind), _) => format!("failed ({kind}): {}", plain(&word["reason"])),
@@ -166,8 +233,15 @@ mod tests {
 
     #[test]
     fn fields_are_lines_with_a_colon() {
-        let lines = ["Cookie: a=b".to_owned(), "X-A:1".to_owned(), "x-a: 2:3".to_owned()];
-        assert_eq!(fields(&lines).unwrap(), json!({ "cookie": ["a=b"], "x-a": ["1", "2:3"] }));
+        let lines = [
+            "Cookie: a=b".to_owned(),
+            "X-A:1".to_owned(),
+            "x-a: 2:3".to_owned(),
+        ];
+        assert_eq!(
+            fields(&lines).unwrap(),
+            json!({ "cookie": ["a=b"], "x-a": ["1", "2:3"] })
+        );
         assert!(fields(&["nothing".to_owned()]).is_err());
     }
 }

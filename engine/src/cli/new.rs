@@ -22,7 +22,8 @@ Countries: ar (Argentina), cl (Chile), mx (Mexico), es (Spain).
 Exit code: 0 if the files were written, 1 if they can't be or are there already,
 2 if the command is used wrongly.";
 
-/// Writes a complete configuration for a trade and a country: zone, holidays, hours, paths to pass, plans
+/// Writes a complete configuration for a trade and a country: zone, holidays, hours, paths to pass,
+/// plans
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct New {
@@ -49,11 +50,22 @@ pub(super) struct New {
 impl New {
     pub(super) fn run(self) -> ExitCode {
         if self.list {
-            let countries = COUNTRIES.iter().map(|country| format!("{}  {}, {}\n", country.code, country.name, country.zone));
-            return print(&format!("{}\n\n{}", TEMPLATES.join("\n"), countries.collect::<String>()));
+            let countries = COUNTRIES
+                .iter()
+                .map(|country| format!("{}  {}, {}\n", country.code, country.name, country.zone));
+            return print(&format!(
+                "{}\n\n{}",
+                TEMPLATES.join("\n"),
+                countries.collect::<String>()
+            ));
         }
         let template = self.template.as_deref().unwrap_or_default();
-        let set_up = SetUp { template, country: &self.country, origin: &self.origin, hosts: &self.host };
+        let set_up = SetUp {
+            template,
+            country: &self.country,
+            origin: &self.origin,
+            hosts: &self.host,
+        };
         let files = match set_up.files() {
             Ok(files) => files,
             Err(message) => return used_wrongly(&message),
@@ -62,8 +74,15 @@ impl New {
             Ok(()) => {
                 let (first, dir) = (&files[0].name, self.dir.display());
                 let names: Vec<&str> = files.iter().map(|file| file.name).collect();
-                let go = if self.dir == Path::new(".") { String::new() } else { format!("cd {dir} && ") };
-                print(&format!("{dir}: {} written; next: {go}tero check {first} && tero schedule\n", names.join(" and ")))
+                let go = if self.dir == Path::new(".") {
+                    String::new()
+                } else {
+                    format!("cd {dir} && ")
+                };
+                print(&format!(
+                    "{dir}: {} written; next: {go}tero check {first} && tero schedule\n",
+                    names.join(" and ")
+                ))
             }
             Err(message) => fail(&message),
         }
@@ -72,15 +91,25 @@ impl New {
 
 /// Writes all files, or none where one is there already.
 fn write(dir: &Path, files: &[File]) -> Result<(), String> {
-    let failed = |path: &Path, error: &io::Error| format!("can't write {}: {error}", path.display());
-    if let Some(path) = files.iter().map(|file| dir.join(file.name)).find(|path| path.exists()) {
-        return Err(format!("{} is there already: name another folder", path.display()));
+    let failed =
+        |path: &Path, error: &io::Error| format!("can't write {}: {error}", path.display());
+    if let Some(path) = files
+        .iter()
+        .map(|file| dir.join(file.name))
+        .find(|path| path.exists())
+    {
+        return Err(format!(
+            "{} is there already: name another folder",
+            path.display()
+        ));
     }
     fs::create_dir_all(dir).map_err(|error| failed(dir, &error))?;
     for file in files {
         let path = dir.join(file.name);
         let written = OpenOptions::new().write(true).create_new(true).open(&path);
-        written.and_then(|mut open| open.write_all(file.text.as_bytes())).map_err(|error| failed(&path, &error))?;
+        written
+            .and_then(|mut open| open.write_all(file.text.as_bytes()))
+            .map_err(|error| failed(&path, &error))?;
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! `tero policy`: one file per subcommand. Some work on files at the author's desk, others ask the admin interface of a running edge.
+//! `tero policy`: one file per subcommand. Some work on files at the author's desk, others ask the
+//! admin interface of a running edge.
 
 mod build;
 mod change;
@@ -83,16 +84,26 @@ const SHOWN_DIGITS: usize = 12;
 /// A version as people are shown it: enough of its digest, or its word.
 fn short(version: &str) -> &str {
     let is_digest = version.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if is_digest { version.get(..SHOWN_DIGITS).unwrap_or(version) } else { version }
+    if is_digest {
+        version.get(..SHOWN_DIGITS).unwrap_or(version)
+    } else {
+        version
+    }
 }
 
 /// A Unix time as people are shown it.
 fn time_of(unix_secs: &Value) -> String {
-    let time = unix_secs.as_i64().and_then(|secs| DateTime::from_timestamp(secs, 0));
-    time.map_or_else(|| "?".to_owned(), |time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string())
+    let time = unix_secs
+        .as_i64()
+        .and_then(|secs| DateTime::from_timestamp(secs, 0));
+    time.map_or_else(
+        || "?".to_owned(),
+        |time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string(),
+    )
 }
 
-/// A host at the desk, which counts what guests do. It keeps compiled modules where an edge without a configuration keeps them.
+/// A host at the desk, which counts what guests do. It keeps compiled modules where an edge without
+/// a configuration keeps them.
 fn desk() -> Result<Arc<Host>, PolicyError> {
     Host::counting(&PolicyHost::default())
 }

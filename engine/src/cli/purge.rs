@@ -24,7 +24,8 @@ Exit code: 0 if it was purged (also if nothing was stored), 1 if not,
 pub(super) struct Purge {
     #[command(flatten)]
     target: Target,
-    /// Marks them stale instead: they are revalidated before reuse, and served while the origin fails
+    /// Marks them stale instead: they are revalidated before reuse, and served while the origin
+    /// fails
     #[arg(long)]
     soft: bool,
     /// Prints the answer as JSON
@@ -65,8 +66,18 @@ impl Purge {
     }
 
     fn content(&self) -> Value {
-        let Target { url, tag, prefix, site } = &self.target;
-        let named = [("url", url), ("tag", tag), ("prefix", prefix), ("site", site)];
+        let Target {
+            url,
+            tag,
+            prefix,
+            site,
+        } = &self.target;
+        let named = [
+            ("url", url),
+            ("tag", tag),
+            ("prefix", prefix),
+            ("site", site),
+        ];
         let mut content = json!({ "soft": self.soft });
         for (name, value) in named {
             if let Some(value) = value {
@@ -82,6 +93,9 @@ impl Purge {
         }
         let how = if self.soft { "marked stale" } else { "dropped" };
         let purged = answer["purged"].as_u64().unwrap_or_default();
-        print(&format!("{purged} stored {} {how}\n", if purged == 1 { "response" } else { "responses" }))
+        print(&format!(
+            "{purged} stored {} {how}\n",
+            if purged == 1 { "response" } else { "responses" }
+        ))
     }
 }

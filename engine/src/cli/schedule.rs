@@ -55,12 +55,22 @@ pub(super) struct Schedule {
 
 impl Schedule {
     pub(super) fn run(self) -> ExitCode {
-        let span = units::duration(&self.next).filter(|span| (Duration::from_secs(60)..=MAX_SPAN).contains(span));
+        let span = units::duration(&self.next)
+            .filter(|span| (Duration::from_secs(60)..=MAX_SPAN).contains(span));
         let Some(span) = span else {
-            return used_wrongly(&format!("--next {:?} is no such span: write \"1min\" to \"92d\"", self.next));
+            return used_wrongly(&format!(
+                "--next {:?} is no such span: write \"1min\" to \"92d\"",
+                self.next
+            ));
         };
-        if let Some(url) = self.url.iter().find(|url| !url.starts_with('/') || !url.bytes().all(|byte| byte.is_ascii_graphic())) {
-            return used_wrongly(&format!("--url {url:?} is no path: write \"/barberias?zona=palermo\", percent-encoded"));
+        if let Some(url) = self
+            .url
+            .iter()
+            .find(|url| !url.starts_with('/') || !url.bytes().all(|byte| byte.is_ascii_graphic()))
+        {
+            return used_wrongly(&format!(
+                "--url {url:?} is no path: write \"/barberias?zona=palermo\", percent-encoded"
+            ));
         }
         let config = match check_file(&self.config) {
             Ok(config) => config,
@@ -73,14 +83,29 @@ impl Schedule {
             && !config.sites.iter().any(|site| *site.name == **name)
         {
             let known: Vec<&str> = config.sites.iter().map(|site| &*site.name).collect();
-            return used_wrongly(&format!("there is no site {name:?}; there is {}", known.join(", ")));
+            return used_wrongly(&format!(
+                "there is no site {name:?}; there is {}",
+                known.join(", ")
+            ));
         }
         let from = match self.from.as_deref().map(|text| time(text, &config)) {
             None => Clock::real().now(),
             Some(Some(from)) => from,
-            Some(None) => return used_wrongly("--from is no time: write \"2026-12-24T00:00\" or \"2026-12-24T00:00:00-03:00\""),
+            Some(None) => {
+                return used_wrongly(
+                    "--from is no time: write \"2026-12-24T00:00\" or \"2026-12-24T00:00:00-03:00\"",
+                );
+            }
         };
-        match preview(&config, &Outlook { from, span, site: self.site, urls: self.url }) {
+        match preview(
+            &config,
+            &Outlook {
+                from,
+                span,
+                site: self.site,
+                urls: self.url,
+            },
+        ) {
             Ok(preview) if self.json => match serde_json::to_string_pretty(&preview) {
                 Ok(json) => print(&format!("{json}\n")),
                 Err(error) => fail(&error.to_string()),
@@ -99,11 +124,24 @@ impl Schedule {
 /// A local time is one of the first zone that the configuration names.
 fn time(text: &str, config: &Config) -> Option<Timestamp> {
     let time = WrittenTime::parse(text)?;
-    let zone = config.sites.iter().find_map(|site| site.zone).or_else(|| config.plans.iter().find_map(|plan| plan.zone));
+    let zone = config
+        .sites
+        .iter()
+        .find_map(|site| site.zone)
+        .or_else(|| config.plans.iter().find_map(|plan| plan.zone));
     let of_policy = || {
-        let settings =
-            config.policies.iter().filter_map(|policy| serde_json::from_str::<serde_json::Value>(&policy.settings).ok());
-        settings.into_iter().find_map(|settings| settings.get("zone").or(settings.get("timezone"))?.as_str()?.parse().ok())
+        let settings = config
+            .policies
+            .iter()
+            .filter_map(|policy| serde_json::from_str::<serde_json::Value>(&policy.settings).ok());
+        settings.into_iter().find_map(|settings| {
+            settings
+                .get("zone")
+                .or(settings.get("timezone"))?
+                .as_str()?
+                .parse()
+                .ok()
+        })
     };
     Some(time.in_zone(zone.or_else(of_policy).unwrap_or(Tz::UTC)))
 }
@@ -112,16 +150,33 @@ fn show(preview: &Preview) -> String {
     let mut out = String::new();
     for asked in &preview.asked {
         let _ = match asked.policies.as_slice() {
-            [] => writeln!(out, "# {}: none of its policies depends on the time", asked.site),
-            policies => writeln!(out, "# {}: {} asked about {}", asked.site, policies.join(", "), asked.urls.join(" ")),
+            [] => writeln!(
+                out,
+                "# {}: none of its policies depends on the time",
+                asked.site
+            ),
+            policies => writeln!(
+                out,
+                "# {}: {} asked about {}",
+                asked.site,
+                policies.join(", "),
+                asked.urls.join(" ")
+            ),
         };
     }
-    let _ = writeln!(out, "# from {} until {}, each minute", preview.from, preview.until);
+    let _ = writeln!(
+        out,
+        "# from {} until {}, each minute",
+        preview.from, preview.until
+    );
     let mut day = "";
     for event in &preview.events {
         let date = event.local.get(..10).unwrap_or_default();
         if date != day {
-            let weekday = date.parse::<chrono::NaiveDate>().map(|date| date.format("%A").to_string()).unwrap_or_default();
+            let weekday = date
+                .parse::<chrono::NaiveDate>()
+                .map(|date| date.format("%A").to_string())
+                .unwrap_or_default();
             let _ = writeln!(out, "\n{date} {weekday}");
             day = date;
         }
@@ -136,26 +191,63 @@ fn show(preview: &Preview) -> String {
 /// `09:00:00 -03:00 = 12:00:00Z`, with the date of UTC where it is another.
 fn times(event: &Event) -> String {
     let (local, utc) = (event.local.get(11..19).unwrap_or_default(), &event.utc);
-    let offset = event.local.get(19..).filter(|offset| *offset != "Z").unwrap_or("+00:00");
-    let utc = if utc.get(..10) == event.local.get(..10) { utc.get(11..).unwrap_or_default() } else { utc };
+    let offset = event
+        .local
+        .get(19..)
+        .filter(|offset| *offset != "Z")
+        .unwrap_or("+00:00");
+    let utc = if utc.get(..10) == event.local.get(..10) {
+        utc.get(11..).unwrap_or_default()
+    } else {
+        utc
+    };
     format!("{local} {offset} = {utc}")
 }
 
 fn what(what: &What) -> String {
     match what {
-        What::OffsetChange { before_mins, after_mins } => {
-            let moved = if after_mins > before_mins { "forward" } else { "back" };
-            format!("the clock goes {moved} by {} minutes", before_mins.abs_diff(*after_mins))
+        What::OffsetChange {
+            before_mins,
+            after_mins,
+        } => {
+            let moved = if after_mins > before_mins {
+                "forward"
+            } else {
+                "back"
+            };
+            format!(
+                "the clock goes {moved} by {} minutes",
+                before_mins.abs_diff(*after_mins)
+            )
         }
-        What::Holiday { name, open, policies } => {
-            let kind = open.as_ref().map_or("closed".to_owned(), |open| format!("half-day, {open}"));
+        What::Holiday {
+            name,
+            open,
+            policies,
+        } => {
+            let kind = open
+                .as_ref()
+                .map_or("closed".to_owned(), |open| format!("half-day, {open}"));
             format!("holiday: {name} ({kind}), for {}", policies.join(", "))
         }
         What::Plan { plan, site } => format!("plan {plan} warms {site}"),
-        What::Decision { policy, urls, before, after, .. } => {
+        What::Decision {
+            policy,
+            urls,
+            before,
+            after,
+            ..
+        } => {
             // A second before a change, what was left of its lifetime tells nothing.
-            let before = before.reason.as_ref().map_or_else(|| kind(before), |reason| format!("\"{reason}\""));
-            format!("{policy}: {}, was {before}: {}", decision(after), urls.join(" "))
+            let before = before
+                .reason
+                .as_ref()
+                .map_or_else(|| kind(before), |reason| format!("\"{reason}\""));
+            format!(
+                "{policy}: {}, was {before}: {}",
+                decision(after),
+                urls.join(" ")
+            )
         }
     }
 }
@@ -179,7 +271,20 @@ fn kind(decision: &Decision) -> String {
 
 /// `1d 14h 35min 18s`, without what is none.
 fn long(secs: u64) -> String {
-    let parts = [(secs / 86_400, "d"), (secs / 3_600 % 24, "h"), (secs / 60 % 60, "min"), (secs % 60, "s")];
-    let shown: Vec<String> = parts.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}")).collect();
-    if shown.is_empty() { "0s".to_owned() } else { shown.join(" ") }
+    let parts = [
+        (secs / 86_400, "d"),
+        (secs / 3_600 % 24, "h"),
+        (secs / 60 % 60, "min"),
+        (secs % 60, "s"),
+    ];
+    let shown: Vec<String> = parts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, unit)| format!("{count}{unit}"))
+        .collect();
+    if shown.is_empty() {
+        "0s".to_owned()
+    } else {
+        shown.join(" ")
+    }
 }

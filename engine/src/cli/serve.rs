@@ -43,14 +43,17 @@ impl Serve {
                 return ExitCode::FAILURE;
             }
         };
-        // Before anybody is told that it serves: until it is listened to, a signal ends the process at once.
+        // Before anybody is told that it serves: until it is listened to, a signal ends the process
+        // at once.
         let signals = match Signals::listen() {
             Ok(signals) => signals,
             Err(error) => return fail(&format!("can't listen for signals: {error}")),
         };
         let server = match crate::serve(config, Clock::real()) {
             Ok(server) => server,
-            Err(error @ (ServeError::Policy(_) | ServeError::Rollout(_))) => return refused_by_policy(&self.config, &error),
+            Err(error @ (ServeError::Policy(_) | ServeError::Rollout(_))) => {
+                return refused_by_policy(&self.config, &error);
+            }
             Err(error) => return fail(&with_causes(&error)),
         };
         for address in server.addresses() {
@@ -85,12 +88,22 @@ pub(super) struct Signals {
 impl Signals {
     /// Listens from now on.
     pub(super) fn listen() -> io::Result<Signals> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         let inside = runtime.enter();
-        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let (terminate, interrupt) = (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        );
         let hangup = signal(SignalKind::hangup())?;
         drop(inside);
-        Ok(Signals { runtime, terminate, interrupt, hangup })
+        Ok(Signals {
+            runtime,
+            terminate,
+            interrupt,
+            hangup,
+        })
     }
 
     /// Lets the server serve until a signal says to stop, and waits until everything has ended.
@@ -101,13 +114,26 @@ impl Signals {
             server.wait();
             // Gone only if that thread has panicked.
             let _ = ended.send(());
-            signals.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            signals
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         });
     }
 
     fn heed(self, server: &Server, reload: &(dyn Fn() + Sync), end: oneshot::Receiver<()>) {
-        let Signals { runtime, terminate, interrupt, hangup } = self;
-        runtime.block_on(heed_signals([terminate, interrupt], hangup, server, reload, end));
+        let Signals {
+            runtime,
+            terminate,
+            interrupt,
+            hangup,
+        } = self;
+        runtime.block_on(heed_signals(
+            [terminate, interrupt],
+            hangup,
+            server,
+            reload,
+            end,
+        ));
     }
 }
 
@@ -142,13 +168,21 @@ async fn heed_signals(
 fn reload(server: &Server) {
     match server.reload_file() {
         Ok(()) => tracing::info!("the configuration has been read again"),
-        Err(ReloadError::Config(errors)) => tracing::error!("the old configuration stays: {}", report::report(&errors, false)),
-        Err(ReloadError::Serve(error)) => tracing::error!("the old configuration stays: {}", with_causes(&error)),
+        Err(ReloadError::Config(errors)) => tracing::error!(
+            "the old configuration stays: {}",
+            report::report(&errors, false)
+        ),
+        Err(ReloadError::Serve(error)) => {
+            tracing::error!("the old configuration stays: {}", with_causes(&error))
+        }
     }
 }
 
 /// An error and what caused it, in one line.
 pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
-    std::iter::once(error.to_string()).chain(causes.map(ToString::to_string)).collect::<Vec<_>>().join(": ")
+    std::iter::once(error.to_string())
+        .chain(causes.map(ToString::to_string))
+        .collect::<Vec<_>>()
+        .join(": ")
 }

@@ -20,7 +20,15 @@ Examples:
 
 Exit code: 0 if there was an answer, 1 if not, 2 if the command is used wrongly.";
 
-const OUTCOMES: [&str; 7] = ["hit", "stale", "revalidated", "collapsed", "miss", "pass", "error"];
+const OUTCOMES: [&str; 7] = [
+    "hit",
+    "stale",
+    "revalidated",
+    "collapsed",
+    "miss",
+    "pass",
+    "error",
+];
 
 /// Shows hit rates of a running edge by site, variant and local hour
 #[derive(Debug, Args)]
@@ -49,10 +57,20 @@ impl Stats {
                 Ok(answer) => return fail(&answer.error()),
                 Err(message) => return fail(&message),
             };
-            let clear = if self.watch.is_some() && std::io::stdout().is_terminal() { "\u{1b}[2J\u{1b}[H" } else { "" };
-            let shown = if self.json { format!("{content}\n") } else { format!("{clear}{}", tables(&content)) };
+            let clear = if self.watch.is_some() && std::io::stdout().is_terminal() {
+                "\u{1b}[2J\u{1b}[H"
+            } else {
+                ""
+            };
+            let shown = if self.json {
+                format!("{content}\n")
+            } else {
+                format!("{clear}{}", tables(&content))
+            };
             let printed = print(&shown);
-            let Some(secs) = self.watch else { return printed };
+            let Some(secs) = self.watch else {
+                return printed;
+            };
             std::thread::sleep(Duration::from_secs(secs));
         }
     }
@@ -64,7 +82,10 @@ fn tables(stats: &Value) -> String {
     for site in stats["sites"].as_array().into_iter().flatten() {
         let name = site["site"].as_str().unwrap_or_default();
         let zone = site["zone"].as_str().unwrap_or_default();
-        out.push_str(&format!("{name} (hours in {zone})\n{}\n\n", site_table(site)));
+        out.push_str(&format!(
+            "{name} (hours in {zone})\n{}\n\n",
+            site_table(site)
+        ));
     }
     let cache = &stats["cache"];
     let decisions = &stats["decision_cache"];
@@ -83,15 +104,24 @@ fn site_table(site: &Value) -> Table {
     table.load_preset(UTF8_FULL_CONDENSED);
     table.set_header([&["", "hit rate", "requests"][..], &OUTCOMES[..]].concat());
     table.add_row(row("all", site));
-    let variants = site["variants"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let variants = site["variants"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     // The variants of a site that has none are all of it.
     if variants.len() > 1 {
         for variant in variants {
-            table.add_row(row(variant["variant"].as_str().unwrap_or("no variant"), variant));
+            table.add_row(row(
+                variant["variant"].as_str().unwrap_or("no variant"),
+                variant,
+            ));
         }
     }
     for hour in site["hours"].as_array().into_iter().flatten() {
-        table.add_row(row(&format!("{:02}:00", hour["hour"].as_u64().unwrap_or_default()), hour));
+        table.add_row(row(
+            &format!("{:02}:00", hour["hour"].as_u64().unwrap_or_default()),
+            hour,
+        ));
     }
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
@@ -100,13 +130,22 @@ fn site_table(site: &Value) -> Table {
 }
 
 fn row(name: &str, figures: &Value) -> Vec<String> {
-    let mut row = vec![name.to_owned(), percent(&figures["hit_rate"]), figures["requests"].to_string()];
-    row.extend(OUTCOMES.iter().map(|outcome| figures["outcomes"][*outcome].to_string()));
+    let mut row = vec![
+        name.to_owned(),
+        percent(&figures["hit_rate"]),
+        figures["requests"].to_string(),
+    ];
+    row.extend(
+        OUTCOMES
+            .iter()
+            .map(|outcome| figures["outcomes"][*outcome].to_string()),
+    );
     row
 }
 
 fn percent(rate: &Value) -> String {
-    rate.as_f64().map_or_else(|| "–".to_owned(), |rate| format!("{:.1} %", rate * 100.0))
+    rate.as_f64()
+        .map_or_else(|| "–".to_owned(), |rate| format!("{:.1} %", rate * 100.0))
 }
 
 fn bytes(bytes: &Value) -> String {
@@ -123,23 +162,30 @@ mod tests {
 
     #[test]
     fn a_table_shows_site_variants_and_hours() {
-        let figures =
-            |rate: f64, requests: u64| json!({ "hit_rate": rate, "requests": requests, "outcomes": { "hit": 3, "miss": 1 } });
+        let figures = |rate: f64, requests: u64| json!({ "hit_rate": rate, "requests": requests, "outcomes": { "hit": 3, "miss": 1 } });
         let with = |mut figures: Value, key: &str, value: Value| {
             figures[key] = value;
             figures
         };
         let mut site = with(figures(0.75, 4), "site", json!("shop"));
         site["zone"] = json!("UTC");
-        site["variants"] =
-            json!([with(figures(0.5, 2), "variant", Value::Null), with(figures(1.0, 2), "variant", json!("mobile"))]);
+        site["variants"] = json!([
+            with(figures(0.5, 2), "variant", Value::Null),
+            with(figures(1.0, 2), "variant", json!("mobile"))
+        ]);
         site["hours"] = json!([with(figures(0.75, 4), "hour", json!(9))]);
         let shown = tables(
             &json!({ "sites": [site], "cache": { "entries": 1, "bytes": 1_048_576, "evictions": 0 }, "decision_cache": {} }),
         );
-        for part in
-            ["shop (hours in UTC)", "75.0 %", "no variant", "mobile", "100.0 %", "09:00", "keys stored: 1, memory: 1.0 MiB"]
-        {
+        for part in [
+            "shop (hours in UTC)",
+            "75.0 %",
+            "no variant",
+            "mobile",
+            "100.0 %",
+            "09:00",
+            "keys stored: 1, memory: 1.0 MiB",
+        ] {
             assert!(shown.contains(part), "{part} is not in\n{shown}");
         }
     }

@@ -1,5 +1,5 @@
-//! `tero warm`: starts a warming plan of a running edge, and waits for it where that is wanted; or ends it, or tells what it would fetch,
-//! or what came of the runs there were.
+//! `tero warm`: starts a warming plan of a running edge, and waits for it where that is wanted; or
+//! ends it, or tells what it would fetch, or what came of the runs there were.
 
 mod report;
 
@@ -18,7 +18,8 @@ use super::{fail, print, used_wrongly};
 /// How often a run is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// What stands in the place of a plan for the list of runs; the configuration refuses a plan of that name.
+/// What stands in the place of a plan for the list of runs; the configuration refuses a plan of
+/// that name.
 const RUNS: &str = "runs";
 
 const EXAMPLE: &str = "\
@@ -42,7 +43,8 @@ pub(super) struct Warm {
     /// Waits until the run is over and says what came of it
     #[arg(long)]
     wait: bool,
-    /// The share of pages that may fail; without it, only a run in which every page failed counts as failed
+    /// The share of pages that may fail; without it, only a run in which every page failed counts
+    /// as failed
     #[arg(long, value_name = "PERCENT", requires = "wait", value_parser = share)]
     fail_over: Option<f64>,
     /// Ends the plan's run early
@@ -64,7 +66,11 @@ impl Warm {
             Ok(client) => client,
             Err(message) => return used_wrongly(&message),
         };
-        let good = !self.plan.is_empty() && self.plan.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        let good = !self.plan.is_empty()
+            && self
+                .plan
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
         if !good {
             return used_wrongly(&format!(
                 "`{}` is no name of a plan; GET /warm/runs and the configuration tell the names",
@@ -79,7 +85,13 @@ impl Warm {
             };
         }
         if self.cancel {
-            let told = |answer: &Value| format!("run {} of {} is cancelled\n", count(answer, "run"), self.plan);
+            let told = |answer: &Value| {
+                format!(
+                    "run {} of {} is cancelled\n",
+                    count(answer, "run"),
+                    self.plan
+                )
+            };
             return self.print_of(client.delete(&format!("/warm/{}", self.plan)), told);
         }
         let query = if self.dry_run { "?dry_run=true" } else { "" };
@@ -93,13 +105,25 @@ impl Warm {
         if self.wait || self.dry_run {
             return self.wait_for(&client, run);
         }
-        print(&if self.json { format!("{started}\n") } else { format!("run {run} of {} has started\n", self.plan) })
+        print(&if self.json {
+            format!("{started}\n")
+        } else {
+            format!("run {run} of {} has started\n", self.plan)
+        })
     }
 
     /// Prints an answer as JSON or as `told` tells it.
-    fn print_of(&self, answer: Result<Answer, String>, told: impl Fn(&Value) -> String) -> ExitCode {
+    fn print_of(
+        &self,
+        answer: Result<Answer, String>,
+        told: impl Fn(&Value) -> String,
+    ) -> ExitCode {
         match content(answer) {
-            Ok(content) => print(&if self.json { format!("{content}\n") } else { told(&content) }),
+            Ok(content) => print(&if self.json {
+                format!("{content}\n")
+            } else {
+                told(&content)
+            }),
             Err(message) => fail(&message),
         }
     }
@@ -119,8 +143,16 @@ impl Warm {
             std::thread::sleep(LOOK_EVERY);
         };
         bar.finish_and_clear();
-        let told = if self.dry_run { listed(&report) } else { summary(&report) };
-        let printed = print(&if self.json { format!("{report}\n") } else { told });
+        let told = if self.dry_run {
+            listed(&report)
+        } else {
+            summary(&report)
+        };
+        let printed = print(&if self.json {
+            format!("{report}\n")
+        } else {
+            told
+        });
         match verdict(&report, self.fail_over) {
             Ok(()) => printed,
             Err(message) => fail(&message),
@@ -132,8 +164,8 @@ impl Warm {
         if self.json || !io::stderr().is_terminal() {
             return ProgressBar::hidden();
         }
-        let style =
-            ProgressStyle::with_template("{prefix} {bar:32} {pos}/{len} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style = ProgressStyle::with_template("{prefix} {bar:32} {pos}/{len} {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         bar.with_style(style).with_prefix(self.plan.clone())
     }
@@ -141,19 +173,33 @@ impl Warm {
 
 /// `5%` or `5` as a share of one.
 fn share(text: &str) -> Result<f64, String> {
-    let percent = text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>().ok();
-    let share = percent.filter(|percent| (0.0..=100.0).contains(percent)).map(|percent| percent / 100.0);
+    let percent = text
+        .strip_suffix('%')
+        .unwrap_or(text)
+        .trim()
+        .parse::<f64>()
+        .ok();
+    let share = percent
+        .filter(|percent| (0.0..=100.0).contains(percent))
+        .map(|percent| percent / 100.0);
     share.ok_or_else(|| "write a share from 0% to 100%".to_owned())
 }
 
 /// What the interface says, if it is no refusal.
 fn content(answer: Result<Answer, String>) -> Result<Value, String> {
     let answer = answer?;
-    if answer.status.is_success() { Ok(answer.content) } else { Err(answer.error()) }
+    if answer.status.is_success() {
+        Ok(answer.content)
+    } else {
+        Err(answer.error())
+    }
 }
 
 fn show(bar: &ProgressBar, report: &Value) {
-    let finished = ["fetched", "fresh", "not_stored", "failed"].iter().map(|name| count(report, name)).sum();
+    let finished = ["fetched", "fresh", "not_stored", "failed"]
+        .iter()
+        .map(|name| count(report, name))
+        .sum();
     bar.set_length(count(report, "planned"));
     bar.set_position(finished);
     let failed = count(report, "failed");
@@ -168,7 +214,12 @@ mod tests {
 
     #[test]
     fn a_share_is_a_percentage() {
-        for (text, expected) in [("5%", Some(0.05)), ("0", Some(0.0)), ("100%", Some(1.0)), ("0.5 %", Some(0.005))] {
+        for (text, expected) in [
+            ("5%", Some(0.05)),
+            ("0", Some(0.0)),
+            ("100%", Some(1.0)),
+            ("0.5 %", Some(0.005)),
+        ] {
             assert_eq!(share(text).ok(), expected, "{text}");
         }
         for text in ["", "%", "101%", "-1%", "NaN", "five"] {

@@ -16,8 +16,8 @@
 //! until = "13:00"
 //! ```
 //!
-//! With `extends = "builtin:argentina"` at the top, the days are added to those, or stand in their place; `kind = "working"` makes one of
-//! those an ordinary day.
+//! With `extends = "builtin:argentina"` at the top, the days are added to those, or stand in their
+//! place; `kind = "working"` makes one of those an ordinary day.
 
 use std::collections::HashSet;
 use std::io::Read;
@@ -35,8 +35,8 @@ use crate::semantics::calendar::{Calendar, Holiday, HolidayKind};
 use crate::semantics::schedule::moment;
 use crate::semantics::timestamp::Timestamp;
 
-/// So long before a year begins, its holidays should be known: time to look for the decree and to write it down, while nothing is wrong
-/// yet.
+/// So long before a year begins, its holidays should be known: time to look for the decree and to
+/// write it down, while nothing is wrong yet.
 const YEAR_AHEAD: Duration = Duration::from_secs(61 * 86_400);
 
 /// The largest calendar file, in bytes.
@@ -102,51 +102,82 @@ pub enum CalendarError {
 }
 
 fn join(mistakes: &[CalendarMistake]) -> String {
-    mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    mistakes
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
-/// Loads a calendar. Relative paths start from the working folder: the reader of the configuration resolves them first.
+/// Loads a calendar. Relative paths start from the working folder: the reader of the configuration
+/// resolves them first.
 ///
 /// # Errors
 /// [`CalendarError`] where there is none, it can't be read, or it has mistakes.
 pub fn load(source: &CalendarSource) -> Result<Arc<Calendar>, CalendarError> {
     match source {
-        CalendarSource::Builtin(name) => builtin(name).ok_or_else(|| CalendarError::UnknownBuiltin(name.clone())),
+        CalendarSource::Builtin(name) => {
+            builtin(name).ok_or_else(|| CalendarError::UnknownBuiltin(name.clone()))
+        }
         CalendarSource::File(path) => load_file(path),
     }
 }
 
-/// The years that begin soon, or have begun, and that the calendar has no data for: their holidays would be taken for working days.
+/// The years that begin soon, or have begun, and that the calendar has no data for: their holidays
+/// would be taken for working days.
 pub fn missing_years(calendar: &Calendar, now: Timestamp) -> Vec<i32> {
-    let year_at = |time: Timestamp| moment(time, chrono_tz::UTC, &Calendar::default()).date().year();
+    let year_at = |time: Timestamp| {
+        moment(time, chrono_tz::UTC, &Calendar::default())
+            .date()
+            .year()
+    };
     let (this, coming) = (year_at(now), year_at(now.saturating_add(YEAR_AHEAD)));
-    (this..=coming).filter(|year| !calendar.covers(*year)).collect()
+    (this..=coming)
+        .filter(|year| !calendar.covers(*year))
+        .collect()
 }
 
 /// The calendars that come with tero, as they are written: `"builtin:argentina", …`.
 pub(crate) fn builtin_names() -> String {
-    BUILTIN_CALENDARS.map(|name| format!("\"builtin:{name}\"")).join(", ")
+    BUILTIN_CALENDARS
+        .map(|name| format!("\"builtin:{name}\""))
+        .join(", ")
 }
 
 /// The calendar behind `builtin:`.
 fn builtin(name: &str) -> Option<Arc<Calendar>> {
     static PARSED: [OnceLock<Arc<Calendar>>; 4] = [const { OnceLock::new() }; 4];
     let index = BUILTIN_CALENDARS.iter().position(|known| *known == name)?;
-    let parse = || Arc::new(parse(BUILTIN_TEXTS[index]).expect("the shipped calendars have been read by the tests"));
+    let parse = || {
+        Arc::new(
+            parse(BUILTIN_TEXTS[index]).expect("the shipped calendars have been read by the tests"),
+        )
+    };
     Some(Arc::clone(PARSED[index].get_or_init(parse)))
 }
 
 fn load_file(path: &Path) -> Result<Arc<Calendar>, CalendarError> {
-    let unreadable = |source| CalendarError::Unreadable { path: path.to_owned(), source };
+    let unreadable = |source| CalendarError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(unreadable)?;
-    file.take(MAX_CALENDAR_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
+    file.take(MAX_CALENDAR_BYTES + 1)
+        .read_to_string(&mut text)
+        .map_err(unreadable)?;
     if text.len() as u64 > MAX_CALENDAR_BYTES {
-        return Err(CalendarError::TooLarge { path: path.to_owned() });
+        return Err(CalendarError::TooLarge {
+            path: path.to_owned(),
+        });
     }
     match parse(&text) {
         Ok(calendar) => Ok(Arc::new(calendar)),
-        Err(mistakes) => Err(CalendarError::Wrong { path: path.to_owned(), text, mistakes }),
+        Err(mistakes) => Err(CalendarError::Wrong {
+            path: path.to_owned(),
+            text,
+            mistakes,
+        }),
     }
 }
 
@@ -161,10 +192,19 @@ pub fn parse(text: &str) -> Result<Calendar, Vec<CalendarMistake>> {
             let span = error.span().unwrap_or(0..0);
             let line = line_of(text, span.start);
             let problem = error.message().lines().collect::<Vec<_>>().join(" ");
-            return Err(vec![CalendarMistake { line, span, key: "file".to_owned(), problem, cure: "write TOML".to_owned() }]);
+            return Err(vec![CalendarMistake {
+                line,
+                span,
+                key: "file".to_owned(),
+                problem,
+                cure: "write TOML".to_owned(),
+            }]);
         }
     };
-    let mut reader = Reader { text, mistakes: Vec::new() };
+    let mut reader = Reader {
+        text,
+        mistakes: Vec::new(),
+    };
     let calendar = reader.calendar(&table);
     match calendar {
         Some(calendar) if reader.mistakes.is_empty() => Ok(calendar),
@@ -173,7 +213,10 @@ pub fn parse(text: &str) -> Result<Calendar, Vec<CalendarMistake>> {
 }
 
 fn line_of(text: &str, at: usize) -> usize {
-    1 + text.as_bytes()[..at.min(text.len())].iter().filter(|byte| **byte == b'\n').count()
+    1 + text.as_bytes()[..at.min(text.len())]
+        .iter()
+        .filter(|byte| **byte == b'\n')
+        .count()
 }
 
 struct Reader<'t> {
@@ -182,34 +225,72 @@ struct Reader<'t> {
 }
 
 impl Reader<'_> {
-    fn mistake<T>(&mut self, span: Range<usize>, key: &str, problem: impl Into<String>, cure: &str) -> Option<T> {
+    fn mistake<T>(
+        &mut self,
+        span: Range<usize>,
+        key: &str,
+        problem: impl Into<String>,
+        cure: &str,
+    ) -> Option<T> {
         let line = line_of(self.text, span.start);
-        self.mistakes.push(CalendarMistake { line, span, key: key.to_owned(), problem: problem.into(), cure: cure.to_owned() });
+        self.mistakes.push(CalendarMistake {
+            line,
+            span,
+            key: key.to_owned(),
+            problem: problem.into(),
+            cure: cure.to_owned(),
+        });
         None
     }
 
     fn calendar(&mut self, table: &Spanned<DeTable<'_>>) -> Option<Calendar> {
         let table = table.get_ref();
-        self.refuse_unknown(table, "", &["extends", "years", "day"], "a calendar has `extends`, `years` and `[[day]]`");
-        let base = table.get("extends").and_then(|extends| self.extends(extends));
+        self.refuse_unknown(
+            table,
+            "",
+            &["extends", "years", "day"],
+            "a calendar has `extends`, `years` and `[[day]]`",
+        );
+        let base = table
+            .get("extends")
+            .and_then(|extends| self.extends(extends));
         let years = match table.get("years") {
             Some(years) => self.years(years),
             None if table.contains_key("extends") => None,
-            None => self.mistake(0..0, "years", "is missing", "write the years for which the list is complete: years = [2026]"),
+            None => self.mistake(
+                0..0,
+                "years",
+                "is missing",
+                "write the years for which the list is complete: years = [2026]",
+            ),
         };
         let mut calendar = base.as_deref().cloned().unwrap_or_default();
         calendar.cover(years.unwrap_or_default());
-        let Some(days) = table.get("day") else { return Some(calendar) };
+        let Some(days) = table.get("day") else {
+            return Some(calendar);
+        };
         let DeValue::Array(list) = days.get_ref() else {
-            return self.mistake(days.span(), "day", "is not a list of days", "write each day under its own [[day]]");
+            return self.mistake(
+                days.span(),
+                "day",
+                "is not a list of days",
+                "write each day under its own [[day]]",
+            );
         };
         let mut written = HashSet::new();
         for (index, day) in list.iter().enumerate() {
             let key = format!("day[{}]", index + 1);
-            let Some((date, at, entry)) = self.day(&key, day) else { continue };
+            let Some((date, at, entry)) = self.day(&key, day) else {
+                continue;
+            };
             let key = format!("{key}.date");
             if !written.insert(date) {
-                self.mistake::<()>(at, &key, format!("{date} is here twice"), "keep one of the two");
+                self.mistake::<()>(
+                    at,
+                    &key,
+                    format!("{date} is here twice"),
+                    "keep one of the two",
+                );
             } else if entry.is_none() && calendar.on(date).is_none() {
                 let cure = "take it out, or correct the date";
                 self.mistake::<()>(at, &key, format!("{date} is a working day already"), cure);
@@ -227,7 +308,12 @@ impl Reader<'_> {
         };
         if found.is_none() {
             let cure = format!("write one of {}", builtin_names());
-            self.mistake::<()>(extends.span(), "extends", "is no calendar that comes with tero", &cure);
+            self.mistake::<()>(
+                extends.span(),
+                "extends",
+                "is no calendar that comes with tero",
+                &cure,
+            );
         }
         found
     }
@@ -240,12 +326,21 @@ impl Reader<'_> {
         let mut found = Vec::new();
         for year in list.iter() {
             let number = match year.get_ref() {
-                DeValue::Integer(number) => number.as_str().parse().ok().filter(|year| (1970..=9999).contains(year)),
+                DeValue::Integer(number) => number
+                    .as_str()
+                    .parse()
+                    .ok()
+                    .filter(|year| (1970..=9999).contains(year)),
                 _ => None,
             };
             match number {
                 Some(number) if found.contains(&number) => {
-                    self.mistake::<()>(year.span(), "years", format!("{number} is here twice"), "keep one of the two");
+                    self.mistake::<()>(
+                        year.span(),
+                        "years",
+                        format!("{number} is here twice"),
+                        "keep one of the two",
+                    );
                 }
                 Some(number) => found.push(number),
                 None => {
@@ -259,9 +354,18 @@ impl Reader<'_> {
         Some(found)
     }
 
-    fn day(&mut self, key: &str, day: &Spanned<DeValue<'_>>) -> Option<(NaiveDate, Range<usize>, Option<Holiday>)> {
+    fn day(
+        &mut self,
+        key: &str,
+        day: &Spanned<DeValue<'_>>,
+    ) -> Option<(NaiveDate, Range<usize>, Option<Holiday>)> {
         let DeValue::Table(table) = day.get_ref() else {
-            return self.mistake(day.span(), key, "is not a table", "write each day under its own [[day]]");
+            return self.mistake(
+                day.span(),
+                key,
+                "is not a table",
+                "write each day under its own [[day]]",
+            );
         };
         self.refuse_unknown(
             table,
@@ -277,7 +381,12 @@ impl Reader<'_> {
         Some((date, at, kind?.map(|kind| Holiday { name, kind })))
     }
 
-    fn date(&mut self, key: &str, whole: Range<usize>, table: &DeTable<'_>) -> Option<(NaiveDate, Range<usize>)> {
+    fn date(
+        &mut self,
+        key: &str,
+        whole: Range<usize>,
+        table: &DeTable<'_>,
+    ) -> Option<(NaiveDate, Range<usize>)> {
         let key = format!("{key}.date");
         let cure = "write a date that exists: date = \"2026-12-25\"";
         let Some(value) = table.get("date") else {
@@ -295,7 +404,12 @@ impl Reader<'_> {
             });
         match written.parse::<NaiveDate>() {
             Ok(date) if shape && (1970..=9999).contains(&date.year()) => Some((date, value.span())),
-            _ => self.mistake(value.span(), &key, format!("{written:?} is not a date"), cure),
+            _ => self.mistake(
+                value.span(),
+                &key,
+                format!("{written:?} is not a date"),
+                cure,
+            ),
         }
     }
 
@@ -305,7 +419,9 @@ impl Reader<'_> {
         match table.get("name") {
             None => self.mistake(whole, &key, "is missing", cure),
             Some(value) => match value.get_ref() {
-                DeValue::String(name) if (1..=200).contains(&name.len()) && !name.contains(char::is_control) => {
+                DeValue::String(name)
+                    if (1..=200).contains(&name.len()) && !name.contains(char::is_control) =>
+                {
                     Some(name.to_string())
                 }
                 _ => self.mistake(value.span(), &key, "is not a name", cure),
@@ -314,28 +430,52 @@ impl Reader<'_> {
     }
 
     /// What the day is; none inside for an ordinary one.
-    fn kind(&mut self, key: &str, whole: Range<usize>, table: &DeTable<'_>) -> Option<Option<HolidayKind>> {
+    fn kind(
+        &mut self,
+        key: &str,
+        whole: Range<usize>,
+        table: &DeTable<'_>,
+    ) -> Option<Option<HolidayKind>> {
         let cure = "write kind = \"closed\", or kind = \"half-day\" with from and until";
         let kind_key = format!("{key}.kind");
         let Some(value) = table.get("kind") else {
             return self.mistake(whole, &kind_key, "is missing", cure);
         };
         let kind = match value.get_ref() {
-            DeValue::String(kind) if kind == "half-day" => return self.half_day(key, whole, table).map(Some),
+            DeValue::String(kind) if kind == "half-day" => {
+                return self.half_day(key, whole, table).map(Some);
+            }
             DeValue::String(kind) if kind == "closed" => Some(HolidayKind::Closed),
             DeValue::String(kind) if kind == "working" => None,
-            _ => return self.mistake(value.span(), &kind_key, "is neither \"closed\", \"half-day\" nor \"working\"", cure),
+            _ => {
+                return self.mistake(
+                    value.span(),
+                    &kind_key,
+                    "is neither \"closed\", \"half-day\" nor \"working\"",
+                    cure,
+                );
+            }
         };
         for hours in ["from", "until"] {
             if let Some(value) = table.get(hours) {
                 let cure = "take it out, or write kind = \"half-day\"";
-                self.mistake::<()>(value.span(), &format!("{key}.{hours}"), "says hours for a day that is no half-day", cure);
+                self.mistake::<()>(
+                    value.span(),
+                    &format!("{key}.{hours}"),
+                    "says hours for a day that is no half-day",
+                    cure,
+                );
             }
         }
         Some(kind)
     }
 
-    fn half_day(&mut self, key: &str, whole: Range<usize>, table: &DeTable<'_>) -> Option<HolidayKind> {
+    fn half_day(
+        &mut self,
+        key: &str,
+        whole: Range<usize>,
+        table: &DeTable<'_>,
+    ) -> Option<HolidayKind> {
         let from = self.time_of_day(&format!("{key}.from"), whole.clone(), table.get("from"));
         let until = self.time_of_day(&format!("{key}.until"), whole.clone(), table.get("until"));
         let (from_mins, until_mins) = (from?, until?);
@@ -348,10 +488,18 @@ impl Reader<'_> {
                 "a half-day opens before it closes, on the same day",
             );
         }
-        Some(HolidayKind::HalfDay { from_mins, until_mins })
+        Some(HolidayKind::HalfDay {
+            from_mins,
+            until_mins,
+        })
     }
 
-    fn time_of_day(&mut self, key: &str, whole: Range<usize>, value: Option<&Spanned<DeValue<'_>>>) -> Option<u16> {
+    fn time_of_day(
+        &mut self,
+        key: &str,
+        whole: Range<usize>,
+        value: Option<&Spanned<DeValue<'_>>>,
+    ) -> Option<u16> {
         let cure = "write hours and minutes, 00:00 to 24:00, in quotes: \"13:00\"";
         let Some(value) = value else {
             return self.mistake(whole, key, "is missing", cure);
@@ -370,7 +518,12 @@ impl Reader<'_> {
         for name in table.keys() {
             if !known.contains(&&**name.get_ref()) {
                 let dot = if key.is_empty() { "" } else { "." };
-                self.mistake::<()>(name.span(), &format!("{key}{dot}{}", name.get_ref()), "is not known", cure);
+                self.mistake::<()>(
+                    name.span(),
+                    &format!("{key}{dot}{}", name.get_ref()),
+                    "is not known",
+                    cure,
+                );
             }
         }
     }
@@ -379,10 +532,14 @@ impl Reader<'_> {
 /// `HH:MM` as minutes since midnight, 0 to 1440.
 fn minutes(text: &str) -> Option<u16> {
     let (hours, mins) = text.split_once(':')?;
-    let number =
-        |part: &str| (part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit())).then(|| part.parse::<u16>().ok())?;
+    let number = |part: &str| {
+        (part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit()))
+            .then(|| part.parse::<u16>().ok())?
+    };
     let (hours, mins) = (number(hours)?, number(mins)?);
-    (mins < 60).then_some(hours * 60 + mins).filter(|mins| *mins <= 24 * 60)
+    (mins < 60)
+        .then_some(hours * 60 + mins)
+        .filter(|mins| *mins <= 24 * 60)
 }
 
 #[cfg(test)]
@@ -391,7 +548,10 @@ mod tests {
 
     fn check(text: &str, expected: &[(usize, &str, &str)]) {
         let mistakes = parse(text).err().unwrap_or_default();
-        let found: Vec<(usize, &str, &str)> = mistakes.iter().map(|it| (it.line, &*it.key, &*it.problem)).collect();
+        let found: Vec<(usize, &str, &str)> = mistakes
+            .iter()
+            .map(|it| (it.line, &*it.key, &*it.problem))
+            .collect();
         assert_eq!(found, expected, "{text}");
     }
 
@@ -404,34 +564,78 @@ mod tests {
         .unwrap();
         let on = |text: &str| calendar.on(text.parse().unwrap()).map(|it| it.kind);
         assert_eq!(on("2026-12-25"), Some(HolidayKind::Closed));
-        assert_eq!(on("2026-12-24"), Some(HolidayKind::HalfDay { from_mins: 540, until_mins: 780 }));
+        assert_eq!(
+            on("2026-12-24"),
+            Some(HolidayKind::HalfDay {
+                from_mins: 540,
+                until_mins: 780
+            })
+        );
         assert_eq!(on("2026-12-23"), None);
         assert!(calendar.covers(2026) && !calendar.covers(2025));
     }
 
     #[test]
     fn mistakes_come_all_at_once_with_line_key_and_problem() {
-        let day = |date: &str, rest: &str| format!("[[day]]\ndate = {date}\nname = \"X\"\n{rest}\n");
-        check("yers = [2026]", &[(1, "yers", "is not known"), (1, "years", "is missing")]);
+        let day =
+            |date: &str, rest: &str| format!("[[day]]\ndate = {date}\nname = \"X\"\n{rest}\n");
+        check(
+            "yers = [2026]",
+            &[(1, "yers", "is not known"), (1, "years", "is missing")],
+        );
         check("years = [", &[(1, "file", "unclosed array, expected `]`")]);
-        check("years = [2026, 2026]", &[(1, "years", "2026 is here twice")]);
+        check(
+            "years = [2026, 2026]",
+            &[(1, "years", "2026 is here twice")],
+        );
         check("years = 2026", &[(1, "years", "is not a list")]);
         check("years = []", &[(1, "years", "is empty")]);
-        check("years = [2026]\nday = 3", &[(2, "day", "is not a list of days")]);
-        let impossible = format!("years = [2026]\n{}", day("\"2026-02-30\"", "kind = \"closed\""));
-        check(&impossible, &[(3, "day[1].date", "\"2026-02-30\" is not a date")]);
-        let loose = format!("years = [2026]\n{}", day("\"2026-2-3\"", "kind = \"closed\""));
+        check(
+            "years = [2026]\nday = 3",
+            &[(2, "day", "is not a list of days")],
+        );
+        let impossible = format!(
+            "years = [2026]\n{}",
+            day("\"2026-02-30\"", "kind = \"closed\"")
+        );
+        check(
+            &impossible,
+            &[(3, "day[1].date", "\"2026-02-30\" is not a date")],
+        );
+        let loose = format!(
+            "years = [2026]\n{}",
+            day("\"2026-2-3\"", "kind = \"closed\"")
+        );
         check(&loose, &[(3, "day[1].date", "\"2026-2-3\" is not a date")]);
-        let double = format!("years = [2026]\n{0}{0}", day("\"2026-05-01\"", "kind = \"closed\""));
+        let double = format!(
+            "years = [2026]\n{0}{0}",
+            day("\"2026-05-01\"", "kind = \"closed\"")
+        );
         check(&double, &[(7, "day[2].date", "2026-05-01 is here twice")]);
-        let hours =
-            format!("years = [2026]\n{}", day("\"2026-05-01\"", "kind = \"half-day\"\nfrom = \"13:00\"\nuntil = \"9:00\""));
+        let hours = format!(
+            "years = [2026]\n{}",
+            day(
+                "\"2026-05-01\"",
+                "kind = \"half-day\"\nfrom = \"13:00\"\nuntil = \"9:00\""
+            )
+        );
         check(&hours, &[(7, "day[1].until", "is not a time of day")]);
-        let order =
-            format!("years = [2026]\n{}", day("\"2026-05-01\"", "kind = \"half-day\"\nfrom = \"13:00\"\nuntil = \"13:00\""));
+        let order = format!(
+            "years = [2026]\n{}",
+            day(
+                "\"2026-05-01\"",
+                "kind = \"half-day\"\nfrom = \"13:00\"\nuntil = \"13:00\""
+            )
+        );
         check(&order, &[(7, "day[1].until", "is not after `from`")]);
-        let closed = format!("years = [2026]\n{}", day("\"2026-05-01\"", "kind = \"closed\"\nfrom = \"13:00\""));
-        check(&closed, &[(6, "day[1].from", "says hours for a day that is no half-day")]);
+        let closed = format!(
+            "years = [2026]\n{}",
+            day("\"2026-05-01\"", "kind = \"closed\"\nfrom = \"13:00\"")
+        );
+        check(
+            &closed,
+            &[(6, "day[1].from", "says hours for a day that is no half-day")],
+        );
         let bare = "years = [2026]\n[[day]]\nsize = 3\n";
         check(
             bare,
@@ -446,7 +650,9 @@ mod tests {
 
     #[test]
     fn a_file_may_add_to_a_calendar_that_comes_with_tero() {
-        let day = |date: &str, kind: &str| format!("[[day]]\ndate = \"{date}\"\nname = \"X\"\nkind = {kind}\n");
+        let day = |date: &str, kind: &str| {
+            format!("[[day]]\ndate = \"{date}\"\nname = \"X\"\nkind = {kind}\n")
+        };
         let half_day = "\"half-day\"\nfrom = \"09:00\"\nuntil = \"13:00\"";
         let days = [
             day("2026-12-24", half_day),
@@ -457,16 +663,43 @@ mod tests {
         .concat();
         let calendar = parse(&format!("extends = \"builtin:argentina\"\n{days}")).unwrap();
         let on = |text: &str| calendar.on(text.parse().unwrap()).map(|it| it.kind);
-        let hours = HolidayKind::HalfDay { from_mins: 540, until_mins: 780 };
-        assert_eq!((on("2026-12-25"), on("2026-12-07")), (Some(HolidayKind::Closed), None));
-        assert_eq!((on("2026-12-24"), on("2026-12-08")), (Some(hours), Some(hours)));
+        let hours = HolidayKind::HalfDay {
+            from_mins: 540,
+            until_mins: 780,
+        };
+        assert_eq!(
+            (on("2026-12-25"), on("2026-12-07")),
+            (Some(HolidayKind::Closed), None)
+        );
+        assert_eq!(
+            (on("2026-12-24"), on("2026-12-08")),
+            (Some(hours), Some(hours))
+        );
         assert!(calendar.covers(2026) && !calendar.covers(2027));
-        assert!(parse(&format!("extends = \"builtin:argentina\"\nyears = [2027]\n{days}")).unwrap().covers(2027));
+        assert!(
+            parse(&format!(
+                "extends = \"builtin:argentina\"\nyears = [2027]\n{days}"
+            ))
+            .unwrap()
+            .covers(2027)
+        );
 
-        check("extends = \"builtin:atlantis\"", &[(1, "extends", "is no calendar that comes with tero")]);
-        let idle = format!("extends = \"builtin:chile\"\n{}", day("2026-12-09", "\"working\""));
-        check(&idle, &[(3, "day[1].date", "2026-12-09 is a working day already")]);
-        let double = format!("extends = \"builtin:chile\"\n{0}{0}", day("2026-12-08", "\"working\""));
+        check(
+            "extends = \"builtin:atlantis\"",
+            &[(1, "extends", "is no calendar that comes with tero")],
+        );
+        let idle = format!(
+            "extends = \"builtin:chile\"\n{}",
+            day("2026-12-09", "\"working\"")
+        );
+        check(
+            &idle,
+            &[(3, "day[1].date", "2026-12-09 is a working day already")],
+        );
+        let double = format!(
+            "extends = \"builtin:chile\"\n{0}{0}",
+            day("2026-12-08", "\"working\"")
+        );
         check(&double, &[(7, "day[2].date", "2026-12-08 is here twice")]);
     }
 
@@ -474,9 +707,24 @@ mod tests {
     fn every_calendar_that_comes_with_tero_is_good() {
         for name in BUILTIN_CALENDARS {
             let calendar = builtin(name).unwrap();
-            let count = |year: i32| calendar.days().filter(|(date, _)| date.year() == year).count();
-            assert!([2024, 2025, 2026].into_iter().all(|year| calendar.covers(year) && count(year) >= 7), "{name}");
-            assert!(calendar.days().all(|(date, _)| calendar.covers(date.year())), "{name}");
+            let count = |year: i32| {
+                calendar
+                    .days()
+                    .filter(|(date, _)| date.year() == year)
+                    .count()
+            };
+            assert!(
+                [2024, 2025, 2026]
+                    .into_iter()
+                    .all(|year| calendar.covers(year) && count(year) >= 7),
+                "{name}"
+            );
+            assert!(
+                calendar
+                    .days()
+                    .all(|(date, _)| calendar.covers(date.year())),
+                "{name}"
+            );
         }
     }
 
@@ -484,12 +732,26 @@ mod tests {
     fn argentina_has_its_moved_and_bridge_days() {
         let calendar = load(&CalendarSource::Builtin("argentina".to_owned())).unwrap();
         assert_eq!(calendar.years().collect::<Vec<_>>(), [2024, 2025, 2026]);
-        for closed in
-            ["2024-11-18", "2025-10-10", "2025-11-24", "2026-03-23", "2026-06-15", "2026-04-03", "2026-12-07", "2026-12-25"]
-        {
+        for closed in [
+            "2024-11-18",
+            "2025-10-10",
+            "2025-11-24",
+            "2026-03-23",
+            "2026-06-15",
+            "2026-04-03",
+            "2026-12-07",
+            "2026-12-25",
+        ] {
             assert!(calendar.on(closed.parse().unwrap()).is_some(), "{closed}");
         }
-        for working in ["2024-11-20", "2025-10-13", "2025-06-17", "2026-11-20", "2026-12-24", "2026-06-17"] {
+        for working in [
+            "2024-11-20",
+            "2025-10-13",
+            "2025-06-17",
+            "2026-11-20",
+            "2026-12-24",
+            "2026-06-17",
+        ] {
             assert!(calendar.on(working.parse().unwrap()).is_none(), "{working}");
         }
         assert_eq!(calendar.days().count(), 60);
@@ -510,7 +772,10 @@ mod tests {
     #[test]
     fn an_unknown_name_and_a_missing_file_are_refused_with_a_cure() {
         let unknown = load(&CalendarSource::Builtin("atlantis".to_owned())).unwrap_err();
-        assert!(unknown.to_string().contains("builtin:argentina"), "{unknown}");
+        assert!(
+            unknown.to_string().contains("builtin:argentina"),
+            "{unknown}"
+        );
         let missing = load(&CalendarSource::File("/nowhere/calendar.toml".into())).unwrap_err();
         assert!(matches!(missing, CalendarError::Unreadable { .. }));
     }

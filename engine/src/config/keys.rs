@@ -1,6 +1,7 @@
 //! Every key of the configuration: its form, range, default and meaning, in one table.
 //!
-//! The loader reads by this table and `tero check --keys` prints it, so the two can't say different things.
+//! The loader reads by this table and `tero check --keys` prints it, so the two can't say different
+//! things.
 
 use std::fmt::Write as _;
 
@@ -63,8 +64,18 @@ pub(crate) enum Fallback {
 use Fallback::{Required, Rule, Value};
 use Form::{Count, Duration, Flag, Number, OneOf, Size, SomeOf, Table, Text, Texts};
 
-pub(crate) const fn key(name: &'static str, form: Form, fallback: Fallback, doc: &'static str) -> Key {
-    Key { name, form, fallback, doc }
+pub(crate) const fn key(
+    name: &'static str,
+    form: Form,
+    fallback: Fallback,
+    doc: &'static str,
+) -> Key {
+    Key {
+        name,
+        form,
+        fallback,
+        doc,
+    }
 }
 
 const NAME: Form = Text("1 to 64 of `a-z`, `0-9`, `-`, `_`");
@@ -80,7 +91,12 @@ pub(crate) const SERVER: Section = Section {
             Value("[\"0.0.0.0:8080\"]"),
             "Where visitors connect. Port 0 takes a free one.",
         ),
-        key("workers", Count(1, 1_024), Rule("one per core"), "Threads, each with its own accept queue."),
+        key(
+            "workers",
+            Count(1, 1_024),
+            Rule("one per core"),
+            "Threads, each with its own accept queue.",
+        ),
         key(
             "name",
             Text("a token of 1 to 64 bytes"),
@@ -99,7 +115,12 @@ pub(crate) const SERVER: Section = Section {
             Value("\"32KiB\""),
             "Request line and header fields together. Beyond it: 431.",
         ),
-        key("max_headers", Count(16, 1_000), Value("100"), "Number of header fields. Beyond it: 431."),
+        key(
+            "max_headers",
+            Count(16, 1_000),
+            Value("100"),
+            "Number of header fields. Beyond it: 431.",
+        ),
         key(
             "header_timeout",
             Duration("1s", "5min"),
@@ -112,8 +133,18 @@ pub(crate) const SERVER: Section = Section {
             Value("\"75s\""),
             "How long a client connection may be silent between requests.",
         ),
-        key("write_timeout", Duration("1s", "1h"), Value("\"30s\""), "How long a client may take no byte of a response."),
-        key("drain", Duration("0s", "10min"), Value("\"30s\""), "How long requests may go on after a signal to stop."),
+        key(
+            "write_timeout",
+            Duration("1s", "1h"),
+            Value("\"30s\""),
+            "How long a client may take no byte of a response.",
+        ),
+        key(
+            "drain",
+            Duration("0s", "10min"),
+            Value("\"30s\""),
+            "How long requests may go on after a signal to stop.",
+        ),
     ],
 };
 
@@ -122,8 +153,18 @@ pub(crate) const ADMIN: Section = Section {
     name: "admin",
     doc: "The operators' listener: health, metrics, purge, warming.",
     keys: &[
-        key("listen", Text("`ADDRESS:PORT`"), Value("\"127.0.0.1:9090\""), "Anywhere else than on loopback it wants a token."),
-        key("token", Text("16 to 4096 visible characters"), Rule("none"), "The bearer token that every request must carry."),
+        key(
+            "listen",
+            Text("`ADDRESS:PORT`"),
+            Value("\"127.0.0.1:9090\""),
+            "Anywhere else than on loopback it wants a token.",
+        ),
+        key(
+            "token",
+            Text("16 to 4096 visible characters"),
+            Rule("none"),
+            "The bearer token that every request must carry.",
+        ),
         key(
             "token_file",
             Text("a path, relative to this file"),
@@ -136,7 +177,12 @@ pub(crate) const ADMIN: Section = Section {
             Value("[]"),
             "Plans that run as soon as the edge starts; until they have, `/ready` says no.",
         ),
-        key("ready_within", Duration("1s", "1h"), Value("\"5min\""), "After that, `/ready` does not wait for them any longer."),
+        key(
+            "ready_within",
+            Duration("1s", "1h"),
+            Value("\"5min\""),
+            "After that, `/ready` does not wait for them any longer.",
+        ),
     ],
 };
 
@@ -169,7 +215,12 @@ pub(crate) const CACHE: Section = Section {
             Rule("an eighth of `memory`"),
             "The part of `memory` kept for warmed responses that nobody asked for yet; at most half of `memory`.",
         ),
-        key("max_variants", Count(1, 1_000), Value("32"), "Stored responses per key that differ by `Vary`."),
+        key(
+            "max_variants",
+            Count(1, 1_000),
+            Value("32"),
+            "Stored responses per key that differ by `Vary`.",
+        ),
         key(
             "max_policy_variants",
             Count(1, 10_000),
@@ -182,7 +233,12 @@ pub(crate) const CACHE: Section = Section {
             Value("\"10s\""),
             "How long a request waits for another one's fetch before it goes itself.",
         ),
-        key("hit_for_miss", Duration("1s", "1h"), Value("\"2min\""), "How long \"not storable\" is remembered for a key."),
+        key(
+            "hit_for_miss",
+            Duration("1s", "1h"),
+            Value("\"2min\""),
+            "How long \"not storable\" is remembered for a key.",
+        ),
     ],
 };
 
@@ -223,7 +279,12 @@ pub(crate) const POLICIES: Section = Section {
             Value("\"32MiB\""),
             "Memory for remembered decisions of all sites together.",
         ),
-        key("stack", Size("64KiB", "1MiB"), Value("\"512KiB\""), "How deep policies may nest their calls, in bytes of stack."),
+        key(
+            "stack",
+            Size("64KiB", "1MiB"),
+            Value("\"512KiB\""),
+            "How deep policies may nest their calls, in bytes of stack.",
+        ),
         key(
             "state_dir",
             Text("a path, relative to this file, or `\"\"`"),
@@ -237,7 +298,12 @@ pub(crate) const POLICIES: Section = Section {
             Value("\"64MiB\""),
             "The largest module, with the settings and cases that come along.",
         ),
-        key("max_versions", Count(2, 1_000), Value("10"), "Pushed versions that are kept of each policy; the oldest go."),
+        key(
+            "max_versions",
+            Count(2, 1_000),
+            Value("10"),
+            "Pushed versions that are kept of each policy; the oldest go.",
+        ),
         key(
             "shadow_queue",
             Count(16, 1_000_000),
@@ -253,12 +319,29 @@ pub(crate) const POLICY: Section = Section {
     doc: "A policy: a module with its settings.",
     keys: &[
         key("name", NAME, Required, "What sites call it; unique."),
-        key("module", Text("`builtin:NAME` or a path, relative to this file"), Required, "A shipped policy or a `.wasm` file."),
-        key("settings", Table, Value("{}"), "What the policy reads, given to it as JSON text."),
-        key("settings_file", Text("a path, relative to this file"), Rule("none"), "A file of JSON text; instead of `settings`."),
+        key(
+            "module",
+            Text("`builtin:NAME` or a path, relative to this file"),
+            Required,
+            "A shipped policy or a `.wasm` file.",
+        ),
+        key(
+            "settings",
+            Table,
+            Value("{}"),
+            "What the policy reads, given to it as JSON text.",
+        ),
+        key(
+            "settings_file",
+            Text("a path, relative to this file"),
+            Rule("none"),
+            "A file of JSON text; instead of `settings`.",
+        ),
         key(
             "calendar",
-            Text("`builtin:` and `argentina`, `chile`, `mexico` or `spain`, or a path, relative to this file"),
+            Text(
+                "`builtin:` and `argentina`, `chile`, `mexico` or `spain`, or a path, relative to this file",
+            ),
             Rule("none: no day is a holiday"),
             "The holidays that the policy is told of.",
         ),
@@ -277,17 +360,42 @@ pub(crate) const POLICY_LIMITS: Section = Section {
             Value("\"50ms\""),
             "For one decision. `configure` and `plan-warm` get twenty times as much.",
         ),
-        key("memory", Size("64KiB", "4GiB"), Value("\"64MiB\""), "Of one instance."),
-        key("answer", Size("1KiB", "16MiB"), Value("\"256KiB\""), "The largest answer, and all that one call logs."),
-        key("plan", Size("1KiB", "256MiB"), Value("\"16MiB\""), "The largest answer to `plan-warm`."),
+        key(
+            "memory",
+            Size("64KiB", "4GiB"),
+            Value("\"64MiB\""),
+            "Of one instance.",
+        ),
+        key(
+            "answer",
+            Size("1KiB", "16MiB"),
+            Value("\"256KiB\""),
+            "The largest answer, and all that one call logs.",
+        ),
+        key(
+            "plan",
+            Size("1KiB", "256MiB"),
+            Value("\"16MiB\""),
+            "The largest answer to `plan-warm`.",
+        ),
         key(
             "core_instances",
             Count(1, 10_000),
             Value("256"),
             "Core modules in one instance; those of the larger languages have dozens.",
         ),
-        key("log_lines", Count(0, 1_000_000), Value("1000"), "Lines a minute in the log, of all its instances together."),
-        key("decisions_per_instance", Count(1, 1_000_000_000), Value("100000"), "After that many, a fresh instance is made."),
+        key(
+            "log_lines",
+            Count(0, 1_000_000),
+            Value("1000"),
+            "Lines a minute in the log, of all its instances together.",
+        ),
+        key(
+            "decisions_per_instance",
+            Count(1, 1_000_000_000),
+            Value("100000"),
+            "After that many, a fresh instance is made.",
+        ),
         key(
             "max_failures",
             Count(1, 1_000_000),
@@ -302,7 +410,12 @@ pub(crate) const SITE: Section = Section {
     name: "site",
     doc: "Some hosts and the application behind them; at least one.",
     keys: &[
-        key("name", NAME, Required, "What plans, purges and metrics call it; unique."),
+        key(
+            "name",
+            NAME,
+            Required,
+            "What plans, purges and metrics call it; unique.",
+        ),
         key(
             "hosts",
             Texts("a host name or address without port, or `*`; at least one"),
@@ -315,8 +428,18 @@ pub(crate) const SITE: Section = Section {
             Required,
             "The next hops. Fetches go to them in turn; one that can't be reached is left alone for a while.",
         ),
-        key("host_header", Text("`HOST[:PORT]`"), Rule("the one that the client sent"), "The `Host` that the origin is told."),
-        key("policies", Texts("the name of a `[[policy]]`"), Value("[]"), "Asked in this order."),
+        key(
+            "host_header",
+            Text("`HOST[:PORT]`"),
+            Rule("the one that the client sent"),
+            "The `Host` that the origin is told.",
+        ),
+        key(
+            "policies",
+            Texts("the name of a `[[policy]]`"),
+            Value("[]"),
+            "Asked in this order.",
+        ),
         key(
             "policy_may_override",
             SomeOf(&["set-cookie", "authorization", "private", "no-store"]),
@@ -335,16 +458,36 @@ pub(crate) const SITE: Section = Section {
             Value("256"),
             "Concurrent requests to the origins. Beyond it, requests wait up to `connect_timeout`.",
         ),
-        key("connect_timeout", Duration("10ms", "1min"), Value("\"3s\""), "To open a connection to an origin."),
-        key("response_timeout", Duration("10ms", "10min"), Value("\"30s\""), "From the request to the head of the response."),
-        key("body_timeout", Duration("10ms", "10min"), Value("\"30s\""), "Between two pieces of a body."),
+        key(
+            "connect_timeout",
+            Duration("10ms", "1min"),
+            Value("\"3s\""),
+            "To open a connection to an origin.",
+        ),
+        key(
+            "response_timeout",
+            Duration("10ms", "10min"),
+            Value("\"30s\""),
+            "From the request to the head of the response.",
+        ),
+        key(
+            "body_timeout",
+            Duration("10ms", "10min"),
+            Value("\"30s\""),
+            "Between two pieces of a body.",
+        ),
         key(
             "upgrades",
             Texts("a protocol name"),
             Value("[\"websocket\"]"),
             "Protocols that clients may switch to with `Upgrade`; anything else in it is ignored.",
         ),
-        key("max_tunnels", Count(1, 1_000_000), Value("1000"), "Connections that have switched, at once. Beyond it: 503."),
+        key(
+            "max_tunnels",
+            Count(1, 1_000_000),
+            Value("1000"),
+            "Connections that have switched, at once. Beyond it: 503.",
+        ),
         key(
             "tunnel_idle_timeout",
             Duration("1s", "24h"),
@@ -357,7 +500,12 @@ pub(crate) const SITE: Section = Section {
             Value("\"1h\""),
             "Where neither policy nor response says: how long what was fresh is served stale while the origin can't be reached, breaks off, takes too long or answers 5xx. Never against `must-revalidate`, `proxy-revalidate`, `no-cache` or `s-maxage`.",
         ),
-        key("stale_while_revalidate", Duration("0s", "1y"), Value("\"0s\""), "Where neither policy nor response says."),
+        key(
+            "stale_while_revalidate",
+            Duration("0s", "1y"),
+            Value("\"0s\""),
+            "Where neither policy nor response says.",
+        ),
         key(
             "client_directives",
             OneOf(&["ignore", "obey"]),
@@ -370,8 +518,18 @@ pub(crate) const SITE: Section = Section {
             Value("[\"tero-cache-control\", \"cdn-cache-control\"]"),
             "Targeted cache-control fields (RFC 9213); the first that is there wins.",
         ),
-        key("cache_status_key", Flag, Value("false"), "Whether `Cache-Status` tells the key."),
-        key("refresh_ahead", Table, Rule("none: nothing is revalidated before it expires"), "See `[site.refresh_ahead]`."),
+        key(
+            "cache_status_key",
+            Flag,
+            Value("false"),
+            "Whether `Cache-Status` tells the key.",
+        ),
+        key(
+            "refresh_ahead",
+            Table,
+            Rule("none: nothing is revalidated before it expires"),
+            "See `[site.refresh_ahead]`.",
+        ),
     ],
 };
 
@@ -392,15 +550,30 @@ pub(crate) const REFRESH_AHEAD: Section = Section {
             Value("[]"),
             "Only responses with one of these, so that policies can choose them; all where there is none.",
         ),
-        key("min_hits", Count(1, 1_000_000), Value("3"), "Hits since a response was fetched that make it wanted often."),
+        key(
+            "min_hits",
+            Count(1, 1_000_000),
+            Value("3"),
+            "Hits since a response was fetched that make it wanted often.",
+        ),
         key(
             "share",
             Number(0.01, 0.95),
             Value("0.5"),
             "The part of all requests to the origins that may be revalidations ahead.",
         ),
-        key("rate", Number(0.1, 10_000.0), Value("20"), "Revalidations a second; fewer as soon as the origin is slow or fails."),
-        key("max_watched", Count(1, 10_000_000), Value("100000"), "Stored responses whose end is watched."),
+        key(
+            "rate",
+            Number(0.1, 10_000.0),
+            Value("20"),
+            "Revalidations a second; fewer as soon as the origin is slow or fails.",
+        ),
+        key(
+            "max_watched",
+            Count(1, 10_000_000),
+            Value("100000"),
+            "Stored responses whose end is watched.",
+        ),
     ],
 };
 
@@ -409,8 +582,18 @@ pub(crate) const WARM: Section = Section {
     name: "warm",
     doc: "A warming plan.",
     keys: &[
-        key("name", NAME, Required, "What `tero warm` and `POST /warm/{plan}` call it; unique."),
-        key("site", Text("the name of a `[[site]]`"), Required, "Whose pages it fetches."),
+        key(
+            "name",
+            NAME,
+            Required,
+            "What `tero warm` and `POST /warm/{plan}` call it; unique.",
+        ),
+        key(
+            "site",
+            Text("the name of a `[[site]]`"),
+            Required,
+            "Whose pages it fetches.",
+        ),
         key(
             "schedule",
             Text("a cron expression of five fields"),
@@ -437,7 +620,12 @@ pub(crate) const WARM: Section = Section {
             "What becomes of a run whose time came while the edge was down (with `state_dir`): it runs at the start unless its \
              window is over, or never.",
         ),
-        key("urls", Texts("a path with its query"), Value("[]"), "Pages to fetch."),
+        key(
+            "urls",
+            Texts("a path with its query"),
+            Value("[]"),
+            "Pages to fetch.",
+        ),
         key(
             "url_files",
             Texts("a path, relative to this file"),
@@ -445,11 +633,36 @@ pub(crate) const WARM: Section = Section {
             "Files of pages, a path with its query in each line; empty lines and those that begin with `#` say nothing. Read for \
              each run.",
         ),
-        key("sitemap", Text("a path, or a list of them"), Rule("none"), "Sitemaps on the site, or indexes of such."),
-        key("max_sitemap_bytes", Size("1KiB", "1GiB"), Value("\"50MiB\""), "Of one sitemap, unpacked."),
-        key("max_sitemaps", Count(1, 50_000), Value("50"), "Sitemaps that are read in one run."),
-        key("sitemap_timeout", Duration("1s", "1h"), Value("\"30s\""), "For one sitemap."),
-        key("popular", Count(0, 100_000), Value("0"), "That many of the most wanted pages."),
+        key(
+            "sitemap",
+            Text("a path, or a list of them"),
+            Rule("none"),
+            "Sitemaps on the site, or indexes of such.",
+        ),
+        key(
+            "max_sitemap_bytes",
+            Size("1KiB", "1GiB"),
+            Value("\"50MiB\""),
+            "Of one sitemap, unpacked.",
+        ),
+        key(
+            "max_sitemaps",
+            Count(1, 50_000),
+            Value("50"),
+            "Sitemaps that are read in one run.",
+        ),
+        key(
+            "sitemap_timeout",
+            Duration("1s", "1h"),
+            Value("\"30s\""),
+            "For one sitemap.",
+        ),
+        key(
+            "popular",
+            Count(0, 100_000),
+            Value("0"),
+            "That many of the most wanted pages.",
+        ),
         key(
             "variants",
             Text("`\"seen\"`, `\"all\"`, or a list of variants and device classes"),
@@ -457,22 +670,52 @@ pub(crate) const WARM: Section = Section {
             "What each page is fetched as: what visitors of those hours wanted it as (and all of them where nothing is known of \
              those hours), every variant that the site's policies declare and none, or these.",
         ),
-        key("max_urls", Count(1, 1_000_000), Value("10000"), "Fetches in one run, variants counted."),
-        key("concurrency", Count(1, 256), Value("4"), "Fetches at the same time."),
-        key("rate", Number(0.1, 10_000.0), Value("50"), "Fetches a second."),
+        key(
+            "max_urls",
+            Count(1, 1_000_000),
+            Value("10000"),
+            "Fetches in one run, variants counted.",
+        ),
+        key(
+            "concurrency",
+            Count(1, 256),
+            Value("4"),
+            "Fetches at the same time.",
+        ),
+        key(
+            "rate",
+            Number(0.1, 10_000.0),
+            Value("50"),
+            "Fetches a second.",
+        ),
         key(
             "retries",
             Count(0, 10),
             Value("1"),
             "How often a page is tried again that failed since the origin had too much to do.",
         ),
-        key("deadline", Duration("1s", "24h"), Value("\"15min\""), "Of one run."),
+        key(
+            "deadline",
+            Duration("1s", "24h"),
+            Value("\"15min\""),
+            "Of one run.",
+        ),
     ],
 };
 
 /// Every section, in the order of the reference.
-pub(crate) const SECTIONS: [&Section; 10] =
-    [&SERVER, &ADMIN, &CACHE, &ACCESS_LOG, &POLICIES, &POLICY, &POLICY_LIMITS, &SITE, &REFRESH_AHEAD, &WARM];
+pub(crate) const SECTIONS: [&Section; 10] = [
+    &SERVER,
+    &ADMIN,
+    &CACHE,
+    &ACCESS_LOG,
+    &POLICIES,
+    &POLICY,
+    &POLICY_LIMITS,
+    &SITE,
+    &REFRESH_AHEAD,
+    &WARM,
+];
 
 impl Section {
     /// The key of that name.
@@ -480,7 +723,10 @@ impl Section {
     /// # Panics
     /// If the section has none: the loader asks for what is not in the table.
     pub(crate) fn key(&self, name: &str) -> &'static Key {
-        self.keys.iter().find(|key| key.name == name).unwrap_or_else(|| panic!("{} has no key {name}", self.header))
+        self.keys
+            .iter()
+            .find(|key| key.name == name)
+            .unwrap_or_else(|| panic!("{} has no key {name}", self.header))
     }
 }
 
@@ -518,7 +764,13 @@ pub(crate) fn tables(sections: &[&Section]) -> String {
                 Value(value) => format!("`{value}`"),
                 Rule(words) => words.to_owned(),
             };
-            let _ = writeln!(markdown, "| `{}` | {} | {fallback} | {} |", key.name, key.form.describe(), key.doc);
+            let _ = writeln!(
+                markdown,
+                "| `{}` | {} | {fallback} | {} |",
+                key.name,
+                key.form.describe(),
+                key.doc
+            );
         }
         markdown.push('\n');
     }

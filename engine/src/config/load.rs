@@ -13,9 +13,9 @@ use super::mistakes::{Mistakes, did_you_mean, place};
 use super::raw::{self, Entry, Kind, Value};
 use super::reader::Reader;
 use super::{
-    AccessLog, AccessLogFormat, Admin, Cache, CalendarSource, ClientDirectives, Config, ConfigErrors, FloorExceptions, Missed,
-    Mistake, ModuleSource, Plan, PlanVariants, Policy, PolicyHost, PolicyLimits, RefreshAhead, Server, Site, calendar, forms,
-    units,
+    AccessLog, AccessLogFormat, Admin, Cache, CalendarSource, ClientDirectives, Config,
+    ConfigErrors, FloorExceptions, Missed, Mistake, ModuleSource, Plan, PlanVariants, Policy,
+    PolicyHost, PolicyLimits, RefreshAhead, Server, Site, calendar, forms, units,
 };
 
 /// A larger file is no configuration.
@@ -33,19 +33,29 @@ impl Config {
             Err(mistake) => {
                 let mistakes = Mistakes::of(&file, "");
                 mistakes.add(&(0..0), "", mistake);
-                Err(mistakes.into_result().expect_err("a mistake was just added"))
+                Err(mistakes
+                    .into_result()
+                    .expect_err("a mistake was just added"))
             }
         }
     }
 
-    /// Checks the `text` of a configuration. `file_name` is what mistakes call it; paths in it are relative to `base_dir`.
+    /// Checks the `text` of a configuration. `file_name` is what mistakes call it; paths in it are
+    /// relative to `base_dir`.
     ///
     /// # Errors
     /// Every mistake in the text.
     pub fn parse(text: &str, file_name: &str, base_dir: &Path) -> Result<Config, ConfigErrors> {
         let mistakes = Mistakes::of(file_name, text);
         let config = match raw::from_toml(text) {
-            Ok(document) => Some(Loader { text, base_dir, mistakes: &mistakes }.config(&document, file_name)),
+            Ok(document) => Some(
+                Loader {
+                    text,
+                    base_dir,
+                    mistakes: &mistakes,
+                }
+                .config(&document, file_name),
+            ),
             Err(errors) => {
                 for error in errors {
                     let cure = "write it as TOML (https://toml.io)";
@@ -59,15 +69,23 @@ impl Config {
     }
 }
 
-/// The text of a small file. Read no further than the bound, since not everything that can be read says how long it is.
+/// The text of a small file. Read no further than the bound, since not everything that can be read
+/// says how long it is.
 pub(crate) fn read_text(path: &Path) -> Result<String, Mistake> {
-    let problem = |problem: String| Mistake::new(problem, format!("see that {} is a readable text file", path.display()));
+    let problem = |problem: String| {
+        Mistake::new(
+            problem,
+            format!("see that {} is a readable text file", path.display()),
+        )
+    };
     let mut text = String::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text));
+    let read = std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text));
     match read {
-        Ok(_) if text.len() as u64 > MAX_FILE_BYTES => {
-            Err(problem(format!("it is larger than {}", units::show_size(MAX_FILE_BYTES))))
-        }
+        Ok(_) if text.len() as u64 > MAX_FILE_BYTES => Err(problem(format!(
+            "it is larger than {}",
+            units::show_size(MAX_FILE_BYTES)
+        ))),
         Ok(_) => Ok(text),
         Err(error) => Err(problem(format!("it can't be read: {error}"))),
     }
@@ -83,7 +101,9 @@ pub(crate) struct Loader<'a> {
 
 impl<'a> Loader<'a> {
     fn config(&self, document: &'a Value, file_name: &str) -> Config {
-        let Kind::Table(sections) = &document.kind else { unreachable!("a TOML document is a table") };
+        let Kind::Table(sections) = &document.kind else {
+            unreachable!("a TOML document is a table")
+        };
         self.refuse_unknown_sections(sections);
         let server = self.server(self.section(sections, &keys::SERVER));
         let config = Config {
@@ -99,27 +119,51 @@ impl<'a> Loader<'a> {
                 .into_iter()
                 .map(|reader| self.policy(reader, &keys::POLICY_LIMITS, None))
                 .collect(),
-            sites: self.list(sections, &keys::SITE).into_iter().map(|reader| self.site(reader)).collect(),
-            plans: self.list(sections, &keys::WARM).into_iter().map(|reader| self.plan(reader)).collect(),
+            sites: self
+                .list(sections, &keys::SITE)
+                .into_iter()
+                .map(|reader| self.site(reader))
+                .collect(),
+            plans: self
+                .list(sections, &keys::WARM)
+                .into_iter()
+                .map(|reader| self.plan(reader))
+                .collect(),
         };
         self.check_names(sections);
         self.check_hosts(sections);
         self.check_references(sections);
         if find(sections, "site").is_none() {
             let cure = "add [[site]] with name, hosts and origins";
-            self.mistakes.add(&(0..0), "site", Mistake::new("there is no site", cure));
+            self.mistakes
+                .add(&(0..0), "site", Mistake::new("there is no site", cure));
         }
         config
     }
 
     fn refuse_unknown_sections(&self, sections: &[Entry]) {
-        let names = || keys::SECTIONS.iter().map(|section| section.name).filter(|name| !name.contains('.'));
-        for entry in sections.iter().filter(|entry| !names().any(|name| name == entry.key)) {
+        let names = || {
+            keys::SECTIONS
+                .iter()
+                .map(|section| section.name)
+                .filter(|name| !name.contains('.'))
+        };
+        for entry in sections
+            .iter()
+            .filter(|entry| !names().any(|name| name == entry.key))
+        {
             let cure = match did_you_mean(&entry.key, names()) {
                 Some(meant) => format!("did you mean `{meant}`?"),
-                None => format!("the sections are {}", names().collect::<Vec<_>>().join(", ")),
+                None => format!(
+                    "the sections are {}",
+                    names().collect::<Vec<_>>().join(", ")
+                ),
             };
-            self.mistakes.add(&entry.key_at, &entry.key, Mistake::new(format!("unknown section `{}`", entry.key), cure));
+            self.mistakes.add(
+                &entry.key_at,
+                &entry.key,
+                Mistake::new(format!("unknown section `{}`", entry.key), cure),
+            );
         }
     }
 
@@ -132,20 +176,39 @@ impl<'a> Loader<'a> {
 
     /// The entries of an array of tables.
     pub(crate) fn list(&self, sections: &'a [Entry], section: &'static Section) -> Vec<Reader<'a>> {
-        let Some(value) = find(sections, section.name) else { return Vec::new() };
-        let Kind::List(items) = &value.kind else {
-            let cure = format!("write {} with two pairs of brackets", section.header);
-            self.mistakes.add(&value.at, section.name, Mistake::new("a list of tables was expected, this is one", cure));
+        let Some(value) = find(sections, section.name) else {
             return Vec::new();
         };
-        items.iter().map(|item| Reader::of(section, item, self.mistakes)).collect()
+        let Kind::List(items) = &value.kind else {
+            let cure = format!("write {} with two pairs of brackets", section.header);
+            self.mistakes.add(
+                &value.at,
+                section.name,
+                Mistake::new("a list of tables was expected, this is one", cure),
+            );
+            return Vec::new();
+        };
+        items
+            .iter()
+            .map(|item| Reader::of(section, item, self.mistakes))
+            .collect()
     }
 
     fn server(&self, reader: Reader<'a>) -> Server {
         let listen = reader.texts_as("listen", forms::address);
-        refuse_doubles(&reader, "listen", listen.iter().filter(|(address, _)| address.port() != 0));
-        refuse_empty(&reader, "listen", "write at least one address, [\"0.0.0.0:8080\"]");
-        let cores = std::thread::available_parallelism().map_or(1, usize::from).min(1_024);
+        refuse_doubles(
+            &reader,
+            "listen",
+            listen.iter().filter(|(address, _)| address.port() != 0),
+        );
+        refuse_empty(
+            &reader,
+            "listen",
+            "write at least one address, [\"0.0.0.0:8080\"]",
+        );
+        let cores = std::thread::available_parallelism()
+            .map_or(1, usize::from)
+            .min(1_024);
         Server {
             listen: listen.into_iter().map(|(address, _)| address).collect(),
             workers: reader.count("workers").map_or(cores, to_usize),
@@ -161,16 +224,31 @@ impl<'a> Loader<'a> {
     }
 
     fn admin(&self, reader: Reader<'a>, public: &[SocketAddr]) -> Admin {
-        let listen = reader.text_as("listen", forms::address).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9_090)));
+        let listen = reader
+            .text_as("listen", forms::address)
+            .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9_090)));
         let token = self.token(&reader);
-        let wants_token = reader.written("token").is_none() && reader.written("token_file").is_none();
+        let wants_token =
+            reader.written("token").is_none() && reader.written("token_file").is_none();
         if !listen.ip().is_loopback() && wants_token {
             let cure = "add token_file = \"…\" (or token), or listen on 127.0.0.1";
-            reader.refuse("listen", Mistake::new(format!("{listen} is not loopback, and there is no token"), cure));
+            reader.refuse(
+                "listen",
+                Mistake::new(
+                    format!("{listen} is not loopback, and there is no token"),
+                    cure,
+                ),
+            );
         }
         if listen.port() != 0 && public.contains(&listen) {
             let cure = "give the operators a port of their own";
-            reader.refuse("listen", Mistake::new(format!("{listen} is the public listener's address too"), cure));
+            reader.refuse(
+                "listen",
+                Mistake::new(
+                    format!("{listen} is the public listener's address too"),
+                    cure,
+                ),
+            );
         }
         let ready_after = reader.texts_as("ready_after", forms::name);
         refuse_doubles(&reader, "ready_after", ready_after.iter());
@@ -194,7 +272,13 @@ impl<'a> Loader<'a> {
 
     fn refuse_both(&self, reader: &Reader<'a>, one: &str, other: &str) {
         if reader.written(one).is_some() && reader.written(other).is_some() {
-            reader.refuse(other, Mistake::new(format!("both `{one}` and `{other}` are written"), "keep one of the two"));
+            reader.refuse(
+                other,
+                Mistake::new(
+                    format!("both `{one}` and `{other}` are written"),
+                    "keep one of the two",
+                ),
+            );
         }
     }
 
@@ -202,8 +286,17 @@ impl<'a> Loader<'a> {
         let memory = reader.size("memory").unwrap_or(512 << 20);
         let at_most_half = |name: &str, fallback: u64| match reader.size(name) {
             Some(size) if size > memory / 2 => {
-                let cure = format!("write at most {}, or make memory larger", units::show_size(memory / 2));
-                reader.refuse(name, Mistake::new(format!("{} is more than half of memory", units::show_size(size)), cure));
+                let cure = format!(
+                    "write at most {}, or make memory larger",
+                    units::show_size(memory / 2)
+                );
+                reader.refuse(
+                    name,
+                    Mistake::new(
+                        format!("{} is more than half of memory", units::show_size(size)),
+                        cure,
+                    ),
+                );
                 fallback
             }
             Some(size) => size,
@@ -213,12 +306,21 @@ impl<'a> Loader<'a> {
         let fill_memory = at_most_half("fill_memory", (memory / 8).max(max_object).max(64 << 10));
         let warm_memory = at_most_half("warm_memory", memory / 8);
         if fill_memory < max_object {
-            let cure = format!("write at least {}, or make max_object smaller", units::show_size(max_object));
-            reader.refuse("fill_memory", Mistake::new("the largest object would not fit into fill_memory", cure));
+            let cure = format!(
+                "write at least {}, or make max_object smaller",
+                units::show_size(max_object)
+            );
+            reader.refuse(
+                "fill_memory",
+                Mistake::new("the largest object would not fit into fill_memory", cure),
+            );
         }
         if fill_memory.saturating_add(warm_memory) >= memory {
             let cure = "make one of the two smaller, or memory larger";
-            reader.refuse("warm_memory", Mistake::new("fill_memory and warm_memory leave nothing of memory", cure));
+            reader.refuse(
+                "warm_memory",
+                Mistake::new("fill_memory and warm_memory leave nothing of memory", cure),
+            );
         }
         Cache {
             memory,
@@ -241,17 +343,32 @@ impl<'a> Loader<'a> {
             Some("json") => AccessLogFormat::Json,
             _ => AccessLogFormat::Combined,
         };
-        AccessLog { path: path.unwrap_or_default(), format }
+        AccessLog {
+            path: path.unwrap_or_default(),
+            format,
+        }
     }
 
     fn policy_host(&self, reader: Reader<'a>) -> PolicyHost {
         let compiled_cache = match reader.written("compiled_cache") {
             Some(_) => reader
-                .text_as("compiled_cache", |path| if path.is_empty() { Ok(None) } else { self.path(path).map(Some) })
+                .text_as("compiled_cache", |path| {
+                    if path.is_empty() {
+                        Ok(None)
+                    } else {
+                        self.path(path).map(Some)
+                    }
+                })
                 .flatten(),
             None => user_cache_dir().map(|folder| folder.join("tero")),
         };
-        let state_dir = reader.text_as("state_dir", |path| if path.is_empty() { Ok(None) } else { self.path(path).map(Some) });
+        let state_dir = reader.text_as("state_dir", |path| {
+            if path.is_empty() {
+                Ok(None)
+            } else {
+                self.path(path).map(Some)
+            }
+        });
         PolicyHost {
             compiled_cache,
             decision_cache: reader.size("decision_cache").unwrap_or_default(),
@@ -263,8 +380,14 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// An entry with the keys of `[[policy]]`. Where `module` is given, the one in the file is not looked at.
-    pub(crate) fn policy(&self, reader: Reader<'a>, limits: &'static Section, module: Option<ModuleSource>) -> Policy {
+    /// An entry with the keys of `[[policy]]`. Where `module` is given, the one in the file is not
+    /// looked at.
+    pub(crate) fn policy(
+        &self,
+        reader: Reader<'a>,
+        limits: &'static Section,
+        module: Option<ModuleSource>,
+    ) -> Policy {
         let limits = match reader.written("limits") {
             Some(value) => Reader::of(limits, value, self.mistakes),
             None => Reader::absent(limits, self.mistakes),
@@ -272,7 +395,10 @@ impl<'a> Loader<'a> {
         let calendar = reader.text_as("calendar", |text| self.calendar(text));
         Policy {
             place: place(self.text, reader.at().start),
-            name: reader.text_as("name", forms::name).unwrap_or_default().into(),
+            name: reader
+                .text_as("name", forms::name)
+                .unwrap_or_default()
+                .into(),
             module: module
                 .or_else(|| reader.text_as("module", |text| self.module(text)))
                 .unwrap_or(ModuleSource::Builtin(String::new())),
@@ -292,18 +418,37 @@ impl<'a> Loader<'a> {
     }
 
     fn calendar(&self, text: &str) -> Result<CalendarSource, Mistake> {
-        let cure = || format!("write {} or the path of a calendar file", calendar::builtin_names());
-        let source = match text.strip_prefix("builtin:") {
-            Some(name) if BUILTIN_CALENDARS.contains(&name) => CalendarSource::Builtin(name.to_owned()),
-            Some(_) => return Err(Mistake::new(format!("there is no calendar `{text}`"), cure())),
-            None => {
-                self.file(text, &format!("a calendar file, or one of {}", calendar::builtin_names())).map(CalendarSource::File)?
-            }
+        let cure = || {
+            format!(
+                "write {} or the path of a calendar file",
+                calendar::builtin_names()
+            )
         };
-        calendar::load(&source).map(|_| source).map_err(|error| match error {
-            CalendarError::Wrong { .. } => Mistake::new(error.to_string(), "correct the calendar file"),
-            _ => Mistake::new(error.to_string(), cure()),
-        })
+        let source = match text.strip_prefix("builtin:") {
+            Some(name) if BUILTIN_CALENDARS.contains(&name) => {
+                CalendarSource::Builtin(name.to_owned())
+            }
+            Some(_) => {
+                return Err(Mistake::new(
+                    format!("there is no calendar `{text}`"),
+                    cure(),
+                ));
+            }
+            None => self
+                .file(
+                    text,
+                    &format!("a calendar file, or one of {}", calendar::builtin_names()),
+                )
+                .map(CalendarSource::File)?,
+        };
+        calendar::load(&source)
+            .map(|_| source)
+            .map_err(|error| match error {
+                CalendarError::Wrong { .. } => {
+                    Mistake::new(error.to_string(), "correct the calendar file")
+                }
+                _ => Mistake::new(error.to_string(), cure()),
+            })
     }
 
     fn settings(&self, reader: &Reader<'a>) -> String {
@@ -314,7 +459,10 @@ impl<'a> Loader<'a> {
                 Ok(_) => Ok(text),
                 Err(error) => {
                     let at = place(&text, error.at.start);
-                    let problem = format!("`{path}`, line {} column {}: {}", at.line, at.column, error.problem);
+                    let problem = format!(
+                        "`{path}`, line {} column {}: {}",
+                        at.line, at.column, error.problem
+                    );
                     Err(Mistake::new(problem, "write the file as JSON"))
                 }
             }
@@ -327,7 +475,10 @@ impl<'a> Loader<'a> {
             Some(value) => {
                 if !matches!(value.kind, Kind::Table(_)) {
                     let problem = format!("a table was expected, this is {}", value.describe());
-                    reader.refuse("settings", Mistake::new(problem, "write [policy.settings] below the entry"));
+                    reader.refuse(
+                        "settings",
+                        Mistake::new(problem, "write [policy.settings] below the entry"),
+                    );
                 }
                 value.to_json()
             }
@@ -337,8 +488,16 @@ impl<'a> Loader<'a> {
     fn site(&self, reader: Reader<'a>) -> Site {
         let hosts = reader.texts_as("hosts", forms::host);
         let origins = reader.texts_as("origins", forms::origin);
-        refuse_empty(&reader, "hosts", "name the hosts that it answers for, or write [\"*\"]");
-        refuse_empty(&reader, "origins", "write at least one, [\"http://127.0.0.1:3000\"]");
+        refuse_empty(
+            &reader,
+            "hosts",
+            "name the hosts that it answers for, or write [\"*\"]",
+        );
+        refuse_empty(
+            &reader,
+            "origins",
+            "write at least one, [\"http://127.0.0.1:3000\"]",
+        );
         refuse_doubles(&reader, "origins", origins.iter());
         let policies = reader.texts_as("policies", forms::name);
         refuse_doubles(&reader, "policies", policies.iter());
@@ -346,7 +505,10 @@ impl<'a> Loader<'a> {
         let lifts = |word: &str| lifted.iter().any(|lifted| lifted == word);
         Site {
             place: place(self.text, reader.at().start),
-            name: reader.text_as("name", forms::name).unwrap_or_default().into(),
+            name: reader
+                .text_as("name", forms::name)
+                .unwrap_or_default()
+                .into(),
             hosts: values(hosts),
             origins: values(origins),
             host_header: reader.text_as("host_header", forms::host_header),
@@ -366,14 +528,18 @@ impl<'a> Loader<'a> {
             max_tunnels: reader.count("max_tunnels").map_or(1, to_usize),
             tunnel_idle_timeout: reader.duration("tunnel_idle_timeout").unwrap_or_default(),
             stale_if_error: reader.duration("stale_if_error").unwrap_or_default(),
-            stale_while_revalidate: reader.duration("stale_while_revalidate").unwrap_or_default(),
+            stale_while_revalidate: reader
+                .duration("stale_while_revalidate")
+                .unwrap_or_default(),
             client_directives: match reader.word("client_directives").as_deref() {
                 Some("obey") => ClientDirectives::Obey,
                 _ => ClientDirectives::Ignore,
             },
             targeted_fields: values(reader.texts_as("targeted_fields", forms::field)),
             cache_status_key: reader.flag("cache_status_key"),
-            refresh_ahead: reader.written("refresh_ahead").map(|value| self.refresh_ahead(value)),
+            refresh_ahead: reader
+                .written("refresh_ahead")
+                .map(|value| self.refresh_ahead(value)),
         }
     }
 
@@ -392,8 +558,14 @@ impl<'a> Loader<'a> {
     fn plan(&self, reader: Reader<'a>) -> Plan {
         Plan {
             place: place(self.text, reader.at().start),
-            name: reader.text_as("name", forms::plan_name).unwrap_or_default().into(),
-            site: reader.text_as("site", forms::name).unwrap_or_default().into(),
+            name: reader
+                .text_as("name", forms::plan_name)
+                .unwrap_or_default()
+                .into(),
+            site: reader
+                .text_as("site", forms::name)
+                .unwrap_or_default()
+                .into(),
             schedule: reader.text_as("schedule", forms::schedule),
             zone: reader.text_as("zone", forms::zone),
             window: reader.duration("window").unwrap_or_default(),
@@ -402,7 +574,9 @@ impl<'a> Loader<'a> {
                 _ => Missed::Run,
             },
             urls: values(reader.texts_as("urls", forms::page)),
-            url_files: values(reader.texts_as("url_files", |path| self.file(path, "a file of pages"))),
+            url_files: values(
+                reader.texts_as("url_files", |path| self.file(path, "a file of pages")),
+            ),
             sitemaps: values(reader.one_or_more_as("sitemap", forms::page)),
             max_sitemap_bytes: reader.size("max_sitemap_bytes").unwrap_or_default(),
             max_sitemaps: reader.count("max_sitemaps").map_or(1, to_usize),
@@ -420,11 +594,15 @@ impl<'a> Loader<'a> {
     /// One of two words, or a list of names.
     fn plan_variants(&self, reader: &Reader<'a>) -> PlanVariants {
         match reader.written("variants").map(|value| &value.kind) {
-            Some(Kind::List(_)) => match values(reader.one_or_more_as("variants", forms::variant)) {
-                names if names.is_empty() => PlanVariants::All,
-                names => PlanVariants::These(names),
-            },
-            _ => reader.text_as("variants", forms::plan_variants).unwrap_or_default(),
+            Some(Kind::List(_)) => {
+                match values(reader.one_or_more_as("variants", forms::variant)) {
+                    names if names.is_empty() => PlanVariants::All,
+                    names => PlanVariants::These(names),
+                }
+            }
+            _ => reader
+                .text_as("variants", forms::plan_variants)
+                .unwrap_or_default(),
         }
     }
 
@@ -435,7 +613,11 @@ impl<'a> Loader<'a> {
             for (name, at) in written_texts(sections, section.name, "name") {
                 if let Some(line) = first.insert(name, place(self.text, at.start).line) {
                     let problem = format!("`{name}` is the name of the entry in line {line} too");
-                    self.mistakes.add(at, &format!("{}.name", section.name), Mistake::new(problem, "give each its own name"));
+                    self.mistakes.add(
+                        at,
+                        &format!("{}.name", section.name),
+                        Mistake::new(problem, "give each its own name"),
+                    );
                 }
             }
         }
@@ -445,9 +627,15 @@ impl<'a> Loader<'a> {
     fn check_hosts(&self, sections: &[Entry]) {
         let mut first = HashMap::new();
         for (host, at) in written_texts(sections, "site", "hosts") {
-            if let Some(line) = first.insert(host.to_ascii_lowercase(), place(self.text, at.start).line) {
+            if let Some(line) =
+                first.insert(host.to_ascii_lowercase(), place(self.text, at.start).line)
+            {
                 let problem = format!("`{host}` is named in line {line} already");
-                self.mistakes.add(at, "site.hosts", Mistake::new(problem, "name each host once, in one site"));
+                self.mistakes.add(
+                    at,
+                    "site.hosts",
+                    Mistake::new(problem, "name each host once, in one site"),
+                );
             }
         }
     }
@@ -460,13 +648,21 @@ impl<'a> Loader<'a> {
             ("admin", "ready_after", "warm", "[[warm]]"),
         ];
         for (from, key, to, header) in references {
-            let known: Vec<&str> = written_texts(sections, to, "name").map(|(name, _)| name).collect();
-            for (name, at) in written_texts(sections, from, key).filter(|(name, _)| !known.contains(name)) {
+            let known: Vec<&str> = written_texts(sections, to, "name")
+                .map(|(name, _)| name)
+                .collect();
+            for (name, at) in
+                written_texts(sections, from, key).filter(|(name, _)| !known.contains(name))
+            {
                 let cure = match did_you_mean(name, known.iter().copied()) {
                     Some(meant) => format!("did you mean \"{meant}\"?"),
                     None => format!("add {header} with name = \"{name}\""),
                 };
-                self.mistakes.add(at, &format!("{from}.{key}"), Mistake::new(format!("there is no {to} `{name}`"), cure));
+                self.mistakes.add(
+                    at,
+                    &format!("{from}.{key}"),
+                    Mistake::new(format!("there is no {to} `{name}`"), cure),
+                );
             }
         }
     }
@@ -483,7 +679,10 @@ impl<'a> Loader<'a> {
         if path.is_file() {
             return Ok(path);
         }
-        Err(Mistake::new(format!("there is no file {}", path.display()), format!("write the path of {what}")))
+        Err(Mistake::new(
+            format!("there is no file {}", path.display()),
+            format!("write the path of {what}"),
+        ))
     }
 }
 
@@ -506,18 +705,33 @@ pub(super) fn default_limits() -> PolicyLimits {
 
 pub(super) fn default_policy_host() -> PolicyHost {
     let mistakes = Mistakes::of("", "");
-    let loader = Loader { text: "", base_dir: Path::new(""), mistakes: &mistakes };
+    let loader = Loader {
+        text: "",
+        base_dir: Path::new(""),
+        mistakes: &mistakes,
+    };
     loader.policy_host(Reader::absent(&keys::POLICIES, &mistakes))
 }
 
 fn find<'a>(entries: &'a [Entry], key: &str) -> Option<&'a Value> {
-    entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
+    entries
+        .iter()
+        .find(|entry| entry.key == key)
+        .map(|entry| &entry.value)
 }
 
-/// The texts that the entries of `section` write for `key`, alone or in lists, good or not, with their places.
-fn written_texts<'a>(sections: &'a [Entry], section: &str, key: &'a str) -> impl Iterator<Item = (&'a str, &'a Range<usize>)> {
+/// The texts that the entries of `section` write for `key`, alone or in lists, good or not, with
+/// their places.
+fn written_texts<'a>(
+    sections: &'a [Entry],
+    section: &str,
+    key: &'a str,
+) -> impl Iterator<Item = (&'a str, &'a Range<usize>)> {
     let entries = match find(sections, section) {
-        Some(Value { kind: Kind::List(entries), .. }) => entries.as_slice(),
+        Some(Value {
+            kind: Kind::List(entries),
+            ..
+        }) => entries.as_slice(),
         Some(table) => std::slice::from_ref(table),
         None => &[],
     };
@@ -541,14 +755,25 @@ fn refuse_doubles<'a, T: PartialEq + 'a>(
     items: impl Iterator<Item = &'a (T, Range<usize>)> + Clone,
 ) {
     for (index, (value, at)) in items.clone().enumerate() {
-        if items.clone().take(index).any(|(earlier, _)| earlier == value) {
-            reader.refuse_at(at, name, Mistake::new("it is in the list already", "write each once"));
+        if items
+            .clone()
+            .take(index)
+            .any(|(earlier, _)| earlier == value)
+        {
+            reader.refuse_at(
+                at,
+                name,
+                Mistake::new("it is in the list already", "write each once"),
+            );
         }
     }
 }
 
 fn refuse_empty(reader: &Reader<'_>, name: &str, cure: &str) {
-    if let Some(Value { kind: Kind::List(items), .. }) = reader.written(name)
+    if let Some(Value {
+        kind: Kind::List(items),
+        ..
+    }) = reader.written(name)
         && items.is_empty()
     {
         reader.refuse(name, Mistake::new("the list is empty", cure));
@@ -570,6 +795,10 @@ fn to_u32(number: u64) -> u32 {
 
 /// `$XDG_CACHE_HOME`, else `$HOME/.cache`.
 fn user_cache_dir() -> Option<PathBuf> {
-    let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let folder = |name: &str| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
     folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache")))
 }

@@ -40,7 +40,8 @@ impl fmt::Display for ConfigError {
 pub struct ConfigErrors {
     /// The mistakes.
     pub errors: Vec<ConfigError>,
-    /// The text of the file, for excerpts; empty where it could not be read. It may hold a token, so it is never printed whole.
+    /// The text of the file, for excerpts; empty where it could not be read. It may hold a token,
+    /// so it is never printed whole.
     pub text: Arc<str>,
 }
 
@@ -70,7 +71,10 @@ pub(crate) struct Mistake {
 
 impl Mistake {
     pub(crate) fn new(problem: impl Into<String>, cure: impl Into<String>) -> Mistake {
-        Mistake { problem: problem.into(), cure: cure.into() }
+        Mistake {
+            problem: problem.into(),
+            cure: cure.into(),
+        }
     }
 }
 
@@ -93,13 +97,25 @@ pub(crate) struct Mistakes<'a> {
 
 impl<'a> Mistakes<'a> {
     pub(crate) fn of(file: &'a str, text: &'a str) -> Mistakes<'a> {
-        Mistakes { file, text, found: RefCell::default() }
+        Mistakes {
+            file,
+            text,
+            found: RefCell::default(),
+        }
     }
 
     pub(crate) fn add(&self, at: &Range<usize>, key: &str, mistake: Mistake) {
         let Place { line, column } = place(self.text, at.start);
         let Mistake { problem, cure } = mistake;
-        let error = ConfigError { file: self.file.to_owned(), line, column, key: key.to_owned(), problem, cure, at: at.clone() };
+        let error = ConfigError {
+            file: self.file.to_owned(),
+            line,
+            column,
+            key: key.to_owned(),
+            problem,
+            cure,
+            at: at.clone(),
+        };
         self.found.borrow_mut().push(error);
     }
 
@@ -110,24 +126,44 @@ impl<'a> Mistakes<'a> {
             return Ok(());
         }
         errors.sort_by_key(|error| (error.line, error.column));
-        Err(ConfigErrors { errors, text: self.text.into() })
+        Err(ConfigErrors {
+            errors,
+            text: self.text.into(),
+        })
     }
 }
 
 /// Where byte `at` of `text` stands.
 pub(crate) fn place(text: &str, at: usize) -> Place {
     let before = &text.as_bytes()[..at.min(text.len())];
-    let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+    let line_start = before
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |newline| newline + 1);
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-    Place { line, column: String::from_utf8_lossy(&before[line_start..]).chars().count() + 1 }
+    Place {
+        line,
+        column: String::from_utf8_lossy(&before[line_start..])
+            .chars()
+            .count()
+            + 1,
+    }
 }
 
 /// The one of `candidates` that `written` was probably meant to be.
-pub(crate) fn did_you_mean<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn did_you_mean<'a>(
+    written: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     let written = written.to_ascii_lowercase();
     candidates
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(&written, &candidate.to_ascii_lowercase()), candidate))
+        .map(|candidate| {
+            (
+                strsim::jaro_winkler(&written, &candidate.to_ascii_lowercase()),
+                candidate,
+            )
+        })
         .filter(|(likeness, _)| *likeness > 0.8)
         .max_by(|(one, _), (other, _)| one.total_cmp(other))
         .map(|(_, candidate)| candidate)
@@ -140,7 +176,14 @@ mod tests {
     #[test]
     fn places_count_lines_and_characters_from_one() {
         let text = "a\né = 1\n";
-        for (at, line, column) in [(0, 1, 1), (1, 1, 2), (2, 2, 1), (4, 2, 2), (9, 3, 1), (1_000, 3, 1)] {
+        for (at, line, column) in [
+            (0, 1, 1),
+            (1, 1, 2),
+            (2, 2, 1),
+            (4, 2, 2),
+            (9, 3, 1),
+            (1_000, 3, 1),
+        ] {
             assert_eq!(place(text, at), Place { line, column }, "byte {at}");
         }
     }
@@ -148,9 +191,12 @@ mod tests {
     #[test]
     fn a_slip_of_the_finger_is_recognised() {
         let keys = ["listen", "workers", "max_headers", "max_header_bytes"];
-        for (written, meant) in
-            [("worker", Some("workers")), ("Listen", Some("listen")), ("max_header", Some("max_headers")), ("zzz", None)]
-        {
+        for (written, meant) in [
+            ("worker", Some("workers")),
+            ("Listen", Some("listen")),
+            ("max_header", Some("max_headers")),
+            ("zzz", None),
+        ] {
             assert_eq!(did_you_mean(written, keys), meant, "{written}");
         }
     }

@@ -1,6 +1,8 @@
-//! The file as it is written: a tree of values that remember where they stand, from TOML or from JSON.
+//! The file as it is written: a tree of values that remember where they stand, from TOML or from
+//! JSON.
 //!
-//! It is a tree and not a set of structs so that one walk finds every mistake: a derived reader stops at the first.
+//! It is a tree and not a set of structs so that one walk finds every mistake: a derived reader
+//! stops at the first.
 
 use std::ops::Range;
 
@@ -101,8 +103,11 @@ impl Value {
 
 /// `text` as a JSON string, which is a TOML basic string too.
 pub(crate) fn quote(text: &str) -> String {
-    // Every character below 0x20 and the quotes are escaped; DEL alone is legal in JSON and not in TOML.
-    serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
+    // Every character below 0x20 and the quotes are escaped; DEL alone is legal in JSON and not in
+    // TOML.
+    serde_json::Value::from(text)
+        .to_string()
+        .replace('\u{7f}', "\\u007f")
 }
 
 /// Reads TOML.
@@ -114,11 +119,17 @@ pub(crate) fn from_toml(text: &str) -> Result<Value, Vec<Unreadable>> {
     if !errors.is_empty() {
         return Err(errors
             .iter()
-            .map(|error| Unreadable { at: error.span().unwrap_or(0..0), problem: error.message().replace('\n', ", ") })
+            .map(|error| Unreadable {
+                at: error.span().unwrap_or(0..0),
+                problem: error.message().replace('\n', ", "),
+            })
             .collect());
     }
     let at = table.span();
-    Ok(Value { at, kind: Kind::Table(entries(table.into_inner())) })
+    Ok(Value {
+        at,
+        kind: Kind::Table(entries(table.into_inner())),
+    })
 }
 
 fn entries(table: DeTable<'_>) -> Vec<Entry> {
@@ -136,13 +147,17 @@ fn value_of(at: Range<usize>, value: DeValue<'_>) -> Value {
     let kind = match value {
         DeValue::String(text) => Kind::Text(text.into_owned()),
         // Past 64 bits only its size matters, and every range ends far below.
-        DeValue::Integer(number) => {
-            i64::from_str_radix(number.as_str(), number.radix()).map_or(Kind::Float(f64::MAX), Kind::Integer)
-        }
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+            .map_or(Kind::Float(f64::MAX), Kind::Integer),
         DeValue::Float(number) => Kind::Float(number.as_str().parse().unwrap_or(f64::NAN)),
         DeValue::Boolean(flag) => Kind::Flag(flag),
         DeValue::Datetime(time) => Kind::Datetime(time.to_string()),
-        DeValue::Array(items) => Kind::List(items.into_iter().map(|item| value_of(item.span(), item.into_inner())).collect()),
+        DeValue::Array(items) => Kind::List(
+            items
+                .into_iter()
+                .map(|item| value_of(item.span(), item.into_inner()))
+                .collect(),
+        ),
         DeValue::Table(table) => Kind::Table(entries(table)),
     };
     Value { at, kind }
@@ -153,13 +168,25 @@ fn value_of(at: Range<usize>, value: DeValue<'_>) -> Value {
 /// # Errors
 /// The first place where the text is not JSON.
 pub(crate) fn from_json(text: &str) -> Result<Value, Unreadable> {
-    // serde_json judges the whole text first (its depth too), so the walk below only ever sees good JSON.
+    // serde_json judges the whole text first (its depth too), so the walk below only ever sees good
+    // JSON.
     if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) {
-        let line_start: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
+        let line_start: usize = text
+            .split_inclusive('\n')
+            .take(error.line().saturating_sub(1))
+            .map(str::len)
+            .sum();
         let at = (line_start + error.column().saturating_sub(1)).min(text.len());
         let message = error.to_string();
-        let problem = message.split(" at line ").next().unwrap_or(&message).to_owned();
-        return Err(Unreadable { at: at..at, problem });
+        let problem = message
+            .split(" at line ")
+            .next()
+            .unwrap_or(&message)
+            .to_owned();
+        return Err(Unreadable {
+            at: at..at,
+            problem,
+        });
     }
     let mut reader = JsonReader { text, at: 0 };
     Ok(reader.value())
@@ -180,7 +207,10 @@ impl JsonReader<'_> {
             b'"' => Kind::Text(self.string()),
             _ => self.scalar(),
         };
-        Value { at: start..self.at, kind }
+        Value {
+            at: start..self.at,
+            kind,
+        }
     }
 
     fn table(&mut self) -> Kind {
@@ -196,7 +226,11 @@ impl JsonReader<'_> {
             let key = self.string();
             let key_at = start..self.at;
             self.skip_separators();
-            entries.push(Entry { key, key_at, value: self.value() });
+            entries.push(Entry {
+                key,
+                key_at,
+                value: self.value(),
+            });
         }
     }
 
@@ -225,8 +259,10 @@ impl JsonReader<'_> {
 
     fn scalar(&mut self) -> Kind {
         let rest = &self.text[self.at..];
-        let length =
-            rest.find(|end: char| end.is_ascii_whitespace() || matches!(end, ',' | ']' | '}')).unwrap_or(rest.len()).max(1);
+        let length = rest
+            .find(|end: char| end.is_ascii_whitespace() || matches!(end, ',' | ']' | '}'))
+            .unwrap_or(rest.len())
+            .max(1);
         let word = &rest[..length.min(rest.len())];
         self.at += length;
         match word {
@@ -266,8 +302,13 @@ mod tests {
     fn json_is_read_with_positions_and_in_order() {
         let text = "{ \"b\": [1, -2.5, \"é\\\"}\"],\n  \"a\": { \"yes\": true, \"none\": null } }";
         let value = from_json(text).unwrap();
-        assert_eq!(value.to_json(), r#"{"b":[1,-2.5,"é\"}"],"a":{"yes":true,"none":null}}"#);
-        let Kind::Table(entries) = &value.kind else { panic!("a table was expected") };
+        assert_eq!(
+            value.to_json(),
+            r#"{"b":[1,-2.5,"é\"}"],"a":{"yes":true,"none":null}}"#
+        );
+        let Kind::Table(entries) = &value.kind else {
+            panic!("a table was expected")
+        };
         assert_eq!(&text[entries[1].key_at.clone()], "\"a\"");
         assert_eq!(&text[entries[0].value.at.clone()], "[1, -2.5, \"é\\\"}\"]");
     }
@@ -284,8 +325,12 @@ mod tests {
 
     #[test]
     fn toml_becomes_json_in_the_order_of_the_file() {
-        let value = from_toml("z = 1\n[a]\ny = [true, \"x\"]\nb = { q = 1.5, p = 1979-05-27 }\n").unwrap();
-        assert_eq!(value.to_json(), r#"{"z":1,"a":{"y":[true,"x"],"b":{"q":1.5,"p":"1979-05-27"}}}"#);
+        let value =
+            from_toml("z = 1\n[a]\ny = [true, \"x\"]\nb = { q = 1.5, p = 1979-05-27 }\n").unwrap();
+        assert_eq!(
+            value.to_json(),
+            r#"{"z":1,"a":{"y":[true,"x"],"b":{"q":1.5,"p":"1979-05-27"}}}"#
+        );
     }
 
     #[test]

@@ -23,25 +23,51 @@ pub(crate) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Reads `value` as `section`. Unknown keys are mistakes at once; so is a value that is no table.
-    pub(crate) fn of(section: &'static Section, value: &'a Value, mistakes: &'a Mistakes<'a>) -> Reader<'a> {
+    /// Reads `value` as `section`. Unknown keys are mistakes at once; so is a value that is no
+    /// table.
+    pub(crate) fn of(
+        section: &'static Section,
+        value: &'a Value,
+        mistakes: &'a Mistakes<'a>,
+    ) -> Reader<'a> {
         let Kind::Table(entries) = &value.kind else {
             let cure = format!("write {} as a table", section.header);
             mistakes.add(
                 &value.at,
                 section.name,
-                Mistake::new(format!("a table was expected, this is {}", value.describe()), cure),
+                Mistake::new(
+                    format!("a table was expected, this is {}", value.describe()),
+                    cure,
+                ),
             );
-            return Reader { section, at: &value.at, entries: &[], mistakes, is_table: false };
+            return Reader {
+                section,
+                at: &value.at,
+                entries: &[],
+                mistakes,
+                is_table: false,
+            };
         };
-        let reader = Reader { section, at: &value.at, entries, mistakes, is_table: true };
+        let reader = Reader {
+            section,
+            at: &value.at,
+            entries,
+            mistakes,
+            is_table: true,
+        };
         reader.refuse_unknown_keys();
         reader
     }
 
     /// A section that is not in the file: all defaults.
     pub(crate) fn absent(section: &'static Section, mistakes: &'a Mistakes<'a>) -> Reader<'a> {
-        Reader { section, at: &(0..0), entries: &[], mistakes, is_table: true }
+        Reader {
+            section,
+            at: &(0..0),
+            entries: &[],
+            mistakes,
+            is_table: true,
+        }
     }
 
     fn refuse_unknown_keys(&self) {
@@ -52,15 +78,27 @@ impl<'a> Reader<'a> {
             let names = self.section.keys.iter().map(|key| key.name);
             let cure = match did_you_mean(&entry.key, names.clone()) {
                 Some(meant) => format!("did you mean `{meant}`?"),
-                None => format!("the keys of {} are {}", self.section.header, names.collect::<Vec<_>>().join(", ")),
+                None => format!(
+                    "the keys of {} are {}",
+                    self.section.header,
+                    names.collect::<Vec<_>>().join(", ")
+                ),
             };
             let key = self.path(&entry.key);
-            self.mistakes.add(&entry.key_at, &key, Mistake::new(format!("unknown key `{}`", entry.key), cure));
+            self.mistakes.add(
+                &entry.key_at,
+                &key,
+                Mistake::new(format!("unknown key `{}`", entry.key), cure),
+            );
         }
     }
 
     fn path(&self, name: &str) -> String {
-        let separator = if self.section.name.is_empty() { "" } else { "." };
+        let separator = if self.section.name.is_empty() {
+            ""
+        } else {
+            "."
+        };
         format!("{}{separator}{name}", self.section.name)
     }
 
@@ -82,19 +120,31 @@ impl<'a> Reader<'a> {
 
     /// The value that the file writes for `name`.
     pub(crate) fn written(&self, name: &str) -> Option<&'a Value> {
-        self.entries.iter().find(|entry| entry.key == name).map(|entry| &entry.value)
+        self.entries
+            .iter()
+            .find(|entry| entry.key == name)
+            .map(|entry| &entry.value)
     }
 
     /// A text that `parse` understands; none where it is not written, or not understood.
-    pub(crate) fn text_as<T>(&self, name: &str, parse: impl Fn(&str) -> Result<T, Mistake>) -> Option<T> {
+    pub(crate) fn text_as<T>(
+        &self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, Mistake>,
+    ) -> Option<T> {
         self.read(name, |value, _| match &value.kind {
             Kind::Text(text) => parse(text),
             _ => Err(mistyped("a text in quotes", value)),
         })
     }
 
-    /// A list of texts that `parse` understands, each with its place. Those not understood are left out.
-    pub(crate) fn texts_as<T>(&self, name: &str, parse: impl Fn(&str) -> Result<T, Mistake>) -> Vec<(T, Range<usize>)> {
+    /// A list of texts that `parse` understands, each with its place. Those not understood are left
+    /// out.
+    pub(crate) fn texts_as<T>(
+        &self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, Mistake>,
+    ) -> Vec<(T, Range<usize>)> {
         let items = self.read(name, |value, _| match &value.kind {
             Kind::List(items) => Ok(items.clone()),
             _ => Err(mistyped("a list, [\"…\"],", value)),
@@ -114,25 +164,41 @@ impl<'a> Reader<'a> {
     }
 
     /// As [`Reader::texts_as`]; a single text is a list of one.
-    pub(crate) fn one_or_more_as<T>(&self, name: &str, parse: impl Fn(&str) -> Result<T, Mistake>) -> Vec<(T, Range<usize>)> {
+    pub(crate) fn one_or_more_as<T>(
+        &self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, Mistake>,
+    ) -> Vec<(T, Range<usize>)> {
         match self.written(name) {
-            Some(Value { kind: Kind::Text(_), at }) => {
-                self.text_as(name, parse).map(|text| (text, at.clone())).into_iter().collect()
-            }
+            Some(Value {
+                kind: Kind::Text(_),
+                at,
+            }) => self
+                .text_as(name, parse)
+                .map(|text| (text, at.clone()))
+                .into_iter()
+                .collect(),
             _ => self.texts_as(name, parse),
         }
     }
 
     /// One of the key's words.
     pub(crate) fn word(&self, name: &str) -> Option<String> {
-        let Form::OneOf(words) = self.section.key(name).form else { return None };
+        let Form::OneOf(words) = self.section.key(name).form else {
+            return None;
+        };
         self.text_as(name, |text| one_of(text, words))
     }
 
     /// Any of the key's words.
     pub(crate) fn words(&self, name: &str) -> Vec<String> {
-        let Form::SomeOf(words) = self.section.key(name).form else { return Vec::new() };
-        self.texts_as(name, |text| one_of(text, words)).into_iter().map(|(word, _)| word).collect()
+        let Form::SomeOf(words) = self.section.key(name).form else {
+            return Vec::new();
+        };
+        self.texts_as(name, |text| one_of(text, words))
+            .into_iter()
+            .map(|(word, _)| word)
+            .collect()
     }
 
     /// True or false.
@@ -147,7 +213,9 @@ impl<'a> Reader<'a> {
     /// A whole number; none where it is not written and has no fixed default, or is refused.
     pub(crate) fn count(&self, name: &str) -> Option<u64> {
         self.read(name, |value, key| {
-            let Form::Count(min, max) = key.form else { return Err(mistyped("something else", value)) };
+            let Form::Count(min, max) = key.form else {
+                return Err(mistyped("something else", value));
+            };
             match value.kind {
                 Kind::Integer(number) => match u64::try_from(number) {
                     Ok(number) if (min..=max).contains(&number) => Ok(number),
@@ -163,41 +231,79 @@ impl<'a> Reader<'a> {
     /// A number.
     pub(crate) fn number(&self, name: &str) -> Option<f64> {
         self.read(name, |value, key| {
-            let Form::Number(min, max) = key.form else { return Err(mistyped("something else", value)) };
+            let Form::Number(min, max) = key.form else {
+                return Err(mistyped("something else", value));
+            };
             let number = match value.kind {
                 #[allow(clippy::cast_precision_loss)] // Past 2^53 it is out of range anyway.
                 Kind::Integer(number) => number as f64,
                 Kind::Float(number) => number,
                 _ => return Err(mistyped("a number", value)),
             };
-            if (min..=max).contains(&number) { Ok(number) } else { Err(out_of_range(&number.to_string(), number < min, key)) }
+            if (min..=max).contains(&number) {
+                Ok(number)
+            } else {
+                Err(out_of_range(&number.to_string(), number < min, key))
+            }
         })
     }
 
     /// A duration within the key's range.
     pub(crate) fn duration(&self, name: &str) -> Option<Duration> {
         self.read(name, |value, key| {
-            let Form::Duration(min, max) = key.form else { return Err(mistyped("something else", value)) };
-            let duration = quantity(value, units::duration, "duration", units::DURATION_FORM, "s")?;
-            let (low, high) = (units::duration(min).unwrap_or_default(), units::duration(max).unwrap_or(Duration::MAX));
+            let Form::Duration(min, max) = key.form else {
+                return Err(mistyped("something else", value));
+            };
+            let duration = quantity(
+                value,
+                units::duration,
+                "duration",
+                units::DURATION_FORM,
+                "s",
+            )?;
+            let (low, high) = (
+                units::duration(min).unwrap_or_default(),
+                units::duration(max).unwrap_or(Duration::MAX),
+            );
             let within = (low..=high).contains(&duration);
-            if within { Ok(duration) } else { Err(out_of_range(&units::show_duration(duration), duration < low, key)) }
+            if within {
+                Ok(duration)
+            } else {
+                Err(out_of_range(
+                    &units::show_duration(duration),
+                    duration < low,
+                    key,
+                ))
+            }
         })
     }
 
     /// A size within the key's range, in bytes.
     pub(crate) fn size(&self, name: &str) -> Option<u64> {
         self.read(name, |value, key| {
-            let Form::Size(min, max) = key.form else { return Err(mistyped("something else", value)) };
+            let Form::Size(min, max) = key.form else {
+                return Err(mistyped("something else", value));
+            };
             let size = quantity(value, units::size, "size", units::SIZE_FORM, "B")?;
-            let (low, high) = (units::size(min).unwrap_or_default(), units::size(max).unwrap_or(u64::MAX));
-            if (low..=high).contains(&size) { Ok(size) } else { Err(out_of_range(&units::show_size(size), size < low, key)) }
+            let (low, high) = (
+                units::size(min).unwrap_or_default(),
+                units::size(max).unwrap_or(u64::MAX),
+            );
+            if (low..=high).contains(&size) {
+                Ok(size)
+            } else {
+                Err(out_of_range(&units::show_size(size), size < low, key))
+            }
         })
     }
 
-    /// The value of `name` as `check` reads it: the written one, else the default. A written value that `check` refuses is a
-    /// mistake, and the default goes on in its place.
-    fn read<T>(&self, name: &str, check: impl Fn(&Value, &'static Key) -> Result<T, Mistake>) -> Option<T> {
+    /// The value of `name` as `check` reads it: the written one, else the default. A written value
+    /// that `check` refuses is a mistake, and the default goes on in its place.
+    fn read<T>(
+        &self,
+        name: &str,
+        check: impl Fn(&Value, &'static Key) -> Result<T, Mistake>,
+    ) -> Option<T> {
         let key = self.section.key(name);
         if let Some(value) = self.written(name) {
             match check(value, key) {
@@ -220,13 +326,22 @@ impl<'a> Reader<'a> {
 /// A default of the key table as a value.
 fn default_value(toml: &str) -> Value {
     let table = raw::from_toml(&format!("x = {toml}")).expect("the key table holds TOML");
-    let Kind::Table(mut entries) = table.kind else { unreachable!("a document is a table") };
+    let Kind::Table(mut entries) = table.kind else {
+        unreachable!("a document is a table")
+    };
     entries.pop().expect("the key table holds values").value
 }
 
-fn quantity<T>(value: &Value, parse: fn(&str) -> Option<T>, what: &str, form: &str, unit: &str) -> Result<T, Mistake> {
+fn quantity<T>(
+    value: &Value,
+    parse: fn(&str) -> Option<T>,
+    what: &str,
+    form: &str,
+    unit: &str,
+) -> Result<T, Mistake> {
     match &value.kind {
-        Kind::Text(text) => parse(text).ok_or_else(|| Mistake::new(format!("`{text}` is no {what}"), format!("write {form}"))),
+        Kind::Text(text) => parse(text)
+            .ok_or_else(|| Mistake::new(format!("`{text}` is no {what}"), format!("write {form}"))),
         Kind::Integer(number) => Err(Mistake::new(
             format!("{number} has no unit"),
             format!("write \"{number}{unit}\" if you mean that; a {what} is {form}"),
@@ -244,7 +359,10 @@ fn mistyped(expected: &str, value: &Value) -> Mistake {
 
 fn out_of_range(shown: &str, too_small: bool, key: &Key) -> Mistake {
     let size = if too_small { "small" } else { "large" };
-    Mistake::new(format!("{shown} is too {size}"), format!("write {}", key.form.describe().replace('`', "")))
+    Mistake::new(
+        format!("{shown} is too {size}"),
+        format!("write {}", key.form.describe().replace('`', "")),
+    )
 }
 
 fn one_of(text: &str, words: &[&str]) -> Result<String, Mistake> {

@@ -1,4 +1,5 @@
-//! The loader: defaults, every limit from both sides, every kind of mistake with its line, key and cure.
+//! The loader: defaults, every limit from both sides, every kind of mistake with its line, key and
+//! cure.
 
 use std::path::Path;
 use std::time::Duration;
@@ -36,9 +37,18 @@ fn defaults_are_filled_in() {
     assert!(config.access_log.is_none());
     assert_eq!(config.policy_host.decision_cache, 32 << 20);
     let site = &config.sites[0];
-    assert_eq!(site.origins, [Origin { host: "127.0.0.1".to_owned(), port: 3000 }]);
+    assert_eq!(
+        site.origins,
+        [Origin {
+            host: "127.0.0.1".to_owned(),
+            port: 3000
+        }]
+    );
     assert_eq!(site.max_fetches, 256);
-    assert_eq!(site.targeted_fields, ["tero-cache-control", "cdn-cache-control"]);
+    assert_eq!(
+        site.targeted_fields,
+        ["tero-cache-control", "cdn-cache-control"]
+    );
     assert_eq!(site.client_directives, ClientDirectives::Ignore);
     assert_eq!(site.place, Place { line: 1, column: 1 });
 }
@@ -94,14 +104,26 @@ rate = 2
     ))
     .unwrap();
     assert_eq!(config.server.listen.len(), 2);
-    assert_eq!((config.server.workers, config.server.drain), (3, Duration::ZERO));
+    assert_eq!(
+        (config.server.workers, config.server.drain),
+        (3, Duration::ZERO)
+    );
     assert_eq!(config.admin.token.as_deref(), Some("0123456789abcdef"));
-    assert_eq!((config.cache.max_object, config.cache.fill_memory), (16 << 20, 128 << 20));
+    assert_eq!(
+        (config.cache.max_object, config.cache.fill_memory),
+        (16 << 20, 128 << 20)
+    );
     assert_eq!(config.access_log.unwrap().format, AccessLogFormat::Json);
     assert_eq!(config.policy_host.compiled_cache, None);
     let policy = &config.policies[0];
-    assert_eq!(policy.module, ModuleSource::Builtin("business-hours".to_owned()));
-    assert_eq!(policy.settings, r#"{"zone":"America/Argentina/Buenos_Aires","rules":[{"b":1,"a":2.5}]}"#);
+    assert_eq!(
+        policy.module,
+        ModuleSource::Builtin("business-hours".to_owned())
+    );
+    assert_eq!(
+        policy.settings,
+        r#"{"zone":"America/Argentina/Buenos_Aires","rules":[{"b":1,"a":2.5}]}"#
+    );
     assert_eq!(policy.limits.deadline, Duration::from_millis(5));
     assert_eq!(policy.limits.memory, 64 << 20);
     assert_eq!(policy.place.line, 21);
@@ -113,40 +135,221 @@ rate = 2
     assert!((config.plans[0].rate - 2.0).abs() < f64::EPSILON);
 }
 
-/// One mistake each: what is written, then the line, the key and a part of problem and cure. `SITE` comes first (lines 1 to 4).
+/// One mistake each: what is written, then the line, the key and a part of problem and cure. `SITE`
+/// comes first (lines 1 to 4).
 #[test]
 fn each_mistake_has_its_line_key_and_cure() {
     let cases: &[(&str, usize, &str, &str, &str)] = &[
-        ("[server]\nworker = 2", 6, "server.worker", "unknown key", "did you mean `workers`?"),
-        ("[server]\nzzz = 2", 6, "server.zzz", "unknown key", "the keys of [server] are listen, workers"),
-        ("[sevrer]\n", 5, "sevrer", "unknown section", "did you mean `server`?"),
-        ("[server]\nworkers = \"2\"", 6, "server.workers", "a whole number was expected, this is a text", "write a whole number"),
-        ("[server]\nworkers = -1", 6, "server.workers", "-1 is too small", "1 to 1,024"),
-        ("[server]\nworkers = 99999999999999999999", 6, "server.workers", "too large", "1 to 1,024"),
-        ("[server]\nname = \"a b\"", 6, "server.name", "is no token", "without spaces"),
-        ("[server]\ndrain = 30", 6, "server.drain", "30 has no unit", "\"30s\""),
-        ("[server]\ndrain = \"30\"", 6, "server.drain", "`30` is no duration", "\"5min\""),
-        ("[server]\ndrain = \"1h\"", 6, "server.drain", "1h is too large", "\"0s\" to \"10min\""),
-        ("[server]\nlisten = []", 6, "server.listen", "the list is empty", "at least one"),
-        ("[server]\nlisten = \"0.0.0.0:80\"", 6, "server.listen", "a list", "[\"…\"]"),
-        ("[server]\nlisten = [\"localhost:80\"]", 6, "server.listen", "is no address", "\"127.0.0.1:80\""),
-        ("[server]\nlisten = [\":80\"]", 6, "server.listen", "is no address", "\"0.0.0.0:80\""),
-        ("[server]\nlisten = [\"1.2.3.4\"]", 6, "server.listen", "is no address", "\"1.2.3.4:8080\""),
-        ("[server]\nlisten = [\"1.2.3.4:80\",\n \"1.2.3.4:80\"]", 7, "server.listen", "in the list already", "each once"),
-        ("[admin]\nlisten = \"0.0.0.0:9090\"", 6, "admin.listen", "is not loopback", "token_file"),
-        ("[admin]\ntoken = \"short\"", 6, "admin.token", "a token of 5 bytes", "16 to 4096"),
-        ("[admin]\ntoken = \"0123456789 abcdef\"", 6, "admin.token", "spaces", "visible ASCII"),
-        ("[admin]\ntoken_file = \"secret\"", 6, "admin.token_file", "can't be read", "readable"),
-        ("[server]\nlisten = [\"127.0.0.1:9090\"]", 1, "admin.listen", "public listener's", "port of their own"),
-        ("[cache]\nmemory = 512", 6, "cache.memory", "has no unit", "\"512B\""),
-        ("[cache]\nmemory = \"512\"", 6, "cache.memory", "is no size", "\"64MiB\""),
-        ("[cache]\nmemory = \"1KiB\"", 6, "cache.memory", "too small", "\"1MiB\" to"),
-        ("[cache]\nmemory = \"10MiB\"\nmax_object = \"6MiB\"", 7, "cache.max_object", "more than half", "at most 5MiB"),
-        ("[cache]\nmax_object = \"64MiB\"\nfill_memory = \"1MiB\"", 7, "cache.fill_memory", "would not fit", "at least 64MiB"),
-        ("[cache]\nfill_memory = \"256MiB\"\nwarm_memory = \"256MiB\"", 7, "cache.warm_memory", "leave nothing", "smaller"),
-        ("[access_log]\nformat = \"jsno\"", 6, "access_log.format", "not known", "did you mean \"json\"?"),
-        ("[[policy]]\nmodule = \"builtin:x\"", 5, "policy.name", "`name` is missing", "write `name`"),
-        ("[[policy]]\nname = \"Big\"\nmodule = \"builtin:x\"", 6, "policy.name", "is no name", "a-z"),
+        (
+            "[server]\nworker = 2",
+            6,
+            "server.worker",
+            "unknown key",
+            "did you mean `workers`?",
+        ),
+        (
+            "[server]\nzzz = 2",
+            6,
+            "server.zzz",
+            "unknown key",
+            "the keys of [server] are listen, workers",
+        ),
+        (
+            "[sevrer]\n",
+            5,
+            "sevrer",
+            "unknown section",
+            "did you mean `server`?",
+        ),
+        (
+            "[server]\nworkers = \"2\"",
+            6,
+            "server.workers",
+            "a whole number was expected, this is a text",
+            "write a whole number",
+        ),
+        (
+            "[server]\nworkers = -1",
+            6,
+            "server.workers",
+            "-1 is too small",
+            "1 to 1,024",
+        ),
+        (
+            "[server]\nworkers = 99999999999999999999",
+            6,
+            "server.workers",
+            "too large",
+            "1 to 1,024",
+        ),
+        (
+            "[server]\nname = \"a b\"",
+            6,
+            "server.name",
+            "is no token",
+            "without spaces",
+        ),
+        (
+            "[server]\ndrain = 30",
+            6,
+            "server.drain",
+            "30 has no unit",
+            "\"30s\"",
+        ),
+        (
+            "[server]\ndrain = \"30\"",
+            6,
+            "server.drain",
+            "`30` is no duration",
+            "\"5min\"",
+        ),
+        (
+            "[server]\ndrain = \"1h\"",
+            6,
+            "server.drain",
+            "1h is too large",
+            "\"0s\" to \"10min\"",
+        ),
+        (
+            "[server]\nlisten = []",
+            6,
+            "server.listen",
+            "the list is empty",
+            "at least one",
+        ),
+        (
+            "[server]\nlisten = \"0.0.0.0:80\"",
+            6,
+            "server.listen",
+            "a list",
+            "[\"…\"]",
+        ),
+        (
+            "[server]\nlisten = [\"localhost:80\"]",
+            6,
+            "server.listen",
+            "is no address",
+            "\"127.0.0.1:80\"",
+        ),
+        (
+            "[server]\nlisten = [\":80\"]",
+            6,
+            "server.listen",
+            "is no address",
+            "\"0.0.0.0:80\"",
+        ),
+        (
+            "[server]\nlisten = [\"1.2.3.4\"]",
+            6,
+            "server.listen",
+            "is no address",
+            "\"1.2.3.4:8080\"",
+        ),
+        (
+            "[server]\nlisten = [\"1.2.3.4:80\",\n \"1.2.3.4:80\"]",
+            7,
+            "server.listen",
+            "in the list already",
+            "each once",
+        ),
+        (
+            "[admin]\nlisten = \"0.0.0.0:9090\"",
+            6,
+            "admin.listen",
+            "is not loopback",
+            "token_file",
+        ),
+        (
+            "[admin]\ntoken = \"short\"",
+            6,
+            "admin.token",
+            "a token of 5 bytes",
+            "16 to 4096",
+        ),
+        (
+            "[admin]\ntoken = \"0123456789 abcdef\"",
+            6,
+            "admin.token",
+            "spaces",
+            "visible ASCII",
+        ),
+        (
+            "[admin]\ntoken_file = \"secret\"",
+            6,
+            "admin.token_file",
+            "can't be read",
+            "readable",
+        ),
+        (
+            "[server]\nlisten = [\"127.0.0.1:9090\"]",
+            1,
+            "admin.listen",
+            "public listener's",
+            "port of their own",
+        ),
+        (
+            "[cache]\nmemory = 512",
+            6,
+            "cache.memory",
+            "has no unit",
+            "\"512B\"",
+        ),
+        (
+            "[cache]\nmemory = \"512\"",
+            6,
+            "cache.memory",
+            "is no size",
+            "\"64MiB\"",
+        ),
+        (
+            "[cache]\nmemory = \"1KiB\"",
+            6,
+            "cache.memory",
+            "too small",
+            "\"1MiB\" to",
+        ),
+        (
+            "[cache]\nmemory = \"10MiB\"\nmax_object = \"6MiB\"",
+            7,
+            "cache.max_object",
+            "more than half",
+            "at most 5MiB",
+        ),
+        (
+            "[cache]\nmax_object = \"64MiB\"\nfill_memory = \"1MiB\"",
+            7,
+            "cache.fill_memory",
+            "would not fit",
+            "at least 64MiB",
+        ),
+        (
+            "[cache]\nfill_memory = \"256MiB\"\nwarm_memory = \"256MiB\"",
+            7,
+            "cache.warm_memory",
+            "leave nothing",
+            "smaller",
+        ),
+        (
+            "[access_log]\nformat = \"jsno\"",
+            6,
+            "access_log.format",
+            "not known",
+            "did you mean \"json\"?",
+        ),
+        (
+            "[[policy]]\nmodule = \"builtin:x\"",
+            5,
+            "policy.name",
+            "`name` is missing",
+            "write `name`",
+        ),
+        (
+            "[[policy]]\nname = \"Big\"\nmodule = \"builtin:x\"",
+            6,
+            "policy.name",
+            "is no name",
+            "a-z",
+        ),
         (
             "[[policy]]\nname = \"a\"\nmodule = \"gone.wasm\"",
             7,
@@ -154,7 +357,13 @@ fn each_mistake_has_its_line_key_and_cure() {
             "there is no file /nowhere/gone.wasm",
             "builtin:NAME",
         ),
-        ("[[policy]]\nname = \"a\"\nmodule = \"builtin:x\"\nsettings = 1", 8, "policy.settings", "a table", "[policy.settings]"),
+        (
+            "[[policy]]\nname = \"a\"\nmodule = \"builtin:x\"\nsettings = 1",
+            8,
+            "policy.settings",
+            "a table",
+            "[policy.settings]",
+        ),
         (
             "[[policy]]\nname = \"a\"\nmodule = \"builtin:x\"\nsettings_file = \"x\"",
             8,
@@ -183,8 +392,20 @@ fn each_mistake_has_its_line_key_and_cure() {
             "unknown key",
             "`deadline`",
         ),
-        ("[policy]\nname = \"a\"\nmodule = \"builtin:x\"", 5, "policy", "a list of tables", "[[policy]]"),
-        ("policies = [\"hours\"]", 5, "site.policies", "there is no policy `hours`", "add [[policy]]"),
+        (
+            "[policy]\nname = \"a\"\nmodule = \"builtin:x\"",
+            5,
+            "policy",
+            "a list of tables",
+            "[[policy]]",
+        ),
+        (
+            "policies = [\"hours\"]",
+            5,
+            "site.policies",
+            "there is no policy `hours`",
+            "add [[policy]]",
+        ),
         (
             "policies = [\"a\"]\n[[policy]]\nname = \"a\"\nmodule = \"builtin:x\"\n[[policy]]\nname = \"a\"\nmodule = \"builtin:y\"",
             10,
@@ -192,8 +413,20 @@ fn each_mistake_has_its_line_key_and_cure() {
             "line 7 too",
             "own name",
         ),
-        ("policy_may_override = [\"cookies\"]", 5, "site.policy_may_override", "not known", "set-cookie"),
-        ("zone = \"Buenos Aires\"", 5, "site.zone", "is no zone", "did you mean \"America/Argentina/Buenos_Aires\"?"),
+        (
+            "policy_may_override = [\"cookies\"]",
+            5,
+            "site.policy_may_override",
+            "not known",
+            "set-cookie",
+        ),
+        (
+            "zone = \"Buenos Aires\"",
+            5,
+            "site.zone",
+            "is no zone",
+            "did you mean \"America/Argentina/Buenos_Aires\"?",
+        ),
         (
             "zone = \"America/Argentina/Buenos_Aries\"",
             5,
@@ -201,11 +434,41 @@ fn each_mistake_has_its_line_key_and_cure() {
             "is no zone",
             "did you mean \"America/Argentina/Buenos_Aires\"?",
         ),
-        ("zone = \"-03:00\"", 5, "site.zone", "is no zone", "IANA name"),
-        ("host_header = \"a b\"", 5, "site.host_header", "is no host", "HOST:PORT"),
-        ("cache_status_key = 1", 5, "site.cache_status_key", "true or false was expected", "true or false"),
-        ("targeted_fields = [\"a b\"]", 5, "site.targeted_fields", "is no field name", "cdn-cache-control"),
-        ("stale_if_error = \"2y\"", 5, "site.stale_if_error", "2y is too large", "\"1y\""),
+        (
+            "zone = \"-03:00\"",
+            5,
+            "site.zone",
+            "is no zone",
+            "IANA name",
+        ),
+        (
+            "host_header = \"a b\"",
+            5,
+            "site.host_header",
+            "is no host",
+            "HOST:PORT",
+        ),
+        (
+            "cache_status_key = 1",
+            5,
+            "site.cache_status_key",
+            "true or false was expected",
+            "true or false",
+        ),
+        (
+            "targeted_fields = [\"a b\"]",
+            5,
+            "site.targeted_fields",
+            "is no field name",
+            "cdn-cache-control",
+        ),
+        (
+            "stale_if_error = \"2y\"",
+            5,
+            "site.stale_if_error",
+            "2y is too large",
+            "\"1y\"",
+        ),
         (
             "[[site]]\nname = \"b\"\nhosts = [\"Shop.Example\"]\norigins = [\"http://a\"]",
             7,
@@ -213,11 +476,41 @@ fn each_mistake_has_its_line_key_and_cure() {
             "named in line 3",
             "once",
         ),
-        ("[[site]]\nname = \"shop\"\nhosts = [\"b\"]\norigins = [\"http://a\"]", 6, "site.name", "line 2 too", "own name"),
-        ("[[site]]\nname = \"b\"\nhosts = []\norigins = [\"http://a\"]", 7, "site.hosts", "empty", "[\"*\"]"),
-        ("[[site]]\nname = \"b\"\nhosts = [\"b\"]\norigins = []", 8, "site.origins", "empty", "at least one"),
-        ("[[site]]\nname = \"b\"\nhosts = [\"b:80\"]\norigins = [\"http://a\"]", 7, "site.hosts", "has a port", "\"b\""),
-        ("[[site]]\nname = \"b\"\nhosts = [\"*.b\"]\norigins = [\"http://a\"]", 7, "site.hosts", "stands alone", "\"*\""),
+        (
+            "[[site]]\nname = \"shop\"\nhosts = [\"b\"]\norigins = [\"http://a\"]",
+            6,
+            "site.name",
+            "line 2 too",
+            "own name",
+        ),
+        (
+            "[[site]]\nname = \"b\"\nhosts = []\norigins = [\"http://a\"]",
+            7,
+            "site.hosts",
+            "empty",
+            "[\"*\"]",
+        ),
+        (
+            "[[site]]\nname = \"b\"\nhosts = [\"b\"]\norigins = []",
+            8,
+            "site.origins",
+            "empty",
+            "at least one",
+        ),
+        (
+            "[[site]]\nname = \"b\"\nhosts = [\"b:80\"]\norigins = [\"http://a\"]",
+            7,
+            "site.hosts",
+            "has a port",
+            "\"b\"",
+        ),
+        (
+            "[[site]]\nname = \"b\"\nhosts = [\"*.b\"]\norigins = [\"http://a\"]",
+            7,
+            "site.hosts",
+            "stands alone",
+            "\"*\"",
+        ),
         (
             "[[site]]\nname = \"b\"\nhosts = [\"b\"]\norigins = [\"https://a\"]",
             8,
@@ -232,11 +525,41 @@ fn each_mistake_has_its_line_key_and_cure() {
             "is no origin",
             "\"http://a:3000\"",
         ),
-        ("[[site]]\nname = \"b\"\nhosts = [\"b\"]\norigins = [\"http://a/x\"]", 8, "site.origins", "no path", "\"http://a\""),
-        ("[[site]]\nname = \"b\"\nhosts = [\"b\"]\norigins = [\"http://a:0\"]", 8, "site.origins", "is no origin", "1 to 65535"),
-        ("[[site]]\nname = \"b\"\nhosts = [\"b\"]\norigins = [\"http://u:p@a\"]", 8, "site.origins", "no user", "HOST:PORT"),
-        ("[[warm]]\nname = \"w\"\nsite = \"shpo\"", 7, "warm.site", "there is no site `shpo`", "did you mean \"shop\"?"),
-        ("[[warm]]\nname = \"w\"\nsite = \"shop\"\nschedule = \"0 30 8 * * *\"", 8, "warm.schedule", "6 fields", "five fields"),
+        (
+            "[[site]]\nname = \"b\"\nhosts = [\"b\"]\norigins = [\"http://a/x\"]",
+            8,
+            "site.origins",
+            "no path",
+            "\"http://a\"",
+        ),
+        (
+            "[[site]]\nname = \"b\"\nhosts = [\"b\"]\norigins = [\"http://a:0\"]",
+            8,
+            "site.origins",
+            "is no origin",
+            "1 to 65535",
+        ),
+        (
+            "[[site]]\nname = \"b\"\nhosts = [\"b\"]\norigins = [\"http://u:p@a\"]",
+            8,
+            "site.origins",
+            "no user",
+            "HOST:PORT",
+        ),
+        (
+            "[[warm]]\nname = \"w\"\nsite = \"shpo\"",
+            7,
+            "warm.site",
+            "there is no site `shpo`",
+            "did you mean \"shop\"?",
+        ),
+        (
+            "[[warm]]\nname = \"w\"\nsite = \"shop\"\nschedule = \"0 30 8 * * *\"",
+            8,
+            "warm.schedule",
+            "6 fields",
+            "five fields",
+        ),
         (
             "[[warm]]\nname = \"w\"\nsite = \"shop\"\nschedule = \"61 8 * * *\"",
             8,
@@ -244,17 +567,45 @@ fn each_mistake_has_its_line_key_and_cure() {
             "is no schedule: number out of bounds",
             "five fields",
         ),
-        ("[[warm]]\nname = \"w\"\nsite = \"shop\"\nurls = [\"http://shop/x\"]", 8, "warm.urls", "is no path", "\"/x\""),
-        ("[[warm]]\nname = \"w\"\nsite = \"shop\"\nurls = [\"/é\"]", 8, "warm.urls", "can't carry", "percent-encoded"),
-        ("[[warm]]\nname = \"w\"\nsite = \"shop\"\nvariants = [\"Mobile\"]", 8, "warm.variants", "is no variant", "a-z"),
-        ("[[warm]]\nname = \"w\"\nsite = \"shop\"\nrate = 0", 8, "warm.rate", "0 is too small", "0.1 to 10000"),
+        (
+            "[[warm]]\nname = \"w\"\nsite = \"shop\"\nurls = [\"http://shop/x\"]",
+            8,
+            "warm.urls",
+            "is no path",
+            "\"/x\"",
+        ),
+        (
+            "[[warm]]\nname = \"w\"\nsite = \"shop\"\nurls = [\"/é\"]",
+            8,
+            "warm.urls",
+            "can't carry",
+            "percent-encoded",
+        ),
+        (
+            "[[warm]]\nname = \"w\"\nsite = \"shop\"\nvariants = [\"Mobile\"]",
+            8,
+            "warm.variants",
+            "is no variant",
+            "a-z",
+        ),
+        (
+            "[[warm]]\nname = \"w\"\nsite = \"shop\"\nrate = 0",
+            8,
+            "warm.rate",
+            "0 is too small",
+            "0.1 to 10000",
+        ),
         ("x = ", 5, "", "", "TOML"),
     ];
     for (written, line, key, problem, cure) in cases {
         let found = mistakes(&format!("{SITE}{written}\n"));
         assert_eq!(found.len(), 1, "{written}: {found:#?}");
         let mistake = &found[0];
-        assert_eq!((mistake.line, mistake.key.as_str()), (*line, *key), "{written}: {mistake}");
+        assert_eq!(
+            (mistake.line, mistake.key.as_str()),
+            (*line, *key),
+            "{written}: {mistake}"
+        );
         assert!(mistake.problem.contains(problem), "{written}: {mistake}");
         assert!(mistake.cure.contains(cure), "{written}: {mistake}");
     }
@@ -295,7 +646,10 @@ fn a_file_without_a_site_says_what_to_add() {
 #[test]
 fn a_file_that_is_not_there_is_a_mistake_too() {
     let errors = Config::load(Path::new("/nowhere/tero.toml")).unwrap_err();
-    assert!(errors.to_string().contains("/nowhere/tero.toml"), "{errors}");
+    assert!(
+        errors.to_string().contains("/nowhere/tero.toml"),
+        "{errors}"
+    );
 }
 
 #[test]
@@ -309,14 +663,21 @@ fn a_file_is_read_no_further_than_its_bound() {
 fn a_token_is_never_shown() {
     let config = parse(&format!("[admin]\ntoken = \"0123456789abcdef\"\n{SITE}")).unwrap();
     assert!(!format!("{config:?}").contains("0123456789abcdef"));
-    let errors = parse(&format!("[admin]\ntoken = \"not a good token 123\"\n{SITE}")).unwrap_err();
+    let errors = parse(&format!(
+        "[admin]\ntoken = \"not a good token 123\"\n{SITE}"
+    ))
+    .unwrap_err();
     assert!(!format!("{errors:?} {errors}").contains("not a good token"));
 }
 
 #[test]
 fn the_first_line_of_the_token_file_is_the_token() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("token"), "0123456789abcdef\nsecond line\n").unwrap();
+    std::fs::write(
+        folder.path().join("token"),
+        "0123456789abcdef\nsecond line\n",
+    )
+    .unwrap();
     let text = format!("[admin]\nlisten = \"0.0.0.0:9090\"\ntoken_file = \"token\"\n{SITE}");
     let config = Config::parse(&text, "tero.toml", folder.path()).unwrap();
     assert_eq!(config.admin.token.as_deref(), Some("0123456789abcdef"));
@@ -330,7 +691,9 @@ fn every_limit_holds_on_both_sides() {
             for value in good {
                 let found = with(section, key.name, &value);
                 assert!(
-                    !found.iter().any(|mistake| mistake.problem.contains(" is too ")),
+                    !found
+                        .iter()
+                        .any(|mistake| mistake.problem.contains(" is too ")),
                     "{}.{} = {value}: {found:?}",
                     section.name,
                     key.name
@@ -339,7 +702,9 @@ fn every_limit_holds_on_both_sides() {
             for value in bad {
                 let found = with(section, key.name, &value);
                 assert!(
-                    found.iter().any(|mistake| mistake.problem.contains(" is too ")),
+                    found
+                        .iter()
+                        .any(|mistake| mistake.problem.contains(" is too ")),
                     "{}.{} = {value}: {found:?}",
                     section.name,
                     key.name
@@ -354,30 +719,51 @@ fn bounds(form: Form) -> (Vec<String>, Vec<String>) {
     match form {
         Form::Count(min, max) => {
             let below = i64::try_from(min).unwrap() - 1;
-            (vec![min.to_string(), max.to_string()], vec![below.to_string(), (max + 1).to_string()])
+            (
+                vec![min.to_string(), max.to_string()],
+                vec![below.to_string(), (max + 1).to_string()],
+            )
         }
-        Form::Number(min, max) => {
-            (vec![min.to_string(), max.to_string()], vec![(min / 2.0).to_string(), (max + 0.5).to_string()])
-        }
+        Form::Number(min, max) => (
+            vec![min.to_string(), max.to_string()],
+            vec![(min / 2.0).to_string(), (max + 0.5).to_string()],
+        ),
         Form::Duration(min, max) => {
             let millis = |text: &str| units::duration(text).unwrap().as_millis();
-            let below = millis(min).checked_sub(1).map(|below| format!("\"{below}ms\""));
+            let below = millis(min)
+                .checked_sub(1)
+                .map(|below| format!("\"{below}ms\""));
             let above = format!("\"{}ms\"", millis(max) + 1);
-            (vec![format!("\"{min}\""), format!("\"{max}\"")], below.into_iter().chain([above]).collect())
+            (
+                vec![format!("\"{min}\""), format!("\"{max}\"")],
+                below.into_iter().chain([above]).collect(),
+            )
         }
         Form::Size(min, max) => {
-            let below = units::size(min).unwrap().checked_sub(1).map(|below| format!("\"{below}B\""));
+            let below = units::size(min)
+                .unwrap()
+                .checked_sub(1)
+                .map(|below| format!("\"{below}B\""));
             let above = format!("\"{}B\"", units::size(max).unwrap() + 1);
-            (vec![format!("\"{min}\""), format!("\"{max}\"")], below.into_iter().chain([above]).collect())
+            (
+                vec![format!("\"{min}\""), format!("\"{max}\"")],
+                below.into_iter().chain([above]).collect(),
+            )
         }
         _ => (Vec::new(), Vec::new()),
     }
 }
 
 fn with(section: &Section, key: &str, value: &str) -> Vec<ConfigError> {
-    let memory = if section.name == "cache" && key != "memory" { "memory = \"16TiB\"\n" } else { "" };
+    let memory = if section.name == "cache" && key != "memory" {
+        "memory = \"16TiB\"\n"
+    } else {
+        ""
+    };
     let entry = match section.name {
-        "policy.limits" => format!("[[policy]]\nname = \"p\"\nmodule = \"builtin:x\"\n[policy.limits]\n{key} = {value}\n"),
+        "policy.limits" => format!(
+            "[[policy]]\nname = \"p\"\nmodule = \"builtin:x\"\n[policy.limits]\n{key} = {value}\n"
+        ),
         "warm" => format!("[[warm]]\nname = \"w\"\nsite = \"shop\"\n{key} = {value}\n"),
         "site" => format!("{key} = {value}\n"),
         _ => format!("{}\n{memory}{key} = {value}\n", section.header),

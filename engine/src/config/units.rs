@@ -3,14 +3,20 @@
 use std::time::Duration;
 
 /// What a duration looks like, for cures and the key table.
-pub(crate) const DURATION_FORM: &str = "a whole number and a unit: \"250ms\", \"30s\", \"5min\", \"2h\", \"1d\" or \"1y\"";
+pub(crate) const DURATION_FORM: &str =
+    "a whole number and a unit: \"250ms\", \"30s\", \"5min\", \"2h\", \"1d\" or \"1y\"";
 /// What a size looks like, for cures and the key table.
-pub(crate) const SIZE_FORM: &str =
-    "a whole number and a unit: \"512B\", \"64KiB\", \"64MiB\" or \"2GiB\" (or \"64MB\", by thousands)";
+pub(crate) const SIZE_FORM: &str = "a whole number and a unit: \"512B\", \"64KiB\", \"64MiB\" or \"2GiB\" (or \"64MB\", by thousands)";
 
 /// A year has 365 days here, as in the policies' bound of 31,536,000 seconds.
-const DURATION_UNITS: [(&str, u64); 6] =
-    [("y", 31_536_000_000), ("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000), ("ms", 1)];
+const DURATION_UNITS: [(&str, u64); 6] = [
+    ("y", 31_536_000_000),
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("min", 60_000),
+    ("s", 1_000),
+    ("ms", 1),
+];
 
 const SIZE_UNITS: [(&str, u64); 10] = [
     ("TiB", 1 << 40),
@@ -25,7 +31,8 @@ const SIZE_UNITS: [(&str, u64); 10] = [
     ("B", 1),
 ];
 
-/// The duration that `text` writes; none if it is not of the form, or past what milliseconds in 64 bits hold.
+/// The duration that `text` writes; none if it is not of the form, or past what milliseconds in 64
+/// bits hold.
 pub fn duration(text: &str) -> Option<Duration> {
     quantity(text, &DURATION_UNITS).map(Duration::from_millis)
 }
@@ -38,25 +45,43 @@ pub fn size(text: &str) -> Option<u64> {
 /// `duration` in the largest unit that divides it.
 pub fn show_duration(duration: Duration) -> String {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    if millis == 0 { "0s".to_owned() } else { show(millis, &DURATION_UNITS) }
+    if millis == 0 {
+        "0s".to_owned()
+    } else {
+        show(millis, &DURATION_UNITS)
+    }
 }
 
 /// `bytes` in the largest binary unit that divides them.
 pub fn show_size(bytes: u64) -> String {
-    let binary: Vec<_> = SIZE_UNITS.into_iter().filter(|(unit, _)| unit.ends_with("iB") || *unit == "B").collect();
-    if bytes == 0 { "0B".to_owned() } else { show(bytes, &binary) }
+    let binary: Vec<_> = SIZE_UNITS
+        .into_iter()
+        .filter(|(unit, _)| unit.ends_with("iB") || *unit == "B")
+        .collect();
+    if bytes == 0 {
+        "0B".to_owned()
+    } else {
+        show(bytes, &binary)
+    }
 }
 
 fn quantity(text: &str, units: &[(&str, u64)]) -> Option<u64> {
-    let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    let digits = text
+        .find(|character: char| !character.is_ascii_digit())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.parse().ok()?;
-    let (_, factor) = units.iter().find(|(name, _)| *name == unit.trim_start_matches(' '))?;
+    let (_, factor) = units
+        .iter()
+        .find(|(name, _)| *name == unit.trim_start_matches(' '))?;
     number.checked_mul(*factor)
 }
 
 fn show(amount: u64, units: &[(&str, u64)]) -> String {
-    let (unit, factor) = units.iter().find(|(_, factor)| amount.is_multiple_of(*factor)).unwrap_or(&("", 1));
+    let (unit, factor) = units
+        .iter()
+        .find(|(_, factor)| amount.is_multiple_of(*factor))
+        .unwrap_or(&("", 1));
     format!("{}{unit}", amount / factor)
 }
 

@@ -12,7 +12,9 @@ impl Dice {
     /// Seeded by a text, the same text always alike.
     pub(super) fn of(text: &str) -> Dice {
         // FNV-1a: std's hasher does not promise to stay the same between releases.
-        Dice(text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)))
+        Dice(text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        }))
     }
 
     pub(super) fn next(&mut self) -> u64 {

@@ -42,11 +42,23 @@ pub(super) fn shop_front(name: &str, screen: Screen) -> String {
         door_height = height * 3 / 5,
     );
     let (pole, top) = (width * 5 / 6, height / 4);
-    let _ = writeln!(svg, r##"<rect x="{pole}" y="{top}" width="30" height="{}" rx="14" fill="#fff"/>"##, height / 2);
+    let _ = writeln!(
+        svg,
+        r##"<rect x="{pole}" y="{top}" width="30" height="{}" rx="14" fill="#fff"/>"##,
+        height / 2
+    );
     for stripe in 0..(height / 2 / 24) {
         let y = top + stripe * 24;
-        let colour = if stripe % 2 == 0 { "#c1272d" } else { "#1b3f8b" };
-        let _ = writeln!(svg, r#"<path d="M{pole} {} l30 -12 v12 l-30 12 z" fill="{colour}"/>"#, y + 12);
+        let colour = if stripe % 2 == 0 {
+            "#c1272d"
+        } else {
+            "#1b3f8b"
+        };
+        let _ = writeln!(
+            svg,
+            r#"<path d="M{pole} {} l30 -12 v12 l-30 12 z" fill="{colour}"/>"#,
+            y + 12
+        );
     }
     let _ = writeln!(
         svg,

@@ -11,7 +11,11 @@ pub(super) const SCRIPT: &str = include_str!("turnos.js");
 /// `/`
 pub(super) fn home(screen: Screen) -> String {
     // A phone shows the first shops only; the rest is a tap away.
-    let shown = if screen == Screen::Mobile { 4 } else { SHOPS.len() };
+    let shown = if screen == Screen::Mobile {
+        4
+    } else {
+        SHOPS.len()
+    };
     let cards: String = SHOPS.iter().take(shown).map(card).collect();
     frame(
         "Turnos online en barberías",
@@ -29,7 +33,11 @@ pub(super) fn home(screen: Screen) -> String {
 /// `/barberias`
 pub(super) fn list(screen: Screen) -> String {
     let cards: String = SHOPS.iter().map(card).collect();
-    frame("Barberías", screen, &format!(r#"<h1>Barberías</h1><section class="lista">{cards}</section>"#))
+    frame(
+        "Barberías",
+        screen,
+        &format!(r#"<h1>Barberías</h1><section class="lista">{cards}</section>"#),
+    )
 }
 
 fn card(shop: &Shop) -> String {
@@ -47,7 +55,11 @@ fn card(shop: &Shop) -> String {
 
 /// `/barberias/{slug}`
 pub(super) fn shop(shop: &Shop, screen: Screen) -> String {
-    let barbers: String = shop.barbers.iter().map(|barber| format!("<li>{barber}</li>")).collect();
+    let barbers: String = shop
+        .barbers
+        .iter()
+        .map(|barber| format!("<li>{barber}</li>"))
+        .collect();
     frame(
         shop.name,
         screen,
@@ -114,12 +126,20 @@ pub(super) fn checkout(shop: &Shop, number: u64) -> String {
 
 /// `/mi-cuenta/…`
 pub(super) fn account(user: &str) -> String {
-    frame("Mi cuenta", Screen::Desktop, &format!("<h1>Hola, {user}</h1><p>No tenés turnos reservados.</p>"))
+    frame(
+        "Mi cuenta",
+        Screen::Desktop,
+        &format!("<h1>Hola, {user}</h1><p>No tenés turnos reservados.</p>"),
+    )
 }
 
 /// 404
 pub(super) fn missing() -> String {
-    frame("No encontrado", Screen::Desktop, r#"<h1>Esa página no existe</h1><p><a href="/">Volver al inicio</a></p>"#)
+    frame(
+        "No encontrado",
+        Screen::Desktop,
+        r#"<h1>Esa página no existe</h1><p><a href="/">Volver al inicio</a></p>"#,
+    )
 }
 
 fn stars(shop: &Shop) -> String {

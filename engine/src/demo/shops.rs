@@ -139,7 +139,17 @@ const fn shop(
     [haircut, beard, stars]: [u32; 3],
     about: &'static str,
 ) -> Shop {
-    Shop { slug, name, district, address, barbers, haircut, beard, stars, about }
+    Shop {
+        slug,
+        name,
+        district,
+        address,
+        barbers,
+        haircut,
+        beard,
+        stars,
+        about,
+    }
 }
 
 /// The shop of that slug.

@@ -1,7 +1,8 @@
-//! Synthetic visitors of the sample site: phones, desktops, tablets and crawlers that read pages over real sockets.
+//! Synthetic visitors of the sample site: phones, desktops, tablets and crawlers that read pages
+//! over real sockets.
 //!
-//! Which shops they like follows Zipf's law, and the same seed gives the same visits. They know nothing of the edge: what they
-//! send is what browsers send.
+//! Which shops they like follows Zipf's law, and the same seed gives the same visits. They know
+//! nothing of the edge: what they send is what browsers send.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -62,24 +63,37 @@ impl Visitors {
     /// # Errors
     /// When the thread can't be started.
     pub fn start(edge: SocketAddr, traffic: Traffic, clock: Clock) -> std::io::Result<Visitors> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         let counts = Arc::new(Counts::default());
         let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::Builder::new().name("demo-visitors".to_owned()).spawn({
-            let counts = Arc::clone(&counts);
-            move || {
-                runtime.block_on(async move {
-                    for number in 0..traffic.visitors.clamp(1, MAX_VISITORS) {
-                        let dice = Dice::seeded(traffic.seed.wrapping_add(number as u64));
-                        let visitor =
-                            Visitor { edge, traffic: traffic.clone(), clock: clock.clone(), counts: Arc::clone(&counts), dice };
-                        tokio::spawn(visitor.visit());
-                    }
-                    let _ = stopped.await;
-                });
-            }
-        })?;
-        Ok(Visitors { counts, stop: Some(stop), thread: Some(thread) })
+        let thread = std::thread::Builder::new()
+            .name("demo-visitors".to_owned())
+            .spawn({
+                let counts = Arc::clone(&counts);
+                move || {
+                    runtime.block_on(async move {
+                        for number in 0..traffic.visitors.clamp(1, MAX_VISITORS) {
+                            let dice = Dice::seeded(traffic.seed.wrapping_add(number as u64));
+                            let visitor = Visitor {
+                                edge,
+                                traffic: traffic.clone(),
+                                clock: clock.clone(),
+                                counts: Arc::clone(&counts),
+                                dice,
+                            };
+                            tokio::spawn(visitor.visit());
+                        }
+                        let _ = stopped.await;
+                    });
+                }
+            })?;
+        Ok(Visitors {
+            counts,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
     }
 
     /// Requests answered with a status below 400 so far.
@@ -129,9 +143,12 @@ impl Visitor {
                 continue;
             };
             for view in journey(&mut self.dice, agent) {
-                let answered =
-                    matches!(self.look(&mut connection, agent, &view).await, Some(response) if response.status().as_u16() < 400);
-                let count = if answered { &self.counts.answered } else { &self.counts.failed };
+                let answered = matches!(self.look(&mut connection, agent, &view).await, Some(response) if response.status().as_u16() < 400);
+                let count = if answered {
+                    &self.counts.answered
+                } else {
+                    &self.counts.failed
+                };
                 count.fetch_add(1, Ordering::Relaxed);
                 if connection.is_closed() {
                     break;
@@ -139,21 +156,33 @@ impl Visitor {
                 // Images, scripts and styles follow their page at once; a person then reads.
                 if !view.path.starts_with("/img/") && !view.path.starts_with("/assets/") {
                     let percent = 50 + self.dice.below(100);
-                    self.clock.sleep(self.traffic.pause * u32::try_from(percent).unwrap_or(100) / 100).await;
+                    self.clock
+                        .sleep(self.traffic.pause * u32::try_from(percent).unwrap_or(100) / 100)
+                        .await;
                 }
             }
         }
     }
 
     async fn connect(&self) -> Option<SendRequest<Full<Bytes>>> {
-        let stream = self.clock.timeout(PATIENCE, TcpStream::connect(self.edge)).await.ok()?.ok()?;
+        let stream = self
+            .clock
+            .timeout(PATIENCE, TcpStream::connect(self.edge))
+            .await
+            .ok()?
+            .ok()?;
         let _ = stream.set_nodelay(true);
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
         tokio::spawn(connection);
         Some(sender)
     }
 
-    async fn look(&self, connection: &mut SendRequest<Full<Bytes>>, agent: &Agent, view: &View) -> Option<Response<()>> {
+    async fn look(
+        &self,
+        connection: &mut SendRequest<Full<Bytes>>,
+        agent: &Agent,
+        view: &View,
+    ) -> Option<Response<()>> {
         let mut request = Request::builder()
             .method(view.method.clone())
             .uri(&view.path)
@@ -162,9 +191,15 @@ impl Visitor {
             .header(header::ACCEPT, "text/html,*/*;q=0.8")
             .header(header::ACCEPT_LANGUAGE, "es-AR,es;q=0.9");
         if let Some((mobile, platform)) = agent.hints {
-            request = request.header("sec-ch-ua-mobile", mobile).header("sec-ch-ua-platform", platform);
+            request = request
+                .header("sec-ch-ua-mobile", mobile)
+                .header("sec-ch-ua-platform", platform);
         }
-        let body = if view.method == Method::POST { Bytes::from_static(b"monto=2900&medio=tarjeta") } else { Bytes::new() };
+        let body = if view.method == Method::POST {
+            Bytes::from_static(b"monto=2900&medio=tarjeta")
+        } else {
+            Bytes::new()
+        };
         let request = request.body(Full::new(body)).ok()?;
         let exchange = async {
             connection.ready().await.ok()?;
@@ -183,19 +218,36 @@ fn journey(dice: &mut Dice, agent: &Agent) -> Vec<View> {
     // Zipf's law: the second shop is half as popular as the first, the third a third.
     let slug = SHOPS[dice.weighted(shop().map(|(rank, _)| 12_000 / (rank as u32 + 1)))].slug;
     let mut views = Vec::new();
-    let mut get = |path: String| views.push(View { method: Method::GET, path });
+    let mut get = |path: String| {
+        views.push(View {
+            method: Method::GET,
+            path,
+        })
+    };
     if agent.crawler {
         get("/robots.txt".to_owned());
         get("/sitemap.xml".to_owned());
-        for shop in SHOPS.iter().skip(usize::try_from(dice.below(8)).unwrap_or_default()).take(4) {
+        for shop in SHOPS
+            .iter()
+            .skip(usize::try_from(dice.below(8)).unwrap_or_default())
+            .take(4)
+        {
             get(format!("/barberias/{}", shop.slug));
         }
         return views;
     }
     // A third come from an advertisement, straight to a shop's page.
     if dice.percent(33) {
-        let campaign = ["utm_source=instagram&utm_campaign=corte", "utm_source=google&gclid=Cj0KCQ", "fbclid=IwAR2x"];
-        get(format!("/barberias/{slug}?{}{}", campaign[usize::try_from(dice.below(3)).unwrap_or_default()], dice.below(1_000)));
+        let campaign = [
+            "utm_source=instagram&utm_campaign=corte",
+            "utm_source=google&gclid=Cj0KCQ",
+            "fbclid=IwAR2x",
+        ];
+        get(format!(
+            "/barberias/{slug}?{}{}",
+            campaign[usize::try_from(dice.below(3)).unwrap_or_default()],
+            dice.below(1_000)
+        ));
     } else {
         get("/".to_owned());
         get("/assets/sitio.css".to_owned());
@@ -209,8 +261,14 @@ fn journey(dice: &mut Dice, agent: &Agent) -> Vec<View> {
         get(format!("/api/v1/disponibilidad/{slug}"));
         if dice.percent(25) {
             get(format!("/checkout/{slug}"));
-            views.push(View { method: Method::POST, path: "/api/v1/pagos/crear".to_owned() });
-            views.push(View { method: Method::GET, path: "/mi-cuenta/turnos".to_owned() });
+            views.push(View {
+                method: Method::POST,
+                path: "/api/v1/pagos/crear".to_owned(),
+            });
+            views.push(View {
+                method: Method::GET,
+                path: "/mi-cuenta/turnos".to_owned(),
+            });
         }
     }
     views
@@ -256,7 +314,11 @@ const AGENTS: [Agent; 11] = [
         Some(("?0", "\"Windows\"")),
         4,
     ),
-    desktop("Mozilla/5.0 (X11; Ubuntu; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0", None, 3),
+    desktop(
+        "Mozilla/5.0 (X11; Ubuntu; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0",
+        None,
+        3,
+    ),
     desktop(
         "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.6 Safari/605.1.15",
         None,
@@ -280,12 +342,25 @@ const AGENTS: [Agent; 11] = [
     },
 ];
 
-const fn phone(name: &'static str, hints: Option<(&'static str, &'static str)>, weight: u32) -> Agent {
-    Agent { name, hints, weight, crawler: false }
+const fn phone(
+    name: &'static str,
+    hints: Option<(&'static str, &'static str)>,
+    weight: u32,
+) -> Agent {
+    Agent {
+        name,
+        hints,
+        weight,
+        crawler: false,
+    }
 }
 
 /// A tablet, too: what they have in common is that they look around like people.
-const fn desktop(name: &'static str, hints: Option<(&'static str, &'static str)>, weight: u32) -> Agent {
+const fn desktop(
+    name: &'static str,
+    hints: Option<(&'static str, &'static str)>,
+    weight: u32,
+) -> Agent {
     phone(name, hints, weight)
 }
 
@@ -299,7 +374,10 @@ mod tests {
         (0..500)
             .flat_map(|_| {
                 let agent = &AGENTS[dice.weighted(AGENTS.iter().map(|agent| agent.weight))];
-                journey(&mut dice, agent).into_iter().map(|view| view.path).collect::<Vec<_>>()
+                journey(&mut dice, agent)
+                    .into_iter()
+                    .map(|view| view.path)
+                    .collect::<Vec<_>>()
             })
             .collect()
     }
@@ -313,16 +391,36 @@ mod tests {
     #[test]
     fn popular_shops_are_visited_more() {
         let visits = journeys(1);
-        let of = |slug: &str| visits.iter().filter(|path| path.starts_with(&format!("/barberias/{slug}"))).count();
-        assert!(of("palermo") > of("recoleta"), "{} and {}", of("palermo"), of("recoleta"));
-        assert!(of("recoleta") > of("rosario"), "{} and {}", of("recoleta"), of("rosario"));
+        let of = |slug: &str| {
+            visits
+                .iter()
+                .filter(|path| path.starts_with(&format!("/barberias/{slug}")))
+                .count()
+        };
+        assert!(
+            of("palermo") > of("recoleta"),
+            "{} and {}",
+            of("palermo"),
+            of("recoleta")
+        );
+        assert!(
+            of("recoleta") > of("rosario"),
+            "{} and {}",
+            of("recoleta"),
+            of("rosario")
+        );
     }
 
     #[test]
     fn nobody_asks_for_what_the_site_does_not_have() {
         let clock = Clock::real();
         let origin = Origin::start(SocketAddr::from(([127, 0, 0, 1], 0)), clock.clone()).unwrap();
-        let traffic = Traffic { visitors: 40, seed: 1, pause: Duration::ZERO, host: "localhost".to_owned() };
+        let traffic = Traffic {
+            visitors: 40,
+            seed: 1,
+            pause: Duration::ZERO,
+            host: "localhost".to_owned(),
+        };
         let visitors = Visitors::start(origin.address(), traffic, clock).unwrap();
         while visitors.answered() < 300 && visitors.failed() == 0 {
             std::thread::yield_now();

@@ -1,4 +1,5 @@
-//! A line of an access log: tero's own JSON, or Apache's common and combined formats, with whatever follows.
+//! A line of an access log: tero's own JSON, or Apache's common and combined formats, with whatever
+//! follows.
 
 use chrono::DateTime;
 use http::{HeaderValue, Method, StatusCode};
@@ -42,13 +43,21 @@ struct Json {
 
 /// What a line tells; none where it is in no known format.
 pub fn parse(line: &str) -> Option<Logged> {
-    if line.starts_with('{') { json(line) } else { combined(line) }
+    if line.starts_with('{') {
+        json(line)
+    } else {
+        combined(line)
+    }
 }
 
 fn json(line: &str) -> Option<Logged> {
     let read: Json = serde_json::from_str(line).ok()?;
     Some(Logged {
-        at: Timestamp::from_unix_millis(DateTime::parse_from_rfc3339(&read.at).ok()?.timestamp_millis()),
+        at: Timestamp::from_unix_millis(
+            DateTime::parse_from_rfc3339(&read.at)
+                .ok()?
+                .timestamp_millis(),
+        ),
         method: read.method.parse().ok()?,
         host: Some(read.host).filter(|host| !host.is_empty()),
         target: target(&read.target)?,
@@ -59,7 +68,8 @@ fn json(line: &str) -> Option<Logged> {
     })
 }
 
-/// `CLIENT IDENT USER [TIME] "METHOD TARGET PROTOCOL" STATUS BYTES "REFERER" "USER AGENT"`, the last two where they are.
+/// `CLIENT IDENT USER [TIME] "METHOD TARGET PROTOCOL" STATUS BYTES "REFERER" "USER AGENT"`, the
+/// last two where they are.
 fn combined(line: &str) -> Option<Logged> {
     let (_, rest) = line.split_once('[')?;
     let (time, rest) = rest.split_once(']')?;
@@ -71,7 +81,11 @@ fn combined(line: &str) -> Option<Logged> {
     let referer = quoted(rest);
     let user_agent = referer.as_ref().and_then(|(_, rest)| quoted(rest));
     Some(Logged {
-        at: Timestamp::from_unix_secs(DateTime::parse_from_str(time, "%d/%b/%Y:%H:%M:%S %z").ok()?.timestamp()),
+        at: Timestamp::from_unix_secs(
+            DateTime::parse_from_str(time, "%d/%b/%Y:%H:%M:%S %z")
+                .ok()?
+                .timestamp(),
+        ),
         method: method.parse().ok()?,
         host: None,
         target: target(target_word)?,
@@ -82,7 +96,8 @@ fn combined(line: &str) -> Option<Logged> {
     })
 }
 
-/// The next text in quotes, and what comes after it. A backslash takes its meaning from the character behind it.
+/// The next text in quotes, and what comes after it. A backslash takes its meaning from the
+/// character behind it.
 fn quoted(text: &str) -> Option<(String, &str)> {
     let start = text.find('"')? + 1;
     let mut plain = String::new();
@@ -97,14 +112,16 @@ fn quoted(text: &str) -> Option<(String, &str)> {
     None
 }
 
-/// A path with its query: what a visitor could ask for. A fragment is not: nobody has checked what is in it.
+/// A path with its query: what a visitor could ask for. A fragment is not: nobody has checked what
+/// is in it.
 fn target(text: &str) -> Option<String> {
     let uri: http::Uri = text.parse().ok().filter(|_| text.starts_with('/'))?;
     Some(uri.path_and_query()?.as_str().to_owned())
 }
 
 fn value(text: Option<&str>) -> Option<HeaderValue> {
-    text.filter(|text| !matches!(*text, "" | "-")).and_then(|text| HeaderValue::from_bytes(text.as_bytes()).ok())
+    text.filter(|text| !matches!(*text, "" | "-"))
+        .and_then(|text| HeaderValue::from_bytes(text.as_bytes()).ok())
 }
 
 #[cfg(test)]
@@ -115,7 +132,8 @@ mod tests {
 
     #[test]
     fn each_format_is_read() {
-        let common = r#"10.0.0.1 - frank [25/Nov/2026:08:59:00 -0300] "GET /a?b=c HTTP/1.1" 200 12"#;
+        let common =
+            r#"10.0.0.1 - frank [25/Nov/2026:08:59:00 -0300] "GET /a?b=c HTTP/1.1" 200 12"#;
         let combined = format!(r#"{common} "-" "curl \"8\"" "tero; hit; ttl=3""#);
         let json = r#"{"at":"2026-11-25T11:59:00.000Z","client":"10.0.0.1","method":"GET","host":"a.example","target":"/a?b=c","protocol":"HTTP/1.1","status":200,"bytes":12,"outcome":"hit","seconds":0.1,"referer":null,"user_agent":"curl \"8\"","cache_status":""}"#;
         let plain = Logged {
@@ -130,11 +148,36 @@ mod tests {
         };
         let curl = Some(HeaderValue::from_static("curl \"8\""));
         assert_eq!(parse(common), Some(plain.clone()));
-        assert_eq!(parse(&combined), Some(Logged { user_agent: curl.clone(), ..plain.clone() }));
-        assert_eq!(parse(json), Some(Logged { user_agent: curl, host: Some("a.example".to_owned()), ..plain.clone() }));
-        assert_eq!(parse(&common.replace(" 12", " -")), Some(Logged { bytes: None, ..plain.clone() }));
+        assert_eq!(
+            parse(&combined),
+            Some(Logged {
+                user_agent: curl.clone(),
+                ..plain.clone()
+            })
+        );
+        assert_eq!(
+            parse(json),
+            Some(Logged {
+                user_agent: curl,
+                host: Some("a.example".to_owned()),
+                ..plain.clone()
+            })
+        );
+        assert_eq!(
+            parse(&common.replace(" 12", " -")),
+            Some(Logged {
+                bytes: None,
+                ..plain.clone()
+            })
+        );
         let spanish = Some(HeaderValue::from_bytes("añejo".as_bytes()).unwrap());
-        assert_eq!(parse(&combined.replace("curl \\\"8\\\"", "añejo")), Some(Logged { user_agent: spanish, ..plain.clone() }));
+        assert_eq!(
+            parse(&combined.replace("curl \\\"8\\\"", "añejo")),
+            Some(Logged {
+                user_agent: spanish,
+                ..plain.clone()
+            })
+        );
         assert_eq!(parse(&common.replace("b=c", "b=c#\r\u{1}")), Some(plain));
     }
 

@@ -14,11 +14,24 @@ const POLICY: &str = "rules";
 const LINE: usize = 100;
 
 /// The whole configuration.
-pub(super) fn configuration(legacy: &Legacy, document: &Value, target: &Target, file_name: &str) -> String {
+pub(super) fn configuration(
+    legacy: &Legacy,
+    document: &Value,
+    target: &Target,
+    file_name: &str,
+) -> String {
     let site = site_name(legacy.name.as_deref().unwrap_or_default());
-    let file = file_name.rsplit(['/', '\\']).next().unwrap_or(file_name).replace(char::is_control, " ");
-    let mut out = format!("# Made by `tero import` from {file}. `tero check` checks it, `tero serve` runs it.\n\n");
-    out.push_str("[server]\nlisten = [\"0.0.0.0:8080\"]\n\n[admin]\nlisten = \"127.0.0.1:9090\"\n\n");
+    let file = file_name
+        .rsplit(['/', '\\'])
+        .next()
+        .unwrap_or(file_name)
+        .replace(char::is_control, " ");
+    let mut out = format!(
+        "# Made by `tero import` from {file}. `tero check` checks it, `tero serve` runs it.\n\n"
+    );
+    out.push_str(
+        "[server]\nlisten = [\"0.0.0.0:8080\"]\n\n[admin]\nlisten = \"127.0.0.1:9090\"\n\n",
+    );
     policy(&mut out, legacy, document);
     let hosts: Vec<String> = target.hosts.iter().map(|host| quote(host)).collect();
     let comment = if target.hosts.iter().any(|host| host == "*") {
@@ -43,7 +56,10 @@ pub(super) fn configuration(legacy: &Legacy, document: &Value, target: &Target, 
 }
 
 fn policy(out: &mut String, legacy: &Legacy, document: &Value) {
-    let _ = write!(out, "[[policy]]\nname = \"{POLICY}\"\nmodule = \"builtin:json-rules\"\n");
+    let _ = write!(
+        out,
+        "[[policy]]\nname = \"{POLICY}\"\nmodule = \"builtin:json-rules\"\n"
+    );
     if legacy.holidays_count {
         let argentine = legacy.zone.is_some_and(|zone| is_argentine(zone.name()));
         out.push_str(if argentine {
@@ -53,7 +69,9 @@ fn policy(out: &mut String, legacy: &Legacy, document: &Value) {
         });
     }
     out.push_str("\n[policy.settings]\n");
-    let Kind::Table(entries) = &document.kind else { return };
+    let Kind::Table(entries) = &document.kind else {
+        return;
+    };
     // The plans are the engine's business.
     for entry in entries.iter().filter(|entry| entry.key != "warming") {
         let _ = write!(out, "{} = ", bare_or_quoted(&entry.key));
@@ -63,10 +81,24 @@ fn policy(out: &mut String, legacy: &Legacy, document: &Value) {
 }
 
 fn plan(out: &mut String, plan: &Plan, site: &str, zone: Option<Tz>) {
-    let _ = write!(out, "\n[[warm]]\nname = {}\nsite = {}\n", quote(&plan.name), quote(site));
+    let _ = write!(
+        out,
+        "\n[[warm]]\nname = {}\nsite = {}\n",
+        quote(&plan.name),
+        quote(site)
+    );
     if let Some((hour, minute, days)) = &plan.at {
-        let _ = writeln!(out, "schedule = \"{minute} {} * * {}\"", hour % 24, weekdays(days, *hour == 24));
-        let _ = writeln!(out, "zone = {}", quote(zone.map_or("UTC", |zone| zone.name())));
+        let _ = writeln!(
+            out,
+            "schedule = \"{minute} {} * * {}\"",
+            hour % 24,
+            weekdays(days, *hour == 24)
+        );
+        let _ = writeln!(
+            out,
+            "zone = {}",
+            quote(zone.map_or("UTC", |zone| zone.name()))
+        );
     }
     if !plan.urls.is_empty() {
         let _ = writeln!(out, "urls = {}", texts(&plan.urls));
@@ -82,9 +114,13 @@ fn plan(out: &mut String, plan: &Plan, site: &str, zone: Option<Tz>) {
     }
 }
 
-/// The cron field of some days, runs of three and more as ranges. 24:00 is the first minute of the day after.
+/// The cron field of some days, runs of three and more as ranges. 24:00 is the first minute of the
+/// day after.
 fn weekdays(days: &[usize], midnight_after: bool) -> String {
-    let mut days: Vec<usize> = days.iter().map(|day| (day + usize::from(midnight_after)) % 7).collect();
+    let mut days: Vec<usize> = days
+        .iter()
+        .map(|day| (day + usize::from(midnight_after)) % 7)
+        .collect();
     days.sort_unstable();
     days.dedup();
     if days.len() == 7 {
@@ -129,21 +165,36 @@ fn inline(value: &Value) -> String {
         Kind::Integer(number) => number.to_string(),
         Kind::Float(number) => format!("{number:?}"),
         Kind::Text(text) | Kind::Datetime(text) => quote(text),
-        Kind::List(items) => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),
+        Kind::List(items) => format!(
+            "[{}]",
+            items.iter().map(inline).collect::<Vec<_>>().join(", ")
+        ),
         Kind::Table(entries) if entries.is_empty() => "{}".to_owned(),
         Kind::Table(entries) => {
-            let entries = entries.iter().map(|entry| format!("{} = {}", bare_or_quoted(&entry.key), inline(&entry.value)));
+            let entries = entries
+                .iter()
+                .map(|entry| format!("{} = {}", bare_or_quoted(&entry.key), inline(&entry.value)));
             format!("{{ {} }}", entries.collect::<Vec<_>>().join(", "))
         }
     }
 }
 
 fn texts(items: &[String]) -> String {
-    format!("[{}]", items.iter().map(|item| quote(item)).collect::<Vec<_>>().join(", "))
+    format!(
+        "[{}]",
+        items
+            .iter()
+            .map(|item| quote(item))
+            .collect::<Vec<_>>()
+            .join(", ")
+    )
 }
 
 fn bare_or_quoted(key: &str) -> String {
-    let bare = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    let bare = !key.is_empty()
+        && key
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     if bare { key.to_owned() } else { quote(key) }
 }
 
@@ -165,7 +216,13 @@ fn site_name(name: &str) -> String {
     let mapped: String = name
         .to_lowercase()
         .chars()
-        .map(|character| if character.is_ascii_alphanumeric() || character == '_' { character } else { '-' })
+        .map(|character| {
+            if character.is_ascii_alphanumeric() || character == '_' {
+                character
+            } else {
+                '-'
+            }
+        })
         .take(64)
         .collect();
     match mapped.trim_matches('-') {
@@ -196,7 +253,12 @@ mod tests {
 
     #[test]
     fn a_site_is_named_after_the_file() {
-        for (name, site) in [("cdn-argentina", "cdn-argentina"), ("CDN Perú", "cdn-per"), ("", "site"), ("!!", "site")] {
+        for (name, site) in [
+            ("cdn-argentina", "cdn-argentina"),
+            ("CDN Perú", "cdn-per"),
+            ("", "site"),
+            ("!!", "site"),
+        ] {
             assert_eq!(site_name(name), site);
         }
     }

@@ -18,10 +18,12 @@ use crate::semantics::timestamp::Timestamp;
 
 /// Idle connections kept per next hop and thread.
 const MAX_IDLE: usize = 64;
-/// How long a connection is kept idle: less than the 60 to 75 seconds after which most servers close one.
+/// How long a connection is kept idle: less than the 60 to 75 seconds after which most servers
+/// close one.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(55);
-/// How long a connection may have been idle for a request that can't be sent twice: less than the two to five seconds after which some
-/// servers close one. A connection that is closed just then would take the request with it.
+/// How long a connection may have been idle for a request that can't be sent twice: less than the
+/// two to five seconds after which some servers close one. A connection that is closed just then
+/// would take the request with it.
 const USED_LATELY: Duration = Duration::from_secs(1);
 
 thread_local! {
@@ -72,7 +74,10 @@ impl Connection {
                 None => {
                     let source = failure.into_error();
                     let was_closed = source.is_incomplete_message() || source.is_canceled();
-                    Sent::Broken { source, was_silent: was_closed && !self.progress.has_answer() }
+                    Sent::Broken {
+                        source,
+                        was_silent: was_closed && !self.progress.has_answer(),
+                    }
                 }
             },
         }
@@ -87,7 +92,10 @@ pub(super) async fn open(host: &str, port: u16, settings: &Settings) -> io::Resu
     let handshake = http1::Builder::new()
         .max_buf_size(settings.max_header_bytes.max(8192))
         .max_headers(settings.max_headers)
-        .handshake(TokioIo::new(NextHopStream::new(stream, Arc::clone(&progress))))
+        .handshake(TokioIo::new(NextHopStream::new(
+            stream,
+            Arc::clone(&progress),
+        )))
         .await;
     let (sender, connection) = handshake.map_err(io::Error::other)?;
     // An error of the connection reaches whoever waits for its response.
@@ -95,14 +103,21 @@ pub(super) async fn open(host: &str, port: u16, settings: &Settings) -> io::Resu
     Ok(Connection { sender, progress })
 }
 
-/// An idle connection to the hop that is still open, the latest first; for what can't be sent twice, one that was used lately.
+/// An idle connection to the hop that is still open, the latest first; for what can't be sent
+/// twice, one that was used lately.
 pub(super) fn take_idle(hop: usize, now: Timestamp, can_repeat: bool) -> Option<Connection> {
-    let longest = if can_repeat { IDLE_TIMEOUT } else { USED_LATELY };
+    let longest = if can_repeat {
+        IDLE_TIMEOUT
+    } else {
+        USED_LATELY
+    };
     IDLE.with_borrow_mut(|idle| {
         let idle = idle.by_hop.get_mut(&hop)?;
         idle.retain(|idle| is_of_use(idle, now));
         // Those whose response is still being read are not ready.
-        let ready = idle.iter().rposition(|(connection, since)| connection.sender.is_ready() && now.since(*since) < longest)?;
+        let ready = idle.iter().rposition(|(connection, since)| {
+            connection.sender.is_ready() && now.since(*since) < longest
+        })?;
         Some(idle.swap_remove(ready).0)
     })
 }
@@ -111,11 +126,13 @@ fn is_of_use((connection, since): &(Connection, Timestamp), now: Timestamp) -> b
     !connection.sender.is_closed() && now.since(*since) < IDLE_TIMEOUT
 }
 
-/// Keeps a connection whose response is being read; it serves the next request as soon as that has ended.
+/// Keeps a connection whose response is being read; it serves the next request as soon as that has
+/// ended.
 pub(super) fn keep(hop: usize, connection: Connection, now: Timestamp) {
     IDLE.with_borrow_mut(|idle| {
         if now.since(idle.swept) >= IDLE_TIMEOUT || now < idle.swept {
-            // A reload makes new hops, and nobody asks any more for the connections of those before.
+            // A reload makes new hops, and nobody asks any more for the connections of those
+            // before.
             idle.by_hop.retain(|_, idle| {
                 idle.retain(|idle| is_of_use(idle, now));
                 !idle.is_empty()
@@ -146,12 +163,20 @@ mod tests {
             max_headers: 100,
         };
         let kept = || IDLE.with_borrow(|idle| idle.by_hop.values().map(Vec::len).sum::<usize>());
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let port = listener.local_addr().unwrap().port();
             let now = Timestamp::from_unix_secs(1_000);
-            for (hop, now, expected) in [(1, now, 1), (1, now, 2), (2, now, 3), (2, now.saturating_add(IDLE_TIMEOUT), 1)] {
+            for (hop, now, expected) in [
+                (1, now, 1),
+                (1, now, 2),
+                (2, now, 3),
+                (2, now.saturating_add(IDLE_TIMEOUT), 1),
+            ] {
                 keep(hop, open("127.0.0.1", port, &settings).await.unwrap(), now);
                 assert_eq!(kept(), expected, "{hop}");
             }

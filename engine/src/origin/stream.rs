@@ -1,4 +1,5 @@
-//! The bytes of a connection to a next hop, between the socket and hyper: what could be read in two ways ends it (`wire`).
+//! The bytes of a connection to a next hop, between the socket and hyper: what could be read in two
+//! ways ends it (`wire`).
 
 use std::io;
 use std::pin::Pin;
@@ -23,7 +24,14 @@ pub(super) struct Progress(AtomicU8);
 impl Progress {
     /// A request goes out: what comes from now on is its response.
     pub(super) fn request_sent(&self, method: &Method) {
-        self.0.store(if method == Method::HEAD { HEAD_SENT } else { SENT }, Ordering::Relaxed);
+        self.0.store(
+            if method == Method::HEAD {
+                HEAD_SENT
+            } else {
+                SENT
+            },
+            Ordering::Relaxed,
+        );
     }
 
     /// Whether anything of its response has come.
@@ -42,12 +50,20 @@ pub(super) struct NextHopStream {
 
 impl NextHopStream {
     pub(super) fn new(stream: TcpStream, progress: Arc<Progress>) -> NextHopStream {
-        NextHopStream { stream, progress, responses: Responses::default() }
+        NextHopStream {
+            stream,
+            progress,
+            responses: Responses::default(),
+        }
     }
 }
 
 impl AsyncRead for NextHopStream {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
         ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
@@ -69,7 +85,11 @@ impl AsyncRead for NextHopStream {
 }
 
 impl AsyncWrite for NextHopStream {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
     }
 

@@ -1,5 +1,5 @@
-//! What guests answer, checked against the contract and turned into the words of the engine. Whatever is out of bounds makes the
-//! whole answer a bad one.
+//! What guests answer, checked against the contract and turned into the words of the engine.
+//! Whatever is out of bounds makes the whole answer a bad one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +44,8 @@ pub struct RequestAnswer {
     pub reason: Option<String>,
 }
 
-/// A checked answer to `on-response`. What is none is left to the site's next policy, and then to the response's own fields.
+/// A checked answer to `on-response`. What is none is left to the site's next policy, and then to
+/// the response's own fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResponseAnswer {
     /// Whether to store.
@@ -72,12 +73,18 @@ pub(super) fn manifest(raw: &types::Manifest) -> Result<Manifest, String> {
         ("variants", &raw.variants),
     ] {
         if names.len() > MAX_NAMES {
-            return Err(format!("{} {what}; at most {MAX_NAMES} are allowed", names.len()));
+            return Err(format!(
+                "{} {what}; at most {MAX_NAMES} are allowed",
+                names.len()
+            ));
         }
     }
     let asked = raw.hooks.iter().map(hook).collect::<Vec<_>>();
     Ok(Manifest {
-        hooks: Hook::ALL.into_iter().filter(|hook| asked.contains(hook)).collect(),
+        hooks: Hook::ALL
+            .into_iter()
+            .filter(|hook| asked.contains(hook))
+            .collect(),
         headers: distinct(&raw.headers, field)?,
         cookies: distinct(&raw.cookies, cookie)?,
         response_headers: distinct(&raw.response_headers, field)?,
@@ -89,14 +96,19 @@ pub(super) fn manifest(raw: &types::Manifest) -> Result<Manifest, String> {
 }
 
 /// Every name once, in the order of the manifest.
-fn distinct<T: PartialEq>(names: &[String], check: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
-    names.iter().try_fold(Vec::with_capacity(names.len()), |mut checked, name| {
-        let name = check(name)?;
-        if !checked.contains(&name) {
-            checked.push(name);
-        }
-        Ok(checked)
-    })
+fn distinct<T: PartialEq>(
+    names: &[String],
+    check: impl Fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
+    names
+        .iter()
+        .try_fold(Vec::with_capacity(names.len()), |mut checked, name| {
+            let name = check(name)?;
+            if !checked.contains(&name) {
+                checked.push(name);
+            }
+            Ok(checked)
+        })
 }
 
 fn hook(raw: &types::Hook) -> Hook {
@@ -108,7 +120,8 @@ fn hook(raw: &types::Hook) -> Hook {
 }
 
 fn field(name: &str) -> Result<HeaderName, String> {
-    HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("{} is no field name", quoted(name)))
+    HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| format!("{} is no field name", quoted(name)))
 }
 
 fn cookie(name: &str) -> Result<Box<str>, String> {
@@ -120,7 +133,8 @@ fn cookie(name: &str) -> Result<Box<str>, String> {
 }
 
 fn zone(name: &str) -> Result<chrono_tz::Tz, String> {
-    name.parse().map_err(|_| format!("{} is no time zone (an IANA name is wanted)", quoted(name)))
+    name.parse()
+        .map_err(|_| format!("{} is no time zone (an IANA name is wanted)", quoted(name)))
 }
 
 fn variants(names: &[String]) -> Result<Vec<Arc<str>>, String> {
@@ -134,16 +148,29 @@ fn variants(names: &[String]) -> Result<Vec<Arc<str>>, String> {
 fn variant(name: &str) -> Result<Arc<str>, String> {
     let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
     if name.is_empty() || name.len() > MAX_VARIANT_BYTES || !name.bytes().all(allowed) {
-        return Err(format!("{} is no name for a variant (1 to {MAX_VARIANT_BYTES} of a-z, 0-9, - and _)", quoted(name)));
+        return Err(format!(
+            "{} is no name for a variant (1 to {MAX_VARIANT_BYTES} of a-z, 0-9, - and _)",
+            quoted(name)
+        ));
     }
     Ok(name.into())
 }
 
 /// An answer to `on-request`, or what is wrong with it.
-pub(super) fn request(raw: types::RequestDecision, manifest: &Manifest) -> Result<RequestAnswer, String> {
-    let declared = |name: String| match manifest.variants.iter().find(|declared| ***declared == *name) {
+pub(super) fn request(
+    raw: types::RequestDecision,
+    manifest: &Manifest,
+) -> Result<RequestAnswer, String> {
+    let declared = |name: String| match manifest
+        .variants
+        .iter()
+        .find(|declared| ***declared == *name)
+    {
         Some(declared) => Ok(Arc::clone(declared)),
-        None => Err(format!("the variant {} is not in its manifest", quoted(&name))),
+        None => Err(format!(
+            "the variant {} is not in its manifest",
+            quoted(&name)
+        )),
     };
     Ok(RequestAnswer {
         lookup: raw.lookup.map(|lookup| match lookup {
@@ -162,15 +189,27 @@ fn query_rule(raw: types::QueryRule) -> Result<QueryRule, String> {
         types::QueryParameters::Ignore(names) => QueryParameters::Ignore(patterns(names)?),
         types::QueryParameters::Only(names) => QueryParameters::Only(patterns(names)?),
     };
-    Ok(QueryRule { parameters, sort: raw.sort })
+    Ok(QueryRule {
+        parameters,
+        sort: raw.sort,
+    })
 }
 
 fn patterns(patterns: Vec<String>) -> Result<Vec<String>, String> {
     if patterns.len() > MAX_PATTERNS {
-        return Err(format!("{} names of query parameters; at most {MAX_PATTERNS} are allowed", patterns.len()));
+        return Err(format!(
+            "{} names of query parameters; at most {MAX_PATTERNS} are allowed",
+            patterns.len()
+        ));
     }
-    match patterns.iter().find(|pattern| pattern.is_empty() || pattern.len() > MAX_PATTERN_BYTES) {
-        Some(pattern) => Err(format!("{} as the name of a query parameter", quoted(pattern))),
+    match patterns
+        .iter()
+        .find(|pattern| pattern.is_empty() || pattern.len() > MAX_PATTERN_BYTES)
+    {
+        Some(pattern) => Err(format!(
+            "{} as the name of a query parameter",
+            quoted(pattern)
+        )),
         None => Ok(patterns),
     }
 }
@@ -178,7 +217,10 @@ fn patterns(patterns: Vec<String>) -> Result<Vec<String>, String> {
 /// An answer to `on-response`, or what is wrong with it.
 pub(super) fn response(raw: types::ResponseDecision) -> Result<ResponseAnswer, String> {
     if raw.tags.len() > MAX_TAGS {
-        return Err(format!("{} tags; at most {MAX_TAGS} are allowed", raw.tags.len()));
+        return Err(format!(
+            "{} tags; at most {MAX_TAGS} are allowed",
+            raw.tags.len()
+        ));
     }
     Ok(ResponseAnswer {
         storing: match raw.storing {
@@ -188,7 +230,10 @@ pub(super) fn response(raw: types::ResponseDecision) -> Result<ResponseAnswer, S
         },
         ttl: lifetime("ttl-secs", raw.ttl_secs)?,
         browser_ttl: lifetime("browser-ttl-secs", raw.browser_ttl_secs)?,
-        stale_while_revalidate: lifetime("stale-while-revalidate-secs", raw.stale_while_revalidate_secs)?,
+        stale_while_revalidate: lifetime(
+            "stale-while-revalidate-secs",
+            raw.stale_while_revalidate_secs,
+        )?,
         stale_if_error: lifetime("stale-if-error-secs", raw.stale_if_error_secs)?,
         tags: raw.tags.into_iter().map(tag).collect::<Result<_, _>>()?,
         reason: raw.reason.map(reason).transpose()?,
@@ -197,47 +242,86 @@ pub(super) fn response(raw: types::ResponseDecision) -> Result<ResponseAnswer, S
 
 fn lifetime(field: &str, secs: Option<u32>) -> Result<Option<Duration>, String> {
     match secs {
-        Some(secs) if secs > MAX_TTL_SECS => Err(format!("{field} {secs}; at most {MAX_TTL_SECS} (a year) is allowed")),
+        Some(secs) if secs > MAX_TTL_SECS => Err(format!(
+            "{field} {secs}; at most {MAX_TTL_SECS} (a year) is allowed"
+        )),
         secs => Ok(secs.map(|secs| Duration::from_secs(u64::from(secs)))),
     }
 }
 
 fn tag(tag: String) -> Result<Box<str>, String> {
-    if tag.is_empty() || tag.len() > MAX_TAG_BYTES || !tag.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(format!("{} is no tag (1 to {MAX_TAG_BYTES} bytes of visible ASCII)", quoted(&tag)));
+    if tag.is_empty()
+        || tag.len() > MAX_TAG_BYTES
+        || !tag.bytes().all(|byte| byte.is_ascii_graphic())
+    {
+        return Err(format!(
+            "{} is no tag (1 to {MAX_TAG_BYTES} bytes of visible ASCII)",
+            quoted(&tag)
+        ));
     }
     Ok(tag.into())
 }
 
 /// An answer to `plan-warm`, or what is wrong with it. `variants` are those of the whole site.
-pub(super) fn warm_urls(raw: Vec<types::WarmUrl>, variants: &[Arc<str>]) -> Result<Vec<WarmUrl>, String> {
+pub(super) fn warm_urls(
+    raw: Vec<types::WarmUrl>,
+    variants: &[Arc<str>],
+) -> Result<Vec<WarmUrl>, String> {
     if raw.len() > MAX_WARM_URLS {
-        return Err(format!("{} URLs to warm; at most {MAX_WARM_URLS} are allowed", raw.len()));
+        return Err(format!(
+            "{} URLs to warm; at most {MAX_WARM_URLS} are allowed",
+            raw.len()
+        ));
     }
     raw.into_iter().map(|raw| warm_url(raw, variants)).collect()
 }
 
 fn warm_url(raw: types::WarmUrl, known: &[Arc<str>]) -> Result<WarmUrl, String> {
-    let types::WarmUrl { url, variants, priority } = raw;
+    let types::WarmUrl {
+        url,
+        variants,
+        priority,
+    } = raw;
     if !url.starts_with('/')
         || url.len() > MAX_WARM_URL_BYTES
-        || url.chars().any(|char| char.is_control() || char.is_whitespace())
+        || url
+            .chars()
+            .any(|char| char.is_control() || char.is_whitespace())
     {
         return Err(format!("{} is no path to warm", quoted(&url)));
     }
     if variants.len() > MAX_WARM_VARIANTS {
-        return Err(format!("{} variants of {}; at most {MAX_WARM_VARIANTS} are allowed", variants.len(), quoted(&url)));
+        return Err(format!(
+            "{} variants of {}; at most {MAX_WARM_VARIANTS} are allowed",
+            variants.len(),
+            quoted(&url)
+        ));
     }
-    let declared = |name: &&String| known.iter().any(|known| **known == ***name) || Device::from_name(name).is_some();
+    let declared = |name: &&String| {
+        known.iter().any(|known| **known == ***name) || Device::from_name(name).is_some()
+    };
     if let Some(unknown) = variants.iter().find(|name| !declared(name)) {
-        return Err(format!("{} is neither a variant of the site nor a device class", quoted(unknown)));
+        return Err(format!(
+            "{} is neither a variant of the site nor a device class",
+            quoted(unknown)
+        ));
     }
-    Ok(WarmUrl { url, variants, priority })
+    Ok(WarmUrl {
+        url,
+        variants,
+        priority,
+    })
 }
 
 fn reason(text: String) -> Result<String, String> {
-    if text.is_empty() || text.len() > MAX_REASON_BYTES || !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-        return Err(format!("{} as a reason (1 to {MAX_REASON_BYTES} bytes of printable ASCII are wanted)", quoted(&text)));
+    if text.is_empty()
+        || text.len() > MAX_REASON_BYTES
+        || !text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+    {
+        return Err(format!(
+            "{} as a reason (1 to {MAX_REASON_BYTES} bytes of printable ASCII are wanted)",
+            quoted(&text)
+        ));
     }
     Ok(text)
 }
@@ -245,7 +329,10 @@ fn reason(text: String) -> Result<String, String> {
 /// What a guest said, in a message: its beginning, escaped.
 fn quoted(text: &str) -> String {
     let shown = &text[..text.floor_char_boundary(64)];
-    format!("{shown:?}{}", if shown.len() < text.len() { "…" } else { "" })
+    format!(
+        "{shown:?}{}",
+        if shown.len() < text.len() { "…" } else { "" }
+    )
 }
 
 #[cfg(test)]

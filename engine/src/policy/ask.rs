@@ -1,4 +1,5 @@
-//! Asking one policy: which instance answers, what is counted, what is logged, and when a policy that keeps failing is switched off.
+//! Asking one policy: which instance answers, what is counted, what is logged, and when a policy
+//! that keeps failing is switched off.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
@@ -111,7 +112,10 @@ impl Policy {
     pub fn status(&self) -> Status {
         match self.switched_off.get() {
             None => Status::Active,
-            Some((since, reason)) => Status::SwitchedOff { since: *since, reason: reason.clone() },
+            Some((since, reason)) => Status::SwitchedOff {
+                since: *since,
+                reason: reason.clone(),
+            },
         }
     }
 
@@ -131,11 +135,20 @@ impl Policy {
     }
 
     pub(super) fn on_request(&self, ask: &Ask<'_>, now: Timestamp) -> Asked<RequestAnswer> {
-        self.ask(Hook::OnRequest, now, |guest| self.request_answer(guest, ask, now))
+        self.ask(Hook::OnRequest, now, |guest| {
+            self.request_answer(guest, ask, now)
+        })
     }
 
-    pub(super) fn on_response(&self, ask: &Ask<'_>, answered: &Answered<'_>, now: Timestamp) -> Asked<ResponseAnswer> {
-        self.ask(Hook::OnResponse, now, |guest| self.response_answer(guest, ask, answered, now))
+    pub(super) fn on_response(
+        &self,
+        ask: &Ask<'_>,
+        answered: &Answered<'_>,
+        now: Timestamp,
+    ) -> Asked<ResponseAnswer> {
+        self.ask(Hook::OnResponse, now, |guest| {
+            self.response_answer(guest, ask, answered, now)
+        })
     }
 
     /// `variants` are those of the whole site.
@@ -146,20 +159,41 @@ impl Policy {
         variants: &[Arc<str>],
         now: Timestamp,
     ) -> Asked<Vec<WarmUrl>> {
-        self.ask(Hook::PlanWarm, now, |guest| self.plan_answer(guest, plan, popular, variants, now))
+        self.ask(Hook::PlanWarm, now, |guest| {
+            self.plan_answer(guest, plan, popular, variants, now)
+        })
     }
 
     /// What this instance answers about a request, checked.
-    pub(super) fn request_answer(&self, guest: &mut Guest, ask: &Ask<'_>, now: Timestamp) -> Result<RequestAnswer, Failure> {
+    pub(super) fn request_answer(
+        &self,
+        guest: &mut Guest,
+        ask: &Ask<'_>,
+        now: Timestamp,
+    ) -> Result<RequestAnswer, Failure> {
         let headers = Fields::of(ask.headers, &self.manifest.headers);
         let cookies = Fields::cookies(ask.headers, &self.manifest.cookies);
-        // Only what the key of a remembered decision holds: the minute if a zone is declared, and no variant.
-        let at = if self.manifest.zone.is_some() { question::cut_to_minute(now) } else { Timestamp::default() };
-        let (headers, cookies, moment) = (headers.pairs(), cookies.pairs(), self.moment(guest, Hook::OnRequest, at));
+        // Only what the key of a remembered decision holds: the minute if a zone is declared, and
+        // no variant.
+        let at = if self.manifest.zone.is_some() {
+            question::cut_to_minute(now)
+        } else {
+            Timestamp::default()
+        };
+        let (headers, cookies, moment) = (
+            headers.pairs(),
+            cookies.pairs(),
+            self.moment(guest, Hook::OnRequest, at),
+        );
         let nearby = question::nearby_holidays(&moment);
-        let ask = Ask { variant: None, ..*ask };
+        let ask = Ask {
+            variant: None,
+            ..*ask
+        };
         let request = question::request(&ask, &self.manifest, &headers, &cookies);
-        let raw = self.template.on_request(guest, request, question::moment(&moment, &nearby))?;
+        let raw = self
+            .template
+            .on_request(guest, request, question::moment(&moment, &nearby))?;
         answer::request(raw, &self.manifest).map_err(Failure::bad_answer)
     }
 
@@ -174,12 +208,18 @@ impl Policy {
         let headers = Fields::of(ask.headers, &self.manifest.headers);
         let cookies = Fields::cookies(ask.headers, &self.manifest.cookies);
         let response_headers = Fields::of(answered.headers, &self.manifest.response_headers);
-        let (headers, cookies, response_headers) = (headers.pairs(), cookies.pairs(), response_headers.pairs());
+        let (headers, cookies, response_headers) =
+            (headers.pairs(), cookies.pairs(), response_headers.pairs());
         let request = question::request(ask, &self.manifest, &headers, &cookies);
         let response = question::response(answered, &response_headers);
         let moment = self.moment(guest, Hook::OnResponse, now);
         let nearby = question::nearby_holidays(&moment);
-        let raw = self.template.on_response(guest, request, response, question::moment(&moment, &nearby))?;
+        let raw = self.template.on_response(
+            guest,
+            request,
+            response,
+            question::moment(&moment, &nearby),
+        )?;
         answer::response(raw).map_err(Failure::bad_answer)
     }
 
@@ -192,19 +232,35 @@ impl Policy {
         variants: &[Arc<str>],
         now: Timestamp,
     ) -> Result<Vec<WarmUrl>, Failure> {
-        let popular = popular.iter().map(question::popular_page).collect::<Vec<_>>();
+        let popular = popular
+            .iter()
+            .map(question::popular_page)
+            .collect::<Vec<_>>();
         let moment = self.moment(guest, Hook::PlanWarm, now);
         let nearby = question::nearby_holidays(&moment);
-        let raw = self.template.plan_warm(guest, plan, &popular, question::moment(&moment, &nearby))?;
+        let raw =
+            self.template
+                .plan_warm(guest, plan, &popular, question::moment(&moment, &nearby))?;
         answer::warm_urls(raw, variants).map_err(Failure::bad_answer)
     }
 
     fn moment(&self, guest: &mut Guest, hook: Hook, at: Timestamp) -> Arc<schedule::Moment> {
-        guest.moment(hook, at, |at| schedule::moment(at, self.manifest.zone.unwrap_or(chrono_tz::UTC), &self.calendar))
+        guest.moment(hook, at, |at| {
+            schedule::moment(
+                at,
+                self.manifest.zone.unwrap_or(chrono_tz::UTC),
+                &self.calendar,
+            )
+        })
     }
 
     /// Has an instance of this thread answer, a fresh one if there is none; counts what came of it.
-    fn ask<A>(&self, hook: Hook, now: Timestamp, question: impl FnOnce(&mut Guest) -> Result<A, Failure>) -> Asked<A> {
+    fn ask<A>(
+        &self,
+        hook: Hook,
+        now: Timestamp,
+        question: impl FnOnce(&mut Guest) -> Result<A, Failure>,
+    ) -> Asked<A> {
         if !self.manifest.has(hook) || self.is_off() {
             return Asked::Skipped;
         }
@@ -215,7 +271,11 @@ impl Policy {
             self.put_back(hook, guest);
             Ok(answer)
         });
-        self.tally.count(hook, outcome.as_ref().map(|_| ()).map_err(|failure| failure.kind), started.elapsed());
+        self.tally.count(
+            hook,
+            outcome.as_ref().map(|_| ()).map_err(|failure| failure.kind),
+            started.elapsed(),
+        );
         match outcome {
             Ok(answer) => {
                 let failures = &self.failures_in_a_row[hook as usize];
@@ -247,10 +307,13 @@ impl Policy {
     pub(super) fn fresh_guest(&self) -> Result<Box<Guest>, Failure> {
         match self.template.instantiate()? {
             Configured::Ready(guest, manifest) if manifest == self.said => Ok(guest),
-            Configured::Ready(..) => Err(Failure::bad_answer("another instance of it gives another manifest")),
-            Configured::Refused(message) => {
-                Err(Failure::bad_answer(format!("another instance of it refuses its settings: {}", message.escape_debug())))
-            }
+            Configured::Ready(..) => Err(Failure::bad_answer(
+                "another instance of it gives another manifest",
+            )),
+            Configured::Refused(message) => Err(Failure::bad_answer(format!(
+                "another instance of it refuses its settings: {}",
+                message.escape_debug()
+            ))),
         }
     }
 
@@ -261,7 +324,11 @@ impl Policy {
             return;
         }
         let is_new = guest.answered == 1;
-        let kept = Kept { policy: self.id, loaded: Arc::downgrade(&self.template), guest };
+        let kept = Kept {
+            policy: self.id,
+            loaded: Arc::downgrade(&self.template),
+            guest,
+        };
         GUESTS.with_borrow_mut(|guests| {
             if is_new {
                 guests.retain(|kept| kept.loaded.strong_count() > 0);
@@ -273,7 +340,9 @@ impl Policy {
     #[cold]
     fn failed(&self, hook: Hook, failure: &Failure, now: Timestamp) {
         self.log(hook, failure, now);
-        let failures = self.failures_in_a_row[hook as usize].fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        let failures = self.failures_in_a_row[hook as usize]
+            .fetch_add(1, Ordering::Relaxed)
+            .saturating_add(1);
         if failures >= self.max_failures {
             self.switch_off(failures, hook, failure, now);
         }
@@ -281,26 +350,45 @@ impl Policy {
 
     fn switch_off(&self, failures: u32, hook: Hook, failure: &Failure, now: Timestamp) {
         let Failure { kind, reason } = failure;
-        let why = format!("{failures} failures in a row, the last in {}: {}: {reason}", hook.as_str(), kind.as_str());
+        let why = format!(
+            "{failures} failures in a row, the last in {}: {}: {reason}",
+            hook.as_str(),
+            kind.as_str()
+        );
         if self.switched_off.set((now, why.clone())).is_ok() {
             self.is_off.store(true, Ordering::Relaxed);
-            tracing::error!(policy = &**self.name(), "switched off until it is replaced, after {why}");
+            tracing::error!(
+                policy = &**self.name(),
+                "switched off until it is replaced, after {why}"
+            );
         }
     }
 
     fn log(&self, hook: Hook, failure: &Failure, now: Timestamp) {
         let last = &self.last_logged[failure.kind as usize];
         let (before, now) = (last.load(Ordering::Relaxed), now.unix_millis());
-        let due = before == i64::MIN || now.saturating_sub(before).unsigned_abs() >= LOG_PERIOD_MILLIS.unsigned_abs();
-        if due && last.compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+        let due = before == i64::MIN
+            || now.saturating_sub(before).unsigned_abs() >= LOG_PERIOD_MILLIS.unsigned_abs();
+        if due
+            && last
+                .compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+        {
             let (policy, hook, kind) = (&**self.name(), hook.as_str(), failure.kind.as_str());
-            tracing::warn!(policy, hook, kind, reason = failure.reason, "a policy failed; the headers decide");
+            tracing::warn!(
+                policy,
+                hook,
+                kind,
+                reason = failure.reason,
+                "a policy failed; the headers decide"
+            );
         }
     }
 }
 
 thread_local! {
-    /// The instances of this thread, one of each policy at most. Those of replaced policies go when the next one is made.
+    /// The instances of this thread, one of each policy at most. Those of replaced policies go when
+    /// the next one is made.
     static GUESTS: RefCell<Vec<Kept>> = const { RefCell::new(Vec::new()) };
 }
 

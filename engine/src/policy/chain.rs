@@ -1,4 +1,5 @@
-//! A site's policies in their order: asks them, combines what they answer, and remembers what they decided about requests.
+//! A site's policies in their order: asks them, combines what they answer, and remembers what they
+//! decided about requests.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -30,7 +31,8 @@ pub struct Ask<'a> {
     pub path: &'a str,
     /// Without the question mark.
     pub query: Option<&'a str>,
-    /// The client's fields. A value that is not UTF-8 reaches policies with U+FFFD in place of what is not.
+    /// The client's fields. A value that is not UTF-8 reaches policies with U+FFFD in place of what
+    /// is not.
     pub headers: &'a HeaderMap,
     /// The class of the device; anything where [`Chain::needs_device`] says no.
     pub device: Device,
@@ -72,12 +74,24 @@ impl Chain {
     /// A chain of these policies. It has its own decisions: those of an earlier chain are not used.
     ///
     /// # Errors
-    /// [`PolicyError::TooManyVariants`] when the variants that the policies declare combine to more than `max_policy_variants`.
-    pub fn new(host: &Host, policies: Vec<Arc<Policy>>, max_policy_variants: usize) -> Result<Chain, PolicyError> {
+    /// [`PolicyError::TooManyVariants`] when the variants that the policies declare combine to more
+    /// than `max_policy_variants`.
+    pub fn new(
+        host: &Host,
+        policies: Vec<Arc<Policy>>,
+        max_policy_variants: usize,
+    ) -> Result<Chain, PolicyError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
 
-        let asked = || policies.iter().map(|policy| policy.manifest()).filter(|manifest| manifest.has(Hook::OnRequest));
-        let declared = asked().map(|manifest| &*manifest.variants).collect::<Vec<_>>();
+        let asked = || {
+            policies
+                .iter()
+                .map(|policy| policy.manifest())
+                .filter(|manifest| manifest.has(Hook::OnRequest))
+        };
+        let declared = asked()
+            .map(|manifest| &*manifest.variants)
+            .collect::<Vec<_>>();
         Ok(Chain {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             variants: combine::variants(&declared, max_policy_variants)?,
@@ -89,12 +103,17 @@ impl Chain {
         })
     }
 
-    /// The same, for a version that decides nothing: what it says is remembered apart, and takes no room from what decides.
+    /// The same, for a version that decides nothing: what it says is remembered apart, and takes no
+    /// room from what decides.
     pub fn for_shadow(self, host: &Host) -> Chain {
-        Chain { decisions: Arc::clone(host.shadow_decisions()), ..self }
+        Chain {
+            decisions: Arc::clone(host.shadow_decisions()),
+            ..self
+        }
     }
 
-    /// What the policies decide about a request: remembered, or asked. A policy that fails decides nothing.
+    /// What the policies decide about a request: remembered, or asked. A policy that fails decides
+    /// nothing.
     pub fn on_request(&self, ask: &Ask<'_>, now: Timestamp) -> Arc<RequestDecision> {
         if !self.decides_requests {
             return Arc::clone(&self.undecided);
@@ -105,15 +124,23 @@ impl Chain {
         let mut key = KEY.take();
         key.clear();
         self.encode(ask, now, &mut key);
-        let decision = self.decisions.recall(&key).unwrap_or_else(|| self.decide(ask, now, &key));
+        let decision = self
+            .decisions
+            .recall(&key)
+            .unwrap_or_else(|| self.decide(ask, now, &key));
         KEY.set(key);
         decision
     }
 
     fn encode(&self, ask: &Ask<'_>, now: Timestamp, key: &mut Vec<u8>) {
         key.extend_from_slice(&self.id.to_le_bytes());
-        // A policy that was switched off no longer takes part, and stays off: their number says which.
-        let off = self.policies.iter().filter(|policy| policy.is_off()).count();
+        // A policy that was switched off no longer takes part, and stays off: their number says
+        // which.
+        let off = self
+            .policies
+            .iter()
+            .filter(|policy| policy.is_off())
+            .count();
         key.extend_from_slice(&u32::try_from(off).unwrap_or(u32::MAX).to_le_bytes());
         self.inputs.encode(ask, now, key);
     }
@@ -143,26 +170,43 @@ impl Chain {
 
     /// The shared name of a combined variant.
     fn variant(&self, joined: &str) -> Arc<str> {
-        match self.variants.binary_search_by(|variant| (**variant).cmp(joined)) {
+        match self
+            .variants
+            .binary_search_by(|variant| (**variant).cmp(joined))
+        {
             Ok(place) => Arc::clone(&self.variants[place]),
             Err(_) => joined.into(),
         }
     }
 
     /// What the policies decide about a response. A policy that fails decides nothing.
-    pub fn on_response(&self, ask: &Ask<'_>, answered: &Answered<'_>, now: Timestamp) -> ResponseDecision {
+    pub fn on_response(
+        &self,
+        ask: &Ask<'_>,
+        answered: &Answered<'_>,
+        now: Timestamp,
+    ) -> ResponseDecision {
         let answers: Vec<(&str, ResponseAnswer)> = self
             .policies
             .iter()
-            .filter_map(|policy| Some((&**policy.name(), policy.on_response(ask, answered, now).answer()?)))
+            .filter_map(|policy| {
+                Some((
+                    &**policy.name(),
+                    policy.on_response(ask, answered, now).answer()?,
+                ))
+            })
             .collect();
         combine::responses(answers)
     }
 
-    /// What the policies want to be fetched ahead of demand, in the chain's order. May take as long as twenty deadlines of each policy:
-    /// not for a thread that serves requests.
+    /// What the policies want to be fetched ahead of demand, in the chain's order. May take as long
+    /// as twenty deadlines of each policy: not for a thread that serves requests.
     pub fn plan_warm(&self, plan: &str, popular: &[PopularPage], now: Timestamp) -> Vec<WarmUrl> {
-        let plans = self.policies.iter().filter_map(|policy| policy.plan_warm(plan, popular, &self.variants, now).answer());
+        let plans = self.policies.iter().filter_map(|policy| {
+            policy
+                .plan_warm(plan, popular, &self.variants, now)
+                .answer()
+        });
         plans.flatten().collect()
     }
 
@@ -178,11 +222,13 @@ impl Chain {
 
     /// The zone of the first policy that has one.
     pub fn zone(&self) -> Option<Tz> {
-        self.policies.iter().find_map(|policy| policy.manifest().zone)
+        self.policies
+            .iter()
+            .find_map(|policy| policy.manifest().zone)
     }
 
-    /// Drops what this chain and its clones have decided: they are not asked any more. Walks through all remembered decisions: not for a
-    /// thread that serves requests.
+    /// Drops what this chain and its clones have decided: they are not asked any more. Walks
+    /// through all remembered decisions: not for a thread that serves requests.
     pub fn forget(&self) {
         self.decisions.forget(&self.id.to_le_bytes());
     }

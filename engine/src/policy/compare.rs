@@ -1,11 +1,14 @@
-//! Two versions' decisions about the same question, field by field: how often they agree, and samples of where they do not.
+//! Two versions' decisions about the same question, field by field: how often they agree, and
+//! samples of where they do not.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::semantics::decision::{Lookup, QueryParameters, QueryRule, RequestDecision, ResponseDecision, Storing};
+use crate::semantics::decision::{
+    Lookup, QueryParameters, QueryRule, RequestDecision, ResponseDecision, Storing,
+};
 use crate::semantics::timestamp::Timestamp;
 
 /// Samples that are kept of each field: the latest.
@@ -123,29 +126,54 @@ impl Comparison {
     /// Counts what two versions decided about a request.
     pub fn request(&mut self, about: &About<'_>, left: &RequestDecision, right: &RequestDecision) {
         self.requests += 1;
-        self.count(Field::Lookup, about, left.lookup == right.lookup, || (lookup(left.lookup), lookup(right.lookup)));
-        self.count(Field::Variant, about, left.variant == right.variant, || {
-            (optional(left.variant.as_deref()), optional(right.variant.as_deref()))
+        self.count(Field::Lookup, about, left.lookup == right.lookup, || {
+            (lookup(left.lookup), lookup(right.lookup))
         });
-        self.count(Field::Query, about, left.query == right.query, || (query(&left.query), query(&right.query)));
+        self.count(Field::Variant, about, left.variant == right.variant, || {
+            (
+                optional(left.variant.as_deref()),
+                optional(right.variant.as_deref()),
+            )
+        });
+        self.count(Field::Query, about, left.query == right.query, || {
+            (query(&left.query), query(&right.query))
+        });
         self.reason(about, left.reason.as_deref(), right.reason.as_deref());
     }
 
     /// Counts what two versions decided about a response.
-    pub fn response(&mut self, about: &About<'_>, left: &ResponseDecision, right: &ResponseDecision) {
+    pub fn response(
+        &mut self,
+        about: &About<'_>,
+        left: &ResponseDecision,
+        right: &ResponseDecision,
+    ) {
         self.responses += 1;
         self.count(Field::Storing, about, left.storing == right.storing, || {
-            (storing(left.storing).to_owned(), storing(right.storing).to_owned())
+            (
+                storing(left.storing).to_owned(),
+                storing(right.storing).to_owned(),
+            )
         });
         for (field, left, right) in [
             (Field::Ttl, left.ttl, right.ttl),
             (Field::BrowserTtl, left.browser_ttl, right.browser_ttl),
-            (Field::StaleWhileRevalidate, left.stale_while_revalidate, right.stale_while_revalidate),
-            (Field::StaleIfError, left.stale_if_error, right.stale_if_error),
+            (
+                Field::StaleWhileRevalidate,
+                left.stale_while_revalidate,
+                right.stale_while_revalidate,
+            ),
+            (
+                Field::StaleIfError,
+                left.stale_if_error,
+                right.stale_if_error,
+            ),
         ] {
             self.count(field, about, left == right, || (secs(left), secs(right)));
         }
-        self.count(Field::Tags, about, left.tags == right.tags, || (words(&left.tags), words(&right.tags)));
+        self.count(Field::Tags, about, left.tags == right.tags, || {
+            (words(&left.tags), words(&right.tags))
+        });
         self.reason(about, left.reason.as_deref(), right.reason.as_deref());
     }
 
@@ -156,7 +184,11 @@ impl Comparison {
 
     /// Questions on which some field but the reason differs, counted once for each field.
     pub fn differences(&self) -> u64 {
-        Field::ALL.into_iter().filter(|field| *field != Field::Reason).map(|field| self.field(field).different).sum()
+        Field::ALL
+            .into_iter()
+            .filter(|field| *field != Field::Reason)
+            .map(|field| self.field(field).different)
+            .sum()
     }
 
     /// As the admin interface and `--json` tell it; `left` and `right` are what the two are called.
@@ -170,17 +202,28 @@ impl Comparison {
                 })
             };
             let samples: Vec<Value> = tally.samples.iter().map(sample).collect();
-            (field.as_str().to_owned(), json!({ "same": tally.same, "different": tally.different, "samples": samples }))
+            (
+                field.as_str().to_owned(),
+                json!({ "same": tally.same, "different": tally.different, "samples": samples }),
+            )
         };
         let fields: serde_json::Map<String, Value> = Field::ALL.into_iter().map(field).collect();
         json!({ "requests": self.requests, "responses": self.responses, "fields": fields })
     }
 
     fn reason(&mut self, about: &About<'_>, left: Option<&str>, right: Option<&str>) {
-        self.count(Field::Reason, about, left == right, || (optional(left), optional(right)));
+        self.count(Field::Reason, about, left == right, || {
+            (optional(left), optional(right))
+        });
     }
 
-    fn count(&mut self, field: Field, about: &About<'_>, same: bool, values: impl FnOnce() -> (String, String)) {
+    fn count(
+        &mut self,
+        field: Field,
+        about: &About<'_>,
+        same: bool,
+        values: impl FnOnce() -> (String, String),
+    ) {
         let tally = &mut self.fields[field as usize];
         if same {
             tally.same += 1;
@@ -193,7 +236,13 @@ impl Comparison {
         let (left, right) = values();
         let url = shown(format!("{}{}", about.host, about.target));
         let device = about.device.to_owned();
-        tally.samples.push_back(Sample { at: about.at, url, device, left: shown(left), right: shown(right) });
+        tally.samples.push_back(Sample {
+            at: about.at,
+            url,
+            device,
+            left: shown(left),
+            right: shown(right),
+        });
     }
 }
 
@@ -223,11 +272,18 @@ pub fn query(rule: &QueryRule) -> String {
         QueryParameters::Only(names) if names.is_empty() => "none".to_owned(),
         QueryParameters::Only(names) => format!("only {}", names.join(", ")),
     };
-    if rule.sort { format!("{parameters}; sorted") } else { parameters }
+    if rule.sort {
+        format!("{parameters}; sorted")
+    } else {
+        parameters
+    }
 }
 
 fn secs(duration: Option<Duration>) -> String {
-    duration.map_or_else(|| "-".to_owned(), |duration| format!("{} s", duration.as_secs()))
+    duration.map_or_else(
+        || "-".to_owned(),
+        |duration| format!("{} s", duration.as_secs()),
+    )
 }
 
 fn words(tags: &[impl AsRef<str>]) -> String {
@@ -250,36 +306,101 @@ fn shown(mut text: String) -> String {
 mod tests {
     use super::*;
 
-    const ABOUT: About<'static> = About { at: Timestamp::from_unix_secs(60), host: "h", target: "/x?y", device: "mobile" };
+    const ABOUT: About<'static> = About {
+        at: Timestamp::from_unix_secs(60),
+        host: "h",
+        target: "/x?y",
+        device: "mobile",
+    };
 
     #[test]
     fn each_field_is_counted_by_itself() {
         let mut comparison = Comparison::default();
-        let left = RequestDecision { variant: Some("a".into()), ..RequestDecision::default() };
+        let left = RequestDecision {
+            variant: Some("a".into()),
+            ..RequestDecision::default()
+        };
         comparison.request(&ABOUT, &left, &left);
-        comparison.request(&ABOUT, &left, &RequestDecision { lookup: Lookup::Pass, ..left.clone() });
-        let answer = ResponseDecision { ttl: Some(Duration::from_secs(60)), ..ResponseDecision::default() };
-        comparison.response(&ABOUT, &answer, &ResponseDecision { reason: Some("r".into()), ..ResponseDecision::default() });
-        let counts = |field: Field| (comparison.field(field).same, comparison.field(field).different);
-        assert_eq!((counts(Field::Lookup), counts(Field::Variant), counts(Field::Query)), ((1, 1), (2, 0), (2, 0)));
-        assert_eq!((counts(Field::Ttl), counts(Field::Tags), counts(Field::Reason)), ((0, 1), (1, 0), (2, 1)));
-        assert_eq!((comparison.requests, comparison.responses, comparison.differences()), (2, 1, 2));
+        comparison.request(
+            &ABOUT,
+            &left,
+            &RequestDecision {
+                lookup: Lookup::Pass,
+                ..left.clone()
+            },
+        );
+        let answer = ResponseDecision {
+            ttl: Some(Duration::from_secs(60)),
+            ..ResponseDecision::default()
+        };
+        comparison.response(
+            &ABOUT,
+            &answer,
+            &ResponseDecision {
+                reason: Some("r".into()),
+                ..ResponseDecision::default()
+            },
+        );
+        let counts = |field: Field| {
+            (
+                comparison.field(field).same,
+                comparison.field(field).different,
+            )
+        };
+        assert_eq!(
+            (
+                counts(Field::Lookup),
+                counts(Field::Variant),
+                counts(Field::Query)
+            ),
+            ((1, 1), (2, 0), (2, 0))
+        );
+        assert_eq!(
+            (
+                counts(Field::Ttl),
+                counts(Field::Tags),
+                counts(Field::Reason)
+            ),
+            ((0, 1), (1, 0), (2, 1))
+        );
+        assert_eq!(
+            (
+                comparison.requests,
+                comparison.responses,
+                comparison.differences()
+            ),
+            (2, 1, 2)
+        );
         let json = comparison.to_json("active", "candidate");
         let sample = &json["fields"]["ttl"]["samples"][0];
-        assert_eq!((&sample["active"], &sample["candidate"], &sample["url"]), (&json!("60 s"), &json!("-"), &json!("h/x?y")));
+        assert_eq!(
+            (&sample["active"], &sample["candidate"], &sample["url"]),
+            (&json!("60 s"), &json!("-"), &json!("h/x?y"))
+        );
     }
 
     #[test]
     fn samples_are_few_and_short() {
         let mut comparison = Comparison::default();
         let long = "é".repeat(10_000);
-        let about = About { target: &long, ..ABOUT };
-        let right = RequestDecision { variant: Some(long.as_str().into()), ..RequestDecision::default() };
+        let about = About {
+            target: &long,
+            ..ABOUT
+        };
+        let right = RequestDecision {
+            variant: Some(long.as_str().into()),
+            ..RequestDecision::default()
+        };
         for _ in 0..100 {
             comparison.request(&about, &RequestDecision::default(), &right);
         }
         let tally = comparison.field(Field::Variant);
         assert_eq!((tally.different, tally.samples.len()), (100, SAMPLES));
-        assert!(tally.samples.iter().all(|sample| sample.url.len() <= 256 && sample.right.len() <= 256));
+        assert!(
+            tally
+                .samples
+                .iter()
+                .all(|sample| sample.url.len() <= 256 && sample.right.len() <= 256)
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! From the bytes of a module to a component, and from a component to something that can be instantiated: which version of the
-//! contract it is for, what it imports, and what stands in for the parts of WASI that a language's runtime drags in.
+//! From the bytes of a module to a component, and from a component to something that can be
+//! instantiated: which version of the contract it is for, what it imports, and what stands in for
+//! the parts of WASI that a language's runtime drags in.
 
 use std::sync::Arc;
 
@@ -26,9 +27,13 @@ pub(super) fn is_component(module: &[u8]) -> bool {
     module.starts_with(COMPONENT)
 }
 
-/// The binary of a component: as given, or made from a core module that says which contract it implements.
+/// The binary of a component: as given, or made from a core module that says which contract it
+/// implements.
 pub(super) fn encode(policy: &Arc<str>, module: &[u8]) -> Result<Vec<u8>, PolicyError> {
-    let no_module = |reason: String| PolicyError::NotAModule { policy: Arc::clone(policy), reason };
+    let no_module = |reason: String| PolicyError::NotAModule {
+        policy: Arc::clone(policy),
+        reason,
+    };
     if is_component(module) {
         return Ok(module.to_vec());
     }
@@ -36,29 +41,58 @@ pub(super) fn encode(policy: &Arc<str>, module: &[u8]) -> Result<Vec<u8>, Policy
         return Err(no_module("it does not begin as one".to_owned()));
     }
     // The decoder takes the lengths that sections give for true.
-    if let Some(Err(error)) = wasmparser::Parser::new(0).parse_all(module).find(Result::is_err) {
+    if let Some(Err(error)) = wasmparser::Parser::new(0)
+        .parse_all(module)
+        .find(Result::is_err)
+    {
         return Err(no_module(error.to_string()));
     }
-    let (_, described) = wit_component::metadata::decode(module).map_err(|error| no_module(format!("{error:#}")))?;
-    let packages = described.resolve.packages.iter().map(|(_, package)| &package.name);
-    let ours = packages.filter(|name| name.namespace == "tero" && name.name == "policy").collect::<Vec<_>>();
+    let (_, described) =
+        wit_component::metadata::decode(module).map_err(|error| no_module(format!("{error:#}")))?;
+    let packages = described
+        .resolve
+        .packages
+        .iter()
+        .map(|(_, package)| &package.name);
+    let ours = packages
+        .filter(|name| name.namespace == "tero" && name.name == "policy")
+        .collect::<Vec<_>>();
     if ours.is_empty() {
-        let reason = "it says of no contract that it implements it (was it built with an SDK?)".to_owned();
-        return Err(PolicyError::NoContract { policy: Arc::clone(policy), reason });
+        let reason =
+            "it says of no contract that it implements it (was it built with an SDK?)".to_owned();
+        return Err(PolicyError::NoContract {
+            policy: Arc::clone(policy),
+            reason,
+        });
     }
-    let found = ours.iter().map(|name| name.version.as_ref().map(ToString::to_string).unwrap_or_default()).collect::<Vec<_>>();
+    let found = ours
+        .iter()
+        .map(|name| {
+            name.version
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default()
+        })
+        .collect::<Vec<_>>();
     version(policy, found.iter().map(String::as_str))?;
     let mut encoder = ComponentEncoder::default();
-    encoder.module(module).and_then(|encoder| encoder.validate(true).encode()).map_err(|error| {
-        let policy = Arc::clone(policy);
-        match foreign_import(module) {
-            Some(import) => PolicyError::NotOffered { policy, import },
-            None => PolicyError::NoContract { policy, reason: format!("{error:#}") },
-        }
-    })
+    encoder
+        .module(module)
+        .and_then(|encoder| encoder.validate(true).encode())
+        .map_err(|error| {
+            let policy = Arc::clone(policy);
+            match foreign_import(module) {
+                Some(import) => PolicyError::NotOffered { policy, import },
+                None => PolicyError::NoContract {
+                    policy,
+                    reason: format!("{error:#}"),
+                },
+            }
+        })
 }
 
-/// The first import of a core module that belongs to no component: what the encoder stumbles over has its own cure.
+/// The first import of a core module that belongs to no component: what the encoder stumbles over
+/// has its own cure.
 fn foreign_import(module: &[u8]) -> Option<String> {
     let offered = |from: &str| from == ROOT || from.starts_with(PACKAGE) || from.starts_with(WASI);
     wasmparser::Parser::new(0)
@@ -73,14 +107,23 @@ fn foreign_import(module: &[u8]) -> Option<String> {
 }
 
 /// The version of the contract that names like these are for.
-fn version<'a>(policy: &Arc<str>, found: impl IntoIterator<Item = &'a str>) -> Result<(&'static Version, &'a str), PolicyError> {
+fn version<'a>(
+    policy: &Arc<str>,
+    found: impl IntoIterator<Item = &'a str>,
+) -> Result<(&'static Version, &'a str), PolicyError> {
     match Version::of(found) {
         Ok(Some(version)) => Ok(version),
         Ok(None) => {
             let reason = "it imports nothing of the contract, not even its types".to_owned();
-            Err(PolicyError::NoContract { policy: Arc::clone(policy), reason })
+            Err(PolicyError::NoContract {
+                policy: Arc::clone(policy),
+                reason,
+            })
         }
-        Err(found) => Err(PolicyError::ContractVersion { policy: Arc::clone(policy), found: found.to_owned() }),
+        Err(found) => Err(PolicyError::ContractVersion {
+            policy: Arc::clone(policy),
+            found: found.to_owned(),
+        }),
     }
 }
 
@@ -91,9 +134,18 @@ pub(super) fn contract(
     component: &Component,
 ) -> Result<(&'static Version, String), PolicyError> {
     let ty = component.component_type();
-    let ours = ty.imports(engine).filter(|(name, _)| name.starts_with(PACKAGE));
-    let found = ours.map(|(name, _)| name.split_once('@').map_or("", |(_, version)| version).to_owned()).collect::<Vec<_>>();
-    version(policy, found.iter().map(String::as_str)).map(|(version, found)| (version, found.to_owned()))
+    let ours = ty
+        .imports(engine)
+        .filter(|(name, _)| name.starts_with(PACKAGE));
+    let found = ours
+        .map(|(name, _)| {
+            name.split_once('@')
+                .map_or("", |(_, version)| version)
+                .to_owned()
+        })
+        .collect::<Vec<_>>();
+    version(policy, found.iter().map(String::as_str))
+        .map(|(version, found)| (version, found.to_owned()))
 }
 
 /// Something that a component imports.
@@ -112,7 +164,8 @@ pub enum Given {
     Log,
     /// The types of the contract: nothing that runs.
     Types,
-    /// A stub that tells the truth, which is that there is none: no arguments, no environment, no folders, no terminal.
+    /// A stub that tells the truth, which is that there is none: no arguments, no environment, no
+    /// folders, no terminal.
     None,
     /// A stub that fails whenever it is called.
     Failure,
@@ -136,14 +189,23 @@ impl Given {
 /// All that a component imports, and what it is given.
 pub(super) fn imports(engine: &Engine, component: &Component) -> Vec<Import> {
     let ty = component.component_type();
-    let seen = ty.imports(engine).flat_map(|(name, import)| match (given(name, &import.ty), &import.ty) {
-        (Given::Failure, ComponentItem::ComponentInstance(instance)) => instance
-            .exports(engine)
-            .filter(|(_, export)| matches!(export.ty, ComponentItem::ComponentFunc(_)))
-            .map(|(function, _)| Import { name: format!("{name}#{function}"), given: stub(name, function).0 })
-            .collect::<Vec<_>>(),
-        (given, _) => vec![Import { name: name.to_owned(), given }],
-    });
+    let seen =
+        ty.imports(engine).flat_map(
+            |(name, import)| match (given(name, &import.ty), &import.ty) {
+                (Given::Failure, ComponentItem::ComponentInstance(instance)) => instance
+                    .exports(engine)
+                    .filter(|(_, export)| matches!(export.ty, ComponentItem::ComponentFunc(_)))
+                    .map(|(function, _)| Import {
+                        name: format!("{name}#{function}"),
+                        given: stub(name, function).0,
+                    })
+                    .collect::<Vec<_>>(),
+                (given, _) => vec![Import {
+                    name: name.to_owned(),
+                    given,
+                }],
+            },
+        );
     seen.collect()
 }
 
@@ -157,31 +219,56 @@ fn given(name: &str, ty: &ComponentItem) -> Given {
     }
 }
 
-/// Gives the component what it imports, if all of that is offered, and checks that it exports the contract.
-pub(super) fn link(policy: &Arc<str>, engine: &Engine, component: &Component) -> Result<Box<dyn Linked>, PolicyError> {
-    let unlike = |error: wasmtime::Error| PolicyError::NoContract { policy: Arc::clone(policy), reason: format!("{error:#}") };
+/// Gives the component what it imports, if all of that is offered, and checks that it exports the
+/// contract.
+pub(super) fn link(
+    policy: &Arc<str>,
+    engine: &Engine,
+    component: &Component,
+) -> Result<Box<dyn Linked>, PolicyError> {
+    let unlike = |error: wasmtime::Error| PolicyError::NoContract {
+        policy: Arc::clone(policy),
+        reason: format!("{error:#}"),
+    };
     let mut linker = Linker::new(engine);
     for (name, import) in component.component_type().imports(engine) {
         match (given(name, &import.ty), &import.ty) {
             (Given::Log, _) => {
-                linker.root().func_wrap("log", |mut store, (message,): (WasmStr,)| log(&mut store, &message)).map_err(unlike)?;
+                linker
+                    .root()
+                    .func_wrap("log", |mut store, (message,): (WasmStr,)| {
+                        log(&mut store, &message)
+                    })
+                    .map_err(unlike)?;
             }
             (Given::Types, _) => {}
             (Given::Failure, ComponentItem::ComponentInstance(instance)) => {
                 deny(&mut linker, engine, name, instance).map_err(unlike)?;
             }
-            _ => return Err(PolicyError::NotOffered { policy: Arc::clone(policy), import: name.to_owned() }),
+            _ => {
+                return Err(PolicyError::NotOffered {
+                    policy: Arc::clone(policy),
+                    import: name.to_owned(),
+                });
+            }
         }
     }
     let (version, _) = contract(policy, engine, component)?;
     // What is still missing is functions and resources of WASI.
-    linker.define_unknown_imports_as_traps(component).map_err(unlike)?;
+    linker
+        .define_unknown_imports_as_traps(component)
+        .map_err(unlike)?;
     let instance = linker.instantiate_pre(component).map_err(unlike)?;
     (version.link)(instance).map_err(unlike)
 }
 
 /// Stands in for an interface of WASI.
-fn deny(linker: &mut Linker<GuestState>, engine: &Engine, interface: &str, instance: &ComponentInstance) -> wasmtime::Result<()> {
+fn deny(
+    linker: &mut Linker<GuestState>,
+    engine: &Engine,
+    interface: &str,
+    instance: &ComponentInstance,
+) -> wasmtime::Result<()> {
     let mut stubs = linker.instance(interface)?;
     for (name, export) in instance.exports(engine) {
         if !matches!(export.ty, ComponentItem::ComponentFunc(_)) {
@@ -191,31 +278,46 @@ fn deny(linker: &mut Linker<GuestState>, engine: &Engine, interface: &str, insta
             Some(truth) => answer(&mut stubs, name, truth)?,
             None => {
                 let denied = NotGiven(format!("{interface}#{name}").into());
-                stubs.func_new(name, move |_, _, _, _| Err(wasmtime::Error::new(denied.clone())))?;
+                stubs.func_new(name, move |_, _, _, _| {
+                    Err(wasmtime::Error::new(denied.clone()))
+                })?;
             }
         }
     }
     Ok(())
 }
 
-/// What stands in for a function of WASI. Where the truth is "there is none", that is the answer. Whatever else is called fails, clocks and
-/// random numbers among them: a stub never makes something up.
+/// What stands in for a function of WASI. Where the truth is "there is none", that is the answer.
+/// Whatever else is called fails, clocks and random numbers among them: a stub never makes
+/// something up.
 fn stub(interface: &str, function: &str) -> (Given, Option<Val>) {
-    let interface = interface.split_once('@').map_or(interface, |(interface, _)| interface);
+    let interface = interface
+        .split_once('@')
+        .map_or(interface, |(interface, _)| interface);
     let truth = match (interface, function) {
-        ("wasi:cli/environment", "get-environment" | "get-arguments") | ("wasi:filesystem/preopens", "get-directories") => {
-            Some(Val::List(Vec::new()))
-        }
+        ("wasi:cli/environment", "get-environment" | "get-arguments")
+        | ("wasi:filesystem/preopens", "get-directories") => Some(Val::List(Vec::new())),
         ("wasi:cli/environment", "initial-cwd" | "get-initial-cwd")
         | ("wasi:cli/terminal-stdin", "get-terminal-stdin")
         | ("wasi:cli/terminal-stdout", "get-terminal-stdout")
         | ("wasi:cli/terminal-stderr", "get-terminal-stderr") => Some(Val::Option(None)),
         _ => None,
     };
-    (if truth.is_some() { Given::None } else { Given::Failure }, truth)
+    (
+        if truth.is_some() {
+            Given::None
+        } else {
+            Given::Failure
+        },
+        truth,
+    )
 }
 
-fn answer(stubs: &mut LinkerInstance<'_, GuestState>, name: &str, truth: Val) -> wasmtime::Result<()> {
+fn answer(
+    stubs: &mut LinkerInstance<'_, GuestState>,
+    name: &str,
+    truth: Val,
+) -> wasmtime::Result<()> {
     stubs.func_new(name, move |_, _, _, results| {
         if let Some(result) = results.first_mut() {
             *result = truth.clone();
@@ -225,7 +327,10 @@ fn answer(stubs: &mut LinkerInstance<'_, GuestState>, name: &str, truth: Val) ->
 }
 
 /// The only import: a line for the operator's log.
-fn log(store: &mut wasmtime::StoreContextMut<'_, GuestState>, message: &WasmStr) -> wasmtime::Result<()> {
+fn log(
+    store: &mut wasmtime::StoreContextMut<'_, GuestState>,
+    message: &WasmStr,
+) -> wasmtime::Result<()> {
     if !store.data_mut().may_log() {
         return Ok(());
     }
@@ -241,7 +346,10 @@ const MAX_LOG_LINE_BYTES: usize = 1 << 10;
 /// The beginning of the message, without what would break the log's own lines.
 fn one_line(message: &str) -> String {
     let end = message.floor_char_boundary(MAX_LOG_LINE_BYTES);
-    message[..end].chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
+    message[..end]
+        .chars()
+        .map(|char| if char.is_control() { ' ' } else { char })
+        .collect()
 }
 
 #[cfg(test)]

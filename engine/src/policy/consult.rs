@@ -1,5 +1,5 @@
-//! Asking a chain from outside the request path, policy by policy: nothing is counted, remembered or held against a policy, and every
-//! answer comes from an instance of its own.
+//! Asking a chain from outside the request path, policy by policy: nothing is counted, remembered
+//! or held against a policy, and every answer comes from an instance of its own.
 
 use std::sync::Arc;
 
@@ -40,9 +40,16 @@ pub struct Consulted<A, D> {
 }
 
 impl Chain {
-    /// What the policies say about a request. Takes as long as fresh instances take: not for a thread that serves requests.
-    pub fn consult_request(&self, ask: &Ask<'_>, now: Timestamp) -> Consulted<RequestAnswer, RequestDecision> {
-        let answers = self.consult(Hook::OnRequest, |policy, guest| policy.request_answer(guest, ask, now));
+    /// What the policies say about a request. Takes as long as fresh instances take: not for a
+    /// thread that serves requests.
+    pub fn consult_request(
+        &self,
+        ask: &Ask<'_>,
+        now: Timestamp,
+    ) -> Consulted<RequestAnswer, RequestDecision> {
+        let answers = self.consult(Hook::OnRequest, |policy, guest| {
+            policy.request_answer(guest, ask, now)
+        });
         let decision = self.combined(given(&answers));
         Consulted { answers, decision }
     }
@@ -54,7 +61,9 @@ impl Chain {
         answered: &Answered<'_>,
         now: Timestamp,
     ) -> Consulted<ResponseAnswer, ResponseDecision> {
-        let answers = self.consult(Hook::OnResponse, |policy, guest| policy.response_answer(guest, ask, answered, now));
+        let answers = self.consult(Hook::OnResponse, |policy, guest| {
+            policy.response_answer(guest, ask, answered, now)
+        });
         let decision = combine::responses(given(&answers));
         Consulted { answers, decision }
     }
@@ -71,12 +80,18 @@ impl Chain {
             if !policy.manifest().has(hook) {
                 return Word::NoHook;
             }
-            match policy.fresh_guest().and_then(|mut guest| question(policy, &mut guest)) {
+            match policy
+                .fresh_guest()
+                .and_then(|mut guest| question(policy, &mut guest))
+            {
                 Ok(answer) => Word::Answer(answer),
                 Err(Failure { kind, reason }) => Word::Failed { kind, reason },
             }
         };
-        self.policies().iter().map(|policy| (Arc::clone(policy), say(policy))).collect()
+        self.policies()
+            .iter()
+            .map(|policy| (Arc::clone(policy), say(policy)))
+            .collect()
     }
 }
 

@@ -21,7 +21,12 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// Every kind.
-    pub const ALL: [FailureKind; 4] = [FailureKind::Trap, FailureKind::Deadline, FailureKind::Memory, FailureKind::BadAnswer];
+    pub const ALL: [FailureKind; 4] = [
+        FailureKind::Trap,
+        FailureKind::Deadline,
+        FailureKind::Memory,
+        FailureKind::BadAnswer,
+    ];
 
     /// The name in logs and in metrics.
     pub fn as_str(self) -> &'static str {
@@ -34,7 +39,8 @@ impl FailureKind {
     }
 }
 
-/// What one policy was asked through one hook since it was loaded. Remembered decisions are not asked again and don't count.
+/// What one policy was asked through one hook since it was loaded. Remembered decisions are not
+/// asked again and don't count.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct HookCounters {
     /// Good answers.
@@ -112,18 +118,28 @@ impl Tally {
             Err(kind) => &tally.failures[kind as usize],
         }
         .fetch_add(1, Ordering::Relaxed);
-        tally.nanos.fetch_add(u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        tally.nanos.fetch_add(
+            u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX),
+            Ordering::Relaxed,
+        );
     }
 
     pub(super) fn snapshot(&self) -> Counters {
         let [on_request, on_response, plan_warm] = self.0.each_ref().map(HookTally::snapshot);
-        Counters { on_request, on_response, plan_warm }
+        Counters {
+            on_request,
+            on_response,
+            plan_warm,
+        }
     }
 }
 
 impl HookTally {
     fn snapshot(&self) -> HookCounters {
-        let [trap, deadline, memory, bad_answer] = self.failures.each_ref().map(|count| count.load(Ordering::Relaxed));
+        let [trap, deadline, memory, bad_answer] = self
+            .failures
+            .each_ref()
+            .map(|count| count.load(Ordering::Relaxed));
         HookCounters {
             ok: self.ok.load(Ordering::Relaxed),
             trap,

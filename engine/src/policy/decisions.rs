@@ -1,10 +1,11 @@
 //! Remembered decisions: one cache for all sites, bounded by bytes.
 //!
-//! It is a plain least-recently-used cache. An admission policy by frequency would keep out every decision of a new minute as long as
-//! those of the old one, which nobody will ask for again, had been wanted more often.
+//! It is a plain least-recently-used cache. An admission policy by frequency would keep out every
+//! decision of a new minute as long as those of the old one, which nobody will ask for again, had
+//! been wanted more often.
 //!
-//! In front of it each thread keeps the few decisions that it used last. A key holds all that its decision depends on, so what a
-//! thread keeps is never wrong, only no longer asked for.
+//! In front of it each thread keeps the few decisions that it used last. A key holds all that its
+//! decision depends on, so what a thread keeps is never wrong, only no longer asked for.
 
 use std::cell::RefCell;
 use std::hash::BuildHasher;
@@ -18,14 +19,16 @@ use moka::sync::Cache;
 use crate::policy::DecisionCounters;
 use crate::semantics::decision::{QueryParameters, RequestDecision};
 
-/// What the cache itself needs for an entry beyond key and decision: its nodes and its share of the tables.
+/// What the cache itself needs for an entry beyond key and decision: its nodes and its share of the
+/// tables.
 const ENTRY_BYTES: usize = 200;
 /// Counters on cache lines of their own, so that threads do not wait for each other.
 const STRIPES: usize = 16;
 
 /// Decisions that a thread keeps for itself.
 const KEPT_BY_THREAD: usize = 256;
-/// Keys longer than this are not kept by threads, in bytes: what they keep stays within half a mebibyte each.
+/// Keys longer than this are not kept by threads, in bytes: what they keep stays within half a
+/// mebibyte each.
 const MAX_KEPT_KEY: usize = 1024;
 
 /// All inputs of a decision, as `question` encodes them.
@@ -59,14 +62,23 @@ impl Decisions {
             .weigher(|key: &Key, decision: &Arc<RequestDecision>| weight(key, decision))
             .eviction_policy(EvictionPolicy::lru())
             .build_with_hasher(RandomState::default());
-        Decisions { cache, hasher: RandomState::default(), stripes: Default::default() }
+        Decisions {
+            cache,
+            hasher: RandomState::default(),
+            stripes: Default::default(),
+        }
     }
 
     /// The decision remembered under that key.
     pub(super) fn recall(&self, key: &[u8]) -> Option<Arc<RequestDecision>> {
         let decision = self.recall_kept(key);
         let stripe = &self.stripes[stripe()];
-        if decision.is_some() { &stripe.hits } else { &stripe.misses }.fetch_add(1, Ordering::Relaxed);
+        if decision.is_some() {
+            &stripe.hits
+        } else {
+            &stripe.misses
+        }
+        .fetch_add(1, Ordering::Relaxed);
         decision
     }
 
@@ -92,9 +104,14 @@ impl Decisions {
         self.cache.insert(key.into(), Arc::clone(decision));
     }
 
-    /// Drops the decisions whose keys begin so. What threads keep is not asked for any more and goes with time.
+    /// Drops the decisions whose keys begin so. What threads keep is not asked for any more and
+    /// goes with time.
     pub(super) fn forget(&self, beginning: &[u8]) {
-        for (key, _) in self.cache.iter().filter(|(key, _)| key.starts_with(beginning)) {
+        for (key, _) in self
+            .cache
+            .iter()
+            .filter(|(key, _)| key.starts_with(beginning))
+        {
             self.cache.invalidate(&**key);
         }
     }
@@ -102,8 +119,12 @@ impl Decisions {
     /// Does moka's pending work first, so that the figures are those of now.
     pub(super) fn counters(&self) -> DecisionCounters {
         self.cache.run_pending_tasks();
-        let sum =
-            |count: fn(&Stripe) -> &AtomicU64| self.stripes.iter().map(|stripe| count(stripe).load(Ordering::Relaxed)).sum();
+        let sum = |count: fn(&Stripe) -> &AtomicU64| {
+            self.stripes
+                .iter()
+                .map(|stripe| count(stripe).load(Ordering::Relaxed))
+                .sum()
+        };
         DecisionCounters {
             hits: sum(|stripe| &stripe.hits),
             misses: sum(|stripe| &stripe.misses),
@@ -116,12 +137,15 @@ impl Decisions {
 fn weight(key: &[u8], decision: &RequestDecision) -> u32 {
     let patterns = match &decision.query.parameters {
         QueryParameters::All => 0,
-        QueryParameters::Ignore(names) | QueryParameters::Only(names) => {
-            names.iter().map(|name| name.capacity() + size_of::<String>()).sum()
-        }
+        QueryParameters::Ignore(names) | QueryParameters::Only(names) => names
+            .iter()
+            .map(|name| name.capacity() + size_of::<String>())
+            .sum(),
     };
     // The variant's name belongs to the chain and is shared.
-    let decided = size_of::<RequestDecision>() + decision.reason.as_ref().map_or(0, |reason| reason.len()) + patterns;
+    let decided = size_of::<RequestDecision>()
+        + decision.reason.as_ref().map_or(0, |reason| reason.len())
+        + patterns;
     u32::try_from(key.len() + decided + ENTRY_BYTES).unwrap_or(u32::MAX)
 }
 
@@ -170,7 +194,12 @@ mod tests {
     #[test]
     fn what_a_thread_keeps_is_found_by_its_whole_key_only() {
         let decisions = Decisions::new(64 << 10);
-        let decided = |variant: &str| Arc::new(RequestDecision { variant: Some(variant.into()), ..RequestDecision::default() });
+        let decided = |variant: &str| {
+            Arc::new(RequestDecision {
+                variant: Some(variant.into()),
+                ..RequestDecision::default()
+            })
+        };
         for number in 0_u32..2_000 {
             decisions.remember(&number.to_be_bytes(), &decided(&number.to_string()));
             let recalled = decisions.recall(&number.to_be_bytes()).unwrap();

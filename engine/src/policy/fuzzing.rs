@@ -1,7 +1,8 @@
-//! Guests' answers made from text, for the fuzz targets: what guests may answer is nobody's business outside of `policy`.
+//! Guests' answers made from text, for the fuzz targets: what guests may answer is nobody's
+//! business outside of `policy`.
 //!
-//! Each line is a word and what belongs to it: `variant mobile`, `ttl 60`, `tag prices`. Whatever is let through must keep the bounds
-//! that `sdk/wit/policy.wit` tells.
+//! Each line is a word and what belongs to it: `variant mobile`, `ttl 60`, `tag prices`. Whatever
+//! is let through must keep the bounds that `sdk/wit/policy.wit` tells.
 
 use std::sync::Arc;
 
@@ -16,7 +17,11 @@ const A_YEAR_SECS: u64 = 31_536_000;
 /// When an answer out of bounds is let through.
 pub fn answers(text: &str) {
     let all = |word: &str| {
-        let of_word = move |line: &str| line.split_once(' ').filter(|(said, _)| *said == word).map(|(_, rest)| rest.to_owned());
+        let of_word = move |line: &str| {
+            line.split_once(' ')
+                .filter(|(said, _)| *said == word)
+                .map(|(_, rest)| rest.to_owned())
+        };
         text.lines().filter_map(of_word).collect::<Vec<String>>()
     };
     let one = |word: &str| all(word).into_iter().next();
@@ -26,26 +31,58 @@ pub fn answers(text: &str) {
             vec!["mobile".into()]
         }
         Ok(manifest) => {
-            let lists =
-                [manifest.headers.len(), manifest.cookies.len(), manifest.response_headers.len(), manifest.variants.len()];
+            let lists = [
+                manifest.headers.len(),
+                manifest.cookies.len(),
+                manifest.response_headers.len(),
+                manifest.variants.len(),
+            ];
             assert!(lists.into_iter().all(|length| length <= 32));
-            assert!(manifest.variants.iter().all(|name| !name.contains(['+', '\n', ' ']) && (1..=32).contains(&name.len())));
+            assert!(
+                manifest
+                    .variants
+                    .iter()
+                    .all(|name| !name.contains(['+', '\n', ' ']) && (1..=32).contains(&name.len()))
+            );
             let answered = answer::request(request(&all, &one), &manifest);
             if let Ok(answered) = answered {
-                assert!(answered.variant.is_none_or(|name| manifest.variants.contains(&name)));
+                assert!(
+                    answered
+                        .variant
+                        .is_none_or(|name| manifest.variants.contains(&name))
+                );
                 assert!(answered.reason.is_none_or(|reason| is_reason(&reason)));
             }
             manifest.variants
         }
     };
     if let Ok(answered) = answer::response(response(&all, &one)) {
-        let spans = [answered.ttl, answered.browser_ttl, answered.stale_while_revalidate, answered.stale_if_error];
-        assert!(spans.into_iter().flatten().all(|span| span.as_secs() <= A_YEAR_SECS));
-        assert!(answered.tags.len() <= 64 && answered.tags.iter().all(|tag| tag.bytes().all(|byte| byte.is_ascii_graphic())));
+        let spans = [
+            answered.ttl,
+            answered.browser_ttl,
+            answered.stale_while_revalidate,
+            answered.stale_if_error,
+        ];
+        assert!(
+            spans
+                .into_iter()
+                .flatten()
+                .all(|span| span.as_secs() <= A_YEAR_SECS)
+        );
+        assert!(
+            answered.tags.len() <= 64
+                && answered
+                    .tags
+                    .iter()
+                    .all(|tag| tag.bytes().all(|byte| byte.is_ascii_graphic()))
+        );
         assert!(answered.reason.is_none_or(|reason| is_reason(&reason)));
     }
     if let Ok(urls) = answer::warm_urls(warm_urls(&all), &variants) {
-        assert!(urls.iter().all(|url| url.url.starts_with('/') && !url.url.chars().any(char::is_control)));
+        assert!(
+            urls.iter()
+                .all(|url| url.url.starts_with('/') && !url.url.chars().any(char::is_control))
+        );
     }
 }
 
@@ -78,9 +115,18 @@ fn request(all: All<'_>, one: One<'_>) -> types::RequestDecision {
         _ => None,
     };
     types::RequestDecision {
-        lookup: one("lookup").map(|lookup| if lookup == "pass" { types::Lookup::Pass } else { types::Lookup::Cache }),
+        lookup: one("lookup").map(|lookup| {
+            if lookup == "pass" {
+                types::Lookup::Pass
+            } else {
+                types::Lookup::Cache
+            }
+        }),
         variant_name: one("name"),
-        query: parameters.map(|parameters| types::QueryRule { parameters, sort: one("sort").is_some() }),
+        query: parameters.map(|parameters| types::QueryRule {
+            parameters,
+            sort: one("sort").is_some(),
+        }),
         reason: one("reason"),
     }
 }
@@ -104,5 +150,12 @@ fn response(all: All<'_>, one: One<'_>) -> types::ResponseDecision {
 
 fn warm_urls(all: All<'_>) -> Vec<types::WarmUrl> {
     let variants = all("for");
-    all("url").into_iter().map(|url| types::WarmUrl { url, variants: variants.clone(), priority: 1 }).collect()
+    all("url")
+        .into_iter()
+        .map(|url| types::WarmUrl {
+            url,
+            variants: variants.clone(),
+            priority: 1,
+        })
+        .collect()
 }

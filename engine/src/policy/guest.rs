@@ -1,4 +1,5 @@
-//! One instance of a policy: made, configured, asked, bounded. After a failure it is dropped, since nobody knows what state it is in.
+//! One instance of a policy: made, configured, asked, bounded. After a failure it is dropped, since
+//! nobody knows what state it is in.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -67,7 +68,9 @@ pub(super) struct Template {
 
 impl std::fmt::Debug for Template {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Template").field("policy", &self.policy).finish_non_exhaustive()
+        f.debug_struct("Template")
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
     }
 }
 
@@ -79,7 +82,8 @@ pub(super) struct GuestState {
     limits: Limits,
     lines: u32,
     log_lines: u32,
-    /// What this call has logged last. Runtimes of languages log what went wrong before they trap, and a trap itself says nothing.
+    /// What this call has logged last. Runtimes of languages log what went wrong before they trap,
+    /// and a trap itself says nothing.
     last_line: Option<String>,
     started: Instant,
     deadline: Duration,
@@ -148,12 +152,20 @@ impl Template {
         store.set_hostcall_fuel(to_usize(self.limits.answer));
         store.set_max_component_handles(MAX_HANDLES);
         if self.runtime.counts_fuel {
-            store.set_fuel(u64::MAX).expect("an engine that counts takes fuel");
+            store
+                .set_fuel(u64::MAX)
+                .expect("an engine that counts takes fuel");
         }
-        // Whenever the clock ticks, the real time decides; so neither a late nor an early tick does harm.
+        // Whenever the clock ticks, the real time decides; so neither a late nor an early tick does
+        // harm.
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|context| {
-            let GuestState { started, deadline, deadlines, .. } = context.data();
+            let GuestState {
+                started,
+                deadline,
+                deadlines,
+                ..
+            } = context.data();
             match started.elapsed() < *deadline * *deadlines {
                 true => Ok(UpdateDeadline::Continue(1)),
                 false => Err(wasmtime::Error::new(Overrun(*deadline, *deadlines))),
@@ -165,9 +177,15 @@ impl Template {
             Err(error) => return Err(self.failed(&store, &error, FailureKind::Memory)),
         };
         match exports.configure(&mut store, &self.settings) {
-            Ok(Ok(manifest)) => {
-                Ok(Configured::Ready(Box::new(Guest { store, exports, answered: 0, moments: Default::default() }), manifest))
-            }
+            Ok(Ok(manifest)) => Ok(Configured::Ready(
+                Box::new(Guest {
+                    store,
+                    exports,
+                    answered: 0,
+                    moments: Default::default(),
+                }),
+                manifest,
+            )),
             Ok(Err(refusal)) => Ok(Configured::Refused(refusal)),
             Err(error) => Err(self.failed(&store, &error, FailureKind::BadAnswer)),
         }
@@ -200,7 +218,9 @@ impl Template {
         now: types::Moment<'_>,
     ) -> Result<types::ResponseDecision, Failure> {
         let _running = guest.begin(self, 1, self.limits.answer);
-        let answer = guest.exports.on_response(&mut guest.store, request, response, now);
+        let answer = guest
+            .exports
+            .on_response(&mut guest.store, request, response, now);
         answer.map_err(|error| self.failed(&guest.store, &error, FailureKind::BadAnswer))
     }
 
@@ -216,14 +236,22 @@ impl Template {
         now: types::Moment<'_>,
     ) -> Result<Vec<types::WarmUrl>, Failure> {
         let _running = guest.begin(self, LONG_CALL_DEADLINES, self.limits.plan);
-        let answer = guest.exports.plan_warm(&mut guest.store, plan, popular, now);
+        let answer = guest
+            .exports
+            .plan_warm(&mut guest.store, plan, popular, now);
         answer.map_err(|error| self.failed(&guest.store, &error, FailureKind::BadAnswer))
     }
 }
 
 impl Guest {
-    /// What the clock of the policy's zone shows at `at`, for that hook: most questions come within the second of the last one.
-    pub(super) fn moment(&mut self, hook: Hook, at: Timestamp, show: impl FnOnce(Timestamp) -> Moment) -> Arc<Moment> {
+    /// What the clock of the policy's zone shows at `at`, for that hook: most questions come within
+    /// the second of the last one.
+    pub(super) fn moment(
+        &mut self,
+        hook: Hook,
+        at: Timestamp,
+        show: impl FnOnce(Timestamp) -> Moment,
+    ) -> Arc<Moment> {
         let last = &mut self.moments[hook as usize];
         match last {
             Some(last) if i64::try_from(last.unix_secs) == Ok(at.unix_secs()) => Arc::clone(last),
@@ -231,8 +259,8 @@ impl Guest {
         }
     }
 
-    /// The fuel that it has used since it was made, `configure` included; 0 where the engine does not count. One unit is about one
-    /// instruction of WebAssembly.
+    /// The fuel that it has used since it was made, `configure` included; 0 where the engine does
+    /// not count. One unit is about one instruction of WebAssembly.
     pub(super) fn fuel_used(&self) -> u64 {
         self.store.get_fuel().map_or(0, |left| u64::MAX - left)
     }
@@ -242,7 +270,12 @@ impl Guest {
         self.store.data().limits.memory_used()
     }
 
-    fn begin<'a>(&mut self, template: &'a Template, deadlines: u32, answer_bytes: u64) -> Running<'a> {
+    fn begin<'a>(
+        &mut self,
+        template: &'a Template,
+        deadlines: u32,
+        answer_bytes: u64,
+    ) -> Running<'a> {
         self.answered = self.answered.saturating_add(1);
         let state = self.store.data_mut();
         state.limits.forgive();
@@ -257,15 +290,24 @@ impl Guest {
 }
 
 impl Template {
-    /// Which of the four it was, and which limit. `otherwise` is what remains when the guest neither overran, nor was denied memory, nor
-    /// trapped: in a call an answer that is none (invalid UTF-8, an unknown case, too many bytes), when it is made a machine without room
-    /// for it.
-    fn failed(&self, store: &Store<GuestState>, error: &wasmtime::Error, otherwise: FailureKind) -> Failure {
+    /// Which of the four it was, and which limit. `otherwise` is what remains when the guest
+    /// neither overran, nor was denied memory, nor trapped: in a call an answer that is none
+    /// (invalid UTF-8, an unknown case, too many bytes), when it is made a machine without room for
+    /// it.
+    fn failed(
+        &self,
+        store: &Store<GuestState>,
+        error: &wasmtime::Error,
+        otherwise: FailureKind,
+    ) -> Failure {
         if let Some(overrun) = error.downcast_ref::<Overrun>() {
             return Failure::new(FailureKind::Deadline, overrun.to_string());
         }
         if let Some(denied) = store.data().limits.denied() {
-            return Failure::new(FailureKind::Memory, format!("it wanted {denied}: {error:#}"));
+            return Failure::new(
+                FailureKind::Memory,
+                format!("it wanted {denied}: {error:#}"),
+            );
         }
         if error.downcast_ref::<Trap>() == Some(&Trap::StackOverflow) {
             let stack = show_size(self.runtime.stack_bytes);
@@ -279,11 +321,16 @@ impl Template {
         if said.contains("fuel allocated for hostcalls has been exhausted") {
             let PolicyLimits { answer, plan, .. } = self.limits;
             let (answer, plan) = (show_size(answer), show_size(plan));
-            let reason = format!("it answered more than {answer} (`answer`), or planned more than {plan} (`plan`)");
+            let reason = format!(
+                "it answered more than {answer} (`answer`), or planned more than {plan} (`plan`)"
+            );
             return Failure::new(FailureKind::BadAnswer, reason);
         }
         if said.contains("resource limit exceeded: instance count") {
-            let reason = format!("it has more than {} core modules (`core_instances`)", self.limits.core_instances);
+            let reason = format!(
+                "it has more than {} core modules (`core_instances`)",
+                self.limits.core_instances
+            );
             return Failure::new(FailureKind::Memory, reason);
         }
         let trapped = error.is::<Trap>() || error.is::<NotGiven>();
@@ -291,7 +338,14 @@ impl Template {
             Some(line) if trapped => format!("{line} ({said})"),
             _ => said,
         };
-        Failure::new(if trapped { FailureKind::Trap } else { otherwise }, said)
+        Failure::new(
+            if trapped {
+                FailureKind::Trap
+            } else {
+                otherwise
+            },
+            said,
+        )
     }
 }
 

@@ -1,5 +1,5 @@
-//! What one guest instance may hold: memory, tables, instances. A denied growth is remembered, so that a guest that dies of it is
-//! known to have failed for want of memory.
+//! What one guest instance may hold: memory, tables, instances. A denied growth is remembered, so
+//! that a guest that dies of it is known to have failed for want of memory.
 
 use wasmtime::ResourceLimiter;
 
@@ -38,7 +38,11 @@ pub(super) enum Denied {
 impl std::fmt::Display for Denied {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Denied::Memory(limit) => write!(f, "more memory than {} (`memory`)", show_size(*limit as u64)),
+            Denied::Memory(limit) => write!(
+                f,
+                "more memory than {} (`memory`)",
+                show_size(*limit as u64)
+            ),
             Denied::Machine => write!(f, "more memory than there is"),
             Denied::Table => write!(f, "more than {MAX_TABLE_ELEMENTS} elements of tables"),
         }
@@ -75,7 +79,12 @@ impl Limits {
 }
 
 impl ResourceLimiter for Limits {
-    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         self.last_growth = desired.saturating_sub(current);
         let total = self.memory_used.saturating_add(self.last_growth);
         if total > self.memory_bytes {
@@ -89,13 +98,22 @@ impl ResourceLimiter for Limits {
 
     fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
         // Granted here, but the module's own bound or the machine said no.
-        self.memory_used = self.memory_used.saturating_sub(std::mem::take(&mut self.last_growth));
+        self.memory_used = self
+            .memory_used
+            .saturating_sub(std::mem::take(&mut self.last_growth));
         self.denied = Some(Denied::Machine);
         Ok(())
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let total = self.table_elements.saturating_add(desired.saturating_sub(current));
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let total = self
+            .table_elements
+            .saturating_add(desired.saturating_sub(current));
         if total > MAX_TABLE_ELEMENTS {
             self.denied = Some(Denied::Table);
             return Ok(false);
@@ -122,7 +140,10 @@ mod tests {
     use super::*;
 
     fn limits(memory: u64) -> Limits {
-        Limits::new(&PolicyLimits { memory, ..PolicyLimits::default() })
+        Limits::new(&PolicyLimits {
+            memory,
+            ..PolicyLimits::default()
+        })
     }
 
     #[test]
@@ -132,7 +153,10 @@ mod tests {
         assert!(limits.memory_growing(0, 1 << 16, None).unwrap());
         assert_eq!(limits.denied(), None);
         assert!(!limits.memory_growing(1 << 16, 2 << 16, None).unwrap());
-        assert_eq!(limits.denied().unwrap().to_string(), "more memory than 192KiB (`memory`)");
+        assert_eq!(
+            limits.denied().unwrap().to_string(),
+            "more memory than 192KiB (`memory`)"
+        );
         limits.forgive();
         assert_eq!(limits.denied(), None);
     }
@@ -141,7 +165,9 @@ mod tests {
     fn a_growth_that_failed_after_all_is_not_held_against_the_guest_for_ever() {
         let mut limits = limits(2 << 16);
         assert!(limits.memory_growing(0, 2 << 16, Some(1 << 16)).unwrap());
-        limits.memory_grow_failed(wasmtime::Error::msg("beyond its maximum")).unwrap();
+        limits
+            .memory_grow_failed(wasmtime::Error::msg("beyond its maximum"))
+            .unwrap();
         assert!(limits.memory_growing(0, 2 << 16, None).unwrap());
     }
 

@@ -22,14 +22,21 @@ pub(super) fn load(host: &Host, config: &config::Policy) -> Result<Policy, Polic
 }
 
 /// Loads `module` in the place of the one that the configuration names.
-pub(super) fn load_module(host: &Host, config: &config::Policy, module: &[u8]) -> Result<Policy, PolicyError> {
+pub(super) fn load_module(
+    host: &Host,
+    config: &config::Policy,
+    module: &[u8],
+) -> Result<Policy, PolicyError> {
     let package = unpack(&config.name, module)?;
     let compiled = compile(host, &config.name, &package.module)?;
     configured(host, config, &compiled, module, package.settings)
 }
 
 fn unpack<'a>(name: &Arc<str>, module: &'a [u8]) -> Result<Package<'a>, PolicyError> {
-    Package::of(module).map_err(|error| PolicyError::NotAModule { policy: Arc::clone(name), reason: error.to_string() })
+    Package::of(module).map_err(|error| PolicyError::NotAModule {
+        policy: Arc::clone(name),
+        reason: error.to_string(),
+    })
 }
 
 /// The component of a module: from disk, or compiled.
@@ -38,11 +45,15 @@ fn compile(host: &Host, name: &Arc<str>, module: &[u8]) -> Result<Component, Pol
         &host.runtime.engine,
         &compiled::digest(module),
         || component::encode(name, module),
-        |error| PolicyError::NotAModule { policy: Arc::clone(name), reason: format!("{error:#}") },
+        |error| PolicyError::NotAModule {
+            policy: Arc::clone(name),
+            reason: format!("{error:#}"),
+        },
     )
 }
 
-/// A policy of a module as it was given. Settings that came along with it hold in the place of those of the configuration.
+/// A policy of a module as it was given. Settings that came along with it hold in the place of
+/// those of the configuration.
 fn configured(
     host: &Host,
     config: &config::Policy,
@@ -61,8 +72,18 @@ fn configured(
     };
     host.runtime.keep(template.limits.deadline);
     let said = configure(&template)?;
-    let manifest = answer::manifest(&said).map_err(|reason| PolicyError::Manifest { policy: Arc::clone(name), reason })?;
-    Ok(Policy::new(template, compiled::hex(&compiled::digest(module)), manifest, said, calendar(config)?, &config.limits))
+    let manifest = answer::manifest(&said).map_err(|reason| PolicyError::Manifest {
+        policy: Arc::clone(name),
+        reason,
+    })?;
+    Ok(Policy::new(
+        template,
+        compiled::hex(&compiled::digest(module)),
+        manifest,
+        said,
+        calendar(config)?,
+        &config.limits,
+    ))
 }
 
 /// What can be told of a module, as far as it goes.
@@ -93,32 +114,57 @@ pub(super) fn inspect(host: &Host, config: &config::Policy) -> Result<Inspection
         let compiled = compile(host, &config.name, &package.module)?;
         let engine = &host.runtime.engine;
         imports = component::imports(engine, &compiled);
-        contract = component::contract(&config.name, engine, &compiled).ok().map(|(_, found)| found);
+        contract = component::contract(&config.name, engine, &compiled)
+            .ok()
+            .map(|(_, found)| found);
         configured(host, config, &compiled, &module, package.settings)
     });
     let is_component = component::is_component(&module);
     let digest = compiled::hex(&compiled::digest(&module));
-    Ok(Inspection { size: module.len(), digest, is_component, contract, imports, policy })
+    Ok(Inspection {
+        size: module.len(),
+        digest,
+        is_component,
+        contract,
+        imports,
+        policy,
+    })
 }
 
 /// The bytes of a module, as they were given.
 fn read(host: &Host, policy: &Arc<str>, source: &ModuleSource) -> Result<Vec<u8>, PolicyError> {
     match source {
-        ModuleSource::Builtin(name) => builtin::builtin(name).map(<[u8]>::to_vec).ok_or_else(|| PolicyError::UnknownBuiltin {
-            policy: Arc::clone(policy),
-            name: name.clone(),
-            known: builtin::builtin_names().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", "),
-        }),
+        ModuleSource::Builtin(name) => {
+            builtin::builtin(name)
+                .map(<[u8]>::to_vec)
+                .ok_or_else(|| PolicyError::UnknownBuiltin {
+                    policy: Arc::clone(policy),
+                    name: name.clone(),
+                    known: builtin::builtin_names()
+                        .map(|known| format!("`{known}`"))
+                        .collect::<Vec<_>>()
+                        .join(", "),
+                })
+        }
         ModuleSource::File(path) => read_file(policy, path, host.max_module),
     }
 }
 
 fn read_file(policy: &Arc<str>, path: &Path, limit: u64) -> Result<Vec<u8>, PolicyError> {
-    let unreadable = |source| PolicyError::Read { policy: Arc::clone(policy), path: path.to_owned(), source };
+    let unreadable = |source| PolicyError::Read {
+        policy: Arc::clone(policy),
+        path: path.to_owned(),
+        source,
+    };
     let mut module = Vec::new();
-    File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut module)).map_err(unreadable)?;
+    File::open(path)
+        .and_then(|file| file.take(limit + 1).read_to_end(&mut module))
+        .map_err(unreadable)?;
     if module.len() as u64 > limit {
-        return Err(PolicyError::TooLarge { policy: Arc::clone(policy), limit });
+        return Err(PolicyError::TooLarge {
+            policy: Arc::clone(policy),
+            limit,
+        });
     }
     Ok(module)
 }
@@ -128,19 +174,33 @@ fn configure(template: &Template) -> Result<guest::RawManifest, PolicyError> {
     let policy = || Arc::clone(&template.policy);
     match template.instantiate() {
         Ok(Configured::Ready(_, manifest)) => Ok(manifest),
-        Ok(Configured::Refused(message)) => Err(PolicyError::Settings { policy: policy(), message: readable(&message) }),
-        Err(failure) => Err(PolicyError::Failed { policy: policy(), kind: failure.kind, reason: failure.reason }),
+        Ok(Configured::Refused(message)) => Err(PolicyError::Settings {
+            policy: policy(),
+            message: readable(&message),
+        }),
+        Err(failure) => Err(PolicyError::Failed {
+            policy: policy(),
+            kind: failure.kind,
+            reason: failure.reason,
+        }),
     }
 }
 
 /// The policy's own words, safe to print: at most 4 KiB, and no control characters but line breaks.
 fn readable(message: &str) -> String {
     let end = message.floor_char_boundary(4 << 10);
-    message[..end].chars().filter(|char| !char.is_control() || *char == '\n').collect()
+    message[..end]
+        .chars()
+        .filter(|char| !char.is_control() || *char == '\n')
+        .collect()
 }
 
 fn calendar(config: &config::Policy) -> Result<Arc<Calendar>, PolicyError> {
-    let Some(source) = &config.calendar else { return Ok(Calendar::empty()) };
-    config::calendar::load(source)
-        .map_err(|error| PolicyError::Calendar { policy: Arc::clone(&config.name), reason: error.to_string() })
+    let Some(source) = &config.calendar else {
+        return Ok(Calendar::empty());
+    };
+    config::calendar::load(source).map_err(|error| PolicyError::Calendar {
+        policy: Arc::clone(&config.name),
+        reason: error.to_string(),
+    })
 }

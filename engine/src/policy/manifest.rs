@@ -1,5 +1,5 @@
-//! What a policy says about itself when it is configured: which hooks it answers, which inputs its decisions depend on, and the
-//! finite set of its variants. A manifest that exists here is checked.
+//! What a policy says about itself when it is configured: which hooks it answers, which inputs its
+//! decisions depend on, and the finite set of its variants. A manifest that exists here is checked.
 
 use std::sync::Arc;
 

@@ -1,7 +1,9 @@
-//! A module with what belongs to it: its settings and its test cases, as custom sections of WebAssembly.
+//! A module with what belongs to it: its settings and its test cases, as custom sections of
+//! WebAssembly.
 //!
-//! So a version of a policy is one file with one digest, and remains a module that any tool reads. Modules and components frame their
-//! outermost sections alike: an id, a length, the content; a custom section (id 0) begins with its name.
+//! So a version of a policy is one file with one digest, and remains a module that any tool reads.
+//! Modules and components frame their outermost sections alike: an id, a length, the content; a
+//! custom section (id 0) begins with its name.
 
 use std::borrow::Cow;
 
@@ -27,13 +29,20 @@ pub struct Package<'a> {
 pub struct NotText(&'static str);
 
 impl<'a> Package<'a> {
-    /// Takes apart what [`Package::to_bytes`] made. What is no module comes back as it is: the loader says what is wrong with it.
+    /// Takes apart what [`Package::to_bytes`] made. What is no module comes back as it is: the
+    /// loader says what is wrong with it.
     ///
     /// # Errors
     /// [`NotText`]
     pub fn of(bytes: &'a [u8]) -> Result<Package<'a>, NotText> {
-        let mut package = Package { module: Cow::Borrowed(bytes), settings: None, cases: None };
-        let Some(sections) = sections(bytes) else { return Ok(package) };
+        let mut package = Package {
+            module: Cow::Borrowed(bytes),
+            settings: None,
+            cases: None,
+        };
+        let Some(sections) = sections(bytes) else {
+            return Ok(package);
+        };
         let mut rest = Vec::new();
         let mut kept_until = 0;
         for section in sections {
@@ -42,8 +51,14 @@ impl<'a> Package<'a> {
                 CASES => &mut package.cases,
                 _ => continue,
             };
-            let kind = if section.name == SETTINGS { SETTINGS } else { CASES };
-            *place = Some(Cow::Borrowed(std::str::from_utf8(section.content).map_err(|_| NotText(kind))?));
+            let kind = if section.name == SETTINGS {
+                SETTINGS
+            } else {
+                CASES
+            };
+            *place = Some(Cow::Borrowed(
+                std::str::from_utf8(section.content).map_err(|_| NotText(kind))?,
+            ));
             rest.extend_from_slice(&bytes[kept_until..section.at.start]);
             kept_until = section.at.end;
         }
@@ -95,11 +110,17 @@ fn sections(bytes: &[u8]) -> Option<Vec<Section<'_>>> {
         let (mut name, mut content) = ("", &bytes[at..end]);
         if id == CUSTOM {
             let name_length = leb(bytes, &mut at)?;
-            let name_end = at.checked_add(name_length).filter(|name_end| *name_end <= end)?;
+            let name_end = at
+                .checked_add(name_length)
+                .filter(|name_end| *name_end <= end)?;
             name = std::str::from_utf8(&bytes[at..name_end]).unwrap_or_default();
             content = &bytes[name_end..end];
         }
-        sections.push(Section { at: start..end, name, content });
+        sections.push(Section {
+            at: start..end,
+            name,
+            content,
+        });
         at = end;
     }
     Some(sections)
@@ -139,13 +160,25 @@ mod tests {
     #[test]
     fn what_was_packed_comes_apart_again() {
         let long = "x".repeat(20_000);
-        for (settings, cases) in [(None, None), (Some("{}"), None), (None, Some("[[case]]")), (Some(long.as_str()), Some("é"))] {
-            let package =
-                Package { module: MODULE.into(), settings: settings.map(Cow::Borrowed), cases: cases.map(Cow::Borrowed) };
+        for (settings, cases) in [
+            (None, None),
+            (Some("{}"), None),
+            (None, Some("[[case]]")),
+            (Some(long.as_str()), Some("é")),
+        ] {
+            let package = Package {
+                module: MODULE.into(),
+                settings: settings.map(Cow::Borrowed),
+                cases: cases.map(Cow::Borrowed),
+            };
             let bytes = package.to_bytes();
             assert_eq!(Package::of(&bytes).unwrap(), package);
             // Packed once more, it holds the later settings only.
-            let again = Package { settings: Some("[]".into()), ..Package::of(&bytes).unwrap() }.to_bytes();
+            let again = Package {
+                settings: Some("[]".into()),
+                ..Package::of(&bytes).unwrap()
+            }
+            .to_bytes();
             assert_eq!(Package::of(&again).unwrap().settings.as_deref(), Some("[]"));
         }
     }
@@ -154,7 +187,12 @@ mod tests {
     fn shipped_modules_stay_what_they_are_when_packed() {
         for name in crate::policy::builtin_names() {
             let module = crate::policy::builtin(name).unwrap();
-            let packed = Package { module: module.into(), settings: Some("{}".into()), cases: None }.to_bytes();
+            let packed = Package {
+                module: module.into(),
+                settings: Some("{}".into()),
+                cases: None,
+            }
+            .to_bytes();
             assert!(wasmparser::validate(&packed).is_ok(), "{name}");
             assert_eq!(Package::of(&packed).unwrap().module, module);
         }
@@ -162,12 +200,24 @@ mod tests {
 
     #[test]
     fn what_is_no_module_is_left_alone() {
-        let cut = Package { module: MODULE.into(), settings: Some("{}".into()), cases: None }.to_bytes();
+        let cut = Package {
+            module: MODULE.into(),
+            settings: Some("{}".into()),
+            cases: None,
+        }
+        .to_bytes();
         for length in 0..cut.len() {
             let package = Package::of(&cut[..length]).unwrap();
-            assert!(package.settings.is_none() && package.module.len() == length, "{length}");
+            assert!(
+                package.settings.is_none() && package.module.len() == length,
+                "{length}"
+            );
         }
-        for bytes in [&b"\0asm\x01\0\0\0\0\xff\xff\xff\xff\xff"[..], b"\0asm\x01\0\0\0\0\x80", b"\0asm\x01\0\0\0\0\x02\x05a"] {
+        for bytes in [
+            &b"\0asm\x01\0\0\0\0\xff\xff\xff\xff\xff"[..],
+            b"\0asm\x01\0\0\0\0\x80",
+            b"\0asm\x01\0\0\0\0\x02\x05a",
+        ] {
             assert_eq!(Package::of(bytes).unwrap().module, bytes);
         }
         let mut bad = MODULE.to_vec();

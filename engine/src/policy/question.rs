@@ -1,5 +1,5 @@
-//! What a policy is told: exactly what its manifest asks for, in the types of the contract; and the same inputs as the key under
-//! which a decision is remembered.
+//! What a policy is told: exactly what its manifest asks for, in the types of the contract; and the
+//! same inputs as the key under which a decision is remembered.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -16,26 +16,42 @@ use crate::semantics::key;
 use crate::semantics::schedule::Moment;
 use crate::semantics::timestamp::Timestamp;
 
-/// The fields and cookies of a message that a manifest asks for. A value that is not UTF-8 is given with replacement characters
-/// (U+FFFD) where it is not; the key of a remembered decision holds its bytes.
+/// The fields and cookies of a message that a manifest asks for. A value that is not UTF-8 is given
+/// with replacement characters (U+FFFD) where it is not; the key of a remembered decision holds its
+/// bytes.
 pub(super) struct Fields<'a>(Vec<(&'a str, Cow<'a, str>)>);
 
 impl<'a> Fields<'a> {
     /// The values of these fields: by name in the manifest's order, then by line.
     pub(super) fn of(headers: &'a HeaderMap, names: &'a [HeaderName]) -> Fields<'a> {
-        let lines = names.iter().flat_map(|name| headers.get_all(name).iter().map(move |value| (name.as_str(), value)));
-        Fields(lines.map(|(name, value)| (name, String::from_utf8_lossy(value.as_bytes()))).collect())
+        let lines = names.iter().flat_map(|name| {
+            headers
+                .get_all(name)
+                .iter()
+                .map(move |value| (name.as_str(), value))
+        });
+        Fields(
+            lines
+                .map(|(name, value)| (name, String::from_utf8_lossy(value.as_bytes())))
+                .collect(),
+        )
     }
 
     /// The values of these cookies, in the order in which the client sent them.
     pub(super) fn cookies(headers: &'a HeaderMap, names: &'a [Box<str>]) -> Fields<'a> {
         let sent = cookies(headers, names);
-        Fields(sent.map(|(name, value)| (&*names[name], String::from_utf8_lossy(value))).collect())
+        Fields(
+            sent.map(|(name, value)| (&*names[name], String::from_utf8_lossy(value)))
+                .collect(),
+        )
     }
 
     /// As the contract wants them.
     pub(super) fn pairs(&self) -> Vec<(&str, &str)> {
-        self.0.iter().map(|(name, value)| (*name, &**value)).collect()
+        self.0
+            .iter()
+            .map(|(name, value)| (*name, &**value))
+            .collect()
     }
 }
 
@@ -54,13 +70,20 @@ pub(super) fn request<'a>(
         query: ask.query.filter(|_| manifest.query),
         headers,
         cookies,
-        device: device(if manifest.device { ask.device } else { Device::Unknown }),
+        device: device(if manifest.device {
+            ask.device
+        } else {
+            Device::Unknown
+        }),
         variant_name: ask.variant,
     }
 }
 
 /// A response as a policy may see it.
-pub(super) fn response<'a>(answered: &Answered<'_>, headers: &'a [(&'a str, &'a str)]) -> types::Response<'a> {
+pub(super) fn response<'a>(
+    answered: &Answered<'_>,
+    headers: &'a [(&'a str, &'a str)],
+) -> types::Response<'a> {
     types::Response {
         status: answered.status.as_u16(),
         headers,
@@ -77,7 +100,11 @@ fn secs(duration: Duration) -> u32 {
 
 /// A page that visitors wanted, as a policy may see it.
 pub(super) fn popular_page(page: &PopularPage) -> types::PopularPage<'_> {
-    types::PopularPage { url: &page.url, requests: page.requests, variant_name: page.variant.as_deref() }
+    types::PopularPage {
+        url: &page.url,
+        requests: page.requests,
+        variant_name: page.variant.as_deref(),
+    }
 }
 
 fn device(device: Device) -> types::Device {
@@ -94,7 +121,11 @@ fn device(device: Device) -> types::Device {
 /// The entries of the days around a moment, as a policy may see them.
 pub(super) fn nearby_holidays(moment: &Moment) -> Vec<types::NearbyHoliday<'_>> {
     let near = moment.nearby_holidays.iter();
-    near.map(|(days_ahead, it)| types::NearbyHoliday { days_ahead: *days_ahead, holiday: holiday(it) }).collect()
+    near.map(|(days_ahead, it)| types::NearbyHoliday {
+        days_ahead: *days_ahead,
+        holiday: holiday(it),
+    })
+    .collect()
 }
 
 fn holiday(holiday: &Holiday) -> types::Holiday<'_> {
@@ -102,13 +133,22 @@ fn holiday(holiday: &Holiday) -> types::Holiday<'_> {
         name: &holiday.name,
         open: match holiday.kind {
             HolidayKind::Closed => None,
-            HolidayKind::HalfDay { from_mins, until_mins } => Some(types::Opening { from_mins, until_mins }),
+            HolidayKind::HalfDay {
+                from_mins,
+                until_mins,
+            } => Some(types::Opening {
+                from_mins,
+                until_mins,
+            }),
         },
     }
 }
 
 /// The wall clock as a policy may see it.
-pub(super) fn moment<'a>(moment: &'a Moment, nearby_holidays: &'a [types::NearbyHoliday<'a>]) -> types::Moment<'a> {
+pub(super) fn moment<'a>(
+    moment: &'a Moment,
+    nearby_holidays: &'a [types::NearbyHoliday<'a>],
+) -> types::Moment<'a> {
     types::Moment {
         unix_secs: moment.unix_secs,
         year: moment.year,
@@ -140,7 +180,8 @@ fn weekday(weekday: chrono::Weekday) -> types::Weekday {
     }
 }
 
-/// All that the decisions of some policies about a request depend on: what their manifests ask for, together.
+/// All that the decisions of some policies about a request depend on: what their manifests ask for,
+/// together.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Inputs {
     headers: Vec<HeaderName>,
@@ -160,15 +201,17 @@ impl Inputs {
             inputs.device |= manifest.device;
             inputs.time |= manifest.zone.is_some();
         }
-        inputs.headers.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+        inputs
+            .headers
+            .sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
         inputs.headers.dedup();
         inputs.cookies.sort_unstable();
         inputs.cookies.dedup();
         inputs
     }
 
-    /// Appends the inputs to `key` so that no two questions that could be answered differently get the same bytes: every text goes
-    /// with its length, every list with an end.
+    /// Appends the inputs to `key` so that no two questions that could be answered differently get
+    /// the same bytes: every text goes with its length, every list with an end.
     pub(super) fn encode(&self, ask: &Ask<'_>, now: Timestamp, key: &mut Vec<u8>) {
         if self.time {
             key.extend_from_slice(&minute(now).to_le_bytes());
@@ -215,7 +258,8 @@ fn push(key: &mut Vec<u8>, bytes: &[u8]) {
     key.extend_from_slice(bytes);
 }
 
-/// Minutes since the Unix epoch. Offsets from UTC are whole minutes, so the minute changes everywhere at once.
+/// Minutes since the Unix epoch. Offsets from UTC are whole minutes, so the minute changes
+/// everywhere at once.
 fn minute(now: Timestamp) -> i64 {
     now.unix_secs().div_euclid(60)
 }

@@ -1,4 +1,5 @@
-//! The WebAssembly engine that all policies share, and the clock thread that lets a running guest notice its deadline.
+//! The WebAssembly engine that all policies share, and the clock thread that lets a running guest
+//! notice its deadline.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -11,7 +12,8 @@ use crate::policy::PolicyError;
 
 /// The longest and the shortest time between two looks at a running guest's deadline.
 const TICK_MICROS: std::ops::RangeInclusive<u64> = 1_000..=10_000;
-/// After that many ticks without a guest the clock stands still, and costs nothing, until the next one runs.
+/// After that many ticks without a guest the clock stands still, and costs nothing, until the next
+/// one runs.
 const IDLE_TICKS: u32 = 100;
 
 /// The engine, and the thread that makes it look at deadlines.
@@ -36,7 +38,9 @@ struct Ticks {
 
 impl std::fmt::Debug for Runtime {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Runtime").field("ticks", &self.ticks).finish_non_exhaustive()
+        f.debug_struct("Runtime")
+            .field("ticks", &self.ticks)
+            .finish_non_exhaustive()
     }
 }
 
@@ -59,8 +63,8 @@ impl Runtime {
 
     fn start(stack_bytes: u64, counts_fuel: bool) -> Result<Runtime, PolicyError> {
         let unable = |reason: String| PolicyError::Engine { reason };
-        let engine =
-            Engine::new(settings(stack_bytes).consume_fuel(counts_fuel)).map_err(|error| unable(format!("{error:#}")))?;
+        let engine = Engine::new(settings(stack_bytes).consume_fuel(counts_fuel))
+            .map_err(|error| unable(format!("{error:#}")))?;
         let ticks = Arc::new(Ticks {
             running: AtomicUsize::new(0),
             asleep: AtomicBool::new(false),
@@ -74,19 +78,29 @@ impl Runtime {
                 move || ticks.run(&engine)
             })
             .map_err(|error| unable(format!("no thread for deadlines: {error}")))?;
-        Ok(Runtime { engine, counts_fuel, stack_bytes, ticks, thread: Some(thread) })
+        Ok(Runtime {
+            engine,
+            counts_fuel,
+            stack_bytes,
+            ticks,
+            thread: Some(thread),
+        })
     }
 
     /// Sees to it that a deadline as short as this is kept within a fifth (a millisecond at least).
     pub(super) fn keep(&self, deadline: Duration) {
         let tenth = u64::try_from(deadline.as_micros() / 10).unwrap_or(u64::MAX);
-        self.ticks.period_micros.fetch_min(tenth.clamp(*TICK_MICROS.start(), *TICK_MICROS.end()), Ordering::Relaxed);
+        self.ticks.period_micros.fetch_min(
+            tenth.clamp(*TICK_MICROS.start(), *TICK_MICROS.end()),
+            Ordering::Relaxed,
+        );
     }
 
     /// To be held while a guest runs.
     pub(super) fn enter(&self) -> Running<'_> {
         self.ticks.running.fetch_add(1, Ordering::SeqCst);
-        // Either this sees that the clock fell asleep, or the clock sees the new guest before it does.
+        // Either this sees that the clock fell asleep, or the clock sees the new guest before it
+        // does.
         if self.ticks.asleep.load(Ordering::SeqCst) {
             self.wake();
         }
@@ -126,7 +140,11 @@ impl Ticks {
     fn run(&self, engine: &Engine) {
         let mut idle = 0;
         while !self.stop.load(Ordering::SeqCst) {
-            idle = if self.running.load(Ordering::SeqCst) == 0 { idle + 1 } else { 0 };
+            idle = if self.running.load(Ordering::SeqCst) == 0 {
+                idle + 1
+            } else {
+                0
+            };
             if idle > IDLE_TICKS {
                 self.asleep.store(true, Ordering::SeqCst);
                 if self.running.load(Ordering::SeqCst) == 0 && !self.stop.load(Ordering::SeqCst) {
@@ -136,14 +154,20 @@ impl Ticks {
                 idle = 0;
             }
             // Waking too early does no harm: guests compare with the real time.
-            std::thread::park_timeout(Duration::from_micros(self.period_micros.load(Ordering::Relaxed)));
+            std::thread::park_timeout(Duration::from_micros(
+                self.period_micros.load(Ordering::Relaxed),
+            ));
             engine.increment_epoch();
         }
     }
 }
 
-/// The machine's own time. How long a guest takes is measured by it, whatever a hand-turned clock shows.
-#[allow(clippy::disallowed_methods, reason = "a guest that spins does not turn the clock of a test")]
+/// The machine's own time. How long a guest takes is measured by it, whatever a hand-turned clock
+/// shows.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a guest that spins does not turn the clock of a test"
+)]
 pub(super) fn real_time() -> Instant {
     Instant::now()
 }
@@ -158,8 +182,9 @@ fn settings(stack_bytes: u64) -> Config {
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true)
         .concurrency_support(false)
-        // Fresh instances share the module's memory image until they write to it. Memory is reserved as it is used: a pool of slots
-        // would have to be as large as the largest policy's limit, for all of them.
+        // Fresh instances share the module's memory image until they write to it. Memory is
+        // reserved as it is used: a pool of slots would have to be as large as the largest policy's
+        // limit, for all of them.
         .memory_init_cow(true)
         // A failure is reported by kind and message; its stack would only be paid for.
         .wasm_backtrace_max_frames(None);

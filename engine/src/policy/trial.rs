@@ -1,5 +1,5 @@
-//! A policy at the desk: asked one question at a time with the code of the edge, by an instance that has answered before and by a
-//! fresh one, with the fuel and the time that it took.
+//! A policy at the desk: asked one question at a time with the code of the edge, by an instance
+//! that has answered before and by a fresh one, with the fuel and the time that it took.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,8 @@ use crate::policy::{FailureKind, Policy, runtime};
 use crate::semantics::decision::{PopularPage, WarmUrl};
 use crate::semantics::timestamp::Timestamp;
 
-/// How often a question is asked before a missed deadline is believed: a desk has more to do than an edge.
+/// How often a question is asked before a missed deadline is believed: a desk has more to do than
+/// an edge.
 const TRIES: usize = 3;
 
 /// What a policy is asked.
@@ -58,7 +59,8 @@ pub enum Answer {
 pub struct Said {
     /// The answer, or how the policy failed.
     pub answer: Result<Answer, Failure>,
-    /// What it took, in units of about one instruction of WebAssembly; the same each time. Without [`Host::counting`](super::Host::counting), 0.
+    /// What it took, in units of about one instruction of WebAssembly; the same each time. Without
+    /// [`Host::counting`](super::Host::counting), 0.
     pub fuel: u64,
     /// What it took on this machine, this time.
     pub time: Duration,
@@ -90,7 +92,9 @@ impl Trial {
         if !self.policy.manifest().has(question.hook()) {
             return None;
         }
-        let fresh = self.patiently(|trial| trial.policy.fresh_guest(), question, now).0;
+        let fresh = self
+            .patiently(|trial| trial.policy.fresh_guest(), question, now)
+            .0;
         let (used, guest) = self.patiently(Trial::used, question, now);
         self.used = guest;
         Some(Tried { fresh, used })
@@ -114,9 +118,17 @@ impl Trial {
         loop {
             let (said, guest) = match guest(self) {
                 Ok(guest) => self.once(guest, question, now),
-                Err(failure) => (Said { answer: Err(failure), fuel: 0, time: Duration::ZERO }, None),
+                Err(failure) => (
+                    Said {
+                        answer: Err(failure),
+                        fuel: 0,
+                        time: Duration::ZERO,
+                    },
+                    None,
+                ),
             };
-            let late = matches!(&said.answer, Err(failure) if failure.kind == FailureKind::Deadline);
+            let late =
+                matches!(&said.answer, Err(failure) if failure.kind == FailureKind::Deadline);
             if !late || tries == TRIES {
                 return (said, guest);
             }
@@ -125,15 +137,24 @@ impl Trial {
     }
 
     /// An instance that failed is gone.
-    fn once(&self, mut guest: Box<Guest>, question: &Question<'_>, now: Timestamp) -> (Said, Option<Box<Guest>>) {
+    fn once(
+        &self,
+        mut guest: Box<Guest>,
+        question: &Question<'_>,
+        now: Timestamp,
+    ) -> (Said, Option<Box<Guest>>) {
         let policy = &self.policy;
         let (before, started) = (guest.fuel_used(), runtime::real_time());
         let answer = match *question {
-            Question::Request(ask) => policy.request_answer(&mut guest, ask, now).map(Answer::Request),
-            Question::Response(ask, answered) => policy.response_answer(&mut guest, ask, answered, now).map(Answer::Response),
-            Question::Warm { plan, popular } => {
-                policy.plan_answer(&mut guest, plan, popular, &policy.manifest().variants, now).map(Answer::Warm)
-            }
+            Question::Request(ask) => policy
+                .request_answer(&mut guest, ask, now)
+                .map(Answer::Request),
+            Question::Response(ask, answered) => policy
+                .response_answer(&mut guest, ask, answered, now)
+                .map(Answer::Response),
+            Question::Warm { plan, popular } => policy
+                .plan_answer(&mut guest, plan, popular, &policy.manifest().variants, now)
+                .map(Answer::Warm),
         };
         let (time, fuel) = (started.elapsed(), guest.fuel_used() - before);
         let guest = answer.is_ok().then_some(guest);

@@ -1,4 +1,5 @@
-//! What a policy uses, all its instances together: how many there were, what they log, how much memory one of them held.
+//! What a policy uses, all its instances together: how many there were, what they log, how much
+//! memory one of them held.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
@@ -55,7 +56,8 @@ impl Usage {
         }
     }
 
-    /// Whether one more line may be logged, `most` a minute. At a turn of the minute a few may be counted in the wrong one.
+    /// Whether one more line may be logged, `most` a minute. At a turn of the minute a few may be
+    /// counted in the wrong one.
     pub(super) fn grant_line(&self, policy: &str, most: u32) -> bool {
         let minute = self.started.elapsed().as_secs() / 60;
         if self.minute.swap(minute, Ordering::Relaxed) != minute {
@@ -63,10 +65,18 @@ impl Usage {
         }
         let lines = self.lines_in_minute.fetch_add(1, Ordering::Relaxed);
         if lines == most {
-            tracing::warn!(policy, "a policy logs too much: no more than {most} lines a minute are kept (`log_lines`)");
+            tracing::warn!(
+                policy,
+                "a policy logs too much: no more than {most} lines a minute are kept (`log_lines`)"
+            );
         }
         let granted = lines < most;
-        if granted { &self.lines } else { &self.dropped_lines }.fetch_add(1, Ordering::Relaxed);
+        if granted {
+            &self.lines
+        } else {
+            &self.dropped_lines
+        }
+        .fetch_add(1, Ordering::Relaxed);
         granted
     }
 
@@ -93,7 +103,10 @@ mod tests {
         let usage = Usage::default();
         let granted = (0..2_000).filter(|_| usage.grant_line("p", 1_000)).count();
         assert_eq!(granted, 1_000);
-        assert_eq!((usage.snapshot().lines, usage.snapshot().dropped_lines), (1_000, 1_000));
+        assert_eq!(
+            (usage.snapshot().lines, usage.snapshot().dropped_lines),
+            (1_000, 1_000)
+        );
         usage.minute.store(u64::MAX, Ordering::Relaxed);
         assert!(usage.grant_line("p", 1_000));
     }

@@ -1,7 +1,9 @@
-//! Asking one policy about one URL, minute by minute, and finding the second at which its answer changes.
+//! Asking one policy about one URL, minute by minute, and finding the second at which its answer
+//! changes.
 //!
-//! A lifetime that ends at a fixed time gets shorter by the second; that is no change. So lifetimes are compared by whether they run
-//! down, and where they do anything else within a minute, that minute is asked about second by second.
+//! A lifetime that ends at a fixed time gets shorter by the second; that is no change. So lifetimes
+//! are compared by whether they run down, and where they do anything else within a minute, that
+//! minute is asked about second by second.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -23,7 +25,8 @@ pub struct Decision {
     pub variant: Option<String>,
     /// `by-headers`, `never` or `always`.
     pub storing: &'static str,
-    /// How long an answer with status 200 is fresh; the longest where several URLs are told together.
+    /// How long an answer with status 200 is fresh; the longest where several URLs are told
+    /// together.
     pub ttl_secs: Option<u64>,
     /// What browsers are told.
     pub browser_ttl_secs: Option<u64>,
@@ -38,7 +41,9 @@ pub struct Decision {
 impl Decision {
     /// Whether it is the same but for lifetimes.
     pub(super) fn is_like(&self, other: &Decision) -> bool {
-        self.rest() == other.rest() && self.reason == other.reason && self.ttl_secs.is_some() == other.ttl_secs.is_some()
+        self.rest() == other.rest()
+            && self.reason == other.reason
+            && self.ttl_secs.is_some() == other.ttl_secs.is_some()
     }
 
     /// Takes the longer lifetimes of both.
@@ -50,16 +55,29 @@ impl Decision {
     /// What does not run down. The reason is for people: it may change where the decision does not.
     fn rest(&self) -> (bool, Option<&str>, &str, Option<u64>, Option<u64>) {
         let variant = self.variant.as_deref();
-        (self.pass, variant, self.storing, self.stale_while_revalidate_secs, self.stale_if_error_secs)
+        (
+            self.pass,
+            variant,
+            self.storing,
+            self.stale_while_revalidate_secs,
+            self.stale_if_error_secs,
+        )
     }
 
-    /// Whether nothing but running down, at an even pace of at most a second a second, leads from one through the other to the third.
+    /// Whether nothing but running down, at an even pace of at most a second a second, leads from
+    /// one through the other to the third.
     fn runs_down(&self, middle: &Decision, end: &Decision, half: u64) -> bool {
-        let even = |lifetime: fn(&Decision) -> Option<u64>| match (lifetime(self), lifetime(middle), lifetime(end)) {
+        let even = |lifetime: fn(&Decision) -> Option<u64>| match (
+            lifetime(self),
+            lifetime(middle),
+            lifetime(end),
+        ) {
             (None, None, None) => true,
             (Some(start), Some(middle), Some(end)) => {
                 let (first, second) = (start.checked_sub(middle), middle.checked_sub(end));
-                first.zip(second).is_some_and(|(first, second)| first.max(second) <= half && first.abs_diff(second) <= 2)
+                first.zip(second).is_some_and(|(first, second)| {
+                    first.max(second) <= half && first.abs_diff(second) <= 2
+                })
             }
             _ => false,
         };
@@ -76,12 +94,15 @@ impl Decision {
             (Some(before), Some(after)) => after > before + 1 || before > after + 2,
             (before, after) => before != after,
         };
-        self.rest() != next.rest() || jumps(self.ttl_secs, next.ttl_secs) || jumps(self.browser_ttl_secs, next.browser_ttl_secs)
+        self.rest() != next.rest()
+            || jumps(self.ttl_secs, next.ttl_secs)
+            || jumps(self.browser_ttl_secs, next.browser_ttl_secs)
     }
 }
 
-/// The seconds after `from` and up to `until` at which the answer changes, with what it was and what it becomes. The answers are
-/// looked at every minute; where one differs, at every second of that minute.
+/// The seconds after `from` and up to `until` at which the answer changes, with what it was and
+/// what it becomes. The answers are looked at every minute; where one differs, at every second of
+/// that minute.
 pub(super) fn changes(
     from: Timestamp,
     until: Timestamp,
@@ -100,7 +121,11 @@ pub(super) fn changes(
             if !before.runs_down(&ask(at(middle)), &after, half) {
                 let mut last = before;
                 for second in start + 1..=next {
-                    let now = if second == next { after.clone() } else { ask(at(second)) };
+                    let now = if second == next {
+                        after.clone()
+                    } else {
+                        ask(at(second))
+                    };
                     if last.changes_to(&now) {
                         found.push((at(second), last, now.clone()));
                     }
@@ -128,7 +153,8 @@ pub(super) struct Question<'a> {
     unanswered: Cell<u64>,
 }
 
-/// How often a policy is asked the same again when it fails; a machine with much else to do makes it miss a deadline.
+/// How often a policy is asked the same again when it fails; a machine with much else to do makes
+/// it miss a deadline.
 const ATTEMPTS: usize = 5;
 
 impl<'a> Question<'a> {
@@ -141,14 +167,34 @@ impl<'a> Question<'a> {
         device: Device,
         from: Timestamp,
     ) -> Question<'a> {
-        let (path, query) = url.split_once('?').map_or((url, None), |(path, query)| (path, Some(query)));
+        let (path, query) = url
+            .split_once('?')
+            .map_or((url, None), |(path, query)| (path, Some(query)));
         let headers = HeaderMap::new();
         let (variant, key, unanswered) = (None, Vec::new(), Cell::new(0));
-        let mut question = Question { alone, policy, host, path, query, device, variant, headers, key, unanswered };
+        let mut question = Question {
+            alone,
+            policy,
+            host,
+            path,
+            query,
+            device,
+            variant,
+            headers,
+            key,
+            unanswered,
+        };
         let decided = site.on_request(&question.request(), from);
         question.variant = decided.variant.as_deref().map(str::to_owned);
         let query = key::canonical_query(query, &decided.query);
-        key::write_key(&mut question.key, "http", host, path, query.as_deref(), decided.variant.as_deref());
+        key::write_key(
+            &mut question.key,
+            "http",
+            host,
+            path,
+            query.as_deref(),
+            decided.variant.as_deref(),
+        );
         question
     }
 
@@ -165,10 +211,17 @@ impl<'a> Question<'a> {
         }
     }
 
-    /// What the policy decides at that moment, about a request for the URL and about a 200 without fields. A policy that fails decides
-    /// nothing, which would look like a change: it is asked again.
+    /// What the policy decides at that moment, about a request for the URL and about a 200 without
+    /// fields. A policy that fails decides nothing, which would look like a change: it is asked
+    /// again.
     pub(super) fn ask(&self, now: Timestamp) -> Decision {
-        let failures = || self.alone.policies().iter().map(|policy| policy.counters().failures()).sum::<u64>();
+        let failures = || {
+            self.alone
+                .policies()
+                .iter()
+                .map(|policy| policy.counters().failures())
+                .sum::<u64>()
+        };
         for _ in 0..ATTEMPTS {
             let before = failures();
             let decision = self.ask_once(now);
@@ -211,7 +264,13 @@ impl<'a> Question<'a> {
             stale_while_revalidate_secs: secs(response.stale_while_revalidate),
             stale_if_error_secs: secs(response.stale_if_error),
             // Only one was asked, so its name before each reason tells nothing.
-            reason: reason.map(|reason| reason.strip_prefix(self.policy).unwrap_or(&reason).trim_start_matches(": ").to_owned()),
+            reason: reason.map(|reason| {
+                reason
+                    .strip_prefix(self.policy)
+                    .unwrap_or(&reason)
+                    .trim_start_matches(": ")
+                    .to_owned()
+            }),
         }
     }
 }
@@ -222,8 +281,15 @@ mod tests {
 
     /// The seconds at which a lifetime by `ttl` changes, within an hour.
     fn found(ttl: impl Fn(u64) -> u64) -> Vec<i64> {
-        let ask = |now: Timestamp| Decision { ttl_secs: Some(ttl(now.unix_secs().unsigned_abs())), ..Decision::default() };
-        let changes = changes(Timestamp::from_unix_secs(0), Timestamp::from_unix_secs(3_600), ask);
+        let ask = |now: Timestamp| Decision {
+            ttl_secs: Some(ttl(now.unix_secs().unsigned_abs())),
+            ..Decision::default()
+        };
+        let changes = changes(
+            Timestamp::from_unix_secs(0),
+            Timestamp::from_unix_secs(3_600),
+            ask,
+        );
         changes.into_iter().map(|(at, ..)| at.unix_secs()).collect()
     }
 
@@ -234,14 +300,32 @@ mod tests {
         assert_eq!(found(|now| (7_200 - now).min(120)), [0; 0]);
         // Spread by a third.
         assert_eq!(found(|now| (7_200 - now) * 2 / 3), [0; 0]);
-        // A lifetime of a minute and a half, clipped at the half hour, and one of five minutes from then on.
-        assert_eq!(found(|now| if now < 1_800 { (1_800 - now).min(90) } else { 300 }), [1_800]);
+        // A lifetime of a minute and a half, clipped at the half hour, and one of five minutes from
+        // then on.
+        assert_eq!(
+            found(|now| if now < 1_800 {
+                (1_800 - now).min(90)
+            } else {
+                300
+            }),
+            [1_800]
+        );
         assert_eq!(found(|now| if now < 1_234 { 60 } else { 120 }), [1_234]);
         // By just as much as running down would bring within the minute, and by less.
         assert_eq!(found(|now| if now < 1_800 { 120 } else { 60 }), [1_800]);
         assert_eq!(found(|now| if now < 1_800 { 120 } else { 100 }), [1_800]);
-        assert_eq!(found(|now| if now < 1_234 { 3_600 - now } else { 9_000 - now }), [1_234]);
-        assert_eq!(found(|now| if now % 1_200 < 600 { 10 } else { 20 }), [600, 1_200, 1_800, 2_400, 3_000, 3_600]);
+        assert_eq!(
+            found(|now| if now < 1_234 {
+                3_600 - now
+            } else {
+                9_000 - now
+            }),
+            [1_234]
+        );
+        assert_eq!(
+            found(|now| if now % 1_200 < 600 { 10 } else { 20 }),
+            [600, 1_200, 1_800, 2_400, 3_000, 3_600]
+        );
     }
 
     #[test]
@@ -254,8 +338,15 @@ mod tests {
                 ..Decision::default()
             }
         };
-        let found = changes(Timestamp::from_unix_secs(7), Timestamp::from_unix_secs(600), ask);
-        let told: Vec<_> = found.iter().map(|(at, before, after)| (at.unix_secs(), before.storing, after.storing)).collect();
+        let found = changes(
+            Timestamp::from_unix_secs(7),
+            Timestamp::from_unix_secs(600),
+            ask,
+        );
+        let told: Vec<_> = found
+            .iter()
+            .map(|(at, before, after)| (at.unix_secs(), before.storing, after.storing))
+            .collect();
         assert_eq!(told, [(90, "never", "always")]);
     }
 }

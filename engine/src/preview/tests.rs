@@ -34,21 +34,36 @@ urls = ["/shops/palermo"]
 fn look(text: &str, from: &str, hours: u64) -> Preview {
     let folder = std::env::temp_dir().join("tero-preview-tests");
     let text = text.replace("COMPILED", &folder.display().to_string());
-    let config = Config::parse(&text, "tero.toml", Path::new("")).unwrap_or_else(|errors| panic!("{errors}"));
+    let config = Config::parse(&text, "tero.toml", Path::new(""))
+        .unwrap_or_else(|errors| panic!("{errors}"));
     let from = Timestamp::from_unix_secs(DateTime::parse_from_rfc3339(from).unwrap().timestamp());
-    let outlook = Outlook { from, span: Duration::from_secs(hours * 3_600), site: None, urls: vec!["/shops/x?day=1".to_owned()] };
+    let outlook = Outlook {
+        from,
+        span: Duration::from_secs(hours * 3_600),
+        site: None,
+        urls: vec!["/shops/x?day=1".to_owned()],
+    };
     preview(&config, &outlook).unwrap()
 }
 
 /// Times and what happens, in a word.
 fn told(preview: &Preview) -> Vec<(&str, String)> {
     let word = |event: &Event| match &event.what {
-        What::OffsetChange { before_mins, after_mins } => format!("{before_mins} {after_mins}"),
+        What::OffsetChange {
+            before_mins,
+            after_mins,
+        } => format!("{before_mins} {after_mins}"),
         What::Holiday { name, .. } => name.clone(),
         What::Plan { plan, .. } => plan.clone(),
-        What::Decision { policy, after, .. } => format!("{policy} {}", after.reason.as_deref().unwrap_or_default()),
+        What::Decision { policy, after, .. } => {
+            format!("{policy} {}", after.reason.as_deref().unwrap_or_default())
+        }
     };
-    preview.events.iter().map(|event| (event.local.as_str(), word(event))).collect()
+    preview
+        .events
+        .iter()
+        .map(|event| (event.local.as_str(), word(event)))
+        .collect()
 }
 
 #[test]
@@ -70,22 +85,47 @@ fn windows_plans_and_holidays_are_told_in_the_order_of_time() {
         ]
     );
     assert_eq!(preview.events[1].utc, "2026-12-24T12:00:00Z");
-    let What::Decision { urls, before, after, .. } = &preview.events[2].what else { panic!("{preview:?}") };
+    let What::Decision {
+        urls,
+        before,
+        after,
+        ..
+    } = &preview.events[2].what
+    else {
+        panic!("{preview:?}")
+    };
     assert_eq!(urls, &["/shops/x?day=1", "/", "/shops/palermo", "/shops/x"]);
     assert!(
-        before.reason.as_deref() == Some("pages: open, until the next change") && after.ttl_secs > Some(35 * 3_600),
+        before.reason.as_deref() == Some("pages: open, until the next change")
+            && after.ttl_secs > Some(35 * 3_600),
         "{after:?}"
     );
-    assert_eq!(preview.asked[0].policies, ["hours"], "the other does not depend on the time");
+    assert_eq!(
+        preview.asked[0].policies,
+        ["hours"],
+        "the other does not depend on the time"
+    );
     assert!(preview.warnings.is_empty(), "{:?}", preview.warnings);
 }
 
 #[test]
 fn a_change_of_the_clock_and_a_year_without_data_are_told() {
-    let text = SHOP.replace("America/Argentina/Buenos_Aires", "America/Santiago").replace("builtin:argentina", "builtin:chile");
+    let text = SHOP
+        .replace("America/Argentina/Buenos_Aires", "America/Santiago")
+        .replace("builtin:argentina", "builtin:chile");
     let spring = look(&text, "2026-09-05T22:00:00-04:00", 4);
-    assert_eq!(told(&spring), [("2026-09-06T01:00:00-03:00", "-240 -180".to_owned())]);
-    assert_eq!((&*spring.events[0].utc, &*spring.events[0].zone), ("2026-09-06T04:00:00Z", "America/Santiago"));
+    assert_eq!(
+        told(&spring),
+        [("2026-09-06T01:00:00-03:00", "-240 -180".to_owned())]
+    );
+    assert_eq!(
+        (&*spring.events[0].utc, &*spring.events[0].zone),
+        ("2026-09-06T04:00:00Z", "America/Santiago")
+    );
     let year = look(&text, "2026-12-31T22:00:00-03:00", 4);
-    assert!(year.warnings[0].contains("no data for 2027"), "{:?}", year.warnings);
+    assert!(
+        year.warnings[0].contains("no data for 2027"),
+        "{:?}",
+        year.warnings
+    );
 }

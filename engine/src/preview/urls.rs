@@ -15,15 +15,29 @@ pub(super) struct Urls {
     pub(super) left_out: usize,
 }
 
-/// Those that are wished for, the home page, those of the site's plans, and one for each path pattern that the settings of its
-/// policies hold: a text that begins with `/` or `*`, with `x` in the place of stars.
+/// Those that are wished for, the home page, those of the site's plans, and one for each path
+/// pattern that the settings of its policies hold: a text that begins with `/` or `*`, with `x` in
+/// the place of stars.
 pub(super) fn of(config: &Config, site: &Site, wished: &[String]) -> Urls {
     let mut urls = Urls::default();
-    let plans = config.plans.iter().filter(|plan| plan.site == site.name).flat_map(|plan| &plan.urls);
-    for url in wished.iter().map(String::as_str).chain(["/"]).chain(plans.map(String::as_str)) {
+    let plans = config
+        .plans
+        .iter()
+        .filter(|plan| plan.site == site.name)
+        .flat_map(|plan| &plan.urls);
+    for url in wished
+        .iter()
+        .map(String::as_str)
+        .chain(["/"])
+        .chain(plans.map(String::as_str))
+    {
         urls.add(url.to_owned());
     }
-    for policy in config.policies.iter().filter(|policy| site.policies.contains(&policy.name)) {
+    for policy in config
+        .policies
+        .iter()
+        .filter(|policy| site.policies.contains(&policy.name))
+    {
         if let Ok(settings) = serde_json::from_str(&policy.settings) {
             patterns(&settings, &mut |pattern| urls.add(example(pattern)));
         }
@@ -52,13 +66,19 @@ fn patterns(settings: &Value, found: &mut impl FnMut(&str)) {
 }
 
 fn is_pattern(text: &str) -> bool {
-    text.starts_with(['/', '*']) && text.len() <= 1_024 && text.bytes().all(|byte| byte.is_ascii_graphic())
+    text.starts_with(['/', '*'])
+        && text.len() <= 1_024
+        && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// A path that the pattern fits.
 fn example(pattern: &str) -> String {
     let path = pattern.replace('*', "x");
-    if path.starts_with('/') { path } else { format!("/{path}") }
+    if path.starts_with('/') {
+        path
+    } else {
+        format!("/{path}")
+    }
 }
 
 #[cfg(test)]
@@ -67,7 +87,13 @@ mod tests {
 
     #[test]
     fn a_pattern_is_asked_about_by_a_path_that_fits() {
-        for (pattern, path) in [("/", "/"), ("/a/*", "/a/x"), ("*.css", "/x.css"), ("*", "/x"), ("/*/b/*.jpg", "/x/b/x.jpg")] {
+        for (pattern, path) in [
+            ("/", "/"),
+            ("/a/*", "/a/x"),
+            ("*.css", "/x.css"),
+            ("*", "/x"),
+            ("/*/b/*.jpg", "/x/b/x.jpg"),
+        ] {
             assert_eq!(example(pattern), path);
         }
         let mut found = Vec::new();
@@ -79,7 +105,9 @@ mod tests {
     #[test]
     fn there_are_so_many_and_no_more() {
         let mut urls = Urls::default();
-        (0..100).chain(0..10).for_each(|number| urls.add(format!("/{number}")));
+        (0..100)
+            .chain(0..10)
+            .for_each(|number| urls.add(format!("/{number}")));
         assert_eq!((urls.list.len(), urls.left_out), (MAX_URLS, 100 - MAX_URLS));
     }
 }

@@ -13,45 +13,75 @@ pub struct Created {
     pub next: Vec<&'static str>,
 }
 
-/// Makes a project of that name in `folder`. `sdk` is the folder of the SDK for Rust; without it, the one that this program was built
-/// beside.
+/// Makes a project of that name in `folder`. `sdk` is the folder of the SDK for Rust; without it,
+/// the one that this program was built beside.
 ///
 /// # Errors
 /// When the folder is there already, or can't be written, or there is no SDK.
-pub fn create(folder: &Path, name: &str, language: Language, sdk: Option<&Path>) -> Result<Created, ProjectError> {
+pub fn create(
+    folder: &Path,
+    name: &str,
+    language: Language,
+    sdk: Option<&Path>,
+) -> Result<Created, ProjectError> {
     if folder.exists() {
         return Err(ProjectError::Exists(folder.to_owned()));
     }
-    let sdk = if language == Language::Rust { Some(find_sdk(sdk)?) } else { None };
+    let sdk = if language == Language::Rust {
+        Some(find_sdk(sdk)?)
+    } else {
+        None
+    };
     let put = |path: &str, content: &str| write(&folder.join(path), content);
     put("cases.toml", CASES)?;
     put("wit/policy.wit", CONTRACT)?;
     match language {
         Language::Rust => {
             put("Cargo.toml", &cargo_toml(name, &sdk.unwrap_or_default()))?;
-            put("src/lib.rs", include_str!("../../../examples/shop-hours/rust/src/lib.rs"))?;
+            put(
+                "src/lib.rs",
+                include_str!("../../../examples/shop-hours/rust/src/lib.rs"),
+            )?;
         }
         Language::Javascript => {
-            put("policy.js", include_str!("../../../examples/shop-hours/javascript/policy.js"))?;
+            put(
+                "policy.js",
+                include_str!("../../../examples/shop-hours/javascript/policy.js"),
+            )?;
             put("policy.d.ts", &typescript::declarations())?;
             let package = include_str!("../../../examples/shop-hours/javascript/package.json");
             put("package.json", &package.replacen("shop-hours", name, 1))?;
-            put("jsconfig.json", "{ \"compilerOptions\": { \"checkJs\": true, \"strict\": true, \"target\": \"es2022\" } }\n")?;
+            put(
+                "jsconfig.json",
+                "{ \"compilerOptions\": { \"checkJs\": true, \"strict\": true, \"target\": \"es2022\" } }\n",
+            )?;
         }
         Language::Python => {
-            put("app.py", include_str!("../../../examples/shop-hours/python/app.py"))?;
-            put("requirements.txt", include_str!("../../../examples/shop-hours/python/requirements.txt"))?;
+            put(
+                "app.py",
+                include_str!("../../../examples/shop-hours/python/app.py"),
+            )?;
+            put(
+                "requirements.txt",
+                include_str!("../../../examples/shop-hours/python/requirements.txt"),
+            )?;
             // Where editors find the types that a build writes.
             put("pyrightconfig.json", "{ \"extraPaths\": [\"bindings\"] }\n")?;
         }
         Language::C => {
-            put("policy.c", include_str!("../../../examples/shop-hours/c/policy.c"))?;
+            put(
+                "policy.c",
+                include_str!("../../../examples/shop-hours/c/policy.c"),
+            )?;
             for (name, text) in LIBC {
                 put(&format!("libc/{name}"), text)?;
             }
             bindings::write_c(&folder.join("bindings"))?;
             // For clangd.
-            put("compile_flags.txt", "--target=wasm32-unknown-unknown\n-std=c11\n-ffreestanding\n-Ilibc\n")?;
+            put(
+                "compile_flags.txt",
+                "--target=wasm32-unknown-unknown\n-std=c11\n-ffreestanding\n-Ilibc\n",
+            )?;
         }
     }
     put(".gitignore", ignored(language))?;
@@ -68,7 +98,10 @@ const LIBC: [(&str, &str); 3] = [
 
 /// The SDK for Rust, as a path that stays right wherever the project lies.
 fn find_sdk(given: Option<&Path>) -> Result<PathBuf, ProjectError> {
-    let sdk = given.map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../sdk/rust"), Path::to_owned);
+    let sdk = given.map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../sdk/rust"),
+        Path::to_owned,
+    );
     if !sdk.join("Cargo.toml").is_file() {
         return Err(ProjectError::NoSdk(sdk));
     }
@@ -99,7 +132,10 @@ fn next(language: Language) -> Vec<&'static str> {
     let prepare: &[&str] = match language {
         Language::Rust => &["cargo test"],
         Language::Javascript => &["npm install"],
-        Language::Python => &["python3 -m venv .venv", ".venv/bin/pip install -r requirements.txt"],
+        Language::Python => &[
+            "python3 -m venv .venv",
+            ".venv/bin/pip install -r requirements.txt",
+        ],
         Language::C => &[],
     };
     [prepare, &["tero policy build", "tero policy test", "tero policy inspect policy.wasm --settings '{\"zone\": \"UTC\", \"open\": \"09:00\", \"close\": \"18:00\", \"private\": \"/checkout/\"}'"]].concat()

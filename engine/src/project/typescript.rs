@@ -1,5 +1,5 @@
-//! The contract as types of TypeScript, as componentize-js passes them: names in camel case, enums as texts, 64 bits as `bigint`, what is
-//! none left out, errors thrown.
+//! The contract as types of TypeScript, as componentize-js passes them: names in camel case, enums
+//! as texts, 64 bits as `bigint`, what is none left out, errors thrown.
 
 use std::fmt::Write as _;
 
@@ -22,7 +22,12 @@ pub(super) fn declarations() -> String {
     for item in world.exports.values() {
         if let WorldItem::Function(function) = item {
             docs(&function.docs, "", &mut out);
-            let _ = writeln!(out, "export type {} = {};\n", pascal(&function.name), signature(&resolve, function, "=>"));
+            let _ = writeln!(
+                out,
+                "export type {} = {};\n",
+                pascal(&function.name),
+                signature(&resolve, function, "=>")
+            );
         }
     }
     out
@@ -46,13 +51,20 @@ fn declare(resolve: &Resolve, name: &str, id: TypeId, out: &mut String) {
             out.push_str("}\n\n");
         }
         TypeDefKind::Enum(cases) => {
-            let names = cases.cases.iter().map(|case| format!("\"{}\"", case.name)).collect::<Vec<_>>();
+            let names = cases
+                .cases
+                .iter()
+                .map(|case| format!("\"{}\"", case.name))
+                .collect::<Vec<_>>();
             let _ = writeln!(out, "export type {name} = {};\n", names.join(" | "));
         }
         TypeDefKind::Variant(variant) => {
             let _ = write!(out, "export type {name} =");
             for case in &variant.cases {
-                let value = case.ty.map(|ty| format!(", val: {}", show(resolve, &ty))).unwrap_or_default();
+                let value = case
+                    .ty
+                    .map(|ty| format!(", val: {}", show(resolve, &ty)))
+                    .unwrap_or_default();
                 let _ = write!(out, "\n  | {{ tag: \"{}\"{value} }}", case.name);
             }
             out.push_str(";\n\n");
@@ -64,9 +76,17 @@ fn declare(resolve: &Resolve, name: &str, id: TypeId, out: &mut String) {
 }
 
 fn signature(resolve: &Resolve, function: &Function, arrow: &str) -> String {
-    let params = function.params.iter().map(|param| format!("{}: {}", camel(&param.name), show(resolve, &param.ty)));
-    let result = function.result.map_or_else(|| "void".to_owned(), |ty| show(resolve, &ty));
-    format!("({}) {arrow} {result}", params.collect::<Vec<_>>().join(", "))
+    let params = function
+        .params
+        .iter()
+        .map(|param| format!("{}: {}", camel(&param.name), show(resolve, &param.ty)));
+    let result = function
+        .result
+        .map_or_else(|| "void".to_owned(), |ty| show(resolve, &ty));
+    format!(
+        "({}) {arrow} {result}",
+        params.collect::<Vec<_>>().join(", ")
+    )
 }
 
 fn option_of(resolve: &Resolve, ty: &Type) -> Option<Type> {
@@ -97,11 +117,17 @@ fn show_def(resolve: &Resolve, id: TypeId) -> String {
         TypeDefKind::List(item) => format!("{}[]", show(resolve, item)),
         TypeDefKind::Option(inner) => format!("{} | undefined", show(resolve, inner)),
         TypeDefKind::Tuple(tuple) => {
-            let types = tuple.types.iter().map(|ty| show(resolve, ty)).collect::<Vec<_>>();
+            let types = tuple
+                .types
+                .iter()
+                .map(|ty| show(resolve, ty))
+                .collect::<Vec<_>>();
             format!("[{}]", types.join(", "))
         }
         // The error is thrown.
-        TypeDefKind::Result(result) => result.ok.map_or_else(|| "void".to_owned(), |ok| show(resolve, &ok)),
+        TypeDefKind::Result(result) => result
+            .ok
+            .map_or_else(|| "void".to_owned(), |ok| show(resolve, &ok)),
         TypeDefKind::Type(ty) => show(resolve, ty),
         _ => "unknown".to_owned(),
     }
@@ -125,7 +151,9 @@ fn docs(docs: &Docs, indent: &str, out: &mut String) {
 }
 
 fn pascal(name: &str) -> String {
-    name.split('-').map(|part| part[..1].to_ascii_uppercase() + &part[1..]).collect()
+    name.split('-')
+        .map(|part| part[..1].to_ascii_uppercase() + &part[1..])
+        .collect()
 }
 
 fn camel(name: &str) -> String {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, EXPECT, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
-    IF_UNMODIFIED_SINCE, PRAGMA, RANGE, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, EXPECT, HOST, IF_MATCH, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, PRAGMA, RANGE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
@@ -140,7 +140,9 @@ impl<'a> Seen<'a> {
     fn note(&mut self, name: &HeaderName, value: &'a HeaderValue, edge_name: &str) {
         let presence = &mut self.presence;
         match *name {
-            IF_NONE_MATCH | IF_MODIFIED_SINCE | IF_MATCH | IF_UNMODIFIED_SINCE | IF_RANGE => presence.conditional = true,
+            IF_NONE_MATCH | IF_MODIFIED_SINCE | IF_MATCH | IF_UNMODIFIED_SINCE | IF_RANGE => {
+                presence.conditional = true
+            }
             RANGE => presence.range = true,
             AUTHORIZATION => presence.authorization = true,
             CACHE_CONTROL | PRAGMA => presence.directives = true,
@@ -163,7 +165,8 @@ impl Exchange {
         }
     }
 
-    /// Counts a request to the origin: the status of its answer, or none where it failed, after `took`.
+    /// Counts a request to the origin: the status of its answer, or none where it failed, after
+    /// `took`.
     pub(super) fn count_origin(&self, status: Option<StatusCode>, took: Duration) {
         self.site.counters.record_origin(status, took);
         trial::record_origin(self);
@@ -210,14 +213,18 @@ impl Exchange {
     }
 }
 
-/// Lets a request in, asks the site's policies about it, and writes its key. A `device` that is given stands for the client's own.
+/// Lets a request in, asks the site's policies about it, and writes its key. A `device` that is
+/// given stands for the client's own.
 ///
 /// # Errors
 /// [`Refused`] with the reason; the parts come back for the answer.
 pub fn admit(edge: &Edge, parts: Parts, from: From) -> Result<Exchange, Box<(Refused, Parts)>> {
     let mut exchange = enter(edge, parts, from)?;
     if !exchange.site.policies.is_empty() {
-        exchange.decision = exchange.site.policies.on_request(&exchange.ask(), exchange.at);
+        exchange.decision = exchange
+            .site
+            .policies
+            .on_request(&exchange.ask(), exchange.at);
         if exchange.site.canary.is_some() {
             ask_canary(&mut exchange);
         }
@@ -227,7 +234,11 @@ pub fn admit(edge: &Edge, parts: Parts, from: From) -> Result<Exchange, Box<(Ref
 }
 
 /// Lets a request in, before any policy is asked, and without a key.
-pub(super) fn enter(edge: &Edge, parts: Parts, from: From) -> Result<Exchange, Box<(Refused, Parts)>> {
+pub(super) fn enter(
+    edge: &Edge,
+    parts: Parts,
+    from: From,
+) -> Result<Exchange, Box<(Refused, Parts)>> {
     let at = edge.clock.now();
     let seen = Seen::of(&parts.headers, &edge.name);
     let (site, host) = match find_site(edge, &parts, &seen) {
@@ -240,7 +251,11 @@ pub(super) fn enter(edge: &Edge, parts: Parts, from: From) -> Result<Exchange, B
         None => Device::Unknown,
     };
     let fields = seen.presence;
-    let directives = if fields.directives { RequestDirectives::of(&parts.headers) } else { RequestDirectives::default() };
+    let directives = if fields.directives {
+        RequestDirectives::of(&parts.headers)
+    } else {
+        RequestDirectives::default()
+    };
     let decision = Arc::clone(&edge.no_decision);
     Ok(Exchange {
         site,
@@ -261,7 +276,11 @@ pub(super) fn enter(edge: &Edge, parts: Parts, from: From) -> Result<Exchange, B
 
 /// Has the canary decide in the place of the active version, if the key is of its share.
 fn ask_canary(exchange: &mut Exchange) {
-    let taken = exchange.site.canary.as_ref().filter(|canary| canary.takes(exchange));
+    let taken = exchange
+        .site
+        .canary
+        .as_ref()
+        .filter(|canary| canary.takes(exchange));
     if let Some(canary) = taken {
         exchange.decision = canary.chain.on_request(&exchange.ask(), exchange.at);
         exchange.is_canary = true;
@@ -281,15 +300,22 @@ pub struct From {
     pub warm_run: u64,
 }
 
-fn find_site(edge: &Edge, parts: &Parts, seen: &Seen<'_>) -> Result<(Arc<Site>, Box<str>), Refused> {
+fn find_site(
+    edge: &Edge,
+    parts: &Parts,
+    seen: &Seen<'_>,
+) -> Result<(Arc<Site>, Box<str>), Refused> {
     if matches!(parts.method, Method::TRACE | Method::CONNECT) {
         return Err(Refused::Method);
     }
     if seen.presence.unusual && !is_expectation_met(parts) {
         return Err(Refused::Expectation);
     }
-    // The connection stops reading at about this bound, but what came in one piece with the rest gets this far.
-    if seen.bytes + parts.uri.path().len() + parts.uri.query().map_or(0, str::len) > edge.max_header_bytes {
+    // The connection stops reading at about this bound, but what came in one piece with the rest
+    // gets this far.
+    if seen.bytes + parts.uri.path().len() + parts.uri.query().map_or(0, str::len)
+        > edge.max_header_bytes
+    {
         return Err(Refused::TooLong);
     }
     let host = host(parts, seen)?;
@@ -299,32 +325,53 @@ fn find_site(edge: &Edge, parts: &Parts, seen: &Seen<'_>) -> Result<(Arc<Site>, 
     if seen.loops {
         return Err(Refused::Loop);
     }
-    let site = edge.sites.load().of_host(&host).cloned().ok_or(Refused::UnknownHost)?;
+    let site = edge
+        .sites
+        .load()
+        .of_host(&host)
+        .cloned()
+        .ok_or(Refused::UnknownHost)?;
     Ok((site, host))
 }
 
 /// Whether every expectation is one that is met (RFC 9110 §10.1.1). HTTP/1.0 has none.
 fn is_expectation_met(parts: &Parts) -> bool {
     let mut expected = parts.headers.get_all(EXPECT).iter();
-    parts.version < Version::HTTP_11 || expected.all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+    parts.version < Version::HTTP_11
+        || expected.all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
-/// The host that a request is for: of its target if that is absolute, else of its one `Host` (RFC 9112 §3.2).
+/// The host that a request is for: of its target if that is absolute, else of its one `Host` (RFC
+/// 9112 §3.2).
 fn host(parts: &Parts, seen: &Seen<'_>) -> Result<Box<str>, Refused> {
     if seen.many_hosts || (seen.host.is_none() && parts.version == Version::HTTP_11) {
         return Err(Refused::BadHost);
     }
     let named = match parts.uri.authority() {
         Some(authority) => authority.as_str(),
-        None => seen.host.and_then(|host| host.to_str().ok()).ok_or(Refused::BadHost)?,
+        None => seen
+            .host
+            .and_then(|host| host.to_str().ok())
+            .ok_or(Refused::BadHost)?,
     };
-    key::host_of(named).map(|host| host.to_ascii_lowercase().into_boxed_str()).ok_or(Refused::BadHost)
+    key::host_of(named)
+        .map(|host| host.to_ascii_lowercase().into_boxed_str())
+        .ok_or(Refused::BadHost)
 }
 
 pub(super) fn write_key(exchange: &Exchange) -> Vec<u8> {
     let uri = &exchange.parts.uri;
     let query = key::canonical_query(uri.query(), &exchange.decision.query);
-    let mut written = Vec::with_capacity(exchange.host.len() + uri.path().len() + uri.query().map_or(0, str::len) + 32);
-    key::write_key(&mut written, SCHEME, &exchange.host, uri.path(), query.as_deref(), exchange.decision.variant.as_deref());
+    let mut written = Vec::with_capacity(
+        exchange.host.len() + uri.path().len() + uri.query().map_or(0, str::len) + 32,
+    );
+    key::write_key(
+        &mut written,
+        SCHEME,
+        &exchange.host,
+        uri.path(),
+        query.as_deref(),
+        exchange.decision.variant.as_deref(),
+    );
     written
 }

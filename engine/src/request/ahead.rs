@@ -1,8 +1,10 @@
-//! Work that no visitor waits for: what plans fetch ahead of demand, and what is revalidated before it expires.
+//! Work that no visitor waits for: what plans fetch ahead of demand, and what is revalidated before
+//! it expires.
 //!
-//! For the latter the end of each stored response is watched. Shortly before it, one that visitors wanted often is marked, and
-//! the next of them sets the revalidation off, with his own request and without waiting for it. How many go out is bounded by a share of all
-//! requests to the origin, by a rate, and by how the origin does.
+//! For the latter the end of each stored response is watched. Shortly before it, one that visitors
+//! wanted often is marked, and the next of them sets the revalidation off, with his own request and
+//! without waiting for it. How many go out is bounded by a share of all requests to the origin, by
+//! a rate, and by how the origin does.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -59,7 +61,8 @@ impl Found {
     }
 }
 
-/// What is stored for a plan's request: whether it will do until `until`, and for a page that changed at `changed`.
+/// What is stored for a plan's request: whether it will do until `until`, and for a page that
+/// changed at `changed`.
 pub fn look(
     edge: &Edge,
     exchange: &Exchange,
@@ -67,14 +70,19 @@ pub fn look(
     changed: Option<Timestamp>,
 ) -> (Found, Option<Arc<StoredResponse>>) {
     let variants = edge.store.peek(&exchange.key);
-    let Some(stored) = variants.as_ref().and_then(|variants| variants.select(&exchange.parts.headers)) else {
+    let Some(stored) = variants
+        .as_ref()
+        .and_then(|variants| variants.select(&exchange.parts.headers))
+    else {
         return (Found::Absent, None);
     };
     let (freshness, now) = (&stored.head.freshness, exchange.at);
     let stored_at = now.saturating_sub(freshness.age(now));
     let found = match () {
         () if !freshness.is_fresh(now) => Found::Stale,
-        () if changed.is_some_and(|changed| stored_at < changed && changed <= now) => Found::Changed,
+        () if changed.is_some_and(|changed| stored_at < changed && changed <= now) => {
+            Found::Changed
+        }
         () if freshness.fresh_until() < until => Found::GoesStale,
         () => Found::Fresh,
     };
@@ -82,7 +90,12 @@ pub fn look(
 }
 
 /// Fetches for a plan what [`look`] found wanting.
-pub async fn fetch(edge: &Arc<Edge>, exchange: &Arc<Exchange>, found: Found, stored: Option<Arc<StoredResponse>>) -> Answer {
+pub async fn fetch(
+    edge: &Arc<Edge>,
+    exchange: &Arc<Exchange>,
+    found: Found,
+    stored: Option<Arc<StoredResponse>>,
+) -> Answer {
     let why = match found {
         Found::Absent => Forward::UriMiss,
         Found::Stale => Forward::Stale,
@@ -155,7 +168,13 @@ impl Ord for Watched {
 }
 
 impl Ahead {
-    fn with<T>(&self, site: &Site, settings: &RefreshAhead, now: Timestamp, act: impl FnOnce(&mut SiteAhead) -> T) -> T {
+    fn with<T>(
+        &self,
+        site: &Site,
+        settings: &RefreshAhead,
+        now: Timestamp,
+        act: impl FnOnce(&mut SiteAhead) -> T,
+    ) -> T {
         let mut sites = lock(&self.0);
         let pace = || Pace::new(settings.rate, CONCURRENCY, now);
         let new = || SiteAhead {
@@ -179,47 +198,76 @@ impl Ahead {
 
     /// What became of revalidations ahead of a site.
     pub fn counts(&self, site: usize) -> AheadCounts {
-        lock(&self.0).get(&site).map(|site| site.counts).unwrap_or_default()
+        lock(&self.0)
+            .get(&site)
+            .map(|site| site.counts)
+            .unwrap_or_default()
     }
 }
 
 /// Watches the end of a response that has just been stored, if its site wants that.
 pub(super) fn watch(edge: &Edge, site: &Site, stored: &Arc<StoredResponse>) {
-    let Some(settings) = &site.settings.refresh_ahead else { return };
+    let Some(settings) = &site.settings.refresh_ahead else {
+        return;
+    };
     let now = edge.clock.now();
     let until = stored.head.freshness.fresh_until();
-    let is_wanted =
-        settings.tags.is_empty() || stored.head.fields.tags().any(|tag| settings.tags.iter().any(|wanted| **wanted == *tag));
+    let is_wanted = settings.tags.is_empty()
+        || stored
+            .head
+            .fields
+            .tags()
+            .any(|tag| settings.tags.iter().any(|wanted| **wanted == *tag));
     if !is_wanted || until.since(now) <= settings.before * 2 {
         return;
     }
     edge.ahead.with(site, settings, now, |ahead| {
-        // Not for each response that is stored while all that are watched are still there: this looks at each of them.
-        if ahead.watched.len() >= settings.max_watched && (now.since(ahead.tidied) >= TIDY_PERIOD || now < ahead.tidied) {
-            ahead.watched.retain(|Reverse(watched)| watched.stored.strong_count() > 0);
+        // Not for each response that is stored while all that are watched are still there: this
+        // looks at each of them.
+        if ahead.watched.len() >= settings.max_watched
+            && (now.since(ahead.tidied) >= TIDY_PERIOD || now < ahead.tidied)
+        {
+            ahead
+                .watched
+                .retain(|Reverse(watched)| watched.stored.strong_count() > 0);
             ahead.tidied = now;
         }
         if ahead.watched.len() >= settings.max_watched {
             ahead.counts.unwatched += 1;
             return;
         }
-        ahead.watched.push(Reverse(Watched { at: until.saturating_sub(settings.before), stored: Arc::downgrade(stored) }));
+        ahead.watched.push(Reverse(Watched {
+            at: until.saturating_sub(settings.before),
+            stored: Arc::downgrade(stored),
+        }));
     });
 }
 
-/// Marks the stored responses whose end is near and that visitors want often. To be called every second or so.
+/// Marks the stored responses whose end is near and that visitors want often. To be called every
+/// second or so.
 pub fn mark(edge: &Edge) {
     let now = edge.clock.now();
     let sites = edge.sites.load();
     for site in sites.iter() {
-        let Some(settings) = &site.settings.refresh_ahead else { continue };
+        let Some(settings) = &site.settings.refresh_ahead else {
+            continue;
+        };
         let mark_some = |ahead: &mut SiteAhead| {
             for _ in 0..MARKED_AT_ONCE {
-                if ahead.watched.peek().is_none_or(|Reverse(watched)| watched.at > now) {
+                if ahead
+                    .watched
+                    .peek()
+                    .is_none_or(|Reverse(watched)| watched.at > now)
+                {
                     return false;
                 }
-                let stored = ahead.watched.pop().and_then(|Reverse(watched)| watched.stored.upgrade());
-                if let Some(stored) = stored.filter(|stored| uses::hits_so_far(stored) >= settings.min_hits) {
+                let stored = ahead
+                    .watched
+                    .pop()
+                    .and_then(|Reverse(watched)| watched.stored.upgrade());
+                if let Some(stored) =
+                    stored.filter(|stored| uses::hits_so_far(stored) >= settings.min_hits)
+                {
                     uses::mark_due(&stored);
                 }
             }
@@ -235,24 +283,37 @@ pub fn mark(edge: &Edge) {
 /// Revalidates a marked response in the background, for all who come after this visitor.
 pub(super) fn revalidate(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stored: &Arc<StoredResponse>) {
     let site = &exchange.site;
-    let Some(settings) = site.settings.refresh_ahead.clone() else { return };
+    let Some(settings) = site.settings.refresh_ahead.clone() else {
+        return;
+    };
     // What somebody is told by his name is nobody else's: the next visitor will do.
     if exchange.fields.authorization || exchange.directives.no_store {
         return uses::mark_due(stored);
     }
     let now = edge.clock.now();
-    let all: u64 = site.counters.origin_requests().iter().map(|(_, count)| count).sum();
-    if !edge.ahead.with(site, &settings, now, |ahead| ahead.begin(&settings, all, now)) {
+    let all: u64 = site
+        .counters
+        .origin_requests()
+        .iter()
+        .map(|(_, count)| count)
+        .sum();
+    if !edge.ahead.with(site, &settings, now, |ahead| {
+        ahead.begin(&settings, all, now)
+    }) {
         return;
     }
     let Some(lead) = edge.collapse.lead(&exchange.key) else {
-        return edge.ahead.with(site, &settings, now, |ahead| ahead.give_back());
+        return edge
+            .ahead
+            .with(site, &settings, now, |ahead| ahead.give_back());
     };
     let (edge, exchange, stored) = (Arc::clone(edge), Arc::clone(exchange), Arc::clone(stored));
     tokio::spawn(async move {
         let refreshed = revalidate::to_its_end(&edge, &exchange, stored, lead).await;
         let ended = edge.clock.now();
-        edge.ahead.with(&exchange.site, &settings, ended, |ahead| ahead.end(&refreshed, ended.since(now), ended));
+        edge.ahead.with(&exchange.site, &settings, ended, |ahead| {
+            ahead.end(&refreshed, ended.since(now), ended)
+        });
     });
 }
 
@@ -266,7 +327,10 @@ impl SiteAhead {
         let earned = others.saturating_sub(self.others) as f64 * for_each;
         self.others = others;
         self.saved = (self.saved + earned).min((settings.rate * SAVED_SECS).max(1.0));
-        if self.saved < 1.0 || self.under_way >= self.pace.concurrency() || !self.pace.wait(now).is_zero() {
+        if self.saved < 1.0
+            || self.under_way >= self.pace.concurrency()
+            || !self.pace.wait(now).is_zero()
+        {
             self.counts.held_back += 1;
             return false;
         }
@@ -292,10 +356,16 @@ impl SiteAhead {
         };
         *count += 1;
         let sign = match refreshed {
-            Refreshed::NotStored(status, retry_after) if status.is_server_error() || *status == 429 => {
-                Sign::Overloaded { retry_after: *retry_after }
+            Refreshed::NotStored(status, retry_after)
+                if status.is_server_error() || *status == 429 =>
+            {
+                Sign::Overloaded {
+                    retry_after: *retry_after,
+                }
             }
-            Refreshed::Failed(retry_after) => Sign::Overloaded { retry_after: *retry_after },
+            Refreshed::Failed(retry_after) => Sign::Overloaded {
+                retry_after: *retry_after,
+            },
             Refreshed::Stored | Refreshed::NotStored(..) => Sign::Answered(took),
         };
         self.pace.end(sign, now);

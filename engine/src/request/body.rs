@@ -64,7 +64,8 @@ pub struct FillPart {
 pub struct Stream {
     body: Incoming,
     silence: Silence,
-    /// What the next hop answers, with one of the site's concurrent fetches; none where a client sends.
+    /// What the next hop answers, with one of the site's concurrent fetches; none where a client
+    /// sends.
     answered: Option<(Arc<Exchange>, OwnedSemaphorePermit)>,
 }
 
@@ -78,17 +79,32 @@ pub struct Silence {
 impl EdgeBody {
     /// Stored content.
     pub fn stored(body: &StoredBody) -> EdgeBody {
-        EdgeBody::Pieces(Pieces { lines: None, pieces: PieceList::Stored(body.clone()), next: 0, left: body.len() })
+        EdgeBody::Pieces(Pieces {
+            lines: None,
+            pieces: PieceList::Stored(body.clone()),
+            next: 0,
+            left: body.len(),
+        })
     }
 
-    /// Stored content, or none, with lines of fields that go into the head of the answer as they are: see [`EdgeBody::take_lines`].
+    /// Stored content, or none, with lines of fields that go into the head of the answer as they
+    /// are: see [`EdgeBody::take_lines`].
     pub fn with_lines(lines: Arc<[u8]>, body: Option<&StoredBody>) -> EdgeBody {
         let left = body.map_or(0, StoredBody::len);
-        let pieces = body.map_or_else(|| PieceList::Owned(Vec::new()), |body| PieceList::Stored(body.clone()));
-        EdgeBody::Pieces(Pieces { lines: Some(lines), pieces, next: 0, left })
+        let pieces = body.map_or_else(
+            || PieceList::Owned(Vec::new()),
+            |body| PieceList::Stored(body.clone()),
+        );
+        EdgeBody::Pieces(Pieces {
+            lines: Some(lines),
+            pieces,
+            next: 0,
+            left,
+        })
     }
 
-    /// Takes the lines of fields that the answer's map of fields does not have. Whoever sends the answer puts them into its head.
+    /// Takes the lines of fields that the answer's map of fields does not have. Whoever sends the
+    /// answer puts them into its head.
     pub fn take_lines(&mut self) -> Option<Arc<[u8]>> {
         match self {
             EdgeBody::Pieces(pieces) => pieces.lines.take(),
@@ -99,27 +115,59 @@ impl EdgeBody {
     /// Content made for this answer.
     pub fn owned(pieces: Vec<Bytes>) -> EdgeBody {
         let left = pieces.iter().map(|piece| piece.len() as u64).sum();
-        EdgeBody::Pieces(Pieces { lines: None, pieces: PieceList::Owned(pieces), next: 0, left })
+        EdgeBody::Pieces(Pieces {
+            lines: None,
+            pieces: PieceList::Owned(pieces),
+            next: 0,
+            left,
+        })
     }
 
     /// What `reader` brings.
     pub fn fill(reader: FillReader, counters: Arc<SiteCounters>) -> EdgeBody {
-        EdgeBody::Fill(FillPart { reader, skip: 0, left: None, counters })
+        EdgeBody::Fill(FillPart {
+            reader,
+            skip: 0,
+            left: None,
+            counters,
+        })
     }
 
     /// The bytes of `range` of what `reader` brings.
-    pub fn fill_range(reader: FillReader, range: std::ops::Range<u64>, counters: Arc<SiteCounters>) -> EdgeBody {
-        EdgeBody::Fill(FillPart { reader, skip: range.start, left: Some(range.end - range.start), counters })
+    pub fn fill_range(
+        reader: FillReader,
+        range: std::ops::Range<u64>,
+        counters: Arc<SiteCounters>,
+    ) -> EdgeBody {
+        EdgeBody::Fill(FillPart {
+            reader,
+            skip: range.start,
+            left: Some(range.end - range.start),
+            counters,
+        })
     }
 
     /// What the next hop sends in answer to an exchange.
-    pub fn stream(body: Incoming, permit: OwnedSemaphorePermit, silence: Silence, exchange: Arc<Exchange>) -> EdgeBody {
-        EdgeBody::Stream(Box::new(Stream { body, silence, answered: Some((exchange, permit)) }))
+    pub fn stream(
+        body: Incoming,
+        permit: OwnedSemaphorePermit,
+        silence: Silence,
+        exchange: Arc<Exchange>,
+    ) -> EdgeBody {
+        EdgeBody::Stream(Box::new(Stream {
+            body,
+            silence,
+            answered: Some((exchange, permit)),
+        }))
     }
 
     /// What a client sends.
     pub fn upload(body: Incoming, silence: Silence) -> Stream {
-        Stream { body, silence, answered: None }
+        Stream {
+            body,
+            silence,
+            answered: None,
+        }
     }
 
     /// Its length in bytes, where it is known.
@@ -137,10 +185,15 @@ impl Body for EdgeBody {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             EdgeBody::Empty => Poll::Ready(None),
-            EdgeBody::Pieces(pieces) => Poll::Ready(pieces.next().map(|piece| Ok(Frame::data(piece)))),
+            EdgeBody::Pieces(pieces) => {
+                Poll::Ready(pieces.next().map(|piece| Ok(Frame::data(piece))))
+            }
             EdgeBody::Fill(part) => part.poll_frame(context),
             EdgeBody::Stream(stream) => stream.poll_frame_within(context),
         }
@@ -181,7 +234,10 @@ impl Pieces {
 }
 
 impl FillPart {
-    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         loop {
             if self.left == Some(0) {
                 return Poll::Ready(None);
@@ -207,8 +263,12 @@ impl FillPart {
 }
 
 impl Stream {
-    fn poll_frame_within(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame: Option<Result<_, BodyError>> = match Pin::new(&mut self.body).poll_frame(context) {
+    fn poll_frame_within(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame: Option<Result<_, BodyError>> = match Pin::new(&mut self.body).poll_frame(context)
+        {
             Poll::Pending => Some(Err(ready!(self.silence.poll_end(context)).into())),
             Poll::Ready(frame) => {
                 self.silence.broken();
@@ -217,7 +277,10 @@ impl Stream {
         };
         if let (Some((exchange, _)), Some(frame)) = (&self.answered, &frame) {
             match frame {
-                Ok(frame) => exchange.site.counters.record_bytes(frame.data_ref().map_or(0, Bytes::len) as u64),
+                Ok(frame) => exchange
+                    .site
+                    .counters
+                    .record_bytes(frame.data_ref().map_or(0, Bytes::len) as u64),
                 Err(error) => {
                     tracing::warn!(url = key::url_of(&exchange.key), error = %Chained(&**error), "answer ended early");
                 }
@@ -231,7 +294,10 @@ impl Body for Stream {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         self.get_mut().poll_frame_within(context)
     }
 
@@ -247,7 +313,11 @@ impl Body for Stream {
 impl Silence {
     /// No more than `limit` between two pieces.
     pub fn new(clock: Clock, limit: Duration) -> Silence {
-        Silence { clock, limit, timer: None }
+        Silence {
+            clock,
+            limit,
+            timer: None,
+        }
     }
 
     fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<DeadlinePassed> {
@@ -265,6 +335,9 @@ impl Silence {
 
 impl std::fmt::Debug for Stream {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Stream").field("body", &self.body).finish_non_exhaustive()
+        formatter
+            .debug_struct("Stream")
+            .field("body", &self.body)
+            .finish_non_exhaustive()
     }
 }

@@ -8,11 +8,13 @@ use std::sync::Arc;
 /// What goes on in a connection that has ceased to speak HTTP; ends with it.
 pub type Tunnel = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// A client's connection. Its requests are counted, so that nothing that belongs to one of them reaches another.
+/// A client's connection. Its requests are counted, so that nothing that belongs to one of them
+/// reaches another.
 pub trait Connection: Debug + Send + Sync {
     /// The number of the request that is being answered.
     fn current(&self) -> u64;
-    /// Sends an interim response to the request of that number, unless its answer has begun or too much waits for the client already.
+    /// Sends an interim response to the request of that number, unless its answer has begun or too
+    /// much waits for the client already.
     fn send_interim(&self, request: u64, head: &[u8]);
     /// Lets `tunnel` run once the answer of that request has gone out.
     fn become_tunnel(&self, request: u64, tunnel: Tunnel);
@@ -29,7 +31,10 @@ impl Caller {
     /// Whose request is being answered on `connection`.
     pub fn on(connection: Arc<dyn Connection>) -> Caller {
         let request = connection.current();
-        Caller { connection, request }
+        Caller {
+            connection,
+            request,
+        }
     }
 
     /// As [`Connection::send_interim`].

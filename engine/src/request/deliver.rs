@@ -1,5 +1,5 @@
-//! An answer from a stored response, or from one on its way into the store: conditions, ranges, HEAD, `Age`, `Via`,
-//! `Cache-Status` (RFC 9110 §13–14, RFC 9111 §4, RFC 9211).
+//! An answer from a stored response, or from one on its way into the store: conditions, ranges,
+//! HEAD, `Age`, `Via`, `Cache-Status` (RFC 9110 §13–14, RFC 9111 §4, RFC 9211).
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -25,7 +25,8 @@ use crate::store::fill::FillReader;
 use crate::store::stored::{StoredHead, StoredResponse};
 use crate::telemetry::cache_status::{CACHE_STATUS, CacheStatus, Forward};
 
-/// Parts that a client may ask for in one request; more are answered with the whole (RFC 9110 §14.2).
+/// Parts that a client may ask for in one request; more are answered with the whole (RFC 9110
+/// §14.2).
 const MAX_RANGES: usize = 16;
 /// Room in the map of fields for those that are added here.
 const ADDED_FIELDS: usize = 6;
@@ -35,7 +36,8 @@ const ADDED_FIELDS: usize = 6;
 pub(super) enum Source<'s> {
     /// The store.
     Stored(&'s Arc<StoredResponse>),
-    /// A fill, read from its first byte; with the fields as they came, where the request is the one that fetched it.
+    /// A fill, read from its first byte; with the fields as they came, where the request is the one
+    /// that fetched it.
     Filling(&'s Filling, FillReader, Option<HeaderMap>),
 }
 
@@ -54,36 +56,70 @@ pub(super) struct Told {
     pub trouble: Option<&'static str>,
 }
 
-/// Makes the answer to a hit: as [`deliver`] does, with a head that may have been made before. Where nobody but the client reads its
-/// fields, they are lines beside the body ([`EdgeBody::take_lines`]).
-pub(super) fn hit(edge: &Edge, exchange: &Exchange, stored: &Arc<StoredResponse>) -> Response<EdgeBody> {
+/// Makes the answer to a hit: as [`deliver`] does, with a head that may have been made before.
+/// Where nobody but the client reads its fields, they are lines beside the body
+/// ([`EdgeBody::take_lines`]).
+pub(super) fn hit(
+    edge: &Edge,
+    exchange: &Exchange,
+    stored: &Arc<StoredResponse>,
+) -> Response<EdgeBody> {
     let (now, head) = (exchange.at, &stored.head);
     let ready = if exchange.fields.range || exchange.parts.method != Method::GET {
         None
     } else {
-        let (age_secs, ttl_secs) = (head.freshness.age(now).as_secs(), head.freshness.remaining_secs(now));
+        let (age_secs, ttl_secs) = (
+            head.freshness.age(now).as_secs(),
+            head.freshness.remaining_secs(now),
+        );
         let make = || lines_of_hit(edge, exchange, head, now);
-        heads::head(Made { id: stored.id, age_secs, ttl_secs }, make, |ready| ready_made(edge, exchange, stored, ready))
+        heads::head(
+            Made {
+                id: stored.id,
+                age_secs,
+                ttl_secs,
+            },
+            make,
+            |ready| ready_made(edge, exchange, stored, ready),
+        )
     };
     ready.unwrap_or_else(|| deliver(edge, exchange, Source::Stored(stored), Told::default(), now))
 }
 
 /// The answer with a head that stands ready; none where the head is not enough.
-fn ready_made(edge: &Edge, exchange: &Exchange, stored: &StoredResponse, ready: &mut Head) -> Option<Response<EdgeBody>> {
+fn ready_made(
+    edge: &Edge,
+    exchange: &Exchange,
+    stored: &StoredResponse,
+    ready: &mut Head,
+) -> Option<Response<EdgeBody>> {
     let make = || fields_of_hit(edge, exchange, &stored.head, exchange.at);
     let precondition = match exchange.fields.conditional {
-        true => precondition(&exchange.parts.method, &exchange.parts.headers, stored.head.status, ready.fields(make)),
+        true => precondition(
+            &exchange.parts.method,
+            &exchange.parts.headers,
+            stored.head.status,
+            ready.fields(make),
+        ),
         false => Precondition::Proceed,
     };
     let is_read_by_us = exchange.caller.is_none() || edge.access_log.is_some();
     let (status, fields, body) = match precondition {
-        Precondition::Proceed if is_read_by_us => {
-            (stored.head.status, ready.fields(make).clone(), EdgeBody::stored(&stored.body))
-        }
-        Precondition::Proceed => (stored.head.status, HeaderMap::new(), EdgeBody::with_lines(ready.lines(), Some(&stored.body))),
-        Precondition::NotModified if !is_read_by_us => {
-            (StatusCode::NOT_MODIFIED, HeaderMap::new(), EdgeBody::with_lines(ready.not_modified_lines(make), None))
-        }
+        Precondition::Proceed if is_read_by_us => (
+            stored.head.status,
+            ready.fields(make).clone(),
+            EdgeBody::stored(&stored.body),
+        ),
+        Precondition::Proceed => (
+            stored.head.status,
+            HeaderMap::new(),
+            EdgeBody::with_lines(ready.lines(), Some(&stored.body)),
+        ),
+        Precondition::NotModified if !is_read_by_us => (
+            StatusCode::NOT_MODIFIED,
+            HeaderMap::new(),
+            EdgeBody::with_lines(ready.not_modified_lines(make), None),
+        ),
         Precondition::NotModified | Precondition::Failed => return None,
     };
     let mut response = Response::new(body);
@@ -115,10 +151,20 @@ fn lines_of_hit(edge: &Edge, exchange: &Exchange, head: &StoredHead, now: Timest
     lines
 }
 
-/// The answer from a part, where all that is asked for lies within it (RFC 9111 §3.3): a range, or a condition that needs no content.
-pub(super) fn part(edge: &Edge, exchange: &Exchange, stored: &Arc<StoredResponse>) -> Option<Response<EdgeBody>> {
+/// The answer from a part, where all that is asked for lies within it (RFC 9111 §3.3): a range, or
+/// a condition that needs no content.
+pub(super) fn part(
+    edge: &Edge,
+    exchange: &Exchange,
+    stored: &Arc<StoredResponse>,
+) -> Option<Response<EdgeBody>> {
     let source = Source::Stored(stored);
-    let is_there = match narrowed(exchange, &stored.head, &stored.head.fields.to_headers(0), &source) {
+    let is_there = match narrowed(
+        exchange,
+        &stored.head,
+        &stored.head.fields.to_headers(0),
+        &source,
+    ) {
         Narrowed::Whole => false,
         Narrowed::NotModified | Narrowed::Failed | Narrowed::Unsatisfiable(_) => true,
         Narrowed::Part(range, _) => stored.slice(&range).is_some(),
@@ -127,16 +173,24 @@ pub(super) fn part(edge: &Edge, exchange: &Exchange, stored: &Arc<StoredResponse
     is_there.then(|| deliver(edge, exchange, source, Told::default(), exchange.at))
 }
 
-/// An answer that is not stored, for a client whose own condition it meets (RFC 9110 §13.2.1): the condition was kept from the next hop, as
-/// the answer might have been one for all.
+/// An answer that is not stored, for a client whose own condition it meets (RFC 9110 §13.2.1): the
+/// condition was kept from the next hop, as the answer might have been one for all.
 pub(super) fn conditioned(exchange: &Exchange, response: Response<EdgeBody>) -> Response<EdgeBody> {
     let asks = exchange.fields.conditional && exchange.parts.method.is_safe();
     if !asks {
         return response;
     }
-    match precondition(&exchange.parts.method, &exchange.parts.headers, response.status(), response.headers()) {
+    match precondition(
+        &exchange.parts.method,
+        &exchange.parts.headers,
+        response.status(),
+        response.headers(),
+    ) {
         Precondition::Proceed => response,
-        Precondition::NotModified => bare(StatusCode::NOT_MODIFIED, not_modified_headers(response.headers())),
+        Precondition::NotModified => bare(
+            StatusCode::NOT_MODIFIED,
+            not_modified_headers(response.headers()),
+        ),
         Precondition::Failed => bare(StatusCode::PRECONDITION_FAILED, HeaderMap::new()),
     }
 }
@@ -161,7 +215,9 @@ pub(super) fn deliver(
         Narrowed::Failed => bare(StatusCode::PRECONDITION_FAILED, HeaderMap::new()),
         Narrowed::Unsatisfiable(length) => {
             let mut response = bare(StatusCode::RANGE_NOT_SATISFIABLE, HeaderMap::new());
-            response.headers_mut().insert(CONTENT_RANGE, range::unsatisfied_range(length));
+            response
+                .headers_mut()
+                .insert(CONTENT_RANGE, range::unsatisfied_range(length));
             response
         }
         Narrowed::Part(range, length) => one_part(exchange, headers, source, range, length),
@@ -182,7 +238,12 @@ enum Narrowed {
 }
 
 /// What of the response the client's own conditions and ranges leave.
-fn narrowed(exchange: &Exchange, head: &StoredHead, headers: &HeaderMap, source: &Source<'_>) -> Narrowed {
+fn narrowed(
+    exchange: &Exchange,
+    head: &StoredHead,
+    headers: &HeaderMap,
+    source: &Source<'_>,
+) -> Narrowed {
     let (method, asked) = (&exchange.parts.method, &exchange.parts.headers);
     // The condition of an unsafe request was for the next hop, which has acted on it.
     if exchange.fields.conditional && method.is_safe() {
@@ -196,7 +257,9 @@ fn narrowed(exchange: &Exchange, head: &StoredHead, headers: &HeaderMap, source:
         Source::Stored(stored) => Some(stored.length()),
         Source::Filling(filling, ..) => filling.fill.length(),
     };
-    let (true, Some(length)) = (exchange.fields.range, length) else { return Narrowed::Whole };
+    let (true, Some(length)) = (exchange.fields.range, length) else {
+        return Narrowed::Whole;
+    };
     match selection(method, asked, head.status, headers, length, MAX_RANGES) {
         Selection::Whole => Narrowed::Whole,
         Selection::Unsatisfiable => Narrowed::Unsatisfiable(length),
@@ -216,14 +279,21 @@ fn bare(status: StatusCode, headers: HeaderMap) -> Response<EdgeBody> {
     response
 }
 
-fn whole(exchange: &Exchange, status: StatusCode, headers: HeaderMap, source: Source<'_>) -> Response<EdgeBody> {
+fn whole(
+    exchange: &Exchange,
+    status: StatusCode,
+    headers: HeaderMap,
+    source: Source<'_>,
+) -> Response<EdgeBody> {
     let mut response = bare(status, headers);
     let body = match source {
         Source::Stored(stored) => {
             debug_assert!(stored.parts.is_none(), "a part is never served as a whole");
             EdgeBody::stored(&stored.body)
         }
-        Source::Filling(_, reader, _) => EdgeBody::fill(reader, Arc::clone(&exchange.site.counters)),
+        Source::Filling(_, reader, _) => {
+            EdgeBody::fill(reader, Arc::clone(&exchange.site.counters))
+        }
     };
     if exchange.parts.method != Method::HEAD {
         *response.body_mut() = body;
@@ -241,18 +311,29 @@ fn one_part(
     length: u64,
 ) -> Response<EdgeBody> {
     let mut response = bare(StatusCode::PARTIAL_CONTENT, headers);
-    response.headers_mut().insert(CONTENT_RANGE, range::content_range(&range, length));
-    response.headers_mut().insert(CONTENT_LENGTH, (range.end - range.start).into());
+    response
+        .headers_mut()
+        .insert(CONTENT_RANGE, range::content_range(&range, length));
+    response
+        .headers_mut()
+        .insert(CONTENT_LENGTH, (range.end - range.start).into());
     *response.body_mut() = match source {
         Source::Stored(stored) => EdgeBody::owned(stored.slice(&range).unwrap_or_default()),
-        Source::Filling(_, reader, _) => EdgeBody::fill_range(reader, range, Arc::clone(&exchange.site.counters)),
+        Source::Filling(_, reader, _) => {
+            EdgeBody::fill_range(reader, range, Arc::clone(&exchange.site.counters))
+        }
     };
     response
 }
 
-fn parts(mut headers: HeaderMap, stored: &StoredResponse, ranges: Vec<std::ops::Range<u64>>) -> Response<EdgeBody> {
+fn parts(
+    mut headers: HeaderMap,
+    stored: &StoredResponse,
+    ranges: Vec<std::ops::Range<u64>>,
+) -> Response<EdgeBody> {
     // Two of the stored response's own random hashes: a body can't foresee them.
-    let seed = u128::from(RandomState::default().hash_one(stored.id)) << 64 | u128::from(RandomState::default().hash_one(0));
+    let seed = u128::from(RandomState::default().hash_one(stored.id)) << 64
+        | u128::from(RandomState::default().hash_one(0));
     let frame = Multipart::new(ranges, stored.length(), &headers, seed);
     let mut pieces = Vec::new();
     for range in frame.ranges() {
@@ -268,7 +349,14 @@ fn parts(mut headers: HeaderMap, stored: &StoredResponse, ranges: Vec<std::ops::
 }
 
 /// Adds what the edge has to say.
-fn say(edge: &Edge, exchange: &Exchange, head: &StoredHead, told: Told, now: Timestamp, headers: &mut HeaderMap) {
+fn say(
+    edge: &Edge,
+    exchange: &Exchange,
+    head: &StoredHead,
+    told: Told,
+    now: Timestamp,
+    headers: &mut HeaderMap,
+) {
     let age = head.freshness.age(now);
     if let Some(ttl) = head.browser_ttl_secs {
         let remaining = head.freshness.remaining_secs(now);
@@ -286,7 +374,12 @@ fn say(edge: &Edge, exchange: &Exchange, head: &StoredHead, told: Told, now: Tim
     cache_status(exchange, head, told, now).append_to(headers, &edge.name);
 }
 
-fn cache_status<'a>(exchange: &'a Exchange, head: &'a StoredHead, told: Told, now: Timestamp) -> CacheStatus<'a> {
+fn cache_status<'a>(
+    exchange: &'a Exchange,
+    head: &'a StoredHead,
+    told: Told,
+    now: Timestamp,
+) -> CacheStatus<'a> {
     CacheStatus {
         hit: told.forward.is_none(),
         forward: told.forward,
@@ -294,7 +387,11 @@ fn cache_status<'a>(exchange: &'a Exchange, head: &'a StoredHead, told: Told, no
         ttl_secs: Some(head.freshness.remaining_secs(now)),
         stored: told.stored,
         collapsed: told.collapsed,
-        key: exchange.site.settings.cache_status_key.then(|| key::url_of(&exchange.key)),
+        key: exchange
+            .site
+            .settings
+            .cache_status_key
+            .then(|| key::url_of(&exchange.key)),
         details: [head.fields.detail(), told.trouble],
     }
 }

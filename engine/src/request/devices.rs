@@ -11,8 +11,9 @@ use crate::semantics::device::{DeviceFields, class_of};
 /// What an entry costs beyond its key: its node, its place in the table and in the queues.
 const ENTRY_OVERHEAD_BYTES: usize = 200;
 
-/// What each thread keeps at hand of the remembered classes: most requests of a moment come from few kinds of browsers, and a
-/// look into memory of one's own costs half of one into memory that is shared. At most 137 KiB a thread.
+/// What each thread keeps at hand of the remembered classes: most requests of a moment come from
+/// few kinds of browsers, and a look into memory of one's own costs half of one into memory that is
+/// shared. At most 137 KiB a thread.
 const AT_HAND: usize = 128;
 
 thread_local! {
@@ -27,11 +28,18 @@ struct Front {
 
 impl Front {
     fn new() -> Front {
-        Front { hasher: foldhash::fast::RandomState::default(), slots: (0..AT_HAND).map(|_| None).collect() }
+        Front {
+            hasher: foldhash::fast::RandomState::default(),
+            slots: (0..AT_HAND).map(|_| None).collect(),
+        }
     }
 
     /// The class for these fields, from here or from where `find` has it with its key.
-    fn class(&mut self, fields: &DeviceFields<'_>, find: impl FnOnce() -> (Box<[u8]>, Device)) -> Device {
+    fn class(
+        &mut self,
+        fields: &DeviceFields<'_>,
+        find: impl FnOnce() -> (Box<[u8]>, Device),
+    ) -> Device {
         let mut hasher = self.hasher.build_hasher();
         hasher.write(fields.user_agent);
         hasher.write(fields.platform);
@@ -56,17 +64,21 @@ pub struct Devices {
 }
 
 impl Devices {
-    /// Remembers as many as fit into `max_bytes`, those that come again before those that come once.
+    /// Remembers as many as fit into `max_bytes`, those that come again before those that come
+    /// once.
     pub fn new(max_bytes: u64) -> Devices {
         #[allow(clippy::borrowed_box)] // It is what moka hands over.
         let remembered = Cache::builder()
             .max_capacity(max_bytes)
-            .weigher(|key: &Box<[u8]>, _: &Device| u32::try_from(key.len() + ENTRY_OVERHEAD_BYTES).unwrap_or(u32::MAX))
+            .weigher(|key: &Box<[u8]>, _: &Device| {
+                u32::try_from(key.len() + ENTRY_OVERHEAD_BYTES).unwrap_or(u32::MAX)
+            })
             .build_with_hasher(foldhash::quality::RandomState::default());
         Devices { remembered }
     }
 
-    /// The class of the device that sent these request fields, as `semantics::device::class_of` says.
+    /// The class of the device that sent these request fields, as `semantics::device::class_of`
+    /// says.
     pub fn class_of(&self, fields: DeviceFields<'_>) -> Device {
         FRONT.with_borrow_mut(|front| front.class(&fields, || self.recall(fields)))
     }
@@ -82,11 +94,18 @@ impl Devices {
     }
 }
 
-/// Two bytes for the hints, then the platform, then the user agent. Unlike fields have unlike keys: the platform's length stands
-/// before it.
+/// Two bytes for the hints, then the platform, then the user agent. Unlike fields have unlike keys:
+/// the platform's length stands before it.
 fn key_of(fields: &DeviceFields<'_>) -> Box<[u8]> {
-    let platform_length = u8::try_from(fields.platform.len()).expect("a platform is cut to 32 bytes");
-    [&[written(fields.mobile), platform_length], fields.platform, fields.user_agent].concat().into()
+    let platform_length =
+        u8::try_from(fields.platform.len()).expect("a platform is cut to 32 bytes");
+    [
+        &[written(fields.mobile), platform_length],
+        fields.platform,
+        fields.user_agent,
+    ]
+    .concat()
+    .into()
 }
 
 fn is_key_of(key: &[u8], fields: &DeviceFields<'_>) -> bool {
@@ -125,12 +144,20 @@ mod tests {
         let devices = Devices::new(1024 * 1024);
         let long = [b'x'; 3 * MAX_USER_AGENT_BYTES];
         for user_agent in [b"iPhone".as_slice(), b"Windows", b"", b"\xff\xfe", &long] {
-            for (mobile, platform) in
-                [("?1", "\"Android\""), ("?0", "\"Android\""), ("?0", "\"Windows\""), ("x", "\"\""), ("?0", "Window\"s")]
-            {
+            for (mobile, platform) in [
+                ("?1", "\"Android\""),
+                ("?0", "\"Android\""),
+                ("?0", "\"Windows\""),
+                ("x", "\"\""),
+                ("?0", "Window\"s"),
+            ] {
                 let headers = headers(user_agent, mobile, platform);
                 for _ in 0..2 {
-                    assert_eq!(devices.class_of(DeviceFields::of(&headers)), classify(&headers), "{headers:?}");
+                    assert_eq!(
+                        devices.class_of(DeviceFields::of(&headers)),
+                        classify(&headers),
+                        "{headers:?}"
+                    );
                 }
             }
         }
@@ -141,7 +168,11 @@ mod tests {
         let devices = Devices::new(64 * 1024);
         for number in 0..20_000 {
             let agent = format!("agent {number} {}", "x".repeat(500));
-            devices.class_of(DeviceFields { user_agent: agent.as_bytes(), mobile: Some(false), platform: b"Linux" });
+            devices.class_of(DeviceFields {
+                user_agent: agent.as_bytes(),
+                mobile: Some(false),
+                platform: b"Linux",
+            });
         }
         devices.remembered.run_pending_tasks();
         assert!(devices.remembered.weighted_size() <= 64 * 1024);

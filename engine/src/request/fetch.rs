@@ -1,6 +1,8 @@
-//! A fetch for the store: one leader runs it, in a task of its own, so that it survives the client that asked (RFC 9111 §3, §4.3).
+//! A fetch for the store: one leader runs it, in a task of its own, so that it survives the client
+//! that asked (RFC 9111 §3, §4.3).
 //!
-//! The task tells its own request what came of it through a channel, and its followers through the flight.
+//! The task tells its own request what came of it through a channel, and its followers through the
+//! flight.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -23,7 +25,9 @@ use crate::origin::{self, Answer};
 use crate::policy::Answered;
 use crate::semantics::cache_control::ResponseDirectives;
 use crate::semantics::decision::ResponseDecision;
-use crate::semantics::freshness::{Freshness, StaleDefaults, Terms, browser_lifetime, header_lifetime};
+use crate::semantics::freshness::{
+    Freshness, StaleDefaults, Terms, browser_lifetime, header_lifetime,
+};
 use crate::semantics::retry_after::retry_after;
 use crate::semantics::reuse::stale_if_error;
 use crate::semantics::storability::{self, FloorExceptions, Storability, storability};
@@ -62,13 +66,15 @@ pub(super) struct Filling {
 /// What came of a fetch, for the request that began it.
 #[derive(Debug)]
 pub(super) enum Fetched {
-    /// A response that is being stored, a reader of its content, and its fields as they came: some of them are not stored.
+    /// A response that is being stored, a reader of its content, and its fields as they came: some
+    /// of them are not stored.
     Filling(Arc<Filling>, FillReader, Box<HeaderMap>),
     /// What was stored holds, under a new head (§4.3.4).
     Revalidated(Arc<StoredResponse>),
     /// A response that is not stored, and why.
     NotStored(Box<Response<EdgeBody>>, &'static str),
-    /// A range was asked for, and the whole is too large to be stored: ask again for the range alone.
+    /// A range was asked for, and the whole is too large to be stored: ask again for the range
+    /// alone.
     TooLargeForRange,
     /// A part of a response, on its way to the client and into the store.
     Part(Box<Response<EdgeBody>>),
@@ -149,11 +155,22 @@ impl Fetch {
                 self.forget_part(&part, status)
             }
             (_, Some(stale)) if status == StatusCode::NOT_MODIFIED => {
-                if validation::answers(&stale.head.fields.to_headers(0), answer.response.headers()) {
-                    return revalidate::freshen(self, stale, &answer.response, asked_at, since, tell);
+                if validation::answers(&stale.head.fields.to_headers(0), answer.response.headers())
+                {
+                    return revalidate::freshen(
+                        self,
+                        stale,
+                        &answer.response,
+                        asked_at,
+                        since,
+                        tell,
+                    );
                 }
-                // The 304 is about something that is not stored: nothing is known of what is, and the whole is needed (§4.3.4).
-                self.edge.store.drop_response(&Key::new(&self.exchange.key), stale.id);
+                // The 304 is about something that is not stored: nothing is known of what is, and
+                // the whole is needed (§4.3.4).
+                self.edge
+                    .store
+                    .drop_response(&Key::new(&self.exchange.key), stale.id);
                 self.stale = None;
                 true
             }
@@ -188,9 +205,13 @@ impl Fetch {
             request
         };
         let asked_at = edge.clock.now();
-        let answer = site.origin.fetch(request(), Some(&mut || Some(request()))).await;
+        let answer = site
+            .origin
+            .fetch(request(), Some(&mut || Some(request())))
+            .await;
         let status = answer.as_ref().ok().map(|answer| answer.response.status());
-        self.exchange.count_origin(status, edge.clock.now().since(asked_at));
+        self.exchange
+            .count_origin(status, edge.clock.now().since(asked_at));
         let answer = answer.map_err(|error| {
             let url = Key::new(&self.exchange.key);
             tracing::warn!(site = %site.settings.name, url = url.url(), error = %Chained(&error), "fetch failed");
@@ -201,7 +222,9 @@ impl Fetch {
 
     /// Whether what is stored may stand in for an answer that is an error.
     fn may_serve_stale(&self) -> bool {
-        let Some(stale) = &self.stale else { return false };
+        let Some(stale) = &self.stale else {
+            return false;
+        };
         let exchange = &self.exchange;
         stale_if_error(
             &stale.head.freshness,
@@ -220,32 +243,51 @@ impl Fetch {
         let _ = tell.send(Fetched::Failed(failure));
     }
 
-    /// Takes the answer to a POST that stands for later GETs (RFC 9110 §9.3.3), in a task of its own.
-    pub(super) fn take_over(self, answer: Answer, asked_at: Timestamp, since: PurgePoint) -> oneshot::Receiver<Fetched> {
+    /// Takes the answer to a POST that stands for later GETs (RFC 9110 §9.3.3), in a task of its
+    /// own.
+    pub(super) fn take_over(
+        self,
+        answer: Answer,
+        asked_at: Timestamp,
+        since: PurgePoint,
+    ) -> oneshot::Receiver<Fetched> {
         let (tell, told) = oneshot::channel();
         tokio::spawn(self.take(answer, asked_at, since, tell));
         told
     }
 
     /// A response: stored as it streams, or passed on.
-    async fn take(self, answer: Answer, asked_at: Timestamp, since: PurgePoint, tell: oneshot::Sender<Fetched>) {
+    async fn take(
+        self,
+        answer: Answer,
+        asked_at: Timestamp,
+        since: PurgePoint,
+        tell: oneshot::Sender<Fetched>,
+    ) {
         let Answer { response, permit } = answer;
         let (mut parts, body) = response.into_parts();
         forwarding::strip_response_hop_by_hop(&mut parts.headers);
         let now = self.edge.clock.now();
         forwarding::ensure_date(&mut parts.headers, now);
-        let length = content_length(&parts.headers).or_else(|| http_body::Body::size_hint(&body).exact());
+        let length =
+            content_length(&parts.headers).or_else(|| http_body::Body::size_hint(&body).exact());
         let weighed = self.weigh(parts.status, &parts.headers, length, asked_at);
         let too_large = length.is_some_and(|length| length > self.edge.store.max_object());
         let (refusal, is_of_request) = match &weighed.storability {
-            Storability::Yes | Storability::Part(_) if too_large => ("larger than max_object", false),
-            Storability::Yes | Storability::Part(_) if !weighed.freshness.is_worth_keeping(&parts.headers, now) => {
+            Storability::Yes | Storability::Part(_) if too_large => {
+                ("larger than max_object", false)
+            }
+            Storability::Yes | Storability::Part(_)
+                if !weighed.freshness.is_worth_keeping(&parts.headers, now) =>
+            {
                 ("stale at once", false)
             }
             Storability::Yes => return self.fill(parts, body, length, weighed, since, tell).await,
             Storability::Part(part) => {
                 let part = part.clone();
-                return self.fill_part(parts, body, part, weighed, since, tell).await;
+                return self
+                    .fill_part(parts, body, part, weighed, since, tell)
+                    .await;
             }
             Storability::No(refusal) => (refusal.as_str(), refusal.is_of_request()),
         };
@@ -257,13 +299,19 @@ impl Fetch {
         let site = &self.exchange.site;
         let silence = Silence::new(self.edge.clock.clone(), site.settings.body_timeout);
         let body = EdgeBody::stream(body, permit, silence, Arc::clone(&self.exchange));
-        let _ = tell.send(Fetched::NotStored(Box::new(Response::from_parts(parts, body)), refusal));
+        let _ = tell.send(Fetched::NotStored(
+            Box::new(Response::from_parts(parts, body)),
+            refusal,
+        ));
     }
 
-    /// Remembers that the answer is not stored, unless this request alone is to blame, and lets the followers go.
+    /// Remembers that the answer is not stored, unless this request alone is to blame, and lets the
+    /// followers go.
     pub(super) fn is_not_stored(&self, status: StatusCode, is_of_request: bool) {
         if !is_of_request && self.exchange.parts.method != Method::POST {
-            self.edge.hit_for_miss.remember(&self.exchange.key, self.edge.clock.now());
+            self.edge
+                .hit_for_miss
+                .remember(&self.exchange.key, self.edge.clock.now());
             self.take_back(status);
         }
         if let Some(lead) = &self.lead {
@@ -271,15 +319,18 @@ impl Fetch {
         }
     }
 
-    /// Drops what is stored when the origin's new answer is for nobody's store: it has taken the old one back. An answer to somebody
-    /// who is known to it says nothing of the answer to others.
+    /// Drops what is stored when the origin's new answer is for nobody's store: it has taken the
+    /// old one back. An answer to somebody who is known to it says nothing of the answer to others.
     pub(super) fn take_back(&self, status: StatusCode) {
-        let is_anonymous = !self.exchange.fields.authorization && !self.exchange.parts.headers.contains_key(COOKIE);
+        let is_anonymous = !self.exchange.fields.authorization
+            && !self.exchange.parts.headers.contains_key(COOKIE);
         if let Some(stale) = &self.stale
             && is_anonymous
             && status.is_success()
         {
-            self.edge.store.drop_response(&Key::new(&self.exchange.key), stale.id);
+            self.edge
+                .store
+                .drop_response(&Key::new(&self.exchange.key), stale.id);
         }
     }
 
@@ -294,12 +345,21 @@ impl Fetch {
     ) {
         let head = self.head(parts.status, &parts.headers, &weighed);
         let fill = Fill::new(length, self.edge.store.fill_limits(), true);
-        // The first reader is there before the first byte, so that the fill does not take itself for abandoned.
+        // The first reader is there before the first byte, so that the fill does not take itself
+        // for abandoned.
         let reader = fill.reader();
-        let filling = Arc::new(Filling { head, fill: Arc::clone(&fill), since });
+        let filling = Arc::new(Filling {
+            head,
+            fill: Arc::clone(&fill),
+            since,
+        });
         self.share(&filling);
         if let Some(reader) = reader {
-            let _ = tell.send(Fetched::Filling(Arc::clone(&filling), reader, Box::new(parts.headers)));
+            let _ = tell.send(Fetched::Filling(
+                Arc::clone(&filling),
+                reader,
+                Box::new(parts.headers),
+            ));
         }
         match self.pump(&mut body, &fill).await {
             Err(error) => {
@@ -307,13 +367,19 @@ impl Fetch {
                 fill.fail(error);
             }
             Ok(None) => {
-                self.edge.hit_for_miss.remember(&self.exchange.key, self.edge.clock.now());
+                self.edge
+                    .hit_for_miss
+                    .remember(&self.exchange.key, self.edge.clock.now());
                 fill.complete(None);
             }
             Ok(Some(pieces)) => {
                 let body = StoredBody::new(pieces);
                 let stored = Arc::new(StoredResponse::new(filling.head.clone(), body));
-                if self.edge.store.insert(&Key::new(&self.exchange.key), Arc::clone(&stored), since) {
+                if self
+                    .edge
+                    .store
+                    .insert(&Key::new(&self.exchange.key), Arc::clone(&stored), since)
+                {
                     ahead::watch(&self.edge, &self.exchange.site, &stored);
                 }
                 fill.complete(Some(stored.body.pieces()));
@@ -321,8 +387,9 @@ impl Fetch {
         }
     }
 
-    /// Gives the response to those that wait for it, if they may have it: it is fresh, or may be used stale while it is revalidated. What
-    /// must be validated before each use is not theirs (§4); nobody queues for it again.
+    /// Gives the response to those that wait for it, if they may have it: it is fresh, or may be
+    /// used stale while it is revalidated. What must be validated before each use is not theirs
+    /// (§4); nobody queues for it again.
     fn share(&self, filling: &Arc<Filling>) {
         let (freshness, now) = (&filling.head.freshness, self.edge.clock.now());
         let is_for_all = freshness.is_fresh(now) || freshness.allows_while_revalidate(now);
@@ -332,12 +399,20 @@ impl Fetch {
             self.edge.hit_for_miss.remember(&self.exchange.key, now);
         }
         if let Some(lead) = &self.lead {
-            lead.share(if is_for_all { Shared::Filling(Arc::clone(filling)) } else { Shared::NotStorable });
+            lead.share(if is_for_all {
+                Shared::Filling(Arc::clone(filling))
+            } else {
+                Shared::NotStorable
+            });
         }
     }
 
     /// Takes the content; says why where it ends early.
-    pub(super) async fn pump(&self, body: &mut Incoming, fill: &Fill) -> Result<Option<Vec<bytes::Bytes>>, FillError> {
+    pub(super) async fn pump(
+        &self,
+        body: &mut Incoming,
+        fill: &Fill,
+    ) -> Result<Option<Vec<bytes::Bytes>>, FillError> {
         self.pump_all(body, fill).await.map_err(|broken| {
             tracing::warn!(url = Key::new(&self.exchange.key).url(), error = %Chained(&broken), "fill ended early");
             match broken {
@@ -347,9 +422,16 @@ impl Fetch {
         })
     }
 
-    async fn pump_all(&self, body: &mut Incoming, fill: &Fill) -> Result<Option<Vec<bytes::Bytes>>, Broken> {
+    async fn pump_all(
+        &self,
+        body: &mut Incoming,
+        fill: &Fill,
+    ) -> Result<Option<Vec<bytes::Bytes>>, Broken> {
         if let Extent::Rest(part) = &self.extent {
-            let beginning = part.parts.as_ref().and_then(|parts| part.slice(&(0..parts.prefix())));
+            let beginning = part
+                .parts
+                .as_ref()
+                .and_then(|parts| part.slice(&(0..parts.prefix())));
             for piece in beginning.into_iter().flatten() {
                 fill.push(piece).await?;
             }
@@ -365,7 +447,8 @@ impl Fetch {
             };
             match next?.transpose()? {
                 None => return Ok(fill.finish()?),
-                // Trailers are not stored: no field of a trailer decides over a cached response (RFC 9110 §6.5.1).
+                // Trailers are not stored: no field of a trailer decides over a cached response
+                // (RFC 9110 §6.5.1).
                 Some(frame) => match frame.into_data() {
                     Ok(data) => fill.push(data).await?,
                     Err(_trailers) => {}
@@ -374,7 +457,13 @@ impl Fetch {
         }
     }
 
-    pub(super) fn weigh(&self, status: StatusCode, headers: &HeaderMap, length: Option<u64>, asked_at: Timestamp) -> Weighed {
+    pub(super) fn weigh(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        length: Option<u64>,
+        asked_at: Timestamp,
+    ) -> Weighed {
         let exchange = &self.exchange;
         let site = &exchange.site;
         let directives = ResponseDirectives::governing(headers, &site.settings.targeted_fields);
@@ -384,32 +473,67 @@ impl Fetch {
         } else {
             let header_ttl = header_lifetime(headers, &directives, now);
             let header_browser_ttl = browser_lifetime(headers, &directives, now);
-            let answered = Answered { status, headers, length, header_ttl, header_browser_ttl, key: &exchange.key };
-            let decision = exchange.policies().on_response(&exchange.ask(), &answered, now);
+            let answered = Answered {
+                status,
+                headers,
+                length,
+                header_ttl,
+                header_browser_ttl,
+                key: &exchange.key,
+            };
+            let decision = exchange
+                .policies()
+                .on_response(&exchange.ask(), &answered, now);
             if site.is_on_trial() {
                 trial::record_response(exchange, &answered, &decision, now);
             }
             decision
         };
         let floor = site.settings.policy_may_override;
-        let (freshness, storability) = weigh(exchange, status, headers, (&directives, &decision, floor), (asked_at, now));
-        Weighed { directives, decision, freshness, storability }
+        let (freshness, storability) = weigh(
+            exchange,
+            status,
+            headers,
+            (&directives, &decision, floor),
+            (asked_at, now),
+        );
+        Weighed {
+            directives,
+            decision,
+            freshness,
+            storability,
+        }
     }
 
-    pub(super) fn head(&self, status: StatusCode, headers: &HeaderMap, weighed: &Weighed) -> StoredHead {
+    pub(super) fn head(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        weighed: &Weighed,
+    ) -> StoredHead {
         let exchange = &self.exchange;
         let mut tags = weighed.decision.tags.clone();
-        tags.extend(invalidation::cache_groups(headers).into_iter().map(String::into_boxed_str));
+        tags.extend(
+            invalidation::cache_groups(headers)
+                .into_iter()
+                .map(String::into_boxed_str),
+        );
         tags.sort();
         tags.dedup();
-        let detail = joined_reasons(exchange.decision.reason.as_deref(), weighed.decision.reason.as_deref());
+        let detail = joined_reasons(
+            exchange.decision.reason.as_deref(),
+            weighed.decision.reason.as_deref(),
+        );
         let stored = storability::stored_fields(headers, &weighed.directives);
         StoredHead {
             status,
             fields: Fields::new(stored, detail.as_deref(), tags.iter().map(|tag| &**tag)),
             freshness: weighed.freshness,
             secondary_key: SecondaryKey::of(headers, &exchange.parts.headers),
-            browser_ttl_secs: weighed.decision.browser_ttl.map(|ttl| u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX)),
+            browser_ttl_secs: weighed
+                .decision
+                .browser_ttl
+                .map(|ttl| u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX)),
             site: u32::try_from(exchange.site.index).expect("sites are counted in thousands"),
             warm_run: exchange.warm_run,
         }
@@ -428,8 +552,9 @@ impl Fetch {
     }
 }
 
-/// How long a response is fresh, and whether it may be stored, by its own fields, what the policies decided, and the parts of the safety
-/// floor that a policy lifts here; asked for and received at these times.
+/// How long a response is fresh, and whether it may be stored, by its own fields, what the policies
+/// decided, and the parts of the safety floor that a policy lifts here; asked for and received at
+/// these times.
 pub(super) fn weigh(
     exchange: &Exchange,
     status: StatusCode,
@@ -450,7 +575,8 @@ pub(super) fn weigh(
         request_time,
         response_time,
     });
-    // What is fetched for a HEAD is fetched with a GET. Only the answer to a POST has to name its target, which then is absolute.
+    // What is fetched for a HEAD is fetched with a GET. Only the answer to a POST has to name its
+    // target, which then is absolute.
     let is_post = exchange.parts.method == Method::POST;
     let target = if is_post { exchange.url() } else { None };
     let storability = storability(

@@ -17,8 +17,9 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// Whether a client could talk an application by this field into another answer than the one that the key stands for. Applications
-/// trust them since proxies set them; none of them is part of the key, so an answer to one of them would poison it.
+/// Whether a client could talk an application by this field into another answer than the one that
+/// the key stands for. Applications trust them since proxies set them; none of them is part of the
+/// key, so an answer to one of them would poison it.
 fn is_never_from_clients(name: &str) -> bool {
     matches!(
         name,
@@ -45,9 +46,11 @@ pub(super) enum Wanted {
     /// The whole response.
     #[default]
     Whole,
-    /// The whole response, on condition that the one with these fields no longer holds (RFC 9111 §4.3.1).
+    /// The whole response, on condition that the one with these fields no longer holds (RFC 9111
+    /// §4.3.1).
     Newer(HeaderMap),
-    /// What follows the first bytes of a response of which these are stored, or the whole of another one (RFC 9110 §13.1.5).
+    /// What follows the first bytes of a response of which these are stored, or the whole of
+    /// another one (RFC 9110 §13.1.5).
     Rest {
         /// So many bytes are there.
         from: u64,
@@ -59,7 +62,12 @@ pub(super) enum Wanted {
 }
 
 /// A request whose answer may be stored, by the query that counts.
-pub(super) fn for_storing(edge: &Edge, exchange: &Exchange, body: RequestBody, wanted: &Wanted) -> Request<RequestBody> {
+pub(super) fn for_storing(
+    edge: &Edge,
+    exchange: &Exchange,
+    body: RequestBody,
+    wanted: &Wanted,
+) -> Request<RequestBody> {
     let query = key::canonical_query(exchange.parts.uri.query(), &exchange.decision.query);
     let mut request = build(edge, exchange, body, query.as_deref());
     let headers = request.headers_mut();
@@ -94,7 +102,12 @@ pub(super) fn as_sent(edge: &Edge, exchange: &Exchange, body: RequestBody) -> Re
     build(edge, exchange, body, exchange.parts.uri.query())
 }
 
-fn build(edge: &Edge, exchange: &Exchange, body: RequestBody, query: Option<&str>) -> Request<RequestBody> {
+fn build(
+    edge: &Edge,
+    exchange: &Exchange,
+    body: RequestBody,
+    query: Option<&str>,
+) -> Request<RequestBody> {
     let mut request = Request::new(body);
     *request.method_mut() = exchange.parts.method.clone();
     *request.uri_mut() = target(&exchange.parts.uri, query);
@@ -103,21 +116,35 @@ fn build(edge: &Edge, exchange: &Exchange, body: RequestBody, query: Option<&str
     headers.reserve(ADDED_FIELDS);
     forwarding::strip_request_hop_by_hop(headers);
     // Whoever reads the content has said 100 when it comes to the next hop (RFC 9110 §10.1.1).
-    forwarding::remove_named(headers, |name| name == "expect" || is_never_from_clients(name));
+    forwarding::remove_named(headers, |name| {
+        name == "expect" || is_never_from_clients(name)
+    });
     if let Some(host) = headers.get(HOST).cloned() {
         headers.insert(X_FORWARDED_HOST, host);
     }
     let host = match &exchange.site.settings.host_header {
         Some(host) => HeaderValue::try_from(host.as_str()).ok(),
-        None => exchange.parts.uri.authority().and_then(|authority| HeaderValue::try_from(authority.as_str()).ok()),
+        None => exchange
+            .parts
+            .uri
+            .authority()
+            .and_then(|authority| HeaderValue::try_from(authority.as_str()).ok()),
     };
     if let Some(host) = host {
         headers.insert(HOST, host);
     }
-    if let Some(variant) = exchange.decision.variant.as_deref().and_then(|variant| HeaderValue::try_from(variant).ok()) {
+    if let Some(variant) = exchange
+        .decision
+        .variant
+        .as_deref()
+        .and_then(|variant| HeaderValue::try_from(variant).ok())
+    {
         headers.insert(TERO_VARIANT, variant);
     }
-    if let Some(client) = exchange.client.and_then(|client| forwarded_for(headers, &written(client))) {
+    if let Some(client) = exchange
+        .client
+        .and_then(|client| forwarded_for(headers, &written(client)))
+    {
         headers.insert(X_FORWARDED_FOR, client);
     }
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
@@ -126,10 +153,21 @@ fn build(edge: &Edge, exchange: &Exchange, body: RequestBody, query: Option<&str
     request
 }
 
-/// Lets the client have the interim responses to `request` as they come (RFC 9110 §15.2); HTTP/1.0 knows none. 100 is for each
-/// hop to say. None is ever stored, and followers of a fetch get none, since it is not their request.
-pub(super) fn pass_interim_on(edge: &Edge, exchange: &Exchange, request: &mut Request<RequestBody>) {
-    let Some(caller) = exchange.caller.clone().filter(|_| exchange.parts.version == Version::HTTP_11) else { return };
+/// Lets the client have the interim responses to `request` as they come (RFC 9110 §15.2); HTTP/1.0
+/// knows none. 100 is for each hop to say. None is ever stored, and followers of a fetch get none,
+/// since it is not their request.
+pub(super) fn pass_interim_on(
+    edge: &Edge,
+    exchange: &Exchange,
+    request: &mut Request<RequestBody>,
+) {
+    let Some(caller) = exchange
+        .caller
+        .clone()
+        .filter(|_| exchange.parts.version == Version::HTTP_11)
+    else {
+        return;
+    };
     let via = edge.via.clone();
     hyper::ext::on_informational(request, move |interim| {
         if interim.status() != StatusCode::CONTINUE {
@@ -150,9 +188,12 @@ fn target(uri: &Uri, query: Option<&str>) -> Uri {
     target.unwrap_or_else(|_| uri.clone())
 }
 
-/// An address as text. Formatting one, as the standard library does, takes longer than anything else that is added here.
+/// An address as text. Formatting one, as the standard library does, takes longer than anything
+/// else that is added here.
 fn written(client: IpAddr) -> String {
-    let IpAddr::V4(client) = client else { return client.to_string() };
+    let IpAddr::V4(client) = client else {
+        return client.to_string();
+    };
     let mut text = String::with_capacity("255.255.255.255".len());
     for (place, octet) in client.octets().into_iter().enumerate() {
         if place > 0 {
@@ -171,8 +212,16 @@ fn forwarded_for(headers: &HeaderMap, client: &str) -> Option<HeaderValue> {
     if !headers.contains_key(X_FORWARDED_FOR) {
         return HeaderValue::from_str(client).ok();
     }
-    let before: Vec<_> = headers.get_all(X_FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect();
-    let all = before.into_iter().chain([client]).collect::<Vec<_>>().join(", ");
+    let before: Vec<_> = headers
+        .get_all(X_FORWARDED_FOR)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .collect();
+    let all = before
+        .into_iter()
+        .chain([client])
+        .collect::<Vec<_>>()
+        .join(", ");
     HeaderValue::try_from(all).ok()
 }
 
@@ -182,7 +231,15 @@ mod tests {
 
     #[test]
     fn addresses_are_written_as_ever() {
-        for text in ["0.0.0.0", "127.0.0.1", "10.20.30.40", "255.199.100.9", "101.110.99.10", "::1", "2001:db8::ff00:42:8329"] {
+        for text in [
+            "0.0.0.0",
+            "127.0.0.1",
+            "10.20.30.40",
+            "255.199.100.9",
+            "101.110.99.10",
+            "::1",
+            "2001:db8::ff00:42:8329",
+        ] {
             assert_eq!(written(text.parse().unwrap()), text);
         }
     }

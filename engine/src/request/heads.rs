@@ -1,8 +1,8 @@
 //! Heads of hits, ready made: within a second, all hits of a stored response have the same fields.
 //!
-//! Each worker remembers a few of the latest, as a map to be asked and as the bytes that go over the wire, so that a popular response is
-//! answered without any field being copied or written again. A head is used only for the very stored response, age and lifetime that it
-//! was made for.
+//! Each worker remembers a few of the latest, as a map to be asked and as the bytes that go over
+//! the wire, so that a popular response is answered without any field being copied or written
+//! again. A head is used only for the very stored response, age and lifetime that it was made for.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -54,7 +54,10 @@ impl Head {
     /// The lines of the fields of a 304 for it.
     pub(super) fn not_modified_lines(&mut self, make: impl FnOnce() -> HeaderMap) -> Arc<[u8]> {
         let fields = self.fields.get_or_insert_with(make);
-        Arc::clone(self.not_modified.get_or_insert_with(|| lines_of(&not_modified_headers(fields)).into()))
+        Arc::clone(
+            self.not_modified
+                .get_or_insert_with(|| lines_of(&not_modified_headers(fields)).into()),
+        )
     }
 }
 
@@ -67,13 +70,23 @@ pub(super) fn lines_of(fields: &HeaderMap) -> Vec<u8> {
     lines
 }
 
-/// What `ask` takes from the head made for `made`, with the lines that `make` makes where there is none yet.
-pub(super) fn head<T>(made: Made, make: impl FnOnce() -> Vec<u8>, ask: impl FnOnce(&mut Head) -> T) -> T {
+/// What `ask` takes from the head made for `made`, with the lines that `make` makes where there is
+/// none yet.
+pub(super) fn head<T>(
+    made: Made,
+    make: impl FnOnce() -> Vec<u8>,
+    ask: impl FnOnce(&mut Head) -> T,
+) -> T {
     HEADS.with_borrow_mut(|heads| {
         let slot = &mut heads[made.id as usize % SLOTS];
         match slot {
             Some(head) if head.made == made => ask(head),
-            _ => ask(slot.insert(Head { made, lines: make().into(), fields: None, not_modified: None })),
+            _ => ask(slot.insert(Head {
+                made,
+                lines: make().into(),
+                fields: None,
+                not_modified: None,
+            })),
         }
     })
 }
@@ -87,12 +100,43 @@ mod tests {
 
     #[test]
     fn a_head_serves_for_its_own_response_and_second_only() {
-        let age = |made: Made| head(made, || made.age_secs.to_string().into_bytes(), |head| head.lines().to_vec());
-        let made = Made { id: 7, age_secs: 1, ttl_secs: 59 };
+        let age = |made: Made| {
+            head(
+                made,
+                || made.age_secs.to_string().into_bytes(),
+                |head| head.lines().to_vec(),
+            )
+        };
+        let made = Made {
+            id: 7,
+            age_secs: 1,
+            ttl_secs: 59,
+        };
         assert_eq!(age(made), b"1");
-        assert_eq!(head(made, || panic!("it has been made"), |head| head.lines().to_vec()), b"1");
-        assert_eq!(age(Made { age_secs: 2, ttl_secs: 58, ..made }), b"2");
-        assert_eq!(age(Made { id: 7 + SLOTS as u64, ..made }), b"1", "the same place, another response");
+        assert_eq!(
+            head(
+                made,
+                || panic!("it has been made"),
+                |head| head.lines().to_vec()
+            ),
+            b"1"
+        );
+        assert_eq!(
+            age(Made {
+                age_secs: 2,
+                ttl_secs: 58,
+                ..made
+            }),
+            b"2"
+        );
+        assert_eq!(
+            age(Made {
+                id: 7 + SLOTS as u64,
+                ..made
+            }),
+            b"1",
+            "the same place, another response"
+        );
         let mut made_anew = false;
         let make = || {
             made_anew = true;
@@ -104,17 +148,36 @@ mod tests {
 
     #[test]
     fn its_fields_and_those_of_a_304_are_made_when_they_are_asked_for() {
-        let fields = [("etag", "\"a\""), ("content-length", "5"), ("content-type", "text/plain"), ("age", "1")];
+        let fields = [
+            ("etag", "\"a\""),
+            ("content-length", "5"),
+            ("content-type", "text/plain"),
+            ("age", "1"),
+        ];
         let make = || {
             fields
                 .iter()
-                .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse::<HeaderValue>().unwrap()))
+                .map(|(name, value)| {
+                    (
+                        name.parse::<HeaderName>().unwrap(),
+                        value.parse::<HeaderValue>().unwrap(),
+                    )
+                })
                 .collect()
         };
-        assert_eq!(lines_of(&make()), b"etag: \"a\"\r\ncontent-type: text/plain\r\nage: 1\r\n");
-        let made = Made { id: 9, age_secs: 1, ttl_secs: 1 };
+        assert_eq!(
+            lines_of(&make()),
+            b"etag: \"a\"\r\ncontent-type: text/plain\r\nage: 1\r\n"
+        );
+        let made = Made {
+            id: 9,
+            age_secs: 1,
+            ttl_secs: 1,
+        };
         let not_modified = head(made, Vec::new, |head| head.not_modified_lines(make));
         assert_eq!(*not_modified, *b"etag: \"a\"\r\nage: 1\r\n");
-        head(made, Vec::new, |head| assert_eq!(head.fields(|| panic!("they have been made"))[AGE], "1"));
+        head(made, Vec::new, |head| {
+            assert_eq!(head.fields(|| panic!("they have been made"))[AGE], "1")
+        });
     }
 }

@@ -19,7 +19,8 @@ const OVERHEAD_BYTES: usize = 150;
 pub(super) struct HitForMiss {
     until: Cache<Key, Timestamp, foldhash::quality::RandomState>,
     ttl: Duration,
-    /// Whether anything was ever remembered: many edges never do, and need not look. Set before the first one can be found.
+    /// Whether anything was ever remembered: many edges never do, and need not look. Set before the
+    /// first one can be found.
     had_any: AtomicBool,
 }
 
@@ -28,16 +29,23 @@ impl HitForMiss {
     pub(super) fn new(ttl: Duration) -> HitForMiss {
         let until = Cache::builder()
             .max_capacity(MAX_BYTES)
-            .weigher(|key: &Key, _: &Timestamp| u32::try_from(key.as_bytes().len() + OVERHEAD_BYTES).unwrap_or(u32::MAX))
+            .weigher(|key: &Key, _: &Timestamp| {
+                u32::try_from(key.as_bytes().len() + OVERHEAD_BYTES).unwrap_or(u32::MAX)
+            })
             .eviction_policy(EvictionPolicy::lru())
             .build_with_hasher(foldhash::quality::RandomState::default());
-        HitForMiss { until, ttl, had_any: AtomicBool::new(false) }
+        HitForMiss {
+            until,
+            ttl,
+            had_any: AtomicBool::new(false),
+        }
     }
 
     /// Remembers that the answer for `key` could not be stored.
     pub(super) fn remember(&self, key: &[u8], now: Timestamp) {
         self.had_any.store(true, Ordering::Release);
-        self.until.insert(Key::new(key), now.saturating_add(self.ttl));
+        self.until
+            .insert(Key::new(key), now.saturating_add(self.ttl));
     }
 
     /// Forgets it: an answer could be stored.

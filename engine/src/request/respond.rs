@@ -1,4 +1,5 @@
-//! Answers of our own: refusals and errors to statuses, with what the client reads kept apart from what the log reads.
+//! Answers of our own: refusals and errors to statuses, with what the client reads kept apart from
+//! what the log reads.
 
 use std::time::Duration;
 
@@ -28,7 +29,8 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// An error of the next hop: 504 where time ran out, 503 where we hold back, else 502 (RFC 9110 §15.6).
+    /// An error of the next hop: 504 where time ran out, 503 where we hold back, else 502 (RFC 9110
+    /// §15.6).
     pub(super) fn of(error: &OriginError) -> Failure {
         let status = match error {
             _ if error.is_timeout() => StatusCode::GATEWAY_TIMEOUT,
@@ -36,37 +38,69 @@ impl Failure {
             OriginError::RequestBody { .. } => StatusCode::BAD_REQUEST,
             _ => StatusCode::BAD_GATEWAY,
         };
-        Failure { status, origin_status: None, reason: error.as_str(), retry_after: None }
+        Failure {
+            status,
+            origin_status: None,
+            reason: error.as_str(),
+            retry_after: None,
+        }
     }
 
     /// The edge is going down.
     pub(super) fn shutting_down() -> Failure {
         let (status, reason) = (StatusCode::SERVICE_UNAVAILABLE, "the edge is shutting down");
-        Failure { status, origin_status: None, reason, retry_after: None }
+        Failure {
+            status,
+            origin_status: None,
+            reason,
+            retry_after: None,
+        }
     }
 
     /// As many tunnels as `max_tunnels` allows are open.
     pub(super) fn too_many_tunnels() -> Failure {
         let (status, reason) = (StatusCode::SERVICE_UNAVAILABLE, "too many tunnels");
-        Failure { status, origin_status: None, reason, retry_after: None }
+        Failure {
+            status,
+            origin_status: None,
+            reason,
+            retry_after: None,
+        }
     }
 
     /// The next hop has taken up another protocol than the one that was asked for.
     pub(super) fn of_upgrade() -> Failure {
         let origin_status = Some(StatusCode::SWITCHING_PROTOCOLS);
-        let (status, reason) = (StatusCode::BAD_GATEWAY, "origin switched to another protocol");
-        Failure { status, origin_status, reason, retry_after: None }
+        let (status, reason) = (
+            StatusCode::BAD_GATEWAY,
+            "origin switched to another protocol",
+        );
+        Failure {
+            status,
+            origin_status,
+            reason,
+            retry_after: None,
+        }
     }
 
     /// An answer of the next hop that is itself an error (RFC 5861 §4).
     pub(super) fn status(status: StatusCode, retry_after: Option<Duration>) -> Failure {
-        Failure { status, origin_status: Some(status), reason: "origin answered with an error", retry_after }
+        Failure {
+            status,
+            origin_status: Some(status),
+            reason: "origin answered with an error",
+            retry_after,
+        }
     }
 }
 
 /// The answer where a fetch failed and nothing stale may be served.
 pub(super) fn failed(edge: &Edge, failure: Failure, forward: Forward) -> Response<EdgeBody> {
-    let status = CacheStatus { forward: Some(forward), details: [Some(failure.reason), None], ..CacheStatus::default() };
+    let status = CacheStatus {
+        forward: Some(forward),
+        details: [Some(failure.reason), None],
+        ..CacheStatus::default()
+    };
     plain(edge, failure.status, failure.reason, &status)
 }
 
@@ -81,13 +115,24 @@ pub(super) fn refused(edge: &Edge, refused: Refused) -> Response<EdgeBody> {
         Refused::Loop => StatusCode::LOOP_DETECTED,
         Refused::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
     };
-    let status = CacheStatus { details: [Some(&reason), None], ..CacheStatus::default() };
+    let status = CacheStatus {
+        details: [Some(&reason), None],
+        ..CacheStatus::default()
+    };
     let mut response = plain(edge, code, &reason, &status);
     if code == StatusCode::METHOD_NOT_ALLOWED {
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+        response.headers_mut().insert(
+            ALLOW,
+            HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
+        );
     }
-    if matches!(code, StatusCode::BAD_REQUEST | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE) {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    if matches!(
+        code,
+        StatusCode::BAD_REQUEST | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+    ) {
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
@@ -119,13 +164,22 @@ fn ended(edge: &Edge, code: StatusCode, reason: &str) -> Response<EdgeBody> {
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
     headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     headers.insert(DATE, forwarding::date_value(edge.clock.now()));
-    CacheStatus { details: [Some(reason), None], ..CacheStatus::default() }.append_to(headers, &edge.name);
+    CacheStatus {
+        details: [Some(reason), None],
+        ..CacheStatus::default()
+    }
+    .append_to(headers, &edge.name);
     response
 }
 
 /// The head of a response, as it goes over the wire.
 pub fn head_as_bytes(code: StatusCode, headers: &HeaderMap) -> Vec<u8> {
-    let mut bytes = format!("HTTP/1.1 {} {}\r\n", code.as_str(), code.canonical_reason().unwrap_or_default()).into_bytes();
+    let mut bytes = format!(
+        "HTTP/1.1 {} {}\r\n",
+        code.as_str(),
+        code.canonical_reason().unwrap_or_default()
+    )
+    .into_bytes();
     for (name, value) in headers {
         write_field(&mut bytes, name, value);
     }
@@ -143,15 +197,28 @@ pub(super) fn write_field(bytes: &mut Vec<u8>, name: &HeaderName, value: &Header
 /// The answer to `only-if-cached` where nothing stored will do (RFC 9111 §5.2.1.7).
 pub(super) fn only_if_cached(edge: &Edge) -> Response<EdgeBody> {
     let reason = "only-if-cached, and nothing stored will do";
-    let status = CacheStatus { details: [Some(reason), None], ..CacheStatus::default() };
+    let status = CacheStatus {
+        details: [Some(reason), None],
+        ..CacheStatus::default()
+    };
     plain(edge, StatusCode::GATEWAY_TIMEOUT, reason, &status)
 }
 
-fn plain(edge: &Edge, code: StatusCode, reason: &str, status: &CacheStatus<'_>) -> Response<EdgeBody> {
-    let mut response = Response::new(EdgeBody::owned(vec![Bytes::from(format!("{code}: {reason}\n"))]));
+fn plain(
+    edge: &Edge,
+    code: StatusCode,
+    reason: &str,
+    status: &CacheStatus<'_>,
+) -> Response<EdgeBody> {
+    let mut response = Response::new(EdgeBody::owned(vec![Bytes::from(format!(
+        "{code}: {reason}\n"
+    ))]));
     *response.status_mut() = code;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     status.append_to(headers, &edge.name);
     response

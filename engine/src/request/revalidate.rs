@@ -1,4 +1,5 @@
-//! What is done when the next hop says that a stored response still holds (RFC 9111 §4.3.4), and in the background (RFC 5861 §3).
+//! What is done when the next hop says that a stored response still holds (RFC 9111 §4.3.4), and in
+//! the background (RFC 5861 §3).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,12 +39,16 @@ pub(super) fn freshen(
     let key = Key::new(&fetch.exchange.key);
     let fresh = Arc::new(stale.with_head(head));
     // A cookie is for one visitor, and with it, by the floor, the whole answer.
-    let is_for_one = headers.contains_key(SET_COOKIE) && !fetch.exchange.site.settings.policy_may_override.set_cookie;
+    let is_for_one = headers.contains_key(SET_COOKIE)
+        && !fetch.exchange.site.settings.policy_may_override.set_cookie;
     let shared = match storability {
         Storability::Yes if is_for_one => Shared::NotStorable,
         Storability::Yes => {
             uses::settle(&fetch.edge, &key, &stale);
-            fetch.edge.store.replace(&key, stale.id, Arc::clone(&fresh), since);
+            fetch
+                .edge
+                .store
+                .replace(&key, stale.id, Arc::clone(&fresh), since);
             ahead::watch(&fetch.edge, &fetch.exchange.site, &fresh);
             Shared::Stored
         }
@@ -71,12 +76,21 @@ fn with_cookies_of(not_modified: &HeaderMap, fresh: Arc<StoredResponse>) -> Arc<
     for cookie in not_modified.get_all(SET_COOKIE) {
         headers.append(SET_COOKIE, cookie.clone());
     }
-    Arc::new(fresh.with_head(StoredHead { fields: fresh.head.fields.with_headers(&headers), ..fresh.head.clone() }))
+    Arc::new(fresh.with_head(StoredHead {
+        fields: fresh.head.fields.with_headers(&headers),
+        ..fresh.head.clone()
+    }))
 }
 
 /// Revalidates in the background, unless somebody does already (RFC 5861 §3).
-pub(super) fn in_background(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stale: &Arc<StoredResponse>) {
-    let Some(lead) = edge.collapse.lead(&exchange.key) else { return };
+pub(super) fn in_background(
+    edge: &Arc<Edge>,
+    exchange: &Arc<Exchange>,
+    stale: &Arc<StoredResponse>,
+) {
+    let Some(lead) = edge.collapse.lead(&exchange.key) else {
+        return;
+    };
     let (edge, exchange, stale) = (Arc::clone(edge), Arc::clone(exchange), Arc::clone(stale));
     tokio::spawn(async move {
         to_its_end(&edge, &exchange, stale, lead).await;
@@ -111,14 +125,21 @@ pub(super) async fn to_its_end(
         Ok(Fetched::Filling(_, reader, _)) => {
             // Somebody has to want the content, or the fill would take itself for abandoned.
             let whole = drain(EdgeBody::fill(reader, Arc::clone(&exchange.site.counters))).await;
-            if whole { Refreshed::Stored } else { Refreshed::Failed(None) }
+            if whole {
+                Refreshed::Stored
+            } else {
+                Refreshed::Failed(None)
+            }
         }
         Ok(Fetched::Revalidated(_)) => Refreshed::Stored,
-        Ok(Fetched::NotStored(response, _)) => {
-            Refreshed::NotStored(response.status(), retry_after(response.headers(), edge.clock.now()))
-        }
+        Ok(Fetched::NotStored(response, _)) => Refreshed::NotStored(
+            response.status(),
+            retry_after(response.headers(), edge.clock.now()),
+        ),
         // Of the whole, which was asked for, nothing of the kind comes.
-        Ok(Fetched::TooLargeForRange | Fetched::Part(_)) => Refreshed::NotStored(StatusCode::PARTIAL_CONTENT, None),
+        Ok(Fetched::TooLargeForRange | Fetched::Part(_)) => {
+            Refreshed::NotStored(StatusCode::PARTIAL_CONTENT, None)
+        }
         Ok(Fetched::Failed(failure)) => Refreshed::Failed(failure.retry_after),
         // The edge goes down meanwhile.
         Err(_) => Refreshed::Failed(None),
@@ -135,7 +156,8 @@ async fn drain(mut body: EdgeBody) -> bool {
     true
 }
 
-/// What the answer to a HEAD says of the stored response: that it still holds, or that it is another now (§4.3.5).
+/// What the answer to a HEAD says of the stored response: that it still holds, or that it is
+/// another now (§4.3.5).
 pub(super) fn by_head(
     edge: &Arc<Edge>,
     exchange: &Arc<Exchange>,
@@ -146,7 +168,12 @@ pub(super) fn by_head(
 ) {
     let key = Key::new(&exchange.key);
     let headers = stored.head.fields.to_headers(0);
-    match validation::head_updates(&headers, stored.body.len(), answer.status(), answer.headers()) {
+    match validation::head_updates(
+        &headers,
+        stored.body.len(),
+        answer.status(),
+        answer.headers(),
+    ) {
         HeadUpdate::Nothing => {}
         HeadUpdate::Stale => {
             let stale = stored.with_freshness(stored.head.freshness.made_stale(edge.clock.now()));
@@ -154,10 +181,19 @@ pub(super) fn by_head(
         }
         HeadUpdate::Freshened(merged) => {
             let (edge, exchange) = (Arc::clone(edge), Arc::clone(exchange));
-            let fetch = Fetch { edge, exchange, stale: None, extent: Extent::Whole, lead: None };
+            let fetch = Fetch {
+                edge,
+                exchange,
+                stale: None,
+                extent: Extent::Whole,
+                lead: None,
+            };
             let (head, storability) = fetch.merged_head(stored, &merged, asked_at);
             if storability == Storability::Yes {
-                fetch.edge.store.replace(&key, stored.id, Arc::new(stored.with_head(head)), since);
+                fetch
+                    .edge
+                    .store
+                    .replace(&key, stored.id, Arc::new(stored.with_head(head)), since);
             }
         }
     }

@@ -54,11 +54,19 @@ pub struct Sites {
 }
 
 impl Sites {
-    /// The sites in the order of their indices. Those that do not serve keep their place, since stored responses and
-    /// popularity go by the index.
+    /// The sites in the order of their indices. Those that do not serve keep their place, since
+    /// stored responses and popularity go by the index.
     pub fn new(list: Vec<Arc<Site>>, serves: impl Fn(&Site) -> bool) -> Sites {
-        let serving = list.iter().filter(|site| serves(site)).map(|site| site.index).collect();
-        let mut sites = Sites { list, serving, ..Sites::default() };
+        let serving = list
+            .iter()
+            .filter(|site| serves(site))
+            .map(|site| site.index)
+            .collect();
+        let mut sites = Sites {
+            list,
+            serving,
+            ..Sites::default()
+        };
         for &index in &sites.serving {
             for host in &sites.list[index].settings.hosts {
                 if host == "*" {

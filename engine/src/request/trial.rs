@@ -1,5 +1,6 @@
-//! Candidate versions of policies as requests meet them: a canary answers for a share of the keys, a shadow is asked about a share of
-//! the requests after they were answered. Where there is neither, a request pays for one branch.
+//! Candidate versions of policies as requests meet them: a canary answers for a share of the keys,
+//! a shadow is asked about a share of the requests after they were answered. Where there is
+//! neither, a request pays for one branch.
 
 mod share;
 
@@ -34,20 +35,25 @@ pub struct Canary {
     pub chain: Chain,
     /// Of the keys.
     pub share: Share,
-    /// Says which keys: the same for one version on every edge, and more of them when the share grows.
+    /// Says which keys: the same for one version on every edge, and more of them when the share
+    /// grows.
     pub seed: u64,
     /// What happened, all sites of the policy together.
     pub arms: Arc<Arms>,
 }
 
 impl Canary {
-    /// Whether the candidate answers for this request. It goes by the key before any variant: what of the query counts is what the
-    /// active version says, which `exchange` holds by now.
+    /// Whether the candidate answers for this request. It goes by the key before any variant: what
+    /// of the query counts is what the active version says, which `exchange` holds by now.
     pub(super) fn takes(&self, exchange: &Exchange) -> bool {
         let uri = &exchange.parts.uri;
         let query = key::canonical_query(uri.query(), &exchange.decision.query);
         let mut hasher = FixedState::with_seed(self.seed).build_hasher();
-        for part in [exchange.host.as_bytes(), uri.path().as_bytes(), query.as_deref().unwrap_or_default().as_bytes()] {
+        for part in [
+            exchange.host.as_bytes(),
+            uri.path().as_bytes(),
+            query.as_deref().unwrap_or_default().as_bytes(),
+        ] {
             hasher.write(part);
             hasher.write_u8(0xff);
         }
@@ -80,7 +86,10 @@ pub struct ShadowTally {
 impl ShadowTally {
     /// Agreements and differences so far.
     pub fn comparison(&self) -> Comparison {
-        self.comparison.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.comparison
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Questions that found the queue full.
@@ -113,7 +122,11 @@ struct Seen {
 impl Question {
     /// Asks the shadow, and counts whether it agrees.
     pub fn ask(self) {
-        let Question { shadow, exchange, response } = self;
+        let Question {
+            shadow,
+            exchange,
+            response,
+        } = self;
         let mut ask = exchange.ask();
         if shadow.chain.needs_device() && !exchange.site.needs_device {
             ask.device = classify(ask.headers);
@@ -121,17 +134,32 @@ impl Question {
         let about = About {
             at: exchange.at,
             host: &exchange.host,
-            target: exchange.parts.uri.path_and_query().map_or("/", |target| target.as_str()),
+            target: exchange
+                .parts
+                .uri
+                .path_and_query()
+                .map_or("/", |target| target.as_str()),
             device: ask.device.as_str(),
         };
         let count = |compare: &dyn Fn(&mut Comparison)| {
-            compare(&mut shadow.tally.comparison.lock().unwrap_or_else(PoisonError::into_inner));
+            compare(
+                &mut shadow
+                    .tally
+                    .comparison
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner),
+            );
         };
         let decision = shadow.chain.on_request(&ask, exchange.at);
         match response {
             None => count(&|comparison| comparison.request(&about, &exchange.decision, &decision)),
             Some(seen) => {
-                let Seen { at, status, headers, .. } = &*seen;
+                let Seen {
+                    at,
+                    status,
+                    headers,
+                    ..
+                } = &*seen;
                 let answered = Answered {
                     status: *status,
                     headers,
@@ -140,7 +168,10 @@ impl Question {
                     header_browser_ttl: seen.header_browser_ttl,
                     key: &exchange.key,
                 };
-                let ask = Ask { variant: decision.variant.as_deref(), ..ask };
+                let ask = Ask {
+                    variant: decision.variant.as_deref(),
+                    ..ask
+                };
                 let decision = shadow.chain.on_response(&ask, &answered, *at);
                 count(&|comparison| comparison.response(&about, &seen.decision, &decision));
             }
@@ -148,7 +179,8 @@ impl Question {
     }
 }
 
-/// Has a request that was answered count in the trials of its site, and puts it to shadows that drew it.
+/// Has a request that was answered count in the trials of its site, and puts it to shadows that
+/// drew it.
 pub(super) fn record(exchange: &Arc<Exchange>, outcome: Outcome) {
     if let Some(canary) = &exchange.site.canary {
         canary.arms.record(arm(exchange), outcome);
@@ -157,7 +189,12 @@ pub(super) fn record(exchange: &Arc<Exchange>, outcome: Outcome) {
 }
 
 /// Puts an origin's response to shadows that drew it.
-pub(super) fn record_response(exchange: &Arc<Exchange>, answered: &Answered<'_>, decision: &ResponseDecision, at: Timestamp) {
+pub(super) fn record_response(
+    exchange: &Arc<Exchange>,
+    answered: &Answered<'_>,
+    decision: &ResponseDecision,
+    at: Timestamp,
+) {
     put(exchange, || {
         Some(Box::new(Seen {
             at,
@@ -179,7 +216,11 @@ pub(super) fn record_origin(exchange: &Exchange) {
 }
 
 fn arm(exchange: &Exchange) -> Arm {
-    if exchange.is_canary { Arm::Canary } else { Arm::Control }
+    if exchange.is_canary {
+        Arm::Canary
+    } else {
+        Arm::Control
+    }
 }
 
 fn put(exchange: &Arc<Exchange>, response: impl Fn() -> Option<Box<Seen>>) {
@@ -187,15 +228,25 @@ fn put(exchange: &Arc<Exchange>, response: impl Fn() -> Option<Box<Seen>>) {
     if exchange.is_canary {
         return;
     }
-    for shadow in exchange.site.shadows.iter().filter(|shadow| shadow.share.holds(random())) {
-        let question = Question { shadow: Arc::clone(shadow), exchange: Arc::clone(exchange), response: response() };
+    for shadow in exchange
+        .site
+        .shadows
+        .iter()
+        .filter(|shadow| shadow.share.holds(random()))
+    {
+        let question = Question {
+            shadow: Arc::clone(shadow),
+            exchange: Arc::clone(exchange),
+            response: response(),
+        };
         if shadow.queue.try_send(question).is_err() {
             shadow.tally.left_out.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
-/// A number of this thread's own sequence (splitmix64): which requests are asked about need not be a secret, but must not go by turns.
+/// A number of this thread's own sequence (splitmix64): which requests are asked about need not be
+/// a secret, but must not go by turns.
 fn random() -> u64 {
     thread_local! {
         static STATE: Cell<u64> = Cell::new(foldhash::fast::RandomState::default().hash_one(0));

@@ -1,7 +1,9 @@
-//! Another protocol on the client's connection, such as WebSocket: a tunnel to the next hop (RFC 9110 §7.8).
+//! Another protocol on the client's connection, such as WebSocket: a tunnel to the next hop (RFC
+//! 9110 §7.8).
 //!
-//! Only protocols that the site names in `upgrades` are passed on, and only a 101 that takes over the very one that was asked for opens
-//! a tunnel: whoever fakes an upgrade would otherwise get a connection to the application on which nobody checks what is said.
+//! Only protocols that the site names in `upgrades` are passed on, and only a 101 that takes over
+//! the very one that was asked for opens a tunnel: whoever fakes an upgrade would otherwise get a
+//! connection to the application on which nobody checks what is said.
 
 use std::io;
 use std::sync::Arc;
@@ -27,30 +29,52 @@ use crate::telemetry::counters::SiteCounters;
 /// Bytes that are read at once, in each direction.
 const PIECE: usize = 16 * 1024;
 
-/// The protocol that a request asks for, where the site passes it on. Content would stand in the way of the tunnel.
+/// The protocol that a request asks for, where the site passes it on. Content would stand in the
+/// way of the tunnel.
 pub(super) fn wanted(exchange: &Exchange) -> Option<&HeaderValue> {
     let parts = &exchange.parts;
-    let is_plain = parts.version == Version::HTTP_11 && parts.method == Method::GET && !exchange.fields.content;
+    let is_plain = parts.version == Version::HTTP_11
+        && parts.method == Method::GET
+        && !exchange.fields.content;
     let protocol = only_protocol(&parts.headers)?;
-    let is_allowed = exchange.site.settings.upgrades.iter().any(|own| own.as_bytes().eq_ignore_ascii_case(protocol.as_bytes()));
+    let is_allowed = exchange
+        .site
+        .settings
+        .upgrades
+        .iter()
+        .any(|own| own.as_bytes().eq_ignore_ascii_case(protocol.as_bytes()));
     let can_upgrade = parts.extensions.get::<OnUpgrade>().is_some() && exchange.caller.is_some();
     (is_plain && is_allowed && can_upgrade && is_meant(&parts.headers)).then_some(protocol)
 }
 
-/// Asks the next hop for the protocol. Where it agrees, the client's connection becomes a tunnel; else its answer is passed on.
-pub(super) async fn upgrade(edge: &Arc<Edge>, exchange: &Arc<Exchange>) -> Result<Response<EdgeBody>, Failure> {
-    let (Some(protocol), Some(caller)) = (wanted(exchange), &exchange.caller) else { return Err(Failure::shutting_down()) };
-    let Some(client) = exchange.parts.extensions.get::<OnUpgrade>().cloned() else { return Err(Failure::shutting_down()) };
+/// Asks the next hop for the protocol. Where it agrees, the client's connection becomes a tunnel;
+/// else its answer is passed on.
+pub(super) async fn upgrade(
+    edge: &Arc<Edge>,
+    exchange: &Arc<Exchange>,
+) -> Result<Response<EdgeBody>, Failure> {
+    let (Some(protocol), Some(caller)) = (wanted(exchange), &exchange.caller) else {
+        return Err(Failure::shutting_down());
+    };
+    let Some(client) = exchange.parts.extensions.get::<OnUpgrade>().cloned() else {
+        return Err(Failure::shutting_down());
+    };
     let site = &exchange.site;
-    let Ok(permit) = Arc::clone(&site.tunnels).try_acquire_owned() else { return Err(Failure::too_many_tunnels()) };
+    let Ok(permit) = Arc::clone(&site.tunnels).try_acquire_owned() else {
+        return Err(Failure::too_many_tunnels());
+    };
     let mut request = forward::as_sent(edge, exchange, origin::empty());
     say_upgrade(request.headers_mut(), protocol);
     let mut answer = pass::send(edge, exchange, request, false).await?;
     if answer.response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Ok(pass::streamed(edge, exchange, answer));
     }
-    let agreed = only_protocol(answer.response.headers()).filter(|agreed| is_same(agreed, protocol)).cloned();
-    let Some(agreed) = agreed else { return Err(Failure::of_upgrade()) };
+    let agreed = only_protocol(answer.response.headers())
+        .filter(|agreed| is_same(agreed, protocol))
+        .cloned();
+    let Some(agreed) = agreed else {
+        return Err(Failure::of_upgrade());
+    };
     let next_hop = hyper::upgrade::on(&mut answer.response);
     let tunnel = Tunnel {
         clock: edge.clock.clone(),
@@ -94,7 +118,9 @@ impl Tunnel {
         let (from_client, to_client) = tokio::io::split(TokioIo::new(client));
         let (from_next_hop, to_next_hop) = tokio::io::split(TokioIo::new(next_hop));
         let up = self.carry(from_client, to_next_hop, |_| {});
-        let down = self.carry(from_next_hop, to_client, |bytes| self.counters.record_bytes(bytes));
+        let down = self.carry(from_next_hop, to_client, |bytes| {
+            self.counters.record_bytes(bytes)
+        });
         tokio::select! {
             // An error ends both directions; an end in order leaves the other one open.
             _ = async { tokio::try_join!(up, down) } => {}
@@ -114,7 +140,8 @@ impl Tunnel {
             if length == 0 {
                 return to.shutdown().await;
             }
-            self.latest.store(self.clock.now().unix_millis(), Ordering::Relaxed);
+            self.latest
+                .store(self.clock.now().unix_millis(), Ordering::Relaxed);
             to.write_all(&piece[..length]).await?;
             to.flush().await?;
             count(length as u64);
@@ -124,7 +151,8 @@ impl Tunnel {
     /// Returns when nothing has been said for too long.
     async fn silence(&self) {
         loop {
-            let end = Timestamp::from_unix_millis(self.latest.load(Ordering::Relaxed)).saturating_add(self.idle);
+            let end = Timestamp::from_unix_millis(self.latest.load(Ordering::Relaxed))
+                .saturating_add(self.idle);
             if end <= self.clock.now() {
                 return;
             }

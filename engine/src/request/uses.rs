@@ -1,7 +1,8 @@
-//! Uses of stored responses: counted for popularity, and for the plans that warmed them; and those that come in time for a
-//! revalidation ahead.
+//! Uses of stored responses: counted for popularity, and for the plans that warmed them; and those
+//! that come in time for a revalidation ahead.
 //!
-//! A hit pays for one addition. The rest is done once in [`HITS_PER_COUNT`] hits, or when somebody wants the numbers.
+//! A hit pays for one addition. The rest is done once in [`HITS_PER_COUNT`] hits, or when somebody
+//! wants the numbers.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,7 +18,8 @@ use crate::telemetry::access_log::Line;
 /// Hits of a stored response that are counted in one go.
 const HITS_PER_COUNT: u32 = 64;
 
-/// Stands in the count of a response that is to be revalidated ahead, so that its next hit finds its way here: a bit beyond all counts.
+/// Stands in the count of a response that is to be revalidated ahead, so that its next hit finds
+/// its way here: a bit beyond all counts.
 const DUE: u32 = 1 << 31;
 
 /// Counts a use of a stored response by a visitor.
@@ -29,7 +31,8 @@ pub(super) fn count(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stored: &Arc<Sto
         count_many(edge, exchange, stored);
     }
     if stored.head.warm_run != 0 && !stored.used.load(Relaxed) && !stored.used.swap(true, Relaxed) {
-        edge.warm_use.record(stored.head.warm_run, stored.body.len());
+        edge.warm_use
+            .record(stored.head.warm_run, stored.body.len());
     }
 }
 
@@ -38,23 +41,39 @@ fn count_many(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stored: &Arc<StoredRes
     let (hits, due) = take(stored);
     if hits > 0 {
         let target = exchange.counting_target();
-        record_hits(edge, &target, exchange.decision.variant.as_deref(), &exchange.host, stored, hits);
+        record_hits(
+            edge,
+            &target,
+            exchange.decision.variant.as_deref(),
+            &exchange.host,
+            stored,
+            hits,
+        );
     }
     if due {
         ahead::revalidate(edge, exchange, stored);
     }
 }
 
-/// Counts the hits that have been kept back on a stored response: before another takes its place, which would not know of them.
+/// Counts the hits that have been kept back on a stored response: before another takes its place,
+/// which would not know of them.
 pub(super) fn settle(edge: &Edge, key: &Key, stored: &StoredResponse) {
     let (hits, _) = take(stored);
     if hits > 0 {
         let url = key.url();
-        record_hits(edge, target_of(url), key.variant(), host_of(url), stored, hits);
+        record_hits(
+            edge,
+            target_of(url),
+            key.variant(),
+            host_of(url),
+            stored,
+            hits,
+        );
     }
 }
 
-/// Counts the hits that have been kept back on all stored responses: before somebody reads the numbers.
+/// Counts the hits that have been kept back on all stored responses: before somebody reads the
+/// numbers.
 pub(super) fn settle_all(edge: &Edge) {
     edge.store.for_each(|key, stored| {
         // One that is due stays so.
@@ -64,14 +83,24 @@ pub(super) fn settle_all(edge: &Edge) {
                 mark_due(stored);
             }
             let url = key.url();
-            record_hits(edge, target_of(url), key.variant(), host_of(url), stored, hits);
+            record_hits(
+                edge,
+                target_of(url),
+                key.variant(),
+                host_of(url),
+                stored,
+                hits,
+            );
         }
     });
 }
 
 /// The hits of a stored response since it came.
 pub(super) fn hits_so_far(stored: &StoredResponse) -> u32 {
-    stored.counted_hits.load(Relaxed).saturating_add(stored.uncounted_hits.load(Relaxed) & !DUE)
+    stored
+        .counted_hits
+        .load(Relaxed)
+        .saturating_add(stored.uncounted_hits.load(Relaxed) & !DUE)
 }
 
 /// Sends the next hit of a stored response to revalidate it.
@@ -84,15 +113,33 @@ fn take(stored: &StoredResponse) -> (u32, bool) {
     (taken & !DUE, taken & DUE != 0)
 }
 
-fn record_hits(edge: &Edge, target: &str, variant: Option<&str>, host: &str, stored: &StoredResponse, hits: u32) {
-    let _ = stored.counted_hits.fetch_update(Relaxed, Relaxed, |counted| Some(counted.saturating_add(hits)));
+fn record_hits(
+    edge: &Edge,
+    target: &str,
+    variant: Option<&str>,
+    host: &str,
+    stored: &StoredResponse,
+    hits: u32,
+) {
+    let _ = stored
+        .counted_hits
+        .fetch_update(Relaxed, Relaxed, |counted| {
+            Some(counted.saturating_add(hits))
+        });
     if stored.head.warm_run != 0 {
         edge.warm_use.record_hits(stored.head.warm_run, hits.into());
     }
     // An error that is stored is nothing to be fetched ahead of demand.
     if stored.head.status.is_success() {
-        edge.popularity.record(stored.head.site as usize, target, variant, hits, edge.clock.now());
-        edge.popularity.record_host(stored.head.site as usize, host, hits);
+        edge.popularity.record(
+            stored.head.site as usize,
+            target,
+            variant,
+            hits,
+            edge.clock.now(),
+        );
+        edge.popularity
+            .record_host(stored.head.site as usize, host, hits);
     }
 }
 
@@ -105,7 +152,9 @@ fn host_of(url: &str) -> &str {
 /// Path and query of an absolute URL.
 fn target_of(url: &str) -> &str {
     let after_scheme = url.find("://").map_or(0, |at| at + 3);
-    url[after_scheme..].find('/').map_or("/", |slash| &url[after_scheme + slash..])
+    url[after_scheme..]
+        .find('/')
+        .map_or("/", |slash| &url[after_scheme + slash..])
 }
 
 /// Records what became of a visitor's request.
@@ -113,25 +162,50 @@ pub(super) fn record(edge: &Edge, exchange: &Arc<Exchange>, answer: &Answer) {
     let now = edge.clock.now();
     let took = now.since(exchange.at);
     let length = answer.response.body().length();
-    let bytes = if answer.response.body().is_at_hand() { length.unwrap_or(0) } else { 0 };
+    let bytes = if answer.response.body().is_at_hand() {
+        length.unwrap_or(0)
+    } else {
+        0
+    };
     let variant = exchange.decision.variant.as_deref();
-    exchange.site.counters.record(answer.outcome, variant, bytes, took, exchange.at);
+    exchange
+        .site
+        .counters
+        .record(answer.outcome, variant, bytes, took, exchange.at);
     if exchange.site.is_on_trial() {
         trial::record(exchange, answer.outcome);
     }
-    let was_fetched = matches!(answer.outcome, Outcome::Miss | Outcome::Collapsed | Outcome::Revalidated);
-    // What is not stored is of no use to others, and what somebody is told privately is nobody's business.
-    if was_fetched && answer.stored && !answer.response.status().is_client_error() && !answer.response.status().is_server_error()
+    let was_fetched = matches!(
+        answer.outcome,
+        Outcome::Miss | Outcome::Collapsed | Outcome::Revalidated
+    );
+    // What is not stored is of no use to others, and what somebody is told privately is nobody's
+    // business.
+    if was_fetched
+        && answer.stored
+        && !answer.response.status().is_client_error()
+        && !answer.response.status().is_server_error()
     {
-        edge.popularity.record(exchange.site.index, &exchange.counting_target(), variant, 1, exchange.at);
-        edge.popularity.record_host(exchange.site.index, &exchange.host, 1);
+        edge.popularity.record(
+            exchange.site.index,
+            &exchange.counting_target(),
+            variant,
+            1,
+            exchange.at,
+        );
+        edge.popularity
+            .record_host(exchange.site.index, &exchange.host, 1);
     }
     if let Some(log) = &edge.access_log {
         log.write(&Line {
             at: exchange.at,
             client: exchange.client.unwrap_or(IpAddr::from([0, 0, 0, 0])),
             method: &exchange.parts.method,
-            target: exchange.parts.uri.path_and_query().map_or("/", |target| target.as_str()),
+            target: exchange
+                .parts
+                .uri
+                .path_and_query()
+                .map_or("/", |target| target.as_str()),
             version: exchange.parts.version,
             host: &exchange.host,
             request: &exchange.parts.headers,

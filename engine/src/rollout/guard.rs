@@ -1,4 +1,5 @@
-//! Whether a canary does worse than the control: compared window by window, each of so many requests on both sides.
+//! Whether a canary does worse than the control: compared window by window, each of so many
+//! requests on both sides.
 
 use super::record::Guard;
 use crate::policy::{Counters, Hook, Policy, Status};
@@ -21,7 +22,13 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Cause; 5] = [Cause::SwitchedOff, Cause::Failures, Cause::Errors, Cause::HitRate, Cause::OriginLoad];
+    pub const ALL: [Cause; 5] = [
+        Cause::SwitchedOff,
+        Cause::Failures,
+        Cause::Errors,
+        Cause::HitRate,
+        Cause::OriginLoad,
+    ];
 
     /// The name in metrics.
     pub fn as_str(self) -> &'static str {
@@ -47,8 +54,8 @@ pub(super) struct Verdict {
 #[derive(Debug)]
 pub(super) struct Watch {
     began: Window,
-    /// The canary's keys find what the active version stored; under other variants they find nothing at first. So the first window is
-    /// only judged by failures.
+    /// The canary's keys find what the active version stored; under other variants they find
+    /// nothing at first. So the first window is only judged by failures.
     is_settled: bool,
 }
 
@@ -69,7 +76,11 @@ struct Side {
 impl Side {
     fn of(policy: &Policy, arm: ArmCounts) -> Side {
         let (answers, failures) = asked(&policy.counters());
-        Side { arm, answers, failures }
+        Side {
+            arm,
+            answers,
+            failures,
+        }
     }
 
     fn since(&self, earlier: &Side) -> Side {
@@ -89,25 +100,50 @@ impl Side {
 /// Answers and failures of the hooks that requests ask.
 fn asked(counters: &Counters) -> (u64, u64) {
     let hooks = [Hook::OnRequest, Hook::OnResponse].map(|hook| *counters.of(hook));
-    let failures = hooks.iter().map(|hook| hook.trap + hook.deadline + hook.memory + hook.bad_answer).sum();
+    let failures = hooks
+        .iter()
+        .map(|hook| hook.trap + hook.deadline + hook.memory + hook.bad_answer)
+        .sum();
     (hooks.iter().map(|hook| hook.ok).sum(), failures)
 }
 
 impl Watch {
-    /// Begins to watch a canary that has not been asked as one yet: what the policies were asked before does not count.
+    /// Begins to watch a canary that has not been asked as one yet: what the policies were asked
+    /// before does not count.
     pub(super) fn new(active: &Policy, canary: &Policy) -> Watch {
         let none = ArmCounts::default();
-        Watch { began: Window { control: Side::of(active, none), canary: Side::of(canary, none) }, is_settled: false }
+        Watch {
+            began: Window {
+                control: Side::of(active, none),
+                canary: Side::of(canary, none),
+            },
+            is_settled: false,
+        }
     }
 
-    /// Looks at a canary: whether there is enough to judge it by, and whether it did worse than `guard` allows.
-    pub(super) fn look(&mut self, guard: &Guard, active: &Policy, canary: &Policy, arms: &Arms) -> Option<Verdict> {
+    /// Looks at a canary: whether there is enough to judge it by, and whether it did worse than
+    /// `guard` allows.
+    pub(super) fn look(
+        &mut self,
+        guard: &Guard,
+        active: &Policy,
+        canary: &Policy,
+        arms: &Arms,
+    ) -> Option<Verdict> {
         if let Status::SwitchedOff { reason, .. } = canary.status() {
-            return Some(Verdict { cause: Cause::SwitchedOff, reason: format!("it was switched off after {reason}") });
+            return Some(Verdict {
+                cause: Cause::SwitchedOff,
+                reason: format!("it was switched off after {reason}"),
+            });
         }
-        let now =
-            Window { control: Side::of(active, arms.counts(Arm::Control)), canary: Side::of(canary, arms.counts(Arm::Canary)) };
-        let window = Window { control: now.control.since(&self.began.control), canary: now.canary.since(&self.began.canary) };
+        let now = Window {
+            control: Side::of(active, arms.counts(Arm::Control)),
+            canary: Side::of(canary, arms.counts(Arm::Canary)),
+        };
+        let window = Window {
+            control: now.control.since(&self.began.control),
+            canary: now.canary.since(&self.began.canary),
+        };
         let enough = |side: &Side| side.arm.outcomes.total() >= guard.min_requests;
         if !enough(&window.control) || !enough(&window.canary) {
             return None;
@@ -168,7 +204,11 @@ mod tests {
     /// An arm with so many hits, misses and errors, each miss a request to the origin.
     fn side(hits: u64, misses: u64, errors: u64, failures: u64) -> Side {
         let arms = Arms::default();
-        for (outcome, count) in [(Outcome::Hit, hits), (Outcome::Miss, misses), (Outcome::Error, errors)] {
+        for (outcome, count) in [
+            (Outcome::Hit, hits),
+            (Outcome::Miss, misses),
+            (Outcome::Error, errors),
+        ] {
             for _ in 0..count {
                 arms.record(Arm::Canary, outcome);
                 if outcome != Outcome::Hit {
@@ -176,12 +216,20 @@ mod tests {
                 }
             }
         }
-        Side { arm: arms.counts(Arm::Canary), answers: 100 - failures, failures }
+        Side {
+            arm: arms.counts(Arm::Canary),
+            answers: 100 - failures,
+            failures,
+        }
     }
 
     fn check(control: Side, canary: Side, is_settled: bool, expected: Option<Cause>) {
         let verdict = Window { control, canary }.judge(&Guard::default(), is_settled);
-        assert_eq!(verdict.as_ref().map(|verdict| verdict.cause), expected, "{verdict:?}");
+        assert_eq!(
+            verdict.as_ref().map(|verdict| verdict.cause),
+            expected,
+            "{verdict:?}"
+        );
     }
 
     #[test]
@@ -201,7 +249,13 @@ mod tests {
 
     #[test]
     fn a_lower_hit_rate_counts_even_where_the_origin_is_asked_no_more() {
-        let collapsed = Side { arm: ArmCounts { origin_requests: 10, ..side(50, 50, 0, 0).arm }, ..side(0, 0, 0, 0) };
+        let collapsed = Side {
+            arm: ArmCounts {
+                origin_requests: 10,
+                ..side(50, 50, 0, 0).arm
+            },
+            ..side(0, 0, 0, 0)
+        };
         check(side(90, 10, 0, 0), collapsed, true, Some(Cause::HitRate));
     }
 }

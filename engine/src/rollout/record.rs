@@ -1,11 +1,13 @@
-//! What is remembered of a policy beyond a restart: which versions were pushed, which is active since when, what is on trial.
+//! What is remembered of a policy beyond a restart: which versions were pushed, which is active
+//! since when, what is on trial.
 
 use serde::{Deserialize, Serialize};
 
 use crate::request::trial::Share;
 use crate::semantics::timestamp::Timestamp;
 
-/// Which version of a policy: the SHA-256 of what was pushed, in hexadecimal; or the module of the configuration.
+/// Which version of a policy: the SHA-256 of what was pushed, in hexadecimal; or the module of the
+/// configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Version {
@@ -63,18 +65,20 @@ pub struct ShadowRecord {
     pub since_unix_secs: i64,
 }
 
-/// When a canary is rolled back by itself. Rates are in points of a hundred: 5 means that the canary may have a hit rate of 85 where the
-/// control has 90.
+/// When a canary is rolled back by itself. Rates are in points of a hundred: 5 means that the
+/// canary may have a hit rate of 85 where the control has 90.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Guard {
-    /// Requests that each arm must have answered before the two are compared, again and again; 10 to 10,000,000. Default 500.
+    /// Requests that each arm must have answered before the two are compared, again and again; 10
+    /// to 10,000,000. Default 500.
     pub min_requests: u64,
     /// How much lower the hit rate may be, in points; 0 to 100. Default 5.
     pub hit_rate_points: f64,
     /// How many more requests of a hundred may go to the origin; 0 to 100. Default 5.
     pub origin_points: f64,
-    /// How many more of a hundred requests, or of a hundred questions to the policy, may fail; 0 to 100. Default 1.
+    /// How many more of a hundred requests, or of a hundred questions to the policy, may fail; 0 to
+    /// 100. Default 1.
     pub failure_points: f64,
 }
 
@@ -83,18 +87,42 @@ impl Guard {
     pub fn out_of_range(&self) -> Option<(&'static str, &'static str)> {
         let points = "0 to 100";
         let numbers = [
-            ("min_requests", (10..=10_000_000).contains(&self.min_requests), "10 to 10000000"),
-            ("hit_rate_points", (0.0..=100.0).contains(&self.hit_rate_points), points),
-            ("origin_points", (0.0..=100.0).contains(&self.origin_points), points),
-            ("failure_points", (0.0..=100.0).contains(&self.failure_points), points),
+            (
+                "min_requests",
+                (10..=10_000_000).contains(&self.min_requests),
+                "10 to 10000000",
+            ),
+            (
+                "hit_rate_points",
+                (0.0..=100.0).contains(&self.hit_rate_points),
+                points,
+            ),
+            (
+                "origin_points",
+                (0.0..=100.0).contains(&self.origin_points),
+                points,
+            ),
+            (
+                "failure_points",
+                (0.0..=100.0).contains(&self.failure_points),
+                points,
+            ),
         ];
-        numbers.into_iter().find(|(_, good, _)| !good).map(|(key, _, range)| (key, range))
+        numbers
+            .into_iter()
+            .find(|(_, good, _)| !good)
+            .map(|(key, _, range)| (key, range))
     }
 }
 
 impl Default for Guard {
     fn default() -> Guard {
-        Guard { min_requests: 500, hit_rate_points: 5.0, origin_points: 5.0, failure_points: 1.0 }
+        Guard {
+            min_requests: 500,
+            hit_rate_points: 5.0,
+            origin_points: 5.0,
+            failure_points: 1.0,
+        }
     }
 }
 
@@ -174,7 +202,11 @@ impl Record {
         if let Some(wrong) = record.digests().find(|digest| !is_digest(digest)) {
             return Err(RecordError::Digest(wrong.to_owned()));
         }
-        match record.canary.as_ref().and_then(|canary| canary.guard.out_of_range()) {
+        match record
+            .canary
+            .as_ref()
+            .and_then(|canary| canary.guard.out_of_range())
+        {
             Some((key, range)) => Err(RecordError::Guard(key, range)),
             None => Ok(record),
         }
@@ -196,23 +228,32 @@ impl Record {
             Some(&self.active),
             self.shadow.as_ref().map(|shadow| &shadow.version),
             self.canary.as_ref().map(|canary| &canary.version),
-            self.rolled_back.as_ref().map(|rolled_back| &rolled_back.version),
+            self.rolled_back
+                .as_ref()
+                .map(|rolled_back| &rolled_back.version),
         ];
-        let named = trials.into_iter().flatten().chain(&self.previous).filter_map(|version| match version {
-            Version::Configured => None,
-            Version::Pushed(digest) => Some(digest.as_str()),
-        });
+        let named = trials
+            .into_iter()
+            .flatten()
+            .chain(&self.previous)
+            .filter_map(|version| match version {
+                Version::Configured => None,
+                Version::Pushed(digest) => Some(digest.as_str()),
+            });
         named.chain(self.versions.iter().map(|pushed| pushed.digest.as_str()))
     }
 
     /// The pushed version of that digest.
     pub fn pushed(&self, digest: &str) -> Option<&Pushed> {
-        self.versions.iter().find(|version| version.digest == digest)
+        self.versions
+            .iter()
+            .find(|version| version.digest == digest)
     }
 
     /// Notes a version that came; one that is there already comes again.
     pub fn push(&mut self, pushed: Pushed) {
-        self.versions.retain(|version| version.digest != pushed.digest);
+        self.versions
+            .retain(|version| version.digest != pushed.digest);
         self.versions.push(pushed);
     }
 
@@ -224,12 +265,17 @@ impl Record {
         self.previous.drain(..surplus);
         self.since_unix_secs = Some(now.unix_secs());
         self.canary = None;
-        if self.shadow.as_ref().is_some_and(|shadow| shadow.version == self.active) {
+        if self
+            .shadow
+            .as_ref()
+            .is_some_and(|shadow| shadow.version == self.active)
+        {
             self.shadow = None;
         }
     }
 
-    /// Notes that the version before decides again, and returns it; none where there was none before.
+    /// Notes that the version before decides again, and returns it; none where there was none
+    /// before.
     pub fn roll_back(&mut self, now: Timestamp) -> Option<Version> {
         let before = self.previous.pop()?;
         self.active = before.clone();
@@ -242,22 +288,36 @@ impl Record {
         let needed = |version: &Version| {
             *version == self.active
                 || self.previous.last() == Some(version)
-                || self.shadow.as_ref().is_some_and(|shadow| shadow.version == *version)
-                || self.canary.as_ref().is_some_and(|canary| canary.version == *version)
+                || self
+                    .shadow
+                    .as_ref()
+                    .is_some_and(|shadow| shadow.version == *version)
+                || self
+                    .canary
+                    .as_ref()
+                    .is_some_and(|canary| canary.version == *version)
         };
         let surplus = self.versions.len().saturating_sub(max);
         // The latest has just come.
         let old = &self.versions[..self.versions.len().saturating_sub(1)];
         let digests = old.iter().map(|version| &version.digest);
-        let gone: Vec<String> =
-            digests.filter(|digest| !needed(&Version::Pushed((*digest).clone()))).take(surplus).cloned().collect();
-        self.versions.retain(|version| !gone.contains(&version.digest));
-        self.previous.retain(|version| !matches!(version, Version::Pushed(digest) if gone.contains(digest)));
+        let gone: Vec<String> = digests
+            .filter(|digest| !needed(&Version::Pushed((*digest).clone())))
+            .take(surplus)
+            .cloned()
+            .collect();
+        self.versions
+            .retain(|version| !gone.contains(&version.digest));
+        self.previous
+            .retain(|version| !matches!(version, Version::Pushed(digest) if gone.contains(digest)));
     }
 }
 
 fn is_digest(text: &str) -> bool {
-    text.len() == DIGEST_CHARS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    text.len() == DIGEST_CHARS
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// The name of the file of a version.
@@ -267,7 +327,10 @@ pub fn file_of(policy: &str, digest: &str) -> String {
 
 /// Of which version of the policy a file of that name is; none where it is of no such version.
 pub fn version_of<'n>(policy: &str, file: &'n str) -> Option<&'n str> {
-    let digest = file.strip_prefix(policy)?.strip_prefix('-')?.strip_suffix(".wasm")?;
+    let digest = file
+        .strip_prefix(policy)?
+        .strip_prefix('-')?
+        .strip_suffix(".wasm")?;
     is_digest(digest).then_some(digest)
 }
 
@@ -276,7 +339,13 @@ mod tests {
     use super::*;
 
     fn pushed(digest: &str) -> Pushed {
-        Pushed { digest: digest.to_owned(), pushed_unix_secs: 1, bytes: 2, settings: false, cases: None }
+        Pushed {
+            digest: digest.to_owned(),
+            pushed_unix_secs: 1,
+            bytes: 2,
+            settings: false,
+            cases: None,
+        }
     }
 
     fn version(digest: &str) -> Version {
@@ -288,8 +357,11 @@ mod tests {
         let (mut record, digest) = (Record::default(), "0123456789abcdef".repeat(4));
         record.push(pushed(&digest));
         record.activate(version(&digest), Timestamp::from_unix_secs(5));
-        record.shadow =
-            Some(ShadowRecord { version: Version::Configured, sample: Share::parse("5%").unwrap(), since_unix_secs: 6 });
+        record.shadow = Some(ShadowRecord {
+            version: Version::Configured,
+            sample: Share::parse("5%").unwrap(),
+            since_unix_secs: 6,
+        });
         record.canary = Some(CanaryRecord {
             version: version(&digest),
             share: Share::parse("1%").unwrap(),
@@ -308,7 +380,10 @@ mod tests {
             ("\"previous\"", "\"unknown\""),
         ] {
             assert!(text.contains(written), "{written}: {text}");
-            assert!(Record::parse(text.replace(written, wrong).as_bytes()).is_err(), "{wrong}");
+            assert!(
+                Record::parse(text.replace(written, wrong).as_bytes()).is_err(),
+                "{wrong}"
+            );
         }
         assert_eq!(Record::parse(b"{}").unwrap(), Record::default());
     }
@@ -340,7 +415,10 @@ mod tests {
         }
         assert_eq!(record.roll_back(now), Some(version("a")));
         assert_eq!(record.roll_back(now), Some(Version::Configured));
-        assert_eq!((record.roll_back(now), record.active), (None, Version::Configured));
+        assert_eq!(
+            (record.roll_back(now), record.active),
+            (None, Version::Configured)
+        );
     }
 
     #[test]
@@ -352,11 +430,21 @@ mod tests {
         }
         record.activate(version("a"), now);
         record.activate(version("b"), now);
-        let left = |record: &Record| record.versions.iter().map(|version| version.digest.clone()).collect::<String>();
+        let left = |record: &Record| {
+            record
+                .versions
+                .iter()
+                .map(|version| version.digest.clone())
+                .collect::<String>()
+        };
         record.thin_out(3);
         assert_eq!(left(&record), "abd");
         record.thin_out(1);
-        assert_eq!(left(&record), "abd", "a is where a rollback leads, b decides, d has just come");
+        assert_eq!(
+            left(&record),
+            "abd",
+            "a is where a rollback leads, b decides, d has just come"
+        );
         for _ in 0..100 {
             record.activate(version("d"), now);
         }

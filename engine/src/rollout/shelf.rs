@@ -1,4 +1,5 @@
-//! The state directory: pushed versions by digest, and the record of each policy. One edge has it for itself.
+//! The state directory: pushed versions by digest, and the record of each policy. One edge has it
+//! for itself.
 //!
 //! ```text
 //! lock                       held while an edge runs
@@ -63,13 +64,21 @@ impl Shelf {
             trusted::make_folder(&path).map_err(at(&path))?;
         }
         let path = folder.join("lock");
-        let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(at(&path))?;
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(at(&path))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(ShelfError::Taken(folder.to_owned())),
             Err(TryLockError::Error(source)) => return Err(ShelfError::File { path, source }),
         }
-        let shelf = Shelf { folder: folder.to_owned(), _lock: lock };
+        let shelf = Shelf {
+            folder: folder.to_owned(),
+            _lock: lock,
+        };
         shelf.sweep();
         Ok(shelf)
     }
@@ -93,7 +102,10 @@ impl Shelf {
     /// [`ShelfError::File`]
     pub(super) fn keep_record(&self, policy: &str, record: &Record) -> Result<(), ShelfError> {
         let path = self.record_path(policy);
-        let text = record.to_bytes().map_err(|source| ShelfError::Record { path: path.clone(), source: source.into() })?;
+        let text = record.to_bytes().map_err(|source| ShelfError::Record {
+            path: path.clone(),
+            source: source.into(),
+        })?;
         trusted::write(&path, &[&text]).map_err(at(&path))
     }
 
@@ -101,7 +113,12 @@ impl Shelf {
     ///
     /// # Errors
     /// [`ShelfError`], also where it is not what was pushed.
-    pub(super) fn version(&self, name: &str, digest: &str, max_bytes: u64) -> Result<Vec<u8>, ShelfError> {
+    pub(super) fn version(
+        &self,
+        name: &str,
+        digest: &str,
+        max_bytes: u64,
+    ) -> Result<Vec<u8>, ShelfError> {
         let path = self.version_path(name, digest);
         let content = trusted::read(&path, max_bytes).map_err(at(&path))?;
         if policy::digest(&content) != digest {
@@ -114,7 +131,12 @@ impl Shelf {
     ///
     /// # Errors
     /// [`ShelfError::File`]
-    pub(super) fn keep_version(&self, policy: &str, digest: &str, content: &[u8]) -> Result<(), ShelfError> {
+    pub(super) fn keep_version(
+        &self,
+        policy: &str,
+        digest: &str,
+        content: &[u8],
+    ) -> Result<(), ShelfError> {
         let path = self.version_path(policy, digest);
         trusted::write(&path, &[content]).map_err(at(&path))
     }
@@ -122,7 +144,9 @@ impl Shelf {
     /// Removes the versions of a policy that its record does not name (any more).
     pub(super) fn thin_out(&self, policy: &str, record: &Record) {
         for path in self.files("versions") {
-            let digest = path.file_name().and_then(|name| version_of(policy, name.to_str()?));
+            let digest = path
+                .file_name()
+                .and_then(|name| version_of(policy, name.to_str()?));
             let is_surplus = digest.is_some_and(|digest| record.pushed(digest).is_none());
             if is_surplus && let Err(error) = fs::remove_file(&path) {
                 tracing::warn!(path = %path.display(), %error, "an old version could not be removed");
@@ -132,7 +156,9 @@ impl Shelf {
 
     /// Removes what was being written when an edge ended.
     fn sweep(&self) {
-        let rest = ["versions", "policies"].into_iter().flat_map(|part| self.files(part));
+        let rest = ["versions", "policies"]
+            .into_iter()
+            .flat_map(|part| self.files(part));
         for path in rest.filter(|path| path.extension().is_some_and(|end| end == "new")) {
             // It does no harm where it is.
             let _ = fs::remove_file(path);
@@ -140,7 +166,12 @@ impl Shelf {
     }
 
     fn files(&self, part: &str) -> Vec<PathBuf> {
-        fs::read_dir(self.folder.join(part)).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+        fs::read_dir(self.folder.join(part))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+            .collect()
     }
 
     fn record_path(&self, policy: &str) -> PathBuf {
@@ -154,7 +185,10 @@ impl Shelf {
 
 fn at(path: &Path) -> impl Fn(io::Error) -> ShelfError {
     let path = path.to_owned();
-    move |source| ShelfError::File { path: path.clone(), source }
+    move |source| ShelfError::File {
+        path: path.clone(),
+        source,
+    }
 }
 
 #[cfg(test)]
@@ -165,10 +199,16 @@ mod tests {
     fn a_shelf_belongs_to_one_edge_and_keeps_what_it_was_given() {
         let folder = tempfile::tempdir().unwrap();
         let shelf = Shelf::open(folder.path()).unwrap();
-        assert!(matches!(Shelf::open(folder.path()), Err(ShelfError::Taken(_))));
+        assert!(matches!(
+            Shelf::open(folder.path()),
+            Err(ShelfError::Taken(_))
+        ));
         let digest = policy::digest(b"module");
         shelf.keep_version("hours", &digest, b"module").unwrap();
-        let record = Record { since_unix_secs: Some(7), ..Record::default() };
+        let record = Record {
+            since_unix_secs: Some(7),
+            ..Record::default()
+        };
         shelf.keep_record("hours", &record).unwrap();
         drop(shelf);
         fs::write(folder.path().join("versions/half.1-2.new"), "").unwrap();
@@ -177,10 +217,18 @@ mod tests {
         assert_eq!(shelf.record("hours").unwrap(), record);
         assert_eq!(shelf.record("others").unwrap(), Record::default());
         assert_eq!(shelf.version("hours", &digest, 6).unwrap(), b"module");
-        assert!(matches!(shelf.version("hours", &digest, 5), Err(ShelfError::File { .. })));
-        shelf.keep_version("hours-of-others", &digest, b"module").unwrap();
+        assert!(matches!(
+            shelf.version("hours", &digest, 5),
+            Err(ShelfError::File { .. })
+        ));
+        shelf
+            .keep_version("hours-of-others", &digest, b"module")
+            .unwrap();
         shelf.thin_out("hours", &record);
-        assert!(shelf.version("hours", &digest, 6).is_err() && shelf.version("hours-of-others", &digest, 6).is_ok());
+        assert!(
+            shelf.version("hours", &digest, 6).is_err()
+                && shelf.version("hours-of-others", &digest, 6).is_ok()
+        );
     }
 
     #[test]
@@ -189,9 +237,19 @@ mod tests {
         let shelf = Shelf::open(folder.path()).unwrap();
         let digest = policy::digest(b"module");
         shelf.keep_version("hours", &digest, b"module").unwrap();
-        fs::write(folder.path().join(format!("versions/hours-{digest}.wasm")), "other").unwrap();
-        assert!(matches!(shelf.version("hours", &digest, 100), Err(ShelfError::Damaged(_))));
+        fs::write(
+            folder.path().join(format!("versions/hours-{digest}.wasm")),
+            "other",
+        )
+        .unwrap();
+        assert!(matches!(
+            shelf.version("hours", &digest, 100),
+            Err(ShelfError::Damaged(_))
+        ));
         fs::write(folder.path().join("policies/hours.json"), "{").unwrap();
-        assert!(matches!(shelf.record("hours"), Err(ShelfError::Record { .. })));
+        assert!(matches!(
+            shelf.record("hours"),
+            Err(ShelfError::Record { .. })
+        ));
     }
 }

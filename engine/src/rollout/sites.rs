@@ -1,5 +1,5 @@
-//! The sites of a configuration with the versions of their policies. What does not change is shared with the sites before: chains with
-//! their remembered decisions, connections to origins, counters.
+//! The sites of a configuration with the versions of their policies. What does not change is shared
+//! with the sites before: chains with their remembered decisions, connections to origins, counters.
 
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -36,18 +36,33 @@ pub(super) enum Change {
 
 impl Maker<'_> {
     /// The sites of `state`, in the place of `old`. One that was there before keeps its index.
-    pub(super) fn sites(&self, state: &State, old: &Sites, change: Change) -> Result<Sites, PolicyError> {
+    pub(super) fn sites(
+        &self,
+        state: &State,
+        old: &Sites,
+        change: Change,
+    ) -> Result<Sites, PolicyError> {
         let mut list: Vec<Arc<Site>> = old.ever().to_vec();
         for settings in &state.settings.sites {
-            let before = old.ever().iter().find(|site| site.settings.name == settings.name);
+            let before = old
+                .ever()
+                .iter()
+                .find(|site| site.settings.name == settings.name);
             let index = before.map_or(list.len(), |site| site.index);
-            let site = Arc::new(self.site(state, settings, index, before.map(|site| &**site), change)?);
+            let site =
+                Arc::new(self.site(state, settings, index, before.map(|site| &**site), change)?);
             match list.get_mut(index) {
                 Some(place) => *place = site,
                 None => list.push(site),
             }
         }
-        let serves = |site: &Site| state.settings.sites.iter().any(|settings| settings.name == site.settings.name);
+        let serves = |site: &Site| {
+            state
+                .settings
+                .sites
+                .iter()
+                .any(|settings| settings.name == site.settings.name)
+        };
         Ok(Sites::new(list, serves))
     }
 
@@ -59,18 +74,39 @@ impl Maker<'_> {
         before: Option<&Site>,
         change: Change,
     ) -> Result<Site, PolicyError> {
-        let lines: Vec<&Line> = settings.policies.iter().filter_map(|name| state.lines.get(name)).collect();
+        let lines: Vec<&Line> = settings
+            .policies
+            .iter()
+            .filter_map(|name| state.lines.get(name))
+            .collect();
         let bound = state.settings.max_policy_variants;
         let active = |line: &Line| Arc::clone(&line.active);
-        let policies = self.chain(lines.iter().map(|line| active(line)).collect(), before.map(|site| &site.policies), bound)?;
+        let policies = self.chain(
+            lines.iter().map(|line| active(line)).collect(),
+            before.map(|site| &site.policies),
+            bound,
+        )?;
         // The chain with a candidate in the place of its active version.
         let with = |candidate: &Line, policy: &Arc<Policy>| -> Vec<Arc<Policy>> {
             let is_it = |line: &Line| line.config.name == candidate.config.name;
-            lines.iter().map(|line| if is_it(line) { Arc::clone(policy) } else { active(line) }).collect()
+            lines
+                .iter()
+                .map(|line| {
+                    if is_it(line) {
+                        Arc::clone(policy)
+                    } else {
+                        active(line)
+                    }
+                })
+                .collect()
         };
-        let canary = lines.iter().find_map(|line| Some((line, line.canary.as_ref()?, line.record.canary.as_ref()?)));
+        let canary = lines
+            .iter()
+            .find_map(|line| Some((line, line.canary.as_ref()?, line.record.canary.as_ref()?)));
         let canary = canary.map(|(line, run, record)| {
-            let old = before.and_then(|site| site.canary.as_ref()).map(|canary| &canary.chain);
+            let old = before
+                .and_then(|site| site.canary.as_ref())
+                .map(|canary| &canary.chain);
             Ok(Canary {
                 policy: Arc::clone(&line.config.name),
                 chain: self.chain(with(line, &run.policy), old, bound)?,
@@ -80,12 +116,23 @@ impl Maker<'_> {
             })
         });
         let canary = canary.transpose()?;
-        let shadows = lines.iter().filter_map(|line| Some((line, line.shadow.as_ref()?, line.record.shadow.as_ref()?)));
+        let shadows = lines
+            .iter()
+            .filter_map(|line| Some((line, line.shadow.as_ref()?, line.record.shadow.as_ref()?)));
         let shadows = shadows.map(|(line, run, record)| {
-            let old = before.into_iter().flat_map(|site| &site.shadows).find(|shadow| shadow.policy == line.config.name);
+            let old = before
+                .into_iter()
+                .flat_map(|site| &site.shadows)
+                .find(|shadow| shadow.policy == line.config.name);
             Ok(Arc::new(Shadow {
                 policy: Arc::clone(&line.config.name),
-                chain: self.chain(with(line, &run.policy), old.map(|shadow| &shadow.chain), bound)?.for_shadow(self.host),
+                chain: self
+                    .chain(
+                        with(line, &run.policy),
+                        old.map(|shadow| &shadow.chain),
+                        bound,
+                    )?
+                    .for_shadow(self.host),
                 share: record.sample,
                 tally: Arc::clone(&run.tally),
                 queue: self.queue.clone(),
@@ -93,25 +140,42 @@ impl Maker<'_> {
         });
         let shadows = shadows.collect::<Result<_, PolicyError>>()?;
         let (origin, tunnels) = match before {
-            Some(before) if change == Change::Versions => (Arc::clone(&before.origin), Arc::clone(&before.tunnels)),
+            Some(before) if change == Change::Versions => {
+                (Arc::clone(&before.origin), Arc::clone(&before.tunnels))
+            }
             _ => {
-                let origin = Origin::new(origin_settings(settings, &state.settings.server), self.clock.clone());
+                let origin = Origin::new(
+                    origin_settings(settings, &state.settings.server),
+                    self.clock.clone(),
+                );
                 // Tunnels that are open under the old configuration count there.
-                (Arc::new(origin), Arc::new(Semaphore::new(settings.max_tunnels)))
+                (
+                    Arc::new(origin),
+                    Arc::new(Semaphore::new(settings.max_tunnels)),
+                )
             }
         };
         let zone = settings.zone.or(policies.zone()).unwrap_or(Tz::UTC);
-        let counters = before.map(|site| &site.counters).filter(|old| change == Change::Versions || old.zone() == zone);
-        let of_canary = canary.as_ref().map(|canary| canary.chain.variants()).unwrap_or_default();
+        let counters = before
+            .map(|site| &site.counters)
+            .filter(|old| change == Change::Versions || old.zone() == zone);
+        let of_canary = canary
+            .as_ref()
+            .map(|canary| canary.chain.variants())
+            .unwrap_or_default();
         let variants = [policies.variants(), of_canary].concat();
         let counters = match counters {
             Some(old) => old.with_variants(&variants),
-            None => Arc::new(SiteCounters::new(zone, policies.variants(), self.workers)).with_variants(&variants),
+            None => Arc::new(SiteCounters::new(zone, policies.variants(), self.workers))
+                .with_variants(&variants),
         };
         Ok(Site {
             index,
             settings: settings.clone(),
-            needs_device: policies.needs_device() || canary.as_ref().is_some_and(|canary| canary.chain.needs_device()),
+            needs_device: policies.needs_device()
+                || canary
+                    .as_ref()
+                    .is_some_and(|canary| canary.chain.needs_device()),
             policies,
             canary,
             shadows,
@@ -122,11 +186,21 @@ impl Maker<'_> {
         })
     }
 
-    /// A chain of these policies: the one before, with all that it remembers, where it is one of the very same.
-    fn chain(&self, policies: Vec<Arc<Policy>>, before: Option<&Chain>, bound: usize) -> Result<Chain, PolicyError> {
+    /// A chain of these policies: the one before, with all that it remembers, where it is one of
+    /// the very same.
+    fn chain(
+        &self,
+        policies: Vec<Arc<Policy>>,
+        before: Option<&Chain>,
+        bound: usize,
+    ) -> Result<Chain, PolicyError> {
         let same = |chain: &&Chain| {
             chain.policies().len() == policies.len()
-                && chain.policies().iter().zip(&policies).all(|(old, new)| Arc::ptr_eq(old, new))
+                && chain
+                    .policies()
+                    .iter()
+                    .zip(&policies)
+                    .all(|(old, new)| Arc::ptr_eq(old, new))
         };
         match before.filter(same) {
             Some(chain) => Ok(chain.clone()),
@@ -137,7 +211,10 @@ impl Maker<'_> {
 
 /// From the beginning of a digest.
 fn seed(digest: &str) -> u64 {
-    digest.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or_default()
+    digest
+        .get(..16)
+        .and_then(|digits| u64::from_str_radix(digits, 16).ok())
+        .unwrap_or_default()
 }
 
 /// Every chain of some sites.
@@ -153,7 +230,11 @@ pub(super) fn chains(sites: &Sites) -> Vec<&Chain> {
 
 fn origin_settings(site: &config::Site, server: &config::Server) -> origin::Settings {
     origin::Settings {
-        hops: site.origins.iter().map(|origin| (origin.host.clone(), origin.port)).collect(),
+        hops: site
+            .origins
+            .iter()
+            .map(|origin| (origin.host.clone(), origin.port))
+            .collect(),
         max_fetches: site.max_fetches,
         connect_timeout: site.connect_timeout,
         response_timeout: site.response_timeout,

@@ -72,7 +72,11 @@ impl CanaryRun {
     /// A canary beside this active version.
     pub(super) fn new(active: &Policy, policy: Arc<Policy>) -> CanaryRun {
         let watch = Arc::new(Mutex::new(Watch::new(active, &policy)));
-        CanaryRun { policy, arms: Arc::default(), watch }
+        CanaryRun {
+            policy,
+            arms: Arc::default(),
+            watch,
+        }
     }
 }
 
@@ -112,8 +116,8 @@ impl Source<'_> {
         }
     }
 
-    /// A policy with all versions that are in use. At the start of an edge, a pushed version that can't be used any more gives way to
-    /// the configuration's; on a reload it is an error.
+    /// A policy with all versions that are in use. At the start of an edge, a pushed version that
+    /// can't be used any more gives way to the configuration's; on a reload it is an error.
     fn line(&self, config: &config::Policy, old: Option<&State>) -> Result<Line, RolloutError> {
         let before = old.and_then(|state| state.lines.get(&config.name));
         let record = match (before, self.shelf) {
@@ -122,8 +126,13 @@ impl Source<'_> {
             (None, None) => Record::default(),
         };
         let configured = self.host.load(config)?;
-        let load =
-            |version: &Version| self.version(config, version, Some(&configured).filter(|_| *version == Version::Configured));
+        let load = |version: &Version| {
+            self.version(
+                config,
+                version,
+                Some(&configured).filter(|_| *version == Version::Configured),
+            )
+        };
         let (active, trouble) = match load(&record.active) {
             Ok(policy) => (policy, None),
             Err(error) if old.is_none() => (Arc::clone(&configured), Some(error.to_string())),
@@ -136,18 +145,32 @@ impl Source<'_> {
             let loaded = load(version?);
             loaded.inspect_err(|error| tracing::error!(policy = %config.name, "the {what} can't be loaded: {error}")).ok()
         };
-        let canary = optional(record.canary.as_ref().map(|canary| &canary.version), "canary");
-        let shadow = optional(record.shadow.as_ref().map(|shadow| &shadow.version), "version in shadow");
+        let canary = optional(
+            record.canary.as_ref().map(|canary| &canary.version),
+            "canary",
+        );
+        let shadow = optional(
+            record.shadow.as_ref().map(|shadow| &shadow.version),
+            "version in shadow",
+        );
         let run = |policy: Arc<Policy>| match before.and_then(|line| line.canary.as_ref()) {
-            Some(run) => CanaryRun { policy, ..run.clone() },
+            Some(run) => CanaryRun {
+                policy,
+                ..run.clone()
+            },
             None => CanaryRun::new(&active, policy),
         };
-        let tally = before.and_then(|line| line.shadow.as_ref()).map(|shadow| Arc::clone(&shadow.tally)).unwrap_or_default();
+        let tally = before
+            .and_then(|line| line.shadow.as_ref())
+            .map(|shadow| Arc::clone(&shadow.tally))
+            .unwrap_or_default();
         Ok(Line {
             previous: optional(record.previous.last(), "version before"),
             canary: canary.map(run),
             shadow: shadow.map(|policy| ShadowRun { policy, tally }),
-            rollbacks: before.map(|line| Arc::clone(&line.rollbacks)).unwrap_or_default(),
+            rollbacks: before
+                .map(|line| Arc::clone(&line.rollbacks))
+                .unwrap_or_default(),
             config: config.clone(),
             loaded_at: self.now,
             configured,
@@ -158,16 +181,35 @@ impl Source<'_> {
     }
 
     /// All policies of a configuration, loaded on several threads: compiling one takes a while.
-    pub(super) fn state(&self, settings: Settings, old: Option<&State>) -> Result<State, RolloutError> {
+    pub(super) fn state(
+        &self,
+        settings: Settings,
+        old: Option<&State>,
+    ) -> Result<State, RolloutError> {
         let lines = std::thread::scope(|scope| {
-            let loading: Vec<_> = settings.policies.iter().map(|config| scope.spawn(move || self.line(config, old))).collect();
-            let joined = loading.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-            joined.map(|line| line.map(|line| (Arc::clone(&line.config.name), line))).collect::<Result<BTreeMap<_, _>, _>>()
+            let loading: Vec<_> = settings
+                .policies
+                .iter()
+                .map(|config| scope.spawn(move || self.line(config, old)))
+                .collect();
+            let joined = loading.into_iter().map(|thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            });
+            joined
+                .map(|line| line.map(|line| (Arc::clone(&line.config.name), line)))
+                .collect::<Result<BTreeMap<_, _>, _>>()
         })?;
         if let Some(shelf) = self.shelf.filter(|_| old.is_none()) {
-            lines.iter().for_each(|(name, line): (&Arc<str>, &Line)| shelf.thin_out(name, &line.record));
+            lines
+                .iter()
+                .for_each(|(name, line): (&Arc<str>, &Line)| shelf.thin_out(name, &line.record));
         }
-        Ok(State { settings: Arc::new(settings), lines })
+        Ok(State {
+            settings: Arc::new(settings),
+            lines,
+        })
     }
 }
 
@@ -182,15 +224,26 @@ impl State {
     /// # Errors
     /// [`RolloutError::UnknownPolicy`]
     pub fn line(&self, name: &str) -> Result<&Line, RolloutError> {
-        self.lines.get(name).ok_or_else(|| RolloutError::UnknownPolicy {
-            name: name.escape_debug().to_string(),
-            known: self.lines.keys().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-        })
+        self.lines
+            .get(name)
+            .ok_or_else(|| RolloutError::UnknownPolicy {
+                name: name.escape_debug().to_string(),
+                known: self
+                    .lines
+                    .keys()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            })
     }
 
     /// The names of the sites that ask a policy.
     pub fn sites_of(&self, policy: &str) -> Vec<&str> {
-        let sites = self.settings.sites.iter().filter(|site| site.policies.iter().any(|name| **name == *policy));
+        let sites = self
+            .settings
+            .sites
+            .iter()
+            .filter(|site| site.policies.iter().any(|name| **name == *policy));
         sites.map(|site| &*site.name).collect()
     }
 }
@@ -208,7 +261,11 @@ impl Line {
 
     /// Which version decides: not the one of the record where that could not be loaded.
     pub fn active_version(&self) -> Version {
-        if self.trouble.is_some() { Version::Configured } else { self.record.active.clone() }
+        if self.trouble.is_some() {
+            Version::Configured
+        } else {
+            self.record.active.clone()
+        }
     }
 
     /// Since when that version has decided.
@@ -241,11 +298,15 @@ impl Line {
 
     /// How many canaries their guard has rolled back, by cause.
     pub fn rollbacks(&self) -> impl Iterator<Item = (guard::Cause, u64)> {
-        let counts = self.rollbacks.iter().map(|count| count.load(std::sync::atomic::Ordering::Relaxed));
+        let counts = self
+            .rollbacks
+            .iter()
+            .map(|count| count.load(std::sync::atomic::Ordering::Relaxed));
         guard::Cause::ALL.into_iter().zip(counts)
     }
 
-    /// The version that `text` names: `configuration`, or enough of a digest to tell it from the others.
+    /// The version that `text` names: `configuration`, or enough of a digest to tell it from the
+    /// others.
     ///
     /// # Errors
     /// [`RolloutError::UnknownVersion`]
@@ -253,14 +314,23 @@ impl Line {
         if text == super::record::CONFIGURATION {
             return Ok(Version::Configured);
         }
-        let known = self.record.versions.iter().map(|version| version.digest.as_str());
-        let meant: Vec<&str> = known.clone().filter(|digest| !text.is_empty() && digest.starts_with(text)).collect();
+        let known = self
+            .record
+            .versions
+            .iter()
+            .map(|version| version.digest.as_str());
+        let meant: Vec<&str> = known
+            .clone()
+            .filter(|digest| !text.is_empty() && digest.starts_with(text))
+            .collect();
         let problem = match meant.as_slice() {
             [digest] => return Ok(Version::Pushed((*digest).to_owned())),
             [] => "is no version",
             _ => "may mean several of its versions",
         };
-        let known = known.map(|digest| digest.get(..12).unwrap_or(digest)).chain([super::record::CONFIGURATION]);
+        let known = known
+            .map(|digest| digest.get(..12).unwrap_or(digest))
+            .chain([super::record::CONFIGURATION]);
         Err(RolloutError::UnknownVersion {
             policy: self.config.name.to_string(),
             version: text.escape_debug().to_string(),

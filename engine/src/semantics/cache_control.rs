@@ -1,8 +1,9 @@
-//! What the directives of requests and responses say: `Cache-Control` (RFC 9111 §5.2), `Pragma` (§5.4) and the targeted fields of
-//! RFC 9213.
+//! What the directives of requests and responses say: `Cache-Control` (RFC 9111 §5.2), `Pragma`
+//! (§5.4) and the targeted fields of RFC 9213.
 //!
-//! What can't be read is read the careful way: a lifetime that isn't a number is zero (§4.2.1), a restriction with an argument that
-//! makes no sense restricts the whole response, and a permission counts only as the grammar writes it.
+//! What can't be read is read the careful way: a lifetime that isn't a number is zero (§4.2.1), a
+//! restriction with an argument that makes no sense restricts the whole response, and a permission
+//! counts only as the grammar writes it.
 
 use std::time::Duration;
 
@@ -41,7 +42,9 @@ impl Scope {
     fn widen(&mut self, other: Scope) {
         *self = match (std::mem::take(self), other) {
             (Scope::All, _) | (_, Scope::All) => Scope::All,
-            (Scope::Fields(left), Scope::Fields(right)) => Scope::Fields(left.into_iter().chain(right).collect()),
+            (Scope::Fields(left), Scope::Fields(right)) => {
+                Scope::Fields(left.into_iter().chain(right).collect())
+            }
             (Scope::Nothing, scope) | (scope, Scope::Nothing) => scope,
         };
     }
@@ -50,7 +53,8 @@ impl Scope {
 /// The directives of a response that govern a shared cache (§5.2.2, RFC 5861, RFC 8246).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResponseDirectives {
-    /// The targeted field that these come from (RFC 9213); none where they come from `Cache-Control`.
+    /// The targeted field that these come from (RFC 9213); none where they come from
+    /// `Cache-Control`.
     pub targeted: Option<HeaderName>,
     /// §5.2.2.5
     pub no_store: bool,
@@ -90,15 +94,23 @@ impl ResponseDirectives {
         said
     }
 
-    /// What the first of the `targets` says that is present and well-formed, else what `Cache-Control` says (RFC 9213 §2.2).
+    /// What the first of the `targets` says that is present and well-formed, else what
+    /// `Cache-Control` says (RFC 9213 §2.2).
     pub fn governing(headers: &HeaderMap, targets: &[HeaderName]) -> ResponseDirectives {
-        targets.iter().find_map(|target| targeted(headers, target)).unwrap_or_else(|| ResponseDirectives::of(headers))
+        targets
+            .iter()
+            .find_map(|target| targeted(headers, target))
+            .unwrap_or_else(|| ResponseDirectives::of(headers))
     }
 
-    /// Whether a stale response must not be used without validation (§4.2.4): `no-cache`, `must-revalidate`, `proxy-revalidate`,
-    /// and `s-maxage`, which means `proxy-revalidate` too (§5.2.2.10).
+    /// Whether a stale response must not be used without validation (§4.2.4): `no-cache`,
+    /// `must-revalidate`, `proxy-revalidate`, and `s-maxage`, which means `proxy-revalidate` too
+    /// (§5.2.2.10).
     pub fn forbids_stale(&self) -> bool {
-        self.must_revalidate || self.proxy_revalidate || self.s_maxage.is_some() || self.no_cache.is_all()
+        self.must_revalidate
+            || self.proxy_revalidate
+            || self.s_maxage.is_some()
+            || self.no_cache.is_all()
     }
 
     /// Whether the answer to a request with `Authorization` may be stored and used again (§3.5).
@@ -110,9 +122,11 @@ impl ResponseDirectives {
         let is = |directive: &str| name.eq_ignore_ascii_case(directive.as_bytes());
         if is("max-age") {
             // Of several values the first is used (§4.2.1).
-            self.max_age.get_or_insert_with(|| argument.delta().unwrap_or(Duration::ZERO));
+            self.max_age
+                .get_or_insert_with(|| argument.delta().unwrap_or(Duration::ZERO));
         } else if is("s-maxage") {
-            self.s_maxage.get_or_insert_with(|| argument.delta().unwrap_or(Duration::ZERO));
+            self.s_maxage
+                .get_or_insert_with(|| argument.delta().unwrap_or(Duration::ZERO));
         } else if is("no-store") {
             self.no_store = true;
         } else if is("no-cache") {
@@ -177,7 +191,9 @@ impl RequestDirectives {
             }
         } else {
             for line in headers.get_all(PRAGMA) {
-                each_directive(line.as_bytes(), |name, _| said.no_cache |= name.eq_ignore_ascii_case(b"no-cache"));
+                each_directive(line.as_bytes(), |name, _| {
+                    said.no_cache |= name.eq_ignore_ascii_case(b"no-cache")
+                });
             }
         }
         said
@@ -219,10 +235,11 @@ impl RequestDirectives {
 enum Argument<'a> {
     /// Nothing.
     Absent,
-    /// A value, without its quotes where it had any. Both forms are to be accepted (§5.2). A backslash is left in place: no
-    /// value that we read has use for one.
+    /// A value, without its quotes where it had any. Both forms are to be accepted (§5.2). A
+    /// backslash is left in place: no value that we read has use for one.
     Value(&'a [u8]),
-    /// Something that the grammar does not allow: white space beside the `=`, or a quote that isn't closed.
+    /// Something that the grammar does not allow: white space beside the `=`, or a quote that isn't
+    /// closed.
     Malformed,
 }
 
@@ -235,7 +252,8 @@ impl Argument<'_> {
         }
     }
 
-    /// The fields that `no-cache` or `private` names; the whole response where it names none, or something that isn't a name.
+    /// The fields that `no-cache` or `private` names; the whole response where it names none, or
+    /// something that isn't a name.
     fn scope(self) -> Scope {
         match self {
             Argument::Value(list) => field_names(list).map_or(Scope::All, Scope::Fields),
@@ -249,13 +267,21 @@ pub(crate) fn delta_seconds(digits: &[u8]) -> Option<Duration> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let secs = digits.iter().fold(0_u64, |secs, digit| secs.saturating_mul(10).saturating_add(u64::from(digit - b'0')));
+    let secs = digits.iter().fold(0_u64, |secs, digit| {
+        secs.saturating_mul(10)
+            .saturating_add(u64::from(digit - b'0'))
+    });
     Some(Duration::from_secs(secs.min(MAX_DELTA_SECS)))
 }
 
 fn field_names(list: &[u8]) -> Option<Box<[HeaderName]>> {
-    let names = list.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|name| !name.is_empty());
-    let names: Option<Box<[HeaderName]>> = names.map(|name| HeaderName::from_bytes(name).ok()).collect();
+    let names = list
+        .split(|byte| *byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .filter(|name| !name.is_empty());
+    let names: Option<Box<[HeaderName]>> = names
+        .map(|name| HeaderName::from_bytes(name).ok())
+        .collect();
     names.filter(|names| !names.is_empty())
 }
 
@@ -270,7 +296,8 @@ fn each_directive<'a>(line: &'a [u8], mut take: impl FnMut(&'a [u8], Argument<'a
 }
 
 fn argument<'a>(name: &[u8], value: &'a [u8]) -> Argument<'a> {
-    let spaced = name.last().is_some_and(u8::is_ascii_whitespace) || value.first().is_some_and(u8::is_ascii_whitespace);
+    let spaced = name.last().is_some_and(u8::is_ascii_whitespace)
+        || value.first().is_some_and(u8::is_ascii_whitespace);
     if spaced || value.is_empty() {
         return Argument::Malformed;
     }
@@ -293,9 +320,9 @@ fn closing_quote(rest: &[u8]) -> Option<usize> {
     })
 }
 
-/// The members of a list (RFC 9110 §5.6.1), without white space around them and without the empty ones. A comma inside a quoted
-/// string separates nothing; but from a quote on that is never closed, quotes are ordinary characters, so that it can't hide what
-/// follows it.
+/// The members of a list (RFC 9110 §5.6.1), without white space around them and without the empty
+/// ones. A comma inside a quoted string separates nothing; but from a quote on that is never
+/// closed, quotes are ordinary characters, so that it can't hide what follows it.
 pub(crate) fn list_members(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = line;
     let mut quotes_close = true;
@@ -312,8 +339,8 @@ pub(crate) fn list_members(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Where the first member of `rest` ends. `quotes_close` becomes false for good at the first quote that isn't closed: a line of a
-/// thousand such quotes is then still read only twice.
+/// Where the first member of `rest` ends. `quotes_close` becomes false for good at the first quote
+/// that isn't closed: a line of a thousand such quotes is then still read only twice.
 fn member_end(rest: &[u8], quotes_close: &mut bool) -> usize {
     let mut at = 0;
     while let Some(byte) = rest.get(at) {
@@ -330,8 +357,8 @@ fn member_end(rest: &[u8], quotes_close: &mut bool) -> usize {
     rest.len()
 }
 
-/// What a targeted field says; none where it is absent, empty, not a dictionary, or gives a directive that we know a value of the
-/// wrong type: such a field must be ignored (RFC 9213 §2.1).
+/// What a targeted field says; none where it is absent, empty, not a dictionary, or gives a
+/// directive that we know a value of the wrong type: such a field must be ignored (RFC 9213 §2.1).
 fn targeted(headers: &HeaderMap, target: &HeaderName) -> Option<ResponseDirectives> {
     let mut lines = headers.get_all(target).iter();
     let mut value = lines.next()?.as_bytes().to_vec();
@@ -339,11 +366,17 @@ fn targeted(headers: &HeaderMap, target: &HeaderName) -> Option<ResponseDirectiv
         value.extend_from_slice(b", ");
         value.extend_from_slice(line.as_bytes());
     }
-    let members: sfv::Dictionary = sfv::Parser::new(&value).with_version(sfv::Version::Rfc8941).parse().ok()?;
+    let members: sfv::Dictionary = sfv::Parser::new(&value)
+        .with_version(sfv::Version::Rfc8941)
+        .parse()
+        .ok()?;
     if members.is_empty() {
         return None;
     }
-    let mut said = ResponseDirectives { targeted: Some(target.clone()), ..ResponseDirectives::default() };
+    let mut said = ResponseDirectives {
+        targeted: Some(target.clone()),
+        ..ResponseDirectives::default()
+    };
     for (name, member) in &members {
         // No directive that we know takes an inner list, nor a byte sequence, which stands for it.
         let value = match member {
@@ -361,7 +394,9 @@ impl ResponseDirectives {
         match name {
             "max-age" => self.max_age = Some(structured_delta(value)?),
             "s-maxage" => self.s_maxage = Some(structured_delta(value)?),
-            "stale-while-revalidate" => self.stale_while_revalidate = Some(structured_delta(value)?),
+            "stale-while-revalidate" => {
+                self.stale_while_revalidate = Some(structured_delta(value)?)
+            }
             "stale-if-error" => self.stale_if_error = Some(structured_delta(value)?),
             "no-cache" => self.no_cache = structured_scope(value)?,
             "private" => self.private = structured_scope(value)?,
@@ -381,7 +416,9 @@ impl ResponseDirectives {
 /// A negative number of seconds is invalid freshness information, which means stale (§4.2.1).
 fn structured_delta(value: &sfv::BareItem) -> Option<Duration> {
     let secs = i64::from(value.as_integer()?);
-    Some(Duration::from_secs(u64::try_from(secs).unwrap_or(0).min(MAX_DELTA_SECS)))
+    Some(Duration::from_secs(
+        u64::try_from(secs).unwrap_or(0).min(MAX_DELTA_SECS),
+    ))
 }
 
 fn structured_scope(value: &sfv::BareItem) -> Option<Scope> {

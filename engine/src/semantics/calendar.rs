@@ -1,7 +1,7 @@
 //! Which local dates are holidays.
 //!
-//! A calendar says for which years it is complete, so that a year without data is never taken for a year without holidays.
-//! Reading the file format belongs to `config`.
+//! A calendar says for which years it is complete, so that a year without data is never taken for a
+//! year without holidays. Reading the file format belongs to `config`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -49,7 +49,10 @@ impl Calendar {
 
     /// A calendar that is complete for these years, as yet without days.
     pub fn covering(years: impl IntoIterator<Item = i32>) -> Calendar {
-        Calendar { years: years.into_iter().collect(), days: BTreeMap::new() }
+        Calendar {
+            years: years.into_iter().collect(),
+            days: BTreeMap::new(),
+        }
     }
 
     /// Gives a day an entry in place of the one it has, or takes it away.
@@ -70,16 +73,22 @@ impl Calendar {
         self.days.get(&date)
     }
 
-    /// The entries from the day before `date` to [`DAYS_AHEAD`] days after it, without its own, by date; with the days that lie between.
+    /// The entries from the day before `date` to [`DAYS_AHEAD`] days after it, without its own, by
+    /// date; with the days that lie between.
     pub fn near(&self, date: NaiveDate) -> Vec<(i8, Arc<Holiday>)> {
         let first = date.checked_sub_days(Days::new(1)).unwrap_or(date);
         let last = date.checked_add_days(Days::new(DAYS_AHEAD)).unwrap_or(date);
-        let near = self.days.range(first..=last).filter(|(day, _)| **day != date);
+        let near = self
+            .days
+            .range(first..=last)
+            .filter(|(day, _)| **day != date);
         let days_ahead = |day: NaiveDate| i8::try_from((day - date).num_days()).unwrap_or_default();
-        near.map(|(day, holiday)| (days_ahead(*day), Arc::clone(holiday))).collect()
+        near.map(|(day, holiday)| (days_ahead(*day), Arc::clone(holiday)))
+            .collect()
     }
 
-    /// Whether the calendar is complete for that year: only then does a date without an entry mean a working day.
+    /// Whether the calendar is complete for that year: only then does a date without an entry mean
+    /// a working day.
     pub fn covers(&self, year: i32) -> bool {
         self.years.contains(&year)
     }
@@ -106,18 +115,50 @@ mod tests {
     #[test]
     fn the_days_around_a_date_are_from_yesterday_to_so_many_ahead() {
         let mut calendar = Calendar::covering([2026, 2027]);
-        for day in ["2026-12-22", "2026-12-23", "2026-12-24", "2026-12-25", "2027-01-24", "2027-01-25"] {
-            calendar.set(date(day), Some(Holiday { name: day.to_owned(), kind: HolidayKind::Closed }));
+        for day in [
+            "2026-12-22",
+            "2026-12-23",
+            "2026-12-24",
+            "2026-12-25",
+            "2027-01-24",
+            "2027-01-25",
+        ] {
+            calendar.set(
+                date(day),
+                Some(Holiday {
+                    name: day.to_owned(),
+                    kind: HolidayKind::Closed,
+                }),
+            );
         }
-        let near: Vec<(i8, String)> = calendar.near(date("2026-12-24")).iter().map(|(day, it)| (*day, it.name.clone())).collect();
-        assert_eq!(near, [(-1, "2026-12-23".to_owned()), (1, "2026-12-25".to_owned()), (31, "2027-01-24".to_owned())]);
-        assert!(Calendar::default().near(NaiveDate::MAX).is_empty() && Calendar::default().near(NaiveDate::MIN).is_empty());
+        let near: Vec<(i8, String)> = calendar
+            .near(date("2026-12-24"))
+            .iter()
+            .map(|(day, it)| (*day, it.name.clone()))
+            .collect();
+        assert_eq!(
+            near,
+            [
+                (-1, "2026-12-23".to_owned()),
+                (1, "2026-12-25".to_owned()),
+                (31, "2027-01-24".to_owned())
+            ]
+        );
+        assert!(
+            Calendar::default().near(NaiveDate::MAX).is_empty()
+                && Calendar::default().near(NaiveDate::MIN).is_empty()
+        );
     }
 
     #[test]
     fn a_day_has_the_entry_that_it_was_given_last() {
         let mut calendar = Calendar::covering([2026]);
-        let closed = |name: &str| Some(Holiday { name: name.to_owned(), kind: HolidayKind::Closed });
+        let closed = |name: &str| {
+            Some(Holiday {
+                name: name.to_owned(),
+                kind: HolidayKind::Closed,
+            })
+        };
         calendar.set(date("2026-12-25"), closed("Navidad"));
         assert_eq!(calendar.on(date("2026-12-25")).unwrap().name, "Navidad");
         calendar.set(date("2026-12-25"), closed("Otra"));

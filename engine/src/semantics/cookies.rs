@@ -3,14 +3,30 @@
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
-/// The cookies of these names, as places in `names` and values, in the order in which the client sent them. What is no pair is left out.
-pub fn cookies<'a>(headers: &'a HeaderMap, names: &'a [Box<str>]) -> impl Iterator<Item = (usize, &'a [u8])> {
-    let lines = if names.is_empty() { None } else { Some(headers.get_all(COOKIE)) };
-    lines.into_iter().flatten().map(HeaderValue::as_bytes).flat_map(|line| line.split(|byte| *byte == b';')).filter_map(|pair| {
-        let equals = pair.iter().position(|byte| *byte == b'=')?;
-        let (name, value) = (pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii());
-        Some((names.iter().position(|wanted| wanted.as_bytes() == name)?, value))
-    })
+/// The cookies of these names, as places in `names` and values, in the order in which the client
+/// sent them. What is no pair is left out.
+pub fn cookies<'a>(
+    headers: &'a HeaderMap,
+    names: &'a [Box<str>],
+) -> impl Iterator<Item = (usize, &'a [u8])> {
+    let lines = if names.is_empty() {
+        None
+    } else {
+        Some(headers.get_all(COOKIE))
+    };
+    lines
+        .into_iter()
+        .flatten()
+        .map(HeaderValue::as_bytes)
+        .flat_map(|line| line.split(|byte| *byte == b';'))
+        .filter_map(|pair| {
+            let equals = pair.iter().position(|byte| *byte == b'=')?;
+            let (name, value) = (pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii());
+            Some((
+                names.iter().position(|wanted| wanted.as_bytes() == name)?,
+                value,
+            ))
+        })
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What a site's policies decided together, in the words of the request path.
 //!
-//! `policy` makes these from the answers of guests, checked and combined; the other files of `semantics` weigh them against the
-//! response's own fields and the safety floor.
+//! `policy` makes these from the answers of guests, checked and combined; the other files of
+//! `semantics` weigh them against the response's own fields and the safety floor.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,14 @@ pub enum Device {
 
 impl Device {
     /// Every class.
-    pub const ALL: [Device; 6] = [Device::Desktop, Device::Mobile, Device::Tablet, Device::Tv, Device::Bot, Device::Unknown];
+    pub const ALL: [Device; 6] = [
+        Device::Desktop,
+        Device::Mobile,
+        Device::Tablet,
+        Device::Tv,
+        Device::Bot,
+        Device::Unknown,
+    ];
 
     /// The name in settings, plans and metrics.
     pub fn as_str(self) -> &'static str {
@@ -42,7 +49,9 @@ impl Device {
 
     /// The class of that name.
     pub fn from_name(name: &str) -> Option<Device> {
-        Device::ALL.into_iter().find(|device| device.as_str() == name)
+        Device::ALL
+            .into_iter()
+            .find(|device| device.as_str() == name)
     }
 }
 
@@ -62,7 +71,8 @@ pub enum QueryParameters {
     /// All of them.
     #[default]
     All,
-    /// All but those that one of these patterns names. A pattern is a name, or a beginning followed by `*`.
+    /// All but those that one of these patterns names. A pattern is a name, or a beginning followed
+    /// by `*`.
     Ignore(Vec<String>),
     /// None but those that one of these patterns names.
     Only(Vec<String>),
@@ -86,7 +96,8 @@ pub struct RequestDecision {
     pub variant: Option<Arc<str>>,
     /// Which query parameters count.
     pub query: QueryRule,
-    /// `policy: reason` of each policy that gave one, joined with `; `: printable ASCII, at most 512 bytes.
+    /// `policy: reason` of each policy that gave one, joined with `; `: printable ASCII, at most
+    /// 512 bytes.
     pub reason: Option<Arc<str>>,
 }
 
@@ -102,7 +113,8 @@ pub enum Storing {
     Always,
 }
 
-/// What the policies of a site decided about a response. What is `None` is left to the response's own fields.
+/// What the policies of a site decided about a response. What is `None` is left to the response's
+/// own fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResponseDecision {
     /// Whether to store.

@@ -1,8 +1,10 @@
-//! The class of the visitor's device: from client hints where they say it, else from the user agent.
+//! The class of the visitor's device: from client hints where they say it, else from the user
+//! agent.
 //!
-//! Hints come first because browsers freeze their user agents: `Sec-CH-UA-Mobile` and `Sec-CH-UA-Platform` are sent with every
-//! request by Chromium. What no hint says (a crawler, a television) is left to the words of the user agent. Every byte sequence
-//! has an answer, and it costs one pass over at most [`MAX_USER_AGENT_BYTES`].
+//! Hints come first because browsers freeze their user agents: `Sec-CH-UA-Mobile` and
+//! `Sec-CH-UA-Platform` are sent with every request by Chromium. What no hint says (a crawler, a
+//! television) is left to the words of the user agent. Every byte sequence has an answer, and it
+//! costs one pass over at most [`MAX_USER_AGENT_BYTES`].
 
 use std::sync::LazyLock;
 
@@ -23,7 +25,8 @@ pub struct DeviceFields<'a> {
     pub user_agent: &'a [u8],
     /// `Sec-CH-UA-Mobile`: `?1` or `?0`, or none where it says neither.
     pub mobile: Option<bool>,
-    /// `Sec-CH-UA-Platform` without its quotes, cut to [`MAX_PLATFORM_BYTES`]; empty where there is none.
+    /// `Sec-CH-UA-Platform` without its quotes, cut to [`MAX_PLATFORM_BYTES`]; empty where there is
+    /// none.
     pub platform: &'a [u8],
 }
 
@@ -37,13 +40,17 @@ impl<'a> DeviceFields<'a> {
         fields
     }
 
-    /// Takes note of one field of a request; of those that have nothing to do with devices, none. Where one comes twice, the first
-    /// that says something counts.
+    /// Takes note of one field of a request; of those that have nothing to do with devices, none.
+    /// Where one comes twice, the first that says something counts.
     pub fn note(&mut self, name: &HeaderName, value: &'a HeaderValue) {
         match name.as_str() {
-            "user-agent" if self.user_agent.is_empty() => self.user_agent = cut(value.as_bytes(), MAX_USER_AGENT_BYTES),
+            "user-agent" if self.user_agent.is_empty() => {
+                self.user_agent = cut(value.as_bytes(), MAX_USER_AGENT_BYTES)
+            }
             "sec-ch-ua-mobile" if self.mobile.is_none() => self.mobile = mobile(value.as_bytes()),
-            "sec-ch-ua-platform" if self.platform.is_empty() => self.platform = platform(value.as_bytes()),
+            "sec-ch-ua-platform" if self.platform.is_empty() => {
+                self.platform = platform(value.as_bytes())
+            }
             _ => {}
         }
     }
@@ -59,7 +66,9 @@ fn mobile(hint: &[u8]) -> Option<bool> {
 
 fn platform(hint: &[u8]) -> &[u8] {
     let hint = hint.trim_ascii();
-    let unquoted = hint.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+    let unquoted = hint
+        .strip_prefix(b"\"")
+        .and_then(|rest| rest.strip_suffix(b"\""));
     cut(unquoted.unwrap_or(hint), MAX_PLATFORM_BYTES)
 }
 
@@ -87,7 +96,9 @@ fn by_hints(mobile: Option<bool>, platform: &[u8]) -> Option<Device> {
     match (mobile, platform) {
         (Some(true), _) => Some(Device::Mobile),
         (Some(false), b"Android") => Some(Device::Tablet),
-        (Some(false), b"Windows" | b"macOS" | b"Linux" | b"Chrome OS" | b"Chromium OS") => Some(Device::Desktop),
+        (Some(false), b"Windows" | b"macOS" | b"Linux" | b"Chrome OS" | b"Chromium OS") => {
+            Some(Device::Desktop)
+        }
         _ => None,
     }
 }
@@ -175,7 +186,9 @@ fn in_context(kind: u16, before: &[u8], after: &[u8]) -> u16 {
         BOT_UNLESS_CUBOT if before.ends_with(b"cu") => 0,
         BOT_UNLESS_CUBOT => BOT,
         // `TV` as a word of its own stands in the models of many boxes.
-        TV_ANYWHERE if !letter_or_digit(before.last()) && !letter_or_digit(after.first()) => TV | TV_ANYWHERE,
+        TV_ANYWHERE if !letter_or_digit(before.last()) && !letter_or_digit(after.first()) => {
+            TV | TV_ANYWHERE
+        }
         other => other,
     }
 }
@@ -192,7 +205,13 @@ static WORDS_BY_FIRST_BYTE: LazyLock<[Vec<(&str, u16)>; 128]> = LazyLock::new(||
         (&["tablet pc"], TABLET_PC),
         (PHONES, PHONE),
     ];
-    let lists = [(BOTS, BOT), (TVS, TV), (TABLETS, TABLET), (MOBILES, MOBILE), (DESKTOPS, DESKTOP)];
+    let lists = [
+        (BOTS, BOT),
+        (TVS, TV),
+        (TABLETS, TABLET),
+        (MOBILES, MOBILE),
+        (DESKTOPS, DESKTOP),
+    ];
     let mut index = std::array::from_fn(|_| Vec::new());
     for (words, kind) in lists.iter().chain(single) {
         for word in *words {
@@ -403,7 +422,13 @@ const TABLETS: &[&str] = &[
 ];
 
 /// Phones whatever else is said.
-const PHONES: &[&str] = &["iphone", "windows phone", "opera mini", "opera mobi", "rim tablet"];
+const PHONES: &[&str] = &[
+    "iphone",
+    "windows phone",
+    "opera mini",
+    "opera mobi",
+    "rim tablet",
+];
 
 /// Phones, and what runs on nothing else.
 const MOBILES: &[&str] = &[
@@ -433,8 +458,20 @@ const MOBILES: &[&str] = &[
 ];
 
 /// What is left after all others.
-const DESKTOPS: &[&str] =
-    &["windows", "win64", "win98", "macintosh", "mac os x", "mac_powerpc", "x11", "linux", "cros", "ubuntu", "bsd", "sunos"];
+const DESKTOPS: &[&str] = &[
+    "windows",
+    "win64",
+    "win98",
+    "macintosh",
+    "mac os x",
+    "mac_powerpc",
+    "x11",
+    "linux",
+    "cros",
+    "ubuntu",
+    "bsd",
+    "sunos",
+];
 
 #[cfg(test)]
 mod tests {
@@ -443,19 +480,25 @@ mod tests {
 
     use super::*;
 
-    const ANDROID: &str =
-        "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/154.0.0.0 Safari/537.36";
-    const WINDOWS: &str =
-        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/154.0.0.0 Safari/537.36";
+    const ANDROID: &str = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/154.0.0.0 Safari/537.36";
+    const WINDOWS: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/154.0.0.0 Safari/537.36";
 
     fn check(user_agent: &str, mobile: &str, platform: &str, expected: Device) {
         let mut headers = HeaderMap::new();
-        for (name, value) in [("user-agent", user_agent), ("sec-ch-ua-mobile", mobile), ("sec-ch-ua-platform", platform)] {
+        for (name, value) in [
+            ("user-agent", user_agent),
+            ("sec-ch-ua-mobile", mobile),
+            ("sec-ch-ua-platform", platform),
+        ] {
             if !value.is_empty() {
                 headers.insert(name, HeaderValue::from_str(value).unwrap());
             }
         }
-        assert_eq!(classify(&headers), expected, "{user_agent:?} {mobile:?} {platform:?}");
+        assert_eq!(
+            classify(&headers),
+            expected,
+            "{user_agent:?} {mobile:?} {platform:?}"
+        );
     }
 
     #[test]
@@ -464,7 +507,13 @@ mod tests {
         check(ANDROID, "?0", "\"Android\"", Device::Tablet);
         check("", "?1", "", Device::Mobile);
         check("", "?0", "\"Android\"", Device::Tablet);
-        for platform in ["\"Windows\"", "\"macOS\"", "\"Linux\"", "\"Chrome OS\"", "\"Chromium OS\""] {
+        for platform in [
+            "\"Windows\"",
+            "\"macOS\"",
+            "\"Linux\"",
+            "\"Chrome OS\"",
+            "\"Chromium OS\"",
+        ] {
             check(ANDROID, "?0", platform, Device::Desktop);
         }
     }
@@ -490,18 +539,27 @@ mod tests {
 
     #[test]
     fn words_inside_other_words_do_not_mislead() {
-        let cubot =
-            "Mozilla/5.0 (Linux; Android 9; CUBOT_X19) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/90.0 Mobile Safari/537.36";
+        let cubot = "Mozilla/5.0 (Linux; Android 9; CUBOT_X19) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/90.0 Mobile Safari/537.36";
         check(cubot, "", "", Device::Mobile);
-        let tablet_pc = "Mozilla/4.0 (compatible; MSIE 8.0; Windows NT 6.1; Trident/4.0; Tablet PC 2.0)";
+        let tablet_pc =
+            "Mozilla/4.0 (compatible; MSIE 8.0; Windows NT 6.1; Trident/4.0; Tablet PC 2.0)";
         check(tablet_pc, "", "", Device::Desktop);
-        check("Opera/9.80 (Android; Opera Mini/36.2/119.132; U; id) Presto/2.12.423 Version/12.16", "", "", Device::Mobile);
+        check(
+            "Opera/9.80 (Android; Opera Mini/36.2/119.132; U; id) Presto/2.12.423 Version/12.16",
+            "",
+            "",
+            Device::Mobile,
+        );
     }
 
     #[test]
     fn nothing_says_nothing() {
         for user_agent in ["", " ", "-", "x", "Mozilla/5.0", "tv", "MyApp/1.0"] {
-            let expected = if user_agent == "tv" { Device::Tv } else { Device::Unknown };
+            let expected = if user_agent == "tv" {
+                Device::Tv
+            } else {
+                Device::Unknown
+            };
             check(user_agent, "", "", expected);
         }
     }

@@ -1,9 +1,10 @@
-//! What an intermediary does to messages that it passes on: hop-by-hop fields (RFC 9110 §7.6.1), `Via` (§7.6.3), `CDN-Loop`
-//! (RFC 8586) and a missing `Date` (§6.6.1).
+//! What an intermediary does to messages that it passes on: hop-by-hop fields (RFC 9110 §7.6.1),
+//! `Via` (§7.6.3), `CDN-Loop` (RFC 8586) and a missing `Date` (§6.6.1).
 
 use http::header::{
-    AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, COOKIE, DATE,
-    ETAG, EXPIRES, HOST, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, PRAGMA, RANGE, SET_COOKIE, VARY, VIA,
+    AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
+    CONTENT_TYPE, COOKIE, DATE, ETAG, EXPIRES, HOST, HeaderMap, HeaderName, HeaderValue,
+    LAST_MODIFIED, PRAGMA, RANGE, SET_COOKIE, VARY, VIA,
 };
 
 use super::cache_control::list_members;
@@ -14,8 +15,9 @@ use super::timestamp::Timestamp;
 pub const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 
-/// Whether a field concerns one connection only, whether or not `Connection` names it (RFC 9110 §7.6.1), or is one of those of proxy
-/// authentication: to the client tero is the origin, so they end here in both directions (§11.7, RFC 9111 §3.1).
+/// Whether a field concerns one connection only, whether or not `Connection` names it (RFC 9110
+/// §7.6.1), or is one of those of proxy authentication: to the client tero is the origin, so they
+/// end here in both directions (§11.7, RFC 9111 §3.1).
 fn is_hop_by_hop(name: &str) -> bool {
     matches!(
         name,
@@ -32,8 +34,9 @@ fn is_hop_by_hop(name: &str) -> bool {
     )
 }
 
-/// Fields meant for every recipient, which a sender must not name in `Connection` (RFC 9110 §7.6.1). One who does would make us
-/// forget who asks, what a stored response is, or that it must not be stored; so they stay.
+/// Fields meant for every recipient, which a sender must not name in `Connection` (RFC 9110
+/// §7.6.1). One who does would make us forget who asks, what a stored response is, or that it must
+/// not be stored; so they stay.
 const END_TO_END: [HeaderName; 20] = [
     HOST,
     CONTENT_LENGTH,
@@ -78,20 +81,28 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
 /// The fields but the hop-by-hop ones and those that `Connection` names.
 pub(super) fn end_to_end(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
     let nominated = nominated(headers);
-    headers.iter().filter(move |(name, _)| !is_hop_by_hop(name.as_str()) && !nominated.contains(name))
+    headers
+        .iter()
+        .filter(move |(name, _)| !is_hop_by_hop(name.as_str()) && !nominated.contains(name))
 }
 
 /// What `Connection` names, but for what it must not name.
 fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
     let lines = headers.get_all(CONNECTION).iter();
-    let options = lines.flat_map(|line| list_members(line.as_bytes())).filter_map(|option| HeaderName::from_bytes(option).ok());
+    let options = lines
+        .flat_map(|line| list_members(line.as_bytes()))
+        .filter_map(|option| HeaderName::from_bytes(option).ok());
     options.filter(|name| !END_TO_END.contains(name)).collect()
 }
 
-/// Removes the fields that `is_named` names. Messages have few fields and nearly always none of those: one look at each field costs less
-/// than one search for each name.
+/// Removes the fields that `is_named` names. Messages have few fields and nearly always none of
+/// those: one look at each field costs less than one search for each name.
 pub fn remove_named(headers: &mut HeaderMap, is_named: impl Fn(&str) -> bool) {
-    let named: Vec<HeaderName> = headers.keys().filter(|name| is_named(name.as_str())).cloned().collect();
+    let named: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_named(name.as_str()))
+        .cloned()
+        .collect();
     for name in named {
         headers.remove(name);
     }
@@ -109,7 +120,8 @@ pub fn append_via(headers: &mut HeaderMap, version: http::Version, name: &str) {
     append_member(headers, VIA, &[protocol, name].join(" "));
 }
 
-/// Whether a line of `CDN-Loop` has an entry with our name: the request has been here before (RFC 8586 §2).
+/// Whether a line of `CDN-Loop` has an entry with our name: the request has been here before (RFC
+/// 8586 §2).
 pub fn names_us(line: &HeaderValue, cdn_id: &str) -> bool {
     list_members(line.as_bytes()).any(|entry| {
         let id = entry.split(|byte| *byte == b';').next().unwrap_or(entry);
@@ -122,7 +134,8 @@ pub fn append_cdn_loop(headers: &mut HeaderMap, cdn_id: &str) {
     append_member(headers, CDN_LOOP, cdn_id);
 }
 
-/// Adds a member at the end of a list field, on the field's last line, so that readers of one line see all of it.
+/// Adds a member at the end of a list field, on the field's last line, so that readers of one line
+/// see all of it.
 fn append_member(headers: &mut HeaderMap, name: HeaderName, member: &str) {
     if !headers.contains_key(&name) {
         if let Ok(member) = HeaderValue::from_str(member) {
@@ -130,7 +143,12 @@ fn append_member(headers: &mut HeaderMap, name: HeaderName, member: &str) {
         }
         return;
     }
-    let lines: Vec<&[u8]> = headers.get_all(&name).iter().map(HeaderValue::as_bytes).filter(|line| !line.is_empty()).collect();
+    let lines: Vec<&[u8]> = headers
+        .get_all(&name)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .filter(|line| !line.is_empty())
+        .collect();
     let mut value = lines.join(&b", "[..]);
     if !value.is_empty() {
         value.extend_from_slice(b", ");
@@ -141,18 +159,21 @@ fn append_member(headers: &mut HeaderMap, name: HeaderName, member: &str) {
     }
 }
 
-/// Gives a response that has no `Date`, or one that isn't a date, the time at which it came (RFC 9110 §6.6.1).
+/// Gives a response that has no `Date`, or one that isn't a date, the time at which it came (RFC
+/// 9110 §6.6.1).
 pub fn ensure_date(headers: &mut HeaderMap, response_time: Timestamp) {
     if headers.get(DATE).and_then(http_date).is_none() {
         headers.insert(DATE, date_value(response_time));
     }
 }
 
-/// `time` as an HTTP date (RFC 9110 §5.6.7), in whole seconds rounded down; held within the years 1970 to 9999.
+/// `time` as an HTTP date (RFC 9110 §5.6.7), in whole seconds rounded down; held within the years
+/// 1970 to 9999.
 pub fn date_value(time: Timestamp) -> HeaderValue {
     const LAST: u64 = 253_402_300_799;
     let secs = u64::try_from(time.unix_secs()).unwrap_or(0).min(LAST);
-    let date = httpdate::fmt_http_date(std::time::UNIX_EPOCH + std::time::Duration::from_secs(secs));
+    let date =
+        httpdate::fmt_http_date(std::time::UNIX_EPOCH + std::time::Duration::from_secs(secs));
     HeaderValue::from_str(&date).expect("a date is ASCII")
 }
 
@@ -202,7 +223,11 @@ mod tests {
 
     #[test]
     fn via_and_cdn_loop_grow_at_their_end() {
-        let mut message = headers(&[("via", "1.0 fred"), ("via", ""), ("via", "1.1 p.example (x)")]);
+        let mut message = headers(&[
+            ("via", "1.0 fred"),
+            ("via", ""),
+            ("via", "1.1 p.example (x)"),
+        ]);
         append_via(&mut message, http::Version::HTTP_11, "tero");
         assert_eq!(message["via"], "1.0 fred, 1.1 p.example (x), 1.1 tero");
         append_via(&mut message, http::Version::HTTP_2, "not\na name");
@@ -213,18 +238,27 @@ mod tests {
         append_cdn_loop(&mut message, "other");
         assert_eq!(
             (&message["via"], &message["cdn-loop"]),
-            (&HeaderValue::from_static("1.0 tero"), &HeaderValue::from_static("tero, other"))
+            (
+                &HeaderValue::from_static("1.0 tero"),
+                &HeaderValue::from_static("tero, other")
+            )
         );
     }
 
     #[test]
     fn a_request_that_was_here_before_is_recognised() {
-        let is = |lines: &[&'static str]| lines.iter().any(|line| names_us(&HeaderValue::from_static(line), "tero"));
+        let is = |lines: &[&'static str]| {
+            lines
+                .iter()
+                .any(|line| names_us(&HeaderValue::from_static(line), "tero"))
+        };
         assert!(is(&["tero"]));
         assert!(is(&["foo123.foocdn.example, TERO; v=1"]));
         assert!(is(&["foo; x=\"a, b\"", "bar ,tero ;a=b"]));
         assert!(!is(&[]));
-        assert!(!is(&["tero2, xtero, foo; tero, foo=\"tero\", foo; x=\", tero, \""]));
+        assert!(!is(&[
+            "tero2, xtero, foo; tero, foo=\"tero\", foo; x=\", tero, \""
+        ]));
     }
 
     #[test]
@@ -232,13 +266,25 @@ mod tests {
         for (lines, expected) in [
             (&[][..], "Tue, 10 Mar 2026 12:00:00 GMT"),
             (&[("date", "foo")][..], "Tue, 10 Mar 2026 12:00:00 GMT"),
-            (&[("date", "Sun, 06 Nov 1994 08:49:37 GMT")][..], "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (
+                &[("date", "Sun, 06 Nov 1994 08:49:37 GMT")][..],
+                "Sun, 06 Nov 1994 08:49:37 GMT",
+            ),
         ] {
             let mut response = headers(lines);
-            ensure_date(&mut response, NOON.saturating_add(std::time::Duration::from_millis(999)));
+            ensure_date(
+                &mut response,
+                NOON.saturating_add(std::time::Duration::from_millis(999)),
+            );
             assert_eq!(response["date"], expected);
         }
-        assert_eq!(date_value(Timestamp::from_unix_millis(i64::MIN)), "Thu, 01 Jan 1970 00:00:00 GMT");
-        assert_eq!(date_value(Timestamp::from_unix_millis(i64::MAX)), "Fri, 31 Dec 9999 23:59:59 GMT");
+        assert_eq!(
+            date_value(Timestamp::from_unix_millis(i64::MIN)),
+            "Thu, 01 Jan 1970 00:00:00 GMT"
+        );
+        assert_eq!(
+            date_value(Timestamp::from_unix_millis(i64::MAX)),
+            "Fri, 31 Dec 9999 23:59:59 GMT"
+        );
     }
 }

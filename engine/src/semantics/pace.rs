@@ -1,5 +1,5 @@
-//! How fast work goes that no visitor waits for: at its own rate and concurrency at most, and slower as soon as the next hop shows that
-//! it has enough to do.
+//! How fast work goes that no visitor waits for: at its own rate and concurrency at most, and
+//! slower as soon as the next hop shows that it has enough to do.
 
 use std::time::Duration;
 
@@ -33,7 +33,8 @@ pub enum Sign {
 pub struct Pace {
     rate: f64,
     concurrency: usize,
-    /// Fetches that may begin at once; falls behind zero never, and grows by `rate` a second up to one second's worth.
+    /// Fetches that may begin at once; falls behind zero never, and grows by `rate` a second up to
+    /// one second's worth.
     allowance: f64,
     counted_at: Timestamp,
     slowdown: f64,
@@ -43,9 +44,14 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// A pace of `rate` fetches a second (up to a second's worth at once), at most `concurrency` at a time.
+    /// A pace of `rate` fetches a second (up to a second's worth at once), at most `concurrency` at
+    /// a time.
     pub fn new(rate: f64, concurrency: usize, now: Timestamp) -> Pace {
-        let rate = if rate.is_finite() { rate.clamp(0.001, 1_000_000.0) } else { 1.0 };
+        let rate = if rate.is_finite() {
+            rate.clamp(0.001, 1_000_000.0)
+        } else {
+            1.0
+        };
         Pace {
             rate,
             concurrency: concurrency.max(1),
@@ -58,7 +64,11 @@ impl Pace {
     }
 
     /// How many fetches may be under way.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)] // Small and not negative.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss
+    )] // Small and not negative.
     pub fn concurrency(&self) -> usize {
         ((self.concurrency as f64 / self.slowdown) as usize).max(1)
     }
@@ -69,7 +79,8 @@ impl Pace {
         let pause = self.paused_until.since(now);
         let missing = (1.0 - self.allowance).max(0.0);
         // Rounded up, so that whoever waits this long need not wait again.
-        let for_rate = Duration::from_millis(1) * u32_ceil(missing * 1_000.0 * self.slowdown / self.rate);
+        let for_rate =
+            Duration::from_millis(1) * u32_ceil(missing * 1_000.0 * self.slowdown / self.rate);
         pause.max(for_rate)
     }
 
@@ -97,7 +108,8 @@ impl Pace {
     fn answered(&mut self, took: Duration) {
         let secs = took.as_secs_f64();
         let fast = *self.fast_secs.get_or_insert(secs);
-        // Follows fast answers at once and slow ones hardly, so that a next hop that gets slower and slower is noticed.
+        // Follows fast answers at once and slow ones hardly, so that a next hop that gets slower
+        // and slower is noticed.
         let weight = if secs < fast { 0.5 } else { 0.01 };
         self.fast_secs = Some(fast + (secs - fast) * weight);
         if took > NEVER_SLOW && secs > fast * SLOW_ANSWER {
@@ -154,10 +166,20 @@ mod tests {
     #[test]
     fn an_overloaded_next_hop_is_left_alone_for_as_long_as_it_wants() {
         let mut pace = Pace::new(100.0, 8, START);
-        pace.end(Sign::Overloaded { retry_after: Some(Duration::from_secs(7)) }, START);
+        pace.end(
+            Sign::Overloaded {
+                retry_after: Some(Duration::from_secs(7)),
+            },
+            START,
+        );
         assert_eq!(pace.wait(START), Duration::from_secs(7));
         assert_eq!(pace.concurrency(), 4);
-        pace.end(Sign::Overloaded { retry_after: Some(Duration::from_secs(100_000)) }, START);
+        pace.end(
+            Sign::Overloaded {
+                retry_after: Some(Duration::from_secs(100_000)),
+            },
+            START,
+        );
         assert_eq!(pace.wait(START), Duration::from_secs(100_000));
     }
 

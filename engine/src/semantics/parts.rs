@@ -1,14 +1,17 @@
-//! Which bytes of a representation are there, where it is not the whole (RFC 9111 §3.3, §3.4): places, no bytes.
+//! Which bytes of a representation are there, where it is not the whole (RFC 9111 §3.3, §3.4):
+//! places, no bytes.
 //!
-//! A part lies where its `Content-Range` says that it begins, and is as long as its content. One that says more than it brings has been
-//! cut short or counts wrongly, and what it does not bring, up to the end of the whole, is never made up from what it says.
+//! A part lies where its `Content-Range` says that it begins, and is as long as its content. One
+//! that says more than it brings has been cut short or counts wrongly, and what it does not bring,
+//! up to the end of the whole, is never made up from what it says.
 //!
-//! Runs of bytes are kept in order, in one piece of memory after the other. What may be put together is judged by
-//! [`super::range::are_combinable`].
+//! Runs of bytes are kept in order, in one piece of memory after the other. What may be put
+//! together is judged by [`super::range::are_combinable`].
 
 use std::ops::Range;
 
-/// How many runs of one representation are kept; of more, the shortest goes. Players that jump about leave many.
+/// How many runs of one representation are kept; of more, the shortest goes. Players that jump
+/// about leave many.
 pub const MAX_RUNS: usize = 16;
 
 /// Runs of a representation's bytes.
@@ -29,10 +32,14 @@ pub enum Piece {
 }
 
 impl Parts {
-    /// One run of a representation of `length` bytes; none where the run is empty, goes beyond it, or is the whole.
+    /// One run of a representation of `length` bytes; none where the run is empty, goes beyond it,
+    /// or is the whole.
     pub fn one(run: Range<u64>, length: u64) -> Option<Parts> {
         let is_part = run.start < run.end && run.end <= length && run != (0..length);
-        is_part.then(|| Parts { runs: vec![run], length })
+        is_part.then(|| Parts {
+            runs: vec![run],
+            length,
+        })
     }
 
     /// The runs, in order.
@@ -47,7 +54,10 @@ impl Parts {
 
     /// How many bytes there are from the first one on.
     pub fn prefix(&self) -> u64 {
-        self.runs.first().filter(|run| run.start == 0).map_or(0, |run| run.end)
+        self.runs
+            .first()
+            .filter(|run| run.start == 0)
+            .map_or(0, |run| run.end)
     }
 
     /// Where these bytes lie among those that are kept; none where they are not all there.
@@ -63,20 +73,35 @@ impl Parts {
         None
     }
 
-    /// These and a new run of the same representation, within its length; where both have a byte, the new one counts. The pieces make
-    /// up the bytes in order. No parts where nothing is missing any more.
+    /// These and a new run of the same representation, within its length; where both have a byte,
+    /// the new one counts. The pieces make up the bytes in order. No parts where nothing is missing
+    /// any more.
     ///
-    /// Runs that are more than [`MAX_RUNS`], or that make more than `most` bytes, are left out: the shortest first, the new one never.
+    /// Runs that are more than [`MAX_RUNS`], or that make more than `most` bytes, are left out: the
+    /// shortest first, the new one never.
     pub fn with(&self, new: &Range<u64>, most: u64) -> (Option<Parts>, Vec<Piece>) {
         let mut runs = self.joined_with(new);
-        let bytes = |runs: &[Joined]| runs.iter().map(|run| run.place.end - run.place.start).sum::<u64>();
+        let bytes = |runs: &[Joined]| {
+            runs.iter()
+                .map(|run| run.place.end - run.place.start)
+                .sum::<u64>()
+        };
         while runs.len() > MAX_RUNS || bytes(&runs) > most {
-            let others = runs.iter().enumerate().filter(|(_, run)| !run.pieces.contains(&Piece::New));
-            let Some((shortest, _)) = others.min_by_key(|(_, run)| run.place.end - run.place.start) else { break };
+            let others = runs
+                .iter()
+                .enumerate()
+                .filter(|(_, run)| !run.pieces.contains(&Piece::New));
+            let Some((shortest, _)) = others.min_by_key(|(_, run)| run.place.end - run.place.start)
+            else {
+                break;
+            };
             runs.remove(shortest);
         }
         let is_whole = matches!(&runs[..], [run] if run.place == (0..self.length));
-        let parts = (!is_whole).then(|| Parts { runs: runs.iter().map(|run| run.place.clone()).collect(), length: self.length });
+        let parts = (!is_whole).then(|| Parts {
+            runs: runs.iter().map(|run| run.place.clone()).collect(),
+            length: self.length,
+        });
         (parts, runs.into_iter().flat_map(|run| run.pieces).collect())
     }
 
@@ -84,10 +109,16 @@ impl Parts {
         let mut pieces: Vec<(Range<u64>, Piece)> = vec![(new.clone(), Piece::New)];
         let mut before = 0;
         for run in &self.runs {
-            for left in [run.start..run.end.min(new.start), run.start.max(new.end)..run.end] {
+            for left in [
+                run.start..run.end.min(new.start),
+                run.start.max(new.end)..run.end,
+            ] {
                 if left.start < left.end {
                     let start = before + (left.start - run.start);
-                    pieces.push((left.clone(), Piece::Kept(start..start + (left.end - left.start))));
+                    pieces.push((
+                        left.clone(),
+                        Piece::Kept(start..start + (left.end - left.start)),
+                    ));
                 }
             }
             before += run.end - run.start;
@@ -100,7 +131,10 @@ impl Parts {
                     last.place.end = place.end;
                     last.pieces.push(piece);
                 }
-                _ => joined.push(Joined { place, pieces: vec![piece] }),
+                _ => joined.push(Joined {
+                    place,
+                    pieces: vec![piece],
+                }),
             }
         }
         joined
@@ -121,15 +155,27 @@ mod tests {
     const ANY: u64 = u64::MAX;
 
     fn parts(runs: &[Range<u64>], length: u64) -> Parts {
-        Parts { runs: runs.to_vec(), length }
+        Parts {
+            runs: runs.to_vec(),
+            length,
+        }
     }
 
     #[test]
     fn one_run_is_a_part_only_where_something_is_missing() {
-        for (run, length, is_part) in
-            [(0..5, 10, true), (5..10, 10, true), (0..10, 10, false), (3..3, 10, false), (5..11, 10, false), (0..0, 0, false)]
-        {
-            assert_eq!(Parts::one(run.clone(), length).is_some(), is_part, "{run:?} of {length}");
+        for (run, length, is_part) in [
+            (0..5, 10, true),
+            (5..10, 10, true),
+            (0..10, 10, false),
+            (3..3, 10, false),
+            (5..11, 10, false),
+            (0..0, 0, false),
+        ] {
+            assert_eq!(
+                Parts::one(run.clone(), length).is_some(),
+                is_part,
+                "{run:?} of {length}"
+            );
         }
     }
 
@@ -160,29 +206,61 @@ mod tests {
         let rows: [(Range<u64>, Option<Vec<Range<u64>>>, Vec<Piece>); 8] = [
             (4..6, Some(vec![2..8]), vec![Kept(0..2), New, Kept(2..4)]),
             (3..7, Some(vec![2..8]), vec![Kept(0..1), New, Kept(3..4)]),
-            (0..1, Some(vec![0..1, 2..4, 6..8]), vec![New, Kept(0..2), Kept(2..4)]),
-            (0..2, Some(vec![0..4, 6..8]), vec![New, Kept(0..2), Kept(2..4)]),
-            (2..3, Some(vec![2..4, 6..8]), vec![New, Kept(1..2), Kept(2..4)]),
-            (5..6, Some(vec![2..4, 5..8]), vec![Kept(0..2), New, Kept(2..4)]),
+            (
+                0..1,
+                Some(vec![0..1, 2..4, 6..8]),
+                vec![New, Kept(0..2), Kept(2..4)],
+            ),
+            (
+                0..2,
+                Some(vec![0..4, 6..8]),
+                vec![New, Kept(0..2), Kept(2..4)],
+            ),
+            (
+                2..3,
+                Some(vec![2..4, 6..8]),
+                vec![New, Kept(1..2), Kept(2..4)],
+            ),
+            (
+                5..6,
+                Some(vec![2..4, 5..8]),
+                vec![Kept(0..2), New, Kept(2..4)],
+            ),
             (0..9, Some(vec![0..9]), vec![New]),
             (0..10, None, vec![New]),
         ];
         for (new, runs, pieces) in rows {
             let (parts, from) = held.with(&new, ANY);
-            assert_eq!((parts.map(|parts| parts.runs), from), (runs, pieces), "{new:?}");
+            assert_eq!(
+                (parts.map(|parts| parts.runs), from),
+                (runs, pieces),
+                "{new:?}"
+            );
         }
     }
 
     #[expect(clippy::single_range_in_vec_init, reason = "runs are ranges")]
     #[test]
     fn of_too_many_runs_or_bytes_the_shortest_go_and_the_new_one_never() {
-        let many: Vec<Range<u64>> = (0..MAX_RUNS as u64).map(|at| at * 10..at * 10 + 2 + at % 3).collect();
+        let many: Vec<Range<u64>> = (0..MAX_RUNS as u64)
+            .map(|at| at * 10..at * 10 + 2 + at % 3)
+            .collect();
         let (kept, _) = parts(&many, 1_000).with(&(500..501), ANY);
         let kept = kept.unwrap().runs;
-        assert_eq!((kept.len(), kept.contains(&(500..501)), kept.contains(&many[0])), (MAX_RUNS, true, false));
+        assert_eq!(
+            (
+                kept.len(),
+                kept.contains(&(500..501)),
+                kept.contains(&many[0])
+            ),
+            (MAX_RUNS, true, false)
+        );
         let held = parts(&[0..4, 6..8], 100);
         let (kept, pieces) = held.with(&(50..60), 14);
-        assert_eq!((kept.unwrap().runs, pieces), (vec![0..4, 50..60], vec![Piece::Kept(0..4), Piece::New]));
+        assert_eq!(
+            (kept.unwrap().runs, pieces),
+            (vec![0..4, 50..60], vec![Piece::Kept(0..4), Piece::New])
+        );
         let (kept, _) = held.with(&(50..60), 5);
         assert_eq!(kept.unwrap().runs, [50..60]);
     }

@@ -107,9 +107,12 @@ const PIECES: [&str; 48] = [
 ];
 
 fn value() -> impl Strategy<Value = HeaderValue> {
-    let nearly = prop::collection::vec(prop::sample::select(&PIECES[..]), 0..7).prop_map(|pieces| pieces.concat().into_bytes());
-    let anything = prop::collection::vec(prop_oneof![Just(b'\t'), 32..=126_u8, 128..=255_u8], 0..30);
-    prop_oneof![5 => nearly, 1 => anything].prop_map(|bytes| HeaderValue::from_bytes(&bytes).unwrap())
+    let nearly = prop::collection::vec(prop::sample::select(&PIECES[..]), 0..7)
+        .prop_map(|pieces| pieces.concat().into_bytes());
+    let anything =
+        prop::collection::vec(prop_oneof![Just(b'\t'), 32..=126_u8, 128..=255_u8], 0..30);
+    prop_oneof![5 => nearly, 1 => anything]
+        .prop_map(|bytes| HeaderValue::from_bytes(&bytes).unwrap())
 }
 
 fn fields() -> impl Strategy<Value = HeaderMap> {
@@ -136,18 +139,23 @@ fn window() -> impl Strategy<Value = Option<Duration>> {
 
 fn decision() -> impl Strategy<Value = ResponseDecision> {
     let storing = prop::sample::select(&[Storing::ByHeaders, Storing::Never, Storing::Always][..]);
-    (storing, window(), window(), window()).prop_map(|(storing, ttl, stale_while_revalidate, stale_if_error)| ResponseDecision {
-        storing,
-        ttl,
-        stale_while_revalidate,
-        stale_if_error,
-        ..ResponseDecision::default()
-    })
+    (storing, window(), window(), window()).prop_map(
+        |(storing, ttl, stale_while_revalidate, stale_if_error)| ResponseDecision {
+            storing,
+            ttl,
+            stale_while_revalidate,
+            stale_if_error,
+            ..ResponseDecision::default()
+        },
+    )
 }
 
 fn status() -> impl Strategy<Value = StatusCode> {
-    prop_oneof![prop::sample::select(&[200, 206, 304, 404, 503][..]), 100..=999_u16]
-        .prop_map(|status| StatusCode::from_u16(status).unwrap())
+    prop_oneof![
+        prop::sample::select(&[200, 206, 304, 404, 503][..]),
+        100..=999_u16
+    ]
+    .prop_map(|status| StatusCode::from_u16(status).unwrap())
 }
 
 fn method() -> impl Strategy<Value = Method> {
@@ -156,10 +164,18 @@ fn method() -> impl Strategy<Value = Method> {
 }
 
 fn targets() -> [HeaderName; 2] {
-    [HeaderName::from_static("tero-cache-control"), HeaderName::from_static("cdn-cache-control")]
+    [
+        HeaderName::from_static("tero-cache-control"),
+        HeaderName::from_static("cdn-cache-control"),
+    ]
 }
 
-fn freshness(headers: &HeaderMap, decision: &ResponseDecision, asked: Timestamp, came: Timestamp) -> Freshness {
+fn freshness(
+    headers: &HeaderMap,
+    decision: &ResponseDecision,
+    asked: Timestamp,
+    came: Timestamp,
+) -> Freshness {
     Freshness::of(&Terms {
         status: StatusCode::OK,
         response_headers: headers,
@@ -211,12 +227,14 @@ proptest! {
         prop_assert!(http_date(&forwarded["date"]).is_some());
     }
 
-    /// A request that we sent on is recognised when it comes back, whatever others did to the field before.
+    /// A request that we sent on is recognised when it comes back, whatever others did to the field
+    /// before.
     #[test]
     fn loops_are_always_found(request in fields()) {
         let mut request = request;
         forwarding::append_cdn_loop(&mut request, "tero");
-        // A quote that somebody left open before us could hide our name only from readers that believe it.
+        // A quote that somebody left open before us could hide our name only from readers that
+        // believe it.
         prop_assert!(request.get_all(forwarding::CDN_LOOP).iter().any(|line| forwarding::names_us(line, "tero")));
     }
 
@@ -234,14 +252,16 @@ proptest! {
         prop_assert!(freshness.allows_while_revalidate(first) || !freshness.allows_while_revalidate(second));
     }
 
-    /// A soft purge never lengthens anything but the windows of staleness, and leaves nothing fresh.
+    /// A soft purge never lengthens anything but the windows of staleness, and leaves nothing
+    /// fresh.
     #[test]
     fn a_soft_purge_leaves_nothing_fresh(response in fields(), decision in decision(), came in time(), purged in time(), later in 0..1_000_u64) {
         let freshness = freshness(&response, &decision, came, came).made_stale(purged);
         prop_assert!(!freshness.is_fresh(purged.saturating_add(Duration::from_secs(later))));
     }
 
-    /// Where the response forbids stale use and no policy allows it, stale is never served, whatever the client says.
+    /// Where the response forbids stale use and no policy allows it, stale is never served,
+    /// whatever the client says.
     #[test]
     fn stale_is_never_served_against_the_response(response in fields(), request in fields(), came in time(), now in time()) {
         let freshness = freshness(&response, &ResponseDecision::default(), came, came);
@@ -283,7 +303,8 @@ proptest! {
         }
     }
 
-    /// No response mixes two variants: a request selects a stored response if and only if their nominated values are equal.
+    /// No response mixes two variants: a request selects a stored response if and only if their
+    /// nominated values are equal.
     #[test]
     fn selecting_is_agreeing(response in fields(), first in fields(), second in fields()) {
         let vary = Vary::of(&response);
@@ -322,7 +343,8 @@ proptest! {
         prop_assert_eq!(validation::freshened(&merged, &not_modified), merged);
     }
 
-    /// Ranges are within the response, do not overlap, and a body made of them has the length that was told.
+    /// Ranges are within the response, do not overlap, and a body made of them has the length that
+    /// was told.
     #[test]
     fn selected_ranges_are_sound(range in "(bytes=)?([0-9]{0,4}-[0-9]{0,4},? ?){0,8}", length in 0..3_000_u64) {
         let mut request = HeaderMap::new();
@@ -344,7 +366,8 @@ proptest! {
         }
     }
 
-    /// The canonical form of a query is its own canonical form, and holds no parameter that the query didn't.
+    /// The canonical form of a query is its own canonical form, and holds no parameter that the
+    /// query didn't.
     #[test]
     fn canonical_queries_stay_as_they_are(query in "[ab%=&6]{0,20}", patterns in prop::collection::vec("[ab]{0,2}[*]?", 0..3), sort: bool, which in 0..3) {
         let parameters = match which {
@@ -360,7 +383,8 @@ proptest! {
         }
     }
 
-    /// What was written into a key is read back from it, and keys are equal only if all that they are made of is.
+    /// What was written into a key is read back from it, and keys are equal only if all that they
+    /// are made of is.
     #[test]
     fn keys_tell_everything_apart(
         path in "/[a-zA-Z/%.]{0,8}", query in prop::option::of("[a-z=&?]{0,8}"), variant in prop::option::of("[a-z+]{1,8}"),

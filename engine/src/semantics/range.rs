@@ -1,20 +1,27 @@
-//! Parts of a stored response (RFC 9110 §14): which bytes a request asks for, and how they are framed.
+//! Parts of a stored response (RFC 9110 §14): which bytes a request asks for, and how they are
+//! framed.
 
 use std::ops::Range;
 
-use http::header::{CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE};
+use http::header::{
+    CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_RANGE,
+    LAST_MODIFIED, RANGE,
+};
 use http::{Method, StatusCode};
 
 use super::freshness::http_date;
 use super::validation::strong_match;
 
-/// How many ranges of one request are served apart, unless the caller says otherwise. Beyond it the whole response is sent.
+/// How many ranges of one request are served apart, unless the caller says otherwise. Beyond it the
+/// whole response is sent.
 pub const MAX_RANGES: usize = 16;
 
-/// Gaps of fewer bytes than this are sent along: the head of another part would cost more (RFC 9110 §15.3.7.2).
+/// Gaps of fewer bytes than this are sent along: the head of another part would cost more (RFC 9110
+/// §15.3.7.2).
 const SMALL_GAP: u64 = 80;
 
-/// `Last-Modified` tells two versions apart only if it is at least this much older than `Date` (RFC 9110 §8.8.2.2).
+/// `Last-Modified` tells two versions apart only if it is at least this much older than `Date` (RFC
+/// 9110 §8.8.2.2).
 const STRONG_DATE_SECS: u64 = 60;
 
 /// Which part of a response to send.
@@ -24,14 +31,16 @@ pub enum Selection {
     Whole,
     /// These bytes: 206 with `Content-Range`.
     Single(Range<u64>),
-    /// These parts, at least two, in the order asked for, none overlapping: 206 with `multipart/byteranges`.
+    /// These parts, at least two, in the order asked for, none overlapping: 206 with
+    /// `multipart/byteranges`.
     Multiple(Vec<Range<u64>>),
     /// None of what was asked for exists: 416.
     Unsatisfiable,
 }
 
-/// What of a response of `length` bytes a request asks for. A `Range` that is malformed, in another unit, repeated, or asks for more
-/// than `max_ranges` parts is ignored (RFC 9110 §14.2); so is any on a response other than a 200 to a GET.
+/// What of a response of `length` bytes a request asks for. A `Range` that is malformed, in another
+/// unit, repeated, or asks for more than `max_ranges` parts is ignored (RFC 9110 §14.2); so is any
+/// on a response other than a 200 to a GET.
 pub fn selection(
     method: &Method,
     request: &HeaderMap,
@@ -40,13 +49,24 @@ pub fn selection(
     length: u64,
     max_ranges: usize,
 ) -> Selection {
-    let Some(range) = request.get(RANGE) else { return Selection::Whole };
+    let Some(range) = request.get(RANGE) else {
+        return Selection::Whole;
+    };
     let is_single_line = request.get_all(RANGE).iter().nth(1).is_none();
-    if *method != Method::GET || status != StatusCode::OK || !is_single_line || !if_range_holds(request, response) {
+    if *method != Method::GET
+        || status != StatusCode::OK
+        || !is_single_line
+        || !if_range_holds(request, response)
+    {
         return Selection::Whole;
     }
-    let Some(specs) = range_specs(range.as_bytes(), max_ranges) else { return Selection::Whole };
-    let satisfiable: Vec<Range<u64>> = specs.iter().filter_map(|spec| spec.within(length)).collect();
+    let Some(specs) = range_specs(range.as_bytes(), max_ranges) else {
+        return Selection::Whole;
+    };
+    let satisfiable: Vec<Range<u64>> = specs
+        .iter()
+        .filter_map(|spec| spec.within(length))
+        .collect();
     // A suffix of nothing is satisfiable, but no `Content-Range` could tell it.
     if length == 0 && specs.iter().any(|spec| matches!(spec, Spec::Suffix(1..))) {
         return Selection::Whole;
@@ -59,10 +79,13 @@ pub fn selection(
     }
 }
 
-/// §13.1.5: `If-Range` holds if its validator is strong and is the stored one. Without `If-Range` there is nothing to hold.
+/// §13.1.5: `If-Range` holds if its validator is strong and is the stored one. Without `If-Range`
+/// there is nothing to hold.
 fn if_range_holds(request: &HeaderMap, response: &HeaderMap) -> bool {
     let mut lines = request.get_all(IF_RANGE).iter();
-    let Some(validator) = lines.next() else { return true };
+    let Some(validator) = lines.next() else {
+        return true;
+    };
     if lines.next().is_some() {
         return false;
     }
@@ -71,13 +94,18 @@ fn if_range_holds(request: &HeaderMap, response: &HeaderMap) -> bool {
             let modified = response.get(LAST_MODIFIED).and_then(http_date);
             modified == Some(date) && is_strong_date(response)
         }
-        None => response.get(ETAG).is_some_and(|etag| strong_match(etag, validator)),
+        None => response
+            .get(ETAG)
+            .is_some_and(|etag| strong_match(etag, validator)),
     }
 }
 
 /// RFC 9110 §8.8.2.2
 fn is_strong_date(response: &HeaderMap) -> bool {
-    let dates = response.get(LAST_MODIFIED).and_then(http_date).zip(response.get(DATE).and_then(http_date));
+    let dates = response
+        .get(LAST_MODIFIED)
+        .and_then(http_date)
+        .zip(response.get(DATE).and_then(http_date));
     dates.is_some_and(|(modified, date)| date.since(modified).as_secs() >= STRONG_DATE_SECS)
 }
 
@@ -101,7 +129,8 @@ impl Spec {
     }
 }
 
-/// The ranges of a `Range` field in bytes; none where it is to be ignored (RFC 9110 §14.1.1, §14.2).
+/// The ranges of a `Range` field in bytes; none where it is to be ignored (RFC 9110 §14.1.1,
+/// §14.2).
 fn range_specs(value: &[u8], max_ranges: usize) -> Option<Vec<Spec>> {
     let value = std::str::from_utf8(value).ok()?;
     let (unit, set) = value.split_once('=')?;
@@ -109,7 +138,11 @@ fn range_specs(value: &[u8], max_ranges: usize) -> Option<Vec<Spec>> {
     if !unit.eq_ignore_ascii_case("bytes") {
         return None;
     }
-    let members = || set.split(',').map(|member| member.trim_matches([' ', '\t'])).filter(|member| !member.is_empty());
+    let members = || {
+        set.split(',')
+            .map(|member| member.trim_matches([' ', '\t']))
+            .filter(|member| !member.is_empty())
+    };
     if !(1..=max_ranges).contains(&members().take(max_ranges.saturating_add(1)).count()) {
         return None;
     }
@@ -123,7 +156,8 @@ fn range_spec(member: &str) -> Option<Spec> {
         (first, "") => Some(Spec::From(position(first)?)),
         (first, last) => {
             let (first, last) = (position(first)?, position(last)?);
-            // An int-range whose end is before its start is invalid, and with it the whole set (§14.1.1).
+            // An int-range whose end is before its start is invalid, and with it the whole set
+            // (§14.1.1).
             (first <= last).then_some(Spec::Between(first, last))
         }
     }
@@ -135,7 +169,8 @@ fn position(digits: &str) -> Option<u64> {
     is_number.then(|| digits.parse().unwrap_or(u64::MAX))
 }
 
-/// Joins ranges that overlap or nearly touch, each joined one in the place of its first (RFC 9110 §15.3.7.2).
+/// Joins ranges that overlap or nearly touch, each joined one in the place of its first (RFC 9110
+/// §15.3.7.2).
 fn coalesced(ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
     let mut parts: Vec<Range<u64>> = Vec::with_capacity(ranges.len());
     for range in ranges {
@@ -153,12 +188,17 @@ fn coalesced(ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
 }
 
 fn touches(left: &Range<u64>, right: &Range<u64>) -> bool {
-    left.start <= right.end.saturating_add(SMALL_GAP) && right.start <= left.end.saturating_add(SMALL_GAP)
+    left.start <= right.end.saturating_add(SMALL_GAP)
+        && right.start <= left.end.saturating_add(SMALL_GAP)
 }
 
 /// `Content-Range` of a 206 (RFC 9110 §14.4). The range must not be empty.
 pub fn content_range(range: &Range<u64>, length: u64) -> HeaderValue {
-    ascii(&format!("bytes {}-{}/{length}", range.start, range.end.saturating_sub(1)))
+    ascii(&format!(
+        "bytes {}-{}/{length}",
+        range.start,
+        range.end.saturating_sub(1)
+    ))
 }
 
 /// `Range` that asks for all bytes from one on (RFC 9110 §14.1.1).
@@ -175,7 +215,8 @@ fn ascii(value: &str) -> HeaderValue {
     HeaderValue::from_str(value).expect("digits and punctuation are a field value")
 }
 
-/// The frame of a `multipart/byteranges` body (RFC 9110 §14.6): its length is known before any byte of it is sent.
+/// The frame of a `multipart/byteranges` body (RFC 9110 §14.6): its length is known before any byte
+/// of it is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Multipart {
     ranges: Vec<Range<u64>>,
@@ -185,10 +226,21 @@ pub struct Multipart {
 }
 
 impl Multipart {
-    /// For these parts of a response of `length` bytes. `seed` makes the boundary: take one that a body can't foresee.
-    pub fn new(ranges: Vec<Range<u64>>, length: u64, response: &HeaderMap, seed: u128) -> Multipart {
+    /// For these parts of a response of `length` bytes. `seed` makes the boundary: take one that a
+    /// body can't foresee.
+    pub fn new(
+        ranges: Vec<Range<u64>>,
+        length: u64,
+        response: &HeaderMap,
+        seed: u128,
+    ) -> Multipart {
         let part_type = response.get(CONTENT_TYPE).cloned();
-        Multipart { ranges, length, part_type, boundary: format!("{seed:032x}") }
+        Multipart {
+            ranges,
+            length,
+            part_type,
+            boundary: format!("{seed:032x}"),
+        }
     }
 
     /// The parts, in order.
@@ -204,9 +256,10 @@ impl Multipart {
     /// What goes before the bytes of a part.
     pub fn head(&self, range: &Range<u64>) -> Vec<u8> {
         let mut head = format!("\r\n--{}\r\n", self.boundary).into_bytes();
-        for (name, value) in
-            [("Content-Type", self.part_type.clone()), ("Content-Range", Some(content_range(range, self.length)))]
-        {
+        for (name, value) in [
+            ("Content-Type", self.part_type.clone()),
+            ("Content-Range", Some(content_range(range, self.length))),
+        ] {
             if let Some(value) = value {
                 head.extend_from_slice(name.as_bytes());
                 head.extend_from_slice(b": ");
@@ -226,8 +279,13 @@ impl Multipart {
     /// The length of the whole: heads, parts and tail.
     pub fn content_length(&self) -> u64 {
         let bytes = |frame: Vec<u8>| u64::try_from(frame.len()).unwrap_or(u64::MAX);
-        let part = |range: &Range<u64>| bytes(self.head(range)).saturating_add(range.end.saturating_sub(range.start));
-        self.ranges.iter().map(part).fold(bytes(self.tail()), u64::saturating_add)
+        let part = |range: &Range<u64>| {
+            bytes(self.head(range)).saturating_add(range.end.saturating_sub(range.start))
+        };
+        self.ranges
+            .iter()
+            .map(part)
+            .fold(bytes(self.tail()), u64::saturating_add)
     }
 }
 
@@ -241,16 +299,28 @@ pub struct Partial {
 }
 
 impl Partial {
-    /// What `Content-Range` says; none where it is absent, repeated, malformed, in another unit, or contradicts itself.
+    /// What `Content-Range` says; none where it is absent, repeated, malformed, in another unit, or
+    /// contradicts itself.
     pub fn of(headers: &HeaderMap) -> Option<Partial> {
         let value = single(headers, &CONTENT_RANGE)?.to_str().ok()?;
         let (unit, rest) = value.split_once(' ')?;
         let (range, length) = rest.split_once('/')?;
         let (first, last) = range.split_once('-')?;
         let (first, last) = (exact(first)?, exact(last)?);
-        let length = if length == "*" { None } else { Some(exact(length)?) };
-        let is_sound = unit.eq_ignore_ascii_case("bytes") && first <= last && length.is_none_or(|length| last < length);
-        is_sound.then(|| Some(Partial { range: first..last.checked_add(1)?, length }))?
+        let length = if length == "*" {
+            None
+        } else {
+            Some(exact(length)?)
+        };
+        let is_sound = unit.eq_ignore_ascii_case("bytes")
+            && first <= last
+            && length.is_none_or(|length| last < length);
+        is_sound.then(|| {
+            Some(Partial {
+                range: first..last.checked_add(1)?,
+                length,
+            })
+        })?
     }
 }
 
@@ -265,8 +335,8 @@ fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h HeaderVal
     lines.next().is_none().then_some(value)
 }
 
-/// The strong validator that a request for more of a stored part names in `If-Range` (RFC 9110 §13.1.5); none where the part has none,
-/// so that nothing could ever be put together with it.
+/// The strong validator that a request for more of a stored part names in `If-Range` (RFC 9110
+/// §13.1.5); none where the part has none, so that nothing could ever be put together with it.
 pub fn strong_validator(stored: &HeaderMap) -> Option<&HeaderValue> {
     if !are_combinable(stored, stored) {
         return None;
@@ -274,20 +344,27 @@ pub fn strong_validator(stored: &HeaderMap) -> Option<&HeaderValue> {
     stored.get(ETAG).or_else(|| stored.get(LAST_MODIFIED))
 }
 
-/// Whether a strong tag is one that other caches understand too (RFC 9110 §8.8.3). An empty field, or one without quotes, may be what an
-/// origin writes for every response.
+/// Whether a strong tag is one that other caches understand too (RFC 9110 §8.8.3). An empty field,
+/// or one without quotes, may be what an origin writes for every response.
 fn is_entity_tag(etag: &HeaderValue) -> bool {
-    let inner = etag.as_bytes().strip_prefix(b"\"").and_then(|tag| tag.strip_suffix(b"\""));
+    let inner = etag
+        .as_bytes()
+        .strip_prefix(b"\"")
+        .and_then(|tag| tag.strip_suffix(b"\""));
     inner.is_some_and(|inner| !inner.contains(&b'"'))
 }
 
-/// Whether parts of two responses may be put together: both have the same strong validator (RFC 9111 §3.4, RFC 9110 §15.3.7.3).
+/// Whether parts of two responses may be put together: both have the same strong validator (RFC
+/// 9111 §3.4, RFC 9110 §15.3.7.3).
 pub fn are_combinable(stored: &HeaderMap, new: &HeaderMap) -> bool {
     match (single(stored, &ETAG), single(new, &ETAG)) {
         (Some(stored), Some(new)) => strong_match(stored, new) && is_entity_tag(stored),
         (None, None) => {
             let date = |headers: &HeaderMap| single(headers, &LAST_MODIFIED).and_then(http_date);
-            date(stored).is_some() && date(stored) == date(new) && is_strong_date(stored) && is_strong_date(new)
+            date(stored).is_some()
+                && date(stored) == date(new)
+                && is_strong_date(stored)
+                && is_strong_date(new)
         }
         _ => false,
     }
@@ -300,7 +377,14 @@ mod tests {
     use super::*;
 
     fn select(range: &str, length: u64) -> Selection {
-        selection(&Method::GET, &headers(&[("range", range)]), StatusCode::OK, &HeaderMap::new(), length, MAX_RANGES)
+        selection(
+            &Method::GET,
+            &headers(&[("range", range)]),
+            StatusCode::OK,
+            &HeaderMap::new(),
+            length,
+            MAX_RANGES,
+        )
     }
 
     #[test]
@@ -318,8 +402,16 @@ mod tests {
             ("bytes=11-", 11, Unsatisfiable),
             ("bytes=-0", 11, Unsatisfiable),
             ("bytes=0-99999999999999999999999", 11, Single(0..11)),
-            ("bytes=18446744073709551615-18446744073709551615", 11, Unsatisfiable),
-            ("bytes=0-18446744073709551615", u64::MAX, Single(0..u64::MAX)),
+            (
+                "bytes=18446744073709551615-18446744073709551615",
+                11,
+                Unsatisfiable,
+            ),
+            (
+                "bytes=0-18446744073709551615",
+                u64::MAX,
+                Single(0..u64::MAX),
+            ),
             ("BYTES=0-1", 11, Single(0..2)),
             ("bytes= 0-1 ,", 11, Single(0..2)),
             ("bytes=0-", 0, Unsatisfiable),
@@ -357,18 +449,40 @@ mod tests {
             assert_eq!(select(range, 11), Whole, "{range}");
         }
         let twice = headers(&[("range", "bytes=0-1"), ("range", "bytes=2-3")]);
-        assert_eq!(selection(&Method::GET, &twice, StatusCode::OK, &HeaderMap::new(), 11, MAX_RANGES), Whole);
+        assert_eq!(
+            selection(
+                &Method::GET,
+                &twice,
+                StatusCode::OK,
+                &HeaderMap::new(),
+                11,
+                MAX_RANGES
+            ),
+            Whole
+        );
     }
 
     #[test]
     fn ranges_count_only_for_a_200_to_a_get() {
         let request = headers(&[("range", "bytes=0-1")]);
-        let select = |method, status| selection(&method, &request, status, &HeaderMap::new(), 11, MAX_RANGES);
+        let select = |method, status| {
+            selection(&method, &request, status, &HeaderMap::new(), 11, MAX_RANGES)
+        };
         assert_eq!(select(Method::GET, StatusCode::OK), Single(0..2));
         assert_eq!(select(Method::HEAD, StatusCode::OK), Whole);
         assert_eq!(select(Method::GET, StatusCode::NOT_FOUND), Whole);
         assert_eq!(select(Method::GET, StatusCode::PARTIAL_CONTENT), Whole);
-        assert_eq!(selection(&Method::GET, &HeaderMap::new(), StatusCode::OK, &HeaderMap::new(), 11, MAX_RANGES), Whole);
+        assert_eq!(
+            selection(
+                &Method::GET,
+                &HeaderMap::new(),
+                StatusCode::OK,
+                &HeaderMap::new(),
+                11,
+                MAX_RANGES
+            ),
+            Whole
+        );
     }
 
     #[test]
@@ -387,7 +501,10 @@ mod tests {
             ("bytes=500-509,0-9,505-600", Multiple(vec![500..601, 0..10])),
             // One that bridges two joins all three.
             ("bytes=0-9,500-509,5-505", Single(0..510)),
-            ("bytes=0-9,400-409,800-809,5-405", Multiple(vec![0..410, 800..810])),
+            (
+                "bytes=0-9,400-409,800-809,5-405",
+                Multiple(vec![0..410, 800..810]),
+            ),
         ];
         for (range, expected) in rows {
             assert_eq!(select(range, 1_000), expected, "{range}");
@@ -396,11 +513,24 @@ mod tests {
 
     #[test]
     fn more_ranges_than_the_bound_are_answered_with_the_whole() {
-        let ranges = |count: u64| (0..count).map(|at| format!("{}-{}", at * 1_000, at * 1_000)).collect::<Vec<_>>().join(",");
+        let ranges = |count: u64| {
+            (0..count)
+                .map(|at| format!("{}-{}", at * 1_000, at * 1_000))
+                .collect::<Vec<_>>()
+                .join(",")
+        };
         let bound = u64::try_from(MAX_RANGES).unwrap();
-        assert!(matches!(select(&format!("bytes={}", ranges(bound)), 1 << 20), Multiple(parts) if parts.len() == MAX_RANGES));
-        assert_eq!(select(&format!("bytes={}", ranges(bound + 1)), 1 << 20), Whole);
-        assert_eq!(select(&format!("bytes={}", "0-,".repeat(100_000)), 1 << 20), Whole);
+        assert!(
+            matches!(select(&format!("bytes={}", ranges(bound)), 1 << 20), Multiple(parts) if parts.len() == MAX_RANGES)
+        );
+        assert_eq!(
+            select(&format!("bytes={}", ranges(bound + 1)), 1 << 20),
+            Whole
+        );
+        assert_eq!(
+            select(&format!("bytes={}", "0-,".repeat(100_000)), 1 << 20),
+            Whole
+        );
     }
 
     #[test]
@@ -419,13 +549,28 @@ mod tests {
             (&then, &[("last-modified", &then)], false),
             (&now, &[("last-modified", &then), ("date", &now)], false),
             (&minute, &[("last-modified", &minute), ("date", &now)], true),
-            (&almost, &[("last-modified", &almost), ("date", &now)], false),
+            (
+                &almost,
+                &[("last-modified", &almost), ("date", &now)],
+                false,
+            ),
             ("yesterday", &[strong], false),
         ];
         for (validator, response, holds) in rows {
             let request = headers(&[("range", "bytes=0-1"), ("if-range", validator)]);
-            let selected = selection(&Method::GET, &request, StatusCode::OK, &headers(response), 11, MAX_RANGES);
-            assert_eq!(selected, if *holds { Single(0..2) } else { Whole }, "{validator} {response:?}");
+            let selected = selection(
+                &Method::GET,
+                &request,
+                StatusCode::OK,
+                &headers(response),
+                11,
+                MAX_RANGES,
+            );
+            assert_eq!(
+                selected,
+                if *holds { Single(0..2) } else { Whole },
+                "{validator} {response:?}"
+            );
         }
     }
 
@@ -433,11 +578,19 @@ mod tests {
     fn multipart_bodies_have_the_length_that_was_told() {
         let content = b"0123456789abcdef";
         let length = u64::try_from(content.len()).unwrap();
-        let frame = Multipart::new(vec![0..2, 10..16], length, &headers(&[("content-type", "text/plain")]), 7);
+        let frame = Multipart::new(
+            vec![0..2, 10..16],
+            length,
+            &headers(&[("content-type", "text/plain")]),
+            7,
+        );
         let mut body = Vec::new();
         for range in frame.ranges() {
             body.extend(frame.head(range));
-            body.extend(&content[usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()]);
+            body.extend(
+                &content
+                    [usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()],
+            );
         }
         body.extend(frame.tail());
         let boundary = "00000000000000000000000000000007";
@@ -447,10 +600,20 @@ mod tests {
              \r\n--{boundary}--\r\n"
         );
         assert_eq!(String::from_utf8(body).unwrap(), expected);
-        assert_eq!(frame.content_length(), u64::try_from(expected.len()).unwrap());
-        assert_eq!(frame.content_type(), format!("multipart/byteranges; boundary={boundary}"));
         assert_eq!(
-            (content_range(&(0..2), 16), unsatisfied_range(16), from_on(5)),
+            frame.content_length(),
+            u64::try_from(expected.len()).unwrap()
+        );
+        assert_eq!(
+            frame.content_type(),
+            format!("multipart/byteranges; boundary={boundary}")
+        );
+        assert_eq!(
+            (
+                content_range(&(0..2), 16),
+                unsatisfied_range(16),
+                from_on(5)
+            ),
             (
                 HeaderValue::from_static("bytes 0-1/16"),
                 HeaderValue::from_static("bytes */16"),
@@ -478,9 +641,19 @@ mod tests {
             ("bytes 0-18446744073709551616/*", None),
             ("", None),
         ] {
-            assert_eq!(Partial::of(&headers(&[("content-range", value)])), expected, "{value}");
+            assert_eq!(
+                Partial::of(&headers(&[("content-range", value)])),
+                expected,
+                "{value}"
+            );
         }
-        assert_eq!(Partial::of(&headers(&[("content-range", "bytes 0-1/2"), ("content-range", "bytes 0-1/2")])), None);
+        assert_eq!(
+            Partial::of(&headers(&[
+                ("content-range", "bytes 0-1/2"),
+                ("content-range", "bytes 0-1/2")
+            ])),
+            None
+        );
     }
 
     #[test]
@@ -505,9 +678,16 @@ mod tests {
         ];
         for (stored, new, expected) in rows {
             let (stored_fields, new_fields) = (headers(stored), headers(new));
-            assert_eq!(are_combinable(&stored_fields, &new_fields), *expected, "{stored:?} {new:?}");
+            assert_eq!(
+                are_combinable(&stored_fields, &new_fields),
+                *expected,
+                "{stored:?} {new:?}"
+            );
             let validator = strong_validator(&stored_fields);
-            assert!(!expected || validator == stored_fields.get(stored[0].0), "{stored:?}");
+            assert!(
+                !expected || validator == stored_fields.get(stored[0].0),
+                "{stored:?}"
+            );
         }
         for lines in [&[weak][..], &[], young, &[strong, strong]] {
             assert_eq!(strong_validator(&headers(lines)), None, "{lines:?}");

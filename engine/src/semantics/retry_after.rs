@@ -7,13 +7,17 @@ use http::header::RETRY_AFTER;
 
 use super::timestamp::Timestamp;
 
-/// What `Retry-After` says: seconds, or the time until a date, zero where that is over. None where it says nothing.
+/// What `Retry-After` says: seconds, or the time until a date, zero where that is over. None where
+/// it says nothing.
 pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(secs) = value.parse::<u32>() {
         return Some(Duration::from_secs(secs.into()));
     }
-    let until = httpdate::parse_http_date(value).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+    let until = httpdate::parse_http_date(value)
+        .ok()?
+        .duration_since(std::time::UNIX_EPOCH)
+        .ok()?;
     let until = Timestamp::from_unix_millis(i64::try_from(until.as_millis()).ok()?);
     Some(until.since(now))
 }
@@ -37,7 +41,11 @@ mod tests {
             ("soon", None),
         ] {
             let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(value))]);
-            assert_eq!(retry_after(&headers, now), expected.map(Duration::from_secs), "{value}");
+            assert_eq!(
+                retry_after(&headers, now),
+                expected.map(Duration::from_secs),
+                "{value}"
+            );
         }
         assert_eq!(retry_after(&HeaderMap::new(), now), None);
     }

@@ -1,13 +1,18 @@
-//! Local time: what the clock on the wall of a zone shows, and when a schedule comes due, across gaps and overlaps.
+//! Local time: what the clock on the wall of a zone shows, and when a schedule comes due, across
+//! gaps and overlaps.
 //!
-//! A local time in a gap (skipped when the clocks go forward) comes at the end of the gap; a local time in an overlap (shown
-//! twice when they go back) comes the first time. So a job in a skipped hour runs once right after the gap, together with all
-//! others of that gap, and a job in a repeated hour runs once.
+//! A local time in a gap (skipped when the clocks go forward) comes at the end of the gap; a local
+//! time in an overlap (shown twice when they go back) comes the first time. So a job in a skipped
+//! hour runs once right after the gap, together with all others of that gap, and a job in a
+//! repeated hour runs once.
 
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use chrono::{DateTime, Datelike, LocalResult, NaiveDate, NaiveDateTime, Offset, TimeDelta, TimeZone, Timelike, Weekday};
+use chrono::{
+    DateTime, Datelike, LocalResult, NaiveDate, NaiveDateTime, Offset, TimeDelta, TimeZone,
+    Timelike, Weekday,
+};
 use chrono_tz::Tz;
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
@@ -64,11 +69,17 @@ pub struct Moment {
 impl Moment {
     /// The local date.
     pub fn date(&self) -> NaiveDate {
-        NaiveDate::from_ymd_opt(i32::from(self.year), u32::from(self.month), u32::from(self.day)).unwrap_or_default()
+        NaiveDate::from_ymd_opt(
+            i32::from(self.year),
+            u32::from(self.month),
+            u32::from(self.day),
+        )
+        .unwrap_or_default()
     }
 }
 
-/// What the clock of `zone` shows at `now`. Times before 1970 and after 9999 are taken for the nearest within.
+/// What the clock of `zone` shows at `now`. Times before 1970 and after 9999 are taken for the
+/// nearest within.
 ///
 /// Costs well under a microsecond: the zone's offset and its next change are remembered per thread.
 pub fn moment(now: Timestamp, zone: Tz, calendar: &Calendar) -> Moment {
@@ -86,13 +97,16 @@ pub fn moment(now: Timestamp, zone: Tz, calendar: &Calendar) -> Moment {
         minute: small(time.minute()),
         second: small(time.second()),
         utc_offset_mins: small(span.offset_secs.div_euclid(60)),
-        next_offset_change: span.next.filter(|next| next.unix_secs - secs <= HORIZON_SECS),
+        next_offset_change: span
+            .next
+            .filter(|next| next.unix_secs - secs <= HORIZON_SECS),
         holiday: calendar.on(date).cloned(),
         nearby_holidays: calendar.near(date),
     }
 }
 
-/// `now` cut to the minute that the clock of `zone` shows (offsets of whole minutes are the same in every zone).
+/// `now` cut to the minute that the clock of `zone` shows (offsets of whole minutes are the same in
+/// every zone).
 pub fn cut_to_minute(now: Timestamp, zone: Tz) -> Timestamp {
     let secs = now.unix_secs().clamp(0, LAST_SECS);
     let offset = span_at(secs, zone).offset_secs;
@@ -102,7 +116,9 @@ pub fn cut_to_minute(now: Timestamp, zone: Tz) -> Timestamp {
 /// The next change of the zone's offset within [`OFFSET_CHANGE_HORIZON_DAYS`] of `now`.
 pub fn next_offset_change(now: Timestamp, zone: Tz) -> Option<OffsetChange> {
     let secs = now.unix_secs().clamp(0, LAST_SECS);
-    span_at(secs, zone).next.filter(|next| next.unix_secs - secs <= HORIZON_SECS)
+    span_at(secs, zone)
+        .next
+        .filter(|next| next.unix_secs - secs <= HORIZON_SECS)
 }
 
 /// The hour that the clock of `zone` shows, 0 to 23.
@@ -119,7 +135,8 @@ pub fn local_hour_of_week(now: Timestamp, zone: Tz) -> u8 {
     small(since_monday.rem_euclid(7 * DAY_SECS) / 3_600)
 }
 
-/// The instant at which the clock of `zone` shows `local`: in a gap its end, in an overlap the first of both.
+/// The instant at which the clock of `zone` shows `local`: in a gap its end, in an overlap the
+/// first of both.
 pub fn instant_of(local: NaiveDateTime, zone: Tz) -> Timestamp {
     let secs = match zone.from_local_datetime(&local) {
         LocalResult::Single(time) => time.timestamp(),
@@ -131,7 +148,8 @@ pub fn instant_of(local: NaiveDateTime, zone: Tz) -> Timestamp {
 
 /// The first second after the gap that `local` falls into.
 fn end_of_gap(local: NaiveDateTime, zone: Tz) -> i64 {
-    // No clock has ever been put forward by more than a day: two days round it, one offset stands on each side of the gap.
+    // No clock has ever been put forward by more than a day: two days round it, one offset stands
+    // on each side of the gap.
     let utc = local.and_utc().timestamp();
     let (mut before, mut after) = (utc - 2 * DAY_SECS, utc + 2 * DAY_SECS);
     // The wall clock runs on through the instants, and jumps over `local` where the gap is.
@@ -161,7 +179,9 @@ struct Span {
 impl Span {
     /// Whether the span answers for that second, the horizon included.
     fn answers(&self, secs: i64) -> bool {
-        self.from <= secs && secs < self.until && (self.next.is_some() || secs + HORIZON_SECS < self.until)
+        self.from <= secs
+            && secs < self.until
+            && (self.next.is_some() || secs + HORIZON_SECS < self.until)
     }
 }
 
@@ -174,7 +194,10 @@ thread_local! {
 
 fn span_at(secs: i64, zone: Tz) -> Span {
     SPANS.with_borrow_mut(|spans| {
-        if let Some(span) = spans.iter().find(|span| span.zone == zone && span.answers(secs)) {
+        if let Some(span) = spans
+            .iter()
+            .find(|span| span.zone == zone && span.answers(secs))
+        {
             return *span;
         }
         let span = look_ahead(secs, zone);
@@ -187,7 +210,8 @@ fn span_at(secs: i64, zone: Tz) -> Span {
     })
 }
 
-/// Looks for the next change of offset, twice as far as it is announced, so that a zone without changes is looked at rarely.
+/// Looks for the next change of offset, twice as far as it is announced, so that a zone without
+/// changes is looked at rarely.
 fn look_ahead(secs: i64, zone: Tz) -> Span {
     let offset_secs = offset_at(secs, zone);
     let end = secs + 2 * HORIZON_SECS;
@@ -200,22 +224,47 @@ fn look_ahead(secs: i64, zone: Tz) -> Span {
             let (mut before, mut after) = (last, step);
             while after - before > 1 {
                 let middle = before + (after - before) / 2;
-                if offset_at(middle, zone) == offset_secs { before = middle } else { after = middle }
+                if offset_at(middle, zone) == offset_secs {
+                    before = middle
+                } else {
+                    after = middle
+                }
             }
-            let change = OffsetChange { unix_secs: after, utc_offset_mins: small(offset_at(after, zone).div_euclid(60)) };
-            return Span { zone, from: secs, until: after, offset_secs, next: Some(change) };
+            let change = OffsetChange {
+                unix_secs: after,
+                utc_offset_mins: small(offset_at(after, zone).div_euclid(60)),
+            };
+            return Span {
+                zone,
+                from: secs,
+                until: after,
+                offset_secs,
+                next: Some(change),
+            };
         }
         last = step;
     }
-    Span { zone, from: secs, until: last, offset_secs, next: None }
+    Span {
+        zone,
+        from: secs,
+        until: last,
+        offset_secs,
+        next: None,
+    }
 }
 
 fn offset_at(secs: i64, zone: Tz) -> i64 {
-    i64::from(zone.offset_from_utc_datetime(&naive(secs)).fix().local_minus_utc())
+    i64::from(
+        zone.offset_from_utc_datetime(&naive(secs))
+            .fix()
+            .local_minus_utc(),
+    )
 }
 
 fn naive(secs: i64) -> NaiveDateTime {
-    DateTime::from_timestamp(secs, 0).unwrap_or_default().naive_utc()
+    DateTime::from_timestamp(secs, 0)
+        .unwrap_or_default()
+        .naive_utc()
 }
 
 /// A number whose range is known to fit.
@@ -248,7 +297,10 @@ impl std::fmt::Display for ScheduleError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             ScheduleError::Fields { found } => {
-                write!(f, "a schedule has five fields (minute, hour, day of month, month, day of week), this one has {found}")
+                write!(
+                    f,
+                    "a schedule has five fields (minute, hour, day of month, month, day of week), this one has {found}"
+                )
             }
             ScheduleError::Field(what) => write!(f, "{what}"),
             ScheduleError::Never => write!(f, "no date ever matches this schedule"),
@@ -260,23 +312,34 @@ impl std::error::Error for ScheduleError {}
 
 /// The parser's own words, without their class before and the full stop behind.
 fn told(error: &str) -> String {
-    error.split_once(": ").map_or(error, |(_, what)| what).trim_end_matches('.').to_ascii_lowercase()
+    error
+        .split_once(": ")
+        .map_or(error, |(_, what)| what)
+        .trim_end_matches('.')
+        .to_ascii_lowercase()
 }
 
 impl Schedule {
     /// Reads a cron expression of five fields (minute, hour, day of month, month, day of week).
     ///
     /// # Errors
-    /// [`ScheduleError`] where it has not five fields, a field says nothing, or no date ever matches.
+    /// [`ScheduleError`] where it has not five fields, a field says nothing, or no date ever
+    /// matches.
     pub fn parse(expression: &str, zone: Tz) -> Result<Schedule, ScheduleError> {
         let found = expression.split_whitespace().count();
         if found != 5 {
             return Err(ScheduleError::Fields { found });
         }
-        let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-        let cron = parser.parse(expression).map_err(|error| ScheduleError::Field(told(&error.to_string())))?;
+        let parser = CronParser::builder()
+            .seconds(Seconds::Disallowed)
+            .year(Year::Disallowed)
+            .build();
+        let cron = parser
+            .parse(expression)
+            .map_err(|error| ScheduleError::Field(told(&error.to_string())))?;
         let schedule = Schedule { cron, zone };
-        // Every combination of month, day and weekday comes round within the 400 years of the Gregorian calendar.
+        // Every combination of month, day and weekday comes round within the 400 years of the
+        // Gregorian calendar.
         match schedule.next_local(naive(0)) {
             Some(_) => Ok(schedule),
             None => Err(ScheduleError::Never),
@@ -294,7 +357,8 @@ impl Schedule {
         let mut local = naive(secs + offset_at(secs, self.zone));
         loop {
             local = self.next_local(local)?;
-            // In an overlap, the local times of its first pass come up again in the second: they are over.
+            // In an overlap, the local times of its first pass come up again in the second: they
+            // are over.
             let due = instant_of(local, self.zone);
             if due > now {
                 return Some(due);

@@ -1,8 +1,8 @@
 //! Whether a response may be stored, and which of its fields (RFC 9111 §3).
 
 use http::header::{
-    AGE, AUTHORIZATION, CONTENT_LENGTH, CONTENT_LOCATION, ETAG, EXPIRES, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED,
-    SET_COOKIE,
+    AGE, AUTHORIZATION, CONTENT_LENGTH, CONTENT_LOCATION, ETAG, EXPIRES, HeaderMap, HeaderName,
+    HeaderValue, LAST_MODIFIED, SET_COOKIE,
 };
 use http::{Method, StatusCode, Uri};
 
@@ -53,7 +53,8 @@ pub struct Exchange<'a> {
 pub enum Storability {
     /// It may be stored.
     Yes,
-    /// It may be stored as this part of a response, which answers ranges and can be completed (§3.3), and never as a whole one.
+    /// It may be stored as this part of a response, which answers ranges and can be completed
+    /// (§3.3), and never as a whole one.
     Part(Partial),
     /// It may not.
     No(Refusal),
@@ -111,13 +112,17 @@ impl Refusal {
 impl Refusal {
     /// Whether another request for the same key could get a response that may be stored.
     pub fn is_of_request(self) -> bool {
-        matches!(self, Refusal::Method | Refusal::RequestNoStore | Refusal::Authorization)
+        matches!(
+            self,
+            Refusal::Method | Refusal::RequestNoStore | Refusal::Authorization
+        )
     }
 }
 
 /// Whether a shared cache may store this response, and if not, why (§3).
 ///
-/// `floor` says which parts of the safety floor a policy's `always` lifts; without that word it lifts none.
+/// `floor` says which parts of the safety floor a policy's `always` lifts; without that word it
+/// lifts none.
 pub fn storability(exchange: &Exchange<'_>, floor: FloorExceptions) -> Storability {
     let is_partial = exchange.status == StatusCode::PARTIAL_CONTENT;
     match (refusal(exchange, floor), part(exchange.response_headers)) {
@@ -128,14 +133,23 @@ pub fn storability(exchange: &Exchange<'_>, floor: FloorExceptions) -> Storabili
     }
 }
 
-/// The part that a 206 holds, where it tells the length of the whole: without that, no suffix could be told from it.
+/// The part that a 206 holds, where it tells the length of the whole: without that, no suffix could
+/// be told from it.
 fn part(response: &HeaderMap) -> Option<Partial> {
     Partial::of(response).filter(|part| part.length.is_some())
 }
 
 fn refusal(exchange: &Exchange<'_>, floor: FloorExceptions) -> Option<Refusal> {
-    let Exchange { directives, decision, .. } = *exchange;
-    let lifted = if decision.storing == Storing::Always { floor } else { FloorExceptions::default() };
+    let Exchange {
+        directives,
+        decision,
+        ..
+    } = *exchange;
+    let lifted = if decision.storing == Storing::Always {
+        floor
+    } else {
+        FloorExceptions::default()
+    };
     let rules = [
         (!method_allows(exchange), Refusal::Method),
         (!is_whole_answer(exchange.status), Refusal::Status),
@@ -143,23 +157,44 @@ fn refusal(exchange: &Exchange<'_>, floor: FloorExceptions) -> Option<Refusal> {
         // §5.2.1.5
         (exchange.request.no_store, Refusal::RequestNoStore),
         // §5.2.2.3: who understands the status ignores `no-store` beside `must-understand`.
-        (directives.must_understand && !is_understood(exchange.status), Refusal::NotUnderstood),
-        (directives.no_store && !directives.must_understand && !lifted.no_store, Refusal::NoStore),
+        (
+            directives.must_understand && !is_understood(exchange.status),
+            Refusal::NotUnderstood,
+        ),
+        (
+            directives.no_store && !directives.must_understand && !lifted.no_store,
+            Refusal::NoStore,
+        ),
         // §5.2.2.7: without field names; with them, the rest of the response is stored.
-        (directives.private.is_all() && !lifted.private, Refusal::Private),
-        (is_unshared_authorization(exchange) && !lifted.authorization, Refusal::Authorization),
-        // No rule of the RFC (§7.3 only warns), but the floor: a cookie is for one visitor. So even where the response itself keeps the
-        // field out of what is stored (`no-cache="set-cookie"`): the visitor who waits for it shares the answer with others.
-        (exchange.response_headers.contains_key(SET_COOKIE) && !lifted.set_cookie, Refusal::SetCookie),
+        (
+            directives.private.is_all() && !lifted.private,
+            Refusal::Private,
+        ),
+        (
+            is_unshared_authorization(exchange) && !lifted.authorization,
+            Refusal::Authorization,
+        ),
+        // No rule of the RFC (§7.3 only warns), but the floor: a cookie is for one visitor. So even
+        // where the response itself keeps the field out of what is stored
+        // (`no-cache="set-cookie"`): the visitor who waits for it shares the answer with others.
+        (
+            exchange.response_headers.contains_key(SET_COOKIE) && !lifted.set_cookie,
+            Refusal::SetCookie,
+        ),
         // §4.1: it would never be selected.
-        (Vary::of(exchange.response_headers) == Vary::Everything, Refusal::VaryAll),
+        (
+            Vary::of(exchange.response_headers) == Vary::Everything,
+            Refusal::VaryAll,
+        ),
         (!has_lifetime(exchange), Refusal::NoLifetime),
     ];
-    rules.into_iter().find_map(|(refused, refusal)| refused.then_some(refusal))
+    rules
+        .into_iter()
+        .find_map(|(refused, refusal)| refused.then_some(refusal))
 }
 
-/// §3: the method must be understood. A HEAD's answer has no body to store; a POST's answer stands for a later GET if it says so and
-/// has an explicit lifetime (RFC 9110 §9.3.3).
+/// §3: the method must be understood. A HEAD's answer has no body to store; a POST's answer stands
+/// for a later GET if it says so and has an explicit lifetime (RFC 9110 §9.3.3).
 fn method_allows(exchange: &Exchange<'_>) -> bool {
     match *exchange.method {
         Method::GET => true,
@@ -172,14 +207,15 @@ fn method_allows(exchange: &Exchange<'_>) -> bool {
     }
 }
 
-/// Whether an answer names its request's absolute URL in `Content-Location` (RFC 9110 §8.7): the least that makes an answer to a POST
-/// one for later GETs.
+/// Whether an answer names its request's absolute URL in `Content-Location` (RFC 9110 §8.7): the
+/// least that makes an answer to a POST one for later GETs.
 pub fn names_target(target: &Uri, response: &HeaderMap) -> bool {
     same_resource(target, response.get(CONTENT_LOCATION))
 }
 
-/// §3: the status must be final. A 304 freshens what is stored but is nothing itself; 412, 416 and 417 answer a condition, a range or
-/// an expectation of their own request, and would mean nothing to another.
+/// §3: the status must be final. A 304 freshens what is stored but is nothing itself; 412, 416 and
+/// 417 answer a condition, a range or an expectation of their own request, and would mean nothing
+/// to another.
 fn is_whole_answer(status: StatusCode) -> bool {
     status.as_u16() >= 200
         && !matches!(
@@ -201,13 +237,20 @@ fn is_unshared_authorization(exchange: &Exchange<'_>) -> bool {
     exchange.request_headers.contains_key(AUTHORIZATION) && !exchange.directives.allows_authorized()
 }
 
-/// §3: explicit freshness of any kind, a status that is heuristically cacheable, or `public`. A policy's TTL counts as a lifetime where
-/// the status alone would do, and `always` does so anywhere. What has none of them, and no validator to be revalidated by, is of no use.
+/// §3: explicit freshness of any kind, a status that is heuristically cacheable, or `public`. A
+/// policy's TTL counts as a lifetime where the status alone would do, and `always` does so
+/// anywhere. What has none of them, and no validator to be revalidated by, is of no use.
 fn has_lifetime(exchange: &Exchange<'_>) -> bool {
-    let Exchange { response_headers: headers, decision, .. } = *exchange;
+    let Exchange {
+        response_headers: headers,
+        decision,
+        ..
+    } = *exchange;
     let by_status = is_heuristically_cacheable(exchange.status) || exchange.directives.public;
-    let is_useful = decision.ttl.is_some() || headers.contains_key(ETAG) || headers.contains_key(LAST_MODIFIED);
-    has_explicit_lifetime(exchange) || (is_useful && (by_status || decision.storing == Storing::Always))
+    let is_useful =
+        decision.ttl.is_some() || headers.contains_key(ETAG) || headers.contains_key(LAST_MODIFIED);
+    has_explicit_lifetime(exchange)
+        || (is_useful && (by_status || decision.storing == Storing::Always))
 }
 
 fn has_explicit_lifetime(exchange: &Exchange<'_>) -> bool {
@@ -217,19 +260,26 @@ fn has_explicit_lifetime(exchange: &Exchange<'_>) -> bool {
 }
 
 fn left_out(directives: &ResponseDirectives) -> impl Iterator<Item = &HeaderName> {
-    directives.no_cache.fields().iter().chain(directives.private.fields())
+    directives
+        .no_cache
+        .fields()
+        .iter()
+        .chain(directives.private.fields())
 }
 
-/// What is stored of a response's fields (§3.1): not the hop-by-hop ones, not those that `no-cache` or `private` names, and never
-/// `Set-Cookie`. `Age` is left out because it is reckoned anew for each use, `Content-Length` because the stored body has a length of
-/// its own, which the deliverer tells.
+/// What is stored of a response's fields (§3.1): not the hop-by-hop ones, not those that `no-cache`
+/// or `private` names, and never `Set-Cookie`. `Age` is left out because it is reckoned anew for
+/// each use, `Content-Length` because the stored body has a length of its own, which the deliverer
+/// tells.
 pub fn stored_fields<'h>(
     response_headers: &'h HeaderMap,
     directives: &ResponseDirectives,
 ) -> impl Iterator<Item = (&'h HeaderName, &'h HeaderValue)> {
     end_to_end(response_headers).filter(|(name, _)| {
         let is_told_anew = **name == AGE || **name == CONTENT_LENGTH;
-        !is_told_anew && **name != SET_COOKIE && !left_out(directives).any(|left_out| left_out == *name)
+        !is_told_anew
+            && **name != SET_COOKIE
+            && !left_out(directives).any(|left_out| left_out == *name)
     })
 }
 
@@ -248,7 +298,12 @@ mod tests {
         floor: FloorExceptions,
     }
 
-    const NO_FLOOR: FloorExceptions = FloorExceptions { set_cookie: true, authorization: true, private: true, no_store: true };
+    const NO_FLOOR: FloorExceptions = FloorExceptions {
+        set_cookie: true,
+        authorization: true,
+        private: true,
+        no_store: true,
+    };
 
     impl Default for Case<'_> {
         fn default() -> Self {
@@ -265,12 +320,17 @@ mod tests {
 
     fn always() -> ResponseDecision {
         let ttl = Some(std::time::Duration::from_secs(60));
-        ResponseDecision { storing: Storing::Always, ttl, ..ResponseDecision::default() }
+        ResponseDecision {
+            storing: Storing::Always,
+            ttl,
+            ..ResponseDecision::default()
+        }
     }
 
     impl Case<'_> {
         fn refusal(&self) -> Option<Refusal> {
-            let (request_headers, response_headers) = (headers(self.request), headers(self.response));
+            let (request_headers, response_headers) =
+                (headers(self.request), headers(self.response));
             let targets = [HeaderName::from_static("cdn-cache-control")];
             let exchange = Exchange {
                 method: &self.method,
@@ -298,26 +358,58 @@ mod tests {
                 206 => Some(Refusal::Partial),
                 _ => None,
             };
-            for response in [("cache-control", "max-age=0"), ("cache-control", "s-maxage=9"), ("expires", "0")] {
-                assert_eq!(Case { status, response: &[response], ..Case::default() }.refusal(), expected, "{status}");
+            for response in [
+                ("cache-control", "max-age=0"),
+                ("cache-control", "s-maxage=9"),
+                ("expires", "0"),
+            ] {
+                assert_eq!(
+                    Case {
+                        status,
+                        response: &[response],
+                        ..Case::default()
+                    }
+                    .refusal(),
+                    expected,
+                    "{status}"
+                );
             }
-            assert_eq!(Case { status, decision: always(), floor: NO_FLOOR, ..Case::default() }.refusal(), expected, "{status}");
+            assert_eq!(
+                Case {
+                    status,
+                    decision: always(),
+                    floor: NO_FLOOR,
+                    ..Case::default()
+                }
+                .refusal(),
+                expected,
+                "{status}"
+            );
         }
     }
 
     #[test]
-    fn without_explicit_freshness_the_status_or_public_decides_and_something_must_be_there_to_use_it_by() {
+    fn without_explicit_freshness_the_status_or_public_decides_and_something_must_be_there_to_use_it_by()
+     {
         let lm = ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT");
         let etag = ("etag", "\"a\"");
         let public = ("cache-control", "public");
         let no_lifetime = Some(Refusal::NoLifetime);
-        let ttl = ResponseDecision { storing: Storing::ByHeaders, ..always() };
+        let ttl = ResponseDecision {
+            storing: Storing::ByHeaders,
+            ..always()
+        };
         let rows: &[(u16, Lines<'_>, &ResponseDecision, Option<Refusal>)] = &[
             (200, &[], &ResponseDecision::default(), no_lifetime),
             (200, &[public], &ResponseDecision::default(), no_lifetime),
             (200, &[lm], &ResponseDecision::default(), None),
             (200, &[etag], &ResponseDecision::default(), None),
-            (200, &[etag, ("cache-control", "no-cache")], &ResponseDecision::default(), None),
+            (
+                200,
+                &[etag, ("cache-control", "no-cache")],
+                &ResponseDecision::default(),
+                None,
+            ),
             (404, &[lm], &ResponseDecision::default(), None),
             (201, &[lm], &ResponseDecision::default(), no_lifetime),
             (302, &[lm], &ResponseDecision::default(), no_lifetime),
@@ -327,43 +419,147 @@ mod tests {
             (599, &[lm], &ResponseDecision::default(), no_lifetime),
             (599, &[lm, public], &ResponseDecision::default(), None),
             // `Expires` counts no more where a targeted field governs.
-            (500, &[("cdn-cache-control", "foo"), ("expires", "0")], &ResponseDecision::default(), no_lifetime),
-            // A policy's TTL is a lifetime; beyond the statuses that allow a guess it takes the policy's "always".
+            (
+                500,
+                &[("cdn-cache-control", "foo"), ("expires", "0")],
+                &ResponseDecision::default(),
+                no_lifetime,
+            ),
+            // A policy's TTL is a lifetime; beyond the statuses that allow a guess it takes the
+            // policy's "always".
             (200, &[], &ttl, None),
             (500, &[], &ttl, no_lifetime),
             (500, &[], &always(), None),
-            (200, &[], &ResponseDecision { ttl: None, ..always() }, no_lifetime),
+            (
+                200,
+                &[],
+                &ResponseDecision {
+                    ttl: None,
+                    ..always()
+                },
+                no_lifetime,
+            ),
         ];
         for (status, response, decision, expected) in rows {
-            let case = Case { status: *status, response, decision: (*decision).clone(), ..Case::default() };
-            assert_eq!(case.refusal(), *expected, "{status} {response:?} {decision:?}");
+            let case = Case {
+                status: *status,
+                response,
+                decision: (*decision).clone(),
+                ..Case::default()
+            };
+            assert_eq!(
+                case.refusal(),
+                *expected,
+                "{status} {response:?} {decision:?}"
+            );
         }
     }
 
     #[test]
     fn the_responses_own_directives_forbid_storing() {
         let rows: &[(Lines<'_>, Option<Refusal>)] = &[
-            (&[("cache-control", "max-age=60, no-store")], Some(Refusal::NoStore)),
-            (&[("cache-control", "No-StOrE, max-age=60"), ("expires", "Thu, 18 Aug 2050 02:01:18 GMT")], Some(Refusal::NoStore)),
-            (&[("cache-control", "max-age=60"), ("cache-control", "private")], Some(Refusal::Private)),
+            (
+                &[("cache-control", "max-age=60, no-store")],
+                Some(Refusal::NoStore),
+            ),
+            (
+                &[
+                    ("cache-control", "No-StOrE, max-age=60"),
+                    ("expires", "Thu, 18 Aug 2050 02:01:18 GMT"),
+                ],
+                Some(Refusal::NoStore),
+            ),
+            (
+                &[
+                    ("cache-control", "max-age=60"),
+                    ("cache-control", "private"),
+                ],
+                Some(Refusal::Private),
+            ),
             (&[("cache-control", "max-age=60, private=\"a\"")], None),
             (&[("cache-control", "max-age=60, no-cache=\"a\"")], None),
-            (&[("cache-control", "max-age=60, private=\"a")], Some(Refusal::Private)),
-            (&[("cache-control", "max-age=60"), ("set-cookie", "a=b")], Some(Refusal::SetCookie)),
-            (&[("cache-control", "max-age=60, no-cache=\"set-cookie\""), ("set-cookie", "a=b")], Some(Refusal::SetCookie)),
-            (&[("cache-control", "max-age=60"), ("vary", "*")], Some(Refusal::VaryAll)),
-            (&[("cache-control", "max-age=60"), ("vary", "a"), ("vary", ", *")], Some(Refusal::VaryAll)),
+            (
+                &[("cache-control", "max-age=60, private=\"a")],
+                Some(Refusal::Private),
+            ),
+            (
+                &[("cache-control", "max-age=60"), ("set-cookie", "a=b")],
+                Some(Refusal::SetCookie),
+            ),
+            (
+                &[
+                    ("cache-control", "max-age=60, no-cache=\"set-cookie\""),
+                    ("set-cookie", "a=b"),
+                ],
+                Some(Refusal::SetCookie),
+            ),
+            (
+                &[("cache-control", "max-age=60"), ("vary", "*")],
+                Some(Refusal::VaryAll),
+            ),
+            (
+                &[
+                    ("cache-control", "max-age=60"),
+                    ("vary", "a"),
+                    ("vary", ", *"),
+                ],
+                Some(Refusal::VaryAll),
+            ),
             (&[("cache-control", "max-age=60"), ("vary", "a")], None),
             // A targeted field overrides both ways (RFC 9213 §2.2).
-            (&[("cache-control", "no-store"), ("cdn-cache-control", "max-age=60")], None),
-            (&[("cache-control", "private"), ("cdn-cache-control", "max-age=60")], None),
-            (&[("cache-control", "max-age=60"), ("cdn-cache-control", "no-store")], Some(Refusal::NoStore)),
-            (&[("cache-control", "max-age=60"), ("cdn-cache-control", "private")], Some(Refusal::Private)),
-            (&[("cache-control", "no-store"), ("cdn-cache-control", "max-age=60, &&&")], Some(Refusal::NoStore)),
-            (&[("cache-control", "no-store"), ("cdn-cache-control", "max-age=\"60\"")], Some(Refusal::NoStore)),
+            (
+                &[
+                    ("cache-control", "no-store"),
+                    ("cdn-cache-control", "max-age=60"),
+                ],
+                None,
+            ),
+            (
+                &[
+                    ("cache-control", "private"),
+                    ("cdn-cache-control", "max-age=60"),
+                ],
+                None,
+            ),
+            (
+                &[
+                    ("cache-control", "max-age=60"),
+                    ("cdn-cache-control", "no-store"),
+                ],
+                Some(Refusal::NoStore),
+            ),
+            (
+                &[
+                    ("cache-control", "max-age=60"),
+                    ("cdn-cache-control", "private"),
+                ],
+                Some(Refusal::Private),
+            ),
+            (
+                &[
+                    ("cache-control", "no-store"),
+                    ("cdn-cache-control", "max-age=60, &&&"),
+                ],
+                Some(Refusal::NoStore),
+            ),
+            (
+                &[
+                    ("cache-control", "no-store"),
+                    ("cdn-cache-control", "max-age=\"60\""),
+                ],
+                Some(Refusal::NoStore),
+            ),
         ];
         for (response, expected) in rows {
-            assert_eq!(Case { response, ..Case::default() }.refusal(), *expected, "{response:?}");
+            assert_eq!(
+                Case {
+                    response,
+                    ..Case::default()
+                }
+                .refusal(),
+                *expected,
+                "{response:?}"
+            );
         }
     }
 
@@ -371,11 +567,33 @@ mod tests {
     fn must_understand_replaces_no_store_for_statuses_that_are_understood() {
         let both = &[("cache-control", "max-age=60, must-understand, no-store")][..];
         let alone = &[("cache-control", "max-age=60, must-understand")][..];
-        for (status, expected) in
-            [(200, None), (404, None), (503, None), (299, Some(Refusal::NotUnderstood)), (599, Some(Refusal::NotUnderstood))]
-        {
-            assert_eq!(Case { status, response: both, ..Case::default() }.refusal(), expected, "{status}");
-            assert_eq!(Case { status, response: alone, ..Case::default() }.refusal(), expected, "{status}");
+        for (status, expected) in [
+            (200, None),
+            (404, None),
+            (503, None),
+            (299, Some(Refusal::NotUnderstood)),
+            (599, Some(Refusal::NotUnderstood)),
+        ] {
+            assert_eq!(
+                Case {
+                    status,
+                    response: both,
+                    ..Case::default()
+                }
+                .refusal(),
+                expected,
+                "{status}"
+            );
+            assert_eq!(
+                Case {
+                    status,
+                    response: alone,
+                    ..Case::default()
+                }
+                .refusal(),
+                expected,
+                "{status}"
+            );
         }
     }
 
@@ -391,67 +609,183 @@ mod tests {
             ("s-maxage=60", None),
         ];
         for (line, expected) in rows {
-            assert_eq!(Case { request, response: &[("cache-control", line)], ..Case::default() }.refusal(), expected, "{line}");
+            assert_eq!(
+                Case {
+                    request,
+                    response: &[("cache-control", line)],
+                    ..Case::default()
+                }
+                .refusal(),
+                expected,
+                "{line}"
+            );
         }
         let cookie = &[("cookie", "a=b")][..];
-        assert_eq!(Case { request: cookie, ..Case::default() }.refusal(), None);
+        assert_eq!(
+            Case {
+                request: cookie,
+                ..Case::default()
+            }
+            .refusal(),
+            None
+        );
     }
 
     #[test]
     fn requests_forbid_storing_with_no_store() {
         let request = &[("cache-control", "no-store")][..];
-        assert_eq!(Case { request, ..Case::default() }.refusal(), Some(Refusal::RequestNoStore));
         assert_eq!(
-            Case { request, decision: always(), floor: NO_FLOOR, ..Case::default() }.refusal(),
+            Case {
+                request,
+                ..Case::default()
+            }
+            .refusal(),
+            Some(Refusal::RequestNoStore)
+        );
+        assert_eq!(
+            Case {
+                request,
+                decision: always(),
+                floor: NO_FLOOR,
+                ..Case::default()
+            }
+            .refusal(),
             Some(Refusal::RequestNoStore)
         );
     }
 
     #[test]
     fn only_gets_are_stored_and_posts_that_stand_for_one() {
-        for method in ["HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "M-SEARCH", "get"] {
+        for method in [
+            "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "M-SEARCH", "get",
+        ] {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
-            assert_eq!(Case { method, ..Case::default() }.refusal(), Some(Refusal::Method));
+            assert_eq!(
+                Case {
+                    method,
+                    ..Case::default()
+                }
+                .refusal(),
+                Some(Refusal::Method)
+            );
         }
         let lifetime = ("cache-control", "max-age=60");
         let rows: &[(u16, Lines<'_>, bool)] = &[
             (200, &[lifetime], false),
-            (200, &[lifetime, ("content-location", "http://example.com/a?b=c")], true),
+            (
+                200,
+                &[lifetime, ("content-location", "http://example.com/a?b=c")],
+                true,
+            ),
             (200, &[lifetime, ("content-location", "/a?b=c")], true),
             (200, &[lifetime, ("content-location", "")], true),
             (200, &[lifetime, ("content-location", "/a")], false),
-            (200, &[lifetime, ("content-location", "//other.example/a?b=c")], false),
-            (200, &[("etag", "\"a\""), ("content-location", "/a?b=c")], false),
+            (
+                200,
+                &[lifetime, ("content-location", "//other.example/a?b=c")],
+                false,
+            ),
+            (
+                200,
+                &[("etag", "\"a\""), ("content-location", "/a?b=c")],
+                false,
+            ),
             (404, &[lifetime, ("content-location", "/a?b=c")], false),
         ];
         for (status, response, stored) in rows {
-            let refusal = Case { method: Method::POST, status: *status, response, ..Case::default() }.refusal();
+            let refusal = Case {
+                method: Method::POST,
+                status: *status,
+                response,
+                ..Case::default()
+            }
+            .refusal();
             assert_eq!(refusal.is_none(), *stored, "{status} {response:?}");
         }
     }
 
     #[test]
     fn a_policy_refuses_anything_and_lifts_the_floor_only_where_the_site_says_so() {
-        let never = ResponseDecision { storing: Storing::Never, ..always() };
-        assert_eq!(Case { decision: never, ..Case::default() }.refusal(), Some(Refusal::Policy));
+        let never = ResponseDecision {
+            storing: Storing::Never,
+            ..always()
+        };
+        assert_eq!(
+            Case {
+                decision: never,
+                ..Case::default()
+            }
+            .refusal(),
+            Some(Refusal::Policy)
+        );
         let none = FloorExceptions::default();
         let authorized = [("authorization", "x")];
         let rows: &[(Lines<'_>, Lines<'_>, Refusal, FloorExceptions)] = &[
-            (&[], &[("set-cookie", "a=b")], Refusal::SetCookie, FloorExceptions { set_cookie: true, ..none }),
-            (&authorized, &[], Refusal::Authorization, FloorExceptions { authorization: true, ..none }),
-            (&[], &[("cache-control", "private")], Refusal::Private, FloorExceptions { private: true, ..none }),
-            (&[], &[("cache-control", "no-store")], Refusal::NoStore, FloorExceptions { no_store: true, ..none }),
+            (
+                &[],
+                &[("set-cookie", "a=b")],
+                Refusal::SetCookie,
+                FloorExceptions {
+                    set_cookie: true,
+                    ..none
+                },
+            ),
+            (
+                &authorized,
+                &[],
+                Refusal::Authorization,
+                FloorExceptions {
+                    authorization: true,
+                    ..none
+                },
+            ),
+            (
+                &[],
+                &[("cache-control", "private")],
+                Refusal::Private,
+                FloorExceptions {
+                    private: true,
+                    ..none
+                },
+            ),
+            (
+                &[],
+                &[("cache-control", "no-store")],
+                Refusal::NoStore,
+                FloorExceptions {
+                    no_store: true,
+                    ..none
+                },
+            ),
         ];
         for (request, response, refusal, floor) in rows {
-            let case = |decision, floor| Case { request, response, decision, floor, ..Case::default() }.refusal();
+            let case = |decision, floor| {
+                Case {
+                    request,
+                    response,
+                    decision,
+                    floor,
+                    ..Case::default()
+                }
+                .refusal()
+            };
             assert_eq!(case(always(), none), Some(*refusal));
             assert_eq!(case(always(), *floor), None);
             // The site's word alone lifts nothing.
-            let by_headers = ResponseDecision { storing: Storing::ByHeaders, ..always() };
+            let by_headers = ResponseDecision {
+                storing: Storing::ByHeaders,
+                ..always()
+            };
             assert_eq!(case(by_headers, *floor), Some(*refusal));
         }
         assert_eq!(
-            Case { response: &[("vary", "*")], decision: always(), floor: NO_FLOOR, ..Case::default() }.refusal(),
+            Case {
+                response: &[("vary", "*")],
+                decision: always(),
+                floor: NO_FLOOR,
+                ..Case::default()
+            }
+            .refusal(),
             Some(Refusal::VaryAll)
         );
     }
@@ -468,7 +802,10 @@ mod tests {
             ("age", "5"),
             ("content-length", "5"),
             ("set-cookie", "a=b"),
-            ("cache-control", "max-age=1, no-cache=\"a, B\", private=\"c\""),
+            (
+                "cache-control",
+                "max-age=1, no-cache=\"a, B\", private=\"c\"",
+            ),
             ("cdn-cache-control", "max-age=9"),
             ("a", "1"),
             ("b", "2"),
@@ -479,8 +816,20 @@ mod tests {
             ("www-authenticate", "Basic"),
         ]);
         let directives = ResponseDirectives::of(&response);
-        let mut names: Vec<&str> = stored_fields(&response, &directives).map(|(name, _)| name.as_str()).collect();
+        let mut names: Vec<&str> = stored_fields(&response, &directives)
+            .map(|(name, _)| name.as_str())
+            .collect();
         names.sort_unstable();
-        assert_eq!(names, ["cache-control", "cdn-cache-control", "d", "d", "date", "www-authenticate"]);
+        assert_eq!(
+            names,
+            [
+                "cache-control",
+                "cdn-cache-control",
+                "d",
+                "d",
+                "date",
+                "www-authenticate"
+            ]
+        );
     }
 }

@@ -13,7 +13,10 @@ pub(super) type Lines<'a> = &'a [(&'a str, &'a str)];
 /// Fields, one line each.
 pub(super) fn headers(lines: Lines<'_>) -> HeaderMap {
     let line = |(name, value): &(&str, &str)| {
-        (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_bytes(value.as_bytes()).unwrap())
+        (
+            HeaderName::from_bytes(name.as_bytes()).unwrap(),
+            HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+        )
     };
     let mut headers = HeaderMap::new();
     for (name, value) in lines.iter().map(line) {
@@ -25,5 +28,8 @@ pub(super) fn headers(lines: Lines<'_>) -> HeaderMap {
 /// The HTTP date that many seconds after [`NOON`].
 pub(super) fn date(secs: i64) -> String {
     let time = Timestamp::from_unix_secs(NOON.unix_secs() + secs);
-    super::forwarding::date_value(time).to_str().unwrap().to_owned()
+    super::forwarding::date_value(time)
+        .to_str()
+        .unwrap()
+        .to_owned()
 }

@@ -8,13 +8,18 @@ use super::cache_control::list_members;
 /// The one protocol that `Upgrade` names; none where it names several.
 pub fn only_protocol(headers: &HeaderMap) -> Option<&HeaderValue> {
     let mut lines = headers.get_all(UPGRADE).iter();
-    let only = lines.next().filter(|line| !line.is_empty() && !line.as_bytes().contains(&b','))?;
+    let only = lines
+        .next()
+        .filter(|line| !line.is_empty() && !line.as_bytes().contains(&b','))?;
     lines.next().is_none().then_some(only)
 }
 
 /// Whether `Connection` says that `Upgrade` is meant.
 pub fn is_meant(headers: &HeaderMap) -> bool {
-    let mut options = headers.get_all(CONNECTION).iter().flat_map(|line| list_members(line.as_bytes()));
+    let mut options = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|line| list_members(line.as_bytes()));
     options.any(|option| option.eq_ignore_ascii_case(b"upgrade"))
 }
 
@@ -35,14 +40,30 @@ mod tests {
             for line in lines {
                 map.append(UPGRADE, HeaderValue::from_static(line));
             }
-            assert_eq!(only_protocol(&map).map(|name| name.to_str().unwrap()), named, "{lines:?}");
+            assert_eq!(
+                only_protocol(&map).map(|name| name.to_str().unwrap()),
+                named,
+                "{lines:?}"
+            );
         }
     }
 
     #[test]
     fn an_upgrade_is_meant_where_connection_names_it() {
-        for (line, meant) in [("Upgrade", true), ("keep-alive, upgrade", true), ("upgraded", false), ("", false)] {
-            assert_eq!(is_meant(&HeaderMap::from_iter([(CONNECTION, HeaderValue::from_static(line))])), meant, "{line}");
+        for (line, meant) in [
+            ("Upgrade", true),
+            ("keep-alive, upgrade", true),
+            ("upgraded", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                is_meant(&HeaderMap::from_iter([(
+                    CONNECTION,
+                    HeaderValue::from_static(line)
+                )])),
+                meant,
+                "{line}"
+            );
         }
     }
 }

@@ -1,25 +1,30 @@
-//! Validating a stored response (RFC 9111 §4.3): the conditional request, and what a 304 or the answer to a HEAD changes.
+//! Validating a stored response (RFC 9111 §4.3): the conditional request, and what a 304 or the
+//! answer to a HEAD changes.
 
 use http::StatusCode;
 use http::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH,
-    LAST_MODIFIED, SET_COOKIE,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, HeaderValue,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, SET_COOKIE,
 };
 
 use super::forwarding::{remove_named, strip_hop_by_hop};
 use super::freshness::http_date;
 
-/// Fields that a 304 does not change in what is stored (§3.2). The RFC names `Content-Length`, and fields that were not to be stored in
-/// the first place. `Content-Encoding` and `Content-Range` are ours: they say how the stored bytes are to be read, and a next hop
-/// that describes another form of the page in its 304 would make them unreadable.
+/// Fields that a 304 does not change in what is stored (§3.2). The RFC names `Content-Length`, and
+/// fields that were not to be stored in the first place. `Content-Encoding` and `Content-Range` are
+/// ours: they say how the stored bytes are to be read, and a next hop that describes another form
+/// of the page in its 304 would make them unreadable.
 const UNCHANGED: [HeaderName; 4] = [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_RANGE, SET_COOKIE];
 
-/// Turns `request` into one that validates what is stored (§4.3.1), with both validators where both are there; the client's own
-/// conditions are taken out. False, and no conditions, where there is no validator.
+/// Turns `request` into one that validates what is stored (§4.3.1), with both validators where both
+/// are there; the client's own conditions are taken out. False, and no conditions, where there is
+/// no validator.
 pub fn add_conditions(stored: &HeaderMap, request: &mut HeaderMap) -> bool {
     strip_conditions(request);
     let etag = stored.get(ETAG).filter(|etag| !etag.is_empty());
-    let modified = stored.get(LAST_MODIFIED).filter(|modified| http_date(modified).is_some());
+    let modified = stored
+        .get(LAST_MODIFIED)
+        .filter(|modified| http_date(modified).is_some());
     for (name, validator) in [(IF_NONE_MATCH, etag), (IF_MODIFIED_SINCE, modified)] {
         if let Some(validator) = validator {
             request.insert(name, validator.clone());
@@ -31,21 +36,27 @@ pub fn add_conditions(stored: &HeaderMap, request: &mut HeaderMap) -> bool {
 /// Whether a stored response can be validated.
 pub fn has_validator(stored: &HeaderMap) -> bool {
     stored.get(ETAG).is_some_and(|etag| !etag.is_empty())
-        || stored.get(LAST_MODIFIED).is_some_and(|date| http_date(date).is_some())
+        || stored
+            .get(LAST_MODIFIED)
+            .is_some_and(|date| http_date(date).is_some())
 }
 
 /// Takes the conditions of RFC 9110 §13.1 out of a request.
 pub fn strip_conditions(request: &mut HeaderMap) {
     remove_named(request, |name| {
-        matches!(name, "if-match" | "if-none-match" | "if-modified-since" | "if-unmodified-since" | "if-range")
+        matches!(
+            name,
+            "if-match" | "if-none-match" | "if-modified-since" | "if-unmodified-since" | "if-range"
+        )
     });
 }
 
 /// Whether a 304 is about this stored response (§4.3.4).
 ///
-/// A strong validator decides if there is one, else a weak one. A 304 that repeats neither of our validators is taken for an answer to
-/// the one response that the request named: the RFC would let it freshen only a response without validators, but many origins leave
-/// the `ETag` out, and no other response was asked about.
+/// A strong validator decides if there is one, else a weak one. A 304 that repeats neither of our
+/// validators is taken for an answer to the one response that the request named: the RFC would let
+/// it freshen only a response without validators, but many origins leave the `ETag` out, and no
+/// other response was asked about.
 pub fn answers(stored: &HeaderMap, not_modified: &HeaderMap) -> bool {
     let (stored_etag, etag) = (stored.get(ETAG), not_modified.get(ETAG));
     let (stored_modified, modified) = (modified(stored), modified(not_modified));
@@ -66,11 +77,13 @@ fn modified(headers: &HeaderMap) -> Option<super::timestamp::Timestamp> {
     headers.get(LAST_MODIFIED).and_then(http_date)
 }
 
-/// The stored fields after a 304 (§3.2, §4.3.4): each field of the 304 replaces all lines of its name, but for hop-by-hop fields,
-/// `Content-Length`, `Content-Encoding`, `Content-Range` and `Set-Cookie`.
+/// The stored fields after a 304 (§3.2, §4.3.4): each field of the 304 replaces all lines of its
+/// name, but for hop-by-hop fields, `Content-Length`, `Content-Encoding`, `Content-Range` and
+/// `Set-Cookie`.
 ///
-/// The result stands for a response that came just now, with the 304's `Age`, and has yet to be judged like one: `storability`,
-/// `Freshness::of`, `Vary::of` and, for what is kept, `stored_fields`. The 304 must have been given a `Date` if it had none
+/// The result stands for a response that came just now, with the 304's `Age`, and has yet to be
+/// judged like one: `storability`, `Freshness::of`, `Vary::of` and, for what is kept,
+/// `stored_fields`. The 304 must have been given a `Date` if it had none
 /// (`forwarding::ensure_date`): the stored one would make it old.
 pub fn freshened(stored: &HeaderMap, not_modified: &HeaderMap) -> HeaderMap {
     let mut update = not_modified.clone();
@@ -95,20 +108,33 @@ pub fn freshened(stored: &HeaderMap, not_modified: &HeaderMap) -> HeaderMap {
 pub enum HeadUpdate {
     /// Nothing: it is not a 200, or it sets a cookie and so is for one visitor.
     Nothing,
-    /// It is about the same representation: these are the stored fields now, with the lifetime that they give.
+    /// It is about the same representation: these are the stored fields now, with the lifetime that
+    /// they give.
     Freshened(HeaderMap),
     /// It is about another representation: what is stored is stale.
     Stale,
 }
 
-/// What the answer to a HEAD changes in a stored response whose body is `length` bytes long (§4.3.5).
-pub fn head_updates(stored: &HeaderMap, length: u64, status: StatusCode, head: &HeaderMap) -> HeadUpdate {
+/// What the answer to a HEAD changes in a stored response whose body is `length` bytes long
+/// (§4.3.5).
+pub fn head_updates(
+    stored: &HeaderMap,
+    length: u64,
+    status: StatusCode,
+    head: &HeaderMap,
+) -> HeadUpdate {
     if status != StatusCode::OK || head.contains_key(SET_COOKIE) {
         return HeadUpdate::Nothing;
     }
-    let same_tag = head.get(ETAG).is_none_or(|etag| stored.get(ETAG).is_some_and(|stored| stored == etag));
-    let same_date = head.get(LAST_MODIFIED).is_none_or(|_| modified(head) == modified(stored));
-    let same_length = head.get(CONTENT_LENGTH).is_none_or(|announced| announced.as_bytes() == length.to_string().as_bytes());
+    let same_tag = head
+        .get(ETAG)
+        .is_none_or(|etag| stored.get(ETAG).is_some_and(|stored| stored == etag));
+    let same_date = head
+        .get(LAST_MODIFIED)
+        .is_none_or(|_| modified(head) == modified(stored));
+    let same_length = head
+        .get(CONTENT_LENGTH)
+        .is_none_or(|announced| announced.as_bytes() == length.to_string().as_bytes());
     let same_coding = head.get(CONTENT_ENCODING) == stored.get(CONTENT_ENCODING);
     if same_tag && same_date && same_length && same_coding {
         HeadUpdate::Freshened(freshened(stored, head))
@@ -167,9 +193,15 @@ mod tests {
             (&[("etag", "\"a\"")], &[("if-none-match", "\"a\"")]),
             (
                 &[("etag", "W/\"a\""), ("last-modified", &modified)],
-                &[("if-none-match", "W/\"a\""), ("if-modified-since", &modified)],
+                &[
+                    ("if-none-match", "W/\"a\""),
+                    ("if-modified-since", &modified),
+                ],
             ),
-            (&[("last-modified", &modified)], &[("if-modified-since", &modified)]),
+            (
+                &[("last-modified", &modified)],
+                &[("if-modified-since", &modified)],
+            ),
             (&[("last-modified", "yesterday")], &[]),
             (&[("etag", "")], &[]),
             (&[("etag", "unquoted")], &[("if-none-match", "unquoted")]),
@@ -179,7 +211,11 @@ mod tests {
             let is_conditional = add_conditions(&headers(stored), &mut request);
             let mut expected = headers(conditions);
             expected.insert("accept", HeaderValue::from_static("*/*"));
-            assert_eq!((request, is_conditional), (expected, !conditions.is_empty()), "{stored:?}");
+            assert_eq!(
+                (request, is_conditional),
+                (expected, !conditions.is_empty()),
+                "{stored:?}"
+            );
         }
     }
 
@@ -211,7 +247,11 @@ mod tests {
             (&[a, first], &[second], false),
         ];
         for (stored, not_modified, expected) in rows {
-            assert_eq!(answers(&headers(stored), &headers(not_modified)), *expected, "{stored:?} {not_modified:?}");
+            assert_eq!(
+                answers(&headers(stored), &headers(not_modified)),
+                *expected,
+                "{stored:?} {not_modified:?}"
+            );
         }
     }
 
@@ -262,14 +302,40 @@ mod tests {
     #[test]
     fn a_head_updates_what_it_agrees_with_and_makes_the_rest_stale() {
         let modified = date(-100);
-        let stored = headers(&[("etag", "\"a\""), ("last-modified", &modified), ("x", "1"), ("y", "1")]);
-        let update =
-            |status: u16, lines: Lines<'_>| head_updates(&stored, 5, StatusCode::from_u16(status).unwrap(), &headers(lines));
-        let fresh = [("etag", "\"a\""), ("last-modified", &*modified), ("content-length", "5"), ("x", "2")];
-        let HeadUpdate::Freshened(fields) = update(200, &fresh) else { panic!("it agrees") };
+        let stored = headers(&[
+            ("etag", "\"a\""),
+            ("last-modified", &modified),
+            ("x", "1"),
+            ("y", "1"),
+        ]);
+        let update = |status: u16, lines: Lines<'_>| {
+            head_updates(
+                &stored,
+                5,
+                StatusCode::from_u16(status).unwrap(),
+                &headers(lines),
+            )
+        };
+        let fresh = [
+            ("etag", "\"a\""),
+            ("last-modified", &*modified),
+            ("content-length", "5"),
+            ("x", "2"),
+        ];
+        let HeadUpdate::Freshened(fields) = update(200, &fresh) else {
+            panic!("it agrees")
+        };
         assert_eq!(
-            (&fields["x"], &fields["y"], fields.contains_key(CONTENT_LENGTH)),
-            (&HeaderValue::from_static("2"), &HeaderValue::from_static("1"), false)
+            (
+                &fields["x"],
+                &fields["y"],
+                fields.contains_key(CONTENT_LENGTH)
+            ),
+            (
+                &HeaderValue::from_static("2"),
+                &HeaderValue::from_static("1"),
+                false
+            )
         );
         assert!(matches!(update(200, &[]), HeadUpdate::Freshened(_)));
         for other in [
@@ -280,7 +346,10 @@ mod tests {
         ] {
             assert_eq!(update(200, &[other]), HeadUpdate::Stale, "{other:?}");
         }
-        assert_eq!(update(200, &[fresh[0], ("set-cookie", "a=b")]), HeadUpdate::Nothing);
+        assert_eq!(
+            update(200, &[fresh[0], ("set-cookie", "a=b")]),
+            HeadUpdate::Nothing
+        );
         for status in [204, 304, 404, 410, 500] {
             assert_eq!(update(status, &fresh), HeadUpdate::Nothing);
         }

@@ -16,14 +16,20 @@ pub enum WrittenTime {
 }
 
 impl WrittenTime {
-    /// The time that `text` writes; none where it writes none. As in RFC 3339 and TOML, a space may stand for the T.
+    /// The time that `text` writes; none where it writes none. As in RFC 3339 and TOML, a space may
+    /// stand for the T.
     pub fn parse(text: &str) -> Option<WrittenTime> {
         let text = text.replacen(' ', "T", 1);
         if let Ok(instant) = DateTime::parse_from_rfc3339(&text) {
-            return Some(WrittenTime::Instant(Timestamp::from_unix_millis(instant.timestamp_millis())));
+            return Some(WrittenTime::Instant(Timestamp::from_unix_millis(
+                instant.timestamp_millis(),
+            )));
         }
         let forms = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M"];
-        forms.iter().find_map(|form| NaiveDateTime::parse_from_str(&text, form).ok()).map(WrittenTime::Local)
+        forms
+            .iter()
+            .find_map(|form| NaiveDateTime::parse_from_str(&text, form).ok())
+            .map(WrittenTime::Local)
     }
 
     /// The instant that is meant where clocks go by `zone`.
@@ -53,7 +59,10 @@ mod tests {
             ("2026-11-24T08:59:00 America/Argentina/Buenos_Aires", None),
             ("", None),
         ] {
-            let time = WrittenTime::parse(text).map(|time| time.in_zone(Tz::America__Argentina__Buenos_Aires).unix_millis());
+            let time = WrittenTime::parse(text).map(|time| {
+                time.in_zone(Tz::America__Argentina__Buenos_Aires)
+                    .unix_millis()
+            });
             assert_eq!(time, millis, "{text}");
         }
     }

@@ -1,7 +1,8 @@
-//! A future beside the one that matters: polled only when it was woken itself, not whenever its task runs.
+//! A future beside the one that matters: polled only when it was woken itself, not whenever its
+//! task runs.
 //!
-//! A connection's task runs for every request. What ends a connection, a timer or the edge's own end, has nothing to do then; asking
-//! it each time costs more than reading the request line.
+//! A connection's task runs for every request. What ends a connection, a timer or the edge's own
+//! end, has nothing to do then; asking it each time costs more than reading the request line.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,8 +27,16 @@ struct Bell {
 impl<F: Future> Aside<F> {
     pub(super) fn new(future: F) -> Aside<F> {
         // Rung, so that the first poll reaches the future.
-        let bell = Arc::new(Bell { rung: AtomicBool::new(true), task: Mutex::new(Waker::noop().clone()) });
-        Aside { future: Box::pin(future), waker: Waker::from(Arc::clone(&bell)), bell, task: Waker::noop().clone() }
+        let bell = Arc::new(Bell {
+            rung: AtomicBool::new(true),
+            task: Mutex::new(Waker::noop().clone()),
+        });
+        Aside {
+            future: Box::pin(future),
+            waker: Waker::from(Arc::clone(&bell)),
+            bell,
+            task: Waker::noop().clone(),
+        }
     }
 }
 
@@ -37,7 +46,11 @@ impl<F: Future> Future for Aside<F> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         if !self.task.will_wake(context.waker()) {
             self.task = context.waker().clone();
-            *self.bell.task.lock().unwrap_or_else(PoisonError::into_inner) = self.task.clone();
+            *self
+                .bell
+                .task
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = self.task.clone();
             self.bell.rung.store(true, Ordering::Relaxed);
         }
         if !self.bell.rung.load(Ordering::Relaxed) {
@@ -57,7 +70,10 @@ impl Wake for Bell {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.rung.store(true, Ordering::Release);
-        self.task.lock().unwrap_or_else(PoisonError::into_inner).wake_by_ref();
+        self.task
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .wake_by_ref();
     }
 }
 
@@ -83,7 +99,11 @@ mod tests {
         let mut aside = Aside::new(poll_fn(|context| {
             polls.set(polls.get() + 1);
             own.set(Some(context.waker().clone()));
-            if polls.get() == 3 { Poll::Ready(()) } else { Poll::Pending }
+            if polls.get() == 3 {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
         }));
         let task = Arc::new(Task(AtomicUsize::new(0)));
         let waker = Waker::from(Arc::clone(&task));

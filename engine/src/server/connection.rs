@@ -35,13 +35,24 @@ pub(super) async fn serve(shared: &Arc<Shared>, stream: TcpStream, client: Socke
     let _ = stream.set_nodelay(true);
     let settings = &shared.settings;
     let waker = std::future::poll_fn(|context| Poll::Ready(context.waker().clone())).await;
-    let patience = Patience { idle: settings.idle_timeout, header: settings.header_timeout, write: settings.write_timeout };
-    let link = Arc::new(Link::new(Watchdog::new(shared.edge.clock.clone(), patience), waker));
+    let patience = Patience {
+        idle: settings.idle_timeout,
+        header: settings.header_timeout,
+        write: settings.write_timeout,
+    };
+    let link = Arc::new(Link::new(
+        Watchdog::new(shared.edge.clock.clone(), patience),
+        waker,
+    ));
     let of_requests = &link;
     let service = service_fn(move |request: Request<Incoming>| {
         of_requests.watchdog.request_received();
         let caller = Some(Caller::on(Arc::clone(of_requests) as _));
-        let from = From { client: Some(client.ip()), caller, ..From::default() };
+        let from = From {
+            client: Some(client.ip()),
+            caller,
+            ..From::default()
+        };
         let handled = match unforeseen_content(&request, of_requests) {
             None => request::handle(&shared.edge, request, from),
             Some(foreseen) => ending(&shared.edge, foreseen, request, from),
@@ -58,11 +69,17 @@ pub(super) async fn serve(shared: &Arc<Shared>, stream: TcpStream, client: Socke
         .with_upgrades();
     let mut connection = pin!(connection);
     let mut stage = shared.stage.clone();
-    let mut draining = Aside::new(async { stage.wait_for(|stage| *stage >= Stage::Draining).await.is_ok() });
+    let mut draining = Aside::new(async {
+        stage
+            .wait_for(|stage| *stage >= Stage::Draining)
+            .await
+            .is_ok()
+    });
     let mut out_of_patience = Aside::new(link.watchdog.run());
     tokio::select! {
         biased;
-        // An error here is the client's: a request that is none has been answered with a 4xx, a broken connection is gone.
+        // An error here is the client's: a request that is none has been answered with a 4xx, a
+        // broken connection is gone.
         ended = link.watchdog.watch(connection.as_mut()) => if ended.is_err() { return },
         () = &mut out_of_patience => return,
         _ = &mut draining => {
@@ -76,7 +93,8 @@ pub(super) async fn serve(shared: &Arc<Shared>, stream: TcpStream, client: Socke
         }
     }
     if let Some(tunnel) = link.take_tunnel() {
-        // Nothing tells when a tunnel could be ended in order; whoever uses one is prepared for its end.
+        // Nothing tells when a tunnel could be ended in order; whoever uses one is prepared for its
+        // end.
         tokio::select! {
             () = tunnel => {}
             _ = draining => {}
@@ -84,7 +102,8 @@ pub(super) async fn serve(shared: &Arc<Shared>, stream: TcpStream, client: Socke
     }
 }
 
-/// What is to be said of the content of a request that was taken for one without; none for most, which have none.
+/// What is to be said of the content of a request that was taken for one without; none for most,
+/// which have none.
 fn unforeseen_content(request: &Request<Incoming>, link: &Link) -> Option<Result<(), Fault>> {
     if request.body().is_end_stream() || link.glanced_lines() == 0 {
         return None;
@@ -95,19 +114,30 @@ fn unforeseen_content(request: &Request<Incoming>, link: &Link) -> Option<Result
 
 /// An answer with which the connection ends.
 #[cold]
-fn ending(edge: &Arc<Edge>, content: Result<(), Fault>, request: Request<Incoming>, from: From) -> Handled<'_> {
+fn ending(
+    edge: &Arc<Edge>,
+    content: Result<(), Fault>,
+    request: Request<Incoming>,
+    from: From,
+) -> Handled<'_> {
     Handled::Later(Box::pin(async move {
         let mut response = match content {
             Ok(()) => request::handle(edge, request, from).response().await,
             Err(fault) => request::refuse(edge, fault),
         };
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
         response
     }))
 }
 
 /// An answer whose end the link learns of. Its date is its origin's, or now (RFC 9110 §6.6.1).
-fn watched(shared: &Shared, mut response: Response<EdgeBody>, link: &Arc<Link>) -> Response<WatchedBody> {
+fn watched(
+    shared: &Shared,
+    mut response: Response<EdgeBody>,
+    link: &Arc<Link>,
+) -> Response<WatchedBody> {
     link.answer_begins();
     match response.body_mut().take_lines() {
         Some(lines) => link.put_lines(lines),
@@ -127,13 +157,18 @@ fn watched(shared: &Shared, mut response: Response<EdgeBody>, link: &Arc<Link>) 
 struct WatchedBody {
     body: EdgeBody,
     link: Option<Arc<Link>>,
-    /// Why the content has ended early, until what came before that has gone out: with an error, hyper drops what it has not yet written.
+    /// Why the content has ended early, until what came before that has gone out: with an error,
+    /// hyper drops what it has not yet written.
     broken: Option<BodyError>,
 }
 
 impl WatchedBody {
     fn new(body: EdgeBody, link: Option<Arc<Link>>) -> WatchedBody {
-        WatchedBody { body, link, broken: None }
+        WatchedBody {
+            body,
+            link,
+            broken: None,
+        }
     }
 }
 
@@ -141,7 +176,10 @@ impl Body for WatchedBody {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if let Some(error) = self.broken.take() {
             return Poll::Ready(Some(Err(error)));
         }
@@ -191,7 +229,14 @@ mod tests {
 
     #[test]
     fn what_came_before_a_break_goes_out_before_it() {
-        let fill = Fill::new(None, FillLimits { max_object: 1, budget: FillBudget::new(1) }, false);
+        let fill = Fill::new(
+            None,
+            FillLimits {
+                max_object: 1,
+                budget: FillBudget::new(1),
+            },
+            false,
+        );
         let reader = fill.reader().expect("nothing has been let go");
         fill.fail(FillError::CutShort);
         let counters = Arc::new(SiteCounters::new(chrono_tz::UTC, &[], 1));

@@ -1,4 +1,5 @@
-//! Writing several slices at once: small ones as one, and a head together with lines that whoever wrote it does not know of.
+//! Writing several slices at once: small ones as one, and a head together with lines that whoever
+//! wrote it does not know of.
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
@@ -8,7 +9,8 @@ use std::task::{Context, Poll, ready};
 use bytes::BytesMut;
 use tokio::io::AsyncWrite;
 
-/// Up to so many bytes, copying the slices of a write together costs less than having the kernel gather them.
+/// Up to so many bytes, copying the slices of a write together costs less than having the kernel
+/// gather them.
 const SMALL_WRITE: usize = 2048;
 
 const END_OF_LINE: &[u8] = b"\r\n";
@@ -34,8 +36,9 @@ pub(super) fn write<S: AsyncWrite + Unpin>(
     })
 }
 
-/// As [`write`], where the first slice is a head, with `lines` of fields at its end: each ends with CRLF. Where something has gone, all of
-/// the head counts as gone, and what is left of it is put into `left`.
+/// As [`write`], where the first slice is a head, with `lines` of fields at its end: each ends with
+/// CRLF. Where something has gone, all of the head counts as gone, and what is left of it is put
+/// into `left`.
 pub(super) fn write_with_lines<S: AsyncWrite + Unpin>(
     stream: &mut S,
     context: &mut Context<'_>,
@@ -43,9 +46,17 @@ pub(super) fn write_with_lines<S: AsyncWrite + Unpin>(
     lines: &[u8],
     left: &mut BytesMut,
 ) -> Poll<io::Result<usize>> {
-    let Some((head, rest)) = slices.split_first() else { return Poll::Ready(Ok(0)) };
-    let Some(open) = head.strip_suffix(END_OF_LINE).filter(|open| open.ends_with(END_OF_LINE)) else {
-        return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "what is to be written is no head")));
+    let Some((head, rest)) = slices.split_first() else {
+        return Poll::Ready(Ok(0));
+    };
+    let Some(open) = head
+        .strip_suffix(END_OF_LINE)
+        .filter(|open| open.ends_with(END_OF_LINE))
+    else {
+        return Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "what is to be written is no head",
+        )));
     };
     TOGETHER.with_borrow_mut(|together| {
         together.clear();
@@ -57,7 +68,9 @@ pub(super) fn write_with_lines<S: AsyncWrite + Unpin>(
             put(together, rest);
             Pin::new(stream).poll_write(context, together)
         } else {
-            let slices: Vec<_> = std::iter::once(IoSlice::new(together)).chain(rest.iter().copied()).collect();
+            let slices: Vec<_> = std::iter::once(IoSlice::new(together))
+                .chain(rest.iter().copied())
+                .collect();
             Pin::new(stream).poll_write_vectored(context, &slices)
         };
         let written = ready!(written)?;
@@ -74,7 +87,9 @@ fn length(slices: &[IoSlice<'_>]) -> usize {
 }
 
 fn put(together: &mut Vec<u8>, slices: &[IoSlice<'_>]) {
-    slices.iter().for_each(|slice| together.extend_from_slice(slice));
+    slices
+        .iter()
+        .for_each(|slice| together.extend_from_slice(slice));
 }
 
 #[cfg(test)]
@@ -93,7 +108,11 @@ mod tests {
     }
 
     impl AsyncWrite for Narrow {
-        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
             let length = bytes.len().min(self.takes);
             self.taken.extend_from_slice(&bytes[..length]);
             Poll::Ready(Ok(length))
@@ -104,7 +123,10 @@ mod tests {
             context: &mut Context<'_>,
             slices: &[IoSlice<'_>],
         ) -> Poll<io::Result<usize>> {
-            let all: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+            let all: Vec<u8> = slices
+                .iter()
+                .flat_map(|slice| slice.iter().copied())
+                .collect();
             self.poll_write(context, &all)
         }
 
@@ -117,12 +139,27 @@ mod tests {
         }
     }
 
-    /// What arrives of a head and `body`, and how many of their bytes are said to have gone at first.
+    /// What arrives of a head and `body`, and how many of their bytes are said to have gone at
+    /// first.
     fn sent(takes: usize, body: &[u8]) -> (Vec<u8>, usize) {
-        let (mut stream, mut left) = (Narrow { takes, taken: Vec::new() }, BytesMut::new());
+        let (mut stream, mut left) = (
+            Narrow {
+                takes,
+                taken: Vec::new(),
+            },
+            BytesMut::new(),
+        );
         let mut context = Context::from_waker(Waker::noop());
-        let slices = [IoSlice::new(HEAD), IoSlice::new(&body[..body.len() / 3]), IoSlice::new(&body[body.len() / 3..])];
-        let Poll::Ready(Ok(gone)) = write_with_lines(&mut stream, &mut context, &slices, LINES, &mut left) else { panic!() };
+        let slices = [
+            IoSlice::new(HEAD),
+            IoSlice::new(&body[..body.len() / 3]),
+            IoSlice::new(&body[body.len() / 3..]),
+        ];
+        let Poll::Ready(Ok(gone)) =
+            write_with_lines(&mut stream, &mut context, &slices, LINES, &mut left)
+        else {
+            panic!()
+        };
         stream.taken.extend_from_slice(&left);
         stream.taken.extend_from_slice(&body[gone - HEAD.len()..]);
         (stream.taken, gone)
@@ -135,19 +172,41 @@ mod tests {
             let expected = [open, LINES, b"\r\n", &body].concat();
             for takes in 1..=expected.len() + 1 {
                 let (arrived, gone) = sent(takes, &body);
-                assert!(arrived == expected, "{takes} bytes at a time of {} of content", body.len());
-                assert_eq!(gone, HEAD.len() + takes.min(expected.len()).saturating_sub(expected.len() - body.len()), "{takes}");
+                assert!(
+                    arrived == expected,
+                    "{takes} bytes at a time of {} of content",
+                    body.len()
+                );
+                assert_eq!(
+                    gone,
+                    HEAD.len()
+                        + takes
+                            .min(expected.len())
+                            .saturating_sub(expected.len() - body.len()),
+                    "{takes}"
+                );
             }
         }
     }
 
     #[test]
     fn lines_wait_for_a_head_and_for_a_stream_that_takes_something() {
-        let (mut stream, mut left) = (Narrow { takes: 0, taken: Vec::new() }, BytesMut::new());
+        let (mut stream, mut left) = (
+            Narrow {
+                takes: 0,
+                taken: Vec::new(),
+            },
+            BytesMut::new(),
+        );
         let mut context = Context::from_waker(Waker::noop());
-        let mut written = |slices: &[IoSlice<'_>]| write_with_lines(&mut stream, &mut context, slices, LINES, &mut left);
+        let mut written = |slices: &[IoSlice<'_>]| {
+            write_with_lines(&mut stream, &mut context, slices, LINES, &mut left)
+        };
         assert!(matches!(written(&[IoSlice::new(HEAD)]), Poll::Ready(Ok(0))));
-        assert!(matches!(written(&[IoSlice::new(b"content\r\n")]), Poll::Ready(Err(_))));
+        assert!(matches!(
+            written(&[IoSlice::new(b"content\r\n")]),
+            Poll::Ready(Err(_))
+        ));
         assert!(left.is_empty());
     }
 }

@@ -1,7 +1,8 @@
-//! What the two sides of a client connection tell each other: the stream that hyper reads and writes, and the requests on it.
+//! What the two sides of a client connection tell each other: the stream that hyper reads and
+//! writes, and the requests on it.
 //!
-//! All of it happens on one thread, since a connection never leaves its worker: whatever a request sends ahead of its answer is
-//! in the outbox before the answer is made.
+//! All of it happens on one thread, since a connection never leaves its worker: whatever a request
+//! sends ahead of its answer is in the outbox before the answer is made.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +11,8 @@ use std::task::Waker;
 use super::watchdog::Watchdog;
 use crate::request::caller::{Connection, Tunnel};
 
-/// Bytes of interim responses that may wait for the client; what would be more is left out, as interim responses may be.
+/// Bytes of interim responses that may wait for the client; what would be more is left out, as
+/// interim responses may be.
 const MAX_OUTBOX: usize = 64 * 1024;
 
 /// A client connection.
@@ -52,9 +54,11 @@ impl Link {
 
     /// The answer to the request under way is made; it begins to go out.
     pub(super) fn answer_begins(&self) {
-        self.answered.store(self.answered.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.answered
+            .store(self.answered.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         if self.has_mail() && self.watchdog.is_blocked() {
-            // What hyper has begun to write goes on with the answer, so there is no place left in front of that.
+            // What hyper has begun to write goes on with the answer, so there is no place left in
+            // front of that.
             drop(self.mail());
         }
     }
@@ -88,7 +92,8 @@ impl Link {
         self.glanced_lines.load(Ordering::Relaxed)
     }
 
-    /// What comes from now on is no request: content up to the end of the connection, or another protocol.
+    /// What comes from now on is no request: content up to the end of the connection, or another
+    /// protocol.
     pub(super) fn check_no_more(&self) {
         self.unchecked.store(true, Ordering::Relaxed);
     }
@@ -153,7 +158,10 @@ impl Connection for Link {
 
 impl std::fmt::Debug for Link {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Link").field("watchdog", &self.watchdog).finish_non_exhaustive()
+        formatter
+            .debug_struct("Link")
+            .field("watchdog", &self.watchdog)
+            .finish_non_exhaustive()
     }
 }
 
@@ -171,7 +179,11 @@ mod tests {
     use crate::semantics::timestamp::Timestamp;
 
     fn link() -> Link {
-        let patience = Patience { idle: Duration::from_secs(1), header: Duration::from_secs(1), write: Duration::from_secs(1) };
+        let patience = Patience {
+            idle: Duration::from_secs(1),
+            header: Duration::from_secs(1),
+            write: Duration::from_secs(1),
+        };
         let clock = Clock::by_hand(Timestamp::from_unix_secs(0));
         Link::new(Watchdog::new(clock, patience), Waker::noop().clone())
     }

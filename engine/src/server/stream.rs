@@ -1,11 +1,13 @@
 //! The bytes of a client connection, between the socket and hyper.
 //!
-//! - What is no request is refused before hyper sees it (`wire`), and where hyper refuses by itself, the client gets our answer
-//!   instead of hyper's, which would say nothing in `Cache-Status` (RFC 9211).
-//! - hyper gets the bytes of a request only when every answer before it has gone out. So what is written while a head comes in is a
-//!   refusal, and what a request sends ahead of its answer stands in front of it: interim responses (RFC 9110 §15.2).
-//! - Fields that stand ready as lines are put at the end of the head that hyper writes, which says what only hyper knows: how long the
-//!   content is, and whether the connection ends with it.
+//! - What is no request is refused before hyper sees it (`wire`), and where hyper refuses by
+//!   itself, the client gets our answer instead of hyper's, which would say nothing in
+//!   `Cache-Status` (RFC 9211).
+//! - hyper gets the bytes of a request only when every answer before it has gone out. So what is
+//!   written while a head comes in is a refusal, and what a request sends ahead of its answer
+//!   stands in front of it: interim responses (RFC 9110 §15.2).
+//! - Fields that stand ready as lines are put at the end of the head that hyper writes, which says
+//!   what only hyper knows: how long the content is, and whether the connection ends with it.
 //! - The watchdog is told what the connection is doing.
 
 use std::io;
@@ -62,7 +64,11 @@ impl ClientStream {
     }
 
     /// Reads what was held back, then from the socket.
-    fn poll_source(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_source(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         if self.held.is_empty() {
             return Pin::new(&mut self.stream).poll_read(context, buffer);
         }
@@ -72,8 +78,13 @@ impl ClientStream {
         Poll::Ready(Ok(()))
     }
 
-    /// Looks for the end of the connection only: what comes is held back until the answer under way has gone out.
-    fn poll_end(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    /// Looks for the end of the connection only: what comes is held back until the answer under way
+    /// has gone out.
+    fn poll_end(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         if self.held.is_empty() {
             let before = buffer.filled().len();
             ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
@@ -87,12 +98,17 @@ impl ClientStream {
         Poll::Pending
     }
 
-    /// Checks what was read into `buffer` from `before` on, and leaves the bytes of one request there.
+    /// Checks what was read into `buffer` from `before` on, and leaves the bytes of one request
+    /// there.
     fn check(&mut self, buffer: &mut ReadBuf<'_>, before: usize) -> io::Result<()> {
         let was_in_body = self.requests.is_in_body();
         let read = &buffer.filled()[before..];
         match self.requests.take(read) {
-            Ok(Taken { bytes, ended, lines }) => {
+            Ok(Taken {
+                bytes,
+                ended,
+                lines,
+            }) => {
                 self.is_complete = ended;
                 self.link.glanced_at(lines);
                 if bytes < read.len() {
@@ -160,10 +176,18 @@ impl ClientStream {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes a head with the lines that belong to it, and what follows. Tells how many of `bytes` have gone.
-    fn poll_write_with_lines(&mut self, context: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let Some(lines) = self.lines.take() else { return Poll::Ready(Ok(0)) };
-        let written = gather::write_with_lines(&mut self.stream, context, bytes, &lines, &mut self.outgoing);
+    /// Writes a head with the lines that belong to it, and what follows. Tells how many of `bytes`
+    /// have gone.
+    fn poll_write_with_lines(
+        &mut self,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let Some(lines) = self.lines.take() else {
+            return Poll::Ready(Ok(0));
+        };
+        let written =
+            gather::write_with_lines(&mut self.stream, context, bytes, &lines, &mut self.outgoing);
         let written = self.note_write(written);
         if !matches!(written, Poll::Ready(Ok(1..))) {
             self.lines = Some(lines);
@@ -179,7 +203,8 @@ impl ClientStream {
                 Some(fault) => request::refuse(&self.edge, fault),
                 None => request::refuse_as(&self.edge, status_of(automatic)),
             };
-            self.outgoing.extend_from_slice(&request::head_as_bytes(refused.status(), refused.headers()));
+            self.outgoing
+                .extend_from_slice(&request::head_as_bytes(refused.status(), refused.headers()));
         }
         self.poll_mail(context)
     }
@@ -187,11 +212,18 @@ impl ClientStream {
 
 /// The status of hyper's refusal.
 fn status_of(automatic: &[u8]) -> StatusCode {
-    automatic.get(9..12).and_then(|code| StatusCode::from_bytes(code).ok()).unwrap_or(StatusCode::BAD_REQUEST)
+    automatic
+        .get(9..12)
+        .and_then(|code| StatusCode::from_bytes(code).ok())
+        .unwrap_or(StatusCode::BAD_REQUEST)
 }
 
 impl AsyncRead for ClientStream {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let watchdog = &this.link.watchdog;
         if this.link.is_unchecked() {
@@ -217,7 +249,11 @@ impl AsyncRead for ClientStream {
 }
 
 impl AsyncWrite for ClientStream {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         if this.link.watchdog.is_in_head() {
             return this.poll_refuse(context, bytes).map_ok(|()| bytes.len());
@@ -240,7 +276,9 @@ impl AsyncWrite for ClientStream {
         let this = self.get_mut();
         if this.link.watchdog.is_in_head() {
             let length = bytes.iter().map(|slice| slice.len()).sum();
-            return this.poll_refuse(context, bytes.first().map_or(&[], |slice| slice)).map_ok(|()| length);
+            return this
+                .poll_refuse(context, bytes.first().map_or(&[], |slice| slice))
+                .map_ok(|()| length);
         }
         if this.has_mail() {
             ready!(this.poll_mail(context))?;

@@ -1,7 +1,8 @@
 //! How long a client may take: between requests, for the head of one, and to accept bytes.
 //!
-//! The connection only notes what it is doing and since when, once each time it has run; one timer per connection looks at the notes
-//! when the earliest deadline could have passed. So a request costs no timer.
+//! The connection only notes what it is doing and since when, once each time it has run; one timer
+//! per connection looks at the notes when the earliest deadline could have passed. So a request
+//! costs no timer.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -88,7 +89,8 @@ impl Watchdog {
     /// The client does not take what is written.
     pub(super) fn write_blocked(&self) {
         if !self.is_blocked() {
-            self.blocked_since.store(self.clock.now().unix_millis(), Ordering::Relaxed);
+            self.blocked_since
+                .store(self.clock.now().unix_millis(), Ordering::Relaxed);
         }
     }
 
@@ -108,7 +110,8 @@ impl Watchdog {
             let polled = connection.as_mut().poll(context);
             if self.begun.load(Ordering::Relaxed) {
                 self.begun.store(false, Ordering::Relaxed);
-                self.since.store(self.clock.now().unix_millis(), Ordering::Relaxed);
+                self.since
+                    .store(self.clock.now().unix_millis(), Ordering::Relaxed);
             }
             polled
         })
@@ -122,8 +125,12 @@ impl Watchdog {
             if deadline <= self.clock.now() {
                 return;
             }
-            // What begins while this waits may be due before what it waits for: so it looks again as soon as that could be.
-            let look_again = self.clock.now().saturating_add(self.patience.header.min(self.patience.write));
+            // What begins while this waits may be due before what it waits for: so it looks again
+            // as soon as that could be.
+            let look_again = self
+                .clock
+                .now()
+                .saturating_add(self.patience.header.min(self.patience.write));
             self.clock.sleep_until(deadline.min(look_again)).await;
         }
     }
@@ -134,12 +141,17 @@ impl Watchdog {
         let by_phase = match self.phase.load(Ordering::Relaxed) {
             IDLE => since.saturating_add(self.patience.idle),
             HEADER => since.saturating_add(self.patience.header),
-            // Nothing but a write can keep the client from its due now; look again when one could have been blocked for too long.
-            _ => self.clock.now().saturating_add(self.patience.write.min(self.patience.header)),
+            // Nothing but a write can keep the client from its due now; look again when one could
+            // have been blocked for too long.
+            _ => self
+                .clock
+                .now()
+                .saturating_add(self.patience.write.min(self.patience.header)),
         };
         match self.blocked_since.load(Ordering::Relaxed) {
             NOT_BLOCKED => by_phase,
-            blocked => by_phase.min(Timestamp::from_unix_millis(blocked).saturating_add(self.patience.write)),
+            blocked => by_phase
+                .min(Timestamp::from_unix_millis(blocked).saturating_add(self.patience.write)),
         }
     }
 }

@@ -1,9 +1,11 @@
-//! Header fields at rest, with the words that are kept beside them, packed into one allocation: a stored response outlives the buffers
-//! that it was read into, and there are many of them.
+//! Header fields at rest, with the words that are kept beside them, packed into one allocation: a
+//! stored response outlives the buffers that it was read into, and there are many of them.
 //!
-//! A field is a byte for its name, the length of its value (LEB128) and the value. The names that responses usually have are known by
-//! their place in [`KNOWN`]; any other follows the byte [`OTHER`] with a length of its own. A date is four bytes instead of thirty, which
-//! [`DATED`] tells. Before the fields stands the detail behind the byte [`DETAIL`], after them each surrogate key behind a [`TAG`].
+//! A field is a byte for its name, the length of its value (LEB128) and the value. The names that
+//! responses usually have are known by their place in [`KNOWN`]; any other follows the byte
+//! [`OTHER`] with a length of its own. A date is four bytes instead of thirty, which [`DATED`]
+//! tells. Before the fields stands the detail behind the byte [`DETAIL`], after them each surrogate
+//! key behind a [`TAG`].
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -13,11 +15,13 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, AGE, ALLOW, ALT_SVC, CACHE_CONTROL, CONTENT_DISPOSITION,
-    CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, DATE, ETAG,
-    EXPIRES, LAST_MODIFIED, LINK, LOCATION, PRAGMA, REFERRER_POLICY, RETRY_AFTER, SERVER, STRICT_TRANSPORT_SECURITY, VARY, VIA,
-    WARNING, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS, X_XSS_PROTECTION,
+    ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS,
+    ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, AGE,
+    ALLOW, ALT_SVC, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE,
+    CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, DATE, ETAG, EXPIRES,
+    LAST_MODIFIED, LINK, LOCATION, PRAGMA, REFERRER_POLICY, RETRY_AFTER, SERVER,
+    STRICT_TRANSPORT_SECURITY, VARY, VIA, WARNING, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    X_XSS_PROTECTION,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use httpdate::HttpDate;
@@ -109,7 +113,8 @@ enum Value {
 }
 
 impl Fields {
-    /// Copies `fields`, names included, and what is kept beside them: why the policies decided so, and surrogate keys.
+    /// Copies `fields`, names included, and what is kept beside them: why the policies decided so,
+    /// and surrogate keys.
     pub fn new<'h, 'a>(
         fields: impl IntoIterator<Item = (&'h HeaderName, &'h HeaderValue)>,
         detail: Option<&str>,
@@ -152,7 +157,10 @@ impl Fields {
     /// Why the policies decided so, for `Cache-Status`.
     pub fn detail(&self) -> Option<&str> {
         match self.iter().next()? {
-            Packed { name: Name::Detail, value: Value::Bytes(place) } => Some(self.text(place)),
+            Packed {
+                name: Name::Detail,
+                value: Value::Bytes(place),
+            } => Some(self.text(place)),
             _ => None,
         }
     }
@@ -160,7 +168,10 @@ impl Fields {
     /// The surrogate keys, in their order.
     pub fn tags(&self) -> impl Iterator<Item = &str> {
         self.iter().filter_map(|packed| match packed {
-            Packed { name: Name::Tag, value: Value::Bytes(place) } => Some(self.text(place)),
+            Packed {
+                name: Name::Tag,
+                value: Value::Bytes(place),
+            } => Some(self.text(place)),
             _ => None,
         })
     }
@@ -205,7 +216,9 @@ impl Fields {
             lines.extend_from_slice(b": ");
             match value {
                 Value::Bytes(place) => lines.extend_from_slice(&self.0[place]),
-                Value::Date(seconds) => write!(lines, "{}", date(seconds)).expect("a vector takes all"),
+                Value::Date(seconds) => {
+                    write!(lines, "{}", date(seconds)).expect("a vector takes all")
+                }
             }
             lines.extend_from_slice(b"\r\n");
         }
@@ -231,14 +244,21 @@ impl Fields {
             if matches!(name, Name::Known(_)) && place & DATED != 0 {
                 let (seconds, _) = packed[at..].split_first_chunk()?;
                 at += seconds.len();
-                return Some(Packed { name, value: Value::Date(u32::from_be_bytes(*seconds)) });
+                return Some(Packed {
+                    name,
+                    value: Value::Date(u32::from_be_bytes(*seconds)),
+                });
             }
-            Some(Packed { name, value: Value::Bytes(take(packed, &mut at)) })
+            Some(Packed {
+                name,
+                value: Value::Bytes(take(packed, &mut at)),
+            })
         })
     }
 }
 
-/// The seconds of a date that comes back from them letter by letter: one in the form that is to be sent (RFC 9110 §5.6.7).
+/// The seconds of a date that comes back from them letter by letter: one in the form that is to be
+/// sent (RFC 9110 §5.6.7).
 fn seconds(value: &[u8]) -> Option<u32> {
     // The obsolete forms have no comma there.
     if value.len() != "Sun, 06 Nov 1994 08:49:37 GMT".len() || value[3] != b',' {
@@ -302,19 +322,33 @@ mod tests {
 
     #[test]
     fn fields_come_back_as_they_were_stored() {
-        for headers in [headers(), HeaderMap::new(), KNOWN.iter().cloned().map(|name| (name, "value".parse().unwrap())).collect()]
-        {
+        for headers in [
+            headers(),
+            HeaderMap::new(),
+            KNOWN
+                .iter()
+                .cloned()
+                .map(|name| (name, "value".parse().unwrap()))
+                .collect(),
+        ] {
             assert_eq!(packed(&headers).to_headers(2), headers);
         }
     }
 
     #[test]
     fn what_stands_beside_the_fields_is_none_of_them_and_stays_with_others() {
-        for (detail, tags) in [(None, &[][..]), (Some(""), &["a", "b c"]), (Some("áé"), &[""])] {
+        for (detail, tags) in [
+            (None, &[][..]),
+            (Some(""), &["a", "b c"]),
+            (Some("áé"), &[""]),
+        ] {
             let fields = Fields::new(&headers(), detail, tags.iter().copied());
             let others = HeaderMap::from_iter([(AGE, HeaderValue::from_static("1"))]);
             for (fields, headers) in [(fields.with_headers(&others), others), (fields, headers())] {
-                assert_eq!((fields.detail(), fields.tags().collect::<Vec<_>>()), (detail, tags.to_vec()));
+                assert_eq!(
+                    (fields.detail(), fields.tags().collect::<Vec<_>>()),
+                    (detail, tags.to_vec())
+                );
                 assert_eq!(fields.to_headers(0), headers);
                 let (mut lines, mut alone) = (Vec::new(), Vec::new());
                 fields.write_lines(&mut lines, &[]);
@@ -343,12 +377,20 @@ mod tests {
             ("0", 3),
         ] {
             for name in [EXPIRES, DATE] {
-                let headers = HeaderMap::from_iter([(name.clone(), HeaderValue::from_static(value))]);
+                let headers =
+                    HeaderMap::from_iter([(name.clone(), HeaderValue::from_static(value))]);
                 let fields = packed(&headers);
-                assert_eq!((fields.0.len(), fields.to_headers(0)), (length, headers), "{value}");
+                assert_eq!(
+                    (fields.0.len(), fields.to_headers(0)),
+                    (length, headers),
+                    "{value}"
+                );
                 let mut lines = Vec::new();
                 fields.write_lines(&mut lines, &[]);
-                assert_eq!(String::from_utf8(lines).unwrap(), format!("{name}: {value}\r\n"));
+                assert_eq!(
+                    String::from_utf8(lines).unwrap(),
+                    format!("{name}: {value}\r\n")
+                );
             }
         }
     }
@@ -359,13 +401,29 @@ mod tests {
         headers.remove("link");
         let mut lines = Vec::new();
         packed(&headers).write_lines(&mut lines, &[AGE]);
-        assert_eq!(lines, b"x-custom: one\r\nx-custom: two \xff\r\netag: \"a\"\r\n");
+        assert_eq!(
+            lines,
+            b"x-custom: one\r\nx-custom: two \xff\r\netag: \"a\"\r\n"
+        );
     }
 
     #[test]
     fn usual_fields_take_two_bytes_beside_their_values() {
-        let usual = [("content-type", "text/html"), ("cache-control", "max-age=60"), ("etag", "\"0123\"")];
-        let headers = usual.iter().map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())).collect();
-        assert_eq!(packed(&headers).0.len(), usual.iter().map(|(_, value)| 2 + value.len()).sum::<usize>());
+        let usual = [
+            ("content-type", "text/html"),
+            ("cache-control", "max-age=60"),
+            ("etag", "\"0123\""),
+        ];
+        let headers = usual
+            .iter()
+            .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap()))
+            .collect();
+        assert_eq!(
+            packed(&headers).0.len(),
+            usual
+                .iter()
+                .map(|(_, value)| 2 + value.len())
+                .sum::<usize>()
+        );
     }
 }

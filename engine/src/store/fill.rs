@@ -1,7 +1,8 @@
 //! A fill: a response on its way into the store, read by its clients as it grows (RFC 9111 §3.3).
 //!
-//! While a fill *retains*, it keeps every byte, so that a reader may join late and the whole can be stored. When it outgrows a
-//! limit it lets go: from then on it holds a window, waits for its slowest reader, takes no new ones, and is not stored.
+//! While a fill *retains*, it keeps every byte, so that a reader may join late and the whole can be
+//! stored. When it outgrows a limit it lets go: from then on it holds a window, waits for its
+//! slowest reader, takes no new ones, and is not stored.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -15,7 +16,8 @@ use http_body::{Frame, SizeHint};
 
 use super::stored::StoredBody;
 
-/// Pieces smaller than this are joined as they come, so that an origin that sends single bytes does not cost a structure for each.
+/// Pieces smaller than this are joined as they come, so that an origin that sends single bytes does
+/// not cost a structure for each.
 const JOIN_BELOW: usize = 16 * 1024;
 /// How far a fill that no longer retains may run ahead of its slowest reader, in bytes.
 const WINDOW_BYTES: u64 = 256 * 1024;
@@ -32,7 +34,10 @@ pub struct FillBudget {
 impl FillBudget {
     /// A budget of `limit` bytes.
     pub fn new(limit: u64) -> Arc<FillBudget> {
-        Arc::new(FillBudget { limit, used: AtomicU64::new(0) })
+        Arc::new(FillBudget {
+            limit,
+            used: AtomicU64::new(0),
+        })
     }
 
     /// Bytes in use.
@@ -43,7 +48,9 @@ impl FillBudget {
     fn take(&self, bytes: u64) -> bool {
         let taken = self
             .used
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| used.checked_add(bytes).filter(|&sum| sum <= self.limit));
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+                used.checked_add(bytes).filter(|&sum| sum <= self.limit)
+            });
         taken.is_ok()
     }
 
@@ -102,7 +109,8 @@ struct Reader {
 }
 
 impl Fill {
-    /// A fill of `length` bytes, where that is known. One that `retain` does not ask to be kept holds a window from the start.
+    /// A fill of `length` bytes, where that is known. One that `retain` does not ask to be kept
+    /// holds a window from the start.
     pub fn new(length: Option<u64>, limits: FillLimits, retain: bool) -> Arc<Fill> {
         let retains = retain && length.is_none_or(|length| length <= limits.max_object);
         Arc::new(Fill {
@@ -133,7 +141,10 @@ impl Fill {
         if (!state.retains && state.base > 0) || matches!(state.end, Some(Err(_))) {
             return None;
         }
-        let reader = Some(Reader { offset: 0, waker: None });
+        let reader = Some(Reader {
+            offset: 0,
+            waker: None,
+        });
         let slot = match state.readers.iter().position(Option::is_none) {
             Some(free) => {
                 state.readers[free] = reader;
@@ -144,14 +155,18 @@ impl Fill {
                 state.readers.len() - 1
             }
         };
-        Some(FillReader { fill: Arc::clone(self), slot, offset: 0 })
+        Some(FillReader {
+            fill: Arc::clone(self),
+            slot,
+            offset: 0,
+        })
     }
 
     /// Adds a piece of the body; waits for the slowest reader where the fill no longer retains.
     ///
     /// # Errors
-    /// [`FillError::Abandoned`] when nobody reads and the rest is not worth fetching; [`FillError::CutShort`] when the body is
-    /// longer than announced.
+    /// [`FillError::Abandoned`] when nobody reads and the rest is not worth fetching;
+    /// [`FillError::CutShort`] when the body is longer than announced.
     pub async fn push(&self, piece: Bytes) -> Result<(), FillError> {
         poll_fn(|context| self.poll_room(context)).await?;
         let mut state = self.lock();
@@ -159,7 +174,9 @@ impl Fill {
         if self.length.is_some_and(|length| received > length) {
             return Err(FillError::CutShort);
         }
-        if state.retains && !(received <= self.limits.max_object && self.limits.budget.take(piece.len() as u64)) {
+        if state.retains
+            && !(received <= self.limits.max_object && self.limits.budget.take(piece.len() as u64))
+        {
             state.let_go(&self.limits.budget);
         }
         if state.retains {
@@ -190,8 +207,9 @@ impl Fill {
         self.lock().kept()
     }
 
-    /// Tells the readers that no more will come, once the whole is where new requests find it. `pieces` take the place of
-    /// those that were collected, so that slow readers and the store share memory.
+    /// Tells the readers that no more will come, once the whole is where new requests find it.
+    /// `pieces` take the place of those that were collected, so that slow readers and the store
+    /// share memory.
     pub fn complete(&self, pieces: Option<&[Bytes]>) {
         let mut state = self.lock();
         if let Some(pieces) = pieces {
@@ -216,7 +234,9 @@ impl Fill {
     pub async fn abandoned(&self) {
         poll_fn(|context| {
             let mut state = self.lock();
-            if state.readers.iter().any(Option::is_some) || (state.retains && self.is_nearly_done(&state)) {
+            if state.readers.iter().any(Option::is_some)
+                || (state.retains && self.is_nearly_done(&state))
+            {
                 state.writer = Some(context.waker().clone());
                 return Poll::Pending;
             }
@@ -227,7 +247,12 @@ impl Fill {
 
     fn poll_room(&self, context: &mut Context<'_>) -> Poll<Result<(), FillError>> {
         let mut state = self.lock();
-        let slowest = state.readers.iter().flatten().map(|reader| reader.offset).min();
+        let slowest = state
+            .readers
+            .iter()
+            .flatten()
+            .map(|reader| reader.offset)
+            .min();
         match slowest {
             None if !state.retains => Poll::Ready(Err(FillError::Abandoned)),
             None if !self.is_nearly_done(&state) => Poll::Ready(Err(FillError::Abandoned)),
@@ -240,7 +265,8 @@ impl Fill {
     }
 
     fn is_nearly_done(&self, state: &State) -> bool {
-        self.length.is_some_and(|length| length - state.received <= NEARLY_DONE_BYTES.max(length / 2))
+        self.length
+            .is_some_and(|length| length - state.received <= NEARLY_DONE_BYTES.max(length / 2))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -283,7 +309,9 @@ impl State {
     fn join(&mut self) {
         if self.pieces.len() > self.joined + 1 {
             let mut joined = BytesMut::with_capacity(self.loose_bytes());
-            self.pieces.drain(self.joined..).for_each(|piece| joined.put_slice(&piece));
+            self.pieces
+                .drain(self.joined..)
+                .for_each(|piece| joined.put_slice(&piece));
             self.pieces.push_back(joined.freeze());
         }
         self.joined = self.pieces.len();
@@ -309,7 +337,13 @@ impl State {
         if self.retains || self.end.is_some() {
             return;
         }
-        let slowest = self.readers.iter().flatten().map(|reader| reader.offset).min().unwrap_or(self.received);
+        let slowest = self
+            .readers
+            .iter()
+            .flatten()
+            .map(|reader| reader.offset)
+            .min()
+            .unwrap_or(self.received);
         while let Some(first) = self.pieces.front()
             && self.base + first.len() as u64 <= slowest
         {
@@ -356,7 +390,10 @@ pub struct FillReader {
 
 impl FillReader {
     /// Takes the next piece, or learns how the body ended.
-    pub fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, FillError>>> {
+    pub fn poll_piece(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, FillError>>> {
         let mut state = self.fill.lock();
         if let Some(piece) = state.after(self.offset) {
             self.offset += piece.len() as u64;
@@ -384,8 +421,12 @@ impl http_body::Body for FillReader {
     type Data = Bytes;
     type Error = FillError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, FillError>>> {
-        self.poll_piece(context).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, FillError>>> {
+        self.poll_piece(context)
+            .map(|piece| piece.map(|piece| piece.map(Frame::data)))
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -11,8 +11,8 @@ use foldhash::quality::RandomState;
 
 use super::{Key, PARTS, Target, Variants};
 
-/// How many purges are remembered for fetches under way. One that has been under way for longer than that many purges is
-/// taken to be purged.
+/// How many purges are remembered for fetches under way. One that has been under way for longer
+/// than that many purges is taken to be purged.
 const REMEMBERED_PURGES: usize = 1024;
 
 /// Surrogate keys to keys.
@@ -23,17 +23,17 @@ pub(super) struct Index {
     pub(super) purges: Purges,
 }
 
-/// Which keys carry which surrogate key, and how many times: a list of variants that replaces another is noted before the other is
-/// forgotten.
+/// Which keys carry which surrogate key, and how many times: a list of variants that replaces
+/// another is noted before the other is forgotten.
 ///
-/// A tree, since no change to it moves more than a few of its nodes: a hash table moves all that it holds when it grows, and at some
-/// hundred thousand keys requests would wait for that.
+/// A tree, since no change to it moves more than a few of its nodes: a hash table moves all that it
+/// holds when it grows, and at some hundred thousand keys requests would wait for that.
 type Tags = BTreeMap<Tagged, u32>;
 
 /// A key under a surrogate key. Ordered by hashes first, so that a comparison seldom reads a key.
 ///
-/// Of the surrogate key only a hash is kept: where two have the same, a purge of one looks at the responses of both, and takes those whose
-/// fields have it.
+/// Of the surrogate key only a hash is kept: where two have the same, a purge of one looks at the
+/// responses of both, and takes those whose fields have it.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Tagged {
     tag_hash: u32,
@@ -44,13 +44,17 @@ struct Tagged {
 impl Index {
     /// Notes the surrogate keys of `variants`, which is entering a map.
     pub(super) fn remember(&self, key: &Key, variants: &Variants) {
-        self.each_tag(key, variants, |tags, tagged| *tags.entry(tagged).or_default() += 1);
+        self.each_tag(key, variants, |tags, tagged| {
+            *tags.entry(tagged).or_default() += 1
+        });
     }
 
     /// Forgets those of `variants`, which has left a map.
     pub(super) fn forget(&self, key: &Key, variants: &Variants) {
         self.each_tag(key, variants, |tags, tagged| {
-            let Entry::Occupied(mut times) = tags.entry(tagged) else { return };
+            let Entry::Occupied(mut times) = tags.entry(tagged) else {
+                return;
+            };
             match *times.get() {
                 1 => drop(times.remove()),
                 _ => *times.get_mut() -= 1,
@@ -63,21 +67,40 @@ impl Index {
         let mut held = None;
         variants.each_tag(|tag| {
             let (tags, key_hash) = held.get_or_insert_with(|| (lock(&self.tags), self.hash(key)));
-            change(tags, Tagged { tag_hash: self.hash(tag), key_hash: *key_hash, key: key.clone() });
+            change(
+                tags,
+                Tagged {
+                    tag_hash: self.hash(tag),
+                    key_hash: *key_hash,
+                    key: key.clone(),
+                },
+            );
         });
     }
 
-    /// The first `most` of the keys under which a response carries `tag` that come after the key `after` in an order of their own; of
-    /// all keys without it. Whoever goes on after the last one until there is none gets every key that is there all the while,
-    /// once, whatever comes and goes meanwhile; perhaps others too.
+    /// The first `most` of the keys under which a response carries `tag` that come after the key
+    /// `after` in an order of their own; of all keys without it. Whoever goes on after the last one
+    /// until there is none gets every key that is there all the while, once, whatever comes and
+    /// goes meanwhile; perhaps others too.
     pub(super) fn tagged(&self, tag: &str, after: Option<&Key>, most: usize) -> Vec<Key> {
         let tag_hash = self.hash(tag);
         let start = match after {
-            Some(key) => Excluded(Tagged { tag_hash, key_hash: self.hash(key), key: key.clone() }),
-            None => Included(Tagged { tag_hash, key_hash: 0, key: Key::new(b"") }),
+            Some(key) => Excluded(Tagged {
+                tag_hash,
+                key_hash: self.hash(key),
+                key: key.clone(),
+            }),
+            None => Included(Tagged {
+                tag_hash,
+                key_hash: 0,
+                key: Key::new(b""),
+            }),
         };
         let tags = lock(&self.tags);
-        let of_tag = tags.range((start, Unbounded)).map(|(tagged, _)| tagged).take_while(|tagged| tagged.tag_hash == tag_hash);
+        let of_tag = tags
+            .range((start, Unbounded))
+            .map(|(tagged, _)| tagged)
+            .take_while(|tagged| tagged.tag_hash == tag_hash);
         of_tag.take(most).map(|tagged| tagged.key.clone()).collect()
     }
 
@@ -103,7 +126,8 @@ struct Noted {
 /// What a purge has named.
 #[derive(Debug)]
 enum Named {
-    /// Keys, by their hashes in order: a response whose key only has the same hash is not stored, and fetched again.
+    /// Keys, by their hashes in order: a response whose key only has the same hash is not stored,
+    /// and fetched again.
     Keys(Box<[u64]>),
     Other(Target),
 }
@@ -120,7 +144,9 @@ impl Purges {
                 hashes.sort_unstable();
                 Named::Keys(hashes)
             }
-            Target::Tag { .. } | Target::Prefix(_) | Target::Site(_) => Named::Other(target.clone()),
+            Target::Tag { .. } | Target::Prefix(_) | Target::Site(_) => {
+                Named::Other(target.clone())
+            }
         };
         let mut noted = lock(&self.noted);
         noted.next += 1;
@@ -130,9 +156,15 @@ impl Purges {
         }
     }
 
-    /// The number of the latest of these purges that named this key and, unless it names keys, `selects` says yes to. If some of them are no
-    /// longer remembered, they are taken to have named it, under a number that changes only when as many others have come.
-    pub(super) fn latest(&self, numbers: Range<u64>, key: &[u8], selects: impl Fn(&Target) -> bool) -> Option<u64> {
+    /// The number of the latest of these purges that named this key and, unless it names keys,
+    /// `selects` says yes to. If some of them are no longer remembered, they are taken to have
+    /// named it, under a number that changes only when as many others have come.
+    pub(super) fn latest(
+        &self,
+        numbers: Range<u64>,
+        key: &[u8],
+        selects: impl Fn(&Target) -> bool,
+    ) -> Option<u64> {
         if numbers.is_empty() {
             return None;
         }
@@ -144,8 +176,15 @@ impl Purges {
             Named::Other(target) => target.may_have(key) && selects(target),
         };
         let remembered = numbers.start.max(oldest)..numbers.end;
-        let found = remembered.rev().find(|number| noted.latest.get((number - oldest) as usize).is_some_and(is_meant));
-        found.or_else(|| (numbers.start < oldest).then(|| oldest - oldest % REMEMBERED_PURGES as u64))
+        let found = remembered.rev().find(|number| {
+            noted
+                .latest
+                .get((number - oldest) as usize)
+                .is_some_and(is_meant)
+        });
+        found.or_else(|| {
+            (numbers.start < oldest).then(|| oldest - oldest % REMEMBERED_PURGES as u64)
+        })
     }
 
     fn hash(&self, key: &[u8]) -> u64 {
@@ -174,7 +213,9 @@ mod tests {
         while let Some(last) = keys.last() {
             assert!(keys.len() <= 30 && keys.iter().all(|key| seen.insert(key.clone())));
             // Some that were seen go, as a purge has it; so do others, and new ones come.
-            keys.iter().step_by(2).for_each(|key| index.forget(key, &carries));
+            keys.iter()
+                .step_by(2)
+                .for_each(|key| index.forget(key, &carries));
             index.forget(&key(turn * 7), &carries);
             (0..20).for_each(|more| index.remember(&key(1_000 + turn * 20 + more), &carries));
             keys = index.tagged("tag", Some(last), 30);
@@ -188,12 +229,20 @@ mod tests {
     fn each_key_is_told_under_its_own_tags() {
         let index = Index::default();
         let (own, shared) = (["a", "b", "c"], key("/shared", None));
-        own.iter().for_each(|tag| index.remember(&key(tag, None), &carrying(&[tag])));
+        own.iter()
+            .for_each(|tag| index.remember(&key(tag, None), &carrying(&[tag])));
         index.remember(&shared, &carrying(&own));
-        let told = |tag: &str| index.tagged(tag, None, 10).into_iter().collect::<HashSet<_>>();
-        own.iter().for_each(|tag| assert_eq!(told(tag), HashSet::from([key(tag, None), shared.clone()])));
+        let told = |tag: &str| {
+            index
+                .tagged(tag, None, 10)
+                .into_iter()
+                .collect::<HashSet<_>>()
+        };
+        own.iter()
+            .for_each(|tag| assert_eq!(told(tag), HashSet::from([key(tag, None), shared.clone()])));
         index.forget(&shared, &carrying(&own));
-        own.iter().for_each(|tag| assert_eq!(told(tag), HashSet::from([key(tag, None)])));
+        own.iter()
+            .for_each(|tag| assert_eq!(told(tag), HashSet::from([key(tag, None)])));
     }
 
     #[test]
@@ -225,6 +274,9 @@ mod tests {
         assert_eq!(latest(0), Some(0));
         note(1);
         let first = REMEMBERED_PURGES as u64;
-        assert_eq!((latest(0), latest(first - 1), latest(first)), (Some(first), Some(first), None));
+        assert_eq!(
+            (latest(0), latest(first - 1), latest(first)),
+            (Some(first), Some(first), None)
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! What operators and unsafe requests remove: which stored responses that is, how it goes on in shares, and what it means for fetches
-//! under way.
+//! What operators and unsafe requests remove: which stored responses that is, how it goes on in
+//! shares, and what it means for fetches under way.
 
 use std::sync::Arc;
 
@@ -69,22 +69,34 @@ impl Store {
 
     /// Whether what is fetched for `key` since `since` may have been purged.
     pub fn may_be_purged(&self, key: &[u8], since: PurgePoint) -> bool {
-        self.index.purges.latest(since.0..self.index.purges.point(), key, |_| true).is_some()
+        self.index
+            .purges
+            .latest(since.0..self.index.purges.point(), key, |_| true)
+            .is_some()
     }
 
     /// Whether a purge since `since` meant a response of this head under `key`.
     pub fn is_purged(&self, key: &[u8], head: &StoredHead, since: PurgePoint) -> bool {
-        self.purged_between(key, head, since, self.purge_point()).is_some()
+        self.purged_between(key, head, since, self.purge_point())
+            .is_some()
     }
 
-    /// The latest purge between `since` and `until` that meant a response of this head under `key`: a number that is the same for all that
-    /// find the same one.
-    pub fn purged_between(&self, key: &[u8], head: &StoredHead, since: PurgePoint, until: PurgePoint) -> Option<u64> {
-        self.index.purges.latest(since.0..until.0, key, |target| target.selects(head))
+    /// The latest purge between `since` and `until` that meant a response of this head under `key`:
+    /// a number that is the same for all that find the same one.
+    pub fn purged_between(
+        &self,
+        key: &[u8],
+        head: &StoredHead,
+        since: PurgePoint,
+        until: PurgePoint,
+    ) -> Option<u64> {
+        self.index
+            .purges
+            .latest(since.0..until.0, key, |target| target.selects(head))
     }
 
-    /// Purges what `target` names and returns how many stored responses that were. Not for a thread that serves requests, but it leaves
-    /// a core that it shares with one after each share.
+    /// Purges what `target` names and returns how many stored responses that were. Not for a thread
+    /// that serves requests, but it leaves a core that it shares with one after each share.
     pub fn purge(&self, target: &Target, purge: Purge, now: Timestamp) -> u64 {
         let mut purging = self.begin_purge(target.clone(), purge, now);
         let mut purged = 0;
@@ -95,43 +107,69 @@ impl Store {
         purged
     }
 
-    /// Begins a purge: what is on its way from the next hop now will not be stored. What is stored goes by [`Store::purge_share`]. Looks
-    /// through all of the store for a prefix or a site.
+    /// Begins a purge: what is on its way from the next hop now will not be stored. What is stored
+    /// goes by [`Store::purge_share`]. Looks through all of the store for a prefix or a site.
     pub fn begin_purge(&self, target: Target, purge: Purge, now: Timestamp) -> Purging {
         // First the note for fetches under way, then what is stored: nothing slips through between.
         self.index.purges.note(&target);
         let keys = match &target {
             Target::Tag { .. } => Vec::new(),
-            Target::Keys(keys) => keys.iter().flat_map(|key| [Key::new(key), Key::of_parts(key)]).collect(),
+            Target::Keys(keys) => keys
+                .iter()
+                .flat_map(|key| [Key::new(key), Key::of_parts(key)])
+                .collect(),
             Target::Prefix(_) | Target::Site(_) => self.keys_matching(&target),
         };
-        Purging { target, purge, now, keys: keys.into_iter(), last: None }
+        Purging {
+            target,
+            purge,
+            now,
+            keys: keys.into_iter(),
+            last: None,
+        }
     }
 
-    /// Purges the next share, some tenths of a millisecond's work, and returns how many stored responses that were; none when there is
-    /// nothing left.
+    /// Purges the next share, some tenths of a millisecond's work, and returns how many stored
+    /// responses that were; none when there is nothing left.
     pub fn purge_share(&self, purging: &mut Purging) -> Option<u64> {
         let keys: Vec<Key> = match &purging.target {
-            Target::Tag { tag, .. } => self.index.tagged(tag, purging.last.as_ref(), PURGED_AT_ONCE),
-            Target::Keys(_) | Target::Prefix(_) | Target::Site(_) => purging.keys.by_ref().take(PURGED_AT_ONCE).collect(),
+            Target::Tag { tag, .. } => {
+                self.index
+                    .tagged(tag, purging.last.as_ref(), PURGED_AT_ONCE)
+            }
+            Target::Keys(_) | Target::Prefix(_) | Target::Site(_) => {
+                purging.keys.by_ref().take(PURGED_AT_ONCE).collect()
+            }
         };
         purging.last = Some(keys.last()?.clone());
         let change = |stored: &Arc<StoredResponse>| match purging.purge {
             _ if !purging.target.selects(&stored.head) => Some(Arc::clone(stored)),
             Purge::Hard => None,
-            Purge::Soft => Some(Arc::new(stored.with_freshness(stored.head.freshness.made_stale(purging.now)))),
+            Purge::Soft => Some(Arc::new(
+                stored.with_freshness(stored.head.freshness.made_stale(purging.now)),
+            )),
         };
         Some(keys.iter().map(|key| self.rewrite(key, &change)).sum())
     }
 
     fn keys_matching(&self, target: &Target) -> Vec<Key> {
         // What moves from one map to the other meanwhile is found in one of them.
-        let maps = self.warmed.iter().chain(self.main.iter()).chain(self.warmed.iter());
+        let maps = self
+            .warmed
+            .iter()
+            .chain(self.main.iter())
+            .chain(self.warmed.iter());
         let is_meant = |key: &Key, variants: &Variants| {
-            target.may_have(key.as_bytes()) && variants.all().iter().any(|stored| target.selects(&stored.head))
+            target.may_have(key.as_bytes())
+                && variants
+                    .all()
+                    .iter()
+                    .any(|stored| target.selects(&stored.head))
         };
-        let mut keys: Vec<Key> =
-            maps.filter(|(key, variants)| is_meant(key, variants)).map(|(key, _)| Key::clone(&key)).collect();
+        let mut keys: Vec<Key> = maps
+            .filter(|(key, variants)| is_meant(key, variants))
+            .map(|(key, _)| Key::clone(&key))
+            .collect();
         keys.sort_unstable();
         keys.dedup();
         keys
@@ -153,7 +191,8 @@ impl Target {
             Target::Keys(_) | Target::Prefix(_) => true,
             Target::Site(site) => head.site as usize == *site,
             Target::Tag { site, tag } => {
-                site.is_none_or(|site| head.site as usize == site) && head.fields.tags().any(|own| own == &**tag)
+                site.is_none_or(|site| head.site as usize == site)
+                    && head.fields.tags().any(|own| own == &**tag)
             }
         }
     }

@@ -19,7 +19,8 @@ use crate::semantics::vary::SecondaryKey;
 pub struct StoredHead {
     /// Status of the response.
     pub status: StatusCode,
-    /// Its end-to-end fields (§3.1), with its surrogate keys, sorted, and why the policies decided so.
+    /// Its end-to-end fields (§3.1), with its surrogate keys, sorted, and why the policies decided
+    /// so.
     pub fields: Fields,
     /// Its lifetime and age.
     pub freshness: Freshness,
@@ -40,8 +41,8 @@ pub struct StoredResponse {
     pub head: StoredHead,
     /// Its content; of a part, the runs that are there, one after the other.
     pub body: StoredBody,
-    /// Which bytes of the whole those are, where they are not all. Such a response lies under a key of its own
-    /// ([`super::Store::part`]), so that no look-up takes it for a whole one.
+    /// Which bytes of the whole those are, where they are not all. Such a response lies under a key
+    /// of its own ([`super::Store::part`]), so that no look-up takes it for a whole one.
     pub parts: Option<Box<Parts>>,
     /// Requests answered from it that have not been counted as popularity yet.
     pub uncounted_hits: AtomicU32,
@@ -59,20 +60,35 @@ impl StoredResponse {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let (uncounted_hits, counted_hits) = (AtomicU32::new(0), AtomicU32::new(0));
-        StoredResponse { head, body, parts: None, uncounted_hits, counted_hits, used: AtomicBool::new(false), id }
+        StoredResponse {
+            head,
+            body,
+            parts: None,
+            uncounted_hits,
+            counted_hits,
+            used: AtomicBool::new(false),
+            id,
+        }
     }
 
-    /// What is stored of a response that is not all there: `body` holds the bytes of `parts`, one run after the other.
+    /// What is stored of a response that is not all there: `body` holds the bytes of `parts`, one
+    /// run after the other.
     pub fn of_parts(head: StoredHead, body: StoredBody, parts: Parts) -> StoredResponse {
-        StoredResponse { parts: Some(Box::new(parts)), ..StoredResponse::new(head, body) }
+        StoredResponse {
+            parts: Some(Box::new(parts)),
+            ..StoredResponse::new(head, body)
+        }
     }
 
     /// The length of the whole content, in bytes.
     pub fn length(&self) -> u64 {
-        self.parts.as_ref().map_or(self.body.len(), |parts| parts.length())
+        self.parts
+            .as_ref()
+            .map_or(self.body.len(), |parts| parts.length())
     }
 
-    /// The bytes of `range` of the whole content, as pieces that share what is stored; none where they are not all there.
+    /// The bytes of `range` of the whole content, as pieces that share what is stored; none where
+    /// they are not all there.
     pub fn slice(&self, range: &std::ops::Range<u64>) -> Option<Vec<Bytes>> {
         let place = match &self.parts {
             None => (range.end <= self.body.len()).then(|| range.clone()),
@@ -81,54 +97,88 @@ impl StoredResponse {
         place.map(|place| self.body.slice(place))
     }
 
-    /// This part and another of the same response, whose fields count from now on (§3.4); whole where nothing is missing any more.
-    /// `new` alone where the two are not of the same response or would be more than `most` bytes.
+    /// This part and another of the same response, whose fields count from now on (§3.4); whole
+    /// where nothing is missing any more. `new` alone where the two are not of the same response or
+    /// would be more than `most` bytes.
     pub fn combined(&self, new: StoredResponse, most: u64) -> StoredResponse {
-        let (Some(held), Some(parts)) = (&self.parts, &new.parts) else { return new };
+        let (Some(held), Some(parts)) = (&self.parts, &new.parts) else {
+            return new;
+        };
         let runs = parts.runs();
-        let ([run], true) = (runs, held.length() == parts.length() && self.is_combinable(&new)) else { return new };
+        let ([run], true) = (
+            runs,
+            held.length() == parts.length() && self.is_combinable(&new),
+        ) else {
+            return new;
+        };
         let (parts, pieces) = held.with(run, most);
         let body = pieces.into_iter().flat_map(|piece| match piece {
             Piece::Kept(place) => self.body.cut(place),
             Piece::New => new.body.pieces().to_vec(),
         });
         let body = StoredBody::new(body.collect());
-        let mut fields = freshened(&self.head.fields.to_headers(0), &new.head.fields.to_headers(0));
+        let mut fields = freshened(
+            &self.head.fields.to_headers(0),
+            &new.head.fields.to_headers(0),
+        );
         fields.remove(http::header::CONTENT_RANGE);
-        let head = StoredHead { fields: new.head.fields.with_headers(&fields), ..new.head };
-        StoredResponse { parts: parts.map(Box::new), ..StoredResponse::new(head, body) }
+        let head = StoredHead {
+            fields: new.head.fields.with_headers(&fields),
+            ..new.head
+        };
+        StoredResponse {
+            parts: parts.map(Box::new),
+            ..StoredResponse::new(head, body)
+        }
     }
 
     fn is_combinable(&self, new: &StoredResponse) -> bool {
-        are_combinable(&self.head.fields.to_headers(0), &new.head.fields.to_headers(0))
+        are_combinable(
+            &self.head.fields.to_headers(0),
+            &new.head.fields.to_headers(0),
+        )
     }
 
     /// The memory that it uses, in bytes, without its key.
     pub fn weight(&self) -> u64 {
         let head = &self.head;
         let tags = head.fields.tags().count() * TAG_BYTES;
-        let parts = self.parts.as_ref().map_or(0, |parts| size_of::<Parts>() + size_of_val(parts.runs()));
+        let parts = self
+            .parts
+            .as_ref()
+            .map_or(0, |parts| size_of::<Parts>() + size_of_val(parts.runs()));
         let own = allocated(size_of::<StoredResponse>() + ARC_BYTES);
-        (own + head.fields.weight() + head.secondary_key.weight() + tags + parts) as u64 + self.body.weight()
+        (own + head.fields.weight() + head.secondary_key.weight() + tags + parts) as u64
+            + self.body.weight()
     }
 
     /// The same content under another head: as a 304 gives it (§4.3.4), or with another lifetime.
     pub fn with_head(&self, head: StoredHead) -> StoredResponse {
-        let new = StoredResponse { parts: self.parts.clone(), ..StoredResponse::new(head, self.body.clone()) };
+        let new = StoredResponse {
+            parts: self.parts.clone(),
+            ..StoredResponse::new(head, self.body.clone())
+        };
         // To another run it is a response of its own.
         let used = self.used.load(Ordering::Relaxed) && new.head.warm_run == self.head.warm_run;
         new.used.store(used, Ordering::Relaxed);
-        new.uncounted_hits.store(self.uncounted_hits.load(Ordering::Relaxed), Ordering::Relaxed);
+        new.uncounted_hits.store(
+            self.uncounted_hits.load(Ordering::Relaxed),
+            Ordering::Relaxed,
+        );
         new
     }
 
     /// The same response with another lifetime.
     pub fn with_freshness(&self, freshness: Freshness) -> StoredResponse {
-        self.with_head(StoredHead { freshness, ..self.head.clone() })
+        self.with_head(StoredHead {
+            freshness,
+            ..self.head.clone()
+        })
     }
 }
 
-/// Content at rest: one piece up to a mebibyte, beyond that several, of which a fill makes as few as it can.
+/// Content at rest: one piece up to a mebibyte, beyond that several, of which a fill makes as few
+/// as it can.
 #[derive(Clone, Debug)]
 pub struct StoredBody(Content);
 
@@ -148,8 +198,8 @@ struct Pieces {
 impl StoredBody {
     /// The largest content that is kept in one piece, in bytes.
     pub(super) const ONE_PIECE: u64 = 1024 * 1024;
-    /// Pieces that are smaller than this on the average are joined, in bytes: many parts of a few bytes put together should not cost a
-    /// structure for each.
+    /// Pieces that are smaller than this on the average are joined, in bytes: many parts of a few
+    /// bytes put together should not cost a structure for each.
     const CRUMB: u64 = 8 * 1024;
 
     /// Content in the order of `pieces`.
@@ -165,7 +215,9 @@ impl StoredBody {
             match joined.last_mut() {
                 Some(last) if last.len() + piece.len() <= last.capacity() => last.put_slice(piece),
                 _ => {
-                    let mut next = BytesMut::with_capacity(left.min(StoredBody::ONE_PIECE).max(piece.len() as u64) as usize);
+                    let mut next = BytesMut::with_capacity(
+                        left.min(StoredBody::ONE_PIECE).max(piece.len() as u64) as usize,
+                    );
                     next.put_slice(piece);
                     joined.push(next);
                 }
@@ -178,7 +230,10 @@ impl StoredBody {
     fn of(mut pieces: Vec<Bytes>, len: u64) -> StoredBody {
         match pieces.pop() {
             Some(piece) if pieces.is_empty() => StoredBody(Content::One(piece)),
-            last => StoredBody(Content::Many(Arc::new(Pieces { all: pieces.into_iter().chain(last).collect(), len }))),
+            last => StoredBody(Content::Many(Arc::new(Pieces {
+                all: pieces.into_iter().chain(last).collect(),
+                len,
+            }))),
         }
     }
 
@@ -207,26 +262,42 @@ impl StoredBody {
     fn weight(&self) -> u64 {
         let list = match &self.0 {
             Content::One(_) => 0,
-            Content::Many(pieces) => allocated(ARC_BYTES + size_of::<Pieces>()) + allocated(size_of_val(&*pieces.all)),
+            Content::Many(pieces) => {
+                allocated(ARC_BYTES + size_of::<Pieces>()) + allocated(size_of_val(&*pieces.all))
+            }
         };
-        (list + self.pieces().iter().map(|piece| allocated(piece.len()) + SHARED_BYTES).sum::<usize>()) as u64
+        (list
+            + self
+                .pieces()
+                .iter()
+                .map(|piece| allocated(piece.len()) + SHARED_BYTES)
+                .sum::<usize>()) as u64
     }
 
     /// The bytes of `range`, which must lie inside, as pieces that share the stored content.
     pub fn slice(&self, range: std::ops::Range<u64>) -> Vec<Bytes> {
-        self.pieces_of(range).map(|(piece, within)| piece.slice(within)).collect()
+        self.pieces_of(range)
+            .map(|(piece, within)| piece.slice(within))
+            .collect()
     }
 
     /// As [`StoredBody::slice`], with pieces that keep nothing else alive: to be stored.
     fn cut(&self, range: std::ops::Range<u64>) -> Vec<Bytes> {
         let cut = |(piece, within): (&Bytes, std::ops::Range<usize>)| {
-            if within.len() == piece.len() { piece.clone() } else { Bytes::copy_from_slice(&piece[within]) }
+            if within.len() == piece.len() {
+                piece.clone()
+            } else {
+                Bytes::copy_from_slice(&piece[within])
+            }
         };
         self.pieces_of(range).map(cut).collect()
     }
 
     /// The pieces that bytes of `range` lie in, with their places in them.
-    fn pieces_of(&self, range: std::ops::Range<u64>) -> impl Iterator<Item = (&Bytes, std::ops::Range<usize>)> {
+    fn pieces_of(
+        &self,
+        range: std::ops::Range<u64>,
+    ) -> impl Iterator<Item = (&Bytes, std::ops::Range<usize>)> {
         let mut offset = 0_u64;
         self.pieces().iter().filter_map(move |piece| {
             let (start, end) = (offset, offset + piece.len() as u64);
@@ -244,10 +315,30 @@ mod tests {
     #[test]
     fn crumbs_are_joined_and_large_pieces_stay_as_they_are() {
         let bytes = |body: &StoredBody| body.pieces().concat();
-        for (pieces, each, joined) in [(3, 10, 1), (300, 10_000, 300), (3_000, 1_000, 3), (2, 2 << 20, 2), (1, 5, 1), (0, 0, 0)] {
-            let body = StoredBody::new((0..pieces).map(|at| Bytes::from(vec![at as u8; each])).collect());
-            assert_eq!((body.pieces().len(), body.len()), (joined, (pieces * each) as u64), "{pieces} of {each}");
-            assert_eq!(bytes(&body), (0..pieces).flat_map(|at| vec![at as u8; each]).collect::<Vec<_>>());
+        for (pieces, each, joined) in [
+            (3, 10, 1),
+            (300, 10_000, 300),
+            (3_000, 1_000, 3),
+            (2, 2 << 20, 2),
+            (1, 5, 1),
+            (0, 0, 0),
+        ] {
+            let body = StoredBody::new(
+                (0..pieces)
+                    .map(|at| Bytes::from(vec![at as u8; each]))
+                    .collect(),
+            );
+            assert_eq!(
+                (body.pieces().len(), body.len()),
+                (joined, (pieces * each) as u64),
+                "{pieces} of {each}"
+            );
+            assert_eq!(
+                bytes(&body),
+                (0..pieces)
+                    .flat_map(|at| vec![at as u8; each])
+                    .collect::<Vec<_>>()
+            );
         }
     }
 
@@ -262,7 +353,10 @@ mod tests {
 
     #[test]
     fn a_slice_crosses_pieces() {
-        let body = StoredBody::of(vec![Bytes::from_static(b"abc"), Bytes::from_static(b"def")], 6);
+        let body = StoredBody::of(
+            vec![Bytes::from_static(b"abc"), Bytes::from_static(b"def")],
+            6,
+        );
         let joined = |range| body.slice(range).concat();
         assert_eq!(joined(0..6), b"abcdef");
         assert_eq!(joined(2..4), b"cd");

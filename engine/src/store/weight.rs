@@ -6,16 +6,16 @@ pub(super) const ARC_BYTES: usize = 16;
 pub(super) const SHARED_BYTES: usize = 32;
 /// What a surrogate key costs in the index: its entry, in a tree whose nodes are two thirds full.
 pub(super) const TAG_BYTES: usize = 50;
-/// What a key costs in moka beside its own bytes: the entry, its place in the queues and in the hash table, its part of the frequency
-/// sketch.
+/// What a key costs in moka beside its own bytes: the entry, its place in the queues and in the
+/// hash table, its part of the frequency sketch.
 pub(super) const ENTRY_BYTES: usize = 400;
 
 /// Where jemalloc begins to give out whole pages, in bytes.
 const LARGE: usize = 14 * 1024;
 const PAGE: usize = 4096;
 
-/// The bytes that an allocation of `length` takes: jemalloc has four sizes between a power of two and the next, and above
-/// [`LARGE`] only the pages that are used take memory.
+/// The bytes that an allocation of `length` takes: jemalloc has four sizes between a power of two
+/// and the next, and above [`LARGE`] only the pages that are used take memory.
 pub(super) fn allocated(length: usize) -> usize {
     match length {
         0 => 0,

@@ -1,6 +1,7 @@
 //! The access log: a line per request, written by a thread of its own.
 //!
-//! Requests never wait for the disk: when the writer falls behind by [`QUEUE_LINES`], lines are dropped and counted.
+//! Requests never wait for the disk: when the writer falls behind by [`QUEUE_LINES`], lines are
+//! dropped and counted.
 
 mod line;
 
@@ -35,10 +36,20 @@ impl AccessLog {
     pub fn start(path: &Path, format: AccessLogFormat) -> io::Result<AccessLog> {
         let (lines, queue) = sync_channel(QUEUE_LINES);
         let reopen = Arc::new(AtomicBool::new(false));
-        let writer = Writer { path: path.to_owned(), reopen: Arc::clone(&reopen) };
+        let writer = Writer {
+            path: path.to_owned(),
+            reopen: Arc::clone(&reopen),
+        };
         let output = writer.open()?;
-        std::thread::Builder::new().name("access-log".into()).spawn(move || writer.run(output, &queue))?;
-        Ok(AccessLog { format, lines, dropped: AtomicU64::new(0), reopen })
+        std::thread::Builder::new()
+            .name("access-log".into())
+            .spawn(move || writer.run(output, &queue))?;
+        Ok(AccessLog {
+            format,
+            lines,
+            dropped: AtomicU64::new(0),
+            reopen,
+        })
     }
 
     /// Writes a line, unless the writer has fallen behind.
@@ -73,7 +84,10 @@ impl Writer {
         if self.path == Path::new("-") {
             return Ok(Box::new(io::stdout()));
         }
-        let file: File = OpenOptions::new().create(true).append(true).open(&self.path)?;
+        let file: File = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.path)?;
         Ok(Box::new(BufWriter::with_capacity(64 * 1024, file)))
     }
 
@@ -82,7 +96,9 @@ impl Writer {
             if self.reopen.swap(false, Ordering::Relaxed) {
                 match self.open() {
                     Ok(anew) => output = anew,
-                    Err(error) => tracing::error!(path = %self.path.display(), %error, "the access log can't be opened anew"),
+                    Err(error) => {
+                        tracing::error!(path = %self.path.display(), %error, "the access log can't be opened anew")
+                    }
                 }
             }
             let mut waiting = std::iter::once(first).chain(queue.try_iter().take(1_000));

@@ -1,4 +1,5 @@
-//! What happened to the two arms of a trial: the keys that the active version of a policy answers for, and those of the canary.
+//! What happened to the two arms of a trial: the keys that the active version of a policy answers
+//! for, and those of the canary.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -48,7 +49,9 @@ impl Arms {
 
     /// Counts a request to the origin.
     pub fn record_origin(&self, arm: Arm) {
-        self.tally(arm).origin_requests.fetch_add(1, Ordering::Relaxed);
+        self.tally(arm)
+            .origin_requests
+            .fetch_add(1, Ordering::Relaxed);
     }
 
     /// What was counted so far.
@@ -81,7 +84,8 @@ impl ArmCounts {
         (total > 0).then(|| self.origin_requests as f64 / total as f64)
     }
 
-    /// The share of requests that were answered with an error of our own; none where none was answered.
+    /// The share of requests that were answered with an error of our own; none where none was
+    /// answered.
     pub fn error_rate(&self) -> Option<f64> {
         let total = self.outcomes.total();
         (total > 0).then(|| self.outcomes.count(Outcome::Error) as f64 / total as f64)
@@ -102,8 +106,14 @@ mod tests {
         arms.record(Arm::Canary, Outcome::Error);
         arms.record_origin(Arm::Canary);
         let window = arms.counts(Arm::Canary).since(&before);
-        assert_eq!((window.outcomes.total(), window.outcomes.hit_rate()), (2, Some(1.0)));
-        assert_eq!((window.origin_load(), window.error_rate()), (Some(0.5), Some(0.5)));
+        assert_eq!(
+            (window.outcomes.total(), window.outcomes.hit_rate()),
+            (2, Some(1.0))
+        );
+        assert_eq!(
+            (window.origin_load(), window.error_rate()),
+            (Some(0.5), Some(0.5))
+        );
         assert_eq!(arms.counts(Arm::Control).outcomes.total(), 1);
         assert_eq!(ArmCounts::default().origin_load(), None);
     }

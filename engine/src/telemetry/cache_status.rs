@@ -1,4 +1,5 @@
-//! `Cache-Status` (RFC 9211): what happened to a request, in one field, added after what inner caches said.
+//! `Cache-Status` (RFC 9211): what happened to a request, in one field, added after what inner
+//! caches said.
 
 use std::fmt::Write;
 
@@ -142,7 +143,11 @@ mod tests {
         };
         let expected = r#"tero; fwd=stale; fwd-status=304; ttl=-3; stored; collapsed; key="http://a/?"; detail="hours: \"open\"; and \\ more""#;
         assert_eq!(full.write("tero"), expected);
-        let hit = CacheStatus { hit: true, ttl_secs: Some(119), ..CacheStatus::default() };
+        let hit = CacheStatus {
+            hit: true,
+            ttl_secs: Some(119),
+            ..CacheStatus::default()
+        };
         assert_eq!(hit.write("tero"), "tero; hit; ttl=119");
     }
 
@@ -150,7 +155,11 @@ mod tests {
     fn ours_comes_after_what_an_inner_cache_said() {
         let mut headers = HeaderMap::new();
         headers.insert(CACHE_STATUS, HeaderValue::from_static("shield; hit"));
-        CacheStatus { forward: Some(Forward::UriMiss), ..CacheStatus::default() }.append_to(&mut headers, "edge");
+        CacheStatus {
+            forward: Some(Forward::UriMiss),
+            ..CacheStatus::default()
+        }
+        .append_to(&mut headers, "edge");
         let lines: Vec<_> = headers.get_all(CACHE_STATUS).iter().collect();
         assert_eq!(lines, ["shield; hit", "edge; fwd=uri-miss"]);
     }

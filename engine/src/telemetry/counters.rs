@@ -1,7 +1,8 @@
-//! Counters of a site, one shard per worker thread, so that threads do not fight for a cache line on every hit.
+//! Counters of a site, one shard per worker thread, so that threads do not fight for a cache line
+//! on every hit.
 //!
-//! Outcomes are counted by variant and by the local hour of the day; every other figure of requests is a sum over these, so the
-//! parts always add up to the whole.
+//! Outcomes are counted by variant and by the local hour of the day; every other figure of requests
+//! is a sum over these, so the parts always add up to the whole.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -16,12 +17,15 @@ use crate::semantics::timestamp::Timestamp;
 
 /// Hours of the day.
 pub const HOURS: usize = 24;
-/// The first hour that a figure of an origin's status is kept under: statuses by their hundreds, 1 to 5.
+/// The first hour that a figure of an origin's status is kept under: statuses by their hundreds, 1
+/// to 5.
 const STATUS_CLASSES: usize = 5;
 /// Upper bounds of the buckets of latencies, in seconds.
-pub const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
-/// How long an hour of the day is taken to be the same before it is looked up again, in seconds: no zone changes its offset
-/// at another time than a quarter of an hour.
+pub const BUCKETS: [f64; 12] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
+];
+/// How long an hour of the day is taken to be the same before it is looked up again, in seconds: no
+/// zone changes its offset at another time than a quarter of an hour.
 const HOUR_CHECK_SECS: i64 = 900;
 
 /// How often counters go on from older ones; each time costs memory. Beyond it they begin anew.
@@ -44,13 +48,15 @@ pub(super) fn worker() -> usize {
 /// The counters of one site.
 #[derive(Debug)]
 pub struct SiteCounters {
-    /// What was counted before the site got other variants. Requests that began then still count there.
+    /// What was counted before the site got other variants. Requests that began then still count
+    /// there.
     before: Option<Arc<SiteCounters>>,
     zone: Tz,
     /// Names of the variants; the first, `""`, stands for none.
     variants: Vec<Arc<str>>,
     shards: Box<[Shard]>,
-    /// The hour of the day now, and the second at which it has to be looked up again: hour in the lowest byte.
+    /// The hour of the day now, and the second at which it has to be looked up again: hour in the
+    /// lowest byte.
     hour: AtomicU64,
 }
 
@@ -104,7 +110,9 @@ impl Outcomes {
 
     /// What came in addition since `earlier`.
     pub fn since(&self, earlier: &Outcomes) -> Outcomes {
-        Outcomes(std::array::from_fn(|index| self.0[index].saturating_sub(earlier.0[index])))
+        Outcomes(std::array::from_fn(|index| {
+            self.0[index].saturating_sub(earlier.0[index])
+        }))
     }
 
     pub(super) fn add_from(&mut self, cells: &[AtomicU64]) {
@@ -123,7 +131,9 @@ impl Outcomes {
 impl SiteCounters {
     /// Counters for a site with these variants, with a shard for each of `workers` threads.
     pub fn new(zone: Tz, variants: &[Arc<str>], workers: usize) -> SiteCounters {
-        let variants: Vec<Arc<str>> = std::iter::once(Arc::from("")).chain(variants.iter().cloned()).collect();
+        let variants: Vec<Arc<str>> = std::iter::once(Arc::from(""))
+            .chain(variants.iter().cloned())
+            .collect();
         let cells = variants.len() * HOURS * Outcome::ALL.len();
         let shard = || Shard {
             outcomes: (0..cells).map(|_| AtomicU64::new(0)).collect(),
@@ -134,19 +144,31 @@ impl SiteCounters {
             origin_seconds: Histogram::default(),
         };
         let shards = (0..workers.max(1)).map(|_| shard()).collect();
-        SiteCounters { before: None, zone, variants, shards, hour: AtomicU64::new(0) }
+        SiteCounters {
+            before: None,
+            zone,
+            variants,
+            shards,
+            hour: AtomicU64::new(0),
+        }
     }
 
-    /// Counters that go on from these and know these variants too: the same where they know them already.
+    /// Counters that go on from these and know these variants too: the same where they know them
+    /// already.
     pub fn with_variants(self: &Arc<SiteCounters>, variants: &[Arc<str>]) -> Arc<SiteCounters> {
-        let new = variants.iter().filter(|variant| !self.variants.contains(variant));
+        let new = variants
+            .iter()
+            .filter(|variant| !self.variants.contains(variant));
         let all: Vec<Arc<str>> = self.variants[1..].iter().chain(new).cloned().collect();
         if all.len() + 1 == self.variants.len() {
             return Arc::clone(self);
         }
         let counters = SiteCounters::new(self.zone, &all, self.shards.len());
         let goes_on = self.generations().count() < MAX_GENERATIONS;
-        Arc::new(SiteCounters { before: goes_on.then(|| Arc::clone(self)), ..counters })
+        Arc::new(SiteCounters {
+            before: goes_on.then(|| Arc::clone(self)),
+            ..counters
+        })
     }
 
     /// These counters and those before them.
@@ -164,8 +186,16 @@ impl SiteCounters {
         &self.variants
     }
 
-    /// Counts a request that has been answered with `bytes` of content, as far as they are known, after `took`.
-    pub fn record(&self, outcome: Outcome, variant: Option<&str>, bytes: u64, took: Duration, now: Timestamp) {
+    /// Counts a request that has been answered with `bytes` of content, as far as they are known,
+    /// after `took`.
+    pub fn record(
+        &self,
+        outcome: Outcome,
+        variant: Option<&str>,
+        bytes: u64,
+        took: Duration,
+        now: Timestamp,
+    ) {
         let shard = self.shard();
         let variant = self.variant_index(variant);
         let cell = (variant * HOURS + self.hour(now)) * Outcome::ALL.len() + outcome.index();
@@ -176,10 +206,13 @@ impl SiteCounters {
 
     /// Counts bytes of content that were not known when the request was counted.
     pub fn record_bytes(&self, bytes: u64) {
-        self.shard().response_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.shard()
+            .response_bytes
+            .fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Counts a request to the origin: the status of its answer, or none where it failed, after `took`.
+    /// Counts a request to the origin: the status of its answer, or none where it failed, after
+    /// `took`.
     pub fn record_origin(&self, status: Option<http::StatusCode>, took: Duration) {
         let shard = self.shard();
         match status.map(|status| usize::from(status.as_u16() / 100)) {
@@ -194,7 +227,13 @@ impl SiteCounters {
     pub fn outcomes(&self, variant: usize, hour: usize) -> Outcomes {
         let mut outcomes = Outcomes::default();
         for counters in self.generations() {
-            let Some(known) = counters.variants.iter().position(|known| *known == self.variants[variant]) else { continue };
+            let Some(known) = counters
+                .variants
+                .iter()
+                .position(|known| *known == self.variants[variant])
+            else {
+                continue;
+            };
             let first = (known * HOURS + hour) * Outcome::ALL.len();
             for shard in &counters.shards {
                 outcomes.add_from(&shard.outcomes[first..first + Outcome::ALL.len()]);
@@ -229,7 +268,9 @@ impl SiteCounters {
 
     /// Bytes of content sent.
     pub fn response_bytes(&self) -> u64 {
-        self.all_shards().map(|shard| shard.response_bytes.load(Ordering::Relaxed)).sum()
+        self.all_shards()
+            .map(|shard| shard.response_bytes.load(Ordering::Relaxed))
+            .sum()
     }
 
     /// From the head of a request to the head of its response.
@@ -237,7 +278,8 @@ impl SiteCounters {
         self.histogram(|shard| &shard.request_seconds)
     }
 
-    /// Requests to the origin by the hundreds of their status (`"2xx"`), and those that failed (`"failed"`).
+    /// Requests to the origin by the hundreds of their status (`"2xx"`), and those that failed
+    /// (`"failed"`).
     pub fn origin_requests(&self) -> Vec<(&'static str, u64)> {
         let sum = |cell: &dyn Fn(&Shard) -> u64| self.all_shards().map(cell).sum();
         let names = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -245,7 +287,12 @@ impl SiteCounters {
             let count = sum(&|shard: &Shard| shard.origin_statuses[class].load(Ordering::Relaxed));
             (*name, count)
         });
-        by_class.chain([("failed", sum(&|shard| shard.origin_failures.load(Ordering::Relaxed)))]).collect()
+        by_class
+            .chain([(
+                "failed",
+                sum(&|shard| shard.origin_failures.load(Ordering::Relaxed)),
+            )])
+            .collect()
     }
 
     /// From a request to the origin to the head of its answer.
@@ -274,7 +321,10 @@ impl SiteCounters {
 
     fn variant_index(&self, variant: Option<&str>) -> usize {
         let Some(variant) = variant else { return 0 };
-        self.variants.iter().position(|known| **known == *variant).unwrap_or(0)
+        self.variants
+            .iter()
+            .position(|known| **known == *variant)
+            .unwrap_or(0)
     }
 
     fn hour(&self, now: Timestamp) -> usize {
@@ -284,7 +334,8 @@ impl SiteCounters {
             return (known & 0xff) as usize % HOURS;
         }
         let hour = usize::from(local_hour(now, self.zone)) % HOURS;
-        self.hour.store(quarter << 8 | hour as u64, Ordering::Relaxed);
+        self.hour
+            .store(quarter << 8 | hour as u64, Ordering::Relaxed);
         hour
     }
 }
@@ -292,9 +343,15 @@ impl SiteCounters {
 impl Histogram {
     fn record(&self, took: Duration) {
         let secs = took.as_secs_f64();
-        let bucket = BUCKETS.iter().position(|&bound| secs <= bound).unwrap_or(BUCKETS.len());
+        let bucket = BUCKETS
+            .iter()
+            .position(|&bound| secs <= bound)
+            .unwrap_or(BUCKETS.len());
         self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
-        self.sum_micros.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.sum_micros.fetch_add(
+            u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            Ordering::Relaxed,
+        );
     }
 }
 
@@ -304,12 +361,22 @@ mod tests {
 
     #[test]
     fn parts_add_up_to_the_whole() {
-        let counters = SiteCounters::new(chrono_tz::America::Argentina::Buenos_Aires, &["mobile".into()], 2);
+        let counters = SiteCounters::new(
+            chrono_tz::America::Argentina::Buenos_Aires,
+            &["mobile".into()],
+            2,
+        );
         // 2026-11-24 09:00 in Buenos Aires.
         let nine = Timestamp::from_unix_secs(1_795_608_000);
         let took = Duration::from_micros(700);
         counters.record(Outcome::Hit, Some("mobile"), 10, took, nine);
-        counters.record(Outcome::Miss, None, 20, took, nine.saturating_sub(Duration::from_secs(1)));
+        counters.record(
+            Outcome::Miss,
+            None,
+            20,
+            took,
+            nine.saturating_sub(Duration::from_secs(1)),
+        );
         counters.record(Outcome::Pass, None, 30, took, nine);
         let all = counters.outcomes_in_all();
         assert_eq!(all.total(), 3);
@@ -325,25 +392,45 @@ mod tests {
     fn counters_with_more_variants_go_on_from_the_old_ones_also_for_requests_that_began_before() {
         let old = Arc::new(SiteCounters::new(chrono_tz::UTC, &["a".into()], 1));
         let count = |counters: &SiteCounters, variant: &str| {
-            counters.record(Outcome::Hit, Some(variant), 5, Duration::ZERO, Timestamp::from_unix_secs(0));
+            counters.record(
+                Outcome::Hit,
+                Some(variant),
+                5,
+                Duration::ZERO,
+                Timestamp::from_unix_secs(0),
+            );
         };
         count(&old, "a");
         let new = old.with_variants(&["b".into(), "a".into()]);
         count(&new, "b");
         count(&old, "a");
-        assert_eq!(new.variants(), ["".into(), "a".into(), Arc::<str>::from("b")]);
+        assert_eq!(
+            new.variants(),
+            ["".into(), "a".into(), Arc::<str>::from("b")]
+        );
         assert_eq!(new.outcomes_of_variant(1).total(), 2);
-        assert_eq!((new.outcomes_in_all().total(), new.response_bytes()), (3, 15));
+        assert_eq!(
+            (new.outcomes_in_all().total(), new.response_bytes()),
+            (3, 15)
+        );
         assert_eq!(new.request_seconds().buckets[0], 3);
         assert!(Arc::ptr_eq(&new, &new.with_variants(&["a".into()])));
-        let many = (0..100).fold(new, |counters, number| counters.with_variants(&[number.to_string().into()]));
+        let many = (0..100).fold(new, |counters, number| {
+            counters.with_variants(&[number.to_string().into()])
+        });
         assert!(many.generations().count() <= MAX_GENERATIONS);
     }
 
     #[test]
     fn an_undeclared_variant_counts_as_none() {
         let counters = SiteCounters::new(chrono_tz::UTC, &[], 1);
-        counters.record(Outcome::Hit, Some("who"), 0, Duration::ZERO, Timestamp::from_unix_secs(0));
+        counters.record(
+            Outcome::Hit,
+            Some("who"),
+            0,
+            Duration::ZERO,
+            Timestamp::from_unix_secs(0),
+        );
         assert_eq!(counters.outcomes_of_variant(0).total(), 1);
     }
 }

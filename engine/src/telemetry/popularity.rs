@@ -1,12 +1,14 @@
-//! Which pages are wanted, when: requests by site, URL, variant and hour of the local week, in bounded memory.
+//! Which pages are wanted, when: requests by site, URL, variant and hour of the local week, in
+//! bounded memory.
 //!
-//! The counters are those of Misra and Gries with the median taken off when memory is full, as in the frequent-items sketch of
-//! Anderson et al. (2017). With room for `C` pages and `N` requests (decayed), what is taken off in all is at most `2N/C`, so:
+//! The counters are those of Misra and Gries with the median taken off when memory is full, as in
+//! the frequent-items sketch of Anderson et al. (2017). With room for `C` pages and `N` requests
+//! (decayed), what is taken off in all is at most `2N/C`, so:
 //! - a page that was asked for more often than that is in the sketch, and
 //! - the number told for it is never too high, and too low by at most that.
 //!
-//! Requests lose half their weight every week, all alike, so the bound holds for the decayed numbers too. What is counted can be
-//! written down and counted on from there, see [`saved`].
+//! Requests lose half their weight every week, all alike, so the bound holds for the decayed
+//! numbers too. What is counted can be written down and counted on from there, see [`saved`].
 
 pub mod saved;
 
@@ -25,8 +27,8 @@ use crate::semantics::timestamp::Timestamp;
 /// After this long a request counts half.
 pub const HALF_LIFE: Duration = Duration::from_secs(7 * 86_400);
 
-/// Memory for all sites together, in bytes: room for some 100,000 pages that are wanted at one hour of the week, or 12,000 that
-/// are wanted at all.
+/// Memory for all sites together, in bytes: room for some 100,000 pages that are wanted at one hour
+/// of the week, or 12,000 that are wanted at all.
 pub const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// Longer URLs are not counted.
@@ -60,17 +62,24 @@ impl Hours {
     /// None.
     pub const NONE: Hours = Hours([0; 3]);
 
-    /// The hours that the clock of `zone` shows from `from` to before `until`, as far as a week goes.
+    /// The hours that the clock of `zone` shows from `from` to before `until`, as far as a week
+    /// goes.
     pub fn between(from: Timestamp, until: Timestamp, zone: Tz) -> Hours {
         let last = until.saturating_sub(Duration::from_millis(1)).max(from);
-        let steps = (0..HOURS_OF_WEEK).map(|step| from.saturating_add(HOUR * u32::from(step))).take_while(|time| *time < last);
-        steps.chain([last]).fold(Hours::NONE, |hours, time| hours.with(local_hour_of_week(time, zone)))
+        let steps = (0..HOURS_OF_WEEK)
+            .map(|step| from.saturating_add(HOUR * u32::from(step)))
+            .take_while(|time| *time < last);
+        steps.chain([last]).fold(Hours::NONE, |hours, time| {
+            hours.with(local_hour_of_week(time, zone))
+        })
     }
 
     /// The same hours of the day on every day of the week.
     pub fn on_every_day(self) -> Hours {
         let hours = (0..HOURS_OF_WEEK).filter(|hour| self.has(*hour));
-        hours.fold(Hours::NONE, |all, hour| (0..7).fold(all, |all, day| all.with(day * 24 + hour % 24)))
+        hours.fold(Hours::NONE, |all, hour| {
+            (0..7).fold(all, |all, day| all.with(day * 24 + hour % 24))
+        })
     }
 
     /// These and one more: 0 is Monday from 00:00, 167 is Sunday from 23:00; others are ignored.
@@ -83,7 +92,9 @@ impl Hours {
 
     /// Whether the hour is one of these.
     pub fn has(self, hour_of_week: u8) -> bool {
-        self.0.get(usize::from(hour_of_week / 64)).is_some_and(|bits| bits & (1 << (hour_of_week % 64)) != 0)
+        self.0
+            .get(usize::from(hour_of_week / 64))
+            .is_some_and(|bits| bits & (1 << (hour_of_week % 64)) != 0)
     }
 }
 
@@ -102,7 +113,8 @@ struct Site {
     hosts: Arc<Mutex<HostCounts>>,
 }
 
-/// Requests by host: the counters of Metwally's space-saving, since clients may send any host to a site that takes any.
+/// Requests by host: the counters of Metwally's space-saving, since clients may send any host to a
+/// site that takes any.
 #[derive(Debug, Default)]
 struct HostCounts(Vec<(Box<str>, u64)>);
 
@@ -120,26 +132,54 @@ impl Popularity {
 
     /// Counters that take at most `max_bytes`.
     pub fn within(max_bytes: usize) -> Popularity {
-        Popularity { sites: ArcSwap::default(), max_bytes, hasher: foldhash::quality::RandomState::default() }
+        Popularity {
+            sites: ArcSwap::default(),
+            max_bytes,
+            hasher: foldhash::quality::RandomState::default(),
+        }
     }
 
-    /// Tells the zones of the sites, by index; every site gets the same share of the memory. What is counted for an index
-    /// stays, also when its zone changes.
+    /// Tells the zones of the sites, by index; every site gets the same share of the memory. What
+    /// is counted for an index stays, also when its zone changes.
     pub fn set_sites(&self, zones: &[Tz]) {
         let shard_bytes = self.max_bytes / zones.len().max(1) / SHARDS;
         let old = self.sites.load();
-        let shards = || Arc::new(std::array::from_fn(|_| Mutex::new(Sketch::new(shard_bytes))));
-        let site = |(index, zone): (usize, &Tz)| {
-            let shards = old.get(index).map_or_else(shards, |site| Arc::clone(&site.shards));
-            shards.iter().for_each(|shard| lock(shard).fit_into(shard_bytes));
-            Site { zone: *zone, shards, hosts: old.get(index).map(|site| Arc::clone(&site.hosts)).unwrap_or_default() }
+        let shards = || {
+            Arc::new(std::array::from_fn(|_| {
+                Mutex::new(Sketch::new(shard_bytes))
+            }))
         };
-        self.sites.store(Arc::new(zones.iter().enumerate().map(site).collect()));
+        let site = |(index, zone): (usize, &Tz)| {
+            let shards = old
+                .get(index)
+                .map_or_else(shards, |site| Arc::clone(&site.shards));
+            shards
+                .iter()
+                .for_each(|shard| lock(shard).fit_into(shard_bytes));
+            Site {
+                zone: *zone,
+                shards,
+                hosts: old
+                    .get(index)
+                    .map(|site| Arc::clone(&site.hosts))
+                    .unwrap_or_default(),
+            }
+        };
+        self.sites
+            .store(Arc::new(zones.iter().enumerate().map(site).collect()));
     }
 
-    /// Counts `requests` for a page: its path with the query that counts, and the variant it was asked for in. A site that
-    /// there is not, a URL longer than [`MAX_URL_BYTES`] or with control characters is not counted.
-    pub fn record(&self, site: usize, url: &str, variant: Option<&str>, requests: u32, now: Timestamp) {
+    /// Counts `requests` for a page: its path with the query that counts, and the variant it was
+    /// asked for in. A site that there is not, a URL longer than [`MAX_URL_BYTES`] or with control
+    /// characters is not counted.
+    pub fn record(
+        &self,
+        site: usize,
+        url: &str,
+        variant: Option<&str>,
+        requests: u32,
+        now: Timestamp,
+    ) {
         let sites = self.sites.load();
         let Some(site) = sites.get(site) else { return };
         if requests == 0 || !is_countable(url) {
@@ -154,7 +194,8 @@ impl Popularity {
         &site.shards[usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or(0)]
     }
 
-    /// Counts `requests` for a host of a site. At most [`MAX_HOSTS`] are told apart; those that are asked for most stay.
+    /// Counts `requests` for a host of a site. At most [`MAX_HOSTS`] are told apart; those that are
+    /// asked for most stay.
     pub fn record_host(&self, site: usize, host: &str, requests: u32) {
         if let Some(site) = self.sites.load().get(site)
             && host.len() <= MAX_HOST_BYTES
@@ -166,7 +207,9 @@ impl Popularity {
     /// The hosts of a site that visitors have asked for, those asked for most first.
     pub fn hosts(&self, site: usize) -> Vec<Box<str>> {
         let sites = self.sites.load();
-        let Some(site) = sites.get(site) else { return Vec::new() };
+        let Some(site) = sites.get(site) else {
+            return Vec::new();
+        };
         let mut counts = lock(&site.hosts).0.clone();
         counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         counts.into_iter().map(|(host, _)| host).collect()
@@ -175,27 +218,45 @@ impl Popularity {
     /// The `n` pages that were wanted most in these hours of the week, most wanted first.
     pub fn top(&self, site: usize, hours: Hours, n: usize, now: Timestamp) -> Vec<PopularPage> {
         let sites = self.sites.load();
-        let Some(site) = sites.get(site) else { return Vec::new() };
+        let Some(site) = sites.get(site) else {
+            return Vec::new();
+        };
         let mut found = Vec::new();
         for shard in site.shards.iter() {
             lock(shard).wanted_in(hours, now, &mut found);
         }
         // The order must not depend on the seed of a hash.
-        found.sort_unstable_by(|one: &(f64, Box<str>), other| other.0.total_cmp(&one.0).then_with(|| one.1.cmp(&other.1)));
+        found.sort_unstable_by(|one: &(f64, Box<str>), other| {
+            other.0.total_cmp(&one.0).then_with(|| one.1.cmp(&other.1))
+        });
         found.truncate(n);
-        found.into_iter().map(|(requests, key)| page(requests, &key)).collect()
+        found
+            .into_iter()
+            .map(|(requests, key)| page(requests, &key))
+            .collect()
     }
 
-    /// How many requests the numbers of [`Popularity::top`] are too low at most, as decayed by `now`.
+    /// How many requests the numbers of [`Popularity::top`] are too low at most, as decayed by
+    /// `now`.
     pub fn error_bound(&self, site: usize, now: Timestamp) -> f64 {
         let sites = self.sites.load();
-        let Some(site) = sites.get(site) else { return 0.0 };
-        site.shards.iter().map(|shard| lock(shard).error_bound(now)).fold(0.0, f64::max)
+        let Some(site) = sites.get(site) else {
+            return 0.0;
+        };
+        site.shards
+            .iter()
+            .map(|shard| lock(shard).error_bound(now))
+            .fold(0.0, f64::max)
     }
 
     /// Memory taken, in bytes.
     pub fn bytes(&self) -> usize {
-        self.sites.load().iter().flat_map(|site| site.shards.iter()).map(|shard| lock(shard).bytes).sum()
+        self.sites
+            .load()
+            .iter()
+            .flat_map(|site| site.shards.iter())
+            .map(|shard| lock(shard).bytes)
+            .sum()
     }
 }
 
@@ -219,7 +280,11 @@ fn page(requests: f64, key: &str) -> PopularPage {
     // A page that is told was asked for, however little of that is left.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let requests = requests.round().max(1.0) as u64;
-    PopularPage { url: url.to_owned(), requests, variant }
+    PopularPage {
+        url: url.to_owned(),
+        requests,
+        variant,
+    }
 }
 
 impl HostCounts {
@@ -265,7 +330,13 @@ impl Page {
 
 impl Sketch {
     fn new(max_bytes: usize) -> Sketch {
-        Sketch { pages: HashMap::default(), bytes: 0, max_bytes, taken_off: 0.0, base: Timestamp::default() }
+        Sketch {
+            pages: HashMap::default(),
+            bytes: 0,
+            max_bytes,
+            taken_off: 0.0,
+            base: Timestamp::default(),
+        }
     }
 
     /// Forgets until what is left takes no more than `max_bytes`.
@@ -285,7 +356,8 @@ impl Sketch {
         let length = key.len();
         let page = self.pages.entry(key).or_default();
         page.weight += weight;
-        #[allow(clippy::cast_possible_truncation)] // A factor of at most 2^24, in numbers that are estimates.
+        #[allow(clippy::cast_possible_truncation)]
+        // A factor of at most 2^24, in numbers that are estimates.
         let weight = weight as f32;
         match page.hours.binary_search_by_key(&hour, |(hour, _)| *hour) {
             Ok(at) => page.hours[at].1 += weight,
@@ -294,11 +366,13 @@ impl Sketch {
                 page.hours.insert(at, (hour, weight));
             }
         }
-        self.bytes = (self.bytes - before) + ENTRY_BYTES + length + page.hours.capacity() * HOUR_BYTES;
+        self.bytes =
+            (self.bytes - before) + ENTRY_BYTES + length + page.hours.capacity() * HOUR_BYTES;
         self.fit_into(self.max_bytes);
     }
 
-    /// Takes the median off every counter and forgets the pages that have nothing left: at least half of them.
+    /// Takes the median off every counter and forgets the pages that have nothing left: at least
+    /// half of them.
     fn take_off_median(&mut self) {
         let mut weights: Vec<f64> = self.pages.values().map(|page| page.weight).collect();
         if weights.is_empty() {
@@ -319,7 +393,12 @@ impl Sketch {
     fn wanted_in(&self, hours: Hours, now: Timestamp, found: &mut Vec<(f64, Box<str>)>) {
         let decay = self.decay(now);
         for (key, page) in &self.pages {
-            let wanted: f64 = page.hours.iter().filter(|(hour, _)| hours.has(*hour)).map(|(_, weight)| f64::from(*weight)).sum();
+            let wanted: f64 = page
+                .hours
+                .iter()
+                .filter(|(hour, _)| hours.has(*hour))
+                .map(|(_, weight)| f64::from(*weight))
+                .sum();
             if wanted > 0.0 {
                 found.push((wanted * decay, key.clone()));
             }
@@ -332,7 +411,9 @@ impl Sketch {
 
     /// From the weight of requests at `base` to their weight at `now`.
     fn decay(&self, now: Timestamp) -> f64 {
-        (-self.half_lives(now)).clamp(-MAX_HALF_LIVES, MAX_HALF_LIVES).exp2()
+        (-self.half_lives(now))
+            .clamp(-MAX_HALF_LIVES, MAX_HALF_LIVES)
+            .exp2()
     }
 
     #[allow(clippy::cast_precision_loss)] // Milliseconds over weeks.
@@ -350,7 +431,9 @@ impl Sketch {
         let decay_f32 = decay as f32;
         for page in self.pages.values_mut() {
             page.weight *= decay;
-            page.hours.iter_mut().for_each(|(_, weight)| *weight *= decay_f32);
+            page.hours
+                .iter_mut()
+                .for_each(|(_, weight)| *weight *= decay_f32);
             page.hours.retain(|(_, weight)| *weight >= NEGLIGIBLE);
             page.hours.shrink_to_fit();
         }

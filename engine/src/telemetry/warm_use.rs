@@ -22,7 +22,8 @@ pub struct Use {
 pub struct WarmUse(Mutex<BTreeMap<u64, Use>>);
 
 impl WarmUse {
-    /// A visitor has been answered from a response that `run` fetched, for the first time; it has `bytes` of content.
+    /// A visitor has been answered from a response that `run` fetched, for the first time; it has
+    /// `bytes` of content.
     pub fn record(&self, run: u64, bytes: u64) {
         self.with(run, |used| {
             used.responses += 1;

@@ -1,7 +1,7 @@
 //! Warming over the real request path: a visitor's request without a visitor.
 //!
-//! A fetch says what a browser on such a device says, so that an origin whose answers depend on `User-Agent`, `Accept` or
-//! `Accept-Encoding` gives, and `Vary` selects, what visitors will get.
+//! A fetch says what a browser on such a device says, so that an origin whose answers depend on
+//! `User-Agent`, `Accept` or `Accept-Encoding` gives, and `Vary` selects, what visitors will get.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -29,8 +29,10 @@ use crate::telemetry::warm_use::Use;
 
 /// Every browser takes these.
 const ENCODINGS: HeaderValue = HeaderValue::from_static("gzip, deflate, br, zstd");
-const ACCEPT_PAGE: HeaderValue = HeaderValue::from_static("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8");
-const ACCEPT_IMAGE: HeaderValue = HeaderValue::from_static("image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8");
+const ACCEPT_PAGE: HeaderValue =
+    HeaderValue::from_static("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8");
+const ACCEPT_IMAGE: HeaderValue =
+    HeaderValue::from_static("image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8");
 const ACCEPT_ANY: HeaderValue = HeaderValue::from_static("*/*");
 
 /// The request path of an edge.
@@ -73,11 +75,15 @@ impl Path for EdgePath {
             match exchange {
                 None => failed("the edge refuses this request"),
                 Some(exchange) if exchange.handling() != Handling::Cache => {
-                    WarmOutcome::NotStored { reason: "passed by, by decision".to_owned(), bytes: 0 }
+                    WarmOutcome::NotStored {
+                        reason: "passed by, by decision".to_owned(),
+                        bytes: 0,
+                    }
                 }
                 Some(exchange) => {
                     let (edge, exchange) = (&self.0, Arc::new(exchange));
-                    let (found, stored) = ahead::look(edge, &exchange, purpose.until, purpose.changed);
+                    let (found, stored) =
+                        ahead::look(edge, &exchange, purpose.until, purpose.changed);
                     if found == Found::Fresh {
                         return WarmOutcome::Fresh;
                     }
@@ -91,11 +97,17 @@ impl Path for EdgePath {
 
     fn look(&self, page: &Page, device: Device, purpose: Purpose) -> Found {
         let exchange = self.admit(page, device, purpose.run);
-        exchange.map_or(Found::Absent, |exchange| ahead::look(&self.0, &exchange, purpose.until, purpose.changed).0)
+        exchange.map_or(Found::Absent, |exchange| {
+            ahead::look(&self.0, &exchange, purpose.until, purpose.changed).0
+        })
     }
 
     fn has_room(&self, site: usize) -> bool {
-        self.0.sites.load().at(site).is_none_or(|site| site.origin.has_room())
+        self.0
+            .sites
+            .load()
+            .at(site)
+            .is_none_or(|site| site.origin.has_room())
     }
 
     fn read(&self, page: &Page, run: u64, max_bytes: usize) -> Wait<'_, Result<Vec<u8>, String>> {
@@ -110,8 +122,13 @@ impl Path for EdgePath {
             }
             // What is packed with gzip shows by itself.
             let packed = answer.response.headers().get(CONTENT_ENCODING);
-            if let Some(packed) = packed.filter(|packed| !matches!(packed.as_bytes(), b"identity" | b"gzip" | b"x-gzip")) {
-                return Err(format!("is packed with {}", packed.to_str().unwrap_or("something odd")));
+            if let Some(packed) = packed
+                .filter(|packed| !matches!(packed.as_bytes(), b"identity" | b"gzip" | b"x-gzip"))
+            {
+                return Err(format!(
+                    "is packed with {}",
+                    packed.to_str().unwrap_or("something odd")
+                ));
             }
             collect(answer.response.into_body(), max_bytes).await
         })
@@ -124,7 +141,9 @@ impl Path for EdgePath {
 
     fn plan_warm(&self, site: usize, plan: &str, popular: &[PopularPage]) -> Vec<WarmUrl> {
         let sites = self.0.sites.load_full();
-        let Some(site) = sites.at(site) else { return Vec::new() };
+        let Some(site) = sites.at(site) else {
+            return Vec::new();
+        };
         site.policies.plan_warm(plan, popular, self.0.clock.now())
     }
 
@@ -138,10 +157,22 @@ impl Path for EdgePath {
 
     fn traffic(&self, site: usize) -> Traffic {
         let sites = self.0.sites.load();
-        let Some(site) = sites.at(site) else { return Traffic::default() };
+        let Some(site) = sites.at(site) else {
+            return Traffic::default();
+        };
         let outcomes = site.counters.outcomes_in_all();
-        let hits = [Outcome::Hit, Outcome::Stale, Outcome::Revalidated, Outcome::Collapsed];
-        Traffic { hits: hits.into_iter().map(|outcome| outcomes.count(outcome)).sum() }
+        let hits = [
+            Outcome::Hit,
+            Outcome::Stale,
+            Outcome::Revalidated,
+            Outcome::Collapsed,
+        ];
+        Traffic {
+            hits: hits
+                .into_iter()
+                .map(|outcome| outcomes.count(outcome))
+                .sum(),
+        }
     }
 
     fn release(&self, is_over: &dyn Fn(u64) -> bool) {
@@ -154,14 +185,21 @@ impl Path for EdgePath {
 
     fn popularity(&self) -> BTreeMap<String, SavedSite> {
         let (sites, now) = (self.0.sites.load(), self.0.clock.now());
-        let save = |site: &Arc<Site>| Some((site.settings.name.to_string(), self.0.popularity.save(site.index, now)?));
+        let save = |site: &Arc<Site>| {
+            Some((
+                site.settings.name.to_string(),
+                self.0.popularity.save(site.index, now)?,
+            ))
+        };
         sites.ever().iter().filter_map(save).collect()
     }
 
     fn restore_popularity(&self, mut saved: BTreeMap<String, SavedSite>) {
         let now = self.0.clock.now();
         for site in self.0.sites.load().ever() {
-            let Some(saved) = saved.remove(&*site.settings.name) else { continue };
+            let Some(saved) = saved.remove(&*site.settings.name) else {
+                continue;
+            };
             let left_out = self.0.popularity.restore(site.index, saved, now);
             if left_out > 0 {
                 tracing::warn!(site = %site.settings.name, left_out, "pages or hosts that were remembered can't be: they are left out");
@@ -172,22 +210,31 @@ impl Path for EdgePath {
 
 impl EdgePath {
     fn admit(&self, page: &Page, device: Device, run: u64) -> Option<Exchange> {
-        let from = From { device: Some(device), warm_run: run, ..From::default() };
+        let from = From {
+            device: Some(device),
+            warm_run: run,
+            ..From::default()
+        };
         admit::admit(&self.0, head_of(page, device)?, from).ok()
     }
 }
 
-/// The host to fetch under: of those that the site has by name, or of any if it takes any, the one asked for most.
+/// The host to fetch under: of those that the site has by name, or of any if it takes any, the one
+/// asked for most.
 fn host_of(named: &[String], asked_for: &[Box<str>]) -> Option<Arc<str>> {
     #[allow(clippy::borrowed_box)] // It is what the iterator hands over.
     let of_site = |host: &&Box<str>| named.iter().any(|named| named == "*" || **named == ***host);
     let most = asked_for.iter().find(of_site).map(|host| &**host);
-    most.or_else(|| named.iter().map(String::as_str).find(|host| *host != "*")).map(Arc::from)
+    most.or_else(|| named.iter().map(String::as_str).find(|host| *host != "*"))
+        .map(Arc::from)
 }
 
 /// The head of a visitor's request.
 fn head_of(page: &Page, device: Device) -> Option<Parts> {
-    let request = Request::builder().method(Method::GET).version(Version::HTTP_11).uri(&page.target);
+    let request = Request::builder()
+        .method(Method::GET)
+        .version(Version::HTTP_11)
+        .uri(&page.target);
     let mut head = request.body(()).ok()?.into_parts().0;
     let headers = &mut head.headers;
     headers.insert(HOST, HeaderValue::from_str(&page.host).ok()?);
@@ -230,7 +277,8 @@ fn hints(device: Device) -> Option<(&'static str, &'static str)> {
     }
 }
 
-/// What a browser accepts depends on what it wants the resource for; the name tells as well as anything here.
+/// What a browser accepts depends on what it wants the resource for; the name tells as well as
+/// anything here.
 fn accept(target: &str) -> HeaderValue {
     let path = target.split('?').next().unwrap_or(target);
     let name = path.rsplit('/').next().unwrap_or(path);
@@ -242,45 +290,83 @@ fn accept(target: &str) -> HeaderValue {
 }
 
 fn failed(reason: &str) -> WarmOutcome {
-    WarmOutcome::Failed { reason: reason.to_owned(), overloaded: false, retry_after: None }
+    WarmOutcome::Failed {
+        reason: reason.to_owned(),
+        overloaded: false,
+        retry_after: None,
+    }
 }
 
 /// Reads the answer to its end, so that it is stored as a whole, and says what came of it.
 async fn outcome_of(answer: Answer, clock: &Clock, kept: impl Fn() -> bool) -> WarmOutcome {
-    let Answer { response, outcome, stored } = answer;
+    let Answer {
+        response,
+        outcome,
+        stored,
+    } = answer;
     let (head, body) = response.into_parts();
     let status = head.status;
     let detail = detail(&head.headers);
-    // Served stale because the next hop failed: a request that went forward says so, one that is revalidated meanwhile does not.
+    // Served stale because the next hop failed: a request that went forward says so, one that is
+    // revalidated meanwhile does not.
     let went_forward = cache_status(&head.headers).is_some_and(|status| status.contains("fwd="));
     let in_trouble = outcome == Outcome::Error
         || (outcome == Outcome::Stale && went_forward)
         || status.is_client_error()
         || status.is_server_error();
     if in_trouble {
-        let overloaded = outcome == Outcome::Stale || status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+        let overloaded = outcome == Outcome::Stale
+            || status.is_server_error()
+            || status == StatusCode::TOO_MANY_REQUESTS;
         let retry_after = retry_after(&head.headers, clock.now());
         // Why an error of the origin's own was not stored is nobody's question.
-        let its_own = outcome != Outcome::Stale && cache_status(&head.headers).is_some_and(|said| said.contains("fwd-status="));
-        let reason = detail.filter(|_| !its_own).unwrap_or_else(|| format!("answered with {status}"));
-        return WarmOutcome::Failed { reason, overloaded, retry_after };
+        let its_own = outcome != Outcome::Stale
+            && cache_status(&head.headers).is_some_and(|said| said.contains("fwd-status="));
+        let reason = detail
+            .filter(|_| !its_own)
+            .unwrap_or_else(|| format!("answered with {status}"));
+        return WarmOutcome::Failed {
+            reason,
+            overloaded,
+            retry_after,
+        };
     }
     let asked = match outcome {
         // Another request's fetch: it has stored it as well as ours would have.
         Outcome::Hit | Outcome::Collapsed => return WarmOutcome::Fresh,
-        Outcome::Stale | Outcome::Revalidated => return WarmOutcome::Fetched { bytes: 0, kept: kept() },
+        Outcome::Stale | Outcome::Revalidated => {
+            return WarmOutcome::Fetched {
+                bytes: 0,
+                kept: kept(),
+            };
+        }
         Outcome::Miss | Outcome::Pass | Outcome::Error => count(body).await,
     };
     match asked {
-        Err(reason) => WarmOutcome::Failed { reason, overloaded: true, retry_after: None },
-        Ok(bytes) if stored => WarmOutcome::Fetched { bytes, kept: kept() },
-        Ok(bytes) => WarmOutcome::NotStored { reason: detail.unwrap_or_else(|| "not storable".to_owned()), bytes },
+        Err(reason) => WarmOutcome::Failed {
+            reason,
+            overloaded: true,
+            retry_after: None,
+        },
+        Ok(bytes) if stored => WarmOutcome::Fetched {
+            bytes,
+            kept: kept(),
+        },
+        Ok(bytes) => WarmOutcome::NotStored {
+            reason: detail.unwrap_or_else(|| "not storable".to_owned()),
+            bytes,
+        },
     }
 }
 
 /// The last member of `Cache-Status`: what this edge says.
 fn cache_status(headers: &HeaderMap) -> Option<&str> {
-    headers.get_all(CACHE_STATUS).iter().next_back()?.to_str().ok()
+    headers
+        .get_all(CACHE_STATUS)
+        .iter()
+        .next_back()?
+        .to_str()
+        .ok()
 }
 
 /// The reason in `Cache-Status`.
@@ -291,7 +377,8 @@ fn detail(headers: &HeaderMap) -> Option<String> {
 
 async fn next(body: &mut EdgeBody) -> Option<Result<bytes::Bytes, String>> {
     loop {
-        let frame = std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await?;
+        let frame =
+            std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await?;
         match frame {
             Err(error) => return Some(Err(format!("the answer was cut short: {error}"))),
             Ok(frame) => {
@@ -331,12 +418,18 @@ mod tests {
     #[test]
     fn a_fetch_looks_like_the_device_it_stands_for() {
         for device in Device::ALL {
-            let page = Page { host: "www.example".into(), target: "/a?b".to_owned() };
+            let page = Page {
+                host: "www.example".into(),
+                target: "/a?b".to_owned(),
+            };
             let head = head_of(&page, device).unwrap();
             assert_eq!(classify(&head.headers), device);
             assert_eq!(head.headers[HOST], "www.example");
         }
-        let odd = Page { host: "www.example".into(), target: "/ \n".to_owned() };
+        let odd = Page {
+            host: "www.example".into(),
+            target: "/ \n".to_owned(),
+        };
         assert!(head_of(&odd, Device::Mobile).is_none());
     }
 
@@ -345,10 +438,18 @@ mod tests {
         let check = |named: &[&str], asked_for: &[&str], expected: Option<&str>| {
             let named: Vec<String> = named.iter().map(|host| (*host).to_owned()).collect();
             let asked_for: Vec<Box<str>> = asked_for.iter().map(|host| (*host).into()).collect();
-            assert_eq!(host_of(&named, &asked_for).as_deref(), expected, "{named:?} {asked_for:?}");
+            assert_eq!(
+                host_of(&named, &asked_for).as_deref(),
+                expected,
+                "{named:?} {asked_for:?}"
+            );
         };
         check(&["www.example", "example"], &[], Some("www.example"));
-        check(&["www.example", "example"], &["example", "www.example"], Some("example"));
+        check(
+            &["www.example", "example"],
+            &["example", "www.example"],
+            Some("example"),
+        );
         check(&["www.example"], &["gone.example"], Some("www.example"));
         check(&["*"], &["any.example"], Some("any.example"));
         check(&["*", "www.example"], &[], Some("www.example"));
@@ -371,8 +472,14 @@ mod tests {
     #[test]
     fn the_reason_is_taken_from_cache_status() {
         let headers = HeaderMap::from_iter([
-            (CACHE_STATUS, HeaderValue::from_static("inner; detail=\"other\"")),
-            (CACHE_STATUS, HeaderValue::from_static("tero; fwd=miss; detail=\"no-store; \\\"x\\\" said\"")),
+            (
+                CACHE_STATUS,
+                HeaderValue::from_static("inner; detail=\"other\""),
+            ),
+            (
+                CACHE_STATUS,
+                HeaderValue::from_static("tero; fwd=miss; detail=\"no-store; \\\"x\\\" said\""),
+            ),
         ]);
         assert_eq!(detail(&headers).as_deref(), Some("no-store; \"x\" said"));
     }

@@ -1,5 +1,5 @@
-//! The thread that follows the plans: starts what comes due or was missed, sees windows end, and writes down what a restart must not
-//! forget.
+//! The thread that follows the plans: starts what comes due or was missed, sees windows end, and
+//! writes down what a restart must not forget.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,8 @@ use crate::config::Missed;
 use crate::semantics::timestamp::Timestamp;
 use crate::server::Stage;
 
-/// The clock on the wall may be set while a plan waits for its time: nobody waits longer than this without looking at it.
+/// The clock on the wall may be set while a plan waits for its time: nobody waits longer than this
+/// without looking at it.
 const LOOK_AT_CLOCK: Duration = Duration::from_secs(30);
 
 /// A clock that goes back by more than this was wrong before.
@@ -29,7 +30,9 @@ const LOOK_AHEAD: Duration = Duration::from_secs(1);
 impl Warmer {
     /// Follows schedules and runs plans until the edge stops. Only the first call does anything.
     pub async fn follow(&self, mut stages: watch::Receiver<Stage>) {
-        let Some(mut woken) = lock(&self.woken).take() else { return };
+        let Some(mut woken) = lock(&self.woken).take() else {
+            return;
+        };
         let clock = self.path.clock().clone();
         let mut runs = tokio::task::JoinSet::new();
         let mut others = tokio::task::JoinSet::new();
@@ -78,8 +81,13 @@ impl Warmer {
         let due: Vec<(Arc<str>, Timestamp)> = {
             let mut state = lock(&self.state);
             let since = state.followed;
-            // A clock that was put back a little does not make plans run again; one that was wrong by more starts afresh.
-            state.followed = if since.since(now) > STEP_BACK { now } else { since.max(now) };
+            // A clock that was put back a little does not make plans run again; one that was wrong
+            // by more starts afresh.
+            state.followed = if since.since(now) > STEP_BACK {
+                now
+            } else {
+                since.max(now)
+            };
             let due = |planned: &Planned| {
                 let next = planned.schedule.as_ref()?.next_after(since)?;
                 (next <= now).then(|| (Arc::clone(&planned.plan.name), next))
@@ -92,20 +100,32 @@ impl Warmer {
     }
 
     fn start_due(&self, plan: &Arc<str>, due: Timestamp, trigger: Trigger) {
-        match self.begin(plan, Begin { trigger, due: Some(due), dry: false }) {
+        match self.begin(
+            plan,
+            Begin {
+                trigger,
+                due: Some(due),
+                dry: false,
+            },
+        ) {
             Ok(_) => {}
             Err(error) => tracing::warn!(%plan, "a scheduled plan was not started: {error}"),
         }
     }
 
-    /// Starts every plan whose time came while the edge was down, unless it is to be skipped or its window is over.
+    /// Starts every plan whose time came while the edge was down, unless it is to be skipped or its
+    /// window is over.
     fn start_what_was_missed(&self, now: Timestamp) {
         self.remembered.forget_after(now);
         let missed: Vec<(Arc<str>, Missed, Timestamp)> = {
             let state = lock(&self.state);
             let missed = |planned: &Planned| {
                 let followed = self.remembered.followed(&planned.plan.name)?;
-                let due = last_due(planned, followed.max(now.saturating_sub(planned.plan.window)), now)?;
+                let due = last_due(
+                    planned,
+                    followed.max(now.saturating_sub(planned.plan.window)),
+                    now,
+                )?;
                 Some((Arc::clone(&planned.plan.name), planned.plan.missed, due))
             };
             state.plans.iter().filter_map(missed).collect()
@@ -125,7 +145,11 @@ impl Warmer {
     /// What was due before a plan was known is nothing that it has missed.
     fn note_new_plans(&self, now: Timestamp) {
         let state = lock(&self.state);
-        for planned in state.plans.iter().filter(|planned| planned.schedule.is_some()) {
+        for planned in state
+            .plans
+            .iter()
+            .filter(|planned| planned.schedule.is_some())
+        {
             if self.remembered.followed(&planned.plan.name).is_none() {
                 self.remembered.note(&planned.plan.name, now);
             }
@@ -149,11 +173,17 @@ impl Warmer {
         }
     }
 
-    /// Tells of every run whose window is over what it was worth, and lets go of what was kept for it.
+    /// Tells of every run whose window is over what it was worth, and lets go of what was kept for
+    /// it.
     fn end_windows(&self, now: Timestamp) {
         let over: Vec<Arc<Run>> = {
             let state = lock(&self.state);
-            state.runs.iter().filter(|run| run.is_open() && run.is_over() && run.until <= now).cloned().collect()
+            state
+                .runs
+                .iter()
+                .filter(|run| run.is_open() && run.is_over() && run.until <= now)
+                .cloned()
+                .collect()
         };
         if over.is_empty() {
             return;
@@ -168,12 +198,21 @@ impl Warmer {
             });
             lock(&run.report).worth = Some(worth);
         }
-        let open: Vec<_> = lock(&self.state).runs.iter().filter(|run| run.is_open()).map(|run| run.id).collect();
+        let open: Vec<_> = lock(&self.state)
+            .runs
+            .iter()
+            .filter(|run| run.is_open())
+            .map(|run| run.id)
+            .collect();
         self.path.release(&|run| !open.contains(&run));
     }
 
     fn worth(&self, run: &Run) -> Worth {
-        let hits = self.path.site(&run.plan.site).map(|site| self.path.traffic(site.index).hits).unwrap_or_default();
+        let hits = self
+            .path
+            .site(&run.plan.site)
+            .map(|site| self.path.traffic(site.index).hits)
+            .unwrap_or_default();
         let RunReport { fetched, bytes, .. } = *lock(&run.report);
         let used = self.path.used(run.id);
         // Where a site's counters began anew, there were at least the hits that the run gave.
@@ -208,12 +247,23 @@ impl Warmer {
     async fn next_due(&self, clock: &Clock, save_at: Timestamp) {
         let next = {
             let state = lock(&self.state);
-            let next = |planned: &Planned| planned.schedule.as_ref().and_then(|schedule| schedule.next_after(state.followed));
-            let windows = state.runs.iter().filter(|run| run.is_open() && run.is_over()).map(|run| run.until);
+            let next = |planned: &Planned| {
+                planned
+                    .schedule
+                    .as_ref()
+                    .and_then(|schedule| schedule.next_after(state.followed))
+            };
+            let windows = state
+                .runs
+                .iter()
+                .filter(|run| run.is_open() && run.is_over())
+                .map(|run| run.until);
             state.plans.iter().filter_map(next).chain(windows).min()
         };
         let look = clock.now().saturating_add(LOOK_AT_CLOCK).min(save_at);
-        clock.sleep_until(next.map_or(look, |next| next.min(look))).await;
+        clock
+            .sleep_until(next.map_or(look, |next| next.min(look)))
+            .await;
     }
 
     /// Refuses new runs and ends those that are left.
@@ -227,7 +277,8 @@ impl Warmer {
     }
 }
 
-/// The last time that a plan came due after `from` and up to `now`. There are no more of them than minutes in the longest window.
+/// The last time that a plan came due after `from` and up to `now`. There are no more of them than
+/// minutes in the longest window.
 fn last_due(planned: &Planned, from: Timestamp, now: Timestamp) -> Option<Timestamp> {
     let schedule = planned.schedule.as_ref()?;
     let due = std::iter::successors(schedule.next_after(from), |due| schedule.next_after(*due));

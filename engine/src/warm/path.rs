@@ -27,8 +27,8 @@ pub struct SiteFacts {
     pub index: usize,
     /// Its hosts, lower case, without port; `*` is any.
     pub hosts: Vec<String>,
-    /// The one under which its pages are fetched: that which visitors ask for most, else the first by name. None while a site that
-    /// takes any host has had no visitor.
+    /// The one under which its pages are fetched: that which visitors ask for most, else the first
+    /// by name. None while a site that takes any host has had no visitor.
     pub host: Option<Arc<str>>,
     /// Whether answers can depend on the class of the device at all.
     pub by_device: bool,
@@ -81,10 +81,12 @@ pub enum WarmOutcome {
     Fetched {
         /// Of content.
         bytes: u64,
-        /// Whether it is kept until it is used or the window ends; else there was no room, and it may have to make room.
+        /// Whether it is kept until it is used or the window ends; else there was no room, and it
+        /// may have to make room.
         kept: bool,
     },
-    /// It was stored and fresh to the end of the window, or another request was fetching it: left alone.
+    /// It was stored and fresh to the end of the window, or another request was fetching it: left
+    /// alone.
     Fresh,
     /// It was answered, and may not be stored.
     NotStored {
@@ -112,7 +114,8 @@ pub trait Path: Send + Sync + 'static {
     /// The serving site of that name.
     fn site(&self, name: &str) -> Option<SiteFacts>;
 
-    /// What the policies decide for a visitor with that device; none where the page can't be asked for.
+    /// What the policies decide for a visitor with that device; none where the page can't be asked
+    /// for.
     fn decide(&self, page: &Page, device: Device) -> Option<Decided>;
 
     /// Sends a visitor's request down the path, if what is stored will not do.

@@ -1,5 +1,6 @@
-//! What outlives a restart: popularity, and when plans came due last. Two files in the state directory, each replaced as a whole, so that
-//! a crash leaves the old one or the new one. What can't be read is told, and forgotten.
+//! What outlives a restart: popularity, and when plans came due last. Two files in the state
+//! directory, each replaced as a whole, so that a crash leaves the old one or the new one. What
+//! can't be read is told, and forgotten.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -15,7 +16,8 @@ use crate::telemetry::popularity::saved::SavedSite;
 const POPULARITY: &str = "popularity.json";
 const PLANS: &str = "plans.json";
 
-/// Larger files are none of ours: what is counted takes at most some three bytes for each of [`crate::telemetry::popularity::MAX_BYTES`], and plans are few.
+/// Larger files are none of ours: what is counted takes at most some three bytes for each of
+/// [`crate::telemetry::popularity::MAX_BYTES`], and plans are few.
 const MAX_POPULARITY_BYTES: u64 = 64 << 20;
 const MAX_PLANS_BYTES: u64 = 1 << 20;
 
@@ -36,7 +38,8 @@ struct File<T> {
 }
 
 impl Remembered {
-    /// What the folder remembers; it is made where it is missing. Without a folder nothing is remembered.
+    /// What the folder remembers; it is made where it is missing. Without a folder nothing is
+    /// remembered.
     ///
     /// # Errors
     /// When the folder can't be made.
@@ -44,18 +47,24 @@ impl Remembered {
         if let Some(folder) = &folder {
             std::fs::create_dir_all(folder)?;
         }
-        let remembered = Remembered { folder, plans: Mutex::default() };
+        let remembered = Remembered {
+            folder,
+            plans: Mutex::default(),
+        };
         *remembered.lock() = remembered.read(PLANS, MAX_PLANS_BYTES).unwrap_or_default();
         Ok(remembered)
     }
 
     /// Up to when a plan's schedule has been followed; none for a plan that is new.
     pub(super) fn followed(&self, plan: &str) -> Option<Timestamp> {
-        self.lock().get(plan).copied().map(Timestamp::from_unix_secs)
+        self.lock()
+            .get(plan)
+            .copied()
+            .map(Timestamp::from_unix_secs)
     }
 
-    /// Forgets what is said to have been followed up to a time that is not yet: a clock was wrong, or the file is. It would keep every
-    /// plan from being caught up with until then.
+    /// Forgets what is said to have been followed up to a time that is not yet: a clock was wrong,
+    /// or the file is. It would keep every plan from being caught up with until then.
     pub(super) fn forget_after(&self, now: Timestamp) {
         self.lock().retain(|plan, time| {
             let is_past = *time <= now.unix_secs();
@@ -70,7 +79,10 @@ impl Remembered {
     pub(super) fn note(&self, plan: &str, time: Timestamp) {
         let plans = {
             let mut plans = self.lock();
-            if plans.get(plan).is_some_and(|known| *known >= time.unix_secs()) {
+            if plans
+                .get(plan)
+                .is_some_and(|known| *known >= time.unix_secs())
+            {
                 return;
             }
             plans.insert(plan.to_owned(), time.unix_secs());
@@ -120,7 +132,9 @@ fn read<T: DeserializeOwned>(file: &Path, max_bytes: u64) -> Result<Option<T>, S
     match std::fs::metadata(file) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.to_string()),
-        Ok(metadata) if metadata.len() > max_bytes => return Err(format!("it is larger than {max_bytes} bytes")),
+        Ok(metadata) if metadata.len() > max_bytes => {
+            return Err(format!("it is larger than {max_bytes} bytes"));
+        }
         Ok(_) => {}
     }
     let bytes = std::fs::read(file).map_err(|error| error.to_string())?;
@@ -133,8 +147,13 @@ fn read<T: DeserializeOwned>(file: &Path, max_bytes: u64) -> Result<Option<T>, S
 /// Why they are none of ours, for people.
 #[doc(hidden)] // Public for the fuzz targets and the replay of their corpus.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
-    let File { version, content } = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    if version == VERSION { Ok(content) } else { Err(format!("it is of version {version}, not {VERSION}")) }
+    let File { version, content } =
+        serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    if version == VERSION {
+        Ok(content)
+    } else {
+        Err(format!("it is of version {version}, not {VERSION}"))
+    }
 }
 
 /// As [`parse`] reads it.
@@ -143,7 +162,11 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
 /// None for what is remembered.
 #[doc(hidden)]
 pub fn to_bytes<T: Serialize>(content: &T) -> std::io::Result<Vec<u8>> {
-    serde_json::to_vec(&File { version: VERSION, content }).map_err(std::io::Error::other)
+    serde_json::to_vec(&File {
+        version: VERSION,
+        content,
+    })
+    .map_err(std::io::Error::other)
 }
 
 fn replace(folder: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
@@ -168,7 +191,13 @@ mod tests {
         assert_eq!(first.followed("apertura"), None);
         first.note("apertura", NOON);
         first.note("apertura", Timestamp::from_unix_secs(5));
-        first.save_popularity(&BTreeMap::from([("site".to_owned(), SavedSite { error_bound: 1.0, ..SavedSite::default() })]));
+        first.save_popularity(&BTreeMap::from([(
+            "site".to_owned(),
+            SavedSite {
+                error_bound: 1.0,
+                ..SavedSite::default()
+            },
+        )]));
         let second = open();
         assert_eq!(second.followed("apertura"), Some(NOON));
         assert!((second.popularity().unwrap()["site"].error_bound - 1.0).abs() < f64::EPSILON);
@@ -176,7 +205,13 @@ mod tests {
 
     #[test]
     fn what_can_not_be_read_is_forgotten_and_written_anew() {
-        for nonsense in ["", "{", "[1]", "{\"version\": 2, \"content\": {}}", "{\"version\": 1, \"content\": {\"x\": \"y\"}}"] {
+        for nonsense in [
+            "",
+            "{",
+            "[1]",
+            "{\"version\": 2, \"content\": {}}",
+            "{\"version\": 1, \"content\": {\"x\": \"y\"}}",
+        ] {
             let folder = tempfile::tempdir().unwrap();
             std::fs::write(folder.path().join(PLANS), nonsense).unwrap();
             std::fs::write(folder.path().join(POPULARITY), nonsense).unwrap();
@@ -184,7 +219,12 @@ mod tests {
             assert_eq!(remembered.followed("x"), None, "{nonsense}");
             assert!(remembered.popularity().is_none(), "{nonsense}");
             remembered.note("x", NOON);
-            assert_eq!(Remembered::open(Some(folder.path().to_owned())).unwrap().followed("x"), Some(NOON));
+            assert_eq!(
+                Remembered::open(Some(folder.path().to_owned()))
+                    .unwrap()
+                    .followed("x"),
+                Some(NOON)
+            );
         }
     }
 
@@ -194,7 +234,10 @@ mod tests {
         remembered.note("now", NOON);
         remembered.note("wrong", Timestamp::from_unix_secs(i64::MAX / 1_000));
         remembered.forget_after(NOON);
-        assert_eq!((remembered.followed("now"), remembered.followed("wrong")), (Some(NOON), None));
+        assert_eq!(
+            (remembered.followed("now"), remembered.followed("wrong")),
+            (Some(NOON), None)
+        );
         remembered.note("wrong", NOON);
         assert_eq!(remembered.followed("wrong"), Some(NOON));
     }
@@ -204,8 +247,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let plans = |length: u64| {
             let text = r#"{"version": 1, "content": {"x": 1}}"#;
-            std::fs::write(folder.path().join(PLANS), format!("{text}{}", " ".repeat(length as usize - text.len()))).unwrap();
-            Remembered::open(Some(folder.path().to_owned())).unwrap().followed("x").is_some()
+            std::fs::write(
+                folder.path().join(PLANS),
+                format!("{text}{}", " ".repeat(length as usize - text.len())),
+            )
+            .unwrap();
+            Remembered::open(Some(folder.path().to_owned()))
+                .unwrap()
+                .followed("x")
+                .is_some()
         };
         assert!(plans(MAX_PLANS_BYTES) && !plans(MAX_PLANS_BYTES + 1));
     }

@@ -107,8 +107,8 @@ pub struct Worth {
     pub wasted_bytes: u64,
 }
 
-/// A run of a plan. The numbers count pages times variants; `planned` is the sum of `fetched`, `fresh`, `not_stored`, `failed`
-/// and what is still to come, or was left when the run ended early.
+/// A run of a plan. The numbers count pages times variants; `planned` is the sum of `fetched`,
+/// `fresh`, `not_stored`, `failed` and what is still to come, or was left when the run ended early.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RunReport {
     /// Counts from 1 when the edge starts.
@@ -145,7 +145,8 @@ pub struct RunReport {
     pub retried: u64,
     /// Left out since the plan's `max_urls` was reached.
     pub left_out: u64,
-    /// Of those fetched, the ones that found `warm_memory` full: they may have to make room before they are used.
+    /// Of those fetched, the ones that found `warm_memory` full: they may have to make room before
+    /// they are used.
     pub not_kept: u64,
     /// Of content, fetched.
     pub bytes: u64,
@@ -181,7 +182,11 @@ impl RunReport {
     /// How far it is.
     pub fn progress(&self) -> Progress {
         let finished = self.fetched + self.fresh + self.not_stored + self.failed;
-        Progress { state: self.state, planned: self.planned, finished }
+        Progress {
+            state: self.state,
+            planned: self.planned,
+            finished,
+        }
     }
 
     /// Counts what came of a page.
@@ -208,9 +213,17 @@ impl RunReport {
     /// Lists a page of a dry run.
     pub(super) fn list(&mut self, task: &Task, found: Found) {
         if self.would_fetch.len() < MAX_LISTED {
-            let url = cut(&format!("{}{}", task.page.host, task.page.target), MAX_LISTED_BYTES);
+            let url = cut(
+                &format!("{}{}", task.page.host, task.page.target),
+                MAX_LISTED_BYTES,
+            );
             let variant = task.variant.as_deref().map(str::to_owned);
-            self.would_fetch.push(Listed { url, variant, priority: task.priority, because: found.as_str() });
+            self.would_fetch.push(Listed {
+                url,
+                variant,
+                priority: task.priority,
+                because: found.as_str(),
+            });
         }
     }
 
@@ -225,11 +238,18 @@ impl RunReport {
 fn keep(reasons: &mut Vec<Reason>, url: &str, variant: Option<&str>, reason: &str) {
     if reasons.len() < MAX_REASONS {
         let (url, reason) = (cut(url, MAX_REASON_BYTES), cut(reason, MAX_REASON_BYTES));
-        reasons.push(Reason { url, variant: variant.map(str::to_owned), reason });
+        reasons.push(Reason {
+            url,
+            variant: variant.map(str::to_owned),
+            reason,
+        });
     }
 }
 
 fn cut(text: &str, max_bytes: usize) -> String {
-    let end = (0..=text.len().min(max_bytes)).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    let end = (0..=text.len().min(max_bytes))
+        .rev()
+        .find(|end| text.is_char_boundary(*end))
+        .unwrap_or(0);
     text[..end].to_owned()
 }

@@ -52,7 +52,11 @@ impl Run {
     }
 
     fn purpose(&self, task: &Task) -> Purpose {
-        Purpose { run: self.id, until: self.until, changed: task.changed }
+        Purpose {
+            run: self.id,
+            until: self.until,
+            changed: task.changed,
+        }
     }
 
     /// Whether nothing more will happen.
@@ -79,7 +83,10 @@ impl Run {
 pub(super) async fn execute(path: Arc<dyn Path>, run: Arc<Run>, ledger: Arc<Ledger>) -> Arc<Run> {
     let clock = path.clock().clone();
     // A run that breaks must not stand in the way of the next one.
-    let _guard = Guard { run: Arc::clone(&run), clock: clock.clone() };
+    let _guard = Guard {
+        run: Arc::clone(&run),
+        clock: clock.clone(),
+    };
     let mut cancelled = run.cancel.subscribe();
     let within = run.plan.deadline;
     let state = tokio::select! {
@@ -111,7 +118,9 @@ impl Drop for Guard {
 async fn work(path: &Arc<dyn Path>, run: &Arc<Run>, ledger: &Arc<Ledger>) -> RunState {
     let clock = path.clock();
     let Some(site) = path.site(&run.plan.site) else {
-        run.update(clock.now(), |report| report.note("the site is not served any more"));
+        run.update(clock.now(), |report| {
+            report.note("the site is not served any more")
+        });
         return RunState::Failed;
     };
     let gathered = gather(path, run, &site).await;
@@ -119,7 +128,10 @@ async fn work(path: &Arc<dyn Path>, run: &Arc<Run>, ledger: &Arc<Ledger>) -> Run
     run.update(clock.now(), |report| {
         gathered.notes.iter().for_each(|note| report.note(note));
         if to_do.passed > 0 {
-            report.note(&format!("{} pages are passed by, by decision of the policies: not fetched", to_do.passed));
+            report.note(&format!(
+                "{} pages are passed by, by decision of the policies: not fetched",
+                to_do.passed
+            ));
         }
         report.planned = to_do.tasks.len() as u64;
         report.left_out = to_do.left_out;
@@ -151,12 +163,22 @@ async fn look_at_all(path: &Arc<dyn Path>, run: &Run, tasks: Vec<Task>) {
     }
 }
 
-/// Fetches the tasks in their order, as fast as the pace and the visitors allow. Dropped, it drops the fetches under way.
-async fn fetch_all(path: &Arc<dyn Path>, run: &Arc<Run>, ledger: &Arc<Ledger>, site: &SiteFacts, tasks: Vec<Task>) {
+/// Fetches the tasks in their order, as fast as the pace and the visitors allow. Dropped, it drops
+/// the fetches under way.
+async fn fetch_all(
+    path: &Arc<dyn Path>,
+    run: &Arc<Run>,
+    ledger: &Arc<Ledger>,
+    site: &SiteFacts,
+    tasks: Vec<Task>,
+) {
     let clock = path.clock().clone();
     let mut pace = Pace::new(run.plan.rate, run.plan.concurrency, clock.now());
     let mut under_way: JoinSet<(Attempt, WarmOutcome, Duration)> = JoinSet::new();
-    let mut to_come: VecDeque<Attempt> = tasks.into_iter().map(|task| Attempt { task, tries: 0 }).collect();
+    let mut to_come: VecDeque<Attempt> = tasks
+        .into_iter()
+        .map(|task| Attempt { task, tries: 0 })
+        .collect();
     while !to_come.is_empty() || !under_way.is_empty() {
         let now = clock.now();
         let wants_more = !to_come.is_empty() && under_way.len() < pace.concurrency();
@@ -177,21 +199,37 @@ async fn fetch_all(path: &Arc<dyn Path>, run: &Arc<Run>, ledger: &Arc<Ledger>, s
         };
         // A fetch that panicked has said so in the log.
         let Ok((attempt, outcome, took)) = ended else {
-            let lost = WarmOutcome::Failed { reason: "the fetch broke".to_owned(), overloaded: false, retry_after: None };
+            let lost = WarmOutcome::Failed {
+                reason: "the fetch broke".to_owned(),
+                overloaded: false,
+                retry_after: None,
+            };
             ledger.count(&run.plan.name, &lost);
             run.update(clock.now(), |report| report.count("", None, &lost));
             continue;
         };
         pace.end(sign_of(&outcome, took), clock.now());
-        if matches!(outcome, WarmOutcome::Failed { overloaded: true, .. }) && attempt.tries < run.plan.retries {
-            to_come.push_back(Attempt { tries: attempt.tries + 1, ..attempt });
+        if matches!(
+            outcome,
+            WarmOutcome::Failed {
+                overloaded: true,
+                ..
+            }
+        ) && attempt.tries < run.plan.retries
+        {
+            to_come.push_back(Attempt {
+                tries: attempt.tries + 1,
+                ..attempt
+            });
             run.update(clock.now(), |report| report.retried += 1);
             continue;
         }
         ledger.count(&run.plan.name, &outcome);
         let task = &attempt.task;
         let url = format!("{}{}", task.page.host, task.page.target);
-        run.update(clock.now(), |report| report.count(&url, task.variant.as_deref(), &outcome));
+        run.update(clock.now(), |report| {
+            report.count(&url, task.variant.as_deref(), &outcome)
+        });
     }
 }
 
@@ -201,10 +239,20 @@ struct Attempt {
     tries: u32,
 }
 
-async fn fetch(path: Arc<dyn Path>, run: Arc<Run>, attempt: Attempt) -> (Attempt, WarmOutcome, Duration) {
+async fn fetch(
+    path: Arc<dyn Path>,
+    run: Arc<Run>,
+    attempt: Attempt,
+) -> (Attempt, WarmOutcome, Duration) {
     let clock = path.clock().clone();
     let began = clock.now();
-    let outcome = path.fetch(&attempt.task.page, attempt.task.device, run.purpose(&attempt.task)).await;
+    let outcome = path
+        .fetch(
+            &attempt.task.page,
+            attempt.task.device,
+            run.purpose(&attempt.task),
+        )
+        .await;
     let took = clock.now().since(began);
     (attempt, outcome, took)
 }
@@ -212,7 +260,15 @@ async fn fetch(path: Arc<dyn Path>, run: Arc<Run>, attempt: Attempt) -> (Attempt
 fn sign_of(outcome: &WarmOutcome, took: Duration) -> Sign {
     match outcome {
         WarmOutcome::Fresh => Sign::NotAsked,
-        WarmOutcome::Failed { overloaded: true, retry_after, .. } => Sign::Overloaded { retry_after: *retry_after },
-        WarmOutcome::Failed { .. } | WarmOutcome::Fetched { .. } | WarmOutcome::NotStored { .. } => Sign::Answered(took),
+        WarmOutcome::Failed {
+            overloaded: true,
+            retry_after,
+            ..
+        } => Sign::Overloaded {
+            retry_after: *retry_after,
+        },
+        WarmOutcome::Failed { .. }
+        | WarmOutcome::Fetched { .. }
+        | WarmOutcome::NotStored { .. } => Sign::Answered(took),
     }
 }

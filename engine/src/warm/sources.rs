@@ -1,5 +1,5 @@
-//! Which pages a plan wants, in which variants: from lists, files, sitemaps, popularity and policies, each page once, the most wanted
-//! first.
+//! Which pages a plan wants, in which variants: from lists, files, sitemaps, popularity and
+//! policies, each page once, the most wanted first.
 
 #[doc(hidden)] // Public for the fuzz targets and the replay of their corpus.
 pub mod pages;
@@ -69,7 +69,10 @@ pub struct Gathered {
 pub(super) async fn gather(path: &Arc<dyn Path>, run: &Run, site: &SiteFacts) -> Gathered {
     let Some(host) = &site.host else {
         let note = "the site takes any host, and nobody has asked for it yet: name a host in `hosts` to say under which to fetch";
-        return Gathered { candidates: Vec::new(), notes: vec![note.to_owned()] };
+        return Gathered {
+            candidates: Vec::new(),
+            notes: vec![note.to_owned()],
+        };
     };
     let plan = &run.plan;
     let (popular, seen) = popular(path, run, site);
@@ -86,8 +89,13 @@ pub(super) async fn gather(path: &Arc<dyn Path>, run: &Run, site: &SiteFacts) ->
     }
     for (file, read) in read_files(plan.url_files.clone()).await {
         match read {
-            Err(error) => union.note(format!("the file {} can't be read: {error}", file.display())),
-            Ok(urls) => urls.iter().for_each(|url| union.add_target(url, None, PRIORITY_OF_URLS, "a file")),
+            Err(error) => union.note(format!(
+                "the file {} can't be read: {error}",
+                file.display()
+            )),
+            Ok(urls) => urls
+                .iter()
+                .for_each(|url| union.add_target(url, None, PRIORITY_OF_URLS, "a file")),
         }
     }
     for page in popular.iter().take(plan.popular) {
@@ -101,29 +109,43 @@ pub(super) async fn gather(path: &Arc<dyn Path>, run: &Run, site: &SiteFacts) ->
     }
     sitemaps::read(path, run, site, &mut union).await;
     // Stable, so that pages of one priority keep the order in which they were found.
-    union.list.sort_by_key(|candidate| std::cmp::Reverse(candidate.priority));
-    Gathered { candidates: union.list, notes: union.notes }
+    union
+        .list
+        .sort_by_key(|candidate| std::cmp::Reverse(candidate.priority));
+    Gathered {
+        candidates: union.list,
+        notes: union.notes,
+    }
 }
 
-/// What is wanted in the hours of the run's window: at these hours of the week, else at these hours of any day, else at any time. And
-/// what visitors of those hours wanted it as.
+/// What is wanted in the hours of the run's window: at these hours of the week, else at these hours
+/// of any day, else at any time. And what visitors of those hours wanted it as.
 fn popular(path: &Arc<dyn Path>, run: &Run, site: &SiteFacts) -> (Vec<PopularPage>, Seen) {
     let n = run.plan.popular.max(POPULAR_AT_LEAST);
     let hours = Hours::between(path.clock().now(), run.until, site.zone);
     path.count();
     let mut found: Vec<PopularPage> = Vec::new();
     let mut seen = Seen::default();
-    for (hours, are_those) in [(hours, true), (hours.on_every_day(), true), (Hours::ALL, false)] {
+    for (hours, are_those) in [
+        (hours, true),
+        (hours.on_every_day(), true),
+        (Hours::ALL, false),
+    ] {
         if found.len() >= n {
             break;
         }
         if !are_those {
             seen = Seen::of(&found);
         }
-        let known: HashSet<(String, Option<Arc<str>>)> =
-            found.iter().map(|page| (page.url.clone(), page.variant.clone())).collect();
+        let known: HashSet<(String, Option<Arc<str>>)> = found
+            .iter()
+            .map(|page| (page.url.clone(), page.variant.clone()))
+            .collect();
         let more = path.popular(site.index, hours, n);
-        found.extend(more.into_iter().filter(|page| !known.contains(&(page.url.clone(), page.variant.clone()))));
+        found.extend(
+            more.into_iter()
+                .filter(|page| !known.contains(&(page.url.clone(), page.variant.clone()))),
+        );
     }
     if found.len() >= n {
         seen = Seen::of(&found);
@@ -138,12 +160,16 @@ async fn read_files(files: Vec<PathBuf>) -> Vec<(PathBuf, Result<Vec<String>, St
         let urls = read_file(&file);
         (file, urls)
     };
-    tokio::task::spawn_blocking(move || files.into_iter().map(read).collect()).await.unwrap_or_default()
+    tokio::task::spawn_blocking(move || files.into_iter().map(read).collect())
+        .await
+        .unwrap_or_default()
 }
 
 /// The pages of a file, one a line.
 fn read_file(file: &std::path::Path) -> Result<Vec<String>, String> {
-    let size = std::fs::metadata(file).map_err(|error| error.to_string())?.len();
+    let size = std::fs::metadata(file)
+        .map_err(|error| error.to_string())?
+        .len();
     if size > MAX_URL_FILE_BYTES {
         return Err(format!("it is larger than {MAX_URL_FILE_BYTES} bytes"));
     }
@@ -164,7 +190,8 @@ async fn ask_policies(
     asked.unwrap_or_default()
 }
 
-/// Names of variants or device classes. A name that is both is that of the device: it gets the variant of that name where there is one.
+/// Names of variants or device classes. A name that is both is that of the device: it gets the
+/// variant of that name where there is one.
 fn wanted_of(names: &[String]) -> Vec<Wanted> {
     let one = |name: &String| match Device::from_name(name) {
         Some(device) => Wanted::Of(device),
@@ -191,13 +218,27 @@ impl Union {
     }
 
     /// Adds a page in the wanted variants; without them, in those of the plan.
-    fn add_target(&mut self, target: &str, wanted: Option<Vec<Wanted>>, priority: u8, source: &str) {
+    fn add_target(
+        &mut self,
+        target: &str,
+        wanted: Option<Vec<Wanted>>,
+        priority: u8,
+        source: &str,
+    ) {
         let Some(target) = pages::target(target).map(str::to_owned) else {
             return self.note(format!("{target} from {source} is no path: left out"));
         };
         let wanted = wanted.unwrap_or_else(|| self.of_plan(&target));
-        let page = Page { host: Arc::clone(&self.host), target };
-        self.add(Candidate { page, wanted, priority, changed: None });
+        let page = Page {
+            host: Arc::clone(&self.host),
+            target,
+        };
+        self.add(Candidate {
+            page,
+            wanted,
+            priority,
+            changed: None,
+        });
     }
 
     /// The variants that the plan wants of a page.

@@ -1,7 +1,8 @@
-//! From the variants that a plan wants to the devices that get them: each key that visitors will ask for once.
+//! From the variants that a plan wants to the devices that get them: each key that visitors will
+//! ask for once.
 //!
-//! What a device gets is the policies' to say, so they are asked with one device after the other. A variant that no device gets for
-//! a page is not declared for it, and is no failure.
+//! What a device gets is the policies' to say, so they are asked with one device after the other. A
+//! variant that no device gets for a page is not declared for it, and is no failure.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,7 +13,14 @@ use crate::semantics::decision::Device;
 use crate::semantics::timestamp::Timestamp;
 
 /// In the order in which they are tried: those of most visitors first.
-const DEVICES: [Device; 6] = [Device::Mobile, Device::Desktop, Device::Tablet, Device::Tv, Device::Bot, Device::Unknown];
+const DEVICES: [Device; 6] = [
+    Device::Mobile,
+    Device::Desktop,
+    Device::Tablet,
+    Device::Tv,
+    Device::Bot,
+    Device::Unknown,
+];
 
 /// After so many pages, others have their turn.
 pub(super) const PAGES_PER_TURN: usize = 64;
@@ -44,7 +52,12 @@ pub struct Tasks {
 }
 
 /// The fetches that bring what the candidates want, at most `max`.
-pub async fn tasks(path: &Arc<dyn Path>, site: &SiteFacts, candidates: &[Candidate], max: usize) -> Tasks {
+pub async fn tasks(
+    path: &Arc<dyn Path>,
+    site: &SiteFacts,
+    candidates: &[Candidate],
+    max: usize,
+) -> Tasks {
     let mut made = Tasks::default();
     let mut keys = HashSet::new();
     for (number, candidate) in candidates.iter().enumerate() {
@@ -78,19 +91,30 @@ pub async fn tasks(path: &Arc<dyn Path>, site: &SiteFacts, candidates: &[Candida
 /// What each device gets.
 fn decisions(path: &Arc<dyn Path>, site: &SiteFacts, page: &Page) -> Vec<(Device, Decided)> {
     // Where policies do not ask for the device, all get the same.
-    let devices = if site.by_device { &DEVICES[..] } else { &DEVICES[..1] };
-    devices.iter().filter_map(|device| Some((*device, path.decide(page, *device)?))).collect()
+    let devices = if site.by_device {
+        &DEVICES[..]
+    } else {
+        &DEVICES[..1]
+    };
+    devices
+        .iter()
+        .filter_map(|device| Some((*device, path.decide(page, *device)?)))
+        .collect()
 }
 
 fn chosen<'d>(decided: &'d [(Device, Decided)], wanted: &[Wanted]) -> Vec<(Device, &'d Decided)> {
     let mut chosen = Vec::new();
     for wanted in wanted {
         match wanted {
-            Wanted::Every => chosen.extend(decided.iter().map(|(device, decided)| (*device, decided))),
+            Wanted::Every => {
+                chosen.extend(decided.iter().map(|(device, decided)| (*device, decided)))
+            }
             Wanted::Of(wanted) => {
                 // With one answer for all devices, that is what this one gets.
-                let of_device =
-                    decided.iter().find(|(device, _)| device == wanted).or(decided.first().filter(|_| decided.len() == 1));
+                let of_device = decided
+                    .iter()
+                    .find(|(device, _)| device == wanted)
+                    .or(decided.first().filter(|_| decided.len() == 1));
                 chosen.extend(of_device.map(|(_, decided)| (*wanted, decided)));
             }
             Wanted::Named(name) => {

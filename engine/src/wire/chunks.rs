@@ -53,18 +53,26 @@ impl Chunks {
             if let Next::Data(left) = self.next {
                 let taken = left.min((bytes.len() - at) as u64);
                 at += taken as usize;
-                self.next = if taken == left { Next::DataEnd } else { Next::Data(left - taken) };
+                self.next = if taken == left {
+                    Next::DataEnd
+                } else {
+                    Next::Data(left - taken)
+                };
                 if taken < left {
                     return Ok(None);
                 }
             }
             if self.next == Next::DataEnd {
                 // A chunk that does not end goes on with data, which may have no line end for long.
-                let Some(taken) = self.end.take(&bytes[at..])? else { return Ok(None) };
+                let Some(taken) = self.end.take(&bytes[at..])? else {
+                    return Ok(None);
+                };
                 at += taken;
                 self.next = Next::Size;
             }
-            let Some((line, next)) = self.lines.cut(&bytes[at..])? else { return Ok(None) };
+            let Some((line, next)) = self.lines.cut(&bytes[at..])? else {
+                return Ok(None);
+            };
             at += next;
             self.next = match self.next {
                 Next::Size => match size(line)? {
@@ -78,14 +86,25 @@ impl Chunks {
     }
 }
 
-/// The size of a chunk, from a line that may have extensions behind it (§7.1.1), which have no meaning here.
+/// The size of a chunk, from a line that may have extensions behind it (§7.1.1), which have no
+/// meaning here.
 fn size(line: Line<'_>) -> Result<u64, Fault> {
-    let digits = line.bytes.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let digits = line
+        .bytes
+        .iter()
+        .take_while(|byte| byte.is_ascii_hexdigit())
+        .count();
     let (size, extensions) = line.bytes.split_at(digits);
     let is_extension = extensions.is_empty() || extensions.trim_ascii_start().starts_with(b";");
-    let is_text = extensions.iter().all(|byte| *byte == b'\t' || !byte.is_ascii_control());
-    let size = str::from_utf8(size).ok().filter(|size| size.len() <= 16).and_then(|size| u64::from_str_radix(size, 16).ok());
-    size.filter(|_| is_extension && is_text && !line.overlong).ok_or(Fault::ChunkSize)
+    let is_text = extensions
+        .iter()
+        .all(|byte| *byte == b'\t' || !byte.is_ascii_control());
+    let size = str::from_utf8(size)
+        .ok()
+        .filter(|size| size.len() <= 16)
+        .and_then(|size| u64::from_str_radix(size, 16).ok());
+    size.filter(|_| is_extension && is_text && !line.overlong)
+        .ok_or(Fault::ChunkSize)
 }
 
 #[cfg(test)]
@@ -111,7 +130,10 @@ mod tests {
     fn a_body_ends_behind_its_trailers() {
         assert_eq!(end("0\r\n\r\n"), Ok(Some(5)));
         assert_eq!(end("3\r\nabc\r\n0\r\n\r\nGET"), Ok(Some(13)));
-        assert_eq!(end("0A;a=b ; c=\"d\"\r\n0123456\r\n\n\r\n000\r\nX: 1\r\nY: 2\r\n\r\n"), Ok(Some(47)));
+        assert_eq!(
+            end("0A;a=b ; c=\"d\"\r\n0123456\r\n\n\r\n000\r\nX: 1\r\nY: 2\r\n\r\n"),
+            Ok(Some(47))
+        );
         assert_eq!(end("3 ;a\r\nabc\r\n0\r\n"), Ok(None));
         assert_eq!(end("ffffffffffffffff\r\nabc"), Ok(None));
     }
@@ -135,21 +157,39 @@ mod tests {
             " 3",
             "٣",
         ] {
-            assert_eq!(end(&format!("{size}\r\nabc\r\n0\r\n\r\n")), Err(Fault::ChunkSize), "{size:?}");
+            assert_eq!(
+                end(&format!("{size}\r\nabc\r\n0\r\n\r\n")),
+                Err(Fault::ChunkSize),
+                "{size:?}"
+            );
         }
         assert_eq!(end("3;a\nabc\r\n"), Err(Fault::BareLf));
-        assert_eq!(Chunks::default().take(format!("3;{}", "a".repeat(3_000)).as_bytes()), Ok(None));
+        assert_eq!(
+            Chunks::default().take(format!("3;{}", "a".repeat(3_000)).as_bytes()),
+            Ok(None)
+        );
         let mut chunks = Chunks::default();
-        chunks.take(format!("3;{}", "a".repeat(3_000)).as_bytes()).unwrap();
+        chunks
+            .take(format!("3;{}", "a".repeat(3_000)).as_bytes())
+            .unwrap();
         assert_eq!(chunks.take(b"\r\n"), Err(Fault::ChunkSize));
     }
 
     #[test]
     fn a_chunk_ends_where_it_says() {
-        assert_eq!(Chunks::default().take(b"3\r\nabcdef\r\n0\r\n\r\n"), Err(Fault::ChunkEnd));
+        assert_eq!(
+            Chunks::default().take(b"3\r\nabcdef\r\n0\r\n\r\n"),
+            Err(Fault::ChunkEnd)
+        );
         assert_eq!(Chunks::default().take(b"3\r\nabcdef"), Err(Fault::ChunkEnd));
-        assert_eq!(Chunks::default().take(b"3\r\nabc\n0\r\n\r\n"), Err(Fault::ChunkEnd));
-        assert_eq!(Chunks::default().take(b"3\r\nab\r\n0\r\n\r\n"), Err(Fault::ChunkEnd));
+        assert_eq!(
+            Chunks::default().take(b"3\r\nabc\n0\r\n\r\n"),
+            Err(Fault::ChunkEnd)
+        );
+        assert_eq!(
+            Chunks::default().take(b"3\r\nab\r\n0\r\n\r\n"),
+            Err(Fault::ChunkEnd)
+        );
     }
 
     #[test]

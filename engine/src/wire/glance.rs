@@ -1,4 +1,5 @@
-//! A look at the bytes of a request without content, which is what nearly all are: whether they are one head and nothing else.
+//! A look at the bytes of a request without content, which is what nearly all are: whether they are
+//! one head and nothing else.
 
 const LINE_FEED: u8 = b'\n';
 const RETURN: u8 = b'\r';
@@ -6,18 +7,26 @@ const LANES: usize = 16;
 /// Longer ones are read line by line; a lane counts no further than this times [`LANES`].
 const LONGEST: usize = LANES * 255;
 
-/// How many lines `bytes` have, its empty one included, where they begin like a GET or a HEAD, hold one empty line, at their end,
-/// and as many CR as LF. Whoever then reads it as a head without a CR that stands alone knows that no LF does (RFC 9112 §2.2). Two LF in
-/// a row are an empty line as well: who is lenient would end the head there, and never come to the CR behind that make up for them.
+/// How many lines `bytes` have, its empty one included, where they begin like a GET or a HEAD, hold
+/// one empty line, at their end, and as many CR as LF. Whoever then reads it as a head without a CR
+/// that stands alone knows that no LF does (RFC 9112 §2.2). Two LF in a row are an empty line as
+/// well: who is lenient would end the head there, and never come to the CR behind that make up for
+/// them.
 #[inline]
 pub(super) fn lines_of_one_head(bytes: &[u8]) -> Option<usize> {
-    let is_one =
-        bytes.len() <= LONGEST && bytes.ends_with(b"\r\n\r\n") && (bytes.starts_with(b"GET ") || bytes.starts_with(b"HEAD "));
+    let is_one = bytes.len() <= LONGEST
+        && bytes.ends_with(b"\r\n\r\n")
+        && (bytes.starts_with(b"GET ") || bytes.starts_with(b"HEAD "));
     if !is_one {
         return None;
     }
-    // An empty line is an LF two bytes behind another one: the last two bytes have none behind them.
-    let (these, next, behind) = (&bytes[..bytes.len() - 2], &bytes[1..bytes.len() - 1], &bytes[2..]);
+    // An empty line is an LF two bytes behind another one: the last two bytes have none behind
+    // them.
+    let (these, next, behind) = (
+        &bytes[..bytes.len() - 2],
+        &bytes[1..bytes.len() - 1],
+        &bytes[2..],
+    );
     let mut tally = Tally::default();
     let (blocks, rest) = these.as_chunks::<LANES>();
     let (blocks_next, rest_next) = next.as_chunks::<LANES>();
@@ -48,7 +57,8 @@ impl Tally {
             let is_feed = block[lane] == LINE_FEED;
             self.feeds[lane] += u8::from(is_feed);
             self.returns[lane] += u8::from(block[lane] == RETURN);
-            self.doubled[lane] += u8::from(is_feed & ((next[lane] == LINE_FEED) | (behind[lane] == LINE_FEED)));
+            self.doubled[lane] +=
+                u8::from(is_feed & ((next[lane] == LINE_FEED) | (behind[lane] == LINE_FEED)));
         }
     }
 
@@ -89,13 +99,33 @@ mod tests {
     fn every_place_of_a_line_end_counts() {
         for length in 1..100 {
             let field = "a".repeat(length);
-            assert_eq!(lines_of_one_head(format!("GET / HTTP/1.1\r\n{field}\r\nB: c\r\n\r\n").as_bytes()), Some(4), "{length}");
-            assert_eq!(lines_of_one_head(format!("GET / HTTP/1.1\r\n{field}\nB: c\r\n\r\n").as_bytes()), None, "{length}");
-            assert_eq!(lines_of_one_head(format!("GET / HTTP/1.1\r\n{field}\r\n\r\n\r\n").as_bytes()), None, "{length}");
-            assert_eq!(lines_of_one_head(format!("GET / HTTP/1.1\r\n{field}\n\nB\r\r\r\n\r\n").as_bytes()), None, "{length}");
+            assert_eq!(
+                lines_of_one_head(format!("GET / HTTP/1.1\r\n{field}\r\nB: c\r\n\r\n").as_bytes()),
+                Some(4),
+                "{length}"
+            );
+            assert_eq!(
+                lines_of_one_head(format!("GET / HTTP/1.1\r\n{field}\nB: c\r\n\r\n").as_bytes()),
+                None,
+                "{length}"
+            );
+            assert_eq!(
+                lines_of_one_head(format!("GET / HTTP/1.1\r\n{field}\r\n\r\n\r\n").as_bytes()),
+                None,
+                "{length}"
+            );
+            assert_eq!(
+                lines_of_one_head(format!("GET / HTTP/1.1\r\n{field}\n\nB\r\r\r\n\r\n").as_bytes()),
+                None,
+                "{length}"
+            );
         }
         let fields = |count: usize| format!("GET / HTTP/1.1\r\n{}\r\n", "A:\r\n".repeat(count));
         assert_eq!(lines_of_one_head(fields(1_000).as_bytes()), Some(1_002));
-        assert_eq!(lines_of_one_head(fields(2_000).as_bytes()), None, "too long for a glance");
+        assert_eq!(
+            lines_of_one_head(fields(2_000).as_bytes()),
+            None,
+            "too long for a glance"
+        );
     }
 }

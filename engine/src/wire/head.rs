@@ -77,15 +77,25 @@ impl Head {
             FramingField::Length(length) => self.length = Some(length),
             FramingField::Chunked => self.chunked = true,
         }
-        if self.chunked && self.length.is_some() { Err(Fault::LengthAndCoding) } else { Ok(()) }
+        if self.chunked && self.length.is_some() {
+            Err(Fault::LengthAndCoding)
+        } else {
+            Ok(())
+        }
     }
 }
 
 /// The status of a status line.
 fn status(line: &[u8]) -> u16 {
-    let digits =
-        line.strip_prefix(b"HTTP/1.").and_then(|rest| rest.get(2..5)).filter(|digits| digits.iter().all(u8::is_ascii_digit));
-    digits.map_or(0, |digits| digits.iter().fold(0, |status, digit| status * 10 + u16::from(digit - b'0')))
+    let digits = line
+        .strip_prefix(b"HTTP/1.")
+        .and_then(|rest| rest.get(2..5))
+        .filter(|digits| digits.iter().all(u8::is_ascii_digit));
+    digits.map_or(0, |digits| {
+        digits
+            .iter()
+            .fold(0, |status, digit| status * 10 + u16::from(digit - b'0'))
+    })
 }
 
 enum FramingField {
@@ -97,12 +107,16 @@ impl FramingField {
     fn of(line: Line<'_>) -> Result<Option<FramingField>, Fault> {
         if let Some(value) = value_of(line.bytes, b"content-length") {
             let length = if line.overlong { None } else { length(value) };
-            return length.map(|length| Some(FramingField::Length(length))).ok_or(Fault::Length);
+            return length
+                .map(|length| Some(FramingField::Length(length)))
+                .ok_or(Fault::Length);
         }
         match value_of(line.bytes, b"transfer-encoding") {
             None => Ok(None),
             Some(_) if line.overlong => Err(Fault::Coding),
-            Some(value) if value.eq_ignore_ascii_case(b"chunked") => Ok(Some(FramingField::Chunked)),
+            Some(value) if value.eq_ignore_ascii_case(b"chunked") => {
+                Ok(Some(FramingField::Chunked))
+            }
             Some(value) => Err(fault_of_coding(value)),
         }
     }
@@ -116,14 +130,26 @@ fn value_of<'l>(line: &'l [u8], name: &[u8]) -> Option<&'l [u8]> {
 
 fn length(value: &[u8]) -> Option<u64> {
     let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
-    str::from_utf8(value).ok().filter(|_| is_number)?.parse().ok()
+    str::from_utf8(value)
+        .ok()
+        .filter(|_| is_number)?
+        .parse()
+        .ok()
 }
 
-/// What is wrong with a coding that is not `chunked` alone: 400 where the length can't be told, else 501 (§6.1, §6.3).
+/// What is wrong with a coding that is not `chunked` alone: 400 where the length can't be told,
+/// else 501 (§6.1, §6.3).
 pub(super) fn fault_of_coding(value: &[u8]) -> Fault {
-    let mut codings = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).rev();
+    let mut codings = value
+        .split(|byte| *byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .rev();
     let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
-    if codings.next().is_some_and(is_chunked) && !codings.any(is_chunked) { Fault::UnknownCoding } else { Fault::Coding }
+    if codings.next().is_some_and(is_chunked) && !codings.any(is_chunked) {
+        Fault::UnknownCoding
+    } else {
+        Fault::Coding
+    }
 }
 
 #[cfg(test)]
@@ -142,9 +168,18 @@ mod tests {
 
     #[test]
     fn a_head_ends_with_its_empty_line() {
-        assert_eq!(head("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET"), Ok((Some(27), Framing::Unsaid)));
-        assert_eq!(head("\r\n\r\nGET / HTTP/1.1\r\n\r\n"), Ok((Some(22), Framing::Unsaid)));
-        assert_eq!(head("GET / HTTP/1.1\r\nHost: a\r\n").map(|(end, _)| end), Ok(None));
+        assert_eq!(
+            head("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET"),
+            Ok((Some(27), Framing::Unsaid))
+        );
+        assert_eq!(
+            head("\r\n\r\nGET / HTTP/1.1\r\n\r\n"),
+            Ok((Some(22), Framing::Unsaid))
+        );
+        assert_eq!(
+            head("GET / HTTP/1.1\r\nHost: a\r\n").map(|(end, _)| end),
+            Ok(None)
+        );
         assert_eq!(head("\r\n\r\n").map(|(end, _)| end), Ok(None));
     }
 
@@ -152,12 +187,22 @@ mod tests {
     fn the_framing_is_what_one_field_says() {
         assert_eq!(framing("X: 1"), Ok(Framing::Unsaid));
         assert_eq!(framing("Content-Length:5"), Ok(Framing::Length(5)));
-        assert_eq!(framing("CONTENT-LENGTH: \t18446744073709551615 "), Ok(Framing::Length(u64::MAX)));
+        assert_eq!(
+            framing("CONTENT-LENGTH: \t18446744073709551615 "),
+            Ok(Framing::Length(u64::MAX))
+        );
         assert_eq!(framing("content-length: 0007"), Ok(Framing::Length(7)));
-        assert_eq!(framing("transfer-encoding: CHUNKED\t"), Ok(Framing::Chunked));
-        for other in
-            ["Content-Lengthy: 5, 6", "Content-Type: x", "Cookie: content-length: 5x", "TE: chunked", "Trailer: content-length"]
-        {
+        assert_eq!(
+            framing("transfer-encoding: CHUNKED\t"),
+            Ok(Framing::Chunked)
+        );
+        for other in [
+            "Content-Lengthy: 5, 6",
+            "Content-Type: x",
+            "Cookie: content-length: 5x",
+            "TE: chunked",
+            "Trailer: content-length",
+        ] {
             assert_eq!(framing(other), Ok(Framing::Unsaid), "{other}");
         }
     }
@@ -165,29 +210,68 @@ mod tests {
     #[test]
     fn what_could_be_read_in_two_ways_is_a_fault() {
         let max = "18446744073709551616";
-        for value in ["", "+5", "-1", "0x5", "5, 5", "5 6", "5\u{b}", "\u{661}", max] {
-            assert_eq!(framing(&format!("Content-Length: {value}")), Err(Fault::Length), "{value}");
+        for value in [
+            "", "+5", "-1", "0x5", "5, 5", "5 6", "5\u{b}", "\u{661}", max,
+        ] {
+            assert_eq!(
+                framing(&format!("Content-Length: {value}")),
+                Err(Fault::Length),
+                "{value}"
+            );
         }
         let (length, chunked) = ("Content-Length: 5", "Transfer-Encoding: chunked");
-        assert_eq!(framing(&format!("{length}\r\n{length}")), Err(Fault::Lengths));
-        assert_eq!(framing(&format!("{length}\r\nX: 1\r\n{chunked}")), Err(Fault::LengthAndCoding));
-        assert_eq!(framing(&format!("{chunked}\r\n{length}")), Err(Fault::LengthAndCoding));
-        assert_eq!(framing(&format!("{chunked}\r\n{chunked}")), Err(Fault::Coding));
-        for value in
-            ["", "identity", "chunked, identity", "chunked, chunked", "xchunked", "chunked;q=1", "\"chunked\"", "chunked,"]
-        {
-            assert_eq!(framing(&format!("Transfer-Encoding: {value}")), Err(Fault::Coding), "{value}");
+        assert_eq!(
+            framing(&format!("{length}\r\n{length}")),
+            Err(Fault::Lengths)
+        );
+        assert_eq!(
+            framing(&format!("{length}\r\nX: 1\r\n{chunked}")),
+            Err(Fault::LengthAndCoding)
+        );
+        assert_eq!(
+            framing(&format!("{chunked}\r\n{length}")),
+            Err(Fault::LengthAndCoding)
+        );
+        assert_eq!(
+            framing(&format!("{chunked}\r\n{chunked}")),
+            Err(Fault::Coding)
+        );
+        for value in [
+            "",
+            "identity",
+            "chunked, identity",
+            "chunked, chunked",
+            "xchunked",
+            "chunked;q=1",
+            "\"chunked\"",
+            "chunked,",
+        ] {
+            assert_eq!(
+                framing(&format!("Transfer-Encoding: {value}")),
+                Err(Fault::Coding),
+                "{value}"
+            );
         }
         for value in ["gzip, chunked", "identity,Chunked", " , chunked"] {
-            assert_eq!(framing(&format!("Transfer-Encoding: {value}")), Err(Fault::UnknownCoding), "{value}");
+            assert_eq!(
+                framing(&format!("Transfer-Encoding: {value}")),
+                Err(Fault::UnknownCoding),
+                "{value}"
+            );
         }
     }
 
     #[test]
     fn a_framing_field_that_is_longer_than_what_is_kept_is_a_fault() {
-        for (name, fault) in [("Content-Length", Fault::Length), ("Transfer-Encoding", Fault::Coding)] {
+        for (name, fault) in [
+            ("Content-Length", Fault::Length),
+            ("Transfer-Encoding", Fault::Coding),
+        ] {
             let mut head = Head::default();
-            assert_eq!(head.take(format!("POST / HTTP/1.1\r\n{name}:{}", " ".repeat(2_000)).as_bytes()), Ok(None));
+            assert_eq!(
+                head.take(format!("POST / HTTP/1.1\r\n{name}:{}", " ".repeat(2_000)).as_bytes()),
+                Ok(None)
+            );
             assert_eq!(head.take(b"5\r\n\r\n"), Err(fault));
         }
     }

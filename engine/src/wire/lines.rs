@@ -4,10 +4,12 @@ use memchr::memchr;
 
 use super::Fault;
 
-/// Bytes of a line, with its CR, that are kept while its end has not come; more are never looked at.
+/// Bytes of a line, with its CR, that are kept while its end has not come; more are never looked
+/// at.
 const KEPT: usize = 1024;
 
-/// Cuts lines. Only one whose end comes in a later piece is copied, and no more of it than [`KEPT`].
+/// Cuts lines. Only one whose end comes in a later piece is copied, and no more of it than
+/// [`KEPT`].
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     kept: Vec<u8>,
@@ -25,9 +27,13 @@ pub(super) struct Line<'l> {
 }
 
 impl Lines {
-    /// The first line that ends within `bytes`, and where the next one begins; none where its end has not come.
+    /// The first line that ends within `bytes`, and where the next one begins; none where its end
+    /// has not come.
     #[inline]
-    pub(super) fn cut<'l>(&'l mut self, bytes: &'l [u8]) -> Result<Option<(Line<'l>, usize)>, Fault> {
+    pub(super) fn cut<'l>(
+        &'l mut self,
+        bytes: &'l [u8],
+    ) -> Result<Option<(Line<'l>, usize)>, Fault> {
         if self.last.is_some() {
             return self.cut_kept(bytes);
         }
@@ -36,8 +42,15 @@ impl Lines {
             return Ok(None);
         };
         match bytes[..end].split_last() {
-            // The same bound as for one that comes in pieces: what a line means must not depend on how it comes.
-            Some((&b'\r', bytes)) => Ok(Some((Line { bytes, overlong: end > KEPT }, end + 1))),
+            // The same bound as for one that comes in pieces: what a line means must not depend on
+            // how it comes.
+            Some((&b'\r', bytes)) => Ok(Some((
+                Line {
+                    bytes,
+                    overlong: end > KEPT,
+                },
+                end + 1,
+            ))),
             _ => Err(Fault::BareLf),
         }
     }
@@ -58,7 +71,13 @@ impl Lines {
         if !overlong {
             self.kept.pop();
         }
-        Ok(Some((Line { bytes: &self.kept, overlong }, end + 1)))
+        Ok(Some((
+            Line {
+                bytes: &self.kept,
+                overlong,
+            },
+            end + 1,
+        )))
     }
 
     fn keep(&mut self, bytes: &[u8]) {
@@ -96,14 +115,25 @@ mod tests {
         for first in 0..bytes.len() {
             for second in first..bytes.len() {
                 let pieces = [&bytes[..first], &bytes[first..second], &bytes[second..]];
-                assert_eq!(lines(&pieces).unwrap(), ["one", "", "three"], "{first} {second}");
+                assert_eq!(
+                    lines(&pieces).unwrap(),
+                    ["one", "", "three"],
+                    "{first} {second}"
+                );
             }
         }
     }
 
     #[test]
     fn a_line_feed_alone_ends_no_line() {
-        for pieces in [&[&b"a\n"[..]][..], &[b"\n"], &[b"a\r\n", b"\n"], &[b"a", b"\n"], &[b"a\r", b"b\n"], &[b"a\r\n\n"]] {
+        for pieces in [
+            &[&b"a\n"[..]][..],
+            &[b"\n"],
+            &[b"a\r\n", b"\n"],
+            &[b"a", b"\n"],
+            &[b"a\r", b"b\n"],
+            &[b"a\r\n\n"],
+        ] {
             assert_eq!(lines(pieces), Err(Fault::BareLf), "{pieces:?}");
         }
     }
@@ -117,14 +147,35 @@ mod tests {
         }
         assert_eq!(cutter.kept.len(), KEPT);
         let (line, next) = cutter.cut(b"\r\nb\r\n").unwrap().unwrap();
-        assert_eq!((line, next), (Line { bytes: &long[..KEPT], overlong: true }, 2));
+        assert_eq!(
+            (line, next),
+            (
+                Line {
+                    bytes: &long[..KEPT],
+                    overlong: true
+                },
+                2
+            )
+        );
         for (length, overlong) in [(KEPT - 1, false), (KEPT, true)] {
             let line = [&long[..length], b"\r\n"].concat();
-            assert_eq!(Lines::default().cut(&line).unwrap().unwrap().0.overlong, overlong);
+            assert_eq!(
+                Lines::default().cut(&line).unwrap().unwrap().0.overlong,
+                overlong
+            );
             let mut cutter = Lines::default();
             assert_eq!(cutter.cut(&line[..length]), Ok(None));
-            assert_eq!(cutter.cut(&line[length..]).unwrap().unwrap().0.overlong, overlong);
+            assert_eq!(
+                cutter.cut(&line[length..]).unwrap().unwrap().0.overlong,
+                overlong
+            );
         }
-        assert_eq!(cutter.cut(b"b\r\n").unwrap().unwrap().0, Line { bytes: b"b", overlong: false });
+        assert_eq!(
+            cutter.cut(b"b\r\n").unwrap().unwrap().0,
+            Line {
+                bytes: b"b",
+                overlong: false
+            }
+        );
     }
 }

@@ -33,11 +33,11 @@ enum State {
 }
 
 impl Requests {
-    /// Takes the next bytes of the connection, up to the end of the request that they belong to. The rest is the next request's, and
-    /// is to be given again.
+    /// Takes the next bytes of the connection, up to the end of the request that they belong to.
+    /// The rest is the next request's, and is to be given again.
     ///
-    /// A GET or a HEAD that comes alone is taken for one without content. Where the parsed head then says otherwise, its caller asks
-    /// [`Requests::content`].
+    /// A GET or a HEAD that comes alone is taken for one without content. Where the parsed head
+    /// then says otherwise, its caller asks [`Requests::content`].
     ///
     /// # Errors
     /// [`Fault`]: what came is no request, and nothing that follows can be told apart any more.
@@ -46,7 +46,11 @@ impl Requests {
         if matches!(self.0, State::Between)
             && let Some(lines) = lines_of_one_head(bytes)
         {
-            return Ok(Taken { bytes: bytes.len(), ended: true, lines });
+            return Ok(Taken {
+                bytes: bytes.len(),
+                ended: true,
+                lines,
+            });
         }
         self.take_in_lines(bytes)
     }
@@ -58,7 +62,13 @@ impl Requests {
         }
         if let State::Head(head) = &mut self.0 {
             match head.take(bytes)? {
-                None => return Ok(Taken { bytes: bytes.len(), ended: false, lines: 0 }),
+                None => {
+                    return Ok(Taken {
+                        bytes: bytes.len(),
+                        ended: false,
+                        lines: 0,
+                    });
+                }
                 Some(end) => at = end,
             }
             self.0 = match head.framing() {
@@ -75,13 +85,15 @@ impl Requests {
         matches!(self.0, State::Length(_) | State::Chunks(_))
     }
 
-    /// Checks a head that was only glanced at, and that announces content, once it is parsed. Its content will not be told apart from
-    /// what follows it: the connection has to end with the answer.
+    /// Checks a head that was only glanced at, and that announces content, once it is parsed. Its
+    /// content will not be told apart from what follows it: the connection has to end with the
+    /// answer.
     ///
     /// # Errors
     /// [`Fault`]: the parser has left out a field, or the content is coded.
     pub fn content(headers: &HeaderMap, lines: usize) -> Result<(), Fault> {
-        // The start line and the empty one are no fields. A parser that is content with two lengths leaves one out.
+        // The start line and the empty one are no fields. A parser that is content with two lengths
+        // leaves one out.
         let is_complete = headers.len() + 2 == lines;
         let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
         match (codings.next(), codings.next()) {
@@ -105,9 +117,19 @@ impl Requests {
             }
             State::Chunks(chunks) => chunks.take(rest)?,
         };
-        let Some(end) = end else { return Ok(Taken { bytes: bytes.len(), ended: false, lines: 0 }) };
+        let Some(end) = end else {
+            return Ok(Taken {
+                bytes: bytes.len(),
+                ended: false,
+                lines: 0,
+            });
+        };
         self.0 = State::Between;
-        Ok(Taken { bytes: at + end, ended: true, lines: 0 })
+        Ok(Taken {
+            bytes: at + end,
+            ended: true,
+            lines: 0,
+        })
     }
 }
 
@@ -124,7 +146,10 @@ mod tests {
             let mut rest = piece;
             while !rest.is_empty() {
                 let Taken { bytes, ended, .. } = checker.take(rest)?;
-                assert!(bytes > 0 && (ended || bytes == rest.len()), "{bytes} bytes of {rest:?}");
+                assert!(
+                    bytes > 0 && (ended || bytes == rest.len()),
+                    "{bytes} bytes of {rest:?}"
+                );
                 now.extend_from_slice(&rest[..bytes]);
                 rest = &rest[bytes..];
                 if ended {
@@ -137,8 +162,10 @@ mod tests {
 
     #[test]
     fn requests_are_told_apart_however_they_come() {
-        let posted = "POST / HTTP/1.1\r\nContent-Length: 33\r\n\r\nGET /hidden HTTP/1.1\r\nHost: a\r\n\r\n";
-        let chunked = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n\n\n\r\n0\r\nA: b\r\n\r\n";
+        let posted =
+            "POST / HTTP/1.1\r\nContent-Length: 33\r\n\r\nGET /hidden HTTP/1.1\r\nHost: a\r\n\r\n";
+        let chunked =
+            "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n\n\n\r\n0\r\nA: b\r\n\r\n";
         let empty = "PUT / HTTP/1.1\r\nContent-Length: 0\r\n\r\n";
         let all = [GET, GET, posted, GET, chunked, empty, GET];
         for size in [1, 2, 3, 7, 50, 1_000] {
@@ -152,8 +179,14 @@ mod tests {
         for (bad, fault) in [
             ("GET / HTTP/1.1\nHost: a\r\n\r\n", Fault::BareLf),
             ("GET / HTTP/1.1\r\nHost: a\n\n", Fault::BareLf),
-            ("POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", Fault::LengthAndCoding),
-            ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n+1\r\n", Fault::ChunkSize),
+            (
+                "POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+                Fault::LengthAndCoding,
+            ),
+            (
+                "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n+1\r\n",
+                Fault::ChunkSize,
+            ),
         ] {
             for size in [1, 5, 1_000] {
                 assert_eq!(requests(&format!("{GET}{bad}"), size), Err(fault), "{bad}");
@@ -164,7 +197,9 @@ mod tests {
     #[test]
     fn content_behind_a_head_that_was_glanced_at_is_checked_when_it_is_parsed() {
         let content = |fields: &[(&'static str, &'static str)], lines| {
-            let fields = fields.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()));
+            let fields = fields
+                .iter()
+                .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()));
             Requests::content(&fields.collect(), lines)
         };
         let (length, chunked) = (("content-length", "5"), ("transfer-encoding", "Chunked"));
@@ -177,6 +212,9 @@ mod tests {
             doubled.append(TRANSFER_ENCODING, http::HeaderValue::from_static("chunked"));
         }
         assert_eq!(Requests::content(&doubled, 4), Err(Fault::Coding));
-        assert_eq!(content(&[("transfer-encoding", "gzip, chunked")], 3), Err(Fault::UnknownCoding));
+        assert_eq!(
+            content(&[("transfer-encoding", "gzip, chunked")], 3),
+            Err(Fault::UnknownCoding)
+        );
     }
 }

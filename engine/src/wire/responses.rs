@@ -4,8 +4,8 @@ use super::chunks::Chunks;
 use super::head::{Framing, Head};
 use super::{Fault, MAX_INTERIM};
 
-/// Checks the heads of responses, and their bodies in chunks. Where any other body ends is of no concern: what follows it is no
-/// response to anything.
+/// Checks the heads of responses, and their bodies in chunks. Where any other body ends is of no
+/// concern: what follows it is no response to anything.
 #[derive(Debug, Default)]
 pub struct Responses {
     state: State,
@@ -24,7 +24,10 @@ enum State {
 impl Responses {
     /// A request was sent: the head of a response comes next.
     pub fn expect(&mut self) {
-        *self = Responses { state: State::Head(Head::default()), ..Responses::default() };
+        *self = Responses {
+            state: State::Head(Head::default()),
+            ..Responses::default()
+        };
     }
 
     /// The same after a HEAD, whose response has no body, whatever it says (RFC 9112 §6.3).
@@ -49,11 +52,18 @@ impl Responses {
     fn take_heads(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         let mut at = 0;
         while let State::Head(head) = &mut self.state {
-            let Some(end) = head.take(&bytes[at..])? else { return Ok(()) };
+            let Some(end) = head.take(&bytes[at..])? else {
+                return Ok(());
+            };
             at += end;
             self.state = if !head.is_interim() {
-                let has_chunks = head.framing() == Framing::Chunked && !head.is_bodiless() && !self.is_bodiless;
-                if has_chunks { State::Chunks(Chunks::default()) } else { State::Unchecked }
+                let has_chunks =
+                    head.framing() == Framing::Chunked && !head.is_bodiless() && !self.is_bodiless;
+                if has_chunks {
+                    State::Chunks(Chunks::default())
+                } else {
+                    State::Unchecked
+                }
             } else if self.interim == MAX_INTERIM {
                 return Err(Fault::TooManyInterim);
             } else {
@@ -78,7 +88,8 @@ impl Responses {
 mod tests {
     use super::*;
 
-    /// What is found in `text`, however it comes: in one piece, cut at every byte, and byte by byte.
+    /// What is found in `text`, however it comes: in one piece, cut at every byte, and byte by
+    /// byte.
     #[track_caller]
     fn check_after(expect: fn(&mut Responses), text: &str) -> Result<(), Fault> {
         let found = |pieces: &[&[u8]]| {
@@ -89,9 +100,17 @@ mod tests {
         let bytes = text.as_bytes();
         let whole = found(&[bytes]);
         for cut in 0..bytes.len() {
-            assert_eq!(found(&[&bytes[..cut], &bytes[cut..]]), whole, "{text:?} cut at {cut}");
+            assert_eq!(
+                found(&[&bytes[..cut], &bytes[cut..]]),
+                whole,
+                "{text:?} cut at {cut}"
+            );
         }
-        assert_eq!(found(&bytes.chunks(1).collect::<Vec<_>>()), whole, "{text:?} byte by byte");
+        assert_eq!(
+            found(&bytes.chunks(1).collect::<Vec<_>>()),
+            whole,
+            "{text:?} byte by byte"
+        );
         whole
     }
 
@@ -106,15 +125,31 @@ mod tests {
     fn heads_are_checked_and_bodies_of_a_length_are_not() {
         for fields in ["Content-Length: 2\r\n", "Content-Length: 70\r\n", ""] {
             assert_eq!(
-                check(&format!("HTTP/1.1 200 OK\r\n{fields}\r\n\n\n\nContent-Length: x\n{CHUNKED}zz\r\n")),
+                check(&format!(
+                    "HTTP/1.1 200 OK\r\n{fields}\r\n\n\n\nContent-Length: x\n{CHUNKED}zz\r\n"
+                )),
                 Ok(()),
                 "{fields}"
             );
         }
-        assert_eq!(check("HTTP/1.1 200 OK\nContent-Length: 2\r\n\r\n"), Err(Fault::BareLf));
-        assert_eq!(check(&format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n{CHUNKED}")), Err(Fault::LengthAndCoding));
-        assert_eq!(check("HTTP/1.1 304 x\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n"), Err(Fault::Lengths));
-        assert_eq!(check("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n"), Err(Fault::Coding));
+        assert_eq!(
+            check("HTTP/1.1 200 OK\nContent-Length: 2\r\n\r\n"),
+            Err(Fault::BareLf)
+        );
+        assert_eq!(
+            check(&format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n{CHUNKED}"
+            )),
+            Err(Fault::LengthAndCoding)
+        );
+        assert_eq!(
+            check("HTTP/1.1 304 x\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n"),
+            Err(Fault::Lengths)
+        );
+        assert_eq!(
+            check("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n"),
+            Err(Fault::Coding)
+        );
     }
 
     #[test]
@@ -133,46 +168,84 @@ mod tests {
             ("3\r\nabc\n0\r\n\r\n", Err(Fault::ChunkEnd)),
             ("0\r\nX: 1\n\r\n", Err(Fault::BareLf)),
         ] {
-            assert_eq!(check(&format!("HTTP/1.1 200 OK\r\n{CHUNKED}{body}")), found, "{body:?}");
-            assert_eq!(check(&format!("HTTP/1.1 103 x\r\n\r\nHTTP/1.1 404 x\r\n{CHUNKED}{body}")), found, "{body:?}");
+            assert_eq!(
+                check(&format!("HTTP/1.1 200 OK\r\n{CHUNKED}{body}")),
+                found,
+                "{body:?}"
+            );
+            assert_eq!(
+                check(&format!(
+                    "HTTP/1.1 103 x\r\n\r\nHTTP/1.1 404 x\r\n{CHUNKED}{body}"
+                )),
+                found,
+                "{body:?}"
+            );
         }
     }
 
     #[test]
     fn what_has_no_body_has_no_chunks() {
         for status in [101, 204, 304] {
-            assert_eq!(check(&format!("HTTP/1.1 {status} x\r\n{CHUNKED}zz\r\n\n")), Ok(()), "{status}");
+            assert_eq!(
+                check(&format!("HTTP/1.1 {status} x\r\n{CHUNKED}zz\r\n\n")),
+                Ok(()),
+                "{status}"
+            );
         }
         for status in [200, 205, 206, 404, 500] {
             let answer = format!("HTTP/1.1 {status} x\r\n{CHUNKED}zz\r\n\n");
             assert_eq!(check(&answer), Err(Fault::ChunkSize), "{status}");
-            assert_eq!(check_after(Responses::expect_bodiless, &answer), Ok(()), "{status}");
+            assert_eq!(
+                check_after(Responses::expect_bodiless, &answer),
+                Ok(()),
+                "{status}"
+            );
         }
         // An interim response has none either: a final one follows it at once.
-        assert_eq!(check(&format!("HTTP/1.1 103 x\r\n{CHUNKED}HTTP/1.1 200 OK\nX: 1\r\n")), Err(Fault::BareLf));
+        assert_eq!(
+            check(&format!(
+                "HTTP/1.1 103 x\r\n{CHUNKED}HTTP/1.1 200 OK\nX: 1\r\n"
+            )),
+            Err(Fault::BareLf)
+        );
         // What is said of one request is forgotten with the next.
         let mut responses = Responses::default();
         responses.expect_bodiless();
         responses.expect();
-        assert_eq!(responses.take(format!("HTTP/1.1 200 OK\r\n{CHUNKED}zz\r\n").as_bytes()), Err(Fault::ChunkSize));
+        assert_eq!(
+            responses.take(format!("HTTP/1.1 200 OK\r\n{CHUNKED}zz\r\n").as_bytes()),
+            Err(Fault::ChunkSize)
+        );
     }
 
     #[test]
     fn the_final_head_is_checked_behind_interim_ones() {
         let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
-        assert_eq!(check(&format!("{hints}{hints}HTTP/1.1 200 OK\r\n\r\n\n")), Ok(()));
-        assert_eq!(check(&format!("{hints}HTTP/1.1 200 OK\nA: b\r\n\r\n")), Err(Fault::BareLf));
+        assert_eq!(
+            check(&format!("{hints}{hints}HTTP/1.1 200 OK\r\n\r\n\n")),
+            Ok(())
+        );
+        assert_eq!(
+            check(&format!("{hints}HTTP/1.1 200 OK\nA: b\r\n\r\n")),
+            Err(Fault::BareLf)
+        );
     }
 
     #[test]
     fn interim_responses_are_counted_for_each_request() {
         let hints = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(MAX_INTERIM as usize);
         assert_eq!(check(&format!("{hints}HTTP/1.1 200 OK\r\n\r\n")), Ok(()));
-        assert_eq!(check(&format!("{hints}HTTP/1.1 100 Continue\r\n\r\n")), Err(Fault::TooManyInterim));
+        assert_eq!(
+            check(&format!("{hints}HTTP/1.1 100 Continue\r\n\r\n")),
+            Err(Fault::TooManyInterim)
+        );
         let mut responses = Responses::default();
         for _ in 0..2 {
             responses.expect();
-            assert_eq!(responses.take(format!("{hints}HTTP/1.1 200 OK\r\n\r\n").as_bytes()), Ok(()));
+            assert_eq!(
+                responses.take(format!("{hints}HTTP/1.1 200 OK\r\n\r\n").as_bytes()),
+                Ok(())
+            );
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Pages are fresh for a minute while the shop is open, and until it opens otherwise.
 
-use tero_policy::{Duration, LocalTime, Manifest, Moment, Policy, Request, Response, ResponseDecision};
+use tero_policy::{
+    Duration, LocalTime, Manifest, Moment, Policy, Request, Response, ResponseDecision,
+};
 
 /// The settings: `{ zone = "America/Argentina/Buenos_Aires", open = "09:00", close = "18:00" }`
 #[derive(serde::Deserialize)]
@@ -39,10 +41,16 @@ mod tests {
 
     #[test]
     fn pages_last_until_the_doors_open_and_then_a_minute() {
-        let settings = r#"{ "zone": "America/Argentina/Buenos_Aires", "open": "09:00", "close": "18:00" }"#;
+        let settings =
+            r#"{ "zone": "America/Argentina/Buenos_Aires", "open": "09:00", "close": "18:00" }"#;
         let policy: FirstPolicy = tero_policy::configure(settings).unwrap();
-        let ttl_at =
-            |time: &str| policy.on_response(&Request::get("/"), &Response::ok(), &time.parse().unwrap()).ttl.unwrap().as_secs();
+        let ttl_at = |time: &str| {
+            policy
+                .on_response(&Request::get("/"), &Response::ok(), &time.parse().unwrap())
+                .ttl
+                .unwrap()
+                .as_secs()
+        };
         assert_eq!(ttl_at("2026-11-24T08:59:59-03:00"), 1);
         assert_eq!(ttl_at("2026-11-24T09:00:00-03:00"), 60);
         assert_eq!(ttl_at("2026-11-24T17:59:59-03:00"), 60);

@@ -44,21 +44,25 @@
 //! | `tags` | surrogate keys for purging; at most 32 | none |
 //!
 //! # Boundaries
-//! A page that is stored at 08:59:50 with the night's half-hour would still be served at 09:15. So by default lifetimes are
-//! clipped: each holds only within its own window, to the second, and across changes of the clock. The times in which it may be served
-//! stale are not clipped: within them the first visitor after the opening gets the night's page while it is revalidated.
+//! A page that is stored at 08:59:50 with the night's half-hour would still be served at 09:15. So
+//! by default lifetimes are clipped: each holds only within its own window, to the second, and
+//! across changes of the clock. The times in which it may be served stale are not clipped: within
+//! them the first visitor after the opening gets the night's page while it is revalidated.
 //!
-//! Hours belong to the day on which they begin: on a holiday none begin, and those of the evening before go on to their end. Holidays
-//! are known for 30 days ahead, so `"until-open"` on the evening before one is the opening after it.
+//! Hours belong to the day on which they begin: on a holiday none begin, and those of the evening
+//! before go on to their end. Holidays are known for 30 days ahead, so `"until-open"` on the
+//! evening before one is the opening after it.
 //!
-//! Lifetimes apply to complete answers and permanent redirects (200, 203, 204, 301, 308); how long an error is kept is left to its own fields.
+//! Lifetimes apply to complete answers and permanent redirects (200, 203, 204, 301, 308); how long
+//! an error is kept is left to its own fields.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer};
 use tero_policy::{
-    Duration, HolidayRule, Hours, Lifetime, LocalTime, Manifest, Moment, PathPattern, Policy, Request, RequestDecision, Response,
-    ResponseDecision, Storing, Tag, Weekdays, Window, first_idle, first_match,
+    Duration, HolidayRule, Hours, Lifetime, LocalTime, Manifest, Moment, PathPattern, Policy,
+    Request, RequestDecision, Response, ResponseDecision, Storing, Tag, Weekdays, Window,
+    first_idle, first_match,
 };
 
 /// The settings as written.
@@ -132,7 +136,9 @@ impl<'de> Deserialize<'de> for Length {
             "headers" => Ok(Length::Headers),
             "never" => Ok(Length::Never),
             text => text.parse().map(Length::Set).map_err(|error: String| {
-                serde::de::Error::custom(format!("{error}, \"until-close\", \"until-open\", \"headers\" or \"never\""))
+                serde::de::Error::custom(format!(
+                    "{error}, \"until-close\", \"until-open\", \"headers\" or \"never\""
+                ))
             }),
         }
     }
@@ -144,7 +150,9 @@ impl Length {
         match self {
             Length::Set(lifetime) => Some(lifetime.from(now)),
             // Hours that never change have no next opening to wait for.
-            Length::UntilClose | Length::UntilOpen => Some(until_change.unwrap_or(Duration::from_days(1))),
+            Length::UntilClose | Length::UntilOpen => {
+                Some(until_change.unwrap_or(Duration::from_days(1)))
+            }
             Length::Headers | Length::Never => None,
         }
     }
@@ -181,32 +189,54 @@ impl Policy for BusinessHours {
 
     fn configure(mut settings: Settings) -> Result<BusinessHours, String> {
         if settings.spread > 50 {
-            return Err(format!("`spread` is {}: write 0 to 50 percent", settings.spread));
+            return Err(format!(
+                "`spread` is {}: write 0 to 50 percent",
+                settings.spread
+            ));
         }
         let hours = Hours::new(windows(&mut settings)?, settings.holidays);
         let rules = match settings.rules.take() {
             None => vec![Rule::for_everything(&settings)],
-            Some(rules) if rules.len() > 256 => return Err(format!("`rules` has {} entries: at most 256", rules.len())),
+            Some(rules) if rules.len() > 256 => {
+                return Err(format!("`rules` has {} entries: at most 256", rules.len()));
+            }
             Some(rules) => {
                 let rule = |(index, rule): (usize, RuleSettings)| {
                     Rule::new(rule, &settings).map_err(|error| format!("`rules[{index}]`: {error}"))
                 };
-                rules.into_iter().enumerate().map(rule).collect::<Result<Vec<_>, _>>()?
+                rules
+                    .into_iter()
+                    .enumerate()
+                    .map(rule)
+                    .collect::<Result<Vec<_>, _>>()?
             }
         };
-        if let Some((idle, pattern, by)) = first_idle(rules.iter().map(|rule| rule.paths.as_slice())) {
+        if let Some((idle, pattern, by)) =
+            first_idle(rules.iter().map(|rule| rule.paths.as_slice()))
+        {
             let by_name = &rules[by].name;
             return Err(format!(
                 "`rules[{idle}]`: {pattern} is decided by `rules[{by}]` ({by_name}) already: put this rule before that one, or take the pattern out"
             ));
         }
-        Ok(BusinessHours { zone: settings.zone, hours, rules })
+        Ok(BusinessHours {
+            zone: settings.zone,
+            hours,
+            rules,
+        })
     }
 
     fn manifest(&self) -> Manifest {
         let manifest = Manifest::new().on_response().zone(&self.zone);
-        let passes = self.rules.iter().any(|rule| [rule.inside, rule.outside].contains(&Length::Never));
-        if passes { manifest.on_request() } else { manifest }
+        let passes = self
+            .rules
+            .iter()
+            .any(|rule| [rule.inside, rule.outside].contains(&Length::Never));
+        if passes {
+            manifest.on_request()
+        } else {
+            manifest
+        }
     }
 
     fn on_request(&self, request: &Request, now: &Moment) -> RequestDecision {
@@ -219,7 +249,12 @@ impl Policy for BusinessHours {
         }
     }
 
-    fn on_response(&self, request: &Request, response: &Response, now: &Moment) -> ResponseDecision {
+    fn on_response(
+        &self,
+        request: &Request,
+        response: &Response,
+        now: &Moment,
+    ) -> ResponseDecision {
         match self.rule(&request.path) {
             Some(rule) => rule.decide(self, response, now),
             None => ResponseDecision::by_headers(),
@@ -237,9 +272,16 @@ impl BusinessHours {
     fn state(&self, open: bool, now: &Moment) -> Cow<'static, str> {
         let state = if open { "open" } else { "closed" };
         match &now.holiday {
-            Some(holiday) if self.hours.holidays != HolidayRule::Open => {
-                format!("{state} ({}: {})", if holiday.open.is_some() { "half-day" } else { "holiday" }, holiday.name).into()
-            }
+            Some(holiday) if self.hours.holidays != HolidayRule::Open => format!(
+                "{state} ({}: {})",
+                if holiday.open.is_some() {
+                    "half-day"
+                } else {
+                    "holiday"
+                },
+                holiday.name
+            )
+            .into(),
             _ => state.into(),
         }
     }
@@ -247,18 +289,30 @@ impl BusinessHours {
 
 impl Rule {
     fn new(rule: RuleSettings, settings: &Settings) -> Result<Rule, String> {
-        let Some(first) = rule.paths.first() else { return Err("`paths` is empty: name at least one, such as \"*\"".to_owned()) };
+        let Some(first) = rule.paths.first() else {
+            return Err("`paths` is empty: name at least one, such as \"*\"".to_owned());
+        };
         if rule.paths.len() > 256 {
-            return Err(format!("`paths` has {} entries: at most 256", rule.paths.len()));
+            return Err(format!(
+                "`paths` has {} entries: at most 256",
+                rule.paths.len()
+            ));
         }
         if rule.tags.len() > 32 {
-            return Err(format!("`tags` has {} entries: at most 32", rule.tags.len()));
+            return Err(format!(
+                "`tags` has {} entries: at most 32",
+                rule.tags.len()
+            ));
         }
         if rule.inside == Length::UntilOpen {
-            return Err("`inside` can't be \"until-open\", it is open: write \"until-close\"".to_owned());
+            return Err(
+                "`inside` can't be \"until-open\", it is open: write \"until-close\"".to_owned(),
+            );
         }
         if rule.outside == Length::UntilClose {
-            return Err("`outside` can't be \"until-close\", it is closed: write \"until-open\"".to_owned());
+            return Err(
+                "`outside` can't be \"until-close\", it is closed: write \"until-open\"".to_owned(),
+            );
         }
         if let Some(Length::Headers | Length::Never) = rule.browser_ttl {
             return Err("`browser_ttl` is a duration, \"until-close\", \"until-open\" or \"until 18:00\": leave it out for the origin's own".to_owned());
@@ -283,7 +337,8 @@ impl Rule {
         })
     }
 
-    /// Without rules nobody has said which pages are the same for every visitor, so storing is left to the response.
+    /// Without rules nobody has said which pages are the same for every visitor, so storing is left
+    /// to the response.
     fn for_everything(settings: &Settings) -> Rule {
         Rule {
             name: "hours".to_owned(),
@@ -302,7 +357,12 @@ impl Rule {
         if open { self.inside } else { self.outside }
     }
 
-    fn decide(&self, policy: &BusinessHours, response: &Response, now: &Moment) -> ResponseDecision {
+    fn decide(
+        &self,
+        policy: &BusinessHours,
+        response: &Response,
+        now: &Moment,
+    ) -> ResponseDecision {
         let open = policy.hours.is_open(now);
         let because = |what: &str| format!("{}: {}{what}", self.name, policy.state(open, now));
         let lifetime = self.lifetime(open);
@@ -311,7 +371,10 @@ impl Rule {
         }
         if !response.is_lasting() {
             let tagged = ResponseDecision::by_headers().tags(self.rest.tags.iter().cloned());
-            return tagged.because(format!("{}: status {} is left to its fields", self.name, response.status));
+            return tagged.because(format!(
+                "{}: status {} is left to its fields",
+                self.name, response.status
+            ));
         }
         let until_change = policy.hours.until_change(now);
         let change = until_change.unwrap_or(Duration::MAX);
@@ -325,7 +388,10 @@ impl Rule {
         decision.browser_ttl = match self.browser_ttl {
             Some(lifetime) => lifetime.from(now, until_change).map(clip),
             // A page that changes when the doors close must not sit in browsers until midnight.
-            None => response.header_browser_ttl.filter(|ttl| self.clip && *ttl > change).map(clip),
+            None => response
+                .header_browser_ttl
+                .filter(|ttl| self.clip && *ttl > change)
+                .map(clip),
         };
         let ends = ttl.is_some() && ttl == until_change;
         decision.because(because(match (ends, open) {
@@ -360,7 +426,8 @@ fn windows(settings: &mut Settings) -> Result<Vec<Window>, String> {
 /// The windows, if none lies within another one.
 fn each_open_by_itself(windows: Vec<Window>) -> Result<Vec<Window>, String> {
     for (index, window) in windows.iter().enumerate() {
-        let is_around = |(other, outer): &(usize, &Window)| *other != index && window.is_within(outer);
+        let is_around =
+            |(other, outer): &(usize, &Window)| *other != index && window.is_within(outer);
         if let Some((other, _)) = windows.iter().enumerate().find(is_around) {
             return Err(format!(
                 "`windows[{index}]` lies within `windows[{other}]`, so it never opens by itself: leave it out, or correct its hours"

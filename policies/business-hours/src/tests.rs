@@ -22,7 +22,10 @@ fn decide(policy: &BusinessHours, path: &str, now: &Moment) -> ResponseDecision 
 /// TTL and reason.
 fn check(policy: &BusinessHours, path: &str, time: &str, ttl_secs: u32, reason: &str) {
     let decision = decide(policy, path, &moment(time));
-    let found = (decision.ttl.map(Duration::as_secs), decision.reason.as_deref());
+    let found = (
+        decision.ttl.map(Duration::as_secs),
+        decision.reason.as_deref(),
+    );
     assert_eq!(found, (Some(ttl_secs), Some(reason)), "{path} at {time}");
 }
 
@@ -44,52 +47,192 @@ fn barbers() -> BusinessHours {
 #[test]
 fn a_ttl_holds_only_within_its_own_window() {
     let policy = barbers();
-    check(&policy, "/", "2026-11-24T08:29:59-03:00", 1_800, "/: closed");
-    check(&policy, "/", "2026-11-24T08:30:00-03:00", 1_800, "/: closed, until it opens");
-    check(&policy, "/", "2026-11-24T08:59:50-03:00", 10, "/: closed, until it opens");
-    check(&policy, "/", "2026-11-24T08:59:59-03:00", 1, "/: closed, until it opens");
+    check(
+        &policy,
+        "/",
+        "2026-11-24T08:29:59-03:00",
+        1_800,
+        "/: closed",
+    );
+    check(
+        &policy,
+        "/",
+        "2026-11-24T08:30:00-03:00",
+        1_800,
+        "/: closed, until it opens",
+    );
+    check(
+        &policy,
+        "/",
+        "2026-11-24T08:59:50-03:00",
+        10,
+        "/: closed, until it opens",
+    );
+    check(
+        &policy,
+        "/",
+        "2026-11-24T08:59:59-03:00",
+        1,
+        "/: closed, until it opens",
+    );
     check(&policy, "/", "2026-11-24T09:00:00-03:00", 120, "/: open");
     check(&policy, "/", "2026-11-24T17:57:59-03:00", 120, "/: open");
-    check(&policy, "/", "2026-11-24T17:59:59-03:00", 1, "/: open, until the next change");
-    check(&policy, "/", "2026-11-24T18:00:00-03:00", 1_800, "/: closed");
-    check(&policy, "/", "2026-11-29T12:00:00-03:00", 1_800, "/: closed");
+    check(
+        &policy,
+        "/",
+        "2026-11-24T17:59:59-03:00",
+        1,
+        "/: open, until the next change",
+    );
+    check(
+        &policy,
+        "/",
+        "2026-11-24T18:00:00-03:00",
+        1_800,
+        "/: closed",
+    );
+    check(
+        &policy,
+        "/",
+        "2026-11-29T12:00:00-03:00",
+        1_800,
+        "/: closed",
+    );
 }
 
 #[test]
 fn a_rule_may_let_its_ttl_cross() {
     let policy = barbers();
-    check(&policy, "/raw/x", "2026-11-24T08:59:59-03:00", 1_800, "raw: closed");
-    check(&policy, "/raw/x", "2026-11-24T09:00:00-03:00", 120, "raw: open");
-    check(&policy, "/raw/x", "2026-11-24T17:59:59-03:00", 120, "raw: open");
-    check(&policy, "/raw/x", "2026-11-24T18:00:00-03:00", 1_800, "raw: closed");
+    check(
+        &policy,
+        "/raw/x",
+        "2026-11-24T08:59:59-03:00",
+        1_800,
+        "raw: closed",
+    );
+    check(
+        &policy,
+        "/raw/x",
+        "2026-11-24T09:00:00-03:00",
+        120,
+        "raw: open",
+    );
+    check(
+        &policy,
+        "/raw/x",
+        "2026-11-24T17:59:59-03:00",
+        120,
+        "raw: open",
+    );
+    check(
+        &policy,
+        "/raw/x",
+        "2026-11-24T18:00:00-03:00",
+        1_800,
+        "raw: closed",
+    );
 }
 
 #[test]
 fn a_lifetime_may_end_at_the_opening_or_the_closing() {
     let policy = barbers();
-    check(&policy, "/noche/x", "2026-11-24T08:59:59-03:00", 1, "night: closed, until it opens");
-    check(&policy, "/noche/x", "2026-11-24T18:00:00-03:00", 15 * 3_600, "night: closed, until it opens");
-    check(&policy, "/noche/x", "2026-11-28T18:00:00-03:00", 39 * 3_600, "night: closed, until it opens");
-    check(&policy, "/dia/x", "2026-11-24T09:00:00-03:00", 9 * 3_600, "day: open, until the next change");
-    check(&policy, "/dia/x", "2026-11-24T17:59:59-03:00", 1, "day: open, until the next change");
+    check(
+        &policy,
+        "/noche/x",
+        "2026-11-24T08:59:59-03:00",
+        1,
+        "night: closed, until it opens",
+    );
+    check(
+        &policy,
+        "/noche/x",
+        "2026-11-24T18:00:00-03:00",
+        15 * 3_600,
+        "night: closed, until it opens",
+    );
+    check(
+        &policy,
+        "/noche/x",
+        "2026-11-28T18:00:00-03:00",
+        39 * 3_600,
+        "night: closed, until it opens",
+    );
+    check(
+        &policy,
+        "/dia/x",
+        "2026-11-24T09:00:00-03:00",
+        9 * 3_600,
+        "day: open, until the next change",
+    );
+    check(
+        &policy,
+        "/dia/x",
+        "2026-11-24T17:59:59-03:00",
+        1,
+        "day: open, until the next change",
+    );
     let by_headers = decide(&policy, "/noche/x", &moment("2026-11-24T09:00:00-03:00"));
-    assert_eq!((by_headers.storing, by_headers.ttl), (Storing::ByHeaders, None));
+    assert_eq!(
+        (by_headers.storing, by_headers.ttl),
+        (Storing::ByHeaders, None)
+    );
 }
 
 #[test]
 fn holidays_are_closed_and_half_days_have_their_hours() {
     let policy = barbers();
-    let holiday = |time: &str| decide(&policy, "/", &moment(time).on_holiday("Día de la Soberanía"));
-    assert_eq!(holiday("2026-11-23T12:00:00-03:00").ttl, Some(Duration::from_mins(30)));
-    assert_eq!(holiday("2026-11-23T12:00:00-03:00").reason.unwrap(), "/: closed (holiday: Dia de la Soberania)");
-    assert_eq!(holiday("2026-11-23T08:59:59-03:00").ttl, Some(Duration::from_mins(30)), "it does not open today");
-    let half_day =
-        |time: &str| decide(&policy, "/", &moment(time).on_half_day("Nochebuena", LocalTime::at(9, 0), LocalTime::at(13, 0)));
-    assert_eq!(half_day("2026-12-24T12:59:59-03:00").ttl, Some(Duration::from_secs(1)));
-    assert_eq!(half_day("2026-12-24T13:00:00-03:00").ttl, Some(Duration::from_mins(30)));
-    assert_eq!(half_day("2026-12-24T13:00:00-03:00").reason.unwrap(), "/: closed (half-day: Nochebuena)");
-    let always = self::policy(serde_json::json!({"zone": "UTC", "open": "09:00", "close": "18:00", "holidays": "open"}));
-    assert_eq!(decide(&always, "/", &moment("2026-12-25T12:00:00Z").on_holiday("Navidad")).reason.unwrap(), "hours: open");
+    let holiday = |time: &str| {
+        decide(
+            &policy,
+            "/",
+            &moment(time).on_holiday("Día de la Soberanía"),
+        )
+    };
+    assert_eq!(
+        holiday("2026-11-23T12:00:00-03:00").ttl,
+        Some(Duration::from_mins(30))
+    );
+    assert_eq!(
+        holiday("2026-11-23T12:00:00-03:00").reason.unwrap(),
+        "/: closed (holiday: Dia de la Soberania)"
+    );
+    assert_eq!(
+        holiday("2026-11-23T08:59:59-03:00").ttl,
+        Some(Duration::from_mins(30)),
+        "it does not open today"
+    );
+    let half_day = |time: &str| {
+        decide(
+            &policy,
+            "/",
+            &moment(time).on_half_day("Nochebuena", LocalTime::at(9, 0), LocalTime::at(13, 0)),
+        )
+    };
+    assert_eq!(
+        half_day("2026-12-24T12:59:59-03:00").ttl,
+        Some(Duration::from_secs(1))
+    );
+    assert_eq!(
+        half_day("2026-12-24T13:00:00-03:00").ttl,
+        Some(Duration::from_mins(30))
+    );
+    assert_eq!(
+        half_day("2026-12-24T13:00:00-03:00").reason.unwrap(),
+        "/: closed (half-day: Nochebuena)"
+    );
+    let always = self::policy(
+        serde_json::json!({"zone": "UTC", "open": "09:00", "close": "18:00", "holidays": "open"}),
+    );
+    assert_eq!(
+        decide(
+            &always,
+            "/",
+            &moment("2026-12-25T12:00:00Z").on_holiday("Navidad")
+        )
+        .reason
+        .unwrap(),
+        "hours: open"
+    );
 }
 
 #[test]
@@ -97,18 +240,45 @@ fn what_is_never_stored_is_not_looked_up_either() {
     let policy = barbers();
     assert_eq!(policy.manifest().hooks, [Hook::OnResponse, Hook::OnRequest]);
     let ask = |path: &str, time: &str| policy.on_request(&Request::get(path), &moment(time));
-    assert_eq!(ask("/checkout/1", "2026-11-24T12:00:00-03:00").lookup, Some(Lookup::Pass));
-    assert_eq!(ask("/checkout/1", "2026-11-24T12:00:00-03:00").reason.unwrap(), "payments: open");
-    assert_eq!(ask("/dia/x", "2026-11-24T08:59:00-03:00").lookup, Some(Lookup::Pass));
-    assert_eq!(ask("/dia/x", "2026-11-24T09:00:00-03:00"), RequestDecision::new());
-    assert_eq!(ask("/dia/x", "2026-11-24T17:59:00-03:00"), RequestDecision::new());
-    assert_eq!(ask("/dia/x", "2026-11-24T18:00:00-03:00").lookup, Some(Lookup::Pass));
-    assert_eq!(decide(&policy, "/checkout/1", &moment("2026-11-24T12:00:00-03:00")).storing, Storing::Never);
+    assert_eq!(
+        ask("/checkout/1", "2026-11-24T12:00:00-03:00").lookup,
+        Some(Lookup::Pass)
+    );
+    assert_eq!(
+        ask("/checkout/1", "2026-11-24T12:00:00-03:00")
+            .reason
+            .unwrap(),
+        "payments: open"
+    );
+    assert_eq!(
+        ask("/dia/x", "2026-11-24T08:59:00-03:00").lookup,
+        Some(Lookup::Pass)
+    );
+    assert_eq!(
+        ask("/dia/x", "2026-11-24T09:00:00-03:00"),
+        RequestDecision::new()
+    );
+    assert_eq!(
+        ask("/dia/x", "2026-11-24T17:59:00-03:00"),
+        RequestDecision::new()
+    );
+    assert_eq!(
+        ask("/dia/x", "2026-11-24T18:00:00-03:00").lookup,
+        Some(Lookup::Pass)
+    );
+    assert_eq!(
+        decide(&policy, "/checkout/1", &moment("2026-11-24T12:00:00-03:00")).storing,
+        Storing::Never
+    );
 }
 
 #[test]
 fn a_response_gets_everything_that_its_rule_says() {
-    let decision = decide(&barbers(), "/api/v1/disponibilidad/1", &moment("2026-11-24T17:59:30-03:00"));
+    let decision = decide(
+        &barbers(),
+        "/api/v1/disponibilidad/1",
+        &moment("2026-11-24T17:59:30-03:00"),
+    );
     let expected = ResponseDecision::cache_for(Duration::from_secs(15))
         .browser_ttl(Duration::from_secs(30))
         .stale_while_revalidate(Duration::from_secs(15))
@@ -123,24 +293,56 @@ fn errors_and_unmatched_paths_are_left_to_their_own_fields() {
     let policy = barbers();
     let now = moment("2026-11-24T12:00:00-03:00");
     for status in [302, 404, 500, 503] {
-        let decision = policy.on_response(&Request::get("/api/v1/disponibilidad/1"), &Response::new(status), &now);
+        let decision = policy.on_response(
+            &Request::get("/api/v1/disponibilidad/1"),
+            &Response::new(status),
+            &now,
+        );
         assert_eq!(
-            (decision.storing, decision.ttl, decision.stale_if_error, decision.tags.len()),
+            (
+                decision.storing,
+                decision.ttl,
+                decision.stale_if_error,
+                decision.tags.len()
+            ),
             (Storing::ByHeaders, None, None, 1),
             "{status}"
         );
     }
-    assert_eq!(decide(&policy, "/elsewhere", &now), ResponseDecision::by_headers());
+    assert_eq!(
+        decide(&policy, "/elsewhere", &now),
+        ResponseDecision::by_headers()
+    );
 }
 
 #[test]
 fn without_rules_all_paths_have_hours_and_storing_is_left_to_the_response() {
-    let policy = policy(serde_json::json!({"zone": "America/Argentina/Buenos_Aires", "open": "09:00", "close": "18:00"}));
+    let policy = policy(
+        serde_json::json!({"zone": "America/Argentina/Buenos_Aires", "open": "09:00", "close": "18:00"}),
+    );
     assert_eq!(policy.manifest().hooks, [Hook::OnResponse]);
-    assert_eq!(policy.manifest().zone.as_deref(), Some("America/Argentina/Buenos_Aires"));
-    check(&policy, "/any", "2026-11-29T09:00:00-03:00", 120, "hours: open");
-    check(&policy, "/any", "2026-11-29T18:00:00-03:00", 1_800, "hours: closed");
-    assert_eq!(decide(&policy, "/any", &moment("2026-11-29T09:00:00-03:00")).storing, Storing::ByHeaders);
+    assert_eq!(
+        policy.manifest().zone.as_deref(),
+        Some("America/Argentina/Buenos_Aires")
+    );
+    check(
+        &policy,
+        "/any",
+        "2026-11-29T09:00:00-03:00",
+        120,
+        "hours: open",
+    );
+    check(
+        &policy,
+        "/any",
+        "2026-11-29T18:00:00-03:00",
+        1_800,
+        "hours: closed",
+    );
+    assert_eq!(
+        decide(&policy, "/any", &moment("2026-11-29T09:00:00-03:00")).storing,
+        Storing::ByHeaders
+    );
 }
 
 #[test]
@@ -151,13 +353,37 @@ fn several_windows_and_one_across_midnight() {
                     {"days": ["fri"], "from": "22:00", "to": "04:00"}],
         "rules": [{"paths": ["*"], "inside": "1min", "outside": "10min"}]
     }));
-    check(&policy, "/", "2026-11-27T12:59:59-03:00", 1, "*: open, until the next change");
+    check(
+        &policy,
+        "/",
+        "2026-11-27T12:59:59-03:00",
+        1,
+        "*: open, until the next change",
+    );
     check(&policy, "/", "2026-11-27T13:00:00-03:00", 600, "*: closed");
-    check(&policy, "/", "2026-11-27T15:59:59-03:00", 1, "*: closed, until it opens");
+    check(
+        &policy,
+        "/",
+        "2026-11-27T15:59:59-03:00",
+        1,
+        "*: closed, until it opens",
+    );
     check(&policy, "/", "2026-11-27T16:00:00-03:00", 60, "*: open");
-    check(&policy, "/", "2026-11-27T21:59:59-03:00", 1, "*: closed, until it opens");
+    check(
+        &policy,
+        "/",
+        "2026-11-27T21:59:59-03:00",
+        1,
+        "*: closed, until it opens",
+    );
     check(&policy, "/", "2026-11-27T23:59:30-03:00", 60, "*: open");
-    check(&policy, "/", "2026-11-28T03:59:59-03:00", 1, "*: open, until the next change");
+    check(
+        &policy,
+        "/",
+        "2026-11-28T03:59:59-03:00",
+        1,
+        "*: open, until the next change",
+    );
     check(&policy, "/", "2026-11-28T04:00:00-03:00", 600, "*: closed");
     check(&policy, "/", "2026-11-28T16:00:00-03:00", 600, "*: closed");
 }
@@ -170,7 +396,10 @@ fn the_clip_is_exact_in_the_night_that_the_clock_jumps() {
     }));
     let change = moment("2026-03-08T07:00:00Z").unix_secs;
     let now = moment("2026-03-08T01:00:00-05:00").before_offset_change(change, -240);
-    assert_eq!(decide(&policy, "/", &now).ttl, Some(Duration::from_hours(7)));
+    assert_eq!(
+        decide(&policy, "/", &now).ttl,
+        Some(Duration::from_hours(7))
+    );
 }
 
 #[test]
@@ -179,11 +408,24 @@ fn spread_only_shortens_and_is_the_same_for_the_same_key() {
         "zone": "UTC", "open": "09:00", "close": "18:00", "spread": 10, "rules": [{"paths": ["*"], "inside": "10min", "outside": "10min"}]
     }));
     let now = moment("2026-11-24T12:00:00Z");
-    let ttl = |key: &str| policy.on_response(&Request::get("/"), &Response::ok().with_key(key), &now).ttl.unwrap().as_secs();
-    let ttls: Vec<u32> = (0..1_000).map(|n| ttl(&format!("https://h/?n={n}"))).collect();
+    let ttl = |key: &str| {
+        policy
+            .on_response(&Request::get("/"), &Response::ok().with_key(key), &now)
+            .ttl
+            .unwrap()
+            .as_secs()
+    };
+    let ttls: Vec<u32> = (0..1_000)
+        .map(|n| ttl(&format!("https://h/?n={n}")))
+        .collect();
     assert!(ttls.iter().all(|ttl| (540..=600).contains(ttl)), "{ttls:?}");
-    let most = (540..=600).map(|secs| ttls.iter().filter(|ttl| **ttl == secs).count()).max();
-    assert!(most < Some(50), "{most:?} of a thousand pages expire in one second");
+    let most = (540..=600)
+        .map(|secs| ttls.iter().filter(|ttl| **ttl == secs).count())
+        .max();
+    assert!(
+        most < Some(50),
+        "{most:?} of a thousand pages expire in one second"
+    );
     assert_eq!(ttl("https://h/?n=1"), ttl("https://h/?n=1"));
 }
 
@@ -196,41 +438,110 @@ fn a_lifetime_may_end_at_a_time_of_day() {
             { "name": "news", "paths": ["*"], "inside": "until 20:00", "outside": "1h", "clip": false }
         ]
     }));
-    check(&policy, "/menu", "2026-11-24T12:29:59-03:00", 1, "menu: open");
-    check(&policy, "/menu", "2026-11-24T12:30:00-03:00", 5 * 3_600 + 1_800, "menu: open, until the next change");
-    check(&policy, "/menu", "2026-11-24T05:59:59-03:00", 1, "menu: closed");
-    check(&policy, "/menu", "2026-11-24T06:00:00-03:00", 3 * 3_600, "menu: closed, until it opens");
-    check(&policy, "/news", "2026-11-24T17:59:59-03:00", 2 * 3_600 + 1, "news: open");
-    let browser = |time: &str| decide(&policy, "/menu", &moment(time)).browser_ttl.unwrap().as_secs();
-    assert_eq!((browser("2026-11-24T11:59:59-03:00"), browser("2026-11-24T12:00:00-03:00")), (1, 6 * 3_600));
+    check(
+        &policy,
+        "/menu",
+        "2026-11-24T12:29:59-03:00",
+        1,
+        "menu: open",
+    );
+    check(
+        &policy,
+        "/menu",
+        "2026-11-24T12:30:00-03:00",
+        5 * 3_600 + 1_800,
+        "menu: open, until the next change",
+    );
+    check(
+        &policy,
+        "/menu",
+        "2026-11-24T05:59:59-03:00",
+        1,
+        "menu: closed",
+    );
+    check(
+        &policy,
+        "/menu",
+        "2026-11-24T06:00:00-03:00",
+        3 * 3_600,
+        "menu: closed, until it opens",
+    );
+    check(
+        &policy,
+        "/news",
+        "2026-11-24T17:59:59-03:00",
+        2 * 3_600 + 1,
+        "news: open",
+    );
+    let browser = |time: &str| {
+        decide(&policy, "/menu", &moment(time))
+            .browser_ttl
+            .unwrap()
+            .as_secs()
+    };
+    assert_eq!(
+        (
+            browser("2026-11-24T11:59:59-03:00"),
+            browser("2026-11-24T12:00:00-03:00")
+        ),
+        (1, 6 * 3_600)
+    );
 }
 
 #[test]
 fn browsers_do_not_keep_a_page_past_the_next_change() {
     let policy = barbers();
     let browser = |path: &str, time: &str, ttl: Option<u64>| {
-        let response = ttl.map(Duration::from_secs).into_iter().fold(Response::ok(), Response::with_header_browser_ttl);
-        policy.on_response(&Request::get(path), &response, &moment(time)).browser_ttl.map(Duration::as_secs)
+        let response = ttl
+            .map(Duration::from_secs)
+            .into_iter()
+            .fold(Response::ok(), Response::with_header_browser_ttl);
+        policy
+            .on_response(&Request::get(path), &response, &moment(time))
+            .browser_ttl
+            .map(Duration::as_secs)
     };
-    assert_eq!(browser("/", "2026-11-24T17:00:00-03:00", Some(3_600)), None, "it ends in time by itself");
-    assert_eq!(browser("/", "2026-11-24T17:00:01-03:00", Some(3_600)), Some(3_599));
-    assert_eq!(browser("/", "2026-11-24T17:59:59-03:00", Some(86_400)), Some(1));
+    assert_eq!(
+        browser("/", "2026-11-24T17:00:00-03:00", Some(3_600)),
+        None,
+        "it ends in time by itself"
+    );
+    assert_eq!(
+        browser("/", "2026-11-24T17:00:01-03:00", Some(3_600)),
+        Some(3_599)
+    );
+    assert_eq!(
+        browser("/", "2026-11-24T17:59:59-03:00", Some(86_400)),
+        Some(1)
+    );
     assert_eq!(browser("/", "2026-11-24T18:00:00-03:00", Some(3_600)), None);
     assert_eq!(browser("/", "2026-11-24T17:59:59-03:00", None), None);
-    assert_eq!(browser("/raw/x", "2026-11-24T17:59:59-03:00", Some(86_400)), None, "that rule may cross");
+    assert_eq!(
+        browser("/raw/x", "2026-11-24T17:59:59-03:00", Some(86_400)),
+        None,
+        "that rule may cross"
+    );
 }
 
 #[test]
 fn settings_that_make_no_sense_are_refused_with_key_and_cure() {
     let base = |more: serde_json::Value| {
         let mut settings = serde_json::json!({"zone": "UTC", "open": "09:00", "close": "18:00"});
-        settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        settings.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        settings
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        settings
+            .as_object_mut()
+            .unwrap()
+            .retain(|_, value| !value.is_null());
         refusal(settings)
     };
     let rule = |more: serde_json::Value| {
         let mut rule = serde_json::json!({"paths": ["*"], "inside": "1min", "outside": "1min"});
-        rule.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        rule.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         base(serde_json::json!({"rules": [rule]}))
     };
     let windows = |json: &str| {
@@ -239,24 +550,57 @@ fn settings_that_make_no_sense_are_refused_with_key_and_cure() {
     };
     let rules = |json: &str| serde_json::json!({"rules": serde_json::from_str::<serde_json::Value>(json).unwrap()});
     for (found, expected) in [
-        (base(serde_json::json!({"zone": null})), "missing field `zone`"),
-        (base(serde_json::json!({"opens": "09:00"})), "unknown field `opens`"),
+        (
+            base(serde_json::json!({"zone": null})),
+            "missing field `zone`",
+        ),
+        (
+            base(serde_json::json!({"opens": "09:00"})),
+            "unknown field `opens`",
+        ),
         (base(serde_json::json!({"open": null})), "`open` is missing"),
-        (base(serde_json::json!({"close": null})), "`close` is missing"),
-        (base(serde_json::json!({"open": null, "close": null})), "the opening hours are missing"),
-        (base(serde_json::json!({"open": "9"})), "settings: `open`: \"9\" is not a time of day"),
-        (base(serde_json::json!({"close": "09:00"})), "covers nothing"),
-        (base(serde_json::json!({"windows": [{"from": "09:00", "to": "10:00"}]})), "leave one out"),
-        (base(serde_json::json!({"open": null, "close": null, "windows": []})), "name 1 to 32"),
+        (
+            base(serde_json::json!({"close": null})),
+            "`close` is missing",
+        ),
+        (
+            base(serde_json::json!({"open": null, "close": null})),
+            "the opening hours are missing",
+        ),
+        (
+            base(serde_json::json!({"open": "9"})),
+            "settings: `open`: \"9\" is not a time of day",
+        ),
+        (
+            base(serde_json::json!({"close": "09:00"})),
+            "covers nothing",
+        ),
+        (
+            base(serde_json::json!({"windows": [{"from": "09:00", "to": "10:00"}]})),
+            "leave one out",
+        ),
+        (
+            base(serde_json::json!({"open": null, "close": null, "windows": []})),
+            "name 1 to 32",
+        ),
         (
             base(
                 serde_json::json!({"open": null, "close": null, "days": ["mon"], "windows": [{"from": "09:00", "to": "10:00"}]}),
             ),
             "its own `days`",
         ),
-        (base(serde_json::json!({"days": ["lun"]})), "settings: `days`: \"lun\" is not a day of the week"),
-        (base(serde_json::json!({"holidays": "shut"})), "unknown variant `shut`"),
-        (base(serde_json::json!({"spread": 51})), "write 0 to 50 percent"),
+        (
+            base(serde_json::json!({"days": ["lun"]})),
+            "settings: `days`: \"lun\" is not a day of the week",
+        ),
+        (
+            base(serde_json::json!({"holidays": "shut"})),
+            "unknown variant `shut`",
+        ),
+        (
+            base(serde_json::json!({"spread": 51})),
+            "write 0 to 50 percent",
+        ),
         (
             base(windows(
                 r#"[{"days": "mon-fri", "from": "09:00", "to": "18:00"}, {"days": "fri", "from": "10:00", "to": "12:00"}]"#,
@@ -264,29 +608,73 @@ fn settings_that_make_no_sense_are_refused_with_key_and_cure() {
             "`windows[1]` lies within `windows[0]`, so it never opens by itself",
         ),
         (
-            base(windows(r#"[{"from": "09:00", "to": "18:00"}, {"from": "09:00", "to": "18:00"}]"#)),
+            base(windows(
+                r#"[{"from": "09:00", "to": "18:00"}, {"from": "09:00", "to": "18:00"}]"#,
+            )),
             "`windows[0]` lies within `windows[1]`",
         ),
-        (base(windows(r#"[{"from": "09:00", "to": "09:00"}]"#)), "covers nothing"),
-        (base(windows(r#"[{"days": [], "from": "09:00", "to": "10:00"}]"#)), "`windows[0].days`"),
+        (
+            base(windows(r#"[{"from": "09:00", "to": "09:00"}]"#)),
+            "covers nothing",
+        ),
+        (
+            base(windows(r#"[{"days": [], "from": "09:00", "to": "10:00"}]"#)),
+            "`windows[0].days`",
+        ),
         (
             base(rules(
                 r#"[{"paths": ["/a/*"], "inside": "1min", "outside": "1min"}, {"paths": ["/", "/a/b"], "inside": "1s", "outside": "1s"}]"#,
             )),
             "`rules[1]`: /a/b is decided by `rules[0]` (/a/*) already: put this rule before that one",
         ),
-        (rule(serde_json::json!({"inside": "until 25:00"})), "settings: `rules[0].inside`: \"25:00\" is not a time of day"),
-        (rule(serde_json::json!({"browser_ttl": "never"})), "`rules[0]`: `browser_ttl` is a duration"),
-        (rule(serde_json::json!({"paths": []})), "`rules[0]`: `paths` is empty"),
-        (rule(serde_json::json!({"paths": ["x"]})), "settings: `rules[0].paths[0]`: \"x\" begins with neither"),
-        (rule(serde_json::json!({"inside": "1 minute"})), "settings: `rules[0].inside`: \"1 minute\" is not a duration"),
-        (rule(serde_json::json!({"inside": "until-open"})), "write \"until-close\""),
-        (rule(serde_json::json!({"outside": "until-close"})), "write \"until-open\""),
-        (rule(serde_json::json!({"spread": 60})), "`rules[0]`: `spread` is 60"),
-        (rule(serde_json::json!({"tags": ["a b"]})), "settings: `rules[0].tags[0]`: \"a b\" is not a tag"),
-        (rule(serde_json::json!({"stale_if_error": "400d"})), "longer than a year"),
-        (rule(serde_json::json!({"ttl": "1min"})), "settings: `rules[0].ttl`: unknown field `ttl`"),
+        (
+            rule(serde_json::json!({"inside": "until 25:00"})),
+            "settings: `rules[0].inside`: \"25:00\" is not a time of day",
+        ),
+        (
+            rule(serde_json::json!({"browser_ttl": "never"})),
+            "`rules[0]`: `browser_ttl` is a duration",
+        ),
+        (
+            rule(serde_json::json!({"paths": []})),
+            "`rules[0]`: `paths` is empty",
+        ),
+        (
+            rule(serde_json::json!({"paths": ["x"]})),
+            "settings: `rules[0].paths[0]`: \"x\" begins with neither",
+        ),
+        (
+            rule(serde_json::json!({"inside": "1 minute"})),
+            "settings: `rules[0].inside`: \"1 minute\" is not a duration",
+        ),
+        (
+            rule(serde_json::json!({"inside": "until-open"})),
+            "write \"until-close\"",
+        ),
+        (
+            rule(serde_json::json!({"outside": "until-close"})),
+            "write \"until-open\"",
+        ),
+        (
+            rule(serde_json::json!({"spread": 60})),
+            "`rules[0]`: `spread` is 60",
+        ),
+        (
+            rule(serde_json::json!({"tags": ["a b"]})),
+            "settings: `rules[0].tags[0]`: \"a b\" is not a tag",
+        ),
+        (
+            rule(serde_json::json!({"stale_if_error": "400d"})),
+            "longer than a year",
+        ),
+        (
+            rule(serde_json::json!({"ttl": "1min"})),
+            "settings: `rules[0].ttl`: unknown field `ttl`",
+        ),
     ] {
-        assert!(found.contains(expected), "{found:?} does not contain {expected:?}");
+        assert!(
+            found.contains(expected),
+            "{found:?} does not contain {expected:?}"
+        );
     }
 }

@@ -26,13 +26,17 @@
 //! | `paths` | 1 to 256 patterns: `/img/*`, `*.jpg`, `/` | `["*"]` |
 //! | `except` | patterns that the rule does not hold for, at most 256 | none |
 //!
-//! The variant is part of the key, and goes to the origin as `Tero-Variant`. Every variant multiplies what is stored and what a cold
-//! cache fetches, so name as few as the origin really renders, and only for the paths that differ.
+//! The variant is part of the key, and goes to the origin as `Tero-Variant`. Every variant
+//! multiplies what is stored and what a cold cache fetches, so name as few as the origin really
+//! renders, and only for the paths that differ.
 
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
-use tero_policy::{Device, Manifest, Moment, PathPattern, Policy, Request, RequestDecision, VariantName, any_matches};
+use tero_policy::{
+    Device, Manifest, Moment, PathPattern, Policy, Request, RequestDecision, VariantName,
+    any_matches,
+};
 
 /// The settings as written.
 #[derive(Debug, Deserialize)]
@@ -69,12 +73,17 @@ impl Policy for DeviceVariants {
     fn configure(settings: Settings) -> Result<DeviceVariants, String> {
         let rules = settings.variants;
         if !(1..=256).contains(&rules.len()) {
-            return Err(format!("`variants` has {} entries: name 1 to 256", rules.len()));
+            return Err(format!(
+                "`variants` has {} entries: name 1 to 256",
+                rules.len()
+            ));
         }
         for (index, rule) in rules.iter().enumerate() {
             let at = |what: &str| Err(format!("`variants[{index}]` ({}): {what}", rule.name));
             if rule.devices.is_empty() {
-                return at("`devices` is empty: name at least one of desktop, mobile, tablet, tv, bot and unknown");
+                return at(
+                    "`devices` is empty: name at least one of desktop, mobile, tablet, tv, bot and unknown",
+                );
             }
             if !(1..=256).contains(&rule.paths.len()) || rule.except.len() > 256 {
                 return at("name 1 to 256 `paths`, and at most 256 in `except`");
@@ -82,7 +91,10 @@ impl Policy for DeviceVariants {
         }
         let names: BTreeSet<VariantName> = rules.iter().map(|rule| rule.name.clone()).collect();
         if names.len() > 32 {
-            return Err(format!("`variants` names {} different variants: at most 32", names.len()));
+            return Err(format!(
+                "`variants` names {} different variants: at most 32",
+                names.len()
+            ));
         }
         Ok(DeviceVariants { rules, names })
     }
@@ -93,7 +105,9 @@ impl Policy for DeviceVariants {
 
     fn on_request(&self, request: &Request, _: &Moment) -> RequestDecision {
         match self.rules.iter().find(|rule| rule.fits(request)) {
-            Some(rule) => RequestDecision::new().variant(&rule.name).because(format!("{}: {}", rule.name, request.device)),
+            Some(rule) => RequestDecision::new()
+                .variant(&rule.name)
+                .because(format!("{}: {}", rule.name, request.device)),
             None => RequestDecision::new(),
         }
     }
@@ -134,7 +148,12 @@ mod tests {
             ]}"#,
         );
         check(&policy, Device::Mobile, "/", Some("mobile"));
-        check(&policy, Device::Mobile, "/barberias/palermo", Some("mobile"));
+        check(
+            &policy,
+            Device::Mobile,
+            "/barberias/palermo",
+            Some("mobile"),
+        );
         check(&policy, Device::Mobile, "/img/1.jpg", Some("mobile"));
         check(&policy, Device::Mobile, "/img/logo.svg", None);
         check(&policy, Device::Mobile, "/turnos/1", Some("small"));
@@ -153,19 +172,33 @@ mod tests {
             r#"{"variants": [{"name": "small", "devices": ["tablet"]}, {"name": "big", "devices": ["tv"]}, {"name": "small", "devices": ["mobile"]}]}"#,
         )
         .manifest();
-        assert_eq!(manifest, Manifest::new().hook(Hook::OnRequest).device().variants(["big", "small"]));
+        assert_eq!(
+            manifest,
+            Manifest::new()
+                .hook(Hook::OnRequest)
+                .device()
+                .variants(["big", "small"])
+        );
     }
 
     #[test]
     fn without_paths_a_rule_is_for_all() {
-        check(&policy(r#"{"variants": [{"name": "crawler", "devices": ["bot"]}]}"#), Device::Bot, "/any/thing", Some("crawler"));
+        check(
+            &policy(r#"{"variants": [{"name": "crawler", "devices": ["bot"]}]}"#),
+            Device::Bot,
+            "/any/thing",
+            Some("crawler"),
+        );
     }
 
     #[test]
     fn settings_that_make_no_sense_are_refused_with_key_and_cure() {
         let many = |count: usize| {
             let rule = |n: usize| format!(r#"{{"name": "v{n}", "devices": ["mobile"]}}"#);
-            format!(r#"{{"variants": [{}]}}"#, (0..count).map(rule).collect::<Vec<_>>().join(","))
+            format!(
+                r#"{{"variants": [{}]}}"#,
+                (0..count).map(rule).collect::<Vec<_>>().join(",")
+            )
         };
         assert!(tero_policy::configure::<DeviceVariants>(&many(32)).is_ok());
         for (settings, expected) in [
@@ -176,17 +209,29 @@ mod tests {
                 r#"{"variants": [{"name": "M", "devices": ["mobile"]}]}"#,
                 "settings: `variants[0].name`: \"M\" is not a variant's name",
             ),
-            (r#"{"variants": [{"name": "m", "devices": []}]}"#, "`variants[0]` (m): `devices` is empty"),
+            (
+                r#"{"variants": [{"name": "m", "devices": []}]}"#,
+                "`variants[0]` (m): `devices` is empty",
+            ),
             (
                 r#"{"variants": [{"name": "m", "devices": ["phone"]}]}"#,
                 "settings: `variants[0].devices[0]`: \"phone\" is not a device class",
             ),
-            (r#"{"variants": [{"name": "m", "devices": ["mobile"], "paths": []}]}"#, "name 1 to 256 `paths`"),
-            (r#"{"variants": [{"name": "m", "devices": ["mobile"], "path": "/"}]}"#, "unknown field `path`"),
+            (
+                r#"{"variants": [{"name": "m", "devices": ["mobile"], "paths": []}]}"#,
+                "name 1 to 256 `paths`",
+            ),
+            (
+                r#"{"variants": [{"name": "m", "devices": ["mobile"], "path": "/"}]}"#,
+                "unknown field `path`",
+            ),
             (&many(33), "33 different variants: at most 32"),
         ] {
             let found = tero_policy::configure::<DeviceVariants>(settings).unwrap_err();
-            assert!(found.contains(expected), "{found:?} does not contain {expected:?}");
+            assert!(
+                found.contains(expected),
+                "{found:?} does not contain {expected:?}"
+            );
         }
     }
 }

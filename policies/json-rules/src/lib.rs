@@ -1,4 +1,5 @@
-//! `builtin:json-rules`: the rules of a static JSON policy file. Its settings are the file, as it is.
+//! `builtin:json-rules`: the rules of a static JSON policy file. Its settings are the file, as it
+//! is.
 //!
 //! ```toml
 //! [[policy]]
@@ -33,21 +34,23 @@
 //! | `stale_while_revalidate`, `stale_if_error` | seconds from 0 to a year | left to the site |
 //! | `tags` | surrogate keys for purging, at most 32 | none |
 //!
-//! Each plan: `name`, `at`, `days` and `sitemap` (which `tero import` makes the plan's own in the configuration), `urls`, `popular` (how many
-//! of the most wanted pages, 0 to 100,000) and `variants` (of this file, or device classes). Asked for a plan, it answers its `urls`, and
-//! then the popular pages that are not among them and that may be cached.
+//! Each plan: `name`, `at`, `days` and `sitemap` (which `tero import` makes the plan's own in the
+//! configuration), `urls`, `popular` (how many of the most wanted pages, 0 to 100,000) and
+//! `variants` (of this file, or device classes). Asked for a plan, it answers its `urls`, and then
+//! the popular pages that are not among them and that may be cached.
 //!
-//! Seconds count as they are written, as ever: what is stored just before the doors open keeps the lifetime of the night.
-//! `builtin:business-hours` can clip it at the opening. Lifetimes apply to complete answers and permanent redirects
-//! (200, 203, 204, 301, 308); how long an error is kept is left to its own fields.
+//! Seconds count as they are written, as ever: what is stored just before the doors open keeps the
+//! lifetime of the night. `builtin:business-hours` can clip it at the opening. Lifetimes apply to
+//! complete answers and permanent redirects (200, 203, 204, 301, 308); how long an error is kept is
+//! left to its own fields.
 
 mod settings;
 
 use std::collections::HashSet;
 
 use tero_policy::{
-    HolidayRule, Hours, Manifest, Moment, Policy, PopularPage, QueryParameters, QueryRule, Request, RequestDecision, Response,
-    ResponseDecision, WarmUrl, any_matches, first_match,
+    HolidayRule, Hours, Manifest, Moment, Policy, PopularPage, QueryParameters, QueryRule, Request,
+    RequestDecision, Response, ResponseDecision, WarmUrl, any_matches, first_match,
 };
 
 pub use settings::Settings;
@@ -73,25 +76,39 @@ impl Policy for JsonRules {
     }
 
     fn manifest(&self) -> Manifest {
-        let mut manifest = Manifest::new().on_request().on_response().variants(self.variants.iter().map(|variant| &variant.name));
+        let mut manifest = Manifest::new()
+            .on_request()
+            .on_response()
+            .variants(self.variants.iter().map(|variant| &variant.name));
         if let Some(zone) = &self.zone {
             manifest = manifest.zone(zone);
         }
         if !self.variants.is_empty() {
             manifest = manifest.device();
         }
-        if self.plans.is_empty() { manifest } else { manifest.plan_warm() }
+        if self.plans.is_empty() {
+            manifest
+        } else {
+            manifest.plan_warm()
+        }
     }
 
     fn on_request(&self, request: &Request, _: &Moment) -> RequestDecision {
-        let variant = self
-            .variants
-            .iter()
-            .find(|variant| variant.devices.contains(&request.device) && any_matches(&variant.paths, &request.path));
+        let variant = self.variants.iter().find(|variant| {
+            variant.devices.contains(&request.device) && any_matches(&variant.paths, &request.path)
+        });
         let mut decision = match self.rule(&request.path) {
-            // The query of what is passed on is for the origin alone, so nothing is taken out of it.
-            Some(rule) if rule.action == Action::Never => RequestDecision::pass().because(format!("{}: never", rule.name)),
-            _ => self.query.iter().fold(RequestDecision::new(), |decision, rule| decision.query(rule.clone())),
+            // The query of what is passed on is for the origin alone, so nothing is taken out of
+            // it.
+            Some(rule) if rule.action == Action::Never => {
+                RequestDecision::pass().because(format!("{}: never", rule.name))
+            }
+            _ => self
+                .query
+                .iter()
+                .fold(RequestDecision::new(), |decision, rule| {
+                    decision.query(rule.clone())
+                }),
         };
         if let Some(variant) = variant {
             decision = decision.variant(&variant.name);
@@ -99,24 +116,43 @@ impl Policy for JsonRules {
         decision
     }
 
-    fn on_response(&self, request: &Request, response: &Response, now: &Moment) -> ResponseDecision {
-        let Some(rule) = self.rule(&request.path) else { return ResponseDecision::by_headers() };
+    fn on_response(
+        &self,
+        request: &Request,
+        response: &Response,
+        now: &Moment,
+    ) -> ResponseDecision {
+        let Some(rule) = self.rule(&request.path) else {
+            return ResponseDecision::by_headers();
+        };
         let because = |what: &str| format!("{}: {what}", rule.name);
         if rule.action == Action::Never {
             return ResponseDecision::never().because(because("never"));
         }
         let tagged = ResponseDecision::by_headers().tags(&rule.tags);
         if !response.is_lasting() {
-            return tagged.because(because(&format!("status {} is left to its fields", response.status)));
+            return tagged.because(because(&format!(
+                "status {} is left to its fields",
+                response.status
+            )));
         }
         let mut decision = match rule.action {
             Action::Ttl(Ttl::Fixed(ttl)) => rule.cache(ttl, response, now).because(because("ttl")),
-            Action::Ttl(Ttl::ByHours { business_hours, otherwise }) => {
-                let (ttl, state) =
-                    if self.hours.is_open(now) { (business_hours, "business hours") } else { (otherwise, "otherwise") };
-                rule.cache(ttl, response, now).because(because(&format!("{state}{}", self.holiday(now))))
+            Action::Ttl(Ttl::ByHours {
+                business_hours,
+                otherwise,
+            }) => {
+                let (ttl, state) = if self.hours.is_open(now) {
+                    (business_hours, "business hours")
+                } else {
+                    (otherwise, "otherwise")
+                };
+                rule.cache(ttl, response, now)
+                    .because(because(&format!("{state}{}", self.holiday(now))))
             }
-            Action::Ttl(Ttl::Origin) | Action::Never => ResponseDecision::by_headers().because(because("origin")),
+            Action::Ttl(Ttl::Origin) | Action::Never => {
+                ResponseDecision::by_headers().because(because("origin"))
+            }
         };
         decision.tags = tagged.tags;
         decision.stale_while_revalidate = rule.stale_while_revalidate;
@@ -125,12 +161,31 @@ impl Policy for JsonRules {
     }
 
     fn plan_warm(&self, plan: &str, popular: &[PopularPage], _: &Moment) -> Vec<WarmUrl> {
-        let Some(plan) = self.plans.iter().find(|other| other.name == plan) else { return Vec::new() };
+        let Some(plan) = self.plans.iter().find(|other| other.name == plan) else {
+            return Vec::new();
+        };
         let mut seen: HashSet<&str> = HashSet::new();
-        let page = |url: &str, priority: u8| WarmUrl::new(url).variants(&plan.variants).priority(priority);
-        let mut pages: Vec<WarmUrl> = plan.urls.iter().filter(|url| seen.insert(url)).map(|url| page(url, 255)).collect();
-        let wanted = popular.iter().filter(|wanted| self.rule(wanted.path()).is_none_or(|rule| rule.action != Action::Never));
-        pages.extend(wanted.filter(|wanted| seen.insert(&wanted.url)).take(plan.popular).map(|wanted| page(&wanted.url, 128)));
+        let page = |url: &str, priority: u8| {
+            WarmUrl::new(url)
+                .variants(&plan.variants)
+                .priority(priority)
+        };
+        let mut pages: Vec<WarmUrl> = plan
+            .urls
+            .iter()
+            .filter(|url| seen.insert(url))
+            .map(|url| page(url, 255))
+            .collect();
+        let wanted = popular.iter().filter(|wanted| {
+            self.rule(wanted.path())
+                .is_none_or(|rule| rule.action != Action::Never)
+        });
+        pages.extend(
+            wanted
+                .filter(|wanted| seen.insert(&wanted.url))
+                .take(plan.popular)
+                .map(|wanted| page(&wanted.url, 128)),
+        );
         pages
     }
 }
@@ -145,7 +200,15 @@ impl JsonRules {
     fn holiday(&self, now: &Moment) -> String {
         match &now.holiday {
             Some(holiday) if self.hours.holidays != HolidayRule::Open => {
-                format!(" ({}: {})", if holiday.open.is_some() { "half-day" } else { "holiday" }, holiday.name)
+                format!(
+                    " ({}: {})",
+                    if holiday.open.is_some() {
+                        "half-day"
+                    } else {
+                        "holiday"
+                    },
+                    holiday.name
+                )
             }
             _ => String::new(),
         }
@@ -161,7 +224,10 @@ impl Rule {
                 let until = now.until(time);
                 let mut decision = ResponseDecision::cache_for(response.spread(until, self.spread));
                 // What changes at 18:00 must not sit in browsers until midnight.
-                decision.browser_ttl = response.header_browser_ttl.filter(|ttl| *ttl > until).map(|_| until);
+                decision.browser_ttl = response
+                    .header_browser_ttl
+                    .filter(|ttl| *ttl > until)
+                    .map(|_| until);
                 decision
             }
         }
@@ -169,7 +235,11 @@ impl Rule {
 }
 
 fn query_rule(ignore: Vec<String>, sort: bool) -> Option<QueryRule> {
-    let parameters = if ignore.is_empty() { QueryParameters::All } else { QueryParameters::Ignore(ignore) };
+    let parameters = if ignore.is_empty() {
+        QueryParameters::All
+    } else {
+        QueryParameters::Ignore(ignore)
+    };
     let rule = QueryRule { parameters, sort };
     (rule != QueryRule::default()).then_some(rule)
 }

@@ -1,4 +1,5 @@
-//! The file as written, and the rules made from it. Unknown keys are refused, and so is what could never take effect.
+//! The file as written, and the rules made from it. Unknown keys are refused, and so is what could
+//! never take effect.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -7,7 +8,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use tero_policy::{
-    Device, Duration, HolidayRule, Hours, LocalTime, PathPattern, QueryName, Tag, VariantName, Weekdays, Window, first_idle,
+    Device, Duration, HolidayRule, Hours, LocalTime, PathPattern, QueryName, Tag, VariantName,
+    Weekdays, Window, first_idle,
 };
 
 use crate::{JsonRules, query_rule};
@@ -166,7 +168,9 @@ const SECONDS: &str = "a whole number of seconds from 0 to 31536000 (a year)";
 
 fn seconds<E: Error>(secs: u64) -> Result<Duration, E> {
     if secs > u64::from(Duration::MAX.as_secs()) {
-        Err(E::custom(format!("{secs} is out of range: write {SECONDS}")))
+        Err(E::custom(format!(
+            "{secs} is out of range: write {SECONDS}"
+        )))
     } else {
         Ok(Duration::from_secs(secs))
     }
@@ -176,7 +180,10 @@ fn seconds<E: Error>(secs: u64) -> Result<Duration, E> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ttl {
     Fixed(Length),
-    ByHours { business_hours: Length, otherwise: Length },
+    ByHours {
+        business_hours: Length,
+        otherwise: Length,
+    },
     Origin,
 }
 
@@ -192,21 +199,33 @@ impl<'de> Deserialize<'de> for Ttl {
         impl<'de> Visitor<'de> for AnyTtl {
             type Value = Ttl;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{SECONDS}, \"until 18:00\", {{ \"business_hours\": …, \"otherwise\": … }} or \"origin\"")
+                write!(
+                    f,
+                    "{SECONDS}, \"until 18:00\", {{ \"business_hours\": …, \"otherwise\": … }} or \"origin\""
+                )
             }
             fn visit_u64<E: Error>(self, secs: u64) -> Result<Ttl, E> {
                 seconds(secs).map(|secs| Ttl::Fixed(Length::Secs(secs)))
             }
             fn visit_str<E: Error>(self, text: &str) -> Result<Ttl, E> {
                 match text.strip_prefix("until ") {
-                    Some(time) => time.parse().map(|time| Ttl::Fixed(Length::Until(time))).map_err(E::custom),
+                    Some(time) => time
+                        .parse()
+                        .map(|time| Ttl::Fixed(Length::Until(time)))
+                        .map_err(E::custom),
                     None if text == "origin" => Ok(Ttl::Origin),
                     None => Err(E::invalid_value(serde::de::Unexpected::Str(text), &self)),
                 }
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Ttl, A::Error> {
-                let ByHours { business_hours, otherwise } = ByHours::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(Ttl::ByHours { business_hours, otherwise })
+                let ByHours {
+                    business_hours,
+                    otherwise,
+                } = ByHours::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Ttl::ByHours {
+                    business_hours,
+                    otherwise,
+                })
             }
         }
         deserializer.deserialize_any(AnyTtl)
@@ -267,7 +286,10 @@ pub(crate) struct Rule {
 impl Rule {
     /// Whether its lifetime depends on the time.
     fn is_timed(&self) -> bool {
-        matches!(self.action, Action::Ttl(Ttl::ByHours { .. } | Ttl::Fixed(Length::Until(_))))
+        matches!(
+            self.action,
+            Action::Ttl(Ttl::ByHours { .. } | Ttl::Fixed(Length::Until(_)))
+        )
     }
 }
 
@@ -283,19 +305,35 @@ pub(crate) struct Plan {
 /// The policy that the file amounts to, or the first mistake in it.
 pub(crate) fn check(settings: Settings) -> Result<JsonRules, String> {
     if !(1..=3).contains(&settings.version) {
-        return Err(format!("`version` is {}: this policy reads versions 1 to 3", settings.version));
+        return Err(format!(
+            "`version` is {}: this policy reads versions 1 to 3",
+            settings.version
+        ));
     }
     if settings.key.ignore_query.len() > 256 {
-        return Err(format!("`key.ignore_query` has {} entries: at most 256", settings.key.ignore_query.len()));
+        return Err(format!(
+            "`key.ignore_query` has {} entries: at most 256",
+            settings.key.ignore_query.len()
+        ));
     }
     let has_hours = settings.business_hours.is_some();
     let variants = variants(settings.variants.0)?;
     let rules = rules(settings.rules, has_hours, settings.spread)?;
     let plans = plans(settings.warming, &variants)?;
     Ok(JsonRules {
-        zone: settings.timezone.or_else(|| rules.iter().any(Rule::is_timed).then(|| "UTC".to_owned())),
+        zone: settings
+            .timezone
+            .or_else(|| rules.iter().any(Rule::is_timed).then(|| "UTC".to_owned())),
         hours: hours(settings.business_hours)?,
-        query: query_rule(settings.key.ignore_query.into_iter().map(String::from).collect(), settings.key.sort_query),
+        query: query_rule(
+            settings
+                .key
+                .ignore_query
+                .into_iter()
+                .map(String::from)
+                .collect(),
+            settings.key.sort_query,
+        ),
         variants,
         rules,
         plans,
@@ -303,8 +341,17 @@ pub(crate) fn check(settings: Settings) -> Result<JsonRules, String> {
 }
 
 fn hours(written: Option<BusinessHours>) -> Result<Hours, String> {
-    let Some(BusinessHours { days, from, to, holidays }) = written else { return Ok(Hours::default()) };
-    let window = Window::new(days, from, to).map_err(|error| format!("`business_hours`: {error}"))?;
+    let Some(BusinessHours {
+        days,
+        from,
+        to,
+        holidays,
+    }) = written
+    else {
+        return Ok(Hours::default());
+    };
+    let window =
+        Window::new(days, from, to).map_err(|error| format!("`business_hours`: {error}"))?;
     let holidays = match holidays {
         Holidays::Closed => HolidayRule::Calendar,
         Holidays::Open => HolidayRule::Open,
@@ -319,29 +366,47 @@ fn variants(written: Vec<(String, RawVariant)>) -> Result<Vec<Variant>, String> 
     let mut names = HashSet::new();
     let mut variants = Vec::new();
     for (name, RawVariant { devices, paths }) in written {
-        let name: VariantName = name.parse().map_err(|error| format!("`variants`: {error}"))?;
+        let name: VariantName = name
+            .parse()
+            .map_err(|error| format!("`variants`: {error}"))?;
         let at = |what: &str| format!("`variants.{name}`: {what}");
         if !names.insert(name.clone()) {
             return Err(at("is written twice: keep one of the two"));
         }
         if devices.is_empty() {
-            return Err(at("`devices` is empty: name at least one of desktop, mobile, tablet, tv, bot and unknown"));
+            return Err(at(
+                "`devices` is empty: name at least one of desktop, mobile, tablet, tv, bot and unknown",
+            ));
         }
         if !(1..=256).contains(&paths.len()) {
-            return Err(at(&format!("`paths` has {} entries: name 1 to 256, or leave it out for all", paths.len())));
+            return Err(at(&format!(
+                "`paths` has {} entries: name 1 to 256, or leave it out for all",
+                paths.len()
+            )));
         }
-        variants.push(Variant { name, devices, paths });
+        variants.push(Variant {
+            name,
+            devices,
+            paths,
+        });
     }
     Ok(variants)
 }
 
 fn rules(written: Vec<RawRule>, has_hours: bool, spread: u8) -> Result<Vec<Rule>, String> {
     if !(1..=1_024).contains(&written.len()) {
-        return Err(format!("`rules` has {} entries: write 1 to 1024", written.len()));
+        return Err(format!(
+            "`rules` has {} entries: write 1 to 1024",
+            written.len()
+        ));
     }
     let mut names = HashSet::new();
     let rule = |(index, rule): (usize, RawRule)| {
-        let called = rule.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+        let called = rule
+            .name
+            .as_ref()
+            .map(|name| format!(" ({name})"))
+            .unwrap_or_default();
         let at = |what: &str| format!("`rules[{index}]`{called}: {what}");
         if let Some(name) = &rule.name
             && !names.insert(name.clone())
@@ -350,7 +415,11 @@ fn rules(written: Vec<RawRule>, has_hours: bool, spread: u8) -> Result<Vec<Rule>
         }
         checked(rule, has_hours, spread).map_err(|error| at(&error))
     };
-    let rules: Vec<Rule> = written.into_iter().enumerate().map(rule).collect::<Result<_, _>>()?;
+    let rules: Vec<Rule> = written
+        .into_iter()
+        .enumerate()
+        .map(rule)
+        .collect::<Result<_, _>>()?;
     match first_idle(rules.iter().map(|rule| rule.paths.as_slice())) {
         None => Ok(rules),
         Some((idle, pattern, by)) => Err(format!(
@@ -361,12 +430,21 @@ fn rules(written: Vec<RawRule>, has_hours: bool, spread: u8) -> Result<Vec<Rule>
 }
 
 fn checked(rule: RawRule, has_hours: bool, spread: u8) -> Result<Rule, String> {
-    let first = rule.paths.first().ok_or("`match` is empty: write at least one pattern, [\"/\"] or [\"*\"]")?;
+    let first = rule
+        .paths
+        .first()
+        .ok_or("`match` is empty: write at least one pattern, [\"/\"] or [\"*\"]")?;
     if rule.paths.len() > 256 {
-        return Err(format!("`match` has {} entries: at most 256", rule.paths.len()));
+        return Err(format!(
+            "`match` has {} entries: at most 256",
+            rule.paths.len()
+        ));
     }
     if rule.tags.len() > 32 {
-        return Err(format!("`tags` has {} entries: at most 32", rule.tags.len()));
+        return Err(format!(
+            "`tags` has {} entries: at most 32",
+            rule.tags.len()
+        ));
     }
     let spread = rule.spread.unwrap_or(spread);
     if spread > 50 {
@@ -374,7 +452,9 @@ fn checked(rule: RawRule, has_hours: bool, spread: u8) -> Result<Rule, String> {
     }
     let action = match (rule.cache, rule.ttl) {
         (Some(Cache::Never), None) => Action::Never,
-        (Some(Cache::Never), Some(_)) => return Err("what is never cached has no `ttl`: keep `cache` or `ttl`".to_owned()),
+        (Some(Cache::Never), Some(_)) => {
+            return Err("what is never cached has no `ttl`: keep `cache` or `ttl`".to_owned());
+        }
         (None, Some(Ttl::ByHours { .. })) if !has_hours => {
             return Err(
                 "`ttl`: the file has no `business_hours`: write them at the top, or one number of seconds here".to_owned()
@@ -400,7 +480,10 @@ fn checked(rule: RawRule, has_hours: bool, spread: u8) -> Result<Rule, String> {
 
 fn plans(written: Vec<RawPlan>, variants: &[Variant]) -> Result<Vec<Plan>, String> {
     if written.len() > 256 {
-        return Err(format!("`warming` has {} entries: at most 256", written.len()));
+        return Err(format!(
+            "`warming` has {} entries: at most 256",
+            written.len()
+        ));
     }
     let mut names = HashSet::new();
     let plan = |plan: RawPlan| {
@@ -409,28 +492,48 @@ fn plans(written: Vec<RawPlan>, variants: &[Variant]) -> Result<Vec<Plan>, Strin
             return Err(at("another plan has that name: give each its own"));
         }
         if plan.days.is_some() && plan.at.is_none() {
-            return Err(at("`days` without a time: write `at` too, or leave `days` out to start the plan from outside"));
+            return Err(at(
+                "`days` without a time: write `at` too, or leave `days` out to start the plan from outside",
+            ));
         }
         if plan.popular > 100_000 {
-            return Err(at(&format!("`popular` is {}: at most 100000", plan.popular)));
+            return Err(at(&format!(
+                "`popular` is {}: at most 100000",
+                plan.popular
+            )));
         }
-        if let Some(url) = plan.urls.iter().chain(&plan.sitemap).find(|url| !is_page(url)) {
+        if let Some(url) = plan
+            .urls
+            .iter()
+            .chain(&plan.sitemap)
+            .find(|url| !is_page(url))
+        {
             return Err(at(&format!(
                 "{url:?} is not a page of the site: write its path and query, percent-encoded, such as \"/barberias?zona=palermo\""
             )));
         }
-        let known =
-            |name: &VariantName| variants.iter().any(|variant| variant.name == *name) || name.as_str().parse::<Device>().is_ok();
+        let known = |name: &VariantName| {
+            variants.iter().any(|variant| variant.name == *name)
+                || name.as_str().parse::<Device>().is_ok()
+        };
         if let Some(name) = plan.variants.iter().find(|name| !known(name)) {
-            let declared: Vec<&str> =
-                variants.iter().map(|variant| variant.name.as_str()).chain(Device::ALL.map(Device::as_str)).collect();
+            let declared: Vec<&str> = variants
+                .iter()
+                .map(|variant| variant.name.as_str())
+                .chain(Device::ALL.map(Device::as_str))
+                .collect();
             return Err(at(&format!(
                 "{:?} is neither a variant nor a device class: write one of {}",
                 name.as_str(),
                 declared.join(", ")
             )));
         }
-        Ok(Plan { name: plan.name, urls: plan.urls, popular: plan.popular, variants: plan.variants })
+        Ok(Plan {
+            name: plan.name,
+            urls: plan.urls,
+            popular: plan.popular,
+            variants: plan.variants,
+        })
     };
     written.into_iter().map(plan).collect()
 }
@@ -439,5 +542,7 @@ fn is_page(url: &str) -> bool {
     url.starts_with('/')
         && !url.starts_with("//")
         && url.len() <= 8_192
-        && url.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
+        && url
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'#')
 }

@@ -1,4 +1,5 @@
-//! `builtin:popular-pages`: warms the pages that visitors wanted in the hours that a plan prepares for.
+//! `builtin:popular-pages`: warms the pages that visitors wanted in the hours that a plan prepares
+//! for.
 //!
 //! ```toml
 //! [[policy]]
@@ -18,13 +19,16 @@
 //! | `variants` | `"as-seen"`: each page in the variants that visitors wanted it in; `"plan"`: in those of the plan; or a list of variants and device classes | `"as-seen"` |
 //! | `min_share` | with `"as-seen"`: variants with a smaller part of a page's requests are left out, in percent; 0 to 100 | 0 |
 //!
-//! A page that was wanted without variant is warmed for the device class `desktop`, which is where policies name none.
-//! Priorities fall from 255 by rank, so that the most wanted pages are warm first, and still are if the plan's deadline cuts the run short.
+//! A page that was wanted without variant is warmed for the device class `desktop`, which is where
+//! policies name none. Priorities fall from 255 by rank, so that the most wanted pages are warm
+//! first, and still are if the plan's deadline cuts the run short.
 
 use std::collections::HashMap;
 
 use serde::{Deserialize, Deserializer};
-use tero_policy::{Manifest, Moment, PathPattern, Policy, PopularPage, VariantName, WarmUrl, any_matches};
+use tero_policy::{
+    Manifest, Moment, PathPattern, Policy, PopularPage, VariantName, WarmUrl, any_matches,
+};
 
 /// The settings as written.
 #[derive(Debug, Deserialize)]
@@ -69,7 +73,10 @@ enum Variants {
 impl<'de> Deserialize<'de> for Variants {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Variants, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged, expecting = "it is neither \"as-seen\" nor \"plan\" nor a list of variants and device classes")]
+        #[serde(
+            untagged,
+            expecting = "it is neither \"as-seen\" nor \"plan\" nor a list of variants and device classes"
+        )]
         enum Raw {
             Word(Word),
             List(Vec<VariantName>),
@@ -100,7 +107,10 @@ impl Policy for PopularPages {
             return Err(format!("`top` is {}: write 1 to 10000", settings.top));
         }
         if settings.min_requests == 0 {
-            return Err("`min_requests` is 0: write at least 1, nobody wants a page without asking for it".to_owned());
+            return Err(
+                "`min_requests` is 0: write at least 1, nobody wants a page without asking for it"
+                    .to_owned(),
+            );
         }
         if !(1..=256).contains(&settings.include.len()) {
             return Err(format!(
@@ -109,16 +119,26 @@ impl Policy for PopularPages {
             ));
         }
         if settings.exclude.len() > 256 {
-            return Err(format!("`exclude` has {} entries: at most 256", settings.exclude.len()));
+            return Err(format!(
+                "`exclude` has {} entries: at most 256",
+                settings.exclude.len()
+            ));
         }
-        if settings.plans.as_ref().is_some_and(|plans| !(1..=256).contains(&plans.len())) {
+        if settings
+            .plans
+            .as_ref()
+            .is_some_and(|plans| !(1..=256).contains(&plans.len()))
+        {
             return Err("`plans` names none, or more than 256: name 1 to 256, or leave it out for every plan".to_owned());
         }
         if settings.variants == Variants::These(Vec::new()) {
             return Err("`variants` is empty: write \"plan\" for those of the plan".to_owned());
         }
         if settings.min_share > 100 {
-            return Err(format!("`min_share` is {}: write 0 to 100 percent", settings.min_share));
+            return Err(format!(
+                "`min_share` is {}: write 0 to 100 percent",
+                settings.min_share
+            ));
         }
         Ok(PopularPages(settings))
     }
@@ -128,12 +148,18 @@ impl Policy for PopularPages {
     }
 
     fn plan_warm(&self, plan: &str, popular: &[PopularPage], _: &Moment) -> Vec<WarmUrl> {
-        if self.0.plans.as_ref().is_some_and(|plans| !plans.iter().any(|name| name == plan)) {
+        if self
+            .0
+            .plans
+            .as_ref()
+            .is_some_and(|plans| !plans.iter().any(|name| name == plan))
+        {
             return Vec::new();
         }
         let mut pages = self.pages(popular);
         pages.retain(|page| page.requests >= self.0.min_requests);
-        // Stable, so that pages wanted equally often keep the order in which they came, which is the same every time.
+        // Stable, so that pages wanted equally often keep the order in which they came, which is
+        // the same every time.
         pages.sort_by_key(|page| std::cmp::Reverse(page.requests));
         pages.truncate(self.0.top);
         let count = pages.len();
@@ -141,7 +167,11 @@ impl Policy for PopularPages {
         pages
             .into_iter()
             .enumerate()
-            .map(|(rank, page)| WarmUrl::new(page.url).variants(self.variants(&page)).priority(priority(rank)))
+            .map(|(rank, page)| {
+                WarmUrl::new(page.url)
+                    .variants(self.variants(&page))
+                    .priority(priority(rank))
+            })
             .collect()
     }
 }
@@ -160,12 +190,16 @@ impl PopularPages {
     fn pages<'a>(&self, popular: &'a [PopularPage]) -> Vec<Page<'a>> {
         let mut pages: Vec<Page<'a>> = Vec::new();
         let mut places: HashMap<&str, usize> = HashMap::new();
-        for seen in
-            popular.iter().filter(|seen| any_matches(&self.0.include, seen.path()) && !any_matches(&self.0.exclude, seen.path()))
-        {
+        for seen in popular.iter().filter(|seen| {
+            any_matches(&self.0.include, seen.path()) && !any_matches(&self.0.exclude, seen.path())
+        }) {
             let place = *places.entry(&seen.url).or_insert(pages.len());
             if place == pages.len() {
-                pages.push(Page { url: &seen.url, requests: 0, variants: Vec::new() });
+                pages.push(Page {
+                    url: &seen.url,
+                    requests: 0,
+                    variants: Vec::new(),
+                });
             }
             let page = &mut pages[place];
             page.requests = page.requests.saturating_add(seen.requests);
@@ -183,10 +217,17 @@ impl PopularPages {
             Variants::Plan => Vec::new(),
             Variants::These(names) => names.iter().map(String::from).collect(),
             Variants::AsSeen => {
-                let is_wanted =
-                    |requests: u64| u128::from(requests) * 100 >= u128::from(page.requests) * u128::from(self.0.min_share);
+                let is_wanted = |requests: u64| {
+                    u128::from(requests) * 100
+                        >= u128::from(page.requests) * u128::from(self.0.min_share)
+                };
                 // At a high `min_share` the variant wanted most still stands for the page.
-                let most = page.variants.iter().map(|(_, requests)| *requests).max().unwrap_or(0);
+                let most = page
+                    .variants
+                    .iter()
+                    .map(|(_, requests)| *requests)
+                    .max()
+                    .unwrap_or(0);
                 page.variants
                     .iter()
                     .filter(|(_, requests)| is_wanted(*requests) || *requests == most)
@@ -202,7 +243,9 @@ mod tests {
     use super::*;
 
     fn plan(settings: &str, popular: &[PopularPage]) -> Vec<WarmUrl> {
-        tero_policy::configure::<PopularPages>(settings).unwrap().plan_warm("apertura", popular, &Moment::epoch())
+        tero_policy::configure::<PopularPages>(settings)
+            .unwrap()
+            .plan_warm("apertura", popular, &Moment::epoch())
     }
 
     fn urls(warm: &[WarmUrl]) -> Vec<&str> {
@@ -227,15 +270,27 @@ mod tests {
         assert_eq!(
             warm,
             [
-                WarmUrl::new("/barberias/recoleta").variants(["mobile", "desktop"]).priority(255),
-                WarmUrl::new("/").variants(["mobile", "desktop"]).priority(128)
+                WarmUrl::new("/barberias/recoleta")
+                    .variants(["mobile", "desktop"])
+                    .priority(255),
+                WarmUrl::new("/")
+                    .variants(["mobile", "desktop"])
+                    .priority(128)
             ]
         );
     }
 
     #[test]
     fn the_top_is_cut_and_rare_pages_are_left_out() {
-        assert_eq!(urls(&plan("{}", &popular())), ["/barberias/recoleta", "/", "/barberias/palermo?dia=lunes", "/checkout/1"]);
+        assert_eq!(
+            urls(&plan("{}", &popular())),
+            [
+                "/barberias/recoleta",
+                "/",
+                "/barberias/palermo?dia=lunes",
+                "/checkout/1"
+            ]
+        );
         assert_eq!(plan(r#"{"min_requests": 1}"#, &popular()).len(), 5);
         assert_eq!(plan(r#"{"min_requests": 55}"#, &popular()).len(), 1);
         assert_eq!(plan(r#"{"min_requests": 56}"#, &popular()), []);
@@ -245,7 +300,10 @@ mod tests {
     #[test]
     fn patterns_say_which_pages_count_by_path_without_query() {
         assert_eq!(
-            urls(&plan(r#"{"include": ["/barberias/palermo", "/checkout/*"], "exclude": ["/checkout/*"]}"#, &popular())),
+            urls(&plan(
+                r#"{"include": ["/barberias/palermo", "/checkout/*"], "exclude": ["/checkout/*"]}"#,
+                &popular()
+            )),
             ["/barberias/palermo?dia=lunes"]
         );
     }
@@ -257,18 +315,28 @@ mod tests {
         assert_eq!(variants(r#"{"min_share": 10}"#), ["mobile"]);
         assert_eq!(variants(r#"{"min_share": 100}"#), ["mobile"]);
         assert_eq!(variants(r#"{"variants": "plan"}"#), [""; 0]);
-        assert_eq!(variants(r#"{"variants": ["tablet", "mobile"]}"#), ["tablet", "mobile"]);
+        assert_eq!(
+            variants(r#"{"variants": ["tablet", "mobile"]}"#),
+            ["tablet", "mobile"]
+        );
     }
 
     #[test]
     fn only_the_named_plans_are_answered() {
         assert_eq!(plan(r#"{"plans": ["mediodia"]}"#, &popular()), []);
-        assert_eq!(plan(r#"{"plans": ["mediodia", "apertura"]}"#, &popular()).len(), 4);
+        assert_eq!(
+            plan(r#"{"plans": ["mediodia", "apertura"]}"#, &popular()).len(),
+            4
+        );
     }
 
     #[test]
     fn requests_beyond_counting_do_not_wrap() {
-        let many = [PopularPage::new("/a", u64::MAX), PopularPage::new("/a", u64::MAX), PopularPage::new("/b", u64::MAX - 1)];
+        let many = [
+            PopularPage::new("/a", u64::MAX),
+            PopularPage::new("/a", u64::MAX),
+            PopularPage::new("/b", u64::MAX - 1),
+        ];
         assert_eq!(urls(&plan("{}", &many)), ["/a", "/b"]);
     }
 
@@ -280,15 +348,27 @@ mod tests {
             (r#"{"top": "x"}"#, "settings: `top`: invalid type"),
             (r#"{"min_requests": 0}"#, "write at least 1"),
             (r#"{"include": []}"#, "leave it out for all pages"),
-            (r#"{"include": ["x"]}"#, "settings: `include[0]`: \"x\" begins with neither"),
+            (
+                r#"{"include": ["x"]}"#,
+                "settings: `include[0]`: \"x\" begins with neither",
+            ),
             (r#"{"plans": []}"#, "leave it out for every plan"),
-            (r#"{"variants": []}"#, "write \"plan\" for those of the plan"),
-            (r#"{"variants": "seen"}"#, "settings: `variants`: it is neither \"as-seen\" nor \"plan\" nor a list"),
+            (
+                r#"{"variants": []}"#,
+                "write \"plan\" for those of the plan",
+            ),
+            (
+                r#"{"variants": "seen"}"#,
+                "settings: `variants`: it is neither \"as-seen\" nor \"plan\" nor a list",
+            ),
             (r#"{"min_share": 101}"#, "write 0 to 100 percent"),
             (r#"{"pages": 1}"#, "unknown field `pages`"),
         ] {
             let found = tero_policy::configure::<PopularPages>(settings).unwrap_err();
-            assert!(found.contains(expected), "{found:?} does not contain {expected:?}");
+            assert!(
+                found.contains(expected),
+                "{found:?} does not contain {expected:?}"
+            );
         }
     }
 }

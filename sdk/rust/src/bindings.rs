@@ -1,4 +1,5 @@
-//! What wit-bindgen makes of `sdk/wit/policy.wit`. Authors never see it; [`export!`](crate::export) does.
+//! What wit-bindgen makes of `sdk/wit/policy.wit`. Authors never see it; [`export!`](crate::export)
+//! does.
 #![allow(unsafe_code, missing_docs, unreachable_pub, clippy::all)]
 
 wit_bindgen::generate!({

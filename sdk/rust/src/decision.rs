@@ -11,7 +11,8 @@ pub enum Lookup {
     Pass,
 }
 
-/// Which query parameters count. Names may end in `*`: `utm_*` is every name that begins with `utm_`.
+/// Which query parameters count. Names may end in `*`: `utm_*` is every name that begins with
+/// `utm_`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum QueryParameters {
     /// All of them.
@@ -54,12 +55,18 @@ impl RequestDecision {
 
     /// Look up and store, unless another policy passes.
     pub fn cache() -> RequestDecision {
-        RequestDecision { lookup: Some(Lookup::Cache), ..RequestDecision::default() }
+        RequestDecision {
+            lookup: Some(Lookup::Cache),
+            ..RequestDecision::default()
+        }
     }
 
     /// Neither look up nor store.
     pub fn pass() -> RequestDecision {
-        RequestDecision { lookup: Some(Lookup::Pass), ..RequestDecision::default() }
+        RequestDecision {
+            lookup: Some(Lookup::Pass),
+            ..RequestDecision::default()
+        }
     }
 
     /// In that variant, which the manifest declares.
@@ -69,13 +76,25 @@ impl RequestDecision {
     }
 
     /// All query parameters count but these, and their order does not.
-    pub fn ignore_query<S: Into<String>>(self, names: impl IntoIterator<Item = S>) -> RequestDecision {
-        self.query(QueryRule { parameters: QueryParameters::Ignore(names.into_iter().map(Into::into).collect()), sort: true })
+    pub fn ignore_query<S: Into<String>>(
+        self,
+        names: impl IntoIterator<Item = S>,
+    ) -> RequestDecision {
+        self.query(QueryRule {
+            parameters: QueryParameters::Ignore(names.into_iter().map(Into::into).collect()),
+            sort: true,
+        })
     }
 
     /// No query parameters count but these, and their order does not.
-    pub fn only_query<S: Into<String>>(self, names: impl IntoIterator<Item = S>) -> RequestDecision {
-        self.query(QueryRule { parameters: QueryParameters::Only(names.into_iter().map(Into::into).collect()), sort: true })
+    pub fn only_query<S: Into<String>>(
+        self,
+        names: impl IntoIterator<Item = S>,
+    ) -> RequestDecision {
+        self.query(QueryRule {
+            parameters: QueryParameters::Only(names.into_iter().map(Into::into).collect()),
+            sort: true,
+        })
     }
 
     /// With that rule for the query.
@@ -84,7 +103,8 @@ impl RequestDecision {
         self
     }
 
-    /// For people, in `Cache-Status`: accents are dropped, other characters than printable ASCII become `?`, and it is cut at 200 bytes.
+    /// For people, in `Cache-Status`: accents are dropped, other characters than printable ASCII
+    /// become `?`, and it is cut at 200 bytes.
     pub fn because(mut self, reason: impl AsRef<str>) -> RequestDecision {
         self.reason = Some(printable(reason.as_ref()));
         self
@@ -131,12 +151,19 @@ impl ResponseDecision {
 
     /// Not stored, whatever the fields say.
     pub fn never() -> ResponseDecision {
-        ResponseDecision { storing: Storing::Never, ..ResponseDecision::default() }
+        ResponseDecision {
+            storing: Storing::Never,
+            ..ResponseDecision::default()
+        }
     }
 
     /// Stored and fresh for `ttl`, also where the fields give no lifetime.
     pub fn cache_for(ttl: Duration) -> ResponseDecision {
-        ResponseDecision { storing: Storing::Always, ttl: Some(ttl), ..ResponseDecision::default() }
+        ResponseDecision {
+            storing: Storing::Always,
+            ttl: Some(ttl),
+            ..ResponseDecision::default()
+        }
     }
 
     /// Fresh for `ttl`, if it is stored.
@@ -175,7 +202,8 @@ impl ResponseDecision {
         self
     }
 
-    /// For people, in `Cache-Status`: accents are dropped, other characters than printable ASCII become `?`, and it is cut at 200 bytes.
+    /// For people, in `Cache-Status`: accents are dropped, other characters than printable ASCII
+    /// become `?`, and it is cut at 200 bytes.
     pub fn because(mut self, reason: impl AsRef<str>) -> ResponseDecision {
         self.reason = Some(printable(reason.as_ref()));
         self
@@ -207,7 +235,10 @@ fn printable(text: &str) -> String {
     ];
     let plain = |c: char| match c {
         ' '..='~' => c,
-        _ => ACCENTED.iter().find(|(accented, _)| accented.contains(c)).map_or('?', |(_, plain)| *plain),
+        _ => ACCENTED
+            .iter()
+            .find(|(accented, _)| accented.contains(c))
+            .map_or('?', |(_, plain)| *plain),
     };
     text.chars().take(200).map(plain).collect()
 }
@@ -219,9 +250,15 @@ mod tests {
     #[test]
     fn reasons_are_made_printable_and_short() {
         let reason = |text: &str| RequestDecision::new().because(text).reason.unwrap();
-        assert_eq!(reason("holiday: Día de la Niñez"), "holiday: Dia de la Ninez");
+        assert_eq!(
+            reason("holiday: Día de la Niñez"),
+            "holiday: Dia de la Ninez"
+        );
         assert_eq!(reason("a\nb\u{1f600}"), "a?b?");
         assert_eq!(reason(&"é".repeat(300)), "e".repeat(200));
-        assert_eq!(ResponseDecision::never().because("ünï").reason.unwrap(), "uni");
+        assert_eq!(
+            ResponseDecision::never().because("ünï").reason.unwrap(),
+            "uni"
+        );
     }
 }

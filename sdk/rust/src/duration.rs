@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer};
 
-/// A lifetime in whole seconds, at most 31,536,000 (365 days), which is the longest that the edge accepts.
+/// A lifetime in whole seconds, at most 31,536,000 (365 days), which is the longest that the edge
+/// accepts.
 ///
 /// In settings it is text with its unit: `"90s"`, `"15min"` (or `"15m"`), `"2h"`, `"1d"`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,7 +20,11 @@ impl Duration {
 
     /// That many seconds; at most [`Duration::MAX`].
     pub const fn from_secs(secs: u64) -> Duration {
-        if secs > Duration::MAX.0 as u64 { Duration::MAX } else { Duration(secs as u32) }
+        if secs > Duration::MAX.0 as u64 {
+            Duration::MAX
+        } else {
+            Duration(secs as u32)
+        }
     }
 
     /// That many minutes; at most [`Duration::MAX`].
@@ -47,7 +52,9 @@ impl FromStr for Duration {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Duration, String> {
-        let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let unit_at = text
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len());
         let (number, unit) = text.split_at(unit_at);
         let unit_secs: u64 = match unit {
             "s" => 1,
@@ -62,7 +69,10 @@ impl FromStr for Duration {
             ));
         }
         // A number too long for u64 is certainly too long for a lifetime.
-        let secs = number.parse::<u64>().unwrap_or(u64::MAX).saturating_mul(unit_secs);
+        let secs = number
+            .parse::<u64>()
+            .unwrap_or(u64::MAX)
+            .saturating_mul(unit_secs);
         if secs > u64::from(Duration::MAX.0) {
             Err(format!("{text:?} is longer than a year: at most \"365d\""))
         } else {
@@ -84,7 +94,10 @@ impl fmt::Display for Duration {
 
 impl<'de> Deserialize<'de> for Duration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-        crate::names::from_text(deserializer, "a duration in quotes with its unit, such as \"90s\" or \"15min\"")
+        crate::names::from_text(
+            deserializer,
+            "a duration in quotes with its unit, such as \"90s\" or \"15min\"",
+        )
     }
 }
 
@@ -112,12 +125,27 @@ mod tests {
     #[test]
     fn durations_without_unit_negative_or_past_a_year_are_refused_with_a_cure() {
         for text in ["", "90", "s", "-1s", "1.5h", "1 h", "1w", "90S"] {
-            assert!(text.parse::<Duration>().unwrap_err().contains("write a whole number and its unit"), "{text}");
+            assert!(
+                text.parse::<Duration>()
+                    .unwrap_err()
+                    .contains("write a whole number and its unit"),
+                "{text}"
+            );
         }
         for text in ["366d", "31536001s", "99999999999999999999d"] {
-            assert!(text.parse::<Duration>().unwrap_err().contains("at most \"365d\""), "{text}");
+            assert!(
+                text.parse::<Duration>()
+                    .unwrap_err()
+                    .contains("at most \"365d\""),
+                "{text}"
+            );
         }
-        assert!(serde_json::from_str::<Duration>("90").unwrap_err().to_string().contains("in quotes with its unit"));
+        assert!(
+            serde_json::from_str::<Duration>("90")
+                .unwrap_err()
+                .to_string()
+                .contains("in quotes with its unit")
+        );
     }
 
     #[test]

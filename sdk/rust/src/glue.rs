@@ -5,14 +5,18 @@ use std::thread::LocalKey;
 
 use crate::bindings::{self, types};
 use crate::{
-    Device, Duration, Holiday, Hook, LocalTime, Lookup, Manifest, Moment, NearbyHoliday, OffsetChange, Opening, Policy,
-    PopularPage, QueryParameters, QueryRule, Request, RequestDecision, Response, ResponseDecision, Storing, WarmUrl, Weekday,
+    Device, Duration, Holiday, Hook, LocalTime, Lookup, Manifest, Moment, NearbyHoliday,
+    OffsetChange, Opening, Policy, PopularPage, QueryParameters, QueryRule, Request,
+    RequestDecision, Response, ResponseDecision, Storing, WarmUrl, Weekday,
 };
 
 /// Where a module keeps its configured policy. A module has one thread, so this is a plain static.
 pub type Slot<P> = RefCell<Option<P>>;
 
-pub fn configure<P: Policy>(slot: &'static LocalKey<Slot<P>>, settings: &str) -> Result<types::Manifest, String> {
+pub fn configure<P: Policy>(
+    slot: &'static LocalKey<Slot<P>>,
+    settings: &str,
+) -> Result<types::Manifest, String> {
     // A trap tells the operator nothing, so the panic's own words go to the log before it.
     std::panic::set_hook(Box::new(|panic| bindings::log(&panic.to_string())));
     let policy: P = crate::configure(settings)?;
@@ -26,7 +30,9 @@ pub fn on_request<P: Policy>(
     request: types::Request,
     now: types::Moment,
 ) -> types::RequestDecision {
-    ask(slot, |policy| policy.on_request(&request.into(), &now.into()).into())
+    ask(slot, |policy| {
+        policy.on_request(&request.into(), &now.into()).into()
+    })
 }
 
 pub fn on_response<P: Policy>(
@@ -35,7 +41,11 @@ pub fn on_response<P: Policy>(
     response: types::Response,
     now: types::Moment,
 ) -> types::ResponseDecision {
-    ask(slot, |policy| policy.on_response(&request.into(), &response.into(), &now.into()).into())
+    ask(slot, |policy| {
+        policy
+            .on_response(&request.into(), &response.into(), &now.into())
+            .into()
+    })
 }
 
 pub fn plan_warm<P: Policy>(
@@ -46,14 +56,31 @@ pub fn plan_warm<P: Policy>(
 ) -> Vec<types::WarmUrl> {
     let popular: Vec<PopularPage> = popular
         .into_iter()
-        .map(|page| PopularPage { url: page.url, requests: page.requests, variant: page.variant_name })
+        .map(|page| PopularPage {
+            url: page.url,
+            requests: page.requests,
+            variant: page.variant_name,
+        })
         .collect();
-    let warm_url = |page: WarmUrl| types::WarmUrl { url: page.url, variants: page.variants, priority: page.priority };
-    ask(slot, |policy| policy.plan_warm(plan, &popular, &now.into())).into_iter().map(warm_url).collect()
+    let warm_url = |page: WarmUrl| types::WarmUrl {
+        url: page.url,
+        variants: page.variants,
+        priority: page.priority,
+    };
+    ask(slot, |policy| policy.plan_warm(plan, &popular, &now.into()))
+        .into_iter()
+        .map(warm_url)
+        .collect()
 }
 
 fn ask<P: Policy, T>(slot: &'static LocalKey<Slot<P>>, question: impl FnOnce(&P) -> T) -> T {
-    slot.with_borrow(|policy| question(policy.as_ref().expect("the edge configures a policy before it asks it anything")))
+    slot.with_borrow(|policy| {
+        question(
+            policy
+                .as_ref()
+                .expect("the edge configures a policy before it asks it anything"),
+        )
+    })
 }
 
 impl From<Manifest> for types::Manifest {
@@ -106,8 +133,12 @@ impl From<types::Response> for Response {
             status: response.status,
             headers: response.headers,
             length: response.length,
-            header_ttl: response.header_ttl_secs.map(|secs| Duration::from_secs(secs.into())),
-            header_browser_ttl: response.header_browser_ttl_secs.map(|secs| Duration::from_secs(secs.into())),
+            header_ttl: response
+                .header_ttl_secs
+                .map(|secs| Duration::from_secs(secs.into())),
+            header_browser_ttl: response
+                .header_browser_ttl_secs
+                .map(|secs| Duration::from_secs(secs.into())),
             key_hash: response.key_hash,
         }
     }
@@ -134,30 +165,44 @@ impl From<types::Moment> for Moment {
             minute: moment.minute,
             second: moment.second,
             utc_offset_mins: moment.utc_offset_mins,
-            next_offset_change: moment
-                .next_offset_change
-                .map(|change| OffsetChange { unix_secs: change.unix_secs, utc_offset_mins: change.utc_offset_mins }),
+            next_offset_change: moment.next_offset_change.map(|change| OffsetChange {
+                unix_secs: change.unix_secs,
+                utc_offset_mins: change.utc_offset_mins,
+            }),
             holiday: moment.holiday.map(Holiday::from),
-            nearby_holidays: moment.nearby_holidays.into_iter().map(NearbyHoliday::from).collect(),
+            nearby_holidays: moment
+                .nearby_holidays
+                .into_iter()
+                .map(NearbyHoliday::from)
+                .collect(),
         }
     }
 }
 
 impl From<types::Holiday> for Holiday {
     fn from(holiday: types::Holiday) -> Holiday {
-        Holiday { name: holiday.name, open: holiday.open.and_then(opening) }
+        Holiday {
+            name: holiday.name,
+            open: holiday.open.and_then(opening),
+        }
     }
 }
 
 impl From<types::NearbyHoliday> for NearbyHoliday {
     fn from(near: types::NearbyHoliday) -> NearbyHoliday {
-        NearbyHoliday { days_ahead: near.days_ahead, holiday: near.holiday.into() }
+        NearbyHoliday {
+            days_ahead: near.days_ahead,
+            holiday: near.holiday.into(),
+        }
     }
 }
 
 /// Hours that no clock shows are none: the day is closed.
 fn opening(opening: types::Opening) -> Option<Opening> {
-    Some(Opening { from: LocalTime::from_mins(opening.from_mins)?, until: LocalTime::from_mins(opening.until_mins)? })
+    Some(Opening {
+        from: LocalTime::from_mins(opening.from_mins)?,
+        until: LocalTime::from_mins(opening.until_mins)?,
+    })
 }
 
 impl From<RequestDecision> for types::RequestDecision {
@@ -180,7 +225,10 @@ fn query_rule(rule: QueryRule) -> types::QueryRule {
         QueryParameters::Ignore(names) => types::QueryParameters::Ignore(names),
         QueryParameters::Only(names) => types::QueryParameters::Only(names),
     };
-    types::QueryRule { parameters, sort: rule.sort }
+    types::QueryRule {
+        parameters,
+        sort: rule.sort,
+    }
 }
 
 impl From<ResponseDecision> for types::ResponseDecision {

@@ -11,13 +11,14 @@ use crate::{Duration, Holiday, LocalTime, Moment, Opening, Weekday, Weekdays};
 
 /// A window of local time: some days of the week, from a time of day to another.
 ///
-/// `from` is in the window and `to` is not. Where `to` is not later than `from`, the window ends the next day: `22:00` to `04:00`
-/// on Friday ends on Saturday morning. A window belongs to the day on which it begins: on a holiday none begins, and what began on
-/// the evening before goes on to its end; on a half-day it has the hours of the calendar instead of its own, if the weekday is one
-/// of its days.
+/// `from` is in the window and `to` is not. Where `to` is not later than `from`, the window ends
+/// the next day: `22:00` to `04:00` on Friday ends on Saturday morning. A window belongs to the day
+/// on which it begins: on a holiday none begins, and what began on the evening before goes on to
+/// its end; on a half-day it has the hours of the calendar instead of its own, if the weekday is
+/// one of its days.
 ///
-/// In settings: `{ days = ["mon-sat"], from = "09:00", to = "18:00" }`; without `days` it is every day, and the whole day is
-/// `00:00` to `24:00`.
+/// In settings: `{ days = ["mon-sat"], from = "09:00", to = "18:00" }`; without `days` it is every
+/// day, and the whole day is `00:00` to `24:00`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Window {
@@ -36,13 +37,22 @@ impl Window {
     /// Where `from` is `to` or 24:00: such a window covers nothing.
     pub fn new(days: Weekdays, from: LocalTime, to: LocalTime) -> Result<Window, String> {
         if from == LocalTime::END_OF_DAY {
-            return Err("a window can't begin at 24:00: write \"00:00\" and the next day".to_owned());
+            return Err(
+                "a window can't begin at 24:00: write \"00:00\" and the next day".to_owned(),
+            );
         }
         if from == to {
-            return Err(format!("a window from {from} to {to} covers nothing: for the whole day write \"00:00\" to \"24:00\""));
+            return Err(format!(
+                "a window from {from} to {to} covers nothing: for the whole day write \"00:00\" to \"24:00\""
+            ));
         }
-        // A window until the midnight at which the day begins ends at the midnight at which it ends.
-        let to = if to == LocalTime::MIDNIGHT { LocalTime::END_OF_DAY } else { to };
+        // A window until the midnight at which the day begins ends at the midnight at which it
+        // ends.
+        let to = if to == LocalTime::MIDNIGHT {
+            LocalTime::END_OF_DAY
+        } else {
+            to
+        };
         Ok(Window { days, from, to })
     }
 
@@ -68,13 +78,24 @@ impl Window {
 
     /// Whether it is open at no time of an ordinary week at which `other` is closed.
     pub fn is_within(&self, other: &Window) -> bool {
-        let open = |window: &Window, day: Weekday, time| window.covers(day, time) || window.lasts(day.yesterday(), time);
+        let open = |window: &Window, day: Weekday, time| {
+            window.covers(day, time) || window.lasts(day.yesterday(), time)
+        };
         // A window changes at its own ends, so between those of both, and midnights, nothing does.
-        let times = [LocalTime::MIDNIGHT, self.from, self.to, other.from, other.to];
+        let times = [
+            LocalTime::MIDNIGHT,
+            self.from,
+            self.to,
+            other.from,
+            other.to,
+        ];
         let of_day = |time: &&LocalTime| **time < LocalTime::END_OF_DAY;
-        Weekday::ALL
-            .into_iter()
-            .all(|day| times.iter().filter(of_day).all(|&time| !open(self, day, time) || open(other, day, time)))
+        Weekday::ALL.into_iter().all(|day| {
+            times
+                .iter()
+                .filter(of_day)
+                .all(|&time| !open(self, day, time) || open(other, day, time))
+        })
     }
 }
 
@@ -127,22 +148,38 @@ impl Hours {
         contains(&self.windows, self.holidays, now)
     }
 
-    /// How long until it next opens or closes, holidays considered; none where that does not happen within thirty days.
+    /// How long until it next opens or closes, holidays considered; none where that does not happen
+    /// within thirty days.
     pub fn until_change(&self, now: &Moment) -> Option<Duration> {
         let open = self.is_open(now);
-        let secs = self.breaks(now).find(|secs| open_after(&self.windows, self.holidays, now, *secs) != open)?;
+        let secs = self
+            .breaks(now)
+            .find(|secs| open_after(&self.windows, self.holidays, now, *secs) != open)?;
         Some(Duration::from_secs(u64::try_from(secs).unwrap_or(0)))
     }
 
-    /// The seconds from now, in order, at which the answer may change: the ends of windows and half-days, midnights, and the change of the
-    /// offset. Nearly always one of the first few does, so each is computed when it is asked for.
+    /// The seconds from now, in order, at which the answer may change: the ends of windows and
+    /// half-days, midnights, and the change of the offset. Nearly always one of the first few does,
+    /// so each is computed when it is asked for.
     fn breaks(&self, now: &Moment) -> impl Iterator<Item = i64> {
-        let ends = self.windows.iter().flat_map(|window| [window.from, window.to]);
-        let half_days = now.holiday.iter().chain(now.nearby_holidays.iter().map(|near| &near.holiday));
-        let half_days = half_days.filter_map(|holiday| holiday.open).flat_map(|open| [open.from, open.until]);
-        let times = std::iter::once(LocalTime::MIDNIGHT).chain(ends).chain(half_days);
+        let ends = self
+            .windows
+            .iter()
+            .flat_map(|window| [window.from, window.to]);
+        let half_days = now
+            .holiday
+            .iter()
+            .chain(now.nearby_holidays.iter().map(|near| &near.holiday));
+        let half_days = half_days
+            .filter_map(|holiday| holiday.open)
+            .flat_map(|open| [open.from, open.until]);
+        let times = std::iter::once(LocalTime::MIDNIGHT)
+            .chain(ends)
+            .chain(half_days);
         // Of every time its next showing, the soonest on top.
-        let mut next: BinaryHeap<_> = times.map(|time| Reverse((now.showing_after(0, time), Some(time)))).collect();
+        let mut next: BinaryHeap<_> = times
+            .map(|time| Reverse((now.showing_after(0, time), Some(time))))
+            .collect();
         next.extend(now.change().map(|(at, _)| Reverse((at - now.unix(), None))));
         std::iter::from_fn(move || {
             let Reverse((secs, time)) = next.pop()?;
@@ -153,7 +190,8 @@ impl Hours {
     }
 }
 
-/// As far as the holidays of coming days are known on every one of them, with a day to spare for the clock's changes.
+/// As far as the holidays of coming days are known on every one of them, with a day to spare for
+/// the clock's changes.
 const HORIZON_DAYS: i64 = 30;
 
 /// What the windows that begin on a day are.
@@ -184,10 +222,18 @@ fn open_after(windows: &[Window], holidays: HolidayRule, now: &Moment, secs: i64
     let day = |days: i64| holidays.day(now.holiday_on(days_ahead + days));
     let began_today = match day(0) {
         Day::Ordinary => windows.iter().any(|window| window.covers(weekday, time)),
-        Day::Half(open) => open.from <= time && time < open.until && windows.iter().any(|window| window.days.contains(weekday)),
+        Day::Half(open) => {
+            open.from <= time
+                && time < open.until
+                && windows.iter().any(|window| window.days.contains(weekday))
+        }
         Day::Closed => false,
     };
-    began_today || (windows.iter().any(|window| window.lasts(weekday.yesterday(), time)) && matches!(day(-1), Day::Ordinary))
+    began_today
+        || (windows
+            .iter()
+            .any(|window| window.lasts(weekday.yesterday(), time))
+            && matches!(day(-1), Day::Ordinary))
 }
 
 #[cfg(test)]
@@ -207,7 +253,11 @@ mod tests {
     }
 
     fn check(json: &str, text: &str, expected: bool) {
-        assert_eq!(window(json).contains(&moment(text)), expected, "{json} at {text}");
+        assert_eq!(
+            window(json).contains(&moment(text)),
+            expected,
+            "{json} at {text}"
+        );
     }
 
     #[test]
@@ -239,26 +289,58 @@ mod tests {
             check(&evening, "2026-11-27T23:59:59-03:00", true);
             check(&evening, "2026-11-28T00:00:00-03:00", false);
         }
-        check(r#"{"from": "00:00", "to": "24:00"}"#, "2026-11-28T00:00:00-03:00", true);
+        check(
+            r#"{"from": "00:00", "to": "24:00"}"#,
+            "2026-11-28T00:00:00-03:00",
+            true,
+        );
     }
 
     #[test]
     fn windows_that_cover_nothing_are_refused_with_a_cure() {
-        let refusal = |json: &str| serde_json::from_str::<Window>(json).unwrap_err().to_string();
-        assert!(refusal(r#"{"from": "09:00", "to": "09:00"}"#).contains("write \"00:00\" to \"24:00\""));
+        let refusal = |json: &str| {
+            serde_json::from_str::<Window>(json)
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(
+            refusal(r#"{"from": "09:00", "to": "09:00"}"#).contains("write \"00:00\" to \"24:00\"")
+        );
         assert!(refusal(r#"{"from": "24:00", "to": "09:00"}"#).contains("can't begin at 24:00"));
-        assert!(refusal(r#"{"from": "09:00", "until": "10:00"}"#).contains("unknown field `until`"));
+        assert!(
+            refusal(r#"{"from": "09:00", "until": "10:00"}"#).contains("unknown field `until`")
+        );
     }
 
     #[test]
     fn holidays_close_and_half_days_have_their_own_hours() {
         let shop = hours(r#"{"days": ["mon-sat"], "from": "09:00", "to": "18:00"}"#);
-        let closed = Hours { holidays: HolidayRule::Closed, ..shop.clone() };
-        let open = Hours { holidays: HolidayRule::Open, ..shop.clone() };
+        let closed = Hours {
+            holidays: HolidayRule::Closed,
+            ..shop.clone()
+        };
+        let open = Hours {
+            holidays: HolidayRule::Open,
+            ..shop.clone()
+        };
         let holiday = moment("2026-12-25T12:00:00-03:00").on_holiday("Navidad");
-        assert_eq!((shop.is_open(&holiday), closed.is_open(&holiday), open.is_open(&holiday)), (false, false, true));
-        let half_day = |text: &str| moment(text).on_half_day("Nochebuena", LocalTime::at(8, 0), LocalTime::at(13, 0));
-        for (time, is_open) in [("07:59:59", false), ("08:00:00", true), ("12:59:59", true), ("13:00:00", false)] {
+        assert_eq!(
+            (
+                shop.is_open(&holiday),
+                closed.is_open(&holiday),
+                open.is_open(&holiday)
+            ),
+            (false, false, true)
+        );
+        let half_day = |text: &str| {
+            moment(text).on_half_day("Nochebuena", LocalTime::at(8, 0), LocalTime::at(13, 0))
+        };
+        for (time, is_open) in [
+            ("07:59:59", false),
+            ("08:00:00", true),
+            ("12:59:59", true),
+            ("13:00:00", false),
+        ] {
             let now = half_day(&format!("2026-12-24T{time}-03:00"));
             assert_eq!(shop.is_open(&now), is_open, "{time}");
             assert!(!closed.is_open(&now));
@@ -270,7 +352,11 @@ mod tests {
     }
 
     fn check_change(hours: &Hours, now: &Moment, secs: Option<u32>) {
-        assert_eq!(hours.until_change(now).map(Duration::as_secs), secs, "{hours:?} from {now:?}");
+        assert_eq!(
+            hours.until_change(now).map(Duration::as_secs),
+            secs,
+            "{hours:?} from {now:?}"
+        );
     }
 
     #[test]
@@ -279,18 +365,42 @@ mod tests {
         check_change(&shop, &moment("2026-11-24T08:59:50-03:00"), Some(10));
         check_change(&shop, &moment("2026-11-24T09:00:00-03:00"), Some(9 * 3_600));
         check_change(&shop, &moment("2026-11-24T17:59:59-03:00"), Some(1));
-        check_change(&shop, &moment("2026-11-24T18:00:00-03:00"), Some(15 * 3_600));
-        check_change(&shop, &moment("2026-11-28T18:00:00-03:00"), Some(39 * 3_600));
+        check_change(
+            &shop,
+            &moment("2026-11-24T18:00:00-03:00"),
+            Some(15 * 3_600),
+        );
+        check_change(
+            &shop,
+            &moment("2026-11-28T18:00:00-03:00"),
+            Some(39 * 3_600),
+        );
         let one_day = hours(r#"{"days": ["mon"], "from": "09:00", "to": "18:00"}"#);
-        check_change(&one_day, &moment("2026-11-23T18:00:00-03:00"), Some(6 * 86_400 + 15 * 3_600));
-        check_change(&Hours::default(), &moment("2026-11-23T18:00:00-03:00"), None);
+        check_change(
+            &one_day,
+            &moment("2026-11-23T18:00:00-03:00"),
+            Some(6 * 86_400 + 15 * 3_600),
+        );
+        check_change(
+            &Hours::default(),
+            &moment("2026-11-23T18:00:00-03:00"),
+            None,
+        );
     }
 
     #[test]
     fn holidays_move_the_next_change() {
         let shop = hours(r#"{"days": ["mon-sat"], "from": "09:00", "to": "18:00"}"#);
-        check_change(&shop, &moment("2026-12-25T08:59:50-03:00").on_holiday("Navidad"), Some(86_400 + 10));
-        let half_day = moment("2026-12-24T12:00:00-03:00").on_half_day("Nochebuena", LocalTime::at(9, 0), LocalTime::at(13, 0));
+        check_change(
+            &shop,
+            &moment("2026-12-25T08:59:50-03:00").on_holiday("Navidad"),
+            Some(86_400 + 10),
+        );
+        let half_day = moment("2026-12-24T12:00:00-03:00").on_half_day(
+            "Nochebuena",
+            LocalTime::at(9, 0),
+            LocalTime::at(13, 0),
+        );
         check_change(&shop, &half_day, Some(3_600));
     }
 
@@ -299,14 +409,33 @@ mod tests {
         let shop = hours(r#"{"days": ["mon-sat"], "from": "09:00", "to": "18:00"}"#);
         let thursday = moment("2026-12-24T18:00:00-03:00").with_holiday(1, "Navidad");
         check_change(&shop, &thursday, Some(39 * 3_600));
-        check_change(&Hours { holidays: HolidayRule::Open, ..shop.clone() }, &thursday, Some(15 * 3_600));
-        let half_day = thursday.with_half_day(2, "Puente", LocalTime::at(11, 30), LocalTime::at(13, 0));
+        check_change(
+            &Hours {
+                holidays: HolidayRule::Open,
+                ..shop.clone()
+            },
+            &thursday,
+            Some(15 * 3_600),
+        );
+        let half_day =
+            thursday.with_half_day(2, "Puente", LocalTime::at(11, 30), LocalTime::at(13, 0));
         check_change(&shop, &half_day, Some(41 * 3_600 + 1_800));
-        check_change(&Hours { holidays: HolidayRule::Closed, ..shop.clone() }, &half_day, Some((24 * 3 + 15) * 3_600));
+        check_change(
+            &Hours {
+                holidays: HolidayRule::Closed,
+                ..shop.clone()
+            },
+            &half_day,
+            Some((24 * 3 + 15) * 3_600),
+        );
         // Three weeks away: as far as the calendar tells.
-        let away = (1..=21).fold(moment("2026-12-26T18:00:00-03:00"), |now, day| now.with_holiday(day, "Vacaciones"));
+        let away = (1..=21).fold(moment("2026-12-26T18:00:00-03:00"), |now, day| {
+            now.with_holiday(day, "Vacaciones")
+        });
         check_change(&shop, &away, Some(22 * 86_400 - 9 * 3_600 + 86_400));
-        let long = (1..=31).fold(moment("2026-12-26T18:00:00-03:00"), |now, day| now.with_holiday(day, "Vacaciones"));
+        let long = (1..=31).fold(moment("2026-12-26T18:00:00-03:00"), |now, day| {
+            now.with_holiday(day, "Vacaciones")
+        });
         check_change(&shop, &long, None);
     }
 
@@ -316,21 +445,31 @@ mod tests {
         let eve = moment("2026-12-24T23:00:00-03:00");
         check_change(&always, &eve, None);
         check_change(&always, &eve.with_holiday(1, "Navidad"), Some(3_600));
-        check_change(&always, &moment("2026-12-25T00:00:00-03:00").on_holiday("Navidad"), Some(86_400));
         check_change(
             &always,
-            &moment("2026-12-25T00:00:00-03:00").on_holiday("Navidad").with_holiday(1, "Otra"),
+            &moment("2026-12-25T00:00:00-03:00").on_holiday("Navidad"),
+            Some(86_400),
+        );
+        check_change(
+            &always,
+            &moment("2026-12-25T00:00:00-03:00")
+                .on_holiday("Navidad")
+                .with_holiday(1, "Otra"),
             Some(2 * 86_400),
         );
     }
 
-    /// The evening before a holiday ends when it always does; the evening of the holiday does not begin.
+    /// The evening before a holiday ends when it always does; the evening of the holiday does not
+    /// begin.
     #[test]
     fn a_night_belongs_to_the_day_on_which_it_began() {
         let bar = hours(r#"{"from": "22:00", "to": "04:00"}"#);
-        let eve = |time: &str| moment(&format!("2026-12-24T{time}-03:00")).with_holiday(1, "Navidad");
-        let holiday = |time: &str| moment(&format!("2026-12-25T{time}-03:00")).on_holiday("Navidad");
-        let after = |time: &str| moment(&format!("2026-12-26T{time}-03:00")).with_holiday(-1, "Navidad");
+        let eve =
+            |time: &str| moment(&format!("2026-12-24T{time}-03:00")).with_holiday(1, "Navidad");
+        let holiday =
+            |time: &str| moment(&format!("2026-12-25T{time}-03:00")).on_holiday("Navidad");
+        let after =
+            |time: &str| moment(&format!("2026-12-26T{time}-03:00")).with_holiday(-1, "Navidad");
         for (now, is_open, change) in [
             (eve("21:59:59"), false, 1),
             (eve("22:00:00"), true, 6 * 3_600),
@@ -344,10 +483,22 @@ mod tests {
             assert_eq!(bar.is_open(&now), is_open, "{now:?}");
             check_change(&bar, &now, Some(change));
         }
-        let half_day = moment("2026-12-31T01:00:00-03:00").on_half_day("Fin de", LocalTime::at(9, 0), LocalTime::at(13, 0));
+        let half_day = moment("2026-12-31T01:00:00-03:00").on_half_day(
+            "Fin de",
+            LocalTime::at(9, 0),
+            LocalTime::at(13, 0),
+        );
         check_change(&bar, &half_day, Some(3 * 3_600));
-        let next_day = moment("2027-01-01T01:00:00-03:00").with_half_day(-1, "Fin de", LocalTime::at(9, 0), LocalTime::at(13, 0));
-        assert!(!bar.is_open(&next_day), "the half-day's hours were in place of the night's");
+        let next_day = moment("2027-01-01T01:00:00-03:00").with_half_day(
+            -1,
+            "Fin de",
+            LocalTime::at(9, 0),
+            LocalTime::at(13, 0),
+        );
+        assert!(
+            !bar.is_open(&next_day),
+            "the half-day's hours were in place of the night's"
+        );
     }
 
     #[test]
@@ -355,14 +506,35 @@ mod tests {
         let within = |inner: &str, outer: &str| window(inner).is_within(&window(outer));
         let day = r#"{"days": ["mon-fri"], "from": "09:00", "to": "18:00"}"#;
         assert!(within(day, day));
-        assert!(within(r#"{"days": ["mon"], "from": "09:00", "to": "17:59"}"#, day));
-        assert!(!within(r#"{"days": ["sat"], "from": "09:00", "to": "17:59"}"#, day));
-        assert!(!within(r#"{"days": ["mon"], "from": "08:59", "to": "18:00"}"#, day));
-        assert!(!within(r#"{"days": ["mon"], "from": "09:00", "to": "18:01"}"#, day));
+        assert!(within(
+            r#"{"days": ["mon"], "from": "09:00", "to": "17:59"}"#,
+            day
+        ));
+        assert!(!within(
+            r#"{"days": ["sat"], "from": "09:00", "to": "17:59"}"#,
+            day
+        ));
+        assert!(!within(
+            r#"{"days": ["mon"], "from": "08:59", "to": "18:00"}"#,
+            day
+        ));
+        assert!(!within(
+            r#"{"days": ["mon"], "from": "09:00", "to": "18:01"}"#,
+            day
+        ));
         let night = r#"{"days": ["fri"], "from": "22:00", "to": "04:00"}"#;
-        assert!(within(r#"{"days": ["sat"], "from": "00:00", "to": "04:00"}"#, night));
-        assert!(!within(r#"{"days": ["sat"], "from": "00:00", "to": "04:01"}"#, night));
-        assert!(!within(night, r#"{"days": ["fri"], "from": "22:00", "to": "24:00"}"#));
+        assert!(within(
+            r#"{"days": ["sat"], "from": "00:00", "to": "04:00"}"#,
+            night
+        ));
+        assert!(!within(
+            r#"{"days": ["sat"], "from": "00:00", "to": "04:01"}"#,
+            night
+        ));
+        assert!(!within(
+            night,
+            r#"{"days": ["fri"], "from": "22:00", "to": "24:00"}"#
+        ));
         assert!(within(night, r#"{"from": "00:00", "to": "24:00"}"#));
     }
 
@@ -371,14 +543,34 @@ mod tests {
     fn the_next_change_sees_the_clock_jump() {
         let spring = moment("2026-03-29T01:00:00Z").unix_secs;
         let in_gap = hours(r#"{"from": "02:30", "to": "05:00"}"#);
-        check_change(&in_gap, &moment("2026-03-29T01:59:00+01:00").before_offset_change(spring, 120), Some(60));
-        check_change(&in_gap, &moment("2026-03-29T03:00:00+02:00"), Some(2 * 3_600));
+        check_change(
+            &in_gap,
+            &moment("2026-03-29T01:59:00+01:00").before_offset_change(spring, 120),
+            Some(60),
+        );
+        check_change(
+            &in_gap,
+            &moment("2026-03-29T03:00:00+02:00"),
+            Some(2 * 3_600),
+        );
         let autumn = moment("2026-10-25T01:00:00Z").unix_secs;
         let in_overlap = hours(r#"{"from": "02:30", "to": "05:00"}"#);
-        check_change(&in_overlap, &moment("2026-10-25T02:00:00+02:00").before_offset_change(autumn, 60), Some(1_800));
+        check_change(
+            &in_overlap,
+            &moment("2026-10-25T02:00:00+02:00").before_offset_change(autumn, 60),
+            Some(1_800),
+        );
         // The clock goes back to 02:00, where the window is closed once more.
-        check_change(&in_overlap, &moment("2026-10-25T02:45:00+02:00").before_offset_change(autumn, 60), Some(900));
-        check_change(&in_overlap, &moment("2026-10-25T02:00:00+01:00"), Some(1_800));
+        check_change(
+            &in_overlap,
+            &moment("2026-10-25T02:45:00+02:00").before_offset_change(autumn, 60),
+            Some(900),
+        );
+        check_change(
+            &in_overlap,
+            &moment("2026-10-25T02:00:00+01:00"),
+            Some(1_800),
+        );
     }
 
     /// Minute by minute, over a weekend with a change of the clock.
@@ -391,11 +583,19 @@ mod tests {
                 r#"{"days": ["sat"], "from": "22:00", "to": "02:30"}"#,
                 r#"{"days": ["sun"], "from": "02:10", "to": "02:50"}"#,
             ] {
-                let hours = Hours { holidays: HolidayRule::Open, ..hours(json) };
+                let hours = Hours {
+                    holidays: HolidayRule::Open,
+                    ..hours(json)
+                };
                 for start_mins in (0..2_000).step_by(37) {
-                    let start = moment("2026-10-24T12:00:00+02:00").before_offset_change(change, 120 + jump_mins);
+                    let start = moment("2026-10-24T12:00:00+02:00")
+                        .before_offset_change(change, 120 + jump_mins);
                     let now = start.plus_secs(start_mins * 60);
-                    let expected = (1..).find(|mins| hours.is_open(&now.plus_secs(mins * 60)) != hours.is_open(&now)).unwrap();
+                    let expected = (1..)
+                        .find(|mins| {
+                            hours.is_open(&now.plus_secs(mins * 60)) != hours.is_open(&now)
+                        })
+                        .unwrap();
                     assert_eq!(
                         hours.until_change(&now),
                         Some(Duration::from_mins(expected as u64)),

@@ -1,12 +1,14 @@
 //! Write policies for the tero caching edge in Rust.
 //!
-//! A policy decides what the edge caches, for how long, in which variants, and what it fetches ahead of demand. It is a struct
-//! with settings, the [`Policy`] trait, and one line of [`export!`]; the rest of this crate is the words it is written in.
-//! It is a **pure function**: all that it may know comes in as arguments, the clock included. So it is tested with plain
+//! A policy decides what the edge caches, for how long, in which variants, and what it fetches
+//! ahead of demand. It is a struct with settings, the [`Policy`] trait, and one line of
+//! [`export!`]; the rest of this crate is the words it is written in. It is a **pure function**:
+//! all that it may know comes in as arguments, the clock included. So it is tested with plain
 //! `cargo test`, and the edge may remember its decisions.
 //!
 //! # A complete policy
-//! Pages are fresh for two minutes while the shop is open and for half an hour otherwise; the basket is never cached.
+//! Pages are fresh for two minutes while the shop is open and for half an hour otherwise; the
+//! basket is never cached.
 //!
 //! ```
 //! use tero_policy::{Duration, Manifest, Moment, PathPattern, Policy, Request, RequestDecision, Response, ResponseDecision, Window};
@@ -70,12 +72,13 @@
 //! serde = { version = "1", features = ["derive"] }
 //! ```
 //!
-//! Modules come with an allocator that is quick with small blocks, of which a call takes a hundred. One that brings its own leaves it out
-//! with `default-features = false`.
+//! Modules come with an allocator that is quick with small blocks, of which a call takes a hundred.
+//! One that brings its own leaves it out with `default-features = false`.
 //!
 //! # When something goes wrong
-//! Settings that do not fit are an `Err` of [`Policy::configure`]: the operator reads it, and the configuration is refused. A panic
-//! becomes a trap: it is logged with its message, counted, and the response's own fields decide. A policy can't break a request.
+//! Settings that do not fit are an `Err` of [`Policy::configure`]: the operator reads it, and the
+//! configuration is refused. A panic becomes a trap: it is logged with its message, counted, and
+//! the response's own fields decide. A policy can't break a request.
 
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
@@ -98,7 +101,9 @@ mod warm;
 
 use serde::de::DeserializeOwned;
 
-pub use decision::{Lookup, QueryParameters, QueryRule, RequestDecision, ResponseDecision, Storing};
+pub use decision::{
+    Lookup, QueryParameters, QueryRule, RequestDecision, ResponseDecision, Storing,
+};
 pub use duration::Duration;
 pub use hours::{HolidayRule, Hours, Window};
 pub use lifetime::Lifetime;
@@ -117,35 +122,43 @@ static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_all
 
 /// A policy: what it is configured with, what it needs to know, and what it decides.
 ///
-/// The hooks have defaults that decide nothing, and the edge calls only those that the [manifest](Policy::manifest) names.
+/// The hooks have defaults that decide nothing, and the edge calls only those that the
+/// [manifest](Policy::manifest) names.
 pub trait Policy: Sized + 'static {
-    /// The settings, as the operator writes them in the configuration. `#[serde(deny_unknown_fields)]` catches misspelt keys.
+    /// The settings, as the operator writes them in the configuration.
+    /// `#[serde(deny_unknown_fields)]` catches misspelt keys.
     type Settings: DeserializeOwned;
 
     /// Makes the policy from its settings. Called once per instance, before anything else.
     ///
     /// # Errors
-    /// What the operator should read when the settings do not make sense: name the key, and what to write instead.
+    /// What the operator should read when the settings do not make sense: name the key, and what to
+    /// write instead.
     fn configure(settings: Self::Settings) -> Result<Self, String>;
 
     /// The hooks, the inputs that decisions depend on, and the finite set of variants.
     fn manifest(&self) -> Manifest;
 
-    /// Whether to look up or pass, which variant, which query parameters count. `now` is cut to the minute, and is the Unix epoch
-    /// where the manifest names no zone.
+    /// Whether to look up or pass, which variant, which query parameters count. `now` is cut to the
+    /// minute, and is the Unix epoch where the manifest names no zone.
     fn on_request(&self, request: &Request, now: &Moment) -> RequestDecision {
         let _ = (request, now);
         RequestDecision::new()
     }
 
     /// Whether to store a response, and for how long.
-    fn on_response(&self, request: &Request, response: &Response, now: &Moment) -> ResponseDecision {
+    fn on_response(
+        &self,
+        request: &Request,
+        response: &Response,
+        now: &Moment,
+    ) -> ResponseDecision {
         let _ = (request, response, now);
         ResponseDecision::by_headers()
     }
 
-    /// The pages to fetch ahead of demand when the plan of that name runs. `popular` are the pages that visitors wanted in the hours
-    /// that the plan prepares for, most wanted first.
+    /// The pages to fetch ahead of demand when the plan of that name runs. `popular` are the pages
+    /// that visitors wanted in the hours that the plan prepares for, most wanted first.
     fn plan_warm(&self, plan: &str, popular: &[PopularPage], now: &Moment) -> Vec<WarmUrl> {
         let _ = (plan, popular, now);
         Vec::new()
@@ -161,7 +174,11 @@ pub fn configure<P: Policy>(settings: &str) -> Result<P, String> {
     let settings = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
         let what = without_position(&error.into_inner().to_string());
-        if path == "." { format!("settings: {what}") } else { format!("settings: `{path}`: {what}") }
+        if path == "." {
+            format!("settings: {what}")
+        } else {
+            format!("settings: `{path}`: {what}")
+        }
     })?;
     json.end().map_err(|error| format!("settings: {error}"))?;
     P::configure(settings)
@@ -170,12 +187,19 @@ pub fn configure<P: Policy>(settings: &str) -> Result<P, String> {
 /// Line and column would be those of a JSON text that nobody wrote: the configuration is TOML.
 fn without_position(message: &str) -> String {
     match message.rfind(" at line ") {
-        Some(at) if message[at..].bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b' ') => message[..at].to_owned(),
+        Some(at)
+            if message[at..]
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b' ') =>
+        {
+            message[..at].to_owned()
+        }
         _ => message.to_owned(),
     }
 }
 
-/// Writes a line to the operator's log, under the policy's name: cut at 1 KiB, and at 16 lines a call. Natively, to standard error.
+/// Writes a line to the operator's log, under the policy's name: cut at 1 KiB, and at 16 lines a
+/// call. Natively, to standard error.
 pub fn log(message: &str) {
     #[cfg(target_arch = "wasm32")]
     bindings::log(message);
@@ -183,7 +207,8 @@ pub fn log(message: &str) {
     eprintln!("{message}");
 }
 
-/// Makes a [`Policy`] what the module exports: one line per crate, `tero_policy::export!(MyPolicy);`.
+/// Makes a [`Policy`] what the module exports: one line per crate,
+/// `tero_policy::export!(MyPolicy);`.
 ///
 /// It does nothing in a native build, so that tests need no WebAssembly.
 #[macro_export]
@@ -225,7 +250,8 @@ macro_rules! export {
             }
     $crate::bindings::export_bindings!(Exported with_types_in $crate::bindings);
         };
-        // A native build checks the same promise, so that a missing trait is found before the module is built.
+        // A native build checks the same promise, so that a missing trait is found before the
+        // module is built.
         #[cfg(not(target_arch = "wasm32"))]
         const _: fn() = || {
             fn is_a_policy<P: $crate::Policy>() {}
@@ -263,7 +289,11 @@ mod tests {
     impl Policy for Never {
         type Settings = NeverSettings;
         fn configure(settings: NeverSettings) -> Result<Never, String> {
-            if settings.paths.is_empty() { Err("`paths` is empty: name at least one".to_owned()) } else { Ok(Never) }
+            if settings.paths.is_empty() {
+                Err("`paths` is empty: name at least one".to_owned())
+            } else {
+                Ok(Never)
+            }
         }
         fn manifest(&self) -> Manifest {
             Manifest::new()
@@ -271,16 +301,27 @@ mod tests {
     }
 
     fn refusal(settings: &str) -> String {
-        configure::<Never>(settings).err().expect("these settings are refused")
+        configure::<Never>(settings)
+            .err()
+            .expect("these settings are refused")
     }
 
     #[test]
     fn settings_errors_name_the_key_and_no_position_of_a_text_that_nobody_wrote() {
-        assert_eq!(refusal(r#"{"path": []}"#), "settings: `path`: unknown field `path`, expected `paths`");
+        assert_eq!(
+            refusal(r#"{"path": []}"#),
+            "settings: `path`: unknown field `path`, expected `paths`"
+        );
         let message = refusal(r#"{"paths": ["/ok", "css"]}"#);
-        assert!(message.starts_with("settings: `paths[1]`: \"css\" begins with neither `/` nor `*`"), "{message}");
+        assert!(
+            message.starts_with("settings: `paths[1]`: \"css\" begins with neither `/` nor `*`"),
+            "{message}"
+        );
         assert!(!message.contains("line"), "{message}");
-        assert_eq!(refusal(r#"{"paths": []}"#), "`paths` is empty: name at least one");
+        assert_eq!(
+            refusal(r#"{"paths": []}"#),
+            "`paths` is empty: name at least one"
+        );
         assert!(refusal("{").starts_with("settings: "));
         assert!(refusal("{} {}").starts_with("settings: trailing characters"));
     }
@@ -289,8 +330,14 @@ mod tests {
     fn hooks_decide_nothing_unless_written() {
         let policy: Never = configure(r#"{"paths": ["*"]}"#).unwrap();
         let now = "2026-11-24T09:00:00-03:00".parse().unwrap();
-        assert_eq!(policy.on_request(&Request::get("/"), &now), RequestDecision::new());
-        assert_eq!(policy.on_response(&Request::get("/"), &Response::ok(), &now), ResponseDecision::by_headers());
+        assert_eq!(
+            policy.on_request(&Request::get("/"), &now),
+            RequestDecision::new()
+        );
+        assert_eq!(
+            policy.on_response(&Request::get("/"), &Response::ok(), &now),
+            ResponseDecision::by_headers()
+        );
         assert_eq!(policy.plan_warm("x", &[], &now), []);
     }
 }

@@ -41,7 +41,10 @@ impl FromStr for Lifetime {
     fn from_str(text: &str) -> Result<Lifetime, String> {
         match text.strip_prefix("until ") {
             Some(time) => time.parse().map(Lifetime::Until),
-            None => text.parse().map(Lifetime::For).map_err(|error| format!("{error}; or \"until 18:00\"")),
+            None => text
+                .parse()
+                .map(Lifetime::For)
+                .map_err(|error| format!("{error}; or \"until 18:00\"")),
         }
     }
 }
@@ -57,7 +60,10 @@ impl fmt::Display for Lifetime {
 
 impl<'de> Deserialize<'de> for Lifetime {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Lifetime, D::Error> {
-        crate::names::from_text(deserializer, "a duration or a time in quotes, such as \"15min\" or \"until 18:00\"")
+        crate::names::from_text(
+            deserializer,
+            "a duration or a time in quotes, such as \"15min\" or \"until 18:00\"",
+        )
     }
 }
 
@@ -70,8 +76,23 @@ mod tests {
         for text in ["15min", "0s", "until 18:00", "until 24:00"] {
             assert_eq!(text.parse::<Lifetime>().unwrap().to_string(), text);
         }
-        assert!("until".parse::<Lifetime>().unwrap_err().contains("\"until 18:00\""));
-        assert!("until 25:00".parse::<Lifetime>().unwrap_err().contains("is not a time of day"));
-        assert!(serde_json::from_str::<Lifetime>("9").unwrap_err().to_string().contains("until 18:00"));
+        assert!(
+            "until"
+                .parse::<Lifetime>()
+                .unwrap_err()
+                .contains("\"until 18:00\"")
+        );
+        assert!(
+            "until 25:00"
+                .parse::<Lifetime>()
+                .unwrap_err()
+                .contains("is not a time of day")
+        );
+        assert!(
+            serde_json::from_str::<Lifetime>("9")
+                .unwrap_err()
+                .to_string()
+                .contains("until 18:00")
+        );
     }
 }

@@ -6,7 +6,8 @@ use std::str::FromStr;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// A time of day on the clock on the wall, to the minute: `"09:00"`. From 00:00 to 24:00, which is the end of the day.
+/// A time of day on the clock on the wall, to the minute: `"09:00"`. From 00:00 to 24:00, which is
+/// the end of the day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LocalTime(u16);
 
@@ -21,13 +22,20 @@ impl LocalTime {
     /// # Panics
     /// Where no clock shows it: past 24:00, or a minute past 59.
     pub const fn at(hour: u16, minute: u16) -> LocalTime {
-        assert!(minute < 60 && (hour < 24 || (hour == 24 && minute == 0)), "a time of day lies between 00:00 and 24:00");
+        assert!(
+            minute < 60 && (hour < 24 || (hour == 24 && minute == 0)),
+            "a time of day lies between 00:00 and 24:00"
+        );
         LocalTime(hour * 60 + minute)
     }
 
     /// That many minutes after midnight, at most 1440.
     pub const fn from_mins(mins: u16) -> Option<LocalTime> {
-        if mins <= 1_440 { Some(LocalTime(mins)) } else { None }
+        if mins <= 1_440 {
+            Some(LocalTime(mins))
+        } else {
+            None
+        }
     }
 
     /// Minutes after midnight, 0 to 1440.
@@ -46,13 +54,21 @@ impl FromStr for LocalTime {
 
     fn from_str(text: &str) -> Result<LocalTime, String> {
         let two = |digits: &str| {
-            if digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit()) { digits.parse::<u16>().ok() } else { None }
+            if digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit()) {
+                digits.parse::<u16>().ok()
+            } else {
+                None
+            }
         };
         text.split_once(':')
             .and_then(|(hour, minute)| two(hour).zip(two(minute)))
             .filter(|&(hour, minute)| minute < 60 && hour * 60 + minute <= 1_440)
             .map(|(hour, minute)| LocalTime(hour * 60 + minute))
-            .ok_or_else(|| format!("{text:?} is not a time of day: write \"09:00\", from \"00:00\" to \"24:00\""))
+            .ok_or_else(|| {
+                format!(
+                    "{text:?} is not a time of day: write \"09:00\", from \"00:00\" to \"24:00\""
+                )
+            })
     }
 }
 
@@ -101,7 +117,15 @@ impl Weekday {
 
     /// `"monday"` and so on.
     pub const fn as_str(self) -> &'static str {
-        ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"][self as usize]
+        [
+            "monday",
+            "tuesday",
+            "wednesday",
+            "thursday",
+            "friday",
+            "saturday",
+            "sunday",
+        ][self as usize]
     }
 
     /// That many days later.
@@ -121,8 +145,15 @@ impl FromStr for Weekday {
     fn from_str(text: &str) -> Result<Weekday, String> {
         Weekday::ALL
             .into_iter()
-            .find(|day| text.eq_ignore_ascii_case(day.as_str()) || text.eq_ignore_ascii_case(&day.as_str()[..3]))
-            .ok_or_else(|| format!("{text:?} is not a day of the week: write mon, tue, wed, thu, fri, sat or sun"))
+            .find(|day| {
+                text.eq_ignore_ascii_case(day.as_str())
+                    || text.eq_ignore_ascii_case(&day.as_str()[..3])
+            })
+            .ok_or_else(|| {
+                format!(
+                    "{text:?} is not a day of the week: write mon, tue, wed, thu, fri, sat or sun"
+                )
+            })
     }
 }
 
@@ -138,7 +169,8 @@ impl<'de> Deserialize<'de> for Weekday {
     }
 }
 
-/// A set of days of the week. In settings a list of days and ranges, `["mon-thu", "sat"]`, or one of them by itself, `"mon-sat"`.
+/// A set of days of the week. In settings a list of days and ranges, `["mon-thu", "sat"]`, or one
+/// of them by itself, `"mon-sat"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Weekdays(u8);
 
@@ -217,8 +249,15 @@ mod tests {
         for text in ["00:00", "09:05", "23:59", "24:00"] {
             assert_eq!(text.parse::<LocalTime>().unwrap().to_string(), text);
         }
-        for text in ["", "9:00", "09:60", "24:01", "25:00", "0900", "09:00:00", "+9:00", "09-00"] {
-            assert!(text.parse::<LocalTime>().unwrap_err().contains("write \"09:00\""), "{text}");
+        for text in [
+            "", "9:00", "09:60", "24:01", "25:00", "0900", "09:00:00", "+9:00", "09-00",
+        ] {
+            assert!(
+                text.parse::<LocalTime>()
+                    .unwrap_err()
+                    .contains("write \"09:00\""),
+                "{text}"
+            );
         }
         assert_eq!(LocalTime::at(24, 0), LocalTime::END_OF_DAY);
     }
@@ -227,7 +266,12 @@ mod tests {
     fn days_are_read_by_name_by_range_and_around_the_weekend() {
         let days = |json: &str| serde_json::from_str::<Weekdays>(json).unwrap();
         let names = |set: Weekdays| {
-            Weekday::ALL.into_iter().filter(|day| set.contains(*day)).map(|day| &day.as_str()[..3]).collect::<Vec<_>>().join(" ")
+            Weekday::ALL
+                .into_iter()
+                .filter(|day| set.contains(*day))
+                .map(|day| &day.as_str()[..3])
+                .collect::<Vec<_>>()
+                .join(" ")
         };
         assert_eq!(names(days(r#"["mon", "Wednesday"]"#)), "mon wed");
         assert_eq!(names(days(r#"["mon-wed", "sat"]"#)), "mon tue wed sat");

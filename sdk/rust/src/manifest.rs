@@ -11,10 +11,11 @@ pub enum Hook {
     PlanWarm,
 }
 
-/// The hooks that a policy answers, the inputs that its decisions depend on, and the finite set of its variants.
+/// The hooks that a policy answers, the inputs that its decisions depend on, and the finite set of
+/// its variants.
 ///
-/// The edge fills in only what is named here, and remembers decisions by it: the less it names, the more often a decision is
-/// found remembered.
+/// The edge fills in only what is named here, and remembers decisions by it: the less it names, the
+/// more often a decision is found remembered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Manifest {

@@ -8,7 +8,8 @@ const DAY_SECS: i64 = 86_400;
 
 /// What the clock on the wall of the policy's zone shows.
 ///
-/// For tests a moment is parsed from an RFC 3339 time with its offset: `"2026-11-24T08:59:59-03:00".parse()`.
+/// For tests a moment is parsed from an RFC 3339 time with its offset:
+/// `"2026-11-24T08:59:59-03:00".parse()`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Moment {
@@ -84,7 +85,9 @@ impl Moment {
 
     /// The moment in a place with that offset. For tests.
     pub fn new(unix_secs: u64, utc_offset_mins: i16) -> Moment {
-        let local = (i64::try_from(unix_secs).unwrap_or(i64::MAX / 2) + i64::from(utc_offset_mins) * 60).max(0);
+        let local = (i64::try_from(unix_secs).unwrap_or(i64::MAX / 2)
+            + i64::from(utc_offset_mins) * 60)
+            .max(0);
         let (year, month, day) = civil(local / DAY_SECS);
         let of_day = local % DAY_SECS;
         Moment {
@@ -105,42 +108,72 @@ impl Moment {
 
     /// On a holiday that is closed. For tests.
     pub fn on_holiday(mut self, name: &str) -> Moment {
-        self.holiday = Some(Holiday { name: name.to_owned(), open: None });
+        self.holiday = Some(Holiday {
+            name: name.to_owned(),
+            open: None,
+        });
         self
     }
 
     /// On a half-day with those hours. For tests.
     pub fn on_half_day(mut self, name: &str, from: LocalTime, until: LocalTime) -> Moment {
-        self.holiday = Some(Holiday { name: name.to_owned(), open: Some(Opening { from, until }) });
+        self.holiday = Some(Holiday {
+            name: name.to_owned(),
+            open: Some(Opening { from, until }),
+        });
         self
     }
 
     /// With a holiday that is closed so many days ahead: −1 is yesterday. For tests.
     pub fn with_holiday(mut self, days_ahead: i8, name: &str) -> Moment {
-        self.nearby_holidays.push(NearbyHoliday { days_ahead, holiday: Holiday { name: name.to_owned(), open: None } });
+        self.nearby_holidays.push(NearbyHoliday {
+            days_ahead,
+            holiday: Holiday {
+                name: name.to_owned(),
+                open: None,
+            },
+        });
         self
     }
 
     /// With a half-day so many days ahead. For tests.
-    pub fn with_half_day(mut self, days_ahead: i8, name: &str, from: LocalTime, until: LocalTime) -> Moment {
-        let holiday = Holiday { name: name.to_owned(), open: Some(Opening { from, until }) };
-        self.nearby_holidays.push(NearbyHoliday { days_ahead, holiday });
+    pub fn with_half_day(
+        mut self,
+        days_ahead: i8,
+        name: &str,
+        from: LocalTime,
+        until: LocalTime,
+    ) -> Moment {
+        let holiday = Holiday {
+            name: name.to_owned(),
+            open: Some(Opening { from, until }),
+        };
+        self.nearby_holidays.push(NearbyHoliday {
+            days_ahead,
+            holiday,
+        });
         self
     }
 
     /// Before a change of the offset. For tests.
     pub fn before_offset_change(mut self, unix_secs: u64, utc_offset_mins: i16) -> Moment {
-        self.next_offset_change = Some(OffsetChange { unix_secs, utc_offset_mins });
+        self.next_offset_change = Some(OffsetChange {
+            unix_secs,
+            utc_offset_mins,
+        });
         self
     }
 
-    /// The calendar's entry of the day so many days ahead: 0 is today, −1 yesterday. Days before yesterday and past 31 days ahead are
-    /// not told of, so they have none.
+    /// The calendar's entry of the day so many days ahead: 0 is today, −1 yesterday. Days before
+    /// yesterday and past 31 days ahead are not told of, so they have none.
     pub fn holiday_on(&self, days_ahead: i64) -> Option<&Holiday> {
         if days_ahead == 0 {
             return self.holiday.as_ref();
         }
-        self.nearby_holidays.iter().find(|near| i64::from(near.days_ahead) == days_ahead).map(|near| &near.holiday)
+        self.nearby_holidays
+            .iter()
+            .find(|near| i64::from(near.days_ahead) == days_ahead)
+            .map(|near| &near.holiday)
     }
 
     /// The time of day, cut to the minute.
@@ -148,10 +181,11 @@ impl Moment {
         LocalTime::at(u16::from(self.hour % 24), u16::from(self.minute % 60))
     }
 
-    /// How long until the clock on the wall shows `time` next: always more than nothing, and rounded to nothing but the second.
+    /// How long until the clock on the wall shows `time` next: always more than nothing, and
+    /// rounded to nothing but the second.
     ///
-    /// It is exact across a change of the offset. A time that is skipped comes right after the gap; one that is shown twice comes at
-    /// its first showing after now. 24:00 is the next midnight.
+    /// It is exact across a change of the offset. A time that is skipped comes right after the gap;
+    /// one that is shown twice comes at its first showing after now. 24:00 is the next midnight.
     ///
     /// ```
     /// use tero_policy::{LocalTime, Moment};
@@ -170,20 +204,29 @@ impl Moment {
         let next = after(from, old);
         let next = match change {
             Some((at, new)) if next >= at => {
-                // Skipped times lie between what the clock would have shown at the change and what it shows instead.
-                if next_showing(at + old, time) < at + new { at } else { after(at - 1, new) }
+                // Skipped times lie between what the clock would have shown at the change and what
+                // it shows instead.
+                if next_showing(at + old, time) < at + new {
+                    at
+                } else {
+                    after(at - 1, new)
+                }
             }
             _ => next,
         };
         next - self.unix()
     }
 
-    /// What the clock shows so many seconds from now: the local date as days since 1970, and the time of day, cut to the minute.
+    /// What the clock shows so many seconds from now: the local date as days since 1970, and the
+    /// time of day, cut to the minute.
     pub(crate) fn clock_after(&self, secs: i64) -> (i64, LocalTime) {
         let then = self.unix() + secs;
         let local = (then + self.offset_at(then).0).max(0);
         let mins = u16::try_from(local % DAY_SECS / 60).unwrap_or(0);
-        (local / DAY_SECS, LocalTime::from_mins(mins).unwrap_or_default())
+        (
+            local / DAY_SECS,
+            LocalTime::from_mins(mins).unwrap_or_default(),
+        )
     }
 
     /// The offset at an instant from now on, in seconds, and the change that is still to come then.
@@ -200,12 +243,19 @@ impl Moment {
         let now = self.unix() + secs;
         let (offset, change) = self.offset_at(now);
         let next_offset_change = self.next_offset_change.filter(|_| change.is_some());
-        Moment { next_offset_change, ..Moment::new(now as u64, (offset / 60) as i16) }
+        Moment {
+            next_offset_change,
+            ..Moment::new(now as u64, (offset / 60) as i16)
+        }
     }
 
     /// The local date as days since 1970.
     pub(crate) fn local_day(&self) -> i64 {
-        days_from_civil(i64::from(self.year), i64::from(self.month), i64::from(self.day))
+        days_from_civil(
+            i64::from(self.year),
+            i64::from(self.month),
+            i64::from(self.day),
+        )
     }
 
     /// The coming change: when, and the new offset in seconds.
@@ -217,7 +267,9 @@ impl Moment {
 
     pub(crate) fn unix(&self) -> i64 {
         // Far enough from the edge that no sum below overflows.
-        i64::try_from(self.unix_secs).unwrap_or(i64::MAX).min(i64::MAX / 4)
+        i64::try_from(self.unix_secs)
+            .unwrap_or(i64::MAX)
+            .min(i64::MAX / 4)
     }
 }
 
@@ -225,7 +277,11 @@ impl Moment {
 fn next_showing(local: i64, time: LocalTime) -> i64 {
     let of_day = i64::from(time.as_secs()) % DAY_SECS;
     let today = local - local.rem_euclid(DAY_SECS) + of_day;
-    if today >= local { today } else { today + DAY_SECS }
+    if today >= local {
+        today
+    } else {
+        today + DAY_SECS
+    }
 }
 
 /// 1 January 1970 was a Thursday.
@@ -233,7 +289,8 @@ pub(crate) fn weekday_of(days: i64) -> Weekday {
     Weekday::Thursday.plus(usize::try_from(days.rem_euclid(7)).unwrap_or(0))
 }
 
-/// Year, month and day of a number of days since 1970, by Howard Hinnant's algorithm; years from 1970 to 65535.
+/// Year, month and day of a number of days since 1970, by Howard Hinnant's algorithm; years from
+/// 1970 to 65535.
 fn civil(days: i64) -> (u16, u8, u8) {
     let z = days + 719_468;
     let era = z.div_euclid(146_097);
@@ -243,7 +300,11 @@ fn civil(days: i64) -> (u16, u8, u8) {
     let mp = (5 * doy + 2) / 153;
     let month = if mp < 10 { mp + 3 } else { mp - 9 };
     let year = yoe + era * 400 + i64::from(month <= 2);
-    (u16::try_from(year).unwrap_or(u16::MAX), month as u8, (doy - (153 * mp + 2) / 5 + 1) as u8)
+    (
+        u16::try_from(year).unwrap_or(u16::MAX),
+        month as u8,
+        (doy - (153 * mp + 2) / 5 + 1) as u8,
+    )
 }
 
 /// Days since 1970 of a date, by the same author.
@@ -261,7 +322,9 @@ impl FromStr for Moment {
 
     /// `2026-11-24T08:59:59-03:00`, with `Z` for UTC.
     fn from_str(text: &str) -> Result<Moment, String> {
-        parse(text).ok_or_else(|| format!("{text:?} is not a moment: write \"2026-11-24T08:59:59-03:00\", from 1970 on"))
+        parse(text).ok_or_else(|| {
+            format!("{text:?} is not a moment: write \"2026-11-24T08:59:59-03:00\", from 1970 on")
+        })
     }
 }
 
@@ -272,7 +335,11 @@ fn parse(text: &str) -> Option<Moment> {
     let (date_time, offset) = text.split_at(19);
     let number = |at: usize, len: usize| {
         let digits = &date_time[at..at + len];
-        if digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse::<i64>().ok() } else { None }
+        if digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            digits.parse::<i64>().ok()
+        } else {
+            None
+        }
     };
     for (at, mark) in [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')] {
         if date_time.as_bytes()[at] != mark {
@@ -292,11 +359,19 @@ fn parse(text: &str) -> Option<Moment> {
             sign * i16::try_from(offset[1..].parse::<LocalTime>().ok()?.as_mins()).ok()?
         }
     };
-    if !(1_970..=9_999).contains(&year) || !(1..=12).contains(&month) || hour > 23 || minute > 59 || second > 59 {
+    if !(1_970..=9_999).contains(&year)
+        || !(1..=12).contains(&month)
+        || hour > 23
+        || minute > 59
+        || second > 59
+    {
         return None;
     }
     let days = days_from_civil(year, month, day);
-    let unix_secs = u64::try_from(days * DAY_SECS + hour * 3_600 + minute * 60 + second - i64::from(offset_mins) * 60).ok()?;
+    let unix_secs = u64::try_from(
+        days * DAY_SECS + hour * 3_600 + minute * 60 + second - i64::from(offset_mins) * 60,
+    )
+    .ok()?;
     let moment = Moment::new(unix_secs, offset_mins);
     // The 31st of November would have become the 1st of December.
     (i64::from(moment.day) == day).then_some(moment)
@@ -313,8 +388,16 @@ mod tests {
     #[test]
     fn moments_are_read_with_weekday_and_offset() {
         let now = moment("2026-11-24T08:59:59-03:00");
-        assert_eq!((now.unix_secs, now.weekday, now.utc_offset_mins), (1_795_521_599, Weekday::Tuesday, -180));
-        assert_eq!((now.year, now.month, now.day, now.hour, now.minute, now.second), (2026, 11, 24, 8, 59, 59));
+        assert_eq!(
+            (now.unix_secs, now.weekday, now.utc_offset_mins),
+            (1_795_521_599, Weekday::Tuesday, -180)
+        );
+        assert_eq!(
+            (
+                now.year, now.month, now.day, now.hour, now.minute, now.second
+            ),
+            (2026, 11, 24, 8, 59, 59)
+        );
         assert_eq!(moment("2024-02-29T23:59:59Z").weekday, Weekday::Thursday);
         assert_eq!(moment("2000-03-01T00:00:00+05:30").unix_secs, 951_849_000);
         for text in [
@@ -331,7 +414,11 @@ mod tests {
     }
 
     fn check_until(now: &Moment, time: &str, secs: u32) {
-        assert_eq!(now.until(time.parse().unwrap()).as_secs(), secs, "from {now:?} until {time}");
+        assert_eq!(
+            now.until(time.parse().unwrap()).as_secs(),
+            secs,
+            "from {now:?} until {time}"
+        );
     }
 
     #[test]
@@ -380,29 +467,50 @@ mod tests {
         let now = moment("2026-11-24T17:00:00-03:00");
         let far = now.unix_secs + 86_400 * 100;
         check_until(&now.clone().before_offset_change(far, -240), "18:00", 3_600);
-        check_until(&now.clone().before_offset_change(now.unix_secs, -240), "18:00", 3_600);
-        assert!(Moment { unix_secs: u64::MAX, ..now }.until(LocalTime::at(18, 0)).as_secs() <= 86_400);
+        check_until(
+            &now.clone().before_offset_change(now.unix_secs, -240),
+            "18:00",
+            3_600,
+        );
+        assert!(
+            Moment {
+                unix_secs: u64::MAX,
+                ..now
+            }
+            .until(LocalTime::at(18, 0))
+            .as_secs()
+                <= 86_400
+        );
     }
 
-    /// Minute by minute, for changes of every kind: the answer is the first minute at which the clock shows the time, or at which it
-    /// jumps over it.
+    /// Minute by minute, for changes of every kind: the answer is the first minute at which the
+    /// clock shows the time, or at which it jumps over it.
     #[test]
     fn the_wait_is_what_a_patient_observer_finds() {
         let start = moment("2026-03-29T00:00:00Z").unix_secs;
         for jump_mins in [-120, -60, -30, 30, 60, 120] {
-            for (begin, time) in (0..180).step_by(17).flat_map(|begin| (0..1_440).step_by(37).map(move |time| (begin, time))) {
-                let now = Moment::new(start + begin * 60, -30).before_offset_change(start + 90 * 60, -30 + jump_mins);
+            for (begin, time) in (0..180)
+                .step_by(17)
+                .flat_map(|begin| (0..1_440).step_by(37).map(move |time| (begin, time)))
+            {
+                let now = Moment::new(start + begin * 60, -30)
+                    .before_offset_change(start + 90 * 60, -30 + jump_mins);
                 let shown = |mins: i64| {
                     let then = now.plus_secs(mins * 60);
                     then.unix() / 60 + i64::from(then.utc_offset_mins)
                 };
                 let meets = |mins: &i64| {
                     let (before, after) = (shown(mins - 1), shown(*mins));
-                    after.rem_euclid(1_440) == time || (before + 1..=after).any(|skipped| skipped.rem_euclid(1_440) == time)
+                    after.rem_euclid(1_440) == time
+                        || (before + 1..=after).any(|skipped| skipped.rem_euclid(1_440) == time)
                 };
                 let expected = (1..).find(meets).unwrap();
                 let time = LocalTime::from_mins(u16::try_from(time).unwrap()).unwrap();
-                assert_eq!(i64::from(now.until(time).as_secs()), expected * 60, "{jump_mins} from {begin} until {time}");
+                assert_eq!(
+                    i64::from(now.until(time).as_secs()),
+                    expected * 60,
+                    "{jump_mins} from {begin} until {time}"
+                );
             }
         }
     }

@@ -1,4 +1,5 @@
-//! Names with rules: variants, tags, query parameters. What does not fit is refused when the settings are read.
+//! Names with rules: variants, tags, query parameters. What does not fit is refused when the
+//! settings are read.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -90,7 +91,8 @@ name! {
 }
 
 name! {
-    /// The name of a query parameter, or the beginning of names followed by `*`: `utm_*`. 1 to 128 bytes.
+    /// The name of a query parameter, or the beginning of names followed by `*`: `utm_*`. 1 to 128
+    /// bytes.
     QueryName,
     "a query parameter's name",
     |text| (1..=128).contains(&text.len()) && !text.trim_end_matches('*').contains('*') && !text.ends_with("**") && text.bytes().all(|b| b.is_ascii_graphic() && !b"&=#?".contains(&b)),
@@ -106,17 +108,28 @@ mod tests {
         assert!("mobile".parse::<VariantName>().is_ok());
         assert!("a".repeat(32).parse::<VariantName>().is_ok());
         for text in ["", "Mobile", "a b", "a+b", &"a".repeat(33)] {
-            assert!(text.parse::<VariantName>().unwrap_err().contains("a-z, 0-9"), "{text}");
+            assert!(
+                text.parse::<VariantName>()
+                    .unwrap_err()
+                    .contains("a-z, 0-9"),
+                "{text}"
+            );
         }
         assert!("product:42".parse::<Tag>().is_ok());
         for text in ["", "a b", "a\nb", "día", &"a".repeat(129)] {
-            assert!(text.parse::<Tag>().unwrap_err().contains("visible ASCII"), "{text}");
+            assert!(
+                text.parse::<Tag>().unwrap_err().contains("visible ASCII"),
+                "{text}"
+            );
         }
         for text in ["utm_*", "fbclid", "*"] {
             assert!(text.parse::<QueryName>().is_ok(), "{text}");
         }
         for text in ["", "*utm", "a*b", "a=b", "a&b", "é", "ñ*"] {
-            assert!(text.parse::<QueryName>().unwrap_err().contains("utm_*"), "{text}");
+            assert!(
+                text.parse::<QueryName>().unwrap_err().contains("utm_*"),
+                "{text}"
+            );
         }
     }
 }

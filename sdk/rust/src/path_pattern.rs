@@ -7,13 +7,16 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer};
 
-/// A pattern over the path of a request: `*` stands for any run of characters, slashes and nothing included.
+/// A pattern over the path of a request: `*` stands for any run of characters, slashes and nothing
+/// included.
 ///
-/// `/barberias/*` is everything below `/barberias/` (but not `/barberias` itself), `*.css` is every stylesheet, `/` is the home
-/// page alone, `*` is everything. Upper and lower case differ. Percent-encoding does not: characters that need none count the same
-/// encoded or not (RFC 3986 §6.2.2), so `/p%61gos` is `/pagos`, and a pattern may be written `/peluquería/*`.
+/// `/barberias/*` is everything below `/barberias/` (but not `/barberias` itself), `*.css` is every
+/// stylesheet, `/` is the home page alone, `*` is everything. Upper and lower case differ.
+/// Percent-encoding does not: characters that need none count the same encoded or not (RFC 3986
+/// §6.2.2), so `/p%61gos` is `/pagos`, and a pattern may be written `/peluquería/*`.
 ///
-/// In settings it is text of 1 to 1,024 bytes that begins with `/` or `*`. A match takes time linear in the path.
+/// In settings it is text of 1 to 1,024 bytes that begins with `/` or `*`. A match takes time
+/// linear in the path.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PathPattern {
     text: String,
@@ -38,18 +41,27 @@ impl PathPattern {
 
     /// Whether every path that `other` fits, fits this too.
     pub fn covers(&self, other: &PathPattern) -> bool {
-        // What the other's stars stand for can be anything, and so has to fall to stars here: no other part holds that character.
+        // What the other's stars stand for can be anything, and so has to fall to stars here: no
+        // other part holds that character.
         self.fits(&normal(&other.text))
     }
 
     fn fits(&self, path: &str) -> bool {
-        let Some(suffix) = &self.suffix else { return path == self.prefix };
-        let Some(mut rest) = path.strip_prefix(self.prefix.as_str()).and_then(|rest| rest.strip_suffix(suffix.as_str())) else {
+        let Some(suffix) = &self.suffix else {
+            return path == self.prefix;
+        };
+        let Some(mut rest) = path
+            .strip_prefix(self.prefix.as_str())
+            .and_then(|rest| rest.strip_suffix(suffix.as_str()))
+        else {
             return false;
         };
-        // The leftmost place of each piece leaves the most for the next, so there is nothing to go back to.
+        // The leftmost place of each piece leaves the most for the next, so there is nothing to go
+        // back to.
         for piece in &self.middle {
-            let Some(at) = rest.find(piece.as_str()) else { return false };
+            let Some(at) = rest.find(piece.as_str()) else {
+                return false;
+            };
             rest = &rest[at + piece.len()..];
         }
         true
@@ -62,7 +74,8 @@ pub fn any_matches(patterns: &[PathPattern], path: &str) -> bool {
     patterns.iter().any(|pattern| pattern.fits(&path))
 }
 
-/// The first of several rules of which a pattern fits. However many rules there are, the path's encoding is looked at once.
+/// The first of several rules of which a pattern fits. However many rules there are, the path's
+/// encoding is looked at once.
 ///
 /// ```
 /// use tero_policy::{PathPattern, first_match};
@@ -70,14 +83,20 @@ pub fn any_matches(patterns: &[PathPattern], path: &str) -> bool {
 /// let rules = [(vec![pattern("/shops/*")], "shop"), (vec![pattern("*")], "rest")];
 /// assert_eq!(first_match(&rules, |rule| &rule.0, "/shops/1").map(|rule| rule.1), Some("shop"));
 /// ```
-pub fn first_match<'r, R>(rules: &'r [R], patterns: impl Fn(&R) -> &[PathPattern], path: &str) -> Option<&'r R> {
+pub fn first_match<'r, R>(
+    rules: &'r [R],
+    patterns: impl Fn(&R) -> &[PathPattern],
+    path: &str,
+) -> Option<&'r R> {
     let path = normal(path);
-    rules.iter().find(|rule| patterns(rule).iter().any(|pattern| pattern.fits(&path)))
+    rules
+        .iter()
+        .find(|rule| patterns(rule).iter().any(|pattern| pattern.fits(&path)))
 }
 
-/// The first of the patterns of several rules that can never take effect, since the first rule that fits decides: the index of its
-/// rule, the pattern, and the index of the rule that decides in its place. Of more than 256 patterns in all, only those are found
-/// that are written twice.
+/// The first of the patterns of several rules that can never take effect, since the first rule that
+/// fits decides: the index of its rule, the pattern, and the index of the rule that decides in its
+/// place. Of more than 256 patterns in all, only those are found that are written twice.
 ///
 /// ```
 /// use tero_policy::{PathPattern, first_idle};
@@ -85,8 +104,15 @@ pub fn first_match<'r, R>(rules: &'r [R], patterns: impl Fn(&R) -> &[PathPattern
 /// let rules = [vec![pattern("/"), pattern("/shops/*")], vec![pattern("/shops/1")]];
 /// assert_eq!(first_idle(rules.iter().map(Vec::as_slice)), Some((1, &pattern("/shops/1"), 0)));
 /// ```
-pub fn first_idle<'a>(rules: impl Iterator<Item = &'a [PathPattern]> + Clone) -> Option<(usize, &'a PathPattern, usize)> {
-    let all = || rules.clone().enumerate().flat_map(|(rule, patterns)| patterns.iter().map(move |pattern| (rule, pattern)));
+pub fn first_idle<'a>(
+    rules: impl Iterator<Item = &'a [PathPattern]> + Clone,
+) -> Option<(usize, &'a PathPattern, usize)> {
+    let all = || {
+        rules
+            .clone()
+            .enumerate()
+            .flat_map(|(rule, patterns)| patterns.iter().map(move |pattern| (rule, pattern)))
+    };
     if all().count() > 256 {
         let mut first = HashMap::new();
         return all().find_map(|(rule, pattern)| {
@@ -96,14 +122,21 @@ pub fn first_idle<'a>(rules: impl Iterator<Item = &'a [PathPattern]> + Clone) ->
     }
     all().find_map(|(rule, pattern)| {
         let decides = |(by, earlier): &(usize, &PathPattern)| *by < rule && earlier.covers(pattern);
-        all().take_while(|(by, _)| *by < rule).find(decides).map(|(by, _)| (rule, pattern, by))
+        all()
+            .take_while(|(by, _)| *by < rule)
+            .find(decides)
+            .map(|(by, _)| (rule, pattern, by))
     })
 }
 
-/// Unreserved characters unencoded, everything else that is encoded in upper case, and what is not ASCII encoded. Nearly every path
-/// is so already.
+/// Unreserved characters unencoded, everything else that is encoded in upper case, and what is not
+/// ASCII encoded. Nearly every path is so already.
 fn normal(path: &str) -> Cow<'_, str> {
-    if path.bytes().all(|byte| byte != b'%' && byte.is_ascii()) { Cow::Borrowed(path) } else { Cow::Owned(normalised(path)) }
+    if path.bytes().all(|byte| byte != b'%' && byte.is_ascii()) {
+        Cow::Borrowed(path)
+    } else {
+        Cow::Owned(normalised(path))
+    }
 }
 
 fn normalised(path: &str) -> String {
@@ -117,7 +150,11 @@ fn normalised(path: &str) -> String {
         };
         match encoded {
             Some(byte) => {
-                push(&mut out, byte, byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
+                push(
+                    &mut out,
+                    byte,
+                    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte),
+                );
                 at += 3;
             }
             None => {
@@ -141,7 +178,9 @@ fn push(out: &mut String, byte: u8, plain: bool) {
 }
 
 fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|value| u8::try_from(value).ok())
 }
 
 impl FromStr for PathPattern {
@@ -157,7 +196,9 @@ impl FromStr for PathPattern {
             return Err("a path pattern has at most 1024 bytes".to_owned());
         }
         if text.contains(['?', '#']) || text.chars().any(char::is_control) {
-            return Err(format!("{text:?} goes past the path: leave out the query and what follows it"));
+            return Err(format!(
+                "{text:?} goes past the path: leave out the query and what follows it"
+            ));
         }
         let normal = normal(text);
         let mut pieces = normal.split('*').map(str::to_owned);
@@ -165,7 +206,12 @@ impl FromStr for PathPattern {
         let mut middle: Vec<String> = pieces.collect();
         let suffix = middle.pop();
         middle.retain(|piece| !piece.is_empty());
-        Ok(PathPattern { text: text.to_owned(), prefix, middle, suffix })
+        Ok(PathPattern {
+            text: text.to_owned(),
+            prefix,
+            middle,
+            suffix,
+        })
     }
 }
 
@@ -183,7 +229,10 @@ impl fmt::Debug for PathPattern {
 
 impl<'de> Deserialize<'de> for PathPattern {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<PathPattern, D::Error> {
-        crate::names::from_text(deserializer, "a path pattern, such as \"/barberias/*\" or \"*.css\"")
+        crate::names::from_text(
+            deserializer,
+            "a path pattern, such as \"/barberias/*\" or \"*.css\"",
+        )
     }
 }
 
@@ -232,8 +281,12 @@ mod tests {
 
     #[test]
     fn a_pattern_covers_what_fits_in_it() {
-        let covers =
-            |outer: &str, inner: &str| outer.parse::<PathPattern>().unwrap().covers(&inner.parse::<PathPattern>().unwrap());
+        let covers = |outer: &str, inner: &str| {
+            outer
+                .parse::<PathPattern>()
+                .unwrap()
+                .covers(&inner.parse::<PathPattern>().unwrap())
+        };
         for (outer, inner) in [
             ("*", "/"),
             ("*", "*.css"),
@@ -247,8 +300,14 @@ mod tests {
         ] {
             assert!(covers(outer, inner), "{outer} {inner}");
         }
-        for (outer, inner) in [("/", "*"), ("/a/*", "/a*"), ("/a/*", "/a"), ("*.css", "/a*"), ("/a/b", "/a/*"), ("/*ab", "/a*b")]
-        {
+        for (outer, inner) in [
+            ("/", "*"),
+            ("/a/*", "/a*"),
+            ("/a/*", "/a"),
+            ("*.css", "/a*"),
+            ("/a/b", "/a/*"),
+            ("/*ab", "/a*b"),
+        ] {
             assert!(!covers(outer, inner), "{outer} {inner}");
         }
     }
@@ -256,10 +315,15 @@ mod tests {
     #[test]
     fn of_very_many_patterns_those_written_twice_are_found() {
         let pattern = |text: String| text.parse::<PathPattern>().unwrap();
-        let mut rules: Vec<Vec<PathPattern>> = (0..300).map(|rule| vec![pattern(format!("/{rule}/*"))]).collect();
+        let mut rules: Vec<Vec<PathPattern>> = (0..300)
+            .map(|rule| vec![pattern(format!("/{rule}/*"))])
+            .collect();
         assert_eq!(first_idle(rules.iter().map(Vec::as_slice)), None);
         rules.push(vec![pattern("/7/*".to_owned()), pattern("/7/*".to_owned())]);
-        assert_eq!(first_idle(rules.iter().map(Vec::as_slice)).map(|(rule, _, by)| (rule, by)), Some((300, 7)));
+        assert_eq!(
+            first_idle(rules.iter().map(Vec::as_slice)).map(|(rule, _, by)| (rule, by)),
+            Some((300, 7))
+        );
     }
 
     #[test]
@@ -270,10 +334,29 @@ mod tests {
 
     #[test]
     fn patterns_that_could_never_match_are_refused_with_a_cure() {
-        assert!("css".parse::<PathPattern>().unwrap_err().contains("write \"/css\" for a path"));
+        assert!(
+            "css"
+                .parse::<PathPattern>()
+                .unwrap_err()
+                .contains("write \"/css\" for a path")
+        );
         assert!("".parse::<PathPattern>().is_err());
-        assert!("/a?b=1".parse::<PathPattern>().unwrap_err().contains("leave out the query"));
-        assert!(format!("/{}", "a".repeat(1_024)).parse::<PathPattern>().is_err());
-        assert!(serde_json::from_str::<PathPattern>("1").unwrap_err().to_string().contains("a path pattern"));
+        assert!(
+            "/a?b=1"
+                .parse::<PathPattern>()
+                .unwrap_err()
+                .contains("leave out the query")
+        );
+        assert!(
+            format!("/{}", "a".repeat(1_024))
+                .parse::<PathPattern>()
+                .is_err()
+        );
+        assert!(
+            serde_json::from_str::<PathPattern>("1")
+                .unwrap_err()
+                .to_string()
+                .contains("a path pattern")
+        );
     }
 }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Deserializer};
 
 use crate::Duration;
 
-/// The class of the visitor's device: from client hints where they are sent, else from the user agent.
+/// The class of the visitor's device: from client hints where they are sent, else from the user
+/// agent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Device {
     /// A computer with a large screen and a pointer.
@@ -27,7 +28,14 @@ pub enum Device {
 
 impl Device {
     /// Every class.
-    pub const ALL: [Device; 6] = [Device::Desktop, Device::Mobile, Device::Tablet, Device::Tv, Device::Bot, Device::Unknown];
+    pub const ALL: [Device; 6] = [
+        Device::Desktop,
+        Device::Mobile,
+        Device::Tablet,
+        Device::Tv,
+        Device::Bot,
+        Device::Unknown,
+    ];
 
     /// The name in settings and plans.
     pub const fn as_str(self) -> &'static str {
@@ -61,11 +69,15 @@ impl fmt::Display for Device {
 
 impl<'de> Deserialize<'de> for Device {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Device, D::Error> {
-        crate::names::from_text(deserializer, "a device class: desktop, mobile, tablet, tv, bot or unknown")
+        crate::names::from_text(
+            deserializer,
+            "a device class: desktop, mobile, tablet, tv, bot or unknown",
+        )
     }
 }
 
-/// A request. Only what the [manifest](crate::Manifest) asked for is filled in; `method`, `scheme`, `host` and `path` always are.
+/// A request. Only what the [manifest](crate::Manifest) asked for is filled in; `method`, `scheme`,
+/// `host` and `path` always are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Request {
@@ -120,7 +132,8 @@ impl Request {
 
     /// With one more header field. For tests.
     pub fn with_header(mut self, name: &str, value: &str) -> Request {
-        self.headers.push((name.to_ascii_lowercase(), value.to_owned()));
+        self.headers
+            .push((name.to_ascii_lowercase(), value.to_owned()));
         self
     }
 
@@ -173,19 +186,24 @@ pub struct Response {
     pub headers: Vec<(String, String)>,
     /// From `Content-Length`, in bytes.
     pub length: Option<u64>,
-    /// The freshness lifetime that the response's own fields give a shared cache (RFC 9111 §4.2.1); none where they give none.
+    /// The freshness lifetime that the response's own fields give a shared cache (RFC 9111 §4.2.1);
+    /// none where they give none.
     pub header_ttl: Option<Duration>,
-    /// How long its own fields let a browser keep it (`max-age`, `Expires`); none where they do not say.
+    /// How long its own fields let a browser keep it (`max-age`, `Expires`); none where they do not
+    /// say.
     pub header_browser_ttl: Option<Duration>,
-    /// A hash of the key under which it will be stored (scheme, host, path, the query that counts, the variant): the same at every
-    /// edge.
+    /// A hash of the key under which it will be stored (scheme, host, path, the query that counts,
+    /// the variant): the same at every edge.
     pub key_hash: u64,
 }
 
 impl Response {
     /// A response with that status. For tests.
     pub fn new(status: u16) -> Response {
-        Response { status, ..Response::default() }
+        Response {
+            status,
+            ..Response::default()
+        }
     }
 
     /// A `200` without anything else. For tests.
@@ -195,7 +213,8 @@ impl Response {
 
     /// With one more header field. For tests.
     pub fn with_header(mut self, name: &str, value: &str) -> Response {
-        self.headers.push((name.to_ascii_lowercase(), value.to_owned()));
+        self.headers
+            .push((name.to_ascii_lowercase(), value.to_owned()));
         self
     }
 
@@ -217,8 +236,8 @@ impl Response {
         self
     }
 
-    /// Shortens `ttl` by 0 to `percent` percent (at most 100), the same for the same page, query and variant at every edge; see
-    /// [`spread`](crate::spread()).
+    /// Shortens `ttl` by 0 to `percent` percent (at most 100), the same for the same page, query
+    /// and variant at every edge; see [`spread`](crate::spread()).
     ///
     /// ```
     /// use tero_policy::{Duration, Response};
@@ -240,15 +259,19 @@ impl Response {
         first(&self.headers, |other| other.eq_ignore_ascii_case(name))
     }
 
-    /// Whether a lifetime by path makes sense for it: a complete answer (`200`, `203`, `204`), one that was revalidated (`304`), or a
-    /// permanent redirect (`301`, `308`). An error that were kept for as long as a page would outlive its cause.
+    /// Whether a lifetime by path makes sense for it: a complete answer (`200`, `203`, `204`), one
+    /// that was revalidated (`304`), or a permanent redirect (`301`, `308`). An error that were
+    /// kept for as long as a page would outlive its cause.
     pub fn is_lasting(&self) -> bool {
         matches!(self.status, 200 | 203 | 204 | 301 | 304 | 308)
     }
 }
 
 fn first(pairs: &[(String, String)], is: impl Fn(&str) -> bool) -> Option<&str> {
-    pairs.iter().find(|(name, _)| is(name)).map(|(_, value)| value.as_str())
+    pairs
+        .iter()
+        .find(|(name, _)| is(name))
+        .map(|(_, value)| value.as_str())
 }
 
 #[cfg(test)]
@@ -257,8 +280,13 @@ mod tests {
 
     #[test]
     fn fields_cookies_and_parameters_are_found_by_name() {
-        let request = Request::get("/a?zona=palermo&x&zona=2").with_header("Accept-Language", "es").with_cookie("plan", "gold");
-        assert_eq!((request.path.as_str(), request.query.as_deref()), ("/a", Some("zona=palermo&x&zona=2")));
+        let request = Request::get("/a?zona=palermo&x&zona=2")
+            .with_header("Accept-Language", "es")
+            .with_cookie("plan", "gold");
+        assert_eq!(
+            (request.path.as_str(), request.query.as_deref()),
+            ("/a", Some("zona=palermo&x&zona=2"))
+        );
         assert_eq!(request.header("accept-LANGUAGE"), Some("es"));
         assert_eq!(request.cookie("plan"), Some("gold"));
         assert_eq!(request.cookie("PLAN"), None);
@@ -272,7 +300,12 @@ mod tests {
         for device in Device::ALL {
             assert_eq!(device.as_str().parse(), Ok(device));
         }
-        assert!("phone".parse::<Device>().unwrap_err().contains("write desktop, mobile"));
+        assert!(
+            "phone"
+                .parse::<Device>()
+                .unwrap_err()
+                .contains("write desktop, mobile")
+        );
     }
 
     #[test]

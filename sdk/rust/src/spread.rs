@@ -2,11 +2,12 @@
 
 use crate::Duration;
 
-/// Shortens `ttl` by 0 to `percent` percent (at most 100), the same for the same `key` at every edge. For a page with its query and
-/// variant there is [`Response::spread`](crate::Response::spread).
+/// Shortens `ttl` by 0 to `percent` percent (at most 100), the same for the same `key` at every
+/// edge. For a page with its query and variant there is
+/// [`Response::spread`](crate::Response::spread).
 ///
-/// A thousand pages warmed in one minute would otherwise come back to the origin in one minute. The lifetime only ever gets
-/// shorter, so a TTL that ends at a closing time still does not cross it.
+/// A thousand pages warmed in one minute would otherwise come back to the origin in one minute. The
+/// lifetime only ever gets shorter, so a TTL that ends at a closing time still does not cross it.
 ///
 /// ```
 /// use tero_policy::{Duration, spread};
@@ -20,15 +21,18 @@ pub fn spread(ttl: Duration, percent: u8, key: &str) -> Duration {
 
 pub(crate) fn shorten(ttl: Duration, percent: u8, hash: u64) -> Duration {
     let range = u64::from(ttl.as_secs()) * u64::from(percent.min(100)) / 100;
-    // The high half of the hash times the range, as in Lemire's reduction: no modulo, no bias worth the name.
+    // The high half of the hash times the range, as in Lemire's reduction: no modulo, no bias worth
+    // the name.
     let cut = ((u128::from(hash) * u128::from(range + 1)) >> 64) as u64;
     Duration::from_secs(u64::from(ttl.as_secs()) - cut)
 }
 
-/// FNV-1a, then the finaliser of SplitMix64: FNV alone leaves the high bits of short keys much alike.
+/// FNV-1a, then the finaliser of SplitMix64: FNV alone leaves the high bits of short keys much
+/// alike.
 pub(crate) fn hash(key: &str) -> u64 {
-    let fnv =
-        key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    let fnv = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
     let mixed = (fnv ^ (fnv >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ (mixed >> 31)
@@ -52,7 +56,10 @@ mod tests {
 
     #[test]
     fn nothing_to_spread_leaves_the_ttl_alone() {
-        assert_eq!(spread(Duration::from_secs(60), 0, "/"), Duration::from_secs(60));
+        assert_eq!(
+            spread(Duration::from_secs(60), 0, "/"),
+            Duration::from_secs(60)
+        );
         assert_eq!(spread(Duration::ZERO, 100, "/"), Duration::ZERO);
         assert!(spread(Duration::from_secs(60), 255, "/") <= Duration::from_secs(60));
     }

@@ -15,7 +15,11 @@ pub struct PopularPage {
 impl PopularPage {
     /// A page without variant. For tests.
     pub fn new(url: impl Into<String>, requests: u64) -> PopularPage {
-        PopularPage { url: url.into(), requests, variant: None }
+        PopularPage {
+            url: url.into(),
+            requests,
+            variant: None,
+        }
     }
 
     /// The same page under a variant. For tests.
@@ -45,7 +49,10 @@ pub struct WarmUrl {
 impl WarmUrl {
     /// The page in the variants of the plan, with priority 0.
     pub fn new(url: impl Into<String>) -> WarmUrl {
-        WarmUrl { url: url.into(), ..WarmUrl::default() }
+        WarmUrl {
+            url: url.into(),
+            ..WarmUrl::default()
+        }
     }
 
     /// In these variants, or for these device classes.

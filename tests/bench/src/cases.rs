@@ -35,7 +35,8 @@ pub(crate) enum Kind {
     Zipf(u32),
     /// Another object each time, from an origin that answers at once.
     Misses,
-    /// A thousand stored objects, every tenth request another one; tero is told to purge a tag ten times a second meanwhile.
+    /// A thousand stored objects, every tenth request another one; tero is told to purge a tag ten
+    /// times a second meanwhile.
     Mixed,
     /// One object that nobody has, asked for on all connections at once.
     Stampede,
@@ -45,7 +46,15 @@ pub(crate) enum Kind {
 
 impl Case {
     const fn new(name: &'static str, about: &'static str, kind: Kind) -> Case {
-        Case { name, about, kind, size: Size::of_kib(1), connections: 64, memory_mib: 256, by_default: false }
+        Case {
+            name,
+            about,
+            kind,
+            size: Size::of_kib(1),
+            connections: 64,
+            memory_mib: 256,
+            by_default: false,
+        }
     }
 
     const fn kib(mut self, kib: u32) -> Case {
@@ -100,25 +109,87 @@ impl Case {
 pub(crate) const CASES: [Case; 20] = [
     Case::new("hit-1k", "hits of 1 KiB", Kind::Hit).by_default(),
     Case::new("hit-10k", "hits of 10 KiB", Kind::Hit).kib(10),
-    Case::new("hit-100k", "hits of 100 KiB", Kind::Hit).kib(100).by_default(),
-    Case::new("hit-1m", "hits of 1 MiB", Kind::Hit).kib(1024).memory_mib(512),
-    Case::new("hit-100m", "hits of 100 MiB, 4 connections", Kind::Hit).kib(102_400).connections(4).memory_mib(1024),
+    Case::new("hit-100k", "hits of 100 KiB", Kind::Hit)
+        .kib(100)
+        .by_default(),
+    Case::new("hit-1m", "hits of 1 MiB", Kind::Hit)
+        .kib(1024)
+        .memory_mib(512),
+    Case::new("hit-100m", "hits of 100 MiB, 4 connections", Kind::Hit)
+        .kib(102_400)
+        .connections(4)
+        .memory_mib(1024),
     Case::new("not-modified", "304 answers for 1 KiB", Kind::NotModified).by_default(),
     Case::new("range", "1,000 bytes of 100 KiB", Kind::Range).kib(100),
     Case::new("connections-10", "hits of 1 KiB, 10 connections", Kind::Hit).connections(10),
-    Case::new("connections-100", "hits of 1 KiB, 100 connections", Kind::Hit).connections(100),
-    Case::new("connections-1000", "hits of 1 KiB, 1,000 connections", Kind::Hit).connections(1_000),
-    Case::new("connections-10000", "hits of 1 KiB, 10,000 connections", Kind::Hit).connections(10_000),
-    Case::new("new-connections", "hits of 1 KiB, a connection for each", Kind::NewConnections),
-    Case::new("zipf-1000", "hits of 1 KiB among 1,000 objects, Zipf", Kind::Zipf(1_000)),
-    Case::new("zipf-1000000", "hits of 1 KiB among 1,000,000 objects, Zipf", Kind::Zipf(1_000_000)).memory_mib(6_144),
-    Case::new("miss", "misses of 1 KiB, fast origin", Kind::Misses).memory_mib(1_024).by_default(),
-    Case::new("mixed", "1 KiB among 1,000 objects, 10 % misses, purges by tag", Kind::Mixed).memory_mib(1_024),
-    Case::new("stampede", "1,000 requests at once for one cold object of 100 KiB", Kind::Stampede).kib(100).connections(1_000),
-    Case::new("half-load", "hits of 1 KiB at half the saturating rate", Kind::HalfLoad).by_default(),
-    Case::new("half-load-100k", "hits of 100 KiB at half the saturating rate", Kind::HalfLoad).kib(100),
-    Case::new("half-load-1000", "hits of 1 KiB at half the saturating rate, 1,000 connections", Kind::HalfLoad)
-        .connections(1_000),
+    Case::new(
+        "connections-100",
+        "hits of 1 KiB, 100 connections",
+        Kind::Hit,
+    )
+    .connections(100),
+    Case::new(
+        "connections-1000",
+        "hits of 1 KiB, 1,000 connections",
+        Kind::Hit,
+    )
+    .connections(1_000),
+    Case::new(
+        "connections-10000",
+        "hits of 1 KiB, 10,000 connections",
+        Kind::Hit,
+    )
+    .connections(10_000),
+    Case::new(
+        "new-connections",
+        "hits of 1 KiB, a connection for each",
+        Kind::NewConnections,
+    ),
+    Case::new(
+        "zipf-1000",
+        "hits of 1 KiB among 1,000 objects, Zipf",
+        Kind::Zipf(1_000),
+    ),
+    Case::new(
+        "zipf-1000000",
+        "hits of 1 KiB among 1,000,000 objects, Zipf",
+        Kind::Zipf(1_000_000),
+    )
+    .memory_mib(6_144),
+    Case::new("miss", "misses of 1 KiB, fast origin", Kind::Misses)
+        .memory_mib(1_024)
+        .by_default(),
+    Case::new(
+        "mixed",
+        "1 KiB among 1,000 objects, 10 % misses, purges by tag",
+        Kind::Mixed,
+    )
+    .memory_mib(1_024),
+    Case::new(
+        "stampede",
+        "1,000 requests at once for one cold object of 100 KiB",
+        Kind::Stampede,
+    )
+    .kib(100)
+    .connections(1_000),
+    Case::new(
+        "half-load",
+        "hits of 1 KiB at half the saturating rate",
+        Kind::HalfLoad,
+    )
+    .by_default(),
+    Case::new(
+        "half-load-100k",
+        "hits of 100 KiB at half the saturating rate",
+        Kind::HalfLoad,
+    )
+    .kib(100),
+    Case::new(
+        "half-load-1000",
+        "hits of 1 KiB at half the saturating rate, 1,000 connections",
+        Kind::HalfLoad,
+    )
+    .connections(1_000),
 ];
 
 /// The cases that `wanted` names: all of them by `all`, the default ones where it is empty.
@@ -130,10 +201,16 @@ pub(crate) fn chosen(wanted: &[String]) -> Result<Vec<Case>, String> {
         return Ok(CASES.to_vec());
     }
     let find = |name: &String| {
-        CASES.into_iter().find(|case| case.name == *name).ok_or_else(|| {
-            let names: Vec<_> = CASES.iter().map(|case| case.name).collect();
-            format!("there is no case {name}; there are all, {}", names.join(", "))
-        })
+        CASES
+            .into_iter()
+            .find(|case| case.name == *name)
+            .ok_or_else(|| {
+                let names: Vec<_> = CASES.iter().map(|case| case.name).collect();
+                format!(
+                    "there is no case {name}; there are all, {}",
+                    names.join(", ")
+                )
+            })
     };
     wanted.iter().map(find).collect()
 }
@@ -146,7 +223,16 @@ mod tests {
     fn cases_are_chosen_by_name() {
         assert_eq!(chosen(&["all".to_owned()]).unwrap().len(), CASES.len());
         assert_eq!(chosen(&["miss".to_owned()]).unwrap()[0].kind, Kind::Misses);
-        assert!(chosen(&["mis".to_owned()]).unwrap_err().contains("hit-100k"));
-        assert!(chosen(&[]).unwrap().iter().any(|case| case.name == "hit-1k"));
+        assert!(
+            chosen(&["mis".to_owned()])
+                .unwrap_err()
+                .contains("hit-100k")
+        );
+        assert!(
+            chosen(&[])
+                .unwrap()
+                .iter()
+                .any(|case| case.name == "hit-1k")
+        );
     }
 }

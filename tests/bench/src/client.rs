@@ -1,4 +1,5 @@
-//! Requests of our own, where wrk has none like them: to fill a cache, and to ask on many connections at once.
+//! Requests of our own, where wrk has none like them: to fill a cache, and to ask on many
+//! connections at once.
 
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -24,11 +25,15 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) async fn open(port: u16) -> Result<Connection, String> {
-        let failed = |error: &dyn std::fmt::Display| format!("no connection to port {port}: {error}");
-        let stream = TcpStream::connect(("127.0.0.1", port)).await.map_err(|error| failed(&error))?;
+        let failed =
+            |error: &dyn std::fmt::Display| format!("no connection to port {port}: {error}");
+        let stream = TcpStream::connect(("127.0.0.1", port))
+            .await
+            .map_err(|error| failed(&error))?;
         stream.set_nodelay(true).map_err(|error| failed(&error))?;
-        let (sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| failed(&error))?;
         tokio::spawn(connection);
         Ok(Connection { port, sender })
     }
@@ -52,7 +57,10 @@ impl Connection {
         let mut body = response.into_body();
         let mut length = 0;
         while let Some(frame) = body.frame().await {
-            length += frame.map_err(failed)?.data_ref().map_or(0, |data| data.len() as u64);
+            length += frame
+                .map_err(failed)?
+                .data_ref()
+                .map_or(0, |data| data.len() as u64);
         }
         Ok((status, length))
     }
@@ -60,7 +68,10 @@ impl Connection {
 
 /// Runs `work` on this thread.
 pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())?;
     runtime.block_on(tokio::task::LocalSet::new().run_until(work))
 }
 
@@ -69,9 +80,14 @@ pub(crate) fn fill(port: u16, objects: u32, size: Size) -> Result<(), String> {
     ask_for_all(port, objects, |number| size.path(number.into()))
 }
 
-/// Asks for the paths of the numbers `1..=count`, and tells now and then how far it is. The requests go out several at a time on each
-/// of a few connections: that is what costs the least beside the server.
-pub(crate) fn ask_for_all(port: u16, count: u32, path: impl Fn(u32) -> String + Sync) -> Result<(), String> {
+/// Asks for the paths of the numbers `1..=count`, and tells now and then how far it is. The
+/// requests go out several at a time on each of a few connections: that is what costs the least
+/// beside the server.
+pub(crate) fn ask_for_all(
+    port: u16,
+    count: u32,
+    path: impl Fn(u32) -> String + Sync,
+) -> Result<(), String> {
     const CONNECTIONS: u32 = 32;
     const AT_ONCE: usize = 8;
     const TOLD_EVERY: Duration = Duration::from_secs(10);
@@ -88,19 +104,28 @@ pub(crate) fn ask_for_all(port: u16, count: u32, path: impl Fn(u32) -> String + 
         }
         Ok(())
     };
-    let of_one = |first| of_one(first).inspect_err(|_: &String| failed.store(true, Ordering::Relaxed));
+    let of_one =
+        |first| of_one(first).inspect_err(|_: &String| failed.store(true, Ordering::Relaxed));
     let (began, mut told) = (Instant::now(), Instant::now());
     std::thread::scope(|scope| {
         let of_one = &of_one;
-        let workers: Vec<_> = (0..CONNECTIONS.min(count)).map(|first| scope.spawn(move || of_one(first))).collect();
+        let workers: Vec<_> = (0..CONNECTIONS.min(count))
+            .map(|first| scope.spawn(move || of_one(first)))
+            .collect();
         while workers.iter().any(|worker| !worker.is_finished()) {
             std::thread::sleep(Duration::from_millis(20));
             if told.elapsed() >= TOLD_EVERY {
                 told = Instant::now();
-                eprintln!("  {} of {count} asked for after {} s", done.load(Ordering::Relaxed), began.elapsed().as_secs());
+                eprintln!(
+                    "  {} of {count} asked for after {} s",
+                    done.load(Ordering::Relaxed),
+                    began.elapsed().as_secs()
+                );
             }
         }
-        workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| "a thread panicked".to_owned())?)
+        workers
+            .into_iter()
+            .try_for_each(|worker| worker.join().map_err(|_| "a thread panicked".to_owned())?)
     })
 }
 
@@ -113,22 +138,34 @@ struct Pipeline {
 impl Pipeline {
     fn open(port: u16) -> Result<Pipeline, String> {
         let open = || {
-            let stream = std::net::TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), PATIENCE)?;
+            let stream =
+                std::net::TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), PATIENCE)?;
             stream.set_nodelay(true)?;
             stream.set_read_timeout(Some(PATIENCE))?;
             Ok(stream)
         };
-        let stream = open().map_err(|error: std::io::Error| format!("no connection to port {port}: {error}"))?;
-        Ok(Pipeline { port, reader: BufReader::with_capacity(64 * 1024, stream) })
+        let stream = open()
+            .map_err(|error: std::io::Error| format!("no connection to port {port}: {error}"))?;
+        Ok(Pipeline {
+            port,
+            reader: BufReader::with_capacity(64 * 1024, stream),
+        })
     }
 
     /// Asks for `paths`, all at once, and reads the answers, each of which must be 200.
     fn ask(&mut self, paths: &[String]) -> Result<(), String> {
-        let request = |path| format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nUser-Agent: {USER_AGENT}\r\n\r\n", self.port);
+        let request = |path| {
+            format!(
+                "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nUser-Agent: {USER_AGENT}\r\n\r\n",
+                self.port
+            )
+        };
         let requests: String = paths.iter().map(request).collect();
         let sent = self.reader.get_mut().write_all(requests.as_bytes());
         sent.map_err(|error| format!("{}: {error}", paths[0]))?;
-        paths.iter().try_for_each(|path| self.read().map_err(|error| format!("{path}: {error}")))
+        paths
+            .iter()
+            .try_for_each(|path| self.read().map_err(|error| format!("{path}: {error}")))
     }
 
     fn read(&mut self) -> std::io::Result<()> {
@@ -140,16 +177,25 @@ impl Pipeline {
             }
             let line = line.trim_end();
             match line.split_once(':') {
-                _ if is_first && !line.starts_with("HTTP/1.1 200 ") => return Err(std::io::Error::other(line)),
+                _ if is_first && !line.starts_with("HTTP/1.1 200 ") => {
+                    return Err(std::io::Error::other(line));
+                }
                 _ if line.is_empty() => break,
-                Some((name, value)) if name.eq_ignore_ascii_case("content-length") => length = value.trim().parse().ok(),
+                Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
+                    length = value.trim().parse().ok()
+                }
                 _ => {}
             }
             is_first = false;
         }
-        let length: u64 = length.ok_or_else(|| std::io::Error::other("an answer without Content-Length"))?;
+        let length: u64 =
+            length.ok_or_else(|| std::io::Error::other("an answer without Content-Length"))?;
         let read = std::io::copy(&mut (&mut self.reader).take(length), &mut std::io::sink())?;
-        if read == length { Ok(()) } else { Err(ErrorKind::UnexpectedEof.into()) }
+        if read == length {
+            Ok(())
+        } else {
+            Err(ErrorKind::UnexpectedEof.into())
+        }
     }
 }
 
@@ -163,7 +209,12 @@ pub(crate) struct Stampede {
 }
 
 /// Opens the connections, then asks for `path` on all of them at once.
-pub(crate) fn stampede(port: u16, path: &str, connections: u32, length: u64) -> Result<Stampede, String> {
+pub(crate) fn stampede(
+    port: u16,
+    path: &str,
+    connections: u32,
+    length: u64,
+) -> Result<Stampede, String> {
     block_on(async {
         let mut open = Vec::new();
         for _ in 0..connections {
@@ -174,13 +225,19 @@ pub(crate) fn stampede(port: u16, path: &str, connections: u32, length: u64) -> 
             .into_iter()
             .map(|mut connection| {
                 let path = path.to_owned();
-                tokio::task::spawn_local(
-                    async move { Ok(connection.get(&path).await.is_ok_and(|answer| answer == (200, length))) },
-                )
+                tokio::task::spawn_local(async move {
+                    Ok(connection
+                        .get(&path)
+                        .await
+                        .is_ok_and(|answer| answer == (200, length)))
+                })
             })
             .collect();
         let failed = all(tasks).await?.into_iter().filter(|good| !good).count() as u64;
-        Ok(Stampede { took: began.elapsed(), failed })
+        Ok(Stampede {
+            took: began.elapsed(),
+            failed,
+        })
     })
 }
 

@@ -1,4 +1,5 @@
-//! What serving costs where nothing is decided: a bare epoll loop, and hyper alone, each with a constant answer as long as tero's.
+//! What serving costs where nothing is decided: a bare epoll loop, and hyper alone, each with a
+//! constant answer as long as tero's.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -33,28 +34,43 @@ const FIELDS: [(&str, &str); 8] = [
     ("cache-control", "public, max-age=31536000"),
     ("age", "3"),
     ("via", "1.1 tero"),
-    ("cache-status", "tero; hit; ttl=86397; detail=\"rules: images\""),
+    (
+        "cache-status",
+        "tero; hit; ttl=86397; detail=\"rules: images\"",
+    ),
     ("date", "Mon, 02 Mar 2026 12:00:00 GMT"),
 ];
 
 impl Answer {
     /// Its fields: a 304 leaves out what describes the content.
     fn fields(self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        FIELDS.into_iter().filter(move |(name, _)| !(self.not_modified && ["content-type", "last-modified"].contains(name)))
+        FIELDS.into_iter().filter(move |(name, _)| {
+            !(self.not_modified && ["content-type", "last-modified"].contains(name))
+        })
     }
 
     fn body(self) -> Vec<u8> {
-        if self.not_modified { Vec::new() } else { self.size.body() }
+        if self.not_modified {
+            Vec::new()
+        } else {
+            self.size.body()
+        }
     }
 
     /// All of it.
     fn bytes(self) -> Vec<u8> {
-        let fields: String = self.fields().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let fields: String = self
+            .fields()
+            .map(|(name, value)| format!("{name}: {value}\r\n"))
+            .collect();
         let body = self.body();
         let head = if self.not_modified {
             format!("HTTP/1.1 304 Not Modified\r\n{fields}\r\n")
         } else {
-            format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n{fields}\r\n", body.len())
+            format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n{fields}\r\n",
+                body.len()
+            )
         };
         [head.as_bytes(), &body].concat()
     }
@@ -68,7 +84,8 @@ pub(crate) fn epoll(port: u16, answer: Answer) -> std::io::Result<()> {
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(1024);
     let mut listener = TcpListener::bind(([127, 0, 0, 1], port).into())?;
-    poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+    poll.registry()
+        .register(&mut listener, LISTENER, Interest::READABLE)?;
     let mut open: HashMap<Token, Caller> = HashMap::new();
     let mut next = 1;
     let mut buffer = vec![0; 16 * 1024];
@@ -80,7 +97,11 @@ pub(crate) fn epoll(port: u16, answer: Answer) -> std::io::Result<()> {
                     stream.set_nodelay(true)?;
                     let token = Token(next);
                     next += 1;
-                    poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+                    poll.registry().register(
+                        &mut stream,
+                        token,
+                        Interest::READABLE | Interest::WRITABLE,
+                    )?;
                     open.insert(token, Caller { stream, left: 0 });
                 }
             } else if let Some(caller) = open.get_mut(&event.token())
@@ -100,13 +121,17 @@ struct Caller {
 }
 
 impl Caller {
-    /// One read, where there is something to read, and an answer for each request in it. False when the connection is over.
+    /// One read, where there is something to read, and an answer for each request in it. False when
+    /// the connection is over.
     fn serve(&mut self, readable: bool, buffer: &mut [u8], answer: &[u8]) -> bool {
         if readable {
             match self.stream.read(buffer) {
                 Ok(0) => return false,
                 Ok(length) => {
-                    let requests = buffer[..length].windows(4).filter(|window| window == b"\r\n\r\n").count();
+                    let requests = buffer[..length]
+                        .windows(4)
+                        .filter(|window| window == b"\r\n\r\n")
+                        .count();
                     self.left += requests * answer.len();
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -132,7 +157,9 @@ impl Caller {
 /// Answers every request through hyper, on one thread, until the process ends.
 pub(crate) fn hyper(port: u16, answer: Answer) -> std::io::Result<()> {
     let body = Bytes::from(answer.body());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
         loop {
@@ -149,12 +176,16 @@ pub(crate) fn hyper(port: u16, answer: Answer) -> std::io::Result<()> {
                         *response.status_mut() = StatusCode::NOT_MODIFIED;
                     }
                     for (name, value) in answer.fields() {
-                        response.headers_mut().insert(name, hyper::header::HeaderValue::from_static(value));
+                        response
+                            .headers_mut()
+                            .insert(name, hyper::header::HeaderValue::from_static(value));
                     }
                     std::future::ready(Ok::<_, Infallible>(response))
                 });
                 // An error is the client's end of the connection.
-                let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                let _ = hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await;
             });
         }
     })

@@ -1,5 +1,5 @@
-//! How many instructions a hit takes, counted by callgrind: the same on a busy machine as on an idle one, so that a change to the hit
-//! path can be judged by it.
+//! How many instructions a hit takes, counted by callgrind: the same on a busy machine as on an
+//! idle one, so that a change to the hit path can be judged by it.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -23,7 +23,8 @@ pub(crate) struct Arguments {
     /// The tero binary; built with `cargo build --release` where it is not given.
     #[arg(long)]
     tero: Option<PathBuf>,
-    /// Prints so many of the functions in which the instructions are spent, each with what it calls.
+    /// Prints so many of the functions in which the instructions are spent, each with what it
+    /// calls.
     #[arg(long, default_value_t = 0)]
     top: usize,
     /// Writes the counts down as the new bound.
@@ -32,7 +33,11 @@ pub(crate) struct Arguments {
 }
 
 /// The cases that are counted.
-const CASES: [(&str, Server); 3] = [("bare", Server::TeroBare), ("policies", Server::Tero), ("four", Server::TeroFour)];
+const CASES: [(&str, Server); 3] = [
+    ("bare", Server::TeroBare),
+    ("policies", Server::Tero),
+    ("four", Server::TeroFour),
+];
 
 fn bound_file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("instructions.json")
@@ -46,16 +51,29 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
     let tero = servers::tero_binary(arguments.tero.as_deref(), true, "release")?;
     let origin = Origin::start().map_err(|error| format!("the origin did not start: {error}"))?;
     let text = std::fs::read_to_string(bound_file()).unwrap_or_else(|_| "{}".to_owned());
-    let bounds: Value = serde_json::from_str(&text).map_err(|error| format!("instructions.json: {error}"))?;
+    let bounds: Value =
+        serde_json::from_str(&text).map_err(|error| format!("instructions.json: {error}"))?;
     let mut counts = serde_json::Map::new();
     let mut grown = Vec::new();
     for (name, server) in CASES {
         let start = Start::new(&tero, origin.port());
-        let counted = count(server, &start, if server == Server::Tero { arguments.top } else { 0 })?;
-        let change = bounds[name].as_f64().map(|bound| (counted / bound - 1.0) * 100.0);
+        let counted = count(
+            server,
+            &start,
+            if server == Server::Tero {
+                arguments.top
+            } else {
+                0
+            },
+        )?;
+        let change = bounds[name]
+            .as_f64()
+            .map(|bound| (counted / bound - 1.0) * 100.0);
         println!(
             "{name:9} {counted:>7.0} instructions a hit{}",
-            change.map(|change| format!(" ({change:+.1} %)")).unwrap_or_default()
+            change
+                .map(|change| format!(" ({change:+.1} %)"))
+                .unwrap_or_default()
         );
         if change.is_some_and(|change| change > TOLERANCE_PERCENT) {
             grown.push(name);
@@ -64,7 +82,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
     }
     if arguments.write {
         let text = format!("{:#}\n", Value::Object(counts));
-        return std::fs::write(bound_file(), text).map_err(|error| format!("instructions.json: {error}"));
+        return std::fs::write(bound_file(), text)
+            .map_err(|error| format!("instructions.json: {error}"));
     }
     match grown[..] {
         [] => Ok(()),
@@ -90,18 +109,29 @@ fn count(server: Server, start: &Start<'_>, top: usize) -> Result<f64, String> {
     std::fs::write(&valgrind, script).map_err(|error| error.to_string())?;
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&valgrind, mode).map_err(|error| error.to_string())?;
-    let running = servers::start(server, &Start { tero: &valgrind, ..*start })?;
-    let mut client = TcpStream::connect(("127.0.0.1", running.port)).map_err(|error| error.to_string())?;
+    let running = servers::start(
+        server,
+        &Start {
+            tero: &valgrind,
+            ..*start
+        },
+    )?;
+    let mut client =
+        TcpStream::connect(("127.0.0.1", running.port)).map_err(|error| error.to_string())?;
     ask(&mut client, running.port, WARM_UP)?;
     instrument(running.pid(), "on")?;
     ask(&mut client, running.port, COUNTED)?;
     instrument(running.pid(), "off")?;
     // Callgrind writes its file when the program ends.
     running.stop();
-    let text = std::fs::read_to_string(&output).map_err(|error| format!("callgrind wrote nothing: {error}"))?;
+    let text = std::fs::read_to_string(&output)
+        .map_err(|error| format!("callgrind wrote nothing: {error}"))?;
     let total: f64 = text
         .lines()
-        .filter_map(|line| line.strip_prefix("totals: ").or_else(|| line.strip_prefix("summary: ")))
+        .filter_map(|line| {
+            line.strip_prefix("totals: ")
+                .or_else(|| line.strip_prefix("summary: "))
+        })
         .filter_map(|number| number.trim().parse::<f64>().ok())
         .fold(0.0, f64::max);
     if total == 0.0 {
@@ -124,24 +154,36 @@ fn ask(client: &mut TcpStream, port: u16, times: u32) -> Result<(), String> {
     for _ in 0..times {
         client.write_all(request.as_bytes()).map_err(failed)?;
         let mut length = 0;
-        while !buffer[..length].windows(4).any(|window| window == b"\r\n\r\n") || length < 1024 {
+        while !buffer[..length]
+            .windows(4)
+            .any(|window| window == b"\r\n\r\n")
+            || length < 1024
+        {
             match client.read(&mut buffer[length..]).map_err(failed)? {
                 0 => return Err("the server closed the connection".to_owned()),
                 read => length += read,
             }
         }
         if !buffer.starts_with(b"HTTP/1.1 200 ") {
-            return Err(format!("a request was answered with {}", String::from_utf8_lossy(&buffer[..length.min(200)])));
+            return Err(format!(
+                "a request was answered with {}",
+                String::from_utf8_lossy(&buffer[..length.min(200)])
+            ));
         }
     }
     Ok(())
 }
 
 fn instrument(pid: u32, switch: &str) -> Result<(), String> {
-    let done = Command::new("callgrind_control").args(["-i", switch, &pid.to_string()]).output();
+    let done = Command::new("callgrind_control")
+        .args(["-i", switch, &pid.to_string()])
+        .output();
     match done {
         Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => Err(format!("callgrind_control: {}", String::from_utf8_lossy(&output.stderr))),
+        Ok(output) => Err(format!(
+            "callgrind_control: {}",
+            String::from_utf8_lossy(&output.stderr)
+        )),
         Err(error) => Err(format!("callgrind_control did not start: {error}")),
     }
 }
@@ -161,7 +203,12 @@ fn print_top(output: &Path, top: usize) -> Result<(), String> {
     for (count, rest) in text.lines().filter_map(counted).take(top) {
         let function = rest.split_once(')').map_or(&*rest, |(_, name)| name.trim());
         // The path of the file says little and is long.
-        let function = function.split(" [").next().unwrap_or(function).rsplit_once('/').map_or(function, |(_, name)| name);
+        let function = function
+            .split(" [")
+            .next()
+            .unwrap_or(function)
+            .rsplit_once('/')
+            .map_or(function, |(_, name)| name);
         println!("{:>8.0}  {function}", count / f64::from(COUNTED));
     }
     Ok(())

@@ -1,4 +1,5 @@
-//! The load: `wrk` for most measurements, and a plain request that checks what a measurement would get.
+//! The load: `wrk` for most measurements, and a plain request that checks what a measurement would
+//! get.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -10,8 +11,7 @@ use crate::cases::{Case, Kind};
 use crate::report;
 
 /// What all requests carry beside `Host`: without it, no policy could tell the device.
-pub(crate) const USER_AGENT: &str =
-    "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Mobile Safari/537.36";
+pub(crate) const USER_AGENT: &str = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Mobile Safari/537.36";
 
 /// Connections that wrk is given a second more for.
 const CONNECTIONS_A_SECOND: u64 = 2_000;
@@ -50,7 +50,9 @@ pub(crate) struct Result {
 pub(crate) fn installed() -> std::result::Result<(), String> {
     for program in ["wrk", "taskset", "timeout"] {
         if Command::new(program).arg("--version").output().is_err() {
-            return Err(format!("{program} is not installed (Debian: apt-get install wrk util-linux coreutils)"));
+            return Err(format!(
+                "{program} is not installed (Debian: apt-get install wrk util-linux coreutils)"
+            ));
         }
     }
     Ok(())
@@ -66,7 +68,16 @@ impl Load<'_> {
         let limit = seconds + GRACE_SECS;
         let mut wrk = Command::new("timeout");
         wrk.args(["--foreground", "--kill-after=5", &limit.to_string()])
-            .args(["taskset", "-c", &self.core.to_string(), "wrk", "-t1", "--latency", "--timeout", "30s"])
+            .args([
+                "taskset",
+                "-c",
+                &self.core.to_string(),
+                "wrk",
+                "-t1",
+                "--latency",
+                "--timeout",
+                "30s",
+            ])
             .args([format!("-c{}", case.connections), format!("-d{seconds}s")])
             .args(["-H", &format!("User-Agent: {USER_AGENT}")]);
         if let Some(host) = self.host {
@@ -78,23 +89,36 @@ impl Load<'_> {
             Kind::NewConnections => wrk.args(["-H", "Connection: close"]),
             _ => &mut wrk,
         };
-        wrk.arg("-s").arg(script).arg(format!("http://127.0.0.1:{}{}", self.port, case.path())).arg("--");
+        wrk.arg("-s")
+            .arg(script)
+            .arg(format!("http://127.0.0.1:{}{}", self.port, case.path()))
+            .arg("--");
         match case.kind {
             Kind::Zipf(objects) => wrk.args(["zipf", &objects.to_string(), &size]),
             Kind::Misses => wrk.args(["unique", &size, self.seed]),
             Kind::Mixed => wrk.args(["mixed", &case.objects().to_string(), &size, self.seed]),
             _ => wrk.arg("fixed"),
         };
-        let output = wrk.output().map_err(|error| format!("wrk did not start: {error}"))?;
+        let output = wrk
+            .output()
+            .map_err(|error| format!("wrk did not start: {error}"))?;
         if output.status.code() == Some(TIMED_OUT) {
-            return Err(format!("wrk was to end after {seconds} s, and had to be stopped after {limit}"));
+            return Err(format!(
+                "wrk was to end after {seconds} s, and had to be stopped after {limit}"
+            ));
         }
         let text = String::from_utf8_lossy(&output.stdout);
         let line = text
             .lines()
             .find_map(|line| line.strip_prefix("BENCH "))
-            .ok_or_else(|| format!("wrk printed no result: {text}{}", String::from_utf8_lossy(&output.stderr)))?;
-        let values: serde_json::Value = serde_json::from_str(line).map_err(|error| format!("wrk printed {line}: {error}"))?;
+            .ok_or_else(|| {
+                format!(
+                    "wrk printed no result: {text}{}",
+                    String::from_utf8_lossy(&output.stderr)
+                )
+            })?;
+        let values: serde_json::Value =
+            serde_json::from_str(line).map_err(|error| format!("wrk printed {line}: {error}"))?;
         let number = |name: &str| values[name].as_f64().unwrap_or_default();
         let whole = |name: &str| values[name].as_u64().unwrap_or_default();
         if whole("requests") == 0 {
@@ -118,21 +142,45 @@ impl Result {
         let sorted = report::sorted(micros);
         let at = |share: f64| report::percentile(&sorted, share);
         let requests = micros.len() as u64;
-        Result { seconds, requests, bytes: 0, failed: 0, p50_micros: at(0.5), p99_micros: at(0.99), p999_micros: at(0.999) }
+        Result {
+            seconds,
+            requests,
+            bytes: 0,
+            failed: 0,
+            p50_micros: at(0.5),
+            p99_micros: at(0.99),
+            p999_micros: at(0.999),
+        }
     }
 }
 
 /// Whether the server on `port` answers `path` with 200 and exactly `expected`.
-pub(crate) fn check_body(port: u16, path: &str, expected: &[u8]) -> std::result::Result<(), String> {
+pub(crate) fn check_body(
+    port: u16,
+    path: &str,
+    expected: &[u8],
+) -> std::result::Result<(), String> {
     let answer = request(port, path).map_err(|error| format!("{path}: {error}"))?;
-    let head_end =
-        answer.windows(4).position(|window| window == b"\r\n\r\n").ok_or_else(|| format!("{path}: no complete answer"))?;
-    let (head, body) = (String::from_utf8_lossy(&answer[..head_end]), &answer[head_end + 4..]);
+    let head_end = answer
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")
+        .ok_or_else(|| format!("{path}: no complete answer"))?;
+    let (head, body) = (
+        String::from_utf8_lossy(&answer[..head_end]),
+        &answer[head_end + 4..],
+    );
     if !head.starts_with("HTTP/1.1 200 ") {
-        return Err(format!("{path} was answered with {}", head.lines().next().unwrap_or_default()));
+        return Err(format!(
+            "{path} was answered with {}",
+            head.lines().next().unwrap_or_default()
+        ));
     }
     if body != expected {
-        return Err(format!("{path}: {} bytes, and not the {} that the origin sent", body.len(), expected.len()));
+        return Err(format!(
+            "{path}: {} bytes, and not the {} that the origin sent",
+            body.len(),
+            expected.len()
+        ));
     }
     Ok(())
 }
@@ -140,7 +188,10 @@ pub(crate) fn check_body(port: u16, path: &str, expected: &[u8]) -> std::result:
 fn request(port: u16, path: &str) -> std::io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: {USER_AGENT}\r\nConnection: close\r\n\r\n")?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: {USER_AGENT}\r\nConnection: close\r\n\r\n"
+    )?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     Ok(answer)

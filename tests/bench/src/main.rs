@@ -1,5 +1,6 @@
-//! What tero costs, side by side with its peers and with the floors below them: each as a memory cache in front of the same origin,
-//! on the same core, in turns. And what a hit of tero costs in instructions, which no other load on the machine can change.
+//! What tero costs, side by side with its peers and with the floors below them: each as a memory
+//! cache in front of the same origin, on the same core, in turns. And what a hit of tero costs in
+//! instructions, which no other load on the machine can change.
 
 mod admin;
 mod cases;
@@ -53,11 +54,14 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 enum Measure {
-    /// Counts the instructions of a hit with callgrind, and fails where there are more than 5 % more than are written down.
+    /// Counts the instructions of a hit with callgrind, and fails where there are more than 5 %
+    /// more than are written down.
     Instructions(instructions::Arguments),
-    /// Memory beyond the bodies that are stored, beside the peers; and whether the bound holds while entries come and go.
+    /// Memory beyond the bodies that are stored, beside the peers; and whether the bound holds
+    /// while entries come and go.
     Memory(memory::Arguments),
-    /// What policies cost a hit, by language and number, beside a site of the same server that has none.
+    /// What policies cost a hit, by language and number, beside a site of the same server that has
+    /// none.
     Policies(policies::Arguments),
     /// What a hit costs with more entries and sites, and what a purge of many entries costs others.
     Scale(scale::Arguments),
@@ -99,7 +103,8 @@ struct Arguments {
     /// The tero binary; built with `cargo build --profile dist` where it is not given.
     #[arg(long)]
     tero: Option<PathBuf>,
-    /// The component of a project that `tero policy new NAME --language javascript` made, for tero-javascript.
+    /// The component of a project that `tero policy new NAME --language javascript` made, for
+    /// tero-javascript.
     #[arg(long)]
     javascript: Option<PathBuf>,
     /// The component of one with `--language python`, for tero-python.
@@ -108,7 +113,8 @@ struct Arguments {
     /// Another build of tero to compare with, measured as tero-other.
     #[arg(long)]
     other: Option<PathBuf>,
-    /// Writes the report as JSON, too. Cases that the file has from an earlier run and that are not measured now stay in it.
+    /// Writes the report as JSON, too. Cases that the file has from an earlier run and that are not
+    /// measured now stay in it.
     #[arg(long)]
     json: Option<PathBuf>,
     /// Compares with the report of an earlier run.
@@ -125,12 +131,20 @@ fn main() -> ExitCode {
         Some(Measure::Memory(arguments)) => memory::run(&arguments),
         Some(Measure::Policies(arguments)) => policies::run(&arguments),
         Some(Measure::Scale(arguments)) => scale::run(&arguments),
-        Some(Measure::Table { report }) => read_report(&report).map(|report| println!("{}", report::table(&report))),
-        Some(Measure::Floor { server: Server::Epoll, port, answer }) => {
-            floors::epoll(port, answer).map_err(|error| error.to_string())
+        Some(Measure::Table { report }) => {
+            read_report(&report).map(|report| println!("{}", report::table(&report)))
         }
-        Some(Measure::Floor { port, answer, .. }) => floors::hyper(port, answer).map_err(|error| error.to_string()),
-        Some(Measure::AtRate(pace)) => pace::at_rate(&pace).map(|took| println!("{}", serde_json::json!(took))),
+        Some(Measure::Floor {
+            server: Server::Epoll,
+            port,
+            answer,
+        }) => floors::epoll(port, answer).map_err(|error| error.to_string()),
+        Some(Measure::Floor { port, answer, .. }) => {
+            floors::hyper(port, answer).map_err(|error| error.to_string())
+        }
+        Some(Measure::AtRate(pace)) => {
+            pace::at_rate(&pace).map(|took| println!("{}", serde_json::json!(took)))
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -145,12 +159,20 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<(), String> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     if arguments.server_core == arguments.load_core || cores < 2 {
-        return Err("the server and the load need a core each: see --server-core and --load-core".to_owned());
+        return Err(
+            "the server and the load need a core each: see --server-core and --load-core"
+                .to_owned(),
+        );
     }
     load::installed()?;
     let cases = cases::chosen(&arguments.cases)?;
     let before = arguments.compare.as_ref().map(read_report).transpose()?;
-    let earlier = arguments.json.as_ref().filter(|path| path.exists()).map(read_report).transpose()?;
+    let earlier = arguments
+        .json
+        .as_ref()
+        .filter(|path| path.exists())
+        .map(read_report)
+        .transpose()?;
     let origin = Origin::start().map_err(|error| format!("the origin did not start: {error}"))?;
     let wanted = arguments.only.is_empty() || arguments.only.iter().any(|server| server.is_tero());
     let tero = servers::tero_binary(arguments.tero.as_deref(), wanted, servers::PRODUCTION)?;
@@ -162,13 +184,26 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         ..Start::new(&tero, origin.port())
     };
     let servers = servers::installed(&arguments.only, &start)?;
-    let mut report = Report::new(arguments, servers.iter().map(|(server, version)| (*server, version.clone())).collect());
+    let mut report = Report::new(
+        arguments,
+        servers
+            .iter()
+            .map(|(server, version)| (*server, version.clone()))
+            .collect(),
+    );
     if servers.iter().any(|(server, _)| *server == Server::Tero) {
         report.started(startup::measure(&tero, 5, arguments.server_core)?);
     }
     for case in &cases {
-        let floor = Answer { size: case.size, not_modified: case.kind == Kind::NotModified };
-        let start = Start { memory_mib: case.memory_mib, floor, ..start };
+        let floor = Answer {
+            size: case.size,
+            not_modified: case.kind == Kind::NotModified,
+        };
+        let start = Start {
+            memory_mib: case.memory_mib,
+            floor,
+            ..start
+        };
         for round in 0..arguments.rounds {
             // Each round begins with another server, so that what drifts hits all of them.
             for turn in 0..servers.len() {
@@ -186,7 +221,12 @@ fn run(arguments: &Arguments) -> Result<(), String> {
                 });
                 match measured {
                     Ok(sample) => {
-                        eprintln!("round {} of {}: {}", round + 1, arguments.rounds, sample.line(server, case));
+                        eprintln!(
+                            "round {} of {}: {}",
+                            round + 1,
+                            arguments.rounds,
+                            sample.line(server, case)
+                        );
                         report.add(server, case, sample);
                     }
                     // No reason to leave the rest unmeasured.
@@ -210,19 +250,21 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     }
     if let Some(path) = &arguments.json {
         let report = report.json(earlier.as_ref());
-        std::fs::write(path, format!("{report:#}\n")).map_err(|error| format!("{}: {error}", path.display()))?;
+        std::fs::write(path, format!("{report:#}\n"))
+            .map_err(|error| format!("{}: {error}", path.display()))?;
     }
     // A peer may be unable to do a case; tero has to.
     report.failure_of_tero().map_or(Ok(()), Err)
 }
 
 fn read_report(path: &PathBuf) -> Result<serde_json::Value, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     serde_json::from_str(&text).map_err(|error| format!("{} is no report: {error}", path.display()))
 }
 
-/// One measurement: what must be stored is stored and checked, then the load runs; where these are to be hits, the origin must not be
-/// asked meanwhile.
+/// One measurement: what must be stored is stored and checked, then the load runs; where these are
+/// to be hits, the origin must not be asked meanwhile.
 fn measure(
     server: Server,
     running: &Running,
@@ -233,7 +275,13 @@ fn measure(
 ) -> Result<Sample, String> {
     let check = || load::check_body(running.port, &case.path(), &case.size.body());
     let seed = format!("{}x{round}", server.as_str());
-    let load = Load { port: running.port, case, core: arguments.load_core, seed: &seed, host: None };
+    let load = Load {
+        port: running.port,
+        case,
+        core: arguments.load_core,
+        seed: &seed,
+        host: None,
+    };
     if case.objects() > 0 {
         client::fill(running.port, case.objects(), case.size)?;
     }
@@ -245,7 +293,10 @@ fn measure(
     let warm_up = if matches!(case.kind, Kind::Stampede) {
         None
     } else {
-        let warming = Load { seed: &format!("w{seed}"), ..load };
+        let warming = Load {
+            seed: &format!("w{seed}"),
+            ..load
+        };
         Some(warming.run(if case.kind == Kind::HalfLoad { 3 } else { 1 })?)
     };
     let asked_before = origin.requests();
@@ -254,18 +305,30 @@ fn measure(
         Kind::Stampede => stampede(running, case)?,
         Kind::HalfLoad => {
             let saturated = warm_up.ok_or("no rate is known")?;
-            at_half(running, case, arguments, saturated.requests as f64 / saturated.seconds)?
+            at_half(
+                running,
+                case,
+                arguments,
+                saturated.requests as f64 / saturated.seconds,
+            )?
         }
-        Kind::Mixed if server.is_tero() => scale::while_purging(running, || load.run(arguments.seconds))?,
+        Kind::Mixed if server.is_tero() => {
+            scale::while_purging(running, || load.run(arguments.seconds))?
+        }
         _ => load.run(arguments.seconds)?,
     };
     let cpu_ticks = process::cpu_ticks(running.pid()).saturating_sub(cpu_before);
     let asked = origin.requests() - asked_before;
     if !case.asks_origin() && asked > 0 {
-        return Err(format!("the origin was asked {asked} times: these are no hits"));
+        return Err(format!(
+            "the origin was asked {asked} times: these are no hits"
+        ));
     }
     if case.kind == Kind::Misses && asked < result.requests / 10 * 9 {
-        return Err(format!("the origin was asked {asked} times for {} requests: these are no misses", result.requests));
+        return Err(format!(
+            "the origin was asked {asked} times for {} requests: these are no misses",
+            result.requests
+        ));
     }
     if result.failed > 0 {
         return Err(format!("{} requests failed", result.failed));
@@ -287,11 +350,20 @@ fn check_sizes(case: &Case, result: &load::Result) -> Result<(), String> {
         Kind::Range => (1_000..10_000).contains(&each),
         _ => each >= body,
     };
-    if right { Ok(()) } else { Err(format!("answers of {each} bytes for bodies of {body}")) }
+    if right {
+        Ok(())
+    } else {
+        Err(format!("answers of {each} bytes for bodies of {body}"))
+    }
 }
 
 fn stampede(running: &Running, case: &Case) -> Result<load::Result, String> {
-    let came = client::stampede(running.port, &case.path(), case.connections, case.size.bytes())?;
+    let came = client::stampede(
+        running.port,
+        &case.path(),
+        case.connections,
+        case.size.bytes(),
+    )?;
     let micros = came.took.as_secs_f64() * 1e6;
     Ok(load::Result {
         failed: came.failed,
@@ -300,12 +372,28 @@ fn stampede(running: &Running, case: &Case) -> Result<load::Result, String> {
     })
 }
 
-/// Asks at half of `saturating` requests a second, from a process of its own on the core of the load.
-fn at_half(running: &Running, case: &Case, arguments: &Arguments, saturating: f64) -> Result<load::Result, String> {
+/// Asks at half of `saturating` requests a second, from a process of its own on the core of the
+/// load.
+fn at_half(
+    running: &Running,
+    case: &Case,
+    arguments: &Arguments,
+    saturating: f64,
+) -> Result<load::Result, String> {
     let Running { port, .. } = *running;
     let (path, rate, misses) = (case.path(), (saturating / 2.0).round(), None);
-    let pace = Pace { port, path, connections: case.connections, rate, seconds: arguments.seconds, misses };
+    let pace = Pace {
+        port,
+        path,
+        connections: case.connections,
+        rate,
+        seconds: arguments.seconds,
+        misses,
+    };
     let latencies = pace.run_on(arguments.load_core)?;
     let result = load::Result::of_latencies(&latencies, arguments.seconds as f64);
-    Ok(load::Result { p99_micros: pace::p99_of_tenths(&latencies, rate), ..result })
+    Ok(load::Result {
+        p99_micros: pace::p99_of_tenths(&latencies, rate),
+        ..result
+    })
 }

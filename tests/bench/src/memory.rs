@@ -1,4 +1,5 @@
-//! What a stored response takes beyond its body, beside the peers; and whether tero keeps to its bound while entries come and go.
+//! What a stored response takes beyond its body, beside the peers; and whether tero keeps to its
+//! bound while entries come and go.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,11 +34,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
     let origin = Origin::start().map_err(|error| format!("the origin did not start: {error}"))?;
     let wanted = arguments.only.is_empty() || arguments.only.iter().any(|server| server.is_tero());
     let tero = servers::tero_binary(arguments.tero.as_deref(), wanted, servers::PRODUCTION)?;
-    // Room for all that the peers add, so that nothing has to go: files take whole pages, and so do the bodies in Squid's memory.
+    // Room for all that the peers add, so that nothing has to go: files take whole pages, and so do
+    // the bodies in Squid's memory.
     let memory_mib = arguments.budget_mib * 6;
-    let start = Start { memory_mib, ..Start::new(&tero, origin.port()) };
+    let start = Start {
+        memory_mib,
+        ..Start::new(&tero, origin.port())
+    };
     let servers = servers::installed(&arguments.only, &start)?;
-    println!("| body KiB | server | objects | MiB of bodies | MiB held | bytes an object beyond its body | still stored % |");
+    println!(
+        "| body KiB | server | objects | MiB of bodies | MiB held | bytes an object beyond its body | still stored % |"
+    );
     println!("|--:|---|--:|--:|--:|--:|--:|");
     for &kib in &arguments.sizes {
         for (server, _) in servers.iter().filter(|(server, _)| !server.is_floor()) {
@@ -48,29 +55,62 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
         }
     }
     if arguments.churn_seconds > 0 && servers.iter().any(|(server, _)| server.is_tero()) {
-        churn(&Start { memory_mib: arguments.budget_mib.max(256), ..start }, Duration::from_secs(arguments.churn_seconds))?;
+        churn(
+            &Start {
+                memory_mib: arguments.budget_mib.max(256),
+                ..start
+            },
+            Duration::from_secs(arguments.churn_seconds),
+        )?;
     }
     Ok(())
 }
 
-fn fill(server: Server, start: &Start<'_>, origin: &Origin, kib: u32, budget_mib: u32) -> Result<String, String> {
+fn fill(
+    server: Server,
+    start: &Start<'_>,
+    origin: &Origin,
+    kib: u32,
+    budget_mib: u32,
+) -> Result<String, String> {
     const SAMPLED: u32 = 500;
     const SETTLING: u32 = 100_000;
     let (size, objects) = (Size::of_kib(kib), budget_mib * 1024 / kib);
     eprintln!("{} with {objects} objects of {kib} KiB", server.as_str());
-    // HAProxy takes all that it may have when it starts: how much it needs is told by how many objects find room in the budget.
+    // HAProxy takes all that it may have when it starts: how much it needs is told by how many
+    // objects find room in the budget.
     let takes_all = server == Server::Haproxy;
-    let memory_mib = if takes_all { budget_mib.min(HAPROXY_MOST_MIB) } else { start.memory_mib };
-    let running = servers::start(server, &Start { memory_mib, ..*start })?;
+    let memory_mib = if takes_all {
+        budget_mib.min(HAPROXY_MOST_MIB)
+    } else {
+        start.memory_mib
+    };
+    let running = servers::start(
+        server,
+        &Start {
+            memory_mib,
+            ..*start
+        },
+    )?;
     load::check_body(running.port, "/img/1k.bin", &Size::of_kib(1).body())?;
-    // What requests take, and not what is stored, is there before: Varnish writes a log into shared memory, all keep buffers.
+    // What requests take, and not what is stored, is there before: Varnish writes a log into shared
+    // memory, all keep buffers.
     client::ask_for_all(running.port, SETTLING, |_| "/img/1k.bin".to_owned())?;
     let empty = settled(&running);
     client::fill(running.port, objects, size)?;
-    let held = if takes_all { u64::from(memory_mib) << 20 } else { settled(&running).saturating_sub(empty) };
+    let held = if takes_all {
+        u64::from(memory_mib) << 20
+    } else {
+        settled(&running).saturating_sub(empty)
+    };
     let asked = origin.requests();
     // The latest first: what is no longer there is stored again, and pushes out the oldest.
-    for number in (1..=objects).step_by((objects / SAMPLED).max(1) as usize).collect::<Vec<_>>().into_iter().rev() {
+    for number in (1..=objects)
+        .step_by((objects / SAMPLED).max(1) as usize)
+        .collect::<Vec<_>>()
+        .into_iter()
+        .rev()
+    {
         load::check_body(running.port, &size.path(number.into()), &size.body())?;
     }
     let sampled = objects.div_ceil((objects / SAMPLED).max(1));
@@ -78,13 +118,16 @@ fn fill(server: Server, start: &Start<'_>, origin: &Origin, kib: u32, budget_mib
     running.stop();
     let beyond = held as f64 / (f64::from(objects) * stored) - size.bytes() as f64;
     let (server, held, stored) = (server.as_str(), mib(held), stored * 100.0);
-    Ok(format!("| {kib} | {server} | {objects} | {budget_mib} | {held:.0} | {beyond:.0} | {stored:.0} |"))
+    Ok(format!(
+        "| {kib} | {server} | {objects} | {budget_mib} | {held:.0} | {beyond:.0} | {stored:.0} |"
+    ))
 }
 
 /// How long freed memory may take to go back to the system.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What it holds once that does not fall any more: allocators give memory back, and caches tidy up, a little later.
+/// What it holds once that does not fall any more: allocators give memory back, and caches tidy up,
+/// a little later.
 fn settled(running: &Running) -> u64 {
     let began = Instant::now();
     let mut held = u64::MAX;
@@ -102,7 +145,8 @@ fn mib(bytes: u64) -> f64 {
     bytes as f64 / 1_048_576.0
 }
 
-/// Fills a full cache with ever new objects of three sizes, purges now and then, and looks at the memory.
+/// Fills a full cache with ever new objects of three sizes, purges now and then, and looks at the
+/// memory.
 fn churn(start: &Start<'_>, time: Duration) -> Result<(), String> {
     let running = servers::start(Server::TeroBare, start)?;
     let empty = running.memory();
@@ -122,15 +166,20 @@ fn churn(start: &Start<'_>, time: Duration) -> Result<(), String> {
         while began.elapsed() < time {
             std::thread::sleep(Duration::from_millis(500));
             let group = format!("g{}", purges % origin::GROUPS);
-            admin::purge(admin_port, &json!({ "tag": group, "soft": purges % 3 == 0 }))?;
+            admin::purge(
+                admin_port,
+                &json!({ "tag": group, "soft": purges % 3 == 0 }),
+            )?;
             purges += 1;
             let held = running.memory();
             let mut most = most.lock().expect("nobody panics with it");
             *most = held.max(*most);
         }
         over.store(true, Ordering::Relaxed);
-        let rounds: Result<Vec<u64>, String> =
-            fills.into_iter().map(|fill| fill.join().map_err(|_| "a thread panicked".to_owned())?).collect();
+        let rounds: Result<Vec<u64>, String> = fills
+            .into_iter()
+            .map(|fill| fill.join().map_err(|_| "a thread panicked".to_owned())?)
+            .collect();
         rounds.map(|rounds| rounds.iter().sum::<u64>())
     })?;
     let most = most.into_inner().expect("nobody panics with it");
@@ -164,7 +213,11 @@ fn endless(port: u16, size: Size, over: &AtomicBool) -> Result<u64, String> {
         while !over.load(Ordering::Relaxed) {
             number += 1;
             // Every third one again, as visitors do.
-            let object = if number.is_multiple_of(3) { number / 2 } else { number };
+            let object = if number.is_multiple_of(3) {
+                number / 2
+            } else {
+                number
+            };
             match connection.get(&size.path(object)).await? {
                 (200, _) => {}
                 (status, _) => return Err(format!("an answer with {status}")),

@@ -1,4 +1,5 @@
-//! The origin that all servers stand in front of. It answers at once, with bodies that it has made before.
+//! The origin that all servers stand in front of. It answers at once, with bodies that it has made
+//! before.
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -12,7 +13,8 @@ pub(crate) struct Origin {
     requests: Arc<AtomicU64>,
 }
 
-/// How large an object is. In paths it is written as `1k`, or as `128b` where it is no whole number of KiB.
+/// How large an object is. In paths it is written as `1k`, or as `128b` where it is no whole number
+/// of KiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Size(u32);
 
@@ -31,7 +33,9 @@ impl Size {
 
     /// The bytes of an object of that size.
     pub(crate) fn body(self) -> Vec<u8> {
-        (0..self.0 as usize).map(|index| b'a' + (index % 23) as u8).collect()
+        (0..self.0 as usize)
+            .map(|index| b'a' + (index % 23) as u8)
+            .collect()
     }
 
     /// Its validator.
@@ -39,20 +43,30 @@ impl Size {
         format!("\"bench-{self}\"")
     }
 
-    /// The path of one of many objects of that size. It lies under the images of the sample policy, which differ by device.
+    /// The path of one of many objects of that size. It lies under the images of the sample policy,
+    /// which differ by device.
     pub(crate) fn path(self, number: u64) -> String {
         format!("/img/o{number}/{self}.bin")
     }
 
     /// The size of the object under a path like that.
     fn under(path: &str) -> Option<Size> {
-        path.strip_prefix("/img/")?.rsplit('/').next()?.strip_suffix(".bin")?.parse().ok()
+        path.strip_prefix("/img/")?
+            .rsplit('/')
+            .next()?
+            .strip_suffix(".bin")?
+            .parse()
+            .ok()
     }
 }
 
 impl std::fmt::Display for Size {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.0.is_multiple_of(1024) { write!(f, "{}k", self.0 / 1024) } else { write!(f, "{}b", self.0) }
+        if self.0.is_multiple_of(1024) {
+            write!(f, "{}k", self.0 / 1024)
+        } else {
+            write!(f, "{}b", self.0)
+        }
     }
 }
 
@@ -61,16 +75,26 @@ impl std::str::FromStr for Size {
 
     fn from_str(text: &str) -> Result<Size, String> {
         let bytes = match text.strip_suffix('k') {
-            Some(kib) => kib.parse::<u32>().ok().and_then(|kib| kib.checked_mul(1024)),
+            Some(kib) => kib
+                .parse::<u32>()
+                .ok()
+                .and_then(|kib| kib.checked_mul(1024)),
             None => text.strip_suffix('b').and_then(|bytes| bytes.parse().ok()),
         };
-        bytes.map(Size).ok_or_else(|| format!("{text} is no size like 1k or 128b"))
+        bytes
+            .map(Size)
+            .ok_or_else(|| format!("{text} is no size like 1k or 128b"))
     }
 }
 
 /// The group of an object like `/img/o7/1k.bin`: a hundredth of all such.
 fn group(path: &str) -> Option<u32> {
-    path.strip_prefix("/img/o")?.split('/').next()?.parse::<u32>().ok().map(|number| number % GROUPS)
+    path.strip_prefix("/img/o")?
+        .split('/')
+        .next()?
+        .parse::<u32>()
+        .ok()
+        .map(|number| number % GROUPS)
 }
 
 /// Groups that the numbered objects belong to, each to one beside the group `all`.
@@ -124,10 +148,16 @@ fn serve(stream: TcpStream, requests: &AtomicU64) -> Option<()> {
         let (method, path) = (words.next()?, words.next()?);
         requests.fetch_add(1, Ordering::SeqCst);
         let size = Size::under(path);
-        let status = if size.is_some() { "200 OK" } else { "404 Not Found" };
+        let status = if size.is_some() {
+            "200 OK"
+        } else {
+            "404 Not Found"
+        };
         let size = size.unwrap_or(Size(0));
         let body = bodies.entry(size).or_insert_with(|| size.body());
-        let groups = group(path).map(|group| format!("cache-groups: \"g{group}\", \"all\"\r\n")).unwrap_or_default();
+        let groups = group(path)
+            .map(|group| format!("cache-groups: \"g{group}\", \"all\"\r\n"))
+            .unwrap_or_default();
         let mut answer = format!(
             "HTTP/1.1 {status}\r\ncontent-type: application/octet-stream\r\ncontent-length: {}\r\n\
              date: Mon, 02 Mar 2026 12:00:00 GMT\r\nlast-modified: Mon, 02 Mar 2026 12:00:00 GMT\r\netag: {}\r\n\
@@ -160,6 +190,9 @@ mod tests {
         ] {
             assert_eq!(Size::under(path), expected, "{path}");
         }
-        assert_eq!((group("/img/o107/1k.bin"), group("/img/1k.bin")), (Some(7), None));
+        assert_eq!(
+            (group("/img/o107/1k.bin"), group("/img/1k.bin")),
+            (Some(7), None)
+        );
     }
 }

@@ -1,8 +1,9 @@
-//! Requests at a steady rate, each sent when it is due and not when the one before was answered: what a server that is not saturated
-//! makes its clients wait.
+//! Requests at a steady rate, each sent when it is due and not when the one before was answered:
+//! what a server that is not saturated makes its clients wait.
 //!
-//! One thread asks and never sleeps, since a timer that is a millisecond late would send the requests of that millisecond at once, and
-//! the queue that this makes would hide what the server does.
+//! One thread asks and never sleeps, since a timer that is a millisecond late would send the
+//! requests of that millisecond at once, and the queue that this makes would hide what the server
+//! does.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -34,7 +35,8 @@ pub(crate) struct Pace {
     /// Requests a second, of all connections together.
     pub(crate) rate: f64,
     pub(crate) seconds: u64,
-    /// Every tenth request asks for an object that nobody has asked for before: those from this number on.
+    /// Every tenth request asks for an object that nobody has asked for before: those from this
+    /// number on.
     #[arg(long)]
     pub(crate) misses: Option<u64>,
 }
@@ -46,7 +48,9 @@ impl Pace {
     }
 
     fn request(&self, number: usize) -> String {
-        let Pace { port, path, misses, .. } = self;
+        let Pace {
+            port, path, misses, ..
+        } = self;
         let path = match misses {
             Some(first) if self.is_miss(number) => Size::of_kib(1).path(first + number as u64),
             _ => path.clone(),
@@ -57,25 +61,46 @@ impl Pace {
     /// What [`at_rate`] gives, from a process of its own on `core`.
     pub(crate) fn run_on(&self, core: u32) -> Result<Vec<f64>, String> {
         let program = std::env::current_exe().map_err(|error| error.to_string())?;
-        let misses = self.misses.iter().flat_map(|first| ["--misses".to_owned(), first.to_string()]);
+        let misses = self
+            .misses
+            .iter()
+            .flat_map(|first| ["--misses".to_owned(), first.to_string()]);
         let output = Command::new("taskset")
             .args(["-c", &core.to_string()])
             .arg(program)
-            .args(["at-rate", &self.port.to_string(), &self.path, &self.connections.to_string()])
+            .args([
+                "at-rate",
+                &self.port.to_string(),
+                &self.path,
+                &self.connections.to_string(),
+            ])
             .args([&self.rate.to_string(), &self.seconds.to_string()])
             .args(misses)
             .output()
             .map_err(|error| error.to_string())?;
-        serde_json::from_slice(&output.stdout)
-            .map_err(|_| format!("asking at a steady rate failed: {}", String::from_utf8_lossy(&output.stderr)))
+        serde_json::from_slice(&output.stdout).map_err(|_| {
+            format!(
+                "asking at a steady rate failed: {}",
+                String::from_utf8_lossy(&output.stderr)
+            )
+        })
     }
 }
 
-/// Asks at a pace, and returns how long each answer took, in microseconds, in the order in which they were due. A request that no
-/// connection is free for counts from when it was due, so a stall is not hidden by the pause that it makes.
+/// Asks at a pace, and returns how long each answer took, in microseconds, in the order in which
+/// they were due. A request that no connection is free for counts from when it was due, so a stall
+/// is not hidden by the pause that it makes.
 pub(crate) fn at_rate(pace: &Pace) -> Result<Vec<f64>, String> {
-    let Pace { port, path, connections, rate, seconds, .. } = pace;
-    let (port, connections, rate, time) = (*port, *connections, *rate, Duration::from_secs(*seconds));
+    let Pace {
+        port,
+        path,
+        connections,
+        rate,
+        seconds,
+        ..
+    } = pace;
+    let (port, connections, rate, time) =
+        (*port, *connections, *rate, Duration::from_secs(*seconds));
     let failed = |error: std::io::Error| format!("{path} on port {port}: {error}");
     let mut poll = Poll::new().map_err(failed)?;
     let mut open = (0..connections as usize)
@@ -91,14 +116,22 @@ pub(crate) fn at_rate(pace: &Pace) -> Result<Vec<f64>, String> {
     while answered < count {
         let now = Instant::now();
         while sent < count && due(sent) <= now {
-            let Some(caller) = free.pop_front() else { break };
-            open[caller].ask(pace.request(sent as usize).as_bytes(), sent as usize).map_err(failed)?;
+            let Some(caller) = free.pop_front() else {
+                break;
+            };
+            open[caller]
+                .ask(pace.request(sent as usize).as_bytes(), sent as usize)
+                .map_err(failed)?;
             sent += 1;
         }
         if now > due(count) + PATIENCE {
-            return Err(format!("{path} on port {port}: {} answers did not come", count - answered));
+            return Err(format!(
+                "{path} on port {port}: {} answers did not come",
+                count - answered
+            ));
         }
-        poll.poll(&mut events, Some(Duration::ZERO)).map_err(failed)?;
+        poll.poll(&mut events, Some(Duration::ZERO))
+            .map_err(failed)?;
         for event in &events {
             let Token(number) = event.token();
             if let Some(asked) = open[number].read().map_err(failed)? {
@@ -111,11 +144,14 @@ pub(crate) fn at_rate(pace: &Pace) -> Result<Vec<f64>, String> {
     Ok(took)
 }
 
-/// The 99th percentile of each tenth of a second, and of these the median. A pause of the machine falls into few of them; one that the server
-/// makes itself, into most.
+/// The 99th percentile of each tenth of a second, and of these the median. A pause of the machine
+/// falls into few of them; one that the server makes itself, into most.
 pub(crate) fn p99_of_tenths(took: &[f64], rate: f64) -> f64 {
     let tenth = ((rate / 10.0) as usize).max(1);
-    let mut each: Vec<f64> = took.chunks(tenth).map(|tenth| percentile(&sorted(tenth), 0.99)).collect();
+    let mut each: Vec<f64> = took
+        .chunks(tenth)
+        .map(|tenth| percentile(&sorted(tenth), 0.99))
+        .collect();
     each.sort_by(f64::total_cmp);
     percentile(&each, 0.5)
 }
@@ -132,12 +168,19 @@ struct Caller {
 
 impl Caller {
     fn open(port: u16, poll: &Poll, token: Token) -> std::io::Result<Caller> {
-        let stream = std::net::TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), PATIENCE)?;
+        let stream =
+            std::net::TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), PATIENCE)?;
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
         let mut stream = TcpStream::from_std(stream);
-        poll.registry().register(&mut stream, token, Interest::READABLE)?;
-        Ok(Caller { stream, asked: None, head: Vec::new(), left: None })
+        poll.registry()
+            .register(&mut stream, token, Interest::READABLE)?;
+        Ok(Caller {
+            stream,
+            asked: None,
+            head: Vec::new(),
+            left: None,
+        })
     }
 
     fn ask(&mut self, request: &[u8], number: usize) -> std::io::Result<()> {
@@ -175,15 +218,25 @@ impl Caller {
     /// Adds `bytes` to the head; where that ends it, returns how many of them are of the body.
     fn read_head(&mut self, bytes: &[u8]) -> std::io::Result<Option<usize>> {
         self.head.extend_from_slice(bytes);
-        let Some(end) = self.head.windows(4).position(|window| window == b"\r\n\r\n") else {
-            return if self.head.len() > MAX_HEAD { Err(invalid("a head without an end")) } else { Ok(None) };
+        let Some(end) = self
+            .head
+            .windows(4)
+            .position(|window| window == b"\r\n\r\n")
+        else {
+            return if self.head.len() > MAX_HEAD {
+                Err(invalid("a head without an end"))
+            } else {
+                Ok(None)
+            };
         };
         let head = String::from_utf8_lossy(&self.head[..end]);
         if !head.starts_with("HTTP/1.1 200 ") {
             return Err(invalid(head.lines().next().unwrap_or_default()));
         }
-        let length =
-            head.lines().filter_map(|line| line.split_once(':')).find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+        let length = head
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
         let length = length.and_then(|(_, value)| value.trim().parse().ok());
         self.left = Some(length.ok_or_else(|| invalid("an answer without Content-Length"))?);
         Ok(Some(self.head.len() - end - 4))
@@ -198,7 +251,8 @@ fn invalid(what: &str) -> std::io::Error {
 mod tests {
     use super::*;
 
-    /// Answers each request of one connection with 200 and ten bytes, the first after `pause`, and the body after the head.
+    /// Answers each request of one connection with 200 and ten bytes, the first after `pause`, and
+    /// the body after the head.
     fn slow_at_first(pause: Duration) -> u16 {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -208,7 +262,9 @@ mod tests {
             let mut pause = Some(pause);
             while stream.read(&mut buffer).is_ok_and(|length| length > 0) {
                 std::thread::sleep(pause.take().unwrap_or_default());
-                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n").unwrap();
+                stream
+                    .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
+                    .unwrap();
                 stream.write_all(b"0123456789").unwrap();
             }
         });
@@ -219,18 +275,41 @@ mod tests {
     fn a_stall_counts_for_the_requests_that_it_held_up() {
         let stall = Duration::from_millis(200);
         let port = slow_at_first(stall);
-        let took = at_rate(&Pace { port, path: "/".into(), connections: 1, rate: 40.0, seconds: 1, misses: None }).unwrap();
+        let took = at_rate(&Pace {
+            port,
+            path: "/".into(),
+            connections: 1,
+            rate: 40.0,
+            seconds: 1,
+            misses: None,
+        })
+        .unwrap();
         assert_eq!(took.len(), 40);
         assert!(took[0] >= 200_000.0, "{took:?}");
-        assert!(took[4] >= 80_000.0, "half of the stall is felt by the fifth: {took:?}");
+        assert!(
+            took[4] >= 80_000.0,
+            "half of the stall is felt by the fifth: {took:?}"
+        );
     }
 
     #[test]
     fn one_in_ten_is_a_miss_and_no_two_are_the_same() {
-        let pace = Pace { port: 80, path: "/a".into(), connections: 1, rate: 1.0, seconds: 1, misses: Some(7) };
-        let paths: Vec<_> = (0..20).map(|number| pace.request(number).split(' ').nth(1).unwrap().to_owned()).collect();
+        let pace = Pace {
+            port: 80,
+            path: "/a".into(),
+            connections: 1,
+            rate: 1.0,
+            seconds: 1,
+            misses: Some(7),
+        };
+        let paths: Vec<_> = (0..20)
+            .map(|number| pace.request(number).split(' ').nth(1).unwrap().to_owned())
+            .collect();
         assert_eq!(paths.iter().filter(|path| *path == "/a").count(), 18);
-        assert_eq!((&*paths[9], &*paths[19]), ("/img/o16/1k.bin", "/img/o26/1k.bin"));
+        assert_eq!(
+            (&*paths[9], &*paths[19]),
+            ("/img/o16/1k.bin", "/img/o26/1k.bin")
+        );
     }
 
     #[test]
@@ -238,7 +317,9 @@ mod tests {
         let mut took = vec![10.0; 1_000];
         took[..100].fill(5_000.0);
         assert_eq!(p99_of_tenths(&took, 1_000.0), 10.0);
-        let each_hundred: Vec<f64> = (0..1_000).map(|number| if number % 50 == 0 { 5_000.0 } else { 10.0 }).collect();
+        let each_hundred: Vec<f64> = (0..1_000)
+            .map(|number| if number % 50 == 0 { 5_000.0 } else { 10.0 })
+            .collect();
         assert_eq!(p99_of_tenths(&each_hundred, 1_000.0), 5_000.0);
     }
 }

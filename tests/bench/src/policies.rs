@@ -1,7 +1,9 @@
-//! What policies cost a hit: sites of one server that differ in nothing else, asked in turns with one that has none.
+//! What policies cost a hit: sites of one server that differ in nothing else, asked in turns with
+//! one that has none.
 //!
-//! Two servers differ by more than what policies cost: by where their memory lies, and by what else goes on on the machine while they
-//! run. Sites of one server share all that, and the site without policies is asked before and after each of the others.
+//! Two servers differ by more than what policies cost: by where their memory lies, and by what else
+//! goes on on the machine while they run. Sites of one server share all that, and the site without
+//! policies is asked before and after each of the others.
 
 use std::path::{Path, PathBuf};
 
@@ -53,7 +55,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
     let tero = servers::tero_binary(arguments.tero.as_deref(), true, servers::PRODUCTION)?;
     let sites = sites(arguments);
     let config = config(&sites, arguments);
-    let start = Start { config: Some(&config), core: arguments.server_core, ..Start::new(&tero, origin.port()) };
+    let start = Start {
+        config: Some(&config),
+        core: arguments.server_core,
+        ..Start::new(&tero, origin.port())
+    };
     let running = servers::start(Server::Tero, &start)?;
     let cpu = |host: Option<&str>| cpu_of_hit(&running, host, arguments);
     cpu(None)?;
@@ -74,27 +80,48 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
         eprintln!("turn {} of {}", turn + 1, arguments.turns);
     }
     if origin.requests() > asked {
-        return Err(format!("the origin was asked {} times: these are no hits", origin.requests() - asked));
+        return Err(format!(
+            "the origin was asked {} times: these are no hits",
+            origin.requests() - asked
+        ));
     }
     running.stop();
-    println!("| policies of the site | CPU µs a hit | over none | half of the turns between |\n|---|--:|--:|--:|");
+    println!(
+        "| policies of the site | CPU µs a hit | over none | half of the turns between |\n|---|--:|--:|--:|"
+    );
     for (site, figures) in sites.iter().zip(figures) {
-        let [cpu, over] = [0, 1].map(|figure| sorted(&figures.iter().map(|both| both[figure]).collect::<Vec<_>>()));
+        let [cpu, over] = [0, 1]
+            .map(|figure| sorted(&figures.iter().map(|both| both[figure]).collect::<Vec<_>>()));
         let [low, high] = [0.25, 0.75].map(|share| percentile(&over, share));
-        println!("| {} | {:.2} | {:.3} | {low:.2} and {high:.2} |", site.about, median(&cpu), median(&over));
+        println!(
+            "| {} | {:.2} | {:.3} | {low:.2} and {high:.2} |",
+            site.about,
+            median(&cpu),
+            median(&over)
+        );
     }
     Ok(())
 }
 
 fn cpu_of_hit(running: &Running, host: Option<&str>, arguments: &Arguments) -> Result<f64, String> {
-    let load = Load { port: running.port, case: &CASES[0], core: arguments.load_core, seed: "", host };
+    let load = Load {
+        port: running.port,
+        case: &CASES[0],
+        core: arguments.load_core,
+        seed: "",
+        host,
+    };
     running.cpu_of_request(|| load.run(arguments.seconds))
 }
 
 fn sites(arguments: &Arguments) -> Vec<Site> {
     let site = |about: &str, policies: &[&str]| {
         let host = format!("{}.example", about.to_lowercase().replace(' ', "-"));
-        Site { about: about.to_owned(), host, policies: policies.iter().map(|&name| name.to_owned()).collect() }
+        Site {
+            about: about.to_owned(),
+            host,
+            policies: policies.iter().map(|&name| name.to_owned()).collect(),
+        }
     };
     // What the measurement itself makes out of nothing.
     let mut sites = vec![
@@ -102,8 +129,18 @@ fn sites(arguments: &Arguments) -> Vec<Site> {
         site("of the demo", &["rules", "popular"]),
         site("four kinds", &["hours", "devices", "rules", "popular"]),
     ];
-    sites.extend(arguments.javascript.as_ref().map(|_| site("in JavaScript", &["javascript"])));
-    sites.extend(arguments.python.as_ref().map(|_| site("in Python", &["python"])));
+    sites.extend(
+        arguments
+            .javascript
+            .as_ref()
+            .map(|_| site("in JavaScript", &["javascript"])),
+    );
+    sites.extend(
+        arguments
+            .python
+            .as_ref()
+            .map(|_| site("in Python", &["python"])),
+    );
     sites.extend(arguments.counts.iter().map(|&count| Site {
         about: format!("{count} by time of day"),
         host: format!("chain-{count}.example"),
@@ -124,10 +161,22 @@ fn config(sites: &[Site], arguments: &Arguments) -> String {
     config += policies_of(include_str!("../peers/tero-four.toml"));
     let component = |name: &str, path: &Path| {
         let policy = policies_of(include_str!("../peers/tero-component.toml"));
-        policy.replace("@COMPONENT@", &path.display().to_string()).replace("\"guest\"", &format!("{name:?}"))
+        policy
+            .replace("@COMPONENT@", &path.display().to_string())
+            .replace("\"guest\"", &format!("{name:?}"))
     };
-    config.extend(arguments.javascript.as_ref().map(|path| component("javascript", path)));
-    config.extend(arguments.python.as_ref().map(|path| component("python", path)));
+    config.extend(
+        arguments
+            .javascript
+            .as_ref()
+            .map(|path| component("javascript", path)),
+    );
+    config.extend(
+        arguments
+            .python
+            .as_ref()
+            .map(|path| component("python", path)),
+    );
     for number in 0..arguments.counts.iter().copied().max().unwrap_or_default() {
         config += &format!(
             "\n[[policy]]\nname = \"p{number}\"\nmodule = \"builtin:business-hours\"\n\
@@ -160,9 +209,18 @@ mod tests {
         };
         let config = config(&sites(&arguments), &arguments);
         assert_eq!(config.matches("[[site]]").count(), 6);
-        assert!(config.contains("name = \"chain-3\"\nhosts = [\"chain-3.example\"]"), "{config}");
-        assert!(config.contains("policies = [\"p0\", \"p1\", \"p2\"]"), "{config}");
+        assert!(
+            config.contains("name = \"chain-3\"\nhosts = [\"chain-3.example\"]"),
+            "{config}"
+        );
+        assert!(
+            config.contains("policies = [\"p0\", \"p1\", \"p2\"]"),
+            "{config}"
+        );
         assert_eq!(config.matches("[[policy]]").count(), 4 + 1 + 3);
-        assert!(config.contains("name = \"javascript\"\nmodule = \"a.wasm\""), "{config}");
+        assert!(
+            config.contains("name = \"javascript\"\nmodule = \"a.wasm\""),
+            "{config}"
+        );
     }
 }

@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 /// Process groups that were started and not yet stopped.
 static RUNNING: Mutex<Vec<u32>> = Mutex::new(Vec::new());
 
-/// Folders that were made, to be removed where the program ends by a signal; otherwise their owners remove them.
+/// Folders that were made, to be removed where the program ends by a signal; otherwise their owners
+/// remove them.
 static FOLDERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-/// Scheduler ticks a second in `/proc/PID/stat`: the kernel's `USER_HZ`, 100 on every architecture that we know.
+/// Scheduler ticks a second in `/proc/PID/stat`: the kernel's `USER_HZ`, 100 on every architecture
+/// that we know.
 pub(crate) const TICKS_PER_SECOND: f64 = 100.0;
 
 /// A server in a process group of its own, so that its helpers end with it.
@@ -23,8 +25,14 @@ pub(crate) struct Process {
 
 impl Process {
     /// Runs `program` on `core`, its output in `log`.
-    pub(crate) fn start(core: u32, program: &Path, arguments: &[String], log: &Path) -> Result<Process, String> {
-        let failed = |error: std::io::Error| format!("{} did not start: {error}", program.display());
+    pub(crate) fn start(
+        core: u32,
+        program: &Path,
+        arguments: &[String],
+        log: &Path,
+    ) -> Result<Process, String> {
+        let failed =
+            |error: std::io::Error| format!("{} did not start: {error}", program.display());
         let output = std::fs::File::create(log).map_err(failed)?;
         let child = Command::new("taskset")
             .arg("-c")
@@ -68,7 +76,10 @@ impl Drop for Process {
 
 /// Has `folder` removed if a signal ends the program.
 pub(crate) fn remove_on_signal(folder: &Path) {
-    FOLDERS.lock().unwrap_or_else(PoisonError::into_inner).push(folder.to_owned());
+    FOLDERS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(folder.to_owned());
 }
 
 /// Stops all that is still running.
@@ -81,11 +92,18 @@ pub(crate) fn stop_all() {
 /// Stops all that is running when the benchmark itself is told to stop.
 pub(crate) fn stop_all_on_signal() {
     std::thread::spawn(|| {
-        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+        else {
+            return;
+        };
         runtime.block_on(async {
             use tokio::signal::unix::{SignalKind, signal};
-            let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-            else {
+            let (Ok(mut interrupt), Ok(mut terminate)) = (
+                signal(SignalKind::interrupt()),
+                signal(SignalKind::terminate()),
+            ) else {
                 return;
             };
             tokio::select! {
@@ -93,7 +111,11 @@ pub(crate) fn stop_all_on_signal() {
                 _ = terminate.recv() => {}
             }
             stop_all();
-            for folder in FOLDERS.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            for folder in FOLDERS
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .drain(..)
+            {
                 let _ = std::fs::remove_dir_all(folder);
             }
             std::process::exit(130);
@@ -107,7 +129,10 @@ fn running() -> std::sync::MutexGuard<'static, Vec<u32>> {
 
 /// To the whole group; it may be gone already.
 fn signal(name: &str, group: u32) {
-    let _ = Command::new("kill").args([format!("-{name}"), "--".to_owned(), format!("-{group}")]).stderr(Stdio::null()).status();
+    let _ = Command::new("kill")
+        .args([format!("-{name}"), "--".to_owned(), format!("-{group}")])
+        .stderr(Stdio::null())
+        .status();
 }
 
 /// User and system time of `root` and all that descend from it, all threads, in ticks.
@@ -115,9 +140,15 @@ pub(crate) fn cpu_ticks(root: u32) -> u64 {
     family(root).iter().map(|process| process.ticks).sum()
 }
 
-/// Memory that `root` and all that descend from it hold, in bytes: shared pages shared out, files that lie in `folder` left out.
+/// Memory that `root` and all that descend from it hold, in bytes: shared pages shared out, files
+/// that lie in `folder` left out.
 pub(crate) fn memory(root: u32, folder: &Path) -> u64 {
-    let held = |process: &Stat| Some(held(&std::fs::read_to_string(format!("/proc/{}/smaps", process.id)).ok()?, folder));
+    let held = |process: &Stat| {
+        Some(held(
+            &std::fs::read_to_string(format!("/proc/{}/smaps", process.id)).ok()?,
+            folder,
+        ))
+    };
     family(root).iter().filter_map(held).sum::<u64>() * 1024
 }
 
@@ -131,7 +162,10 @@ fn held(smaps: &str, folder: &Path) -> u64 {
         if !first.ends_with(':') {
             is_counted = !line.contains(&folder);
         } else if first == "Pss:" && is_counted {
-            let number = line.trim_start_matches("Pss:").trim_end_matches("kB").trim();
+            let number = line
+                .trim_start_matches("Pss:")
+                .trim_end_matches("kB")
+                .trim();
             sum += number.parse::<u64>().unwrap_or_default();
         }
     }
@@ -150,10 +184,18 @@ fn family(root: u32) -> Vec<Stat> {
     let mut next = 0;
     while next < family.len() {
         let parent = family[next];
-        family.extend(processes.iter().filter(|process| process.parent == parent).map(|process| process.id));
+        family.extend(
+            processes
+                .iter()
+                .filter(|process| process.parent == parent)
+                .map(|process| process.id),
+        );
         next += 1;
     }
-    processes.into_iter().filter(|process| family.contains(&process.id)).collect()
+    processes
+        .into_iter()
+        .filter(|process| family.contains(&process.id))
+        .collect()
 }
 
 struct Stat {
@@ -165,10 +207,15 @@ struct Stat {
 impl Stat {
     fn of(id: u32) -> Option<Stat> {
         let text = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-        // The name in parentheses may hold anything, so count from its end: state, parent, …, utime and stime.
+        // The name in parentheses may hold anything, so count from its end: state, parent, …, utime
+        // and stime.
         let fields: Vec<&str> = text[text.rfind(')')? + 1..].split_whitespace().collect();
         let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
-        Some(Stat { id, parent: u32::try_from(number(1)?).ok()?, ticks: number(11)? + number(12)? })
+        Some(Stat {
+            id,
+            parent: u32::try_from(number(1)?).ok()?,
+            ticks: number(11)? + number(12)?,
+        })
     }
 }
 

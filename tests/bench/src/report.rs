@@ -1,4 +1,5 @@
-//! Medians over the rounds, their spread, and ratios: as a table for people, as JSON for the next run to compare with.
+//! Medians over the rounds, their spread, and ratios: as a table for people, as JSON for the next
+//! run to compare with.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -25,13 +26,19 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    pub(crate) fn new(result: &load::Result, cpu_ticks: u64, memory: u64, origin_requests: u64) -> Sample {
+    pub(crate) fn new(
+        result: &load::Result,
+        cpu_ticks: u64,
+        memory: u64,
+        origin_requests: u64,
+    ) -> Sample {
         Sample {
             requests_per_second: result.requests as f64 / result.seconds,
             p50_micros: result.p50_micros,
             p99_micros: result.p99_micros,
             p999_micros: result.p999_micros,
-            cpu_micros_per_request: cpu_ticks as f64 / process::TICKS_PER_SECOND * 1e6 / result.requests as f64,
+            cpu_micros_per_request: cpu_ticks as f64 / process::TICKS_PER_SECOND * 1e6
+                / result.requests as f64,
             memory_mib: memory as f64 / 1_048_576.0,
             origin_requests: origin_requests as f64,
         }
@@ -88,11 +95,21 @@ impl Report {
             "seconds": arguments.seconds, "rounds": arguments.rounds,
             "server_core": arguments.server_core, "load_core": arguments.load_core,
         });
-        Report { settings, versions, cases: Vec::new(), failures: Vec::new(), startups: Vec::new() }
+        Report {
+            settings,
+            versions,
+            cases: Vec::new(),
+            failures: Vec::new(),
+            startups: Vec::new(),
+        }
     }
 
     pub(crate) fn add(&mut self, server: Server, case: &Case, sample: Sample) {
-        if self.cases.last().is_none_or(|(last, _)| last.name != case.name) {
+        if self
+            .cases
+            .last()
+            .is_none_or(|(last, _)| last.name != case.name)
+        {
             self.cases.push((*case, BTreeMap::new()));
         }
         let (_, samples) = self.cases.last_mut().expect("a case has just been pushed");
@@ -107,7 +124,11 @@ impl Report {
     /// The first failure of tero's, if there is one.
     pub(crate) fn failure_of_tero(&self) -> Option<String> {
         let (server, case, why) = self.failures.iter().find(|(server, ..)| server.is_tero())?;
-        Some(format!("{} failed at {}: {why}", server.as_str(), case.name))
+        Some(format!(
+            "{} failed at {}: {why}",
+            server.as_str(),
+            case.name
+        ))
     }
 
     /// Adds how long tero took to become ready, in milliseconds.
@@ -119,8 +140,14 @@ impl Report {
     pub(crate) fn json(&self, earlier: Option<&Value>) -> Value {
         let is_measured = |name: &Value| self.cases.iter().any(|(case, _)| name == case.name);
         let kept = |list: &str| -> Vec<Value> {
-            let of_earlier = earlier.and_then(|earlier| earlier[list].as_array()).into_iter().flatten();
-            of_earlier.filter(|entry| !is_measured(&entry["case"])).cloned().collect()
+            let of_earlier = earlier
+                .and_then(|earlier| earlier[list].as_array())
+                .into_iter()
+                .flatten();
+            of_earlier
+                .filter(|entry| !is_measured(&entry["case"]))
+                .cloned()
+                .collect()
         };
         let (mut cases, mut failed) = (kept("cases"), kept("failed"));
         cases.extend(self.cases.iter().map(|(case, samples)| {
@@ -140,29 +167,54 @@ impl Report {
                 .collect();
             json!({ "case": case.name, "about": case.about, "settings": self.settings, "servers": servers })
         }));
-        cases.sort_by_key(|entry| crate::cases::CASES.iter().position(|case| entry["case"] == case.name));
+        cases.sort_by_key(|entry| {
+            crate::cases::CASES
+                .iter()
+                .position(|case| entry["case"] == case.name)
+        });
         failed.extend(
             self.failures.iter().map(|(server, case, why)| json!({ "case": case.name, "server": server.as_str(), "why": why })),
         );
-        let mut versions = earlier.and_then(|earlier| earlier["versions"].as_object().cloned()).unwrap_or_default();
-        versions.extend(self.versions.iter().map(|(server, version)| (server.as_str().to_owned(), json!(version))));
-        let ready = earlier.map(|earlier| &earlier["ready_millis"]).filter(|_| self.startups.is_empty());
-        let ready = ready.cloned().unwrap_or_else(|| self.startups.iter().copied().map(rounded).collect());
+        let mut versions = earlier
+            .and_then(|earlier| earlier["versions"].as_object().cloned())
+            .unwrap_or_default();
+        versions.extend(
+            self.versions
+                .iter()
+                .map(|(server, version)| (server.as_str().to_owned(), json!(version))),
+        );
+        let ready = earlier
+            .map(|earlier| &earlier["ready_millis"])
+            .filter(|_| self.startups.is_empty());
+        let ready = ready
+            .cloned()
+            .unwrap_or_else(|| self.startups.iter().copied().map(rounded).collect());
         json!({ "versions": versions, "cases": cases, "failed": failed, "ready_millis": ready })
     }
 
-    /// What has changed since the run that wrote `before`: CPU time and the rate over nginx's, of the same case and server.
+    /// What has changed since the run that wrote `before`: CPU time and the rate over nginx's, of
+    /// the same case and server.
     pub(crate) fn compared_with(&self, before: &Value) -> String {
         let mut text = String::from(
             "| case | server | CPU µs before | now | change % | over nginx before | now |\n|---|---|--:|--:|--:|--:|--:|\n",
         );
-        let old_case = |name: &str| before["cases"].as_array().and_then(|cases| cases.iter().find(|case| case["case"] == name));
+        let old_case = |name: &str| {
+            before["cases"]
+                .as_array()
+                .and_then(|cases| cases.iter().find(|case| case["case"] == name))
+        };
         for (case, samples) in &self.cases {
-            let Some(old) = old_case(case.name) else { continue };
+            let Some(old) = old_case(case.name) else {
+                continue;
+            };
             for row in &rows(samples) {
                 let old = &old["servers"][row.server.as_str()];
-                let Some(cpu) = old["median"]["cpu_micros_per_request"].as_f64() else { continue };
-                let over = |ratio: Option<f64>| ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"));
+                let Some(cpu) = old["median"]["cpu_micros_per_request"].as_f64() else {
+                    continue;
+                };
+                let over = |ratio: Option<f64>| {
+                    ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"))
+                };
                 let now = row.median.cpu_micros_per_request;
                 let _ = writeln!(
                     text,
@@ -171,7 +223,8 @@ impl Report {
                     row.server.as_str(),
                     (now / cpu - 1.0) * 100.0,
                     over(old["rate_over_nginx"].as_f64()),
-                    over(ratio(samples, row.server, Server::Nginx, |sample| sample.requests_per_second)),
+                    over(ratio(samples, row.server, Server::Nginx, |sample| sample
+                        .requests_per_second)),
                 );
             }
         }
@@ -183,23 +236,32 @@ impl Report {
 pub(crate) fn table(report: &Value) -> String {
     let mut text = String::new();
     let versions = report["versions"].as_object().into_iter().flatten();
-    let versions: Vec<String> =
-        versions.map(|(server, version)| format!("{server} {}", version.as_str().unwrap_or_default())).collect();
+    let versions: Vec<String> = versions
+        .map(|(server, version)| format!("{server} {}", version.as_str().unwrap_or_default()))
+        .collect();
     let _ = writeln!(text, "{}\n", versions.join(", "));
     text += "| case | server | requests/s | ± % | over nginx | CPU µs | over epoll | p50 µs | p99 µs | p99.9 µs | MiB | asked of the origin |\n";
     text += "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";
     let list = |name: &str| report[name].as_array().cloned().unwrap_or_default();
     for case in list("cases") {
         let settings = &case["settings"];
-        let mut about =
-            format!("{}; {} × {} s", case["about"].as_str().unwrap_or_default(), settings["rounds"], settings["seconds"]);
+        let mut about = format!(
+            "{}; {} × {} s",
+            case["about"].as_str().unwrap_or_default(),
+            settings["rounds"],
+            settings["seconds"]
+        );
         for server in Server::ALL {
             let measured = &case["servers"][server.as_str()];
             if measured.is_null() {
                 continue;
             }
             let value = |name: &str| measured["median"][name].as_f64().unwrap_or_default();
-            let ratio = |name: &str| measured[name].as_f64().map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"));
+            let ratio = |name: &str| {
+                measured[name]
+                    .as_f64()
+                    .map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"))
+            };
             let _ = writeln!(
                 text,
                 "| {} | {} | {:.0} | {:.0} | {} | {:.2} | {} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} |",
@@ -221,15 +283,29 @@ pub(crate) fn table(report: &Value) -> String {
     let mut failed: Vec<String> = Vec::new();
     for failure in list("failed") {
         let said = |name: &str| failure[name].as_str().unwrap_or_default().to_owned();
-        let line = format!("{} failed at {}: {}", said("server"), said("case"), said("why").trim_end());
+        let line = format!(
+            "{} failed at {}: {}",
+            said("server"),
+            said("case"),
+            said("why").trim_end()
+        );
         if !failed.contains(&line) {
             failed.push(line);
         }
     }
-    failed.iter().for_each(|line| text += &format!("\n- {line}"));
-    let ready: Vec<f64> = list("ready_millis").iter().filter_map(Value::as_f64).collect();
+    failed
+        .iter()
+        .for_each(|line| text += &format!("\n- {line}"));
+    let ready: Vec<f64> = list("ready_millis")
+        .iter()
+        .filter_map(Value::as_f64)
+        .collect();
     if !ready.is_empty() {
-        let _ = write!(text, "\n\ntero with four policies, compiled modules on disk: {:.0} ms to ready", median(&ready));
+        let _ = write!(
+            text,
+            "\n\ntero with four policies, compiled modules on disk: {:.0} ms to ready",
+            median(&ready)
+        );
     }
     text
 }
@@ -239,7 +315,10 @@ fn rows(samples: &BTreeMap<Server, Vec<Sample>>) -> Vec<Row> {
         let of = |value: fn(&Sample) -> f64| sorted(&samples.iter().map(value).collect::<Vec<_>>());
         let rates = of(|sample| sample.requests_per_second);
         let median_rate = median(&rates);
-        let spread = rates.last().zip(rates.first()).map_or(0.0, |(fastest, slowest)| (fastest - slowest) / 2.0);
+        let spread = rates
+            .last()
+            .zip(rates.first())
+            .map_or(0.0, |(fastest, slowest)| (fastest - slowest) / 2.0);
         Row {
             server: *server,
             median: Sample {
@@ -257,11 +336,21 @@ fn rows(samples: &BTreeMap<Server, Vec<Sample>>) -> Vec<Row> {
     samples.iter().map(row).collect()
 }
 
-/// How many times as much a server has of something as `peer`: the median of the rounds' ratios, since what disturbs one server of a
-/// round disturbs its neighbours too. None where one of them was not measured in as many rounds.
-fn ratio(samples: &BTreeMap<Server, Vec<Sample>>, server: Server, peer: Server, value: fn(&Sample) -> f64) -> Option<f64> {
+/// How many times as much a server has of something as `peer`: the median of the rounds' ratios,
+/// since what disturbs one server of a round disturbs its neighbours too. None where one of them
+/// was not measured in as many rounds.
+fn ratio(
+    samples: &BTreeMap<Server, Vec<Sample>>,
+    server: Server,
+    peer: Server,
+    value: fn(&Sample) -> f64,
+) -> Option<f64> {
     let (own, of_peer) = (samples.get(&server)?, samples.get(&peer)?);
-    let ratios: Vec<f64> = own.iter().zip(of_peer).map(|(own, of_peer)| value(own) / value(of_peer)).collect();
+    let ratios: Vec<f64> = own
+        .iter()
+        .zip(of_peer)
+        .map(|(own, of_peer)| value(own) / value(of_peer))
+        .collect();
     (own.len() == of_peer.len()).then(|| median(&sorted(&ratios)))
 }
 
@@ -278,7 +367,10 @@ pub(crate) fn sorted(values: &[f64]) -> Vec<f64> {
 
 /// The value below which that share of the sorted values lies; 0 where there are none.
 pub(crate) fn percentile(sorted: &[f64], share: f64) -> f64 {
-    sorted.get((sorted.len().saturating_sub(1) as f64 * share) as usize).copied().unwrap_or_default()
+    sorted
+        .get((sorted.len().saturating_sub(1) as f64 * share) as usize)
+        .copied()
+        .unwrap_or_default()
 }
 
 /// Of sorted values; 0 where there are none.
@@ -296,12 +388,22 @@ mod tests {
 
     fn sample(requests: u64, cpu_ticks: u64) -> Sample {
         let latencies: Vec<f64> = (1..=requests).map(|number| number as f64).collect();
-        Sample::new(&load::Result::of_latencies(&latencies, 2.0), cpu_ticks, 3 << 20, 0)
+        Sample::new(
+            &load::Result::of_latencies(&latencies, 2.0),
+            cpu_ticks,
+            3 << 20,
+            0,
+        )
     }
 
     #[test]
     fn the_median_stands_in_the_middle() {
-        for (values, expected) in [(vec![], 0.0), (vec![3.0], 3.0), (vec![9.0, 1.0], 5.0), (vec![9.0, 1.0, 2.0], 2.0)] {
+        for (values, expected) in [
+            (vec![], 0.0),
+            (vec![3.0], 3.0),
+            (vec![9.0, 1.0], 5.0),
+            (vec![9.0, 1.0, 2.0], 2.0),
+        ] {
             assert_eq!(median(&sorted(&values)), expected, "{values:?}");
         }
     }
@@ -309,31 +411,50 @@ mod tests {
     #[test]
     fn cpu_time_is_spread_over_the_requests() {
         let sample = sample(100_000, 150);
-        assert_eq!((sample.requests_per_second, sample.cpu_micros_per_request), (50_000.0, 15.0));
-        assert_eq!((sample.p50_micros, sample.p99_micros, sample.p999_micros), (50_000.0, 99_000.0, 99_900.0));
+        assert_eq!(
+            (sample.requests_per_second, sample.cpu_micros_per_request),
+            (50_000.0, 15.0)
+        );
+        assert_eq!(
+            (sample.p50_micros, sample.p99_micros, sample.p999_micros),
+            (50_000.0, 99_000.0, 99_900.0)
+        );
         assert_eq!(sample.memory_mib, 3.0);
     }
 
     #[test]
     fn what_could_not_be_measured_is_reported() {
-        let mut report =
-            Report { settings: Value::Null, versions: BTreeMap::new(), cases: vec![], failures: vec![], startups: vec![] };
+        let mut report = Report {
+            settings: Value::Null,
+            versions: BTreeMap::new(),
+            cases: vec![],
+            failures: vec![],
+            startups: vec![],
+        };
         let case = &crate::cases::CASES[0];
         report.failed(Server::Squid, case, "it hung".to_owned());
         let text = table(&report.json(None));
         assert!(text.contains("- squid failed at hit-1k: it hung"), "{text}");
-        assert_eq!(report.json(None)["failed"], json!([{ "case": "hit-1k", "server": "squid", "why": "it hung" }]));
+        assert_eq!(
+            report.json(None)["failed"],
+            json!([{ "case": "hit-1k", "server": "squid", "why": "it hung" }])
+        );
         assert_eq!(report.failure_of_tero(), None);
         report.failed(Server::TeroBare, case, "it hung".to_owned());
-        assert_eq!(report.failure_of_tero().unwrap(), "tero-bare failed at hit-1k: it hung");
+        assert_eq!(
+            report.failure_of_tero().unwrap(),
+            "tero-bare failed at hit-1k: it hung"
+        );
     }
 
     #[test]
     fn a_run_is_compared_with_the_one_before() {
         let case = &crate::cases::CASES[0];
         let report = |tero_ticks| {
-            let cases =
-                BTreeMap::from([(Server::Tero, vec![sample(2_000, tero_ticks)]), (Server::Nginx, vec![sample(1_000, 3)])]);
+            let cases = BTreeMap::from([
+                (Server::Tero, vec![sample(2_000, tero_ticks)]),
+                (Server::Nginx, vec![sample(1_000, 3)]),
+            ]);
             Report {
                 settings: Value::Null,
                 versions: BTreeMap::new(),
@@ -343,31 +464,56 @@ mod tests {
             }
         };
         let text = report(3).compared_with(&report(2).json(None));
-        assert!(text.contains("| hit-1k | tero | 10.00 | 15.00 | +50.0 | 2.00 | 2.00 |"), "{text}");
+        assert!(
+            text.contains("| hit-1k | tero | 10.00 | 15.00 | +50.0 | 2.00 | 2.00 |"),
+            "{text}"
+        );
         let case_of_earlier = json!({ "case": "miss", "servers": {} });
-        let earlier =
-            json!({ "cases": [case_of_earlier, { "case": case.name }], "versions": { "squid": "5" }, "ready_millis": [9.0] });
+        let earlier = json!({ "cases": [case_of_earlier, { "case": case.name }], "versions": { "squid": "5" }, "ready_millis": [9.0] });
         let together = report(2).json(Some(&earlier));
         assert_eq!(together["cases"].as_array().unwrap().len(), 2, "{together}");
         assert_eq!(together["cases"][1], case_of_earlier);
-        assert_eq!((&together["versions"]["squid"], &together["ready_millis"][0]), (&json!("5"), &json!(9.0)));
+        assert_eq!(
+            (&together["versions"]["squid"], &together["ready_millis"][0]),
+            (&json!("5"), &json!(9.0))
+        );
     }
 
     #[test]
     fn a_ratio_is_that_of_most_rounds() {
         let samples = BTreeMap::from([
-            (Server::Tero, vec![sample(2_000, 2), sample(200, 2), sample(2_200, 2)]),
-            (Server::Nginx, vec![sample(1_000, 2), sample(100, 2), sample(1_000, 2)]),
+            (
+                Server::Tero,
+                vec![sample(2_000, 2), sample(200, 2), sample(2_200, 2)],
+            ),
+            (
+                Server::Nginx,
+                vec![sample(1_000, 2), sample(100, 2), sample(1_000, 2)],
+            ),
             (Server::Squid, vec![sample(500, 2)]),
         ]);
-        let over = |server| ratio(&samples, server, Server::Nginx, |sample| sample.requests_per_second);
-        assert_eq!((over(Server::Tero), over(Server::Squid), over(Server::Varnish)), (Some(2.0), None, None));
+        let over = |server| {
+            ratio(&samples, server, Server::Nginx, |sample| {
+                sample.requests_per_second
+            })
+        };
+        assert_eq!(
+            (
+                over(Server::Tero),
+                over(Server::Squid),
+                over(Server::Varnish)
+            ),
+            (Some(2.0), None, None)
+        );
     }
 
     #[test]
     fn a_table_can_be_made_of_what_was_written_down() {
         let case = &crate::cases::CASES[0];
-        let cases = BTreeMap::from([(Server::Tero, vec![sample(2_000, 2)]), (Server::Nginx, vec![sample(1_000, 3)])]);
+        let cases = BTreeMap::from([
+            (Server::Tero, vec![sample(2_000, 2)]),
+            (Server::Nginx, vec![sample(1_000, 3)]),
+        ]);
         let report = Report {
             settings: json!({ "rounds": 1, "seconds": 2 }),
             versions: BTreeMap::from([(Server::Nginx, "1.22".to_owned())]),
@@ -378,8 +524,14 @@ mod tests {
         let written = report.json(None).to_string();
         let text = table(&serde_json::from_str(&written).unwrap());
         assert!(text.starts_with("nginx 1.22\n"), "{text}");
-        assert!(text.contains("| hits of 1 KiB; 1 × 2 s | tero | 1000 | 0 | 2.00 | 10.00 | - | 1000 |"), "{text}");
-        assert!(text.contains("\n|  | nginx | 500 | 0 | 1.00 | 30.00 | - |"), "{text}");
+        assert!(
+            text.contains("| hits of 1 KiB; 1 × 2 s | tero | 1000 | 0 | 2.00 | 10.00 | - | 1000 |"),
+            "{text}"
+        );
+        assert!(
+            text.contains("\n|  | nginx | 500 | 0 | 1.00 | 30.00 | - |"),
+            "{text}"
+        );
         assert!(text.ends_with("8 ms to ready"), "{text}");
     }
 }

@@ -1,4 +1,5 @@
-//! How the cost of a hit grows with what is stored and with the number of sites, and what a large purge costs others.
+//! How the cost of a hit grows with what is stored and with the number of sites, and what a large
+//! purge costs others.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +16,8 @@ use crate::{admin, client, process};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Numbers of stored objects of 128 bytes, without policies. `--entries 10000000` takes 10 GB of memory, and ten minutes to fill.
+    /// Numbers of stored objects of 128 bytes, without policies. `--entries 10000000` takes 10 GB
+    /// of memory, and ten minutes to fill.
     #[arg(long, value_delimiter = ',', default_value = "10000,100000,1000000")]
     entries: Vec<u32>,
     /// Numbers of sites.
@@ -43,7 +45,8 @@ pub(crate) struct Arguments {
 
 /// Small, so that there can be many.
 const ENTRY: Size = Size::of_bytes(128);
-/// What an entry may take, in bytes: twice what it does, since a part of the memory is set aside for fills and for what is warmed.
+/// What an entry may take, in bytes: twice what it does, since a part of the memory is set aside
+/// for fills and for what is warmed.
 const ENTRY_ROOM: u64 = 2_048;
 
 /// Requests a second that go on during a purge.
@@ -54,37 +57,68 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
     let origin = Origin::start().map_err(|error| format!("the origin did not start: {error}"))?;
     let tero = servers::tero_binary(arguments.tero.as_deref(), true, servers::PRODUCTION)?;
     let core = arguments.server_core;
-    let start = Start { memory_mib: 512, core, ..Start::new(&tero, origin.port()) };
+    let start = Start {
+        memory_mib: 512,
+        core,
+        ..Start::new(&tero, origin.port())
+    };
     println!("| what | how many | CPU µs a hit |\n|---|--:|--:|");
     for &entries in &arguments.entries {
         let room = u32::try_from((u64::from(entries) * ENTRY_ROOM) >> 20).unwrap_or(u32::MAX);
-        let start = Start { memory_mib: 512 + room, ..start };
-        // Without policies, which have a curve of their own: they would take a third of the time that it takes to fill.
+        let start = Start {
+            memory_mib: 512 + room,
+            ..start
+        };
+        // Without policies, which have a curve of their own: they would take a third of the time
+        // that it takes to fill.
         let running = servers::start(Server::TeroBare, &start)?;
         let began = Instant::now();
         client::fill(running.port, entries, ENTRY)?;
-        eprintln!("{entries} entries of {ENTRY} in {} s, {} MiB", began.elapsed().as_secs(), running.memory() >> 20);
-        let case = Case { kind: Kind::Zipf(entries), size: ENTRY, ..crate::cases::CASES[0] };
+        eprintln!(
+            "{entries} entries of {ENTRY} in {} s, {} MiB",
+            began.elapsed().as_secs(),
+            running.memory() >> 20
+        );
+        let case = Case {
+            kind: Kind::Zipf(entries),
+            size: ENTRY,
+            ..crate::cases::CASES[0]
+        };
         let asked = origin.requests();
         let cpu = cpu_of_hit(&running, &case, arguments)?;
         if origin.requests() > asked {
-            return Err(format!("the origin was asked {} times: these are no hits", origin.requests() - asked));
+            return Err(format!(
+                "the origin was asked {} times: these are no hits",
+                origin.requests() - asked
+            ));
         }
         println!("| entries of {ENTRY}, without policies | {entries} | {cpu:.2} |");
         running.stop();
     }
     for &count in &arguments.sites {
-        println!("| sites | {count} | {:.2} |", cpu_with(&sites(count), &start, arguments)?);
+        println!(
+            "| sites | {count} | {:.2} |",
+            cpu_with(&sites(count), &start, arguments)?
+        );
     }
     println!(
         "\n| responses purged by one tag | CPU µs each | ms in all | longest hit meanwhile, ms | without a purge | longest miss, ms | \
          without a purge |\n|--:|--:|--:|--:|--:|--:|--:|"
     );
-    arguments.tagged.iter().try_for_each(|&tagged| purge(tagged, &start, arguments))
+    arguments
+        .tagged
+        .iter()
+        .try_for_each(|&tagged| purge(tagged, &start, arguments))
 }
 
 fn cpu_with(config: &str, start: &Start<'_>, arguments: &Arguments) -> Result<f64, String> {
-    let running = servers::start(Server::Tero, &Start { config: Some(config), ..*start })?;
+    let running = servers::start(
+        Server::Tero,
+        &Start {
+            config: Some(config),
+            ..*start
+        },
+    )?;
     let cpu = cpu_of_hit(&running, &crate::cases::CASES[0], arguments)?;
     running.stop();
     Ok(cpu)
@@ -92,24 +126,41 @@ fn cpu_with(config: &str, start: &Start<'_>, arguments: &Arguments) -> Result<f6
 
 /// The median of three measurements.
 fn cpu_of_hit(running: &Running, case: &Case, arguments: &Arguments) -> Result<f64, String> {
-    let load = Load { port: running.port, case, core: arguments.load_core, seed: "", host: None };
+    let load = Load {
+        port: running.port,
+        case,
+        core: arguments.load_core,
+        seed: "",
+        host: None,
+    };
     load.run(1)?;
-    let cpu = (0..3).map(|_| running.cpu_of_request(|| load.run(arguments.seconds))).collect::<Result<Vec<f64>, _>>()?;
+    let cpu = (0..3)
+        .map(|_| running.cpu_of_request(|| load.run(arguments.seconds)))
+        .collect::<Result<Vec<f64>, _>>()?;
     Ok(crate::report::median(&crate::report::sorted(&cpu)))
 }
 
 /// So many sites beside the one that is asked.
 fn sites(count: u32) -> String {
     let one = |number| {
-        format!("\n[[site]]\nname = \"s{number}\"\nhosts = [\"s{number}.example\"]\norigins = [\"http://127.0.0.1:@ORIGIN@\"]\n")
+        format!(
+            "\n[[site]]\nname = \"s{number}\"\nhosts = [\"s{number}.example\"]\norigins = [\"http://127.0.0.1:@ORIGIN@\"]\n"
+        )
     };
     (1..count).map(one).collect()
 }
 
-/// Purges all that carry a tag, once while nothing else goes on and once while others are asked for, and tells the longest that these
-/// took. Each of the figures is the median of several purges, since a machine that others use makes pauses of its own.
+/// Purges all that carry a tag, once while nothing else goes on and once while others are asked
+/// for, and tells the longest that these took. Each of the figures is the median of several purges,
+/// since a machine that others use makes pauses of its own.
 fn purge(tagged: u32, start: &Start<'_>, arguments: &Arguments) -> Result<(), String> {
-    let running = servers::start(Server::Tero, &Start { memory_mib: 512 + tagged / 512, ..*start })?;
+    let running = servers::start(
+        Server::Tero,
+        &Start {
+            memory_mib: 512 + tagged / 512,
+            ..*start
+        },
+    )?;
     let size = Size::of_kib(1);
     let fill = || {
         client::fill(running.port, tagged, size)?;
@@ -118,7 +169,9 @@ fn purge(tagged: u32, start: &Start<'_>, arguments: &Arguments) -> Result<(), St
     let purge_all = || {
         let began = Instant::now();
         match admin::purge(running.admin, &json!({ "tag": "all" }))? {
-            purged if purged < u64::from(tagged) => Err(format!("{purged} responses were purged, and not {tagged}")),
+            purged if purged < u64::from(tagged) => {
+                Err(format!("{purged} responses were purged, and not {tagged}"))
+            }
             purged => Ok((purged, began.elapsed())),
         }
     };
@@ -134,13 +187,26 @@ fn purge(tagged: u32, start: &Start<'_>, arguments: &Arguments) -> Result<(), St
         let pace = |turn: u64| {
             let (port, path) = (running.port, "/img/1k.bin".to_owned());
             let misses = Some(u64::from(tagged) + 1 + turn * count);
-            Pace { port, path, connections: 16, rate: RATE, seconds: arguments.seconds, misses }
+            Pace {
+                port,
+                path,
+                connections: 16,
+                rate: RATE,
+                seconds: arguments.seconds,
+                misses,
+            }
         };
         let turn = 2 * u64::from(round);
         let longest = |pace: &Pace| {
             let latencies = pace.run_on(arguments.load_core)?;
-            let of_those = |misses| latencies.iter().enumerate().filter(move |(number, _)| pace.is_miss(*number) == misses);
-            let longest = |misses| of_those(misses).map(|(_, took)| *took).fold(0.0, f64::max) / 1_000.0;
+            let of_those = |misses| {
+                latencies
+                    .iter()
+                    .enumerate()
+                    .filter(move |(number, _)| pace.is_miss(*number) == misses)
+            };
+            let longest =
+                |misses| of_those(misses).map(|(_, took)| *took).fold(0.0, f64::max) / 1_000.0;
             Ok::<_, String>([longest(false), longest(true)])
         };
         let [quiet_hit, quiet_miss] = longest(&pace(turn))?;
@@ -150,28 +216,53 @@ fn purge(tagged: u32, start: &Start<'_>, arguments: &Arguments) -> Result<(), St
                 purge_all()
             });
             let longest = longest(&pace(turn + 1));
-            purging.join().map_err(|_| "the purge panicked".to_owned())??;
+            purging
+                .join()
+                .map_err(|_| "the purge panicked".to_owned())??;
             longest
         })?;
         let cpu = ticks as f64 / process::TICKS_PER_SECOND * 1e6 / purged as f64;
-        let these = [cpu, took.as_secs_f64() * 1_000.0, hit, quiet_hit, miss, quiet_miss];
-        eprintln!("purge {} of {} of {tagged}: {these:.1?}", round + 1, arguments.purges);
-        figures.iter_mut().zip(these).for_each(|(all, this)| all.push(this));
+        let these = [
+            cpu,
+            took.as_secs_f64() * 1_000.0,
+            hit,
+            quiet_hit,
+            miss,
+            quiet_miss,
+        ];
+        eprintln!(
+            "purge {} of {} of {tagged}: {these:.1?}",
+            round + 1,
+            arguments.purges
+        );
+        figures
+            .iter_mut()
+            .zip(these)
+            .for_each(|(all, this)| all.push(this));
     }
     running.stop();
-    let [cpu, took, hit, quiet_hit, miss, quiet_miss] = figures.map(|all| crate::report::median(&crate::report::sorted(&all)));
-    println!("| {tagged} | {cpu:.1} | {took:.0} | {hit:.1} | {quiet_hit:.1} | {miss:.1} | {quiet_miss:.1} |");
+    let [cpu, took, hit, quiet_hit, miss, quiet_miss] =
+        figures.map(|all| crate::report::median(&crate::report::sorted(&all)));
+    println!(
+        "| {tagged} | {cpu:.1} | {took:.0} | {hit:.1} | {quiet_hit:.1} | {miss:.1} | {quiet_miss:.1} |"
+    );
     Ok(())
 }
 
 /// Runs `work` while a tag is purged ten times a second.
-pub(crate) fn while_purging<T>(running: &Running, work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+pub(crate) fn while_purging<T>(
+    running: &Running,
+    work: impl FnOnce() -> Result<T, String>,
+) -> Result<T, String> {
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let purging = scope.spawn(|| {
             let mut group = 0;
             while !over.load(Ordering::Relaxed) {
-                admin::purge(running.admin, &json!({ "tag": format!("g{}", group % GROUPS) }))?;
+                admin::purge(
+                    running.admin,
+                    &json!({ "tag": format!("g{}", group % GROUPS) }),
+                )?;
                 group += 1;
                 std::thread::sleep(Duration::from_millis(100));
             }
@@ -179,7 +270,9 @@ pub(crate) fn while_purging<T>(running: &Running, work: impl FnOnce() -> Result<
         });
         let done = work();
         over.store(true, Ordering::Relaxed);
-        purging.join().map_err(|_| "the purge panicked".to_owned())??;
+        purging
+            .join()
+            .map_err(|_| "the purge panicked".to_owned())??;
         done
     })
 }

@@ -1,4 +1,5 @@
-//! The servers: which are installed, and how each is started as a memory cache in front of the origin.
+//! The servers: which are installed, and how each is started as a memory cache in front of the
+//! origin.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -75,7 +76,10 @@ impl Server {
 
     pub(crate) fn is_tero(self) -> bool {
         use Server::{Tero, TeroBare, TeroFour, TeroJavascript, TeroOther, TeroPython};
-        matches!(self, Tero | TeroBare | TeroFour | TeroJavascript | TeroPython | TeroOther)
+        matches!(
+            self,
+            Tero | TeroBare | TeroFour | TeroJavascript | TeroPython | TeroOther
+        )
     }
 
     /// Whether it is a floor: its answer is constant, and nothing is behind it.
@@ -92,7 +96,9 @@ impl Server {
             Server::Trafficserver => (named("traffic_server"), "--version"),
             Server::Squid => (named("squid"), "--version"),
             Server::Haproxy => (named("haproxy"), "-v"),
-            Server::Epoll | Server::Hyper => (std::env::current_exe().unwrap_or_default(), "--version"),
+            Server::Epoll | Server::Hyper => {
+                (std::env::current_exe().unwrap_or_default(), "--version")
+            }
             Server::TeroOther => (start.other.unwrap_or(start.tero).to_owned(), "--version"),
             _ => (start.tero.to_owned(), "--version"),
         }
@@ -115,14 +121,17 @@ impl Running {
         self.process.id()
     }
 
-    /// What it holds in memory, with the files that it keeps there, mapped or not, in bytes. What the kernel takes to know those files
-    /// is not in it.
+    /// What it holds in memory, with the files that it keeps there, mapped or not, in bytes. What
+    /// the kernel takes to know those files is not in it.
     pub(crate) fn memory(&self) -> u64 {
         process::memory(self.pid(), self.folder.path()) + size_of_files(self.folder.path())
     }
 
     /// What a request takes of its CPU time while `load` runs, in microseconds.
-    pub(crate) fn cpu_of_request(&self, load: impl FnOnce() -> Result<load::Result, String>) -> Result<f64, String> {
+    pub(crate) fn cpu_of_request(
+        &self,
+        load: impl FnOnce() -> Result<load::Result, String>,
+    ) -> Result<f64, String> {
         let before = process::cpu_ticks(self.pid());
         let result = load()?;
         if result.failed > 0 {
@@ -135,22 +144,39 @@ impl Running {
     /// The last lines that it wrote about its troubles; empty where there are none.
     pub(crate) fn last_words(&self) -> String {
         const LINES: usize = 3;
-        let logs = ["error.log", LOG].map(|name| std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default());
-        let lines: Vec<&str> = logs.iter().flat_map(|log| log.lines().rev().take(LINES)).collect();
-        lines.into_iter().rev().map(|line| format!("  {line}\n")).collect()
+        let logs = ["error.log", LOG]
+            .map(|name| std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default());
+        let lines: Vec<&str> = logs
+            .iter()
+            .flat_map(|log| log.lines().rev().take(LINES))
+            .collect();
+        lines
+            .into_iter()
+            .rev()
+            .map(|line| format!("  {line}\n"))
+            .collect()
     }
 
     /// Ends it, and removes what it leaves.
     pub(crate) fn stop(self) {}
 }
 
-/// Shared memory that Squid leaves behind when it is killed, and does not start with. Removed when this is dropped.
+/// Shared memory that Squid leaves behind when it is killed, and does not start with. Removed when
+/// this is dropped.
 struct LeftBySquid;
 
 impl Drop for LeftBySquid {
     fn drop(&mut self) {
-        for left in std::fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
-            if left.file_name().to_string_lossy().starts_with(SQUID_NAME_IN_MEMORY) {
+        for left in std::fs::read_dir("/dev/shm")
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            if left
+                .file_name()
+                .to_string_lossy()
+                .starts_with(SQUID_NAME_IN_MEMORY)
+            {
                 let _ = std::fs::remove_file(left.path());
             }
         }
@@ -189,7 +215,8 @@ pub(crate) struct Start<'a> {
     pub(crate) origin: u16,
     pub(crate) core: u32,
     pub(crate) memory_mib: u32,
-    /// What stands after the common part of tero's configuration, in place of the policies of [`Server::Tero`].
+    /// What stands after the common part of tero's configuration, in place of the policies of
+    /// [`Server::Tero`].
     pub(crate) config: Option<&'a str>,
     /// What [`Server::Epoll`] and [`Server::Hyper`] answer.
     pub(crate) floor: Answer,
@@ -198,29 +225,56 @@ pub(crate) struct Start<'a> {
 impl<'a> Start<'a> {
     /// In front of the origin on that port; on the first core, with 256 MiB.
     pub(crate) fn new(tero: &'a Path, origin: u16) -> Start<'a> {
-        let floor = Answer { size: Size::of_kib(1), not_modified: false };
-        Start { tero, javascript: None, python: None, other: None, origin, core: 0, memory_mib: 256, config: None, floor }
+        let floor = Answer {
+            size: Size::of_kib(1),
+            not_modified: false,
+        };
+        Start {
+            tero,
+            javascript: None,
+            python: None,
+            other: None,
+            origin,
+            core: 0,
+            memory_mib: 256,
+            config: None,
+            floor,
+        }
     }
 }
 
 /// How tero is built where none is named: as it is put into production.
 pub(crate) const PRODUCTION: &str = "dist";
 
-/// The tero to measure: the one that was named, or the workspace's own of that profile, built now where it is `wanted`.
-pub(crate) fn tero_binary(named: Option<&Path>, wanted: bool, profile: &str) -> Result<PathBuf, String> {
+/// The tero to measure: the one that was named, or the workspace's own of that profile, built now
+/// where it is `wanted`.
+pub(crate) fn tero_binary(
+    named: Option<&Path>,
+    wanted: bool,
+    profile: &str,
+) -> Result<PathBuf, String> {
     if let Some(path) = named {
-        return path.canonicalize().map_err(|error| format!("{}: {error}", path.display()));
+        return path
+            .canonicalize()
+            .map_err(|error| format!("{}: {error}", path.display()));
     }
     let workspace = workspace();
     if wanted {
-        let status = Command::new("cargo").args(["build", "--profile", profile, "-p", "tero"]).current_dir(&workspace).status();
+        let status = Command::new("cargo")
+            .args(["build", "--profile", profile, "-p", "tero"])
+            .current_dir(&workspace)
+            .status();
         if !status.is_ok_and(|status| status.success()) {
             return Err("cargo could not build tero".to_owned());
         }
     }
     // This program lies in a folder beside it, wherever the target folder is.
-    let target = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.parent()?.to_owned()));
-    let beside = target.map(|target| target.join(profile).join("tero")).filter(|path| path.exists());
+    let target = std::env::current_exe()
+        .ok()
+        .and_then(|path| Some(path.parent()?.parent()?.to_owned()));
+    let beside = target
+        .map(|target| target.join(profile).join("tero"))
+        .filter(|path| path.exists());
     Ok(beside.unwrap_or_else(|| workspace.join("target").join(profile).join("tero")))
 }
 
@@ -229,7 +283,10 @@ pub(crate) fn workspace() -> PathBuf {
 }
 
 /// The servers that were asked for, or else all that are installed, each with its version.
-pub(crate) fn installed(only: &[Server], start: &Start<'_>) -> Result<Vec<(Server, String)>, String> {
+pub(crate) fn installed(
+    only: &[Server],
+    start: &Start<'_>,
+) -> Result<Vec<(Server, String)>, String> {
     let mut found = Vec::new();
     for server in Server::ALL {
         if !only.is_empty() && !only.contains(&server) {
@@ -241,13 +298,21 @@ pub(crate) fn installed(only: &[Server], start: &Start<'_>) -> Result<Vec<(Serve
             Err(why) => return Err(why),
         }
     }
-    if found.is_empty() { Err("no server to measure".to_owned()) } else { Ok(found) }
+    if found.is_empty() {
+        Err("no server to measure".to_owned())
+    } else {
+        Ok(found)
+    }
 }
 
 fn available(server: Server, start: &Start<'_>) -> Result<String, String> {
     match server {
-        Server::TeroJavascript if start.javascript.is_none() => Err("no --javascript COMPONENT was given".to_owned()),
-        Server::TeroPython if start.python.is_none() => Err("no --python COMPONENT was given".to_owned()),
+        Server::TeroJavascript if start.javascript.is_none() => {
+            Err("no --javascript COMPONENT was given".to_owned())
+        }
+        Server::TeroPython if start.python.is_none() => {
+            Err("no --python COMPONENT was given".to_owned())
+        }
         Server::TeroOther if start.other.is_none() => Err("no --other TERO was given".to_owned()),
         _ => version(server, start).ok_or_else(|| format!("{} is not installed", server.as_str())),
     }
@@ -258,21 +323,37 @@ fn version(server: Server, start: &Start<'_>) -> Option<String> {
     let output = Command::new(program).arg(argument).output().ok()?;
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text);
-    let digits = |word: &&str| word.contains('.') && word.chars().filter(char::is_ascii_digit).count() >= 2;
-    let word = text.split(|c: char| c.is_whitespace() || "/()".contains(c)).find(digits)?;
+    let digits =
+        |word: &&str| word.contains('.') && word.chars().filter(char::is_ascii_digit).count() >= 2;
+    let word = text
+        .split(|c: char| c.is_whitespace() || "/()".contains(c))
+        .find(digits)?;
     Some(word.trim_start_matches("varnish-").to_owned())
 }
 
 /// Starts `server` on a free port and waits until it listens.
 pub(crate) fn start(server: Server, start: &Start<'_>) -> Result<Running, String> {
     let failed = |error: std::io::Error| format!("{}: {error}", server.as_str());
-    // nginx keeps its cache in files, so the folder lies in memory where the system has such a place.
+    // nginx keeps its cache in files, so the folder lies in memory where the system has such a
+    // place.
     let memory = Path::new("/dev/shm");
-    let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-    let folder = tempfile::Builder::new().prefix("tero-bench-").tempdir_in(parent).map_err(failed)?;
+    let parent = if memory.is_dir() {
+        memory.to_owned()
+    } else {
+        std::env::temp_dir()
+    };
+    let folder = tempfile::Builder::new()
+        .prefix("tero-bench-")
+        .tempdir_in(parent)
+        .map_err(failed)?;
     process::remove_on_signal(folder.path());
     let (port, admin) = (free_port().map_err(failed)?, free_port().map_err(failed)?);
-    let setup = Setup { dir: folder.path(), port, admin, start };
+    let setup = Setup {
+        dir: folder.path(),
+        port,
+        admin,
+        start,
+    };
     let arguments = setup.arguments(server).map_err(failed)?;
     let log = folder.path().join(LOG);
     let mut process = Process::start(start.core, &server.program(start).0, &arguments, &log)?;
@@ -286,7 +367,13 @@ pub(crate) fn start(server: Server, start: &Start<'_>) -> Result<Running, String
     }
     // Those with several threads listen a little before all of them work.
     std::thread::sleep(Duration::from_millis(500));
-    Ok(Running { port, admin, process, folder, _left: LeftBySquid })
+    Ok(Running {
+        port,
+        admin,
+        process,
+        folder,
+        _left: LeftBySquid,
+    })
 }
 
 pub(crate) fn free_port() -> std::io::Result<u16> {
@@ -306,7 +393,10 @@ impl Setup<'_> {
     fn arguments(&self, server: Server) -> std::io::Result<Vec<String>> {
         let words = |line: &str| line.split(' ').map(|word| self.fill(word)).collect();
         let tero = |policies: &str| {
-            self.write("tero.toml", &format!("{}{policies}", include_str!("../peers/tero.toml")))?;
+            self.write(
+                "tero.toml",
+                &format!("{}{policies}", include_str!("../peers/tero.toml")),
+            )?;
             Ok(words("serve --config @DIR@/tero.toml"))
         };
         let component = |path: Option<&Path>| {
@@ -314,7 +404,11 @@ impl Setup<'_> {
             tero(&include_str!("../peers/tero-component.toml").replace("@COMPONENT@", &path))
         };
         match server {
-            Server::Tero | Server::TeroOther => tero(self.start.config.unwrap_or(include_str!("../peers/tero-policies.toml"))),
+            Server::Tero | Server::TeroOther => tero(
+                self.start
+                    .config
+                    .unwrap_or(include_str!("../peers/tero-policies.toml")),
+            ),
             Server::TeroFour => tero(include_str!("../peers/tero-four.toml")),
             Server::TeroBare => tero(""),
             Server::TeroJavascript => component(self.start.javascript),
@@ -322,7 +416,10 @@ impl Setup<'_> {
             Server::Epoll | Server::Hyper => {
                 let Answer { size, not_modified } = self.start.floor;
                 let not_modified = if not_modified { " --not-modified" } else { "" };
-                Ok(words(&format!("floor {} @PORT@ {size}{not_modified}", server.as_str())))
+                Ok(words(&format!(
+                    "floor {} @PORT@ {size}{not_modified}",
+                    server.as_str()
+                )))
             }
             Server::Squid => {
                 self.write("squid.conf", include_str!("../peers/squid.conf"))?;
@@ -351,15 +448,22 @@ impl Setup<'_> {
         }
     }
 
-    /// Traffic Server wants a tree of its own, with the files that come with the package and ours over them.
+    /// Traffic Server wants a tree of its own, with the files that come with the package and ours
+    /// over them.
     fn traffic_server_layout(&self) -> std::io::Result<()> {
         let info = Command::new("traffic_layout").arg("info").output()?;
         let info = String::from_utf8_lossy(&info.stdout);
-        let shipped = info.lines().find_map(|line| line.strip_prefix("SYSCONFDIR: ")).unwrap_or("/etc/trafficserver").trim();
+        let shipped = info
+            .lines()
+            .find_map(|line| line.strip_prefix("SYSCONFDIR: "))
+            .unwrap_or("/etc/trafficserver")
+            .trim();
         for folder in ["etc", "run", "log", "cache", "bin", "lib"] {
             std::fs::create_dir_all(self.dir.join(folder))?;
         }
-        Command::new("cp").args(["-r", &format!("{shipped}/."), &self.fill("@DIR@/etc")]).status()?;
+        Command::new("cp")
+            .args(["-r", &format!("{shipped}/."), &self.fill("@DIR@/etc")])
+            .status()?;
         let places = [
             ("prefix", ""),
             ("exec_prefix", ""),
@@ -375,9 +479,15 @@ impl Setup<'_> {
             ("logdir", "log"),
             ("cachedir", "cache"),
         ];
-        let runroot: String = places.iter().map(|(name, place)| format!("{name}: @DIR@/{place}\n")).collect();
+        let runroot: String = places
+            .iter()
+            .map(|(name, place)| format!("{name}: @DIR@/{place}\n"))
+            .collect();
         self.write("runroot.yaml", &runroot)?;
-        self.write("etc/records.config", include_str!("../peers/records.config"))?;
+        self.write(
+            "etc/records.config",
+            include_str!("../peers/records.config"),
+        )?;
         self.write("etc/storage.config", "@DIR@/cache @MEMORY_MIB@M\n")?;
         self.write("etc/remap.config", "map / http://127.0.0.1:@ORIGIN@/\n")?;
         self.write("etc/plugin.config", "")
@@ -394,11 +504,17 @@ impl Setup<'_> {
             .replace("@PORT@", &self.port.to_string())
             .replace("@ORIGIN@", &self.start.origin.to_string())
             .replace("@HAPROXY_MIB@", &haproxy_mib.to_string())
-            .replace("@HAPROXY_OBJECT@", &((u64::from(haproxy_mib) << 20) / 2).to_string())
+            .replace(
+                "@HAPROXY_OBJECT@",
+                &((u64::from(haproxy_mib) << 20) / 2).to_string(),
+            )
             .replace("@MEMORY_MIB@", &self.start.memory_mib.to_string())
             // A megabyte of keys for eight thousand objects, as nginx's documentation has it.
             .replace("@ZONE_MIB@", &(self.start.memory_mib / 8).to_string())
             .replace("@ADMIN@", &self.admin.to_string())
-            .replace("@EXAMPLES@", &workspace().join("examples").display().to_string())
+            .replace(
+                "@EXAMPLES@",
+                &workspace().join("examples").display().to_string(),
+            )
     }
 }

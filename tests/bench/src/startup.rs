@@ -11,28 +11,42 @@ use crate::servers::free_port;
 /// The hand-written configuration of the examples, which has all four.
 const CONFIG: &str = include_str!("../../../examples/barberpro/tero.toml");
 
-/// Milliseconds to ready, once for each of `times`, with the compiled modules on disk from a start before.
+/// Milliseconds to ready, once for each of `times`, with the compiled modules on disk from a start
+/// before.
 pub(crate) fn measure(tero: &Path, times: u32, core: u32) -> Result<Vec<f64>, String> {
     let folder = tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
     start(tero, folder.path(), core)?;
-    (0..times).map(|_| start(tero, folder.path(), core)).collect()
+    (0..times)
+        .map(|_| start(tero, folder.path(), core))
+        .collect()
 }
 
 fn start(tero: &Path, folder: &Path, core: u32) -> Result<f64, String> {
     let failed = |error: std::io::Error| error.to_string();
     let (port, admin) = (free_port().map_err(failed)?, free_port().map_err(failed)?);
-    let text =
-        CONFIG.replace("0.0.0.0:8080", &format!("127.0.0.1:{port}")).replace("127.0.0.1:9090", &format!("127.0.0.1:{admin}"));
-    let compiled = format!("[policies]\ncompiled_cache = \"{}\"\n", folder.join("compiled").display());
+    let text = CONFIG
+        .replace("0.0.0.0:8080", &format!("127.0.0.1:{port}"))
+        .replace("127.0.0.1:9090", &format!("127.0.0.1:{admin}"));
+    let compiled = format!(
+        "[policies]\ncompiled_cache = \"{}\"\n",
+        folder.join("compiled").display()
+    );
     let config = folder.join("tero.toml");
     std::fs::write(&config, text + &compiled).map_err(failed)?;
-    let arguments = ["serve".to_owned(), "--config".to_owned(), config.display().to_string()];
+    let arguments = [
+        "serve".to_owned(),
+        "--config".to_owned(),
+        config.display().to_string(),
+    ];
     let log = folder.join("output.log");
     let began = Instant::now();
     let mut process = Process::start(core, tero, &arguments, &log)?;
     while !is_ready(admin) {
         if process.ended() || began.elapsed() > Duration::from_secs(60) {
-            return Err(format!("tero did not become ready:\n{}", std::fs::read_to_string(&log).unwrap_or_default()));
+            return Err(format!(
+                "tero did not become ready:\n{}",
+                std::fs::read_to_string(&log).unwrap_or_default()
+            ));
         }
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -43,7 +57,10 @@ fn is_ready(admin: u16) -> bool {
     let ask = || -> std::io::Result<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", admin))?;
         stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-        write!(stream, "GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        write!(
+            stream,
+            "GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        )?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         Ok(answer)
@@ -57,9 +74,23 @@ mod tests {
 
     #[test]
     fn the_example_has_the_four_policies_and_the_addresses_that_are_replaced() {
-        for module in ["business-hours", "device-variants", "json-rules", "popular-pages"] {
-            assert!(CONFIG.contains(&format!("module = \"builtin:{module}\"")), "{module}");
+        for module in [
+            "business-hours",
+            "device-variants",
+            "json-rules",
+            "popular-pages",
+        ] {
+            assert!(
+                CONFIG.contains(&format!("module = \"builtin:{module}\"")),
+                "{module}"
+            );
         }
-        assert_eq!((CONFIG.matches("0.0.0.0:8080").count(), CONFIG.matches("127.0.0.1:9090").count()), (1, 1));
+        assert_eq!(
+            (
+                CONFIG.matches("0.0.0.0:8080").count(),
+                CONFIG.matches("127.0.0.1:9090").count()
+            ),
+            (1, 1)
+        );
     }
 }

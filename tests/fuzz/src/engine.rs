@@ -1,13 +1,20 @@
-//! The part of the engine that reads bytes from outside, compiled from the engine's own files but without WebAssembly and without
-//! sockets. It bears the engine's name, so that [`drive`] means the same here and in the test that replays the corpus.
+//! The part of the engine that reads bytes from outside, compiled from the engine's own files but
+//! without WebAssembly and without sockets. It bears the engine's name, so that [`drive`] means the
+//! same here and in the test that replays the corpus.
 
-#![allow(dead_code, unused_imports, reason = "parts of the engine that are not here use the rest")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "parts of the engine that are not here use the rest"
+)]
 
 extern crate self as tero;
 
 pub mod drive;
 
-pub use engine::{admin, cases, config, diff, import, policy, request, rollout, semantics, telemetry, warm, wire};
+pub use engine::{
+    admin, cases, config, diff, import, policy, request, rollout, semantics, telemetry, warm, wire,
+};
 
 #[path = "../../../engine/src"]
 mod engine {
@@ -48,7 +55,8 @@ mod engine {
         pub use manifest::{Hook, Manifest};
         pub use package::Package;
 
-        /// The engine has these types from the same file by another generator, which needs the WebAssembly compiler.
+        /// The engine has these types from the same file by another generator, which needs the
+        /// WebAssembly compiler.
         #[allow(unsafe_code, clippy::all)]
         mod contract {
             wit_bindgen::generate!({ path: "../../sdk/wit", world: "policy", additional_derives: [PartialEq] });

@@ -1,4 +1,5 @@
-//! Writes `docs/simulated-week.md` and its chart: a week of a booking site, served in four ways. Takes some minutes.
+//! Writes `docs/simulated-week.md` and its chart: a week of a booking site, served in four ways.
+//! Takes some minutes.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,7 +12,12 @@ fn main() -> ExitCode {
     let mut ways = Vec::new();
     for way in Way::ALL {
         let figures = simulate(way, &traffic);
-        println!("{}: {:.1} % hits, {} requests to the origin", way.as_str(), 100.0 * figures.hit_rate(), figures.to_origin);
+        println!(
+            "{}: {:.1} % hits, {} requests to the origin",
+            way.as_str(),
+            100.0 * figures.hit_rate(),
+            figures.to_origin
+        );
         ways.push(figures);
     }
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");

@@ -1,4 +1,5 @@
-//! The application behind the edge: a booking site that renders for phones and desktops, and counts by the minute what it is asked.
+//! The application behind the edge: a booking site that renders for phones and desktops, and counts
+//! by the minute what it is asked.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -38,7 +39,10 @@ impl BookingSite {
             stopping: AtomicBool::new(false),
             by_minute: Mutex::default(),
         });
-        let site = BookingSite { address, shared: Arc::clone(&shared) };
+        let site = BookingSite {
+            address,
+            shared: Arc::clone(&shared),
+        };
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 if shared.stopping.load(Ordering::Relaxed) {
@@ -63,7 +67,11 @@ impl BookingSite {
 
     /// Requests by minute since the Unix epoch.
     pub(super) fn by_minute(&self) -> BTreeMap<i64, u64> {
-        self.shared.by_minute.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared
+            .by_minute
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -78,16 +86,28 @@ fn serve(shared: &Shared, mut stream: TcpStream) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut buffer = Vec::new();
     while let Some(head) = wire::read_head(&mut stream, &mut buffer)? {
-        let Some((start, headers)) = wire::parse_head(&head) else { return Ok(()) };
+        let Some((start, headers)) = wire::parse_head(&head) else {
+            return Ok(());
+        };
         let target = start.split(' ').nth(1).unwrap_or("/").to_owned();
         let field = |name: &str| wire::field(&headers, name);
         let phone = match shared.by_variant {
             true => field("tero-variant").is_some_and(|variant| variant == "mobile"),
             false => field("user-agent").is_some_and(|name| name.contains("Mobile")),
         };
-        let answer = answer(&target, phone, shared.by_variant, field("if-none-match").as_deref());
+        let answer = answer(
+            &target,
+            phone,
+            shared.by_variant,
+            field("if-none-match").as_deref(),
+        );
         let minute = shared.clock.now().unix_secs().div_euclid(60);
-        *shared.by_minute.lock().unwrap_or_else(PoisonError::into_inner).entry(minute).or_default() += 1;
+        *shared
+            .by_minute
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(minute)
+            .or_default() += 1;
         stream.write_all(&answer)?;
         shared.answered.fetch_add(1, Ordering::SeqCst);
     }
@@ -106,14 +126,24 @@ fn answer(target: &str, phone: bool, by_variant: bool, validator: Option<&str>) 
         _ if by_device && !by_variant => ("public, max-age=60", "Vary: User-Agent\r\n"),
         _ => ("public, max-age=60", ""),
     };
-    let look = if by_device && phone { "mobile" } else { "desktop" };
+    let look = if by_device && phone {
+        "mobile"
+    } else {
+        "desktop"
+    };
     let tag = format!("\"{look}-{}\"", path.len());
     let body = match path {
         "/sitemap.xml" => sitemap(),
-        _ => format!("<!doctype html><title>{path} for {look}</title>{}", "<p>Turnos</p>".repeat(60)),
+        _ => format!(
+            "<!doctype html><title>{path} for {look}</title>{}",
+            "<p>Turnos</p>".repeat(60)
+        ),
     };
     if validator == Some(tag.as_str()) {
-        return format!("HTTP/1.1 304 Not Modified\r\nCache-Control: {max_age}\r\n{extra}ETag: {tag}\r\n\r\n").into_bytes();
+        return format!(
+            "HTTP/1.1 304 Not Modified\r\nCache-Control: {max_age}\r\n{extra}ETag: {tag}\r\n\r\n"
+        )
+        .into_bytes();
     }
     let length = body.len();
     format!("HTTP/1.1 200 OK\r\nCache-Control: {max_age}\r\n{extra}ETag: {tag}\r\nContent-Length: {length}\r\n\r\n{body}")
@@ -121,8 +151,11 @@ fn answer(target: &str, phone: bool, by_variant: bool, validator: Option<&str>) 
 }
 
 fn sitemap() -> String {
-    let pages = (0..SHOPS).flat_map(|shop| [format!("/barberias/{shop}"), format!("/turnos/{shop}")]);
-    let entries: String = pages.map(|page| format!("<url><loc>http://www.example{page}</loc></url>")).collect();
+    let pages =
+        (0..SHOPS).flat_map(|shop| [format!("/barberias/{shop}"), format!("/turnos/{shop}")]);
+    let entries: String = pages
+        .map(|page| format!("<url><loc>http://www.example{page}</loc></url>"))
+        .collect();
     format!(
         "<urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\"><url><loc>http://www.example/</loc></url>{entries}</urlset>"
     )

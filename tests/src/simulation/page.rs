@@ -11,10 +11,20 @@ const CHART: &str = "simulated-week.svg";
 /// The page in Markdown.
 pub fn page(traffic: &Traffic, ways: &[Figures]) -> String {
     let mut page = INTRODUCTION.replace("CHART", CHART);
-    let days: Vec<String> =
-        traffic.dates().map(|day| format!("{}{}", day.format("%a"), if traffic.opens(day) { "" } else { " (closed)" })).collect();
-    let (open, quiet) =
-        (traffic.dates().filter(|day| traffic.opens(*day)).count(), traffic.dates().filter(|day| !traffic.opens(*day)).count());
+    let days: Vec<String> = traffic
+        .dates()
+        .map(|day| {
+            format!(
+                "{}{}",
+                day.format("%a"),
+                if traffic.opens(day) { "" } else { " (closed)" }
+            )
+        })
+        .collect();
+    let (open, quiet) = (
+        traffic.dates().filter(|day| traffic.opens(*day)).count(),
+        traffic.dates().filter(|day| !traffic.opens(*day)).count(),
+    );
     let _ = writeln!(
         page,
         "{} requests of visitors from {} on: {}. Seed {}.\n",
@@ -38,9 +48,15 @@ pub fn page(traffic: &Traffic, ways: &[Figures]) -> String {
     }
     page.push('\n');
     page.push_str(&conclusion(ways));
-    let _ = writeln!(page, "\n## By local hour, on the {open} days when the doors open\n");
+    let _ = writeln!(
+        page,
+        "\n## By local hour, on the {open} days when the doors open\n"
+    );
     page.push_str(&table(ways, |figures| &figures.open_days, open));
-    let _ = writeln!(page, "\n## By local hour, on the {quiet} days when they don't\n");
+    let _ = writeln!(
+        page,
+        "\n## By local hour, on the {quiet} days when they don't\n"
+    );
     page.push_str(&table(ways, |figures| &figures.quiet_days, quiet));
     page.push_str("\n## The runs of the plan\n\n| started | fetched |\n|---|---|\n");
     for (started, fetched) in ways.iter().flat_map(|figures| &figures.runs) {
@@ -52,8 +68,11 @@ pub fn page(traffic: &Traffic, ways: &[Figures]) -> String {
 /// The two numbers that matter.
 fn conclusion(ways: &[Figures]) -> String {
     let of = |way: Way| ways.iter().find(|figures| figures.way == way);
-    let (Some(without), Some(with)) = (of(Way::Policies), of(Way::PoliciesAndWarming)) else { return String::new() };
-    let less = 100.0 * (1.0 - with.busiest_minute.0 as f64 / without.busiest_minute.0.max(1) as f64);
+    let (Some(without), Some(with)) = (of(Way::Policies), of(Way::PoliciesAndWarming)) else {
+        return String::new();
+    };
+    let less =
+        100.0 * (1.0 - with.busiest_minute.0 as f64 / without.busiest_minute.0.max(1) as f64);
     let more = 100.0 * (with.to_origin as f64 / without.to_origin.max(1) as f64 - 1.0);
     format!(
         "With warming, the first hour has {:.1} % of the hit rate of the other open hours, and the origin's busiest minute is {less:.0} % lower than \
@@ -73,10 +92,20 @@ fn table(ways: &[Figures], of: impl Fn(&Figures) -> &[Hour; 24], days: usize) ->
     table.push('\n');
     let each = |count: u64| (count as f64 / days.max(1) as f64).round();
     for hour in 0..24 {
-        let _ = write!(table, "| {hour:02} | {} |", ways.first().map_or(0.0, |figures| each(of(figures)[hour].looked_up)));
+        let _ = write!(
+            table,
+            "| {hour:02} | {} |",
+            ways.first()
+                .map_or(0.0, |figures| each(of(figures)[hour].looked_up))
+        );
         for figures in ways {
             let figures = of(figures)[hour];
-            let _ = write!(table, " {} | {} |", percent(figures.hit_rate()), each(figures.to_origin));
+            let _ = write!(
+                table,
+                " {} | {} |",
+                percent(figures.hit_rate()),
+                each(figures.to_origin)
+            );
         }
         table.push('\n');
     }
@@ -94,8 +123,16 @@ const HEIGHT: f64 = 190.0;
 
 /// The chart: hit rate and requests to the origin by local hour, on days when the doors open.
 pub fn chart(traffic: &Traffic, ways: &[Figures]) -> String {
-    let open = traffic.dates().filter(|day| traffic.opens(*day)).count().max(1) as f64;
-    let most = ways.iter().flat_map(|figures| &figures.open_days).map(|hour| hour.to_origin as f64 / open).fold(1.0, f64::max);
+    let open = traffic
+        .dates()
+        .filter(|day| traffic.opens(*day))
+        .count()
+        .max(1) as f64;
+    let most = ways
+        .iter()
+        .flat_map(|figures| &figures.open_days)
+        .map(|hour| hour.to_origin as f64 / open)
+        .fold(1.0, f64::max);
     let top = (most / 100.0).ceil() * 100.0;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} 560\" font-family=\"sans-serif\" font-size=\"12\" fill=\"#333\">\n\
@@ -113,18 +150,46 @@ pub fn chart(traffic: &Traffic, ways: &[Figures]) -> String {
             figures.way.as_str()
         );
     }
-    panel(&mut svg, 50.0, "hit rate, %", 100.0, ways, &|hour| 100.0 * hour.hit_rate());
-    panel(&mut svg, 310.0, "requests to the origin in an hour", top, ways, &|hour| hour.to_origin as f64 / open);
+    panel(&mut svg, 50.0, "hit rate, %", 100.0, ways, &|hour| {
+        100.0 * hour.hit_rate()
+    });
+    panel(
+        &mut svg,
+        310.0,
+        "requests to the origin in an hour",
+        top,
+        ways,
+        &|hour| hour.to_origin as f64 / open,
+    );
     svg.push_str("</svg>\n");
     svg
 }
 
-fn panel(svg: &mut String, y: f64, name: &str, top: f64, ways: &[Figures], value: &dyn Fn(&Hour) -> f64) {
+fn panel(
+    svg: &mut String,
+    y: f64,
+    name: &str,
+    top: f64,
+    ways: &[Figures],
+    value: &dyn Fn(&Hour) -> f64,
+) {
     let bottom = y + HEIGHT;
-    let at = |hour: usize, value: f64| (LEFT + hour as f64 * WIDTH / 23.0, bottom - (value / top).clamp(0.0, 1.0) * HEIGHT);
-    let _ = writeln!(svg, "<text x=\"{LEFT}\" y=\"{}\" font-weight=\"bold\">{name}</text>", y - 8.0);
+    let at = |hour: usize, value: f64| {
+        (
+            LEFT + hour as f64 * WIDTH / 23.0,
+            bottom - (value / top).clamp(0.0, 1.0) * HEIGHT,
+        )
+    };
+    let _ = writeln!(
+        svg,
+        "<text x=\"{LEFT}\" y=\"{}\" font-weight=\"bold\">{name}</text>",
+        y - 8.0
+    );
     for step in 0..=4 {
-        let (value, height) = (top * f64::from(step) / 4.0, bottom - HEIGHT * f64::from(step) / 4.0);
+        let (value, height) = (
+            top * f64::from(step) / 4.0,
+            bottom - HEIGHT * f64::from(step) / 4.0,
+        );
         let _ = writeln!(
             svg,
             "<line x1=\"{LEFT}\" x2=\"{}\" y1=\"{height:.1}\" y2=\"{height:.1}\" stroke=\"#ddd\"/><text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{value:.0}</text>",
@@ -135,7 +200,11 @@ fn panel(svg: &mut String, y: f64, name: &str, top: f64, ways: &[Figures], value
     }
     for hour in (0..24).step_by(3) {
         let (x, _) = at(hour, 0.0);
-        let _ = writeln!(svg, "<text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{hour:02}:00</text>", bottom + 18.0);
+        let _ = writeln!(
+            svg,
+            "<text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{hour:02}:00</text>",
+            bottom + 18.0
+        );
     }
     for (index, figures) in ways.iter().enumerate() {
         let points: Vec<String> = figures
@@ -148,7 +217,11 @@ fn panel(svg: &mut String, y: f64, name: &str, top: f64, ways: &[Figures], value
             })
             .collect();
         let colour = COLOURS[index % COLOURS.len()];
-        let _ = writeln!(svg, "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\" points=\"{}\"/>", points.join(" "));
+        let _ = writeln!(
+            svg,
+            "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\" points=\"{}\"/>",
+            points.join(" ")
+        );
     }
 }
 

@@ -1,5 +1,5 @@
-//! Who visits, when, with what, and what they look at: a daily curve with a rush when the doors open, a quiet Sunday and a quiet
-//! holiday.
+//! Who visits, when, with what, and what they look at: a daily curve with a rush when the doors
+//! open, a quiet Sunday and a quiet holiday.
 
 use chrono::{Datelike, NaiveDate, Weekday};
 use chrono_tz::Tz;
@@ -11,10 +11,13 @@ use crate::instant;
 pub(super) const SHOPS: usize = 60;
 
 /// Visits a minute on a working day, by hour, before the rush.
-const CURVE: [f64; 24] =
-    [0.5, 0.3, 0.2, 0.1, 0.1, 0.2, 0.4, 0.8, 1.5, 6.0, 6.5, 6.0, 5.0, 4.0, 4.5, 5.5, 6.5, 7.0, 4.0, 2.5, 2.0, 1.5, 1.2, 0.8];
+const CURVE: [f64; 24] = [
+    0.5, 0.3, 0.2, 0.1, 0.1, 0.2, 0.4, 0.8, 1.5, 6.0, 6.5, 6.0, 5.0, 4.0, 4.5, 5.5, 6.5, 7.0, 4.0,
+    2.5, 2.0, 1.5, 1.2, 0.8,
+];
 
-/// So many times as many come in the first minutes after the doors open, when the week's appointments are given out; fewer in each.
+/// So many times as many come in the first minutes after the doors open, when the week's
+/// appointments are given out; fewer in each.
 const RUSH: [f64; 10] = [8.0, 6.0, 5.0, 4.0, 3.0, 2.5, 2.0, 1.7, 1.4, 1.2];
 
 /// When the doors open.
@@ -43,7 +46,8 @@ const ON_DESKS: [&str; 2] = [
 /// Which days, and who comes.
 #[derive(Clone, Debug)]
 pub struct Traffic {
-    /// The first day that counts. On the day before, the edge starts, and gets to know its visitors.
+    /// The first day that counts. On the day before, the edge starts, and gets to know its
+    /// visitors.
     pub first: NaiveDate,
     /// How many count.
     pub days: u32,
@@ -64,10 +68,17 @@ pub(super) struct Visit {
 }
 
 impl Traffic {
-    /// Seven days from Thursday 13 August 2026: with a Saturday, a Sunday, and a holiday on Monday (San Martín).
+    /// Seven days from Thursday 13 August 2026: with a Saturday, a Sunday, and a holiday on Monday
+    /// (San Martín).
     pub fn week() -> Traffic {
         let day = |day| NaiveDate::from_ymd_opt(2026, 8, day).expect("August has it");
-        Traffic { first: day(13), days: 7, holidays: vec![day(17)], seed: 2_026, scale: 1.0 }
+        Traffic {
+            first: day(13),
+            days: 7,
+            holidays: vec![day(17)],
+            seed: 2_026,
+            scale: 1.0,
+        }
     }
 
     /// The days, in order.
@@ -88,11 +99,16 @@ impl Traffic {
             let opens = self.opens(day);
             for minute in 0..24 * 60_u32 {
                 let (hour, of_hour) = (minute / 60, minute % 60);
-                let rush = if opens && hour == OPENING_HOUR { RUSH.get(of_hour as usize).copied().unwrap_or(1.0) } else { 1.0 };
+                let rush = if opens && hour == OPENING_HOUR {
+                    RUSH.get(of_hour as usize).copied().unwrap_or(1.0)
+                } else {
+                    1.0
+                };
                 let quiet = if opens { 1.0 } else { QUIET };
                 let start = instant(&format!("{day}T{hour:02}:{of_hour:02}:00"), zone);
                 for _ in 0..dice.events(CURVE[hour as usize] * rush * quiet * self.scale) {
-                    let at = start.unix_millis() + i64::try_from(dice.below(60_000)).expect("a minute");
+                    let at =
+                        start.unix_millis() + i64::try_from(dice.below(60_000)).expect("a minute");
                     journey(&mut dice, at, &mut visits);
                 }
             }
@@ -104,11 +120,19 @@ impl Traffic {
 
 /// What one visitor looks at.
 fn journey(dice: &mut Dice, mut at: i64, visits: &mut Vec<Visit>) {
-    let agents: &[&'static str] = if dice.below(100) < PHONES { &ON_PHONES } else { &ON_DESKS };
+    let agents: &[&'static str] = if dice.below(100) < PHONES {
+        &ON_PHONES
+    } else {
+        &ON_DESKS
+    };
     let user_agent = agents[dice.index(agents.len())];
     let shop = dice.zipf(SHOPS);
     let mut look = |target: String, reads_secs: u64, dice: &mut Dice| {
-        visits.push(Visit { at: Timestamp::from_unix_millis(at), target, user_agent });
+        visits.push(Visit {
+            at: Timestamp::from_unix_millis(at),
+            target,
+            user_agent,
+        });
         at += i64::try_from(200 + dice.below(1 + reads_secs * 2_000)).expect("some seconds");
     };
     // A third come from an advertisement, straight to a shop's page.
@@ -118,7 +142,11 @@ fn journey(dice: &mut Dice, mut at: i64, visits: &mut Vec<Visit>) {
         look(format!("/barberias/{shop}"), 0, dice);
     } else {
         let campaign = dice.below(100_000);
-        look(format!("/barberias/{shop}?utm_source=instagram&fbclid={campaign}"), 0, dice);
+        look(
+            format!("/barberias/{shop}?utm_source=instagram&fbclid={campaign}"),
+            0,
+            dice,
+        );
     }
     look(format!("/img/{shop}.svg"), 10, dice);
     if dice.below(100) < 60 {
@@ -188,16 +216,31 @@ mod tests {
         let traffic = Traffic::week();
         let visits = traffic.visits(zone);
         let again = traffic.visits(zone);
-        assert!(visits.len() > 10_000 && visits.len() == again.len(), "{}", visits.len());
-        assert!(visits.iter().zip(&again).all(|(one, other)| one.target == other.target && one.at == other.at));
+        assert!(
+            visits.len() > 10_000 && visits.len() == again.len(),
+            "{}",
+            visits.len()
+        );
+        assert!(
+            visits
+                .iter()
+                .zip(&again)
+                .all(|(one, other)| one.target == other.target && one.at == other.at)
+        );
         let other = Traffic { seed: 1, ..traffic }.visits(zone);
         assert_ne!(other.len(), visits.len());
         let within = |from: &str, until: &str| {
             let (from, until) = (instant(from, zone), instant(until, zone));
-            visits.iter().filter(|visit| from <= visit.at && visit.at < until).count()
+            visits
+                .iter()
+                .filter(|visit| from <= visit.at && visit.at < until)
+                .count()
         };
         let rush = within("2026-08-13T09:00:00", "2026-08-13T09:05:00");
         assert!(rush > 2 * within("2026-08-13T11:00:00", "2026-08-13T11:05:00"));
-        assert!(rush > 5 * within("2026-08-17T09:00:00", "2026-08-17T09:05:00"), "a holiday");
+        assert!(
+            rush > 5 * within("2026-08-17T09:00:00", "2026-08-17T09:05:00"),
+            "a holiday"
+        );
     }
 }

@@ -58,7 +58,11 @@ pub struct Figures {
 impl Hour {
     /// Hits over all that were looked up; zero where nothing was.
     pub fn hit_rate(&self) -> f64 {
-        if self.looked_up == 0 { 0.0 } else { self.hits as f64 / self.looked_up as f64 }
+        if self.looked_up == 0 {
+            0.0
+        } else {
+            self.hits as f64 / self.looked_up as f64
+        }
     }
 
     fn add(&mut self, other: &Hour) {
@@ -77,21 +81,31 @@ impl Figures {
     /// The hit rate of the other hours in which the doors are open.
     pub fn busy_hours(&self) -> f64 {
         let mut sum = Hour::default();
-        self.open_days[OPENING_HOUR as usize + 1..CLOSING_HOUR as usize].iter().for_each(|hour| sum.add(hour));
+        self.open_days[OPENING_HOUR as usize + 1..CLOSING_HOUR as usize]
+            .iter()
+            .for_each(|hour| sum.add(hour));
         sum.hit_rate()
     }
 
     /// The hit rate of the whole time.
     pub fn hit_rate(&self) -> f64 {
         let mut sum = Hour::default();
-        self.open_days.iter().chain(&self.quiet_days).for_each(|hour| sum.add(hour));
+        self.open_days
+            .iter()
+            .chain(&self.quiet_days)
+            .for_each(|hour| sum.add(hour));
         sum.hit_rate()
     }
 }
 
 impl Way {
     /// Each, in the order in which they are told.
-    pub const ALL: [Way; 4] = [Way::WithoutPolicies, Way::JsonPolicy, Way::Policies, Way::PoliciesAndWarming];
+    pub const ALL: [Way; 4] = [
+        Way::WithoutPolicies,
+        Way::JsonPolicy,
+        Way::Policies,
+        Way::PoliciesAndWarming,
+    ];
 
     /// For people.
     pub fn as_str(self) -> &'static str {
@@ -108,11 +122,16 @@ impl Way {
         let (policies, names) = match self {
             Way::WithoutPolicies => (String::new(), ""),
             Way::JsonPolicy => (JSON_POLICY.to_owned(), "\"rules\""),
-            Way::Policies | Way::PoliciesAndWarming => {
-                (WASM_POLICIES.to_owned(), "\"never\", \"hours\", \"devices\", \"popular\"")
-            }
+            Way::Policies | Way::PoliciesAndWarming => (
+                WASM_POLICIES.to_owned(),
+                "\"never\", \"hours\", \"devices\", \"popular\"",
+            ),
         };
-        let plan = if self == Way::PoliciesAndWarming { PLAN } else { "" };
+        let plan = if self == Way::PoliciesAndWarming {
+            PLAN
+        } else {
+            ""
+        };
         let compiled = toml_string(&compiled_cache().display().to_string());
         format!(
             "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\nidle_timeout = \"1h\"\n\n[admin]\nlisten = \"127.0.0.1:0\"\n\n\
@@ -145,7 +164,8 @@ rules = [
 ]
 "#;
 
-/// The shipped policies. What does not change when the doors open may outlive the opening; free appointments may not.
+/// The shipped policies. What does not change when the doors open may outlive the opening; free
+/// appointments may not.
 const WASM_POLICIES: &str = r#"
 [[policy]]
 name = "never"
@@ -220,8 +240,15 @@ pub fn simulate(way: Way, traffic: &Traffic) -> Figures {
     let clock = tero::clock::Clock::by_hand(first.saturating_sub(Duration::from_secs(86_400)));
     let origin = BookingSite::start(clock.clone(), way != Way::WithoutPolicies);
     let edge = Edge::on_clock(&way.configuration(&origin.url()), clock, zone);
-    let mut week =
-        Week { way, zone, edge: &edge, origin: &origin, client: edge.client(), warming_since: None, hours: BTreeMap::new() };
+    let mut week = Week {
+        way,
+        zone,
+        edge: &edge,
+        origin: &origin,
+        client: edge.client(),
+        warming_since: None,
+        hours: BTreeMap::new(),
+    };
     let visits = traffic.visits(zone);
     for visit in &visits {
         week.turn_to(visit.at);
@@ -280,15 +307,26 @@ impl Week<'_> {
         let run = self.edge.admin_get("/warm/runs").json()["runs"][0].clone();
         let count = |name: &str| run[name].as_u64().unwrap_or_default();
         let is_over = !matches!(run["state"].as_str(), Some("planning" | "fetching"));
-        (count("fetched") + count("fresh") + count("not_stored") + count("failed"), is_over)
+        (
+            count("fetched") + count("fresh") + count("not_stored") + count("failed"),
+            is_over,
+        )
     }
 
     /// When the plan comes due between now and `time`.
     fn plan_before(&self, time: Timestamp) -> Option<Timestamp> {
-        let local = |time: Timestamp| self.zone.timestamp_opt(time.unix_secs(), 0).earliest().expect("it is a time");
+        let local = |time: Timestamp| {
+            self.zone
+                .timestamp_opt(time.unix_secs(), 0)
+                .earliest()
+                .expect("it is a time")
+        };
         let now = self.edge.clock().now();
         let day = local(time).date_naive();
-        let due = instant(&format!("{day}T{:02}:{:02}:00", PLAN_MINUTE / 60, PLAN_MINUTE % 60), self.zone);
+        let due = instant(
+            &format!("{day}T{:02}:{:02}:00", PLAN_MINUTE / 60, PLAN_MINUTE % 60),
+            self.zone,
+        );
         let is_sunday = chrono::Datelike::weekday(&day) == chrono::Weekday::Sun;
         (now < due && due <= time && !is_sunday).then_some(due)
     }
@@ -297,7 +335,10 @@ impl Week<'_> {
         let before = self.origin.answered();
         let answer = self.client.send(request);
         let status = answer.cache_status();
-        let hour = self.hours.entry(self.edge.clock().now().unix_secs().div_euclid(3_600)).or_default();
+        let hour = self
+            .hours
+            .entry(self.edge.clock().now().unix_secs().div_euclid(3_600))
+            .or_default();
         if status.fwd.as_deref() != Some("bypass") {
             hour.looked_up += 1;
             hour.hits += u64::from(status.hit);
@@ -308,21 +349,52 @@ impl Week<'_> {
         }
     }
 
-    fn figures(&self, traffic: &Traffic, requests: u64, by_hour: &BTreeMap<i64, Hour>, first_secs: i64) -> Figures {
+    fn figures(
+        &self,
+        traffic: &Traffic,
+        requests: u64,
+        by_hour: &BTreeMap<i64, Hour>,
+        first_secs: i64,
+    ) -> Figures {
         let minutes = self.origin.by_minute().split_off(&(first_secs / 60));
-        let local = |secs: i64| self.zone.timestamp_opt(secs, 0).earliest().expect("it is a time");
+        let local = |secs: i64| {
+            self.zone
+                .timestamp_opt(secs, 0)
+                .earliest()
+                .expect("it is a time")
+        };
         let (mut open_days, mut quiet_days) = ([Hour::default(); 24], [Hour::default(); 24]);
         let mut add = |secs: i64, hour: &Hour| {
             let time = local(secs);
-            let days = if traffic.opens(time.date_naive()) { &mut open_days } else { &mut quiet_days };
+            let days = if traffic.opens(time.date_naive()) {
+                &mut open_days
+            } else {
+                &mut quiet_days
+            };
             days[time.hour() as usize].add(hour);
         };
-        by_hour.range(first_secs / 3_600..).for_each(|(hour, figures)| add(hour * 3_600, figures));
-        minutes.iter().for_each(|(minute, count)| add(minute * 60, &Hour { to_origin: *count, ..Hour::default() }));
-        let busiest = minutes.iter().max_by_key(|(_, count)| **count).map_or((0, 0), |(minute, count)| (*minute, *count));
+        by_hour
+            .range(first_secs / 3_600..)
+            .for_each(|(hour, figures)| add(hour * 3_600, figures));
+        minutes.iter().for_each(|(minute, count)| {
+            add(
+                minute * 60,
+                &Hour {
+                    to_origin: *count,
+                    ..Hour::default()
+                },
+            )
+        });
+        let busiest = minutes
+            .iter()
+            .max_by_key(|(_, count)| **count)
+            .map_or((0, 0), |(minute, count)| (*minute, *count));
         let runs = self.edge.admin_get("/warm/runs").json();
         let run = |run: &serde_json::Value| {
-            (run["started"].as_str().unwrap_or_default().to_owned(), run["fetched"].as_u64().unwrap_or_default())
+            (
+                run["started"].as_str().unwrap_or_default().to_owned(),
+                run["fetched"].as_u64().unwrap_or_default(),
+            )
         };
         Figures {
             way: self.way,
@@ -330,8 +402,17 @@ impl Week<'_> {
             quiet_days,
             requests,
             to_origin: minutes.values().sum(),
-            busiest_minute: (busiest.1, local(busiest.0 * 60).format("%a %H:%M").to_string()),
-            runs: runs["runs"].as_array().into_iter().flatten().rev().map(run).collect(),
+            busiest_minute: (
+                busiest.1,
+                local(busiest.0 * 60).format("%a %H:%M").to_string(),
+            ),
+            runs: runs["runs"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .rev()
+                .map(run)
+                .collect(),
         }
     }
 }

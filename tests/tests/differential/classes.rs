@@ -1,6 +1,10 @@
-//! Why the two may differ: each class says what it covers, in which direction, and what the RFC decides.
+//! Why the two may differ: each class says what it covers, in which direction, and what the RFC
+//! decides.
 
-use http::header::{AGE, CACHE_CONTROL, DATE, ETAG, EXPIRES, HeaderMap, HeaderValue, LAST_MODIFIED, PRAGMA, SET_COOKIE, VARY};
+use http::header::{
+    AGE, CACHE_CONTROL, DATE, ETAG, EXPIRES, HeaderMap, HeaderValue, LAST_MODIFIED, PRAGMA,
+    SET_COOKIE, VARY,
+};
 use tero::semantics::cache_control::{MaxStale, RequestDirectives, ResponseDirectives};
 use tero::semantics::freshness::{MAX_HEURISTIC, http_date};
 
@@ -54,13 +58,20 @@ impl Difference {
 
 /// All lines of a field.
 fn line(headers: &HeaderMap, name: http::HeaderName) -> String {
-    let lines: Vec<&str> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+    let lines: Vec<&str> = headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .collect();
     lines.join(", ")
 }
 
 /// The directives of a response as they are written, without regard to quotes.
 fn directives(headers: &HeaderMap) -> Vec<String> {
-    line(headers, CACHE_CONTROL).split(',').map(|directive| directive.trim().to_owned()).collect()
+    line(headers, CACHE_CONTROL)
+        .split(',')
+        .map(|directive| directive.trim().to_owned())
+        .collect()
 }
 
 fn any_directive(headers: &HeaderMap, is: fn(&str) -> bool) -> bool {
@@ -68,12 +79,20 @@ fn any_directive(headers: &HeaderMap, is: fn(&str) -> bool) -> bool {
 }
 
 fn is_twice(headers: &HeaderMap) -> bool {
-    let names: Vec<String> = directives(headers).iter().map(|one| one.split('=').next().unwrap_or_default().to_owned()).collect();
-    names.iter().enumerate().any(|(at, name)| names[..at].contains(name))
+    let names: Vec<String> = directives(headers)
+        .iter()
+        .map(|one| one.split('=').next().unwrap_or_default().to_owned())
+        .collect();
+    names
+        .iter()
+        .enumerate()
+        .any(|(at, name)| names[..at].contains(name))
 }
 
 fn is_rfc_1123(value: &HeaderValue) -> bool {
-    value.to_str().is_ok_and(|text| text.get(3..5) == Some(", "))
+    value
+        .to_str()
+        .is_ok_and(|text| text.get(3..5) == Some(", "))
 }
 
 /// The differences about reuse, each looked for in this order.
@@ -87,8 +106,13 @@ pub(crate) const REUSE: &[Class<Difference>] = &[
         name: "names are compared without regard to case",
         decided: "RFC 9110 §5.6.6 and RFC 9111 §5.2: directives are case-insensitive; theirs knows them in lower case only",
         covers: |case| {
-            let is_cased =
-                |headers| any_directive(headers, |one| one.split('=').next().is_some_and(|name| name != name.to_lowercase()));
+            let is_cased = |headers| {
+                any_directive(headers, |one| {
+                    one.split('=')
+                        .next()
+                        .is_some_and(|name| name != name.to_lowercase())
+                })
+            };
             is_cased(&case.exchange.response) || is_cased(&case.exchange.second)
         },
     },
@@ -104,7 +128,9 @@ pub(crate) const REUSE: &[Class<Difference>] = &[
     Class {
         name: "private and no-cache may name fields",
         decided: "RFC 9111 §5.2.2.4, §5.2.2.7: then only those fields are kept back; theirs takes both for the whole response",
-        covers: |case| case.only_ours() && any_directive(&case.exchange.response, |one| one.contains("x-one")),
+        covers: |case| {
+            case.only_ours() && any_directive(&case.exchange.response, |one| one.contains("x-one"))
+        },
     },
     Class {
         name: "the meaning of any final status is the origin's",
@@ -145,7 +171,9 @@ pub(crate) const REUSE: &[Class<Difference>] = &[
         name: "Pragma says nothing beside Cache-Control",
         decided: "RFC 9111 §5.4: it counts where `Cache-Control` is absent",
         covers: |case| {
-            case.only_ours() && case.exchange.second.contains_key(PRAGMA) && case.exchange.second.contains_key(CACHE_CONTROL)
+            case.only_ours()
+                && case.exchange.second.contains_key(PRAGMA)
+                && case.exchange.second.contains_key(CACHE_CONTROL)
         },
     },
     Class {
@@ -164,38 +192,56 @@ pub(crate) const REUSE: &[Class<Difference>] = &[
         covers: |case| {
             case.only_theirs()
                 && case.has(VARY)
-                && [&case.exchange.first, &case.exchange.second].iter().any(|headers| headers.get_all("x-one").iter().count() > 1)
+                && [&case.exchange.first, &case.exchange.second]
+                    .iter()
+                    .any(|headers| headers.get_all("x-one").iter().count() > 1)
         },
     },
     Class {
         name: "a lifetime without a number is none",
         decided: "RFC 9111 §4.2.1: invalid freshness information means stale; theirs overlooks a directive without an argument",
-        covers: |case| case.only_theirs() && any_directive(&case.exchange.response, |one| one == "max-age"),
+        covers: |case| {
+            case.only_theirs() && any_directive(&case.exchange.response, |one| one == "max-age")
+        },
     },
     Class {
         name: "delta-seconds are digits",
         decided: "RFC 9111 §1.2.2; theirs also reads a plus sign and white space beside the value",
         covers: |case| {
-            let odd = |headers| any_directive(headers, |one| one.contains("=+") || one.contains("= "));
+            let odd =
+                |headers| any_directive(headers, |one| one.contains("=+") || one.contains("= "));
             odd(&case.exchange.response)
                 || odd(&case.exchange.second)
-                || case.exchange.response.get(AGE).is_some_and(|age| age == "+5")
+                || case
+                    .exchange
+                    .response
+                    .get(AGE)
+                    .is_some_and(|age| age == "+5")
         },
     },
     Class {
         name: "a limit that is no number limits nothing",
         decided: "RFC 9111 §5.2.1.2: `max-stale` without a value means any, with a broken one nothing that is known; theirs says any",
-        covers: |case| case.only_theirs() && line(&case.exchange.second, CACHE_CONTROL).contains("max-stale=x"),
+        covers: |case| {
+            case.only_theirs() && line(&case.exchange.second, CACHE_CONTROL).contains("max-stale=x")
+        },
     },
     Class {
         name: "too large a lifetime is the largest",
         decided: "RFC 9111 §1.2.2: what overflows is taken for 2^31 or more; theirs takes it for zero",
-        covers: |case| case.only_ours() && any_directive(&case.exchange.response, |one| one.ends_with("99999999999999999999")),
+        covers: |case| {
+            case.only_ours()
+                && any_directive(&case.exchange.response, |one| {
+                    one.ends_with("99999999999999999999")
+                })
+        },
     },
     Class {
         name: "a permission is what the grammar writes",
         decided: "RFC 9111 §5.2.2.9 gives `public` no argument; ours takes permissions only as they are defined",
-        covers: |case| case.only_theirs() && any_directive(&case.exchange.response, |one| one == "public=1"),
+        covers: |case| {
+            case.only_theirs() && any_directive(&case.exchange.response, |one| one == "public=1")
+        },
     },
     Class {
         name: "of two values the first counts",
@@ -207,14 +253,19 @@ pub(crate) const REUSE: &[Class<Difference>] = &[
         decided: "RFC 9110 §5.6.7: all three must be read; theirs reads one",
         covers: |case| {
             [EXPIRES, LAST_MODIFIED].iter().any(|name| {
-                case.exchange.response.get(name).is_some_and(|value| http_date(value).is_some() && !is_rfc_1123(value))
+                case.exchange
+                    .response
+                    .get(name)
+                    .is_some_and(|value| http_date(value).is_some() && !is_rfc_1123(value))
             })
         },
     },
     Class {
         name: "max-stale includes its last second",
         decided: "RFC 9111 §5.2.1.2: by no more than; theirs says by less than",
-        covers: |case| case.only_ours() && matches!(case.asked().max_stale, Some(MaxStale::Within(_))),
+        covers: |case| {
+            case.only_ours() && matches!(case.asked().max_stale, Some(MaxStale::Within(_)))
+        },
     },
     Class {
         name: "stale-while-revalidate",
@@ -224,7 +275,9 @@ pub(crate) const REUSE: &[Class<Difference>] = &[
     Class {
         name: "min-fresh beside max-stale",
         decided: "RFC 9111 §5.2.1: a preference; ours serves what `max-stale` allows, theirs refuses",
-        covers: |case| case.only_ours() && case.asked().max_stale.is_some() && case.asked().min_fresh.is_some(),
+        covers: |case| {
+            case.only_ours() && case.asked().max_stale.is_some() && case.asked().min_fresh.is_some()
+        },
     },
     Class {
         name: "the time on the way counts as age",
@@ -239,14 +292,23 @@ pub(crate) const REUSE: &[Class<Difference>] = &[
     Class {
         name: "the first member of Age counts",
         decided: "RFC 9111 §5.1; theirs takes a list for nothing",
-        covers: |case| !case.only_ours() && case.exchange.response.get(AGE).is_some_and(|age| age == "5, 6"),
+        covers: |case| {
+            !case.only_ours()
+                && case
+                    .exchange
+                    .response
+                    .get(AGE)
+                    .is_some_and(|age| age == "5, 6")
+        },
     },
     Class {
         name: "a guess is bounded",
         decided: "RFC 9111 §4.2.2 leaves the bound to the cache: a day; theirs has none",
         covers: |case| {
             let wanted = case.asked().min_fresh.unwrap_or_default().as_secs();
-            case.only_theirs() && case.guesses() && case.exchange.after + wanted >= MAX_HEURISTIC.as_secs()
+            case.only_theirs()
+                && case.guesses()
+                && case.exchange.after + wanted >= MAX_HEURISTIC.as_secs()
         },
     },
     Class {
@@ -257,7 +319,9 @@ pub(crate) const REUSE: &[Class<Difference>] = &[
 ];
 
 /// The statuses that theirs stores.
-const THEIR_STATUSES: [u16; 14] = [200, 203, 204, 300, 301, 302, 303, 307, 308, 404, 405, 410, 414, 501];
+const THEIR_STATUSES: [u16; 14] = [
+    200, 203, 204, 300, 301, 302, 303, 307, 308, 404, 405, 410, 414, 501,
+];
 
 impl Difference {
     /// Neither lifetime nor validator.
@@ -270,13 +334,20 @@ impl Difference {
     /// Whether only `Last-Modified` gives a lifetime.
     fn guesses(&self) -> bool {
         let said = self.said();
-        said.max_age.is_none() && said.s_maxage.is_none() && !self.has(EXPIRES) && self.has(LAST_MODIFIED)
+        said.max_age.is_none()
+            && said.s_maxage.is_none()
+            && !self.has(EXPIRES)
+            && self.has(LAST_MODIFIED)
     }
 
     /// Seconds from `Date` to the response's arrival.
     fn apparent_age(&self) -> i64 {
         let came = (super::generate::NOON_SECS + self.exchange.delay).cast_signed();
-        self.exchange.response.get(DATE).and_then(http_date).map_or(0, |date| came - date.unix_secs())
+        self.exchange
+            .response
+            .get(DATE)
+            .and_then(http_date)
+            .map_or(0, |date| came - date.unix_secs())
     }
 }
 
@@ -304,7 +375,10 @@ impl Freshening {
     }
 
     fn etags(&self) -> (Option<&[u8]>, Option<&[u8]>) {
-        (self.stored.get(ETAG).map(HeaderValue::as_bytes), self.not_modified.get(ETAG).map(HeaderValue::as_bytes))
+        (
+            self.stored.get(ETAG).map(HeaderValue::as_bytes),
+            self.not_modified.get(ETAG).map(HeaderValue::as_bytes),
+        )
     }
 }
 
@@ -313,7 +387,11 @@ pub(crate) const FRESHENING: &[Class<Freshening>] = &[
     Class {
         name: "strong comparison",
         decided: "RFC 9111 §4.3.4, RFC 9110 §8.8.3.2: a strong tag in the 304 selects by strong comparison; theirs forgives the stored one its weakness",
-        covers: |case| case.theirs.is_some() && case.ours.is_none() && case.etags() == (Some(b"W/\"a\""), Some(b"\"a\"")),
+        covers: |case| {
+            case.theirs.is_some()
+                && case.ours.is_none()
+                && case.etags() == (Some(b"W/\"a\""), Some(b"\"a\""))
+        },
     },
     Class {
         name: "a 304 without our validators answers the one question that was asked",
@@ -332,9 +410,16 @@ pub(crate) const FRESHENING: &[Class<Freshening>] = &[
         name: "fields that are new are added",
         decided: "RFC 9111 §3.2: each field of the 304 is stored; theirs replaces only what it has",
         covers: |case| {
-            let (Some(ours), Some(theirs)) = (&case.ours, &case.theirs) else { return false };
-            theirs.keys().all(|name| ours.get(name) == theirs.get(name) || *name == AGE || *name == DATE)
-                && ours.keys().filter(|name| !theirs.contains_key(*name)).all(|name| case.not_modified.contains_key(name))
+            let (Some(ours), Some(theirs)) = (&case.ours, &case.theirs) else {
+                return false;
+            };
+            theirs
+                .keys()
+                .all(|name| ours.get(name) == theirs.get(name) || *name == AGE || *name == DATE)
+                && ours
+                    .keys()
+                    .filter(|name| !theirs.contains_key(*name))
+                    .all(|name| case.not_modified.contains_key(name))
         },
     },
 ];

@@ -1,4 +1,5 @@
-//! Exchanges made by dice: most of them ordinary, so that agreement means something, and some of them odd in one way or more.
+//! Exchanges made by dice: most of them ordinary, so that agreement means something, and some of
+//! them odd in one way or more.
 
 use http::StatusCode;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -45,10 +46,12 @@ pub(crate) struct Exchange {
 }
 
 const STATUSES: [u16; 27] = [
-    203, 204, 206, 299, 300, 301, 302, 303, 304, 307, 308, 400, 403, 404, 405, 410, 412, 414, 416, 417, 418, 500, 501, 502, 503,
-    504, 599,
+    203, 204, 206, 299, 300, 301, 302, 303, 304, 307, 308, 400, 403, 404, 405, 410, 412, 414, 416,
+    417, 418, 500, 501, 502, 503, 504, 599,
 ];
-const SPANS: [u64; 14] = [0, 1, 4, 5, 6, 9, 10, 11, 59, 60, 61, 3_600, 90_000, 1_000_000];
+const SPANS: [u64; 14] = [
+    0, 1, 4, 5, 6, 9, 10, 11, 59, 60, 61, 3_600, 90_000, 1_000_000,
+];
 const SAID: [&str; 12] = [
     "public",
     "private",
@@ -96,7 +99,15 @@ const ODDLY_ASKED: [&str; 8] = [
 
 /// Rolls an exchange.
 pub(crate) fn exchange(dice: &mut Dice) -> Exchange {
-    let (status, delay, after) = (status(dice), if dice.percent(15) { dice.one(&[1, 3, 10]) } else { 0 }, dice.one(&SPANS));
+    let (status, delay, after) = (
+        status(dice),
+        if dice.percent(15) {
+            dice.one(&[1, 3, 10])
+        } else {
+            0
+        },
+        dice.one(&SPANS),
+    );
     let (mut first, mut second) = (HeaderMap::new(), HeaderMap::new());
     for headers in [&mut first, &mut second] {
         selecting(dice, headers);
@@ -108,22 +119,40 @@ pub(crate) fn exchange(dice: &mut Dice) -> Exchange {
         put(&mut first, "cache-control", "no-store");
     }
     asked(dice, &mut second);
-    Exchange { first, status, response: response(dice), delay, after, second }
+    Exchange {
+        first,
+        status,
+        response: response(dice),
+        delay,
+        after,
+        second,
+    }
 }
 
 fn status(dice: &mut Dice) -> StatusCode {
-    let status = if dice.percent(70) { 200 } else { dice.one(&STATUSES) };
+    let status = if dice.percent(70) {
+        200
+    } else {
+        dice.one(&STATUSES)
+    };
     StatusCode::from_u16(status).expect("they are statuses")
 }
 
 fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
-    headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).expect("it is a value"));
+    headers.append(
+        HeaderName::from_static(name),
+        HeaderValue::from_str(value).expect("it is a value"),
+    );
 }
 
 /// Fields that `Vary` may name.
 fn selecting(dice: &mut Dice, headers: &mut HeaderMap) {
     if dice.percent(60) {
-        put(headers, "accept-encoding", dice.one(&["gzip", "gzip", "gzip", "gzip, br", "br,gzip", "identity"]));
+        put(
+            headers,
+            "accept-encoding",
+            dice.one(&["gzip", "gzip", "gzip", "gzip, br", "br,gzip", "identity"]),
+        );
     }
     if dice.percent(40) {
         put(headers, "x-one", dice.one(&["1", "1", "1", "2"]));
@@ -142,10 +171,15 @@ fn asked(dice: &mut Dice, headers: &mut HeaderMap) {
     }
     let mut said = Vec::new();
     for _ in 0..dice.one(&[1, 1, 1, 2]) {
-        let (name, span) = (dice.one(&["max-age", "min-fresh", "max-stale"]), dice.one(&SPANS));
+        let (name, span) = (
+            dice.one(&["max-age", "min-fresh", "max-stale"]),
+            dice.one(&SPANS),
+        );
         said.push(match () {
             () if dice.percent(12) => dice.one(&ODDLY_ASKED).to_owned(),
-            () if dice.percent(40) => dice.one(&["no-cache", "max-stale", "only-if-cached", "no-store"]).to_owned(),
+            () if dice.percent(40) => dice
+                .one(&["no-cache", "max-stale", "only-if-cached", "no-store"])
+                .to_owned(),
             () => format!("{name}={span}"),
         });
     }
@@ -163,7 +197,11 @@ fn response(dice: &mut Dice) -> HeaderMap {
             said.push(format!("s-maxage={}", dice.one(&SPANS)));
         }
         for _ in 0..dice.one(&[0, 0, 1, 1, 2]) {
-            said.push(if dice.percent(80) { dice.one(&SAID).to_owned() } else { dice.one(&ODDLY_SAID).to_owned() });
+            said.push(if dice.percent(80) {
+                dice.one(&SAID).to_owned()
+            } else {
+                dice.one(&ODDLY_SAID).to_owned()
+            });
         }
         if dice.percent(4) {
             said.push(format!("max-age={}", dice.one(&SPANS)));
@@ -172,7 +210,18 @@ fn response(dice: &mut Dice) -> HeaderMap {
     }
     dates(dice, &mut headers);
     if dice.percent(20) {
-        put(&mut headers, "vary", dice.one(&["accept-encoding", "x-one", "Accept-Encoding, x-one", "x-two", "*", "x-one, *"]));
+        put(
+            &mut headers,
+            "vary",
+            dice.one(&[
+                "accept-encoding",
+                "x-one",
+                "Accept-Encoding, x-one",
+                "x-two",
+                "*",
+                "x-one, *",
+            ]),
+        );
     }
     for (percent, name, values) in [
         (30, "etag", &["\"a\"", "W/\"a\""][..]),
@@ -196,19 +245,44 @@ fn dates(dice: &mut Dice, headers: &mut HeaderMap) {
     }
     if dice.percent(25) {
         let value = date(dice.one(&[-10, 0, 1, 10, 60, 100]));
-        let odd = ["0", "never", "Tuesday, 10-Mar-26 12:01:00 GMT", "Tue Mar 10 12:01:00 2026"];
-        put(headers, "expires", if dice.percent(80) { &value } else { dice.one(&odd) });
+        let odd = [
+            "0",
+            "never",
+            "Tuesday, 10-Mar-26 12:01:00 GMT",
+            "Tue Mar 10 12:01:00 2026",
+        ];
+        put(
+            headers,
+            "expires",
+            if dice.percent(80) {
+                &value
+            } else {
+                dice.one(&odd)
+            },
+        );
     }
     if dice.percent(25) {
         let value = date(dice.one(&[10, 0, -5, -100, -1_000, -36_000, -1_000_000, -40_000_000]));
-        put(headers, "last-modified", if dice.percent(90) { &value } else { "Monday, 09-Mar-26 12:00:00 GMT" });
+        put(
+            headers,
+            "last-modified",
+            if dice.percent(90) {
+                &value
+            } else {
+                "Monday, 09-Mar-26 12:00:00 GMT"
+            },
+        );
     }
 }
 
 /// That many seconds after noon, as an HTTP date.
 pub(crate) fn date(secs: i64) -> String {
-    let time = tero::semantics::timestamp::Timestamp::from_unix_secs(NOON_SECS.cast_signed() + secs);
-    tero::semantics::forwarding::date_value(time).to_str().expect("a date is ASCII").to_owned()
+    let time =
+        tero::semantics::timestamp::Timestamp::from_unix_secs(NOON_SECS.cast_signed() + secs);
+    tero::semantics::forwarding::date_value(time)
+        .to_str()
+        .expect("a date is ASCII")
+        .to_owned()
 }
 
 /// Rolls validators of a stored response, and a 304.
@@ -216,13 +290,25 @@ pub(crate) fn validators(dice: &mut Dice) -> (HeaderMap, HeaderMap) {
     let mut both = [HeaderMap::new(), HeaderMap::new()];
     for headers in &mut both {
         if dice.percent(70) {
-            put(headers, "etag", dice.one(&["\"a\"", "\"a\"", "W/\"a\"", "\"b\""]));
+            put(
+                headers,
+                "etag",
+                dice.one(&["\"a\"", "\"a\"", "W/\"a\"", "\"b\""]),
+            );
         }
         if dice.percent(50) {
-            put(headers, "last-modified", &date(dice.one(&[-100, -100, -200])));
+            put(
+                headers,
+                "last-modified",
+                &date(dice.one(&[-100, -100, -200])),
+            );
         }
         put(headers, "x-one", dice.one(&["1", "2"]));
-        for (name, value) in [("x-two", "1"), ("content-encoding", "gzip"), ("content-length", "5")] {
+        for (name, value) in [
+            ("x-two", "1"),
+            ("content-encoding", "gzip"),
+            ("content-length", "5"),
+        ] {
             if dice.percent(50) {
                 put(headers, name, value);
             }

@@ -1,7 +1,9 @@
-//! The decisions of `tero::semantics`, compared with those of the crate `http-cache-semantics` over generated exchanges.
+//! The decisions of `tero::semantics`, compared with those of the crate `http-cache-semantics` over
+//! generated exchanges.
 //!
-//! The other is no oracle: it follows RFC 7234 and leaves things out. Where the two differ, the difference has to belong to one of the
-//! classes of [`classes`], each decided by the RFC; one that belongs to none fails the test.
+//! The other is no oracle: it follows RFC 7234 and leaves things out. Where the two differ, the
+//! difference has to belong to one of the classes of [`classes`], each decided by the RFC; one that
+//! belongs to none fails the test.
 
 mod classes;
 mod generate;
@@ -15,7 +17,9 @@ use tero::semantics::cache_control::{RequestDirectives, ResponseDirectives};
 use tero::semantics::decision::ResponseDecision;
 use tero::semantics::freshness::{Freshness, StaleDefaults, Terms};
 use tero::semantics::reuse::{ClientDirectives, Reuse, reuse};
-use tero::semantics::storability::{Exchange as Weighed, FloorExceptions, Storability, storability};
+use tero::semantics::storability::{
+    Exchange as Weighed, FloorExceptions, Storability, storability,
+};
 use tero::semantics::timestamp::Timestamp;
 use tero::semantics::validation;
 use tero::semantics::vary::Vary;
@@ -26,7 +30,8 @@ use generate::{Dice, Exchange, NOON_SECS, exchange, validators};
 /// How many exchanges are compared.
 const EXCHANGES: u64 = 30_000;
 
-/// What one side does with the second request: the age that it tells if it answers from what is stored, else none.
+/// What one side does with the second request: the age that it tells if it answers from what is
+/// stored, else none.
 type Served = Option<u64>;
 
 fn at(secs: u64) -> Timestamp {
@@ -44,7 +49,10 @@ fn target() -> Uri {
 fn ours(exchange: &Exchange) -> Served {
     let (status, received) = (exchange.status, &exchange.response);
     let directives = ResponseDirectives::of(received);
-    let (said, decision) = (RequestDirectives::of(&exchange.first), ResponseDecision::default());
+    let (said, decision) = (
+        RequestDirectives::of(&exchange.first),
+        ResponseDecision::default(),
+    );
     let weighed = Weighed {
         method: &Method::GET,
         target: &target(),
@@ -98,15 +106,27 @@ fn response(status: StatusCode, headers: &HeaderMap) -> Response<()> {
 }
 
 fn policy(exchange: &Exchange) -> CachePolicy {
-    let (request, response) = (request(&exchange.first), response(exchange.status, &exchange.response));
-    CachePolicy::new_options(&request, &response, system_time(exchange.delay), CacheOptions::default())
+    let (request, response) = (
+        request(&exchange.first),
+        response(exchange.status, &exchange.response),
+    );
+    CachePolicy::new_options(
+        &request,
+        &response,
+        system_time(exchange.delay),
+        CacheOptions::default(),
+    )
 }
 
 fn theirs(exchange: &Exchange) -> Served {
     let policy = policy(exchange);
     let now = system_time(exchange.delay + exchange.after);
     // It leaves it to its caller not to ask about what was not to be stored.
-    let fresh = policy.is_storable() && matches!(policy.before_request(&request(&exchange.second), now), BeforeRequest::Fresh(_));
+    let fresh = policy.is_storable()
+        && matches!(
+            policy.before_request(&request(&exchange.second), now),
+            BeforeRequest::Fresh(_)
+        );
     fresh.then(|| policy.age(now).as_secs())
 }
 
@@ -116,18 +136,26 @@ fn every_disagreement_about_reuse_is_decided_by_the_rfc() {
     let mut seen: BTreeMap<&str, u64> = BTreeMap::new();
     for seed in 0..EXCHANGES {
         let exchange = exchange(&mut Dice::seeded(seed));
-        let difference = Difference { ours: ours(&exchange), theirs: theirs(&exchange), exchange };
+        let difference = Difference {
+            ours: ours(&exchange),
+            theirs: theirs(&exchange),
+            exchange,
+        };
         served += u64::from(difference.ours.is_some());
         if difference.ours == difference.theirs {
             agreed += 1;
             continue;
         }
         let class = REUSE.iter().find(|class| (class.covers)(&difference));
-        let class = class.unwrap_or_else(|| panic!("seed {seed}, for no known reason: {difference:#?}"));
+        let class =
+            class.unwrap_or_else(|| panic!("seed {seed}, for no known reason: {difference:#?}"));
         *seen.entry(class.name).or_default() += 1;
     }
     // A test that hardly ever serves, or hardly ever agrees, would compare nothing.
-    assert!(agreed > EXCHANGES * 3 / 4, "they agree on {agreed} only: {seen:#?}");
+    assert!(
+        agreed > EXCHANGES * 3 / 4,
+        "they agree on {agreed} only: {seen:#?}"
+    );
     assert!(served > EXCHANGES / 10, "{served} were served");
     assert_all_seen(REUSE.iter().map(|class| class.name), &seen);
 }
@@ -145,19 +173,32 @@ fn every_disagreement_about_what_a_304_freshens_is_decided_by_the_rfc() {
     for seed in 0..5_000 {
         let (stored, not_modified) = validators(&mut Dice::seeded(seed));
         let first = response(StatusCode::OK, &stored);
-        let policy = CachePolicy::new_options(&request(&HeaderMap::new()), &first, system_time(0), CacheOptions::default());
+        let policy = CachePolicy::new_options(
+            &request(&HeaderMap::new()),
+            &first,
+            system_time(0),
+            CacheOptions::default(),
+        );
         let answer = response(StatusCode::NOT_MODIFIED, &not_modified);
-        let theirs = match policy.after_response(&request(&HeaderMap::new()), &answer, system_time(0)) {
-            AfterResponse::NotModified(_, parts) => Some(parts.headers),
-            AfterResponse::Modified(..) => None,
+        let theirs =
+            match policy.after_response(&request(&HeaderMap::new()), &answer, system_time(0)) {
+                AfterResponse::NotModified(_, parts) => Some(parts.headers),
+                AfterResponse::Modified(..) => None,
+            };
+        let ours = validation::answers(&stored, &not_modified)
+            .then(|| validation::freshened(&stored, &not_modified));
+        let freshening = Freshening {
+            stored,
+            not_modified,
+            ours,
+            theirs,
         };
-        let ours = validation::answers(&stored, &not_modified).then(|| validation::freshened(&stored, &not_modified));
-        let freshening = Freshening { stored, not_modified, ours, theirs };
         if freshening.agrees() {
             continue;
         }
         let class = FRESHENING.iter().find(|class| (class.covers)(&freshening));
-        let class = class.unwrap_or_else(|| panic!("seed {seed}, for no known reason: {freshening:#?}"));
+        let class =
+            class.unwrap_or_else(|| panic!("seed {seed}, for no known reason: {freshening:#?}"));
         *seen.entry(class.name).or_default() += 1;
     }
     assert_all_seen(FRESHENING.iter().map(|class| class.name), &seen);

@@ -42,7 +42,11 @@ fn it_is_not_ready_while_it_drains() {
 fn what_is_not_there_is_404_and_what_is_not_offered_405() {
     let (_origin, edge) = serving();
     assert_eq!(edge.admin_get("/nothing").status, 404);
-    for (method, path) in [("GET", "/purge"), ("POST", "/metrics"), ("DELETE", "/policies")] {
+    for (method, path) in [
+        ("GET", "/purge"),
+        ("POST", "/metrics"),
+        ("DELETE", "/policies"),
+    ] {
         let answer = edge.admin(&Request::new(method, path));
         assert_eq!(answer.status, 405, "{method} {path}");
         assert!(answer.header("allow").is_some(), "{method} {path}");
@@ -52,7 +56,14 @@ fn what_is_not_there_is_404_and_what_is_not_offered_405() {
 #[test]
 fn the_operators_paths_are_not_on_the_public_listener() {
     let (origin, edge) = serving();
-    for path in ["/health", "/ready", "/metrics", "/stats", "/policies", "/openapi.json"] {
+    for path in [
+        "/health",
+        "/ready",
+        "/metrics",
+        "/stats",
+        "/policies",
+        "/openapi.json",
+    ] {
         edge.get(path).assert_forwarded("uri-miss", path);
     }
     assert_eq!(origin.total(), 6);
@@ -64,7 +75,10 @@ fn the_interface_describes_itself() {
     let paths = edge.admin_get("/openapi.json").json()["paths"].clone();
     for (path, operations) in paths.as_object().unwrap() {
         for method in operations.as_object().unwrap().keys() {
-            let target = path.replace("{plan}", "nothing").replace("{id}", "1").replace("{policy}", "nothing");
+            let target = path
+                .replace("{plan}", "nothing")
+                .replace("{id}", "1")
+                .replace("{policy}", "nothing");
             let answer = edge.admin(&Request::new(method.to_uppercase(), &target).body("{}"));
             assert_ne!(answer.status, 405, "{method} {target}");
             assert_eq!(
@@ -79,7 +93,10 @@ fn the_interface_describes_itself() {
 /// Every metric's kind by its family, from the `# TYPE` lines.
 fn kinds(text: &str) -> BTreeMap<String, String> {
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
-    types.map(|line| line.split_once(' ').unwrap()).map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect()
+    types
+        .map(|line| line.split_once(' ').unwrap())
+        .map(|(name, kind)| (name.to_owned(), kind.to_owned()))
+        .collect()
 }
 
 #[test]
@@ -99,9 +116,16 @@ fn metrics_are_well_formed() {
         let plain = name.split('{').next().unwrap();
         assert!(plain.starts_with("tero_"), "{line}");
         let suffixes = ["", "_total", "_bucket", "_sum", "_count"];
-        let family = suffixes.iter().find_map(|suffix| plain.strip_suffix(suffix).filter(|family| kinds.contains_key(*family)));
+        let family = suffixes.iter().find_map(|suffix| {
+            plain
+                .strip_suffix(suffix)
+                .filter(|family| kinds.contains_key(*family))
+        });
         let family = family.unwrap_or_else(|| panic!("{line} has no TYPE"));
-        assert!(text.contains(&format!("# HELP {family} ")), "{family} has no HELP");
+        assert!(
+            text.contains(&format!("# HELP {family} ")),
+            "{family} has no HELP"
+        );
         if kinds[family] == "counter" {
             assert!(plain.ends_with("_total"), "{line}");
         }
@@ -122,7 +146,10 @@ fn metrics_are_well_formed() {
         "tero_warm_urls",
         "tero_warm_used",
     ] {
-        assert!(kinds.contains_key(family), "{family} is missing in {kinds:?}");
+        assert!(
+            kinds.contains_key(family),
+            "{family} is missing in {kinds:?}"
+        );
     }
     assert!(text.ends_with("# EOF\n"));
 }
@@ -135,9 +162,15 @@ fn buckets_rise_to_the_count() {
     }
     for family in ["tero_request_seconds", "tero_origin_seconds"] {
         let metrics = edge.metrics();
-        let buckets: Vec<f64> =
-            metrics.iter().filter(|(name, _)| name.starts_with(&format!("{family}_bucket"))).map(|(_, value)| *value).collect();
-        assert!(buckets.len() > 5 && buckets.is_sorted(), "{family}: {buckets:?}");
+        let buckets: Vec<f64> = metrics
+            .iter()
+            .filter(|(name, _)| name.starts_with(&format!("{family}_bucket")))
+            .map(|(_, value)| *value)
+            .collect();
+        assert!(
+            buckets.len() > 5 && buckets.is_sorted(),
+            "{family}: {buckets:?}"
+        );
         assert_eq!(buckets.last(), Some(&5.0), "{family}");
         assert_eq!(edge.metric(&format!("{family}_count"), &[]), 5.0);
     }
@@ -147,7 +180,9 @@ fn buckets_rise_to_the_count() {
 fn all_outcomes(origin: &Origin, edge: &Edge) -> u64 {
     origin.on_each("/x", |asked, _| match asked.header("if-none-match") {
         Some(_) => Reply::status(304),
-        None => Reply::ok("x").header("ETag", "\"1\"").header("Cache-Control", "max-age=60, stale-while-revalidate=10"),
+        None => Reply::ok("x")
+            .header("ETag", "\"1\"")
+            .header("Cache-Control", "max-age=60, stale-while-revalidate=10"),
     });
     edge.get("/x").assert_forwarded("uri-miss", "x");
     edge.get("/x").assert_hit("x");
@@ -157,7 +192,8 @@ fn all_outcomes(origin: &Origin, edge: &Edge) -> u64 {
     assert_eq!(edge.get("/x").cache_status().ttl, Some(-5));
     edge.send(&Request::new("POST", "/y").body("1"));
     edge.send(&get("/x").host("elsewhere.example"));
-    edge.send(&get("/z").header("Cache-Control", "only-if-cached")).assert_failed(504, "only-if-cached");
+    edge.send(&get("/z").header("Cache-Control", "only-if-cached"))
+        .assert_failed(504, "only-if-cached");
     // The one for another host belongs to no site.
     6
 }
@@ -166,14 +202,24 @@ fn all_outcomes(origin: &Origin, edge: &Edge) -> u64 {
 fn the_parts_add_up_to_the_whole() {
     let (origin, edge) = serving();
     let requests = all_outcomes(&origin, &edge);
-    let count = |outcome: &str| edge.metric("tero_requests_total", &[&format!("outcome=\"{outcome}\"")]);
-    for (outcome, expected) in
-        [("hit", 1.0), ("stale", 1.0), ("revalidated", 1.0), ("collapsed", 0.0), ("miss", 1.0), ("pass", 1.0), ("error", 1.0)]
-    {
+    let count =
+        |outcome: &str| edge.metric("tero_requests_total", &[&format!("outcome=\"{outcome}\"")]);
+    for (outcome, expected) in [
+        ("hit", 1.0),
+        ("stale", 1.0),
+        ("revalidated", 1.0),
+        ("collapsed", 0.0),
+        ("miss", 1.0),
+        ("pass", 1.0),
+        ("error", 1.0),
+    ] {
         assert_eq!(count(outcome), expected, "{outcome}: {:?}", edge.metrics());
     }
     assert_eq!(edge.metric("tero_requests_total", &[]), requests as f64);
-    assert_eq!(edge.metric("tero_request_seconds_count", &[]), requests as f64);
+    assert_eq!(
+        edge.metric("tero_request_seconds_count", &[]),
+        requests as f64
+    );
     origin.wait_for("/x", 3);
     tero_tests::eventually("all of the origin's answers are counted", || {
         edge.metric("tero_origin_requests_total", &[]) == origin.total() as f64
@@ -181,13 +227,36 @@ fn the_parts_add_up_to_the_whole() {
 
     let stats = edge.admin_get("/stats").json();
     let site = &stats["sites"][0];
-    assert_eq!((&site["site"], &site["requests"]), (&"site".into(), &requests.into()), "{stats}");
+    assert_eq!(
+        (&site["site"], &site["requests"]),
+        (&"site".into(), &requests.into()),
+        "{stats}"
+    );
     // (hit + stale + revalidated + collapsed) / (all but pass and error)
     assert_eq!(site["hit_rate"], 0.75);
-    let sum = |list: &str| -> u64 { site[list].as_array().unwrap().iter().map(|part| part["requests"].as_u64().unwrap()).sum() };
-    assert_eq!((sum("hours"), sum("variants")), (requests, requests), "{stats}");
-    for part in ["hours", "variants"].iter().flat_map(|list| site[*list].as_array().unwrap()) {
-        let outcomes: u64 = part["outcomes"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum();
+    let sum = |list: &str| -> u64 {
+        site[list]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|part| part["requests"].as_u64().unwrap())
+            .sum()
+    };
+    assert_eq!(
+        (sum("hours"), sum("variants")),
+        (requests, requests),
+        "{stats}"
+    );
+    for part in ["hours", "variants"]
+        .iter()
+        .flat_map(|list| site[*list].as_array().unwrap())
+    {
+        let outcomes: u64 = part["outcomes"]
+            .as_object()
+            .unwrap()
+            .values()
+            .map(|count| count.as_u64().unwrap())
+            .sum();
         assert_eq!(Some(outcomes), part["requests"].as_u64(), "{part}");
     }
 }
@@ -196,7 +265,10 @@ fn the_parts_add_up_to_the_whole() {
 fn hit_rates_are_told_by_local_hour() {
     let origin = Origin::start();
     origin.otherwise(|asked| Reply::fresh(86_400, &asked.target));
-    let edge = Edge::before(&origin).site("zone = \"America/Argentina/Buenos_Aires\"").at("2026-11-24T08:59:59").start();
+    let edge = Edge::before(&origin)
+        .site("zone = \"America/Argentina/Buenos_Aires\"")
+        .at("2026-11-24T08:59:59")
+        .start();
     edge.get("/x");
     edge.turn_to("2026-11-24T09:00:00");
     edge.get("/x");
@@ -208,16 +280,29 @@ fn hit_rates_are_told_by_local_hour() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|hour| (hour["hour"].as_u64(), hour["requests"].as_u64(), hour["hit_rate"].as_f64()))
+        .map(|hour| {
+            (
+                hour["hour"].as_u64(),
+                hour["requests"].as_u64(),
+                hour["hit_rate"].as_f64(),
+            )
+        })
         .collect();
-    assert_eq!(hours, [(Some(8), Some(1), Some(0.0)), (Some(9), Some(2), Some(1.0))], "{stats}");
+    assert_eq!(
+        hours,
+        [(Some(8), Some(1), Some(0.0)), (Some(9), Some(2), Some(1.0))],
+        "{stats}"
+    );
 }
 
 #[test]
 fn bytes_of_content_are_counted() {
     let origin = Origin::start();
     origin.on("/stored", Reply::fresh(60, "x".repeat(1_000)));
-    origin.on("/passed", Reply::ok("x".repeat(500)).header("Cache-Control", "no-store"));
+    origin.on(
+        "/passed",
+        Reply::ok("x".repeat(500)).header("Cache-Control", "no-store"),
+    );
     let edge = Edge::before(&origin).start();
     for target in ["/stored", "/stored", "/passed"] {
         edge.get(target);
@@ -228,18 +313,38 @@ fn bytes_of_content_are_counted() {
 #[test]
 fn with_a_token_only_who_has_it_may_ask() {
     let origin = Origin::start();
-    let edge = Edge::before(&origin).admin(&format!("token = \"{TOKEN}\"")).start();
-    let with = |authorization: &str| edge.admin(&get("/metrics").header("Authorization", authorization)).status;
+    let edge = Edge::before(&origin)
+        .admin(&format!("token = \"{TOKEN}\""))
+        .start();
+    let with = |authorization: &str| {
+        edge.admin(&get("/metrics").header("Authorization", authorization))
+            .status
+    };
     let refused = edge.admin_get("/metrics");
-    assert_eq!((refused.status, refused.header("www-authenticate").as_deref()), (401, Some("Bearer")));
+    assert_eq!(
+        (
+            refused.status,
+            refused.header("www-authenticate").as_deref()
+        ),
+        (401, Some("Bearer"))
+    );
     assert_eq!(with(&format!("Bearer {TOKEN}")), 200);
-    for wrong in [&TOKEN[1..], &format!("{TOKEN}x"), "", "b-token-for-the-tests"] {
+    for wrong in [
+        &TOKEN[1..],
+        &format!("{TOKEN}x"),
+        "",
+        "b-token-for-the-tests",
+    ] {
         assert_eq!(with(&format!("Bearer {wrong}")), 401, "{wrong}");
     }
     assert_eq!(with(&format!("Basic {TOKEN}")), 401);
     let purge = Request::new("POST", "/purge").body(r#"{"site": "site"}"#);
     assert_eq!(edge.admin(&purge).status, 401);
-    assert_eq!(edge.admin(&purge.header("Authorization", format!("Bearer {TOKEN}"))).status, 200);
+    assert_eq!(
+        edge.admin(&purge.header("Authorization", format!("Bearer {TOKEN}")))
+            .status,
+        200
+    );
     // Probes carry no token, and learn one word.
     assert_eq!(edge.admin_get("/ready").status, 200);
 }
@@ -249,16 +354,30 @@ fn without_a_token_pages_in_a_browser_may_not_ask() {
     let (_origin, edge) = serving();
     let purge = || Request::new("POST", "/purge").body(r#"{"site": "site"}"#);
     assert_eq!(edge.admin(&purge()).status, 200);
-    assert_eq!(edge.admin(&purge().header("Origin", "https://evil.example")).status, 403);
-    assert_eq!(edge.admin(&purge().header("Sec-Fetch-Site", "cross-site")).status, 403);
+    assert_eq!(
+        edge.admin(&purge().header("Origin", "https://evil.example"))
+            .status,
+        403
+    );
+    assert_eq!(
+        edge.admin(&purge().header("Sec-Fetch-Site", "cross-site"))
+            .status,
+        403
+    );
     let mut rebound = Client::connect(edge.admin_address());
-    assert_eq!(rebound.send(&purge().host("rebound.evil.example")).status, 403);
+    assert_eq!(
+        rebound.send(&purge().host("rebound.evil.example")).status,
+        403
+    );
 }
 
 #[test]
 fn the_interface_takes_malformed_requests_as_badly_as_the_public_one() {
     let (_origin, edge) = serving();
-    for bytes in ["nonsense\r\n\r\n", "POST /purge HTTP/1.1\r\nHost: localhost\r\nContent-Length: nine\r\n\r\n"] {
+    for bytes in [
+        "nonsense\r\n\r\n",
+        "POST /purge HTTP/1.1\r\nHost: localhost\r\nContent-Length: nine\r\n\r\n",
+    ] {
         let mut client = Client::connect(edge.admin_address());
         client.write(bytes);
         assert_eq!(client.head().status, 400, "{bytes:?}");
@@ -274,13 +393,32 @@ fn the_interface_takes_malformed_requests_as_badly_as_the_public_one() {
 fn policies_are_listed_with_what_they_declare() {
     let origin = Origin::start();
     let edge = Edge::before(&origin)
-        .policy("devices", "builtin:device-variants", "settings = { variants = [{ name = \"mobile\", devices = [\"mobile\"] }] }")
-        .policy("hours", "builtin:business-hours", "settings = { zone = \"Europe/Madrid\", open = \"09:00\", close = \"18:00\" }")
+        .policy(
+            "devices",
+            "builtin:device-variants",
+            "settings = { variants = [{ name = \"mobile\", devices = [\"mobile\"] }] }",
+        )
+        .policy(
+            "hours",
+            "builtin:business-hours",
+            "settings = { zone = \"Europe/Madrid\", open = \"09:00\", close = \"18:00\" }",
+        )
         .start();
     let listed = edge.admin_get("/policies").json();
     let listed = listed["policies"].as_array().unwrap();
-    let names: Vec<_> = listed.iter().map(|policy| policy["name"].as_str().unwrap()).collect();
+    let names: Vec<_> = listed
+        .iter()
+        .map(|policy| policy["name"].as_str().unwrap())
+        .collect();
     assert_eq!(names, ["devices", "hours"]);
-    assert!(listed.iter().all(|policy| policy["status"] == "active" && policy["sites"][0] == "site"), "{listed:?}");
-    assert_eq!((&listed[0]["variants"][0], &listed[1]["zone"]), (&"mobile".into(), &"Europe/Madrid".into()));
+    assert!(
+        listed
+            .iter()
+            .all(|policy| policy["status"] == "active" && policy["sites"][0] == "site"),
+        "{listed:?}"
+    );
+    assert_eq!(
+        (&listed[0]["variants"][0], &listed[1]["zone"]),
+        (&"mobile".into(), &"Europe/Madrid".into())
+    );
 }

@@ -10,15 +10,21 @@ fn answering() -> (Origin, Edge) {
     (origin, edge)
 }
 
-/// Checks that these bytes get this status, that the connection ends, and that the origin is not asked.
+/// Checks that these bytes get this status, that the connection ends, and that the origin is not
+/// asked.
 #[track_caller]
 fn check_refused(bytes: impl AsRef<[u8]>, status: u16) {
-    let shown = String::from_utf8_lossy(bytes.as_ref()).chars().take(200).collect::<String>();
+    let shown = String::from_utf8_lossy(bytes.as_ref())
+        .chars()
+        .take(200)
+        .collect::<String>();
     let (origin, edge) = answering();
     let mut client = edge.client();
     drop(client.try_write(bytes.as_ref()));
     let answer = client.try_head(false);
-    let Ok(Some(mut answer)) = answer else { panic!("{shown:?}: no answer: {answer:?}") };
+    let Ok(Some(mut answer)) = answer else {
+        panic!("{shown:?}: no answer: {answer:?}")
+    };
     assert_eq!(answer.status, status, "{shown:?}");
     client.rest(&mut answer);
     assert!(client.is_closed(), "{shown:?}: the connection goes on");
@@ -44,8 +50,19 @@ fn what_is_no_request_is_refused() {
 
 #[test]
 fn a_malformed_field_is_refused() {
-    for field in ["Host : www.example", "X-A\r\nHost: www.example", "X(A): 1", "X-A: a\0b", ": nameless", "X-A: one\r\n folded"] {
-        let rest = if field.contains("Host") { "" } else { "Host: www.example\r\n" };
+    for field in [
+        "Host : www.example",
+        "X-A\r\nHost: www.example",
+        "X(A): 1",
+        "X-A: a\0b",
+        ": nameless",
+        "X-A: one\r\n folded",
+    ] {
+        let rest = if field.contains("Host") {
+            ""
+        } else {
+            "Host: www.example\r\n"
+        };
         check_refused(format!("GET /x HTTP/1.1\r\n{rest}{field}\r\n\r\n"), 400);
     }
 }
@@ -53,8 +70,17 @@ fn a_malformed_field_is_refused() {
 #[test]
 fn a_request_needs_exactly_one_well_formed_host() {
     check_refused("GET /x HTTP/1.1\r\n\r\n", 400);
-    check_refused("GET /x HTTP/1.1\r\nHost: www.example\r\nHost: other.example\r\n\r\n", 400);
-    for host in ["", "a b", "user@www.example", "www.example/x", "www.example:80a"] {
+    check_refused(
+        "GET /x HTTP/1.1\r\nHost: www.example\r\nHost: other.example\r\n\r\n",
+        400,
+    );
+    for host in [
+        "",
+        "a b",
+        "user@www.example",
+        "www.example/x",
+        "www.example:80a",
+    ] {
         check_refused(format!("GET /x HTTP/1.1\r\nHost: {host}\r\n\r\n"), 400);
     }
 }
@@ -74,7 +100,10 @@ fn a_length_that_can_be_read_in_two_ways_is_refused() {
         "Transfer-Encoding: xchunked",
         "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
     ] {
-        check_refused(format!("POST /x HTTP/1.1\r\nHost: www.example\r\n{fields}\r\n\r\n0\r\n\r\n{smuggled}"), 400);
+        check_refused(
+            format!("POST /x HTTP/1.1\r\nHost: www.example\r\n{fields}\r\n\r\n0\r\n\r\n{smuggled}"),
+            400,
+        );
     }
 }
 
@@ -83,28 +112,44 @@ fn a_length_beside_a_transfer_coding_hides_no_request() {
     let hidden = "GET /hidden HTTP/1.1\r\nHost: www.example\r\n\r\n";
     let length = format!("Content-Length: {}", hidden.len() + 5);
     let coding = "Transfer-Encoding: chunked";
-    for fields in [format!("{length}\r\n{coding}"), format!("{coding}\r\n{length}")] {
+    for fields in [
+        format!("{length}\r\n{coding}"),
+        format!("{coding}\r\n{length}"),
+    ] {
         let (origin, edge) = answering();
         let mut client = edge.client();
-        client.write(format!("POST /x HTTP/1.1\r\nHost: www.example\r\n{fields}\r\n\r\n0\r\n\r\n{hidden}"));
+        client.write(format!(
+            "POST /x HTTP/1.1\r\nHost: www.example\r\n{fields}\r\n\r\n0\r\n\r\n{hidden}"
+        ));
         let mut answer = client.head();
         client.rest(&mut answer);
-        // RFC 9112 §6.3: refused, or taken by its chunks; in either case the connection ends, and what follows is not a request.
+        // RFC 9112 §6.3: refused, or taken by its chunks; in either case the connection ends, and
+        // what follows is not a request.
         assert!(client.is_closed(), "{fields}");
         assert_eq!(origin.requests("/hidden"), 0, "{fields}");
         for asked in origin.asked("/x") {
-            assert_eq!((asked.body.as_slice(), asked.header("content-length")), (&b""[..], None), "{fields}");
+            assert_eq!(
+                (asked.body.as_slice(), asked.header("content-length")),
+                (&b""[..], None),
+                "{fields}"
+            );
         }
     }
 }
 
 #[test]
 fn a_malformed_chunk_never_becomes_a_whole_request() {
-    for chunks in ["zz\r\nabc\r\n0\r\n\r\n", "3\r\nabcdef\r\n0\r\n\r\n", "fffffffffffffffff\r\nabc\r\n0\r\n\r\n", "-1\r\nabc\r\n"]
-    {
+    for chunks in [
+        "zz\r\nabc\r\n0\r\n\r\n",
+        "3\r\nabcdef\r\n0\r\n\r\n",
+        "fffffffffffffffff\r\nabc\r\n0\r\n\r\n",
+        "-1\r\nabc\r\n",
+    ] {
         let (origin, edge) = answering();
         let mut client = edge.client();
-        client.write(format!("POST /x HTTP/1.1\r\nHost: www.example\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}"));
+        client.write(format!(
+            "POST /x HTTP/1.1\r\nHost: www.example\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}"
+        ));
         client.finish();
         if let Ok(Some(answer)) = client.try_head(false) {
             assert!(answer.status >= 400, "{chunks:?}: {answer:?}");
@@ -133,10 +178,19 @@ fn a_request_body_that_ends_early_never_becomes_a_whole_request() {
 #[test]
 fn a_header_that_is_too_long_is_refused() {
     let long = "a".repeat(40_000);
-    check_refused(format!("GET /x HTTP/1.1\r\nHost: www.example\r\nX-Long: {long}\r\n\r\n"), 431);
-    check_refused(format!("GET /x?{long} HTTP/1.1\r\nHost: www.example\r\n\r\n"), 431);
+    check_refused(
+        format!("GET /x HTTP/1.1\r\nHost: www.example\r\nX-Long: {long}\r\n\r\n"),
+        431,
+    );
+    check_refused(
+        format!("GET /x?{long} HTTP/1.1\r\nHost: www.example\r\n\r\n"),
+        431,
+    );
     let many = "X-A: 1\r\n".repeat(101);
-    check_refused(format!("GET /x HTTP/1.1\r\nHost: www.example\r\n{many}\r\n"), 431);
+    check_refused(
+        format!("GET /x HTTP/1.1\r\nHost: www.example\r\n{many}\r\n"),
+        431,
+    );
 }
 
 #[test]
@@ -148,7 +202,10 @@ fn a_header_that_never_ends_is_refused_at_the_bound() {
         if client.try_write(format!("X-{number}: more\r\n")).is_err() {
             break;
         }
-        assert!(number < 199_999, "the edge has taken more than a megabyte of header");
+        assert!(
+            number < 199_999,
+            "the edge has taken more than a megabyte of header"
+        );
     }
     assert_eq!(origin.total(), 0);
     edge.get("/x").assert_forwarded("uri-miss", "answered");
@@ -171,7 +228,9 @@ fn an_unknown_host_is_misdirected() {
     let answer = client.send(&get("/x").host("elsewhere.example"));
     answer.assert_failed(421, "host");
     // It is a well-formed request, so the connection goes on.
-    client.send(&get("/x")).assert_forwarded("uri-miss", "answered");
+    client
+        .send(&get("/x"))
+        .assert_forwarded("uri-miss", "answered");
     assert_eq!(origin.total(), 1);
 }
 
@@ -179,9 +238,16 @@ fn an_unknown_host_is_misdirected() {
 fn methods_that_are_not_for_a_cache_are_refused() {
     let (origin, edge) = answering();
     for method in ["TRACE", "CONNECT"] {
-        let target = if method == "CONNECT" { "www.example:80" } else { "/x" };
+        let target = if method == "CONNECT" {
+            "www.example:80"
+        } else {
+            "/x"
+        };
         let answer = edge.send(&Request::new(method, target));
-        assert!(matches!(answer.status, 400 | 405 | 501), "{method}: {answer:?}");
+        assert!(
+            matches!(answer.status, 400 | 405 | 501),
+            "{method}: {answer:?}"
+        );
     }
     assert_eq!(origin.total(), 0);
 }
@@ -189,9 +255,13 @@ fn methods_that_are_not_for_a_cache_are_refused() {
 #[test]
 fn an_absolute_target_is_for_the_host_that_it_names() {
     let (origin, edge) = answering();
-    edge.send(&get("http://www.example/x").host("elsewhere.example")).assert_forwarded("uri-miss", "answered");
+    edge.send(&get("http://www.example/x").host("elsewhere.example"))
+        .assert_forwarded("uri-miss", "answered");
     let asked = origin.only("/x");
-    assert_eq!((asked.target.as_str(), asked.header("host").as_deref()), ("/x", Some("www.example")));
+    assert_eq!(
+        (asked.target.as_str(), asked.header("host").as_deref()),
+        ("/x", Some("www.example"))
+    );
     edge.get("/x").assert_hit("answered");
 }
 
@@ -202,7 +272,8 @@ fn a_client_that_dawdles_over_its_header_is_cut_off() {
     slow.write("GET /x HTTP/1.1\r\nHost: www.exa");
     let mut idle = edge.client();
     idle.send(&get("/y"));
-    // Another connection's answer shows that the edge has seen the first bytes of this one, or soon will.
+    // Another connection's answer shows that the edge has seen the first bytes of this one, or soon
+    // will.
     let waiter = std::thread::spawn(move || {
         let answer = slow.try_head(false);
         (answer.ok().flatten().map(|answer| answer.status), slow)
@@ -230,7 +301,12 @@ fn requests_in_one_write_are_answered_in_order() {
     let edge = Edge::before(&origin).start();
     let mut client = edge.client();
     let targets: Vec<_> = (0..20).map(|number| format!("/{}", number % 3)).collect();
-    client.write(targets.iter().flat_map(|target| get(target).to_bytes()).collect::<Vec<_>>());
+    client.write(
+        targets
+            .iter()
+            .flat_map(|target| get(target).to_bytes())
+            .collect::<Vec<_>>(),
+    );
     for target in &targets {
         let mut answer = client.head();
         client.rest(&mut answer);
@@ -244,17 +320,24 @@ fn requests_in_one_write_are_answered_in_order() {
 fn with_origin(reply: Reply) -> (Origin, Edge) {
     let origin = Origin::start();
     origin.on("/x", reply);
-    let edge = Edge::before(&origin).site("connect_timeout = \"2s\"\nresponse_timeout = \"5s\"\nbody_timeout = \"5s\"").start();
+    let edge = Edge::before(&origin)
+        .site("connect_timeout = \"2s\"\nresponse_timeout = \"5s\"\nbody_timeout = \"5s\"")
+        .start();
     (origin, edge)
 }
 
-/// Asks for `/x` and checks the error that the edge makes of it; then that nothing of it was stored.
+/// Asks for `/x` and checks the error that the edge makes of it; then that nothing of it was
+/// stored.
 #[track_caller]
 fn check_fetch_fails(reply: Reply, status: u16) {
     let (origin, edge) = with_origin(reply);
     let answer = edge.get("/x");
     answer.assert_failed(status, "origin");
-    assert_eq!(answer.cache_status().fwd.as_deref(), Some("uri-miss"), "{answer:?}");
+    assert_eq!(
+        answer.cache_status().fwd.as_deref(),
+        Some("uri-miss"),
+        "{answer:?}"
+    );
     origin.on("/x", Reply::fresh(60, "good"));
     edge.get("/x").assert_forwarded("uri-miss", "good");
 }
@@ -266,7 +349,10 @@ fn an_origin_that_refuses_connections_gives_502() {
     let answer = edge.get("/x");
     answer.assert_failed(502, "origin refused the connection");
     assert_eq!(answer.cache_status().fwd.as_deref(), Some("uri-miss"));
-    assert_eq!(edge.metric("tero_requests_total", &["outcome=\"error\""]), 1.0);
+    assert_eq!(
+        edge.metric("tero_requests_total", &["outcome=\"error\""]),
+        1.0
+    );
     origin.start_again();
     edge.advance_secs(10);
     edge.get("/x").assert_forwarded("uri-miss", "good");
@@ -283,20 +369,35 @@ fn an_origin_that_breaks_off_gives_502() {
 fn an_origin_that_speaks_no_http_gives_502() {
     check_fetch_fails(Reply::raw("SSH-2.0-OpenSSH_9.6\r\n"), 502);
     check_fetch_fails(Reply::raw("HTTP/1.1 abc OK\r\n\r\n"), 502);
-    check_fetch_fails(Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"), 502);
-    check_fetch_fails(Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: none\r\n\r\n"), 502);
+    check_fetch_fails(
+        Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"),
+        502,
+    );
+    check_fetch_fails(
+        Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: none\r\n\r\n"),
+        502,
+    );
     check_fetch_fails(Reply::raw("HTTP/1.1 200 OK\r\nX A: 1\r\n\r\n"), 502);
 }
 
 #[test]
 fn an_endless_header_of_the_origin_gives_502() {
-    check_fetch_fails(Reply::raw_then_flood("HTTP/1.1 200 OK\r\n", "X-More: and more\r\n"), 502);
-    check_fetch_fails(Reply::raw_then_flood("HTTP/1.1 200 OK\r\nX-Long: ", "aaaaaaaaaaaaaaaa"), 502);
+    check_fetch_fails(
+        Reply::raw_then_flood("HTTP/1.1 200 OK\r\n", "X-More: and more\r\n"),
+        502,
+    );
+    check_fetch_fails(
+        Reply::raw_then_flood("HTTP/1.1 200 OK\r\nX-Long: ", "aaaaaaaaaaaaaaaa"),
+        502,
+    );
 }
 
 #[test]
 fn a_silent_origin_gives_504_when_its_time_has_passed() {
-    for reply in [Reply::silence(), Reply::raw_then_silence("HTTP/1.1 200 OK\r\nContent-")] {
+    for reply in [
+        Reply::silence(),
+        Reply::raw_then_silence("HTTP/1.1 200 OK\r\nContent-"),
+    ] {
         let (origin, edge) = with_origin(reply);
         let mut client = edge.client();
         client.start(&get("/x"));
@@ -306,7 +407,9 @@ fn a_silent_origin_gives_504_when_its_time_has_passed() {
         assert_eq!(edge.get("/y").status, 404);
         edge.advance_until(20, || origin.requests("/x") == 1);
         edge.advance_secs(1);
-        client.head().assert_failed(504, "origin did not answer in time");
+        client
+            .head()
+            .assert_failed(504, "origin did not answer in time");
         origin.wait_for_hang_ups(1);
     }
 }
@@ -325,7 +428,8 @@ fn a_slow_origin_is_waited_for_within_its_time() {
     answer.assert_forwarded("uri-miss", "at last");
 }
 
-/// Checks that a client sees that the body was cut short, that its connection ends, and that nothing was stored.
+/// Checks that a client sees that the body was cut short, that its connection ends, and that
+/// nothing was stored.
 #[track_caller]
 fn check_cut_short(reply: Reply) {
     let (origin, edge) = with_origin(reply);
@@ -438,8 +542,8 @@ fn a_client_that_takes_nothing_is_cut_off() {
     let mut stuck = edge.client();
     stuck.start(&get("/x"));
     let mut answer = stuck.head();
-    // The socket's buffers take some megabytes; what is left waits for the client, and between two looks at the time the edge
-    // answers others.
+    // The socket's buffers take some megabytes; what is left waits for the client, and between two
+    // looks at the time the edge answers others.
     for _ in 0..60 {
         edge.advance_secs(1);
         assert!(edge.send(&Request::new("HEAD", "/x")).cache_status().hit);
@@ -452,7 +556,9 @@ fn a_client_that_takes_nothing_is_cut_off() {
 fn connections_beyond_the_bound_wait_until_others_end() {
     let origin = Origin::start();
     origin.otherwise(|_| Reply::fresh(60, "answered"));
-    let edge = Edge::before(&origin).server("workers = 1\nmax_connections = 2").start();
+    let edge = Edge::before(&origin)
+        .server("workers = 1\nmax_connections = 2")
+        .start();
     let (mut first, mut second) = (edge.client(), edge.client());
     first.send(&get("/x"));
     second.send(&get("/x"));
@@ -473,7 +579,9 @@ fn fetches_beyond_the_bound_wait_and_then_give_503() {
     let gate = Gate::new();
     origin.on("/held", Reply::fresh(60, "held").behind(&gate));
     origin.on("/x", Reply::fresh(60, "x"));
-    let edge = Edge::before(&origin).site("max_fetches = 1\nconnect_timeout = \"2s\"").start();
+    let edge = Edge::before(&origin)
+        .site("max_fetches = 1\nconnect_timeout = \"2s\"")
+        .start();
     let mut held = edge.client();
     held.start(&get("/held"));
     origin.wait_for("/held", 1);

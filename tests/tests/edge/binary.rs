@@ -2,9 +2,13 @@
 
 use tero_tests::{Gate, Origin, Reply, folder, get, toml_string};
 
-use crate::program::{Serving, assert_code, configuration, err, out, run, run_in, sample_file, tero};
+use crate::program::{
+    Serving, assert_code, configuration, err, out, run, run_in, sample_file, tero,
+};
 
-const COMMANDS: [&str; 9] = ["serve", "check", "demo", "explain", "warm", "purge", "stats", "import", "policy"];
+const COMMANDS: [&str; 9] = [
+    "serve", "check", "demo", "explain", "warm", "purge", "stats", "import", "policy",
+];
 
 #[test]
 fn help_and_version_are_told() {
@@ -14,15 +18,29 @@ fn help_and_version_are_told() {
     let help = run(&["--help"]);
     assert_code(&help, 0);
     for command in COMMANDS {
-        assert!(out(&help).contains(&format!("\n  {command}")), "{command}:\n{}", out(&help));
+        assert!(
+            out(&help).contains(&format!("\n  {command}")),
+            "{command}:\n{}",
+            out(&help)
+        );
     }
 }
 
 #[test]
 fn the_allocator_reads_what_the_program_has_for_it() {
-    let told = tero(&["--version"]).env("_RJEM_MALLOC_CONF", "confirm_conf:true").output().expect("the program can be run");
-    for setting in ["tcache_nslots_small_min:100", "tcache_gc_incr_bytes:4194304"] {
-        assert!(err(&told).contains(&format!("Set conf value: {setting}\n")), "{}", err(&told));
+    let told = tero(&["--version"])
+        .env("_RJEM_MALLOC_CONF", "confirm_conf:true")
+        .output()
+        .expect("the program can be run");
+    for setting in [
+        "tcache_nslots_small_min:100",
+        "tcache_gc_incr_bytes:4194304",
+    ] {
+        assert!(
+            err(&told).contains(&format!("Set conf value: {setting}\n")),
+            "{}",
+            err(&told)
+        );
     }
     assert!(!err(&told).contains("Invalid"), "{}", err(&told));
 }
@@ -32,7 +50,11 @@ fn every_command_has_help_with_an_example() {
     for command in COMMANDS {
         let help = run(&[command, "--help"]);
         assert_code(&help, 0);
-        assert!(out(&help).contains(&format!("  tero {command}")), "{command}:\n{}", out(&help));
+        assert!(
+            out(&help).contains(&format!("  tero {command}")),
+            "{command}:\n{}",
+            out(&help)
+        );
     }
 }
 
@@ -51,10 +73,16 @@ fn wrong_use_is_told_apart_from_failure() {
     ] {
         let output = run(arguments);
         assert_code(&output, 2);
-        assert!(!err(&output).is_empty() && out(&output).is_empty(), "{arguments:?}");
+        assert!(
+            !err(&output).is_empty() && out(&output).is_empty(),
+            "{arguments:?}"
+        );
     }
-    for arguments in [&["check", "/nowhere.toml"][..], &["import", "/nowhere.json"], &["stats", "--admin", "http://127.0.0.1:1"]]
-    {
+    for arguments in [
+        &["check", "/nowhere.toml"][..],
+        &["import", "/nowhere.json"],
+        &["stats", "--admin", "http://127.0.0.1:1"],
+    ] {
         assert_code(&run(arguments), 1);
     }
 }
@@ -84,10 +112,16 @@ fn a_signal_to_stop_lets_requests_end_and_refuses_new_ones() {
         answer.body = client.exactly(5);
         serving.signal(signal);
         serving.line_with(&["draining"]);
-        tero_tests::eventually("new connections are refused", || std::net::TcpStream::connect(address).is_err());
+        tero_tests::eventually("new connections are refused", || {
+            std::net::TcpStream::connect(address).is_err()
+        });
         gate.open();
         client.rest(&mut answer);
-        assert_eq!((answer.text().as_str(), answer.whole), ("firstlast!", true), "{signal}");
+        assert_eq!(
+            (answer.text().as_str(), answer.whole),
+            ("firstlast!", true),
+            "{signal}"
+        );
         assert!(client.is_closed());
         assert_eq!(serving.exit_code(), Some(0), "{signal}:\n{}", serving.log());
     }
@@ -146,7 +180,8 @@ fn an_address_that_is_taken_is_told() {
     let origin = Origin::start();
     let folder = folder();
     for key in ["listen = [\"127.0.0.1:0\"]", "listen = \"127.0.0.1:0\""] {
-        let text = configuration(&origin, "").replacen(key, &key.replace("127.0.0.1:0", &address), 1);
+        let text =
+            configuration(&origin, "").replacen(key, &key.replace("127.0.0.1:0", &address), 1);
         std::fs::write(folder.path().join("tero.toml"), text).unwrap();
         let output = run_in(folder.path(), &["serve"]);
         assert_code(&output, 1);
@@ -164,7 +199,11 @@ fn a_running_edge_is_purged_and_asked_from_the_command_line() {
     client.send(&get("/x")).assert_forwarded("uri-miss", "x");
     let purged = run(&["purge", "--url", "http://www.example/x", "--admin", &admin]);
     assert_code(&purged, 0);
-    assert!(out(&purged).contains("1 stored response dropped"), "{}", out(&purged));
+    assert!(
+        out(&purged).contains("1 stored response dropped"),
+        "{}",
+        out(&purged)
+    );
     client.send(&get("/x")).assert_forwarded("uri-miss", "x");
     let stats = run(&["stats", "--json", "--admin", &admin]);
     assert_code(&stats, 0);
@@ -189,12 +228,23 @@ fn a_plan_is_warmed_from_the_command_line_and_waited_for() {
     assert_code(&run(&["warm", "nothing", "--wait", "--admin", &admin]), 1);
     let runs = run(&["warm", "runs", "--admin", &admin]);
     assert_code(&runs, 0);
-    assert!(out(&runs).contains("good") && out(&runs).contains("done"), "{}", out(&runs));
+    assert!(
+        out(&runs).contains("good") && out(&runs).contains("done"),
+        "{}",
+        out(&runs)
+    );
     let listed = run(&["warm", "bad", "--dry-run", "--admin", &admin]);
     assert_code(&listed, 0);
-    assert!(out(&listed).contains("absent") && out(&listed).contains("www.example/gone"), "{}", out(&listed));
+    assert!(
+        out(&listed).contains("absent") && out(&listed).contains("www.example/gone"),
+        "{}",
+        out(&listed)
+    );
     assert_code(&run(&["warm", "good", "--cancel", "--admin", &admin]), 1);
-    assert_code(&run(&["warm", "good", "--cancel", "--wait", "--admin", &admin]), 2);
+    assert_code(
+        &run(&["warm", "good", "--cancel", "--wait", "--admin", &admin]),
+        2,
+    );
     assert_code(&run(&["warm", "runs", "--wait", "--admin", &admin]), 2);
 }
 
@@ -202,22 +252,36 @@ fn a_plan_is_warmed_from_the_command_line_and_waited_for() {
 fn a_run_is_cancelled_from_the_command_line() {
     let origin = Origin::start();
     origin.on("/slow", Reply::silence());
-    let serving = Serving::start(&configuration(&origin, "\n[[warm]]\nname = \"slow\"\nsite = \"site\"\nurls = [\"/slow\"]\n"));
+    let serving = Serving::start(&configuration(
+        &origin,
+        "\n[[warm]]\nname = \"slow\"\nsite = \"site\"\nurls = [\"/slow\"]\n",
+    ));
     let admin = format!("http://{}", serving.admin_address());
     assert_code(&run(&["warm", "slow", "--admin", &admin]), 0);
     origin.wait_for("/slow", 1);
     let cancelled = run(&["warm", "slow", "--cancel", "--admin", &admin]);
     assert_code(&cancelled, 0);
-    assert!(out(&cancelled).contains("run 1 of slow is cancelled"), "{}", out(&cancelled));
+    assert!(
+        out(&cancelled).contains("run 1 of slow is cancelled"),
+        "{}",
+        out(&cancelled)
+    );
     let report = run(&["warm", "runs", "--json", "--admin", &admin]);
-    assert!(out(&report).contains("\"state\":\"cancelled\""), "{}", out(&report));
+    assert!(
+        out(&report).contains("\"state\":\"cancelled\""),
+        "{}",
+        out(&report)
+    );
 }
 
 #[test]
 fn the_access_log_has_a_line_for_each_answer() {
     let origin = Origin::start();
     origin.on("/x", Reply::fresh(60, "x"));
-    let serving = Serving::start(&configuration(&origin, "\n[access_log]\npath = \"access.log\"\nformat = \"json\"\n"));
+    let serving = Serving::start(&configuration(
+        &origin,
+        "\n[access_log]\npath = \"access.log\"\nformat = \"json\"\n",
+    ));
     let mut client = serving.client();
     for _ in 0..2 {
         client.send(&get("/x?a=%22b%22"));
@@ -227,7 +291,10 @@ fn the_access_log_has_a_line_for_each_answer() {
     tero_tests::eventually("both lines are written", || lines().lines().count() == 2);
     for (line, said) in lines().lines().zip(["uri-miss", "hit"]) {
         let entry: serde_json::Value = serde_json::from_str(line).unwrap();
-        assert!(entry.to_string().contains(said) && entry.to_string().contains("/x?a="), "{entry}");
+        assert!(
+            entry.to_string().contains(said) && entry.to_string().contains("/x?a="),
+            "{entry}"
+        );
     }
 }
 
@@ -235,12 +302,23 @@ fn the_access_log_has_a_line_for_each_answer() {
 fn an_import_is_a_configuration_that_checks() {
     let folder = folder();
     let file = sample_file().display().to_string();
-    let imported = run(&["import", &file, "--origin", "http://127.0.0.1:3000", "--host", "www.barberpro.com.ar"]);
+    let imported = run(&[
+        "import",
+        &file,
+        "--origin",
+        "http://127.0.0.1:3000",
+        "--host",
+        "www.barberpro.com.ar",
+    ]);
     assert_code(&imported, 0);
     std::fs::write(folder.path().join("tero.toml"), out(&imported)).unwrap();
     let checked = run_in(folder.path(), &["check"]);
     assert_code(&checked, 0);
-    assert!(out(&checked).contains("1 site, 1 policy, 2 warming plans"), "{}", out(&checked));
+    assert!(
+        out(&checked).contains("1 site, 1 policy, 2 warming plans"),
+        "{}",
+        out(&checked)
+    );
 }
 
 #[test]
@@ -259,7 +337,10 @@ fn an_import_tells_every_mistake_with_its_line() {
 
 #[test]
 fn output_to_a_reader_that_left_is_no_failure() {
-    let mut child = tero(&["check", "--keys"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut child = tero(&["check", "--keys"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
     drop(child.stdout.take());
     assert!(child.wait().unwrap().success());
 }
@@ -268,7 +349,12 @@ fn output_to_a_reader_that_left_is_no_failure() {
 fn modules_are_compiled_once_and_kept_on_disk() {
     let origin = Origin::start();
     let devices = "settings = { variants = [{ name = \"mobile\", devices = [\"mobile\"] }] }";
-    let names = ["business-hours", "device-variants", "json-rules", "popular-pages"];
+    let names = [
+        "business-hours",
+        "device-variants",
+        "json-rules",
+        "popular-pages",
+    ];
     let hours = "settings = { zone = \"America/Argentina/Buenos_Aires\", open = \"09:00\", close = \"18:00\" }";
     let rules = "settings = { version = 3, rules = [{ name = \"all\", match = [\"*\"], ttl = \"origin\" }] }";
     let policies: String = names
@@ -284,16 +370,35 @@ fn modules_are_compiled_once_and_kept_on_disk() {
         })
         .collect();
     let compiled = folder();
-    let text = configuration(&origin, &format!("policies = {names:?}\n")).replace("[[site]]", &format!("{policies}[[site]]"));
-    let own = format!("compiled_cache = {}", toml_string(&compiled.path().display().to_string()));
+    let text = configuration(&origin, &format!("policies = {names:?}\n"))
+        .replace("[[site]]", &format!("{policies}[[site]]"));
+    let own = format!(
+        "compiled_cache = {}",
+        toml_string(&compiled.path().display().to_string())
+    );
     let text: String = text
         .lines()
-        .map(|line| if line.starts_with("compiled_cache") { &own } else { line })
+        .map(|line| {
+            if line.starts_with("compiled_cache") {
+                &own
+            } else {
+                line
+            }
+        })
         .flat_map(|line| [line, "\n"])
         .collect();
     let modules = || {
-        let entries = std::fs::read_dir(compiled.path()).unwrap().map(Result::unwrap);
-        let mut found: Vec<_> = entries.map(|entry| (entry.file_name(), entry.metadata().unwrap().modified().unwrap())).collect();
+        let entries = std::fs::read_dir(compiled.path())
+            .unwrap()
+            .map(Result::unwrap);
+        let mut found: Vec<_> = entries
+            .map(|entry| {
+                (
+                    entry.file_name(),
+                    entry.metadata().unwrap().modified().unwrap(),
+                )
+            })
+            .collect();
         found.sort();
         found
     };

@@ -1,18 +1,31 @@
-//! Every answer says what happened to its request: `Cache-Status` (RFC 9211), after what inner caches said.
+//! Every answer says what happened to its request: `Cache-Status` (RFC 9211), after what inner
+//! caches said.
 
 use tero_tests::{Answer, Edge, Origin, Reply, Request, get};
 
 fn said(answer: &Answer) -> String {
-    answer.header("cache-status").unwrap_or_else(|| panic!("{answer:?}"))
+    answer
+        .header("cache-status")
+        .unwrap_or_else(|| panic!("{answer:?}"))
 }
 
 /// An edge whose origin answers well, badly and not at all.
 fn edge(origin: &Origin) -> Edge {
-    origin.otherwise(|_| Reply::fresh(60, "0123456789").header("ETag", "\"1\"").header("Vary", "X-Kind"));
-    origin.on("/private", Reply::ok("own").header("Cache-Control", "private"));
+    origin.otherwise(|_| {
+        Reply::fresh(60, "0123456789")
+            .header("ETag", "\"1\"")
+            .header("Vary", "X-Kind")
+    });
+    origin.on(
+        "/private",
+        Reply::ok("own").header("Cache-Control", "private"),
+    );
     origin.on("/error", Reply::status(500));
     origin.on("/reset", Reply::reset());
-    origin.on("/inner", Reply::fresh(60, "x").header("Cache-Status", "shield; hit; ttl=7"));
+    origin.on(
+        "/inner",
+        Reply::fresh(60, "x").header("Cache-Status", "shield; hit; ttl=7"),
+    );
     Edge::before(origin).start()
 }
 
@@ -23,38 +36,104 @@ fn each_kind_of_answer_says_its_own() {
     let tagged = || get("/x").header("If-None-Match", "\"1\"");
     let ranged = |range: &str| get("/x").header("Range", range);
     let rows = [
-        (get("/x"), 200, "tero; fwd=uri-miss; fwd-status=200; ttl=60; stored"),
+        (
+            get("/x"),
+            200,
+            "tero; fwd=uri-miss; fwd-status=200; ttl=60; stored",
+        ),
         (get("/x"), 200, "tero; hit; ttl=60"),
         (Request::new("HEAD", "/x"), 200, "tero; hit; ttl=60"),
         (tagged(), 304, "tero; hit; ttl=60"),
-        (get("/x").header("If-Match", "\"2\""), 412, "tero; hit; ttl=60"),
+        (
+            get("/x").header("If-Match", "\"2\""),
+            412,
+            "tero; hit; ttl=60",
+        ),
         (ranged("bytes=0-1"), 206, "tero; hit; ttl=60"),
         (ranged("bytes=0-1, 300-"), 206, "tero; hit; ttl=60"),
         (ranged("bytes=10-"), 416, "tero; hit; ttl=60"),
-        (get("/x").header("X-Kind", "a"), 200, "tero; fwd=vary-miss; fwd-status=200; ttl=60; stored"),
-        (Request::new("POST", "/y").body("a"), 200, "tero; fwd=method; fwd-status=200"),
-        (Request::new("OPTIONS", "/y"), 200, "tero; fwd=method; fwd-status=200"),
+        (
+            get("/x").header("X-Kind", "a"),
+            200,
+            "tero; fwd=vary-miss; fwd-status=200; ttl=60; stored",
+        ),
+        (
+            Request::new("POST", "/y").body("a"),
+            200,
+            "tero; fwd=method; fwd-status=200",
+        ),
+        (
+            Request::new("OPTIONS", "/y"),
+            200,
+            "tero; fwd=method; fwd-status=200",
+        ),
         (get("/y").body("a"), 200, "tero; fwd=bypass; fwd-status=200"),
-        (Request::new("HEAD", "/y"), 200, "tero; fwd=uri-miss; fwd-status=200"),
-        (get("/private"), 200, "tero; fwd=uri-miss; fwd-status=200; detail=\"private\""),
-        (get("/error"), 500, "tero; fwd=uri-miss; fwd-status=500; detail=\"no-lifetime\""),
-        (get("/inner"), 200, "shield; hit; ttl=7, tero; fwd=uri-miss; fwd-status=200; ttl=60; stored"),
+        (
+            Request::new("HEAD", "/y"),
+            200,
+            "tero; fwd=uri-miss; fwd-status=200",
+        ),
+        (
+            get("/private"),
+            200,
+            "tero; fwd=uri-miss; fwd-status=200; detail=\"private\"",
+        ),
+        (
+            get("/error"),
+            500,
+            "tero; fwd=uri-miss; fwd-status=500; detail=\"no-lifetime\"",
+        ),
+        (
+            get("/inner"),
+            200,
+            "shield; hit; ttl=7, tero; fwd=uri-miss; fwd-status=200; ttl=60; stored",
+        ),
         (get("/inner"), 200, "shield; hit; ttl=7, tero; hit; ttl=60"),
-        (get("/z").header("Cache-Control", "only-if-cached"), 504, "tero; detail=\"only-if-cached, and nothing stored will do\""),
-        (Request::new("TRACE", "/x"), 405, "tero; detail=\"this method is not offered\""),
-        (get("/x").host("other.example"), 421, "tero; detail=\"no site is configured for this host\""),
-        (get("/x").header("CDN-Loop", "tero"), 508, "tero; detail=\"the request has passed through this edge already\""),
+        (
+            get("/z").header("Cache-Control", "only-if-cached"),
+            504,
+            "tero; detail=\"only-if-cached, and nothing stored will do\"",
+        ),
+        (
+            Request::new("TRACE", "/x"),
+            405,
+            "tero; detail=\"this method is not offered\"",
+        ),
+        (
+            get("/x").host("other.example"),
+            421,
+            "tero; detail=\"no site is configured for this host\"",
+        ),
+        (
+            get("/x").header("CDN-Loop", "tero"),
+            508,
+            "tero; detail=\"the request has passed through this edge already\"",
+        ),
     ];
     for (request, status, expected) in rows {
         let answer = edge.send(&request);
-        assert_eq!((answer.status, said(&answer).as_str()), (status, expected), "{request:?}");
+        assert_eq!(
+            (answer.status, said(&answer).as_str()),
+            (status, expected),
+            "{request:?}"
+        );
     }
     let reset = edge.get("/reset");
-    assert!(reset.status == 502 && said(&reset).starts_with("tero; fwd=uri-miss; detail=\""), "{reset:?}");
+    assert!(
+        reset.status == 502 && said(&reset).starts_with("tero; fwd=uri-miss; detail=\""),
+        "{reset:?}"
+    );
     edge.advance_secs(61);
-    origin.otherwise(|_| Reply::status(304).header("ETag", "\"1\"").header("Cache-Control", "max-age=60"));
+    origin.otherwise(|_| {
+        Reply::status(304)
+            .header("ETag", "\"1\"")
+            .header("Cache-Control", "max-age=60")
+    });
     let answer = edge.send(&get("/x"));
-    assert_eq!((answer.status, said(&answer).as_str()), (200, "tero; fwd=stale; fwd-status=304; ttl=60; stored"));
+    assert_eq!(
+        (answer.status, said(&answer).as_str()),
+        (200, "tero; fwd=stale; fwd-status=304; ttl=60; stored")
+    );
 }
 
 #[test]
@@ -62,10 +141,15 @@ fn the_key_is_told_where_the_site_says_so() {
     let origin = Origin::start();
     origin.on("/x", Reply::fresh(60, "x"));
     origin.on("/own", Reply::ok("x").header("Cache-Control", "private"));
-    let edge = Edge::before(&origin).site("cache_status_key = true").start();
+    let edge = Edge::before(&origin)
+        .site("cache_status_key = true")
+        .start();
     for (target, count) in [("/x?a=1", 2), ("/own", 1)] {
         for _ in 0..count {
-            assert_eq!(edge.get(target).cache_status().key.as_deref(), Some(&*format!("http://www.example{target}")));
+            assert_eq!(
+                edge.get(target).cache_status().key.as_deref(),
+                Some(&*format!("http://www.example{target}"))
+            );
         }
     }
 }

@@ -1,15 +1,29 @@
-//! Answers of origins in chunks (RFC 9112 §7.1): what could be read in two ways ends them, whatever came before.
+//! Answers of origins in chunks (RFC 9112 §7.1): what could be read in two ways ends them, whatever
+//! came before.
 
 use tero_tests::{Edge, Gate, Origin, Reply, Request, get};
 
-const HEAD: &str = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: chunked\r\n\r\n";
+const HEAD: &str =
+    "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 /// Bodies that are refused before anything reads them.
 fn refused() -> Vec<String> {
-    let mut bodies: Vec<_> =
-        ["3 ", "3\t", "3 3", " 3", "+3", "-3", "0x3", "3g", "zz", "", "10000000000000000", "00000000000000003"]
-            .map(|size| format!("{size}\r\nabc\r\n0\r\n\r\n"))
-            .into();
+    let mut bodies: Vec<_> = [
+        "3 ",
+        "3\t",
+        "3 3",
+        " 3",
+        "+3",
+        "-3",
+        "0x3",
+        "3g",
+        "zz",
+        "",
+        "10000000000000000",
+        "00000000000000003",
+    ]
+    .map(|size| format!("{size}\r\nabc\r\n0\r\n\r\n"))
+    .into();
     bodies.extend(
         [
             "3\nabc\r\n0\r\n\r\n",
@@ -36,10 +50,23 @@ fn refused() -> Vec<String> {
 fn refused_by_the_parser() -> Vec<String> {
     let many = "X: 1\r\n".repeat(101);
     let long = format!("X: {}\r\n", "a".repeat(17_000));
-    let trailers = ["nonsense\r\n", "X : 1\r\n", " X: 1\r\n", "X: a\rb\r\n", "X: a\0b\r\n", &many, &long];
-    let mut bodies: Vec<_> = trailers.map(|trailers| format!("3\r\nabc\r\n0\r\n{trailers}\r\n")).into();
+    let trailers = [
+        "nonsense\r\n",
+        "X : 1\r\n",
+        " X: 1\r\n",
+        "X: a\rb\r\n",
+        "X: a\0b\r\n",
+        &many,
+        &long,
+    ];
+    let mut bodies: Vec<_> = trailers
+        .map(|trailers| format!("3\r\nabc\r\n0\r\n{trailers}\r\n"))
+        .into();
     // Extensions within the bound of a line, and above that of a body.
-    bodies.push(format!("{}0\r\n\r\n", format!("1;{}\r\na\r\n", "e".repeat(1_000)).repeat(17)));
+    bodies.push(format!(
+        "{}0\r\n\r\n",
+        format!("1;{}\r\na\r\n", "e".repeat(1_000)).repeat(17)
+    ));
     bodies
 }
 
@@ -52,7 +79,8 @@ fn before(reply: Reply) -> (Origin, Edge) {
     (origin, edge)
 }
 
-/// Checks that the connection of the first answer is not used again, that it was asked for once, and that nothing of it was stored.
+/// Checks that the connection of the first answer is not used again, that it was asked for once,
+/// and that nothing of it was stored.
 #[track_caller]
 fn check_left_behind(origin: &Origin, edge: &Edge, shown: &str) {
     origin.wait_for_hang_ups(1);
@@ -72,8 +100,14 @@ fn a_malformed_chunk_that_comes_with_the_head_is_no_answer() {
         edge.get("/x").assert_failed(502, "malformed");
         check_left_behind(&origin, &edge, &shown);
         // The same where nothing would be stored, and behind an interim response.
-        origin.on("/post", Reply::raw_then_silence(format!("HTTP/1.1 103 Early Hints\r\n\r\n{HEAD}2\r\nok\r\n{body}")));
-        edge.send(&Request::new("POST", "/post").body("")).assert_failed(502, "malformed");
+        origin.on(
+            "/post",
+            Reply::raw_then_silence(format!(
+                "HTTP/1.1 103 Early Hints\r\n\r\n{HEAD}2\r\nok\r\n{body}"
+            )),
+        );
+        edge.send(&Request::new("POST", "/post").body(""))
+            .assert_failed(502, "malformed");
     }
 }
 
@@ -83,12 +117,19 @@ fn a_malformed_chunk_that_comes_later_cuts_the_connection_and_nothing_is_stored(
         let shown: String = body.escape_debug().take(60).collect();
         for request in [get("/x"), Request::new("POST", "/x").body("")] {
             let gate = Gate::new();
-            let reply = Reply::bytes(format!("{HEAD}2\r\nok\r\n")).then_gate(&gate).then(&body).then_silence();
+            let reply = Reply::bytes(format!("{HEAD}2\r\nok\r\n"))
+                .then_gate(&gate)
+                .then(&body)
+                .then_silence();
             let (origin, edge) = before(reply);
             let mut client = edge.client();
             client.start(&request);
             let mut answer = client.head();
-            assert_eq!((answer.status, client.exactly(2)), (200, b"ok".to_vec()), "{shown}");
+            assert_eq!(
+                (answer.status, client.exactly(2)),
+                (200, b"ok".to_vec()),
+                "{shown}"
+            );
             gate.open();
             client.rest(&mut answer);
             assert!(!answer.whole, "{shown}: {answer:?}");
@@ -101,8 +142,12 @@ fn a_malformed_chunk_that_comes_later_cuts_the_connection_and_nothing_is_stored(
 #[test]
 fn followers_of_an_answer_with_a_malformed_chunk_are_cut_off_too() {
     let gate = Gate::new();
-    let (origin, edge) =
-        before(Reply::bytes(format!("{HEAD}2\r\nok\r\n")).then_gate(&gate).then("3 \r\nabc\r\n0\r\n\r\n").then_silence());
+    let (origin, edge) = before(
+        Reply::bytes(format!("{HEAD}2\r\nok\r\n"))
+            .then_gate(&gate)
+            .then("3 \r\nabc\r\n0\r\n\r\n")
+            .then_silence(),
+    );
     let mut clients = [edge.client(), edge.client()];
     let mut answers: Vec<_> = clients
         .iter_mut()
@@ -133,18 +178,27 @@ fn well_formed_chunks_are_taken_however_they_come_and_the_connection_goes_on() {
         ("3;a=b;c=\"d e\"\r\nabc\r\n0;last\r\n\r\n", "abc"),
         // The white space before an extension is bad, and taken (RFC 9112 §7.1.1).
         ("3 ; a = b\r\nabc\r\n0\r\n\r\n", "abc"),
-        (&format!("3;{extension}\r\nabc\r\n0;{extension}\r\n\r\n"), "abc"),
+        (
+            &format!("3;{extension}\r\nabc\r\n0;{extension}\r\n\r\n"),
+            "abc",
+        ),
         ("3\r\nabc\r\n0\r\nX-Sum: 1\r\nX-End:\r\n\r\n", "abc"),
         ("0\r\n\r\n", ""),
     ] {
         let whole = format!("{HEAD}{body}");
-        let split = whole.bytes().fold(Reply::bytes(""), |reply, byte| reply.then([byte]));
+        let split = whole
+            .bytes()
+            .fold(Reply::bytes(""), |reply, byte| reply.then([byte]));
         for reply in [Reply::bytes(&whole), split] {
             let (origin, edge) = before(reply);
             edge.get("/x").assert_forwarded("uri-miss", content);
             edge.get("/x").assert_hit(content);
             edge.get("/y").assert_forwarded("uri-miss", "own");
-            assert_eq!(origin.only("/x").connection, origin.only("/y").connection, "{body:?}");
+            assert_eq!(
+                origin.only("/x").connection,
+                origin.only("/y").connection,
+                "{body:?}"
+            );
         }
     }
 }
@@ -152,10 +206,16 @@ fn well_formed_chunks_are_taken_however_they_come_and_the_connection_goes_on() {
 #[test]
 fn answers_without_a_body_have_no_chunks_whatever_they_say() {
     let head = |status: &str| {
-        format!("HTTP/1.1 {status}\r\nETag: \"1\"\r\nCache-Control: max-age=10\r\nTransfer-Encoding: chunked\r\n\r\n")
+        format!(
+            "HTTP/1.1 {status}\r\nETag: \"1\"\r\nCache-Control: max-age=10\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
     };
-    let (origin, edge) = before(Reply::bytes(format!("{}3\r\nabc\r\n0\r\n\r\n", head("200 OK"))));
-    // A HEAD, 304 and 204 end with their heads; the next answer on the connection is looked at anew.
+    let (origin, edge) = before(Reply::bytes(format!(
+        "{}3\r\nabc\r\n0\r\n\r\n",
+        head("200 OK")
+    )));
+    // A HEAD, 304 and 204 end with their heads; the next answer on the connection is looked at
+    // anew.
     origin.on("/head", Reply::bytes(head("200 OK")));
     origin.on("/none", Reply::bytes(head("204 None")));
     assert_eq!(edge.send(&Request::new("HEAD", "/head")).status, 200);
@@ -165,25 +225,51 @@ fn answers_without_a_body_have_no_chunks_whatever_they_say() {
     edge.advance_secs(11);
     assert_eq!(edge.get("/x").text(), "abc");
     edge.get("/y").assert_forwarded("uri-miss", "own");
-    let asked = ["/head", "/none", "/x", "/y"].map(|path| origin.asked(path)).concat();
-    assert_eq!(asked.iter().map(|asked| asked.connection).collect::<Vec<_>>(), [0; 5]);
-    origin.on("/last", Reply::raw_then_silence(format!("{HEAD}3 \r\nabc\r\n0\r\n\r\n")));
+    let asked = ["/head", "/none", "/x", "/y"]
+        .map(|path| origin.asked(path))
+        .concat();
+    assert_eq!(
+        asked
+            .iter()
+            .map(|asked| asked.connection)
+            .collect::<Vec<_>>(),
+        [0; 5]
+    );
+    origin.on(
+        "/last",
+        Reply::raw_then_silence(format!("{HEAD}3 \r\nabc\r\n0\r\n\r\n")),
+    );
     edge.get("/last").assert_failed(502, "malformed");
 }
 
 #[test]
 fn what_follows_an_answer_without_a_body_is_no_chunk() {
-    let head = |status: &str| format!("HTTP/1.1 {status}\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n");
+    let head =
+        |status: &str| format!("HTTP/1.1 {status}\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n");
     for (method, status) in [("HEAD", "200 OK"), ("GET", "204 None"), ("GET", "304 Same")] {
         let (origin, edge) = before(Reply::bytes(head(status)));
         let answer = edge.send(&Request::new(method, "/x"));
-        assert_eq!((answer.status.to_string().as_str(), answer.whole), (&status[..3], true), "{method} {status}");
+        assert_eq!(
+            (answer.status.to_string().as_str(), answer.whole),
+            (&status[..3], true),
+            "{method} {status}"
+        );
         edge.get("/y").assert_forwarded("uri-miss", "own");
-        assert_ne!(origin.only("/x").connection, origin.only("/y").connection, "{method} {status}");
+        assert_ne!(
+            origin.only("/x").connection,
+            origin.only("/y").connection,
+            "{method} {status}"
+        );
     }
     let upgrade = "Connection: Upgrade\r\nUpgrade: websocket";
-    let (_origin, edge) = before(Reply::bytes(head(&format!("101 Switching\r\n{upgrade}"))).then_silence());
+    let (_origin, edge) =
+        before(Reply::bytes(head(&format!("101 Switching\r\n{upgrade}"))).then_silence());
     let mut client = edge.client();
-    client.write(format!("GET /x HTTP/1.1\r\nHost: www.example\r\n{upgrade}\r\n\r\n"));
-    assert_eq!((client.head().status, client.exactly(4)), (101, b"zz\r\n".to_vec()));
+    client.write(format!(
+        "GET /x HTTP/1.1\r\nHost: www.example\r\n{upgrade}\r\n\r\n"
+    ));
+    assert_eq!(
+        (client.head().status, client.exactly(4)),
+        (101, b"zz\r\n".to_vec())
+    );
 }

@@ -17,7 +17,10 @@ fn asking(edge: &Edge) -> Client {
 fn two_hundred_simultaneous_requests_for_a_cold_key_are_one_request_to_the_origin() {
     let origin = Origin::start();
     let gate = Gate::new();
-    origin.on("/x", Reply::fresh(60, "first halflast half!").in_halves(&gate));
+    origin.on(
+        "/x",
+        Reply::fresh(60, "first halflast half!").in_halves(&gate),
+    );
     let edge = Edge::before(&origin).start();
     origin.hold();
     let (asked, half_read) = (Barrier::new(CROWD + 1), Barrier::new(CROWD + 1));
@@ -27,7 +30,8 @@ fn two_hundred_simultaneous_requests_for_a_cold_key_are_one_request_to_the_origi
             asked.wait();
             let mut answer = client.head();
             answer.body = client.exactly(10);
-            // Everybody has the first half while the origin has not sent the second: so followers stream.
+            // Everybody has the first half while the origin has not sent the second: so followers
+            // stream.
             half_read.wait();
             client.rest(&mut answer);
             answer
@@ -38,16 +42,29 @@ fn two_hundred_simultaneous_requests_for_a_cold_key_are_one_request_to_the_origi
         origin.release();
         half_read.wait();
         gate.open();
-        visitors.into_iter().map(|visitor| visitor.join().unwrap()).collect()
+        visitors
+            .into_iter()
+            .map(|visitor| visitor.join().unwrap())
+            .collect()
     });
     assert_eq!(origin.requests("/x"), 1);
     for answer in &answers {
-        assert_eq!((answer.text().as_str(), answer.whole), ("first halflast half!", true));
+        assert_eq!(
+            (answer.text().as_str(), answer.whole),
+            ("first halflast half!", true)
+        );
     }
-    let collapsed = answers.iter().filter(|answer| answer.cache_status().collapsed).count();
+    let collapsed = answers
+        .iter()
+        .filter(|answer| answer.cache_status().collapsed)
+        .count();
     assert_eq!(collapsed, CROWD - 1);
-    let counted = |outcome: &str| edge.metric("tero_requests_total", &[&format!("outcome=\"{outcome}\"")]);
-    assert_eq!((counted("miss"), counted("collapsed")), (1.0, (CROWD - 1) as f64));
+    let counted =
+        |outcome: &str| edge.metric("tero_requests_total", &[&format!("outcome=\"{outcome}\"")]);
+    assert_eq!(
+        (counted("miss"), counted("collapsed")),
+        (1.0, (CROWD - 1) as f64)
+    );
     edge.get("/x").assert_hit("first halflast half!");
 }
 
@@ -56,8 +73,16 @@ fn the_first_byte_of_a_miss_reaches_the_client_before_the_origin_has_sent_the_se
     let origin = Origin::start();
     let gate = Gate::new();
     origin.on("/x", Reply::fresh(60, "firstlast!").in_halves(&gate));
-    origin.on("/chunked", Reply::fresh(60, "firstlast!").chunked().in_halves(&gate));
-    origin.on("/unstorable", Reply::ok("firstlast!").header("Cache-Control", "no-store").in_halves(&gate));
+    origin.on(
+        "/chunked",
+        Reply::fresh(60, "firstlast!").chunked().in_halves(&gate),
+    );
+    origin.on(
+        "/unstorable",
+        Reply::ok("firstlast!")
+            .header("Cache-Control", "no-store")
+            .in_halves(&gate),
+    );
     let edge = Edge::before(&origin).start();
     for path in ["/x", "/chunked", "/unstorable"] {
         gate.close();
@@ -67,7 +92,11 @@ fn the_first_byte_of_a_miss_reaches_the_client_before_the_origin_has_sent_the_se
         assert_eq!(client.exactly(5), b"first", "{path}");
         gate.open();
         client.rest(&mut answer);
-        assert_eq!((answer.text().as_str(), answer.whole), ("last!", true), "{path}");
+        assert_eq!(
+            (answer.text().as_str(), answer.whole),
+            ("last!", true),
+            "{path}"
+        );
     }
 }
 
@@ -75,7 +104,10 @@ fn the_first_byte_of_a_miss_reaches_the_client_before_the_origin_has_sent_the_se
 fn when_the_leader_fails_before_its_head_the_next_one_leads() {
     let origin = Origin::start();
     let gate = Gate::new();
-    origin.on_in_turn("/x", [Reply::reset().behind(&gate), Reply::fresh(60, "good")]);
+    origin.on_in_turn(
+        "/x",
+        [Reply::reset().behind(&gate), Reply::fresh(60, "good")],
+    );
     let edge = Edge::before(&origin).start();
     let mut leader = asking(&edge);
     origin.wait_for("/x", 1);
@@ -94,8 +126,16 @@ fn when_the_leader_fails_before_its_head_the_next_one_leads() {
 fn when_the_leader_fails_half_way_nobody_gets_a_whole_answer_and_nothing_is_stored() {
     let origin = Origin::start();
     let gate = Gate::new();
-    origin
-        .on_in_turn("/x", [Reply::fresh(60, "halfhalf").announcing(12).in_halves(&gate).then_close(), Reply::fresh(60, "good")]);
+    origin.on_in_turn(
+        "/x",
+        [
+            Reply::fresh(60, "halfhalf")
+                .announcing(12)
+                .in_halves(&gate)
+                .then_close(),
+            Reply::fresh(60, "good"),
+        ],
+    );
     let edge = Edge::before(&origin).start();
     let mut clients: Vec<_> = (0..3).map(|_| asking(&edge)).collect();
     let mut answers: Vec<_> = clients.iter_mut().map(Client::head).collect();
@@ -117,10 +157,19 @@ fn when_the_leader_fails_half_way_nobody_gets_a_whole_answer_and_nothing_is_stor
 fn a_follower_waits_no_longer_than_its_deadline() {
     let origin = Origin::start();
     let gate = Gate::new();
-    origin.on_in_turn("/x", [Reply::fresh(60, "slow").behind(&gate), Reply::fresh(60, "quick")]);
+    origin.on_in_turn(
+        "/x",
+        [
+            Reply::fresh(60, "slow").behind(&gate),
+            Reply::fresh(60, "quick"),
+        ],
+    );
     // What begins while the time goes on has more of it than that.
     let patient = "connect_timeout = \"1min\"\nresponse_timeout = \"5min\"";
-    let edge = Edge::before(&origin).site(patient).cache("collapse_timeout = \"3s\"").start();
+    let edge = Edge::before(&origin)
+        .site(patient)
+        .cache("collapse_timeout = \"3s\"")
+        .start();
     let mut leader = asking(&edge);
     origin.wait_for("/x", 1);
     let mut follower = asking(&edge);
@@ -148,14 +197,23 @@ fn nobody_queues_for_what_turned_out_not_to_be_storable() {
     for client in &mut clients {
         let mut answer = client.head();
         client.rest(&mut answer);
-        assert_eq!((answer.text().as_str(), answer.cache_status().collapsed), ("own", false));
+        assert_eq!(
+            (answer.text().as_str(), answer.cache_status().collapsed),
+            ("own", false)
+        );
     }
 }
 
 #[test]
 fn hit_for_miss_ends_when_the_answer_can_be_stored() {
     let origin = Origin::start();
-    origin.on_in_turn("/x", [Reply::ok("no").header("Cache-Control", "no-store"), Reply::fresh(60, "yes")]);
+    origin.on_in_turn(
+        "/x",
+        [
+            Reply::ok("no").header("Cache-Control", "no-store"),
+            Reply::fresh(60, "yes"),
+        ],
+    );
     let edge = Edge::before(&origin).start();
     edge.get("/x").assert_forwarded("uri-miss", "no");
     edge.get("/x").assert_forwarded("uri-miss", "yes");
@@ -165,7 +223,10 @@ fn hit_for_miss_ends_when_the_answer_can_be_stored() {
 #[test]
 fn followers_of_an_answer_that_is_not_for_them_ask_for_themselves() {
     let origin = Origin::start();
-    origin.on_each("/x", |_, nth| Reply::fresh(60, format!("for visitor {nth}")).header("Set-Cookie", format!("visitor={nth}")));
+    origin.on_each("/x", |_, nth| {
+        Reply::fresh(60, format!("for visitor {nth}"))
+            .header("Set-Cookie", format!("visitor={nth}"))
+    });
     let edge = Edge::before(&origin).start();
     origin.hold();
     let mut clients = vec![asking(&edge)];
@@ -182,23 +243,40 @@ fn followers_of_an_answer_that_is_not_for_them_ask_for_themselves() {
         })
         .collect();
     bodies.sort();
-    assert_eq!(bodies, ["for visitor 0", "for visitor 1", "for visitor 2", "for visitor 3"]);
+    assert_eq!(
+        bodies,
+        [
+            "for visitor 0",
+            "for visitor 1",
+            "for visitor 2",
+            "for visitor 3"
+        ]
+    );
 }
 
 #[test]
 fn who_comes_upon_many_fetches_that_are_not_for_him_goes_by_himself() {
     let origin = Origin::start();
     let gate = Gate::new();
-    // Each answer is told apart by another field, in which nobody who comes later agrees with the one who asked.
+    // Each answer is told apart by another field, in which nobody who comes later agrees with the
+    // one who asked.
     let held = gate.clone();
-    origin.on_each("/x", move |_, number| Reply::fresh(60, "first half").header("Vary", format!("x-{number}")).in_halves(&held));
+    origin.on_each("/x", move |_, number| {
+        Reply::fresh(60, "first half")
+            .header("Vary", format!("x-{number}"))
+            .in_halves(&held)
+    });
     let edge = Edge::before(&origin).server("workers = 1").start();
     let mut clients = Vec::new();
     for number in 0..8 {
         // The last three ask for the same.
         let own = number.min(5);
-        let request = (0..8)
-            .fold(get("/x"), |request, field| request.header(format!("x-{field}"), if field == own { "own" } else { "others'" }));
+        let request = (0..8).fold(get("/x"), |request, field| {
+            request.header(
+                format!("x-{field}"),
+                if field == own { "own" } else { "others'" },
+            )
+        });
         let mut client = edge.client();
         client.start(&request);
         let answer = client.head();
@@ -217,7 +295,11 @@ fn who_comes_upon_many_fetches_that_are_not_for_him_goes_by_himself() {
 fn what_must_be_validated_before_each_use_is_not_given_to_followers() {
     for said in ["no-cache", "max-age=0", "max-age=60, no-cache"] {
         let origin = Origin::start();
-        let reply = move |body: String| Reply::ok(body).header("Cache-Control", said).header("ETag", "\"1\"");
+        let reply = move |body: String| {
+            Reply::ok(body)
+                .header("Cache-Control", said)
+                .header("ETag", "\"1\"")
+        };
         origin.on_each("/x", move |_, nth| reply(format!("answer {nth}")));
         let edge = Edge::before(&origin).start();
         origin.hold();
@@ -266,7 +348,15 @@ fn a_fill_goes_on_for_others_when_the_leaders_client_leaves() {
 #[test]
 fn a_fill_that_nobody_waits_for_and_that_is_far_from_done_is_given_up() {
     let origin = Origin::start();
-    origin.on_in_turn("/x", [Reply::fresh(60, "some").announcing(50_000_000).then_silence(), Reply::fresh(60, "all")]);
+    origin.on_in_turn(
+        "/x",
+        [
+            Reply::fresh(60, "some")
+                .announcing(50_000_000)
+                .then_silence(),
+            Reply::fresh(60, "all"),
+        ],
+    );
     let edge = Edge::before(&origin).start();
     let mut client = asking(&edge);
     client.head();
@@ -312,7 +402,13 @@ fn different_keys_do_not_wait_for_each_other() {
 fn stale_requests_without_leave_are_collapsed_too() {
     let origin = Origin::start();
     let gate = Gate::new();
-    origin.on_in_turn("/x", [Reply::fresh(10, "old"), Reply::fresh(10, "newnew").in_halves(&gate)]);
+    origin.on_in_turn(
+        "/x",
+        [
+            Reply::fresh(10, "old"),
+            Reply::fresh(10, "newnew").in_halves(&gate),
+        ],
+    );
     let edge = Edge::before(&origin).start();
     edge.get("/x").assert_forwarded("uri-miss", "old");
     edge.advance_secs(10);

@@ -1,4 +1,5 @@
-//! Configurations are checked before use, and every mistake is told with its line, its key and its cure.
+//! Configurations are checked before use, and every mistake is told with its line, its key and its
+//! cure.
 
 use tero_tests::{Edge, Origin, folder};
 
@@ -17,7 +18,11 @@ const SITE: &str = "[[site]]\nname = \"shop\"\nhosts = [\"shop.example\"]\norigi
 fn a_good_configuration_is_called_good() {
     let output = check(SITE);
     assert_code(&output, 0);
-    assert!(out(&output).contains("tero.toml: good: 1 site"), "{}", out(&output));
+    assert!(
+        out(&output).contains("tero.toml: good: 1 site"),
+        "{}",
+        out(&output)
+    );
 }
 
 #[test]
@@ -36,7 +41,10 @@ fn all_mistakes_are_told_at_once_with_line_key_and_cure() {
         (11, "site.origins", "http://"),
         (12, "site.policies", "[[policy]]"),
     ] {
-        assert!(told.contains(&format!("tero.toml:{line}:")), "line {line}:\n{told}");
+        assert!(
+            told.contains(&format!("tero.toml:{line}:")),
+            "line {line}:\n{told}"
+        );
         assert!(told.contains(key), "{key}:\n{told}");
         assert!(told.contains(cure), "{cure}:\n{told}");
     }
@@ -46,14 +54,30 @@ fn all_mistakes_are_told_at_once_with_line_key_and_cure() {
 #[test]
 fn mistakes_are_told_to_machines_too() {
     let folder = folder();
-    std::fs::write(folder.path().join("edge.toml"), format!("[server]\nworkers = 0\nname = \"a b\"\n\n{SITE}")).unwrap();
+    std::fs::write(
+        folder.path().join("edge.toml"),
+        format!("[server]\nworkers = 0\nname = \"a b\"\n\n{SITE}"),
+    )
+    .unwrap();
     let output = run_in(folder.path(), &["check", "--json", "edge.toml"]);
     assert_code(&output, 1);
     let told: serde_json::Value = serde_json::from_str(&out(&output)).unwrap();
     let errors = told["errors"].as_array().unwrap();
-    let found: Vec<_> = errors.iter().map(|error| (error["line"].as_u64().unwrap(), error["key"].as_str().unwrap())).collect();
+    let found: Vec<_> = errors
+        .iter()
+        .map(|error| {
+            (
+                error["line"].as_u64().unwrap(),
+                error["key"].as_str().unwrap(),
+            )
+        })
+        .collect();
     assert_eq!(found, [(2, "server.workers"), (3, "server.name")]);
-    assert!(errors.iter().all(|error| !error["cure"].as_str().unwrap().is_empty()));
+    assert!(
+        errors
+            .iter()
+            .all(|error| !error["cure"].as_str().unwrap().is_empty())
+    );
 }
 
 #[test]
@@ -67,7 +91,11 @@ fn what_is_no_toml_is_told_with_its_line() {
 fn a_file_that_is_not_there_is_named() {
     let output = run(&["check", "/nowhere/at/all.toml"]);
     assert_code(&output, 1);
-    assert!(err(&output).contains("/nowhere/at/all.toml"), "{}", err(&output));
+    assert!(
+        err(&output).contains("/nowhere/at/all.toml"),
+        "{}",
+        err(&output)
+    );
 }
 
 #[test]
@@ -75,13 +103,29 @@ fn every_key_is_documented_with_default_and_range() {
     let output = run(&["check", "--keys"]);
     assert_code(&output, 0);
     let reference = out(&output);
-    for key in
-        ["max_connections", "collapse_timeout", "policy_may_override", "stale_if_error", "schedule", "deadline", "compiled_cache"]
-    {
-        assert!(reference.contains(&format!("`{key}`")), "{key}:\n{reference}");
+    for key in [
+        "max_connections",
+        "collapse_timeout",
+        "policy_may_override",
+        "stale_if_error",
+        "schedule",
+        "deadline",
+        "compiled_cache",
+    ] {
+        assert!(
+            reference.contains(&format!("`{key}`")),
+            "{key}:\n{reference}"
+        );
     }
-    for (key, words) in [("memory", "512MiB"), ("header_timeout", "10s"), ("max_failures", "10")] {
-        let line = reference.lines().find(|line| line.contains(&format!("`{key}`"))).unwrap();
+    for (key, words) in [
+        ("memory", "512MiB"),
+        ("header_timeout", "10s"),
+        ("max_failures", "10"),
+    ] {
+        let line = reference
+            .lines()
+            .find(|line| line.contains(&format!("`{key}`")))
+            .unwrap();
         assert!(line.contains(words), "{line}");
     }
 }
@@ -108,7 +152,10 @@ fn policies_are_checked_in_their_own_words() {
     let output = check(&format!("{policy}{SITE}policies = [\"hours\"]\n"));
     assert_code(&output, 1);
     assert!(err(&output).contains("America/Macondo"), "{}", err(&output));
-    let output = check(&format!("{policy}{SITE}policies = [\"hours\"]\n").replace("Macondo", "Argentina/Buenos_Aires"));
+    let output = check(
+        &format!("{policy}{SITE}policies = [\"hours\"]\n")
+            .replace("Macondo", "Argentina/Buenos_Aires"),
+    );
     assert_code(&output, 0);
 }
 
@@ -124,8 +171,13 @@ fn the_name_in_the_configuration_is_the_one_in_the_fields() {
 #[test]
 fn a_site_can_tell_its_keys() {
     let origin = Origin::start();
-    let edge = Edge::before(&origin).site("cache_status_key = true").start();
-    assert_eq!(edge.get("/x?a=1").cache_status().key.as_deref(), Some("http://www.example/x?a=1"));
+    let edge = Edge::before(&origin)
+        .site("cache_status_key = true")
+        .start();
+    assert_eq!(
+        edge.get("/x?a=1").cache_status().key.as_deref(),
+        Some("http://www.example/x?a=1")
+    );
     let edge = Edge::before(&origin).start();
     assert_eq!(edge.get("/x").cache_status().key, None);
 }
@@ -133,10 +185,18 @@ fn a_site_can_tell_its_keys() {
 #[test]
 fn the_origin_hears_the_host_that_the_site_names() {
     let origin = Origin::start();
-    let edge = Edge::before(&origin).site("host_header = \"app.internal\"").start();
+    let edge = Edge::before(&origin)
+        .site("host_header = \"app.internal\"")
+        .start();
     edge.get("/x");
-    assert_eq!(origin.only("/x").header("host").as_deref(), Some("app.internal"));
+    assert_eq!(
+        origin.only("/x").header("host").as_deref(),
+        Some("app.internal")
+    );
     let edge = Edge::before(&origin).start();
     edge.get("/y");
-    assert_eq!(origin.only("/y").header("host").as_deref(), Some("www.example"));
+    assert_eq!(
+        origin.only("/y").header("host").as_deref(),
+        Some("www.example")
+    );
 }

@@ -1,4 +1,5 @@
-//! The ready-made files in `examples/deploy`: each is what its reader takes it for, and its command does what it says.
+//! The ready-made files in `examples/deploy`: each is what its reader takes it for, and its command
+//! does what it says.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,67 +25,117 @@ fn assert_opening(cron: &str, zone: &str) {
     let expected = Schedule::parse("30 8 * * MON-SAT", ART.parse().unwrap()).unwrap();
     let mut now = tero_tests::instant("2026-11-24T08:00:00", ART.parse().unwrap());
     for _ in 0..10 {
-        assert_eq!(schedule.next_after(now), expected.next_after(now), "{cron} in {zone}");
+        assert_eq!(
+            schedule.next_after(now),
+            expected.next_after(now),
+            "{cron} in {zone}"
+        );
         now = expected.next_after(now).unwrap();
     }
 }
 
-/// Runs a `tero` command line of an example, whose plan is `apertura`, with these arguments added, against an edge: once it succeeds, and
-/// once more than five in a hundred fail.
+/// Runs a `tero` command line of an example, whose plan is `apertura`, with these arguments added,
+/// against an edge: once it succeeds, and once more than five in a hundred fail.
 fn assert_warms(arguments: &[&str], more: impl Fn(&Serving) -> Vec<String>) {
     for (gone, code) in [(0, 0), (1, 0), (2, 1)] {
         let origin = Origin::start();
-        origin.otherwise(|asked| if asked.target.starts_with("/gone") { Reply::status(404) } else { Reply::fresh(600, "a") });
-        let urls: Vec<_> =
-            (0..20 - gone).map(|page| format!("/{page}")).chain((0..gone).map(|page| format!("/gone{page}"))).collect();
+        origin.otherwise(|asked| {
+            if asked.target.starts_with("/gone") {
+                Reply::status(404)
+            } else {
+                Reply::fresh(600, "a")
+            }
+        });
+        let urls: Vec<_> = (0..20 - gone)
+            .map(|page| format!("/{page}"))
+            .chain((0..gone).map(|page| format!("/gone{page}")))
+            .collect();
         let plan = format!("\n[[warm]]\nname = \"apertura\"\nsite = \"site\"\nurls = {urls:?}\n");
         let serving = Serving::start(&configuration(&origin, &plan));
         let more = more(&serving);
-        let arguments: Vec<&str> = arguments.iter().copied().chain(more.iter().map(String::as_str)).collect();
+        let arguments: Vec<&str> = arguments
+            .iter()
+            .copied()
+            .chain(more.iter().map(String::as_str))
+            .collect();
         assert_code(&run(&arguments), code);
         serving.client().send(&get("/0")).assert_hit("a");
     }
 }
 
 fn admin(serving: &Serving) -> Vec<String> {
-    vec!["--admin".to_owned(), format!("http://{}", serving.admin_address())]
+    vec![
+        "--admin".to_owned(),
+        format!("http://{}", serving.admin_address()),
+    ]
 }
 
 #[test]
 fn the_crontab_line_warms_before_the_opening() {
     let text = read("crontab");
-    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
-    let zone = lines.iter().find_map(|line| line.strip_prefix("CRON_TZ=")).expect("the zone is named");
-    let job = lines.iter().find(|line| !line.contains('=')).expect("there is a job");
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
+        .collect();
+    let zone = lines
+        .iter()
+        .find_map(|line| line.strip_prefix("CRON_TZ="))
+        .expect("the zone is named");
+    let job = lines
+        .iter()
+        .find(|line| !line.contains('='))
+        .expect("there is a job");
     let fields: Vec<&str> = job.split_whitespace().collect();
     assert_opening(&fields[..5].join(" "), zone);
     assert_eq!(&fields[5..8], ["tero", "/usr/bin/tero", "warm"]);
     // To cron, a bare percent sign is the end of the line.
     assert!(!job.replace("\\%", "").contains('%'), "{job}");
     let command = job.replace("\\%", "%");
-    let arguments: Vec<&str> = command.split_whitespace().skip(7).take_while(|word| !word.starts_with('>')).collect();
+    let arguments: Vec<&str> = command
+        .split_whitespace()
+        .skip(7)
+        .take_while(|word| !word.starts_with('>'))
+        .collect();
     assert_warms(&arguments, admin);
 }
 
 #[test]
 fn the_service_warms_the_plan_of_its_name() {
     let text = read("tero-warm@.service");
-    let start = text.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/bin/tero ")).expect("there is a command");
+    let start = text
+        .lines()
+        .find_map(|line| line.strip_prefix("ExecStart=/usr/bin/tero "))
+        .expect("there is a command");
     let command = start.replace("%i", "apertura").replace("%%", "%");
     assert_warms(&command.split_whitespace().collect::<Vec<_>>(), admin);
     let timer = read("tero-warm-apertura.timer");
-    let calendar = timer.lines().find_map(|line| line.strip_prefix("OnCalendar=")).expect("there is a time");
+    let calendar = timer
+        .lines()
+        .find_map(|line| line.strip_prefix("OnCalendar="))
+        .expect("there is a time");
     let (when, zone) = calendar.rsplit_once(' ').unwrap();
     assert_eq!(when, "Mon..Sat *-*-* 08:30:00");
     assert_opening("30 8 * * MON-SAT", zone);
-    assert!(timer.lines().any(|line| line == "Unit=tero-warm@apertura.service"));
+    assert!(
+        timer
+            .lines()
+            .any(|line| line == "Unit=tero-warm@apertura.service")
+    );
 }
 
-/// `.ci/run` says so in `TERO_DEMAND_SYSTEMD`: there, a machine without it fails instead of testing less.
+/// `.ci/run` says so in `TERO_DEMAND_SYSTEMD`: there, a machine without it fails instead of testing
+/// less.
 #[test]
 fn systemd_takes_the_units_for_good() {
-    if Command::new("systemd-analyze").arg("--version").output().is_err() {
-        assert!(std::env::var_os("TERO_DEMAND_SYSTEMD").is_none(), "systemd-analyze is missing: install systemd");
+    if Command::new("systemd-analyze")
+        .arg("--version")
+        .output()
+        .is_err()
+    {
+        assert!(
+            std::env::var_os("TERO_DEMAND_SYSTEMD").is_none(),
+            "systemd-analyze is missing: install systemd"
+        );
         return;
     }
     let folder = folder();
@@ -95,16 +146,31 @@ fn systemd_takes_the_units_for_good() {
         let text = read(unit).replace("/usr/bin/tero", program);
         std::fs::write(folder.path().join(unit), text).unwrap();
     }
-    std::fs::write(folder.path().join("tero.service"), format!("[Service]\nExecStart={program} serve\n")).unwrap();
+    std::fs::write(
+        folder.path().join("tero.service"),
+        format!("[Service]\nExecStart={program} serve\n"),
+    )
+    .unwrap();
     let verify = |files: [&str; 2]| {
         let mut command = Command::new("systemd-analyze");
-        command.args(["verify", "--man=no"]).current_dir(folder.path()).args(files.map(|file| format!("./{file}")));
+        command
+            .args(["verify", "--man=no"])
+            .current_dir(folder.path())
+            .args(files.map(|file| format!("./{file}")));
         let output = command.output().unwrap();
-        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
     };
     let named = ["tero-warm-apertura.timer", "tero-warm@apertura.service"];
     let (good, said) = verify(named);
-    assert!(good && !units.iter().any(|unit| said.contains(unit.trim_end_matches("@.service"))), "{said}");
+    assert!(
+        good && !units
+            .iter()
+            .any(|unit| said.contains(unit.trim_end_matches("@.service"))),
+        "{said}"
+    );
     // And it would notice.
     let broken = read("tero-warm-apertura.timer").replace("08:30:00", "08:61:00");
     std::fs::write(folder.path().join("tero-warm-apertura.timer"), broken).unwrap();
@@ -116,25 +182,58 @@ fn systemd_takes_the_units_for_good() {
 fn the_kubernetes_job_warms_before_the_opening_and_never_twice_at_once() {
     let job = yaml::read(&read("kubernetes-cronjob.yaml"));
     let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    assert_eq!((&job["apiVersion"], &job["kind"]), (&"batch/v1".into(), &"CronJob".into()));
+    assert_eq!(
+        (&job["apiVersion"], &job["kind"]),
+        (&"batch/v1".into(), &"CronJob".into())
+    );
     let spec = &job["spec"];
     assert_opening(&word(&spec["schedule"]), &word(&spec["timeZone"]));
     assert_eq!(word(&spec["concurrencyPolicy"]), "Forbid");
-    assert!(spec["startingDeadlineSeconds"].as_i64().is_some_and(|secs| secs > 10));
+    assert!(
+        spec["startingDeadlineSeconds"]
+            .as_i64()
+            .is_some_and(|secs| secs > 10)
+    );
     let job = &spec["jobTemplate"]["spec"];
     assert_eq!(job["backoffLimit"].as_i64(), Some(0));
     let pod = &job["template"]["spec"];
     assert_eq!(word(&pod["restartPolicy"]), "Never");
-    let names = |list: &Value| -> Vec<String> { list.as_array().unwrap().iter().map(|entry| word(&entry["name"])).collect() };
+    let names = |list: &Value| -> Vec<String> {
+        list.as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| word(&entry["name"]))
+            .collect()
+    };
     let container = &pod["containers"][0];
-    assert!(names(&container["volumeMounts"]).iter().all(|mount| names(&pod["volumes"]).contains(mount)));
+    assert!(
+        names(&container["volumeMounts"])
+            .iter()
+            .all(|mount| names(&pod["volumes"]).contains(mount))
+    );
     assert_eq!(word(&container["command"][0]), "tero");
-    let arguments: Vec<String> = container["args"].as_array().unwrap().iter().map(word).collect();
-    let at = |name: &str| arguments.iter().position(|argument| argument == name).unwrap_or_else(|| panic!("{name} is missing"));
+    let arguments: Vec<String> = container["args"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(word)
+        .collect();
+    let at = |name: &str| {
+        arguments
+            .iter()
+            .position(|argument| argument == name)
+            .unwrap_or_else(|| panic!("{name} is missing"))
+    };
     let token_file = Path::new(&arguments[at("--token-file") + 1]);
-    assert!(token_file.starts_with(word(&container["volumeMounts"][0]["mountPath"])), "{token_file:?}");
+    assert!(
+        token_file.starts_with(word(&container["volumeMounts"][0]["mountPath"])),
+        "{token_file:?}"
+    );
     assert!(arguments[at("--admin") + 1].starts_with("http://"));
-    let rest: Vec<&str> = arguments[..at("--admin")].iter().map(String::as_str).collect();
+    let rest: Vec<&str> = arguments[..at("--admin")]
+        .iter()
+        .map(String::as_str)
+        .collect();
     assert_eq!(at("--token-file"), rest.len() + 2, "nothing else is said");
     let folder = folder();
     let token = folder.path().join("token");

@@ -10,15 +10,23 @@ use crate::program::{assert_code, err, out, tero};
 /// `tero policy …` with the tests' own folder of compiled modules.
 fn policy(arguments: &[&str]) -> Output {
     let mut command = tero(&[&["policy"], arguments].concat());
-    command.env("XDG_CACHE_HOME", compiled_cache()).output().expect("the program can be run")
+    command
+        .env("XDG_CACHE_HOME", compiled_cache())
+        .output()
+        .expect("the program can be run")
 }
 
-/// A file of cases for the misbehaving guest. The deadline is short only where it spins: on a busy machine all else could miss it too.
+/// A file of cases for the misbehaving guest. The deadline is short only where it spins: on a busy
+/// machine all else could miss it too.
 fn misbehaving(settings: &str, cases: &str) -> (tempfile::TempDir, String) {
     let folder = folder();
     let module = toml_string(&guests::misbehaving_path().display().to_string());
     let path = folder.path().join("cases.toml");
-    let deadline = if settings.contains("spin") { "100ms" } else { "10s" };
+    let deadline = if settings.contains("spin") {
+        "100ms"
+    } else {
+        "10s"
+    };
     let text = format!(
         "module = {module}\nsettings = {{ {settings} }}\nlimits = {{ deadline = \"{deadline}\", memory = \"8MiB\" }}\n{cases}"
     );
@@ -26,16 +34,28 @@ fn misbehaving(settings: &str, cases: &str) -> (tempfile::TempDir, String) {
     (folder, path.display().to_string())
 }
 
-const GOOD: &str =
-    "[[case]]\nname = \"behaves\"\non_request = { variant = \"good\" }\non_response = { ttl = \"1min\", tags = [\"good\"] }\n";
+const GOOD: &str = "[[case]]\nname = \"behaves\"\non_request = { variant = \"good\" }\non_response = { ttl = \"1min\", tags = [\"good\"] }\n";
 
 #[test]
 fn cases_that_pass_are_a_table_and_success() {
     let (folder, _) = misbehaving("", GOOD);
     let tested = policy(&["test", &folder.path().display().to_string()]);
     assert_code(&tested, 0);
-    for part in ["cases.toml", "ok", "behaves", "on-request", "on-response", "fuel", "µs", "2 passed, 0 failed"] {
-        assert!(out(&tested).contains(part), "{part} is not in\n{}", out(&tested));
+    for part in [
+        "cases.toml",
+        "ok",
+        "behaves",
+        "on-request",
+        "on-response",
+        "fuel",
+        "µs",
+        "2 passed, 0 failed",
+    ] {
+        assert!(
+            out(&tested).contains(part),
+            "{part} is not in\n{}",
+            out(&tested)
+        );
     }
 }
 
@@ -45,16 +65,30 @@ fn a_case_that_fails_shows_what_was_expected_and_what_came() {
     let tested = policy(&["test", &file]);
     assert_code(&tested, 1);
     let shown = out(&tested);
-    for part in ["FAILED", "cases.toml:4: behaves (on-response)", "ttl", "2min", "1min", "1 passed, 1 failed"] {
+    for part in [
+        "FAILED",
+        "cases.toml:4: behaves (on-response)",
+        "ttl",
+        "2min",
+        "1min",
+        "1 passed, 1 failed",
+    ] {
         assert!(shown.contains(part), "{part} is not in\n{shown}");
     }
     let json: Value = serde_json::from_str(&out(&policy(&["test", "--json", &file]))).unwrap();
     assert_eq!(json["passed"], false);
     let outcomes = json["files"][0]["outcomes"].as_array().unwrap();
     assert_eq!(outcomes[0]["problems"], serde_json::json!([]));
-    assert_eq!(outcomes[1]["problems"], serde_json::json!([{ "field": "ttl", "expected": "2min", "got": "1min" }]));
     assert_eq!(
-        (&outcomes[1]["line"], &outcomes[1]["hook"], &outcomes[1]["answer"]["ttl"]),
+        outcomes[1]["problems"],
+        serde_json::json!([{ "field": "ttl", "expected": "2min", "got": "1min" }])
+    );
+    assert_eq!(
+        (
+            &outcomes[1]["line"],
+            &outcomes[1]["hook"],
+            &outcomes[1]["answer"]["ttl"]
+        ),
         (&4.into(), &"on-response".into(), &"1min".into())
     );
     assert!(outcomes[0]["fuel"].as_u64().unwrap() > 100);
@@ -64,14 +98,27 @@ fn a_case_that_fails_shows_what_was_expected_and_what_came() {
 fn every_way_to_fail_is_told() {
     for (settings, kind) in [
         ("on_request = \"trap\"", "trap: "),
-        ("on_request = \"spin\"", "deadline: it took longer than 100ms"),
-        ("on_request = \"allocate\"", "memory: it wanted more memory than 8MiB (`memory`)"),
-        ("on_request = \"nonsense-variant\"", "bad_answer: the variant \"undeclared\" is not in its manifest"),
+        (
+            "on_request = \"spin\"",
+            "deadline: it took longer than 100ms",
+        ),
+        (
+            "on_request = \"allocate\"",
+            "memory: it wanted more memory than 8MiB (`memory`)",
+        ),
+        (
+            "on_request = \"nonsense-variant\"",
+            "bad_answer: the variant \"undeclared\" is not in its manifest",
+        ),
     ] {
         let (_folder, file) = misbehaving(settings, GOOD);
         let tested = policy(&["test", &file]);
         assert_code(&tested, 1);
-        assert!(out(&tested).contains(kind) && out(&tested).contains("1 passed, 1 failed"), "{kind}\n{}", out(&tested));
+        assert!(
+            out(&tested).contains(kind) && out(&tested).contains("1 passed, 1 failed"),
+            "{kind}\n{}",
+            out(&tested)
+        );
     }
 }
 
@@ -81,7 +128,10 @@ fn an_answer_that_depends_on_earlier_questions_has_not_passed() {
     let tested = policy(&["test", &file]);
     assert_code(&tested, 1);
     let shown = out(&tested);
-    assert!(shown.contains("variant of a used instance") && shown.contains("good, as of a fresh one"), "{shown}");
+    assert!(
+        shown.contains("variant of a used instance") && shown.contains("good, as of a fresh one"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -90,7 +140,11 @@ fn an_answer_that_costs_too_much_has_not_passed() {
     assert_code(&policy(&["test", "--max-fuel", "1000000", &file]), 0);
     let tested = policy(&["test", "--max-fuel", "10", &file]);
     assert_code(&tested, 1);
-    assert!(out(&tested).contains("at most 10") && out(&tested).contains("0 passed, 2 failed"), "{}", out(&tested));
+    assert!(
+        out(&tested).contains("at most 10") && out(&tested).contains("0 passed, 2 failed"),
+        "{}",
+        out(&tested)
+    );
 }
 
 #[test]
@@ -99,7 +153,11 @@ fn another_module_can_be_tried_with_the_same_cases() {
     let other = guests::first_policy_path().display().to_string();
     let tested = policy(&["test", "--module", &other, &file]);
     assert_code(&tested, 1);
-    assert!(err(&tested).contains("refuses its settings"), "{}", err(&tested));
+    assert!(
+        err(&tested).contains("refuses its settings"),
+        "{}",
+        err(&tested)
+    );
 }
 
 #[test]
@@ -113,7 +171,8 @@ fn wrong_use_and_mistakes_are_told_apart() {
     let mistaken = policy(&["test", &file]);
     assert_code(&mistaken, 1);
     assert!(
-        err(&mistaken).contains("unknown key `tag`") && err(&mistaken).contains("did you mean `tags`?"),
+        err(&mistaken).contains("unknown key `tag`")
+            && err(&mistaken).contains("did you mean `tags`?"),
         "{}",
         err(&mistaken)
     );
@@ -127,9 +186,16 @@ fn a_module_is_looked_at() {
     let looked = policy(&["inspect", &module, "--settings", "{\"zone\": \"UTC\"}"]);
     assert_code(&looked, 0);
     let shown = out(&looked);
-    for part in
-        ["a core module", "KiB", "digest", "tero:policy@0.1.0", "log: log", "on-request, on-response, plan-warm", "UTC", "good"]
-    {
+    for part in [
+        "a core module",
+        "KiB",
+        "digest",
+        "tero:policy@0.1.0",
+        "log: log",
+        "on-request, on-response, plan-warm",
+        "UTC",
+        "good",
+    ] {
         assert!(shown.contains(part), "{part} is not in\n{shown}");
     }
     let json: Value = serde_json::from_str(&out(&policy(&[
@@ -140,11 +206,27 @@ fn a_module_is_looked_at() {
         "{\"variants\": [{\"name\": \"m\", \"devices\": [\"mobile\"]}]}",
     ])))
     .unwrap();
-    assert_eq!((&json["contract"], &json["manifest"]["variants"]), (&"tero:policy@0.1.0".into(), &serde_json::json!(["m"])));
-    assert_eq!((&json["manifest"]["device"], &json["error"]), (&true.into(), &Value::Null));
-    let refused = policy(&["inspect", &module, "--settings", "{\"configure\": \"error\"}"]);
+    assert_eq!(
+        (&json["contract"], &json["manifest"]["variants"]),
+        (&"tero:policy@0.1.0".into(), &serde_json::json!(["m"]))
+    );
+    assert_eq!(
+        (&json["manifest"]["device"], &json["error"]),
+        (&true.into(), &Value::Null)
+    );
+    let refused = policy(&[
+        "inspect",
+        &module,
+        "--settings",
+        "{\"configure\": \"error\"}",
+    ]);
     assert_code(&refused, 1);
-    assert!(out(&refused).contains("tero:policy@0.1.0") && err(&refused).contains("write something else"), "{}", err(&refused));
+    assert!(
+        out(&refused).contains("tero:policy@0.1.0")
+            && err(&refused).contains("write something else"),
+        "{}",
+        err(&refused)
+    );
     assert_code(&policy(&["inspect", &module, "--settings", "zone = 1"]), 2);
     assert_code(&policy(&["inspect", "/nowhere.wasm"]), 1);
 }
@@ -152,19 +234,43 @@ fn a_module_is_looked_at() {
 #[test]
 fn a_new_project_is_made_in_every_language_and_a_missing_tool_is_named() {
     for (language, missing) in [
-        ("rust", "cargo is missing, which builds policies in Rust: install Rust with rustup"),
-        ("javascript", "node is missing, which builds policies in JavaScript: install Node.js"),
-        ("python", "componentize-py is missing, which builds policies in Python: run `python3 -m venv .venv"),
-        ("c", "clang with wasm-ld is missing, which builds policies in C: install clang"),
+        (
+            "rust",
+            "cargo is missing, which builds policies in Rust: install Rust with rustup",
+        ),
+        (
+            "javascript",
+            "node is missing, which builds policies in JavaScript: install Node.js",
+        ),
+        (
+            "python",
+            "componentize-py is missing, which builds policies in Python: run `python3 -m venv .venv",
+        ),
+        (
+            "c",
+            "clang with wasm-ld is missing, which builds policies in C: install clang",
+        ),
     ] {
         let folder = folder();
-        let made = tero(&["policy", "new", "my-shop", "--language", language]).current_dir(folder.path()).output().unwrap();
+        let made = tero(&["policy", "new", "my-shop", "--language", language])
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
         assert_code(&made, 0);
-        assert!(out(&made).contains("cd my-shop") && out(&made).contains("tero policy build"), "{}", out(&made));
+        assert!(
+            out(&made).contains("cd my-shop") && out(&made).contains("tero policy build"),
+            "{}",
+            out(&made)
+        );
         // A machine without any tools.
         let mut build = tero(&["policy", "build", "my-shop"]);
-        let built =
-            build.current_dir(folder.path()).env("PATH", "/nowhere").env_remove("RUSTC").env_remove("CARGO").output().unwrap();
+        let built = build
+            .current_dir(folder.path())
+            .env("PATH", "/nowhere")
+            .env_remove("RUSTC")
+            .env_remove("CARGO")
+            .output()
+            .unwrap();
         assert_code(&built, 1);
         assert!(err(&built).contains(missing), "{}", err(&built));
     }

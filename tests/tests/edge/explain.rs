@@ -16,12 +16,11 @@ fn rules(rule: &str) -> String {
 
 /// A site with business hours, and rules of the hour after them.
 fn hours(origin: &Origin) -> EdgeBuilder {
-    let settings = format!("settings = {{ zone = \"{ART}\", open = \"09:00\", close = \"18:00\" }}");
-    Edge::before(origin).policy("hours", "builtin:business-hours", &settings).policy(
-        "rules",
-        "builtin:json-rules",
-        &rules("ttl = 77"),
-    )
+    let settings =
+        format!("settings = {{ zone = \"{ART}\", open = \"09:00\", close = \"18:00\" }}");
+    Edge::before(origin)
+        .policy("hours", "builtin:business-hours", &settings)
+        .policy("rules", "builtin:json-rules", &rules("ttl = 77"))
 }
 
 #[track_caller]
@@ -34,9 +33,15 @@ fn explain(edge: &Edge, question: &Value) -> Value {
 #[track_caller]
 fn check_rule(explained: &Value, name: &str, words: &[&str]) {
     let rules = explained["rules"].as_array().unwrap();
-    let found = rules.iter().find(|rule| rule["rule"] == name).unwrap_or_else(|| panic!("no {name} in {rules:?}"));
+    let found = rules
+        .iter()
+        .find(|rule| rule["rule"] == name)
+        .unwrap_or_else(|| panic!("no {name} in {rules:?}"));
     for word in words {
-        assert!(found["text"].as_str().unwrap().contains(word), "{word:?} is not in {found}");
+        assert!(
+            found["text"].as_str().unwrap().contains(word),
+            "{word:?} is not in {found}"
+        );
     }
 }
 
@@ -44,42 +49,89 @@ fn check_rule(explained: &Value, name: &str, words: &[&str]) {
 fn each_policy_answers_for_itself_at_any_local_time() {
     let origin = origin();
     let edge = hours(&origin).start();
-    let open = explain(&edge, &json!({ "url": "http://www.example/x", "at": "2026-11-24T17:59" }));
-    assert_eq!((&open["site"], &open["at"]["local"]), (&json!("site"), &json!("2026-11-24T17:59:00-03:00")));
+    let open = explain(
+        &edge,
+        &json!({ "url": "http://www.example/x", "at": "2026-11-24T17:59" }),
+    );
+    assert_eq!(
+        (&open["site"], &open["at"]["local"]),
+        (&json!("site"), &json!("2026-11-24T17:59:00-03:00"))
+    );
     let (first, second) = (&open["policies"][0], &open["policies"][1]);
-    assert_eq!((&first["policy"], &second["policy"]), (&json!("hours"), &json!("rules")));
+    assert_eq!(
+        (&first["policy"], &second["policy"]),
+        (&json!("hours"), &json!("rules"))
+    );
     assert_eq!(second["on_response"]["answer"]["ttl_secs"], 77);
     assert_eq!(open["response"]["lifetime_from"], "policy");
-    check_rule(&open, "first-wins", &["`hours` comes first and decides the TTL", "`rules`"]);
+    check_rule(
+        &open,
+        "first-wins",
+        &["`hours` comes first and decides the TTL", "`rules`"],
+    );
     let closed = explain(&edge, &json!({ "url": "/x", "at": "2026-11-24T18:00:00" }));
-    assert_ne!(closed["response"]["lifetime_secs"], open["response"]["lifetime_secs"], "another hour, another lifetime");
+    assert_ne!(
+        closed["response"]["lifetime_secs"], open["response"]["lifetime_secs"],
+        "another hour, another lifetime"
+    );
     let same = explain(&edge, &json!({ "url": "/x", "at": "2026-11-24T21:00:00Z" }));
     assert_eq!(same["policies"], closed["policies"], "the same instant");
-    assert_eq!(same["would"], json!({ "outcome": "miss", "why": "nothing is stored under the key" }));
+    assert_eq!(
+        same["would"],
+        json!({ "outcome": "miss", "why": "nothing is stored under the key" })
+    );
 }
 
 #[test]
 fn what_is_stored_is_told_with_its_freshness_and_what_would_happen() {
     let origin = origin();
-    let edge =
-        Edge::before(&origin).policy("rules", "builtin:json-rules", &rules("ttl = 60, stale_while_revalidate = 10")).start();
+    let edge = Edge::before(&origin)
+        .policy(
+            "rules",
+            "builtin:json-rules",
+            &rules("ttl = 60, stale_while_revalidate = 10"),
+        )
+        .start();
     edge.get("/x?b=1");
     edge.advance_secs(5);
     let url = json!({ "url": "/x?b=1" });
     let hit = explain(&edge, &url);
     let stored = &hit["stored"][0];
-    assert_eq!((&stored["selected"], &stored["age_secs"], &stored["fresh_for_secs"]), (&json!(true), &json!(5), &json!(55)));
-    assert_eq!((&stored["lifetime_from"], &stored["status"], &stored["bytes"]), (&json!("policy"), &json!(200), &json!(6)));
+    assert_eq!(
+        (
+            &stored["selected"],
+            &stored["age_secs"],
+            &stored["fresh_for_secs"]
+        ),
+        (&json!(true), &json!(5), &json!(55))
+    );
+    assert_eq!(
+        (
+            &stored["lifetime_from"],
+            &stored["status"],
+            &stored["bytes"]
+        ),
+        (&json!("policy"), &json!(200), &json!(6))
+    );
     assert_eq!(hit["key"]["url"], "http://www.example/x?b=1");
-    assert_eq!((&hit["would"]["outcome"], &hit["response"]["from"]), (&json!("hit"), &json!("stored")));
+    assert_eq!(
+        (&hit["would"]["outcome"], &hit["response"]["from"]),
+        (&json!("hit"), &json!("stored"))
+    );
     check_rule(&hit, "policy-ttl", &["60 s", "30 s"]);
     edge.advance_secs(55);
     assert_eq!(explain(&edge, &url)["would"]["outcome"], "stale");
     edge.advance_secs(10);
     let late = explain(&edge, &url);
-    assert_eq!((&late["would"]["outcome"], &late["stored"][0]["fresh"]), (&json!("revalidate"), &json!(false)));
+    assert_eq!(
+        (&late["would"]["outcome"], &late["stored"][0]["fresh"]),
+        (&json!("revalidate"), &json!(false))
+    );
     edge.get("/x?b=1").assert_forwarded("stale", "/x?b=1");
-    assert_eq!(explain(&edge, &json!({ "url": "/x", "method": "POST" }))["would"]["outcome"], "pass");
+    assert_eq!(
+        explain(&edge, &json!({ "url": "/x", "method": "POST" }))["would"]["outcome"],
+        "pass"
+    );
     let only = json!({ "url": "/y", "headers": { "Cache-Control": "only-if-cached" } });
     assert_eq!(explain(&edge, &only)["would"]["outcome"], "error");
 }
@@ -96,12 +148,21 @@ fn rules_of_the_engine_that_overrode_a_policy_are_named() {
         )
         .start();
     let never = explain(&edge, &json!({ "url": "/never" }));
-    assert_eq!((&never["would"]["outcome"], &never["decision"]["lookup"]), (&json!("pass"), &json!("pass")));
+    assert_eq!(
+        (&never["would"]["outcome"], &never["decision"]["lookup"]),
+        (&json!("pass"), &json!("pass"))
+    );
     check_rule(&never, "pass-wins", &["`second` passes"]);
     check_rule(&never, "never-wins", &["`second` says never", "`first`"]);
     let given = |headers: Value| json!({ "url": "/x", "response": { "headers": headers } });
     let cookie = explain(&edge, &given(json!({ "set-cookie": "a=b" })));
-    assert_eq!((&cookie["response"]["would_be_stored"], &cookie["response"]["refusal"]), (&json!(false), &json!("set-cookie")));
+    assert_eq!(
+        (
+            &cookie["response"]["would_be_stored"],
+            &cookie["response"]["refusal"]
+        ),
+        (&json!(false), &json!("set-cookie"))
+    );
     check_rule(&cookie, "safety-floor", &["set-cookie"]);
     let lifted = Edge::before(&origin)
         .site("policy_may_override = [\"set-cookie\"]")
@@ -111,25 +172,46 @@ fn rules_of_the_engine_that_overrode_a_policy_are_named() {
     assert_eq!(cookie["response"]["would_be_stored"], true);
     check_rule(&cookie, "floor-lifted", &["set-cookie"]);
     let impatient = json!({ "url": "/x", "headers": { "cache-control": ["no-cache"] } });
-    check_rule(&explain(&edge, &impatient), "client-directives", &["not obeyed"]);
+    check_rule(
+        &explain(&edge, &impatient),
+        "client-directives",
+        &["not obeyed"],
+    );
 }
 
 #[test]
 fn a_policy_that_fails_is_told_with_its_reason_and_not_held_against_it() {
     let origin = origin();
     let module = guests::misbehaving_path().display().to_string();
-    let settings =
-        "settings = { on_request = \"trap\", on_response = \"huge-ttl\" }\nlimits = { deadline = \"5s\", max_failures = 1 }";
-    let edge = Edge::before(&origin).policy("bad", &module, settings).start();
+    let settings = "settings = { on_request = \"trap\", on_response = \"huge-ttl\" }\nlimits = { deadline = \"5s\", max_failures = 1 }";
+    let edge = Edge::before(&origin)
+        .policy("bad", &module, settings)
+        .start();
     for _ in 0..3 {
         let explained = explain(&edge, &json!({ "url": "/x" }));
         let bad = &explained["policies"][0];
-        assert_eq!((&bad["on_request"]["failed"], &bad["on_response"]["failed"]), (&json!("trap"), &json!("bad_answer")));
-        assert!(bad["on_response"]["reason"].as_str().unwrap().contains("at most 31536000"), "{bad}");
-        check_rule(&explained, "no-answer", &["`bad` failed", "decided nothing"]);
+        assert_eq!(
+            (&bad["on_request"]["failed"], &bad["on_response"]["failed"]),
+            (&json!("trap"), &json!("bad_answer"))
+        );
+        assert!(
+            bad["on_response"]["reason"]
+                .as_str()
+                .unwrap()
+                .contains("at most 31536000"),
+            "{bad}"
+        );
+        check_rule(
+            &explained,
+            "no-answer",
+            &["`bad` failed", "decided nothing"],
+        );
     }
     let listed = edge.admin_get("/policies/bad").json();
-    assert_eq!((&listed["status"], &listed["hooks"]["on-request"]["trap"]), (&json!("active"), &json!(0)));
+    assert_eq!(
+        (&listed["status"], &listed["hooks"]["on-request"]["trap"]),
+        (&json!("active"), &json!(0))
+    );
 }
 
 #[test]
@@ -139,15 +221,24 @@ fn explaining_changes_nothing_and_counts_as_no_traffic() {
     edge.get("/x");
     let figures = || {
         // Instances are made for it, and counted: they are no traffic.
-        let is_traffic =
-            |(name, _): &(String, f64)| !name.starts_with("tero_policy_instances") && !name.starts_with("tero_policy_memory");
+        let is_traffic = |(name, _): &(String, f64)| {
+            !name.starts_with("tero_policy_instances") && !name.starts_with("tero_policy_memory")
+        };
         let metrics: Vec<_> = edge.metrics().into_iter().filter(is_traffic).collect();
-        (metrics, edge.admin_get("/stats").text(), edge.admin_get("/policies").text(), origin.total())
+        (
+            metrics,
+            edge.admin_get("/stats").text(),
+            edge.admin_get("/policies").text(),
+            origin.total(),
+        )
     };
     let before = figures();
     for url in ["/x", "/y", "/cookie"] {
         for device in ["mobile", "desktop"] {
-            explain(&edge, &json!({ "url": url, "device": device, "at": "2026-12-25T12:00" }));
+            explain(
+                &edge,
+                &json!({ "url": url, "device": device, "at": "2026-12-25T12:00" }),
+            );
         }
     }
     assert_eq!(figures(), before);
@@ -158,19 +249,39 @@ fn a_question_that_makes_no_sense_is_refused_with_a_cure() {
     let origin = origin();
     let edge = hours(&origin).start();
     for (question, status, words) in [
-        (json!({ "url": "http://elsewhere.example/" }), 404, "no site"),
+        (
+            json!({ "url": "http://elsewhere.example/" }),
+            404,
+            "no site",
+        ),
         (json!({ "url": "www.example/x" }), 400, "URL"),
         (json!({ "url": "/x", "at": "noon" }), 400, "noon"),
         (json!({ "url": "/x", "device": "toaster" }), 400, "toaster"),
-        (json!({ "url": "/x", "headers": { "a b": "c" } }), 400, "a b"),
-        (json!({ "url": "/x", "headers": { "a": "c\nd" } }), 400, "`a`"),
+        (
+            json!({ "url": "/x", "headers": { "a b": "c" } }),
+            400,
+            "a b",
+        ),
+        (
+            json!({ "url": "/x", "headers": { "a": "c\nd" } }),
+            400,
+            "`a`",
+        ),
         (json!({ "url": "/x", "method": "TRACE" }), 400, "not let in"),
-        (json!({ "url": "/x", "response": { "status": 99_999 } }), 400, "content"),
+        (
+            json!({ "url": "/x", "response": { "status": 99_999 } }),
+            400,
+            "content",
+        ),
         (json!({ "uri": "/x" }), 400, "uri"),
     ] {
         let answer = edge.admin_post("/explain", &question.to_string());
         assert_eq!(answer.status, status, "{question}: {}", answer.text());
-        assert!(answer.json()["error"].as_str().unwrap().contains(words), "{question}: {}", answer.text());
+        assert!(
+            answer.json()["error"].as_str().unwrap().contains(words),
+            "{question}: {}",
+            answer.text()
+        );
         assert!(answer.json()["cure"].is_string());
     }
     edge.send(&get("/x"));

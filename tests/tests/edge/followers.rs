@@ -1,16 +1,21 @@
-//! What followers get when the fetch that they wait for turns out badly: never a part for the whole, and never nothing for ever.
+//! What followers get when the fetch that they wait for turns out badly: never a part for the
+//! whole, and never nothing for ever.
 
 use tero_tests::{Answer, Client, Edge, Gate, Origin, Reply, get};
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\n";
 
-/// An edge with short waits before an origin that gives this answer under `/x` first and a good one then, and two clients that have
-/// asked: the one whose request went out, and one that waits for the same answer.
+/// An edge with short waits before an origin that gives this answer under `/x` first and a good one
+/// then, and two clients that have asked: the one whose request went out, and one that waits for
+/// the same answer.
 fn with_follower(first: Reply) -> (Origin, Edge, Client, Client) {
     let origin = Origin::start();
     origin.on_in_turn("/x", [first, Reply::fresh(60, "good")]);
     let site = "connect_timeout = \"2s\"\nresponse_timeout = \"5s\"\nbody_timeout = \"5s\"";
-    let edge = Edge::before(&origin).server("workers = 1").site(site).start();
+    let edge = Edge::before(&origin)
+        .server("workers = 1")
+        .site(site)
+        .start();
     let asking = || {
         let mut client = edge.client();
         client.start(&get("/x"));
@@ -38,7 +43,11 @@ fn check_leads_anew(first: Reply, status: u16) {
     gate.open();
     whole_answer(&mut leader).assert_failed(status, "origin");
     let answer = whole_answer(&mut follower);
-    assert_eq!((answer.status, answer.text().as_str(), answer.whole), (200, "good", true), "{answer:?}");
+    assert_eq!(
+        (answer.status, answer.text().as_str(), answer.whole),
+        (200, "good", true),
+        "{answer:?}"
+    );
     edge.get("/x").assert_hit("good");
     assert_eq!(origin.requests("/x"), 2);
 }
@@ -49,7 +58,9 @@ fn a_follower_of_garbage_leads_anew() {
     check_leads_anew(Reply::raw("\0\u{1}\u{2}\r\n\r\n"), 502);
     check_leads_anew(Reply::raw(format!("{HEAD}Content-Length: 4\n\nevil")), 502);
     check_leads_anew(
-        Reply::raw(format!("{HEAD}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nevil\r\n0\r\n\r\n")),
+        Reply::raw(format!(
+            "{HEAD}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nevil\r\n0\r\n\r\n"
+        )),
         502,
     );
 }
@@ -64,14 +75,21 @@ fn a_follower_of_a_head_that_breaks_off_leads_anew() {
 #[test]
 fn a_follower_of_a_head_without_end_leads_anew() {
     check_leads_anew(Reply::raw_then_flood(HEAD, "X-More: and more\r\n"), 502);
-    check_leads_anew(Reply::raw_then_flood("", "HTTP/1.1 103 Early Hints\r\n\r\n"), 502);
+    check_leads_anew(
+        Reply::raw_then_flood("", "HTTP/1.1 103 Early Hints\r\n\r\n"),
+        502,
+    );
 }
 
 #[test]
 fn a_follower_of_a_response_that_never_starts_leads_anew() {
-    for silence in [Reply::silence(), Reply::raw_then_silence(format!("{HEAD}Content-"))] {
+    for silence in [
+        Reply::silence(),
+        Reply::raw_then_silence(format!("{HEAD}Content-")),
+    ] {
         let (origin, edge, mut leader, mut follower) = with_follower(silence);
-        // The wait for the answer began before the request went out; that of the follower's own request begins anew.
+        // The wait for the answer began before the request went out; that of the follower's own
+        // request begins anew.
         edge.advance_secs(5);
         origin.wait_for("/x", 2);
         whole_answer(&mut leader).assert_failed(504, "in time");
@@ -84,10 +102,14 @@ fn a_follower_of_a_response_that_never_starts_leads_anew() {
 fn when_nothing_ever_starts_nobody_waits_for_ever() {
     let origin = Origin::start();
     origin.on("/x", Reply::silence());
-    let builder = Edge::before(&origin).server("workers = 1").site("response_timeout = \"5s\"");
+    let builder = Edge::before(&origin)
+        .server("workers = 1")
+        .site("response_timeout = \"5s\"");
     let edge = builder.cache("collapse_timeout = \"30s\"").start();
     let mut clients: Vec<_> = (0..5).map(|_| edge.client()).collect();
-    clients.iter_mut().for_each(|client| client.start(&get("/x")));
+    clients
+        .iter_mut()
+        .for_each(|client| client.start(&get("/x")));
     // The one worker answers this one after it has come to all of them.
     assert_eq!(edge.get("/y").status, 404);
     for tries in 1..=2 {
@@ -125,42 +147,66 @@ fn check_all_cut(head: &str, rest: impl Fn(Reply) -> Reply) {
 fn followers_of_a_body_that_is_cut_short_are_cut_off() {
     check_all_cut("Content-Length: 10\r\n\r\nsome", Reply::then_close);
     check_all_cut("Content-Length: 10\r\n\r\nsome", Reply::then_reset);
-    check_all_cut("Transfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n", Reply::then_close);
-    check_all_cut("Transfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n", Reply::then_reset);
+    check_all_cut(
+        "Transfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n",
+        Reply::then_close,
+    );
+    check_all_cut(
+        "Transfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n",
+        Reply::then_reset,
+    );
     // A body that ends with its connection is whole where that ends in order, and only there.
     check_all_cut("\r\nsome", Reply::then_reset);
 }
 
 #[test]
 fn followers_of_a_chunk_that_is_none_are_cut_off() {
-    for chunk in
-        ["ffffffffffffffffff\r\nmore", "10000000000000000\r\nmore", "-4\r\nmore", "zz\r\nmore", "4\r\nmore and more\r\n0\r\n\r\n"]
-    {
-        check_all_cut("Transfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n", |reply| reply.then(chunk).then_silence());
+    for chunk in [
+        "ffffffffffffffffff\r\nmore",
+        "10000000000000000\r\nmore",
+        "-4\r\nmore",
+        "zz\r\nmore",
+        "4\r\nmore and more\r\n0\r\n\r\n",
+    ] {
+        check_all_cut("Transfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n", |reply| {
+            reply.then(chunk).then_silence()
+        });
     }
 }
 
 #[test]
 fn a_body_longer_than_announced_ends_where_it_should_for_everybody() {
     let gate = Gate::new();
-    let longer = Reply::bytes(format!("{HEAD}Content-Length: 4\r\n\r\nsomeHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"));
-    let (origin, edge, mut leader, mut follower) = with_follower(longer.behind(&gate).then_silence());
+    let longer = Reply::bytes(format!(
+        "{HEAD}Content-Length: 4\r\n\r\nsomeHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+    ));
+    let (origin, edge, mut leader, mut follower) =
+        with_follower(longer.behind(&gate).then_silence());
     gate.open();
     for client in [&mut leader, &mut follower] {
         let answer = whole_answer(client);
-        assert_eq!((answer.status, answer.text().as_str(), answer.whole), (200, "some", true));
+        assert_eq!(
+            (answer.status, answer.text().as_str(), answer.whole),
+            (200, "some", true)
+        );
     }
     edge.get("/x").assert_hit("some");
     origin.on("/other", Reply::fresh(60, "own"));
     edge.get("/other").assert_forwarded("uri-miss", "own");
-    assert_ne!(origin.only("/other").connection, origin.only("/x").connection);
+    assert_ne!(
+        origin.only("/other").connection,
+        origin.only("/x").connection
+    );
 }
 
 #[test]
 fn a_follower_that_joins_late_streams_from_the_first_byte() {
     let origin = Origin::start();
     let gate = Gate::new();
-    origin.on("/x", Reply::fresh(60, "firstlast!").chunked().in_halves(&gate));
+    origin.on(
+        "/x",
+        Reply::fresh(60, "firstlast!").chunked().in_halves(&gate),
+    );
     let edge = Edge::before(&origin).start();
     let mut leader = edge.client();
     leader.start(&get("/x"));
@@ -170,7 +216,11 @@ fn a_follower_that_joins_late_streams_from_the_first_byte() {
     late.start(&get("/x"));
     let mut answer = late.head();
     assert!(answer.cache_status().collapsed, "{answer:?}");
-    assert_eq!(late.exactly(5), b"first", "what the leader has had long since");
+    assert_eq!(
+        late.exactly(5),
+        b"first",
+        "what the leader has had long since"
+    );
     gate.open();
     late.rest(&mut answer);
     assert_eq!((answer.text().as_str(), answer.whole), ("last!", true));
@@ -182,8 +232,18 @@ fn a_response_that_outgrows_max_object_goes_on_to_its_clients_and_is_not_stored(
     let origin = Origin::start();
     let (gate, end) = (Gate::new(), Gate::new());
     let piece = |byte: &str, length: usize| format!("{length:x}\r\n{}\r\n", byte.repeat(length));
-    let head = format!("{HEAD}Transfer-Encoding: chunked\r\n\r\n{}", piece("a", 3_000));
-    origin.on("/x", Reply::bytes(head).then_gate(&gate).then(piece("b", 300_000)).then_gate(&end).then("0\r\n\r\n"));
+    let head = format!(
+        "{HEAD}Transfer-Encoding: chunked\r\n\r\n{}",
+        piece("a", 3_000)
+    );
+    origin.on(
+        "/x",
+        Reply::bytes(head)
+            .then_gate(&gate)
+            .then(piece("b", 300_000))
+            .then_gate(&end)
+            .then("0\r\n\r\n"),
+    );
     let edge = Edge::before(&origin).cache("max_object = \"4KiB\"").start();
     let mut clients = [edge.client(), edge.client()];
     let mut answers = Vec::new();
@@ -210,7 +270,10 @@ fn a_response_that_outgrows_max_object_goes_on_to_its_clients_and_is_not_stored(
     assert_eq!(origin.requests("/x"), 2);
     // Nor does anybody wait for it from now on.
     let answer = edge.get("/x");
-    assert_eq!((answer.body.len(), answer.cache_status().fwd.as_deref()), (303_000, Some("uri-miss")));
+    assert_eq!(
+        (answer.body.len(), answer.cache_status().fwd.as_deref()),
+        (303_000, Some("uri-miss"))
+    );
     assert_eq!(origin.requests("/x"), 3);
 }
 
@@ -218,14 +281,26 @@ fn a_response_that_outgrows_max_object_goes_on_to_its_clients_and_is_not_stored(
 fn an_answer_that_is_not_storable_releases_its_followers_with_its_head() {
     let origin = Origin::start();
     let (gate, end) = (Gate::new(), Gate::new());
-    let own = |name: &str| Reply::bytes(format!("HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Length: 4\r\n\r\n{name}"));
-    origin.on_in_turn("/x", [own("le").behind(&gate).then_gate(&end).then("ad"), own("follow").then_close()]);
+    let own = |name: &str| {
+        Reply::bytes(format!(
+            "HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Length: 4\r\n\r\n{name}"
+        ))
+    };
+    origin.on_in_turn(
+        "/x",
+        [
+            own("le").behind(&gate).then_gate(&end).then("ad"),
+            own("follow").then_close(),
+        ],
+    );
     let edge = Edge::before(&origin).server("workers = 1").start();
     let mut leader = edge.client();
     leader.start(&get("/x"));
     origin.wait_for("/x", 1);
     let mut followers: Vec<_> = (0..3).map(|_| edge.client()).collect();
-    followers.iter_mut().for_each(|client| client.start(&get("/x")));
+    followers
+        .iter_mut()
+        .for_each(|client| client.start(&get("/x")));
     assert_eq!(edge.get("/y").status, 404);
     assert_eq!(origin.requests("/x"), 1);
     gate.open();

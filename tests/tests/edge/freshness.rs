@@ -29,7 +29,11 @@ fn check_not_reused(request: &Request, reply: Reply) {
     let (origin, edge) = serving(reply.body("x"));
     for count in 1..=2 {
         let answer = edge.send(request);
-        assert_eq!((answer.text().as_str(), answer.cache_status().hit), ("x", false), "{answer:?}");
+        assert_eq!(
+            (answer.text().as_str(), answer.cache_status().hit),
+            ("x", false),
+            "{answer:?}"
+        );
         assert_eq!(origin.requests("/x"), count);
     }
 }
@@ -41,13 +45,23 @@ fn max_age_holds_to_its_last_second() {
 
 #[test]
 fn s_maxage_goes_before_max_age() {
-    check_lifetime(Reply::status(200).header("Cache-Control", "max-age=10, s-maxage=60"), 60);
-    check_lifetime(Reply::status(200).header("Cache-Control", "max-age=60, s-maxage=10"), 10);
+    check_lifetime(
+        Reply::status(200).header("Cache-Control", "max-age=10, s-maxage=60"),
+        60,
+    );
+    check_lifetime(
+        Reply::status(200).header("Cache-Control", "max-age=60, s-maxage=10"),
+        10,
+    );
 }
 
 #[test]
 fn cdn_cache_control_goes_before_cache_control() {
-    let both = |targeted: &str| Reply::status(200).header("Cache-Control", "max-age=5").header("CDN-Cache-Control", targeted);
+    let both = |targeted: &str| {
+        Reply::status(200)
+            .header("Cache-Control", "max-age=5")
+            .header("CDN-Cache-Control", targeted)
+    };
     check_lifetime(both("max-age=60"), 60);
     check_not_reused(&get("/x"), both("no-store"));
 }
@@ -63,22 +77,39 @@ fn a_targeted_field_that_is_malformed_counts_as_absent_and_goes_on_all_the_same(
         ("Max-Age=60", "no-store", false),
         ("", "no-store", false),
     ] {
-        let reply = Reply::ok("x").header("Cache-Control", shared).header("CDN-Cache-Control", targeted);
+        let reply = Reply::ok("x")
+            .header("Cache-Control", shared)
+            .header("CDN-Cache-Control", targeted);
         let (origin, edge) = serving(reply);
         for _ in 0..2 {
             let answer = edge.get("/x");
-            assert_eq!(answer.header("cdn-cache-control").as_deref(), Some(targeted));
+            assert_eq!(
+                answer.header("cdn-cache-control").as_deref(),
+                Some(targeted)
+            );
             assert_eq!(answer.header("cache-control").as_deref(), Some(shared));
         }
-        assert_eq!(origin.requests("/x"), if stored { 1 } else { 2 }, "{targeted}");
+        assert_eq!(
+            origin.requests("/x"),
+            if stored { 1 } else { 2 },
+            "{targeted}"
+        );
     }
 }
 
 #[test]
 fn the_site_names_its_targets() {
     let origin = Origin::start();
-    origin.on("/x", Reply::fresh(5, "x").header("CDN-Cache-Control", "max-age=60").header("Shop-Cache-Control", "max-age=30"));
-    for (keys, ttl) in [("targeted_fields = [\"shop-cache-control\"]", 30), ("targeted_fields = []", 5)] {
+    origin.on(
+        "/x",
+        Reply::fresh(5, "x")
+            .header("CDN-Cache-Control", "max-age=60")
+            .header("Shop-Cache-Control", "max-age=30"),
+    );
+    for (keys, ttl) in [
+        ("targeted_fields = [\"shop-cache-control\"]", 30),
+        ("targeted_fields = []", 5),
+    ] {
         let edge = Edge::before(&origin).site(keys).start();
         assert_eq!(edge.get("/x").cache_status().ttl, Some(ttl), "{keys}");
     }
@@ -86,14 +117,17 @@ fn the_site_names_its_targets() {
 
 #[test]
 fn the_edges_own_target_goes_before_that_of_all_cdns() {
-    let reply = Reply::status(200).header("CDN-Cache-Control", "max-age=5").header("Tero-Cache-Control", "max-age=60");
+    let reply = Reply::status(200)
+        .header("CDN-Cache-Control", "max-age=5")
+        .header("Tero-Cache-Control", "max-age=60");
     check_lifetime(reply, 60);
 }
 
 #[test]
 fn expires_counts_from_date() {
-    let reply =
-        Reply::status(200).header("Date", "Tue, 24 Nov 2026 13:00:00 GMT").header("Expires", "Tue, 24 Nov 2026 13:01:00 GMT");
+    let reply = Reply::status(200)
+        .header("Date", "Tue, 24 Nov 2026 13:00:00 GMT")
+        .header("Expires", "Tue, 24 Nov 2026 13:01:00 GMT");
     check_lifetime(reply, 60);
 }
 
@@ -104,7 +138,10 @@ fn the_age_that_the_next_hop_tells_counts() {
     edge.advance_secs(9);
     let answer = edge.get("/x");
     answer.assert_hit("x");
-    assert_eq!((answer.age(), answer.cache_status().ttl), (Some(59), Some(1)));
+    assert_eq!(
+        (answer.age(), answer.cache_status().ttl),
+        (Some(59), Some(1))
+    );
     edge.advance_secs(1);
     edge.get("/x").assert_forwarded("stale", "x");
     assert_eq!(origin.requests("/x"), 2);
@@ -116,11 +153,22 @@ fn age_and_remaining_lifetime_are_told_to_the_second() {
     let first = edge.get("/x");
     assert!(first.age().unwrap_or(0) == 0, "{first:?}");
     let status = first.cache_status();
-    assert_eq!((status.stored, status.fwd_status, status.hit), (true, None.or(Some(200)), false), "{first:?}");
+    assert_eq!(
+        (status.stored, status.fwd_status, status.hit),
+        (true, None.or(Some(200)), false),
+        "{first:?}"
+    );
     for passed in [1, 2, 118] {
-        edge.turn_to(&format!("2026-11-24T10:{:02}:{:02}", passed / 60, passed % 60));
+        edge.turn_to(&format!(
+            "2026-11-24T10:{:02}:{:02}",
+            passed / 60,
+            passed % 60
+        ));
         let answer = edge.get("/x");
-        assert_eq!((answer.age(), answer.cache_status().ttl), (Some(passed), Some(120 - passed as i64)));
+        assert_eq!(
+            (answer.age(), answer.cache_status().ttl),
+            (Some(passed), Some(120 - passed as i64))
+        );
         assert_eq!(answer.cache_status().cache, "tero");
     }
 }
@@ -128,7 +176,10 @@ fn age_and_remaining_lifetime_are_told_to_the_second() {
 #[test]
 fn what_gives_no_lifetime_is_asked_for_again() {
     check_not_reused(&get("/x"), Reply::status(200));
-    check_not_reused(&get("/x"), Reply::status(200).header("Cache-Control", "max-age=0"));
+    check_not_reused(
+        &get("/x"),
+        Reply::status(200).header("Cache-Control", "max-age=0"),
+    );
     check_not_reused(&get("/x"), Reply::status(200).header("Expires", "0"));
 }
 
@@ -155,8 +206,12 @@ fn an_authorised_answer_is_stored_where_the_origin_allows_it() {
 fn no_cache_is_stored_and_revalidated_each_time() {
     let origin = Origin::start();
     origin.on_each("/x", |asked, _| match asked.header("if-none-match") {
-        Some(_) => Reply::status(304).header("ETag", "\"1\"").header("Cache-Control", "no-cache"),
-        None => Reply::ok("x").header("ETag", "\"1\"").header("Cache-Control", "no-cache"),
+        Some(_) => Reply::status(304)
+            .header("ETag", "\"1\"")
+            .header("Cache-Control", "no-cache"),
+        None => Reply::ok("x")
+            .header("ETag", "\"1\"")
+            .header("Cache-Control", "no-cache"),
     });
     let edge = Edge::before(&origin).start();
     assert_eq!(edge.get("/x").text(), "x");
@@ -173,10 +228,13 @@ fn a_stale_response_is_revalidated_by_its_validators_and_fresh_again() {
     let origin = Origin::start();
     let modified = "Mon, 23 Nov 2026 10:00:00 GMT";
     origin.on_each("/x", move |asked, _| match asked.header("if-none-match") {
-        Some(_) => {
-            Reply::status(304).header("ETag", "\"1\"").header("Cache-Control", "max-age=30").header("X-Told", "by the 304")
-        }
-        None => Reply::fresh(60, "x").header("ETag", "\"1\"").header("Last-Modified", modified),
+        Some(_) => Reply::status(304)
+            .header("ETag", "\"1\"")
+            .header("Cache-Control", "max-age=30")
+            .header("X-Told", "by the 304"),
+        None => Reply::fresh(60, "x")
+            .header("ETag", "\"1\"")
+            .header("Last-Modified", modified),
     });
     let edge = Edge::before(&origin).start();
     edge.get("/x").assert_forwarded("uri-miss", "x");
@@ -197,7 +255,13 @@ fn a_stale_response_is_revalidated_by_its_validators_and_fresh_again() {
 #[test]
 fn a_new_response_takes_the_place_of_a_stale_one() {
     let origin = Origin::start();
-    origin.on_in_turn("/x", [Reply::fresh(60, "old").header("ETag", "\"1\""), Reply::fresh(60, "new").header("ETag", "\"2\"")]);
+    origin.on_in_turn(
+        "/x",
+        [
+            Reply::fresh(60, "old").header("ETag", "\"1\""),
+            Reply::fresh(60, "new").header("ETag", "\"2\""),
+        ],
+    );
     let edge = Edge::before(&origin).start();
     edge.get("/x").assert_forwarded("uri-miss", "old");
     edge.advance_secs(60);
@@ -213,7 +277,8 @@ fn a_clients_own_condition_is_answered_from_the_store() {
     assert_eq!((answer.status, answer.body.len()), (304, 0));
     assert_eq!(answer.header("etag").as_deref(), Some("\"1\""));
     assert!(answer.cache_status().hit);
-    edge.send(&get("/x").header("If-None-Match", "\"2\"")).assert_hit("x");
+    edge.send(&get("/x").header("If-None-Match", "\"2\""))
+        .assert_hit("x");
     assert_eq!(origin.requests("/x"), 1);
 }
 
@@ -223,20 +288,44 @@ fn a_clients_condition_does_not_keep_the_response_from_being_stored() {
     let answer = edge.send(&get("/x").header("If-None-Match", "\"1\""));
     assert_eq!(answer.status, 304);
     // Its content may still be on its way into the store.
-    edge.until("/x", |answer| answer.cache_status().hit).assert_hit("x");
+    edge.until("/x", |answer| answer.cache_status().hit)
+        .assert_hit("x");
     assert_eq!(origin.only("/x").header("if-none-match"), None);
 }
 
 #[test]
 fn a_clients_condition_counts_where_the_answer_is_not_stored() {
-    let (origin, edge) = serving(Reply::ok("own").header("Cache-Control", "private, max-age=60").header("ETag", "\"1\""));
+    let (origin, edge) = serving(
+        Reply::ok("own")
+            .header("Cache-Control", "private, max-age=60")
+            .header("ETag", "\"1\""),
+    );
     let asking = get("/x").header("If-None-Match", "\"1\"");
     let answer = edge.send(&asking);
-    assert_eq!((answer.status, answer.body.len(), answer.header("etag").as_deref()), (304, 0, Some("\"1\"")));
+    assert_eq!(
+        (
+            answer.status,
+            answer.body.len(),
+            answer.header("etag").as_deref()
+        ),
+        (304, 0, Some("\"1\""))
+    );
     assert_eq!(answer.cache_status().fwd_status, Some(200));
-    assert_eq!(edge.send(&get("/x").header("If-None-Match", "\"2\"")).text(), "own");
+    assert_eq!(
+        edge.send(&get("/x").header("If-None-Match", "\"2\""))
+            .text(),
+        "own"
+    );
     // Now that it is known not to be stored, the origin judges by itself.
-    assert_eq!(origin.asked("/x").pop().unwrap().header("if-none-match").as_deref(), Some("\"2\""));
+    assert_eq!(
+        origin
+            .asked("/x")
+            .pop()
+            .unwrap()
+            .header("if-none-match")
+            .as_deref(),
+        Some("\"2\"")
+    );
 }
 
 #[test]
@@ -246,14 +335,20 @@ fn the_edge_names_itself_in_via_both_ways() {
         let answer = edge.send(&get("/x").header("Via", "1.0 outer"));
         assert_eq!(answer.header("via").as_deref(), Some("1.1 inner, 1.1 tero"));
     }
-    assert_eq!(origin.only("/x").header("via").as_deref(), Some("1.0 outer, 1.1 tero"));
+    assert_eq!(
+        origin.only("/x").header("via").as_deref(),
+        Some("1.0 outer, 1.1 tero")
+    );
 }
 
 #[test]
 fn a_request_that_comes_back_is_a_loop() {
     let (origin, edge) = serving(Reply::fresh(60, "x"));
     edge.get("/x").assert_forwarded("uri-miss", "x");
-    let looped = origin.only("/x").header("cdn-loop").expect("the edge marks its requests");
+    let looped = origin
+        .only("/x")
+        .header("cdn-loop")
+        .expect("the edge marks its requests");
     let answer = edge.send(&get("/y").header("CDN-Loop", looped));
     assert_eq!(answer.status, 508);
     assert_eq!(origin.requests("/y"), 0);
@@ -261,20 +356,41 @@ fn a_request_that_comes_back_is_a_loop() {
 
 #[test]
 fn hop_by_hop_fields_go_no_further() {
-    let (origin, edge) =
-        serving(Reply::fresh(60, "x").header("Connection", "X-Inner").header("X-Inner", "1").header("X-Kept", "1"));
-    let request = get("/x").header("Connection", "X-Outer").header("X-Outer", "1").header("X-Sent", "1").header("TE", "trailers");
+    let (origin, edge) = serving(
+        Reply::fresh(60, "x")
+            .header("Connection", "X-Inner")
+            .header("X-Inner", "1")
+            .header("X-Kept", "1"),
+    );
+    let request = get("/x")
+        .header("Connection", "X-Outer")
+        .header("X-Outer", "1")
+        .header("X-Sent", "1")
+        .header("TE", "trailers");
     let answer = edge.send(&request);
-    assert_eq!((answer.header("x-inner"), answer.header("x-kept").as_deref()), (None, Some("1")));
+    assert_eq!(
+        (answer.header("x-inner"), answer.header("x-kept").as_deref()),
+        (None, Some("1"))
+    );
     let asked = origin.only("/x");
-    assert_eq!((asked.header("x-outer"), asked.header("x-sent").as_deref()), (None, Some("1")));
+    assert_eq!(
+        (asked.header("x-outer"), asked.header("x-sent").as_deref()),
+        (None, Some("1"))
+    );
 }
 
 #[test]
 fn the_caches_before_ours_keep_their_say_in_cache_status() {
-    let (_origin, edge) = serving(Reply::fresh(60, "x").header("Cache-Status", "shield; hit; ttl=9"));
+    let (_origin, edge) =
+        serving(Reply::fresh(60, "x").header("Cache-Status", "shield; hit; ttl=9"));
     let answer = edge.get("/x");
-    assert!(answer.header("cache-status").unwrap().starts_with("shield; hit; ttl=9, tero; fwd=uri-miss"), "{answer:?}");
+    assert!(
+        answer
+            .header("cache-status")
+            .unwrap()
+            .starts_with("shield; hit; ttl=9, tero; fwd=uri-miss"),
+        "{answer:?}"
+    );
 }
 
 #[test]
@@ -283,10 +399,13 @@ fn clients_can_not_make_the_edge_ask_the_origin_unless_the_site_lets_them() {
     let reload = get("/x").header("Cache-Control", "no-cache");
     edge.get("/x").assert_forwarded("uri-miss", "x");
     edge.send(&reload).assert_hit("x");
-    edge.send(&get("/x").header("Pragma", "no-cache")).assert_hit("x");
+    edge.send(&get("/x").header("Pragma", "no-cache"))
+        .assert_hit("x");
     assert_eq!(origin.requests("/x"), 1);
 
-    let obeying = Edge::before(&origin).site("client_directives = \"obey\"").start();
+    let obeying = Edge::before(&origin)
+        .site("client_directives = \"obey\"")
+        .start();
     obeying.get("/x").assert_forwarded("uri-miss", "x");
     obeying.send(&reload).assert_forwarded("request", "x");
     assert_eq!(origin.requests("/x"), 3);
@@ -304,7 +423,11 @@ fn only_if_cached_never_goes_forward() {
 
 #[test]
 fn errors_that_may_be_stored_are_and_others_are_not() {
-    let (origin, edge) = serving(Reply::status(404).header("Cache-Control", "max-age=60").body("none"));
+    let (origin, edge) = serving(
+        Reply::status(404)
+            .header("Cache-Control", "max-age=60")
+            .body("none"),
+    );
     for _ in 0..2 {
         assert_eq!(edge.get("/x").status, 404);
     }
@@ -323,14 +446,23 @@ fn a_chunked_response_is_stored_whole() {
     edge.get("/x").assert_forwarded("uri-miss", "in chunks");
     let answer = edge.get("/x");
     answer.assert_hit("in chunks");
-    assert_eq!((answer.header("content-length").as_deref(), origin.requests("/x")), (Some("9"), 1));
+    assert_eq!(
+        (
+            answer.header("content-length").as_deref(),
+            origin.requests("/x")
+        ),
+        (Some("9"), 1)
+    );
 }
 
 #[test]
 fn a_response_larger_than_max_object_goes_through_and_is_not_stored() {
     let origin = Origin::start();
     let large = "l".repeat(5_000);
-    for (path, reply) in [("/length", Reply::fresh(60, &large)), ("/chunked", Reply::fresh(60, &large).chunked())] {
+    for (path, reply) in [
+        ("/length", Reply::fresh(60, &large)),
+        ("/chunked", Reply::fresh(60, &large).chunked()),
+    ] {
         origin.on(path, reply);
     }
     origin.on("/fits", Reply::fresh(60, "f".repeat(4_096)));
@@ -351,19 +483,38 @@ fn a_response_larger_than_max_object_goes_through_and_is_not_stored() {
 fn a_304_that_sets_a_cookie_is_for_the_visitor_who_asked() {
     let origin = Origin::start();
     let edge = Edge::before(&origin).start();
-    let stored = Reply::fresh(10, "x").header("ETag", "\"a\"").header("X-User", "nobody");
+    let stored = Reply::fresh(10, "x")
+        .header("ETag", "\"a\"")
+        .header("X-User", "nobody");
     let not_modified = |number: usize| {
-        let reply = Reply::status(304).header("ETag", "\"a\"").header("Cache-Control", "max-age=10");
-        reply.header("Set-Cookie", format!("visitor={number}")).header("X-User", number.to_string())
+        let reply = Reply::status(304)
+            .header("ETag", "\"a\"")
+            .header("Cache-Control", "max-age=10");
+        reply
+            .header("Set-Cookie", format!("visitor={number}"))
+            .header("X-User", number.to_string())
     };
-    origin.on_each("/x", move |_, nth| if nth == 0 { stored.clone() } else { not_modified(nth) });
+    origin.on_each("/x", move |_, nth| {
+        if nth == 0 {
+            stored.clone()
+        } else {
+            not_modified(nth)
+        }
+    });
     edge.get("/x").assert_forwarded("uri-miss", "x");
     edge.advance_secs(10);
     for visitor in 1..=2_usize {
         let answer = edge.get("/x");
         answer.assert_forwarded("stale", "x");
-        let expected = (Some(format!("visitor={visitor}")), Some(visitor.to_string()));
-        assert_eq!((answer.header("set-cookie"), answer.header("x-user")), expected, "{answer:?}");
+        let expected = (
+            Some(format!("visitor={visitor}")),
+            Some(visitor.to_string()),
+        );
+        assert_eq!(
+            (answer.header("set-cookie"), answer.header("x-user")),
+            expected,
+            "{answer:?}"
+        );
     }
 }
 
@@ -371,27 +522,54 @@ fn a_304_that_sets_a_cookie_is_for_the_visitor_who_asked() {
 fn a_head_freshens_what_is_stored_also_where_the_origin_tells_no_date() {
     let origin = Origin::start();
     let edge = Edge::before(&origin).start();
-    let reply = |user: &str| Reply::fresh(10, "x").header("ETag", "\"a\"").header("X-User", user);
+    let reply = |user: &str| {
+        Reply::fresh(10, "x")
+            .header("ETag", "\"a\"")
+            .header("X-User", user)
+    };
     origin.on_in_turn("/x", [reply("1"), reply("2")]);
     edge.get("/x").assert_forwarded("uri-miss", "x");
     edge.advance_secs(10);
     let answer = edge.send(&Request::new("HEAD", "/x"));
-    assert_eq!(answer.header("date").as_deref(), Some("Tue, 24 Nov 2026 13:00:10 GMT"), "{answer:?}");
+    assert_eq!(
+        answer.header("date").as_deref(),
+        Some("Tue, 24 Nov 2026 13:00:10 GMT"),
+        "{answer:?}"
+    );
     let answer = edge.get("/x");
     answer.assert_hit("x");
-    assert_eq!((answer.age(), answer.header("x-user").as_deref()), (Some(0), Some("2")));
+    assert_eq!(
+        (answer.age(), answer.header("x-user").as_deref()),
+        (Some(0), Some("2"))
+    );
 }
 
 #[test]
 fn a_head_that_sets_a_cookie_changes_nothing_that_is_stored() {
     let origin = Origin::start();
     let edge = Edge::before(&origin).start();
-    let get = Reply::fresh(10, "x").header("ETag", "\"a\"").header("X-User", "nobody");
-    let head = Reply::fresh(10, "x").header("ETag", "\"a\"").header("X-User", "1").header("Set-Cookie", "visitor=1");
-    origin.on_each("/x", move |asked, _| if asked.method == "HEAD" { head.clone() } else { get.clone() });
+    let get = Reply::fresh(10, "x")
+        .header("ETag", "\"a\"")
+        .header("X-User", "nobody");
+    let head = Reply::fresh(10, "x")
+        .header("ETag", "\"a\"")
+        .header("X-User", "1")
+        .header("Set-Cookie", "visitor=1");
+    origin.on_each("/x", move |asked, _| {
+        if asked.method == "HEAD" {
+            head.clone()
+        } else {
+            get.clone()
+        }
+    });
     edge.get("/x").assert_forwarded("uri-miss", "x");
     edge.advance_secs(10);
-    assert_eq!(edge.send(&Request::new("HEAD", "/x")).header("set-cookie").as_deref(), Some("visitor=1"));
+    assert_eq!(
+        edge.send(&Request::new("HEAD", "/x"))
+            .header("set-cookie")
+            .as_deref(),
+        Some("visitor=1")
+    );
     let answer = edge.get("/x");
     answer.assert_forwarded("stale", "x");
     assert_eq!(answer.header("x-user").as_deref(), Some("nobody"));

@@ -9,7 +9,13 @@ fn an_origin_answers_by_path_and_remembers_what_it_was_asked() {
     let mut client = Client::connect(origin.address());
     assert_eq!(client.send(&get("/x?a=1")).text(), "one");
     let second = client.send(&get("/x"));
-    assert_eq!((second.text().as_str(), second.header("cache-control").as_deref()), ("two", Some("max-age=60")));
+    assert_eq!(
+        (
+            second.text().as_str(),
+            second.header("cache-control").as_deref()
+        ),
+        ("two", Some("max-age=60"))
+    );
     assert_eq!(client.send(&get("/x")).text(), "two");
     assert_eq!(client.send(&get("/y")).status, 404);
     assert_eq!(origin.requests("/x"), 3);
@@ -49,7 +55,10 @@ fn a_stopped_origin_refuses_connections_until_it_starts_again() {
     origin.stop();
     assert!(std::net::TcpStream::connect(origin.address()).is_err());
     origin.start_again();
-    assert_eq!(Client::connect(origin.address()).send(&get("/x")).text(), "here");
+    assert_eq!(
+        Client::connect(origin.address()).send(&get("/x")).text(),
+        "here"
+    );
 }
 
 #[test]

@@ -8,7 +8,9 @@ use tero_tests::{Edge, Origin, Reply, get};
 /// All that the edge sends for `lines` of a request, up to the end of the connection.
 fn answer(edge: &Edge, lines: &[&str]) -> String {
     let mut stream = TcpStream::connect(edge.address()).unwrap();
-    stream.write_all(format!("{}\r\n\r\n", lines.join("\r\n")).as_bytes()).unwrap();
+    stream
+        .write_all(format!("{}\r\n\r\n", lines.join("\r\n")).as_bytes())
+        .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer
@@ -16,15 +18,21 @@ fn answer(edge: &Edge, lines: &[&str]) -> String {
 
 fn warm(section: &str) -> (Origin, Edge) {
     let origin = Origin::start();
-    let reply = Reply::fresh(60, "content").header("Date", "Tue, 24 Nov 2026 15:00:00 GMT").header("ETag", "\"a\"");
+    let reply = Reply::fresh(60, "content")
+        .header("Date", "Tue, 24 Nov 2026 15:00:00 GMT")
+        .header("ETag", "\"a\"");
     origin.on("/x", reply.header("Content-Type", "text/plain"));
-    let edge = Edge::before(&origin).section(section).at("2026-11-24T12:00:00").start();
+    let edge = Edge::before(&origin)
+        .section(section)
+        .at("2026-11-24T12:00:00")
+        .start();
     edge.get("/x").assert_forwarded("uri-miss", "content");
     edge.advance_secs(5);
     (origin, edge)
 }
 
-/// The fields of a hit, apart from those that say how long the content is and what becomes of the connection.
+/// The fields of a hit, apart from those that say how long the content is and what becomes of the
+/// connection.
 const FIELDS: &str = "cache-control: max-age=60\r\n\
     date: Tue, 24 Nov 2026 15:00:00 GMT\r\n\
     etag: \"a\"\r\n\
@@ -43,12 +51,21 @@ fn sorted(answer: &str) -> Vec<&str> {
 fn a_hit_says_everything_once() {
     let (_origin, edge) = warm("");
     for _ in 0..2 {
-        let text = answer(&edge, &["GET /x HTTP/1.1", "Host: www.example", "Connection: close"]);
+        let text = answer(
+            &edge,
+            &["GET /x HTTP/1.1", "Host: www.example", "Connection: close"],
+        );
         let framing = "connection: close\r\ncontent-length: 7\r\n";
-        assert_eq!(text, format!("HTTP/1.1 200 OK\r\n{framing}{FIELDS}\r\ncontent"));
+        assert_eq!(
+            text,
+            format!("HTTP/1.1 200 OK\r\n{framing}{FIELDS}\r\ncontent")
+        );
     }
     let text = answer(&edge, &["GET /x HTTP/1.0", "Host: www.example"]);
-    assert_eq!(text, format!("HTTP/1.0 200 OK\r\ncontent-length: 7\r\n{FIELDS}\r\ncontent"));
+    assert_eq!(
+        text,
+        format!("HTTP/1.0 200 OK\r\ncontent-length: 7\r\n{FIELDS}\r\ncontent")
+    );
 }
 
 #[test]
@@ -56,31 +73,49 @@ fn a_hit_that_is_not_modified_says_what_does_not_describe_content() {
     let (_origin, edge) = warm("");
     let fields = FIELDS.replace("content-type: text/plain\r\n", "");
     for _ in 0..2 {
-        let lines = ["GET /x HTTP/1.1", "Host: www.example", "If-None-Match: \"b\", \"a\"", "Connection: close"];
+        let lines = [
+            "GET /x HTTP/1.1",
+            "Host: www.example",
+            "If-None-Match: \"b\", \"a\"",
+            "Connection: close",
+        ];
         let expected = format!("HTTP/1.1 304 Not Modified\r\nconnection: close\r\n{fields}\r\n");
         assert_eq!(sorted(&answer(&edge, &lines)), sorted(&expected));
     }
     // A condition that does not hold is answered with the whole, one that fails with the failure.
-    edge.send(&get("/x").header("If-None-Match", "\"b\"")).assert_hit("content");
+    edge.send(&get("/x").header("If-None-Match", "\"b\""))
+        .assert_hit("content");
     let failed = edge.send(&get("/x").header("If-Match", "\"b\""));
-    assert_eq!((failed.status, failed.header("date").is_some()), (412, true));
+    assert_eq!(
+        (failed.status, failed.header("date").is_some()),
+        (412, true)
+    );
 }
 
 #[test]
 fn a_hit_says_the_same_where_it_is_logged() {
     let folder = tero_tests::folder();
     let log = folder.path().join("access.log");
-    let (_origin, edge) = warm(&format!("[access_log]\npath = {}", tero_tests::toml_string(log.to_str().unwrap())));
+    let (_origin, edge) = warm(&format!(
+        "[access_log]\npath = {}",
+        tero_tests::toml_string(log.to_str().unwrap())
+    ));
     let lines = ["GET /x HTTP/1.1", "Host: www.example", "Connection: close"];
-    let expected = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 7\r\n{FIELDS}\r\ncontent");
+    let expected =
+        format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 7\r\n{FIELDS}\r\ncontent");
     assert_eq!(sorted(&answer(&edge, &lines)), sorted(&expected));
 }
 
 #[test]
 fn an_answer_of_the_edge_itself_has_a_date() {
-    let edge = Edge::before_url("http://127.0.0.1:1").at("2026-11-24T12:00:00").start();
+    let edge = Edge::before_url("http://127.0.0.1:1")
+        .at("2026-11-24T12:00:00")
+        .start();
     for target in ["/refused", "/again"] {
         let answer = edge.get(target);
-        assert_eq!((answer.status, answer.header("date").as_deref()), (502, Some("Tue, 24 Nov 2026 15:00:00 GMT")));
+        assert_eq!(
+            (answer.status, answer.header("date").as_deref()),
+            (502, Some("Tue, 24 Nov 2026 15:00:00 GMT"))
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Policies that mean harm: each is contained within its limits, and meanwhile the edge serves everybody else.
+//! Policies that mean harm: each is contained within its limits, and meanwhile the edge serves
+//! everybody else.
 
 use tero_tests::{Edge, EdgeBuilder, Origin, Reply, get, guests};
 
@@ -12,7 +13,11 @@ fn origin() -> Origin {
 fn edge(origin: &Origin, mode: &str, limits: &str, workers: usize) -> EdgeBuilder {
     let keys = format!("settings = {{ {mode}, paths = \"/bad\" }}\nlimits = {{ {limits} }}");
     Edge::before(origin)
-        .policy("bad", &guests::misbehaving_path().display().to_string(), &keys)
+        .policy(
+            "bad",
+            &guests::misbehaving_path().display().to_string(),
+            &keys,
+        )
         .server(&format!("workers = {workers}"))
 }
 
@@ -27,7 +32,8 @@ fn check_others_are_served_meanwhile(mode: &str, limits: &str) {
         let harm = scope.spawn(move || {
             for number in 0..12 {
                 let target = format!("/bad/{number}");
-                edge.get(&target).assert_forwarded("uri-miss", &format!("page {target}"));
+                edge.get(&target)
+                    .assert_forwarded("uri-miss", &format!("page {target}"));
             }
         });
         let mut others = 0;
@@ -36,54 +42,102 @@ fn check_others_are_served_meanwhile(mode: &str, limits: &str) {
             others += 1;
         }
     });
-    let failed = edge.metric("tero_policy_decisions_total", &["policy=\"bad\"", "result="])
-        - edge.metric("tero_policy_decisions_total", &["policy=\"bad\"", "result=\"ok\""]);
+    let failed = edge.metric(
+        "tero_policy_decisions_total",
+        &["policy=\"bad\"", "result="],
+    ) - edge.metric(
+        "tero_policy_decisions_total",
+        &["policy=\"bad\"", "result=\"ok\""],
+    );
     assert!(failed >= 10.0, "{failed}");
 }
 
 #[test]
 fn others_are_served_while_a_policy_spins() {
-    check_others_are_served_meanwhile("on_request = \"spin\"", "deadline = \"20ms\", max_failures = 100");
+    check_others_are_served_meanwhile(
+        "on_request = \"spin\"",
+        "deadline = \"20ms\", max_failures = 100",
+    );
 }
 
 #[test]
 fn others_are_served_while_a_policy_nests_without_end() {
-    check_others_are_served_meanwhile("on_request = \"recurse\"", "deadline = \"5s\", max_failures = 100");
+    check_others_are_served_meanwhile(
+        "on_request = \"recurse\"",
+        "deadline = \"5s\", max_failures = 100",
+    );
 }
 
 #[test]
 fn others_are_served_while_a_policy_fills_its_memory() {
-    check_others_are_served_meanwhile("on_request = \"allocate\"", "deadline = \"5s\", memory = \"16MiB\", max_failures = 100");
+    check_others_are_served_meanwhile(
+        "on_request = \"allocate\"",
+        "deadline = \"5s\", memory = \"16MiB\", max_failures = 100",
+    );
 }
 
 #[test]
 fn others_are_served_while_a_policy_answers_more_than_anybody_wants_to_know() {
-    check_others_are_served_meanwhile("on_request = \"too-many-query\"", "deadline = \"5s\", max_failures = 100");
+    check_others_are_served_meanwhile(
+        "on_request = \"too-many-query\"",
+        "deadline = \"5s\", max_failures = 100",
+    );
 }
 
 #[test]
 fn a_policy_that_spins_costs_its_core_no_more_than_so_many_deadlines() {
     let origin = origin();
-    let edge = edge(&origin, "on_request = \"spin\"", "deadline = \"100ms\", max_failures = 5", 1).start();
+    let edge = edge(
+        &origin,
+        "on_request = \"spin\"",
+        "deadline = \"100ms\", max_failures = 5",
+        1,
+    )
+    .start();
     for number in 0..50 {
         edge.get(&format!("/bad/{number}"));
     }
-    let seconds = edge.metric("tero_policy_seconds_total", &["policy=\"bad\"", "hook=\"on-request\""]);
-    // Five deadlines, late by what a machine with much else to do may add; fifty would be five seconds.
+    let seconds = edge.metric(
+        "tero_policy_seconds_total",
+        &["policy=\"bad\"", "hook=\"on-request\""],
+    );
+    // Five deadlines, late by what a machine with much else to do may add; fifty would be five
+    // seconds.
     assert!((0.5..3.0).contains(&seconds), "{seconds}");
-    assert_eq!(edge.metric("tero_policy_decisions_total", &["policy=\"bad\"", "result=\"deadline\""]), 5.0);
+    assert_eq!(
+        edge.metric(
+            "tero_policy_decisions_total",
+            &["policy=\"bad\"", "result=\"deadline\""]
+        ),
+        5.0
+    );
     assert_eq!(edge.metric("tero_policy_active", &["policy=\"bad\""]), 0.0);
 }
 
 #[test]
 fn what_a_policy_uses_is_told_by_metrics() {
     let origin = origin();
-    let edge = edge(&origin, "on_request = \"log-flood\"", "deadline = \"5s\", log_lines = 10", 1).start();
+    let edge = edge(
+        &origin,
+        "on_request = \"log-flood\"",
+        "deadline = \"5s\", log_lines = 10",
+        1,
+    )
+    .start();
     edge.send(&get("/bad/1"));
     edge.send(&get("/good"));
     let policy = "policy=\"bad\"";
-    assert_eq!(edge.metric("tero_policy_log_lines_total", &[policy, "result=\"kept\""]), 10.0);
-    assert_eq!(edge.metric("tero_policy_log_lines_total", &[policy, "result=\"dropped\""]), 990.0);
+    assert_eq!(
+        edge.metric("tero_policy_log_lines_total", &[policy, "result=\"kept\""]),
+        10.0
+    );
+    assert_eq!(
+        edge.metric(
+            "tero_policy_log_lines_total",
+            &[policy, "result=\"dropped\""]
+        ),
+        990.0
+    );
     // One to be configured, one that answers.
     assert_eq!(edge.metric("tero_policy_instances_total", &[policy]), 2.0);
     assert!(edge.metric("tero_policy_memory_bytes", &[policy]) >= 65_536.0);

@@ -1,5 +1,5 @@
-//! Opening hours to the second: both sides of every boundary of every window, across midnight, holidays, half-days, changes of the
-//! clock and the end of the year.
+//! Opening hours to the second: both sides of every boundary of every window, across midnight,
+//! holidays, half-days, changes of the clock and the end of the year.
 
 use std::cell::Cell;
 
@@ -7,7 +7,8 @@ use chrono::DateTime;
 use tero::semantics::timestamp::Timestamp;
 use tero_tests::{ART, Edge, EdgeBuilder, Origin, Reply, folder, toml_string};
 
-/// An edge that is asked, each time about a page that nobody has asked for, what it decides at a moment.
+/// An edge that is asked, each time about a page that nobody has asked for, what it decides at a
+/// moment.
 struct Shop {
     edge: Edge,
     asked: Cell<u32>,
@@ -16,14 +17,21 @@ struct Shop {
 
 /// Opening hours with one rule for all pages.
 fn hours(zone: &str, windows: &str, rule: &str) -> String {
-    format!("settings = {{ zone = {}, windows = [{windows}], rules = [{{ paths = [\"*\"], {rule} }}] }}", toml_string(zone))
+    format!(
+        "settings = {{ zone = {}, windows = [{windows}], rules = [{{ paths = [\"*\"], {rule} }}] }}",
+        toml_string(zone)
+    )
 }
 
 const UNTIL: &str = "inside = \"until-close\", outside = \"until-open\"";
 
 impl Shop {
     fn with(zone: &str, module: &str, keys: &str) -> Shop {
-        Shop::of(|origin| Edge::before(origin).zone(zone).policy("hours", module, keys))
+        Shop::of(|origin| {
+            Edge::before(origin)
+                .zone(zone)
+                .policy("hours", module, keys)
+        })
     }
 
     fn open(zone: &str, windows: &str) -> Shop {
@@ -34,7 +42,11 @@ impl Shop {
         let origin = Origin::start();
         origin.otherwise(|_| Reply::fresh(86_400, "page"));
         let edge = build(&origin).start();
-        Shop { edge, asked: Cell::new(0), _origin: origin }
+        Shop {
+            edge,
+            asked: Cell::new(0),
+            _origin: origin,
+        }
     }
 
     /// The lifetime and the reason of a page that is stored now.
@@ -49,7 +61,10 @@ impl Shop {
     fn check(&self, when: &str, path: &str, ttl: i64, words: &str) {
         let (found, reason) = self.ask(path);
         assert_eq!(found, ttl, "{when}: {reason}");
-        assert!(reason.contains(words), "{when}: {reason:?} does not say {words:?}");
+        assert!(
+            reason.contains(words),
+            "{when}: {reason:?} does not say {words:?}"
+        );
     }
 
     /// At a local time: how long until the next change, and whether it is open.
@@ -63,16 +78,20 @@ impl Shop {
     #[track_caller]
     fn at_utc(&self, utc: &str, ttl: i64, words: &str) {
         let instant = DateTime::parse_from_rfc3339(utc).unwrap().timestamp();
-        self.edge.clock().turn_to(Timestamp::from_unix_secs(instant));
+        self.edge
+            .clock()
+            .turn_to(Timestamp::from_unix_secs(instant));
         self.check(utc, "/", ttl, words);
     }
 
-    /// At every boundary: a second before it the old state ends, and on it the new one begins, for so many seconds.
+    /// At every boundary: a second before it the old state ends, and on it the new one begins, for
+    /// so many seconds.
     #[track_caller]
     fn changes(&self, boundaries: &[(&str, &str, i64)]) {
         for (utc, now, ttl) in boundaries {
             let before = if *now == "open" { "closed" } else { "open" };
-            let instant = DateTime::parse_from_rfc3339(utc).unwrap() - chrono::TimeDelta::seconds(1);
+            let instant =
+                DateTime::parse_from_rfc3339(utc).unwrap() - chrono::TimeDelta::seconds(1);
             self.at_utc(&instant.to_rfc3339(), 1, before);
             self.at_utc(utc, *ttl, now);
         }
@@ -86,7 +105,11 @@ fn every_boundary_of_several_windows_around_two_holidays() {
     let windows =
         "{ days = [\"mon-fri\"], from = \"09:00\", to = \"13:00\" }, { days = [\"mon-fri\"], from = \"16:00\", to = \"20:00\" },
         { days = [\"fri\"], from = \"22:00\", to = \"04:00\" }";
-    let shop = Shop::with(ART, "builtin:business-hours", &(hours(ART, windows, UNTIL) + "\ncalendar = \"builtin:argentina\""));
+    let shop = Shop::with(
+        ART,
+        "builtin:business-hours",
+        &(hours(ART, windows, UNTIL) + "\ncalendar = \"builtin:argentina\""),
+    );
     // Friday; the Monday and the Tuesday after it are holidays.
     shop.changes(&[
         ("2026-12-04T09:00:00-03:00", "open", 4 * HOUR),
@@ -98,15 +121,27 @@ fn every_boundary_of_several_windows_around_two_holidays() {
         ("2026-12-09T09:00:00-03:00", "open", 4 * HOUR),
         ("2026-12-09T13:00:00-03:00", "closed", 3 * HOUR),
     ]);
-    shop.at("2026-12-07T08:59:59", 48 * HOUR + 1, "closed (holiday: Puente");
+    shop.at(
+        "2026-12-07T08:59:59",
+        48 * HOUR + 1,
+        "closed (holiday: Puente",
+    );
     shop.at("2026-12-07T09:00:00", 48 * HOUR, "closed (holiday: Puente");
-    shop.at("2026-12-08T12:00:00", 21 * HOUR, "closed (holiday: Inmaculada");
+    shop.at(
+        "2026-12-08T12:00:00",
+        21 * HOUR,
+        "closed (holiday: Inmaculada",
+    );
 }
 
 #[test]
 fn a_night_before_a_holiday_ends_when_it_always_does() {
     let window = "{ from = \"22:00\", to = \"04:00\" }";
-    let shop = Shop::with(ART, "builtin:business-hours", &(hours(ART, window, UNTIL) + "\ncalendar = \"builtin:argentina\""));
+    let shop = Shop::with(
+        ART,
+        "builtin:business-hours",
+        &(hours(ART, window, UNTIL) + "\ncalendar = \"builtin:argentina\""),
+    );
     shop.changes(&[
         ("2026-12-24T22:00:00-03:00", "open", 6 * HOUR),
         ("2026-12-25T04:00:00-03:00", "closed", 42 * HOUR),
@@ -115,7 +150,11 @@ fn a_night_before_a_holiday_ends_when_it_always_does() {
     ]);
     shop.at("2026-12-24T23:59:59", 4 * HOUR + 1, "open");
     shop.at("2026-12-25T00:00:00", 4 * HOUR, "open (holiday: Navidad)");
-    shop.at("2026-12-25T22:00:00", 24 * HOUR, "closed (holiday: Navidad)");
+    shop.at(
+        "2026-12-25T22:00:00",
+        24 * HOUR,
+        "closed (holiday: Navidad)",
+    );
     shop.at("2026-12-26T02:00:00", 20 * HOUR, "closed");
 }
 
@@ -125,9 +164,16 @@ fn a_half_day_has_the_hours_of_the_calendar() {
     let calendar = folder.path().join("days.toml");
     let text = "extends = \"builtin:argentina\"\n[[day]]\ndate = \"2026-12-24\"\nname = \"Nochebuena\"\nkind = \"half-day\"\nfrom = \"10:00\"\nuntil = \"13:30\"\n";
     std::fs::write(&calendar, text).unwrap();
-    let calendar = format!("\ncalendar = {}", toml_string(&calendar.display().to_string()));
+    let calendar = format!(
+        "\ncalendar = {}",
+        toml_string(&calendar.display().to_string())
+    );
     let window = "{ days = [\"mon-sat\"], from = \"09:00\", to = \"18:00\" }";
-    let shop = Shop::with(ART, "builtin:business-hours", &(hours(ART, window, UNTIL) + &calendar));
+    let shop = Shop::with(
+        ART,
+        "builtin:business-hours",
+        &(hours(ART, window, UNTIL) + &calendar),
+    );
     shop.changes(&[
         ("2026-12-23T18:00:00-03:00", "closed", 16 * HOUR),
         ("2026-12-24T10:00:00-03:00", "open", 3 * HOUR + 1_800),
@@ -141,19 +187,42 @@ fn a_half_day_has_the_hours_of_the_calendar() {
 /// The sample file: every boundary of a week, and none on Sunday and on a holiday.
 #[test]
 fn every_boundary_of_the_json_file() {
-    let sample = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/barberpro/cdn-argentina-policies.json");
-    let keys = format!("settings_file = {}\ncalendar = \"builtin:argentina\"", toml_string(&sample.display().to_string()));
+    let sample = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../examples/barberpro/cdn-argentina-policies.json");
+    let keys = format!(
+        "settings_file = {}\ncalendar = \"builtin:argentina\"",
+        toml_string(&sample.display().to_string())
+    );
     let shop = Shop::with(ART, "builtin:json-rules", &keys);
-    let days = [("16", true), ("17", true), ("18", true), ("19", true), ("20", true), ("21", true), ("22", false), ("23", false)];
+    let days = [
+        ("16", true),
+        ("17", true),
+        ("18", true),
+        ("19", true),
+        ("20", true),
+        ("21", true),
+        ("22", false),
+        ("23", false),
+    ];
     for (day, opens) in days {
-        for (time, open) in [("08:59:59", false), ("09:00:00", true), ("17:59:59", true), ("18:00:00", false)] {
-            let (ttl, words) = if open && opens { (120, "business hours") } else { (1_800, "otherwise") };
+        for (time, open) in [
+            ("08:59:59", false),
+            ("09:00:00", true),
+            ("17:59:59", true),
+            ("18:00:00", false),
+        ] {
+            let (ttl, words) = if open && opens {
+                (120, "business hours")
+            } else {
+                (1_800, "otherwise")
+            };
             shop.at(&format!("2026-11-{day}T{time}"), ttl, words);
         }
     }
 }
 
-/// At midnight to 19 October 2008 the clock went to 01:00; at midnight to 15 March 2009 it went back to 23:00.
+/// At midnight to 19 October 2008 the clock went to 01:00; at midnight to 15 March 2009 it went
+/// back to 23:00.
 #[test]
 fn the_changes_of_the_clock_in_argentina() {
     let night = Shop::open(ART, "{ from = \"23:00\", to = \"02:00\" }");
@@ -164,7 +233,10 @@ fn the_changes_of_the_clock_in_argentina() {
     ]);
     // It opens at a time that is skipped: at the end of the gap.
     let midnight = Shop::open(ART, "{ from = \"00:30\", to = \"05:00\" }");
-    midnight.changes(&[("2008-10-19T03:00:00Z", "open", 4 * HOUR), ("2008-10-19T07:00:00Z", "closed", 19 * HOUR + 1_800)]);
+    midnight.changes(&[
+        ("2008-10-19T03:00:00Z", "open", 4 * HOUR),
+        ("2008-10-19T07:00:00Z", "closed", 19 * HOUR + 1_800),
+    ]);
     // 23:00 to 24:00 came twice: what is open then is open twice.
     let evening = Shop::open(ART, "{ from = \"22:30\", to = \"23:30\" }");
     evening.changes(&[
@@ -179,12 +251,48 @@ fn the_changes_of_the_clock_in_argentina() {
 fn the_changes_of_the_clock_in_santiago_madrid_and_new_york() {
     let day = "{ from = \"09:00\", to = \"18:00\" }";
     for (zone, boundaries) in [
-        ("America/Santiago", [("2026-04-04T21:00:00Z", "closed", 16 * HOUR), ("2026-04-05T13:00:00Z", "open", 9 * HOUR)]),
-        ("America/Santiago", [("2026-09-05T22:00:00Z", "closed", 14 * HOUR), ("2026-09-06T12:00:00Z", "open", 9 * HOUR)]),
-        ("Europe/Madrid", [("2026-03-28T17:00:00Z", "closed", 14 * HOUR), ("2026-03-29T07:00:00Z", "open", 9 * HOUR)]),
-        ("Europe/Madrid", [("2026-10-24T16:00:00Z", "closed", 16 * HOUR), ("2026-10-25T08:00:00Z", "open", 9 * HOUR)]),
-        ("America/New_York", [("2026-03-07T23:00:00Z", "closed", 14 * HOUR), ("2026-03-08T13:00:00Z", "open", 9 * HOUR)]),
-        ("America/New_York", [("2026-10-31T22:00:00Z", "closed", 16 * HOUR), ("2026-11-01T14:00:00Z", "open", 9 * HOUR)]),
+        (
+            "America/Santiago",
+            [
+                ("2026-04-04T21:00:00Z", "closed", 16 * HOUR),
+                ("2026-04-05T13:00:00Z", "open", 9 * HOUR),
+            ],
+        ),
+        (
+            "America/Santiago",
+            [
+                ("2026-09-05T22:00:00Z", "closed", 14 * HOUR),
+                ("2026-09-06T12:00:00Z", "open", 9 * HOUR),
+            ],
+        ),
+        (
+            "Europe/Madrid",
+            [
+                ("2026-03-28T17:00:00Z", "closed", 14 * HOUR),
+                ("2026-03-29T07:00:00Z", "open", 9 * HOUR),
+            ],
+        ),
+        (
+            "Europe/Madrid",
+            [
+                ("2026-10-24T16:00:00Z", "closed", 16 * HOUR),
+                ("2026-10-25T08:00:00Z", "open", 9 * HOUR),
+            ],
+        ),
+        (
+            "America/New_York",
+            [
+                ("2026-03-07T23:00:00Z", "closed", 14 * HOUR),
+                ("2026-03-08T13:00:00Z", "open", 9 * HOUR),
+            ],
+        ),
+        (
+            "America/New_York",
+            [
+                ("2026-10-31T22:00:00Z", "closed", 16 * HOUR),
+                ("2026-11-01T14:00:00Z", "open", 9 * HOUR),
+            ],
+        ),
     ] {
         Shop::open(zone, day).changes(&boundaries);
     }
@@ -216,34 +324,70 @@ fn the_end_of_the_year_is_a_midnight_like_any_other() {
 #[test]
 fn a_page_that_changes_at_six_sits_in_no_browser_until_midnight() {
     let window = "{ from = \"09:00\", to = \"18:00\" }";
-    let shop = Shop::with(ART, "builtin:business-hours", &hours(ART, window, "inside = \"1d\", outside = \"1h\""));
+    let shop = Shop::with(
+        ART,
+        "builtin:business-hours",
+        &hours(ART, window, "inside = \"1d\", outside = \"1h\""),
+    );
     let told = |local: &str| {
         shop.edge.turn_to(local);
         let answer = shop.edge.get("/page");
-        (answer.cache_status().hit, answer.header("cache-control").unwrap(), answer.age().unwrap_or_default())
+        (
+            answer.cache_status().hit,
+            answer.header("cache-control").unwrap(),
+            answer.age().unwrap_or_default(),
+        )
     };
     // The origin says a day.
-    assert_eq!(told("2026-11-24T17:00:00"), (false, "max-age=3600".to_owned(), 0));
-    assert_eq!(told("2026-11-24T17:59:59"), (true, "max-age=3600".to_owned(), 3_599), "a browser takes the age off");
+    assert_eq!(
+        told("2026-11-24T17:00:00"),
+        (false, "max-age=3600".to_owned(), 0)
+    );
+    assert_eq!(
+        told("2026-11-24T17:59:59"),
+        (true, "max-age=3600".to_owned(), 3_599),
+        "a browser takes the age off"
+    );
     assert!(!told("2026-11-24T18:00:00").0);
     let until = Shop::with(
         ART,
         "builtin:business-hours",
-        &hours(ART, window, "inside = \"until 12:00\", outside = \"1h\", browser_ttl = \"10min\""),
+        &hours(
+            ART,
+            window,
+            "inside = \"until 12:00\", outside = \"1h\", browser_ttl = \"10min\"",
+        ),
     );
     until.edge.turn_to("2026-11-24T11:55:00");
     let answer = until.edge.get("/page");
-    assert_eq!((answer.cache_status().ttl, answer.header("cache-control").as_deref()), (Some(300), Some("max-age=300")));
+    assert_eq!(
+        (
+            answer.cache_status().ttl,
+            answer.header("cache-control").as_deref()
+        ),
+        (Some(300), Some("max-age=300"))
+    );
 }
 
 #[test]
 fn a_thousand_pages_do_not_expire_in_one_second() {
-    let spread = hours(ART, "{ from = \"09:00\", to = \"18:00\" }", "inside = \"10min\", outside = \"1h\", spread = 20");
-    let (shop, twin) = (Shop::with(ART, "builtin:business-hours", &spread), Shop::with(ART, "builtin:business-hours", &spread));
+    let spread = hours(
+        ART,
+        "{ from = \"09:00\", to = \"18:00\" }",
+        "inside = \"10min\", outside = \"1h\", spread = 20",
+    );
+    let (shop, twin) = (
+        Shop::with(ART, "builtin:business-hours", &spread),
+        Shop::with(ART, "builtin:business-hours", &spread),
+    );
     let mut expiring = std::collections::BTreeMap::new();
     let mut client = shop.edge.client();
     for n in 0..1_000 {
-        let ttl = client.send(&tero_tests::get(format!("/list?page={n}"))).cache_status().ttl.unwrap();
+        let ttl = client
+            .send(&tero_tests::get(format!("/list?page={n}")))
+            .cache_status()
+            .ttl
+            .unwrap();
         assert!((480..=600).contains(&ttl), "{ttl}");
         *expiring.entry(ttl).or_insert(0) += 1;
         if n % 100 == 0 {
@@ -254,7 +398,10 @@ fn a_thousand_pages_do_not_expire_in_one_second() {
             );
         }
     }
-    assert!(expiring.len() > 100 && expiring.values().all(|pages| *pages < 30), "{expiring:?}");
+    assert!(
+        expiring.len() > 100 && expiring.values().all(|pages| *pages < 30),
+        "{expiring:?}"
+    );
 }
 
 /// The configuration in `examples`.
@@ -268,13 +415,22 @@ fn every_boundary_of_the_booking_site() {
         .replace("127.0.0.1:9090", "127.0.0.1:0")
         .replace("http://127.0.0.1:3000", &origin.url())
         .replace("[access_log]\npath = \"-\"\nformat = \"combined\"\n", "")
-        .replace("calendar = \"builtin:argentina\"", "calendar = \"builtin:argentina\"\nlimits = { deadline = \"5s\" }");
+        .replace(
+            "calendar = \"builtin:argentina\"",
+            "calendar = \"builtin:argentina\"\nlimits = { deadline = \"5s\" }",
+        );
     let edge = Edge::from_toml(&text, "2026-11-16T00:00:00", ART);
     for (number, day) in (16..=23).enumerate() {
         let opens = day < 22;
-        for (time, open) in [("08:59:59", false), ("09:00:00", true), ("17:59:59", true), ("18:00:00", false)] {
+        for (time, open) in [
+            ("08:59:59", false),
+            ("09:00:00", true),
+            ("17:59:59", true),
+            ("18:00:00", false),
+        ] {
             edge.turn_to(&format!("2026-11-{day}T{time}"));
-            let page = tero_tests::get(format!("/api/v1/disponibilidad/{number}-{time}")).host("www.barberpro.com.ar");
+            let page = tero_tests::get(format!("/api/v1/disponibilidad/{number}-{time}"))
+                .host("www.barberpro.com.ar");
             let status = edge.send(&page).cache_status();
             let ttl = match (opens && open, time) {
                 (true, "17:59:59") => 1,
@@ -283,8 +439,15 @@ fn every_boundary_of_the_booking_site() {
                 (false, _) => 120,
             };
             assert_eq!(status.ttl, Some(ttl), "{day} {time}: {status:?}");
-            let words = if opens && open { "availability: open" } else { "availability: closed" };
-            assert!(status.detail.as_deref().unwrap().contains(words), "{day} {time}: {status:?}");
+            let words = if opens && open {
+                "availability: open"
+            } else {
+                "availability: closed"
+            };
+            assert!(
+                status.detail.as_deref().unwrap().contains(words),
+                "{day} {time}: {status:?}"
+            );
         }
     }
 }

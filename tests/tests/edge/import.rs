@@ -1,4 +1,5 @@
-//! The static JSON policy file of the running example, imported and run: every rule, on both sides of every boundary.
+//! The static JSON policy file of the running example, imported and run: every rule, on both sides
+//! of every boundary.
 
 use std::sync::OnceLock;
 
@@ -11,7 +12,14 @@ fn imported(origin: &str) -> String {
     static IMPORTED: OnceLock<String> = OnceLock::new();
     let imported = IMPORTED.get_or_init(|| {
         let file = sample_file().display().to_string();
-        let output = run(&["import", &file, "--origin", "http://origin.invalid:1", "--host", "www.example"]);
+        let output = run(&[
+            "import",
+            &file,
+            "--origin",
+            "http://origin.invalid:1",
+            "--host",
+            "www.example",
+        ]);
         assert_code(&output, 0);
         out(&output)
     });
@@ -22,13 +30,23 @@ fn imported(origin: &str) -> String {
 fn edge(origin: &Origin, local_time: &str) -> Edge {
     let compiled = toml_string(&compiled_cache().display().to_string());
     let module = "module = \"builtin:json-rules\"\n";
-    let text = imported(&origin.url()).replace("0.0.0.0:8080", "127.0.0.1:0").replace("127.0.0.1:9090", "127.0.0.1:0");
+    let text = imported(&origin.url())
+        .replace("0.0.0.0:8080", "127.0.0.1:0")
+        .replace("127.0.0.1:9090", "127.0.0.1:0");
     // Many tests share the processor.
-    let text = text.replace(module, &format!("{module}limits = {{ deadline = \"5s\" }}\n"));
-    Edge::from_toml(&format!("{text}\n[policies]\ncompiled_cache = {compiled}\n"), local_time, ART)
+    let text = text.replace(
+        module,
+        &format!("{module}limits = {{ deadline = \"5s\" }}\n"),
+    );
+    Edge::from_toml(
+        &format!("{text}\n[policies]\ncompiled_cache = {compiled}\n"),
+        local_time,
+        ART,
+    )
 }
 
-/// An origin whose every page is fresh for 7 seconds by its own fields, and says which variant it was asked for.
+/// An origin whose every page is fresh for 7 seconds by its own fields, and says which variant it
+/// was asked for.
 fn origin() -> Origin {
     let origin = Origin::start();
     origin.otherwise(|asked| Reply::fresh(7, asked.header("tero-variant").unwrap_or_default()));
@@ -78,8 +96,13 @@ const LIFETIMES: &[(&str, u64, u64)] = &[
     ("/barberias", 7, 7),
 ];
 
-const NEVER: &[&str] =
-    &["/api/v1/pagos/1", "/webhooks/mercadopago", "/checkout/paso-1", "/mi-cuenta/turnos", "/api/v1/sesion/nueva"];
+const NEVER: &[&str] = &[
+    "/api/v1/pagos/1",
+    "/webhooks/mercadopago",
+    "/checkout/paso-1",
+    "/mi-cuenta/turnos",
+    "/api/v1/sesion/nueva",
+];
 
 /// Checks the lifetime of every rule at some local times.
 fn check_lifetimes(times: &[&str], lifetime: impl Fn(&(&str, u64, u64)) -> u64) {
@@ -92,8 +115,16 @@ fn check_lifetimes(times: &[&str], lifetime: impl Fn(&(&str, u64, u64)) -> u64) 
             let target = format!("{}?at={index}", rule.0);
             let answer = edge.get(&target);
             let status = answer.cache_status();
-            assert_eq!((status.stored, status.fwd.as_deref()), (true, Some("uri-miss")), "{target} at {time}: {answer:?}");
-            assert_eq!(status.ttl, Some(lifetime(rule) as i64), "{target} at {time}: {answer:?}");
+            assert_eq!(
+                (status.stored, status.fwd.as_deref()),
+                (true, Some("uri-miss")),
+                "{target} at {time}: {answer:?}"
+            );
+            assert_eq!(
+                status.ttl,
+                Some(lifetime(rule) as i64),
+                "{target} at {time}: {answer:?}"
+            );
         }
     }
 }
@@ -115,16 +146,29 @@ fn lifetimes_hold_to_their_last_second() {
     edge.get("/barberias/palermo");
     edge.turn_to("2026-11-24T10:01:59");
     let answer = edge.get("/barberias/palermo");
-    assert_eq!((answer.cache_status().hit, answer.cache_status().ttl, answer.age()), (true, Some(1), Some(119)));
+    assert_eq!(
+        (
+            answer.cache_status().hit,
+            answer.cache_status().ttl,
+            answer.age()
+        ),
+        (true, Some(1), Some(119))
+    );
     edge.turn_to("2026-11-24T10:02:00");
-    // Stale by now, and served so while it is revalidated: the rule's stale_while_revalidate is 300.
+    // Stale by now, and served so while it is revalidated: the rule's stale_while_revalidate is
+    // 300.
     assert_eq!(edge.get("/barberias/palermo").cache_status().ttl, Some(0));
     origin.wait_for("/barberias/palermo", 2);
 }
 
 #[test]
 fn what_is_never_cached_is_passed_at_every_hour() {
-    for time in ["2026-11-24T08:59:59", "2026-11-24T09:00:00", "2026-11-29T12:00:00", "2026-12-08T12:00:00"] {
+    for time in [
+        "2026-11-24T08:59:59",
+        "2026-11-24T09:00:00",
+        "2026-11-29T12:00:00",
+        "2026-12-08T12:00:00",
+    ] {
         let origin = origin();
         let edge = edge(&origin, time);
         for path in NEVER {
@@ -172,7 +216,11 @@ fn stale_answers_bridge_a_failing_origin_as_long_as_the_rule_says() {
             edge.turn_to("2026-11-24T10:00:00");
             edge.advance_secs(age);
             let answer = edge.get(path);
-            assert_eq!((answer.status, answer.age()), (200, Some(age)), "{path}: {answer:?}");
+            assert_eq!(
+                (answer.status, answer.age()),
+                (200, Some(age)),
+                "{path}: {answer:?}"
+            );
         }
         edge.advance_secs(1);
         edge.get(path).assert_failed(502, "origin");
@@ -183,7 +231,12 @@ fn stale_answers_bridge_a_failing_origin_as_long_as_the_rule_says() {
 fn the_rules_tags_purge() {
     let origin = origin();
     let edge = edge(&origin, "2026-11-24T10:00:00");
-    for path in ["/", "/barberias/palermo", "/api/v1/disponibilidad/x", "/img/x.png"] {
+    for path in [
+        "/",
+        "/barberias/palermo",
+        "/api/v1/disponibilidad/x",
+        "/img/x.png",
+    ] {
         edge.get(path);
     }
     for (tag, purged) in [("paginas", 2), ("disponibilidad", 1), ("imagenes", 0)] {
@@ -197,19 +250,30 @@ fn the_rules_tags_purge() {
 fn tracking_parameters_do_not_count_and_order_does_not_matter() {
     let origin = origin();
     let edge = edge(&origin, "2026-11-24T10:00:00");
-    edge.get("/barberias/palermo?b=2&a=1").assert_forwarded("uri-miss", "");
-    for tracking in ["utm_source=x", "utm_campaign=y", "fbclid=1", "gclid=1", "msclkid=1", "mc_cid=1", "mc_eid=1"] {
-        edge.get(&format!("/barberias/palermo?{tracking}&a=1&b=2")).assert_hit("");
+    edge.get("/barberias/palermo?b=2&a=1")
+        .assert_forwarded("uri-miss", "");
+    for tracking in [
+        "utm_source=x",
+        "utm_campaign=y",
+        "fbclid=1",
+        "gclid=1",
+        "msclkid=1",
+        "mc_cid=1",
+        "mc_eid=1",
+    ] {
+        edge.get(&format!("/barberias/palermo?{tracking}&a=1&b=2"))
+            .assert_hit("");
     }
-    assert_eq!(origin.only("/barberias/palermo").target, "/barberias/palermo?a=1&b=2");
+    assert_eq!(
+        origin.only("/barberias/palermo").target,
+        "/barberias/palermo?a=1&b=2"
+    );
 }
 
 #[test]
 fn phones_and_tablets_get_their_variants_where_the_file_says_so() {
-    const PHONE: &str =
-        "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.0.0 Mobile Safari/537.36";
-    const TABLET: &str =
-        "Mozilla/5.0 (Linux; Android 14; SM-X910) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.0.0 Safari/537.36";
+    const PHONE: &str = "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.0.0 Mobile Safari/537.36";
+    const TABLET: &str = "Mozilla/5.0 (Linux; Android 14; SM-X910) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.0.0 Safari/537.36";
     const DESKTOP: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0";
     let origin = origin();
     let edge = edge(&origin, "2026-11-24T10:00:00");
@@ -222,7 +286,11 @@ fn phones_and_tablets_get_their_variants_where_the_file_says_so() {
         ("/contacto", "", ""),
     ] {
         for (agent, variant) in [(PHONE, phone), (TABLET, tablet), (DESKTOP, "")] {
-            assert_eq!(edge.send(&get(path).header("User-Agent", agent)).text(), variant, "{path} for {agent}");
+            assert_eq!(
+                edge.send(&get(path).header("User-Agent", agent)).text(),
+                variant,
+                "{path} for {agent}"
+            );
         }
     }
 }
@@ -241,7 +309,10 @@ fn the_plans_of_the_file_keep_their_names() {
     ] {
         assert!(text.contains(words), "{words}:\n{text}");
     }
-    assert!(!text.contains("cdn-argentina-policies.json\""), "the configuration stands alone:\n{text}");
+    assert!(
+        !text.contains("cdn-argentina-policies.json\""),
+        "the configuration stands alone:\n{text}"
+    );
 }
 
 #[test]
@@ -249,16 +320,30 @@ fn the_plan_apertura_warms_both_variants_at_half_past_eight() {
     let origin = origin();
     let sitemap = "<?xml version=\"1.0\"?><urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">\
                    <url><loc>http://www.example/turnos/nuevo</loc></url></urlset>";
-    origin.on("/sitemap.xml", Reply::ok(sitemap).header("Content-Type", "application/xml"));
+    origin.on(
+        "/sitemap.xml",
+        Reply::ok(sitemap).header("Content-Type", "application/xml"),
+    );
     let edge = edge(&origin, "2026-11-24T08:29:59");
     edge.turn_to("2026-11-24T08:30:00");
-    for path in ["/", "/barberias/palermo", "/barberias/recoleta", "/barberias/belgrano", "/turnos/nuevo"] {
+    for path in [
+        "/",
+        "/barberias/palermo",
+        "/barberias/recoleta",
+        "/barberias/belgrano",
+        "/turnos/nuevo",
+    ] {
         origin.wait_for(path, 2);
-        let mut variants: Vec<_> =
-            origin.asked(path).iter().map(|asked| asked.header("tero-variant").unwrap_or_default()).collect();
+        let mut variants: Vec<_> = origin
+            .asked(path)
+            .iter()
+            .map(|asked| asked.header("tero-variant").unwrap_or_default())
+            .collect();
         variants.sort();
         assert_eq!(variants, ["", "mobile"], "{path}");
     }
-    tero_tests::eventually("the last page is stored", || edge.get("/turnos/nuevo").cache_status().hit);
+    tero_tests::eventually("the last page is stored", || {
+        edge.get("/turnos/nuevo").cache_status().hit
+    });
     edge.get("/").assert_hit("");
 }

@@ -1,27 +1,50 @@
-//! Interim responses: passed on as they come, never stored, never taken for the answer (RFC 9110 §15.2, RFC 8297).
+//! Interim responses: passed on as they come, never stored, never taken for the answer (RFC 9110
+//! §15.2, RFC 8297).
 
 use tero_tests::{Edge, Gate, Origin, Reply, Request, get};
 
-const HINTS: &str =
-    "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\nConnection: x-hop\r\nX-Hop: 1\r\nCache-Control: max-age=600\r\n\r\n";
+const HINTS: &str = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\nConnection: x-hop\r\nX-Hop: 1\r\nCache-Control: max-age=600\r\n\r\n";
 
 #[test]
 fn early_hints_reach_the_client_before_the_answer() {
     let origin = Origin::start();
     let gate = Gate::new();
     for path in ["/stored", "/passed"] {
-        let lifetime = if path == "/stored" { "max-age=60" } else { "no-store" };
-        origin.on(path, Reply::ok("good").header("Cache-Control", lifetime).after(HINTS).behind(&gate));
+        let lifetime = if path == "/stored" {
+            "max-age=60"
+        } else {
+            "no-store"
+        };
+        origin.on(
+            path,
+            Reply::ok("good")
+                .header("Cache-Control", lifetime)
+                .after(HINTS)
+                .behind(&gate),
+        );
     }
     let edge = Edge::before(&origin).start();
-    for request in [get("/stored"), get("/passed"), Request::new("POST", "/passed").body("x")] {
+    for request in [
+        get("/stored"),
+        get("/passed"),
+        Request::new("POST", "/passed").body("x"),
+    ] {
         gate.close();
         let mut client = edge.client();
         client.start(&request);
         let hints = client.interim();
-        assert_eq!((hints.status, hints.header("link").as_deref()), (103, Some("</a.css>")));
-        assert_eq!((hints.header("x-hop"), hints.header("connection")), (None, None));
-        assert!(hints.header("via").is_some_and(|via| via.contains("tero")), "{hints:?}");
+        assert_eq!(
+            (hints.status, hints.header("link").as_deref()),
+            (103, Some("</a.css>"))
+        );
+        assert_eq!(
+            (hints.header("x-hop"), hints.header("connection")),
+            (None, None)
+        );
+        assert!(
+            hints.header("via").is_some_and(|via| via.contains("tero")),
+            "{hints:?}"
+        );
         gate.open();
         let mut answer = client.head();
         client.rest(&mut answer);
@@ -32,14 +55,24 @@ fn early_hints_reach_the_client_before_the_answer() {
     let mut client = edge.client();
     let hit = client.send(&get("/stored"));
     hit.assert_hit("good");
-    assert_eq!((hit.header("link"), hit.header("cache-control").as_deref()), (None, Some("max-age=60")));
+    assert_eq!(
+        (hit.header("link"), hit.header("cache-control").as_deref()),
+        (None, Some("max-age=60"))
+    );
 }
 
 #[test]
 fn all_interim_responses_are_passed_on_in_order() {
     let origin = Origin::start();
-    let reply = Reply::fresh(60, "good").after("HTTP/1.1 102 Processing\r\n\r\n").after("HTTP/1.1 100 Continue\r\n\r\n");
-    origin.on("/x", reply.after(HINTS).after("HTTP/1.1 199 Odd\r\nX-Odd: yes\r\n\r\n"));
+    let reply = Reply::fresh(60, "good")
+        .after("HTTP/1.1 102 Processing\r\n\r\n")
+        .after("HTTP/1.1 100 Continue\r\n\r\n");
+    origin.on(
+        "/x",
+        reply
+            .after(HINTS)
+            .after("HTTP/1.1 199 Odd\r\nX-Odd: yes\r\n\r\n"),
+    );
     let edge = Edge::before(&origin).start();
     let mut client = edge.client();
     client.start(&get("/x"));
@@ -68,7 +101,13 @@ fn early_hints_are_for_the_request_that_was_sent() {
     let origin = Origin::start();
     let gate = Gate::new();
     let slow = Gate::new();
-    origin.on("/x", Reply::fresh(60, "good").behind(&gate).after(HINTS).behind(&slow));
+    origin.on(
+        "/x",
+        Reply::fresh(60, "good")
+            .behind(&gate)
+            .after(HINTS)
+            .behind(&slow),
+    );
     let edge = Edge::before(&origin).server("workers = 1").start();
     let mut leader = edge.client();
     leader.start(&get("/x"));
@@ -91,7 +130,10 @@ fn hints_of_a_fetch_in_the_background_reach_nobody() {
     let origin = Origin::start();
     let gate = Gate::new();
     let swr = "max-age=10, stale-while-revalidate=60";
-    let new = Reply::fresh(10, "new").behind(&gate).after(HINTS).after(HINTS);
+    let new = Reply::fresh(10, "new")
+        .behind(&gate)
+        .after(HINTS)
+        .after(HINTS);
     origin.on_in_turn("/x", [Reply::ok("old").header("Cache-Control", swr), new]);
     let other = Gate::new();
     origin.on("/y", Reply::fresh(60, "other").behind(&other));
@@ -115,10 +157,17 @@ fn hints_of_a_fetch_in_the_background_reach_nobody() {
 #[test]
 fn interim_responses_without_end_are_no_answer() {
     let origin = Origin::start();
-    origin.on("/x", Reply::raw_then_flood("", "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"));
-    origin.on("/y", Reply::fresh(60, "good").after("HTTP/1.1 102 Processing\r\n\r\n".repeat(32)));
+    origin.on(
+        "/x",
+        Reply::raw_then_flood("", "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"),
+    );
+    origin.on(
+        "/y",
+        Reply::fresh(60, "good").after("HTTP/1.1 102 Processing\r\n\r\n".repeat(32)),
+    );
     let edge = Edge::before(&origin).start();
-    edge.get("/x").assert_failed(502, "origin sent a malformed response");
+    edge.get("/x")
+        .assert_failed(502, "origin sent a malformed response");
     origin.wait_for_hang_ups(1);
     edge.get("/y").assert_forwarded("uri-miss", "good");
     origin.on("/x", Reply::fresh(60, "good"));
@@ -128,7 +177,10 @@ fn interim_responses_without_end_are_no_answer() {
 #[test]
 fn interim_responses_that_a_client_does_not_take_are_left_out() {
     let origin = Origin::start();
-    let long = format!("HTTP/1.1 103 Early Hints\r\nX-Long: {}\r\n\r\n", "a".repeat(30_000));
+    let long = format!(
+        "HTTP/1.1 103 Early Hints\r\nX-Long: {}\r\n\r\n",
+        "a".repeat(30_000)
+    );
     origin.on("/x", Reply::fresh(60, "good").after(long.repeat(32)));
     let edge = Edge::before(&origin).start();
     // It reads nothing before everything has come.

@@ -1,5 +1,5 @@
-//! Black-box tests, by behaviour, in one binary. Only what uses [`program`] runs the real program; everything else runs an edge in this
-//! process, with a clock turned by hand.
+//! Black-box tests, by behaviour, in one binary. Only what uses [`program`] runs the real program;
+//! everything else runs an edge in this process, with a clock turned by hand.
 
 mod admin;
 mod bad_input;

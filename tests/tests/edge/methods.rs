@@ -1,5 +1,6 @@
-//! Methods other than GET: what HEAD tells of a stored response, what the others make invalid (RFC 9111 §4.3.5, §4.4, RFC 9875), and the
-//! answer to a POST that stands for later GETs (RFC 9110 §9.3.3).
+//! Methods other than GET: what HEAD tells of a stored response, what the others make invalid (RFC
+//! 9111 §4.3.5, §4.4, RFC 9875), and the answer to a POST that stands for later GETs (RFC 9110
+//! §9.3.3).
 
 use tero_tests::{Edge, Origin, Reply, Request, get};
 
@@ -19,27 +20,63 @@ fn head_is_answered_from_a_stored_get() {
     let (origin, edge) = serving(Reply::fresh(60, "0123456789"));
     edge.get("/x").assert_forwarded("uri-miss", "0123456789");
     let answer = edge.send(&Request::new("HEAD", "/x"));
-    assert_eq!((answer.status, answer.body.len(), answer.header("content-length").as_deref()), (200, 0, Some("10")));
+    assert_eq!(
+        (
+            answer.status,
+            answer.body.len(),
+            answer.header("content-length").as_deref()
+        ),
+        (200, 0, Some("10"))
+    );
     assert!(answer.cache_status().hit);
     assert_eq!(origin.requests("/x"), 1);
 }
 
 #[test]
 fn a_head_that_agrees_freshens_what_is_stored_and_another_makes_it_stale() {
-    for (told, body, fresh) in [("\"1\"", "0123456789", true), ("\"2\"", "0123456789", false), ("\"1\"", "01234567", false)] {
-        let (origin, edge) = serving(Reply::fresh(60, "0123456789").header("ETag", "\"1\"").header("X-Kept", "1"));
+    for (told, body, fresh) in [
+        ("\"1\"", "0123456789", true),
+        ("\"2\"", "0123456789", false),
+        ("\"1\"", "01234567", false),
+    ] {
+        let (origin, edge) = serving(
+            Reply::fresh(60, "0123456789")
+                .header("ETag", "\"1\"")
+                .header("X-Kept", "1"),
+        );
         edge.get("/x").assert_forwarded("uri-miss", "0123456789");
         edge.advance_secs(60);
-        origin.on("/x", Reply::fresh(100, body).header("ETag", told).header("X-New", "1"));
+        origin.on(
+            "/x",
+            Reply::fresh(100, body)
+                .header("ETag", told)
+                .header("X-New", "1"),
+        );
         let answer = edge.send(&head("/x"));
-        assert_eq!((answer.status, answer.body.len(), answer.cache_status().fwd.as_deref()), (200, 0, Some("stale")));
+        assert_eq!(
+            (
+                answer.status,
+                answer.body.len(),
+                answer.cache_status().fwd.as_deref()
+            ),
+            (200, 0, Some("stale"))
+        );
         assert_eq!(origin.asked("/x").pop().unwrap().method, "HEAD");
         let answer = edge.get("/x");
         assert_eq!(answer.cache_status().hit, fresh, "{told} {body}");
         if fresh {
             answer.assert_hit("0123456789");
-            assert_eq!((answer.header("x-kept").is_some(), answer.header("x-new").is_some()), (true, true));
-            assert_eq!((answer.age(), answer.cache_status().ttl), (Some(0), Some(100)));
+            assert_eq!(
+                (
+                    answer.header("x-kept").is_some(),
+                    answer.header("x-new").is_some()
+                ),
+                (true, true)
+            );
+            assert_eq!(
+                (answer.age(), answer.cache_status().ttl),
+                (Some(0), Some(100))
+            );
         }
     }
 }
@@ -60,7 +97,10 @@ fn other_methods_go_through_and_invalidate_what_they_change() {
     let answer = edge.send(&Request::new("POST", "/x").body("a=1"));
     answer.assert_forwarded("method", "x");
     let posted = origin.asked("/x").pop().unwrap();
-    assert_eq!((posted.method.as_str(), posted.body.as_slice()), ("POST", b"a=1".as_slice()));
+    assert_eq!(
+        (posted.method.as_str(), posted.body.as_slice()),
+        ("POST", b"a=1".as_slice())
+    );
     edge.get("/x").assert_forwarded("uri-miss", "x");
 }
 
@@ -69,7 +109,10 @@ fn a_failed_unsafe_request_invalidates_nothing() {
     let (origin, edge) = serving(Reply::fresh(60, "x"));
     edge.get("/x").assert_forwarded("uri-miss", "x");
     origin.on("/x", Reply::status(500));
-    assert_eq!(edge.send(&Request::new("POST", "/x").body("a=1")).status, 500);
+    assert_eq!(
+        edge.send(&Request::new("POST", "/x").body("a=1")).status,
+        500
+    );
     edge.get("/x").assert_hit("x");
 }
 
@@ -77,18 +120,39 @@ fn a_failed_unsafe_request_invalidates_nothing() {
 fn every_variant_goes_and_what_location_names_too() {
     let origin = Origin::start();
     origin.otherwise(|asked| Reply::fresh(60, asked.method.as_str()).header("Vary", "X-Kind"));
-    let store = |edge: &Edge, target: &str, kind: &str| edge.send(&get(target).header("X-Kind", kind)).cache_status().hit;
-    for method in ["POST", "PUT", "DELETE", "PATCH", "M-SEARCH", "PURGE", "FROB"] {
+    let store = |edge: &Edge, target: &str, kind: &str| {
+        edge.send(&get(target).header("X-Kind", kind))
+            .cache_status()
+            .hit
+    };
+    for method in [
+        "POST", "PUT", "DELETE", "PATCH", "M-SEARCH", "PURGE", "FROB",
+    ] {
         let edge = Edge::before(&origin).start();
-        let all = [("/x", "a"), ("/x", "b"), ("/x/new", "a"), ("/other", "a"), ("/x/kept", "a")];
+        let all = [
+            ("/x", "a"),
+            ("/x", "b"),
+            ("/x/new", "a"),
+            ("/other", "a"),
+            ("/x/kept", "a"),
+        ];
         for (target, kind) in all {
             assert!(!store(&edge, target, kind) && store(&edge, target, kind));
         }
-        origin.on("/x", Reply::status(201).header("Location", "x/new").header("Content-Location", "http://www.example/other"));
+        origin.on(
+            "/x",
+            Reply::status(201)
+                .header("Location", "x/new")
+                .header("Content-Location", "http://www.example/other"),
+        );
         assert_eq!(edge.send(&Request::new(method, "/x").body("a")).status, 201);
         origin.on("/x", Reply::fresh(60, "again").header("Vary", "X-Kind"));
         for (target, kind) in all {
-            assert_eq!(store(&edge, target, kind), target == "/x/kept", "{method} {target} {kind}");
+            assert_eq!(
+                store(&edge, target, kind),
+                target == "/x/kept",
+                "{method} {target} {kind}"
+            );
         }
     }
 }
@@ -99,7 +163,9 @@ fn what_is_safe_or_of_another_origin_invalidates_nothing() {
     origin.otherwise(|_| Reply::fresh(60, "x"));
     origin.on(
         "/elsewhere",
-        Reply::ok("").header("Location", "http://other.example/x").header("Content-Location", "https://www.example/x"),
+        Reply::ok("")
+            .header("Location", "http://other.example/x")
+            .header("Content-Location", "https://www.example/x"),
     );
     let edge = Edge::before(&origin).start();
     edge.get("/x").assert_forwarded("uri-miss", "x");
@@ -113,14 +179,20 @@ fn what_is_safe_or_of_another_origin_invalidates_nothing() {
 fn groups_are_invalidated_together() {
     let origin = Origin::start();
     origin.otherwise(|asked| {
-        Reply::fresh(60, &asked.target).header("Cache-Groups", format!("\"{}\", \"all\"", &asked.target[1..2]))
+        Reply::fresh(60, &asked.target).header(
+            "Cache-Groups",
+            format!("\"{}\", \"all\"", &asked.target[1..2]),
+        )
     });
     let edge = Edge::before(&origin).start();
     let targets = ["/a1", "/a2", "/b1"];
     let hits = || targets.map(|target| edge.get(target).cache_status().hit);
     assert_eq!((hits(), hits()), ([false; 3], [true; 3]));
     let change = |method: &str, status: u16, groups: &str| {
-        origin.on("/change", Reply::status(status).header("Cache-Group-Invalidation", groups));
+        origin.on(
+            "/change",
+            Reply::status(status).header("Cache-Group-Invalidation", groups),
+        );
         edge.send(&Request::new(method, "/change"));
     };
     change("GET", 200, "\"a\"");
@@ -138,9 +210,16 @@ fn groups_are_invalidated_together() {
 fn a_large_group_is_invalidated_whole() {
     let origin = Origin::start();
     origin.otherwise(|asked| Reply::fresh(60, &asked.target).header("Cache-Groups", "\"all\""));
-    origin.on("/change", Reply::status(200).header("Cache-Group-Invalidation", "\"all\""));
+    origin.on(
+        "/change",
+        Reply::status(200).header("Cache-Group-Invalidation", "\"all\""),
+    );
     let edge = Edge::before(&origin).start();
-    let hits = || (0..300).filter(|number| edge.get(&format!("/{number}")).cache_status().hit).count();
+    let hits = || {
+        (0..300)
+            .filter(|number| edge.get(&format!("/{number}")).cache_status().hit)
+            .count()
+    };
     assert_eq!((hits(), hits()), (0, 300));
     edge.send(&Request::new("POST", "/change"));
     assert_eq!(hits(), 0);
@@ -150,8 +229,16 @@ fn a_large_group_is_invalidated_whole() {
 fn what_a_group_invalidates_is_not_served_stale() {
     let origin = Origin::start();
     let windows = "max-age=60, stale-while-revalidate=600, stale-if-error=600";
-    origin.on("/x", Reply::ok("x").header("Cache-Control", windows).header("Cache-Groups", "\"a\""));
-    origin.on("/change", Reply::status(200).header("Cache-Group-Invalidation", "\"a\""));
+    origin.on(
+        "/x",
+        Reply::ok("x")
+            .header("Cache-Control", windows)
+            .header("Cache-Groups", "\"a\""),
+    );
+    origin.on(
+        "/change",
+        Reply::status(200).header("Cache-Group-Invalidation", "\"a\""),
+    );
     let edge = Edge::before(&origin).start();
     edge.get("/x");
     edge.get("/x").assert_hit("x");
@@ -162,23 +249,50 @@ fn what_a_group_invalidates_is_not_served_stale() {
 
 /// The answer to a POST that stands for later GETs, with these fields added.
 fn standing_for_get(fields: &[(&str, &str)]) -> Reply {
-    fields.iter().fold(Reply::ok("posted"), |reply, (name, value)| reply.header(*name, *value))
+    fields
+        .iter()
+        .fold(Reply::ok("posted"), |reply, (name, value)| {
+            reply.header(*name, *value)
+        })
 }
 
 #[test]
 fn the_answer_to_a_post_that_names_its_target_is_stored_for_gets() {
     for place in ["/x?a=1", "http://www.example/x?a=1", "", "x?a=1"] {
-        let (origin, edge) = serving(standing_for_get(&[("Cache-Control", "max-age=60"), ("Content-Location", place)]));
+        let (origin, edge) = serving(standing_for_get(&[
+            ("Cache-Control", "max-age=60"),
+            ("Content-Location", place),
+        ]));
         edge.get("/x?a=1").assert_forwarded("uri-miss", "posted");
-        let answer = edge.send(&Request::new("POST", "/x?a=1").header("If-Match", "\"other\"").body("a=1"));
+        let answer = edge.send(
+            &Request::new("POST", "/x?a=1")
+                .header("If-Match", "\"other\"")
+                .body("a=1"),
+        );
         answer.assert_forwarded("method", "posted");
         assert!(answer.cache_status().stored, "{answer:?}");
         edge.get("/x?a=1").assert_hit("posted");
-        assert!(edge.send(&Request::new("HEAD", "/x?a=1")).cache_status().hit);
-        edge.send(&Request::new("POST", "/x?a=1").body("a=2")).assert_forwarded("method", "posted");
-        let asked: Vec<_> = origin.asked("/x").into_iter().map(|asked| asked.method).collect();
-        assert_eq!(asked, ["GET", "POST", "POST"], "each POST goes to the origin");
-        assert_eq!(edge.metric("tero_requests_total", &["outcome=\"pass\""]), 2.0);
+        assert!(
+            edge.send(&Request::new("HEAD", "/x?a=1"))
+                .cache_status()
+                .hit
+        );
+        edge.send(&Request::new("POST", "/x?a=1").body("a=2"))
+            .assert_forwarded("method", "posted");
+        let asked: Vec<_> = origin
+            .asked("/x")
+            .into_iter()
+            .map(|asked| asked.method)
+            .collect();
+        assert_eq!(
+            asked,
+            ["GET", "POST", "POST"],
+            "each POST goes to the origin"
+        );
+        assert_eq!(
+            edge.metric("tero_requests_total", &["outcome=\"pass\""]),
+            2.0
+        );
     }
 }
 
@@ -190,19 +304,39 @@ fn the_answer_to_any_other_post_is_not_stored() {
         ("POST", 200, &[here]),
         ("POST", 200, &[here, ("ETag", "\"1\"")]),
         ("POST", 200, &[fresh, ("Content-Location", "/y")]),
-        ("POST", 200, &[fresh, ("Content-Location", "http://other.example/x")]),
+        (
+            "POST",
+            200,
+            &[fresh, ("Content-Location", "http://other.example/x")],
+        ),
         ("POST", 200, &[fresh, here, ("Set-Cookie", "a=b")]),
-        ("POST", 200, &[here, ("Cache-Control", "private, max-age=60")]),
+        (
+            "POST",
+            200,
+            &[here, ("Cache-Control", "private, max-age=60")],
+        ),
         ("POST", 404, &[fresh, here]),
         ("PUT", 200, &[fresh, here]),
     ];
     for (method, status, fields) in rows {
         let origin = Origin::start();
-        let reply = fields.iter().fold(Reply::status(status).body("x"), |reply, (name, value)| reply.header(*name, *value));
+        let reply = fields
+            .iter()
+            .fold(Reply::status(status).body("x"), |reply, (name, value)| {
+                reply.header(*name, *value)
+            });
         origin.on("/x", reply);
         let edge = Edge::before(&origin).start();
         let answer = edge.send(&Request::new(method, "/x").body("a=1"));
-        assert_eq!((answer.status, answer.text().as_str(), answer.cache_status().stored), (status, "x", false), "{fields:?}");
+        assert_eq!(
+            (
+                answer.status,
+                answer.text().as_str(),
+                answer.cache_status().stored
+            ),
+            (status, "x", false),
+            "{fields:?}"
+        );
         origin.on("/x", Reply::fresh(60, "got"));
         edge.get("/x").assert_forwarded("uri-miss", "got");
     }
@@ -213,15 +347,31 @@ fn what_can_not_be_sent_twice_goes_over_a_connection_that_was_used_lately() {
     let (origin, edge) = serving(Reply::ok("x").header("Cache-Control", "no-store"));
     // On one connection, since each worker has its own to the origin.
     let mut client = edge.client();
-    // The origin may be about to close a connection that has been idle for seconds, and then nobody knows what became of the request.
-    for (method, idle_secs, same) in
-        [("POST", 0, true), ("POST", 1, false), ("PATCH", 2, false), ("GET", 2, true), ("DELETE", 50, true), ("GET", 55, false)]
-    {
+    // The origin may be about to close a connection that has been idle for seconds, and then nobody
+    // knows what became of the request.
+    for (method, idle_secs, same) in [
+        ("POST", 0, true),
+        ("POST", 1, false),
+        ("PATCH", 2, false),
+        ("GET", 2, true),
+        ("DELETE", 50, true),
+        ("GET", 55, false),
+    ] {
         edge.advance_secs(idle_secs);
         let request = Request::new(method, "/x");
-        let answer = client.send(&if matches!(method, "POST" | "PATCH") { request.body("a") } else { request });
+        let answer = client.send(&if matches!(method, "POST" | "PATCH") {
+            request.body("a")
+        } else {
+            request
+        });
         assert_eq!(answer.status, 200);
-        let [.., before, now] = &origin.asked("/x")[..] else { continue };
-        assert_eq!(before.connection == now.connection, same, "{method} after {idle_secs}s");
+        let [.., before, now] = &origin.asked("/x")[..] else {
+            continue;
+        };
+        assert_eq!(
+            before.connection == now.connection,
+            same,
+            "{method} after {idle_secs}s"
+        );
     }
 }

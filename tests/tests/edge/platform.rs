@@ -10,17 +10,21 @@ use serde_json::{Value, json};
 use tero::policy::{Package, builtin};
 use tero_tests::{Answer, Edge, EdgeBuilder, Origin, Reply, Request};
 
-/// An origin whose pages are fresh for 30 seconds by their own fields, and say as which variant they were asked for.
+/// An origin whose pages are fresh for 30 seconds by their own fields, and say as which variant
+/// they were asked for.
 fn origin() -> Origin {
     let origin = Origin::start();
     origin.otherwise(|asked| {
-        let variant = asked.header("tero-variant").unwrap_or_else(|| "none".to_owned());
+        let variant = asked
+            .header("tero-variant")
+            .unwrap_or_else(|| "none".to_owned());
         Reply::fresh(30, format!("{} as {variant}", asked.target))
     });
     origin
 }
 
-/// Rules that give every page this lifetime, under a name that `Cache-Status` tells, as a variant of that name.
+/// Rules that give every page this lifetime, under a name that `Cache-Status` tells, as a variant
+/// of that name.
 fn rules(name: &str, ttl: u64) -> Value {
     let every = ["desktop", "mobile", "tablet", "tv", "bot", "unknown"];
     json!({ "version": 3, "variants": { name: { "devices": every } }, "rules": [{ "name": name, "match": ["/*"], "ttl": ttl }] })
@@ -29,14 +33,21 @@ fn rules(name: &str, ttl: u64) -> Value {
 /// The module of the rules with settings of its own.
 fn version(settings: &Value) -> Vec<u8> {
     let module = builtin("json-rules").unwrap();
-    Package { module: module.into(), settings: Some(settings.to_string().into()), cases: None }.to_bytes()
+    Package {
+        module: module.into(),
+        settings: Some(settings.to_string().into()),
+        cases: None,
+    }
+    .to_bytes()
 }
 
 /// An edge whose site asks the policy `rules`, as `zero` with 60 seconds, with a state directory.
 fn edge(origin: &Origin, state: &Path) -> EdgeBuilder {
     let settings = "[policy.settings]\nversion = 3\nrules = [{ name = \"zero\", match = [\"/*\"], ttl = 60 }]\n\
                     [policy.settings.variants.zero]\ndevices = [\"desktop\", \"mobile\", \"tablet\", \"tv\", \"bot\", \"unknown\"]";
-    Edge::before(origin).state_dir(state).policy("rules", "builtin:json-rules", settings)
+    Edge::before(origin)
+        .state_dir(state)
+        .policy("rules", "builtin:json-rules", settings)
 }
 
 fn push(edge: &Edge, policy: &str, content: &[u8]) -> Answer {
@@ -70,9 +81,15 @@ fn listed(edge: &Edge) -> Value {
 #[track_caller]
 fn check_refused(answer: &Answer, status: u16, words: &[&str]) {
     assert_eq!(answer.status, status, "{answer:?}");
-    let (error, cure) = (answer.json()["error"].to_string(), answer.json()["cure"].to_string());
+    let (error, cure) = (
+        answer.json()["error"].to_string(),
+        answer.json()["cure"].to_string(),
+    );
     assert!(cure.len() > 2, "there is no cure: {answer:?}");
     for word in words {
-        assert!(error.contains(word) || cure.contains(word), "{word:?} is not in {error}; {cure}");
+        assert!(
+            error.contains(word) || cure.contains(word),
+            "{word:?} is not in {error}; {cure}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Policies in the edge: what they decide, how they combine, and that none of them can break a request.
+//! Policies in the edge: what they decide, how they combine, and that none of them can break a
+//! request.
 
 use tero_tests::{A_TUESDAY_MORNING, ART, Edge, EdgeBuilder, Origin, Reply, folder, get, guests};
 
@@ -16,15 +17,27 @@ fn misbehaving(origin: &Origin, settings: &str, limits: &str) -> EdgeBuilder {
         [limits, "deadline = \"5s\""].join(if limits.is_empty() { "" } else { ", " })
     };
     let keys = format!("settings = {{ {settings} }}\nlimits = {{ {limits} }}");
-    Edge::before(origin).policy("bad", &guests::misbehaving_path().display().to_string(), &keys)
+    Edge::before(origin).policy(
+        "bad",
+        &guests::misbehaving_path().display().to_string(),
+        &keys,
+    )
 }
 
 fn decisions(edge: &Edge, policy: &str, hook: &str, result: &str) -> f64 {
-    let labels = [format!("policy=\"{policy}\""), format!("hook=\"{hook}\""), format!("result=\"{result}\"")];
-    edge.metric("tero_policy_decisions_total", &labels.each_ref().map(String::as_str))
+    let labels = [
+        format!("policy=\"{policy}\""),
+        format!("hook=\"{hook}\""),
+        format!("result=\"{result}\""),
+    ];
+    edge.metric(
+        "tero_policy_decisions_total",
+        &labels.each_ref().map(String::as_str),
+    )
 }
 
-/// Checks that a policy that fails in this hook is counted so, and that the visitor gets what the headers say.
+/// Checks that a policy that fails in this hook is counted so, and that the visitor gets what the
+/// headers say.
 #[track_caller]
 fn check_headers_decide(hook: &str, mode: &str, counted: &str) {
     let origin = origin();
@@ -34,14 +47,24 @@ fn check_headers_decide(hook: &str, mode: &str, counted: &str) {
     edge.get("/x").assert_forwarded("uri-miss", "page /x");
     edge.advance_secs(29);
     // With the policy's own answer it would be fresh for 60 seconds.
-    let (on_request_fails, fresh_secs) = (hook == "on_request", if hook == "on_request" { 60 } else { 30 });
+    let (on_request_fails, fresh_secs) = (
+        hook == "on_request",
+        if hook == "on_request" { 60 } else { 30 },
+    );
     edge.get("/x").assert_hit("page /x");
     edge.advance_secs(fresh_secs - 30);
-    assert!(edge.get("/x").cache_status().hit, "fresh for {fresh_secs} s");
+    assert!(
+        edge.get("/x").cache_status().hit,
+        "fresh for {fresh_secs} s"
+    );
     edge.advance_secs(1);
     edge.get("/x").assert_forwarded("stale", "page /x");
     let dashed = hook.replace('_', "-");
-    assert!(decisions(&edge, "bad", &dashed, counted) >= 1.0, "{hook} {mode}: {:?}", edge.admin_get("/policies").text());
+    assert!(
+        decisions(&edge, "bad", &dashed, counted) >= 1.0,
+        "{hook} {mode}: {:?}",
+        edge.admin_get("/policies").text()
+    );
     assert_eq!(decisions(&edge, "bad", &dashed, "ok"), 0.0);
     let variant = origin.asked("/x")[0].header("tero-variant");
     assert_eq!(variant.is_none(), on_request_fails, "{variant:?}");
@@ -72,7 +95,15 @@ fn a_bad_answer_leaves_the_decision_to_the_headers() {
     for mode in ["nonsense-variant", "too-many-query"] {
         check_headers_decide("on_request", mode, "bad_answer");
     }
-    for mode in ["huge-ttl", "huge-browser-ttl", "huge-stale", "control-tag", "empty-tag", "long-tag", "too-many-tags"] {
+    for mode in [
+        "huge-ttl",
+        "huge-browser-ttl",
+        "huge-stale",
+        "control-tag",
+        "empty-tag",
+        "long-tag",
+        "too-many-tags",
+    ] {
         check_headers_decide("on_response", mode, "bad_answer");
     }
 }
@@ -86,7 +117,10 @@ fn a_reason_can_not_write_fields_of_its_own() {
             let answer = edge.get("/x");
             answer.assert_forwarded("uri-miss", "page /x");
             assert_eq!(answer.header("lines"), None);
-            assert!(answer.header("cache-status").unwrap().len() < 1_500, "{answer:?}");
+            assert!(
+                answer.header("cache-status").unwrap().len() < 1_500,
+                "{answer:?}"
+            );
         }
     }
 }
@@ -98,7 +132,10 @@ fn a_policy_that_behaves_decides_and_gives_its_reason() {
     let answer = edge.get("/x");
     answer.assert_forwarded("uri-miss", "page /x");
     answer.assert_detail("behaves");
-    assert_eq!(origin.only("/x").header("tero-variant").as_deref(), Some("good"));
+    assert_eq!(
+        origin.only("/x").header("tero-variant").as_deref(),
+        Some("good")
+    );
     edge.advance_secs(59);
     let answer = edge.get("/x");
     answer.assert_hit("page /x");
@@ -111,7 +148,12 @@ fn a_policy_that_behaves_decides_and_gives_its_reason() {
 #[test]
 fn a_flood_of_log_lines_is_no_failure() {
     let origin = origin();
-    let edge = misbehaving(&origin, "on_request = \"log-flood\", on_response = \"log-flood\"", "").start();
+    let edge = misbehaving(
+        &origin,
+        "on_request = \"log-flood\", on_response = \"log-flood\"",
+        "",
+    )
+    .start();
     edge.get("/x").assert_detail("behaves");
     assert_eq!(decisions(&edge, "bad", "on-request", "ok"), 1.0);
 }
@@ -119,7 +161,12 @@ fn a_flood_of_log_lines_is_no_failure() {
 #[test]
 fn a_failure_on_one_page_is_none_on_the_others() {
     let origin = origin();
-    let edge = misbehaving(&origin, "on_request = \"trap\", on_response = \"trap\", paths = \"/bad\"", "").start();
+    let edge = misbehaving(
+        &origin,
+        "on_request = \"trap\", on_response = \"trap\", paths = \"/bad\"",
+        "",
+    )
+    .start();
     edge.get("/bad").assert_forwarded("uri-miss", "page /bad");
     let good = edge.get("/good");
     good.assert_forwarded("uri-miss", "page /good");
@@ -129,25 +176,46 @@ fn a_failure_on_one_page_is_none_on_the_others() {
 #[test]
 fn a_policy_that_keeps_failing_is_switched_off_for_all_to_see() {
     let origin = origin();
-    let edge = misbehaving(&origin, "on_request = \"trap\"", "max_failures = 3").server("workers = 1").start();
+    let edge = misbehaving(&origin, "on_request = \"trap\"", "max_failures = 3")
+        .server("workers = 1")
+        .start();
     let failures = || decisions(&edge, "bad", "on-request", "trap");
     for (number, failed) in [(1, 1.0), (2, 2.0), (3, 3.0), (4, 3.0), (5, 3.0)] {
         let target = format!("/{number}");
-        edge.get(&target).assert_forwarded("uri-miss", &format!("page {target}"));
+        edge.get(&target)
+            .assert_forwarded("uri-miss", &format!("page {target}"));
         assert_eq!(failures(), failed, "after request {number}");
     }
     let policies = edge.admin_get("/policies");
     assert_eq!(policies.status, 200);
     let listed = &policies.json()["policies"][0];
-    assert_eq!((&listed["name"], &listed["status"]), (&"bad".into(), &"switched-off".into()), "{listed}");
-    assert!(listed["reason"].as_str().unwrap().contains("trap"), "{listed}");
-    assert_eq!(edge.metric("tero_policy_active", &["policy=\"bad\""]), 0.0, "{:?}", edge.metrics());
+    assert_eq!(
+        (&listed["name"], &listed["status"]),
+        (&"bad".into(), &"switched-off".into()),
+        "{listed}"
+    );
+    assert!(
+        listed["reason"].as_str().unwrap().contains("trap"),
+        "{listed}"
+    );
+    assert_eq!(
+        edge.metric("tero_policy_active", &["policy=\"bad\""]),
+        0.0,
+        "{:?}",
+        edge.metrics()
+    );
 }
 
 #[test]
 fn a_good_answer_in_between_keeps_a_policy_on() {
     let origin = origin();
-    let edge = misbehaving(&origin, "on_request = \"trap\", paths = \"/bad\"", "max_failures = 2").server("workers = 1").start();
+    let edge = misbehaving(
+        &origin,
+        "on_request = \"trap\", paths = \"/bad\"",
+        "max_failures = 2",
+    )
+    .server("workers = 1")
+    .start();
     for number in 0..6 {
         let path = if number % 2 == 0 { "/bad" } else { "/good" };
         edge.get(&format!("{path}{number}"));
@@ -173,8 +241,15 @@ fn the_same_question_is_not_asked_twice() {
 #[test]
 fn a_policy_with_a_zone_is_asked_again_each_minute() {
     let origin = origin();
-    let edge = misbehaving(&origin, &format!("zone = \"{ART}\""), "").at(A_TUESDAY_MORNING).start();
-    for (time, asked) in [("10:00:00", 1.0), ("10:00:59", 1.0), ("10:01:00", 2.0), ("10:01:01", 2.0)] {
+    let edge = misbehaving(&origin, &format!("zone = \"{ART}\""), "")
+        .at(A_TUESDAY_MORNING)
+        .start();
+    for (time, asked) in [
+        ("10:00:00", 1.0),
+        ("10:00:59", 1.0),
+        ("10:01:00", 2.0),
+        ("10:01:01", 2.0),
+    ] {
         edge.turn_to(&format!("2026-11-24T{time}"));
         edge.get("/x");
         assert_eq!(decisions(&edge, "bad", "on-request", "ok"), asked, "{time}");
@@ -205,7 +280,11 @@ fn of_several_policies_the_first_that_answers_wins() {
 
 #[test]
 fn a_pass_from_any_policy_wins_over_all() {
-    let rules = |rule: &str| format!("[policy.settings]\nversion = 3\nrules = [{{ name = \"r\", match = [\"/x\"], {rule} }}]");
+    let rules = |rule: &str| {
+        format!(
+            "[policy.settings]\nversion = 3\nrules = [{{ name = \"r\", match = [\"/x\"], {rule} }}]"
+        )
+    };
     let origin = origin();
     let edge = Edge::before(&origin)
         .policy("caching", "builtin:json-rules", &rules("ttl = 100"))
@@ -215,13 +294,17 @@ fn a_pass_from_any_policy_wins_over_all() {
         edge.get("/x").assert_forwarded("bypass", "page /x");
         assert_eq!(origin.requests("/x"), count);
     }
-    assert_eq!(edge.metric("tero_requests_total", &["outcome=\"pass\""]), 2.0);
+    assert_eq!(
+        edge.metric("tero_requests_total", &["outcome=\"pass\""]),
+        2.0
+    );
 }
 
 #[test]
 fn a_failing_policy_leaves_the_others_their_say() {
     let origin = origin();
-    let rules = "[policy.settings]\nversion = 3\nrules = [{ name = \"r\", match = [\"/x\"], ttl = 100 }]";
+    let rules =
+        "[policy.settings]\nversion = 3\nrules = [{ name = \"r\", match = [\"/x\"], ttl = 100 }]";
     let edge = misbehaving(&origin, "on_request = \"trap\", on_response = \"trap\"", "")
         .policy("good", "builtin:json-rules", rules)
         .start();
@@ -235,7 +318,11 @@ fn a_policy_can_not_lift_the_safety_floor_alone() {
         let origin = Origin::start();
         origin.on("/x", reply);
         let edge = misbehaving(&origin, "", "").site(site).start();
-        let request = if authorised { get("/x").header("Authorization", "Basic YTpi") } else { get("/x") };
+        let request = if authorised {
+            get("/x").header("Authorization", "Basic YTpi")
+        } else {
+            get("/x")
+        };
         edge.send(&request);
         let again = edge.send(&request);
         assert_eq!(again.cache_status().hit, stored, "{site}: {again:?}");
@@ -243,15 +330,30 @@ fn a_policy_can_not_lift_the_safety_floor_alone() {
     };
     let cookie = || Reply::fresh(30, "x").header("Set-Cookie", "session=1");
     check("", cookie(), false, false);
-    let lifted = check("policy_may_override = [\"set-cookie\"]", cookie(), false, true);
+    let lifted = check(
+        "policy_may_override = [\"set-cookie\"]",
+        cookie(),
+        false,
+        true,
+    );
     assert_eq!(lifted.header("set-cookie"), None);
     for (name, directive) in [("private", "private, max-age=30"), ("no-store", "no-store")] {
         let reply = || Reply::ok("x").header("Cache-Control", directive);
         check("", reply(), false, false);
-        check(&format!("policy_may_override = [\"{name}\"]"), reply(), false, true);
+        check(
+            &format!("policy_may_override = [\"{name}\"]"),
+            reply(),
+            false,
+            true,
+        );
     }
     check("", Reply::fresh(30, "x"), true, false);
-    check("policy_may_override = [\"authorization\"]", Reply::fresh(30, "x"), true, true);
+    check(
+        "policy_may_override = [\"authorization\"]",
+        Reply::fresh(30, "x"),
+        true,
+        true,
+    );
     check(
         "policy_may_override = [\"set-cookie\", \"private\", \"no-store\", \"authorization\"]",
         Reply::status(206).body("x"),
@@ -263,7 +365,9 @@ fn a_policy_can_not_lift_the_safety_floor_alone() {
 /// Checks that the configuration is refused and that the operator reads these words.
 #[track_caller]
 fn check_refused(builder: &EdgeBuilder, words: &[&str]) {
-    let Err(message) = builder.try_start() else { panic!("it started: {words:?}") };
+    let Err(message) = builder.try_start() else {
+        panic!("it started: {words:?}")
+    };
     for word in words {
         assert!(message.contains(word), "{word:?} is not in {message:?}");
     }
@@ -272,20 +376,44 @@ fn check_refused(builder: &EdgeBuilder, words: &[&str]) {
 #[test]
 fn refused_settings_refuse_the_configuration_in_the_policys_own_words() {
     let origin = origin();
-    check_refused(&misbehaving(&origin, "configure = \"error\"", ""), &["bad", "`configure` is \"error\": write something else"]);
-    check_refused(&misbehaving(&origin, "unknown = 1", ""), &["bad", "unknown"]);
-    let Err(message) = misbehaving(&origin, "configure = \"long-error\"", "").try_start() else { panic!("it started") };
-    assert!(message.len() < 20_000 && !message.contains('\u{7}'), "{} bytes", message.len());
+    check_refused(
+        &misbehaving(&origin, "configure = \"error\"", ""),
+        &["bad", "`configure` is \"error\": write something else"],
+    );
+    check_refused(
+        &misbehaving(&origin, "unknown = 1", ""),
+        &["bad", "unknown"],
+    );
+    let Err(message) = misbehaving(&origin, "configure = \"long-error\"", "").try_start() else {
+        panic!("it started")
+    };
+    assert!(
+        message.len() < 20_000 && !message.contains('\u{7}'),
+        "{} bytes",
+        message.len()
+    );
     let hours = "settings = { zone = \"America/Macondo\", open = \"09:00\", close = \"18:00\" }";
-    check_refused(&Edge::before(&origin).policy("hours", "builtin:business-hours", hours), &["hours", "America/Macondo"]);
+    check_refused(
+        &Edge::before(&origin).policy("hours", "builtin:business-hours", hours),
+        &["hours", "America/Macondo"],
+    );
 }
 
 #[test]
 fn a_policy_that_fails_to_configure_refuses_the_configuration() {
     let origin = origin();
-    for (mode, words) in [("trap", "trap"), ("spin", "deadline"), ("allocate", "memory"), ("recurse", "trap")] {
+    for (mode, words) in [
+        ("trap", "trap"),
+        ("spin", "deadline"),
+        ("allocate", "memory"),
+        ("recurse", "trap"),
+    ] {
         // `configure` has twenty times the deadline.
-        let limits = if mode == "spin" { "deadline = \"5ms\"" } else { "memory = \"8MiB\"" };
+        let limits = if mode == "spin" {
+            "deadline = \"5ms\""
+        } else {
+            "memory = \"8MiB\""
+        };
         let builder = misbehaving(&origin, &format!("configure = \"{mode}\""), limits);
         check_refused(&builder, &["bad", words]);
     }
@@ -294,8 +422,18 @@ fn a_policy_that_fails_to_configure_refuses_the_configuration() {
 #[test]
 fn a_manifest_that_the_contract_does_not_allow_refuses_the_configuration() {
     let origin = origin();
-    for mode in ["bad-variant", "too-many-variants", "double-variant", "bad-zone", "too-many-headers", "bad-header"] {
-        check_refused(&misbehaving(&origin, &format!("configure = \"{mode}\""), ""), &["bad", "manifest"]);
+    for mode in [
+        "bad-variant",
+        "too-many-variants",
+        "double-variant",
+        "bad-zone",
+        "too-many-headers",
+        "bad-header",
+    ] {
+        check_refused(
+            &misbehaving(&origin, &format!("configure = \"{mode}\""), ""),
+            &["bad", "manifest"],
+        );
     }
 }
 
@@ -308,22 +446,41 @@ fn a_file_that_is_no_policy_refuses_the_configuration() {
         std::fs::write(&path, bytes).unwrap();
         Edge::before(&origin).policy("odd", &path.display().to_string(), "")
     };
-    check_refused(&with_module(b"#!/bin/sh\necho no module\n"), &["odd", "not a WebAssembly module"]);
+    check_refused(
+        &with_module(b"#!/bin/sh\necho no module\n"),
+        &["odd", "not a WebAssembly module"],
+    );
     check_refused(&with_module(b""), &["odd", "not a WebAssembly module"]);
-    check_refused(&with_module(&guests::misbehaving()[..1_000]), &["odd", "not a WebAssembly module"]);
+    check_refused(
+        &with_module(&guests::misbehaving()[..1_000]),
+        &["odd", "not a WebAssembly module"],
+    );
     // A module that has nothing, and one that wants `env.f`.
     check_refused(&with_module(b"\0asm\x01\0\0\0"), &["odd"]);
-    check_refused(&with_module(b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x02\x09\x01\x03env\x01f\0\0"), &["odd"]);
-    check_refused(&Edge::before(&origin).policy("gone", "/nowhere/at/all.wasm", ""), &["/nowhere/at/all.wasm"]);
-    check_refused(&Edge::before(&origin).policy("odd", "builtin:no-such", ""), &["odd", "no-such"]);
+    check_refused(
+        &with_module(b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x02\x09\x01\x03env\x01f\0\0"),
+        &["odd"],
+    );
+    check_refused(
+        &Edge::before(&origin).policy("gone", "/nowhere/at/all.wasm", ""),
+        &["/nowhere/at/all.wasm"],
+    );
+    check_refused(
+        &Edge::before(&origin).policy("odd", "builtin:no-such", ""),
+        &["odd", "no-such"],
+    );
 }
 
 #[test]
 fn the_first_policy_of_the_readme_decides_by_the_clock() {
     let origin = origin();
-    let settings = format!("settings = {{ zone = \"{ART}\", open = \"09:00\", close = \"18:00\" }}");
+    let settings =
+        format!("settings = {{ zone = \"{ART}\", open = \"09:00\", close = \"18:00\" }}");
     let module = guests::first_policy_path().display().to_string();
-    let edge = Edge::before(&origin).policy("first", &module, &settings).at("2026-11-24T08:59:59").start();
+    let edge = Edge::before(&origin)
+        .policy("first", &module, &settings)
+        .at("2026-11-24T08:59:59")
+        .start();
     let answer = edge.get("/early");
     assert_eq!(answer.cache_status().ttl, Some(1));
     answer.assert_detail("first: we are closed");
@@ -339,9 +496,10 @@ fn the_first_policy_of_the_readme_decides_by_the_clock() {
 fn too_many_combined_variants_refuse_the_configuration() {
     let origin = origin();
     let module = guests::misbehaving_path().display().to_string();
-    let builder = (0..4).fold(Edge::before(&origin).cache("max_policy_variants = 8"), |builder, number| {
-        builder.policy(&format!("p{number}"), &module, "")
-    });
+    let builder = (0..4).fold(
+        Edge::before(&origin).cache("max_policy_variants = 8"),
+        |builder, number| builder.policy(&format!("p{number}"), &module, ""),
+    );
     // Each has `good` and none: 2⁴ combinations, one of which is none at all.
     check_refused(&builder, &["15", "8"]);
 }

@@ -12,7 +12,11 @@ const SHOP: &str = "policies = [\"hours\"]\n\n[[policy]]\nname = \"hours\"\nmodu
 #[test]
 fn what_will_happen_is_told_to_people_and_to_machines() {
     let (folder, origin) = (folder(), Origin::start());
-    std::fs::write(folder.path().join("tero.toml"), configuration(&origin, SHOP)).unwrap();
+    std::fs::write(
+        folder.path().join("tero.toml"),
+        configuration(&origin, SHOP),
+    )
+    .unwrap();
     let from = ["--from", "2026-12-24T17:00", "--next", "20h"];
     let told = run_in(folder.path(), &[&["schedule"], &from[..]].concat());
     assert_code(&told, 0);
@@ -30,12 +34,19 @@ fn what_will_happen_is_told_to_people_and_to_machines() {
         "  08:30:00 -03:00 = 11:30:00Z plan opening warms site",
     ];
     assert_eq!(lines, expected, "{told}");
-    let json: serde_json::Value =
-        serde_json::from_str(&out(&run_in(folder.path(), &[&["schedule", "--json"], &from[..]].concat()))).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&out(&run_in(
+        folder.path(),
+        &[&["schedule", "--json"], &from[..]].concat(),
+    )))
+    .unwrap();
     let first = &json["events"][0];
     assert_eq!(
         (&first["what"], &first["utc"], &first["after"]["ttl_secs"]),
-        (&"decision".into(), &"2026-12-24T21:00:00Z".into(), &140_400.into())
+        (
+            &"decision".into(),
+            &"2026-12-24T21:00:00Z".into(),
+            &140_400.into()
+        )
     );
     assert_eq!(json["events"].as_array().unwrap().len(), 3, "{json}");
     assert_eq!(origin.total(), 0, "nothing is fetched");
@@ -44,7 +55,11 @@ fn what_will_happen_is_told_to_people_and_to_machines() {
 #[test]
 fn arguments_that_make_no_sense_are_refused() {
     let (folder, origin) = (folder(), Origin::start());
-    std::fs::write(folder.path().join("tero.toml"), configuration(&origin, SHOP)).unwrap();
+    std::fs::write(
+        folder.path().join("tero.toml"),
+        configuration(&origin, SHOP),
+    )
+    .unwrap();
     for (arguments, words) in [
         (["--next", "0s"], "1min"),
         (["--next", "1y"], "92d"),
@@ -55,7 +70,11 @@ fn arguments_that_make_no_sense_are_refused() {
     ] {
         let refused = run_in(folder.path(), &[&["schedule"], &arguments[..]].concat());
         assert_code(&refused, 2);
-        assert!(err(&refused).contains(words), "{arguments:?}: {}", err(&refused));
+        assert!(
+            err(&refused).contains(words),
+            "{arguments:?}: {}",
+            err(&refused)
+        );
     }
     std::fs::write(folder.path().join("tero.toml"), "[[site]]\n").unwrap();
     assert_code(&run_in(folder.path(), &["schedule"]), 1);

@@ -11,7 +11,11 @@ use tero_tests::{Client, GUARD, Origin, compiled_cache, eventually, toml_string}
 /// The program with these arguments, in an empty environment but for the path.
 pub(crate) fn tero(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tero-under-test"));
-    command.args(arguments).env("NO_COLOR", "1").env_remove("TERO_LOG").stdin(Stdio::null());
+    command
+        .args(arguments)
+        .env("NO_COLOR", "1")
+        .env_remove("TERO_LOG")
+        .stdin(Stdio::null());
     command
 }
 
@@ -22,7 +26,10 @@ pub(crate) fn run(arguments: &[&str]) -> Output {
 
 /// Runs the program in a folder to its end.
 pub(crate) fn run_in(folder: &Path, arguments: &[&str]) -> Output {
-    tero(arguments).current_dir(folder).output().expect("the program can be run")
+    tero(arguments)
+        .current_dir(folder)
+        .output()
+        .expect("the program can be run")
 }
 
 pub(crate) fn out(output: &Output) -> String {
@@ -36,7 +43,13 @@ pub(crate) fn err(output: &Output) -> String {
 /// Checks the exit code.
 #[track_caller]
 pub(crate) fn assert_code(output: &Output, code: i32) {
-    assert_eq!(output.status.code(), Some(code), "{}\n{}", out(output), err(output));
+    assert_eq!(
+        output.status.code(),
+        Some(code),
+        "{}\n{}",
+        out(output),
+        err(output)
+    );
 }
 
 /// The file of the running example.
@@ -72,9 +85,13 @@ impl Serving {
     /// Starts `tero serve` with this configuration, and waits until it is ready.
     pub(crate) fn start(configuration: &str) -> Serving {
         let folder = tero_tests::folder();
-        std::fs::write(folder.path().join("tero.toml"), configuration).expect("the folder can be written");
+        std::fs::write(folder.path().join("tero.toml"), configuration)
+            .expect("the folder can be written");
         let mut command = tero(&["serve"]);
-        command.current_dir(folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .current_dir(folder.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program can be run");
         let log = Arc::new(Log::default());
         log.follow(child.stdout.take().expect("it is piped"));
@@ -84,9 +101,17 @@ impl Serving {
 
     /// Waits until the log holds a line with all of these words, and returns it.
     pub(crate) fn line_with(&self, words: &[&str]) -> String {
-        let found = |text: &str| text.lines().find(|line| words.iter().all(|word| line.contains(word))).map(str::to_owned);
+        let found = |text: &str| {
+            text.lines()
+                .find(|line| words.iter().all(|word| line.contains(word)))
+                .map(str::to_owned)
+        };
         let text = self.log.text.lock().unwrap();
-        let (text, _) = self.log.grown.wait_timeout_while(text, GUARD, |text| found(text).is_none()).unwrap();
+        let (text, _) = self
+            .log
+            .grown
+            .wait_timeout_while(text, GUARD, |text| found(text).is_none())
+            .unwrap();
         found(&text).unwrap_or_else(|| panic!("no line with {words:?} in:\n{text}"))
     }
 
@@ -107,20 +132,24 @@ impl Serving {
 
     /// Sends a signal by its name.
     pub(crate) fn signal(&self, name: &str) {
-        let sent =
-            Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().expect("kill can be run");
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &self.child.id().to_string()])
+            .status()
+            .expect("kill can be run");
         assert!(sent.success());
     }
 
     /// Waits for its end and returns the exit code.
     pub(crate) fn exit_code(&mut self) -> Option<i32> {
         let mut code = None;
-        eventually("the program ends", || match self.child.try_wait().expect("a child can be waited for") {
-            Some(status) => {
-                code = status.code();
-                true
+        eventually("the program ends", || {
+            match self.child.try_wait().expect("a child can be waited for") {
+                Some(status) => {
+                    code = status.code();
+                    true
+                }
+                None => false,
             }
-            None => false,
         });
         code
     }
@@ -155,6 +184,10 @@ impl Log {
 /// The last address in a line.
 fn address_in(line: &str) -> SocketAddr {
     let words = line.split(|char: char| !(char.is_ascii_digit() || char == '.' || char == ':'));
-    let addresses: Vec<SocketAddr> = words.filter_map(|word| word.trim_end_matches('.').parse().ok()).collect();
-    *addresses.last().unwrap_or_else(|| panic!("no address in {line:?}"))
+    let addresses: Vec<SocketAddr> = words
+        .filter_map(|word| word.trim_end_matches('.').parse().ok())
+        .collect();
+    *addresses
+        .last()
+        .unwrap_or_else(|| panic!("no address in {line:?}"))
 }

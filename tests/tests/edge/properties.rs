@@ -1,5 +1,5 @@
-//! What holds whatever is asked and whatever the origin answers, over whole lives of stored responses: exchanges made at random, sent
-//! through sockets, and looked at afterwards.
+//! What holds whatever is asked and whatever the origin answers, over whole lives of stored
+//! responses: exchanges made at random, sent through sockets, and looked at afterwards.
 
 mod life;
 mod model;
@@ -16,14 +16,18 @@ const LIVES: u32 = 48;
 #[test]
 fn age_never_falls_without_revalidation() {
     lives(LIVES, |life| {
-        // By the answer of the origin that it came from: when it was told, how old it was, and which 304 had validated it.
+        // By the answer of the origin that it came from: when it was told, how old it was, and
+        // which 304 had validated it.
         let mut latest: HashMap<u64, (u64, u64, u64)> = HashMap::new();
         for told in &life.told {
             let Some(reply) = told.reply else { continue };
             let age = told.answer.age().unwrap_or(0);
             if let Some((at, before, validated)) = latest.get(&reply) {
                 let least = before + (told.at - at);
-                prop_assert!(age >= least || told.validated > *validated, "{age} s after {before} s: {told:?}");
+                prop_assert!(
+                    age >= least || told.validated > *validated,
+                    "{age} s after {before} s: {told:?}"
+                );
             }
             latest.insert(reply, (told.at, age, told.validated));
         }
@@ -35,8 +39,13 @@ fn age_never_falls_without_revalidation() {
 fn no_answer_mixes_two_variants() {
     lives(LIVES, |life| {
         for told in life.told.iter().filter(|told| !told.answer.body.is_empty()) {
-            let Some(representation) = &told.representation else { continue };
-            prop_assert!(representation.variant == life.model.variant_of(&|name| told.asked(name)), "for another: {told:?}");
+            let Some(representation) = &told.representation else {
+                continue;
+            };
+            prop_assert!(
+                representation.variant == life.model.variant_of(&|name| told.asked(name)),
+                "for another: {told:?}"
+            );
             check_content(life, told)?;
         }
         Ok(())
@@ -46,7 +55,11 @@ fn no_answer_mixes_two_variants() {
 #[test]
 fn parts_are_put_together_of_one_representation_only() {
     lives_in_parts(2 * LIVES, |life| {
-        for told in life.told.iter().filter(|told| told.representation.is_some() && !told.answer.body.is_empty()) {
+        for told in life
+            .told
+            .iter()
+            .filter(|told| told.representation.is_some() && !told.answer.body.is_empty())
+        {
             check_content(life, told)?;
         }
         Ok(())
@@ -60,14 +73,29 @@ fn check_content(life: &Life, told: &Told) -> TestCaseResult {
     let expected = match told.answer.header("content-range") {
         None => &whole[..],
         Some(range) => {
-            let (first, last) = range.trim_start_matches("bytes ").split('/').next().unwrap().split_once('-').unwrap();
+            let (first, last) = range
+                .trim_start_matches("bytes ")
+                .split('/')
+                .next()
+                .unwrap()
+                .split_once('-')
+                .unwrap();
             prop_assert!(range.ends_with(&format!("/{}", whole.len())), "{told:?}");
             &whole[first.parse().unwrap()..=last.parse().unwrap()]
         }
     };
     // What was cut short is a beginning.
-    let expected = if told.answer.whole { expected } else { &expected[..told.answer.body.len().min(expected.len())] };
-    prop_assert!(told.answer.body == expected, "{} bytes of {}: {told:?}", told.answer.body.len(), expected.len());
+    let expected = if told.answer.whole {
+        expected
+    } else {
+        &expected[..told.answer.body.len().min(expected.len())]
+    };
+    prop_assert!(
+        told.answer.body == expected,
+        "{} bytes of {}: {told:?}",
+        told.answer.body.len(),
+        expected.len()
+    );
     Ok(())
 }
 
@@ -82,7 +110,10 @@ fn nothing_under_the_safety_floor_reaches_a_second_client() {
         }
         for (reply, clients) in reached {
             let made = life.model.reply(reply);
-            prop_assert!(clients == 1 || !made.under_floor, "{clients} clients got {made:#?}");
+            prop_assert!(
+                clients == 1 || !made.under_floor,
+                "{clients} clients got {made:#?}"
+            );
         }
         Ok(())
     });
@@ -90,7 +121,8 @@ fn nothing_under_the_safety_floor_reaches_a_second_client() {
 
 #[test]
 fn what_is_served_from_the_store_is_what_the_origin_sent() {
-    // RFC 9111 §5.1, RFC 9110 §7.6.1, §7.6.3, RFC 9211: what an intermediary writes itself, and how the message is framed.
+    // RFC 9111 §5.1, RFC 9110 §7.6.1, §7.6.3, RFC 9211: what an intermediary writes itself, and how
+    // the message is framed.
     let of_the_hop = [
         "age",
         "via",
@@ -103,30 +135,55 @@ fn what_is_served_from_the_store_is_what_the_origin_sent() {
         "keep-alive",
     ];
     lives(LIVES, |life| {
-        for told in life.told.iter().filter(|told| matches!(told.answer.status, 200 | 203 | 404)) {
+        for told in life
+            .told
+            .iter()
+            .filter(|told| matches!(told.answer.status, 200 | 203 | 404))
+        {
             let Some(reply) = told.reply else { continue };
             let made = life.model.reply(reply);
             let status = told.answer.cache_status();
-            let is_first =
-                status.fwd.is_some() && !status.collapsed && status.fwd_status.is_none_or(|status| status == made.status);
+            let is_first = status.fwd.is_some()
+                && !status.collapsed
+                && status.fwd_status.is_none_or(|status| status == made.status);
             // A field that `no-cache` names is for the first client alone (RFC 9111 §5.2.2.4).
-            let is_kept_back = !is_first && made.headers.iter().any(|(_, value)| value.contains("no-cache=\"x-secret\""));
-            prop_assert!(!is_kept_back || told.answer.header("x-secret").is_none(), "{told:?}");
+            let is_kept_back = !is_first
+                && made
+                    .headers
+                    .iter()
+                    .any(|(_, value)| value.contains("no-cache=\"x-secret\""));
+            prop_assert!(
+                !is_kept_back || told.answer.header("x-secret").is_none(),
+                "{told:?}"
+            );
             let is_kept_back = |name: &str| name == "x-secret" && is_kept_back;
             // What a 304 brings (RFC 9111 §3.2).
-            let is_updated = |name: &str| name == "x-validated" || (name == "date" && told.validated > 0);
+            let is_updated =
+                |name: &str| name == "x-validated" || (name == "date" && told.validated > 0);
             let left = |headers: &[(String, String)]| {
-                let lines = headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone()));
+                let lines = headers
+                    .iter()
+                    .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()));
                 let mut lines: Vec<_> = lines
-                    .filter(|(name, _)| !of_the_hop.contains(&&**name) && !is_kept_back(name) && !is_updated(name))
+                    .filter(|(name, _)| {
+                        !of_the_hop.contains(&&**name) && !is_kept_back(name) && !is_updated(name)
+                    })
                     .collect();
                 // The order of fields of different names means nothing (RFC 9110 §5.3).
                 lines.sort_by(|left, right| left.0.cmp(&right.0));
                 lines
             };
-            prop_assert_eq!(left(&told.answer.headers), left(&made.headers), "{:?}", told);
+            prop_assert_eq!(
+                left(&told.answer.headers),
+                left(&made.headers),
+                "{:?}",
+                told
+            );
             // A 206 may have brought what was missing (RFC 9111 §3.4).
-            prop_assert!(told.answer.status == made.status || made.to_head || made.status == 206, "{told:?}");
+            prop_assert!(
+                told.answer.status == made.status || made.to_head || made.status == 206,
+                "{told:?}"
+            );
             prop_assert!(told.answer.whole || made.cut, "{told:?}");
             if told.method != "HEAD" {
                 check_content(life, told)?;

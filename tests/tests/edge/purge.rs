@@ -6,7 +6,9 @@ use tero_tests::{Edge, EdgeBuilder, Gate, Origin, Reply, Request, get};
 fn origin() -> Origin {
     let origin = Origin::start();
     origin.otherwise(|asked| match asked.header("if-none-match") {
-        Some(_) => Reply::status(304).header("ETag", "\"1\"").header("Cache-Control", "max-age=3600"),
+        Some(_) => Reply::status(304)
+            .header("ETag", "\"1\"")
+            .header("Cache-Control", "max-age=3600"),
         None => Reply::fresh(3_600, &asked.target).header("ETag", "\"1\""),
     });
     origin
@@ -51,15 +53,23 @@ fn assert_stored(edge: &Edge, stored: &[&str], gone: &[&str]) {
     }
 }
 
-/// Checks that what is on its way into the store is not given to those that ask after `purge`, which share a fetch of their own.
+/// Checks that what is on its way into the store is not given to those that ask after `purge`,
+/// which share a fetch of their own.
 #[track_caller]
 fn check_fill_is_left_alone(purge: impl Fn(&Edge)) {
     let (old, new) = (Gate::new(), Gate::new());
     let origin = Origin::start();
-    let half = |body: &str, gate: &Gate| Reply::fresh(60, body).header("Cache-Groups", "\"all\"").in_halves(gate);
+    let half = |body: &str, gate: &Gate| {
+        Reply::fresh(60, body)
+            .header("Cache-Groups", "\"all\"")
+            .in_halves(gate)
+    };
     origin.on_in_turn("/x", [half("old", &old), half("new", &new)]);
     origin.on("/change", Reply::status(201).header("Location", "/x"));
-    origin.on("/group", Reply::status(200).header("Cache-Group-Invalidation", "\"all\""));
+    origin.on(
+        "/group",
+        Reply::status(200).header("Cache-Group-Invalidation", "\"all\""),
+    );
     let edge = Edge::before(&origin).start();
     let ask = || {
         let mut client = edge.client();
@@ -73,7 +83,10 @@ fn check_fill_is_left_alone(purge: impl Fn(&Edge)) {
     edge.admin_post("/purge", r#"{"tag": "other"}"#);
     let mut later = ask();
     assert_eq!(origin.requests("/x"), 2);
-    for (gate, body, asked) in [(&new, "new", [&mut after, &mut later].as_mut_slice()), (&old, "old", &mut [&mut before])] {
+    for (gate, body, asked) in [
+        (&new, "new", [&mut after, &mut later].as_mut_slice()),
+        (&old, "old", &mut [&mut before]),
+    ] {
         gate.open();
         for (client, answer) in asked {
             client.rest(answer);
@@ -85,9 +98,11 @@ fn check_fill_is_left_alone(purge: impl Fn(&Edge)) {
 
 #[test]
 fn what_is_purged_while_it_is_stored_is_not_given_to_those_who_ask_afterwards() {
-    for target in
-        [r#"{"url": "http://www.example/x"}"#, r#"{"prefix": "http://www.example/"}"#, r#"{"tag": "all", "soft": true}"#]
-    {
+    for target in [
+        r#"{"url": "http://www.example/x"}"#,
+        r#"{"prefix": "http://www.example/"}"#,
+        r#"{"tag": "all", "soft": true}"#,
+    ] {
         check_fill_is_left_alone(|edge| assert_eq!(edge.admin_post("/purge", target).status, 200));
     }
     for target in ["/change", "/group"] {
@@ -143,8 +158,12 @@ fn a_url_is_purged_with_all_its_variants() {
     let requests = [
         get("/a").header("Accept-Language", "es"),
         get("/a").header("Accept-Language", "en"),
-        get("/a").header("Accept-Language", "es").header("User-Agent", phone),
-        get("/a").header("Accept-Language", "en").header("User-Agent", phone),
+        get("/a")
+            .header("Accept-Language", "es")
+            .header("User-Agent", phone),
+        get("/a")
+            .header("Accept-Language", "en")
+            .header("User-Agent", phone),
     ];
     for request in &requests {
         assert!(!edge.send(request).cache_status().hit);
@@ -185,10 +204,14 @@ fn a_prefix_purges_what_begins_so() {
 #[test]
 fn a_site_is_purged_and_the_others_are_not() {
     let origin = origin();
-    let other = format!("[[site]]\nname = \"other\"\nhosts = [\"other.example\"]\norigins = [\"{}\"]", origin.url());
+    let other = format!(
+        "[[site]]\nname = \"other\"\nhosts = [\"other.example\"]\norigins = [\"{}\"]",
+        origin.url()
+    );
     let edge = Edge::before(&origin).section(&other).start();
     store(&edge, &["/a", "/b"]);
-    edge.send(&get("/a").host("other.example")).assert_forwarded("uri-miss", "/a");
+    edge.send(&get("/a").host("other.example"))
+        .assert_forwarded("uri-miss", "/a");
     purge(&edge, r#"{"site": "site"}"#, 2);
     edge.send(&get("/a").host("other.example")).assert_hit("/a");
     assert_stored(&edge, &[], &["/a", "/b"]);
@@ -205,7 +228,10 @@ fn a_softly_purged_response_is_revalidated_before_reuse() {
     let answer = edge.get("/a");
     answer.assert_forwarded("stale", "/a");
     assert_eq!(answer.cache_status().fwd_status, Some(304));
-    assert_eq!(origin.asked("/a")[1].header("if-none-match").as_deref(), Some("\"1\""));
+    assert_eq!(
+        origin.asked("/a")[1].header("if-none-match").as_deref(),
+        Some("\"1\"")
+    );
     assert_stored(&edge, &["/a", "/b"], &[]);
 }
 
@@ -214,7 +240,11 @@ fn a_hard_purge_forgets_the_validators_too() {
     let origin = origin();
     let edge = Edge::before(&origin).start();
     store(&edge, &["/a"]);
-    purge(&edge, r#"{"url": "http://www.example/a", "soft": false}"#, 1);
+    purge(
+        &edge,
+        r#"{"url": "http://www.example/a", "soft": false}"#,
+        1,
+    );
     edge.get("/a").assert_forwarded("uri-miss", "/a");
     assert_eq!(origin.asked("/a")[1].header("if-none-match"), None);
 }
@@ -222,7 +252,10 @@ fn a_hard_purge_forgets_the_validators_too() {
 #[test]
 fn a_softly_purged_response_still_stands_in_for_a_failing_origin() {
     let origin = Origin::start();
-    origin.on("/a", Reply::ok("/a").header("Cache-Control", "max-age=3600, stale-if-error=600"));
+    origin.on(
+        "/a",
+        Reply::ok("/a").header("Cache-Control", "max-age=3600, stale-if-error=600"),
+    );
     let edge = Edge::before(&origin).start();
     store(&edge, &["/a"]);
     purge(&edge, r#"{"url": "http://www.example/a", "soft": true}"#, 1);
@@ -234,9 +267,16 @@ fn a_softly_purged_response_still_stands_in_for_a_failing_origin() {
 
 #[test]
 fn what_is_under_way_when_it_is_purged_is_not_stored() {
-    for target in [r#"{"url": "http://www.example/a"}"#, r#"{"prefix": "http://www.example/"}"#, r#"{"site": "site"}"#] {
+    for target in [
+        r#"{"url": "http://www.example/a"}"#,
+        r#"{"prefix": "http://www.example/"}"#,
+        r#"{"site": "site"}"#,
+    ] {
         let origin = Origin::start();
-        origin.on_in_turn("/a", [Reply::fresh(3_600, "before"), Reply::fresh(3_600, "after")]);
+        origin.on_in_turn(
+            "/a",
+            [Reply::fresh(3_600, "before"), Reply::fresh(3_600, "after")],
+        );
         let edge = Edge::before(&origin).start();
         origin.hold();
         let mut client = edge.client();
@@ -248,7 +288,11 @@ fn what_is_under_way_when_it_is_purged_is_not_stored() {
         client.rest(&mut answer);
         assert_eq!(answer.text(), "before");
         let next = edge.get("/a");
-        assert_eq!((next.text().as_str(), next.cache_status().hit), ("after", false), "{target}");
+        assert_eq!(
+            (next.text().as_str(), next.cache_status().hit),
+            ("after", false),
+            "{target}"
+        );
     }
 }
 
@@ -297,8 +341,10 @@ fn purging_is_not_for_visitors() {
     let origin = origin();
     let edge = Edge::before(&origin).start();
     store(&edge, &["/a"]);
-    // On the public listener `/purge` is a path like any other, and `PURGE` a method like any other.
-    edge.send(&tero_tests::Request::new("POST", "/purge").body(r#"{"site": "site"}"#)).assert_forwarded("method", "/purge");
+    // On the public listener `/purge` is a path like any other, and `PURGE` a method like any
+    // other.
+    edge.send(&tero_tests::Request::new("POST", "/purge").body(r#"{"site": "site"}"#))
+        .assert_forwarded("method", "/purge");
     edge.send(&tero_tests::Request::new("PURGE", "/b"));
     edge.get("/a").assert_hit("/a");
 }

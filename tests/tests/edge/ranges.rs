@@ -1,4 +1,5 @@
-//! Ranges, and what is stored of responses that are not all there (RFC 9110 §14, RFC 9111 §3.3, §3.4).
+//! Ranges, and what is stored of responses that are not all there (RFC 9110 §14, RFC 9111 §3.3,
+//! §3.4).
 
 use std::sync::{Arc, Mutex};
 
@@ -6,13 +7,23 @@ use tero_tests::{Answer, Edge, Gate, Origin, Reply, Request, get};
 
 /// The content of `/x`: each byte is told from the others nearby.
 fn content(length: usize) -> String {
-    (0..length).map(|at| char::from(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+-"[at % 64])).collect()
+    (0..length)
+        .map(|at| {
+            char::from(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+-"[at % 64])
+        })
+        .collect()
 }
 
-/// An origin that answers ranges of `length` bytes, with the fields that `fields` holds at the time.
-fn serving_ranges(length: usize, fields: &[(&str, &str)]) -> (Origin, Arc<Mutex<Vec<(String, String)>>>) {
+/// An origin that answers ranges of `length` bytes, with the fields that `fields` holds at the
+/// time.
+fn serving_ranges(
+    length: usize,
+    fields: &[(&str, &str)],
+) -> (Origin, Arc<Mutex<Vec<(String, String)>>>) {
     let origin = Origin::start();
-    let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let fields = fields
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let fields = Arc::new(Mutex::new(fields.collect::<Vec<_>>()));
     let now = Arc::clone(&fields);
     let whole = content(length);
@@ -26,11 +37,16 @@ fn serving_ranges(length: usize, fields: &[(&str, &str)]) -> (Origin, Arc<Mutex<
         let reply = match range {
             Some(range) => {
                 let told = format!("bytes {}-{}/{length}", range.start, range.end - 1);
-                Reply::status(206).body(&whole[range]).header("Content-Range", told)
+                Reply::status(206)
+                    .body(&whole[range])
+                    .header("Content-Range", told)
             }
             None => Reply::ok(&whole),
         };
-        fields.into_iter().fold(reply.header("Cache-Control", "max-age=60"), |reply, (name, value)| reply.header(name, value))
+        fields.into_iter().fold(
+            reply.header("Cache-Control", "max-age=60"),
+            |reply, (name, value)| reply.header(name, value),
+        )
     });
     (origin, fields)
 }
@@ -47,8 +63,16 @@ fn range(first: usize, last: usize) -> Request {
 #[track_caller]
 fn assert_part(answer: &Answer, first: usize, last: usize, length: usize) {
     let body = content(length)[first..=last].to_owned();
-    assert_eq!((answer.status, answer.text(), answer.whole), (206, body, true), "{answer:?}");
-    assert_eq!(answer.header("content-range"), Some(format!("bytes {first}-{last}/{length}")), "{answer:?}");
+    assert_eq!(
+        (answer.status, answer.text(), answer.whole),
+        (206, body, true),
+        "{answer:?}"
+    );
+    assert_eq!(
+        answer.header("content-range"),
+        Some(format!("bytes {first}-{last}/{length}")),
+        "{answer:?}"
+    );
 }
 
 #[track_caller]
@@ -63,7 +87,10 @@ fn assert_part_fetched(edge: &Edge, first: usize, last: usize, length: usize) {
     let answer = edge.send(&range(first, last));
     assert_part(&answer, first, last, length);
     let told = answer.cache_status();
-    assert!(told.fwd.is_some() && told.stored && told.fwd_status == Some(206), "{answer:?}");
+    assert!(
+        told.fwd.is_some() && told.stored && told.fwd_status == Some(206),
+        "{answer:?}"
+    );
 }
 
 #[test]
@@ -77,9 +104,14 @@ fn a_range_of_a_cold_key_is_answered_as_soon_as_its_bytes_are_there() {
     let mut answer = client.head();
     client.rest(&mut answer);
     assert_part(&answer, 10, 19, 100);
-    assert_eq!(origin.only("/x").header("range"), None, "the whole is fetched");
+    assert_eq!(
+        origin.only("/x").header("range"),
+        None,
+        "the whole is fetched"
+    );
     gate.open();
-    edge.until("/x", |answer| answer.cache_status().hit).assert_hit(&content(100));
+    edge.until("/x", |answer| answer.cache_status().hit)
+        .assert_hit(&content(100));
 }
 
 #[test]
@@ -89,11 +121,22 @@ fn a_range_is_cut_from_the_whole() {
     let edge = Edge::before(&origin).start();
     for outcome in ["fetched", "stored"] {
         let answer = edge.send(&get("/x").header("Range", "bytes=2-4"));
-        assert_eq!((answer.status, answer.text().as_str()), (206, "234"), "{outcome}");
-        assert_eq!(answer.header("content-range").as_deref(), Some("bytes 2-4/10"), "{outcome}");
+        assert_eq!(
+            (answer.status, answer.text().as_str()),
+            (206, "234"),
+            "{outcome}"
+        );
+        assert_eq!(
+            answer.header("content-range").as_deref(),
+            Some("bytes 2-4/10"),
+            "{outcome}"
+        );
     }
     let beyond = edge.send(&get("/x").header("Range", "bytes=10-"));
-    assert_eq!((beyond.status, beyond.header("content-range").as_deref()), (416, Some("bytes */10")));
+    assert_eq!(
+        (beyond.status, beyond.header("content-range").as_deref()),
+        (416, Some("bytes */10"))
+    );
     assert_eq!(origin.only("/x").header("range"), None);
 }
 
@@ -105,12 +148,20 @@ fn several_ranges_of_a_stored_response_are_parts_of_one_body() {
     let answer = edge.send(&get("/x").header("Range", "bytes=400-401, 0-1"));
     assert_eq!((answer.status, answer.header("content-range")), (206, None));
     let kind = answer.header("content-type").unwrap();
-    let boundary = kind.strip_prefix("multipart/byteranges; boundary=").unwrap();
+    let boundary = kind
+        .strip_prefix("multipart/byteranges; boundary=")
+        .unwrap();
     let part = |first: usize| {
         let bytes = &content(500)[first..first + 2];
-        format!("\r\n--{boundary}\r\nContent-Type: text/plain\r\nContent-Range: bytes {first}-{}/500\r\n\r\n{bytes}", first + 1)
+        format!(
+            "\r\n--{boundary}\r\nContent-Type: text/plain\r\nContent-Range: bytes {first}-{}/500\r\n\r\n{bytes}",
+            first + 1
+        )
     };
-    assert_eq!(answer.text(), format!("{}{}\r\n--{boundary}--\r\n", part(400), part(0)));
+    assert_eq!(
+        answer.text(),
+        format!("{}{}\r\n--{boundary}--\r\n", part(400), part(0))
+    );
 }
 
 #[test]
@@ -121,7 +172,11 @@ fn parts_of_what_is_too_large_to_store_are_kept_and_put_together() {
     assert_part_hit(&edge, 10, 19, 5_000);
     let asked = origin.requests("/x");
     assert_part_fetched(&edge, 100, 199, 5_000);
-    assert_eq!(origin.requests("/x"), asked + 1, "the whole is not tried again");
+    assert_eq!(
+        origin.requests("/x"),
+        asked + 1,
+        "the whole is not tried again"
+    );
     assert_part_hit(&edge, 50, 149, 5_000);
     assert_part_fetched(&edge, 4_900, 4_999, 5_000);
     let suffix = edge.send(&get("/x").header("Range", "bytes=-10"));
@@ -132,7 +187,10 @@ fn parts_of_what_is_too_large_to_store_are_kept_and_put_together() {
     edge.advance_secs(30);
     assert_eq!(edge.send(&range(0, 9)).age(), Some(30));
     let beyond = edge.send(&range(5_000, 5_001));
-    assert_eq!((beyond.status, beyond.header("content-range").as_deref()), (416, Some("bytes */5000")));
+    assert_eq!(
+        (beyond.status, beyond.header("content-range").as_deref()),
+        (416, Some("bytes */5000"))
+    );
     let same = edge.send(&range(0, 9).header("If-None-Match", "\"1\""));
     assert_eq!((same.status, same.cache_status().hit), (304, true));
     // The whole is none of it, and comes from the origin.
@@ -145,10 +203,17 @@ fn parts_of_what_is_too_large_to_store_are_kept_and_put_together() {
 
 #[test]
 fn parts_are_put_together_only_under_one_strong_validator() {
-    for (first, second) in
-        [(Some("\"1\""), Some("\"2\"")), (Some("W/\"1\""), Some("W/\"1\"")), (Some("\"1\""), None), (None, None)]
-    {
-        let tag = |tag: Option<&str>| tag.map(|tag| ("ETag".to_owned(), tag.to_owned())).into_iter().collect::<Vec<_>>();
+    for (first, second) in [
+        (Some("\"1\""), Some("\"2\"")),
+        (Some("W/\"1\""), Some("W/\"1\"")),
+        (Some("\"1\""), None),
+        (None, None),
+    ] {
+        let tag = |tag: Option<&str>| {
+            tag.map(|tag| ("ETag".to_owned(), tag.to_owned()))
+                .into_iter()
+                .collect::<Vec<_>>()
+        };
         let (origin, fields) = serving_ranges(5_000, &[]);
         *fields.lock().unwrap() = tag(first);
         let edge = small(&origin);
@@ -173,7 +238,11 @@ fn variants_keep_their_parts_apart() {
 #[test]
 fn a_response_that_was_cut_short_is_completed_by_what_is_missing() {
     let origin = Origin::start();
-    let cut = Reply::fresh(60, "01234").announcing(10).header("ETag", "\"1\"").header("X-Which", "first").then_close();
+    let cut = Reply::fresh(60, "01234")
+        .announcing(10)
+        .header("ETag", "\"1\"")
+        .header("X-Which", "first")
+        .then_close();
     let rest = Reply::status(206)
         .body("56789")
         .header("Content-Range", "bytes 5-9/10")
@@ -185,19 +254,41 @@ fn a_response_that_was_cut_short_is_completed_by_what_is_missing() {
     assert!(!edge.get("/x").whole);
     let answer = edge.get("/x");
     answer.assert_forwarded("partial", "0123456789");
-    assert_eq!((answer.cache_status().fwd_status, answer.header("content-range")), (Some(200), None));
+    assert_eq!(
+        (
+            answer.cache_status().fwd_status,
+            answer.header("content-range")
+        ),
+        (Some(200), None)
+    );
     let asked = origin.asked("/x").pop().unwrap();
-    assert_eq!((asked.header("range").as_deref(), asked.header("if-range").as_deref()), (Some("bytes=5-"), Some("\"1\"")));
+    assert_eq!(
+        (
+            asked.header("range").as_deref(),
+            asked.header("if-range").as_deref()
+        ),
+        (Some("bytes=5-"), Some("\"1\""))
+    );
     let hit = edge.get("/x");
     hit.assert_hit("0123456789");
-    assert_eq!((hit.header("x-which").as_deref(), hit.header("content-length").as_deref()), (Some("second"), Some("10")));
+    assert_eq!(
+        (
+            hit.header("x-which").as_deref(),
+            hit.header("content-length").as_deref()
+        ),
+        (Some("second"), Some("10"))
+    );
     assert_eq!(origin.requests("/x"), 2);
 }
 
 #[test]
 fn what_is_not_the_rest_of_a_part_is_not_put_to_it() {
     let partial = |told: &str, tag: &str, body: &str| {
-        Reply::status(206).body(body).header("Content-Range", told).header("ETag", tag).header("Cache-Control", "max-age=60")
+        Reply::status(206)
+            .body(body)
+            .header("Content-Range", told)
+            .header("ETag", tag)
+            .header("Cache-Control", "max-age=60")
     };
     let new = || Reply::fresh(60, "new").header("ETag", "\"2\"");
     for (answer, asked) in [
@@ -211,21 +302,30 @@ fn what_is_not_the_rest_of_a_part_is_not_put_to_it() {
         (Reply::status(416).header("Content-Range", "bytes */3"), 3),
     ] {
         let origin = Origin::start();
-        let cut = Reply::fresh(60, "01234").announcing(10).header("ETag", "\"1\"").then_close();
+        let cut = Reply::fresh(60, "01234")
+            .announcing(10)
+            .header("ETag", "\"1\"")
+            .then_close();
         origin.on_in_turn("/x", [cut, answer, new()]);
         let edge = Edge::before(&origin).start();
         assert!(!edge.get("/x").whole);
         edge.get("/x").assert_forwarded("partial", "new");
         edge.get("/x").assert_hit("new");
         assert_eq!(origin.requests("/x"), asked);
-        assert_eq!(edge.send(&get("/x").header("Range", "bytes=0-2")).text(), "new");
+        assert_eq!(
+            edge.send(&get("/x").header("Range", "bytes=0-2")).text(),
+            "new"
+        );
     }
 }
 
 #[test]
 fn an_error_instead_of_the_rest_leaves_the_part() {
     let origin = Origin::start();
-    let cut = Reply::fresh(60, "01234").announcing(10).header("ETag", "\"1\"").then_close();
+    let cut = Reply::fresh(60, "01234")
+        .announcing(10)
+        .header("ETag", "\"1\"")
+        .then_close();
     origin.on_in_turn("/x", [cut, Reply::status(503).body("busy"), Reply::reset()]);
     let edge = Edge::before(&origin).start();
     assert!(!edge.get("/x").whole);
@@ -238,7 +338,10 @@ fn an_error_instead_of_the_rest_leaves_the_part() {
 fn what_was_cut_short_without_a_strong_validator_is_fetched_whole() {
     for tag in ["", "W/\"1\""] {
         let origin = Origin::start();
-        let cut = Reply::fresh(60, "01234").announcing(10).header("ETag", tag).then_close();
+        let cut = Reply::fresh(60, "01234")
+            .announcing(10)
+            .header("ETag", tag)
+            .then_close();
         origin.on_in_turn("/x", [cut, Reply::fresh(60, "0123456789")]);
         let edge = Edge::before(&origin).start();
         assert!(!edge.get("/x").whole);
@@ -250,13 +353,26 @@ fn what_was_cut_short_without_a_strong_validator_is_fetched_whole() {
 #[test]
 fn a_part_that_nobody_asked_for_answers_ranges_within_it_and_no_more() {
     let origin = Origin::start();
-    let part = Reply::status(206).body("01234").header("Content-Range", "bytes 4-9/10").header("Cache-Control", "max-age=60");
+    let part = Reply::status(206)
+        .body("01234")
+        .header("Content-Range", "bytes 4-9/10")
+        .header("Cache-Control", "max-age=60");
     origin.on_in_turn("/x", [part, Reply::fresh(60, "whole")]);
     let edge = Edge::before(&origin).start();
-    assert_eq!(edge.send(&get("/x").header("Range", "bytes=-5")).text(), "01234");
+    assert_eq!(
+        edge.send(&get("/x").header("Range", "bytes=-5")).text(),
+        "01234"
+    );
     // It says that it goes up to byte 9; what came ends with byte 8.
     let within = edge.send(&range(6, 8));
-    assert_eq!((within.status, within.text().as_str(), within.cache_status().hit), (206, "234", true));
+    assert_eq!(
+        (
+            within.status,
+            within.text().as_str(),
+            within.cache_status().hit
+        ),
+        (206, "234", true)
+    );
     edge.get("/x").assert_forwarded("partial", "whole");
     edge.get("/x").assert_hit("whole");
     assert_eq!(origin.asked("/x").pop().unwrap().header("range"), None);
@@ -264,9 +380,18 @@ fn a_part_that_nobody_asked_for_answers_ranges_within_it_and_no_more() {
 
 #[test]
 fn a_part_whose_place_is_not_told_is_not_stored() {
-    for told in ["bytes 0-4/*", "bytes 4-0/10", "bytes 0-10/10", "lines 0-4/10", "bytes 1-3/10"] {
+    for told in [
+        "bytes 0-4/*",
+        "bytes 4-0/10",
+        "bytes 0-10/10",
+        "lines 0-4/10",
+        "bytes 1-3/10",
+    ] {
         let origin = Origin::start();
-        let part = Reply::status(206).body("01234").header("Content-Range", told).header("Cache-Control", "max-age=60");
+        let part = Reply::status(206)
+            .body("01234")
+            .header("Content-Range", told)
+            .header("Cache-Control", "max-age=60");
         origin.on("/x", part);
         let edge = Edge::before(&origin).start();
         for _ in 0..2 {
@@ -277,12 +402,19 @@ fn a_part_whose_place_is_not_told_is_not_stored() {
 
 #[test]
 fn the_floor_holds_for_parts() {
-    for (name, value) in [("Set-Cookie", "a=b"), ("Cache-Control", "private"), ("Cache-Control", "no-store")] {
+    for (name, value) in [
+        ("Set-Cookie", "a=b"),
+        ("Cache-Control", "private"),
+        ("Cache-Control", "no-store"),
+    ] {
         let (origin, _) = serving_ranges(5_000, &[("ETag", "\"1\""), (name, value)]);
         let edge = small(&origin);
         for _ in 0..3 {
             let answer = edge.send(&range(0, 99));
-            assert!(!answer.cache_status().hit && !answer.cache_status().stored, "{answer:?}");
+            assert!(
+                !answer.cache_status().hit && !answer.cache_status().stored,
+                "{answer:?}"
+            );
         }
     }
 }
@@ -291,15 +423,26 @@ fn the_floor_holds_for_parts() {
 fn parts_are_purged_and_invalidated_with_their_url() {
     let (origin, _) = serving_ranges(5_000, &[("ETag", "\"1\""), ("Cache-Groups", "\"g\"")]);
     let edge = small(&origin);
-    for target in
-        [r#"{"url": "http://www.example/x"}"#, r#"{"tag": "g"}"#, r#"{"prefix": "http://www.example/"}"#, r#"{"site": "site"}"#]
-    {
+    for target in [
+        r#"{"url": "http://www.example/x"}"#,
+        r#"{"tag": "g"}"#,
+        r#"{"prefix": "http://www.example/"}"#,
+        r#"{"site": "site"}"#,
+    ] {
         assert_part_fetched(&edge, 0, 99, 5_000);
         assert_part_hit(&edge, 0, 99, 5_000);
-        assert_eq!(edge.admin_post("/purge", target).json()["purged"], 1, "{target}");
+        assert_eq!(
+            edge.admin_post("/purge", target).json()["purged"],
+            1,
+            "{target}"
+        );
     }
     assert_part_fetched(&edge, 0, 99, 5_000);
-    assert_eq!(edge.admin_post("/purge", r#"{"tag": "g", "soft": true}"#).json()["purged"], 1);
+    assert_eq!(
+        edge.admin_post("/purge", r#"{"tag": "g", "soft": true}"#)
+            .json()["purged"],
+        1
+    );
     assert_part_fetched(&edge, 0, 99, 5_000);
     edge.send(&Request::new("DELETE", "/x"));
     assert_part_fetched(&edge, 0, 99, 5_000);
@@ -312,7 +455,15 @@ fn what_a_client_sends_with_if_range_is_passed_on_and_not_kept() {
     let answer = edge.send(&range(0, 99).header("If-Range", "\"1\""));
     assert_part(&answer, 0, 99, 5_000);
     assert!(!answer.cache_status().stored);
-    assert_eq!(origin.asked("/x").pop().unwrap().header("if-range").as_deref(), Some("\"1\""));
+    assert_eq!(
+        origin
+            .asked("/x")
+            .pop()
+            .unwrap()
+            .header("if-range")
+            .as_deref(),
+        Some("\"1\"")
+    );
     assert_part_fetched(&edge, 0, 99, 5_000);
     let held = edge.send(&range(0, 99).header("If-Range", "\"1\""));
     assert!(held.status == 206 && held.cache_status().hit, "{held:?}");

@@ -5,15 +5,24 @@ use tero_tests::{Answer, Edge, Origin, Reply, get};
 /// An edge that has stored `old` under `/x`, with this `Cache-Control`.
 fn with_stored(cache_control: &str) -> (Origin, Edge) {
     let origin = Origin::start();
-    origin.on("/x", Reply::ok("old").header("Cache-Control", cache_control));
-    let edge = Edge::before(&origin).site("response_timeout = \"5s\"\nconnect_timeout = \"2s\"\nstale_if_error = \"0s\"").start();
+    origin.on(
+        "/x",
+        Reply::ok("old").header("Cache-Control", cache_control),
+    );
+    let edge = Edge::before(&origin)
+        .site("response_timeout = \"5s\"\nconnect_timeout = \"2s\"\nstale_if_error = \"0s\"")
+        .start();
     edge.get("/x").assert_forwarded("uri-miss", "old");
     (origin, edge)
 }
 
 #[track_caller]
 fn assert_stale(answer: &Answer, ttl: i64) {
-    assert_eq!((answer.status, answer.text().as_str(), answer.whole), (200, "old", true), "{answer:?}");
+    assert_eq!(
+        (answer.status, answer.text().as_str(), answer.whole),
+        (200, "old", true),
+        "{answer:?}"
+    );
     assert_eq!(answer.cache_status().ttl, Some(ttl), "{answer:?}");
 }
 
@@ -32,9 +41,13 @@ fn a_stale_answer_is_served_at_once_while_one_request_revalidates() {
     assert_stale(&edge.get("/x"), -5);
     assert_eq!(origin.requests("/x"), 2);
     origin.release();
-    edge.until("/x", |answer| answer.text() == "new").assert_hit("new");
+    edge.until("/x", |answer| answer.text() == "new")
+        .assert_hit("new");
     assert_eq!(origin.requests("/x"), 2);
-    assert_eq!(edge.metric("tero_requests_total", &["outcome=\"miss\""]), 1.0);
+    assert_eq!(
+        edge.metric("tero_requests_total", &["outcome=\"miss\""]),
+        1.0
+    );
     assert!(edge.metric("tero_requests_total", &["outcome=\"stale\""]) >= 6.0);
 }
 
@@ -63,10 +76,12 @@ fn a_background_revalidation_that_fails_leaves_the_stale_answer() {
     edge.advance_secs(15);
     assert_stale(&edge.get("/x"), -5);
     origin.wait_for("/x", 2);
-    // The next one may come before the failure has been noticed, so it may or may not begin another revalidation.
+    // The next one may come before the failure has been noticed, so it may or may not begin another
+    // revalidation.
     assert_stale(&edge.get("/x"), -5);
     origin.on("/x", Reply::fresh(10, "new"));
-    edge.until("/x", |answer| answer.text() == "new").assert_hit("new");
+    edge.until("/x", |answer| answer.text() == "new")
+        .assert_hit("new");
 }
 
 #[test]
@@ -130,11 +145,16 @@ fn server_errors_are_bridged_and_other_errors_are_not() {
 #[test]
 fn must_revalidate_is_never_served_stale() {
     for directive in ["must-revalidate", "proxy-revalidate", "no-cache"] {
-        let (origin, edge) = with_stored(&format!("max-age=10, {directive}, stale-if-error=60, stale-while-revalidate=60"));
+        let (origin, edge) = with_stored(&format!(
+            "max-age=10, {directive}, stale-if-error=60, stale-while-revalidate=60"
+        ));
         origin.stop();
         edge.advance_secs(10);
         let answer = edge.get("/x");
-        assert!(matches!(answer.status, 502 | 504), "{directive}: {answer:?}");
+        assert!(
+            matches!(answer.status, 502 | 504),
+            "{directive}: {answer:?}"
+        );
         answer.assert_detail("origin");
     }
 }
@@ -160,7 +180,12 @@ fn by_default_a_site_stays_up_for_an_hour_with_what_was_fresh() {
         ("/each", "no-cache"),
         ("/never", "max-age=0"),
     ] {
-        origin.on(path, Reply::ok("old").header("Cache-Control", said).header("ETag", "\"1\""));
+        origin.on(
+            path,
+            Reply::ok("old")
+                .header("Cache-Control", said)
+                .header("ETag", "\"1\""),
+        );
     }
     let edge = Edge::before(&origin).start();
     let forbidden = ["/must", "/proxy", "/shared", "/each", "/never"];
@@ -182,8 +207,13 @@ fn by_default_a_site_stays_up_for_an_hour_with_what_was_fresh() {
 fn the_site_says_how_long_where_the_response_does_not() {
     let origin = Origin::start();
     origin.on("/x", Reply::fresh(10, "old"));
-    origin.on("/own", Reply::ok("old").header("Cache-Control", "max-age=10, stale-if-error=0"));
-    let edge = Edge::before(&origin).site("stale_if_error = \"60s\"\nstale_while_revalidate = \"5s\"").start();
+    origin.on(
+        "/own",
+        Reply::ok("old").header("Cache-Control", "max-age=10, stale-if-error=0"),
+    );
+    let edge = Edge::before(&origin)
+        .site("stale_if_error = \"60s\"\nstale_while_revalidate = \"5s\"")
+        .start();
     edge.get("/x").assert_forwarded("uri-miss", "old");
     edge.get("/own").assert_forwarded("uri-miss", "old");
     origin.stop();
@@ -220,7 +250,8 @@ fn an_answer_for_one_visitor_does_not_cost_the_others_theirs() {
             let (origin, edge) = with_stored("max-age=10, stale-if-error=600");
             origin.on("/x", theirs);
             edge.advance_secs(15);
-            edge.send(&get("/x").header(field, value)).assert_forwarded("stale", "theirs");
+            edge.send(&get("/x").header(field, value))
+                .assert_forwarded("stale", "theirs");
             origin.stop();
             assert_stale(&edge.get("/x"), -5);
         }
@@ -240,16 +271,40 @@ fn what_the_origin_takes_back_is_not_served_stale() {
 #[test]
 fn an_error_during_validation_goes_to_its_client_and_leaves_what_is_stored() {
     let origin = Origin::start();
-    let stored = || Reply::ok("old").header("Cache-Control", "max-age=10, must-revalidate").header("ETag", "\"1\"");
+    let stored = || {
+        Reply::ok("old")
+            .header("Cache-Control", "max-age=10, must-revalidate")
+            .header("ETag", "\"1\"")
+    };
     origin.on("/x", stored());
     let edge = Edge::before(&origin).start();
     edge.get("/x").assert_forwarded("uri-miss", "old");
     edge.advance_secs(10);
     origin.on("/x", Reply::status(503).body("busy"));
     let answer = edge.get("/x");
-    assert_eq!((answer.status, answer.text().as_str(), answer.cache_status().fwd_status), (503, "busy", Some(503)));
-    origin.on("/x", Reply::status(304).header("ETag", "\"1\"").header("Cache-Control", "max-age=10, must-revalidate"));
+    assert_eq!(
+        (
+            answer.status,
+            answer.text().as_str(),
+            answer.cache_status().fwd_status
+        ),
+        (503, "busy", Some(503))
+    );
+    origin.on(
+        "/x",
+        Reply::status(304)
+            .header("ETag", "\"1\"")
+            .header("Cache-Control", "max-age=10, must-revalidate"),
+    );
     edge.get("/x").assert_forwarded("stale", "old");
-    assert_eq!(origin.asked("/x").pop().unwrap().header("if-none-match").as_deref(), Some("\"1\""));
+    assert_eq!(
+        origin
+            .asked("/x")
+            .pop()
+            .unwrap()
+            .header("if-none-match")
+            .as_deref(),
+        Some("\"1\"")
+    );
     edge.get("/x").assert_hit("old");
 }

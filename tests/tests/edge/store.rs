@@ -10,10 +10,16 @@ fn the_store_is_bounded_by_bytes() {
     let mut client = edge.client();
     for number in 0..200 {
         assert_eq!(client.send(&get(format!("/{number}"))).status, 200);
-        assert!(edge.metric("tero_cache_bytes", &[]) <= f64::from(2 << 20), "after {number}");
+        assert!(
+            edge.metric("tero_cache_bytes", &[]) <= f64::from(2 << 20),
+            "after {number}"
+        );
     }
     assert!(edge.metric("tero_cache_evictions_total", &[]) > 100.0);
-    assert!(edge.metric("tero_cache_entries", &[]) >= 10.0, "what fits is kept");
+    assert!(
+        edge.metric("tero_cache_entries", &[]) >= 10.0,
+        "what fits is kept"
+    );
 }
 
 #[test]
@@ -38,7 +44,9 @@ fn fills_in_flight_count_and_what_does_not_fit_is_passed_on_unstored() {
         let (gate, body) = (gate.clone(), body.clone());
         move |_| Reply::fresh(3_600, &body).in_halves(&gate)
     });
-    let edge = Edge::before(&origin).cache("memory = \"4MiB\"\nmax_object = \"500KiB\"\nfill_memory = \"500KiB\"").start();
+    let edge = Edge::before(&origin)
+        .cache("memory = \"4MiB\"\nmax_object = \"500KiB\"\nfill_memory = \"500KiB\"")
+        .start();
     let mut clients: Vec<_> = (0..8)
         .map(|number| {
             let mut client = edge.client();
@@ -55,7 +63,9 @@ fn fills_in_flight_count_and_what_does_not_fit_is_passed_on_unstored() {
         client.rest(answer);
         assert!(answer.whole && answer.text() == body);
     }
-    let stored = (0..8).filter(|number| edge.get(&format!("/{number}")).cache_status().hit).count();
+    let stored = (0..8)
+        .filter(|number| edge.get(&format!("/{number}")).cache_status().hit)
+        .count();
     assert!((1..8).contains(&stored), "{stored} of 8 are stored");
 }
 
@@ -78,8 +88,13 @@ fn a_slow_reader_holds_up_nobody_else() {
 #[test]
 fn a_large_body_arrives_as_it_was_sent() {
     let origin = Origin::start();
-    let body: Vec<u8> = (0..3_000_000_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    for (path, reply) in [("/length", Reply::fresh(60, &body)), ("/chunked", Reply::fresh(60, &body).chunked())] {
+    let body: Vec<u8> = (0..3_000_000_u32)
+        .map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
+    for (path, reply) in [
+        ("/length", Reply::fresh(60, &body)),
+        ("/chunked", Reply::fresh(60, &body).chunked()),
+    ] {
         origin.on(path, reply);
     }
     let edge = Edge::before(&origin).start();

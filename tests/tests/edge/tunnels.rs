@@ -3,7 +3,10 @@
 use tero_tests::{Client, Edge, Origin, Reply, Request, get};
 
 fn handshake(path: &str, protocol: &str) -> Request {
-    get(path).header("Connection", "keep-alive, Upgrade").header("Upgrade", protocol).header("Sec-WebSocket-Key", "eA==")
+    get(path)
+        .header("Connection", "keep-alive, Upgrade")
+        .header("Upgrade", protocol)
+        .header("Sec-WebSocket-Key", "eA==")
 }
 
 /// An edge before an origin that echoes under `/ws`.
@@ -14,7 +17,10 @@ fn echoing(site: &str) -> (Origin, Edge) {
         None => Reply::status(426).body("upgrade!"),
     });
     origin.otherwise(|_| Reply::fresh(60, "answered"));
-    let edge = Edge::before(&origin).server("workers = 1").site(site).start();
+    let edge = Edge::before(&origin)
+        .server("workers = 1")
+        .site(site)
+        .start();
     (origin, edge)
 }
 
@@ -24,7 +30,11 @@ fn open(edge: &Edge) -> Client {
     let mut client = edge.client();
     client.start(&handshake("/ws", "websocket"));
     let answer = client.head();
-    assert_eq!((answer.status, answer.header("upgrade").as_deref()), (101, Some("websocket")), "{answer:?}");
+    assert_eq!(
+        (answer.status, answer.header("upgrade").as_deref()),
+        (101, Some("websocket")),
+        "{answer:?}"
+    );
     client
 }
 
@@ -36,8 +46,20 @@ fn a_websocket_is_tunnelled_in_both_directions() {
     client.write([&handshake("/ws", "WebSocket").to_bytes()[..], b"early\n"].concat());
     let answer = client.head();
     assert_eq!(answer.status, 101);
-    assert_eq!(answer.header("connection").map(|value| value.to_ascii_lowercase()).as_deref(), Some("upgrade"));
-    assert_eq!((answer.header("x-accept").as_deref(), answer.header("upgrade").as_deref()), (Some("yes"), Some("WebSocket")));
+    assert_eq!(
+        answer
+            .header("connection")
+            .map(|value| value.to_ascii_lowercase())
+            .as_deref(),
+        Some("upgrade")
+    );
+    assert_eq!(
+        (
+            answer.header("x-accept").as_deref(),
+            answer.header("upgrade").as_deref()
+        ),
+        (Some("yes"), Some("WebSocket"))
+    );
     assert_eq!(answer.cache_status().fwd.as_deref(), Some("bypass"));
     assert_eq!(client.exactly(6), b"early\n");
     for piece in ["GET / HTTP/1.1\n\n", "\0\x01\x02", &"x".repeat(100_000)] {
@@ -45,12 +67,24 @@ fn a_websocket_is_tunnelled_in_both_directions() {
         assert_eq!(client.exactly(piece.len()), piece.as_bytes());
     }
     let asked = origin.only("/ws");
-    assert_eq!(asked.header("connection").map(|value| value.to_ascii_lowercase()).as_deref(), Some("upgrade"));
     assert_eq!(
-        (asked.header("upgrade").as_deref(), asked.header("sec-websocket-key").as_deref()),
+        asked
+            .header("connection")
+            .map(|value| value.to_ascii_lowercase())
+            .as_deref(),
+        Some("upgrade")
+    );
+    assert_eq!(
+        (
+            asked.header("upgrade").as_deref(),
+            asked.header("sec-websocket-key").as_deref()
+        ),
         (Some("WebSocket"), Some("eA=="))
     );
-    assert_eq!(edge.metric("tero_requests_total", &["outcome=\"pass\""]), 1.0);
+    assert_eq!(
+        edge.metric("tero_requests_total", &["outcome=\"pass\""]),
+        1.0
+    );
     // An end in order reaches the other side and comes back.
     client.finish();
     assert_eq!(client.piece().unwrap(), None);
@@ -80,10 +114,19 @@ fn an_origin_that_declines_answers_as_ever() {
     let mut client = edge.client();
     for _ in 0..2 {
         let answer = client.send(&handshake("/ws", "websocket"));
-        assert_eq!((answer.status, answer.text().as_str(), answer.header("upgrade")), (403, "no", None));
+        assert_eq!(
+            (
+                answer.status,
+                answer.text().as_str(),
+                answer.header("upgrade")
+            ),
+            (403, "no", None)
+        );
     }
     // The connection still speaks HTTP.
-    client.send(&get("/x")).assert_forwarded("uri-miss", "answered");
+    client
+        .send(&get("/x"))
+        .assert_forwarded("uri-miss", "answered");
     client.send(&get("/x")).assert_hit("answered");
 }
 
@@ -91,13 +134,17 @@ fn an_origin_that_declines_answers_as_ever() {
 fn a_switch_to_something_else_is_refused() {
     let (origin, edge) = echoing("");
     origin.on("/ws", Reply::switching("h2c"));
-    edge.send(&handshake("/ws", "websocket")).assert_failed(502, "another protocol");
+    edge.send(&handshake("/ws", "websocket"))
+        .assert_failed(502, "another protocol");
     origin.on("/ws", Reply::switching("websocket, h2c"));
-    edge.send(&handshake("/ws", "websocket")).assert_failed(502, "another protocol");
+    edge.send(&handshake("/ws", "websocket"))
+        .assert_failed(502, "another protocol");
     // And to a request that asked for none.
     origin.on("/x", Reply::switching("websocket"));
-    edge.get("/x").assert_failed(502, "switched protocols unasked");
-    edge.send(&Request::new("POST", "/x").body("")).assert_failed(502, "switched protocols unasked");
+    edge.get("/x")
+        .assert_failed(502, "switched protocols unasked");
+    edge.send(&Request::new("POST", "/x").body(""))
+        .assert_failed(502, "switched protocols unasked");
     origin.wait_for_hang_ups(4);
 }
 
@@ -108,15 +155,29 @@ fn only_what_the_site_names_is_asked_for() {
         ("", handshake("/ws", "websocket, h2c")),
         ("", handshake("/ws", "websocket").header("Upgrade", "h2c")),
         ("", get("/ws").header("Upgrade", "websocket")),
-        ("", Request::new("POST", "/ws").header("Connection", "upgrade").header("Upgrade", "websocket").body("x")),
+        (
+            "",
+            Request::new("POST", "/ws")
+                .header("Connection", "upgrade")
+                .header("Upgrade", "websocket")
+                .body("x"),
+        ),
         ("upgrades = []", handshake("/ws", "websocket")),
         ("upgrades = [\"mqtt\"]", handshake("/ws", "websocket")),
     ] {
         let (origin, edge) = echoing(site);
         let answer = edge.send(&request);
-        assert_eq!((answer.status, answer.text().as_str()), (426, "upgrade!"), "{request:?}");
+        assert_eq!(
+            (answer.status, answer.text().as_str()),
+            (426, "upgrade!"),
+            "{request:?}"
+        );
         let asked = origin.only("/ws");
-        assert_eq!((asked.header("upgrade"), asked.header("connection")), (None, None), "{request:?}");
+        assert_eq!(
+            (asked.header("upgrade"), asked.header("connection")),
+            (None, None),
+            "{request:?}"
+        );
     }
     let (_origin, edge) = echoing("upgrades = [\"MQTT\"]");
     let mut client = edge.client();
@@ -131,7 +192,8 @@ fn only_what_the_site_names_is_asked_for() {
 fn tunnels_beyond_the_bound_are_refused_until_others_end() {
     let (origin, edge) = echoing("max_tunnels = 1");
     let first = open(&edge);
-    edge.send(&handshake("/ws", "websocket")).assert_failed(503, "too many tunnels");
+    edge.send(&handshake("/ws", "websocket"))
+        .assert_failed(503, "too many tunnels");
     assert_eq!(origin.requests("/ws"), 1);
     // Others do not suffer.
     edge.get("/x").assert_forwarded("uri-miss", "answered");

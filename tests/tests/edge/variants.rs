@@ -1,18 +1,20 @@
-//! Which of several responses for one URL a visitor gets: `Vary`, the query, the host, and the policies' variants.
+//! Which of several responses for one URL a visitor gets: `Vary`, the query, the host, and the
+//! policies' variants.
 
 use tero_tests::{Answer, Edge, EdgeBuilder, Origin, Reply, Request, get};
 
 const PHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1";
 const TABLET: &str = "Mozilla/5.0 (iPad; CPU OS 16_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/16.6 Mobile/15E148 Safari/604.1";
-const DESKTOP: &str =
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.0.0 Safari/537.36";
+const DESKTOP: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.0.0 Safari/537.36";
 
 /// An origin that answers with the fields of the request that it was asked to vary on.
 fn varying(vary: &'static str) -> Origin {
     let origin = Origin::start();
     origin.otherwise(move |asked| {
         let names = vary.split(", ");
-        let values: Vec<_> = names.map(|name| asked.header(name).unwrap_or_default()).collect();
+        let values: Vec<_> = names
+            .map(|name| asked.header(name).unwrap_or_default())
+            .collect();
         Reply::fresh(60, values.join("|")).header("Vary", vary)
     });
     origin
@@ -34,7 +36,13 @@ fn by_device(origin: &Origin) -> EdgeBuilder {
 /// An origin that says which variant it was asked for.
 fn rendering() -> Origin {
     let origin = Origin::start();
-    origin.otherwise(|asked| Reply::ok(asked.header("tero-variant").unwrap_or_else(|| "none".to_owned())));
+    origin.otherwise(|asked| {
+        Reply::ok(
+            asked
+                .header("tero-variant")
+                .unwrap_or_else(|| "none".to_owned()),
+        )
+    });
     origin
 }
 
@@ -53,11 +61,18 @@ fn each_value_of_a_varying_field_has_its_own_response() {
     let edge = Edge::before(&origin).start();
     for language in ["es", "en", "pt"] {
         let answer = edge.send(&with("Accept-Language", language));
-        assert_eq!((text(&answer).as_str(), answer.cache_status().hit), (language, false));
+        assert_eq!(
+            (text(&answer).as_str(), answer.cache_status().hit),
+            (language, false)
+        );
     }
-    assert!(edge.get("/x").cache_status().fwd.is_some(), "no value is a value of its own");
+    assert!(
+        edge.get("/x").cache_status().fwd.is_some(),
+        "no value is a value of its own"
+    );
     for language in ["es", "en", "pt"] {
-        edge.send(&with("Accept-Language", language)).assert_hit(language);
+        edge.send(&with("Accept-Language", language))
+            .assert_hit(language);
     }
     edge.get("/x").assert_hit("");
     assert_eq!(origin.requests("/x"), 4);
@@ -67,17 +82,24 @@ fn each_value_of_a_varying_field_has_its_own_response() {
 fn a_miss_by_vary_is_told_apart_from_a_miss_by_url() {
     let origin = varying("Accept-Language");
     let edge = Edge::before(&origin).start();
-    edge.send(&with("Accept-Language", "es")).assert_forwarded("uri-miss", "es");
-    edge.send(&with("Accept-Language", "en")).assert_forwarded("vary-miss", "en");
+    edge.send(&with("Accept-Language", "es"))
+        .assert_forwarded("uri-miss", "es");
+    edge.send(&with("Accept-Language", "en"))
+        .assert_forwarded("vary-miss", "en");
 }
 
 #[test]
 fn several_varying_fields_select_together() {
     let origin = varying("Accept-Language, X-Currency");
     let edge = Edge::before(&origin).start();
-    let request = |language: &str, currency: &str| with("Accept-Language", language).header("X-Currency", currency);
+    let request = |language: &str, currency: &str| {
+        with("Accept-Language", language).header("X-Currency", currency)
+    };
     for (language, currency) in [("es", "ars"), ("es", "usd"), ("en", "ars")] {
-        assert_eq!(text(&edge.send(&request(language, currency))), format!("{language}|{currency}"));
+        assert_eq!(
+            text(&edge.send(&request(language, currency))),
+            format!("{language}|{currency}")
+        );
     }
     assert_eq!(origin.requests("/x"), 3);
     edge.send(&request("es", "usd")).assert_hit("es|usd");
@@ -86,11 +108,19 @@ fn several_varying_fields_select_together() {
 #[test]
 fn ways_to_write_the_same_codings_share_a_response() {
     let origin = Origin::start();
-    origin.on_each("/x", |_, nth| Reply::fresh(60, format!("body {nth}")).header("Vary", "Accept-Encoding"));
+    origin.on_each("/x", |_, nth| {
+        Reply::fresh(60, format!("body {nth}")).header("Vary", "Accept-Encoding")
+    });
     let edge = Edge::before(&origin).start();
-    edge.send(&with("Accept-Encoding", "gzip, deflate, br")).assert_forwarded("uri-miss", "body 0");
-    for same in ["br,gzip,deflate", "GZIP;q=1.0,  deflate;q=0.5, br", "deflate, x-gzip, br"] {
-        edge.send(&with("Accept-Encoding", same)).assert_hit("body 0");
+    edge.send(&with("Accept-Encoding", "gzip, deflate, br"))
+        .assert_forwarded("uri-miss", "body 0");
+    for same in [
+        "br,gzip,deflate",
+        "GZIP;q=1.0,  deflate;q=0.5, br",
+        "deflate, x-gzip, br",
+    ] {
+        edge.send(&with("Accept-Encoding", same))
+            .assert_hit("body 0");
     }
     let one = edge.send(&with("Accept-Encoding", "gzip"));
     assert_eq!(text(&one), "body 1");
@@ -117,7 +147,10 @@ fn varying_responses_of_one_url_are_bounded() {
         edge.send(&with("X-Any", &value.to_string()));
     }
     edge.send(&with("X-Any", "19")).assert_hit("19");
-    assert!(!edge.send(&with("X-Any", "0")).cache_status().hit, "the first has made room");
+    assert!(
+        !edge.send(&with("X-Any", "0")).cache_status().hit,
+        "the first has made room"
+    );
     let purged = edge.admin_post("/purge", r#"{"url": "http://www.example/x"}"#);
     assert_eq!(purged.json()["purged"], 4, "{purged:?}");
 }
@@ -126,13 +159,17 @@ fn varying_responses_of_one_url_are_bounded() {
 fn hosts_are_apart_and_ports_and_letters_are_not() {
     let origin = Origin::start();
     origin.otherwise(|asked| Reply::fresh(60, asked.header("host").unwrap_or_default()));
-    let other = format!("[[site]]\nname = \"other\"\nhosts = [\"other.example\"]\norigins = [\"{}\"]", origin.url());
+    let other = format!(
+        "[[site]]\nname = \"other\"\nhosts = [\"other.example\"]\norigins = [\"{}\"]",
+        origin.url()
+    );
     let edge = Edge::before(&origin).section(&other).start();
     edge.get("/x").assert_forwarded("uri-miss", "www.example");
     for same in ["www.example:8080", "WWW.Example"] {
         edge.send(&get("/x").host(same)).assert_hit("www.example");
     }
-    edge.send(&get("/x").host("other.example")).assert_forwarded("uri-miss", "other.example");
+    edge.send(&get("/x").host("other.example"))
+        .assert_forwarded("uri-miss", "other.example");
     assert_eq!(origin.requests("/x"), 2);
 }
 
@@ -141,7 +178,14 @@ fn without_a_policy_the_whole_query_counts() {
     let origin = Origin::start();
     origin.otherwise(|asked| Reply::fresh(60, &asked.target));
     let edge = Edge::before(&origin).start();
-    for target in ["/x", "/x?a=1", "/x?a=2", "/x?a=1&b=2", "/x?b=2&a=1", "/x?utm_source=mail"] {
+    for target in [
+        "/x",
+        "/x?a=1",
+        "/x?a=2",
+        "/x?a=1&b=2",
+        "/x?b=2&a=1",
+        "/x?utm_source=mail",
+    ] {
         edge.get(target).assert_forwarded("uri-miss", target);
         edge.get(target).assert_hit(target);
     }
@@ -152,12 +196,18 @@ fn parameters_that_do_not_count_neither_part_the_cache_nor_reach_the_origin() {
     let origin = Origin::start();
     origin.otherwise(|asked| Reply::ok(&asked.target));
     let edge = by_device(&origin).start();
-    edge.get("/x?b=2&a=1&utm_source=mail").assert_forwarded("uri-miss", "/x?a=1&b=2");
-    for same in ["/x?a=1&b=2", "/x?fbclid=abc&b=2&a=1", "/x?utm_campaign=x&a=1&utm_medium=y&b=2"] {
+    edge.get("/x?b=2&a=1&utm_source=mail")
+        .assert_forwarded("uri-miss", "/x?a=1&b=2");
+    for same in [
+        "/x?a=1&b=2",
+        "/x?fbclid=abc&b=2&a=1",
+        "/x?utm_campaign=x&a=1&utm_medium=y&b=2",
+    ] {
         edge.get(same).assert_hit("/x?a=1&b=2");
     }
     edge.get("/x?a=1").assert_forwarded("uri-miss", "/x?a=1");
-    edge.get("/x?utm_source=mail").assert_forwarded("uri-miss", "/x");
+    edge.get("/x?utm_source=mail")
+        .assert_forwarded("uri-miss", "/x");
     edge.get("/x").assert_hit("/x");
 }
 
@@ -187,24 +237,34 @@ fn each_device_class_gets_its_variant_where_the_policy_says_so() {
 fn client_hints_go_before_the_user_agent() {
     let origin = rendering();
     let edge = by_device(&origin).start();
-    let hinted =
-        get("/").header("User-Agent", DESKTOP).header("Sec-CH-UA-Mobile", "?1").header("Sec-CH-UA-Platform", "\"Android\"");
+    let hinted = get("/")
+        .header("User-Agent", DESKTOP)
+        .header("Sec-CH-UA-Mobile", "?1")
+        .header("Sec-CH-UA-Platform", "\"Android\"");
     edge.send(&hinted).assert_forwarded("uri-miss", "mobile");
-    edge.send(&get("/").header("User-Agent", PHONE)).assert_hit("mobile");
+    edge.send(&get("/").header("User-Agent", PHONE))
+        .assert_hit("mobile");
 }
 
 #[test]
 fn a_visitor_can_not_name_a_variant() {
     let origin = rendering();
     let edge = by_device(&origin).start();
-    edge.send(&get("/").header("User-Agent", DESKTOP).header("Tero-Variant", "mobile")).assert_forwarded("uri-miss", "none");
-    edge.send(&get("/").header("User-Agent", PHONE)).assert_forwarded("uri-miss", "mobile");
+    edge.send(
+        &get("/")
+            .header("User-Agent", DESKTOP)
+            .header("Tero-Variant", "mobile"),
+    )
+    .assert_forwarded("uri-miss", "none");
+    edge.send(&get("/").header("User-Agent", PHONE))
+        .assert_forwarded("uri-miss", "mobile");
 }
 
 #[test]
 fn a_visitor_can_not_poison_the_cache_with_fields_that_are_no_part_of_the_key() {
     let origin = Origin::start();
-    origin.otherwise(|asked| Reply::fresh(60, asked.header("x-forwarded-host").unwrap_or_default()));
+    origin
+        .otherwise(|asked| Reply::fresh(60, asked.header("x-forwarded-host").unwrap_or_default()));
     let edge = Edge::before(&origin).start();
     assert!(!text(&edge.send(&with("X-Forwarded-Host", "evil.example"))).contains("evil"));
     assert!(!text(&edge.get("/x")).contains("evil"));
@@ -217,7 +277,15 @@ fn variants_are_counted_apart() {
     for agent in [PHONE, PHONE, DESKTOP] {
         edge.send(&get("/").header("User-Agent", agent));
     }
-    let mobile = |outcome: &str| edge.metric("tero_requests_total", &["variant=\"mobile\"", &format!("outcome=\"{outcome}\"")]);
+    let mobile = |outcome: &str| {
+        edge.metric(
+            "tero_requests_total",
+            &["variant=\"mobile\"", &format!("outcome=\"{outcome}\"")],
+        )
+    };
     assert_eq!((mobile("miss"), mobile("hit")), (1.0, 1.0));
-    assert_eq!(edge.metric("tero_requests_total", &["outcome=\"miss\""]), 2.0);
+    assert_eq!(
+        edge.metric("tero_requests_total", &["outcome=\"miss\""]),
+        2.0
+    );
 }

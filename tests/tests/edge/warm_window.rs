@@ -1,4 +1,5 @@
-//! What a plan does about what is stored, about an origin in trouble, about bad sources; and what it tells afterwards.
+//! What a plan does about what is stored, about an origin in trouble, about bad sources; and what
+//! it tells afterwards.
 
 use std::io::Read as _;
 
@@ -17,11 +18,19 @@ fn what_would_go_stale_within_the_window_is_refreshed_and_the_rest_left_alone() 
     edge.get("/long").assert_forwarded("uri-miss", "l");
     edge.advance_secs(1_800);
     origin.on_each("/short", |asked, _| match asked.header("if-none-match") {
-        Some(_) => Reply::status(304).header("ETag", "\"s\"").header("Cache-Control", "max-age=36000"),
+        Some(_) => Reply::status(304)
+            .header("ETag", "\"s\"")
+            .header("Cache-Control", "max-age=36000"),
         None => Reply::fresh(36_000, "s"),
     });
-    assert_counts(&warm(&edge), &[("planned", 2), ("fetched", 1), ("fresh", 1), ("failed", 0)]);
-    assert_eq!(origin.asked("/short")[1].header("if-none-match").as_deref(), Some("\"s\""));
+    assert_counts(
+        &warm(&edge),
+        &[("planned", 2), ("fetched", 1), ("fresh", 1), ("failed", 0)],
+    );
+    assert_eq!(
+        origin.asked("/short")[1].header("if-none-match").as_deref(),
+        Some("\"s\"")
+    );
     assert_eq!(origin.requests("/long"), 1);
     edge.advance_secs(3_600);
     edge.get("/short").assert_hit("s");
@@ -30,7 +39,10 @@ fn what_would_go_stale_within_the_window_is_refreshed_and_the_rest_left_alone() 
     // To the end of another window, the long one is not fresh any more.
     edge.advance_secs(18_000);
     assert_counts(&warm(&edge), &[("fetched", 1), ("fresh", 1)]);
-    assert_eq!((origin.requests("/short"), origin.requests("/long")), (2, 2));
+    assert_eq!(
+        (origin.requests("/short"), origin.requests("/long")),
+        (2, 2)
+    );
 }
 
 #[test]
@@ -38,9 +50,14 @@ fn a_page_that_its_sitemap_says_has_changed_is_fetched_anew() {
     let origin = Origin::start();
     origin.otherwise(|asked| Reply::fresh(360_000, asked.target.clone()));
     let sitemap = |changed: &str| {
-        let entry =
-            |page: &str, changed: &str| format!("<url><loc>http://www.example/{page}</loc><lastmod>{changed}</lastmod></url>");
-        Reply::ok(format!("<urlset>{}{}</urlset>", entry("a", changed), entry("b", "2026-11-01")))
+        let entry = |page: &str, changed: &str| {
+            format!("<url><loc>http://www.example/{page}</loc><lastmod>{changed}</lastmod></url>")
+        };
+        Reply::ok(format!(
+            "<urlset>{}{}</urlset>",
+            entry("a", changed),
+            entry("b", "2026-11-01")
+        ))
     };
     origin.on("/s.xml", sitemap("2026-11-02"));
     let edge = planning(&origin, "sitemap = \"/s.xml\"").start();
@@ -61,7 +78,9 @@ fn warmed_responses_survive_a_full_cache_until_their_window_ends() {
     let origin = Origin::start();
     origin.otherwise(|_| Reply::fresh(36_000, "x".repeat(20_000)));
     let urls: Vec<_> = (0..5).map(|number| format!("/warm/{number}")).collect();
-    let edge = planning(&origin, &format!("urls = {urls:?}\nwindow = \"4h\"")).cache("memory = \"2MiB\"").start();
+    let edge = planning(&origin, &format!("urls = {urls:?}\nwindow = \"4h\""))
+        .cache("memory = \"2MiB\"")
+        .start();
     // Stored before, and refreshed by the plan: that is kept as well.
     edge.get("/warm/0");
     edge.advance_secs(30_000);
@@ -77,10 +96,18 @@ fn warmed_responses_survive_a_full_cache_until_their_window_ends() {
     flood(0);
     assert!(edge.get("/warm/0").cache_status().hit);
     edge.advance_secs(4 * 3_600);
-    eventually("the window ends", || edge.admin_get("/warm/runs/1").json()["worth"].is_object());
+    eventually("the window ends", || {
+        edge.admin_get("/warm/runs/1").json()["worth"].is_object()
+    });
     flood(1_000);
-    let hits = urls[1..].iter().filter(|url| edge.get(url).cache_status().hit).count();
-    assert!(hits < 4, "nobody wanted them, and there was no room: {hits}");
+    let hits = urls[1..]
+        .iter()
+        .filter(|url| edge.get(url).cache_status().hit)
+        .count();
+    assert!(
+        hits < 4,
+        "nobody wanted them, and there was no room: {hits}"
+    );
 }
 
 #[test]
@@ -88,7 +115,9 @@ fn a_plan_that_finds_no_room_to_keep_what_it_fetches_says_so() {
     let origin = Origin::start();
     origin.otherwise(|_| Reply::fresh(36_000, "x".repeat(20_000)));
     let urls: Vec<_> = (0..10).map(|number| format!("/{number}")).collect();
-    let edge = planning(&origin, &format!("urls = {urls:?}")).cache("memory = \"2MiB\"\nwarm_memory = \"100KiB\"").start();
+    let edge = planning(&origin, &format!("urls = {urls:?}"))
+        .cache("memory = \"2MiB\"\nwarm_memory = \"100KiB\"")
+        .start();
     let report = warm(&edge);
     assert_counts(&report, &[("fetched", 10), ("not_kept", 6)]);
     assert!(urls.iter().all(|url| edge.get(url).cache_status().hit));
@@ -100,7 +129,11 @@ fn an_origin_that_asks_for_rest_gets_it_and_visitors_get_what_is_stored() {
     for path in ["/a", "/b"] {
         origin.on(path, Reply::fresh(3_600, "old"));
     }
-    let edge = planning(&origin, "urls = [\"/a\", \"/b\"]\nconcurrency = 1\nretries = 3").start();
+    let edge = planning(
+        &origin,
+        "urls = [\"/a\", \"/b\"]\nconcurrency = 1\nretries = 3",
+    )
+    .start();
     edge.get("/a");
     edge.get("/b");
     let busy = || Reply::status(503).header("Retry-After", "120");
@@ -111,7 +144,9 @@ fn an_origin_that_asks_for_rest_gets_it_and_visitors_get_what_is_stored() {
     let run = start(&edge);
     origin.wait_for("/a", 2);
     edge.get("/a").assert_hit("old");
-    edge.advance_until(900, || edge.admin_get(&format!("/warm/runs/{run}")).json()["state"] == "done");
+    edge.advance_until(900, || {
+        edge.admin_get(&format!("/warm/runs/{run}")).json()["state"] == "done"
+    });
     let report = ended(&edge, run);
     assert_counts(&report, &[("fetched", 2), ("failed", 0), ("retried", 2)]);
     assert!(edge.clock().now().since(began).as_secs() >= 240, "{report}");
@@ -121,11 +156,19 @@ fn an_origin_that_asks_for_rest_gets_it_and_visitors_get_what_is_stored() {
 #[test]
 fn too_many_requests_slow_a_plan_down_as_well() {
     let origin = origin();
-    origin.on_in_turn("/a", [Reply::status(429).header("Retry-After", "60"), Reply::fresh(3_600, "a")]);
+    origin.on_in_turn(
+        "/a",
+        [
+            Reply::status(429).header("Retry-After", "60"),
+            Reply::fresh(3_600, "a"),
+        ],
+    );
     let edge = planning(&origin, "urls = [\"/a\"]").start();
     let began = edge.clock().now();
     let run = start(&edge);
-    edge.advance_until(200, || edge.admin_get(&format!("/warm/runs/{run}")).json()["state"] == "done");
+    edge.advance_until(200, || {
+        edge.admin_get(&format!("/warm/runs/{run}")).json()["state"] == "done"
+    });
     assert_counts(&ended(&edge, run), &[("fetched", 1), ("retried", 1)]);
     assert!(edge.clock().now().since(began).as_secs() >= 60);
 }
@@ -136,9 +179,17 @@ fn a_plan_leaves_visitors_room_at_the_origin() {
     let gate = Gate::new();
     origin.otherwise({
         let gate = gate.clone();
-        move |asked| if asked.target.starts_with("/v") { Reply::fresh(60, "v").behind(&gate) } else { Reply::fresh(60, "w") }
+        move |asked| {
+            if asked.target.starts_with("/v") {
+                Reply::fresh(60, "v").behind(&gate)
+            } else {
+                Reply::fresh(60, "w")
+            }
+        }
     });
-    let edge = planning(&origin, "urls = [\"/w\"]").site("max_fetches = 4").start();
+    let edge = planning(&origin, "urls = [\"/w\"]")
+        .site("max_fetches = 4")
+        .start();
     let mut visitors: Vec<_> = (0..3).map(|_| edge.client()).collect();
     for (number, visitor) in visitors.iter_mut().enumerate() {
         visitor.start(&get(format!("/v/{number}")));
@@ -150,7 +201,11 @@ fn a_plan_leaves_visitors_room_at_the_origin() {
     for _ in 0..20 {
         edge.advance_secs(1);
     }
-    assert_eq!(origin.requests("/w"), 0, "a quarter of four is always the visitors'");
+    assert_eq!(
+        origin.requests("/w"),
+        0,
+        "a quarter of four is always the visitors'"
+    );
     gate.open();
     for visitor in &mut visitors {
         let mut answer = visitor.head();
@@ -172,10 +227,14 @@ fn a_run_is_cancelled_by_the_name_of_its_plan() {
         let run = start(&edge);
         origin.wait_for("/a", 1);
         let cancelled = ask();
-        assert_eq!((cancelled.status, cancelled.json()), (200, json!({ "run": run, "cancelled": true })));
+        assert_eq!(
+            (cancelled.status, cancelled.json()),
+            (200, json!({ "run": run, "cancelled": true }))
+        );
         assert_eq!(ended(&edge, run)["state"], "cancelled");
         gate.open();
-        let unknown = tero_tests::Request::new(cancel.0, cancel.1.replace("plan", "other")).body("");
+        let unknown =
+            tero_tests::Request::new(cancel.0, cancel.1.replace("plan", "other")).body("");
         assert_eq!(edge.admin(&unknown).status, 404);
     }
 }
@@ -189,10 +248,15 @@ fn a_dry_run_lists_pages_and_fetches_none() {
     assert_eq!(started.status, 202);
     let report = ended(&edge, started.json()["run"].as_u64().unwrap());
     assert_counts(&report, &[("planned", 2), ("fresh", 1), ("fetched", 0)]);
-    let expected = json!([{ "url": "www.example/b", "variant": null, "priority": 200, "because": "absent" }]);
+    let expected =
+        json!([{ "url": "www.example/b", "variant": null, "priority": 200, "because": "absent" }]);
     assert_eq!(report["would_fetch"], expected);
     assert_eq!(origin.total(), 1);
-    assert!(edge.admin_get("/warm/runs").json()["runs"][0].get("would_fetch").is_none());
+    assert!(
+        edge.admin_get("/warm/runs").json()["runs"][0]
+            .get("would_fetch")
+            .is_none()
+    );
     assert_eq!(edge.metric("tero_warm_urls_total", &[]), 0.0);
     assert_eq!(edge.admin_post("/warm/plan?dry=1", "").status, 400);
 }
@@ -209,13 +273,19 @@ fn what_a_run_was_worth_is_told_when_its_window_is_over() {
             client.send(&get(target));
         }
     }
-    assert_eq!(edge.admin_get(&format!("/warm/runs/{run}")).json()["worth"], Value::Null);
+    assert_eq!(
+        edge.admin_get(&format!("/warm/runs/{run}")).json()["worth"],
+        Value::Null
+    );
     edge.advance_secs(3_600);
     let report = || edge.admin_get(&format!("/warm/runs/{run}")).json();
     eventually("the window ends", || report()["worth"].is_object());
     let worth = json!({ "window_hits": 10, "hits_given": 6, "share_of_hits": 0.6, "unused": 1, "wasted_bytes": 10 });
     assert_eq!(report()["worth"], worth);
-    assert_counts(&report(), &[("used_later", 2), ("used_bytes", 20), ("bytes", 30)]);
+    assert_counts(
+        &report(),
+        &[("used_later", 2), ("used_bytes", 20), ("bytes", 30)],
+    );
     for (metric, value) in [
         ("tero_warm_used_total", 2.0),
         ("tero_warm_bytes_total", 30.0),
@@ -225,7 +295,10 @@ fn what_a_run_was_worth_is_told_when_its_window_is_over() {
     ] {
         assert_eq!(edge.metric(metric, &["plan=\"plan\""]), value, "{metric}");
     }
-    assert_eq!(edge.metric("tero_warm_runs_total", &["plan=\"plan\"", "state=\"done\""]), 1.0);
+    assert_eq!(
+        edge.metric("tero_warm_runs_total", &["plan=\"plan\"", "state=\"done\""]),
+        1.0
+    );
     assert!(edge.metric("tero_warm_last_done_timestamp_seconds", &["plan=\"plan\""]) > 1.7e9);
 }
 
@@ -243,7 +316,12 @@ fn popularity_and_missed_runs_outlive_a_restart() {
     drop(edge);
     // A week later, at the same hour of the week, an hour late.
     let edge = builder.at("2026-11-30T10:00:00").start();
-    eventually("the run that was missed begins", || !edge.admin_get("/warm/runs").json()["runs"].as_array().unwrap().is_empty());
+    eventually("the run that was missed begins", || {
+        !edge.admin_get("/warm/runs").json()["runs"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+    });
     let report = ended(&edge, 1);
     assert_eq!(report["trigger"], "missed");
     assert_eq!(report["window_ends"], "2026-11-30T13:00:00-03:00");
@@ -256,17 +334,25 @@ fn an_edge_that_is_ready_after_a_plan_says_no_until_then_or_until_its_bound() {
     let origin = origin();
     let gate = Gate::new();
     origin.on("/a", Reply::fresh(60, "a").behind(&gate));
-    let builder = planning(&origin, "urls = [\"/a\"]").admin("ready_after = [\"plan\"]\nready_within = \"10min\"");
+    let builder = planning(&origin, "urls = [\"/a\"]")
+        .admin("ready_after = [\"plan\"]\nready_within = \"10min\"");
     let edge = builder.start();
     origin.wait_for("/a", 1);
     let refused = edge.admin_get("/ready");
     assert_eq!(refused.status, 503);
-    assert!(refused.text().contains("`plan` has not run yet"), "{}", refused.text());
+    assert!(
+        refused.text().contains("`plan` has not run yet"),
+        "{}",
+        refused.text()
+    );
     // Visitors are served all the while.
     assert_eq!(edge.get("/b").status, 200);
     gate.open();
     eventually("it is ready", || edge.admin_get("/ready").status == 200);
-    assert_eq!(edge.admin_get("/warm/runs").json()["runs"][0]["trigger"], "start");
+    assert_eq!(
+        edge.admin_get("/warm/runs").json()["runs"][0]["trigger"],
+        "start"
+    );
 
     let gate = Gate::new();
     origin.on("/a", Reply::fresh(60, "a").behind(&gate));
@@ -282,14 +368,19 @@ fn an_edge_that_is_ready_after_a_plan_says_no_until_then_or_until_its_bound() {
 /// Packed with gzip.
 fn packed(bytes: &[u8]) -> Vec<u8> {
     let mut packed = Vec::new();
-    flate2::read::GzEncoder::new(bytes, flate2::Compression::best()).read_to_end(&mut packed).unwrap();
+    flate2::read::GzEncoder::new(bytes, flate2::Compression::best())
+        .read_to_end(&mut packed)
+        .unwrap();
     packed
 }
 
 #[test]
 fn a_packed_sitemap_is_read_whoever_packed_it() {
     let sitemap = packed(b"<urlset><url><loc>http://www.example/a</loc></url></urlset>");
-    for reply in [Reply::ok(&sitemap), Reply::ok(&sitemap).header("Content-Encoding", "gzip")] {
+    for reply in [
+        Reply::ok(&sitemap),
+        Reply::ok(&sitemap).header("Content-Encoding", "gzip"),
+    ] {
         let origin = origin();
         origin.on("/sitemap.xml.gz", reply);
         let edge = planning(&origin, "sitemap = [\"/sitemap.xml.gz\"]").start();
@@ -302,46 +393,87 @@ fn a_packed_sitemap_is_read_whoever_packed_it() {
 fn bad_sitemaps_are_left_out_and_told_and_the_plan_goes_on() {
     let bomb = packed(&vec![b' '; 20 << 20]);
     let far = "<urlset><url><loc>http://elsewhere.example/a</loc></url></urlset>";
-    let index = "<sitemapindex><sitemap><loc>http://elsewhere.example/s.xml</loc></sitemap></sitemapindex>";
+    let index =
+        "<sitemapindex><sitemap><loc>http://elsewhere.example/s.xml</loc></sitemap></sitemapindex>";
     for (reply, expected) in [
-        (Reply::ok("<!DOCTYPE html><html><body>not found</body></html>"), "is no sitemap but HTML"),
-        (Reply::ok("<html><body>not found</body></html>"), "is no sitemap but <html>"),
-        (Reply::ok(&bomb), "unpacks to more than 1048576 bytes"),
-        (Reply::ok("x".repeat(2 << 20)), "is larger than 1048576 bytes"),
         (
-            Reply::raw_then_flood("HTTP/1.1 200 OK\r\n\r\n<urlset>", "<url><loc>http://www.example/</loc></url>"),
+            Reply::ok("<!DOCTYPE html><html><body>not found</body></html>"),
+            "is no sitemap but HTML",
+        ),
+        (
+            Reply::ok("<html><body>not found</body></html>"),
+            "is no sitemap but <html>",
+        ),
+        (Reply::ok(&bomb), "unpacks to more than 1048576 bytes"),
+        (
+            Reply::ok("x".repeat(2 << 20)),
             "is larger than 1048576 bytes",
         ),
-        (Reply::ok("x").header("Content-Encoding", "br"), "is packed with br"),
+        (
+            Reply::raw_then_flood(
+                "HTTP/1.1 200 OK\r\n\r\n<urlset>",
+                "<url><loc>http://www.example/</loc></url>",
+            ),
+            "is larger than 1048576 bytes",
+        ),
+        (
+            Reply::ok("x").header("Content-Encoding", "br"),
+            "is packed with br",
+        ),
         (Reply::status(404), "was answered with 404"),
         (Reply::ok(far), "names 1 pages that are not on this site"),
-        (Reply::ok(index), "elsewhere.example/s.xml is not on this site"),
+        (
+            Reply::ok(index),
+            "elsewhere.example/s.xml is not on this site",
+        ),
     ] {
         let origin = origin();
         origin.on("/s.xml", reply);
-        let edge = planning(&origin, "sitemap = \"/s.xml\"\nurls = [\"/a\"]\nmax_sitemap_bytes = \"1MiB\"").start();
+        let edge = planning(
+            &origin,
+            "sitemap = \"/s.xml\"\nurls = [\"/a\"]\nmax_sitemap_bytes = \"1MiB\"",
+        )
+        .start();
         let report = warm(&edge);
         assert_eq!(report["state"], "done", "{report}");
         assert_counts(&report, &[("fetched", 1)]);
-        assert!(report["notes"].to_string().contains(expected), "{expected} is not in {report}");
+        assert!(
+            report["notes"].to_string().contains(expected),
+            "{expected} is not in {report}"
+        );
         edge.get("/a").assert_hit("/a ");
     }
 }
 
 #[test]
 fn a_sitemap_that_never_ends_takes_its_time_and_no_more() {
-    for reply in [Reply::silence(), Reply::raw_then_silence("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n<urlset>")] {
+    for reply in [
+        Reply::silence(),
+        Reply::raw_then_silence("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n<urlset>"),
+    ] {
         let origin = origin();
         origin.on("/s.xml", reply);
         // The origin's own patience is longer.
         let site = "response_timeout = \"5min\"\nbody_timeout = \"5min\"";
-        let edge = planning(&origin, "sitemap = \"/s.xml\"\nurls = [\"/a\"]\nsitemap_timeout = \"20s\"").site(site).start();
+        let edge = planning(
+            &origin,
+            "sitemap = \"/s.xml\"\nurls = [\"/a\"]\nsitemap_timeout = \"20s\"",
+        )
+        .site(site)
+        .start();
         let run = start(&edge);
         origin.wait_for("/s.xml", 1);
-        edge.advance_until(60, || edge.admin_get(&format!("/warm/runs/{run}")).json()["state"] == "done");
+        edge.advance_until(60, || {
+            edge.admin_get(&format!("/warm/runs/{run}")).json()["state"] == "done"
+        });
         let report = ended(&edge, run);
         assert_counts(&report, &[("fetched", 1)]);
-        assert!(report["notes"].to_string().contains("within sitemap_timeout"), "{report}");
+        assert!(
+            report["notes"]
+                .to_string()
+                .contains("within sitemap_timeout"),
+            "{report}"
+        );
     }
 }
 
@@ -360,8 +492,14 @@ fn pages_of_files_are_fetched() {
 #[test]
 fn what_is_private_or_an_error_is_never_popular() {
     let origin = origin();
-    origin.on("/private", Reply::fresh(60, "p").header("Cache-Control", "private"));
-    origin.on("/gone", Reply::status(404).header("Cache-Control", "max-age=60"));
+    origin.on(
+        "/private",
+        Reply::fresh(60, "p").header("Cache-Control", "private"),
+    );
+    origin.on(
+        "/gone",
+        Reply::status(404).header("Cache-Control", "max-age=60"),
+    );
     let edge = planning(&origin, "popular = 10").start();
     for target in ["/private", "/gone", "/a"] {
         for _ in 0..5 {
@@ -375,7 +513,11 @@ fn what_is_private_or_an_error_is_never_popular() {
 
 /// An edge whose pages live for a minute and are revalidated in the last ten seconds.
 fn refreshing(origin: &Origin, keys: &str) -> Edge {
-    Edge::before(origin).site(&format!("refresh_ahead = {{ before = \"10s\", min_hits = 3, {keys} }}")).start()
+    Edge::before(origin)
+        .site(&format!(
+            "refresh_ahead = {{ before = \"10s\", min_hits = 3, {keys} }}"
+        ))
+        .start()
 }
 
 /// Lets the edge look which stored responses come to their end.
@@ -406,18 +548,31 @@ fn what_is_wanted_often_is_revalidated_before_it_expires_and_the_rest_is_not() {
     client.send(&get("/rare")).assert_hit("x");
     origin.wait_for("/often", 2);
     assert!(origin.asked("/often")[1].header("if-none-match").is_some());
-    eventually("it is stored", || edge.metric("tero_refresh_ahead_total", &["result=\"refreshed\""]) == 1.0);
+    eventually("it is stored", || {
+        edge.metric("tero_refresh_ahead_total", &["result=\"refreshed\""]) == 1.0
+    });
     edge.advance_secs(20);
     client.send(&get("/often")).assert_hit("x");
-    assert_eq!((origin.requests("/often"), origin.requests("/rare")), (2, 1));
+    assert_eq!(
+        (origin.requests("/often"), origin.requests("/rare")),
+        (2, 1)
+    );
 }
 
 #[test]
 fn revalidations_ahead_keep_to_their_share_and_leave_short_lives_and_other_tags_alone() {
     let origin = Origin::start();
     origin.otherwise(|asked| {
-        let secs = if asked.target.starts_with("/short") { 20 } else { 60 };
-        let tag = if asked.target.starts_with("/tagged") { "\"pages\"" } else { "\"others\"" };
+        let secs = if asked.target.starts_with("/short") {
+            20
+        } else {
+            60
+        };
+        let tag = if asked.target.starts_with("/tagged") {
+            "\"pages\""
+        } else {
+            "\"others\""
+        };
         Reply::fresh(secs, "x").header("Cache-Groups", tag)
     });
     let often = |edge: &Edge, targets: &[String]| {
@@ -433,8 +588,13 @@ fn revalidations_ahead_keep_to_their_share_and_leave_short_lives_and_other_tags_
     edge.advance_secs(51);
     look_ahead(&edge);
     often(&edge, &pages);
-    eventually("two are revalidated", || edge.metric("tero_refresh_ahead_total", &["result=\"refreshed\""]) == 2.0);
-    assert_eq!(edge.metric("tero_refresh_ahead_total", &["result=\"held_back\""]), 6.0);
+    eventually("two are revalidated", || {
+        edge.metric("tero_refresh_ahead_total", &["result=\"refreshed\""]) == 2.0
+    });
+    assert_eq!(
+        edge.metric("tero_refresh_ahead_total", &["result=\"held_back\""]),
+        6.0
+    );
     assert_eq!(origin.total(), 10);
 
     let edge = refreshing(&origin, "share = 0.9, tags = [\"pages\"]");
@@ -447,7 +607,10 @@ fn revalidations_ahead_keep_to_their_share_and_leave_short_lives_and_other_tags_
     look_ahead(&edge);
     often(&edge, &["/tagged".to_owned(), "/other".to_owned()]);
     origin.wait_for("/tagged", 2);
-    assert_eq!((origin.requests("/other"), origin.requests("/short")), (1, 1));
+    assert_eq!(
+        (origin.requests("/other"), origin.requests("/short")),
+        (1, 1)
+    );
 }
 
 #[test]
@@ -458,7 +621,9 @@ fn no_more_ends_are_watched_than_the_configuration_says() {
     for number in 0..5 {
         edge.get(&format!("/{number}"));
     }
-    eventually("they are stored", || edge.metric("tero_refresh_ahead_total", &["result=\"unwatched\""]) == 3.0);
+    eventually("they are stored", || {
+        edge.metric("tero_refresh_ahead_total", &["result=\"unwatched\""]) == 3.0
+    });
 }
 
 #[test]
@@ -467,11 +632,18 @@ fn all_whose_end_is_near_are_marked_however_many_they_are() {
     origin.otherwise(|_| Reply::fresh(60, "x"));
     let edge = refreshing(&origin, "share = 0.9");
     let mut client = edge.client();
-    let mut ask_for_all = || (0..600).for_each(|number| assert_eq!(client.send(&get(format!("/{number}"))).text(), "x"));
+    let mut ask_for_all = || {
+        (0..600).for_each(|number| assert_eq!(client.send(&get(format!("/{number}"))).text(), "x"))
+    };
     (0..5).for_each(|_| ask_for_all());
     edge.advance_secs(51);
     look_ahead(&edge);
-    let told = |result: &str| edge.metric("tero_refresh_ahead_total", &[&format!("result=\"{result}\"")]);
+    let told = |result: &str| {
+        edge.metric(
+            "tero_refresh_ahead_total",
+            &[&format!("result=\"{result}\"")],
+        )
+    };
     // The thread that marks has its turn meanwhile.
     let all_told = (0..100).any(|_| {
         ask_for_all();
@@ -496,8 +668,13 @@ fn an_origin_in_trouble_is_not_asked_ahead() {
     edge.advance_secs(51);
     look_ahead(&edge);
     often(&["/a"]);
-    eventually("it fails", || edge.metric("tero_refresh_ahead_total", &["result=\"failed\""]) == 1.0);
+    eventually("it fails", || {
+        edge.metric("tero_refresh_ahead_total", &["result=\"failed\""]) == 1.0
+    });
     often(&["/b"]);
-    assert_eq!(edge.metric("tero_refresh_ahead_total", &["result=\"held_back\""]), 1.0);
+    assert_eq!(
+        edge.metric("tero_refresh_ahead_total", &["result=\"held_back\""]),
+        1.0
+    );
     assert_eq!(origin.total(), 3);
 }

@@ -8,14 +8,24 @@ const PHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) Appl
 /// An origin whose pages are fresh for an hour and say which variant they were asked for.
 pub(crate) fn origin() -> Origin {
     let origin = Origin::start();
-    origin
-        .otherwise(|asked| Reply::fresh(3_600, format!("{} {}", asked.target, asked.header("tero-variant").unwrap_or_default())));
+    origin.otherwise(|asked| {
+        Reply::fresh(
+            3_600,
+            format!(
+                "{} {}",
+                asked.target,
+                asked.header("tero-variant").unwrap_or_default()
+            ),
+        )
+    });
     origin
 }
 
 /// An edge with one plan, `plan`, with these keys.
 pub(crate) fn planning(origin: &Origin, keys: &str) -> EdgeBuilder {
-    Edge::before(origin).section(&format!("[[warm]]\nname = \"plan\"\nsite = \"site\"\n{keys}"))
+    Edge::before(origin).section(&format!(
+        "[[warm]]\nname = \"plan\"\nsite = \"site\"\n{keys}"
+    ))
 }
 
 /// With a variant for phones on every page.
@@ -74,7 +84,16 @@ fn a_plan_runs_when_it_is_asked_for_and_reports() {
         (&"plan".into(), &"done".into(), &"request".into()),
         "{report}"
     );
-    assert_counts(&report, &[("planned", 2), ("fetched", 2), ("fresh", 0), ("failed", 0), ("bytes", 10)]);
+    assert_counts(
+        &report,
+        &[
+            ("planned", 2),
+            ("fetched", 2),
+            ("fresh", 0),
+            ("failed", 0),
+            ("bytes", 10),
+        ],
+    );
     edge.get("/a").assert_hit("/a ");
     edge.get("/b?c=1").assert_hit("/b?c=1 ");
     assert_eq!(origin.total(), 2);
@@ -87,11 +106,20 @@ fn what_is_fresh_is_left_alone() {
     let origin = origin();
     let edge = planning(&origin, "urls = [\"/a\", \"/b\"]\nwindow = \"30min\"").start();
     edge.get("/a").assert_forwarded("uri-miss", "/a ");
-    assert_counts(&warm(&edge), &[("planned", 2), ("fetched", 1), ("fresh", 1), ("failed", 0)]);
-    assert_counts(&warm(&edge), &[("planned", 2), ("fetched", 0), ("fresh", 2), ("failed", 0)]);
+    assert_counts(
+        &warm(&edge),
+        &[("planned", 2), ("fetched", 1), ("fresh", 1), ("failed", 0)],
+    );
+    assert_counts(
+        &warm(&edge),
+        &[("planned", 2), ("fetched", 0), ("fresh", 2), ("failed", 0)],
+    );
     assert_eq!(origin.total(), 2);
     edge.advance_secs(3_600);
-    assert_counts(&warm(&edge), &[("planned", 2), ("fetched", 2), ("fresh", 0)]);
+    assert_counts(
+        &warm(&edge),
+        &[("planned", 2), ("fetched", 2), ("fresh", 0)],
+    );
     edge.get("/a").assert_hit("/a ");
 }
 
@@ -100,23 +128,38 @@ fn each_variant_is_fetched_once_under_the_key_that_visitors_ask_for() {
     let origin = origin();
     let edge = by_device(planning(&origin, "urls = [\"/a\"]")).start();
     assert_counts(&warm(&edge), &[("planned", 2), ("fetched", 2)]);
-    let mut variants: Vec<_> = origin.asked("/a").iter().map(|asked| asked.header("tero-variant").unwrap_or_default()).collect();
+    let mut variants: Vec<_> = origin
+        .asked("/a")
+        .iter()
+        .map(|asked| asked.header("tero-variant").unwrap_or_default())
+        .collect();
     variants.sort();
     assert_eq!(variants, ["", "mobile"]);
     edge.get("/a").assert_hit("/a ");
-    edge.send(&get("/a").header("User-Agent", PHONE)).assert_hit("/a mobile");
+    edge.send(&get("/a").header("User-Agent", PHONE))
+        .assert_hit("/a mobile");
     assert_eq!(origin.total(), 2);
 }
 
 #[test]
 fn a_plan_can_name_its_variants() {
-    for (names, variants) in
-        [("[\"mobile\"]", &["mobile"][..]), ("[\"desktop\", \"mobile\"]", &["", "mobile"]), ("[\"desktop\"]", &[""])]
-    {
+    for (names, variants) in [
+        ("[\"mobile\"]", &["mobile"][..]),
+        ("[\"desktop\", \"mobile\"]", &["", "mobile"]),
+        ("[\"desktop\"]", &[""]),
+    ] {
         let origin = origin();
-        let edge = by_device(planning(&origin, &format!("urls = [\"/a\"]\nvariants = {names}"))).start();
+        let edge = by_device(planning(
+            &origin,
+            &format!("urls = [\"/a\"]\nvariants = {names}"),
+        ))
+        .start();
         warm(&edge);
-        let mut asked: Vec<_> = origin.asked("/a").iter().map(|asked| asked.header("tero-variant").unwrap_or_default()).collect();
+        let mut asked: Vec<_> = origin
+            .asked("/a")
+            .iter()
+            .map(|asked| asked.header("tero-variant").unwrap_or_default())
+            .collect();
         asked.sort();
         assert_eq!(asked, variants, "{names}");
     }
@@ -130,11 +173,21 @@ fn a_schedule_comes_due_at_its_local_minute() {
     edge.turn_to("2026-11-24T08:29:59");
     // The edge has had every chance to see the time.
     edge.get("/other");
-    assert_eq!(edge.admin_get("/warm/runs").json()["runs"].as_array().unwrap().len(), 0);
+    assert_eq!(
+        edge.admin_get("/warm/runs").json()["runs"]
+            .as_array()
+            .unwrap()
+            .len(),
+        0
+    );
     edge.turn_to("2026-11-24T08:30:00");
     origin.wait_for("/a", 1);
     let report = ended(&edge, 1);
-    assert_eq!((&report["trigger"], &report["started"]), (&"schedule".into(), &"2026-11-24T08:30:00-03:00".into()), "{report}");
+    assert_eq!(
+        (&report["trigger"], &report["started"]),
+        (&"schedule".into(), &"2026-11-24T08:30:00-03:00".into()),
+        "{report}"
+    );
     edge.get("/a").assert_hit("/a ");
     // Not again within the minute, but the next day.
     edge.turn_to("2026-11-24T08:30:59");
@@ -161,19 +214,30 @@ fn a_sitemap_names_pages() {
         page("/a"),
         page("/b?x=1&amp;y=2")
     );
-    origin.on("/sitemap.xml", Reply::ok(sitemap).header("Content-Type", "application/xml"));
+    origin.on(
+        "/sitemap.xml",
+        Reply::ok(sitemap).header("Content-Type", "application/xml"),
+    );
     let edge = planning(&origin, "sitemap = \"/sitemap.xml\"").start();
     let report = warm(&edge);
     assert_counts(&report, &[("planned", 2), ("fetched", 2), ("failed", 0)]);
     edge.get("/a").assert_hit("/a ");
     edge.get("/b?x=1&y=2").assert_hit("/b?x=1&y=2 ");
-    assert!(report["notes"].to_string().contains("not on this site"), "{report}");
+    assert!(
+        report["notes"].to_string().contains("not on this site"),
+        "{report}"
+    );
     assert_eq!(origin.requests("/c"), 0);
 }
 
 #[test]
 fn a_sitemap_that_is_none_is_noted_and_the_rest_is_warmed() {
-    for reply in [Reply::status(404), Reply::ok("no sitemap"), Reply::ok("<urlset><url><loc>"), Reply::reset()] {
+    for reply in [
+        Reply::status(404),
+        Reply::ok("no sitemap"),
+        Reply::ok("<urlset><url><loc>"),
+        Reply::reset(),
+    ] {
         let origin = origin();
         origin.on("/sitemap.xml", reply);
         let edge = planning(&origin, "sitemap = \"/sitemap.xml\"\nurls = [\"/a\"]").start();
@@ -188,13 +252,20 @@ fn a_sitemap_that_is_none_is_noted_and_the_rest_is_warmed() {
 fn as_many_sitemaps_are_read_as_max_sitemaps_says() {
     let listed = |paths: &[&str]| {
         let one = |path: &&str| format!("<sitemap><loc>http://www.example{path}</loc></sitemap>");
-        format!("<sitemapindex>{}</sitemapindex>", paths.iter().map(one).collect::<String>())
+        format!(
+            "<sitemapindex>{}</sitemapindex>",
+            paths.iter().map(one).collect::<String>()
+        )
     };
     // An index, its two sitemaps, and another one: four.
     for (most, read, notes) in [
         (5, 4, &[][..]),
         (4, 4, &[]),
-        (3, 3, &["the sitemap /last.xml is one more than max_sitemaps: left out"]),
+        (
+            3,
+            3,
+            &["the sitemap /last.xml is one more than max_sitemaps: left out"],
+        ),
         (
             2,
             2,
@@ -216,24 +287,51 @@ fn as_many_sitemaps_are_read_as_max_sitemaps_says() {
         origin.on("/index.xml", Reply::ok(listed(&["/1.xml", "/2.xml"])));
         let sitemaps = ["/1.xml", "/2.xml", "/last.xml"];
         for path in sitemaps {
-            origin.on(path, Reply::ok(format!("<urlset><url><loc>http://www.example/of{path}</loc></url></urlset>")));
+            origin.on(
+                path,
+                Reply::ok(format!(
+                    "<urlset><url><loc>http://www.example/of{path}</loc></url></urlset>"
+                )),
+            );
         }
-        let edge = planning(&origin, &format!("sitemap = [\"/index.xml\", \"/last.xml\"]\nmax_sitemaps = {most}")).start();
+        let edge = planning(
+            &origin,
+            &format!("sitemap = [\"/index.xml\", \"/last.xml\"]\nmax_sitemaps = {most}"),
+        )
+        .start();
         let report = warm(&edge);
         assert_eq!(report["state"], "done", "{report}");
         let of_sitemaps: Vec<usize> = sitemaps.map(|path| origin.requests(path)).into();
-        assert_eq!(of_sitemaps, (1..4).map(|nth| usize::from(nth < read)).collect::<Vec<_>>(), "{most}");
+        assert_eq!(
+            of_sitemaps,
+            (1..4)
+                .map(|nth| usize::from(nth < read))
+                .collect::<Vec<_>>(),
+            "{most}"
+        );
         assert_counts(&report, &[("planned", read - 1), ("fetched", read - 1)]);
-        let told: Vec<_> = report["notes"].as_array().unwrap().iter().map(|note| note.as_str().unwrap()).collect();
+        let told: Vec<_> = report["notes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|note| note.as_str().unwrap())
+            .collect();
         assert_eq!(told.len(), notes.len(), "{told:?}");
-        assert!(told.iter().zip(notes).all(|(told, note)| told.contains(note)), "{most}: {told:?}");
+        assert!(
+            told.iter()
+                .zip(notes)
+                .all(|(told, note)| told.contains(note)),
+            "{most}: {told:?}"
+        );
     }
 }
 
 #[test]
 fn popular_pages_of_the_hour_are_warmed_the_next_day() {
     let origin = origin();
-    let edge = planning(&origin, "popular = 2").at("2026-11-24T09:10:00").start();
+    let edge = planning(&origin, "popular = 2")
+        .at("2026-11-24T09:10:00")
+        .start();
     for (target, times) in [("/a", 30), ("/b", 20), ("/c", 1)] {
         let mut client = edge.client();
         for _ in 0..times {
@@ -243,28 +341,49 @@ fn popular_pages_of_the_hour_are_warmed_the_next_day() {
     edge.turn_to("2026-11-25T08:40:00");
     let report = warm(&edge);
     assert_counts(&report, &[("planned", 2), ("fetched", 2)]);
-    assert_eq!((origin.requests("/a"), origin.requests("/b"), origin.requests("/c")), (2, 2, 1));
+    assert_eq!(
+        (
+            origin.requests("/a"),
+            origin.requests("/b"),
+            origin.requests("/c")
+        ),
+        (2, 2, 1)
+    );
 }
 
 #[test]
 fn a_policy_plans_pages_too() {
     let origin = origin();
     let module = guests::misbehaving_path().display().to_string();
-    let edge = planning(&origin, "urls = [\"/a\"]").policy("bad", &module, "").start();
+    let edge = planning(&origin, "urls = [\"/a\"]")
+        .policy("bad", &module, "")
+        .start();
     assert_counts(&warm(&edge), &[("planned", 2), ("fetched", 2)]);
     edge.get("/behaves").assert_hit("/behaves good");
 }
 
 #[test]
 fn a_policy_that_plans_badly_leaves_the_plan_its_own_pages() {
-    for mode in ["trap", "spin", "allocate", "too-many-urls", "long-url", "control-url", "foreign-url", "nonsense-variant"] {
+    for mode in [
+        "trap",
+        "spin",
+        "allocate",
+        "too-many-urls",
+        "long-url",
+        "control-url",
+        "foreign-url",
+        "nonsense-variant",
+    ] {
         let origin = origin();
         let module = guests::misbehaving_path().display().to_string();
         // `plan-warm` has twenty times the deadline.
         let deadline = if mode == "spin" { "20ms" } else { "5s" };
-        let keys =
-            format!("settings = {{ plan_warm = \"{mode}\" }}\nlimits = {{ memory = \"16MiB\", deadline = \"{deadline}\" }}");
-        let edge = planning(&origin, "urls = [\"/a\"]\nmax_urls = 10").policy("bad", &module, &keys).start();
+        let keys = format!(
+            "settings = {{ plan_warm = \"{mode}\" }}\nlimits = {{ memory = \"16MiB\", deadline = \"{deadline}\" }}"
+        );
+        let edge = planning(&origin, "urls = [\"/a\"]\nmax_urls = 10")
+            .policy("bad", &module, &keys)
+            .start();
         let report = warm(&edge);
         assert_eq!(report["state"], "done", "{mode}: {report}");
         assert_counts(&report, &[("fetched", 1)]);
@@ -277,25 +396,72 @@ fn failures_are_told_with_their_reasons() {
     let origin = origin();
     origin.on("/gone", Reply::status(404));
     origin.on("/broken", Reply::reset());
-    origin.on("/private", Reply::fresh(60, "p").header("Cache-Control", "private"));
-    let edge = planning(&origin, "urls = [\"/a\", \"/gone\", \"/broken\", \"/private\"]\nretries = 1").start();
+    origin.on(
+        "/private",
+        Reply::fresh(60, "p").header("Cache-Control", "private"),
+    );
+    let edge = planning(
+        &origin,
+        "urls = [\"/a\", \"/gone\", \"/broken\", \"/private\"]\nretries = 1",
+    )
+    .start();
     let run = start(&edge);
     // What failed is tried again after a rest, when nothing else is under way any more.
-    until(&edge, run, &[("fetched", 1), ("not_stored", 1), ("failed", 1), ("retried", 1)]);
+    until(
+        &edge,
+        run,
+        &[
+            ("fetched", 1),
+            ("not_stored", 1),
+            ("failed", 1),
+            ("retried", 1),
+        ],
+    );
     edge.advance_secs(5);
     let report = ended(&edge, run);
-    assert_counts(&report, &[("planned", 4), ("fetched", 1), ("not_stored", 1), ("failed", 2)]);
-    assert_eq!((report["state"].as_str(), origin.requests("/broken")), (Some("done"), 2));
+    assert_counts(
+        &report,
+        &[
+            ("planned", 4),
+            ("fetched", 1),
+            ("not_stored", 1),
+            ("failed", 2),
+        ],
+    );
+    assert_eq!(
+        (report["state"].as_str(), origin.requests("/broken")),
+        (Some("done"), 2)
+    );
     let failures = report["failures"].as_array().unwrap();
-    let urls: Vec<_> = failures.iter().map(|failure| failure["url"].as_str().unwrap()).collect();
-    assert!(urls.iter().any(|url| url.ends_with("/gone")) && urls.iter().any(|url| url.ends_with("/broken")), "{report}");
+    let urls: Vec<_> = failures
+        .iter()
+        .map(|failure| failure["url"].as_str().unwrap())
+        .collect();
+    assert!(
+        urls.iter().any(|url| url.ends_with("/gone"))
+            && urls.iter().any(|url| url.ends_with("/broken")),
+        "{report}"
+    );
     let reason = |end: &str| {
-        let failure = failures.iter().find(|failure| failure["url"].as_str().unwrap().ends_with(end)).unwrap();
+        let failure = failures
+            .iter()
+            .find(|failure| failure["url"].as_str().unwrap().ends_with(end))
+            .unwrap();
         failure["reason"].as_str().unwrap().to_owned()
     };
     assert_eq!(reason("/gone"), "answered with 404 Not Found");
-    assert!(reason("/broken").contains("origin"), "{}", reason("/broken"));
-    assert!(report["refusals"][0]["url"].as_str().unwrap().ends_with("/private"), "{report}");
+    assert!(
+        reason("/broken").contains("origin"),
+        "{}",
+        reason("/broken")
+    );
+    assert!(
+        report["refusals"][0]["url"]
+            .as_str()
+            .unwrap()
+            .ends_with("/private"),
+        "{report}"
+    );
 }
 
 #[test]
@@ -319,14 +485,24 @@ fn a_visitor_does_not_wait_for_a_plan() {
     let gate = Gate::new();
     origin.otherwise({
         let gate = gate.clone();
-        move |asked| if asked.target.starts_with("/slow") { Reply::fresh(60, "s").behind(&gate) } else { Reply::fresh(60, "v") }
+        move |asked| {
+            if asked.target.starts_with("/slow") {
+                Reply::fresh(60, "s").behind(&gate)
+            } else {
+                Reply::fresh(60, "v")
+            }
+        }
     });
     let urls: Vec<_> = (0..20).map(|number| format!("/slow/{number}")).collect();
     let edge = planning(&origin, &format!("urls = {urls:?}\nconcurrency = 4")).start();
     let run = start(&edge);
     gate.wait_for_arrivals(4);
     edge.get("/visited").assert_forwarded("uri-miss", "v");
-    assert_eq!(origin.total(), 5, "no more than its concurrency is under way");
+    assert_eq!(
+        origin.total(),
+        5,
+        "no more than its concurrency is under way"
+    );
     gate.open();
     assert_counts(&ended(&edge, run), &[("fetched", 20)]);
 }
@@ -354,18 +530,27 @@ fn a_visitor_who_comes_while_a_page_is_warmed_follows() {
 fn a_rate_is_kept_and_a_deadline_ends_a_run() {
     let origin = origin();
     let urls: Vec<_> = (0..10).map(|number| format!("/{number}")).collect();
-    let edge = planning(&origin, &format!("urls = {urls:?}\nrate = 2\ndeadline = \"3s\"")).start();
+    let edge = planning(
+        &origin,
+        &format!("urls = {urls:?}\nrate = 2\ndeadline = \"3s\""),
+    )
+    .start();
     let run = start(&edge);
     // Two at once; then two a second.
     eventually("the first two are fetched", || origin.total() == 2);
-    edge.advance_until(5, || edge.admin_get(&format!("/warm/runs/{run}")).json()["state"] == "deadline-passed");
+    edge.advance_until(5, || {
+        edge.admin_get(&format!("/warm/runs/{run}")).json()["state"] == "deadline-passed"
+    });
     let report = ended(&edge, run);
     assert_eq!(report["state"], "deadline-passed", "{report}");
     let fetched = report["fetched"].as_u64().unwrap();
     assert!((2..10).contains(&fetched), "{report}");
     // As many as its concurrency may have been under way when the time was over.
     let asked = origin.total() as u64;
-    assert!((fetched..=fetched + 4).contains(&asked) && asked < 10, "{asked} of {report}");
+    assert!(
+        (fetched..=fetched + 4).contains(&asked) && asked < 10,
+        "{asked} of {report}"
+    );
 }
 
 #[test]
@@ -374,7 +559,11 @@ fn tries_go_on_as_long_as_the_deadline_lets_them() {
     for (deadline, tries, state, failed) in [(119, 2, "deadline-passed", 0), (121, 3, "done", 1)] {
         let origin = origin();
         origin.on("/busy", Reply::status(503).header("Retry-After", "60"));
-        let edge = planning(&origin, &format!("urls = [\"/busy\"]\nretries = 2\ndeadline = \"{deadline}s\"")).start();
+        let edge = planning(
+            &origin,
+            &format!("urls = [\"/busy\"]\nretries = 2\ndeadline = \"{deadline}s\""),
+        )
+        .start();
         let run = start(&edge);
         until(&edge, run, &[("retried", 1)]);
         edge.advance_secs(59);
@@ -385,13 +574,28 @@ fn tries_go_on_as_long_as_the_deadline_lets_them() {
         edge.advance_secs(58);
         edge.get("/another");
         assert_eq!(
-            (origin.requests("/busy"), &edge.admin_get(&format!("/warm/runs/{run}")).json()["state"]),
+            (
+                origin.requests("/busy"),
+                &edge.admin_get(&format!("/warm/runs/{run}")).json()["state"]
+            ),
             (2, &"fetching".into())
         );
         edge.advance_secs(deadline.min(120) - 118);
         let report = ended(&edge, run);
-        assert_eq!((report["state"].as_str(), origin.requests("/busy")), (Some(state), tries), "{report}");
-        assert_counts(&report, &[("planned", 1), ("fetched", 0), ("retried", 2), ("failed", failed)]);
+        assert_eq!(
+            (report["state"].as_str(), origin.requests("/busy")),
+            (Some(state), tries),
+            "{report}"
+        );
+        assert_counts(
+            &report,
+            &[
+                ("planned", 1),
+                ("fetched", 0),
+                ("retried", 2),
+                ("failed", failed),
+            ],
+        );
     }
 }
 
@@ -403,9 +607,17 @@ fn what_visitors_use_of_it_is_counted() {
     for _ in 0..3 {
         edge.get("/a").assert_hit("/a ");
     }
-    eventually("the use is counted", || edge.admin_get(&format!("/warm/runs/{run}")).json()["used_later"] == 1);
+    eventually("the use is counted", || {
+        edge.admin_get(&format!("/warm/runs/{run}")).json()["used_later"] == 1
+    });
     assert_eq!(edge.metric("tero_warm_used_total", &["plan=\"plan\""]), 1.0);
-    assert_eq!(edge.metric("tero_warm_urls_total", &["plan=\"plan\"", "result=\"fetched\""]), 2.0);
+    assert_eq!(
+        edge.metric(
+            "tero_warm_urls_total",
+            &["plan=\"plan\"", "result=\"fetched\""]
+        ),
+        2.0
+    );
 }
 
 #[test]
@@ -422,7 +634,9 @@ fn what_was_warmed_survives_a_full_cache_until_it_is_used() {
     let origin = Origin::start();
     origin.otherwise(|_| Reply::fresh(3_600, "x".repeat(20_000)));
     let urls: Vec<_> = (0..5).map(|number| format!("/warm/{number}")).collect();
-    let edge = planning(&origin, &format!("urls = {urls:?}")).cache("memory = \"2MiB\"").start();
+    let edge = planning(&origin, &format!("urls = {urls:?}"))
+        .cache("memory = \"2MiB\"")
+        .start();
     assert_counts(&warm(&edge), &[("fetched", 5)]);
     let mut client = edge.client();
     for number in 0..300 {
@@ -433,23 +647,41 @@ fn what_was_warmed_survives_a_full_cache_until_it_is_used() {
     }
 }
 
-/// The local times, and a minute, at which a daily plan comes due in New York while so many hours pass, ten minutes at a time.
+/// The local times, and a minute, at which a daily plan comes due in New York while so many hours
+/// pass, ten minutes at a time.
 fn runs_in_new_york(schedule: &str, from: &str, hours: u64) -> Vec<String> {
     let origin = origin();
-    let keys = format!("urls = [\"/a\"]\nschedule = \"{schedule}\"\nzone = \"America/New_York\"\nwindow = \"1min\"");
-    let edge = planning(&origin, &keys).zone("America/New_York").at(from).start();
+    let keys = format!(
+        "urls = [\"/a\"]\nschedule = \"{schedule}\"\nzone = \"America/New_York\"\nwindow = \"1min\""
+    );
+    let edge = planning(&origin, &keys)
+        .zone("America/New_York")
+        .at(from)
+        .start();
     let windows = || -> Vec<String> {
-        let runs = edge.admin_get("/warm/runs").json()["runs"].as_array().unwrap().clone();
+        let runs = edge.admin_get("/warm/runs").json()["runs"]
+            .as_array()
+            .unwrap()
+            .clone();
         // The plan's own thread may see the time late; the window goes by when the plan was due.
         let over = runs.iter().rev().filter(|run| run["state"] == "done");
-        over.map(|run| run["window_ends"].as_str().unwrap().to_owned()).collect()
+        over.map(|run| run["window_ends"].as_str().unwrap().to_owned())
+            .collect()
     };
     let mut runs = 0;
     for _ in 0..hours * 6 {
-        let due = edge.admin_get("/warm").json()["plans"][0]["next"].as_str().unwrap().to_owned();
+        let due = edge.admin_get("/warm").json()["plans"][0]["next"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         edge.advance_secs(600);
         // Time stands still while a run is under way.
-        if due.parse::<chrono::DateTime<chrono::FixedOffset>>().unwrap().timestamp() <= edge.clock().now().unix_secs() {
+        if due
+            .parse::<chrono::DateTime<chrono::FixedOffset>>()
+            .unwrap()
+            .timestamp()
+            <= edge.clock().now().unix_secs()
+        {
             runs += 1;
             eventually("the run is over", || windows().len() >= runs);
         }
@@ -461,11 +693,17 @@ fn runs_in_new_york(schedule: &str, from: &str, hours: u64) -> Vec<String> {
 fn a_schedule_in_a_skipped_hour_runs_once_right_after_the_gap() {
     // The next day's run shows that no other one was to come.
     let runs = runs_in_new_york("30 2 * * *", "2027-03-14T01:00:00", 26);
-    assert_eq!(runs, ["2027-03-14T03:01:00-04:00", "2027-03-15T02:31:00-04:00"]);
+    assert_eq!(
+        runs,
+        ["2027-03-14T03:01:00-04:00", "2027-03-15T02:31:00-04:00"]
+    );
 }
 
 #[test]
 fn a_schedule_in_a_repeated_hour_runs_once() {
     let runs = runs_in_new_york("30 1 * * *", "2026-11-01T00:00:00", 27);
-    assert_eq!(runs, ["2026-11-01T01:31:00-04:00", "2026-11-02T01:31:00-05:00"]);
+    assert_eq!(
+        runs,
+        ["2026-11-01T01:31:00-04:00", "2026-11-02T01:31:00-05:00"]
+    );
 }

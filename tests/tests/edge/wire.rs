@@ -1,4 +1,5 @@
-//! Messages as bytes: what is refused, what is left out, what is said again (RFC 9110 §6.5, §7.6, §10.1.1, RFC 9112).
+//! Messages as bytes: what is refused, what is left out, what is said again (RFC 9110 §6.5, §7.6,
+//! §10.1.1, RFC 9112).
 
 use tero_tests::{Answer, Edge, Origin, Reply, Request, get};
 
@@ -13,13 +14,22 @@ fn answering() -> (Origin, Edge) {
 /// What the edge says to these bytes, after which it hangs up.
 #[track_caller]
 fn refusal(edge: &Edge, bytes: impl AsRef<[u8]>) -> Answer {
-    let shown = String::from_utf8_lossy(bytes.as_ref()).chars().take(200).collect::<String>();
+    let shown = String::from_utf8_lossy(bytes.as_ref())
+        .chars()
+        .take(200)
+        .collect::<String>();
     let mut client = edge.client();
     drop(client.try_write(bytes.as_ref()));
-    let Ok(Some(mut answer)) = client.try_head(false) else { panic!("{shown:?}: no answer") };
+    let Ok(Some(mut answer)) = client.try_head(false) else {
+        panic!("{shown:?}: no answer")
+    };
     client.rest(&mut answer);
     assert!(client.is_closed(), "{shown:?}: the connection goes on");
-    assert_eq!(answer.header("connection").as_deref(), Some("close"), "{shown:?}");
+    assert_eq!(
+        answer.header("connection").as_deref(),
+        Some("close"),
+        "{shown:?}"
+    );
     answer
 }
 
@@ -85,7 +95,14 @@ fn a_fault_is_found_however_the_bytes_come() {
 fn a_fault_in_a_later_request_leaves_the_answers_before_it() {
     let (origin, edge) = answering();
     let mut client = edge.client();
-    client.write([get("/x").to_bytes(), get("/y").to_bytes(), b"GET /z HTTP/1.1\nHost: www.example\r\n\r\n".to_vec()].concat());
+    client.write(
+        [
+            get("/x").to_bytes(),
+            get("/y").to_bytes(),
+            b"GET /z HTTP/1.1\nHost: www.example\r\n\r\n".to_vec(),
+        ]
+        .concat(),
+    );
     for _ in 0..2 {
         let mut answer = client.head();
         client.rest(&mut answer);
@@ -100,10 +117,15 @@ fn a_fault_in_a_later_request_leaves_the_answers_before_it() {
 
 #[test]
 fn a_get_whose_content_comes_behind_its_head_ends_the_connection() {
-    for (fields, content) in [("Content-Length: 5", "a\nb\nc"), ("Transfer-Encoding: chunked", "5\r\na\nb\nc\r\n0\r\n\r\n")] {
+    for (fields, content) in [
+        ("Content-Length: 5", "a\nb\nc"),
+        ("Transfer-Encoding: chunked", "5\r\na\nb\nc\r\n0\r\n\r\n"),
+    ] {
         let (origin, edge) = answering();
         let mut client = edge.client();
-        client.write(format!("GET /x HTTP/1.1\r\nHost: www.example\r\n{fields}\r\n\r\n"));
+        client.write(format!(
+            "GET /x HTTP/1.1\r\nHost: www.example\r\n{fields}\r\n\r\n"
+        ));
         origin.wait_for("/x", 1);
         client.write(format!("{content}{SMUGGLED}"));
         let mut answer = client.head();
@@ -111,7 +133,13 @@ fn a_get_whose_content_comes_behind_its_head_ends_the_connection() {
         answer.assert_forwarded("bypass", "answered");
         assert_eq!(answer.header("connection").as_deref(), Some("close"));
         assert!(client.is_closed());
-        assert_eq!((origin.only("/x").body.as_slice(), origin.requests("/smuggled")), (&b"a\nb\nc"[..], 0));
+        assert_eq!(
+            (
+                origin.only("/x").body.as_slice(),
+                origin.requests("/smuggled")
+            ),
+            (&b"a\nb\nc"[..], 0)
+        );
     }
 }
 
@@ -122,14 +150,23 @@ fn a_get_that_announces_content_in_two_ways_is_refused() {
     for (fields, status, reason) in [
         (format!("Content-Length: 5\r\n{chunked}"), 400, "beside"),
         (format!("{chunked}\r\nContent-Length: 5"), 400, "beside"),
-        ("Content-Length: 5\r\nContent-Length: 5".to_owned(), 400, "doubled"),
+        (
+            "Content-Length: 5\r\nContent-Length: 5".to_owned(),
+            400,
+            "doubled",
+        ),
         (format!("{chunked}\r\n{chunked}"), 400, "Transfer-Encoding"),
-        ("Transfer-Encoding: gzip, chunked".to_owned(), 501, "not known"),
+        (
+            "Transfer-Encoding: gzip, chunked".to_owned(),
+            501,
+            "not known",
+        ),
     ] {
         let head = format!("GET /x HTTP/1.1\r\nHost: www.example\r\n{fields}\r\n\r\n");
         // The head alone, and with what could be its content.
         refusal(&edge, &head).assert_failed(status, reason);
-        refusal(&edge, format!("{head}5\r\nabcde\r\n0\r\n\r\n{SMUGGLED}")).assert_failed(status, reason);
+        refusal(&edge, format!("{head}5\r\nabcde\r\n0\r\n\r\n{SMUGGLED}"))
+            .assert_failed(status, reason);
     }
     assert_eq!(origin.total(), 0);
 }
@@ -149,7 +186,11 @@ fn a_header_that_is_too_long_is_refused_with_the_reason() {
     refusal(&edge, head(&format!("X: {}", "a".repeat(40_000)))).assert_failed(431, "too long");
     refusal(&edge, head(&"X: 1\r\n".repeat(101))).assert_failed(431, "too long");
     // Where the end never comes, too.
-    refusal(&edge, format!("GET /x HTTP/1.1\r\nX: {}", "a".repeat(33_000))).assert_failed(431, "too long");
+    refusal(
+        &edge,
+        format!("GET /x HTTP/1.1\r\nX: {}", "a".repeat(33_000)),
+    )
+    .assert_failed(431, "too long");
     assert_eq!(origin.total(), 0);
 }
 
@@ -171,24 +212,38 @@ fn a_malformed_chunk_of_a_client_is_refused_and_never_reaches_the_origin_whole()
         "0\r\nX : 1\r\n\r\n",
         &format!("0\r\nX: {}\r\n\r\n", "a".repeat(17_000)),
         &format!("0\r\n{}\r\n", "X: 1\r\n".repeat(101)),
-        &format!("{}0\r\n\r\n", format!("1;{}\r\na\r\n", "e".repeat(1_000)).repeat(17)),
+        &format!(
+            "{}0\r\n\r\n",
+            format!("1;{}\r\na\r\n", "e".repeat(1_000)).repeat(17)
+        ),
     ] {
         for first in ["", "2\r\nok\r\n"] {
             let (origin, edge) = answering();
             let mut client = edge.client();
-            let head = "POST /x HTTP/1.1\r\nHost: www.example\r\nTransfer-Encoding: chunked\r\n\r\n";
+            let head =
+                "POST /x HTTP/1.1\r\nHost: www.example\r\nTransfer-Encoding: chunked\r\n\r\n";
             client.write(format!("{head}{first}"));
             origin.wait_for("/x", 1);
             client.write(format!("{chunks}{SMUGGLED}"));
             let mut answer = client.head();
             client.rest(&mut answer);
-            assert_eq!(answer.status, 400, "{first:?} {chunks:?}: {answer:?} {:?}", origin.asked("/x"));
+            assert_eq!(
+                answer.status,
+                400,
+                "{first:?} {chunks:?}: {answer:?} {:?}",
+                origin.asked("/x")
+            );
             answer.assert_failed(400, "request body");
             assert!(client.is_closed(), "{chunks:?}");
             // The origin has had what came before, and no end.
             assert_eq!(origin.total(), 1, "{chunks:?}");
             assert!(
-                !origin.only("/x").body.windows(3).any(|window| window == b"abc") || chunks.starts_with("3\r\n"),
+                !origin
+                    .only("/x")
+                    .body
+                    .windows(3)
+                    .any(|window| window == b"abc")
+                    || chunks.starts_with("3\r\n"),
                 "{chunks:?}"
             );
             edge.get("/y").assert_forwarded("uri-miss", "answered");
@@ -201,13 +256,24 @@ fn a_request_behind_one_with_a_body_is_a_request() {
     let (origin, edge) = answering();
     let mut client = edge.client();
     let chunked = "POST /x HTTP/1.1\r\nHost: www.example\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\na\nb\r\n0\r\nX: 1\r\n\r\n";
-    client.write([chunked.as_bytes(), &Request::new("POST", "/x").body("c\nd").to_bytes(), &get("/y").to_bytes()].concat());
+    client.write(
+        [
+            chunked.as_bytes(),
+            &Request::new("POST", "/x").body("c\nd").to_bytes(),
+            &get("/y").to_bytes(),
+        ]
+        .concat(),
+    );
     for _ in 0..3 {
         let mut answer = client.head();
         client.rest(&mut answer);
         assert_eq!((answer.status, answer.text().as_str()), (200, "answered"));
     }
-    let bodies: Vec<_> = origin.asked("/x").into_iter().map(|asked| asked.body).collect();
+    let bodies: Vec<_> = origin
+        .asked("/x")
+        .into_iter()
+        .map(|asked| asked.body)
+        .collect();
     assert_eq!(bodies, [b"a\nb", b"c\nd"]);
 }
 
@@ -241,17 +307,54 @@ fn heads_that_could_be_read_in_two_ways_are_refused_from_origins() {
     for (bytes, reason) in [
         (format!("{good}Content-Length: 4\n\r\nevil"), "malformed"),
         (format!("{good}Content-Length: 4\n\nevil"), "malformed"),
-        ("HTTP/1.1 200 OK\nContent-Length: 4\r\n\r\nevil".to_owned(), "malformed"),
-        (format!("{good}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nevil\r\n0\r\n\r\n"), "malformed"),
-        (format!("{good}Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n4\r\nevil\r\n0\r\n\r\n"), "malformed"),
-        (format!("{good}Content-Length: 4\r\nContent-Length: 4\r\n\r\nevil"), "malformed"),
-        (format!("{good}Content-Length: 4, 4\r\n\r\nevil"), "malformed"),
-        (format!("{good}Transfer-Encoding: gzip, chunked\r\n\r\n4\r\nevil\r\n0\r\n\r\n"), "malformed"),
-        (format!("{good}Transfer-Encoding: gzip\r\n\r\nevil"), "malformed"),
-        (format!("{good}X-A: one\r\n folded\r\nContent-Length: 4\r\n\r\nevil"), "broke off"),
-        (format!("{good}X-A : one\r\nContent-Length: 4\r\n\r\nevil"), "broke off"),
-        (format!("{good}X-A: a\rb\r\nContent-Length: 4\r\n\r\nevil"), "broke off"),
-        (format!("{good}X-A: a\0b\r\nContent-Length: 4\r\n\r\nevil"), "broke off"),
+        (
+            "HTTP/1.1 200 OK\nContent-Length: 4\r\n\r\nevil".to_owned(),
+            "malformed",
+        ),
+        (
+            format!(
+                "{good}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nevil\r\n0\r\n\r\n"
+            ),
+            "malformed",
+        ),
+        (
+            format!(
+                "{good}Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n4\r\nevil\r\n0\r\n\r\n"
+            ),
+            "malformed",
+        ),
+        (
+            format!("{good}Content-Length: 4\r\nContent-Length: 4\r\n\r\nevil"),
+            "malformed",
+        ),
+        (
+            format!("{good}Content-Length: 4, 4\r\n\r\nevil"),
+            "malformed",
+        ),
+        (
+            format!("{good}Transfer-Encoding: gzip, chunked\r\n\r\n4\r\nevil\r\n0\r\n\r\n"),
+            "malformed",
+        ),
+        (
+            format!("{good}Transfer-Encoding: gzip\r\n\r\nevil"),
+            "malformed",
+        ),
+        (
+            format!("{good}X-A: one\r\n folded\r\nContent-Length: 4\r\n\r\nevil"),
+            "broke off",
+        ),
+        (
+            format!("{good}X-A : one\r\nContent-Length: 4\r\n\r\nevil"),
+            "broke off",
+        ),
+        (
+            format!("{good}X-A: a\rb\r\nContent-Length: 4\r\n\r\nevil"),
+            "broke off",
+        ),
+        (
+            format!("{good}X-A: a\0b\r\nContent-Length: 4\r\n\r\nevil"),
+            "broke off",
+        ),
     ] {
         let origin = Origin::start();
         origin.on("/x", Reply::raw_then_silence(&bytes));
@@ -262,12 +365,17 @@ fn heads_that_could_be_read_in_two_ways_are_refused_from_origins() {
         // The connection is not used again, and nothing is stored.
         origin.wait_for_hang_ups(1);
         edge.get("/y").assert_forwarded("uri-miss", "own");
-        assert_ne!(origin.only("/x").connection, origin.only("/y").connection, "{bytes:?}");
+        assert_ne!(
+            origin.only("/x").connection,
+            origin.only("/y").connection,
+            "{bytes:?}"
+        );
         origin.on("/x", Reply::fresh(60, "good"));
         edge.get("/x").assert_forwarded("uri-miss", "good");
         // The same where nothing would be stored.
         origin.on("/post", Reply::raw_then_silence(&bytes));
-        edge.send(&Request::new("POST", "/post").body("")).assert_failed(502, reason);
+        edge.send(&Request::new("POST", "/post").body(""))
+            .assert_failed(502, reason);
     }
 }
 
@@ -302,16 +410,36 @@ fn hop_by_hop_fields_and_those_that_connection_names_end_at_the_edge() {
                 .header("X-End", "stays"),
         )
     };
-    for answer in [asked("GET", "/stored"), asked("GET", "/stored"), asked("POST", "/passed")] {
+    for answer in [
+        asked("GET", "/stored"),
+        asked("GET", "/stored"),
+        asked("POST", "/passed"),
+    ] {
         assert_eq!(answer.status, 200, "{answer:?}");
-        for name in ["x-hop", "x-other", "keep-alive", "proxy-authenticate", "proxy-connection", "upgrade", "trailer"] {
+        for name in [
+            "x-hop",
+            "x-other",
+            "keep-alive",
+            "proxy-authenticate",
+            "proxy-connection",
+            "upgrade",
+            "trailer",
+        ] {
             assert_eq!(answer.header(name), None, "{name}: {answer:?}");
         }
         assert_eq!(answer.header("x-end").as_deref(), Some("stays"));
     }
     for asked in [origin.only("/stored"), origin.only("/passed")] {
-        for name in ["connection", "x-mine", "te", "trailer", "keep-alive", "proxy-connection", "proxy-authorization", "upgrade"]
-        {
+        for name in [
+            "connection",
+            "x-mine",
+            "te",
+            "trailer",
+            "keep-alive",
+            "proxy-connection",
+            "proxy-authorization",
+            "upgrade",
+        ] {
             assert_eq!(asked.header(name), None, "{name}: {asked:?}");
         }
         assert_eq!(asked.header("x-end").as_deref(), Some("stays"));
@@ -323,22 +451,36 @@ fn trailers_are_dropped_in_both_directions_and_never_stored() {
     let (origin, edge) = answering();
     let trailers = "Trailer: X-Sum, Cache-Control\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 1\r\nCache-Control: no-store\r\n\r\n";
     for path in ["/stored", "/passed"] {
-        let lifetime = if path == "/stored" { "max-age=60" } else { "no-store" };
+        let lifetime = if path == "/stored" {
+            "max-age=60"
+        } else {
+            "no-store"
+        };
         origin.on(
             path,
             Reply::raw(format!(
                 "HTTP/1.1 200 OK\r\nConnection: close\r\nCache-Control: {lifetime}\r\nX-Sum: of-the-head\r\n{trailers}"
             )),
         );
-        let answer = edge.send(&get(path).header("TE", "trailers").header("Connection", "TE"));
-        assert_eq!((answer.status, answer.text().as_str(), answer.whole), (200, "abc", true));
+        let answer = edge.send(
+            &get(path)
+                .header("TE", "trailers")
+                .header("Connection", "TE"),
+        );
+        assert_eq!(
+            (answer.status, answer.text().as_str(), answer.whole),
+            (200, "abc", true)
+        );
         assert_eq!(answer.header("x-sum").as_deref(), Some("of-the-head"));
         assert_eq!(answer.header("trailer"), None);
     }
     let hit = edge.get("/stored");
     hit.assert_hit("abc");
     assert_eq!(
-        (hit.header("x-sum").as_deref(), hit.header("cache-control").as_deref()),
+        (
+            hit.header("x-sum").as_deref(),
+            hit.header("cache-control").as_deref()
+        ),
         (Some("of-the-head"), Some("max-age=60"))
     );
     let mut client = edge.client();
@@ -348,7 +490,14 @@ fn trailers_are_dropped_in_both_directions_and_never_stored() {
     answer.assert_forwarded("method", "answered");
     assert!(client.is_closed());
     let asked = origin.only("/x");
-    assert_eq!((asked.body.as_slice(), asked.header("x-sum"), asked.header("trailer")), (&b"abc"[..], None, None));
+    assert_eq!(
+        (
+            asked.body.as_slice(),
+            asked.header("x-sum"),
+            asked.header("trailer")
+        ),
+        (&b"abc"[..], None, None)
+    );
 }
 
 #[test]
@@ -362,9 +511,14 @@ fn a_client_that_expects_100_gets_it_when_its_content_is_wanted() {
     client.rest(&mut answer);
     answer.assert_forwarded("method", "answered");
     let asked = origin.only("/x");
-    assert_eq!((asked.body.as_slice(), asked.header("expect")), (&b"body"[..], None));
+    assert_eq!(
+        (asked.body.as_slice(), asked.header("expect")),
+        (&b"body"[..], None)
+    );
     // The connection goes on.
-    client.send(&get("/y")).assert_forwarded("uri-miss", "answered");
+    client
+        .send(&get("/y"))
+        .assert_forwarded("uri-miss", "answered");
 }
 
 #[test]
@@ -384,8 +538,16 @@ fn an_expectation_that_is_not_known_is_refused() {
     let (origin, edge) = answering();
     for value in ["200-ok", "100-continue, more", ""] {
         let mut client = edge.client();
-        client.send(&get("/x").header("Expect", value)).assert_failed(417, "expectation");
-        client.send(&get("/x").header("Expect", "100-continue").header("Expect", value)).assert_failed(417, "expectation");
+        client
+            .send(&get("/x").header("Expect", value))
+            .assert_failed(417, "expectation");
+        client
+            .send(
+                &get("/x")
+                    .header("Expect", "100-continue")
+                    .header("Expect", value),
+            )
+            .assert_failed(417, "expectation");
     }
     assert_eq!(origin.total(), 0);
     // There are no expectations in HTTP/1.0.
@@ -397,10 +559,17 @@ fn an_expectation_that_is_not_known_is_refused() {
 #[test]
 fn trace_and_connect_end_at_the_edge() {
     let (origin, edge) = answering();
-    for request in [Request::new("TRACE", "/x"), Request::new("CONNECT", "www.example:80")] {
+    for request in [
+        Request::new("TRACE", "/x"),
+        Request::new("CONNECT", "www.example:80"),
+    ] {
         let answer = edge.send(&request);
         answer.assert_failed(405, "method");
-        assert!(answer.header("allow").is_some_and(|allow| allow.contains("GET") && !allow.contains("TRACE")));
+        assert!(
+            answer
+                .header("allow")
+                .is_some_and(|allow| allow.contains("GET") && !allow.contains("TRACE"))
+        );
     }
     assert_eq!(origin.total(), 0);
 }
@@ -420,8 +589,16 @@ fn with_dying_connection(dying: Reply) -> (Origin, Edge) {
 fn a_get_on_an_idle_connection_that_dies_is_sent_once_more() {
     let (origin, edge) = with_dying_connection(Reply::hang_up());
     edge.get("/x").assert_forwarded("uri-miss", "answered");
-    let connections: Vec<_> = origin.asked("/x").iter().map(|asked| asked.connection).collect();
-    assert_eq!(connections, [0, 1], "once on the idle one, once on a new one");
+    let connections: Vec<_> = origin
+        .asked("/x")
+        .iter()
+        .map(|asked| asked.connection)
+        .collect();
+    assert_eq!(
+        connections,
+        [0, 1],
+        "once on the idle one, once on a new one"
+    );
 }
 
 #[test]
@@ -435,7 +612,11 @@ fn a_get_is_sent_no_third_time() {
 
 #[test]
 fn what_is_not_safe_to_repeat_is_not_sent_twice() {
-    for request in [Request::new("POST", "/x").body("once"), Request::new("POST", "/x"), Request::new("PUT", "/x").body("once")] {
+    for request in [
+        Request::new("POST", "/x").body("once"),
+        Request::new("POST", "/x"),
+        Request::new("PUT", "/x").body("once"),
+    ] {
         let (origin, edge) = with_dying_connection(Reply::hang_up());
         edge.send(&request).assert_failed(502, "origin broke off");
         assert_eq!(origin.only("/x").connection, 0);
@@ -444,7 +625,11 @@ fn what_is_not_safe_to_repeat_is_not_sent_twice() {
 
 #[test]
 fn a_request_whose_answer_has_begun_is_not_sent_twice() {
-    for dying in [Reply::raw("H"), Reply::raw("HTTP/1.1 200 OK\r\nContent-Le"), Reply::raw("HTTP/1.1 103 Early Hints\r\n\r\n")] {
+    for dying in [
+        Reply::raw("H"),
+        Reply::raw("HTTP/1.1 200 OK\r\nContent-Le"),
+        Reply::raw("HTTP/1.1 103 Early Hints\r\n\r\n"),
+    ] {
         let (origin, edge) = with_dying_connection(dying);
         edge.get("/x").assert_failed(502, "origin broke off");
         assert_eq!(origin.only("/x").connection, 0);
@@ -458,6 +643,7 @@ fn a_post_finds_a_connection_that_was_closed_while_it_was_idle() {
     origin.on("/x", Reply::ok("answered"));
     let edge = Edge::before(&origin).server("workers = 1").start();
     edge.get("/first").assert_forwarded("uri-miss", "answered");
-    edge.send(&Request::new("POST", "/x").body("once")).assert_forwarded("method", "answered");
+    edge.send(&Request::new("POST", "/x").body("once"))
+        .assert_forwarded("method", "answered");
     assert_eq!(origin.only("/x").body, b"once");
 }

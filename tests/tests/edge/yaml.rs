@@ -1,5 +1,6 @@
-//! Reads the part of YAML that our examples are written in, into JSON: mappings and lists in blocks, flow lists of strings, plain and quoted
-//! scalars. What it takes means the same to every reader of YAML; whatever else is written, it refuses.
+//! Reads the part of YAML that our examples are written in, into JSON: mappings and lists in
+//! blocks, flow lists of strings, plain and quoted scalars. What it takes means the same to every
+//! reader of YAML; whatever else is written, it refuses.
 
 use serde_json::{Map, Value};
 
@@ -15,12 +16,19 @@ pub(crate) fn read(text: &str) -> Value {
     let lines: Vec<Line<'_>> = text.lines().filter(significant).map(indented).collect();
     let mut rest = lines.as_slice();
     let value = block(&mut rest, 0);
-    assert!(rest.is_empty(), "indented as nothing before it: {:?}", rest[0]);
+    assert!(
+        rest.is_empty(),
+        "indented as nothing before it: {:?}",
+        rest[0]
+    );
     value
 }
 
 fn indented(line: &str) -> Line<'_> {
-    assert!(!line.contains('\t') && !line.contains(" #") && line.trim_end() == line, "tabs, comments behind, blanks: {line:?}");
+    assert!(
+        !line.contains('\t') && !line.contains(" #") && line.trim_end() == line,
+        "tabs, comments behind, blanks: {line:?}"
+    );
     let content = line.trim_start();
     (line.len() - content.len(), content)
 }
@@ -28,16 +36,27 @@ fn indented(line: &str) -> Line<'_> {
 /// What stands at this depth: a list or a mapping.
 fn block(rest: &mut &[Line<'_>], depth: usize) -> Value {
     assert_eq!(rest[0].0, depth, "{:?}", rest[0]);
-    if rest[0].1.starts_with("- ") { list(rest, depth) } else { Value::Object(mapping(rest, depth, None)) }
+    if rest[0].1.starts_with("- ") {
+        list(rest, depth)
+    } else {
+        Value::Object(mapping(rest, depth, None))
+    }
 }
 
 fn list(rest: &mut &[Line<'_>], depth: usize) -> Value {
     let mut items = Vec::new();
-    while let Some((_, entry)) = rest.first().filter(|(at, text)| *at == depth && text.starts_with("- ")) {
+    while let Some((_, entry)) = rest
+        .first()
+        .filter(|(at, text)| *at == depth && text.starts_with("- "))
+    {
         let item = entry[2..].trim_start();
         *rest = &rest[1..];
         let is_key = key_of(item).is_some();
-        items.push(if is_key { Value::Object(mapping(rest, depth + 2, Some(item))) } else { scalar(item) });
+        items.push(if is_key {
+            Value::Object(mapping(rest, depth + 2, Some(item)))
+        } else {
+            scalar(item)
+        });
     }
     Value::Array(items)
 }
@@ -64,20 +83,27 @@ fn mapping(rest: &mut &[Line<'_>], depth: usize, mut first: Option<&str>) -> Map
             },
             value => scalar(value),
         };
-        assert!(map.insert(key.to_owned(), value).is_none(), "{key} stands there twice");
+        assert!(
+            map.insert(key.to_owned(), value).is_none(),
+            "{key} stands there twice"
+        );
     }
 }
 
 /// `key: value` or `key:`.
 fn key_of(line: &str) -> Option<(&str, &str)> {
-    let (key, value) = line.split_once(": ").or_else(|| Some((line.strip_suffix(':')?, "")))?;
+    let (key, value) = line
+        .split_once(": ")
+        .or_else(|| Some((line.strip_suffix(':')?, "")))?;
     let good = |byte: u8| byte.is_ascii_alphanumeric() || b"./-_".contains(&byte);
     (!key.is_empty() && key.bytes().all(good)).then_some((key, value.trim()))
 }
 
 fn scalar(text: &str) -> Value {
     if let Some(list) = text.strip_prefix('[') {
-        let list = list.strip_suffix(']').unwrap_or_else(|| panic!("a list without end: {text}"));
+        let list = list
+            .strip_suffix(']')
+            .unwrap_or_else(|| panic!("a list without end: {text}"));
         return list.split(',').map(|item| scalar(item.trim())).collect();
     }
     if text.starts_with('"') {
@@ -92,7 +118,9 @@ fn scalar(text: &str) -> Value {
         "true" | "yes" | "on" => Value::Bool(true),
         "false" | "no" | "off" => Value::Bool(false),
         "null" | "~" => Value::Null,
-        text => text.parse::<i64>().map_or_else(|_| text.into(), Value::from),
+        text => text
+            .parse::<i64>()
+            .map_or_else(|_| text.into(), Value::from),
     }
 }
 
@@ -103,9 +131,18 @@ fn what_is_read_is_what_is_written() {
         "a": 1, "b": { "c": "30 8 * * 1-6", "d": ["x", { "name": "y", "z": true }, "-e"], "f": ["ALL", "b"] }, "g.h/i": "http://x:9/"
     });
     assert_eq!(read(text), expected);
-    for odd in
-        ["a: 1\n b: 2", "a: 1\na: 2", "a:\n  - b\n c: d", "a: {b: c}", "a: &x 1", "a: |\n  b", "\ta: 1", "a", "a: b: c", "a:"]
-    {
+    for odd in [
+        "a: 1\n b: 2",
+        "a: 1\na: 2",
+        "a:\n  - b\n c: d",
+        "a: {b: c}",
+        "a: &x 1",
+        "a: |\n  b",
+        "\ta: 1",
+        "a",
+        "a: b: c",
+        "a:",
+    ] {
         assert!(std::panic::catch_unwind(|| read(odd)).is_err(), "{odd:?}");
     }
 }

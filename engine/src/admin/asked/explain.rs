@@ -69,11 +69,17 @@ pub fn read(content: &[u8]) -> Result<Asked, Wrong> {
     let content: Content = super::json(content, FORM)?;
     let (host, uri) = url(&content.url)?;
     let method = content.method.as_deref().unwrap_or("GET");
-    let method = Method::from_bytes(method.as_bytes()).map_err(|_| no("method", method, "write GET"))?;
+    let method =
+        Method::from_bytes(method.as_bytes()).map_err(|_| no("method", method, "write GET"))?;
     let mut request = Request::new(());
-    (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, uri, fields(&content.headers)?);
+    (
+        *request.method_mut(),
+        *request.uri_mut(),
+        *request.headers_mut(),
+    ) = (method, uri, fields(&content.headers)?);
     let response = content.response.map(|given| {
-        let status = StatusCode::from_u16(given.status).map_err(|_| no("status", &given.status.to_string(), "write 200"))?;
+        let status = StatusCode::from_u16(given.status)
+            .map_err(|_| no("status", &given.status.to_string(), "write 200"))?;
         Ok((status, fields(&given.headers)?))
     });
     Ok(Asked {
@@ -94,7 +100,9 @@ fn url(text: &str) -> Result<(Option<HeaderValue>, Uri), Wrong> {
     let wrong = |what: &str| no(what, text, URL);
     if text.starts_with('/') {
         // Two slashes would begin with a host, were it not for the one in front.
-        let uri: Uri = format!("http://host{text}").parse().map_err(|_| wrong("URL"))?;
+        let uri: Uri = format!("http://host{text}")
+            .parse()
+            .map_err(|_| wrong("URL"))?;
         return Ok((None, target(&uri)));
     }
     let uri: Uri = text.parse().map_err(|_| wrong("URL"))?;
@@ -107,12 +115,16 @@ fn url(text: &str) -> Result<(Option<HeaderValue>, Uri), Wrong> {
 
 /// Where the query follows the host at once, written it has a slash in front.
 fn target(absolute: &Uri) -> Uri {
-    absolute.path_and_query().and_then(|target| target.to_string().parse().ok()).unwrap_or_default()
+    absolute
+        .path_and_query()
+        .and_then(|target| target.to_string().parse().ok())
+        .unwrap_or_default()
 }
 
 fn device(name: &str) -> Result<Device, Wrong> {
     let known = || Device::ALL.map(Device::as_str).join(", ");
-    Device::from_name(name).ok_or_else(|| no("device class", name, format!("the classes are {}", known())))
+    Device::from_name(name)
+        .ok_or_else(|| no("device class", name, format!("the classes are {}", known())))
 }
 
 fn time(text: &str) -> Result<WrittenTime, Wrong> {
@@ -128,9 +140,14 @@ fn fields(given: &BTreeMap<String, Values>) -> Result<HeaderMap, Wrong> {
             Values::Many(values) => values,
         };
         for value in values {
-            let field = HeaderName::try_from(name.as_str()).ok().zip(HeaderValue::from_str(value).ok());
-            let (field, value) = field.ok_or_else(|| no("field", name, "write {\"user-agent\": \"…\"}"))?;
-            headers.try_append(field, value).map_err(|_| Wrong::new("more fields than any request has", "leave some out"))?;
+            let field = HeaderName::try_from(name.as_str())
+                .ok()
+                .zip(HeaderValue::from_str(value).ok());
+            let (field, value) =
+                field.ok_or_else(|| no("field", name, "write {\"user-agent\": \"…\"}"))?;
+            headers
+                .try_append(field, value)
+                .map_err(|_| Wrong::new("more fields than any request has", "leave some out"))?;
         }
     }
     Ok(headers)
@@ -143,7 +160,10 @@ mod tests {
     #[test]
     fn a_url_becomes_a_host_and_a_target() {
         for (url, expected) in [
-            ("http://www.example.org:8080/a?b=c", Some((Some("www.example.org:8080"), "/a?b=c"))),
+            (
+                "http://www.example.org:8080/a?b=c",
+                Some((Some("www.example.org:8080"), "/a?b=c")),
+            ),
             ("https://a", Some((Some("a"), "/"))),
             ("http://a?b", Some((Some("a"), "/?b"))),
             ("http://a/b#c", Some((Some("a"), "/b"))),
@@ -158,7 +178,10 @@ mod tests {
             let asked = read(serde_json::json!({ "url": url }).to_string().as_bytes()).ok();
             let found = asked.as_ref().map(|asked| {
                 let target = asked.request.uri().path_and_query().unwrap().as_str();
-                (asked.host.as_ref().map(|host| host.to_str().unwrap()), target)
+                (
+                    asked.host.as_ref().map(|host| host.to_str().unwrap()),
+                    target,
+                )
             });
             assert_eq!(found, expected, "{url}");
         }

@@ -60,22 +60,33 @@ struct Content {
 /// # Errors
 /// [`Wrong`]: it is no such JSON, names no target or several, or one that there can't be.
 pub fn read(content: &[u8]) -> Result<Asked, Wrong> {
-    let content: Content =
-        serde_json::from_slice(content).map_err(|error| Wrong::new(format!("the content is no purge: {error}"), TARGETS))?;
-    let named: Vec<&String> = [&content.url, &content.tag, &content.prefix, &content.site].into_iter().flatten().collect();
+    let content: Content = serde_json::from_slice(content)
+        .map_err(|error| Wrong::new(format!("the content is no purge: {error}"), TARGETS))?;
+    let named: Vec<&String> = [&content.url, &content.tag, &content.prefix, &content.site]
+        .into_iter()
+        .flatten()
+        .collect();
     match named.as_slice() {
         [] => return Err(Wrong::new("a purge without a target", TARGETS)),
-        [text] if text.is_empty() || text.len() > MAX_TEXT => return Err(Wrong::new("an empty or endless target", TARGETS)),
+        [text] if text.is_empty() || text.len() > MAX_TEXT => {
+            return Err(Wrong::new("an empty or endless target", TARGETS));
+        }
         [_] => {}
         _ => return Err(Wrong::new("a purge with several targets", TARGETS)),
     }
     let target = match content {
         Content { url: Some(url), .. } => Named::Url(place(&url)?),
-        Content { prefix: Some(prefix), .. } => Named::Prefix(prefix_place(&prefix)?),
+        Content {
+            prefix: Some(prefix),
+            ..
+        } => Named::Prefix(prefix_place(&prefix)?),
         Content { tag: Some(tag), .. } => Named::Tag(checked_tag(tag)?),
         Content { site, .. } => Named::Site(site.unwrap_or_default()),
     };
-    Ok(Asked { target, soft: content.soft })
+    Ok(Asked {
+        target,
+        soft: content.soft,
+    })
 }
 
 fn prefix_place(prefix: &str) -> Result<Place, Wrong> {
@@ -89,19 +100,29 @@ fn prefix_place(prefix: &str) -> Result<Place, Wrong> {
 
 fn checked_tag(tag: String) -> Result<String, Wrong> {
     if tag.len() > MAX_TAG || !tag.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Wrong::new("this is no tag", "a tag is 1 to 128 visible ASCII characters"));
+        return Err(Wrong::new(
+            "this is no tag",
+            "a tag is 1 to 128 visible ASCII characters",
+        ));
     }
     Ok(tag)
 }
 
 /// Where an absolute URL points; its fragment is none of a server's business.
 fn place(url: &str) -> Result<Place, Wrong> {
-    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    let rest = url
+        .strip_prefix("http://")
+        .or_else(|| url.strip_prefix("https://"));
     let rest = rest.ok_or_else(|| Wrong::new("this is no absolute URL", URL))?;
     let rest = rest.split('#').next().unwrap_or(rest);
-    let (authority, path) = rest.find(['/', '?']).map_or((rest, ""), |slash| rest.split_at(slash));
+    let (authority, path) = rest
+        .find(['/', '?'])
+        .map_or((rest, ""), |slash| rest.split_at(slash));
     match key::host_of(authority) {
-        Some(host) if url.parse::<Uri>().is_ok() => Ok(Place { host: host.to_ascii_lowercase(), path: path.to_owned() }),
+        Some(host) if url.parse::<Uri>().is_ok() => Ok(Place {
+            host: host.to_ascii_lowercase(),
+            path: path.to_owned(),
+        }),
         _ => Err(Wrong::new("this is no URL that a visitor can ask for", URL)),
     }
 }
@@ -136,14 +157,19 @@ mod tests {
         }
         let tag = |length| read(format!("{{\"tag\": \"{}\"}}", "x".repeat(length)).as_bytes());
         assert!(tag(MAX_TAG).is_ok() && tag(MAX_TAG + 1).is_err());
-        let url = |length: usize| read(format!("{{\"url\": \"http://a/{}\"}}", "x".repeat(length - 9)).as_bytes());
+        let url = |length: usize| {
+            read(format!("{{\"url\": \"http://a/{}\"}}", "x".repeat(length - 9)).as_bytes())
+        };
         assert!(url(MAX_TEXT).is_ok() && url(MAX_TEXT + 1).is_err());
     }
 
     #[test]
     fn urls_are_absolute_and_normal() {
         for (url, parts) in [
-            ("http://WWW.Example.org:8080/a?b=c#d", Some(("www.example.org", "/a?b=c"))),
+            (
+                "http://WWW.Example.org:8080/a?b=c#d",
+                Some(("www.example.org", "/a?b=c")),
+            ),
             ("https://a/", Some(("a", "/"))),
             ("http://a", Some(("a", ""))),
             ("http://a?b", Some(("a", "?b"))),
@@ -157,7 +183,11 @@ mod tests {
             ("http://a/b@c", Some(("a", "/b@c"))),
         ] {
             let found = place(url).ok();
-            assert_eq!(found.as_ref().map(|place| (&*place.host, &*place.path)), parts, "{url}");
+            assert_eq!(
+                found.as_ref().map(|place| (&*place.host, &*place.path)),
+                parts,
+                "{url}"
+            );
         }
     }
 }

@@ -6,18 +6,26 @@ use super::{Places, reachable};
 use crate::semantics::timestamp::Timestamp;
 
 const ZONE: chrono_tz::Tz = chrono_tz::America::Argentina::Buenos_Aires;
-pub(super) const PHONE: &str =
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_6 like Mac OS X) AppleWebKit/605.1.15 Version/17.6 Mobile/15E148 Safari/604.1";
+pub(super) const PHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_6 like Mac OS X) AppleWebKit/605.1.15 Version/17.6 Mobile/15E148 Safari/604.1";
 /// The fields of an answer that tell what happened.
 const FIELDS: &str = "grep -iE '^(HTTP|age|cache-status|cache-control|x-origin)'";
 
 /// The whole text.
 pub(super) fn text(places: &Places, now: Timestamp, traffic: bool) -> String {
     let site = format!("http://{}", reachable(places.edge));
-    let (admin, origin) = (format!("http://{}", places.admin), format!("http://{}", places.origin));
+    let (admin, origin) = (
+        format!("http://{}", places.admin),
+        format!("http://{}", places.origin),
+    );
     let tero = std::env::args().next().unwrap_or_else(|| "tero".to_owned());
-    let remote = if places.admin.port() == 9090 { String::new() } else { format!(" --admin {admin}") };
-    let local = DateTime::<Utc>::from_timestamp(now.unix_secs(), 0).unwrap_or_default().with_timezone(&ZONE);
+    let remote = if places.admin.port() == 9090 {
+        String::new()
+    } else {
+        format!(" --admin {admin}")
+    };
+    let local = DateTime::<Utc>::from_timestamp(now.unix_secs(), 0)
+        .unwrap_or_default()
+        .with_timezone(&ZONE);
     let clock = local.format("%A, %H:%M");
     let look = format!("curl -s -o /dev/null -D - {site}");
     let visitors = if traffic {
@@ -81,6 +89,10 @@ Try in another terminal, from top to bottom:
 
 Ctrl-C stops everything.
 "#,
-        hint = if traffic { "" } else { " (`tero demo --traffic` brings visitors.)" },
+        hint = if traffic {
+            ""
+        } else {
+            " (`tero demo --traffic` brings visitors.)"
+        },
     )
 }

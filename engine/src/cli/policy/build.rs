@@ -31,13 +31,19 @@ impl Build {
     pub(super) fn run(self) -> ExitCode {
         let built = project::build(&self.folder);
         match built.and_then(|module| {
-            let bytes =
-                std::fs::metadata(&module).map_err(|source| project::ProjectError::File { path: module.clone(), source })?.len();
+            let bytes = std::fs::metadata(&module)
+                .map_err(|source| project::ProjectError::File {
+                    path: module.clone(),
+                    source,
+                })?
+                .len();
             Ok((module, bytes))
         }) {
-            Ok((module, bytes)) => {
-                print(&format!("{}: {}\n", module.display(), size(usize::try_from(bytes).unwrap_or(usize::MAX))))
-            }
+            Ok((module, bytes)) => print(&format!(
+                "{}: {}\n",
+                module.display(),
+                size(usize::try_from(bytes).unwrap_or(usize::MAX))
+            )),
             Err(error) => fail(&error.to_string()),
         }
     }

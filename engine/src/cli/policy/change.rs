@@ -1,4 +1,5 @@
-//! `tero policy activate`, `rollback`, `shadow` and `canary`: which version of a policy decides on a running edge, and what is on trial.
+//! `tero policy activate`, `rollback`, `shadow` and `canary`: which version of a policy decides on
+//! a running edge, and what is on trial.
 
 use std::process::ExitCode;
 
@@ -125,7 +126,12 @@ pub(super) struct Canary {
 
 impl Common {
     /// Asks the edge, and shows its answer.
-    fn ask(&self, what: &str, content: Option<Content<'_>>, show: impl Fn(&Value) -> String) -> ExitCode {
+    fn ask(
+        &self,
+        what: &str,
+        content: Option<Content<'_>>,
+        show: impl Fn(&Value) -> String,
+    ) -> ExitCode {
         let client = match AdminClient::new(&self.admin) {
             Ok(client) => client,
             Err(message) => return used_wrongly(&message),
@@ -137,7 +143,9 @@ impl Common {
             Some(Content::Json(content)) => client.post(&path, Some(content)),
         };
         match answer {
-            Ok(answer) if answer.status.is_success() && self.json => print(&format!("{}\n", answer.content)),
+            Ok(answer) if answer.status.is_success() && self.json => {
+                print(&format!("{}\n", answer.content))
+            }
             Ok(answer) if answer.status.is_success() => print(&show(&answer.content)),
             Ok(answer) => fail(&answer.error()),
             Err(message) => fail(&message),
@@ -145,7 +153,11 @@ impl Common {
     }
 
     fn ended(&self, answer: &Value, what: &str) -> String {
-        format!("{}: {} is no longer {what}\n", self.name, short(answer["ended"].as_str().unwrap_or("?")))
+        format!(
+            "{}: {} is no longer {what}\n",
+            self.name,
+            short(answer["ended"].as_str().unwrap_or("?"))
+        )
     }
 }
 
@@ -159,22 +171,36 @@ impl Activate {
     pub(super) fn run(self) -> ExitCode {
         let content = json!({ "digest": self.version });
         let name = &self.common.name;
-        self.common.ask("activate", Some(Content::Json(&content)), |answer| active(name, answer))
+        self.common
+            .ask("activate", Some(Content::Json(&content)), |answer| {
+                active(name, answer)
+            })
     }
 }
 
 impl Rollback {
     pub(super) fn run(self) -> ExitCode {
         let name = &self.common.name;
-        self.common.ask("rollback", Some(Content::Empty), |answer| match answer["ended_canary"].as_str() {
-            Some(ended) => format!("the canary {} is over; {}", short(ended), active(name, answer)),
-            None => active(name, answer),
-        })
+        self.common.ask(
+            "rollback",
+            Some(Content::Empty),
+            |answer| match answer["ended_canary"].as_str() {
+                Some(ended) => format!(
+                    "the canary {} is over; {}",
+                    short(ended),
+                    active(name, answer)
+                ),
+                None => active(name, answer),
+            },
+        )
     }
 }
 
 fn active(name: &str, answer: &Value) -> String {
-    format!("{name}: {} decides\n", short(answer["version"].as_str().unwrap_or("?")))
+    format!(
+        "{name}: {} decides\n",
+        short(answer["version"].as_str().unwrap_or("?"))
+    )
 }
 
 impl Shadow {
@@ -183,15 +209,20 @@ impl Shadow {
         match (&self.version, &self.sample) {
             (Some(version), Some(sample)) => {
                 let content = json!({ "digest": version, "sample": sample });
-                self.common.ask("shadow", Some(Content::Json(&content)), |answer| {
-                    let version = short(answer["version"].as_str().unwrap_or("?"));
-                    format!("{name}: {version} is asked about {sample} of the requests\n")
-                })
+                self.common
+                    .ask("shadow", Some(Content::Json(&content)), |answer| {
+                        let version = short(answer["version"].as_str().unwrap_or("?"));
+                        format!("{name}: {version} is asked about {sample} of the requests\n")
+                    })
             }
-            _ if self.stop => {
-                self.common.ask("shadow/stop", Some(Content::Empty), |answer| self.common.ended(answer, "in shadow"))
-            }
-            _ => self.common.ask("shadow", None, |answer| report::shadow(name, answer)),
+            _ if self.stop => self
+                .common
+                .ask("shadow/stop", Some(Content::Empty), |answer| {
+                    self.common.ended(answer, "in shadow")
+                }),
+            _ => self
+                .common
+                .ask("shadow", None, |answer| report::shadow(name, answer)),
         }
     }
 }
@@ -202,15 +233,20 @@ impl Canary {
         match (&self.version, &self.share) {
             (Some(version), Some(share)) => {
                 let content = json!({ "digest": version, "share": share, "guard": self.guard() });
-                self.common.ask("canary", Some(Content::Json(&content)), |answer| {
-                    let version = short(answer["version"].as_str().unwrap_or("?"));
-                    format!("{name}: {version} answers for {share} of the keys\n")
-                })
+                self.common
+                    .ask("canary", Some(Content::Json(&content)), |answer| {
+                        let version = short(answer["version"].as_str().unwrap_or("?"));
+                        format!("{name}: {version} answers for {share} of the keys\n")
+                    })
             }
-            _ if self.stop => {
-                self.common.ask("canary/stop", Some(Content::Empty), |answer| self.common.ended(answer, "a canary"))
-            }
-            _ => self.common.ask("canary", None, |answer| report::canary(name, answer)),
+            _ if self.stop => self
+                .common
+                .ask("canary/stop", Some(Content::Empty), |answer| {
+                    self.common.ended(answer, "a canary")
+                }),
+            _ => self
+                .common
+                .ask("canary", None, |answer| report::canary(name, answer)),
         }
     }
 

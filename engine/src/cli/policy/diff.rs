@@ -63,7 +63,9 @@ impl Diff {
     pub(super) fn run(self) -> ExitCode {
         let log = match File::open(&self.log) {
             Ok(log) => BufReader::new(log),
-            Err(error) => return used_wrongly(&format!("can't read {}: {error}", self.log.display())),
+            Err(error) => {
+                return used_wrongly(&format!("can't read {}: {error}", self.log.display()));
+            }
         };
         let host = match Host::new(&PolicyHost::default()) {
             Ok(host) => host,
@@ -73,7 +75,10 @@ impl Diff {
             let given = own.as_ref().or(self.settings.as_ref());
             self.load(&host, path, given.map(String::as_str))
         };
-        let (a, b) = match (version(&self.a, &self.settings_a), version(&self.b, &self.settings_b)) {
+        let (a, b) = match (
+            version(&self.a, &self.settings_a),
+            version(&self.b, &self.settings_b),
+        ) {
             (Ok(a), Ok(b)) => (a, b),
             (Err(message), _) | (_, Err(message)) => return used_wrongly(&message),
         };
@@ -90,13 +95,25 @@ impl Diff {
 
     fn load(&self, host: &Host, path: &Path, given: Option<&str>) -> Result<Arc<Policy>, String> {
         let module = module(path)?;
-        let package = Package::of(&module).map_err(|error| format!("{}: {error}", path.display()))?;
-        let settings = given.map(settings).transpose()?.map(Cow::Owned).or(package.settings.clone());
-        let content = Package { settings, ..package }.to_bytes();
-        let calendar = self.calendar.as_ref().map(|calendar| match calendar.strip_prefix("builtin:") {
-            Some(shipped) => CalendarSource::Builtin(shipped.to_owned()),
-            None => CalendarSource::File(calendar.into()),
-        });
+        let package =
+            Package::of(&module).map_err(|error| format!("{}: {error}", path.display()))?;
+        let settings = given
+            .map(settings)
+            .transpose()?
+            .map(Cow::Owned)
+            .or(package.settings.clone());
+        let content = Package {
+            settings,
+            ..package
+        }
+        .to_bytes();
+        let calendar =
+            self.calendar
+                .as_ref()
+                .map(|calendar| match calendar.strip_prefix("builtin:") {
+                    Some(shipped) => CalendarSource::Builtin(shipped.to_owned()),
+                    None => CalendarSource::File(calendar.into()),
+                });
         let config = config::Policy {
             place: Place::default(),
             // The same for both: reasons begin with it.
@@ -105,9 +122,13 @@ impl Diff {
             settings: "{}".to_owned(),
             calendar,
             // Failures are counted over the whole log.
-            limits: PolicyLimits { max_failures: u32::MAX, ..PolicyLimits::default() },
+            limits: PolicyLimits {
+                max_failures: u32::MAX,
+                ..PolicyLimits::default()
+            },
         };
-        host.load_module(&config, &content).map_err(|error| format!("{}: {error}", path.display()))
+        host.load_module(&config, &content)
+            .map_err(|error| format!("{}: {error}", path.display()))
     }
 
     fn show(&self, compared: &Compared, versions: [&Arc<Policy>; 2]) -> ExitCode {
@@ -121,22 +142,38 @@ impl Diff {
         } else {
             let mut text = report::comparison(&document, "a", "b");
             if compared.unreadable > 0 {
-                text.push_str(&format!("{} lines are in no known format\n", compared.unreadable));
+                text.push_str(&format!(
+                    "{} lines are in no known format\n",
+                    compared.unreadable
+                ));
             }
-            for (name, failures) in ["a", "b"].iter().zip(failures).filter(|(_, failures)| *failures > 0) {
-                text.push_str(&format!("{name} failed {failures} times, and decided nothing then\n"));
+            for (name, failures) in ["a", "b"]
+                .iter()
+                .zip(failures)
+                .filter(|(_, failures)| *failures > 0)
+            {
+                text.push_str(&format!(
+                    "{name} failed {failures} times, and decided nothing then\n"
+                ));
             }
             print(&text)
         };
         if comparison.requests == 0 {
             return fail("the log has no request that could be compared");
         }
-        if comparison.differences() == 0 && failures == [0, 0] { printed } else { ExitCode::FAILURE }
+        if comparison.differences() == 0 && failures == [0, 0] {
+            printed
+        } else {
+            ExitCode::FAILURE
+        }
     }
 }
 
 fn failures(policy: &Policy) -> u64 {
     let counters = policy.counters();
     let hooks = [Hook::OnRequest, Hook::OnResponse].map(|hook| *counters.of(hook));
-    hooks.iter().map(|hook| hook.trap + hook.deadline + hook.memory + hook.bad_answer).sum()
+    hooks
+        .iter()
+        .map(|hook| hook.trap + hook.deadline + hook.memory + hook.bad_answer)
+        .sum()
 }

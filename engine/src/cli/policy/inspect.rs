@@ -51,8 +51,11 @@ impl Inspect {
             Ok(inspection) => inspection,
             Err(error) => return fail(&error.to_string()),
         };
-        let shown =
-            if self.json { print(&format!("{}\n", as_json(&self.module, &inspection))) } else { print(&self.table(&inspection)) };
+        let shown = if self.json {
+            print(&format!("{}\n", as_json(&self.module, &inspection)))
+        } else {
+            print(&self.table(&inspection))
+        };
         match &inspection.policy {
             Ok(_) => shown,
             Err(_) if self.json => ExitCode::FAILURE,
@@ -68,11 +71,17 @@ impl Inspect {
             Some(name) => (name.to_owned(), ModuleSource::Builtin(name.to_owned())),
             None => {
                 let path = PathBuf::from(&self.module);
-                let stem = path.file_stem().map_or_else(|| "policy".into(), |stem| stem.to_string_lossy().into_owned());
+                let stem = path.file_stem().map_or_else(
+                    || "policy".into(),
+                    |stem| stem.to_string_lossy().into_owned(),
+                );
                 (stem, ModuleSource::File(path))
             }
         };
-        let settings = self.settings.as_deref().map_or_else(|| Ok("{}".to_owned()), settings)?;
+        let settings = self
+            .settings
+            .as_deref()
+            .map_or_else(|| Ok("{}".to_owned()), settings)?;
         Ok(config::Policy {
             place: config::Place::default(),
             name: name.into(),
@@ -86,11 +95,20 @@ impl Inspect {
     fn table(&self, inspection: &Inspection) -> String {
         let mut table = Table::new();
         table.load_preset(NOTHING);
-        let kind = if inspection.is_component { "a component" } else { "a core module" };
+        let kind = if inspection.is_component {
+            "a component"
+        } else {
+            "a core module"
+        };
         table.add_row(["module", &format!("{}, {kind}", self.module)]);
         table.add_row(["size", &size(inspection.size)]);
         table.add_row(["digest", &inspection.digest]);
-        let contract = inspection.contract.as_ref().map_or("unknown".to_owned(), |version| format!("tero:policy@{version}"));
+        let contract = inspection
+            .contract
+            .as_ref()
+            .map_or("unknown".to_owned(), |version| {
+                format!("tero:policy@{version}")
+            });
         table.add_row(["contract", &contract]);
         for (index, import) in inspection.imports.iter().enumerate() {
             let head = if index == 0 { "imports" } else { "" };
@@ -101,7 +119,10 @@ impl Inspect {
                 table.add_row([name, &shown(&value)]);
             }
         }
-        format!("{table}\n").lines().map(|line| format!("{}\n", line.trim_end())).collect()
+        format!("{table}\n")
+            .lines()
+            .map(|line| format!("{}\n", line.trim_end()))
+            .collect()
     }
 }
 
@@ -119,17 +140,45 @@ pub(super) fn size(bytes: usize) -> String {
 /// The parts of a manifest by name, in the order of the contract.
 fn manifest(manifest: &Manifest) -> [(&'static str, Value); 8] {
     fn names(names: &[http::HeaderName]) -> Value {
-        names.iter().map(http::HeaderName::as_str).collect::<Vec<_>>().into()
+        names
+            .iter()
+            .map(http::HeaderName::as_str)
+            .collect::<Vec<_>>()
+            .into()
     }
     [
-        ("hooks", manifest.hooks.iter().map(|hook| hook.as_str()).collect::<Vec<_>>().into()),
+        (
+            "hooks",
+            manifest
+                .hooks
+                .iter()
+                .map(|hook| hook.as_str())
+                .collect::<Vec<_>>()
+                .into(),
+        ),
         ("headers", names(&manifest.headers)),
-        ("cookies", manifest.cookies.iter().map(|name| &**name).collect::<Vec<_>>().into()),
+        (
+            "cookies",
+            manifest
+                .cookies
+                .iter()
+                .map(|name| &**name)
+                .collect::<Vec<_>>()
+                .into(),
+        ),
         ("response-headers", names(&manifest.response_headers)),
         ("query", manifest.query.into()),
         ("device", manifest.device.into()),
         ("zone", manifest.zone.map(|zone| zone.name()).into()),
-        ("variants", manifest.variants.iter().map(|name| &**name).collect::<Vec<_>>().into()),
+        (
+            "variants",
+            manifest
+                .variants
+                .iter()
+                .map(|name| &**name)
+                .collect::<Vec<_>>()
+                .into(),
+        ),
     ]
 }
 
@@ -145,9 +194,16 @@ fn shown(value: &Value) -> String {
 }
 
 fn as_json(module: &str, inspection: &Inspection) -> Value {
-    let imports: Vec<Value> =
-        inspection.imports.iter().map(|import| json!({ "name": import.name, "given": import.given.as_str() })).collect();
-    let described = inspection.policy.as_ref().ok().map(|policy| Value::from_iter(manifest(policy.manifest())));
+    let imports: Vec<Value> = inspection
+        .imports
+        .iter()
+        .map(|import| json!({ "name": import.name, "given": import.given.as_str() }))
+        .collect();
+    let described = inspection
+        .policy
+        .as_ref()
+        .ok()
+        .map(|policy| Value::from_iter(manifest(policy.manifest())));
     json!({
         "module": module,
         "is_component": inspection.is_component,

@@ -63,14 +63,28 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 fn policies(content: &Value) -> Table {
     let mut table = Table::new();
     table.load_preset(UTF8_FULL_CONDENSED);
-    table.set_header(["policy", "version", "since", "before", "on trial", "status", "sites"]);
+    table.set_header([
+        "policy", "version", "since", "before", "on trial", "status", "sites",
+    ]);
     for policy in entries(content) {
-        let sites: Vec<&str> = policy["sites"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let sites: Vec<&str> = policy["sites"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
         let trial = |what: &str, share: &str| {
             let trial = policy[what].as_object()?;
-            Some(format!("{what} {} {}", short(trial["version"].as_str()?), trial[share].as_str()?))
+            Some(format!(
+                "{what} {} {}",
+                short(trial["version"].as_str()?),
+                trial[share].as_str()?
+            ))
         };
-        let trials: Vec<String> = [trial("shadow", "sample"), trial("canary", "share")].into_iter().flatten().collect();
+        let trials: Vec<String> = [trial("shadow", "sample"), trial("canary", "share")]
+            .into_iter()
+            .flatten()
+            .collect();
         table.add_row([
             text(policy, "name"),
             short(text(policy, "version")),
@@ -90,15 +104,23 @@ fn notes(content: &Value) -> String {
     for policy in entries(content) {
         let name = text(policy, "name");
         if let Some(trouble) = policy["trouble"].as_str() {
-            notes.push_str(&format!("{name}: the version that should be active is not: {trouble}\n"));
+            notes.push_str(&format!(
+                "{name}: the version that should be active is not: {trouble}\n"
+            ));
         }
         if let Some(reason) = policy["reason"].as_str() {
             notes.push_str(&format!("{name}: switched off: {reason}\n"));
         }
         if let Some(rolled_back) = policy["rolled_back"].as_object() {
-            let (version, at) = (rolled_back["version"].as_str().unwrap_or("?"), time_of(&rolled_back["at_unix_secs"]));
+            let (version, at) = (
+                rolled_back["version"].as_str().unwrap_or("?"),
+                time_of(&rolled_back["at_unix_secs"]),
+            );
             let reason = rolled_back["reason"].as_str().unwrap_or("?");
-            notes.push_str(&format!("{name}: the canary {} was rolled back at {at}: {reason}\n", short(version)));
+            notes.push_str(&format!(
+                "{name}: the canary {} was rolled back at {at}: {reason}\n",
+                short(version)
+            ));
         }
     }
     notes
@@ -107,12 +129,24 @@ fn notes(content: &Value) -> String {
 fn versions(content: &Value) -> Table {
     let mut table = Table::new();
     table.load_preset(UTF8_FULL_CONDENSED);
-    table.set_header(["policy", "version", "pushed", "bytes", "settings", "cases", ""]);
+    table.set_header([
+        "policy", "version", "pushed", "bytes", "settings", "cases", "",
+    ]);
     for policy in entries(content) {
         let name = text(policy, "name");
-        let active = |version: &str| if version == text(policy, "version") { "active" } else { "" };
+        let active = |version: &str| {
+            if version == text(policy, "version") {
+                "active"
+            } else {
+                ""
+            }
+        };
         for version in policy["versions"].as_array().into_iter().flatten() {
-            let settings = if version["settings"] == true { "its own" } else { "of the configuration" };
+            let settings = if version["settings"] == true {
+                "its own"
+            } else {
+                "of the configuration"
+            };
             let digest = text(version, "digest");
             table.add_row([
                 name,
@@ -120,12 +154,22 @@ fn versions(content: &Value) -> Table {
                 &time_of(&version["pushed_unix_secs"]),
                 &version["bytes"].to_string(),
                 settings,
-                &version["cases"].as_u64().map_or_else(String::new, |cases| cases.to_string()),
+                &version["cases"]
+                    .as_u64()
+                    .map_or_else(String::new, |cases| cases.to_string()),
                 active(digest),
             ]);
         }
         let configuration = crate::rollout::record::CONFIGURATION;
-        table.add_row([name, configuration, "", "", "of the configuration", "", active(configuration)]);
+        table.add_row([
+            name,
+            configuration,
+            "",
+            "",
+            "of the configuration",
+            "",
+            active(configuration),
+        ]);
     }
     table
 }
@@ -152,8 +196,14 @@ mod tests {
     #[test]
     fn a_table_tells_who_is_active_since_when_and_what_is_on_trial() {
         let shown = policies(&content()).to_string();
-        let parts =
-            ["hours", "0123456789ab ", "1970-01-01 00:01:00 UTC", "configuration", "canary fedcba987654 5%", "shop, blog"];
+        let parts = [
+            "hours",
+            "0123456789ab ",
+            "1970-01-01 00:01:00 UTC",
+            "configuration",
+            "canary fedcba987654 5%",
+            "shop, blog",
+        ];
         assert!(parts.iter().all(|part| shown.contains(part)), "{shown}");
         assert!(notes(&content()).contains("was rolled back at 1970-01-01 00:00:00 UTC: too slow"));
     }
@@ -161,6 +211,11 @@ mod tests {
     #[test]
     fn every_version_has_a_line() {
         let shown = versions(&content()).to_string();
-        assert!(["its own", "active", "configuration"].iter().all(|part| shown.contains(part)), "{shown}");
+        assert!(
+            ["its own", "active", "configuration"]
+                .iter()
+                .all(|part| shown.contains(part)),
+            "{shown}"
+        );
     }
 }

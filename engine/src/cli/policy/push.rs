@@ -64,26 +64,47 @@ impl Push {
             let content = serde_json::json!({ "digest": version });
             match client.post(&format!("/policies/{}/activate", self.name), Some(&content)) {
                 Ok(answer) if answer.status.is_success() => {}
-                Ok(answer) => return fail(&format!("{} is kept, and not active: {}", short(version), answer.error())),
+                Ok(answer) => {
+                    return fail(&format!(
+                        "{} is kept, and not active: {}",
+                        short(version),
+                        answer.error()
+                    ));
+                }
                 Err(message) => return fail(&message),
             }
         }
         if self.json {
             return print(&format!("{pushed}\n"));
         }
-        let again = if pushed["was_known"] == true { ", which it had already" } else { "" };
-        let cases = pushed["cases"].as_u64().map_or_else(String::new, |cases| format!(", {cases} cases passed"));
+        let again = if pushed["was_known"] == true {
+            ", which it had already"
+        } else {
+            ""
+        };
+        let cases = pushed["cases"]
+            .as_u64()
+            .map_or_else(String::new, |cases| format!(", {cases} cases passed"));
         let next = match self.activate {
             true => format!("active: {} of {}", short(version), self.name),
-            false => format!("to have it decide: tero policy activate {} {}", self.name, short(version)),
+            false => format!(
+                "to have it decide: tero policy activate {} {}",
+                self.name,
+                short(version)
+            ),
         };
-        print(&format!("{}: version {}{again}{cases}\n{next}\n", self.name, short(version)))
+        print(&format!(
+            "{}: version {}{again}{cases}\n{next}\n",
+            self.name,
+            short(version)
+        ))
     }
 
     /// The module with what comes along.
     fn content(&self) -> Result<Vec<u8>, String> {
         let module = module(&self.file)?;
-        let given = Package::of(&module).map_err(|error| format!("{}: {error}", self.file.display()))?;
+        let given =
+            Package::of(&module).map_err(|error| format!("{}: {error}", self.file.display()))?;
         let settings = self.settings.as_deref().map(settings).transpose()?;
         let cases = self.cases.as_deref().map(text).transpose()?;
         let package = Package {
@@ -102,22 +123,31 @@ pub(super) fn module(path: &Path) -> Result<Vec<u8>, String> {
             Some(module) => Ok(module.to_vec()),
             None => {
                 let known: Vec<&str> = crate::policy::builtin_names().collect();
-                Err(format!("no shipped policy is called `{name}`; there are {}", known.join(", ")))
+                Err(format!(
+                    "no shipped policy is called `{name}`; there are {}",
+                    known.join(", ")
+                ))
             }
         },
-        None => std::fs::read(path).map_err(|error| format!("can't read {}: {error}", path.display())),
+        None => {
+            std::fs::read(path).map_err(|error| format!("can't read {}: {error}", path.display()))
+        }
     }
 }
 
 /// JSON text as it is written, or from the file that is named.
 pub(super) fn settings(given: &str) -> Result<String, String> {
     let is_json = given.trim_start().starts_with(['{', '[']);
-    let json = if is_json { given.to_owned() } else { text(Path::new(given))? };
+    let json = if is_json {
+        given.to_owned()
+    } else {
+        text(Path::new(given))?
+    };
     match serde_json::from_str::<serde::de::IgnoredAny>(&json) {
         Ok(_) => Ok(json),
-        Err(error) => {
-            Err(format!("the settings are no JSON: {error}; write '{{\"key\": \"value\"}}', or the name of a file of it"))
-        }
+        Err(error) => Err(format!(
+            "the settings are no JSON: {error}; write '{{\"key\": \"value\"}}', or the name of a file of it"
+        )),
     }
 }
 

@@ -58,11 +58,22 @@ impl Test {
             Err(error) => return fail(&error.to_string()),
         };
         let module = self.module.clone().map(ModuleSource::File);
-        let results: Vec<Result<Report, ConfigErrors>> =
-            files.iter().map(|file| Cases::load(file, module.clone())?.run(&host, self.max_fuel)).collect();
-        let shown = if self.json { print(&as_json(&results)) } else { self.show(&results) };
-        let has_passed = |result: &Result<Report, ConfigErrors>| result.as_ref().is_ok_and(Report::has_passed);
-        if results.iter().all(has_passed) { shown } else { ExitCode::FAILURE }
+        let results: Vec<Result<Report, ConfigErrors>> = files
+            .iter()
+            .map(|file| Cases::load(file, module.clone())?.run(&host, self.max_fuel))
+            .collect();
+        let shown = if self.json {
+            print(&as_json(&results))
+        } else {
+            self.show(&results)
+        };
+        let has_passed =
+            |result: &Result<Report, ConfigErrors>| result.as_ref().is_ok_and(Report::has_passed);
+        if results.iter().all(has_passed) {
+            shown
+        } else {
+            ExitCode::FAILURE
+        }
     }
 
     /// The files that the arguments name, those of folders by name.
@@ -75,7 +86,10 @@ impl Test {
             }
             let mut found = cases_in(path)?;
             if found.is_empty() {
-                return Err(format!("{}: no cases.toml and no *.cases.toml in this folder", path.display()));
+                return Err(format!(
+                    "{}: no cases.toml and no *.cases.toml in this folder",
+                    path.display()
+                ));
             }
             files.append(&mut found);
         }
@@ -95,14 +109,24 @@ impl Test {
 }
 
 fn cases_in(folder: &Path) -> Result<Vec<PathBuf>, String> {
-    let entries = std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let entries =
+        std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let is_cases = |path: &Path| {
-        path.file_name().is_some_and(|name| name == "cases.toml" || name.to_string_lossy().ends_with(".cases.toml"))
+        path.file_name().is_some_and(|name| {
+            name == "cases.toml" || name.to_string_lossy().ends_with(".cases.toml")
+        })
     };
-    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| is_cases(path)).collect();
+    let mut files: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| is_cases(path))
+        .collect();
     files.sort_unstable();
     // `./cases.toml` is what nobody would write.
-    Ok(files.into_iter().map(|file| file.strip_prefix(".").map(Path::to_owned).unwrap_or(file)).collect())
+    Ok(files
+        .into_iter()
+        .map(|file| file.strip_prefix(".").map(Path::to_owned).unwrap_or(file))
+        .collect())
 }
 
 fn as_json(results: &[Result<Report, ConfigErrors>]) -> String {
@@ -113,8 +137,13 @@ fn as_json(results: &[Result<Report, ConfigErrors>]) -> String {
             Err(errors) => serde_json::json!({ "errors": errors.errors }),
         })
         .collect();
-    let passed = results.iter().all(|result| result.as_ref().is_ok_and(Report::has_passed));
-    format!("{}\n", serde_json::json!({ "passed": passed, "files": files }))
+    let passed = results
+        .iter()
+        .all(|result| result.as_ref().is_ok_and(Report::has_passed));
+    format!(
+        "{}\n",
+        serde_json::json!({ "passed": passed, "files": files })
+    )
 }
 
 /// A line for each question, below it what is not as expected, and how many have passed.
@@ -122,8 +151,15 @@ fn tables(report: &Report) -> String {
     let mut table = table();
     table.set_header(["", "case", "hook", "fuel", "time"]);
     for outcome in &report.outcomes {
-        let mark = if outcome.problems.is_empty() { "ok" } else { "FAILED" };
-        let (fuel, time) = (outcome.fuel.to_string(), format!("{:.1} µs", outcome.micros));
+        let mark = if outcome.problems.is_empty() {
+            "ok"
+        } else {
+            "FAILED"
+        };
+        let (fuel, time) = (
+            outcome.fuel.to_string(),
+            format!("{:.1} µs", outcome.micros),
+        );
         table.add_row([mark, &outcome.case, outcome.hook.as_str(), &fuel, &time]);
     }
     for column in [3, 4] {
@@ -131,7 +167,11 @@ fn tables(report: &Report) -> String {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    let failed: Vec<&Outcome> = report.outcomes.iter().filter(|outcome| !outcome.problems.is_empty()).collect();
+    let failed: Vec<&Outcome> = report
+        .outcomes
+        .iter()
+        .filter(|outcome| !outcome.problems.is_empty())
+        .collect();
     let mut out = format!("{}\n{table}\n", report.file);
     for outcome in &failed {
         out.push_str(&problems(&report.file, outcome));
@@ -147,7 +187,12 @@ fn problems(file: &str, outcome: &Outcome) -> String {
     for problem in &outcome.problems {
         table.add_row([&problem.field, &problem.expected, &problem.got]);
     }
-    format!("{file}:{}: {} ({})\n{table}\n", outcome.line, outcome.case, outcome.hook.as_str())
+    format!(
+        "{file}:{}: {} ({})\n{table}\n",
+        outcome.line,
+        outcome.case,
+        outcome.hook.as_str()
+    )
 }
 
 fn table() -> Table {

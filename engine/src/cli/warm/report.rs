@@ -15,14 +15,30 @@ pub(super) fn count(report: &Value, name: &str) -> u64 {
 /// What a dry run would fetch, a line for each page.
 pub(super) fn listed(report: &Value) -> String {
     let mut text = String::new();
-    let pages = report["would_fetch"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let pages = report["would_fetch"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     for page in pages {
         let part = |name: &str| page[name].as_str().unwrap_or("");
-        let variant = if part("variant").is_empty() { "-" } else { part("variant") };
-        text.push_str(&format!("{:>3}  {:<10}  {:<12}  {}\n", count(page, "priority"), part("because"), variant, part("url")));
+        let variant = if part("variant").is_empty() {
+            "-"
+        } else {
+            part("variant")
+        };
+        text.push_str(&format!(
+            "{:>3}  {:<10}  {:<12}  {}\n",
+            count(page, "priority"),
+            part("because"),
+            variant,
+            part("url")
+        ));
     }
     let (planned, fresh) = (count(report, "planned"), count(report, "fresh"));
-    text.push_str(&format!("{} of {planned} would be fetched, {fresh} stay fresh for the window", planned.saturating_sub(fresh)));
+    text.push_str(&format!(
+        "{} of {planned} would be fetched, {fresh} stay fresh for the window",
+        planned.saturating_sub(fresh)
+    ));
     if planned.saturating_sub(fresh) > pages.len() as u64 {
         text.push_str(&format!("; the first {} are listed", pages.len()));
     }
@@ -33,7 +49,10 @@ pub(super) fn listed(report: &Value) -> String {
 
 /// The runs, a line for each.
 pub(super) fn table(answer: &Value) -> String {
-    let runs = answer["runs"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let runs = answer["runs"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     if runs.is_empty() {
         return "no plan has run since the edge started\n".to_owned();
     }
@@ -59,7 +78,9 @@ pub(super) fn table(answer: &Value) -> String {
         let text = |name: &str| run[name].as_str().unwrap_or("?").to_owned();
         let number = |name: &str| count(run, name).to_string();
         let worth = &run["worth"];
-        let share = worth["share_of_hits"].as_f64().map(|share| format!("{:.1} %", share * 100.0));
+        let share = worth["share_of_hits"]
+            .as_f64()
+            .map(|share| format!("{:.1} %", share * 100.0));
         let dry = if run["dry_run"] == true { " (dry)" } else { "" };
         table.add_row([
             number("id"),
@@ -74,7 +95,9 @@ pub(super) fn table(answer: &Value) -> String {
             number("bytes"),
             number("seconds"),
             number("used_later"),
-            worth["wasted_bytes"].as_u64().map_or("-".to_owned(), |bytes| bytes.to_string()),
+            worth["wasted_bytes"]
+                .as_u64()
+                .map_or("-".to_owned(), |bytes| bytes.to_string()),
             share.unwrap_or("-".to_owned()),
         ]);
     }
@@ -101,16 +124,35 @@ pub(super) fn summary(report: &Value) -> String {
         text.push_str(&format!("  tried again {}\n", number("retried")));
     }
     if number("not_kept") > 0 {
-        text.push_str(&format!("  not kept    {} (see warm_memory)\n", number("not_kept")));
+        text.push_str(&format!(
+            "  not kept    {} (see warm_memory)\n",
+            number("not_kept")
+        ));
     }
     if number("left_out") > 0 {
-        text.push_str(&format!("  left out    {} (see max_urls)\n", number("left_out")));
+        text.push_str(&format!(
+            "  left out    {} (see max_urls)\n",
+            number("left_out")
+        ));
     }
     for (kind, name) in [("failed", "failures"), ("not stored", "refusals")] {
-        for reason in report[name].as_array().into_iter().flatten().take(SHOWN_REASONS) {
+        for reason in report[name]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .take(SHOWN_REASONS)
+        {
             let part = |name: &str| reason[name].as_str().unwrap_or("");
-            let variant = if part("variant").is_empty() { String::new() } else { format!(" [{}]", part("variant")) };
-            text.push_str(&format!("  {kind}: {}{variant}: {}\n", part("url"), part("reason")));
+            let variant = if part("variant").is_empty() {
+                String::new()
+            } else {
+                format!(" [{}]", part("variant"))
+            };
+            text.push_str(&format!(
+                "  {kind}: {}{variant}: {}\n",
+                part("url"),
+                part("reason")
+            ));
         }
     }
     notes(report, &mut text);
@@ -118,7 +160,12 @@ pub(super) fn summary(report: &Value) -> String {
 }
 
 fn notes(report: &Value, text: &mut String) {
-    for note in report["notes"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+    for note in report["notes"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+    {
         text.push_str(&format!("  note: {note}\n"));
     }
 }
@@ -135,7 +182,11 @@ pub(super) fn verdict(report: &Value, fail_over: Option<f64>) -> Result<(), Stri
         Some(share) => failed as f64 > share * planned as f64,
         None => planned > 0 && failed == planned,
     };
-    if too_many { Err(format!("{failed} of {planned} failed")) } else { Ok(()) }
+    if too_many {
+        Err(format!("{failed} of {planned} failed"))
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -148,7 +199,11 @@ mod tests {
     fn a_run_fails_when_more_failed_than_allowed_or_it_did_not_reach_its_end() {
         let check = |state: &str, planned: u64, failed: u64, fail_over: Option<f64>, good: bool| {
             let report = json!({ "state": state, "planned": planned, "failed": failed });
-            assert_eq!(verdict(&report, fail_over).is_ok(), good, "{report} {fail_over:?}");
+            assert_eq!(
+                verdict(&report, fail_over).is_ok(),
+                good,
+                "{report} {fail_over:?}"
+            );
         };
         check("done", 100, 5, Some(0.05), true);
         check("done", 100, 6, Some(0.05), false);

@@ -2,7 +2,11 @@ use super::*;
 
 fn raw_manifest() -> types::Manifest {
     types::Manifest {
-        hooks: vec![types::Hook::PlanWarm, types::Hook::OnRequest, types::Hook::OnRequest],
+        hooks: vec![
+            types::Hook::PlanWarm,
+            types::Hook::OnRequest,
+            types::Hook::OnRequest,
+        ],
         headers: vec!["X-Market".into(), "x-market".into()],
         cookies: vec!["market".into()],
         response_headers: vec!["content-type".into()],
@@ -14,7 +18,12 @@ fn raw_manifest() -> types::Manifest {
 }
 
 fn raw_request() -> types::RequestDecision {
-    types::RequestDecision { lookup: None, variant_name: None, query: None, reason: None }
+    types::RequestDecision {
+        lookup: None,
+        variant_name: None,
+        query: None,
+        reason: None,
+    }
 }
 
 fn raw_response() -> types::ResponseDecision {
@@ -34,7 +43,10 @@ fn a_good_manifest_is_taken_with_every_name_once() {
     let manifest = manifest(&raw_manifest()).unwrap();
     assert_eq!(manifest.hooks, [Hook::OnRequest, Hook::PlanWarm]);
     assert_eq!(manifest.headers, ["x-market"]);
-    assert_eq!(manifest.zone, Some(chrono_tz::America::Argentina::Buenos_Aires));
+    assert_eq!(
+        manifest.zone,
+        Some(chrono_tz::America::Argentina::Buenos_Aires)
+    );
     assert_eq!(manifest.variants.len(), 2);
 }
 
@@ -47,34 +59,68 @@ fn a_bad_manifest_is_refused_with_what_is_wrong() {
         let refusal = manifest(&raw).unwrap_err();
         assert!(refusal.contains(expected), "{refusal}");
     }
-    check(|raw| raw.headers = (0..33).map(|i| format!("x-{i}")).collect(), "33 request fields");
+    check(
+        |raw| raw.headers = (0..33).map(|i| format!("x-{i}")).collect(),
+        "33 request fields",
+    );
     check(|raw| raw.headers = vec!["no name".into()], "no field name");
-    check(|raw| raw.cookies = vec!["a=b".into()], "no name of a cookie");
-    check(|raw| raw.cookies = vec!["c".repeat(129)], "no name of a cookie");
-    check(|raw| raw.response_headers = vec![String::new()], "no field name");
+    check(
+        |raw| raw.cookies = vec!["a=b".into()],
+        "no name of a cookie",
+    );
+    check(
+        |raw| raw.cookies = vec!["c".repeat(129)],
+        "no name of a cookie",
+    );
+    check(
+        |raw| raw.response_headers = vec![String::new()],
+        "no field name",
+    );
     check(|raw| raw.zone = Some("Mars/Olympus".into()), "no time zone");
     check(|raw| raw.variants = vec!["v".into(), "v".into()], "twice");
     for bad in ["", "Mobile", "a+b", "ñ", &"v".repeat(33)] {
-        check(|raw| raw.variants = vec![bad.into()], "no name for a variant");
+        check(
+            |raw| raw.variants = vec![bad.into()],
+            "no name for a variant",
+        );
     }
 }
 
 #[test]
 fn a_variant_must_be_in_the_manifest() {
     let manifest = manifest(&raw_manifest()).unwrap();
-    let answer = |name: &str| request(types::RequestDecision { variant_name: Some(name.into()), ..raw_request() }, &manifest);
+    let answer = |name: &str| {
+        request(
+            types::RequestDecision {
+                variant_name: Some(name.into()),
+                ..raw_request()
+            },
+            &manifest,
+        )
+    };
     assert_eq!(answer("mobile").unwrap().variant.as_deref(), Some("mobile"));
-    assert!(answer("tablet").unwrap_err().contains("not in its manifest"));
+    assert!(
+        answer("tablet")
+            .unwrap_err()
+            .contains("not in its manifest")
+    );
     assert!(answer("").is_err());
 }
 
 #[test]
 fn query_patterns_are_bounded() {
-    let rule =
-        |names: Vec<String>| query_rule(types::QueryRule { parameters: types::QueryParameters::Ignore(names), sort: true });
+    let rule = |names: Vec<String>| {
+        query_rule(types::QueryRule {
+            parameters: types::QueryParameters::Ignore(names),
+            sort: true,
+        })
+    };
     assert_eq!(
         rule(vec!["utm_*".into()]),
-        Ok(QueryRule { parameters: QueryParameters::Ignore(vec!["utm_*".into()]), sort: true })
+        Ok(QueryRule {
+            parameters: QueryParameters::Ignore(vec!["utm_*".into()]),
+            sort: true
+        })
     );
     assert!(rule(vec!["p".into(); 128]).is_ok());
     assert!(rule(vec!["p".into(); 129]).is_err());
@@ -84,8 +130,16 @@ fn query_patterns_are_bounded() {
 
 #[test]
 fn a_lifetime_is_at_most_a_year() {
-    let ttl = |secs| response(types::ResponseDecision { ttl_secs: Some(secs), ..raw_response() });
-    assert_eq!(ttl(31_536_000).unwrap().ttl, Some(Duration::from_secs(31_536_000)));
+    let ttl = |secs| {
+        response(types::ResponseDecision {
+            ttl_secs: Some(secs),
+            ..raw_response()
+        })
+    };
+    assert_eq!(
+        ttl(31_536_000).unwrap().ttl,
+        Some(Duration::from_secs(31_536_000))
+    );
     assert!(ttl(31_536_001).unwrap_err().contains("a year"));
     for change in [
         |raw: &mut types::ResponseDecision| raw.browser_ttl_secs = Some(u32::MAX),
@@ -100,11 +154,23 @@ fn a_lifetime_is_at_most_a_year() {
 
 #[test]
 fn a_tag_is_visible_ascii_and_tags_are_bounded() {
-    let tags = |tags: Vec<String>| response(types::ResponseDecision { tags, ..raw_response() });
+    let tags = |tags: Vec<String>| {
+        response(types::ResponseDecision {
+            tags,
+            ..raw_response()
+        })
+    };
     assert!(tags(vec!["barberia:42".into(); 64]).is_ok());
     assert!(tags(vec!["barberia:42".into(); 65]).is_err());
     assert!(tags(vec!["t".repeat(128)]).is_ok());
-    for bad in ["", "two words", "line\nbreak", "ñ", "\u{7f}", &"t".repeat(129)] {
+    for bad in [
+        "",
+        "two words",
+        "line\nbreak",
+        "ñ",
+        "\u{7f}",
+        &"t".repeat(129),
+    ] {
         assert!(tags(vec![bad.into()]).is_err(), "{bad:?}");
     }
 }
@@ -120,9 +186,25 @@ fn a_reason_is_short_and_printable() {
 
 #[test]
 fn a_url_to_warm_is_a_path_on_the_site() {
-    let urls = |url: &str| warm_urls(vec![types::WarmUrl { url: url.into(), variants: Vec::new(), priority: 1 }], &[]);
+    let urls = |url: &str| {
+        warm_urls(
+            vec![types::WarmUrl {
+                url: url.into(),
+                variants: Vec::new(),
+                priority: 1,
+            }],
+            &[],
+        )
+    };
     assert!(urls("/barberias?zona=palermo").is_ok());
-    for bad in ["", "barberias", "http://elsewhere/", "/a b", "/a\nb", &format!("/{}", "a".repeat(8 << 10))] {
+    for bad in [
+        "",
+        "barberias",
+        "http://elsewhere/",
+        "/a b",
+        "/a\nb",
+        &format!("/{}", "a".repeat(8 << 10)),
+    ] {
         assert!(urls(bad).is_err(), "{bad:?}");
     }
 }
@@ -131,7 +213,14 @@ fn a_url_to_warm_is_a_path_on_the_site() {
 fn a_url_is_warmed_for_known_variants_and_device_classes() {
     let variants = |names: &[&str]| {
         let variants = names.iter().map(ToString::to_string).collect();
-        warm_urls(vec![types::WarmUrl { url: "/".into(), variants, priority: 0 }], &["m+ar".into()])
+        warm_urls(
+            vec![types::WarmUrl {
+                url: "/".into(),
+                variants,
+                priority: 0,
+            }],
+            &["m+ar".into()],
+        )
     };
     assert!(variants(&["m+ar", "mobile"]).is_ok());
     assert!(variants(&["m"]).unwrap_err().contains("neither"));

@@ -1,9 +1,13 @@
-//! `tero:policy@0.1`, the newest version: its types are the engine's own, so nothing is turned into anything.
+//! `tero:policy@0.1`, the newest version: its types are the engine's own, so nothing is turned into
+//! anything.
 
 mod bindings {
     //! Generated from `sdk/wit`. What guests are given is borrowed, what they answer is owned.
 
-    #![allow(unsafe_code, reason = "the generated implementations of wasmtime's own traits are marked unsafe")]
+    #![allow(
+        unsafe_code,
+        reason = "the generated implementations of wasmtime's own traits are marked unsafe"
+    )]
     #![allow(
         missing_docs,
         unreachable_pub,
@@ -25,7 +29,10 @@ use wasmtime::component::InstancePre;
 use super::{Exports, Linked, types};
 use crate::policy::guest::GuestState;
 
-#[allow(unreachable_pub, reason = "the generated bindings of another version re-export what they share")]
+#[allow(
+    unreachable_pub,
+    reason = "the generated bindings of another version re-export what they share"
+)]
 pub use bindings::tero;
 
 pub(super) fn link(component: InstancePre<GuestState>) -> wasmtime::Result<Box<dyn Linked>> {
@@ -39,7 +46,11 @@ impl Linked for bindings::PolicyPre<GuestState> {
 }
 
 impl Exports for bindings::Policy {
-    fn configure(&self, store: &mut Store<GuestState>, settings: &str) -> wasmtime::Result<Result<types::Manifest, String>> {
+    fn configure(
+        &self,
+        store: &mut Store<GuestState>,
+        settings: &str,
+    ) -> wasmtime::Result<Result<types::Manifest, String>> {
         self.call_configure(store, settings)
     }
 

@@ -1,5 +1,5 @@
-//! Policies made by hand, in the text format: what no SDK would let one write. They are core modules that describe themselves as the
-//! contract wants it, so they are loaded like any other.
+//! Policies made by hand, in the text format: what no SDK would let one write. They are core
+//! modules that describe themselves as the contract wants it, so they are loaded like any other.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -50,8 +50,18 @@ impl Default for ByHand<'_> {
 impl ByHand<'_> {
     /// A core module.
     pub(super) fn module(&self) -> Vec<u8> {
-        let ByHand { configure, on_request, on_response, plan_warm, imports, more, memory_pages, .. } = self;
-        // Answers in the layout of the canonical ABI. The manifest declares all hooks, the query, and the variant `mobile`.
+        let ByHand {
+            configure,
+            on_request,
+            on_response,
+            plan_warm,
+            imports,
+            more,
+            memory_pages,
+            ..
+        } = self;
+        // Answers in the layout of the canonical ABI. The manifest declares all hooks, the query,
+        // and the variant `mobile`.
         let text = format!(
             r#"(module
               (import "$root" "log" (func $log (param i32 i32)))
@@ -86,8 +96,14 @@ impl ByHand<'_> {
         let mut resolve = Resolve::default();
         let package = resolve.push_str("policy.wit", self.contract).unwrap();
         let world = resolve.select_world(&[package], Some("policy")).unwrap();
-        wit_component::embed_component_metadata(&mut module, &resolve, world, wit_component::StringEncoding::UTF8, false)
-            .unwrap();
+        wit_component::embed_component_metadata(
+            &mut module,
+            &resolve,
+            world,
+            wit_component::StringEncoding::UTF8,
+            false,
+        )
+        .unwrap();
         module
     }
 
@@ -107,10 +123,18 @@ pub(super) fn config(folder: &Path, module: &[u8]) -> Policy {
         module: ModuleSource::File(path),
         settings: "{}".into(),
         calendar: None,
-        limits: PolicyLimits { deadline: Duration::from_millis(200), memory: 1 << 20, ..PolicyLimits::default() },
+        limits: PolicyLimits {
+            deadline: Duration::from_millis(200),
+            memory: 1 << 20,
+            ..PolicyLimits::default()
+        },
     }
 }
 
 pub(super) fn host_config(compiled_cache: Option<PathBuf>) -> PolicyHost {
-    PolicyHost { compiled_cache, decision_cache: 1 << 20, ..PolicyHost::default() }
+    PolicyHost {
+        compiled_cache,
+        decision_cache: 1 << 20,
+        ..PolicyHost::default()
+    }
 }

@@ -1,7 +1,14 @@
-//! A next version of the contract, as it would be added: its bindings, and what turns questions into its types and answers out of them.
+//! A next version of the contract, as it would be added: its bindings, and what turns questions
+//! into its types and answers out of them.
 
 mod bindings {
-    #![allow(unsafe_code, missing_docs, unreachable_pub, clippy::all, reason = "generated")]
+    #![allow(
+        unsafe_code,
+        missing_docs,
+        unreachable_pub,
+        clippy::all,
+        reason = "generated"
+    )]
 
     wasmtime::component::bindgen!({
         path: ["../sdk/wit", "src/policy/tests/next"],
@@ -18,7 +25,9 @@ use self::bindings::tero::policy0_2_0::types as next;
 use crate::policy::contract::{Exports, Linked, types};
 use crate::policy::guest::GuestState;
 
-pub(in crate::policy) fn link(component: InstancePre<GuestState>) -> wasmtime::Result<Box<dyn Linked>> {
+pub(in crate::policy) fn link(
+    component: InstancePre<GuestState>,
+) -> wasmtime::Result<Box<dyn Linked>> {
     Ok(Box::new(bindings::PolicyPre::new(component)?))
 }
 
@@ -29,7 +38,11 @@ impl Linked for bindings::PolicyPre<GuestState> {
 }
 
 impl Exports for bindings::Policy {
-    fn configure(&self, store: &mut Store<GuestState>, settings: &str) -> wasmtime::Result<Result<types::Manifest, String>> {
+    fn configure(
+        &self,
+        store: &mut Store<GuestState>,
+        settings: &str,
+    ) -> wasmtime::Result<Result<types::Manifest, String>> {
         self.call_configure(store, settings)
     }
 
@@ -49,7 +62,8 @@ impl Exports for bindings::Policy {
         response: types::Response<'_>,
         now: types::Moment<'_>,
     ) -> wasmtime::Result<types::ResponseDecision> {
-        self.call_on_response(store, asked(request), response, now).map(decided)
+        self.call_on_response(store, asked(request), response, now)
+            .map(decided)
     }
 
     fn plan_warm(
@@ -64,12 +78,38 @@ impl Exports for bindings::Policy {
 }
 
 fn asked(request: types::Request<'_>) -> next::Request<'_> {
-    let types::Request { method, scheme, host, path, query, headers, cookies, device, variant_name } = request;
-    next::Request { method, scheme, host, path, query, headers, cookies, device, variant_name, protocol: "HTTP/1.1" }
+    let types::Request {
+        method,
+        scheme,
+        host,
+        path,
+        query,
+        headers,
+        cookies,
+        device,
+        variant_name,
+    } = request;
+    next::Request {
+        method,
+        scheme,
+        host,
+        path,
+        query,
+        headers,
+        cookies,
+        device,
+        variant_name,
+        protocol: "HTTP/1.1",
+    }
 }
 
 fn decided(decision: next::ResponseDecision) -> types::ResponseDecision {
-    let next::ResponseDecision { storing, ttl_ms, tags, reason } = decision;
+    let next::ResponseDecision {
+        storing,
+        ttl_ms,
+        tags,
+        reason,
+    } = decision;
     types::ResponseDecision {
         storing,
         ttl_secs: ttl_ms.map(|millis| u32::try_from(millis / 1_000).unwrap_or(u32::MAX)),

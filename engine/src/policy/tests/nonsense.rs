@@ -20,10 +20,15 @@ const SPELLED: &str = r#"
   (i32.const 3072)"#;
 
 fn spell(bytes: &[u8]) -> String {
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|half| char::from(b'a' + half)).collect()
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|half| char::from(b'a' + half))
+        .collect()
 }
 
-/// Bytes that often mean something: cases of small enums, addresses in the guest's memory, and anything.
+/// Bytes that often mean something: cases of small enums, addresses in the guest's memory, and
+/// anything.
 fn answer() -> impl Strategy<Value = Vec<u8>> {
     let word = prop_oneof![
         4 => Just(0_u32),
@@ -38,17 +43,34 @@ fn answer() -> impl Strategy<Value = Vec<u8>> {
 
 #[test]
 fn any_bytes_are_a_good_answer_or_a_bad_one() {
-    let guest = ByHand { on_request: SPELLED, on_response: SPELLED, plan_warm: NOTHING, ..ByHand::default() };
+    let guest = ByHand {
+        on_request: SPELLED,
+        on_response: SPELLED,
+        plan_warm: NOTHING,
+        ..ByHand::default()
+    };
     let (policy, chain) = chain(&guest, |config| {
         config.limits.max_failures = 1_000_000;
         // Other tests share the processor.
         config.limits.deadline = std::time::Duration::from_secs(10);
     });
-    let mobile = spell(&[&[0, 0, 0, 0, 1, 0, 0, 0, 0x20, 5, 0, 0, 6, 0, 0, 0], [0; 48].as_slice()].concat());
-    assert_eq!(on_request(&chain, &mobile).variant.as_deref(), Some("mobile"));
+    let mobile = spell(
+        &[
+            &[0, 0, 0, 0, 1, 0, 0, 0, 0x20, 5, 0, 0, 6, 0, 0, 0],
+            [0; 48].as_slice(),
+        ]
+        .concat(),
+    );
+    assert_eq!(
+        on_request(&chain, &mobile).variant.as_deref(),
+        Some("mobile")
+    );
     let headers = HeaderMap::new();
     let answered = answered(&headers);
-    assert_eq!(chain.on_response(&ask(&spell(&[0; 64]), &headers), &answered, NOW), ResponseDecision::default());
+    assert_eq!(
+        chain.on_response(&ask(&spell(&[0; 64]), &headers), &answered, NOW),
+        ResponseDecision::default()
+    );
 
     proptest!(ProptestConfig::with_cases(512), |(bytes in answer())| {
         let path = spell(&bytes);

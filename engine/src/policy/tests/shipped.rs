@@ -26,28 +26,53 @@ fn load_hours(settings: &str) -> Result<Chain, PolicyError> {
 
 #[track_caller]
 fn check(chain: &Chain, at: &str, expected: Duration) {
-    let now = Timestamp::from_unix_secs(chrono::DateTime::parse_from_rfc3339(at).unwrap().timestamp());
+    let now = Timestamp::from_unix_secs(
+        chrono::DateTime::parse_from_rfc3339(at)
+            .unwrap()
+            .timestamp(),
+    );
     let headers = HeaderMap::new();
     let decision = chain.on_response(&ask("/", &headers), &answered(&headers), now);
-    assert_eq!((decision.storing, decision.ttl), (Storing::Always, Some(expected)), "{at}: {:?}", decision.reason);
+    assert_eq!(
+        (decision.storing, decision.ttl),
+        (Storing::Always, Some(expected)),
+        "{at}: {:?}",
+        decision.reason
+    );
 }
 
 #[test]
 fn local_time_and_holidays_reach_a_shipped_policy() {
     let chain = load_hours(HOURS).unwrap();
-    assert_eq!(chain.zone(), Some(chrono_tz::America::Argentina::Buenos_Aires));
+    assert_eq!(
+        chain.zone(),
+        Some(chrono_tz::America::Argentina::Buenos_Aires)
+    );
     // A Tuesday.
     check(&chain, "2026-11-24T08:59:50-03:00", Duration::from_secs(10));
-    check(&chain, "2026-11-24T09:00:00-03:00", Duration::from_secs(120));
+    check(
+        &chain,
+        "2026-11-24T09:00:00-03:00",
+        Duration::from_secs(120),
+    );
     check(&chain, "2026-11-24T17:59:50-03:00", Duration::from_secs(10));
-    check(&chain, "2026-11-24T18:00:00-03:00", Duration::from_secs(15 * 3_600));
+    check(
+        &chain,
+        "2026-11-24T18:00:00-03:00",
+        Duration::from_secs(15 * 3_600),
+    );
     // Christmas, a Friday: closed at noon, until Saturday.
-    check(&chain, "2026-12-25T12:00:00-03:00", Duration::from_secs(21 * 3_600));
+    check(
+        &chain,
+        "2026-12-25T12:00:00-03:00",
+        Duration::from_secs(21 * 3_600),
+    );
 }
 
 #[test]
 fn a_shipped_policy_says_what_is_wrong_with_its_settings() {
-    let settings = r#"{"zone": "America/Argentina/Buenos_Aires", "open": "9 o'clock", "close": "18:00"}"#;
+    let settings =
+        r#"{"zone": "America/Argentina/Buenos_Aires", "open": "9 o'clock", "close": "18:00"}"#;
     let error = load_hours(settings).unwrap_err();
     assert!(matches!(error, PolicyError::Settings { .. }), "{error}");
 }

@@ -1,14 +1,17 @@
 //! A share of requests or keys.
 
 /// A share of requests or keys, in hundredths of a percent: above 0, at most 100%.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 #[serde(into = "u32", try_from = "u32")]
 pub struct Share(u32);
 
 impl Share {
     const WHOLE: u32 = 10_000;
 
-    /// The share that `text` writes: `10%`, `0.5%`; above 0 and at most 100, to hundredths of a percent.
+    /// The share that `text` writes: `10%`, `0.5%`; above 0 and at most 100, to hundredths of a
+    /// percent.
     pub fn parse(text: &str) -> Option<Share> {
         let percent: f64 = text.trim().strip_suffix('%')?.trim().parse().ok()?;
         let hundredths = (percent * 100.0).round();
@@ -39,7 +42,9 @@ impl TryFrom<u32> for Share {
 
     fn try_from(hundredths: u32) -> Result<Share, String> {
         let is_share = (1..=Share::WHOLE).contains(&hundredths);
-        is_share.then_some(Share(hundredths)).ok_or_else(|| format!("{hundredths} hundredths of a percent are no share"))
+        is_share
+            .then_some(Share(hundredths))
+            .ok_or_else(|| format!("{hundredths} hundredths of a percent are no share"))
     }
 }
 
@@ -49,8 +54,17 @@ mod tests {
 
     #[test]
     fn a_share_is_a_percentage_above_zero() {
-        for (text, shown) in [("10%", Some("10%")), ("0.5 %", Some("0.5%")), ("100%", Some("100%")), ("0.01%", Some("0.01%"))] {
-            assert_eq!(Share::parse(text).map(Share::show).as_deref(), shown, "{text}");
+        for (text, shown) in [
+            ("10%", Some("10%")),
+            ("0.5 %", Some("0.5%")),
+            ("100%", Some("100%")),
+            ("0.01%", Some("0.01%")),
+        ] {
+            assert_eq!(
+                Share::parse(text).map(Share::show).as_deref(),
+                shown,
+                "{text}"
+            );
         }
         for text in ["", "%", "0%", "10", "101%", "-1%", "NaN%", "inf%", "0.001%"] {
             assert_eq!(Share::parse(text), None, "{text}");
@@ -59,9 +73,19 @@ mod tests {
 
     #[test]
     fn a_share_that_is_written_down_is_one_when_it_is_read() {
-        for (number, good) in [(0, false), (1, true), (10_000, true), (10_001, false), (u64::from(u32::MAX) + 1, false)] {
+        for (number, good) in [
+            (0, false),
+            (1, true),
+            (10_000, true),
+            (10_001, false),
+            (u64::from(u32::MAX) + 1, false),
+        ] {
             let read = serde_json::from_str::<Share>(&number.to_string());
-            assert_eq!(read.ok().map(|share| serde_json::to_string(&share).unwrap()), good.then(|| number.to_string()));
+            assert_eq!(
+                read.ok()
+                    .map(|share| serde_json::to_string(&share).unwrap()),
+                good.then(|| number.to_string())
+            );
         }
     }
 
@@ -69,9 +93,18 @@ mod tests {
     fn a_share_holds_so_many() {
         for percent in [1_u32, 10, 50, 100] {
             let share = Share::parse(&format!("{percent}%")).unwrap();
-            let held = (0..100_000).filter(|place| share.holds(place * (u64::MAX / 100_000))).count();
-            assert!(held.abs_diff(1_000 * percent as usize) < 10, "{percent}%: {held}");
+            let held = (0..100_000)
+                .filter(|place| share.holds(place * (u64::MAX / 100_000)))
+                .count();
+            assert!(
+                held.abs_diff(1_000 * percent as usize) < 10,
+                "{percent}%: {held}"
+            );
         }
-        assert!(Share(Share::WHOLE).holds(u64::MAX) && Share(1).holds(0) && !Share(9_999).holds(u64::MAX));
+        assert!(
+            Share(Share::WHOLE).holds(u64::MAX)
+                && Share(1).holds(0)
+                && !Share(9_999).holds(u64::MAX)
+        );
     }
 }

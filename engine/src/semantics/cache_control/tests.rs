@@ -13,7 +13,12 @@ fn asked(line: &str) -> RequestDirectives {
 }
 
 fn fields(names: &[&str]) -> Scope {
-    Scope::Fields(names.iter().map(|name| HeaderName::from_bytes(name.as_bytes()).unwrap()).collect())
+    Scope::Fields(
+        names
+            .iter()
+            .map(|name| HeaderName::from_bytes(name.as_bytes()).unwrap())
+            .collect(),
+    )
 }
 
 #[test]
@@ -68,36 +73,68 @@ fn max_age_is_read_as_the_rfc_says_also_where_it_is_odd() {
         (&[",, ,max-age=5,,"], Some(5)),
     ];
     for (lines, secs) in rows {
-        assert_eq!(said(lines).max_age, secs.map(Duration::from_secs), "{lines:?}");
+        assert_eq!(
+            said(lines).max_age,
+            secs.map(Duration::from_secs),
+            "{lines:?}"
+        );
     }
 }
 
 #[test]
 fn s_maxage_is_read_the_same_way() {
-    for (line, secs) in [("s-maxage=5", Some(5)), ("S-MAXAGE=\"5\"", Some(5)), ("s-maxage=x", Some(0)), ("smaxage=5", None)] {
-        assert_eq!(said(&[line]).s_maxage, secs.map(Duration::from_secs), "{line}");
+    for (line, secs) in [
+        ("s-maxage=5", Some(5)),
+        ("S-MAXAGE=\"5\"", Some(5)),
+        ("s-maxage=x", Some(0)),
+        ("smaxage=5", None),
+    ] {
+        assert_eq!(
+            said(&[line]).s_maxage,
+            secs.map(Duration::from_secs),
+            "{line}"
+        );
     }
 }
 
 #[test]
 fn windows_of_staleness_that_cannot_be_read_do_not_open() {
-    for (value, secs) in [("5", Some(5)), ("\"5\"", Some(5)), ("-5", None), ("5.0", None), ("", None), (" 5", None)] {
+    for (value, secs) in [
+        ("5", Some(5)),
+        ("\"5\"", Some(5)),
+        ("-5", None),
+        ("5.0", None),
+        ("", None),
+        (" 5", None),
+    ] {
         let window = secs.map(Duration::from_secs);
-        assert_eq!(said(&[&format!("stale-while-revalidate={value}")]).stale_while_revalidate, window, "{value}");
-        assert_eq!(said(&[&format!("stale-if-error={value}")]).stale_if_error, window, "{value}");
+        assert_eq!(
+            said(&[&format!("stale-while-revalidate={value}")]).stale_while_revalidate,
+            window,
+            "{value}"
+        );
+        assert_eq!(
+            said(&[&format!("stale-if-error={value}")]).stale_if_error,
+            window,
+            "{value}"
+        );
     }
     assert_eq!(said(&["stale-if-error"]).stale_if_error, None);
 }
 
 #[test]
 fn restrictions_count_with_any_argument_and_permissions_only_without() {
-    let all =
-        said(&["No-StOrE=1, must-revalidate=x, PROXY-REVALIDATE, no-transform=\"\", public=1, immutable=1, must-understand=1"]);
+    let all = said(&[
+        "No-StOrE=1, must-revalidate=x, PROXY-REVALIDATE, no-transform=\"\", public=1, immutable=1, must-understand=1",
+    ]);
     assert!(all.no_store && all.must_revalidate && all.proxy_revalidate && all.no_transform);
     assert!(!all.public && !all.immutable && !all.must_understand);
     let all = said(&["Public, IMMUTABLE, must-Understand"]);
     assert!(all.public && all.immutable && all.must_understand);
-    assert_eq!(said(&["nostore, no_store, no-stores, x-no-store, \"no-store\""]), ResponseDirectives::default());
+    assert_eq!(
+        said(&["nostore, no_store, no-stores, x-no-store, \"no-store\""]),
+        ResponseDirectives::default()
+    );
 }
 
 #[test]
@@ -119,8 +156,14 @@ fn no_cache_and_private_cover_the_fields_that_they_name_or_everything() {
         (&["NAME="], Scope::All),
     ];
     for (lines, scope) in rows {
-        let named = |name: &str| lines.iter().map(|line| line.replace("NAME", name)).collect::<Vec<_>>();
-        let as_lines = |lines: &[String]| said(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+        let named = |name: &str| {
+            lines
+                .iter()
+                .map(|line| line.replace("NAME", name))
+                .collect::<Vec<_>>()
+        };
+        let as_lines =
+            |lines: &[String]| said(&lines.iter().map(String::as_str).collect::<Vec<_>>());
         assert_eq!(as_lines(&named("No-Cache")).no_cache, *scope, "{lines:?}");
         assert_eq!(as_lines(&named("private")).private, *scope, "{lines:?}");
     }
@@ -134,7 +177,10 @@ fn a_line_of_unclosed_quotes_is_read_in_linear_time() {
 
 #[test]
 fn the_first_targeted_field_that_is_sound_governs() {
-    let targets = [HeaderName::from_static("tero-cache-control"), HeaderName::from_static("cdn-cache-control")];
+    let targets = [
+        HeaderName::from_static("tero-cache-control"),
+        HeaderName::from_static("cdn-cache-control"),
+    ];
     let cdn = "cdn-cache-control";
     let own = "tero-cache-control";
     let basic = ("cache-control", "max-age=1, no-store");
@@ -142,15 +188,27 @@ fn the_first_targeted_field_that_is_sound_governs() {
     let rows: &[(Lines<'_>, Option<&str>, Option<u64>)] = &[
         (&[], None, Some(1)),
         (&[(cdn, "max-age=3600")], Some(cdn), Some(3_600)),
-        (&[(cdn, "max-age=3600"), (own, "max-age=60")], Some(own), Some(60)),
-        (&[(cdn, "max-age=3600"), (own, "max-age=")], Some(cdn), Some(3_600)),
+        (
+            &[(cdn, "max-age=3600"), (own, "max-age=60")],
+            Some(own),
+            Some(60),
+        ),
+        (
+            &[(cdn, "max-age=3600"), (own, "max-age=")],
+            Some(cdn),
+            Some(3_600),
+        ),
         (&[(cdn, "max-age=0")], Some(cdn), Some(0)),
         (&[(cdn, "max-age=2147483648")], Some(cdn), Some(MAX)),
         (&[(cdn, "max-age=99999999999")], Some(cdn), Some(MAX)),
         (&[(cdn, "max-age=-1")], Some(cdn), Some(0)),
         (&[(cdn, "max-age=1;foo=bar")], Some(cdn), Some(1)),
         (&[(cdn, "foobar, max-age=3600")], Some(cdn), Some(3_600)),
-        (&[(cdn, "foobar=(a b), max-age=3600")], Some(cdn), Some(3_600)),
+        (
+            &[(cdn, "foobar=(a b), max-age=3600")],
+            Some(cdn),
+            Some(3_600),
+        ),
         (&[(cdn, "foo")], Some(cdn), None),
         (&[(cdn, "foo"), (cdn, "max-age=7")], Some(cdn), Some(7)),
         (&[(cdn, "max-age=7, max-age=8")], Some(cdn), Some(8)),
@@ -176,7 +234,11 @@ fn the_first_targeted_field_that_is_sound_governs() {
         let mut all = vec![basic];
         all.extend_from_slice(lines);
         let said = ResponseDirectives::governing(&headers(&all), &targets);
-        assert_eq!(said.targeted.as_ref().map(HeaderName::as_str), *governing, "{lines:?}");
+        assert_eq!(
+            said.targeted.as_ref().map(HeaderName::as_str),
+            *governing,
+            "{lines:?}"
+        );
         assert_eq!(said.max_age, secs.map(Duration::from_secs), "{lines:?}");
         assert_eq!(said.no_store, governing.is_none(), "{lines:?}");
     }
@@ -187,7 +249,10 @@ fn a_targeted_field_says_all_that_cache_control_can() {
     let cdn = HeaderName::from_static("cdn-cache-control");
     let value = "s-maxage=1, no-store, no-cache, private=\"a, b\", public, must-revalidate, proxy-revalidate, must-understand, \
                  immutable, no-transform, stale-while-revalidate=2, stale-if-error=3, unknown=4";
-    let said = ResponseDirectives::governing(&headers(&[("cdn-cache-control", value)]), std::slice::from_ref(&cdn));
+    let said = ResponseDirectives::governing(
+        &headers(&[("cdn-cache-control", value)]),
+        std::slice::from_ref(&cdn),
+    );
     let secs = |secs| Some(Duration::from_secs(secs));
     let expected = ResponseDirectives {
         targeted: Some(cdn.clone()),
@@ -206,15 +271,19 @@ fn a_targeted_field_says_all_that_cache_control_can() {
         no_transform: true,
     };
     assert_eq!(said, expected);
-    let said = ResponseDirectives::governing(&headers(&[("cdn-cache-control", "no-store=?0, private=?0")]), &[cdn]);
+    let said = ResponseDirectives::governing(
+        &headers(&[("cdn-cache-control", "no-store=?0, private=?0")]),
+        &[cdn],
+    );
     assert!(!said.no_store && said.private == Scope::Nothing && said.targeted.is_some());
 }
 
 #[test]
 fn requests_say_what_they_want_and_nonsense_says_nothing() {
     let secs = Duration::from_secs;
-    let all =
-        asked("no-cache, no-store, only-if-cached, no-transform, max-age=1, min-fresh=\"2\", max-stale=3, stale-if-error=4");
+    let all = asked(
+        "no-cache, no-store, only-if-cached, no-transform, max-age=1, min-fresh=\"2\", max-stale=3, stale-if-error=4",
+    );
     let expected = RequestDirectives {
         no_cache: true,
         no_store: true,
@@ -227,7 +296,9 @@ fn requests_say_what_they_want_and_nonsense_says_nothing() {
     };
     assert_eq!(all, expected);
     assert_eq!(asked("max-stale").max_stale, Some(MaxStale::Any));
-    assert!(asked("max-age=x, min-fresh=-1, max-stale=a, stale-if-error, maxage=1, foo").is_empty());
+    assert!(
+        asked("max-age=x, min-fresh=-1, max-stale=a, stale-if-error, maxage=1, foo").is_empty()
+    );
     assert!(asked("max-age").is_empty());
     assert_eq!(asked("max-age=x, max-age=5").max_age, Some(secs(5)));
 }
@@ -238,9 +309,15 @@ fn pragma_counts_only_where_there_is_no_cache_control() {
     assert!(no_cache(&[("pragma", "no-cache")]));
     assert!(no_cache(&[("pragma", "foo, No-Cache")]));
     assert!(!no_cache(&[("pragma", "foo")]));
-    assert!(!no_cache(&[("pragma", "no-cache"), ("cache-control", "max-age=1")]));
+    assert!(!no_cache(&[
+        ("pragma", "no-cache"),
+        ("cache-control", "max-age=1")
+    ]));
     assert!(!no_cache(&[("pragma", "no-cache"), ("cache-control", "")]));
     assert!(RequestDirectives::of(&headers(&[("accept", "*/*")])).is_empty());
     // In responses it means nothing (§5.4).
-    assert_eq!(ResponseDirectives::of(&headers(&[("pragma", "no-cache")])), ResponseDirectives::default());
+    assert_eq!(
+        ResponseDirectives::of(&headers(&[("pragma", "no-cache")])),
+        ResponseDirectives::default()
+    );
 }

@@ -39,15 +39,44 @@ fn the_lifetime_is_taken_from_the_first_that_gives_one() {
     let rows: &[(Lines<'_>, u64, LifetimeSource)] = &[
         (&[], 0, None),
         (&[(cc, "public")], 0, None),
-        (&[(cc, "s-maxage=1, max-age=2"), ("expires", &soon)], 1, SMaxage),
+        (
+            &[(cc, "s-maxage=1, max-age=2"), ("expires", &soon)],
+            1,
+            SMaxage,
+        ),
         (&[(cc, "max-age=2, s-maxage=1")], 1, SMaxage),
         (&[(cc, "max-age=2"), ("expires", &soon)], 2, MaxAge),
         (&[(cc, "max-age=2"), ("expires", "0")], 2, MaxAge),
         (&[(cc, "max-age=0"), ("expires", &soon)], 0, MaxAge),
-        (&[(cc, "max-age=x"), ("expires", &soon), ("last-modified", &yesterday)], 0, MaxAge),
-        (&[("cdn-cache-control", "max-age=3"), (cc, "max-age=2"), ("expires", &past)], 3, Targeted),
-        // Where a targeted field governs without a lifetime, `Expires` gives none either (RFC 9213 §2.2).
-        (&[("cdn-cache-control", "foo"), (cc, "max-age=2"), ("expires", &soon)], 0, None),
+        (
+            &[
+                (cc, "max-age=x"),
+                ("expires", &soon),
+                ("last-modified", &yesterday),
+            ],
+            0,
+            MaxAge,
+        ),
+        (
+            &[
+                ("cdn-cache-control", "max-age=3"),
+                (cc, "max-age=2"),
+                ("expires", &past),
+            ],
+            3,
+            Targeted,
+        ),
+        // Where a targeted field governs without a lifetime, `Expires` gives none either (RFC 9213
+        // §2.2).
+        (
+            &[
+                ("cdn-cache-control", "foo"),
+                (cc, "max-age=2"),
+                ("expires", &soon),
+            ],
+            0,
+            None,
+        ),
         (&[("expires", &soon)], 10, Expires),
         (&[("expires", &soon), ("date", &now)], 10, Expires),
         (&[("expires", &soon), ("date", &past)], 20, Expires),
@@ -56,35 +85,74 @@ fn the_lifetime_is_taken_from_the_first_that_gives_one() {
         (&[("expires", &soon), ("date", &later)], 0, Expires),
         (&[("expires", &soon), ("date", "foo")], 10, Expires),
         (&[("expires", &soon), ("expires", &later)], 10, Expires),
-        (&[("expires", "0"), ("last-modified", &yesterday)], 0, Expires),
-        (&[("last-modified", &yesterday), ("date", &now)], 8_640, Heuristic),
+        (
+            &[("expires", "0"), ("last-modified", &yesterday)],
+            0,
+            Expires,
+        ),
+        (
+            &[("last-modified", &yesterday), ("date", &now)],
+            8_640,
+            Heuristic,
+        ),
         (&[("last-modified", &yesterday)], 8_640, Heuristic),
-        (&[("last-modified", &a_second_less), ("date", &now)], 8_639, Heuristic),
+        (
+            &[("last-modified", &a_second_less), ("date", &now)],
+            8_639,
+            Heuristic,
+        ),
         (&[("last-modified", &last_year)], 86_400, Heuristic),
         (&[("last-modified", &now)], 0, None),
         (&[("last-modified", &soon)], 0, None),
         (&[("last-modified", "foo")], 0, None),
-        (&[("last-modified", &yesterday), ("pragma", "no-cache")], 8_640, Heuristic),
+        (
+            &[("last-modified", &yesterday), ("pragma", "no-cache")],
+            8_640,
+            Heuristic,
+        ),
     ];
     for (lines, lifetime, source) in rows {
         let freshness = by_fields(lines);
-        assert_eq!((freshness.lifetime(), freshness.source()), (secs(*lifetime), *source), "{lines:?}");
-        assert_eq!(freshness.fresh_until().since(NOON.saturating_sub(freshness.age(NOON))), secs(*lifetime), "{lines:?}");
+        assert_eq!(
+            (freshness.lifetime(), freshness.source()),
+            (secs(*lifetime), *source),
+            "{lines:?}"
+        );
+        assert_eq!(
+            freshness
+                .fresh_until()
+                .since(NOON.saturating_sub(freshness.age(NOON))),
+            secs(*lifetime),
+            "{lines:?}"
+        );
         let headers = headers(lines);
-        let directives = ResponseDirectives::governing(&headers, &[http::HeaderName::from_static("cdn-cache-control")]);
+        let directives = ResponseDirectives::governing(
+            &headers,
+            &[http::HeaderName::from_static("cdn-cache-control")],
+        );
         let explicit = source.is_explicit().then(|| secs(*lifetime));
-        assert_eq!(header_lifetime(&headers, &directives, NOON), explicit, "{lines:?}");
+        assert_eq!(
+            header_lifetime(&headers, &directives, NOON),
+            explicit,
+            "{lines:?}"
+        );
     }
 }
 
 #[test]
 fn guesses_are_made_only_for_statuses_that_allow_them() {
     let modified = headers(&[("last-modified", &date(-DAY))]);
-    let public = ResponseDirectives { public: true, ..ResponseDirectives::default() };
+    let public = ResponseDirectives {
+        public: true,
+        ..ResponseDirectives::default()
+    };
     for status in 200..=599 {
         let status = StatusCode::from_u16(status).unwrap();
-        let guess = |directives: &ResponseDirectives| field_lifetime(status, &modified, directives, NOON).0 > Duration::ZERO;
-        let allowed = [200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501].contains(&status.as_u16());
+        let guess = |directives: &ResponseDirectives| {
+            field_lifetime(status, &modified, directives, NOON).0 > Duration::ZERO
+        };
+        let allowed =
+            [200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501].contains(&status.as_u16());
         assert_eq!(guess(&ResponseDirectives::default()), allowed, "{status}");
         assert!(guess(&public), "{status}");
     }
@@ -104,7 +172,11 @@ fn dates_are_read_in_three_forms_and_no_other() {
     ];
     for text in good {
         let time = http_date(&HeaderValue::from_str(text).unwrap());
-        assert_eq!(time, Some(Timestamp::from_unix_secs(2_544_400_878)), "{text}");
+        assert_eq!(
+            time,
+            Some(Timestamp::from_unix_secs(2_544_400_878)),
+            "{text}"
+        );
     }
     let bad: &[&[u8]] = &[
         b"0",
@@ -127,13 +199,19 @@ fn dates_are_read_in_three_forms_and_no_other() {
         b"Thu, 18 Aug 2050 02:01:18 GMT\xff",
     ];
     for text in bad {
-        assert_eq!(http_date(&HeaderValue::from_bytes(text).unwrap()), None, "{:?}", String::from_utf8_lossy(text));
+        assert_eq!(
+            http_date(&HeaderValue::from_bytes(text).unwrap()),
+            None,
+            "{:?}",
+            String::from_utf8_lossy(text)
+        );
     }
 }
 
 #[test]
 fn the_initial_age_is_the_greater_of_what_date_and_age_say() {
-    // Date relative to noon, Age, how long the answer took in milliseconds, and the age at noon in milliseconds.
+    // Date relative to noon, Age, how long the answer took in milliseconds, and the age at noon in
+    // milliseconds.
     let rows: &[(Option<i64>, &[&str], i64, u64)] = &[
         (None, &[], 0, 0),
         (None, &[], 1_500, 1_500),
@@ -161,9 +239,13 @@ fn the_initial_age_is_the_greater_of_what_date_and_age_say() {
         (None, &[""], 0, 0),
     ];
     for (at, ages, delay, expected) in rows {
-        let mut lines: Vec<(&str, String)> = ages.iter().map(|age| ("age", (*age).to_owned())).collect();
+        let mut lines: Vec<(&str, String)> =
+            ages.iter().map(|age| ("age", (*age).to_owned())).collect();
         lines.extend(at.map(|at| ("date", date(at))));
-        let lines: Vec<(&str, &str)> = lines.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let lines: Vec<(&str, &str)> = lines
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
         let headers = headers(&lines);
         let freshness = Freshness::of(&Terms {
             status: StatusCode::OK,
@@ -174,7 +256,11 @@ fn the_initial_age_is_the_greater_of_what_date_and_age_say() {
             request_time: Timestamp::from_unix_millis(NOON.unix_millis() - delay),
             response_time: NOON,
         });
-        assert_eq!(freshness.age(NOON), Duration::from_millis(*expected), "{lines:?} {delay}");
+        assert_eq!(
+            freshness.age(NOON),
+            Duration::from_millis(*expected),
+            "{lines:?} {delay}"
+        );
     }
 }
 
@@ -208,21 +294,37 @@ fn freshness_ends_with_the_last_millisecond_of_the_lifetime() {
         (8_000, false, -1, 11),
     ] {
         let now = at(millis);
-        let seen = (freshness.is_fresh(now), freshness.remaining_secs(now), freshness.age(now).as_secs());
+        let seen = (
+            freshness.is_fresh(now),
+            freshness.remaining_secs(now),
+            freshness.age(now).as_secs(),
+        );
         assert_eq!(seen, (fresh, remaining, age), "{millis}");
     }
 }
 
 #[test]
 fn a_policys_ttl_replaces_the_fields_and_counts_from_arrival() {
-    let decision = ResponseDecision { ttl: Some(secs(60)), ..ResponseDecision::default() };
+    let decision = ResponseDecision {
+        ttl: Some(secs(60)),
+        ..ResponseDecision::default()
+    };
     for line in ["max-age=5", "s-maxage=0", "no-cache", "max-age=x"] {
         let freshness = freshness(&[("cache-control", line), ("age", "1000")], &decision);
-        assert_eq!((freshness.lifetime(), freshness.source()), (secs(60), LifetimeSource::Policy));
-        assert!(freshness.is_fresh(after(59)) && !freshness.is_fresh(after(60)), "{line}");
+        assert_eq!(
+            (freshness.lifetime(), freshness.source()),
+            (secs(60), LifetimeSource::Policy)
+        );
+        assert!(
+            freshness.is_fresh(after(59)) && !freshness.is_fresh(after(60)),
+            "{line}"
+        );
         assert_eq!(freshness.age(after(1)), secs(1_001));
     }
-    let none = ResponseDecision { ttl: Some(Duration::ZERO), ..ResponseDecision::default() };
+    let none = ResponseDecision {
+        ttl: Some(Duration::ZERO),
+        ..ResponseDecision::default()
+    };
     assert!(!freshness(&[("cache-control", "max-age=5")], &none).is_fresh(NOON));
 }
 
@@ -236,9 +338,15 @@ fn no_cache_is_never_fresh_but_with_field_names_it_is() {
 
 #[test]
 fn windows_of_staleness_come_from_policy_response_and_site_in_that_order() {
-    let defaults = StaleDefaults { stale_if_error: secs(7), stale_while_revalidate: secs(8) };
-    let decided =
-        ResponseDecision { stale_if_error: Some(secs(3)), stale_while_revalidate: Some(secs(4)), ..ResponseDecision::default() };
+    let defaults = StaleDefaults {
+        stale_if_error: secs(7),
+        stale_while_revalidate: secs(8),
+    };
+    let decided = ResponseDecision {
+        stale_if_error: Some(secs(3)),
+        stale_while_revalidate: Some(secs(4)),
+        ..ResponseDecision::default()
+    };
     let silent = ResponseDecision::default();
     // What has never been fresh gets no default, only what it or a policy says.
     for (lines, decision, if_error, while_revalidate) in [
@@ -259,18 +367,52 @@ fn windows_of_staleness_come_from_policy_response_and_site_in_that_order() {
             request_time: NOON,
             response_time: NOON,
         });
-        let seen = (freshness.allows_if_error(NOON), freshness.allows_while_revalidate(NOON));
+        let seen = (
+            freshness.allows_if_error(NOON),
+            freshness.allows_while_revalidate(NOON),
+        );
         assert_eq!(seen, (if_error, while_revalidate), "{lines} {decision:?}");
     }
-    // What the response says, whether a policy speaks, and the two windows: if error, while revalidate.
+    // What the response says, whether a policy speaks, and the two windows: if error, while
+    // revalidate.
     let rows = [
         ("max-age=10", &silent, 7, 8),
-        ("max-age=10, stale-if-error=1, stale-while-revalidate=2", &silent, 1, 2),
-        ("max-age=10, stale-if-error=0, stale-while-revalidate=0", &silent, 0, 0),
-        ("max-age=10, stale-if-error=1, stale-while-revalidate=2", &decided, 3, 4),
-        ("max-age=10, must-revalidate, stale-if-error=1", &silent, 0, 0),
-        ("max-age=10, proxy-revalidate, stale-if-error=1", &silent, 0, 0),
-        ("s-maxage=10, stale-if-error=1, stale-while-revalidate=1", &silent, 0, 0),
+        (
+            "max-age=10, stale-if-error=1, stale-while-revalidate=2",
+            &silent,
+            1,
+            2,
+        ),
+        (
+            "max-age=10, stale-if-error=0, stale-while-revalidate=0",
+            &silent,
+            0,
+            0,
+        ),
+        (
+            "max-age=10, stale-if-error=1, stale-while-revalidate=2",
+            &decided,
+            3,
+            4,
+        ),
+        (
+            "max-age=10, must-revalidate, stale-if-error=1",
+            &silent,
+            0,
+            0,
+        ),
+        (
+            "max-age=10, proxy-revalidate, stale-if-error=1",
+            &silent,
+            0,
+            0,
+        ),
+        (
+            "s-maxage=10, stale-if-error=1, stale-while-revalidate=1",
+            &silent,
+            0,
+            0,
+        ),
         ("s-maxage=10", &decided, 3, 4),
         ("max-age=10, must-revalidate", &decided, 3, 4),
         ("max-age=10, no-cache=\"a\"", &silent, 7, 8),
@@ -288,23 +430,39 @@ fn windows_of_staleness_come_from_policy_response_and_site_in_that_order() {
         });
         let last = |window: i64, allows: fn(&Freshness, Timestamp) -> bool| {
             // Open up to the window's last second, closed at its end.
-            assert_eq!(allows(&freshness, after(10 + window - 1)), window > 0, "{line}");
+            assert_eq!(
+                allows(&freshness, after(10 + window - 1)),
+                window > 0,
+                "{line}"
+            );
             assert!(!allows(&freshness, after(10 + window)), "{line}");
         };
         last(if_error, Freshness::allows_if_error);
         last(while_revalidate, Freshness::allows_while_revalidate);
-        assert_eq!(freshness.usable_until(), after(10 + if_error.max(while_revalidate)), "{line}");
+        assert_eq!(
+            freshness.usable_until(),
+            after(10 + if_error.max(while_revalidate)),
+            "{line}"
+        );
     }
-    let no_cache = by_fields(&[("cache-control", "no-cache, max-age=10, stale-if-error=100, stale-while-revalidate=100")]);
+    let no_cache = by_fields(&[(
+        "cache-control",
+        "no-cache, max-age=10, stale-if-error=100, stale-while-revalidate=100",
+    )]);
     assert!(!no_cache.allows_if_error(NOON) && !no_cache.allows_while_revalidate(NOON));
 }
 
 #[test]
 fn a_soft_purge_ends_freshness_and_opens_the_windows() {
-    let whole = by_fields(&[("cache-control", "max-age=100, stale-while-revalidate=5, stale-if-error=6")]);
+    let whole = by_fields(&[(
+        "cache-control",
+        "max-age=100, stale-while-revalidate=5, stale-if-error=6",
+    )]);
     let purged = whole.made_stale(after(10));
     assert!(whole.is_fresh(after(10)) && !purged.is_fresh(after(10)));
-    assert!(purged.allows_while_revalidate(after(14)) && !purged.allows_while_revalidate(after(15)));
+    assert!(
+        purged.allows_while_revalidate(after(14)) && !purged.allows_while_revalidate(after(15))
+    );
     assert!(purged.allows_if_error(after(15)) && !purged.allows_if_error(after(16)));
     assert_eq!(purged.age(after(10)), secs(10));
     // What is stale already gets no new window.
@@ -318,14 +476,39 @@ fn what_nothing_can_use_is_not_worth_keeping() {
         (&[("cache-control", "max-age=0")], false),
         (&[("cache-control", "max-age=10"), ("age", "10")], false),
         (&[("cache-control", "max-age=0"), ("etag", "\"a\"")], true),
-        (&[("cache-control", "no-cache"), ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT")], true),
-        (&[("cache-control", "max-age=0"), ("last-modified", "yesterday")], false),
+        (
+            &[
+                ("cache-control", "no-cache"),
+                ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT"),
+            ],
+            true,
+        ),
+        (
+            &[
+                ("cache-control", "max-age=0"),
+                ("last-modified", "yesterday"),
+            ],
+            false,
+        ),
         (&[("cache-control", "max-age=0, stale-if-error=1")], true),
-        (&[("cache-control", "max-age=0, stale-while-revalidate=1")], true),
-        (&[("cache-control", "max-age=0, must-revalidate, stale-if-error=1")], false),
+        (
+            &[("cache-control", "max-age=0, stale-while-revalidate=1")],
+            true,
+        ),
+        (
+            &[(
+                "cache-control",
+                "max-age=0, must-revalidate, stale-if-error=1",
+            )],
+            false,
+        ),
     ];
     for (lines, worth) in rows {
-        assert_eq!(by_fields(lines).is_worth_keeping(&headers(lines), NOON), *worth, "{lines:?}");
+        assert_eq!(
+            by_fields(lines).is_worth_keeping(&headers(lines), NOON),
+            *worth,
+            "{lines:?}"
+        );
     }
 }
 

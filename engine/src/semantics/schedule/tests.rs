@@ -11,72 +11,212 @@ fn at(text: &str) -> Timestamp {
 
 fn shown(now: &str, zone: Tz) -> String {
     let it = moment(at(now), zone, &Calendar::default());
-    let date = format!("{:04}-{:02}-{:02} {}", it.year, it.month, it.day, it.weekday);
-    format!("{date} {:02}:{:02}:{:02} {:+}", it.hour, it.minute, it.second, it.utc_offset_mins)
+    let date = format!(
+        "{:04}-{:02}-{:02} {}",
+        it.year, it.month, it.day, it.weekday
+    );
+    format!(
+        "{date} {:02}:{:02}:{:02} {:+}",
+        it.hour, it.minute, it.second, it.utc_offset_mins
+    )
 }
 
 #[test]
 fn a_moment_is_what_the_wall_clock_shows() {
-    let check = |zone, now, expected: &str| assert_eq!(shown(now, zone), expected, "{now} in {zone}");
-    check(BUENOS_AIRES, "2026-11-24T12:00:00Z", "2026-11-24 Tue 09:00:00 -180");
-    check(BUENOS_AIRES, "2026-01-01T02:59:59Z", "2025-12-31 Wed 23:59:59 -180");
-    check(BUENOS_AIRES, "2026-01-01T03:00:00Z", "2026-01-01 Thu 00:00:00 -180");
-    // Summer time of 2008/2009: from 19 October 2008 (00:00 became 01:00) to 15 March 2009 (00:00 became 23:00).
-    check(BUENOS_AIRES, "2008-10-19T02:59:59Z", "2008-10-18 Sat 23:59:59 -180");
-    check(BUENOS_AIRES, "2008-10-19T03:00:00Z", "2008-10-19 Sun 01:00:00 -120");
-    check(BUENOS_AIRES, "2009-03-15T01:59:59Z", "2009-03-14 Sat 23:59:59 -120");
-    check(BUENOS_AIRES, "2009-03-15T02:00:00Z", "2009-03-14 Sat 23:00:00 -180");
-    check(SANTIAGO, "2026-04-05T02:59:59Z", "2026-04-04 Sat 23:59:59 -180");
-    check(SANTIAGO, "2026-04-05T03:00:00Z", "2026-04-04 Sat 23:00:00 -240");
-    check(SANTIAGO, "2026-09-06T03:59:59Z", "2026-09-05 Sat 23:59:59 -240");
-    check(SANTIAGO, "2026-09-06T04:00:00Z", "2026-09-06 Sun 01:00:00 -180");
-    check(MADRID, "2026-03-29T00:59:59Z", "2026-03-29 Sun 01:59:59 +60");
-    check(MADRID, "2026-03-29T01:00:00Z", "2026-03-29 Sun 03:00:00 +120");
-    check(MADRID, "2026-10-25T00:59:59Z", "2026-10-25 Sun 02:59:59 +120");
-    check(MADRID, "2026-10-25T01:00:00Z", "2026-10-25 Sun 02:00:00 +60");
-    check(NEW_YORK, "2026-03-08T06:59:59Z", "2026-03-08 Sun 01:59:59 -300");
-    check(NEW_YORK, "2026-03-08T07:00:00Z", "2026-03-08 Sun 03:00:00 -240");
-    check(NEW_YORK, "2026-11-01T05:59:59Z", "2026-11-01 Sun 01:59:59 -240");
-    check(NEW_YORK, "2026-11-01T06:00:00Z", "2026-11-01 Sun 01:00:00 -300");
-    check(chrono_tz::UTC, "2024-02-29T23:59:59Z", "2024-02-29 Thu 23:59:59 +0");
+    let check =
+        |zone, now, expected: &str| assert_eq!(shown(now, zone), expected, "{now} in {zone}");
+    check(
+        BUENOS_AIRES,
+        "2026-11-24T12:00:00Z",
+        "2026-11-24 Tue 09:00:00 -180",
+    );
+    check(
+        BUENOS_AIRES,
+        "2026-01-01T02:59:59Z",
+        "2025-12-31 Wed 23:59:59 -180",
+    );
+    check(
+        BUENOS_AIRES,
+        "2026-01-01T03:00:00Z",
+        "2026-01-01 Thu 00:00:00 -180",
+    );
+    // Summer time of 2008/2009: from 19 October 2008 (00:00 became 01:00) to 15 March 2009 (00:00
+    // became 23:00).
+    check(
+        BUENOS_AIRES,
+        "2008-10-19T02:59:59Z",
+        "2008-10-18 Sat 23:59:59 -180",
+    );
+    check(
+        BUENOS_AIRES,
+        "2008-10-19T03:00:00Z",
+        "2008-10-19 Sun 01:00:00 -120",
+    );
+    check(
+        BUENOS_AIRES,
+        "2009-03-15T01:59:59Z",
+        "2009-03-14 Sat 23:59:59 -120",
+    );
+    check(
+        BUENOS_AIRES,
+        "2009-03-15T02:00:00Z",
+        "2009-03-14 Sat 23:00:00 -180",
+    );
+    check(
+        SANTIAGO,
+        "2026-04-05T02:59:59Z",
+        "2026-04-04 Sat 23:59:59 -180",
+    );
+    check(
+        SANTIAGO,
+        "2026-04-05T03:00:00Z",
+        "2026-04-04 Sat 23:00:00 -240",
+    );
+    check(
+        SANTIAGO,
+        "2026-09-06T03:59:59Z",
+        "2026-09-05 Sat 23:59:59 -240",
+    );
+    check(
+        SANTIAGO,
+        "2026-09-06T04:00:00Z",
+        "2026-09-06 Sun 01:00:00 -180",
+    );
+    check(
+        MADRID,
+        "2026-03-29T00:59:59Z",
+        "2026-03-29 Sun 01:59:59 +60",
+    );
+    check(
+        MADRID,
+        "2026-03-29T01:00:00Z",
+        "2026-03-29 Sun 03:00:00 +120",
+    );
+    check(
+        MADRID,
+        "2026-10-25T00:59:59Z",
+        "2026-10-25 Sun 02:59:59 +120",
+    );
+    check(
+        MADRID,
+        "2026-10-25T01:00:00Z",
+        "2026-10-25 Sun 02:00:00 +60",
+    );
+    check(
+        NEW_YORK,
+        "2026-03-08T06:59:59Z",
+        "2026-03-08 Sun 01:59:59 -300",
+    );
+    check(
+        NEW_YORK,
+        "2026-03-08T07:00:00Z",
+        "2026-03-08 Sun 03:00:00 -240",
+    );
+    check(
+        NEW_YORK,
+        "2026-11-01T05:59:59Z",
+        "2026-11-01 Sun 01:59:59 -240",
+    );
+    check(
+        NEW_YORK,
+        "2026-11-01T06:00:00Z",
+        "2026-11-01 Sun 01:00:00 -300",
+    );
+    check(
+        chrono_tz::UTC,
+        "2024-02-29T23:59:59Z",
+        "2024-02-29 Thu 23:59:59 +0",
+    );
 }
 
 #[test]
 fn the_next_offset_change_is_told_up_to_its_second_and_only_within_the_horizon() {
     let check = |zone, now, expected: Option<(&str, i16)>| {
-        let expected = expected.map(|(time, utc_offset_mins)| OffsetChange { unix_secs: at(time).unix_secs(), utc_offset_mins });
-        assert_eq!(next_offset_change(at(now), zone), expected, "{now} in {zone}");
-        assert_eq!(moment(at(now), zone, &Calendar::default()).next_offset_change, expected, "{now} in {zone}");
+        let expected = expected.map(|(time, utc_offset_mins)| OffsetChange {
+            unix_secs: at(time).unix_secs(),
+            utc_offset_mins,
+        });
+        assert_eq!(
+            next_offset_change(at(now), zone),
+            expected,
+            "{now} in {zone}"
+        );
+        assert_eq!(
+            moment(at(now), zone, &Calendar::default()).next_offset_change,
+            expected,
+            "{now} in {zone}"
+        );
     };
     check(BUENOS_AIRES, "2026-11-24T12:00:00Z", None);
-    check(BUENOS_AIRES, "2008-10-19T02:59:59Z", Some(("2008-10-19T03:00:00Z", -120)));
-    check(BUENOS_AIRES, "2008-10-19T03:00:00Z", Some(("2009-03-15T02:00:00Z", -180)));
+    check(
+        BUENOS_AIRES,
+        "2008-10-19T02:59:59Z",
+        Some(("2008-10-19T03:00:00Z", -120)),
+    );
+    check(
+        BUENOS_AIRES,
+        "2008-10-19T03:00:00Z",
+        Some(("2009-03-15T02:00:00Z", -180)),
+    );
     check(BUENOS_AIRES, "2009-03-15T02:00:00Z", None);
-    check(MADRID, "2026-03-29T00:59:59Z", Some(("2026-03-29T01:00:00Z", 120)));
-    check(MADRID, "2026-03-29T01:00:00Z", Some(("2026-10-25T01:00:00Z", 60)));
-    check(NEW_YORK, "2026-11-24T12:00:00Z", Some(("2027-03-14T07:00:00Z", -240)));
-    check(SANTIAGO, "2026-04-05T03:00:00Z", Some(("2026-09-06T04:00:00Z", -180)));
-    // Buenos Aires had no change between 3 March 2000 and 30 December 2007 at 03:00 UTC: announced 400 days ahead, not before.
+    check(
+        MADRID,
+        "2026-03-29T00:59:59Z",
+        Some(("2026-03-29T01:00:00Z", 120)),
+    );
+    check(
+        MADRID,
+        "2026-03-29T01:00:00Z",
+        Some(("2026-10-25T01:00:00Z", 60)),
+    );
+    check(
+        NEW_YORK,
+        "2026-11-24T12:00:00Z",
+        Some(("2027-03-14T07:00:00Z", -240)),
+    );
+    check(
+        SANTIAGO,
+        "2026-04-05T03:00:00Z",
+        Some(("2026-09-06T04:00:00Z", -180)),
+    );
+    // Buenos Aires had no change between 3 March 2000 and 30 December 2007 at 03:00 UTC: announced
+    // 400 days ahead, not before.
     let change = at("2007-12-30T03:00:00Z");
     let horizon = std::time::Duration::from_secs(400 * 86_400);
     let announced = change.saturating_sub(horizon);
-    assert_eq!(next_offset_change(announced.saturating_sub(std::time::Duration::from_secs(1)), BUENOS_AIRES), None);
+    assert_eq!(
+        next_offset_change(
+            announced.saturating_sub(std::time::Duration::from_secs(1)),
+            BUENOS_AIRES
+        ),
+        None
+    );
     assert_eq!(
         next_offset_change(announced, BUENOS_AIRES),
-        Some(OffsetChange { unix_secs: change.unix_secs(), utc_offset_mins: -120 })
+        Some(OffsetChange {
+            unix_secs: change.unix_secs(),
+            utc_offset_mins: -120
+        })
     );
 }
 
 #[test]
 fn a_remembered_offset_never_differs_from_a_fresh_one() {
-    // Forward in odd steps and back again, four zones interleaved, so that spans are entered from both ends.
+    // Forward in odd steps and back again, four zones interleaved, so that spans are entered from
+    // both ends.
     let steps = 3_000;
     for step in (0..steps).chain((0..steps).rev()) {
         let secs = 1_190_000_000 + step * 211_111;
         for zone in [BUENOS_AIRES, SANTIAGO, MADRID, NEW_YORK] {
             let it = moment(Timestamp::from_unix_secs(secs), zone, &Calendar::default());
-            assert_eq!(i64::from(it.utc_offset_mins) * 60, offset_at(secs, zone), "{secs} in {zone}");
-            let fresh = look_ahead(secs, zone).next.filter(|next| next.unix_secs - secs <= HORIZON_SECS);
+            assert_eq!(
+                i64::from(it.utc_offset_mins) * 60,
+                offset_at(secs, zone),
+                "{secs} in {zone}"
+            );
+            let fresh = look_ahead(secs, zone)
+                .next
+                .filter(|next| next.unix_secs - secs <= HORIZON_SECS);
             if step % 50 == 0 {
                 assert_eq!(it.next_offset_change, fresh, "{secs} in {zone}");
             }
@@ -88,8 +228,18 @@ fn a_remembered_offset_never_differs_from_a_fresh_one() {
 fn a_holiday_is_that_of_the_local_date() {
     let mut calendar = Calendar::covering([2026]);
     let kind = super::super::calendar::HolidayKind::Closed;
-    calendar.set("2026-12-25".parse().unwrap(), Some(Holiday { name: "Navidad".to_owned(), kind }));
-    let holiday = |now: &str| moment(at(now), BUENOS_AIRES, &calendar).holiday.map(|it| it.name.clone());
+    calendar.set(
+        "2026-12-25".parse().unwrap(),
+        Some(Holiday {
+            name: "Navidad".to_owned(),
+            kind,
+        }),
+    );
+    let holiday = |now: &str| {
+        moment(at(now), BUENOS_AIRES, &calendar)
+            .holiday
+            .map(|it| it.name.clone())
+    };
     assert_eq!(holiday("2026-12-25T02:59:59Z"), None);
     assert_eq!(holiday("2026-12-25T03:00:00Z").as_deref(), Some("Navidad"));
     assert_eq!(holiday("2026-12-26T02:59:59Z").as_deref(), Some("Navidad"));
@@ -102,25 +252,46 @@ fn cutting_drops_the_seconds_and_no_more() {
     assert_eq!(cut("2026-11-24T12:00:00Z"), at("2026-11-24T12:00:00Z"));
     assert_eq!(cut("2026-11-24T12:00:59Z"), at("2026-11-24T12:00:00Z"));
     assert_eq!(cut("2026-11-24T12:01:00Z"), at("2026-11-24T12:01:00Z"));
-    assert_eq!(cut_to_minute(Timestamp::from_unix_millis(59_999), chrono_tz::UTC), Timestamp::from_unix_secs(0));
+    assert_eq!(
+        cut_to_minute(Timestamp::from_unix_millis(59_999), chrono_tz::UTC),
+        Timestamp::from_unix_secs(0)
+    );
 }
 
 #[test]
 fn hours_are_local() {
     assert_eq!(local_hour(at("2026-11-24T02:59:59Z"), BUENOS_AIRES), 23);
     assert_eq!(local_hour(at("2026-11-24T03:00:00Z"), BUENOS_AIRES), 0);
-    assert_eq!(local_hour_of_week(at("2026-11-23T03:00:00Z"), BUENOS_AIRES), 0);
-    assert_eq!(local_hour_of_week(at("2026-11-23T02:59:59Z"), BUENOS_AIRES), 167);
-    assert_eq!(local_hour_of_week(at("2026-11-24T12:00:00Z"), BUENOS_AIRES), 24 + 9);
+    assert_eq!(
+        local_hour_of_week(at("2026-11-23T03:00:00Z"), BUENOS_AIRES),
+        0
+    );
+    assert_eq!(
+        local_hour_of_week(at("2026-11-23T02:59:59Z"), BUENOS_AIRES),
+        167
+    );
+    assert_eq!(
+        local_hour_of_week(at("2026-11-24T12:00:00Z"), BUENOS_AIRES),
+        24 + 9
+    );
 }
 
 #[test]
 fn times_out_of_range_are_taken_for_the_nearest() {
     for millis in [i64::MIN, -1, 0, i64::MAX] {
-        let it = moment(Timestamp::from_unix_millis(millis), BUENOS_AIRES, &Calendar::default());
+        let it = moment(
+            Timestamp::from_unix_millis(millis),
+            BUENOS_AIRES,
+            &Calendar::default(),
+        );
         assert!((1969..=9999).contains(&it.year), "{it:?}");
     }
-    assert_eq!(Schedule::parse("0 9 * * *", BUENOS_AIRES).unwrap().next_after(Timestamp::from_unix_millis(i64::MAX)), None);
+    assert_eq!(
+        Schedule::parse("0 9 * * *", BUENOS_AIRES)
+            .unwrap()
+            .next_after(Timestamp::from_unix_millis(i64::MAX)),
+        None
+    );
 }
 
 /// The first `expected.len()` times after `after` at which the expression comes due.
@@ -129,7 +300,12 @@ fn due(expression: &str, zone: Tz, after: &str, expected: &[&str]) {
     let mut now = at(after);
     for expected in expected {
         let next = schedule.next_after(now).unwrap();
-        assert_eq!(next, at(expected), "{expression} in {zone} after {}", naive(now.unix_secs()));
+        assert_eq!(
+            next,
+            at(expected),
+            "{expression} in {zone} after {}",
+            naive(now.unix_secs())
+        );
         now = next;
     }
 }
@@ -137,41 +313,138 @@ fn due(expression: &str, zone: Tz, after: &str, expected: &[&str]) {
 #[test]
 fn a_schedule_follows_the_local_clock() {
     let opening = "30 8 * * MON-SAT";
-    due(opening, BUENOS_AIRES, "2026-11-27T11:29:59Z", &["2026-11-27T11:30:00Z", "2026-11-28T11:30:00Z", "2026-11-30T11:30:00Z"]);
-    due("0 0 1 1 *", BUENOS_AIRES, "2026-12-31T12:00:00Z", &["2027-01-01T03:00:00Z", "2028-01-01T03:00:00Z"]);
-    due("59 23 31 12 *", NEW_YORK, "2026-12-31T12:00:00Z", &["2027-01-01T04:59:00Z", "2028-01-01T04:59:00Z"]);
-    due("0 9 * * *", MADRID, "2026-03-28T00:00:00Z", &["2026-03-28T08:00:00Z", "2026-03-29T07:00:00Z"]);
-    due("0 12 29 2 *", MADRID, "2026-03-28T00:00:00Z", &["2028-02-29T11:00:00Z", "2032-02-29T11:00:00Z"]);
+    due(
+        opening,
+        BUENOS_AIRES,
+        "2026-11-27T11:29:59Z",
+        &[
+            "2026-11-27T11:30:00Z",
+            "2026-11-28T11:30:00Z",
+            "2026-11-30T11:30:00Z",
+        ],
+    );
+    due(
+        "0 0 1 1 *",
+        BUENOS_AIRES,
+        "2026-12-31T12:00:00Z",
+        &["2027-01-01T03:00:00Z", "2028-01-01T03:00:00Z"],
+    );
+    due(
+        "59 23 31 12 *",
+        NEW_YORK,
+        "2026-12-31T12:00:00Z",
+        &["2027-01-01T04:59:00Z", "2028-01-01T04:59:00Z"],
+    );
+    due(
+        "0 9 * * *",
+        MADRID,
+        "2026-03-28T00:00:00Z",
+        &["2026-03-28T08:00:00Z", "2026-03-29T07:00:00Z"],
+    );
+    due(
+        "0 12 29 2 *",
+        MADRID,
+        "2026-03-28T00:00:00Z",
+        &["2028-02-29T11:00:00Z", "2032-02-29T11:00:00Z"],
+    );
 }
 
 #[test]
 fn a_job_in_a_skipped_hour_runs_once_right_after_the_gap() {
-    due("30 0 * * *", BUENOS_AIRES, "2008-10-18T12:00:00Z", &["2008-10-19T03:00:00Z", "2008-10-20T02:30:00Z"]);
-    due("*/15 0 * * *", BUENOS_AIRES, "2008-10-18T12:00:00Z", &["2008-10-19T03:00:00Z", "2008-10-20T02:00:00Z"]);
-    due("*/15 * * * *", MADRID, "2026-03-29T00:45:00Z", &["2026-03-29T01:00:00Z", "2026-03-29T01:15:00Z"]);
-    due("30 2 * * *", MADRID, "2026-03-28T12:00:00Z", &["2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z"]);
-    due("30 2 * * *", NEW_YORK, "2026-03-07T12:00:00Z", &["2026-03-08T07:00:00Z", "2026-03-09T06:30:00Z"]);
-    due("30 0 * * *", SANTIAGO, "2026-09-05T12:00:00Z", &["2026-09-06T04:00:00Z", "2026-09-07T03:30:00Z"]);
+    due(
+        "30 0 * * *",
+        BUENOS_AIRES,
+        "2008-10-18T12:00:00Z",
+        &["2008-10-19T03:00:00Z", "2008-10-20T02:30:00Z"],
+    );
+    due(
+        "*/15 0 * * *",
+        BUENOS_AIRES,
+        "2008-10-18T12:00:00Z",
+        &["2008-10-19T03:00:00Z", "2008-10-20T02:00:00Z"],
+    );
+    due(
+        "*/15 * * * *",
+        MADRID,
+        "2026-03-29T00:45:00Z",
+        &["2026-03-29T01:00:00Z", "2026-03-29T01:15:00Z"],
+    );
+    due(
+        "30 2 * * *",
+        MADRID,
+        "2026-03-28T12:00:00Z",
+        &["2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z"],
+    );
+    due(
+        "30 2 * * *",
+        NEW_YORK,
+        "2026-03-07T12:00:00Z",
+        &["2026-03-08T07:00:00Z", "2026-03-09T06:30:00Z"],
+    );
+    due(
+        "30 0 * * *",
+        SANTIAGO,
+        "2026-09-05T12:00:00Z",
+        &["2026-09-06T04:00:00Z", "2026-09-07T03:30:00Z"],
+    );
     // Samoa skipped the whole of 30 December 2011.
-    due("0 9 * * *", chrono_tz::Pacific::Apia, "2011-12-29T19:00:00Z", &["2011-12-30T10:00:00Z", "2011-12-30T19:00:00Z"]);
+    due(
+        "0 9 * * *",
+        chrono_tz::Pacific::Apia,
+        "2011-12-29T19:00:00Z",
+        &["2011-12-30T10:00:00Z", "2011-12-30T19:00:00Z"],
+    );
 }
 
 #[test]
 fn a_job_in_a_repeated_hour_runs_once() {
-    due("30 23 * * *", BUENOS_AIRES, "2009-03-14T12:00:00Z", &["2009-03-15T01:30:00Z", "2009-03-16T02:30:00Z"]);
-    due("30 2 * * *", MADRID, "2026-10-24T12:00:00Z", &["2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"]);
-    due("30 1 * * *", NEW_YORK, "2026-10-31T12:00:00Z", &["2026-11-01T05:30:00Z", "2026-11-02T06:30:00Z"]);
-    due("30 23 * * *", SANTIAGO, "2026-04-04T12:00:00Z", &["2026-04-05T02:30:00Z", "2026-04-06T03:30:00Z"]);
+    due(
+        "30 23 * * *",
+        BUENOS_AIRES,
+        "2009-03-14T12:00:00Z",
+        &["2009-03-15T01:30:00Z", "2009-03-16T02:30:00Z"],
+    );
+    due(
+        "30 2 * * *",
+        MADRID,
+        "2026-10-24T12:00:00Z",
+        &["2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"],
+    );
+    due(
+        "30 1 * * *",
+        NEW_YORK,
+        "2026-10-31T12:00:00Z",
+        &["2026-11-01T05:30:00Z", "2026-11-02T06:30:00Z"],
+    );
+    due(
+        "30 23 * * *",
+        SANTIAGO,
+        "2026-04-04T12:00:00Z",
+        &["2026-04-05T02:30:00Z", "2026-04-06T03:30:00Z"],
+    );
     // Asked in the middle of the second pass.
-    due("30 1 * * *", NEW_YORK, "2026-11-01T06:10:00Z", &["2026-11-02T06:30:00Z"]);
-    due("*/30 * * * *", NEW_YORK, "2026-11-01T05:30:00Z", &["2026-11-01T07:00:00Z"]);
+    due(
+        "30 1 * * *",
+        NEW_YORK,
+        "2026-11-01T06:10:00Z",
+        &["2026-11-02T06:30:00Z"],
+    );
+    due(
+        "*/30 * * * *",
+        NEW_YORK,
+        "2026-11-01T05:30:00Z",
+        &["2026-11-01T07:00:00Z"],
+    );
 }
 
 #[test]
 fn a_schedule_that_says_nothing_is_refused() {
     let check = |expression: &str, expected: &str| {
         let error = Schedule::parse(expression, BUENOS_AIRES).unwrap_err();
-        assert!(error.to_string().contains(expected), "{expression}: {error}");
+        assert!(
+            error.to_string().contains(expected),
+            "{expression}: {error}"
+        );
     };
     check("", "this one has 0");
     check("30 8 * *", "this one has 4");

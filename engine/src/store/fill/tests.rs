@@ -3,7 +3,10 @@ use http_body_util::BodyExt;
 use super::*;
 
 fn limits(max_object: u64, budget: u64) -> FillLimits {
-    FillLimits { max_object, budget: FillBudget::new(budget) }
+    FillLimits {
+        max_object,
+        budget: FillBudget::new(budget),
+    }
 }
 
 async fn rest(reader: FillReader) -> Vec<u8> {
@@ -61,7 +64,10 @@ async fn without_the_duty_to_retain_the_writer_waits_for_the_slowest_reader() {
     assert!(fill.reader().is_some(), "nothing has been dropped yet");
     let mut blocked = std::pin::pin!(fill.push(piece.clone()));
     assert!(futures_poll(blocked.as_mut()).is_pending());
-    let taken = poll_fn(|context| reader.poll_piece(context)).await.unwrap().unwrap();
+    let taken = poll_fn(|context| reader.poll_piece(context))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(taken.len() as u64, WINDOW_BYTES);
     blocked.await.unwrap();
     assert!(fill.reader().is_none(), "the first bytes are gone");
@@ -76,7 +82,10 @@ async fn a_body_longer_or_shorter_than_announced_is_cut_short() {
     assert!(reader.collect().await.is_err());
     let fill = Fill::new(Some(4), limits(100, 100), true);
     let _reader = fill.reader().unwrap();
-    assert_eq!(fill.push(Bytes::from_static(b"abcde")).await, Err(FillError::CutShort));
+    assert_eq!(
+        fill.push(Bytes::from_static(b"abcde")).await,
+        Err(FillError::CutShort)
+    );
 }
 
 #[tokio::test]
@@ -84,10 +93,15 @@ async fn a_fill_without_readers_goes_on_only_when_it_is_nearly_done() {
     let length = 4 * NEARLY_DONE_BYTES;
     let fill = Fill::new(Some(length), limits(length, length), true);
     drop(fill.reader().unwrap());
-    assert_eq!(fill.push(Bytes::from_static(b"a")).await, Err(FillError::Abandoned));
+    assert_eq!(
+        fill.push(Bytes::from_static(b"a")).await,
+        Err(FillError::Abandoned)
+    );
     let fill = Fill::new(Some(length), limits(length, length), true);
     let reader = fill.reader().unwrap();
-    fill.push(Bytes::from(vec![0; (length / 2) as usize])).await.unwrap();
+    fill.push(Bytes::from(vec![0; (length / 2) as usize]))
+        .await
+        .unwrap();
     drop(reader);
     fill.push(Bytes::from_static(b"a")).await.unwrap();
 }
@@ -111,14 +125,20 @@ async fn a_large_body_is_kept_in_few_pieces_while_it_is_read() {
     for at in 0..50 {
         fill.push(piece(at)).await.unwrap();
     }
-    let first = poll_fn(|context| early.poll_piece(context)).await.unwrap().unwrap();
+    let first = poll_fn(|context| early.poll_piece(context))
+        .await
+        .unwrap()
+        .unwrap();
     for at in 50..100 {
         fill.push(piece(at)).await.unwrap();
     }
     let pieces = fill.finish().unwrap().unwrap();
     let most = StoredBody::ONE_PIECE as usize / 60_000;
     assert_eq!(
-        pieces.iter().map(|piece| piece.len() / 60_000).collect::<Vec<_>>(),
+        pieces
+            .iter()
+            .map(|piece| piece.len() / 60_000)
+            .collect::<Vec<_>>(),
         [most, most, most, most, most, 100 - 5 * most]
     );
     assert!(pieces.concat() == whole);

@@ -42,20 +42,31 @@ pub struct Line<'a> {
 
 impl Line<'_> {
     fn field(headers: &HeaderMap, name: impl http::header::AsHeaderName) -> Option<String> {
-        headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+        headers
+            .get(name)
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
     }
 
     fn cache_status(&self) -> String {
-        let lines: Vec<_> =
-            self.response.get_all(CACHE_STATUS).iter().map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
+        let lines: Vec<_> = self
+            .response
+            .get_all(CACHE_STATUS)
+            .iter()
+            .map(|line| String::from_utf8_lossy(line.as_bytes()))
+            .collect();
         lines.join(", ")
     }
 
-    /// Apache's combined format, and what the edge did behind it. Text in quotes has a backslash before its own quotes and backslashes.
+    /// Apache's combined format, and what the edge did behind it. Text in quotes has a backslash
+    /// before its own quotes and backslashes.
     pub fn combined(&self) -> String {
         let at = DateTime::from_timestamp(self.at.unix_secs(), 0).unwrap_or_default();
-        let bytes = self.bytes.map_or_else(|| "-".into(), |bytes| bytes.to_string());
-        let quoted = |text: Option<String>| text.map_or_else(|| "-".to_owned(), |text| escaped(&text).into_owned());
+        let bytes = self
+            .bytes
+            .map_or_else(|| "-".into(), |bytes| bytes.to_string());
+        let quoted = |text: Option<String>| {
+            text.map_or_else(|| "-".to_owned(), |text| escaped(&text).into_owned())
+        };
         format!(
             "{} - - [{}] \"{} {} {:?}\" {} {} \"{}\" \"{}\" \"{}\"",
             self.client,
@@ -94,7 +105,11 @@ impl Line<'_> {
 }
 
 fn escaped(text: &str) -> Cow<'_, str> {
-    if text.contains(['\\', '"']) { text.replace('\\', "\\\\").replace('"', "\\\"").into() } else { text.into() }
+    if text.contains(['\\', '"']) {
+        text.replace('\\', "\\\\").replace('"', "\\\"").into()
+    } else {
+        text.into()
+    }
 }
 
 #[cfg(test)]
@@ -127,14 +142,14 @@ mod tests {
 
     #[test]
     fn a_combined_line_is_what_log_readers_expect() {
-        let expected =
-            r#"10.0.0.1 - - [25/Nov/2026:12:00:00 +0000] "GET /a?b=c HTTP/1.1" 200 12 "-" "curl \"8\"" "tero; hit; ttl=3""#;
+        let expected = r#"10.0.0.1 - - [25/Nov/2026:12:00:00 +0000] "GET /a?b=c HTTP/1.1" 200 12 "-" "curl \"8\"" "tero; hit; ttl=3""#;
         assert_eq!(with_line("/a?b=c", |line| line.combined()), expected);
     }
 
     #[test]
     fn a_json_line_is_json() {
-        let line: serde_json::Value = serde_json::from_str(&with_line("/a?b=c", |line| line.json())).unwrap();
+        let line: serde_json::Value =
+            serde_json::from_str(&with_line("/a?b=c", |line| line.json())).unwrap();
         assert_eq!(line["outcome"], "hit");
         assert_eq!(line["seconds"], 0.0015);
         assert_eq!(line["user_agent"], "curl \"8\"");
@@ -144,9 +159,16 @@ mod tests {
     fn no_target_writes_the_rest_of_its_line() {
         let forged = r#"/a"_HTTP/1.1"_500_1_"\"#;
         assert!(forged.parse::<http::Uri>().is_ok(), "a client may send it");
-        for line in [with_line(forged, |line| line.combined()), with_line(forged, |line| line.json())] {
+        for line in [
+            with_line(forged, |line| line.combined()),
+            with_line(forged, |line| line.json()),
+        ] {
             let read = diff::parse(&line).unwrap();
-            assert_eq!((read.target.as_str(), read.status, read.bytes), (forged, StatusCode::OK, Some(12)), "{line}");
+            assert_eq!(
+                (read.target.as_str(), read.status, read.bytes),
+                (forged, StatusCode::OK, Some(12)),
+                "{line}"
+            );
         }
     }
 }

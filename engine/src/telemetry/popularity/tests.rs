@@ -16,7 +16,8 @@ fn urls(pages: &[PopularPage]) -> Vec<&str> {
     pages.iter().map(|page| &*page.url).collect()
 }
 
-/// Requests whose numbers fall off as they do on real sites, in an order that mixes rare and frequent ones.
+/// Requests whose numbers fall off as they do on real sites, in an order that mixes rare and
+/// frequent ones.
 fn zipf(pages: u32, requests: u32) -> Vec<u32> {
     let total: f64 = (1..=pages).map(|rank| 1.0 / f64::from(rank)).sum();
     let mut all: Vec<u32> = (1..=pages)
@@ -27,7 +28,9 @@ fn zipf(pages: u32, requests: u32) -> Vec<u32> {
         .collect();
     let mut state = 1_u64;
     for at in (1..all.len()).rev() {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         all.swap(at, (state >> 33) as usize % (at + 1));
     }
     all
@@ -43,7 +46,10 @@ fn pages_are_told_by_the_hours_in_which_they_were_wanted() {
     let at_nine = Hours::NONE.with(9);
     let top = popularity.top(0, at_nine, 10, nine);
     assert_eq!(urls(&top), ["/turnos", "/"]);
-    assert_eq!((top[0].requests, top[0].variant.as_deref()), (30, Some("mobile")));
+    assert_eq!(
+        (top[0].requests, top[0].variant.as_deref()),
+        (30, Some("mobile"))
+    );
     assert_eq!((top[1].requests, top[1].variant.as_deref()), (20, None));
     assert_eq!(urls(&popularity.top(0, Hours::ALL, 1, nine)), ["/noche"]);
     assert_eq!(popularity.top(0, Hours::NONE.with(10), 10, nine), []);
@@ -54,7 +60,10 @@ fn pages_are_told_by_the_hours_in_which_they_were_wanted() {
 fn hours_run_over_the_end_of_the_week_and_repeat_on_every_day() {
     let sunday_evening = MONDAY.saturating_sub(2 * HOUR);
     let hours = Hours::between(sunday_evening, sunday_evening.saturating_add(4 * HOUR), UTC);
-    assert_eq!((0..168).filter(|hour| hours.has(*hour)).collect::<Vec<_>>(), [0, 1, 166, 167]);
+    assert_eq!(
+        (0..168).filter(|hour| hours.has(*hour)).collect::<Vec<_>>(),
+        [0, 1, 166, 167]
+    );
     let daily = hours.on_every_day();
     assert_eq!((0..168).filter(|hour| daily.has(*hour)).count(), 28);
     assert!(daily.has(24) && daily.has(24 + 23) && !daily.has(24 + 2));
@@ -74,7 +83,12 @@ fn a_week_halves_what_was_wanted() {
     popularity.record(0, "/now", None, 7, later);
     assert_eq!(popularity.top(0, Hours::ALL, 1, later)[0].requests, 7);
     let shard_of_now = popularity.top(0, Hours::ALL, 9, later);
-    assert!(shard_of_now.iter().all(|page| page.url == "/now" || page.requests <= 1), "{shard_of_now:?}");
+    assert!(
+        shard_of_now
+            .iter()
+            .all(|page| page.url == "/now" || page.requests <= 1),
+        "{shard_of_now:?}"
+    );
 }
 
 #[test]
@@ -90,19 +104,38 @@ fn memory_stays_within_its_bound_and_errors_within_theirs() {
     }
     assert!(popularity.bytes() <= max_bytes);
     let bound = popularity.error_bound(0, MONDAY);
-    // Room for at least half as many pages as would fit if each took what the largest here takes, over all shards.
+    // Room for at least half as many pages as would fit if each took what the largest here takes,
+    // over all shards.
     let room = max_bytes / (ENTRY_BYTES + "/page/20000".len() + HOUR_BYTES);
     // The shards are not filled quite alike: a tenth on top.
-    assert!(bound <= 1.1 * 2.0 * requests.len() as f64 / room as f64, "{bound} with room for {room}");
-    let told: HashMap<String, u64> =
-        popularity.top(0, Hours::ALL, usize::MAX, MONDAY).into_iter().map(|page| (page.url, page.requests)).collect();
+    assert!(
+        bound <= 1.1 * 2.0 * requests.len() as f64 / room as f64,
+        "{bound} with room for {room}"
+    );
+    let told: HashMap<String, u64> = popularity
+        .top(0, Hours::ALL, usize::MAX, MONDAY)
+        .into_iter()
+        .map(|page| (page.url, page.requests))
+        .collect();
     for (rank, count) in exact {
         let told = told.get(&format!("/page/{rank}")).copied().unwrap_or(0);
-        assert!(told <= u64::from(count), "page {rank}: told {told}, was {count}");
-        assert!(f64::from(count) - told as f64 <= bound, "page {rank}: told {told}, was {count}, bound {bound}");
+        assert!(
+            told <= u64::from(count),
+            "page {rank}: told {told}, was {count}"
+        );
+        assert!(
+            f64::from(count) - told as f64 <= bound,
+            "page {rank}: told {told}, was {count}, bound {bound}"
+        );
     }
-    let top: Vec<String> = popularity.top(0, Hours::ALL, 50, MONDAY).into_iter().map(|page| page.url).collect();
-    let agreed = (1..=50).filter(|rank| top.contains(&format!("/page/{rank}"))).count();
+    let top: Vec<String> = popularity
+        .top(0, Hours::ALL, 50, MONDAY)
+        .into_iter()
+        .map(|page| page.url)
+        .collect();
+    let agreed = (1..=50)
+        .filter(|rank| top.contains(&format!("/page/{rank}")))
+        .count();
     assert!(agreed >= 48, "{agreed} of the top 50");
 }
 
@@ -122,7 +155,12 @@ fn a_clock_that_goes_back_does_no_harm() {
     let popularity = made(UTC, 1 << 20);
     for millis in [i64::MAX, 0, i64::MIN, 1_767_571_200_000, i64::MAX] {
         popularity.record(0, "/", None, 1, Timestamp::from_unix_millis(millis));
-        assert!(popularity.top(0, Hours::ALL, 9, Timestamp::from_unix_millis(millis)).len() <= 1);
+        assert!(
+            popularity
+                .top(0, Hours::ALL, 9, Timestamp::from_unix_millis(millis))
+                .len()
+                <= 1
+        );
     }
 }
 
@@ -151,7 +189,10 @@ fn the_hosts_that_are_asked_for_most_are_known_whatever_else_is_sent() {
     popularity.record_host(0, &"x".repeat(300), 1_000_000);
     popularity.record_host(1, "nowhere", 1);
     let hosts = popularity.hosts(0);
-    assert_eq!((&*hosts[0], &*hosts[1], hosts.len()), ("www.example", "example", MAX_HOSTS));
+    assert_eq!(
+        (&*hosts[0], &*hosts[1], hosts.len()),
+        ("www.example", "example", MAX_HOSTS)
+    );
     popularity.set_sites(&[UTC, UTC]);
     assert_eq!(&*popularity.hosts(0)[0], "www.example");
     assert_eq!(popularity.hosts(1), []);
@@ -169,7 +210,11 @@ fn the_hours_between_two_times_are_those_that_the_clock_shows() {
     let check = |from_mins: u64, until_mins: u64, expected: &[u8]| {
         let at = |mins: u64| MONDAY.saturating_add(Duration::from_secs(mins * 60));
         let hours = Hours::between(at(from_mins), at(until_mins), UTC);
-        assert_eq!((0..168).filter(|hour| hours.has(*hour)).collect::<Vec<_>>(), expected, "{from_mins} to {until_mins}");
+        assert_eq!(
+            (0..168).filter(|hour| hours.has(*hour)).collect::<Vec<_>>(),
+            expected,
+            "{from_mins} to {until_mins}"
+        );
     };
     check(8 * 60, 12 * 60, &[8, 9, 10, 11]);
     check(8 * 60 + 30, 12 * 60 + 30, &[8, 9, 10, 11, 12]);
@@ -180,8 +225,15 @@ fn the_hours_between_two_times_are_those_that_the_clock_shows() {
     assert!((0..168).all(|hour| week.has(hour)));
     // In New York, the hour from two to three is missing on the day when the clocks go forward.
     let one_o_clock = Timestamp::from_unix_secs(1_805_004_000);
-    let hours = Hours::between(one_o_clock, one_o_clock.saturating_add(2 * HOUR), chrono_tz::America::New_York);
-    assert_eq!((0..168).filter(|hour| hours.has(*hour)).collect::<Vec<_>>(), [6 * 24 + 1, 6 * 24 + 3]);
+    let hours = Hours::between(
+        one_o_clock,
+        one_o_clock.saturating_add(2 * HOUR),
+        chrono_tz::America::New_York,
+    );
+    assert_eq!(
+        (0..168).filter(|hour| hours.has(*hour)).collect::<Vec<_>>(),
+        [6 * 24 + 1, 6 * 24 + 3]
+    );
 }
 
 #[test]
@@ -192,19 +244,42 @@ fn what_was_counted_outlives_a_restart() {
     popularity.record(0, "/", None, 20, nine);
     popularity.record(0, "/noche", None, 90, nine.saturating_add(12 * HOUR));
     popularity.record_host(0, "www.example", 7);
-    let text = serde_json::to_string(&popularity.save(0, nine.saturating_add(HALF_LIFE)).unwrap()).unwrap();
+    let text = serde_json::to_string(&popularity.save(0, nine.saturating_add(HALF_LIFE)).unwrap())
+        .unwrap();
     let again = made(UTC, 1 << 20);
-    assert_eq!(again.restore(0, serde_json::from_str(&text).unwrap(), nine.saturating_add(HALF_LIFE)), 0);
-    for (hours, now) in [(Hours::NONE.with(9), nine.saturating_add(HALF_LIFE)), (Hours::ALL, nine.saturating_add(2 * HALF_LIFE))]
-    {
-        assert_eq!(again.top(0, hours, 10, now), popularity.top(0, hours, 10, now));
+    assert_eq!(
+        again.restore(
+            0,
+            serde_json::from_str(&text).unwrap(),
+            nine.saturating_add(HALF_LIFE)
+        ),
+        0
+    );
+    for (hours, now) in [
+        (Hours::NONE.with(9), nine.saturating_add(HALF_LIFE)),
+        (Hours::ALL, nine.saturating_add(2 * HALF_LIFE)),
+    ] {
+        assert_eq!(
+            again.top(0, hours, 10, now),
+            popularity.top(0, hours, 10, now)
+        );
     }
     assert_eq!(again.hosts(0), popularity.hosts(0));
-    assert_eq!(again.top(0, Hours::NONE.with(9), 1, nine.saturating_add(HALF_LIFE))[0].requests, 15);
+    assert_eq!(
+        again.top(0, Hours::NONE.with(9), 1, nine.saturating_add(HALF_LIFE))[0].requests,
+        15
+    );
     // It goes on from there, and what is counted already is not counted twice.
     again.record(0, "/", None, 100, nine.saturating_add(HALF_LIFE));
-    again.restore(0, serde_json::from_str(&text).unwrap(), nine.saturating_add(HALF_LIFE));
-    assert_eq!(again.top(0, Hours::NONE.with(9), 1, nine.saturating_add(HALF_LIFE))[0].requests, 110);
+    again.restore(
+        0,
+        serde_json::from_str(&text).unwrap(),
+        nine.saturating_add(HALF_LIFE),
+    );
+    assert_eq!(
+        again.top(0, Hours::NONE.with(9), 1, nine.saturating_add(HALF_LIFE))[0].requests,
+        110
+    );
     assert_eq!(popularity.save(1, nine), None);
     assert_eq!(again.restore(1, SavedSite::default(), nine), 0);
 }
@@ -220,7 +295,10 @@ fn what_was_saved_fits_into_less_memory_and_keeps_its_bound() {
     assert_eq!(small.restore(0, saved, MONDAY), 0);
     assert!(small.bytes() <= 64 * 1024, "{}", small.bytes());
     assert!(small.error_bound(0, MONDAY) >= popularity.error_bound(0, MONDAY));
-    assert_eq!(urls(&small.top(0, Hours::ALL, 3, MONDAY)), ["/page/1", "/page/2", "/page/3"]);
+    assert_eq!(
+        urls(&small.top(0, Hours::ALL, 3, MONDAY)),
+        ["/page/1", "/page/2", "/page/3"]
+    );
 }
 
 #[test]
@@ -244,10 +322,19 @@ fn nonsense_in_what_was_saved_is_left_out() {
         page("/twice", None, 1.0, vec![(9, 1.0), (9, 1.0)]),
         page("/hours", None, 1.0, vec![(9, f32::NAN)]),
     ];
-    let hosts = vec![("x".repeat(300).into(), 5), ("".into(), 1), ("www.example".into(), u64::MAX)];
+    let hosts = vec![
+        ("x".repeat(300).into(), 5),
+        ("".into(), 1),
+        ("www.example".into(), u64::MAX),
+    ];
     for unix_millis in [MONDAY.unix_millis(), i64::MAX, i64::MIN] {
         let popularity = made(UTC, 1 << 20);
-        let saved = SavedSite { unix_millis, error_bound: f64::NAN, pages: pages.clone(), hosts: hosts.clone() };
+        let saved = SavedSite {
+            unix_millis,
+            error_bound: f64::NAN,
+            pages: pages.clone(),
+            hosts: hosts.clone(),
+        };
         assert_eq!(popularity.restore(0, saved, MONDAY), 12);
         assert_eq!(urls(&popularity.top(0, Hours::ALL, 10, MONDAY)), ["/good"]);
         assert_eq!(popularity.hosts(0), ["www.example".into()]);
@@ -270,7 +357,13 @@ fn what_was_saved_by_a_clock_that_was_fast_weighs_no_more_than_what_comes() {
 
 #[test]
 fn hosts_keep_their_order_however_often_they_were_asked_for() {
-    let saved = SavedSite { hosts: vec![("less".into(), 5_000_000_000), ("more".into(), 6_000_000_000)], ..SavedSite::default() };
+    let saved = SavedSite {
+        hosts: vec![
+            ("less".into(), 5_000_000_000),
+            ("more".into(), 6_000_000_000),
+        ],
+        ..SavedSite::default()
+    };
     let again = made(UTC, 1 << 20);
     again.restore(0, saved.clone(), MONDAY);
     assert_eq!(again.hosts(0), ["more".into(), "less".into()]);

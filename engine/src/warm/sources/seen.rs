@@ -1,4 +1,5 @@
-//! What visitors of some hours wanted pages as, so that no variant is fetched that nobody asks for then.
+//! What visitors of some hours wanted pages as, so that no variant is fetched that nobody asks for
+//! then.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -6,7 +7,8 @@ use std::sync::Arc;
 use super::Wanted;
 use crate::semantics::decision::PopularPage;
 
-/// Of a page that nobody wanted in those hours, variants with a smaller part of all requests are left out.
+/// Of a page that nobody wanted in those hours, variants with a smaller part of all requests are
+/// left out.
 const SMALLEST_SHARE: f64 = 0.01;
 
 /// Variants by page, and those of all pages together.
@@ -21,18 +23,32 @@ impl Seen {
         let mut by_page: HashMap<String, Vec<Option<Arc<str>>>> = HashMap::new();
         let mut requests: BTreeMap<Option<Arc<str>>, u64> = BTreeMap::new();
         for page in popular {
-            by_page.entry(page.url.clone()).or_default().push(page.variant.clone());
+            by_page
+                .entry(page.url.clone())
+                .or_default()
+                .push(page.variant.clone());
             let sum = requests.entry(page.variant.clone()).or_default();
             *sum = sum.saturating_add(page.requests);
         }
         #[allow(clippy::cast_precision_loss)] // Of a share.
-        let least = requests.values().map(|requests| *requests as f64).sum::<f64>() * SMALLEST_SHARE;
+        let least = requests
+            .values()
+            .map(|requests| *requests as f64)
+            .sum::<f64>()
+            * SMALLEST_SHARE;
         #[allow(clippy::cast_precision_loss)]
-        let usual = requests.into_iter().filter(|(_, requests)| *requests as f64 >= least).map(|(variant, _)| variant);
-        Seen { usual: usual.collect(), by_page }
+        let usual = requests
+            .into_iter()
+            .filter(|(_, requests)| *requests as f64 >= least)
+            .map(|(variant, _)| variant);
+        Seen {
+            usual: usual.collect(),
+            by_page,
+        }
     }
 
-    /// What the page was wanted as; what any page was, if nobody wanted it; and everything where nobody wanted anything.
+    /// What the page was wanted as; what any page was, if nobody wanted it; and everything where
+    /// nobody wanted anything.
     pub(super) fn variants(&self, url: &str) -> Vec<Wanted> {
         let seen = self.by_page.get(url).unwrap_or(&self.usual);
         if seen.is_empty() {
@@ -53,8 +69,12 @@ mod tests {
             requests,
             variant: variant.map(Arc::from),
         };
-        let named =
-            |names: &[Option<&str>]| -> Vec<Wanted> { names.iter().map(|name| Wanted::Named(name.map(Arc::from))).collect() };
+        let named = |names: &[Option<&str>]| -> Vec<Wanted> {
+            names
+                .iter()
+                .map(|name| Wanted::Named(name.map(Arc::from)))
+                .collect()
+        };
         let seen = Seen::of(&[
             page("/", 90, Some("mobile")),
             page("/", 9, None),

@@ -5,7 +5,12 @@ use super::*;
 const HALF_PAST_EIGHT: Timestamp = Timestamp::from_unix_secs(1_795_518_000 + 1_800);
 
 fn scheduled(missed: Missed) -> config::Plan {
-    config::Plan { urls: strings(&["/"]), schedule: Some("30 8 * * *".to_owned()), missed, ..plan() }
+    config::Plan {
+        urls: strings(&["/"]),
+        schedule: Some("30 8 * * *".to_owned()),
+        missed,
+        ..plan()
+    }
 }
 
 fn open(folder: &tempfile::TempDir) -> Remembered {
@@ -13,7 +18,10 @@ fn open(folder: &tempfile::TempDir) -> Remembered {
 }
 
 fn at(now: Timestamp) -> Fake {
-    Fake { clock: Clock::by_hand(now), ..Fake::new() }
+    Fake {
+        clock: Clock::by_hand(now),
+        ..Fake::new()
+    }
 }
 
 /// Starts an edge at eight, so that it knows the plan, and stops it.
@@ -21,7 +29,11 @@ async fn known_since_eight(missed: Missed) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let running = Running::remembering(at(EIGHT), vec![scheduled(missed)], open(&folder));
     running.settle().await;
-    assert_eq!(running.warmer.runs().len(), 0, "a plan that is new has missed nothing");
+    assert_eq!(
+        running.warmer.runs().len(),
+        0,
+        "a plan that is new has missed nothing"
+    );
     stop(running).await;
     folder
 }
@@ -37,13 +49,19 @@ async fn a_missed_run_runs_late_and_only_once() {
     let ten = EIGHT.saturating_add(120 * MINUTE);
     let running = Running::remembering(at(ten), vec![scheduled(Missed::Run)], open(&folder));
     running.settle().await;
-    let report = running.wait_for(1, |progress| progress.state.is_over()).await;
+    let report = running
+        .wait_for(1, |progress| progress.state.is_over())
+        .await;
     assert_eq!((report.trigger, report.fetched), (Trigger::Missed, 1));
     // It prepares for what is left of its window.
     assert_eq!(report.window_ends, "2026-11-24T12:30:00-03:00");
     running.settle().await;
     stop(running).await;
-    let again = Running::remembering(at(ten.saturating_add(MINUTE)), vec![scheduled(Missed::Run)], open(&folder));
+    let again = Running::remembering(
+        at(ten.saturating_add(MINUTE)),
+        vec![scheduled(Missed::Run)],
+        open(&folder),
+    );
     again.settle().await;
     assert_eq!(again.warmer.runs().len(), 0);
 }
@@ -57,8 +75,20 @@ async fn a_missed_run_is_skipped_where_that_is_wanted_and_when_its_window_is_ove
         running.settle().await;
         assert_eq!(running.warmer.runs().len(), 0, "{missed:?}");
         // The next one runs as ever.
-        running.advance(HALF_PAST_EIGHT.saturating_add(24 * 60 * MINUTE).since(later)).await;
-        assert_eq!(running.wait_for(1, |progress| progress.state.is_over()).await.trigger, Trigger::Schedule);
+        running
+            .advance(
+                HALF_PAST_EIGHT
+                    .saturating_add(24 * 60 * MINUTE)
+                    .since(later),
+            )
+            .await;
+        assert_eq!(
+            running
+                .wait_for(1, |progress| progress.state.is_over())
+                .await
+                .trigger,
+            Trigger::Schedule
+        );
     }
 }
 
@@ -66,23 +96,51 @@ async fn a_missed_run_is_skipped_where_that_is_wanted_and_when_its_window_is_ove
 async fn a_run_that_a_stop_has_cut_short_is_run_again() {
     let folder = tempfile::tempdir().unwrap();
     let slow = || {
-        let fates = HashMap::from([("/", (WarmOutcome::Fetched { bytes: 1, kept: true }, MINUTE))]);
-        Fake { fates, ..at(HALF_PAST_EIGHT.saturating_sub(MINUTE)) }
+        let fates = HashMap::from([(
+            "/",
+            (
+                WarmOutcome::Fetched {
+                    bytes: 1,
+                    kept: true,
+                },
+                MINUTE,
+            ),
+        )]);
+        Fake {
+            fates,
+            ..at(HALF_PAST_EIGHT.saturating_sub(MINUTE))
+        }
     };
     let running = Running::remembering(slow(), vec![scheduled(Missed::Run)], open(&folder));
     running.settle().await;
     running.advance(MINUTE).await;
-    running.wait_for(1, |progress| progress.state == RunState::Fetching).await;
+    running
+        .wait_for(1, |progress| progress.state == RunState::Fetching)
+        .await;
     stop(running).await;
-    let again = Running::remembering(at(HALF_PAST_EIGHT.saturating_add(MINUTE)), vec![scheduled(Missed::Run)], open(&folder));
+    let again = Running::remembering(
+        at(HALF_PAST_EIGHT.saturating_add(MINUTE)),
+        vec![scheduled(Missed::Run)],
+        open(&folder),
+    );
     again.settle().await;
-    assert_eq!(again.wait_for(1, |progress| progress.state.is_over()).await.trigger, Trigger::Missed);
+    assert_eq!(
+        again
+            .wait_for(1, |progress| progress.state.is_over())
+            .await
+            .trigger,
+        Trigger::Missed
+    );
 }
 
 #[tokio::test]
 async fn popularity_is_written_down_now_and_then_and_at_the_end() {
     let folder = tempfile::tempdir().unwrap();
-    let saved_at = || open(&folder).popularity().map(|saved| saved["site"].unix_millis);
+    let saved_at = || {
+        open(&folder)
+            .popularity()
+            .map(|saved| saved["site"].unix_millis)
+    };
     let running = Running::remembering(at(EIGHT), vec![plan()], open(&folder));
     running.settle().await;
     assert_eq!(saved_at(), None);
@@ -90,10 +148,16 @@ async fn popularity_is_written_down_now_and_then_and_at_the_end() {
     while saved_at().is_none() {
         tokio::task::yield_now().await;
     }
-    assert_eq!(saved_at(), Some(EIGHT.saturating_add(5 * MINUTE).unix_millis()));
+    assert_eq!(
+        saved_at(),
+        Some(EIGHT.saturating_add(5 * MINUTE).unix_millis())
+    );
     running.fake.clock.advance(MINUTE);
     stop(running).await;
-    assert_eq!(saved_at(), Some(EIGHT.saturating_add(6 * MINUTE).unix_millis()));
+    assert_eq!(
+        saved_at(),
+        Some(EIGHT.saturating_add(6 * MINUTE).unix_millis())
+    );
     let again = Running::remembering(at(EIGHT), vec![plan()], open(&folder));
     assert_eq!(lock(&again.fake.saved).len(), 1);
 }

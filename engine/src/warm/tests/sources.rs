@@ -4,13 +4,27 @@ use super::*;
 
 #[tokio::test]
 async fn the_sources_are_united_by_priority_and_cut_at_the_bound() {
-    let page =
-        |url: &str, variant: Option<&str>| PopularPage { url: url.to_owned(), requests: 1, variant: variant.map(Arc::from) };
-    let of_policy =
-        |url: &str, variants: &[&str], priority| WarmUrl { url: url.to_owned(), variants: strings(variants), priority };
+    let page = |url: &str, variant: Option<&str>| PopularPage {
+        url: url.to_owned(),
+        requests: 1,
+        variant: variant.map(Arc::from),
+    };
+    let of_policy = |url: &str, variants: &[&str], priority| WarmUrl {
+        url: url.to_owned(),
+        variants: strings(variants),
+        priority,
+    };
     let fake = Fake {
-        popular: vec![page("/v/popular", Some("mobile")), page("/second", None), page("/third", None)],
-        of_policies: vec![of_policy("/low", &[], 1), of_policy("/v/high", &["tablet"], 255), of_policy("nonsense", &[], 9)],
+        popular: vec![
+            page("/v/popular", Some("mobile")),
+            page("/second", None),
+            page("/third", None),
+        ],
+        of_policies: vec![
+            of_policy("/low", &[], 1),
+            of_policy("/v/high", &["tablet"], 255),
+            of_policy("nonsense", &[], 9),
+        ],
         texts: HashMap::from([(
             "/sitemap.xml",
             "<urlset><url><loc>http://www.example/in-map</loc></url><url><loc>https://EXAMPLE/other-host#x</loc></url>\
@@ -42,8 +56,22 @@ async fn the_sources_are_united_by_priority_and_cut_at_the_bound() {
     assert_eq!(running.fetched()[0].1, Device::Tablet);
     assert_eq!(running.fetched()[2].1, Device::Mobile);
     assert_eq!((report.planned, report.left_out), (6, 1));
-    assert!(report.notes.iter().any(|note| note.contains("nonsense from a policy")), "{:?}", report.notes);
-    assert!(report.notes.iter().any(|note| note.contains("names 1 pages that are not on this site")), "{:?}", report.notes);
+    assert!(
+        report
+            .notes
+            .iter()
+            .any(|note| note.contains("nonsense from a policy")),
+        "{:?}",
+        report.notes
+    );
+    assert!(
+        report
+            .notes
+            .iter()
+            .any(|note| note.contains("names 1 pages that are not on this site")),
+        "{:?}",
+        report.notes
+    );
     // The hours that the plan prepares for, the same hours of any day, and any hour.
     let asked = lock(&running.fake.seen).asked_hours.clone();
     let four = Hours::NONE.with(32).with(33).with(34).with(35);
@@ -60,12 +88,21 @@ async fn a_sitemap_index_is_followed_one_level_and_what_is_none_is_told() {
                  </sitemap><sitemap><loc>http://www.example/index.xml</loc></sitemap><sitemap><loc>http://other.example/3.xml</loc>\
                  </sitemap><sitemap><loc>http://www.example/missing.xml</loc></sitemap></sitemapindex>",
             ),
-            ("/1.xml", "<urlset><url><loc>http://www.example/one</loc></url></urlset>"),
+            (
+                "/1.xml",
+                "<urlset><url><loc>http://www.example/one</loc></url></urlset>",
+            ),
             ("/2.xml", "<html>not found</html>"),
         ]),
         ..Fake::new()
     };
-    let running = Running::start(fake, vec![config::Plan { sitemaps: strings(&["/index.xml"]), ..plan() }]);
+    let running = Running::start(
+        fake,
+        vec![config::Plan {
+            sitemaps: strings(&["/index.xml"]),
+            ..plan()
+        }],
+    );
     let report = running.run().await;
     assert_eq!(running.urls(), ["www.example/one"]);
     for part in [
@@ -74,14 +111,26 @@ async fn a_sitemap_index_is_followed_one_level_and_what_is_none_is_told() {
         "other.example/3.xml is not on this site",
         "/missing.xml was answered with 404",
     ] {
-        assert!(report.notes.iter().any(|note| note.contains(part)), "{part}: {:?}", report.notes);
+        assert!(
+            report.notes.iter().any(|note| note.contains(part)),
+            "{part}: {:?}",
+            report.notes
+        );
     }
 }
 
 #[tokio::test]
 async fn a_site_that_takes_any_host_is_warmed_only_once_one_is_known() {
-    let running =
-        Running::start(Fake { hosts: strings(&["*"]), ..Fake::new() }, vec![config::Plan { urls: strings(&["/"]), ..plan() }]);
+    let running = Running::start(
+        Fake {
+            hosts: strings(&["*"]),
+            ..Fake::new()
+        },
+        vec![config::Plan {
+            urls: strings(&["/"]),
+            ..plan()
+        }],
+    );
     let report = running.run().await;
     assert_eq!((report.state, report.planned), (RunState::Failed, 0));
     assert!(report.notes[0].contains("takes any host"));
@@ -91,7 +140,10 @@ async fn a_site_that_takes_any_host_is_warmed_only_once_one_is_known() {
 async fn sitemaps_that_are_endless_too_many_or_not_there_cost_their_time_and_no_more() {
     let fake = Fake {
         texts: HashMap::from([
-            ("/1.xml", "<urlset><url><loc>http://www.example/one</loc></url></urlset>"),
+            (
+                "/1.xml",
+                "<urlset><url><loc>http://www.example/one</loc></url></urlset>",
+            ),
             (
                 "/index.xml",
                 "<sitemapindex><sitemap><loc>http://www.example/1.xml</loc></sitemap><sitemap><loc>http://www.example/2.xml</loc>\
@@ -101,7 +153,15 @@ async fn sitemaps_that_are_endless_too_many_or_not_there_cost_their_time_and_no_
         ..Fake::new()
     };
     let sitemaps = strings(&["/endless.xml", "/index.xml", "/one-more.xml"]);
-    let running = Running::start(fake, vec![config::Plan { sitemaps, max_sitemaps: 3, urls: strings(&["/list"]), ..plan() }]);
+    let running = Running::start(
+        fake,
+        vec![config::Plan {
+            sitemaps,
+            max_sitemaps: 3,
+            urls: strings(&["/list"]),
+            ..plan()
+        }],
+    );
     let run = running.warmer.start("plan").unwrap();
     let report = running.turn_until_over(run).await;
     assert_eq!(report.state, RunState::Done);
@@ -111,7 +171,11 @@ async fn sitemaps_that_are_endless_too_many_or_not_there_cost_their_time_and_no_
         "1 sitemaps of an index are more than max_sitemaps",
         "/one-more.xml is one more than max_sitemaps",
     ] {
-        assert!(report.notes.iter().any(|note| note.contains(part)), "{part}: {:?}", report.notes);
+        assert!(
+            report.notes.iter().any(|note| note.contains(part)),
+            "{part}: {:?}",
+            report.notes
+        );
     }
 }
 
@@ -126,12 +190,28 @@ async fn what_a_sitemap_says_of_changes_goes_along_and_decides_the_order() {
         )]),
         ..Fake::new()
     };
-    let running = Running::start(fake, vec![config::Plan { sitemaps: strings(&["/s.xml"]), concurrency: 1, ..plan() }]);
+    let running = Running::start(
+        fake,
+        vec![config::Plan {
+            sitemaps: strings(&["/s.xml"]),
+            concurrency: 1,
+            ..plan()
+        }],
+    );
     let report = running.run().await;
-    assert_eq!(running.urls(), ["www.example/new", "www.example/old", "www.example/never"]);
+    assert_eq!(
+        running.urls(),
+        ["www.example/new", "www.example/old", "www.example/never"]
+    );
     let purposes = lock(&running.fake.seen).purposes.clone();
-    assert_eq!(purposes[0].changed, Some(Timestamp::from_unix_secs(1_795_478_400)));
-    assert_eq!((purposes[0].run, purposes[0].until), (report.id, EIGHT.saturating_add(240 * MINUTE)));
+    assert_eq!(
+        purposes[0].changed,
+        Some(Timestamp::from_unix_secs(1_795_478_400))
+    );
+    assert_eq!(
+        (purposes[0].run, purposes[0].until),
+        (report.id, EIGHT.saturating_add(240 * MINUTE))
+    );
     assert_eq!(purposes[2].changed, None);
 }
 
@@ -141,11 +221,25 @@ async fn files_name_pages_and_are_read_anew_for_each_run() {
     let file = folder.path().join("pages.txt");
     std::fs::write(&file, "# the shops\n/a\n\n  /b?c=1\nnonsense\n").unwrap();
     let url_files = vec![file.clone(), folder.path().join("missing.txt")];
-    let running = Running::start(Fake::new(), vec![config::Plan { url_files, concurrency: 1, ..plan() }]);
+    let running = Running::start(
+        Fake::new(),
+        vec![config::Plan {
+            url_files,
+            concurrency: 1,
+            ..plan()
+        }],
+    );
     let report = running.run().await;
     assert_eq!(running.urls(), ["www.example/a", "www.example/b?c=1"]);
-    for part in ["nonsense from a file is no path", "missing.txt can't be read"] {
-        assert!(report.notes.iter().any(|note| note.contains(part)), "{part}: {:?}", report.notes);
+    for part in [
+        "nonsense from a file is no path",
+        "missing.txt can't be read",
+    ] {
+        assert!(
+            report.notes.iter().any(|note| note.contains(part)),
+            "{part}: {:?}",
+            report.notes
+        );
     }
     std::fs::write(&file, "/new\n").unwrap();
     running.run().await;
@@ -154,27 +248,76 @@ async fn files_name_pages_and_are_read_anew_for_each_run() {
 
 #[tokio::test]
 async fn pages_are_fetched_as_visitors_of_those_hours_wanted_them() {
-    let wanted =
-        |url: &str, variant: Option<&str>| PopularPage { url: url.to_owned(), requests: 5, variant: variant.map(Arc::from) };
-    let popular = || vec![wanted("/v/1", Some("mobile")), wanted("/v/2", None), wanted("/v/2", Some("mobile"))];
+    let wanted = |url: &str, variant: Option<&str>| PopularPage {
+        url: url.to_owned(),
+        requests: 5,
+        variant: variant.map(Arc::from),
+    };
+    let popular = || {
+        vec![
+            wanted("/v/1", Some("mobile")),
+            wanted("/v/2", None),
+            wanted("/v/2", Some("mobile")),
+        ]
+    };
     let urls = || strings(&["/v/1", "/v/2", "/v/3"]);
     let got = |running: &Running| {
         let mut fetched = running.fetched();
         fetched.sort();
         fetched
             .into_iter()
-            .map(|(url, device)| format!("{} {}", url.trim_start_matches("www.example"), device.as_str()))
+            .map(|(url, device)| {
+                format!(
+                    "{} {}",
+                    url.trim_start_matches("www.example"),
+                    device.as_str()
+                )
+            })
             .collect::<Vec<_>>()
     };
-    let seen = Running::start(Fake { popular: popular(), ..Fake::new() }, vec![config::Plan { urls: urls(), ..plan() }]);
+    let seen = Running::start(
+        Fake {
+            popular: popular(),
+            ..Fake::new()
+        },
+        vec![config::Plan {
+            urls: urls(),
+            ..plan()
+        }],
+    );
     seen.run().await;
     // Of the page that nobody wanted, what was wanted of others: no tablet.
-    assert_eq!(got(&seen), ["/v/1 mobile", "/v/2 desktop", "/v/2 mobile", "/v/3 desktop", "/v/3 mobile"]);
-    let all = config::Plan { urls: urls(), variants: PlanVariants::All, ..plan() };
-    let all = Running::start(Fake { popular: popular(), ..Fake::new() }, vec![all]);
+    assert_eq!(
+        got(&seen),
+        [
+            "/v/1 mobile",
+            "/v/2 desktop",
+            "/v/2 mobile",
+            "/v/3 desktop",
+            "/v/3 mobile"
+        ]
+    );
+    let all = config::Plan {
+        urls: urls(),
+        variants: PlanVariants::All,
+        ..plan()
+    };
+    let all = Running::start(
+        Fake {
+            popular: popular(),
+            ..Fake::new()
+        },
+        vec![all],
+    );
     all.run().await;
     assert_eq!(got(&all).len(), 9);
-    let unknown = Running::start(Fake::new(), vec![config::Plan { urls: urls(), ..plan() }]);
+    let unknown = Running::start(
+        Fake::new(),
+        vec![config::Plan {
+            urls: urls(),
+            ..plan()
+        }],
+    );
     unknown.run().await;
     assert_eq!(got(&unknown).len(), 9);
 }

@@ -4,12 +4,38 @@ use super::*;
 
 #[tokio::test]
 async fn a_run_tells_what_it_was_worth_when_its_window_is_over_and_lets_go_of_what_it_kept() {
-    let fates = HashMap::from([("/full", (WarmOutcome::Fetched { bytes: 1, kept: false }, Duration::ZERO))]);
-    let plan = config::Plan { urls: strings(&["/", "/full"]), ..plan() };
-    let running = Running::start(Fake { fates, ..Fake::new() }, vec![plan]);
+    let fates = HashMap::from([(
+        "/full",
+        (
+            WarmOutcome::Fetched {
+                bytes: 1,
+                kept: false,
+            },
+            Duration::ZERO,
+        ),
+    )]);
+    let plan = config::Plan {
+        urls: strings(&["/", "/full"]),
+        ..plan()
+    };
+    let running = Running::start(
+        Fake {
+            fates,
+            ..Fake::new()
+        },
+        vec![plan],
+    );
     running.fake.hits.store(1_000, Ordering::Relaxed);
     let report = running.run().await;
-    assert_eq!((report.not_kept, report.used_later, report.used_bytes, report.worth), (1, 10, 7, None));
+    assert_eq!(
+        (
+            report.not_kept,
+            report.used_later,
+            report.used_bytes,
+            report.worth
+        ),
+        (1, 10, 7, None)
+    );
     running.fake.hits.store(1_120, Ordering::Relaxed);
     running.settle().await;
     running.advance(240 * MINUTE - Duration::from_secs(1)).await;
@@ -17,11 +43,25 @@ async fn a_run_tells_what_it_was_worth_when_its_window_is_over_and_lets_go_of_wh
     assert_eq!(lock(&running.fake.seen).released, 0);
     running.advance(Duration::from_secs(1)).await;
     let worth = running.warmer.run(1).unwrap().worth.unwrap();
-    let expected = report::Worth { window_hits: 120, hits_given: 30, share_of_hits: Some(0.25), unused: 0, wasted_bytes: 94 };
+    let expected = report::Worth {
+        window_hits: 120,
+        hits_given: 30,
+        share_of_hits: Some(0.25),
+        unused: 0,
+        wasted_bytes: 94,
+    };
     assert_eq!(worth, expected);
     assert_eq!(lock(&running.fake.seen).released, 9);
     let totals = &running.warmer.totals()["plan"];
-    assert_eq!((totals.window_hits, totals.hits_given, totals.wasted_bytes, totals.bytes), (120, 30, 94, 101));
+    assert_eq!(
+        (
+            totals.window_hits,
+            totals.hits_given,
+            totals.wasted_bytes,
+            totals.bytes
+        ),
+        (120, 30, 94, 101)
+    );
     assert_eq!(totals.last_done_unix_secs, EIGHT.unix_secs());
     // What happens later is nothing of that window.
     running.fake.hits.store(5_000, Ordering::Relaxed);
@@ -31,11 +71,17 @@ async fn a_run_tells_what_it_was_worth_when_its_window_is_over_and_lets_go_of_wh
 
 #[tokio::test]
 async fn what_other_runs_keep_is_kept_when_one_window_is_over() {
-    let long = config::Plan { name: "long".into(), window: 480 * MINUTE, ..plan() };
+    let long = config::Plan {
+        name: "long".into(),
+        window: 480 * MINUTE,
+        ..plan()
+    };
     let running = Running::start(Fake::new(), vec![plan(), long]);
     running.run().await;
     let long = running.warmer.start("long").unwrap();
-    running.wait_for(long, |progress| progress.state.is_over()).await;
+    running
+        .wait_for(long, |progress| progress.state.is_over())
+        .await;
     running.settle().await;
     running.advance(240 * MINUTE).await;
     // Of the runs 1 to 9, all but the long one.

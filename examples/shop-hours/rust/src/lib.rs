@@ -1,7 +1,10 @@
-//! Pages last two minutes while the shop is open, and half an hour otherwise, but never past the opening. Phones get pages of their
-//! own; what is private is neither looked up nor stored.
+//! Pages last two minutes while the shop is open, and half an hour otherwise, but never past the
+//! opening. Phones get pages of their own; what is private is neither looked up nor stored.
 
-use tero_policy::{Device, Duration, LocalTime, Manifest, Moment, Policy, Request, RequestDecision, Response, ResponseDecision};
+use tero_policy::{
+    Device, Duration, LocalTime, Manifest, Moment, Policy, Request, RequestDecision, Response,
+    ResponseDecision,
+};
 
 /// `{ zone = "America/Argentina/Buenos_Aires", open = "09:00", close = "18:00", private = "/checkout/" }`
 #[derive(serde::Deserialize)]
@@ -27,7 +30,12 @@ impl Policy for ShopHours {
     }
 
     fn manifest(&self) -> Manifest {
-        Manifest::new().on_request().on_response().zone(&self.0.zone).device().variants(["mobile"])
+        Manifest::new()
+            .on_request()
+            .on_response()
+            .zone(&self.0.zone)
+            .device()
+            .variants(["mobile"])
     }
 
     fn on_request(&self, request: &Request, _: &Moment) -> RequestDecision {
@@ -40,7 +48,12 @@ impl Policy for ShopHours {
         }
     }
 
-    fn on_response(&self, request: &Request, response: &Response, now: &Moment) -> ResponseDecision {
+    fn on_response(
+        &self,
+        request: &Request,
+        response: &Response,
+        now: &Moment,
+    ) -> ResponseDecision {
         if request.path.starts_with(&self.0.private) {
             return ResponseDecision::never().because("private");
         }
@@ -50,9 +63,11 @@ impl Policy for ShopHours {
         let (open, close) = self.hours(now);
         let time = now.time();
         let decision = if open <= time && time < close {
-            ResponseDecision::cache_for(Duration::from_mins(2).min(now.until(close))).because("open")
+            ResponseDecision::cache_for(Duration::from_mins(2).min(now.until(close)))
+                .because("open")
         } else if time < open {
-            ResponseDecision::cache_for(Duration::from_mins(30).min(now.until(open))).because("closed")
+            ResponseDecision::cache_for(Duration::from_mins(30).min(now.until(open)))
+                .because("closed")
         } else {
             ResponseDecision::cache_for(Duration::from_mins(30)).because("closed")
         };
@@ -81,9 +96,15 @@ mod tests {
 
     #[test]
     fn pages_last_until_the_doors_open_and_then_two_minutes() {
-        let settings = r#"{ "zone": "UTC", "open": "09:00", "close": "18:00", "private": "/checkout/" }"#;
+        let settings =
+            r#"{ "zone": "UTC", "open": "09:00", "close": "18:00", "private": "/checkout/" }"#;
         let policy: ShopHours = tero_policy::configure(settings).unwrap();
-        let ttl_at = |time: &str| policy.on_response(&Request::get("/"), &Response::ok(), &time.parse().unwrap()).ttl.unwrap();
+        let ttl_at = |time: &str| {
+            policy
+                .on_response(&Request::get("/"), &Response::ok(), &time.parse().unwrap())
+                .ttl
+                .unwrap()
+        };
         assert_eq!(ttl_at("2026-11-24T08:59:59Z").as_secs(), 1);
         assert_eq!(ttl_at("2026-11-24T09:00:00Z").as_secs(), 120);
     }

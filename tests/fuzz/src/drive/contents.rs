@@ -10,7 +10,11 @@ use super::script::{Block, blocks};
 /// A request up to its content: `POST /explain`, then its fields.
 pub fn request(bytes: &[u8]) {
     let [request]: [Block<'_>; 1] = blocks(bytes);
-    fuzzing::request(&request.method(), request.words().nth(1).unwrap_or_default(), &request.headers);
+    fuzzing::request(
+        &request.method(),
+        request.words().nth(1).unwrap_or_default(),
+        &request.headers,
+    );
 }
 
 /// The content of a request, whatever it asks for.
@@ -34,10 +38,18 @@ fn good<T>(read: Result<T, Wrong>) -> Option<T> {
 }
 
 fn purge(content: &[u8]) {
-    let Some(asked) = good(purge::read(content)) else { return };
+    let Some(asked) = good(purge::read(content)) else {
+        return;
+    };
     match asked.target {
         Named::Url(place) | Named::Prefix(place) => {
-            assert!(!place.host.is_empty() && !place.host.bytes().any(|byte| byte.is_ascii_uppercase() || byte == b'@'));
+            assert!(
+                !place.host.is_empty()
+                    && !place
+                        .host
+                        .bytes()
+                        .any(|byte| byte.is_ascii_uppercase() || byte == b'@')
+            );
             assert!(place.path.is_empty() || place.path.starts_with(['/', '?']));
         }
         Named::Tag(text) | Named::Site(text) => assert!(!text.is_empty()),
@@ -46,9 +58,15 @@ fn purge(content: &[u8]) {
 
 /// What is left of the URL is a target that a client could send.
 fn explain(content: &[u8]) {
-    let Some(Asked { request, host, .. }) = good(explain::read(content)) else { return };
+    let Some(Asked { request, host, .. }) = good(explain::read(content)) else {
+        return;
+    };
     assert!(request.uri().authority().is_none() && request.uri().scheme().is_none());
-    let target = request.uri().path_and_query().expect("there is always a path").as_str();
+    let target = request
+        .uri()
+        .path_and_query()
+        .expect("there is always a path")
+        .as_str();
     assert!(target.starts_with('/'), "{target}");
     assert!(!target.contains('#') && !target.contains(char::is_whitespace));
     assert!(host.is_none_or(|host| !host.is_empty()));
@@ -65,7 +83,9 @@ fn shadow(content: &[u8]) {
 }
 
 fn canary(content: &[u8]) {
-    let Some(asked) = good(asked::start_canary(content)) else { return };
+    let Some(asked) = good(asked::start_canary(content)) else {
+        return;
+    };
     assert!((1..=10_000).contains(&u32::from(asked.share)));
     if asked.guard.out_of_range().is_none() {
         assert!(asked.guard.min_requests > 0 && asked.guard.failure_points >= 0.0);

@@ -1,5 +1,6 @@
-//! A whole life of a stored response: a request and its answer are weighed and stored, a second request selects it or not, and what
-//! the next hop then says freshens or replaces it. The steps are those of the request path, without its sockets.
+//! A whole life of a stored response: a request and its answer are weighed and stored, a second
+//! request selects it or not, and what the next hop then says freshens or replaces it. The steps
+//! are those of the request path, without its sockets.
 //!
 //! ```text
 //! GET http://www.example/a delay=200
@@ -28,7 +29,9 @@ use tero::semantics::freshness::{Freshness, LifetimeSource, StaleDefaults, Terms
 use tero::semantics::precondition::{Precondition, not_modified_headers, precondition};
 use tero::semantics::range::{MAX_RANGES, Selection, selection};
 use tero::semantics::reuse::{ClientDirectives, Reuse, reuse, stale_if_error};
-use tero::semantics::storability::{Exchange, FloorExceptions, Storability, storability, stored_fields};
+use tero::semantics::storability::{
+    Exchange, FloorExceptions, Storability, storability, stored_fields,
+};
 use tero::semantics::timestamp::Timestamp;
 use tero::semantics::validation::{self, HeadUpdate};
 use tero::semantics::vary::Vary;
@@ -48,7 +51,9 @@ pub fn exchange(bytes: &[u8]) {
     let [first, answer, second, update] = blocks(bytes);
     let asked = START;
     let came = later(asked, first.number("delay"));
-    let Some(stored) = Stored::of(&first, &answer, asked, came) else { return };
+    let Some(stored) = Stored::of(&first, &answer, asked, came) else {
+        return;
+    };
     stored.check(came);
     let now = later(came, second.number("after"));
     let nominated = stored.vary.nominated(&first.headers);
@@ -67,8 +72,12 @@ fn later(than: Timestamp, millis: Option<i64>) -> Timestamp {
 
 /// What the policies decided, in the words of the answer's first line.
 fn decision(block: &Block<'_>) -> ResponseDecision {
-    let secs =
-        |name: &str| block.number(name).and_then(|secs| u32::try_from(secs).ok()).map(|secs| Duration::from_secs(secs.into()));
+    let secs = |name: &str| {
+        block
+            .number(name)
+            .and_then(|secs| u32::try_from(secs).ok())
+            .map(|secs| Duration::from_secs(secs.into()))
+    };
     let storing = match () {
         () if block.has("never") => Storing::Never,
         () if block.has("always") => Storing::Always,
@@ -85,7 +94,12 @@ fn decision(block: &Block<'_>) -> ResponseDecision {
 
 fn floor(block: &Block<'_>) -> FloorExceptions {
     let lift = block.has("lift");
-    FloorExceptions { set_cookie: lift, authorization: lift, private: lift, no_store: lift }
+    FloorExceptions {
+        set_cookie: lift,
+        authorization: lift,
+        private: lift,
+        no_store: lift,
+    }
 }
 
 struct Stored<'a> {
@@ -103,7 +117,12 @@ struct Stored<'a> {
 
 impl<'a> Stored<'a> {
     /// What is stored of an answer; none where it must not be. What is stored obeys the floor.
-    fn of(request: &Block<'_>, answer: &'a Block<'a>, asked: Timestamp, came: Timestamp) -> Option<Stored<'a>> {
+    fn of(
+        request: &Block<'_>,
+        answer: &'a Block<'a>,
+        asked: Timestamp,
+        came: Timestamp,
+    ) -> Option<Stored<'a>> {
         let mut received = answer.headers.clone();
         forwarding::strip_response_hop_by_hop(&mut received);
         forwarding::ensure_date(&mut received, came);
@@ -136,16 +155,34 @@ impl<'a> Stored<'a> {
             floor,
         );
         match weighed {
-            Storability::Yes => assert!(status != StatusCode::PARTIAL_CONTENT, "a part is stored as a whole"),
-            Storability::Part(_) => assert!(status == StatusCode::PARTIAL_CONTENT, "a whole is stored as a part"),
+            Storability::Yes => assert!(
+                status != StatusCode::PARTIAL_CONTENT,
+                "a part is stored as a whole"
+            ),
+            Storability::Part(_) => assert!(
+                status == StatusCode::PARTIAL_CONTENT,
+                "a whole is stored as a part"
+            ),
             Storability::No(_) => return None,
         }
         let lifted = |exception: bool| exception && decision.storing == Storing::Always;
-        assert!(!received.contains_key(SET_COOKIE) || lifted(floor.set_cookie), "a cookie is shared");
-        assert!(!directives.private.is_all() || lifted(floor.private), "what is private is shared");
-        assert!(!directives.no_store || directives.must_understand || lifted(floor.no_store), "no-store is stored");
+        assert!(
+            !received.contains_key(SET_COOKIE) || lifted(floor.set_cookie),
+            "a cookie is shared"
+        );
+        assert!(
+            !directives.private.is_all() || lifted(floor.private),
+            "what is private is shared"
+        );
+        assert!(
+            !directives.no_store || directives.must_understand || lifted(floor.no_store),
+            "no-store is stored"
+        );
         let authorised = request.headers.contains_key("authorization");
-        assert!(!authorised || directives.allows_authorized() || lifted(floor.authorization), "what one user may see is shared");
+        assert!(
+            !authorised || directives.allows_authorized() || lifted(floor.authorization),
+            "what one user may see is shared"
+        );
         assert!(!said.no_store && decision.storing != Storing::Never);
         assert!(status.as_u16() >= 200 && status != StatusCode::NOT_MODIFIED);
         let freshness = Freshness::of(&Terms {
@@ -157,34 +194,78 @@ impl<'a> Stored<'a> {
             request_time: asked,
             response_time: came,
         });
-        let fields = stored_fields(&received, &directives).map(|(name, value)| (name.clone(), value.clone()));
+        let fields = stored_fields(&received, &directives)
+            .map(|(name, value)| (name.clone(), value.clone()));
         let (headers, vary) = (fields.collect::<HeaderMap>(), Vary::of(&received));
-        Some(Stored { answer, status, received, headers, directives, decision, freshness, vary })
+        Some(Stored {
+            answer,
+            status,
+            received,
+            headers,
+            directives,
+            decision,
+            freshness,
+            vary,
+        })
     }
 
     /// What holds of every stored response from its first moment.
     fn check(&self, came: Timestamp) {
-        for name in ["set-cookie", "age", "content-length", "connection", "transfer-encoding", "proxy-authenticate"] {
+        for name in [
+            "set-cookie",
+            "age",
+            "content-length",
+            "connection",
+            "transfer-encoding",
+            "proxy-authenticate",
+        ] {
             assert!(!self.headers.contains_key(name), "{name} is stored");
         }
-        for name in self.directives.no_cache.fields().iter().chain(self.directives.private.fields()) {
-            assert!(!self.headers.contains_key(name), "{name} is stored against the response's word");
+        for name in self
+            .directives
+            .no_cache
+            .fields()
+            .iter()
+            .chain(self.directives.private.fields())
+        {
+            assert!(
+                !self.headers.contains_key(name),
+                "{name} is stored against the response's word"
+            );
         }
-        assert!(self.headers.iter().all(|(name, value)| self.received.get_all(name).iter().any(|line| line == value)));
-        assert!(self.vary != Vary::Everything && (self.vary == Vary::Nothing || self.received.contains_key(VARY)));
+        assert!(
+            self.headers.iter().all(|(name, value)| self
+                .received
+                .get_all(name)
+                .iter()
+                .any(|line| line == value))
+        );
+        assert!(
+            self.vary != Vary::Everything
+                && (self.vary == Vary::Nothing || self.received.contains_key(VARY))
+        );
         // §4.2.3: it is as old as the inner cache says, at least.
         assert!(self.freshness.age(came) >= age_value(&self.received));
         if self.decision.ttl.is_none() {
             let fresh_for = self.freshness.fresh_until().since(came);
-            assert!(fresh_for <= self.freshness.lifetime(), "fresh for {fresh_for:?}");
+            assert!(
+                fresh_for <= self.freshness.lifetime(),
+                "fresh for {fresh_for:?}"
+            );
             assert!(!self.directives.no_cache.is_all() || !self.freshness.is_fresh(came));
-            assert!(self.freshness.source() != LifetimeSource::None || !self.freshness.is_fresh(came));
+            assert!(
+                self.freshness.source() != LifetimeSource::None || !self.freshness.is_fresh(came)
+            );
         }
     }
 
     fn reuse(&self, request: &Block<'_>, now: Timestamp) {
         let said = RequestDirectives::of(&request.headers);
-        let client = if request.has("obey") { ClientDirectives::Obey } else { ClientDirectives::Ignore };
+        let client = if request.has("obey") {
+            ClientDirectives::Obey
+        } else {
+            ClientDirectives::Ignore
+        };
         let decided = reuse(&self.freshness, &said, client, now);
         match decided {
             Reuse::Fresh => {
@@ -194,7 +275,8 @@ impl<'a> Stored<'a> {
             Reuse::StaleWhileRevalidate => {
                 let by_policy = self.decision.stale_while_revalidate.is_some();
                 assert!(
-                    !self.freshness.is_fresh(now) && (by_policy || !self.directives.forbids_stale()),
+                    !self.freshness.is_fresh(now)
+                        && (by_policy || !self.directives.forbids_stale()),
                     "stale against its word"
                 );
             }
@@ -203,7 +285,10 @@ impl<'a> Stored<'a> {
         }
         let by_policy = self.decision.stale_if_error.is_some() || self.freshness.is_fresh(now);
         if stale_if_error(&self.freshness, &said, client, now) {
-            assert!(by_policy || !self.directives.forbids_stale(), "stale on an error against its word");
+            assert!(
+                by_policy || !self.directives.forbids_stale(),
+                "stale on an error against its word"
+            );
         }
         if matches!(decided, Reuse::Fresh | Reuse::StaleWhileRevalidate) {
             self.deliver(&request.method(), &request.headers);
@@ -213,7 +298,9 @@ impl<'a> Stored<'a> {
     fn deliver(&self, method: &Method, request: &HeaderMap) {
         match precondition(method, request, self.status, &self.headers) {
             Precondition::NotModified => {
-                assert!(self.status.is_success() && (*method == Method::GET || *method == Method::HEAD));
+                assert!(
+                    self.status.is_success() && (*method == Method::GET || *method == Method::HEAD)
+                );
                 let told = not_modified_headers(&self.headers);
                 assert!(!told.contains_key("content-length") && !told.contains_key(CONTENT_RANGE));
                 assert_eq!(told.get("etag"), self.headers.get("etag"));
@@ -221,8 +308,17 @@ impl<'a> Stored<'a> {
             Precondition::Failed => assert!(self.status.is_success()),
             Precondition::Proceed => {}
         }
-        if let Selection::Single(range) = selection(method, request, self.status, &self.headers, LENGTH, MAX_RANGES) {
-            assert!(self.status == StatusCode::OK && range.start < range.end && range.end <= LENGTH);
+        if let Selection::Single(range) = selection(
+            method,
+            request,
+            self.status,
+            &self.headers,
+            LENGTH,
+            MAX_RANGES,
+        ) {
+            assert!(
+                self.status == StatusCode::OK && range.start < range.end && range.end <= LENGTH
+            );
         }
     }
 
@@ -230,22 +326,37 @@ impl<'a> Stored<'a> {
     fn validate(&self, request: &Block<'_>, update: &Block<'_>, now: Timestamp) {
         let mut conditional = request.headers.clone();
         let is_conditional = validation::add_conditions(&self.headers, &mut conditional);
-        assert_eq!(conditional.get(IF_NONE_MATCH), self.headers.get("etag").filter(|etag| !etag.is_empty()));
+        assert_eq!(
+            conditional.get(IF_NONE_MATCH),
+            self.headers.get("etag").filter(|etag| !etag.is_empty())
+        );
         let answered = later(now, update.number("delay"));
         let mut fields = update.headers.clone();
         forwarding::ensure_date(&mut fields, answered);
-        if let HeadUpdate::Freshened(merged) = validation::head_updates(&self.headers, LENGTH, StatusCode::OK, &fields) {
+        if let HeadUpdate::Freshened(merged) =
+            validation::head_updates(&self.headers, LENGTH, StatusCode::OK, &fields)
+        {
             assert_eq!(merged, validation::freshened(&self.headers, &fields));
         }
-        if !is_conditional || update.status() != StatusCode::NOT_MODIFIED || !validation::answers(&self.headers, &fields) {
+        if !is_conditional
+            || update.status() != StatusCode::NOT_MODIFIED
+            || !validation::answers(&self.headers, &fields)
+        {
             return;
         }
         let merged = validation::freshened(&self.headers, &fields);
         for name in ["content-encoding", "content-range", "content-length"] {
-            assert_eq!(merged.get(name), self.headers.get(name), "{name} no longer tells how the stored bytes are to be read");
+            assert_eq!(
+                merged.get(name),
+                self.headers.get(name),
+                "{name} no longer tells how the stored bytes are to be read"
+            );
         }
         let get = Block::default();
-        let Some(fresh) = Stored::weighed(&get, self.answer, self.status, merged, now, answered) else { return };
+        let Some(fresh) = Stored::weighed(&get, self.answer, self.status, merged, now, answered)
+        else {
+            return;
+        };
         fresh.check(answered);
         // Age falls only here, and to what the 304 itself says at most by what the clocks differ.
         assert!(fresh.freshness.age(answered) >= age_value(&fields));

@@ -14,16 +14,24 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use http::header::{AGE, CONNECTION, CONTENT_LENGTH, COOKIE, HeaderMap, HeaderName, HeaderValue, UPGRADE};
+use http::header::{
+    AGE, CONNECTION, CONTENT_LENGTH, COOKIE, HeaderMap, HeaderName, HeaderValue, UPGRADE,
+};
 use http::{Method, StatusCode, Version};
 use tero::diff;
 use tero::semantics::browser::limit_browser_lifetime;
 use tero::semantics::cache_control::{MAX_DELTA_SECS, RequestDirectives, ResponseDirectives};
 use tero::semantics::cookies::cookies;
-use tero::semantics::device::{DeviceFields, MAX_PLATFORM_BYTES, MAX_USER_AGENT_BYTES, class_of, classify};
-use tero::semantics::freshness::{MAX_HEURISTIC, age_value, field_lifetime, header_lifetime, http_date};
+use tero::semantics::device::{
+    DeviceFields, MAX_PLATFORM_BYTES, MAX_USER_AGENT_BYTES, class_of, classify,
+};
+use tero::semantics::freshness::{
+    MAX_HEURISTIC, age_value, field_lifetime, header_lifetime, http_date,
+};
 use tero::semantics::parts::{Parts, Piece};
-use tero::semantics::range::{MAX_RANGES, Multipart, Partial, Selection, are_combinable, selection};
+use tero::semantics::range::{
+    MAX_RANGES, Multipart, Partial, Selection, are_combinable, selection,
+};
 use tero::semantics::retry_after::retry_after;
 use tero::semantics::timestamp::Timestamp;
 use tero::semantics::upgrade::{is_meant, only_protocol};
@@ -58,7 +66,10 @@ pub fn fields(bytes: &[u8]) {
 }
 
 pub fn targets() -> [HeaderName; 2] {
-    [HeaderName::from_static("tero-cache-control"), HeaderName::from_static("cdn-cache-control")]
+    [
+        HeaderName::from_static("tero-cache-control"),
+        HeaderName::from_static("cdn-cache-control"),
+    ]
 }
 
 fn directives(request: &HeaderMap, response: &HeaderMap) {
@@ -67,19 +78,33 @@ fn directives(request: &HeaderMap, response: &HeaderMap) {
     let most = Duration::from_secs(MAX_DELTA_SECS);
     let spans = [asked.max_age, asked.min_fresh, asked.stale_if_error];
     assert!(spans.into_iter().flatten().all(|span| span <= most));
-    let spans = [said.max_age, said.s_maxage, said.stale_while_revalidate, said.stale_if_error];
+    let spans = [
+        said.max_age,
+        said.s_maxage,
+        said.stale_while_revalidate,
+        said.stale_if_error,
+    ];
     assert!(spans.into_iter().flatten().all(|span| span <= most));
-    // The plain field is read as if no targeted one were there, and a targeted one as if no plain one were.
+    // The plain field is read as if no targeted one were there, and a targeted one as if no plain
+    // one were.
     let plain = ResponseDirectives::of(response);
     assert!(said.targeted.is_some() || said == plain);
     let mut without = response.clone();
     without.remove("cache-control");
     assert!(said.targeted.is_none() || said == ResponseDirectives::governing(&without, &targets()));
-    // One line is read as several with the same members: what a recipient may do to a list must not change it (RFC 9110 §5.3).
-    let lines: Vec<&[u8]> = response.get_all("cache-control").iter().map(HeaderValue::as_bytes).collect();
+    // One line is read as several with the same members: what a recipient may do to a list must not
+    // change it (RFC 9110 §5.3).
+    let lines: Vec<&[u8]> = response
+        .get_all("cache-control")
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
     if lines.iter().all(|line| !line.contains(&b'"')) {
         let mut joined = HeaderMap::new();
-        joined.insert("cache-control", HeaderValue::from_bytes(&lines.join(&b", "[..])).expect("it was made of values"));
+        joined.insert(
+            "cache-control",
+            HeaderValue::from_bytes(&lines.join(&b", "[..])).expect("it was made of values"),
+        );
         assert_eq!(plain, ResponseDirectives::of(&joined));
     }
 }
@@ -88,7 +113,11 @@ fn dates(headers: &HeaderMap) {
     for value in headers.values() {
         if let Some(date) = http_date(value) {
             assert!(date.unix_secs() >= 0);
-            assert_eq!(http_date(&forwarding::date_value(date)), Some(date), "{value:?}");
+            assert_eq!(
+                http_date(&forwarding::date_value(date)),
+                Some(date),
+                "{value:?}"
+            );
         }
     }
     assert!(age_value(headers) <= Duration::from_secs(MAX_DELTA_SECS));
@@ -101,7 +130,10 @@ fn dates(headers: &HeaderMap) {
 fn lifetimes(status: StatusCode, headers: &HeaderMap) {
     let directives = ResponseDirectives::governing(headers, &targets());
     let (lifetime, source) = field_lifetime(status, headers, &directives, NOW);
-    assert_eq!(header_lifetime(headers, &directives, NOW), source.is_explicit().then_some(lifetime));
+    assert_eq!(
+        header_lifetime(headers, &directives, NOW),
+        source.is_explicit().then_some(lifetime)
+    );
     assert!(source.is_explicit() || lifetime <= MAX_HEURISTIC);
 }
 
@@ -109,7 +141,10 @@ fn variants(first: &HeaderMap, response: &HeaderMap, second: &HeaderMap) {
     let vary = Vary::of(response);
     assert!(vary.fields().len() <= MAX_VARY_FIELDS);
     let (stored, own) = (vary.nominated(first), vary.nominated(second));
-    assert_eq!(vary.selects(&stored, second), vary != Vary::Everything && stored == own);
+    assert_eq!(
+        vary.selects(&stored, second),
+        vary != Vary::Everything && stored == own
+    );
     assert_eq!(vary.selects(&stored, first), vary != Vary::Everything);
     assert!(stored != own || stored.digest() == own.digest());
     let _ = vary.selects(&stored.in_language_of(response), second);
@@ -127,30 +162,65 @@ fn variants(first: &HeaderMap, response: &HeaderMap, second: &HeaderMap) {
 
 fn ranges(request: &HeaderMap, response: &HeaderMap) {
     for length in [0, 1, 100, 5_000, u64::MAX] {
-        let selected = selection(&Method::GET, request, StatusCode::OK, response, length, MAX_RANGES);
+        let selected = selection(
+            &Method::GET,
+            request,
+            StatusCode::OK,
+            response,
+            length,
+            MAX_RANGES,
+        );
         let ranges = match selected {
             Selection::Whole | Selection::Unsatisfiable => continue,
             Selection::Single(range) => vec![range],
             Selection::Multiple(ranges) => ranges,
         };
-        assert!(ranges.len() <= MAX_RANGES && ranges.iter().all(|range| range.start < range.end && range.end <= length));
+        assert!(
+            ranges.len() <= MAX_RANGES
+                && ranges
+                    .iter()
+                    .all(|range| range.start < range.end && range.end <= length)
+        );
         let mut sorted = ranges.clone();
         sorted.sort_by_key(|range| range.start);
-        assert!(sorted.windows(2).all(|pair| pair[0].end < pair[1].start), "{sorted:?} overlap");
+        assert!(
+            sorted.windows(2).all(|pair| pair[0].end < pair[1].start),
+            "{sorted:?} overlap"
+        );
         let frame = Multipart::new(ranges.clone(), length, response, 1);
         let heads: usize = ranges.iter().map(|range| frame.head(range).len()).sum();
         let content: u64 = ranges.iter().map(|range| range.end - range.start).sum();
-        assert_eq!(frame.content_length(), content.saturating_add((heads + frame.tail().len()) as u64));
-        assert_eq!(selection(&Method::HEAD, request, StatusCode::OK, response, length, MAX_RANGES), Selection::Whole);
+        assert_eq!(
+            frame.content_length(),
+            content.saturating_add((heads + frame.tail().len()) as u64)
+        );
+        assert_eq!(
+            selection(
+                &Method::HEAD,
+                request,
+                StatusCode::OK,
+                response,
+                length,
+                MAX_RANGES
+            ),
+            Selection::Whole
+        );
     }
 }
 
 fn partial(response: &HeaderMap, other: &HeaderMap) {
     if let Some(partial) = Partial::of(response) {
         assert!(partial.range.start < partial.range.end);
-        assert!(partial.length.is_none_or(|length| partial.range.end <= length));
+        assert!(
+            partial
+                .length
+                .is_none_or(|length| partial.range.end <= length)
+        );
     }
-    assert_eq!(are_combinable(response, other), are_combinable(other, response));
+    assert_eq!(
+        are_combinable(response, other),
+        are_combinable(other, response)
+    );
     if let (Some(first), Some(second)) = (Partial::of(response), Partial::of(other))
         && let Some(length) = first.length.filter(|length| second.range.end <= *length)
         && let Some(parts) = Parts::one(first.range, length)
@@ -163,24 +233,47 @@ fn partial(response: &HeaderMap, other: &HeaderMap) {
 fn united(parts: &Parts, new: &Range<u64>) {
     let (union, pieces) = parts.with(new, u64::MAX);
     let size = |range: &Range<u64>| range.end - range.start;
-    let bytes: u64 = pieces.iter().map(|piece| if let Piece::Kept(kept) = piece { size(kept) } else { size(new) }).sum();
-    let runs = union.map_or_else(|| std::iter::once(0..parts.length()).collect(), |union| union.runs().to_vec());
-    assert_eq!(bytes, runs.iter().map(size).sum::<u64>());
-    assert!(runs.windows(2).all(|pair| pair[0].end < pair[1].start), "{runs:?}");
-    assert!(
-        parts.runs().iter().chain([new]).all(|run| runs.iter().any(|whole| whole.start <= run.start && run.end <= whole.end))
+    let bytes: u64 = pieces
+        .iter()
+        .map(|piece| {
+            if let Piece::Kept(kept) = piece {
+                size(kept)
+            } else {
+                size(new)
+            }
+        })
+        .sum();
+    let runs = union.map_or_else(
+        || std::iter::once(0..parts.length()).collect(),
+        |union| union.runs().to_vec(),
     );
+    assert_eq!(bytes, runs.iter().map(size).sum::<u64>());
+    assert!(
+        runs.windows(2).all(|pair| pair[0].end < pair[1].start),
+        "{runs:?}"
+    );
+    assert!(parts.runs().iter().chain([new]).all(|run| {
+        runs.iter()
+            .any(|whole| whole.start <= run.start && run.end <= whole.end)
+    }));
 }
 
 fn conditions(request: &Block<'_>, response: &Block<'_>) {
     use precondition::Precondition::{NotModified, Proceed};
-    let judged =
-        |method: &Method, status: StatusCode| precondition::precondition(method, &request.headers, status, &response.headers);
+    let judged = |method: &Method, status: StatusCode| {
+        precondition::precondition(method, &request.headers, status, &response.headers)
+    };
     assert_eq!(judged(&Method::GET, StatusCode::NOT_FOUND), Proceed);
     assert_ne!(judged(&Method::POST, StatusCode::OK), NotModified);
     let _ = judged(&request.method(), response.status());
     let told = precondition::not_modified_headers(&response.headers);
-    assert!(told.iter().all(|(name, value)| response.headers.get_all(name).iter().any(|own| own == value)));
+    assert!(told.iter().all(|(name, value)| {
+        response
+            .headers
+            .get_all(name)
+            .iter()
+            .any(|own| own == value)
+    }));
     assert!(!told.contains_key(CONTENT_LENGTH));
 }
 
@@ -188,10 +281,18 @@ fn validations(stored: &HeaderMap, other: &HeaderMap, status: StatusCode) {
     let mut request = other.clone();
     let is_conditional = validation::add_conditions(stored, &mut request);
     assert_eq!(is_conditional, validation::has_validator(stored));
-    assert_eq!(is_conditional, request.contains_key("if-none-match") || request.contains_key("if-modified-since"));
+    assert_eq!(
+        is_conditional,
+        request.contains_key("if-none-match") || request.contains_key("if-modified-since")
+    );
     let _ = validation::answers(stored, other);
     let merged = validation::freshened(stored, other);
-    for name in ["content-length", "content-encoding", "content-range", "set-cookie"] {
+    for name in [
+        "content-length",
+        "content-encoding",
+        "content-range",
+        "set-cookie",
+    ] {
         assert_eq!(merged.get(name), stored.get(name));
     }
     assert_eq!(validation::freshened(&merged, other), merged);
@@ -204,20 +305,39 @@ fn invalidations(request: &Block<'_>, response: &Block<'_>) {
     assert!(!invalidation::is_safe(&method) || urls.is_empty());
     let origin = urls.first().and_then(|own| own.split('/').nth(2));
     for url in &urls {
-        assert_eq!(url.split('/').nth(2).map(|rest| rest.split('?').next()), origin.map(|own| own.split('?').next()), "{urls:?}");
+        assert_eq!(
+            url.split('/').nth(2).map(|rest| rest.split('?').next()),
+            origin.map(|own| own.split('?').next()),
+            "{urls:?}"
+        );
         assert!(!url.contains('#'));
     }
     let groups = invalidation::cache_groups(&response.headers);
     assert!(groups.len() <= invalidation::MAX_GROUPS);
-    assert!(groups.iter().all(|group| (1..=invalidation::MAX_GROUP_BYTES).contains(&group.len())));
+    assert!(
+        groups
+            .iter()
+            .all(|group| (1..=invalidation::MAX_GROUP_BYTES).contains(&group.len()))
+    );
     let named = invalidation::invalidated_groups(&method, response.status(), &response.headers);
-    assert!(named.len() <= invalidation::MAX_GROUPS && (named.is_empty() || !invalidation::is_safe(&method)));
+    assert!(
+        named.len() <= invalidation::MAX_GROUPS
+            && (named.is_empty() || !invalidation::is_safe(&method))
+    );
 }
 
 fn forwarded(request: &HeaderMap) {
     let mut left = request.clone();
     forwarding::strip_request_hop_by_hop(&mut left);
-    for name in ["connection", "transfer-encoding", "te", "trailer", "upgrade", "keep-alive", "proxy-authorization"] {
+    for name in [
+        "connection",
+        "transfer-encoding",
+        "te",
+        "trailer",
+        "upgrade",
+        "keep-alive",
+        "proxy-authorization",
+    ] {
         assert!(!left.contains_key(name));
     }
     assert!(!request.contains_key("cache-control") || left.contains_key("cache-control"));
@@ -225,14 +345,26 @@ fn forwarded(request: &HeaderMap) {
     forwarding::strip_request_hop_by_hop(&mut again);
     assert_eq!(left, again);
     forwarding::append_via(&mut again, Version::HTTP_11, "tero");
-    assert!(again.get("via").is_some_and(|via| via.as_bytes().ends_with(b"1.1 tero")));
+    assert!(
+        again
+            .get("via")
+            .is_some_and(|via| via.as_bytes().ends_with(b"1.1 tero"))
+    );
     forwarding::append_cdn_loop(&mut again, "tero");
-    assert!(again.get_all("cdn-loop").iter().any(|line| forwarding::names_us(line, "tero")));
+    assert!(
+        again
+            .get_all("cdn-loop")
+            .iter()
+            .any(|line| forwarding::names_us(line, "tero"))
+    );
 }
 
 fn devices(request: &HeaderMap) {
     let fields = DeviceFields::of(request);
-    assert!(fields.user_agent.len() <= MAX_USER_AGENT_BYTES && fields.platform.len() <= MAX_PLATFORM_BYTES);
+    assert!(
+        fields.user_agent.len() <= MAX_USER_AGENT_BYTES
+            && fields.platform.len() <= MAX_PLATFORM_BYTES
+    );
     assert_eq!(classify(request), class_of(fields));
 }
 
@@ -241,11 +373,22 @@ fn asked(request: &HeaderMap) {
     let names = ["session".into(), "market".into()];
     let sent: usize = request.get_all(COOKIE).iter().map(HeaderValue::len).sum();
     let found: Vec<_> = cookies(request, &names).collect();
-    let bytes: usize = found.iter().map(|(name, value)| names[*name].len() + 1 + value.len()).sum();
-    assert!(bytes <= sent && found.iter().all(|(_, value)| !value.contains(&b';') && value.trim_ascii() == *value));
+    let bytes: usize = found
+        .iter()
+        .map(|(name, value)| names[*name].len() + 1 + value.len())
+        .sum();
+    assert!(
+        bytes <= sent
+            && found
+                .iter()
+                .all(|(_, value)| !value.contains(&b';') && value.trim_ascii() == *value)
+    );
     let lines = request.get_all(UPGRADE).iter().count();
     let protocol = only_protocol(request);
-    assert!(protocol.is_none_or(|name| lines == 1 && !name.is_empty() && !name.as_bytes().contains(&b',')));
+    assert!(
+        protocol
+            .is_none_or(|name| lines == 1 && !name.is_empty() && !name.as_bytes().contains(&b','))
+    );
     assert!(!is_meant(request) || request.contains_key(CONNECTION));
 }
 
@@ -253,20 +396,40 @@ fn asked(request: &HeaderMap) {
 fn told(request: &HeaderMap, response: &HeaderMap) {
     let mut headers = response.clone();
     headers.remove(AGE);
-    limit_browser_lifetime(&mut headers, Duration::from_secs(60), Duration::from_secs(5), Duration::from_secs(10));
-    let detail = request.values().next().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    let status = CacheStatus { hit: true, details: [detail.as_deref(), None], key: detail.as_deref(), ..CacheStatus::default() };
+    limit_browser_lifetime(
+        &mut headers,
+        Duration::from_secs(60),
+        Duration::from_secs(5),
+        Duration::from_secs(10),
+    );
+    let detail = request
+        .values()
+        .next()
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let status = CacheStatus {
+        hit: true,
+        details: [detail.as_deref(), None],
+        key: detail.as_deref(),
+        ..CacheStatus::default()
+    };
     let mut said = HeaderMap::new();
     status.append_to(&mut said, "tero");
-    let value = said.get("cache-status").expect("the edge always says what happened");
-    let list: sfv::List = sfv::Parser::new(value.as_bytes()).parse().expect("it is a list");
+    let value = said
+        .get("cache-status")
+        .expect("the edge always says what happened");
+    let list: sfv::List = sfv::Parser::new(value.as_bytes())
+        .parse()
+        .expect("it is a list");
     assert_eq!(list.len(), 1);
 }
 
 /// Whatever was asked and answered is one line of a log, and tells of this request.
 fn logged(request: &Block<'_>, response: &Block<'_>) {
     let (method, uri) = (request.method(), request.target());
-    let target = uri.path_and_query().map(ToString::to_string).unwrap_or_default();
+    let target = uri
+        .path_and_query()
+        .map(ToString::to_string)
+        .unwrap_or_default();
     let line = Line {
         at: NOW,
         client: [192, 0, 2, 1].into(),
@@ -284,6 +447,10 @@ fn logged(request: &Block<'_>, response: &Block<'_>) {
     for line in [line.json(), line.combined()] {
         assert!(!line.contains(['\n', '\r']), "{line:?}");
         let read = diff::parse(&line).expect("it is a line of a log");
-        assert_eq!((&read.method, &read.target, read.status, read.at), (&method, &target, response.status(), NOW), "{line}");
+        assert_eq!(
+            (&read.method, &read.target, read.status, read.at),
+            (&method, &target, response.status(), NOW),
+            "{line}"
+        );
     }
 }

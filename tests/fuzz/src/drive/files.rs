@@ -1,10 +1,12 @@
-//! What operators write, send or fetch, and what the edge wrote itself before it was started again. The first line says which; what
-//! follows is the file.
+//! What operators write, send or fetch, and what the edge wrote itself before it was started again.
+//! The first line says which; what follows is the file.
 //!
-//! - `config`, `calendar`, `cases`, `json` (a static JSON policy file), `package` (a module with what belongs to it), `sitemap`
+//! - `config`, `calendar`, `cases`, `json` (a static JSON policy file), `package` (a module with
+//!   what belongs to it), `sitemap`
 //! - `lines`: what is read line by line, of an access log, of a list of pages, of times
 //! - `schedule`, `units`: what is written in a configuration
-//! - `request`: all but the content of a request to the admin interface; `content`: that, as each of them that there are
+//! - `request`: all but the content of a request to the admin interface; `content`: that, as each
+//!   of them that there are
 //! - `state`: a file of the state directory, as each of them that there are, and its name
 
 use std::net::Ipv6Addr;
@@ -37,7 +39,10 @@ const MAX_SITEMAP_BYTES: usize = 1 << 20;
 
 /// Reads a file of one of these kinds.
 pub fn files(bytes: &[u8]) {
-    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+    let end = bytes
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .unwrap_or(bytes.len());
     let (kind, rest) = (&bytes[..end], bytes.get(end + 1..).unwrap_or_default());
     match kind {
         b"sitemap" => return sitemap(rest),
@@ -48,7 +53,9 @@ pub fn files(bytes: &[u8]) {
         b"lines" => return lines(rest),
         _ => {}
     }
-    let Ok(text) = std::str::from_utf8(rest) else { return };
+    let Ok(text) = std::str::from_utf8(rest) else {
+        return;
+    };
     match kind {
         b"config" => configuration(text),
         b"calendar" => calendar(text),
@@ -67,9 +74,18 @@ fn configuration(text: &str) {
     match Config::parse(text, "tero.toml", Path::new("no-such-folder")) {
         Ok(config) => {
             assert!(!config.sites.is_empty() && !config.server.listen.is_empty());
-            assert!(config.cache.max_object <= config.cache.memory && config.cache.fill_memory <= config.cache.memory);
+            assert!(
+                config.cache.max_object <= config.cache.memory
+                    && config.cache.fill_memory <= config.cache.memory
+            );
             let named = |name: &str| config.policies.iter().any(|policy| *policy.name == *name);
-            assert!(config.sites.iter().flat_map(|site| site.policies.iter()).all(|name| named(name)));
+            assert!(
+                config
+                    .sites
+                    .iter()
+                    .flat_map(|site| site.policies.iter())
+                    .all(|name| named(name))
+            );
         }
         Err(errors) => told(&errors),
     }
@@ -77,13 +93,20 @@ fn configuration(text: &str) {
 
 /// It may name files, and reading devices is not what is to be tried here.
 fn reads_devices(text: &str) -> bool {
-    ["/dev", "/proc", "\\u", "\\U"].iter().any(|part| text.contains(part))
+    ["/dev", "/proc", "\\u", "\\U"]
+        .iter()
+        .any(|part| text.contains(part))
 }
 
 /// Every mistake has its cure.
 fn told(errors: &ConfigErrors) {
     assert!(!errors.errors.is_empty());
-    assert!(errors.errors.iter().all(|error| !error.problem.is_empty() && !error.cure.is_empty()));
+    assert!(
+        errors
+            .errors
+            .iter()
+            .all(|error| !error.problem.is_empty() && !error.cure.is_empty())
+    );
     assert!(!errors.to_string().is_empty());
 }
 
@@ -92,7 +115,12 @@ fn calendar(text: &str) {
         Ok(read) => drop(calendar::missing_years(&read, NOW)),
         Err(mistakes) => {
             let lines = text.lines().count() + 1;
-            assert!(!mistakes.is_empty() && mistakes.iter().all(|mistake| (1..=lines).contains(&mistake.line)));
+            assert!(
+                !mistakes.is_empty()
+                    && mistakes
+                        .iter()
+                        .all(|mistake| (1..=lines).contains(&mistake.line))
+            );
         }
     }
 }
@@ -125,12 +153,19 @@ fn sitemap(bytes: &[u8]) {
 /// A schedule comes due after now, and the next time after that.
 fn schedule(text: &str) {
     let mut lines = text.lines();
-    let (expression, zone) = (lines.next().unwrap_or_default(), lines.next().unwrap_or("UTC"));
+    let (expression, zone) = (
+        lines.next().unwrap_or_default(),
+        lines.next().unwrap_or("UTC"),
+    );
     let Ok(zone) = zone.parse() else { return };
-    let Ok(schedule) = Schedule::parse(expression, zone) else { return };
+    let Ok(schedule) = Schedule::parse(expression, zone) else {
+        return;
+    };
     let mut now = NOW;
     for _ in 0..3 {
-        let Some(next) = schedule.next_after(now) else { return };
+        let Some(next) = schedule.next_after(now) else {
+            return;
+        };
         assert!(next > now);
         now = next;
     }
@@ -138,7 +173,10 @@ fn schedule(text: &str) {
 
 fn sizes(text: &str) {
     if let Some(duration) = units::duration(text.trim()) {
-        assert_eq!(units::duration(&units::show_duration(duration)), Some(duration));
+        assert_eq!(
+            units::duration(&units::show_duration(duration)),
+            Some(duration)
+        );
     }
     if let Some(size) = units::size(text.trim()) {
         assert_eq!(units::size(&units::show_size(size)), Some(size));
@@ -147,7 +185,9 @@ fn sizes(text: &str) {
 
 /// What was taken apart can be put together, and taken apart as before.
 fn package(bytes: &[u8]) {
-    let Ok(package) = Package::of(bytes) else { return };
+    let Ok(package) = Package::of(bytes) else {
+        return;
+    };
     let whole = package.to_bytes();
     if package.settings.is_some() || package.cases.is_some() {
         assert_eq!(Package::of(&whole).as_ref(), Ok(&package));
@@ -164,7 +204,8 @@ fn cases(text: &str) {
     match Cases::parse(text, "cases.toml", Path::new("no-such-folder"), None) {
         Ok(cases) => {
             assert!(!cases.is_empty() && cases.len() <= text.matches("case").count());
-            let again = Cases::for_policy(text, "cases.toml", cases.policy.clone()).expect("it was good before");
+            let again = Cases::for_policy(text, "cases.toml", cases.policy.clone())
+                .expect("it was good before");
             assert_eq!(again.len(), cases.len());
         }
         Err(errors) => told(&errors),
@@ -183,14 +224,20 @@ fn lines(bytes: &[u8]) {
 
 /// What a line of a log tells can be told by a line of a log.
 fn log(line: &str) {
-    let Some(logged) = diff::parse(line.trim()) else { return };
+    let Some(logged) = diff::parse(line.trim()) else {
+        return;
+    };
     assert!(logged.target.starts_with('/') && logged.target.parse::<http::Uri>().is_ok());
     // Years of more digits are none of RFC 3339's.
     if !(0..=253_402_300_799).contains(&logged.at.unix_secs()) {
         return;
     }
     let fields = [(USER_AGENT, &logged.user_agent), (REFERER, &logged.referer)];
-    let request = HeaderMap::from_iter(fields.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
+    let request = HeaderMap::from_iter(
+        fields
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value.clone()?))),
+    );
     let line = Line {
         at: logged.at,
         client: Ipv6Addr::LOCALHOST.into(),
@@ -208,14 +255,20 @@ fn log(line: &str) {
     let (json, combined) = (line.json(), line.combined());
     assert!(!json.contains(['\n', '\r']) && !combined.contains(['\n', '\r']));
     assert_eq!(diff::parse(&json).as_ref(), Some(&logged), "{json}");
-    let without_host = Logged { host: None, at: Timestamp::from_unix_secs(logged.at.unix_secs()), ..logged };
+    let without_host = Logged {
+        host: None,
+        at: Timestamp::from_unix_secs(logged.at.unix_secs()),
+        ..logged
+    };
     assert_eq!(diff::parse(&combined), Some(without_host), "{combined}");
 }
 
 fn listed(text: &str) {
     for target in pages::listed(text).filter_map(pages::target) {
         assert!(
-            target.starts_with('/') && !target.contains(['#', ' ']) && !target.contains(|char: char| char.is_ascii_control())
+            target.starts_with('/')
+                && !target.contains(['#', ' '])
+                && !target.contains(|char: char| char.is_ascii_control())
         );
         let uri: http::Uri = target.parse().expect("it can be asked for");
         assert!(uri.authority().is_none());
@@ -224,11 +277,20 @@ fn listed(text: &str) {
 
 /// A local time is at most some hours from that of the prime meridian, in every zone.
 fn time(text: &str) {
-    let Some(time) = WrittenTime::parse(text) else { return };
+    let Some(time) = WrittenTime::parse(text) else {
+        return;
+    };
     let utc = time.in_zone(chrono_tz::UTC);
-    for zone in [chrono_tz::America::Argentina::Buenos_Aires, chrono_tz::Pacific::Apia, chrono_tz::Africa::Casablanca] {
+    for zone in [
+        chrono_tz::America::Argentina::Buenos_Aires,
+        chrono_tz::Pacific::Apia,
+        chrono_tz::Africa::Casablanca,
+    ] {
         let there = time.in_zone(zone);
-        assert!(there.since(utc).max(utc.since(there)) <= Duration::from_secs(50 * 3_600), "{utc:?} {there:?}");
+        assert!(
+            there.since(utc).max(utc.since(there)) <= Duration::from_secs(50 * 3_600),
+            "{utc:?} {there:?}"
+        );
         assert!(matches!(time, WrittenTime::Local(_)) || there == utc);
     }
 }

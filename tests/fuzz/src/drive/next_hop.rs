@@ -1,4 +1,5 @@
-//! What hyper makes of the bytes of a next hop, without a socket: the edge reads its answers with it.
+//! What hyper makes of the bytes of a next hop, without a socket: the edge reads its answers with
+//! it.
 
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
@@ -21,14 +22,25 @@ pub struct Answer {
 /// What is read of the answer to a request of this method; none where that is no answer.
 pub fn answer(method: &Method, bytes: &[u8]) -> Option<Answer> {
     let mut context = Context::from_waker(Waker::noop());
-    let io = Io { bytes: bytes.to_vec(), at: 0 };
+    let io = Io {
+        bytes: bytes.to_vec(),
+        at: 0,
+    };
     let mut handshake = pin!(http1::handshake::<_, Empty<Bytes>>(io));
-    let Poll::Ready(Ok((mut sender, connection))) = handshake.as_mut().poll(&mut context) else { return None };
+    let Poll::Ready(Ok((mut sender, connection))) = handshake.as_mut().poll(&mut context) else {
+        return None;
+    };
     let mut connection = pin!(connection);
-    let request = Request::builder().method(method).uri("/").header("host", "h").body(Empty::new()).expect("it is a request");
+    let request = Request::builder()
+        .method(method)
+        .uri("/")
+        .header("host", "h")
+        .body(Empty::new())
+        .expect("it is a request");
     let mut response = pin!(sender.send_request(request));
     let mut ended = false;
-    let mut drive = |context: &mut Context<'_>| ended = ended || connection.as_mut().poll(context).is_ready();
+    let mut drive =
+        |context: &mut Context<'_>| ended = ended || connection.as_mut().poll(context).is_ready();
     // Everything is there from the beginning: whatever is not done after some turns never will be.
     let turns = 64 + bytes.len();
     let response = (0..turns).find_map(|_| {
@@ -39,7 +51,11 @@ pub fn answer(method: &Method, bytes: &[u8]) -> Option<Answer> {
         }
     });
     let (parts, mut body) = response.expect("hyper makes up its mind")?.into_parts();
-    let mut answer = Answer { status: parts.status, body: Vec::new(), is_whole: false };
+    let mut answer = Answer {
+        status: parts.status,
+        body: Vec::new(),
+        is_whole: false,
+    };
     for _ in 0..turns {
         drive(&mut context);
         match frame(&mut body, &mut context) {
@@ -47,7 +63,9 @@ pub fn answer(method: &Method, bytes: &[u8]) -> Option<Answer> {
                 answer.is_whole = true;
                 break;
             }
-            Poll::Ready(Some(Ok(frame))) => answer.body.extend(frame.data_ref().into_iter().flatten()),
+            Poll::Ready(Some(Ok(frame))) => {
+                answer.body.extend(frame.data_ref().into_iter().flatten())
+            }
             Poll::Ready(Some(Err(_))) => break,
             Poll::Pending => {}
         }
@@ -55,7 +73,10 @@ pub fn answer(method: &Method, bytes: &[u8]) -> Option<Answer> {
     Some(answer)
 }
 
-fn frame(body: &mut Incoming, context: &mut Context<'_>) -> Poll<Option<hyper::Result<hyper::body::Frame<Bytes>>>> {
+fn frame(
+    body: &mut Incoming,
+    context: &mut Context<'_>,
+) -> Poll<Option<hyper::Result<hyper::body::Frame<Bytes>>>> {
     pin!(body.frame()).poll(context)
 }
 
@@ -66,7 +87,11 @@ struct Io {
 }
 
 impl Read for Io {
-    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, mut buffer: ReadBufCursor<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        mut buffer: ReadBufCursor<'_>,
+    ) -> Poll<std::io::Result<()>> {
         let size = buffer.remaining().min(self.bytes.len() - self.at);
         buffer.put_slice(&self.bytes[self.at..self.at + size]);
         self.at += size;
@@ -75,7 +100,11 @@ impl Read for Io {
 }
 
 impl Write for Io {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
         Poll::Ready(Ok(bytes.len()))
     }
 

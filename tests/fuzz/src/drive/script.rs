@@ -17,7 +17,9 @@ impl<'a> Block<'a> {
     fn of(lines: &[&'a [u8]]) -> Block<'a> {
         let mut headers = HeaderMap::new();
         for line in lines.iter().skip(1).take(MAX_FIELDS) {
-            let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
+            let Some(colon) = line.iter().position(|byte| *byte == b':') else {
+                continue;
+            };
             let name = HeaderName::from_bytes(&line[..colon]);
             // As hyper does.
             let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii());
@@ -25,33 +27,50 @@ impl<'a> Block<'a> {
                 headers.append(name, value);
             }
         }
-        Block { first: lines.first().copied().unwrap_or_default(), headers }
+        Block {
+            first: lines.first().copied().unwrap_or_default(),
+            headers,
+        }
     }
 
     /// The words of the first line.
     pub fn words(&self) -> impl Iterator<Item = &'a str> {
-        std::str::from_utf8(self.first).unwrap_or_default().split_ascii_whitespace()
+        std::str::from_utf8(self.first)
+            .unwrap_or_default()
+            .split_ascii_whitespace()
     }
 
     /// The first word as a method, or GET.
     pub fn method(&self) -> Method {
-        self.words().next().and_then(|word| Method::from_bytes(word.as_bytes()).ok()).unwrap_or(Method::GET)
+        self.words()
+            .next()
+            .and_then(|word| Method::from_bytes(word.as_bytes()).ok())
+            .unwrap_or(Method::GET)
     }
 
     /// The second word as an absolute URL, or one that always is.
     pub fn target(&self) -> Uri {
-        let given = self.words().nth(1).and_then(|word| word.parse::<Uri>().ok());
-        given.filter(|uri| uri.scheme().is_some() && uri.host().is_some()).unwrap_or(Uri::from_static("http://h/a/b?c"))
+        let given = self
+            .words()
+            .nth(1)
+            .and_then(|word| word.parse::<Uri>().ok());
+        given
+            .filter(|uri| uri.scheme().is_some() && uri.host().is_some())
+            .unwrap_or(Uri::from_static("http://h/a/b?c"))
     }
 
     /// The first word as a status, or 200.
     pub fn status(&self) -> StatusCode {
-        self.words().next().and_then(|word| word.parse().ok()).unwrap_or(StatusCode::OK)
+        self.words()
+            .next()
+            .and_then(|word| word.parse().ok())
+            .unwrap_or(StatusCode::OK)
     }
 
     /// The number that follows `name=` in the first line.
     pub fn number(&self, name: &str) -> Option<i64> {
-        self.words().find_map(|word| word.strip_prefix(name)?.strip_prefix('=')?.parse().ok())
+        self.words()
+            .find_map(|word| word.strip_prefix(name)?.strip_prefix('=')?.parse().ok())
     }
 
     /// Whether the first line has this word.
@@ -62,7 +81,10 @@ impl<'a> Block<'a> {
 
 /// The blocks of a text, as many as are wanted; those that are missing are empty.
 pub fn blocks<const N: usize>(bytes: &[u8]) -> [Block<'_>; N] {
-    let lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)).collect();
+    let lines: Vec<&[u8]> = bytes
+        .split(|byte| *byte == b'\n')
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+        .collect();
     let mut blocks = lines.split(|line| line.is_empty());
     std::array::from_fn(|_| blocks.next().map(Block::of).unwrap_or_default())
 }

@@ -1,7 +1,8 @@
-//! What is read back from the state directory: files that the edge wrote itself, and to which anything may have happened since.
+//! What is read back from the state directory: files that the edge wrote itself, and to which
+//! anything may have happened since.
 //!
-//! What is read takes no more memory than what is counted may take, can be written down and read again as it was, and never becomes
-//! more by it.
+//! What is read takes no more memory than what is counted may take, can be written down and read
+//! again as it was, and never becomes more by it.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +33,10 @@ pub fn state(bytes: &[u8]) {
 /// When plans came due last.
 fn plans(bytes: &[u8]) {
     match remembered::parse::<BTreeMap<String, i64>>(bytes) {
-        Ok(plans) => assert_eq!(remembered::parse(&remembered::to_bytes(&plans).expect("it is JSON")), Ok(plans)),
+        Ok(plans) => assert_eq!(
+            remembered::parse(&remembered::to_bytes(&plans).expect("it is JSON")),
+            Ok(plans)
+        ),
         Err(reason) => assert!(!reason.is_empty()),
     }
 }
@@ -48,7 +52,9 @@ fn popularity(bytes: &[u8]) {
 
 fn within(max_bytes: usize) -> Popularity {
     let popularity = Popularity::within(max_bytes);
-    popularity.set_sites(&["America/Argentina/Buenos_Aires".parse().expect("it is a zone")]);
+    popularity.set_sites(&["America/Argentina/Buenos_Aires"
+        .parse()
+        .expect("it is a zone")]);
     popularity
 }
 
@@ -58,24 +64,44 @@ fn restored(site: SavedSite) {
     assert!(little.bytes() <= LITTLE);
     let (pages, hosts) = (site.pages.len(), site.hosts.len());
     // None of it is told to have been asked for more often than the file says.
-    let requests = |page: &SavedPage| page.hours.iter().map(|(_, requests)| f64::from(*requests)).sum::<f64>();
-    let most: f64 = site.pages.iter().map(requests).filter(|sum| sum.is_finite()).fold(0.0, f64::max);
+    let requests = |page: &SavedPage| {
+        page.hours
+            .iter()
+            .map(|(_, requests)| f64::from(*requests))
+            .sum::<f64>()
+    };
+    let most: f64 = site
+        .pages
+        .iter()
+        .map(requests)
+        .filter(|sum| sum.is_finite())
+        .fold(0.0, f64::max);
     let popularity = within(MUCH);
     let left_out = popularity.restore(0, site, NOW);
     assert!(left_out <= pages + hosts && popularity.bytes() <= MUCH);
     assert!(popularity.hosts(0).len() <= MAX_HOSTS);
     let top = popularity.top(0, Hours::ALL, usize::MAX, NOW);
     assert!(top.len() <= pages && top.is_sorted_by_key(|page| std::cmp::Reverse(page.requests)));
-    assert!(top.iter().all(|page| page.requests as f64 <= most.mul_add(1.000_001, 1.0)), "{most}: {top:?}");
+    assert!(
+        top.iter()
+            .all(|page| page.requests as f64 <= most.mul_add(1.000_001, 1.0)),
+        "{most}: {top:?}"
+    );
     // What is counted is written, and comes back as it was.
     let saved = popularity.save(0, NOW).expect("there is a site");
-    let saved: SavedSite = remembered::parse(&remembered::to_bytes(&saved).expect("it is JSON")).expect("it was written");
+    let saved: SavedSite = remembered::parse(&remembered::to_bytes(&saved).expect("it is JSON"))
+        .expect("it was written");
     let again = within(MUCH);
     assert_eq!(again.restore(0, saved.clone(), NOW), 0, "{saved:?}");
     alike(&saved, &again.save(0, NOW).expect("there is a site"));
     // And it is counted on.
     again.record(0, "/one-more", None, u32::MAX, NOW);
-    assert!(again.top(0, Hours::ALL, usize::MAX, NOW).iter().any(|page| page.url == "/one-more"));
+    assert!(
+        again
+            .top(0, Hours::ALL, usize::MAX, NOW)
+            .iter()
+            .any(|page| page.url == "/one-more")
+    );
 }
 
 /// The same but for the last digit of numbers, and the order of pages.
@@ -86,12 +112,23 @@ fn alike(one: &SavedSite, other: &SavedSite) {
         pages.sort_by(|one, other| (&one.url, &one.variant).cmp(&(&other.url, &other.variant)));
         pages
     };
-    assert_eq!((one.unix_millis, &one.hosts, one.pages.len()), (other.unix_millis, &other.hosts, other.pages.len()));
+    assert_eq!(
+        (one.unix_millis, &one.hosts, one.pages.len()),
+        (other.unix_millis, &other.hosts, other.pages.len())
+    );
     assert!(near(one.error_bound, other.error_bound));
     for (one, other) in sorted(one).iter().zip(&sorted(other)) {
-        assert_eq!((&one.url, &one.variant, one.hours.len()), (&other.url, &other.variant, other.hours.len()));
+        assert_eq!(
+            (&one.url, &one.variant, one.hours.len()),
+            (&other.url, &other.variant, other.hours.len())
+        );
         let hours = one.hours.iter().zip(&other.hours);
-        assert!(hours.clone().all(|(one, other)| one.0 == other.0 && near(one.1.into(), other.1.into())), "{one:?} {other:?}");
+        assert!(
+            hours
+                .clone()
+                .all(|(one, other)| one.0 == other.0 && near(one.1.into(), other.1.into())),
+            "{one:?} {other:?}"
+        );
     }
 }
 
@@ -101,21 +138,43 @@ fn record(bytes: &[u8]) {
         Ok(record) => record,
         Err(error) => return assert!(!error.to_string().is_empty()),
     };
-    let written = |record: &Record| Record::parse(&record.to_bytes().expect("it is JSON")).expect("it was written");
+    let written = |record: &Record| {
+        Record::parse(&record.to_bytes().expect("it is JSON")).expect("it was written")
+    };
     assert_eq!(written(&record), record);
     // No digest leads out of the folder of versions.
-    let pushed: Vec<Version> = record.versions.iter().map(|pushed| Version::Pushed(pushed.digest.clone())).collect();
-    for version in pushed.iter().chain([&record.active]).chain(&record.previous) {
+    let pushed: Vec<Version> = record
+        .versions
+        .iter()
+        .map(|pushed| Version::Pushed(pushed.digest.clone()))
+        .collect();
+    for version in pushed
+        .iter()
+        .chain([&record.active])
+        .chain(&record.previous)
+    {
         if let Version::Pushed(digest) = version {
-            assert_eq!(version_of("hours", &file_of("hours", digest)), Some(digest.as_str()));
+            assert_eq!(
+                version_of("hours", &file_of("hours", digest)),
+                Some(digest.as_str())
+            );
         }
     }
     if let Some(canary) = &record.canary {
-        assert!((1..=10_000).contains(&u32::from(canary.share)) && canary.guard.out_of_range().is_none());
+        assert!(
+            (1..=10_000).contains(&u32::from(canary.share))
+                && canary.guard.out_of_range().is_none()
+        );
     }
     // Whatever was written, it can be gone on from.
     let digest = "0123456789abcdef".repeat(4);
-    record.push(Pushed { digest: digest.clone(), pushed_unix_secs: 1, bytes: 2, settings: false, cases: None });
+    record.push(Pushed {
+        digest: digest.clone(),
+        pushed_unix_secs: 1,
+        bytes: 2,
+        settings: false,
+        cases: None,
+    });
     record.activate(Version::Pushed(digest.clone()), NOW);
     assert!(record.previous.len() <= MAX_PREVIOUS && record.canary.is_none());
     record.thin_out(1);

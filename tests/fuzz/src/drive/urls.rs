@@ -6,7 +6,8 @@
 //! ../other?x#y
 //! ```
 //!
-//! The first line is a URL, the second a rule for its query, the third a reference that is read against the URL.
+//! The first line is a URL, the second a rule for its query, the third a reference that is read
+//! against the URL.
 
 use http::header::{HeaderMap, LOCATION};
 use http::{HeaderValue, Method, StatusCode, Uri};
@@ -16,7 +17,9 @@ use tero::warm::sitemap::split_url;
 
 /// Reads a URL, the query that counts of it, and what a reference means beside it.
 pub fn urls(bytes: &[u8]) {
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
     let mut lines = text.lines();
     let mut line = || lines.next().unwrap_or_default();
     let (url, rule, reference) = (line(), query_rule(line()), line());
@@ -33,25 +36,43 @@ pub fn urls(bytes: &[u8]) {
 }
 
 fn query_rule(line: &str) -> QueryRule {
-    let patterns = || line.split_ascii_whitespace().filter(|word| !matches!(*word, "sort" | "ignore" | "only"));
+    let patterns = || {
+        line.split_ascii_whitespace()
+            .filter(|word| !matches!(*word, "sort" | "ignore" | "only"))
+    };
     let has = |word: &str| line.split_ascii_whitespace().any(|said| said == word);
     let parameters = match () {
         () if has("ignore") => QueryParameters::Ignore(patterns().map(str::to_owned).collect()),
         () if has("only") => QueryParameters::Only(patterns().map(str::to_owned).collect()),
         () => QueryParameters::All,
     };
-    QueryRule { parameters, sort: has("sort") }
+    QueryRule {
+        parameters,
+        sort: has("sort"),
+    }
 }
 
 fn canonical(uri: &Uri, rule: &QueryRule) {
-    let Some(canonical) = key::canonical_query(uri.query(), rule) else { return };
-    assert_eq!(key::canonical_query(Some(&canonical), rule).as_deref(), Some(&*canonical));
+    let Some(canonical) = key::canonical_query(uri.query(), rule) else {
+        return;
+    };
+    assert_eq!(
+        key::canonical_query(Some(&canonical), rule).as_deref(),
+        Some(&*canonical)
+    );
     let original = uri.query().unwrap_or_default();
-    assert!(canonical.split('&').all(|parameter| original.split('&').any(|own| own == parameter)));
+    assert!(
+        canonical
+            .split('&')
+            .all(|parameter| original.split('&').any(|own| own == parameter))
+    );
 }
 
 fn keys(uri: &Uri) {
-    let (scheme, host) = (uri.scheme_str().unwrap_or("http"), uri.authority().map_or("h", |authority| authority.as_str()));
+    let (scheme, host) = (
+        uri.scheme_str().unwrap_or("http"),
+        uri.authority().map_or("h", |authority| authority.as_str()),
+    );
     let write = |variant: Option<&str>| {
         let mut written = Vec::new();
         key::write_key(&mut written, scheme, host, uri.path(), uri.query(), variant);
@@ -59,23 +80,35 @@ fn keys(uri: &Uri) {
     };
     let (plain, mobile) = (write(None), write(Some("mobile")));
     assert_ne!(plain, mobile);
-    assert_eq!((key::variant_of(&plain), key::variant_of(&mobile)), (None, Some("mobile")));
+    assert_eq!(
+        (key::variant_of(&plain), key::variant_of(&mobile)),
+        (None, Some("mobile"))
+    );
     assert_eq!(key::url_of(&plain), key::url_of(&mobile));
     assert!(!key::url_of(&plain).is_empty());
 }
 
 /// No reference leads an invalidation out of its own origin.
 fn resolved(uri: &Uri, reference: &str) {
-    let Ok(value) = HeaderValue::from_str(reference) else { return };
+    let Ok(value) = HeaderValue::from_str(reference) else {
+        return;
+    };
     let mut headers = HeaderMap::new();
     headers.insert(LOCATION, value);
     let urls = invalidation::invalidated(&Method::POST, StatusCode::CREATED, uri, &headers);
     let origin = |url: &str| {
         let (scheme, rest) = url.split_once("://").expect("it is absolute");
-        (scheme.to_owned(), rest.split(['/', '?']).next().unwrap_or_default().to_owned())
+        (
+            scheme.to_owned(),
+            rest.split(['/', '?']).next().unwrap_or_default().to_owned(),
+        )
     };
     if let Some(own) = urls.first() {
-        assert!(urls.iter().all(|url| origin(url) == origin(own) && !url.contains('#')), "{urls:?}");
+        assert!(
+            urls.iter()
+                .all(|url| origin(url) == origin(own) && !url.contains('#')),
+            "{urls:?}"
+        );
         assert!(urls.len() <= 2);
     }
 }

@@ -1,7 +1,8 @@
 //! The bytes of a connection, from a client or from a next hop, told apart into messages.
 //!
-//! What they mean must not depend on how they come: the same bytes in one piece, in pieces and one by one are the same requests, up to
-//! the same fault. And the parser that reads them next must find their ends in the same places, and the same bodies in chunks.
+//! What they mean must not depend on how they come: the same bytes in one piece, in pieces and one
+//! by one are the same requests, up to the same fault. And the parser that reads them next must
+//! find their ends in the same places, and the same bodies in chunks.
 
 use http::{HeaderMap, Method};
 use tero::wire::{Fault, Requests, Responses};
@@ -41,7 +42,10 @@ fn requests(bytes: &[u8], size: usize) -> ((Vec<usize>, Option<Fault>), bool) {
                 Ok(taken) => taken,
                 Err(fault) => return ((ends, Some(fault)), glanced),
             };
-            assert!(taken.ended || taken.bytes == rest.len(), "what belongs to a request is taken as it comes");
+            assert!(
+                taken.ended || taken.bytes == rest.len(),
+                "what belongs to a request is taken as it comes"
+            );
             assert!(taken.bytes > 0 || taken.ended);
             glanced |= taken.lines > 0;
             at += taken.bytes;
@@ -61,28 +65,51 @@ fn ends_where_it_says(request: &[u8], glanced_lines: usize) {
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut head = httparse::Request::new(&mut fields);
     // What that parser refuses goes no further.
-    let Ok(httparse::Status::Complete(length)) = head.parse(request) else { return };
-    let of =
-        |name: &str| head.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value).collect();
-    let (lengths, codings): (Vec<&[u8]>, Vec<&[u8]>) = (of("content-length"), of("transfer-encoding"));
+    let Ok(httparse::Status::Complete(length)) = head.parse(request) else {
+        return;
+    };
+    let of = |name: &str| {
+        head.headers
+            .iter()
+            .filter(|field| field.name.eq_ignore_ascii_case(name))
+            .map(|field| field.value)
+            .collect()
+    };
+    let (lengths, codings): (Vec<&[u8]>, Vec<&[u8]>) =
+        (of("content-length"), of("transfer-encoding"));
     if glanced_lines > 0 {
-        assert_eq!(length, request.len(), "a head that was glanced at has something behind it");
+        assert_eq!(
+            length,
+            request.len(),
+            "a head that was glanced at has something behind it"
+        );
         return glanced(head.headers, glanced_lines);
     }
     let content = &request[length..];
     match (&lengths[..], &codings[..]) {
         ([], []) => assert!(content.is_empty()),
-        ([said], []) => assert_eq!(std::str::from_utf8(said).unwrap().trim().parse(), Ok(content.len() as u64)),
-        ([], [_]) => assert_eq!(end_of_chunks(content), Some(content.len()), "another body in chunks"),
+        ([said], []) => assert_eq!(
+            std::str::from_utf8(said).unwrap().trim().parse(),
+            Ok(content.len() as u64)
+        ),
+        ([], [_]) => assert_eq!(
+            end_of_chunks(content),
+            Some(content.len()),
+            "another body in chunks"
+        ),
         _ => panic!("a request that can be read in two ways went through"),
     }
 }
 
-/// What the caller asks once a head that was only glanced at is parsed: a parser that leaves out what repeats is found out.
+/// What the caller asks once a head that was only glanced at is parsed: a parser that leaves out
+/// what repeats is found out.
 fn glanced(fields: &[httparse::Header<'_>], lines: usize) {
     let mut headers = HeaderMap::new();
     for field in fields {
-        if let (Ok(name), Ok(value)) = (field.name.parse::<http::HeaderName>(), http::HeaderValue::from_bytes(field.value)) {
+        if let (Ok(name), Ok(value)) = (
+            field.name.parse::<http::HeaderName>(),
+            http::HeaderValue::from_bytes(field.value),
+        ) {
             headers.append(name, value);
         }
     }
@@ -91,12 +118,19 @@ fn glanced(fields: &[httparse::Header<'_>], lines: usize) {
     if codings > 0 && lengths > 0 {
         // Our caller's parser drops the length then.
         headers.remove("content-length");
-        assert!(Requests::content(&headers, lines).is_err(), "a length beside a coding went through");
+        assert!(
+            Requests::content(&headers, lines).is_err(),
+            "a length beside a coding went through"
+        );
     } else if codings + lengths == 1 {
         let verdict = Requests::content(&headers, lines);
-        let is_chunked =
-            headers.get("transfer-encoding").is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
-        assert!(verdict.is_err() || lengths == 1 || is_chunked, "an unknown coding went through");
+        let is_chunked = headers
+            .get("transfer-encoding")
+            .is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+        assert!(
+            verdict.is_err() || lengths == 1 || is_chunked,
+            "an unknown coding went through"
+        );
     }
 }
 
@@ -104,12 +138,18 @@ fn glanced(fields: &[httparse::Header<'_>], lines: usize) {
 fn end_of_chunks(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
-        let Ok(httparse::Status::Complete((line, size))) = httparse::parse_chunk_size(bytes.get(at..)?) else { return None };
+        let Ok(httparse::Status::Complete((line, size))) =
+            httparse::parse_chunk_size(bytes.get(at..)?)
+        else {
+            return None;
+        };
         at += line;
         if size == 0 {
             break;
         }
-        at = at.checked_add(usize::try_from(size).ok()?)?.checked_add(2)?;
+        at = at
+            .checked_add(usize::try_from(size).ok()?)?
+            .checked_add(2)?;
         if bytes.get(at - 2..at)? != b"\r\n" {
             return None;
         }
@@ -134,11 +174,16 @@ fn responses(method: &Method, bytes: &[u8], size: usize) -> Result<(), Fault> {
     bytes.chunks(size).try_for_each(|piece| checker.take(piece))
 }
 
-/// Of chunks that were let through, the parser that reads them next takes every byte of content, and knows the end.
+/// Of chunks that were let through, the parser that reads them next takes every byte of content,
+/// and knows the end.
 fn same_body(method: &Method, bytes: &[u8]) {
-    let Some(chunks) = chunks_of_answer(bytes) else { return };
+    let Some(chunks) = chunks_of_answer(bytes) else {
+        return;
+    };
     // What that parser refuses goes no further.
-    let Some(answer) = next_hop::answer(method, bytes) else { return };
+    let Some(answer) = next_hop::answer(method, bytes) else {
+        return;
+    };
     if *method == Method::HEAD || answer.status == 204 || answer.status == 304 {
         return assert!(answer.body.is_empty());
     }
@@ -160,27 +205,42 @@ fn chunks_of_answer(mut bytes: &[u8]) -> Option<&[u8]> {
     loop {
         let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
         let mut head = httparse::Response::new(&mut fields);
-        let Ok(httparse::Status::Complete(length)) = head.parse(bytes) else { return None };
+        let Ok(httparse::Status::Complete(length)) = head.parse(bytes) else {
+            return None;
+        };
         bytes = &bytes[length..];
         if head.code.is_some_and(|code| code < 200 && code != 101) {
             continue;
         }
-        let is_chunked = |field: &httparse::Header<'_>| field.name.eq_ignore_ascii_case("transfer-encoding");
+        let is_chunked =
+            |field: &httparse::Header<'_>| field.name.eq_ignore_ascii_case("transfer-encoding");
         return head.headers.iter().any(is_chunked).then_some(bytes);
     }
 }
 
-/// The content of chunks that are well formed as far as they go, and what comes behind the last one.
+/// The content of chunks that are well formed as far as they go, and what comes behind the last
+/// one.
 fn content_of_chunks(mut bytes: &[u8]) -> (Vec<u8>, Option<&[u8]>) {
     let mut content = Vec::new();
     loop {
-        let Some(end) = bytes.windows(2).position(|end| end == b"\r\n") else { return (content, None) };
-        let digits = bytes.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-        let size = std::str::from_utf8(&bytes[..digits]).ok().and_then(|size| u64::from_str_radix(size, 16).ok());
+        let Some(end) = bytes.windows(2).position(|end| end == b"\r\n") else {
+            return (content, None);
+        };
+        let digits = bytes
+            .iter()
+            .take_while(|byte| byte.is_ascii_hexdigit())
+            .count();
+        let size = std::str::from_utf8(&bytes[..digits])
+            .ok()
+            .and_then(|size| u64::from_str_radix(size, 16).ok());
         let size = size.expect("the size of a chunk that was let through");
         bytes = &bytes[end + 2..];
         if size == 0 {
-            let end = if bytes.starts_with(b"\r\n") { 2 } else { bytes.len() };
+            let end = if bytes.starts_with(b"\r\n") {
+                2
+            } else {
+                bytes.len()
+            };
             return (content, (end > 0).then_some(&bytes[..end]));
         }
         let taken = usize::try_from(size).unwrap_or(usize::MAX).min(bytes.len());
@@ -193,7 +253,8 @@ fn content_of_chunks(mut bytes: &[u8]) -> (Vec<u8>, Option<&[u8]>) {
     }
 }
 
-/// Whether a head may hold content, which is checked when it is parsed, or a CR that stands alone, which no parser takes.
+/// Whether a head may hold content, which is checked when it is parsed, or a CR that stands alone,
+/// which no parser takes.
 fn needs_parser(bytes: &[u8]) -> bool {
     let text = bytes.to_ascii_lowercase();
     let stands_alone = |pair: &[u8]| pair[0] == b'\r' && pair[1] != b'\n';

@@ -1,20 +1,33 @@
-//! A policy that does whatever is forbidden: its settings choose what goes wrong, and in which hook.
+//! A policy that does whatever is forbidden: its settings choose what goes wrong, and in which
+//! hook.
 //!
-//! `{"on_request": "spin"}` and so on; hooks: `configure`, `on_request`, `on_response`, `plan_warm`. In every hook:
-//! `spin`, `trap`, `recurse`, `allocate`, `log-flood` (which then answers well). Beside these, by hook:
-//! - `configure`: `error`, `long-error`, `bad-variant`, `too-many-variants`, `double-variant`, `bad-zone`, `too-many-headers`, `bad-header`
-//! - `on_request`: `nonsense-variant` (undeclared), `control-reason`, `long-reason`, `bad-query`, `too-many-query`, `silent`
-//!   (no answer to anything, which is none of the failures)
-//! - `on_response`: `huge-ttl`, `huge-browser-ttl`, `huge-stale`, `control-tag`, `empty-tag`, `long-tag`, `too-many-tags`, `control-reason`, `long-reason`
-//! - `plan_warm`: `too-many-urls` (300,000), `long-url`, `control-url`, `foreign-url` (another site's), `nonsense-variant`
+//! `{"on_request": "spin"}` and so on; hooks: `configure`, `on_request`, `on_response`,
+//! `plan_warm`. In every hook: `spin`, `trap`, `recurse`, `allocate`, `log-flood` (which then
+//! answers well). Beside these, by hook:
+//! - `configure`: `error`, `long-error`, `bad-variant`, `too-many-variants`, `double-variant`,
+//!   `bad-zone`, `too-many-headers`, `bad-header`
+//! - `on_request`: `nonsense-variant` (undeclared), `control-reason`, `long-reason`, `bad-query`,
+//!   `too-many-query`, `silent` (no answer to anything, which is none of the failures)
+//! - `on_response`: `huge-ttl`, `huge-browser-ttl`, `huge-stale`, `control-tag`, `empty-tag`,
+//!   `long-tag`, `too-many-tags`, `control-reason`, `long-reason`
+//! - `plan_warm`: `too-many-urls` (300,000), `long-url`, `control-url`, `foreign-url` (another
+//!   site's), `nonsense-variant`
 //!
-//! Elsewhere and otherwise it answers well: variant `good` and reason `behaves` on requests, TTL 60 s, tag `good` and reason `behaves` on
-//! responses, `/behaves` for plans. `"paths": "/bad"` misbehaves only where the path begins so; `"after": 3` behaves three times per hook
-//! first; `"times": 2` misbehaves twice per hook and instance, and behaves again. `"zone": "…"` declares a zone.
+//! Elsewhere and otherwise it answers well: variant `good` and reason `behaves` on requests, TTL 60
+//! s, tag `good` and reason `behaves` on responses, `/behaves` for plans. `"paths": "/bad"`
+//! misbehaves only where the path begins so; `"after": 3` behaves three times per hook first;
+//! `"times": 2` misbehaves twice per hook and instance, and behaves again. `"zone": "…"` declares a
+//! zone.
 //!
 //! It is written over the raw bindings, because the SDK is too polite for it.
 #![cfg(target_arch = "wasm32")]
-#![allow(unsafe_code, missing_docs, unreachable_pub, unconditional_recursion, clippy::all)]
+#![allow(
+    unsafe_code,
+    missing_docs,
+    unreachable_pub,
+    unconditional_recursion,
+    clippy::all
+)]
 
 use std::cell::{Cell, RefCell};
 use std::hint::black_box;
@@ -47,7 +60,8 @@ export!(Misbehaving);
 
 impl Guest for Misbehaving {
     fn configure(settings: String) -> Result<Manifest, String> {
-        let settings: Settings = serde_json::from_str(&settings).map_err(|error| error.to_string())?;
+        let settings: Settings =
+            serde_json::from_str(&settings).map_err(|error| error.to_string())?;
         let mut manifest = Manifest {
             hooks: vec![Hook::OnRequest, Hook::OnResponse, Hook::PlanWarm],
             headers: vec![],
@@ -80,14 +94,28 @@ impl Guest for Misbehaving {
             query: None,
             reason: Some("behaves".to_owned()),
         };
-        let ignore = |names| Some(QueryRule { parameters: QueryParameters::Ignore(names), sort: false });
+        let ignore = |names| {
+            Some(QueryRule {
+                parameters: QueryParameters::Ignore(names),
+                sort: false,
+            })
+        };
         match mode(0, &request.path).as_str() {
             "nonsense-variant" => decision.variant_name = Some("undeclared".to_owned()),
             "control-reason" => decision.reason = Some("two\r\nlines".to_owned()),
             "long-reason" => decision.reason = Some("long ".repeat(2_000)),
             "bad-query" => decision.query = ignore(vec!["a*b\n".to_owned()]),
-            "silent" => decision = RequestDecision { lookup: None, variant_name: None, query: None, reason: None },
-            "too-many-query" => decision.query = ignore((0..100_000).map(|n| format!("p{n}")).collect()),
+            "silent" => {
+                decision = RequestDecision {
+                    lookup: None,
+                    variant_name: None,
+                    query: None,
+                    reason: None,
+                }
+            }
+            "too-many-query" => {
+                decision.query = ignore((0..100_000).map(|n| format!("p{n}")).collect())
+            }
             other => misbehave(other),
         }
         decision
@@ -119,14 +147,21 @@ impl Guest for Misbehaving {
     }
 
     fn plan_warm(plan: String, _: Vec<PopularPage>, _: Moment) -> Vec<WarmUrl> {
-        let page = |url: String| WarmUrl { url, variants: vec![], priority: 0 };
+        let page = |url: String| WarmUrl {
+            url,
+            variants: vec![],
+            priority: 0,
+        };
         match mode(2, &plan).as_str() {
             "too-many-urls" => return (0..300_000).map(|n| page(format!("/{n}"))).collect(),
             "long-url" => return vec![page(format!("/{}", "long".repeat(100_000)))],
             "control-url" => return vec![page("/a b\r\nhost: elsewhere".to_owned())],
             "foreign-url" => return vec![page("http://elsewhere.example/".to_owned())],
             "nonsense-variant" => {
-                return vec![WarmUrl { variants: vec!["undeclared".to_owned()], ..page("/behaves".to_owned()) }];
+                return vec![WarmUrl {
+                    variants: vec!["undeclared".to_owned()],
+                    ..page("/behaves".to_owned())
+                }];
             }
             other => misbehave(other),
         }
@@ -141,9 +176,16 @@ fn mode(hook: usize, path: &str) -> String {
             return String::new();
         }
         let call = CALLS.with(|calls| calls[hook].replace(calls[hook].get() + 1));
-        let last = settings.times.map_or(u64::MAX, |times| settings.after.saturating_add(times));
+        let last = settings
+            .times
+            .map_or(u64::MAX, |times| settings.after.saturating_add(times));
         if (settings.after..last).contains(&call) {
-            [&settings.on_request, &settings.on_response, &settings.plan_warm][hook].clone()
+            [
+                &settings.on_request,
+                &settings.on_response,
+                &settings.plan_warm,
+            ][hook]
+                .clone()
         } else {
             String::new()
         }
@@ -164,7 +206,9 @@ fn misbehave(mode: &str) {
                 hoard.push(black_box(vec![1; 1 << 20]));
             }
         }
-        "log-flood" => (0..1_000).for_each(|line| log(&format!("{line} {}", "flood\n".repeat(2_000)))),
+        "log-flood" => {
+            (0..1_000).for_each(|line| log(&format!("{line} {}", "flood\n".repeat(2_000))))
+        }
         unknown => {
             log(&format!("the mode {unknown:?} is not one of this hook"));
             std::process::abort()

@@ -25,9 +25,15 @@ impl Desk {
     fn start_with(more: &str) -> Desk {
         let origin = origin();
         let state = tero_tests::folder().keep();
-        let state = format!("[policies]\nstate_dir = {}", toml_string(&state.display().to_string()));
+        let state = format!(
+            "[policies]\nstate_dir = {}",
+            toml_string(&state.display().to_string())
+        );
         let text = configuration(&origin, more).replace("[policies]", &state);
-        Desk { serving: Serving::start(&text), _origin: origin }
+        Desk {
+            serving: Serving::start(&text),
+            _origin: origin,
+        }
     }
 
     fn tero(&self, arguments: &[&str]) -> Output {
@@ -54,36 +60,107 @@ impl Desk {
 fn a_version_is_pushed_tried_activated_and_rolled_back_from_the_command_line() {
     let desk = Desk::start();
     let cases = "[[case]]\nname = \"a page\"\nurl = \"/x\"\non_response = { ttl = \"10min\" }\n";
-    let cases = desk.file("rules.cases.toml", &format!("module = \"builtin:json-rules\"\n{cases}")).display().to_string();
-    let settings = desk.file("new.json", &rules("one", 600).to_string()).display().to_string();
-    let push = ["policy", "push", "builtin:json-rules", "--name", "rules", "--settings", &settings, "--cases", &cases];
+    let cases = desk
+        .file(
+            "rules.cases.toml",
+            &format!("module = \"builtin:json-rules\"\n{cases}"),
+        )
+        .display()
+        .to_string();
+    let settings = desk
+        .file("new.json", &rules("one", 600).to_string())
+        .display()
+        .to_string();
+    let push = [
+        "policy",
+        "push",
+        "builtin:json-rules",
+        "--name",
+        "rules",
+        "--settings",
+        &settings,
+        "--cases",
+        &cases,
+    ];
     let said = desk.good(&push);
-    assert!(said.contains("1 cases passed") && said.contains("tero policy activate rules "), "{said}");
+    assert!(
+        said.contains("1 cases passed") && said.contains("tero policy activate rules "),
+        "{said}"
+    );
     let version = said.trim().rsplit(' ').next().unwrap().to_owned();
     assert!(desk.good(&push).contains("had already"));
-    desk.good(&["policy", "shadow", "rules", "--version", &version, "--sample", "100%"]);
+    desk.good(&[
+        "policy",
+        "shadow",
+        "rules",
+        "--version",
+        &version,
+        "--sample",
+        "100%",
+    ]);
     desk.serving.client().send(&tero_tests::get("/x"));
     tero_tests::eventually("the shadow is asked", || {
         let shown = desk.good(&["policy", "shadow", "rules"]);
-        shown.contains("1 requests and 1 responses compared") && shown.contains("ttl: www.example/x")
+        shown.contains("1 requests and 1 responses compared")
+            && shown.contains("ttl: www.example/x")
     });
     desk.good(&["policy", "shadow", "rules", "--stop"]);
-    desk.good(&["policy", "canary", "rules", "--version", &version, "--share", "5%", "--min-requests", "2000"]);
-    assert!(desk.good(&["policy", "canary", "rules"]).contains("answers for 5% of the keys"));
-    assert!(desk.good(&["policy", "list"]).contains(&format!("canary {version} 5%")));
-    assert!(desk.good(&["policy", "rollback", "rules"]).contains(&format!("the canary {version} is over")));
-    assert!(desk.good(&["policy", "activate", "rules", &version]).contains(&format!("{version} decides")));
+    desk.good(&[
+        "policy",
+        "canary",
+        "rules",
+        "--version",
+        &version,
+        "--share",
+        "5%",
+        "--min-requests",
+        "2000",
+    ]);
+    assert!(
+        desk.good(&["policy", "canary", "rules"])
+            .contains("answers for 5% of the keys")
+    );
+    assert!(
+        desk.good(&["policy", "list"])
+            .contains(&format!("canary {version} 5%"))
+    );
+    assert!(
+        desk.good(&["policy", "rollback", "rules"])
+            .contains(&format!("the canary {version} is over"))
+    );
+    assert!(
+        desk.good(&["policy", "activate", "rules", &version])
+            .contains(&format!("{version} decides"))
+    );
     let listed = desk.good(&["policy", "list"]);
-    assert!(listed.contains(&version) && listed.contains("UTC"), "{listed}");
-    assert!(desk.good(&["policy", "list", "--versions"]).contains("its own"));
+    assert!(
+        listed.contains(&version) && listed.contains("UTC"),
+        "{listed}"
+    );
+    assert!(
+        desk.good(&["policy", "list", "--versions"])
+            .contains("its own")
+    );
     let explained = desk.good(&["explain", "/y", "--at", "2026-11-24T08:59"]);
-    for part in ["rules", "ttl_secs 600", "reason one: ttl", "outcome     miss: nothing is stored under the key"] {
+    for part in [
+        "rules",
+        "ttl_secs 600",
+        "reason one: ttl",
+        "outcome     miss: nothing is stored under the key",
+    ] {
         assert!(explained.contains(part), "{part} is not in\n{explained}");
     }
-    assert!(desk.good(&["policy", "rollback", "rules"]).contains("configuration decides"));
+    assert!(
+        desk.good(&["policy", "rollback", "rules"])
+            .contains("configuration decides")
+    );
     let refused = desk.tero(&["policy", "rollback", "rules"]);
     assert_code(&refused, 1);
-    assert!(err(&refused).contains("no version to roll back to"), "{}", err(&refused));
+    assert!(
+        err(&refused).contains("no version to roll back to"),
+        "{}",
+        err(&refused)
+    );
 }
 
 #[test]
@@ -101,23 +178,42 @@ fn a_reload_keeps_what_was_pushed_and_tells_mistakes() {
     ]);
     assert!(said.contains("active: "), "{said}");
     let post = |target: &str| {
-        let request = tero_tests::Request::new("POST", target).host("localhost").body("");
+        let request = tero_tests::Request::new("POST", target)
+            .host("localhost")
+            .body("");
         tero_tests::Client::connect(desk.serving.admin_address()).send(&request)
     };
     let path = desk.serving.folder.path().join("tero.toml");
     let text = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, text.replace("zero", "nil").replace("www.example", "other.example")).unwrap();
+    std::fs::write(
+        &path,
+        text.replace("zero", "nil")
+            .replace("www.example", "other.example"),
+    )
+    .unwrap();
     assert_eq!(post("/reload").json(), json!({ "reloaded": true }));
-    let ask = |path: &str, host: &str| desk.serving.client().send(&tero_tests::get(path).host(host));
+    let ask = |path: &str, host: &str| {
+        desk.serving
+            .client()
+            .send(&tero_tests::get(path).host(host))
+    };
     ask("/x", "other.example").assert_detail("one: ttl");
     assert_eq!(ask("/x", "www.example").status, 421);
     desk.good(&["policy", "rollback", "rules"]);
     ask("/y", "other.example").assert_detail("nil: ttl");
-    std::fs::write(&path, text.replace("ttl = 60", "tll = 60").replace("workers = 2", "worker = 2")).unwrap();
+    std::fs::write(
+        &path,
+        text.replace("ttl = 60", "tll = 60")
+            .replace("workers = 2", "worker = 2"),
+    )
+    .unwrap();
     let refused = post("/reload");
     assert_eq!(refused.status, 409, "{}", refused.text());
     let mistakes = refused.json()["errors"].clone();
-    assert!(mistakes[0]["cure"].as_str().unwrap().contains("workers"), "{mistakes}");
+    assert!(
+        mistakes[0]["cure"].as_str().unwrap().contains("workers"),
+        "{mistakes}"
+    );
     std::fs::write(&path, text.replace("ttl = 60", "tll = 60")).unwrap();
     let refused = post("/reload");
     assert_eq!(refused.status, 422, "{}", refused.text());
@@ -132,56 +228,156 @@ fn a_diff_tells_by_field_where_two_versions_part_over_a_log() {
         std::fs::write(&path, content).unwrap();
         path.display().to_string()
     };
-    let line = |path: &str| format!("10.0.0.1 - - [24/Nov/2026:08:59:00 -0300] \"GET {path} HTTP/1.1\" 200 5 \"-\" \"curl\"\n");
+    let line = |path: &str| {
+        format!(
+            "10.0.0.1 - - [24/Nov/2026:08:59:00 -0300] \"GET {path} HTTP/1.1\" 200 5 \"-\" \"curl\"\n"
+        )
+    };
     let own = json!({ "at": "2026-11-24T11:59:00.000Z", "method": "GET", "host": "a.example", "target": "/slow/2", "status": 200, "bytes": 7 });
-    let log = file("access.log", format!("{}{}{own}\nnonsense\n", line("/x"), line("/slow/1")));
+    let log = file(
+        "access.log",
+        format!("{}{}{own}\nnonsense\n", line("/x"), line("/slow/1")),
+    );
     let with = |ttl: u64| {
         let rules = json!({ "rules": [{ "name": "slow", "match": ["/slow/*"], "ttl": ttl }, { "name": "all", "match": ["/*"], "ttl": 60 }] });
         file(&format!("{ttl}.json"), rules.to_string())
     };
     let (old, new) = (with(60), with(600));
     let rules = "builtin:json-rules";
-    let output = run(&["policy", "diff", rules, rules, "--settings-a", &old, "--settings-b", &new, "--log", &log, "--json"]);
+    let output = run(&[
+        "policy",
+        "diff",
+        rules,
+        rules,
+        "--settings-a",
+        &old,
+        "--settings-b",
+        &new,
+        "--log",
+        &log,
+        "--json",
+    ]);
     assert_code(&output, 1);
     let told: serde_json::Value = serde_json::from_str(&out(&output)).unwrap();
     let ttl = &told["fields"]["ttl"];
-    assert_eq!((&told["requests"], &told["unreadable_lines"]), (&json!(3), &json!(1)));
+    assert_eq!(
+        (&told["requests"], &told["unreadable_lines"]),
+        (&json!(3), &json!(1))
+    );
     assert_eq!((&ttl["same"], &ttl["different"]), (&json!(1), &json!(2)));
-    assert_eq!((&ttl["samples"][1]["url"], &ttl["samples"][1]["b"]), (&json!("a.example/slow/2"), &json!("600 s")));
-    let shown = run(&["policy", "diff", rules, rules, "--settings-a", &old, "--settings-b", &new, "--log", &log]);
-    for part in ["ttl: localhost/slow/1 (", "2026-11-24 11:59:00 UTC): a 60 s, b 600 s", "1 lines are in no known format"] {
-        assert!(out(&shown).contains(part), "{part} is not in\n{}", out(&shown));
+    assert_eq!(
+        (&ttl["samples"][1]["url"], &ttl["samples"][1]["b"]),
+        (&json!("a.example/slow/2"), &json!("600 s"))
+    );
+    let shown = run(&[
+        "policy",
+        "diff",
+        rules,
+        rules,
+        "--settings-a",
+        &old,
+        "--settings-b",
+        &new,
+        "--log",
+        &log,
+    ]);
+    for part in [
+        "ttl: localhost/slow/1 (",
+        "2026-11-24 11:59:00 UTC): a 60 s, b 600 s",
+        "1 lines are in no known format",
+    ] {
+        assert!(
+            out(&shown).contains(part),
+            "{part} is not in\n{}",
+            out(&shown)
+        );
     }
-    let same = run(&["policy", "diff", rules, rules, "--settings", &new, "--log", &log]);
+    let same = run(&[
+        "policy",
+        "diff",
+        rules,
+        rules,
+        "--settings",
+        &new,
+        "--log",
+        &log,
+    ]);
     assert_code(&same, 0);
-    assert_code(&run(&["policy", "diff", rules, "builtin:nonesuch", "--settings", &new, "--log", &log]), 2);
-    assert_code(&run(&["policy", "diff", rules, rules, "--settings", &new, "--log", "/nowhere.log"]), 2);
+    assert_code(
+        &run(&[
+            "policy",
+            "diff",
+            rules,
+            "builtin:nonesuch",
+            "--settings",
+            &new,
+            "--log",
+            &log,
+        ]),
+        2,
+    );
+    assert_code(
+        &run(&[
+            "policy",
+            "diff",
+            rules,
+            rules,
+            "--settings",
+            &new,
+            "--log",
+            "/nowhere.log",
+        ]),
+        2,
+    );
 }
 
-/// Every command of the operators' page, in its order, with real files and a real digest in the place of the shown ones.
+/// Every command of the operators' page, in its order, with real files and a real digest in the
+/// place of the shown ones.
 #[test]
 fn the_commands_of_the_operators_page_run_as_they_are_written() {
     let page = include_str!("../../../../docs/policies/shipping.md");
-    let blocks = page.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let blocks = page
+        .split("```sh\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next());
     let commands: Vec<&str> = blocks.flat_map(str::lines).collect();
-    assert!(commands.len() > 12 && commands.iter().all(|command| command.starts_with("tero ")), "{commands:?}");
-    let settings = |close: &str| format!("{{\"zone\": \"{}\", \"open\": \"09:00\", \"close\": \"{close}\"}}", tero_tests::ART);
+    assert!(
+        commands.len() > 12 && commands.iter().all(|command| command.starts_with("tero ")),
+        "{commands:?}"
+    );
+    let settings = |close: &str| {
+        format!(
+            "{{\"zone\": \"{}\", \"open\": \"09:00\", \"close\": \"{close}\"}}",
+            tero_tests::ART
+        )
+    };
     let desk = Desk::start_with(&format!(
         "policies = [\"hours\"]\n[[policy]]\nname = \"hours\"\nmodule = \"builtin:business-hours\"\nsettings_file = {}\n",
         toml_string(&desk_file(&settings("18:00")))
     ));
     let folder = desk.serving.folder.path().to_owned();
-    std::fs::write(folder.join("hours.wasm"), tero::policy::builtin("business-hours").unwrap()).unwrap();
+    std::fs::write(
+        folder.join("hours.wasm"),
+        tero::policy::builtin("business-hours").unwrap(),
+    )
+    .unwrap();
     desk.file("winter.json", &settings("18:00"));
     desk.file("summer.json", &settings("20:00"));
-    desk.file("access.log", "10.0.0.1 - - [24/Nov/2026:18:30:00 -0300] \"GET / HTTP/1.1\" 200 5\n");
-    let case =
-        "[[case]]\nname = \"open\"\nat = \"2026-11-24T19:59:00\"\nurl = \"/\"\non_response = { reason_contains = \"open\" }\n";
-    desk.file("hours.cases.toml", &format!("module = \"hours.wasm\"\nsettings_file = \"summer.json\"\n{case}"));
+    desk.file(
+        "access.log",
+        "10.0.0.1 - - [24/Nov/2026:18:30:00 -0300] \"GET / HTTP/1.1\" 200 5\n",
+    );
+    let case = "[[case]]\nname = \"open\"\nat = \"2026-11-24T19:59:00\"\nurl = \"/\"\non_response = { reason_contains = \"open\" }\n";
+    desk.file(
+        "hours.cases.toml",
+        &format!("module = \"hours.wasm\"\nsettings_file = \"summer.json\"\n{case}"),
+    );
     let admin = format!("http://{}", desk.serving.admin_address());
     let mut version = "3f9a1c".to_owned();
     for command in commands {
-        let written = command.replace("3f9a1c", &version).replace("www.example.org", "www.example");
+        let written = command
+            .replace("3f9a1c", &version)
+            .replace("www.example.org", "www.example");
         let mut arguments: Vec<&str> = written.split(' ').skip(1).collect();
         let at_the_desk = matches!(arguments.get(1), Some(&"test" | &"diff"));
         if !at_the_desk {

@@ -8,17 +8,24 @@ use tero_tests::{Edge, eventually, folder, get, guests};
 /// Starts a shadow that is asked about every request.
 #[track_caller]
 fn shadow(edge: &Edge, digest: &str) {
-    post(edge, "shadow", &json!({ "digest": digest, "sample": "100%" }));
+    post(
+        edge,
+        "shadow",
+        &json!({ "digest": digest, "sample": "100%" }),
+    );
 }
 
 /// What came of the shadow, once so many requests and responses have been compared.
 #[track_caller]
 fn compared(edge: &Edge, requests: u64, responses: u64) -> Value {
     let mut report = Value::Null;
-    eventually(&format!("{requests} requests and {responses} responses are compared"), || {
-        report = edge.admin_get("/policies/rules/shadow").json();
-        report["requests"] == requests && report["responses"] == responses
-    });
+    eventually(
+        &format!("{requests} requests and {responses} responses are compared"),
+        || {
+            report = edge.admin_get("/policies/rules/shadow").json();
+            report["requests"] == requests && report["responses"] == responses
+        },
+    );
     report
 }
 
@@ -35,20 +42,43 @@ fn a_shadow_is_asked_about_answered_requests_and_decides_nothing() {
     }
     let report = compared(&edge, 3, 1);
     let field = |name: &str| report["comparison"]["fields"][name].clone();
-    let counts = |name: &str| (field(name)["same"].as_u64().unwrap(), field(name)["different"].as_u64().unwrap());
-    assert_eq!((counts("lookup"), counts("variant"), counts("ttl"), counts("tags")), ((3, 0), (0, 3), (0, 1), (1, 0)));
+    let counts = |name: &str| {
+        (
+            field(name)["same"].as_u64().unwrap(),
+            field(name)["different"].as_u64().unwrap(),
+        )
+    };
+    assert_eq!(
+        (
+            counts("lookup"),
+            counts("variant"),
+            counts("ttl"),
+            counts("tags")
+        ),
+        ((3, 0), (0, 3), (0, 1), (1, 0))
+    );
     let sample = &field("ttl")["samples"][0];
     assert_eq!(
         (&sample["active"], &sample["candidate"], &sample["url"]),
         (&json!("60 s"), &json!("600 s"), &json!("www.example/x"))
     );
-    let different =
-        edge.metric("tero_policy_shadow_answers_total", &["policy=\"rules\"", "field=\"variant\"", "result=\"different\""]);
+    let different = edge.metric(
+        "tero_policy_shadow_answers_total",
+        &[
+            "policy=\"rules\"",
+            "field=\"variant\"",
+            "result=\"different\"",
+        ],
+    );
     assert_eq!(different, 3.0);
     // What a shadow says is remembered apart.
     assert_eq!(edge.metric("tero_decision_cache_misses_total", &[]), 1.0);
     post(&edge, "shadow/stop", &json!({}));
-    check_refused(&edge.admin_get("/policies/rules/shadow"), 404, &["no version in shadow"]);
+    check_refused(
+        &edge.admin_get("/policies/rules/shadow"),
+        404,
+        &["no version in shadow"],
+    );
     edge.get("/x").assert_hit("/x as zero");
 }
 
@@ -69,15 +99,26 @@ fn a_shadow_that_agrees_has_no_differences_and_lives_through_restart_and_activat
     second.get("/y");
     assert_eq!(compared(&second, 2, 2)["differences"], 1);
     activate(&second, &zero);
-    check_refused(&second.admin_get("/policies/rules/shadow"), 404, &["no version in shadow"]);
+    check_refused(
+        &second.admin_get("/policies/rules/shadow"),
+        404,
+        &["no version in shadow"],
+    );
 }
 
 #[test]
 fn a_shadow_that_fails_harms_no_request_and_its_failures_are_told() {
     let (origin, state) = (origin(), folder());
-    let edge = edge(&origin, state.path()).policies("shadow_queue = 16").start();
+    let edge = edge(&origin, state.path())
+        .policies("shadow_queue = 16")
+        .start();
     let settings = r#"{"on_request": "trap", "on_response": "spin"}"#;
-    let bad = Package { module: guests::misbehaving().into(), settings: Some(settings.into()), cases: None }.to_bytes();
+    let bad = Package {
+        module: guests::misbehaving().into(),
+        settings: Some(settings.into()),
+        cases: None,
+    }
+    .to_bytes();
     let answer = push(&edge, "rules", &bad);
     shadow(&edge, answer.json()["version"].as_str().unwrap());
     let mut client = edge.client();
@@ -92,13 +133,21 @@ fn a_shadow_that_fails_harms_no_request_and_its_failures_are_told() {
         let report = edge.admin_get("/policies/rules/shadow").json();
         report["policy"]["hooks"]["on-request"]["trap"].as_u64() > Some(0)
     });
-    assert_eq!(listed(&edge)["hooks"]["on-request"]["trap"], 0, "the active version is not blamed");
+    assert_eq!(
+        listed(&edge)["hooks"]["on-request"]["trap"],
+        0,
+        "the active version is not blamed"
+    );
 }
 
 /// Starts a canary of half of the keys, with a guard of so many requests.
 #[track_caller]
 fn canary(edge: &Edge, digest: &str, guard: &Value) {
-    post(edge, "canary", &json!({ "digest": digest, "share": "50%", "guard": guard }));
+    post(
+        edge,
+        "canary",
+        &json!({ "digest": digest, "share": "50%", "guard": guard }),
+    );
 }
 
 #[test]
@@ -118,14 +167,33 @@ fn a_canary_answers_for_a_share_of_the_keys_and_for_the_same_all_the_time() {
     let ones = first.iter().filter(|variant| *variant == "one").count();
     assert!((60..=140).contains(&ones), "{ones} of 200");
     let report = edge.admin_get("/policies/rules/canary").json();
-    assert_eq!((&report["canary"]["requests"], &report["control"]["requests"]), (&json!(2 * ones), &json!(2 * (200 - ones))));
+    assert_eq!(
+        (
+            &report["canary"]["requests"],
+            &report["control"]["requests"]
+        ),
+        (&json!(2 * ones), &json!(2 * (200 - ones)))
+    );
     assert_eq!(report["canary"]["origin_requests"], ones);
     assert_eq!(report["canary"]["hit_rate"], 0.5);
-    assert_eq!(edge.metric("tero_policy_canary_requests_total", &["arm=\"canary\"", "outcome=\"hit\""]), ones as f64);
+    assert_eq!(
+        edge.metric(
+            "tero_policy_canary_requests_total",
+            &["arm=\"canary\"", "outcome=\"hit\""]
+        ),
+        ones as f64
+    );
     // A smaller share is part of the larger one.
-    post(&edge, "canary", &json!({ "digest": digest, "share": "10%" }));
+    post(
+        &edge,
+        "canary",
+        &json!({ "digest": digest, "share": "10%" }),
+    );
     for (page, before) in first.iter().enumerate() {
-        assert!(ask(format!("/{page}")) == "zero" || before == "one", "/{page}");
+        assert!(
+            ask(format!("/{page}")) == "zero" || before == "one",
+            "/{page}"
+        );
     }
     // Activated, it answers for all; the canary is over.
     activate(&edge, &digest);
@@ -136,19 +204,29 @@ fn a_canary_answers_for_a_share_of_the_keys_and_for_the_same_all_the_time() {
 #[test]
 fn what_of_the_query_does_not_count_does_not_send_a_page_to_the_other_side() {
     let (origin, state) = (origin(), folder());
-    let settings =
-        "[policy.settings]\nkey = { ignore_query = [\"utm_*\"] }\nrules = [{ name = \"zero\", match = [\"/*\"], ttl = 60 }]";
-    let edge = Edge::before(&origin).state_dir(state.path()).policy("rules", "builtin:json-rules", settings).start();
+    let settings = "[policy.settings]\nkey = { ignore_query = [\"utm_*\"] }\nrules = [{ name = \"zero\", match = [\"/*\"], ttl = 60 }]";
+    let edge = Edge::before(&origin)
+        .state_dir(state.path())
+        .policy("rules", "builtin:json-rules", settings)
+        .start();
     let digest = pushed(&edge, &rules("one", 600));
     canary(&edge, &digest, &json!({ "min_requests": 1_000_000 }));
     let mut client = edge.client();
     let mut side = |target: String| client.send(&get(target)).cache_status().ttl.unwrap() > 60;
     for page in 0..50 {
-        let sides: Vec<bool> = (0..4).map(|source| side(format!("/{page}?utm_source={source}"))).collect();
-        assert!(sides.iter().all(|other| *other == sides[0]), "/{page}: {sides:?}");
+        let sides: Vec<bool> = (0..4)
+            .map(|source| side(format!("/{page}?utm_source={source}")))
+            .collect();
+        assert!(
+            sides.iter().all(|other| *other == sides[0]),
+            "/{page}: {sides:?}"
+        );
     }
     let sides: Vec<bool> = (0..64).map(|id| side(format!("/one?id={id}"))).collect();
-    assert!(sides.contains(&true) && sides.contains(&false), "what counts tells pages apart");
+    assert!(
+        sides.contains(&true) && sides.contains(&false),
+        "what counts tells pages apart"
+    );
 }
 
 /// Checks that a canary with these settings is rolled back, by itself, for this cause.
@@ -172,16 +250,34 @@ fn check_rolled_back(content: &[u8], cause: &str, words: &str) {
         listed(&edge)["canary"] == Value::Null
     });
     let entry = listed(&edge);
-    assert_eq!((&entry["version"], &entry["rolled_back"]["version"]), (&json!("configuration"), &json!(digest)));
-    assert!(entry["rolled_back"]["reason"].as_str().unwrap().contains(words), "{entry}");
+    assert_eq!(
+        (&entry["version"], &entry["rolled_back"]["version"]),
+        (&json!("configuration"), &json!(digest))
+    );
+    assert!(
+        entry["rolled_back"]["reason"]
+            .as_str()
+            .unwrap()
+            .contains(words),
+        "{entry}"
+    );
     // It is counted once it has happened.
-    let counted = || edge.metric("tero_policy_canary_rollbacks_total", &[&format!("cause=\"{cause}\"")]);
+    let counted = || {
+        edge.metric(
+            "tero_policy_canary_rollbacks_total",
+            &[&format!("cause=\"{cause}\"")],
+        )
+    };
     eventually("the rollback is counted", || counted() > 0.0);
     assert_eq!(counted(), 1.0, "{entry}");
     client.send(&get("/after")).assert_detail("zero: ttl");
     drop(edge);
     let edge = builder.start();
-    assert_eq!(listed(&edge)["rolled_back"]["version"], digest.as_str(), "it is remembered");
+    assert_eq!(
+        listed(&edge)["rolled_back"]["version"],
+        digest.as_str(),
+        "it is remembered"
+    );
     assert_eq!(listed(&edge)["canary"], Value::Null);
 }
 
@@ -194,42 +290,91 @@ fn a_canary_that_sends_more_to_the_origin_is_rolled_back_by_itself() {
 #[test]
 fn a_canary_that_fails_is_rolled_back_by_itself() {
     let with = |settings: &str| {
-        Package { module: guests::misbehaving().into(), settings: Some(settings.to_owned().into()), cases: None }.to_bytes()
+        Package {
+            module: guests::misbehaving().into(),
+            settings: Some(settings.to_owned().into()),
+            cases: None,
+        }
+        .to_bytes()
     };
-    check_rolled_back(&with(r#"{"on_request": "trap", "on_response": "trap"}"#), "switched_off", "switched off after");
-    check_rolled_back(&with(r#"{"on_response": "control-tag", "paths": "/1"}"#), "failures", "questions to the policy failed");
+    check_rolled_back(
+        &with(r#"{"on_request": "trap", "on_response": "trap"}"#),
+        "switched_off",
+        "switched off after",
+    );
+    check_rolled_back(
+        &with(r#"{"on_response": "control-tag", "paths": "/1"}"#),
+        "failures",
+        "questions to the policy failed",
+    );
 }
 
 #[test]
 fn a_canary_no_worse_than_the_control_goes_on() {
     let (origin, state) = (origin(), folder());
     let edge = edge(&origin, state.path()).start();
-    canary(&edge, &pushed(&edge, &rules("one", 600)), &json!({ "min_requests": 10 }));
+    canary(
+        &edge,
+        &pushed(&edge, &rules("one", 600)),
+        &json!({ "min_requests": 10 }),
+    );
     let mut client = edge.client();
     for round in 0..20 {
         for page in 0..40 {
-            client.send(&get(format!("/{}", page % 20))).assert_detail("ttl");
+            client
+                .send(&get(format!("/{}", page % 20)))
+                .assert_detail("ttl");
         }
-        assert_ne!(listed(&edge)["canary"], Value::Null, "round {round}: {}", listed(&edge)["rolled_back"]);
+        assert_ne!(
+            listed(&edge)["canary"],
+            Value::Null,
+            "round {round}: {}",
+            listed(&edge)["rolled_back"]
+        );
     }
     // A rollback by an operator ends the canary and nothing else.
     let answer = post(&edge, "rollback", &json!({}));
-    assert_eq!((&answer["version"], answer["ended_canary"].is_string()), (&json!("configuration"), true));
-    check_refused(&edge.admin_post("/policies/rules/rollback", ""), 409, &["no version to roll back to"]);
+    assert_eq!(
+        (&answer["version"], answer["ended_canary"].is_string()),
+        (&json!("configuration"), true)
+    );
+    check_refused(
+        &edge.admin_post("/policies/rules/rollback", ""),
+        409,
+        &["no version to roll back to"],
+    );
 }
 
 #[test]
 fn trials_that_make_no_sense_are_refused_with_a_cure() {
     let (origin, state) = (origin(), folder());
     let edge = edge(&origin, state.path())
-        .policy("more", "builtin:json-rules", "settings = { rules = [{ match = [\"/*\"], ttl = 1 }] }")
+        .policy(
+            "more",
+            "builtin:json-rules",
+            "settings = { rules = [{ match = [\"/*\"], ttl = 1 }] }",
+        )
         .start();
     let digest = pushed(&edge, &rules("one", 600));
     let refused = |what: &str, content: Value, status: u16, words: &[&str]| {
-        check_refused(&edge.admin_post(&format!("/policies/{what}"), &content.to_string()), status, words);
+        check_refused(
+            &edge.admin_post(&format!("/policies/{what}"), &content.to_string()),
+            status,
+            words,
+        );
     };
-    refused("rules/canary", json!({ "digest": digest, "share": "51%" }), 400, &["51%", "50%"]);
-    refused("rules/canary", json!({ "digest": digest, "share": "0%" }), 400, &["percentage"]);
+    refused(
+        "rules/canary",
+        json!({ "digest": digest, "share": "51%" }),
+        400,
+        &["51%", "50%"],
+    );
+    refused(
+        "rules/canary",
+        json!({ "digest": digest, "share": "0%" }),
+        400,
+        &["percentage"],
+    );
     refused(
         "rules/canary",
         json!({ "digest": digest, "share": "5%", "guard": { "min_requests": 9 } }),
@@ -242,10 +387,25 @@ fn trials_that_make_no_sense_are_refused_with_a_cure() {
         400,
         &["hit_rate_points"],
     );
-    refused("rules/canary", json!({ "digest": "configuration", "share": "5%" }), 409, &["active already"]);
-    refused("rules/shadow", json!({ "digest": digest, "sample": "10" }), 400, &["percentage"]);
+    refused(
+        "rules/canary",
+        json!({ "digest": "configuration", "share": "5%" }),
+        409,
+        &["active already"],
+    );
+    refused(
+        "rules/shadow",
+        json!({ "digest": digest, "sample": "10" }),
+        400,
+        &["percentage"],
+    );
     refused("rules/canary/stop", json!({}), 404, &["as a canary"]);
     canary(&edge, &digest, &json!({}));
     let other = push(&edge, "more", &version(&rules("two", 1))).json()["version"].clone();
-    refused("more/canary", json!({ "digest": other, "share": "5%" }), 409, &["site", "canary of `rules`"]);
+    refused(
+        "more/canary",
+        json!({ "digest": other, "share": "5%" }),
+        409,
+        &["site", "canary of `rules`"],
+    );
 }

@@ -16,19 +16,35 @@ fn a_pushed_version_decides_when_it_is_activated_and_until_it_is_rolled_back() {
     edge.get("/pushed").assert_detail("zero: ttl");
     let before = listed(&edge);
     assert_eq!(
-        (&before["version"], &before["previous"], &before["versions"][0]["digest"]),
+        (
+            &before["version"],
+            &before["previous"],
+            &before["versions"][0]["digest"]
+        ),
         (&json!("configuration"), &Value::Null, &json!(digest))
     );
     edge.advance_secs(5);
     assert_eq!(activate(&edge, &digest[..10])["version"], digest);
     let answer = edge.get("/activated");
     answer.assert_detail("one: ttl");
-    assert_eq!((answer.cache_status().ttl, answer.text().as_str()), (Some(600), "/activated as one"));
+    assert_eq!(
+        (answer.cache_status().ttl, answer.text().as_str()),
+        (Some(600), "/activated as one")
+    );
     let now = listed(&edge);
-    assert_eq!((&now["version"], &now["previous"], &now["digest"]), (&json!(digest), &json!("configuration"), &json!(digest)));
+    assert_eq!(
+        (&now["version"], &now["previous"], &now["digest"]),
+        (&json!(digest), &json!("configuration"), &json!(digest))
+    );
     let since = now["active_since_unix_secs"].as_i64().unwrap();
-    assert_eq!(since - before["active_since_unix_secs"].as_i64().unwrap(), 5);
-    assert_eq!(post(&edge, "rollback", &json!({}))["version"], "configuration");
+    assert_eq!(
+        since - before["active_since_unix_secs"].as_i64().unwrap(),
+        5
+    );
+    assert_eq!(
+        post(&edge, "rollback", &json!({}))["version"],
+        "configuration"
+    );
     edge.get("/rolled-back").assert_detail("zero: ttl");
     let answer = edge.admin_post("/policies/rules/rollback", "");
     check_refused(&answer, 409, &["no version to roll back to"]);
@@ -43,14 +59,36 @@ fn what_is_stored_stays_and_so_do_counters_when_a_version_is_activated() {
     activate(&edge, &pushed(&edge, &rules("zero", 5)));
     let answer = edge.get("/x");
     answer.assert_hit("/x as zero");
-    assert_eq!(answer.cache_status().ttl, Some(60), "it keeps the lifetime that it was given");
+    assert_eq!(
+        answer.cache_status().ttl,
+        Some(60),
+        "it keeps the lifetime that it was given"
+    );
     activate(&edge, &pushed(&edge, &rules("one", 5)));
     edge.get("/x").assert_forwarded("uri-miss", "/x as one");
-    assert_eq!(edge.metric("tero_requests_total", &["outcome=\"miss\""]), 2.0);
-    assert_eq!(edge.metric("tero_requests_total", &["outcome=\"miss\"", "variant=\"zero\""]), 1.0);
-    assert_eq!(edge.metric("tero_requests_total", &["outcome=\"hit\"", "variant=\"zero\""]), 1.0);
+    assert_eq!(
+        edge.metric("tero_requests_total", &["outcome=\"miss\""]),
+        2.0
+    );
+    assert_eq!(
+        edge.metric(
+            "tero_requests_total",
+            &["outcome=\"miss\"", "variant=\"zero\""]
+        ),
+        1.0
+    );
+    assert_eq!(
+        edge.metric(
+            "tero_requests_total",
+            &["outcome=\"hit\"", "variant=\"zero\""]
+        ),
+        1.0
+    );
     // A purge by URL finds what an earlier version stored under its variants.
-    let purged = edge.admin_post("/purge", &json!({ "url": "http://www.example/x" }).to_string());
+    let purged = edge.admin_post(
+        "/purge",
+        &json!({ "url": "http://www.example/x" }).to_string(),
+    );
     assert_eq!(purged.json()["purged"], 2, "{purged:?}");
 }
 
@@ -68,7 +106,11 @@ fn activation_drops_the_decisions_of_the_old_version_and_no_others() {
         edge.send(&get("/x").host("other.example"));
     };
     let misses = || edge.metric("tero_decision_cache_misses_total", &[]);
-    let entries = || edge.admin_get("/stats").json()["decision_cache"]["entries"].as_u64().unwrap();
+    let entries = || {
+        edge.admin_get("/stats").json()["decision_cache"]["entries"]
+            .as_u64()
+            .unwrap()
+    };
     ask_both();
     ask_both();
     assert_eq!(misses(), 2.0);
@@ -76,7 +118,11 @@ fn activation_drops_the_decisions_of_the_old_version_and_no_others() {
     activate(&edge, &pushed(&edge, &rules("one", 5)));
     eventually("one decision is dropped", || entries() == 1);
     ask_both();
-    assert_eq!(misses(), 3.0, "the other site's decision is still remembered");
+    assert_eq!(
+        misses(),
+        3.0,
+        "the other site's decision is still remembered"
+    );
 }
 
 #[test]
@@ -90,7 +136,9 @@ fn versions_and_who_is_active_live_through_a_restart() {
     activate(&first, &two);
     let before = listed(&first);
     // One edge has a state directory for itself.
-    let Err(error) = builder.try_start() else { panic!("two edges share a state directory") };
+    let Err(error) = builder.try_start() else {
+        panic!("two edges share a state directory")
+    };
     assert!(error.contains("state_dir"), "{error}");
     drop(first);
     let second = builder.start();
@@ -113,12 +161,22 @@ fn a_version_that_was_damaged_on_disk_gives_way_to_the_configuration() {
     let digest = pushed(&first, &rules("one", 600));
     activate(&first, &digest);
     drop(first);
-    std::fs::write(state.path().join(format!("versions/rules-{digest}.wasm")), "something else").unwrap();
+    std::fs::write(
+        state.path().join(format!("versions/rules-{digest}.wasm")),
+        "something else",
+    )
+    .unwrap();
     let second = builder.start();
     second.get("/x").assert_detail("zero: ttl");
     let listed = listed(&second);
     assert_eq!(listed["version"], "configuration");
-    assert!(listed["trouble"].as_str().unwrap().contains("not what was pushed"), "{listed}");
+    assert!(
+        listed["trouble"]
+            .as_str()
+            .unwrap()
+            .contains("not what was pushed"),
+        "{listed}"
+    );
     // Pushed again, it can be activated again.
     assert_eq!(pushed(&second, &rules("one", 600)), digest);
     activate(&second, &digest);
@@ -130,17 +188,54 @@ fn a_version_that_was_damaged_on_disk_gives_way_to_the_configuration() {
 fn what_is_no_good_policy_is_refused_and_not_kept() {
     let (origin, state) = (origin(), folder());
     let edge = edge(&origin, state.path()).start();
-    check_refused(&push(&edge, "rules", b"#!/bin/sh"), 422, &["rules", "not a WebAssembly module"]);
-    check_refused(&push(&edge, "rules", b"\0asm\x01\0\0\0"), 422, &["contract"]);
-    check_refused(&push(&edge, "rules", &version(&json!({ "rulse": [] }))), 422, &["refuses its settings", "rulse"]);
+    check_refused(
+        &push(&edge, "rules", b"#!/bin/sh"),
+        422,
+        &["rules", "not a WebAssembly module"],
+    );
+    check_refused(
+        &push(&edge, "rules", b"\0asm\x01\0\0\0"),
+        422,
+        &["contract"],
+    );
+    check_refused(
+        &push(&edge, "rules", &version(&json!({ "rulse": [] }))),
+        422,
+        &["refuses its settings", "rulse"],
+    );
     let misbehaving = |settings: &str| {
-        Package { module: guests::misbehaving().into(), settings: Some(settings.to_owned().into()), cases: None }.to_bytes()
+        Package {
+            module: guests::misbehaving().into(),
+            settings: Some(settings.to_owned().into()),
+            cases: None,
+        }
+        .to_bytes()
     };
-    check_refused(&push(&edge, "rules", &misbehaving(r#"{"configure": "trap"}"#)), 422, &["trap"]);
-    check_refused(&push(&edge, "unknown", &version(&rules("one", 1))), 404, &["there is no policy `unknown`", "rules"]);
-    check_refused(&edge.admin_post("/policies/rules/activate", r#"{"digest": "abc"}"#), 404, &["no version of `rules`"]);
-    check_refused(&edge.admin_post("/policies/rules/activate", r#"{"digset": "abc"}"#), 400, &["digset"]);
-    check_refused(&edge.admin_post("/policies/rules/activate", r#"{"digest": "configuration"}"#), 409, &["active already"]);
+    check_refused(
+        &push(&edge, "rules", &misbehaving(r#"{"configure": "trap"}"#)),
+        422,
+        &["trap"],
+    );
+    check_refused(
+        &push(&edge, "unknown", &version(&rules("one", 1))),
+        404,
+        &["there is no policy `unknown`", "rules"],
+    );
+    check_refused(
+        &edge.admin_post("/policies/rules/activate", r#"{"digest": "abc"}"#),
+        404,
+        &["no version of `rules`"],
+    );
+    check_refused(
+        &edge.admin_post("/policies/rules/activate", r#"{"digset": "abc"}"#),
+        400,
+        &["digset"],
+    );
+    check_refused(
+        &edge.admin_post("/policies/rules/activate", r#"{"digest": "configuration"}"#),
+        409,
+        &["active already"],
+    );
     assert_eq!(listed(&edge)["versions"], json!([]));
     edge.get("/x").assert_detail("zero: ttl");
 }
@@ -152,7 +247,12 @@ fn a_version_is_pushed_only_if_it_passes_its_cases() {
     let with = |cases: &str| {
         let settings = rules("one", 600).to_string();
         let module = builtin("json-rules").unwrap();
-        Package { module: module.into(), settings: Some(settings.into()), cases: Some(cases.to_owned().into()) }.to_bytes()
+        Package {
+            module: module.into(),
+            settings: Some(settings.into()),
+            cases: Some(cases.to_owned().into()),
+        }
+        .to_bytes()
     };
     let case = |ttl: &str| {
         format!(
@@ -162,20 +262,33 @@ fn a_version_is_pushed_only_if_it_passes_its_cases() {
     let refused = push(&edge, "rules", &with(&case("5min")));
     check_refused(&refused, 422, &["a page", "ttl", "5min", "10min"]);
     assert_eq!(refused.json()["errors"][0]["case"], "a page");
-    check_refused(&push(&edge, "rules", &with("[[case]]\nnmae = \"x\"")), 422, &["nmae"]);
-    let many: String =
-        (0..1_001).map(|number| format!("[[case]]\nname = \"{number}\"\non_response = {{ ttl = \"10min\" }}\n")).collect();
+    check_refused(
+        &push(&edge, "rules", &with("[[case]]\nnmae = \"x\"")),
+        422,
+        &["nmae"],
+    );
+    let many: String = (0..1_001)
+        .map(|number| {
+            format!("[[case]]\nname = \"{number}\"\non_response = {{ ttl = \"10min\" }}\n")
+        })
+        .collect();
     check_refused(&push(&edge, "rules", &with(&many)), 422, &["1001", "1000"]);
     assert_eq!(listed(&edge)["versions"], json!([]));
     let good = push(&edge, "rules", &with(&case("10min")));
-    assert_eq!((good.status, &good.json()["cases"]), (201, &json!(1)), "{good:?}");
+    assert_eq!(
+        (good.status, &good.json()["cases"]),
+        (201, &json!(1)),
+        "{good:?}"
+    );
     assert_eq!(listed(&edge)["versions"][0]["cases"], 1);
 }
 
 #[test]
 fn a_version_larger_than_allowed_is_refused_before_it_is_read() {
     let (origin, state) = (origin(), folder());
-    let edge = edge(&origin, state.path()).policies("max_module = \"256KiB\"").start();
+    let edge = edge(&origin, state.path())
+        .policies("max_module = \"256KiB\"")
+        .start();
     let mut client = Client::connect(edge.admin_address());
     client.write("POST /policies/rules/versions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 262145\r\n\r\n");
     check_refused(
@@ -201,8 +314,12 @@ fn a_version_larger_than_allowed_is_refused_before_it_is_read() {
 #[test]
 fn only_so_many_versions_are_kept_and_never_less_than_what_is_needed() {
     let (origin, state) = (origin(), folder());
-    let edge = edge(&origin, state.path()).policies("max_versions = 2").start();
-    let digests: Vec<String> = (0..4).map(|number| pushed(&edge, &rules(&format!("v{number}"), 60))).collect();
+    let edge = edge(&origin, state.path())
+        .policies("max_versions = 2")
+        .start();
+    let digests: Vec<String> = (0..4)
+        .map(|number| pushed(&edge, &rules(&format!("v{number}"), 60)))
+        .collect();
     let kept = || {
         listed(&edge)["versions"]
             .as_array()
@@ -215,17 +332,34 @@ fn only_so_many_versions_are_kept_and_never_less_than_what_is_needed() {
     activate(&edge, &digests[2]);
     activate(&edge, &digests[3]);
     let last = pushed(&edge, &rules("v9", 60));
-    assert_eq!(kept(), [last, digests[3].clone(), digests[2].clone()], "where a rollback leads stays");
-    assert_eq!(std::fs::read_dir(state.path().join("versions")).unwrap().count(), 3);
+    assert_eq!(
+        kept(),
+        [last, digests[3].clone(), digests[2].clone()],
+        "where a rollback leads stays"
+    );
+    assert_eq!(
+        std::fs::read_dir(state.path().join("versions"))
+            .unwrap()
+            .count(),
+        3
+    );
 }
 
 #[test]
 fn without_a_state_directory_nothing_is_pushed_and_the_cure_is_told() {
     let origin = origin();
     let edge = Edge::before(&origin)
-        .policy("rules", "builtin:json-rules", "settings = { rules = [{ match = [\"/*\"], ttl = 1 }] }")
+        .policy(
+            "rules",
+            "builtin:json-rules",
+            "settings = { rules = [{ match = [\"/*\"], ttl = 1 }] }",
+        )
         .start();
-    check_refused(&push(&edge, "rules", &version(&rules("one", 1))), 409, &["state_dir", "[policies]"]);
+    check_refused(
+        &push(&edge, "rules", &version(&rules("one", 1))),
+        409,
+        &["state_dir", "[policies]"],
+    );
 }
 
 #[test]
@@ -233,7 +367,9 @@ fn a_state_directory_that_others_can_write_is_not_used() {
     use std::os::unix::fs::PermissionsExt as _;
     let (origin, state) = (origin(), folder());
     std::fs::set_permissions(state.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
-    let Err(error) = edge(&origin, state.path()).try_start() else { panic!("it was used") };
+    let Err(error) = edge(&origin, state.path()).try_start() else {
+        panic!("it was used")
+    };
     assert!(error.contains("can be written by others"), "{error}");
 }
 
@@ -250,10 +386,19 @@ fn under_load_every_request_is_answered_by_one_version_from_start_to_end() {
                 let mut client = edge.client();
                 for page in 0_u64.. {
                     // Every other request is for a page that nobody has asked for yet.
-                    let target = if page % 2 == 0 { format!("/{visitor}-{page}") } else { "/hot".to_owned() };
+                    let target = if page % 2 == 0 {
+                        format!("/{visitor}-{page}")
+                    } else {
+                        "/hot".to_owned()
+                    };
                     let answer = client.send(&get(&target));
                     assert_eq!((answer.status, answer.whole), (200, true), "{answer:?}");
-                    let variant = answer.text().rsplit(' ').next().unwrap_or_default().to_owned();
+                    let variant = answer
+                        .text()
+                        .rsplit(' ')
+                        .next()
+                        .unwrap_or_default()
+                        .to_owned();
                     answer.assert_detail(&format!("rules: {variant}: ttl"));
                     answered.fetch_add(1, Ordering::Relaxed);
                     if stop.load(Ordering::Relaxed) {
@@ -265,31 +410,65 @@ fn under_load_every_request_is_answered_by_one_version_from_start_to_end() {
         for _ in 0..20 {
             let before = answered.load(Ordering::Relaxed);
             activate(&edge, &digest);
-            eventually("visitors are answered", || answered.load(Ordering::Relaxed) > before + 20);
+            eventually("visitors are answered", || {
+                answered.load(Ordering::Relaxed) > before + 20
+            });
             post(&edge, "rollback", &json!({}));
         }
         stop.store(true, Ordering::Relaxed);
     });
-    assert_eq!(edge.metric("tero_requests_total", &["outcome=\"error\""]), 0.0);
-    assert_eq!(edge.metric("tero_requests_total", &[]), answered.load(Ordering::Relaxed) as f64, "each was counted once");
+    assert_eq!(
+        edge.metric("tero_requests_total", &["outcome=\"error\""]),
+        0.0
+    );
+    assert_eq!(
+        edge.metric("tero_requests_total", &[]),
+        answered.load(Ordering::Relaxed) as f64,
+        "each was counted once"
+    );
 }
 
 #[test]
 fn a_module_that_is_posted_by_itself_gets_the_answer_that_the_guide_shows() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/policies/shipping.md");
     let page = std::fs::read_to_string(page).unwrap();
-    let shown: Vec<_> = page.split("```console\n").nth(1).unwrap().lines().take(2).collect();
-    assert_eq!(shown[0], "$ curl --data-binary @hours.wasm http://127.0.0.1:9090/policies/hours/versions");
+    let shown: Vec<_> = page
+        .split("```console\n")
+        .nth(1)
+        .unwrap()
+        .lines()
+        .take(2)
+        .collect();
+    assert_eq!(
+        shown[0],
+        "$ curl --data-binary @hours.wasm http://127.0.0.1:9090/policies/hours/versions"
+    );
     let (origin, state) = (origin(), folder());
     let edge = edge(&origin, state.path()).start();
     let module = builtin("json-rules").unwrap();
     let answer = push(&edge, "rules", module).json();
     let shown: Value = serde_json::from_str(shown[1]).unwrap();
-    let members = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let members = |value: &Value| {
+        value
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>()
+    };
     assert_eq!(members(&answer), members(&shown));
     for member in ["cases", "settings", "was_known"] {
         assert_eq!(answer[member], shown[member], "{member}");
     }
-    assert_eq!((&answer["policy"], &answer["bytes"]), (&json!("rules"), &json!(module.len())));
-    assert!(answer["version"].as_str().unwrap().starts_with(|digit: char| digit.is_ascii_hexdigit()), "{answer}");
+    assert_eq!(
+        (&answer["policy"], &answer["bytes"]),
+        (&json!("rules"), &json!(module.len()))
+    );
+    assert!(
+        answer["version"]
+            .as_str()
+            .unwrap()
+            .starts_with(|digit: char| digit.is_ascii_hexdigit()),
+        "{answer}"
+    );
 }

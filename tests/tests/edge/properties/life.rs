@@ -1,4 +1,5 @@
-//! Lives of a resource at random: the origin changes its mind, time passes, clients come one by one or several at once.
+//! Lives of a resource at random: the origin changes its mind, time passes, clients come one by one
+//! or several at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -44,9 +45,25 @@ pub(crate) struct Told {
 
 impl std::fmt::Debug for Told {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Told { at, answer, representation, validated, wish, .. } = self;
-        write!(formatter, "after {at} s, {wish:?}: {} {:?}, ", answer.status, answer.headers)?;
-        write!(formatter, "{} bytes, whole: {}, of {representation:?}, validated by {validated}", answer.body.len(), answer.whole)
+        let Told {
+            at,
+            answer,
+            representation,
+            validated,
+            wish,
+            ..
+        } = self;
+        write!(
+            formatter,
+            "after {at} s, {wish:?}: {} {:?}, ",
+            answer.status, answer.headers
+        )?;
+        write!(
+            formatter,
+            "{} bytes, whole: {}, of {representation:?}, validated by {validated}",
+            answer.body.len(),
+            answer.whole
+        )
     }
 }
 
@@ -84,9 +101,24 @@ fn wish() -> impl Strategy<Value = Wish> {
     let one = prop::sample::select(vec![None, Some("1"), Some("1"), Some("2")]);
     let coding = prop::sample::select(vec![None, Some("gzip"), Some("br")]);
     // Few, so that they often meet.
-    let range = prop::option::weighted(0.5, prop::sample::select(vec![(0, 99), (100, 99), (50, 99), (0, 199), (150, 2_000)]));
-    (prop::bool::weighted(0.1), one, coding, prop::bool::weighted(0.1), range)
-        .prop_map(|(head, one, coding, authorised, range)| Wish { head, one, coding, authorised, range })
+    let range = prop::option::weighted(
+        0.5,
+        prop::sample::select(vec![(0, 99), (100, 99), (50, 99), (0, 199), (150, 2_000)]),
+    );
+    (
+        prop::bool::weighted(0.1),
+        one,
+        coding,
+        prop::bool::weighted(0.1),
+        range,
+    )
+        .prop_map(|(head, one, coding, authorised, range)| Wish {
+            head,
+            one,
+            coding,
+            authorised,
+            range,
+        })
 }
 
 fn mood() -> impl Strategy<Value = Mood> {
@@ -101,30 +133,52 @@ fn mood() -> impl Strategy<Value = Mood> {
         prop::bool::weighted(0.1),
         prop::bool::weighted(0.1),
     )
-        .prop_map(|(cache_control, set_cookie, status, age, changes, fails, breaks_off)| Mood {
-            cache_control,
-            set_cookie,
-            status,
-            age,
-            changes,
-            fails,
-            breaks_off,
-        })
+        .prop_map(
+            |(cache_control, set_cookie, status, age, changes, fails, breaks_off)| Mood {
+                cache_control,
+                set_cookie,
+                status,
+                age,
+                changes,
+                fails,
+                breaks_off,
+            },
+        )
 }
 
 fn resource() -> impl Strategy<Value = Resource> {
-    let vary = prop::sample::select(vec![&[][..], &[], &["x-one"], &["accept-encoding"], &["x-one", "accept-encoding"]]);
+    let vary = prop::sample::select(vec![
+        &[][..],
+        &[],
+        &["x-one"],
+        &["accept-encoding"],
+        &["x-one", "accept-encoding"],
+    ]);
     let length = prop_oneof![Just(0_usize), 1_usize..400, 400_usize..3_000];
-    (vary, length, prop::option::weighted(0.8, any::<bool>()), any::<bool>(), any::<bool>())
-        .prop_map(|(vary, length, strong, chunked, takes_ranges)| Resource { vary, length, strong, chunked, takes_ranges })
+    (
+        vary,
+        length,
+        prop::option::weighted(0.8, any::<bool>()),
+        any::<bool>(),
+        any::<bool>(),
+    )
+        .prop_map(|(vary, length, strong, chunked, takes_ranges)| Resource {
+            vary,
+            length,
+            strong,
+            chunked,
+            takes_ranges,
+        })
 }
 
 fn moments() -> impl Strategy<Value = Vec<Moment>> {
-    let moment = (0_u64..25, mood(), prop::collection::vec(wish(), 1..4)).prop_map(|(passes_secs, mood, wishes)| Moment {
-        passes_secs,
-        mood,
-        wishes,
-    });
+    let moment = (0_u64..25, mood(), prop::collection::vec(wish(), 1..4)).prop_map(
+        |(passes_secs, mood, wishes)| Moment {
+            passes_secs,
+            mood,
+            wishes,
+        },
+    );
     prop::collection::vec(moment, 1..9)
 }
 
@@ -152,7 +206,9 @@ impl Wish {
             request = request.header("Authorization", "Basic YTpi");
         }
         match self.range {
-            Some((first, length)) => request.header("Range", format!("bytes={first}-{}", first + length)),
+            Some((first, length)) => {
+                request.header("Range", format!("bytes={first}-{}", first + length))
+            }
             None => request,
         }
     }
@@ -163,17 +219,24 @@ pub(crate) fn lives(count: u32, check: impl Fn(&Life) -> TestCaseResult) {
     run(count, (resource(), moments()), check);
 }
 
-/// As [`lives`], of resources that are too large to be stored whole, wanted in parts, by an origin that tells little of changes.
+/// As [`lives`], of resources that are too large to be stored whole, wanted in parts, by an origin
+/// that tells little of changes.
 pub(crate) fn lives_in_parts(count: u32, check: impl Fn(&Life) -> TestCaseResult) {
-    let resource = prop::option::weighted(0.9, prop::bool::weighted(0.8)).prop_map(|strong| Resource {
-        vary: &[],
-        length: 2_000,
-        strong,
-        chunked: false,
-        takes_ranges: true,
-    });
+    let resource =
+        prop::option::weighted(0.9, prop::bool::weighted(0.8)).prop_map(|strong| Resource {
+            vary: &[],
+            length: 2_000,
+            strong,
+            chunked: false,
+            takes_ranges: true,
+        });
     let of_parts = |mut moment: Moment| {
-        moment.mood = Mood { cache_control: "max-age=60", set_cookie: false, status: 200, ..moment.mood };
+        moment.mood = Mood {
+            cache_control: "max-age=60",
+            set_cookie: false,
+            status: 200,
+            ..moment.mood
+        };
         moment.wishes.iter_mut().for_each(|wish| wish.head = false);
         moment
     };
@@ -181,16 +244,28 @@ pub(crate) fn lives_in_parts(count: u32, check: impl Fn(&Life) -> TestCaseResult
     run(count, (resource, moments), check);
 }
 
-fn run(count: u32, lives: impl Strategy<Value = (Resource, Vec<Moment>)>, check: impl Fn(&Life) -> TestCaseResult) {
+fn run(
+    count: u32,
+    lives: impl Strategy<Value = (Resource, Vec<Moment>)>,
+    check: impl Fn(&Life) -> TestCaseResult,
+) {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let origin = Origin::start();
     // Some content is too large to be stored whole, and is kept in parts.
     let edge = Edge::before(&origin).cache("max_object = \"1KiB\"").start();
-    let config = Config { cases: count, failure_persistence: None, ..Config::default() };
+    let config = Config {
+        cases: count,
+        failure_persistence: None,
+        ..Config::default()
+    };
     let lived = TestRunner::new(config).run(&lives, |(resource, mut moments)| {
-        // What a HEAD says of a response without validators is taken on trust where the lengths agree (RFC 9111 §4.3.5).
+        // What a HEAD says of a response without validators is taken on trust where the lengths
+        // agree (RFC 9111 §4.3.5).
         if resource.strong.is_none() {
-            moments.iter_mut().flat_map(|moment| &mut moment.wishes).for_each(|wish| wish.head = false);
+            moments
+                .iter_mut()
+                .flat_map(|moment| &mut moment.wishes)
+                .for_each(|wish| wish.head = false);
         }
         let path = format!("/{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let model = Arc::new(Model::new(resource));
@@ -202,13 +277,19 @@ fn run(count: u32, lives: impl Strategy<Value = (Resource, Vec<Moment>)>, check:
 }
 
 fn live(edge: &Edge, path: &str, model: &Arc<Model>, moments: &[Moment]) -> Life {
-    let mut life = Life { model: Arc::clone(model), told: Vec::new() };
+    let mut life = Life {
+        model: Arc::clone(model),
+        told: Vec::new(),
+    };
     let mut at = 0;
     for moment in moments {
         edge.advance_secs(moment.passes_secs);
         at += moment.passes_secs;
         let date = forwarding::date_value(edge.clock().now());
-        model.turns(&moment.mood, date.to_str().expect("a date is ASCII").to_owned());
+        model.turns(
+            &moment.mood,
+            date.to_str().expect("a date is ASCII").to_owned(),
+        );
         let mut clients: Vec<_> = moment
             .wishes
             .iter()
@@ -228,9 +309,21 @@ fn live(edge: &Edge, path: &str, model: &Arc<Model>, moments: &[Moment]) -> Life
 }
 
 fn told(model: &Model, at: u64, wish: &Wish, answer: Answer) -> Told {
-    let reply = answer.header("x-reply").map(|number| number.parse().unwrap());
+    let reply = answer
+        .header("x-reply")
+        .map(|number| number.parse().unwrap());
     let made = reply.map(|number| model.reply(number));
-    let validated = answer.header("x-validated").map_or(0, |number| number.parse().unwrap());
+    let validated = answer
+        .header("x-validated")
+        .map_or(0, |number| number.parse().unwrap());
     let representation = made.map(|made| made.representation);
-    Told { at, method: wish.method(), answer, reply, representation, validated, wish: wish.clone() }
+    Told {
+        at,
+        method: wish.method(),
+        answer,
+        reply,
+        representation,
+        validated,
+        wish: wish.clone(),
+    }
 }

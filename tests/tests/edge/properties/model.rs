@@ -72,7 +72,10 @@ pub(crate) struct Model {
 
 impl Model {
     pub(crate) fn new(resource: Resource) -> Model {
-        Model { resource, state: Mutex::default() }
+        Model {
+            resource,
+            state: Mutex::default(),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -92,19 +95,34 @@ impl Model {
 
     /// What those get who send these values of the selecting fields.
     pub(crate) fn variant_of(&self, field: &dyn Fn(&str) -> Option<String>) -> String {
-        self.resource.vary.iter().map(|name| format!("{name}={};", field(name).unwrap_or_else(|| "-".to_owned()))).collect()
+        self.resource
+            .vary
+            .iter()
+            .map(|name| format!("{name}={};", field(name).unwrap_or_else(|| "-".to_owned())))
+            .collect()
     }
 
-    /// The content: no two bytes at one place are the same in two representations that follow one another.
+    /// The content: no two bytes at one place are the same in two representations that follow one
+    /// another.
     pub(crate) fn content(&self, representation: &Representation) -> Vec<u8> {
-        let seed =
-            representation.variant.bytes().fold(representation.version * 7, |seed, byte| seed * 31 % 251 + u64::from(byte));
-        (0..self.resource.length as u64).map(|at| u8::try_from((seed + at * 13) % 251).unwrap()).collect()
+        let seed = representation
+            .variant
+            .bytes()
+            .fold(representation.version * 7, |seed, byte| {
+                seed * 31 % 251 + u64::from(byte)
+            });
+        (0..self.resource.length as u64)
+            .map(|at| u8::try_from((seed + at * 13) % 251).unwrap())
+            .collect()
     }
 
     fn etag(&self, representation: &Representation) -> Option<String> {
         let weak = if self.resource.strong? { "" } else { "W/" };
-        let variant: String = representation.variant.chars().filter(char::is_ascii_alphanumeric).collect();
+        let variant: String = representation
+            .variant
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .collect();
         Some(format!("{weak}\"{}-{variant}\"", representation.version))
     }
 
@@ -115,27 +133,41 @@ impl Model {
         if mood.fails {
             return Reply::status(503).header("Cache-Control", "no-store");
         }
-        let representation = Representation { version: state.version, variant: self.variant_of(&|name| asked.header(name)) };
+        let representation = Representation {
+            version: state.version,
+            variant: self.variant_of(&|name| asked.header(name)),
+        };
         let etag = self.etag(&representation);
-        if let Some(etag) = etag.filter(|etag| mood.status == 200 && asked.header("if-none-match").as_ref() == Some(etag)) {
+        if let Some(etag) = etag.filter(|etag| {
+            mood.status == 200 && asked.header("if-none-match").as_ref() == Some(etag)
+        }) {
             state.validations += 1;
             let number = state.validations.to_string();
-            return Reply::status(304).header("ETag", etag).header("Date", &state.date).header("X-Validated", number);
+            return Reply::status(304)
+                .header("ETag", etag)
+                .header("Date", &state.date)
+                .header("X-Validated", number);
         }
         let number = state.made.len();
         let mut headers = self.headers(&mood, &representation, number);
         headers.push(("Date".to_owned(), state.date.clone()));
         let mut content = self.content(&representation);
         let mut status = mood.status;
-        let range =
-            asked.header("range").filter(|_| self.resource.takes_ranges && status == 200 && asked.header("if-range").is_none());
+        let range = asked.header("range").filter(|_| {
+            self.resource.takes_ranges && status == 200 && asked.header("if-range").is_none()
+        });
         if let Some((first, last)) = range.and_then(|range| part(&range, content.len())) {
             status = 206;
-            headers.push(("Content-Range".to_owned(), format!("bytes {first}-{last}/{}", content.len())));
+            headers.push((
+                "Content-Range".to_owned(),
+                format!("bytes {first}-{last}/{}", content.len()),
+            ));
             content = content[first..=last].to_vec();
         }
         let said = mood.cache_control;
-        let allowed = ["public", "s-maxage", "must-revalidate"].iter().any(|directive| said.contains(directive));
+        let allowed = ["public", "s-maxage", "must-revalidate"]
+            .iter()
+            .any(|directive| said.contains(directive));
         let under_floor = mood.set_cookie
             || said.contains("no-store")
             || said.contains("private")
@@ -150,14 +182,33 @@ impl Model {
         for (name, value) in &headers {
             reply = reply.header(name, value);
         }
-        state.made.push(Made { to_head: asked.method == "HEAD", status, headers, representation, under_floor, cut });
-        if self.resource.chunked { reply.chunked() } else { reply }
+        state.made.push(Made {
+            to_head: asked.method == "HEAD",
+            status,
+            headers,
+            representation,
+            under_floor,
+            cut,
+        });
+        if self.resource.chunked {
+            reply.chunked()
+        } else {
+            reply
+        }
     }
 
-    fn headers(&self, mood: &Mood, representation: &Representation, number: usize) -> Vec<(String, String)> {
+    fn headers(
+        &self,
+        mood: &Mood,
+        representation: &Representation,
+        number: usize,
+    ) -> Vec<(String, String)> {
         let mut headers = vec![
             ("Cache-Control".to_owned(), mood.cache_control.to_owned()),
-            ("Content-Type".to_owned(), "application/octet-stream".to_owned()),
+            (
+                "Content-Type".to_owned(),
+                "application/octet-stream".to_owned(),
+            ),
             ("X-Reply".to_owned(), number.to_string()),
             ("X-Two-Lines".to_owned(), "one, \"t,wo\"".to_owned()),
             ("X-Two-Lines".to_owned(), "three".to_owned()),
@@ -166,8 +217,12 @@ impl Model {
             ("X-Hop".to_owned(), "1".to_owned()),
         ];
         let mut add = |name: &str, value: String| headers.push((name.to_owned(), value));
-        self.etag(representation).into_iter().for_each(|etag| add("ETag", etag));
-        mood.age.into_iter().for_each(|age| add("Age", age.to_string()));
+        self.etag(representation)
+            .into_iter()
+            .for_each(|etag| add("ETag", etag));
+        mood.age
+            .into_iter()
+            .for_each(|age| add("Age", age.to_string()));
         if mood.set_cookie {
             add("Set-Cookie", format!("visitor={number}"));
         }

@@ -1,6 +1,6 @@
 //! Compiles the guests that the tests need: one that misbehaves, and the README's first policy.
 
-#[path = "../engine/build/guests.rs"]
+#[path = "../engine/policy-host/build/guests.rs"]
 mod guests;
 
 use std::path::Path;
@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         "tests/build.rs",
         "examples/first-policy",
         "examples/shop-hours/rust",
-        "engine/build",
+        "engine/policy-host/build",
     ];
     guests::build(
         root,

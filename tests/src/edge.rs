@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use chrono::{LocalResult, NaiveDateTime, TimeZone};
 use chrono_tz::Tz;
-use tero::clock::Clock;
-use tero::config::Config;
-use tero::semantics::timestamp::Timestamp;
+use tero_config::Config;
+use tero_semantics::timestamp::Timestamp;
+use tero_time::clock::Clock;
 
 use crate::{Answer, Client, HOST, Origin, Request, eventually, get};
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use tero::semantics::decision::Device;
-use tero::semantics::device::{DeviceFields, class_of};
+use tero_policy_host::device::Device;
+use tero_policy_host::device::{DeviceFields, class_of};
 
 const CORPUS: &str = include_str!("../data/user-agents.tsv");
 const BOTS: &str = include_str!("../data/bots.txt");

@@ -4,8 +4,8 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 
-use tero::clock::Clock;
-use tero::config::Config;
+use tero_config::Config;
+use tero_time::clock::Clock;
 
 const README: &str = include_str!("../../README.md");
 
@@ -59,7 +59,7 @@ fn the_calendar_of_the_readme_is_good() {
     let folder = tero_tests::folder();
     let path = folder.path().join("days.toml");
     std::fs::write(&path, calendar).unwrap();
-    let calendar = tero::config::calendar::load(&tero::config::CalendarSource::File(path)).unwrap();
+    let calendar = tero_config::calendars::load(&tero_config::CalendarSource::File(path)).unwrap();
     assert!(calendar.days().any(|(_, day)| day.name == "Nochebuena"));
 }
 

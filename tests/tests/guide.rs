@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use tero::cases::{Cases, keys};
-use tero::config::{Config, PolicyHost};
-use tero::policy::Host;
+use tero_config::{Config, PolicyHost};
+use tero_policy_host::Host;
+use tero_policy_host::cases::{Cases, keys};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

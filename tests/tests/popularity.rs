@@ -7,8 +7,8 @@ use std::io::Read as _;
 
 use chrono::{DateTime, Datelike as _};
 use flate2::read::GzDecoder;
-use tero::semantics::timestamp::Timestamp;
-use tero::telemetry::popularity::{Hours, MAX_BYTES, Popularity};
+use tero_edge::telemetry::popularity::{Hours, MAX_BYTES, Popularity};
+use tero_semantics::timestamp::Timestamp;
 
 /// A line of the log.
 struct Line {

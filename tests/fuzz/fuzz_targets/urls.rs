@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tero::drive::urls(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tero_fuzz::drive::urls(bytes));

@@ -34,7 +34,7 @@ pub use wire::wire;
 /// What guests answer.
 pub fn answers(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {
-        tero::policy::fuzzing::answers(text);
+        tero_policy_host::fuzzing::answers(text);
     }
 }
 

@@ -1,6 +1,6 @@
-//! The part of the engine that reads bytes from outside, compiled from the engine's own files but
-//! without WebAssembly and without sockets. It bears the engine's name, so that [`drive`] means the
-//! same here and in the test that replays the corpus.
+//! The readers of bytes from outside whose crates also hold WebAssembly or sockets, compiled from the
+//! engine's own files without either. They bear their crates' names here, so that [`drive`] means the
+//! same as in the test that replays the corpus. The other readers are dependencies.
 
 #![allow(
     dead_code,
@@ -8,29 +8,33 @@
     reason = "parts of the engine that are not here use the rest"
 )]
 
-extern crate self as tero;
+extern crate self as tero_control;
+extern crate self as tero_edge;
+extern crate self as tero_policy_host;
+extern crate self as tero_tools;
 
 pub mod drive;
 
-pub use engine::{
-    admin, cases, config, diff, import, policy, request, rollout, semantics, telemetry, warm, wire,
+pub use control::{admin, rollout, warm};
+pub use edge::{request, telemetry};
+pub use policy_host::{
+    Hook, Manifest, Package, answer, cases, contract, cookies, device, fuzzing, manifest, package,
+    warm_url,
 };
+pub use tools::{diff, import};
 
-#[path = "../../../engine/src"]
-mod engine {
-    pub mod config;
-    pub mod import;
-    pub mod semantics;
-    pub mod telemetry;
-    pub mod wire;
+#[path = "../../../engine/policy-host/src"]
+mod policy_host {
+    pub mod answer;
+    pub mod cookies;
+    pub mod device;
+    pub mod fuzzing;
+    pub mod manifest;
+    pub mod package;
+    pub mod warm_url;
 
-    pub mod admin {
-        pub mod asked;
-        pub mod fuzzing;
-        mod guard;
-        mod reply;
-        mod route;
-    }
+    pub use manifest::{Hook, Manifest};
+    pub use package::Package;
 
     pub mod cases {
         pub mod keys;
@@ -40,30 +44,19 @@ mod engine {
         pub use written::Cases;
     }
 
-    pub mod diff {
-        mod line;
+    /// The host has these types from the same file by another generator, which needs the
+    /// WebAssembly compiler.
+    #[allow(unsafe_code, clippy::all)]
+    pub mod contract {
+        wit_bindgen::generate!({ path: "../../sdk/wit", world: "policy", additional_derives: [PartialEq] });
 
-        pub use line::{Logged, parse};
+        pub(crate) use self::tero::policy::types;
     }
+}
 
-    pub mod policy {
-        mod answer;
-        pub mod fuzzing;
-        mod manifest;
-        mod package;
-
-        pub use manifest::{Hook, Manifest};
-        pub use package::Package;
-
-        /// The engine has these types from the same file by another generator, which needs the
-        /// WebAssembly compiler.
-        #[allow(unsafe_code, clippy::all)]
-        mod contract {
-            wit_bindgen::generate!({ path: "../../sdk/wit", world: "policy", additional_derives: [PartialEq] });
-
-            pub(crate) use self::tero::policy::types;
-        }
-    }
+#[path = "../../../engine/edge/src"]
+mod edge {
+    pub mod telemetry;
 
     pub mod request {
         pub mod trial {
@@ -71,6 +64,17 @@ mod engine {
 
             pub use share::Share;
         }
+    }
+}
+
+#[path = "../../../engine/control/src"]
+mod control {
+    pub mod admin {
+        pub mod asked;
+        pub mod fuzzing;
+        mod guard;
+        mod reply;
+        mod route;
     }
 
     pub mod rollout {
@@ -87,11 +91,26 @@ mod engine {
     }
 }
 
-/// Policies can't be loaded here, so what they would say of a configuration is left out.
-mod check {
-    use crate::config::{Config, ConfigErrors};
+#[path = "../../../engine/tools/src"]
+mod tools {
+    pub mod import;
 
-    pub(crate) fn check_policies(_: &Config, _: &str) -> Result<(), ConfigErrors> {
+    pub mod diff {
+        mod line;
+
+        pub use line::{Logged, parse};
+    }
+}
+
+/// Policies can't be loaded here, so what they would say of a configuration is left out.
+pub mod check {
+    use tero_config::{Config, ConfigErrors};
+
+    /// The configuration is good as far as its policies are concerned.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn check_policies(_: &Config, _: &str) -> Result<(), ConfigErrors> {
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tero::clock::Clock;
+use tero_time::clock::Clock;
 
 use super::visitors::SHOPS;
 use crate::wire;

@@ -3,7 +3,7 @@
 
 use chrono::{Datelike, NaiveDate, Weekday};
 use chrono_tz::Tz;
-use tero::semantics::timestamp::Timestamp;
+use tero_semantics::timestamp::Timestamp;
 
 use crate::instant;
 

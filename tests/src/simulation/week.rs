@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{TimeZone, Timelike};
 use chrono_tz::Tz;
-use tero::semantics::timestamp::Timestamp;
+use tero_semantics::timestamp::Timestamp;
 
 use super::Traffic;
 use super::origin::BookingSite;
@@ -237,7 +237,7 @@ const A_MOMENT: Duration = Duration::from_millis(200);
 pub fn simulate(way: Way, traffic: &Traffic) -> Figures {
     let zone: Tz = ART.parse().expect("the zone exists");
     let first = instant(&format!("{}T00:00:00", traffic.first), zone);
-    let clock = tero::clock::Clock::by_hand(first.saturating_sub(Duration::from_secs(86_400)));
+    let clock = tero_time::clock::Clock::by_hand(first.saturating_sub(Duration::from_secs(86_400)));
     let origin = BookingSite::start(clock.clone(), way != Way::WithoutPolicies);
     let edge = Edge::on_clock(&way.configuration(&origin.url()), clock, zone);
     let mut week = Week {

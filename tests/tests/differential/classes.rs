@@ -5,8 +5,8 @@ use http::header::{
     AGE, CACHE_CONTROL, DATE, ETAG, EXPIRES, HeaderMap, HeaderValue, LAST_MODIFIED, PRAGMA,
     SET_COOKIE, VARY,
 };
-use tero::semantics::cache_control::{MaxStale, RequestDirectives, ResponseDirectives};
-use tero::semantics::freshness::{MAX_HEURISTIC, http_date};
+use tero_semantics::cache_control::{MaxStale, RequestDirectives, ResponseDirectives};
+use tero_semantics::freshness::{MAX_HEURISTIC, http_date};
 
 use super::Served;
 use super::generate::Exchange;

@@ -1,4 +1,4 @@
-//! The decisions of `tero::semantics`, compared with those of the crate `http-cache-semantics` over
+//! The decisions of `tero_semantics`, compared with those of the crate `http-cache-semantics` over
 //! generated exchanges.
 //!
 //! The other is no oracle: it follows RFC 7234 and leaves things out. Where the two differ, the
@@ -13,16 +13,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_cache_semantics::{AfterResponse, BeforeRequest, CacheOptions, CachePolicy};
-use tero::semantics::cache_control::{RequestDirectives, ResponseDirectives};
-use tero::semantics::decision::ResponseDecision;
-use tero::semantics::freshness::{Freshness, StaleDefaults, Terms};
-use tero::semantics::reuse::{ClientDirectives, Reuse, reuse};
-use tero::semantics::storability::{
-    Exchange as Weighed, FloorExceptions, Storability, storability,
-};
-use tero::semantics::timestamp::Timestamp;
-use tero::semantics::validation;
-use tero::semantics::vary::Vary;
+use tero_semantics::cache_control::{RequestDirectives, ResponseDirectives};
+use tero_semantics::decision::ResponseDecision;
+use tero_semantics::freshness::{Freshness, StaleDefaults, Terms};
+use tero_semantics::reuse::{ClientDirectives, Reuse, reuse};
+use tero_semantics::storability::{Exchange as Weighed, FloorExceptions, Storability, storability};
+use tero_semantics::timestamp::Timestamp;
+use tero_semantics::validation;
+use tero_semantics::vary::Vary;
 
 use classes::{Difference, FRESHENING, Freshening, REUSE};
 use generate::{Dice, Exchange, NOON_SECS, exchange, validators};

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use tero::config::CalendarSource;
-use tero::config::calendar::{BUILTIN_CALENDARS, load};
+use tero_config::CalendarSource;
+use tero_config::calendars::{BUILTIN_CALENDARS, load};
 use tero_tests::{Edge, Origin, Reply, eventually, get};
 
 use crate::program::{Serving, assert_code, configuration, err, out, run_in};

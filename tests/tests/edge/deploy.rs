@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use tero::semantics::schedule::Schedule;
 use tero_tests::{ART, Origin, Reply, folder, get};
+use tero_time::schedule::Schedule;
 
 use crate::program::{Serving, assert_code, configuration, run};
 use crate::yaml;

@@ -4,7 +4,7 @@
 use std::cell::Cell;
 
 use chrono::DateTime;
-use tero::semantics::timestamp::Timestamp;
+use tero_semantics::timestamp::Timestamp;
 use tero_tests::{ART, Edge, EdgeBuilder, Origin, Reply, folder, toml_string};
 
 /// An edge that is asked, each time about a page that nobody has asked for, what it decides at a

@@ -7,7 +7,7 @@ mod versions;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use tero::policy::{Package, builtin};
+use tero_policy_host::{Package, builtin};
 use tero_tests::{Answer, Edge, EdgeBuilder, Origin, Reply, Request};
 
 /// An origin whose pages are fresh for 30 seconds by their own fields, and say as which variant

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use chrono::{Datelike, NaiveDate};
-use tero::config::Config;
-use tero::semantics::timestamp::Timestamp;
-use tero::templates::{COUNTRIES, File, SetUp, TEMPLATES};
+use tero_config::Config;
+use tero_semantics::timestamp::Timestamp;
 use tero_tests::{Answer, Edge, Origin, Reply, compiled_cache, get, toml_string};
+use tero_tools::templates::{COUNTRIES, File, SetUp, TEMPLATES};
 
 use crate::program::{assert_code, err, out, run, run_in};
 

@@ -1,9 +1,9 @@
 //! What operators send to the admin interface, and what is read of a request before its content.
 
-use tero::admin::asked::explain::{self, Asked};
-use tero::admin::asked::purge::{self, Named};
-use tero::admin::asked::{self, Wrong};
-use tero::admin::fuzzing;
+use tero_control::admin::asked::explain::{self, Asked};
+use tero_control::admin::asked::purge::{self, Named};
+use tero_control::admin::asked::{self, Wrong};
+use tero_control::admin::fuzzing;
 
 use super::script::{Block, blocks};
 

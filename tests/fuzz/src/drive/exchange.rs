@@ -22,19 +22,19 @@ use std::time::Duration;
 
 use http::header::{CONTENT_RANGE, HeaderMap, IF_NONE_MATCH, SET_COOKIE, VARY};
 use http::{Method, StatusCode};
-use tero::semantics::cache_control::{RequestDirectives, ResponseDirectives};
-use tero::semantics::decision::{ResponseDecision, Storing};
-use tero::semantics::forwarding;
-use tero::semantics::freshness::{Freshness, LifetimeSource, StaleDefaults, Terms, age_value};
-use tero::semantics::precondition::{Precondition, not_modified_headers, precondition};
-use tero::semantics::range::{MAX_RANGES, Selection, selection};
-use tero::semantics::reuse::{ClientDirectives, Reuse, reuse, stale_if_error};
-use tero::semantics::storability::{
+use tero_semantics::cache_control::{RequestDirectives, ResponseDirectives};
+use tero_semantics::decision::{ResponseDecision, Storing};
+use tero_semantics::forwarding;
+use tero_semantics::freshness::{Freshness, LifetimeSource, StaleDefaults, Terms, age_value};
+use tero_semantics::precondition::{Precondition, not_modified_headers, precondition};
+use tero_semantics::range::{MAX_RANGES, Selection, selection};
+use tero_semantics::reuse::{ClientDirectives, Reuse, reuse, stale_if_error};
+use tero_semantics::storability::{
     Exchange, FloorExceptions, Storability, storability, stored_fields,
 };
-use tero::semantics::timestamp::Timestamp;
-use tero::semantics::validation::{self, HeadUpdate};
-use tero::semantics::vary::Vary;
+use tero_semantics::timestamp::Timestamp;
+use tero_semantics::validation::{self, HeadUpdate};
+use tero_semantics::vary::Vary;
 
 use super::fields::targets;
 use super::script::{Block, blocks};

@@ -18,28 +18,26 @@ use http::header::{
     AGE, CONNECTION, CONTENT_LENGTH, COOKIE, HeaderMap, HeaderName, HeaderValue, UPGRADE,
 };
 use http::{Method, StatusCode, Version};
-use tero::diff;
-use tero::semantics::browser::limit_browser_lifetime;
-use tero::semantics::cache_control::{MAX_DELTA_SECS, RequestDirectives, ResponseDirectives};
-use tero::semantics::cookies::cookies;
-use tero::semantics::device::{
+use tero_edge::telemetry::Outcome;
+use tero_edge::telemetry::access_log::Line;
+use tero_policy_host::cookies::cookies;
+use tero_policy_host::device::{
     DeviceFields, MAX_PLATFORM_BYTES, MAX_USER_AGENT_BYTES, class_of, classify,
 };
-use tero::semantics::freshness::{
+use tero_semantics::browser::limit_browser_lifetime;
+use tero_semantics::cache_control::{MAX_DELTA_SECS, RequestDirectives, ResponseDirectives};
+use tero_semantics::cache_status::CacheStatus;
+use tero_semantics::freshness::{
     MAX_HEURISTIC, age_value, field_lifetime, header_lifetime, http_date,
 };
-use tero::semantics::parts::{Parts, Piece};
-use tero::semantics::range::{
-    MAX_RANGES, Multipart, Partial, Selection, are_combinable, selection,
-};
-use tero::semantics::retry_after::retry_after;
-use tero::semantics::timestamp::Timestamp;
-use tero::semantics::upgrade::{is_meant, only_protocol};
-use tero::semantics::vary::{MAX_VARY_FIELDS, Vary, normalised_accept_encoding};
-use tero::semantics::{forwarding, invalidation, precondition, validation};
-use tero::telemetry::Outcome;
-use tero::telemetry::access_log::Line;
-use tero::telemetry::cache_status::CacheStatus;
+use tero_semantics::parts::{Parts, Piece};
+use tero_semantics::range::{MAX_RANGES, Multipart, Partial, Selection, are_combinable, selection};
+use tero_semantics::retry_after::retry_after;
+use tero_semantics::timestamp::Timestamp;
+use tero_semantics::upgrade::{is_meant, only_protocol};
+use tero_semantics::vary::{MAX_VARY_FIELDS, Vary, normalised_accept_encoding};
+use tero_semantics::{forwarding, invalidation, precondition, validation};
+use tero_tools::diff;
 
 use super::script::{Block, blocks};
 

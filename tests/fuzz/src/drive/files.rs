@@ -15,19 +15,19 @@ use std::time::Duration;
 
 use http::Version;
 use http::header::{HeaderMap, REFERER, USER_AGENT};
-use tero::cases::Cases;
-use tero::config::calendar;
-use tero::config::{Config, ConfigErrors, units};
-use tero::diff::{self, Logged};
-use tero::import::{Target, import};
-use tero::policy::Package;
-use tero::semantics::schedule::Schedule;
-use tero::semantics::timestamp::Timestamp;
-use tero::semantics::written_time::WrittenTime;
-use tero::telemetry::Outcome;
-use tero::telemetry::access_log::Line;
-use tero::warm::sitemap::{self, MAX_SITEMAP_URLS, Sitemap};
-use tero::warm::sources::pages;
+use tero_config::calendars as calendar;
+use tero_config::{Config, ConfigErrors, units};
+use tero_control::warm::sitemap::{self, MAX_SITEMAP_URLS, Sitemap};
+use tero_control::warm::sources::pages;
+use tero_edge::telemetry::Outcome;
+use tero_edge::telemetry::access_log::Line;
+use tero_policy_host::Package;
+use tero_policy_host::cases::Cases;
+use tero_semantics::timestamp::Timestamp;
+use tero_time::local_time::WrittenTime;
+use tero_time::schedule::Schedule;
+use tero_tools::diff::{self, Logged};
+use tero_tools::import::{Target, import};
 
 use super::{contents, state};
 

@@ -6,11 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use tero::rollout::record::{Pushed, Record, Version, file_of, version_of};
-use tero::semantics::timestamp::Timestamp;
-use tero::telemetry::popularity::saved::{SavedPage, SavedSite};
-use tero::telemetry::popularity::{Hours, MAX_HOSTS, Popularity};
-use tero::warm::remembered;
+use tero_control::rollout::record::{Pushed, Record, Version, file_of, version_of};
+use tero_control::warm::remembered;
+use tero_edge::telemetry::popularity::saved::{SavedPage, SavedSite};
+use tero_edge::telemetry::popularity::{Hours, MAX_HOSTS, Popularity};
+use tero_semantics::timestamp::Timestamp;
 
 /// `Tue, 24 Nov 2026 13:00:00 GMT`
 const NOW: Timestamp = Timestamp::from_unix_secs(1_795_525_200);

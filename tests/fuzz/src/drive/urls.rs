@@ -11,9 +11,9 @@
 
 use http::header::{HeaderMap, LOCATION};
 use http::{HeaderValue, Method, StatusCode, Uri};
-use tero::semantics::decision::{QueryParameters, QueryRule};
-use tero::semantics::{invalidation, key};
-use tero::warm::sitemap::split_url;
+use tero_control::warm::sitemap::split_url;
+use tero_semantics::decision::{QueryParameters, QueryRule};
+use tero_semantics::{invalidation, key};
 
 /// Reads a URL, the query that counts of it, and what a reference means beside it.
 pub fn urls(bytes: &[u8]) {

@@ -5,7 +5,7 @@
 //! find their ends in the same places, and the same bodies in chunks.
 
 use http::{HeaderMap, Method};
-use tero::wire::{Fault, Requests, Responses};
+use tero_wire::{Fault, Requests, Responses};
 
 use super::next_hop;
 

@@ -358,7 +358,7 @@ fn the_commands_of_the_operators_page_run_as_they_are_written() {
     let folder = desk.serving.folder.path().to_owned();
     std::fs::write(
         folder.join("hours.wasm"),
-        tero::policy::builtin("business-hours").unwrap(),
+        tero_policy_host::builtin("business-hours").unwrap(),
     )
     .unwrap();
     desk.file("winter.json", &settings("18:00"));

@@ -2,7 +2,7 @@
 
 use super::{activate, check_refused, edge, listed, origin, post, push, pushed, rules, version};
 use serde_json::{Value, json};
-use tero::policy::Package;
+use tero_policy_host::Package;
 use tero_tests::{Edge, eventually, folder, get, guests};
 
 /// Starts a shadow that is asked about every request.

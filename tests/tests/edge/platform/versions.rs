@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::{activate, check_refused, edge, listed, origin, post, push, pushed, rules, version};
 use serde_json::{Value, json};
-use tero::policy::{Package, builtin};
+use tero_policy_host::{Package, builtin};
 use tero_tests::{Client, Edge, eventually, folder, get, guests};
 
 #[test]

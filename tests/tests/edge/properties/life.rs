@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseResult, TestRunner};
-use tero::semantics::forwarding;
+use tero_semantics::forwarding;
 use tero_tests::{Answer, Edge, Origin, Request};
 
 use super::model::{Model, Mood, Representation, Resource};

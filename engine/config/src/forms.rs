@@ -1,0 +1,329 @@
+//! What names, hosts, origins, zones, tokens and paths look like: text to value, or the mistake and
+//! its cure.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use chrono_tz::{TZ_VARIANTS, Tz};
+
+use super::mistakes::{Mistake, did_you_mean};
+use super::{Origin, PlanVariants};
+use tero_time::schedule::Schedule;
+
+type Read<T> = Result<T, Mistake>;
+
+/// A name: 1 to 64 of `a-z`, `0-9`, `-`, `_`.
+pub fn name(text: &str) -> Read<String> {
+    let good = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_')
+    };
+    if (1..=64).contains(&text.len()) && text.bytes().all(good) {
+        return Ok(text.to_owned());
+    }
+    Err(Mistake::new(
+        format!("`{text}` is no name"),
+        "write 1 to 64 of a-z, 0-9, - and _",
+    ))
+}
+
+/// How the server calls itself: a token (RFC 9110 §5.6.2) of 1 to 64 bytes.
+pub fn token(text: &str) -> Read<String> {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if (1..=64).contains(&text.len()) && text.bytes().all(good) {
+        return Ok(text.to_owned());
+    }
+    Err(Mistake::new(
+        format!("`{text}` is no token"),
+        "write 1 to 64 letters, digits, - . or _, without spaces",
+    ))
+}
+
+/// A protocol that `Upgrade` may name (RFC 9110 §7.8), in lower case.
+pub fn protocol(text: &str) -> Read<String> {
+    let name = text.to_ascii_lowercase();
+    if name == "h2c" {
+        let problem = "`h2c` would be a tunnel for requests that nobody looks at";
+        return Err(Mistake::new(
+            problem,
+            "name another protocol, such as \"websocket\"",
+        ));
+    }
+    let (protocol, version) = name.split_once('/').unwrap_or((&name, "1"));
+    token(protocol).and(token(version)).map_err(|_| {
+        Mistake::new(
+            format!("`{text}` is no protocol name"),
+            "write one such as \"websocket\"",
+        )
+    })?;
+    Ok(name)
+}
+
+/// An address and a port.
+pub fn address(text: &str) -> Read<SocketAddr> {
+    text.parse().map_err(|_| {
+        let cure = match text.rsplit_once(':') {
+            Some(("localhost", port)) => format!("write \"127.0.0.1:{port}\""),
+            Some(("" | "*", port)) => format!("write \"0.0.0.0:{port}\""),
+            _ if text.parse::<IpAddr>().is_ok() => format!("write the port too, \"{text}:8080\""),
+            _ => "write an address and a port, \"127.0.0.1:8080\" or \"[::]:8080\"".to_owned(),
+        };
+        Mistake::new(format!("`{text}` is no address with a port"), cure)
+    })
+}
+
+/// A bearer token: 16 to 4096 visible ASCII characters. The text itself is never repeated.
+pub fn secret(text: &str) -> Read<String> {
+    if !(16..=4096).contains(&text.len()) {
+        let cure = "write 16 to 4096 characters, for example from `openssl rand -hex 32`";
+        return Err(Mistake::new(
+            format!("a token of {} bytes", text.len()),
+            cure,
+        ));
+    }
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Mistake::new(
+            "the token has spaces or characters that a header field can't carry",
+            "write visible ASCII only",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// A site's host: a name or an address, without port, in lower case; or `*`.
+pub fn host(text: &str) -> Read<String> {
+    if text == "*" {
+        return Ok(text.to_owned());
+    }
+    if text.starts_with("*.") {
+        return Err(Mistake::new(
+            "`*` stands alone",
+            "name each host, or write \"*\" for all that no other site names",
+        ));
+    }
+    if text.contains("//") {
+        return Err(Mistake::new(
+            format!("`{text}` is a URL"),
+            "write the host alone, \"www.example.org\"",
+        ));
+    }
+    if let Some((host, port)) = text.rsplit_once(':')
+        && !text.ends_with(']')
+        && port.bytes().all(|byte| byte.is_ascii_digit())
+        && (!host.contains(':') || host.ends_with(']'))
+    {
+        return Err(Mistake::new(
+            format!("`{text}` has a port"),
+            format!("write it without, \"{host}\": every port is answered"),
+        ));
+    }
+    if !is_host(text) {
+        return Err(Mistake::new(
+            format!("`{text}` is no host"),
+            "write a name or an address, \"www.example.org\" or \"[::1]\"",
+        ));
+    }
+    Ok(text.to_ascii_lowercase())
+}
+
+/// A next hop: `http://HOST[:PORT]`.
+pub fn origin(text: &str) -> Read<Origin> {
+    if let Some(rest) = text.strip_prefix("https://") {
+        let cure = format!("write \"http://{rest}\", or put a TLS client between the two");
+        return Err(Mistake::new("https origins are not offered yet", cure));
+    }
+    let Some(rest) = text.strip_prefix("http://") else {
+        let cure = if text.contains("//") || text.is_empty() {
+            "write \"http://HOST:PORT\"".to_owned()
+        } else {
+            format!("write \"http://{text}\"")
+        };
+        return Err(Mistake::new(format!("`{text}` is no origin"), cure));
+    };
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    if rest.contains(['/', '?', '#']) {
+        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let cure = format!("write \"http://{host}\": the path comes from the request");
+        return Err(Mistake::new("an origin has no path", cure));
+    }
+    if rest.contains('@') {
+        return Err(Mistake::new(
+            "an origin has no user and password",
+            "write \"http://HOST:PORT\"",
+        ));
+    }
+    let (host, port) = host_and_port(rest).ok_or_else(|| {
+        Mistake::new(
+            format!("`{text}` is no origin"),
+            "write \"http://HOST:PORT\" with a host name or an address, and a port of 1 to 65535",
+        )
+    })?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    Ok(Origin {
+        host: host.to_ascii_lowercase(),
+        port: port.unwrap_or(80),
+    })
+}
+
+/// A `Host` field: `HOST[:PORT]`.
+pub fn host_header(text: &str) -> Read<String> {
+    match host_and_port(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err(Mistake::new(
+            format!("`{text}` is no host"),
+            "write \"HOST\" or \"HOST:PORT\"",
+        )),
+    }
+}
+
+fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => {
+            (host, Some(port.parse().ok().filter(|port| *port != 0)?))
+        }
+        _ => (text, None),
+    };
+    is_host(host).then_some((host, port))
+}
+
+fn is_host(text: &str) -> bool {
+    if let Some(address) = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
+        return address.parse::<Ipv6Addr>().is_ok();
+    }
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    (1..=253).contains(&text.len()) && text.split('.').all(label)
+}
+
+/// An IANA zone.
+pub fn zone(text: &str) -> Read<Tz> {
+    text.parse().map_err(|_| {
+        let by_city = TZ_VARIANTS.iter().map(|zone| zone.name()).find(|name| {
+            name.rsplit('/')
+                .next()
+                .is_some_and(|city| city.eq_ignore_ascii_case(&text.replace(' ', "_")))
+        });
+        let cure = match by_city
+            .or_else(|| did_you_mean(text, TZ_VARIANTS.iter().map(|zone| zone.name())))
+        {
+            Some(meant) => format!("did you mean \"{meant}\"?"),
+            None => "write an IANA name, \"America/Argentina/Buenos_Aires\" or \"UTC\"".to_owned(),
+        };
+        Mistake::new(format!("`{text}` is no zone"), cure)
+    })
+}
+
+/// A cron expression of five fields.
+pub fn schedule(text: &str) -> Read<String> {
+    let form = "write five fields, minute hour day month weekday: \"30 8 * * MON-SAT\"";
+    let fields = text.split_ascii_whitespace().count();
+    if fields != 5 {
+        return Err(Mistake::new(
+            format!("a cron expression of {fields} fields"),
+            form,
+        ));
+    }
+    // Whether it ever comes due does not depend on the zone.
+    match Schedule::parse(text, Tz::UTC) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(Mistake::new(
+            format!("`{text}` is no schedule: {error}"),
+            form,
+        )),
+    }
+}
+
+/// A path with its query, on the site of a plan.
+pub fn page(text: &str) -> Read<String> {
+    if !text.starts_with('/') {
+        let cure = match text
+            .split_once("://")
+            .and_then(|(_, rest)| rest.split_once('/'))
+        {
+            Some((_, path)) => format!("write \"/{path}\": the site names the host"),
+            None => "write a path that begins with /".to_owned(),
+        };
+        return Err(Mistake::new(format!("`{text}` is no path"), cure));
+    }
+    if text.len() > 8_192
+        || !text
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'#')
+    {
+        let cure =
+            "write at most 8192 visible ASCII characters, the rest percent-encoded, and no #";
+        return Err(Mistake::new(
+            "a path with characters that a request can't carry",
+            cure,
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// The name of a variant: 1 to 32 of `a-z`, `0-9`, `-`, `_`, several joined with `+`.
+pub fn variant(text: &str) -> Read<String> {
+    let good = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_')
+    };
+    if text
+        .split('+')
+        .all(|part| (1..=32).contains(&part.len()) && part.bytes().all(good))
+    {
+        return Ok(text.to_owned());
+    }
+    Err(Mistake::new(
+        format!("`{text}` is no variant"),
+        "write 1 to 32 of a-z, 0-9, - and _",
+    ))
+}
+
+/// A name that is not taken by the list of runs.
+pub fn plan_name(text: &str) -> Read<String> {
+    if text == "runs" {
+        return Err(Mistake::new(
+            "`runs` stands for the list of runs",
+            "give the plan another name",
+        ));
+    }
+    name(text)
+}
+
+/// In which variants a plan fetches, where it is no list.
+pub fn plan_variants(text: &str) -> Read<PlanVariants> {
+    match text {
+        "seen" => Ok(PlanVariants::Seen),
+        "all" => Ok(PlanVariants::All),
+        _ => Err(Mistake::new(
+            format!("`{text}` is not known here"),
+            format!("write \"seen\", \"all\", or the list [\"{text}\"]"),
+        )),
+    }
+}
+
+/// A surrogate key: 1 to 128 bytes of visible ASCII.
+pub fn tag(text: &str) -> Read<String> {
+    if (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(text.to_owned());
+    }
+    Err(Mistake::new(
+        format!("`{text}` is no surrogate key"),
+        "write 1 to 128 visible ASCII characters",
+    ))
+}
+
+/// The name of a header field.
+pub fn field(text: &str) -> Read<http::HeaderName> {
+    text.parse().map_err(|_| {
+        Mistake::new(
+            format!("`{text}` is no field name"),
+            "write a field name, \"cdn-cache-control\"",
+        )
+    })
+}

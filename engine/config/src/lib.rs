@@ -1,0 +1,419 @@
+//! The checked configuration: what the file says, with every default filled in and every
+//! contradiction refused.
+//!
+//! `raw` is the file as written; `load` reads it by the table in `keys` and turns it into the types
+//! below, or into every mistake it found, each with line, key and cure. A value that exists here is
+//! good: nobody checks it again.
+
+pub mod calendars;
+pub mod forms;
+pub mod keys;
+mod load;
+mod mistakes;
+pub mod raw;
+pub mod reader;
+pub mod units;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono_tz::Tz;
+
+pub use self::load::{Loader, read_text};
+pub use self::mistakes::{ConfigError, ConfigErrors, Place};
+pub use self::mistakes::{Mistake, Mistakes, did_you_mean, place};
+pub use tero_semantics::reuse::ClientDirectives;
+pub use tero_semantics::storability::FloorExceptions;
+
+/// The whole configuration. Only `serve` holds it; each part of the edge gets its own piece.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file, as it was named.
+    pub file: Arc<str>,
+    /// `[server]`
+    pub server: Server,
+    /// `[admin]`
+    pub admin: Admin,
+    /// `[cache]`
+    pub cache: Cache,
+    /// `[access_log]`; none where the section is absent.
+    pub access_log: Option<AccessLog>,
+    /// `[policies]`: what holds for all policies together.
+    pub policy_host: PolicyHost,
+    /// `[[policy]]`, in the order written; names are unique.
+    pub policies: Vec<Policy>,
+    /// `[[site]]`; at least one. Names and hosts are unique.
+    pub sites: Vec<Site>,
+    /// `[[warm]]`; names are unique.
+    pub plans: Vec<Plan>,
+}
+
+/// `[server]`: the public listener.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// `listen`: at least one address. Default `["0.0.0.0:8080"]`.
+    pub listen: Vec<SocketAddr>,
+    /// `workers`: threads, each with its own accept queue; 1 to 1024. Default: one per core.
+    pub workers: usize,
+    /// `name`: how tero calls itself in `Via`, `Cache-Status` and `CDN-Loop`: a token of 1 to 64
+    /// bytes. Default `"tero"`.
+    pub name: String,
+    /// `max_connections`: open client connections in all; 1 to 1,000,000. Default 10,000. Beyond
+    /// it, new ones wait in the accept queue.
+    pub max_connections: usize,
+    /// `max_header_bytes`: request line and header fields together; 8KiB to 1MiB. Default 32KiB.
+    /// Beyond it: 431.
+    pub max_header_bytes: usize,
+    /// `max_headers`: number of header fields; 16 to 1,000. Default 100. Beyond it: 431.
+    pub max_headers: usize,
+    /// `header_timeout`: from a connection's first byte of a request to the end of its header; 1s
+    /// to 5min. Default 10s.
+    pub header_timeout: Duration,
+    /// `idle_timeout`: how long a client connection may be silent between requests; 1s to 1h.
+    /// Default 75s.
+    pub idle_timeout: Duration,
+    /// `write_timeout`: how long a client may take no byte of a response; 1s to 1h. Default 30s.
+    pub write_timeout: Duration,
+    /// `drain`: how long requests may go on after a signal to stop; 0s to 10min. Default 30s.
+    pub drain: Duration,
+}
+
+/// `[admin]`: the operators' listener.
+#[derive(Clone)]
+pub struct Admin {
+    /// `listen`. Default `127.0.0.1:9090`.
+    pub listen: SocketAddr,
+    /// `token`, or the first line of the file `token_file`: the bearer token; 16 to 4096 bytes.
+    /// Needed where `listen` is not loopback.
+    pub token: Option<String>,
+    /// `ready_after`: names of plans that must have run before `/ready` says yes. Default none.
+    pub ready_after: Vec<Arc<str>>,
+    /// `ready_within`: how long after its start the edge waits for them at most; 1s to 1h. Default
+    /// 5min.
+    pub ready_within: Duration,
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let token = self.token.as_ref().map(|_| "(hidden)");
+        formatter
+            .debug_struct("Admin")
+            .field("listen", &self.listen)
+            .field("token", &token)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `[cache]`: the store and how its fills are shared.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    /// `memory`: all that the store may hold, keys, header fields, bodies, overhead and fills in
+    /// flight; 1MiB to 16TiB. Default 512MiB.
+    pub memory: u64,
+    /// `max_object`: the largest body that is stored; 1KiB to half of `memory`. Default 64MiB, or
+    /// an eighth of `memory` if that is less.
+    pub max_object: u64,
+    /// `fill_memory`: the part of `memory` that fills in flight may take; 64KiB to half of
+    /// `memory`. Default an eighth of `memory`, at least `max_object` and 64KiB.
+    pub fill_memory: u64,
+    /// `warm_memory`: the part of `memory` kept for warmed responses that nobody asked for yet; 0
+    /// to half of `memory`. Default an eighth of `memory`.
+    pub warm_memory: u64,
+    /// `max_variants`: stored responses per key that differ by `Vary`; 1 to 1,000. Default 32.
+    pub max_variants: usize,
+    /// `max_policy_variants`: the bound on the product of the variants that one site's policies
+    /// declare; 1 to 10,000. Default 64.
+    pub max_policy_variants: usize,
+    /// `collapse_timeout`: how long a request waits for another one's fetch before it goes itself;
+    /// 10ms to 5min. Default 10s.
+    pub collapse_timeout: Duration,
+    /// `hit_for_miss`: how long "not storable" is remembered for a key; 1s to 1h. Default 2min.
+    pub hit_for_miss: Duration,
+}
+
+/// `[access_log]`
+#[derive(Clone, Debug)]
+pub struct AccessLog {
+    /// `path`: a file, appended to and reopened on SIGHUP; `-` is standard output. Default `-`.
+    pub path: PathBuf,
+    /// `format`: `json` or `combined`. Default `combined`.
+    pub format: AccessLogFormat,
+}
+
+/// How a line of the access log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AccessLogFormat {
+    /// Apache's combined format, followed by the `Cache-Status` of the answer in quotes.
+    #[default]
+    Combined,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[policies]`
+#[derive(Clone, Debug)]
+pub struct PolicyHost {
+    /// `compiled_cache`: the folder of compiled modules. Default: `tero` in the user's cache folder
+    /// (`$XDG_CACHE_HOME`, `$HOME/.cache`). None (`""`) compiles at every start.
+    pub compiled_cache: Option<PathBuf>,
+    /// `decision_cache`: memory for remembered decisions of all sites together; 64KiB to 16GiB.
+    /// Default 32MiB.
+    pub decision_cache: u64,
+    /// `stack`: how deep policies may nest their calls, in bytes of stack; 64KiB to 1MiB. Default
+    /// 512KiB.
+    pub stack: u64,
+    /// `max_module`: the largest module that is loaded, with the settings and cases that come
+    /// along, in bytes; 64KiB to 1GiB. Default 64MiB.
+    pub max_module: u64,
+    /// `state_dir`: the folder of what a restart must not forget: pushed versions and who is
+    /// active, which pages are popular, and when plans ran last. None (`""`): nothing can be
+    /// pushed, and the rest is forgotten. Default none.
+    pub state_dir: Option<PathBuf>,
+    /// `max_versions`: pushed versions that are kept of each policy; 2 to 1,000. Default 10.
+    pub max_versions: usize,
+    /// `shadow_queue`: requests that wait to be asked about a candidate in shadow; 16 to 1,000,000.
+    /// Default 1,024. Beyond it, they are left out.
+    pub shadow_queue: usize,
+}
+
+impl Default for PolicyHost {
+    /// What holds where the section is absent.
+    fn default() -> PolicyHost {
+        load::default_policy_host()
+    }
+}
+
+/// `[[policy]]`: a module with its settings and limits.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Where the entry stands in the file.
+    pub place: Place,
+    /// `name`: 1 to 64 bytes of `a-z`, `0-9`, `-`, `_`.
+    pub name: Arc<str>,
+    /// `module`: `builtin:NAME`, or the path of a `.wasm` file, relative to the configuration file.
+    pub module: ModuleSource,
+    /// `settings`: any TOML table, given to the policy as JSON text. Or `settings_file`: a file of
+    /// JSON text. Default `{}`.
+    pub settings: String,
+    /// `calendar`: `builtin:NAME` or the path of a calendar file. Default none: no day is a
+    /// holiday.
+    pub calendar: Option<CalendarSource>,
+    /// `limits`
+    pub limits: PolicyLimits,
+}
+
+/// Where a policy's module comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ModuleSource {
+    /// `builtin:NAME`
+    Builtin(String),
+    /// A file.
+    File(PathBuf),
+}
+
+/// Where a policy's calendar comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CalendarSource {
+    /// `builtin:NAME`
+    Builtin(String),
+    /// A file.
+    File(PathBuf),
+}
+
+/// `[policy.limits]`: what one policy may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PolicyLimits {
+    /// `deadline`: for one decision; 1ms to 10s. Default 50ms. `configure` and `plan-warm` get
+    /// twenty times as much.
+    pub deadline: Duration,
+    /// `memory`: of one instance; 64KiB to 4GiB. Default 64MiB.
+    pub memory: u64,
+    /// `answer`: the largest answer to any hook but `plan-warm`, and all that one call logs; 1KiB
+    /// to 16MiB. Default 256KiB.
+    pub answer: u64,
+    /// `plan`: the largest answer to `plan-warm`; 1KiB to 256MiB. Default 16MiB.
+    pub plan: u64,
+    /// `core_instances`: core modules in one instance; 1 to 10,000. Default 256.
+    pub core_instances: usize,
+    /// `log_lines`: lines a minute in the log, of all its instances together; 0 to 1,000,000.
+    /// Default 1,000.
+    pub log_lines: u32,
+    /// `decisions_per_instance`: after that many, a fresh instance is made; 1 to 1,000,000,000.
+    /// Default 100,000.
+    pub decisions_per_instance: u32,
+    /// `max_failures`: that many failures of one hook without a good answer in between switch the
+    /// policy off; 1 to 1,000,000. Default 10.
+    pub max_failures: u32,
+}
+
+impl Default for PolicyLimits {
+    /// What holds where the table is absent.
+    fn default() -> PolicyLimits {
+        load::default_limits()
+    }
+}
+
+/// `[[site]]`: some hosts and the application behind them.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Where the entry stands in the file.
+    pub place: Place,
+    /// `name`: 1 to 64 bytes of `a-z`, `0-9`, `-`, `_`.
+    pub name: Arc<str>,
+    /// `hosts`: at least one; lower case, without port. `*` matches what no other site names.
+    pub hosts: Vec<String>,
+    /// `origins`: the next hops, `http://HOST[:PORT]`; at least one. Fetches go to them in turn;
+    /// one that can't be reached is left alone for a while.
+    pub origins: Vec<Origin>,
+    /// `host_header`: the `Host` that the origin is told. Default: the one that the client sent.
+    pub host_header: Option<String>,
+    /// `policies`: names of `[[policy]]` entries, asked in this order.
+    pub policies: Vec<Arc<str>>,
+    /// `policy_may_override`: parts of the safety floor that a policy's `always` lifts here.
+    /// Default none.
+    pub policy_may_override: FloorExceptions,
+    /// `zone`: whose clock the hours of `/stats` show. Default: the zone of the site's first policy
+    /// that has one, else UTC.
+    pub zone: Option<Tz>,
+    /// `max_fetches`: concurrent requests to the origins; 1 to 100,000. Default 256. Beyond it,
+    /// requests wait up to `connect_timeout`.
+    pub max_fetches: usize,
+    /// `connect_timeout`; 10ms to 1min. Default 3s.
+    pub connect_timeout: Duration,
+    /// `response_timeout`: from the request to the head of the response; 10ms to 10min. Default
+    /// 30s.
+    pub response_timeout: Duration,
+    /// `body_timeout`: between two pieces of a body; 10ms to 10min. Default 30s.
+    pub body_timeout: Duration,
+    /// `upgrades`: protocols that clients may switch to with `Upgrade`, in lower case. Default
+    /// `["websocket"]`.
+    pub upgrades: Vec<String>,
+    /// `max_tunnels`: connections that have switched to another protocol, at once; 1 to 1,000,000.
+    /// Default 1,000. Beyond it: 503.
+    pub max_tunnels: usize,
+    /// `tunnel_idle_timeout`: how long neither side of a tunnel may say anything; 1s to 24h.
+    /// Default 5min.
+    pub tunnel_idle_timeout: Duration,
+    /// `stale_if_error`: how long what was fresh is served stale while the origin fails, where
+    /// neither policy nor response says; 0s to 1 year. Default 1h.
+    pub stale_if_error: Duration,
+    /// `stale_while_revalidate`: where the response says nothing; 0s to 1 year. Default 0s.
+    pub stale_while_revalidate: Duration,
+    /// `client_directives`: whether `Cache-Control` and `Pragma` of requests are obeyed. Default
+    /// `ignore`, which protects the origin.
+    pub client_directives: ClientDirectives,
+    /// `targeted_fields`: RFC 9213 target names, first wins. Default
+    /// `["tero-cache-control", "cdn-cache-control"]`.
+    pub targeted_fields: Vec<http::HeaderName>,
+    /// `cache_status_key`: whether `Cache-Status` tells the key. Default false.
+    pub cache_status_key: bool,
+    /// `[site.refresh_ahead]`; none where the table is absent.
+    pub refresh_ahead: Option<RefreshAhead>,
+}
+
+/// `[site.refresh_ahead]`: what is wanted often is revalidated before it expires.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RefreshAhead {
+    /// `tags`: only responses with one of these surrogate keys, which policies give. Default none:
+    /// all.
+    pub tags: Vec<String>,
+    /// `before`: how long before it expires; 1s to 1h. Default 10s. What lives no longer than twice
+    /// that is left alone.
+    pub before: Duration,
+    /// `min_hits`: of less than that many hits since it was fetched, a response is not wanted
+    /// often; 1 to 1,000,000. Default 3.
+    pub min_hits: u32,
+    /// `share`: the part of all requests to the origins that may be revalidations ahead; 0.01 to
+    /// 0.95. Default 0.5.
+    pub share: f64,
+    /// `rate`: revalidations a second; 0.1 to 10,000. Default 20.
+    pub rate: f64,
+    /// `max_watched`: stored responses whose end is watched; 1 to 10,000,000. Default 100,000.
+    pub max_watched: usize,
+}
+
+/// A next hop.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// Host name or address; an IPv6 address without brackets.
+    pub host: String,
+    /// Port; 80 unless written.
+    pub port: u16,
+}
+
+/// `[[warm]]`: a warming plan.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Where the entry stands in the file.
+    pub place: Place,
+    /// `name`: 1 to 64 bytes of `a-z`, `0-9`, `-`, `_`.
+    pub name: Arc<str>,
+    /// `site`: the name of a site.
+    pub site: Arc<str>,
+    /// `schedule`: a cron expression of five fields, in `zone`. Default none: started from outside.
+    pub schedule: Option<String>,
+    /// `zone`. Default: the zone of the site's first policy that has one, else UTC.
+    pub zone: Option<Tz>,
+    /// `window`: how long after it comes due visitors are to find what it fetched; 1min to 7d.
+    /// Default 4h.
+    pub window: Duration,
+    /// `missed`: what becomes of a run whose time came while the edge was down. Default `run`.
+    pub missed: Missed,
+    /// `urls`: paths with their queries.
+    pub urls: Vec<String>,
+    /// `url_files`: files of such paths, one a line, read anew for each run.
+    pub url_files: Vec<PathBuf>,
+    /// `sitemap`: the paths of sitemaps on the site.
+    pub sitemaps: Vec<String>,
+    /// `max_sitemap_bytes`: of one sitemap, unpacked; 1KiB to 1GiB. Default 50MiB.
+    pub max_sitemap_bytes: u64,
+    /// `max_sitemaps`: sitemaps that are read in one run; 1 to 50,000. Default 50.
+    pub max_sitemaps: usize,
+    /// `sitemap_timeout`: for one sitemap; 1s to 1h. Default 30s.
+    pub sitemap_timeout: Duration,
+    /// `popular`: that many of the most wanted pages; 0 to 100,000. Default 0.
+    pub popular: usize,
+    /// `variants`: what each page is fetched as. Default `seen`.
+    pub variants: PlanVariants,
+    /// `max_urls`: fetches in one run, variants counted; 1 to 1,000,000. Default 10,000.
+    pub max_urls: usize,
+    /// `concurrency`; 1 to 256. Default 4.
+    pub concurrency: usize,
+    /// `rate`: fetches a second; 0.1 to 10,000. Default 50.
+    pub rate: f64,
+    /// `retries`: how often a page is tried again that failed since the origin had too much to do;
+    /// 0 to 10. Default 1.
+    pub retries: u32,
+    /// `deadline`: of one run; 1s to 24h. Default 15min.
+    pub deadline: Duration,
+}
+
+/// What becomes of a run whose time came while the edge was down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Missed {
+    /// It runs when the edge starts, if its window is not over.
+    #[default]
+    Run,
+    /// It does not run.
+    Skip,
+}
+
+/// In which variants a plan fetches its pages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PlanVariants {
+    /// `"seen"`: those that visitors of the window's hours wanted the page in; of a page that
+    /// nobody wanted then, those that they wanted any page in; and all where nothing is known of
+    /// those hours.
+    #[default]
+    Seen,
+    /// `"all"`: every variant that the site's policies declare, and none.
+    All,
+    /// A list of variants or device classes.
+    These(Vec<String>),
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,807 @@
+//! From the file to the checked [`Config`], or to everything that is wrong with it.
+
+use std::collections::HashMap;
+use std::io::Read as _;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::calendars::{BUILTIN_CALENDARS, CalendarError};
+use super::keys::{self, Section};
+use super::mistakes::{Mistakes, did_you_mean, place};
+use super::raw::{self, Entry, Kind, Value};
+use super::reader::Reader;
+use super::{
+    AccessLog, AccessLogFormat, Admin, Cache, CalendarSource, ClientDirectives, Config,
+    ConfigErrors, FloorExceptions, Missed, Mistake, ModuleSource, Plan, PlanVariants, Policy,
+    PolicyHost, PolicyLimits, RefreshAhead, Server, Site, calendars, forms, units,
+};
+
+/// A larger file is no configuration.
+const MAX_FILE_BYTES: u64 = 16 << 20;
+
+impl Config {
+    /// Reads and checks the file at `path`. Paths in it are relative to its folder.
+    ///
+    /// # Errors
+    /// Every mistake in the file, or one that says why it can't be read.
+    pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
+        let file = path.display().to_string();
+        match read_text(path) {
+            Ok(text) => Config::parse(&text, &file, path.parent().unwrap_or(Path::new(""))),
+            Err(mistake) => {
+                let mistakes = Mistakes::of(&file, "");
+                mistakes.add(&(0..0), "", mistake);
+                Err(mistakes
+                    .into_result()
+                    .expect_err("a mistake was just added"))
+            }
+        }
+    }
+
+    /// Checks the `text` of a configuration. `file_name` is what mistakes call it; paths in it are
+    /// relative to `base_dir`.
+    ///
+    /// # Errors
+    /// Every mistake in the text.
+    pub fn parse(text: &str, file_name: &str, base_dir: &Path) -> Result<Config, ConfigErrors> {
+        let mistakes = Mistakes::of(file_name, text);
+        let config = match raw::from_toml(text) {
+            Ok(document) => Some(
+                Loader {
+                    text,
+                    base_dir,
+                    mistakes: &mistakes,
+                }
+                .config(&document, file_name),
+            ),
+            Err(errors) => {
+                for error in errors {
+                    let cure = "write it as TOML (https://toml.io)";
+                    mistakes.add(&error.at, "", Mistake::new(error.problem, cure));
+                }
+                None
+            }
+        };
+        mistakes.into_result()?;
+        Ok(config.expect("what can't be read is a mistake"))
+    }
+}
+
+/// The text of a small file. Read no further than the bound, since not everything that can be read
+/// says how long it is.
+pub fn read_text(path: &Path) -> Result<String, Mistake> {
+    let problem = |problem: String| {
+        Mistake::new(
+            problem,
+            format!("see that {} is a readable text file", path.display()),
+        )
+    };
+    let mut text = String::new();
+    let read = std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text));
+    match read {
+        Ok(_) if text.len() as u64 > MAX_FILE_BYTES => Err(problem(format!(
+            "it is larger than {}",
+            units::show_size(MAX_FILE_BYTES)
+        ))),
+        Ok(_) => Ok(text),
+        Err(error) => Err(problem(format!("it can't be read: {error}"))),
+    }
+}
+
+/// What the loading of one file needs everywhere.
+#[derive(Clone, Copy)]
+pub struct Loader<'a> {
+    /// The text of the file.
+    pub text: &'a str,
+    /// The folder that relative paths in the file start from.
+    pub base_dir: &'a Path,
+    /// Gathers what is wrong.
+    pub mistakes: &'a Mistakes<'a>,
+}
+
+impl<'a> Loader<'a> {
+    fn config(&self, document: &'a Value, file_name: &str) -> Config {
+        let Kind::Table(sections) = &document.kind else {
+            unreachable!("a TOML document is a table")
+        };
+        self.refuse_unknown_sections(sections);
+        let server = self.server(self.section(sections, &keys::SERVER));
+        let config = Config {
+            file: file_name.into(),
+            admin: self.admin(self.section(sections, &keys::ADMIN), &server.listen),
+            server,
+            cache: self.cache(self.section(sections, &keys::CACHE)),
+            access_log: find(sections, "access_log")
+                .map(|value| self.access_log(Reader::of(&keys::ACCESS_LOG, value, self.mistakes))),
+            policy_host: self.policy_host(self.section(sections, &keys::POLICIES)),
+            policies: self
+                .list(sections, &keys::POLICY)
+                .into_iter()
+                .map(|reader| self.policy(reader, &keys::POLICY_LIMITS, None))
+                .collect(),
+            sites: self
+                .list(sections, &keys::SITE)
+                .into_iter()
+                .map(|reader| self.site(reader))
+                .collect(),
+            plans: self
+                .list(sections, &keys::WARM)
+                .into_iter()
+                .map(|reader| self.plan(reader))
+                .collect(),
+        };
+        self.check_names(sections);
+        self.check_hosts(sections);
+        self.check_references(sections);
+        if find(sections, "site").is_none() {
+            let cure = "add [[site]] with name, hosts and origins";
+            self.mistakes
+                .add(&(0..0), "site", Mistake::new("there is no site", cure));
+        }
+        config
+    }
+
+    fn refuse_unknown_sections(&self, sections: &[Entry]) {
+        let names = || {
+            keys::SECTIONS
+                .iter()
+                .map(|section| section.name)
+                .filter(|name| !name.contains('.'))
+        };
+        for entry in sections
+            .iter()
+            .filter(|entry| !names().any(|name| name == entry.key))
+        {
+            let cure = match did_you_mean(&entry.key, names()) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!(
+                    "the sections are {}",
+                    names().collect::<Vec<_>>().join(", ")
+                ),
+            };
+            self.mistakes.add(
+                &entry.key_at,
+                &entry.key,
+                Mistake::new(format!("unknown section `{}`", entry.key), cure),
+            );
+        }
+    }
+
+    fn section(&self, sections: &'a [Entry], section: &'static Section) -> Reader<'a> {
+        match find(sections, section.name) {
+            Some(value) => Reader::of(section, value, self.mistakes),
+            None => Reader::absent(section, self.mistakes),
+        }
+    }
+
+    /// The entries of an array of tables.
+    pub fn list(&self, sections: &'a [Entry], section: &'static Section) -> Vec<Reader<'a>> {
+        let Some(value) = find(sections, section.name) else {
+            return Vec::new();
+        };
+        let Kind::List(items) = &value.kind else {
+            let cure = format!("write {} with two pairs of brackets", section.header);
+            self.mistakes.add(
+                &value.at,
+                section.name,
+                Mistake::new("a list of tables was expected, this is one", cure),
+            );
+            return Vec::new();
+        };
+        items
+            .iter()
+            .map(|item| Reader::of(section, item, self.mistakes))
+            .collect()
+    }
+
+    fn server(&self, reader: Reader<'a>) -> Server {
+        let listen = reader.texts_as("listen", forms::address);
+        refuse_doubles(
+            &reader,
+            "listen",
+            listen.iter().filter(|(address, _)| address.port() != 0),
+        );
+        refuse_empty(
+            &reader,
+            "listen",
+            "write at least one address, [\"0.0.0.0:8080\"]",
+        );
+        let cores = std::thread::available_parallelism()
+            .map_or(1, usize::from)
+            .min(1_024);
+        Server {
+            listen: listen.into_iter().map(|(address, _)| address).collect(),
+            workers: reader.count("workers").map_or(cores, to_usize),
+            name: reader.text_as("name", forms::token).unwrap_or_default(),
+            max_connections: reader.count("max_connections").map_or(1, to_usize),
+            max_header_bytes: reader.size("max_header_bytes").map_or(1, to_usize),
+            max_headers: reader.count("max_headers").map_or(1, to_usize),
+            header_timeout: reader.duration("header_timeout").unwrap_or_default(),
+            idle_timeout: reader.duration("idle_timeout").unwrap_or_default(),
+            write_timeout: reader.duration("write_timeout").unwrap_or_default(),
+            drain: reader.duration("drain").unwrap_or_default(),
+        }
+    }
+
+    fn admin(&self, reader: Reader<'a>, public: &[SocketAddr]) -> Admin {
+        let listen = reader
+            .text_as("listen", forms::address)
+            .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9_090)));
+        let token = self.token(&reader);
+        let wants_token =
+            reader.written("token").is_none() && reader.written("token_file").is_none();
+        if !listen.ip().is_loopback() && wants_token {
+            let cure = "add token_file = \"…\" (or token), or listen on 127.0.0.1";
+            reader.refuse(
+                "listen",
+                Mistake::new(
+                    format!("{listen} is not loopback, and there is no token"),
+                    cure,
+                ),
+            );
+        }
+        if listen.port() != 0 && public.contains(&listen) {
+            let cure = "give the operators a port of their own";
+            reader.refuse(
+                "listen",
+                Mistake::new(
+                    format!("{listen} is the public listener's address too"),
+                    cure,
+                ),
+            );
+        }
+        let ready_after = reader.texts_as("ready_after", forms::name);
+        refuse_doubles(&reader, "ready_after", ready_after.iter());
+        Admin {
+            listen,
+            token,
+            ready_after: values(ready_after).into_iter().map(Arc::from).collect(),
+            ready_within: reader.duration("ready_within").unwrap_or_default(),
+        }
+    }
+
+    fn token(&self, reader: &Reader<'a>) -> Option<String> {
+        let token = reader.text_as("token", forms::secret);
+        let from_file = reader.text_as("token_file", |path| {
+            let text = read_text(&self.base_dir.join(path))?;
+            forms::secret(text.lines().next().unwrap_or_default().trim())
+        });
+        self.refuse_both(reader, "token", "token_file");
+        token.or(from_file)
+    }
+
+    fn refuse_both(&self, reader: &Reader<'a>, one: &str, other: &str) {
+        if reader.written(one).is_some() && reader.written(other).is_some() {
+            reader.refuse(
+                other,
+                Mistake::new(
+                    format!("both `{one}` and `{other}` are written"),
+                    "keep one of the two",
+                ),
+            );
+        }
+    }
+
+    fn cache(&self, reader: Reader<'a>) -> Cache {
+        let memory = reader.size("memory").unwrap_or(512 << 20);
+        let at_most_half = |name: &str, fallback: u64| match reader.size(name) {
+            Some(size) if size > memory / 2 => {
+                let cure = format!(
+                    "write at most {}, or make memory larger",
+                    units::show_size(memory / 2)
+                );
+                reader.refuse(
+                    name,
+                    Mistake::new(
+                        format!("{} is more than half of memory", units::show_size(size)),
+                        cure,
+                    ),
+                );
+                fallback
+            }
+            Some(size) => size,
+            None => fallback,
+        };
+        let max_object = at_most_half("max_object", (64 << 20).min(memory / 8));
+        let fill_memory = at_most_half("fill_memory", (memory / 8).max(max_object).max(64 << 10));
+        let warm_memory = at_most_half("warm_memory", memory / 8);
+        if fill_memory < max_object {
+            let cure = format!(
+                "write at least {}, or make max_object smaller",
+                units::show_size(max_object)
+            );
+            reader.refuse(
+                "fill_memory",
+                Mistake::new("the largest object would not fit into fill_memory", cure),
+            );
+        }
+        if fill_memory.saturating_add(warm_memory) >= memory {
+            let cure = "make one of the two smaller, or memory larger";
+            reader.refuse(
+                "warm_memory",
+                Mistake::new("fill_memory and warm_memory leave nothing of memory", cure),
+            );
+        }
+        Cache {
+            memory,
+            max_object,
+            fill_memory,
+            warm_memory,
+            max_variants: reader.count("max_variants").map_or(1, to_usize),
+            max_policy_variants: reader.count("max_policy_variants").map_or(1, to_usize),
+            collapse_timeout: reader.duration("collapse_timeout").unwrap_or_default(),
+            hit_for_miss: reader.duration("hit_for_miss").unwrap_or_default(),
+        }
+    }
+
+    fn access_log(&self, reader: Reader<'a>) -> AccessLog {
+        let path = reader.text_as("path", |path| match path {
+            "-" => Ok(PathBuf::from("-")),
+            path => self.path(path),
+        });
+        let format = match reader.word("format").as_deref() {
+            Some("json") => AccessLogFormat::Json,
+            _ => AccessLogFormat::Combined,
+        };
+        AccessLog {
+            path: path.unwrap_or_default(),
+            format,
+        }
+    }
+
+    fn policy_host(&self, reader: Reader<'a>) -> PolicyHost {
+        let compiled_cache = match reader.written("compiled_cache") {
+            Some(_) => reader
+                .text_as("compiled_cache", |path| {
+                    if path.is_empty() {
+                        Ok(None)
+                    } else {
+                        self.path(path).map(Some)
+                    }
+                })
+                .flatten(),
+            None => user_cache_dir().map(|folder| folder.join("tero")),
+        };
+        let state_dir = reader.text_as("state_dir", |path| {
+            if path.is_empty() {
+                Ok(None)
+            } else {
+                self.path(path).map(Some)
+            }
+        });
+        PolicyHost {
+            compiled_cache,
+            decision_cache: reader.size("decision_cache").unwrap_or_default(),
+            stack: reader.size("stack").unwrap_or_default(),
+            state_dir: state_dir.flatten(),
+            max_module: reader.size("max_module").unwrap_or_default(),
+            max_versions: reader.count("max_versions").map_or(2, to_usize),
+            shadow_queue: reader.count("shadow_queue").map_or(16, to_usize),
+        }
+    }
+
+    /// An entry with the keys of `[[policy]]`. Where `module` is given, the one in the file is not
+    /// looked at.
+    pub fn policy(
+        &self,
+        reader: Reader<'a>,
+        limits: &'static Section,
+        module: Option<ModuleSource>,
+    ) -> Policy {
+        let limits = match reader.written("limits") {
+            Some(value) => Reader::of(limits, value, self.mistakes),
+            None => Reader::absent(limits, self.mistakes),
+        };
+        let calendar = reader.text_as("calendar", |text| self.calendar(text));
+        Policy {
+            place: place(self.text, reader.at().start),
+            name: reader
+                .text_as("name", forms::name)
+                .unwrap_or_default()
+                .into(),
+            module: module
+                .or_else(|| reader.text_as("module", |text| self.module(text)))
+                .unwrap_or(ModuleSource::Builtin(String::new())),
+            settings: self.settings(&reader),
+            calendar,
+            limits: policy_limits(&limits),
+        }
+    }
+
+    fn module(&self, text: &str) -> Result<ModuleSource, Mistake> {
+        match text.strip_prefix("builtin:") {
+            Some(name) => forms::name(name).map(|name| ModuleSource::Builtin(name.to_owned())),
+            None => self
+                .file(text, "a .wasm file (`tero policy build` makes one), or a shipped policy as \"builtin:NAME\"")
+                .map(ModuleSource::File),
+        }
+    }
+
+    fn calendar(&self, text: &str) -> Result<CalendarSource, Mistake> {
+        let cure = || {
+            format!(
+                "write {} or the path of a calendar file",
+                calendars::builtin_names()
+            )
+        };
+        let source = match text.strip_prefix("builtin:") {
+            Some(name) if BUILTIN_CALENDARS.contains(&name) => {
+                CalendarSource::Builtin(name.to_owned())
+            }
+            Some(_) => {
+                return Err(Mistake::new(
+                    format!("there is no calendar `{text}`"),
+                    cure(),
+                ));
+            }
+            None => self
+                .file(
+                    text,
+                    &format!("a calendar file, or one of {}", calendars::builtin_names()),
+                )
+                .map(CalendarSource::File)?,
+        };
+        calendars::load(&source)
+            .map(|_| source)
+            .map_err(|error| match error {
+                CalendarError::Wrong { .. } => {
+                    Mistake::new(error.to_string(), "correct the calendar file")
+                }
+                _ => Mistake::new(error.to_string(), cure()),
+            })
+    }
+
+    fn settings(&self, reader: &Reader<'a>) -> String {
+        self.refuse_both(reader, "settings", "settings_file");
+        let from_file = reader.text_as("settings_file", |path| {
+            let text = read_text(&self.base_dir.join(path))?;
+            match raw::from_json(&text) {
+                Ok(_) => Ok(text),
+                Err(error) => {
+                    let at = place(&text, error.at.start);
+                    let problem = format!(
+                        "`{path}`, line {} column {}: {}",
+                        at.line, at.column, error.problem
+                    );
+                    Err(Mistake::new(problem, "write the file as JSON"))
+                }
+            }
+        });
+        if let Some(settings) = from_file {
+            return settings;
+        }
+        match reader.written("settings") {
+            None => "{}".to_owned(),
+            Some(value) => {
+                if !matches!(value.kind, Kind::Table(_)) {
+                    let problem = format!("a table was expected, this is {}", value.describe());
+                    reader.refuse(
+                        "settings",
+                        Mistake::new(problem, "write [policy.settings] below the entry"),
+                    );
+                }
+                value.to_json()
+            }
+        }
+    }
+
+    fn site(&self, reader: Reader<'a>) -> Site {
+        let hosts = reader.texts_as("hosts", forms::host);
+        let origins = reader.texts_as("origins", forms::origin);
+        refuse_empty(
+            &reader,
+            "hosts",
+            "name the hosts that it answers for, or write [\"*\"]",
+        );
+        refuse_empty(
+            &reader,
+            "origins",
+            "write at least one, [\"http://127.0.0.1:3000\"]",
+        );
+        refuse_doubles(&reader, "origins", origins.iter());
+        let policies = reader.texts_as("policies", forms::name);
+        refuse_doubles(&reader, "policies", policies.iter());
+        let lifted = reader.words("policy_may_override");
+        let lifts = |word: &str| lifted.iter().any(|lifted| lifted == word);
+        Site {
+            place: place(self.text, reader.at().start),
+            name: reader
+                .text_as("name", forms::name)
+                .unwrap_or_default()
+                .into(),
+            hosts: values(hosts),
+            origins: values(origins),
+            host_header: reader.text_as("host_header", forms::host_header),
+            policies: values(policies).into_iter().map(Arc::from).collect(),
+            policy_may_override: FloorExceptions {
+                set_cookie: lifts("set-cookie"),
+                authorization: lifts("authorization"),
+                private: lifts("private"),
+                no_store: lifts("no-store"),
+            },
+            zone: reader.text_as("zone", forms::zone),
+            max_fetches: reader.count("max_fetches").map_or(1, to_usize),
+            connect_timeout: reader.duration("connect_timeout").unwrap_or_default(),
+            response_timeout: reader.duration("response_timeout").unwrap_or_default(),
+            body_timeout: reader.duration("body_timeout").unwrap_or_default(),
+            upgrades: values(reader.texts_as("upgrades", forms::protocol)),
+            max_tunnels: reader.count("max_tunnels").map_or(1, to_usize),
+            tunnel_idle_timeout: reader.duration("tunnel_idle_timeout").unwrap_or_default(),
+            stale_if_error: reader.duration("stale_if_error").unwrap_or_default(),
+            stale_while_revalidate: reader
+                .duration("stale_while_revalidate")
+                .unwrap_or_default(),
+            client_directives: match reader.word("client_directives").as_deref() {
+                Some("obey") => ClientDirectives::Obey,
+                _ => ClientDirectives::Ignore,
+            },
+            targeted_fields: values(reader.texts_as("targeted_fields", forms::field)),
+            cache_status_key: reader.flag("cache_status_key"),
+            refresh_ahead: reader
+                .written("refresh_ahead")
+                .map(|value| self.refresh_ahead(value)),
+        }
+    }
+
+    fn refresh_ahead(&self, value: &'a Value) -> RefreshAhead {
+        let reader = Reader::of(&keys::REFRESH_AHEAD, value, self.mistakes);
+        RefreshAhead {
+            tags: values(reader.texts_as("tags", forms::tag)),
+            before: reader.duration("before").unwrap_or_default(),
+            min_hits: reader.count("min_hits").map_or(1, to_u32),
+            share: reader.number("share").unwrap_or(1.0),
+            rate: reader.number("rate").unwrap_or(1.0),
+            max_watched: reader.count("max_watched").map_or(1, to_usize),
+        }
+    }
+
+    fn plan(&self, reader: Reader<'a>) -> Plan {
+        Plan {
+            place: place(self.text, reader.at().start),
+            name: reader
+                .text_as("name", forms::plan_name)
+                .unwrap_or_default()
+                .into(),
+            site: reader
+                .text_as("site", forms::name)
+                .unwrap_or_default()
+                .into(),
+            schedule: reader.text_as("schedule", forms::schedule),
+            zone: reader.text_as("zone", forms::zone),
+            window: reader.duration("window").unwrap_or_default(),
+            missed: match reader.word("missed").as_deref() {
+                Some("skip") => Missed::Skip,
+                _ => Missed::Run,
+            },
+            urls: values(reader.texts_as("urls", forms::page)),
+            url_files: values(
+                reader.texts_as("url_files", |path| self.file(path, "a file of pages")),
+            ),
+            sitemaps: values(reader.one_or_more_as("sitemap", forms::page)),
+            max_sitemap_bytes: reader.size("max_sitemap_bytes").unwrap_or_default(),
+            max_sitemaps: reader.count("max_sitemaps").map_or(1, to_usize),
+            sitemap_timeout: reader.duration("sitemap_timeout").unwrap_or_default(),
+            popular: reader.count("popular").map_or(0, to_usize),
+            variants: self.plan_variants(&reader),
+            max_urls: reader.count("max_urls").map_or(1, to_usize),
+            concurrency: reader.count("concurrency").map_or(1, to_usize),
+            rate: reader.number("rate").unwrap_or(1.0),
+            retries: reader.count("retries").map_or(0, to_u32),
+            deadline: reader.duration("deadline").unwrap_or_default(),
+        }
+    }
+
+    /// One of two words, or a list of names.
+    fn plan_variants(&self, reader: &Reader<'a>) -> PlanVariants {
+        match reader.written("variants").map(|value| &value.kind) {
+            Some(Kind::List(_)) => {
+                match values(reader.one_or_more_as("variants", forms::variant)) {
+                    names if names.is_empty() => PlanVariants::All,
+                    names => PlanVariants::These(names),
+                }
+            }
+            _ => reader
+                .text_as("variants", forms::plan_variants)
+                .unwrap_or_default(),
+        }
+    }
+
+    /// Names are unique among the entries of a section.
+    fn check_names(&self, sections: &[Entry]) {
+        for section in [&keys::POLICY, &keys::SITE, &keys::WARM] {
+            let mut first = HashMap::new();
+            for (name, at) in written_texts(sections, section.name, "name") {
+                if let Some(line) = first.insert(name, place(self.text, at.start).line) {
+                    let problem = format!("`{name}` is the name of the entry in line {line} too");
+                    self.mistakes.add(
+                        at,
+                        &format!("{}.name", section.name),
+                        Mistake::new(problem, "give each its own name"),
+                    );
+                }
+            }
+        }
+    }
+
+    /// A host belongs to one site.
+    fn check_hosts(&self, sections: &[Entry]) {
+        let mut first = HashMap::new();
+        for (host, at) in written_texts(sections, "site", "hosts") {
+            if let Some(line) =
+                first.insert(host.to_ascii_lowercase(), place(self.text, at.start).line)
+            {
+                let problem = format!("`{host}` is named in line {line} already");
+                self.mistakes.add(
+                    at,
+                    "site.hosts",
+                    Mistake::new(problem, "name each host once, in one site"),
+                );
+            }
+        }
+    }
+
+    /// Sites name policies that exist, and plans sites that exist.
+    fn check_references(&self, sections: &[Entry]) {
+        let references = [
+            ("site", "policies", "policy", "[[policy]]"),
+            ("warm", "site", "site", "[[site]]"),
+            ("admin", "ready_after", "warm", "[[warm]]"),
+        ];
+        for (from, key, to, header) in references {
+            let known: Vec<&str> = written_texts(sections, to, "name")
+                .map(|(name, _)| name)
+                .collect();
+            for (name, at) in
+                written_texts(sections, from, key).filter(|(name, _)| !known.contains(name))
+            {
+                let cure = match did_you_mean(name, known.iter().copied()) {
+                    Some(meant) => format!("did you mean \"{meant}\"?"),
+                    None => format!("add {header} with name = \"{name}\""),
+                };
+                self.mistakes.add(
+                    at,
+                    &format!("{from}.{key}"),
+                    Mistake::new(format!("there is no {to} `{name}`"), cure),
+                );
+            }
+        }
+    }
+
+    fn path(&self, text: &str) -> Result<PathBuf, Mistake> {
+        if text.is_empty() || text.contains('\0') {
+            return Err(Mistake::new("an empty path", "write the path of a file"));
+        }
+        Ok(self.base_dir.join(text))
+    }
+
+    fn file(&self, text: &str, what: &str) -> Result<PathBuf, Mistake> {
+        let path = self.path(text)?;
+        if path.is_file() {
+            return Ok(path);
+        }
+        Err(Mistake::new(
+            format!("there is no file {}", path.display()),
+            format!("write the path of {what}"),
+        ))
+    }
+}
+
+fn policy_limits(reader: &Reader<'_>) -> PolicyLimits {
+    PolicyLimits {
+        deadline: reader.duration("deadline").unwrap_or_default(),
+        memory: reader.size("memory").unwrap_or_default(),
+        answer: reader.size("answer").unwrap_or_default(),
+        plan: reader.size("plan").unwrap_or_default(),
+        core_instances: reader.count("core_instances").map_or(1, to_usize),
+        log_lines: reader.count("log_lines").map_or(0, to_u32),
+        decisions_per_instance: reader.count("decisions_per_instance").map_or(1, to_u32),
+        max_failures: reader.count("max_failures").map_or(1, to_u32),
+    }
+}
+
+pub(super) fn default_limits() -> PolicyLimits {
+    policy_limits(&Reader::absent(&keys::POLICY_LIMITS, &Mistakes::of("", "")))
+}
+
+pub(super) fn default_policy_host() -> PolicyHost {
+    let mistakes = Mistakes::of("", "");
+    let loader = Loader {
+        text: "",
+        base_dir: Path::new(""),
+        mistakes: &mistakes,
+    };
+    loader.policy_host(Reader::absent(&keys::POLICIES, &mistakes))
+}
+
+fn find<'a>(entries: &'a [Entry], key: &str) -> Option<&'a Value> {
+    entries
+        .iter()
+        .find(|entry| entry.key == key)
+        .map(|entry| &entry.value)
+}
+
+/// The texts that the entries of `section` write for `key`, alone or in lists, good or not, with
+/// their places.
+fn written_texts<'a>(
+    sections: &'a [Entry],
+    section: &str,
+    key: &'a str,
+) -> impl Iterator<Item = (&'a str, &'a Range<usize>)> {
+    let entries = match find(sections, section) {
+        Some(Value {
+            kind: Kind::List(entries),
+            ..
+        }) => entries.as_slice(),
+        Some(table) => std::slice::from_ref(table),
+        None => &[],
+    };
+    let values = entries.iter().filter_map(move |entry| match &entry.kind {
+        Kind::Table(keys) => find(keys, key),
+        _ => None,
+    });
+    let items = values.flat_map(|value| match &value.kind {
+        Kind::List(items) => items.as_slice(),
+        _ => std::slice::from_ref(value),
+    });
+    items.filter_map(|item| match &item.kind {
+        Kind::Text(text) => Some((text.as_str(), &item.at)),
+        _ => None,
+    })
+}
+
+fn refuse_doubles<'a, T: PartialEq + 'a>(
+    reader: &Reader<'_>,
+    name: &str,
+    items: impl Iterator<Item = &'a (T, Range<usize>)> + Clone,
+) {
+    for (index, (value, at)) in items.clone().enumerate() {
+        if items
+            .clone()
+            .take(index)
+            .any(|(earlier, _)| earlier == value)
+        {
+            reader.refuse_at(
+                at,
+                name,
+                Mistake::new("it is in the list already", "write each once"),
+            );
+        }
+    }
+}
+
+fn refuse_empty(reader: &Reader<'_>, name: &str, cure: &str) {
+    if let Some(Value {
+        kind: Kind::List(items),
+        ..
+    }) = reader.written(name)
+        && items.is_empty()
+    {
+        reader.refuse(name, Mistake::new("the list is empty", cure));
+    }
+}
+
+fn values<T>(placed: Vec<(T, Range<usize>)>) -> Vec<T> {
+    placed.into_iter().map(|(value, _)| value).collect()
+}
+
+/// The ranges of the key table end far below.
+fn to_usize(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+fn to_u32(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// `$XDG_CACHE_HOME`, else `$HOME/.cache`.
+fn user_cache_dir() -> Option<PathBuf> {
+    let folder = |name: &str| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache")))
+}

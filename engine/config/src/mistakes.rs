@@ -1,0 +1,208 @@
+//! What is wrong with a configuration: all of it at once, each with its place and its cure.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// One mistake.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct ConfigError {
+    /// The file, as it was named.
+    pub file: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// The key with its tables, `site.origins`; empty where the mistake is in no key.
+    pub key: String,
+    /// What is wrong.
+    pub problem: String,
+    /// What to write instead.
+    pub cure: String,
+    /// The bytes of the file that the mistake takes.
+    #[serde(skip)]
+    pub at: Range<usize>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}:{}: ", self.file, self.line, self.column)?;
+        if !self.key.is_empty() {
+            write!(formatter, "{}: ", self.key)?;
+        }
+        write!(formatter, "{}; {}", self.problem, self.cure)
+    }
+}
+
+/// Every mistake of a configuration, at least one, in the order of the file.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ConfigErrors {
+    /// The mistakes.
+    pub errors: Vec<ConfigError>,
+    /// The text of the file, for excerpts; empty where it could not be read. It may hold a token,
+    /// so it is never printed whole.
+    pub text: Arc<str>,
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.errors.iter().enumerate() {
+            write!(formatter, "{}{error}", if index > 0 { "\n" } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for ConfigErrors {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_list().entries(&self.errors).finish()
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+/// What is wrong with one value, before its place is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// What is wrong, in lower case.
+    pub problem: String,
+    /// What to write instead.
+    pub cure: String,
+}
+
+impl Mistake {
+    /// A mistake with its cure.
+    pub fn new(problem: impl Into<String>, cure: impl Into<String>) -> Mistake {
+        Mistake {
+            problem: problem.into(),
+            cure: cure.into(),
+        }
+    }
+}
+
+/// A place in a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Line, from 1; 0 where there is no file.
+    pub line: usize,
+    /// Column in characters, from 1; 0 where there is no file.
+    pub column: usize,
+}
+
+/// Gathers the mistakes of one file.
+#[derive(Debug)]
+pub struct Mistakes<'a> {
+    file: &'a str,
+    text: &'a str,
+    found: RefCell<Vec<ConfigError>>,
+}
+
+impl<'a> Mistakes<'a> {
+    /// No mistakes yet in `file`, whose content is `text`.
+    pub fn of(file: &'a str, text: &'a str) -> Mistakes<'a> {
+        Mistakes {
+            file,
+            text,
+            found: RefCell::default(),
+        }
+    }
+
+    /// Notes a mistake about `key`, which stands at these bytes of the file.
+    pub fn add(&self, at: &Range<usize>, key: &str, mistake: Mistake) {
+        let Place { line, column } = place(self.text, at.start);
+        let Mistake { problem, cure } = mistake;
+        let error = ConfigError {
+            file: self.file.to_owned(),
+            line,
+            column,
+            key: key.to_owned(),
+            problem,
+            cure,
+            at: at.clone(),
+        };
+        self.found.borrow_mut().push(error);
+    }
+
+    /// The mistakes in the order of the file, if there are any.
+    pub fn into_result(self) -> Result<(), ConfigErrors> {
+        let mut errors = self.found.into_inner();
+        if errors.is_empty() {
+            return Ok(());
+        }
+        errors.sort_by_key(|error| (error.line, error.column));
+        Err(ConfigErrors {
+            errors,
+            text: self.text.into(),
+        })
+    }
+}
+
+/// Where byte `at` of `text` stands.
+pub fn place(text: &str, at: usize) -> Place {
+    let before = &text.as_bytes()[..at.min(text.len())];
+    let line_start = before
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |newline| newline + 1);
+    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    Place {
+        line,
+        column: String::from_utf8_lossy(&before[line_start..])
+            .chars()
+            .count()
+            + 1,
+    }
+}
+
+/// The one of `candidates` that `written` was probably meant to be.
+pub fn did_you_mean<'a>(
+    written: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let written = written.to_ascii_lowercase();
+    candidates
+        .into_iter()
+        .map(|candidate| {
+            (
+                strsim::jaro_winkler(&written, &candidate.to_ascii_lowercase()),
+                candidate,
+            )
+        })
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_count_lines_and_characters_from_one() {
+        let text = "a\né = 1\n";
+        for (at, line, column) in [
+            (0, 1, 1),
+            (1, 1, 2),
+            (2, 2, 1),
+            (4, 2, 2),
+            (9, 3, 1),
+            (1_000, 3, 1),
+        ] {
+            assert_eq!(place(text, at), Place { line, column }, "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_slip_of_the_finger_is_recognised() {
+        let keys = ["listen", "workers", "max_headers", "max_header_bytes"];
+        for (written, meant) in [
+            ("worker", Some("workers")),
+            ("Listen", Some("listen")),
+            ("max_header", Some("max_headers")),
+            ("zzz", None),
+        ] {
+            assert_eq!(did_you_mean(written, keys), meant, "{written}");
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Which request is to be explained.
+
+use std::collections::BTreeMap;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
+use serde::Deserialize;
+
+use super::Wrong;
+use tero_policy_host::device::Device;
+use tero_time::local_time::WrittenTime;
+
+/// How to write a URL.
+pub const URL: &str = "write http://www.example.org/path";
+const FORM: &str = "{\"url\": \"http://www.example.org/path\", \"at\": \"2026-11-24T08:59:00\"}";
+
+/// A request that was read.
+#[derive(Debug)]
+pub struct Asked {
+    /// Its method, its path with the query, and its fields.
+    pub request: Request<()>,
+    /// The host with its port; none where the URL is only a path.
+    pub host: Option<HeaderValue>,
+    /// When it would come; now where nothing is said.
+    pub at: Option<WrittenTime>,
+    /// The class of the device that stands for the one that the fields tell.
+    pub device: Option<Device>,
+    /// The response that policies are asked about.
+    pub response: Option<(StatusCode, HeaderMap)>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Content {
+    url: String,
+    method: Option<String>,
+    at: Option<String>,
+    #[serde(default)]
+    headers: BTreeMap<String, Values>,
+    device: Option<String>,
+    response: Option<Given>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Given {
+    #[serde(default = "ok")]
+    status: u16,
+    #[serde(default)]
+    headers: BTreeMap<String, Values>,
+}
+
+/// One value of a field, or several lines.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Values {
+    One(String),
+    Many(Vec<String>),
+}
+
+fn ok() -> u16 {
+    200
+}
+
+/// Reads the content of a request for an explanation, which is JSON.
+///
+/// # Errors
+/// [`Wrong`]: it is no such JSON, or something in it is not what it should be.
+pub fn read(content: &[u8]) -> Result<Asked, Wrong> {
+    let content: Content = super::json(content, FORM)?;
+    let (host, uri) = url(&content.url)?;
+    let method = content.method.as_deref().unwrap_or("GET");
+    let method =
+        Method::from_bytes(method.as_bytes()).map_err(|_| no("method", method, "write GET"))?;
+    let mut request = Request::new(());
+    (
+        *request.method_mut(),
+        *request.uri_mut(),
+        *request.headers_mut(),
+    ) = (method, uri, fields(&content.headers)?);
+    let response = content.response.map(|given| {
+        let status = StatusCode::from_u16(given.status)
+            .map_err(|_| no("status", &given.status.to_string(), "write 200"))?;
+        Ok((status, fields(&given.headers)?))
+    });
+    Ok(Asked {
+        request,
+        host,
+        at: content.at.as_deref().map(time).transpose()?,
+        device: content.device.as_deref().map(device).transpose()?,
+        response: response.transpose()?,
+    })
+}
+
+fn no(what: &str, text: &str, cure: impl Into<std::borrow::Cow<'static, str>>) -> Wrong {
+    Wrong::new(format!("`{}` is no {what}", text.escape_debug()), cure)
+}
+
+/// The host of an absolute URL, if it is one, and the path with the query.
+fn url(text: &str) -> Result<(Option<HeaderValue>, Uri), Wrong> {
+    let wrong = |what: &str| no(what, text, URL);
+    if text.starts_with('/') {
+        // Two slashes would begin with a host, were it not for the one in front.
+        let uri: Uri = format!("http://host{text}")
+            .parse()
+            .map_err(|_| wrong("URL"))?;
+        return Ok((None, target(&uri)));
+    }
+    let uri: Uri = text.parse().map_err(|_| wrong("URL"))?;
+    let (Some("http" | "https"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        return Err(wrong("absolute URL"));
+    };
+    let host = HeaderValue::from_str(authority.as_str()).map_err(|_| wrong("URL"))?;
+    Ok((Some(host), target(&uri)))
+}
+
+/// Where the query follows the host at once, written it has a slash in front.
+fn target(absolute: &Uri) -> Uri {
+    absolute
+        .path_and_query()
+        .and_then(|target| target.to_string().parse().ok())
+        .unwrap_or_default()
+}
+
+fn device(name: &str) -> Result<Device, Wrong> {
+    let known = || Device::ALL.map(Device::as_str).join(", ");
+    Device::from_name(name)
+        .ok_or_else(|| no("device class", name, format!("the classes are {}", known())))
+}
+
+fn time(text: &str) -> Result<WrittenTime, Wrong> {
+    let cure = "write a local time of the site, 2026-11-24T08:59 or 2026-11-24T08:59:00, or one with its offset, 2026-11-24T08:59:00-03:00";
+    WrittenTime::parse(text).ok_or_else(|| no("time", text, cure))
+}
+
+fn fields(given: &BTreeMap<String, Values>) -> Result<HeaderMap, Wrong> {
+    let mut headers = HeaderMap::new();
+    for (name, values) in given {
+        let values = match values {
+            Values::One(value) => std::slice::from_ref(value),
+            Values::Many(values) => values,
+        };
+        for value in values {
+            let field = HeaderName::try_from(name.as_str())
+                .ok()
+                .zip(HeaderValue::from_str(value).ok());
+            let (field, value) =
+                field.ok_or_else(|| no("field", name, "write {\"user-agent\": \"…\"}"))?;
+            headers
+                .try_append(field, value)
+                .map_err(|_| Wrong::new("more fields than any request has", "leave some out"))?;
+        }
+    }
+    Ok(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_becomes_a_host_and_a_target() {
+        for (url, expected) in [
+            (
+                "http://www.example.org:8080/a?b=c",
+                Some((Some("www.example.org:8080"), "/a?b=c")),
+            ),
+            ("https://a", Some((Some("a"), "/"))),
+            ("http://a?b", Some((Some("a"), "/?b"))),
+            ("http://a/b#c", Some((Some("a"), "/b"))),
+            ("/a?b", Some((None, "/a?b"))),
+            ("//a/b", Some((None, "//a/b"))),
+            ("ftp://a/", None),
+            ("a/b", None),
+            ("http://", None),
+            ("/a b", None),
+            ("", None),
+        ] {
+            let asked = read(serde_json::json!({ "url": url }).to_string().as_bytes()).ok();
+            let found = asked.as_ref().map(|asked| {
+                let target = asked.request.uri().path_and_query().unwrap().as_str();
+                (
+                    asked.host.as_ref().map(|host| host.to_str().unwrap()),
+                    target,
+                )
+            });
+            assert_eq!(found, expected, "{url}");
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! `GET /metrics`: the counters as Prometheus reads them (OpenMetrics text).
+//!
+//! The figures live where they are counted; a scrape reads them all. Labels are bounded: sites,
+//! policies and plans by the configuration, variants by `max_policy_variants`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::exemplar::Exemplar;
+use prometheus_client::registry::Registry;
+
+use super::State;
+use super::reply::{Refusal, Reply};
+use tero_config::calendars::missing_years;
+use tero_edge::request::site::Site;
+use tero_edge::telemetry::Outcome;
+use tero_edge::telemetry::counters::{BUCKETS, HistogramSnapshot};
+use tero_policy_host::{FailureKind, HookCounters, Policy, Status};
+use tero_semantics::timestamp::Timestamp;
+
+const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// All metrics.
+pub(super) fn metrics(state: &Arc<State>) -> Result<Reply, Refusal> {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Figures(Arc::clone(state))));
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry)
+        .map_err(|_| Refusal::failed())?;
+    Ok(Reply::text(CONTENT_TYPE, text))
+}
+
+#[derive(Debug)]
+struct Figures(Arc<State>);
+
+impl Collector for Figures {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let sites: Vec<Arc<Site>> = self.0.edge.sites.load().iter().cloned().collect();
+        requests(&mut encoder, &sites)?;
+        origins(&mut encoder, &sites)?;
+        self.cache(&mut encoder)?;
+        policies(&mut encoder, &sites, self.0.edge.clock.now())?;
+        super::trials::metrics(&self.0.rollout.state(), &mut encoder)?;
+        self.decisions(&mut encoder)?;
+        super::warm::metrics(&self.0, &mut encoder)
+    }
+}
+
+/// One value of a family, with its labels.
+pub(super) type Sample<V> = (Vec<(&'static str, String)>, V);
+
+/// Writes a family of counters. `name` is without `_total`, which the encoder adds.
+pub(super) fn counters(
+    encoder: &mut DescriptorEncoder,
+    name: &str,
+    help: &str,
+    samples: Vec<Sample<u64>>,
+) -> fmt::Result {
+    family(
+        encoder,
+        name,
+        help,
+        MetricType::Counter,
+        samples,
+        |metric, value| metric.encode_counter::<NoLabelSet, _, u64>(&value, None),
+    )
+}
+
+pub(super) fn gauges<V: EncodeGaugeValue>(
+    encoder: &mut DescriptorEncoder,
+    name: &str,
+    help: &str,
+    samples: Vec<Sample<V>>,
+) -> fmt::Result {
+    family(
+        encoder,
+        name,
+        help,
+        MetricType::Gauge,
+        samples,
+        |metric, value| metric.encode_gauge(&value),
+    )
+}
+
+fn family<V>(
+    encoder: &mut DescriptorEncoder,
+    name: &str,
+    help: &str,
+    kind: MetricType,
+    samples: Vec<Sample<V>>,
+    write: impl Fn(&mut MetricEncoder<'_>, V) -> fmt::Result,
+) -> fmt::Result {
+    let mut metric = encoder.encode_descriptor(name, help, None, kind)?;
+    for (labels, value) in samples {
+        // An empty family would be written as `{}`.
+        if labels.is_empty() {
+            write(&mut metric, value)?;
+        } else {
+            write(&mut metric.encode_family(&labels)?, value)?;
+        }
+    }
+    Ok(())
+}
+
+fn histograms(
+    encoder: &mut DescriptorEncoder,
+    name: &str,
+    help: &str,
+    samples: Vec<Sample<HistogramSnapshot>>,
+) -> fmt::Result {
+    family(
+        encoder,
+        name,
+        help,
+        MetricType::Histogram,
+        samples,
+        |metric, snapshot| {
+            let bounds = BUCKETS.into_iter().chain([f64::INFINITY]);
+            let buckets: Vec<(f64, u64)> = bounds.zip(snapshot.buckets).collect();
+            let exemplars: Option<&std::collections::HashMap<usize, Exemplar<NoLabelSet, f64>>> =
+                None;
+            metric.encode_histogram(
+                snapshot.sum_secs,
+                snapshot.buckets.iter().sum(),
+                &buckets,
+                exemplars,
+            )
+        },
+    )
+}
+
+fn site_label(site: &Site) -> (&'static str, String) {
+    ("site", site.settings.name.to_string())
+}
+
+fn per_site<V>(sites: &[Arc<Site>], value: impl Fn(&Site) -> V) -> Vec<Sample<V>> {
+    sites
+        .iter()
+        .map(|site| (vec![site_label(site)], value(site)))
+        .collect()
+}
+
+fn requests(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
+    let mut samples = Vec::new();
+    for site in sites {
+        for (index, variant) in site.counters.variants().iter().enumerate() {
+            let outcomes = site.counters.outcomes_of_variant(index);
+            for outcome in Outcome::ALL {
+                let labels = vec![
+                    site_label(site),
+                    ("outcome", outcome.as_str().to_owned()),
+                    ("variant", variant.to_string()),
+                ];
+                samples.push((labels, outcomes.count(outcome)));
+            }
+        }
+    }
+    counters(
+        encoder,
+        "tero_requests",
+        "Requests answered, by what became of them",
+        samples,
+    )?;
+    let bytes = per_site(sites, |site| site.counters.response_bytes());
+    counters(
+        encoder,
+        "tero_response_bytes",
+        "Bytes of content sent",
+        bytes,
+    )?;
+    let seconds = per_site(sites, |site| site.counters.request_seconds());
+    histograms(
+        encoder,
+        "tero_request_seconds",
+        "From the head of a request to the head of its response",
+        seconds,
+    )
+}
+
+fn origins(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
+    let mut samples = Vec::new();
+    for site in sites {
+        for (status, count) in site.counters.origin_requests() {
+            samples.push((vec![site_label(site), ("status", status.to_owned())], count));
+        }
+    }
+    counters(
+        encoder,
+        "tero_origin_requests",
+        "Requests to origins, by the hundreds of the answer's status",
+        samples,
+    )?;
+    let seconds = per_site(sites, |site| site.counters.origin_seconds());
+    histograms(
+        encoder,
+        "tero_origin_seconds",
+        "From a request to an origin to the head of its answer",
+        seconds,
+    )
+}
+
+impl Figures {
+    fn cache(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let usage = self.0.edge.store.usage();
+        gauges(
+            encoder,
+            "tero_cache_entries",
+            "Keys stored",
+            vec![(Vec::new(), usage.entries)],
+        )?;
+        gauges(
+            encoder,
+            "tero_cache_bytes",
+            "Memory of the store, fills in flight included",
+            vec![(Vec::new(), usage.bytes)],
+        )?;
+        counters(
+            encoder,
+            "tero_cache_evictions",
+            "Keys pushed out to make room",
+            vec![(Vec::new(), usage.evictions)],
+        )
+    }
+
+    fn decisions(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let decisions = self.0.host.decisions();
+        counters(
+            encoder,
+            "tero_decision_cache_hits",
+            "Requests whose decision was remembered",
+            vec![(Vec::new(), decisions.hits)],
+        )?;
+        counters(
+            encoder,
+            "tero_decision_cache_misses",
+            "Requests for which policies were asked",
+            vec![(Vec::new(), decisions.misses)],
+        )?;
+        gauges(
+            encoder,
+            "tero_decision_cache_bytes",
+            "Memory of remembered decisions",
+            vec![(Vec::new(), decisions.bytes)],
+        )
+    }
+}
+
+fn policies(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>], now: Timestamp) -> fmt::Result {
+    let all = sites.iter().flat_map(|site| site.policies.policies());
+    let by_name: BTreeMap<&str, &Arc<Policy>> =
+        all.map(|policy| (&**policy.name(), policy)).collect();
+    let (mut decisions, mut seconds, mut active, mut missing) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (name, policy) in &by_name {
+        let label = ("policy", (*name).to_owned());
+        let figures = policy.counters();
+        for &hook in &policy.manifest().hooks {
+            let labels = vec![label.clone(), ("hook", hook.as_str().to_owned())];
+            let of: &HookCounters = figures.of(hook);
+            for (result, count) in results(of) {
+                decisions.push((
+                    [labels.clone(), vec![("result", result.to_owned())]].concat(),
+                    count,
+                ));
+            }
+            seconds.push((labels, of.seconds));
+        }
+        if policy.calendar().years().next().is_some() {
+            missing.push((
+                vec![label.clone()],
+                missing_years(policy.calendar(), now).len() as u64,
+            ));
+        }
+        active.push((vec![label], u64::from(policy.status() == Status::Active)));
+    }
+    counters(
+        encoder,
+        "tero_policy_decisions",
+        "Questions to policies, by what came of them",
+        decisions,
+    )?;
+    family(
+        encoder,
+        "tero_policy_seconds",
+        "Time spent in policies",
+        MetricType::Counter,
+        seconds,
+        |metric, value: f64| metric.encode_counter::<NoLabelSet, _, f64>(&value, None),
+    )?;
+    usage(encoder, &by_name)?;
+    gauges(
+        encoder,
+        "tero_policy_active",
+        "Whether a policy is asked: 0 when it is switched off",
+        active,
+    )?;
+    let help = "Years that have begun, or begin within two months, of which a policy's calendar knows no holidays";
+    gauges(encoder, "tero_policy_calendar_missing_years", help, missing)
+}
+
+fn usage(encoder: &mut DescriptorEncoder, policies: &BTreeMap<&str, &Arc<Policy>>) -> fmt::Result {
+    let (mut instances, mut memory, mut lines) = (Vec::new(), Vec::new(), Vec::new());
+    for (name, policy) in policies {
+        let (label, used) = (("policy", (*name).to_owned()), policy.usage());
+        instances.push((vec![label.clone()], used.instances));
+        memory.push((vec![label.clone()], used.memory_bytes as u64));
+        for (result, count) in [("kept", used.lines), ("dropped", used.dropped_lines)] {
+            lines.push((vec![label.clone(), ("result", result.to_owned())], count));
+        }
+    }
+    counters(
+        encoder,
+        "tero_policy_instances",
+        "Instances of policies made",
+        instances,
+    )?;
+    gauges(
+        encoder,
+        "tero_policy_memory_bytes",
+        "The most memory that one instance of a policy held",
+        memory,
+    )?;
+    counters(
+        encoder,
+        "tero_policy_log_lines",
+        "Lines that policies logged, and whether they were kept",
+        lines,
+    )
+}
+
+fn results(of: &HookCounters) -> [(&'static str, u64); 1 + FailureKind::ALL.len()] {
+    [
+        ("ok", of.ok),
+        (FailureKind::Trap.as_str(), of.trap),
+        (FailureKind::Deadline.as_str(), of.deadline),
+        (FailureKind::Memory.as_str(), of.memory),
+        (FailureKind::BadAnswer.as_str(), of.bad_answer),
+    ]
+}

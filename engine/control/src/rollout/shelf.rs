@@ -1,0 +1,256 @@
+//! The state directory: pushed versions by digest, and the record of each policy. One edge has it
+//! for itself.
+//!
+//! ```text
+//! lock                       held while an edge runs
+//! versions/NAME-DIGEST.wasm  as they were pushed
+//! policies/NAME.json         the record
+//! ```
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::record::{Record, RecordError, file_of, version_of};
+use tero_policy_host as policy;
+use tero_state::trusted;
+
+/// A record is never larger, in bytes.
+const MAX_RECORD_BYTES: u64 = 1 << 20;
+
+/// Why the state directory can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ShelfError {
+    /// Something can't be read or written, or others could have written it.
+    #[error("the state directory: {path}: {source}", path = path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// Another edge has it.
+    #[error("the state directory {path} belongs to another running edge; give each edge a policies.state_dir of its own", path = .0.display())]
+    Taken(PathBuf),
+    /// A record is not what was written.
+    #[error("the state directory: {path}: {source}; restore the file, or remove it to begin with the configuration's version", path = path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: RecordError,
+    },
+    /// A version is not what its name says.
+    #[error("the state directory: {path} is not what was pushed; push it again", path = .0.display())]
+    Damaged(PathBuf),
+}
+
+/// The state directory, held for this edge.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    folder: PathBuf,
+    _lock: File,
+}
+
+impl Shelf {
+    /// Takes the folder; makes it if it is missing.
+    ///
+    /// # Errors
+    /// [`ShelfError`] when others may write in it, or another edge has it.
+    pub(super) fn open(folder: &Path) -> Result<Shelf, ShelfError> {
+        for part in ["versions", "policies"] {
+            let path = folder.join(part);
+            trusted::make_folder(&path).map_err(at(&path))?;
+        }
+        let path = folder.join("lock");
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(at(&path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(ShelfError::Taken(folder.to_owned())),
+            Err(TryLockError::Error(source)) => return Err(ShelfError::File { path, source }),
+        }
+        let shelf = Shelf {
+            folder: folder.to_owned(),
+            _lock: lock,
+        };
+        shelf.sweep();
+        Ok(shelf)
+    }
+
+    /// The record of a policy; an empty one where there is none.
+    ///
+    /// # Errors
+    /// [`ShelfError`]
+    pub(super) fn record(&self, policy: &str) -> Result<Record, ShelfError> {
+        let path = self.record_path(policy);
+        match trusted::read(&path, MAX_RECORD_BYTES) {
+            Ok(text) => Record::parse(&text).map_err(|source| ShelfError::Record { path, source }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Record::default()),
+            Err(source) => Err(ShelfError::File { path, source }),
+        }
+    }
+
+    /// Writes the record of a policy, whole or not at all.
+    ///
+    /// # Errors
+    /// [`ShelfError::File`]
+    pub(super) fn keep_record(&self, policy: &str, record: &Record) -> Result<(), ShelfError> {
+        let path = self.record_path(policy);
+        let text = record.to_bytes().map_err(|source| ShelfError::Record {
+            path: path.clone(),
+            source: source.into(),
+        })?;
+        trusted::write(&path, &[&text]).map_err(at(&path))
+    }
+
+    /// The version of that digest, as it was pushed.
+    ///
+    /// # Errors
+    /// [`ShelfError`], also where it is not what was pushed.
+    pub(super) fn version(
+        &self,
+        name: &str,
+        digest: &str,
+        max_bytes: u64,
+    ) -> Result<Vec<u8>, ShelfError> {
+        let path = self.version_path(name, digest);
+        let content = trusted::read(&path, max_bytes).map_err(at(&path))?;
+        if policy::digest(&content) != digest {
+            return Err(ShelfError::Damaged(path));
+        }
+        Ok(content)
+    }
+
+    /// Keeps a version.
+    ///
+    /// # Errors
+    /// [`ShelfError::File`]
+    pub(super) fn keep_version(
+        &self,
+        policy: &str,
+        digest: &str,
+        content: &[u8],
+    ) -> Result<(), ShelfError> {
+        let path = self.version_path(policy, digest);
+        trusted::write(&path, &[content]).map_err(at(&path))
+    }
+
+    /// Removes the versions of a policy that its record does not name (any more).
+    pub(super) fn thin_out(&self, policy: &str, record: &Record) {
+        for path in self.files("versions") {
+            let digest = path
+                .file_name()
+                .and_then(|name| version_of(policy, name.to_str()?));
+            let is_surplus = digest.is_some_and(|digest| record.pushed(digest).is_none());
+            if is_surplus && let Err(error) = fs::remove_file(&path) {
+                tracing::warn!(path = %path.display(), %error, "an old version could not be removed");
+            }
+        }
+    }
+
+    /// Removes what was being written when an edge ended.
+    fn sweep(&self) {
+        let rest = ["versions", "policies"]
+            .into_iter()
+            .flat_map(|part| self.files(part));
+        for path in rest.filter(|path| path.extension().is_some_and(|end| end == "new")) {
+            // It does no harm where it is.
+            let _ = fs::remove_file(path);
+        }
+    }
+
+    fn files(&self, part: &str) -> Vec<PathBuf> {
+        fs::read_dir(self.folder.join(part))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+            .collect()
+    }
+
+    fn record_path(&self, policy: &str) -> PathBuf {
+        self.folder.join("policies").join(format!("{policy}.json"))
+    }
+
+    fn version_path(&self, policy: &str, digest: &str) -> PathBuf {
+        self.folder.join("versions").join(file_of(policy, digest))
+    }
+}
+
+fn at(path: &Path) -> impl Fn(io::Error) -> ShelfError {
+    let path = path.to_owned();
+    move |source| ShelfError::File {
+        path: path.clone(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shelf_belongs_to_one_edge_and_keeps_what_it_was_given() {
+        let folder = tempfile::tempdir().unwrap();
+        let shelf = Shelf::open(folder.path()).unwrap();
+        assert!(matches!(
+            Shelf::open(folder.path()),
+            Err(ShelfError::Taken(_))
+        ));
+        let digest = policy::digest(b"module");
+        shelf.keep_version("hours", &digest, b"module").unwrap();
+        let record = Record {
+            since_unix_secs: Some(7),
+            ..Record::default()
+        };
+        shelf.keep_record("hours", &record).unwrap();
+        drop(shelf);
+        fs::write(folder.path().join("versions/half.1-2.new"), "").unwrap();
+        let shelf = Shelf::open(folder.path()).unwrap();
+        assert!(!folder.path().join("versions/half.1-2.new").exists());
+        assert_eq!(shelf.record("hours").unwrap(), record);
+        assert_eq!(shelf.record("others").unwrap(), Record::default());
+        assert_eq!(shelf.version("hours", &digest, 6).unwrap(), b"module");
+        assert!(matches!(
+            shelf.version("hours", &digest, 5),
+            Err(ShelfError::File { .. })
+        ));
+        shelf
+            .keep_version("hours-of-others", &digest, b"module")
+            .unwrap();
+        shelf.thin_out("hours", &record);
+        assert!(
+            shelf.version("hours", &digest, 6).is_err()
+                && shelf.version("hours-of-others", &digest, 6).is_ok()
+        );
+    }
+
+    #[test]
+    fn what_is_not_what_was_written_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let shelf = Shelf::open(folder.path()).unwrap();
+        let digest = policy::digest(b"module");
+        shelf.keep_version("hours", &digest, b"module").unwrap();
+        fs::write(
+            folder.path().join(format!("versions/hours-{digest}.wasm")),
+            "other",
+        )
+        .unwrap();
+        assert!(matches!(
+            shelf.version("hours", &digest, 100),
+            Err(ShelfError::Damaged(_))
+        ));
+        fs::write(folder.path().join("policies/hours.json"), "{").unwrap();
+        assert!(matches!(
+            shelf.record("hours"),
+            Err(ShelfError::Record { .. })
+        ));
+    }
+}

@@ -1,0 +1,342 @@
+//! Which versions are loaded, and as what: a value that is never changed, only replaced as a whole.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+
+use super::RolloutError;
+use super::guard::{self, Watch};
+use super::record::{Record, Version};
+use super::shelf::Shelf;
+use tero_config as config;
+use tero_config::Config;
+use tero_edge::request::trial::ShadowTally;
+use tero_edge::telemetry::arms::Arms;
+use tero_policy_host::{Host, Policy, Status};
+use tero_semantics::timestamp::Timestamp;
+
+/// What of a configuration the sites and their policies are made from.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) policies: Vec<config::Policy>,
+    pub(super) sites: Vec<config::Site>,
+    pub(super) max_policy_variants: usize,
+    pub(super) server: config::Server,
+}
+
+impl Settings {
+    pub(super) fn of(config: &Config) -> Settings {
+        Settings {
+            policies: config.policies.clone(),
+            sites: config.sites.clone(),
+            max_policy_variants: config.cache.max_policy_variants,
+            server: config.server.clone(),
+        }
+    }
+}
+
+/// All policies of a configuration, with their versions.
+#[derive(Clone, Debug)]
+pub struct State {
+    pub(super) settings: Arc<Settings>,
+    pub(super) lines: BTreeMap<Arc<str>, Line>,
+}
+
+/// A policy of the configuration, with its versions.
+#[derive(Clone, Debug)]
+pub struct Line {
+    pub(super) config: config::Policy,
+    pub(super) configured: Arc<Policy>,
+    pub(super) record: Record,
+    pub(super) active: Arc<Policy>,
+    /// Where a rollback leads, kept ready so that it does not wait for anything.
+    pub(super) previous: Option<Arc<Policy>>,
+    pub(super) canary: Option<CanaryRun>,
+    pub(super) shadow: Option<ShadowRun>,
+    /// Why the version that should be active is not.
+    pub(super) trouble: Option<String>,
+    /// When the configuration was read.
+    pub(super) loaded_at: Timestamp,
+    /// Canaries rolled back by their guard, by cause.
+    pub(super) rollbacks: Arc<[AtomicU64; guard::Cause::ALL.len()]>,
+}
+
+/// A canary that is running.
+#[derive(Clone, Debug)]
+pub(super) struct CanaryRun {
+    pub(super) policy: Arc<Policy>,
+    pub(super) arms: Arc<Arms>,
+    pub(super) watch: Arc<Mutex<Watch>>,
+}
+
+impl CanaryRun {
+    /// A canary beside this active version.
+    pub(super) fn new(active: &Policy, policy: Arc<Policy>) -> CanaryRun {
+        let watch = Arc::new(Mutex::new(Watch::new(active, &policy)));
+        CanaryRun {
+            policy,
+            arms: Arc::default(),
+            watch,
+        }
+    }
+}
+
+/// A shadow that is asked.
+#[derive(Clone, Debug)]
+pub(super) struct ShadowRun {
+    pub(super) policy: Arc<Policy>,
+    pub(super) tally: Arc<ShadowTally>,
+}
+
+/// What a state is loaded with.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    pub(super) host: &'a Host,
+    pub(super) shelf: Option<&'a Shelf>,
+    pub(super) now: Timestamp,
+}
+
+impl Source<'_> {
+    /// A version, ready to be asked. One that is at hand is taken, unless it was switched off.
+    pub(super) fn version(
+        &self,
+        config: &config::Policy,
+        version: &Version,
+        at_hand: Option<&Arc<Policy>>,
+    ) -> Result<Arc<Policy>, RolloutError> {
+        if let Some(policy) = at_hand.filter(|policy| policy.status() == Status::Active) {
+            return Ok(Arc::clone(policy));
+        }
+        match version {
+            Version::Configured => Ok(self.host.load(config)?),
+            Version::Pushed(digest) => {
+                let shelf = self.shelf.ok_or(RolloutError::NoStateDir)?;
+                let content = shelf.version(&config.name, digest, self.host.max_module())?;
+                Ok(self.host.load_module(config, &content)?)
+            }
+        }
+    }
+
+    /// A policy with all versions that are in use. At the start of an edge, a pushed version that
+    /// can't be used any more gives way to the configuration's; on a reload it is an error.
+    fn line(&self, config: &config::Policy, old: Option<&State>) -> Result<Line, RolloutError> {
+        let before = old.and_then(|state| state.lines.get(&config.name));
+        let record = match (before, self.shelf) {
+            (Some(line), _) => line.record.clone(),
+            (None, Some(shelf)) => shelf.record(&config.name)?,
+            (None, None) => Record::default(),
+        };
+        let configured = self.host.load(config)?;
+        let load = |version: &Version| {
+            self.version(
+                config,
+                version,
+                Some(&configured).filter(|_| *version == Version::Configured),
+            )
+        };
+        let (active, trouble) = match load(&record.active) {
+            Ok(policy) => (policy, None),
+            Err(error) if old.is_none() => (Arc::clone(&configured), Some(error.to_string())),
+            Err(error) => return Err(error),
+        };
+        if let Some(trouble) = &trouble {
+            tracing::error!(policy = %config.name, version = %record.active, "the configuration's version decides: {trouble}");
+        }
+        let optional = |version: Option<&Version>, what: &str| {
+            let loaded = load(version?);
+            loaded.inspect_err(|error| tracing::error!(policy = %config.name, "the {what} can't be loaded: {error}")).ok()
+        };
+        let canary = optional(
+            record.canary.as_ref().map(|canary| &canary.version),
+            "canary",
+        );
+        let shadow = optional(
+            record.shadow.as_ref().map(|shadow| &shadow.version),
+            "version in shadow",
+        );
+        let run = |policy: Arc<Policy>| match before.and_then(|line| line.canary.as_ref()) {
+            Some(run) => CanaryRun {
+                policy,
+                ..run.clone()
+            },
+            None => CanaryRun::new(&active, policy),
+        };
+        let tally = before
+            .and_then(|line| line.shadow.as_ref())
+            .map(|shadow| Arc::clone(&shadow.tally))
+            .unwrap_or_default();
+        Ok(Line {
+            previous: optional(record.previous.last(), "version before"),
+            canary: canary.map(run),
+            shadow: shadow.map(|policy| ShadowRun { policy, tally }),
+            rollbacks: before
+                .map(|line| Arc::clone(&line.rollbacks))
+                .unwrap_or_default(),
+            config: config.clone(),
+            loaded_at: self.now,
+            configured,
+            record,
+            active,
+            trouble,
+        })
+    }
+
+    /// All policies of a configuration, loaded on several threads: compiling one takes a while.
+    pub(super) fn state(
+        &self,
+        settings: Settings,
+        old: Option<&State>,
+    ) -> Result<State, RolloutError> {
+        let lines = std::thread::scope(|scope| {
+            let loading: Vec<_> = settings
+                .policies
+                .iter()
+                .map(|config| scope.spawn(move || self.line(config, old)))
+                .collect();
+            let joined = loading.into_iter().map(|thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            });
+            joined
+                .map(|line| line.map(|line| (Arc::clone(&line.config.name), line)))
+                .collect::<Result<BTreeMap<_, _>, _>>()
+        })?;
+        if let Some(shelf) = self.shelf.filter(|_| old.is_none()) {
+            lines
+                .iter()
+                .for_each(|(name, line): (&Arc<str>, &Line)| shelf.thin_out(name, &line.record));
+        }
+        Ok(State {
+            settings: Arc::new(settings),
+            lines,
+        })
+    }
+}
+
+impl State {
+    /// The policies, by name.
+    pub fn lines(&self) -> impl Iterator<Item = (&Arc<str>, &Line)> {
+        self.lines.iter()
+    }
+
+    /// The policy of that name.
+    ///
+    /// # Errors
+    /// [`RolloutError::UnknownPolicy`]
+    pub fn line(&self, name: &str) -> Result<&Line, RolloutError> {
+        self.lines
+            .get(name)
+            .ok_or_else(|| RolloutError::UnknownPolicy {
+                name: name.escape_debug().to_string(),
+                known: self
+                    .lines
+                    .keys()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            })
+    }
+
+    /// The names of the sites that ask a policy.
+    pub fn sites_of(&self, policy: &str) -> Vec<&str> {
+        let sites = self
+            .settings
+            .sites
+            .iter()
+            .filter(|site| site.policies.iter().any(|name| **name == *policy));
+        sites.map(|site| &*site.name).collect()
+    }
+}
+
+impl Line {
+    /// What is remembered of it.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// The module that decides.
+    pub fn active(&self) -> &Arc<Policy> {
+        &self.active
+    }
+
+    /// Which version decides: not the one of the record where that could not be loaded.
+    pub fn active_version(&self) -> Version {
+        if self.trouble.is_some() {
+            Version::Configured
+        } else {
+            self.record.active.clone()
+        }
+    }
+
+    /// Since when that version has decided.
+    pub fn since(&self) -> Timestamp {
+        match self.record.since_unix_secs {
+            Some(secs) if self.trouble.is_none() => Timestamp::from_unix_secs(secs),
+            _ => self.loaded_at,
+        }
+    }
+
+    /// The configuration's own version.
+    pub fn configured(&self) -> &Arc<Policy> {
+        &self.configured
+    }
+
+    /// Why the version that should be active is not.
+    pub fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
+    }
+
+    /// The canary's module and its figures.
+    pub fn canary(&self) -> Option<(&Arc<Policy>, &Arc<Arms>)> {
+        self.canary.as_ref().map(|run| (&run.policy, &run.arms))
+    }
+
+    /// The shadow's module and what came of asking it.
+    pub fn shadow(&self) -> Option<(&Arc<Policy>, &Arc<ShadowTally>)> {
+        self.shadow.as_ref().map(|run| (&run.policy, &run.tally))
+    }
+
+    /// How many canaries their guard has rolled back, by cause.
+    pub fn rollbacks(&self) -> impl Iterator<Item = (guard::Cause, u64)> {
+        let counts = self
+            .rollbacks
+            .iter()
+            .map(|count| count.load(std::sync::atomic::Ordering::Relaxed));
+        guard::Cause::ALL.into_iter().zip(counts)
+    }
+
+    /// The version that `text` names: `configuration`, or enough of a digest to tell it from the
+    /// others.
+    ///
+    /// # Errors
+    /// [`RolloutError::UnknownVersion`]
+    pub fn version(&self, text: &str) -> Result<Version, RolloutError> {
+        if text == super::record::CONFIGURATION {
+            return Ok(Version::Configured);
+        }
+        let known = self
+            .record
+            .versions
+            .iter()
+            .map(|version| version.digest.as_str());
+        let meant: Vec<&str> = known
+            .clone()
+            .filter(|digest| !text.is_empty() && digest.starts_with(text))
+            .collect();
+        let problem = match meant.as_slice() {
+            [digest] => return Ok(Version::Pushed((*digest).to_owned())),
+            [] => "is no version",
+            _ => "may mean several of its versions",
+        };
+        let known = known
+            .map(|digest| digest.get(..12).unwrap_or(digest))
+            .chain([super::record::CONFIGURATION]);
+        Err(RolloutError::UnknownVersion {
+            policy: self.config.name.to_string(),
+            version: text.escape_debug().to_string(),
+            problem,
+            known: known.collect::<Vec<_>>().join(", "),
+        })
+    }
+}

@@ -1,0 +1,261 @@
+//! `serve`: makes the parts of an edge from its configuration and puts them together.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use chrono_tz::Tz;
+use tokio::sync::watch;
+
+use crate::reload::{ReloadError, Reloader, tell_popularity, warn};
+use crate::rollout::{Loaded, Rollout, RolloutError};
+use crate::warm::Warmer;
+use crate::warm::remembered::Remembered;
+use crate::{admin, warm};
+use tero_config as config;
+use tero_config::Config;
+use tero_edge::request::devices::Devices;
+use tero_edge::request::site::Sites;
+use tero_edge::request::{self, Edge};
+use tero_edge::server::{self, Stage};
+use tero_edge::store::{Limits, Store};
+use tero_edge::telemetry::access_log::AccessLog;
+use tero_edge::telemetry::popularity::Popularity;
+use tero_policy_host::{Host, PolicyError};
+use tero_time::clock::Clock;
+
+/// Memory for remembered device classes, in bytes.
+const DEVICE_MEMORY: u64 = 8 * 1024 * 1024;
+
+/// Why an edge could not be started, or not be reconfigured.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A policy can't be used.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The version of a policy that was active last can't be used, or the state directory can't.
+    #[error(transparent)]
+    Rollout(#[from] RolloutError),
+    /// An address is taken or not ours.
+    #[error("could not listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A thread, a runtime or a file could not be had.
+    #[error("could not start {what}")]
+    Start {
+        /// Which.
+        what: &'static str,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A warming plan can't be used.
+    #[error("{0}")]
+    Plan(String),
+}
+
+/// A running edge. Dropped, it stops at once.
+#[derive(Debug)]
+pub struct Server {
+    addresses: Vec<SocketAddr>,
+    admin_address: SocketAddr,
+    edge: Arc<Edge>,
+    rollout: Arc<Rollout>,
+    reloader: Arc<Reloader>,
+    workers: usize,
+    stage: watch::Sender<Stage>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// Starts an edge and returns when it serves.
+///
+/// # Errors
+/// [`ServeError`], with nothing left running.
+pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
+    let host = Host::new(&config.policy_host)?;
+    let loaded = Loaded::new(&config, &host, &clock)?;
+    warn(&config, clock.now());
+    let workers = config.server.workers;
+    let sites = loaded.sites(&clock)?;
+    let popularity = Popularity::new();
+    popularity.set_sites(&zones(&sites));
+    let (addresses, listeners) = server::bind(&config.server)
+        .map_err(|(address, source)| ServeError::Listen { address, source })?;
+    let admin_listener =
+        std::net::TcpListener::bind(config.admin.listen).map_err(|source| ServeError::Listen {
+            address: config.admin.listen,
+            source,
+        })?;
+    let admin_address = admin_listener
+        .local_addr()
+        .map_err(start("the admin listener"))?;
+    let access_log = config
+        .access_log
+        .as_ref()
+        .map(|log| AccessLog::start(&log.path, log.format))
+        .transpose();
+    let edge = Arc::new(Edge::new(request::Parts {
+        name: config.server.name.clone(),
+        clock: clock.clone(),
+        store: Store::new(store_limits(&config.cache)),
+        sites,
+        popularity,
+        access_log: access_log.map_err(start("the access log"))?,
+        devices: Devices::new(DEVICE_MEMORY),
+        max_header_bytes: config.server.max_header_bytes,
+        collapse_timeout: config.cache.collapse_timeout,
+        hit_for_miss: config.cache.hit_for_miss,
+    }));
+    tell_popularity(&edge);
+    let (stage, stages) = watch::channel(Stage::Running);
+    let remembered = Remembered::open(config.policy_host.state_dir.clone())
+        .map_err(start("the state directory"))?;
+    let warmer = Warmer::new(&edge, config.plans.clone(), remembered)
+        .map_err(|error| ServeError::Plan(error.to_string()))?;
+    for plan in &config.admin.ready_after {
+        warmer.start_first(plan).map_err(|error| {
+            ServeError::Plan(format!("the plan {plan} could not be started: {error}"))
+        })?;
+    }
+    let ready = admin::Ready {
+        after: config.admin.ready_after.clone(),
+        at_last: clock.now().saturating_add(config.admin.ready_within),
+    };
+    let (rollout, rollout_thread) = loaded.start(&edge).map_err(start("the thread of trials"))?;
+    let reloader = Arc::new(Reloader::new(&config, &edge, &rollout, &warmer));
+    let mut threads =
+        server::start(&edge, config.server, listeners, &stages).map_err(start("a worker"))?;
+    threads.push(warm::start(&warmer, stages.clone()).map_err(start("the warmer"))?);
+    threads.push(rollout_thread);
+    let state = admin::State {
+        edge: Arc::clone(&edge),
+        host,
+        warmer,
+        ready,
+        rollout: Arc::clone(&rollout),
+        reloader: Arc::clone(&reloader),
+        stage: stages,
+    };
+    threads.push(
+        admin::start(state, &config.admin, admin_listener).map_err(start("the admin interface"))?,
+    );
+    let threads = Mutex::new(threads);
+    Ok(Server {
+        addresses,
+        admin_address,
+        edge,
+        rollout,
+        reloader,
+        workers,
+        stage,
+        threads,
+    })
+}
+
+fn start(what: &'static str) -> impl Fn(io::Error) -> ServeError {
+    move |source| ServeError::Start { what, source }
+}
+
+fn store_limits(cache: &config::Cache) -> Limits {
+    Limits {
+        memory: cache.memory,
+        fill_memory: cache.fill_memory,
+        warm_memory: cache.warm_memory,
+        max_object: cache.max_object,
+        max_variants: cache.max_variants,
+    }
+}
+
+impl Server {
+    /// The addresses of the public listeners, in the order of the configuration.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The address of the admin interface.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+    }
+
+    /// The edge itself.
+    pub fn edge(&self) -> &Arc<Edge> {
+        &self.edge
+    }
+
+    /// As [`Reloader::reload`].
+    ///
+    /// # Errors
+    /// [`ReloadError`], and the old configuration stays.
+    pub fn reload(&self, config: Config) -> Result<(), ReloadError> {
+        self.reloader.reload(config)
+    }
+
+    /// As [`Reloader::reload_file`].
+    ///
+    /// # Errors
+    /// [`ReloadError`], and the old configuration stays.
+    pub fn reload_file(&self) -> Result<(), ReloadError> {
+        self.reloader.reload_file()
+    }
+
+    /// Stops accepting, and ends each connection after its request.
+    pub fn shutdown(&self) {
+        self.stage.send_if_modified(|stage| {
+            let running = *stage == Stage::Running;
+            *stage = (*stage).max(Stage::Draining);
+            running
+        });
+    }
+
+    /// Drops everything that is still open.
+    pub fn stop(&self) {
+        self.stage.send_replace(Stage::Stopped);
+        self.rollout.stop();
+    }
+
+    /// Waits until everything has ended: after [`Server::shutdown`], at the latest when the time to
+    /// drain has passed.
+    ///
+    /// # Panics
+    /// Where a worker has panicked: passes it on.
+    pub fn wait(&self) {
+        let mut workers =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let others = workers.split_off(self.workers.min(workers.len()));
+        let mut ended: Vec<_> = workers.into_iter().map(JoinHandle::join).collect();
+        // The admin interface tells probes that the edge drains for as long as it does.
+        self.stop();
+        ended.extend(others.into_iter().map(JoinHandle::join));
+        if let Some(panic) = ended.into_iter().find_map(Result::err) {
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            // A panic has been reported by the thread itself; a second one while dropping would
+            // abort.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The zones of the sites, by index.
+fn zones(sites: &Sites) -> Vec<Tz> {
+    sites
+        .ever()
+        .iter()
+        .map(|site| site.counters.zone())
+        .collect()
+}

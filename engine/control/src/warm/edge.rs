@@ -1,0 +1,489 @@
+//! Warming over the real request path: a visitor's request without a visitor.
+//!
+//! A fetch says what a browser on such a device says, so that an origin whose answers depend on
+//! `User-Agent`, `Accept` or `Accept-Encoding` gives, and `Vary` selects, what visitors will get.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, HOST, USER_AGENT};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
+use http_body::Body;
+
+use super::path::{Decided, Found, Page, Path, Purpose, SiteFacts, Traffic, Wait, WarmOutcome};
+use tero_edge::request::admit::{self, Exchange, From, Handling};
+use tero_edge::request::body::EdgeBody;
+use tero_edge::request::site::Site;
+use tero_edge::request::{self, Answer, Edge, ahead};
+use tero_edge::store::Key;
+use tero_edge::telemetry::Outcome;
+use tero_edge::telemetry::popularity::Hours;
+use tero_edge::telemetry::popularity::saved::SavedSite;
+use tero_edge::telemetry::warm_use::Use;
+use tero_policy_host::device::Device;
+use tero_policy_host::warm_url::PopularPage;
+use tero_policy_host::warm_url::WarmUrl;
+use tero_semantics::cache_status::CACHE_STATUS;
+use tero_semantics::decision::Lookup;
+use tero_semantics::retry_after::retry_after;
+use tero_time::clock::Clock;
+
+/// Every browser takes these.
+const ENCODINGS: HeaderValue = HeaderValue::from_static("gzip, deflate, br, zstd");
+const ACCEPT_PAGE: HeaderValue =
+    HeaderValue::from_static("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8");
+const ACCEPT_IMAGE: HeaderValue =
+    HeaderValue::from_static("image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8");
+const ACCEPT_ANY: HeaderValue = HeaderValue::from_static("*/*");
+
+/// The request path of an edge.
+struct EdgePath(Arc<Edge>);
+
+/// The request path of `edge`, as warming sees it.
+pub(super) fn path(edge: &Arc<Edge>) -> Arc<dyn Path> {
+    Arc::new(EdgePath(Arc::clone(edge)))
+}
+
+impl Path for EdgePath {
+    fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    fn site(&self, name: &str) -> Option<SiteFacts> {
+        let sites = self.0.sites.load();
+        let site = sites.named(name)?;
+        Some(SiteFacts {
+            index: site.index,
+            host: host_of(&site.settings.hosts, &self.0.popularity.hosts(site.index)),
+            hosts: site.settings.hosts.clone(),
+            by_device: site.needs_device,
+            zone: site.counters.zone(),
+        })
+    }
+
+    fn decide(&self, page: &Page, device: Device) -> Option<Decided> {
+        let exchange = self.admit(page, device, 0)?;
+        Some(Decided {
+            looked_up: exchange.decision.lookup == Lookup::Cache,
+            variant: exchange.decision.variant.clone(),
+            key: exchange.key,
+        })
+    }
+
+    fn fetch(&self, page: &Page, device: Device, purpose: Purpose) -> Wait<'_, WarmOutcome> {
+        let exchange = self.admit(page, device, purpose.run);
+        Box::pin(async move {
+            match exchange {
+                None => failed("the edge refuses this request"),
+                Some(exchange) if exchange.handling() != Handling::Cache => {
+                    WarmOutcome::NotStored {
+                        reason: "passed by, by decision".to_owned(),
+                        bytes: 0,
+                    }
+                }
+                Some(exchange) => {
+                    let (edge, exchange) = (&self.0, Arc::new(exchange));
+                    let (found, stored) =
+                        ahead::look(edge, &exchange, purpose.until, purpose.changed);
+                    if found == Found::Fresh {
+                        return WarmOutcome::Fresh;
+                    }
+                    let answer = ahead::fetch(edge, &exchange, found, stored).await;
+                    let kept = || edge.store.is_kept(&Key::new(&exchange.key));
+                    outcome_of(answer, &edge.clock, kept).await
+                }
+            }
+        })
+    }
+
+    fn look(&self, page: &Page, device: Device, purpose: Purpose) -> Found {
+        let exchange = self.admit(page, device, purpose.run);
+        exchange.map_or(Found::Absent, |exchange| {
+            ahead::look(&self.0, &exchange, purpose.until, purpose.changed).0
+        })
+    }
+
+    fn has_room(&self, site: usize) -> bool {
+        self.0
+            .sites
+            .load()
+            .at(site)
+            .is_none_or(|site| site.origin.has_room())
+    }
+
+    fn read(&self, page: &Page, run: u64, max_bytes: usize) -> Wait<'_, Result<Vec<u8>, String>> {
+        let exchange = self.admit(page, Device::Unknown, run);
+        Box::pin(async move {
+            let mut exchange = exchange.ok_or("can't be asked for")?;
+            exchange.parts.headers.remove(ACCEPT_ENCODING);
+            let answer = request::answer(&self.0, &Arc::new(exchange), None).await;
+            let status = answer.response.status();
+            if status != StatusCode::OK {
+                return Err(format!("was answered with {status}"));
+            }
+            // What is packed with gzip shows by itself.
+            let packed = answer.response.headers().get(CONTENT_ENCODING);
+            if let Some(packed) = packed
+                .filter(|packed| !matches!(packed.as_bytes(), b"identity" | b"gzip" | b"x-gzip"))
+            {
+                return Err(format!(
+                    "is packed with {}",
+                    packed.to_str().unwrap_or("something odd")
+                ));
+            }
+            collect(answer.response.into_body(), max_bytes).await
+        })
+    }
+
+    fn popular(&self, site: usize, hours: Hours, n: usize) -> Vec<PopularPage> {
+        request::count_hits(&self.0);
+        self.0.popularity.top(site, hours, n, self.0.clock.now())
+    }
+
+    fn plan_warm(&self, site: usize, plan: &str, popular: &[PopularPage]) -> Vec<WarmUrl> {
+        let sites = self.0.sites.load_full();
+        let Some(site) = sites.at(site) else {
+            return Vec::new();
+        };
+        site.policies.plan_warm(plan, popular, self.0.clock.now())
+    }
+
+    fn used(&self, run: u64) -> Use {
+        self.0.warm_use.of(run)
+    }
+
+    fn count(&self) {
+        request::count_hits(&self.0);
+    }
+
+    fn traffic(&self, site: usize) -> Traffic {
+        let sites = self.0.sites.load();
+        let Some(site) = sites.at(site) else {
+            return Traffic::default();
+        };
+        let outcomes = site.counters.outcomes_in_all();
+        let hits = [
+            Outcome::Hit,
+            Outcome::Stale,
+            Outcome::Revalidated,
+            Outcome::Collapsed,
+        ];
+        Traffic {
+            hits: hits
+                .into_iter()
+                .map(|outcome| outcomes.count(outcome))
+                .sum(),
+        }
+    }
+
+    fn release(&self, is_over: &dyn Fn(u64) -> bool) {
+        self.0.store.release(is_over);
+    }
+
+    fn look_ahead(&self) {
+        ahead::mark(&self.0);
+    }
+
+    fn popularity(&self) -> BTreeMap<String, SavedSite> {
+        let (sites, now) = (self.0.sites.load(), self.0.clock.now());
+        let save = |site: &Arc<Site>| {
+            Some((
+                site.settings.name.to_string(),
+                self.0.popularity.save(site.index, now)?,
+            ))
+        };
+        sites.ever().iter().filter_map(save).collect()
+    }
+
+    fn restore_popularity(&self, mut saved: BTreeMap<String, SavedSite>) {
+        let now = self.0.clock.now();
+        for site in self.0.sites.load().ever() {
+            let Some(saved) = saved.remove(&*site.settings.name) else {
+                continue;
+            };
+            let left_out = self.0.popularity.restore(site.index, saved, now);
+            if left_out > 0 {
+                tracing::warn!(site = %site.settings.name, left_out, "pages or hosts that were remembered can't be: they are left out");
+            }
+        }
+    }
+}
+
+impl EdgePath {
+    fn admit(&self, page: &Page, device: Device, run: u64) -> Option<Exchange> {
+        let from = From {
+            device: Some(device),
+            warm_run: run,
+            ..From::default()
+        };
+        admit::admit(&self.0, head_of(page, device)?, from).ok()
+    }
+}
+
+/// The host to fetch under: of those that the site has by name, or of any if it takes any, the one
+/// asked for most.
+fn host_of(named: &[String], asked_for: &[Box<str>]) -> Option<Arc<str>> {
+    #[allow(clippy::borrowed_box)] // It is what the iterator hands over.
+    let of_site = |host: &&Box<str>| named.iter().any(|named| named == "*" || **named == ***host);
+    let most = asked_for.iter().find(of_site).map(|host| &**host);
+    most.or_else(|| named.iter().map(String::as_str).find(|host| *host != "*"))
+        .map(Arc::from)
+}
+
+/// The head of a visitor's request.
+fn head_of(page: &Page, device: Device) -> Option<Parts> {
+    let request = Request::builder()
+        .method(Method::GET)
+        .version(Version::HTTP_11)
+        .uri(&page.target);
+    let mut head = request.body(()).ok()?.into_parts().0;
+    let headers = &mut head.headers;
+    headers.insert(HOST, HeaderValue::from_str(&page.host).ok()?);
+    headers.insert(USER_AGENT, HeaderValue::from_static(user_agent(device)));
+    headers.insert(ACCEPT, accept(&page.target));
+    headers.insert(ACCEPT_ENCODING, ENCODINGS);
+    if let Some((mobile, platform)) = hints(device) {
+        headers.insert("sec-ch-ua-mobile", HeaderValue::from_static(mobile));
+        headers.insert("sec-ch-ua-platform", HeaderValue::from_static(platform));
+    }
+    Some(head)
+}
+
+/// What most devices of the class say, with our name behind it for those who read the origin's log.
+fn user_agent(device: Device) -> &'static str {
+    match device {
+        Device::Desktop => {
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36 tero-warm/0.1"
+        }
+        Device::Mobile => {
+            "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36 tero-warm/0.1"
+        }
+        Device::Tablet => {
+            "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36 tero-warm/0.1"
+        }
+        Device::Tv => {
+            "Mozilla/5.0 (Web0S; Linux/SmartTV) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36 tero-warm/0.1"
+        }
+        Device::Bot => "Mozilla/5.0 (compatible; tero-warm-bot/0.1)",
+        Device::Unknown => "tero-warm/0.1",
+    }
+}
+
+fn hints(device: Device) -> Option<(&'static str, &'static str)> {
+    match device {
+        Device::Desktop => Some(("?0", "\"Windows\"")),
+        Device::Mobile => Some(("?1", "\"Android\"")),
+        Device::Tablet => Some(("?0", "\"Android\"")),
+        Device::Tv | Device::Bot | Device::Unknown => None,
+    }
+}
+
+/// What a browser accepts depends on what it wants the resource for; the name tells as well as
+/// anything here.
+fn accept(target: &str) -> HeaderValue {
+    let path = target.split('?').next().unwrap_or(target);
+    let name = path.rsplit('/').next().unwrap_or(path);
+    match name.rsplit_once('.').map(|(_, extension)| extension) {
+        Some("png" | "jpg" | "jpeg" | "gif" | "webp" | "avif" | "svg" | "ico") => ACCEPT_IMAGE,
+        None | Some("html" | "htm" | "php") => ACCEPT_PAGE,
+        Some(_) => ACCEPT_ANY,
+    }
+}
+
+fn failed(reason: &str) -> WarmOutcome {
+    WarmOutcome::Failed {
+        reason: reason.to_owned(),
+        overloaded: false,
+        retry_after: None,
+    }
+}
+
+/// Reads the answer to its end, so that it is stored as a whole, and says what came of it.
+async fn outcome_of(answer: Answer, clock: &Clock, kept: impl Fn() -> bool) -> WarmOutcome {
+    let Answer {
+        response,
+        outcome,
+        stored,
+    } = answer;
+    let (head, body) = response.into_parts();
+    let status = head.status;
+    let detail = detail(&head.headers);
+    // Served stale because the next hop failed: a request that went forward says so, one that is
+    // revalidated meanwhile does not.
+    let went_forward = cache_status(&head.headers).is_some_and(|status| status.contains("fwd="));
+    let in_trouble = outcome == Outcome::Error
+        || (outcome == Outcome::Stale && went_forward)
+        || status.is_client_error()
+        || status.is_server_error();
+    if in_trouble {
+        let overloaded = outcome == Outcome::Stale
+            || status.is_server_error()
+            || status == StatusCode::TOO_MANY_REQUESTS;
+        let retry_after = retry_after(&head.headers, clock.now());
+        // Why an error of the origin's own was not stored is nobody's question.
+        let its_own = outcome != Outcome::Stale
+            && cache_status(&head.headers).is_some_and(|said| said.contains("fwd-status="));
+        let reason = detail
+            .filter(|_| !its_own)
+            .unwrap_or_else(|| format!("answered with {status}"));
+        return WarmOutcome::Failed {
+            reason,
+            overloaded,
+            retry_after,
+        };
+    }
+    let asked = match outcome {
+        // Another request's fetch: it has stored it as well as ours would have.
+        Outcome::Hit | Outcome::Collapsed => return WarmOutcome::Fresh,
+        Outcome::Stale | Outcome::Revalidated => {
+            return WarmOutcome::Fetched {
+                bytes: 0,
+                kept: kept(),
+            };
+        }
+        Outcome::Miss | Outcome::Pass | Outcome::Error => count(body).await,
+    };
+    match asked {
+        Err(reason) => WarmOutcome::Failed {
+            reason,
+            overloaded: true,
+            retry_after: None,
+        },
+        Ok(bytes) if stored => WarmOutcome::Fetched {
+            bytes,
+            kept: kept(),
+        },
+        Ok(bytes) => WarmOutcome::NotStored {
+            reason: detail.unwrap_or_else(|| "not storable".to_owned()),
+            bytes,
+        },
+    }
+}
+
+/// The last member of `Cache-Status`: what this edge says.
+fn cache_status(headers: &HeaderMap) -> Option<&str> {
+    headers
+        .get_all(CACHE_STATUS)
+        .iter()
+        .next_back()?
+        .to_str()
+        .ok()
+}
+
+/// The reason in `Cache-Status`.
+fn detail(headers: &HeaderMap) -> Option<String> {
+    let (_, detail) = cache_status(headers)?.rsplit_once("detail=\"")?;
+    Some(detail.trim_end_matches('"').replace('\\', ""))
+}
+
+async fn next(body: &mut EdgeBody) -> Option<Result<bytes::Bytes, String>> {
+    loop {
+        let frame =
+            std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await?;
+        match frame {
+            Err(error) => return Some(Err(format!("the answer was cut short: {error}"))),
+            Ok(frame) => {
+                if let Ok(data) = frame.into_data() {
+                    return Some(Ok(data));
+                }
+            }
+        }
+    }
+}
+
+async fn count(mut body: EdgeBody) -> Result<u64, String> {
+    let mut bytes = 0;
+    while let Some(piece) = next(&mut body).await {
+        bytes += piece?.len() as u64;
+    }
+    Ok(bytes)
+}
+
+async fn collect(mut body: EdgeBody, max_bytes: usize) -> Result<Vec<u8>, String> {
+    let mut read = Vec::new();
+    while let Some(piece) = next(&mut body).await {
+        let piece = piece?;
+        if read.len() + piece.len() > max_bytes {
+            return Err(format!("is larger than {} bytes", max_bytes));
+        }
+        read.extend_from_slice(&piece);
+    }
+    Ok(read)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tero_policy_host::device::classify;
+
+    #[test]
+    fn a_fetch_looks_like_the_device_it_stands_for() {
+        for device in Device::ALL {
+            let page = Page {
+                host: "www.example".into(),
+                target: "/a?b".to_owned(),
+            };
+            let head = head_of(&page, device).unwrap();
+            assert_eq!(classify(&head.headers), device);
+            assert_eq!(head.headers[HOST], "www.example");
+        }
+        let odd = Page {
+            host: "www.example".into(),
+            target: "/ \n".to_owned(),
+        };
+        assert!(head_of(&odd, Device::Mobile).is_none());
+    }
+
+    #[test]
+    fn pages_are_fetched_under_the_host_that_visitors_ask_for() {
+        let check = |named: &[&str], asked_for: &[&str], expected: Option<&str>| {
+            let named: Vec<String> = named.iter().map(|host| (*host).to_owned()).collect();
+            let asked_for: Vec<Box<str>> = asked_for.iter().map(|host| (*host).into()).collect();
+            assert_eq!(
+                host_of(&named, &asked_for).as_deref(),
+                expected,
+                "{named:?} {asked_for:?}"
+            );
+        };
+        check(&["www.example", "example"], &[], Some("www.example"));
+        check(
+            &["www.example", "example"],
+            &["example", "www.example"],
+            Some("example"),
+        );
+        check(&["www.example"], &["gone.example"], Some("www.example"));
+        check(&["*"], &["any.example"], Some("any.example"));
+        check(&["*", "www.example"], &[], Some("www.example"));
+        check(&["*"], &[], None);
+    }
+
+    #[test]
+    fn images_are_asked_for_as_images() {
+        for (target, expected) in [
+            ("/", ACCEPT_PAGE),
+            ("/a.b/c", ACCEPT_PAGE),
+            ("/img/1.png?x=a.html", ACCEPT_IMAGE),
+            ("/a.css", ACCEPT_ANY),
+            ("/x.html", ACCEPT_PAGE),
+        ] {
+            assert_eq!(accept(target), expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn the_reason_is_taken_from_cache_status() {
+        let headers = HeaderMap::from_iter([
+            (
+                CACHE_STATUS,
+                HeaderValue::from_static("inner; detail=\"other\""),
+            ),
+            (
+                CACHE_STATUS,
+                HeaderValue::from_static("tero; fwd=miss; detail=\"no-store; \\\"x\\\" said\""),
+            ),
+        ]);
+        assert_eq!(detail(&headers).as_deref(), Some("no-store; \"x\" said"));
+    }
+}

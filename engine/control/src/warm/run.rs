@@ -1,0 +1,274 @@
+//! One run of a plan, from finding out what to fetch to its report.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::path::{Found, Path, Purpose, SiteFacts, Traffic, WarmOutcome};
+use super::report::{Progress, RunReport, RunState};
+use super::sources::gather;
+use super::variants::{PAGES_PER_TURN, Task, tasks};
+use super::{Ledger, RunId, lock};
+use tero_config as config;
+use tero_edge::pace::{Pace, Sign};
+use tero_semantics::timestamp::Timestamp;
+use tero_time::clock::Clock;
+
+/// How long a plan waits for visitors to leave room at the origin before it looks again.
+const FOR_VISITORS: Duration = Duration::from_millis(50);
+
+/// A run as it goes: what it has come to so far, and who watches.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) id: RunId,
+    pub(super) plan: config::Plan,
+    pub(super) started: Timestamp,
+    /// When its schedule came due; none where something else started it.
+    pub(super) due: Option<Timestamp>,
+    /// The end of the time that it prepares for.
+    pub(super) until: Timestamp,
+    /// Whether it only finds out what it would fetch.
+    pub(super) dry: bool,
+    /// The site's traffic when it began.
+    pub(super) before: Traffic,
+    pub(super) report: std::sync::Mutex<RunReport>,
+    pub(super) progress: watch::Sender<Progress>,
+    pub(super) cancel: watch::Sender<bool>,
+}
+
+impl Run {
+    /// Changes the report and tells those who wait.
+    fn update(&self, now: Timestamp, change: impl FnOnce(&mut RunReport)) {
+        let progress = {
+            let mut report = lock(&self.report);
+            change(&mut report);
+            report.seconds = now.since(self.started).as_secs();
+            report.progress()
+        };
+        self.progress.send_replace(progress);
+    }
+
+    fn purpose(&self, task: &Task) -> Purpose {
+        Purpose {
+            run: self.id,
+            until: self.until,
+            changed: task.changed,
+        }
+    }
+
+    /// Whether nothing more will happen.
+    pub(super) fn is_over(&self) -> bool {
+        lock(&self.report).state.is_over()
+    }
+
+    /// Whether what it fetched is still to be kept for its window.
+    pub(super) fn is_open(&self) -> bool {
+        !self.dry && lock(&self.report).worth.is_none()
+    }
+
+    /// Ends the run, if it is not over.
+    pub(super) fn finish(&self, state: RunState, now: Timestamp) {
+        self.update(now, |report| {
+            if !report.state.is_over() {
+                report.state = state;
+            }
+        });
+    }
+}
+
+/// Runs a plan to its end, its deadline, or until it is cancelled.
+pub(super) async fn execute(path: Arc<dyn Path>, run: Arc<Run>, ledger: Arc<Ledger>) -> Arc<Run> {
+    let clock = path.clock().clone();
+    // A run that breaks must not stand in the way of the next one.
+    let _guard = Guard {
+        run: Arc::clone(&run),
+        clock: clock.clone(),
+    };
+    let mut cancelled = run.cancel.subscribe();
+    let within = run.plan.deadline;
+    let state = tokio::select! {
+        biased;
+        _ = cancelled.wait_for(|cancelled| *cancelled) => RunState::Cancelled,
+        done = clock.timeout(within, work(&path, &run, &ledger)) => done.unwrap_or(RunState::DeadlinePassed),
+    };
+    run.finish(state, clock.now());
+    let report = lock(&run.report).clone();
+    tracing::info!(
+        plan = %report.plan, run = report.id, state = report.state.as_str(), planned = report.planned, fetched = report.fetched,
+        fresh = report.fresh, not_stored = report.not_stored, failed = report.failed, bytes = report.bytes, seconds = report.seconds,
+        dry_run = report.dry_run, "warmed"
+    );
+    run
+}
+
+struct Guard {
+    run: Arc<Run>,
+    clock: Clock,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.run.finish(RunState::Failed, self.clock.now());
+    }
+}
+
+async fn work(path: &Arc<dyn Path>, run: &Arc<Run>, ledger: &Arc<Ledger>) -> RunState {
+    let clock = path.clock();
+    let Some(site) = path.site(&run.plan.site) else {
+        run.update(clock.now(), |report| {
+            report.note("the site is not served any more")
+        });
+        return RunState::Failed;
+    };
+    let gathered = gather(path, run, &site).await;
+    let to_do = tasks(path, &site, &gathered.candidates, run.plan.max_urls).await;
+    run.update(clock.now(), |report| {
+        gathered.notes.iter().for_each(|note| report.note(note));
+        if to_do.passed > 0 {
+            report.note(&format!(
+                "{} pages are passed by, by decision of the policies: not fetched",
+                to_do.passed
+            ));
+        }
+        report.planned = to_do.tasks.len() as u64;
+        report.left_out = to_do.left_out;
+        report.state = RunState::Fetching;
+    });
+    if site.host.is_none() {
+        return RunState::Failed;
+    }
+    if run.dry {
+        look_at_all(path, run, to_do.tasks).await;
+    } else {
+        fetch_all(path, run, ledger, &site, to_do.tasks).await;
+    }
+    RunState::Done
+}
+
+/// Looks what is stored of the tasks, and fetches nothing.
+async fn look_at_all(path: &Arc<dyn Path>, run: &Run, tasks: Vec<Task>) {
+    for chunk in tasks.chunks(PAGES_PER_TURN) {
+        run.update(path.clock().now(), |report| {
+            for task in chunk {
+                match path.look(&task.page, task.device, run.purpose(task)) {
+                    Found::Fresh => report.fresh += 1,
+                    found => report.list(task, found),
+                }
+            }
+        });
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Fetches the tasks in their order, as fast as the pace and the visitors allow. Dropped, it drops
+/// the fetches under way.
+async fn fetch_all(
+    path: &Arc<dyn Path>,
+    run: &Arc<Run>,
+    ledger: &Arc<Ledger>,
+    site: &SiteFacts,
+    tasks: Vec<Task>,
+) {
+    let clock = path.clock().clone();
+    let mut pace = Pace::new(run.plan.rate, run.plan.concurrency, clock.now());
+    let mut under_way: JoinSet<(Attempt, WarmOutcome, Duration)> = JoinSet::new();
+    let mut to_come: VecDeque<Attempt> = tasks
+        .into_iter()
+        .map(|task| Attempt { task, tries: 0 })
+        .collect();
+    while !to_come.is_empty() || !under_way.is_empty() {
+        let now = clock.now();
+        let wants_more = !to_come.is_empty() && under_way.len() < pace.concurrency();
+        let mut wait = pace.wait(now);
+        if wants_more && wait.is_zero() {
+            if path.has_room(site.index)
+                && let Some(attempt) = to_come.pop_front()
+            {
+                pace.begin(now);
+                under_way.spawn(fetch(Arc::clone(path), Arc::clone(run), attempt));
+                continue;
+            }
+            wait = FOR_VISITORS;
+        }
+        let ended = tokio::select! {
+            Some(ended) = under_way.join_next() => ended,
+            () = clock.sleep_until(now.saturating_add(wait)), if wants_more => continue,
+        };
+        // A fetch that panicked has said so in the log.
+        let Ok((attempt, outcome, took)) = ended else {
+            let lost = WarmOutcome::Failed {
+                reason: "the fetch broke".to_owned(),
+                overloaded: false,
+                retry_after: None,
+            };
+            ledger.count(&run.plan.name, &lost);
+            run.update(clock.now(), |report| report.count("", None, &lost));
+            continue;
+        };
+        pace.end(sign_of(&outcome, took), clock.now());
+        if matches!(
+            outcome,
+            WarmOutcome::Failed {
+                overloaded: true,
+                ..
+            }
+        ) && attempt.tries < run.plan.retries
+        {
+            to_come.push_back(Attempt {
+                tries: attempt.tries + 1,
+                ..attempt
+            });
+            run.update(clock.now(), |report| report.retried += 1);
+            continue;
+        }
+        ledger.count(&run.plan.name, &outcome);
+        let task = &attempt.task;
+        let url = format!("{}{}", task.page.host, task.page.target);
+        run.update(clock.now(), |report| {
+            report.count(&url, task.variant.as_deref(), &outcome)
+        });
+    }
+}
+
+/// A task, and how often it has been tried in vain.
+struct Attempt {
+    task: Task,
+    tries: u32,
+}
+
+async fn fetch(
+    path: Arc<dyn Path>,
+    run: Arc<Run>,
+    attempt: Attempt,
+) -> (Attempt, WarmOutcome, Duration) {
+    let clock = path.clock().clone();
+    let began = clock.now();
+    let outcome = path
+        .fetch(
+            &attempt.task.page,
+            attempt.task.device,
+            run.purpose(&attempt.task),
+        )
+        .await;
+    let took = clock.now().since(began);
+    (attempt, outcome, took)
+}
+
+fn sign_of(outcome: &WarmOutcome, took: Duration) -> Sign {
+    match outcome {
+        WarmOutcome::Fresh => Sign::NotAsked,
+        WarmOutcome::Failed {
+            overloaded: true,
+            retry_after,
+            ..
+        } => Sign::Overloaded {
+            retry_after: *retry_after,
+        },
+        WarmOutcome::Failed { .. }
+        | WarmOutcome::Fetched { .. }
+        | WarmOutcome::NotStored { .. } => Sign::Answered(took),
+    }
+}

@@ -1,0 +1,441 @@
+//! Sitemaps (<https://www.sitemaps.org/protocol.html>): which pages of a site one names, and when
+//! they changed. Read as what it is, text from outside: every list has a bound, and what is wrong
+//! is told and left out.
+
+use std::borrow::Cow;
+use std::io::Read as _;
+
+use chrono::{DateTime, NaiveDate, NaiveTime};
+use flate2::bufread::MultiGzDecoder;
+use quick_xml::Reader;
+use quick_xml::events::{BytesStart, Event};
+
+use tero_semantics::timestamp::Timestamp;
+
+/// Entries that are taken of a sitemap, and of a plan's sitemaps together: as many as the protocol
+/// allows in one.
+pub const MAX_SITEMAP_URLS: usize = 50_000;
+
+/// Levels of elements within elements: a sitemap has three, extensions some more.
+const MAX_DEPTH: usize = 32;
+
+/// No page has a longer URL, and no date is longer.
+const MAX_TEXT_BYTES: usize = 4_096;
+
+/// A page or a sitemap that a sitemap names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its URL, as written.
+    pub url: String,
+    /// When it changed (`lastmod`); of a date without a time, its first moment in UTC.
+    pub changed: Option<Timestamp>,
+}
+
+/// What a sitemap names, in its order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sitemap {
+    /// Pages.
+    Pages(Vec<Entry>),
+    /// Other sitemaps.
+    Index(Vec<Entry>),
+}
+
+/// Reads a sitemap, packed with gzip or not, of at most `max_bytes` either way. Entries beyond
+/// [`MAX_SITEMAP_URLS`] are left out.
+///
+/// # Errors
+/// Why this is none, for people.
+pub fn parse(bytes: &[u8], max_bytes: usize) -> Result<Sitemap, String> {
+    let bytes = &*unpack(bytes, max_bytes)?;
+    let text = std::str::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned())?;
+    let mut reader = Reader::from_str(text.trim_start_matches('\u{feff}'));
+    reader.config_mut().expand_empty_elements = true;
+    let mut walk = Walk::default();
+    loop {
+        match reader
+            .read_event()
+            .map_err(|error| format!("is not XML: {error}"))?
+        {
+            Event::Start(element) => walk.enter(&element)?,
+            Event::End(_) => walk.leave(),
+            Event::Text(text) => walk.text(&text),
+            Event::CData(text) => walk.text(&text),
+            Event::GeneralRef(reference) => {
+                let one = reference
+                    .resolve_char_ref()
+                    .map_err(|error| format!("is not XML: {error}"))?;
+                walk.text(
+                    one.map_or(predefined(&reference), |one| one.to_string())
+                        .as_str(),
+                );
+            }
+            Event::DocType(text) if text.trim_start().to_ascii_lowercase().starts_with("html") => {
+                return Err("is no sitemap but HTML".to_owned());
+            }
+            // It could only define entities, and nobody needs them here.
+            Event::DocType(_) => return Err("has a document type".to_owned()),
+            Event::Eof => return walk.end(),
+            Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::Empty(_) => {}
+        }
+    }
+}
+
+/// The text itself. What unpacks to more than it may is given up as soon as it does.
+fn unpack(bytes: &[u8], max_bytes: usize) -> Result<Cow<'_, [u8]>, String> {
+    if !bytes.starts_with(&[0x1f, 0x8b]) {
+        return if bytes.len() > max_bytes {
+            Err(format!("is larger than {max_bytes} bytes"))
+        } else {
+            Ok(bytes.into())
+        };
+    }
+    let mut unpacked = Vec::new();
+    let limit = (max_bytes as u64).saturating_add(1);
+    match MultiGzDecoder::new(bytes)
+        .take(limit)
+        .read_to_end(&mut unpacked)
+    {
+        Err(error) => Err(format!("is not packed well: {error}")),
+        Ok(_) if unpacked.len() > max_bytes => {
+            Err(format!("unpacks to more than {max_bytes} bytes"))
+        }
+        Ok(_) => Ok(unpacked.into()),
+    }
+}
+
+/// A date with or without a time, as `lastmod` writes it (W3C Datetime).
+fn date(text: &str) -> Option<Timestamp> {
+    let instant = DateTime::parse_from_rfc3339(text)
+        .or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M%:z"));
+    let secs = match instant {
+        Ok(instant) => instant.timestamp(),
+        Err(_) => NaiveDate::parse_from_str(text, "%Y-%m-%d")
+            .ok()?
+            .and_time(NaiveTime::MIN)
+            .and_utc()
+            .timestamp(),
+    };
+    Some(Timestamp::from_unix_secs(secs))
+}
+
+/// What one of XML's own five entities stands for.
+fn predefined(name: &str) -> String {
+    quick_xml::escape::resolve_predefined_entity(name)
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// Where the reader is, and what it has found. Names are compared without their namespace, which is
+/// often left out or mistyped.
+#[derive(Default)]
+struct Walk {
+    depth: usize,
+    root: Option<Root>,
+    in_entry: bool,
+    field: Option<Field>,
+    text: String,
+    url: String,
+    changed: Option<Timestamp>,
+    found: Vec<Entry>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Field {
+    Location,
+    Changed,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Root {
+    Pages,
+    Index,
+}
+
+impl Walk {
+    fn enter(&mut self, element: &BytesStart<'_>) -> Result<(), String> {
+        let name = element.local_name();
+        let name = name.as_ref();
+        self.depth += 1;
+        match (self.depth, self.root, name) {
+            (1, None, "urlset") => self.root = Some(Root::Pages),
+            (1, None, "sitemapindex") => self.root = Some(Root::Index),
+            (1, None, _) => {
+                return Err(format!(
+                    "is no sitemap but <{}>",
+                    name.chars().take(32).collect::<String>()
+                ));
+            }
+            (1, Some(_), _) => return Err("is not XML: it has two roots".to_owned()),
+            (2, Some(Root::Pages), "url") | (2, Some(Root::Index), "sitemap") => {
+                self.in_entry = true
+            }
+            (3, _, "loc") if self.in_entry => self.field = Some(Field::Location),
+            (3, _, "lastmod") if self.in_entry => self.field = Some(Field::Changed),
+            (depth, _, _) if depth > MAX_DEPTH => {
+                return Err("has elements nested too deeply".to_owned());
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self) {
+        match (self.depth, self.field) {
+            (2, _) => self.end_entry(),
+            (3, Some(field)) => {
+                let text = std::mem::take(&mut self.text);
+                match field {
+                    Field::Location => self.url = text.trim().to_owned(),
+                    Field::Changed => self.changed = date(text.trim()),
+                }
+                self.field = None;
+            }
+            _ => {}
+        }
+        self.depth = self.depth.saturating_sub(1);
+    }
+
+    fn end_entry(&mut self) {
+        self.in_entry = false;
+        let (url, changed) = (std::mem::take(&mut self.url), self.changed.take());
+        if !url.is_empty() && url.len() < MAX_TEXT_BYTES && self.found.len() < MAX_SITEMAP_URLS {
+            self.found.push(Entry { url, changed });
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        if self.field.is_some() && self.text.len() < MAX_TEXT_BYTES {
+            let mut end = text.len().min(MAX_TEXT_BYTES - self.text.len());
+            while !text.is_char_boundary(end) {
+                end += 1;
+            }
+            self.text.push_str(&text[..end]);
+        }
+    }
+
+    fn end(self) -> Result<Sitemap, String> {
+        match self.root {
+            _ if self.depth > 0 => Err("is cut short".to_owned()),
+            None => Err("is not XML".to_owned()),
+            Some(Root::Pages) => Ok(Sitemap::Pages(self.found)),
+            Some(Root::Index) => Ok(Sitemap::Index(self.found)),
+        }
+    }
+}
+
+/// Host and target of an absolute URL: lower case and without port; without fragment. None where it
+/// is not `http` or `https`.
+pub fn split_url(url: &str) -> Option<(String, String)> {
+    let uri: http::Uri = url.split('#').next()?.parse().ok()?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return None;
+    }
+    // `http://:80/` has a host, but an empty one.
+    let host = uri
+        .host()
+        .filter(|host| !host.is_empty())?
+        .to_ascii_lowercase();
+    let target = uri.path_and_query().map_or("/", |target| target.as_str());
+    let target = if target.starts_with('/') {
+        target.to_owned()
+    } else {
+        format!("/{target}")
+    };
+    Some((host, target))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MAX_BYTES: usize = 50 << 20;
+
+    fn urls(entries: Vec<Entry>) -> Vec<String> {
+        entries.into_iter().map(|entry| entry.url).collect()
+    }
+
+    fn pages(text: &str) -> Result<Vec<String>, String> {
+        match parse(text.as_bytes(), MAX_BYTES)? {
+            Sitemap::Pages(pages) => Ok(urls(pages)),
+            Sitemap::Index(_) => Err("index".to_owned()),
+        }
+    }
+
+    fn packed(bytes: &[u8]) -> Vec<u8> {
+        let mut packed = Vec::new();
+        flate2::bufread::GzEncoder::new(bytes, flate2::Compression::best())
+            .read_to_end(&mut packed)
+            .unwrap();
+        packed
+    }
+
+    #[test]
+    fn pages_and_indexes_are_read() {
+        let namespace = "xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\"";
+        let text = format!(
+            "<?xml version=\"1.0\"?>\n<urlset {namespace}><url><loc> http://a.example/ </loc><lastmod>2026-01-01</lastmod></url>\
+             <url><priority>1</priority></url><url><loc>http://a.example/b?c=1&amp;d=2&#65;</loc></url>\
+             <url><x><loc>http://a.example/inner</loc></x><s:loc><![CDATA[http://a.example/e]]></s:loc></url></urlset>"
+        );
+        assert_eq!(
+            pages(&text).unwrap(),
+            [
+                "http://a.example/",
+                "http://a.example/b?c=1&d=2A",
+                "http://a.example/e"
+            ]
+        );
+        let index = format!(
+            "<sitemapindex {namespace}><sitemap><loc>http://a.example/1.xml</loc></sitemap></sitemapindex>"
+        );
+        let entry = Entry {
+            url: "http://a.example/1.xml".to_owned(),
+            changed: None,
+        };
+        assert_eq!(
+            parse(index.as_bytes(), MAX_BYTES),
+            Ok(Sitemap::Index(vec![entry.clone()]))
+        );
+        assert_eq!(
+            parse(&packed(index.as_bytes()), MAX_BYTES),
+            Ok(Sitemap::Index(vec![entry]))
+        );
+    }
+
+    #[test]
+    fn the_time_of_a_change_is_read_in_each_of_its_forms() {
+        let check = |written: &str, expected: Option<i64>| {
+            let text = format!(
+                "<urlset><url><lastmod> {written}</lastmod><loc>http://a.example/</loc></url><url><loc>http://b/</loc></url></urlset>"
+            );
+            let Ok(Sitemap::Pages(pages)) = parse(text.as_bytes(), MAX_BYTES) else {
+                panic!("{text}")
+            };
+            assert_eq!(
+                pages[0].changed,
+                expected.map(Timestamp::from_unix_secs),
+                "{written}"
+            );
+            assert_eq!(pages[1].changed, None);
+        };
+        check("2026-01-05", Some(1_767_571_200));
+        check("2026-01-05T00:00:00Z", Some(1_767_571_200));
+        check("2026-01-04T21:00:00.5-03:00", Some(1_767_571_200));
+        check("2026-01-04T21:00-03:00", Some(1_767_571_200));
+        check("2026-13-05", None);
+        check("yesterday", None);
+        check("", None);
+    }
+
+    #[test]
+    fn what_is_no_sitemap_is_refused_with_the_reason() {
+        let check = |text: &str, expected: &str| {
+            let error = parse(text.as_bytes(), MAX_BYTES).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        };
+        check("", "not XML");
+        check("<html><body>404</body></html>", "no sitemap but <html>");
+        check(
+            "<!doctype HTML>\n<html><body><p>404</body></html>",
+            "no sitemap but HTML",
+        );
+        check(
+            "<urlset><url><loc>http://a.example/</loc></url>",
+            "cut short",
+        );
+        check("<urlset><url></urlset>", "not XML");
+        check("<urlset></urlset><urlset></urlset>", "two roots");
+        check(
+            "<!DOCTYPE x [<!ENTITY a \"b\">]><urlset><url><loc>&a;</loc></url></urlset>",
+            "document type",
+        );
+        check(
+            &format!("<urlset>{}", "<a>".repeat(1_000_000)),
+            "nested too deeply",
+        );
+        assert!(parse(b"\xff\xfe", MAX_BYTES).unwrap_err().contains("UTF-8"));
+        assert!(
+            parse(&[b' '; 101], 100)
+                .unwrap_err()
+                .contains("larger than 100 bytes")
+        );
+    }
+
+    #[test]
+    fn what_unpacks_to_too_much_or_not_at_all_is_refused() {
+        let check = |bytes: &[u8], expected: &str| {
+            let error = parse(bytes, 1 << 20).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        };
+        check(b"\x1f\x8b\x08", "not packed well");
+        // 100 MiB of blanks in 100 KiB, and once more, packed twice.
+        let bomb = packed(&vec![b' '; 100 << 20]);
+        assert!(bomb.len() < 200 << 10, "{}", bomb.len());
+        check(&bomb, "unpacks to more than 1048576 bytes");
+        check(&packed(&bomb), "not UTF-8");
+        let fits = format!("<urlset>{}</urlset>", " ".repeat((1 << 20) - 17));
+        assert_eq!(
+            parse(&packed(fits.as_bytes()), 1 << 20),
+            Ok(Sitemap::Pages(Vec::new()))
+        );
+        // Several members, as when files are joined.
+        let joined = [
+            packed(b"<urlset><url><loc>http://a.example/"),
+            packed(b"</loc></url></urlset>"),
+        ]
+        .concat();
+        assert!(matches!(parse(&joined, 1 << 20), Ok(Sitemap::Pages(pages)) if pages.len() == 1));
+    }
+
+    #[test]
+    fn a_location_without_end_is_left_out() {
+        let long = "é".repeat(MAX_TEXT_BYTES);
+        assert_eq!(
+            pages(&format!(
+                "<urlset><url><loc>http://a.example/{long}</loc></url></urlset>"
+            )),
+            Ok(vec![])
+        );
+    }
+
+    #[test]
+    fn no_more_pages_are_taken_than_the_limit() {
+        let entries: String = (0..MAX_SITEMAP_URLS + 10)
+            .map(|page| format!("<url><loc>http://a.example/{page}</loc></url>"))
+            .collect();
+        assert_eq!(
+            pages(&format!("<urlset>{entries}</urlset>")).unwrap().len(),
+            MAX_SITEMAP_URLS
+        );
+    }
+
+    #[test]
+    fn urls_are_split_into_host_and_target() {
+        let check = |url: &str, expected: Option<(&str, &str)>| {
+            assert_eq!(
+                split_url(url),
+                expected.map(|(host, target)| (host.to_owned(), target.to_owned())),
+                "{url}"
+            );
+        };
+        check("http://A.Example:8080/b?c#d", Some(("a.example", "/b?c")));
+        check("https://a.example", Some(("a.example", "/")));
+        check("https://a.example?q=1", Some(("a.example", "/?q=1")));
+        check("ftp://a.example/", None);
+        check("/only/a/path", None);
+        check("http://", None);
+        check("http://:80/a", None);
+        check("http://a.example/ b", None);
+        check("", None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_too_much(text in "[<>/!?a-c \"'=&;-]{0,200}", url: String) {
+            let _ = parse(text.as_bytes(), 100);
+            let _ = split_url(&url);
+        }
+    }
+}

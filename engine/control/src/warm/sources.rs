@@ -1,0 +1,270 @@
+//! Which pages a plan wants, in which variants: from lists, files, sitemaps, popularity and
+//! policies, each page once, the most wanted first.
+
+#[doc(hidden)] // Public for the fuzz targets and the replay of their corpus.
+pub mod pages;
+mod seen;
+mod sitemaps;
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use self::seen::Seen;
+use super::path::{Page, Path, SiteFacts};
+use super::run::Run;
+use tero_config as config;
+use tero_config::PlanVariants;
+use tero_edge::telemetry::popularity::Hours;
+use tero_policy_host::device::Device;
+use tero_policy_host::warm_url::PopularPage;
+use tero_policy_host::warm_url::WarmUrl;
+use tero_semantics::timestamp::Timestamp;
+
+/// The popular pages that variants are learned from, and that policies are told of, at least.
+const POPULAR_AT_LEAST: usize = 2_000;
+
+/// The popular pages that policies are told of at most.
+const POPULAR_FOR_POLICIES: usize = 2_000;
+
+/// Where a policy says nothing else: lists go before what is popular, and that before sitemaps.
+const PRIORITY_OF_URLS: u8 = 200;
+const PRIORITY_OF_POPULAR: u8 = 150;
+const PRIORITY_OF_SITEMAP: u8 = 50;
+
+/// The largest file of pages, in bytes.
+const MAX_URL_FILE_BYTES: u64 = 64 << 20;
+
+/// A variant that a plan wants of a page.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Wanted {
+    /// Each that some device gets.
+    Every,
+    /// What such a device gets.
+    Of(Device),
+    /// The one of that name; none stands for that without a name.
+    Named(Option<Arc<str>>),
+}
+
+/// A page that a plan wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Which.
+    pub page: Page,
+    /// In which variants.
+    pub wanted: Vec<Wanted>,
+    /// The higher goes first.
+    pub priority: u8,
+    /// When it changed, as far as its sitemap knows.
+    pub changed: Option<Timestamp>,
+}
+
+/// What a plan wants, and what was odd about finding out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gathered {
+    /// Each page once, the most wanted first.
+    pub candidates: Vec<Candidate>,
+    /// For the report.
+    pub notes: Vec<String>,
+}
+
+/// Finds out what a run wants now.
+pub(super) async fn gather(path: &Arc<dyn Path>, run: &Run, site: &SiteFacts) -> Gathered {
+    let Some(host) = &site.host else {
+        let note = "the site takes any host, and nobody has asked for it yet: name a host in `hosts` to say under which to fetch";
+        return Gathered {
+            candidates: Vec::new(),
+            notes: vec![note.to_owned()],
+        };
+    };
+    let plan = &run.plan;
+    let (popular, seen) = popular(path, run, site);
+    let mut union = Union {
+        host: Arc::clone(host),
+        variants: plan.variants.clone(),
+        seen,
+        found: HashMap::new(),
+        list: Vec::new(),
+        notes: Vec::new(),
+    };
+    for url in &plan.urls {
+        union.add_target(url, None, PRIORITY_OF_URLS, "the list");
+    }
+    for (file, read) in read_files(plan.url_files.clone()).await {
+        match read {
+            Err(error) => union.note(format!(
+                "the file {} can't be read: {error}",
+                file.display()
+            )),
+            Ok(urls) => urls
+                .iter()
+                .for_each(|url| union.add_target(url, None, PRIORITY_OF_URLS, "a file")),
+        }
+    }
+    for page in popular.iter().take(plan.popular) {
+        let own = vec![Wanted::Named(page.variant.clone())];
+        let wanted = (plan.variants == PlanVariants::Seen).then_some(own);
+        union.add_target(&page.url, wanted, PRIORITY_OF_POPULAR, "popularity");
+    }
+    for url in ask_policies(path, plan, site, popular).await {
+        let wanted = (!url.variants.is_empty()).then(|| wanted_of(&url.variants));
+        union.add_target(&url.url, wanted, url.priority, "a policy");
+    }
+    sitemaps::read(path, run, site, &mut union).await;
+    // Stable, so that pages of one priority keep the order in which they were found.
+    union
+        .list
+        .sort_by_key(|candidate| std::cmp::Reverse(candidate.priority));
+    Gathered {
+        candidates: union.list,
+        notes: union.notes,
+    }
+}
+
+/// What is wanted in the hours of the run's window: at these hours of the week, else at these hours
+/// of any day, else at any time. And what visitors of those hours wanted it as.
+fn popular(path: &Arc<dyn Path>, run: &Run, site: &SiteFacts) -> (Vec<PopularPage>, Seen) {
+    let n = run.plan.popular.max(POPULAR_AT_LEAST);
+    let hours = Hours::between(path.clock().now(), run.until, site.zone);
+    path.count();
+    let mut found: Vec<PopularPage> = Vec::new();
+    let mut seen = Seen::default();
+    for (hours, are_those) in [
+        (hours, true),
+        (hours.on_every_day(), true),
+        (Hours::ALL, false),
+    ] {
+        if found.len() >= n {
+            break;
+        }
+        if !are_those {
+            seen = Seen::of(&found);
+        }
+        let known: HashSet<(String, Option<Arc<str>>)> = found
+            .iter()
+            .map(|page| (page.url.clone(), page.variant.clone()))
+            .collect();
+        let more = path.popular(site.index, hours, n);
+        found.extend(
+            more.into_iter()
+                .filter(|page| !known.contains(&(page.url.clone(), page.variant.clone()))),
+        );
+    }
+    if found.len() >= n {
+        seen = Seen::of(&found);
+    }
+    found.truncate(n);
+    (found, seen)
+}
+
+/// Reads files of pages, on a thread that may wait for a disk.
+async fn read_files(files: Vec<PathBuf>) -> Vec<(PathBuf, Result<Vec<String>, String>)> {
+    let read = |file: PathBuf| {
+        let urls = read_file(&file);
+        (file, urls)
+    };
+    tokio::task::spawn_blocking(move || files.into_iter().map(read).collect())
+        .await
+        .unwrap_or_default()
+}
+
+/// The pages of a file, one a line.
+fn read_file(file: &std::path::Path) -> Result<Vec<String>, String> {
+    let size = std::fs::metadata(file)
+        .map_err(|error| error.to_string())?
+        .len();
+    if size > MAX_URL_FILE_BYTES {
+        return Err(format!("it is larger than {MAX_URL_FILE_BYTES} bytes"));
+    }
+    let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
+    Ok(pages::listed(&text).map(str::to_owned).collect())
+}
+
+async fn ask_policies(
+    path: &Arc<dyn Path>,
+    plan: &config::Plan,
+    site: &SiteFacts,
+    mut popular: Vec<PopularPage>,
+) -> Vec<WarmUrl> {
+    popular.truncate(POPULAR_FOR_POLICIES);
+    let (path, name, index) = (Arc::clone(path), Arc::clone(&plan.name), site.index);
+    // Policies may think about a plan for a second: other plans go on meanwhile.
+    let asked = tokio::task::spawn_blocking(move || path.plan_warm(index, &name, &popular)).await;
+    asked.unwrap_or_default()
+}
+
+/// Names of variants or device classes. A name that is both is that of the device: it gets the
+/// variant of that name where there is one.
+fn wanted_of(names: &[String]) -> Vec<Wanted> {
+    let one = |name: &String| match Device::from_name(name) {
+        Some(device) => Wanted::Of(device),
+        None => Wanted::Named(Some(name.as_str().into())),
+    };
+    names.iter().map(one).collect()
+}
+
+struct Union {
+    /// Under which pages without a host are asked for.
+    host: Arc<str>,
+    variants: PlanVariants,
+    seen: Seen,
+    found: HashMap<Page, usize>,
+    list: Vec<Candidate>,
+    notes: Vec<String>,
+}
+
+impl Union {
+    fn note(&mut self, note: String) {
+        if self.notes.len() < super::report::MAX_REASONS {
+            self.notes.push(note);
+        }
+    }
+
+    /// Adds a page in the wanted variants; without them, in those of the plan.
+    fn add_target(
+        &mut self,
+        target: &str,
+        wanted: Option<Vec<Wanted>>,
+        priority: u8,
+        source: &str,
+    ) {
+        let Some(target) = pages::target(target).map(str::to_owned) else {
+            return self.note(format!("{target} from {source} is no path: left out"));
+        };
+        let wanted = wanted.unwrap_or_else(|| self.of_plan(&target));
+        let page = Page {
+            host: Arc::clone(&self.host),
+            target,
+        };
+        self.add(Candidate {
+            page,
+            wanted,
+            priority,
+            changed: None,
+        });
+    }
+
+    /// The variants that the plan wants of a page.
+    fn of_plan(&self, target: &str) -> Vec<Wanted> {
+        match &self.variants {
+            PlanVariants::All => vec![Wanted::Every],
+            PlanVariants::These(names) => wanted_of(names),
+            PlanVariants::Seen => self.seen.variants(target),
+        }
+    }
+
+    fn add(&mut self, new: Candidate) {
+        let Some(at) = self.found.get(&new.page) else {
+            self.found.insert(new.page.clone(), self.list.len());
+            return self.list.push(new);
+        };
+        let candidate = &mut self.list[*at];
+        candidate.priority = candidate.priority.max(new.priority);
+        candidate.changed = candidate.changed.max(new.changed);
+        for wanted in new.wanted {
+            if !candidate.wanted.contains(&wanted) {
+                candidate.wanted.push(wanted);
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What visitors of some hours wanted pages as, so that no variant is fetched that nobody asks for
+//! then.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::Wanted;
+use tero_policy_host::warm_url::PopularPage;
+
+/// Of a page that nobody wanted in those hours, variants with a smaller part of all requests are
+/// left out.
+const SMALLEST_SHARE: f64 = 0.01;
+
+/// Variants by page, and those of all pages together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    by_page: HashMap<String, Vec<Option<Arc<str>>>>,
+    usual: Vec<Option<Arc<str>>>,
+}
+
+impl Seen {
+    pub(super) fn of(popular: &[PopularPage]) -> Seen {
+        let mut by_page: HashMap<String, Vec<Option<Arc<str>>>> = HashMap::new();
+        let mut requests: BTreeMap<Option<Arc<str>>, u64> = BTreeMap::new();
+        for page in popular {
+            by_page
+                .entry(page.url.clone())
+                .or_default()
+                .push(page.variant.clone());
+            let sum = requests.entry(page.variant.clone()).or_default();
+            *sum = sum.saturating_add(page.requests);
+        }
+        #[allow(clippy::cast_precision_loss)] // Of a share.
+        let least = requests
+            .values()
+            .map(|requests| *requests as f64)
+            .sum::<f64>()
+            * SMALLEST_SHARE;
+        #[allow(clippy::cast_precision_loss)]
+        let usual = requests
+            .into_iter()
+            .filter(|(_, requests)| *requests as f64 >= least)
+            .map(|(variant, _)| variant);
+        Seen {
+            usual: usual.collect(),
+            by_page,
+        }
+    }
+
+    /// What the page was wanted as; what any page was, if nobody wanted it; and everything where
+    /// nobody wanted anything.
+    pub(super) fn variants(&self, url: &str) -> Vec<Wanted> {
+        let seen = self.by_page.get(url).unwrap_or(&self.usual);
+        if seen.is_empty() {
+            return vec![Wanted::Every];
+        }
+        seen.iter().cloned().map(Wanted::Named).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_wanted_as_it_was_seen_and_an_unknown_one_as_others_were() {
+        let page = |url: &str, requests: u64, variant: Option<&str>| PopularPage {
+            url: url.to_owned(),
+            requests,
+            variant: variant.map(Arc::from),
+        };
+        let named = |names: &[Option<&str>]| -> Vec<Wanted> {
+            names
+                .iter()
+                .map(|name| Wanted::Named(name.map(Arc::from)))
+                .collect()
+        };
+        let seen = Seen::of(&[
+            page("/", 90, Some("mobile")),
+            page("/", 9, None),
+            page("/img", 1, Some("tablet")),
+            page("/x", 900, None),
+        ]);
+        assert_eq!(seen.variants("/"), named(&[Some("mobile"), None]));
+        assert_eq!(seen.variants("/img"), named(&[Some("tablet")]));
+        // One in a thousand came with a tablet.
+        assert_eq!(seen.variants("/new"), named(&[None, Some("mobile")]));
+        assert_eq!(Seen::of(&[]).variants("/"), [Wanted::Every]);
+    }
+}

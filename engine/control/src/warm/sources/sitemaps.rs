@@ -1,0 +1,153 @@
+//! Reads a plan's sitemaps through the request path, and those that their indexes list. Whatever
+//! one of them is (HTML, endless, packed to death, on another host), it costs no more than its time
+//! and bytes, and the report tells.
+
+use std::sync::Arc;
+
+use super::pages::MAX_TARGET_BYTES;
+use super::{Candidate, PRIORITY_OF_SITEMAP, Union};
+use crate::warm::path::{Page, Path, SiteFacts};
+use crate::warm::run::Run;
+use crate::warm::sitemap::{self, Entry, MAX_SITEMAP_URLS, Sitemap};
+use tero_semantics::timestamp::Timestamp;
+
+/// Adds the pages of the plan's sitemaps.
+pub(super) async fn read(path: &Arc<dyn Path>, run: &Run, site: &SiteFacts, union: &mut Union) {
+    let mut reading = Reading {
+        path,
+        run,
+        site,
+        left: run.plan.max_sitemaps,
+        pages: Vec::new(),
+        cut: false,
+    };
+    for target in &run.plan.sitemaps {
+        let page = Page {
+            host: Arc::clone(&union.host),
+            target: target.clone(),
+        };
+        match reading.read(&page, union).await {
+            None => {}
+            Some(Sitemap::Pages(entries)) => reading.take(&page, entries, union),
+            Some(Sitemap::Index(entries)) => reading.follow(entries, union).await,
+        }
+    }
+    let Reading { mut pages, cut, .. } = reading;
+    if cut {
+        union.note(format!(
+            "the sitemaps name more than {MAX_SITEMAP_URLS} pages: the rest is left out"
+        ));
+    }
+    // What changed lately is asked for more than what has stood for years.
+    pages.sort_by_key(|(_, changed)| std::cmp::Reverse(*changed));
+    for (page, changed) in pages {
+        let wanted = union.of_plan(&page.target);
+        union.add(Candidate {
+            page,
+            wanted,
+            priority: PRIORITY_OF_SITEMAP,
+            changed,
+        });
+    }
+}
+
+struct Reading<'r> {
+    path: &'r Arc<dyn Path>,
+    run: &'r Run,
+    site: &'r SiteFacts,
+    /// Sitemaps that may still be read.
+    left: usize,
+    pages: Vec<(Page, Option<Timestamp>)>,
+    /// Whether there were more pages.
+    cut: bool,
+}
+
+impl Reading<'_> {
+    async fn read(&mut self, page: &Page, union: &mut Union) -> Option<Sitemap> {
+        if self.left == 0 {
+            union.note(format!(
+                "the sitemap {} is one more than max_sitemaps: left out",
+                page.target
+            ));
+            return None;
+        }
+        self.left -= 1;
+        let plan = &self.run.plan;
+        let max_bytes = usize::try_from(plan.max_sitemap_bytes).unwrap_or(usize::MAX);
+        let read = self
+            .path
+            .clock()
+            .timeout(
+                plan.sitemap_timeout,
+                self.path.read(page, self.run.id, max_bytes),
+            )
+            .await;
+        let read = read
+            .unwrap_or_else(|_| Err("did not come to its end within sitemap_timeout".to_owned()));
+        let parsed = read.and_then(|bytes| sitemap::parse(&bytes, max_bytes));
+        parsed
+            .inspect_err(|reason| {
+                union.note(format!("the sitemap {} {reason}: left out", page.target))
+            })
+            .ok()
+    }
+
+    /// Reads the sitemaps of an index, the latest first.
+    async fn follow(&mut self, mut entries: Vec<Entry>, union: &mut Union) {
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.changed));
+        let (listed, may_read) = (entries.len(), self.left);
+        for entry in entries.into_iter().take(may_read) {
+            let Some(page) = self.page_of(&entry.url, union) else {
+                union.note(format!(
+                    "the sitemap {} is not on this site: left out",
+                    entry.url
+                ));
+                continue;
+            };
+            match self.read(&page, union).await {
+                Some(Sitemap::Pages(entries)) => self.take(&page, entries, union),
+                Some(Sitemap::Index(_)) => union.note(format!(
+                    "the sitemap {} is an index in an index: left out",
+                    page.target
+                )),
+                None => {}
+            }
+        }
+        if listed > may_read {
+            union.note(format!(
+                "{} sitemaps of an index are more than max_sitemaps: left out",
+                listed - may_read
+            ));
+        }
+    }
+
+    fn take(&mut self, sitemap: &Page, entries: Vec<Entry>, union: &mut Union) {
+        let mut elsewhere = 0_usize;
+        for entry in entries {
+            if self.pages.len() >= MAX_SITEMAP_URLS {
+                self.cut = true;
+                break;
+            }
+            match self.page_of(&entry.url, union) {
+                Some(page) => self.pages.push((page, entry.changed)),
+                None => elsewhere += 1,
+            }
+        }
+        if elsewhere > 0 {
+            union.note(format!(
+                "the sitemap {} names {elsewhere} pages that are not on this site: left out",
+                sitemap.target
+            ));
+        }
+    }
+
+    /// The page of this site that an absolute URL names.
+    fn page_of(&self, url: &str, union: &Union) -> Option<Page> {
+        let (host, target) = sitemap::split_url(url)?;
+        let ours = host == *union.host || self.site.hosts.contains(&host);
+        (ours && target.len() <= MAX_TARGET_BYTES).then(|| Page {
+            host: host.into(),
+            target,
+        })
+    }
+}

@@ -1,0 +1,418 @@
+//! Connections to the next hop: pools, timeouts, retries, health.
+//!
+//! Each worker thread keeps its own idle connections, since a connection lives on the runtime that
+//! opened it. A request is sent a second time only when the first try can't have reached the
+//! application, or when repeating it is safe (RFC 9110 §9.2.2).
+
+mod connection;
+mod stream;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::UPGRADE;
+use http::{Request, Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Incoming;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use connection::{Connection, Sent};
+use tero_semantics::timestamp::Timestamp;
+use tero_time::clock::Clock;
+use tero_wire::Fault;
+
+/// How long a next hop that could not be reached is left alone while there are others.
+const REST_AFTER_FAILURE: Duration = Duration::from_secs(5);
+
+/// A failure of a streamed body.
+pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
+/// What a request to the next hop carries.
+pub type RequestBody = UnsyncBoxBody<Bytes, BodyError>;
+
+/// Makes a request once more, if that can be done.
+pub type Again<'a> = dyn FnMut() -> Option<Request<RequestBody>> + Send + 'a;
+
+/// Why the next hop gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum OriginError {
+    /// No connection came about.
+    #[error("could not connect to {origin}")]
+    Connect {
+        /// The next hop.
+        origin: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// `connect_timeout` passed.
+    #[error("{origin} did not accept a connection in time")]
+    ConnectTimeout {
+        /// The next hop.
+        origin: String,
+    },
+    /// As many requests as `max_fetches` allows were under way, and none ended within
+    /// `connect_timeout`.
+    #[error("too many requests to the origin are under way")]
+    Busy,
+    /// `response_timeout` passed.
+    #[error("{origin} did not answer in time")]
+    ResponseTimeout {
+        /// The next hop.
+        origin: String,
+    },
+    /// The connection ended before the head of the response was complete, or what came is not HTTP.
+    #[error("{origin} broke off or did not speak HTTP")]
+    Broken {
+        /// The next hop.
+        origin: String,
+        /// What went wrong.
+        #[source]
+        source: hyper::Error,
+    },
+    /// What came could be read in two ways, so it was not read at all.
+    #[error("{origin} sent a malformed response: {fault}")]
+    Malformed {
+        /// The next hop.
+        origin: String,
+        /// What is wrong with it.
+        fault: Fault,
+    },
+    /// It switched to another protocol, and nobody had asked for one.
+    #[error("{origin} switched protocols unasked")]
+    Switched {
+        /// The next hop.
+        origin: String,
+    },
+    /// The client's own request body failed.
+    #[error("the request body ended early")]
+    RequestBody {
+        /// What went wrong.
+        #[source]
+        source: hyper::Error,
+    },
+}
+
+impl OriginError {
+    /// Whether time ran out: a 504 rather than a 502 (RFC 9110 §15.6.5).
+    pub fn is_timeout(&self) -> bool {
+        matches!(
+            self,
+            OriginError::ConnectTimeout { .. } | OriginError::ResponseTimeout { .. }
+        )
+    }
+
+    /// The reason in a word, for `Cache-Status`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            OriginError::Connect { .. } => "origin refused the connection",
+            OriginError::ConnectTimeout { .. } => "origin did not accept a connection in time",
+            OriginError::Busy => "too many requests to the origin",
+            OriginError::ResponseTimeout { .. } => "origin did not answer in time",
+            OriginError::Broken { .. } => "origin broke off",
+            OriginError::Malformed { .. } => "origin sent a malformed response",
+            OriginError::Switched { .. } => "origin switched protocols unasked",
+            OriginError::RequestBody { .. } => "request body ended early",
+        }
+    }
+}
+
+/// A next hop.
+#[derive(Debug)]
+struct Hop {
+    /// Unique in the process, for the per-thread pools.
+    id: usize,
+    host: String,
+    port: u16,
+    authority: String,
+    /// Until when it is left alone, in milliseconds since the epoch.
+    rests_until: AtomicI64,
+}
+
+/// How requests travel to a site's next hops.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Host and port of each.
+    pub hops: Vec<(String, u16)>,
+    /// Requests under way at once.
+    pub max_fetches: usize,
+    /// To open a connection.
+    pub connect_timeout: Duration,
+    /// From the request to the head of the response.
+    pub response_timeout: Duration,
+    /// Bytes of the head of a response, in all.
+    pub max_header_bytes: usize,
+    /// Fields in the head of a response.
+    pub max_headers: usize,
+}
+
+/// The next hops of a site.
+#[derive(Debug)]
+pub struct Origin {
+    hops: Vec<Hop>,
+    next: AtomicUsize,
+    fetches: Arc<Semaphore>,
+    settings: Settings,
+    clock: Clock,
+}
+
+/// An answer of the next hop; its body holds one of the site's `max_fetches` until it is dropped.
+#[derive(Debug)]
+pub struct Answer {
+    /// Head and body.
+    pub response: Response<Incoming>,
+    /// Held while the body is read.
+    pub permit: OwnedSemaphorePermit,
+}
+
+impl Origin {
+    /// The next hops of `settings`, with no connection yet.
+    pub fn new(settings: Settings, clock: Clock) -> Origin {
+        static NEXT_ID: AtomicUsize = AtomicUsize::new(0);
+        let hops = settings.hops.iter().map(|(host, port)| Hop {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            host: host
+                .trim_start_matches('[')
+                .trim_end_matches(']')
+                .to_owned(),
+            port: *port,
+            authority: if *port == 80 {
+                host.clone()
+            } else {
+                format!("{host}:{port}")
+            },
+            rests_until: AtomicI64::new(i64::MIN),
+        });
+        Origin {
+            hops: hops.collect(),
+            next: AtomicUsize::new(0),
+            fetches: Arc::new(Semaphore::new(settings.max_fetches)),
+            settings,
+            clock,
+        }
+    }
+
+    /// Whether visitors leave room for what nobody waits for: a quarter of `max_fetches` is always
+    /// theirs.
+    pub fn has_room(&self) -> bool {
+        self.fetches.available_permits() > self.settings.max_fetches / 4
+    }
+
+    /// Sends a request and waits for the head of the answer. `request` has an origin-form target
+    /// and its `Host`. Where it may be repeated, `again` makes the same once more.
+    ///
+    /// # Errors
+    /// [`OriginError`], with nothing sent in the cases of `Connect`, `ConnectTimeout` and `Busy`.
+    pub async fn fetch(
+        &self,
+        mut request: Request<RequestBody>,
+        mut again: Option<&mut Again<'_>>,
+    ) -> Result<Answer, OriginError> {
+        let permit = self.permit().await?;
+        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut failure = OriginError::Busy;
+        for hop in self.in_turn(first) {
+            match self.fetch_from(hop, request, again.as_deref_mut()).await {
+                Ok(response) => return Ok(Answer { response, permit }),
+                Err((error, Some(unsent))) => {
+                    hop.rests_until.store(
+                        self.clock
+                            .now()
+                            .saturating_add(REST_AFTER_FAILURE)
+                            .unix_millis(),
+                        Ordering::Relaxed,
+                    );
+                    request = unsent;
+                    failure = error;
+                }
+                Err((error, None)) => return Err(error),
+            }
+        }
+        Err(failure)
+    }
+
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, OriginError> {
+        let fetches = Arc::clone(&self.fetches);
+        if let Ok(permit) = Arc::clone(&fetches).try_acquire_owned() {
+            return Ok(permit);
+        }
+        match self
+            .clock
+            .timeout(self.settings.connect_timeout, fetches.acquire_owned())
+            .await
+        {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(OriginError::Busy),
+        }
+    }
+
+    /// All hops once, those that can be reached first, beginning with another one each time.
+    fn in_turn(&self, first: usize) -> Vec<&Hop> {
+        if let [only] = &self.hops[..] {
+            return vec![only];
+        }
+        let now = self.clock.now();
+        let rests =
+            |hop: &&Hop| Timestamp::from_unix_millis(hop.rests_until.load(Ordering::Relaxed)) > now;
+        let turn = || (0..self.hops.len()).map(|step| &self.hops[(first + step) % self.hops.len()]);
+        turn()
+            .filter(|hop| !rests(hop))
+            .chain(turn().filter(rests))
+            .collect()
+    }
+
+    /// Sends a request to one hop; gives it back where it was not sent.
+    async fn fetch_from(
+        &self,
+        hop: &Hop,
+        mut request: Request<RequestBody>,
+        mut again: Option<&mut Again<'_>>,
+    ) -> Result<Response<Incoming>, (OriginError, Option<Request<RequestBody>>)> {
+        while let Some(idle) = connection::take_idle(hop.id, self.clock.now(), again.is_some()) {
+            match self.send(hop, idle, request).await {
+                Ok(response) => return Ok(response),
+                Err(Failed {
+                    unsent: Some(unsent),
+                    ..
+                }) => request = unsent,
+                // It may be that the hop closed the connection at this very moment: then it ends
+                // without a byte of an answer, and the application has not seen the request (RFC
+                // 9112 §9.3.1).
+                Err(Failed {
+                    error, was_silent, ..
+                }) => match again
+                    .as_mut()
+                    .filter(|_| was_silent)
+                    .and_then(|again| again())
+                {
+                    Some(again) => {
+                        request = again;
+                        break;
+                    }
+                    None => return Err((error, None)),
+                },
+            }
+        }
+        let opened = match self
+            .clock
+            .timeout(
+                self.settings.connect_timeout,
+                connection::open(&hop.host, hop.port, &self.settings),
+            )
+            .await
+        {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(source)) => {
+                return Err((
+                    OriginError::Connect {
+                        origin: hop.authority.clone(),
+                        source,
+                    },
+                    Some(request),
+                ));
+            }
+            Err(_) => {
+                return Err((
+                    OriginError::ConnectTimeout {
+                        origin: hop.authority.clone(),
+                    },
+                    Some(request),
+                ));
+            }
+        };
+        self.send(hop, opened, request)
+            .await
+            .map_err(|failed| (failed.error, failed.unsent))
+    }
+
+    async fn send(
+        &self,
+        hop: &Hop,
+        mut connection: Connection,
+        request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, Failed> {
+        let origin = hop.authority.clone();
+        let asks_to_switch = request.headers().contains_key(UPGRADE);
+        let (error, was_silent) = match self
+            .clock
+            .timeout(self.settings.response_timeout, connection.send(request))
+            .await
+        {
+            Ok(Sent::Answered(response))
+                if response.status() != StatusCode::SWITCHING_PROTOCOLS =>
+            {
+                connection::keep(hop.id, connection, self.clock.now());
+                return Ok(response);
+            }
+            Ok(Sent::Answered(response)) if asks_to_switch => return Ok(response),
+            Ok(Sent::Answered(_)) => (OriginError::Switched { origin }, false),
+            Ok(Sent::Unsent(request, source)) => {
+                let error = OriginError::Broken { origin, source };
+                return Err(Failed {
+                    error,
+                    unsent: Some(request),
+                    was_silent: true,
+                });
+            }
+            Ok(Sent::Broken { source, .. }) if source.is_user() => {
+                (OriginError::RequestBody { source }, false)
+            }
+            Ok(Sent::Broken { source, was_silent }) => match fault_in(&source) {
+                Some(fault) => (OriginError::Malformed { origin, fault }, false),
+                None => (OriginError::Broken { origin, source }, was_silent),
+            },
+            Err(_) => (OriginError::ResponseTimeout { origin }, false),
+        };
+        Err(Failed {
+            error,
+            unsent: None,
+            was_silent,
+        })
+    }
+}
+
+/// What became of a request that was not answered.
+struct Failed {
+    error: OriginError,
+    /// The request, where nothing of it was sent.
+    unsent: Option<Request<RequestBody>>,
+    /// The connection ended in order, without a byte of an answer.
+    was_silent: bool,
+}
+
+/// What our own look at the bytes found, behind what hyper says of it.
+fn fault_in(error: &hyper::Error) -> Option<Fault> {
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        let inner = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        if let Some(fault) = inner.and_then(|inner| inner.downcast_ref::<Fault>()) {
+            return Some(*fault);
+        }
+        source = error.source();
+    }
+    None
+}
+
+/// The same request once more, if it has no body.
+pub fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
+    if !http_body::Body::is_end_stream(request.body()) {
+        return None;
+    }
+    let mut again = Request::new(empty());
+    *again.method_mut() = request.method().clone();
+    *again.uri_mut() = request.uri().clone();
+    *again.headers_mut() = request.headers().clone();
+    // Whoever wants the interim responses wants those to the second one.
+    *again.extensions_mut() = request.extensions().clone();
+    Some(again)
+}
+
+/// No body.
+pub fn empty() -> RequestBody {
+    use http_body_util::{BodyExt, Empty};
+    Empty::new().map_err(|never| match never {}).boxed_unsync()
+}

@@ -1,0 +1,115 @@
+//! The bytes of a connection to a next hop, between the socket and hyper: what could be read in two
+//! ways ends it (`wire`).
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll, ready};
+
+use http::Method;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use tero_wire::Responses;
+
+const SENT: u8 = 1;
+const HEAD_SENT: u8 = 2;
+const ANSWERED: u8 = 3;
+
+/// How far the latest request on a connection has come.
+#[derive(Debug, Default)]
+pub(super) struct Progress(AtomicU8);
+
+impl Progress {
+    /// A request goes out: what comes from now on is its response.
+    pub(super) fn request_sent(&self, method: &Method) {
+        self.0.store(
+            if method == Method::HEAD {
+                HEAD_SENT
+            } else {
+                SENT
+            },
+            Ordering::Relaxed,
+        );
+    }
+
+    /// Whether anything of its response has come.
+    pub(super) fn has_answer(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == ANSWERED
+    }
+}
+
+/// A stream from and to a next hop.
+#[derive(Debug)]
+pub(super) struct NextHopStream {
+    stream: TcpStream,
+    progress: Arc<Progress>,
+    responses: Responses,
+}
+
+impl NextHopStream {
+    pub(super) fn new(stream: TcpStream, progress: Arc<Progress>) -> NextHopStream {
+        NextHopStream {
+            stream,
+            progress,
+            responses: Responses::default(),
+        }
+    }
+}
+
+impl AsyncRead for NextHopStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
+        let read = &buffer.filled()[before..];
+        if read.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        match this.progress.0.swap(ANSWERED, Ordering::Relaxed) {
+            SENT => this.responses.expect(),
+            HEAD_SENT => this.responses.expect_bodiless(),
+            _ => {}
+        }
+        let taken = this.responses.take(read);
+        Poll::Ready(taken.map_err(|fault| {
+            buffer.set_filled(before);
+            io::Error::new(io::ErrorKind::InvalidData, fault)
+        }))
+    }
+}
+
+impl AsyncWrite for NextHopStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write_vectored(context, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,499 @@
+//! What would become of a request, and why: the steps of the request path with nothing fetched,
+//! stored, counted or remembered.
+//!
+//! Policies are consulted one by one, each in an instance of its own. About a response they are
+//! asked as well: the one that is stored, the one that is given, or else a bare 200.
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
+
+use super::admit::{self, Exchange, From, Handling, Refused};
+use super::{Edge, fetch};
+use crate::store::Variants;
+use crate::store::stored::StoredResponse;
+use tero_policy_host::device::Device;
+use tero_policy_host::{Answered, Consulted, RequestAnswer, ResponseAnswer, Word};
+use tero_semantics::cache_control::ResponseDirectives;
+use tero_semantics::decision::{Lookup, RequestDecision, ResponseDecision, Storing};
+use tero_semantics::freshness::{Freshness, LifetimeSource, browser_lifetime, header_lifetime};
+use tero_semantics::reuse::{self, Absent, ClientDirectives, Reuse, reuse};
+use tero_semantics::storability::{FloorExceptions, Storability};
+use tero_time::local_time::WrittenTime;
+
+/// Tags of all policies together; what is beyond is left out.
+const MAX_TAGS: usize = 128;
+
+/// Which request is meant.
+#[derive(Debug)]
+pub struct Subject {
+    /// Its head.
+    pub parts: Parts,
+    /// When it would come, by the clock of the site's zone; now where it is none.
+    pub at: Option<WrittenTime>,
+    /// The class of the device that stands for the one that the fields tell.
+    pub device: Option<Device>,
+    /// The response that policies are asked about.
+    pub response: Option<(StatusCode, HeaderMap)>,
+}
+
+/// Where the response comes from that policies were asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It was given with the question.
+    Given,
+    /// It is stored. Fields that are not stored, `Set-Cookie` among them, are not known any more.
+    Stored,
+    /// Nobody knows: a 200 without fields.
+    Assumed,
+}
+
+impl Origin {
+    /// The name in explanations.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Origin::Given => "given",
+            Origin::Stored => "stored",
+            Origin::Assumed => "assumed",
+        }
+    }
+}
+
+/// A rule of the engine that had a say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Which.
+    pub name: &'static str,
+    /// What it did, for people.
+    pub text: String,
+}
+
+/// What would become of the request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Would {
+    /// `hit`, `stale`, `revalidate`, `miss`, `pass` or `error`.
+    pub outcome: &'static str,
+    /// Why, for people.
+    pub why: String,
+}
+
+/// The answer.
+#[derive(Debug)]
+pub struct Explanation {
+    /// The request as it was let in, with what the policies decided and its key.
+    pub exchange: Exchange,
+    /// What each policy said about the request.
+    pub on_request: Consulted<RequestAnswer, RequestDecision>,
+    /// Where the response comes from that they were asked about, and its status.
+    pub response: (Origin, StatusCode),
+    /// What each policy said about it.
+    pub on_response: Consulted<ResponseAnswer, ResponseDecision>,
+    /// How long such a response would be fresh, arriving then.
+    pub freshness: Freshness,
+    /// Whether it would be stored.
+    pub storability: Storability,
+    /// What is stored under the key.
+    pub stored: Option<Variants>,
+    /// Which of it the request selects.
+    pub selected: Option<Arc<StoredResponse>>,
+    /// Whether the answer was not storable lately, so that nobody waits for it.
+    pub hit_for_miss: bool,
+    /// The rules of the engine that had a say, in the order of the request path.
+    pub rules: Vec<Rule>,
+    /// What would become of it.
+    pub would: Would,
+}
+
+/// Explains a request.
+///
+/// # Errors
+/// [`Refused`]: it would not be let in.
+pub fn explain(edge: &Edge, subject: Subject) -> Result<Explanation, Refused> {
+    let from = From {
+        device: subject.device,
+        ..From::default()
+    };
+    let mut exchange = admit::enter(edge, subject.parts, from).map_err(|refused| refused.0)?;
+    if let Some(at) = subject.at {
+        exchange.at = at.in_zone(exchange.site.counters.zone());
+    }
+    let on_request = consult(&mut exchange);
+    exchange.key = admit::write_key(&exchange);
+    let stored = edge
+        .store
+        .peek(&exchange.key)
+        .filter(|_| exchange.handling() == Handling::Cache);
+    let selected = stored
+        .as_ref()
+        .and_then(|variants| variants.select(&exchange.parts.headers))
+        .cloned();
+    let (origin, status, headers) = match (subject.response, &selected) {
+        (Some((status, headers)), _) => (Origin::Given, status, headers),
+        (None, Some(stored)) => (
+            Origin::Stored,
+            stored.head.status,
+            stored.head.fields.to_headers(0),
+        ),
+        (None, None) => (Origin::Assumed, StatusCode::OK, HeaderMap::new()),
+    };
+    let directives =
+        ResponseDirectives::governing(&headers, &exchange.site.settings.targeted_fields);
+    let header_ttl = header_lifetime(&headers, &directives, exchange.at);
+    let header_browser_ttl = browser_lifetime(&headers, &directives, exchange.at);
+    let length = headers
+        .get(http::header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse().ok());
+    let answered = Answered {
+        status,
+        headers: &headers,
+        length,
+        header_ttl,
+        header_browser_ttl,
+        key: &exchange.key,
+    };
+    let on_response = exchange
+        .policies()
+        .consult_response(&exchange.ask(), &answered, exchange.at);
+    let weigh = |floor: FloorExceptions| {
+        fetch::weigh(
+            &exchange,
+            status,
+            &headers,
+            (&directives, &on_response.decision, floor),
+            (exchange.at, exchange.at),
+        )
+    };
+    let floor = exchange.site.settings.policy_may_override;
+    let (freshness, storability) = weigh(floor);
+    let mut rules = rules_of_request(&exchange, &on_request);
+    rules.extend(rules_of_response(
+        &on_response,
+        (&freshness, header_ttl),
+        &storability,
+        &weigh(FloorExceptions::default()).1,
+    ));
+    let hit_for_miss = edge.hit_for_miss.expects(&exchange.key, exchange.at);
+    let would = would(
+        &exchange,
+        stored.is_some(),
+        selected.as_deref(),
+        hit_for_miss,
+    );
+    Ok(Explanation {
+        on_request,
+        response: (origin, status),
+        on_response,
+        freshness,
+        storability,
+        stored,
+        selected,
+        hit_for_miss,
+        rules,
+        would,
+        exchange,
+    })
+}
+
+/// Asks the policies about the request: those of the canary, if the key is of its share.
+fn consult(exchange: &mut Exchange) -> Consulted<RequestAnswer, RequestDecision> {
+    let site = Arc::clone(&exchange.site);
+    let active = site.policies.consult_request(&exchange.ask(), exchange.at);
+    exchange.decision = Arc::new(active.decision.clone());
+    match site.canary.as_ref().filter(|canary| canary.takes(exchange)) {
+        None => active,
+        Some(canary) => {
+            let asked = canary.chain.consult_request(&exchange.ask(), exchange.at);
+            exchange.is_canary = true;
+            exchange.decision = Arc::new(asked.decision.clone());
+            asked
+        }
+    }
+}
+
+fn rules_of_request(
+    exchange: &Exchange,
+    asked: &Consulted<RequestAnswer, RequestDecision>,
+) -> Vec<Rule> {
+    let mut rules = failures(asked);
+    let says = |wanted: Lookup| {
+        said(asked, move |answer| {
+            (answer.lookup == Some(wanted)).then_some(())
+        })
+    };
+    if let Some((passing, ())) = says(Lookup::Pass).first() {
+        let others: Vec<&str> = says(Lookup::Cache).iter().map(|(name, ())| *name).collect();
+        let over = if others.is_empty() {
+            String::new()
+        } else {
+            format!(", although {} would look up", others.join(", "))
+        };
+        rules.push(rule(
+            "pass-wins",
+            format!("`{passing}` passes, and a pass wins over every other answer{over}"),
+        ));
+    } else if exchange.handling() == Handling::Pass {
+        rules.push(rule(
+            "content",
+            "a GET with content is passed: no key could tell such contents apart".to_owned(),
+        ));
+    }
+    first_wins(&mut rules, asked, "the query", |answer| {
+        answer.query.clone()
+    });
+    let variants = said(asked, |answer| answer.variant.clone());
+    if variants.len() > 1 {
+        let joined = exchange.decision.variant.as_deref().unwrap_or_default();
+        rules.push(rule(
+            "variants-join",
+            format!(
+                "{} name variants, which join to `{joined}`",
+                names(&variants)
+            ),
+        ));
+    }
+    let directives = exchange.fields.directives;
+    if directives && exchange.site.settings.client_directives == ClientDirectives::Ignore {
+        let text = "what the request says about caching is not obeyed (site.client_directives), but for only-if-cached and no-store";
+        rules.push(rule("client-directives", text.to_owned()));
+    }
+    rules
+}
+
+fn rules_of_response(
+    asked: &Consulted<ResponseAnswer, ResponseDecision>,
+    (freshness, header_ttl): (&Freshness, Option<std::time::Duration>),
+    storability: &Storability,
+    without_exceptions: &Storability,
+) -> Vec<Rule> {
+    let mut rules = failures(asked);
+    let storing = |wanted: Storing| {
+        said(asked, move |answer| {
+            (answer.storing == wanted).then_some(())
+        })
+    };
+    let (never, always) = (storing(Storing::Never), storing(Storing::Always));
+    if let Some((name, ())) = never.first() {
+        let over = if always.is_empty() {
+            String::new()
+        } else {
+            format!(", although {} would store", names(&always))
+        };
+        rules.push(rule(
+            "never-wins",
+            format!("`{name}` says never, and that wins over every other answer{over}"),
+        ));
+    }
+    first_wins(&mut rules, asked, "the TTL", |answer| answer.ttl);
+    first_wins(&mut rules, asked, "the browser's TTL", |answer| {
+        answer.browser_ttl
+    });
+    first_wins(&mut rules, asked, "stale-while-revalidate", |answer| {
+        answer.stale_while_revalidate
+    });
+    first_wins(&mut rules, asked, "stale-if-error", |answer| {
+        answer.stale_if_error
+    });
+    let tags = asked.answers.iter().map(|(_, word)| {
+        if let Word::Answer(answer) = word {
+            answer.tags.len()
+        } else {
+            0
+        }
+    });
+    if tags.sum::<usize>() > MAX_TAGS {
+        rules.push(rule(
+            "tags",
+            format!("of all tags together {MAX_TAGS} are kept"),
+        ));
+    }
+    let decision = &asked.decision;
+    let wanted =
+        never.is_empty() && (decision.storing == Storing::Always || decision.ttl.is_some());
+    match (storability, without_exceptions) {
+        (Storability::No(refusal), _) if wanted => {
+            let text = format!(
+                "the policies would store it, but it may not be stored: {}",
+                refusal.as_str()
+            );
+            rules.push(rule("safety-floor", text));
+        }
+        (Storability::Yes, Storability::No(refusal)) => {
+            let text = format!(
+                "policy_may_override of the site lets the policies store it although: {}",
+                refusal.as_str()
+            );
+            rules.push(rule("floor-lifted", text));
+        }
+        _ => {}
+    }
+    if let (LifetimeSource::Policy, Some(fields)) = (freshness.source(), header_ttl)
+        && fields != freshness.lifetime()
+    {
+        let (ttl, fields) = (freshness.lifetime().as_secs(), fields.as_secs());
+        rules.push(rule(
+            "policy-ttl",
+            format!("the TTL of {ttl} s takes the place of the {fields} s that the response's fields give"),
+        ));
+    }
+    if let Some(browser) = decision
+        .browser_ttl
+        .filter(|browser| *browser > freshness.lifetime())
+    {
+        let (browser, left) = (browser.as_secs(), freshness.lifetime().as_secs());
+        rules.push(rule(
+            "browser-ttl",
+            format!(
+                "browsers are told at most the {left} s that are left at the edge, not {browser} s"
+            ),
+        ));
+    }
+    rules
+}
+
+fn rule(name: &'static str, text: String) -> Rule {
+    Rule { name, text }
+}
+
+/// What a part of the answers says, by policy.
+fn said<A, D, T>(asked: &Consulted<A, D>, part: impl Fn(&A) -> Option<T>) -> Vec<(&str, T)> {
+    let said = asked
+        .answers
+        .iter()
+        .filter_map(|(policy, word)| match word {
+            Word::Answer(answer) => Some((&**policy.name(), part(answer)?)),
+            Word::Failed { .. } | Word::NoHook | Word::Off(_) => None,
+        });
+    said.collect()
+}
+
+fn names<T>(said: &[(&str, T)]) -> String {
+    said.iter()
+        .map(|(name, _)| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn failures<A, D>(asked: &Consulted<A, D>) -> Vec<Rule> {
+    let failed = asked
+        .answers
+        .iter()
+        .filter_map(|(policy, word)| match word {
+            Word::Failed { kind, reason } => Some((
+                policy.name(),
+                format!("failed ({}: {reason})", kind.as_str()),
+            )),
+            Word::Off(reason) => Some((policy.name(), format!("is switched off ({reason})"))),
+            Word::Answer(_) | Word::NoHook => None,
+        });
+    failed
+        .map(|(name, how)| {
+            rule(
+                "no-answer",
+                format!("`{name}` {how}, and so has decided nothing"),
+            )
+        })
+        .collect()
+}
+
+fn first_wins<A, D, T: PartialEq>(
+    rules: &mut Vec<Rule>,
+    asked: &Consulted<A, D>,
+    what: &str,
+    part: impl Fn(&A) -> Option<T>,
+) {
+    let said = said(asked, part);
+    if let [(first, value), others @ ..] = said.as_slice()
+        && others.iter().any(|(_, other)| other != value)
+    {
+        let text = format!(
+            "`{first}` comes first and decides {what}; what {} would have is not used",
+            names(others)
+        );
+        rules.push(rule("first-wins", text));
+    }
+}
+
+fn would(
+    exchange: &Exchange,
+    any_stored: bool,
+    selected: Option<&StoredResponse>,
+    hit_for_miss: bool,
+) -> Would {
+    let because = |outcome, why: String| Would { outcome, why };
+    match exchange.handling() {
+        Handling::Pass => {
+            return because(
+                "pass",
+                "it goes to the origin and back, nothing looked up and nothing stored".to_owned(),
+            );
+        }
+        Handling::Method => {
+            return because(
+                "pass",
+                format!(
+                    "a {} is never answered from what is stored",
+                    exchange.parts.method
+                ),
+            );
+        }
+        Handling::Upgrade => {
+            return because(
+                "pass",
+                "the connection is handed to the origin: the request asks for another protocol"
+                    .to_owned(),
+            );
+        }
+        Handling::Cache => {}
+    }
+    let only_if_cached = || {
+        because(
+            "error",
+            "nothing stored will do, and the request says only-if-cached: 504".to_owned(),
+        )
+    };
+    let Some(stored) = selected else {
+        return match (reuse::absent(&exchange.directives), any_stored) {
+            (Absent::Unsatisfiable, _) => only_if_cached(),
+            (Absent::Fetch, true) => {
+                because("miss", "what is stored under the key is for other request fields (Vary)".to_owned())
+            }
+            (Absent::Fetch, false) if hit_for_miss => because(
+                "miss",
+                "nothing is stored; the answer was not storable lately, so it is fetched without waiting".to_owned(),
+            ),
+            (Absent::Fetch, false) => because("miss", "nothing is stored under the key".to_owned()),
+        };
+    };
+    let freshness = &stored.head.freshness;
+    let settings = &exchange.site.settings;
+    match reuse(
+        freshness,
+        &exchange.directives,
+        settings.client_directives,
+        exchange.at,
+    ) {
+        Reuse::Fresh => because(
+            "hit",
+            format!(
+                "it is stored, and fresh for another {} s",
+                freshness.remaining_secs(exchange.at)
+            ),
+        ),
+        Reuse::StaleWhileRevalidate => {
+            let stale = freshness.staleness(exchange.at).as_secs();
+            because(
+                "stale",
+                format!("it is stored, stale for {stale} s, and served while it is revalidated"),
+            )
+        }
+        Reuse::Revalidate(why) => because(
+            "revalidate",
+            format!(
+                "it is stored, and the origin is asked first: {}",
+                why.as_str()
+            ),
+        ),
+        Reuse::Unsatisfiable => only_if_cached(),
+    }
+}

@@ -1,0 +1,246 @@
+//! The request to the next hop, made from the client's.
+
+use std::net::IpAddr;
+
+use http::header::{ACCEPT_ENCODING, HOST, HeaderName, IF_RANGE, RANGE, VIA};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
+
+use super::Edge;
+use super::admit::Exchange;
+use super::respond::head_as_bytes;
+use crate::origin::RequestBody;
+use tero_semantics::{forwarding, key, range, validation, vary};
+
+/// Tells the application which variant to render.
+pub(super) const TERO_VARIANT: HeaderName = HeaderName::from_static("tero-variant");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// Whether a client could talk an application by this field into another answer than the one that
+/// the key stands for. Applications trust them since proxies set them; none of them is part of the
+/// key, so an answer to one of them would poison it.
+fn is_never_from_clients(name: &str) -> bool {
+    matches!(
+        name,
+        "tero-variant"
+            | "x-forwarded-host"
+            | "x-forwarded-proto"
+            | "forwarded"
+            | "x-forwarded-scheme"
+            | "x-forwarded-port"
+            | "x-forwarded-prefix"
+            | "x-forwarded-server"
+            | "x-original-url"
+            | "x-rewrite-url"
+            | "x-http-method-override"
+    )
+}
+
+/// Fields that are added to a client's.
+const ADDED_FIELDS: usize = 8;
+
+/// What is asked for with the next hop's answer in mind.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Wanted {
+    /// The whole response.
+    #[default]
+    Whole,
+    /// The whole response, on condition that the one with these fields no longer holds (RFC 9111
+    /// §4.3.1).
+    Newer(HeaderMap),
+    /// What follows the first bytes of a response of which these are stored, or the whole of
+    /// another one (RFC 9110 §13.1.5).
+    Rest {
+        /// So many bytes are there.
+        from: u64,
+        /// The strong validator that the bytes came with.
+        validator: HeaderValue,
+    },
+    /// The range that the client asks for.
+    Range,
+}
+
+/// A request whose answer may be stored, by the query that counts.
+pub(super) fn for_storing(
+    edge: &Edge,
+    exchange: &Exchange,
+    body: RequestBody,
+    wanted: &Wanted,
+) -> Request<RequestBody> {
+    let query = key::canonical_query(exchange.parts.uri.query(), &exchange.decision.query);
+    let mut request = build(edge, exchange, body, query.as_deref());
+    let headers = request.headers_mut();
+    validation::strip_conditions(headers);
+    match wanted {
+        Wanted::Range => {}
+        Wanted::Whole | Wanted::Newer(_) | Wanted::Rest { .. } => {
+            headers.remove(RANGE);
+        }
+    }
+    if let Some(accepted) = vary::normalised_accept_encoding(headers) {
+        headers.insert(ACCEPT_ENCODING, accepted);
+    } else {
+        headers.remove(ACCEPT_ENCODING);
+    }
+    match wanted {
+        Wanted::Whole | Wanted::Range => {}
+        Wanted::Newer(stored) => {
+            validation::add_conditions(stored, headers);
+        }
+        Wanted::Rest { from, validator } => {
+            headers.insert(RANGE, range::from_on(*from));
+            headers.insert(IF_RANGE, validator.clone());
+        }
+    }
+    *request.method_mut() = Method::GET;
+    request
+}
+
+/// A request that the edge has no part in: as the client sent it, content included.
+pub(super) fn as_sent(edge: &Edge, exchange: &Exchange, body: RequestBody) -> Request<RequestBody> {
+    build(edge, exchange, body, exchange.parts.uri.query())
+}
+
+fn build(
+    edge: &Edge,
+    exchange: &Exchange,
+    body: RequestBody,
+    query: Option<&str>,
+) -> Request<RequestBody> {
+    let mut request = Request::new(body);
+    *request.method_mut() = exchange.parts.method.clone();
+    *request.uri_mut() = target(&exchange.parts.uri, query);
+    let headers = request.headers_mut();
+    *headers = exchange.parts.headers.clone();
+    headers.reserve(ADDED_FIELDS);
+    forwarding::strip_request_hop_by_hop(headers);
+    // Whoever reads the content has said 100 when it comes to the next hop (RFC 9110 §10.1.1).
+    forwarding::remove_named(headers, |name| {
+        name == "expect" || is_never_from_clients(name)
+    });
+    if let Some(host) = headers.get(HOST).cloned() {
+        headers.insert(X_FORWARDED_HOST, host);
+    }
+    let host = match &exchange.site.settings.host_header {
+        Some(host) => HeaderValue::try_from(host.as_str()).ok(),
+        None => exchange
+            .parts
+            .uri
+            .authority()
+            .and_then(|authority| HeaderValue::try_from(authority.as_str()).ok()),
+    };
+    if let Some(host) = host {
+        headers.insert(HOST, host);
+    }
+    if let Some(variant) = exchange
+        .decision
+        .variant
+        .as_deref()
+        .and_then(|variant| HeaderValue::try_from(variant).ok())
+    {
+        headers.insert(TERO_VARIANT, variant);
+    }
+    if let Some(client) = exchange
+        .client
+        .and_then(|client| forwarded_for(headers, &written(client)))
+    {
+        headers.insert(X_FORWARDED_FOR, client);
+    }
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+    forwarding::append_via(headers, exchange.parts.version, &edge.name);
+    forwarding::append_cdn_loop(headers, &edge.name);
+    request
+}
+
+/// Lets the client have the interim responses to `request` as they come (RFC 9110 §15.2); HTTP/1.0
+/// knows none. 100 is for each hop to say. None is ever stored, and followers of a fetch get none,
+/// since it is not their request.
+pub(super) fn pass_interim_on(
+    edge: &Edge,
+    exchange: &Exchange,
+    request: &mut Request<RequestBody>,
+) {
+    let Some(caller) = exchange
+        .caller
+        .clone()
+        .filter(|_| exchange.parts.version == Version::HTTP_11)
+    else {
+        return;
+    };
+    let via = edge.via.clone();
+    hyper::ext::on_informational(request, move |interim| {
+        if interim.status() != StatusCode::CONTINUE {
+            let mut headers = interim.headers().clone();
+            forwarding::strip_response_hop_by_hop(&mut headers);
+            headers.append(VIA, via.clone());
+            caller.send_interim(&head_as_bytes(interim.status(), &headers));
+        }
+    });
+}
+
+fn target(uri: &Uri, query: Option<&str>) -> Uri {
+    let path = uri.path();
+    let target = match query {
+        Some(query) => Uri::try_from(format!("{path}?{query}")),
+        None => Uri::try_from(path),
+    };
+    target.unwrap_or_else(|_| uri.clone())
+}
+
+/// An address as text. Formatting one, as the standard library does, takes longer than anything
+/// else that is added here.
+fn written(client: IpAddr) -> String {
+    let IpAddr::V4(client) = client else {
+        return client.to_string();
+    };
+    let mut text = String::with_capacity("255.255.255.255".len());
+    for (place, octet) in client.octets().into_iter().enumerate() {
+        if place > 0 {
+            text.push('.');
+        }
+        for power in [100, 10, 1] {
+            if octet >= power || power == 1 {
+                text.push(char::from(b'0' + octet / power % 10));
+            }
+        }
+    }
+    text
+}
+
+fn forwarded_for(headers: &HeaderMap, client: &str) -> Option<HeaderValue> {
+    if !headers.contains_key(X_FORWARDED_FOR) {
+        return HeaderValue::from_str(client).ok();
+    }
+    let before: Vec<_> = headers
+        .get_all(X_FORWARDED_FOR)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .collect();
+    let all = before
+        .into_iter()
+        .chain([client])
+        .collect::<Vec<_>>()
+        .join(", ");
+    HeaderValue::try_from(all).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_written_as_ever() {
+        for text in [
+            "0.0.0.0",
+            "127.0.0.1",
+            "10.20.30.40",
+            "255.199.100.9",
+            "101.110.99.10",
+            "::1",
+            "2001:db8::ff00:42:8329",
+        ] {
+            assert_eq!(written(text.parse().unwrap()), text);
+        }
+    }
+}

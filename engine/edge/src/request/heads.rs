@@ -1,0 +1,183 @@
+//! Heads of hits, ready made: within a second, all hits of a stored response have the same fields.
+//!
+//! Each worker remembers a few of the latest, as a map to be asked and as the bytes that go over
+//! the wire, so that a popular response is answered without any field being copied or written
+//! again. A head is used only for the very stored response, age and lifetime that it was made for.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
+
+use super::respond::write_field;
+use tero_semantics::precondition::not_modified_headers;
+
+/// Heads that a worker remembers: a power of two.
+const SLOTS: usize = 256;
+
+thread_local! {
+    static HEADS: RefCell<Vec<Option<Head>>> = RefCell::new((0..SLOTS).map(|_| None).collect());
+}
+
+/// What a head was made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Made {
+    /// The stored response.
+    pub(super) id: u64,
+    /// `Age`, in seconds.
+    pub(super) age_secs: u64,
+    /// What is left of its lifetime, in seconds.
+    pub(super) ttl_secs: i64,
+}
+
+/// A head that was made before.
+#[derive(Debug)]
+pub(super) struct Head {
+    made: Made,
+    lines: Arc<[u8]>,
+    fields: Option<HeaderMap>,
+    not_modified: Option<Arc<[u8]>>,
+}
+
+impl Head {
+    /// The lines of its fields, without that of the length of the content.
+    pub(super) fn lines(&self) -> Arc<[u8]> {
+        Arc::clone(&self.lines)
+    }
+
+    /// Its fields, from `make` where nobody has asked for them yet.
+    pub(super) fn fields(&mut self, make: impl FnOnce() -> HeaderMap) -> &HeaderMap {
+        self.fields.get_or_insert_with(make)
+    }
+
+    /// The lines of the fields of a 304 for it.
+    pub(super) fn not_modified_lines(&mut self, make: impl FnOnce() -> HeaderMap) -> Arc<[u8]> {
+        let fields = self.fields.get_or_insert_with(make);
+        Arc::clone(
+            self.not_modified
+                .get_or_insert_with(|| lines_of(&not_modified_headers(fields)).into()),
+        )
+    }
+}
+
+/// The lines of fields as they go over the wire, without that of the length of the content.
+pub(super) fn lines_of(fields: &HeaderMap) -> Vec<u8> {
+    let mut lines = Vec::new();
+    for (name, value) in fields.iter().filter(|(name, _)| **name != CONTENT_LENGTH) {
+        write_field(&mut lines, name, value);
+    }
+    lines
+}
+
+/// What `ask` takes from the head made for `made`, with the lines that `make` makes where there is
+/// none yet.
+pub(super) fn head<T>(
+    made: Made,
+    make: impl FnOnce() -> Vec<u8>,
+    ask: impl FnOnce(&mut Head) -> T,
+) -> T {
+    HEADS.with_borrow_mut(|heads| {
+        let slot = &mut heads[made.id as usize % SLOTS];
+        match slot {
+            Some(head) if head.made == made => ask(head),
+            _ => ask(slot.insert(Head {
+                made,
+                lines: make().into(),
+                fields: None,
+                not_modified: None,
+            })),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::AGE;
+    use http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    #[test]
+    fn a_head_serves_for_its_own_response_and_second_only() {
+        let age = |made: Made| {
+            head(
+                made,
+                || made.age_secs.to_string().into_bytes(),
+                |head| head.lines().to_vec(),
+            )
+        };
+        let made = Made {
+            id: 7,
+            age_secs: 1,
+            ttl_secs: 59,
+        };
+        assert_eq!(age(made), b"1");
+        assert_eq!(
+            head(
+                made,
+                || panic!("it has been made"),
+                |head| head.lines().to_vec()
+            ),
+            b"1"
+        );
+        assert_eq!(
+            age(Made {
+                age_secs: 2,
+                ttl_secs: 58,
+                ..made
+            }),
+            b"2"
+        );
+        assert_eq!(
+            age(Made {
+                id: 7 + SLOTS as u64,
+                ..made
+            }),
+            b"1",
+            "the same place, another response"
+        );
+        let mut made_anew = false;
+        let make = || {
+            made_anew = true;
+            Vec::new()
+        };
+        head(made, make, |_| ());
+        assert!(made_anew, "the other one took the place");
+    }
+
+    #[test]
+    fn its_fields_and_those_of_a_304_are_made_when_they_are_asked_for() {
+        let fields = [
+            ("etag", "\"a\""),
+            ("content-length", "5"),
+            ("content-type", "text/plain"),
+            ("age", "1"),
+        ];
+        let make = || {
+            fields
+                .iter()
+                .map(|(name, value)| {
+                    (
+                        name.parse::<HeaderName>().unwrap(),
+                        value.parse::<HeaderValue>().unwrap(),
+                    )
+                })
+                .collect()
+        };
+        assert_eq!(
+            lines_of(&make()),
+            b"etag: \"a\"\r\ncontent-type: text/plain\r\nage: 1\r\n"
+        );
+        let made = Made {
+            id: 9,
+            age_secs: 1,
+            ttl_secs: 1,
+        };
+        let not_modified = head(made, Vec::new, |head| head.not_modified_lines(make));
+        assert_eq!(*not_modified, *b"etag: \"a\"\r\nage: 1\r\n");
+        head(made, Vec::new, |head| {
+            assert_eq!(head.fields(|| panic!("they have been made"))[AGE], "1")
+        });
+    }
+}

@@ -1,0 +1,267 @@
+//! A request that the cache has no part in: to the next hop and back (RFC 9110 §7.6), and what it
+//! makes invalid (RFC 9111 §4.4).
+
+use std::sync::Arc;
+
+use http::header::{TRANSFER_ENCODING, VIA};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http_body::Body;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+
+use super::admit::Exchange;
+use super::body::{EdgeBody, Silence};
+use super::respond::{Chained, Failure};
+use super::{Edge, forward};
+use crate::origin::{self, Answer, RequestBody};
+use crate::store::{Purge, PurgePoint, Purging, Target};
+use tero_semantics::cache_status::{CacheStatus, Forward};
+use tero_semantics::decision::QueryRule;
+use tero_semantics::{forwarding, invalidation, key, storability};
+
+/// What the next hop answered to a request that the cache has no part in.
+#[derive(Debug)]
+pub(super) struct Passed {
+    /// The answer, as it came.
+    pub answer: Answer,
+    /// Where the order of purges stands, this request's own among them; none where the answer may
+    /// have been purged on its way.
+    since: Option<PurgePoint>,
+}
+
+impl Passed {
+    /// Whether the answer may be one for later GETs (RFC 9110 §9.3.3), which
+    /// `semantics::storability` decides: then, since when purges count.
+    pub(super) fn may_stand_for_get(&self, exchange: &Exchange) -> Option<PurgePoint> {
+        let is_post = exchange.parts.method == Method::POST
+            && self.answer.response.status() == StatusCode::OK;
+        let url = exchange.url().filter(|_| is_post)?;
+        storability::names_target(&url, self.answer.response.headers()).then_some(self.since)?
+    }
+}
+
+/// What is said of an answer's storing.
+pub(super) enum Kept<'d> {
+    /// It is not stored, and why.
+    Not(Option<&'d str>),
+    /// It is stored as a part of a response.
+    AsPart,
+}
+
+/// Sends the request on and brings its answer, without a word of our own in it yet.
+pub(super) async fn pass(
+    edge: &Arc<Edge>,
+    exchange: &Arc<Exchange>,
+    content: Option<Incoming>,
+) -> Result<Response<EdgeBody>, Failure> {
+    ask(edge, exchange, content)
+        .await
+        .map(|passed| streamed(edge, exchange, passed.answer))
+}
+
+/// Sends the request on, and drops what it has made invalid.
+pub(super) async fn ask(
+    edge: &Arc<Edge>,
+    exchange: &Exchange,
+    content: Option<Incoming>,
+) -> Result<Passed, Failure> {
+    let body = match content {
+        Some(content) if !content.is_end_stream() => {
+            EdgeBody::upload(content, silence(edge, exchange)).boxed_unsync()
+        }
+        _ => origin::empty(),
+    };
+    let before = edge.store.purge_point();
+    let mut request = forward::as_sent(edge, exchange, body);
+    if !request.body().is_end_stream() && request.body().size_hint().exact().is_none() {
+        // Unless it is told, hyper leaves out the content of a GET whose length is not known.
+        request
+            .headers_mut()
+            .insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    let answer = send(
+        edge,
+        exchange,
+        request,
+        exchange.parts.method.is_idempotent(),
+    )
+    .await?;
+    let then = edge.store.purge_point();
+    let was_purged = edge.store.may_be_purged(&exchange.key, before);
+    let (own, groups) = invalidate(edge, exchange, &answer.response);
+    let since = edge.store.purge_point();
+    // One of somebody else's that came in between may have meant it, too.
+    let since = (!was_purged && since.purges_since(then) == own).then_some(since);
+    if !groups.is_empty() {
+        purge_groups(edge, exchange, groups).await;
+    }
+    Ok(Passed { answer, since })
+}
+
+/// Sends a request to the next hop, and its interim responses to the client.
+pub(super) async fn send(
+    edge: &Edge,
+    exchange: &Exchange,
+    mut request: Request<RequestBody>,
+    repeatable: bool,
+) -> Result<Answer, Failure> {
+    let site = &exchange.site;
+    forward::pass_interim_on(edge, exchange, &mut request);
+    let mut spare = if repeatable {
+        origin::copy(&request)
+    } else {
+        None
+    };
+    let can_repeat = spare.is_some();
+    let mut again = || {
+        let another = spare.as_ref().and_then(origin::copy);
+        std::mem::replace(&mut spare, another)
+    };
+    let asked_at = edge.clock.now();
+    let answer = site
+        .origin
+        .fetch(request, if can_repeat { Some(&mut again) } else { None })
+        .await;
+    let status = answer.as_ref().ok().map(|answer| answer.response.status());
+    exchange.count_origin(status, edge.clock.now().since(asked_at));
+    answer.map_err(|error| {
+        tracing::warn!(site = %site.settings.name, method = %exchange.parts.method, path = exchange.parts.uri.path(), error = %Chained(&error), "pass failed");
+        Failure::of(&error)
+    })
+}
+
+/// An answer that goes to its client as it comes.
+pub(super) fn streamed(
+    edge: &Edge,
+    exchange: &Arc<Exchange>,
+    answer: Answer,
+) -> Response<EdgeBody> {
+    let (mut parts, body) = answer.response.into_parts();
+    forwarding::strip_response_hop_by_hop(&mut parts.headers);
+    // RFC 9110 §6.6.1; without it, the answer to a HEAD would leave what it freshens as old as it
+    // was.
+    forwarding::ensure_date(&mut parts.headers, edge.clock.now());
+    let body = EdgeBody::stream(
+        body,
+        answer.permit,
+        silence(edge, exchange),
+        Arc::clone(exchange),
+    );
+    Response::from_parts(parts, body)
+}
+
+fn silence(edge: &Edge, exchange: &Exchange) -> Silence {
+    Silence::new(edge.clock.clone(), exchange.site.settings.body_timeout)
+}
+
+/// Adds `Via` and `Cache-Status` to an answer that goes to its client as it came: with `status`.
+pub(super) fn told(
+    edge: &Edge,
+    exchange: &Exchange,
+    mut response: Response<EdgeBody>,
+    status: StatusCode,
+    why: Forward,
+    kept: Kept<'_>,
+) -> Response<EdgeBody> {
+    let headers = response.headers_mut();
+    headers.append(VIA, edge.via.clone());
+    let key = exchange
+        .site
+        .settings
+        .cache_status_key
+        .then(|| key::url_of(&exchange.key));
+    let (refusal, stored) = match kept {
+        Kept::Not(refusal) => (refusal, false),
+        Kept::AsPart => (None, true),
+    };
+    let details = [exchange.decision.reason.as_deref(), refusal];
+    CacheStatus {
+        forward: Some(why),
+        forward_status: Some(status),
+        stored,
+        key,
+        details,
+        ..CacheStatus::default()
+    }
+    .append_to(headers, &edge.name);
+    response
+}
+
+/// Drops what an unsafe request has made invalid (§4.4), in every variant; the groups that it has
+/// made invalid are begun with, and given back, with the number of all purges that this makes.
+fn invalidate(
+    edge: &Edge,
+    exchange: &Exchange,
+    response: &Response<Incoming>,
+) -> (u64, Vec<Purging>) {
+    let Some(target) = exchange.url() else {
+        return (0, Vec::new());
+    };
+    let (method, status, now) = (&exchange.parts.method, response.status(), edge.clock.now());
+    // A soft purge would leave windows of staleness open, and what is invalid is not to be used
+    // before it is validated (§4.4).
+    let begin = |target| edge.store.begin_purge(target, Purge::Hard, now);
+    let urls = invalidation::invalidated(method, status, &target, response.headers());
+    let keys: Vec<_> = urls
+        .iter()
+        .flat_map(|url| keys_of_url(exchange, url))
+        .collect();
+    let has_keys = !keys.is_empty();
+    if has_keys {
+        let mut purging = begin(Target::Keys(keys));
+        while edge.store.purge_share(&mut purging).is_some() {}
+    }
+    // Groups of the same origin, which is taken to be the site (RFC 9875 §3).
+    let site = Some(exchange.site.index);
+    let groups = invalidation::invalidated_groups(method, status, response.headers());
+    let groups: Vec<_> = groups
+        .into_iter()
+        .map(|tag| begin(Target::Tag { site, tag }))
+        .collect();
+    (u64::from(has_keys) + groups.len() as u64, groups)
+}
+
+/// Drops groups, which may be large: in a task, since it has to be done even if the client leaves,
+/// and others have their turn after each share of it. One such task goes on at a time.
+async fn purge_groups(edge: &Arc<Edge>, exchange: &Exchange, groups: Vec<Purging>) {
+    let edge = Arc::clone(edge);
+    let purge = async move {
+        let _turn = edge.purging_groups.lock().await;
+        for mut purging in groups {
+            while edge.store.purge_share(&mut purging).is_some() {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    if let Err(error) = tokio::spawn(purge).await {
+        tracing::error!(site = %exchange.site.settings.name, %error, "groups were not invalidated");
+    }
+}
+
+/// Every key that a URL of the exchange's site may be stored under.
+fn keys_of_url(exchange: &Exchange, url: &str) -> Vec<Vec<u8>> {
+    super::keys_of_url(&exchange.site, url, Some(&exchange.decision.query))
+}
+
+/// The keys of a URL by one rule for its query.
+pub(super) fn keys_by_rule(uri: &Uri, rule: &QueryRule, variants: &[Arc<str>]) -> Vec<Vec<u8>> {
+    let scheme = uri.scheme_str().unwrap_or("http");
+    let host = uri.host().unwrap_or_default().to_ascii_lowercase();
+    let query = key::canonical_query(uri.query(), rule);
+    let write = |variant: Option<&str>| {
+        let mut written = Vec::new();
+        key::write_key(
+            &mut written,
+            scheme,
+            &host,
+            uri.path(),
+            query.as_deref(),
+            variant,
+        );
+        written
+    };
+    std::iter::once(None)
+        .chain(variants.iter().map(|variant| Some(&**variant)))
+        .map(write)
+        .collect()
+}

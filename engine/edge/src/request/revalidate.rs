@@ -1,0 +1,200 @@
+//! What is done when the next hop says that a stored response still holds (RFC 9111 §4.3.4), and in
+//! the background (RFC 5861 §3).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{HeaderMap, SET_COOKIE};
+use http::{Response, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::sync::oneshot;
+
+use super::admit::Exchange;
+use super::body::EdgeBody;
+use super::fetch::{Extent, Fetch, Fetched, Shared};
+use super::{Edge, ahead, uses};
+use crate::collapse::Lead;
+use crate::store::stored::{StoredHead, StoredResponse};
+use crate::store::{Key, PurgePoint};
+use tero_semantics::forwarding;
+use tero_semantics::retry_after::retry_after;
+use tero_semantics::storability::Storability;
+use tero_semantics::timestamp::Timestamp;
+use tero_semantics::validation::{self, HeadUpdate};
+
+/// Puts the head that a 304 gives in the place of the old one, shares it and tells the request.
+pub(super) fn freshen(
+    fetch: Fetch,
+    stale: Arc<StoredResponse>,
+    not_modified: &Response<Incoming>,
+    asked_at: Timestamp,
+    since: PurgePoint,
+    tell: oneshot::Sender<Fetched>,
+) {
+    let mut headers = not_modified.headers().clone();
+    forwarding::ensure_date(&mut headers, fetch.edge.clock.now());
+    let merged = validation::freshened(&stale.head.fields.to_headers(headers.len()), &headers);
+    let (head, storability) = fetch.merged_head(&stale, &merged, asked_at);
+    let key = Key::new(&fetch.exchange.key);
+    let fresh = Arc::new(stale.with_head(head));
+    // A cookie is for one visitor, and with it, by the floor, the whole answer.
+    let is_for_one = headers.contains_key(SET_COOKIE)
+        && !fetch.exchange.site.settings.policy_may_override.set_cookie;
+    let shared = match storability {
+        Storability::Yes if is_for_one => Shared::NotStorable,
+        Storability::Yes => {
+            uses::settle(&fetch.edge, &key, &stale);
+            fetch
+                .edge
+                .store
+                .replace(&key, stale.id, Arc::clone(&fresh), since);
+            ahead::watch(&fetch.edge, &fetch.exchange.site, &fresh);
+            Shared::Stored
+        }
+        // What is stored under a key of requests is no part.
+        Storability::Part(_) => Shared::NotStorable,
+        Storability::No(refusal) => {
+            if !refusal.is_of_request() {
+                fetch.take_back(fresh.head.status);
+            }
+            Shared::NotStorable
+        }
+    };
+    if let Some(lead) = &fetch.lead {
+        lead.share(shared);
+    }
+    let _ = tell.send(Fetched::Revalidated(with_cookies_of(&headers, fresh)));
+}
+
+/// The response for the visitor who asked: with the cookies of the 304, which are not stored.
+fn with_cookies_of(not_modified: &HeaderMap, fresh: Arc<StoredResponse>) -> Arc<StoredResponse> {
+    if !not_modified.contains_key(SET_COOKIE) {
+        return fresh;
+    }
+    let mut headers = fresh.head.fields.to_headers(not_modified.len());
+    for cookie in not_modified.get_all(SET_COOKIE) {
+        headers.append(SET_COOKIE, cookie.clone());
+    }
+    Arc::new(fresh.with_head(StoredHead {
+        fields: fresh.head.fields.with_headers(&headers),
+        ..fresh.head.clone()
+    }))
+}
+
+/// Revalidates in the background, unless somebody does already (RFC 5861 §3).
+pub(super) fn in_background(
+    edge: &Arc<Edge>,
+    exchange: &Arc<Exchange>,
+    stale: &Arc<StoredResponse>,
+) {
+    let Some(lead) = edge.collapse.lead(&exchange.key) else {
+        return;
+    };
+    let (edge, exchange, stale) = (Arc::clone(edge), Arc::clone(exchange), Arc::clone(stale));
+    tokio::spawn(async move {
+        to_its_end(&edge, &exchange, stale, lead).await;
+    });
+}
+
+/// What came of a revalidation that nobody waits for.
+pub(super) enum Refreshed {
+    /// It is stored.
+    Stored,
+    /// The next hop answered, and that is not stored.
+    NotStored(StatusCode, Option<Duration>),
+    /// It did not, or not to the end; and for how long it wants to be left alone.
+    Failed(Option<Duration>),
+}
+
+/// Revalidates until what comes of it is stored.
+pub(super) async fn to_its_end(
+    edge: &Arc<Edge>,
+    exchange: &Arc<Exchange>,
+    stale: Arc<StoredResponse>,
+    lead: Lead<Shared>,
+) -> Refreshed {
+    let fetch = Fetch {
+        edge: Arc::clone(edge),
+        exchange: Arc::clone(exchange),
+        stale: Some(stale),
+        extent: Extent::Whole,
+        lead: Some(lead),
+    };
+    match fetch.start().await {
+        Ok(Fetched::Filling(_, reader, _)) => {
+            // Somebody has to want the content, or the fill would take itself for abandoned.
+            let whole = drain(EdgeBody::fill(reader, Arc::clone(&exchange.site.counters))).await;
+            if whole {
+                Refreshed::Stored
+            } else {
+                Refreshed::Failed(None)
+            }
+        }
+        Ok(Fetched::Revalidated(_)) => Refreshed::Stored,
+        Ok(Fetched::NotStored(response, _)) => Refreshed::NotStored(
+            response.status(),
+            retry_after(response.headers(), edge.clock.now()),
+        ),
+        // Of the whole, which was asked for, nothing of the kind comes.
+        Ok(Fetched::TooLargeForRange | Fetched::Part(_)) => {
+            Refreshed::NotStored(StatusCode::PARTIAL_CONTENT, None)
+        }
+        Ok(Fetched::Failed(failure)) => Refreshed::Failed(failure.retry_after),
+        // The edge goes down meanwhile.
+        Err(_) => Refreshed::Failed(None),
+    }
+}
+
+/// Reads a body to its end; whether that is the one that was meant.
+async fn drain(mut body: EdgeBody) -> bool {
+    while let Some(frame) = body.frame().await {
+        if frame.is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+/// What the answer to a HEAD says of the stored response: that it still holds, or that it is
+/// another now (§4.3.5).
+pub(super) fn by_head(
+    edge: &Arc<Edge>,
+    exchange: &Arc<Exchange>,
+    stored: &Arc<StoredResponse>,
+    answer: &Response<EdgeBody>,
+    asked_at: Timestamp,
+    since: PurgePoint,
+) {
+    let key = Key::new(&exchange.key);
+    let headers = stored.head.fields.to_headers(0);
+    match validation::head_updates(
+        &headers,
+        stored.body.len(),
+        answer.status(),
+        answer.headers(),
+    ) {
+        HeadUpdate::Nothing => {}
+        HeadUpdate::Stale => {
+            let stale = stored.with_freshness(stored.head.freshness.made_stale(edge.clock.now()));
+            edge.store.replace(&key, stored.id, Arc::new(stale), since);
+        }
+        HeadUpdate::Freshened(merged) => {
+            let (edge, exchange) = (Arc::clone(edge), Arc::clone(exchange));
+            let fetch = Fetch {
+                edge,
+                exchange,
+                stale: None,
+                extent: Extent::Whole,
+                lead: None,
+            };
+            let (head, storability) = fetch.merged_head(stored, &merged, asked_at);
+            if storability == Storability::Yes {
+                fetch
+                    .edge
+                    .store
+                    .replace(&key, stored.id, Arc::new(stored.with_head(head)), since);
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Another protocol on the client's connection, such as WebSocket: a tunnel to the next hop (RFC
+//! 9110 §7.8).
+//!
+//! Only protocols that the site names in `upgrades` are passed on, and only a 101 that takes over
+//! the very one that was asked for opens a tunnel: whoever fakes an upgrade would otherwise get a
+//! connection to the application on which nobody checks what is said.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use http::header::{CONNECTION, UPGRADE};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use super::admit::Exchange;
+use super::body::EdgeBody;
+use super::respond::Failure;
+use super::{Edge, forward, pass};
+use crate::origin;
+use crate::telemetry::counters::SiteCounters;
+use tero_semantics::timestamp::Timestamp;
+use tero_semantics::upgrade::{is_meant, only_protocol};
+use tero_time::clock::Clock;
+
+/// Bytes that are read at once, in each direction.
+const PIECE: usize = 16 * 1024;
+
+/// The protocol that a request asks for, where the site passes it on. Content would stand in the
+/// way of the tunnel.
+pub(super) fn wanted(exchange: &Exchange) -> Option<&HeaderValue> {
+    let parts = &exchange.parts;
+    let is_plain = parts.version == Version::HTTP_11
+        && parts.method == Method::GET
+        && !exchange.fields.content;
+    let protocol = only_protocol(&parts.headers)?;
+    let is_allowed = exchange
+        .site
+        .settings
+        .upgrades
+        .iter()
+        .any(|own| own.as_bytes().eq_ignore_ascii_case(protocol.as_bytes()));
+    let can_upgrade = parts.extensions.get::<OnUpgrade>().is_some() && exchange.caller.is_some();
+    (is_plain && is_allowed && can_upgrade && is_meant(&parts.headers)).then_some(protocol)
+}
+
+/// Asks the next hop for the protocol. Where it agrees, the client's connection becomes a tunnel;
+/// else its answer is passed on.
+pub(super) async fn upgrade(
+    edge: &Arc<Edge>,
+    exchange: &Arc<Exchange>,
+) -> Result<Response<EdgeBody>, Failure> {
+    let (Some(protocol), Some(caller)) = (wanted(exchange), &exchange.caller) else {
+        return Err(Failure::shutting_down());
+    };
+    let Some(client) = exchange.parts.extensions.get::<OnUpgrade>().cloned() else {
+        return Err(Failure::shutting_down());
+    };
+    let site = &exchange.site;
+    let Ok(permit) = Arc::clone(&site.tunnels).try_acquire_owned() else {
+        return Err(Failure::too_many_tunnels());
+    };
+    let mut request = forward::as_sent(edge, exchange, origin::empty());
+    say_upgrade(request.headers_mut(), protocol);
+    let mut answer = pass::send(edge, exchange, request, false).await?;
+    if answer.response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(pass::streamed(edge, exchange, answer));
+    }
+    let agreed = only_protocol(answer.response.headers())
+        .filter(|agreed| is_same(agreed, protocol))
+        .cloned();
+    let Some(agreed) = agreed else {
+        return Err(Failure::of_upgrade());
+    };
+    let next_hop = hyper::upgrade::on(&mut answer.response);
+    let tunnel = Tunnel {
+        clock: edge.clock.clone(),
+        idle: site.settings.tunnel_idle_timeout,
+        latest: AtomicI64::new(edge.clock.now().unix_millis()),
+        counters: Arc::clone(&site.counters),
+    };
+    caller.become_tunnel(Box::pin(async move {
+        let both = async { tokio::try_join!(client, next_hop) };
+        if let Ok(Ok((client, next_hop))) = tunnel.clock.timeout(tunnel.idle, both).await {
+            tunnel.run(client, next_hop).await;
+        }
+        drop(permit);
+    }));
+    let mut response = pass::streamed(edge, exchange, answer);
+    *response.body_mut() = EdgeBody::Empty;
+    say_upgrade(response.headers_mut(), &agreed);
+    Ok(response)
+}
+
+fn is_same(one: &HeaderValue, other: &HeaderValue) -> bool {
+    one.as_bytes().eq_ignore_ascii_case(other.as_bytes())
+}
+
+fn say_upgrade(headers: &mut HeaderMap, protocol: &HeaderValue) {
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, protocol.clone());
+}
+
+/// Bytes in both directions, until both have ended or nothing was said for too long.
+struct Tunnel {
+    clock: Clock,
+    idle: Duration,
+    /// When the latest byte came, from either side, in milliseconds since the epoch.
+    latest: AtomicI64,
+    counters: Arc<SiteCounters>,
+}
+
+impl Tunnel {
+    async fn run(&self, client: Upgraded, next_hop: Upgraded) {
+        let (from_client, to_client) = tokio::io::split(TokioIo::new(client));
+        let (from_next_hop, to_next_hop) = tokio::io::split(TokioIo::new(next_hop));
+        let up = self.carry(from_client, to_next_hop, |_| {});
+        let down = self.carry(from_next_hop, to_client, |bytes| {
+            self.counters.record_bytes(bytes)
+        });
+        tokio::select! {
+            // An error ends both directions; an end in order leaves the other one open.
+            _ = async { tokio::try_join!(up, down) } => {}
+            () = self.silence() => {}
+        }
+    }
+
+    async fn carry(
+        &self,
+        mut from: impl AsyncRead + Unpin,
+        mut to: impl AsyncWrite + Unpin,
+        count: impl Fn(u64),
+    ) -> io::Result<()> {
+        let mut piece = vec![0; PIECE];
+        loop {
+            let length = from.read(&mut piece).await?;
+            if length == 0 {
+                return to.shutdown().await;
+            }
+            self.latest
+                .store(self.clock.now().unix_millis(), Ordering::Relaxed);
+            to.write_all(&piece[..length]).await?;
+            to.flush().await?;
+            count(length as u64);
+        }
+    }
+
+    /// Returns when nothing has been said for too long.
+    async fn silence(&self) {
+        loop {
+            let end = Timestamp::from_unix_millis(self.latest.load(Ordering::Relaxed))
+                .saturating_add(self.idle);
+            if end <= self.clock.now() {
+                return;
+            }
+            self.clock.sleep_until(end).await;
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! One client connection: requests in, answers out, until one side has had enough.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::aside::Aside;
+use super::link::Link;
+use super::stream::ClientStream;
+use super::watchdog::{Patience, Watchdog};
+use super::{Shared, Stage};
+use crate::origin::BodyError;
+use crate::request::admit::From;
+use crate::request::body::EdgeBody;
+use crate::request::caller::Caller;
+use crate::request::{self, Edge, Handled};
+use tero_semantics::forwarding;
+use tero_wire::{Fault, Requests};
+
+/// Serves a connection to its end.
+pub(super) async fn serve(shared: &Arc<Shared>, stream: TcpStream, client: SocketAddr) {
+    // Answers are written whole; waiting for more would only delay them.
+    let _ = stream.set_nodelay(true);
+    let settings = &shared.settings;
+    let waker = std::future::poll_fn(|context| Poll::Ready(context.waker().clone())).await;
+    let patience = Patience {
+        idle: settings.idle_timeout,
+        header: settings.header_timeout,
+        write: settings.write_timeout,
+    };
+    let link = Arc::new(Link::new(
+        Watchdog::new(shared.edge.clock.clone(), patience),
+        waker,
+    ));
+    let of_requests = &link;
+    let service = service_fn(move |request: Request<Incoming>| {
+        of_requests.watchdog.request_received();
+        let caller = Some(Caller::on(Arc::clone(of_requests) as _));
+        let from = From {
+            client: Some(client.ip()),
+            caller,
+            ..From::default()
+        };
+        let handled = match unforeseen_content(&request, of_requests) {
+            None => request::handle(&shared.edge, request, from),
+            Some(foreseen) => ending(&shared.edge, foreseen, request, from),
+        };
+        async move { Ok::<_, Infallible>(watched(shared, handled.response().await, of_requests)) }
+    });
+    let stream = ClientStream::new(stream, Arc::clone(&link), Arc::clone(&shared.edge));
+    let connection = http1::Builder::new()
+        .max_buf_size(settings.max_header_bytes)
+        .max_headers(settings.max_headers)
+        .header_read_timeout(None)
+        .auto_date_header(false)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    let mut stage = shared.stage.clone();
+    let mut draining = Aside::new(async {
+        stage
+            .wait_for(|stage| *stage >= Stage::Draining)
+            .await
+            .is_ok()
+    });
+    let mut out_of_patience = Aside::new(link.watchdog.run());
+    tokio::select! {
+        biased;
+        // An error here is the client's: a request that is none has been answered with a 4xx, a
+        // broken connection is gone.
+        ended = link.watchdog.watch(connection.as_mut()) => if ended.is_err() { return },
+        () = &mut out_of_patience => return,
+        _ = &mut draining => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                biased;
+                _ = link.watchdog.watch(connection) => {}
+                () = out_of_patience => {}
+            }
+            return;
+        }
+    }
+    if let Some(tunnel) = link.take_tunnel() {
+        // Nothing tells when a tunnel could be ended in order; whoever uses one is prepared for its
+        // end.
+        tokio::select! {
+            () = tunnel => {}
+            _ = draining => {}
+        }
+    }
+}
+
+/// What is to be said of the content of a request that was taken for one without; none for most,
+/// which have none.
+fn unforeseen_content(request: &Request<Incoming>, link: &Link) -> Option<Result<(), Fault>> {
+    if request.body().is_end_stream() || link.glanced_lines() == 0 {
+        return None;
+    }
+    link.check_no_more();
+    Some(Requests::content(request.headers(), link.glanced_lines()))
+}
+
+/// An answer with which the connection ends.
+#[cold]
+fn ending(
+    edge: &Arc<Edge>,
+    content: Result<(), Fault>,
+    request: Request<Incoming>,
+    from: From,
+) -> Handled<'_> {
+    Handled::Later(Box::pin(async move {
+        let mut response = match content {
+            Ok(()) => request::handle(edge, request, from).response().await,
+            Err(fault) => request::refuse(edge, fault),
+        };
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+        response
+    }))
+}
+
+/// An answer whose end the link learns of. Its date is its origin's, or now (RFC 9110 §6.6.1).
+fn watched(
+    shared: &Shared,
+    mut response: Response<EdgeBody>,
+    link: &Arc<Link>,
+) -> Response<WatchedBody> {
+    link.answer_begins();
+    match response.body_mut().take_lines() {
+        Some(lines) => link.put_lines(lines),
+        None => forwarding::ensure_date(response.headers_mut(), shared.edge.clock.now()),
+    }
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        link.check_no_more();
+        return response.map(|body| WatchedBody::new(body, None));
+    }
+    if response.body().is_at_hand() {
+        link.answer_made();
+        return response.map(|body| WatchedBody::new(body, None));
+    }
+    response.map(|body| WatchedBody::new(body, Some(Arc::clone(link))))
+}
+
+struct WatchedBody {
+    body: EdgeBody,
+    link: Option<Arc<Link>>,
+    /// Why the content has ended early, until what came before that has gone out: with an error,
+    /// hyper drops what it has not yet written.
+    broken: Option<BodyError>,
+}
+
+impl WatchedBody {
+    fn new(body: EdgeBody, link: Option<Arc<Link>>) -> WatchedBody {
+        WatchedBody {
+            body,
+            link,
+            broken: None,
+        }
+    }
+}
+
+impl Body for WatchedBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        match Pin::new(&mut self.body).poll_frame(context) {
+            Poll::Ready(Some(Err(error))) => {
+                self.broken = Some(error);
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            polled => polled,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for WatchedBody {
+    fn drop(&mut self) {
+        if let Some(link) = &self.link {
+            link.answer_made();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Wake, Waker};
+
+    use super::*;
+    use crate::store::fill::{Fill, FillBudget, FillError, FillLimits};
+    use crate::telemetry::counters::SiteCounters;
+
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn what_came_before_a_break_goes_out_before_it() {
+        let fill = Fill::new(
+            None,
+            FillLimits {
+                max_object: 1,
+                budget: FillBudget::new(1),
+            },
+            false,
+        );
+        let reader = fill.reader().expect("nothing has been let go");
+        fill.fail(FillError::CutShort);
+        let counters = Arc::new(SiteCounters::new(chrono_tz::UTC, &[], 1));
+        let mut body = WatchedBody::new(EdgeBody::fill(reader, counters), None);
+        let woken = Arc::new(Woken(AtomicUsize::new(0)));
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut poll = || Pin::new(&mut body).poll_frame(&mut Context::from_waker(&waker));
+        assert!(poll().is_pending());
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        assert!(matches!(poll(), Poll::Ready(Some(Err(_)))));
+    }
+}

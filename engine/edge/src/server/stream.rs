@@ -1,0 +1,308 @@
+//! The bytes of a client connection, between the socket and hyper.
+//!
+//! - What is no request is refused before hyper sees it (`wire`), and where hyper refuses by
+//!   itself, the client gets our answer instead of hyper's, which would say nothing in
+//!   `Cache-Status` (RFC 9211).
+//! - hyper gets the bytes of a request only when every answer before it has gone out. So what is
+//!   written while a head comes in is a refusal, and what a request sends ahead of its answer
+//!   stands in front of it: interim responses (RFC 9110 §15.2).
+//! - Fields that stand ready as lines are put at the end of the head that hyper writes, which says
+//!   what only hyper knows: how long the content is, and whether the connection ends with it.
+//! - The watchdog is told what the connection is doing.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use http::StatusCode;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::gather;
+use super::link::Link;
+use crate::request::{self, Edge};
+use tero_wire::{Fault, Requests, Taken};
+
+/// What no HTTP parser takes for a part of a head: it makes hyper refuse the request.
+const NO_HEAD: &[u8] = b"\0\r\n\r\n";
+
+/// A client's stream.
+#[derive(Debug)]
+pub(super) struct ClientStream {
+    stream: TcpStream,
+    link: Arc<Link>,
+    edge: Arc<Edge>,
+    requests: Requests,
+    /// All bytes of the request under way have been read.
+    is_complete: bool,
+    /// Bytes of requests after it.
+    held: BytesMut,
+    /// Bytes of ours on their way to the client.
+    outgoing: BytesMut,
+    /// Lines that belong to the head that hyper writes next.
+    lines: Option<Arc<[u8]>>,
+    fault: Option<Fault>,
+    is_refused: bool,
+}
+
+impl ClientStream {
+    pub(super) fn new(stream: TcpStream, link: Arc<Link>, edge: Arc<Edge>) -> ClientStream {
+        ClientStream {
+            stream,
+            link,
+            edge,
+            requests: Requests::default(),
+            is_complete: true,
+            held: BytesMut::new(),
+            outgoing: BytesMut::new(),
+            lines: None,
+            fault: None,
+            is_refused: false,
+        }
+    }
+
+    /// Reads what was held back, then from the socket.
+    fn poll_source(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.held.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(context, buffer);
+        }
+        let length = self.held.len().min(buffer.remaining());
+        buffer.put_slice(&self.held[..length]);
+        self.held.advance(length);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Looks for the end of the connection only: what comes is held back until the answer under way
+    /// has gone out.
+    fn poll_end(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.held.is_empty() {
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+            if buffer.filled().len() == before {
+                return Poll::Ready(Ok(()));
+            }
+            self.held.extend_from_slice(&buffer.filled()[before..]);
+            buffer.set_filled(before);
+        }
+        self.link.put_off_read();
+        Poll::Pending
+    }
+
+    /// Checks what was read into `buffer` from `before` on, and leaves the bytes of one request
+    /// there.
+    fn check(&mut self, buffer: &mut ReadBuf<'_>, before: usize) -> io::Result<()> {
+        let was_in_body = self.requests.is_in_body();
+        let read = &buffer.filled()[before..];
+        match self.requests.take(read) {
+            Ok(Taken {
+                bytes,
+                ended,
+                lines,
+            }) => {
+                self.is_complete = ended;
+                self.link.glanced_at(lines);
+                if bytes < read.len() {
+                    self.hold(before + bytes, buffer);
+                }
+                Ok(())
+            }
+            Err(fault) => {
+                self.fault = Some(fault);
+                buffer.set_filled(before);
+                if was_in_body {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, fault));
+                }
+                let length = NO_HEAD.len().min(buffer.remaining());
+                buffer.put_slice(&NO_HEAD[..length]);
+                Ok(())
+            }
+        }
+    }
+
+    /// Holds back what stands in `buffer` from `at` on.
+    #[cold]
+    fn hold(&mut self, at: usize, buffer: &mut ReadBuf<'_>) {
+        let mut held = BytesMut::from(&buffer.filled()[at..]);
+        held.extend_from_slice(&self.held);
+        self.held = held;
+        buffer.set_filled(at);
+    }
+
+    fn note_write<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_pending() {
+            self.link.watchdog.write_blocked();
+        } else if self.link.watchdog.write_done() {
+            self.link.read_again();
+        }
+        written
+    }
+
+    /// Whether what hyper writes now is a head with lines to come.
+    fn has_lines(&mut self) -> bool {
+        if let Some(lines) = self.link.take_lines() {
+            self.lines = Some(lines);
+        }
+        self.lines.is_some()
+    }
+
+    /// Whether something of ours goes first. Not in the middle of what hyper writes.
+    fn has_mail(&self) -> bool {
+        !self.outgoing.is_empty() || (self.link.has_mail() && !self.link.watchdog.is_blocked())
+    }
+
+    /// Sends what goes ahead of what hyper writes.
+    #[cold]
+    fn poll_mail(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.link.has_mail() {
+            self.outgoing.extend_from_slice(&self.link.mail());
+        }
+        while !self.outgoing.is_empty() {
+            let written = Pin::new(&mut self.stream).poll_write(context, &self.outgoing);
+            match ready!(self.note_write(written))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.outgoing.advance(written),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes a head with the lines that belong to it, and what follows. Tells how many of `bytes`
+    /// have gone.
+    fn poll_write_with_lines(
+        &mut self,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let Some(lines) = self.lines.take() else {
+            return Poll::Ready(Ok(0));
+        };
+        let written =
+            gather::write_with_lines(&mut self.stream, context, bytes, &lines, &mut self.outgoing);
+        let written = self.note_write(written);
+        if !matches!(written, Poll::Ready(Ok(1..))) {
+            self.lines = Some(lines);
+        }
+        written
+    }
+
+    /// Sends our refusal in the place of hyper's, `automatic`.
+    #[cold]
+    fn poll_refuse(&mut self, context: &mut Context<'_>, automatic: &[u8]) -> Poll<io::Result<()>> {
+        if !std::mem::replace(&mut self.is_refused, true) {
+            let refused = match self.fault {
+                Some(fault) => request::refuse(&self.edge, fault),
+                None => request::refuse_as(&self.edge, status_of(automatic)),
+            };
+            self.outgoing
+                .extend_from_slice(&request::head_as_bytes(refused.status(), refused.headers()));
+        }
+        self.poll_mail(context)
+    }
+}
+
+/// The status of hyper's refusal.
+fn status_of(automatic: &[u8]) -> StatusCode {
+    automatic
+        .get(9..12)
+        .and_then(|code| StatusCode::from_bytes(code).ok())
+        .unwrap_or(StatusCode::BAD_REQUEST)
+}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let watchdog = &this.link.watchdog;
+        if this.link.is_unchecked() {
+            return this.poll_source(context, buffer);
+        }
+        if this.fault.is_some() {
+            return Poll::Ready(Ok(()));
+        }
+        let begins = this.is_complete;
+        if begins && (!watchdog.is_idle() || watchdog.is_blocked()) {
+            return this.poll_end(context, buffer);
+        }
+        let before = buffer.filled().len();
+        ready!(this.poll_source(context, buffer))?;
+        if buffer.filled().len() == before {
+            return Poll::Ready(Ok(()));
+        }
+        if begins {
+            this.link.watchdog.request_begun();
+        }
+        Poll::Ready(this.check(buffer, before))
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.link.watchdog.is_in_head() {
+            return this.poll_refuse(context, bytes).map_ok(|()| bytes.len());
+        }
+        if this.has_mail() {
+            ready!(this.poll_mail(context))?;
+        }
+        if this.has_lines() {
+            return this.poll_write_with_lines(context, &[io::IoSlice::new(bytes)]);
+        }
+        let written = Pin::new(&mut this.stream).poll_write(context, bytes);
+        this.note_write(written)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.link.watchdog.is_in_head() {
+            let length = bytes.iter().map(|slice| slice.len()).sum();
+            return this
+                .poll_refuse(context, bytes.first().map_or(&[], |slice| slice))
+                .map_ok(|()| length);
+        }
+        if this.has_mail() {
+            ready!(this.poll_mail(context))?;
+        }
+        if this.has_lines() {
+            return this.poll_write_with_lines(context, bytes);
+        }
+        let written = gather::write(&mut this.stream, context, bytes);
+        this.note_write(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.has_mail() {
+            ready!(this.poll_mail(context))?;
+        }
+        Pin::new(&mut this.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
+}

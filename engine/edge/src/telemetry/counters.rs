@@ -1,0 +1,436 @@
+//! Counters of a site, one shard per worker thread, so that threads do not fight for a cache line
+//! on every hit.
+//!
+//! Outcomes are counted by variant and by the local hour of the day; every other figure of requests
+//! is a sum over these, so the parts always add up to the whole.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use chrono_tz::Tz;
+
+use super::Outcome;
+use tero_semantics::timestamp::Timestamp;
+use tero_time::schedule::local_hour;
+
+/// Hours of the day.
+pub const HOURS: usize = 24;
+/// The first hour that a figure of an origin's status is kept under: statuses by their hundreds, 1
+/// to 5.
+const STATUS_CLASSES: usize = 5;
+/// Upper bounds of the buckets of latencies, in seconds.
+pub const BUCKETS: [f64; 12] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
+];
+/// How long an hour of the day is taken to be the same before it is looked up again, in seconds: no
+/// zone changes its offset at another time than a quarter of an hour.
+const HOUR_CHECK_SECS: i64 = 900;
+
+/// How often counters go on from older ones; each time costs memory. Beyond it they begin anew.
+const MAX_GENERATIONS: usize = 32;
+
+thread_local! {
+    static WORKER: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Names this thread's shard: the worker's number, from 0. Other threads use shard 0.
+pub fn set_worker(worker: usize) {
+    WORKER.set(worker);
+}
+
+/// This thread's worker.
+pub(super) fn worker() -> usize {
+    WORKER.get()
+}
+
+/// The counters of one site.
+#[derive(Debug)]
+pub struct SiteCounters {
+    /// What was counted before the site got other variants. Requests that began then still count
+    /// there.
+    before: Option<Arc<SiteCounters>>,
+    zone: Tz,
+    /// Names of the variants; the first, `""`, stands for none.
+    variants: Vec<Arc<str>>,
+    shards: Box<[Shard]>,
+    /// The hour of the day now, and the second at which it has to be looked up again: hour in the
+    /// lowest byte.
+    hour: AtomicU64,
+}
+
+#[derive(Debug)]
+#[repr(align(128))]
+struct Shard {
+    outcomes: Box<[AtomicU64]>,
+    response_bytes: AtomicU64,
+    request_seconds: Histogram,
+    origin_statuses: [AtomicU64; STATUS_CLASSES],
+    origin_failures: AtomicU64,
+    origin_seconds: Histogram,
+}
+
+#[derive(Debug, Default)]
+struct Histogram {
+    buckets: [AtomicU64; BUCKETS.len() + 1],
+    sum_micros: AtomicU64,
+}
+
+/// A histogram of latencies, summed over shards.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HistogramSnapshot {
+    /// Counts per bucket of [`BUCKETS`], and those above.
+    pub buckets: [u64; BUCKETS.len() + 1],
+    /// Sum of all latencies, in seconds.
+    pub sum_secs: f64,
+}
+
+/// Requests by outcome.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcomes([u64; Outcome::ALL.len()]);
+
+impl Outcomes {
+    /// How many had this outcome.
+    pub fn count(&self, outcome: Outcome) -> u64 {
+        self.0[outcome.index()]
+    }
+
+    /// How many there were.
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// Hits of all kinds over all that were looked up; none where none was.
+    pub fn hit_rate(&self) -> Option<f64> {
+        let looked_up = self.total() - self.count(Outcome::Pass) - self.count(Outcome::Error);
+        let hits = looked_up - self.count(Outcome::Miss);
+        (looked_up > 0).then(|| hits as f64 / looked_up as f64)
+    }
+
+    /// What came in addition since `earlier`.
+    pub fn since(&self, earlier: &Outcomes) -> Outcomes {
+        Outcomes(std::array::from_fn(|index| {
+            self.0[index].saturating_sub(earlier.0[index])
+        }))
+    }
+
+    pub(super) fn add_from(&mut self, cells: &[AtomicU64]) {
+        for (sum, cell) in self.0.iter_mut().zip(cells) {
+            *sum += cell.load(Ordering::Relaxed);
+        }
+    }
+
+    fn add(&mut self, other: &Outcomes) {
+        for (own, other) in self.0.iter_mut().zip(other.0) {
+            *own += other;
+        }
+    }
+}
+
+impl SiteCounters {
+    /// Counters for a site with these variants, with a shard for each of `workers` threads.
+    pub fn new(zone: Tz, variants: &[Arc<str>], workers: usize) -> SiteCounters {
+        let variants: Vec<Arc<str>> = std::iter::once(Arc::from(""))
+            .chain(variants.iter().cloned())
+            .collect();
+        let cells = variants.len() * HOURS * Outcome::ALL.len();
+        let shard = || Shard {
+            outcomes: (0..cells).map(|_| AtomicU64::new(0)).collect(),
+            response_bytes: AtomicU64::new(0),
+            request_seconds: Histogram::default(),
+            origin_statuses: Default::default(),
+            origin_failures: AtomicU64::new(0),
+            origin_seconds: Histogram::default(),
+        };
+        let shards = (0..workers.max(1)).map(|_| shard()).collect();
+        SiteCounters {
+            before: None,
+            zone,
+            variants,
+            shards,
+            hour: AtomicU64::new(0),
+        }
+    }
+
+    /// Counters that go on from these and know these variants too: the same where they know them
+    /// already.
+    pub fn with_variants(self: &Arc<SiteCounters>, variants: &[Arc<str>]) -> Arc<SiteCounters> {
+        let new = variants
+            .iter()
+            .filter(|variant| !self.variants.contains(variant));
+        let all: Vec<Arc<str>> = self.variants[1..].iter().chain(new).cloned().collect();
+        if all.len() + 1 == self.variants.len() {
+            return Arc::clone(self);
+        }
+        let counters = SiteCounters::new(self.zone, &all, self.shards.len());
+        let goes_on = self.generations().count() < MAX_GENERATIONS;
+        Arc::new(SiteCounters {
+            before: goes_on.then(|| Arc::clone(self)),
+            ..counters
+        })
+    }
+
+    /// These counters and those before them.
+    fn generations(&self) -> impl Iterator<Item = &SiteCounters> {
+        std::iter::successors(Some(self), |counters| counters.before.as_deref())
+    }
+
+    /// The zone of the hours.
+    pub fn zone(&self) -> Tz {
+        self.zone
+    }
+
+    /// Names of the variants, `""` first: for none.
+    pub fn variants(&self) -> &[Arc<str>] {
+        &self.variants
+    }
+
+    /// Counts a request that has been answered with `bytes` of content, as far as they are known,
+    /// after `took`.
+    pub fn record(
+        &self,
+        outcome: Outcome,
+        variant: Option<&str>,
+        bytes: u64,
+        took: Duration,
+        now: Timestamp,
+    ) {
+        let shard = self.shard();
+        let variant = self.variant_index(variant);
+        let cell = (variant * HOURS + self.hour(now)) * Outcome::ALL.len() + outcome.index();
+        shard.outcomes[cell].fetch_add(1, Ordering::Relaxed);
+        shard.response_bytes.fetch_add(bytes, Ordering::Relaxed);
+        shard.request_seconds.record(took);
+    }
+
+    /// Counts bytes of content that were not known when the request was counted.
+    pub fn record_bytes(&self, bytes: u64) {
+        self.shard()
+            .response_bytes
+            .fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts a request to the origin: the status of its answer, or none where it failed, after
+    /// `took`.
+    pub fn record_origin(&self, status: Option<http::StatusCode>, took: Duration) {
+        let shard = self.shard();
+        match status.map(|status| usize::from(status.as_u16() / 100)) {
+            Some(class @ 1..=STATUS_CLASSES) => &shard.origin_statuses[class - 1],
+            _ => &shard.origin_failures,
+        }
+        .fetch_add(1, Ordering::Relaxed);
+        shard.origin_seconds.record(took);
+    }
+
+    /// Requests of a variant, by its index in [`SiteCounters::variants`], in an hour of the day.
+    pub fn outcomes(&self, variant: usize, hour: usize) -> Outcomes {
+        let mut outcomes = Outcomes::default();
+        for counters in self.generations() {
+            let Some(known) = counters
+                .variants
+                .iter()
+                .position(|known| *known == self.variants[variant])
+            else {
+                continue;
+            };
+            let first = (known * HOURS + hour) * Outcome::ALL.len();
+            for shard in &counters.shards {
+                outcomes.add_from(&shard.outcomes[first..first + Outcome::ALL.len()]);
+            }
+        }
+        outcomes
+    }
+
+    /// Requests of a variant.
+    pub fn outcomes_of_variant(&self, variant: usize) -> Outcomes {
+        (0..HOURS).fold(Outcomes::default(), |mut sum, hour| {
+            sum.add(&self.outcomes(variant, hour));
+            sum
+        })
+    }
+
+    /// Requests in an hour of the day.
+    pub fn outcomes_of_hour(&self, hour: usize) -> Outcomes {
+        (0..self.variants.len()).fold(Outcomes::default(), |mut sum, variant| {
+            sum.add(&self.outcomes(variant, hour));
+            sum
+        })
+    }
+
+    /// All requests.
+    pub fn outcomes_in_all(&self) -> Outcomes {
+        (0..self.variants.len()).fold(Outcomes::default(), |mut sum, variant| {
+            sum.add(&self.outcomes_of_variant(variant));
+            sum
+        })
+    }
+
+    /// Bytes of content sent.
+    pub fn response_bytes(&self) -> u64 {
+        self.all_shards()
+            .map(|shard| shard.response_bytes.load(Ordering::Relaxed))
+            .sum()
+    }
+
+    /// From the head of a request to the head of its response.
+    pub fn request_seconds(&self) -> HistogramSnapshot {
+        self.histogram(|shard| &shard.request_seconds)
+    }
+
+    /// Requests to the origin by the hundreds of their status (`"2xx"`), and those that failed
+    /// (`"failed"`).
+    pub fn origin_requests(&self) -> Vec<(&'static str, u64)> {
+        let sum = |cell: &dyn Fn(&Shard) -> u64| self.all_shards().map(cell).sum();
+        let names = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+        let by_class = names.iter().enumerate().map(|(class, name)| {
+            let count = sum(&|shard: &Shard| shard.origin_statuses[class].load(Ordering::Relaxed));
+            (*name, count)
+        });
+        by_class
+            .chain([(
+                "failed",
+                sum(&|shard| shard.origin_failures.load(Ordering::Relaxed)),
+            )])
+            .collect()
+    }
+
+    /// From a request to the origin to the head of its answer.
+    pub fn origin_seconds(&self) -> HistogramSnapshot {
+        self.histogram(|shard| &shard.origin_seconds)
+    }
+
+    fn histogram(&self, of: impl Fn(&Shard) -> &Histogram) -> HistogramSnapshot {
+        let mut sum = HistogramSnapshot::default();
+        for histogram in self.all_shards().map(of) {
+            for (sum, bucket) in sum.buckets.iter_mut().zip(&histogram.buckets) {
+                *sum += bucket.load(Ordering::Relaxed);
+            }
+            sum.sum_secs += histogram.sum_micros.load(Ordering::Relaxed) as f64 / 1e6;
+        }
+        sum
+    }
+
+    fn all_shards(&self) -> impl Iterator<Item = &Shard> {
+        self.generations().flat_map(|counters| &counters.shards)
+    }
+
+    fn shard(&self) -> &Shard {
+        &self.shards[WORKER.get() % self.shards.len()]
+    }
+
+    fn variant_index(&self, variant: Option<&str>) -> usize {
+        let Some(variant) = variant else { return 0 };
+        self.variants
+            .iter()
+            .position(|known| **known == *variant)
+            .unwrap_or(0)
+    }
+
+    fn hour(&self, now: Timestamp) -> usize {
+        let known = self.hour.load(Ordering::Relaxed);
+        let quarter = now.unix_secs().div_euclid(HOUR_CHECK_SECS) as u64;
+        if known >> 8 == quarter && known != 0 {
+            return (known & 0xff) as usize % HOURS;
+        }
+        let hour = usize::from(local_hour(now, self.zone)) % HOURS;
+        self.hour
+            .store(quarter << 8 | hour as u64, Ordering::Relaxed);
+        hour
+    }
+}
+
+impl Histogram {
+    fn record(&self, took: Duration) {
+        let secs = took.as_secs_f64();
+        let bucket = BUCKETS
+            .iter()
+            .position(|&bound| secs <= bound)
+            .unwrap_or(BUCKETS.len());
+        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        self.sum_micros.fetch_add(
+            u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            Ordering::Relaxed,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_add_up_to_the_whole() {
+        let counters = SiteCounters::new(
+            chrono_tz::America::Argentina::Buenos_Aires,
+            &["mobile".into()],
+            2,
+        );
+        // 2026-11-24 09:00 in Buenos Aires.
+        let nine = Timestamp::from_unix_secs(1_795_608_000);
+        let took = Duration::from_micros(700);
+        counters.record(Outcome::Hit, Some("mobile"), 10, took, nine);
+        counters.record(
+            Outcome::Miss,
+            None,
+            20,
+            took,
+            nine.saturating_sub(Duration::from_secs(1)),
+        );
+        counters.record(Outcome::Pass, None, 30, took, nine);
+        let all = counters.outcomes_in_all();
+        assert_eq!(all.total(), 3);
+        assert_eq!(all.hit_rate(), Some(0.5));
+        assert_eq!(counters.outcomes_of_hour(9).total(), 2);
+        assert_eq!(counters.outcomes_of_hour(8).count(Outcome::Miss), 1);
+        assert_eq!(counters.outcomes_of_variant(1).count(Outcome::Hit), 1);
+        assert_eq!(counters.response_bytes(), 60);
+        assert_eq!(counters.request_seconds().buckets[1], 3);
+    }
+
+    #[test]
+    fn counters_with_more_variants_go_on_from_the_old_ones_also_for_requests_that_began_before() {
+        let old = Arc::new(SiteCounters::new(chrono_tz::UTC, &["a".into()], 1));
+        let count = |counters: &SiteCounters, variant: &str| {
+            counters.record(
+                Outcome::Hit,
+                Some(variant),
+                5,
+                Duration::ZERO,
+                Timestamp::from_unix_secs(0),
+            );
+        };
+        count(&old, "a");
+        let new = old.with_variants(&["b".into(), "a".into()]);
+        count(&new, "b");
+        count(&old, "a");
+        assert_eq!(
+            new.variants(),
+            ["".into(), "a".into(), Arc::<str>::from("b")]
+        );
+        assert_eq!(new.outcomes_of_variant(1).total(), 2);
+        assert_eq!(
+            (new.outcomes_in_all().total(), new.response_bytes()),
+            (3, 15)
+        );
+        assert_eq!(new.request_seconds().buckets[0], 3);
+        assert!(Arc::ptr_eq(&new, &new.with_variants(&["a".into()])));
+        let many = (0..100).fold(new, |counters, number| {
+            counters.with_variants(&[number.to_string().into()])
+        });
+        assert!(many.generations().count() <= MAX_GENERATIONS);
+    }
+
+    #[test]
+    fn an_undeclared_variant_counts_as_none() {
+        let counters = SiteCounters::new(chrono_tz::UTC, &[], 1);
+        counters.record(
+            Outcome::Hit,
+            Some("who"),
+            0,
+            Duration::ZERO,
+            Timestamp::from_unix_secs(0),
+        );
+        assert_eq!(counters.outcomes_of_variant(0).total(), 1);
+    }
+}

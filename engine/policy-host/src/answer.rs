@@ -1,0 +1,341 @@
+//! What guests answer, checked against the contract and turned into the words of the engine.
+//! Whatever is out of bounds makes the whole answer a bad one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderName;
+
+use crate::contract::types;
+use crate::device::Device;
+use crate::manifest::{Hook, Manifest};
+use crate::warm_url::WarmUrl;
+use tero_semantics::decision::{Lookup, QueryParameters, QueryRule, Storing};
+
+/// Names in one list of a manifest.
+const MAX_NAMES: usize = 32;
+/// Length of the name of a cookie, in bytes.
+const MAX_COOKIE_NAME_BYTES: usize = 128;
+/// Length of the name of a variant, in bytes.
+const MAX_VARIANT_BYTES: usize = 32;
+/// A year.
+const MAX_TTL_SECS: u32 = 31_536_000;
+/// Tags in one answer, and their length in bytes.
+const MAX_TAGS: usize = 64;
+const MAX_TAG_BYTES: usize = 128;
+/// Query patterns in one answer, and their length in bytes.
+const MAX_PATTERNS: usize = 128;
+const MAX_PATTERN_BYTES: usize = 256;
+/// Length of a reason, in bytes.
+const MAX_REASON_BYTES: usize = 200;
+/// URLs in one answer to `plan-warm`, their length in bytes, and the variants of each.
+const MAX_WARM_URLS: usize = 100_000;
+const MAX_WARM_URL_BYTES: usize = 8 << 10;
+const MAX_WARM_VARIANTS: usize = 64;
+
+/// A checked answer to `on-request`. What is none is left to the site's next policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestAnswer {
+    /// Look up or pass.
+    pub lookup: Option<Lookup>,
+    /// One of the manifest's variants.
+    pub variant: Option<Arc<str>>,
+    /// Which query parameters count.
+    pub query: Option<QueryRule>,
+    /// 1 to 200 bytes of printable ASCII.
+    pub reason: Option<String>,
+}
+
+/// A checked answer to `on-response`. What is none is left to the site's next policy, and then to
+/// the response's own fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResponseAnswer {
+    /// Whether to store.
+    pub storing: Storing,
+    /// How long it is fresh at the edge; at most a year.
+    pub ttl: Option<Duration>,
+    /// What the browser is told; at most a year.
+    pub browser_ttl: Option<Duration>,
+    /// RFC 5861 §3; at most a year.
+    pub stale_while_revalidate: Option<Duration>,
+    /// RFC 5861 §4; at most a year.
+    pub stale_if_error: Option<Duration>,
+    /// Surrogate keys: at most 64, 1 to 128 bytes of visible ASCII each.
+    pub tags: Vec<Box<str>>,
+    /// 1 to 200 bytes of printable ASCII.
+    pub reason: Option<String>,
+}
+
+/// A manifest, or what is wrong with it.
+pub(super) fn manifest(raw: &types::Manifest) -> Result<Manifest, String> {
+    for (what, names) in [
+        ("request fields", &raw.headers),
+        ("cookies", &raw.cookies),
+        ("response fields", &raw.response_headers),
+        ("variants", &raw.variants),
+    ] {
+        if names.len() > MAX_NAMES {
+            return Err(format!(
+                "{} {what}; at most {MAX_NAMES} are allowed",
+                names.len()
+            ));
+        }
+    }
+    let asked = raw.hooks.iter().map(hook).collect::<Vec<_>>();
+    Ok(Manifest {
+        hooks: Hook::ALL
+            .into_iter()
+            .filter(|hook| asked.contains(hook))
+            .collect(),
+        headers: distinct(&raw.headers, field)?,
+        cookies: distinct(&raw.cookies, cookie)?,
+        response_headers: distinct(&raw.response_headers, field)?,
+        query: raw.query,
+        device: raw.device,
+        zone: raw.zone.as_deref().map(zone).transpose()?,
+        variants: variants(&raw.variants)?,
+    })
+}
+
+/// Every name once, in the order of the manifest.
+fn distinct<T: PartialEq>(
+    names: &[String],
+    check: impl Fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
+    names
+        .iter()
+        .try_fold(Vec::with_capacity(names.len()), |mut checked, name| {
+            let name = check(name)?;
+            if !checked.contains(&name) {
+                checked.push(name);
+            }
+            Ok(checked)
+        })
+}
+
+fn hook(raw: &types::Hook) -> Hook {
+    match raw {
+        types::Hook::OnRequest => Hook::OnRequest,
+        types::Hook::OnResponse => Hook::OnResponse,
+        types::Hook::PlanWarm => Hook::PlanWarm,
+    }
+}
+
+fn field(name: &str) -> Result<HeaderName, String> {
+    HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| format!("{} is no field name", quoted(name)))
+}
+
+fn cookie(name: &str) -> Result<Box<str>, String> {
+    // A cookie's name is a token, as a field's is (RFC 6265 §4.1.1).
+    if name.len() > MAX_COOKIE_NAME_BYTES || HeaderName::from_bytes(name.as_bytes()).is_err() {
+        return Err(format!("{} is no name of a cookie", quoted(name)));
+    }
+    Ok(name.into())
+}
+
+fn zone(name: &str) -> Result<chrono_tz::Tz, String> {
+    name.parse()
+        .map_err(|_| format!("{} is no time zone (an IANA name is wanted)", quoted(name)))
+}
+
+fn variants(names: &[String]) -> Result<Vec<Arc<str>>, String> {
+    let variants = distinct(names, variant)?;
+    if variants.len() < names.len() {
+        return Err("a variant is declared twice".to_owned());
+    }
+    Ok(variants)
+}
+
+fn variant(name: &str) -> Result<Arc<str>, String> {
+    let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
+    if name.is_empty() || name.len() > MAX_VARIANT_BYTES || !name.bytes().all(allowed) {
+        return Err(format!(
+            "{} is no name for a variant (1 to {MAX_VARIANT_BYTES} of a-z, 0-9, - and _)",
+            quoted(name)
+        ));
+    }
+    Ok(name.into())
+}
+
+/// An answer to `on-request`, or what is wrong with it.
+pub(super) fn request(
+    raw: types::RequestDecision,
+    manifest: &Manifest,
+) -> Result<RequestAnswer, String> {
+    let declared = |name: String| match manifest
+        .variants
+        .iter()
+        .find(|declared| ***declared == *name)
+    {
+        Some(declared) => Ok(Arc::clone(declared)),
+        None => Err(format!(
+            "the variant {} is not in its manifest",
+            quoted(&name)
+        )),
+    };
+    Ok(RequestAnswer {
+        lookup: raw.lookup.map(|lookup| match lookup {
+            types::Lookup::Cache => Lookup::Cache,
+            types::Lookup::Pass => Lookup::Pass,
+        }),
+        variant: raw.variant_name.map(declared).transpose()?,
+        query: raw.query.map(query_rule).transpose()?,
+        reason: raw.reason.map(reason).transpose()?,
+    })
+}
+
+fn query_rule(raw: types::QueryRule) -> Result<QueryRule, String> {
+    let parameters = match raw.parameters {
+        types::QueryParameters::All => QueryParameters::All,
+        types::QueryParameters::Ignore(names) => QueryParameters::Ignore(patterns(names)?),
+        types::QueryParameters::Only(names) => QueryParameters::Only(patterns(names)?),
+    };
+    Ok(QueryRule {
+        parameters,
+        sort: raw.sort,
+    })
+}
+
+fn patterns(patterns: Vec<String>) -> Result<Vec<String>, String> {
+    if patterns.len() > MAX_PATTERNS {
+        return Err(format!(
+            "{} names of query parameters; at most {MAX_PATTERNS} are allowed",
+            patterns.len()
+        ));
+    }
+    match patterns
+        .iter()
+        .find(|pattern| pattern.is_empty() || pattern.len() > MAX_PATTERN_BYTES)
+    {
+        Some(pattern) => Err(format!(
+            "{} as the name of a query parameter",
+            quoted(pattern)
+        )),
+        None => Ok(patterns),
+    }
+}
+
+/// An answer to `on-response`, or what is wrong with it.
+pub(super) fn response(raw: types::ResponseDecision) -> Result<ResponseAnswer, String> {
+    if raw.tags.len() > MAX_TAGS {
+        return Err(format!(
+            "{} tags; at most {MAX_TAGS} are allowed",
+            raw.tags.len()
+        ));
+    }
+    Ok(ResponseAnswer {
+        storing: match raw.storing {
+            types::Storing::ByHeaders => Storing::ByHeaders,
+            types::Storing::Never => Storing::Never,
+            types::Storing::Always => Storing::Always,
+        },
+        ttl: lifetime("ttl-secs", raw.ttl_secs)?,
+        browser_ttl: lifetime("browser-ttl-secs", raw.browser_ttl_secs)?,
+        stale_while_revalidate: lifetime(
+            "stale-while-revalidate-secs",
+            raw.stale_while_revalidate_secs,
+        )?,
+        stale_if_error: lifetime("stale-if-error-secs", raw.stale_if_error_secs)?,
+        tags: raw.tags.into_iter().map(tag).collect::<Result<_, _>>()?,
+        reason: raw.reason.map(reason).transpose()?,
+    })
+}
+
+fn lifetime(field: &str, secs: Option<u32>) -> Result<Option<Duration>, String> {
+    match secs {
+        Some(secs) if secs > MAX_TTL_SECS => Err(format!(
+            "{field} {secs}; at most {MAX_TTL_SECS} (a year) is allowed"
+        )),
+        secs => Ok(secs.map(|secs| Duration::from_secs(u64::from(secs)))),
+    }
+}
+
+fn tag(tag: String) -> Result<Box<str>, String> {
+    if tag.is_empty()
+        || tag.len() > MAX_TAG_BYTES
+        || !tag.bytes().all(|byte| byte.is_ascii_graphic())
+    {
+        return Err(format!(
+            "{} is no tag (1 to {MAX_TAG_BYTES} bytes of visible ASCII)",
+            quoted(&tag)
+        ));
+    }
+    Ok(tag.into())
+}
+
+/// An answer to `plan-warm`, or what is wrong with it. `variants` are those of the whole site.
+pub(super) fn warm_urls(
+    raw: Vec<types::WarmUrl>,
+    variants: &[Arc<str>],
+) -> Result<Vec<WarmUrl>, String> {
+    if raw.len() > MAX_WARM_URLS {
+        return Err(format!(
+            "{} URLs to warm; at most {MAX_WARM_URLS} are allowed",
+            raw.len()
+        ));
+    }
+    raw.into_iter().map(|raw| warm_url(raw, variants)).collect()
+}
+
+fn warm_url(raw: types::WarmUrl, known: &[Arc<str>]) -> Result<WarmUrl, String> {
+    let types::WarmUrl {
+        url,
+        variants,
+        priority,
+    } = raw;
+    if !url.starts_with('/')
+        || url.len() > MAX_WARM_URL_BYTES
+        || url
+            .chars()
+            .any(|char| char.is_control() || char.is_whitespace())
+    {
+        return Err(format!("{} is no path to warm", quoted(&url)));
+    }
+    if variants.len() > MAX_WARM_VARIANTS {
+        return Err(format!(
+            "{} variants of {}; at most {MAX_WARM_VARIANTS} are allowed",
+            variants.len(),
+            quoted(&url)
+        ));
+    }
+    let declared = |name: &&String| {
+        known.iter().any(|known| **known == ***name) || Device::from_name(name).is_some()
+    };
+    if let Some(unknown) = variants.iter().find(|name| !declared(name)) {
+        return Err(format!(
+            "{} is neither a variant of the site nor a device class",
+            quoted(unknown)
+        ));
+    }
+    Ok(WarmUrl {
+        url,
+        variants,
+        priority,
+    })
+}
+
+fn reason(text: String) -> Result<String, String> {
+    if text.is_empty()
+        || text.len() > MAX_REASON_BYTES
+        || !text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+    {
+        return Err(format!(
+            "{} as a reason (1 to {MAX_REASON_BYTES} bytes of printable ASCII are wanted)",
+            quoted(&text)
+        ));
+    }
+    Ok(text)
+}
+
+/// What a guest said, in a message: its beginning, escaped.
+fn quoted(text: &str) -> String {
+    let shown = &text[..text.floor_char_boundary(64)];
+    format!(
+        "{shown:?}{}",
+        if shown.len() < text.len() { "…" } else { "" }
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,401 @@
+//! Asking one policy: which instance answers, what is counted, what is logged, and when a policy
+//! that keeps failing is switched off.
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+
+use crate::answer::{self, RequestAnswer, ResponseAnswer};
+use crate::chain::{Answered, Ask};
+use crate::counters::{Counters, Status, Tally};
+use crate::guest::{Configured, Failure, Guest, RawManifest, Template};
+use crate::manifest::{Hook, Manifest};
+use crate::question::{self, Fields};
+use crate::runtime;
+use crate::usage::UsageCounters;
+use crate::warm_url::PopularPage;
+use crate::warm_url::WarmUrl;
+use tero_config::PolicyLimits;
+use tero_semantics::timestamp::Timestamp;
+use tero_time::calendar::Calendar;
+use tero_time::schedule;
+
+/// How often a failing policy may say so in the log, once for each kind of failure: every minute.
+const LOG_PERIOD_MILLIS: i64 = 60_000;
+
+/// A loaded policy.
+#[derive(Debug)]
+pub struct Policy {
+    id: u64,
+    template: Arc<Template>,
+    digest: Box<str>,
+    manifest: Manifest,
+    /// The manifest as the first instance gave it: every other one has to give the same.
+    said: RawManifest,
+    calendar: Arc<Calendar>,
+    decisions_per_instance: u32,
+    max_failures: u32,
+    tally: Tally,
+    /// By hook: one that works must not keep a policy on whose other hook fails every time.
+    failures_in_a_row: [AtomicU32; 3],
+    is_off: AtomicBool,
+    switched_off: OnceLock<(Timestamp, String)>,
+    last_logged: [AtomicI64; 4],
+}
+
+/// What came of asking.
+pub(super) enum Asked<A> {
+    /// A good answer.
+    Answered(A),
+    /// None: it failed, which has been counted.
+    Failed,
+    /// It has no such hook, or it is switched off.
+    Skipped,
+}
+
+impl<A> Asked<A> {
+    pub(super) fn answer(self) -> Option<A> {
+        match self {
+            Asked::Answered(answer) => Some(answer),
+            Asked::Failed | Asked::Skipped => None,
+        }
+    }
+}
+
+impl Policy {
+    pub(super) fn new(
+        template: Template,
+        digest: String,
+        manifest: Manifest,
+        said: RawManifest,
+        calendar: Arc<Calendar>,
+        limits: &PolicyLimits,
+    ) -> Policy {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Policy {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            template: Arc::new(template),
+            digest: digest.into(),
+            manifest,
+            said,
+            calendar,
+            decisions_per_instance: limits.decisions_per_instance,
+            max_failures: limits.max_failures,
+            tally: Tally::default(),
+            failures_in_a_row: std::array::from_fn(|_| AtomicU32::new(0)),
+            is_off: AtomicBool::new(false),
+            switched_off: OnceLock::new(),
+            last_logged: std::array::from_fn(|_| AtomicI64::new(i64::MIN)),
+        }
+    }
+
+    /// Its name in the configuration.
+    pub fn name(&self) -> &Arc<str> {
+        &self.template.policy
+    }
+
+    /// The SHA-256 of its module as it was given, in hexadecimal.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// What it said about itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Its calendar; one that covers no year where it was given none.
+    pub fn calendar(&self) -> &Calendar {
+        &self.calendar
+    }
+
+    /// Whether it is asked.
+    pub fn status(&self) -> Status {
+        match self.switched_off.get() {
+            None => Status::Active,
+            Some((since, reason)) => Status::SwitchedOff {
+                since: *since,
+                reason: reason.clone(),
+            },
+        }
+    }
+
+    /// What was counted since it was loaded.
+    pub fn counters(&self) -> Counters {
+        self.tally.snapshot()
+    }
+
+    /// What it has used since it was loaded.
+    pub fn usage(&self) -> UsageCounters {
+        self.template.usage.snapshot()
+    }
+
+    /// [`Policy::status`] for those in a hurry.
+    pub(super) fn is_off(&self) -> bool {
+        self.is_off.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn on_request(&self, ask: &Ask<'_>, now: Timestamp) -> Asked<RequestAnswer> {
+        self.ask(Hook::OnRequest, now, |guest| {
+            self.request_answer(guest, ask, now)
+        })
+    }
+
+    pub(super) fn on_response(
+        &self,
+        ask: &Ask<'_>,
+        answered: &Answered<'_>,
+        now: Timestamp,
+    ) -> Asked<ResponseAnswer> {
+        self.ask(Hook::OnResponse, now, |guest| {
+            self.response_answer(guest, ask, answered, now)
+        })
+    }
+
+    /// `variants` are those of the whole site.
+    pub(super) fn plan_warm(
+        &self,
+        plan: &str,
+        popular: &[PopularPage],
+        variants: &[Arc<str>],
+        now: Timestamp,
+    ) -> Asked<Vec<WarmUrl>> {
+        self.ask(Hook::PlanWarm, now, |guest| {
+            self.plan_answer(guest, plan, popular, variants, now)
+        })
+    }
+
+    /// What this instance answers about a request, checked.
+    pub(super) fn request_answer(
+        &self,
+        guest: &mut Guest,
+        ask: &Ask<'_>,
+        now: Timestamp,
+    ) -> Result<RequestAnswer, Failure> {
+        let headers = Fields::of(ask.headers, &self.manifest.headers);
+        let cookies = Fields::cookies(ask.headers, &self.manifest.cookies);
+        // Only what the key of a remembered decision holds: the minute if a zone is declared, and
+        // no variant.
+        let at = if self.manifest.zone.is_some() {
+            question::cut_to_minute(now)
+        } else {
+            Timestamp::default()
+        };
+        let (headers, cookies, moment) = (
+            headers.pairs(),
+            cookies.pairs(),
+            self.moment(guest, Hook::OnRequest, at),
+        );
+        let nearby = question::nearby_holidays(&moment);
+        let ask = Ask {
+            variant: None,
+            ..*ask
+        };
+        let request = question::request(&ask, &self.manifest, &headers, &cookies);
+        let raw = self
+            .template
+            .on_request(guest, request, question::moment(&moment, &nearby))?;
+        answer::request(raw, &self.manifest).map_err(Failure::bad_answer)
+    }
+
+    /// What this instance answers about a response, checked.
+    pub(super) fn response_answer(
+        &self,
+        guest: &mut Guest,
+        ask: &Ask<'_>,
+        answered: &Answered<'_>,
+        now: Timestamp,
+    ) -> Result<ResponseAnswer, Failure> {
+        let headers = Fields::of(ask.headers, &self.manifest.headers);
+        let cookies = Fields::cookies(ask.headers, &self.manifest.cookies);
+        let response_headers = Fields::of(answered.headers, &self.manifest.response_headers);
+        let (headers, cookies, response_headers) =
+            (headers.pairs(), cookies.pairs(), response_headers.pairs());
+        let request = question::request(ask, &self.manifest, &headers, &cookies);
+        let response = question::response(answered, &response_headers);
+        let moment = self.moment(guest, Hook::OnResponse, now);
+        let nearby = question::nearby_holidays(&moment);
+        let raw = self.template.on_response(
+            guest,
+            request,
+            response,
+            question::moment(&moment, &nearby),
+        )?;
+        answer::response(raw).map_err(Failure::bad_answer)
+    }
+
+    /// What this instance wants warmed, checked.
+    pub(super) fn plan_answer(
+        &self,
+        guest: &mut Guest,
+        plan: &str,
+        popular: &[PopularPage],
+        variants: &[Arc<str>],
+        now: Timestamp,
+    ) -> Result<Vec<WarmUrl>, Failure> {
+        let popular = popular
+            .iter()
+            .map(question::popular_page)
+            .collect::<Vec<_>>();
+        let moment = self.moment(guest, Hook::PlanWarm, now);
+        let nearby = question::nearby_holidays(&moment);
+        let raw =
+            self.template
+                .plan_warm(guest, plan, &popular, question::moment(&moment, &nearby))?;
+        answer::warm_urls(raw, variants).map_err(Failure::bad_answer)
+    }
+
+    fn moment(&self, guest: &mut Guest, hook: Hook, at: Timestamp) -> Arc<schedule::Moment> {
+        guest.moment(hook, at, |at| {
+            schedule::moment(
+                at,
+                self.manifest.zone.unwrap_or(chrono_tz::UTC),
+                &self.calendar,
+            )
+        })
+    }
+
+    /// Has an instance of this thread answer, a fresh one if there is none; counts what came of it.
+    fn ask<A>(
+        &self,
+        hook: Hook,
+        now: Timestamp,
+        question: impl FnOnce(&mut Guest) -> Result<A, Failure>,
+    ) -> Asked<A> {
+        if !self.manifest.has(hook) || self.is_off() {
+            return Asked::Skipped;
+        }
+        let started = runtime::real_time();
+        let outcome = self.guest().and_then(|mut guest| {
+            // A guest that failed is dropped here: nobody knows what state it is in.
+            let answer = question(&mut guest)?;
+            self.put_back(hook, guest);
+            Ok(answer)
+        });
+        self.tally.count(
+            hook,
+            outcome.as_ref().map(|_| ()).map_err(|failure| failure.kind),
+            started.elapsed(),
+        );
+        match outcome {
+            Ok(answer) => {
+                let failures = &self.failures_in_a_row[hook as usize];
+                if failures.load(Ordering::Relaxed) != 0 {
+                    failures.store(0, Ordering::Relaxed);
+                }
+                Asked::Answered(answer)
+            }
+            Err(failure) => {
+                self.failed(hook, &failure, now);
+                Asked::Failed
+            }
+        }
+    }
+
+    /// This thread's instance, out of its place as long as it is asked; or a fresh one.
+    fn guest(&self) -> Result<Box<Guest>, Failure> {
+        let kept = GUESTS.with_borrow_mut(|guests| {
+            let place = guests.iter().position(|kept| kept.policy == self.id)?;
+            Some(guests.swap_remove(place).guest)
+        });
+        if let Some(guest) = kept {
+            return Ok(guest);
+        }
+        self.fresh_guest()
+    }
+
+    /// A fresh instance, which must say of itself what the first one said.
+    pub(super) fn fresh_guest(&self) -> Result<Box<Guest>, Failure> {
+        match self.template.instantiate()? {
+            Configured::Ready(guest, manifest) if manifest == self.said => Ok(guest),
+            Configured::Ready(..) => Err(Failure::bad_answer(
+                "another instance of it gives another manifest",
+            )),
+            Configured::Refused(message) => Err(Failure::bad_answer(format!(
+                "another instance of it refuses its settings: {}",
+                message.escape_debug()
+            ))),
+        }
+    }
+
+    fn put_back(&self, hook: Hook, guest: Box<Guest>) {
+        self.template.usage.saw_memory(guest.memory_bytes());
+        // Plans are rare, and made on threads that serve no requests: their instances are not kept.
+        if hook == Hook::PlanWarm || guest.answered >= self.decisions_per_instance {
+            return;
+        }
+        let is_new = guest.answered == 1;
+        let kept = Kept {
+            policy: self.id,
+            loaded: Arc::downgrade(&self.template),
+            guest,
+        };
+        GUESTS.with_borrow_mut(|guests| {
+            if is_new {
+                guests.retain(|kept| kept.loaded.strong_count() > 0);
+            }
+            guests.push(kept);
+        });
+    }
+
+    #[cold]
+    fn failed(&self, hook: Hook, failure: &Failure, now: Timestamp) {
+        self.log(hook, failure, now);
+        let failures = self.failures_in_a_row[hook as usize]
+            .fetch_add(1, Ordering::Relaxed)
+            .saturating_add(1);
+        if failures >= self.max_failures {
+            self.switch_off(failures, hook, failure, now);
+        }
+    }
+
+    fn switch_off(&self, failures: u32, hook: Hook, failure: &Failure, now: Timestamp) {
+        let Failure { kind, reason } = failure;
+        let why = format!(
+            "{failures} failures in a row, the last in {}: {}: {reason}",
+            hook.as_str(),
+            kind.as_str()
+        );
+        if self.switched_off.set((now, why.clone())).is_ok() {
+            self.is_off.store(true, Ordering::Relaxed);
+            tracing::error!(
+                policy = &**self.name(),
+                "switched off until it is replaced, after {why}"
+            );
+        }
+    }
+
+    fn log(&self, hook: Hook, failure: &Failure, now: Timestamp) {
+        let last = &self.last_logged[failure.kind as usize];
+        let (before, now) = (last.load(Ordering::Relaxed), now.unix_millis());
+        let due = before == i64::MIN
+            || now.saturating_sub(before).unsigned_abs() >= LOG_PERIOD_MILLIS.unsigned_abs();
+        if due
+            && last
+                .compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+        {
+            let (policy, hook, kind) = (&**self.name(), hook.as_str(), failure.kind.as_str());
+            tracing::warn!(
+                policy,
+                hook,
+                kind,
+                reason = failure.reason,
+                "a policy failed; the headers decide"
+            );
+        }
+    }
+}
+
+thread_local! {
+    /// The instances of this thread, one of each policy at most. Those of replaced policies go when
+    /// the next one is made.
+    static GUESTS: RefCell<Vec<Kept>> = const { RefCell::new(Vec::new()) };
+}
+
+/// An instance in its place.
+struct Kept {
+    policy: u64,
+    loaded: Weak<Template>,
+    guest: Box<Guest>,
+}

@@ -1,0 +1,312 @@
+//! Test cases of a policy: a TOML file of questions and of what is expected of the answers, asked
+//! without any server.
+//!
+//! The policy is loaded, told, limited and checked by the code that does it in the edge, so what
+//! passes here passes there. Each question goes to a fresh instance and to one that has answered
+//! before, and both have to say the same.
+
+pub mod keys;
+mod matching;
+mod read;
+mod written;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono_tz::Tz;
+use serde::Serialize;
+
+use crate::check;
+use crate::{Answer, Answered, Ask, Hook, Host, Policy, PolicyError, Question, Said, Trial, Tried};
+use tero_config::{ConfigErrors, Mistakes};
+use tero_semantics::cache_control::ResponseDirectives;
+use tero_semantics::freshness::{browser_lifetime, header_lifetime};
+use tero_semantics::key;
+use tero_semantics::timestamp::Timestamp;
+
+use matching::differences;
+use written::{Case, Expected, Response};
+
+pub use written::Cases;
+
+/// The fields that a site looks at first unless its configuration says otherwise.
+const TARGETED_FIELDS: [&str; 2] = ["tero-cache-control", "cdn-cache-control"];
+
+/// What came of all cases of a file.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The file, as it was named.
+    pub file: String,
+    /// The SHA-256 of the policy's module, in hexadecimal.
+    pub digest: String,
+    /// Every question, in the order of the file.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// What came of one question.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    /// The case's name.
+    pub case: String,
+    /// Its line in the file.
+    pub line: usize,
+    /// The hook that was asked.
+    #[serde(serialize_with = "as_str")]
+    pub hook: Hook,
+    /// What the fresh instance answered, by field; null where it failed.
+    pub answer: serde_json::Value,
+    /// What is not as expected; a case without has passed.
+    pub problems: Vec<Problem>,
+    /// About how many instructions of WebAssembly the answer took: the larger of the fresh and the
+    /// used instance's.
+    pub fuel: u64,
+    /// How many microseconds it took the used instance, this time.
+    pub micros: f64,
+}
+
+/// One thing that is not as expected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// The field of the answer, or what else is wrong.
+    pub field: String,
+    /// What was expected.
+    pub expected: String,
+    /// What there is.
+    pub got: String,
+}
+
+fn as_str<S: serde::Serializer>(hook: &Hook, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(hook.as_str())
+}
+
+impl Report {
+    /// Whether every case has passed.
+    pub fn has_passed(&self) -> bool {
+        self.outcomes
+            .iter()
+            .all(|outcome| outcome.problems.is_empty())
+    }
+}
+
+impl Cases {
+    /// Asks a policy that is loaded already every question, up to the first case that it does not
+    /// pass.
+    ///
+    /// # Errors
+    /// What came of the questions of that case.
+    pub fn pass(&self, policy: &Arc<Policy>) -> Result<usize, Vec<Outcome>> {
+        let mut trial = Trial::new(Arc::clone(policy));
+        // Twice, so that the used instance has answered everything before.
+        for case in self.cases.iter().chain(&self.cases) {
+            let outcomes = self.ask(case, policy, &mut trial);
+            if outcomes.iter().any(|outcome| !outcome.problems.is_empty()) {
+                return Err(outcomes);
+            }
+        }
+        Ok(self.cases.len())
+    }
+
+    /// Loads the policy and asks it every question. Answers that take more than `max_fuel` have not
+    /// passed.
+    ///
+    /// # Errors
+    /// Why the policy can't be used, as a mistake at the key that names it.
+    pub fn run(&self, host: &Host, max_fuel: Option<u64>) -> Result<Report, ConfigErrors> {
+        let policy = host
+            .load(&self.policy)
+            .map_err(|error| self.unusable(&error))?;
+        let mut trial = Trial::new(Arc::clone(&policy));
+        // Once through without looking, so that the used instance has answered everything before.
+        let ask_all = |trial: &mut Trial| {
+            self.cases
+                .iter()
+                .flat_map(|case| self.ask(case, &policy, trial))
+                .collect::<Vec<_>>()
+        };
+        ask_all(&mut trial);
+        let mut outcomes = ask_all(&mut trial);
+        for outcome in &mut outcomes {
+            if let Some(most) = max_fuel.filter(|most| outcome.fuel > *most) {
+                let (expected, got) = (format!("at most {most}"), outcome.fuel.to_string());
+                outcome.problems.push(Problem {
+                    field: "fuel".to_owned(),
+                    expected,
+                    got,
+                });
+            }
+        }
+        Ok(Report {
+            file: self.file.to_string(),
+            digest: policy.digest().to_owned(),
+            outcomes,
+        })
+    }
+
+    fn unusable(&self, error: &PolicyError) -> ConfigErrors {
+        let mistakes = Mistakes::of(&self.file, &self.text);
+        let key = check::key_of(error).trim_start_matches("policy.");
+        let line_with = |line: &&str| {
+            line.trim_start()
+                .strip_prefix(key)
+                .is_some_and(|rest| rest.trim_start().starts_with('='))
+        };
+        let line = self
+            .text
+            .split_inclusive('\n')
+            .find(line_with)
+            .unwrap_or_default();
+        let start = if line.is_empty() {
+            0
+        } else {
+            line.as_ptr() as usize - self.text.as_ptr() as usize
+        };
+        mistakes.add(
+            &(start..start + line.trim_end().len()),
+            key,
+            check::mistake_of(error),
+        );
+        mistakes
+            .into_result()
+            .expect_err("a mistake was just added")
+    }
+
+    /// Asks the questions of a case, in the order of an edge: what `on-request` decides,
+    /// `on-response` is told.
+    fn ask(&self, case: &Case, policy: &Policy, trial: &mut Trial) -> Vec<Outcome> {
+        let now = case
+            .at
+            .in_zone(self.zone.or(policy.manifest().zone).unwrap_or(Tz::UTC));
+        let request = &case.request;
+        let mut ask = Ask {
+            method: &request.method,
+            scheme: &request.scheme,
+            host: &request.host,
+            path: &request.path,
+            query: request.query.as_deref(),
+            headers: &request.headers,
+            device: request.device,
+            variant: None,
+        };
+        let on_request = trial.ask(&Question::Request(&ask), now);
+        let (decided, rule) = match on_request.as_ref().map(|tried| &tried.fresh.answer) {
+            Some(Ok(Answer::Request(answer))) => (
+                answer.variant.clone(),
+                answer.query.clone().unwrap_or_default(),
+            ),
+            _ => Default::default(),
+        };
+        ask.variant = request.variant.as_deref().or(decided.as_deref());
+        let (mut key, query) = (Vec::new(), key::canonical_query(ask.query, &rule));
+        key::write_key(
+            &mut key,
+            ask.scheme,
+            ask.host,
+            ask.path,
+            query.as_deref(),
+            ask.variant,
+        );
+        let mut outcomes = Vec::new();
+        for (hook, expected) in &case.expected {
+            let tried = match hook {
+                Hook::OnRequest => on_request.clone(),
+                Hook::OnResponse => {
+                    let response = case.response.clone().unwrap_or_default();
+                    trial.ask(
+                        &Question::Response(&ask, &response.answered(&key, now)),
+                        now,
+                    )
+                }
+                Hook::PlanWarm => trial.ask(
+                    &Question::Warm {
+                        plan: &case.plan,
+                        popular: &case.popular,
+                    },
+                    now,
+                ),
+            };
+            outcomes.push(outcome(case, *hook, expected, tried));
+        }
+        outcomes
+    }
+}
+
+impl Response {
+    /// What the edge would tell of it.
+    fn answered<'a>(&'a self, key: &'a [u8], now: Timestamp) -> Answered<'a> {
+        let directives = ResponseDirectives::governing(
+            &self.headers,
+            &TARGETED_FIELDS.map(http::HeaderName::from_static),
+        );
+        let length = self
+            .headers
+            .get(http::header::CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
+        let header_ttl = header_lifetime(&self.headers, &directives, now);
+        let header_browser_ttl = browser_lifetime(&self.headers, &directives, now);
+        Answered {
+            status: self.status,
+            headers: &self.headers,
+            length,
+            header_ttl,
+            header_browser_ttl,
+            key,
+        }
+    }
+}
+
+fn outcome(case: &Case, hook: Hook, expected: &[Expected], tried: Option<Tried>) -> Outcome {
+    let mut outcome = Outcome {
+        case: case.name.clone(),
+        line: case.line,
+        hook,
+        answer: serde_json::Value::Null,
+        problems: Vec::new(),
+        fuel: 0,
+        micros: 0.0,
+    };
+    let Some(Tried { fresh, used }) = tried else {
+        let got = "the manifest does not name it".to_owned();
+        outcome.problems.push(Problem {
+            field: "hook".to_owned(),
+            expected: hook.as_str().to_owned(),
+            got,
+        });
+        return outcome;
+    };
+    outcome.fuel = fresh.fuel.max(used.fuel);
+    outcome.micros = micros(used.time);
+    match (&fresh.answer, &used.answer) {
+        (Ok(answer), Ok(again)) => {
+            outcome.answer = matching::fields(answer);
+            outcome.problems = differences(expected, &outcome.answer);
+            outcome
+                .problems
+                .extend(matching::changes(&outcome.answer, &matching::fields(again)));
+        }
+        _ => {
+            let failed = |said: &Said, who: &str| {
+                let failure = said.answer.as_ref().err()?;
+                let (field, expected) = (
+                    format!("answer of a {who} instance"),
+                    "one that the contract allows".to_owned(),
+                );
+                Some(Problem {
+                    field,
+                    expected,
+                    got: format!("{}: {}", failure.kind.as_str(), failure.reason),
+                })
+            };
+            outcome.problems.extend(failed(&fresh, "fresh"));
+            outcome.problems.extend(failed(&used, "used"));
+        }
+    }
+    outcome
+}
+
+/// With one digit behind the point.
+fn micros(time: Duration) -> f64 {
+    (time.as_secs_f64() * 10_000_000.0).round() / 10.0
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! Answers by field, and how they differ from what is expected.
+
+use serde_json::{Value, json};
+
+use super::Problem;
+use super::written::Expected;
+use crate::{Answer, RequestAnswer, ResponseAnswer};
+use tero_config::units::show_duration;
+use tero_semantics::decision::{Lookup, QueryParameters, QueryRule, Storing};
+
+/// An answer by field, in the words of the file of cases; null is what it leaves unsaid.
+pub(super) fn fields(answer: &Answer) -> Value {
+    match answer {
+        Answer::Request(answer) => request(answer),
+        Answer::Response(answer) => response(answer),
+        Answer::Warm(pages) => pages
+            .iter()
+            .map(|page| json!({ "url": page.url, "variants": page.variants, "priority": page.priority }))
+            .collect::<Vec<_>>()
+            .into(),
+    }
+}
+
+fn request(answer: &RequestAnswer) -> Value {
+    let lookup = answer.lookup.map(|lookup| match lookup {
+        Lookup::Cache => "cache",
+        Lookup::Pass => "pass",
+    });
+    let (ignore, only) = match answer
+        .query
+        .as_ref()
+        .map(|QueryRule { parameters, .. }| parameters)
+    {
+        Some(QueryParameters::Ignore(names)) => (Some(names), None),
+        Some(QueryParameters::Only(names)) => (None, Some(names)),
+        Some(QueryParameters::All) | None => (None, None),
+    };
+    json!({
+        "lookup": lookup,
+        "variant": answer.variant.as_deref(),
+        "query_ignore": ignore,
+        "query_only": only,
+        "query_sort": answer.query.as_ref().is_some_and(|rule| rule.sort),
+        "reason": answer.reason,
+    })
+}
+
+fn response(answer: &ResponseAnswer) -> Value {
+    let storing = match answer.storing {
+        Storing::ByHeaders => "by-headers",
+        Storing::Never => "never",
+        Storing::Always => "always",
+    };
+    json!({
+        "storing": storing,
+        "ttl": answer.ttl.map(show_duration),
+        "browser_ttl": answer.browser_ttl.map(show_duration),
+        "stale_while_revalidate": answer.stale_while_revalidate.map(show_duration),
+        "stale_if_error": answer.stale_if_error.map(show_duration),
+        "tags": answer.tags,
+        "reason": answer.reason,
+    })
+}
+
+/// Where an answer is not as expected.
+pub(super) fn differences(expected: &[Expected], answer: &Value) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for expected in expected {
+        match expected {
+            Expected::Is(_, Value::Array(pages)) if answer.is_array() => {
+                pages_differ(pages, answer, &mut problems)
+            }
+            Expected::Is(field, value) if answer[field] != *value => {
+                problems.push(problem(field, show(value), &answer[field]))
+            }
+            Expected::Contains(field, part)
+                if !answer[field]
+                    .as_str()
+                    .is_some_and(|text| text.contains(part)) =>
+            {
+                problems.push(problem(field, format!("… {part} …"), &answer[field]));
+            }
+            Expected::Is(..) | Expected::Contains(..) => {}
+        }
+    }
+    problems
+}
+
+fn pages_differ(expected: &[Value], answer: &Value, problems: &mut Vec<Problem>) {
+    let count = expected.len().max(answer.as_array().map_or(0, Vec::len));
+    for index in 0..count {
+        match (expected.get(index), answer.get(index)) {
+            (Some(Value::Object(keys)), Some(page)) => {
+                for (key, value) in keys
+                    .iter()
+                    .filter(|(key, value)| page[key.as_str()] != **value)
+                {
+                    problems.push(problem(
+                        &format!("page {}: {key}", index + 1),
+                        show(value),
+                        &page[key.as_str()],
+                    ));
+                }
+            }
+            (expected, page) => {
+                let url = |page: Option<&Value>| {
+                    page.map_or_else(|| "no page".to_owned(), |page| show(&page["url"]))
+                };
+                problems.push(Problem {
+                    field: format!("page {}", index + 1),
+                    expected: url(expected),
+                    got: url(page),
+                });
+            }
+        }
+    }
+}
+
+/// Where a used instance answers otherwise than a fresh one.
+pub(super) fn changes(fresh: &Value, used: &Value) -> Vec<Problem> {
+    let change = |field: &str, fresh: &Value, used: &Value| {
+        let (fresh, used) = (show(fresh), show(used));
+        Problem {
+            field: format!("{field} of a used instance"),
+            expected: format!("{fresh}, as of a fresh one"),
+            got: used,
+        }
+    };
+    match (fresh, used) {
+        (Value::Object(fresh), Value::Object(used)) => fresh
+            .iter()
+            .filter(|(field, value)| used.get(*field) != Some(value))
+            .map(|(field, value)| change(field, value, used.get(field).unwrap_or(&Value::Null)))
+            .collect(),
+        _ if fresh != used => vec![change("pages", fresh, used)],
+        _ => Vec::new(),
+    }
+}
+
+fn problem(field: &str, expected: String, got: &Value) -> Problem {
+    Problem {
+        field: field.to_owned(),
+        expected,
+        got: show(got),
+    }
+}
+
+fn show(value: &Value) -> String {
+    match value {
+        Value::Null => "none".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

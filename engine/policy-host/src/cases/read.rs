@@ -1,0 +1,450 @@
+//! From the text of a file of cases to [`Cases`], or to every mistake in it.
+
+use std::path::Path;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use serde_json::Value as Json;
+
+use super::keys;
+use super::written::{Case, Cases, Expected, Request, Response};
+use crate::Hook;
+use crate::device;
+use crate::device::Device;
+use crate::warm_url::PopularPage;
+use tero_config as config;
+use tero_config::keys::{Form, Section};
+use tero_config::raw::{self, Entry, Kind, Value};
+use tero_config::reader::Reader;
+use tero_config::{ConfigErrors, Loader, Mistake, Mistakes, ModuleSource, forms, place, units};
+use tero_semantics::timestamp::Timestamp;
+use tero_time::local_time::WrittenTime;
+
+/// Fields of a message.
+const MAX_FIELDS: usize = 1_000;
+
+/// Which policy is tried.
+pub(super) enum Tried {
+    /// The one that the file tells of, with another module where one is given.
+    Written(Option<ModuleSource>),
+    /// This one, whatever the file tells of.
+    Given(Box<config::Policy>),
+}
+
+pub(super) fn parse(
+    text: &str,
+    file: &str,
+    base_dir: &Path,
+    tried: Tried,
+) -> Result<Cases, ConfigErrors> {
+    let mistakes = Mistakes::of(file, text);
+    let cases = match raw::from_toml(text) {
+        Ok(document) => Some(read(
+            &Loader {
+                text,
+                base_dir,
+                mistakes: &mistakes,
+            },
+            &document,
+            file,
+            tried,
+        )),
+        Err(errors) => {
+            for error in errors {
+                mistakes.add(
+                    &error.at,
+                    "",
+                    Mistake::new(error.problem, "write it as TOML (https://toml.io)"),
+                );
+            }
+            None
+        }
+    };
+    mistakes.into_result()?;
+    Ok(cases.expect("what can't be read is a mistake"))
+}
+
+fn read<'a>(loader: &Loader<'a>, document: &'a Value, file: &str, tried: Tried) -> Cases {
+    let Kind::Table(sections) = &document.kind else {
+        unreachable!("a TOML document is a table")
+    };
+    let reader = Reader::of(&keys::FILE, document, loader.mistakes);
+    let mut policy = match tried {
+        Tried::Written(module) => loader.policy(reader, &keys::LIMITS, module),
+        Tried::Given(policy) => *policy,
+    };
+    if policy.name.is_empty() {
+        policy.name = name_of(&policy.module).into();
+    }
+    if reader.written("case").is_none() {
+        reader.refuse(
+            "case",
+            Mistake::new(
+                "there is no case",
+                "add [[case]] with a name, a question and what is expected",
+            ),
+        );
+    }
+    let cases = loader
+        .list(sections, &keys::CASE)
+        .into_iter()
+        .map(|reader| {
+            CaseReader {
+                loader: *loader,
+                reader,
+            }
+            .case()
+        });
+    Cases {
+        file: file.into(),
+        text: loader.text.into(),
+        policy,
+        zone: reader.text_as("zone", forms::zone),
+        cases: cases.collect(),
+    }
+}
+
+/// What messages call a policy that has no name of its own.
+fn name_of(module: &ModuleSource) -> String {
+    match module {
+        ModuleSource::Builtin(name) => name.clone(),
+        ModuleSource::File(path) => path.file_stem().map_or_else(
+            || "policy".to_owned(),
+            |stem| stem.to_string_lossy().into_owned(),
+        ),
+    }
+}
+
+#[derive(Clone, Copy)]
+struct CaseReader<'a> {
+    loader: Loader<'a>,
+    reader: Reader<'a>,
+}
+
+impl<'a> CaseReader<'a> {
+    fn case(self) -> Case {
+        let CaseReader { loader, reader } = self;
+        let expected = self.expected();
+        if expected.is_empty() {
+            let cure = "write what `on_request`, `on_response` or `plan_warm` should be";
+            reader.refuse_at(
+                reader.at(),
+                "on_request",
+                Mistake::new("the case expects nothing", cure),
+            );
+        }
+        Case {
+            name: reader
+                .text_as("name", |text| Ok(text.to_owned()))
+                .unwrap_or_default(),
+            line: place(loader.text, reader.at().start).line,
+            at: self.at(),
+            request: self.request(),
+            response: self
+                .table("response", &keys::RESPONSE)
+                .map(|reader| Response {
+                    status: reader
+                        .count("status")
+                        .and_then(|status| StatusCode::from_u16(status as u16).ok())
+                        .unwrap_or_default(),
+                    headers: fields(&reader, "headers"),
+                }),
+            plan: reader
+                .text_as("plan", |text| Ok(text.to_owned()))
+                .unwrap_or_default(),
+            popular: self
+                .tables("popular", &keys::POPULAR)
+                .iter()
+                .map(popular_page)
+                .collect(),
+            expected,
+        }
+    }
+
+    fn table(&self, name: &str, section: &'static Section) -> Option<Reader<'a>> {
+        Some(Reader::of(
+            section,
+            self.reader.written(name)?,
+            self.loader.mistakes,
+        ))
+    }
+
+    fn tables(&self, name: &str, section: &'static Section) -> Vec<Reader<'a>> {
+        let Some(value) = self.reader.written(name) else {
+            return Vec::new();
+        };
+        let Kind::List(items) = &value.kind else {
+            let problem = format!(
+                "a list of tables was expected, this is {}",
+                value.describe()
+            );
+            self.reader.refuse(
+                name,
+                Mistake::new(problem, format!("write {} or [{{ … }}]", section.header)),
+            );
+            return Vec::new();
+        };
+        items
+            .iter()
+            .map(|item| Reader::of(section, item, self.loader.mistakes))
+            .collect()
+    }
+
+    fn at(&self) -> WrittenTime {
+        let epoch = WrittenTime::Instant(Timestamp::default());
+        let Some(value) = self.reader.written("at") else {
+            return epoch;
+        };
+        let read = match &value.kind {
+            Kind::Text(text) | Kind::Datetime(text) => WrittenTime::parse(text),
+            _ => None,
+        };
+        read.unwrap_or_else(|| {
+            let cure = "write a date and a time, \"2026-11-24T08:59:00\"; with an offset (-03:00, Z) it is that of no zone";
+            self.reader.refuse("at", Mistake::new(format!("a local time was expected, this is {}", value.describe()), cure));
+            epoch
+        })
+    }
+
+    fn request(&self) -> Request {
+        let reader = &self.reader;
+        let url = reader.text_as("url", url).unwrap_or_default();
+        let mut headers = fields(reader, "headers");
+        if let Some(line) = cookies(reader) {
+            headers.append(header::COOKIE, line);
+        }
+        let device = reader
+            .word("device")
+            .and_then(|name| Device::from_name(&name));
+        Request {
+            method: reader.text_as("method", method).unwrap_or_default(),
+            scheme: url.scheme_str().unwrap_or("http").to_owned(),
+            host: url.host().unwrap_or("localhost").to_ascii_lowercase(),
+            path: url.path().to_owned(),
+            query: url.query().map(str::to_owned),
+            device: device.unwrap_or_else(|| device::classify(&headers)),
+            headers,
+            variant: reader.text_as("variant", forms::variant),
+        }
+    }
+
+    fn expected(&self) -> Vec<(Hook, Vec<Expected>)> {
+        let mut expected = Vec::new();
+        if let Some(reader) = self.table("on_request", &keys::ON_REQUEST) {
+            expected.push((Hook::OnRequest, expectations(&reader, &keys::ON_REQUEST)));
+        }
+        if let Some(reader) = self.table("on_response", &keys::ON_RESPONSE) {
+            expected.push((Hook::OnResponse, expectations(&reader, &keys::ON_RESPONSE)));
+        }
+        if self.reader.written("plan_warm").is_some() {
+            let pages = self.tables("plan_warm", &keys::PLAN_WARM);
+            let pages = pages.iter().map(warm_page).collect();
+            expected.push((
+                Hook::PlanWarm,
+                vec![Expected::Is("plan_warm", Json::Array(pages))],
+            ));
+        }
+        expected
+    }
+}
+
+fn url(text: &str) -> Result<Uri, Mistake> {
+    let uri: Option<Uri> = if text.contains('#') {
+        None
+    } else {
+        text.parse().ok()
+    };
+    match uri {
+        Some(uri)
+            if uri.path().starts_with('/')
+                && (text.starts_with('/')
+                    || matches!(uri.scheme_str(), Some("http" | "https"))) =>
+        {
+            Ok(uri)
+        }
+        _ => {
+            let cure = "write a path with its query, \"/barberias?zona=palermo\", or a whole URL of http or https";
+            Err(Mistake::new(format!("`{text}` is no URL"), cure))
+        }
+    }
+}
+
+fn method(text: &str) -> Result<Method, Mistake> {
+    let written_as_sent = text.bytes().all(|byte| !byte.is_ascii_lowercase());
+    match text.parse() {
+        Ok(method) if written_as_sent => Ok(method),
+        _ => Err(Mistake::new(
+            format!("`{text}` is no method"),
+            "write \"GET\", \"HEAD\", \"POST\" …",
+        )),
+    }
+}
+
+/// A table of texts, in the order of the file; none where it is not written or no table.
+fn entries<'a>(reader: &Reader<'a>, name: &str) -> &'a [Entry] {
+    match reader.written(name) {
+        None => &[],
+        Some(Value {
+            kind: Kind::Table(entries),
+            ..
+        }) => entries,
+        Some(value) => {
+            let problem = format!("a table was expected, this is {}", value.describe());
+            reader.refuse(
+                name,
+                Mistake::new(problem, format!("write {name} = {{ name = \"value\" }}")),
+            );
+            &[]
+        }
+    }
+}
+
+fn fields(reader: &Reader<'_>, name: &str) -> HeaderMap {
+    let mut fields = HeaderMap::new();
+    for entry in entries(reader, name) {
+        if fields.len() >= MAX_FIELDS {
+            reader.refuse_at(
+                &entry.key_at,
+                name,
+                Mistake::new("more fields than any message has", "leave some out"),
+            );
+            break;
+        }
+        let Ok(field) = entry.key.parse::<HeaderName>() else {
+            let problem = format!("`{}` is no field name", entry.key);
+            reader.refuse_at(
+                &entry.key_at,
+                name,
+                Mistake::new(problem, "write a field name, \"accept-language\""),
+            );
+            continue;
+        };
+        let lines = match &entry.value.kind {
+            Kind::List(lines) => lines.as_slice(),
+            _ => std::slice::from_ref(&entry.value),
+        };
+        for line in lines {
+            let value = match &line.kind {
+                Kind::Text(text) => HeaderValue::from_bytes(text.as_bytes()).ok(),
+                _ => None,
+            };
+            match value {
+                Some(value) => drop(fields.append(&field, value)),
+                None => {
+                    let problem = format!(
+                        "the value of a field was expected, this is {}",
+                        line.describe()
+                    );
+                    reader.refuse_at(
+                        &line.at,
+                        name,
+                        Mistake::new(problem, "write a text without control characters"),
+                    );
+                }
+            }
+        }
+    }
+    fields
+}
+
+fn cookies(reader: &Reader<'_>) -> Option<HeaderValue> {
+    let mut pairs = Vec::new();
+    for entry in entries(reader, "cookies") {
+        match &entry.value.kind {
+            Kind::Text(text) if !text.contains(';') && HeaderValue::from_str(text).is_ok() => {
+                pairs.push(format!("{}={text}", entry.key))
+            }
+            _ => {
+                let problem = format!(
+                    "the value of a cookie was expected, this is {}",
+                    entry.value.describe()
+                );
+                reader.refuse_at(
+                    &entry.value.at,
+                    "cookies",
+                    Mistake::new(problem, "write a text of visible ASCII without a semicolon"),
+                );
+            }
+        }
+    }
+    if pairs.is_empty() {
+        None
+    } else {
+        HeaderValue::from_str(&pairs.join("; ")).ok()
+    }
+}
+
+fn popular_page(reader: &Reader<'_>) -> PopularPage {
+    PopularPage {
+        url: reader.text_as("url", forms::page).unwrap_or_default(),
+        requests: reader.count("requests").unwrap_or_default(),
+        variant: reader.text_as("variant", forms::variant).map(Into::into),
+    }
+}
+
+fn warm_page(reader: &Reader<'_>) -> Json {
+    let mut page = serde_json::Map::new();
+    if let Some(url) = reader.text_as("url", |text| Ok(text.to_owned())) {
+        page.insert("url".to_owned(), url.into());
+    }
+    if reader.written("variants").is_some() {
+        page.insert("variants".to_owned(), texts(reader, "variants"));
+    }
+    if let Some(priority) = reader.count("priority") {
+        page.insert("priority".to_owned(), priority.into());
+    }
+    page.into()
+}
+
+/// What is written in a table of expectations.
+fn expectations(reader: &Reader<'_>, section: &'static Section) -> Vec<Expected> {
+    let written = section
+        .keys
+        .iter()
+        .filter(|key| reader.written(key.name).is_some());
+    let expected = written.filter_map(|key| {
+        if key.name == "reason_contains" {
+            return reader
+                .text_as(key.name, |text| Ok(text.to_owned()))
+                .map(|part| Expected::Contains("reason", part));
+        }
+        let is_none = matches!(reader.written(key.name)?.kind, Kind::Flag(false));
+        let value = match key.form {
+            Form::Flag => reader.flag(key.name).into(),
+            Form::Texts(_) => texts(reader, key.name),
+            Form::OneOf(_) => reader.word(key.name)?.into(),
+            _ if is_none => Json::Null,
+            _ => reader.text_as(key.name, |text| text_value(key.name, text))?,
+        };
+        Some(Expected::Is(key.name, value))
+    });
+    expected.collect()
+}
+
+/// A text of an expectation, as answers are shown.
+fn text_value(name: &str, text: &str) -> Result<Json, Mistake> {
+    match name {
+        "reason" => Ok(text.into()),
+        "variant" => forms::variant(text).map(Json::from),
+        "lookup" if matches!(text, "cache" | "pass") => Ok(text.into()),
+        "lookup" => Err(Mistake::new(
+            format!("`{text}` is not known here"),
+            "write \"cache\", \"pass\" or false",
+        )),
+        _ => match units::duration(text) {
+            Some(duration) => Ok(units::show_duration(duration).into()),
+            None => Err(Mistake::new(
+                format!("`{text}` is no duration"),
+                format!("write {}, or false for none", units::DURATION_FORM),
+            )),
+        },
+    }
+}
+
+fn texts(reader: &Reader<'_>, name: &str) -> Json {
+    reader
+        .texts_as(name, |text| Ok(text.to_owned()))
+        .into_iter()
+        .map(|(text, _)| text)
+        .collect::<Vec<_>>()
+        .into()
+}

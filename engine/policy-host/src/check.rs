@@ -1,0 +1,346 @@
+//! A configuration with everything that it names: what can only be known once its policies are
+//! loaded.
+
+mod settings;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::device::Device;
+use crate::{Chain, Hook, Host, Policy, PolicyError};
+use tero_config::{
+    Config, ConfigError, ConfigErrors, Mistake, Mistakes, Place, PlanVariants, Site, calendars,
+    did_you_mean, read_text,
+};
+use tero_semantics::timestamp::Timestamp;
+
+/// Reads the configuration at `path`, loads its policies with their settings, and looks whether
+/// sites and plans can use them.
+///
+/// # Errors
+/// Every mistake in the file; where there is none, every mistake that the policies bring to light.
+pub fn check_file(path: &Path) -> Result<Config, ConfigErrors> {
+    let config = Config::load(path)?;
+    // It could be read a moment ago; without it, mistakes have no excerpt.
+    let text = read_text(path).unwrap_or_default();
+    check_policies(&config, &text)?;
+    Ok(config)
+}
+
+/// Loads the policies of `config`, whose file says `text`, and looks whether sites and plans can
+/// use them.
+///
+/// # Errors
+/// Every mistake that comes to light, with the place of the entry that it belongs to.
+pub fn check_policies(config: &Config, text: &str) -> Result<(), ConfigErrors> {
+    let mistakes = Mistakes::of(&config.file, text);
+    let add = |place: Place, key: &str, mistake: Mistake| {
+        mistakes.add(&line_at(text, place), key, mistake)
+    };
+    match Host::new(&config.policy_host) {
+        Ok(host) => {
+            let policies = load(&host, config, text, &mistakes);
+            chains(&host, config, &policies, &add);
+        }
+        Err(error) => add(Place::default(), "policies", mistake_of(&error)),
+    }
+    mistakes.into_result()
+}
+
+type Add<'a> = &'a dyn Fn(Place, &str, Mistake);
+
+/// Each policy, or none where it can't be used.
+fn load(
+    host: &Host,
+    config: &Config,
+    text: &str,
+    mistakes: &Mistakes<'_>,
+) -> Vec<Option<Arc<Policy>>> {
+    let settings = settings::Settings::of(config, text);
+    let loaded = config.policies.iter().map(|entry| match host.load(entry) {
+        Ok(policy) => Some(policy),
+        Err(error) => {
+            let (at, mistake) = settings.locate(&entry.name, &error, mistake_of(&error));
+            mistakes.add(
+                &at.unwrap_or_else(|| line_at(text, entry.place)),
+                key_of(&error),
+                mistake,
+            );
+            None
+        }
+    });
+    loaded.collect()
+}
+
+/// What is no mistake, but should be known: the years that begin soon, or have begun, and of which
+/// a policy's calendar knows nothing. Their holidays would be taken for working days.
+pub fn warnings(config: &Config, now: Timestamp) -> Vec<ConfigError> {
+    let mut warnings = Vec::new();
+    for policy in &config.policies {
+        let Some(Ok(calendar)) = policy.calendar.as_ref().map(calendars::load) else {
+            continue;
+        };
+        let Place { line, column } = policy.place;
+        warnings.extend(calendars::missing_years(&calendar, now).into_iter().map(|year| ConfigError {
+            file: config.file.to_string(),
+            line,
+            column,
+            key: "policy.calendar".to_owned(),
+            problem: format!(
+                "the calendar of the policy `{}` has no data for {year}: its holidays will be taken for working days",
+                policy.name
+            ),
+            cure: format!("add them in a calendar file, with years = [{year}] at its top"),
+            at: 0..0,
+        }));
+    }
+    warnings
+}
+
+fn chains(host: &Host, config: &Config, policies: &[Option<Arc<Policy>>], add: Add<'_>) {
+    for site in &config.sites {
+        let named = site.policies.iter().map(|name| {
+            let index = config
+                .policies
+                .iter()
+                .position(|policy| policy.name == *name)?;
+            policies[index].clone()
+        });
+        // A policy that can't be used has been told already.
+        let Some(chosen) = named.collect::<Option<Vec<_>>>() else {
+            continue;
+        };
+        match Chain::new(host, chosen, config.cache.max_policy_variants) {
+            Ok(chain) => plans(config, site, &chain, add),
+            Err(error) => add(site.place, "site.policies", mistake_of(&error)),
+        }
+    }
+}
+
+/// The plans of a site fetch something, as variants that exist.
+fn plans(config: &Config, site: &Site, chain: &Chain, add: Add<'_>) {
+    for plan in config.plans.iter().filter(|plan| plan.site == site.name) {
+        if site.hosts.iter().all(|host| host == "*") {
+            let problem = format!(
+                "the site `{}` has no host by name, so nobody knows under which its pages will be asked for",
+                site.name
+            );
+            add(
+                plan.place,
+                "warm.site",
+                Mistake::new(problem, "add the site's own name to its hosts"),
+            );
+        }
+        let known = || {
+            chain
+                .variants()
+                .iter()
+                .map(AsRef::as_ref)
+                .chain(Device::ALL.map(Device::as_str))
+        };
+        let named: &[String] = match &plan.variants {
+            PlanVariants::These(named) => named,
+            PlanVariants::Seen | PlanVariants::All => &[],
+        };
+        for variant in named
+            .iter()
+            .filter(|variant| !known().any(|name| name == **variant))
+        {
+            let cure = match did_you_mean(variant, known()) {
+                Some(meant) => format!("did you mean \"{meant}\"?"),
+                None => format!("the site has {}", known().collect::<Vec<_>>().join(", ")),
+            };
+            let problem = format!(
+                "`{variant}` is neither a variant of the site's policies nor a device class"
+            );
+            add(plan.place, "warm.variants", Mistake::new(problem, cure));
+        }
+        let has_source = !plan.urls.is_empty()
+            || !plan.url_files.is_empty()
+            || !plan.sitemaps.is_empty()
+            || plan.popular > 0;
+        if !has_source
+            && !chain
+                .policies()
+                .iter()
+                .any(|policy| policy.manifest().hooks.contains(&Hook::PlanWarm))
+        {
+            let cure =
+                "write urls, url_files, sitemap or popular, or give the site a policy that plans";
+            add(
+                plan.place,
+                "warm",
+                Mistake::new(
+                    format!("the plan `{}` has nothing to fetch", plan.name),
+                    cure,
+                ),
+            );
+        }
+    }
+}
+
+/// The key of `[[policy]]` that the error is about.
+pub(crate) fn key_of(error: &PolicyError) -> &'static str {
+    match error {
+        PolicyError::Settings { .. } => "policy.settings",
+        PolicyError::Calendar { .. } => "policy.calendar",
+        _ => "policy.module",
+    }
+}
+
+/// What to do about a policy that can't be used.
+pub fn cure(error: &PolicyError) -> &'static str {
+    match error {
+        PolicyError::Engine { .. } => "run it on a machine that allows WebAssembly to be compiled",
+        PolicyError::Read { .. } => "write the path of a .wasm file",
+        PolicyError::UnknownBuiltin { .. } => "write one of those, or the path of a .wasm file",
+        PolicyError::TooLarge { .. } => {
+            "build it with optimisation and without debug information, or raise policies.max_module"
+        }
+        PolicyError::NotAModule { .. } => "build the policy for wasm32-unknown-unknown",
+        PolicyError::NoContract { .. } | PolicyError::ContractVersion { .. } => {
+            "build it with the SDK of this version"
+        }
+        PolicyError::NotOffered { .. } => {
+            "build it for wasm32-unknown-unknown: a policy gets all it may know as arguments"
+        }
+        PolicyError::Settings { .. } => "correct the settings",
+        PolicyError::Manifest { .. } | PolicyError::Failed { .. } => {
+            "correct the policy, or use the version before"
+        }
+        PolicyError::Calendar { .. } => "correct the calendar file",
+        PolicyError::TooManyVariants { .. } => {
+            "use fewer policies with variants, or raise cache.max_policy_variants"
+        }
+    }
+}
+
+/// What went wrong with a policy, and what to do about it.
+pub(crate) fn mistake_of(error: &PolicyError) -> Mistake {
+    Mistake::new(error.to_string(), cure(error))
+}
+
+/// The bytes of the line at `place`, from its column on.
+fn line_at(text: &str, place: Place) -> std::ops::Range<usize> {
+    let start: usize = text
+        .split_inclusive('\n')
+        .take(place.line.saturating_sub(1))
+        .map(str::len)
+        .sum();
+    let line = text[start..].lines().next().unwrap_or_default();
+    start..start + line.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: &str = r#"
+[policies]
+compiled_cache = ""
+[[policy]]
+name = "rules"
+module = "builtin:json-rules"
+settings = { rules = [{ match = ["*"], ttl = 1 }], variants = { phone = { devices = ["mobile"] }, slab = { devices = ["tablet"] } } }
+[[site]]
+name = "shop"
+hosts = ["shop.example"]
+origins = ["http://127.0.0.1:1"]
+policies = ["rules"]
+[[warm]]
+name = "opening"
+site = "shop"
+urls = ["/"]
+variants = ["phone", "desktop"]
+"#;
+
+    fn check(text: &str, folder: &Path) -> Vec<String> {
+        // What one case has compiled, the next finds there.
+        let text = &text.replace(
+            "compiled_cache = \"\"",
+            &format!("compiled_cache = {:?}", folder.display().to_string()),
+        );
+        let config = Config::parse(text, "tero.toml", Path::new(""))
+            .unwrap_or_else(|errors| panic!("{errors}"));
+        let errors = check_policies(&config, text)
+            .err()
+            .map(|errors| errors.errors)
+            .unwrap_or_default();
+        errors
+            .iter()
+            .map(|error| {
+                format!(
+                    "{} {}: {}; {}",
+                    error.line, error.key, error.problem, error.cure
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn what_policies_bring_to_light_is_told_at_its_entry() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(check(START, folder.path()), [""; 0]);
+        for (good, bad, parts) in [
+            (
+                "ttl = 1",
+                "tll = 1",
+                &["7 policy.settings: ", "tll", "correct the settings"][..],
+            ),
+            (
+                "builtin:json-rules",
+                "builtin:json-rulse",
+                &["4 policy.module: ", "json-rulse", "json-rules"],
+            ),
+            (
+                "[\"phone\", ",
+                "[\"phne\", ",
+                &["13 warm.variants: ", "`phne`", "did you mean \"phone\"?"],
+            ),
+            (
+                "urls = [\"/\"]",
+                "urls = []",
+                &[
+                    "13 warm: ",
+                    "nothing to fetch",
+                    "urls, url_files, sitemap or popular",
+                ],
+            ),
+            (
+                "[\"shop.example\"]",
+                "[\"*\"]",
+                &["13 warm.site: ", "no host by name", "hosts"],
+            ),
+            (
+                "[policies]",
+                "[cache]\nmax_policy_variants = 1\n[policies]",
+                &["10 site.policies: ", "2", "max_policy_variants"],
+            ),
+        ] {
+            assert!(START.contains(good), "{good}");
+            let told = check(&START.replace(good, bad), folder.path());
+            assert_eq!(told.len(), 1, "{bad}: {told:?}");
+            assert!(
+                told[0].starts_with(parts[0]) && parts.iter().all(|part| told[0].contains(part)),
+                "{bad}: {told:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_module_that_is_none_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("x.wasm"), "not wasm").unwrap();
+        std::fs::write(
+            folder.path().join("tero.toml"),
+            START.replace("builtin:json-rules", "x.wasm"),
+        )
+        .unwrap();
+        let errors = check_file(&folder.path().join("tero.toml")).unwrap_err();
+        assert_eq!(
+            (errors.errors.len(), errors.errors[0].key.as_str()),
+            (1, "policy.module"),
+            "{errors}"
+        );
+    }
+}

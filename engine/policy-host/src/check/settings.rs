@@ -1,0 +1,156 @@
+//! Where in a file the setting stands that a policy refuses: policies name it by its path
+//! (`rules[2].paths[0]`), people look for a line.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use crate::PolicyError;
+use tero_config::raw::{self, Kind, Value};
+use tero_config::{Config, Mistake, Place, forms, place, read_text};
+
+/// The settings of all policies as they are written.
+pub(super) struct Settings {
+    document: Option<Value>,
+    folder: PathBuf,
+}
+
+impl Settings {
+    pub(super) fn of(config: &Config, text: &str) -> Settings {
+        let folder = Path::new(&*config.file)
+            .parent()
+            .unwrap_or(Path::new(""))
+            .to_owned();
+        Settings {
+            document: raw::from_toml(text).ok(),
+            folder,
+        }
+    }
+
+    /// The place of the setting that `error` is about, in the configuration, if it can be told; and
+    /// `mistake`, with the place in another file if that is where it stands.
+    pub(super) fn locate(
+        &self,
+        policy: &str,
+        error: &PolicyError,
+        mistake: Mistake,
+    ) -> (Option<Range<usize>>, Mistake) {
+        let Some(entry) = self.entry(policy) else {
+            return (None, mistake);
+        };
+        let find = |settings: &Value| match error {
+            PolicyError::Settings { message, .. } => walk(settings, path_in(message)?),
+            PolicyError::Manifest { reason, .. } => text_in(settings, reason).map(|(at, _)| at),
+            _ => None,
+        };
+        // The name of a zone is the operator's, not the policy's.
+        let zone = |settings: &Value| match error {
+            PolicyError::Manifest { reason, .. } => forms::zone(&text_in(settings, reason)?.1)
+                .err()
+                .map(|mistake| mistake.cure),
+            _ => None,
+        };
+        if let Some(settings) = member(entry, "settings") {
+            return (
+                find(settings),
+                Mistake {
+                    cure: zone(settings).unwrap_or(mistake.cure),
+                    ..mistake
+                },
+            );
+        }
+        let Some(Value {
+            kind: Kind::Text(path),
+            at,
+        }) = member(entry, "settings_file")
+        else {
+            return (None, mistake);
+        };
+        let found = read_text(&self.folder.join(path)).ok().and_then(|text| {
+            let Place { line, column } = place(&text, find(&raw::from_json(&text).ok()?)?.start);
+            Some(format!("`{path}`, line {line} column {column}: "))
+        });
+        let problem = found.unwrap_or_default() + &mistake.problem;
+        (Some(at.clone()), Mistake { problem, ..mistake })
+    }
+
+    fn entry(&self, policy: &str) -> Option<&Value> {
+        let Kind::List(entries) = &member(self.document.as_ref()?, "policy")?.kind else {
+            return None;
+        };
+        let is_named = |entry: &&Value| matches!(member(entry, "name"), Some(Value { kind: Kind::Text(name), .. }) if name == policy);
+        entries.iter().find(is_named)
+    }
+}
+
+fn member<'a>(table: &'a Value, key: &str) -> Option<&'a Value> {
+    let Kind::Table(entries) = &table.kind else {
+        return None;
+    };
+    entries
+        .iter()
+        .find(|entry| entry.key == key)
+        .map(|entry| &entry.value)
+}
+
+/// The first words between backticks.
+fn path_in(message: &str) -> Option<&str> {
+    message.split('`').nth(1).filter(|path| !path.is_empty())
+}
+
+/// The value at `path`, or the last one on the way to it that is there; none where not even the
+/// first is.
+fn walk(settings: &Value, path: &str) -> Option<Range<usize>> {
+    let mut found = None;
+    let mut value = settings;
+    for step in path
+        .split(['.', '['])
+        .map(|step| step.trim_end_matches(']'))
+    {
+        let next = match (&value.kind, step.parse::<usize>()) {
+            (Kind::List(items), Ok(index)) => items.get(index),
+            _ => member(value, step),
+        };
+        let Some(next) = next else { break };
+        value = next;
+        found = Some(value.at.clone());
+    }
+    found
+}
+
+/// The first text among the settings that `reason` quotes, such as the name of a zone.
+fn text_in(settings: &Value, reason: &str) -> Option<(Range<usize>, String)> {
+    match &settings.kind {
+        Kind::Text(text) => (!text.is_empty() && reason.contains(&format!("{text:?}")))
+            .then(|| (settings.at.clone(), text.clone())),
+        Kind::List(items) => items.iter().find_map(|item| text_in(item, reason)),
+        Kind::Table(entries) => entries
+            .iter()
+            .find_map(|entry| text_in(&entry.value, reason)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_leads_to_its_value_or_as_near_as_it_goes() {
+        let text = "[settings]\nopen = \"9\"\nrules = [\n  { paths = [\"/a\", \"b\"] },\n]\n";
+        let document = raw::from_toml(text).unwrap();
+        let settings = member(&document, "settings").unwrap();
+        let at = |path: &str| walk(settings, path).map(|at| &text[at]);
+        assert_eq!(at("open"), Some("\"9\""));
+        assert_eq!(at("rules[0].paths[1]"), Some("\"b\""));
+        assert_eq!(at("rules[0].inside"), Some("{ paths = [\"/a\", \"b\"] }"));
+        assert_eq!(
+            at("rules[7].paths"),
+            Some("[\n  { paths = [\"/a\", \"b\"] },\n]")
+        );
+        assert_eq!(at("zone"), None);
+        assert_eq!(
+            text_in(settings, "the zone \"b\" is unknown").map(|(at, _)| &text[at]),
+            Some("\"b\"")
+        );
+    }
+}

@@ -1,0 +1,406 @@
+//! Two versions' decisions about the same question, field by field: how often they agree, and
+//! samples of where they do not.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use tero_semantics::decision::{
+    Lookup, QueryParameters, QueryRule, RequestDecision, ResponseDecision, Storing,
+};
+use tero_semantics::timestamp::Timestamp;
+
+/// Samples that are kept of each field: the latest.
+pub const SAMPLES: usize = 10;
+/// What is kept of a value or a URL in a sample, in bytes.
+const MAX_SHOWN_BYTES: usize = 256;
+
+/// A field of a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// Look up or pass.
+    Lookup,
+    /// The variant.
+    Variant,
+    /// Which query parameters count.
+    Query,
+    /// Whether to store.
+    Storing,
+    /// How long it is fresh.
+    Ttl,
+    /// What the browser is told.
+    BrowserTtl,
+    /// RFC 5861 §3.
+    StaleWhileRevalidate,
+    /// RFC 5861 §4.
+    StaleIfError,
+    /// Surrogate keys.
+    Tags,
+    /// Why.
+    Reason,
+}
+
+impl Field {
+    /// Every field.
+    pub const ALL: [Field; 10] = [
+        Field::Lookup,
+        Field::Variant,
+        Field::Query,
+        Field::Storing,
+        Field::Ttl,
+        Field::BrowserTtl,
+        Field::StaleWhileRevalidate,
+        Field::StaleIfError,
+        Field::Tags,
+        Field::Reason,
+    ];
+
+    /// The name in reports and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Field::Lookup => "lookup",
+            Field::Variant => "variant",
+            Field::Query => "query",
+            Field::Storing => "storing",
+            Field::Ttl => "ttl",
+            Field::BrowserTtl => "browser_ttl",
+            Field::StaleWhileRevalidate => "stale_while_revalidate",
+            Field::StaleIfError => "stale_if_error",
+            Field::Tags => "tags",
+            Field::Reason => "reason",
+        }
+    }
+}
+
+/// What the two were asked about.
+#[derive(Clone, Copy, Debug)]
+pub struct About<'a> {
+    /// When.
+    pub at: Timestamp,
+    /// Host and target.
+    pub host: &'a str,
+    /// Path and query.
+    pub target: &'a str,
+    /// The class of the device.
+    pub device: &'a str,
+}
+
+/// A question on which the two differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// When it was asked.
+    pub at: Timestamp,
+    /// Host, path and query; the beginning of it.
+    pub url: String,
+    /// The class of the device.
+    pub device: String,
+    /// What the one said; the beginning of it.
+    pub left: String,
+    /// What the other said.
+    pub right: String,
+}
+
+/// Agreements and differences of one field.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Questions to which both said the same.
+    pub same: u64,
+    /// Questions to which they did not.
+    pub different: u64,
+    /// The latest of these.
+    pub samples: VecDeque<Sample>,
+}
+
+/// Agreements and differences of all fields.
+#[derive(Clone, Debug, Default)]
+pub struct Comparison {
+    /// Questions about requests.
+    pub requests: u64,
+    /// Questions about responses.
+    pub responses: u64,
+    fields: [Tally; Field::ALL.len()],
+}
+
+impl Comparison {
+    /// Counts what two versions decided about a request.
+    pub fn request(&mut self, about: &About<'_>, left: &RequestDecision, right: &RequestDecision) {
+        self.requests += 1;
+        self.count(Field::Lookup, about, left.lookup == right.lookup, || {
+            (lookup(left.lookup), lookup(right.lookup))
+        });
+        self.count(Field::Variant, about, left.variant == right.variant, || {
+            (
+                optional(left.variant.as_deref()),
+                optional(right.variant.as_deref()),
+            )
+        });
+        self.count(Field::Query, about, left.query == right.query, || {
+            (query(&left.query), query(&right.query))
+        });
+        self.reason(about, left.reason.as_deref(), right.reason.as_deref());
+    }
+
+    /// Counts what two versions decided about a response.
+    pub fn response(
+        &mut self,
+        about: &About<'_>,
+        left: &ResponseDecision,
+        right: &ResponseDecision,
+    ) {
+        self.responses += 1;
+        self.count(Field::Storing, about, left.storing == right.storing, || {
+            (
+                storing(left.storing).to_owned(),
+                storing(right.storing).to_owned(),
+            )
+        });
+        for (field, left, right) in [
+            (Field::Ttl, left.ttl, right.ttl),
+            (Field::BrowserTtl, left.browser_ttl, right.browser_ttl),
+            (
+                Field::StaleWhileRevalidate,
+                left.stale_while_revalidate,
+                right.stale_while_revalidate,
+            ),
+            (
+                Field::StaleIfError,
+                left.stale_if_error,
+                right.stale_if_error,
+            ),
+        ] {
+            self.count(field, about, left == right, || (secs(left), secs(right)));
+        }
+        self.count(Field::Tags, about, left.tags == right.tags, || {
+            (words(&left.tags), words(&right.tags))
+        });
+        self.reason(about, left.reason.as_deref(), right.reason.as_deref());
+    }
+
+    /// The tally of a field.
+    pub fn field(&self, field: Field) -> &Tally {
+        &self.fields[field as usize]
+    }
+
+    /// Questions on which some field but the reason differs, counted once for each field.
+    pub fn differences(&self) -> u64 {
+        Field::ALL
+            .into_iter()
+            .filter(|field| *field != Field::Reason)
+            .map(|field| self.field(field).different)
+            .sum()
+    }
+
+    /// As the admin interface and `--json` tell it; `left` and `right` are what the two are called.
+    pub fn to_json(&self, left: &str, right: &str) -> Value {
+        let field = |field: Field| {
+            let tally = self.field(field);
+            let sample = |sample: &Sample| {
+                json!({
+                    "at_unix_secs": sample.at.unix_secs(), "url": sample.url, "device": sample.device,
+                    left: sample.left, right: sample.right,
+                })
+            };
+            let samples: Vec<Value> = tally.samples.iter().map(sample).collect();
+            (
+                field.as_str().to_owned(),
+                json!({ "same": tally.same, "different": tally.different, "samples": samples }),
+            )
+        };
+        let fields: serde_json::Map<String, Value> = Field::ALL.into_iter().map(field).collect();
+        json!({ "requests": self.requests, "responses": self.responses, "fields": fields })
+    }
+
+    fn reason(&mut self, about: &About<'_>, left: Option<&str>, right: Option<&str>) {
+        self.count(Field::Reason, about, left == right, || {
+            (optional(left), optional(right))
+        });
+    }
+
+    fn count(
+        &mut self,
+        field: Field,
+        about: &About<'_>,
+        same: bool,
+        values: impl FnOnce() -> (String, String),
+    ) {
+        let tally = &mut self.fields[field as usize];
+        if same {
+            tally.same += 1;
+            return;
+        }
+        tally.different += 1;
+        if tally.samples.len() == SAMPLES {
+            tally.samples.pop_front();
+        }
+        let (left, right) = values();
+        let url = shown(format!("{}{}", about.host, about.target));
+        let device = about.device.to_owned();
+        tally.samples.push_back(Sample {
+            at: about.at,
+            url,
+            device,
+            left: shown(left),
+            right: shown(right),
+        });
+    }
+}
+
+/// The word of the contract.
+pub fn storing(storing: Storing) -> &'static str {
+    match storing {
+        Storing::ByHeaders => "by-headers",
+        Storing::Never => "never",
+        Storing::Always => "always",
+    }
+}
+
+/// The word of the contract.
+pub fn lookup(lookup: Lookup) -> String {
+    match lookup {
+        Lookup::Cache => "cache",
+        Lookup::Pass => "pass",
+    }
+    .to_owned()
+}
+
+/// A rule for the query in words: `all`, `ignore utm_*, fbclid; sorted`.
+pub fn query(rule: &QueryRule) -> String {
+    let parameters = match &rule.parameters {
+        QueryParameters::All => "all".to_owned(),
+        QueryParameters::Ignore(names) => format!("ignore {}", names.join(", ")),
+        QueryParameters::Only(names) if names.is_empty() => "none".to_owned(),
+        QueryParameters::Only(names) => format!("only {}", names.join(", ")),
+    };
+    if rule.sort {
+        format!("{parameters}; sorted")
+    } else {
+        parameters
+    }
+}
+
+fn secs(duration: Option<Duration>) -> String {
+    duration.map_or_else(
+        || "-".to_owned(),
+        |duration| format!("{} s", duration.as_secs()),
+    )
+}
+
+fn words(tags: &[impl AsRef<str>]) -> String {
+    match tags {
+        [] => "-".to_owned(),
+        tags => tags.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(" "),
+    }
+}
+
+fn optional(text: Option<&str>) -> String {
+    text.unwrap_or("-").to_owned()
+}
+
+fn shown(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(MAX_SHOWN_BYTES));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ABOUT: About<'static> = About {
+        at: Timestamp::from_unix_secs(60),
+        host: "h",
+        target: "/x?y",
+        device: "mobile",
+    };
+
+    #[test]
+    fn each_field_is_counted_by_itself() {
+        let mut comparison = Comparison::default();
+        let left = RequestDecision {
+            variant: Some("a".into()),
+            ..RequestDecision::default()
+        };
+        comparison.request(&ABOUT, &left, &left);
+        comparison.request(
+            &ABOUT,
+            &left,
+            &RequestDecision {
+                lookup: Lookup::Pass,
+                ..left.clone()
+            },
+        );
+        let answer = ResponseDecision {
+            ttl: Some(Duration::from_secs(60)),
+            ..ResponseDecision::default()
+        };
+        comparison.response(
+            &ABOUT,
+            &answer,
+            &ResponseDecision {
+                reason: Some("r".into()),
+                ..ResponseDecision::default()
+            },
+        );
+        let counts = |field: Field| {
+            (
+                comparison.field(field).same,
+                comparison.field(field).different,
+            )
+        };
+        assert_eq!(
+            (
+                counts(Field::Lookup),
+                counts(Field::Variant),
+                counts(Field::Query)
+            ),
+            ((1, 1), (2, 0), (2, 0))
+        );
+        assert_eq!(
+            (
+                counts(Field::Ttl),
+                counts(Field::Tags),
+                counts(Field::Reason)
+            ),
+            ((0, 1), (1, 0), (2, 1))
+        );
+        assert_eq!(
+            (
+                comparison.requests,
+                comparison.responses,
+                comparison.differences()
+            ),
+            (2, 1, 2)
+        );
+        let json = comparison.to_json("active", "candidate");
+        let sample = &json["fields"]["ttl"]["samples"][0];
+        assert_eq!(
+            (&sample["active"], &sample["candidate"], &sample["url"]),
+            (&json!("60 s"), &json!("-"), &json!("h/x?y"))
+        );
+    }
+
+    #[test]
+    fn samples_are_few_and_short() {
+        let mut comparison = Comparison::default();
+        let long = "é".repeat(10_000);
+        let about = About {
+            target: &long,
+            ..ABOUT
+        };
+        let right = RequestDecision {
+            variant: Some(long.as_str().into()),
+            ..RequestDecision::default()
+        };
+        for _ in 0..100 {
+            comparison.request(&about, &RequestDecision::default(), &right);
+        }
+        let tally = comparison.field(Field::Variant);
+        assert_eq!((tally.different, tally.samples.len()), (100, SAMPLES));
+        assert!(
+            tally
+                .samples
+                .iter()
+                .all(|sample| sample.url.len() <= 256 && sample.right.len() <= 256)
+        );
+    }
+}

@@ -1,0 +1,366 @@
+//! From the bytes of a module to a component, and from a component to something that can be
+//! instantiated: which version of the contract it is for, what it imports, and what stands in for
+//! the parts of WASI that a language's runtime drags in.
+
+use std::sync::Arc;
+
+use wasmtime::Engine;
+use wasmtime::component::types::{ComponentInstance, ComponentItem};
+use wasmtime::component::{Component, Linker, LinkerInstance, Val, WasmStr};
+use wit_component::ComponentEncoder;
+
+use crate::PolicyError;
+use crate::contract::{Linked, Version};
+use crate::guest::{GuestState, NotGiven};
+
+const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
+const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+/// The package of the contract.
+const PACKAGE: &str = "tero:policy/";
+/// Where a core module imports functions of the world itself from: the log.
+const ROOT: &str = "$root";
+/// Interfaces with stubs.
+const WASI: &str = "wasi:";
+
+/// Whether a module is a component as it was given.
+pub(super) fn is_component(module: &[u8]) -> bool {
+    module.starts_with(COMPONENT)
+}
+
+/// The binary of a component: as given, or made from a core module that says which contract it
+/// implements.
+pub(super) fn encode(policy: &Arc<str>, module: &[u8]) -> Result<Vec<u8>, PolicyError> {
+    let no_module = |reason: String| PolicyError::NotAModule {
+        policy: Arc::clone(policy),
+        reason,
+    };
+    if is_component(module) {
+        return Ok(module.to_vec());
+    }
+    if !module.starts_with(CORE_MODULE) {
+        return Err(no_module("it does not begin as one".to_owned()));
+    }
+    // The decoder takes the lengths that sections give for true.
+    if let Some(Err(error)) = wasmparser::Parser::new(0)
+        .parse_all(module)
+        .find(Result::is_err)
+    {
+        return Err(no_module(error.to_string()));
+    }
+    let (_, described) =
+        wit_component::metadata::decode(module).map_err(|error| no_module(format!("{error:#}")))?;
+    let packages = described
+        .resolve
+        .packages
+        .iter()
+        .map(|(_, package)| &package.name);
+    let ours = packages
+        .filter(|name| name.namespace == "tero" && name.name == "policy")
+        .collect::<Vec<_>>();
+    if ours.is_empty() {
+        let reason =
+            "it says of no contract that it implements it (was it built with an SDK?)".to_owned();
+        return Err(PolicyError::NoContract {
+            policy: Arc::clone(policy),
+            reason,
+        });
+    }
+    let found = ours
+        .iter()
+        .map(|name| {
+            name.version
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default()
+        })
+        .collect::<Vec<_>>();
+    version(policy, found.iter().map(String::as_str))?;
+    let mut encoder = ComponentEncoder::default();
+    encoder
+        .module(module)
+        .and_then(|encoder| encoder.validate(true).encode())
+        .map_err(|error| {
+            let policy = Arc::clone(policy);
+            match foreign_import(module) {
+                Some(import) => PolicyError::NotOffered { policy, import },
+                None => PolicyError::NoContract {
+                    policy,
+                    reason: format!("{error:#}"),
+                },
+            }
+        })
+}
+
+/// The first import of a core module that belongs to no component: what the encoder stumbles over
+/// has its own cure.
+fn foreign_import(module: &[u8]) -> Option<String> {
+    let offered = |from: &str| from == ROOT || from.starts_with(PACKAGE) || from.starts_with(WASI);
+    wasmparser::Parser::new(0)
+        .parse_all(module)
+        .filter_map(|part| match part {
+            Ok(wasmparser::Payload::ImportSection(imports)) => Some(imports),
+            _ => None,
+        })
+        .flat_map(|imports| imports.into_imports().flatten())
+        .find(|import| !offered(import.module))
+        .map(|import| format!("{}#{}", import.module, import.name))
+}
+
+/// The version of the contract that names like these are for.
+fn version<'a>(
+    policy: &Arc<str>,
+    found: impl IntoIterator<Item = &'a str>,
+) -> Result<(&'static Version, &'a str), PolicyError> {
+    match Version::of(found) {
+        Ok(Some(version)) => Ok(version),
+        Ok(None) => {
+            let reason = "it imports nothing of the contract, not even its types".to_owned();
+            Err(PolicyError::NoContract {
+                policy: Arc::clone(policy),
+                reason,
+            })
+        }
+        Err(found) => Err(PolicyError::ContractVersion {
+            policy: Arc::clone(policy),
+            found: found.to_owned(),
+        }),
+    }
+}
+
+/// The version of the contract that a component is for, as its imports write it.
+pub(super) fn contract(
+    policy: &Arc<str>,
+    engine: &Engine,
+    component: &Component,
+) -> Result<(&'static Version, String), PolicyError> {
+    let ty = component.component_type();
+    let ours = ty
+        .imports(engine)
+        .filter(|(name, _)| name.starts_with(PACKAGE));
+    let found = ours
+        .map(|(name, _)| {
+            name.split_once('@')
+                .map_or("", |(_, version)| version)
+                .to_owned()
+        })
+        .collect::<Vec<_>>();
+    version(policy, found.iter().map(String::as_str))
+        .map(|(version, found)| (version, found.to_owned()))
+}
+
+/// Something that a component imports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Import {
+    /// As the component writes it; a function of an interface after `#`.
+    pub name: String,
+    /// What it is given.
+    pub given: Given,
+}
+
+/// What a component is given for an import.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// The operator's log.
+    Log,
+    /// The types of the contract: nothing that runs.
+    Types,
+    /// A stub that tells the truth, which is that there is none: no arguments, no environment, no
+    /// folders, no terminal.
+    None,
+    /// A stub that fails whenever it is called.
+    Failure,
+    /// Nothing: a module that imports it is refused.
+    NotOffered,
+}
+
+impl Given {
+    /// For people and machines.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Given::Log => "log",
+            Given::Types => "types",
+            Given::None => "answers that there is none",
+            Given::Failure => "fails when it is called",
+            Given::NotOffered => "not offered",
+        }
+    }
+}
+
+/// All that a component imports, and what it is given.
+pub(super) fn imports(engine: &Engine, component: &Component) -> Vec<Import> {
+    let ty = component.component_type();
+    let seen =
+        ty.imports(engine).flat_map(
+            |(name, import)| match (given(name, &import.ty), &import.ty) {
+                (Given::Failure, ComponentItem::ComponentInstance(instance)) => instance
+                    .exports(engine)
+                    .filter(|(_, export)| matches!(export.ty, ComponentItem::ComponentFunc(_)))
+                    .map(|(function, _)| Import {
+                        name: format!("{name}#{function}"),
+                        given: stub(name, function).0,
+                    })
+                    .collect::<Vec<_>>(),
+                (given, _) => vec![Import {
+                    name: name.to_owned(),
+                    given,
+                }],
+            },
+        );
+    seen.collect()
+}
+
+/// What an import is given; [`Given::Failure`] for all interfaces with stubs.
+fn given(name: &str, ty: &ComponentItem) -> Given {
+    match ty {
+        ComponentItem::ComponentFunc(_) if name == "log" => Given::Log,
+        ComponentItem::ComponentInstance(_) if name.starts_with(PACKAGE) => Given::Types,
+        ComponentItem::ComponentInstance(_) if name.starts_with(WASI) => Given::Failure,
+        _ => Given::NotOffered,
+    }
+}
+
+/// Gives the component what it imports, if all of that is offered, and checks that it exports the
+/// contract.
+pub(super) fn link(
+    policy: &Arc<str>,
+    engine: &Engine,
+    component: &Component,
+) -> Result<Box<dyn Linked>, PolicyError> {
+    let unlike = |error: wasmtime::Error| PolicyError::NoContract {
+        policy: Arc::clone(policy),
+        reason: format!("{error:#}"),
+    };
+    let mut linker = Linker::new(engine);
+    for (name, import) in component.component_type().imports(engine) {
+        match (given(name, &import.ty), &import.ty) {
+            (Given::Log, _) => {
+                linker
+                    .root()
+                    .func_wrap("log", |mut store, (message,): (WasmStr,)| {
+                        log(&mut store, &message)
+                    })
+                    .map_err(unlike)?;
+            }
+            (Given::Types, _) => {}
+            (Given::Failure, ComponentItem::ComponentInstance(instance)) => {
+                deny(&mut linker, engine, name, instance).map_err(unlike)?;
+            }
+            _ => {
+                return Err(PolicyError::NotOffered {
+                    policy: Arc::clone(policy),
+                    import: name.to_owned(),
+                });
+            }
+        }
+    }
+    let (version, _) = contract(policy, engine, component)?;
+    // What is still missing is functions and resources of WASI.
+    linker
+        .define_unknown_imports_as_traps(component)
+        .map_err(unlike)?;
+    let instance = linker.instantiate_pre(component).map_err(unlike)?;
+    (version.link)(instance).map_err(unlike)
+}
+
+/// Stands in for an interface of WASI.
+fn deny(
+    linker: &mut Linker<GuestState>,
+    engine: &Engine,
+    interface: &str,
+    instance: &ComponentInstance,
+) -> wasmtime::Result<()> {
+    let mut stubs = linker.instance(interface)?;
+    for (name, export) in instance.exports(engine) {
+        if !matches!(export.ty, ComponentItem::ComponentFunc(_)) {
+            continue;
+        }
+        match stub(interface, name).1 {
+            Some(truth) => answer(&mut stubs, name, truth)?,
+            None => {
+                let denied = NotGiven(format!("{interface}#{name}").into());
+                stubs.func_new(name, move |_, _, _, _| {
+                    Err(wasmtime::Error::new(denied.clone()))
+                })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What stands in for a function of WASI. Where the truth is "there is none", that is the answer.
+/// Whatever else is called fails, clocks and random numbers among them: a stub never makes
+/// something up.
+fn stub(interface: &str, function: &str) -> (Given, Option<Val>) {
+    let interface = interface
+        .split_once('@')
+        .map_or(interface, |(interface, _)| interface);
+    let truth = match (interface, function) {
+        ("wasi:cli/environment", "get-environment" | "get-arguments")
+        | ("wasi:filesystem/preopens", "get-directories") => Some(Val::List(Vec::new())),
+        ("wasi:cli/environment", "initial-cwd" | "get-initial-cwd")
+        | ("wasi:cli/terminal-stdin", "get-terminal-stdin")
+        | ("wasi:cli/terminal-stdout", "get-terminal-stdout")
+        | ("wasi:cli/terminal-stderr", "get-terminal-stderr") => Some(Val::Option(None)),
+        _ => None,
+    };
+    (
+        if truth.is_some() {
+            Given::None
+        } else {
+            Given::Failure
+        },
+        truth,
+    )
+}
+
+fn answer(
+    stubs: &mut LinkerInstance<'_, GuestState>,
+    name: &str,
+    truth: Val,
+) -> wasmtime::Result<()> {
+    stubs.func_new(name, move |_, _, _, results| {
+        if let Some(result) = results.first_mut() {
+            *result = truth.clone();
+        }
+        Ok(())
+    })
+}
+
+/// The only import: a line for the operator's log.
+fn log(
+    store: &mut wasmtime::StoreContextMut<'_, GuestState>,
+    message: &WasmStr,
+) -> wasmtime::Result<()> {
+    if !store.data_mut().may_log() {
+        return Ok(());
+    }
+    let line = one_line(&message.to_str(&*store)?);
+    tracing::info!(policy = &*store.data().policy, "{line}");
+    store.data_mut().logged(line);
+    Ok(())
+}
+
+/// How long a line of a policy in the log may be, in bytes.
+const MAX_LOG_LINE_BYTES: usize = 1 << 10;
+
+/// The beginning of the message, without what would break the log's own lines.
+fn one_line(message: &str) -> String {
+    let end = message.floor_char_boundary(MAX_LOG_LINE_BYTES);
+    message[..end]
+        .chars()
+        .map(|char| if char.is_control() { ' ' } else { char })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_log_is_cut_between_characters_and_stays_one_line() {
+        assert_eq!(one_line("a\nb\x1b[31m"), "a b [31m");
+        let long = "ñ".repeat(1_000);
+        assert_eq!(one_line(&long).len(), MAX_LOG_LINE_BYTES);
+        assert_eq!(one_line(&format!("x{long}")).len(), MAX_LOG_LINE_BYTES - 1);
+    }
+}

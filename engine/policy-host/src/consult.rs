@@ -1,0 +1,104 @@
+//! Asking a chain from outside the request path, policy by policy: nothing is counted, remembered
+//! or held against a policy, and every answer comes from an instance of its own.
+
+use std::sync::Arc;
+
+use crate::answer::{RequestAnswer, ResponseAnswer};
+use crate::chain::{Answered, Ask, Chain};
+use crate::counters::{FailureKind, Status};
+use crate::guest::{Failure, Guest};
+use crate::manifest::Hook;
+use crate::{Policy, combine};
+use tero_semantics::decision::{RequestDecision, ResponseDecision};
+use tero_semantics::timestamp::Timestamp;
+
+/// What one policy said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Word<A> {
+    /// Its answer, checked.
+    Answer(A),
+    /// It failed, and has decided nothing.
+    Failed {
+        /// How.
+        kind: FailureKind,
+        /// In more words.
+        reason: String,
+    },
+    /// It has no such hook.
+    NoHook,
+    /// It is switched off, for this reason.
+    Off(String),
+}
+
+/// What each policy of a chain said, and what it comes to.
+#[derive(Clone, Debug)]
+pub struct Consulted<A, D> {
+    /// In the order of the chain.
+    pub answers: Vec<(Arc<Policy>, Word<A>)>,
+    /// All answers, combined.
+    pub decision: D,
+}
+
+impl Chain {
+    /// What the policies say about a request. Takes as long as fresh instances take: not for a
+    /// thread that serves requests.
+    pub fn consult_request(
+        &self,
+        ask: &Ask<'_>,
+        now: Timestamp,
+    ) -> Consulted<RequestAnswer, RequestDecision> {
+        let answers = self.consult(Hook::OnRequest, |policy, guest| {
+            policy.request_answer(guest, ask, now)
+        });
+        let decision = self.combined(given(&answers));
+        Consulted { answers, decision }
+    }
+
+    /// What the policies say about a response; as [`Chain::consult_request`].
+    pub fn consult_response(
+        &self,
+        ask: &Ask<'_>,
+        answered: &Answered<'_>,
+        now: Timestamp,
+    ) -> Consulted<ResponseAnswer, ResponseDecision> {
+        let answers = self.consult(Hook::OnResponse, |policy, guest| {
+            policy.response_answer(guest, ask, answered, now)
+        });
+        let decision = combine::responses(given(&answers));
+        Consulted { answers, decision }
+    }
+
+    fn consult<A>(
+        &self,
+        hook: Hook,
+        question: impl Fn(&Policy, &mut Guest) -> Result<A, Failure>,
+    ) -> Vec<(Arc<Policy>, Word<A>)> {
+        let say = |policy: &Policy| {
+            if let Status::SwitchedOff { reason, .. } = policy.status() {
+                return Word::Off(reason);
+            }
+            if !policy.manifest().has(hook) {
+                return Word::NoHook;
+            }
+            match policy
+                .fresh_guest()
+                .and_then(|mut guest| question(policy, &mut guest))
+            {
+                Ok(answer) => Word::Answer(answer),
+                Err(Failure { kind, reason }) => Word::Failed { kind, reason },
+            }
+        };
+        self.policies()
+            .iter()
+            .map(|policy| (Arc::clone(policy), say(policy)))
+            .collect()
+    }
+}
+
+fn given<A: Clone>(answers: &[(Arc<Policy>, Word<A>)]) -> Vec<(&str, A)> {
+    let given = answers.iter().filter_map(|(policy, said)| match said {
+        Word::Answer(answer) => Some((&**policy.name(), answer.clone())),
+        Word::Failed { .. } | Word::NoHook | Word::Off(_) => None,
+    });
+    given.collect()
+}

@@ -1,0 +1,111 @@
+//! The versions of the contract: which of them a module was built for, and how the engine talks to
+//! it.
+//!
+//! The engine speaks the types of the newest version. Each version has a file here with its
+//! bindings and with what turns questions into its types and answers out of them; a version that
+//! has come out stays for good, so modules built for it load for good. [`Version::of`] picks by the
+//! number in the names of what a module imports and says of itself.
+
+mod v0_1;
+
+use wasmtime::Store;
+use wasmtime::component::InstancePre;
+
+use crate::guest::GuestState;
+
+/// The types of the newest version.
+#[allow(
+    unreachable_pub,
+    reason = "the generated bindings of another version re-export what they share"
+)]
+pub use v0_1::tero::policy::types;
+
+/// The versions that are offered, oldest first.
+static VERSIONS: &[Version] = &[
+    Version {
+        number: "0.1",
+        link: v0_1::link,
+    },
+    #[cfg(test)]
+    Version {
+        number: "0.2",
+        link: super::tests::next::link,
+    },
+];
+
+/// A version of the contract. Versions that differ in the last number only are one.
+#[derive(Debug)]
+pub(super) struct Version {
+    /// The first two numbers.
+    number: &'static str,
+    /// Checks that a component exports what this version wants.
+    pub(super) link: fn(InstancePre<GuestState>) -> wasmtime::Result<Box<dyn Linked>>,
+}
+
+impl Version {
+    /// The newest of the versions that a module names, as its names write them; or the first that
+    /// is not offered.
+    pub(super) fn of<'a>(
+        found: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Option<(&'static Version, &'a str)>, &'a str> {
+        let mut newest: Option<(usize, &str)> = None;
+        for found in found {
+            let is_it = |version: &Version| {
+                found
+                    .strip_prefix(version.number)
+                    .is_some_and(|rest| rest.starts_with('.'))
+            };
+            let place = VERSIONS.iter().position(is_it).ok_or(found)?;
+            // A version may use types of one before it, whose name then stands there too.
+            newest = newest.max(Some((place, found)));
+        }
+        Ok(newest.map(|(place, found)| (&VERSIONS[place], found)))
+    }
+}
+
+/// The versions that are offered, for people.
+pub(super) fn offered() -> String {
+    VERSIONS
+        .iter()
+        .map(|version| format!("tero:policy@{}", version.number))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// A component that exports the contract, ready to make instances.
+pub(super) trait Linked: Send + Sync {
+    /// An instance, not yet configured.
+    fn instantiate(&self, store: &mut Store<GuestState>) -> wasmtime::Result<Box<dyn Exports>>;
+}
+
+/// What an instance answers, in the types of the newest version.
+pub(super) trait Exports: Send {
+    fn configure(
+        &self,
+        store: &mut Store<GuestState>,
+        settings: &str,
+    ) -> wasmtime::Result<Result<types::Manifest, String>>;
+
+    fn on_request(
+        &self,
+        store: &mut Store<GuestState>,
+        request: types::Request<'_>,
+        now: types::Moment<'_>,
+    ) -> wasmtime::Result<types::RequestDecision>;
+
+    fn on_response(
+        &self,
+        store: &mut Store<GuestState>,
+        request: types::Request<'_>,
+        response: types::Response<'_>,
+        now: types::Moment<'_>,
+    ) -> wasmtime::Result<types::ResponseDecision>;
+
+    fn plan_warm(
+        &self,
+        store: &mut Store<GuestState>,
+        plan: &str,
+        popular: &[types::PopularPage<'_>],
+        now: types::Moment<'_>,
+    ) -> wasmtime::Result<Vec<types::WarmUrl>>;
+}

@@ -1,0 +1,214 @@
+//! Remembered decisions: one cache for all sites, bounded by bytes.
+//!
+//! It is a plain least-recently-used cache. An admission policy by frequency would keep out every
+//! decision of a new minute as long as those of the old one, which nobody will ask for again, had
+//! been wanted more often.
+//!
+//! In front of it each thread keeps the few decisions that it used last. A key holds all that its
+//! decision depends on, so what a thread keeps is never wrong, only no longer asked for.
+
+use std::cell::RefCell;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use foldhash::quality::RandomState;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+
+use crate::DecisionCounters;
+use tero_semantics::decision::{QueryParameters, RequestDecision};
+
+/// What the cache itself needs for an entry beyond key and decision: its nodes and its share of the
+/// tables.
+const ENTRY_BYTES: usize = 200;
+/// Counters on cache lines of their own, so that threads do not wait for each other.
+const STRIPES: usize = 16;
+
+/// Decisions that a thread keeps for itself.
+const KEPT_BY_THREAD: usize = 256;
+/// Keys longer than this are not kept by threads, in bytes: what they keep stays within half a
+/// mebibyte each.
+const MAX_KEPT_KEY: usize = 1024;
+
+/// All inputs of a decision, as `question` encodes them.
+type Key = Box<[u8]>;
+type Kept = Option<(Key, Arc<RequestDecision>)>;
+
+thread_local! {
+    static KEPT: RefCell<Vec<Kept>> = RefCell::new((0..KEPT_BY_THREAD).map(|_| None).collect());
+}
+
+/// The cache of decisions.
+#[derive(Debug)]
+pub(super) struct Decisions {
+    cache: Cache<Key, Arc<RequestDecision>, RandomState>,
+    hasher: RandomState,
+    stripes: [Stripe; STRIPES],
+}
+
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Stripe {
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
+
+impl Decisions {
+    pub(super) fn new(bytes: u64) -> Decisions {
+        let cache = Cache::builder()
+            .name("decisions")
+            .max_capacity(bytes)
+            .weigher(|key: &Key, decision: &Arc<RequestDecision>| weight(key, decision))
+            .eviction_policy(EvictionPolicy::lru())
+            .build_with_hasher(RandomState::default());
+        Decisions {
+            cache,
+            hasher: RandomState::default(),
+            stripes: Default::default(),
+        }
+    }
+
+    /// The decision remembered under that key.
+    pub(super) fn recall(&self, key: &[u8]) -> Option<Arc<RequestDecision>> {
+        let decision = self.recall_kept(key);
+        let stripe = &self.stripes[stripe()];
+        if decision.is_some() {
+            &stripe.hits
+        } else {
+            &stripe.misses
+        }
+        .fetch_add(1, Ordering::Relaxed);
+        decision
+    }
+
+    fn recall_kept(&self, key: &[u8]) -> Option<Arc<RequestDecision>> {
+        if key.len() > MAX_KEPT_KEY {
+            return self.cache.get(key);
+        }
+        KEPT.with_borrow_mut(|kept| {
+            let place = &mut kept[self.hasher.hash_one(key) as usize % KEPT_BY_THREAD];
+            if let Some((known, decision)) = place
+                && **known == *key
+            {
+                return Some(Arc::clone(decision));
+            }
+            let decision = self.cache.get(key)?;
+            *place = Some((key.into(), Arc::clone(&decision)));
+            Some(decision)
+        })
+    }
+
+    /// Remembers a decision under that key.
+    pub(super) fn remember(&self, key: &[u8], decision: &Arc<RequestDecision>) {
+        self.cache.insert(key.into(), Arc::clone(decision));
+    }
+
+    /// Drops the decisions whose keys begin so. What threads keep is not asked for any more and
+    /// goes with time.
+    pub(super) fn forget(&self, beginning: &[u8]) {
+        for (key, _) in self
+            .cache
+            .iter()
+            .filter(|(key, _)| key.starts_with(beginning))
+        {
+            self.cache.invalidate(&**key);
+        }
+    }
+
+    /// Does moka's pending work first, so that the figures are those of now.
+    pub(super) fn counters(&self) -> DecisionCounters {
+        self.cache.run_pending_tasks();
+        let sum = |count: fn(&Stripe) -> &AtomicU64| {
+            self.stripes
+                .iter()
+                .map(|stripe| count(stripe).load(Ordering::Relaxed))
+                .sum()
+        };
+        DecisionCounters {
+            hits: sum(|stripe| &stripe.hits),
+            misses: sum(|stripe| &stripe.misses),
+            entries: self.cache.entry_count(),
+            bytes: self.cache.weighted_size(),
+        }
+    }
+}
+
+fn weight(key: &[u8], decision: &RequestDecision) -> u32 {
+    let patterns = match &decision.query.parameters {
+        QueryParameters::All => 0,
+        QueryParameters::Ignore(names) | QueryParameters::Only(names) => names
+            .iter()
+            .map(|name| name.capacity() + size_of::<String>())
+            .sum(),
+    };
+    // The variant's name belongs to the chain and is shared.
+    let decided = size_of::<RequestDecision>()
+        + decision.reason.as_ref().map_or(0, |reason| reason.len())
+        + patterns;
+    u32::try_from(key.len() + decided + ENTRY_BYTES).unwrap_or(u32::MAX)
+}
+
+/// The counters of this thread.
+fn stripe() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static STRIPE: usize = NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES;
+    }
+    STRIPE.with(|stripe| *stripe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cache_keeps_within_its_bytes_and_takes_new_decisions_when_it_is_full() {
+        let decisions = Decisions::new(64 << 10);
+        let decision = Arc::new(RequestDecision::default());
+        for _ in 0..20 {
+            for key in 0_u32..50 {
+                decisions.remember(&key.to_le_bytes(), &decision);
+                decisions.recall(&key.to_le_bytes());
+            }
+        }
+        for key in 1_000_u32..3_000 {
+            decisions.remember(&key.to_le_bytes(), &decision);
+        }
+        decisions.cache.run_pending_tasks();
+        assert!(decisions.counters().bytes <= 64 << 10);
+        assert!(decisions.recall(&2_999_u32.to_le_bytes()).is_some());
+        assert!(!decisions.cache.contains_key(&0_u32.to_le_bytes()[..]));
+    }
+
+    #[test]
+    fn hits_and_misses_are_counted() {
+        let decisions = Decisions::new(64 << 10);
+        assert!(decisions.recall(b"k").is_none());
+        decisions.remember(b"k", &Arc::default());
+        assert!(decisions.recall(b"k").is_some());
+        let DecisionCounters { hits, misses, .. } = decisions.counters();
+        assert_eq!((hits, misses), (1, 1));
+    }
+
+    #[test]
+    fn what_a_thread_keeps_is_found_by_its_whole_key_only() {
+        let decisions = Decisions::new(64 << 10);
+        let decided = |variant: &str| {
+            Arc::new(RequestDecision {
+                variant: Some(variant.into()),
+                ..RequestDecision::default()
+            })
+        };
+        for number in 0_u32..2_000 {
+            decisions.remember(&number.to_be_bytes(), &decided(&number.to_string()));
+            let recalled = decisions.recall(&number.to_be_bytes()).unwrap();
+            assert_eq!(recalled.variant.as_deref(), Some(&*number.to_string()));
+        }
+        let long = vec![b'k'; MAX_KEPT_KEY + 1];
+        decisions.remember(&long, &decided("long"));
+        assert!(decisions.recall(&long).is_some());
+        decisions.cache.invalidate(&*long);
+        assert!(decisions.recall(&long).is_none(), "a long key is not kept");
+    }
+}

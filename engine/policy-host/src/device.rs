@@ -1,0 +1,628 @@
+//! The class of the visitor's device: from client hints where they say it, else from the user
+//! agent.
+//!
+//! Hints come first because browsers freeze their user agents: `Sec-CH-UA-Mobile` and
+//! `Sec-CH-UA-Platform` are sent with every request by Chromium. What no hint says (a crawler, a
+//! television) is left to the words of the user agent. Every byte sequence has an answer, and it
+//! costs one pass over at most [`MAX_USER_AGENT_BYTES`].
+
+use std::sync::LazyLock;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// The class of the visitor's device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Device {
+    /// A computer with a large screen and a pointer.
+    Desktop,
+    /// A phone.
+    Mobile,
+    /// A tablet.
+    Tablet,
+    /// A television, a set-top box or a games console.
+    Tv,
+    /// A crawler, a monitor, a library: nobody looks at the page.
+    Bot,
+    /// Nothing that says what it is.
+    #[default]
+    Unknown,
+}
+
+impl Device {
+    /// Every class.
+    pub const ALL: [Device; 6] = [
+        Device::Desktop,
+        Device::Mobile,
+        Device::Tablet,
+        Device::Tv,
+        Device::Bot,
+        Device::Unknown,
+    ];
+
+    /// The name in settings, plans and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Device::Desktop => "desktop",
+            Device::Mobile => "mobile",
+            Device::Tablet => "tablet",
+            Device::Tv => "tv",
+            Device::Bot => "bot",
+            Device::Unknown => "unknown",
+        }
+    }
+
+    /// The class of that name.
+    pub fn from_name(name: &str) -> Option<Device> {
+        Device::ALL
+            .into_iter()
+            .find(|device| device.as_str() == name)
+    }
+}
+
+/// A longer user agent is cut to this: what says the class stands well before.
+pub const MAX_USER_AGENT_BYTES: usize = 1024;
+
+/// A longer platform is none that anybody sends.
+pub const MAX_PLATFORM_BYTES: usize = 32;
+
+/// All that the class of a device depends on, borrowed from a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeviceFields<'a> {
+    /// `User-Agent`, cut to [`MAX_USER_AGENT_BYTES`]; empty where there is none.
+    pub user_agent: &'a [u8],
+    /// `Sec-CH-UA-Mobile`: `?1` or `?0`, or none where it says neither.
+    pub mobile: Option<bool>,
+    /// `Sec-CH-UA-Platform` without its quotes, cut to [`MAX_PLATFORM_BYTES`]; empty where there is
+    /// none.
+    pub platform: &'a [u8],
+}
+
+impl<'a> DeviceFields<'a> {
+    /// The fields of a request.
+    pub fn of(headers: &'a HeaderMap) -> DeviceFields<'a> {
+        let mut fields = DeviceFields::default();
+        for (name, value) in headers {
+            fields.note(name, value);
+        }
+        fields
+    }
+
+    /// Takes note of one field of a request; of those that have nothing to do with devices, none.
+    /// Where one comes twice, the first that says something counts.
+    pub fn note(&mut self, name: &HeaderName, value: &'a HeaderValue) {
+        match name.as_str() {
+            "user-agent" if self.user_agent.is_empty() => {
+                self.user_agent = cut(value.as_bytes(), MAX_USER_AGENT_BYTES)
+            }
+            "sec-ch-ua-mobile" if self.mobile.is_none() => self.mobile = mobile(value.as_bytes()),
+            "sec-ch-ua-platform" if self.platform.is_empty() => {
+                self.platform = platform(value.as_bytes())
+            }
+            _ => {}
+        }
+    }
+}
+
+fn mobile(hint: &[u8]) -> Option<bool> {
+    match hint.trim_ascii() {
+        b"?1" => Some(true),
+        b"?0" => Some(false),
+        _ => None,
+    }
+}
+
+fn platform(hint: &[u8]) -> &[u8] {
+    let hint = hint.trim_ascii();
+    let unquoted = hint
+        .strip_prefix(b"\"")
+        .and_then(|rest| rest.strip_suffix(b"\""));
+    cut(unquoted.unwrap_or(hint), MAX_PLATFORM_BYTES)
+}
+
+fn cut(bytes: &[u8], at: usize) -> &[u8] {
+    &bytes[..bytes.len().min(at)]
+}
+
+/// The class of the device that sent these request fields.
+pub fn classify(headers: &HeaderMap) -> Device {
+    class_of(DeviceFields::of(headers))
+}
+
+/// The class of a device with these fields.
+pub fn class_of(fields: DeviceFields<'_>) -> Device {
+    let by_agent = by_user_agent(fields.user_agent);
+    // Crawlers and televisions run ordinary browsers, whose hints say "not mobile" and no more.
+    if matches!(by_agent, Device::Bot | Device::Tv) {
+        return by_agent;
+    }
+    by_hints(fields.mobile, fields.platform).unwrap_or(by_agent)
+}
+
+/// What the hints alone say, if they say enough.
+fn by_hints(mobile: Option<bool>, platform: &[u8]) -> Option<Device> {
+    match (mobile, platform) {
+        (Some(true), _) => Some(Device::Mobile),
+        (Some(false), b"Android") => Some(Device::Tablet),
+        (Some(false), b"Windows" | b"macOS" | b"Linux" | b"Chrome OS" | b"Chromium OS") => {
+            Some(Device::Desktop)
+        }
+        _ => None,
+    }
+}
+
+/// What the user agent alone says.
+fn by_user_agent(user_agent: &[u8]) -> Device {
+    let mut buffer = [0_u8; MAX_USER_AGENT_BYTES];
+    let bytes = cut(user_agent.trim_ascii(), MAX_USER_AGENT_BYTES);
+    for (to, from) in buffer.iter_mut().zip(bytes) {
+        *to = from.to_ascii_lowercase();
+    }
+    let said = Said::by(&buffer[..bytes.len()]);
+    match () {
+        () if said.any(BOT) => Device::Bot,
+        () if said.any(TV) || said.all(TIZEN | TV_ANYWHERE) => Device::Tv,
+        () if said.tablet() => Device::Tablet,
+        () if said.any(MOBILE | PHONE) => Device::Mobile,
+        () if said.any(DESKTOP | TABLET_PC) => Device::Desktop,
+        () => Device::Unknown,
+    }
+}
+
+const BOT: u16 = 1;
+const TV: u16 = 1 << 1;
+const TABLET: u16 = 1 << 2;
+const MOBILE: u16 = 1 << 3;
+const DESKTOP: u16 = 1 << 4;
+/// A phone, even where `tablet` or `android` without `mobile` is said too.
+const PHONE: u16 = 1 << 5;
+const ANDROID: u16 = 1 << 6;
+const SILK: u16 = 1 << 7;
+const TABLET_WORD: u16 = 1 << 8;
+const TABLET_PC: u16 = 1 << 9;
+const TIZEN: u16 = 1 << 10;
+const TV_ANYWHERE: u16 = 1 << 11;
+/// Counts unless `cu` stands before it: CUBOT makes phones.
+const BOT_UNLESS_CUBOT: u16 = 1 << 12;
+
+/// Which kinds of words a user agent has.
+#[derive(Clone, Copy)]
+struct Said(u16);
+
+impl Said {
+    /// One pass over a user agent in lower case.
+    fn by(agent: &[u8]) -> Said {
+        let mut said = 0;
+        for (at, first) in agent.iter().enumerate() {
+            let rest = &agent[at..];
+            for (word, kind) in &WORDS_BY_FIRST_BYTE[usize::from(*first & 0x7f)] {
+                if rest.starts_with(word.as_bytes()) {
+                    said |= in_context(*kind, &agent[..at], &rest[word.len()..]);
+                }
+            }
+        }
+        // WhatsApp's browser is the system's; only its preview fetcher calls itself by that name.
+        if agent.starts_with(b"whatsapp/") {
+            said |= BOT;
+        }
+        Said(said)
+    }
+
+    fn any(self, kinds: u16) -> bool {
+        self.0 & kinds != 0
+    }
+
+    fn all(self, kinds: u16) -> bool {
+        self.0 & kinds == kinds
+    }
+
+    fn tablet(self) -> bool {
+        if self.any(PHONE) {
+            return false;
+        }
+        // `Tablet PC` is what Internet Explorer says on any computer with a pen service.
+        let says_so = self.any(TABLET) || (self.any(TABLET_WORD) && !self.any(TABLET_PC));
+        // Android's browsers say `Mobile` on phones, and nothing on tablets.
+        says_so || (self.any(ANDROID | SILK) && !self.any(MOBILE))
+    }
+}
+
+/// What a word says between these others.
+fn in_context(kind: u16, before: &[u8], after: &[u8]) -> u16 {
+    let letter_or_digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    match kind {
+        BOT_UNLESS_CUBOT if before.ends_with(b"cu") => 0,
+        BOT_UNLESS_CUBOT => BOT,
+        // `TV` as a word of its own stands in the models of many boxes.
+        TV_ANYWHERE if !letter_or_digit(before.last()) && !letter_or_digit(after.first()) => {
+            TV | TV_ANYWHERE
+        }
+        other => other,
+    }
+}
+
+/// Every word under its first byte.
+static WORDS_BY_FIRST_BYTE: LazyLock<[Vec<(&str, u16)>; 128]> = LazyLock::new(|| {
+    let single: &[(&[&str], u16)] = &[
+        (&["bot"], BOT_UNLESS_CUBOT),
+        (&["tv"], TV_ANYWHERE),
+        (&["tizen"], TIZEN),
+        (&["android"], ANDROID),
+        (&["silk/"], SILK),
+        (&["tablet"], TABLET_WORD),
+        (&["tablet pc"], TABLET_PC),
+        (PHONES, PHONE),
+    ];
+    let lists = [
+        (BOTS, BOT),
+        (TVS, TV),
+        (TABLETS, TABLET),
+        (MOBILES, MOBILE),
+        (DESKTOPS, DESKTOP),
+    ];
+    let mut index = std::array::from_fn(|_| Vec::new());
+    for (words, kind) in lists.iter().chain(single) {
+        for word in *words {
+            index[usize::from(word.as_bytes()[0] & 0x7f)].push((*word, *kind));
+        }
+    }
+    index
+});
+
+/// Words that only crawlers, monitors, previews and libraries use.
+const BOTS: &[&str] = &[
+    "crawl",
+    "spider",
+    "slurp",
+    "+http",
+    "scraper",
+    "scrapy",
+    "archiver",
+    "facebookexternalhit",
+    "facebookcatalog",
+    "meta-externala",
+    "mediapartners",
+    "adsbot",
+    "google-inspectiontool",
+    "googleother",
+    "google-read-aloud",
+    "google favicon",
+    "google web preview",
+    "google page speed",
+    "apis-google",
+    "feedfetcher",
+    "feedburner",
+    "bingpreview",
+    "yandeximages",
+    "yandexmetrika",
+    "baiduspider",
+    "lighthouse",
+    "headlesschrome",
+    "phantomjs",
+    "puppeteer",
+    "playwright",
+    "selenium",
+    "pingdom",
+    "statuscake",
+    "uptime",
+    "gtmetrix",
+    "site24x7",
+    "newrelicpinger",
+    "datadog",
+    "synthetics",
+    "zabbix",
+    "nagios",
+    "check_http",
+    "prometheus",
+    "blackbox",
+    "kube-probe",
+    "elb-healthchecker",
+    "googlehc",
+    "healthcheck",
+    "monitoring",
+    "validator",
+    "w3c_",
+    "linkchecker",
+    "embedly",
+    "quora link preview",
+    "skypeuripreview",
+    "vkshare",
+    "flipboardproxy",
+    "tumblr/",
+    "nuzzel",
+    "qwantify",
+    "chatgpt-user",
+    "claude-user",
+    "claude-web",
+    "anthropic-ai",
+    "cohere-ai",
+    "perplexity-user",
+    "google-extended",
+    "diffbot",
+    "screaming frog",
+    "sitecheck",
+    "nutch",
+    "heritrix",
+    "httrack",
+    "libwww",
+    "lwp::",
+    "lwp-",
+    "curl/",
+    "wget/",
+    "python-",
+    "python/",
+    "aiohttp",
+    "httpx",
+    "go-http-client",
+    "okhttp",
+    "java/",
+    "jakarta commons",
+    "apache-httpclient",
+    "reactornetty",
+    "node-fetch",
+    "undici",
+    "axios/",
+    "got (",
+    "guzzlehttp",
+    "ruby",
+    "faraday",
+    "php/",
+    "postmanruntime",
+    "insomnia/",
+    "httpie",
+    "wordpress/",
+    "magpierss",
+    "feedly",
+    "newsblur",
+    "tiny tiny rss",
+    "rss reader",
+    "feedvalidator",
+    "zgrab",
+    "masscan",
+    "nmap",
+    "nikto",
+    "sqlmap",
+    "wrk/",
+    "apachebench",
+    "k6/",
+    "jmeter",
+    "vegeta",
+];
+
+/// Sets, boxes, sticks and consoles.
+const TVS: &[&str] = &[
+    "smart-tv",
+    "smarttv",
+    "smart tv",
+    "appletv",
+    "apple tv",
+    "googletv",
+    "google tv",
+    "androidtv",
+    "android tv",
+    "hbbtv",
+    "ce-html",
+    "netcast",
+    "web0s",
+    "webos.tv",
+    "webostv",
+    "lg browser",
+    "bravia",
+    "sonydtv",
+    "viera",
+    "aquos",
+    "philipstv",
+    "nettv",
+    "toshibatv",
+    "vizio",
+    "inettvbrowser",
+    "opera tv",
+    "roku",
+    "crkey",
+    "chromecast",
+    "mitv",
+    "mibox",
+    "mi box",
+    "firetv",
+    "fire tv",
+    // Amazon's sticks and sets: `AFT` and more letters.
+    "; aft",
+    "shield android",
+    "dlnadoc",
+    "espial",
+    "ekioh",
+    "large screen",
+    "set-top",
+    "settop",
+    "stb;",
+    "playstation",
+    "xbox",
+    "nintendo",
+];
+
+/// Tablets that say so.
+const TABLETS: &[&str] = &[
+    "ipad",
+    "playbook",
+    "kindle",
+    "xoom",
+    "galaxy tab",
+    "mediapad",
+    "matepad",
+    "ideatab",
+    "lenovo tab",
+    "nexus 7",
+    "nexus 9",
+    "nexus 10",
+    "pixel c ",
+    "sm-t",
+    "sm-x",
+    "sm-p5",
+    "sm-p6",
+    "gt-p",
+    "hp-tablet",
+    "touchpad",
+    "transformer prime",
+    "tb-x",
+    "tb-j",
+    "tb3",
+    "yoga tab",
+];
+
+/// Phones whatever else is said.
+const PHONES: &[&str] = &[
+    "iphone",
+    "windows phone",
+    "opera mini",
+    "opera mobi",
+    "rim tablet",
+];
+
+/// Phones, and what runs on nothing else.
+const MOBILES: &[&str] = &[
+    "ipod",
+    "windows ce",
+    "iemobile",
+    "blackberry",
+    "bb10",
+    "ucweb",
+    "symbian",
+    "series60",
+    "series40",
+    "nokia",
+    "kaios",
+    "maemo",
+    "meego",
+    "fennec",
+    "midp",
+    "j2me",
+    "palmos",
+    "webos",
+    "hpwos",
+    "brew mp",
+    "dalvik",
+    "mobile",
+    "phone",
+];
+
+/// What is left after all others.
+const DESKTOPS: &[&str] = &[
+    "windows",
+    "win64",
+    "win98",
+    "macintosh",
+    "mac os x",
+    "mac_powerpc",
+    "x11",
+    "linux",
+    "cros",
+    "ubuntu",
+    "bsd",
+    "sunos",
+];
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ANDROID: &str = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/154.0.0.0 Safari/537.36";
+    const WINDOWS: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/154.0.0.0 Safari/537.36";
+
+    fn check(user_agent: &str, mobile: &str, platform: &str, expected: Device) {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("user-agent", user_agent),
+            ("sec-ch-ua-mobile", mobile),
+            ("sec-ch-ua-platform", platform),
+        ] {
+            if !value.is_empty() {
+                headers.insert(name, HeaderValue::from_str(value).unwrap());
+            }
+        }
+        assert_eq!(
+            classify(&headers),
+            expected,
+            "{user_agent:?} {mobile:?} {platform:?}"
+        );
+    }
+
+    #[test]
+    fn hints_come_before_the_user_agent() {
+        check(WINDOWS, "?1", "\"Android\"", Device::Mobile);
+        check(ANDROID, "?0", "\"Android\"", Device::Tablet);
+        check("", "?1", "", Device::Mobile);
+        check("", "?0", "\"Android\"", Device::Tablet);
+        for platform in [
+            "\"Windows\"",
+            "\"macOS\"",
+            "\"Linux\"",
+            "\"Chrome OS\"",
+            "\"Chromium OS\"",
+        ] {
+            check(ANDROID, "?0", platform, Device::Desktop);
+        }
+    }
+
+    #[test]
+    fn hints_that_say_nothing_leave_it_to_the_user_agent() {
+        check(WINDOWS, "?0", "\"Unknown\"", Device::Desktop);
+        check(WINDOWS, "?0", "", Device::Desktop);
+        check(WINDOWS, "1", "\"Android\"", Device::Desktop);
+        check(ANDROID, "", "\"Windows\"", Device::Tablet);
+        check("", "?0", "\"Fuchsia\"", Device::Unknown);
+    }
+
+    #[test]
+    fn crawlers_and_televisions_are_known_whatever_their_hints_say() {
+        let googlebot = "Mozilla/5.0 (Linux; Android 6.0.1; Nexus 5X Build/MMB29P) AppleWebKit/537.36 (KHTML, like Gecko) \
+                         Chrome/154.0.0.0 Mobile Safari/537.36 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)";
+        check(googlebot, "?1", "\"Android\"", Device::Bot);
+        let bravia = "Mozilla/5.0 (Linux; Android 10; BRAVIA 4K VH2 Build/QTG3.200305.006) AppleWebKit/537.36 (KHTML, like Gecko) \
+                      Chrome/120.0.0.0 Safari/537.36";
+        check(bravia, "?0", "\"Android\"", Device::Tv);
+    }
+
+    #[test]
+    fn words_inside_other_words_do_not_mislead() {
+        let cubot = "Mozilla/5.0 (Linux; Android 9; CUBOT_X19) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/90.0 Mobile Safari/537.36";
+        check(cubot, "", "", Device::Mobile);
+        let tablet_pc =
+            "Mozilla/4.0 (compatible; MSIE 8.0; Windows NT 6.1; Trident/4.0; Tablet PC 2.0)";
+        check(tablet_pc, "", "", Device::Desktop);
+        check(
+            "Opera/9.80 (Android; Opera Mini/36.2/119.132; U; id) Presto/2.12.423 Version/12.16",
+            "",
+            "",
+            Device::Mobile,
+        );
+    }
+
+    #[test]
+    fn nothing_says_nothing() {
+        for user_agent in ["", " ", "-", "x", "Mozilla/5.0", "tv", "MyApp/1.0"] {
+            let expected = if user_agent == "tv" {
+                Device::Tv
+            } else {
+                Device::Unknown
+            };
+            check(user_agent, "", "", expected);
+        }
+    }
+
+    #[test]
+    fn what_stands_after_the_cut_does_not_count() {
+        let long = format!("{}{} iPhone", "x".repeat(MAX_USER_AGENT_BYTES - 7), "");
+        check(&long, "", "", Device::Mobile);
+        check(&format!("x{long}"), "", "", Device::Unknown);
+    }
+
+    proptest! {
+        #[test]
+        fn every_byte_sequence_has_a_class(bytes: Vec<u8>, mobile: Option<bool>, platform: Vec<u8>) {
+            let platform = cut(&platform, MAX_PLATFORM_BYTES);
+            class_of(DeviceFields { user_agent: &bytes, mobile, platform });
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What one guest instance may hold: memory, tables, instances. A denied growth is remembered, so
+//! that a guest that dies of it is known to have failed for want of memory.
+
+use wasmtime::ResourceLimiter;
+
+use tero_config::PolicyLimits;
+use tero_config::units::show_size;
+
+/// Table elements of one instance; a large Python module has some twenty thousand.
+const MAX_TABLE_ELEMENTS: usize = 100_000;
+/// Tables in one component: one for each of its core modules.
+const MAX_TABLES: usize = 256;
+/// Linear memories in one component.
+const MAX_MEMORIES: usize = 16;
+
+/// The bounds of one instance, and what it holds.
+#[derive(Debug)]
+pub(super) struct Limits {
+    memory_bytes: usize,
+    core_instances: usize,
+    memory_used: usize,
+    last_growth: usize,
+    table_elements: usize,
+    denied: Option<Denied>,
+}
+
+/// What a guest wanted and did not get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Denied {
+    /// More memory than its limit, in bytes.
+    Memory(usize),
+    /// More memory than the module's own bound, or the machine, allows.
+    Machine,
+    /// More elements of tables than any guest gets.
+    Table,
+}
+
+impl std::fmt::Display for Denied {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Denied::Memory(limit) => write!(
+                f,
+                "more memory than {} (`memory`)",
+                show_size(*limit as u64)
+            ),
+            Denied::Machine => write!(f, "more memory than there is"),
+            Denied::Table => write!(f, "more than {MAX_TABLE_ELEMENTS} elements of tables"),
+        }
+    }
+}
+
+impl Limits {
+    pub(super) fn new(limits: &PolicyLimits) -> Limits {
+        let memory_bytes = usize::try_from(limits.memory).unwrap_or(usize::MAX);
+        Limits {
+            memory_bytes,
+            core_instances: limits.core_instances,
+            memory_used: 0,
+            last_growth: 0,
+            table_elements: 0,
+            denied: None,
+        }
+    }
+
+    /// What was denied since the last call of [`Limits::forgive`].
+    pub(super) fn denied(&self) -> Option<Denied> {
+        self.denied
+    }
+
+    /// The memory that the guest holds, in bytes. It never gives any back.
+    pub(super) fn memory_used(&self) -> usize {
+        self.memory_used
+    }
+
+    /// Forgets what was denied: a guest that coped with it answers the next question unencumbered.
+    pub(super) fn forgive(&mut self) {
+        self.denied = None;
+    }
+}
+
+impl ResourceLimiter for Limits {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        self.last_growth = desired.saturating_sub(current);
+        let total = self.memory_used.saturating_add(self.last_growth);
+        if total > self.memory_bytes {
+            self.last_growth = 0;
+            self.denied = Some(Denied::Memory(self.memory_bytes));
+            return Ok(false);
+        }
+        self.memory_used = total;
+        Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        // Granted here, but the module's own bound or the machine said no.
+        self.memory_used = self
+            .memory_used
+            .saturating_sub(std::mem::take(&mut self.last_growth));
+        self.denied = Some(Denied::Machine);
+        Ok(())
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let total = self
+            .table_elements
+            .saturating_add(desired.saturating_sub(current));
+        if total > MAX_TABLE_ELEMENTS {
+            self.denied = Some(Denied::Table);
+            return Ok(false);
+        }
+        self.table_elements = total;
+        Ok(true)
+    }
+
+    fn instances(&self) -> usize {
+        self.core_instances
+    }
+
+    fn tables(&self) -> usize {
+        MAX_TABLES
+    }
+
+    fn memories(&self) -> usize {
+        MAX_MEMORIES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(memory: u64) -> Limits {
+        Limits::new(&PolicyLimits {
+            memory,
+            ..PolicyLimits::default()
+        })
+    }
+
+    #[test]
+    fn memories_share_one_bound_and_a_denial_is_remembered_until_forgiven() {
+        let mut limits = limits(3 << 16);
+        assert!(limits.memory_growing(0, 2 << 16, None).unwrap());
+        assert!(limits.memory_growing(0, 1 << 16, None).unwrap());
+        assert_eq!(limits.denied(), None);
+        assert!(!limits.memory_growing(1 << 16, 2 << 16, None).unwrap());
+        assert_eq!(
+            limits.denied().unwrap().to_string(),
+            "more memory than 192KiB (`memory`)"
+        );
+        limits.forgive();
+        assert_eq!(limits.denied(), None);
+    }
+
+    #[test]
+    fn a_growth_that_failed_after_all_is_not_held_against_the_guest_for_ever() {
+        let mut limits = limits(2 << 16);
+        assert!(limits.memory_growing(0, 2 << 16, Some(1 << 16)).unwrap());
+        limits
+            .memory_grow_failed(wasmtime::Error::msg("beyond its maximum"))
+            .unwrap();
+        assert!(limits.memory_growing(0, 2 << 16, None).unwrap());
+    }
+
+    #[test]
+    fn tables_are_bounded() {
+        let mut limits = limits(1 << 16);
+        assert!(limits.table_growing(0, MAX_TABLE_ELEMENTS, None).unwrap());
+        assert!(!limits.table_growing(0, 1, None).unwrap());
+    }
+}

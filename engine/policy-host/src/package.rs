@@ -1,0 +1,227 @@
+//! A module with what belongs to it: its settings and its test cases, as custom sections of
+//! WebAssembly.
+//!
+//! So a version of a policy is one file with one digest, and remains a module that any tool reads.
+//! Modules and components frame their outermost sections alike: an id, a length, the content; a
+//! custom section (id 0) begins with its name.
+
+use std::borrow::Cow;
+
+const SETTINGS: &str = "tero:settings";
+const CASES: &str = "tero:cases";
+const HEADER_BYTES: usize = 8;
+const CUSTOM: u8 = 0;
+
+/// A module, and what came along with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Package<'a> {
+    /// The module as it was built.
+    pub module: Cow<'a, [u8]>,
+    /// Settings as JSON text; none where those of the configuration hold.
+    pub settings: Option<Cow<'a, str>>,
+    /// Test cases as TOML.
+    pub cases: Option<Cow<'a, str>>,
+}
+
+/// A section that came along is not text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("its section `{0}` is not UTF-8")]
+pub struct NotText(&'static str);
+
+impl<'a> Package<'a> {
+    /// Takes apart what [`Package::to_bytes`] made. What is no module comes back as it is: the
+    /// loader says what is wrong with it.
+    ///
+    /// # Errors
+    /// [`NotText`]
+    pub fn of(bytes: &'a [u8]) -> Result<Package<'a>, NotText> {
+        let mut package = Package {
+            module: Cow::Borrowed(bytes),
+            settings: None,
+            cases: None,
+        };
+        let Some(sections) = sections(bytes) else {
+            return Ok(package);
+        };
+        let mut rest = Vec::new();
+        let mut kept_until = 0;
+        for section in sections {
+            let place = match section.name {
+                SETTINGS => &mut package.settings,
+                CASES => &mut package.cases,
+                _ => continue,
+            };
+            let kind = if section.name == SETTINGS {
+                SETTINGS
+            } else {
+                CASES
+            };
+            *place = Some(Cow::Borrowed(
+                std::str::from_utf8(section.content).map_err(|_| NotText(kind))?,
+            ));
+            rest.extend_from_slice(&bytes[kept_until..section.at.start]);
+            kept_until = section.at.end;
+        }
+        if kept_until > 0 {
+            rest.extend_from_slice(&bytes[kept_until..]);
+            package.module = Cow::Owned(rest);
+        }
+        Ok(package)
+    }
+
+    /// One file of all.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = self.module.to_vec();
+        for (name, text) in [(SETTINGS, &self.settings), (CASES, &self.cases)] {
+            let Some(text) = text else { continue };
+            let mut content = Vec::new();
+            push_leb(&mut content, name.len());
+            content.extend_from_slice(name.as_bytes());
+            content.extend_from_slice(text.as_bytes());
+            bytes.push(CUSTOM);
+            push_leb(&mut bytes, content.len());
+            bytes.extend_from_slice(&content);
+        }
+        bytes
+    }
+}
+
+struct Section<'a> {
+    /// From its id to its end.
+    at: std::ops::Range<usize>,
+    /// Of a custom section; empty for the others.
+    name: &'a str,
+    content: &'a [u8],
+}
+
+/// The outermost sections; none where the bytes are not framed as a module.
+fn sections(bytes: &[u8]) -> Option<Vec<Section<'_>>> {
+    if !bytes.starts_with(b"\0asm") {
+        return None;
+    }
+    let mut sections = Vec::new();
+    let mut at = HEADER_BYTES;
+    while at < bytes.len() {
+        let start = at;
+        let id = bytes[at];
+        at += 1;
+        let length = leb(bytes, &mut at)?;
+        let end = at.checked_add(length).filter(|end| *end <= bytes.len())?;
+        let (mut name, mut content) = ("", &bytes[at..end]);
+        if id == CUSTOM {
+            let name_length = leb(bytes, &mut at)?;
+            let name_end = at
+                .checked_add(name_length)
+                .filter(|name_end| *name_end <= end)?;
+            name = std::str::from_utf8(&bytes[at..name_end]).unwrap_or_default();
+            content = &bytes[name_end..end];
+        }
+        sections.push(Section {
+            at: start..end,
+            name,
+            content,
+        });
+        at = end;
+    }
+    Some(sections)
+}
+
+/// An unsigned 32-bit number in LEB128.
+fn leb(bytes: &[u8], at: &mut usize) -> Option<usize> {
+    let mut number = 0_u64;
+    for shift in [0, 7, 14, 21, 28] {
+        let byte = *bytes.get(*at)?;
+        *at += 1;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return usize::try_from(u32::try_from(number).ok()?).ok();
+        }
+    }
+    None
+}
+
+fn push_leb(bytes: &mut Vec<u8>, mut number: usize) {
+    loop {
+        let low = (number & 0x7f) as u8;
+        number >>= 7;
+        if number == 0 {
+            return bytes.push(low);
+        }
+        bytes.push(low | 0x80);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MODULE: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\0\x05\x03abcd";
+
+    #[test]
+    fn what_was_packed_comes_apart_again() {
+        let long = "x".repeat(20_000);
+        for (settings, cases) in [
+            (None, None),
+            (Some("{}"), None),
+            (None, Some("[[case]]")),
+            (Some(long.as_str()), Some("é")),
+        ] {
+            let package = Package {
+                module: MODULE.into(),
+                settings: settings.map(Cow::Borrowed),
+                cases: cases.map(Cow::Borrowed),
+            };
+            let bytes = package.to_bytes();
+            assert_eq!(Package::of(&bytes).unwrap(), package);
+            // Packed once more, it holds the later settings only.
+            let again = Package {
+                settings: Some("[]".into()),
+                ..Package::of(&bytes).unwrap()
+            }
+            .to_bytes();
+            assert_eq!(Package::of(&again).unwrap().settings.as_deref(), Some("[]"));
+        }
+    }
+
+    #[test]
+    fn shipped_modules_stay_what_they_are_when_packed() {
+        for name in crate::builtin_names() {
+            let module = crate::builtin(name).unwrap();
+            let packed = Package {
+                module: module.into(),
+                settings: Some("{}".into()),
+                cases: None,
+            }
+            .to_bytes();
+            assert!(wasmparser::validate(&packed).is_ok(), "{name}");
+            assert_eq!(Package::of(&packed).unwrap().module, module);
+        }
+    }
+
+    #[test]
+    fn what_is_no_module_is_left_alone() {
+        let cut = Package {
+            module: MODULE.into(),
+            settings: Some("{}".into()),
+            cases: None,
+        }
+        .to_bytes();
+        for length in 0..cut.len() {
+            let package = Package::of(&cut[..length]).unwrap();
+            assert!(
+                package.settings.is_none() && package.module.len() == length,
+                "{length}"
+            );
+        }
+        for bytes in [
+            &b"\0asm\x01\0\0\0\0\xff\xff\xff\xff\xff"[..],
+            b"\0asm\x01\0\0\0\0\x80",
+            b"\0asm\x01\0\0\0\0\x02\x05a",
+        ] {
+            assert_eq!(Package::of(bytes).unwrap().module, bytes);
+        }
+        let mut bad = MODULE.to_vec();
+        bad.extend(b"\0\x0f\x0dtero:settings\xff");
+        assert_eq!(Package::of(&bad), Err(NotText(SETTINGS)));
+    }
+}

@@ -1,0 +1,274 @@
+//! What a policy is told: exactly what its manifest asks for, in the types of the contract; and the
+//! same inputs as the key under which a decision is remembered.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName};
+
+use crate::chain::{Answered, Ask};
+use crate::contract::types;
+use crate::cookies::cookies;
+use crate::device::Device;
+use crate::manifest::Manifest;
+use crate::warm_url::PopularPage;
+use tero_semantics::key;
+use tero_semantics::timestamp::Timestamp;
+use tero_time::calendar::{Holiday, HolidayKind};
+use tero_time::schedule::Moment;
+
+/// The fields and cookies of a message that a manifest asks for. A value that is not UTF-8 is given
+/// with replacement characters (U+FFFD) where it is not; the key of a remembered decision holds its
+/// bytes.
+pub(super) struct Fields<'a>(Vec<(&'a str, Cow<'a, str>)>);
+
+impl<'a> Fields<'a> {
+    /// The values of these fields: by name in the manifest's order, then by line.
+    pub(super) fn of(headers: &'a HeaderMap, names: &'a [HeaderName]) -> Fields<'a> {
+        let lines = names.iter().flat_map(|name| {
+            headers
+                .get_all(name)
+                .iter()
+                .map(move |value| (name.as_str(), value))
+        });
+        Fields(
+            lines
+                .map(|(name, value)| (name, String::from_utf8_lossy(value.as_bytes())))
+                .collect(),
+        )
+    }
+
+    /// The values of these cookies, in the order in which the client sent them.
+    pub(super) fn cookies(headers: &'a HeaderMap, names: &'a [Box<str>]) -> Fields<'a> {
+        let sent = cookies(headers, names);
+        Fields(
+            sent.map(|(name, value)| (&*names[name], String::from_utf8_lossy(value)))
+                .collect(),
+        )
+    }
+
+    /// As the contract wants them.
+    pub(super) fn pairs(&self) -> Vec<(&str, &str)> {
+        self.0
+            .iter()
+            .map(|(name, value)| (*name, &**value))
+            .collect()
+    }
+}
+
+/// A request as the policy of this manifest may see it.
+pub(super) fn request<'a>(
+    ask: &Ask<'a>,
+    manifest: &Manifest,
+    headers: &'a [(&'a str, &'a str)],
+    cookies: &'a [(&'a str, &'a str)],
+) -> types::Request<'a> {
+    types::Request {
+        method: ask.method.as_str(),
+        scheme: ask.scheme,
+        host: ask.host,
+        path: ask.path,
+        query: ask.query.filter(|_| manifest.query),
+        headers,
+        cookies,
+        device: device(if manifest.device {
+            ask.device
+        } else {
+            Device::Unknown
+        }),
+        variant_name: ask.variant,
+    }
+}
+
+/// A response as a policy may see it.
+pub(super) fn response<'a>(
+    answered: &Answered<'_>,
+    headers: &'a [(&'a str, &'a str)],
+) -> types::Response<'a> {
+    types::Response {
+        status: answered.status.as_u16(),
+        headers,
+        length: answered.length,
+        header_ttl_secs: answered.header_ttl.map(secs),
+        header_browser_ttl_secs: answered.header_browser_ttl.map(secs),
+        key_hash: key::hash(answered.key),
+    }
+}
+
+fn secs(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
+}
+
+/// A page that visitors wanted, as a policy may see it.
+pub(super) fn popular_page(page: &PopularPage) -> types::PopularPage<'_> {
+    types::PopularPage {
+        url: &page.url,
+        requests: page.requests,
+        variant_name: page.variant.as_deref(),
+    }
+}
+
+fn device(device: Device) -> types::Device {
+    match device {
+        Device::Desktop => types::Device::Desktop,
+        Device::Mobile => types::Device::Mobile,
+        Device::Tablet => types::Device::Tablet,
+        Device::Tv => types::Device::Tv,
+        Device::Bot => types::Device::Bot,
+        Device::Unknown => types::Device::Unknown,
+    }
+}
+
+/// The entries of the days around a moment, as a policy may see them.
+pub(super) fn nearby_holidays(moment: &Moment) -> Vec<types::NearbyHoliday<'_>> {
+    let near = moment.nearby_holidays.iter();
+    near.map(|(days_ahead, it)| types::NearbyHoliday {
+        days_ahead: *days_ahead,
+        holiday: holiday(it),
+    })
+    .collect()
+}
+
+fn holiday(holiday: &Holiday) -> types::Holiday<'_> {
+    types::Holiday {
+        name: &holiday.name,
+        open: match holiday.kind {
+            HolidayKind::Closed => None,
+            HolidayKind::HalfDay {
+                from_mins,
+                until_mins,
+            } => Some(types::Opening {
+                from_mins,
+                until_mins,
+            }),
+        },
+    }
+}
+
+/// The wall clock as a policy may see it.
+pub(super) fn moment<'a>(
+    moment: &'a Moment,
+    nearby_holidays: &'a [types::NearbyHoliday<'a>],
+) -> types::Moment<'a> {
+    types::Moment {
+        unix_secs: moment.unix_secs,
+        year: moment.year,
+        month: moment.month,
+        day: moment.day,
+        weekday: weekday(moment.weekday),
+        hour: moment.hour,
+        minute: moment.minute,
+        second: moment.second,
+        utc_offset_mins: moment.utc_offset_mins,
+        next_offset_change: moment.next_offset_change.map(|change| types::OffsetChange {
+            unix_secs: u64::try_from(change.unix_secs).unwrap_or(0),
+            utc_offset_mins: change.utc_offset_mins,
+        }),
+        holiday: moment.holiday.as_deref().map(holiday),
+        nearby_holidays,
+    }
+}
+
+fn weekday(weekday: chrono::Weekday) -> types::Weekday {
+    match weekday {
+        chrono::Weekday::Mon => types::Weekday::Monday,
+        chrono::Weekday::Tue => types::Weekday::Tuesday,
+        chrono::Weekday::Wed => types::Weekday::Wednesday,
+        chrono::Weekday::Thu => types::Weekday::Thursday,
+        chrono::Weekday::Fri => types::Weekday::Friday,
+        chrono::Weekday::Sat => types::Weekday::Saturday,
+        chrono::Weekday::Sun => types::Weekday::Sunday,
+    }
+}
+
+/// All that the decisions of some policies about a request depend on: what their manifests ask for,
+/// together.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Inputs {
+    headers: Vec<HeaderName>,
+    cookies: Vec<Box<str>>,
+    query: bool,
+    device: bool,
+    time: bool,
+}
+
+impl Inputs {
+    pub(super) fn of<'a>(manifests: impl Iterator<Item = &'a Manifest>) -> Inputs {
+        let mut inputs = Inputs::default();
+        for manifest in manifests {
+            inputs.headers.extend(manifest.headers.iter().cloned());
+            inputs.cookies.extend(manifest.cookies.iter().cloned());
+            inputs.query |= manifest.query;
+            inputs.device |= manifest.device;
+            inputs.time |= manifest.zone.is_some();
+        }
+        inputs
+            .headers
+            .sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+        inputs.headers.dedup();
+        inputs.cookies.sort_unstable();
+        inputs.cookies.dedup();
+        inputs
+    }
+
+    /// Appends the inputs to `key` so that no two questions that could be answered differently get
+    /// the same bytes: every text goes with its length, every list with an end.
+    pub(super) fn encode(&self, ask: &Ask<'_>, now: Timestamp, key: &mut Vec<u8>) {
+        if self.time {
+            key.extend_from_slice(&minute(now).to_le_bytes());
+        }
+        if self.device {
+            key.push(ask.device as u8);
+        }
+        for text in [ask.method.as_str(), ask.scheme, ask.host, ask.path] {
+            push(key, text.as_bytes());
+        }
+        if self.query {
+            if let Some(query) = ask.query {
+                key.push(MORE);
+                push(key, query.as_bytes());
+            } else {
+                key.push(END);
+            }
+        }
+        for name in &self.headers {
+            for value in ask.headers.get_all(name) {
+                key.push(MORE);
+                push(key, value.as_bytes());
+            }
+            key.push(END);
+        }
+        if !self.cookies.is_empty() {
+            for (name, value) in cookies(ask.headers, &self.cookies) {
+                key.push(MORE);
+                // At most 32 of each policy: a `u16` holds as many as there are.
+                key.extend_from_slice(&u16::try_from(name).unwrap_or(u16::MAX).to_le_bytes());
+                push(key, value);
+            }
+            key.push(END);
+        }
+    }
+}
+
+const END: u8 = 0;
+const MORE: u8 = 1;
+
+fn push(key: &mut Vec<u8>, bytes: &[u8]) {
+    // The server's bound on the header keeps every part far below 4 GiB.
+    key.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
+    key.extend_from_slice(bytes);
+}
+
+/// Minutes since the Unix epoch. Offsets from UTC are whole minutes, so the minute changes
+/// everywhere at once.
+fn minute(now: Timestamp) -> i64 {
+    now.unix_secs().div_euclid(60)
+}
+
+/// The beginning of the minute.
+pub(super) fn cut_to_minute(now: Timestamp) -> Timestamp {
+    Timestamp::from_unix_secs(minute(now).saturating_mul(60))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,164 @@
+//! A policy at the desk: asked one question at a time with the code of the edge, by an instance
+//! that has answered before and by a fresh one, with the fuel and the time that it took.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::answer::{RequestAnswer, ResponseAnswer};
+use crate::chain::{Answered, Ask};
+use crate::guest::{Failure, Guest};
+use crate::manifest::Hook;
+use crate::warm_url::PopularPage;
+use crate::warm_url::WarmUrl;
+use crate::{FailureKind, Policy, runtime};
+use tero_semantics::timestamp::Timestamp;
+
+/// How often a question is asked before a missed deadline is believed: a desk has more to do than
+/// an edge.
+const TRIES: usize = 3;
+
+/// What a policy is asked.
+#[derive(Clone, Copy, Debug)]
+pub enum Question<'a> {
+    /// `on-request`
+    Request(&'a Ask<'a>),
+    /// `on-response`
+    Response(&'a Ask<'a>, &'a Answered<'a>),
+    /// `plan-warm`; the variants of the site are those of the policy.
+    Warm {
+        /// The name of the plan.
+        plan: &'a str,
+        /// The pages that visitors wanted.
+        popular: &'a [PopularPage],
+    },
+}
+
+impl Question<'_> {
+    /// The hook that it goes to.
+    pub fn hook(&self) -> Hook {
+        match self {
+            Question::Request(_) => Hook::OnRequest,
+            Question::Response(..) => Hook::OnResponse,
+            Question::Warm { .. } => Hook::PlanWarm,
+        }
+    }
+}
+
+/// What a policy answers, checked against the contract.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// To `on-request`.
+    Request(RequestAnswer),
+    /// To `on-response`.
+    Response(ResponseAnswer),
+    /// To `plan-warm`.
+    Warm(Vec<WarmUrl>),
+}
+
+/// What came of a question.
+#[derive(Clone, Debug)]
+pub struct Said {
+    /// The answer, or how the policy failed.
+    pub answer: Result<Answer, Failure>,
+    /// What it took, in units of about one instruction of WebAssembly; the same each time. Without
+    /// [`Host::counting`](super::Host::counting), 0.
+    pub fuel: u64,
+    /// What it took on this machine, this time.
+    pub time: Duration,
+}
+
+/// The same question, asked twice.
+#[derive(Clone, Debug)]
+pub struct Tried {
+    /// What a fresh instance says.
+    pub fresh: Said,
+    /// What an instance says that has answered before.
+    pub used: Said,
+}
+
+/// A policy that is tried out.
+pub struct Trial {
+    policy: Arc<Policy>,
+    used: Option<Box<Guest>>,
+}
+
+impl Trial {
+    /// A trial of that policy.
+    pub fn new(policy: Arc<Policy>) -> Trial {
+        Trial { policy, used: None }
+    }
+
+    /// Asks a fresh instance and the used one; none where the policy has no such hook.
+    pub fn ask(&mut self, question: &Question<'_>, now: Timestamp) -> Option<Tried> {
+        if !self.policy.manifest().has(question.hook()) {
+            return None;
+        }
+        let fresh = self
+            .patiently(|trial| trial.policy.fresh_guest(), question, now)
+            .0;
+        let (used, guest) = self.patiently(Trial::used, question, now);
+        self.used = guest;
+        Some(Tried { fresh, used })
+    }
+
+    /// The instance that has answered before: every question of this trial so far, or at least one.
+    fn used(&mut self) -> Result<Box<Guest>, Failure> {
+        match self.used.take() {
+            Some(guest) => Ok(guest),
+            None => self.policy.fresh_guest(),
+        }
+    }
+
+    fn patiently(
+        &mut self,
+        guest: impl Fn(&mut Trial) -> Result<Box<Guest>, Failure>,
+        question: &Question<'_>,
+        now: Timestamp,
+    ) -> (Said, Option<Box<Guest>>) {
+        let mut tries = 1;
+        loop {
+            let (said, guest) = match guest(self) {
+                Ok(guest) => self.once(guest, question, now),
+                Err(failure) => (
+                    Said {
+                        answer: Err(failure),
+                        fuel: 0,
+                        time: Duration::ZERO,
+                    },
+                    None,
+                ),
+            };
+            let late =
+                matches!(&said.answer, Err(failure) if failure.kind == FailureKind::Deadline);
+            if !late || tries == TRIES {
+                return (said, guest);
+            }
+            tries += 1;
+        }
+    }
+
+    /// An instance that failed is gone.
+    fn once(
+        &self,
+        mut guest: Box<Guest>,
+        question: &Question<'_>,
+        now: Timestamp,
+    ) -> (Said, Option<Box<Guest>>) {
+        let policy = &self.policy;
+        let (before, started) = (guest.fuel_used(), runtime::real_time());
+        let answer = match *question {
+            Question::Request(ask) => policy
+                .request_answer(&mut guest, ask, now)
+                .map(Answer::Request),
+            Question::Response(ask, answered) => policy
+                .response_answer(&mut guest, ask, answered, now)
+                .map(Answer::Response),
+            Question::Warm { plan, popular } => policy
+                .plan_answer(&mut guest, plan, popular, &policy.manifest().variants, now)
+                .map(Answer::Warm),
+        };
+        let (time, fuel) = (started.elapsed(), guest.fuel_used() - before);
+        let guest = answer.is_ok().then_some(guest);
+        (Said { answer, fuel, time }, guest)
+    }
+}

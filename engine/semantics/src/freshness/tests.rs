@@ -1,0 +1,518 @@
+use super::*;
+use crate::testing::{Lines, NOON, date, headers};
+
+const DAY: i64 = 24 * 60 * 60;
+
+fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+fn after(secs: i64) -> Timestamp {
+    Timestamp::from_unix_secs(NOON.unix_secs() + secs)
+}
+
+/// A 200 that came at noon, at once, from a site without defaults.
+fn freshness(lines: Lines<'_>, decision: &ResponseDecision) -> Freshness {
+    let headers = headers(lines);
+    let targets = [http::HeaderName::from_static("cdn-cache-control")];
+    Freshness::of(&Terms {
+        status: StatusCode::OK,
+        response_headers: &headers,
+        directives: &ResponseDirectives::governing(&headers, &targets),
+        decision,
+        defaults: StaleDefaults::default(),
+        request_time: NOON,
+        response_time: NOON,
+    })
+}
+
+fn by_fields(lines: Lines<'_>) -> Freshness {
+    freshness(lines, &ResponseDecision::default())
+}
+
+#[test]
+fn the_lifetime_is_taken_from_the_first_that_gives_one() {
+    use LifetimeSource::{Expires, Heuristic, MaxAge, None, SMaxage, Targeted};
+    let (now, soon, later, past) = (date(0), date(10), date(300), date(-10));
+    let (yesterday, a_second_less, last_year) = (date(-DAY), date(1 - DAY), date(-365 * DAY));
+    let cc = "cache-control";
+    let rows: &[(Lines<'_>, u64, LifetimeSource)] = &[
+        (&[], 0, None),
+        (&[(cc, "public")], 0, None),
+        (
+            &[(cc, "s-maxage=1, max-age=2"), ("expires", &soon)],
+            1,
+            SMaxage,
+        ),
+        (&[(cc, "max-age=2, s-maxage=1")], 1, SMaxage),
+        (&[(cc, "max-age=2"), ("expires", &soon)], 2, MaxAge),
+        (&[(cc, "max-age=2"), ("expires", "0")], 2, MaxAge),
+        (&[(cc, "max-age=0"), ("expires", &soon)], 0, MaxAge),
+        (
+            &[
+                (cc, "max-age=x"),
+                ("expires", &soon),
+                ("last-modified", &yesterday),
+            ],
+            0,
+            MaxAge,
+        ),
+        (
+            &[
+                ("cdn-cache-control", "max-age=3"),
+                (cc, "max-age=2"),
+                ("expires", &past),
+            ],
+            3,
+            Targeted,
+        ),
+        // Where a targeted field governs without a lifetime, `Expires` gives none either (RFC 9213
+        // §2.2).
+        (
+            &[
+                ("cdn-cache-control", "foo"),
+                (cc, "max-age=2"),
+                ("expires", &soon),
+            ],
+            0,
+            None,
+        ),
+        (&[("expires", &soon)], 10, Expires),
+        (&[("expires", &soon), ("date", &now)], 10, Expires),
+        (&[("expires", &soon), ("date", &past)], 20, Expires),
+        (&[("expires", &now), ("date", &now)], 0, Expires),
+        (&[("expires", &past), ("date", &now)], 0, Expires),
+        (&[("expires", &soon), ("date", &later)], 0, Expires),
+        (&[("expires", &soon), ("date", "foo")], 10, Expires),
+        (&[("expires", &soon), ("expires", &later)], 10, Expires),
+        (
+            &[("expires", "0"), ("last-modified", &yesterday)],
+            0,
+            Expires,
+        ),
+        (
+            &[("last-modified", &yesterday), ("date", &now)],
+            8_640,
+            Heuristic,
+        ),
+        (&[("last-modified", &yesterday)], 8_640, Heuristic),
+        (
+            &[("last-modified", &a_second_less), ("date", &now)],
+            8_639,
+            Heuristic,
+        ),
+        (&[("last-modified", &last_year)], 86_400, Heuristic),
+        (&[("last-modified", &now)], 0, None),
+        (&[("last-modified", &soon)], 0, None),
+        (&[("last-modified", "foo")], 0, None),
+        (
+            &[("last-modified", &yesterday), ("pragma", "no-cache")],
+            8_640,
+            Heuristic,
+        ),
+    ];
+    for (lines, lifetime, source) in rows {
+        let freshness = by_fields(lines);
+        assert_eq!(
+            (freshness.lifetime(), freshness.source()),
+            (secs(*lifetime), *source),
+            "{lines:?}"
+        );
+        assert_eq!(
+            freshness
+                .fresh_until()
+                .since(NOON.saturating_sub(freshness.age(NOON))),
+            secs(*lifetime),
+            "{lines:?}"
+        );
+        let headers = headers(lines);
+        let directives = ResponseDirectives::governing(
+            &headers,
+            &[http::HeaderName::from_static("cdn-cache-control")],
+        );
+        let explicit = source.is_explicit().then(|| secs(*lifetime));
+        assert_eq!(
+            header_lifetime(&headers, &directives, NOON),
+            explicit,
+            "{lines:?}"
+        );
+    }
+}
+
+#[test]
+fn guesses_are_made_only_for_statuses_that_allow_them() {
+    let modified = headers(&[("last-modified", &date(-DAY))]);
+    let public = ResponseDirectives {
+        public: true,
+        ..ResponseDirectives::default()
+    };
+    for status in 200..=599 {
+        let status = StatusCode::from_u16(status).unwrap();
+        let guess = |directives: &ResponseDirectives| {
+            field_lifetime(status, &modified, directives, NOON).0 > Duration::ZERO
+        };
+        let allowed =
+            [200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501].contains(&status.as_u16());
+        assert_eq!(guess(&ResponseDirectives::default()), allowed, "{status}");
+        assert!(guess(&public), "{status}");
+    }
+}
+
+#[test]
+fn dates_are_read_in_three_forms_and_no_other() {
+    let good = [
+        "Thu, 18 Aug 2050 02:01:18 GMT",
+        "Thursday, 18-Aug-50 02:01:18 GMT",
+        "Thu Aug 18 02:01:18 2050",
+        // In letters of either case (RFC 9111 §4.2).
+        "THU, 18 Aug 2050 02:01:18 GMT",
+        "thu, 18 AUG 2050 02:01:18 gMT",
+        "tHURSDAY, 18-aug-50 02:01:18 gmt",
+        "thu aUG 18 02:01:18 2050",
+    ];
+    for text in good {
+        let time = http_date(&HeaderValue::from_str(text).unwrap());
+        assert_eq!(
+            time,
+            Some(Timestamp::from_unix_secs(2_544_400_878)),
+            "{text}"
+        );
+    }
+    let bad: &[&[u8]] = &[
+        b"0",
+        b"-1",
+        b"",
+        b"foo",
+        b"2544400878",
+        b"2050-08-18T02:01:18Z",
+        b"Thu, 18 Aug 2050 02:01:18 UTC",
+        b"Thu, 18 Aug 2050 02:01:18",
+        b"Thu, 18 Aug 50 02:01:18 GMT",
+        b"Thu 18 Aug 2050 02:01:18 GMT",
+        b"Thu, 18  Aug  2050 02:01:18 GMT",
+        b"Thu, 18-Aug-2050 02:01:18 GMT",
+        b"Thu, 18 Aug 2050 02.01.18 GMT",
+        b"Thu, 18 Aug 2050 2:01:18 GMT",
+        b"Thu, 18 Aug 2050 24:01:18 GMT",
+        b"Thu, 32 Aug 2050 02:01:18 GMT",
+        b"Thu, 18 Aug 1950 02:01:18 GMT",
+        b"Thu, 18 Aug 2050 02:01:18 GMT\xff",
+    ];
+    for text in bad {
+        assert_eq!(
+            http_date(&HeaderValue::from_bytes(text).unwrap()),
+            None,
+            "{:?}",
+            String::from_utf8_lossy(text)
+        );
+    }
+}
+
+#[test]
+fn the_initial_age_is_the_greater_of_what_date_and_age_say() {
+    // Date relative to noon, Age, how long the answer took in milliseconds, and the age at noon in
+    // milliseconds.
+    let rows: &[(Option<i64>, &[&str], i64, u64)] = &[
+        (None, &[], 0, 0),
+        (None, &[], 1_500, 1_500),
+        (Some(0), &["15"], 0, 15_000),
+        (Some(0), &["15"], 2_000, 17_000),
+        (Some(-10), &[], 0, 10_000),
+        (Some(-10), &["5"], 0, 10_000),
+        (Some(-10), &["9"], 1_500, 10_500),
+        (Some(10), &[], 0, 0),
+        (Some(10), &["15"], 0, 15_000),
+        (None, &["015"], 0, 15_000),
+        (None, &["2147483649"], 0, 2_147_483_648_000),
+        (None, &["99999999999999999999"], 0, 2_147_483_648_000),
+        // A list: the first counts. Nonsense: ignored (§5.1).
+        (None, &["7200,0"], 0, 7_200_000),
+        (None, &["7200", "0"], 0, 7_200_000),
+        (None, &["0,7200"], 0, 0),
+        (None, &["0", "7200"], 0, 0),
+        (None, &["7200, 7200"], 0, 7_200_000),
+        (None, &["abc"], 0, 0),
+        (None, &["-7200"], 0, 0),
+        (None, &["7200.0"], 0, 0),
+        (None, &["7200;a=b"], 0, 0),
+        (None, &["abc, 7200"], 0, 0),
+        (None, &[""], 0, 0),
+    ];
+    for (at, ages, delay, expected) in rows {
+        let mut lines: Vec<(&str, String)> =
+            ages.iter().map(|age| ("age", (*age).to_owned())).collect();
+        lines.extend(at.map(|at| ("date", date(at))));
+        let lines: Vec<(&str, &str)> = lines
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        let headers = headers(&lines);
+        let freshness = Freshness::of(&Terms {
+            status: StatusCode::OK,
+            response_headers: &headers,
+            directives: &ResponseDirectives::default(),
+            decision: &ResponseDecision::default(),
+            defaults: StaleDefaults::default(),
+            request_time: Timestamp::from_unix_millis(NOON.unix_millis() - delay),
+            response_time: NOON,
+        });
+        assert_eq!(
+            freshness.age(NOON),
+            Duration::from_millis(*expected),
+            "{lines:?} {delay}"
+        );
+    }
+}
+
+#[test]
+fn a_date_in_the_same_second_makes_no_age() {
+    let headers = headers(&[("date", &date(0)), ("cache-control", "max-age=1")]);
+    let arrival = Timestamp::from_unix_millis(NOON.unix_millis() + 999);
+    let freshness = Freshness::of(&Terms {
+        status: StatusCode::OK,
+        response_headers: &headers,
+        directives: &ResponseDirectives::of(&headers),
+        decision: &ResponseDecision::default(),
+        defaults: StaleDefaults::default(),
+        request_time: arrival,
+        response_time: arrival,
+    });
+    assert_eq!(freshness.age(arrival), Duration::ZERO);
+}
+
+#[test]
+fn freshness_ends_with_the_last_millisecond_of_the_lifetime() {
+    let freshness = by_fields(&[("cache-control", "max-age=10"), ("age", "3")]);
+    let at = |millis: i64| Timestamp::from_unix_millis(NOON.unix_millis() + millis);
+    for (millis, fresh, remaining, age) in [
+        (0, true, 7, 3),
+        (1, true, 7, 3),
+        (6_000, true, 1, 9),
+        (6_999, true, 1, 9),
+        (7_000, false, 0, 10),
+        (7_001, false, -1, 10),
+        (8_000, false, -1, 11),
+    ] {
+        let now = at(millis);
+        let seen = (
+            freshness.is_fresh(now),
+            freshness.remaining_secs(now),
+            freshness.age(now).as_secs(),
+        );
+        assert_eq!(seen, (fresh, remaining, age), "{millis}");
+    }
+}
+
+#[test]
+fn a_policys_ttl_replaces_the_fields_and_counts_from_arrival() {
+    let decision = ResponseDecision {
+        ttl: Some(secs(60)),
+        ..ResponseDecision::default()
+    };
+    for line in ["max-age=5", "s-maxage=0", "no-cache", "max-age=x"] {
+        let freshness = freshness(&[("cache-control", line), ("age", "1000")], &decision);
+        assert_eq!(
+            (freshness.lifetime(), freshness.source()),
+            (secs(60), LifetimeSource::Policy)
+        );
+        assert!(
+            freshness.is_fresh(after(59)) && !freshness.is_fresh(after(60)),
+            "{line}"
+        );
+        assert_eq!(freshness.age(after(1)), secs(1_001));
+    }
+    let none = ResponseDecision {
+        ttl: Some(Duration::ZERO),
+        ..ResponseDecision::default()
+    };
+    assert!(!freshness(&[("cache-control", "max-age=5")], &none).is_fresh(NOON));
+}
+
+#[test]
+fn no_cache_is_never_fresh_but_with_field_names_it_is() {
+    let whole = by_fields(&[("cache-control", "max-age=10000, no-cache")]);
+    assert!(!whole.is_fresh(NOON) && whole.must_validate());
+    let named = by_fields(&[("cache-control", "max-age=10000, no-cache=\"a\"")]);
+    assert!(named.is_fresh(NOON) && !named.must_validate());
+}
+
+#[test]
+fn windows_of_staleness_come_from_policy_response_and_site_in_that_order() {
+    let defaults = StaleDefaults {
+        stale_if_error: secs(7),
+        stale_while_revalidate: secs(8),
+    };
+    let decided = ResponseDecision {
+        stale_if_error: Some(secs(3)),
+        stale_while_revalidate: Some(secs(4)),
+        ..ResponseDecision::default()
+    };
+    let silent = ResponseDecision::default();
+    // What has never been fresh gets no default, only what it or a policy says.
+    for (lines, decision, if_error, while_revalidate) in [
+        ("max-age=0", &silent, false, false),
+        ("max-age=1", &silent, true, true),
+        ("foo", &silent, false, false),
+        ("max-age=0, stale-if-error=1", &silent, true, false),
+        ("max-age=0", &decided, true, true),
+    ] {
+        let headers = headers(&[("cache-control", lines)]);
+        let directives = ResponseDirectives::of(&headers);
+        let freshness = Freshness::of(&Terms {
+            status: StatusCode::OK,
+            response_headers: &headers,
+            directives: &directives,
+            decision,
+            defaults,
+            request_time: NOON,
+            response_time: NOON,
+        });
+        let seen = (
+            freshness.allows_if_error(NOON),
+            freshness.allows_while_revalidate(NOON),
+        );
+        assert_eq!(seen, (if_error, while_revalidate), "{lines} {decision:?}");
+    }
+    // What the response says, whether a policy speaks, and the two windows: if error, while
+    // revalidate.
+    let rows = [
+        ("max-age=10", &silent, 7, 8),
+        (
+            "max-age=10, stale-if-error=1, stale-while-revalidate=2",
+            &silent,
+            1,
+            2,
+        ),
+        (
+            "max-age=10, stale-if-error=0, stale-while-revalidate=0",
+            &silent,
+            0,
+            0,
+        ),
+        (
+            "max-age=10, stale-if-error=1, stale-while-revalidate=2",
+            &decided,
+            3,
+            4,
+        ),
+        (
+            "max-age=10, must-revalidate, stale-if-error=1",
+            &silent,
+            0,
+            0,
+        ),
+        (
+            "max-age=10, proxy-revalidate, stale-if-error=1",
+            &silent,
+            0,
+            0,
+        ),
+        (
+            "s-maxage=10, stale-if-error=1, stale-while-revalidate=1",
+            &silent,
+            0,
+            0,
+        ),
+        ("s-maxage=10", &decided, 3, 4),
+        ("max-age=10, must-revalidate", &decided, 3, 4),
+        ("max-age=10, no-cache=\"a\"", &silent, 7, 8),
+    ];
+    for (line, decision, if_error, while_revalidate) in rows {
+        let headers = headers(&[("cache-control", line)]);
+        let freshness = Freshness::of(&Terms {
+            status: StatusCode::OK,
+            response_headers: &headers,
+            directives: &ResponseDirectives::of(&headers),
+            decision,
+            defaults,
+            request_time: NOON,
+            response_time: NOON,
+        });
+        let last = |window: i64, allows: fn(&Freshness, Timestamp) -> bool| {
+            // Open up to the window's last second, closed at its end.
+            assert_eq!(
+                allows(&freshness, after(10 + window - 1)),
+                window > 0,
+                "{line}"
+            );
+            assert!(!allows(&freshness, after(10 + window)), "{line}");
+        };
+        last(if_error, Freshness::allows_if_error);
+        last(while_revalidate, Freshness::allows_while_revalidate);
+        assert_eq!(
+            freshness.usable_until(),
+            after(10 + if_error.max(while_revalidate)),
+            "{line}"
+        );
+    }
+    let no_cache = by_fields(&[(
+        "cache-control",
+        "no-cache, max-age=10, stale-if-error=100, stale-while-revalidate=100",
+    )]);
+    assert!(!no_cache.allows_if_error(NOON) && !no_cache.allows_while_revalidate(NOON));
+}
+
+#[test]
+fn a_soft_purge_ends_freshness_and_opens_the_windows() {
+    let whole = by_fields(&[(
+        "cache-control",
+        "max-age=100, stale-while-revalidate=5, stale-if-error=6",
+    )]);
+    let purged = whole.made_stale(after(10));
+    assert!(whole.is_fresh(after(10)) && !purged.is_fresh(after(10)));
+    assert!(
+        purged.allows_while_revalidate(after(14)) && !purged.allows_while_revalidate(after(15))
+    );
+    assert!(purged.allows_if_error(after(15)) && !purged.allows_if_error(after(16)));
+    assert_eq!(purged.age(after(10)), secs(10));
+    // What is stale already gets no new window.
+    assert_eq!(whole.made_stale(after(103)), whole);
+}
+
+#[test]
+fn what_nothing_can_use_is_not_worth_keeping() {
+    let rows: &[(Lines<'_>, bool)] = &[
+        (&[("cache-control", "max-age=1")], true),
+        (&[("cache-control", "max-age=0")], false),
+        (&[("cache-control", "max-age=10"), ("age", "10")], false),
+        (&[("cache-control", "max-age=0"), ("etag", "\"a\"")], true),
+        (
+            &[
+                ("cache-control", "no-cache"),
+                ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT"),
+            ],
+            true,
+        ),
+        (
+            &[
+                ("cache-control", "max-age=0"),
+                ("last-modified", "yesterday"),
+            ],
+            false,
+        ),
+        (&[("cache-control", "max-age=0, stale-if-error=1")], true),
+        (
+            &[("cache-control", "max-age=0, stale-while-revalidate=1")],
+            true,
+        ),
+        (
+            &[(
+                "cache-control",
+                "max-age=0, must-revalidate, stale-if-error=1",
+            )],
+            false,
+        ),
+    ];
+    for (lines, worth) in rows {
+        assert_eq!(
+            by_fields(lines).is_worth_keeping(&headers(lines), NOON),
+            *worth,
+            "{lines:?}"
+        );
+    }
+}
+
+#[test]
+fn freshness_stays_small() {
+    assert!(std::mem::size_of::<Freshness>() <= 32);
+}

@@ -1,0 +1,297 @@
+use super::*;
+use crate::testing::{Lines, headers};
+
+fn vary(lines: &[&str]) -> Vary {
+    let lines: Vec<_> = lines.iter().map(|line| ("vary", *line)).collect();
+    Vary::of(&headers(&lines))
+}
+
+/// Whether the second request selects what was stored for the first one. The hash agrees with
+/// equality, and both with selecting.
+fn selects(fields: &str, first: Lines<'_>, second: Lines<'_>) -> bool {
+    let vary = vary(&[fields]);
+    let (first, second) = (headers(first), headers(second));
+    let (stored, own) = (vary.nominated(&first), vary.nominated(&second));
+    let selects = vary.selects(&stored, &second);
+    assert!(vary.selects(&stored, &first) && vary.selects(&own, &second));
+    assert_eq!(stored == own, selects);
+    assert_eq!(stored.digest() == own.digest(), selects);
+    selects
+}
+
+#[test]
+fn vary_names_fields_in_any_spelling() {
+    let fields = |names: &[&str]| {
+        Vary::Fields(
+            names
+                .iter()
+                .map(|name| HeaderName::from_bytes(name.as_bytes()).unwrap())
+                .collect(),
+        )
+    };
+    let rows: &[(&[&str], Vary)] = &[
+        (&[], Vary::Nothing),
+        (&[""], Vary::Nothing),
+        (&[" , ,"], Vary::Nothing),
+        (&["Foo"], fields(&["foo"])),
+        (&["foo, BAR", "baz,foo"], fields(&["bar", "baz", "foo"])),
+        (&["*"], Vary::Everything),
+        (&["*, *"], Vary::Everything),
+        (&["*", "*"], Vary::Everything),
+        (&[", *"], Vary::Everything),
+        (&["", "*"], Vary::Everything),
+        (&["*, Foo"], Vary::Everything),
+        (&["Foo, *"], Vary::Everything),
+        (&["foo bar"], Vary::Everything),
+        (&["foo\u{e9}"], Vary::Everything),
+    ];
+    for (lines, expected) in rows {
+        assert_eq!(vary(lines), *expected, "{lines:?}");
+    }
+}
+
+#[test]
+fn beyond_the_bound_a_response_varies_on_everything() {
+    let names = |count: usize| {
+        (0..count)
+            .map(|at| format!("x-{at}"))
+            .collect::<Vec<_>>()
+            .join(",")
+    };
+    assert_eq!(
+        vary(&[&names(MAX_VARY_FIELDS)]).fields().len(),
+        MAX_VARY_FIELDS
+    );
+    assert_eq!(vary(&[&names(MAX_VARY_FIELDS + 1)]), Vary::Everything);
+}
+
+#[test]
+fn nothing_selects_what_varies_on_everything_and_all_select_what_varies_on_nothing() {
+    let request = headers(&[("foo", "1")]);
+    assert!(!vary(&["*"]).selects(&vary(&["*"]).nominated(&request), &request));
+    assert!(vary(&[]).selects(&vary(&[]).nominated(&request), &headers(&[])));
+    assert!(!vary(&["foo"]).selects(&Nominated::default(), &request));
+}
+
+#[test]
+fn requests_must_agree_in_every_field_that_is_named() {
+    let foo = ("foo", "1");
+    assert!(selects("foo", &[foo], &[foo]));
+    assert!(selects(
+        "foo",
+        &[foo, ("other", "2")],
+        &[foo, ("other", "3")]
+    ));
+    assert!(!selects("foo", &[foo], &[("foo", "2")]));
+    assert!(!selects("foo", &[foo], &[]));
+    assert!(!selects("foo", &[], &[foo]));
+    assert!(!selects("foo", &[], &[("foo", "")]));
+    assert!(selects(
+        "foo, bar",
+        &[foo, ("bar", "a")],
+        &[("bar", "a"), foo]
+    ));
+    assert!(!selects(
+        "foo, bar",
+        &[foo, ("bar", "a")],
+        &[foo, ("bar", "b")]
+    ));
+    assert!(!selects("foo, bar", &[foo], &[]));
+    assert!(selects(
+        "foo, bar, baz",
+        &[foo, ("baz", "7")],
+        &[foo, ("baz", "7")]
+    ));
+    assert!(!selects(
+        "foo, bar",
+        &[foo, ("bar", "2")],
+        &[("foo", "2"), ("bar", "1")]
+    ));
+}
+
+#[test]
+fn white_space_and_lines_mean_nothing_in_lists() {
+    assert!(selects("foo", &[("foo", "1,2")], &[("foo", " 1, 2 ")]));
+    assert!(selects(
+        "foo",
+        &[("foo", "1, 2")],
+        &[("foo", "1"), ("foo", "2")]
+    ));
+    assert!(selects("foo", &[("foo", "1,,2")], &[("foo", "1,2,")]));
+    assert!(!selects("foo", &[("foo", "1,2")], &[("foo", "2,1")]));
+    assert!(!selects("foo", &[("foo", "a b")], &[("foo", "a  b")]));
+    assert!(!selects("foo", &[("foo", "a")], &[("foo", "A")]));
+    assert!(!selects(
+        "foo",
+        &[("foo", "\"a,b\"")],
+        &[("foo", "\"a, b\"")]
+    ));
+}
+
+#[test]
+fn fields_that_are_no_lists_are_compared_as_they_are() {
+    for name in ["user-agent", "cookie", "authorization", "referer"] {
+        assert!(selects(name, &[(name, "a, b")], &[(name, "a, b")]));
+        assert!(!selects(name, &[(name, "a, b")], &[(name, "a,b")]));
+    }
+    // HTTP/2 clients may send one line for each cookie (RFC 9113 §8.2.3).
+    assert!(selects(
+        "cookie",
+        &[("cookie", "a=1; b=2")],
+        &[("cookie", "a=1"), ("cookie", "b=2")]
+    ));
+    assert!(!selects(
+        "cookie",
+        &[("cookie", "a=1; b=2")],
+        &[("cookie", "b=2; a=1")]
+    ));
+}
+
+#[test]
+fn order_means_nothing_where_members_have_weights() {
+    let same = |first: &str, second: &str| {
+        let name = "accept-language";
+        selects(name, &[(name, first)], &[(name, second)])
+    };
+    assert!(same("en, de", "de, en"));
+    assert!(same("en, de", "eN, De"));
+    assert!(same("en, de", " en ,   de"));
+    assert!(same("en;q=0.5, de", "de;q=1.0, en; Q=0.50"));
+    assert!(same("de;q=1", "de"));
+    assert!(same("de;q=0", "de;q=0.000"));
+    assert!(!same("en;q=0.5, de", "en, de;q=0.5"));
+    assert!(!same("en", "de"));
+    assert!(!same("en;q=0.5", "en"));
+    assert!(!same("en;q=0.5, de;q=0.5", "en;q=0.5, de;q=0.501"));
+    // What can't be read is 1.
+    assert!(same("en;q=x, de;q=2, fr;q=0.1234, it;q=", "en,de,fr,it"));
+    let many: Vec<String> = (0..200)
+        .map(|at| format!("x-{at};q=0.{}", at % 10))
+        .collect();
+    let reversed: Vec<String> = many.iter().rev().cloned().collect();
+    assert!(same(&many.join(","), &reversed.join(", ")));
+    let accept =
+        |first: &str, second: &str| selects("accept", &[("accept", first)], &[("accept", second)]);
+    assert!(accept(
+        "text/html;level=1;q=.5, */*;q=0.1",
+        "*/*;q=0.1, TEXT/html ; level=1"
+    ));
+    assert!(accept(
+        "text/html, image/*;q=0.5",
+        "image/*; q=0.5,text/HTML"
+    ));
+    assert!(!accept("text/html;level=1", "text/html;level=2"));
+}
+
+#[test]
+fn accept_encoding_is_the_set_of_codings_that_the_client_takes() {
+    let same = |first: &str, second: &str| {
+        let name = "accept-encoding";
+        selects(name, &[(name, first)], &[(name, second)])
+    };
+    assert!(same("gzip, br", "br;q=0.1, GZIP;q=1.0"));
+    assert!(same("gzip, br, zstd;q=0", "x-gzip,br"));
+    assert!(same("", "identity"));
+    assert!(same("gzip, identity;q=0.5", "gzip"));
+    assert!(same("gzip, *;q=0", "*;q=0.0, gzip"));
+    assert!(same("gzip, identity;q=0", "gzip, *;q=0"));
+    assert!(same("*, gzip;q=0", "gzip;q=0, *;q=0.1"));
+    assert!(same("gzip, dcb, dcz", "dcz, gzip, DCB"));
+    assert!(!same("gzip", "gzip, br"));
+    assert!(!same("gzip", "gzip, deflate"));
+    assert!(!same("gzip", "gzip, identity;q=0"));
+    assert!(!same("gzip", "gzip, dcb"));
+    assert!(!same("gzip, dcb", "gzip, dcz"));
+    assert!(!same("gzip", "*"));
+    assert!(!same("*", "*, gzip;q=0"));
+    assert!(!same("*", "*, dcb;q=0"));
+    assert!(!same("*", ""));
+    assert!(!selects("accept-encoding", &[], &[("accept-encoding", "")]));
+}
+
+#[test]
+fn a_response_in_the_language_that_a_request_wants_most_is_selected() {
+    let vary = vary(&["accept-language, foo"]);
+    let stored = |response: Lines<'_>| {
+        vary.nominated(&headers(&[("accept-language", "en, de")]))
+            .in_language_of(&headers(response))
+    };
+    let wants = |stored: &Nominated, language: &str| {
+        vary.selects(stored, &headers(&[("accept-language", language)]))
+    };
+    let german = stored(&[("content-language", "DE")]);
+    assert!(wants(&german, "fr;q=0.5, de;q=1.0"));
+    assert!(wants(&german, "De"));
+    for other in ["fr, de;q=0.5", "fr, de", "de-AT", "*", "de;q=0", ""] {
+        assert!(!wants(&german, other), "{other}");
+    }
+    assert!(!vary.selects(&german, &headers(&[])));
+    assert!(!vary.selects(
+        &german,
+        &headers(&[("accept-language", "de"), ("foo", "1")])
+    ));
+    for response in [
+        &[][..],
+        &[("content-language", "de, en")],
+        &[("content-language", "de"), ("content-language", "en")],
+        &[("content-language", "")],
+    ] {
+        assert!(!wants(&stored(response), "de"), "{response:?}");
+    }
+    // The language is no part of equality.
+    assert_eq!(german, stored(&[]));
+    let none = vary
+        .nominated(&headers(&[]))
+        .in_language_of(&headers(&[("content-language", "de")]));
+    assert!(!wants(&none, "de"));
+}
+
+#[test]
+fn weight_counts_what_is_held() {
+    let light = vary(&["foo"]).nominated(&headers(&[("foo", "")]));
+    let heavy = vary(&["foo"]).nominated(&headers(&[("foo", &"x".repeat(1_000))]));
+    assert_eq!(heavy.weight() - light.weight(), 1_000);
+}
+
+#[test]
+fn what_is_forwarded_is_the_same_set_of_codings() {
+    let rows: &[(&[&str], Option<&str>)] = &[
+        (&[], None),
+        (&[""], Some("identity")),
+        (&["identity"], Some("identity")),
+        (
+            &["gzip, deflate, br, zstd"],
+            Some("zstd, br, gzip, deflate"),
+        ),
+        (&["br;q=0.1", "gzip"], Some("br, gzip")),
+        (&["x-gzip"], Some("gzip")),
+        (&["gzip, br;q=0"], Some("gzip")),
+        // What a set of known codings can't say is left as it is.
+        (&["gzip, *"], None),
+        (&["gzip, identity;q=0"], None),
+        (&["*;q=0"], None),
+        (&["gzip, dcb"], None),
+    ];
+    for (lines, expected) in rows {
+        let lines: Vec<_> = lines
+            .iter()
+            .map(|line| ("accept-encoding", *line))
+            .collect();
+        let request = headers(&lines);
+        let forwarded = normalised_accept_encoding(&request);
+        assert_eq!(
+            forwarded.as_ref().map(|value| value.to_str().unwrap()),
+            *expected,
+            "{lines:?}"
+        );
+        if let Some(forwarded) = forwarded {
+            let after = headers(&[("accept-encoding", forwarded.to_str().unwrap())]);
+            let vary = vary(&["accept-encoding"]);
+            assert!(vary.selects(&vary.nominated(&request), &after));
+            assert_eq!(
+                normalised_accept_encoding(&after).as_ref(),
+                Some(&forwarded)
+            );
+        }
+    }
+}

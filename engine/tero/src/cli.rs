@@ -1,0 +1,155 @@
+//! The command line: one file per subcommand, thin: reads arguments, calls the library, prints.
+//!
+//! Exit codes: 0 done, 1 failed, 2 used wrongly. What a machine may read goes to standard output,
+//! the rest to standard error.
+
+mod admin_client;
+mod check;
+mod demo;
+mod explain;
+mod import;
+mod new;
+mod policy;
+mod purge;
+mod report;
+mod schedule;
+mod serve;
+mod stats;
+mod warm;
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// Where the configuration is, unless the arguments say.
+const DEFAULT_CONFIG: &str = "tero.toml";
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "tero",
+    version,
+    about = "A caching edge server whose policies are WebAssembly modules",
+    max_term_width = 100
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Serve),
+    Check(check::Check),
+    Demo(demo::Demo),
+    Explain(explain::Explain),
+    Import(import::Import),
+    New(new::New),
+    Policy(policy::Policy),
+    Purge(purge::Purge),
+    Schedule(schedule::Schedule),
+    Stats(stats::Stats),
+    Warm(warm::Warm),
+}
+
+/// Runs the command that the arguments name.
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    start_log();
+    match arguments.command {
+        Command::Serve(serve) => serve.run(),
+        Command::Check(check) => check.run(),
+        Command::Demo(demo) => demo.run(),
+        Command::Explain(explain) => explain.run(),
+        Command::Import(import) => import.run(),
+        Command::New(new) => new.run(),
+        Command::Policy(policy) => policy.run(),
+        Command::Purge(purge) => purge.run(),
+        Command::Schedule(schedule) => schedule.run(),
+        Command::Stats(stats) => stats.run(),
+        Command::Warm(warm) => warm.run(),
+    }
+}
+
+/// The log goes to standard error; `TERO_LOG` says how much of it (`debug`, `tero_control::warm=trace`),
+/// `info` unless it is set.
+fn start_log() {
+    let filter = EnvFilter::try_from_env("TERO_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(colours());
+    // A second start in one process (a test) keeps the first log.
+    let _ = log.try_init();
+}
+
+/// Whether standard error shows colours: a terminal, and nobody said no (<https://no-color.org>).
+fn colours() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Writes `text` to standard output. A reader that has gone away (`tero … | head`) is no failure.
+fn print(text: &str) -> ExitCode {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            fail(&format!("can't write to standard output: {error}"))
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// Says on standard error why the command failed.
+fn fail(message: &str) -> ExitCode {
+    let _ = writeln!(io::stderr(), "tero: {message}");
+    ExitCode::FAILURE
+}
+
+/// Says on standard error why the arguments make no sense.
+fn used_wrongly(message: &str) -> ExitCode {
+    let _ = writeln!(io::stderr(), "tero: {message}");
+    ExitCode::from(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_help_with_an_example() {
+        fn check(command: &clap::Command) {
+            assert!(
+                command.get_about().is_some(),
+                "{} says nothing",
+                command.get_name()
+            );
+            let example = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            assert!(
+                example.contains("tero "),
+                "{} has no example",
+                command.get_name()
+            );
+            // What is longer is wrapped, and then the lines that were broken by hand are ragged.
+            for line in example.lines() {
+                assert!(
+                    line.chars().count() <= 100,
+                    "{}: {line}",
+                    command.get_name()
+                );
+            }
+            command.get_subcommands().for_each(check);
+        }
+        Arguments::command().get_subcommands().for_each(check);
+    }
+}

@@ -1,0 +1,87 @@
+//! `tero check`: every mistake of a configuration at once.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::{DEFAULT_CONFIG, colours, print, report};
+use tero_config::{Config, ConfigErrors, keys};
+use tero_policy_host::check::{check_file, warnings};
+use tero_time::clock::Clock;
+
+const EXAMPLE: &str = "\
+Examples:
+  tero check                          check ./tero.toml
+  tero check --json edge.toml | jq .  the same for a machine
+  tero check --keys                   what can be written, as Markdown
+
+Exit code: 0 if the file is good, with warnings or without, 1 if it has mistakes,
+2 if the command is used wrongly.";
+
+/// Checks a configuration and prints every mistake with its line and its cure
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLE)]
+pub(super) struct Check {
+    /// The configuration
+    #[arg(default_value = DEFAULT_CONFIG)]
+    file: PathBuf,
+    /// Prints the result as JSON
+    #[arg(long)]
+    json: bool,
+    /// Prints the reference of all keys as Markdown
+    #[arg(long, conflicts_with = "json")]
+    keys: bool,
+}
+
+impl Check {
+    pub(super) fn run(self) -> ExitCode {
+        if self.keys {
+            return print(&keys::reference());
+        }
+        match check_file(&self.file) {
+            Ok(config) => self.good(&config),
+            Err(errors) => self.bad(&errors),
+        }
+    }
+
+    fn good(&self, config: &Config) -> ExitCode {
+        let (sites, policies, plans) = (
+            config.sites.len(),
+            config.policies.len(),
+            config.plans.len(),
+        );
+        let warnings = warnings(config, Clock::real().now());
+        if self.json {
+            let result = serde_json::json!({
+                "file": &*config.file, "errors": [], "warnings": warnings, "sites": sites, "policies": policies, "plans": plans
+            });
+            return print(&format!("{result}\n"));
+        }
+        for warning in &warnings {
+            eprintln!("warning: {warning}");
+        }
+        let count = |number: usize, one: &str, many: &str| {
+            format!("{number} {}", if number == 1 { one } else { many })
+        };
+        let sites = count(sites, "site", "sites");
+        let (policies, plans) = (
+            count(policies, "policy", "policies"),
+            count(plans, "warming plan", "warming plans"),
+        );
+        print(&format!(
+            "{}: good: {sites}, {policies}, {plans}\n",
+            config.file
+        ))
+    }
+
+    fn bad(&self, errors: &ConfigErrors) -> ExitCode {
+        if self.json {
+            let result = serde_json::json!({ "file": self.file.display().to_string(), "errors": errors.errors });
+            print(&format!("{result}\n"));
+        } else {
+            eprint!("{}", report::report(errors, colours()));
+        }
+        ExitCode::FAILURE
+    }
+}

@@ -1,0 +1,209 @@
+//! `tero demo`: the sample site as origin, tero in front of it, and lines that say what to try.
+
+mod guide;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::serve::with_causes;
+use super::{fail, print};
+use tero_config::Config;
+use tero_time::clock::Clock;
+use tero_tools::demo::Origin;
+use tero_tools::demo::visitors::{MAX_VISITORS, Traffic, Visitors};
+use tero_tools::import::{Target, import};
+
+const EXAMPLE: &str = "\
+Examples:
+  tero demo                         look at it with curl and a browser
+  tero demo --traffic               with 20 synthetic visitors, for `tero stats` to show
+  tero demo --listen 0.0.0.0:8000   reachable from other machines
+
+Exit code: 0 when it was stopped, 1 if it could not start, 2 if the command is used wrongly.";
+
+/// The static policy file that the demo runs on.
+const RULES: &str = include_str!("../../../../examples/barberpro/cdn-argentina-policies.json");
+const RULES_NAME: &str = "cdn-argentina-policies.json";
+/// Asked after the imported rules: adds what visitors want to every warming plan.
+const POPULAR: &str = "\n[[policy]]\nname = \"popular\"\nmodule = \"builtin:popular-pages\"\n";
+/// How long connections may go on after Ctrl-C.
+const DRAIN: Duration = Duration::from_secs(2);
+/// Between two pages of a synthetic visitor.
+const PAUSE: Duration = Duration::from_millis(700);
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// Starts a sample booking site with tero in front of it, and says what to try
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLE)]
+pub(super) struct Demo {
+    /// Where tero listens [default: 127.0.0.1:8080, or any free port if that is taken]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Where the admin interface listens, on loopback [default: 127.0.0.1:9090, or any free port if
+    /// that is taken]
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<SocketAddr>,
+    /// Where the sample site listens, on loopback [default: 3000, or any free port if that is
+    /// taken]
+    #[arg(long, value_name = "PORT")]
+    origin_port: Option<u16>,
+    /// Sends synthetic visitors, phones and desktops
+    #[arg(long)]
+    traffic: bool,
+    /// How many of them at once
+    #[arg(long, value_name = "N", default_value_t = 20, requires = "traffic", value_parser = clap::value_parser!(u16).range(1..=MAX_VISITORS as i64))]
+    visitors: u16,
+    /// The same seed sends the same visitors
+    #[arg(long, value_name = "SEED", default_value_t = 1, requires = "traffic")]
+    seed: u64,
+}
+
+/// Where everything listens.
+#[derive(Clone, Copy, Debug)]
+struct Places {
+    edge: SocketAddr,
+    admin: SocketAddr,
+    origin: SocketAddr,
+}
+
+impl Demo {
+    pub(super) fn run(self) -> ExitCode {
+        match self.demo() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(message) => fail(&message),
+        }
+    }
+
+    fn demo(&self) -> Result<(), String> {
+        let clock = Clock::real();
+        if self.admin.is_some_and(|admin| !admin.ip().is_loopback()) {
+            return Err(
+                "the demo's admin interface has no token and so stays on loopback; give --admin 127.0.0.1:PORT".to_owned()
+            );
+        }
+        let origin = place(
+            "--origin-port",
+            self.origin_port.map(|port| SocketAddr::new(LOOPBACK, port)),
+            3000,
+        )?;
+        let origin = Origin::start(origin, clock.clone())
+            .map_err(|error| format!("the sample site did not start: {error}"))?;
+        let places = Places {
+            edge: place("--listen", self.listen, 8080)?,
+            admin: place("--admin", self.admin, 9090)?,
+            origin: origin.address(),
+        };
+        let server = crate::serve(configuration(&places)?, clock.clone())
+            .map_err(|error| with_causes(&error))?;
+        let places = Places {
+            edge: server.addresses()[0],
+            admin: server.admin_address(),
+            ..places
+        };
+        print(&guide::text(&places, clock.now(), self.traffic));
+        let host = format!("{}:{}", host(places.edge), places.edge.port());
+        let traffic = Traffic {
+            visitors: self.visitors.into(),
+            seed: self.seed,
+            pause: PAUSE,
+            host,
+        };
+        let visitors = self
+            .traffic
+            .then(|| Visitors::start(reachable(places.edge), traffic, clock));
+        let visitors = visitors
+            .transpose()
+            .map_err(|error| format!("the visitors did not start: {error}"))?;
+        wait_for_signal().map_err(|error| format!("signals can't be waited for: {error}"))?;
+        if let Some(visitors) = &visitors {
+            print(&format!(
+                "\n{} requests of the visitors were answered, {} failed\n",
+                visitors.answered(),
+                visitors.failed()
+            ));
+        }
+        drop(visitors);
+        server.shutdown();
+        server.wait();
+        Ok(())
+    }
+}
+
+/// The imported rules with the demo's addresses, and the popular pages.
+fn configuration(places: &Places) -> Result<Config, String> {
+    // The plans warm for the first host: the one that the guide names.
+    let hosts = [host(places.edge), "localhost".to_owned(), "*".to_owned()];
+    let target = Target::new(&format!("http://{}", places.origin), &hosts)?;
+    let text = import(RULES, RULES_NAME, &target).map_err(|errors| with_causes(&errors))?;
+    let mut config = Config::parse(&(text + POPULAR), "the demo's configuration", Path::new(""))
+        .map_err(|errors| with_causes(&errors))?;
+    config.server.listen = vec![places.edge];
+    config.server.drain = DRAIN;
+    config.admin.listen = places.admin;
+    for site in &mut config.sites {
+        site.policies.push(Arc::from("popular"));
+    }
+    Ok(config)
+}
+
+/// The address that was wanted, if it is free; else the usual one, or any free port.
+///
+/// The edge's own listener shares its port with other processes on purpose (`SO_REUSEPORT`), so a
+/// second demo would not notice the first one: hence the trial with a listener that does not.
+fn place(argument: &str, wanted: Option<SocketAddr>, usual: u16) -> Result<SocketAddr, String> {
+    let free = |address| TcpListener::bind(address).and_then(|listener| listener.local_addr());
+    if let Some(address) = wanted {
+        let cure = format!("stop what listens there, or give another address with {argument}");
+        return free(address)
+            .map_err(|error| format!("can't listen on {address}: {error}; {cure}"));
+    }
+    let usual = SocketAddr::new(LOOPBACK, usual);
+    free(usual).or_else(|_| {
+        let other =
+            free(SocketAddr::new(LOOPBACK, 0)).map_err(|error| format!("no free port: {error}"))?;
+        print(&format!(
+            "{usual} is taken, so {other} it is ({argument} chooses)\n"
+        ));
+        Ok(other)
+    })
+}
+
+/// Where a client on this machine finds what listens on `address`.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        SocketAddr::new(LOOPBACK, address.port())
+    } else {
+        address
+    }
+}
+
+/// How a site on this machine is called where it is reached by its address.
+fn host(address: SocketAddr) -> String {
+    match reachable(address).ip() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    }
+}
+
+/// Returns at Ctrl-C and SIGTERM.
+fn wait_for_signal() -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let mut terminate =
+            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        tokio::select! {
+            interrupted = tokio::signal::ctrl_c() => interrupted,
+            _ = terminate.recv() => Ok(()),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,251 @@
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use super::*;
+
+fn places() -> Places {
+    let at = |port| SocketAddr::new(LOOPBACK, port);
+    Places {
+        edge: at(18_080),
+        admin: at(19_090),
+        origin: at(13_000),
+    }
+}
+
+#[test]
+fn the_imported_rules_come_first_and_then_the_popular_pages() {
+    let config = configuration(&places()).unwrap();
+    let names: Vec<&str> = config.sites[0]
+        .policies
+        .iter()
+        .map(|name| &**name)
+        .collect();
+    assert_eq!(names, ["rules", "popular"]);
+    assert_eq!(config.sites[0].hosts, ["127.0.0.1", "localhost", "*"]);
+    assert_eq!(config.server.listen, [places().edge]);
+    assert_eq!(config.admin.listen, places().admin);
+    assert_eq!(
+        (
+            &*config.sites[0].origins[0].host,
+            config.sites[0].origins[0].port
+        ),
+        ("127.0.0.1", 13_000)
+    );
+    let plans: Vec<&str> = config.plans.iter().map(|plan| &*plan.name).collect();
+    assert_eq!(plans, ["apertura", "mediodia"]);
+}
+
+#[test]
+fn an_address_that_was_asked_for_and_is_taken_is_refused_with_a_cure() {
+    let taken = TcpListener::bind((LOOPBACK, 0)).unwrap();
+    let error = place("--listen", Some(taken.local_addr().unwrap()), 8080).unwrap_err();
+    assert!(
+        error.contains("give another address with --listen"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_usual_port_that_is_taken_is_replaced_by_a_free_one() {
+    let taken = TcpListener::bind((LOOPBACK, 0)).unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let other = place("--listen", None, port).unwrap();
+    assert_ne!(other.port(), port);
+    assert!(TcpListener::bind(other).is_ok());
+}
+
+#[test]
+fn what_listens_everywhere_is_reached_on_loopback() {
+    assert_eq!(
+        reachable("0.0.0.0:80".parse().unwrap()).to_string(),
+        "127.0.0.1:80"
+    );
+    assert_eq!(
+        reachable("[::]:80".parse().unwrap()).to_string(),
+        "127.0.0.1:80"
+    );
+    assert_eq!(
+        reachable("10.1.2.3:80".parse().unwrap()).to_string(),
+        "10.1.2.3:80"
+    );
+}
+
+#[test]
+fn every_address_stands_in_the_guide() {
+    let text = guide::text(
+        &places(),
+        tero_semantics::timestamp::Timestamp::from_unix_secs(1_795_000_000),
+        false,
+    );
+    for address in [
+        "http://127.0.0.1:18080/",
+        "http://127.0.0.1:19090/stats",
+        "http://127.0.0.1:13000/_demo/fail",
+    ] {
+        assert!(text.contains(address), "{address}");
+    }
+    assert!(
+        !text.contains('{') || text.contains(r#"{"tag": "paginas"#),
+        "{text}"
+    );
+}
+
+/// The demo without its terminal.
+struct Running {
+    origin: Origin,
+    server: crate::Server,
+}
+
+fn running() -> Running {
+    let clock = Clock::real();
+    let any = SocketAddr::new(LOOPBACK, 0);
+    let origin = Origin::start(any, clock.clone()).unwrap();
+    let mut config = configuration(&Places {
+        edge: any,
+        admin: any,
+        origin: origin.address(),
+    })
+    .unwrap();
+    config.server.workers = 1;
+    config.policy_host.compiled_cache = None;
+    Running {
+        server: crate::serve(config, clock).unwrap(),
+        origin,
+    }
+}
+
+impl Running {
+    fn site(&self, request: &str) -> String {
+        exchange(self.server.addresses()[0], request)
+    }
+
+    fn admin(&self, request: &str) -> String {
+        exchange(self.server.admin_address(), request)
+    }
+}
+
+/// Sends one request, with fields after its line and content after an empty one, and reads until
+/// the other side closes.
+fn exchange(address: SocketAddr, request: &str) -> String {
+    let (head, content) = request.split_once("\n\n").unwrap_or((request, ""));
+    let (line, fields) = head.split_once('\n').unwrap_or((head, ""));
+    let fields: String = fields.lines().map(|field| format!("{field}\r\n")).collect();
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(
+        stream,
+        "{line} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: {}\r\n{fields}\r\n{content}",
+        content.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+fn status_of(answer: &str) -> &str {
+    answer
+        .lines()
+        .find_map(|line| line.strip_prefix("cache-status: "))
+        .unwrap_or_default()
+}
+
+fn content(answer: &str) -> &str {
+    answer
+        .split_once("\r\n\r\n")
+        .map_or("", |(_, content)| content)
+}
+
+#[test]
+fn the_guide_promises_what_happens() {
+    let demo = running();
+    let page = "GET /barberias/palermo";
+
+    let first = demo.site(page);
+    assert!(
+        status_of(&first).contains("fwd=uri-miss")
+            && status_of(&first).contains("rules: shop-pages"),
+        "1: {first}"
+    );
+    assert!(status_of(&demo.site(page)).starts_with("tero; hit"), "1");
+
+    let phone = demo.site(&format!("{page}\nuser-agent: {}", guide::PHONE));
+    assert!(
+        content(&first).contains("versión para desktop")
+            && content(&phone).contains("versión para mobile"),
+        "2: {phone}"
+    );
+
+    assert!(
+        status_of(&demo.site(&format!("{page}?utm_source=instagram&gclid=1")))
+            .starts_with("tero; hit"),
+        "3"
+    );
+
+    demo.site("GET /api/v1/disponibilidad/palermo");
+    assert!(
+        status_of(&demo.site("GET /api/v1/disponibilidad/palermo")).contains("hit"),
+        "4"
+    );
+
+    std::thread::scope(|scope| {
+        for _ in 0..50 {
+            scope.spawn(|| demo.site("GET /api/v1/disponibilidad/recoleta"));
+        }
+    });
+    let asked = exchange(demo.origin.address(), "GET /_demo/requests");
+    assert!(
+        asked.contains(r#""/api/v1/disponibilidad/recoleta": 1"#),
+        "5: {asked}"
+    );
+
+    let payment = "POST /api/v1/pagos/crear";
+    assert_ne!(
+        content(&demo.site(payment)),
+        content(&demo.site(payment)),
+        "6"
+    );
+    assert!(
+        status_of(&demo.site("GET /checkout/palermo")).contains("fwd=bypass"),
+        "6"
+    );
+
+    let purged = demo.admin("POST /purge\n\n{\"tag\": \"paginas\"}");
+    assert!(content(&purged).contains(r#""purged":2"#), "7: {purged}");
+    assert!(status_of(&demo.site(page)).contains("fwd=uri-miss"), "7");
+
+    warm(&demo);
+    assert!(
+        status_of(&demo.site("GET /barberias/rosario")).starts_with("tero; hit"),
+        "8"
+    );
+
+    exchange(demo.origin.address(), "POST /_demo/fail");
+    demo.admin("POST /purge\n\n{\"tag\": \"paginas\", \"soft\": true}");
+    assert!(demo.site(page).starts_with("HTTP/1.1 200 "), "9");
+    assert!(demo.site(payment).starts_with("HTTP/1.1 503 "), "9");
+
+    let stats = demo.admin("GET /stats");
+    assert!(
+        content(&stats).contains(r#""variant":"mobile""#),
+        "10: {stats}"
+    );
+}
+
+/// Runs the plan of item 8 to its end.
+fn warm(demo: &Running) {
+    let started = demo.admin("POST /warm/apertura");
+    let run = serde_json::from_str::<serde_json::Value>(content(&started)).unwrap()["run"].clone();
+    loop {
+        let report = demo.admin(&format!("GET /warm/runs/{run}"));
+        let report: serde_json::Value = serde_json::from_str(content(&report)).unwrap();
+        if report["state"] != "planning" && report["state"] != "fetching" {
+            assert_eq!(
+                (&report["state"], &report["failed"]),
+                (&"done".into(), &0.into()),
+                "{report}"
+            );
+            return;
+        }
+        std::thread::yield_now();
+    }
+}

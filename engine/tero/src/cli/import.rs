@@ -1,0 +1,54 @@
+//! `tero import`: a static JSON policy file becomes a configuration.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::{colours, print, report, used_wrongly};
+use tero_tools::import::{Target, import_file};
+
+const EXAMPLE: &str = "\
+Examples:
+  tero import cdn-policies.json > tero.toml
+  tero import cdn-policies.json --origin http://127.0.0.1:3000 --host www.example.org > tero.toml
+
+Exit code: 0 if the file was read, 1 if it has mistakes, 2 if the command is used wrongly.";
+
+/// Turns a static JSON policy file into a tero.toml, on standard output
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLE)]
+pub(super) struct Import {
+    /// The JSON file
+    file: PathBuf,
+    /// The application behind the edge
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3000")]
+    origin: String,
+    /// A host that the site answers for; may be repeated [default: every host]
+    #[arg(long, value_name = "HOST")]
+    host: Vec<String>,
+    /// Prints the mistakes as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Import {
+    pub(super) fn run(self) -> ExitCode {
+        let target = match Target::new(&self.origin, &self.host) {
+            Ok(target) => target,
+            Err(message) => return used_wrongly(&message),
+        };
+        match import_file(&self.file, &target) {
+            Ok(toml) => print(&toml),
+            Err(errors) if self.json => {
+                let result = serde_json::json!({ "file": self.file.display().to_string(), "errors": errors.errors });
+                print(&format!("{result}\n"));
+                ExitCode::FAILURE
+            }
+            Err(errors) => {
+                eprint!("{}", report::report(&errors, colours()));
+                ExitCode::FAILURE
+            }
+        }
+    }
+}

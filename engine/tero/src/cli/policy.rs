@@ -1,0 +1,109 @@
+//! `tero policy`: one file per subcommand. Some work on files at the author's desk, others ask the
+//! admin interface of a running edge.
+
+mod build;
+mod change;
+mod diff;
+mod inspect;
+mod list;
+mod new;
+mod push;
+mod report;
+mod test;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use chrono::DateTime;
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use tero_config::PolicyHost;
+use tero_policy_host::{Host, PolicyError};
+
+const EXAMPLE: &str = "\
+Examples:
+  tero policy new hours --language python           makes a project
+  tero policy build                                 builds its module
+  tero policy test                                  run the cases of this folder, without a server
+  tero policy inspect hours.wasm                    what a module is, wants and declares
+  tero policy diff old.wasm new.wasm --log access.log
+  tero policy list                                  which version decides, and since when
+  tero policy push hours.wasm --name hours          hands it a new version
+  tero policy shadow hours --version 3f9a1c --sample 10%
+  tero policy canary hours --version 3f9a1c --share 5%
+  tero policy activate hours 3f9a1c
+  tero policy rollback hours
+
+Every subcommand has its own --help with examples.";
+
+/// Policies: tries them at the desk, and says which version decides on a running edge
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLE)]
+pub(super) struct Policy {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Activate(change::Activate),
+    Build(build::Build),
+    Canary(change::Canary),
+    Diff(diff::Diff),
+    Inspect(inspect::Inspect),
+    List(list::List),
+    New(new::New),
+    Push(push::Push),
+    Rollback(change::Rollback),
+    Shadow(change::Shadow),
+    Test(test::Test),
+}
+
+impl Policy {
+    pub(super) fn run(self) -> ExitCode {
+        match self.command {
+            Command::Activate(activate) => activate.run(),
+            Command::Build(build) => build.run(),
+            Command::Canary(canary) => canary.run(),
+            Command::Diff(diff) => diff.run(),
+            Command::Inspect(inspect) => inspect.run(),
+            Command::List(list) => list.run(),
+            Command::New(new) => new.run(),
+            Command::Push(push) => push.run(),
+            Command::Rollback(rollback) => rollback.run(),
+            Command::Shadow(shadow) => shadow.run(),
+            Command::Test(test) => test.run(),
+        }
+    }
+}
+
+/// Digits of a digest that people are shown.
+const SHOWN_DIGITS: usize = 12;
+
+/// A version as people are shown it: enough of its digest, or its word.
+fn short(version: &str) -> &str {
+    let is_digest = version.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_digest {
+        version.get(..SHOWN_DIGITS).unwrap_or(version)
+    } else {
+        version
+    }
+}
+
+/// A Unix time as people are shown it.
+fn time_of(unix_secs: &Value) -> String {
+    let time = unix_secs
+        .as_i64()
+        .and_then(|secs| DateTime::from_timestamp(secs, 0));
+    time.map_or_else(
+        || "?".to_owned(),
+        |time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string(),
+    )
+}
+
+/// A host at the desk, which counts what guests do. It keeps compiled modules where an edge without
+/// a configuration keeps them.
+fn desk() -> Result<Arc<Host>, PolicyError> {
+    Host::counting(&PolicyHost::default())
+}

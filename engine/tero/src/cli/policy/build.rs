@@ -1,0 +1,50 @@
+//! `tero policy build`: from a project to its module.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::inspect::size;
+use crate::cli::{fail, print};
+use tero_tools::project;
+
+const EXAMPLE: &str = "\
+Examples:
+  tero policy build
+  tero policy build policies/shop-hours && tero policy test policies/shop-hours
+
+The language is told by what is in the folder: Cargo.toml, policy.js, app.py or policy.c. Its own
+tools do the work; one that is missing is named, with how to get it.
+Exit code: 0 built, 1 failed, 2 if the command is used wrongly.";
+
+/// Builds the module of a policy with its language's own tools
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLE)]
+pub(super) struct Build {
+    /// The folder of the project
+    #[arg(default_value = ".")]
+    folder: PathBuf,
+}
+
+impl Build {
+    pub(super) fn run(self) -> ExitCode {
+        let built = project::build(&self.folder);
+        match built.and_then(|module| {
+            let bytes = std::fs::metadata(&module)
+                .map_err(|source| project::ProjectError::File {
+                    path: module.clone(),
+                    source,
+                })?
+                .len();
+            Ok((module, bytes))
+        }) {
+            Ok((module, bytes)) => print(&format!(
+                "{}: {}\n",
+                module.display(),
+                size(usize::try_from(bytes).unwrap_or(usize::MAX))
+            )),
+            Err(error) => fail(&error.to_string()),
+        }
+    }
+}

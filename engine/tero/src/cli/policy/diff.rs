@@ -1,0 +1,180 @@
+//! `tero policy diff`: two versions compared over an access log, without any server.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+use serde_json::json;
+
+use super::push::{module, settings};
+use super::report;
+use crate::cli::{fail, print, used_wrongly};
+use tero_config as config;
+use tero_config::{CalendarSource, ModuleSource, Place, PolicyHost, PolicyLimits};
+use tero_policy_host::{Chain, Hook, Host, Package, Policy};
+use tero_tools::diff::{Diff as Compared, diff};
+
+const EXAMPLE: &str = "\
+Examples:
+  tero policy diff old.wasm new.wasm --log access.log
+  tero policy diff builtin:json-rules builtin:json-rules --log access.log \\
+      --settings-a old.json --settings-b new.json
+  tero policy diff old.wasm new.wasm --log access.log --json | jq '.fields.ttl.different'
+
+The log is tero's own (JSON or combined), or in the common or combined format of other servers.
+
+Exit code: 0 if they decide alike (reasons aside), 1 if not, 2 if the command is used wrongly.";
+
+/// Compares what two versions of a policy decide about the requests of an access log
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLE)]
+pub(super) struct Diff {
+    /// A module, or a shipped policy as builtin:NAME
+    a: PathBuf,
+    /// Another one
+    b: PathBuf,
+    /// The access log
+    #[arg(long, value_name = "FILE")]
+    log: PathBuf,
+    /// Settings of both: JSON, or a file of it
+    #[arg(long, value_name = "JSON|FILE", conflicts_with_all = ["settings_a", "settings_b"])]
+    settings: Option<String>,
+    /// Settings of the first
+    #[arg(long, value_name = "JSON|FILE")]
+    settings_a: Option<String>,
+    /// Settings of the second
+    #[arg(long, value_name = "JSON|FILE")]
+    settings_b: Option<String>,
+    /// The holidays that both are told of: builtin:argentina, or a calendar file
+    #[arg(long, value_name = "CALENDAR")]
+    calendar: Option<String>,
+    /// The host of requests where the log does not tell it
+    #[arg(long, default_value = "localhost")]
+    host: String,
+    /// Prints the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Diff {
+    pub(super) fn run(self) -> ExitCode {
+        let log = match File::open(&self.log) {
+            Ok(log) => BufReader::new(log),
+            Err(error) => {
+                return used_wrongly(&format!("can't read {}: {error}", self.log.display()));
+            }
+        };
+        let host = match Host::new(&PolicyHost::default()) {
+            Ok(host) => host,
+            Err(error) => return fail(&error.to_string()),
+        };
+        let version = |path: &Path, own: &Option<String>| {
+            let given = own.as_ref().or(self.settings.as_ref());
+            self.load(&host, path, given.map(String::as_str))
+        };
+        let (a, b) = match (
+            version(&self.a, &self.settings_a),
+            version(&self.b, &self.settings_b),
+        ) {
+            (Ok(a), Ok(b)) => (a, b),
+            (Err(message), _) | (_, Err(message)) => return used_wrongly(&message),
+        };
+        let chain = |policy: &Arc<Policy>| Chain::new(&host, vec![Arc::clone(policy)], usize::MAX);
+        let (left, right) = match (chain(&a), chain(&b)) {
+            (Ok(left), Ok(right)) => (left, right),
+            (Err(error), _) | (_, Err(error)) => return fail(&error.to_string()),
+        };
+        match diff(&left, &right, log, &self.host) {
+            Ok(compared) => self.show(&compared, [&a, &b]),
+            Err(error) => fail(&format!("can't read {}: {error}", self.log.display())),
+        }
+    }
+
+    fn load(&self, host: &Host, path: &Path, given: Option<&str>) -> Result<Arc<Policy>, String> {
+        let module = module(path)?;
+        let package =
+            Package::of(&module).map_err(|error| format!("{}: {error}", path.display()))?;
+        let settings = given
+            .map(settings)
+            .transpose()?
+            .map(Cow::Owned)
+            .or(package.settings.clone());
+        let content = Package {
+            settings,
+            ..package
+        }
+        .to_bytes();
+        let calendar =
+            self.calendar
+                .as_ref()
+                .map(|calendar| match calendar.strip_prefix("builtin:") {
+                    Some(shipped) => CalendarSource::Builtin(shipped.to_owned()),
+                    None => CalendarSource::File(calendar.into()),
+                });
+        let config = config::Policy {
+            place: Place::default(),
+            // The same for both: reasons begin with it.
+            name: "policy".into(),
+            module: ModuleSource::Builtin(String::new()),
+            settings: "{}".to_owned(),
+            calendar,
+            // Failures are counted over the whole log.
+            limits: PolicyLimits {
+                max_failures: u32::MAX,
+                ..PolicyLimits::default()
+            },
+        };
+        host.load_module(&config, &content)
+            .map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    fn show(&self, compared: &Compared, versions: [&Arc<Policy>; 2]) -> ExitCode {
+        let comparison = &compared.comparison;
+        let mut document = comparison.to_json("a", "b");
+        let failures = versions.map(|policy| failures(policy));
+        document["unreadable_lines"] = compared.unreadable.into();
+        document["failures"] = json!({ "a": failures[0], "b": failures[1] });
+        let printed = if self.json {
+            print(&format!("{document}\n"))
+        } else {
+            let mut text = report::comparison(&document, "a", "b");
+            if compared.unreadable > 0 {
+                text.push_str(&format!(
+                    "{} lines are in no known format\n",
+                    compared.unreadable
+                ));
+            }
+            for (name, failures) in ["a", "b"]
+                .iter()
+                .zip(failures)
+                .filter(|(_, failures)| *failures > 0)
+            {
+                text.push_str(&format!(
+                    "{name} failed {failures} times, and decided nothing then\n"
+                ));
+            }
+            print(&text)
+        };
+        if comparison.requests == 0 {
+            return fail("the log has no request that could be compared");
+        }
+        if comparison.differences() == 0 && failures == [0, 0] {
+            printed
+        } else {
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn failures(policy: &Policy) -> u64 {
+    let counters = policy.counters();
+    let hooks = [Hook::OnRequest, Hook::OnResponse].map(|hook| *counters.of(hook));
+    hooks
+        .iter()
+        .map(|hook| hook.trap + hook.deadline + hook.memory + hook.bad_answer)
+        .sum()
+}

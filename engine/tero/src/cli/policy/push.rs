@@ -1,0 +1,156 @@
+//! `tero policy push`: hands a version to a running edge.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::short;
+use crate::cli::admin_client::{AdminArgs, AdminClient};
+use crate::cli::{fail, print, used_wrongly};
+use tero_config::read_text;
+use tero_policy_host::{Package, builtin};
+
+const EXAMPLE: &str = "\
+Examples:
+  tero policy push hours.wasm --name hours
+  tero policy push hours.wasm --name hours --settings summer.json --cases hours.cases.toml
+  tero policy push builtin:business-hours --name hours --settings summer.json --activate
+
+The edge compiles and configures it, runs its cases, and keeps it; it decides nothing until it is
+activated. Without --settings, those of the configuration hold.
+
+Exit code: 0 if the edge keeps it, 1 if not, 2 if the command is used wrongly.";
+
+/// Pushes a version of a policy to a running edge
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLE)]
+pub(super) struct Push {
+    /// The module, or a shipped policy as builtin:NAME
+    file: PathBuf,
+    /// The policy that it is a version of, as in the configuration
+    #[arg(long)]
+    name: String,
+    /// Settings as JSON, or a file of them; they belong to the version from then on
+    #[arg(long, value_name = "JSON|FILE")]
+    settings: Option<String>,
+    /// Test cases (TOML) that it has to pass
+    #[arg(long, value_name = "FILE")]
+    cases: Option<PathBuf>,
+    /// Activates it at once
+    #[arg(long)]
+    activate: bool,
+    /// Prints the answer as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+impl Push {
+    pub(super) fn run(self) -> ExitCode {
+        let (client, content) = match (AdminClient::new(&self.admin), self.content()) {
+            (Ok(client), Ok(content)) => (client, content),
+            (Err(message), _) | (_, Err(message)) => return used_wrongly(&message),
+        };
+        let pushed = match client.upload(&format!("/policies/{}/versions", self.name), content) {
+            Ok(answer) if answer.status.is_success() => answer.content,
+            Ok(answer) => return fail(&answer.error()),
+            Err(message) => return fail(&message),
+        };
+        let version = pushed["version"].as_str().unwrap_or_default();
+        if self.activate {
+            let content = serde_json::json!({ "digest": version });
+            match client.post(&format!("/policies/{}/activate", self.name), Some(&content)) {
+                Ok(answer) if answer.status.is_success() => {}
+                Ok(answer) => {
+                    return fail(&format!(
+                        "{} is kept, and not active: {}",
+                        short(version),
+                        answer.error()
+                    ));
+                }
+                Err(message) => return fail(&message),
+            }
+        }
+        if self.json {
+            return print(&format!("{pushed}\n"));
+        }
+        let again = if pushed["was_known"] == true {
+            ", which it had already"
+        } else {
+            ""
+        };
+        let cases = pushed["cases"]
+            .as_u64()
+            .map_or_else(String::new, |cases| format!(", {cases} cases passed"));
+        let next = match self.activate {
+            true => format!("active: {} of {}", short(version), self.name),
+            false => format!(
+                "to have it decide: tero policy activate {} {}",
+                self.name,
+                short(version)
+            ),
+        };
+        print(&format!(
+            "{}: version {}{again}{cases}\n{next}\n",
+            self.name,
+            short(version)
+        ))
+    }
+
+    /// The module with what comes along.
+    fn content(&self) -> Result<Vec<u8>, String> {
+        let module = module(&self.file)?;
+        let given =
+            Package::of(&module).map_err(|error| format!("{}: {error}", self.file.display()))?;
+        let settings = self.settings.as_deref().map(settings).transpose()?;
+        let cases = self.cases.as_deref().map(text).transpose()?;
+        let package = Package {
+            module: given.module,
+            settings: settings.map(Cow::Owned).or(given.settings),
+            cases: cases.map(Cow::Owned).or(given.cases),
+        };
+        Ok(package.to_bytes())
+    }
+}
+
+/// The bytes of a module file, or of a shipped policy.
+pub(super) fn module(path: &Path) -> Result<Vec<u8>, String> {
+    match path.to_str().and_then(|path| path.strip_prefix("builtin:")) {
+        Some(name) => match builtin(name) {
+            Some(module) => Ok(module.to_vec()),
+            None => {
+                let known: Vec<&str> = tero_policy_host::builtin_names().collect();
+                Err(format!(
+                    "no shipped policy is called `{name}`; there are {}",
+                    known.join(", ")
+                ))
+            }
+        },
+        None => {
+            std::fs::read(path).map_err(|error| format!("can't read {}: {error}", path.display()))
+        }
+    }
+}
+
+/// JSON text as it is written, or from the file that is named.
+pub(super) fn settings(given: &str) -> Result<String, String> {
+    let is_json = given.trim_start().starts_with(['{', '[']);
+    let json = if is_json {
+        given.to_owned()
+    } else {
+        text(Path::new(given))?
+    };
+    match serde_json::from_str::<serde::de::IgnoredAny>(&json) {
+        Ok(_) => Ok(json),
+        Err(error) => Err(format!(
+            "the settings are no JSON: {error}; write '{{\"key\": \"value\"}}', or the name of a file of it"
+        )),
+    }
+}
+
+fn text(path: &Path) -> Result<String, String> {
+    read_text(path).map_err(|mistake| format!("{}: {}", path.display(), mistake.problem))
+}

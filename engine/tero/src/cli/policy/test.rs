@@ -1,0 +1,202 @@
+//! `tero policy test`: the cases of policies, without any server.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{CellAlignment, Table};
+
+use crate::cli::policy::desk;
+use crate::cli::{colours, fail, print, report, used_wrongly};
+use tero_config::{ConfigErrors, ModuleSource};
+use tero_policy_host::cases::{Cases, Outcome, Report, keys};
+
+const EXAMPLE: &str = "\
+Examples:
+  tero policy test                                every cases.toml and *.cases.toml of this folder
+  tero policy test cases.toml --max-fuel 200000   none may cost more
+  tero policy test cases.toml --module new.wasm   another module with the same settings and cases
+  tero policy test --json cases.toml | jq '.files[].outcomes[] | select(.problems != [])'
+  tero policy test --keys                         what can be written, as Markdown
+
+Fuel is about one instruction of WebAssembly, and the same each time; the time is this machine's.
+Exit code: 0 if every case has passed, 1 if not, 2 if the command is used wrongly.";
+
+/// Runs the cases of policies without a server, and shows what is not as expected
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLE)]
+pub(super) struct Test {
+    /// Files of cases, or folders that hold some
+    #[arg(default_value = ".", value_name = "FILE.toml|DIR")]
+    paths: Vec<PathBuf>,
+    /// The most fuel that one answer may take
+    #[arg(long, value_name = "FUEL")]
+    max_fuel: Option<u64>,
+    /// A module to try in place of the one that the files name
+    #[arg(long, value_name = "FILE.wasm")]
+    module: Option<PathBuf>,
+    /// Prints the result as JSON
+    #[arg(long)]
+    json: bool,
+    /// Prints the reference of all keys as Markdown
+    #[arg(long, conflicts_with = "json")]
+    keys: bool,
+}
+
+impl Test {
+    pub(super) fn run(self) -> ExitCode {
+        if self.keys {
+            return print(&keys::reference());
+        }
+        let files = match self.files() {
+            Ok(files) => files,
+            Err(message) => return used_wrongly(&message),
+        };
+        let host = match desk() {
+            Ok(host) => host,
+            Err(error) => return fail(&error.to_string()),
+        };
+        let module = self.module.clone().map(ModuleSource::File);
+        let results: Vec<Result<Report, ConfigErrors>> = files
+            .iter()
+            .map(|file| Cases::load(file, module.clone())?.run(&host, self.max_fuel))
+            .collect();
+        let shown = if self.json {
+            print(&as_json(&results))
+        } else {
+            self.show(&results)
+        };
+        let has_passed =
+            |result: &Result<Report, ConfigErrors>| result.as_ref().is_ok_and(Report::has_passed);
+        if results.iter().all(has_passed) {
+            shown
+        } else {
+            ExitCode::FAILURE
+        }
+    }
+
+    /// The files that the arguments name, those of folders by name.
+    fn files(&self) -> Result<Vec<PathBuf>, String> {
+        let mut files = Vec::new();
+        for path in &self.paths {
+            if !path.is_dir() {
+                files.push(path.clone());
+                continue;
+            }
+            let mut found = cases_in(path)?;
+            if found.is_empty() {
+                return Err(format!(
+                    "{}: no cases.toml and no *.cases.toml in this folder",
+                    path.display()
+                ));
+            }
+            files.append(&mut found);
+        }
+        Ok(files)
+    }
+
+    fn show(&self, results: &[Result<Report, ConfigErrors>]) -> ExitCode {
+        let mut out = String::new();
+        for result in results {
+            match result {
+                Ok(report) => out.push_str(&tables(report)),
+                Err(errors) => eprint!("{}", report::report(errors, colours())),
+            }
+        }
+        print(&out)
+    }
+}
+
+fn cases_in(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let entries =
+        std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let is_cases = |path: &Path| {
+        path.file_name().is_some_and(|name| {
+            name == "cases.toml" || name.to_string_lossy().ends_with(".cases.toml")
+        })
+    };
+    let mut files: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| is_cases(path))
+        .collect();
+    files.sort_unstable();
+    // `./cases.toml` is what nobody would write.
+    Ok(files
+        .into_iter()
+        .map(|file| file.strip_prefix(".").map(Path::to_owned).unwrap_or(file))
+        .collect())
+}
+
+fn as_json(results: &[Result<Report, ConfigErrors>]) -> String {
+    let files: Vec<serde_json::Value> = results
+        .iter()
+        .map(|result| match result {
+            Ok(report) => serde_json::to_value(report).expect("a report is JSON"),
+            Err(errors) => serde_json::json!({ "errors": errors.errors }),
+        })
+        .collect();
+    let passed = results
+        .iter()
+        .all(|result| result.as_ref().is_ok_and(Report::has_passed));
+    format!(
+        "{}\n",
+        serde_json::json!({ "passed": passed, "files": files })
+    )
+}
+
+/// A line for each question, below it what is not as expected, and how many have passed.
+fn tables(report: &Report) -> String {
+    let mut table = table();
+    table.set_header(["", "case", "hook", "fuel", "time"]);
+    for outcome in &report.outcomes {
+        let mark = if outcome.problems.is_empty() {
+            "ok"
+        } else {
+            "FAILED"
+        };
+        let (fuel, time) = (
+            outcome.fuel.to_string(),
+            format!("{:.1} µs", outcome.micros),
+        );
+        table.add_row([mark, &outcome.case, outcome.hook.as_str(), &fuel, &time]);
+    }
+    for column in [3, 4] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let failed: Vec<&Outcome> = report
+        .outcomes
+        .iter()
+        .filter(|outcome| !outcome.problems.is_empty())
+        .collect();
+    let mut out = format!("{}\n{table}\n", report.file);
+    for outcome in &failed {
+        out.push_str(&problems(&report.file, outcome));
+    }
+    let (all, passed) = (report.outcomes.len(), report.outcomes.len() - failed.len());
+    out.push_str(&format!("{passed} passed, {} failed\n\n", all - passed));
+    out
+}
+
+fn problems(file: &str, outcome: &Outcome) -> String {
+    let mut table = table();
+    table.set_header(["field", "expected", "got"]);
+    for problem in &outcome.problems {
+        table.add_row([&problem.field, &problem.expected, &problem.got]);
+    }
+    format!(
+        "{file}:{}: {} ({})\n{table}\n",
+        outcome.line,
+        outcome.case,
+        outcome.hook.as_str()
+    )
+}
+
+fn table() -> Table {
+    let mut table = Table::new();
+    table.load_preset(UTF8_FULL_CONDENSED);
+    table
+}

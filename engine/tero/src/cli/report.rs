@@ -1,0 +1,158 @@
+//! Shows mistakes to people: an excerpt of the file, the mistake marked, the cure below.
+
+use miette::{
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report,
+};
+
+use tero_config::{ConfigError, ConfigErrors};
+
+/// Every mistake with its excerpt, and how many there are.
+pub(super) fn report(errors: &ConfigErrors, colours: bool) -> String {
+    let theme = if colours {
+        GraphicalTheme::unicode()
+    } else {
+        GraphicalTheme::unicode_nocolor()
+    };
+    let handler = GraphicalReportHandler::new_themed(theme)
+        .with_context_lines(1)
+        .with_links(false);
+    let text = without_tokens(&errors.text);
+    let mut out = String::new();
+    for error in &errors.errors {
+        let shown = handler.render_report(&mut out, excerpt(error, &text).as_ref());
+        if shown.is_err() {
+            // The plain line says the same.
+            out.push_str(&error.to_string());
+        }
+        out.push('\n');
+    }
+    let count = errors.errors.len();
+    out.push_str(&format!(
+        "{count} {}\n",
+        if count == 1 { "mistake" } else { "mistakes" }
+    ));
+    out
+}
+
+/// The text with stars in the place of tokens. It goes by lines and not by values, since a file
+/// with a mistake may not have values.
+fn without_tokens(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let (mut inside, mut admin) = (false, false);
+    for line in text.split_inclusive('\n') {
+        if line.trim_start().starts_with('[') {
+            admin = line.contains("[admin]");
+        }
+        // A key of [admin] with a slip of the finger may be meant as the token.
+        let may_be_token = if admin && !line.trim_start().starts_with("listen") {
+            Some(0)
+        } else {
+            line.find("token")
+        };
+        let after_key =
+            may_be_token.and_then(|key| line[key..].find('=').map(|equals| key + equals + 1));
+        let value = if inside {
+            0
+        } else {
+            after_key.unwrap_or(line.len())
+        };
+        out.push_str(&line[..value]);
+        // Byte for byte, so that places stay right.
+        out.extend(line[value..].bytes().map(|byte| {
+            if matches!(byte, b'\n' | b'\r') {
+                char::from(byte)
+            } else {
+                '*'
+            }
+        }));
+        let ends = line[value..].matches("\"\"\"").count() + line[value..].matches("'''").count();
+        inside = if value < line.len() {
+            inside != (ends % 2 == 1)
+        } else {
+            inside
+        };
+    }
+    out
+}
+
+fn excerpt(error: &ConfigError, text: &str) -> Report {
+    let key = if error.key.is_empty() {
+        String::new()
+    } else {
+        format!("{}: ", error.key)
+    };
+    let mut diagnostic =
+        MietteDiagnostic::new(format!("{key}{}", error.problem)).with_help(error.cure.clone());
+    let start = error.at.start.min(text.len());
+    let first_line = text[start..]
+        .find('\n')
+        .map_or(text.len(), |newline| start + newline);
+    if text.is_empty() {
+        diagnostic.message = format!(
+            "{}:{}:{}: {}",
+            error.file, error.line, error.column, diagnostic.message
+        );
+        return Report::new(diagnostic);
+    }
+    let length = error.at.end.min(first_line).saturating_sub(start);
+    let diagnostic = diagnostic.with_label(LabeledSpan::new(None, start, length));
+    Report::new(diagnostic).with_source_code(NamedSource::new(&error.file, text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use tero_config::Config;
+
+    fn shown(text: &str) -> String {
+        report(
+            &Config::parse(text, "tero.toml", Path::new("")).unwrap_err(),
+            false,
+        )
+    }
+
+    #[test]
+    fn a_report_has_place_line_problem_and_cure_of_each_mistake() {
+        let shown = shown("[server]\nworker = 2\ndrain = \"1h\"\n");
+        for part in [
+            "tero.toml:2:1",
+            "worker = 2",
+            "did you mean `workers`?",
+            "tero.toml:3:9",
+            "1h is too large",
+            "3 mistakes",
+        ] {
+            assert!(shown.contains(part), "{part} is not in\n{shown}");
+        }
+        assert!(!shown.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn a_mistake_over_several_lines_or_at_the_end_is_shown() {
+        for text in [
+            "[[site]]\nname = \"é\nx\"",
+            "[[site]]\nhosts = [\n1,\n2]\n",
+            "x = [",
+            "",
+            "é",
+        ] {
+            assert!(shown(text).contains("mistake"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_not_in_a_report() {
+        for text in [
+            "[admin]\ntoken = \"not a secret\"\n",
+            "[admin]\ntoken = \"a secret",
+            "x = 1\n[admin]\ntoken = \"a secret\"\nx = 1\n",
+            "[admin]\ntoken = \"\"\"\na secret\nb secret\"\"\"\nx = 1",
+            "admin = { token = \"a secret\", x = 1 }\n",
+            "[server]\nx = 1\n[admin]\ntokn = \"a secret\"\n",
+        ] {
+            assert!(!shown(text).contains("secret"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! `tero schedule`: what will happen when.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use chrono_tz::Tz;
+use clap::Args;
+
+use super::{DEFAULT_CONFIG, colours, fail, print, report, used_wrongly};
+use tero_config::{Config, units};
+use tero_policy_host::check::check_file;
+use tero_semantics::timestamp::Timestamp;
+use tero_time::clock::Clock;
+use tero_time::local_time::WrittenTime;
+use tero_tools::preview::{Decision, Event, MAX_SPAN, Outlook, Preview, What, preview};
+
+const EXAMPLE: &str = "\
+Examples:
+  tero schedule                                  the coming week, by ./tero.toml
+  tero schedule --next 2d --url /barberias/palermo
+  tero schedule --from 2026-12-24T00:00 --next 3d --json | jq .events
+
+How it is found: policies are asked, without a server, about a 200 for the home page, for the URLs
+of the plans, for a path that fits each pattern in their settings, and for each --url, at the
+beginning of every minute. Where the answer changes, the second is looked for. A window within one
+minute, or for a URL that was not asked about, is not seen. Nothing is fetched.
+
+Exit code: 0 if it was told, 1 if the configuration can't be used, 2 if the command is used wrongly.";
+
+/// Tells what will happen when: decisions that change, plans, holidays, changes of the clock
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLE)]
+pub(super) struct Schedule {
+    /// The configuration
+    #[arg(long, short, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    config: PathBuf,
+    /// How far to look: 1min to 92d
+    #[arg(long, value_name = "DURATION", default_value = "7d")]
+    next: String,
+    /// From when on: a local time of the site's zone, or RFC 3339 with an offset [default: now]
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// One site [default: all]
+    #[arg(long, value_name = "NAME")]
+    site: Option<String>,
+    /// A path with its query to ask about as well; may be repeated
+    #[arg(long, value_name = "URL")]
+    url: Vec<String>,
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Schedule {
+    pub(super) fn run(self) -> ExitCode {
+        let span = units::duration(&self.next)
+            .filter(|span| (Duration::from_secs(60)..=MAX_SPAN).contains(span));
+        let Some(span) = span else {
+            return used_wrongly(&format!(
+                "--next {:?} is no such span: write \"1min\" to \"92d\"",
+                self.next
+            ));
+        };
+        if let Some(url) = self
+            .url
+            .iter()
+            .find(|url| !url.starts_with('/') || !url.bytes().all(|byte| byte.is_ascii_graphic()))
+        {
+            return used_wrongly(&format!(
+                "--url {url:?} is no path: write \"/barberias?zona=palermo\", percent-encoded"
+            ));
+        }
+        let config = match check_file(&self.config) {
+            Ok(config) => config,
+            Err(errors) => {
+                eprint!("{}", report::report(&errors, colours()));
+                return ExitCode::FAILURE;
+            }
+        };
+        if let Some(name) = &self.site
+            && !config.sites.iter().any(|site| *site.name == **name)
+        {
+            let known: Vec<&str> = config.sites.iter().map(|site| &*site.name).collect();
+            return used_wrongly(&format!(
+                "there is no site {name:?}; there is {}",
+                known.join(", ")
+            ));
+        }
+        let from = match self.from.as_deref().map(|text| time(text, &config)) {
+            None => Clock::real().now(),
+            Some(Some(from)) => from,
+            Some(None) => {
+                return used_wrongly(
+                    "--from is no time: write \"2026-12-24T00:00\" or \"2026-12-24T00:00:00-03:00\"",
+                );
+            }
+        };
+        match preview(
+            &config,
+            &Outlook {
+                from,
+                span,
+                site: self.site,
+                urls: self.url,
+            },
+        ) {
+            Ok(preview) if self.json => match serde_json::to_string_pretty(&preview) {
+                Ok(json) => print(&format!("{json}\n")),
+                Err(error) => fail(&error.to_string()),
+            },
+            Ok(preview) => {
+                for warning in &preview.warnings {
+                    eprintln!("warning: {warning}");
+                }
+                print(&show(&preview))
+            }
+            Err(error) => fail(&super::serve::with_causes(&error)),
+        }
+    }
+}
+
+/// A local time is one of the first zone that the configuration names.
+fn time(text: &str, config: &Config) -> Option<Timestamp> {
+    let time = WrittenTime::parse(text)?;
+    let zone = config
+        .sites
+        .iter()
+        .find_map(|site| site.zone)
+        .or_else(|| config.plans.iter().find_map(|plan| plan.zone));
+    let of_policy = || {
+        let settings = config
+            .policies
+            .iter()
+            .filter_map(|policy| serde_json::from_str::<serde_json::Value>(&policy.settings).ok());
+        settings.into_iter().find_map(|settings| {
+            settings
+                .get("zone")
+                .or(settings.get("timezone"))?
+                .as_str()?
+                .parse()
+                .ok()
+        })
+    };
+    Some(time.in_zone(zone.or_else(of_policy).unwrap_or(Tz::UTC)))
+}
+
+fn show(preview: &Preview) -> String {
+    let mut out = String::new();
+    for asked in &preview.asked {
+        let _ = match asked.policies.as_slice() {
+            [] => writeln!(
+                out,
+                "# {}: none of its policies depends on the time",
+                asked.site
+            ),
+            policies => writeln!(
+                out,
+                "# {}: {} asked about {}",
+                asked.site,
+                policies.join(", "),
+                asked.urls.join(" ")
+            ),
+        };
+    }
+    let _ = writeln!(
+        out,
+        "# from {} until {}, each minute",
+        preview.from, preview.until
+    );
+    let mut day = "";
+    for event in &preview.events {
+        let date = event.local.get(..10).unwrap_or_default();
+        if date != day {
+            let weekday = date
+                .parse::<chrono::NaiveDate>()
+                .map(|date| date.format("%A").to_string())
+                .unwrap_or_default();
+            let _ = writeln!(out, "\n{date} {weekday}");
+            day = date;
+        }
+        let _ = writeln!(out, "  {} {}", times(event), what(&event.what));
+    }
+    if preview.events.is_empty() {
+        out.push_str("\nnothing\n");
+    }
+    out
+}
+
+/// `09:00:00 -03:00 = 12:00:00Z`, with the date of UTC where it is another.
+fn times(event: &Event) -> String {
+    let (local, utc) = (event.local.get(11..19).unwrap_or_default(), &event.utc);
+    let offset = event
+        .local
+        .get(19..)
+        .filter(|offset| *offset != "Z")
+        .unwrap_or("+00:00");
+    let utc = if utc.get(..10) == event.local.get(..10) {
+        utc.get(11..).unwrap_or_default()
+    } else {
+        utc
+    };
+    format!("{local} {offset} = {utc}")
+}
+
+fn what(what: &What) -> String {
+    match what {
+        What::OffsetChange {
+            before_mins,
+            after_mins,
+        } => {
+            let moved = if after_mins > before_mins {
+                "forward"
+            } else {
+                "back"
+            };
+            format!(
+                "the clock goes {moved} by {} minutes",
+                before_mins.abs_diff(*after_mins)
+            )
+        }
+        What::Holiday {
+            name,
+            open,
+            policies,
+        } => {
+            let kind = open
+                .as_ref()
+                .map_or("closed".to_owned(), |open| format!("half-day, {open}"));
+            format!("holiday: {name} ({kind}), for {}", policies.join(", "))
+        }
+        What::Plan { plan, site } => format!("plan {plan} warms {site}"),
+        What::Decision {
+            policy,
+            urls,
+            before,
+            after,
+            ..
+        } => {
+            // A second before a change, what was left of its lifetime tells nothing.
+            let before = before
+                .reason
+                .as_ref()
+                .map_or_else(|| kind(before), |reason| format!("\"{reason}\""));
+            format!(
+                "{policy}: {}, was {before}: {}",
+                decision(after),
+                urls.join(" ")
+            )
+        }
+    }
+}
+
+/// The policy's own words and the numbers behind them.
+fn decision(decision: &Decision) -> String {
+    match &decision.reason {
+        Some(reason) => format!("\"{reason}\" ({})", kind(decision)),
+        None => kind(decision),
+    }
+}
+
+fn kind(decision: &Decision) -> String {
+    match (decision.pass, decision.storing, decision.ttl_secs) {
+        (true, ..) => "passed by".to_owned(),
+        (_, "never", _) => "not stored".to_owned(),
+        (_, _, Some(secs)) => format!("fresh for {}", long(secs)),
+        _ => "as its fields say".to_owned(),
+    }
+}
+
+/// `1d 14h 35min 18s`, without what is none.
+fn long(secs: u64) -> String {
+    let parts = [
+        (secs / 86_400, "d"),
+        (secs / 3_600 % 24, "h"),
+        (secs / 60 % 60, "min"),
+        (secs % 60, "s"),
+    ];
+    let shown: Vec<String> = parts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, unit)| format!("{count}{unit}"))
+        .collect();
+    if shown.is_empty() {
+        "0s".to_owned()
+    } else {
+        shown.join(" ")
+    }
+}

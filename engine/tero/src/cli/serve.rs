@@ -1,0 +1,188 @@
+//! `tero serve`: the edge itself.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+
+use super::{DEFAULT_CONFIG, colours, fail, report};
+use crate::{ReloadError, ServeError, Server};
+use tero_config::Config;
+use tero_policy_host::check::check_file;
+use tero_time::clock::Clock;
+
+const EXAMPLE: &str = "\
+Examples:
+  tero serve                              serve what ./tero.toml says
+  tero serve --config /etc/tero/tero.toml
+
+Signals: SIGTERM and SIGINT end each connection after its request, for at most `[server] drain`;
+a second one stops at once. SIGHUP reads the configuration again and opens the access log anew.
+
+Exit code: 0 after a signal, 1 if it can't serve, 2 if the command is used wrongly.";
+
+/// Serves until it is told to stop
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLE)]
+pub(super) struct Serve {
+    /// The configuration
+    #[arg(long, short, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    config: PathBuf,
+}
+
+impl Serve {
+    pub(super) fn run(self) -> ExitCode {
+        let config = match Config::load(&self.config) {
+            Ok(config) => config,
+            Err(errors) => {
+                eprint!("{}", report::report(&errors, colours()));
+                return ExitCode::FAILURE;
+            }
+        };
+        // Before anybody is told that it serves: until it is listened to, a signal ends the process
+        // at once.
+        let signals = match Signals::listen() {
+            Ok(signals) => signals,
+            Err(error) => return fail(&format!("can't listen for signals: {error}")),
+        };
+        let server = match crate::serve(config, Clock::real()) {
+            Ok(server) => server,
+            Err(error @ (ServeError::Policy(_) | ServeError::Rollout(_))) => {
+                return refused_by_policy(&self.config, &error);
+            }
+            Err(error) => return fail(&with_causes(&error)),
+        };
+        for address in server.addresses() {
+            tracing::info!("serving on http://{address}");
+        }
+        tracing::info!("admin interface on http://{}", server.admin_address());
+        signals.heed_until_stopped(&server, &|| reload(&server));
+        ExitCode::SUCCESS
+    }
+}
+
+/// What a policy refuses has a place in the file.
+fn refused_by_policy(path: &Path, error: &ServeError) -> ExitCode {
+    match check_file(path) {
+        Err(errors) => {
+            eprint!("{}", report::report(&errors, colours()));
+            ExitCode::FAILURE
+        }
+        Ok(_) => fail(&with_causes(error)),
+    }
+}
+
+/// The signals that the process listens to.
+#[derive(Debug)]
+pub(super) struct Signals {
+    runtime: Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// Listens from now on.
+    pub(super) fn listen() -> io::Result<Signals> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let inside = runtime.enter();
+        let (terminate, interrupt) = (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        );
+        let hangup = signal(SignalKind::hangup())?;
+        drop(inside);
+        Ok(Signals {
+            runtime,
+            terminate,
+            interrupt,
+            hangup,
+        })
+    }
+
+    /// Lets the server serve until a signal says to stop, and waits until everything has ended.
+    pub(super) fn heed_until_stopped(self, server: &Server, reload: &(dyn Fn() + Sync)) {
+        let (ended, end) = oneshot::channel();
+        std::thread::scope(|scope| {
+            let signals = scope.spawn(move || self.heed(server, reload, end));
+            server.wait();
+            // Gone only if that thread has panicked.
+            let _ = ended.send(());
+            signals
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        });
+    }
+
+    fn heed(self, server: &Server, reload: &(dyn Fn() + Sync), end: oneshot::Receiver<()>) {
+        let Signals {
+            runtime,
+            terminate,
+            interrupt,
+            hangup,
+        } = self;
+        runtime.block_on(heed_signals(
+            [terminate, interrupt],
+            hangup,
+            server,
+            reload,
+            end,
+        ));
+    }
+}
+
+async fn heed_signals(
+    [mut terminate, mut interrupt]: [Signal; 2],
+    mut hangup: Signal,
+    server: &Server,
+    reload: &(dyn Fn() + Sync),
+    mut end: oneshot::Receiver<()>,
+) {
+    let mut draining = false;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = hangup.recv() => {
+                reload();
+                continue;
+            }
+            _ = &mut end => return,
+        }
+        if draining {
+            server.stop();
+        } else {
+            tracing::info!("draining; a second signal stops at once");
+            server.shutdown();
+        }
+        draining = true;
+    }
+}
+
+fn reload(server: &Server) {
+    match server.reload_file() {
+        Ok(()) => tracing::info!("the configuration has been read again"),
+        Err(ReloadError::Config(errors)) => tracing::error!(
+            "the old configuration stays: {}",
+            report::report(&errors, false)
+        ),
+        Err(error) => {
+            tracing::error!("the old configuration stays: {}", with_causes(&error))
+        }
+    }
+}
+
+/// An error and what caused it, in one line.
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    std::iter::once(error.to_string())
+        .chain(causes.map(ToString::to_string))
+        .collect::<Vec<_>>()
+        .join(": ")
+}

@@ -1,0 +1,69 @@
+//! A time as people write it: an instant, or what the clock of some place shows.
+
+use chrono::{DateTime, NaiveDateTime};
+use chrono_tz::Tz;
+
+use crate::schedule;
+use tero_semantics::timestamp::Timestamp;
+
+/// A time that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WrittenTime {
+    /// When a clock shows this: `2026-11-24T08:59`, `2026-11-24T08:59:00`.
+    Local(NaiveDateTime),
+    /// This instant: `2026-11-24T08:59:00-03:00`.
+    Instant(Timestamp),
+}
+
+impl WrittenTime {
+    /// The time that `text` writes; none where it writes none. As in RFC 3339 and TOML, a space may
+    /// stand for the T.
+    pub fn parse(text: &str) -> Option<WrittenTime> {
+        let text = text.replacen(' ', "T", 1);
+        if let Ok(instant) = DateTime::parse_from_rfc3339(&text) {
+            return Some(WrittenTime::Instant(Timestamp::from_unix_millis(
+                instant.timestamp_millis(),
+            )));
+        }
+        let forms = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M"];
+        forms
+            .iter()
+            .find_map(|form| NaiveDateTime::parse_from_str(&text, form).ok())
+            .map(WrittenTime::Local)
+    }
+
+    /// The instant that is meant where clocks go by `zone`.
+    pub fn in_zone(self, zone: Tz) -> Timestamp {
+        match self {
+            WrittenTime::Local(local) => schedule::instant_of(local, zone),
+            WrittenTime::Instant(instant) => instant,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_local_time_is_that_of_the_zone_and_an_instant_is_one_everywhere() {
+        for (text, millis) in [
+            ("2026-11-24T08:59", Some(1_795_521_540_000)),
+            ("2026-11-24 08:59:00", Some(1_795_521_540_000)),
+            ("2026-11-24T08:59:00.250", Some(1_795_521_540_000)),
+            ("2026-11-24T08:59:00-03:00", Some(1_795_521_540_000)),
+            ("2026-11-24T08:59:00Z", Some(1_795_510_740_000)),
+            ("2026-11-24", None),
+            ("08:59", None),
+            ("2026-13-24T08:59", None),
+            ("2026-11-24T08:59:00 America/Argentina/Buenos_Aires", None),
+            ("", None),
+        ] {
+            let time = WrittenTime::parse(text).map(|time| {
+                time.in_zone(Tz::America__Argentina__Buenos_Aires)
+                    .unix_millis()
+            });
+            assert_eq!(time, millis, "{text}");
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! The sample site behind `tero demo`: a booking site for barbers in Argentina, served by a small
+//! origin of its own.
+//!
+//! It behaves as applications in the field do: pages that differ by device, a slow availability
+//! API, payments whose fields wrongly say that they may be stored. Every answer tells in
+//! `X-Origin-Requests` how often its path was really asked for, so that a visitor of the edge can
+//! see when the origin was spared. [`visitors`] sends synthetic traffic to the edge in front.
+
+mod dice;
+mod images;
+mod pages;
+mod shops;
+mod site;
+pub mod visitors;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Body as _, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, oneshot};
+
+use site::{Answer, Ask};
+use tero_time::clock::Clock;
+
+/// Open connections at once; beyond it, new ones wait in the accept queue.
+const MAX_CONNECTIONS: usize = 1_024;
+/// A request body beyond this many bytes is refused.
+const MAX_BODY: usize = 64 * 1024;
+/// Paths that are counted each by itself.
+const MAX_COUNTED_PATHS: usize = 10_000;
+
+/// How many requests for this path the origin has answered, this one counted.
+pub const REQUESTS_FIELD: &str = "x-origin-requests";
+
+/// The running origin. Dropping it stops it.
+#[derive(Debug)]
+pub struct Origin {
+    address: SocketAddr,
+    state: Arc<State>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the connections share.
+#[derive(Debug)]
+struct State {
+    clock: Clock,
+    health: AtomicU8,
+    asked: Mutex<HashMap<String, u64>>,
+}
+
+/// How the origin answers: as it should, or broken in one of two ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Health {
+    Well,
+    /// Every answer is a 503.
+    Failing,
+    /// Connections are closed without an answer.
+    Closing,
+}
+
+impl Origin {
+    /// Starts the origin on `address` (port 0: any free one), on a thread of its own.
+    ///
+    /// # Errors
+    /// When the address can't be listened on, or the thread not be started.
+    pub fn start(address: SocketAddr, clock: Clock) -> std::io::Result<Origin> {
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let state = Arc::new(State {
+            clock,
+            health: AtomicU8::new(Health::Well as u8),
+            asked: Mutex::default(),
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::Builder::new()
+            .name("demo-origin".to_owned())
+            .spawn({
+                let state = Arc::clone(&state);
+                move || {
+                    runtime.block_on(async move {
+                        tokio::select! {
+                            () = accept(listener, state) => {}
+                            _ = stopped => {}
+                        }
+                    });
+                }
+            })?;
+        Ok(Origin {
+            address,
+            state,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How many requests it has answered in all, those under `/_demo/` not counted.
+    pub fn requests(&self) -> u64 {
+        self.state.asked().values().sum()
+    }
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic of the origin was reported on its own thread already.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl State {
+    fn health(&self) -> Health {
+        match self.health.load(Ordering::Relaxed) {
+            1 => Health::Failing,
+            2 => Health::Closing,
+            _ => Health::Well,
+        }
+    }
+
+    fn asked(&self) -> std::sync::MutexGuard<'_, HashMap<String, u64>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, path: &str) -> u64 {
+        let mut asked = self.asked();
+        let path = if asked.len() < MAX_COUNTED_PATHS || asked.contains_key(path) {
+            path
+        } else {
+            "(others)"
+        };
+        let count = asked.entry(path.to_owned()).or_default();
+        *count += 1;
+        *count
+    }
+}
+
+async fn accept(listener: std::net::TcpListener, state: Arc<State>) {
+    let Ok(listener) = TcpListener::from_std(listener) else {
+        return;
+    };
+    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let permit = Arc::clone(&room).acquire_owned().await;
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of file descriptors, most likely: some connections will end.
+            state.clock.sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        // Small answers in two writes would wait for each other's acknowledgement.
+        let _ = stream.set_nodelay(true);
+        let state = Arc::clone(&state);
+        tokio::spawn(async move {
+            let service = service_fn(move |request| respond(Arc::clone(&state), request));
+            // A connection that breaks is the client's affair.
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+            drop(permit);
+        });
+    }
+}
+
+/// An answer on purpose not given: hyper closes the connection.
+#[derive(Debug, thiserror::Error)]
+#[error("the demo origin was told to close connections")]
+struct Closed;
+
+async fn respond(
+    state: Arc<State>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Closed> {
+    let (head, body) = request.into_parts();
+    if body.size_hint().lower() > MAX_BODY as u64 {
+        return Ok(plain(StatusCode::PAYLOAD_TOO_LARGE, "demasiado largo\n"));
+    }
+    let posted = match Limited::new(body, MAX_BODY).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(_) => return Ok(plain(StatusCode::PAYLOAD_TOO_LARGE, "demasiado largo\n")),
+    };
+    let path = head.uri.path();
+    if path.starts_with("/_demo/") {
+        return Ok(control(&state, &head));
+    }
+    let requests = state.count(path);
+    let mut response = match state.health() {
+        Health::Closing => return Err(Closed),
+        Health::Failing => plain(StatusCode::SERVICE_UNAVAILABLE, "origen caído\n"),
+        Health::Well => {
+            let ask = Ask {
+                head: &head,
+                body: &posted,
+                now: state.clock.now(),
+                requests,
+            };
+            let answer = site::answer(&ask);
+            state.clock.sleep(answer.delay).await;
+            finish(&head, answer)
+        }
+    };
+    response
+        .headers_mut()
+        .insert(REQUESTS_FIELD, HeaderValue::from(requests));
+    response
+        .headers_mut()
+        .insert(header::SERVER, HeaderValue::from_static("barberpro-demo"));
+    Ok(response)
+}
+
+/// Adds the validators, and answers a conditional request with 304 where they match (RFC 9110
+/// §13.2.2).
+fn finish(head: &http::request::Parts, answer: Answer) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(answer.body));
+    *response.status_mut() = answer.status;
+    *response.headers_mut() = answer.fields;
+    let safe = head.method == Method::GET || head.method == Method::HEAD;
+    if safe
+        && answer.status == StatusCode::OK
+        && site::not_modified(&head.headers, response.headers())
+    {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        *response.body_mut() = Full::default();
+        response.headers_mut().remove(header::CONTENT_TYPE);
+    }
+    response
+}
+
+/// `/_demo/…`: how the origin is broken and mended, for those who reach it directly and not through
+/// the edge.
+fn control(state: &State, head: &http::request::Parts) -> Response<Full<Bytes>> {
+    if head.headers.contains_key(header::VIA) {
+        return plain(StatusCode::NOT_FOUND, "no existe\n");
+    }
+    let (health, text) = match (head.method.as_str(), head.uri.path()) {
+        ("POST", "/_demo/fail") => (
+            Health::Failing,
+            "the origin now answers 503 to everything\n",
+        ),
+        ("POST", "/_demo/close") => (
+            Health::Closing,
+            "the origin now closes every connection without an answer\n",
+        ),
+        ("POST", "/_demo/recover") => (Health::Well, "the origin is well again\n"),
+        ("GET", "/_demo/requests") => return requests(state),
+        _ => {
+            return plain(
+                StatusCode::NOT_FOUND,
+                "POST /_demo/fail, /_demo/close or /_demo/recover; GET /_demo/requests\n",
+            );
+        }
+    };
+    state.health.store(health as u8, Ordering::Relaxed);
+    plain(StatusCode::OK, text)
+}
+
+fn requests(state: &State) -> Response<Full<Bytes>> {
+    let mut paths: Vec<(String, u64)> = state
+        .asked()
+        .iter()
+        .map(|(path, count)| (path.clone(), *count))
+        .collect();
+    paths.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
+    let total: u64 = paths.iter().map(|(_, count)| count).sum();
+    let paths: serde_json::Map<String, serde_json::Value> = paths
+        .into_iter()
+        .map(|(path, count)| (path, count.into()))
+        .collect();
+    let text = format!(
+        "{:#}\n",
+        serde_json::json!({ "total": total, "paths": paths })
+    );
+    let mut response = plain(StatusCode::OK, text);
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    response
+}
+
+fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(text.into()));
+    *response.status_mut() = status;
+    let fields = response.headers_mut();
+    fields.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,329 @@
+//! Which path gets which answer, and with which fields.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+
+use super::dice::Dice;
+use super::shops::{self, SHOPS, Shop};
+use super::{images, pages};
+use tero_semantics::timestamp::Timestamp;
+
+/// How long the availability API takes: a database that has seen better days.
+const AVAILABILITY_DELAY: Duration = Duration::from_millis(400);
+/// How long a page takes to render.
+const PAGE_DELAY: Duration = Duration::from_millis(60);
+/// When the pages were last edited.
+const EDITED: &str = "Mon, 02 Mar 2026 12:00:00 GMT";
+
+/// A request, read.
+pub(super) struct Ask<'a> {
+    pub(super) head: &'a http::request::Parts,
+    pub(super) body: &'a [u8],
+    pub(super) now: Timestamp,
+    /// How often this path has been asked for.
+    pub(super) requests: u64,
+}
+
+/// What the site says to it.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) fields: HeaderMap,
+    pub(super) body: Bytes,
+    pub(super) delay: Duration,
+}
+
+/// For which screen a page or a drawing is made: told by `Tero-Variant`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Screen {
+    #[default]
+    Desktop,
+    Tablet,
+    Mobile,
+}
+
+impl Screen {
+    /// From the variant that the edge asks for; several policies' variants are joined with `+`.
+    fn of(fields: &HeaderMap) -> Screen {
+        let variant = fields
+            .get("tero-variant")
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        variant
+            .split('+')
+            .fold(Screen::Desktop, |screen, part| match part {
+                "mobile" => Screen::Mobile,
+                "tablet" => Screen::Tablet,
+                _ => screen,
+            })
+    }
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Screen::Desktop => "desktop",
+            Screen::Tablet => "tablet",
+            Screen::Mobile => "mobile",
+        }
+    }
+}
+
+/// What the site says to `ask`.
+pub(super) fn answer(ask: &Ask<'_>) -> Answer {
+    let path = ask.head.uri.path();
+    let parts: Vec<&str> = path.split('/').skip(1).collect();
+    let screen = Screen::of(&ask.head.headers);
+    match parts[..] {
+        ["api", "v1", "pagos", ..] | ["webhooks", "mercadopago"] => payment(ask),
+        ["checkout", slug] => shops::find(slug).map_or_else(missing, |shop| checkout(ask, shop)),
+        ["mi-cuenta", ..] => account(ask),
+        ["api", "v1", "sesion", ..] => session(ask),
+        _ if ask.head.method != Method::GET && ask.head.method != Method::HEAD => not_allowed(),
+        [""] => page(pages::home(screen)),
+        ["barberias"] => page(pages::list(screen)),
+        ["barberias", slug] => {
+            shops::find(slug).map_or_else(missing, |shop| page(pages::shop(shop, screen)))
+        }
+        ["turnos", slug] => {
+            shops::find(slug).map_or_else(missing, |shop| page(pages::booking(shop, screen)))
+        }
+        ["nosotros"] => page(pages::about(screen)),
+        ["img", file] => image(file, screen),
+        ["assets", "sitio.css"] => asset("text/css; charset=utf-8", pages::STYLE),
+        ["assets", "turnos.js"] => asset("text/javascript; charset=utf-8", pages::SCRIPT),
+        ["api", "v1", "disponibilidad", slug] => {
+            shops::find(slug).map_or_else(missing, |shop| availability(ask, shop))
+        }
+        ["sitemap.xml"] => sitemap(ask),
+        ["robots.txt"] => Answer::ok(
+            "text/plain; charset=utf-8",
+            "User-agent: *\nDisallow: /checkout/\n",
+        )
+        .cached("public, max-age=600"),
+        _ => missing(),
+    }
+}
+
+/// Whether a conditional request's validators match what would be sent (RFC 9110 §13.1.2 before
+/// §13.1.3).
+pub(super) fn not_modified(request: &HeaderMap, response: &HeaderMap) -> bool {
+    let Some(tag) = response
+        .get(header::ETAG)
+        .and_then(|value| value.to_str().ok())
+    else {
+        return false;
+    };
+    if request.contains_key(header::IF_NONE_MATCH) {
+        return request
+            .get_all(header::IF_NONE_MATCH)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .any(|candidate| {
+                matches!(candidate.trim(), "*") || candidate.trim().trim_start_matches("W/") == tag
+            });
+    }
+    let date = |fields: &HeaderMap, name| {
+        fields
+            .get(name)
+            .and_then(|value| httpdate::parse_http_date(value.to_str().ok()?).ok())
+    };
+    match (
+        date(request, header::IF_MODIFIED_SINCE),
+        date(response, header::LAST_MODIFIED),
+    ) {
+        (Some(since), Some(edited)) => edited <= since,
+        _ => false,
+    }
+}
+
+impl Answer {
+    fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+        let mut fields = HeaderMap::new();
+        fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        Answer {
+            status,
+            fields,
+            body: body.into(),
+            delay: Duration::ZERO,
+        }
+    }
+
+    fn ok(content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+        Answer::new(StatusCode::OK, content_type, body)
+    }
+
+    fn with(mut self, name: HeaderName, value: &'static str) -> Answer {
+        self.fields.insert(name, HeaderValue::from_static(value));
+        self
+    }
+
+    fn after(mut self, delay: Duration) -> Answer {
+        self.delay = delay;
+        self
+    }
+
+    /// Storable for as long as `directives` say, with validators.
+    fn cached(self, directives: &'static str) -> Answer {
+        let mut hasher = DefaultHasher::new();
+        self.body.hash(&mut hasher);
+        let tag = format!("\"{:016x}\"", hasher.finish());
+        let mut answer = self
+            .with(header::CACHE_CONTROL, directives)
+            .with(header::LAST_MODIFIED, EDITED);
+        answer.fields.insert(
+            header::ETAG,
+            HeaderValue::try_from(tag).expect("hexadecimal digits in quotes"),
+        );
+        answer
+    }
+}
+
+fn page(html: String) -> Answer {
+    Answer::ok("text/html; charset=utf-8", html)
+        .cached("public, max-age=30")
+        .after(PAGE_DELAY)
+}
+
+fn asset(content_type: &'static str, text: &'static str) -> Answer {
+    Answer::ok(content_type, text).cached("public, max-age=3600")
+}
+
+fn image(file: &str, screen: Screen) -> Answer {
+    let name = match file.strip_suffix(".svg") {
+        Some("portada") => "BarberPro",
+        Some(slug) => match shops::find(slug) {
+            Some(shop) => shop.name,
+            None => return missing(),
+        },
+        None => return missing(),
+    };
+    Answer::ok("image/svg+xml", images::shop_front(name, screen))
+        .cached("public, max-age=600")
+        .after(PAGE_DELAY)
+}
+
+/// Free times of the coming day, which change every few minutes. No caching fields at all, as APIs
+/// go.
+fn availability(ask: &Ask<'_>, shop: &Shop) -> Answer {
+    let mut dice = Dice::of(&format!("{}{}", shop.slug, ask.now.unix_secs() / 300));
+    let times: Vec<serde_json::Value> = (9..18)
+        .flat_map(|hour| [(hour, 0), (hour, 30)])
+        .filter(|_| dice.percent(45))
+        .collect::<Vec<(u32, u32)>>()
+        .into_iter()
+        .map(|(hour, minute)| {
+            let barber = shop.barbers[usize::try_from(dice.below(3)).unwrap_or_default()];
+            serde_json::json!({ "hora": format!("{hour:02}:{minute:02}"), "barbero": barber })
+        })
+        .collect();
+    let body =
+        serde_json::json!({ "barberia": shop.slug, "consulta": ask.requests, "turnos": times });
+    Answer::ok("application/json", format!("{body}\n")).after(AVAILABILITY_DELAY)
+}
+
+/// A payment, or its state. A framework's default puts caching fields on it that would be a
+/// disaster to believe.
+fn payment(ask: &Ask<'_>) -> Answer {
+    let operation = format!("MP-{:06}", 100_000 + ask.requests);
+    let body = serde_json::json!({ "operacion": operation, "estado": "aprobado", "recibido": ask.body.len() });
+    Answer::ok("application/json", format!("{body}\n"))
+        .cached("public, max-age=3600")
+        .after(Duration::from_millis(120))
+}
+
+fn checkout(ask: &Ask<'_>, shop: &Shop) -> Answer {
+    Answer::ok(
+        "text/html; charset=utf-8",
+        pages::checkout(shop, ask.requests),
+    )
+    .cached("public, max-age=3600")
+    .after(PAGE_DELAY)
+}
+
+/// A visitor's own page, told by the cookie `usuario`; its fields forget that it is.
+fn account(ask: &Ask<'_>) -> Answer {
+    Answer::ok("text/html; charset=utf-8", pages::account(&user(ask)))
+        .cached("public, max-age=300")
+        .after(PAGE_DELAY)
+}
+
+fn session(ask: &Ask<'_>) -> Answer {
+    let body = serde_json::json!({ "usuario": user(ask), "sesion": ask.requests });
+    Answer::ok("application/json", format!("{body}\n"))
+        .with(header::SET_COOKIE, "sesion=demo; Path=/; HttpOnly")
+        .cached("max-age=60")
+}
+
+fn user(ask: &Ask<'_>) -> String {
+    ask.head
+        .headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .find_map(|pair| pair.trim().strip_prefix("usuario="))
+        .map(|name| {
+            name.chars()
+                .filter(char::is_ascii_alphanumeric)
+                .take(32)
+                .collect()
+        })
+        .filter(|name: &String| !name.is_empty())
+        .unwrap_or_else(|| "visita".to_owned())
+}
+
+/// Every page of the site. The addresses carry the host that was asked, as sitemaps must.
+fn sitemap(ask: &Ask<'_>) -> Answer {
+    let host = ask
+        .head
+        .headers
+        .get(header::HOST)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("localhost");
+    let host: String = host
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || ".-:[]".contains(*c))
+        .collect();
+    let paths = [
+        "/".to_owned(),
+        "/barberias".to_owned(),
+        "/nosotros".to_owned(),
+    ]
+    .into_iter()
+    .chain(SHOPS.iter().flat_map(|shop| {
+        [
+            format!("/barberias/{}", shop.slug),
+            format!("/turnos/{}", shop.slug),
+        ]
+    }));
+    let entries: String = paths
+        .map(|path| {
+            format!("  <url><loc>http://{host}{path}</loc><lastmod>2026-03-02</lastmod></url>\n")
+        })
+        .collect();
+    let xml = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">\n{entries}</urlset>\n"
+    );
+    Answer::ok("application/xml", xml).cached("public, max-age=600")
+}
+
+fn missing() -> Answer {
+    Answer::new(
+        StatusCode::NOT_FOUND,
+        "text/html; charset=utf-8",
+        pages::missing(),
+    )
+    .with(header::CACHE_CONTROL, "public, max-age=10")
+}
+
+fn not_allowed() -> Answer {
+    Answer::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "text/plain; charset=utf-8",
+        "método no permitido\n",
+    )
+    .with(header::ALLOW, "GET, HEAD")
+}

@@ -1,0 +1,126 @@
+//! Two versions of a policy compared over an access log: what each would have decided about the
+//! requests in it, field by field.
+//!
+//! A log tells less than a request has: the method, the target, the time, the status and the
+//! length, the user agent and the referer. What else the policies read is absent for both.
+
+mod line;
+
+use std::io::{self, BufRead};
+
+use http::HeaderMap;
+use http::header::{CONTENT_LENGTH, REFERER, USER_AGENT};
+
+use tero_policy_host::compare::{About, Comparison};
+use tero_policy_host::device::classify;
+use tero_policy_host::{Answered, Ask, Chain};
+use tero_semantics::decision::RequestDecision;
+use tero_semantics::key;
+
+pub use line::{Logged, parse};
+
+/// The longest line that is read; the rest of a longer one is left out.
+const MAX_LINE_BYTES: u64 = 64 << 10;
+
+/// What came of comparing.
+#[derive(Clone, Debug, Default)]
+pub struct Diff {
+    /// Agreements and differences.
+    pub comparison: Comparison,
+    /// Lines that are in none of the known formats.
+    pub unreadable: u64,
+}
+
+/// Compares what two versions decide about the requests of a log. `host` is that of lines that tell
+/// none.
+///
+/// # Errors
+/// When the log can't be read.
+pub fn diff(left: &Chain, right: &Chain, mut log: impl BufRead, host: &str) -> io::Result<Diff> {
+    let mut diff = Diff::default();
+    let mut bytes = Vec::new();
+    loop {
+        bytes.clear();
+        if io::Read::take(&mut log, MAX_LINE_BYTES).read_until(b'\n', &mut bytes)? == 0 {
+            return Ok(diff);
+        }
+        let is_cut = bytes.last() != Some(&b'\n') && bytes.len() as u64 == MAX_LINE_BYTES;
+        if is_cut {
+            log.skip_until(b'\n')?;
+        }
+        let line = String::from_utf8_lossy(&bytes);
+        let line = line.trim();
+        match parse(line) {
+            Some(logged) if !is_cut => compare(&mut diff.comparison, left, right, &logged, host),
+            _ if line.is_empty() => {}
+            _ => diff.unreadable += 1,
+        }
+    }
+}
+
+fn compare(comparison: &mut Comparison, left: &Chain, right: &Chain, logged: &Logged, host: &str) {
+    let mut headers = HeaderMap::new();
+    headers.extend(logged.user_agent.clone().map(|value| (USER_AGENT, value)));
+    headers.extend(logged.referer.clone().map(|value| (REFERER, value)));
+    let device = classify(&headers);
+    let host = logged.host.as_deref().unwrap_or(host);
+    let (path, query) = match logged.target.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (logged.target.as_str(), None),
+    };
+    let ask = Ask {
+        method: &logged.method,
+        scheme: "http",
+        host,
+        path,
+        query,
+        headers: &headers,
+        device,
+        variant: None,
+    };
+    let about = About {
+        at: logged.at,
+        host,
+        target: &logged.target,
+        device: device.as_str(),
+    };
+    let decide = |chain: &Chain| chain.on_request(&ask, logged.at);
+    let (one, other) = (decide(left), decide(right));
+    comparison.request(&about, &one, &other);
+    let mut response = HeaderMap::new();
+    response.extend(logged.bytes.map(|bytes| (CONTENT_LENGTH, bytes.into())));
+    let respond = |chain: &Chain, decision: &RequestDecision| {
+        let variant = decision.variant.as_deref();
+        let (mut written, query) = (Vec::new(), key::canonical_query(query, &decision.query));
+        key::write_key(&mut written, "http", host, path, query.as_deref(), variant);
+        let answered = Answered {
+            status: logged.status,
+            headers: &response,
+            length: logged.bytes,
+            header_ttl: None,
+            header_browser_ttl: None,
+            key: &written,
+        };
+        chain.on_response(&Ask { variant, ..ask }, &answered, logged.at)
+    };
+    comparison.response(&about, &respond(left, &one), &respond(right, &other));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_are_none_and_endless_ones_are_counted_and_left_out() {
+        let host = tero_policy_host::Host::new(&tero_config::PolicyHost {
+            compiled_cache: None,
+            ..Default::default()
+        })
+        .unwrap();
+        let chain = Chain::new(&host, Vec::new(), 1).unwrap();
+        let good = "10.0.0.1 - - [24/Nov/2026:08:59:00 -0300] \"GET /a HTTP/1.1\" 200 5";
+        let log = format!("{good}\nnonsense\n\n{}\n{good}", "x".repeat(300_000));
+        let diff = diff(&chain, &chain, log.as_bytes(), "h").unwrap();
+        assert_eq!((diff.comparison.requests, diff.unreadable), (2, 2));
+    }
+}

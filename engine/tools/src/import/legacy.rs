@@ -1,0 +1,610 @@
+//! What a static JSON policy file may say.
+
+use std::ops::Range;
+
+use chrono_tz::Tz;
+
+use tero_config::keys::Fallback::{Required, Rule, Value as Default};
+use tero_config::keys::Form::{Count, Flag, OneOf, Table, Text, Texts};
+use tero_config::keys::{Key, Section, key};
+use tero_config::raw::{Kind, Value};
+use tero_config::reader::Reader;
+use tero_config::{Mistake, Mistakes, did_you_mean, forms};
+use tero_policy_host::device::Device;
+
+/// What the rest of the configuration needs to know of the file.
+#[derive(Debug, Default)]
+pub(super) struct Legacy {
+    pub(super) name: Option<String>,
+    pub(super) zone: Option<Tz>,
+    pub(super) holidays_count: bool,
+    pub(super) plans: Vec<Plan>,
+}
+
+/// A warming plan.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) name: String,
+    /// Hour and minute, and the days of the week from Monday (0), where it has a time.
+    pub(super) at: Option<(u32, u32, Vec<usize>)>,
+    pub(super) urls: Vec<String>,
+    pub(super) sitemap: Option<String>,
+    pub(super) popular: u64,
+    pub(super) variants: Vec<String>,
+}
+
+/// The days of the week as the file calls them.
+pub(super) const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+
+const LONG_DAYS: [&str; 7] = [
+    "monday",
+    "tuesday",
+    "wednesday",
+    "thursday",
+    "friday",
+    "saturday",
+    "sunday",
+];
+
+const YEAR_SECS: u64 = 31_536_000;
+const PATTERNS: &str = "a path, a path that ends in `*`, `*` and an ending (`*.css`), or `*`";
+
+const FILE: Section = section(
+    "the file",
+    "",
+    &[
+        key("version", Count(1, 3), Rule("3"), ""),
+        key("name", Text("a name"), Rule("none"), ""),
+        key("timezone", Text("an IANA zone"), Rule("UTC"), ""),
+        key("business_hours", Table, Rule("none"), ""),
+        key("key", Table, Rule("none"), ""),
+        key("variants", Table, Rule("none"), ""),
+        key("spread", Count(0, 50), Default("0"), ""),
+        key("rules", Table, Required, ""),
+        key("warming", Table, Rule("none"), ""),
+    ],
+);
+
+const BUSINESS_HOURS: Section = section(
+    "business_hours",
+    "business_hours",
+    &[
+        key(
+            "days",
+            Texts("mon, tue, wed, thu, fri, sat, sun or a range of them"),
+            Required,
+            "",
+        ),
+        key("from", Text("a time of day, \"09:00\""), Required, ""),
+        key("to", Text("a time of day, \"18:00\""), Required, ""),
+        key("holidays", OneOf(&["closed", "open"]), Rule("open"), ""),
+    ],
+);
+
+const KEY: Section = section(
+    "key",
+    "key",
+    &[
+        key(
+            "ignore_query",
+            Texts("the name of a parameter, or its beginning and `*`"),
+            Default("[]"),
+            "",
+        ),
+        key("sort_query", Flag, Default("false"), ""),
+    ],
+);
+
+const VARIANT: Section = section(
+    "a variant",
+    "variants",
+    &[
+        key("devices", Texts("a device class"), Required, ""),
+        key("paths", Texts(PATTERNS), Rule("everything"), ""),
+    ],
+);
+
+const RULE: Section = section(
+    "a rule",
+    "rules",
+    &[
+        key("name", Text("a name"), Rule("none"), ""),
+        key("match", Texts(PATTERNS), Required, ""),
+        key("cache", OneOf(&["never"]), Rule("none"), ""),
+        key("ttl", Table, Rule("none"), ""),
+        key("spread", Count(0, 50), Rule("that of the file"), ""),
+        key(
+            "stale_while_revalidate",
+            Count(0, YEAR_SECS),
+            Rule("none"),
+            "",
+        ),
+        key("stale_if_error", Count(0, YEAR_SECS), Rule("none"), ""),
+        key(
+            "tags",
+            Texts("1 to 128 visible characters"),
+            Default("[]"),
+            "",
+        ),
+    ],
+);
+
+const TTL: Section = section(
+    "ttl",
+    "rules.ttl",
+    &[
+        key("business_hours", Table, Required, ""),
+        key("otherwise", Table, Required, ""),
+    ],
+);
+
+const WARMING: Section = section(
+    "a warming plan",
+    "warming",
+    &[
+        key("name", Text("1 to 64 of a-z, 0-9, - and _"), Required, ""),
+        key("at", Text("a time of day, \"08:30\""), Rule("none"), ""),
+        key(
+            "days",
+            Texts("mon, tue, wed, thu, fri, sat, sun or a range of them"),
+            Rule("every day"),
+            "",
+        ),
+        key("urls", Texts("a path with its query"), Default("[]"), ""),
+        key("sitemap", Text("a path"), Rule("none"), ""),
+        key("popular", Count(0, 100_000), Default("0"), ""),
+        key(
+            "variants",
+            Texts("a variant or a device class"),
+            Default("[]"),
+            "",
+        ),
+    ],
+);
+
+const fn section(header: &'static str, name: &'static str, keys: &'static [Key]) -> Section {
+    Section {
+        header,
+        name,
+        doc: "",
+        keys,
+    }
+}
+
+/// Reads the file; what is wrong with it is added to `mistakes`.
+pub(super) fn read(document: &Value, mistakes: &Mistakes<'_>) -> Legacy {
+    if !matches!(document.kind, Kind::Table(_)) {
+        let problem = format!("an object was expected, this is {}", document.describe());
+        mistakes.add(
+            &document.at,
+            "",
+            Mistake::new(problem, "write { \"rules\": [ … ] }"),
+        );
+        return Legacy::default();
+    }
+    refuse_doubles(document, "", mistakes);
+    let file = Reader::of(&FILE, document, mistakes);
+    file.count("version");
+    let name = file.text_as("name", any);
+    let zone = file.text_as("timezone", forms::zone);
+    let has_hours = file.written("business_hours").is_some();
+    let holidays_count = file
+        .written("business_hours")
+        .is_some_and(|value| business_hours(Reader::of(&BUSINESS_HOURS, value, mistakes)));
+    if let Some(value) = file.written("key") {
+        let key = Reader::of(&KEY, value, mistakes);
+        key.texts_as("ignore_query", any);
+        key.flag("sort_query");
+    }
+    let declared = variants(&file, mistakes);
+    rules(&file, has_hours, mistakes);
+    let plans = list(&file, "warming")
+        .iter()
+        .map(|value| plan(Reader::of(&WARMING, value, mistakes), &declared))
+        .collect();
+    refuse_same_names(&file, "warming", mistakes);
+    Legacy {
+        name,
+        zone,
+        holidays_count,
+        plans,
+    }
+}
+
+/// Whether holidays differ from other days.
+fn business_hours(reader: Reader<'_>) -> bool {
+    reader.texts_as("days", days);
+    refuse_no_day(&reader);
+    let (from, to) = (
+        reader.text_as("from", time_of_day),
+        reader.text_as("to", time_of_day),
+    );
+    if let (Some(from), Some(to)) = (from, to)
+        && (from == to || from == (24, 0))
+    {
+        // `to` before `from` is a window over midnight.
+        reader.refuse(
+            "to",
+            Mistake::new(
+                "the hours cover nothing",
+                "write a `to` that differs from `from`; \"00:00\" to \"24:00\" is all day",
+            ),
+        );
+    }
+    reader.word("holidays").as_deref() == Some("closed")
+}
+
+/// The names of the variants.
+fn variants(file: &Reader<'_>, mistakes: &Mistakes<'_>) -> Vec<String> {
+    let Some(value) = file.written("variants") else {
+        return Vec::new();
+    };
+    let Kind::Table(entries) = &value.kind else {
+        let problem = format!("an object was expected, this is {}", value.describe());
+        file.refuse(
+            "variants",
+            Mistake::new(
+                problem,
+                "write { \"mobile\": { \"devices\": [\"mobile\"], \"paths\": [\"/\"] } }",
+            ),
+        );
+        return Vec::new();
+    };
+    for entry in entries {
+        // `+` joins the variants of several policies.
+        let name = forms::variant(&entry.key).and_then(|_| {
+            if entry.key.contains('+') {
+                Err(Mistake::new(
+                    "a name with `+`",
+                    "write 1 to 32 of a-z, 0-9, - and _",
+                ))
+            } else {
+                Ok(())
+            }
+        });
+        if let Err(mistake) = name {
+            mistakes.add(&entry.key_at, "variants", mistake);
+        }
+        let reader = Reader::of(&VARIANT, &entry.value, mistakes);
+        reader.texts_as("devices", device);
+        reader.texts_as("paths", pattern);
+        for name in ["devices", "paths"] {
+            if reader.written(name).is_some_and(is_empty_list) {
+                reader.refuse(name, Mistake::new("the list is empty", "name at least one"));
+            }
+        }
+    }
+    entries.iter().map(|entry| entry.key.clone()).collect()
+}
+
+fn rules(file: &Reader<'_>, has_hours: bool, mistakes: &Mistakes<'_>) {
+    if file.written("rules").is_none() {
+        file.refuse(
+            "rules",
+            Mistake::new(
+                "`rules` is missing",
+                "write \"rules\": [ … ], with at least one rule",
+            ),
+        );
+    }
+    for value in list(file, "rules") {
+        let rule = Reader::of(&RULE, value, mistakes);
+        rule.text_as("name", any);
+        if rule.texts_as("match", pattern).is_empty()
+            && rule.written("match").is_some_and(is_empty_list)
+        {
+            rule.refuse(
+                "match",
+                Mistake::new(
+                    "the list is empty",
+                    "write at least one pattern, [\"/\"] or [\"*\"]",
+                ),
+            );
+        }
+        let never = rule.word("cache").is_some();
+        for name in ["stale_while_revalidate", "stale_if_error"] {
+            rule.count(name);
+        }
+        rule.texts_as("tags", tag);
+        rule.count("spread");
+        match rule.written("ttl") {
+            Some(_) if never => rule.refuse(
+                "ttl",
+                Mistake::new("what is never cached has no ttl", "keep `cache` or `ttl`"),
+            ),
+            Some(value) => ttl(&rule, value, has_hours, mistakes),
+            None if !never && rule.written("cache").is_none() => {
+                rule.refuse(
+                    "ttl",
+                    Mistake::new(
+                        "the rule decides nothing",
+                        "write \"ttl\": seconds, \"ttl\": \"origin\" or \"cache\": \"never\"",
+                    ),
+                );
+            }
+            None => {}
+        }
+    }
+    refuse_same_names(file, "rules", mistakes);
+}
+
+/// A length, `"origin"`, or a length in business hours and one otherwise.
+fn ttl(rule: &Reader<'_>, value: &Value, has_hours: bool, mistakes: &Mistakes<'_>) {
+    match &value.kind {
+        Kind::Text(word) if word == "origin" => {}
+        Kind::Table(_) => {
+            let parts = Reader::of(&TTL, value, mistakes);
+            for name in ["business_hours", "otherwise"] {
+                match parts.written(name) {
+                    Some(part) => length(&parts, name, part),
+                    None => parts.refuse(
+                        name,
+                        Mistake::new(format!("`{name}` is missing"), format!("write `{name}`")),
+                    ),
+                }
+            }
+            if !has_hours {
+                rule.refuse(
+                    "ttl",
+                    Mistake::new(
+                        "the file has no business_hours",
+                        "write them at the top, or one number of seconds here",
+                    ),
+                );
+            }
+        }
+        _ => length(rule, "ttl", value),
+    }
+}
+
+/// Seconds, or the time of day at which it ends.
+fn length(reader: &Reader<'_>, name: &str, value: &Value) {
+    match &value.kind {
+        Kind::Integer(secs) if u64::try_from(*secs).is_ok_and(|secs| secs <= YEAR_SECS) => {}
+        Kind::Integer(secs) => reader.refuse(
+            name,
+            Mistake::new(
+                format!("{secs} is out of range"),
+                "write 0 to 31536000 seconds (a year)",
+            ),
+        ),
+        Kind::Text(text)
+            if text
+                .strip_prefix("until ")
+                .is_some_and(|time| time_of_day(time).is_ok()) => {}
+        _ => {
+            let cure = "write seconds, \"until 18:00\", \"origin\" or { \"business_hours\": seconds, \"otherwise\": seconds }";
+            reader.refuse(
+                name,
+                Mistake::new(format!("{} is no ttl", value.describe()), cure),
+            );
+        }
+    }
+}
+
+fn plan(reader: Reader<'_>, declared: &[String]) -> Plan {
+    let variant = |text: &str| match forms::variant(text) {
+        Ok(name) if Device::from_name(&name).is_some() || declared.contains(&name) => Ok(name),
+        Ok(name) => {
+            let known = || {
+                declared
+                    .iter()
+                    .map(String::as_str)
+                    .chain(Device::ALL.map(Device::as_str))
+            };
+            let cure = match did_you_mean(&name, known()) {
+                Some(meant) => format!("did you mean \"{meant}\"?"),
+                None => format!("write one of {}", known().collect::<Vec<_>>().join(", ")),
+            };
+            Err(Mistake::new(
+                format!("`{name}` is neither a variant nor a device class"),
+                cure,
+            ))
+        }
+        Err(mistake) => Err(mistake),
+    };
+    let time = reader.text_as("at", time_of_day);
+    let days: Vec<usize> = texts(reader.texts_as("days", days)).concat();
+    refuse_no_day(&reader);
+    if reader.written("days").is_some() && reader.written("at").is_none() {
+        reader.refuse(
+            "days",
+            Mistake::new(
+                "days without a time",
+                "write `at` too, or leave `days` out to start the plan from outside",
+            ),
+        );
+    }
+    let days = if days.is_empty() {
+        (0..7).collect()
+    } else {
+        days
+    };
+    Plan {
+        name: reader.text_as("name", forms::name).unwrap_or_default(),
+        at: time.map(|(hour, minute)| (hour, minute, days)),
+        urls: texts(reader.texts_as("urls", forms::page)),
+        sitemap: reader.text_as("sitemap", forms::page),
+        popular: reader.count("popular").unwrap_or_default(),
+        variants: texts(reader.texts_as("variants", variant)),
+    }
+}
+
+/// The items of a list of objects.
+fn list<'a>(file: &Reader<'a>, name: &str) -> &'a [Value] {
+    match file.written(name) {
+        Some(Value {
+            kind: Kind::List(items),
+            ..
+        }) => items,
+        Some(value) => {
+            file.refuse(
+                name,
+                Mistake::new(
+                    format!("a list was expected, this is {}", value.describe()),
+                    "write [ { … }, … ]",
+                ),
+            );
+            &[]
+        }
+        None => &[],
+    }
+}
+
+fn refuse_same_names(file: &Reader<'_>, list_name: &str, mistakes: &Mistakes<'_>) {
+    let mut seen: Vec<&str> = Vec::new();
+    let Some(Value {
+        kind: Kind::List(items),
+        ..
+    }) = file.written(list_name)
+    else {
+        return;
+    };
+    for item in items {
+        let Kind::Table(entries) = &item.kind else {
+            continue;
+        };
+        let Some(entry) = entries.iter().find(|entry| entry.key == "name") else {
+            continue;
+        };
+        let Kind::Text(name) = &entry.value.kind else {
+            continue;
+        };
+        if seen.contains(&name.as_str()) {
+            let mistake = Mistake::new(
+                format!("there is a `{name}` already"),
+                "give each its own name",
+            );
+            mistakes.add(&entry.value.at, &format!("{list_name}.name"), mistake);
+        }
+        seen.push(name);
+    }
+}
+
+/// JSON lets a key come twice, and readers differ in which one counts.
+fn refuse_doubles(value: &Value, path: &str, mistakes: &Mistakes<'_>) {
+    match &value.kind {
+        Kind::Table(entries) => {
+            for (index, entry) in entries.iter().enumerate() {
+                let path = if path.is_empty() {
+                    entry.key.clone()
+                } else {
+                    format!("{path}.{}", entry.key)
+                };
+                if entries[..index]
+                    .iter()
+                    .any(|earlier| earlier.key == entry.key)
+                {
+                    mistakes.add(
+                        &entry.key_at,
+                        &path,
+                        Mistake::new(
+                            format!("`{}` is written twice", entry.key),
+                            "keep one of the two",
+                        ),
+                    );
+                }
+                refuse_doubles(&entry.value, &path, mistakes);
+            }
+        }
+        Kind::List(items) => items
+            .iter()
+            .for_each(|item| refuse_doubles(item, path, mistakes)),
+        _ => {}
+    }
+}
+
+fn is_empty_list(value: &Value) -> bool {
+    matches!(&value.kind, Kind::List(items) if items.is_empty())
+}
+
+fn texts<T>(placed: Vec<(T, Range<usize>)>) -> Vec<T> {
+    placed.into_iter().map(|(value, _)| value).collect()
+}
+
+#[allow(clippy::unnecessary_wraps)] // It stands where forms stand.
+fn any(text: &str) -> Result<String, Mistake> {
+    Ok(text.to_owned())
+}
+
+/// A day, or a range that may go around the weekend.
+fn days(text: &str) -> Result<Vec<usize>, Mistake> {
+    let day = |text: &str| {
+        let text = text.trim().to_ascii_lowercase();
+        DAYS.iter()
+            .zip(LONG_DAYS)
+            .position(|(short, long)| *short == text || long == text)
+    };
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    match (day(first), day(last)) {
+        (Some(first), Some(last)) => Ok((first..=if last < first { last + 7 } else { last })
+            .map(|day| day % 7)
+            .collect()),
+        _ => Err(Mistake::new(
+            format!("`{text}` is no day"),
+            format!("write one of {}, or a range, \"mon-sat\"", DAYS.join(", ")),
+        )),
+    }
+}
+
+fn refuse_no_day(reader: &Reader<'_>) {
+    if reader.written("days").is_some_and(is_empty_list) {
+        reader.refuse(
+            "days",
+            Mistake::new("no day is named", "name at least one, [\"mon\"]"),
+        );
+    }
+}
+
+fn time_of_day(text: &str) -> Result<(u32, u32), Mistake> {
+    let digits = |part: &str| {
+        (part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit()))
+            .then(|| part.parse::<u32>().ok())
+            .flatten()
+    };
+    text.split_once(':')
+        .and_then(|(hour, minute)| Some((digits(hour)?, digits(minute)?)))
+        .filter(|(hour, minute)| (*hour < 24 && *minute < 60) || (*hour, *minute) == (24, 0))
+        .ok_or_else(|| {
+            Mistake::new(
+                format!("`{text}` is no time of day"),
+                "write hours and minutes, \"08:30\"",
+            )
+        })
+}
+
+fn device(text: &str) -> Result<String, Mistake> {
+    if Device::from_name(text).is_some() {
+        return Ok(text.to_owned());
+    }
+    let known = Device::ALL.map(Device::as_str);
+    let cure = match did_you_mean(text, known) {
+        Some(meant) => format!("did you mean \"{meant}\"?"),
+        None => format!("write one of {}", known.join(", ")),
+    };
+    Err(Mistake::new(format!("`{text}` is no device class"), cure))
+}
+
+fn pattern(text: &str) -> Result<String, Mistake> {
+    let good = text.starts_with(['/', '*'])
+        && text.len() <= 1_024
+        && !text.contains(['?', '#'])
+        && !text.chars().any(char::is_control);
+    if good {
+        return Ok(text.to_owned());
+    }
+    Err(Mistake::new(
+        format!("`{}` is no pattern", text.escape_debug()),
+        "write \"/path\", \"/path/*\", \"*.css\" or \"*\", without a query",
+    ))
+}
+
+fn tag(text: &str) -> Result<String, Mistake> {
+    if (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(text.to_owned());
+    }
+    Err(Mistake::new(
+        format!("`{}` is no tag", text.escape_debug()),
+        "write 1 to 128 visible ASCII characters",
+    ))
+}

@@ -1,0 +1,265 @@
+//! Writes the configuration as TOML that people like to read and change.
+
+use std::fmt::Write as _;
+
+use chrono_tz::Tz;
+
+use super::Target;
+use super::legacy::{DAYS, Legacy, Plan};
+use tero_config::raw::{Kind, Value, quote};
+
+/// The name of the one policy.
+const POLICY: &str = "rules";
+/// Lists of tables that are longer than this get a line for each.
+const LINE: usize = 100;
+
+/// The whole configuration.
+pub(super) fn configuration(
+    legacy: &Legacy,
+    document: &Value,
+    target: &Target,
+    file_name: &str,
+) -> String {
+    let site = site_name(legacy.name.as_deref().unwrap_or_default());
+    let file = file_name
+        .rsplit(['/', '\\'])
+        .next()
+        .unwrap_or(file_name)
+        .replace(char::is_control, " ");
+    let mut out = format!(
+        "# Made by `tero import` from {file}. `tero check` checks it, `tero serve` runs it.\n\n"
+    );
+    out.push_str(
+        "[server]\nlisten = [\"0.0.0.0:8080\"]\n\n[admin]\nlisten = \"127.0.0.1:9090\"\n\n",
+    );
+    policy(&mut out, legacy, document);
+    let hosts: Vec<String> = target.hosts.iter().map(|host| quote(host)).collect();
+    let comment = if target.hosts.iter().any(|host| host == "*") {
+        "   # plans fetch pages under the names here: write the site's own"
+    } else {
+        ""
+    };
+    let _ = write!(
+        out,
+        "\n[[site]]\nname = {}\nhosts = [{}]{comment}\norigins = [{}]\npolicies = [\"{POLICY}\"]\n",
+        quote(&site),
+        hosts.join(", "),
+        quote(&target.origin)
+    );
+    if let Some(zone) = legacy.zone {
+        let _ = writeln!(out, "zone = {}", quote(zone.name()));
+    }
+    for entry in &legacy.plans {
+        plan(&mut out, entry, &site, legacy.zone);
+    }
+    out
+}
+
+fn policy(out: &mut String, legacy: &Legacy, document: &Value) {
+    let _ = write!(
+        out,
+        "[[policy]]\nname = \"{POLICY}\"\nmodule = \"builtin:json-rules\"\n"
+    );
+    if legacy.holidays_count {
+        let argentine = legacy.zone.is_some_and(|zone| is_argentine(zone.name()));
+        out.push_str(if argentine {
+            "calendar = \"builtin:argentina\"\n"
+        } else {
+            "# calendar = \"holidays.toml\"   # holidays count in the rules: name a calendar file\n"
+        });
+    }
+    out.push_str("\n[policy.settings]\n");
+    let Kind::Table(entries) = &document.kind else {
+        return;
+    };
+    // The plans are the engine's business.
+    for entry in entries.iter().filter(|entry| entry.key != "warming") {
+        let _ = write!(out, "{} = ", bare_or_quoted(&entry.key));
+        value(out, &entry.value);
+        out.push('\n');
+    }
+}
+
+fn plan(out: &mut String, plan: &Plan, site: &str, zone: Option<Tz>) {
+    let _ = write!(
+        out,
+        "\n[[warm]]\nname = {}\nsite = {}\n",
+        quote(&plan.name),
+        quote(site)
+    );
+    if let Some((hour, minute, days)) = &plan.at {
+        let _ = writeln!(
+            out,
+            "schedule = \"{minute} {} * * {}\"",
+            hour % 24,
+            weekdays(days, *hour == 24)
+        );
+        let _ = writeln!(
+            out,
+            "zone = {}",
+            quote(zone.map_or("UTC", |zone| zone.name()))
+        );
+    }
+    if !plan.urls.is_empty() {
+        let _ = writeln!(out, "urls = {}", texts(&plan.urls));
+    }
+    if let Some(sitemap) = &plan.sitemap {
+        let _ = writeln!(out, "sitemap = {}", quote(sitemap));
+    }
+    if plan.popular > 0 {
+        let _ = writeln!(out, "popular = {}", plan.popular);
+    }
+    if !plan.variants.is_empty() {
+        let _ = writeln!(out, "variants = {}", texts(&plan.variants));
+    }
+}
+
+/// The cron field of some days, runs of three and more as ranges. 24:00 is the first minute of the
+/// day after.
+fn weekdays(days: &[usize], midnight_after: bool) -> String {
+    let mut days: Vec<usize> = days
+        .iter()
+        .map(|day| (day + usize::from(midnight_after)) % 7)
+        .collect();
+    days.sort_unstable();
+    days.dedup();
+    if days.len() == 7 {
+        return "*".to_owned();
+    }
+    let runs = days.chunk_by(|one, next| one + 1 == *next);
+    let name = |day: usize| DAYS[day].to_ascii_uppercase();
+    let parts: Vec<String> = runs
+        .flat_map(|run| match run {
+            [first, .., last] if run.len() > 2 => vec![format!("{}-{}", name(*first), name(*last))],
+            run => run.iter().map(|day| name(*day)).collect(),
+        })
+        .collect();
+    parts.join(",")
+}
+
+fn value(out: &mut String, written: &Value) {
+    match &written.kind {
+        Kind::List(items) if items.iter().any(|item| matches!(item.kind, Kind::Table(_))) => {
+            out.push_str("[\n");
+            for item in items {
+                let _ = writeln!(out, "  {},", inline(item));
+            }
+            out.push(']');
+        }
+        Kind::List(items) if inline(written).len() > LINE => {
+            out.push_str("[\n");
+            for item in items {
+                let _ = writeln!(out, "  {},", inline(item));
+            }
+            out.push(']');
+        }
+        _ => out.push_str(&inline(written)),
+    }
+}
+
+fn inline(value: &Value) -> String {
+    match &value.kind {
+        // The reader has refused it wherever it may stand.
+        Kind::Null => "\"\"".to_owned(),
+        Kind::Flag(flag) => flag.to_string(),
+        Kind::Integer(number) => number.to_string(),
+        Kind::Float(number) => format!("{number:?}"),
+        Kind::Text(text) | Kind::Datetime(text) => quote(text),
+        Kind::List(items) => format!(
+            "[{}]",
+            items.iter().map(inline).collect::<Vec<_>>().join(", ")
+        ),
+        Kind::Table(entries) if entries.is_empty() => "{}".to_owned(),
+        Kind::Table(entries) => {
+            let entries = entries
+                .iter()
+                .map(|entry| format!("{} = {}", bare_or_quoted(&entry.key), inline(&entry.value)));
+            format!("{{ {} }}", entries.collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+fn texts(items: &[String]) -> String {
+    format!(
+        "[{}]",
+        items
+            .iter()
+            .map(|item| quote(item))
+            .collect::<Vec<_>>()
+            .join(", ")
+    )
+}
+
+fn bare_or_quoted(key: &str) -> String {
+    let bare = !key.is_empty()
+        && key
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    if bare { key.to_owned() } else { quote(key) }
+}
+
+fn is_argentine(zone: &str) -> bool {
+    zone.starts_with("America/Argentina/")
+        || matches!(
+            zone,
+            "America/Buenos_Aires"
+                | "America/Catamarca"
+                | "America/Cordoba"
+                | "America/Jujuy"
+                | "America/Mendoza"
+                | "America/Rosario"
+        )
+}
+
+/// A name made of the file's own.
+fn site_name(name: &str) -> String {
+    let mapped: String = name
+        .to_lowercase()
+        .chars()
+        .map(|character| {
+            if character.is_ascii_alphanumeric() || character == '_' {
+                character
+            } else {
+                '-'
+            }
+        })
+        .take(64)
+        .collect();
+    match mapped.trim_matches('-') {
+        "" => "site".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_become_a_cron_field() {
+        let cases: [(&[usize], bool, &str); 7] = [
+            (&[0, 1, 2, 3, 4, 5], false, "MON-SAT"),
+            (&[0, 1, 2, 3, 4, 5, 6], false, "*"),
+            (&[0, 2, 4], false, "MON,WED,FRI"),
+            (&[5, 6], false, "SAT,SUN"),
+            (&[6, 0, 1, 2], false, "MON-WED,SUN"),
+            (&[0], true, "TUE"),
+            (&[5, 6], true, "MON,SUN"),
+        ];
+        for (days, midnight_after, field) in cases {
+            assert_eq!(weekdays(days, midnight_after), field, "{days:?}");
+        }
+    }
+
+    #[test]
+    fn a_site_is_named_after_the_file() {
+        for (name, site) in [
+            ("cdn-argentina", "cdn-argentina"),
+            ("CDN Perú", "cdn-per"),
+            ("", "site"),
+            ("!!", "site"),
+        ] {
+            assert_eq!(site_name(name), site);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+use std::path::Path;
+
+use super::*;
+use tero_config::Config;
+
+const SHOP: &str = r#"
+[policies]
+compiled_cache = "COMPILED"
+[[policy]]
+name = "never"
+module = "builtin:json-rules"
+settings = { rules = [{ match = ["/checkout/*"], cache = "never" }] }
+[[policy]]
+name = "hours"
+module = "builtin:business-hours"
+calendar = "builtin:argentina"
+limits = { deadline = "5s" }
+settings = { zone = "America/Argentina/Buenos_Aires", days = ["mon-sat"], open = "09:00", close = "18:00", spread = 10, rules = [
+    { name = "pages", paths = ["/", "/shops/*"], inside = "2min", outside = "until-open" },
+    { name = "images", paths = ["/img/*"], inside = "1d", outside = "1d", clip = false },
+] }
+[[site]]
+name = "shop"
+hosts = ["shop.example"]
+origins = ["http://127.0.0.1:1"]
+policies = ["never", "hours"]
+[[warm]]
+name = "opening"
+site = "shop"
+schedule = "30 8 * * MON-SAT"
+urls = ["/shops/palermo"]
+"#;
+
+fn look(text: &str, from: &str, hours: u64) -> Preview {
+    let folder = std::env::temp_dir().join("tero-preview-tests");
+    let text = text.replace("COMPILED", &folder.display().to_string());
+    let config = Config::parse(&text, "tero.toml", Path::new(""))
+        .unwrap_or_else(|errors| panic!("{errors}"));
+    let from = Timestamp::from_unix_secs(DateTime::parse_from_rfc3339(from).unwrap().timestamp());
+    let outlook = Outlook {
+        from,
+        span: Duration::from_secs(hours * 3_600),
+        site: None,
+        urls: vec!["/shops/x?day=1".to_owned()],
+    };
+    preview(&config, &outlook).unwrap()
+}
+
+/// Times and what happens, in a word.
+fn told(preview: &Preview) -> Vec<(&str, String)> {
+    let word = |event: &Event| match &event.what {
+        What::OffsetChange {
+            before_mins,
+            after_mins,
+        } => format!("{before_mins} {after_mins}"),
+        What::Holiday { name, .. } => name.clone(),
+        What::Plan { plan, .. } => plan.clone(),
+        What::Decision { policy, after, .. } => {
+            format!("{policy} {}", after.reason.as_deref().unwrap_or_default())
+        }
+    };
+    preview
+        .events
+        .iter()
+        .map(|event| (event.local.as_str(), word(event)))
+        .collect()
+}
+
+#[test]
+fn windows_plans_and_holidays_are_told_in_the_order_of_time() {
+    // Thursday before Christmas, which is a Friday.
+    let preview = look(SHOP, "2026-12-24T07:00:00-03:00", 54);
+    let open = || "hours pages: open".to_owned();
+    let closed = || "hours pages: closed, until it opens".to_owned();
+    assert_eq!(
+        told(&preview),
+        [
+            ("2026-12-24T08:30:00-03:00", "opening".to_owned()),
+            ("2026-12-24T09:00:00-03:00", open()),
+            ("2026-12-24T18:00:00-03:00", closed()),
+            ("2026-12-25T00:00:00-03:00", "Navidad".to_owned()),
+            ("2026-12-25T08:30:00-03:00", "opening".to_owned()),
+            ("2026-12-26T08:30:00-03:00", "opening".to_owned()),
+            ("2026-12-26T09:00:00-03:00", open()),
+        ]
+    );
+    assert_eq!(preview.events[1].utc, "2026-12-24T12:00:00Z");
+    let What::Decision {
+        urls,
+        before,
+        after,
+        ..
+    } = &preview.events[2].what
+    else {
+        panic!("{preview:?}")
+    };
+    assert_eq!(urls, &["/shops/x?day=1", "/", "/shops/palermo", "/shops/x"]);
+    assert!(
+        before.reason.as_deref() == Some("pages: open, until the next change")
+            && after.ttl_secs > Some(35 * 3_600),
+        "{after:?}"
+    );
+    assert_eq!(
+        preview.asked[0].policies,
+        ["hours"],
+        "the other does not depend on the time"
+    );
+    assert!(preview.warnings.is_empty(), "{:?}", preview.warnings);
+}
+
+#[test]
+fn a_change_of_the_clock_and_a_year_without_data_are_told() {
+    let text = SHOP
+        .replace("America/Argentina/Buenos_Aires", "America/Santiago")
+        .replace("builtin:argentina", "builtin:chile");
+    let spring = look(&text, "2026-09-05T22:00:00-04:00", 4);
+    assert_eq!(
+        told(&spring),
+        [("2026-09-06T01:00:00-03:00", "-240 -180".to_owned())]
+    );
+    assert_eq!(
+        (&*spring.events[0].utc, &*spring.events[0].zone),
+        ("2026-09-06T04:00:00Z", "America/Santiago")
+    );
+    let year = look(&text, "2026-12-31T22:00:00-03:00", 4);
+    assert!(
+        year.warnings[0].contains("no data for 2027"),
+        "{:?}",
+        year.warnings
+    );
+}

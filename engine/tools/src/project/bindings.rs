@@ -1,0 +1,52 @@
+//! The contract in the text of WIT and in C, and what says of a module that it implements it.
+
+use std::path::Path;
+
+use wit_component::StringEncoding;
+use wit_parser::{Resolve, WorldId};
+
+use super::{CONTRACT, ProjectError, file_error, write};
+
+/// As wit-bindgen wrote them from the contract, but for the object that says which contract it is:
+/// [`mark`] does that.
+const C: [(&str, &str); 2] = [
+    ("policy.h", include_str!("../../../../sdk/c/policy.h")),
+    ("policy.c", include_str!("../../../../sdk/c/policy.c")),
+];
+
+/// The contract, read.
+pub(super) fn contract() -> (Resolve, WorldId) {
+    let mut resolve = Resolve::default();
+    let package = resolve
+        .push_str("policy.wit", CONTRACT)
+        .expect("the contract is WIT");
+    let world = resolve
+        .select_world(&[package], Some("policy"))
+        .expect("the contract has a world");
+    (resolve, world)
+}
+
+/// Writes `policy.h` and `policy.c` into `folder`.
+pub(super) fn write_c(folder: &Path) -> Result<(), ProjectError> {
+    C.iter()
+        .try_for_each(|(name, text)| write(&folder.join(name), text))
+}
+
+/// Has a core module say which contract it implements, as the modules of SDKs do.
+pub(super) fn mark(path: &Path) -> Result<(), ProjectError> {
+    let mut module = std::fs::read(path).map_err(file_error(path))?;
+    let (resolve, world) = contract();
+    let marked = wit_component::embed_component_metadata(
+        &mut module,
+        &resolve,
+        world,
+        StringEncoding::UTF8,
+        false,
+    );
+    let cure = "see that it is a module of WebAssembly";
+    marked.map_err(|_| ProjectError::NoModule {
+        tool: "clang",
+        cure,
+    })?;
+    write(path, module)
+}

@@ -1,0 +1,184 @@
+//! `tero policy new`: a project that builds, passes its own tests and explains itself.
+
+use std::path::{Path, PathBuf};
+
+use super::{CONTRACT, Language, ProjectError, bindings, file_error, typescript, write};
+
+const CASES: &str = include_str!("../../../../examples/shop-hours/cases.toml");
+
+/// A new project.
+#[derive(Clone, Debug)]
+pub struct Created {
+    /// What to do in its folder, line by line.
+    pub next: Vec<&'static str>,
+}
+
+/// Makes a project of that name in `folder`. `sdk` is the folder of the SDK for Rust; without it,
+/// the one that this program was built beside.
+///
+/// # Errors
+/// When the folder is there already, or can't be written, or there is no SDK.
+pub fn create(
+    folder: &Path,
+    name: &str,
+    language: Language,
+    sdk: Option<&Path>,
+) -> Result<Created, ProjectError> {
+    if folder.exists() {
+        return Err(ProjectError::Exists(folder.to_owned()));
+    }
+    let sdk = if language == Language::Rust {
+        Some(find_sdk(sdk)?)
+    } else {
+        None
+    };
+    let put = |path: &str, content: &str| write(&folder.join(path), content);
+    put("cases.toml", CASES)?;
+    put("wit/policy.wit", CONTRACT)?;
+    match language {
+        Language::Rust => {
+            put("Cargo.toml", &cargo_toml(name, &sdk.unwrap_or_default()))?;
+            put(
+                "src/lib.rs",
+                include_str!("../../../../examples/shop-hours/rust/src/lib.rs"),
+            )?;
+        }
+        Language::Javascript => {
+            put(
+                "policy.js",
+                include_str!("../../../../examples/shop-hours/javascript/policy.js"),
+            )?;
+            put("policy.d.ts", &typescript::declarations())?;
+            let package = include_str!("../../../../examples/shop-hours/javascript/package.json");
+            put("package.json", &package.replacen("shop-hours", name, 1))?;
+            put(
+                "jsconfig.json",
+                "{ \"compilerOptions\": { \"checkJs\": true, \"strict\": true, \"target\": \"es2022\" } }\n",
+            )?;
+        }
+        Language::Python => {
+            put(
+                "app.py",
+                include_str!("../../../../examples/shop-hours/python/app.py"),
+            )?;
+            put(
+                "requirements.txt",
+                include_str!("../../../../examples/shop-hours/python/requirements.txt"),
+            )?;
+            // Where editors find the types that a build writes.
+            put("pyrightconfig.json", "{ \"extraPaths\": [\"bindings\"] }\n")?;
+        }
+        Language::C => {
+            put(
+                "policy.c",
+                include_str!("../../../../examples/shop-hours/c/policy.c"),
+            )?;
+            for (name, text) in LIBC {
+                put(&format!("libc/{name}"), text)?;
+            }
+            bindings::write_c(&folder.join("bindings"))?;
+            // For clangd.
+            put(
+                "compile_flags.txt",
+                "--target=wasm32-unknown-unknown\n-std=c11\n-ffreestanding\n-Ilibc\n",
+            )?;
+        }
+    }
+    put(".gitignore", ignored(language))?;
+    let next = next(language);
+    put("README.md", &readme(name, language, &next))?;
+    Ok(Created { next })
+}
+
+const LIBC: [(&str, &str); 3] = [
+    ("libc.c", include_str!("../../../../sdk/c/libc.c")),
+    ("stdlib.h", include_str!("../../../../sdk/c/stdlib.h")),
+    ("string.h", include_str!("../../../../sdk/c/string.h")),
+];
+
+/// The SDK for Rust, as a path that stays right wherever the project lies.
+fn find_sdk(given: Option<&Path>) -> Result<PathBuf, ProjectError> {
+    let sdk = given.map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sdk/rust"),
+        Path::to_owned,
+    );
+    if !sdk.join("Cargo.toml").is_file() {
+        return Err(ProjectError::NoSdk(sdk));
+    }
+    sdk.canonicalize().map_err(file_error(&sdk))
+}
+
+fn cargo_toml(name: &str, sdk: &Path) -> String {
+    let sdk = toml::Value::from(sdk.display().to_string());
+    format!(
+        "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\npublish = false\n\n\
+         # A module for the edge, and a library for its tests.\n[lib]\ncrate-type = [\"cdylib\", \"rlib\"]\n\n\
+         [dependencies]\nserde = {{ version = \"1\", features = [\"derive\"] }}\ntero-policy = {{ path = {sdk} }}\n\n\
+         [profile.release]\nopt-level = 2\nlto = \"fat\"\ncodegen-units = 1\npanic = \"abort\"\n\n\
+         # A project of its own, whatever folder it lies in.\n[workspace]\n"
+    )
+}
+
+fn ignored(language: Language) -> &'static str {
+    match language {
+        Language::Rust => "/target\n/policy.wasm\n",
+        Language::Javascript => "/node_modules\n/policy.wasm\n",
+        Language::Python => "/.venv\n/bindings\n__pycache__\n/policy.wasm\n",
+        Language::C => "/bindings\n/policy.wasm\n",
+    }
+}
+
+fn next(language: Language) -> Vec<&'static str> {
+    let prepare: &[&str] = match language {
+        Language::Rust => &["cargo test"],
+        Language::Javascript => &["npm install"],
+        Language::Python => &[
+            "python3 -m venv .venv",
+            ".venv/bin/pip install -r requirements.txt",
+        ],
+        Language::C => &[],
+    };
+    [prepare, &["tero policy build", "tero policy test", "tero policy inspect policy.wasm --settings '{\"zone\": \"UTC\", \"open\": \"09:00\", \"close\": \"18:00\", \"private\": \"/checkout/\"}'"]].concat()
+}
+
+fn readme(name: &str, language: Language, next: &[&str]) -> String {
+    let (tools, files) = match language {
+        Language::Rust => (
+            "cargo and the target `wasm32-unknown-unknown` (`rustup target add wasm32-unknown-unknown`)",
+            "- `src/lib.rs` is the policy: a struct with settings, the trait `Policy`, and one line of `export!`.\n\
+             - `Cargo.toml` names the SDK `tero-policy` by its path; `cargo doc --open` shows all of it.\n",
+        ),
+        Language::Javascript => (
+            "Node.js 20 or later; `npm install` brings componentize-js",
+            "- `policy.js` is the policy: four exported functions.\n\
+             - `policy.d.ts` has the types of the contract; `tero policy build` writes it anew. `// @ts-check` makes editors use it.\n",
+        ),
+        Language::Python => (
+            "Python 3.10 or later; `pip install -r requirements.txt` brings componentize-py",
+            "- `app.py` is the policy: the class `WitWorld` with four methods.\n\
+             - `bindings/` has the types of the contract; `tero policy build` writes them. `pyrightconfig.json` leads editors there.\n",
+        ),
+        Language::C => (
+            "clang 14 or later with wasm-ld (Debian: `apt-get install clang lld`)",
+            "- `policy.c` is the policy: four functions.\n\
+             - `bindings/policy.h` has the types of the contract; `tero policy build` writes it anew.\n\
+             - `libc/` is the little of a standard library that it needs; `compile_flags.txt` leads clangd there.\n",
+        ),
+    };
+    let commands = next.join("\n");
+    format!(
+        "# {name}\n\nA policy for the tero caching edge. As it stands: pages last two minutes while a shop is open and half an hour otherwise, but \
+         never past\nthe opening; phones get pages of their own; what is private is neither looked up nor stored. Make it yours.\n\n\
+         ```sh\n{commands}\n```\n\nIt needs {tools}.\n\n## What is what\n{files}- `cases.toml` says what the policy decides for which request at \
+         which local time. `tero policy test` asks the module, a fresh\n  instance and a used one, and compares; \
+         `tero policy test --keys` lists all that can be written.\n- `wit/policy.wit` is the contract: what a policy is told and what it may answer, with \
+         units and bounds.\n- `policy.wasm` is what `tero policy build` makes.\n\n## What to know\n- A policy is a pure function. All that it may know \
+         comes in as arguments, the clock included: there is no other clock, no chance, no\n  network, no file. What it keeps between calls may be gone \
+         at any time.\n- `configure` is called once per instance, with the settings as JSON text. Its manifest says which fields, cookies and other inputs \
+         the\n  decisions depend on; only those are told.\n- What it leaves out of a decision is left to the site's next policy, and then to the response's own \
+         fields.\n- If it fails (a trap, too long, too much memory, an answer that the contract does not allow), the response's own fields decide. \
+         It can't\n  break a request.\n\n## Use it\n```toml\n[[policy]]\nname = \"{name}\"\nmodule = \"policy.wasm\"\ncalendar = \"builtin:argentina\"\n\
+         settings = {{ zone = \"America/Argentina/Buenos_Aires\", open = \"09:00\", close = \"18:00\", private = \"/checkout/\" }}\n```\n\nName it in the `policies` \
+         of a `[[site]]`; `tero check` tells whether all is well.\n"
+    )
+}

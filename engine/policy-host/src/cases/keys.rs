@@ -9,39 +9,39 @@ const DURATION: tero_config::keys::Form = Text("a duration, or `false` for none"
 pub(super) const FILE: Section = Section {
     header: "the file",
     name: "",
-    doc: "The policy that is tried.",
+    doc: "The policy under test.",
     keys: &[
         key(
             "module",
             Text("`builtin:NAME` or a path, relative to this file"),
             Required,
-            "A shipped policy or a `.wasm` file.",
+            "A built-in policy or a `.wasm` file.",
         ),
         key(
             "name",
             Text("1 to 64 of `a-z`, `0-9`, `-`, `_`"),
-            Rule("that of the module"),
-            "What messages call the policy.",
+            Rule("the name of the module"),
+            "The name of the policy in messages.",
         ),
         key(
             "settings",
             Table,
             Value("{}"),
-            "What the policy reads, given to it as JSON text.",
+            "The settings, given to the policy as JSON text.",
         ),
         key(
             "settings_file",
             Text("a path, relative to this file"),
             Rule("none"),
-            "A file of JSON text; instead of `settings`.",
+            "A file of JSON text. Use it instead of `settings`.",
         ),
         key(
             "calendar",
             Text(
-                "`builtin:` and `argentina`, `chile`, `mexico` or `spain`, or a path, relative to this file",
+                "`builtin:argentina`, `builtin:chile`, `builtin:mexico`, `builtin:spain`, or a path, relative to this file",
             ),
             Rule("none: no day is a holiday"),
-            "The holidays that the policy is told of.",
+            "The holidays that the policy is told.",
         ),
         key(
             "limits",
@@ -53,7 +53,7 @@ pub(super) const FILE: Section = Section {
             "zone",
             Text("an IANA zone"),
             Rule("the policy's own, else UTC"),
-            "Whose clock `at` shows.",
+            "The time zone of `at`.",
         ),
         key("case", Table, Required, "See `[[case]]`."),
     ],
@@ -69,13 +69,13 @@ pub(super) const LIMITS: Section = Section {
 pub(super) const CASE: Section = Section {
     header: "[[case]]",
     name: "case",
-    doc: "A question and what is expected of the answer; at least one of the last three keys.",
+    doc: "A question and the expected answer. At least one of the last three keys is required.",
     keys: &[
         key(
             "name",
             Text("a text"),
             Required,
-            "What the report calls it.",
+            "The name of the case in the report.",
         ),
         key(
             "at",
@@ -83,74 +83,74 @@ pub(super) const CASE: Section = Section {
                 "a local time, `2026-11-24T08:59:00`, or with its offset, `2026-11-24T08:59:00-03:00`",
             ),
             Rule("the beginning of 1970"),
-            "When it is asked. A local time that is skipped comes at the end of the gap, one that comes twice the first time.",
+            "The time of the question. A local time that is skipped means the end of the gap; one that occurs twice means its first occurrence.",
         ),
         key(
             "method",
             Text("a method"),
             Value("\"GET\""),
-            "Of the request.",
+            "The method of the request.",
         ),
         key(
             "url",
             Text("a path with its query, or a whole URL"),
             Value("\"/\""),
-            "Of the request; `http://localhost` before a path.",
+            "The URL of the request; a path is taken on `http://localhost`.",
         ),
         key(
             "headers",
             Table,
             Value("{}"),
-            "The request's fields: a text each, or a list of texts for several lines.",
+            "The fields of the request: for each a text, or a list of texts for several lines.",
         ),
         key(
             "cookies",
             Table,
             Value("{}"),
-            "The request's cookies: a text each.",
+            "The cookies of the request: for each a text.",
         ),
         key(
             "device",
             OneOf(&["desktop", "mobile", "tablet", "tv", "bot", "unknown"]),
-            Rule("what the fields say"),
-            "The class of the visitor's device.",
+            Rule("taken from the fields"),
+            "The device class of the visitor.",
         ),
         key(
             "variant",
             Text("a variant of the site"),
-            Rule("what the policy decides in `on-request`"),
-            "What `on-response` is told that the site's policies decided.",
+            Rule("the policy's decision in `on-request`"),
+            "The variant that `on-response` is told.",
         ),
         key("response", Table, Value("{}"), "See `[case.response]`."),
         key(
             "plan",
             Text("a text"),
             Value("\"\""),
-            "The name of the plan that `plan-warm` is asked about.",
+            "The name of the plan that `plan-warm` is told.",
         ),
         key(
             "popular",
             Table,
             Value("[]"),
-            "The pages that visitors wanted: see `[[case.popular]]`.",
+            "The pages that visitors requested. See `[[case.popular]]`.",
         ),
         key(
             "on_request",
             Table,
-            Rule("not looked at"),
+            Rule("not compared"),
             "See `[case.on_request]`.",
         ),
         key(
             "on_response",
             Table,
-            Rule("not looked at"),
+            Rule("not compared"),
             "See `[case.on_response]`.",
         ),
         key(
             "plan_warm",
             Table,
-            Rule("not looked at"),
-            "All pages of the answer in their order: see `[[case.plan_warm]]`.",
+            Rule("not compared"),
+            "All pages of the answer, in order. See `[[case.plan_warm]]`.",
         ),
     ],
 };
@@ -158,14 +158,14 @@ pub(super) const CASE: Section = Section {
 pub(super) const RESPONSE: Section = Section {
     header: "[case.response]",
     name: "case.response",
-    doc: "What the origin answered. The lifetime that its fields give, and its length, are read from the fields as the edge reads them.",
+    doc: "The response of the origin. Lifetime and length are taken from the fields, as in the edge.",
     keys: &[
         key("status", Count(100, 599), Value("200"), "The status."),
         key(
             "headers",
             Table,
             Value("{}"),
-            "The fields: a text each, or a list of texts for several lines.",
+            "The fields: for each a text, or a list of texts for several lines.",
         ),
     ],
 };
@@ -173,20 +173,20 @@ pub(super) const RESPONSE: Section = Section {
 pub(super) const POPULAR: Section = Section {
     header: "[[case.popular]]",
     name: "case.popular",
-    doc: "A page that visitors wanted.",
+    doc: "A page that visitors requested.",
     keys: &[
         key("url", Text("a path with its query"), Required, "The page."),
         key(
             "requests",
             Count(0, u64::MAX),
             Value("1"),
-            "How often it was wanted.",
+            "How often it was requested.",
         ),
         key(
             "variant",
             Text("a variant"),
             Rule("none"),
-            "In which variant.",
+            "The variant in which it was requested.",
         ),
     ],
 };
@@ -194,13 +194,13 @@ pub(super) const POPULAR: Section = Section {
 pub(super) const ON_REQUEST: Section = Section {
     header: "[case.on_request]",
     name: "case.on_request",
-    doc: "What is expected of the answer to `on-request`; what is not written is not looked at.",
+    doc: "The expected answer to `on-request`. A key that is left out is not compared.",
     keys: &[
         key(
             "lookup",
             Text("`cache`, `pass`, or `false` for none"),
             Rule("any"),
-            "Whether it is looked up.",
+            "Whether the request is looked up.",
         ),
         key(
             "variant",
@@ -212,31 +212,31 @@ pub(super) const ON_REQUEST: Section = Section {
             "query_ignore",
             Texts("a name, or its beginning and `*`"),
             Rule("any"),
-            "The query parameters that do not count.",
+            "The query parameters that are ignored.",
         ),
         key(
             "query_only",
             Texts("a name, or its beginning and `*`"),
             Rule("any"),
-            "The query parameters that alone count.",
+            "The only query parameters that count.",
         ),
         key(
             "query_sort",
             Flag,
             Rule("any"),
-            "Whether their order is without meaning.",
+            "Whether the order of the parameters is ignored.",
         ),
         key(
             "reason",
             Text("a text, or `false` for none"),
             Rule("any"),
-            "The reason, to the letter.",
+            "The exact reason.",
         ),
         key(
             "reason_contains",
             Text("a text"),
             Rule("any"),
-            "Something that the reason says.",
+            "A part of the reason.",
         ),
     ],
 };
@@ -244,25 +244,25 @@ pub(super) const ON_REQUEST: Section = Section {
 pub(super) const ON_RESPONSE: Section = Section {
     header: "[case.on_response]",
     name: "case.on_response",
-    doc: "What is expected of the answer to `on-response`; what is not written is not looked at.",
+    doc: "The expected answer to `on-response`. A key that is left out is not compared.",
     keys: &[
         key(
             "storing",
             OneOf(&["by-headers", "never", "always"]),
             Rule("any"),
-            "Whether it is stored.",
+            "Whether the response is stored.",
         ),
         key(
             "ttl",
             DURATION,
             Rule("any"),
-            "How long it is fresh at the edge.",
+            "How long the response is fresh at the edge.",
         ),
         key(
             "browser_ttl",
             DURATION,
             Rule("any"),
-            "What the browser is told.",
+            "How long the browser may keep it.",
         ),
         key(
             "stale_while_revalidate",
@@ -280,19 +280,19 @@ pub(super) const ON_RESPONSE: Section = Section {
             "tags",
             Texts("a tag"),
             Rule("any"),
-            "The surrogate keys, in their order.",
+            "The surrogate keys, in order.",
         ),
         key(
             "reason",
             Text("a text, or `false` for none"),
             Rule("any"),
-            "The reason, to the letter.",
+            "The exact reason.",
         ),
         key(
             "reason_contains",
             Text("a text"),
             Rule("any"),
-            "Something that the reason says.",
+            "A part of the reason.",
         ),
     ],
 };
@@ -307,13 +307,13 @@ pub(super) const PLAN_WARM: Section = Section {
             "variants",
             Texts("a variant or a device class"),
             Rule("any"),
-            "What it is fetched as.",
+            "The variants in which the page is fetched.",
         ),
         key(
             "priority",
             Count(0, 255),
             Rule("any"),
-            "The higher goes first.",
+            "Pages with a higher priority are fetched first.",
         ),
     ],
 };

@@ -1,46 +1,81 @@
-//! What the README and the examples say is what there is.
+//! The README, the pages in `docs/` and the examples match what the code does.
 
+use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use tero_config::Config;
 use tero_time::clock::Clock;
 
 const README: &str = include_str!("../../README.md");
+const ADMIN: &str = include_str!("../../docs/admin.md");
+const BUILTIN: &str = include_str!("../../docs/policies/builtin.md");
+const COMMANDS: &str = include_str!("../../docs/commands.md");
+const METRICS: &str = include_str!("../../docs/metrics.md");
+const SHIPPING: &str = include_str!("../../docs/policies/shipping.md");
 
 fn workspace() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
-/// The README's code blocks of that language.
-fn blocks(language: &str) -> Vec<&'static str> {
-    README
-        .split(&format!("```{language}\n"))
+/// The code blocks in `language` on `page`.
+fn blocks<'page>(page: &'page str, language: &str) -> Vec<&'page str> {
+    page.split(&format!("```{language}\n"))
         .skip(1)
         .filter_map(|rest| rest.split("\n```").next())
         .collect()
 }
 
+/// The code spans of the first cell of every table row on `page`.
+fn first_cells(page: &str) -> Vec<&str> {
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    rows.filter_map(|row| row.split(" |").next())
+        .flat_map(|cell| cell.split('`').step_by(2))
+        .collect()
+}
+
+/// The content of a `GET` on the admin interface of the booking site.
+fn admin_answer(path: &str) -> String {
+    let mut config = Config::load(&workspace().join("examples/barberpro/tero.toml")).unwrap();
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    config.server.listen = vec![any];
+    config.server.workers = 1;
+    config.admin.listen = any;
+    config.access_log = None;
+    let server = tero::serve(config, Clock::real()).unwrap();
+    let mut stream = TcpStream::connect(server.admin_address()).unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (_, content) = answer.split_once("\r\n\r\n").unwrap();
+    content.to_owned()
+}
+
 #[test]
-fn the_first_policy_of_the_readme_is_the_one_that_is_tested() {
+fn first_policy_of_the_readme_is_the_tested_example() {
     let example = include_str!("../../examples/first-policy/src/lib.rs");
     assert!(
-        blocks("rust").contains(&example.trim()),
+        blocks(README, "rust").contains(&example.trim()),
         "the README shows another policy than examples/first-policy"
     );
 }
 
 #[test]
-fn the_configuration_of_the_readme_is_good() {
-    let configuration = blocks("toml")
+fn configuration_of_the_readme_is_valid() {
+    let configuration = blocks(README, "toml")
         .into_iter()
         .find(|block| block.contains("[[site]]"))
         .unwrap();
     // The reader has built the module by then.
     let module = "target/wasm32-unknown-unknown/release/my_shop.wasm";
     assert!(configuration.contains(module));
-    // What it tells to make must not be there already.
+    // The README tells the reader to make this folder, so it must not exist.
     assert!(
         README.contains("cargo new --lib examples/my-shop")
             && !workspace().join("examples/my-shop").exists()
@@ -51,8 +86,8 @@ fn the_configuration_of_the_readme_is_good() {
 }
 
 #[test]
-fn the_calendar_of_the_readme_is_good() {
-    let calendar = blocks("text")
+fn calendar_of_the_guide_is_valid() {
+    let calendar = blocks(BUILTIN, "text")
         .into_iter()
         .find(|block| block.contains("extends = "))
         .unwrap();
@@ -64,7 +99,7 @@ fn the_calendar_of_the_readme_is_good() {
 }
 
 #[test]
-fn the_configuration_of_the_booking_site_is_good() {
+fn configuration_of_the_booking_site_is_valid() {
     let config = Config::load(&workspace().join("examples/barberpro/tero.toml")).unwrap();
     assert_eq!(
         (
@@ -76,65 +111,151 @@ fn the_configuration_of_the_booking_site_is_good() {
     );
 }
 
+/// The name of a metric's family: counters add `_total` to it.
+fn family(metric: &str) -> &str {
+    metric.trim_end_matches("_total")
+}
+
 #[test]
-fn the_booking_site_serves_and_has_every_metric_of_the_readme() {
-    let mut config = Config::load(&workspace().join("examples/barberpro/tero.toml")).unwrap();
-    let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    config.server.listen = vec![any];
-    config.server.workers = 1;
-    config.admin.listen = any;
-    config.access_log = None;
-    let server = tero::serve(config, Clock::real()).unwrap();
-    let mut stream = TcpStream::connect(server.admin_address()).unwrap();
-    write!(
-        stream,
-        "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-    )
-    .unwrap();
-    let mut metrics = String::new();
-    stream.read_to_string(&mut metrics).unwrap();
-    let named: Vec<&str> = README
-        .split("`tero_")
-        .skip(1)
-        .filter_map(|rest| rest.split('`').next())
+fn metrics_page_names_the_metrics_that_are_served() {
+    let metrics = admin_answer("/metrics");
+    let served: BTreeSet<&str> = metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        .collect();
+    let named: Vec<&str> = first_cells(METRICS)
+        .into_iter()
+        .filter(|cell| cell.starts_with("tero_"))
         .collect();
     assert!(named.len() > 10, "{named:?}");
     for name in named {
-        let family = format!("# TYPE tero_{}", name.trim_end_matches("_total"));
         assert!(
-            metrics.contains(&family),
-            "there is no tero_{name} in\n{metrics}"
+            served.contains(family(name)),
+            "there is no {name} in\n{metrics}"
+        );
+    }
+    for name in served {
+        let span = format!("`{name}");
+        assert!(
+            METRICS.contains(&span) || SHIPPING.contains(&span),
+            "{name} is on no page"
         );
     }
 }
 
 #[test]
-fn every_file_that_the_readme_links_is_there() {
-    for page in [
-        "README.md",
-        "ARCHITECTURE.md",
-        "CONTRIBUTING.md",
-        "examples/README.md",
-        "docs/configuration.md",
-        "docs/rfc9111.md",
-        "docs/performance.md",
-        "docs/policies/README.md",
-        "docs/policies/concepts.md",
-        "docs/policies/contract.md",
-        "docs/policies/languages.md",
-        "docs/policies/shipping.md",
-    ] {
-        let path = workspace().join(page);
-        let text = std::fs::read_to_string(&path).unwrap();
-        for target in text
-            .split("](")
-            .skip(1)
-            .filter_map(|rest| rest.split([')', '#']).next())
-        {
-            if !target.is_empty() && !target.starts_with("http") {
+fn admin_page_names_the_requests_that_are_served() {
+    let openapi: serde_json::Value = serde_json::from_str(&admin_answer("/openapi.json")).unwrap();
+    let paths = openapi["paths"].as_object().unwrap();
+    let served: BTreeSet<String> = paths
+        .iter()
+        .flat_map(|(path, methods)| {
+            let methods = methods.as_object().unwrap().keys();
+            methods.map(move |method| format!("{} {path}", method.to_uppercase()))
+        })
+        .collect();
+    let named: BTreeSet<String> = first_cells(ADMIN).into_iter().map(str::to_owned).collect();
+    assert_eq!(named, served);
+}
+
+/// The commands that the help of `tero WORDS` lists.
+fn commands_below(words: &[&str]) -> BTreeSet<String> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tero-under-test"));
+    let output = command.args(words).arg("--help").output().unwrap();
+    assert!(output.status.success(), "tero {words:?}");
+    let help = String::from_utf8(output.stdout).unwrap();
+    let (_, listed) = help.split_once("Commands:\n").unwrap();
+    // A description that goes on in a second line is indented further.
+    listed
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.strip_prefix("  ")?.split(' ').next())
+        .filter(|name| !name.is_empty() && *name != "help")
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn commands_page_names_the_commands_that_exist() {
+    let named: BTreeSet<&str> = first_cells(COMMANDS)
+        .into_iter()
+        .map(|cell| {
+            cell.trim_start_matches("tero ")
+                .trim_start_matches("policy ")
+        })
+        .collect();
+    let mut existing = commands_below(&[]);
+    existing.remove("policy");
+    existing.extend(commands_below(&["policy"]));
+    assert_eq!(named, existing.iter().map(String::as_str).collect());
+}
+
+/// What a folder holds.
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    entries.map(|entry| entry.unwrap().path()).collect()
+}
+
+/// Every page of Markdown in the root, in `docs/` and in `examples/`.
+fn pages() -> Vec<PathBuf> {
+    let mut files = entries(workspace());
+    let mut folders = vec![workspace().join("docs"), workspace().join("examples")];
+    while let Some(folder) = folders.pop() {
+        let (inner, found): (Vec<_>, Vec<_>) =
+            entries(&folder).into_iter().partition(|path| path.is_dir());
+        folders.extend(
+            inner
+                .into_iter()
+                .filter(|path| !path.ends_with("node_modules")),
+        );
+        files.extend(found);
+    }
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
+    assert!(files.len() > 20, "{files:?}");
+    files
+}
+
+/// The anchors of a page's headings, as GitHub makes them.
+fn anchors(page: &str) -> Vec<String> {
+    let outside_code = page.split("```").step_by(2);
+    let headings = outside_code
+        .flat_map(str::lines)
+        .filter_map(|line| line.strip_prefix('#'));
+    headings
+        .map(|heading| {
+            let heading = heading.trim_start_matches('#').trim().to_lowercase();
+            heading
+                .chars()
+                .filter(|char| char.is_alphanumeric() || [' ', '-', '_'].contains(char))
+                .map(|char| if char == ' ' { '-' } else { char })
+                .collect()
+        })
+        .collect()
+}
+
+#[test]
+fn every_relative_link_resolves() {
+    for page in pages() {
+        let text = std::fs::read_to_string(&page).unwrap();
+        let outside_code = text.split("```").step_by(2);
+        let targets = outside_code
+            .flat_map(|part| part.split("](").skip(1))
+            .filter_map(|rest| rest.split(')').next())
+            .filter(|target| !target.starts_with("http"));
+        for target in targets {
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let linked = if file.is_empty() {
+                page.clone()
+            } else {
+                page.parent().unwrap().join(file)
+            };
+            assert!(linked.exists(), "{} links {target}", page.display());
+            if !anchor.is_empty() {
+                let linked = std::fs::read_to_string(&linked).unwrap();
                 assert!(
-                    path.parent().unwrap().join(target).exists(),
-                    "{page} links {target}"
+                    anchors(&linked).iter().any(|found| found == anchor),
+                    "{} links {target}, which has no such heading",
+                    page.display()
                 );
             }
         }

@@ -286,6 +286,13 @@ fn functions(text: &str) -> Vec<(&str, &str)> {
         .collect()
 }
 
+/// `CRATE/FILE` of the engine, as the page writes it.
+fn engine_file(file: &str) -> PathBuf {
+    let (name, file) = file.split_once('/').unwrap_or((file, "lib"));
+    let folder = workspace().join("engine").join(name).join("src");
+    folder.join(file).with_extension("rs")
+}
+
 #[test]
 fn every_requirement_names_what_meets_it_and_the_test_that_shows_it() {
     let rows = requirements();
@@ -299,13 +306,8 @@ fn every_requirement_names_what_meets_it_and_the_test_that_shows_it() {
             "{row:?}"
         );
         for (file, name) in functions(place) {
-            let text = std::fs::read_to_string(
-                workspace()
-                    .join("engine/src")
-                    .join(file)
-                    .with_extension("rs"),
-            );
-            let text = text.unwrap_or_else(|error| panic!("engine/src/{file}.rs: {error}"));
+            let text = std::fs::read_to_string(engine_file(file));
+            let text = text.unwrap_or_else(|error| panic!("{file}.rs: {error}"));
             assert!(
                 text.contains(&format!("fn {name}(")) || text.contains(&format!("fn {name}<")),
                 "{file}.rs has no {name}"
@@ -324,9 +326,9 @@ fn every_test_that_shows_a_requirement_is_there() {
         .flat_map(|row| functions(&row[3]))
         .chain(functions(&in_prose));
     for (file, name) in named.filter(|(file, _)| *file != "file") {
-        let folders = ["engine/src", "tests/tests"]
-            .map(|folder| workspace().join(folder).join(format!("{file}.rs")));
-        let text = folders
+        let test = workspace().join("tests/tests").join(format!("{file}.rs"));
+        let places = [engine_file(file), test];
+        let text = places
             .iter()
             .find_map(|path| std::fs::read_to_string(path).ok());
         let text = text.unwrap_or_else(|| panic!("there is no {file}.rs"));

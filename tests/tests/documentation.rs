@@ -327,12 +327,12 @@ fn every_test_that_shows_a_requirement_is_there() {
         .chain(functions(&in_prose));
     for (file, name) in named.filter(|(file, _)| *file != "file") {
         let test = workspace().join("tests/tests").join(format!("{file}.rs"));
-        let places = [engine_file(file), test];
-        let text = places
-            .iter()
-            .find_map(|path| std::fs::read_to_string(path).ok());
-        let text = text.unwrap_or_else(|| panic!("there is no {file}.rs"));
-        let Some((before, _)) = text.split_once(&format!("fn {name}(")) else {
+        let texts = [test, engine_file(file)].map(std::fs::read_to_string);
+        let before = texts.iter().flatten().find_map(|text| {
+            let (before, _) = text.split_once(&format!("fn {name}("))?;
+            Some(before)
+        });
+        let Some(before) = before else {
             panic!("{file}.rs has no {name}")
         };
         assert!(

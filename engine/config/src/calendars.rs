@@ -201,7 +201,7 @@ pub fn parse(text: &str) -> Result<Calendar, Vec<CalendarMistake>> {
             }]);
         }
     };
-    let mut reader = Reader {
+    let mut reader = CalendarReader {
         text,
         mistakes: Vec::new(),
     };
@@ -219,12 +219,12 @@ fn line_of(text: &str, at: usize) -> usize {
         .count()
 }
 
-struct Reader<'t> {
+struct CalendarReader<'t> {
     text: &'t str,
     mistakes: Vec<CalendarMistake>,
 }
 
-impl Reader<'_> {
+impl CalendarReader<'_> {
     fn mistake<T>(
         &mut self,
         span: Range<usize>,

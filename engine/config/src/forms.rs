@@ -6,13 +6,13 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use chrono_tz::{TZ_VARIANTS, Tz};
 
 use super::mistakes::{Mistake, did_you_mean};
-use super::{Origin, PlanVariants};
+use super::{OriginAddress, PlanVariants};
 use tero_time::schedule::Schedule;
 
-type Read<T> = Result<T, Mistake>;
+type FormResult<T> = Result<T, Mistake>;
 
 /// A name: 1 to 64 of `a-z`, `0-9`, `-`, `_`.
-pub fn name(text: &str) -> Read<String> {
+pub fn name(text: &str) -> FormResult<String> {
     let good = |byte: u8| {
         byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_')
     };
@@ -26,7 +26,7 @@ pub fn name(text: &str) -> Read<String> {
 }
 
 /// How the server calls itself: a token (RFC 9110 §5.6.2) of 1 to 64 bytes.
-pub fn token(text: &str) -> Read<String> {
+pub fn token(text: &str) -> FormResult<String> {
     let good = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if (1..=64).contains(&text.len()) && text.bytes().all(good) {
         return Ok(text.to_owned());
@@ -38,7 +38,7 @@ pub fn token(text: &str) -> Read<String> {
 }
 
 /// A protocol that `Upgrade` may name (RFC 9110 §7.8), in lower case.
-pub fn protocol(text: &str) -> Read<String> {
+pub fn protocol(text: &str) -> FormResult<String> {
     let name = text.to_ascii_lowercase();
     if name == "h2c" {
         let problem = "`h2c` would be a tunnel for requests that nobody looks at";
@@ -58,7 +58,7 @@ pub fn protocol(text: &str) -> Read<String> {
 }
 
 /// An address and a port.
-pub fn address(text: &str) -> Read<SocketAddr> {
+pub fn address(text: &str) -> FormResult<SocketAddr> {
     text.parse().map_err(|_| {
         let cure = match text.rsplit_once(':') {
             Some(("localhost", port)) => format!("write \"127.0.0.1:{port}\""),
@@ -71,7 +71,7 @@ pub fn address(text: &str) -> Read<SocketAddr> {
 }
 
 /// A bearer token: 16 to 4096 visible ASCII characters. The text itself is never repeated.
-pub fn secret(text: &str) -> Read<String> {
+pub fn secret(text: &str) -> FormResult<String> {
     if !(16..=4096).contains(&text.len()) {
         let cure = "write 16 to 4096 characters, for example from `openssl rand -hex 32`";
         return Err(Mistake::new(
@@ -89,7 +89,7 @@ pub fn secret(text: &str) -> Read<String> {
 }
 
 /// A site's host: a name or an address, without port, in lower case; or `*`.
-pub fn host(text: &str) -> Read<String> {
+pub fn host(text: &str) -> FormResult<String> {
     if text == "*" {
         return Ok(text.to_owned());
     }
@@ -125,7 +125,7 @@ pub fn host(text: &str) -> Read<String> {
 }
 
 /// A next hop: `http://HOST[:PORT]`.
-pub fn origin(text: &str) -> Read<Origin> {
+pub fn origin(text: &str) -> FormResult<OriginAddress> {
     if let Some(rest) = text.strip_prefix("https://") {
         let cure = format!("write \"http://{rest}\", or put a TLS client between the two");
         return Err(Mistake::new("https origins are not offered yet", cure));
@@ -157,14 +157,14 @@ pub fn origin(text: &str) -> Read<Origin> {
         )
     })?;
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    Ok(Origin {
+    Ok(OriginAddress {
         host: host.to_ascii_lowercase(),
         port: port.unwrap_or(80),
     })
 }
 
 /// A `Host` field: `HOST[:PORT]`.
-pub fn host_header(text: &str) -> Read<String> {
+pub fn host_header(text: &str) -> FormResult<String> {
     match host_and_port(text) {
         Some(_) => Ok(text.to_owned()),
         None => Err(Mistake::new(
@@ -203,7 +203,7 @@ fn is_host(text: &str) -> bool {
 }
 
 /// An IANA zone.
-pub fn zone(text: &str) -> Read<Tz> {
+pub fn zone(text: &str) -> FormResult<Tz> {
     text.parse().map_err(|_| {
         let by_city = TZ_VARIANTS.iter().map(|zone| zone.name()).find(|name| {
             name.rsplit('/')
@@ -221,7 +221,7 @@ pub fn zone(text: &str) -> Read<Tz> {
 }
 
 /// A cron expression of five fields.
-pub fn schedule(text: &str) -> Read<String> {
+pub fn schedule(text: &str) -> FormResult<String> {
     let form = "write five fields, minute hour day month weekday: \"30 8 * * MON-SAT\"";
     let fields = text.split_ascii_whitespace().count();
     if fields != 5 {
@@ -241,7 +241,7 @@ pub fn schedule(text: &str) -> Read<String> {
 }
 
 /// A path with its query, on the site of a plan.
-pub fn page(text: &str) -> Read<String> {
+pub fn page(text: &str) -> FormResult<String> {
     if !text.starts_with('/') {
         let cure = match text
             .split_once("://")
@@ -268,7 +268,7 @@ pub fn page(text: &str) -> Read<String> {
 }
 
 /// The name of a variant: 1 to 32 of `a-z`, `0-9`, `-`, `_`, several joined with `+`.
-pub fn variant(text: &str) -> Read<String> {
+pub fn variant(text: &str) -> FormResult<String> {
     let good = |byte: u8| {
         byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_')
     };
@@ -285,7 +285,7 @@ pub fn variant(text: &str) -> Read<String> {
 }
 
 /// A name that is not taken by the list of runs.
-pub fn plan_name(text: &str) -> Read<String> {
+pub fn plan_name(text: &str) -> FormResult<String> {
     if text == "runs" {
         return Err(Mistake::new(
             "`runs` stands for the list of runs",
@@ -296,7 +296,7 @@ pub fn plan_name(text: &str) -> Read<String> {
 }
 
 /// In which variants a plan fetches, where it is no list.
-pub fn plan_variants(text: &str) -> Read<PlanVariants> {
+pub fn plan_variants(text: &str) -> FormResult<PlanVariants> {
     match text {
         "seen" => Ok(PlanVariants::Seen),
         "all" => Ok(PlanVariants::All),
@@ -308,7 +308,7 @@ pub fn plan_variants(text: &str) -> Read<PlanVariants> {
 }
 
 /// A surrogate key: 1 to 128 bytes of visible ASCII.
-pub fn tag(text: &str) -> Read<String> {
+pub fn tag(text: &str) -> FormResult<String> {
     if (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(text.to_owned());
     }
@@ -319,7 +319,7 @@ pub fn tag(text: &str) -> Read<String> {
 }
 
 /// The name of a header field.
-pub fn field(text: &str) -> Read<http::HeaderName> {
+pub fn field(text: &str) -> FormResult<http::HeaderName> {
     text.parse().map_err(|_| {
         Mistake::new(
             format!("`{text}` is no field name"),

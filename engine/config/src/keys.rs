@@ -15,12 +15,12 @@ pub struct Section {
     /// What the table is about, in one sentence of Markdown.
     pub doc: &'static str,
     /// Its keys, in the order of the documentation.
-    pub keys: &'static [Key],
+    pub keys: &'static [ConfigKey],
 }
 
 /// A key of a section.
 #[derive(Debug)]
-pub struct Key {
+pub struct ConfigKey {
     /// As it is written in the file.
     pub name: &'static str,
     /// What its value looks like.
@@ -71,8 +71,13 @@ use Fallback::{Required, Rule, Value};
 use Form::{Count, Duration, Flag, Number, OneOf, Size, SomeOf, Table, Text, Texts};
 
 /// A row of a table of keys.
-pub const fn key(name: &'static str, form: Form, fallback: Fallback, doc: &'static str) -> Key {
-    Key {
+pub const fn key(
+    name: &'static str,
+    form: Form,
+    fallback: Fallback,
+    doc: &'static str,
+) -> ConfigKey {
+    ConfigKey {
         name,
         form,
         fallback,
@@ -729,7 +734,7 @@ impl Section {
     ///
     /// # Panics
     /// If the section has none: the loader asks for what is not in the table.
-    pub fn key(&self, name: &str) -> &'static Key {
+    pub fn key(&self, name: &str) -> &'static ConfigKey {
         self.keys
             .iter()
             .find(|key| key.name == name)

@@ -23,7 +23,7 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 pub use self::load::{Loader, read_text};
-pub use self::mistakes::{ConfigError, ConfigErrors, Place};
+pub use self::mistakes::{ConfigError, ConfigErrors, FilePosition};
 pub use self::mistakes::{Mistake, Mistakes, did_you_mean, place};
 pub use tero_semantics::reuse::ClientDirectives;
 pub use tero_semantics::storability::FloorExceptions;
@@ -190,7 +190,7 @@ impl Default for PolicyHost {
 #[derive(Clone, Debug)]
 pub struct Policy {
     /// Where the entry stands in the file.
-    pub place: Place,
+    pub place: FilePosition,
     /// `name`: 1 to 64 bytes of `a-z`, `0-9`, `-`, `_`.
     pub name: Arc<str>,
     /// `module`: `builtin:NAME`, or the path of a `.wasm` file, relative to the configuration file.
@@ -260,14 +260,14 @@ impl Default for PolicyLimits {
 #[derive(Clone, Debug)]
 pub struct Site {
     /// Where the entry stands in the file.
-    pub place: Place,
+    pub place: FilePosition,
     /// `name`: 1 to 64 bytes of `a-z`, `0-9`, `-`, `_`.
     pub name: Arc<str>,
     /// `hosts`: at least one; lower case, without port. `*` matches what no other site names.
     pub hosts: Vec<String>,
     /// `origins`: the next hops, `http://HOST[:PORT]`; at least one. Fetches go to them in turn;
     /// one that can't be reached is left alone for a while.
-    pub origins: Vec<Origin>,
+    pub origins: Vec<OriginAddress>,
     /// `host_header`: the `Host` that the origin is told. Default: the one that the client sent.
     pub host_header: Option<String>,
     /// `policies`: names of `[[policy]]` entries, asked in this order.
@@ -337,7 +337,7 @@ pub struct RefreshAhead {
 
 /// A next hop.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Origin {
+pub struct OriginAddress {
     /// Host name or address; an IPv6 address without brackets.
     pub host: String,
     /// Port; 80 unless written.
@@ -348,7 +348,7 @@ pub struct Origin {
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Where the entry stands in the file.
-    pub place: Place,
+    pub place: FilePosition,
     /// `name`: 1 to 64 bytes of `a-z`, `0-9`, `-`, `_`.
     pub name: Arc<str>,
     /// `site`: the name of a site.
@@ -361,7 +361,7 @@ pub struct Plan {
     /// Default 4h.
     pub window: Duration,
     /// `missed`: what becomes of a run whose time came while the edge was down. Default `run`.
-    pub missed: Missed,
+    pub missed: MissedRunAction,
     /// `urls`: paths with their queries.
     pub urls: Vec<String>,
     /// `url_files`: files of such paths, one a line, read anew for each run.
@@ -393,7 +393,7 @@ pub struct Plan {
 
 /// What becomes of a run whose time came while the edge was down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Missed {
+pub enum MissedRunAction {
     /// It runs when the edge starts, if its window is not over.
     #[default]
     Run,

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use super::calendars::{BUILTIN_CALENDARS, CalendarError};
 use super::keys::{self, Section};
 use super::mistakes::{Mistakes, did_you_mean, place};
-use super::raw::{self, Entry, Kind, Value};
-use super::reader::Reader;
+use super::raw::{self, RawEntry, RawKind, RawValue};
+use super::reader::TableReader;
 use super::{
     AccessLog, AccessLogFormat, Admin, Cache, CalendarSource, ClientDirectives, Config,
-    ConfigErrors, FloorExceptions, Missed, Mistake, ModuleSource, Plan, PlanVariants, Policy,
-    PolicyHost, PolicyLimits, RefreshAhead, Server, Site, calendars, forms, units,
+    ConfigErrors, FloorExceptions, MissedRunAction, Mistake, ModuleSource, Plan, PlanVariants,
+    Policy, PolicyHost, PolicyLimits, RefreshAhead, Server, Site, calendars, forms, units,
 };
 
 /// A larger file is no configuration.
@@ -103,8 +103,8 @@ pub struct Loader<'a> {
 }
 
 impl<'a> Loader<'a> {
-    fn config(&self, document: &'a Value, file_name: &str) -> Config {
-        let Kind::Table(sections) = &document.kind else {
+    fn config(&self, document: &'a RawValue, file_name: &str) -> Config {
+        let RawKind::Table(sections) = &document.kind else {
             unreachable!("a TOML document is a table")
         };
         self.refuse_unknown_sections(sections);
@@ -114,8 +114,9 @@ impl<'a> Loader<'a> {
             admin: self.admin(self.section(sections, &keys::ADMIN), &server.listen),
             server,
             cache: self.cache(self.section(sections, &keys::CACHE)),
-            access_log: find(sections, "access_log")
-                .map(|value| self.access_log(Reader::of(&keys::ACCESS_LOG, value, self.mistakes))),
+            access_log: find(sections, "access_log").map(|value| {
+                self.access_log(TableReader::of(&keys::ACCESS_LOG, value, self.mistakes))
+            }),
             policy_host: self.policy_host(self.section(sections, &keys::POLICIES)),
             policies: self
                 .list(sections, &keys::POLICY)
@@ -144,7 +145,7 @@ impl<'a> Loader<'a> {
         config
     }
 
-    fn refuse_unknown_sections(&self, sections: &[Entry]) {
+    fn refuse_unknown_sections(&self, sections: &[RawEntry]) {
         let names = || {
             keys::SECTIONS
                 .iter()
@@ -170,19 +171,23 @@ impl<'a> Loader<'a> {
         }
     }
 
-    fn section(&self, sections: &'a [Entry], section: &'static Section) -> Reader<'a> {
+    fn section(&self, sections: &'a [RawEntry], section: &'static Section) -> TableReader<'a> {
         match find(sections, section.name) {
-            Some(value) => Reader::of(section, value, self.mistakes),
-            None => Reader::absent(section, self.mistakes),
+            Some(value) => TableReader::of(section, value, self.mistakes),
+            None => TableReader::absent(section, self.mistakes),
         }
     }
 
     /// The entries of an array of tables.
-    pub fn list(&self, sections: &'a [Entry], section: &'static Section) -> Vec<Reader<'a>> {
+    pub fn list(
+        &self,
+        sections: &'a [RawEntry],
+        section: &'static Section,
+    ) -> Vec<TableReader<'a>> {
         let Some(value) = find(sections, section.name) else {
             return Vec::new();
         };
-        let Kind::List(items) = &value.kind else {
+        let RawKind::List(items) = &value.kind else {
             let cure = format!("write {} with two pairs of brackets", section.header);
             self.mistakes.add(
                 &value.at,
@@ -193,11 +198,11 @@ impl<'a> Loader<'a> {
         };
         items
             .iter()
-            .map(|item| Reader::of(section, item, self.mistakes))
+            .map(|item| TableReader::of(section, item, self.mistakes))
             .collect()
     }
 
-    fn server(&self, reader: Reader<'a>) -> Server {
+    fn server(&self, reader: TableReader<'a>) -> Server {
         let listen = reader.texts_as("listen", forms::address);
         refuse_doubles(
             &reader,
@@ -226,7 +231,7 @@ impl<'a> Loader<'a> {
         }
     }
 
-    fn admin(&self, reader: Reader<'a>, public: &[SocketAddr]) -> Admin {
+    fn admin(&self, reader: TableReader<'a>, public: &[SocketAddr]) -> Admin {
         let listen = reader
             .text_as("listen", forms::address)
             .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9_090)));
@@ -263,7 +268,7 @@ impl<'a> Loader<'a> {
         }
     }
 
-    fn token(&self, reader: &Reader<'a>) -> Option<String> {
+    fn token(&self, reader: &TableReader<'a>) -> Option<String> {
         let token = reader.text_as("token", forms::secret);
         let from_file = reader.text_as("token_file", |path| {
             let text = read_text(&self.base_dir.join(path))?;
@@ -273,7 +278,7 @@ impl<'a> Loader<'a> {
         token.or(from_file)
     }
 
-    fn refuse_both(&self, reader: &Reader<'a>, one: &str, other: &str) {
+    fn refuse_both(&self, reader: &TableReader<'a>, one: &str, other: &str) {
         if reader.written(one).is_some() && reader.written(other).is_some() {
             reader.refuse(
                 other,
@@ -285,7 +290,7 @@ impl<'a> Loader<'a> {
         }
     }
 
-    fn cache(&self, reader: Reader<'a>) -> Cache {
+    fn cache(&self, reader: TableReader<'a>) -> Cache {
         let memory = reader.size("memory").unwrap_or(512 << 20);
         let at_most_half = |name: &str, fallback: u64| match reader.size(name) {
             Some(size) if size > memory / 2 => {
@@ -337,7 +342,7 @@ impl<'a> Loader<'a> {
         }
     }
 
-    fn access_log(&self, reader: Reader<'a>) -> AccessLog {
+    fn access_log(&self, reader: TableReader<'a>) -> AccessLog {
         let path = reader.text_as("path", |path| match path {
             "-" => Ok(PathBuf::from("-")),
             path => self.path(path),
@@ -352,7 +357,7 @@ impl<'a> Loader<'a> {
         }
     }
 
-    fn policy_host(&self, reader: Reader<'a>) -> PolicyHost {
+    fn policy_host(&self, reader: TableReader<'a>) -> PolicyHost {
         let compiled_cache = match reader.written("compiled_cache") {
             Some(_) => reader
                 .text_as("compiled_cache", |path| {
@@ -387,13 +392,13 @@ impl<'a> Loader<'a> {
     /// looked at.
     pub fn policy(
         &self,
-        reader: Reader<'a>,
+        reader: TableReader<'a>,
         limits: &'static Section,
         module: Option<ModuleSource>,
     ) -> Policy {
         let limits = match reader.written("limits") {
-            Some(value) => Reader::of(limits, value, self.mistakes),
-            None => Reader::absent(limits, self.mistakes),
+            Some(value) => TableReader::of(limits, value, self.mistakes),
+            None => TableReader::absent(limits, self.mistakes),
         };
         let calendar = reader.text_as("calendar", |text| self.calendar(text));
         Policy {
@@ -454,7 +459,7 @@ impl<'a> Loader<'a> {
             })
     }
 
-    fn settings(&self, reader: &Reader<'a>) -> String {
+    fn settings(&self, reader: &TableReader<'a>) -> String {
         self.refuse_both(reader, "settings", "settings_file");
         let from_file = reader.text_as("settings_file", |path| {
             let text = read_text(&self.base_dir.join(path))?;
@@ -476,7 +481,7 @@ impl<'a> Loader<'a> {
         match reader.written("settings") {
             None => "{}".to_owned(),
             Some(value) => {
-                if !matches!(value.kind, Kind::Table(_)) {
+                if !matches!(value.kind, RawKind::Table(_)) {
                     let problem = format!("a table was expected, this is {}", value.describe());
                     reader.refuse(
                         "settings",
@@ -488,7 +493,7 @@ impl<'a> Loader<'a> {
         }
     }
 
-    fn site(&self, reader: Reader<'a>) -> Site {
+    fn site(&self, reader: TableReader<'a>) -> Site {
         let hosts = reader.texts_as("hosts", forms::host);
         let origins = reader.texts_as("origins", forms::origin);
         refuse_empty(
@@ -546,8 +551,8 @@ impl<'a> Loader<'a> {
         }
     }
 
-    fn refresh_ahead(&self, value: &'a Value) -> RefreshAhead {
-        let reader = Reader::of(&keys::REFRESH_AHEAD, value, self.mistakes);
+    fn refresh_ahead(&self, value: &'a RawValue) -> RefreshAhead {
+        let reader = TableReader::of(&keys::REFRESH_AHEAD, value, self.mistakes);
         RefreshAhead {
             tags: values(reader.texts_as("tags", forms::tag)),
             before: reader.duration("before").unwrap_or_default(),
@@ -558,7 +563,7 @@ impl<'a> Loader<'a> {
         }
     }
 
-    fn plan(&self, reader: Reader<'a>) -> Plan {
+    fn plan(&self, reader: TableReader<'a>) -> Plan {
         Plan {
             place: place(self.text, reader.at().start),
             name: reader
@@ -573,8 +578,8 @@ impl<'a> Loader<'a> {
             zone: reader.text_as("zone", forms::zone),
             window: reader.duration("window").unwrap_or_default(),
             missed: match reader.word("missed").as_deref() {
-                Some("skip") => Missed::Skip,
-                _ => Missed::Run,
+                Some("skip") => MissedRunAction::Skip,
+                _ => MissedRunAction::Run,
             },
             urls: values(reader.texts_as("urls", forms::page)),
             url_files: values(
@@ -595,9 +600,9 @@ impl<'a> Loader<'a> {
     }
 
     /// One of two words, or a list of names.
-    fn plan_variants(&self, reader: &Reader<'a>) -> PlanVariants {
+    fn plan_variants(&self, reader: &TableReader<'a>) -> PlanVariants {
         match reader.written("variants").map(|value| &value.kind) {
-            Some(Kind::List(_)) => {
+            Some(RawKind::List(_)) => {
                 match values(reader.one_or_more_as("variants", forms::variant)) {
                     names if names.is_empty() => PlanVariants::All,
                     names => PlanVariants::These(names),
@@ -610,7 +615,7 @@ impl<'a> Loader<'a> {
     }
 
     /// Names are unique among the entries of a section.
-    fn check_names(&self, sections: &[Entry]) {
+    fn check_names(&self, sections: &[RawEntry]) {
         for section in [&keys::POLICY, &keys::SITE, &keys::WARM] {
             let mut first = HashMap::new();
             for (name, at) in written_texts(sections, section.name, "name") {
@@ -627,7 +632,7 @@ impl<'a> Loader<'a> {
     }
 
     /// A host belongs to one site.
-    fn check_hosts(&self, sections: &[Entry]) {
+    fn check_hosts(&self, sections: &[RawEntry]) {
         let mut first = HashMap::new();
         for (host, at) in written_texts(sections, "site", "hosts") {
             if let Some(line) =
@@ -644,7 +649,7 @@ impl<'a> Loader<'a> {
     }
 
     /// Sites name policies that exist, and plans sites that exist.
-    fn check_references(&self, sections: &[Entry]) {
+    fn check_references(&self, sections: &[RawEntry]) {
         let references = [
             ("site", "policies", "policy", "[[policy]]"),
             ("warm", "site", "site", "[[site]]"),
@@ -689,7 +694,7 @@ impl<'a> Loader<'a> {
     }
 }
 
-fn policy_limits(reader: &Reader<'_>) -> PolicyLimits {
+fn policy_limits(reader: &TableReader<'_>) -> PolicyLimits {
     PolicyLimits {
         deadline: reader.duration("deadline").unwrap_or_default(),
         memory: reader.size("memory").unwrap_or_default(),
@@ -703,7 +708,10 @@ fn policy_limits(reader: &Reader<'_>) -> PolicyLimits {
 }
 
 pub(super) fn default_limits() -> PolicyLimits {
-    policy_limits(&Reader::absent(&keys::POLICY_LIMITS, &Mistakes::of("", "")))
+    policy_limits(&TableReader::absent(
+        &keys::POLICY_LIMITS,
+        &Mistakes::of("", ""),
+    ))
 }
 
 pub(super) fn default_policy_host() -> PolicyHost {
@@ -713,10 +721,10 @@ pub(super) fn default_policy_host() -> PolicyHost {
         base_dir: Path::new(""),
         mistakes: &mistakes,
     };
-    loader.policy_host(Reader::absent(&keys::POLICIES, &mistakes))
+    loader.policy_host(TableReader::absent(&keys::POLICIES, &mistakes))
 }
 
-fn find<'a>(entries: &'a [Entry], key: &str) -> Option<&'a Value> {
+fn find<'a>(entries: &'a [RawEntry], key: &str) -> Option<&'a RawValue> {
     entries
         .iter()
         .find(|entry| entry.key == key)
@@ -726,34 +734,34 @@ fn find<'a>(entries: &'a [Entry], key: &str) -> Option<&'a Value> {
 /// The texts that the entries of `section` write for `key`, alone or in lists, good or not, with
 /// their places.
 fn written_texts<'a>(
-    sections: &'a [Entry],
+    sections: &'a [RawEntry],
     section: &str,
     key: &'a str,
 ) -> impl Iterator<Item = (&'a str, &'a Range<usize>)> {
     let entries = match find(sections, section) {
-        Some(Value {
-            kind: Kind::List(entries),
+        Some(RawValue {
+            kind: RawKind::List(entries),
             ..
         }) => entries.as_slice(),
         Some(table) => std::slice::from_ref(table),
         None => &[],
     };
     let values = entries.iter().filter_map(move |entry| match &entry.kind {
-        Kind::Table(keys) => find(keys, key),
+        RawKind::Table(keys) => find(keys, key),
         _ => None,
     });
     let items = values.flat_map(|value| match &value.kind {
-        Kind::List(items) => items.as_slice(),
+        RawKind::List(items) => items.as_slice(),
         _ => std::slice::from_ref(value),
     });
     items.filter_map(|item| match &item.kind {
-        Kind::Text(text) => Some((text.as_str(), &item.at)),
+        RawKind::Text(text) => Some((text.as_str(), &item.at)),
         _ => None,
     })
 }
 
 fn refuse_doubles<'a, T: PartialEq + 'a>(
-    reader: &Reader<'_>,
+    reader: &TableReader<'_>,
     name: &str,
     items: impl Iterator<Item = &'a (T, Range<usize>)> + Clone,
 ) {
@@ -772,9 +780,9 @@ fn refuse_doubles<'a, T: PartialEq + 'a>(
     }
 }
 
-fn refuse_empty(reader: &Reader<'_>, name: &str, cure: &str) {
-    if let Some(Value {
-        kind: Kind::List(items),
+fn refuse_empty(reader: &TableReader<'_>, name: &str, cure: &str) {
+    if let Some(RawValue {
+        kind: RawKind::List(items),
         ..
     }) = reader.written(name)
         && items.is_empty()

@@ -83,7 +83,7 @@ impl Mistake {
 
 /// A place in a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct FilePosition {
     /// Line, from 1; 0 where there is no file.
     pub line: usize,
     /// Column in characters, from 1; 0 where there is no file.
@@ -110,7 +110,7 @@ impl<'a> Mistakes<'a> {
 
     /// Notes a mistake about `key`, which stands at these bytes of the file.
     pub fn add(&self, at: &Range<usize>, key: &str, mistake: Mistake) {
-        let Place { line, column } = place(self.text, at.start);
+        let FilePosition { line, column } = place(self.text, at.start);
         let Mistake { problem, cure } = mistake;
         let error = ConfigError {
             file: self.file.to_owned(),
@@ -139,14 +139,14 @@ impl<'a> Mistakes<'a> {
 }
 
 /// Where byte `at` of `text` stands.
-pub fn place(text: &str, at: usize) -> Place {
+pub fn place(text: &str, at: usize) -> FilePosition {
     let before = &text.as_bytes()[..at.min(text.len())];
     let line_start = before
         .iter()
         .rposition(|byte| *byte == b'\n')
         .map_or(0, |newline| newline + 1);
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-    Place {
+    FilePosition {
         line,
         column: String::from_utf8_lossy(&before[line_start..])
             .chars()
@@ -189,7 +189,7 @@ mod tests {
             (9, 3, 1),
             (1_000, 3, 1),
         ] {
-            assert_eq!(place(text, at), Place { line, column }, "byte {at}");
+            assert_eq!(place(text, at), FilePosition { line, column }, "byte {at}");
         }
     }
 

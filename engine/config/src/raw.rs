@@ -10,16 +10,16 @@ use toml::de::{DeTable, DeValue};
 
 /// A value and the bytes of the file that it takes.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Value {
+pub struct RawValue {
     /// Where it stands, in bytes.
     pub at: Range<usize>,
     /// What it is.
-    pub kind: Kind,
+    pub kind: RawKind,
 }
 
 /// What a value is.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Kind {
+pub enum RawKind {
     /// Only JSON has it.
     Null,
     /// True or false.
@@ -33,43 +33,43 @@ pub enum Kind {
     /// Only TOML has it; as written.
     Datetime(String),
     /// A list.
-    List(Vec<Value>),
+    List(Vec<RawValue>),
     /// A table, or an object of JSON.
-    Table(Vec<Entry>),
+    Table(Vec<RawEntry>),
 }
 
 /// A key of a table with its value, in the order of the file.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub struct RawEntry {
     /// The key, without quotes.
     pub key: String,
     /// Where the key stands, in bytes.
     pub key_at: Range<usize>,
     /// Its value.
-    pub value: Value,
+    pub value: RawValue,
 }
 
 /// What keeps a file from being read at all.
 #[derive(Clone, Debug)]
-pub struct Unreadable {
+pub struct SyntaxError {
     /// Where reading stopped, in bytes.
     pub at: Range<usize>,
     /// Why, in lower case.
     pub problem: String,
 }
 
-impl Value {
+impl RawValue {
     /// What it is, for people.
     pub fn describe(&self) -> &'static str {
         match self.kind {
-            Kind::Null => "nothing (null)",
-            Kind::Flag(_) => "true or false",
-            Kind::Integer(_) => "a whole number",
-            Kind::Float(_) => "a number with a fraction",
-            Kind::Text(_) => "a text",
-            Kind::Datetime(_) => "a date or time",
-            Kind::List(_) => "a list",
-            Kind::Table(_) => "a table",
+            RawKind::Null => "nothing (null)",
+            RawKind::Flag(_) => "true or false",
+            RawKind::Integer(_) => "a whole number",
+            RawKind::Float(_) => "a number with a fraction",
+            RawKind::Text(_) => "a text",
+            RawKind::Datetime(_) => "a date or time",
+            RawKind::List(_) => "a list",
+            RawKind::Table(_) => "a table",
         }
     }
 
@@ -82,13 +82,13 @@ impl Value {
 
     fn write_json(&self, out: &mut String) {
         match &self.kind {
-            Kind::Null => out.push_str("null"),
-            Kind::Flag(flag) => out.push_str(if *flag { "true" } else { "false" }),
-            Kind::Integer(number) => out.push_str(&number.to_string()),
+            RawKind::Null => out.push_str("null"),
+            RawKind::Flag(flag) => out.push_str(if *flag { "true" } else { "false" }),
+            RawKind::Integer(number) => out.push_str(&number.to_string()),
             // JSON has no infinity; `serde_json` writes null, which a policy then refuses by name.
-            Kind::Float(number) => out.push_str(&serde_json::Value::from(*number).to_string()),
-            Kind::Text(text) | Kind::Datetime(text) => out.push_str(&quote(text)),
-            Kind::List(items) => {
+            RawKind::Float(number) => out.push_str(&serde_json::Value::from(*number).to_string()),
+            RawKind::Text(text) | RawKind::Datetime(text) => out.push_str(&quote(text)),
+            RawKind::List(items) => {
                 out.push('[');
                 for (index, item) in items.iter().enumerate() {
                     if index > 0 {
@@ -98,7 +98,7 @@ impl Value {
                 }
                 out.push(']');
             }
-            Kind::Table(entries) => {
+            RawKind::Table(entries) => {
                 out.push('{');
                 for (index, entry) in entries.iter().enumerate() {
                     if index > 0 {
@@ -127,28 +127,28 @@ pub fn quote(text: &str) -> String {
 ///
 /// # Errors
 /// Every place where the text is not TOML.
-pub fn from_toml(text: &str) -> Result<Value, Vec<Unreadable>> {
+pub fn from_toml(text: &str) -> Result<RawValue, Vec<SyntaxError>> {
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         return Err(errors
             .iter()
-            .map(|error| Unreadable {
+            .map(|error| SyntaxError {
                 at: error.span().unwrap_or(0..0),
                 problem: error.message().replace('\n', ", "),
             })
             .collect());
     }
     let at = table.span();
-    Ok(Value {
+    Ok(RawValue {
         at,
-        kind: Kind::Table(entries(table.into_inner())),
+        kind: RawKind::Table(entries(table.into_inner())),
     })
 }
 
-fn entries(table: DeTable<'_>) -> Vec<Entry> {
+fn entries(table: DeTable<'_>) -> Vec<RawEntry> {
     table
         .into_iter()
-        .map(|(key, value)| Entry {
+        .map(|(key, value)| RawEntry {
             key_at: key.span(),
             key: key.into_inner().into_owned(),
             value: value_of(value.span(), value.into_inner()),
@@ -156,31 +156,31 @@ fn entries(table: DeTable<'_>) -> Vec<Entry> {
         .collect()
 }
 
-fn value_of(at: Range<usize>, value: DeValue<'_>) -> Value {
+fn value_of(at: Range<usize>, value: DeValue<'_>) -> RawValue {
     let kind = match value {
-        DeValue::String(text) => Kind::Text(text.into_owned()),
+        DeValue::String(text) => RawKind::Text(text.into_owned()),
         // Past 64 bits only its size matters, and every range ends far below.
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
-            .map_or(Kind::Float(f64::MAX), Kind::Integer),
-        DeValue::Float(number) => Kind::Float(number.as_str().parse().unwrap_or(f64::NAN)),
-        DeValue::Boolean(flag) => Kind::Flag(flag),
-        DeValue::Datetime(time) => Kind::Datetime(time.to_string()),
-        DeValue::Array(items) => Kind::List(
+            .map_or(RawKind::Float(f64::MAX), RawKind::Integer),
+        DeValue::Float(number) => RawKind::Float(number.as_str().parse().unwrap_or(f64::NAN)),
+        DeValue::Boolean(flag) => RawKind::Flag(flag),
+        DeValue::Datetime(time) => RawKind::Datetime(time.to_string()),
+        DeValue::Array(items) => RawKind::List(
             items
                 .into_iter()
                 .map(|item| value_of(item.span(), item.into_inner()))
                 .collect(),
         ),
-        DeValue::Table(table) => Kind::Table(entries(table)),
+        DeValue::Table(table) => RawKind::Table(entries(table)),
     };
-    Value { at, kind }
+    RawValue { at, kind }
 }
 
 /// Reads JSON.
 ///
 /// # Errors
 /// The first place where the text is not JSON.
-pub fn from_json(text: &str) -> Result<Value, Unreadable> {
+pub fn from_json(text: &str) -> Result<RawValue, SyntaxError> {
     // serde_json judges the whole text first (its depth too), so the walk below only ever sees good
     // JSON.
     if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) {
@@ -196,7 +196,7 @@ pub fn from_json(text: &str) -> Result<Value, Unreadable> {
             .next()
             .unwrap_or(&message)
             .to_owned();
-        return Err(Unreadable {
+        return Err(SyntaxError {
             at: at..at,
             problem,
         });
@@ -211,35 +211,35 @@ struct JsonReader<'a> {
 }
 
 impl JsonReader<'_> {
-    fn value(&mut self) -> Value {
+    fn value(&mut self) -> RawValue {
         self.skip_space();
         let start = self.at;
         let kind = match self.peek() {
             b'{' => self.table(),
             b'[' => self.list(),
-            b'"' => Kind::Text(self.string()),
+            b'"' => RawKind::Text(self.string()),
             _ => self.scalar(),
         };
-        Value {
+        RawValue {
             at: start..self.at,
             kind,
         }
     }
 
-    fn table(&mut self) -> Kind {
+    fn table(&mut self) -> RawKind {
         let mut entries = Vec::new();
         self.at += 1;
         loop {
             self.skip_separators();
             if self.peek() != b'"' {
                 self.at += 1;
-                return Kind::Table(entries);
+                return RawKind::Table(entries);
             }
             let start = self.at;
             let key = self.string();
             let key_at = start..self.at;
             self.skip_separators();
-            entries.push(Entry {
+            entries.push(RawEntry {
                 key,
                 key_at,
                 value: self.value(),
@@ -247,14 +247,14 @@ impl JsonReader<'_> {
         }
     }
 
-    fn list(&mut self) -> Kind {
+    fn list(&mut self) -> RawKind {
         let mut items = Vec::new();
         self.at += 1;
         loop {
             self.skip_separators();
             if matches!(self.peek(), b']' | 0) {
                 self.at += 1;
-                return Kind::List(items);
+                return RawKind::List(items);
             }
             items.push(self.value());
         }
@@ -270,7 +270,7 @@ impl JsonReader<'_> {
         serde_json::from_str(&self.text[start..self.at]).unwrap_or_default()
     }
 
-    fn scalar(&mut self) -> Kind {
+    fn scalar(&mut self) -> RawKind {
         let rest = &self.text[self.at..];
         let length = rest
             .find(|end: char| end.is_ascii_whitespace() || matches!(end, ',' | ']' | '}'))
@@ -279,12 +279,12 @@ impl JsonReader<'_> {
         let word = &rest[..length.min(rest.len())];
         self.at += length;
         match word {
-            "true" => Kind::Flag(true),
-            "false" => Kind::Flag(false),
-            "null" => Kind::Null,
+            "true" => RawKind::Flag(true),
+            "false" => RawKind::Flag(false),
+            "null" => RawKind::Null,
             number => match number.parse::<i64>() {
-                Ok(number) => Kind::Integer(number),
-                Err(_) => Kind::Float(number.parse().unwrap_or(f64::NAN)),
+                Ok(number) => RawKind::Integer(number),
+                Err(_) => RawKind::Float(number.parse().unwrap_or(f64::NAN)),
             },
         }
     }
@@ -319,7 +319,7 @@ mod tests {
             value.to_json(),
             r#"{"b":[1,-2.5,"é\"}"],"a":{"yes":true,"none":null}}"#
         );
-        let Kind::Table(entries) = &value.kind else {
+        let RawKind::Table(entries) = &value.kind else {
             panic!("a table was expected")
         };
         assert_eq!(&text[entries[1].key_at.clone()], "\"a\"");

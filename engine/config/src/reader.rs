@@ -5,32 +5,32 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::keys::{Fallback, Form, Key, Section};
+use super::keys::{ConfigKey, Fallback, Form, Section};
 use super::mistakes::{Mistake, Mistakes, did_you_mean};
-use super::raw::{self, Entry, Kind, Value};
+use super::raw::{self, RawEntry, RawKind, RawValue};
 use super::units;
 
 /// A table that is being read.
 #[derive(Clone, Copy)]
-pub struct Reader<'a> {
+pub struct TableReader<'a> {
     section: &'static Section,
     /// Where the table stands, for what is missing from it.
     at: &'a Range<usize>,
-    entries: &'a [Entry],
+    entries: &'a [RawEntry],
     mistakes: &'a Mistakes<'a>,
     /// Whether it is a table at all; what is none has been refused, and misses nothing.
     is_table: bool,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> TableReader<'a> {
     /// Reads `value` as `section`. Unknown keys are mistakes at once; so is a value that is no
     /// table.
     pub fn of(
         section: &'static Section,
-        value: &'a Value,
+        value: &'a RawValue,
         mistakes: &'a Mistakes<'a>,
-    ) -> Reader<'a> {
-        let Kind::Table(entries) = &value.kind else {
+    ) -> TableReader<'a> {
+        let RawKind::Table(entries) = &value.kind else {
             let cure = format!("write {} as a table", section.header);
             mistakes.add(
                 &value.at,
@@ -40,7 +40,7 @@ impl<'a> Reader<'a> {
                     cure,
                 ),
             );
-            return Reader {
+            return TableReader {
                 section,
                 at: &value.at,
                 entries: &[],
@@ -48,7 +48,7 @@ impl<'a> Reader<'a> {
                 is_table: false,
             };
         };
-        let reader = Reader {
+        let reader = TableReader {
             section,
             at: &value.at,
             entries,
@@ -60,8 +60,8 @@ impl<'a> Reader<'a> {
     }
 
     /// A section that is not in the file: all defaults.
-    pub fn absent(section: &'static Section, mistakes: &'a Mistakes<'a>) -> Reader<'a> {
-        Reader {
+    pub fn absent(section: &'static Section, mistakes: &'a Mistakes<'a>) -> TableReader<'a> {
+        TableReader {
             section,
             at: &(0..0),
             entries: &[],
@@ -119,7 +119,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The value that the file writes for `name`.
-    pub fn written(&self, name: &str) -> Option<&'a Value> {
+    pub fn written(&self, name: &str) -> Option<&'a RawValue> {
         self.entries
             .iter()
             .find(|entry| entry.key == name)
@@ -129,7 +129,7 @@ impl<'a> Reader<'a> {
     /// A text that `parse` understands; none where it is not written, or not understood.
     pub fn text_as<T>(&self, name: &str, parse: impl Fn(&str) -> Result<T, Mistake>) -> Option<T> {
         self.read(name, |value, _| match &value.kind {
-            Kind::Text(text) => parse(text),
+            RawKind::Text(text) => parse(text),
             _ => Err(mistyped("a text in quotes", value)),
         })
     }
@@ -142,13 +142,13 @@ impl<'a> Reader<'a> {
         parse: impl Fn(&str) -> Result<T, Mistake>,
     ) -> Vec<(T, Range<usize>)> {
         let items = self.read(name, |value, _| match &value.kind {
-            Kind::List(items) => Ok(items.clone()),
+            RawKind::List(items) => Ok(items.clone()),
             _ => Err(mistyped("a list, [\"…\"],", value)),
         });
         let mut read = Vec::new();
         for item in items.unwrap_or_default() {
             let result = match &item.kind {
-                Kind::Text(text) => parse(text),
+                RawKind::Text(text) => parse(text),
                 _ => Err(mistyped("a text in quotes", &item)),
             };
             match result {
@@ -159,15 +159,15 @@ impl<'a> Reader<'a> {
         read
     }
 
-    /// As [`Reader::texts_as`]; a single text is a list of one.
+    /// As [`TableReader::texts_as`]; a single text is a list of one.
     pub fn one_or_more_as<T>(
         &self,
         name: &str,
         parse: impl Fn(&str) -> Result<T, Mistake>,
     ) -> Vec<(T, Range<usize>)> {
         match self.written(name) {
-            Some(Value {
-                kind: Kind::Text(_),
+            Some(RawValue {
+                kind: RawKind::Text(_),
                 at,
             }) => self
                 .text_as(name, parse)
@@ -200,7 +200,7 @@ impl<'a> Reader<'a> {
     /// True or false.
     pub fn flag(&self, name: &str) -> bool {
         let flag = self.read(name, |value, _| match value.kind {
-            Kind::Flag(flag) => Ok(flag),
+            RawKind::Flag(flag) => Ok(flag),
             _ => Err(mistyped("true or false", value)),
         });
         flag.unwrap_or_default()
@@ -213,12 +213,12 @@ impl<'a> Reader<'a> {
                 return Err(mistyped("something else", value));
             };
             match value.kind {
-                Kind::Integer(number) => match u64::try_from(number) {
+                RawKind::Integer(number) => match u64::try_from(number) {
                     Ok(number) if (min..=max).contains(&number) => Ok(number),
                     Ok(number) => Err(out_of_range(&number.to_string(), number < min, key)),
                     Err(_) => Err(out_of_range(&number.to_string(), true, key)),
                 },
-                Kind::Float(number) if number >= 9.2e18 => Err(out_of_range("this", false, key)),
+                RawKind::Float(number) if number >= 9.2e18 => Err(out_of_range("this", false, key)),
                 _ => Err(mistyped("a whole number", value)),
             }
         })
@@ -232,8 +232,8 @@ impl<'a> Reader<'a> {
             };
             let number = match value.kind {
                 #[allow(clippy::cast_precision_loss)] // Past 2^53 it is out of range anyway.
-                Kind::Integer(number) => number as f64,
-                Kind::Float(number) => number,
+                RawKind::Integer(number) => number as f64,
+                RawKind::Float(number) => number,
                 _ => return Err(mistyped("a number", value)),
             };
             if (min..=max).contains(&number) {
@@ -298,7 +298,7 @@ impl<'a> Reader<'a> {
     fn read<T>(
         &self,
         name: &str,
-        check: impl Fn(&Value, &'static Key) -> Result<T, Mistake>,
+        check: impl Fn(&RawValue, &'static ConfigKey) -> Result<T, Mistake>,
     ) -> Option<T> {
         let key = self.section.key(name);
         if let Some(value) = self.written(name) {
@@ -320,25 +320,25 @@ impl<'a> Reader<'a> {
 }
 
 /// A default of the key table as a value.
-fn default_value(toml: &str) -> Value {
+fn default_value(toml: &str) -> RawValue {
     let table = raw::from_toml(&format!("x = {toml}")).expect("the key table holds TOML");
-    let Kind::Table(mut entries) = table.kind else {
+    let RawKind::Table(mut entries) = table.kind else {
         unreachable!("a document is a table")
     };
     entries.pop().expect("the key table holds values").value
 }
 
 fn quantity<T>(
-    value: &Value,
+    value: &RawValue,
     parse: fn(&str) -> Option<T>,
     what: &str,
     form: &str,
     unit: &str,
 ) -> Result<T, Mistake> {
     match &value.kind {
-        Kind::Text(text) => parse(text)
+        RawKind::Text(text) => parse(text)
             .ok_or_else(|| Mistake::new(format!("`{text}` is no {what}"), format!("write {form}"))),
-        Kind::Integer(number) => Err(Mistake::new(
+        RawKind::Integer(number) => Err(Mistake::new(
             format!("{number} has no unit"),
             format!("write \"{number}{unit}\" if you mean that; a {what} is {form}"),
         )),
@@ -346,14 +346,14 @@ fn quantity<T>(
     }
 }
 
-fn mistyped(expected: &str, value: &Value) -> Mistake {
+fn mistyped(expected: &str, value: &RawValue) -> Mistake {
     Mistake::new(
         format!("{expected} was expected, this is {}", value.describe()),
         format!("write {}", expected.trim_end_matches(',')),
     )
 }
 
-fn out_of_range(shown: &str, too_small: bool, key: &Key) -> Mistake {
+fn out_of_range(shown: &str, too_small: bool, key: &ConfigKey) -> Mistake {
     let size = if too_small { "small" } else { "large" };
     Mistake::new(
         format!("{shown} is too {size}"),

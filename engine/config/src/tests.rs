@@ -39,7 +39,7 @@ fn defaults_are_filled_in() {
     let site = &config.sites[0];
     assert_eq!(
         site.origins,
-        [Origin {
+        [OriginAddress {
             host: "127.0.0.1".to_owned(),
             port: 3000
         }]
@@ -50,7 +50,7 @@ fn defaults_are_filled_in() {
         ["tero-cache-control", "cdn-cache-control"]
     );
     assert_eq!(site.client_directives, ClientDirectives::Ignore);
-    assert_eq!(site.place, Place { line: 1, column: 1 });
+    assert_eq!(site.place, FilePosition { line: 1, column: 1 });
 }
 
 #[test]

@@ -42,12 +42,12 @@ use tokio::sync::{Semaphore, watch};
 use crate::reload::Reloader;
 use crate::rollout::Rollout;
 use crate::warm::Warmer;
-use guard::Guard;
-use reply::{Refusal, Reply};
+use guard::AccessGuard;
+use reply::{AdminRefusal, AdminResponse};
 use route::Route;
 use tero_config as config;
 use tero_edge::request::Edge;
-use tero_edge::server::Stage;
+use tero_edge::server::ShutdownStage;
 use tero_policy_host::Host;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
@@ -77,7 +77,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What the interface looks at.
 #[derive(Debug)]
-pub struct State {
+pub struct AdminContext {
     /// The store, the sites and their counters.
     pub edge: Arc<Edge>,
     /// The policies' host.
@@ -85,18 +85,18 @@ pub struct State {
     /// The warming plans.
     pub warmer: Arc<Warmer>,
     /// What the edge is not ready without.
-    pub ready: Ready,
+    pub ready: ReadinessRule,
     /// The versions of the policies.
     pub rollout: Arc<Rollout>,
     /// Takes over the configuration's file anew.
     pub reloader: Arc<Reloader>,
     /// How far the edge has come with stopping.
-    pub stage: watch::Receiver<Stage>,
+    pub stage: watch::Receiver<ShutdownStage>,
 }
 
 /// When the edge is ready.
 #[derive(Clone, Debug, Default)]
-pub struct Ready {
+pub struct ReadinessRule {
     /// Once these plans have run.
     pub after: Vec<Arc<str>>,
     /// But then at the latest.
@@ -106,8 +106,8 @@ pub struct Ready {
 /// What every connection shares.
 #[derive(Debug)]
 struct Admin {
-    state: Arc<State>,
-    guard: Guard,
+    state: Arc<AdminContext>,
+    guard: AccessGuard,
     connections: Arc<Semaphore>,
     uploads: Semaphore,
 }
@@ -118,12 +118,12 @@ struct Admin {
 /// # Errors
 /// When a thread or its runtime can't be made.
 pub fn start(
-    state: State,
+    state: AdminContext,
     settings: &config::Admin,
     listener: TcpListener,
 ) -> io::Result<JoinHandle<()>> {
     listener.set_nonblocking(true)?;
-    let guard = Guard::new(settings.token.as_deref(), listener.local_addr()?.ip());
+    let guard = AccessGuard::new(settings.token.as_deref(), listener.local_addr()?.ip());
     let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let admin = Arc::new(Admin {
         state: Arc::new(state),
@@ -158,7 +158,7 @@ async fn accept(admin: &Arc<Admin>, listener: TcpListener) {
         };
         let (accepted, permit) = tokio::select! {
             accepted = accepted => accepted,
-            _ = stage.wait_for(|stage| *stage == Stage::Stopped) => return,
+            _ = stage.wait_for(|stage| *stage == ShutdownStage::Stopped) => return,
         };
         match accepted {
             Ok((stream, _)) => {
@@ -208,11 +208,14 @@ async fn handle(admin: &Arc<Admin>, request: Request<Incoming>) -> Response<Full
     {
         Ok(Ok(reply)) => reply.into_response(),
         Ok(Err(refusal)) => refusal.into_response(),
-        Err(_) => Refusal::busy().into_response(),
+        Err(_) => AdminRefusal::busy().into_response(),
     }
 }
 
-async fn answer(admin: &Arc<Admin>, request: Request<Incoming>) -> Result<Reply, Refusal> {
+async fn answer(
+    admin: &Arc<Admin>,
+    request: Request<Incoming>,
+) -> Result<AdminResponse, AdminRefusal> {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
     if !route::is_open(path) {
@@ -246,7 +249,7 @@ async fn answer(admin: &Arc<Admin>, request: Request<Incoming>) -> Result<Reply,
     match route {
         Route::Health => Ok(health::health()),
         Route::Ready => health::ready(&state, parts.uri.query()),
-        Route::OpenApi => Ok(Reply::json_text(OPENAPI)),
+        Route::OpenApi => Ok(AdminResponse::json_text(OPENAPI)),
         route => tokio::task::spawn_blocking(move || match route {
             Route::Metrics => metrics::metrics(&state),
             Route::Stats => Ok(stats::stats(&state)),
@@ -272,7 +275,7 @@ async fn answer(admin: &Arc<Admin>, request: Request<Incoming>) -> Result<Reply,
             Route::Health | Route::Ready | Route::OpenApi => Ok(health::health()),
         })
         .await
-        .unwrap_or_else(|_| Err(Refusal::failed())),
+        .unwrap_or_else(|_| Err(AdminRefusal::failed())),
     }
 }
 
@@ -283,9 +286,9 @@ async fn content(
     body: Incoming,
     limit: usize,
     timeout: Duration,
-) -> Result<Bytes, Refusal> {
+) -> Result<Bytes, AdminRefusal> {
     if http_body::Body::size_hint(&body).lower() > limit as u64 {
-        return Err(Refusal::too_large(limit));
+        return Err(AdminRefusal::too_large(limit));
     }
     match clock
         .timeout(timeout, Limited::new(body, limit).collect())
@@ -293,10 +296,13 @@ async fn content(
     {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            Err(Refusal::too_large(limit))
+            Err(AdminRefusal::too_large(limit))
         }
-        Ok(Err(_)) => Err(Refusal::bad("the content was cut short", "send it whole")),
-        Err(_) => Err(Refusal::slow()),
+        Ok(Err(_)) => Err(AdminRefusal::bad(
+            "the content was cut short",
+            "send it whole",
+        )),
+        Err(_) => Err(AdminRefusal::slow()),
     }
 }
 

@@ -8,31 +8,31 @@
 
 pub mod guard;
 pub mod record;
-mod shelf;
 mod sites;
 mod state;
 mod thread;
+mod version_store;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::Thread;
 
-use record::{CanaryRecord, Guard, Pushed, RolledBack, ShadowRecord, Version};
-use shelf::Shelf;
-use sites::{Change, Maker};
-use state::{CanaryRun, Settings, ShadowRun, Source};
+use record::{CanaryRecord, GuardSettings, PushedRecord, RollbackRecord, ShadowRecord, Version};
+use sites::{SiteBuilder, SiteChange};
+use state::{CanaryRun, RolloutSettings, ShadowRun, VersionLoader};
 use tero_config as config;
 use tero_config::{Config, ConfigErrors};
 use tero_edge::request::Edge;
 use tero_edge::request::site::Sites;
-use tero_edge::request::trial::{Question, Share};
-use tero_policy_host::cases::{Cases, Outcome};
+use tero_edge::request::trial::{ShadowQuestion, Share};
+use tero_policy_host::cases::{CaseOutcome, Cases};
 use tero_policy_host::{Host, Package, Policy, PolicyError};
 use tero_time::clock::Clock;
+use version_store::VersionStore;
 
-pub use shelf::ShelfError;
-pub use state::{Line, State};
+pub use state::{PolicyVersions, VersionSet};
+pub use version_store::VersionStoreError;
 
 /// How often a change is begun anew because another one came first.
 const MAX_TRIES: usize = 16;
@@ -131,11 +131,11 @@ pub enum RolloutError {
         /// The policy.
         policy: String,
         /// What came of it.
-        outcome: Box<Outcome>,
+        outcome: Box<CaseOutcome>,
     },
     /// Something can't be kept, or was not kept well.
     #[error(transparent)]
-    Shelf(#[from] ShelfError),
+    Shelf(#[from] VersionStoreError),
     /// Others changed the same at the same time, again and again.
     #[error("too many changes at the same time; try again")]
     Busy,
@@ -146,66 +146,70 @@ pub enum RolloutError {
 pub struct Rollout {
     host: Arc<Host>,
     edge: Arc<Edge>,
-    shelf: Option<Shelf>,
+    store: Option<VersionStore>,
     max_versions: usize,
     workers: usize,
-    queue: SyncSender<Question>,
-    state: Mutex<Arc<State>>,
+    queue: SyncSender<ShadowQuestion>,
+    state: Mutex<Arc<VersionSet>>,
     thread: OnceLock<Thread>,
     stop: AtomicBool,
 }
 
 /// What is loaded before there is an edge.
 #[derive(Debug)]
-pub struct Loaded {
+pub struct LoadedVersions {
     host: Arc<Host>,
-    shelf: Option<Shelf>,
+    store: Option<VersionStore>,
     max_versions: usize,
     workers: usize,
-    queue: (SyncSender<Question>, Receiver<Question>),
-    state: State,
+    queue: (SyncSender<ShadowQuestion>, Receiver<ShadowQuestion>),
+    state: VersionSet,
 }
 
 /// What a version that was pushed turned out to be.
 #[derive(Clone, Debug)]
 pub struct PushedVersion {
     /// What is remembered of it.
-    pub pushed: Pushed,
+    pub pushed: PushedRecord,
     /// Whether it was there already.
     pub was_known: bool,
 }
 
 /// What a rollback came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RollBack {
+pub enum RollbackResult {
     /// The canary is over; the active version stays.
     Canary(Version),
     /// This version decides again.
     To(Version),
 }
 
-impl Loaded {
+impl LoadedVersions {
     /// Loads the policies of a configuration, each in the version that was active last.
     ///
     /// # Errors
     /// [`RolloutError`] when the configuration's own version of a policy can't be used, or the
     /// state directory can't.
-    pub fn new(config: &Config, host: &Arc<Host>, clock: &Clock) -> Result<Loaded, RolloutError> {
-        let shelf = config
+    pub fn new(
+        config: &Config,
+        host: &Arc<Host>,
+        clock: &Clock,
+    ) -> Result<LoadedVersions, RolloutError> {
+        let store = config
             .policy_host
             .state_dir
             .as_deref()
-            .map(Shelf::open)
+            .map(VersionStore::open)
             .transpose()?;
-        let source = Source {
+        let source = VersionLoader {
             host,
-            shelf: shelf.as_ref(),
+            store: store.as_ref(),
             now: clock.now(),
         };
-        let state = source.state(Settings::of(config), None)?;
-        Ok(Loaded {
+        let state = source.state(RolloutSettings::of(config), None)?;
+        Ok(LoadedVersions {
             host: Arc::clone(host),
-            shelf,
+            store,
             max_versions: config.policy_host.max_versions,
             workers: config.server.workers,
             queue: sync_channel(config.policy_host.shadow_queue),
@@ -218,13 +222,13 @@ impl Loaded {
     /// # Errors
     /// [`PolicyError::TooManyVariants`]
     pub fn sites(&self, clock: &Clock) -> Result<Sites, PolicyError> {
-        let maker = Maker {
+        let maker = SiteBuilder {
             host: &self.host,
             clock,
             workers: self.workers,
             queue: &self.queue.0,
         };
-        maker.sites(&self.state, &Sites::default(), Change::Configuration)
+        maker.sites(&self.state, &Sites::default(), SiteChange::Configuration)
     }
 
     /// The versions of an edge that has these sites, and the thread that asks shadows and watches
@@ -239,7 +243,7 @@ impl Loaded {
         let rollout = Arc::new(Rollout {
             host: self.host,
             edge: Arc::clone(edge),
-            shelf: self.shelf,
+            store: self.store,
             max_versions: self.max_versions,
             workers: self.workers,
             queue: self.queue.0,
@@ -254,7 +258,7 @@ impl Loaded {
 
 impl Rollout {
     /// All policies with their versions, as of now.
-    pub fn state(&self) -> Arc<State> {
+    pub fn state(&self) -> Arc<VersionSet> {
         Arc::clone(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -271,9 +275,11 @@ impl Rollout {
     pub fn reload(&self, config: &Config) -> Result<(), RolloutError> {
         self.try_again(|| {
             let old = self.state();
-            let new = self.source().state(Settings::of(config), Some(&old))?;
+            let new = self
+                .source()
+                .state(RolloutSettings::of(config), Some(&old))?;
             Ok(self
-                .commit(&old, new, Change::Configuration, None)?
+                .commit(&old, new, SiteChange::Configuration, None)?
                 .then_some(()))
         })
     }
@@ -284,8 +290,8 @@ impl Rollout {
     /// # Errors
     /// [`RolloutError`], and nothing is kept.
     pub fn push(&self, name: &str, content: &[u8]) -> Result<PushedVersion, RolloutError> {
-        let config = self.state().line(name)?.config.clone();
-        let shelf = self.shelf.as_ref().ok_or(RolloutError::NoStateDir)?;
+        let config = self.state().policy(name)?.config.clone();
+        let store = self.store.as_ref().ok_or(RolloutError::NoStateDir)?;
         let policy = self.host.load_module(&config, content)?;
         let package = Package::of(content).map_err(|error| {
             let policy = Arc::clone(policy.name());
@@ -298,21 +304,21 @@ impl Rollout {
             .cases
             .map(|cases| self_test(&config, &policy, &cases))
             .transpose()?;
-        let pushed = Pushed {
+        let pushed = PushedRecord {
             digest: policy.digest().to_owned(),
             pushed_unix_secs: self.edge.clock.now().unix_secs(),
             bytes: content.len() as u64,
             settings: package.settings.is_some(),
             cases,
         };
-        shelf.keep_version(name, &pushed.digest, content)?;
-        let was_known = self.change(name, |line| {
-            let was_known = line.record.pushed(&pushed.digest).is_some();
-            line.record.push(pushed.clone());
-            line.record.thin_out(self.max_versions);
+        store.keep_version(name, &pushed.digest, content)?;
+        let was_known = self.change(name, |versions| {
+            let was_known = versions.record.pushed(&pushed.digest).is_some();
+            versions.record.push(pushed.clone());
+            versions.record.thin_out(self.max_versions);
             Ok(was_known)
         })?;
-        shelf.thin_out(name, &self.state().line(name)?.record);
+        store.thin_out(name, &self.state().policy(name)?.record);
         tracing::info!(
             policy = name,
             version = pushed.digest,
@@ -326,22 +332,27 @@ impl Rollout {
     /// # Errors
     /// [`RolloutError`], and everything stays as it was.
     pub fn activate(&self, name: &str, version: &str) -> Result<Version, RolloutError> {
-        let version = self.change(name, |line| {
-            let version = line.version(version)?;
-            if line.active_version() == version && line.trouble.is_none() {
+        let version = self.change(name, |versions| {
+            let version = versions.version(version)?;
+            if versions.active_version() == version && versions.trouble.is_none() {
                 return Err(RolloutError::IsActive {
                     policy: name.to_owned(),
                     version,
                 });
             }
-            let policy = self.ready(line, &version)?;
-            line.previous = line.trouble.is_none().then(|| Arc::clone(&line.active));
-            line.active = policy;
-            line.trouble = None;
-            line.canary = None;
-            line.record.activate(version.clone(), self.edge.clock.now());
-            if line.record.shadow.is_none() {
-                line.shadow = None;
+            let policy = self.ready(versions, &version)?;
+            versions.previous = versions
+                .trouble
+                .is_none()
+                .then(|| Arc::clone(&versions.active));
+            versions.active = policy;
+            versions.trouble = None;
+            versions.canary = None;
+            versions
+                .record
+                .activate(version.clone(), self.edge.clock.now());
+            if versions.record.shadow.is_none() {
+                versions.shadow = None;
             }
             Ok(version)
         })?;
@@ -353,21 +364,21 @@ impl Rollout {
     ///
     /// # Errors
     /// [`RolloutError`], and everything stays as it was.
-    pub fn roll_back(&self, name: &str) -> Result<RollBack, RolloutError> {
-        let to = self.change(name, |line| {
-            if let Some(canary) = line.record.canary.take() {
-                line.canary = None;
-                return Ok(RollBack::Canary(canary.version));
+    pub fn roll_back(&self, name: &str) -> Result<RollbackResult, RolloutError> {
+        let to = self.change(name, |versions| {
+            if let Some(canary) = versions.record.canary.take() {
+                versions.canary = None;
+                return Ok(RollbackResult::Canary(canary.version));
             }
-            let at_hand = line.previous.take();
-            let version = line.record.roll_back(self.edge.clock.now());
+            let at_hand = versions.previous.take();
+            let version = versions.record.roll_back(self.edge.clock.now());
             let version = version.ok_or_else(|| RolloutError::NothingBefore(name.to_owned()))?;
             let at_hand = at_hand
                 .as_ref()
-                .or(Some(&line.configured).filter(|_| version == Version::Configured));
-            line.active = self.source().version(&line.config, &version, at_hand)?;
-            line.trouble = None;
-            Ok(RollBack::To(version))
+                .or(Some(&versions.configured).filter(|_| version == Version::Configured));
+            versions.active = self.source().version(&versions.config, &version, at_hand)?;
+            versions.trouble = None;
+            Ok(RollbackResult::To(version))
         })?;
         tracing::info!(policy = name, ?to, "rolled back");
         Ok(to)
@@ -383,15 +394,15 @@ impl Rollout {
         version: &str,
         sample: Share,
     ) -> Result<Version, RolloutError> {
-        let version = self.change(name, |line| {
-            let version = line.version(version)?;
-            let policy = self.ready(line, &version)?;
-            line.shadow = Some(ShadowRun {
+        let version = self.change(name, |versions| {
+            let version = versions.version(version)?;
+            let policy = self.ready(versions, &version)?;
+            versions.shadow = Some(ShadowRun {
                 policy,
                 tally: Arc::default(),
             });
             let since_unix_secs = self.edge.clock.now().unix_secs();
-            line.record.shadow = Some(ShadowRecord {
+            versions.record.shadow = Some(ShadowRecord {
                 version: version.clone(),
                 sample,
                 since_unix_secs,
@@ -407,9 +418,9 @@ impl Rollout {
     /// # Errors
     /// [`RolloutError`], also where there is none.
     pub fn stop_shadow(&self, name: &str) -> Result<Version, RolloutError> {
-        self.change(name, |line| {
-            line.shadow = None;
-            let ended = line.record.shadow.take().map(|shadow| shadow.version);
+        self.change(name, |versions| {
+            versions.shadow = None;
+            let ended = versions.record.shadow.take().map(|shadow| shadow.version);
             ended.ok_or_else(|| RolloutError::NoTrial {
                 policy: name.to_owned(),
                 what: "in shadow",
@@ -427,7 +438,7 @@ impl Rollout {
         name: &str,
         version: &str,
         share: Share,
-        guard: Guard,
+        guard: GuardSettings,
     ) -> Result<Version, RolloutError> {
         if let Some((key, range)) = guard.out_of_range() {
             return Err(RolloutError::BadGuard { key, range });
@@ -435,28 +446,28 @@ impl Rollout {
         if Share::parse(MAX_CANARY_SHARE).is_some_and(|most| share > most) {
             return Err(RolloutError::LargeCanary(share.show()));
         }
-        let version = self.change(name, |line| {
+        let version = self.change(name, |versions| {
             self.check_alone(name)?;
-            let version = line.version(version)?;
-            if line.active_version() == version {
+            let version = versions.version(version)?;
+            if versions.active_version() == version {
                 return Err(RolloutError::IsActive {
                     policy: name.to_owned(),
                     version,
                 });
             }
-            let policy = self.ready(line, &version)?;
-            let goes_on = line
+            let policy = self.ready(versions, &version)?;
+            let goes_on = versions
                 .record
                 .canary
                 .as_ref()
                 .is_some_and(|canary| canary.version == version);
-            line.canary = match line.canary.take() {
+            versions.canary = match versions.canary.take() {
                 // A larger share of the same: its figures go on.
                 Some(run) if goes_on => Some(run),
-                _ => Some(CanaryRun::new(&line.active, policy)),
+                _ => Some(CanaryRun::new(&versions.active, policy)),
             };
             let since_unix_secs = self.edge.clock.now().unix_secs();
-            line.record.canary = Some(CanaryRecord {
+            versions.record.canary = Some(CanaryRecord {
                 version: version.clone(),
                 share,
                 guard,
@@ -473,9 +484,9 @@ impl Rollout {
     /// # Errors
     /// [`RolloutError`], also where there is none.
     pub fn stop_canary(&self, name: &str) -> Result<Version, RolloutError> {
-        self.change(name, |line| {
-            line.canary = None;
-            let ended = line.record.canary.take().map(|canary| canary.version);
+        self.change(name, |versions| {
+            versions.canary = None;
+            let ended = versions.record.canary.take().map(|canary| canary.version);
             ended.ok_or_else(|| RolloutError::NoTrial {
                 policy: name.to_owned(),
                 what: "as a canary",
@@ -485,20 +496,20 @@ impl Rollout {
 
     /// Looks at all canaries, and rolls back those that do worse than their guards allow.
     fn look_at_canaries(&self) {
-        for (name, line) in &self.state().lines {
-            let (Some(run), Some(record)) = (&line.canary, &line.record.canary) else {
+        for (name, versions) in &self.state().policies {
+            let (Some(run), Some(record)) = (&versions.canary, &versions.record.canary) else {
                 continue;
             };
-            let mut watch = run.watch.lock().unwrap_or_else(PoisonError::into_inner);
-            let verdict = watch.look(&record.guard, &line.active, &run.policy, &run.arms);
+            let mut watch = run.window.lock().unwrap_or_else(PoisonError::into_inner);
+            let verdict = watch.look(&record.guard, &versions.active, &run.policy, &run.counters);
             drop(watch);
             let Some(guard::Verdict { cause, reason }) = verdict else {
                 continue;
             };
             let version = record.version.clone();
-            let ended = self.change(name, |line| {
+            let ended = self.change(name, |versions| {
                 // Somebody may have ended it meanwhile, or begun another one.
-                if line
+                if versions
                     .record
                     .canary
                     .as_ref()
@@ -506,9 +517,9 @@ impl Rollout {
                 {
                     return Ok(false);
                 }
-                (line.canary, line.record.canary) = (None, None);
+                (versions.canary, versions.record.canary) = (None, None);
                 let at_unix_secs = self.edge.clock.now().unix_secs();
-                line.record.rolled_back = Some(RolledBack {
+                versions.record.rolled_back = Some(RollbackRecord {
                     version: version.clone(),
                     at_unix_secs,
                     reason: reason.clone(),
@@ -517,7 +528,7 @@ impl Rollout {
             });
             match ended {
                 Ok(true) => {
-                    line.rollbacks[cause as usize].fetch_add(1, Ordering::Relaxed);
+                    versions.rollbacks[cause as usize].fetch_add(1, Ordering::Relaxed);
                     tracing::error!(policy = &**name, %version, cause = cause.as_str(), "the canary was rolled back: {reason}");
                 }
                 Ok(false) => {}
@@ -531,9 +542,9 @@ impl Rollout {
     /// Whether anything is on trial.
     fn is_on_trial(&self) -> bool {
         self.state()
-            .lines
+            .policies
             .values()
-            .any(|line| line.canary.is_some() || line.shadow.is_some())
+            .any(|versions| versions.canary.is_some() || versions.shadow.is_some())
     }
 
     /// Ends the thread.
@@ -548,18 +559,22 @@ impl Rollout {
         }
     }
 
-    fn source(&self) -> Source<'_> {
-        Source {
+    fn source(&self) -> VersionLoader<'_> {
+        VersionLoader {
             host: &self.host,
-            shelf: self.shelf.as_ref(),
+            store: self.store.as_ref(),
             now: self.edge.clock.now(),
         }
     }
 
     /// A version of a policy, ready to be asked.
-    fn ready(&self, line: &Line, version: &Version) -> Result<Arc<Policy>, RolloutError> {
-        let at_hand = Some(&line.configured).filter(|_| *version == Version::Configured);
-        self.source().version(&line.config, version, at_hand)
+    fn ready(
+        &self,
+        versions: &PolicyVersions,
+        version: &Version,
+    ) -> Result<Arc<Policy>, RolloutError> {
+        let at_hand = Some(&versions.configured).filter(|_| *version == Version::Configured);
+        self.source().version(&versions.config, version, at_hand)
     }
 
     /// A site compares a canary with its control, so it has one at a time.
@@ -574,9 +589,9 @@ impl Rollout {
             let other = site.policies.iter().filter(|policy| ***policy != *name);
             let has_canary = |policy: &&Arc<str>| {
                 state
-                    .lines
+                    .policies
                     .get(*policy)
-                    .is_some_and(|line| line.canary.is_some())
+                    .is_some_and(|versions| versions.canary.is_some())
             };
             if let Some(policy) = other.into_iter().find(has_canary) {
                 let (site, policy) = (site.name.to_string(), policy.to_string());
@@ -590,16 +605,17 @@ impl Rollout {
     fn change<T>(
         &self,
         name: &str,
-        edit: impl Fn(&mut Line) -> Result<T, RolloutError>,
+        edit: impl Fn(&mut PolicyVersions) -> Result<T, RolloutError>,
     ) -> Result<T, RolloutError> {
         self.try_again(|| {
             let old = self.state();
-            let mut line = old.line(name)?.clone();
-            let outcome = edit(&mut line)?;
-            let mut new = State::clone(&old);
-            new.lines.insert(Arc::clone(&line.config.name), line);
+            let mut versions = old.policy(name)?.clone();
+            let outcome = edit(&mut versions)?;
+            let mut new = VersionSet::clone(&old);
+            new.policies
+                .insert(Arc::clone(&versions.config.name), versions);
             Ok(self
-                .commit(&old, new, Change::Versions, Some(name))?
+                .commit(&old, new, SiteChange::Versions, Some(name))?
                 .then_some(outcome))
         })
     }
@@ -621,9 +637,9 @@ impl Rollout {
     /// false, and does nothing, where `old` is not what there is any more.
     fn commit(
         &self,
-        old: &Arc<State>,
-        new: State,
-        change: Change,
+        old: &Arc<VersionSet>,
+        new: VersionSet,
+        change: SiteChange,
         changed: Option<&str>,
     ) -> Result<bool, RolloutError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -631,7 +647,7 @@ impl Rollout {
             return Ok(false);
         }
         let before = self.edge.sites.load_full();
-        let maker = Maker {
+        let maker = SiteBuilder {
             host: &self.host,
             clock: &self.edge.clock,
             workers: self.workers,
@@ -639,8 +655,8 @@ impl Rollout {
         };
         let sites = Arc::new(maker.sites(&new, &before, change)?);
         // On disk first: what could not be kept does not decide.
-        if let (Some(shelf), Some(name)) = (&self.shelf, changed) {
-            shelf.keep_record(name, &new.line(name)?.record)?;
+        if let (Some(store), Some(name)) = (&self.store, changed) {
+            store.keep_record(name, &new.policy(name)?.record)?;
         }
         self.edge.sites.store(Arc::clone(&sites));
         *state = Arc::new(new);

@@ -9,17 +9,17 @@ use chrono_tz::Tz;
 use tokio::sync::watch;
 
 use crate::reload::{ReloadError, Reloader, tell_popularity, warn};
-use crate::rollout::{Loaded, Rollout, RolloutError};
+use crate::rollout::{LoadedVersions, Rollout, RolloutError};
 use crate::warm::Warmer;
-use crate::warm::remembered::Remembered;
+use crate::warm::plan_memory::PlanMemory;
 use crate::{admin, warm};
 use tero_config as config;
 use tero_config::Config;
 use tero_edge::request::devices::Devices;
 use tero_edge::request::site::Sites;
 use tero_edge::request::{self, Edge};
-use tero_edge::server::{self, Stage};
-use tero_edge::store::{Limits, Store};
+use tero_edge::server::{self, ShutdownStage};
+use tero_edge::store::{Store, StoreLimits};
 use tero_edge::telemetry::access_log::AccessLog;
 use tero_edge::telemetry::popularity::Popularity;
 use tero_policy_host::{Host, PolicyError};
@@ -69,7 +69,7 @@ pub struct Server {
     rollout: Arc<Rollout>,
     reloader: Arc<Reloader>,
     workers: usize,
-    stage: watch::Sender<Stage>,
+    stage: watch::Sender<ShutdownStage>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -79,7 +79,7 @@ pub struct Server {
 /// [`ServeError`], with nothing left running.
 pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
     let host = Host::new(&config.policy_host)?;
-    let loaded = Loaded::new(&config, &host, &clock)?;
+    let loaded = LoadedVersions::new(&config, &host, &clock)?;
     warn(&config, clock.now());
     let workers = config.server.workers;
     let sites = loaded.sites(&clock)?;
@@ -100,7 +100,7 @@ pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
         .as_ref()
         .map(|log| AccessLog::start(&log.path, log.format))
         .transpose();
-    let edge = Arc::new(Edge::new(request::Parts {
+    let edge = Arc::new(Edge::new(request::EdgeParts {
         name: config.server.name.clone(),
         clock: clock.clone(),
         store: Store::new(store_limits(&config.cache)),
@@ -113,17 +113,17 @@ pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
         hit_for_miss: config.cache.hit_for_miss,
     }));
     tell_popularity(&edge);
-    let (stage, stages) = watch::channel(Stage::Running);
-    let remembered = Remembered::open(config.policy_host.state_dir.clone())
+    let (stage, stages) = watch::channel(ShutdownStage::Running);
+    let memory = PlanMemory::open(config.policy_host.state_dir.clone())
         .map_err(start("the state directory"))?;
-    let warmer = Warmer::new(&edge, config.plans.clone(), remembered)
+    let warmer = Warmer::new(&edge, config.plans.clone(), memory)
         .map_err(|error| ServeError::Plan(error.to_string()))?;
     for plan in &config.admin.ready_after {
         warmer.start_first(plan).map_err(|error| {
             ServeError::Plan(format!("the plan {plan} could not be started: {error}"))
         })?;
     }
-    let ready = admin::Ready {
+    let ready = admin::ReadinessRule {
         after: config.admin.ready_after.clone(),
         at_last: clock.now().saturating_add(config.admin.ready_within),
     };
@@ -133,7 +133,7 @@ pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
         server::start(&edge, config.server, listeners, &stages).map_err(start("a worker"))?;
     threads.push(warm::start(&warmer, stages.clone()).map_err(start("the warmer"))?);
     threads.push(rollout_thread);
-    let state = admin::State {
+    let state = admin::AdminContext {
         edge: Arc::clone(&edge),
         host,
         warmer,
@@ -162,8 +162,8 @@ fn start(what: &'static str) -> impl Fn(io::Error) -> ServeError {
     move |source| ServeError::Start { what, source }
 }
 
-fn store_limits(cache: &config::Cache) -> Limits {
-    Limits {
+fn store_limits(cache: &config::Cache) -> StoreLimits {
+    StoreLimits {
         memory: cache.memory,
         fill_memory: cache.fill_memory,
         warm_memory: cache.warm_memory,
@@ -207,15 +207,15 @@ impl Server {
     /// Stops accepting, and ends each connection after its request.
     pub fn shutdown(&self) {
         self.stage.send_if_modified(|stage| {
-            let running = *stage == Stage::Running;
-            *stage = (*stage).max(Stage::Draining);
+            let running = *stage == ShutdownStage::Running;
+            *stage = (*stage).max(ShutdownStage::Draining);
             running
         });
     }
 
     /// Drops everything that is still open.
     pub fn stop(&self) {
-        self.stage.send_replace(Stage::Stopped);
+        self.stage.send_replace(ShutdownStage::Stopped);
         self.rollout.stop();
     }
 

@@ -5,12 +5,12 @@
 //! stays fresh for its window is left alone. The schedules are followed by one thread of its own,
 //! so that workers only ever see warming as requests to their origin.
 
-mod edge;
-mod follow;
 pub mod path;
-pub mod remembered;
+pub mod plan_memory;
 pub mod report;
+mod request_path;
 mod run;
+mod scheduler;
 pub mod sitemap;
 pub mod sources;
 pub mod variants;
@@ -24,13 +24,13 @@ use chrono_tz::Tz;
 use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 
-use self::path::{Path, Traffic, WarmOutcome};
-use self::remembered::Remembered;
-use self::report::{Progress, RunReport, RunState, Trigger};
+use self::path::{RequestPath, TrafficCounts, WarmOutcome};
+use self::plan_memory::PlanMemory;
+use self::report::{RunProgress, RunReport, RunState, RunTrigger};
 use self::run::Run;
 use tero_config as config;
 use tero_edge::request::Edge;
-use tero_edge::server::Stage;
+use tero_edge::server::ShutdownStage;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::schedule::{Schedule, ScheduleError};
 
@@ -109,11 +109,11 @@ pub struct PlanTotals {
     pub bytes: u64,
     /// Fetched responses that visitors have used.
     pub used: u64,
-    /// As in [`report::Worth`], of windows that are over.
+    /// As in [`report::RunValue`], of windows that are over.
     pub window_hits: u64,
-    /// As in [`report::Worth`], of windows that are over.
+    /// As in [`report::RunValue`], of windows that are over.
     pub hits_given: u64,
-    /// As in [`report::Worth`], of windows that are over.
+    /// As in [`report::RunValue`], of windows that are over.
     pub wasted_bytes: u64,
 }
 
@@ -137,18 +137,18 @@ pub struct PlanSummary {
 /// Follows the plans. Shared by its own thread and the admin interface.
 #[derive(Debug)]
 pub struct Warmer {
-    path: Arc<dyn Path>,
-    remembered: Arc<Remembered>,
-    state: Mutex<State>,
+    path: Arc<dyn RequestPath>,
+    memory: Arc<PlanMemory>,
+    state: Mutex<WarmerState>,
     ledger: Arc<Ledger>,
-    wake: mpsc::UnboundedSender<Wake>,
+    wake: mpsc::UnboundedSender<WarmerEvent>,
     /// Until the thread takes it.
-    woken: Mutex<Option<mpsc::UnboundedReceiver<Wake>>>,
+    woken: Mutex<Option<mpsc::UnboundedReceiver<WarmerEvent>>>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    plans: Vec<Planned>,
+struct WarmerState {
+    plans: Vec<PlanEntry>,
     runs: VecDeque<Arc<Run>>,
     last_run: RunId,
     stopping: bool,
@@ -157,7 +157,7 @@ struct State {
 }
 
 #[derive(Debug)]
-struct Planned {
+struct PlanEntry {
     plan: config::Plan,
     zone: Tz,
     schedule: Option<Schedule>,
@@ -166,7 +166,7 @@ struct Planned {
 /// What the thread is told. As many as there are plans and configurations, so the queue needs no
 /// bound of its own.
 #[derive(Debug)]
-enum Wake {
+enum WarmerEvent {
     Run(Arc<Run>),
     Reloaded,
 }
@@ -197,7 +197,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl std::fmt::Debug for dyn Path {
+impl std::fmt::Debug for dyn RequestPath {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Path")
     }
@@ -211,9 +211,9 @@ impl Warmer {
     pub fn new(
         edge: &Arc<Edge>,
         plans: Vec<config::Plan>,
-        remembered: Remembered,
+        memory: PlanMemory,
     ) -> Result<Arc<Warmer>, PlanError> {
-        Warmer::on(edge::path(edge), plans, remembered)
+        Warmer::on(request_path::path(edge), plans, memory)
     }
 
     /// A warmer that sends its requests down `path`.
@@ -221,25 +221,25 @@ impl Warmer {
     /// # Errors
     /// As [`Warmer::new`].
     pub fn on(
-        path: Arc<dyn Path>,
+        path: Arc<dyn RequestPath>,
         plans: Vec<config::Plan>,
-        remembered: Remembered,
+        memory: PlanMemory,
     ) -> Result<Arc<Warmer>, PlanError> {
         let (wake, woken) = mpsc::unbounded_channel();
         let plans = check(&*path, plans)?;
-        let state = State {
+        let state = WarmerState {
             plans,
             followed: path.clock().now(),
-            ..State::default()
+            ..WarmerState::default()
         };
         let ledger = Arc::default();
-        if let Some(popularity) = remembered.popularity() {
+        if let Some(popularity) = memory.popularity() {
             path.restore_popularity(popularity);
         }
-        let (remembered, woken) = (Arc::new(remembered), Mutex::new(Some(woken)));
+        let (memory, woken) = (Arc::new(memory), Mutex::new(Some(woken)));
         Ok(Arc::new(Warmer {
             path,
-            remembered,
+            memory,
             state: Mutex::new(state),
             ledger,
             wake,
@@ -253,7 +253,7 @@ impl Warmer {
     /// As [`Warmer::new`], and the old plans stay.
     pub fn reload(&self, plans: Vec<config::Plan>) -> Result<(), PlanError> {
         lock(&self.state).plans = check(&*self.path, plans)?;
-        let _ = self.wake.send(Wake::Reloaded);
+        let _ = self.wake.send(WarmerEvent::Reloaded);
         Ok(())
     }
 
@@ -264,8 +264,8 @@ impl Warmer {
     pub fn start(&self, plan: &str) -> Result<RunId, StartError> {
         self.begin(
             plan,
-            Begin {
-                trigger: Trigger::Request,
+            RunStart {
+                trigger: RunTrigger::Request,
                 due: None,
                 dry: false,
             },
@@ -279,8 +279,8 @@ impl Warmer {
     pub fn start_dry(&self, plan: &str) -> Result<RunId, StartError> {
         self.begin(
             plan,
-            Begin {
-                trigger: Trigger::Request,
+            RunStart {
+                trigger: RunTrigger::Request,
                 due: None,
                 dry: true,
             },
@@ -294,15 +294,15 @@ impl Warmer {
     pub fn start_first(&self, plan: &str) -> Result<RunId, StartError> {
         self.begin(
             plan,
-            Begin {
-                trigger: Trigger::Start,
+            RunStart {
+                trigger: RunTrigger::Start,
                 due: None,
                 dry: false,
             },
         )
     }
 
-    fn begin(&self, name: &str, begin: Begin) -> Result<RunId, StartError> {
+    fn begin(&self, name: &str, begin: RunStart) -> Result<RunId, StartError> {
         let now = self.path.clock().now();
         let mut state = lock(&self.state);
         let planned = state
@@ -336,7 +336,7 @@ impl Warmer {
         if !run.dry {
             self.ledger.with(&run.plan.name, |totals| totals.runs += 1);
         }
-        let _ = self.wake.send(Wake::Run(run));
+        let _ = self.wake.send(WarmerEvent::Run(run));
         Ok(id)
     }
 
@@ -397,7 +397,7 @@ impl Warmer {
     }
 
     /// How a run goes on; none where it is not remembered.
-    pub fn watch(&self, run: RunId) -> Option<watch::Receiver<Progress>> {
+    pub fn watch(&self, run: RunId) -> Option<watch::Receiver<RunProgress>> {
         Some(lock(&self.state).find(run)?.progress.subscribe())
     }
 
@@ -405,7 +405,7 @@ impl Warmer {
     pub fn plans(&self) -> Vec<PlanSummary> {
         let now = self.path.clock().now();
         let state = lock(&self.state);
-        let summary = |planned: &Planned| PlanSummary {
+        let summary = |planned: &PlanEntry| PlanSummary {
             name: planned.plan.name.to_string(),
             site: planned.plan.site.to_string(),
             schedule: planned.plan.schedule.clone(),
@@ -445,14 +445,14 @@ impl Warmer {
 
 /// How a run begins.
 #[derive(Clone, Copy, Debug)]
-struct Begin {
-    trigger: Trigger,
+struct RunStart {
+    trigger: RunTrigger,
     /// When its schedule came due.
     due: Option<Timestamp>,
     dry: bool,
 }
 
-impl State {
+impl WarmerState {
     fn find(&self, id: RunId) -> Option<Arc<Run>> {
         self.runs.iter().find(|run| run.id == id).cloned()
     }
@@ -481,9 +481,9 @@ fn new_run(
     id: RunId,
     plan: config::Plan,
     zone: Tz,
-    begin: Begin,
+    begin: RunStart,
     now: Timestamp,
-    before: Traffic,
+    before: TrafficCounts,
 ) -> Run {
     let until = begin.due.unwrap_or(now).saturating_add(plan.window);
     let report = RunReport {
@@ -538,7 +538,7 @@ fn shown(time: Timestamp, zone: Tz) -> String {
     })
 }
 
-fn check(path: &dyn Path, plans: Vec<config::Plan>) -> Result<Vec<Planned>, PlanError> {
+fn check(path: &dyn RequestPath, plans: Vec<config::Plan>) -> Result<Vec<PlanEntry>, PlanError> {
     let planned = |plan: config::Plan| {
         let no_site = || PlanError::NoSite {
             plan: Arc::clone(&plan.name),
@@ -556,7 +556,7 @@ fn check(path: &dyn Path, plans: Vec<config::Plan>) -> Result<Vec<Planned>, Plan
             Schedule::parse(schedule, zone).map_err(wrong)
         });
         let schedule = schedule.transpose()?;
-        Ok(Planned {
+        Ok(PlanEntry {
             plan,
             zone,
             schedule,
@@ -571,7 +571,7 @@ fn check(path: &dyn Path, plans: Vec<config::Plan>) -> Result<Vec<Planned>, Plan
 /// When there is no thread or no runtime to be had.
 pub fn start(
     warmer: &Arc<Warmer>,
-    stages: watch::Receiver<Stage>,
+    stages: watch::Receiver<ShutdownStage>,
 ) -> std::io::Result<JoinHandle<()>> {
     let warmer = Arc::clone(warmer);
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -30,11 +30,11 @@ pub struct Collapse<T> {
 #[derive(Debug)]
 pub struct Flight<T> {
     attempt: u32,
-    state: watch::Sender<State<T>>,
+    state: watch::Sender<FlightState<T>>,
 }
 
 #[derive(Clone, Debug)]
-enum State<T> {
+enum FlightState<T> {
     Waiting,
     Answered(T),
     Failed,
@@ -42,7 +42,7 @@ enum State<T> {
 
 /// What a request finds when it joins.
 #[derive(Debug)]
-pub enum Role<T: Clone> {
+pub enum FlightRole<T: Clone> {
     /// It fetches.
     Leader(Lead<T>),
     /// Another one does.
@@ -51,7 +51,7 @@ pub enum Role<T: Clone> {
 
 /// What came of waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Waited<T> {
+pub enum FlightResult<T> {
     /// What the leader shares.
     Answered(T),
     /// The leader failed: join again, as the next one or behind it.
@@ -73,18 +73,18 @@ impl<T: Clone> Collapse<T> {
 
     /// Leads or follows the fetch of `key`. `attempt` counts the leaders that this request has seen
     /// fail: 0 at first.
-    pub fn join(self: &Arc<Self>, key: &[u8], attempt: u32) -> Role<T> {
+    pub fn join(self: &Arc<Self>, key: &[u8], attempt: u32) -> FlightRole<T> {
         let mut shard = self.shard(key);
         if let Some(flight) = shard.get(key) {
-            return Role::Follower(Arc::clone(flight));
+            return FlightRole::Follower(Arc::clone(flight));
         }
         let key: Arc<[u8]> = key.into();
         let flight = Arc::new(Flight {
             attempt,
-            state: watch::Sender::new(State::Waiting),
+            state: watch::Sender::new(FlightState::Waiting),
         });
         shard.insert(Arc::clone(&key), Arc::clone(&flight));
-        Role::Leader(Lead {
+        FlightRole::Leader(Lead {
             collapse: Arc::clone(self),
             key,
             flight,
@@ -94,8 +94,8 @@ impl<T: Clone> Collapse<T> {
     /// Leads the fetch of `key` if nobody does.
     pub fn lead(self: &Arc<Self>, key: &[u8]) -> Option<Lead<T>> {
         match self.join(key, 0) {
-            Role::Leader(lead) => Some(lead),
-            Role::Follower(_) => None,
+            FlightRole::Leader(lead) => Some(lead),
+            FlightRole::Follower(_) => None,
         }
     }
 
@@ -122,14 +122,14 @@ impl<T: Clone> Default for Collapse<T> {
 
 impl<T: Clone> Flight<T> {
     /// Waits until the leader has something to share, or has failed. The caller sets the deadline.
-    pub async fn wait(&self) -> Waited<T> {
+    pub async fn wait(&self) -> FlightResult<T> {
         let mut state = self.state.subscribe();
         let answered = state
-            .wait_for(|state| !matches!(state, State::Waiting))
+            .wait_for(|state| !matches!(state, FlightState::Waiting))
             .await;
         match answered.as_deref() {
-            Ok(State::Answered(shared)) => Waited::Answered(shared.clone()),
-            _ => Waited::Failed {
+            Ok(FlightState::Answered(shared)) => FlightResult::Answered(shared.clone()),
+            _ => FlightResult::Failed {
                 attempt: self.attempt + 1,
             },
         }
@@ -147,7 +147,9 @@ pub struct Lead<T: Clone> {
 impl<T: Clone> Lead<T> {
     /// Gives `shared` to all that follow, now and until the lead is dropped.
     pub fn share(&self, shared: T) {
-        self.flight.state.send_replace(State::Answered(shared));
+        self.flight
+            .state
+            .send_replace(FlightState::Answered(shared));
     }
 
     /// Whether the failure of this leader should be shared instead of handing over.
@@ -160,9 +162,9 @@ impl<T: Clone> Drop for Lead<T> {
     fn drop(&mut self) {
         self.collapse.shard(&self.key).remove(&self.key);
         self.flight.state.send_if_modified(|state| {
-            let waiting = matches!(state, State::Waiting);
+            let waiting = matches!(state, FlightState::Waiting);
             if waiting {
-                *state = State::Failed;
+                *state = FlightState::Failed;
             }
             waiting
         });
@@ -183,8 +185,8 @@ mod tests {
 
     fn follower(collapse: &Arc<Collapse<u8>>) -> Arc<Flight<u8>> {
         match collapse.join(b"k", 0) {
-            Role::Follower(flight) => flight,
-            Role::Leader(_) => panic!("there is a leader already"),
+            FlightRole::Follower(flight) => flight,
+            FlightRole::Leader(_) => panic!("there is a leader already"),
         }
     }
 
@@ -195,12 +197,12 @@ mod tests {
         let early = follower(&collapse);
         lead.share(7);
         let late = follower(&collapse);
-        assert_eq!(early.wait().await, Waited::Answered(7));
-        assert_eq!(late.wait().await, Waited::Answered(7));
+        assert_eq!(early.wait().await, FlightResult::Answered(7));
+        assert_eq!(late.wait().await, FlightResult::Answered(7));
         drop(lead);
         assert_eq!(
             early.wait().await,
-            Waited::Answered(7),
+            FlightResult::Answered(7),
             "also after the flight has ended"
         );
         assert!(collapse.is_empty());
@@ -213,12 +215,12 @@ mod tests {
         assert!(!lead.is_last());
         let flight = follower(&collapse);
         drop(lead);
-        assert_eq!(flight.wait().await, Waited::Failed { attempt: 1 });
-        let Role::Leader(second) = collapse.join(b"k", 1) else {
+        assert_eq!(flight.wait().await, FlightResult::Failed { attempt: 1 });
+        let FlightRole::Leader(second) = collapse.join(b"k", 1) else {
             panic!("the first to come back leads")
         };
         assert!(second.is_last());
-        assert!(matches!(collapse.join(b"k", 1), Role::Follower(_)));
+        assert!(matches!(collapse.join(b"k", 1), FlightRole::Follower(_)));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use connection::{Connection, Sent};
+use connection::{NextHopConnection, SendResult};
 use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
 use tero_wire::Fault;
@@ -33,7 +33,7 @@ pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 pub type RequestBody = UnsyncBoxBody<Bytes, BodyError>;
 
 /// Makes a request once more, if that can be done.
-pub type Again<'a> = dyn FnMut() -> Option<Request<RequestBody>> + Send + 'a;
+pub type RequestCopy<'a> = dyn FnMut() -> Option<Request<RequestBody>> + Send + 'a;
 
 /// Why the next hop gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -121,7 +121,7 @@ impl OriginError {
 
 /// A next hop.
 #[derive(Debug)]
-struct Hop {
+struct NextHop {
     /// Unique in the process, for the per-thread pools.
     id: usize,
     host: String,
@@ -133,7 +133,7 @@ struct Hop {
 
 /// How requests travel to a site's next hops.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct OriginSettings {
     /// Host and port of each.
     pub hops: Vec<(String, u16)>,
     /// Requests under way at once.
@@ -151,16 +151,16 @@ pub struct Settings {
 /// The next hops of a site.
 #[derive(Debug)]
 pub struct Origin {
-    hops: Vec<Hop>,
+    hops: Vec<NextHop>,
     next: AtomicUsize,
     fetches: Arc<Semaphore>,
-    settings: Settings,
+    settings: OriginSettings,
     clock: Clock,
 }
 
 /// An answer of the next hop; its body holds one of the site's `max_fetches` until it is dropped.
 #[derive(Debug)]
-pub struct Answer {
+pub struct OriginResponse {
     /// Head and body.
     pub response: Response<Incoming>,
     /// Held while the body is read.
@@ -169,9 +169,9 @@ pub struct Answer {
 
 impl Origin {
     /// The next hops of `settings`, with no connection yet.
-    pub fn new(settings: Settings, clock: Clock) -> Origin {
+    pub fn new(settings: OriginSettings, clock: Clock) -> Origin {
         static NEXT_ID: AtomicUsize = AtomicUsize::new(0);
-        let hops = settings.hops.iter().map(|(host, port)| Hop {
+        let hops = settings.hops.iter().map(|(host, port)| NextHop {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             host: host
                 .trim_start_matches('[')
@@ -208,14 +208,14 @@ impl Origin {
     pub async fn fetch(
         &self,
         mut request: Request<RequestBody>,
-        mut again: Option<&mut Again<'_>>,
-    ) -> Result<Answer, OriginError> {
+        mut again: Option<&mut RequestCopy<'_>>,
+    ) -> Result<OriginResponse, OriginError> {
         let permit = self.permit().await?;
         let first = self.next.fetch_add(1, Ordering::Relaxed);
         let mut failure = OriginError::Busy;
         for hop in self.in_turn(first) {
             match self.fetch_from(hop, request, again.as_deref_mut()).await {
-                Ok(response) => return Ok(Answer { response, permit }),
+                Ok(response) => return Ok(OriginResponse { response, permit }),
                 Err((error, Some(unsent))) => {
                     hop.rests_until.store(
                         self.clock
@@ -249,13 +249,14 @@ impl Origin {
     }
 
     /// All hops once, those that can be reached first, beginning with another one each time.
-    fn in_turn(&self, first: usize) -> Vec<&Hop> {
+    fn in_turn(&self, first: usize) -> Vec<&NextHop> {
         if let [only] = &self.hops[..] {
             return vec![only];
         }
         let now = self.clock.now();
-        let rests =
-            |hop: &&Hop| Timestamp::from_unix_millis(hop.rests_until.load(Ordering::Relaxed)) > now;
+        let rests = |hop: &&NextHop| {
+            Timestamp::from_unix_millis(hop.rests_until.load(Ordering::Relaxed)) > now
+        };
         let turn = || (0..self.hops.len()).map(|step| &self.hops[(first + step) % self.hops.len()]);
         turn()
             .filter(|hop| !rests(hop))
@@ -266,21 +267,21 @@ impl Origin {
     /// Sends a request to one hop; gives it back where it was not sent.
     async fn fetch_from(
         &self,
-        hop: &Hop,
+        hop: &NextHop,
         mut request: Request<RequestBody>,
-        mut again: Option<&mut Again<'_>>,
+        mut again: Option<&mut RequestCopy<'_>>,
     ) -> Result<Response<Incoming>, (OriginError, Option<Request<RequestBody>>)> {
         while let Some(idle) = connection::take_idle(hop.id, self.clock.now(), again.is_some()) {
             match self.send(hop, idle, request).await {
                 Ok(response) => return Ok(response),
-                Err(Failed {
+                Err(SendError {
                     unsent: Some(unsent),
                     ..
                 }) => request = unsent,
                 // It may be that the hop closed the connection at this very moment: then it ends
                 // without a byte of an answer, and the application has not seen the request (RFC
                 // 9112 §9.3.1).
-                Err(Failed {
+                Err(SendError {
                     error, was_silent, ..
                 }) => match again
                     .as_mut()
@@ -329,10 +330,10 @@ impl Origin {
 
     async fn send(
         &self,
-        hop: &Hop,
-        mut connection: Connection,
+        hop: &NextHop,
+        mut connection: NextHopConnection,
         request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, Failed> {
+    ) -> Result<Response<Incoming>, SendError> {
         let origin = hop.authority.clone();
         let asks_to_switch = request.headers().contains_key(UPGRADE);
         let (error, was_silent) = match self
@@ -340,32 +341,32 @@ impl Origin {
             .timeout(self.settings.response_timeout, connection.send(request))
             .await
         {
-            Ok(Sent::Answered(response))
+            Ok(SendResult::Answered(response))
                 if response.status() != StatusCode::SWITCHING_PROTOCOLS =>
             {
                 connection::keep(hop.id, connection, self.clock.now());
                 return Ok(response);
             }
-            Ok(Sent::Answered(response)) if asks_to_switch => return Ok(response),
-            Ok(Sent::Answered(_)) => (OriginError::Switched { origin }, false),
-            Ok(Sent::Unsent(request, source)) => {
+            Ok(SendResult::Answered(response)) if asks_to_switch => return Ok(response),
+            Ok(SendResult::Answered(_)) => (OriginError::Switched { origin }, false),
+            Ok(SendResult::Unsent(request, source)) => {
                 let error = OriginError::Broken { origin, source };
-                return Err(Failed {
+                return Err(SendError {
                     error,
                     unsent: Some(request),
                     was_silent: true,
                 });
             }
-            Ok(Sent::Broken { source, .. }) if source.is_user() => {
+            Ok(SendResult::Broken { source, .. }) if source.is_user() => {
                 (OriginError::RequestBody { source }, false)
             }
-            Ok(Sent::Broken { source, was_silent }) => match fault_in(&source) {
+            Ok(SendResult::Broken { source, was_silent }) => match fault_in(&source) {
                 Some(fault) => (OriginError::Malformed { origin, fault }, false),
                 None => (OriginError::Broken { origin, source }, was_silent),
             },
             Err(_) => (OriginError::ResponseTimeout { origin }, false),
         };
-        Err(Failed {
+        Err(SendError {
             error,
             unsent: None,
             was_silent,
@@ -374,7 +375,7 @@ impl Origin {
 }
 
 /// What became of a request that was not answered.
-struct Failed {
+struct SendError {
     error: OriginError,
     /// The request, where nothing of it was sent.
     unsent: Option<Request<RequestBody>>,

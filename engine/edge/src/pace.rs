@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// What a fetch tells about the next hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sign {
+pub enum FetchSignal {
     /// It answered, after this time.
     Answered(Duration),
     /// It was not asked.
@@ -91,11 +91,11 @@ impl Pace {
     }
 
     /// A fetch has ended.
-    pub fn end(&mut self, sign: Sign, now: Timestamp) {
+    pub fn end(&mut self, sign: FetchSignal, now: Timestamp) {
         match sign {
-            Sign::NotAsked => {}
-            Sign::Answered(took) => self.answered(took),
-            Sign::Overloaded { retry_after } => {
+            FetchSignal::NotAsked => {}
+            FetchSignal::Answered(took) => self.answered(took),
+            FetchSignal::Overloaded { retry_after } => {
                 self.slow_down(2.0);
                 // What was saved up must not come all at once after the pause.
                 self.allowance = self.allowance.min(1.0);
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     const START: Timestamp = Timestamp::from_unix_secs(1_000);
-    const FAST: Sign = Sign::Answered(Duration::from_millis(20));
+    const FAST: FetchSignal = FetchSignal::Answered(Duration::from_millis(20));
 
     fn millis(millis: u64) -> Duration {
         Duration::from_millis(millis)
@@ -167,7 +167,7 @@ mod tests {
     fn an_overloaded_next_hop_is_left_alone_for_as_long_as_it_wants() {
         let mut pace = Pace::new(100.0, 8, START);
         pace.end(
-            Sign::Overloaded {
+            FetchSignal::Overloaded {
                 retry_after: Some(Duration::from_secs(7)),
             },
             START,
@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(pace.wait(START), Duration::from_secs(7));
         assert_eq!(pace.concurrency(), 4);
         pace.end(
-            Sign::Overloaded {
+            FetchSignal::Overloaded {
                 retry_after: Some(Duration::from_secs(100_000)),
             },
             START,
@@ -187,7 +187,7 @@ mod tests {
     fn every_failure_makes_it_slower_down_to_a_bound_and_answers_make_it_fast_again() {
         let mut pace = Pace::new(64.0, 64, START);
         for _ in 0..100 {
-            pace.end(Sign::Overloaded { retry_after: None }, START);
+            pace.end(FetchSignal::Overloaded { retry_after: None }, START);
         }
         assert_eq!(pace.concurrency(), 1);
         assert_eq!(pace.wait(START), PAUSE * 64);
@@ -206,13 +206,13 @@ mod tests {
         for _ in 0..5 {
             pace.end(FAST, START);
         }
-        pace.end(Sign::Answered(millis(79)), START);
+        pace.end(FetchSignal::Answered(millis(79)), START);
         assert_eq!(pace.concurrency(), 8);
         for _ in 0..4 {
-            pace.end(Sign::Answered(millis(400)), START);
+            pace.end(FetchSignal::Answered(millis(400)), START);
         }
         assert_eq!(pace.concurrency(), 1);
-        pace.end(Sign::NotAsked, START);
+        pace.end(FetchSignal::NotAsked, START);
         assert_eq!(pace.concurrency(), 1);
     }
 

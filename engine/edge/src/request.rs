@@ -5,24 +5,24 @@
 //! [`answer`] on.
 
 pub mod admit;
-pub mod ahead;
 pub mod body;
-pub mod caller;
+pub mod client;
 mod deliver;
 pub mod devices;
 pub mod explain;
 mod fetch;
-mod forward;
-mod heads;
 mod hit_for_miss;
+mod hits;
+mod next_hop_request;
 mod parts;
 mod pass;
+mod ready_heads;
+pub mod refresh_ahead;
 mod respond;
 mod revalidate;
 pub mod site;
 pub mod trial;
 mod upgrade;
-mod uses;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ use http::{HeaderValue, Method, Request, Response, Uri};
 use hyper::body::Incoming;
 use tokio::sync::oneshot::error::RecvError;
 
-use crate::collapse::{Collapse, Lead, Role, Waited};
+use crate::collapse::{Collapse, FlightResult, FlightRole, Lead};
 use crate::store::fill::FillReader;
 use crate::store::stored::StoredResponse;
 use crate::store::{PurgePoint, Store, Variants};
@@ -41,18 +41,18 @@ use crate::telemetry::Outcome;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::popularity::Popularity;
 use crate::telemetry::warm_use::WarmUse;
-use admit::{Exchange, From, Handling};
-use ahead::Ahead;
+use admit::{Exchange, Handling, RequestSource};
 use body::EdgeBody;
-use deliver::{Source, Told, deliver};
+use deliver::{BodySource, Provenance, deliver};
 use devices::Devices;
-use fetch::{Extent, Fetch, Fetched, Filling, Shared};
+use fetch::{Extent, Fetch, FetchResult, FlightNews, ResponseInFlight};
 use hit_for_miss::HitForMiss;
 use pass::Kept;
+use refresh_ahead::Watchlist;
 use respond::Failure;
 use site::{Site, Sites};
 use tero_policy_host::device::Device;
-use tero_policy_host::{Ask, Chain};
+use tero_policy_host::{Chain, PolicyRequest};
 use tero_semantics::cache_status::Forward;
 use tero_semantics::decision::{QueryRule, RequestDecision};
 use tero_semantics::reuse::{self, Absent, Reuse, reuse};
@@ -79,14 +79,14 @@ pub struct Edge {
     /// What visitors used of what plans warmed.
     pub warm_use: WarmUse,
     /// What is revalidated before it expires.
-    pub ahead: Ahead,
+    pub watchlist: Watchlist,
     /// The log of requests, where one is kept.
     pub access_log: Option<AccessLog>,
     /// Remembered device classes.
     pub devices: Devices,
     /// Bytes of a request's target and fields, at most.
     pub max_header_bytes: usize,
-    collapse: Arc<Collapse<Shared>>,
+    collapse: Arc<Collapse<FlightNews>>,
     hit_for_miss: HitForMiss,
     collapse_timeout: Duration,
     via: HeaderValue,
@@ -97,7 +97,7 @@ pub struct Edge {
 
 /// What an [`Edge`] is made of.
 #[derive(Debug)]
-pub struct Parts {
+pub struct EdgeParts {
     /// As [`Edge::name`]; a token.
     pub name: String,
     /// As [`Edge::clock`].
@@ -122,7 +122,7 @@ pub struct Parts {
 
 impl Edge {
     /// An edge with an empty cache, or what `parts` bring.
-    pub fn new(parts: Parts) -> Edge {
+    pub fn new(parts: EdgeParts) -> Edge {
         let via = HeaderValue::try_from(format!("1.1 {}", parts.name))
             .unwrap_or_else(|_| HeaderValue::from_static("1.1 tero"));
         Edge {
@@ -132,7 +132,7 @@ impl Edge {
             sites: ArcSwap::from_pointee(parts.sites),
             popularity: parts.popularity,
             warm_use: WarmUse::default(),
-            ahead: Ahead::default(),
+            watchlist: Watchlist::default(),
             access_log: parts.access_log,
             devices: parts.devices,
             max_header_bytes: parts.max_header_bytes,
@@ -158,38 +158,38 @@ pub struct Answer {
 }
 
 /// The answer to a client's request, which for a hit is there already.
-pub enum Handled<'e> {
+pub enum Reply<'e> {
     /// Nothing had to be waited for.
-    Now(Response<EdgeBody>),
+    Ready(Response<EdgeBody>),
     /// It takes a while. The futures of a fetch are large; a hit should not carry their weight.
-    Later(Pin<Box<dyn Future<Output = Response<EdgeBody>> + Send + 'e>>),
+    Pending(Pin<Box<dyn Future<Output = Response<EdgeBody>> + Send + 'e>>),
 }
 
-impl Handled<'_> {
+impl Reply<'_> {
     /// Waits for the answer.
     pub async fn response(self) -> Response<EdgeBody> {
         match self {
-            Handled::Now(response) => response,
-            Handled::Later(response) => response.await,
+            Reply::Ready(response) => response,
+            Reply::Pending(response) => response.await,
         }
     }
 }
 
 /// Answers a client's request.
-pub fn handle(edge: &Arc<Edge>, request: Request<Incoming>, from: From) -> Handled<'_> {
+pub fn handle(edge: &Arc<Edge>, request: Request<Incoming>, source: RequestSource) -> Reply<'_> {
     let (parts, content) = request.into_parts();
-    let exchange = match admit::admit(edge, parts, from) {
+    let exchange = match admit::admit(edge, parts, source) {
         Ok(exchange) => Arc::new(exchange),
-        Err(refused) => return Handled::Now(respond::refused(edge, refused.0)),
+        Err(refused) => return Reply::Ready(respond::refused(edge, refused.0)),
     };
     match look_up(edge, &exchange) {
         Found::Answer(answer) => {
-            uses::record(edge, &exchange, &answer);
-            Handled::Now(answer.response)
+            hits::record(edge, &exchange, &answer);
+            Reply::Ready(answer.response)
         }
-        Found::Forward(way) => Handled::Later(Box::pin(async move {
+        Found::Forward(way) => Reply::Pending(Box::pin(async move {
             let answer = forward(edge, &exchange, way, Some(content)).await;
-            uses::record(edge, &exchange, &answer);
+            hits::record(edge, &exchange, &answer);
             answer.response
         })),
     }
@@ -259,7 +259,7 @@ fn look_up(edge: &Arc<Edge>, exchange: &Arc<Exchange>) -> Found {
         Reuse::Fresh => Found::Answer(hit(edge, exchange, stored)),
         Reuse::StaleWhileRevalidate => {
             revalidate::in_background(edge, exchange, stored);
-            Found::Answer(stale(edge, exchange, stored, Told::default()))
+            Found::Answer(stale(edge, exchange, stored, Provenance::default()))
         }
         Reuse::Revalidate(why) => {
             let forward = if why.is_of_request() {
@@ -290,7 +290,7 @@ fn nothing_stored(edge: &Edge, exchange: &Exchange, why: Forward) -> Found {
 }
 
 fn hit(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stored: &Arc<StoredResponse>) -> Answer {
-    uses::count(edge, exchange, stored);
+    hits::count(edge, exchange, stored);
     let response = deliver::hit(edge, exchange, stored);
     Answer {
         response,
@@ -303,14 +303,14 @@ fn stale(
     edge: &Arc<Edge>,
     exchange: &Arc<Exchange>,
     stored: &Arc<StoredResponse>,
-    told: Told,
+    provenance: Provenance,
 ) -> Answer {
-    uses::count(edge, exchange, stored);
+    hits::count(edge, exchange, stored);
     let response = deliver(
         edge,
         exchange,
-        Source::Stored(stored),
-        told,
+        BodySource::Stored(stored),
+        provenance,
         edge.clock.now(),
     );
     Answer {
@@ -336,7 +336,7 @@ async fn fetch(
     why: Forward,
 ) -> Answer {
     if exchange.parts.method == Method::HEAD {
-        return head(edge, exchange, stale, why).await;
+        return forward_head(edge, exchange, stale, why).await;
     }
     let part = if stale.is_none() {
         edge.store.part(&exchange.key, &exchange.parts.headers)
@@ -347,7 +347,7 @@ async fn fetch(
         && parts::is_fresh(exchange, part)
         && let Some(response) = deliver::part(edge, exchange, part)
     {
-        uses::count(edge, exchange, part);
+        hits::count(edge, exchange, part);
         return Answer {
             response,
             outcome: Outcome::Hit,
@@ -361,13 +361,13 @@ async fn fetch(
     };
     let is_too_large = part.is_some_and(|part| parts::is_of_too_large(edge, &part));
     if is_too_large && exchange.fields.range {
-        return ranged(edge, exchange, why).await;
+        return fetch_range(edge, exchange, why).await;
     }
     if is_too_large
         || exchange.directives.no_store
         || edge.hit_for_miss.expects(&exchange.key, exchange.at)
     {
-        return alone(edge, exchange, stale, why).await;
+        return fetch_alone(edge, exchange, stale, why).await;
     }
     let asked = edge.store.purge_point();
     let deadline = edge.clock.now().saturating_add(edge.collapse_timeout);
@@ -376,24 +376,28 @@ async fn fetch(
     let mut others = 0;
     loop {
         let flight = match edge.collapse.join(&flight_key, attempt) {
-            Role::Leader(lead) => return self::lead(edge, exchange, stale, why, lead).await,
-            Role::Follower(flight) => flight,
+            FlightRole::Leader(lead) => {
+                return self::fetch_as_leader(edge, exchange, stale, why, lead).await;
+            }
+            FlightRole::Follower(flight) => flight,
         };
         let patience = deadline.since(edge.clock.now());
         match edge.clock.timeout(patience, flight.wait()).await {
-            Err(_) => return alone(edge, exchange, stale, why).await,
-            Ok(Waited::Failed { attempt: failed }) => attempt = failed,
-            Ok(Waited::Answered(Shared::Failed(failure))) => {
-                return failed(edge, exchange, stale, why, failure);
+            Err(_) => return fetch_alone(edge, exchange, stale, why).await,
+            Ok(FlightResult::Failed { attempt: failed }) => attempt = failed,
+            Ok(FlightResult::Answered(FlightNews::Failed(failure))) => {
+                return stale_or_error(edge, exchange, stale, why, failure);
             }
-            Ok(Waited::Answered(Shared::NotStorable)) => {
-                return alone(edge, exchange, stale, why).await;
+            Ok(FlightResult::Answered(FlightNews::NotStorable)) => {
+                return fetch_alone(edge, exchange, stale, why).await;
             }
-            Ok(Waited::Answered(Shared::Stored)) => match stored_meanwhile(edge, exchange) {
-                Some(answer) => return answer,
-                None => return alone(edge, exchange, stale, why).await,
-            },
-            Ok(Waited::Answered(Shared::Filling(filling))) => {
+            Ok(FlightResult::Answered(FlightNews::Stored)) => {
+                match stored_meanwhile(edge, exchange) {
+                    Some(answer) => return answer,
+                    None => return fetch_alone(edge, exchange, stale, why).await,
+                }
+            }
+            Ok(FlightResult::Answered(FlightNews::Filling(filling))) => {
                 match join_fill(edge, exchange, &filling, asked) {
                     Join::Reader(reader) => return follow(edge, exchange, &filling, reader, why),
                     // Those to whom the same applies share another fetch.
@@ -403,7 +407,7 @@ async fn fetch(
                         others += 1;
                     }
                     Join::Other(_) | Join::TooLate => {
-                        return alone(edge, exchange, stale, why).await;
+                        return fetch_alone(edge, exchange, stale, why).await;
                     }
                 }
             }
@@ -412,24 +416,24 @@ async fn fetch(
 }
 
 /// Fetches for all that wait for this key. Somebody may have stored it since it was looked up.
-async fn lead(
+async fn fetch_as_leader(
     edge: &Arc<Edge>,
     exchange: &Arc<Exchange>,
     stale: Option<Arc<StoredResponse>>,
     why: Forward,
-    lead: Lead<Shared>,
+    lead: Lead<FlightNews>,
 ) -> Answer {
     if why != Forward::Request
         && let Some(answer) = stored_meanwhile(edge, exchange)
     {
-        lead.share(Shared::Stored);
+        lead.share(FlightNews::Stored);
         return answer;
     }
     run(edge, exchange, stale, why, Some(lead)).await
 }
 
 /// Fetches without followers.
-async fn alone(
+async fn fetch_alone(
     edge: &Arc<Edge>,
     exchange: &Arc<Exchange>,
     stale: Option<Arc<StoredResponse>>,
@@ -438,13 +442,13 @@ async fn alone(
     let asks_for_less = exchange.fields.range || exchange.fields.conditional;
     // What won't be stored need not be fetched whole.
     if asks_for_less && stale.is_none() && edge.hit_for_miss.expects(&exchange.key, exchange.at) {
-        return ranged(edge, exchange, why).await;
+        return fetch_range(edge, exchange, why).await;
     }
     run(edge, exchange, stale, why, None).await
 }
 
 /// Fetches no more than the client asks for; what comes of a range by itself is kept as a part.
-async fn ranged(edge: &Arc<Edge>, exchange: &Arc<Exchange>, why: Forward) -> Answer {
+async fn fetch_range(edge: &Arc<Edge>, exchange: &Arc<Exchange>, why: Forward) -> Answer {
     if exchange.fields.conditional || !exchange.fields.range {
         return pass_through(edge, exchange, None, why).await;
     }
@@ -456,7 +460,7 @@ async fn ranged(edge: &Arc<Edge>, exchange: &Arc<Exchange>, why: Forward) -> Ans
         extent: Extent::Range,
         lead: None,
     };
-    fetched(edge, exchange, None, why, fetch.start().await).await
+    answer_from_fetch(edge, exchange, None, why, fetch.start().await).await
 }
 
 async fn run(
@@ -464,7 +468,7 @@ async fn run(
     exchange: &Arc<Exchange>,
     stale: Option<Arc<StoredResponse>>,
     why: Forward,
-    lead: Option<Lead<Shared>>,
+    lead: Option<Lead<FlightNews>>,
 ) -> Answer {
     let part = if stale.is_none() {
         edge.store.part(&exchange.key, &exchange.parts.headers)
@@ -479,31 +483,31 @@ async fn run(
         extent,
         lead,
     };
-    fetched(edge, exchange, stale, why, fetch.start().await).await
+    answer_from_fetch(edge, exchange, stale, why, fetch.start().await).await
 }
 
 /// The answer to the request that began a fetch.
-async fn fetched(
+async fn answer_from_fetch(
     edge: &Arc<Edge>,
     exchange: &Arc<Exchange>,
     stale: Option<Arc<StoredResponse>>,
     why: Forward,
-    told: Result<Fetched, RecvError>,
+    told: Result<FetchResult, RecvError>,
 ) -> Answer {
     match told {
-        Ok(Fetched::Filling(filling, reader, fields)) => {
+        Ok(FetchResult::Filling(filling, reader, fields)) => {
             let status = Some(filling.head.status);
-            let told = Told {
+            let provenance = Provenance {
                 forward: Some(why),
                 forward_status: status,
                 stored: true,
-                ..Told::default()
+                ..Provenance::default()
             };
             let response = deliver(
                 edge,
                 exchange,
-                Source::Filling(&filling, reader, Some(*fields)),
-                told,
+                BodySource::Filling(&filling, reader, Some(*fields)),
+                provenance,
                 edge.clock.now(),
             );
             Answer {
@@ -512,19 +516,19 @@ async fn fetched(
                 stored: true,
             }
         }
-        Ok(Fetched::Revalidated(stored)) => {
+        Ok(FetchResult::Revalidated(stored)) => {
             let status = Some(http::StatusCode::NOT_MODIFIED);
-            let told = Told {
+            let provenance = Provenance {
                 forward: Some(why),
                 forward_status: status,
                 stored: true,
-                ..Told::default()
+                ..Provenance::default()
             };
             let response = deliver(
                 edge,
                 exchange,
-                Source::Stored(&stored),
-                told,
+                BodySource::Stored(&stored),
+                provenance,
                 edge.clock.now(),
             );
             Answer {
@@ -533,10 +537,10 @@ async fn fetched(
                 stored: true,
             }
         }
-        Ok(Fetched::NotStored(response, refusal)) => {
+        Ok(FetchResult::NotStored(response, refusal)) => {
             let status = response.status();
             let response = deliver::conditioned(exchange, *response);
-            let response = pass::told(
+            let response = pass::with_own_fields(
                 edge,
                 exchange,
                 response,
@@ -550,17 +554,18 @@ async fn fetched(
                 stored: false,
             }
         }
-        Ok(Fetched::Part(response)) => {
+        Ok(FetchResult::Part(response)) => {
             let status = response.status();
-            let response = pass::told(edge, exchange, *response, status, why, Kept::AsPart);
+            let response =
+                pass::with_own_fields(edge, exchange, *response, status, why, Kept::AsPart);
             Answer {
                 response,
                 outcome: Outcome::Miss,
                 stored: true,
             }
         }
-        Ok(Fetched::TooLargeForRange) => Box::pin(ranged(edge, exchange, why)).await,
-        Ok(Fetched::Failed(failure)) => failed(edge, exchange, stale, why, failure),
+        Ok(FetchResult::TooLargeForRange) => Box::pin(fetch_range(edge, exchange, why)).await,
+        Ok(FetchResult::Failed(failure)) => stale_or_error(edge, exchange, stale, why, failure),
         // The task ended without a word: only when the runtime is being shut down.
         Err(_) => error(respond::failed(edge, Failure::shutting_down(), why)),
     }
@@ -582,15 +587,15 @@ fn stored_meanwhile(edge: &Arc<Edge>, exchange: &Arc<Exchange>) -> Option<Answer
         edge.clock.now(),
     ) {
         Reuse::Fresh => {
-            let told = Told {
+            let provenance = Provenance {
                 collapsed: true,
-                ..Told::default()
+                ..Provenance::default()
             };
             let response = deliver(
                 edge,
                 exchange,
-                Source::Stored(stored),
-                told,
+                BodySource::Stored(stored),
+                provenance,
                 edge.clock.now(),
             );
             Some(Answer {
@@ -614,11 +619,16 @@ enum Join {
 /// Whether a response that is being stored answers this request too (§4.1), which came when the
 /// order of purges stood at `asked`: not if it was purged, or made invalid, after its fetch began
 /// and before this request came.
-fn join_fill(edge: &Edge, exchange: &Exchange, filling: &Filling, asked: PurgePoint) -> Join {
+fn join_fill(
+    edge: &Edge,
+    exchange: &Exchange,
+    filling: &ResponseInFlight,
+    asked: PurgePoint,
+) -> Join {
     let head = &filling.head;
     if let Some(purge) = edge
         .store
-        .purged_between(&exchange.key, head, filling.since, asked)
+        .purged_between(&exchange.key, head, filling.purges, asked)
     {
         return Join::Other(purge);
     }
@@ -631,20 +641,20 @@ fn join_fill(edge: &Edge, exchange: &Exchange, filling: &Filling, asked: PurgePo
 fn follow(
     edge: &Edge,
     exchange: &Exchange,
-    filling: &Filling,
+    filling: &ResponseInFlight,
     reader: FillReader,
     why: Forward,
 ) -> Answer {
-    let told = Told {
+    let provenance = Provenance {
         forward: Some(why),
         collapsed: true,
-        ..Told::default()
+        ..Provenance::default()
     };
     let response = deliver(
         edge,
         exchange,
-        Source::Filling(filling, reader, None),
-        told,
+        BodySource::Filling(filling, reader, None),
+        provenance,
         edge.clock.now(),
     );
     Answer {
@@ -656,7 +666,7 @@ fn follow(
 
 /// A fetch failed: what is stored is served stale where that is allowed (§4.2.4, RFC 5861 §4), else
 /// the failure is told.
-fn failed(
+fn stale_or_error(
     edge: &Arc<Edge>,
     exchange: &Arc<Exchange>,
     stale: Option<Arc<StoredResponse>>,
@@ -673,13 +683,13 @@ fn failed(
                 edge.clock.now(),
             ) =>
         {
-            let told = Told {
+            let provenance = Provenance {
                 forward: Some(why),
                 forward_status: failure.origin_status,
                 trouble: Some(failure.reason),
-                ..Told::default()
+                ..Provenance::default()
             };
-            let mut answer = self::stale(edge, exchange, &stored, told);
+            let mut answer = self::stale(edge, exchange, &stored, provenance);
             // A plan does not want the page, but to know for how long its origin is to be left
             // alone.
             if exchange.warm_run != 0
@@ -697,7 +707,7 @@ fn failed(
 }
 
 /// A HEAD that nothing stored answers: what it says of the stored response counts (§4.3.5).
-async fn head(
+async fn forward_head(
     edge: &Arc<Edge>,
     exchange: &Arc<Exchange>,
     stale: Option<Arc<StoredResponse>>,
@@ -710,14 +720,15 @@ async fn head(
                 revalidate::by_head(edge, exchange, stored, &response, asked_at, since);
             }
             let status = response.status();
-            let response = pass::told(edge, exchange, response, status, why, Kept::Not(None));
+            let response =
+                pass::with_own_fields(edge, exchange, response, status, why, Kept::Not(None));
             Answer {
                 response,
                 outcome: Outcome::Miss,
                 stored: false,
             }
         }
-        Err(failure) => failed(edge, exchange, stale, why, failure),
+        Err(failure) => stale_or_error(edge, exchange, stale, why, failure),
     }
 }
 
@@ -744,7 +755,7 @@ async fn pass_through(
             lead: None,
         };
         let told = fetch.take_over(passed.answer, asked_at, since).await;
-        let answer = Box::pin(fetched(edge, exchange, None, why, told)).await;
+        let answer = Box::pin(answer_from_fetch(edge, exchange, None, why, told)).await;
         return Answer {
             outcome: Outcome::Pass,
             ..answer
@@ -752,7 +763,7 @@ async fn pass_through(
     }
     let response = pass::streamed(edge, exchange, passed.answer);
     let status = response.status();
-    let response = pass::told(edge, exchange, response, status, why, Kept::Not(None));
+    let response = pass::with_own_fields(edge, exchange, response, status, why, Kept::Not(None));
     let outcome = if matches!(why, Forward::Bypass | Forward::Method) {
         Outcome::Pass
     } else {
@@ -770,7 +781,7 @@ async fn upgrade(edge: &Arc<Edge>, exchange: &Arc<Exchange>) -> Answer {
     match upgrade::upgrade(edge, exchange).await {
         Ok(response) => {
             let status = response.status();
-            let response = pass::told(
+            let response = pass::with_own_fields(
                 edge,
                 exchange,
                 response,
@@ -791,7 +802,7 @@ async fn upgrade(edge: &Arc<Edge>, exchange: &Arc<Exchange>) -> Answer {
 /// Counts hits that have been kept back on stored responses, so that popularity and the plans'
 /// figures are complete: before they are read.
 pub fn count_hits(edge: &Edge) {
-    uses::settle_all(edge);
+    hits::flush_all_hits(edge);
 }
 
 /// Every key that an absolute URL of a site may be stored under: by each rule for the query that
@@ -825,7 +836,7 @@ pub fn keys_of_url(site: &Site, url: &str, rule: Option<&QueryRule>) -> Vec<Vec<
 /// What policies of a site decide about a GET of an absolute URL from a device, without any other
 /// field.
 fn decision_for(site: &Site, chain: &Chain, uri: &Uri, device: Device) -> Arc<RequestDecision> {
-    let ask = Ask {
+    let ask = PolicyRequest {
         method: &Method::GET,
         scheme: uri.scheme_str().unwrap_or("http"),
         host: uri.host().unwrap_or_default(),

@@ -4,10 +4,10 @@
 //! connections to next hops; the cache is shared. Nothing of a connection ever moves from one
 //! worker to another.
 
-mod aside;
 mod connection;
+mod connection_state;
 mod gather;
-mod link;
+mod poll_when_woken;
 mod stream;
 mod watchdog;
 
@@ -31,7 +31,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How far the edge has come with stopping.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stage {
+pub enum ShutdownStage {
     /// It serves.
     #[default]
     Running,
@@ -43,11 +43,11 @@ pub enum Stage {
 
 /// What every worker needs.
 #[derive(Debug)]
-struct Shared {
+struct WorkerContext {
     edge: Arc<Edge>,
     settings: config::Server,
     connections: Arc<Semaphore>,
-    stage: watch::Receiver<Stage>,
+    stage: watch::Receiver<ShutdownStage>,
 }
 
 /// Binds every address once per worker. Where a port is 0, all workers share the one that the first
@@ -97,10 +97,10 @@ pub fn start(
     edge: &Arc<Edge>,
     settings: config::Server,
     of_workers: Vec<Vec<TcpListener>>,
-    stage: &watch::Receiver<Stage>,
+    stage: &watch::Receiver<ShutdownStage>,
 ) -> io::Result<Vec<JoinHandle<()>>> {
     let connections = Arc::new(Semaphore::new(settings.max_connections));
-    let shared = Arc::new(Shared {
+    let shared = Arc::new(WorkerContext {
         edge: Arc::clone(edge),
         settings,
         connections,
@@ -125,7 +125,7 @@ pub fn start(
 }
 
 /// Accepts connections until the edge stops, then waits for those that are open.
-async fn work(shared: &Arc<Shared>, listeners: Vec<TcpListener>) {
+async fn work(shared: &Arc<WorkerContext>, listeners: Vec<TcpListener>) {
     let (open, mut all_closed) = mpsc::channel::<()>(1);
     for listener in listeners {
         tokio::spawn(accept(Arc::clone(shared), listener, open.clone()));
@@ -134,7 +134,7 @@ async fn work(shared: &Arc<Shared>, listeners: Vec<TcpListener>) {
     let mut stage = shared.stage.clone();
     let draining = async {
         stage
-            .wait_for(|stage| *stage >= Stage::Draining)
+            .wait_for(|stage| *stage >= ShutdownStage::Draining)
             .await
             .is_ok()
     };
@@ -146,12 +146,12 @@ async fn work(shared: &Arc<Shared>, listeners: Vec<TcpListener>) {
         let mut stage = shared.stage.clone();
         tokio::select! {
             _ = deadline => {}
-            _ = stage.wait_for(|stage| *stage == Stage::Stopped) => {}
+            _ = stage.wait_for(|stage| *stage == ShutdownStage::Stopped) => {}
         }
     }
 }
 
-async fn accept(shared: Arc<Shared>, listener: TcpListener, open: mpsc::Sender<()>) {
+async fn accept(shared: Arc<WorkerContext>, listener: TcpListener, open: mpsc::Sender<()>) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "a listener can't be used"),
@@ -165,7 +165,7 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, open: mpsc::Sender<(
         };
         let (accepted, permit) = tokio::select! {
             accepted = accepted => accepted,
-            _ = stage.wait_for(|stage| *stage >= Stage::Draining) => return,
+            _ = stage.wait_for(|stage| *stage >= ShutdownStage::Draining) => return,
         };
         match (accepted, permit) {
             (Ok((stream, client)), Ok(permit)) => {

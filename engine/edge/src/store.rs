@@ -30,7 +30,7 @@ use stored::StoredResponse;
 use tero_semantics::key;
 use weight::{ARC_BYTES, ENTRY_BYTES, allocated};
 
-pub use purge::{Purge, PurgePoint, Purging, Target};
+pub use purge::{PurgeMode, PurgePoint, PurgeProgress, PurgeScope};
 
 /// What the key of a response in parts has at its end: a third line, which no key of a request has.
 const PARTS: &[u8] = b"\nparts";
@@ -89,11 +89,11 @@ impl Borrow<[u8]> for Key {
 
 /// The stored responses of one key, the latest first.
 #[derive(Clone, Debug)]
-pub struct Variants(List);
+pub struct Variants(VariantList);
 
 /// One needs no list.
 #[derive(Clone, Debug)]
-enum List {
+enum VariantList {
     One(Arc<StoredResponse>),
     Many(Arc<[Arc<StoredResponse>]>),
 }
@@ -101,8 +101,8 @@ enum List {
 impl Variants {
     fn new(all: Vec<Arc<StoredResponse>>) -> Variants {
         match &all[..] {
-            [one] => Variants(List::One(Arc::clone(one))),
-            _ => Variants(List::Many(all.into())),
+            [one] => Variants(VariantList::One(Arc::clone(one))),
+            _ => Variants(VariantList::Many(all.into())),
         }
     }
 
@@ -116,16 +116,16 @@ impl Variants {
     /// All of them.
     pub fn all(&self) -> &[Arc<StoredResponse>] {
         match &self.0 {
-            List::One(one) => std::slice::from_ref(one),
-            List::Many(all) => all,
+            VariantList::One(one) => std::slice::from_ref(one),
+            VariantList::Many(all) => all,
         }
     }
 
     /// Calls `each` with every surrogate key that one of them carries.
     fn each_tag(&self, mut each: impl FnMut(&str)) {
         match &self.0 {
-            List::One(one) => one.head.fields.tags().for_each(each),
-            List::Many(all) => {
+            VariantList::One(one) => one.head.fields.tags().for_each(each),
+            VariantList::Many(all) => {
                 let mut tags: Vec<&str> = all
                     .iter()
                     .flat_map(|stored| stored.head.fields.tags())
@@ -144,7 +144,7 @@ impl Variants {
 
 /// Sizes of the store, in bytes where not said otherwise.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct StoreLimits {
     /// All that the store may hold.
     pub memory: u64,
     /// The part of it for fills in flight.
@@ -159,7 +159,7 @@ pub struct Limits {
 
 /// What the store holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
+pub struct StoreUsage {
     /// Keys.
     pub entries: u64,
     /// Bytes, fills in flight included.
@@ -170,14 +170,14 @@ pub struct Usage {
     pub evictions: u64,
 }
 
-type Map = Cache<Key, Variants, RandomState>;
+type ResponseMap = Cache<Key, Variants, RandomState>;
 
 /// All stored responses.
 #[derive(Debug)]
 pub struct Store {
-    main: Map,
-    warmed: Map,
-    limits: Limits,
+    main: ResponseMap,
+    warmed: ResponseMap,
+    limits: StoreLimits,
     fills: Arc<FillBudget>,
     index: Arc<Index>,
     evictions: Arc<AtomicU64>,
@@ -193,7 +193,7 @@ pub struct Store {
 
 impl Store {
     /// An empty store.
-    pub fn new(limits: Limits) -> Store {
+    pub fn new(limits: StoreLimits) -> Store {
         let index = Arc::new(Index::default());
         let evictions = Arc::new(AtomicU64::new(0));
         let map = |memory: u64, eviction: EvictionPolicy| {
@@ -366,7 +366,7 @@ impl Store {
         Variants::new(all)
     }
 
-    fn enter(&self, map: &Map, key: &Key, variants: Variants) {
+    fn enter(&self, map: &ResponseMap, key: &Key, variants: Variants) {
         self.index.remember(key, &variants);
         map.insert(key.clone(), variants);
     }
@@ -512,11 +512,11 @@ impl Store {
     }
 
     /// What the store holds. Does moka's pending work first, so that the figures are those of now.
-    pub fn usage(&self) -> Usage {
+    pub fn usage(&self) -> StoreUsage {
         self.main.run_pending_tasks();
         self.warmed.run_pending_tasks();
         let fill_bytes = self.fills.used();
-        Usage {
+        StoreUsage {
             entries: self.main.entry_count() + self.warmed.entry_count(),
             bytes: self.main.weighted_size() + self.warmed.weighted_size() + fill_bytes,
             fill_bytes,
@@ -527,7 +527,7 @@ impl Store {
 
 /// What lies under a key in one of the maps. A look-up of what is not there would count as a use of
 /// it.
-fn there(map: &Map, key: &Key) -> Option<Variants> {
+fn there(map: &ResponseMap, key: &Key) -> Option<Variants> {
     if map.contains_key(key) {
         map.get(key)
     } else {

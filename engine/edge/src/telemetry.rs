@@ -1,9 +1,9 @@
 //! Counters, the access log and `Cache-Status` (RFC 9211): records outcomes, decides nothing.
 
 pub mod access_log;
-pub mod arms;
 pub mod counters;
 pub mod popularity;
+pub mod trial_counters;
 pub mod warm_use;
 
 /// What became of a request.

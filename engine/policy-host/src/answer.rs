@@ -10,7 +10,7 @@ use crate::contract::types;
 use crate::device::Device;
 use crate::manifest::{Hook, Manifest};
 use crate::warm_url::WarmUrl;
-use tero_semantics::decision::{Lookup, QueryParameters, QueryRule, Storing};
+use tero_semantics::decision::{LookupDecision, QueryParameters, QueryRule, StoringDecision};
 
 /// Names in one list of a manifest.
 const MAX_NAMES: usize = 32;
@@ -37,7 +37,7 @@ const MAX_WARM_VARIANTS: usize = 64;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestAnswer {
     /// Look up or pass.
-    pub lookup: Option<Lookup>,
+    pub lookup: Option<LookupDecision>,
     /// One of the manifest's variants.
     pub variant: Option<Arc<str>>,
     /// Which query parameters count.
@@ -51,7 +51,7 @@ pub struct RequestAnswer {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResponseAnswer {
     /// Whether to store.
-    pub storing: Storing,
+    pub storing: StoringDecision,
     /// How long it is fresh at the edge; at most a year.
     pub ttl: Option<Duration>,
     /// What the browser is told; at most a year.
@@ -176,8 +176,8 @@ pub(super) fn request(
     };
     Ok(RequestAnswer {
         lookup: raw.lookup.map(|lookup| match lookup {
-            types::Lookup::Cache => Lookup::Cache,
-            types::Lookup::Pass => Lookup::Pass,
+            types::Lookup::Cache => LookupDecision::Cache,
+            types::Lookup::Pass => LookupDecision::Pass,
         }),
         variant: raw.variant_name.map(declared).transpose()?,
         query: raw.query.map(query_rule).transpose()?,
@@ -226,9 +226,9 @@ pub(super) fn response(raw: types::ResponseDecision) -> Result<ResponseAnswer, S
     }
     Ok(ResponseAnswer {
         storing: match raw.storing {
-            types::Storing::ByHeaders => Storing::ByHeaders,
-            types::Storing::Never => Storing::Never,
-            types::Storing::Always => Storing::Always,
+            types::Storing::ByHeaders => StoringDecision::ByHeaders,
+            types::Storing::Never => StoringDecision::Never,
+            types::Storing::Always => StoringDecision::Always,
         },
         ttl: lifetime("ttl-secs", raw.ttl_secs)?,
         browser_ttl: lifetime("browser-ttl-secs", raw.browser_ttl_secs)?,

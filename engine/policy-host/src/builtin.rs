@@ -28,9 +28,9 @@ mod tests {
     use crate::device::Device;
     use crate::tests::answered;
     use crate::warm_url::PopularPage;
-    use crate::{Ask, Chain, Host};
+    use crate::{Chain, Host, PolicyRequest};
     use tero_config as config;
-    use tero_semantics::decision::{Lookup, QueryParameters, Storing};
+    use tero_semantics::decision::{LookupDecision, QueryParameters, StoringDecision};
     use tero_semantics::timestamp::Timestamp;
 
     /// The old rules, variants and plans of the sample, and what the other policies add to them.
@@ -58,7 +58,7 @@ mod tests {
         .unwrap();
         let load = |(name, settings): (&str, &str)| {
             let policy = config::Policy {
-                place: config::Place::default(),
+                place: config::FilePosition::default(),
                 name: Arc::from(name),
                 module: config::ModuleSource::Builtin(name.to_owned()),
                 settings: settings.to_owned(),
@@ -106,7 +106,7 @@ mod tests {
                     .timestamp(),
             )
         };
-        let ask = |path, device, variant| Ask {
+        let ask = |path, device, variant| PolicyRequest {
             method: &Method::GET,
             scheme: "https",
             host: "h",
@@ -120,7 +120,7 @@ mod tests {
         let page = chain.on_request(&ask("/barberias/palermo", Device::Mobile, None), noon);
         assert_eq!(
             (page.lookup, page.variant.as_deref(), page.query.sort),
-            (Lookup::Cache, Some("mobile"), true)
+            (LookupDecision::Cache, Some("mobile"), true)
         );
         assert!(
             matches!(&page.query.parameters, QueryParameters::Ignore(names) if names.contains(&"utm_*".to_owned())),
@@ -137,7 +137,7 @@ mod tests {
             chain
                 .on_request(&ask("/checkout/1", Device::Mobile, None), noon)
                 .lookup,
-            Lookup::Pass
+            LookupDecision::Pass
         );
         let decision = chain.on_response(
             &ask("/barberias/palermo", Device::Mobile, Some("mobile")),
@@ -146,7 +146,7 @@ mod tests {
         );
         assert_eq!(
             (decision.storing, decision.ttl),
-            (Storing::Always, Some(Duration::from_secs(1_800)))
+            (StoringDecision::Always, Some(Duration::from_secs(1_800)))
         );
         assert!(
             decision

@@ -5,10 +5,10 @@
 //! passes here passes there. Each question goes to a fresh instance and to one that has answered
 //! before, and both have to say the same.
 
+mod case;
 pub mod keys;
 mod matching;
 mod read;
-mod written;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,35 +17,38 @@ use chrono_tz::Tz;
 use serde::Serialize;
 
 use crate::check;
-use crate::{Answer, Answered, Ask, Hook, Host, Policy, PolicyError, Question, Said, Trial, Tried};
+use crate::{
+    Hook, HookAnswer, HookQuestion, Host, Policy, PolicyError, PolicyRequest, PolicyResponse,
+    Trial, TrialAnswer, TrialPair,
+};
 use tero_config::{ConfigErrors, Mistakes};
 use tero_semantics::cache_control::ResponseDirectives;
 use tero_semantics::freshness::{browser_lifetime, header_lifetime};
 use tero_semantics::key;
 use tero_semantics::timestamp::Timestamp;
 
+use case::{Case, CaseResponse, Expectation};
 use matching::differences;
-use written::{Case, Expected, Response};
 
-pub use written::Cases;
+pub use case::Cases;
 
 /// The fields that a site looks at first unless its configuration says otherwise.
 const TARGETED_FIELDS: [&str; 2] = ["tero-cache-control", "cdn-cache-control"];
 
 /// What came of all cases of a file.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct CasesReport {
     /// The file, as it was named.
     pub file: String,
     /// The SHA-256 of the policy's module, in hexadecimal.
     pub digest: String,
     /// Every question, in the order of the file.
-    pub outcomes: Vec<Outcome>,
+    pub outcomes: Vec<CaseOutcome>,
 }
 
 /// What came of one question.
 #[derive(Clone, Debug, Serialize)]
-pub struct Outcome {
+pub struct CaseOutcome {
     /// The case's name.
     pub case: String,
     /// Its line in the file.
@@ -56,7 +59,7 @@ pub struct Outcome {
     /// What the fresh instance answered, by field; null where it failed.
     pub answer: serde_json::Value,
     /// What is not as expected; a case without has passed.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<Mismatch>,
     /// About how many instructions of WebAssembly the answer took: the larger of the fresh and the
     /// used instance's.
     pub fuel: u64,
@@ -66,7 +69,7 @@ pub struct Outcome {
 
 /// One thing that is not as expected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Problem {
+pub struct Mismatch {
     /// The field of the answer, or what else is wrong.
     pub field: String,
     /// What was expected.
@@ -79,7 +82,7 @@ fn as_str<S: serde::Serializer>(hook: &Hook, serializer: S) -> Result<S::Ok, S::
     serializer.serialize_str(hook.as_str())
 }
 
-impl Report {
+impl CasesReport {
     /// Whether every case has passed.
     pub fn has_passed(&self) -> bool {
         self.outcomes
@@ -94,7 +97,7 @@ impl Cases {
     ///
     /// # Errors
     /// What came of the questions of that case.
-    pub fn pass(&self, policy: &Arc<Policy>) -> Result<usize, Vec<Outcome>> {
+    pub fn pass(&self, policy: &Arc<Policy>) -> Result<usize, Vec<CaseOutcome>> {
         let mut trial = Trial::new(Arc::clone(policy));
         // Twice, so that the used instance has answered everything before.
         for case in self.cases.iter().chain(&self.cases) {
@@ -111,7 +114,7 @@ impl Cases {
     ///
     /// # Errors
     /// Why the policy can't be used, as a mistake at the key that names it.
-    pub fn run(&self, host: &Host, max_fuel: Option<u64>) -> Result<Report, ConfigErrors> {
+    pub fn run(&self, host: &Host, max_fuel: Option<u64>) -> Result<CasesReport, ConfigErrors> {
         let policy = host
             .load(&self.policy)
             .map_err(|error| self.unusable(&error))?;
@@ -128,14 +131,14 @@ impl Cases {
         for outcome in &mut outcomes {
             if let Some(most) = max_fuel.filter(|most| outcome.fuel > *most) {
                 let (expected, got) = (format!("at most {most}"), outcome.fuel.to_string());
-                outcome.problems.push(Problem {
+                outcome.problems.push(Mismatch {
                     field: "fuel".to_owned(),
                     expected,
                     got,
                 });
             }
         }
-        Ok(Report {
+        Ok(CasesReport {
             file: self.file.to_string(),
             digest: policy.digest().to_owned(),
             outcomes,
@@ -172,12 +175,12 @@ impl Cases {
 
     /// Asks the questions of a case, in the order of an edge: what `on-request` decides,
     /// `on-response` is told.
-    fn ask(&self, case: &Case, policy: &Policy, trial: &mut Trial) -> Vec<Outcome> {
+    fn ask(&self, case: &Case, policy: &Policy, trial: &mut Trial) -> Vec<CaseOutcome> {
         let now = case
             .at
             .in_zone(self.zone.or(policy.manifest().zone).unwrap_or(Tz::UTC));
         let request = &case.request;
-        let mut ask = Ask {
+        let mut ask = PolicyRequest {
             method: &request.method,
             scheme: &request.scheme,
             host: &request.host,
@@ -187,9 +190,9 @@ impl Cases {
             device: request.device,
             variant: None,
         };
-        let on_request = trial.ask(&Question::Request(&ask), now);
+        let on_request = trial.ask(&HookQuestion::Request(&ask), now);
         let (decided, rule) = match on_request.as_ref().map(|tried| &tried.fresh.answer) {
-            Some(Ok(Answer::Request(answer))) => (
+            Some(Ok(HookAnswer::Request(answer))) => (
                 answer.variant.clone(),
                 answer.query.clone().unwrap_or_default(),
             ),
@@ -212,12 +215,12 @@ impl Cases {
                 Hook::OnResponse => {
                     let response = case.response.clone().unwrap_or_default();
                     trial.ask(
-                        &Question::Response(&ask, &response.answered(&key, now)),
+                        &HookQuestion::Response(&ask, &response.answered(&key, now)),
                         now,
                     )
                 }
                 Hook::PlanWarm => trial.ask(
-                    &Question::Warm {
+                    &HookQuestion::Warm {
                         plan: &case.plan,
                         popular: &case.popular,
                     },
@@ -230,9 +233,9 @@ impl Cases {
     }
 }
 
-impl Response {
+impl CaseResponse {
     /// What the edge would tell of it.
-    fn answered<'a>(&'a self, key: &'a [u8], now: Timestamp) -> Answered<'a> {
+    fn answered<'a>(&'a self, key: &'a [u8], now: Timestamp) -> PolicyResponse<'a> {
         let directives = ResponseDirectives::governing(
             &self.headers,
             &TARGETED_FIELDS.map(http::HeaderName::from_static),
@@ -243,7 +246,7 @@ impl Response {
             .and_then(|value| value.to_str().ok()?.parse().ok());
         let header_ttl = header_lifetime(&self.headers, &directives, now);
         let header_browser_ttl = browser_lifetime(&self.headers, &directives, now);
-        Answered {
+        PolicyResponse {
             status: self.status,
             headers: &self.headers,
             length,
@@ -254,8 +257,13 @@ impl Response {
     }
 }
 
-fn outcome(case: &Case, hook: Hook, expected: &[Expected], tried: Option<Tried>) -> Outcome {
-    let mut outcome = Outcome {
+fn outcome(
+    case: &Case,
+    hook: Hook,
+    expected: &[Expectation],
+    tried: Option<TrialPair>,
+) -> CaseOutcome {
+    let mut outcome = CaseOutcome {
         case: case.name.clone(),
         line: case.line,
         hook,
@@ -264,9 +272,9 @@ fn outcome(case: &Case, hook: Hook, expected: &[Expected], tried: Option<Tried>)
         fuel: 0,
         micros: 0.0,
     };
-    let Some(Tried { fresh, used }) = tried else {
+    let Some(TrialPair { fresh, used }) = tried else {
         let got = "the manifest does not name it".to_owned();
-        outcome.problems.push(Problem {
+        outcome.problems.push(Mismatch {
             field: "hook".to_owned(),
             expected: hook.as_str().to_owned(),
             got,
@@ -284,13 +292,13 @@ fn outcome(case: &Case, hook: Hook, expected: &[Expected], tried: Option<Tried>)
                 .extend(matching::changes(&outcome.answer, &matching::fields(again)));
         }
         _ => {
-            let failed = |said: &Said, who: &str| {
+            let failed = |said: &TrialAnswer, who: &str| {
                 let failure = said.answer.as_ref().err()?;
                 let (field, expected) = (
                     format!("answer of a {who} instance"),
                     "one that the contract allows".to_owned(),
                 );
-                Some(Problem {
+                Some(Mismatch {
                     field,
                     expected,
                     got: format!("{}: {}", failure.kind.as_str(), failure.reason),

@@ -14,16 +14,16 @@ use crate::combine;
 use crate::decisions::Decisions;
 use crate::device::Device;
 use crate::manifest::Hook;
-use crate::question::Inputs;
+use crate::question::DecisionInputs;
 use crate::warm_url::PopularPage;
 use crate::warm_url::WarmUrl;
-use crate::{Asked, Host, Policy, PolicyError};
+use crate::{HookResult, Host, Policy, PolicyError};
 use tero_semantics::decision::{RequestDecision, ResponseDecision};
 use tero_semantics::timestamp::Timestamp;
 
 /// A request, as policies may see it. Each is told only what its manifest asks for.
 #[derive(Clone, Copy, Debug)]
-pub struct Ask<'a> {
+pub struct PolicyRequest<'a> {
     /// The method.
     pub method: &'a http::Method,
     /// `http` or `https`.
@@ -45,7 +45,7 @@ pub struct Ask<'a> {
 
 /// A response, as policies may see it.
 #[derive(Clone, Copy, Debug)]
-pub struct Answered<'a> {
+pub struct PolicyResponse<'a> {
     /// The status.
     pub status: StatusCode,
     /// The next hop's fields.
@@ -67,7 +67,7 @@ pub struct Chain {
     policies: Vec<Arc<Policy>>,
     variants: Vec<Arc<str>>,
     /// What decisions about requests depend on.
-    inputs: Inputs,
+    inputs: DecisionInputs,
     decides_requests: bool,
     undecided: Arc<RequestDecision>,
     decisions: Arc<Decisions>,
@@ -98,7 +98,7 @@ impl Chain {
         Ok(Chain {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             variants: combine::variants(&declared, max_policy_variants)?,
-            inputs: Inputs::of(asked()),
+            inputs: DecisionInputs::of(asked()),
             decides_requests: asked().next().is_some(),
             undecided: Arc::default(),
             decisions: Arc::clone(host.decision_cache()),
@@ -117,7 +117,7 @@ impl Chain {
 
     /// What the policies decide about a request: remembered, or asked. A policy that fails decides
     /// nothing.
-    pub fn on_request(&self, ask: &Ask<'_>, now: Timestamp) -> Arc<RequestDecision> {
+    pub fn on_request(&self, ask: &PolicyRequest<'_>, now: Timestamp) -> Arc<RequestDecision> {
         if !self.decides_requests {
             return Arc::clone(&self.undecided);
         }
@@ -135,7 +135,7 @@ impl Chain {
         decision
     }
 
-    fn encode(&self, ask: &Ask<'_>, now: Timestamp, key: &mut Vec<u8>) {
+    fn encode(&self, ask: &PolicyRequest<'_>, now: Timestamp, key: &mut Vec<u8>) {
         key.extend_from_slice(&self.id.to_le_bytes());
         // A policy that was switched off no longer takes part, and stays off: their number says
         // which.
@@ -149,14 +149,14 @@ impl Chain {
     }
 
     #[cold]
-    fn decide(&self, ask: &Ask<'_>, now: Timestamp, key: &[u8]) -> Arc<RequestDecision> {
+    fn decide(&self, ask: &PolicyRequest<'_>, now: Timestamp, key: &[u8]) -> Arc<RequestDecision> {
         let mut answers = Vec::with_capacity(self.policies.len());
         let mut failed = false;
         for policy in &self.policies {
             match policy.on_request(ask, now) {
-                Asked::Answered(answer) => answers.push((&**policy.name(), answer)),
-                Asked::Failed => failed = true,
-                Asked::Skipped => {}
+                HookResult::Answered(answer) => answers.push((&**policy.name(), answer)),
+                HookResult::Failed => failed = true,
+                HookResult::Skipped => {}
             }
         }
         let decision = Arc::new(self.combined(answers));
@@ -185,8 +185,8 @@ impl Chain {
     /// What the policies decide about a response. A policy that fails decides nothing.
     pub fn on_response(
         &self,
-        ask: &Ask<'_>,
-        answered: &Answered<'_>,
+        ask: &PolicyRequest<'_>,
+        answered: &PolicyResponse<'_>,
         now: Timestamp,
     ) -> ResponseDecision {
         let answers: Vec<(&str, ResponseAnswer)> = self

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use crate::device::Device;
 use crate::{Chain, Hook, Host, Policy, PolicyError};
 use tero_config::{
-    Config, ConfigError, ConfigErrors, Mistake, Mistakes, Place, PlanVariants, Site, calendars,
-    did_you_mean, read_text,
+    Config, ConfigError, ConfigErrors, FilePosition, Mistake, Mistakes, PlanVariants, Site,
+    calendars, did_you_mean, read_text,
 };
 use tero_semantics::timestamp::Timestamp;
 
@@ -34,7 +34,7 @@ pub fn check_file(path: &Path) -> Result<Config, ConfigErrors> {
 /// Every mistake that comes to light, with the place of the entry that it belongs to.
 pub fn check_policies(config: &Config, text: &str) -> Result<(), ConfigErrors> {
     let mistakes = Mistakes::of(&config.file, text);
-    let add = |place: Place, key: &str, mistake: Mistake| {
+    let add = |place: FilePosition, key: &str, mistake: Mistake| {
         mistakes.add(&line_at(text, place), key, mistake)
     };
     match Host::new(&config.policy_host) {
@@ -42,12 +42,12 @@ pub fn check_policies(config: &Config, text: &str) -> Result<(), ConfigErrors> {
             let policies = load(&host, config, text, &mistakes);
             chains(&host, config, &policies, &add);
         }
-        Err(error) => add(Place::default(), "policies", mistake_of(&error)),
+        Err(error) => add(FilePosition::default(), "policies", mistake_of(&error)),
     }
     mistakes.into_result()
 }
 
-type Add<'a> = &'a dyn Fn(Place, &str, Mistake);
+type Add<'a> = &'a dyn Fn(FilePosition, &str, Mistake);
 
 /// Each policy, or none where it can't be used.
 fn load(
@@ -56,7 +56,7 @@ fn load(
     text: &str,
     mistakes: &Mistakes<'_>,
 ) -> Vec<Option<Arc<Policy>>> {
-    let settings = settings::Settings::of(config, text);
+    let settings = settings::SettingsDocument::of(config, text);
     let loaded = config.policies.iter().map(|entry| match host.load(entry) {
         Ok(policy) => Some(policy),
         Err(error) => {
@@ -80,7 +80,7 @@ pub fn warnings(config: &Config, now: Timestamp) -> Vec<ConfigError> {
         let Some(Ok(calendar)) = policy.calendar.as_ref().map(calendars::load) else {
             continue;
         };
-        let Place { line, column } = policy.place;
+        let FilePosition { line, column } = policy.place;
         warnings.extend(calendars::missing_years(&calendar, now).into_iter().map(|year| ConfigError {
             file: config.file.to_string(),
             line,
@@ -221,7 +221,7 @@ pub(crate) fn mistake_of(error: &PolicyError) -> Mistake {
 }
 
 /// The bytes of the line at `place`, from its column on.
-fn line_at(text: &str, place: Place) -> std::ops::Range<usize> {
+fn line_at(text: &str, place: FilePosition) -> std::ops::Range<usize> {
     let start: usize = text
         .split_inclusive('\n')
         .take(place.line.saturating_sub(1))

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use crate::PolicyError;
 use crate::answer::{RequestAnswer, ResponseAnswer};
-use tero_semantics::decision::{Lookup, RequestDecision, ResponseDecision, Storing};
+use tero_semantics::decision::{
+    LookupDecision, RequestDecision, ResponseDecision, StoringDecision,
+};
 
 /// Tags that all policies of a site give one response together; what is beyond it in the alphabet
 /// is left out.
@@ -53,8 +55,8 @@ pub(super) fn requests(
     let mut decision = RequestDecision::default();
     let (mut variant, mut query, mut reasons) = (String::new(), None, String::new());
     for (policy, answer) in answers {
-        if answer.lookup == Some(Lookup::Pass) {
-            decision.lookup = Lookup::Pass;
+        if answer.lookup == Some(LookupDecision::Pass) {
+            decision.lookup = LookupDecision::Pass;
         }
         if let Some(name) = &answer.variant {
             variant = join(&variant, "+", name);
@@ -74,9 +76,9 @@ pub(super) fn responses(answers: Vec<(&str, ResponseAnswer)>) -> ResponseDecisio
     let mut reasons = String::new();
     for (policy, answer) in answers {
         decision.storing = match (decision.storing, answer.storing) {
-            (Storing::Never, _) | (_, Storing::Never) => Storing::Never,
-            (Storing::ByHeaders, later) => later,
-            (Storing::Always, _) => Storing::Always,
+            (StoringDecision::Never, _) | (_, StoringDecision::Never) => StoringDecision::Never,
+            (StoringDecision::ByHeaders, later) => later,
+            (StoringDecision::Always, _) => StoringDecision::Always,
         };
         decision.ttl = decision.ttl.or(answer.ttl);
         decision.browser_ttl = decision.browser_ttl.or(answer.browser_ttl);
@@ -148,13 +150,13 @@ mod tests {
             sort: false,
         };
         let first = RequestAnswer {
-            lookup: Some(Lookup::Cache),
+            lookup: Some(LookupDecision::Cache),
             variant: Some("m".into()),
             query: Some(rule("first")),
             reason: Some("one".into()),
         };
         let second = RequestAnswer {
-            lookup: Some(Lookup::Pass),
+            lookup: Some(LookupDecision::Pass),
             variant: Some("ar".into()),
             query: Some(rule("second")),
             reason: Some("two".into()),
@@ -163,7 +165,7 @@ mod tests {
             vec![("a", first), ("b", RequestAnswer::default()), ("c", second)],
             |name| name.into(),
         );
-        assert_eq!(decision.lookup, Lookup::Pass);
+        assert_eq!(decision.lookup, LookupDecision::Pass);
         assert_eq!(decision.variant.as_deref(), Some("m+ar"));
         assert_eq!(decision.query, rule("first"));
         assert_eq!(decision.reason.as_deref(), Some("a: one; c: two"));
@@ -177,20 +179,20 @@ mod tests {
     fn for_a_response_the_first_wins_never_wins_over_all_and_tags_add_up() {
         let secs = |secs| Some(Duration::from_secs(secs));
         let first = ResponseAnswer {
-            storing: Storing::Always,
+            storing: StoringDecision::Always,
             ttl: secs(60),
             tags: vec!["b".into(), "a".into()],
             ..Default::default()
         };
         let second = ResponseAnswer {
-            storing: Storing::Never,
+            storing: StoringDecision::Never,
             ttl: secs(5),
             browser_ttl: secs(7),
             tags: vec!["c".into(), "a".into()],
             ..Default::default()
         };
         let decision = responses(vec![("x", first.clone()), ("y", second)]);
-        assert_eq!(decision.storing, Storing::Never);
+        assert_eq!(decision.storing, StoringDecision::Never);
         assert_eq!((decision.ttl, decision.browser_ttl), (secs(60), secs(7)));
         assert_eq!(
             decision.tags,
@@ -198,7 +200,7 @@ mod tests {
         );
         assert_eq!(
             responses(vec![("y", ResponseAnswer::default()), ("x", first)]).storing,
-            Storing::Always
+            StoringDecision::Always
         );
     }
 

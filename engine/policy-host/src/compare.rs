@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use tero_semantics::decision::{
-    Lookup, QueryParameters, QueryRule, RequestDecision, ResponseDecision, Storing,
+    LookupDecision, QueryParameters, QueryRule, RequestDecision, ResponseDecision, StoringDecision,
 };
 use tero_semantics::timestamp::Timestamp;
 
@@ -18,7 +18,7 @@ const MAX_SHOWN_BYTES: usize = 256;
 
 /// A field of a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Field {
+pub enum DecisionField {
     /// Look up or pass.
     Lookup,
     /// The variant.
@@ -41,41 +41,41 @@ pub enum Field {
     Reason,
 }
 
-impl Field {
+impl DecisionField {
     /// Every field.
-    pub const ALL: [Field; 10] = [
-        Field::Lookup,
-        Field::Variant,
-        Field::Query,
-        Field::Storing,
-        Field::Ttl,
-        Field::BrowserTtl,
-        Field::StaleWhileRevalidate,
-        Field::StaleIfError,
-        Field::Tags,
-        Field::Reason,
+    pub const ALL: [DecisionField; 10] = [
+        DecisionField::Lookup,
+        DecisionField::Variant,
+        DecisionField::Query,
+        DecisionField::Storing,
+        DecisionField::Ttl,
+        DecisionField::BrowserTtl,
+        DecisionField::StaleWhileRevalidate,
+        DecisionField::StaleIfError,
+        DecisionField::Tags,
+        DecisionField::Reason,
     ];
 
     /// The name in reports and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
-            Field::Lookup => "lookup",
-            Field::Variant => "variant",
-            Field::Query => "query",
-            Field::Storing => "storing",
-            Field::Ttl => "ttl",
-            Field::BrowserTtl => "browser_ttl",
-            Field::StaleWhileRevalidate => "stale_while_revalidate",
-            Field::StaleIfError => "stale_if_error",
-            Field::Tags => "tags",
-            Field::Reason => "reason",
+            DecisionField::Lookup => "lookup",
+            DecisionField::Variant => "variant",
+            DecisionField::Query => "query",
+            DecisionField::Storing => "storing",
+            DecisionField::Ttl => "ttl",
+            DecisionField::BrowserTtl => "browser_ttl",
+            DecisionField::StaleWhileRevalidate => "stale_while_revalidate",
+            DecisionField::StaleIfError => "stale_if_error",
+            DecisionField::Tags => "tags",
+            DecisionField::Reason => "reason",
         }
     }
 }
 
 /// What the two were asked about.
 #[derive(Clone, Copy, Debug)]
-pub struct About<'a> {
+pub struct ComparedRequest<'a> {
     /// When.
     pub at: Timestamp,
     /// Host and target.
@@ -88,7 +88,7 @@ pub struct About<'a> {
 
 /// A question on which the two differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sample {
+pub struct DifferenceSample {
     /// When it was asked.
     pub at: Timestamp,
     /// Host, path and query; the beginning of it.
@@ -103,13 +103,13 @@ pub struct Sample {
 
 /// Agreements and differences of one field.
 #[derive(Clone, Debug, Default)]
-pub struct Tally {
+pub struct FieldTally {
     /// Questions to which both said the same.
     pub same: u64,
     /// Questions to which they did not.
     pub different: u64,
     /// The latest of these.
-    pub samples: VecDeque<Sample>,
+    pub samples: VecDeque<DifferenceSample>,
 }
 
 /// Agreements and differences of all fields.
@@ -119,83 +119,108 @@ pub struct Comparison {
     pub requests: u64,
     /// Questions about responses.
     pub responses: u64,
-    fields: [Tally; Field::ALL.len()],
+    fields: [FieldTally; DecisionField::ALL.len()],
 }
 
 impl Comparison {
     /// Counts what two versions decided about a request.
-    pub fn request(&mut self, about: &About<'_>, left: &RequestDecision, right: &RequestDecision) {
+    pub fn request(
+        &mut self,
+        about: &ComparedRequest<'_>,
+        left: &RequestDecision,
+        right: &RequestDecision,
+    ) {
         self.requests += 1;
-        self.count(Field::Lookup, about, left.lookup == right.lookup, || {
-            (lookup(left.lookup), lookup(right.lookup))
-        });
-        self.count(Field::Variant, about, left.variant == right.variant, || {
-            (
-                optional(left.variant.as_deref()),
-                optional(right.variant.as_deref()),
-            )
-        });
-        self.count(Field::Query, about, left.query == right.query, || {
-            (query(&left.query), query(&right.query))
-        });
+        self.count(
+            DecisionField::Lookup,
+            about,
+            left.lookup == right.lookup,
+            || (lookup(left.lookup), lookup(right.lookup)),
+        );
+        self.count(
+            DecisionField::Variant,
+            about,
+            left.variant == right.variant,
+            || {
+                (
+                    optional(left.variant.as_deref()),
+                    optional(right.variant.as_deref()),
+                )
+            },
+        );
+        self.count(
+            DecisionField::Query,
+            about,
+            left.query == right.query,
+            || (query(&left.query), query(&right.query)),
+        );
         self.reason(about, left.reason.as_deref(), right.reason.as_deref());
     }
 
     /// Counts what two versions decided about a response.
     pub fn response(
         &mut self,
-        about: &About<'_>,
+        about: &ComparedRequest<'_>,
         left: &ResponseDecision,
         right: &ResponseDecision,
     ) {
         self.responses += 1;
-        self.count(Field::Storing, about, left.storing == right.storing, || {
-            (
-                storing(left.storing).to_owned(),
-                storing(right.storing).to_owned(),
-            )
-        });
+        self.count(
+            DecisionField::Storing,
+            about,
+            left.storing == right.storing,
+            || {
+                (
+                    storing(left.storing).to_owned(),
+                    storing(right.storing).to_owned(),
+                )
+            },
+        );
         for (field, left, right) in [
-            (Field::Ttl, left.ttl, right.ttl),
-            (Field::BrowserTtl, left.browser_ttl, right.browser_ttl),
+            (DecisionField::Ttl, left.ttl, right.ttl),
             (
-                Field::StaleWhileRevalidate,
+                DecisionField::BrowserTtl,
+                left.browser_ttl,
+                right.browser_ttl,
+            ),
+            (
+                DecisionField::StaleWhileRevalidate,
                 left.stale_while_revalidate,
                 right.stale_while_revalidate,
             ),
             (
-                Field::StaleIfError,
+                DecisionField::StaleIfError,
                 left.stale_if_error,
                 right.stale_if_error,
             ),
         ] {
             self.count(field, about, left == right, || (secs(left), secs(right)));
         }
-        self.count(Field::Tags, about, left.tags == right.tags, || {
+        self.count(DecisionField::Tags, about, left.tags == right.tags, || {
             (words(&left.tags), words(&right.tags))
         });
         self.reason(about, left.reason.as_deref(), right.reason.as_deref());
     }
 
     /// The tally of a field.
-    pub fn field(&self, field: Field) -> &Tally {
+    pub fn field(&self, field: DecisionField) -> &FieldTally {
         &self.fields[field as usize]
     }
 
     /// Questions on which some field but the reason differs, counted once for each field.
     pub fn differences(&self) -> u64 {
-        Field::ALL
+        DecisionField::ALL
             .into_iter()
-            .filter(|field| *field != Field::Reason)
+            .filter(|field| *field != DecisionField::Reason)
             .map(|field| self.field(field).different)
             .sum()
     }
 
     /// As the admin interface and `--json` tell it; `left` and `right` are what the two are called.
     pub fn to_json(&self, left: &str, right: &str) -> Value {
-        let field = |field: Field| {
+        let field = |field: DecisionField| {
             let tally = self.field(field);
-            let sample = |sample: &Sample| {
+            let sample = |sample: &DifferenceSample| {
                 json!({
                     "at_unix_secs": sample.at.unix_secs(), "url": sample.url, "device": sample.device,
                     left: sample.left, right: sample.right,
@@ -207,20 +232,21 @@ impl Comparison {
                 json!({ "same": tally.same, "different": tally.different, "samples": samples }),
             )
         };
-        let fields: serde_json::Map<String, Value> = Field::ALL.into_iter().map(field).collect();
+        let fields: serde_json::Map<String, Value> =
+            DecisionField::ALL.into_iter().map(field).collect();
         json!({ "requests": self.requests, "responses": self.responses, "fields": fields })
     }
 
-    fn reason(&mut self, about: &About<'_>, left: Option<&str>, right: Option<&str>) {
-        self.count(Field::Reason, about, left == right, || {
+    fn reason(&mut self, about: &ComparedRequest<'_>, left: Option<&str>, right: Option<&str>) {
+        self.count(DecisionField::Reason, about, left == right, || {
             (optional(left), optional(right))
         });
     }
 
     fn count(
         &mut self,
-        field: Field,
-        about: &About<'_>,
+        field: DecisionField,
+        about: &ComparedRequest<'_>,
         same: bool,
         values: impl FnOnce() -> (String, String),
     ) {
@@ -236,7 +262,7 @@ impl Comparison {
         let (left, right) = values();
         let url = shown(format!("{}{}", about.host, about.target));
         let device = about.device.to_owned();
-        tally.samples.push_back(Sample {
+        tally.samples.push_back(DifferenceSample {
             at: about.at,
             url,
             device,
@@ -247,19 +273,19 @@ impl Comparison {
 }
 
 /// The word of the contract.
-pub fn storing(storing: Storing) -> &'static str {
+pub fn storing(storing: StoringDecision) -> &'static str {
     match storing {
-        Storing::ByHeaders => "by-headers",
-        Storing::Never => "never",
-        Storing::Always => "always",
+        StoringDecision::ByHeaders => "by-headers",
+        StoringDecision::Never => "never",
+        StoringDecision::Always => "always",
     }
 }
 
 /// The word of the contract.
-pub fn lookup(lookup: Lookup) -> String {
+pub fn lookup(lookup: LookupDecision) -> String {
     match lookup {
-        Lookup::Cache => "cache",
-        Lookup::Pass => "pass",
+        LookupDecision::Cache => "cache",
+        LookupDecision::Pass => "pass",
     }
     .to_owned()
 }
@@ -306,7 +332,7 @@ fn shown(mut text: String) -> String {
 mod tests {
     use super::*;
 
-    const ABOUT: About<'static> = About {
+    const ABOUT: ComparedRequest<'static> = ComparedRequest {
         at: Timestamp::from_unix_secs(60),
         host: "h",
         target: "/x?y",
@@ -325,7 +351,7 @@ mod tests {
             &ABOUT,
             &left,
             &RequestDecision {
-                lookup: Lookup::Pass,
+                lookup: LookupDecision::Pass,
                 ..left.clone()
             },
         );
@@ -341,7 +367,7 @@ mod tests {
                 ..ResponseDecision::default()
             },
         );
-        let counts = |field: Field| {
+        let counts = |field: DecisionField| {
             (
                 comparison.field(field).same,
                 comparison.field(field).different,
@@ -349,17 +375,17 @@ mod tests {
         };
         assert_eq!(
             (
-                counts(Field::Lookup),
-                counts(Field::Variant),
-                counts(Field::Query)
+                counts(DecisionField::Lookup),
+                counts(DecisionField::Variant),
+                counts(DecisionField::Query)
             ),
             ((1, 1), (2, 0), (2, 0))
         );
         assert_eq!(
             (
-                counts(Field::Ttl),
-                counts(Field::Tags),
-                counts(Field::Reason)
+                counts(DecisionField::Ttl),
+                counts(DecisionField::Tags),
+                counts(DecisionField::Reason)
             ),
             ((0, 1), (1, 0), (2, 1))
         );
@@ -383,7 +409,7 @@ mod tests {
     fn samples_are_few_and_short() {
         let mut comparison = Comparison::default();
         let long = "é".repeat(10_000);
-        let about = About {
+        let about = ComparedRequest {
             target: &long,
             ..ABOUT
         };
@@ -394,7 +420,7 @@ mod tests {
         for _ in 0..100 {
             comparison.request(&about, &RequestDecision::default(), &right);
         }
-        let tally = comparison.field(Field::Variant);
+        let tally = comparison.field(DecisionField::Variant);
         assert_eq!((tally.different, tally.samples.len()), (100, SAMPLES));
         assert!(
             tally

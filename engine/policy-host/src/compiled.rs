@@ -90,8 +90,8 @@ impl CompiledFolder {
 /// Digest of the module, and a digest of all that decides what the engine compiles it to:
 /// wasmtime's version, settings, the processor.
 fn file_name(engine: &Engine, digest: &Digest) -> String {
-    struct Sink(Sha256);
-    impl Hasher for Sink {
+    struct DigestWriter(Sha256);
+    impl Hasher for DigestWriter {
         fn write(&mut self, bytes: &[u8]) {
             self.0.update(bytes);
         }
@@ -99,7 +99,7 @@ fn file_name(engine: &Engine, digest: &Digest) -> String {
             0
         }
     }
-    let mut sink = Sink(Sha256::new());
+    let mut sink = DigestWriter(Sha256::new());
     sink.write(FORMAT);
     engine.precompile_compatibility_hash().hash(&mut sink);
     let engine_digest: [u8; 32] = sink.0.finalize().into();

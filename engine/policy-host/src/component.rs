@@ -10,8 +10,8 @@ use wasmtime::component::{Component, Linker, LinkerInstance, Val, WasmStr};
 use wit_component::ComponentEncoder;
 
 use crate::PolicyError;
-use crate::contract::{Linked, Version};
-use crate::guest::{GuestState, NotGiven};
+use crate::contract::{ContractVersion, LinkedComponent};
+use crate::guest::{GuestState, MissingImport};
 
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -110,8 +110,8 @@ fn foreign_import(module: &[u8]) -> Option<String> {
 fn version<'a>(
     policy: &Arc<str>,
     found: impl IntoIterator<Item = &'a str>,
-) -> Result<(&'static Version, &'a str), PolicyError> {
-    match Version::of(found) {
+) -> Result<(&'static ContractVersion, &'a str), PolicyError> {
+    match ContractVersion::of(found) {
         Ok(Some(version)) => Ok(version),
         Ok(None) => {
             let reason = "it imports nothing of the contract, not even its types".to_owned();
@@ -132,7 +132,7 @@ pub(super) fn contract(
     policy: &Arc<str>,
     engine: &Engine,
     component: &Component,
-) -> Result<(&'static Version, String), PolicyError> {
+) -> Result<(&'static ContractVersion, String), PolicyError> {
     let ty = component.component_type();
     let ours = ty
         .imports(engine)
@@ -154,12 +154,12 @@ pub struct Import {
     /// As the component writes it; a function of an interface after `#`.
     pub name: String,
     /// What it is given.
-    pub given: Given,
+    pub given: ImportBinding,
 }
 
 /// What a component is given for an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Given {
+pub enum ImportBinding {
     /// The operator's log.
     Log,
     /// The types of the contract: nothing that runs.
@@ -173,15 +173,15 @@ pub enum Given {
     NotOffered,
 }
 
-impl Given {
+impl ImportBinding {
     /// For people and machines.
     pub fn as_str(self) -> &'static str {
         match self {
-            Given::Log => "log",
-            Given::Types => "types",
-            Given::None => "answers that there is none",
-            Given::Failure => "fails when it is called",
-            Given::NotOffered => "not offered",
+            ImportBinding::Log => "log",
+            ImportBinding::Types => "types",
+            ImportBinding::None => "answers that there is none",
+            ImportBinding::Failure => "fails when it is called",
+            ImportBinding::NotOffered => "not offered",
         }
     }
 }
@@ -192,7 +192,7 @@ pub(super) fn imports(engine: &Engine, component: &Component) -> Vec<Import> {
     let seen =
         ty.imports(engine).flat_map(
             |(name, import)| match (given(name, &import.ty), &import.ty) {
-                (Given::Failure, ComponentItem::ComponentInstance(instance)) => instance
+                (ImportBinding::Failure, ComponentItem::ComponentInstance(instance)) => instance
                     .exports(engine)
                     .filter(|(_, export)| matches!(export.ty, ComponentItem::ComponentFunc(_)))
                     .map(|(function, _)| Import {
@@ -209,13 +209,13 @@ pub(super) fn imports(engine: &Engine, component: &Component) -> Vec<Import> {
     seen.collect()
 }
 
-/// What an import is given; [`Given::Failure`] for all interfaces with stubs.
-fn given(name: &str, ty: &ComponentItem) -> Given {
+/// What an import is given; [`ImportBinding::Failure`] for all interfaces with stubs.
+fn given(name: &str, ty: &ComponentItem) -> ImportBinding {
     match ty {
-        ComponentItem::ComponentFunc(_) if name == "log" => Given::Log,
-        ComponentItem::ComponentInstance(_) if name.starts_with(PACKAGE) => Given::Types,
-        ComponentItem::ComponentInstance(_) if name.starts_with(WASI) => Given::Failure,
-        _ => Given::NotOffered,
+        ComponentItem::ComponentFunc(_) if name == "log" => ImportBinding::Log,
+        ComponentItem::ComponentInstance(_) if name.starts_with(PACKAGE) => ImportBinding::Types,
+        ComponentItem::ComponentInstance(_) if name.starts_with(WASI) => ImportBinding::Failure,
+        _ => ImportBinding::NotOffered,
     }
 }
 
@@ -225,7 +225,7 @@ pub(super) fn link(
     policy: &Arc<str>,
     engine: &Engine,
     component: &Component,
-) -> Result<Box<dyn Linked>, PolicyError> {
+) -> Result<Box<dyn LinkedComponent>, PolicyError> {
     let unlike = |error: wasmtime::Error| PolicyError::NoContract {
         policy: Arc::clone(policy),
         reason: format!("{error:#}"),
@@ -233,7 +233,7 @@ pub(super) fn link(
     let mut linker = Linker::new(engine);
     for (name, import) in component.component_type().imports(engine) {
         match (given(name, &import.ty), &import.ty) {
-            (Given::Log, _) => {
+            (ImportBinding::Log, _) => {
                 linker
                     .root()
                     .func_wrap("log", |mut store, (message,): (WasmStr,)| {
@@ -241,8 +241,8 @@ pub(super) fn link(
                     })
                     .map_err(unlike)?;
             }
-            (Given::Types, _) => {}
-            (Given::Failure, ComponentItem::ComponentInstance(instance)) => {
+            (ImportBinding::Types, _) => {}
+            (ImportBinding::Failure, ComponentItem::ComponentInstance(instance)) => {
                 deny(&mut linker, engine, name, instance).map_err(unlike)?;
             }
             _ => {
@@ -277,7 +277,7 @@ fn deny(
         match stub(interface, name).1 {
             Some(truth) => answer(&mut stubs, name, truth)?,
             None => {
-                let denied = NotGiven(format!("{interface}#{name}").into());
+                let denied = MissingImport(format!("{interface}#{name}").into());
                 stubs.func_new(name, move |_, _, _, _| {
                     Err(wasmtime::Error::new(denied.clone()))
                 })?;
@@ -290,7 +290,7 @@ fn deny(
 /// What stands in for a function of WASI. Where the truth is "there is none", that is the answer.
 /// Whatever else is called fails, clocks and random numbers among them: a stub never makes
 /// something up.
-fn stub(interface: &str, function: &str) -> (Given, Option<Val>) {
+fn stub(interface: &str, function: &str) -> (ImportBinding, Option<Val>) {
     let interface = interface
         .split_once('@')
         .map_or(interface, |(interface, _)| interface);
@@ -305,9 +305,9 @@ fn stub(interface: &str, function: &str) -> (Given, Option<Val>) {
     };
     (
         if truth.is_some() {
-            Given::None
+            ImportBinding::None
         } else {
-            Given::Failure
+            ImportBinding::Failure
         },
         truth,
     )

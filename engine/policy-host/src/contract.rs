@@ -3,8 +3,8 @@
 //!
 //! The engine speaks the types of the newest version. Each version has a file here with its
 //! bindings and with what turns questions into its types and answers out of them; a version that
-//! has come out stays for good, so modules built for it load for good. [`Version::of`] picks by the
-//! number in the names of what a module imports and says of itself.
+//! has come out stays for good, so modules built for it load for good. [`ContractVersion::of`]
+//! picks by the number in the names of what a module imports and says of itself.
 
 mod v0_1;
 
@@ -21,13 +21,13 @@ use crate::guest::GuestState;
 pub use v0_1::tero::policy::types;
 
 /// The versions that are offered, oldest first.
-static VERSIONS: &[Version] = &[
-    Version {
+static VERSIONS: &[ContractVersion] = &[
+    ContractVersion {
         number: "0.1",
         link: v0_1::link,
     },
     #[cfg(test)]
-    Version {
+    ContractVersion {
         number: "0.2",
         link: super::tests::next::link,
     },
@@ -35,22 +35,22 @@ static VERSIONS: &[Version] = &[
 
 /// A version of the contract. Versions that differ in the last number only are one.
 #[derive(Debug)]
-pub(super) struct Version {
+pub(super) struct ContractVersion {
     /// The first two numbers.
     number: &'static str,
     /// Checks that a component exports what this version wants.
-    pub(super) link: fn(InstancePre<GuestState>) -> wasmtime::Result<Box<dyn Linked>>,
+    pub(super) link: fn(InstancePre<GuestState>) -> wasmtime::Result<Box<dyn LinkedComponent>>,
 }
 
-impl Version {
+impl ContractVersion {
     /// The newest of the versions that a module names, as its names write them; or the first that
     /// is not offered.
     pub(super) fn of<'a>(
         found: impl IntoIterator<Item = &'a str>,
-    ) -> Result<Option<(&'static Version, &'a str)>, &'a str> {
+    ) -> Result<Option<(&'static ContractVersion, &'a str)>, &'a str> {
         let mut newest: Option<(usize, &str)> = None;
         for found in found {
-            let is_it = |version: &Version| {
+            let is_it = |version: &ContractVersion| {
                 found
                     .strip_prefix(version.number)
                     .is_some_and(|rest| rest.starts_with('.'))
@@ -73,13 +73,16 @@ pub(super) fn offered() -> String {
 }
 
 /// A component that exports the contract, ready to make instances.
-pub(super) trait Linked: Send + Sync {
+pub(super) trait LinkedComponent: Send + Sync {
     /// An instance, not yet configured.
-    fn instantiate(&self, store: &mut Store<GuestState>) -> wasmtime::Result<Box<dyn Exports>>;
+    fn instantiate(
+        &self,
+        store: &mut Store<GuestState>,
+    ) -> wasmtime::Result<Box<dyn ContractExports>>;
 }
 
 /// What an instance answers, in the types of the newest version.
-pub(super) trait Exports: Send {
+pub(super) trait ContractExports: Send {
     fn configure(
         &self,
         store: &mut Store<GuestState>,

@@ -59,7 +59,7 @@ pub struct HookCounters {
 
 /// [`HookCounters`] of every hook.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Counters {
+pub struct PolicyCounters {
     /// `on-request`
     pub on_request: HookCounters,
     /// `on-response`
@@ -68,7 +68,7 @@ pub struct Counters {
     pub plan_warm: HookCounters,
 }
 
-impl Counters {
+impl PolicyCounters {
     /// Failures of all kinds and hooks.
     pub fn failures(&self) -> u64 {
         let of = |hook: &HookCounters| hook.trap + hook.deadline + hook.memory + hook.bad_answer;
@@ -87,7 +87,7 @@ impl Counters {
 
 /// Whether a policy is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Status {
+pub enum PolicyStatus {
     /// It is.
     Active,
     /// It failed too often in a row, and is not asked until it is replaced.
@@ -101,7 +101,7 @@ pub enum Status {
 
 /// The live counters of one policy.
 #[derive(Debug, Default)]
-pub(super) struct Tally([HookTally; 3]);
+pub(super) struct PolicyTally([HookTally; 3]);
 
 #[derive(Debug, Default)]
 struct HookTally {
@@ -110,7 +110,7 @@ struct HookTally {
     nanos: AtomicU64,
 }
 
-impl Tally {
+impl PolicyTally {
     pub(super) fn count(&self, hook: Hook, outcome: Result<(), FailureKind>, spent: Duration) {
         let tally = &self.0[hook as usize];
         match outcome {
@@ -124,9 +124,9 @@ impl Tally {
         );
     }
 
-    pub(super) fn snapshot(&self) -> Counters {
+    pub(super) fn snapshot(&self) -> PolicyCounters {
         let [on_request, on_response, plan_warm] = self.0.each_ref().map(HookTally::snapshot);
-        Counters {
+        PolicyCounters {
             on_request,
             on_response,
             plan_warm,

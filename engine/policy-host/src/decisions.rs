@@ -32,17 +32,17 @@ const KEPT_BY_THREAD: usize = 256;
 const MAX_KEPT_KEY: usize = 1024;
 
 /// All inputs of a decision, as `question` encodes them.
-type Key = Box<[u8]>;
-type Kept = Option<(Key, Arc<RequestDecision>)>;
+type DecisionKey = Box<[u8]>;
+type RememberedInputs = Option<(DecisionKey, Arc<RequestDecision>)>;
 
 thread_local! {
-    static KEPT: RefCell<Vec<Kept>> = RefCell::new((0..KEPT_BY_THREAD).map(|_| None).collect());
+    static KEPT: RefCell<Vec<RememberedInputs>> = RefCell::new((0..KEPT_BY_THREAD).map(|_| None).collect());
 }
 
 /// The cache of decisions.
 #[derive(Debug)]
 pub(super) struct Decisions {
-    cache: Cache<Key, Arc<RequestDecision>, RandomState>,
+    cache: Cache<DecisionKey, Arc<RequestDecision>, RandomState>,
     hasher: RandomState,
     stripes: [Stripe; STRIPES],
 }
@@ -59,7 +59,7 @@ impl Decisions {
         let cache = Cache::builder()
             .name("decisions")
             .max_capacity(bytes)
-            .weigher(|key: &Key, decision: &Arc<RequestDecision>| weight(key, decision))
+            .weigher(|key: &DecisionKey, decision: &Arc<RequestDecision>| weight(key, decision))
             .eviction_policy(EvictionPolicy::lru())
             .build_with_hasher(RandomState::default());
         Decisions {

@@ -157,7 +157,7 @@ fn by_user_agent(user_agent: &[u8]) -> Device {
     for (to, from) in buffer.iter_mut().zip(bytes) {
         *to = from.to_ascii_lowercase();
     }
-    let said = Said::by(&buffer[..bytes.len()]);
+    let said = UserAgentWords::by(&buffer[..bytes.len()]);
     match () {
         () if said.any(BOT) => Device::Bot,
         () if said.any(TV) || said.all(TIZEN | TV_ANYWHERE) => Device::Tv,
@@ -186,11 +186,11 @@ const BOT_UNLESS_CUBOT: u16 = 1 << 12;
 
 /// Which kinds of words a user agent has.
 #[derive(Clone, Copy)]
-struct Said(u16);
+struct UserAgentWords(u16);
 
-impl Said {
+impl UserAgentWords {
     /// One pass over a user agent in lower case.
-    fn by(agent: &[u8]) -> Said {
+    fn by(agent: &[u8]) -> UserAgentWords {
         let mut said = 0;
         for (at, first) in agent.iter().enumerate() {
             let rest = &agent[at..];
@@ -204,7 +204,7 @@ impl Said {
         if agent.starts_with(b"whatsapp/") {
             said |= BOT;
         }
-        Said(said)
+        UserAgentWords(said)
     }
 
     fn any(self, kinds: u16) -> bool {

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use wasmtime::{Store, Trap, UpdateDeadline};
 
-use crate::contract::{Exports, Linked, types};
+use crate::contract::{ContractExports, LinkedComponent, types};
 use crate::counters::FailureKind;
-use crate::limits::Limits;
+use crate::limits::GuestLimits;
 use crate::manifest::Hook;
-use crate::runtime::{Running, Runtime, real_time};
-use crate::usage::Usage;
+use crate::runtime::{RunningGuard, Runtime, real_time};
+use crate::usage::PolicyUsage;
 use tero_config::PolicyLimits;
 use tero_config::units::{show_duration, show_size};
 use tero_semantics::timestamp::Timestamp;
@@ -28,45 +28,45 @@ const MAX_HANDLES: usize = 1_000;
 
 /// A failure of a guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct GuestFailure {
     /// Which of the four.
     pub kind: FailureKind,
     /// In more words: at most 512 bytes.
     pub reason: String,
 }
 
-impl Failure {
-    fn new(kind: FailureKind, mut reason: String) -> Failure {
+impl GuestFailure {
+    fn new(kind: FailureKind, mut reason: String) -> GuestFailure {
         reason.truncate(reason.floor_char_boundary(MAX_REASON_BYTES));
-        Failure { kind, reason }
+        GuestFailure { kind, reason }
     }
 
-    pub(super) fn bad_answer(reason: impl Into<String>) -> Failure {
-        Failure::new(FailureKind::BadAnswer, reason.into())
+    pub(super) fn bad_answer(reason: impl Into<String>) -> GuestFailure {
+        GuestFailure::new(FailureKind::BadAnswer, reason.into())
     }
 }
 
 /// The guest called what policies are not given.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("it called `{0}`, which policies are not given")]
-pub(super) struct NotGiven(pub(super) Box<str>);
+pub(super) struct MissingImport(pub(super) Box<str>);
 
 /// The guest is over its deadline.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("it took longer than {} ({}`deadline`)", show_duration(*.0 * *.1), if *.1 == 1 { String::new() } else { format!("{} times ", .1) })]
-struct Overrun(Duration, u32);
+struct DeadlineExceeded(Duration, u32);
 
 /// What every instance of a policy is made from.
-pub(super) struct Template {
+pub(super) struct GuestTemplate {
     pub(super) policy: Arc<str>,
     pub(super) runtime: Arc<Runtime>,
-    pub(super) component: Box<dyn Linked>,
+    pub(super) component: Box<dyn LinkedComponent>,
     pub(super) settings: String,
     pub(super) limits: PolicyLimits,
-    pub(super) usage: Arc<Usage>,
+    pub(super) usage: Arc<PolicyUsage>,
 }
 
-impl std::fmt::Debug for Template {
+impl std::fmt::Debug for GuestTemplate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Template")
             .field("policy", &self.policy)
@@ -78,8 +78,8 @@ impl std::fmt::Debug for Template {
 #[derive(Debug)]
 pub(super) struct GuestState {
     pub(super) policy: Arc<str>,
-    usage: Arc<Usage>,
-    limits: Limits,
+    usage: Arc<PolicyUsage>,
+    limits: GuestLimits,
     lines: u32,
     log_lines: u32,
     /// What this call has logged last. Runtimes of languages log what went wrong before they trap,
@@ -111,7 +111,7 @@ impl GuestState {
 /// An instance.
 pub(super) struct Guest {
     store: Store<GuestState>,
-    exports: Box<dyn Exports>,
+    exports: Box<dyn ContractExports>,
     /// How many questions it has answered.
     pub(super) answered: u32,
     /// The moment that each hook was last told.
@@ -122,23 +122,23 @@ pub(super) struct Guest {
 pub(super) type RawManifest = types::Manifest;
 
 /// What `configure` came to.
-pub(super) enum Configured {
+pub(super) enum ConfigureResult {
     /// The policy takes its settings.
     Ready(Box<Guest>, RawManifest),
     /// The policy refuses its settings, in its own words.
     Refused(String),
 }
 
-impl Template {
+impl GuestTemplate {
     /// A fresh instance, configured.
     ///
     /// # Errors
     /// When the guest fails; a refusal of its settings is no failure.
-    pub(super) fn instantiate(&self) -> Result<Configured, Failure> {
+    pub(super) fn instantiate(&self) -> Result<ConfigureResult, GuestFailure> {
         let state = GuestState {
             policy: Arc::clone(&self.policy),
             usage: Arc::clone(&self.usage),
-            limits: Limits::new(&self.limits),
+            limits: GuestLimits::new(&self.limits),
             lines: 0,
             log_lines: self.limits.log_lines,
             last_line: None,
@@ -168,7 +168,9 @@ impl Template {
             } = context.data();
             match started.elapsed() < *deadline * *deadlines {
                 true => Ok(UpdateDeadline::Continue(1)),
-                false => Err(wasmtime::Error::new(Overrun(*deadline, *deadlines))),
+                false => Err(wasmtime::Error::new(DeadlineExceeded(
+                    *deadline, *deadlines,
+                ))),
             }
         });
         let _running = self.runtime.enter();
@@ -177,7 +179,7 @@ impl Template {
             Err(error) => return Err(self.failed(&store, &error, FailureKind::Memory)),
         };
         match exports.configure(&mut store, &self.settings) {
-            Ok(Ok(manifest)) => Ok(Configured::Ready(
+            Ok(Ok(manifest)) => Ok(ConfigureResult::Ready(
                 Box::new(Guest {
                     store,
                     exports,
@@ -186,7 +188,7 @@ impl Template {
                 }),
                 manifest,
             )),
-            Ok(Err(refusal)) => Ok(Configured::Refused(refusal)),
+            Ok(Err(refusal)) => Ok(ConfigureResult::Refused(refusal)),
             Err(error) => Err(self.failed(&store, &error, FailureKind::BadAnswer)),
         }
     }
@@ -200,7 +202,7 @@ impl Template {
         guest: &mut Guest,
         request: types::Request<'_>,
         now: types::Moment<'_>,
-    ) -> Result<types::RequestDecision, Failure> {
+    ) -> Result<types::RequestDecision, GuestFailure> {
         let _running = guest.begin(self, 1, self.limits.answer);
         let answer = guest.exports.on_request(&mut guest.store, request, now);
         answer.map_err(|error| self.failed(&guest.store, &error, FailureKind::BadAnswer))
@@ -216,7 +218,7 @@ impl Template {
         request: types::Request<'_>,
         response: types::Response<'_>,
         now: types::Moment<'_>,
-    ) -> Result<types::ResponseDecision, Failure> {
+    ) -> Result<types::ResponseDecision, GuestFailure> {
         let _running = guest.begin(self, 1, self.limits.answer);
         let answer = guest
             .exports
@@ -234,7 +236,7 @@ impl Template {
         plan: &str,
         popular: &[types::PopularPage<'_>],
         now: types::Moment<'_>,
-    ) -> Result<Vec<types::WarmUrl>, Failure> {
+    ) -> Result<Vec<types::WarmUrl>, GuestFailure> {
         let _running = guest.begin(self, LONG_CALL_DEADLINES, self.limits.plan);
         let answer = guest
             .exports
@@ -272,10 +274,10 @@ impl Guest {
 
     fn begin<'a>(
         &mut self,
-        template: &'a Template,
+        template: &'a GuestTemplate,
         deadlines: u32,
         answer_bytes: u64,
-    ) -> Running<'a> {
+    ) -> RunningGuard<'a> {
         self.answered = self.answered.saturating_add(1);
         let state = self.store.data_mut();
         state.limits.forgive();
@@ -289,7 +291,7 @@ impl Guest {
     }
 }
 
-impl Template {
+impl GuestTemplate {
     /// Which of the four it was, and which limit. `otherwise` is what remains when the guest
     /// neither overran, nor was denied memory, nor trapped: in a call an answer that is none
     /// (invalid UTF-8, an unknown case, too many bytes), when it is made a machine without room for
@@ -299,19 +301,19 @@ impl Template {
         store: &Store<GuestState>,
         error: &wasmtime::Error,
         otherwise: FailureKind,
-    ) -> Failure {
-        if let Some(overrun) = error.downcast_ref::<Overrun>() {
-            return Failure::new(FailureKind::Deadline, overrun.to_string());
+    ) -> GuestFailure {
+        if let Some(overrun) = error.downcast_ref::<DeadlineExceeded>() {
+            return GuestFailure::new(FailureKind::Deadline, overrun.to_string());
         }
         if let Some(denied) = store.data().limits.denied() {
-            return Failure::new(
+            return GuestFailure::new(
                 FailureKind::Memory,
                 format!("it wanted {denied}: {error:#}"),
             );
         }
         if error.downcast_ref::<Trap>() == Some(&Trap::StackOverflow) {
             let stack = show_size(self.runtime.stack_bytes);
-            return Failure::new(
+            return GuestFailure::new(
                 FailureKind::Trap,
                 format!("it nested its calls deeper than {stack} of stack (`policies.stack`)"),
             );
@@ -324,21 +326,21 @@ impl Template {
             let reason = format!(
                 "it answered more than {answer} (`answer`), or planned more than {plan} (`plan`)"
             );
-            return Failure::new(FailureKind::BadAnswer, reason);
+            return GuestFailure::new(FailureKind::BadAnswer, reason);
         }
         if said.contains("resource limit exceeded: instance count") {
             let reason = format!(
                 "it has more than {} core modules (`core_instances`)",
                 self.limits.core_instances
             );
-            return Failure::new(FailureKind::Memory, reason);
+            return GuestFailure::new(FailureKind::Memory, reason);
         }
-        let trapped = error.is::<Trap>() || error.is::<NotGiven>();
+        let trapped = error.is::<Trap>() || error.is::<MissingImport>();
         let said = match &store.data().last_line {
             Some(line) if trapped => format!("{line} ({said})"),
             _ => said,
         };
-        Failure::new(
+        GuestFailure::new(
             if trapped {
                 FailureKind::Trap
             } else {

@@ -5,13 +5,12 @@
 //! that is counted and logged, and it has decided nothing. Compiling happens in [`Host::load`],
 //! away from requests, and its result is kept on disk.
 //!
-//! A question goes [`Chain`] → remembered decision (`decisions`), else each [`Policy`] (`ask`) → an
-//! instance of this thread (`guest`), told what its manifest asks for (`question`) → its answer,
+//! A question goes [`Chain`] → remembered decision (`decisions`), else each [`Policy`] (`policy`) →
+//! an instance of this thread (`guest`), told what its manifest asks for (`question`) → its answer,
 //! checked (`answer`) → all answers, combined (`combine`). Guests run on the stack of the thread
 //! that asks, and may take half a mebibyte of it.
 
 mod answer;
-mod ask;
 mod builtin;
 pub mod cases;
 mod chain;
@@ -20,7 +19,6 @@ mod combine;
 pub mod compare;
 mod compiled;
 mod component;
-mod consult;
 mod contract;
 pub mod cookies;
 mod counters;
@@ -33,8 +31,10 @@ mod limits;
 mod load;
 mod manifest;
 mod package;
+mod policy;
 mod question;
 mod runtime;
+mod trace;
 mod trial;
 mod usage;
 pub mod warm_url;
@@ -45,23 +45,23 @@ use std::sync::Arc;
 use tero_config as config;
 use tero_config::units::show_size;
 
-use ask::Asked;
 use compiled::CompiledFolder;
 use decisions::Decisions;
+use policy::HookResult;
 use runtime::Runtime;
 
 pub use answer::{RequestAnswer, ResponseAnswer};
-pub use ask::Policy;
 pub use builtin::{builtin, builtin_names};
-pub use chain::{Answered, Ask, Chain};
-pub use component::{Given, Import};
-pub use consult::{Consulted, Word};
-pub use counters::{Counters, FailureKind, HookCounters, Status};
-pub use guest::Failure;
+pub use chain::{Chain, PolicyRequest, PolicyResponse};
+pub use component::{Import, ImportBinding};
+pub use counters::{FailureKind, HookCounters, PolicyCounters, PolicyStatus};
+pub use guest::GuestFailure;
 pub use load::Inspection;
 pub use manifest::{Hook, Manifest};
-pub use package::{NotText, Package};
-pub use trial::{Answer, Question, Said, Trial, Tried};
+pub use package::{NotTextError, Package};
+pub use policy::Policy;
+pub use trace::{ChainTrace, PolicyAnswer};
+pub use trial::{HookAnswer, HookQuestion, Trial, TrialAnswer, TrialPair};
 pub use usage::UsageCounters;
 
 /// Why a policy can't be used as configured.

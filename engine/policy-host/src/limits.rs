@@ -15,18 +15,18 @@ const MAX_MEMORIES: usize = 16;
 
 /// The bounds of one instance, and what it holds.
 #[derive(Debug)]
-pub(super) struct Limits {
+pub(super) struct GuestLimits {
     memory_bytes: usize,
     core_instances: usize,
     memory_used: usize,
     last_growth: usize,
     table_elements: usize,
-    denied: Option<Denied>,
+    denied: Option<LimitExceeded>,
 }
 
 /// What a guest wanted and did not get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Denied {
+pub(super) enum LimitExceeded {
     /// More memory than its limit, in bytes.
     Memory(usize),
     /// More memory than the module's own bound, or the machine, allows.
@@ -35,24 +35,24 @@ pub(super) enum Denied {
     Table,
 }
 
-impl std::fmt::Display for Denied {
+impl std::fmt::Display for LimitExceeded {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Denied::Memory(limit) => write!(
+            LimitExceeded::Memory(limit) => write!(
                 f,
                 "more memory than {} (`memory`)",
                 show_size(*limit as u64)
             ),
-            Denied::Machine => write!(f, "more memory than there is"),
-            Denied::Table => write!(f, "more than {MAX_TABLE_ELEMENTS} elements of tables"),
+            LimitExceeded::Machine => write!(f, "more memory than there is"),
+            LimitExceeded::Table => write!(f, "more than {MAX_TABLE_ELEMENTS} elements of tables"),
         }
     }
 }
 
-impl Limits {
-    pub(super) fn new(limits: &PolicyLimits) -> Limits {
+impl GuestLimits {
+    pub(super) fn new(limits: &PolicyLimits) -> GuestLimits {
         let memory_bytes = usize::try_from(limits.memory).unwrap_or(usize::MAX);
-        Limits {
+        GuestLimits {
             memory_bytes,
             core_instances: limits.core_instances,
             memory_used: 0,
@@ -62,8 +62,8 @@ impl Limits {
         }
     }
 
-    /// What was denied since the last call of [`Limits::forgive`].
-    pub(super) fn denied(&self) -> Option<Denied> {
+    /// What was denied since the last call of [`GuestLimits::forgive`].
+    pub(super) fn denied(&self) -> Option<LimitExceeded> {
         self.denied
     }
 
@@ -78,7 +78,7 @@ impl Limits {
     }
 }
 
-impl ResourceLimiter for Limits {
+impl ResourceLimiter for GuestLimits {
     fn memory_growing(
         &mut self,
         current: usize,
@@ -89,7 +89,7 @@ impl ResourceLimiter for Limits {
         let total = self.memory_used.saturating_add(self.last_growth);
         if total > self.memory_bytes {
             self.last_growth = 0;
-            self.denied = Some(Denied::Memory(self.memory_bytes));
+            self.denied = Some(LimitExceeded::Memory(self.memory_bytes));
             return Ok(false);
         }
         self.memory_used = total;
@@ -101,7 +101,7 @@ impl ResourceLimiter for Limits {
         self.memory_used = self
             .memory_used
             .saturating_sub(std::mem::take(&mut self.last_growth));
-        self.denied = Some(Denied::Machine);
+        self.denied = Some(LimitExceeded::Machine);
         Ok(())
     }
 
@@ -115,7 +115,7 @@ impl ResourceLimiter for Limits {
             .table_elements
             .saturating_add(desired.saturating_sub(current));
         if total > MAX_TABLE_ELEMENTS {
-            self.denied = Some(Denied::Table);
+            self.denied = Some(LimitExceeded::Table);
             return Ok(false);
         }
         self.table_elements = total;
@@ -139,8 +139,8 @@ impl ResourceLimiter for Limits {
 mod tests {
     use super::*;
 
-    fn limits(memory: u64) -> Limits {
-        Limits::new(&PolicyLimits {
+    fn limits(memory: u64) -> GuestLimits {
+        GuestLimits::new(&PolicyLimits {
             memory,
             ..PolicyLimits::default()
         })

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use wasmtime::component::Component;
 
 use crate::component::Import;
-use crate::guest::{Configured, Template};
+use crate::guest::{ConfigureResult, GuestTemplate};
 use crate::package::Package;
 use crate::{Host, Policy, PolicyError, answer, builtin, compiled, component, guest};
 use tero_config as config;
@@ -63,7 +63,7 @@ fn configured(
     settings: Option<Cow<'_, str>>,
 ) -> Result<Policy, PolicyError> {
     let name = &config.name;
-    let template = Template {
+    let template = GuestTemplate {
         policy: Arc::clone(name),
         runtime: Arc::clone(&host.runtime),
         component: component::link(name, &host.runtime.engine, compiled)?,
@@ -171,11 +171,11 @@ fn read_file(policy: &Arc<str>, path: &Path, limit: u64) -> Result<Vec<u8>, Poli
 }
 
 /// Makes one instance, for its manifest and to see that it can be made.
-fn configure(template: &Template) -> Result<guest::RawManifest, PolicyError> {
+fn configure(template: &GuestTemplate) -> Result<guest::RawManifest, PolicyError> {
     let policy = || Arc::clone(&template.policy);
     match template.instantiate() {
-        Ok(Configured::Ready(_, manifest)) => Ok(manifest),
-        Ok(Configured::Refused(message)) => Err(PolicyError::Settings {
+        Ok(ConfigureResult::Ready(_, manifest)) => Ok(manifest),
+        Ok(ConfigureResult::Refused(message)) => Err(PolicyError::Settings {
             policy: policy(),
             message: readable(&message),
         }),

@@ -26,15 +26,15 @@ pub struct Package<'a> {
 /// A section that came along is not text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("its section `{0}` is not UTF-8")]
-pub struct NotText(&'static str);
+pub struct NotTextError(&'static str);
 
 impl<'a> Package<'a> {
     /// Takes apart what [`Package::to_bytes`] made. What is no module comes back as it is: the
     /// loader says what is wrong with it.
     ///
     /// # Errors
-    /// [`NotText`]
-    pub fn of(bytes: &'a [u8]) -> Result<Package<'a>, NotText> {
+    /// [`NotTextError`]
+    pub fn of(bytes: &'a [u8]) -> Result<Package<'a>, NotTextError> {
         let mut package = Package {
             module: Cow::Borrowed(bytes),
             settings: None,
@@ -57,7 +57,7 @@ impl<'a> Package<'a> {
                 CASES
             };
             *place = Some(Cow::Borrowed(
-                std::str::from_utf8(section.content).map_err(|_| NotText(kind))?,
+                std::str::from_utf8(section.content).map_err(|_| NotTextError(kind))?,
             ));
             rest.extend_from_slice(&bytes[kept_until..section.at.start]);
             kept_until = section.at.end;
@@ -86,7 +86,7 @@ impl<'a> Package<'a> {
     }
 }
 
-struct Section<'a> {
+struct CustomSection<'a> {
     /// From its id to its end.
     at: std::ops::Range<usize>,
     /// Of a custom section; empty for the others.
@@ -95,7 +95,7 @@ struct Section<'a> {
 }
 
 /// The outermost sections; none where the bytes are not framed as a module.
-fn sections(bytes: &[u8]) -> Option<Vec<Section<'_>>> {
+fn sections(bytes: &[u8]) -> Option<Vec<CustomSection<'_>>> {
     if !bytes.starts_with(b"\0asm") {
         return None;
     }
@@ -116,7 +116,7 @@ fn sections(bytes: &[u8]) -> Option<Vec<Section<'_>>> {
             name = std::str::from_utf8(&bytes[at..name_end]).unwrap_or_default();
             content = &bytes[name_end..end];
         }
-        sections.push(Section {
+        sections.push(CustomSection {
             at: start..end,
             name,
             content,
@@ -222,6 +222,6 @@ mod tests {
         }
         let mut bad = MODULE.to_vec();
         bad.extend(b"\0\x0f\x0dtero:settings\xff");
-        assert_eq!(Package::of(&bad), Err(NotText(SETTINGS)));
+        assert_eq!(Package::of(&bad), Err(NotTextError(SETTINGS)));
     }
 }

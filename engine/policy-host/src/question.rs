@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
 
-use crate::chain::{Answered, Ask};
+use crate::chain::{PolicyRequest, PolicyResponse};
 use crate::contract::types;
 use crate::cookies::cookies;
 use crate::device::Device;
@@ -20,18 +20,18 @@ use tero_time::schedule::Moment;
 /// The fields and cookies of a message that a manifest asks for. A value that is not UTF-8 is given
 /// with replacement characters (U+FFFD) where it is not; the key of a remembered decision holds its
 /// bytes.
-pub(super) struct Fields<'a>(Vec<(&'a str, Cow<'a, str>)>);
+pub(super) struct MessageFields<'a>(Vec<(&'a str, Cow<'a, str>)>);
 
-impl<'a> Fields<'a> {
+impl<'a> MessageFields<'a> {
     /// The values of these fields: by name in the manifest's order, then by line.
-    pub(super) fn of(headers: &'a HeaderMap, names: &'a [HeaderName]) -> Fields<'a> {
+    pub(super) fn of(headers: &'a HeaderMap, names: &'a [HeaderName]) -> MessageFields<'a> {
         let lines = names.iter().flat_map(|name| {
             headers
                 .get_all(name)
                 .iter()
                 .map(move |value| (name.as_str(), value))
         });
-        Fields(
+        MessageFields(
             lines
                 .map(|(name, value)| (name, String::from_utf8_lossy(value.as_bytes())))
                 .collect(),
@@ -39,9 +39,9 @@ impl<'a> Fields<'a> {
     }
 
     /// The values of these cookies, in the order in which the client sent them.
-    pub(super) fn cookies(headers: &'a HeaderMap, names: &'a [Box<str>]) -> Fields<'a> {
+    pub(super) fn cookies(headers: &'a HeaderMap, names: &'a [Box<str>]) -> MessageFields<'a> {
         let sent = cookies(headers, names);
-        Fields(
+        MessageFields(
             sent.map(|(name, value)| (&*names[name], String::from_utf8_lossy(value)))
                 .collect(),
         )
@@ -58,7 +58,7 @@ impl<'a> Fields<'a> {
 
 /// A request as the policy of this manifest may see it.
 pub(super) fn request<'a>(
-    ask: &Ask<'a>,
+    ask: &PolicyRequest<'a>,
     manifest: &Manifest,
     headers: &'a [(&'a str, &'a str)],
     cookies: &'a [(&'a str, &'a str)],
@@ -82,7 +82,7 @@ pub(super) fn request<'a>(
 
 /// A response as a policy may see it.
 pub(super) fn response<'a>(
-    answered: &Answered<'_>,
+    answered: &PolicyResponse<'_>,
     headers: &'a [(&'a str, &'a str)],
 ) -> types::Response<'a> {
     types::Response {
@@ -184,7 +184,7 @@ fn weekday(weekday: chrono::Weekday) -> types::Weekday {
 /// All that the decisions of some policies about a request depend on: what their manifests ask for,
 /// together.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Inputs {
+pub(super) struct DecisionInputs {
     headers: Vec<HeaderName>,
     cookies: Vec<Box<str>>,
     query: bool,
@@ -192,9 +192,9 @@ pub(super) struct Inputs {
     time: bool,
 }
 
-impl Inputs {
-    pub(super) fn of<'a>(manifests: impl Iterator<Item = &'a Manifest>) -> Inputs {
-        let mut inputs = Inputs::default();
+impl DecisionInputs {
+    pub(super) fn of<'a>(manifests: impl Iterator<Item = &'a Manifest>) -> DecisionInputs {
+        let mut inputs = DecisionInputs::default();
         for manifest in manifests {
             inputs.headers.extend(manifest.headers.iter().cloned());
             inputs.cookies.extend(manifest.cookies.iter().cloned());
@@ -213,7 +213,7 @@ impl Inputs {
 
     /// Appends the inputs to `key` so that no two questions that could be answered differently get
     /// the same bytes: every text goes with its length, every list with an end.
-    pub(super) fn encode(&self, ask: &Ask<'_>, now: Timestamp, key: &mut Vec<u8>) {
+    pub(super) fn encode(&self, ask: &PolicyRequest<'_>, now: Timestamp, key: &mut Vec<u8>) {
         if self.time {
             key.extend_from_slice(&minute(now).to_le_bytes());
         }

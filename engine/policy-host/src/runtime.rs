@@ -97,14 +97,14 @@ impl Runtime {
     }
 
     /// To be held while a guest runs.
-    pub(super) fn enter(&self) -> Running<'_> {
+    pub(super) fn enter(&self) -> RunningGuard<'_> {
         self.ticks.running.fetch_add(1, Ordering::SeqCst);
         // Either this sees that the clock fell asleep, or the clock sees the new guest before it
         // does.
         if self.ticks.asleep.load(Ordering::SeqCst) {
             self.wake();
         }
-        Running(&self.ticks)
+        RunningGuard(&self.ticks)
     }
 
     #[cold]
@@ -128,9 +128,9 @@ impl Drop for Runtime {
 
 /// Some guest is running.
 #[derive(Debug)]
-pub(super) struct Running<'a>(&'a Ticks);
+pub(super) struct RunningGuard<'a>(&'a Ticks);
 
-impl Drop for Running<'_> {
+impl Drop for RunningGuard<'_> {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Ordering::SeqCst);
     }

@@ -8,7 +8,7 @@ use http::{HeaderMap, Method, StatusCode};
 use self::by_hand::{ByHand, CONTRACT, MOBILE, NOTHING, REFUSAL, config, host_config};
 use super::*;
 use crate::device::Device;
-use tero_semantics::decision::{Lookup, RequestDecision, ResponseDecision};
+use tero_semantics::decision::{LookupDecision, RequestDecision, ResponseDecision};
 use tero_semantics::timestamp::Timestamp;
 
 const NOW: Timestamp = Timestamp::from_unix_secs(1_700_000_000);
@@ -43,9 +43,9 @@ fn on_request(chain: &Chain, path: &str) -> Arc<RequestDecision> {
     chain.on_request(&ask(path, &HeaderMap::new()), NOW)
 }
 
-fn ask<'a>(path: &'a str, headers: &'a HeaderMap) -> Ask<'a> {
+fn ask<'a>(path: &'a str, headers: &'a HeaderMap) -> PolicyRequest<'a> {
     let query = None;
-    Ask {
+    PolicyRequest {
         method: &Method::GET,
         scheme: "http",
         host: "h",
@@ -63,8 +63,8 @@ fn on_response(chain: &Chain) -> ResponseDecision {
 }
 
 /// A 200 of which nothing is known but its fields.
-pub(super) fn answered(headers: &HeaderMap) -> Answered<'_> {
-    Answered {
+pub(super) fn answered(headers: &HeaderMap) -> PolicyResponse<'_> {
+    PolicyResponse {
         status: StatusCode::OK,
         headers,
         length: None,
@@ -201,8 +201,8 @@ fn a_failure_names_the_policy_and_the_limit() {
         let (policy, chain) = chain(guest, |config| config.limits.max_failures = 1);
         on_request(&chain, "/");
         match policy.status() {
-            Status::SwitchedOff { reason, .. } => reason,
-            Status::Active => panic!("it did not fail"),
+            PolicyStatus::SwitchedOff { reason, .. } => reason,
+            PolicyStatus::Active => panic!("it did not fail"),
         }
     };
     let spin = "(loop (br 0)) unreachable";
@@ -313,7 +313,7 @@ fn a_gigantic_answer_is_not_copied() {
         config.limits.max_failures = 1;
     });
     on_request(&chain, "/");
-    let Status::SwitchedOff { reason, .. } = policy.status() else {
+    let PolicyStatus::SwitchedOff { reason, .. } = policy.status() else {
         panic!("it is still asked")
     };
     assert!(
@@ -377,7 +377,7 @@ fn a_failed_answer_is_not_remembered_and_the_next_instance_is_a_fresh_one() {
     assert_eq!(on_request(&chain, "/2").variant, None);
     assert_eq!(on_request(&chain, "/2").variant.as_deref(), Some("mobile"));
     assert_eq!(policy.counters().on_request.trap, 1);
-    assert_eq!(policy.status(), Status::Active);
+    assert_eq!(policy.status(), PolicyStatus::Active);
 }
 
 #[test]
@@ -413,9 +413,9 @@ fn a_policy_that_keeps_failing_is_switched_off_and_its_decisions_are_forgotten()
         assert_eq!(on_request(&chain, "/").variant.as_deref(), Some("mobile"));
         on_request(&chain, "/other");
     }
-    assert_eq!(policy.status(), Status::Active);
+    assert_eq!(policy.status(), PolicyStatus::Active);
     on_response(&chain);
-    let Status::SwitchedOff { since, reason } = policy.status() else {
+    let PolicyStatus::SwitchedOff { since, reason } = policy.status() else {
         panic!("it is still asked")
     };
     assert_eq!(since, NOW);
@@ -444,10 +444,10 @@ fn a_good_answer_in_between_starts_the_count_of_failures_anew() {
         on_request(&chain, "/xx");
         assert_eq!(on_request(&chain, good).variant.as_deref(), Some("mobile"));
     }
-    assert_eq!(policy.status(), Status::Active);
+    assert_eq!(policy.status(), PolicyStatus::Active);
     on_request(&chain, "/xx");
     on_request(&chain, "/xx");
-    assert!(matches!(policy.status(), Status::SwitchedOff { .. }));
+    assert!(matches!(policy.status(), PolicyStatus::SwitchedOff { .. }));
 }
 
 #[test]
@@ -753,7 +753,7 @@ fn a_chain_without_policies_decides_nothing() {
             && chain.zone().is_none()
             && !chain.needs_device()
     );
-    assert_eq!(on_request(&chain, "/").lookup, Lookup::Cache);
+    assert_eq!(on_request(&chain, "/").lookup, LookupDecision::Cache);
 }
 
 /// The contract, with a world that drags in some of WASI.
@@ -841,7 +841,7 @@ fn the_rest_of_wasi_is_denied_and_clocks_and_chance_are_never_made_up() {
             },
         );
         assert_eq!(on_request(&chain, "/").variant, None);
-        let Status::SwitchedOff { reason, .. } = policy.status() else {
+        let PolicyStatus::SwitchedOff { reason, .. } = policy.status() else {
             panic!("it is still asked")
         };
         assert!(
@@ -878,15 +878,15 @@ fn a_module_can_be_looked_at() {
             .find(|import| import.name == name)
             .map(|import| import.given)
     };
-    assert_eq!(given("log"), Some(Given::Log));
-    assert_eq!(given("tero:policy/types@0.1.0"), Some(Given::Types));
+    assert_eq!(given("log"), Some(ImportBinding::Log));
+    assert_eq!(given("tero:policy/types@0.1.0"), Some(ImportBinding::Types));
     assert_eq!(
         given("wasi:cli/environment@0.2.0#get-environment"),
-        Some(Given::None)
+        Some(ImportBinding::None)
     );
     assert_eq!(
         given("wasi:random/random@0.2.0#get-random-u64"),
-        Some(Given::Failure)
+        Some(ImportBinding::Failure)
     );
     assert_eq!(
         inspection.policy.unwrap().manifest().variants,
@@ -915,7 +915,7 @@ fn a_module_can_be_looked_at() {
         inspection.imports,
         [Import {
             name: "acme:net/http".to_owned(),
-            given: Given::NotOffered
+            given: ImportBinding::NotOffered
         }]
     );
     assert!(matches!(

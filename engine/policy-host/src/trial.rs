@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::answer::{RequestAnswer, ResponseAnswer};
-use crate::chain::{Answered, Ask};
-use crate::guest::{Failure, Guest};
+use crate::chain::{PolicyRequest, PolicyResponse};
+use crate::guest::{Guest, GuestFailure};
 use crate::manifest::Hook;
 use crate::warm_url::PopularPage;
 use crate::warm_url::WarmUrl;
@@ -19,11 +19,11 @@ const TRIES: usize = 3;
 
 /// What a policy is asked.
 #[derive(Clone, Copy, Debug)]
-pub enum Question<'a> {
+pub enum HookQuestion<'a> {
     /// `on-request`
-    Request(&'a Ask<'a>),
+    Request(&'a PolicyRequest<'a>),
     /// `on-response`
-    Response(&'a Ask<'a>, &'a Answered<'a>),
+    Response(&'a PolicyRequest<'a>, &'a PolicyResponse<'a>),
     /// `plan-warm`; the variants of the site are those of the policy.
     Warm {
         /// The name of the plan.
@@ -33,20 +33,20 @@ pub enum Question<'a> {
     },
 }
 
-impl Question<'_> {
+impl HookQuestion<'_> {
     /// The hook that it goes to.
     pub fn hook(&self) -> Hook {
         match self {
-            Question::Request(_) => Hook::OnRequest,
-            Question::Response(..) => Hook::OnResponse,
-            Question::Warm { .. } => Hook::PlanWarm,
+            HookQuestion::Request(_) => Hook::OnRequest,
+            HookQuestion::Response(..) => Hook::OnResponse,
+            HookQuestion::Warm { .. } => Hook::PlanWarm,
         }
     }
 }
 
 /// What a policy answers, checked against the contract.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum HookAnswer {
     /// To `on-request`.
     Request(RequestAnswer),
     /// To `on-response`.
@@ -57,9 +57,9 @@ pub enum Answer {
 
 /// What came of a question.
 #[derive(Clone, Debug)]
-pub struct Said {
+pub struct TrialAnswer {
     /// The answer, or how the policy failed.
-    pub answer: Result<Answer, Failure>,
+    pub answer: Result<HookAnswer, GuestFailure>,
     /// What it took, in units of about one instruction of WebAssembly; the same each time. Without
     /// [`Host::counting`](super::Host::counting), 0.
     pub fuel: u64,
@@ -69,11 +69,11 @@ pub struct Said {
 
 /// The same question, asked twice.
 #[derive(Clone, Debug)]
-pub struct Tried {
+pub struct TrialPair {
     /// What a fresh instance says.
-    pub fresh: Said,
+    pub fresh: TrialAnswer,
     /// What an instance says that has answered before.
-    pub used: Said,
+    pub used: TrialAnswer,
 }
 
 /// A policy that is tried out.
@@ -89,7 +89,7 @@ impl Trial {
     }
 
     /// Asks a fresh instance and the used one; none where the policy has no such hook.
-    pub fn ask(&mut self, question: &Question<'_>, now: Timestamp) -> Option<Tried> {
+    pub fn ask(&mut self, question: &HookQuestion<'_>, now: Timestamp) -> Option<TrialPair> {
         if !self.policy.manifest().has(question.hook()) {
             return None;
         }
@@ -98,11 +98,11 @@ impl Trial {
             .0;
         let (used, guest) = self.patiently(Trial::used, question, now);
         self.used = guest;
-        Some(Tried { fresh, used })
+        Some(TrialPair { fresh, used })
     }
 
     /// The instance that has answered before: every question of this trial so far, or at least one.
-    fn used(&mut self) -> Result<Box<Guest>, Failure> {
+    fn used(&mut self) -> Result<Box<Guest>, GuestFailure> {
         match self.used.take() {
             Some(guest) => Ok(guest),
             None => self.policy.fresh_guest(),
@@ -111,16 +111,16 @@ impl Trial {
 
     fn patiently(
         &mut self,
-        guest: impl Fn(&mut Trial) -> Result<Box<Guest>, Failure>,
-        question: &Question<'_>,
+        guest: impl Fn(&mut Trial) -> Result<Box<Guest>, GuestFailure>,
+        question: &HookQuestion<'_>,
         now: Timestamp,
-    ) -> (Said, Option<Box<Guest>>) {
+    ) -> (TrialAnswer, Option<Box<Guest>>) {
         let mut tries = 1;
         loop {
             let (said, guest) = match guest(self) {
                 Ok(guest) => self.once(guest, question, now),
                 Err(failure) => (
-                    Said {
+                    TrialAnswer {
                         answer: Err(failure),
                         fuel: 0,
                         time: Duration::ZERO,
@@ -141,24 +141,24 @@ impl Trial {
     fn once(
         &self,
         mut guest: Box<Guest>,
-        question: &Question<'_>,
+        question: &HookQuestion<'_>,
         now: Timestamp,
-    ) -> (Said, Option<Box<Guest>>) {
+    ) -> (TrialAnswer, Option<Box<Guest>>) {
         let policy = &self.policy;
         let (before, started) = (guest.fuel_used(), runtime::real_time());
         let answer = match *question {
-            Question::Request(ask) => policy
+            HookQuestion::Request(ask) => policy
                 .request_answer(&mut guest, ask, now)
-                .map(Answer::Request),
-            Question::Response(ask, answered) => policy
+                .map(HookAnswer::Request),
+            HookQuestion::Response(ask, answered) => policy
                 .response_answer(&mut guest, ask, answered, now)
-                .map(Answer::Response),
-            Question::Warm { plan, popular } => policy
+                .map(HookAnswer::Response),
+            HookQuestion::Warm { plan, popular } => policy
                 .plan_answer(&mut guest, plan, popular, &policy.manifest().variants, now)
-                .map(Answer::Warm),
+                .map(HookAnswer::Warm),
         };
         let (time, fuel) = (started.elapsed(), guest.fuel_used() - before);
         let guest = answer.is_ok().then_some(guest);
-        (Said { answer, fuel, time }, guest)
+        (TrialAnswer { answer, fuel, time }, guest)
     }
 }

@@ -21,7 +21,7 @@ pub struct UsageCounters {
 
 /// The live figures.
 #[derive(Debug)]
-pub(super) struct Usage {
+pub(super) struct PolicyUsage {
     instances: AtomicU64,
     memory_bytes: AtomicUsize,
     lines: AtomicU64,
@@ -31,9 +31,9 @@ pub(super) struct Usage {
     lines_in_minute: AtomicU32,
 }
 
-impl Default for Usage {
-    fn default() -> Usage {
-        Usage {
+impl Default for PolicyUsage {
+    fn default() -> PolicyUsage {
+        PolicyUsage {
             instances: AtomicU64::new(0),
             memory_bytes: AtomicUsize::new(0),
             lines: AtomicU64::new(0),
@@ -45,7 +45,7 @@ impl Default for Usage {
     }
 }
 
-impl Usage {
+impl PolicyUsage {
     pub(super) fn made_instance(&self) {
         self.instances.fetch_add(1, Ordering::Relaxed);
     }
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_policy_logs_so_many_lines_a_minute_and_no_more() {
-        let usage = Usage::default();
+        let usage = PolicyUsage::default();
         let granted = (0..2_000).filter(|_| usage.grant_line("p", 1_000)).count();
         assert_eq!(granted, 1_000);
         assert_eq!(

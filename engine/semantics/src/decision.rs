@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// Whether the cache takes part in a request at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Lookup {
+pub enum LookupDecision {
     /// Look up and store.
     #[default]
     Cache,
@@ -42,7 +42,7 @@ pub struct QueryRule {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestDecision {
     /// Look up or pass.
-    pub lookup: Lookup,
+    pub lookup: LookupDecision,
     /// The policies' variants joined with `+`; none where no policy named one.
     pub variant: Option<Arc<str>>,
     /// Which query parameters count.
@@ -54,7 +54,7 @@ pub struct RequestDecision {
 
 /// Whether to store a response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Storing {
+pub enum StoringDecision {
     /// As the response's own fields say.
     #[default]
     ByHeaders,
@@ -69,7 +69,7 @@ pub enum Storing {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResponseDecision {
     /// Whether to store.
-    pub storing: Storing,
+    pub storing: StoringDecision,
     /// How long it is fresh at the edge.
     pub ttl: Option<Duration>,
     /// What the browser is told.

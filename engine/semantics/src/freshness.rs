@@ -36,7 +36,7 @@ pub struct StaleDefaults {
 
 /// All that a response's freshness follows from.
 #[derive(Clone, Copy, Debug)]
-pub struct Terms<'a> {
+pub struct FreshnessInput<'a> {
     /// The status of the response; of the stored response where a 304 freshened it.
     pub status: StatusCode,
     /// The response's fields, `Age` among them: as they came, or as a 304 freshened them.
@@ -110,8 +110,8 @@ pub struct Freshness {
 
 impl Freshness {
     /// From all that it follows from.
-    pub fn of(terms: &Terms<'_>) -> Freshness {
-        let Terms {
+    pub fn of(terms: &FreshnessInput<'_>) -> Freshness {
+        let FreshnessInput {
             directives,
             decision,
             response_time,
@@ -376,7 +376,7 @@ pub fn is_heuristically_cacheable(status: StatusCode) -> bool {
 
 /// The corrected initial age (§4.2.3), in the RFC's names. The apparent age is reckoned in whole
 /// seconds, as `Date` has no finer ones.
-fn initial_age(terms: &Terms<'_>) -> Duration {
+fn initial_age(terms: &FreshnessInput<'_>) -> Duration {
     let response_secs = Timestamp::from_unix_secs(terms.response_time.unix_secs());
     let date_value = terms
         .response_headers

@@ -38,7 +38,7 @@ pub fn invalidated(
     if !changes_something(method, status) {
         return Vec::new();
     }
-    let Some(target) = Place::of(target) else {
+    let Some(target) = UrlParts::of(target) else {
         return Vec::new();
     };
     let mut urls = vec![target.url()];
@@ -109,7 +109,7 @@ fn groups(headers: &HeaderMap, name: &HeaderName) -> Vec<String> {
 
 /// Whether `Content-Location` names the target itself (RFC 9110 §8.7).
 pub(crate) fn same_resource(target: &Uri, content_location: Option<&HeaderValue>) -> bool {
-    let Some((target, reference)) = Place::of(target).zip(content_location) else {
+    let Some((target, reference)) = UrlParts::of(target).zip(content_location) else {
         return false;
     };
     target
@@ -119,7 +119,7 @@ pub(crate) fn same_resource(target: &Uri, content_location: Option<&HeaderValue>
 
 /// An absolute URL in its parts, as far as keys tell them apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Place {
+struct UrlParts {
     scheme: String,
     /// Lower case, without the scheme's own port and without user information.
     authority: String,
@@ -128,8 +128,8 @@ struct Place {
     query: Option<String>,
 }
 
-impl Place {
-    fn of(uri: &Uri) -> Option<Place> {
+impl UrlParts {
+    fn of(uri: &Uri) -> Option<UrlParts> {
         let scheme = uri.scheme_str()?.to_ascii_lowercase();
         let authority = authority_of(&scheme, uri.authority()?.as_str());
         let path = if uri.path().is_empty() {
@@ -137,7 +137,7 @@ impl Place {
         } else {
             uri.path()
         };
-        Some(Place {
+        Some(UrlParts {
             scheme,
             authority,
             path: path.to_owned(),
@@ -156,7 +156,7 @@ impl Place {
 
     /// The place that a reference means when it is read here (RFC 3986 §5.2.2); none where it is
     /// none of HTTP's.
-    fn resolve(&self, reference: &HeaderValue) -> Option<Place> {
+    fn resolve(&self, reference: &HeaderValue) -> Option<UrlParts> {
         let reference = reference.to_str().ok()?.trim();
         let reference = reference
             .split_once('#')
@@ -181,7 +181,7 @@ impl Place {
                 (without_dot_segments(&format!("{folder}{path}")), query)
             }
         };
-        Some(Place {
+        Some(UrlParts {
             path,
             query: query.map(str::to_owned),
             ..self.clone()
@@ -189,7 +189,7 @@ impl Place {
     }
 
     /// The place of `authority[/path][?query]`.
-    fn at(&self, scheme: &str, rest: &str) -> Option<Place> {
+    fn at(&self, scheme: &str, rest: &str) -> Option<UrlParts> {
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, rest) = rest.split_at(end);
         if authority.is_empty() {
@@ -202,7 +202,7 @@ impl Place {
             without_dot_segments(path)
         };
         let authority = authority_of(scheme, authority);
-        Some(Place {
+        Some(UrlParts {
             scheme: scheme.to_owned(),
             authority,
             path,
@@ -257,12 +257,12 @@ fn without_dot_segments(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Lines, headers};
+    use super::super::testing::{FieldLines, headers};
     use super::*;
 
     const TARGET: &str = "http://Example.com/a/b?c=d";
 
-    fn urls(method: &str, status: u16, response: Lines<'_>) -> Vec<String> {
+    fn urls(method: &str, status: u16, response: FieldLines<'_>) -> Vec<String> {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         invalidated(
             &method,

@@ -4,7 +4,7 @@
 //! One file per question, in the words and the order of RFC 9111; the request path branches on the
 //! answers and computes nothing itself.
 
-pub mod browser;
+pub mod browser_lifetime;
 pub mod cache_control;
 pub mod cache_status;
 pub mod decision;
@@ -12,7 +12,7 @@ pub mod forwarding;
 pub mod freshness;
 pub mod invalidation;
 pub mod key;
-pub mod parts;
+pub mod partial;
 pub mod precondition;
 pub mod range;
 pub mod retry_after;

@@ -33,8 +33,8 @@ pub fn precondition(
     stored: &HeaderMap,
 ) -> Precondition {
     // §13.2.1: conditions count only where the answer without them would be a success.
-    let asked = Asked::of(request);
-    if asked == Asked::default() || !status.is_success() {
+    let asked = ConditionFields::of(request);
+    if asked == ConditionFields::default() || !status.is_success() {
         return Precondition::Proceed;
     }
     if asked.matching {
@@ -68,16 +68,16 @@ pub fn precondition(
 /// Which conditions a request has: found in one pass, which costs less than looking for one field
 /// by its name.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Asked {
+struct ConditionFields {
     matching: bool,
     none_matching: bool,
     modified: bool,
     unmodified: bool,
 }
 
-impl Asked {
-    fn of(request: &HeaderMap) -> Asked {
-        let mut asked = Asked::default();
+impl ConditionFields {
+    fn of(request: &HeaderMap) -> ConditionFields {
+        let mut asked = ConditionFields::default();
         for name in request.keys() {
             match *name {
                 IF_MATCH => asked.matching = true,
@@ -196,11 +196,11 @@ pub fn not_modified_headers(stored: &HeaderMap) -> HeaderMap {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Lines, date, headers};
+    use super::super::testing::{FieldLines, date, headers};
     use super::Precondition::{Failed, NotModified, Proceed};
     use super::*;
 
-    fn check(request: Lines<'_>, stored: Lines<'_>, expected: Precondition) {
+    fn check(request: FieldLines<'_>, stored: FieldLines<'_>, expected: Precondition) {
         let (fields, stored_fields) = (headers(request), headers(stored));
         assert_eq!(
             precondition(&Method::GET, &fields, StatusCode::OK, &stored_fields),
@@ -385,7 +385,7 @@ mod tests {
 
     #[test]
     fn methods_that_are_not_read_fail_where_a_read_is_not_modified() {
-        let judge = |request: Lines<'_>| {
+        let judge = |request: FieldLines<'_>| {
             precondition(
                 &Method::PUT,
                 &headers(request),

@@ -7,11 +7,13 @@ use http::{Method, StatusCode, Uri};
 use proptest::prelude::*;
 
 use super::cache_control::{RequestDirectives, ResponseDirectives};
-use super::decision::{QueryParameters, QueryRule, ResponseDecision, Storing};
-use super::freshness::{Freshness, StaleDefaults, Terms, header_lifetime, http_date};
+use super::decision::{QueryParameters, QueryRule, ResponseDecision, StoringDecision};
+use super::freshness::{Freshness, FreshnessInput, StaleDefaults, header_lifetime, http_date};
 use super::range::{MAX_RANGES, Multipart, Partial, Selection, selection};
 use super::reuse::{ClientDirectives, Reuse, reuse, stale_if_error};
-use super::storability::{Exchange, FloorExceptions, Storability, storability, stored_fields};
+use super::storability::{
+    FloorExceptions, Storability, StorabilityInput, storability, stored_fields,
+};
 use super::testing::NOON;
 use super::timestamp::Timestamp;
 use super::vary::{Vary, normalised_accept_encoding};
@@ -138,7 +140,13 @@ fn window() -> impl Strategy<Value = Option<Duration>> {
 }
 
 fn decision() -> impl Strategy<Value = ResponseDecision> {
-    let storing = prop::sample::select(&[Storing::ByHeaders, Storing::Never, Storing::Always][..]);
+    let storing = prop::sample::select(
+        &[
+            StoringDecision::ByHeaders,
+            StoringDecision::Never,
+            StoringDecision::Always,
+        ][..],
+    );
     (storing, window(), window(), window()).prop_map(
         |(storing, ttl, stale_while_revalidate, stale_if_error)| ResponseDecision {
             storing,
@@ -176,7 +184,7 @@ fn freshness(
     asked: Timestamp,
     came: Timestamp,
 ) -> Freshness {
-    Freshness::of(&Terms {
+    Freshness::of(&FreshnessInput {
         status: StatusCode::OK,
         response_headers: headers,
         directives: &ResponseDirectives::governing(headers, &targets()),
@@ -197,7 +205,7 @@ proptest! {
         let directives = ResponseDirectives::governing(&response, &targets());
         let said = RequestDirectives::of(&request);
         let target = Uri::from_static("http://h/a/b?c");
-        let exchange = Exchange {
+        let exchange = StorabilityInput {
             method: &method, target: &target, request_headers: &request, request: &said, status, response_headers: &response,
             directives: &directives, decision: &decision,
         };
@@ -215,7 +223,7 @@ proptest! {
         let _ = Partial::of(&response);
         let _ = invalidation::invalidated(&method, status, &target, &response);
         let _ = invalidation::cache_groups(&response);
-        let _ = validation::answers(&response, &other);
+        let _ = validation::applies_to(&response, &other);
         let _ = validation::head_updates(&response, length, StatusCode::OK, &other);
         let _ = normalised_accept_encoding(&request);
         let mut forwarded = request.clone();
@@ -284,17 +292,17 @@ proptest! {
         let directives = ResponseDirectives::governing(&response, &targets());
         let said = RequestDirectives::of(&request);
         let target = Uri::from_static("http://h/");
-        let exchange = Exchange {
+        let exchange = StorabilityInput {
             method: &method, target: &target, request_headers: &request, request: &said, status, response_headers: &response,
             directives: &directives, decision: &decision,
         };
         if storability(&exchange, floor) == Storability::Yes {
-            let lifted = |exception: bool| exception && decision.storing == Storing::Always;
+            let lifted = |exception: bool| exception && decision.storing == StoringDecision::Always;
             prop_assert!(!response.contains_key("set-cookie") || lifted(set_cookie));
             prop_assert!(!directives.private.is_all() || lifted(private));
             prop_assert!(!directives.no_store || directives.must_understand || lifted(no_store));
             prop_assert!(!request.contains_key("authorization") || directives.allows_authorized() || lifted(authorization));
-            prop_assert!(!said.no_store && decision.storing != Storing::Never);
+            prop_assert!(!said.no_store && decision.storing != StoringDecision::Never);
             prop_assert!(status.as_u16() >= 200 && !matches!(status.as_u16(), 206 | 304 | 412 | 416 | 417));
             prop_assert!(method == Method::GET || method == Method::POST);
             for (name, _) in stored_fields(&response, &directives) {
@@ -330,7 +338,7 @@ proptest! {
     /// A 304 changes no field that it does not have, and never what describes the stored bytes.
     #[test]
     fn a_304_changes_what_it_says_and_nothing_else(stored in fields(), not_modified in fields()) {
-        let merged = validation::freshened(&stored, &not_modified);
+        let merged = validation::updated_fields(&stored, &not_modified);
         for name in stored.keys() {
             let before: Vec<_> = stored.get_all(name).iter().collect();
             let after: Vec<_> = merged.get_all(name).iter().collect();
@@ -340,7 +348,7 @@ proptest! {
         for name in ["content-length", "content-encoding", "content-range", "set-cookie"] {
             prop_assert_eq!(merged.get(name), stored.get(name));
         }
-        prop_assert_eq!(validation::freshened(&merged, &not_modified), merged);
+        prop_assert_eq!(validation::updated_fields(&merged, &not_modified), merged);
     }
 
     /// Ranges are within the response, do not overlap, and a body made of them has the length that

@@ -68,7 +68,11 @@ pub fn selection(
         .filter_map(|spec| spec.within(length))
         .collect();
     // A suffix of nothing is satisfiable, but no `Content-Range` could tell it.
-    if length == 0 && specs.iter().any(|spec| matches!(spec, Spec::Suffix(1..))) {
+    if length == 0
+        && specs
+            .iter()
+            .any(|spec| matches!(spec, RangeSpec::Suffix(1..)))
+    {
         return Selection::Whole;
     }
     let mut parts = coalesced(satisfiable);
@@ -110,20 +114,20 @@ fn is_strong_date(response: &HeaderMap) -> bool {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Spec {
+enum RangeSpec {
     From(u64),
     /// Both inclusive.
     Between(u64, u64),
     Suffix(u64),
 }
 
-impl Spec {
+impl RangeSpec {
     /// The bytes that it means; none where it is unsatisfiable (RFC 9110 §14.1.2).
     fn within(self, length: u64) -> Option<Range<u64>> {
         let range = match self {
-            Spec::From(first) => first..length,
-            Spec::Between(first, last) => first..last.saturating_add(1).min(length),
-            Spec::Suffix(bytes) => length.saturating_sub(bytes)..length,
+            RangeSpec::From(first) => first..length,
+            RangeSpec::Between(first, last) => first..last.saturating_add(1).min(length),
+            RangeSpec::Suffix(bytes) => length.saturating_sub(bytes)..length,
         };
         (!range.is_empty()).then_some(range)
     }
@@ -131,7 +135,7 @@ impl Spec {
 
 /// The ranges of a `Range` field in bytes; none where it is to be ignored (RFC 9110 §14.1.1,
 /// §14.2).
-fn range_specs(value: &[u8], max_ranges: usize) -> Option<Vec<Spec>> {
+fn range_specs(value: &[u8], max_ranges: usize) -> Option<Vec<RangeSpec>> {
     let value = std::str::from_utf8(value).ok()?;
     let (unit, set) = value.split_once('=')?;
     // Units are compared without regard to case (§14.1).
@@ -149,16 +153,16 @@ fn range_specs(value: &[u8], max_ranges: usize) -> Option<Vec<Spec>> {
     members().map(range_spec).collect()
 }
 
-fn range_spec(member: &str) -> Option<Spec> {
+fn range_spec(member: &str) -> Option<RangeSpec> {
     let (first, last) = member.split_once('-')?;
     match (first, last) {
-        ("", suffix) => Some(Spec::Suffix(position(suffix)?)),
-        (first, "") => Some(Spec::From(position(first)?)),
+        ("", suffix) => Some(RangeSpec::Suffix(position(suffix)?)),
+        (first, "") => Some(RangeSpec::From(position(first)?)),
         (first, last) => {
             let (first, last) = (position(first)?, position(last)?);
             // An int-range whose end is before its start is invalid, and with it the whole set
             // (§14.1.1).
-            (first <= last).then_some(Spec::Between(first, last))
+            (first <= last).then_some(RangeSpec::Between(first, last))
         }
     }
 }
@@ -372,7 +376,7 @@ pub fn are_combinable(stored: &HeaderMap, new: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Lines, date, headers};
+    use super::super::testing::{FieldLines, date, headers};
     use super::Selection::{Multiple, Single, Unsatisfiable, Whole};
     use super::*;
 
@@ -537,7 +541,7 @@ mod tests {
     fn if_range_holds_only_for_the_same_strong_validator() {
         let (now, then, minute, almost) = (date(0), date(-3_000), date(-60), date(-59));
         let (strong, weak) = (("etag", "\"a\""), ("etag", "W/\"a\""));
-        let rows: &[(&str, Lines<'_>, bool)] = &[
+        let rows: &[(&str, FieldLines<'_>, bool)] = &[
             ("\"a\"", &[strong], true),
             ("\"b\"", &[strong], false),
             ("W/\"a\"", &[weak], false),
@@ -660,9 +664,9 @@ mod tests {
     fn parts_are_put_together_only_under_one_strong_validator() {
         let (now, then, recent) = (date(0), date(-3_000), date(-1));
         let (strong, weak) = (("etag", "\"a\""), ("etag", "W/\"a\""));
-        let old: Lines<'_> = &[("last-modified", &then), ("date", &now)];
-        let young: Lines<'_> = &[("last-modified", &recent), ("date", &now)];
-        let rows: &[(Lines<'_>, Lines<'_>, bool)] = &[
+        let old: FieldLines<'_> = &[("last-modified", &then), ("date", &now)];
+        let young: FieldLines<'_> = &[("last-modified", &recent), ("date", &now)];
+        let rows: &[(FieldLines<'_>, FieldLines<'_>, bool)] = &[
             (&[strong], &[strong], true),
             (&[strong], &[("etag", "\"b\"")], false),
             (&[weak], &[weak], false),

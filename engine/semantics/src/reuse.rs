@@ -19,7 +19,7 @@ pub enum ClientDirectives {
 
 /// Why a stored response must be validated before it is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum RevalidationReason {
     /// It is stale.
     Stale,
     /// It says `no-cache` (§5.2.2.4).
@@ -32,15 +32,15 @@ pub enum Why {
     RequestMinFresh,
 }
 
-impl Why {
+impl RevalidationReason {
     /// The name in logs and explanations.
     pub fn as_str(self) -> &'static str {
         match self {
-            Why::Stale => "stale",
-            Why::NoCache => "no-cache",
-            Why::RequestNoCache => "request-no-cache",
-            Why::RequestMaxAge => "request-max-age",
-            Why::RequestMinFresh => "request-min-fresh",
+            RevalidationReason::Stale => "stale",
+            RevalidationReason::NoCache => "no-cache",
+            RevalidationReason::RequestNoCache => "request-no-cache",
+            RevalidationReason::RequestMaxAge => "request-max-age",
+            RevalidationReason::RequestMinFresh => "request-min-fresh",
         }
     }
 
@@ -48,8 +48,10 @@ impl Why {
     /// `fwd=request` or `fwd=stale`).
     pub fn is_of_request(self) -> bool {
         match self {
-            Why::Stale | Why::NoCache => false,
-            Why::RequestNoCache | Why::RequestMaxAge | Why::RequestMinFresh => true,
+            RevalidationReason::Stale | RevalidationReason::NoCache => false,
+            RevalidationReason::RequestNoCache
+            | RevalidationReason::RequestMaxAge
+            | RevalidationReason::RequestMinFresh => true,
         }
     }
 }
@@ -62,7 +64,7 @@ pub enum Reuse {
     /// Serve it, stale, and revalidate it in the background.
     StaleWhileRevalidate,
     /// Validate it first.
-    Revalidate(Why),
+    Revalidate(RevalidationReason),
     /// It would have to be validated, but the request forbids it (`only-if-cached`): answer 504
     /// (§5.2.1.7).
     Unsatisfiable,
@@ -101,23 +103,23 @@ fn judge(
 ) -> Reuse {
     let obeyed = obeyed(request, client);
     if obeyed.no_cache {
-        return Reuse::Revalidate(Why::RequestNoCache);
+        return Reuse::Revalidate(RevalidationReason::RequestNoCache);
     }
     if obeyed
         .max_age
         .is_some_and(|limit| whole_secs(freshness.age(now)) > limit)
     {
-        return Reuse::Revalidate(Why::RequestMaxAge);
+        return Reuse::Revalidate(RevalidationReason::RequestMaxAge);
     }
     if freshness.is_fresh(now) {
         let left = freshness.fresh_until().since(now);
         return match obeyed.min_fresh {
-            Some(wanted) if left < wanted => Reuse::Revalidate(Why::RequestMinFresh),
+            Some(wanted) if left < wanted => Reuse::Revalidate(RevalidationReason::RequestMinFresh),
             _ => Reuse::Fresh,
         };
     }
     if freshness.must_validate() {
-        return Reuse::Revalidate(Why::NoCache);
+        return Reuse::Revalidate(RevalidationReason::NoCache);
     }
     // Who asks for a youngest or a freshest response does not want a stale one (§5.2.1.1), unless
     // `max-stale` says so.
@@ -127,7 +129,7 @@ fn judge(
     {
         return Reuse::StaleWhileRevalidate;
     }
-    Reuse::Revalidate(Why::Stale)
+    Reuse::Revalidate(RevalidationReason::Stale)
 }
 
 fn whole_secs(duration: Duration) -> Duration {
@@ -186,7 +188,7 @@ mod tests {
 
     use super::super::cache_control::ResponseDirectives;
     use super::super::decision::ResponseDecision;
-    use super::super::freshness::{StaleDefaults, Terms};
+    use super::super::freshness::{FreshnessInput, StaleDefaults};
     use super::super::testing::{NOON, headers};
     use super::ClientDirectives::{Ignore, Obey};
     use super::Reuse::{Fresh, Revalidate, StaleWhileRevalidate, Unsatisfiable};
@@ -194,7 +196,7 @@ mod tests {
 
     fn stored(cache_control: &str) -> Freshness {
         let headers = headers(&[("cache-control", cache_control)]);
-        Freshness::of(&Terms {
+        Freshness::of(&FreshnessInput {
             status: StatusCode::OK,
             response_headers: &headers,
             directives: &ResponseDirectives::of(&headers),
@@ -225,7 +227,7 @@ mod tests {
 
     #[test]
     fn fresh_is_served_and_stale_is_validated() {
-        let stale = Revalidate(Why::Stale);
+        let stale = Revalidate(RevalidationReason::Stale);
         check(
             "max-age=10",
             "",
@@ -238,8 +240,8 @@ mod tests {
             "",
             Ignore,
             &[
-                (0, Revalidate(Why::NoCache)),
-                (20, Revalidate(Why::NoCache)),
+                (0, Revalidate(RevalidationReason::NoCache)),
+                (20, Revalidate(RevalidationReason::NoCache)),
             ],
         );
         check(
@@ -258,7 +260,7 @@ mod tests {
 
     #[test]
     fn stale_is_served_while_it_is_revalidated_within_its_window() {
-        let stale = Revalidate(Why::Stale);
+        let stale = Revalidate(RevalidationReason::Stale);
         let rows = [
             (9, Fresh),
             (10, StaleWhileRevalidate),
@@ -286,20 +288,36 @@ mod tests {
     #[test]
     fn clients_decide_only_where_they_are_obeyed() {
         let rows: &[(&str, u64, Reuse)] = &[
-            ("no-cache", 1, Revalidate(Why::RequestNoCache)),
+            (
+                "no-cache",
+                1,
+                Revalidate(RevalidationReason::RequestNoCache),
+            ),
             ("max-age=0", 0, Fresh),
-            ("max-age=0", 1, Revalidate(Why::RequestMaxAge)),
+            (
+                "max-age=0",
+                1,
+                Revalidate(RevalidationReason::RequestMaxAge),
+            ),
             ("max-age=3", 3, Fresh),
-            ("max-age=3", 4, Revalidate(Why::RequestMaxAge)),
+            (
+                "max-age=3",
+                4,
+                Revalidate(RevalidationReason::RequestMaxAge),
+            ),
             ("min-fresh=4", 6, Fresh),
-            ("min-fresh=4", 7, Revalidate(Why::RequestMinFresh)),
+            (
+                "min-fresh=4",
+                7,
+                Revalidate(RevalidationReason::RequestMinFresh),
+            ),
             ("no-store", 1, Fresh),
         ];
         for (request, secs, expected) in rows {
             check("max-age=10", request, Obey, &[(*secs, *expected)]);
             check("max-age=10", request, Ignore, &[(*secs, Fresh)]);
         }
-        let stale = Revalidate(Why::Stale);
+        let stale = Revalidate(RevalidationReason::Stale);
         check(
             "max-age=10",
             "max-stale",
@@ -328,7 +346,7 @@ mod tests {
             "max-age=10, no-cache",
             "max-stale",
             Obey,
-            &[(1, Revalidate(Why::NoCache))],
+            &[(1, Revalidate(RevalidationReason::NoCache))],
         );
         // Who wants it young or fresh does not want it stale, unless they say so.
         check(

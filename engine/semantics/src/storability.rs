@@ -7,7 +7,7 @@ use http::header::{
 use http::{Method, StatusCode, Uri};
 
 use super::cache_control::{RequestDirectives, ResponseDirectives};
-use super::decision::{ResponseDecision, Storing};
+use super::decision::{ResponseDecision, StoringDecision};
 use super::forwarding::end_to_end;
 use super::freshness::is_heuristically_cacheable;
 use super::invalidation::same_resource;
@@ -29,7 +29,7 @@ pub struct FloorExceptions {
 
 /// A request and the head of its response, as far as storing depends on them.
 #[derive(Clone, Copy, Debug)]
-pub struct Exchange<'a> {
+pub struct StorabilityInput<'a> {
     /// The request's method.
     pub method: &'a Method,
     /// The request's absolute URL. Only storing the answer to a POST depends on it.
@@ -123,7 +123,7 @@ impl Refusal {
 ///
 /// `floor` says which parts of the safety floor a policy's `always` lifts; without that word it
 /// lifts none.
-pub fn storability(exchange: &Exchange<'_>, floor: FloorExceptions) -> Storability {
+pub fn storability(exchange: &StorabilityInput<'_>, floor: FloorExceptions) -> Storability {
     let is_partial = exchange.status == StatusCode::PARTIAL_CONTENT;
     match (refusal(exchange, floor), part(exchange.response_headers)) {
         (Some(refusal), _) => Storability::No(refusal),
@@ -139,13 +139,13 @@ fn part(response: &HeaderMap) -> Option<Partial> {
     Partial::of(response).filter(|part| part.length.is_some())
 }
 
-fn refusal(exchange: &Exchange<'_>, floor: FloorExceptions) -> Option<Refusal> {
-    let Exchange {
+fn refusal(exchange: &StorabilityInput<'_>, floor: FloorExceptions) -> Option<Refusal> {
+    let StorabilityInput {
         directives,
         decision,
         ..
     } = *exchange;
-    let lifted = if decision.storing == Storing::Always {
+    let lifted = if decision.storing == StoringDecision::Always {
         floor
     } else {
         FloorExceptions::default()
@@ -153,7 +153,7 @@ fn refusal(exchange: &Exchange<'_>, floor: FloorExceptions) -> Option<Refusal> {
     let rules = [
         (!method_allows(exchange), Refusal::Method),
         (!is_whole_answer(exchange.status), Refusal::Status),
-        (decision.storing == Storing::Never, Refusal::Policy),
+        (decision.storing == StoringDecision::Never, Refusal::Policy),
         // §5.2.1.5
         (exchange.request.no_store, Refusal::RequestNoStore),
         // §5.2.2.3: who understands the status ignores `no-store` beside `must-understand`.
@@ -195,7 +195,7 @@ fn refusal(exchange: &Exchange<'_>, floor: FloorExceptions) -> Option<Refusal> {
 
 /// §3: the method must be understood. A HEAD's answer has no body to store; a POST's answer stands
 /// for a later GET if it says so and has an explicit lifetime (RFC 9110 §9.3.3).
-fn method_allows(exchange: &Exchange<'_>) -> bool {
+fn method_allows(exchange: &StorabilityInput<'_>) -> bool {
     match *exchange.method {
         Method::GET => true,
         Method::POST => {
@@ -233,15 +233,15 @@ fn is_understood(status: StatusCode) -> bool {
 }
 
 /// §3.5
-fn is_unshared_authorization(exchange: &Exchange<'_>) -> bool {
+fn is_unshared_authorization(exchange: &StorabilityInput<'_>) -> bool {
     exchange.request_headers.contains_key(AUTHORIZATION) && !exchange.directives.allows_authorized()
 }
 
 /// §3: explicit freshness of any kind, a status that is heuristically cacheable, or `public`. A
 /// policy's TTL counts as a lifetime where the status alone would do, and `always` does so
 /// anywhere. What has none of them, and no validator to be revalidated by, is of no use.
-fn has_lifetime(exchange: &Exchange<'_>) -> bool {
-    let Exchange {
+fn has_lifetime(exchange: &StorabilityInput<'_>) -> bool {
+    let StorabilityInput {
         response_headers: headers,
         decision,
         ..
@@ -250,10 +250,10 @@ fn has_lifetime(exchange: &Exchange<'_>) -> bool {
     let is_useful =
         decision.ttl.is_some() || headers.contains_key(ETAG) || headers.contains_key(LAST_MODIFIED);
     has_explicit_lifetime(exchange)
-        || (is_useful && (by_status || decision.storing == Storing::Always))
+        || (is_useful && (by_status || decision.storing == StoringDecision::Always))
 }
 
-fn has_explicit_lifetime(exchange: &Exchange<'_>) -> bool {
+fn has_explicit_lifetime(exchange: &StorabilityInput<'_>) -> bool {
     let directives = exchange.directives;
     let expires = directives.targeted.is_none() && exchange.response_headers.contains_key(EXPIRES);
     directives.s_maxage.is_some() || directives.max_age.is_some() || expires
@@ -285,15 +285,15 @@ pub fn stored_fields<'h>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Lines, headers};
+    use super::super::testing::{FieldLines, headers};
     use super::*;
 
     /// A GET for a page whose answer may be stored, changed row by row.
     struct Case<'a> {
         method: Method,
-        request: Lines<'a>,
+        request: FieldLines<'a>,
         status: u16,
-        response: Lines<'a>,
+        response: FieldLines<'a>,
         decision: ResponseDecision,
         floor: FloorExceptions,
     }
@@ -321,7 +321,7 @@ mod tests {
     fn always() -> ResponseDecision {
         let ttl = Some(std::time::Duration::from_secs(60));
         ResponseDecision {
-            storing: Storing::Always,
+            storing: StoringDecision::Always,
             ttl,
             ..ResponseDecision::default()
         }
@@ -332,7 +332,7 @@ mod tests {
             let (request_headers, response_headers) =
                 (headers(self.request), headers(self.response));
             let targets = [HeaderName::from_static("cdn-cache-control")];
-            let exchange = Exchange {
+            let exchange = StorabilityInput {
                 method: &self.method,
                 target: &Uri::from_static("http://example.com/a?b=c"),
                 request_headers: &request_headers,
@@ -396,10 +396,10 @@ mod tests {
         let public = ("cache-control", "public");
         let no_lifetime = Some(Refusal::NoLifetime);
         let ttl = ResponseDecision {
-            storing: Storing::ByHeaders,
+            storing: StoringDecision::ByHeaders,
             ..always()
         };
-        let rows: &[(u16, Lines<'_>, &ResponseDecision, Option<Refusal>)] = &[
+        let rows: &[(u16, FieldLines<'_>, &ResponseDecision, Option<Refusal>)] = &[
             (200, &[], &ResponseDecision::default(), no_lifetime),
             (200, &[public], &ResponseDecision::default(), no_lifetime),
             (200, &[lm], &ResponseDecision::default(), None),
@@ -457,7 +457,7 @@ mod tests {
 
     #[test]
     fn the_responses_own_directives_forbid_storing() {
-        let rows: &[(Lines<'_>, Option<Refusal>)] = &[
+        let rows: &[(FieldLines<'_>, Option<Refusal>)] = &[
             (
                 &[("cache-control", "max-age=60, no-store")],
                 Some(Refusal::NoStore),
@@ -670,7 +670,7 @@ mod tests {
             );
         }
         let lifetime = ("cache-control", "max-age=60");
-        let rows: &[(u16, Lines<'_>, bool)] = &[
+        let rows: &[(u16, FieldLines<'_>, bool)] = &[
             (200, &[lifetime], false),
             (
                 200,
@@ -707,7 +707,7 @@ mod tests {
     #[test]
     fn a_policy_refuses_anything_and_lifts_the_floor_only_where_the_site_says_so() {
         let never = ResponseDecision {
-            storing: Storing::Never,
+            storing: StoringDecision::Never,
             ..always()
         };
         assert_eq!(
@@ -720,7 +720,7 @@ mod tests {
         );
         let none = FloorExceptions::default();
         let authorized = [("authorization", "x")];
-        let rows: &[(Lines<'_>, Lines<'_>, Refusal, FloorExceptions)] = &[
+        let rows: &[(FieldLines<'_>, FieldLines<'_>, Refusal, FloorExceptions)] = &[
             (
                 &[],
                 &[("set-cookie", "a=b")],
@@ -773,7 +773,7 @@ mod tests {
             assert_eq!(case(always(), *floor), None);
             // The site's word alone lifts nothing.
             let by_headers = ResponseDecision {
-                storing: Storing::ByHeaders,
+                storing: StoringDecision::ByHeaders,
                 ..always()
             };
             assert_eq!(case(by_headers, *floor), Some(*refusal));

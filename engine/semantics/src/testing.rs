@@ -8,10 +8,10 @@ use super::timestamp::Timestamp;
 pub(super) const NOON: Timestamp = Timestamp::from_unix_secs(1_773_144_000);
 
 /// The lines of a header section: name and value.
-pub(super) type Lines<'a> = &'a [(&'a str, &'a str)];
+pub(super) type FieldLines<'a> = &'a [(&'a str, &'a str)];
 
 /// Fields, one line each.
-pub(super) fn headers(lines: Lines<'_>) -> HeaderMap {
+pub(super) fn headers(lines: FieldLines<'_>) -> HeaderMap {
     let line = |(name, value): &(&str, &str)| {
         (
             HeaderName::from_bytes(name.as_bytes()).unwrap(),

@@ -57,7 +57,7 @@ pub fn strip_conditions(request: &mut HeaderMap) {
 /// validators is taken for an answer to the one response that the request named: the RFC would let
 /// it freshen only a response without validators, but many origins leave the `ETag` out, and no
 /// other response was asked about.
-pub fn answers(stored: &HeaderMap, not_modified: &HeaderMap) -> bool {
+pub fn applies_to(stored: &HeaderMap, not_modified: &HeaderMap) -> bool {
     let (stored_etag, etag) = (stored.get(ETAG), not_modified.get(ETAG));
     let (stored_modified, modified) = (modified(stored), modified(not_modified));
     match (stored_etag, etag) {
@@ -85,7 +85,7 @@ fn modified(headers: &HeaderMap) -> Option<super::timestamp::Timestamp> {
 /// judged like one: `storability`, `Freshness::of`, `Vary::of` and, for what is kept,
 /// `stored_fields`. The 304 must have been given a `Date` if it had none
 /// (`forwarding::ensure_date`): the stored one would make it old.
-pub fn freshened(stored: &HeaderMap, not_modified: &HeaderMap) -> HeaderMap {
+pub fn updated_fields(stored: &HeaderMap, not_modified: &HeaderMap) -> HeaderMap {
     let mut update = not_modified.clone();
     strip_hop_by_hop(&mut update);
     for name in &UNCHANGED {
@@ -137,7 +137,7 @@ pub fn head_updates(
         .is_none_or(|announced| announced.as_bytes() == length.to_string().as_bytes());
     let same_coding = head.get(CONTENT_ENCODING) == stored.get(CONTENT_ENCODING);
     if same_tag && same_date && same_length && same_coding {
-        HeadUpdate::Freshened(freshened(stored, head))
+        HeadUpdate::Freshened(updated_fields(stored, head))
     } else {
         HeadUpdate::Stale
     }
@@ -173,7 +173,7 @@ pub(crate) fn strong_match_bytes(left: &[u8], right: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Lines, date, headers};
+    use super::super::testing::{FieldLines, date, headers};
     use super::*;
 
     #[test]
@@ -188,7 +188,7 @@ mod tests {
         ];
         let modified = date(-100);
         // Validators that are stored, and the conditions that they give.
-        let rows: &[(Lines<'_>, Lines<'_>)] = &[
+        let rows: &[(FieldLines<'_>, FieldLines<'_>)] = &[
             (&[], &[]),
             (&[("etag", "\"a\"")], &[("if-none-match", "\"a\"")]),
             (
@@ -224,7 +224,7 @@ mod tests {
         let (one, two) = (date(-1_000), date(-500));
         let (a, b, weak_a) = (("etag", "\"a\""), ("etag", "\"b\""), ("etag", "W/\"a\""));
         let (first, second) = (("last-modified", &*one), ("last-modified", &*two));
-        let rows: &[(Lines<'_>, Lines<'_>, bool)] = &[
+        let rows: &[(FieldLines<'_>, FieldLines<'_>, bool)] = &[
             (&[a], &[a], true),
             (&[a], &[b], false),
             (&[a, first], &[a, second], true),
@@ -248,7 +248,7 @@ mod tests {
         ];
         for (stored, not_modified, expected) in rows {
             assert_eq!(
-                answers(&headers(stored), &headers(not_modified)),
+                applies_to(&headers(stored), &headers(not_modified)),
                 *expected,
                 "{stored:?} {not_modified:?}"
             );
@@ -296,7 +296,7 @@ mod tests {
             ("date", "new"),
             ("age", "7"),
         ]);
-        assert_eq!(freshened(&stored, &not_modified), expected);
+        assert_eq!(updated_fields(&stored, &not_modified), expected);
     }
 
     #[test]
@@ -308,7 +308,7 @@ mod tests {
             ("x", "1"),
             ("y", "1"),
         ]);
-        let update = |status: u16, lines: Lines<'_>| {
+        let update = |status: u16, lines: FieldLines<'_>| {
             head_updates(
                 &stored,
                 5,

@@ -68,7 +68,7 @@ impl Vary {
     }
 
     /// The request's values of the fields that are named, in normal form.
-    pub fn nominated(&self, request: &HeaderMap) -> Nominated {
+    pub fn nominated(&self, request: &HeaderMap) -> NominatedFields {
         let value = |name: &HeaderName| {
             request.contains_key(name).then(|| {
                 let mut value = Vec::new();
@@ -76,7 +76,7 @@ impl Vary {
                 value.into()
             })
         };
-        Nominated {
+        NominatedFields {
             values: self.fields().iter().map(value).collect(),
             language: None,
         }
@@ -84,7 +84,7 @@ impl Vary {
 
     /// Whether a request selects the response whose own request had the values `nominated`. Needs
     /// no memory of its own in the usual cases.
-    pub fn selects(&self, nominated: &Nominated, request: &HeaderMap) -> bool {
+    pub fn selects(&self, nominated: &NominatedFields, request: &HeaderMap) -> bool {
         match self {
             Vary::Nothing => true,
             Vary::Everything => false,
@@ -109,7 +109,7 @@ fn agrees(name: &HeaderName, stored: Option<&[u8]>, request: &HeaderMap) -> bool
     if !request.contains_key(name) {
         return false;
     }
-    let mut comparison = Comparison {
+    let mut comparison = KeyComparison {
         left: stored,
         same: true,
     };
@@ -120,7 +120,7 @@ fn agrees(name: &HeaderName, stored: Option<&[u8]>, request: &HeaderMap) -> bool
 /// The secondary key of a stored response (§4.1): the request fields that select it, and what its
 /// own request said in them. Takes memory of its own only where there are such fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SecondaryKey(Option<Box<(Vary, Nominated)>>);
+pub struct SecondaryKey(Option<Box<(Vary, NominatedFields)>>);
 
 impl SecondaryKey {
     /// That of a response, by its own `Vary` and the request for it.
@@ -164,16 +164,16 @@ impl SecondaryKey {
 
 /// The values of a request's nominated fields, in normal form.
 #[derive(Clone, Debug, Default)]
-pub struct Nominated {
+pub struct NominatedFields {
     values: Box<[Option<Box<[u8]>>]>,
     language: Option<Box<[u8]>>,
 }
 
-impl Nominated {
+impl NominatedFields {
     /// Remembers the language of the response, so that requests which ask for that language above
     /// all others select it too, whatever else they list: they could be given nothing better. It is
     /// no part of what makes two of these equal.
-    pub fn in_language_of(self, response: &HeaderMap) -> Nominated {
+    pub fn in_language_of(self, response: &HeaderMap) -> NominatedFields {
         let language = response
             .get(CONTENT_LANGUAGE)
             .map(|language| language.as_bytes().trim_ascii());
@@ -188,7 +188,7 @@ impl Nominated {
             .filter(|_| is_one)
             .filter(is_tag)
             .map(|language| language.to_ascii_lowercase().into());
-        Nominated { language, ..self }
+        NominatedFields { language, ..self }
     }
 
     /// A number that is the same for equal values, and hardly ever for others.
@@ -203,45 +203,45 @@ impl Nominated {
         let value = |value: &Option<Box<[u8]>>| value.as_ref().map_or(0, |value| value.len());
         let values: usize = self.values.iter().map(value).sum();
         let slots = std::mem::size_of_val::<[Option<Box<[u8]>>]>(&self.values);
-        std::mem::size_of::<Nominated>()
+        std::mem::size_of::<NominatedFields>()
             + slots
             + values
             + self.language.as_ref().map_or(0, |language| language.len())
     }
 }
 
-impl PartialEq for Nominated {
-    fn eq(&self, other: &Nominated) -> bool {
+impl PartialEq for NominatedFields {
+    fn eq(&self, other: &NominatedFields) -> bool {
         self.values == other.values
     }
 }
 
-impl Eq for Nominated {}
+impl Eq for NominatedFields {}
 
-impl Hash for Nominated {
+impl Hash for NominatedFields {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.values.hash(state);
     }
 }
 
 /// Where a normal form is written to.
-trait Sink {
+trait NormalFormSink {
     fn put(&mut self, bytes: &[u8]);
 }
 
-impl Sink for Vec<u8> {
+impl NormalFormSink for Vec<u8> {
     fn put(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);
     }
 }
 
 /// Compares with what is stored instead of writing.
-struct Comparison<'a> {
+struct KeyComparison<'a> {
     left: &'a [u8],
     same: bool,
 }
 
-impl Sink for Comparison<'_> {
+impl NormalFormSink for KeyComparison<'_> {
     fn put(&mut self, bytes: &[u8]) {
         match self.left.strip_prefix(bytes) {
             Some(left) => self.left = left,
@@ -251,7 +251,7 @@ impl Sink for Comparison<'_> {
 }
 
 /// Writes a field's value in normal form.
-fn write_normal(name: &HeaderName, headers: &HeaderMap, sink: &mut impl Sink) {
+fn write_normal(name: &HeaderName, headers: &HeaderMap, sink: &mut impl NormalFormSink) {
     match *name {
         ACCEPT_ENCODING => Codings::of(headers).write(sink),
         ACCEPT | ACCEPT_CHARSET | ACCEPT_LANGUAGE => write_ranked(name, headers, sink),
@@ -264,7 +264,12 @@ fn write_normal(name: &HeaderName, headers: &HeaderMap, sink: &mut impl Sink) {
     }
 }
 
-fn write_lines(name: &HeaderName, headers: &HeaderMap, between: &[u8], sink: &mut impl Sink) {
+fn write_lines(
+    name: &HeaderName,
+    headers: &HeaderMap,
+    between: &[u8],
+    sink: &mut impl NormalFormSink,
+) {
     for (at, line) in headers.get_all(name).iter().enumerate() {
         if at > 0 {
             sink.put(between);
@@ -275,7 +280,7 @@ fn write_lines(name: &HeaderName, headers: &HeaderMap, between: &[u8], sink: &mu
 
 /// The members of a list of unknown meaning: their order and their letters count, white space
 /// around them does not.
-fn write_members(name: &HeaderName, headers: &HeaderMap, sink: &mut impl Sink) {
+fn write_members(name: &HeaderName, headers: &HeaderMap, sink: &mut impl NormalFormSink) {
     for (at, member) in headers
         .get_all(name)
         .iter()
@@ -292,15 +297,15 @@ fn write_members(name: &HeaderName, headers: &HeaderMap, sink: &mut impl Sink) {
 /// A member of a list whose order has no meaning because each member has a weight (RFC 9110
 /// §12.4.2).
 #[derive(Clone, Copy, Debug, Default)]
-struct Ranked<'a> {
+struct WeightedMember<'a> {
     /// The member without its weight.
     value: &'a [u8],
     /// In thousandths.
     weight: u16,
 }
 
-impl<'a> Ranked<'a> {
-    fn of(member: &'a [u8]) -> Ranked<'a> {
+impl<'a> WeightedMember<'a> {
+    fn of(member: &'a [u8]) -> WeightedMember<'a> {
         let is_weight = |parameter: &[u8]| {
             parameter
                 .trim_ascii()
@@ -321,19 +326,19 @@ impl<'a> Ranked<'a> {
                     .next()
                     .unwrap_or_default()
                     .trim_ascii();
-                Ranked {
+                WeightedMember {
                     value: member[..at].trim_ascii_end(),
                     weight: thousandths(&weight[2..]),
                 }
             }
-            None => Ranked {
+            None => WeightedMember {
                 value: member,
                 weight: 1_000,
             },
         }
     }
 
-    fn cmp(&self, other: &Ranked<'_>) -> std::cmp::Ordering {
+    fn cmp(&self, other: &WeightedMember<'_>) -> std::cmp::Ordering {
         let folded = |value: &'a [u8]| value.iter().map(u8::to_ascii_lowercase);
         other
             .weight
@@ -362,15 +367,15 @@ fn thousandths(weight: &[u8]) -> u16 {
 /// How many members are ranked without asking for memory.
 const RANKED_IN_PLACE: usize = 24;
 
-fn write_ranked(name: &HeaderName, headers: &HeaderMap, sink: &mut impl Sink) {
+fn write_ranked(name: &HeaderName, headers: &HeaderMap, sink: &mut impl NormalFormSink) {
     let members = || {
         headers
             .get_all(name)
             .iter()
             .flat_map(|line| list_members(line.as_bytes()))
-            .map(Ranked::of)
+            .map(WeightedMember::of)
     };
-    let mut in_place = [Ranked::default(); RANKED_IN_PLACE];
+    let mut in_place = [WeightedMember::default(); RANKED_IN_PLACE];
     let mut on_heap = Vec::new();
     let count = members().take(RANKED_IN_PLACE + 1).count();
     let ranked = if count <= RANKED_IN_PLACE {
@@ -382,7 +387,7 @@ fn write_ranked(name: &HeaderName, headers: &HeaderMap, sink: &mut impl Sink) {
         on_heap.extend(members());
         &mut on_heap[..]
     };
-    ranked.sort_unstable_by(Ranked::cmp);
+    ranked.sort_unstable_by(WeightedMember::cmp);
     for (at, member) in ranked.iter().enumerate() {
         if at > 0 {
             sink.put(b",");
@@ -397,7 +402,7 @@ fn write_ranked(name: &HeaderName, headers: &HeaderMap, sink: &mut impl Sink) {
 
 /// Without white space around `;`, and in lower case up to the first one: what follows may be
 /// case-sensitive.
-fn write_folded(value: &[u8], sink: &mut impl Sink) {
+fn write_folded(value: &[u8], sink: &mut impl NormalFormSink) {
     for (at, part) in value.split(|byte| *byte == b';').enumerate() {
         if at > 0 {
             sink.put(b";");
@@ -420,7 +425,7 @@ fn prefers(language: Option<&[u8]>, request: &HeaderMap) -> bool {
             .get_all(ACCEPT_LANGUAGE)
             .iter()
             .flat_map(|line| list_members(line.as_bytes()))
-            .map(Ranked::of)
+            .map(WeightedMember::of)
     };
     let Some(best) = members()
         .map(|member| member.weight)
@@ -495,15 +500,15 @@ impl<'h> Codings<'h> {
         codings
     }
 
-    fn members(headers: &HeaderMap) -> impl Iterator<Item = Ranked<'_>> {
+    fn members(headers: &HeaderMap) -> impl Iterator<Item = WeightedMember<'_>> {
         headers
             .get_all(ACCEPT_ENCODING)
             .iter()
             .flat_map(|line| list_members(line.as_bytes()))
-            .map(Ranked::of)
+            .map(WeightedMember::of)
     }
 
-    fn write(&self, sink: &mut impl Sink) {
+    fn write(&self, sink: &mut impl NormalFormSink) {
         // A coding that is refused means something only where all others are welcome.
         let refused = if self.others { self.refused } else { 0 };
         sink.put(&[
@@ -517,8 +522,8 @@ impl<'h> Codings<'h> {
     }
 
     /// In alphabetical order, so that two clients that list the same ones agree.
-    fn write_unknown(&self, sink: &mut impl Sink) {
-        let is_unknown = |coding: &Ranked<'_>| {
+    fn write_unknown(&self, sink: &mut impl NormalFormSink) {
+        let is_unknown = |coding: &WeightedMember<'_>| {
             known(coding.value).is_none()
                 && coding.value != b"*"
                 && !coding.value.eq_ignore_ascii_case(b"identity")

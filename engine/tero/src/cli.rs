@@ -40,17 +40,17 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Serve(serve::Serve),
-    Check(check::Check),
-    Demo(demo::Demo),
-    Explain(explain::Explain),
-    Import(import::Import),
-    New(new::New),
-    Policy(policy::Policy),
-    Purge(purge::Purge),
-    Schedule(schedule::Schedule),
-    Stats(stats::Stats),
-    Warm(warm::Warm),
+    Serve(serve::ServeCommand),
+    Check(check::CheckCommand),
+    Demo(demo::DemoCommand),
+    Explain(explain::ExplainCommand),
+    Import(import::ImportCommand),
+    New(new::NewCommand),
+    Policy(policy::PolicyCommand),
+    Purge(purge::PurgeCommand),
+    Schedule(schedule::ScheduleCommand),
+    Stats(stats::StatsCommand),
+    Warm(warm::WarmCommand),
 }
 
 /// Runs the command that the arguments name.
@@ -72,8 +72,8 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// The log goes to standard error; `TERO_LOG` says how much of it (`debug`, `tero_control::warm=trace`),
-/// `info` unless it is set.
+/// The log goes to standard error; `TERO_LOG` says how much of it (`debug`,
+/// `tero_control::warm=trace`), `info` unless it is set.
 fn start_log() {
     let filter = EnvFilter::try_from_env("TERO_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt()

@@ -30,7 +30,7 @@ struct Hands {
 /// A wait ended before the future did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the deadline passed")]
-pub struct DeadlinePassed;
+pub struct TimeoutError;
 
 impl Clock {
     /// The system's clock.
@@ -112,21 +112,21 @@ impl Clock {
     /// Runs `future` for at most `limit`.
     ///
     /// # Errors
-    /// [`DeadlinePassed`] when `limit` has passed first.
+    /// [`TimeoutError`] when `limit` has passed first.
     pub async fn timeout<F: Future>(
         &self,
         limit: Duration,
         future: F,
-    ) -> Result<F::Output, DeadlinePassed> {
+    ) -> Result<F::Output, TimeoutError> {
         if self.0.is_none() {
             return tokio::time::timeout(limit, future)
                 .await
-                .map_err(|_| DeadlinePassed);
+                .map_err(|_| TimeoutError);
         }
         tokio::select! {
             biased;
             output = future => Ok(output),
-            () = self.sleep(limit) => Err(DeadlinePassed),
+            () = self.sleep(limit) => Err(TimeoutError),
         }
     }
 }
@@ -189,6 +189,6 @@ mod tests {
         });
         tokio::task::yield_now().await;
         clock.advance(Duration::from_secs(1));
-        assert_eq!(waiting.await.unwrap(), Err(DeadlinePassed));
+        assert_eq!(waiting.await.unwrap(), Err(TimeoutError));
     }
 }

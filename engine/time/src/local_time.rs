@@ -8,20 +8,20 @@ use tero_semantics::timestamp::Timestamp;
 
 /// A time that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WrittenTime {
+pub enum LocalDateTime {
     /// When a clock shows this: `2026-11-24T08:59`, `2026-11-24T08:59:00`.
     Local(NaiveDateTime),
     /// This instant: `2026-11-24T08:59:00-03:00`.
     Instant(Timestamp),
 }
 
-impl WrittenTime {
+impl LocalDateTime {
     /// The time that `text` writes; none where it writes none. As in RFC 3339 and TOML, a space may
     /// stand for the T.
-    pub fn parse(text: &str) -> Option<WrittenTime> {
+    pub fn parse(text: &str) -> Option<LocalDateTime> {
         let text = text.replacen(' ', "T", 1);
         if let Ok(instant) = DateTime::parse_from_rfc3339(&text) {
-            return Some(WrittenTime::Instant(Timestamp::from_unix_millis(
+            return Some(LocalDateTime::Instant(Timestamp::from_unix_millis(
                 instant.timestamp_millis(),
             )));
         }
@@ -29,14 +29,14 @@ impl WrittenTime {
         forms
             .iter()
             .find_map(|form| NaiveDateTime::parse_from_str(&text, form).ok())
-            .map(WrittenTime::Local)
+            .map(LocalDateTime::Local)
     }
 
     /// The instant that is meant where clocks go by `zone`.
     pub fn in_zone(self, zone: Tz) -> Timestamp {
         match self {
-            WrittenTime::Local(local) => schedule::instant_of(local, zone),
-            WrittenTime::Instant(instant) => instant,
+            LocalDateTime::Local(local) => schedule::instant_of(local, zone),
+            LocalDateTime::Instant(instant) => instant,
         }
     }
 }
@@ -59,7 +59,7 @@ mod tests {
             ("2026-11-24T08:59:00 America/Argentina/Buenos_Aires", None),
             ("", None),
         ] {
-            let time = WrittenTime::parse(text).map(|time| {
+            let time = LocalDateTime::parse(text).map(|time| {
                 time.in_zone(Tz::America__Argentina__Buenos_Aires)
                     .unix_millis()
             });

@@ -29,7 +29,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot};
 
-use site::{Answer, Ask};
+use site::{SiteAnswer, SiteRequest};
 use tero_time::clock::Clock;
 
 /// Open connections at once; beyond it, new ones wait in the accept queue.
@@ -44,16 +44,16 @@ pub const REQUESTS_FIELD: &str = "x-origin-requests";
 
 /// The running origin. Dropping it stops it.
 #[derive(Debug)]
-pub struct Origin {
+pub struct DemoOrigin {
     address: SocketAddr,
-    state: Arc<State>,
+    state: Arc<OriginState>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// What the connections share.
 #[derive(Debug)]
-struct State {
+struct OriginState {
     clock: Clock,
     health: AtomicU8,
     asked: Mutex<HashMap<String, u64>>,
@@ -69,16 +69,16 @@ enum Health {
     Closing,
 }
 
-impl Origin {
+impl DemoOrigin {
     /// Starts the origin on `address` (port 0: any free one), on a thread of its own.
     ///
     /// # Errors
     /// When the address can't be listened on, or the thread not be started.
-    pub fn start(address: SocketAddr, clock: Clock) -> std::io::Result<Origin> {
+    pub fn start(address: SocketAddr, clock: Clock) -> std::io::Result<DemoOrigin> {
         let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let state = Arc::new(State {
+        let state = Arc::new(OriginState {
             clock,
             health: AtomicU8::new(Health::Well as u8),
             asked: Mutex::default(),
@@ -100,7 +100,7 @@ impl Origin {
                     });
                 }
             })?;
-        Ok(Origin {
+        Ok(DemoOrigin {
             address,
             state,
             stop: Some(stop),
@@ -119,7 +119,7 @@ impl Origin {
     }
 }
 
-impl Drop for Origin {
+impl Drop for DemoOrigin {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
@@ -129,7 +129,7 @@ impl Drop for Origin {
     }
 }
 
-impl State {
+impl OriginState {
     fn health(&self) -> Health {
         match self.health.load(Ordering::Relaxed) {
             1 => Health::Failing,
@@ -155,7 +155,7 @@ impl State {
     }
 }
 
-async fn accept(listener: std::net::TcpListener, state: Arc<State>) {
+async fn accept(listener: std::net::TcpListener, state: Arc<OriginState>) {
     let Ok(listener) = TcpListener::from_std(listener) else {
         return;
     };
@@ -184,12 +184,12 @@ async fn accept(listener: std::net::TcpListener, state: Arc<State>) {
 /// An answer on purpose not given: hyper closes the connection.
 #[derive(Debug, thiserror::Error)]
 #[error("the demo origin was told to close connections")]
-struct Closed;
+struct ConnectionClosed;
 
 async fn respond(
-    state: Arc<State>,
+    state: Arc<OriginState>,
     request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Closed> {
+) -> Result<Response<Full<Bytes>>, ConnectionClosed> {
     let (head, body) = request.into_parts();
     if body.size_hint().lower() > MAX_BODY as u64 {
         return Ok(plain(StatusCode::PAYLOAD_TOO_LARGE, "demasiado largo\n"));
@@ -204,10 +204,10 @@ async fn respond(
     }
     let requests = state.count(path);
     let mut response = match state.health() {
-        Health::Closing => return Err(Closed),
+        Health::Closing => return Err(ConnectionClosed),
         Health::Failing => plain(StatusCode::SERVICE_UNAVAILABLE, "origen caído\n"),
         Health::Well => {
-            let ask = Ask {
+            let ask = SiteRequest {
                 head: &head,
                 body: &posted,
                 now: state.clock.now(),
@@ -229,7 +229,7 @@ async fn respond(
 
 /// Adds the validators, and answers a conditional request with 304 where they match (RFC 9110
 /// §13.2.2).
-fn finish(head: &http::request::Parts, answer: Answer) -> Response<Full<Bytes>> {
+fn finish(head: &http::request::Parts, answer: SiteAnswer) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(answer.body));
     *response.status_mut() = answer.status;
     *response.headers_mut() = answer.fields;
@@ -247,7 +247,7 @@ fn finish(head: &http::request::Parts, answer: Answer) -> Response<Full<Bytes>> 
 
 /// `/_demo/…`: how the origin is broken and mended, for those who reach it directly and not through
 /// the edge.
-fn control(state: &State, head: &http::request::Parts) -> Response<Full<Bytes>> {
+fn control(state: &OriginState, head: &http::request::Parts) -> Response<Full<Bytes>> {
     if head.headers.contains_key(header::VIA) {
         return plain(StatusCode::NOT_FOUND, "no existe\n");
     }
@@ -273,7 +273,7 @@ fn control(state: &State, head: &http::request::Parts) -> Response<Full<Bytes>> 
     plain(StatusCode::OK, text)
 }
 
-fn requests(state: &State) -> Response<Full<Bytes>> {
+fn requests(state: &OriginState) -> Response<Full<Bytes>> {
     let mut paths: Vec<(String, u64)> = state
         .asked()
         .iter()

@@ -11,13 +11,13 @@ use std::io::{self, BufRead};
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, REFERER, USER_AGENT};
 
-use tero_policy_host::compare::{About, Comparison};
+use tero_policy_host::compare::{ComparedRequest, Comparison};
 use tero_policy_host::device::classify;
-use tero_policy_host::{Answered, Ask, Chain};
+use tero_policy_host::{Chain, PolicyRequest, PolicyResponse};
 use tero_semantics::decision::RequestDecision;
 use tero_semantics::key;
 
-pub use line::{Logged, parse};
+pub use line::{LoggedRequest, parse};
 
 /// The longest line that is read; the rest of a longer one is left out.
 const MAX_LINE_BYTES: u64 = 64 << 10;
@@ -58,7 +58,13 @@ pub fn diff(left: &Chain, right: &Chain, mut log: impl BufRead, host: &str) -> i
     }
 }
 
-fn compare(comparison: &mut Comparison, left: &Chain, right: &Chain, logged: &Logged, host: &str) {
+fn compare(
+    comparison: &mut Comparison,
+    left: &Chain,
+    right: &Chain,
+    logged: &LoggedRequest,
+    host: &str,
+) {
     let mut headers = HeaderMap::new();
     headers.extend(logged.user_agent.clone().map(|value| (USER_AGENT, value)));
     headers.extend(logged.referer.clone().map(|value| (REFERER, value)));
@@ -68,7 +74,7 @@ fn compare(comparison: &mut Comparison, left: &Chain, right: &Chain, logged: &Lo
         Some((path, query)) => (path, Some(query)),
         None => (logged.target.as_str(), None),
     };
-    let ask = Ask {
+    let ask = PolicyRequest {
         method: &logged.method,
         scheme: "http",
         host,
@@ -78,7 +84,7 @@ fn compare(comparison: &mut Comparison, left: &Chain, right: &Chain, logged: &Lo
         device,
         variant: None,
     };
-    let about = About {
+    let about = ComparedRequest {
         at: logged.at,
         host,
         target: &logged.target,
@@ -93,7 +99,7 @@ fn compare(comparison: &mut Comparison, left: &Chain, right: &Chain, logged: &Lo
         let variant = decision.variant.as_deref();
         let (mut written, query) = (Vec::new(), key::canonical_query(query, &decision.query));
         key::write_key(&mut written, "http", host, path, query.as_deref(), variant);
-        let answered = Answered {
+        let answered = PolicyResponse {
             status: logged.status,
             headers: &response,
             length: logged.bytes,
@@ -101,7 +107,7 @@ fn compare(comparison: &mut Comparison, left: &Chain, right: &Chain, logged: &Lo
             header_browser_ttl: None,
             key: &written,
         };
-        chain.on_response(&Ask { variant, ..ask }, &answered, logged.at)
+        chain.on_response(&PolicyRequest { variant, ..ask }, &answered, logged.at)
     };
     comparison.response(&about, &respond(left, &one), &respond(right, &other));
 }

@@ -9,24 +9,24 @@ mod write;
 
 use std::path::Path;
 
-use tero_config::raw::{self, Value};
+use tero_config::raw::{self, RawValue};
 use tero_config::{Config, ConfigErrors, Mistake, Mistakes, forms, read_text};
 use tero_policy_host::check::check_policies;
 
 /// What the JSON file does not say: the application, and the hosts that the site answers for.
 #[derive(Clone, Debug)]
-pub struct Target {
+pub struct ImportTarget {
     origin: String,
     hosts: Vec<String>,
 }
 
-impl Target {
+impl ImportTarget {
     /// A site in front of `origin` (`http://HOST[:PORT]`) that answers for `hosts`, or for
     /// `localhost` and every host if there are none: plans need a name to fetch pages under.
     ///
     /// # Errors
     /// What is wrong with one of them, and what to write instead.
-    pub fn new(origin: &str, hosts: &[String]) -> Result<Target, String> {
+    pub fn new(origin: &str, hosts: &[String]) -> Result<ImportTarget, String> {
         let message = |Mistake { problem, cure }: Mistake| format!("{problem}; {cure}");
         forms::origin(origin).map_err(message)?;
         let hosts: Vec<String> = hosts
@@ -39,7 +39,7 @@ impl Target {
         } else {
             hosts
         };
-        Ok(Target {
+        Ok(ImportTarget {
             origin: origin.to_owned(),
             hosts,
         })
@@ -50,7 +50,7 @@ impl Target {
 ///
 /// # Errors
 /// Every mistake in the file, with line, key and cure, or why it can't be read.
-pub fn import_file(path: &Path, target: &Target) -> Result<String, ConfigErrors> {
+pub fn import_file(path: &Path, target: &ImportTarget) -> Result<String, ConfigErrors> {
     let file = path.display().to_string();
     let refuse = |mistake| {
         let mistakes = Mistakes::of(&file, "");
@@ -72,7 +72,7 @@ pub fn import_file(path: &Path, target: &Target) -> Result<String, ConfigErrors>
 ///
 /// # Errors
 /// Every mistake in the text.
-pub fn import(json: &str, file_name: &str, target: &Target) -> Result<String, ConfigErrors> {
+pub fn import(json: &str, file_name: &str, target: &ImportTarget) -> Result<String, ConfigErrors> {
     let mistakes = Mistakes::of(file_name, json);
     let imported = match raw::from_json(json) {
         Ok(document) => Some((legacy::read(&document, &mistakes), document)),
@@ -89,7 +89,7 @@ pub fn import(json: &str, file_name: &str, target: &Target) -> Result<String, Co
         }
     };
     mistakes.into_result()?;
-    let (legacy, document): (legacy::Legacy, Value) =
+    let (legacy, document): (legacy::LegacyFile, RawValue) =
         imported.expect("what can't be read is a mistake");
     Ok(write::configuration(&legacy, &document, target, file_name))
 }

@@ -17,8 +17,8 @@ use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat, TimeZone};
 use chrono_tz::Tz;
 use serde::Serialize;
 
-pub use self::asking::Decision;
-use self::asking::Question;
+pub use self::asking::PreviewDecision;
+use self::asking::UrlQuestion;
 use tero_config as config;
 use tero_config::{Config, Site};
 use tero_policy_host::device::Device;
@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What to look at.
 #[derive(Clone, Debug)]
-pub struct Outlook {
+pub struct PreviewInput {
     /// Where it begins; what happens after it is told.
     pub from: Timestamp,
     /// How long it is; at most [`MAX_SPAN`].
@@ -55,16 +55,16 @@ pub struct Preview {
     /// Where it ends.
     pub until: String,
     /// In the order of time.
-    pub events: Vec<Event>,
+    pub events: Vec<PreviewEvent>,
     /// The questions behind the changes of decisions.
-    pub asked: Vec<Asked>,
+    pub asked: Vec<PolicyCall>,
     /// What may make it untrue.
     pub warnings: Vec<String>,
 }
 
 /// Something that happens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Event {
+pub struct PreviewEvent {
     /// On the clock of `zone`, with its offset, RFC 3339.
     pub local: String,
     /// The same in UTC.
@@ -73,7 +73,7 @@ pub struct Event {
     pub zone: String,
     /// What happens.
     #[serde(flatten)]
-    pub what: What,
+    pub what: EventKind,
     #[serde(skip)]
     at: Timestamp,
 }
@@ -81,7 +81,7 @@ pub struct Event {
 /// What happens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]
-pub enum What {
+pub enum EventKind {
     /// The clock is put forward or back.
     OffsetChange {
         /// Minutes east of UTC until then.
@@ -107,9 +107,9 @@ pub enum What {
         /// The URLs for which it does, with the device where the policy asks for it.
         urls: Vec<String>,
         /// What it decided until then.
-        before: Box<Decision>,
+        before: Box<PreviewDecision>,
         /// What it decides from then on.
-        after: Box<Decision>,
+        after: Box<PreviewDecision>,
     },
     /// A warming plan comes due.
     Plan {
@@ -122,7 +122,7 @@ pub enum What {
 
 /// What the policies of a site were asked about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Asked {
+pub struct PolicyCall {
     /// The site.
     pub site: String,
     /// The policies that depend on the time: the others were not asked.
@@ -135,7 +135,7 @@ pub struct Asked {
 ///
 /// # Errors
 /// [`PolicyError`] where a policy of the configuration can't be used.
-pub fn preview(config: &Config, outlook: &Outlook) -> Result<Preview, PolicyError> {
+pub fn preview(config: &Config, outlook: &PreviewInput) -> Result<Preview, PolicyError> {
     let until = outlook.from.saturating_add(outlook.span.min(MAX_SPAN));
     let mut preview = Preview {
         from: rfc3339(outlook.from, Tz::UTC),
@@ -172,7 +172,7 @@ pub fn preview(config: &Config, outlook: &Outlook) -> Result<Preview, PolicyErro
             chosen().cloned().collect(),
             config.cache.max_policy_variants,
         )?;
-        let look = Look {
+        let look = SiteView {
             config,
             outlook,
             until,
@@ -201,20 +201,20 @@ pub fn preview(config: &Config, outlook: &Outlook) -> Result<Preview, PolicyErro
     Ok(preview)
 }
 
-impl What {
+impl EventKind {
     fn rank(&self) -> u8 {
         match self {
-            What::OffsetChange { .. } => 0,
-            What::Holiday { .. } => 1,
-            What::Decision { .. } => 2,
-            What::Plan { .. } => 3,
+            EventKind::OffsetChange { .. } => 0,
+            EventKind::Holiday { .. } => 1,
+            EventKind::Decision { .. } => 2,
+            EventKind::Plan { .. } => 3,
         }
     }
 }
 
-impl Event {
-    fn new(at: Timestamp, zone: Tz, what: What) -> Event {
-        Event {
+impl PreviewEvent {
+    fn new(at: Timestamp, zone: Tz, what: EventKind) -> PreviewEvent {
+        PreviewEvent {
             local: rfc3339(at, zone),
             utc: rfc3339(at, Tz::UTC),
             zone: zone.name().to_owned(),
@@ -231,21 +231,21 @@ fn rfc3339(at: Timestamp, zone: Tz) -> String {
 }
 
 /// What is looked at in one site.
-struct Look<'a> {
+struct SiteView<'a> {
     config: &'a Config,
-    outlook: &'a Outlook,
+    outlook: &'a PreviewInput,
     until: Timestamp,
     host: &'a Host,
     site: &'a Site,
     chain: &'a Chain,
 }
 
-impl Look<'_> {
+impl SiteView<'_> {
     fn zone(&self) -> Tz {
         self.site.zone.or(self.chain.zone()).unwrap_or(Tz::UTC)
     }
 
-    fn plans(&self) -> Vec<Event> {
+    fn plans(&self) -> Vec<PreviewEvent> {
         let mut events = Vec::new();
         for plan in self
             .config
@@ -264,11 +264,11 @@ impl Look<'_> {
             let due =
                 |now: &Timestamp| schedule.next_after(*now).filter(|next| *next <= self.until);
             for at in std::iter::successors(due(&self.outlook.from), due) {
-                let what = What::Plan {
+                let what = EventKind::Plan {
                     plan: plan.name.to_string(),
                     site: self.site.name.to_string(),
                 };
-                events.push(Event::new(at, zone, what));
+                events.push(PreviewEvent::new(at, zone, what));
             }
         }
         events
@@ -311,7 +311,7 @@ impl Look<'_> {
                 .iter()
                 .flat_map(|url| devices.iter().map(move |device| (url, *device)))
             {
-                let question = Question::new(
+                let question = UrlQuestion::new(
                     self.chain,
                     &alone,
                     policy.name(),
@@ -347,7 +347,7 @@ impl Look<'_> {
             .iter()
             .map(|policy| policy.name().to_string())
             .collect();
-        preview.asked.push(Asked {
+        preview.asked.push(PolicyCall {
             site: self.site.name.to_string(),
             policies,
             urls: urls.list,
@@ -369,13 +369,13 @@ impl Look<'_> {
         &self,
         policy: &str,
         zone: Tz,
-        mut changes: Vec<(Timestamp, Decision, Decision, String)>,
-    ) -> Vec<Event> {
+        mut changes: Vec<(Timestamp, PreviewDecision, PreviewDecision, String)>,
+    ) -> Vec<PreviewEvent> {
         changes.sort_by_key(|(at, ..)| *at);
-        let mut events: Vec<Event> = Vec::new();
+        let mut events: Vec<PreviewEvent> = Vec::new();
         for (at, before, after, url) in changes {
-            let alike = |event: &&mut Event| match &event.what {
-                What::Decision {
+            let alike = |event: &&mut PreviewEvent| match &event.what {
+                EventKind::Decision {
                     before: other_before,
                     after: other_after,
                     ..
@@ -389,7 +389,7 @@ impl Look<'_> {
                 .find(alike)
                 .map(|event| &mut event.what)
             {
-                Some(What::Decision {
+                Some(EventKind::Decision {
                     urls,
                     before: other_before,
                     after: other_after,
@@ -402,14 +402,14 @@ impl Look<'_> {
                 _ => {
                     let site = self.site.name.to_string();
                     let (before, after) = (Box::new(before), Box::new(after));
-                    let what = What::Decision {
+                    let what = EventKind::Decision {
                         site,
                         policy: policy.to_owned(),
                         urls: vec![url],
                         before,
                         after,
                     };
-                    events.push(Event::new(at, zone, what));
+                    events.push(PreviewEvent::new(at, zone, what));
                 }
             }
         }
@@ -417,7 +417,7 @@ impl Look<'_> {
     }
 }
 
-fn offset_changes(zone: &str, from: Timestamp, until: Timestamp) -> Vec<Event> {
+fn offset_changes(zone: &str, from: Timestamp, until: Timestamp) -> Vec<PreviewEvent> {
     let zone: Tz = zone.parse().unwrap_or(Tz::UTC);
     let next = |now: Timestamp| {
         schedule::next_offset_change(now, zone).filter(|next| next.unix_secs <= until.unix_secs())
@@ -429,10 +429,10 @@ fn offset_changes(zone: &str, from: Timestamp, until: Timestamp) -> Vec<Event> {
         let at = Timestamp::from_unix_secs(change.unix_secs);
         let just_before = at.saturating_sub(Duration::from_secs(1));
         let before_mins = schedule::moment(just_before, zone, &Default::default()).utc_offset_mins;
-        Event::new(
+        PreviewEvent::new(
             at,
             zone,
-            What::OffsetChange {
+            EventKind::OffsetChange {
                 before_mins,
                 after_mins: change.utc_offset_mins,
             },
@@ -488,10 +488,10 @@ fn holidays(policies: &[Arc<Policy>], from: Timestamp, until: Timestamp, preview
         .events
         .extend(found.into_iter().map(|(date, zone, name, open, policies)| {
             let midnight = schedule::instant_of(date.and_time(Default::default()), zone);
-            Event::new(
+            PreviewEvent::new(
                 midnight,
                 zone,
-                What::Holiday {
+                EventKind::Holiday {
                     name,
                     open,
                     policies,

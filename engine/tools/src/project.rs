@@ -12,7 +12,7 @@ mod typescript;
 use std::path::{Path, PathBuf};
 
 pub use build::build;
-pub use create::{Created, create};
+pub use create::{NewProject, create};
 
 /// The text of the contract that this program offers.
 const CONTRACT: &str = include_str!("../../../sdk/wit/policy.wit");

@@ -106,7 +106,7 @@ pub struct SetUp<'a> {
 
 /// A file of a set-up.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct File {
+pub struct TemplateFile {
     /// Its name.
     pub name: &'static str,
     /// What stands in it.
@@ -118,7 +118,7 @@ impl SetUp<'_> {
     ///
     /// # Errors
     /// What was asked for and is not there, or not of its form, and what to write instead.
-    pub fn files(&self) -> Result<Vec<File>, String> {
+    pub fn files(&self) -> Result<Vec<TemplateFile>, String> {
         let template = TEMPLATES.iter().position(|name| *name == self.template);
         let template = template.ok_or_else(|| {
             format!(
@@ -154,11 +154,11 @@ impl SetUp<'_> {
             .replace("@HOSTS@", &hosts.join(", "))
             .replace("@ORIGIN@", self.origin);
         Ok(vec![
-            File {
+            TemplateFile {
                 name: "tero.toml",
                 text: filled,
             },
-            File {
+            TemplateFile {
                 name: "holidays.toml",
                 text: holidays(country),
             },

@@ -1,7 +1,7 @@
 //! A body in chunks, up to its end (RFC 9112 §7.1).
 
 use super::Fault;
-use super::lines::{Line, Lines};
+use super::lines::{Lines, RawLine};
 
 /// A body in chunks as far as it has come.
 #[derive(Debug, Default)]
@@ -88,7 +88,7 @@ impl Chunks {
 
 /// The size of a chunk, from a line that may have extensions behind it (§7.1.1), which have no
 /// meaning here.
-fn size(line: Line<'_>) -> Result<u64, Fault> {
+fn size(line: RawLine<'_>) -> Result<u64, Fault> {
     let digits = line
         .bytes
         .iter()

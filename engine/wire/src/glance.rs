@@ -27,7 +27,7 @@ pub(super) fn lines_of_one_head(bytes: &[u8]) -> Option<usize> {
         &bytes[1..bytes.len() - 1],
         &bytes[2..],
     );
-    let mut tally = Tally::default();
+    let mut tally = LaneCounts::default();
     let (blocks, rest) = these.as_chunks::<LANES>();
     let (blocks_next, rest_next) = next.as_chunks::<LANES>();
     let (blocks_behind, rest_behind) = behind.as_chunks::<LANES>();
@@ -44,13 +44,13 @@ pub(super) fn lines_of_one_head(bytes: &[u8]) -> Option<usize> {
 
 /// What was counted, lane by lane, so that the processor does all lanes at once.
 #[derive(Default)]
-struct Tally {
+struct LaneCounts {
     feeds: [u8; LANES],
     returns: [u8; LANES],
     doubled: [u8; LANES],
 }
 
-impl Tally {
+impl LaneCounts {
     #[inline]
     fn add(&mut self, block: &[u8; LANES], next: &[u8; LANES], behind: &[u8; LANES]) {
         for lane in 0..LANES {

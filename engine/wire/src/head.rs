@@ -1,7 +1,7 @@
 //! The head of a message: its end, and what it says of the length of its body (RFC 9112 §6).
 
 use super::Fault;
-use super::lines::{Line, Lines};
+use super::lines::{Lines, RawLine};
 
 /// How long a body is (RFC 9112 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +104,7 @@ enum FramingField {
 }
 
 impl FramingField {
-    fn of(line: Line<'_>) -> Result<Option<FramingField>, Fault> {
+    fn of(line: RawLine<'_>) -> Result<Option<FramingField>, Fault> {
         if let Some(value) = value_of(line.bytes, b"content-length") {
             let length = if line.overlong { None } else { length(value) };
             return length

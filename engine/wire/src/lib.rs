@@ -21,7 +21,7 @@ mod lines;
 mod requests;
 mod responses;
 
-pub use requests::{Requests, Taken};
+pub use requests::{Requests, ScanResult};
 pub use responses::Responses;
 
 /// Why bytes are no message that could be passed on.

@@ -20,7 +20,7 @@ pub(super) struct Lines {
 
 /// A line without its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Line<'l> {
+pub(super) struct RawLine<'l> {
     pub(super) bytes: &'l [u8],
     /// There was more of it.
     pub(super) overlong: bool,
@@ -33,7 +33,7 @@ impl Lines {
     pub(super) fn cut<'l>(
         &'l mut self,
         bytes: &'l [u8],
-    ) -> Result<Option<(Line<'l>, usize)>, Fault> {
+    ) -> Result<Option<(RawLine<'l>, usize)>, Fault> {
         if self.last.is_some() {
             return self.cut_kept(bytes);
         }
@@ -45,7 +45,7 @@ impl Lines {
             // The same bound as for one that comes in pieces: what a line means must not depend on
             // how it comes.
             Some((&b'\r', bytes)) => Ok(Some((
-                Line {
+                RawLine {
                     bytes,
                     overlong: end > KEPT,
                 },
@@ -57,7 +57,7 @@ impl Lines {
 
     /// The same for a line that began in an earlier piece.
     #[cold]
-    fn cut_kept<'l>(&'l mut self, bytes: &'l [u8]) -> Result<Option<(Line<'l>, usize)>, Fault> {
+    fn cut_kept<'l>(&'l mut self, bytes: &'l [u8]) -> Result<Option<(RawLine<'l>, usize)>, Fault> {
         let Some(end) = memchr(b'\n', bytes) else {
             self.keep(bytes);
             return Ok(None);
@@ -72,7 +72,7 @@ impl Lines {
             self.kept.pop();
         }
         Ok(Some((
-            Line {
+            RawLine {
                 bytes: &self.kept,
                 overlong,
             },
@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(
             (line, next),
             (
-                Line {
+                RawLine {
                     bytes: &long[..KEPT],
                     overlong: true
                 },
@@ -172,7 +172,7 @@ mod tests {
         }
         assert_eq!(
             cutter.cut(b"b\r\n").unwrap().unwrap().0,
-            Line {
+            RawLine {
                 bytes: b"b",
                 overlong: false
             }

@@ -10,11 +10,11 @@ use super::head::{Framing, Head, fault_of_coding};
 
 /// Checks requests and tells them apart.
 #[derive(Debug, Default)]
-pub struct Requests(State);
+pub struct Requests(RequestState);
 
 /// What was taken of the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Taken {
+pub struct ScanResult {
     /// How many of them belong to the request.
     pub bytes: usize,
     /// Whether the request ends with them.
@@ -24,7 +24,7 @@ pub struct Taken {
 }
 
 #[derive(Debug, Default)]
-enum State {
+enum RequestState {
     #[default]
     Between,
     Head(Head),
@@ -42,11 +42,11 @@ impl Requests {
     /// # Errors
     /// [`Fault`]: what came is no request, and nothing that follows can be told apart any more.
     #[inline]
-    pub fn take(&mut self, bytes: &[u8]) -> Result<Taken, Fault> {
-        if matches!(self.0, State::Between)
+    pub fn take(&mut self, bytes: &[u8]) -> Result<ScanResult, Fault> {
+        if matches!(self.0, RequestState::Between)
             && let Some(lines) = lines_of_one_head(bytes)
         {
-            return Ok(Taken {
+            return Ok(ScanResult {
                 bytes: bytes.len(),
                 ended: true,
                 lines,
@@ -55,15 +55,15 @@ impl Requests {
         self.take_in_lines(bytes)
     }
 
-    fn take_in_lines(&mut self, bytes: &[u8]) -> Result<Taken, Fault> {
+    fn take_in_lines(&mut self, bytes: &[u8]) -> Result<ScanResult, Fault> {
         let mut at = 0;
-        if matches!(self.0, State::Between) {
-            self.0 = State::Head(Head::default());
+        if matches!(self.0, RequestState::Between) {
+            self.0 = RequestState::Head(Head::default());
         }
-        if let State::Head(head) = &mut self.0 {
+        if let RequestState::Head(head) = &mut self.0 {
             match head.take(bytes)? {
                 None => {
-                    return Ok(Taken {
+                    return Ok(ScanResult {
                         bytes: bytes.len(),
                         ended: false,
                         lines: 0,
@@ -72,9 +72,9 @@ impl Requests {
                 Some(end) => at = end,
             }
             self.0 = match head.framing() {
-                Framing::Unsaid | Framing::Length(0) => State::Between,
-                Framing::Length(length) => State::Length(length),
-                Framing::Chunked => State::Chunks(Chunks::default()),
+                Framing::Unsaid | Framing::Length(0) => RequestState::Between,
+                Framing::Length(length) => RequestState::Length(length),
+                Framing::Chunked => RequestState::Chunks(Chunks::default()),
             };
         }
         self.take_body(bytes, at)
@@ -82,7 +82,7 @@ impl Requests {
 
     /// Whether a request's head has come, and not yet all of its body.
     pub fn is_in_body(&self) -> bool {
-        matches!(self.0, State::Length(_) | State::Chunks(_))
+        matches!(self.0, RequestState::Length(_) | RequestState::Chunks(_))
     }
 
     /// Checks a head that was only glanced at, and that announces content, once it is parsed. Its
@@ -106,26 +106,26 @@ impl Requests {
         }
     }
 
-    fn take_body(&mut self, bytes: &[u8], at: usize) -> Result<Taken, Fault> {
+    fn take_body(&mut self, bytes: &[u8], at: usize) -> Result<ScanResult, Fault> {
         let rest = &bytes[at..];
         let end = match &mut self.0 {
-            State::Between | State::Head(_) => Some(0),
-            State::Length(left) => {
+            RequestState::Between | RequestState::Head(_) => Some(0),
+            RequestState::Length(left) => {
                 let taken = (*left).min(rest.len() as u64);
                 *left -= taken;
                 (*left == 0).then_some(taken as usize)
             }
-            State::Chunks(chunks) => chunks.take(rest)?,
+            RequestState::Chunks(chunks) => chunks.take(rest)?,
         };
         let Some(end) = end else {
-            return Ok(Taken {
+            return Ok(ScanResult {
                 bytes: bytes.len(),
                 ended: false,
                 lines: 0,
             });
         };
-        self.0 = State::Between;
-        Ok(Taken {
+        self.0 = RequestState::Between;
+        Ok(ScanResult {
             bytes: at + end,
             ended: true,
             lines: 0,
@@ -145,7 +145,7 @@ mod tests {
         for piece in text.as_bytes().chunks(size) {
             let mut rest = piece;
             while !rest.is_empty() {
-                let Taken { bytes, ended, .. } = checker.take(rest)?;
+                let ScanResult { bytes, ended, .. } = checker.take(rest)?;
                 assert!(
                     bytes > 0 && (ended || bytes == rest.len()),
                     "{bytes} bytes of {rest:?}"

@@ -8,13 +8,13 @@ use super::{Fault, MAX_INTERIM};
 /// concern: what follows it is no response to anything.
 #[derive(Debug, Default)]
 pub struct Responses {
-    state: State,
+    state: ResponseState,
     interim: u32,
     is_bodiless: bool,
 }
 
 #[derive(Debug, Default)]
-enum State {
+enum ResponseState {
     #[default]
     Unchecked,
     Head(Head),
@@ -25,7 +25,7 @@ impl Responses {
     /// A request was sent: the head of a response comes next.
     pub fn expect(&mut self) {
         *self = Responses {
-            state: State::Head(Head::default()),
+            state: ResponseState::Head(Head::default()),
             ..Responses::default()
         };
     }
@@ -43,15 +43,15 @@ impl Responses {
     #[inline]
     pub fn take(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         match &mut self.state {
-            State::Unchecked => Ok(()),
-            State::Head(_) => self.take_heads(bytes),
-            State::Chunks(_) => self.take_chunks(bytes),
+            ResponseState::Unchecked => Ok(()),
+            ResponseState::Head(_) => self.take_heads(bytes),
+            ResponseState::Chunks(_) => self.take_chunks(bytes),
         }
     }
 
     fn take_heads(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         let mut at = 0;
-        while let State::Head(head) = &mut self.state {
+        while let ResponseState::Head(head) = &mut self.state {
             let Some(end) = head.take(&bytes[at..])? else {
                 return Ok(());
             };
@@ -60,25 +60,25 @@ impl Responses {
                 let has_chunks =
                     head.framing() == Framing::Chunked && !head.is_bodiless() && !self.is_bodiless;
                 if has_chunks {
-                    State::Chunks(Chunks::default())
+                    ResponseState::Chunks(Chunks::default())
                 } else {
-                    State::Unchecked
+                    ResponseState::Unchecked
                 }
             } else if self.interim == MAX_INTERIM {
                 return Err(Fault::TooManyInterim);
             } else {
                 self.interim += 1;
-                State::Head(Head::default())
+                ResponseState::Head(Head::default())
             };
         }
         self.take_chunks(&bytes[at..])
     }
 
     fn take_chunks(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        if let State::Chunks(chunks) = &mut self.state
+        if let ResponseState::Chunks(chunks) = &mut self.state
             && chunks.take(bytes)?.is_some()
         {
-            self.state = State::Unchecked;
+            self.state = ResponseState::Unchecked;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
-//! The readers of bytes from outside whose crates also hold WebAssembly or sockets, compiled from the
-//! engine's own files without either. They bear their crates' names here, so that [`drive`] means the
-//! same as in the test that replays the corpus. The other readers are dependencies.
+//! The readers of bytes from outside whose crates also hold WebAssembly or sockets, compiled from
+//! the engine's own files without either. They bear their crates' names here, so that [`drive`]
+//! means the same as in the test that replays the corpus. The other readers are dependencies.
 
 #![allow(
     dead_code,
@@ -16,11 +16,11 @@ extern crate self as tero_tools;
 pub mod drive;
 
 pub use control::{admin, rollout, warm};
-pub use edge::{request, telemetry};
 pub use policy_host::{
     Hook, Manifest, Package, answer, cases, contract, cookies, device, fuzzing, manifest, package,
     warm_url,
 };
+pub use request_path::{request, telemetry};
 pub use tools::{diff, import};
 
 #[path = "../../../engine/policy-host/src"]
@@ -37,11 +37,11 @@ mod policy_host {
     pub use package::Package;
 
     pub mod cases {
+        mod case;
         pub mod keys;
         mod read;
-        mod written;
 
-        pub use written::Cases;
+        pub use case::Cases;
     }
 
     /// The host has these types from the same file by another generator, which needs the
@@ -55,7 +55,7 @@ mod policy_host {
 }
 
 #[path = "../../../engine/edge/src"]
-mod edge {
+mod request_path {
     pub mod telemetry;
 
     pub mod request {
@@ -82,7 +82,7 @@ mod control {
     }
 
     pub mod warm {
-        pub mod remembered;
+        pub mod plan_memory;
         pub mod sitemap;
 
         pub mod sources {
@@ -98,7 +98,7 @@ mod tools {
     pub mod diff {
         mod line;
 
-        pub use line::{Logged, parse};
+        pub use line::{LoggedRequest, parse};
     }
 }
 

@@ -15,9 +15,11 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_cache_semantics::{AfterResponse, BeforeRequest, CacheOptions, CachePolicy};
 use tero_semantics::cache_control::{RequestDirectives, ResponseDirectives};
 use tero_semantics::decision::ResponseDecision;
-use tero_semantics::freshness::{Freshness, StaleDefaults, Terms};
+use tero_semantics::freshness::{Freshness, FreshnessInput, StaleDefaults};
 use tero_semantics::reuse::{ClientDirectives, Reuse, reuse};
-use tero_semantics::storability::{Exchange as Weighed, FloorExceptions, Storability, storability};
+use tero_semantics::storability::{
+    FloorExceptions, Storability, StorabilityInput as Weighed, storability,
+};
 use tero_semantics::timestamp::Timestamp;
 use tero_semantics::validation;
 use tero_semantics::vary::Vary;
@@ -78,7 +80,7 @@ fn ours(exchange: &Exchange) -> Served {
 }
 
 fn freshness(exchange: &Exchange, received: &HeaderMap) -> Freshness {
-    Freshness::of(&Terms {
+    Freshness::of(&FreshnessInput {
         status: exchange.status,
         response_headers: received,
         directives: &ResponseDirectives::of(received),
@@ -183,8 +185,8 @@ fn every_disagreement_about_what_a_304_freshens_is_decided_by_the_rfc() {
                 AfterResponse::NotModified(_, parts) => Some(parts.headers),
                 AfterResponse::Modified(..) => None,
             };
-        let ours = validation::answers(&stored, &not_modified)
-            .then(|| validation::freshened(&stored, &not_modified));
+        let ours = validation::applies_to(&stored, &not_modified)
+            .then(|| validation::updated_fields(&stored, &not_modified));
         let freshening = Freshening {
             stored,
             not_modified,

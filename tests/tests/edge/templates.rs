@@ -8,7 +8,7 @@ use chrono::{Datelike, NaiveDate};
 use tero_config::Config;
 use tero_semantics::timestamp::Timestamp;
 use tero_tests::{Answer, Edge, Origin, Reply, compiled_cache, get, toml_string};
-use tero_tools::templates::{COUNTRIES, File, SetUp, TEMPLATES};
+use tero_tools::templates::{COUNTRIES, SetUp, TEMPLATES, TemplateFile};
 
 use crate::program::{assert_code, err, out, run, run_in};
 
@@ -75,7 +75,11 @@ fn place(template: &str, country: &str) -> Place {
     .files()
     .unwrap();
     let folder = tero_tests::folder();
-    let [File { text, .. }, File { text: holidays, .. }] = files.as_slice() else {
+    let [
+        TemplateFile { text, .. },
+        TemplateFile { text: holidays, .. },
+    ] = files.as_slice()
+    else {
         panic!("{files:?}")
     };
     std::fs::write(folder.path().join("holidays.toml"), holidays).unwrap();

@@ -8,21 +8,21 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::rollout::record::Guard;
+use crate::rollout::record::GuardSettings;
 use tero_edge::request::trial::Share;
 
 /// What is wrong with a content, and what to write instead.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Wrong {
+pub struct Problem {
     /// What is wrong.
     pub error: String,
     /// What to write instead.
     pub cure: Cow<'static, str>,
 }
 
-impl Wrong {
-    fn new(error: impl Into<String>, cure: impl Into<Cow<'static, str>>) -> Wrong {
-        Wrong {
+impl Problem {
+    fn new(error: impl Into<String>, cure: impl Into<Cow<'static, str>>) -> Problem {
+        Problem {
             error: error.into(),
             cure: cure.into(),
         }
@@ -32,15 +32,15 @@ impl Wrong {
 /// Which version is to decide.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Activate {
+pub struct ActivateRequest {
     /// As much of its digest as tells it from the others, or `configuration`.
     pub digest: String,
 }
 
 /// Which version is to be asked in shadow.
 #[derive(Debug)]
-pub struct StartShadow {
-    /// As in [`Activate`].
+pub struct StartShadowRequest {
+    /// As in [`ActivateRequest`].
     pub digest: String,
     /// About which share of the requests.
     pub sample: Share,
@@ -48,20 +48,20 @@ pub struct StartShadow {
 
 /// Which version is to answer for a share of the keys.
 #[derive(Debug)]
-pub struct StartCanary {
-    /// As in [`Activate`].
+pub struct StartCanaryRequest {
+    /// As in [`ActivateRequest`].
     pub digest: String,
     /// Which share.
     pub share: Share,
     /// When it is rolled back; its numbers as they were written.
-    pub guard: Guard,
+    pub guard: GuardSettings,
 }
 
 /// Reads the content of a request to activate.
 ///
 /// # Errors
-/// [`Wrong`]: it is no such JSON.
-pub fn activate(content: &[u8]) -> Result<Activate, Wrong> {
+/// [`Problem`]: it is no such JSON.
+pub fn activate(content: &[u8]) -> Result<ActivateRequest, Problem> {
     json(
         content,
         "{\"digest\": \"…\"}, or {\"digest\": \"configuration\"}",
@@ -71,16 +71,17 @@ pub fn activate(content: &[u8]) -> Result<Activate, Wrong> {
 /// Reads the content of a request to start a shadow.
 ///
 /// # Errors
-/// [`Wrong`]: it is no such JSON, or the sample no share.
-pub fn start_shadow(content: &[u8]) -> Result<StartShadow, Wrong> {
+/// [`Problem`]: it is no such JSON, or the sample no share.
+pub fn start_shadow(content: &[u8]) -> Result<StartShadowRequest, Problem> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
-    struct Content {
+    struct StartShadowContent {
         digest: String,
         sample: String,
     }
-    let Content { digest, sample } = json(content, "{\"digest\": \"…\", \"sample\": \"10%\"}")?;
-    Ok(StartShadow {
+    let StartShadowContent { digest, sample } =
+        json(content, "{\"digest\": \"…\", \"sample\": \"10%\"}")?;
+    Ok(StartShadowRequest {
         digest,
         sample: share(&sample)?,
     })
@@ -89,31 +90,31 @@ pub fn start_shadow(content: &[u8]) -> Result<StartShadow, Wrong> {
 /// Reads the content of a request to start a canary.
 ///
 /// # Errors
-/// [`Wrong`]: it is no such JSON, or the share none.
-pub fn start_canary(content: &[u8]) -> Result<StartCanary, Wrong> {
+/// [`Problem`]: it is no such JSON, or the share none.
+pub fn start_canary(content: &[u8]) -> Result<StartCanaryRequest, Problem> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
-    struct Content {
+    struct StartCanaryContent {
         digest: String,
         share: String,
         #[serde(default)]
-        guard: Guard,
+        guard: GuardSettings,
     }
-    let Content {
+    let StartCanaryContent {
         digest,
         share: written,
         guard,
     } = json(content, "{\"digest\": \"…\", \"share\": \"5%\"}")?;
-    Ok(StartCanary {
+    Ok(StartCanaryRequest {
         digest,
         share: share(&written)?,
         guard,
     })
 }
 
-fn share(text: &str) -> Result<Share, Wrong> {
+fn share(text: &str) -> Result<Share, Problem> {
     let wrong = || {
-        Wrong::new(
+        Problem::new(
             format!("`{}` is no share", text.escape_debug()),
             "write a percentage, \"10%\" or \"0.5%\"",
         )
@@ -121,9 +122,9 @@ fn share(text: &str) -> Result<Share, Wrong> {
     Share::parse(text).ok_or_else(wrong)
 }
 
-fn json<T: DeserializeOwned>(content: &[u8], form: &'static str) -> Result<T, Wrong> {
+fn json<T: DeserializeOwned>(content: &[u8], form: &'static str) -> Result<T, Problem> {
     serde_json::from_slice(content).map_err(|error| {
-        Wrong::new(
+        Problem::new(
             format!("the content is not what is wanted here: {error}"),
             format!("write {form}"),
         )

@@ -6,27 +6,27 @@ use http::HeaderValue;
 use http::header::HOST;
 use serde_json::{Map, Value, json};
 
-use super::State;
-use super::asked::explain::{self as asked, Asked, URL};
-use super::reply::{Refusal, Reply};
-use tero_edge::request::admit::Refused;
-use tero_edge::request::explain::{Explanation, Subject, explain};
+use super::AdminContext;
+use super::asked::explain::{self as asked, ExplainRequest, URL};
+use super::reply::{AdminRefusal, AdminResponse};
+use tero_edge::request::admit::AdmissionRefusal;
+use tero_edge::request::explain::{ExplainInput, Explanation, explain};
 use tero_edge::store::stored::StoredResponse;
 use tero_policy_host::compare::{lookup, query, storing};
-use tero_policy_host::{RequestAnswer, ResponseAnswer, Word};
+use tero_policy_host::{PolicyAnswer, RequestAnswer, ResponseAnswer};
 use tero_semantics::decision::QueryRule;
 use tero_semantics::key;
 use tero_semantics::storability::Storability;
 
 /// Explains the request that the content tells of.
-pub(super) fn answer(state: &State, content: &[u8]) -> Result<Reply, Refusal> {
+pub(super) fn answer(state: &AdminContext, content: &[u8]) -> Result<AdminResponse, AdminRefusal> {
     let subject = subject(state, asked::read(content)?)?;
     let explanation =
         explain(&state.edge, subject).map_err(|refused| not_let_in(state, refused))?;
-    Ok(Reply::json(&document(&explanation)))
+    Ok(AdminResponse::json(&document(&explanation)))
 }
 
-fn not_let_in(state: &State, refused: Refused) -> Refusal {
+fn not_let_in(state: &AdminContext, refused: AdmissionRefusal) -> AdminRefusal {
     let sites = state.edge.sites.load();
     let hosts: Vec<&str> = sites
         .iter()
@@ -34,19 +34,19 @@ fn not_let_in(state: &State, refused: Refused) -> Refusal {
         .map(String::as_str)
         .collect();
     match refused {
-        Refused::UnknownHost => Refusal::unknown(
+        AdmissionRefusal::UnknownHost => AdminRefusal::unknown(
             refused.to_string(),
             format!("the hosts are {}", hosts.join(", ")),
         ),
-        refused => Refusal::bad(
+        refused => AdminRefusal::bad(
             format!("such a request is not let in: {refused}"),
             "ask about one that a visitor could send",
         ),
     }
 }
 
-fn subject(state: &State, asked: Asked) -> Result<Subject, Refusal> {
-    let Asked {
+fn subject(state: &AdminContext, asked: ExplainRequest) -> Result<ExplainInput, AdminRefusal> {
+    let ExplainRequest {
         mut request,
         host,
         at,
@@ -55,7 +55,7 @@ fn subject(state: &State, asked: Asked) -> Result<Subject, Refusal> {
     } = asked;
     let host = host.map_or_else(|| only_host(state), Ok)?;
     request.headers_mut().insert(HOST, host);
-    Ok(Subject {
+    Ok(ExplainInput {
         parts: request.into_parts().0,
         at,
         device,
@@ -64,7 +64,7 @@ fn subject(state: &State, asked: Asked) -> Result<Subject, Refusal> {
 }
 
 /// The host of a path: where there is one site with a name, that is meant.
-fn only_host(state: &State) -> Result<HeaderValue, Refusal> {
+fn only_host(state: &AdminContext) -> Result<HeaderValue, AdminRefusal> {
     let sites = state.edge.sites.load();
     let mut named = sites
         .iter()
@@ -72,8 +72,8 @@ fn only_host(state: &State) -> Result<HeaderValue, Refusal> {
     match (named.next(), sites.iter().count()) {
         (Some(host), 1) => host
             .parse()
-            .map_err(|_| Refusal::bad("the site's host is none that can be asked for", URL)),
-        _ => Err(Refusal::bad(
+            .map_err(|_| AdminRefusal::bad("the site's host is none that can be asked for", URL)),
+        _ => Err(AdminRefusal::bad(
             "a path does not tell which site is meant",
             URL,
         )),
@@ -155,12 +155,14 @@ fn secs(duration: Option<std::time::Duration>) -> Option<u64> {
     duration.map(|duration| duration.as_secs())
 }
 
-fn word<A>(word: &Word<A>, answer: impl Fn(&A) -> Map<String, Value>) -> Value {
+fn word<A>(word: &PolicyAnswer<A>, answer: impl Fn(&A) -> Map<String, Value>) -> Value {
     match word {
-        Word::Answer(said) => json!({ "answer": answer(said) }),
-        Word::Failed { kind, reason } => json!({ "failed": kind.as_str(), "reason": reason }),
-        Word::NoHook => json!({ "not_asked": "it does not answer this" }),
-        Word::Off(reason) => json!({ "not_asked": "it is switched off", "reason": reason }),
+        PolicyAnswer::Answer(said) => json!({ "answer": answer(said) }),
+        PolicyAnswer::Failed { kind, reason } => {
+            json!({ "failed": kind.as_str(), "reason": reason })
+        }
+        PolicyAnswer::NoHook => json!({ "not_asked": "it does not answer this" }),
+        PolicyAnswer::Off(reason) => json!({ "not_asked": "it is switched off", "reason": reason }),
     }
 }
 

@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, ORIGIN};
 use http::{Method, Response, StatusCode};
 
-use super::guard::Guard;
-use super::reply::Refusal;
+use super::guard::AccessGuard;
+use super::reply::AdminRefusal;
 use super::route;
 
 /// The address of the interface.
@@ -28,7 +28,7 @@ pub fn request(method: &Method, path: &str, headers: &HeaderMap) {
             &[StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED],
         ),
     }
-    match Guard::new(None, ADDRESS).admit(headers) {
+    match AccessGuard::new(None, ADDRESS).admit(headers) {
         Ok(()) => {
             let hosts: Vec<_> = headers
                 .get_all(HOST)
@@ -47,7 +47,7 @@ pub fn request(method: &Method, path: &str, headers: &HeaderMap) {
         }
         Err(refusal) => told(refusal, &[StatusCode::BAD_REQUEST, StatusCode::FORBIDDEN]),
     }
-    match Guard::new(Some(TOKEN), ADDRESS).admit(headers) {
+    match AccessGuard::new(Some(TOKEN), ADDRESS).admit(headers) {
         Ok(()) => {
             let given: Vec<_> = headers
                 .get_all(AUTHORIZATION)
@@ -85,7 +85,7 @@ fn is_own(host: &str) -> bool {
 }
 
 /// A refusal is JSON with the error and its cure.
-fn told(refusal: Refusal, statuses: &[StatusCode]) {
+fn told(refusal: AdminRefusal, statuses: &[StatusCode]) {
     let response: Response<_> = refusal.into_response();
     assert!(
         statuses.contains(&response.status()),

@@ -11,21 +11,21 @@ use http::{HeaderMap, header};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::reply::Refusal;
+use super::reply::AdminRefusal;
 
 /// What a request has to show.
 #[derive(Debug)]
-pub(super) struct Guard {
+pub(super) struct AccessGuard {
     /// The digest of the token: so a Debug print tells nothing, and comparing takes the same time
     /// for every length.
     token: Option<[u8; 32]>,
     address: IpAddr,
 }
 
-impl Guard {
+impl AccessGuard {
     /// A guard of the interface at `address`.
-    pub(super) fn new(token: Option<&str>, address: IpAddr) -> Guard {
-        Guard {
+    pub(super) fn new(token: Option<&str>, address: IpAddr) -> AccessGuard {
+        AccessGuard {
             token: token.map(digest),
             address,
         }
@@ -35,27 +35,27 @@ impl Guard {
     ///
     /// # Errors
     /// 401 without the token, 403 from a page in a browser where there is no token.
-    pub(super) fn admit(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+    pub(super) fn admit(&self, headers: &HeaderMap) -> Result<(), AdminRefusal> {
         match &self.token {
             Some(token) => has_token(headers, token),
             None => self.is_local(headers),
         }
     }
 
-    fn is_local(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+    fn is_local(&self, headers: &HeaderMap) -> Result<(), AdminRefusal> {
         let cure = "ask from this machine by 127.0.0.1 or localhost, or configure admin.token";
         let mut hosts = headers.get_all(header::HOST).iter();
         let (Some(host), None) = (
             hosts.next().and_then(|host| host.to_str().ok()),
             hosts.next(),
         ) else {
-            return Err(Refusal::bad(
+            return Err(AdminRefusal::bad(
                 "a request without one `Host` field",
                 "send one",
             ));
         };
         if !self.is_own_name(host) {
-            return Err(Refusal::forbidden(
+            return Err(AdminRefusal::forbidden(
                 format!("`{}` is not a name of this interface", host.escape_debug()),
                 cure,
             ));
@@ -63,7 +63,7 @@ impl Guard {
         let same_origin =
             |origin: &http::HeaderValue| origin.as_bytes() == format!("http://{host}").as_bytes();
         if !headers.get_all(header::ORIGIN).iter().all(same_origin) {
-            return Err(Refusal::forbidden(
+            return Err(AdminRefusal::forbidden(
                 "the request comes from a page of another origin",
                 cure,
             ));
@@ -72,7 +72,7 @@ impl Guard {
             .get("sec-fetch-site")
             .map(http::HeaderValue::as_bytes);
         if matches!(site, Some(b"cross-site" | b"same-site")) {
-            return Err(Refusal::forbidden(
+            return Err(AdminRefusal::forbidden(
                 "the request comes from a page of another site",
                 cure,
             ));
@@ -94,11 +94,11 @@ impl Guard {
     }
 }
 
-fn has_token(headers: &HeaderMap, token: &[u8; 32]) -> Result<(), Refusal> {
+fn has_token(headers: &HeaderMap, token: &[u8; 32]) -> Result<(), AdminRefusal> {
     let cure = "send `Authorization: Bearer TOKEN` with the token of the configuration";
     let mut fields = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(field), None) = (fields.next(), fields.next()) else {
-        return Err(Refusal::unauthorized("a token is needed", cure));
+        return Err(AdminRefusal::unauthorized("a token is needed", cure));
     };
     let given = field
         .to_str()
@@ -109,7 +109,7 @@ fn has_token(headers: &HeaderMap, token: &[u8; 32]) -> Result<(), Refusal> {
     if same {
         Ok(())
     } else {
-        Err(Refusal::unauthorized("the token is not right", cure))
+        Err(AdminRefusal::unauthorized("the token is not right", cure))
     }
 }
 
@@ -123,7 +123,7 @@ mod tests {
 
     const TOKEN: &str = "0123456789abcdef";
 
-    fn status(guard: &Guard, fields: &[(&str, &str)]) -> u16 {
+    fn status(guard: &AccessGuard, fields: &[(&str, &str)]) -> u16 {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn the_token_and_only_the_token_opens() {
-        let guard = Guard::new(Some(TOKEN), "0.0.0.0".parse().unwrap());
+        let guard = AccessGuard::new(Some(TOKEN), "0.0.0.0".parse().unwrap());
         let cases: &[(&[(&str, &str)], u16)] = &[
             (&[("authorization", "Bearer 0123456789abcdef")], 200),
             (&[("authorization", "bearer 0123456789abcdef")], 200),
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn without_a_token_programs_on_this_machine_may_ask_and_pages_may_not() {
-        let guard = Guard::new(None, "127.0.0.1".parse().unwrap());
+        let guard = AccessGuard::new(None, "127.0.0.1".parse().unwrap());
         let cases: &[(&[(&str, &str)], u16)] = &[
             (&[("host", "127.0.0.1:9090")], 200),
             (&[("host", "localhost:9090")], 200),

@@ -2,21 +2,24 @@
 
 use serde_json::json;
 
-use super::reply::{Refusal, Reply};
-use super::{State, warm};
-use tero_edge::server::Stage;
+use super::reply::{AdminRefusal, AdminResponse};
+use super::{AdminContext, warm};
+use tero_edge::server::ShutdownStage;
 
 /// The process lives.
-pub(super) fn health() -> Reply {
-    Reply::json(&json!({ "status": "ok" }))
+pub(super) fn health() -> AdminResponse {
+    AdminResponse::json(&json!({ "status": "ok" }))
 }
 
 /// The edge takes requests, and the plans of `ready_after` have run, or `ready_within` is over.
 /// With `?plan=NAME`, a run of that warming plan has ended too: a fresh node can be kept out of the
 /// rotation until its cache is warm.
-pub(super) fn ready(state: &State, query: Option<&str>) -> Result<Reply, Refusal> {
-    if *state.stage.borrow() != Stage::Running {
-        return Err(Refusal::not_ready(
+pub(super) fn ready(
+    state: &AdminContext,
+    query: Option<&str>,
+) -> Result<AdminResponse, AdminRefusal> {
+    if *state.stage.borrow() != ShutdownStage::Running {
+        return Err(AdminRefusal::not_ready(
             "the edge is stopping",
             "ask another one",
         ));
@@ -28,7 +31,7 @@ pub(super) fn ready(state: &State, query: Option<&str>) -> Result<Reply, Refusal
         .iter()
         .find(|plan| waits && state.warmer.has_run(plan) == Some(false))
     {
-        return Err(Refusal::not_ready(
+        return Err(AdminRefusal::not_ready(
             format!("`{plan}` has not run yet"),
             "wait: ready_within bounds it",
         ));
@@ -37,17 +40,17 @@ pub(super) fn ready(state: &State, query: Option<&str>) -> Result<Reply, Refusal
         None => {}
         Some(Some(("plan", plan))) if warm::has_run(state, plan)? => {}
         Some(Some(("plan", plan))) => {
-            return Err(Refusal::not_ready(
+            return Err(AdminRefusal::not_ready(
                 format!("`{plan}` has not run yet"),
                 format!("wait, or POST /warm/{plan}"),
             ));
         }
         Some(_) => {
-            return Err(Refusal::bad(
+            return Err(AdminRefusal::bad(
                 "this query means nothing",
                 "ask for /ready or /ready?plan=NAME",
             ));
         }
     }
-    Ok(Reply::json(&json!({ "status": "ready" })))
+    Ok(AdminResponse::json(&json!({ "status": "ready" })))
 }

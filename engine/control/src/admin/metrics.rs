@@ -13,31 +13,31 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::Registry;
 
-use super::State;
-use super::reply::{Refusal, Reply};
+use super::AdminContext;
+use super::reply::{AdminRefusal, AdminResponse};
 use tero_config::calendars::missing_years;
 use tero_edge::request::site::Site;
 use tero_edge::telemetry::Outcome;
 use tero_edge::telemetry::counters::{BUCKETS, HistogramSnapshot};
-use tero_policy_host::{FailureKind, HookCounters, Policy, Status};
+use tero_policy_host::{FailureKind, HookCounters, Policy, PolicyStatus};
 use tero_semantics::timestamp::Timestamp;
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// All metrics.
-pub(super) fn metrics(state: &Arc<State>) -> Result<Reply, Refusal> {
+pub(super) fn metrics(state: &Arc<AdminContext>) -> Result<AdminResponse, AdminRefusal> {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Figures(Arc::clone(state))));
+    registry.register_collector(Box::new(MetricsCollector(Arc::clone(state))));
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry)
-        .map_err(|_| Refusal::failed())?;
-    Ok(Reply::text(CONTENT_TYPE, text))
+        .map_err(|_| AdminRefusal::failed())?;
+    Ok(AdminResponse::text(CONTENT_TYPE, text))
 }
 
 #[derive(Debug)]
-struct Figures(Arc<State>);
+struct MetricsCollector(Arc<AdminContext>);
 
-impl Collector for Figures {
+impl Collector for MetricsCollector {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let sites: Vec<Arc<Site>> = self.0.edge.sites.load().iter().cloned().collect();
         requests(&mut encoder, &sites)?;
@@ -203,7 +203,7 @@ fn origins(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result 
     )
 }
 
-impl Figures {
+impl MetricsCollector {
     fn cache(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
         let usage = self.0.edge.store.usage();
         gauges(
@@ -275,7 +275,10 @@ fn policies(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>], now: Timestamp
                 missing_years(policy.calendar(), now).len() as u64,
             ));
         }
-        active.push((vec![label], u64::from(policy.status() == Status::Active)));
+        active.push((
+            vec![label],
+            u64::from(policy.status() == PolicyStatus::Active),
+        ));
     }
     counters(
         encoder,

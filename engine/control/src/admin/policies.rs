@@ -3,37 +3,40 @@
 
 use serde_json::{Value, json};
 
-use super::reply::{Refusal, Reply};
+use super::reply::{AdminRefusal, AdminResponse};
 use super::trials;
 use super::versions::refusal;
 use crate::admin;
 use crate::rollout::record::Version;
-use crate::rollout::{Line, State};
-use tero_policy_host::{Hook, Policy, Status};
+use crate::rollout::{PolicyVersions, VersionSet};
+use tero_policy_host::{Hook, Policy, PolicyStatus};
 
 /// Every policy of the configuration, by name.
-pub(super) fn policies(admin: &admin::State) -> Reply {
+pub(super) fn policies(admin: &admin::AdminContext) -> AdminResponse {
     let state = admin.rollout.state();
     let list: Vec<Value> = state
-        .lines()
-        .map(|(name, line)| entry(&state, name, line))
+        .policies()
+        .map(|(name, versions)| entry(&state, name, versions))
         .collect();
-    Reply::json(&json!({ "policies": list }))
+    AdminResponse::json(&json!({ "policies": list }))
 }
 
 /// One of them.
-pub(super) fn policy(admin: &admin::State, name: &str) -> Result<Reply, Refusal> {
+pub(super) fn policy(
+    admin: &admin::AdminContext,
+    name: &str,
+) -> Result<AdminResponse, AdminRefusal> {
     let state = admin.rollout.state();
-    let line = state.line(name).map_err(|error| refusal(&error))?;
-    Ok(Reply::json(&entry(&state, name, line)))
+    let versions = state.policy(name).map_err(|error| refusal(&error))?;
+    Ok(AdminResponse::json(&entry(&state, name, versions)))
 }
 
-fn entry(state: &State, name: &str, line: &Line) -> Value {
-    let mut entry = describe(line.active());
-    let active = line.active_version();
-    let record = line.record();
+fn entry(state: &VersionSet, name: &str, versions: &PolicyVersions) -> Value {
+    let mut entry = describe(versions.active());
+    let active = versions.active_version();
+    let record = versions.record();
     entry["version"] = active.as_str().into();
-    entry["active_since_unix_secs"] = line.since().unix_secs().into();
+    entry["active_since_unix_secs"] = versions.since().unix_secs().into();
     entry["previous"] = record.previous.last().map(Version::as_str).into();
     entry["sites"] = state.sites_of(name).into();
     entry["versions"] = record
@@ -42,17 +45,17 @@ fn entry(state: &State, name: &str, line: &Line) -> Value {
         .rev()
         .map(|version| json!(version))
         .collect();
-    entry["configuration_digest"] = line.configured().digest().into();
-    entry["trouble"] = line.trouble().into();
+    entry["configuration_digest"] = versions.configured().digest().into();
+    entry["trouble"] = versions.trouble().into();
     entry["shadow"] = record
         .shadow
         .as_ref()
-        .map(|shadow| trials::shadow_entry(shadow, line))
+        .map(|shadow| trials::shadow_entry(shadow, versions))
         .into();
     entry["canary"] = record
         .canary
         .as_ref()
-        .map(|canary| trials::canary_entry(canary, line))
+        .map(|canary| trials::canary_entry(canary, versions))
         .into();
     entry["rolled_back"] = record
         .rolled_back
@@ -87,8 +90,8 @@ pub(super) fn describe(policy: &Policy) -> Value {
         "hooks": hooks,
     });
     match policy.status() {
-        Status::Active => entry["status"] = "active".into(),
-        Status::SwitchedOff { since, reason } => {
+        PolicyStatus::Active => entry["status"] = "active".into(),
+        PolicyStatus::SwitchedOff { since, reason } => {
             entry["status"] = "switched-off".into();
             entry["since_unix_secs"] = since.unix_secs().into();
             entry["reason"] = reason.into();

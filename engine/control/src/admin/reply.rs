@@ -5,11 +5,11 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use serde_json::{Value, json};
 
-use super::asked::Wrong;
+use super::asked::Problem;
 
 /// A good answer.
 #[derive(Debug)]
-pub(super) struct Reply {
+pub(super) struct AdminResponse {
     status: StatusCode,
     content_type: &'static str,
     content: Bytes,
@@ -17,18 +17,18 @@ pub(super) struct Reply {
 
 /// A refusal: what is wrong with the request, and what to do instead.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct AdminRefusal {
     status: StatusCode,
     error: String,
     cure: String,
     /// Mistakes one by one, where there are several.
     errors: Option<Value>,
-    field: Option<Field>,
+    field: Option<RefusalField>,
 }
 
 /// A field that the refusal needs.
 #[derive(Clone, Copy, Debug)]
-enum Field {
+enum RefusalField {
     /// `WWW-Authenticate: Bearer`
     Authenticate,
     /// `Allow`, with these methods.
@@ -37,25 +37,25 @@ enum Field {
 
 const JSON: &str = "application/json";
 
-impl Reply {
-    pub(super) fn json(value: &Value) -> Reply {
-        Reply {
+impl AdminResponse {
+    pub(super) fn json(value: &Value) -> AdminResponse {
+        AdminResponse {
             status: StatusCode::OK,
             content_type: JSON,
             content: format!("{value}\n").into(),
         }
     }
 
-    pub(super) fn json_text(text: &'static str) -> Reply {
-        Reply {
+    pub(super) fn json_text(text: &'static str) -> AdminResponse {
+        AdminResponse {
             status: StatusCode::OK,
             content_type: JSON,
             content: text.into(),
         }
     }
 
-    pub(super) fn text(content_type: &'static str, text: String) -> Reply {
-        Reply {
+    pub(super) fn text(content_type: &'static str, text: String) -> AdminResponse {
+        AdminResponse {
             status: StatusCode::OK,
             content_type,
             content: text.into(),
@@ -63,18 +63,18 @@ impl Reply {
     }
 
     /// Something that there was not before.
-    pub(super) fn created(value: &Value) -> Reply {
-        Reply {
+    pub(super) fn created(value: &Value) -> AdminResponse {
+        AdminResponse {
             status: StatusCode::CREATED,
-            ..Reply::json(value)
+            ..AdminResponse::json(value)
         }
     }
 
     /// Work that goes on after the answer.
-    pub(super) fn accepted(value: &Value) -> Reply {
-        Reply {
+    pub(super) fn accepted(value: &Value) -> AdminResponse {
+        AdminResponse {
             status: StatusCode::ACCEPTED,
-            ..Reply::json(value)
+            ..AdminResponse::json(value)
         }
     }
 
@@ -83,9 +83,9 @@ impl Reply {
     }
 }
 
-impl Refusal {
-    fn new(status: StatusCode, error: impl Into<String>, cure: impl Into<String>) -> Refusal {
-        Refusal {
+impl AdminRefusal {
+    fn new(status: StatusCode, error: impl Into<String>, cure: impl Into<String>) -> AdminRefusal {
+        AdminRefusal {
             status,
             error: error.into(),
             cure: cure.into(),
@@ -94,88 +94,88 @@ impl Refusal {
         }
     }
 
-    pub(super) fn bad(error: impl Into<String>, cure: impl Into<String>) -> Refusal {
-        Refusal::new(StatusCode::BAD_REQUEST, error, cure)
+    pub(super) fn bad(error: impl Into<String>, cure: impl Into<String>) -> AdminRefusal {
+        AdminRefusal::new(StatusCode::BAD_REQUEST, error, cure)
     }
 
-    pub(super) fn forbidden(error: impl Into<String>, cure: impl Into<String>) -> Refusal {
-        Refusal::new(StatusCode::FORBIDDEN, error, cure)
+    pub(super) fn forbidden(error: impl Into<String>, cure: impl Into<String>) -> AdminRefusal {
+        AdminRefusal::new(StatusCode::FORBIDDEN, error, cure)
     }
 
-    pub(super) fn unknown(error: impl Into<String>, cure: impl Into<String>) -> Refusal {
-        Refusal::new(StatusCode::NOT_FOUND, error, cure)
+    pub(super) fn unknown(error: impl Into<String>, cure: impl Into<String>) -> AdminRefusal {
+        AdminRefusal::new(StatusCode::NOT_FOUND, error, cure)
     }
 
-    pub(super) fn conflict(error: impl Into<String>, cure: impl Into<String>) -> Refusal {
-        Refusal::new(StatusCode::CONFLICT, error, cure)
+    pub(super) fn conflict(error: impl Into<String>, cure: impl Into<String>) -> AdminRefusal {
+        AdminRefusal::new(StatusCode::CONFLICT, error, cure)
     }
 
-    pub(super) fn unprocessable(error: impl Into<String>, cure: impl Into<String>) -> Refusal {
-        Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, error, cure)
+    pub(super) fn unprocessable(error: impl Into<String>, cure: impl Into<String>) -> AdminRefusal {
+        AdminRefusal::new(StatusCode::UNPROCESSABLE_ENTITY, error, cure)
     }
 
-    pub(super) fn internal(error: impl Into<String>, cure: impl Into<String>) -> Refusal {
-        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error, cure)
+    pub(super) fn internal(error: impl Into<String>, cure: impl Into<String>) -> AdminRefusal {
+        AdminRefusal::new(StatusCode::INTERNAL_SERVER_ERROR, error, cure)
     }
 
     /// With these mistakes one by one.
-    pub(super) fn with_errors(self, errors: Value) -> Refusal {
-        Refusal {
+    pub(super) fn with_errors(self, errors: Value) -> AdminRefusal {
+        AdminRefusal {
             errors: Some(errors),
             ..self
         }
     }
 
-    pub(super) fn not_ready(error: impl Into<String>, cure: impl Into<String>) -> Refusal {
-        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error, cure)
+    pub(super) fn not_ready(error: impl Into<String>, cure: impl Into<String>) -> AdminRefusal {
+        AdminRefusal::new(StatusCode::SERVICE_UNAVAILABLE, error, cure)
     }
 
-    pub(super) fn unauthorized(error: impl Into<String>, cure: impl Into<String>) -> Refusal {
-        Refusal {
-            field: Some(Field::Authenticate),
-            ..Refusal::new(StatusCode::UNAUTHORIZED, error, cure)
+    pub(super) fn unauthorized(error: impl Into<String>, cure: impl Into<String>) -> AdminRefusal {
+        AdminRefusal {
+            field: Some(RefusalField::Authenticate),
+            ..AdminRefusal::new(StatusCode::UNAUTHORIZED, error, cure)
         }
     }
 
-    pub(super) fn method(allow: &'static str) -> Refusal {
-        let refusal = Refusal::new(
+    pub(super) fn method(allow: &'static str) -> AdminRefusal {
+        let refusal = AdminRefusal::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "this method is not offered here",
             format!("use {allow}"),
         );
-        Refusal {
-            field: Some(Field::Allow(allow)),
+        AdminRefusal {
+            field: Some(RefusalField::Allow(allow)),
             ..refusal
         }
     }
 
-    pub(super) fn too_large(limit: usize) -> Refusal {
+    pub(super) fn too_large(limit: usize) -> AdminRefusal {
         let cure = format!("send at most {limit} bytes");
-        Refusal::new(
+        AdminRefusal::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "the content is too large",
             cure,
         )
     }
 
-    pub(super) fn slow() -> Refusal {
-        Refusal::new(
+    pub(super) fn slow() -> AdminRefusal {
+        AdminRefusal::new(
             StatusCode::REQUEST_TIMEOUT,
             "the content did not come in time",
             "send it at once",
         )
     }
 
-    pub(super) fn busy() -> Refusal {
-        Refusal::new(
+    pub(super) fn busy() -> AdminRefusal {
+        AdminRefusal::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "the answer took too long",
             "try again later",
         )
     }
 
-    pub(super) fn failed() -> Refusal {
-        Refusal::new(
+    pub(super) fn failed() -> AdminRefusal {
+        AdminRefusal::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "the edge failed to answer",
             "see its log, and report it",
@@ -194,8 +194,8 @@ impl Refusal {
         }
         let mut response = response(self.status, JSON, format!("{content}\n").into());
         let field = match self.field {
-            Some(Field::Authenticate) => Some((header::WWW_AUTHENTICATE, "Bearer")),
-            Some(Field::Allow(methods)) => Some((header::ALLOW, methods)),
+            Some(RefusalField::Authenticate) => Some((header::WWW_AUTHENTICATE, "Bearer")),
+            Some(RefusalField::Allow(methods)) => Some((header::ALLOW, methods)),
             None => None,
         };
         if let Some((name, value)) = field {
@@ -207,9 +207,9 @@ impl Refusal {
     }
 }
 
-impl From<Wrong> for Refusal {
-    fn from(wrong: Wrong) -> Refusal {
-        Refusal::bad(wrong.error, wrong.cure)
+impl From<Problem> for AdminRefusal {
+    fn from(wrong: Problem) -> AdminRefusal {
+        AdminRefusal::bad(wrong.error, wrong.cure)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use super::reply::Refusal;
+use super::reply::AdminRefusal;
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +81,7 @@ pub(super) fn may_compile(path: &str) -> bool {
 ///
 /// # Errors
 /// 404 for a path that means nothing, 405 with `Allow` for a method that is not offered on it.
-pub(super) fn find(method: &Method, path: &str) -> Result<Route, Refusal> {
+pub(super) fn find(method: &Method, path: &str) -> Result<Route, AdminRefusal> {
     let (get, post) = match path {
         "/health" => (Some(Route::Health), None),
         "/ready" => (Some(Route::Ready), None),
@@ -117,10 +117,10 @@ pub(super) fn find(method: &Method, path: &str) -> Result<Route, Refusal> {
         (Some(route), ..) if method == Method::GET => Ok(route),
         (_, Some(route), _) if method == Method::POST => Ok(route),
         (.., Some(route)) if method == Method::DELETE => Ok(route),
-        (Some(_), Some(_), _) => Err(Refusal::method("GET, HEAD, POST")),
-        (Some(_), None, _) => Err(Refusal::method("GET, HEAD")),
-        (.., Some(_)) => Err(Refusal::method("POST, DELETE")),
-        _ => Err(Refusal::method("POST")),
+        (Some(_), Some(_), _) => Err(AdminRefusal::method("GET, HEAD, POST")),
+        (Some(_), None, _) => Err(AdminRefusal::method("GET, HEAD")),
+        (.., Some(_)) => Err(AdminRefusal::method("POST, DELETE")),
+        _ => Err(AdminRefusal::method("POST")),
     }
 }
 
@@ -147,16 +147,16 @@ fn of_policy(rest: &str) -> Option<(Option<Route>, Option<Route>)> {
     })
 }
 
-fn unknown(path: &str) -> Refusal {
-    Refusal::unknown(
+fn unknown(path: &str) -> AdminRefusal {
+    AdminRefusal::unknown(
         format!("there is nothing at {path}"),
         "GET /openapi.json tells what there is",
     )
 }
 
-fn run_id(text: &str) -> Result<u64, Refusal> {
+fn run_id(text: &str) -> Result<u64, AdminRefusal> {
     text.parse().map_err(|_| {
-        Refusal::unknown(
+        AdminRefusal::unknown(
             format!("`{text}` is no run"),
             "GET /warm/runs tells the runs",
         )

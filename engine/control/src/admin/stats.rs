@@ -2,14 +2,14 @@
 
 use serde_json::{Map, Value, json};
 
-use super::State;
-use super::reply::Reply;
+use super::AdminContext;
+use super::reply::AdminResponse;
 use tero_edge::request::site::Site;
 use tero_edge::telemetry::Outcome;
 use tero_edge::telemetry::counters::{HOURS, Outcomes};
 
 /// Everything that was counted since the start.
-pub(super) fn stats(state: &State) -> Reply {
+pub(super) fn stats(state: &AdminContext) -> AdminResponse {
     let usage = state.edge.store.usage();
     let decisions = state.host.decisions();
     let sites: Vec<Value> = state
@@ -19,7 +19,7 @@ pub(super) fn stats(state: &State) -> Reply {
         .iter()
         .map(|site| site_stats(site))
         .collect();
-    Reply::json(&json!({
+    AdminResponse::json(&json!({
         "sites": sites,
         "cache": { "entries": usage.entries, "bytes": usage.bytes, "fill_bytes": usage.fill_bytes, "evictions": usage.evictions },
         "decision_cache": {

@@ -5,83 +5,91 @@ use std::fmt;
 use prometheus_client::encoding::DescriptorEncoder;
 use serde_json::{Value, json};
 
-use super::State;
-use super::asked::{self, StartCanary, StartShadow};
+use super::AdminContext;
+use super::asked::{self, StartCanaryRequest, StartShadowRequest};
 use super::metrics::{Sample, counters, gauges};
 use super::policies::describe;
-use super::reply::{Refusal, Reply};
+use super::reply::{AdminRefusal, AdminResponse};
 use super::versions::{known, refusal};
-use crate::rollout::record::{CanaryRecord, RolledBack, ShadowRecord};
-use crate::rollout::{self, Line, RolloutError};
+use crate::rollout::record::{CanaryRecord, RollbackRecord, ShadowRecord};
+use crate::rollout::{self, PolicyVersions, RolloutError};
 use tero_edge::telemetry::Outcome;
-use tero_edge::telemetry::arms::{Arm, ArmCounts};
-use tero_policy_host::compare::Field;
+use tero_edge::telemetry::trial_counters::{GroupCounts, TrialGroup};
+use tero_policy_host::compare::DecisionField;
 
 /// The shadow of a policy, with what came of asking it.
-pub(super) fn shadow(state: &State, name: &str) -> Result<Reply, Refusal> {
+pub(super) fn shadow(state: &AdminContext, name: &str) -> Result<AdminResponse, AdminRefusal> {
     let rollout = state.rollout.state();
-    let line = rollout.line(name).map_err(|error| refusal(&error))?;
-    let record = line
+    let versions = rollout.policy(name).map_err(|error| refusal(&error))?;
+    let record = versions
         .record()
         .shadow
         .as_ref()
         .ok_or_else(|| none(name, "in shadow"))?;
-    let mut entry = shadow_entry(record, line);
-    if let Some((policy, tally)) = line.shadow() {
+    let mut entry = shadow_entry(record, versions);
+    if let Some((policy, tally)) = versions.shadow() {
         entry["comparison"] = tally.comparison().to_json("active", "candidate");
         entry["policy"] = describe(policy);
     }
-    Ok(Reply::json(&entry))
+    Ok(AdminResponse::json(&entry))
 }
 
 /// Has a version be asked in shadow.
-pub(super) fn start_shadow(state: &State, name: &str, content: &[u8]) -> Result<Reply, Refusal> {
+pub(super) fn start_shadow(
+    state: &AdminContext,
+    name: &str,
+    content: &[u8],
+) -> Result<AdminResponse, AdminRefusal> {
     known(state, name)?;
-    let StartShadow { digest, sample } = asked::start_shadow(content)?;
+    let StartShadowRequest { digest, sample } = asked::start_shadow(content)?;
     let version = state
         .rollout
         .start_shadow(name, &digest, sample)
         .map_err(|error| refusal(&error))?;
-    Ok(Reply::json(
+    Ok(AdminResponse::json(
         &json!({ "policy": name, "version": version.as_str(), "sample": sample.show() }),
     ))
 }
 
 /// Ends it.
-pub(super) fn stop_shadow(state: &State, name: &str) -> Result<Reply, Refusal> {
+pub(super) fn stop_shadow(state: &AdminContext, name: &str) -> Result<AdminResponse, AdminRefusal> {
     let version = state
         .rollout
         .stop_shadow(name)
         .map_err(|error| refusal(&error))?;
-    Ok(Reply::json(
+    Ok(AdminResponse::json(
         &json!({ "policy": name, "ended": version.as_str() }),
     ))
 }
 
 /// The canary of a policy, with its figures and those of the control.
-pub(super) fn canary(state: &State, name: &str) -> Result<Reply, Refusal> {
+pub(super) fn canary(state: &AdminContext, name: &str) -> Result<AdminResponse, AdminRefusal> {
     let rollout = state.rollout.state();
-    let line = rollout.line(name).map_err(|error| refusal(&error))?;
-    let record = line.record().canary.as_ref();
+    let versions = rollout.policy(name).map_err(|error| refusal(&error))?;
+    let record = versions.record().canary.as_ref();
     let Some(record) = record else {
-        return match &line.record().rolled_back {
-            Some(rolled_back) => Ok(Reply::json(
+        return match &versions.record().rolled_back {
+            Some(rolled_back) => Ok(AdminResponse::json(
                 &json!({ "rolled_back": rolled_back_entry(rolled_back) }),
             )),
             None => Err(none(name, "as a canary")),
         };
     };
-    let mut entry = canary_entry(record, line);
-    if let Some((policy, _)) = line.canary() {
+    let mut entry = canary_entry(record, versions);
+    if let Some((policy, _)) = versions.canary() {
         entry["policy"] = describe(policy);
     }
-    Ok(Reply::json(&entry))
+    Ok(AdminResponse::json(&entry))
 }
 
 /// Has a version answer for a share of the keys.
-pub(super) fn start_canary(state: &State, name: &str, content: &[u8]) -> Result<Reply, Refusal> {
+pub(super) fn start_canary(
+    state: &AdminContext,
+    name: &str,
+    content: &[u8],
+) -> Result<AdminResponse, AdminRefusal> {
     known(state, name)?;
-    let StartCanary {
+    let StartCanaryRequest {
         digest,
         share,
         guard,
@@ -90,23 +98,23 @@ pub(super) fn start_canary(state: &State, name: &str, content: &[u8]) -> Result<
         .rollout
         .start_canary(name, &digest, share, guard)
         .map_err(|error| refusal(&error))?;
-    Ok(Reply::json(
+    Ok(AdminResponse::json(
         &json!({ "policy": name, "version": version.as_str(), "share": share.show(), "guard": guard }),
     ))
 }
 
 /// Ends it.
-pub(super) fn stop_canary(state: &State, name: &str) -> Result<Reply, Refusal> {
+pub(super) fn stop_canary(state: &AdminContext, name: &str) -> Result<AdminResponse, AdminRefusal> {
     let version = state
         .rollout
         .stop_canary(name)
         .map_err(|error| refusal(&error))?;
-    Ok(Reply::json(
+    Ok(AdminResponse::json(
         &json!({ "policy": name, "ended": version.as_str() }),
     ))
 }
 
-fn none(policy: &str, what: &'static str) -> Refusal {
+fn none(policy: &str, what: &'static str) -> AdminRefusal {
     refusal(&RolloutError::NoTrial {
         policy: policy.to_owned(),
         what,
@@ -114,8 +122,8 @@ fn none(policy: &str, what: &'static str) -> Refusal {
 }
 
 /// A shadow in a few figures.
-pub(super) fn shadow_entry(record: &ShadowRecord, line: &Line) -> Value {
-    let (comparison, left_out) = line
+pub(super) fn shadow_entry(record: &ShadowRecord, versions: &PolicyVersions) -> Value {
+    let (comparison, left_out) = versions
         .shadow()
         .map(|(_, tally)| (tally.comparison(), tally.left_out()))
         .unwrap_or_default();
@@ -131,19 +139,23 @@ pub(super) fn shadow_entry(record: &ShadowRecord, line: &Line) -> Value {
 }
 
 /// A canary in a few figures.
-pub(super) fn canary_entry(record: &CanaryRecord, line: &Line) -> Value {
-    let arm = |arm: Arm| line.canary().map(|(_, arms)| arm_entry(&arms.counts(arm)));
+pub(super) fn canary_entry(record: &CanaryRecord, versions: &PolicyVersions) -> Value {
+    let group = |group: TrialGroup| {
+        versions
+            .canary()
+            .map(|(_, counters)| group_entry(&counters.counts(group)))
+    };
     json!({
         "version": record.version.as_str(),
         "share": record.share.show(),
         "since_unix_secs": record.since_unix_secs,
         "guard": record.guard,
-        "control": arm(Arm::Control),
-        "canary": arm(Arm::Canary),
+        "control": group(TrialGroup::Control),
+        "canary": group(TrialGroup::Canary),
     })
 }
 
-fn arm_entry(counts: &ArmCounts) -> Value {
+fn group_entry(counts: &GroupCounts) -> Value {
     let rounded = |rate: f64| (rate * 10_000.0).round() / 10_000.0;
     json!({
         "requests": counts.outcomes.total(),
@@ -154,7 +166,7 @@ fn arm_entry(counts: &ArmCounts) -> Value {
 }
 
 /// A canary that its guard rolled back.
-pub(super) fn rolled_back_entry(rolled_back: &RolledBack) -> Value {
+pub(super) fn rolled_back_entry(rolled_back: &RollbackRecord) -> Value {
     json!({
         "version": rolled_back.version.as_str(),
         "at_unix_secs": rolled_back.at_unix_secs,
@@ -164,11 +176,11 @@ pub(super) fn rolled_back_entry(rolled_back: &RolledBack) -> Value {
 
 /// Versions and trials in figures. Labels are bounded: policies by the configuration, fields, arms
 /// and causes by what there is.
-pub(super) fn metrics(state: &rollout::State, encoder: &mut DescriptorEncoder) -> fmt::Result {
+pub(super) fn metrics(state: &rollout::VersionSet, encoder: &mut DescriptorEncoder) -> fmt::Result {
     let label = |name: &str| ("policy", name.to_owned());
-    let lines = || state.lines().map(|(name, line)| (&**name, line));
-    let since = lines()
-        .map(|(name, line)| (vec![label(name)], line.since().unix_secs()))
+    let policies = || state.policies().map(|(name, versions)| (&**name, versions));
+    let since = policies()
+        .map(|(name, versions)| (vec![label(name)], versions.since().unix_secs()))
         .collect();
     gauges(
         encoder,
@@ -176,8 +188,8 @@ pub(super) fn metrics(state: &rollout::State, encoder: &mut DescriptorEncoder) -
         "Since when the active version decides, as a Unix time",
         since,
     )?;
-    let versions = lines()
-        .map(|(name, line)| (vec![label(name)], line.record().versions.len() as u64))
+    let versions = policies()
+        .map(|(name, versions)| (vec![label(name)], versions.record().versions.len() as u64))
         .collect();
     gauges(
         encoder,
@@ -188,16 +200,21 @@ pub(super) fn metrics(state: &rollout::State, encoder: &mut DescriptorEncoder) -
     shadows(state, encoder)?;
     let mut requests: Vec<Sample<u64>> = Vec::new();
     let mut origin: Vec<Sample<u64>> = Vec::new();
-    for (name, arms) in lines().filter_map(|(name, line)| Some((name, line.canary()?.1))) {
-        for (arm, arm_name) in [(Arm::Control, "control"), (Arm::Canary, "canary")] {
-            let counts = arms.counts(arm);
-            let of_arm = || vec![label(name), ("arm", arm_name.to_owned())];
+    for (name, counters) in
+        policies().filter_map(|(name, versions)| Some((name, versions.canary()?.1)))
+    {
+        for (group, group_name) in [
+            (TrialGroup::Control, "control"),
+            (TrialGroup::Canary, "canary"),
+        ] {
+            let counts = counters.counts(group);
+            let of_group = || vec![label(name), ("arm", group_name.to_owned())];
             for outcome in Outcome::ALL {
-                let mut labels = of_arm();
+                let mut labels = of_group();
                 labels.push(("outcome", outcome.as_str().to_owned()));
                 requests.push((labels, counts.outcomes.count(outcome)));
             }
-            origin.push((of_arm(), counts.origin_requests));
+            origin.push((of_group(), counts.origin_requests));
         }
     }
     counters(
@@ -213,8 +230,8 @@ pub(super) fn metrics(state: &rollout::State, encoder: &mut DescriptorEncoder) -
         origin,
     )?;
     let mut rollbacks: Vec<Sample<u64>> = Vec::new();
-    for (name, line) in lines() {
-        for (cause, count) in line.rollbacks() {
+    for (name, versions) in policies() {
+        for (cause, count) in versions.rollbacks() {
             rollbacks.push((
                 vec![label(name), ("cause", cause.as_str().to_owned())],
                 count,
@@ -229,15 +246,15 @@ pub(super) fn metrics(state: &rollout::State, encoder: &mut DescriptorEncoder) -
     )
 }
 
-fn shadows(state: &rollout::State, encoder: &mut DescriptorEncoder) -> fmt::Result {
+fn shadows(state: &rollout::VersionSet, encoder: &mut DescriptorEncoder) -> fmt::Result {
     let mut answers: Vec<Sample<u64>> = Vec::new();
     let mut left_out: Vec<Sample<u64>> = Vec::new();
     for (name, tally) in state
-        .lines()
-        .filter_map(|(name, line)| Some((name.to_string(), line.shadow()?.1)))
+        .policies()
+        .filter_map(|(name, versions)| Some((name.to_string(), versions.shadow()?.1)))
     {
         let comparison = tally.comparison();
-        for field in Field::ALL {
+        for field in DecisionField::ALL {
             let of_field = comparison.field(field);
             for (result, count) in [("same", of_field.same), ("different", of_field.different)] {
                 let labels = vec![

@@ -2,22 +2,26 @@
 
 use serde_json::json;
 
-use super::State;
+use super::AdminContext;
 use super::asked;
-use super::reply::{Refusal, Reply};
+use super::reply::{AdminRefusal, AdminResponse};
 use crate::reload::ReloadError;
-use crate::rollout::{RollBack, RolloutError, ShelfError};
+use crate::rollout::{RollbackResult, RolloutError, VersionStoreError};
 use tero_policy_host::PolicyError;
 use tero_policy_host::check;
 
 /// Checks and keeps a version.
-pub(super) fn push(state: &State, name: &str, content: &[u8]) -> Result<Reply, Refusal> {
+pub(super) fn push(
+    state: &AdminContext,
+    name: &str,
+    content: &[u8],
+) -> Result<AdminResponse, AdminRefusal> {
     let version = state
         .rollout
         .push(name, content)
         .map_err(|error| refusal(&error))?;
     let pushed = version.pushed;
-    Ok(Reply::created(&json!({
+    Ok(AdminResponse::created(&json!({
         "policy": name,
         "version": pushed.digest,
         "bytes": pushed.bytes,
@@ -28,35 +32,39 @@ pub(super) fn push(state: &State, name: &str, content: &[u8]) -> Result<Reply, R
 }
 
 /// Has a version decide.
-pub(super) fn activate(state: &State, name: &str, content: &[u8]) -> Result<Reply, Refusal> {
+pub(super) fn activate(
+    state: &AdminContext,
+    name: &str,
+    content: &[u8],
+) -> Result<AdminResponse, AdminRefusal> {
     known(state, name)?;
     let ask = asked::activate(content)?;
     let version = state
         .rollout
         .activate(name, &ask.digest)
         .map_err(|error| refusal(&error))?;
-    Ok(Reply::json(
+    Ok(AdminResponse::json(
         &json!({ "policy": name, "version": version.as_str() }),
     ))
 }
 
 /// Ends a canary, or has the version before decide again.
-pub(super) fn roll_back(state: &State, name: &str) -> Result<Reply, Refusal> {
+pub(super) fn roll_back(state: &AdminContext, name: &str) -> Result<AdminResponse, AdminRefusal> {
     match state
         .rollout
         .roll_back(name)
         .map_err(|error| refusal(&error))?
     {
-        RollBack::To(version) => Ok(Reply::json(
+        RollbackResult::To(version) => Ok(AdminResponse::json(
             &json!({ "policy": name, "version": version.as_str(), "ended_canary": null }),
         )),
-        RollBack::Canary(ended) => {
+        RollbackResult::Canary(ended) => {
             let rollout = state.rollout.state();
             let version = rollout
-                .line(name)
+                .policy(name)
                 .map_err(|error| refusal(&error))?
                 .active_version();
-            Ok(Reply::json(
+            Ok(AdminResponse::json(
                 &json!({ "policy": name, "version": version.as_str(), "ended_canary": ended.as_str() }),
             ))
         }
@@ -64,11 +72,11 @@ pub(super) fn roll_back(state: &State, name: &str) -> Result<Reply, Refusal> {
 }
 
 /// Reads the configuration's file again.
-pub(super) fn reload(state: &State) -> Result<Reply, Refusal> {
+pub(super) fn reload(state: &AdminContext) -> Result<AdminResponse, AdminRefusal> {
     match state.reloader.reload_file() {
         Ok(()) => {
             tracing::info!("the configuration has been read again");
-            Ok(Reply::json(&json!({ "reloaded": true })))
+            Ok(AdminResponse::json(&json!({ "reloaded": true })))
         }
         Err(error) => {
             tracing::error!("the old configuration stays: {error}");
@@ -77,19 +85,19 @@ pub(super) fn reload(state: &State) -> Result<Reply, Refusal> {
     }
 }
 
-fn not_reloaded(error: &ReloadError) -> Refusal {
+fn not_reloaded(error: &ReloadError) -> AdminRefusal {
     let kept = "the old configuration stays";
     match error {
         ReloadError::Config(errors) => {
             let list = errors.errors.iter().map(|error| json!(error)).collect();
-            Refusal::conflict(
+            AdminRefusal::conflict(
                 format!("{kept}: {errors}"),
                 "correct the file; `tero check` shows every mistake",
             )
             .with_errors(list)
         }
         ReloadError::Rollout(error) => refusal(error),
-        ReloadError::Plan(error) => Refusal::conflict(
+        ReloadError::Plan(error) => AdminRefusal::conflict(
             format!("{kept}: {error}"),
             "correct the file; `tero check` shows every mistake",
         ),
@@ -97,77 +105,77 @@ fn not_reloaded(error: &ReloadError) -> Refusal {
 }
 
 /// Another version is being uploaded.
-pub(super) fn another_upload() -> Refusal {
-    Refusal::not_ready(
+pub(super) fn another_upload() -> AdminRefusal {
+    AdminRefusal::not_ready(
         "another version is being pushed",
         "push it when that one is there",
     )
 }
 
 /// A policy that there is not is told before anything else.
-pub(super) fn known(state: &State, name: &str) -> Result<(), Refusal> {
+pub(super) fn known(state: &AdminContext, name: &str) -> Result<(), AdminRefusal> {
     state
         .rollout
         .state()
-        .line(name)
+        .policy(name)
         .map(|_| ())
         .map_err(|error| refusal(&error))
 }
 
 /// Why a change was refused, and what to do instead.
-pub(super) fn refusal(error: &RolloutError) -> Refusal {
+pub(super) fn refusal(error: &RolloutError) -> AdminRefusal {
     let text = error.to_string();
     match error {
-        RolloutError::UnknownPolicy { .. } => Refusal::unknown(
+        RolloutError::UnknownPolicy { .. } => AdminRefusal::unknown(
             text,
             "write one of those, or add a [[policy]] to the configuration",
         ),
         RolloutError::UnknownVersion { .. } => {
-            Refusal::unknown(text, "write one of those, or push the version first")
+            AdminRefusal::unknown(text, "write one of those, or push the version first")
         }
-        RolloutError::NothingBefore(_) => Refusal::conflict(
+        RolloutError::NothingBefore(_) => AdminRefusal::conflict(
             text,
             "GET /policies tells what is active and what was before",
         ),
         RolloutError::NoTrial { .. } => {
-            Refusal::unknown(text, "GET /policies tells what is on trial")
+            AdminRefusal::unknown(text, "GET /policies tells what is on trial")
         }
-        RolloutError::IsActive { .. } => Refusal::conflict(text, "name another version"),
+        RolloutError::IsActive { .. } => AdminRefusal::conflict(text, "name another version"),
         RolloutError::OtherCanary { .. } => {
-            Refusal::conflict(text, "activate or stop the other one first")
+            AdminRefusal::conflict(text, "activate or stop the other one first")
         }
-        RolloutError::LargeCanary(_) => Refusal::bad(text, "write a smaller share"),
-        RolloutError::BadGuard { .. } => Refusal::bad(text, "or leave it out"),
+        RolloutError::LargeCanary(_) => AdminRefusal::bad(text, "write a smaller share"),
+        RolloutError::BadGuard { .. } => AdminRefusal::bad(text, "or leave it out"),
         RolloutError::NoStateDir => {
-            Refusal::conflict(text, "for example state_dir = \"/var/lib/tero\"")
+            AdminRefusal::conflict(text, "for example state_dir = \"/var/lib/tero\"")
         }
-        RolloutError::Policy(PolicyError::Engine { .. }) => Refusal::failed(),
-        RolloutError::Policy(error) => Refusal::unprocessable(text, check::cure(error)),
+        RolloutError::Policy(PolicyError::Engine { .. }) => AdminRefusal::failed(),
+        RolloutError::Policy(error) => AdminRefusal::unprocessable(text, check::cure(error)),
         RolloutError::BadCases(errors) => {
             let list = errors.errors.iter().map(|error| json!(error)).collect();
-            Refusal::unprocessable(
+            AdminRefusal::unprocessable(
                 text,
                 "correct the cases; `tero policy test` shows every mistake",
             )
             .with_errors(list)
         }
         RolloutError::TooManyCases { .. } => {
-            Refusal::unprocessable(text, "run the others with `tero policy test`")
+            AdminRefusal::unprocessable(text, "run the others with `tero policy test`")
         }
         RolloutError::FailedCase { outcome, .. } => {
             let cure = "correct the policy or the case; `tero policy test` runs all of them";
-            Refusal::unprocessable(text, cure).with_errors(json!([outcome]))
+            AdminRefusal::unprocessable(text, cure).with_errors(json!([outcome]))
         }
-        RolloutError::Shelf(ShelfError::Damaged(_)) => {
-            Refusal::conflict(text, "push the version again")
+        RolloutError::Shelf(VersionStoreError::Damaged(_)) => {
+            AdminRefusal::conflict(text, "push the version again")
         }
         RolloutError::Shelf(_) => {
             tracing::error!("{text}");
-            Refusal::internal(
+            AdminRefusal::internal(
                 text,
                 "see that the folder is there, has room, and belongs to tero alone",
             )
         }
-        RolloutError::Busy => Refusal::not_ready(text, "try again"),
+        RolloutError::Busy => AdminRefusal::not_ready(text, "try again"),
     }
 }

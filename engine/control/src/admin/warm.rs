@@ -6,43 +6,47 @@ use std::fmt;
 use prometheus_client::encoding::DescriptorEncoder;
 use serde_json::json;
 
-use super::State;
+use super::AdminContext;
 use super::metrics::{Sample, counters, gauges};
-use super::reply::{Refusal, Reply};
+use super::reply::{AdminRefusal, AdminResponse};
 use crate::warm::report::RunReport;
 use crate::warm::{CancelError, PlanTotals, StartError};
 
 /// The plans, and when they come due.
-pub(super) fn plans(state: &State) -> Reply {
-    Reply::json(&json!({ "plans": state.warmer.plans() }))
+pub(super) fn plans(state: &AdminContext) -> AdminResponse {
+    AdminResponse::json(&json!({ "plans": state.warmer.plans() }))
 }
 
 /// Starts a plan, or with `?dry_run=true` finds out what it would fetch; it goes on after the
 /// answer.
-pub(super) fn start(state: &State, plan: &str, query: Option<&str>) -> Result<Reply, Refusal> {
+pub(super) fn start(
+    state: &AdminContext,
+    plan: &str,
+    query: Option<&str>,
+) -> Result<AdminResponse, AdminRefusal> {
     let started = match query {
         None | Some("dry_run=false") => state.warmer.start(plan),
         Some("dry_run=true") => state.warmer.start_dry(plan),
         Some(_) => {
-            return Err(Refusal::bad(
+            return Err(AdminRefusal::bad(
                 "this query means nothing",
                 "leave it out, or ask with ?dry_run=true",
             ));
         }
     };
     match started {
-        Ok(run) => Ok(Reply::accepted(&json!({ "run": run }))),
+        Ok(run) => Ok(AdminResponse::accepted(&json!({ "run": run }))),
         Err(StartError::Unknown) => Err(no_plan(state, plan)),
         Err(StartError::Running(run)) => {
             let error = format!("`{plan}` is running already, as run {run}");
-            Err(Refusal::conflict(
+            Err(AdminRefusal::conflict(
                 error,
                 format!(
                     "GET /warm/runs/{run} tells how far it is, POST /warm/{plan}/cancel ends it"
                 ),
             ))
         }
-        Err(StartError::Stopping) => Err(Refusal::not_ready(
+        Err(StartError::Stopping) => Err(AdminRefusal::not_ready(
             "the edge is stopping",
             "ask another one",
         )),
@@ -50,11 +54,13 @@ pub(super) fn start(state: &State, plan: &str, query: Option<&str>) -> Result<Re
 }
 
 /// Ends the run of a plan early.
-pub(super) fn cancel(state: &State, plan: &str) -> Result<Reply, Refusal> {
+pub(super) fn cancel(state: &AdminContext, plan: &str) -> Result<AdminResponse, AdminRefusal> {
     match state.warmer.cancel_plan(plan) {
-        Ok(run) => Ok(Reply::json(&json!({ "run": run, "cancelled": true }))),
+        Ok(run) => Ok(AdminResponse::json(
+            &json!({ "run": run, "cancelled": true }),
+        )),
         Err(CancelError::Unknown) => Err(no_plan(state, plan)),
-        Err(CancelError::Idle) => Err(Refusal::conflict(
+        Err(CancelError::Idle) => Err(AdminRefusal::conflict(
             format!("`{plan}` is not running"),
             "GET /warm/runs tells how its runs ended",
         )),
@@ -63,22 +69,22 @@ pub(super) fn cancel(state: &State, plan: &str) -> Result<Reply, Refusal> {
 
 /// The runs that are remembered, the latest first. What a dry run would fetch is told of one run
 /// only.
-pub(super) fn runs(state: &State) -> Reply {
+pub(super) fn runs(state: &AdminContext) -> AdminResponse {
     let without_list = |report| RunReport {
         would_fetch: Vec::new(),
         ..report
     };
     let runs: Vec<RunReport> = state.warmer.runs().into_iter().map(without_list).collect();
-    Reply::json(&json!({ "runs": runs }))
+    AdminResponse::json(&json!({ "runs": runs }))
 }
 
 /// One run.
-pub(super) fn run(state: &State, id: u64) -> Result<Reply, Refusal> {
+pub(super) fn run(state: &AdminContext, id: u64) -> Result<AdminResponse, AdminRefusal> {
     let report = state.warmer.run(id);
     report
-        .map(|report| Reply::json(&json!(report)))
+        .map(|report| AdminResponse::json(&json!(report)))
         .ok_or_else(|| {
-            Refusal::unknown(
+            AdminRefusal::unknown(
                 format!("there is no run {id}"),
                 "GET /warm/runs tells the runs",
             )
@@ -89,14 +95,14 @@ pub(super) fn run(state: &State, id: u64) -> Result<Reply, Refusal> {
 ///
 /// # Errors
 /// 404 where there is no such plan.
-pub(super) fn has_run(state: &State, plan: &str) -> Result<bool, Refusal> {
+pub(super) fn has_run(state: &AdminContext, plan: &str) -> Result<bool, AdminRefusal> {
     state
         .warmer
         .has_run(plan)
         .ok_or_else(|| no_plan(state, plan))
 }
 
-fn no_plan(state: &State, plan: &str) -> Refusal {
+fn no_plan(state: &AdminContext, plan: &str) -> AdminRefusal {
     let names: Vec<String> = state
         .warmer
         .plans()
@@ -108,11 +114,11 @@ fn no_plan(state: &State, plan: &str) -> Refusal {
     } else {
         format!("the plans are {}", names.join(", "))
     };
-    Refusal::unknown(format!("there is no plan `{}`", plan.escape_debug()), cure)
+    AdminRefusal::unknown(format!("there is no plan `{}`", plan.escape_debug()), cure)
 }
 
 /// What the plans came to.
-pub(super) fn metrics(state: &State, encoder: &mut DescriptorEncoder) -> fmt::Result {
+pub(super) fn metrics(state: &AdminContext, encoder: &mut DescriptorEncoder) -> fmt::Result {
     let totals = state.warmer.totals();
     let results = |totals: &PlanTotals| {
         [
@@ -206,7 +212,7 @@ pub(super) fn metrics(state: &State, encoder: &mut DescriptorEncoder) -> fmt::Re
 }
 
 /// What became of revalidations ahead.
-fn ahead(state: &State, encoder: &mut DescriptorEncoder) -> fmt::Result {
+fn ahead(state: &AdminContext, encoder: &mut DescriptorEncoder) -> fmt::Result {
     let mut samples: Vec<Sample<u64>> = Vec::new();
     for site in state
         .edge
@@ -215,7 +221,7 @@ fn ahead(state: &State, encoder: &mut DescriptorEncoder) -> fmt::Result {
         .iter()
         .filter(|site| site.settings.refresh_ahead.is_some())
     {
-        let counts = state.edge.ahead.counts(site.index);
+        let counts = state.edge.watchlist.counts(site.index);
         for (result, count) in [
             ("refreshed", counts.refreshed),
             ("failed", counts.failed),

@@ -1,13 +1,13 @@
 //! Whether a canary does worse than the control: compared window by window, each of so many
 //! requests on both sides.
 
-use super::record::Guard;
-use tero_edge::telemetry::arms::{Arm, ArmCounts, Arms};
-use tero_policy_host::{Counters, Hook, Policy, Status};
+use super::record::GuardSettings;
+use tero_edge::telemetry::trial_counters::{GroupCounts, TrialCounters, TrialGroup};
+use tero_policy_host::{Hook, Policy, PolicyCounters, PolicyStatus};
 
 /// Why a canary was rolled back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub enum RollbackCause {
     /// The policy failed so often that it was switched off.
     SwitchedOff,
     /// The policy failed more often than the active version.
@@ -20,24 +20,24 @@ pub enum Cause {
     OriginLoad,
 }
 
-impl Cause {
+impl RollbackCause {
     /// Every cause.
-    pub const ALL: [Cause; 5] = [
-        Cause::SwitchedOff,
-        Cause::Failures,
-        Cause::Errors,
-        Cause::HitRate,
-        Cause::OriginLoad,
+    pub const ALL: [RollbackCause; 5] = [
+        RollbackCause::SwitchedOff,
+        RollbackCause::Failures,
+        RollbackCause::Errors,
+        RollbackCause::HitRate,
+        RollbackCause::OriginLoad,
     ];
 
     /// The name in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
-            Cause::SwitchedOff => "switched_off",
-            Cause::Failures => "failures",
-            Cause::Errors => "errors",
-            Cause::HitRate => "hit_rate",
-            Cause::OriginLoad => "origin_load",
+            RollbackCause::SwitchedOff => "switched_off",
+            RollbackCause::Failures => "failures",
+            RollbackCause::Errors => "errors",
+            RollbackCause::HitRate => "hit_rate",
+            RollbackCause::OriginLoad => "origin_load",
         }
     }
 }
@@ -45,15 +45,15 @@ impl Cause {
 /// A judgement against a canary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Verdict {
-    pub(super) cause: Cause,
+    pub(super) cause: RollbackCause,
     /// For people.
     pub(super) reason: String,
 }
 
 /// Where the window began.
 #[derive(Debug)]
-pub(super) struct Watch {
-    began: Window,
+pub(super) struct GuardWindow {
+    began: TrialSnapshot,
     /// The canary's keys find what the active version stored; under other variants they find
     /// nothing at first. So the first window is only judged by failures.
     is_settled: bool,
@@ -61,31 +61,31 @@ pub(super) struct Watch {
 
 /// The figures of both sides at one moment.
 #[derive(Clone, Copy, Debug)]
-struct Window {
-    control: Side,
-    canary: Side,
+struct TrialSnapshot {
+    control: GroupSnapshot,
+    canary: GroupSnapshot,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Side {
-    arm: ArmCounts,
+struct GroupSnapshot {
+    counts: GroupCounts,
     answers: u64,
     failures: u64,
 }
 
-impl Side {
-    fn of(policy: &Policy, arm: ArmCounts) -> Side {
+impl GroupSnapshot {
+    fn of(policy: &Policy, counts: GroupCounts) -> GroupSnapshot {
         let (answers, failures) = asked(&policy.counters());
-        Side {
-            arm,
+        GroupSnapshot {
+            counts,
             answers,
             failures,
         }
     }
 
-    fn since(&self, earlier: &Side) -> Side {
-        Side {
-            arm: self.arm.since(&earlier.arm),
+    fn since(&self, earlier: &GroupSnapshot) -> GroupSnapshot {
+        GroupSnapshot {
+            counts: self.counts.since(&earlier.counts),
             answers: self.answers.saturating_sub(earlier.answers),
             failures: self.failures.saturating_sub(earlier.failures),
         }
@@ -98,7 +98,7 @@ impl Side {
 }
 
 /// Answers and failures of the hooks that requests ask.
-fn asked(counters: &Counters) -> (u64, u64) {
+fn asked(counters: &PolicyCounters) -> (u64, u64) {
     let hooks = [Hook::OnRequest, Hook::OnResponse].map(|hook| *counters.of(hook));
     let failures = hooks
         .iter()
@@ -107,15 +107,15 @@ fn asked(counters: &Counters) -> (u64, u64) {
     (hooks.iter().map(|hook| hook.ok).sum(), failures)
 }
 
-impl Watch {
+impl GuardWindow {
     /// Begins to watch a canary that has not been asked as one yet: what the policies were asked
     /// before does not count.
-    pub(super) fn new(active: &Policy, canary: &Policy) -> Watch {
-        let none = ArmCounts::default();
-        Watch {
-            began: Window {
-                control: Side::of(active, none),
-                canary: Side::of(canary, none),
+    pub(super) fn new(active: &Policy, canary: &Policy) -> GuardWindow {
+        let none = GroupCounts::default();
+        GuardWindow {
+            began: TrialSnapshot {
+                control: GroupSnapshot::of(active, none),
+                canary: GroupSnapshot::of(canary, none),
             },
             is_settled: false,
         }
@@ -125,26 +125,26 @@ impl Watch {
     /// `guard` allows.
     pub(super) fn look(
         &mut self,
-        guard: &Guard,
+        guard: &GuardSettings,
         active: &Policy,
         canary: &Policy,
-        arms: &Arms,
+        counters: &TrialCounters,
     ) -> Option<Verdict> {
-        if let Status::SwitchedOff { reason, .. } = canary.status() {
+        if let PolicyStatus::SwitchedOff { reason, .. } = canary.status() {
             return Some(Verdict {
-                cause: Cause::SwitchedOff,
+                cause: RollbackCause::SwitchedOff,
                 reason: format!("it was switched off after {reason}"),
             });
         }
-        let now = Window {
-            control: Side::of(active, arms.counts(Arm::Control)),
-            canary: Side::of(canary, arms.counts(Arm::Canary)),
+        let now = TrialSnapshot {
+            control: GroupSnapshot::of(active, counters.counts(TrialGroup::Control)),
+            canary: GroupSnapshot::of(canary, counters.counts(TrialGroup::Canary)),
         };
-        let window = Window {
+        let window = TrialSnapshot {
             control: now.control.since(&self.began.control),
             canary: now.canary.since(&self.began.canary),
         };
-        let enough = |side: &Side| side.arm.outcomes.total() >= guard.min_requests;
+        let enough = |side: &GroupSnapshot| side.counts.outcomes.total() >= guard.min_requests;
         if !enough(&window.control) || !enough(&window.canary) {
             return None;
         }
@@ -154,29 +154,29 @@ impl Watch {
     }
 }
 
-impl Window {
-    fn judge(&self, guard: &Guard, is_settled: bool) -> Option<Verdict> {
-        let Window { control, canary } = self;
+impl TrialSnapshot {
+    fn judge(&self, guard: &GuardSettings, is_settled: bool) -> Option<Verdict> {
+        let TrialSnapshot { control, canary } = self;
         let rates = [
             (
-                Cause::Failures,
+                RollbackCause::Failures,
                 canary.failure_rate(),
                 control.failure_rate(),
                 guard.failure_points,
                 "questions to the policy failed",
             ),
             (
-                Cause::Errors,
-                canary.arm.error_rate(),
-                control.arm.error_rate(),
+                RollbackCause::Errors,
+                canary.counts.error_rate(),
+                control.counts.error_rate(),
                 guard.failure_points,
                 "requests ended with an error",
             ),
         ];
         let load = (
-            Cause::OriginLoad,
-            canary.arm.origin_load(),
-            control.arm.origin_load(),
+            RollbackCause::OriginLoad,
+            canary.counts.origin_load(),
+            control.counts.origin_load(),
             guard.origin_points,
             "requests went to the origin",
         );
@@ -187,11 +187,11 @@ impl Window {
             (canary > control + bound).then_some(Verdict { cause, reason })
         });
         too_many.or_else(|| {
-            let rate = |side: &Side| side.arm.outcomes.hit_rate().map(|rate| 100.0 * rate);
+            let rate = |side: &GroupSnapshot| side.counts.outcomes.hit_rate().map(|rate| 100.0 * rate);
             let (canary, control) = (rate(canary)?, rate(control)?);
             let bound = guard.hit_rate_points;
             let reason = format!("a hit rate of {canary:.1} %, {control:.1} % of the control; {bound} points less are allowed");
-            (is_settled && canary < control - bound).then_some(Verdict { cause: Cause::HitRate, reason })
+            (is_settled && canary < control - bound).then_some(Verdict { cause: RollbackCause::HitRate, reason })
         })
     }
 }
@@ -202,29 +202,35 @@ mod tests {
     use tero_edge::telemetry::Outcome;
 
     /// An arm with so many hits, misses and errors, each miss a request to the origin.
-    fn side(hits: u64, misses: u64, errors: u64, failures: u64) -> Side {
-        let arms = Arms::default();
+    fn side(hits: u64, misses: u64, errors: u64, failures: u64) -> GroupSnapshot {
+        let counters = TrialCounters::default();
         for (outcome, count) in [
             (Outcome::Hit, hits),
             (Outcome::Miss, misses),
             (Outcome::Error, errors),
         ] {
             for _ in 0..count {
-                arms.record(Arm::Canary, outcome);
+                counters.record(TrialGroup::Canary, outcome);
                 if outcome != Outcome::Hit {
-                    arms.record_origin(Arm::Canary);
+                    counters.record_origin(TrialGroup::Canary);
                 }
             }
         }
-        Side {
-            arm: arms.counts(Arm::Canary),
+        GroupSnapshot {
+            counts: counters.counts(TrialGroup::Canary),
             answers: 100 - failures,
             failures,
         }
     }
 
-    fn check(control: Side, canary: Side, is_settled: bool, expected: Option<Cause>) {
-        let verdict = Window { control, canary }.judge(&Guard::default(), is_settled);
+    fn check(
+        control: GroupSnapshot,
+        canary: GroupSnapshot,
+        is_settled: bool,
+        expected: Option<RollbackCause>,
+    ) {
+        let verdict =
+            TrialSnapshot { control, canary }.judge(&GuardSettings::default(), is_settled);
         assert_eq!(
             verdict.as_ref().map(|verdict| verdict.cause),
             expected,
@@ -237,25 +243,40 @@ mod tests {
         let good = side(90, 10, 0, 0);
         check(good, good, true, None);
         check(good, side(85, 15, 0, 0), true, None);
-        check(good, side(84, 16, 0, 0), true, Some(Cause::OriginLoad));
+        check(
+            good,
+            side(84, 16, 0, 0),
+            true,
+            Some(RollbackCause::OriginLoad),
+        );
         check(good, side(84, 16, 0, 0), false, None);
         check(good, side(90, 9, 1, 0), true, None);
-        check(good, side(90, 8, 2, 0), false, Some(Cause::Errors));
+        check(good, side(90, 8, 2, 0), false, Some(RollbackCause::Errors));
         check(good, side(90, 10, 0, 1), true, None);
-        check(good, side(90, 10, 0, 2), false, Some(Cause::Failures));
+        check(
+            good,
+            side(90, 10, 0, 2),
+            false,
+            Some(RollbackCause::Failures),
+        );
         // As bad as the control is not worse.
         check(side(10, 80, 10, 10), side(10, 80, 10, 10), true, None);
     }
 
     #[test]
     fn a_lower_hit_rate_counts_even_where_the_origin_is_asked_no_more() {
-        let collapsed = Side {
-            arm: ArmCounts {
+        let collapsed = GroupSnapshot {
+            counts: GroupCounts {
                 origin_requests: 10,
-                ..side(50, 50, 0, 0).arm
+                ..side(50, 50, 0, 0).counts
             },
             ..side(0, 0, 0, 0)
         };
-        check(side(90, 10, 0, 0), collapsed, true, Some(Cause::HitRate));
+        check(
+            side(90, 10, 0, 0),
+            collapsed,
+            true,
+            Some(RollbackCause::HitRate),
+        );
     }
 }

@@ -40,7 +40,7 @@ impl std::fmt::Display for Version {
 /// A version that was pushed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Pushed {
+pub struct PushedRecord {
     /// Its digest.
     pub digest: String,
     /// When it came.
@@ -69,7 +69,7 @@ pub struct ShadowRecord {
 /// canary may have a hit rate of 85 where the control has 90.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Guard {
+pub struct GuardSettings {
     /// Requests that each arm must have answered before the two are compared, again and again; 10
     /// to 10,000,000. Default 500.
     pub min_requests: u64,
@@ -82,7 +82,7 @@ pub struct Guard {
     pub failure_points: f64,
 }
 
-impl Guard {
+impl GuardSettings {
     /// The first number that is out of range, and its range.
     pub fn out_of_range(&self) -> Option<(&'static str, &'static str)> {
         let points = "0 to 100";
@@ -115,9 +115,9 @@ impl Guard {
     }
 }
 
-impl Default for Guard {
-    fn default() -> Guard {
-        Guard {
+impl Default for GuardSettings {
+    fn default() -> GuardSettings {
+        GuardSettings {
             min_requests: 500,
             hit_rate_points: 5.0,
             origin_points: 5.0,
@@ -135,7 +135,7 @@ pub struct CanaryRecord {
     /// Of the keys.
     pub share: Share,
     /// When it is rolled back.
-    pub guard: Guard,
+    pub guard: GuardSettings,
     /// Since when.
     pub since_unix_secs: i64,
 }
@@ -143,7 +143,7 @@ pub struct CanaryRecord {
 /// A canary that was rolled back by its guard.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RolledBack {
+pub struct RollbackRecord {
     /// Which version it was.
     pub version: Version,
     /// When.
@@ -155,9 +155,9 @@ pub struct RolledBack {
 /// All of it, for one policy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Record {
+pub struct PolicyRecord {
     /// The latest last.
-    pub versions: Vec<Pushed>,
+    pub versions: Vec<PushedRecord>,
     /// Which one decides.
     pub active: Version,
     /// Since when; none where it never changed.
@@ -169,7 +169,7 @@ pub struct Record {
     /// Which one is a canary.
     pub canary: Option<CanaryRecord>,
     /// The last canary that its guard rolled back.
-    pub rolled_back: Option<RolledBack>,
+    pub rolled_back: Option<RollbackRecord>,
 }
 
 /// A SHA-256 in hexadecimal.
@@ -192,13 +192,13 @@ pub enum RecordError {
     Guard(&'static str, &'static str),
 }
 
-impl Record {
-    /// Reads what [`Record::to_bytes`] wrote.
+impl PolicyRecord {
+    /// Reads what [`PolicyRecord::to_bytes`] wrote.
     ///
     /// # Errors
     /// [`RecordError`]
-    pub fn parse(bytes: &[u8]) -> Result<Record, RecordError> {
-        let record: Record = serde_json::from_slice(bytes)?;
+    pub fn parse(bytes: &[u8]) -> Result<PolicyRecord, RecordError> {
+        let record: PolicyRecord = serde_json::from_slice(bytes)?;
         if let Some(wrong) = record.digests().find(|digest| !is_digest(digest)) {
             return Err(RecordError::Digest(wrong.to_owned()));
         }
@@ -244,14 +244,14 @@ impl Record {
     }
 
     /// The pushed version of that digest.
-    pub fn pushed(&self, digest: &str) -> Option<&Pushed> {
+    pub fn pushed(&self, digest: &str) -> Option<&PushedRecord> {
         self.versions
             .iter()
             .find(|version| version.digest == digest)
     }
 
     /// Notes a version that came; one that is there already comes again.
-    pub fn push(&mut self, pushed: Pushed) {
+    pub fn push(&mut self, pushed: PushedRecord) {
         self.versions
             .retain(|version| version.digest != pushed.digest);
         self.versions.push(pushed);
@@ -338,8 +338,8 @@ pub fn version_of<'n>(policy: &str, file: &'n str) -> Option<&'n str> {
 mod tests {
     use super::*;
 
-    fn pushed(digest: &str) -> Pushed {
-        Pushed {
+    fn pushed(digest: &str) -> PushedRecord {
+        PushedRecord {
             digest: digest.to_owned(),
             pushed_unix_secs: 1,
             bytes: 2,
@@ -354,7 +354,7 @@ mod tests {
 
     #[test]
     fn a_record_comes_back_as_it_was_written() {
-        let (mut record, digest) = (Record::default(), "0123456789abcdef".repeat(4));
+        let (mut record, digest) = (PolicyRecord::default(), "0123456789abcdef".repeat(4));
         record.push(pushed(&digest));
         record.activate(version(&digest), Timestamp::from_unix_secs(5));
         record.shadow = Some(ShadowRecord {
@@ -365,11 +365,15 @@ mod tests {
         record.canary = Some(CanaryRecord {
             version: version(&digest),
             share: Share::parse("1%").unwrap(),
-            guard: Guard::default(),
+            guard: GuardSettings::default(),
             since_unix_secs: 7,
         });
         let text = String::from_utf8(record.to_bytes().unwrap()).unwrap();
-        assert_eq!(Record::parse(text.as_bytes()).unwrap(), record, "{text}");
+        assert_eq!(
+            PolicyRecord::parse(text.as_bytes()).unwrap(),
+            record,
+            "{text}"
+        );
         for (written, wrong) in [
             (digest.as_str(), "../../elsewhere"),
             (&digest[1..], &digest),
@@ -381,11 +385,11 @@ mod tests {
         ] {
             assert!(text.contains(written), "{written}: {text}");
             assert!(
-                Record::parse(text.replace(written, wrong).as_bytes()).is_err(),
+                PolicyRecord::parse(text.replace(written, wrong).as_bytes()).is_err(),
                 "{wrong}"
             );
         }
-        assert_eq!(Record::parse(b"{}").unwrap(), Record::default());
+        assert_eq!(PolicyRecord::parse(b"{}").unwrap(), PolicyRecord::default());
     }
 
     #[test]
@@ -407,7 +411,7 @@ mod tests {
 
     #[test]
     fn rolling_back_goes_step_by_step_to_the_configuration() {
-        let mut record = Record::default();
+        let mut record = PolicyRecord::default();
         let now = Timestamp::from_unix_secs(9);
         for digest in ["a", "b"] {
             record.push(pushed(digest));
@@ -423,14 +427,14 @@ mod tests {
 
     #[test]
     fn the_oldest_go_but_for_those_that_are_needed() {
-        let mut record = Record::default();
+        let mut record = PolicyRecord::default();
         let now = Timestamp::from_unix_secs(9);
         for digest in ["a", "b", "c", "d"] {
             record.push(pushed(digest));
         }
         record.activate(version("a"), now);
         record.activate(version("b"), now);
-        let left = |record: &Record| {
+        let left = |record: &PolicyRecord| {
             record
                 .versions
                 .iter()

@@ -7,40 +7,40 @@ use std::sync::mpsc::SyncSender;
 use chrono_tz::Tz;
 use tokio::sync::Semaphore;
 
-use super::state::{Line, State};
+use super::state::{PolicyVersions, VersionSet};
 use tero_config as config;
 use tero_edge::origin::{self, Origin};
 use tero_edge::request::site::{Site, Sites};
-use tero_edge::request::trial::{Canary, Question, Shadow};
+use tero_edge::request::trial::{Canary, Shadow, ShadowQuestion};
 use tero_edge::telemetry::counters::SiteCounters;
 use tero_policy_host::{Chain, Host, Policy, PolicyError};
 use tero_time::clock::Clock;
 
 /// What sites are made with.
 #[derive(Clone, Copy)]
-pub(super) struct Maker<'a> {
+pub(super) struct SiteBuilder<'a> {
     pub(super) host: &'a Host,
     pub(super) clock: &'a Clock,
     pub(super) workers: usize,
-    pub(super) queue: &'a SyncSender<Question>,
+    pub(super) queue: &'a SyncSender<ShadowQuestion>,
 }
 
 /// What changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub(super) enum SiteChange {
     /// Anything.
     Configuration,
     /// Versions of policies: origins, counters and the zones of their hours stay.
     Versions,
 }
 
-impl Maker<'_> {
+impl SiteBuilder<'_> {
     /// The sites of `state`, in the place of `old`. One that was there before keeps its index.
     pub(super) fn sites(
         &self,
-        state: &State,
+        state: &VersionSet,
         old: &Sites,
-        change: Change,
+        change: SiteChange,
     ) -> Result<Sites, PolicyError> {
         let mut list: Vec<Arc<Site>> = old.ever().to_vec();
         for settings in &state.settings.sites {
@@ -68,67 +68,78 @@ impl Maker<'_> {
 
     fn site(
         &self,
-        state: &State,
+        state: &VersionSet,
         settings: &config::Site,
         index: usize,
         before: Option<&Site>,
-        change: Change,
+        change: SiteChange,
     ) -> Result<Site, PolicyError> {
-        let lines: Vec<&Line> = settings
+        let all_versions: Vec<&PolicyVersions> = settings
             .policies
             .iter()
-            .filter_map(|name| state.lines.get(name))
+            .filter_map(|name| state.policies.get(name))
             .collect();
         let bound = state.settings.max_policy_variants;
-        let active = |line: &Line| Arc::clone(&line.active);
+        let active = |versions: &PolicyVersions| Arc::clone(&versions.active);
         let policies = self.chain(
-            lines.iter().map(|line| active(line)).collect(),
+            all_versions
+                .iter()
+                .map(|versions| active(versions))
+                .collect(),
             before.map(|site| &site.policies),
             bound,
         )?;
         // The chain with a candidate in the place of its active version.
-        let with = |candidate: &Line, policy: &Arc<Policy>| -> Vec<Arc<Policy>> {
-            let is_it = |line: &Line| line.config.name == candidate.config.name;
-            lines
+        let with = |candidate: &PolicyVersions, policy: &Arc<Policy>| -> Vec<Arc<Policy>> {
+            let is_it = |versions: &PolicyVersions| versions.config.name == candidate.config.name;
+            all_versions
                 .iter()
-                .map(|line| {
-                    if is_it(line) {
+                .map(|versions| {
+                    if is_it(versions) {
                         Arc::clone(policy)
                     } else {
-                        active(line)
+                        active(versions)
                     }
                 })
                 .collect()
         };
-        let canary = lines
-            .iter()
-            .find_map(|line| Some((line, line.canary.as_ref()?, line.record.canary.as_ref()?)));
-        let canary = canary.map(|(line, run, record)| {
+        let canary = all_versions.iter().find_map(|versions| {
+            Some((
+                versions,
+                versions.canary.as_ref()?,
+                versions.record.canary.as_ref()?,
+            ))
+        });
+        let canary = canary.map(|(versions, run, record)| {
             let old = before
                 .and_then(|site| site.canary.as_ref())
                 .map(|canary| &canary.chain);
             Ok(Canary {
-                policy: Arc::clone(&line.config.name),
-                chain: self.chain(with(line, &run.policy), old, bound)?,
+                policy: Arc::clone(&versions.config.name),
+                chain: self.chain(with(versions, &run.policy), old, bound)?,
                 share: record.share,
                 seed: seed(run.policy.digest()),
-                arms: Arc::clone(&run.arms),
+                counters: Arc::clone(&run.counters),
             })
         });
         let canary = canary.transpose()?;
-        let shadows = lines
-            .iter()
-            .filter_map(|line| Some((line, line.shadow.as_ref()?, line.record.shadow.as_ref()?)));
-        let shadows = shadows.map(|(line, run, record)| {
+        let shadows = all_versions.iter().filter_map(|versions| {
+            Some((
+                versions,
+                versions.shadow.as_ref()?,
+                versions.record.shadow.as_ref()?,
+            ))
+        });
+        let shadows = shadows.map(|(versions, run, record)| {
             let old = before
                 .into_iter()
                 .flat_map(|site| &site.shadows)
-                .find(|shadow| shadow.policy == line.config.name);
+                .find(|shadow| shadow.policy == versions.config.name);
             Ok(Arc::new(Shadow {
-                policy: Arc::clone(&line.config.name),
+                policy: Arc::clone(&versions.config.name),
                 chain: self
                     .chain(
-                        with(line, &run.policy),
+                        with(versions, &run.policy),
                         old.map(|shadow| &shadow.chain),
                         bound,
                     )?
@@ -140,7 +151,7 @@ impl Maker<'_> {
         });
         let shadows = shadows.collect::<Result<_, PolicyError>>()?;
         let (origin, tunnels) = match before {
-            Some(before) if change == Change::Versions => {
+            Some(before) if change == SiteChange::Versions => {
                 (Arc::clone(&before.origin), Arc::clone(&before.tunnels))
             }
             _ => {
@@ -158,7 +169,7 @@ impl Maker<'_> {
         let zone = settings.zone.or(policies.zone()).unwrap_or(Tz::UTC);
         let counters = before
             .map(|site| &site.counters)
-            .filter(|old| change == Change::Versions || old.zone() == zone);
+            .filter(|old| change == SiteChange::Versions || old.zone() == zone);
         let of_canary = canary
             .as_ref()
             .map(|canary| canary.chain.variants())
@@ -228,8 +239,8 @@ pub(super) fn chains(sites: &Sites) -> Vec<&Chain> {
     chains
 }
 
-fn origin_settings(site: &config::Site, server: &config::Server) -> origin::Settings {
-    origin::Settings {
+fn origin_settings(site: &config::Site, server: &config::Server) -> origin::OriginSettings {
+    origin::OriginSettings {
         hops: site
             .origins
             .iter()

@@ -5,28 +5,28 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use super::RolloutError;
-use super::guard::{self, Watch};
-use super::record::{Record, Version};
-use super::shelf::Shelf;
+use super::guard::{self, GuardWindow};
+use super::record::{PolicyRecord, Version};
+use super::version_store::VersionStore;
 use tero_config as config;
 use tero_config::Config;
 use tero_edge::request::trial::ShadowTally;
-use tero_edge::telemetry::arms::Arms;
-use tero_policy_host::{Host, Policy, Status};
+use tero_edge::telemetry::trial_counters::TrialCounters;
+use tero_policy_host::{Host, Policy, PolicyStatus};
 use tero_semantics::timestamp::Timestamp;
 
 /// What of a configuration the sites and their policies are made from.
 #[derive(Debug)]
-pub(super) struct Settings {
+pub(super) struct RolloutSettings {
     pub(super) policies: Vec<config::Policy>,
     pub(super) sites: Vec<config::Site>,
     pub(super) max_policy_variants: usize,
     pub(super) server: config::Server,
 }
 
-impl Settings {
-    pub(super) fn of(config: &Config) -> Settings {
-        Settings {
+impl RolloutSettings {
+    pub(super) fn of(config: &Config) -> RolloutSettings {
+        RolloutSettings {
             policies: config.policies.clone(),
             sites: config.sites.clone(),
             max_policy_variants: config.cache.max_policy_variants,
@@ -37,17 +37,17 @@ impl Settings {
 
 /// All policies of a configuration, with their versions.
 #[derive(Clone, Debug)]
-pub struct State {
-    pub(super) settings: Arc<Settings>,
-    pub(super) lines: BTreeMap<Arc<str>, Line>,
+pub struct VersionSet {
+    pub(super) settings: Arc<RolloutSettings>,
+    pub(super) policies: BTreeMap<Arc<str>, PolicyVersions>,
 }
 
 /// A policy of the configuration, with its versions.
 #[derive(Clone, Debug)]
-pub struct Line {
+pub struct PolicyVersions {
     pub(super) config: config::Policy,
     pub(super) configured: Arc<Policy>,
-    pub(super) record: Record,
+    pub(super) record: PolicyRecord,
     pub(super) active: Arc<Policy>,
     /// Where a rollback leads, kept ready so that it does not wait for anything.
     pub(super) previous: Option<Arc<Policy>>,
@@ -58,25 +58,25 @@ pub struct Line {
     /// When the configuration was read.
     pub(super) loaded_at: Timestamp,
     /// Canaries rolled back by their guard, by cause.
-    pub(super) rollbacks: Arc<[AtomicU64; guard::Cause::ALL.len()]>,
+    pub(super) rollbacks: Arc<[AtomicU64; guard::RollbackCause::ALL.len()]>,
 }
 
 /// A canary that is running.
 #[derive(Clone, Debug)]
 pub(super) struct CanaryRun {
     pub(super) policy: Arc<Policy>,
-    pub(super) arms: Arc<Arms>,
-    pub(super) watch: Arc<Mutex<Watch>>,
+    pub(super) counters: Arc<TrialCounters>,
+    pub(super) window: Arc<Mutex<GuardWindow>>,
 }
 
 impl CanaryRun {
     /// A canary beside this active version.
     pub(super) fn new(active: &Policy, policy: Arc<Policy>) -> CanaryRun {
-        let watch = Arc::new(Mutex::new(Watch::new(active, &policy)));
+        let watch = Arc::new(Mutex::new(GuardWindow::new(active, &policy)));
         CanaryRun {
             policy,
-            arms: Arc::default(),
-            watch,
+            counters: Arc::default(),
+            window: watch,
         }
     }
 }
@@ -90,13 +90,13 @@ pub(super) struct ShadowRun {
 
 /// What a state is loaded with.
 #[derive(Clone, Copy)]
-pub(super) struct Source<'a> {
+pub(super) struct VersionLoader<'a> {
     pub(super) host: &'a Host,
-    pub(super) shelf: Option<&'a Shelf>,
+    pub(super) store: Option<&'a VersionStore>,
     pub(super) now: Timestamp,
 }
 
-impl Source<'_> {
+impl VersionLoader<'_> {
     /// A version, ready to be asked. One that is at hand is taken, unless it was switched off.
     pub(super) fn version(
         &self,
@@ -104,14 +104,14 @@ impl Source<'_> {
         version: &Version,
         at_hand: Option<&Arc<Policy>>,
     ) -> Result<Arc<Policy>, RolloutError> {
-        if let Some(policy) = at_hand.filter(|policy| policy.status() == Status::Active) {
+        if let Some(policy) = at_hand.filter(|policy| policy.status() == PolicyStatus::Active) {
             return Ok(Arc::clone(policy));
         }
         match version {
             Version::Configured => Ok(self.host.load(config)?),
             Version::Pushed(digest) => {
-                let shelf = self.shelf.ok_or(RolloutError::NoStateDir)?;
-                let content = shelf.version(&config.name, digest, self.host.max_module())?;
+                let store = self.store.ok_or(RolloutError::NoStateDir)?;
+                let content = store.version(&config.name, digest, self.host.max_module())?;
                 Ok(self.host.load_module(config, &content)?)
             }
         }
@@ -119,12 +119,16 @@ impl Source<'_> {
 
     /// A policy with all versions that are in use. At the start of an edge, a pushed version that
     /// can't be used any more gives way to the configuration's; on a reload it is an error.
-    fn line(&self, config: &config::Policy, old: Option<&State>) -> Result<Line, RolloutError> {
-        let before = old.and_then(|state| state.lines.get(&config.name));
-        let record = match (before, self.shelf) {
-            (Some(line), _) => line.record.clone(),
-            (None, Some(shelf)) => shelf.record(&config.name)?,
-            (None, None) => Record::default(),
+    fn policy(
+        &self,
+        config: &config::Policy,
+        old: Option<&VersionSet>,
+    ) -> Result<PolicyVersions, RolloutError> {
+        let before = old.and_then(|state| state.policies.get(&config.name));
+        let record = match (before, self.store) {
+            (Some(versions), _) => versions.record.clone(),
+            (None, Some(store)) => store.record(&config.name)?,
+            (None, None) => PolicyRecord::default(),
         };
         let configured = self.host.load(config)?;
         let load = |version: &Version| {
@@ -154,7 +158,7 @@ impl Source<'_> {
             record.shadow.as_ref().map(|shadow| &shadow.version),
             "version in shadow",
         );
-        let run = |policy: Arc<Policy>| match before.and_then(|line| line.canary.as_ref()) {
+        let run = |policy: Arc<Policy>| match before.and_then(|versions| versions.canary.as_ref()) {
             Some(run) => CanaryRun {
                 policy,
                 ..run.clone()
@@ -162,15 +166,15 @@ impl Source<'_> {
             None => CanaryRun::new(&active, policy),
         };
         let tally = before
-            .and_then(|line| line.shadow.as_ref())
+            .and_then(|versions| versions.shadow.as_ref())
             .map(|shadow| Arc::clone(&shadow.tally))
             .unwrap_or_default();
-        Ok(Line {
+        Ok(PolicyVersions {
             previous: optional(record.previous.last(), "version before"),
             canary: canary.map(run),
             shadow: shadow.map(|policy| ShadowRun { policy, tally }),
             rollbacks: before
-                .map(|line| Arc::clone(&line.rollbacks))
+                .map(|versions| Arc::clone(&versions.rollbacks))
                 .unwrap_or_default(),
             config: config.clone(),
             loaded_at: self.now,
@@ -184,14 +188,14 @@ impl Source<'_> {
     /// All policies of a configuration, loaded on several threads: compiling one takes a while.
     pub(super) fn state(
         &self,
-        settings: Settings,
-        old: Option<&State>,
-    ) -> Result<State, RolloutError> {
-        let lines = std::thread::scope(|scope| {
+        settings: RolloutSettings,
+        old: Option<&VersionSet>,
+    ) -> Result<VersionSet, RolloutError> {
+        let policies = std::thread::scope(|scope| {
             let loading: Vec<_> = settings
                 .policies
                 .iter()
-                .map(|config| scope.spawn(move || self.line(config, old)))
+                .map(|config| scope.spawn(move || self.policy(config, old)))
                 .collect();
             let joined = loading.into_iter().map(|thread| {
                 thread
@@ -199,38 +203,42 @@ impl Source<'_> {
                     .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             });
             joined
-                .map(|line| line.map(|line| (Arc::clone(&line.config.name), line)))
+                .map(|versions| {
+                    versions.map(|versions| (Arc::clone(&versions.config.name), versions))
+                })
                 .collect::<Result<BTreeMap<_, _>, _>>()
         })?;
-        if let Some(shelf) = self.shelf.filter(|_| old.is_none()) {
-            lines
+        if let Some(store) = self.store.filter(|_| old.is_none()) {
+            policies
                 .iter()
-                .for_each(|(name, line): (&Arc<str>, &Line)| shelf.thin_out(name, &line.record));
+                .for_each(|(name, versions): (&Arc<str>, &PolicyVersions)| {
+                    store.thin_out(name, &versions.record)
+                });
         }
-        Ok(State {
+        Ok(VersionSet {
             settings: Arc::new(settings),
-            lines,
+            policies,
         })
     }
 }
 
-impl State {
+impl VersionSet {
     /// The policies, by name.
-    pub fn lines(&self) -> impl Iterator<Item = (&Arc<str>, &Line)> {
-        self.lines.iter()
+    pub fn policies(&self) -> impl Iterator<Item = (&Arc<str>, &PolicyVersions)> {
+        self.policies.iter()
     }
 
     /// The policy of that name.
     ///
     /// # Errors
     /// [`RolloutError::UnknownPolicy`]
-    pub fn line(&self, name: &str) -> Result<&Line, RolloutError> {
-        self.lines
+    pub fn policy(&self, name: &str) -> Result<&PolicyVersions, RolloutError> {
+        self.policies
             .get(name)
             .ok_or_else(|| RolloutError::UnknownPolicy {
                 name: name.escape_debug().to_string(),
                 known: self
-                    .lines
+                    .policies
                     .keys()
                     .map(ToString::to_string)
                     .collect::<Vec<_>>()
@@ -249,9 +257,9 @@ impl State {
     }
 }
 
-impl Line {
+impl PolicyVersions {
     /// What is remembered of it.
-    pub fn record(&self) -> &Record {
+    pub fn record(&self) -> &PolicyRecord {
         &self.record
     }
 
@@ -288,8 +296,8 @@ impl Line {
     }
 
     /// The canary's module and its figures.
-    pub fn canary(&self) -> Option<(&Arc<Policy>, &Arc<Arms>)> {
-        self.canary.as_ref().map(|run| (&run.policy, &run.arms))
+    pub fn canary(&self) -> Option<(&Arc<Policy>, &Arc<TrialCounters>)> {
+        self.canary.as_ref().map(|run| (&run.policy, &run.counters))
     }
 
     /// The shadow's module and what came of asking it.
@@ -298,12 +306,12 @@ impl Line {
     }
 
     /// How many canaries their guard has rolled back, by cause.
-    pub fn rollbacks(&self) -> impl Iterator<Item = (guard::Cause, u64)> {
+    pub fn rollbacks(&self) -> impl Iterator<Item = (guard::RollbackCause, u64)> {
         let counts = self
             .rollbacks
             .iter()
             .map(|count| count.load(std::sync::atomic::Ordering::Relaxed));
-        guard::Cause::ALL.into_iter().zip(counts)
+        guard::RollbackCause::ALL.into_iter().zip(counts)
     }
 
     /// The version that `text` names: `configuration`, or enough of a digest to tell it from the

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::Rollout;
-use tero_edge::request::trial::Question;
+use tero_edge::request::trial::ShadowQuestion;
 
 /// Between two looks. Questions are fetched and not announced: waking a thread would cost the
 /// request that asks more than the question.
@@ -20,7 +20,7 @@ const QUESTIONS_AT_ONCE: usize = 256;
 /// Starts it.
 pub(super) fn start(
     rollout: Arc<Rollout>,
-    questions: Receiver<Question>,
+    questions: Receiver<ShadowQuestion>,
 ) -> io::Result<JoinHandle<()>> {
     let run = {
         let rollout = Arc::clone(&rollout);
@@ -34,12 +34,12 @@ pub(super) fn start(
     Ok(handle)
 }
 
-fn run(rollout: &Rollout, questions: &Receiver<Question>) {
+fn run(rollout: &Rollout, questions: &Receiver<ShadowQuestion>) {
     while !rollout.stop.load(Ordering::SeqCst) {
         let asked = questions
             .try_iter()
             .take(QUESTIONS_AT_ONCE)
-            .map(Question::ask)
+            .map(ShadowQuestion::ask)
             .count();
         rollout.look_at_canaries();
         if asked == QUESTIONS_AT_ONCE {

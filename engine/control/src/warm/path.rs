@@ -10,17 +10,17 @@ use chrono_tz::Tz;
 
 use tero_edge::telemetry::popularity::Hours;
 use tero_edge::telemetry::popularity::saved::SavedSite;
-use tero_edge::telemetry::warm_use::Use;
+use tero_edge::telemetry::warm_use::UsedResponses;
 use tero_policy_host::device::Device;
 use tero_policy_host::warm_url::PopularPage;
 use tero_policy_host::warm_url::WarmUrl;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
 
-pub use tero_edge::request::ahead::Found;
+pub use tero_edge::request::refresh_ahead::WarmLookup;
 
 /// A future that a plan's tasks wait for.
-pub type Wait<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What a plan has to know of its site.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub struct Page {
 
 /// What the site's policies say to a visitor with some device who asks for a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decided {
+pub struct PageDecision {
     /// Looked up, or passed by.
     pub looked_up: bool,
     /// The variant.
@@ -60,7 +60,7 @@ pub struct Decided {
 
 /// What a fetch is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Purpose {
+pub struct FetchPurpose {
     /// The run that wants it.
     pub run: u64,
     /// How long what is stored has to stay fresh, to be left alone.
@@ -71,7 +71,7 @@ pub struct Purpose {
 
 /// Visitors' requests so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Traffic {
+pub struct TrafficCounts {
     /// Answered without the origin, or by somebody else's fetch.
     pub hits: u64,
 }
@@ -109,7 +109,7 @@ pub enum WarmOutcome {
 }
 
 /// The request path, as warming sees it.
-pub trait Path: Send + Sync + 'static {
+pub trait RequestPath: Send + Sync + 'static {
     /// The time.
     fn clock(&self) -> &Clock;
 
@@ -118,13 +118,18 @@ pub trait Path: Send + Sync + 'static {
 
     /// What the policies decide for a visitor with that device; none where the page can't be asked
     /// for.
-    fn decide(&self, page: &Page, device: Device) -> Option<Decided>;
+    fn decide(&self, page: &Page, device: Device) -> Option<PageDecision>;
 
     /// Sends a visitor's request down the path, if what is stored will not do.
-    fn fetch(&self, page: &Page, device: Device, purpose: Purpose) -> Wait<'_, WarmOutcome>;
+    fn fetch(
+        &self,
+        page: &Page,
+        device: Device,
+        purpose: FetchPurpose,
+    ) -> BoxFuture<'_, WarmOutcome>;
 
     /// What is stored already.
-    fn look(&self, page: &Page, device: Device, purpose: Purpose) -> Found;
+    fn look(&self, page: &Page, device: Device, purpose: FetchPurpose) -> WarmLookup;
 
     /// Whether visitors leave room at the site's origin.
     fn has_room(&self, site: usize) -> bool;
@@ -133,7 +138,12 @@ pub trait Path: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why there is nothing to read, for people.
-    fn read(&self, page: &Page, run: u64, max_bytes: usize) -> Wait<'_, Result<Vec<u8>, String>>;
+    fn read(
+        &self,
+        page: &Page,
+        run: u64,
+        max_bytes: usize,
+    ) -> BoxFuture<'_, Result<Vec<u8>, String>>;
 
     /// The `n` pages of a site that are wanted most in these hours.
     fn popular(&self, site: usize, hours: Hours, n: usize) -> Vec<PopularPage>;
@@ -142,13 +152,13 @@ pub trait Path: Send + Sync + 'static {
     fn plan_warm(&self, site: usize, plan: &str, popular: &[PopularPage]) -> Vec<WarmUrl>;
 
     /// What has been used of what `run` fetched, as far as it is counted.
-    fn used(&self, run: u64) -> Use;
+    fn used(&self, run: u64) -> UsedResponses;
 
     /// Counts what has not been counted yet, before figures are read.
     fn count(&self);
 
     /// The requests of a site's visitors so far.
-    fn traffic(&self, site: usize) -> Traffic;
+    fn traffic(&self, site: usize) -> TrafficCounts;
 
     /// Lets go of what is kept for runs whose window is over.
     fn release(&self, is_over: &dyn Fn(u64) -> bool);

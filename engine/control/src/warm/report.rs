@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::path::{Found, WarmOutcome};
-use super::variants::Task;
+use super::path::{WarmLookup, WarmOutcome};
+use super::variants::WarmTask;
 
 /// Failures, and notes, that a report keeps; the rest is only counted.
 pub const MAX_REASONS: usize = 50;
@@ -20,7 +20,7 @@ const MAX_LISTED_BYTES: usize = 4_096;
 /// What started a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Trigger {
+pub enum RunTrigger {
     /// The plan's schedule.
     Schedule,
     /// The plan's schedule, whose time came while the edge was down.
@@ -70,7 +70,7 @@ impl RunState {
 
 /// A URL that failed, or could not be stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Reason {
+pub struct PageFailure {
     /// Host, path and query.
     pub url: String,
     /// The variant, where there is one.
@@ -81,7 +81,7 @@ pub struct Reason {
 
 /// A page that a dry run would fetch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Listed {
+pub struct DryRunPage {
     /// Host, path and query.
     pub url: String,
     /// The variant, where there is one.
@@ -94,7 +94,7 @@ pub struct Listed {
 
 /// Whether a run was worth it: known when its window is over.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Worth {
+pub struct RunValue {
     /// The site's hits from the start of the run to the end of its window.
     pub window_hits: u64,
     /// Those of them that were answered from what the run fetched.
@@ -118,7 +118,7 @@ pub struct RunReport {
     /// The site's name.
     pub site: String,
     /// What started it.
-    pub trigger: Trigger,
+    pub trigger: RunTrigger,
     /// Whether it only finds out what it would fetch.
     pub dry_run: bool,
     /// How far it is.
@@ -155,21 +155,21 @@ pub struct RunReport {
     /// Bytes of their content.
     pub used_bytes: u64,
     /// Whether it was worth it; none before its window is over.
-    pub worth: Option<Worth>,
+    pub worth: Option<RunValue>,
     /// The first of those that failed.
-    pub failures: Vec<Reason>,
+    pub failures: Vec<PageFailure>,
     /// The first of those that could not be stored.
-    pub refusals: Vec<Reason>,
+    pub refusals: Vec<PageFailure>,
     /// What was odd while planning: a sitemap that is none, pages on other hosts.
     pub notes: Vec<String>,
     /// Of a dry run: the first of the pages that it would fetch, in their order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub would_fetch: Vec<Listed>,
+    pub would_fetch: Vec<DryRunPage>,
 }
 
 /// How far a run is, for those who wait for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
+pub struct RunProgress {
     /// How far it is.
     pub state: RunState,
     /// To be fetched.
@@ -180,9 +180,9 @@ pub struct Progress {
 
 impl RunReport {
     /// How far it is.
-    pub fn progress(&self) -> Progress {
+    pub fn progress(&self) -> RunProgress {
         let finished = self.fetched + self.fresh + self.not_stored + self.failed;
-        Progress {
+        RunProgress {
             state: self.state,
             planned: self.planned,
             finished,
@@ -211,14 +211,14 @@ impl RunReport {
     }
 
     /// Lists a page of a dry run.
-    pub(super) fn list(&mut self, task: &Task, found: Found) {
+    pub(super) fn list(&mut self, task: &WarmTask, found: WarmLookup) {
         if self.would_fetch.len() < MAX_LISTED {
             let url = cut(
                 &format!("{}{}", task.page.host, task.page.target),
                 MAX_LISTED_BYTES,
             );
             let variant = task.variant.as_deref().map(str::to_owned);
-            self.would_fetch.push(Listed {
+            self.would_fetch.push(DryRunPage {
                 url,
                 variant,
                 priority: task.priority,
@@ -235,10 +235,10 @@ impl RunReport {
     }
 }
 
-fn keep(reasons: &mut Vec<Reason>, url: &str, variant: Option<&str>, reason: &str) {
+fn keep(reasons: &mut Vec<PageFailure>, url: &str, variant: Option<&str>, reason: &str) {
     if reasons.len() < MAX_REASONS {
         let (url, reason) = (cut(url, MAX_REASON_BYTES), cut(reason, MAX_REASON_BYTES));
-        reasons.push(Reason {
+        reasons.push(PageFailure {
             url,
             variant: variant.map(str::to_owned),
             reason,

@@ -7,13 +7,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::path::{Found, Path, Purpose, SiteFacts, Traffic, WarmOutcome};
-use super::report::{Progress, RunReport, RunState};
+use super::path::{FetchPurpose, RequestPath, SiteFacts, TrafficCounts, WarmLookup, WarmOutcome};
+use super::report::{RunProgress, RunReport, RunState};
 use super::sources::gather;
-use super::variants::{PAGES_PER_TURN, Task, tasks};
+use super::variants::{PAGES_PER_TURN, WarmTask, tasks};
 use super::{Ledger, RunId, lock};
 use tero_config as config;
-use tero_edge::pace::{Pace, Sign};
+use tero_edge::pace::{FetchSignal, Pace};
 use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
 
@@ -33,9 +33,9 @@ pub(super) struct Run {
     /// Whether it only finds out what it would fetch.
     pub(super) dry: bool,
     /// The site's traffic when it began.
-    pub(super) before: Traffic,
+    pub(super) before: TrafficCounts,
     pub(super) report: std::sync::Mutex<RunReport>,
-    pub(super) progress: watch::Sender<Progress>,
+    pub(super) progress: watch::Sender<RunProgress>,
     pub(super) cancel: watch::Sender<bool>,
 }
 
@@ -51,8 +51,8 @@ impl Run {
         self.progress.send_replace(progress);
     }
 
-    fn purpose(&self, task: &Task) -> Purpose {
-        Purpose {
+    fn purpose(&self, task: &WarmTask) -> FetchPurpose {
+        FetchPurpose {
             run: self.id,
             until: self.until,
             changed: task.changed,
@@ -80,10 +80,14 @@ impl Run {
 }
 
 /// Runs a plan to its end, its deadline, or until it is cancelled.
-pub(super) async fn execute(path: Arc<dyn Path>, run: Arc<Run>, ledger: Arc<Ledger>) -> Arc<Run> {
+pub(super) async fn execute(
+    path: Arc<dyn RequestPath>,
+    run: Arc<Run>,
+    ledger: Arc<Ledger>,
+) -> Arc<Run> {
     let clock = path.clock().clone();
     // A run that breaks must not stand in the way of the next one.
-    let _guard = Guard {
+    let _guard = RunGuard {
         run: Arc::clone(&run),
         clock: clock.clone(),
     };
@@ -104,18 +108,18 @@ pub(super) async fn execute(path: Arc<dyn Path>, run: Arc<Run>, ledger: Arc<Ledg
     run
 }
 
-struct Guard {
+struct RunGuard {
     run: Arc<Run>,
     clock: Clock,
 }
 
-impl Drop for Guard {
+impl Drop for RunGuard {
     fn drop(&mut self) {
         self.run.finish(RunState::Failed, self.clock.now());
     }
 }
 
-async fn work(path: &Arc<dyn Path>, run: &Arc<Run>, ledger: &Arc<Ledger>) -> RunState {
+async fn work(path: &Arc<dyn RequestPath>, run: &Arc<Run>, ledger: &Arc<Ledger>) -> RunState {
     let clock = path.clock();
     let Some(site) = path.site(&run.plan.site) else {
         run.update(clock.now(), |report| {
@@ -149,12 +153,12 @@ async fn work(path: &Arc<dyn Path>, run: &Arc<Run>, ledger: &Arc<Ledger>) -> Run
 }
 
 /// Looks what is stored of the tasks, and fetches nothing.
-async fn look_at_all(path: &Arc<dyn Path>, run: &Run, tasks: Vec<Task>) {
+async fn look_at_all(path: &Arc<dyn RequestPath>, run: &Run, tasks: Vec<WarmTask>) {
     for chunk in tasks.chunks(PAGES_PER_TURN) {
         run.update(path.clock().now(), |report| {
             for task in chunk {
                 match path.look(&task.page, task.device, run.purpose(task)) {
-                    Found::Fresh => report.fresh += 1,
+                    WarmLookup::Fresh => report.fresh += 1,
                     found => report.list(task, found),
                 }
             }
@@ -166,11 +170,11 @@ async fn look_at_all(path: &Arc<dyn Path>, run: &Run, tasks: Vec<Task>) {
 /// Fetches the tasks in their order, as fast as the pace and the visitors allow. Dropped, it drops
 /// the fetches under way.
 async fn fetch_all(
-    path: &Arc<dyn Path>,
+    path: &Arc<dyn RequestPath>,
     run: &Arc<Run>,
     ledger: &Arc<Ledger>,
     site: &SiteFacts,
-    tasks: Vec<Task>,
+    tasks: Vec<WarmTask>,
 ) {
     let clock = path.clock().clone();
     let mut pace = Pace::new(run.plan.rate, run.plan.concurrency, clock.now());
@@ -235,12 +239,12 @@ async fn fetch_all(
 
 /// A task, and how often it has been tried in vain.
 struct Attempt {
-    task: Task,
+    task: WarmTask,
     tries: u32,
 }
 
 async fn fetch(
-    path: Arc<dyn Path>,
+    path: Arc<dyn RequestPath>,
     run: Arc<Run>,
     attempt: Attempt,
 ) -> (Attempt, WarmOutcome, Duration) {
@@ -257,18 +261,18 @@ async fn fetch(
     (attempt, outcome, took)
 }
 
-fn sign_of(outcome: &WarmOutcome, took: Duration) -> Sign {
+fn sign_of(outcome: &WarmOutcome, took: Duration) -> FetchSignal {
     match outcome {
-        WarmOutcome::Fresh => Sign::NotAsked,
+        WarmOutcome::Fresh => FetchSignal::NotAsked,
         WarmOutcome::Failed {
             overloaded: true,
             retry_after,
             ..
-        } => Sign::Overloaded {
+        } => FetchSignal::Overloaded {
             retry_after: *retry_after,
         },
         WarmOutcome::Failed { .. }
         | WarmOutcome::Fetched { .. }
-        | WarmOutcome::NotStored { .. } => Sign::Answered(took),
+        | WarmOutcome::NotStored { .. } => FetchSignal::Answered(took),
     }
 }

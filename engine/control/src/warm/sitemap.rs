@@ -24,7 +24,7 @@ const MAX_TEXT_BYTES: usize = 4_096;
 
 /// A page or a sitemap that a sitemap names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct SitemapEntry {
     /// Its URL, as written.
     pub url: String,
     /// When it changed (`lastmod`); of a date without a time, its first moment in UTC.
@@ -35,9 +35,9 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sitemap {
     /// Pages.
-    Pages(Vec<Entry>),
+    Pages(Vec<SitemapEntry>),
     /// Other sitemaps.
-    Index(Vec<Entry>),
+    Index(Vec<SitemapEntry>),
 }
 
 /// Reads a sitemap, packed with gzip or not, of at most `max_bytes` either way. Entries beyond
@@ -50,7 +50,7 @@ pub fn parse(bytes: &[u8], max_bytes: usize) -> Result<Sitemap, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned())?;
     let mut reader = Reader::from_str(text.trim_start_matches('\u{feff}'));
     reader.config_mut().expand_empty_elements = true;
-    let mut walk = Walk::default();
+    let mut walk = SitemapWalk::default();
     loop {
         match reader
             .read_event()
@@ -128,37 +128,37 @@ fn predefined(name: &str) -> String {
 /// Where the reader is, and what it has found. Names are compared without their namespace, which is
 /// often left out or mistyped.
 #[derive(Default)]
-struct Walk {
+struct SitemapWalk {
     depth: usize,
-    root: Option<Root>,
+    root: Option<SitemapRoot>,
     in_entry: bool,
-    field: Option<Field>,
+    field: Option<SitemapField>,
     text: String,
     url: String,
     changed: Option<Timestamp>,
-    found: Vec<Entry>,
+    found: Vec<SitemapEntry>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Field {
+enum SitemapField {
     Location,
     Changed,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Root {
+enum SitemapRoot {
     Pages,
     Index,
 }
 
-impl Walk {
+impl SitemapWalk {
     fn enter(&mut self, element: &BytesStart<'_>) -> Result<(), String> {
         let name = element.local_name();
         let name = name.as_ref();
         self.depth += 1;
         match (self.depth, self.root, name) {
-            (1, None, "urlset") => self.root = Some(Root::Pages),
-            (1, None, "sitemapindex") => self.root = Some(Root::Index),
+            (1, None, "urlset") => self.root = Some(SitemapRoot::Pages),
+            (1, None, "sitemapindex") => self.root = Some(SitemapRoot::Index),
             (1, None, _) => {
                 return Err(format!(
                     "is no sitemap but <{}>",
@@ -166,11 +166,11 @@ impl Walk {
                 ));
             }
             (1, Some(_), _) => return Err("is not XML: it has two roots".to_owned()),
-            (2, Some(Root::Pages), "url") | (2, Some(Root::Index), "sitemap") => {
+            (2, Some(SitemapRoot::Pages), "url") | (2, Some(SitemapRoot::Index), "sitemap") => {
                 self.in_entry = true
             }
-            (3, _, "loc") if self.in_entry => self.field = Some(Field::Location),
-            (3, _, "lastmod") if self.in_entry => self.field = Some(Field::Changed),
+            (3, _, "loc") if self.in_entry => self.field = Some(SitemapField::Location),
+            (3, _, "lastmod") if self.in_entry => self.field = Some(SitemapField::Changed),
             (depth, _, _) if depth > MAX_DEPTH => {
                 return Err("has elements nested too deeply".to_owned());
             }
@@ -185,8 +185,8 @@ impl Walk {
             (3, Some(field)) => {
                 let text = std::mem::take(&mut self.text);
                 match field {
-                    Field::Location => self.url = text.trim().to_owned(),
-                    Field::Changed => self.changed = date(text.trim()),
+                    SitemapField::Location => self.url = text.trim().to_owned(),
+                    SitemapField::Changed => self.changed = date(text.trim()),
                 }
                 self.field = None;
             }
@@ -199,7 +199,7 @@ impl Walk {
         self.in_entry = false;
         let (url, changed) = (std::mem::take(&mut self.url), self.changed.take());
         if !url.is_empty() && url.len() < MAX_TEXT_BYTES && self.found.len() < MAX_SITEMAP_URLS {
-            self.found.push(Entry { url, changed });
+            self.found.push(SitemapEntry { url, changed });
         }
     }
 
@@ -217,8 +217,8 @@ impl Walk {
         match self.root {
             _ if self.depth > 0 => Err("is cut short".to_owned()),
             None => Err("is not XML".to_owned()),
-            Some(Root::Pages) => Ok(Sitemap::Pages(self.found)),
-            Some(Root::Index) => Ok(Sitemap::Index(self.found)),
+            Some(SitemapRoot::Pages) => Ok(Sitemap::Pages(self.found)),
+            Some(SitemapRoot::Index) => Ok(Sitemap::Index(self.found)),
         }
     }
 }
@@ -252,7 +252,7 @@ mod tests {
 
     const MAX_BYTES: usize = 50 << 20;
 
-    fn urls(entries: Vec<Entry>) -> Vec<String> {
+    fn urls(entries: Vec<SitemapEntry>) -> Vec<String> {
         entries.into_iter().map(|entry| entry.url).collect()
     }
 
@@ -290,7 +290,7 @@ mod tests {
         let index = format!(
             "<sitemapindex {namespace}><sitemap><loc>http://a.example/1.xml</loc></sitemap></sitemapindex>"
         );
-        let entry = Entry {
+        let entry = SitemapEntry {
             url: "http://a.example/1.xml".to_owned(),
             changed: None,
         };

@@ -10,8 +10,8 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use self::seen::Seen;
-use super::path::{Page, Path, SiteFacts};
+use self::seen::SeenVariants;
+use super::path::{Page, RequestPath, SiteFacts};
 use super::run::Run;
 use tero_config as config;
 use tero_config::PlanVariants;
@@ -37,7 +37,7 @@ const MAX_URL_FILE_BYTES: u64 = 64 << 20;
 
 /// A variant that a plan wants of a page.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Wanted {
+pub enum WantedVariant {
     /// Each that some device gets.
     Every,
     /// What such a device gets.
@@ -52,7 +52,7 @@ pub struct Candidate {
     /// Which.
     pub page: Page,
     /// In which variants.
-    pub wanted: Vec<Wanted>,
+    pub wanted: Vec<WantedVariant>,
     /// The higher goes first.
     pub priority: u8,
     /// When it changed, as far as its sitemap knows.
@@ -61,7 +61,7 @@ pub struct Candidate {
 
 /// What a plan wants, and what was odd about finding out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Gathered {
+pub struct GatherResult {
     /// Each page once, the most wanted first.
     pub candidates: Vec<Candidate>,
     /// For the report.
@@ -69,17 +69,21 @@ pub struct Gathered {
 }
 
 /// Finds out what a run wants now.
-pub(super) async fn gather(path: &Arc<dyn Path>, run: &Run, site: &SiteFacts) -> Gathered {
+pub(super) async fn gather(
+    path: &Arc<dyn RequestPath>,
+    run: &Run,
+    site: &SiteFacts,
+) -> GatherResult {
     let Some(host) = &site.host else {
         let note = "the site takes any host, and nobody has asked for it yet: name a host in `hosts` to say under which to fetch";
-        return Gathered {
+        return GatherResult {
             candidates: Vec::new(),
             notes: vec![note.to_owned()],
         };
     };
     let plan = &run.plan;
     let (popular, seen) = popular(path, run, site);
-    let mut union = Union {
+    let mut union = CandidateSet {
         host: Arc::clone(host),
         variants: plan.variants.clone(),
         seen,
@@ -102,7 +106,7 @@ pub(super) async fn gather(path: &Arc<dyn Path>, run: &Run, site: &SiteFacts) ->
         }
     }
     for page in popular.iter().take(plan.popular) {
-        let own = vec![Wanted::Named(page.variant.clone())];
+        let own = vec![WantedVariant::Named(page.variant.clone())];
         let wanted = (plan.variants == PlanVariants::Seen).then_some(own);
         union.add_target(&page.url, wanted, PRIORITY_OF_POPULAR, "popularity");
     }
@@ -115,7 +119,7 @@ pub(super) async fn gather(path: &Arc<dyn Path>, run: &Run, site: &SiteFacts) ->
     union
         .list
         .sort_by_key(|candidate| std::cmp::Reverse(candidate.priority));
-    Gathered {
+    GatherResult {
         candidates: union.list,
         notes: union.notes,
     }
@@ -123,12 +127,16 @@ pub(super) async fn gather(path: &Arc<dyn Path>, run: &Run, site: &SiteFacts) ->
 
 /// What is wanted in the hours of the run's window: at these hours of the week, else at these hours
 /// of any day, else at any time. And what visitors of those hours wanted it as.
-fn popular(path: &Arc<dyn Path>, run: &Run, site: &SiteFacts) -> (Vec<PopularPage>, Seen) {
+fn popular(
+    path: &Arc<dyn RequestPath>,
+    run: &Run,
+    site: &SiteFacts,
+) -> (Vec<PopularPage>, SeenVariants) {
     let n = run.plan.popular.max(POPULAR_AT_LEAST);
     let hours = Hours::between(path.clock().now(), run.until, site.zone);
     path.count();
     let mut found: Vec<PopularPage> = Vec::new();
-    let mut seen = Seen::default();
+    let mut seen = SeenVariants::default();
     for (hours, are_those) in [
         (hours, true),
         (hours.on_every_day(), true),
@@ -138,7 +146,7 @@ fn popular(path: &Arc<dyn Path>, run: &Run, site: &SiteFacts) -> (Vec<PopularPag
             break;
         }
         if !are_those {
-            seen = Seen::of(&found);
+            seen = SeenVariants::of(&found);
         }
         let known: HashSet<(String, Option<Arc<str>>)> = found
             .iter()
@@ -151,7 +159,7 @@ fn popular(path: &Arc<dyn Path>, run: &Run, site: &SiteFacts) -> (Vec<PopularPag
         );
     }
     if found.len() >= n {
-        seen = Seen::of(&found);
+        seen = SeenVariants::of(&found);
     }
     found.truncate(n);
     (found, seen)
@@ -181,7 +189,7 @@ fn read_file(file: &std::path::Path) -> Result<Vec<String>, String> {
 }
 
 async fn ask_policies(
-    path: &Arc<dyn Path>,
+    path: &Arc<dyn RequestPath>,
     plan: &config::Plan,
     site: &SiteFacts,
     mut popular: Vec<PopularPage>,
@@ -195,25 +203,25 @@ async fn ask_policies(
 
 /// Names of variants or device classes. A name that is both is that of the device: it gets the
 /// variant of that name where there is one.
-fn wanted_of(names: &[String]) -> Vec<Wanted> {
+fn wanted_of(names: &[String]) -> Vec<WantedVariant> {
     let one = |name: &String| match Device::from_name(name) {
-        Some(device) => Wanted::Of(device),
-        None => Wanted::Named(Some(name.as_str().into())),
+        Some(device) => WantedVariant::Of(device),
+        None => WantedVariant::Named(Some(name.as_str().into())),
     };
     names.iter().map(one).collect()
 }
 
-struct Union {
+struct CandidateSet {
     /// Under which pages without a host are asked for.
     host: Arc<str>,
     variants: PlanVariants,
-    seen: Seen,
+    seen: SeenVariants,
     found: HashMap<Page, usize>,
     list: Vec<Candidate>,
     notes: Vec<String>,
 }
 
-impl Union {
+impl CandidateSet {
     fn note(&mut self, note: String) {
         if self.notes.len() < super::report::MAX_REASONS {
             self.notes.push(note);
@@ -224,7 +232,7 @@ impl Union {
     fn add_target(
         &mut self,
         target: &str,
-        wanted: Option<Vec<Wanted>>,
+        wanted: Option<Vec<WantedVariant>>,
         priority: u8,
         source: &str,
     ) {
@@ -245,9 +253,9 @@ impl Union {
     }
 
     /// The variants that the plan wants of a page.
-    fn of_plan(&self, target: &str) -> Vec<Wanted> {
+    fn of_plan(&self, target: &str) -> Vec<WantedVariant> {
         match &self.variants {
-            PlanVariants::All => vec![Wanted::Every],
+            PlanVariants::All => vec![WantedVariant::Every],
             PlanVariants::These(names) => wanted_of(names),
             PlanVariants::Seen => self.seen.variants(target),
         }

@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::path::{Decided, Found, Page, Purpose, SiteFacts, Wait};
+use super::path::{BoxFuture, FetchPurpose, Page, PageDecision, SiteFacts, WarmLookup};
 use super::*;
-use tero_config::{Missed, PlanVariants};
+use tero_config::{MissedRunAction, PlanVariants};
 use tero_edge::telemetry::popularity::Hours;
 use tero_edge::telemetry::popularity::saved::SavedSite;
-use tero_edge::telemetry::warm_use::Use;
+use tero_edge::telemetry::warm_use::UsedResponses;
 use tero_policy_host::device::Device;
 use tero_policy_host::warm_url::PopularPage;
 use tero_policy_host::warm_url::WarmUrl;
@@ -25,7 +25,7 @@ const EIGHT: Timestamp = Timestamp::from_unix_secs(1_795_518_000);
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// An edge that stores in a list, before a site whose phones and tablets get variants of `/v/…`.
-struct Fake {
+struct FakePath {
     clock: Clock,
     hosts: Vec<String>,
     popular: Vec<PopularPage>,
@@ -34,16 +34,16 @@ struct Fake {
     /// How each fetch of a page goes, and how long it takes; `Fetched` at once where there is none.
     fates: HashMap<&'static str, (WarmOutcome, Duration)>,
     /// What is stored already.
-    found: HashMap<&'static str, Found>,
+    found: HashMap<&'static str, WarmLookup>,
     full: AtomicBool,
     hits: AtomicU64,
     saved: Mutex<BTreeMap<String, SavedSite>>,
-    seen: Mutex<Seen>,
+    seen: Mutex<FakeRecord>,
 }
 
 #[derive(Default)]
-struct Seen {
-    purposes: Vec<Purpose>,
+struct FakeRecord {
+    purposes: Vec<FetchPurpose>,
     released: u64,
     fetched: Vec<(String, Device)>,
     at: Vec<Timestamp>,
@@ -52,9 +52,9 @@ struct Seen {
     asked_hours: Vec<Hours>,
 }
 
-impl Fake {
-    fn new() -> Fake {
-        Fake {
+impl FakePath {
+    fn new() -> FakePath {
+        FakePath {
             clock: Clock::by_hand(EIGHT),
             hosts: vec![
                 "*".to_owned(),
@@ -74,7 +74,7 @@ impl Fake {
     }
 }
 
-impl Path for Fake {
+impl RequestPath for FakePath {
     fn clock(&self) -> &Clock {
         &self.clock
     }
@@ -95,7 +95,7 @@ impl Path for Fake {
         (name == "site").then(facts)
     }
 
-    fn decide(&self, page: &Page, device: Device) -> Option<Decided> {
+    fn decide(&self, page: &Page, device: Device) -> Option<PageDecision> {
         let variant = match device {
             Device::Mobile | Device::Tablet if page.target.starts_with("/v/") => {
                 Some(Arc::from(device.as_str()))
@@ -103,14 +103,19 @@ impl Path for Fake {
             _ => None,
         };
         let key = format!("{}{}#{variant:?}", page.host, page.target).into_bytes();
-        Some(Decided {
+        Some(PageDecision {
             looked_up: !page.target.starts_with("/pay"),
             variant,
             key,
         })
     }
 
-    fn fetch(&self, page: &Page, device: Device, purpose: Purpose) -> Wait<'_, WarmOutcome> {
+    fn fetch(
+        &self,
+        page: &Page,
+        device: Device,
+        purpose: FetchPurpose,
+    ) -> BoxFuture<'_, WarmOutcome> {
         let url = format!("{}{}", page.host, page.target);
         let fate = self.fates.get(page.target.as_str()).cloned();
         Box::pin(async move {
@@ -135,11 +140,11 @@ impl Path for Fake {
         })
     }
 
-    fn look(&self, page: &Page, _: Device, _: Purpose) -> Found {
+    fn look(&self, page: &Page, _: Device, _: FetchPurpose) -> WarmLookup {
         self.found
             .get(page.target.as_str())
             .copied()
-            .unwrap_or(Found::Absent)
+            .unwrap_or(WarmLookup::Absent)
     }
 
     fn has_room(&self, site: usize) -> bool {
@@ -147,7 +152,7 @@ impl Path for Fake {
         !self.full.load(Ordering::Relaxed)
     }
 
-    fn read(&self, page: &Page, _: u64, _: usize) -> Wait<'_, Result<Vec<u8>, String>> {
+    fn read(&self, page: &Page, _: u64, _: usize) -> BoxFuture<'_, Result<Vec<u8>, String>> {
         let text = self
             .texts
             .get(page.target.as_str())
@@ -169,8 +174,8 @@ impl Path for Fake {
         self.of_policies.clone()
     }
 
-    fn used(&self, run: u64) -> Use {
-        Use {
+    fn used(&self, run: u64) -> UsedResponses {
+        UsedResponses {
             responses: run * 10,
             bytes: run * 7,
             hits: run * 30,
@@ -179,9 +184,9 @@ impl Path for Fake {
 
     fn count(&self) {}
 
-    fn traffic(&self, site: usize) -> Traffic {
+    fn traffic(&self, site: usize) -> TrafficCounts {
         assert_eq!(site, 3);
-        Traffic {
+        TrafficCounts {
             hits: self.hits.load(Ordering::Relaxed),
         }
     }
@@ -209,13 +214,13 @@ impl Path for Fake {
 
 fn plan() -> config::Plan {
     config::Plan {
-        place: config::Place { line: 1, column: 1 },
+        place: config::FilePosition { line: 1, column: 1 },
         name: "plan".into(),
         site: "site".into(),
         schedule: None,
         zone: None,
         window: 240 * MINUTE,
-        missed: Missed::Run,
+        missed: MissedRunAction::Run,
         urls: Vec::new(),
         url_files: Vec::new(),
         sitemaps: Vec::new(),
@@ -237,27 +242,27 @@ fn strings(texts: &[&str]) -> Vec<String> {
 }
 
 /// A warmer that follows its plans until it is dropped.
-struct Running {
-    fake: Arc<Fake>,
+struct RunningWarmer {
+    fake: Arc<FakePath>,
     warmer: Arc<Warmer>,
-    stage: watch::Sender<Stage>,
+    stage: watch::Sender<ShutdownStage>,
     follower: tokio::task::JoinHandle<()>,
 }
 
-impl Running {
-    fn start(fake: Fake, plans: Vec<config::Plan>) -> Running {
-        Running::remembering(fake, plans, Remembered::default())
+impl RunningWarmer {
+    fn start(fake: FakePath, plans: Vec<config::Plan>) -> RunningWarmer {
+        RunningWarmer::remembering(fake, plans, PlanMemory::default())
     }
 
-    fn remembering(fake: Fake, plans: Vec<config::Plan>, remembered: Remembered) -> Running {
+    fn remembering(fake: FakePath, plans: Vec<config::Plan>, memory: PlanMemory) -> RunningWarmer {
         let fake = Arc::new(fake);
-        let warmer = Warmer::on(Arc::clone(&fake) as Arc<dyn Path>, plans, remembered).unwrap();
-        let (stage, stages) = watch::channel(Stage::Running);
+        let warmer = Warmer::on(Arc::clone(&fake) as Arc<dyn RequestPath>, plans, memory).unwrap();
+        let (stage, stages) = watch::channel(ShutdownStage::Running);
         let follower = tokio::spawn({
             let warmer = Arc::clone(&warmer);
             async move { warmer.follow(stages).await }
         });
-        Running {
+        RunningWarmer {
             fake,
             warmer,
             stage,
@@ -272,7 +277,7 @@ impl Running {
             .await
     }
 
-    async fn wait_for(&self, run: RunId, condition: impl FnMut(&Progress) -> bool) -> RunReport {
+    async fn wait_for(&self, run: RunId, condition: impl FnMut(&RunProgress) -> bool) -> RunReport {
         self.warmer
             .watch(run)
             .unwrap()
@@ -314,8 +319,8 @@ impl Running {
 
 #[tokio::test]
 async fn each_page_is_fetched_once_per_variant_that_visitors_get() {
-    let running = Running::start(
-        Fake::new(),
+    let running = RunningWarmer::start(
+        FakePath::new(),
         vec![config::Plan {
             urls: strings(&["/", "/v/1", "/", "/pay/now"]),
             ..plan()
@@ -358,7 +363,7 @@ async fn wanted_variants_are_names_or_devices_and_those_not_declared_are_skipped
         variants: PlanVariants::These(variants),
         ..plan()
     };
-    let running = Running::start(Fake::new(), vec![plan]);
+    let running = RunningWarmer::start(FakePath::new(), vec![plan]);
     let report = running.run().await;
     let mut fetched = running.fetched();
     fetched.sort();
@@ -393,10 +398,10 @@ async fn the_report_says_what_was_fresh_not_stored_and_failed_and_why() {
         .into_iter()
         .map(|(target, outcome)| (target, (outcome, Duration::ZERO)))
         .collect();
-    let running = Running::start(
-        Fake {
+    let running = RunningWarmer::start(
+        FakePath {
             fates,
-            ..Fake::new()
+            ..FakePath::new()
         },
         vec![config::Plan {
             urls: strings(&["/", "/fresh", "/no-store", "/gone"]),
@@ -444,7 +449,7 @@ async fn a_plan_runs_when_its_local_time_comes_and_once_however_far_the_clock_ju
         schedule: Some("30 8 * * MON-SAT".to_owned()),
         ..plan()
     };
-    let running = Running::start(Fake::new(), vec![scheduled]);
+    let running = RunningWarmer::start(FakePath::new(), vec![scheduled]);
     running.settle().await;
     assert_eq!(
         running.warmer.plans()[0].next.as_deref(),
@@ -456,7 +461,7 @@ async fn a_plan_runs_when_its_local_time_comes_and_once_however_far_the_clock_ju
     let report = running
         .wait_for(1, |progress| progress.state.is_over())
         .await;
-    assert_eq!((report.trigger, report.fetched), (Trigger::Schedule, 1));
+    assert_eq!((report.trigger, report.fetched), (RunTrigger::Schedule, 1));
     running.advance(Duration::from_secs(1)).await;
     assert_eq!(running.warmer.runs().len(), 1);
     // Over three openings and a Sunday.
@@ -480,10 +485,10 @@ async fn a_plan_never_runs_twice_at_once() {
             MINUTE,
         ),
     )]);
-    let running = Running::start(
-        Fake {
+    let running = RunningWarmer::start(
+        FakePath {
             fates,
-            ..Fake::new()
+            ..FakePath::new()
         },
         vec![config::Plan {
             urls: strings(&["/slow"]),
@@ -523,10 +528,10 @@ async fn a_run_ends_at_its_deadline_and_drops_what_is_under_way() {
         deadline: 5 * MINUTE,
         ..plan()
     };
-    let running = Running::start(
-        Fake {
+    let running = RunningWarmer::start(
+        FakePath {
             fates,
-            ..Fake::new()
+            ..FakePath::new()
         },
         vec![plan],
     );
@@ -557,10 +562,10 @@ async fn a_run_can_be_cancelled() {
             MINUTE,
         ),
     )]);
-    let running = Running::start(
-        Fake {
+    let running = RunningWarmer::start(
+        FakePath {
             fates,
-            ..Fake::new()
+            ..FakePath::new()
         },
         vec![config::Plan {
             urls: strings(&["/slow"]),
@@ -592,10 +597,10 @@ async fn a_stopping_edge_ends_its_runs_and_starts_none() {
             MINUTE,
         ),
     )]);
-    let running = Running::start(
-        Fake {
+    let running = RunningWarmer::start(
+        FakePath {
             fates,
-            ..Fake::new()
+            ..FakePath::new()
         },
         vec![config::Plan {
             urls: strings(&["/slow"]),
@@ -606,7 +611,7 @@ async fn a_stopping_edge_ends_its_runs_and_starts_none() {
     running
         .wait_for(run, |progress| progress.state == RunState::Fetching)
         .await;
-    running.stage.send_replace(Stage::Draining);
+    running.stage.send_replace(ShutdownStage::Draining);
     running.follower.await.unwrap();
     assert_eq!(running.warmer.run(run).unwrap().state, RunState::Cancelled);
     assert_eq!(running.warmer.start("plan"), Err(StartError::Stopping));
@@ -639,10 +644,10 @@ async fn no_more_are_under_way_than_the_plan_says() {
         fates
     });
     let urls = strings(&["/1", "/2", "/3", "/4", "/5", "/6", "/7", "/8"]);
-    let running = Running::start(
-        Fake {
+    let running = RunningWarmer::start(
+        FakePath {
             fates,
-            ..Fake::new()
+            ..FakePath::new()
         },
         vec![config::Plan {
             urls,
@@ -684,10 +689,10 @@ async fn fetches_keep_to_the_rate_and_leave_an_overloaded_origin_alone() {
         deadline: 60 * MINUTE,
         ..plan()
     };
-    let running = Running::start(
-        Fake {
+    let running = RunningWarmer::start(
+        FakePath {
             fates,
-            ..Fake::new()
+            ..FakePath::new()
         },
         vec![plan],
     );
@@ -715,8 +720,8 @@ async fn fetches_keep_to_the_rate_and_leave_an_overloaded_origin_alone() {
 
 #[tokio::test]
 async fn other_plans_are_taken_over_and_wrong_ones_refused() {
-    let running = Running::start(
-        Fake::new(),
+    let running = RunningWarmer::start(
+        FakePath::new(),
         vec![config::Plan {
             schedule: Some("0 9 * * *".to_owned()),
             ..plan()
@@ -763,7 +768,7 @@ async fn other_plans_are_taken_over_and_wrong_ones_refused() {
 
 #[tokio::test]
 async fn only_so_many_runs_are_remembered() {
-    let running = Running::start(Fake::new(), vec![plan()]);
+    let running = RunningWarmer::start(FakePath::new(), vec![plan()]);
     for _ in 0..MAX_REMEMBERED_RUNS + 5 {
         running.run().await;
     }
@@ -785,10 +790,10 @@ async fn a_plan_is_cancelled_by_its_name() {
             MINUTE,
         ),
     )]);
-    let running = Running::start(
-        Fake {
+    let running = RunningWarmer::start(
+        FakePath {
             fates,
-            ..Fake::new()
+            ..FakePath::new()
         },
         vec![config::Plan {
             urls: strings(&["/slow"]),
@@ -832,10 +837,10 @@ async fn what_an_overloaded_origin_did_not_give_is_tried_again_and_its_wish_is_k
         deadline: 100 * Duration::from_secs(1),
         ..plan()
     };
-    let running = Running::start(
-        Fake {
+    let running = RunningWarmer::start(
+        FakePath {
             fates,
-            ..Fake::new()
+            ..FakePath::new()
         },
         vec![plan],
     );
@@ -869,10 +874,10 @@ async fn a_page_that_fails_again_and_again_has_failed() {
         retry_after: None,
     };
     let fates = HashMap::from([("/1", (down, Duration::ZERO))]);
-    let running = Running::start(
-        Fake {
+    let running = RunningWarmer::start(
+        FakePath {
             fates,
-            ..Fake::new()
+            ..FakePath::new()
         },
         vec![config::Plan {
             urls: strings(&["/1"]),
@@ -891,9 +896,9 @@ async fn a_page_that_fails_again_and_again_has_failed() {
 
 #[tokio::test]
 async fn visitors_go_first() {
-    let fake = Fake::new();
+    let fake = FakePath::new();
     fake.full.store(true, Ordering::Relaxed);
-    let running = Running::start(
+    let running = RunningWarmer::start(
         fake,
         vec![config::Plan {
             urls: strings(&["/1"]),
@@ -915,14 +920,14 @@ async fn visitors_go_first() {
 #[tokio::test]
 async fn a_dry_run_tells_what_would_be_fetched_and_stands_in_nobodys_way() {
     let found = HashMap::from([
-        ("/1", Found::GoesStale),
-        ("/2", Found::Fresh),
-        ("/3", Found::Changed),
+        ("/1", WarmLookup::GoesStale),
+        ("/2", WarmLookup::Fresh),
+        ("/3", WarmLookup::Changed),
     ]);
-    let running = Running::start(
-        Fake {
+    let running = RunningWarmer::start(
+        FakePath {
             found,
-            ..Fake::new()
+            ..FakePath::new()
         },
         vec![config::Plan {
             urls: strings(&["/1", "/2", "/3", "/4"]),
@@ -976,10 +981,10 @@ async fn a_plan_has_run_once_a_run_is_over() {
             MINUTE,
         ),
     )]);
-    let running = Running::start(
-        Fake {
+    let running = RunningWarmer::start(
+        FakePath {
             fates,
-            ..Fake::new()
+            ..FakePath::new()
         },
         vec![config::Plan {
             urls: strings(&["/slow"]),
@@ -999,7 +1004,7 @@ async fn a_plan_has_run_once_a_run_is_over() {
             .wait_for(run, |progress| progress.state.is_over())
             .await
             .trigger,
-        Trigger::Start
+        RunTrigger::Start
     );
     running.settle().await;
     assert_eq!(running.warmer.has_run("plan"), Some(true));

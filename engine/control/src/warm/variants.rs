@@ -7,8 +7,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::path::{Decided, Page, Path, SiteFacts};
-use super::sources::{Candidate, Wanted};
+use super::path::{Page, PageDecision, RequestPath, SiteFacts};
+use super::sources::{Candidate, WantedVariant};
 use tero_policy_host::device::Device;
 use tero_semantics::timestamp::Timestamp;
 
@@ -27,7 +27,7 @@ pub(super) const PAGES_PER_TURN: usize = 64;
 
 /// A fetch to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Task {
+pub struct WarmTask {
     /// Which page.
     pub page: Page,
     /// As which device.
@@ -42,9 +42,9 @@ pub struct Task {
 
 /// The fetches of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tasks {
+pub struct WarmTasks {
     /// To be made, the most wanted first.
-    pub tasks: Vec<Task>,
+    pub tasks: Vec<WarmTask>,
     /// How many more there would be without the bound.
     pub left_out: u64,
     /// Pages that policies pass by: they are never stored, so nothing is fetched.
@@ -53,12 +53,12 @@ pub struct Tasks {
 
 /// The fetches that bring what the candidates want, at most `max`.
 pub async fn tasks(
-    path: &Arc<dyn Path>,
+    path: &Arc<dyn RequestPath>,
     site: &SiteFacts,
     candidates: &[Candidate],
     max: usize,
-) -> Tasks {
-    let mut made = Tasks::default();
+) -> WarmTasks {
+    let mut made = WarmTasks::default();
     let mut keys = HashSet::new();
     for (number, candidate) in candidates.iter().enumerate() {
         if number % PAGES_PER_TURN == PAGES_PER_TURN - 1 {
@@ -73,7 +73,7 @@ pub async fn tasks(
                 continue;
             }
             if made.tasks.len() < max {
-                made.tasks.push(Task {
+                made.tasks.push(WarmTask {
                     page: candidate.page.clone(),
                     device,
                     variant: decided.variant.clone(),
@@ -89,7 +89,11 @@ pub async fn tasks(
 }
 
 /// What each device gets.
-fn decisions(path: &Arc<dyn Path>, site: &SiteFacts, page: &Page) -> Vec<(Device, Decided)> {
+fn decisions(
+    path: &Arc<dyn RequestPath>,
+    site: &SiteFacts,
+    page: &Page,
+) -> Vec<(Device, PageDecision)> {
     // Where policies do not ask for the device, all get the same.
     let devices = if site.by_device {
         &DEVICES[..]
@@ -102,14 +106,17 @@ fn decisions(path: &Arc<dyn Path>, site: &SiteFacts, page: &Page) -> Vec<(Device
         .collect()
 }
 
-fn chosen<'d>(decided: &'d [(Device, Decided)], wanted: &[Wanted]) -> Vec<(Device, &'d Decided)> {
+fn chosen<'d>(
+    decided: &'d [(Device, PageDecision)],
+    wanted: &[WantedVariant],
+) -> Vec<(Device, &'d PageDecision)> {
     let mut chosen = Vec::new();
     for wanted in wanted {
         match wanted {
-            Wanted::Every => {
+            WantedVariant::Every => {
                 chosen.extend(decided.iter().map(|(device, decided)| (*device, decided)))
             }
-            Wanted::Of(wanted) => {
+            WantedVariant::Of(wanted) => {
                 // With one answer for all devices, that is what this one gets.
                 let of_device = decided
                     .iter()
@@ -117,7 +124,7 @@ fn chosen<'d>(decided: &'d [(Device, Decided)], wanted: &[Wanted]) -> Vec<(Devic
                     .or(decided.first().filter(|_| decided.len() == 1));
                 chosen.extend(of_device.map(|(_, decided)| (*wanted, decided)));
             }
-            Wanted::Named(name) => {
+            WantedVariant::Named(name) => {
                 let of_name = decided.iter().find(|(_, decided)| decided.variant == *name);
                 chosen.extend(of_name.map(|(device, decided)| (*device, decided)));
             }

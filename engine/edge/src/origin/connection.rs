@@ -12,8 +12,8 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::stream::{NextHopStream, Progress};
-use super::{RequestBody, Settings};
+use super::stream::{NextHopStream, RequestProgress};
+use super::{OriginSettings, RequestBody};
 use tero_semantics::timestamp::Timestamp;
 
 /// Idle connections kept per next hop and thread.
@@ -27,27 +27,27 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(55);
 const USED_LATELY: Duration = Duration::from_secs(1);
 
 thread_local! {
-    static IDLE: RefCell<Idle> = RefCell::default();
+    static IDLE: RefCell<IdleConnections> = RefCell::default();
 }
 
 /// The idle connections of a thread.
 #[derive(Default)]
-struct Idle {
-    by_hop: HashMap<usize, Vec<(Connection, Timestamp)>, foldhash::fast::RandomState>,
+struct IdleConnections {
+    by_hop: HashMap<usize, Vec<(NextHopConnection, Timestamp)>, foldhash::fast::RandomState>,
     /// When those of all hops were last looked through.
     swept: Timestamp,
 }
 
 /// An open connection.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct NextHopConnection {
     sender: http1::SendRequest<RequestBody>,
-    progress: Arc<Progress>,
+    progress: Arc<RequestProgress>,
 }
 
 /// What became of a request.
 #[derive(Debug)]
-pub(super) enum Sent {
+pub(super) enum SendResult {
     /// The head of the response came.
     Answered(Response<Incoming>),
     /// The connection had ended already: not a byte was sent.
@@ -61,20 +61,20 @@ pub(super) enum Sent {
     },
 }
 
-impl Connection {
-    pub(super) async fn send(&mut self, request: Request<RequestBody>) -> Sent {
+impl NextHopConnection {
+    pub(super) async fn send(&mut self, request: Request<RequestBody>) -> SendResult {
         if let Err(source) = self.sender.ready().await {
-            return Sent::Unsent(request, source);
+            return SendResult::Unsent(request, source);
         }
         self.progress.request_sent(request.method());
         match self.sender.try_send_request(request).await {
-            Ok(response) => Sent::Answered(response),
+            Ok(response) => SendResult::Answered(response),
             Err(mut failure) => match failure.take_message() {
-                Some(request) => Sent::Unsent(request, failure.into_error()),
+                Some(request) => SendResult::Unsent(request, failure.into_error()),
                 None => {
                     let source = failure.into_error();
                     let was_closed = source.is_incomplete_message() || source.is_canceled();
-                    Sent::Broken {
+                    SendResult::Broken {
                         source,
                         was_silent: was_closed && !self.progress.has_answer(),
                     }
@@ -85,10 +85,14 @@ impl Connection {
 }
 
 /// Opens a connection and lets it run on this thread.
-pub(super) async fn open(host: &str, port: u16, settings: &Settings) -> io::Result<Connection> {
+pub(super) async fn open(
+    host: &str,
+    port: u16,
+    settings: &OriginSettings,
+) -> io::Result<NextHopConnection> {
     let stream = TcpStream::connect((host, port)).await?;
     stream.set_nodelay(true)?;
-    let progress = Arc::new(Progress::default());
+    let progress = Arc::new(RequestProgress::default());
     let handshake = http1::Builder::new()
         .max_buf_size(settings.max_header_bytes.max(8192))
         .max_headers(settings.max_headers)
@@ -100,12 +104,12 @@ pub(super) async fn open(host: &str, port: u16, settings: &Settings) -> io::Resu
     let (sender, connection) = handshake.map_err(io::Error::other)?;
     // An error of the connection reaches whoever waits for its response.
     tokio::spawn(async move { drop(connection.with_upgrades().await) });
-    Ok(Connection { sender, progress })
+    Ok(NextHopConnection { sender, progress })
 }
 
 /// An idle connection to the hop that is still open, the latest first; for what can't be sent
 /// twice, one that was used lately.
-pub(super) fn take_idle(hop: usize, now: Timestamp, can_repeat: bool) -> Option<Connection> {
+pub(super) fn take_idle(hop: usize, now: Timestamp, can_repeat: bool) -> Option<NextHopConnection> {
     let longest = if can_repeat {
         IDLE_TIMEOUT
     } else {
@@ -122,13 +126,13 @@ pub(super) fn take_idle(hop: usize, now: Timestamp, can_repeat: bool) -> Option<
     })
 }
 
-fn is_of_use((connection, since): &(Connection, Timestamp), now: Timestamp) -> bool {
+fn is_of_use((connection, since): &(NextHopConnection, Timestamp), now: Timestamp) -> bool {
     !connection.sender.is_closed() && now.since(*since) < IDLE_TIMEOUT
 }
 
 /// Keeps a connection whose response is being read; it serves the next request as soon as that has
 /// ended.
-pub(super) fn keep(hop: usize, connection: Connection, now: Timestamp) {
+pub(super) fn keep(hop: usize, connection: NextHopConnection, now: Timestamp) {
     IDLE.with_borrow_mut(|idle| {
         if now.since(idle.swept) >= IDLE_TIMEOUT || now < idle.swept {
             // A reload makes new hops, and nobody asks any more for the connections of those
@@ -154,7 +158,7 @@ mod tests {
 
     #[test]
     fn connections_to_hops_that_nobody_asks_any_more_are_let_go() {
-        let settings = Settings {
+        let settings = OriginSettings {
             hops: vec![],
             max_fetches: 1,
             connect_timeout: Duration::from_secs(1),

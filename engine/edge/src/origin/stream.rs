@@ -19,9 +19,9 @@ const ANSWERED: u8 = 3;
 
 /// How far the latest request on a connection has come.
 #[derive(Debug, Default)]
-pub(super) struct Progress(AtomicU8);
+pub(super) struct RequestProgress(AtomicU8);
 
-impl Progress {
+impl RequestProgress {
     /// A request goes out: what comes from now on is its response.
     pub(super) fn request_sent(&self, method: &Method) {
         self.0.store(
@@ -44,12 +44,12 @@ impl Progress {
 #[derive(Debug)]
 pub(super) struct NextHopStream {
     stream: TcpStream,
-    progress: Arc<Progress>,
+    progress: Arc<RequestProgress>,
     responses: Responses,
 }
 
 impl NextHopStream {
-    pub(super) fn new(stream: TcpStream, progress: Arc<Progress>) -> NextHopStream {
+    pub(super) fn new(stream: TcpStream, progress: Arc<RequestProgress>) -> NextHopStream {
         NextHopStream {
             stream,
             progress,

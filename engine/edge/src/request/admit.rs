@@ -11,14 +11,14 @@ use http::header::{
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 
-use super::caller::Caller;
+use super::client::ClientHandle;
 use super::site::Site;
 use super::{Edge, trial, upgrade};
 use tero_policy_host::device::Device;
 use tero_policy_host::device::DeviceFields;
-use tero_policy_host::{Ask, Chain};
+use tero_policy_host::{Chain, PolicyRequest};
 use tero_semantics::cache_control::RequestDirectives;
-use tero_semantics::decision::{Lookup, RequestDecision};
+use tero_semantics::decision::{LookupDecision, RequestDecision};
 use tero_semantics::forwarding::{self, CDN_LOOP};
 use tero_semantics::key;
 use tero_semantics::timestamp::Timestamp;
@@ -46,20 +46,20 @@ pub struct Exchange {
     /// What the client says about caching.
     pub directives: RequestDirectives,
     /// Which fields that matter for the answer are there.
-    pub fields: Presence,
+    pub fields: FieldPresence,
     /// When it was received.
     pub at: Timestamp,
     /// Who asked.
     pub client: Option<IpAddr>,
     /// Who waits for the answer; nobody, for a warming plan.
-    pub caller: Option<Caller>,
+    pub connection: Option<ClientHandle>,
     /// The run of a warming plan that asks; 0 for a visitor.
     pub warm_run: u64,
 }
 
 /// Which request fields are present, found in one pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Presence {
+pub struct FieldPresence {
     /// One of the fields of RFC 9110 §13.1.
     pub conditional: bool,
     /// `Range`
@@ -76,8 +76,8 @@ pub struct Presence {
 
 /// What letting a request in needs of its fields, found in the same pass.
 #[derive(Debug, Default)]
-struct Seen<'a> {
-    presence: Presence,
+struct FieldScan<'a> {
+    presence: FieldPresence,
     device: DeviceFields<'a>,
     host: Option<&'a HeaderValue>,
     /// `Host` comes more than once.
@@ -90,7 +90,7 @@ struct Seen<'a> {
 
 /// Why a request was not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum AdmissionRefusal {
     /// No `Host`, several, or one that is none.
     #[error("the Host field is missing, doubled or malformed")]
     BadHost,
@@ -127,9 +127,9 @@ pub enum Handling {
     Upgrade,
 }
 
-impl<'a> Seen<'a> {
-    fn of(headers: &'a HeaderMap, edge_name: &str) -> Seen<'a> {
-        let mut seen = Seen::default();
+impl<'a> FieldScan<'a> {
+    fn of(headers: &'a HeaderMap, edge_name: &str) -> FieldScan<'a> {
+        let mut seen = FieldScan::default();
         for (name, value) in headers {
             // Name, colon, space, value, end of line.
             seen.bytes += name.as_str().len() + value.len() + 4;
@@ -174,8 +174,8 @@ impl Exchange {
     }
 
     /// The question to the policies.
-    pub fn ask(&self) -> Ask<'_> {
-        Ask {
+    pub fn ask(&self) -> PolicyRequest<'_> {
+        PolicyRequest {
             method: &self.parts.method,
             scheme: SCHEME,
             host: &self.host,
@@ -191,7 +191,7 @@ impl Exchange {
     pub fn handling(&self) -> Handling {
         match self.parts.method {
             _ if self.fields.unusual && upgrade::wanted(self).is_some() => Handling::Upgrade,
-            _ if self.decision.lookup == Lookup::Pass => Handling::Pass,
+            _ if self.decision.lookup == LookupDecision::Pass => Handling::Pass,
             // Content in a GET has no meaning that a key could tell apart (RFC 9110 §9.3.1).
             Method::GET | Method::HEAD if self.fields.content => Handling::Pass,
             Method::GET | Method::HEAD => Handling::Cache,
@@ -218,9 +218,13 @@ impl Exchange {
 /// given stands for the client's own.
 ///
 /// # Errors
-/// [`Refused`] with the reason; the parts come back for the answer.
-pub fn admit(edge: &Edge, parts: Parts, from: From) -> Result<Exchange, Box<(Refused, Parts)>> {
-    let mut exchange = enter(edge, parts, from)?;
+/// [`AdmissionRefusal`] with the reason; the parts come back for the answer.
+pub fn admit(
+    edge: &Edge,
+    parts: Parts,
+    source: RequestSource,
+) -> Result<Exchange, Box<(AdmissionRefusal, Parts)>> {
+    let mut exchange = admit_without_policies(edge, parts, source)?;
     if !exchange.site.policies.is_empty() {
         exchange.decision = exchange
             .site
@@ -235,18 +239,18 @@ pub fn admit(edge: &Edge, parts: Parts, from: From) -> Result<Exchange, Box<(Ref
 }
 
 /// Lets a request in, before any policy is asked, and without a key.
-pub(super) fn enter(
+pub(super) fn admit_without_policies(
     edge: &Edge,
     parts: Parts,
-    from: From,
-) -> Result<Exchange, Box<(Refused, Parts)>> {
+    source: RequestSource,
+) -> Result<Exchange, Box<(AdmissionRefusal, Parts)>> {
     let at = edge.clock.now();
-    let seen = Seen::of(&parts.headers, &edge.name);
+    let seen = FieldScan::of(&parts.headers, &edge.name);
     let (site, host) = match find_site(edge, &parts, &seen) {
         Ok(found) => found,
         Err(refused) => return Err(Box::new((refused, parts))),
     };
-    let device = match from.device {
+    let device = match source.device {
         Some(device) => device,
         None if site.needs_device => edge.devices.class_of(seen.device),
         None => Device::Unknown,
@@ -269,9 +273,9 @@ pub(super) fn enter(
         directives,
         fields,
         at,
-        client: from.client,
-        caller: from.caller,
-        warm_run: from.warm_run,
+        client: source.client,
+        connection: source.connection,
+        warm_run: source.warm_run,
     })
 }
 
@@ -290,11 +294,11 @@ fn ask_canary(exchange: &mut Exchange) {
 
 /// Where a request comes from.
 #[derive(Clone, Debug, Default)]
-pub struct From {
+pub struct RequestSource {
     /// The client's address; none for a warming plan.
     pub client: Option<IpAddr>,
     /// The connection that the request came on; none for a warming plan.
-    pub caller: Option<Caller>,
+    pub connection: Option<ClientHandle>,
     /// The device that a warming plan stands for.
     pub device: Option<Device>,
     /// The run of a warming plan; 0 for a visitor.
@@ -304,34 +308,34 @@ pub struct From {
 fn find_site(
     edge: &Edge,
     parts: &Parts,
-    seen: &Seen<'_>,
-) -> Result<(Arc<Site>, Box<str>), Refused> {
+    seen: &FieldScan<'_>,
+) -> Result<(Arc<Site>, Box<str>), AdmissionRefusal> {
     if matches!(parts.method, Method::TRACE | Method::CONNECT) {
-        return Err(Refused::Method);
+        return Err(AdmissionRefusal::Method);
     }
     if seen.presence.unusual && !is_expectation_met(parts) {
-        return Err(Refused::Expectation);
+        return Err(AdmissionRefusal::Expectation);
     }
     // The connection stops reading at about this bound, but what came in one piece with the rest
     // gets this far.
     if seen.bytes + parts.uri.path().len() + parts.uri.query().map_or(0, str::len)
         > edge.max_header_bytes
     {
-        return Err(Refused::TooLong);
+        return Err(AdmissionRefusal::TooLong);
     }
     let host = host(parts, seen)?;
     if !parts.uri.path().starts_with('/') {
-        return Err(Refused::BadTarget);
+        return Err(AdmissionRefusal::BadTarget);
     }
     if seen.loops {
-        return Err(Refused::Loop);
+        return Err(AdmissionRefusal::Loop);
     }
     let site = edge
         .sites
         .load()
         .of_host(&host)
         .cloned()
-        .ok_or(Refused::UnknownHost)?;
+        .ok_or(AdmissionRefusal::UnknownHost)?;
     Ok((site, host))
 }
 
@@ -344,20 +348,20 @@ fn is_expectation_met(parts: &Parts) -> bool {
 
 /// The host that a request is for: of its target if that is absolute, else of its one `Host` (RFC
 /// 9112 §3.2).
-fn host(parts: &Parts, seen: &Seen<'_>) -> Result<Box<str>, Refused> {
+fn host(parts: &Parts, seen: &FieldScan<'_>) -> Result<Box<str>, AdmissionRefusal> {
     if seen.many_hosts || (seen.host.is_none() && parts.version == Version::HTTP_11) {
-        return Err(Refused::BadHost);
+        return Err(AdmissionRefusal::BadHost);
     }
     let named = match parts.uri.authority() {
         Some(authority) => authority.as_str(),
         None => seen
             .host
             .and_then(|host| host.to_str().ok())
-            .ok_or(Refused::BadHost)?,
+            .ok_or(AdmissionRefusal::BadHost)?,
     };
     key::host_of(named)
         .map(|host| host.to_ascii_lowercase().into_boxed_str())
-        .ok_or(Refused::BadHost)
+        .ok_or(AdmissionRefusal::BadHost)
 }
 
 pub(super) fn write_key(exchange: &Exchange) -> Vec<u8> {

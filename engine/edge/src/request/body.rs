@@ -12,13 +12,13 @@ use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::admit::Exchange;
-use super::respond::Chained;
+use super::respond::ErrorChain;
 use crate::origin::BodyError;
 use crate::store::fill::FillReader;
 use crate::store::stored::StoredBody;
 use crate::telemetry::counters::SiteCounters;
 use tero_semantics::key;
-use tero_time::clock::{Clock, DeadlinePassed};
+use tero_time::clock::{Clock, TimeoutError};
 
 /// The content of an answer.
 #[derive(Debug)]
@@ -26,16 +26,16 @@ pub enum EdgeBody {
     /// None.
     Empty,
     /// All of it, in order.
-    Pieces(Pieces),
+    Pieces(ReadyBody),
     /// As a fill brings it.
     Fill(FillPart),
     /// As the next hop sends it.
-    Stream(Box<Stream>),
+    Stream(Box<StreamedBody>),
 }
 
 /// Content that is there.
 #[derive(Debug)]
-pub struct Pieces {
+pub struct ReadyBody {
     /// Lines of the head of the answer that are not in its map of fields.
     lines: Option<Arc<[u8]>>,
     pieces: PieceList,
@@ -61,16 +61,16 @@ pub struct FillPart {
 }
 
 /// Content straight from the next hop, with a bound on its silence.
-pub struct Stream {
+pub struct StreamedBody {
     body: Incoming,
-    silence: Silence,
+    silence: SilenceLimit,
     /// What the next hop answers, with one of the site's concurrent fetches; none where a client
     /// sends.
     answered: Option<(Arc<Exchange>, OwnedSemaphorePermit)>,
 }
 
 /// A bound on how long a body may send nothing.
-pub struct Silence {
+pub struct SilenceLimit {
     clock: Clock,
     limit: Duration,
     timer: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
@@ -79,7 +79,7 @@ pub struct Silence {
 impl EdgeBody {
     /// Stored content.
     pub fn stored(body: &StoredBody) -> EdgeBody {
-        EdgeBody::Pieces(Pieces {
+        EdgeBody::Pieces(ReadyBody {
             lines: None,
             pieces: PieceList::Stored(body.clone()),
             next: 0,
@@ -95,7 +95,7 @@ impl EdgeBody {
             || PieceList::Owned(Vec::new()),
             |body| PieceList::Stored(body.clone()),
         );
-        EdgeBody::Pieces(Pieces {
+        EdgeBody::Pieces(ReadyBody {
             lines: Some(lines),
             pieces,
             next: 0,
@@ -115,7 +115,7 @@ impl EdgeBody {
     /// Content made for this answer.
     pub fn owned(pieces: Vec<Bytes>) -> EdgeBody {
         let left = pieces.iter().map(|piece| piece.len() as u64).sum();
-        EdgeBody::Pieces(Pieces {
+        EdgeBody::Pieces(ReadyBody {
             lines: None,
             pieces: PieceList::Owned(pieces),
             next: 0,
@@ -151,10 +151,10 @@ impl EdgeBody {
     pub fn stream(
         body: Incoming,
         permit: OwnedSemaphorePermit,
-        silence: Silence,
+        silence: SilenceLimit,
         exchange: Arc<Exchange>,
     ) -> EdgeBody {
-        EdgeBody::Stream(Box::new(Stream {
+        EdgeBody::Stream(Box::new(StreamedBody {
             body,
             silence,
             answered: Some((exchange, permit)),
@@ -162,8 +162,8 @@ impl EdgeBody {
     }
 
     /// What a client sends.
-    pub fn upload(body: Incoming, silence: Silence) -> Stream {
-        Stream {
+    pub fn upload(body: Incoming, silence: SilenceLimit) -> StreamedBody {
+        StreamedBody {
             body,
             silence,
             answered: None,
@@ -221,7 +221,7 @@ impl Body for EdgeBody {
     }
 }
 
-impl Pieces {
+impl ReadyBody {
     fn next(&mut self) -> Option<Bytes> {
         let piece = match &mut self.pieces {
             PieceList::Stored(body) => body.pieces().get(self.next)?.clone(),
@@ -262,7 +262,7 @@ impl FillPart {
     }
 }
 
-impl Stream {
+impl StreamedBody {
     fn poll_frame_within(
         &mut self,
         context: &mut Context<'_>,
@@ -282,7 +282,7 @@ impl Stream {
                     .counters
                     .record_bytes(frame.data_ref().map_or(0, Bytes::len) as u64),
                 Err(error) => {
-                    tracing::warn!(url = key::url_of(&exchange.key), error = %Chained(&**error), "answer ended early");
+                    tracing::warn!(url = key::url_of(&exchange.key), error = %ErrorChain(&**error), "answer ended early");
                 }
             }
         }
@@ -290,7 +290,7 @@ impl Stream {
     }
 }
 
-impl Body for Stream {
+impl Body for StreamedBody {
     type Data = Bytes;
     type Error = BodyError;
 
@@ -310,22 +310,22 @@ impl Body for Stream {
     }
 }
 
-impl Silence {
+impl SilenceLimit {
     /// No more than `limit` between two pieces.
-    pub fn new(clock: Clock, limit: Duration) -> Silence {
-        Silence {
+    pub fn new(clock: Clock, limit: Duration) -> SilenceLimit {
+        SilenceLimit {
             clock,
             limit,
             timer: None,
         }
     }
 
-    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<DeadlinePassed> {
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<TimeoutError> {
         let timer = self.timer.get_or_insert_with(|| {
             let (clock, limit) = (self.clock.clone(), self.limit);
             Box::pin(async move { clock.sleep(limit).await })
         });
-        timer.as_mut().poll(context).map(|()| DeadlinePassed)
+        timer.as_mut().poll(context).map(|()| TimeoutError)
     }
 
     fn broken(&mut self) {
@@ -333,7 +333,7 @@ impl Silence {
     }
 }
 
-impl std::fmt::Debug for Stream {
+impl std::fmt::Debug for StreamedBody {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
             .debug_struct("Stream")

@@ -13,12 +13,12 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use super::Edge;
 use super::admit::Exchange;
 use super::body::EdgeBody;
-use super::fetch::Filling;
-use super::heads::{self, Head, Made};
+use super::fetch::ResponseInFlight;
+use super::ready_heads::{self, HeadKey, ReadyHead};
 use super::respond::write_field;
 use crate::store::fill::FillReader;
 use crate::store::stored::{StoredHead, StoredResponse};
-use tero_semantics::browser::limit_browser_lifetime;
+use tero_semantics::browser_lifetime::limit_browser_lifetime;
 use tero_semantics::cache_status::{CACHE_STATUS, CacheStatus, Forward};
 use tero_semantics::key;
 use tero_semantics::precondition::{Precondition, not_modified_headers, precondition};
@@ -33,17 +33,17 @@ const ADDED_FIELDS: usize = 6;
 
 /// Where the content comes from.
 #[derive(Debug)]
-pub(super) enum Source<'s> {
+pub(super) enum BodySource<'s> {
     /// The store.
     Stored(&'s Arc<StoredResponse>),
     /// A fill, read from its first byte; with the fields as they came, where the request is the one
     /// that fetched it.
-    Filling(&'s Filling, FillReader, Option<HeaderMap>),
+    Filling(&'s ResponseInFlight, FillReader, Option<HeaderMap>),
 }
 
 /// How the answer came about, for `Cache-Status`.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Told {
+pub(super) struct Provenance {
     /// Why the request went forward; none for a hit.
     pub forward: Option<Forward>,
     /// What the next hop said.
@@ -73,8 +73,8 @@ pub(super) fn hit(
             head.freshness.remaining_secs(now),
         );
         let make = || lines_of_hit(edge, exchange, head, now);
-        heads::head(
-            Made {
+        ready_heads::head(
+            HeadKey {
                 id: stored.id,
                 age_secs,
                 ttl_secs,
@@ -83,7 +83,15 @@ pub(super) fn hit(
             |ready| ready_made(edge, exchange, stored, ready),
         )
     };
-    ready.unwrap_or_else(|| deliver(edge, exchange, Source::Stored(stored), Told::default(), now))
+    ready.unwrap_or_else(|| {
+        deliver(
+            edge,
+            exchange,
+            BodySource::Stored(stored),
+            Provenance::default(),
+            now,
+        )
+    })
 }
 
 /// The answer with a head that stands ready; none where the head is not enough.
@@ -91,7 +99,7 @@ fn ready_made(
     edge: &Edge,
     exchange: &Exchange,
     stored: &StoredResponse,
-    ready: &mut Head,
+    ready: &mut ReadyHead,
 ) -> Option<Response<EdgeBody>> {
     let make = || fields_of_hit(edge, exchange, &stored.head, exchange.at);
     let precondition = match exchange.fields.conditional {
@@ -103,7 +111,7 @@ fn ready_made(
         ),
         false => Precondition::Proceed,
     };
-    let is_read_by_us = exchange.caller.is_none() || edge.access_log.is_some();
+    let is_read_by_us = exchange.connection.is_none() || edge.access_log.is_some();
     let (status, fields, body) = match precondition {
         Precondition::Proceed if is_read_by_us => (
             stored.head.status,
@@ -131,20 +139,27 @@ fn ready_made(
 fn fields_of_hit(edge: &Edge, exchange: &Exchange, head: &StoredHead, now: Timestamp) -> HeaderMap {
     let mut headers = head.fields.to_headers(ADDED_FIELDS);
     headers.remove(AGE);
-    say(edge, exchange, head, Told::default(), now, &mut headers);
+    add_own_fields(
+        edge,
+        exchange,
+        head,
+        Provenance::default(),
+        now,
+        &mut headers,
+    );
     headers
 }
 
 /// The same as lines, which need no map to be made where all that is added stands by itself.
 fn lines_of_hit(edge: &Edge, exchange: &Exchange, head: &StoredHead, now: Timestamp) -> Vec<u8> {
     if head.browser_ttl_secs.is_some() {
-        return heads::lines_of(&fields_of_hit(edge, exchange, head, now));
+        return ready_heads::lines_of(&fields_of_hit(edge, exchange, head, now));
     }
     let mut lines = Vec::with_capacity(512);
     head.fields.write_lines(&mut lines, &[AGE, CONTENT_LENGTH]);
     write_field(&mut lines, &AGE, &head.freshness.age(now).as_secs().into());
     write_field(&mut lines, &VIA, &edge.via);
-    let status = cache_status(exchange, head, Told::default(), now).write(&edge.name);
+    let status = cache_status(exchange, head, Provenance::default(), now).write(&edge.name);
     if let Ok(status) = HeaderValue::try_from(status) {
         write_field(&mut lines, &CACHE_STATUS, &status);
     }
@@ -158,19 +173,19 @@ pub(super) fn part(
     exchange: &Exchange,
     stored: &Arc<StoredResponse>,
 ) -> Option<Response<EdgeBody>> {
-    let source = Source::Stored(stored);
+    let source = BodySource::Stored(stored);
     let is_there = match narrowed(
         exchange,
         &stored.head,
         &stored.head.fields.to_headers(0),
         &source,
     ) {
-        Narrowed::Whole => false,
-        Narrowed::NotModified | Narrowed::Failed | Narrowed::Unsatisfiable(_) => true,
-        Narrowed::Part(range, _) => stored.slice(&range).is_some(),
-        Narrowed::Parts(_, ranges) => ranges.iter().all(|range| stored.slice(range).is_some()),
+        Delivery::Whole => false,
+        Delivery::NotModified | Delivery::Failed | Delivery::Unsatisfiable(_) => true,
+        Delivery::Part(range, _) => stored.slice(&range).is_some(),
+        Delivery::Parts(_, ranges) => ranges.iter().all(|range| stored.slice(range).is_some()),
     };
-    is_there.then(|| deliver(edge, exchange, source, Told::default(), exchange.at))
+    is_there.then(|| deliver(edge, exchange, source, Provenance::default(), exchange.at))
 }
 
 /// An answer that is not stored, for a client whose own condition it meets (RFC 9110 §13.2.1): the
@@ -199,36 +214,43 @@ pub(super) fn conditioned(exchange: &Exchange, response: Response<EdgeBody>) -> 
 pub(super) fn deliver(
     edge: &Edge,
     exchange: &Exchange,
-    mut source: Source<'_>,
-    told: Told,
+    mut source: BodySource<'_>,
+    provenance: Provenance,
     now: Timestamp,
 ) -> Response<EdgeBody> {
     let (head, as_sent) = match &mut source {
-        Source::Stored(stored) => (&stored.head, None),
-        Source::Filling(filling, _, as_sent) => (&filling.head, as_sent.take()),
+        BodySource::Stored(stored) => (&stored.head, None),
+        BodySource::Filling(filling, _, as_sent) => (&filling.head, as_sent.take()),
     };
     let mut headers = as_sent.unwrap_or_else(|| head.fields.to_headers(ADDED_FIELDS));
     // The age is told anew (§4.2.3).
     headers.remove(AGE);
     let mut response = match narrowed(exchange, head, &headers, &source) {
-        Narrowed::NotModified => bare(StatusCode::NOT_MODIFIED, not_modified_headers(&headers)),
-        Narrowed::Failed => bare(StatusCode::PRECONDITION_FAILED, HeaderMap::new()),
-        Narrowed::Unsatisfiable(length) => {
+        Delivery::NotModified => bare(StatusCode::NOT_MODIFIED, not_modified_headers(&headers)),
+        Delivery::Failed => bare(StatusCode::PRECONDITION_FAILED, HeaderMap::new()),
+        Delivery::Unsatisfiable(length) => {
             let mut response = bare(StatusCode::RANGE_NOT_SATISFIABLE, HeaderMap::new());
             response
                 .headers_mut()
                 .insert(CONTENT_RANGE, range::unsatisfied_range(length));
             response
         }
-        Narrowed::Part(range, length) => one_part(exchange, headers, source, range, length),
-        Narrowed::Parts(stored, ranges) => parts(headers, &stored, ranges),
-        Narrowed::Whole => whole(exchange, head.status, headers, source),
+        Delivery::Part(range, length) => one_part(exchange, headers, source, range, length),
+        Delivery::Parts(stored, ranges) => parts(headers, &stored, ranges),
+        Delivery::Whole => whole(exchange, head.status, headers, source),
     };
-    say(edge, exchange, head, told, now, response.headers_mut());
+    add_own_fields(
+        edge,
+        exchange,
+        head,
+        provenance,
+        now,
+        response.headers_mut(),
+    );
     response
 }
 
-enum Narrowed {
+enum Delivery {
     Whole,
     NotModified,
     Failed,
@@ -242,32 +264,32 @@ fn narrowed(
     exchange: &Exchange,
     head: &StoredHead,
     headers: &HeaderMap,
-    source: &Source<'_>,
-) -> Narrowed {
+    source: &BodySource<'_>,
+) -> Delivery {
     let (method, asked) = (&exchange.parts.method, &exchange.parts.headers);
     // The condition of an unsafe request was for the next hop, which has acted on it.
     if exchange.fields.conditional && method.is_safe() {
         match precondition(method, asked, head.status, headers) {
             Precondition::Proceed => {}
-            Precondition::NotModified => return Narrowed::NotModified,
-            Precondition::Failed => return Narrowed::Failed,
+            Precondition::NotModified => return Delivery::NotModified,
+            Precondition::Failed => return Delivery::Failed,
         }
     }
     let length = match source {
-        Source::Stored(stored) => Some(stored.length()),
-        Source::Filling(filling, ..) => filling.fill.length(),
+        BodySource::Stored(stored) => Some(stored.length()),
+        BodySource::Filling(filling, ..) => filling.fill.length(),
     };
     let (true, Some(length)) = (exchange.fields.range, length) else {
-        return Narrowed::Whole;
+        return Delivery::Whole;
     };
     match selection(method, asked, head.status, headers, length, MAX_RANGES) {
-        Selection::Whole => Narrowed::Whole,
-        Selection::Unsatisfiable => Narrowed::Unsatisfiable(length),
-        Selection::Single(range) => Narrowed::Part(range, length),
+        Selection::Whole => Delivery::Whole,
+        Selection::Unsatisfiable => Delivery::Unsatisfiable(length),
+        Selection::Single(range) => Delivery::Part(range, length),
         Selection::Multiple(ranges) => match source {
-            Source::Stored(stored) => Narrowed::Parts(Arc::clone(stored), ranges),
+            BodySource::Stored(stored) => Delivery::Parts(Arc::clone(stored), ranges),
             // Parts may come in any order, and a fill has not got them all yet.
-            Source::Filling(..) => Narrowed::Whole,
+            BodySource::Filling(..) => Delivery::Whole,
         },
     }
 }
@@ -283,15 +305,15 @@ fn whole(
     exchange: &Exchange,
     status: StatusCode,
     headers: HeaderMap,
-    source: Source<'_>,
+    source: BodySource<'_>,
 ) -> Response<EdgeBody> {
     let mut response = bare(status, headers);
     let body = match source {
-        Source::Stored(stored) => {
+        BodySource::Stored(stored) => {
             debug_assert!(stored.parts.is_none(), "a part is never served as a whole");
             EdgeBody::stored(&stored.body)
         }
-        Source::Filling(_, reader, _) => {
+        BodySource::Filling(_, reader, _) => {
             EdgeBody::fill(reader, Arc::clone(&exchange.site.counters))
         }
     };
@@ -306,7 +328,7 @@ fn whole(
 fn one_part(
     exchange: &Exchange,
     headers: HeaderMap,
-    source: Source<'_>,
+    source: BodySource<'_>,
     range: std::ops::Range<u64>,
     length: u64,
 ) -> Response<EdgeBody> {
@@ -318,8 +340,8 @@ fn one_part(
         .headers_mut()
         .insert(CONTENT_LENGTH, (range.end - range.start).into());
     *response.body_mut() = match source {
-        Source::Stored(stored) => EdgeBody::owned(stored.slice(&range).unwrap_or_default()),
-        Source::Filling(_, reader, _) => {
+        BodySource::Stored(stored) => EdgeBody::owned(stored.slice(&range).unwrap_or_default()),
+        BodySource::Filling(_, reader, _) => {
             EdgeBody::fill_range(reader, range, Arc::clone(&exchange.site.counters))
         }
     };
@@ -349,11 +371,11 @@ fn parts(
 }
 
 /// Adds what the edge has to say.
-fn say(
+fn add_own_fields(
     edge: &Edge,
     exchange: &Exchange,
     head: &StoredHead,
-    told: Told,
+    provenance: Provenance,
     now: Timestamp,
     headers: &mut HeaderMap,
 ) {
@@ -367,31 +389,31 @@ fn say(
             Duration::from_secs(u64::try_from(remaining).unwrap_or(0)),
         );
     }
-    if told.forward.is_none() || age.as_secs() > 0 {
+    if provenance.forward.is_none() || age.as_secs() > 0 {
         headers.insert(AGE, age.as_secs().into());
     }
     headers.append(VIA, edge.via.clone());
-    cache_status(exchange, head, told, now).append_to(headers, &edge.name);
+    cache_status(exchange, head, provenance, now).append_to(headers, &edge.name);
 }
 
 fn cache_status<'a>(
     exchange: &'a Exchange,
     head: &'a StoredHead,
-    told: Told,
+    provenance: Provenance,
     now: Timestamp,
 ) -> CacheStatus<'a> {
     CacheStatus {
-        hit: told.forward.is_none(),
-        forward: told.forward,
-        forward_status: told.forward_status,
+        hit: provenance.forward.is_none(),
+        forward: provenance.forward,
+        forward_status: provenance.forward_status,
         ttl_secs: Some(head.freshness.remaining_secs(now)),
-        stored: told.stored,
-        collapsed: told.collapsed,
+        stored: provenance.stored,
+        collapsed: provenance.collapsed,
         key: exchange
             .site
             .settings
             .cache_status_key
             .then(|| key::url_of(&exchange.key)),
-        details: [head.fields.detail(), told.trouble],
+        details: [head.fields.detail(), provenance.trouble],
     }
 }

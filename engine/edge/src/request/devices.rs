@@ -18,17 +18,17 @@ const AT_HAND: usize = 128;
 
 thread_local! {
     // A class depends on the key alone, so it does not matter which `Devices` it came from.
-    static FRONT: RefCell<Front> = RefCell::new(Front::new());
+    static FRONT: RefCell<FrontCache> = RefCell::new(FrontCache::new());
 }
 
-struct Front {
+struct FrontCache {
     hasher: foldhash::fast::RandomState,
     slots: Box<[Option<(Box<[u8]>, Device)>]>,
 }
 
-impl Front {
-    fn new() -> Front {
-        Front {
+impl FrontCache {
+    fn new() -> FrontCache {
+        FrontCache {
             hasher: foldhash::fast::RandomState::default(),
             slots: (0..AT_HAND).map(|_| None).collect(),
         }

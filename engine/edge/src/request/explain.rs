@@ -9,29 +9,31 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 
-use super::admit::{self, Exchange, From, Handling, Refused};
+use super::admit::{self, AdmissionRefusal, Exchange, Handling, RequestSource};
 use super::{Edge, fetch};
 use crate::store::Variants;
 use crate::store::stored::StoredResponse;
 use tero_policy_host::device::Device;
-use tero_policy_host::{Answered, Consulted, RequestAnswer, ResponseAnswer, Word};
+use tero_policy_host::{ChainTrace, PolicyAnswer, PolicyResponse, RequestAnswer, ResponseAnswer};
 use tero_semantics::cache_control::ResponseDirectives;
-use tero_semantics::decision::{Lookup, RequestDecision, ResponseDecision, Storing};
+use tero_semantics::decision::{
+    LookupDecision, RequestDecision, ResponseDecision, StoringDecision,
+};
 use tero_semantics::freshness::{Freshness, LifetimeSource, browser_lifetime, header_lifetime};
 use tero_semantics::reuse::{self, Absent, ClientDirectives, Reuse, reuse};
 use tero_semantics::storability::{FloorExceptions, Storability};
-use tero_time::local_time::WrittenTime;
+use tero_time::local_time::LocalDateTime;
 
 /// Tags of all policies together; what is beyond is left out.
 const MAX_TAGS: usize = 128;
 
 /// Which request is meant.
 #[derive(Debug)]
-pub struct Subject {
+pub struct ExplainInput {
     /// Its head.
     pub parts: Parts,
     /// When it would come, by the clock of the site's zone; now where it is none.
-    pub at: Option<WrittenTime>,
+    pub at: Option<LocalDateTime>,
     /// The class of the device that stands for the one that the fields tell.
     pub device: Option<Device>,
     /// The response that policies are asked about.
@@ -40,7 +42,7 @@ pub struct Subject {
 
 /// Where the response comes from that policies were asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum ResponseSource {
     /// It was given with the question.
     Given,
     /// It is stored. Fields that are not stored, `Set-Cookie` among them, are not known any more.
@@ -49,20 +51,20 @@ pub enum Origin {
     Assumed,
 }
 
-impl Origin {
+impl ResponseSource {
     /// The name in explanations.
     pub fn as_str(self) -> &'static str {
         match self {
-            Origin::Given => "given",
-            Origin::Stored => "stored",
-            Origin::Assumed => "assumed",
+            ResponseSource::Given => "given",
+            ResponseSource::Stored => "stored",
+            ResponseSource::Assumed => "assumed",
         }
     }
 }
 
 /// A rule of the engine that had a say.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rule {
+pub struct Ruling {
     /// Which.
     pub name: &'static str,
     /// What it did, for people.
@@ -84,11 +86,11 @@ pub struct Explanation {
     /// The request as it was let in, with what the policies decided and its key.
     pub exchange: Exchange,
     /// What each policy said about the request.
-    pub on_request: Consulted<RequestAnswer, RequestDecision>,
+    pub on_request: ChainTrace<RequestAnswer, RequestDecision>,
     /// Where the response comes from that they were asked about, and its status.
-    pub response: (Origin, StatusCode),
+    pub response: (ResponseSource, StatusCode),
     /// What each policy said about it.
-    pub on_response: Consulted<ResponseAnswer, ResponseDecision>,
+    pub on_response: ChainTrace<ResponseAnswer, ResponseDecision>,
     /// How long such a response would be fresh, arriving then.
     pub freshness: Freshness,
     /// Whether it would be stored.
@@ -100,7 +102,7 @@ pub struct Explanation {
     /// Whether the answer was not storable lately, so that nobody waits for it.
     pub hit_for_miss: bool,
     /// The rules of the engine that had a say, in the order of the request path.
-    pub rules: Vec<Rule>,
+    pub rules: Vec<Ruling>,
     /// What would become of it.
     pub would: Would,
 }
@@ -108,13 +110,14 @@ pub struct Explanation {
 /// Explains a request.
 ///
 /// # Errors
-/// [`Refused`]: it would not be let in.
-pub fn explain(edge: &Edge, subject: Subject) -> Result<Explanation, Refused> {
-    let from = From {
+/// [`AdmissionRefusal`]: it would not be let in.
+pub fn explain(edge: &Edge, subject: ExplainInput) -> Result<Explanation, AdmissionRefusal> {
+    let source = RequestSource {
         device: subject.device,
-        ..From::default()
+        ..RequestSource::default()
     };
-    let mut exchange = admit::enter(edge, subject.parts, from).map_err(|refused| refused.0)?;
+    let mut exchange =
+        admit::admit_without_policies(edge, subject.parts, source).map_err(|refused| refused.0)?;
     if let Some(at) = subject.at {
         exchange.at = at.in_zone(exchange.site.counters.zone());
     }
@@ -129,13 +132,13 @@ pub fn explain(edge: &Edge, subject: Subject) -> Result<Explanation, Refused> {
         .and_then(|variants| variants.select(&exchange.parts.headers))
         .cloned();
     let (origin, status, headers) = match (subject.response, &selected) {
-        (Some((status, headers)), _) => (Origin::Given, status, headers),
+        (Some((status, headers)), _) => (ResponseSource::Given, status, headers),
         (None, Some(stored)) => (
-            Origin::Stored,
+            ResponseSource::Stored,
             stored.head.status,
             stored.head.fields.to_headers(0),
         ),
-        (None, None) => (Origin::Assumed, StatusCode::OK, HeaderMap::new()),
+        (None, None) => (ResponseSource::Assumed, StatusCode::OK, HeaderMap::new()),
     };
     let directives =
         ResponseDirectives::governing(&headers, &exchange.site.settings.targeted_fields);
@@ -144,7 +147,7 @@ pub fn explain(edge: &Edge, subject: Subject) -> Result<Explanation, Refused> {
     let length = headers
         .get(http::header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse().ok());
-    let answered = Answered {
+    let answered = PolicyResponse {
         status,
         headers: &headers,
         length,
@@ -156,7 +159,7 @@ pub fn explain(edge: &Edge, subject: Subject) -> Result<Explanation, Refused> {
         .policies()
         .consult_response(&exchange.ask(), &answered, exchange.at);
     let weigh = |floor: FloorExceptions| {
-        fetch::weigh(
+        fetch::judge(
             &exchange,
             status,
             &headers,
@@ -196,7 +199,7 @@ pub fn explain(edge: &Edge, subject: Subject) -> Result<Explanation, Refused> {
 }
 
 /// Asks the policies about the request: those of the canary, if the key is of its share.
-fn consult(exchange: &mut Exchange) -> Consulted<RequestAnswer, RequestDecision> {
+fn consult(exchange: &mut Exchange) -> ChainTrace<RequestAnswer, RequestDecision> {
     let site = Arc::clone(&exchange.site);
     let active = site.policies.consult_request(&exchange.ask(), exchange.at);
     exchange.decision = Arc::new(active.decision.clone());
@@ -213,16 +216,19 @@ fn consult(exchange: &mut Exchange) -> Consulted<RequestAnswer, RequestDecision>
 
 fn rules_of_request(
     exchange: &Exchange,
-    asked: &Consulted<RequestAnswer, RequestDecision>,
-) -> Vec<Rule> {
+    asked: &ChainTrace<RequestAnswer, RequestDecision>,
+) -> Vec<Ruling> {
     let mut rules = failures(asked);
-    let says = |wanted: Lookup| {
+    let says = |wanted: LookupDecision| {
         said(asked, move |answer| {
             (answer.lookup == Some(wanted)).then_some(())
         })
     };
-    if let Some((passing, ())) = says(Lookup::Pass).first() {
-        let others: Vec<&str> = says(Lookup::Cache).iter().map(|(name, ())| *name).collect();
+    if let Some((passing, ())) = says(LookupDecision::Pass).first() {
+        let others: Vec<&str> = says(LookupDecision::Cache)
+            .iter()
+            .map(|(name, ())| *name)
+            .collect();
         let over = if others.is_empty() {
             String::new()
         } else {
@@ -261,18 +267,21 @@ fn rules_of_request(
 }
 
 fn rules_of_response(
-    asked: &Consulted<ResponseAnswer, ResponseDecision>,
+    asked: &ChainTrace<ResponseAnswer, ResponseDecision>,
     (freshness, header_ttl): (&Freshness, Option<std::time::Duration>),
     storability: &Storability,
     without_exceptions: &Storability,
-) -> Vec<Rule> {
+) -> Vec<Ruling> {
     let mut rules = failures(asked);
-    let storing = |wanted: Storing| {
+    let storing = |wanted: StoringDecision| {
         said(asked, move |answer| {
             (answer.storing == wanted).then_some(())
         })
     };
-    let (never, always) = (storing(Storing::Never), storing(Storing::Always));
+    let (never, always) = (
+        storing(StoringDecision::Never),
+        storing(StoringDecision::Always),
+    );
     if let Some((name, ())) = never.first() {
         let over = if always.is_empty() {
             String::new()
@@ -295,7 +304,7 @@ fn rules_of_response(
         answer.stale_if_error
     });
     let tags = asked.answers.iter().map(|(_, word)| {
-        if let Word::Answer(answer) = word {
+        if let PolicyAnswer::Answer(answer) = word {
             answer.tags.len()
         } else {
             0
@@ -309,7 +318,7 @@ fn rules_of_response(
     }
     let decision = &asked.decision;
     let wanted =
-        never.is_empty() && (decision.storing == Storing::Always || decision.ttl.is_some());
+        never.is_empty() && (decision.storing == StoringDecision::Always || decision.ttl.is_some());
     match (storability, without_exceptions) {
         (Storability::No(refusal), _) if wanted => {
             let text = format!(
@@ -351,18 +360,18 @@ fn rules_of_response(
     rules
 }
 
-fn rule(name: &'static str, text: String) -> Rule {
-    Rule { name, text }
+fn rule(name: &'static str, text: String) -> Ruling {
+    Ruling { name, text }
 }
 
 /// What a part of the answers says, by policy.
-fn said<A, D, T>(asked: &Consulted<A, D>, part: impl Fn(&A) -> Option<T>) -> Vec<(&str, T)> {
+fn said<A, D, T>(asked: &ChainTrace<A, D>, part: impl Fn(&A) -> Option<T>) -> Vec<(&str, T)> {
     let said = asked
         .answers
         .iter()
         .filter_map(|(policy, word)| match word {
-            Word::Answer(answer) => Some((&**policy.name(), part(answer)?)),
-            Word::Failed { .. } | Word::NoHook | Word::Off(_) => None,
+            PolicyAnswer::Answer(answer) => Some((&**policy.name(), part(answer)?)),
+            PolicyAnswer::Failed { .. } | PolicyAnswer::NoHook | PolicyAnswer::Off(_) => None,
         });
     said.collect()
 }
@@ -374,17 +383,19 @@ fn names<T>(said: &[(&str, T)]) -> String {
         .join(", ")
 }
 
-fn failures<A, D>(asked: &Consulted<A, D>) -> Vec<Rule> {
+fn failures<A, D>(asked: &ChainTrace<A, D>) -> Vec<Ruling> {
     let failed = asked
         .answers
         .iter()
         .filter_map(|(policy, word)| match word {
-            Word::Failed { kind, reason } => Some((
+            PolicyAnswer::Failed { kind, reason } => Some((
                 policy.name(),
                 format!("failed ({}: {reason})", kind.as_str()),
             )),
-            Word::Off(reason) => Some((policy.name(), format!("is switched off ({reason})"))),
-            Word::Answer(_) | Word::NoHook => None,
+            PolicyAnswer::Off(reason) => {
+                Some((policy.name(), format!("is switched off ({reason})")))
+            }
+            PolicyAnswer::Answer(_) | PolicyAnswer::NoHook => None,
         });
     failed
         .map(|(name, how)| {
@@ -397,8 +408,8 @@ fn failures<A, D>(asked: &Consulted<A, D>) -> Vec<Rule> {
 }
 
 fn first_wins<A, D, T: PartialEq>(
-    rules: &mut Vec<Rule>,
-    asked: &Consulted<A, D>,
+    rules: &mut Vec<Ruling>,
+    asked: &ChainTrace<A, D>,
     what: &str,
     part: impl Fn(&A) -> Option<T>,
 ) {

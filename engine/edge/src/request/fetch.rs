@@ -15,21 +15,21 @@ use tokio::sync::oneshot;
 
 use super::Edge;
 use super::admit::Exchange;
-use super::body::{EdgeBody, Silence};
-use super::forward::{self, Wanted};
-use super::respond::{Chained, Failure};
-use super::{ahead, parts, revalidate, trial, uses};
+use super::body::{EdgeBody, SilenceLimit};
+use super::next_hop_request::{self, FetchKind};
+use super::respond::{ErrorChain, Failure};
+use super::{hits, parts, refresh_ahead, revalidate, trial};
 use crate::collapse::Lead;
-use crate::origin::{self, Answer};
-use crate::store::fields::Fields;
+use crate::origin::{self, OriginResponse};
+use crate::store::fields::StoredFields;
 use crate::store::fill::{Fill, FillError, FillReader};
 use crate::store::stored::{StoredBody, StoredHead, StoredResponse};
 use crate::store::{Key, PurgePoint};
-use tero_policy_host::Answered;
+use tero_policy_host::PolicyResponse;
 use tero_semantics::cache_control::ResponseDirectives;
 use tero_semantics::decision::ResponseDecision;
 use tero_semantics::freshness::{
-    Freshness, StaleDefaults, Terms, browser_lifetime, header_lifetime,
+    Freshness, FreshnessInput, StaleDefaults, browser_lifetime, header_lifetime,
 };
 use tero_semantics::retry_after::retry_after;
 use tero_semantics::reuse::stale_if_error;
@@ -37,13 +37,13 @@ use tero_semantics::storability::{self, FloorExceptions, Storability, storabilit
 use tero_semantics::timestamp::Timestamp;
 use tero_semantics::vary::SecondaryKey;
 use tero_semantics::{forwarding, invalidation, validation};
-use tero_time::clock::DeadlinePassed;
+use tero_time::clock::TimeoutError;
 
 /// What a leader shares with its followers.
 #[derive(Clone, Debug)]
-pub(super) enum Shared {
+pub(super) enum FlightNews {
     /// A response that is being stored.
-    Filling(Arc<Filling>),
+    Filling(Arc<ResponseInFlight>),
     /// The store has it now.
     Stored,
     /// The answer is not for others.
@@ -54,21 +54,21 @@ pub(super) enum Shared {
 
 /// A response on its way into the store.
 #[derive(Debug)]
-pub(super) struct Filling {
+pub(super) struct ResponseInFlight {
     /// Its head.
     pub head: StoredHead,
     /// Its content, as far as it has come.
     pub fill: Arc<Fill>,
     /// Where the order of purges stood before it was asked for.
-    pub since: PurgePoint,
+    pub purges: PurgePoint,
 }
 
 /// What came of a fetch, for the request that began it.
 #[derive(Debug)]
-pub(super) enum Fetched {
+pub(super) enum FetchResult {
     /// A response that is being stored, a reader of its content, and its fields as they came: some
     /// of them are not stored.
-    Filling(Arc<Filling>, FillReader, Box<HeaderMap>),
+    Filling(Arc<ResponseInFlight>, FillReader, Box<HeaderMap>),
     /// What was stored holds, under a new head (§4.3.4).
     Revalidated(Arc<StoredResponse>),
     /// A response that is not stored, and why.
@@ -105,22 +105,22 @@ pub(super) struct Fetch {
     /// How much of it.
     pub extent: Extent,
     /// The duty towards followers; none where a request goes by itself.
-    pub lead: Option<Lead<Shared>>,
+    pub lead: Option<Lead<FlightNews>>,
 }
 
 /// Why content ended before its end.
 #[derive(Debug, thiserror::Error)]
-enum Broken {
+enum BodyReadError {
     #[error(transparent)]
     Fill(#[from] FillError),
     #[error("the origin broke off or sent what is no content")]
     Unread(#[from] hyper::Error),
     #[error("the origin fell silent")]
-    Silent(#[from] DeadlinePassed),
+    Silent(#[from] TimeoutError),
 }
 
 /// What the next hop answered, weighed.
-pub(super) struct Weighed {
+pub(super) struct ResponseTerms {
     directives: ResponseDirectives,
     decision: ResponseDecision,
     pub(super) freshness: Freshness,
@@ -129,17 +129,17 @@ pub(super) struct Weighed {
 
 impl Fetch {
     /// Runs the fetch in a task of its own.
-    pub(super) fn start(self) -> oneshot::Receiver<Fetched> {
+    pub(super) fn start(self) -> oneshot::Receiver<FetchResult> {
         let (tell, told) = oneshot::channel();
         // A task moves its future about a few times, and this one is large.
         tokio::spawn(Box::pin(self.run(tell)));
         told
     }
 
-    async fn run(mut self, tell: oneshot::Sender<Fetched>) {
-        let since = self.edge.store.purge_point();
+    async fn run(mut self, tell: oneshot::Sender<FetchResult>) {
+        let purges = self.edge.store.purge_point();
         if let Some(stale) = &self.stale {
-            uses::settle(&self.edge, &Key::new(&self.exchange.key), stale);
+            hits::flush_hits(&self.edge, &Key::new(&self.exchange.key), stale);
         }
         let (mut answer, mut asked_at) = match self.ask().await {
             (Ok(answer), asked_at) => (answer, asked_at),
@@ -148,21 +148,23 @@ impl Fetch {
         let status = answer.response.status();
         let is_of_another = match (&self.extent, self.stale.clone()) {
             (Extent::Rest(part), _) => {
-                if let Some((head, weighed)) = self.completed(part, &answer.response, asked_at) {
-                    return self.fill_rest(head, answer, weighed, since, tell).await;
+                if let Some((head, terms)) = self.completed(part, &answer.response, asked_at) {
+                    return self.fill_rest(head, answer, terms, purges, tell).await;
                 }
                 let part = Arc::clone(part);
                 self.forget_part(&part, status)
             }
             (_, Some(stale)) if status == StatusCode::NOT_MODIFIED => {
-                if validation::answers(&stale.head.fields.to_headers(0), answer.response.headers())
-                {
+                if validation::applies_to(
+                    &stale.head.fields.to_headers(0),
+                    answer.response.headers(),
+                ) {
                     return revalidate::freshen(
                         self,
                         stale,
                         &answer.response,
                         asked_at,
-                        since,
+                        purges,
                         tell,
                     );
                 }
@@ -187,21 +189,22 @@ impl Fetch {
             let retry_after = retry_after(answer.response.headers(), self.edge.clock.now());
             return self.fail(Failure::status(status, retry_after), tell);
         }
-        self.take(answer, asked_at, since, tell).await;
+        self.handle_response(answer, asked_at, purges, tell).await;
     }
 
     /// Asks the next hop.
-    async fn ask(&self) -> (Result<Answer, Failure>, Timestamp) {
+    async fn ask(&self) -> (Result<OriginResponse, Failure>, Timestamp) {
         let (edge, site) = (&self.edge, &self.exchange.site);
         let wanted = match (&self.extent, &self.stale) {
-            (Extent::Range, _) => Wanted::Range,
+            (Extent::Range, _) => FetchKind::Range,
             (Extent::Rest(part), _) => parts::rest_of(part).unwrap_or_default(),
-            (Extent::Whole, Some(stale)) => Wanted::Newer(stale.head.fields.to_headers(0)),
-            (Extent::Whole, None) => Wanted::Whole,
+            (Extent::Whole, Some(stale)) => FetchKind::IfChanged(stale.head.fields.to_headers(0)),
+            (Extent::Whole, None) => FetchKind::Whole,
         };
         let request = || {
-            let mut request = forward::for_storing(edge, &self.exchange, origin::empty(), &wanted);
-            forward::pass_interim_on(edge, &self.exchange, &mut request);
+            let mut request =
+                next_hop_request::for_storing(edge, &self.exchange, origin::empty(), &wanted);
+            next_hop_request::pass_interim_on(edge, &self.exchange, &mut request);
             request
         };
         let asked_at = edge.clock.now();
@@ -214,7 +217,7 @@ impl Fetch {
             .count_origin(status, edge.clock.now().since(asked_at));
         let answer = answer.map_err(|error| {
             let url = Key::new(&self.exchange.key);
-            tracing::warn!(site = %site.settings.name, url = url.url(), error = %Chained(&error), "fetch failed");
+            tracing::warn!(site = %site.settings.name, url = url.url(), error = %ErrorChain(&error), "fetch failed");
             Failure::of(&error)
         });
         (answer, asked_at)
@@ -234,72 +237,70 @@ impl Fetch {
         )
     }
 
-    fn fail(self, failure: Failure, tell: oneshot::Sender<Fetched>) {
+    fn fail(self, failure: Failure, tell: oneshot::Sender<FetchResult>) {
         if let Some(lead) = &self.lead
             && (lead.is_last() || self.stale.is_some())
         {
-            lead.share(Shared::Failed(failure));
+            lead.share(FlightNews::Failed(failure));
         }
-        let _ = tell.send(Fetched::Failed(failure));
+        let _ = tell.send(FetchResult::Failed(failure));
     }
 
     /// Takes the answer to a POST that stands for later GETs (RFC 9110 §9.3.3), in a task of its
     /// own.
     pub(super) fn take_over(
         self,
-        answer: Answer,
+        answer: OriginResponse,
         asked_at: Timestamp,
-        since: PurgePoint,
-    ) -> oneshot::Receiver<Fetched> {
+        purges: PurgePoint,
+    ) -> oneshot::Receiver<FetchResult> {
         let (tell, told) = oneshot::channel();
-        tokio::spawn(self.take(answer, asked_at, since, tell));
+        tokio::spawn(self.handle_response(answer, asked_at, purges, tell));
         told
     }
 
     /// A response: stored as it streams, or passed on.
-    async fn take(
+    async fn handle_response(
         self,
-        answer: Answer,
+        answer: OriginResponse,
         asked_at: Timestamp,
-        since: PurgePoint,
-        tell: oneshot::Sender<Fetched>,
+        purges: PurgePoint,
+        tell: oneshot::Sender<FetchResult>,
     ) {
-        let Answer { response, permit } = answer;
+        let OriginResponse { response, permit } = answer;
         let (mut parts, body) = response.into_parts();
         forwarding::strip_response_hop_by_hop(&mut parts.headers);
         let now = self.edge.clock.now();
         forwarding::ensure_date(&mut parts.headers, now);
         let length =
             content_length(&parts.headers).or_else(|| http_body::Body::size_hint(&body).exact());
-        let weighed = self.weigh(parts.status, &parts.headers, length, asked_at);
+        let terms = self.judge(parts.status, &parts.headers, length, asked_at);
         let too_large = length.is_some_and(|length| length > self.edge.store.max_object());
-        let (refusal, is_of_request) = match &weighed.storability {
+        let (refusal, is_of_request) = match &terms.storability {
             Storability::Yes | Storability::Part(_) if too_large => {
                 ("larger than max_object", false)
             }
             Storability::Yes | Storability::Part(_)
-                if !weighed.freshness.is_worth_keeping(&parts.headers, now) =>
+                if !terms.freshness.is_worth_keeping(&parts.headers, now) =>
             {
                 ("stale at once", false)
             }
-            Storability::Yes => return self.fill(parts, body, length, weighed, since, tell).await,
+            Storability::Yes => return self.fill(parts, body, length, terms, purges, tell).await,
             Storability::Part(part) => {
                 let part = part.clone();
-                return self
-                    .fill_part(parts, body, part, weighed, since, tell)
-                    .await;
+                return self.fill_part(parts, body, part, terms, purges, tell).await;
             }
             Storability::No(refusal) => (refusal.as_str(), refusal.is_of_request()),
         };
-        self.is_not_stored(parts.status, is_of_request);
+        self.remember_not_storable(parts.status, is_of_request);
         if too_large && self.exchange.fields.range && matches!(self.extent, Extent::Whole) {
-            let _ = tell.send(Fetched::TooLargeForRange);
+            let _ = tell.send(FetchResult::TooLargeForRange);
             return;
         }
         let site = &self.exchange.site;
-        let silence = Silence::new(self.edge.clock.clone(), site.settings.body_timeout);
+        let silence = SilenceLimit::new(self.edge.clock.clone(), site.settings.body_timeout);
         let body = EdgeBody::stream(body, permit, silence, Arc::clone(&self.exchange));
-        let _ = tell.send(Fetched::NotStored(
+        let _ = tell.send(FetchResult::NotStored(
             Box::new(Response::from_parts(parts, body)),
             refusal,
         ));
@@ -307,21 +308,21 @@ impl Fetch {
 
     /// Remembers that the answer is not stored, unless this request alone is to blame, and lets the
     /// followers go.
-    pub(super) fn is_not_stored(&self, status: StatusCode, is_of_request: bool) {
+    pub(super) fn remember_not_storable(&self, status: StatusCode, is_of_request: bool) {
         if !is_of_request && self.exchange.parts.method != Method::POST {
             self.edge
                 .hit_for_miss
                 .remember(&self.exchange.key, self.edge.clock.now());
-            self.take_back(status);
+            self.withdraw_stored(status);
         }
         if let Some(lead) = &self.lead {
-            lead.share(Shared::NotStorable);
+            lead.share(FlightNews::NotStorable);
         }
     }
 
     /// Drops what is stored when the origin's new answer is for nobody's store: it has taken the
     /// old one back. An answer to somebody who is known to it says nothing of the answer to others.
-    pub(super) fn take_back(&self, status: StatusCode) {
+    pub(super) fn withdraw_stored(&self, status: StatusCode) {
         let is_anonymous = !self.exchange.fields.authorization
             && !self.exchange.parts.headers.contains_key(COOKIE);
         if let Some(stale) = &self.stale
@@ -339,23 +340,23 @@ impl Fetch {
         parts: http::response::Parts,
         mut body: Incoming,
         length: Option<u64>,
-        weighed: Weighed,
-        since: PurgePoint,
-        tell: oneshot::Sender<Fetched>,
+        terms: ResponseTerms,
+        purges: PurgePoint,
+        tell: oneshot::Sender<FetchResult>,
     ) {
-        let head = self.head(parts.status, &parts.headers, &weighed);
+        let head = self.head(parts.status, &parts.headers, &terms);
         let fill = Fill::new(length, self.edge.store.fill_limits(), true);
         // The first reader is there before the first byte, so that the fill does not take itself
         // for abandoned.
         let reader = fill.reader();
-        let filling = Arc::new(Filling {
+        let filling = Arc::new(ResponseInFlight {
             head,
             fill: Arc::clone(&fill),
-            since,
+            purges,
         });
         self.share(&filling);
         if let Some(reader) = reader {
-            let _ = tell.send(Fetched::Filling(
+            let _ = tell.send(FetchResult::Filling(
                 Arc::clone(&filling),
                 reader,
                 Box::new(parts.headers),
@@ -363,7 +364,7 @@ impl Fetch {
         }
         match self.pump(&mut body, &fill).await {
             Err(error) => {
-                self.keep_beginning(&filling, since);
+                self.keep_beginning(&filling, purges);
                 fill.fail(error);
             }
             Ok(None) => {
@@ -375,12 +376,12 @@ impl Fetch {
             Ok(Some(pieces)) => {
                 let body = StoredBody::new(pieces);
                 let stored = Arc::new(StoredResponse::new(filling.head.clone(), body));
-                if self
-                    .edge
-                    .store
-                    .insert(&Key::new(&self.exchange.key), Arc::clone(&stored), since)
-                {
-                    ahead::watch(&self.edge, &self.exchange.site, &stored);
+                if self.edge.store.insert(
+                    &Key::new(&self.exchange.key),
+                    Arc::clone(&stored),
+                    purges,
+                ) {
+                    refresh_ahead::watch_expiry(&self.edge, &self.exchange.site, &stored);
                 }
                 fill.complete(Some(stored.body.pieces()));
             }
@@ -390,7 +391,7 @@ impl Fetch {
     /// Gives the response to those that wait for it, if they may have it: it is fresh, or may be
     /// used stale while it is revalidated. What must be validated before each use is not theirs
     /// (§4); nobody queues for it again.
-    fn share(&self, filling: &Arc<Filling>) {
+    fn share(&self, filling: &Arc<ResponseInFlight>) {
         let (freshness, now) = (&filling.head.freshness, self.edge.clock.now());
         let is_for_all = freshness.is_fresh(now) || freshness.allows_while_revalidate(now);
         if is_for_all {
@@ -400,9 +401,9 @@ impl Fetch {
         }
         if let Some(lead) = &self.lead {
             lead.share(if is_for_all {
-                Shared::Filling(Arc::clone(filling))
+                FlightNews::Filling(Arc::clone(filling))
             } else {
-                Shared::NotStorable
+                FlightNews::NotStorable
             });
         }
     }
@@ -414,10 +415,10 @@ impl Fetch {
         fill: &Fill,
     ) -> Result<Option<Vec<bytes::Bytes>>, FillError> {
         self.pump_all(body, fill).await.map_err(|broken| {
-            tracing::warn!(url = Key::new(&self.exchange.key).url(), error = %Chained(&broken), "fill ended early");
+            tracing::warn!(url = Key::new(&self.exchange.key).url(), error = %ErrorChain(&broken), "fill ended early");
             match broken {
-                Broken::Fill(error) => error,
-                Broken::Unread(_) | Broken::Silent(_) => FillError::CutShort,
+                BodyReadError::Fill(error) => error,
+                BodyReadError::Unread(_) | BodyReadError::Silent(_) => FillError::CutShort,
             }
         })
     }
@@ -426,7 +427,7 @@ impl Fetch {
         &self,
         body: &mut Incoming,
         fill: &Fill,
-    ) -> Result<Option<Vec<bytes::Bytes>>, Broken> {
+    ) -> Result<Option<Vec<bytes::Bytes>>, BodyReadError> {
         if let Extent::Rest(part) = &self.extent {
             let beginning = part
                 .parts
@@ -457,13 +458,13 @@ impl Fetch {
         }
     }
 
-    pub(super) fn weigh(
+    pub(super) fn judge(
         &self,
         status: StatusCode,
         headers: &HeaderMap,
         length: Option<u64>,
         asked_at: Timestamp,
-    ) -> Weighed {
+    ) -> ResponseTerms {
         let exchange = &self.exchange;
         let site = &exchange.site;
         let directives = ResponseDirectives::governing(headers, &site.settings.targeted_fields);
@@ -473,7 +474,7 @@ impl Fetch {
         } else {
             let header_ttl = header_lifetime(headers, &directives, now);
             let header_browser_ttl = browser_lifetime(headers, &directives, now);
-            let answered = Answered {
+            let answered = PolicyResponse {
                 status,
                 headers,
                 length,
@@ -490,14 +491,14 @@ impl Fetch {
             decision
         };
         let floor = site.settings.policy_may_override;
-        let (freshness, storability) = weigh(
+        let (freshness, storability) = judge(
             exchange,
             status,
             headers,
             (&directives, &decision, floor),
             (asked_at, now),
         );
-        Weighed {
+        ResponseTerms {
             directives,
             decision,
             freshness,
@@ -509,10 +510,10 @@ impl Fetch {
         &self,
         status: StatusCode,
         headers: &HeaderMap,
-        weighed: &Weighed,
+        terms: &ResponseTerms,
     ) -> StoredHead {
         let exchange = &self.exchange;
-        let mut tags = weighed.decision.tags.clone();
+        let mut tags = terms.decision.tags.clone();
         tags.extend(
             invalidation::cache_groups(headers)
                 .into_iter()
@@ -522,15 +523,15 @@ impl Fetch {
         tags.dedup();
         let detail = joined_reasons(
             exchange.decision.reason.as_deref(),
-            weighed.decision.reason.as_deref(),
+            terms.decision.reason.as_deref(),
         );
-        let stored = storability::stored_fields(headers, &weighed.directives);
+        let stored = storability::stored_fields(headers, &terms.directives);
         StoredHead {
             status,
-            fields: Fields::new(stored, detail.as_deref(), tags.iter().map(|tag| &**tag)),
-            freshness: weighed.freshness,
+            fields: StoredFields::new(stored, detail.as_deref(), tags.iter().map(|tag| &**tag)),
+            freshness: terms.freshness,
             secondary_key: SecondaryKey::of(headers, &exchange.parts.headers),
-            browser_ttl_secs: weighed
+            browser_ttl_secs: terms
                 .decision
                 .browser_ttl
                 .map(|ttl| u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX)),
@@ -546,16 +547,16 @@ impl Fetch {
         merged: &HeaderMap,
         asked_at: Timestamp,
     ) -> (StoredHead, Storability) {
-        let weighed = self.weigh(stale.head.status, merged, Some(stale.body.len()), asked_at);
-        let head = self.head(stale.head.status, merged, &weighed);
-        (head, weighed.storability)
+        let terms = self.judge(stale.head.status, merged, Some(stale.body.len()), asked_at);
+        let head = self.head(stale.head.status, merged, &terms);
+        (head, terms.storability)
     }
 }
 
 /// How long a response is fresh, and whether it may be stored, by its own fields, what the policies
 /// decided, and the parts of the safety floor that a policy lifts here; asked for and received at
 /// these times.
-pub(super) fn weigh(
+pub(super) fn judge(
     exchange: &Exchange,
     status: StatusCode,
     headers: &HeaderMap,
@@ -563,7 +564,7 @@ pub(super) fn weigh(
     (request_time, response_time): (Timestamp, Timestamp),
 ) -> (Freshness, Storability) {
     let settings = &exchange.site.settings;
-    let freshness = Freshness::of(&Terms {
+    let freshness = Freshness::of(&FreshnessInput {
         status,
         response_headers: headers,
         directives,
@@ -580,7 +581,7 @@ pub(super) fn weigh(
     let is_post = exchange.parts.method == Method::POST;
     let target = if is_post { exchange.url() } else { None };
     let storability = storability(
-        &storability::Exchange {
+        &storability::StorabilityInput {
             method: if is_post { &Method::POST } else { &Method::GET },
             target: target.as_ref().unwrap_or(&exchange.parts.uri),
             request_headers: &exchange.parts.headers,

@@ -15,13 +15,13 @@ use tokio::sync::oneshot;
 use super::Edge;
 use super::admit::Exchange;
 use super::body::EdgeBody;
-use super::fetch::{Extent, Fetch, Fetched, Filling, Weighed};
-use super::forward::Wanted;
-use crate::origin::Answer;
+use super::fetch::{Extent, Fetch, FetchResult, ResponseInFlight, ResponseTerms};
+use super::next_hop_request::FetchKind;
+use crate::origin::OriginResponse;
 use crate::store::PurgePoint;
 use crate::store::fill::Fill;
 use crate::store::stored::{StoredBody, StoredResponse};
-use tero_semantics::parts::Parts;
+use tero_semantics::partial::ByteRuns;
 use tero_semantics::range::{self, Partial};
 use tero_semantics::reuse::{Reuse, reuse};
 use tero_semantics::storability::Storability;
@@ -58,14 +58,14 @@ pub(super) fn extent(edge: &Edge, part: Option<Arc<StoredResponse>>) -> Extent {
 /// The request that completes a part: with `If-Range`, so that another response comes whole (RFC
 /// 9110 §13.1.5). None without the beginning, or without a strong validator: nothing may be put
 /// together then (§3.4).
-pub(super) fn rest_of(part: &StoredResponse) -> Option<Wanted> {
+pub(super) fn rest_of(part: &StoredResponse) -> Option<FetchKind> {
     let from = part
         .parts
         .as_ref()
         .map(|parts| parts.prefix())
         .filter(|from| *from > 0)?;
     let validator = range::strong_validator(&part.head.fields.to_headers(0))?.clone();
-    Some(Wanted::Rest { from, validator })
+    Some(FetchKind::Rest { from, validator })
 }
 
 impl Fetch {
@@ -76,7 +76,7 @@ impl Fetch {
         part: &StoredResponse,
         answer: &Response<Incoming>,
         asked_at: Timestamp,
-    ) -> Option<(HeaderMap, Weighed)> {
+    ) -> Option<(HeaderMap, ResponseTerms)> {
         let from = part.parts.as_ref()?.prefix();
         let wanted = Partial {
             range: from..part.length(),
@@ -90,9 +90,9 @@ impl Fetch {
         }
         let mut headers = answer.headers().clone();
         forwarding::ensure_date(&mut headers, self.edge.clock.now());
-        let head = validation::freshened(&stored, &headers);
-        let weighed = self.weigh(StatusCode::OK, &head, Some(part.length()), asked_at);
-        (weighed.storability == Storability::Yes).then_some((head, weighed))
+        let head = validation::updated_fields(&stored, &headers);
+        let terms = self.judge(StatusCode::OK, &head, Some(part.length()), asked_at);
+        (terms.storability == Storability::Yes).then_some((head, terms))
     }
 
     /// Forgets a part that could not be completed. Whether the whole has to be asked for again: it
@@ -113,12 +113,12 @@ impl Fetch {
     pub(super) async fn fill_rest(
         self,
         head: HeaderMap,
-        answer: Answer,
-        weighed: Weighed,
-        since: PurgePoint,
-        tell: oneshot::Sender<Fetched>,
+        answer: OriginResponse,
+        terms: ResponseTerms,
+        purges: PurgePoint,
+        tell: oneshot::Sender<FetchResult>,
     ) {
-        let Answer {
+        let OriginResponse {
             response,
             permit: _permit,
         } = answer;
@@ -128,7 +128,7 @@ impl Fetch {
             Extent::Rest(part) => Some(part.length()),
             Extent::Whole | Extent::Range => None,
         };
-        self.fill(parts, body, length, weighed, since, tell).await;
+        self.fill(parts, body, length, terms, purges, tell).await;
     }
 
     /// Passes a part on to its client, and keeps it as it comes. Its place is where it says that it
@@ -138,14 +138,14 @@ impl Fetch {
         parts: http::response::Parts,
         mut body: Incoming,
         part: Partial,
-        weighed: Weighed,
-        since: PurgePoint,
-        tell: oneshot::Sender<Fetched>,
+        terms: ResponseTerms,
+        purges: PurgePoint,
+        tell: oneshot::Sender<FetchResult>,
     ) {
-        self.is_not_stored(parts.status, false);
+        self.remember_not_storable(parts.status, false);
         let mut fields = parts.headers.clone();
         fields.remove(CONTENT_RANGE);
-        let head = self.head(StatusCode::OK, &fields, &weighed);
+        let head = self.head(StatusCode::OK, &fields, &terms);
         let fill = Fill::new(
             http_body::Body::size_hint(&body).exact(),
             self.edge.store.fill_limits(),
@@ -153,7 +153,9 @@ impl Fetch {
         );
         if let Some(reader) = fill.reader() {
             let body = EdgeBody::fill(reader, Arc::clone(&self.exchange.site.counters));
-            let _ = tell.send(Fetched::Part(Box::new(Response::from_parts(parts, body))));
+            let _ = tell.send(FetchResult::Part(Box::new(Response::from_parts(
+                parts, body,
+            ))));
         }
         match self.pump(&mut body, &fill).await {
             Err(error) => fill.fail(error),
@@ -162,12 +164,12 @@ impl Fetch {
                 let body = StoredBody::new(pieces);
                 let run = part.range.start..part.range.start.saturating_add(body.len());
                 if run.end <= part.range.end
-                    && let Some(parts) = Parts::one(run, part.length.unwrap_or(0))
+                    && let Some(parts) = ByteRuns::one(run, part.length.unwrap_or(0))
                 {
                     let stored = StoredResponse::of_parts(head, body.clone(), parts);
                     self.edge
                         .store
-                        .insert_part(&self.exchange.key, stored, since);
+                        .insert_part(&self.exchange.key, stored, purges);
                 }
                 fill.complete(Some(body.pieces()));
             }
@@ -176,7 +178,7 @@ impl Fetch {
 
     /// Keeps the beginning of a response that was cut short, where the rest could be put to it
     /// (§3.3).
-    pub(super) fn keep_beginning(&self, filling: &Filling, since: PurgePoint) {
+    pub(super) fn keep_beginning(&self, filling: &ResponseInFlight, purges: PurgePoint) {
         let head = &filling.head;
         let is_completable = head.status == StatusCode::OK
             && range::strong_validator(&head.fields.to_headers(0)).is_some();
@@ -189,11 +191,11 @@ impl Fetch {
             return;
         };
         let body = StoredBody::new(pieces);
-        if let Some(parts) = Parts::one(0..body.len(), length) {
+        if let Some(parts) = ByteRuns::one(0..body.len(), length) {
             let stored = StoredResponse::of_parts(head.clone(), body, parts);
             self.edge
                 .store
-                .insert_part(&self.exchange.key, stored, since);
+                .insert_part(&self.exchange.key, stored, purges);
         }
     }
 }

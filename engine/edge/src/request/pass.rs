@@ -10,33 +10,33 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use super::admit::Exchange;
-use super::body::{EdgeBody, Silence};
-use super::respond::{Chained, Failure};
-use super::{Edge, forward};
-use crate::origin::{self, Answer, RequestBody};
-use crate::store::{Purge, PurgePoint, Purging, Target};
+use super::body::{EdgeBody, SilenceLimit};
+use super::respond::{ErrorChain, Failure};
+use super::{Edge, next_hop_request};
+use crate::origin::{self, OriginResponse, RequestBody};
+use crate::store::{PurgeMode, PurgePoint, PurgeProgress, PurgeScope};
 use tero_semantics::cache_status::{CacheStatus, Forward};
 use tero_semantics::decision::QueryRule;
 use tero_semantics::{forwarding, invalidation, key, storability};
 
 /// What the next hop answered to a request that the cache has no part in.
 #[derive(Debug)]
-pub(super) struct Passed {
+pub(super) struct PassedResponse {
     /// The answer, as it came.
-    pub answer: Answer,
+    pub answer: OriginResponse,
     /// Where the order of purges stands, this request's own among them; none where the answer may
     /// have been purged on its way.
-    since: Option<PurgePoint>,
+    purges: Option<PurgePoint>,
 }
 
-impl Passed {
+impl PassedResponse {
     /// Whether the answer may be one for later GETs (RFC 9110 §9.3.3), which
     /// `semantics::storability` decides: then, since when purges count.
     pub(super) fn may_stand_for_get(&self, exchange: &Exchange) -> Option<PurgePoint> {
         let is_post = exchange.parts.method == Method::POST
             && self.answer.response.status() == StatusCode::OK;
         let url = exchange.url().filter(|_| is_post)?;
-        storability::names_target(&url, self.answer.response.headers()).then_some(self.since)?
+        storability::names_target(&url, self.answer.response.headers()).then_some(self.purges)?
     }
 }
 
@@ -64,7 +64,7 @@ pub(super) async fn ask(
     edge: &Arc<Edge>,
     exchange: &Exchange,
     content: Option<Incoming>,
-) -> Result<Passed, Failure> {
+) -> Result<PassedResponse, Failure> {
     let body = match content {
         Some(content) if !content.is_end_stream() => {
             EdgeBody::upload(content, silence(edge, exchange)).boxed_unsync()
@@ -72,7 +72,7 @@ pub(super) async fn ask(
         _ => origin::empty(),
     };
     let before = edge.store.purge_point();
-    let mut request = forward::as_sent(edge, exchange, body);
+    let mut request = next_hop_request::as_sent(edge, exchange, body);
     if !request.body().is_end_stream() && request.body().size_hint().exact().is_none() {
         // Unless it is told, hyper leaves out the content of a GET whose length is not known.
         request
@@ -95,7 +95,10 @@ pub(super) async fn ask(
     if !groups.is_empty() {
         purge_groups(edge, exchange, groups).await;
     }
-    Ok(Passed { answer, since })
+    Ok(PassedResponse {
+        answer,
+        purges: since,
+    })
 }
 
 /// Sends a request to the next hop, and its interim responses to the client.
@@ -104,9 +107,9 @@ pub(super) async fn send(
     exchange: &Exchange,
     mut request: Request<RequestBody>,
     repeatable: bool,
-) -> Result<Answer, Failure> {
+) -> Result<OriginResponse, Failure> {
     let site = &exchange.site;
-    forward::pass_interim_on(edge, exchange, &mut request);
+    next_hop_request::pass_interim_on(edge, exchange, &mut request);
     let mut spare = if repeatable {
         origin::copy(&request)
     } else {
@@ -125,7 +128,7 @@ pub(super) async fn send(
     let status = answer.as_ref().ok().map(|answer| answer.response.status());
     exchange.count_origin(status, edge.clock.now().since(asked_at));
     answer.map_err(|error| {
-        tracing::warn!(site = %site.settings.name, method = %exchange.parts.method, path = exchange.parts.uri.path(), error = %Chained(&error), "pass failed");
+        tracing::warn!(site = %site.settings.name, method = %exchange.parts.method, path = exchange.parts.uri.path(), error = %ErrorChain(&error), "pass failed");
         Failure::of(&error)
     })
 }
@@ -134,7 +137,7 @@ pub(super) async fn send(
 pub(super) fn streamed(
     edge: &Edge,
     exchange: &Arc<Exchange>,
-    answer: Answer,
+    answer: OriginResponse,
 ) -> Response<EdgeBody> {
     let (mut parts, body) = answer.response.into_parts();
     forwarding::strip_response_hop_by_hop(&mut parts.headers);
@@ -150,12 +153,12 @@ pub(super) fn streamed(
     Response::from_parts(parts, body)
 }
 
-fn silence(edge: &Edge, exchange: &Exchange) -> Silence {
-    Silence::new(edge.clock.clone(), exchange.site.settings.body_timeout)
+fn silence(edge: &Edge, exchange: &Exchange) -> SilenceLimit {
+    SilenceLimit::new(edge.clock.clone(), exchange.site.settings.body_timeout)
 }
 
 /// Adds `Via` and `Cache-Status` to an answer that goes to its client as it came: with `status`.
-pub(super) fn told(
+pub(super) fn with_own_fields(
     edge: &Edge,
     exchange: &Exchange,
     mut response: Response<EdgeBody>,
@@ -193,14 +196,14 @@ fn invalidate(
     edge: &Edge,
     exchange: &Exchange,
     response: &Response<Incoming>,
-) -> (u64, Vec<Purging>) {
+) -> (u64, Vec<PurgeProgress>) {
     let Some(target) = exchange.url() else {
         return (0, Vec::new());
     };
     let (method, status, now) = (&exchange.parts.method, response.status(), edge.clock.now());
     // A soft purge would leave windows of staleness open, and what is invalid is not to be used
     // before it is validated (§4.4).
-    let begin = |target| edge.store.begin_purge(target, Purge::Hard, now);
+    let begin = |target| edge.store.begin_purge(target, PurgeMode::Hard, now);
     let urls = invalidation::invalidated(method, status, &target, response.headers());
     let keys: Vec<_> = urls
         .iter()
@@ -208,7 +211,7 @@ fn invalidate(
         .collect();
     let has_keys = !keys.is_empty();
     if has_keys {
-        let mut purging = begin(Target::Keys(keys));
+        let mut purging = begin(PurgeScope::Keys(keys));
         while edge.store.purge_share(&mut purging).is_some() {}
     }
     // Groups of the same origin, which is taken to be the site (RFC 9875 §3).
@@ -216,14 +219,14 @@ fn invalidate(
     let groups = invalidation::invalidated_groups(method, status, response.headers());
     let groups: Vec<_> = groups
         .into_iter()
-        .map(|tag| begin(Target::Tag { site, tag }))
+        .map(|tag| begin(PurgeScope::Tag { site, tag }))
         .collect();
     (u64::from(has_keys) + groups.len() as u64, groups)
 }
 
 /// Drops groups, which may be large: in a task, since it has to be done even if the client leaves,
 /// and others have their turn after each share of it. One such task goes on at a time.
-async fn purge_groups(edge: &Arc<Edge>, exchange: &Exchange, groups: Vec<Purging>) {
+async fn purge_groups(edge: &Arc<Edge>, exchange: &Exchange, groups: Vec<PurgeProgress>) {
     let edge = Arc::clone(edge);
     let purge = async move {
         let _turn = edge.purging_groups.lock().await;

@@ -8,7 +8,7 @@ use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYP
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use super::Edge;
-use super::admit::Refused;
+use super::admit::AdmissionRefusal;
 use super::body::EdgeBody;
 use crate::origin::OriginError;
 use tero_semantics::cache_status::{CacheStatus, Forward};
@@ -105,15 +105,15 @@ pub(super) fn failed(edge: &Edge, failure: Failure, forward: Forward) -> Respons
 }
 
 /// The answer to a request that was not let in. Nothing of it has been forwarded.
-pub(super) fn refused(edge: &Edge, refused: Refused) -> Response<EdgeBody> {
+pub(super) fn refused(edge: &Edge, refused: AdmissionRefusal) -> Response<EdgeBody> {
     let reason = refused.to_string();
     let code = match refused {
-        Refused::BadHost | Refused::BadTarget => StatusCode::BAD_REQUEST,
-        Refused::TooLong => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-        Refused::Expectation => StatusCode::EXPECTATION_FAILED,
-        Refused::Method => StatusCode::METHOD_NOT_ALLOWED,
-        Refused::Loop => StatusCode::LOOP_DETECTED,
-        Refused::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
+        AdmissionRefusal::BadHost | AdmissionRefusal::BadTarget => StatusCode::BAD_REQUEST,
+        AdmissionRefusal::TooLong => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        AdmissionRefusal::Expectation => StatusCode::EXPECTATION_FAILED,
+        AdmissionRefusal::Method => StatusCode::METHOD_NOT_ALLOWED,
+        AdmissionRefusal::Loop => StatusCode::LOOP_DETECTED,
+        AdmissionRefusal::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
     };
     let status = CacheStatus {
         details: [Some(&reason), None],
@@ -225,9 +225,9 @@ fn plain(
 }
 
 /// An error with its causes, for the log.
-pub(super) struct Chained<'e>(pub &'e dyn std::error::Error);
+pub(super) struct ErrorChain<'e>(pub &'e dyn std::error::Error);
 
-impl std::fmt::Display for Chained<'_> {
+impl std::fmt::Display for ErrorChain<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{}", self.0)?;
         let mut cause = self.0.source();

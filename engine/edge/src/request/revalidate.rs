@@ -12,8 +12,8 @@ use tokio::sync::oneshot;
 
 use super::admit::Exchange;
 use super::body::EdgeBody;
-use super::fetch::{Extent, Fetch, Fetched, Shared};
-use super::{Edge, ahead, uses};
+use super::fetch::{Extent, Fetch, FetchResult, FlightNews};
+use super::{Edge, hits, refresh_ahead};
 use crate::collapse::Lead;
 use crate::store::stored::{StoredHead, StoredResponse};
 use crate::store::{Key, PurgePoint};
@@ -29,12 +29,12 @@ pub(super) fn freshen(
     stale: Arc<StoredResponse>,
     not_modified: &Response<Incoming>,
     asked_at: Timestamp,
-    since: PurgePoint,
-    tell: oneshot::Sender<Fetched>,
+    purges: PurgePoint,
+    tell: oneshot::Sender<FetchResult>,
 ) {
     let mut headers = not_modified.headers().clone();
     forwarding::ensure_date(&mut headers, fetch.edge.clock.now());
-    let merged = validation::freshened(&stale.head.fields.to_headers(headers.len()), &headers);
+    let merged = validation::updated_fields(&stale.head.fields.to_headers(headers.len()), &headers);
     let (head, storability) = fetch.merged_head(&stale, &merged, asked_at);
     let key = Key::new(&fetch.exchange.key);
     let fresh = Arc::new(stale.with_head(head));
@@ -42,29 +42,29 @@ pub(super) fn freshen(
     let is_for_one = headers.contains_key(SET_COOKIE)
         && !fetch.exchange.site.settings.policy_may_override.set_cookie;
     let shared = match storability {
-        Storability::Yes if is_for_one => Shared::NotStorable,
+        Storability::Yes if is_for_one => FlightNews::NotStorable,
         Storability::Yes => {
-            uses::settle(&fetch.edge, &key, &stale);
+            hits::flush_hits(&fetch.edge, &key, &stale);
             fetch
                 .edge
                 .store
-                .replace(&key, stale.id, Arc::clone(&fresh), since);
-            ahead::watch(&fetch.edge, &fetch.exchange.site, &fresh);
-            Shared::Stored
+                .replace(&key, stale.id, Arc::clone(&fresh), purges);
+            refresh_ahead::watch_expiry(&fetch.edge, &fetch.exchange.site, &fresh);
+            FlightNews::Stored
         }
         // What is stored under a key of requests is no part.
-        Storability::Part(_) => Shared::NotStorable,
+        Storability::Part(_) => FlightNews::NotStorable,
         Storability::No(refusal) => {
             if !refusal.is_of_request() {
-                fetch.take_back(fresh.head.status);
+                fetch.withdraw_stored(fresh.head.status);
             }
-            Shared::NotStorable
+            FlightNews::NotStorable
         }
     };
     if let Some(lead) = &fetch.lead {
         lead.share(shared);
     }
-    let _ = tell.send(Fetched::Revalidated(with_cookies_of(&headers, fresh)));
+    let _ = tell.send(FetchResult::Revalidated(with_cookies_of(&headers, fresh)));
 }
 
 /// The response for the visitor who asked: with the cookies of the 304, which are not stored.
@@ -93,12 +93,12 @@ pub(super) fn in_background(
     };
     let (edge, exchange, stale) = (Arc::clone(edge), Arc::clone(exchange), Arc::clone(stale));
     tokio::spawn(async move {
-        to_its_end(&edge, &exchange, stale, lead).await;
+        revalidate_to_completion(&edge, &exchange, stale, lead).await;
     });
 }
 
 /// What came of a revalidation that nobody waits for.
-pub(super) enum Refreshed {
+pub(super) enum RevalidationResult {
     /// It is stored.
     Stored,
     /// The next hop answered, and that is not stored.
@@ -108,12 +108,12 @@ pub(super) enum Refreshed {
 }
 
 /// Revalidates until what comes of it is stored.
-pub(super) async fn to_its_end(
+pub(super) async fn revalidate_to_completion(
     edge: &Arc<Edge>,
     exchange: &Arc<Exchange>,
     stale: Arc<StoredResponse>,
-    lead: Lead<Shared>,
-) -> Refreshed {
+    lead: Lead<FlightNews>,
+) -> RevalidationResult {
     let fetch = Fetch {
         edge: Arc::clone(edge),
         exchange: Arc::clone(exchange),
@@ -122,27 +122,27 @@ pub(super) async fn to_its_end(
         lead: Some(lead),
     };
     match fetch.start().await {
-        Ok(Fetched::Filling(_, reader, _)) => {
+        Ok(FetchResult::Filling(_, reader, _)) => {
             // Somebody has to want the content, or the fill would take itself for abandoned.
             let whole = drain(EdgeBody::fill(reader, Arc::clone(&exchange.site.counters))).await;
             if whole {
-                Refreshed::Stored
+                RevalidationResult::Stored
             } else {
-                Refreshed::Failed(None)
+                RevalidationResult::Failed(None)
             }
         }
-        Ok(Fetched::Revalidated(_)) => Refreshed::Stored,
-        Ok(Fetched::NotStored(response, _)) => Refreshed::NotStored(
+        Ok(FetchResult::Revalidated(_)) => RevalidationResult::Stored,
+        Ok(FetchResult::NotStored(response, _)) => RevalidationResult::NotStored(
             response.status(),
             retry_after(response.headers(), edge.clock.now()),
         ),
         // Of the whole, which was asked for, nothing of the kind comes.
-        Ok(Fetched::TooLargeForRange | Fetched::Part(_)) => {
-            Refreshed::NotStored(StatusCode::PARTIAL_CONTENT, None)
+        Ok(FetchResult::TooLargeForRange | FetchResult::Part(_)) => {
+            RevalidationResult::NotStored(StatusCode::PARTIAL_CONTENT, None)
         }
-        Ok(Fetched::Failed(failure)) => Refreshed::Failed(failure.retry_after),
+        Ok(FetchResult::Failed(failure)) => RevalidationResult::Failed(failure.retry_after),
         // The edge goes down meanwhile.
-        Err(_) => Refreshed::Failed(None),
+        Err(_) => RevalidationResult::Failed(None),
     }
 }
 
@@ -164,7 +164,7 @@ pub(super) fn by_head(
     stored: &Arc<StoredResponse>,
     answer: &Response<EdgeBody>,
     asked_at: Timestamp,
-    since: PurgePoint,
+    purges: PurgePoint,
 ) {
     let key = Key::new(&exchange.key);
     let headers = stored.head.fields.to_headers(0);
@@ -177,7 +177,7 @@ pub(super) fn by_head(
         HeadUpdate::Nothing => {}
         HeadUpdate::Stale => {
             let stale = stored.with_freshness(stored.head.freshness.made_stale(edge.clock.now()));
-            edge.store.replace(&key, stored.id, Arc::new(stale), since);
+            edge.store.replace(&key, stored.id, Arc::new(stale), purges);
         }
         HeadUpdate::Freshened(merged) => {
             let (edge, exchange) = (Arc::clone(edge), Arc::clone(exchange));
@@ -193,7 +193,7 @@ pub(super) fn by_head(
                 fetch
                     .edge
                     .store
-                    .replace(&key, stored.id, Arc::new(stored.with_head(head)), since);
+                    .replace(&key, stored.id, Arc::new(stored.with_head(head)), purges);
             }
         }
     }

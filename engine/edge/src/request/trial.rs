@@ -16,10 +16,10 @@ use http::{HeaderMap, StatusCode};
 
 use super::admit::Exchange;
 use crate::telemetry::Outcome;
-use crate::telemetry::arms::{Arm, Arms};
-use tero_policy_host::compare::{About, Comparison};
+use crate::telemetry::trial_counters::{TrialCounters, TrialGroup};
+use tero_policy_host::compare::{ComparedRequest, Comparison};
 use tero_policy_host::device::classify;
-use tero_policy_host::{Answered, Ask, Chain};
+use tero_policy_host::{Chain, PolicyRequest, PolicyResponse};
 use tero_semantics::decision::ResponseDecision;
 use tero_semantics::key;
 use tero_semantics::timestamp::Timestamp;
@@ -39,7 +39,7 @@ pub struct Canary {
     /// grows.
     pub seed: u64,
     /// What happened, all sites of the policy together.
-    pub arms: Arc<Arms>,
+    pub counters: Arc<TrialCounters>,
 }
 
 impl Canary {
@@ -73,7 +73,7 @@ pub struct Shadow {
     /// What came of it, all sites of the policy together.
     pub tally: Arc<ShadowTally>,
     /// To the thread that asks.
-    pub queue: SyncSender<Question>,
+    pub queue: SyncSender<ShadowQuestion>,
 }
 
 /// What came of asking a shadow.
@@ -100,16 +100,16 @@ impl ShadowTally {
 
 /// A question that waits for a shadow.
 #[derive(Debug)]
-pub struct Question {
+pub struct ShadowQuestion {
     shadow: Arc<Shadow>,
     exchange: Arc<Exchange>,
     /// About the response, where it came from the origin.
-    response: Option<Box<Seen>>,
+    response: Option<Box<JudgedResponse>>,
 }
 
 /// A response of the origin, and what was decided about it.
 #[derive(Debug)]
-struct Seen {
+struct JudgedResponse {
     at: Timestamp,
     status: StatusCode,
     headers: HeaderMap,
@@ -119,10 +119,10 @@ struct Seen {
     decision: ResponseDecision,
 }
 
-impl Question {
+impl ShadowQuestion {
     /// Asks the shadow, and counts whether it agrees.
     pub fn ask(self) {
-        let Question {
+        let ShadowQuestion {
             shadow,
             exchange,
             response,
@@ -131,7 +131,7 @@ impl Question {
         if shadow.chain.needs_device() && !exchange.site.needs_device {
             ask.device = classify(ask.headers);
         }
-        let about = About {
+        let about = ComparedRequest {
             at: exchange.at,
             host: &exchange.host,
             target: exchange
@@ -154,13 +154,13 @@ impl Question {
         match response {
             None => count(&|comparison| comparison.request(&about, &exchange.decision, &decision)),
             Some(seen) => {
-                let Seen {
+                let JudgedResponse {
                     at,
                     status,
                     headers,
                     ..
                 } = &*seen;
-                let answered = Answered {
+                let answered = PolicyResponse {
                     status: *status,
                     headers,
                     length: seen.length,
@@ -168,7 +168,7 @@ impl Question {
                     header_browser_ttl: seen.header_browser_ttl,
                     key: &exchange.key,
                 };
-                let ask = Ask {
+                let ask = PolicyRequest {
                     variant: decision.variant.as_deref(),
                     ..ask
                 };
@@ -183,20 +183,20 @@ impl Question {
 /// drew it.
 pub(super) fn record(exchange: &Arc<Exchange>, outcome: Outcome) {
     if let Some(canary) = &exchange.site.canary {
-        canary.arms.record(arm(exchange), outcome);
+        canary.counters.record(group_of(exchange), outcome);
     }
-    put(exchange, || None);
+    offer_to_shadows(exchange, || None);
 }
 
 /// Puts an origin's response to shadows that drew it.
 pub(super) fn record_response(
     exchange: &Arc<Exchange>,
-    answered: &Answered<'_>,
+    answered: &PolicyResponse<'_>,
     decision: &ResponseDecision,
     at: Timestamp,
 ) {
-    put(exchange, || {
-        Some(Box::new(Seen {
+    offer_to_shadows(exchange, || {
+        Some(Box::new(JudgedResponse {
             at,
             status: answered.status,
             headers: answered.headers.clone(),
@@ -211,19 +211,19 @@ pub(super) fn record_response(
 /// Has a request to the origin count in the canary's trial.
 pub(super) fn record_origin(exchange: &Exchange) {
     if let Some(canary) = &exchange.site.canary {
-        canary.arms.record_origin(arm(exchange));
+        canary.counters.record_origin(group_of(exchange));
     }
 }
 
-fn arm(exchange: &Exchange) -> Arm {
+fn group_of(exchange: &Exchange) -> TrialGroup {
     if exchange.is_canary {
-        Arm::Canary
+        TrialGroup::Canary
     } else {
-        Arm::Control
+        TrialGroup::Control
     }
 }
 
-fn put(exchange: &Arc<Exchange>, response: impl Fn() -> Option<Box<Seen>>) {
+fn offer_to_shadows(exchange: &Arc<Exchange>, response: impl Fn() -> Option<Box<JudgedResponse>>) {
     // A shadow is compared with the active version, and not with another candidate.
     if exchange.is_canary {
         return;
@@ -234,7 +234,7 @@ fn put(exchange: &Arc<Exchange>, response: impl Fn() -> Option<Box<Seen>>) {
         .iter()
         .filter(|shadow| shadow.share.holds(random()))
     {
-        let question = Question {
+        let question = ShadowQuestion {
             shadow: Arc::clone(shadow),
             exchange: Arc::clone(exchange),
             response: response(),

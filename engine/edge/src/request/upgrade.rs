@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use super::admit::Exchange;
 use super::body::EdgeBody;
 use super::respond::Failure;
-use super::{Edge, forward, pass};
+use super::{Edge, next_hop_request, pass};
 use crate::origin;
 use crate::telemetry::counters::SiteCounters;
 use tero_semantics::timestamp::Timestamp;
@@ -43,7 +43,8 @@ pub(super) fn wanted(exchange: &Exchange) -> Option<&HeaderValue> {
         .upgrades
         .iter()
         .any(|own| own.as_bytes().eq_ignore_ascii_case(protocol.as_bytes()));
-    let can_upgrade = parts.extensions.get::<OnUpgrade>().is_some() && exchange.caller.is_some();
+    let can_upgrade =
+        parts.extensions.get::<OnUpgrade>().is_some() && exchange.connection.is_some();
     (is_plain && is_allowed && can_upgrade && is_meant(&parts.headers)).then_some(protocol)
 }
 
@@ -53,7 +54,7 @@ pub(super) async fn upgrade(
     edge: &Arc<Edge>,
     exchange: &Arc<Exchange>,
 ) -> Result<Response<EdgeBody>, Failure> {
-    let (Some(protocol), Some(caller)) = (wanted(exchange), &exchange.caller) else {
+    let (Some(protocol), Some(handle)) = (wanted(exchange), &exchange.connection) else {
         return Err(Failure::shutting_down());
     };
     let Some(client) = exchange.parts.extensions.get::<OnUpgrade>().cloned() else {
@@ -63,7 +64,7 @@ pub(super) async fn upgrade(
     let Ok(permit) = Arc::clone(&site.tunnels).try_acquire_owned() else {
         return Err(Failure::too_many_tunnels());
     };
-    let mut request = forward::as_sent(edge, exchange, origin::empty());
+    let mut request = next_hop_request::as_sent(edge, exchange, origin::empty());
     say_upgrade(request.headers_mut(), protocol);
     let mut answer = pass::send(edge, exchange, request, false).await?;
     if answer.response.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -82,7 +83,7 @@ pub(super) async fn upgrade(
         latest: AtomicI64::new(edge.clock.now().unix_millis()),
         counters: Arc::clone(&site.counters),
     };
-    caller.become_tunnel(Box::pin(async move {
+    handle.become_tunnel(Box::pin(async move {
         let both = async { tokio::try_join!(client, next_hop) };
         if let Ok(Ok((client, next_hop))) = tunnel.clock.timeout(tunnel.idle, both).await {
             tunnel.run(client, next_hop).await;

@@ -16,46 +16,46 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::aside::Aside;
-use super::link::Link;
+use super::connection_state::ConnectionState;
+use super::poll_when_woken::PollWhenWoken;
 use super::stream::ClientStream;
-use super::watchdog::{Patience, Watchdog};
-use super::{Shared, Stage};
+use super::watchdog::{ClientTimeouts, Watchdog};
+use super::{ShutdownStage, WorkerContext};
 use crate::origin::BodyError;
-use crate::request::admit::From;
+use crate::request::admit::RequestSource;
 use crate::request::body::EdgeBody;
-use crate::request::caller::Caller;
-use crate::request::{self, Edge, Handled};
+use crate::request::client::ClientHandle;
+use crate::request::{self, Edge, Reply};
 use tero_semantics::forwarding;
 use tero_wire::{Fault, Requests};
 
 /// Serves a connection to its end.
-pub(super) async fn serve(shared: &Arc<Shared>, stream: TcpStream, client: SocketAddr) {
+pub(super) async fn serve(shared: &Arc<WorkerContext>, stream: TcpStream, client: SocketAddr) {
     // Answers are written whole; waiting for more would only delay them.
     let _ = stream.set_nodelay(true);
     let settings = &shared.settings;
     let waker = std::future::poll_fn(|context| Poll::Ready(context.waker().clone())).await;
-    let patience = Patience {
+    let timeouts = ClientTimeouts {
         idle: settings.idle_timeout,
         header: settings.header_timeout,
         write: settings.write_timeout,
     };
-    let link = Arc::new(Link::new(
-        Watchdog::new(shared.edge.clock.clone(), patience),
+    let link = Arc::new(ConnectionState::new(
+        Watchdog::new(shared.edge.clock.clone(), timeouts),
         waker,
     ));
     let of_requests = &link;
     let service = service_fn(move |request: Request<Incoming>| {
         of_requests.watchdog.request_received();
-        let caller = Some(Caller::on(Arc::clone(of_requests) as _));
-        let from = From {
+        let handle = Some(ClientHandle::on(Arc::clone(of_requests) as _));
+        let source = RequestSource {
             client: Some(client.ip()),
-            caller,
-            ..From::default()
+            connection: handle,
+            ..RequestSource::default()
         };
         let handled = match unforeseen_content(&request, of_requests) {
-            None => request::handle(&shared.edge, request, from),
-            Some(foreseen) => ending(&shared.edge, foreseen, request, from),
+            None => request::handle(&shared.edge, request, source),
+            Some(foreseen) => ending(&shared.edge, foreseen, request, source),
         };
         async move { Ok::<_, Infallible>(watched(shared, handled.response().await, of_requests)) }
     });
@@ -69,13 +69,13 @@ pub(super) async fn serve(shared: &Arc<Shared>, stream: TcpStream, client: Socke
         .with_upgrades();
     let mut connection = pin!(connection);
     let mut stage = shared.stage.clone();
-    let mut draining = Aside::new(async {
+    let mut draining = PollWhenWoken::new(async {
         stage
-            .wait_for(|stage| *stage >= Stage::Draining)
+            .wait_for(|stage| *stage >= ShutdownStage::Draining)
             .await
             .is_ok()
     });
-    let mut out_of_patience = Aside::new(link.watchdog.run());
+    let mut out_of_patience = PollWhenWoken::new(link.watchdog.run());
     tokio::select! {
         biased;
         // An error here is the client's: a request that is none has been answered with a 4xx, a
@@ -104,7 +104,10 @@ pub(super) async fn serve(shared: &Arc<Shared>, stream: TcpStream, client: Socke
 
 /// What is to be said of the content of a request that was taken for one without; none for most,
 /// which have none.
-fn unforeseen_content(request: &Request<Incoming>, link: &Link) -> Option<Result<(), Fault>> {
+fn unforeseen_content(
+    request: &Request<Incoming>,
+    link: &ConnectionState,
+) -> Option<Result<(), Fault>> {
     if request.body().is_end_stream() || link.glanced_lines() == 0 {
         return None;
     }
@@ -118,11 +121,11 @@ fn ending(
     edge: &Arc<Edge>,
     content: Result<(), Fault>,
     request: Request<Incoming>,
-    from: From,
-) -> Handled<'_> {
-    Handled::Later(Box::pin(async move {
+    source: RequestSource,
+) -> Reply<'_> {
+    Reply::Pending(Box::pin(async move {
         let mut response = match content {
-            Ok(()) => request::handle(edge, request, from).response().await,
+            Ok(()) => request::handle(edge, request, source).response().await,
             Err(fault) => request::refuse(edge, fault),
         };
         response
@@ -134,9 +137,9 @@ fn ending(
 
 /// An answer whose end the link learns of. Its date is its origin's, or now (RFC 9110 §6.6.1).
 fn watched(
-    shared: &Shared,
+    shared: &WorkerContext,
     mut response: Response<EdgeBody>,
-    link: &Arc<Link>,
+    link: &Arc<ConnectionState>,
 ) -> Response<WatchedBody> {
     link.answer_begins();
     match response.body_mut().take_lines() {
@@ -156,14 +159,14 @@ fn watched(
 
 struct WatchedBody {
     body: EdgeBody,
-    link: Option<Arc<Link>>,
+    link: Option<Arc<ConnectionState>>,
     /// Why the content has ended early, until what came before that has gone out: with an error,
     /// hyper drops what it has not yet written.
     broken: Option<BodyError>,
 }
 
 impl WatchedBody {
-    fn new(body: EdgeBody, link: Option<Arc<Link>>) -> WatchedBody {
+    fn new(body: EdgeBody, link: Option<Arc<ConnectionState>>) -> WatchedBody {
         WatchedBody {
             body,
             link,
@@ -219,9 +222,9 @@ mod tests {
     use crate::store::fill::{Fill, FillBudget, FillError, FillLimits};
     use crate::telemetry::counters::SiteCounters;
 
-    struct Woken(AtomicUsize);
+    struct WakeCount(AtomicUsize);
 
-    impl Wake for Woken {
+    impl Wake for WakeCount {
         fn wake(self: Arc<Self>) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
@@ -241,7 +244,7 @@ mod tests {
         fill.fail(FillError::CutShort);
         let counters = Arc::new(SiteCounters::new(chrono_tz::UTC, &[], 1));
         let mut body = WatchedBody::new(EdgeBody::fill(reader, counters), None);
-        let woken = Arc::new(Woken(AtomicUsize::new(0)));
+        let woken = Arc::new(WakeCount(AtomicUsize::new(0)));
         let waker = Waker::from(Arc::clone(&woken));
         let mut poll = || Pin::new(&mut body).poll_frame(&mut Context::from_waker(&waker));
         assert!(poll().is_pending());

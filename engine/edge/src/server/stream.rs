@@ -20,10 +20,10 @@ use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::connection_state::ConnectionState;
 use super::gather;
-use super::link::Link;
 use crate::request::{self, Edge};
-use tero_wire::{Fault, Requests, Taken};
+use tero_wire::{Fault, Requests, ScanResult};
 
 /// What no HTTP parser takes for a part of a head: it makes hyper refuse the request.
 const NO_HEAD: &[u8] = b"\0\r\n\r\n";
@@ -32,7 +32,7 @@ const NO_HEAD: &[u8] = b"\0\r\n\r\n";
 #[derive(Debug)]
 pub(super) struct ClientStream {
     stream: TcpStream,
-    link: Arc<Link>,
+    link: Arc<ConnectionState>,
     edge: Arc<Edge>,
     requests: Requests,
     /// All bytes of the request under way have been read.
@@ -48,7 +48,11 @@ pub(super) struct ClientStream {
 }
 
 impl ClientStream {
-    pub(super) fn new(stream: TcpStream, link: Arc<Link>, edge: Arc<Edge>) -> ClientStream {
+    pub(super) fn new(
+        stream: TcpStream,
+        link: Arc<ConnectionState>,
+        edge: Arc<Edge>,
+    ) -> ClientStream {
         ClientStream {
             stream,
             link,
@@ -104,7 +108,7 @@ impl ClientStream {
         let was_in_body = self.requests.is_in_body();
         let read = &buffer.filled()[before..];
         match self.requests.take(read) {
-            Ok(Taken {
+            Ok(ScanResult {
                 bytes,
                 ended,
                 lines,
@@ -156,15 +160,15 @@ impl ClientStream {
     }
 
     /// Whether something of ours goes first. Not in the middle of what hyper writes.
-    fn has_mail(&self) -> bool {
-        !self.outgoing.is_empty() || (self.link.has_mail() && !self.link.watchdog.is_blocked())
+    fn has_interim(&self) -> bool {
+        !self.outgoing.is_empty() || (self.link.has_interim() && !self.link.watchdog.is_blocked())
     }
 
     /// Sends what goes ahead of what hyper writes.
     #[cold]
-    fn poll_mail(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.link.has_mail() {
-            self.outgoing.extend_from_slice(&self.link.mail());
+    fn poll_interim(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.link.has_interim() {
+            self.outgoing.extend_from_slice(&self.link.take_interim());
         }
         while !self.outgoing.is_empty() {
             let written = Pin::new(&mut self.stream).poll_write(context, &self.outgoing);
@@ -206,7 +210,7 @@ impl ClientStream {
             self.outgoing
                 .extend_from_slice(&request::head_as_bytes(refused.status(), refused.headers()));
         }
-        self.poll_mail(context)
+        self.poll_interim(context)
     }
 }
 
@@ -258,8 +262,8 @@ impl AsyncWrite for ClientStream {
         if this.link.watchdog.is_in_head() {
             return this.poll_refuse(context, bytes).map_ok(|()| bytes.len());
         }
-        if this.has_mail() {
-            ready!(this.poll_mail(context))?;
+        if this.has_interim() {
+            ready!(this.poll_interim(context))?;
         }
         if this.has_lines() {
             return this.poll_write_with_lines(context, &[io::IoSlice::new(bytes)]);
@@ -280,8 +284,8 @@ impl AsyncWrite for ClientStream {
                 .poll_refuse(context, bytes.first().map_or(&[], |slice| slice))
                 .map_ok(|()| length);
         }
-        if this.has_mail() {
-            ready!(this.poll_mail(context))?;
+        if this.has_interim() {
+            ready!(this.poll_interim(context))?;
         }
         if this.has_lines() {
             return this.poll_write_with_lines(context, bytes);
@@ -296,8 +300,8 @@ impl AsyncWrite for ClientStream {
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.has_mail() {
-            ready!(this.poll_mail(context))?;
+        if this.has_interim() {
+            ready!(this.poll_interim(context))?;
         }
         Pin::new(&mut this.stream).poll_flush(context)
     }

@@ -20,7 +20,7 @@ const NOT_BLOCKED: i64 = i64::MAX;
 
 /// How long a client may take.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
+pub(super) struct ClientTimeouts {
     /// Between two requests.
     pub(super) idle: Duration,
     /// From the first byte of a request to the end of its head.
@@ -33,7 +33,7 @@ pub(super) struct Patience {
 #[derive(Debug)]
 pub(super) struct Watchdog {
     clock: Clock,
-    patience: Patience,
+    timeouts: ClientTimeouts,
     phase: AtomicU8,
     /// The phase has begun since the connection was run, and `since` is not its beginning yet.
     begun: AtomicBool,
@@ -42,11 +42,11 @@ pub(super) struct Watchdog {
 }
 
 impl Watchdog {
-    pub(super) fn new(clock: Clock, patience: Patience) -> Watchdog {
+    pub(super) fn new(clock: Clock, timeouts: ClientTimeouts) -> Watchdog {
         let since = AtomicI64::new(clock.now().unix_millis());
         Watchdog {
             clock,
-            patience,
+            timeouts,
             phase: AtomicU8::new(IDLE),
             begun: AtomicBool::new(false),
             since,
@@ -130,7 +130,7 @@ impl Watchdog {
             let look_again = self
                 .clock
                 .now()
-                .saturating_add(self.patience.header.min(self.patience.write));
+                .saturating_add(self.timeouts.header.min(self.timeouts.write));
             self.clock.sleep_until(deadline.min(look_again)).await;
         }
     }
@@ -139,19 +139,19 @@ impl Watchdog {
     fn deadline(&self) -> Timestamp {
         let since = Timestamp::from_unix_millis(self.since.load(Ordering::Relaxed));
         let by_phase = match self.phase.load(Ordering::Relaxed) {
-            IDLE => since.saturating_add(self.patience.idle),
-            HEADER => since.saturating_add(self.patience.header),
+            IDLE => since.saturating_add(self.timeouts.idle),
+            HEADER => since.saturating_add(self.timeouts.header),
             // Nothing but a write can keep the client from its due now; look again when one could
             // have been blocked for too long.
             _ => self
                 .clock
                 .now()
-                .saturating_add(self.patience.write.min(self.patience.header)),
+                .saturating_add(self.timeouts.write.min(self.timeouts.header)),
         };
         match self.blocked_since.load(Ordering::Relaxed) {
             NOT_BLOCKED => by_phase,
             blocked => by_phase
-                .min(Timestamp::from_unix_millis(blocked).saturating_add(self.patience.write)),
+                .min(Timestamp::from_unix_millis(blocked).saturating_add(self.timeouts.write)),
         }
     }
 }

@@ -89,37 +89,37 @@ const USUAL_BYTES: usize = 512;
 
 /// Header fields at rest, and what is kept beside them.
 #[derive(Clone, Debug)]
-pub struct Fields(Box<[u8]>);
+pub struct StoredFields(Box<[u8]>);
 
 /// A field, or what stands beside the fields, as it is packed.
-struct Packed<'a> {
-    name: Name<'a>,
-    value: Value,
+struct PackedField<'a> {
+    name: PackedName<'a>,
+    value: PackedValue,
 }
 
 #[derive(Clone, Copy)]
-enum Name<'a> {
+enum PackedName<'a> {
     Known(&'static HeaderName),
     Other(&'a [u8]),
     Detail,
     Tag,
 }
 
-enum Value {
+enum PackedValue {
     /// At this place.
     Bytes(Range<usize>),
     /// Seconds since 1970.
     Date(u32),
 }
 
-impl Fields {
+impl StoredFields {
     /// Copies `fields`, names included, and what is kept beside them: why the policies decided so,
     /// and surrogate keys.
     pub fn new<'h, 'a>(
         fields: impl IntoIterator<Item = (&'h HeaderName, &'h HeaderValue)>,
         detail: Option<&str>,
         tags: impl Iterator<Item = &'a str>,
-    ) -> Fields {
+    ) -> StoredFields {
         let mut packed = Vec::with_capacity(USUAL_BYTES);
         if let Some(detail) = detail {
             packed.push(DETAIL);
@@ -146,20 +146,20 @@ impl Fields {
             packed.push(TAG);
             put(&mut packed, tag.as_bytes());
         }
-        Fields(packed[..].into())
+        StoredFields(packed[..].into())
     }
 
     /// Other fields, with the same beside them.
-    pub fn with_headers(&self, headers: &HeaderMap) -> Fields {
-        Fields::new(headers, self.detail(), self.tags())
+    pub fn with_headers(&self, headers: &HeaderMap) -> StoredFields {
+        StoredFields::new(headers, self.detail(), self.tags())
     }
 
     /// Why the policies decided so, for `Cache-Status`.
     pub fn detail(&self) -> Option<&str> {
         match self.iter().next()? {
-            Packed {
-                name: Name::Detail,
-                value: Value::Bytes(place),
+            PackedField {
+                name: PackedName::Detail,
+                value: PackedValue::Bytes(place),
             } => Some(self.text(place)),
             _ => None,
         }
@@ -168,9 +168,9 @@ impl Fields {
     /// The surrogate keys, in their order.
     pub fn tags(&self) -> impl Iterator<Item = &str> {
         self.iter().filter_map(|packed| match packed {
-            Packed {
-                name: Name::Tag,
-                value: Value::Bytes(place),
+            PackedField {
+                name: PackedName::Tag,
+                value: PackedValue::Bytes(place),
             } => Some(self.text(place)),
             _ => None,
         })
@@ -186,15 +186,15 @@ impl Fields {
         let mut headers = HeaderMap::with_capacity(self.iter().count() + extra);
         // One copy that all values share.
         let shared = Bytes::copy_from_slice(&self.0);
-        for Packed { name, value } in self.iter() {
+        for PackedField { name, value } in self.iter() {
             let name = match name {
-                Name::Known(name) => Ok(name.clone()),
-                Name::Other(name) => HeaderName::from_bytes(name),
-                Name::Detail | Name::Tag => continue,
+                PackedName::Known(name) => Ok(name.clone()),
+                PackedName::Other(name) => HeaderName::from_bytes(name),
+                PackedName::Detail | PackedName::Tag => continue,
             };
             let value = match value {
-                Value::Bytes(place) => shared.slice(place),
-                Value::Date(seconds) => date(seconds).to_string().into(),
+                PackedValue::Bytes(place) => shared.slice(place),
+                PackedValue::Date(seconds) => date(seconds).to_string().into(),
             };
             if let (Ok(name), Ok(value)) = (name, HeaderValue::from_maybe_shared(value)) {
                 headers.append(name, value);
@@ -205,18 +205,18 @@ impl Fields {
 
     /// Writes the lines of all fields but `without`, as they go over the wire.
     pub fn write_lines(&self, lines: &mut Vec<u8>, without: &[HeaderName]) {
-        for Packed { name, value } in self.iter() {
+        for PackedField { name, value } in self.iter() {
             let name = match name {
-                Name::Known(name) if without.contains(name) => continue,
-                Name::Known(name) => name.as_str().as_bytes(),
-                Name::Other(name) => name,
-                Name::Detail | Name::Tag => continue,
+                PackedName::Known(name) if without.contains(name) => continue,
+                PackedName::Known(name) => name.as_str().as_bytes(),
+                PackedName::Other(name) => name,
+                PackedName::Detail | PackedName::Tag => continue,
             };
             lines.extend_from_slice(name);
             lines.extend_from_slice(b": ");
             match value {
-                Value::Bytes(place) => lines.extend_from_slice(&self.0[place]),
-                Value::Date(seconds) => {
+                PackedValue::Bytes(place) => lines.extend_from_slice(&self.0[place]),
+                PackedValue::Date(seconds) => {
                     write!(lines, "{}", date(seconds)).expect("a vector takes all")
                 }
             }
@@ -229,29 +229,29 @@ impl Fields {
         allocated(self.0.len())
     }
 
-    fn iter(&self) -> impl Iterator<Item = Packed<'_>> {
+    fn iter(&self) -> impl Iterator<Item = PackedField<'_>> {
         let mut at = 0;
         std::iter::from_fn(move || {
             let packed = &*self.0;
             let place = *packed.get(at)?;
             at += 1;
             let name = match place {
-                OTHER => Name::Other(&packed[take(packed, &mut at)]),
-                DETAIL => Name::Detail,
-                TAG => Name::Tag,
-                _ => Name::Known(&KNOWN[usize::from(place & !DATED)]),
+                OTHER => PackedName::Other(&packed[take(packed, &mut at)]),
+                DETAIL => PackedName::Detail,
+                TAG => PackedName::Tag,
+                _ => PackedName::Known(&KNOWN[usize::from(place & !DATED)]),
             };
-            if matches!(name, Name::Known(_)) && place & DATED != 0 {
+            if matches!(name, PackedName::Known(_)) && place & DATED != 0 {
                 let (seconds, _) = packed[at..].split_first_chunk()?;
                 at += seconds.len();
-                return Some(Packed {
+                return Some(PackedField {
                     name,
-                    value: Value::Date(u32::from_be_bytes(*seconds)),
+                    value: PackedValue::Date(u32::from_be_bytes(*seconds)),
                 });
             }
-            Some(Packed {
+            Some(PackedField {
                 name,
-                value: Value::Bytes(take(packed, &mut at)),
+                value: PackedValue::Bytes(take(packed, &mut at)),
             })
         })
     }
@@ -304,8 +304,8 @@ fn take(packed: &[u8], at: &mut usize) -> Range<usize> {
 mod tests {
     use super::*;
 
-    fn packed(headers: &HeaderMap) -> Fields {
-        Fields::new(headers, None, [].into_iter())
+    fn packed(headers: &HeaderMap) -> StoredFields {
+        StoredFields::new(headers, None, [].into_iter())
     }
 
     fn headers() -> HeaderMap {
@@ -342,7 +342,7 @@ mod tests {
             (Some(""), &["a", "b c"]),
             (Some("áé"), &[""]),
         ] {
-            let fields = Fields::new(&headers(), detail, tags.iter().copied());
+            let fields = StoredFields::new(&headers(), detail, tags.iter().copied());
             let others = HeaderMap::from_iter([(AGE, HeaderValue::from_static("1"))]);
             for (fields, headers) in [(fields.with_headers(&others), others), (fields, headers())] {
                 assert_eq!(

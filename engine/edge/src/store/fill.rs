@@ -84,11 +84,11 @@ pub struct FillLimits {
 pub struct Fill {
     length: Option<u64>,
     limits: FillLimits,
-    state: Mutex<State>,
+    state: Mutex<FillState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct FillState {
     pieces: VecDeque<Bytes>,
     /// How many of the first pieces are as large as they are to be; counted while retaining.
     joined: usize,
@@ -98,12 +98,12 @@ struct State {
     reserved: u64,
     retains: bool,
     end: Option<Result<(), FillError>>,
-    readers: Vec<Option<Reader>>,
+    readers: Vec<Option<ReaderSlot>>,
     writer: Option<Waker>,
 }
 
 #[derive(Debug)]
-struct Reader {
+struct ReaderSlot {
     offset: u64,
     waker: Option<Waker>,
 }
@@ -116,7 +116,7 @@ impl Fill {
         Arc::new(Fill {
             length,
             limits,
-            state: Mutex::new(State {
+            state: Mutex::new(FillState {
                 pieces: VecDeque::new(),
                 joined: 0,
                 base: 0,
@@ -141,7 +141,7 @@ impl Fill {
         if (!state.retains && state.base > 0) || matches!(state.end, Some(Err(_))) {
             return None;
         }
-        let reader = Some(Reader {
+        let reader = Some(ReaderSlot {
             offset: 0,
             waker: None,
         });
@@ -264,12 +264,12 @@ impl Fill {
         }
     }
 
-    fn is_nearly_done(&self, state: &State) -> bool {
+    fn is_nearly_done(&self, state: &FillState) -> bool {
         self.length
             .is_some_and(|length| length - state.received <= NEARLY_DONE_BYTES.max(length / 2))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, FillState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -281,7 +281,7 @@ impl Drop for Fill {
     }
 }
 
-impl State {
+impl FillState {
     /// Copies: a piece of the read buffer would keep all of it alive.
     fn append(&mut self, piece: &[u8]) {
         if self.retains && self.loose_bytes() + piece.len() > StoredBody::ONE_PIECE as usize {

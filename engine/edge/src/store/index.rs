@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use foldhash::quality::RandomState;
 
-use super::{Key, PARTS, Target, Variants};
+use super::{Key, PARTS, PurgeScope, Variants};
 
 /// How many purges are remembered for fetches under way. One that has been under way for longer
 /// than that many purges is taken to be purged.
@@ -28,14 +28,14 @@ pub(super) struct Index {
 ///
 /// A tree, since no change to it moves more than a few of its nodes: a hash table moves all that it
 /// holds when it grows, and at some hundred thousand keys requests would wait for that.
-type Tags = BTreeMap<Tagged, u32>;
+type Tags = BTreeMap<TagEntry, u32>;
 
 /// A key under a surrogate key. Ordered by hashes first, so that a comparison seldom reads a key.
 ///
 /// Of the surrogate key only a hash is kept: where two have the same, a purge of one looks at the
 /// responses of both, and takes those whose fields have it.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Tagged {
+struct TagEntry {
     tag_hash: u32,
     key_hash: u32,
     key: Key,
@@ -62,14 +62,14 @@ impl Index {
         });
     }
 
-    fn each_tag(&self, key: &Key, variants: &Variants, change: impl Fn(&mut Tags, Tagged)) {
+    fn each_tag(&self, key: &Key, variants: &Variants, change: impl Fn(&mut Tags, TagEntry)) {
         // Where there are none, no lock is needed.
         let mut held = None;
         variants.each_tag(|tag| {
             let (tags, key_hash) = held.get_or_insert_with(|| (lock(&self.tags), self.hash(key)));
             change(
                 tags,
-                Tagged {
+                TagEntry {
                     tag_hash: self.hash(tag),
                     key_hash: *key_hash,
                     key: key.clone(),
@@ -85,12 +85,12 @@ impl Index {
     pub(super) fn tagged(&self, tag: &str, after: Option<&Key>, most: usize) -> Vec<Key> {
         let tag_hash = self.hash(tag);
         let start = match after {
-            Some(key) => Excluded(Tagged {
+            Some(key) => Excluded(TagEntry {
                 tag_hash,
                 key_hash: self.hash(key),
                 key: key.clone(),
             }),
-            None => Included(Tagged {
+            None => Included(TagEntry {
                 tag_hash,
                 key_hash: 0,
                 key: Key::new(b""),
@@ -112,43 +112,43 @@ impl Index {
 /// The latest purges, in order.
 #[derive(Debug, Default)]
 pub(super) struct Purges {
-    noted: Mutex<Noted>,
+    record: Mutex<PurgeRecord>,
     hasher: RandomState,
 }
 
 #[derive(Debug, Default)]
-struct Noted {
+struct PurgeRecord {
     /// The number of the purge after the last of `latest`.
     next: u64,
-    latest: VecDeque<Named>,
+    latest: VecDeque<PurgeTargets>,
 }
 
 /// What a purge has named.
 #[derive(Debug)]
-enum Named {
+enum PurgeTargets {
     /// Keys, by their hashes in order: a response whose key only has the same hash is not stored,
     /// and fetched again.
     Keys(Box<[u64]>),
-    Other(Target),
+    Other(PurgeScope),
 }
 
 impl Purges {
     pub(super) fn point(&self) -> u64 {
-        lock(&self.noted).next
+        lock(&self.record).next
     }
 
-    pub(super) fn note(&self, target: &Target) {
+    pub(super) fn note(&self, target: &PurgeScope) {
         let named = match target {
-            Target::Keys(keys) => {
+            PurgeScope::Keys(keys) => {
                 let mut hashes: Box<[u64]> = keys.iter().map(|key| self.hash(key)).collect();
                 hashes.sort_unstable();
-                Named::Keys(hashes)
+                PurgeTargets::Keys(hashes)
             }
-            Target::Tag { .. } | Target::Prefix(_) | Target::Site(_) => {
-                Named::Other(target.clone())
+            PurgeScope::Tag { .. } | PurgeScope::Prefix(_) | PurgeScope::Site(_) => {
+                PurgeTargets::Other(target.clone())
             }
         };
-        let mut noted = lock(&self.noted);
+        let mut noted = lock(&self.record);
         noted.next += 1;
         noted.latest.push_back(named);
         if noted.latest.len() > REMEMBERED_PURGES {
@@ -163,17 +163,17 @@ impl Purges {
         &self,
         numbers: Range<u64>,
         key: &[u8],
-        selects: impl Fn(&Target) -> bool,
+        selects: impl Fn(&PurgeScope) -> bool,
     ) -> Option<u64> {
         if numbers.is_empty() {
             return None;
         }
-        let noted = lock(&self.noted);
+        let noted = lock(&self.record);
         let oldest = noted.next - noted.latest.len() as u64;
         let hash = self.hash(key.strip_suffix(PARTS).unwrap_or(key));
-        let is_meant = |named: &Named| match named {
-            Named::Keys(hashes) => hashes.binary_search(&hash).is_ok(),
-            Named::Other(target) => target.may_have(key) && selects(target),
+        let is_meant = |named: &PurgeTargets| match named {
+            PurgeTargets::Keys(hashes) => hashes.binary_search(&hash).is_ok(),
+            PurgeTargets::Other(target) => target.may_have(key) && selects(target),
         };
         let remembered = numbers.start.max(oldest)..numbers.end;
         let found = remembered.rev().find(|number| {
@@ -264,7 +264,7 @@ mod tests {
     #[test]
     fn purges_that_are_no_longer_remembered_count_as_one_until_as_many_have_come_again() {
         let purges = Purges::default();
-        let note = |times: usize| (0..times).for_each(|_| purges.note(&Target::Site(7)));
+        let note = |times: usize| (0..times).for_each(|_| purges.note(&PurgeScope::Site(7)));
         let latest = |since| purges.latest(since..purges.point(), b"key", |_| false);
         note(REMEMBERED_PURGES);
         assert_eq!(latest(0), None);

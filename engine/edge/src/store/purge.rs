@@ -13,7 +13,7 @@ pub(super) const PURGED_AT_ONCE: usize = 64;
 
 /// Which stored responses a purge means.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum PurgeScope {
     /// Those under these keys, written as `semantics::key` does.
     Keys(Vec<Vec<u8>>),
     /// Those of a site that carry a surrogate key; of every site where `site` is none.
@@ -31,7 +31,7 @@ pub enum Target {
 
 /// Whether purged responses are dropped, or kept as stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purge {
+pub enum PurgeMode {
     /// Dropped.
     Hard,
     /// Marked stale: revalidated before reuse, served while the origin fails.
@@ -40,9 +40,9 @@ pub enum Purge {
 
 /// A purge under way, in shares: whoever purges can let others have their turn in between.
 #[derive(Debug)]
-pub struct Purging {
-    target: Target,
-    purge: Purge,
+pub struct PurgeProgress {
+    target: PurgeScope,
+    purge: PurgeMode,
     now: Timestamp,
     /// What is left to go through, but for a surrogate key.
     keys: std::vec::IntoIter<Key>,
@@ -97,7 +97,7 @@ impl Store {
 
     /// Purges what `target` names and returns how many stored responses that were. Not for a thread
     /// that serves requests, but it leaves a core that it shares with one after each share.
-    pub fn purge(&self, target: &Target, purge: Purge, now: Timestamp) -> u64 {
+    pub fn purge(&self, target: &PurgeScope, purge: PurgeMode, now: Timestamp) -> u64 {
         let mut purging = self.begin_purge(target.clone(), purge, now);
         let mut purged = 0;
         while let Some(more) = self.purge_share(&mut purging) {
@@ -109,18 +109,23 @@ impl Store {
 
     /// Begins a purge: what is on its way from the next hop now will not be stored. What is stored
     /// goes by [`Store::purge_share`]. Looks through all of the store for a prefix or a site.
-    pub fn begin_purge(&self, target: Target, purge: Purge, now: Timestamp) -> Purging {
+    pub fn begin_purge(
+        &self,
+        target: PurgeScope,
+        purge: PurgeMode,
+        now: Timestamp,
+    ) -> PurgeProgress {
         // First the note for fetches under way, then what is stored: nothing slips through between.
         self.index.purges.note(&target);
         let keys = match &target {
-            Target::Tag { .. } => Vec::new(),
-            Target::Keys(keys) => keys
+            PurgeScope::Tag { .. } => Vec::new(),
+            PurgeScope::Keys(keys) => keys
                 .iter()
                 .flat_map(|key| [Key::new(key), Key::of_parts(key)])
                 .collect(),
-            Target::Prefix(_) | Target::Site(_) => self.keys_matching(&target),
+            PurgeScope::Prefix(_) | PurgeScope::Site(_) => self.keys_matching(&target),
         };
-        Purging {
+        PurgeProgress {
             target,
             purge,
             now,
@@ -131,28 +136,28 @@ impl Store {
 
     /// Purges the next share, some tenths of a millisecond's work, and returns how many stored
     /// responses that were; none when there is nothing left.
-    pub fn purge_share(&self, purging: &mut Purging) -> Option<u64> {
+    pub fn purge_share(&self, purging: &mut PurgeProgress) -> Option<u64> {
         let keys: Vec<Key> = match &purging.target {
-            Target::Tag { tag, .. } => {
+            PurgeScope::Tag { tag, .. } => {
                 self.index
                     .tagged(tag, purging.last.as_ref(), PURGED_AT_ONCE)
             }
-            Target::Keys(_) | Target::Prefix(_) | Target::Site(_) => {
+            PurgeScope::Keys(_) | PurgeScope::Prefix(_) | PurgeScope::Site(_) => {
                 purging.keys.by_ref().take(PURGED_AT_ONCE).collect()
             }
         };
         purging.last = Some(keys.last()?.clone());
         let change = |stored: &Arc<StoredResponse>| match purging.purge {
             _ if !purging.target.selects(&stored.head) => Some(Arc::clone(stored)),
-            Purge::Hard => None,
-            Purge::Soft => Some(Arc::new(
+            PurgeMode::Hard => None,
+            PurgeMode::Soft => Some(Arc::new(
                 stored.with_freshness(stored.head.freshness.made_stale(purging.now)),
             )),
         };
         Some(keys.iter().map(|key| self.rewrite(key, &change)).sum())
     }
 
-    fn keys_matching(&self, target: &Target) -> Vec<Key> {
+    fn keys_matching(&self, target: &PurgeScope) -> Vec<Key> {
         // What moves from one map to the other meanwhile is found in one of them.
         let maps = self
             .warmed
@@ -176,21 +181,21 @@ impl Store {
     }
 }
 
-impl Target {
+impl PurgeScope {
     /// Whether a response under this key may be meant; not asked of a target that names keys.
     pub(super) fn may_have(&self, key: &[u8]) -> bool {
         match self {
-            Target::Prefix(prefix) => key::url_of(key).starts_with(prefix.as_str()),
-            Target::Keys(_) | Target::Tag { .. } | Target::Site(_) => true,
+            PurgeScope::Prefix(prefix) => key::url_of(key).starts_with(prefix.as_str()),
+            PurgeScope::Keys(_) | PurgeScope::Tag { .. } | PurgeScope::Site(_) => true,
         }
     }
 
     /// Whether a response of this head under a key that may be meant is meant.
     pub(super) fn selects(&self, head: &StoredHead) -> bool {
         match self {
-            Target::Keys(_) | Target::Prefix(_) => true,
-            Target::Site(site) => head.site as usize == *site,
-            Target::Tag { site, tag } => {
+            PurgeScope::Keys(_) | PurgeScope::Prefix(_) => true,
+            PurgeScope::Site(site) => head.site as usize == *site,
+            PurgeScope::Tag { site, tag } => {
                 site.is_none_or(|site| head.site as usize == site)
                     && head.fields.tags().any(|own| own == &**tag)
             }

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use bytes::{BufMut, Bytes, BytesMut};
 use http::StatusCode;
 
-use super::fields::Fields;
+use super::fields::StoredFields;
 use super::weight::{ARC_BYTES, SHARED_BYTES, TAG_BYTES, allocated};
 use tero_semantics::freshness::Freshness;
-use tero_semantics::parts::{Parts, Piece};
+use tero_semantics::partial::{ByteRuns, RunPiece};
 use tero_semantics::range::are_combinable;
-use tero_semantics::validation::freshened;
+use tero_semantics::validation::updated_fields;
 use tero_semantics::vary::SecondaryKey;
 
 /// The head of a stored response, and what decides over its reuse.
@@ -21,7 +21,7 @@ pub struct StoredHead {
     pub status: StatusCode,
     /// Its end-to-end fields (§3.1), with its surrogate keys, sorted, and why the policies decided
     /// so.
-    pub fields: Fields,
+    pub fields: StoredFields,
     /// Its lifetime and age.
     pub freshness: Freshness,
     /// Which requests select it (§4.1).
@@ -43,7 +43,7 @@ pub struct StoredResponse {
     pub body: StoredBody,
     /// Which bytes of the whole those are, where they are not all. Such a response lies under a key
     /// of its own ([`super::Store::part`]), so that no look-up takes it for a whole one.
-    pub parts: Option<Box<Parts>>,
+    pub parts: Option<Box<ByteRuns>>,
     /// Requests answered from it that have not been counted as popularity yet.
     pub uncounted_hits: AtomicU32,
     /// Those that have.
@@ -73,7 +73,7 @@ impl StoredResponse {
 
     /// What is stored of a response that is not all there: `body` holds the bytes of `parts`, one
     /// run after the other.
-    pub fn of_parts(head: StoredHead, body: StoredBody, parts: Parts) -> StoredResponse {
+    pub fn of_parts(head: StoredHead, body: StoredBody, parts: ByteRuns) -> StoredResponse {
         StoredResponse {
             parts: Some(Box::new(parts)),
             ..StoredResponse::new(head, body)
@@ -113,11 +113,11 @@ impl StoredResponse {
         };
         let (parts, pieces) = held.with(run, most);
         let body = pieces.into_iter().flat_map(|piece| match piece {
-            Piece::Kept(place) => self.body.cut(place),
-            Piece::New => new.body.pieces().to_vec(),
+            RunPiece::Kept(place) => self.body.cut(place),
+            RunPiece::New => new.body.pieces().to_vec(),
         });
         let body = StoredBody::new(body.collect());
-        let mut fields = freshened(
+        let mut fields = updated_fields(
             &self.head.fields.to_headers(0),
             &new.head.fields.to_headers(0),
         );
@@ -146,7 +146,7 @@ impl StoredResponse {
         let parts = self
             .parts
             .as_ref()
-            .map_or(0, |parts| size_of::<Parts>() + size_of_val(parts.runs()));
+            .map_or(0, |parts| size_of::<ByteRuns>() + size_of_val(parts.runs()));
         let own = allocated(size_of::<StoredResponse>() + ARC_BYTES);
         (own + head.fields.weight() + head.secondary_key.weight() + tags + parts) as u64
             + self.body.weight()

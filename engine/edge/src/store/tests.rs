@@ -3,21 +3,21 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 
-use super::fields::Fields;
+use super::fields::StoredFields;
 use super::purge::PURGED_AT_ONCE;
 use super::stored::{StoredBody, StoredHead};
 use super::*;
 use tero_semantics::cache_control::ResponseDirectives;
 use tero_semantics::decision::ResponseDecision;
-use tero_semantics::freshness::{Freshness, StaleDefaults, Terms};
-use tero_semantics::parts::Parts;
+use tero_semantics::freshness::{Freshness, FreshnessInput, StaleDefaults};
+use tero_semantics::partial::ByteRuns;
 use tero_semantics::timestamp::Timestamp;
 use tero_semantics::vary::SecondaryKey;
 
 const NOW: Timestamp = Timestamp::from_unix_secs(1_795_608_000);
 
 fn store(memory: u64) -> Store {
-    Store::new(Limits {
+    Store::new(StoreLimits {
         memory,
         fill_memory: 0,
         warm_memory: memory / 8,
@@ -27,7 +27,7 @@ fn store(memory: u64) -> Store {
 }
 
 fn freshness(ttl_secs: u64) -> Freshness {
-    Freshness::of(&Terms {
+    Freshness::of(&FreshnessInput {
         status: StatusCode::OK,
         response_headers: &HeaderMap::new(),
         directives: &ResponseDirectives::of(&HeaderMap::new()),
@@ -41,7 +41,7 @@ fn freshness(ttl_secs: u64) -> Freshness {
     })
 }
 
-struct Made {
+struct TestResponse {
     body: Vec<u8>,
     tags: Vec<&'static str>,
     vary: Option<&'static str>,
@@ -49,9 +49,9 @@ struct Made {
     warm_run: u64,
 }
 
-impl Default for Made {
-    fn default() -> Made {
-        Made {
+impl Default for TestResponse {
+    fn default() -> TestResponse {
+        TestResponse {
             body: b"body".to_vec(),
             tags: vec![],
             vary: None,
@@ -61,7 +61,7 @@ impl Default for Made {
     }
 }
 
-impl Made {
+impl TestResponse {
     fn stored(self) -> StoredResponse {
         let mut headers = HeaderMap::new();
         if let Some(vary) = self.vary {
@@ -69,7 +69,7 @@ impl Made {
         }
         let head = StoredHead {
             status: StatusCode::OK,
-            fields: Fields::new(&headers, None, self.tags.into_iter()),
+            fields: StoredFields::new(&headers, None, self.tags.into_iter()),
             freshness: freshness(60),
             secondary_key: SecondaryKey::of(&headers, &self.asked),
             browser_ttl_secs: None,
@@ -90,9 +90,9 @@ pub(super) fn key(path: &str, variant: Option<&str>) -> Key {
 pub(super) fn carrying(tags: &[&'static str]) -> Variants {
     let stored = |tag: &&'static str| {
         Arc::new(
-            Made {
+            TestResponse {
                 tags: vec![tag],
-                ..Made::default()
+                ..TestResponse::default()
             }
             .stored(),
         )
@@ -100,12 +100,12 @@ pub(super) fn carrying(tags: &[&'static str]) -> Variants {
     Variants::new(tags.iter().map(stored).collect())
 }
 
-fn put(store: &Store, key: &Key, made: Made) {
+fn put(store: &Store, key: &Key, made: TestResponse) {
     assert!(store.insert(key, made.stored(), store.purge_point()));
 }
 
-fn tag(tag: &str) -> Target {
-    Target::Tag {
+fn tag(tag: &str) -> PurgeScope {
+    PurgeScope::Tag {
         site: None,
         tag: tag.into(),
     }
@@ -117,23 +117,23 @@ fn a_purged_tag_takes_all_that_carry_it_and_nothing_else() {
     put(
         &store,
         &key("/a", None),
-        Made {
+        TestResponse {
             tags: vec!["x", "y"],
-            ..Made::default()
+            ..TestResponse::default()
         },
     );
     put(
         &store,
         &key("/b", Some("mobile")),
-        Made {
+        TestResponse {
             tags: vec!["y"],
-            ..Made::default()
+            ..TestResponse::default()
         },
     );
-    put(&store, &key("/c", None), Made::default());
-    assert_eq!(store.purge(&tag("x"), Purge::Hard, NOW), 1);
-    assert_eq!(store.purge(&tag("y"), Purge::Hard, NOW), 1);
-    assert_eq!(store.purge(&tag("y"), Purge::Hard, NOW), 0);
+    put(&store, &key("/c", None), TestResponse::default());
+    assert_eq!(store.purge(&tag("x"), PurgeMode::Hard, NOW), 1);
+    assert_eq!(store.purge(&tag("y"), PurgeMode::Hard, NOW), 1);
+    assert_eq!(store.purge(&tag("y"), PurgeMode::Hard, NOW), 0);
     assert!(store.lookup(key("/c", None).as_bytes()).is_some());
     assert!(store.lookup(key("/b", Some("mobile")).as_bytes()).is_none());
 }
@@ -146,16 +146,16 @@ fn a_tag_of_many_responses_is_purged_to_the_last_of_them() {
         put(
             &store,
             &key(&format!("/{number}"), None),
-            Made {
+            TestResponse {
                 tags: vec!["x"],
-                ..Made::default()
+                ..TestResponse::default()
             },
         );
     }
-    assert_eq!(store.purge(&tag("x"), Purge::Soft, NOW), count);
-    assert_eq!(store.purge(&tag("x"), Purge::Hard, NOW), count);
+    assert_eq!(store.purge(&tag("x"), PurgeMode::Soft, NOW), count);
+    assert_eq!(store.purge(&tag("x"), PurgeMode::Hard, NOW), count);
     assert_eq!(store.usage().entries, 0);
-    assert_eq!(store.purge(&tag("x"), Purge::Hard, NOW), 0);
+    assert_eq!(store.purge(&tag("x"), PurgeMode::Hard, NOW), 0);
 }
 
 #[test]
@@ -165,14 +165,14 @@ fn a_tag_is_still_known_after_its_response_was_replaced() {
         put(
             &store,
             &key("/a", None),
-            Made {
+            TestResponse {
                 tags: vec!["x"],
-                ..Made::default()
+                ..TestResponse::default()
             },
         );
         store.usage();
     }
-    assert_eq!(store.purge(&tag("x"), Purge::Hard, NOW), 1);
+    assert_eq!(store.purge(&tag("x"), PurgeMode::Hard, NOW), 1);
 }
 
 #[test]
@@ -181,16 +181,16 @@ fn a_soft_purged_response_is_kept_as_stale() {
     put(
         &store,
         &key("/a", None),
-        Made {
+        TestResponse {
             tags: vec!["x"],
-            ..Made::default()
+            ..TestResponse::default()
         },
     );
-    assert_eq!(store.purge(&tag("x"), Purge::Soft, NOW), 1);
+    assert_eq!(store.purge(&tag("x"), PurgeMode::Soft, NOW), 1);
     let variants = store.lookup(key("/a", None).as_bytes()).unwrap();
     assert!(!variants.all()[0].head.freshness.is_fresh(NOW));
     assert_eq!(
-        store.purge(&tag("x"), Purge::Hard, NOW),
+        store.purge(&tag("x"), PurgeMode::Hard, NOW),
         1,
         "it still carries its tag"
     );
@@ -199,32 +199,36 @@ fn a_soft_purged_response_is_kept_as_stale() {
 #[test]
 fn prefix_and_site_find_their_responses() {
     let store = store(1 << 20);
-    put(&store, &key("/img/1", None), Made::default());
-    put(&store, &key("/img/2", Some("tablet")), Made::default());
-    put(&store, &key("/", None), Made::default());
+    put(&store, &key("/img/1", None), TestResponse::default());
+    put(
+        &store,
+        &key("/img/2", Some("tablet")),
+        TestResponse::default(),
+    );
+    put(&store, &key("/", None), TestResponse::default());
     assert_eq!(
         store.purge(
-            &Target::Prefix("http://a.example/img/".into()),
-            Purge::Hard,
+            &PurgeScope::Prefix("http://a.example/img/".into()),
+            PurgeMode::Hard,
             NOW
         ),
         2
     );
-    assert_eq!(store.purge(&Target::Site(1), Purge::Hard, NOW), 0);
-    assert_eq!(store.purge(&Target::Site(0), Purge::Hard, NOW), 1);
+    assert_eq!(store.purge(&PurgeScope::Site(1), PurgeMode::Hard, NOW), 0);
+    assert_eq!(store.purge(&PurgeScope::Site(0), PurgeMode::Hard, NOW), 1);
 }
 
 #[test]
 fn what_was_fetched_before_a_purge_is_not_stored_after_it() {
     let store = store(1 << 20);
     let since = store.purge_point();
-    store.purge(&tag("x"), Purge::Soft, NOW);
+    store.purge(&tag("x"), PurgeMode::Soft, NOW);
     assert!(
         !store.insert(
             &key("/a", None),
-            Made {
+            TestResponse {
                 tags: vec!["x"],
-                ..Made::default()
+                ..TestResponse::default()
             }
             .stored(),
             since
@@ -232,7 +236,7 @@ fn what_was_fetched_before_a_purge_is_not_stored_after_it() {
     );
     assert!(store.lookup(key("/a", None).as_bytes()).is_none());
     assert!(
-        store.insert(&key("/b", None), Made::default().stored(), since),
+        store.insert(&key("/b", None), TestResponse::default().stored(), since),
         "the purge did not mean this one"
     );
 }
@@ -254,10 +258,10 @@ fn none_of_two_variants_that_come_at_once_is_lost() {
             let (store, at_once) = (&store, &at_once);
             scope.spawn(move || {
                 for number in 0..KEYS {
-                    let made = Made {
+                    let made = TestResponse {
                         vary: Some("accept-language"),
                         asked: asking_for(language),
-                        ..Made::default()
+                        ..TestResponse::default()
                     };
                     at_once.wait();
                     put(store, &key(&format!("/{number}"), None), made);
@@ -280,15 +284,15 @@ fn it_is_told_what_is_stored_wherever_that_lies() {
         put(
             &store,
             &key(path, None),
-            Made {
+            TestResponse {
                 warm_run,
-                ..Made::default()
+                ..TestResponse::default()
             },
         );
         assert!(store.holds(key(path, None).as_bytes()));
         assert!(!store.holds(key(path, Some("mobile")).as_bytes()));
     }
-    store.purge(&Target::Site(0), Purge::Hard, NOW);
+    store.purge(&PurgeScope::Site(0), PurgeMode::Hard, NOW);
     assert!(
         !store.holds(key("/a", None).as_bytes()) && !store.holds(key("/warm", None).as_bytes())
     );
@@ -298,11 +302,11 @@ fn it_is_told_what_is_stored_wherever_that_lies() {
 fn responses_that_differ_by_vary_lie_side_by_side_up_to_the_bound() {
     let store = store(1 << 20);
     for language in ["es", "en", "pt", "es", "fr"] {
-        let made = Made {
+        let made = TestResponse {
             vary: Some("accept-language"),
             asked: asking_for(language),
             body: language.into(),
-            ..Made::default()
+            ..TestResponse::default()
         };
         put(&store, &key("/a", None), made);
     }
@@ -327,10 +331,10 @@ fn responses_that_differ_by_vary_lie_side_by_side_up_to_the_bound() {
 #[test]
 fn a_purge_goes_on_in_shares_and_ends() {
     let more = PURGED_AT_ONCE + 10;
-    let targets: [fn(&[Key]) -> Target; 3] = [
+    let targets: [fn(&[Key]) -> PurgeScope; 3] = [
         |_| tag("x"),
-        |_| Target::Site(0),
-        |keys| Target::Keys(keys.iter().map(|key| key.as_bytes().to_vec()).collect()),
+        |_| PurgeScope::Site(0),
+        |keys| PurgeScope::Keys(keys.iter().map(|key| key.as_bytes().to_vec()).collect()),
     ];
     for target in targets {
         let store = store(16 << 20);
@@ -341,13 +345,13 @@ fn a_purge_goes_on_in_shares_and_ends() {
             put(
                 &store,
                 key,
-                Made {
+                TestResponse {
                     tags: vec!["x"],
-                    ..Made::default()
+                    ..TestResponse::default()
                 },
             )
         });
-        let mut purging = store.begin_purge(target(&keys), Purge::Hard, NOW);
+        let mut purging = store.begin_purge(target(&keys), PurgeMode::Hard, NOW);
         let mut left = store.usage().entries;
         while let Some(purged) = store.purge_share(&mut purging) {
             assert!(purged <= PURGED_AT_ONCE as u64, "{purging:?}");
@@ -365,10 +369,10 @@ fn bytes_stay_within_the_bound_and_eviction_is_counted() {
         put(
             &store,
             &key(&format!("/{number}"), None),
-            Made {
+            TestResponse {
                 body: vec![0; 10_000],
                 tags: vec!["x"],
-                ..Made::default()
+                ..TestResponse::default()
             },
         );
     }
@@ -376,7 +380,7 @@ fn bytes_stay_within_the_bound_and_eviction_is_counted() {
     assert!(usage.bytes <= 1 << 20, "{usage:?}");
     assert!(usage.evictions > 300, "{usage:?}");
     assert_eq!(
-        store.purge(&tag("x"), Purge::Hard, NOW),
+        store.purge(&tag("x"), PurgeMode::Hard, NOW),
         usage.entries,
         "the index holds what is stored, no more"
     );
@@ -390,9 +394,9 @@ fn a_warmed_response_survives_in_a_full_cache_until_it_is_used() {
         put(
             &store,
             &key,
-            Made {
+            TestResponse {
                 body: vec![0; 10_000],
-                ..Made::default()
+                ..TestResponse::default()
             },
         );
         for _ in 0..5 {
@@ -402,18 +406,18 @@ fn a_warmed_response_survives_in_a_full_cache_until_it_is_used() {
     put(
         &store,
         &key("/warm", None),
-        Made {
+        TestResponse {
             warm_run: 1,
-            ..Made::default()
+            ..TestResponse::default()
         },
     );
     for number in 0..200 {
         put(
             &store,
             &key(&format!("/more/{number}"), None),
-            Made {
+            TestResponse {
                 body: vec![0; 10_000],
-                ..Made::default()
+                ..TestResponse::default()
             },
         );
     }
@@ -430,10 +434,10 @@ fn what_is_kept_for_a_plan_does_not_make_room_for_another_and_is_let_go_when_its
             put(
                 &store,
                 &key,
-                Made {
+                TestResponse {
                     body: vec![0; 5_000],
                     warm_run: plan,
-                    ..Made::default()
+                    ..TestResponse::default()
                 },
             );
         }
@@ -449,10 +453,10 @@ fn what_is_kept_for_a_plan_does_not_make_room_for_another_and_is_let_go_when_its
     put(
         &store,
         &key("/3", None),
-        Made {
+        TestResponse {
             body: vec![0; 5_000],
             warm_run: 3,
-            ..Made::default()
+            ..TestResponse::default()
         },
     );
     assert!(store.is_kept(&key("/3", None)));
@@ -471,27 +475,27 @@ fn what_a_plan_fetches_anew_brings_along_what_lies_beside_it() {
     put(
         &store,
         &page,
-        Made {
+        TestResponse {
             vary: Some("accept-language"),
             asked: in_language("es"),
-            ..Made::default()
+            ..TestResponse::default()
         },
     );
     put(
         &store,
         &page,
-        Made {
+        TestResponse {
             vary: Some("accept-language"),
             asked: in_language("en"),
-            ..Made::default()
+            ..TestResponse::default()
         },
     );
-    let again = Made {
+    let again = TestResponse {
         vary: Some("accept-language"),
         asked: in_language("es"),
         body: b"new".to_vec(),
         warm_run: 1,
-        ..Made::default()
+        ..TestResponse::default()
     };
     put(&store, &page, again);
     assert!(store.is_kept(&page));
@@ -523,12 +527,12 @@ fn what_a_plan_fetches_anew_brings_along_what_lies_beside_it() {
 fn what_is_kept_stays_when_another_variant_of_it_finds_no_room() {
     let store = store(1 << 20);
     let page = key("/", None);
-    let warmed = |language, body| Made {
+    let warmed = |language, body| TestResponse {
         vary: Some("accept-language"),
         asked: asking_for(language),
         body,
         warm_run: 1,
-        ..Made::default()
+        ..TestResponse::default()
     };
     put(&store, &page, warmed("es", b"es".to_vec()));
     assert!(store.is_kept(&page));
@@ -552,9 +556,9 @@ fn what_a_plan_and_a_visitor_store_at_the_same_time_is_stored_once() {
                     put(
                         store,
                         page,
-                        Made {
+                        TestResponse {
                             warm_run,
-                            ..Made::default()
+                            ..TestResponse::default()
                         },
                     )
                 });
@@ -572,19 +576,19 @@ fn a_soft_purge_leaves_what_a_fetch_under_way_would_have_replaced() {
     put(
         &store,
         &page,
-        Made {
+        TestResponse {
             tags: vec!["x"],
-            ..Made::default()
+            ..TestResponse::default()
         },
     );
     let since = store.purge_point();
-    assert_eq!(store.purge(&tag("x"), Purge::Soft, NOW), 1);
+    assert_eq!(store.purge(&tag("x"), PurgeMode::Soft, NOW), 1);
     assert!(
         !store.insert(
             &page,
-            Made {
+            TestResponse {
                 tags: vec!["x"],
-                ..Made::default()
+                ..TestResponse::default()
             }
             .stored(),
             since
@@ -607,9 +611,9 @@ fn a_response_that_moves_while_a_site_is_purged_is_found() {
             put(
                 &store,
                 page,
-                Made {
+                TestResponse {
                     warm_run: 1,
-                    ..Made::default()
+                    ..TestResponse::default()
                 },
             )
         });
@@ -619,7 +623,7 @@ fn a_response_that_moves_while_a_site_is_purged_is_found() {
                     .iter()
                     .for_each(|page| drop(store.lookup(page.as_bytes())))
             });
-            store.purge(&Target::Site(0), Purge::Hard, NOW);
+            store.purge(&PurgeScope::Site(0), PurgeMode::Hard, NOW);
         });
         assert!(!pages.iter().any(|page| store.holds(page.as_bytes())));
     }
@@ -627,9 +631,9 @@ fn a_response_that_moves_while_a_site_is_purged_is_found() {
 
 /// A part of a response of eight bytes that is told from others by `tag`.
 fn part(tag: &'static str, run: std::ops::Range<u64>) -> StoredResponse {
-    let StoredResponse { mut head, .. } = Made {
+    let StoredResponse { mut head, .. } = TestResponse {
         tags: vec!["x"],
-        ..Made::default()
+        ..TestResponse::default()
     }
     .stored();
     let mut fields = HeaderMap::new();
@@ -641,7 +645,7 @@ fn part(tag: &'static str, run: std::ops::Range<u64>) -> StoredResponse {
     StoredResponse::of_parts(
         head,
         body,
-        Parts::one(run, 8).expect("something is missing"),
+        ByteRuns::one(run, 8).expect("something is missing"),
     )
 }
 
@@ -697,13 +701,13 @@ fn a_part_of_another_response_takes_the_place_of_what_was_there() {
 fn what_was_purged_does_not_come_back_with_another_part() {
     for target in [
         tag("x"),
-        Target::Keys(vec![key("/a", None).as_bytes().to_vec()]),
-        Target::Site(0),
+        PurgeScope::Keys(vec![key("/a", None).as_bytes().to_vec()]),
+        PurgeScope::Site(0),
     ] {
         let store = store(1 << 20);
         let (key, since) = (key("/a", None), store.purge_point());
         store.insert_part(key.as_bytes(), part("\"1\"", 0..4), since);
-        assert_eq!(store.purge(&target, Purge::Hard, NOW), 1, "{target:?}");
+        assert_eq!(store.purge(&target, PurgeMode::Hard, NOW), 1, "{target:?}");
         assert!(
             !store.insert_part(key.as_bytes(), part("\"1\"", 4..7), since),
             "it was fetched before"
@@ -729,19 +733,19 @@ fn what_was_purged_does_not_come_back_with_another_part() {
 fn a_fetch_learns_of_purges_that_may_have_meant_it() {
     let store = store(1 << 20);
     let (own, other) = (key("/a", None), key("/b", None));
-    let keys = |key: &Key| Target::Keys(vec![key.as_bytes().to_vec()]);
-    let prefix = |prefix: &str| Target::Prefix(format!("http://a.example{prefix}"));
+    let keys = |key: &Key| PurgeScope::Keys(vec![key.as_bytes().to_vec()]);
+    let prefix = |prefix: &str| PurgeScope::Prefix(format!("http://a.example{prefix}"));
     for (target, may) in [
         (keys(&own), true),
         (keys(&other), false),
         (prefix("/a"), true),
         (prefix("/b"), false),
         (tag("unknown"), true),
-        (Target::Site(7), true),
+        (PurgeScope::Site(7), true),
     ] {
         let since = store.purge_point();
         assert!(!store.may_be_purged(own.as_bytes(), since));
-        store.purge(&target, Purge::Hard, NOW);
+        store.purge(&target, PurgeMode::Hard, NOW);
         assert_eq!(
             store.may_be_purged(own.as_bytes(), since),
             may,

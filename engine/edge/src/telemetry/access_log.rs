@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use tero_config::AccessLogFormat;
 
-pub use line::Line;
+pub use line::AccessLogLine;
 
 /// Lines that may wait for the writer.
 pub const QUEUE_LINES: usize = 16_384;
@@ -36,7 +36,7 @@ impl AccessLog {
     pub fn start(path: &Path, format: AccessLogFormat) -> io::Result<AccessLog> {
         let (lines, queue) = sync_channel(QUEUE_LINES);
         let reopen = Arc::new(AtomicBool::new(false));
-        let writer = Writer {
+        let writer = LogWriter {
             path: path.to_owned(),
             reopen: Arc::clone(&reopen),
         };
@@ -53,7 +53,7 @@ impl AccessLog {
     }
 
     /// Writes a line, unless the writer has fallen behind.
-    pub fn write(&self, line: &Line<'_>) {
+    pub fn write(&self, line: &AccessLogLine<'_>) {
         let text = match self.format {
             AccessLogFormat::Combined => line.combined(),
             AccessLogFormat::Json => line.json(),
@@ -74,12 +74,12 @@ impl AccessLog {
     }
 }
 
-struct Writer {
+struct LogWriter {
     path: PathBuf,
     reopen: Arc<AtomicBool>,
 }
 
-impl Writer {
+impl LogWriter {
     fn open(&self) -> io::Result<Box<dyn Write + Send>> {
         if self.path == Path::new("-") {
             return Ok(Box::new(io::stdout()));
@@ -124,7 +124,7 @@ mod tests {
         let path = folder.path().join("access.log");
         let log = AccessLog::start(&path, AccessLogFormat::Combined).unwrap();
         let none = HeaderMap::new();
-        log.write(&Line {
+        log.write(&AccessLogLine {
             at: Timestamp::from_unix_secs(1_795_608_000),
             client: [10, 0, 0, 1].into(),
             method: &Method::GET,

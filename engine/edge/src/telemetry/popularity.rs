@@ -101,13 +101,13 @@ impl Hours {
 /// What visitors wanted. Shared; off the path of a hit.
 #[derive(Debug)]
 pub struct Popularity {
-    sites: ArcSwap<Vec<Site>>,
+    sites: ArcSwap<Vec<SitePopularity>>,
     max_bytes: usize,
     hasher: foldhash::quality::RandomState,
 }
 
 #[derive(Clone, Debug)]
-struct Site {
+struct SitePopularity {
     zone: Tz,
     shards: Arc<[Mutex<Sketch>; SHARDS]>,
     hosts: Arc<Mutex<HostCounts>>,
@@ -156,7 +156,7 @@ impl Popularity {
             shards
                 .iter()
                 .for_each(|shard| lock(shard).fit_into(shard_bytes));
-            Site {
+            SitePopularity {
                 zone: *zone,
                 shards,
                 hosts: old
@@ -190,7 +190,7 @@ impl Popularity {
         lock(self.shard(site, &key)).record(key, hour, requests, now);
     }
 
-    fn shard<'s>(&self, site: &'s Site, key: &str) -> &'s Mutex<Sketch> {
+    fn shard<'s>(&self, site: &'s SitePopularity, key: &str) -> &'s Mutex<Sketch> {
         &site.shards[usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or(0)]
     }
 
@@ -306,7 +306,7 @@ fn lock<T>(shard: &Mutex<T>) -> MutexGuard<'_, T> {
 /// The counters of one shard. All weights are those of requests at `base`.
 #[derive(Debug)]
 struct Sketch {
-    pages: HashMap<Box<str>, Page, foldhash::quality::RandomState>,
+    pages: HashMap<Box<str>, PageWeight, foldhash::quality::RandomState>,
     bytes: usize,
     max_bytes: usize,
     /// What has been taken off all counters so far.
@@ -315,14 +315,14 @@ struct Sketch {
 }
 
 #[derive(Debug, Default)]
-struct Page {
+struct PageWeight {
     /// The counter: decides who stays.
     weight: f64,
     /// Requests since the page came in, by hour of the week.
     hours: Vec<(u8, f32)>,
 }
 
-impl Page {
+impl PageWeight {
     fn bytes(&self, key: &str) -> usize {
         ENTRY_BYTES + key.len() + self.hours.capacity() * HOUR_BYTES
     }

@@ -8,7 +8,7 @@ const REMEMBERED_RUNS: usize = 1_000;
 
 /// What visitors used of what a run fetched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Use {
+pub struct UsedResponses {
     /// Responses.
     pub responses: u64,
     /// Bytes of their content.
@@ -19,7 +19,7 @@ pub struct Use {
 
 /// Uses by run.
 #[derive(Debug, Default)]
-pub struct WarmUse(Mutex<BTreeMap<u64, Use>>);
+pub struct WarmUse(Mutex<BTreeMap<u64, UsedResponses>>);
 
 impl WarmUse {
     /// A visitor has been answered from a response that `run` fetched, for the first time; it has
@@ -37,11 +37,11 @@ impl WarmUse {
     }
 
     /// What has been used of what `run` fetched.
-    pub fn of(&self, run: u64) -> Use {
+    pub fn of(&self, run: u64) -> UsedResponses {
         self.lock().get(&run).copied().unwrap_or_default()
     }
 
-    fn with(&self, run: u64, change: impl FnOnce(&mut Use)) {
+    fn with(&self, run: u64, change: impl FnOnce(&mut UsedResponses)) {
         let mut used = self.lock();
         change(used.entry(run).or_default());
         if used.len() > REMEMBERED_RUNS {
@@ -49,7 +49,7 @@ impl WarmUse {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Use>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, UsedResponses>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,18 +2,18 @@
 
 use serde_json::{Value, json};
 
-use super::Problem;
-use super::written::Expected;
-use crate::{Answer, RequestAnswer, ResponseAnswer};
+use super::Mismatch;
+use super::case::Expectation;
+use crate::{HookAnswer, RequestAnswer, ResponseAnswer};
 use tero_config::units::show_duration;
-use tero_semantics::decision::{Lookup, QueryParameters, QueryRule, Storing};
+use tero_semantics::decision::{LookupDecision, QueryParameters, QueryRule, StoringDecision};
 
 /// An answer by field, in the words of the file of cases; null is what it leaves unsaid.
-pub(super) fn fields(answer: &Answer) -> Value {
+pub(super) fn fields(answer: &HookAnswer) -> Value {
     match answer {
-        Answer::Request(answer) => request(answer),
-        Answer::Response(answer) => response(answer),
-        Answer::Warm(pages) => pages
+        HookAnswer::Request(answer) => request(answer),
+        HookAnswer::Response(answer) => response(answer),
+        HookAnswer::Warm(pages) => pages
             .iter()
             .map(|page| json!({ "url": page.url, "variants": page.variants, "priority": page.priority }))
             .collect::<Vec<_>>()
@@ -23,8 +23,8 @@ pub(super) fn fields(answer: &Answer) -> Value {
 
 fn request(answer: &RequestAnswer) -> Value {
     let lookup = answer.lookup.map(|lookup| match lookup {
-        Lookup::Cache => "cache",
-        Lookup::Pass => "pass",
+        LookupDecision::Cache => "cache",
+        LookupDecision::Pass => "pass",
     });
     let (ignore, only) = match answer
         .query
@@ -47,9 +47,9 @@ fn request(answer: &RequestAnswer) -> Value {
 
 fn response(answer: &ResponseAnswer) -> Value {
     let storing = match answer.storing {
-        Storing::ByHeaders => "by-headers",
-        Storing::Never => "never",
-        Storing::Always => "always",
+        StoringDecision::ByHeaders => "by-headers",
+        StoringDecision::Never => "never",
+        StoringDecision::Always => "always",
     };
     json!({
         "storing": storing,
@@ -63,30 +63,30 @@ fn response(answer: &ResponseAnswer) -> Value {
 }
 
 /// Where an answer is not as expected.
-pub(super) fn differences(expected: &[Expected], answer: &Value) -> Vec<Problem> {
+pub(super) fn differences(expected: &[Expectation], answer: &Value) -> Vec<Mismatch> {
     let mut problems = Vec::new();
     for expected in expected {
         match expected {
-            Expected::Is(_, Value::Array(pages)) if answer.is_array() => {
+            Expectation::Is(_, Value::Array(pages)) if answer.is_array() => {
                 pages_differ(pages, answer, &mut problems)
             }
-            Expected::Is(field, value) if answer[field] != *value => {
+            Expectation::Is(field, value) if answer[field] != *value => {
                 problems.push(problem(field, show(value), &answer[field]))
             }
-            Expected::Contains(field, part)
+            Expectation::Contains(field, part)
                 if !answer[field]
                     .as_str()
                     .is_some_and(|text| text.contains(part)) =>
             {
                 problems.push(problem(field, format!("… {part} …"), &answer[field]));
             }
-            Expected::Is(..) | Expected::Contains(..) => {}
+            Expectation::Is(..) | Expectation::Contains(..) => {}
         }
     }
     problems
 }
 
-fn pages_differ(expected: &[Value], answer: &Value, problems: &mut Vec<Problem>) {
+fn pages_differ(expected: &[Value], answer: &Value, problems: &mut Vec<Mismatch>) {
     let count = expected.len().max(answer.as_array().map_or(0, Vec::len));
     for index in 0..count {
         match (expected.get(index), answer.get(index)) {
@@ -106,7 +106,7 @@ fn pages_differ(expected: &[Value], answer: &Value, problems: &mut Vec<Problem>)
                 let url = |page: Option<&Value>| {
                     page.map_or_else(|| "no page".to_owned(), |page| show(&page["url"]))
                 };
-                problems.push(Problem {
+                problems.push(Mismatch {
                     field: format!("page {}", index + 1),
                     expected: url(expected),
                     got: url(page),
@@ -117,10 +117,10 @@ fn pages_differ(expected: &[Value], answer: &Value, problems: &mut Vec<Problem>)
 }
 
 /// Where a used instance answers otherwise than a fresh one.
-pub(super) fn changes(fresh: &Value, used: &Value) -> Vec<Problem> {
+pub(super) fn changes(fresh: &Value, used: &Value) -> Vec<Mismatch> {
     let change = |field: &str, fresh: &Value, used: &Value| {
         let (fresh, used) = (show(fresh), show(used));
-        Problem {
+        Mismatch {
             field: format!("{field} of a used instance"),
             expected: format!("{fresh}, as of a fresh one"),
             got: used,
@@ -137,8 +137,8 @@ pub(super) fn changes(fresh: &Value, used: &Value) -> Vec<Problem> {
     }
 }
 
-fn problem(field: &str, expected: String, got: &Value) -> Problem {
-    Problem {
+fn problem(field: &str, expected: String, got: &Value) -> Mismatch {
+    Mismatch {
         field: field.to_owned(),
         expected,
         got: show(got),

@@ -5,25 +5,25 @@ use std::path::Path;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use serde_json::Value as Json;
 
+use super::case::{Case, CaseRequest, CaseResponse, Cases, Expectation};
 use super::keys;
-use super::written::{Case, Cases, Expected, Request, Response};
 use crate::Hook;
 use crate::device;
 use crate::device::Device;
 use crate::warm_url::PopularPage;
 use tero_config as config;
 use tero_config::keys::{Form, Section};
-use tero_config::raw::{self, Entry, Kind, Value};
-use tero_config::reader::Reader;
+use tero_config::raw::{self, RawEntry, RawKind, RawValue};
+use tero_config::reader::TableReader;
 use tero_config::{ConfigErrors, Loader, Mistake, Mistakes, ModuleSource, forms, place, units};
 use tero_semantics::timestamp::Timestamp;
-use tero_time::local_time::WrittenTime;
+use tero_time::local_time::LocalDateTime;
 
 /// Fields of a message.
 const MAX_FIELDS: usize = 1_000;
 
 /// Which policy is tried.
-pub(super) enum Tried {
+pub(super) enum TestedPolicy {
     /// The one that the file tells of, with another module where one is given.
     Written(Option<ModuleSource>),
     /// This one, whatever the file tells of.
@@ -34,7 +34,7 @@ pub(super) fn parse(
     text: &str,
     file: &str,
     base_dir: &Path,
-    tried: Tried,
+    tried: TestedPolicy,
 ) -> Result<Cases, ConfigErrors> {
     let mistakes = Mistakes::of(file, text);
     let cases = match raw::from_toml(text) {
@@ -63,14 +63,14 @@ pub(super) fn parse(
     Ok(cases.expect("what can't be read is a mistake"))
 }
 
-fn read<'a>(loader: &Loader<'a>, document: &'a Value, file: &str, tried: Tried) -> Cases {
-    let Kind::Table(sections) = &document.kind else {
+fn read<'a>(loader: &Loader<'a>, document: &'a RawValue, file: &str, tried: TestedPolicy) -> Cases {
+    let RawKind::Table(sections) = &document.kind else {
         unreachable!("a TOML document is a table")
     };
-    let reader = Reader::of(&keys::FILE, document, loader.mistakes);
+    let reader = TableReader::of(&keys::FILE, document, loader.mistakes);
     let mut policy = match tried {
-        Tried::Written(module) => loader.policy(reader, &keys::LIMITS, module),
-        Tried::Given(policy) => *policy,
+        TestedPolicy::Written(module) => loader.policy(reader, &keys::LIMITS, module),
+        TestedPolicy::Given(policy) => *policy,
     };
     if policy.name.is_empty() {
         policy.name = name_of(&policy.module).into();
@@ -117,7 +117,7 @@ fn name_of(module: &ModuleSource) -> String {
 #[derive(Clone, Copy)]
 struct CaseReader<'a> {
     loader: Loader<'a>,
-    reader: Reader<'a>,
+    reader: TableReader<'a>,
 }
 
 impl<'a> CaseReader<'a> {
@@ -141,7 +141,7 @@ impl<'a> CaseReader<'a> {
             request: self.request(),
             response: self
                 .table("response", &keys::RESPONSE)
-                .map(|reader| Response {
+                .map(|reader| CaseResponse {
                     status: reader
                         .count("status")
                         .and_then(|status| StatusCode::from_u16(status as u16).ok())
@@ -160,19 +160,19 @@ impl<'a> CaseReader<'a> {
         }
     }
 
-    fn table(&self, name: &str, section: &'static Section) -> Option<Reader<'a>> {
-        Some(Reader::of(
+    fn table(&self, name: &str, section: &'static Section) -> Option<TableReader<'a>> {
+        Some(TableReader::of(
             section,
             self.reader.written(name)?,
             self.loader.mistakes,
         ))
     }
 
-    fn tables(&self, name: &str, section: &'static Section) -> Vec<Reader<'a>> {
+    fn tables(&self, name: &str, section: &'static Section) -> Vec<TableReader<'a>> {
         let Some(value) = self.reader.written(name) else {
             return Vec::new();
         };
-        let Kind::List(items) = &value.kind else {
+        let RawKind::List(items) = &value.kind else {
             let problem = format!(
                 "a list of tables was expected, this is {}",
                 value.describe()
@@ -185,17 +185,17 @@ impl<'a> CaseReader<'a> {
         };
         items
             .iter()
-            .map(|item| Reader::of(section, item, self.loader.mistakes))
+            .map(|item| TableReader::of(section, item, self.loader.mistakes))
             .collect()
     }
 
-    fn at(&self) -> WrittenTime {
-        let epoch = WrittenTime::Instant(Timestamp::default());
+    fn at(&self) -> LocalDateTime {
+        let epoch = LocalDateTime::Instant(Timestamp::default());
         let Some(value) = self.reader.written("at") else {
             return epoch;
         };
         let read = match &value.kind {
-            Kind::Text(text) | Kind::Datetime(text) => WrittenTime::parse(text),
+            RawKind::Text(text) | RawKind::Datetime(text) => LocalDateTime::parse(text),
             _ => None,
         };
         read.unwrap_or_else(|| {
@@ -205,7 +205,7 @@ impl<'a> CaseReader<'a> {
         })
     }
 
-    fn request(&self) -> Request {
+    fn request(&self) -> CaseRequest {
         let reader = &self.reader;
         let url = reader.text_as("url", url).unwrap_or_default();
         let mut headers = fields(reader, "headers");
@@ -215,7 +215,7 @@ impl<'a> CaseReader<'a> {
         let device = reader
             .word("device")
             .and_then(|name| Device::from_name(&name));
-        Request {
+        CaseRequest {
             method: reader.text_as("method", method).unwrap_or_default(),
             scheme: url.scheme_str().unwrap_or("http").to_owned(),
             host: url.host().unwrap_or("localhost").to_ascii_lowercase(),
@@ -227,7 +227,7 @@ impl<'a> CaseReader<'a> {
         }
     }
 
-    fn expected(&self) -> Vec<(Hook, Vec<Expected>)> {
+    fn expected(&self) -> Vec<(Hook, Vec<Expectation>)> {
         let mut expected = Vec::new();
         if let Some(reader) = self.table("on_request", &keys::ON_REQUEST) {
             expected.push((Hook::OnRequest, expectations(&reader, &keys::ON_REQUEST)));
@@ -240,7 +240,7 @@ impl<'a> CaseReader<'a> {
             let pages = pages.iter().map(warm_page).collect();
             expected.push((
                 Hook::PlanWarm,
-                vec![Expected::Is("plan_warm", Json::Array(pages))],
+                vec![Expectation::Is("plan_warm", Json::Array(pages))],
             ));
         }
         expected
@@ -280,11 +280,11 @@ fn method(text: &str) -> Result<Method, Mistake> {
 }
 
 /// A table of texts, in the order of the file; none where it is not written or no table.
-fn entries<'a>(reader: &Reader<'a>, name: &str) -> &'a [Entry] {
+fn entries<'a>(reader: &TableReader<'a>, name: &str) -> &'a [RawEntry] {
     match reader.written(name) {
         None => &[],
-        Some(Value {
-            kind: Kind::Table(entries),
+        Some(RawValue {
+            kind: RawKind::Table(entries),
             ..
         }) => entries,
         Some(value) => {
@@ -298,7 +298,7 @@ fn entries<'a>(reader: &Reader<'a>, name: &str) -> &'a [Entry] {
     }
 }
 
-fn fields(reader: &Reader<'_>, name: &str) -> HeaderMap {
+fn fields(reader: &TableReader<'_>, name: &str) -> HeaderMap {
     let mut fields = HeaderMap::new();
     for entry in entries(reader, name) {
         if fields.len() >= MAX_FIELDS {
@@ -319,12 +319,12 @@ fn fields(reader: &Reader<'_>, name: &str) -> HeaderMap {
             continue;
         };
         let lines = match &entry.value.kind {
-            Kind::List(lines) => lines.as_slice(),
+            RawKind::List(lines) => lines.as_slice(),
             _ => std::slice::from_ref(&entry.value),
         };
         for line in lines {
             let value = match &line.kind {
-                Kind::Text(text) => HeaderValue::from_bytes(text.as_bytes()).ok(),
+                RawKind::Text(text) => HeaderValue::from_bytes(text.as_bytes()).ok(),
                 _ => None,
             };
             match value {
@@ -346,11 +346,11 @@ fn fields(reader: &Reader<'_>, name: &str) -> HeaderMap {
     fields
 }
 
-fn cookies(reader: &Reader<'_>) -> Option<HeaderValue> {
+fn cookies(reader: &TableReader<'_>) -> Option<HeaderValue> {
     let mut pairs = Vec::new();
     for entry in entries(reader, "cookies") {
         match &entry.value.kind {
-            Kind::Text(text) if !text.contains(';') && HeaderValue::from_str(text).is_ok() => {
+            RawKind::Text(text) if !text.contains(';') && HeaderValue::from_str(text).is_ok() => {
                 pairs.push(format!("{}={text}", entry.key))
             }
             _ => {
@@ -373,7 +373,7 @@ fn cookies(reader: &Reader<'_>) -> Option<HeaderValue> {
     }
 }
 
-fn popular_page(reader: &Reader<'_>) -> PopularPage {
+fn popular_page(reader: &TableReader<'_>) -> PopularPage {
     PopularPage {
         url: reader.text_as("url", forms::page).unwrap_or_default(),
         requests: reader.count("requests").unwrap_or_default(),
@@ -381,7 +381,7 @@ fn popular_page(reader: &Reader<'_>) -> PopularPage {
     }
 }
 
-fn warm_page(reader: &Reader<'_>) -> Json {
+fn warm_page(reader: &TableReader<'_>) -> Json {
     let mut page = serde_json::Map::new();
     if let Some(url) = reader.text_as("url", |text| Ok(text.to_owned())) {
         page.insert("url".to_owned(), url.into());
@@ -396,7 +396,7 @@ fn warm_page(reader: &Reader<'_>) -> Json {
 }
 
 /// What is written in a table of expectations.
-fn expectations(reader: &Reader<'_>, section: &'static Section) -> Vec<Expected> {
+fn expectations(reader: &TableReader<'_>, section: &'static Section) -> Vec<Expectation> {
     let written = section
         .keys
         .iter()
@@ -405,9 +405,9 @@ fn expectations(reader: &Reader<'_>, section: &'static Section) -> Vec<Expected>
         if key.name == "reason_contains" {
             return reader
                 .text_as(key.name, |text| Ok(text.to_owned()))
-                .map(|part| Expected::Contains("reason", part));
+                .map(|part| Expectation::Contains("reason", part));
         }
-        let is_none = matches!(reader.written(key.name)?.kind, Kind::Flag(false));
+        let is_none = matches!(reader.written(key.name)?.kind, RawKind::Flag(false));
         let value = match key.form {
             Form::Flag => reader.flag(key.name).into(),
             Form::Texts(_) => texts(reader, key.name),
@@ -415,7 +415,7 @@ fn expectations(reader: &Reader<'_>, section: &'static Section) -> Vec<Expected>
             _ if is_none => Json::Null,
             _ => reader.text_as(key.name, |text| text_value(key.name, text))?,
         };
-        Some(Expected::Is(key.name, value))
+        Some(Expectation::Is(key.name, value))
     });
     expected.collect()
 }
@@ -440,7 +440,7 @@ fn text_value(name: &str, text: &str) -> Result<Json, Mistake> {
     }
 }
 
-fn texts(reader: &Reader<'_>, name: &str) -> Json {
+fn texts(reader: &TableReader<'_>, name: &str) -> Json {
     reader
         .texts_as(name, |text| Ok(text.to_owned()))
         .into_iter()

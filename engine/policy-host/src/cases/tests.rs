@@ -27,7 +27,7 @@ fn host() -> Arc<Host> {
     .unwrap()
 }
 
-fn run(text: &str, max_fuel: Option<u64>) -> Result<Report, ConfigErrors> {
+fn run(text: &str, max_fuel: Option<u64>) -> Result<CasesReport, ConfigErrors> {
     parse(text)?.run(&host(), max_fuel)
 }
 
@@ -105,8 +105,9 @@ fn planned_pages_are_compared_one_by_one_in_their_keys_that_are_written() {
              popular = [{{ url = \"/a\", requests = 9 }}, {{ url = \"/b\", requests = 8 }}]\nplan_warm = [{expected}]"
         );
         let report = run(&text, None).unwrap();
-        let shown =
-            |problem: &Problem| format!("{}: {}, {}", problem.field, problem.expected, problem.got);
+        let shown = |problem: &Mismatch| {
+            format!("{}: {}, {}", problem.field, problem.expected, problem.got)
+        };
         report.outcomes[0]
             .problems
             .iter()
@@ -141,7 +142,7 @@ fn fuel_is_counted_is_the_same_each_time_and_can_be_a_gate() {
     let (used, problems) = fuel(None);
     assert!(used > 100 && problems.is_empty(), "{used}");
     assert_eq!(fuel(Some(used)), (used, Vec::new()));
-    let [problem] = <[Problem; 1]>::try_from(fuel(Some(used - 1)).1).unwrap();
+    let [problem] = <[Mismatch; 1]>::try_from(fuel(Some(used - 1)).1).unwrap();
     assert_eq!(
         (problem.field.as_str(), problem.got),
         ("fuel", used.to_string())
@@ -274,7 +275,7 @@ fn a_response_is_told_as_the_edge_tells_it() {
             http::HeaderValue::from_static("max-age=60, s-maxage=90"),
         ),
     ]);
-    let response = Response {
+    let response = CaseResponse {
         status: StatusCode::OK,
         headers: fields,
     };

@@ -5,22 +5,22 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::PolicyError;
-use tero_config::raw::{self, Kind, Value};
-use tero_config::{Config, Mistake, Place, forms, place, read_text};
+use tero_config::raw::{self, RawKind, RawValue};
+use tero_config::{Config, FilePosition, Mistake, forms, place, read_text};
 
 /// The settings of all policies as they are written.
-pub(super) struct Settings {
-    document: Option<Value>,
+pub(super) struct SettingsDocument {
+    document: Option<RawValue>,
     folder: PathBuf,
 }
 
-impl Settings {
-    pub(super) fn of(config: &Config, text: &str) -> Settings {
+impl SettingsDocument {
+    pub(super) fn of(config: &Config, text: &str) -> SettingsDocument {
         let folder = Path::new(&*config.file)
             .parent()
             .unwrap_or(Path::new(""))
             .to_owned();
-        Settings {
+        SettingsDocument {
             document: raw::from_toml(text).ok(),
             folder,
         }
@@ -37,13 +37,13 @@ impl Settings {
         let Some(entry) = self.entry(policy) else {
             return (None, mistake);
         };
-        let find = |settings: &Value| match error {
+        let find = |settings: &RawValue| match error {
             PolicyError::Settings { message, .. } => walk(settings, path_in(message)?),
             PolicyError::Manifest { reason, .. } => text_in(settings, reason).map(|(at, _)| at),
             _ => None,
         };
         // The name of a zone is the operator's, not the policy's.
-        let zone = |settings: &Value| match error {
+        let zone = |settings: &RawValue| match error {
             PolicyError::Manifest { reason, .. } => forms::zone(&text_in(settings, reason)?.1)
                 .err()
                 .map(|mistake| mistake.cure),
@@ -58,32 +58,33 @@ impl Settings {
                 },
             );
         }
-        let Some(Value {
-            kind: Kind::Text(path),
+        let Some(RawValue {
+            kind: RawKind::Text(path),
             at,
         }) = member(entry, "settings_file")
         else {
             return (None, mistake);
         };
         let found = read_text(&self.folder.join(path)).ok().and_then(|text| {
-            let Place { line, column } = place(&text, find(&raw::from_json(&text).ok()?)?.start);
+            let FilePosition { line, column } =
+                place(&text, find(&raw::from_json(&text).ok()?)?.start);
             Some(format!("`{path}`, line {line} column {column}: "))
         });
         let problem = found.unwrap_or_default() + &mistake.problem;
         (Some(at.clone()), Mistake { problem, ..mistake })
     }
 
-    fn entry(&self, policy: &str) -> Option<&Value> {
-        let Kind::List(entries) = &member(self.document.as_ref()?, "policy")?.kind else {
+    fn entry(&self, policy: &str) -> Option<&RawValue> {
+        let RawKind::List(entries) = &member(self.document.as_ref()?, "policy")?.kind else {
             return None;
         };
-        let is_named = |entry: &&Value| matches!(member(entry, "name"), Some(Value { kind: Kind::Text(name), .. }) if name == policy);
+        let is_named = |entry: &&RawValue| matches!(member(entry, "name"), Some(RawValue { kind: RawKind::Text(name), .. }) if name == policy);
         entries.iter().find(is_named)
     }
 }
 
-fn member<'a>(table: &'a Value, key: &str) -> Option<&'a Value> {
-    let Kind::Table(entries) = &table.kind else {
+fn member<'a>(table: &'a RawValue, key: &str) -> Option<&'a RawValue> {
+    let RawKind::Table(entries) = &table.kind else {
         return None;
     };
     entries
@@ -99,7 +100,7 @@ fn path_in(message: &str) -> Option<&str> {
 
 /// The value at `path`, or the last one on the way to it that is there; none where not even the
 /// first is.
-fn walk(settings: &Value, path: &str) -> Option<Range<usize>> {
+fn walk(settings: &RawValue, path: &str) -> Option<Range<usize>> {
     let mut found = None;
     let mut value = settings;
     for step in path
@@ -107,7 +108,7 @@ fn walk(settings: &Value, path: &str) -> Option<Range<usize>> {
         .map(|step| step.trim_end_matches(']'))
     {
         let next = match (&value.kind, step.parse::<usize>()) {
-            (Kind::List(items), Ok(index)) => items.get(index),
+            (RawKind::List(items), Ok(index)) => items.get(index),
             _ => member(value, step),
         };
         let Some(next) = next else { break };
@@ -118,12 +119,12 @@ fn walk(settings: &Value, path: &str) -> Option<Range<usize>> {
 }
 
 /// The first text among the settings that `reason` quotes, such as the name of a zone.
-fn text_in(settings: &Value, reason: &str) -> Option<(Range<usize>, String)> {
+fn text_in(settings: &RawValue, reason: &str) -> Option<(Range<usize>, String)> {
     match &settings.kind {
-        Kind::Text(text) => (!text.is_empty() && reason.contains(&format!("{text:?}")))
+        RawKind::Text(text) => (!text.is_empty() && reason.contains(&format!("{text:?}")))
             .then(|| (settings.at.clone(), text.clone())),
-        Kind::List(items) => items.iter().find_map(|item| text_in(item, reason)),
-        Kind::Table(entries) => entries
+        RawKind::List(items) => items.iter().find_map(|item| text_in(item, reason)),
+        RawKind::Table(entries) => entries
             .iter()
             .find_map(|entry| text_in(&entry.value, reason)),
         _ => None,

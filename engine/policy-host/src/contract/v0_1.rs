@@ -26,7 +26,7 @@ mod bindings {
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
-use super::{Exports, Linked, types};
+use super::{ContractExports, LinkedComponent, types};
 use crate::guest::GuestState;
 
 #[allow(
@@ -35,17 +35,22 @@ use crate::guest::GuestState;
 )]
 pub use bindings::tero;
 
-pub(super) fn link(component: InstancePre<GuestState>) -> wasmtime::Result<Box<dyn Linked>> {
+pub(super) fn link(
+    component: InstancePre<GuestState>,
+) -> wasmtime::Result<Box<dyn LinkedComponent>> {
     Ok(Box::new(bindings::PolicyPre::new(component)?))
 }
 
-impl Linked for bindings::PolicyPre<GuestState> {
-    fn instantiate(&self, store: &mut Store<GuestState>) -> wasmtime::Result<Box<dyn Exports>> {
+impl LinkedComponent for bindings::PolicyPre<GuestState> {
+    fn instantiate(
+        &self,
+        store: &mut Store<GuestState>,
+    ) -> wasmtime::Result<Box<dyn ContractExports>> {
         Ok(Box::new(bindings::PolicyPre::instantiate(self, store)?))
     }
 }
 
-impl Exports for bindings::Policy {
+impl ContractExports for bindings::Policy {
     fn configure(
         &self,
         store: &mut Store<GuestState>,

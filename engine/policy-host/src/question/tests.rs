@@ -5,8 +5,8 @@ use crate::tests::answered;
 use tero_time::calendar::Calendar;
 use tero_time::schedule;
 
-fn ask<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> Ask<'a> {
-    Ask {
+fn ask<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> PolicyRequest<'a> {
+    PolicyRequest {
         method: &http::Method::GET,
         scheme: "http",
         host: "example.test",
@@ -50,7 +50,7 @@ fn key(
     secs: i64,
 ) -> Vec<u8> {
     let (headers, mut key) = (headers(fields), Vec::new());
-    Inputs::of([manifest].into_iter()).encode(
+    DecisionInputs::of([manifest].into_iter()).encode(
         &ask(&headers, query),
         Timestamp::from_unix_secs(secs),
         &mut key,
@@ -108,7 +108,7 @@ fn what_no_manifest_declares_is_not_in_the_key() {
 
 #[test]
 fn no_text_can_be_moved_from_one_part_of_the_key_to_the_next() {
-    let inputs = Inputs::of(
+    let inputs = DecisionInputs::of(
         [&Manifest {
             query: true,
             ..Manifest::default()
@@ -119,7 +119,7 @@ fn no_text_can_be_moved_from_one_part_of_the_key_to_the_next() {
     let key = |host, path, query| {
         let mut key = Vec::new();
         inputs.encode(
-            &Ask {
+            &PolicyRequest {
                 host,
                 path,
                 query,
@@ -149,8 +149,8 @@ fn a_policy_sees_the_fields_and_cookies_that_it_asked_for_and_no_others() {
     ]);
     let manifest = manifest();
     let (fields, sent) = (
-        Fields::of(&headers, &manifest.headers),
-        Fields::cookies(&headers, &manifest.cookies),
+        MessageFields::of(&headers, &manifest.headers),
+        MessageFields::cookies(&headers, &manifest.cookies),
     );
     assert_eq!(
         fields.pairs(),
@@ -207,7 +207,7 @@ fn a_policy_is_told_of_the_days_around_and_of_the_key_by_its_hash() {
     let answered = |key| {
         let headers = HeaderMap::new();
         let header_browser_ttl = Some(Duration::from_secs(7));
-        let answered = Answered {
+        let answered = PolicyResponse {
             header_browser_ttl,
             key,
             ..answered(&headers)

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use wit_parser::Resolve;
 
-use tero_config::{ModuleSource, Place, Policy, PolicyHost, PolicyLimits};
+use tero_config::{FilePosition, ModuleSource, Policy, PolicyHost, PolicyLimits};
 
 /// The contract that the engine offers.
 pub(super) const CONTRACT: &str = include_str!("../../../../sdk/wit/policy.wit");
@@ -118,7 +118,7 @@ pub(super) fn config(folder: &Path, module: &[u8]) -> Policy {
     let path = folder.join("by-hand.wasm");
     std::fs::write(&path, module).unwrap();
     Policy {
-        place: Place::default(),
+        place: FilePosition::default(),
         name: Arc::from("by-hand"),
         module: ModuleSource::File(path),
         settings: "{}".into(),

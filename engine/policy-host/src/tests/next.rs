@@ -22,20 +22,25 @@ use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
 use self::bindings::tero::policy0_2_0::types as next;
-use crate::contract::{Exports, Linked, types};
+use crate::contract::{ContractExports, LinkedComponent, types};
 use crate::guest::GuestState;
 
-pub(crate) fn link(component: InstancePre<GuestState>) -> wasmtime::Result<Box<dyn Linked>> {
+pub(crate) fn link(
+    component: InstancePre<GuestState>,
+) -> wasmtime::Result<Box<dyn LinkedComponent>> {
     Ok(Box::new(bindings::PolicyPre::new(component)?))
 }
 
-impl Linked for bindings::PolicyPre<GuestState> {
-    fn instantiate(&self, store: &mut Store<GuestState>) -> wasmtime::Result<Box<dyn Exports>> {
+impl LinkedComponent for bindings::PolicyPre<GuestState> {
+    fn instantiate(
+        &self,
+        store: &mut Store<GuestState>,
+    ) -> wasmtime::Result<Box<dyn ContractExports>> {
         Ok(Box::new(bindings::PolicyPre::instantiate(self, store)?))
     }
 }
 
-impl Exports for bindings::Policy {
+impl ContractExports for bindings::Policy {
     fn configure(
         &self,
         store: &mut Store<GuestState>,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use tero_config::{CalendarSource, ModuleSource};
-use tero_semantics::decision::Storing;
+use tero_semantics::decision::StoringDecision;
 
 const HOURS: &str = r#"{
   "zone": "America/Argentina/Buenos_Aires", "days": ["mon-sat"], "open": "09:00", "close": "18:00",
@@ -35,7 +35,7 @@ fn check(chain: &Chain, at: &str, expected: Duration) {
     let decision = chain.on_response(&ask("/", &headers), &answered(&headers), now);
     assert_eq!(
         (decision.storing, decision.ttl),
-        (Storing::Always, Some(expected)),
+        (StoringDecision::Always, Some(expected)),
         "{at}: {:?}",
         decision.reason
     );

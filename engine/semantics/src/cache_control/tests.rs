@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{Lines, headers};
+use crate::testing::{FieldLines, headers};
 
 const MAX: u64 = MAX_DELTA_SECS;
 
@@ -185,7 +185,7 @@ fn the_first_targeted_field_that_is_sound_governs() {
     let own = "tero-cache-control";
     let basic = ("cache-control", "max-age=1, no-store");
     // Which field governs, and the lifetime that it gives.
-    let rows: &[(Lines<'_>, Option<&str>, Option<u64>)] = &[
+    let rows: &[(FieldLines<'_>, Option<&str>, Option<u64>)] = &[
         (&[], None, Some(1)),
         (&[(cdn, "max-age=3600")], Some(cdn), Some(3_600)),
         (
@@ -305,7 +305,7 @@ fn requests_say_what_they_want_and_nonsense_says_nothing() {
 
 #[test]
 fn pragma_counts_only_where_there_is_no_cache_control() {
-    let no_cache = |lines: Lines<'_>| RequestDirectives::of(&headers(lines)).no_cache;
+    let no_cache = |lines: FieldLines<'_>| RequestDirectives::of(&headers(lines)).no_cache;
     assert!(no_cache(&[("pragma", "no-cache")]));
     assert!(no_cache(&[("pragma", "foo, No-Cache")]));
     assert!(!no_cache(&[("pragma", "foo")]));

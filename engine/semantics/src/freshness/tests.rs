@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{Lines, NOON, date, headers};
+use crate::testing::{FieldLines, NOON, date, headers};
 
 const DAY: i64 = 24 * 60 * 60;
 
@@ -12,10 +12,10 @@ fn after(secs: i64) -> Timestamp {
 }
 
 /// A 200 that came at noon, at once, from a site without defaults.
-fn freshness(lines: Lines<'_>, decision: &ResponseDecision) -> Freshness {
+fn freshness(lines: FieldLines<'_>, decision: &ResponseDecision) -> Freshness {
     let headers = headers(lines);
     let targets = [http::HeaderName::from_static("cdn-cache-control")];
-    Freshness::of(&Terms {
+    Freshness::of(&FreshnessInput {
         status: StatusCode::OK,
         response_headers: &headers,
         directives: &ResponseDirectives::governing(&headers, &targets),
@@ -26,7 +26,7 @@ fn freshness(lines: Lines<'_>, decision: &ResponseDecision) -> Freshness {
     })
 }
 
-fn by_fields(lines: Lines<'_>) -> Freshness {
+fn by_fields(lines: FieldLines<'_>) -> Freshness {
     freshness(lines, &ResponseDecision::default())
 }
 
@@ -36,7 +36,7 @@ fn the_lifetime_is_taken_from_the_first_that_gives_one() {
     let (now, soon, later, past) = (date(0), date(10), date(300), date(-10));
     let (yesterday, a_second_less, last_year) = (date(-DAY), date(1 - DAY), date(-365 * DAY));
     let cc = "cache-control";
-    let rows: &[(Lines<'_>, u64, LifetimeSource)] = &[
+    let rows: &[(FieldLines<'_>, u64, LifetimeSource)] = &[
         (&[], 0, None),
         (&[(cc, "public")], 0, None),
         (
@@ -247,7 +247,7 @@ fn the_initial_age_is_the_greater_of_what_date_and_age_say() {
             .map(|(name, value)| (*name, value.as_str()))
             .collect();
         let headers = headers(&lines);
-        let freshness = Freshness::of(&Terms {
+        let freshness = Freshness::of(&FreshnessInput {
             status: StatusCode::OK,
             response_headers: &headers,
             directives: &ResponseDirectives::default(),
@@ -268,7 +268,7 @@ fn the_initial_age_is_the_greater_of_what_date_and_age_say() {
 fn a_date_in_the_same_second_makes_no_age() {
     let headers = headers(&[("date", &date(0)), ("cache-control", "max-age=1")]);
     let arrival = Timestamp::from_unix_millis(NOON.unix_millis() + 999);
-    let freshness = Freshness::of(&Terms {
+    let freshness = Freshness::of(&FreshnessInput {
         status: StatusCode::OK,
         response_headers: &headers,
         directives: &ResponseDirectives::of(&headers),
@@ -358,7 +358,7 @@ fn windows_of_staleness_come_from_policy_response_and_site_in_that_order() {
     ] {
         let headers = headers(&[("cache-control", lines)]);
         let directives = ResponseDirectives::of(&headers);
-        let freshness = Freshness::of(&Terms {
+        let freshness = Freshness::of(&FreshnessInput {
             status: StatusCode::OK,
             response_headers: &headers,
             directives: &directives,
@@ -419,7 +419,7 @@ fn windows_of_staleness_come_from_policy_response_and_site_in_that_order() {
     ];
     for (line, decision, if_error, while_revalidate) in rows {
         let headers = headers(&[("cache-control", line)]);
-        let freshness = Freshness::of(&Terms {
+        let freshness = Freshness::of(&FreshnessInput {
             status: StatusCode::OK,
             response_headers: &headers,
             directives: &ResponseDirectives::of(&headers),
@@ -471,7 +471,7 @@ fn a_soft_purge_ends_freshness_and_opens_the_windows() {
 
 #[test]
 fn what_nothing_can_use_is_not_worth_keeping() {
-    let rows: &[(Lines<'_>, bool)] = &[
+    let rows: &[(FieldLines<'_>, bool)] = &[
         (&[("cache-control", "max-age=1")], true),
         (&[("cache-control", "max-age=0")], false),
         (&[("cache-control", "max-age=10"), ("age", "10")], false),

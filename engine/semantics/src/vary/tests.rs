@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{Lines, headers};
+use crate::testing::{FieldLines, headers};
 
 fn vary(lines: &[&str]) -> Vary {
     let lines: Vec<_> = lines.iter().map(|line| ("vary", *line)).collect();
@@ -8,7 +8,7 @@ fn vary(lines: &[&str]) -> Vary {
 
 /// Whether the second request selects what was stored for the first one. The hash agrees with
 /// equality, and both with selecting.
-fn selects(fields: &str, first: Lines<'_>, second: Lines<'_>) -> bool {
+fn selects(fields: &str, first: FieldLines<'_>, second: FieldLines<'_>) -> bool {
     let vary = vary(&[fields]);
     let (first, second) = (headers(first), headers(second));
     let (stored, own) = (vary.nominated(&first), vary.nominated(&second));
@@ -70,7 +70,7 @@ fn nothing_selects_what_varies_on_everything_and_all_select_what_varies_on_nothi
     let request = headers(&[("foo", "1")]);
     assert!(!vary(&["*"]).selects(&vary(&["*"]).nominated(&request), &request));
     assert!(vary(&[]).selects(&vary(&[]).nominated(&request), &headers(&[])));
-    assert!(!vary(&["foo"]).selects(&Nominated::default(), &request));
+    assert!(!vary(&["foo"]).selects(&NominatedFields::default(), &request));
 }
 
 #[test]
@@ -212,11 +212,11 @@ fn accept_encoding_is_the_set_of_codings_that_the_client_takes() {
 #[test]
 fn a_response_in_the_language_that_a_request_wants_most_is_selected() {
     let vary = vary(&["accept-language, foo"]);
-    let stored = |response: Lines<'_>| {
+    let stored = |response: FieldLines<'_>| {
         vary.nominated(&headers(&[("accept-language", "en, de")]))
             .in_language_of(&headers(response))
     };
-    let wants = |stored: &Nominated, language: &str| {
+    let wants = |stored: &NominatedFields, language: &str| {
         vary.selects(stored, &headers(&[("accept-language", language)]))
     };
     let german = stored(&[("content-language", "DE")]);

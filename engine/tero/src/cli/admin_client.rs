@@ -18,7 +18,7 @@ const UPLOAD_TIMEOUT: Duration = Duration::from_secs(900);
 const JSON: &str = "application/json";
 
 /// What is sent: its type, and its bytes.
-type Content = (&'static str, Vec<u8>);
+type TypedContent = (&'static str, Vec<u8>);
 
 /// The longest answer, in bytes.
 const MAX_ANSWER: usize = 64 << 20;
@@ -43,14 +43,14 @@ pub(super) struct AdminClient {
 
 /// What the interface answered.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct AdminAnswer {
     /// Its status.
     pub(super) status: StatusCode,
     /// Its content; null where it is not JSON.
     pub(super) content: Value,
 }
 
-impl Answer {
+impl AdminAnswer {
     /// What the interface says is wrong, with its cure.
     pub(super) fn error(&self) -> String {
         let text = |key: &str| self.content[key].as_str();
@@ -105,7 +105,7 @@ impl AdminClient {
     ///
     /// # Errors
     /// Why there is no answer, for people.
-    pub(super) fn get(&self, path: &str) -> Result<Answer, String> {
+    pub(super) fn get(&self, path: &str) -> Result<AdminAnswer, String> {
         self.call(TIMEOUT, Method::GET, path, (JSON, Vec::new()))
     }
 
@@ -113,7 +113,7 @@ impl AdminClient {
     ///
     /// # Errors
     /// As [`AdminClient::get`].
-    pub(super) fn post(&self, path: &str, content: Option<&Value>) -> Result<Answer, String> {
+    pub(super) fn post(&self, path: &str, content: Option<&Value>) -> Result<AdminAnswer, String> {
         self.call(
             TIMEOUT,
             Method::POST,
@@ -129,7 +129,7 @@ impl AdminClient {
     ///
     /// # Errors
     /// As [`AdminClient::get`].
-    pub(super) fn delete(&self, path: &str) -> Result<Answer, String> {
+    pub(super) fn delete(&self, path: &str) -> Result<AdminAnswer, String> {
         self.call(TIMEOUT, Method::DELETE, path, (JSON, Vec::new()))
     }
 
@@ -137,7 +137,7 @@ impl AdminClient {
     ///
     /// # Errors
     /// As [`AdminClient::get`].
-    pub(super) fn upload(&self, path: &str, content: Vec<u8>) -> Result<Answer, String> {
+    pub(super) fn upload(&self, path: &str, content: Vec<u8>) -> Result<AdminAnswer, String> {
         self.call(
             UPLOAD_TIMEOUT,
             Method::POST,
@@ -151,8 +151,8 @@ impl AdminClient {
         timeout: Duration,
         method: Method,
         path: &str,
-        content: Content,
-    ) -> Result<Answer, String> {
+        content: TypedContent,
+    ) -> Result<AdminAnswer, String> {
         let asking = async {
             Clock::real()
                 .timeout(timeout, self.ask(method, path, content))
@@ -171,8 +171,8 @@ impl AdminClient {
         &self,
         method: Method,
         path: &str,
-        (kind, content): Content,
-    ) -> Result<Answer, String> {
+        (kind, content): TypedContent,
+    ) -> Result<AdminAnswer, String> {
         let unreachable = |error: &dyn std::fmt::Display| {
             format!(
                 "can't reach the admin interface at {}: {error}; is tero running? (--admin URL)",
@@ -216,7 +216,7 @@ impl AdminClient {
             .collect()
             .await
             .map_err(|error| unreachable(&error))?;
-        Ok(Answer {
+        Ok(AdminAnswer {
             status,
             content: serde_json::from_slice(&content.to_bytes()).unwrap_or_default(),
         })

@@ -22,7 +22,7 @@ Exit code: 0 if the file is good, with warnings or without, 1 if it has mistakes
 /// Checks a configuration and prints every mistake with its line and its cure
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
-pub(super) struct Check {
+pub(super) struct CheckCommand {
     /// The configuration
     #[arg(default_value = DEFAULT_CONFIG)]
     file: PathBuf,
@@ -34,7 +34,7 @@ pub(super) struct Check {
     keys: bool,
 }
 
-impl Check {
+impl CheckCommand {
     pub(super) fn run(self) -> ExitCode {
         if self.keys {
             return print(&keys::reference());

@@ -14,9 +14,9 @@ use super::serve::with_causes;
 use super::{fail, print};
 use tero_config::Config;
 use tero_time::clock::Clock;
-use tero_tools::demo::Origin;
-use tero_tools::demo::visitors::{MAX_VISITORS, Traffic, Visitors};
-use tero_tools::import::{Target, import};
+use tero_tools::demo::DemoOrigin;
+use tero_tools::demo::visitors::{DemoTraffic, MAX_VISITORS, Visitors};
+use tero_tools::import::{ImportTarget, import};
 
 const EXAMPLE: &str = "\
 Examples:
@@ -40,7 +40,7 @@ const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Starts a sample booking site with tero in front of it, and says what to try
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
-pub(super) struct Demo {
+pub(super) struct DemoCommand {
     /// Where tero listens [default: 127.0.0.1:8080, or any free port if that is taken]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
@@ -65,13 +65,13 @@ pub(super) struct Demo {
 
 /// Where everything listens.
 #[derive(Clone, Copy, Debug)]
-struct Places {
+struct DemoAddresses {
     edge: SocketAddr,
     admin: SocketAddr,
     origin: SocketAddr,
 }
 
-impl Demo {
+impl DemoCommand {
     pub(super) fn run(self) -> ExitCode {
         match self.demo() {
             Ok(()) => ExitCode::SUCCESS,
@@ -91,23 +91,23 @@ impl Demo {
             self.origin_port.map(|port| SocketAddr::new(LOOPBACK, port)),
             3000,
         )?;
-        let origin = Origin::start(origin, clock.clone())
+        let origin = DemoOrigin::start(origin, clock.clone())
             .map_err(|error| format!("the sample site did not start: {error}"))?;
-        let places = Places {
+        let places = DemoAddresses {
             edge: place("--listen", self.listen, 8080)?,
             admin: place("--admin", self.admin, 9090)?,
             origin: origin.address(),
         };
         let server = crate::serve(configuration(&places)?, clock.clone())
             .map_err(|error| with_causes(&error))?;
-        let places = Places {
+        let places = DemoAddresses {
             edge: server.addresses()[0],
             admin: server.admin_address(),
             ..places
         };
         print(&guide::text(&places, clock.now(), self.traffic));
         let host = format!("{}:{}", host(places.edge), places.edge.port());
-        let traffic = Traffic {
+        let traffic = DemoTraffic {
             visitors: self.visitors.into(),
             seed: self.seed,
             pause: PAUSE,
@@ -135,10 +135,10 @@ impl Demo {
 }
 
 /// The imported rules with the demo's addresses, and the popular pages.
-fn configuration(places: &Places) -> Result<Config, String> {
+fn configuration(places: &DemoAddresses) -> Result<Config, String> {
     // The plans warm for the first host: the one that the guide names.
     let hosts = [host(places.edge), "localhost".to_owned(), "*".to_owned()];
-    let target = Target::new(&format!("http://{}", places.origin), &hosts)?;
+    let target = ImportTarget::new(&format!("http://{}", places.origin), &hosts)?;
     let text = import(RULES, RULES_NAME, &target).map_err(|errors| with_causes(&errors))?;
     let mut config = Config::parse(&(text + POPULAR), "the demo's configuration", Path::new(""))
         .map_err(|errors| with_causes(&errors))?;

@@ -22,7 +22,7 @@ Exit code: 0 if there was an answer, 1 if not, 2 if the command is used wrongly.
 /// Explains what a running edge would do with a request, and why
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
-pub(super) struct Explain {
+pub(super) struct ExplainCommand {
     /// An absolute URL; a path where the edge has one site
     url: String,
     /// When the request would come: a local time of the site, or one with its offset
@@ -51,7 +51,7 @@ pub(super) struct Explain {
     admin: AdminArgs,
 }
 
-impl Explain {
+impl ExplainCommand {
     pub(super) fn run(self) -> ExitCode {
         let (client, content) = match (AdminClient::new(&self.admin), self.content()) {
             (Ok(client), Ok(content)) => (client, content),

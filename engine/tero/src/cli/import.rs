@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::{colours, print, report, used_wrongly};
-use tero_tools::import::{Target, import_file};
+use tero_tools::import::{ImportTarget, import_file};
 
 const EXAMPLE: &str = "\
 Examples:
@@ -18,7 +18,7 @@ Exit code: 0 if the file was read, 1 if it has mistakes, 2 if the command is use
 /// Turns a static JSON policy file into a tero.toml, on standard output
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
-pub(super) struct Import {
+pub(super) struct ImportCommand {
     /// The JSON file
     file: PathBuf,
     /// The application behind the edge
@@ -32,9 +32,9 @@ pub(super) struct Import {
     json: bool,
 }
 
-impl Import {
+impl ImportCommand {
     pub(super) fn run(self) -> ExitCode {
-        let target = match Target::new(&self.origin, &self.host) {
+        let target = match ImportTarget::new(&self.origin, &self.host) {
             Ok(target) => target,
             Err(message) => return used_wrongly(&message),
         };

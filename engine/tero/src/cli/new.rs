@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::{fail, print, used_wrongly};
-use tero_tools::templates::{COUNTRIES, File, SetUp, TEMPLATES};
+use tero_tools::templates::{COUNTRIES, SetUp, TEMPLATES, TemplateFile};
 
 const EXAMPLE: &str = "\
 Examples:
@@ -26,7 +26,7 @@ Exit code: 0 if the files were written, 1 if they can't be or are there already,
 /// plans
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
-pub(super) struct New {
+pub(super) struct NewCommand {
     /// The kind of place
     #[arg(long, value_name = "NAME", required_unless_present = "list")]
     template: Option<String>,
@@ -47,7 +47,7 @@ pub(super) struct New {
     dir: PathBuf,
 }
 
-impl New {
+impl NewCommand {
     pub(super) fn run(self) -> ExitCode {
         if self.list {
             let countries = COUNTRIES
@@ -90,7 +90,7 @@ impl New {
 }
 
 /// Writes all files, or none where one is there already.
-fn write(dir: &Path, files: &[File]) -> Result<(), String> {
+fn write(dir: &Path, files: &[TemplateFile]) -> Result<(), String> {
     let failed =
         |path: &Path, error: &io::Error| format!("can't write {}: {error}", path.display());
     if let Some(path) = files

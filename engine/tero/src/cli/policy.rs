@@ -40,40 +40,40 @@ Every subcommand has its own --help with examples.";
 /// Policies: tries them at the desk, and says which version decides on a running edge
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
-pub(super) struct Policy {
+pub(super) struct PolicyCommand {
     #[command(subcommand)]
-    command: Command,
+    command: PolicySubcommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
-    Activate(change::Activate),
-    Build(build::Build),
-    Canary(change::Canary),
-    Diff(diff::Diff),
-    Inspect(inspect::Inspect),
-    List(list::List),
-    New(new::New),
-    Push(push::Push),
-    Rollback(change::Rollback),
-    Shadow(change::Shadow),
-    Test(test::Test),
+enum PolicySubcommand {
+    Activate(change::ActivateCommand),
+    Build(build::BuildCommand),
+    Canary(change::CanaryCommand),
+    Diff(diff::DiffCommand),
+    Inspect(inspect::InspectCommand),
+    List(list::ListCommand),
+    New(new::NewPolicyCommand),
+    Push(push::PushCommand),
+    Rollback(change::RollbackCommand),
+    Shadow(change::ShadowCommand),
+    Test(test::TestCommand),
 }
 
-impl Policy {
+impl PolicyCommand {
     pub(super) fn run(self) -> ExitCode {
         match self.command {
-            Command::Activate(activate) => activate.run(),
-            Command::Build(build) => build.run(),
-            Command::Canary(canary) => canary.run(),
-            Command::Diff(diff) => diff.run(),
-            Command::Inspect(inspect) => inspect.run(),
-            Command::List(list) => list.run(),
-            Command::New(new) => new.run(),
-            Command::Push(push) => push.run(),
-            Command::Rollback(rollback) => rollback.run(),
-            Command::Shadow(shadow) => shadow.run(),
-            Command::Test(test) => test.run(),
+            PolicySubcommand::Activate(activate) => activate.run(),
+            PolicySubcommand::Build(build) => build.run(),
+            PolicySubcommand::Canary(canary) => canary.run(),
+            PolicySubcommand::Diff(diff) => diff.run(),
+            PolicySubcommand::Inspect(inspect) => inspect.run(),
+            PolicySubcommand::List(list) => list.run(),
+            PolicySubcommand::New(new) => new.run(),
+            PolicySubcommand::Push(push) => push.run(),
+            PolicySubcommand::Rollback(rollback) => rollback.run(),
+            PolicySubcommand::Shadow(shadow) => shadow.run(),
+            PolicySubcommand::Test(test) => test.run(),
         }
     }
 }

@@ -21,9 +21,9 @@ Exit code: 0 if it was purged (also if nothing was stored), 1 if not,
 /// Purges stored responses of a running edge
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
-pub(super) struct Purge {
+pub(super) struct PurgeCommand {
     #[command(flatten)]
-    target: Target,
+    target: PurgeOptions,
     /// Marks them stale instead: they are revalidated before reuse, and served while the origin
     /// fails
     #[arg(long)]
@@ -37,7 +37,7 @@ pub(super) struct Purge {
 
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-struct Target {
+struct PurgeOptions {
     /// An absolute URL, with all its variants
     #[arg(long)]
     url: Option<String>,
@@ -52,7 +52,7 @@ struct Target {
     site: Option<String>,
 }
 
-impl Purge {
+impl PurgeCommand {
     pub(super) fn run(self) -> ExitCode {
         let client = match AdminClient::new(&self.admin) {
             Ok(client) => client,
@@ -66,7 +66,7 @@ impl Purge {
     }
 
     fn content(&self) -> Value {
-        let Target {
+        let PurgeOptions {
             url,
             tag,
             prefix,

@@ -13,8 +13,10 @@ use tero_config::{Config, units};
 use tero_policy_host::check::check_file;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
-use tero_time::local_time::WrittenTime;
-use tero_tools::preview::{Decision, Event, MAX_SPAN, Outlook, Preview, What, preview};
+use tero_time::local_time::LocalDateTime;
+use tero_tools::preview::{
+    EventKind, MAX_SPAN, Preview, PreviewDecision, PreviewEvent, PreviewInput, preview,
+};
 
 const EXAMPLE: &str = "\
 Examples:
@@ -32,7 +34,7 @@ Exit code: 0 if it was told, 1 if the configuration can't be used, 2 if the comm
 /// Tells what will happen when: decisions that change, plans, holidays, changes of the clock
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
-pub(super) struct Schedule {
+pub(super) struct ScheduleCommand {
     /// The configuration
     #[arg(long, short, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     config: PathBuf,
@@ -53,7 +55,7 @@ pub(super) struct Schedule {
     json: bool,
 }
 
-impl Schedule {
+impl ScheduleCommand {
     pub(super) fn run(self) -> ExitCode {
         let span = units::duration(&self.next)
             .filter(|span| (Duration::from_secs(60)..=MAX_SPAN).contains(span));
@@ -99,7 +101,7 @@ impl Schedule {
         };
         match preview(
             &config,
-            &Outlook {
+            &PreviewInput {
                 from,
                 span,
                 site: self.site,
@@ -123,7 +125,7 @@ impl Schedule {
 
 /// A local time is one of the first zone that the configuration names.
 fn time(text: &str, config: &Config) -> Option<Timestamp> {
-    let time = WrittenTime::parse(text)?;
+    let time = LocalDateTime::parse(text)?;
     let zone = config
         .sites
         .iter()
@@ -189,7 +191,7 @@ fn show(preview: &Preview) -> String {
 }
 
 /// `09:00:00 -03:00 = 12:00:00Z`, with the date of UTC where it is another.
-fn times(event: &Event) -> String {
+fn times(event: &PreviewEvent) -> String {
     let (local, utc) = (event.local.get(11..19).unwrap_or_default(), &event.utc);
     let offset = event
         .local
@@ -204,9 +206,9 @@ fn times(event: &Event) -> String {
     format!("{local} {offset} = {utc}")
 }
 
-fn what(what: &What) -> String {
+fn what(what: &EventKind) -> String {
     match what {
-        What::OffsetChange {
+        EventKind::OffsetChange {
             before_mins,
             after_mins,
         } => {
@@ -220,7 +222,7 @@ fn what(what: &What) -> String {
                 before_mins.abs_diff(*after_mins)
             )
         }
-        What::Holiday {
+        EventKind::Holiday {
             name,
             open,
             policies,
@@ -230,8 +232,8 @@ fn what(what: &What) -> String {
                 .map_or("closed".to_owned(), |open| format!("half-day, {open}"));
             format!("holiday: {name} ({kind}), for {}", policies.join(", "))
         }
-        What::Plan { plan, site } => format!("plan {plan} warms {site}"),
-        What::Decision {
+        EventKind::Plan { plan, site } => format!("plan {plan} warms {site}"),
+        EventKind::Decision {
             policy,
             urls,
             before,
@@ -253,14 +255,14 @@ fn what(what: &What) -> String {
 }
 
 /// The policy's own words and the numbers behind them.
-fn decision(decision: &Decision) -> String {
+fn decision(decision: &PreviewDecision) -> String {
     match &decision.reason {
         Some(reason) => format!("\"{reason}\" ({})", kind(decision)),
         None => kind(decision),
     }
 }
 
-fn kind(decision: &Decision) -> String {
+fn kind(decision: &PreviewDecision) -> String {
     match (decision.pass, decision.storing, decision.ttl_secs) {
         (true, ..) => "passed by".to_owned(),
         (_, "never", _) => "not stored".to_owned(),

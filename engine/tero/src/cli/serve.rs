@@ -28,13 +28,13 @@ Exit code: 0 after a signal, 1 if it can't serve, 2 if the command is used wrong
 /// Serves until it is told to stop
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
-pub(super) struct Serve {
+pub(super) struct ServeCommand {
     /// The configuration
     #[arg(long, short, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     config: PathBuf,
 }
 
-impl Serve {
+impl ServeCommand {
     pub(super) fn run(self) -> ExitCode {
         let config = match Config::load(&self.config) {
             Ok(config) => config,

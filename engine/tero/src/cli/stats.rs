@@ -33,7 +33,7 @@ const OUTCOMES: [&str; 7] = [
 /// Shows hit rates of a running edge by site, variant and local hour
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
-pub(super) struct Stats {
+pub(super) struct StatsCommand {
     /// Prints the answer as JSON
     #[arg(long)]
     json: bool,
@@ -44,7 +44,7 @@ pub(super) struct Stats {
     admin: AdminArgs,
 }
 
-impl Stats {
+impl StatsCommand {
     #[allow(clippy::disallowed_methods)] // A command waits in real time.
     pub(super) fn run(self) -> ExitCode {
         let client = match AdminClient::new(&self.admin) {

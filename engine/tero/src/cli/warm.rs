@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 
 use self::report::{count, listed, summary, table, verdict};
-use super::admin_client::{AdminArgs, AdminClient, Answer};
+use super::admin_client::{AdminAnswer, AdminArgs, AdminClient};
 use super::{fail, print, used_wrongly};
 
 /// How often a run is looked at.
@@ -37,7 +37,7 @@ failed than --fail-over allows, 2 if the command is used wrongly.";
 /// Starts a warming plan of a running edge
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
-pub(super) struct Warm {
+pub(super) struct WarmCommand {
     /// The name of the plan, as in the configuration; or `runs`: the runs that there were
     plan: String,
     /// Waits until the run is over and says what came of it
@@ -60,7 +60,7 @@ pub(super) struct Warm {
     admin: AdminArgs,
 }
 
-impl Warm {
+impl WarmCommand {
     pub(super) fn run(self) -> ExitCode {
         let client = match AdminClient::new(&self.admin) {
             Ok(client) => client,
@@ -115,7 +115,7 @@ impl Warm {
     /// Prints an answer as JSON or as `told` tells it.
     fn print_of(
         &self,
-        answer: Result<Answer, String>,
+        answer: Result<AdminAnswer, String>,
         told: impl Fn(&Value) -> String,
     ) -> ExitCode {
         match content(answer) {
@@ -186,7 +186,7 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 /// What the interface says, if it is no refusal.
-fn content(answer: Result<Answer, String>) -> Result<Value, String> {
+fn content(answer: Result<AdminAnswer, String>) -> Result<Value, String> {
     let answer = answer?;
     if answer.status.is_success() {
         Ok(answer.content)

@@ -19,7 +19,7 @@ const PAGE_DELAY: Duration = Duration::from_millis(60);
 const EDITED: &str = "Mon, 02 Mar 2026 12:00:00 GMT";
 
 /// A request, read.
-pub(super) struct Ask<'a> {
+pub(super) struct SiteRequest<'a> {
     pub(super) head: &'a http::request::Parts,
     pub(super) body: &'a [u8],
     pub(super) now: Timestamp,
@@ -29,7 +29,7 @@ pub(super) struct Ask<'a> {
 
 /// What the site says to it.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct SiteAnswer {
     pub(super) status: StatusCode,
     pub(super) fields: HeaderMap,
     pub(super) body: Bytes,
@@ -71,7 +71,7 @@ impl Screen {
 }
 
 /// What the site says to `ask`.
-pub(super) fn answer(ask: &Ask<'_>) -> Answer {
+pub(super) fn answer(ask: &SiteRequest<'_>) -> SiteAnswer {
     let path = ask.head.uri.path();
     let parts: Vec<&str> = path.split('/').skip(1).collect();
     let screen = Screen::of(&ask.head.headers);
@@ -97,7 +97,7 @@ pub(super) fn answer(ask: &Ask<'_>) -> Answer {
             shops::find(slug).map_or_else(missing, |shop| availability(ask, shop))
         }
         ["sitemap.xml"] => sitemap(ask),
-        ["robots.txt"] => Answer::ok(
+        ["robots.txt"] => SiteAnswer::ok(
             "text/plain; charset=utf-8",
             "User-agent: *\nDisallow: /checkout/\n",
         )
@@ -139,11 +139,11 @@ pub(super) fn not_modified(request: &HeaderMap, response: &HeaderMap) -> bool {
     }
 }
 
-impl Answer {
-    fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+impl SiteAnswer {
+    fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> SiteAnswer {
         let mut fields = HeaderMap::new();
         fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-        Answer {
+        SiteAnswer {
             status,
             fields,
             body: body.into(),
@@ -151,22 +151,22 @@ impl Answer {
         }
     }
 
-    fn ok(content_type: &'static str, body: impl Into<Bytes>) -> Answer {
-        Answer::new(StatusCode::OK, content_type, body)
+    fn ok(content_type: &'static str, body: impl Into<Bytes>) -> SiteAnswer {
+        SiteAnswer::new(StatusCode::OK, content_type, body)
     }
 
-    fn with(mut self, name: HeaderName, value: &'static str) -> Answer {
+    fn with(mut self, name: HeaderName, value: &'static str) -> SiteAnswer {
         self.fields.insert(name, HeaderValue::from_static(value));
         self
     }
 
-    fn after(mut self, delay: Duration) -> Answer {
+    fn after(mut self, delay: Duration) -> SiteAnswer {
         self.delay = delay;
         self
     }
 
     /// Storable for as long as `directives` say, with validators.
-    fn cached(self, directives: &'static str) -> Answer {
+    fn cached(self, directives: &'static str) -> SiteAnswer {
         let mut hasher = DefaultHasher::new();
         self.body.hash(&mut hasher);
         let tag = format!("\"{:016x}\"", hasher.finish());
@@ -181,17 +181,17 @@ impl Answer {
     }
 }
 
-fn page(html: String) -> Answer {
-    Answer::ok("text/html; charset=utf-8", html)
+fn page(html: String) -> SiteAnswer {
+    SiteAnswer::ok("text/html; charset=utf-8", html)
         .cached("public, max-age=30")
         .after(PAGE_DELAY)
 }
 
-fn asset(content_type: &'static str, text: &'static str) -> Answer {
-    Answer::ok(content_type, text).cached("public, max-age=3600")
+fn asset(content_type: &'static str, text: &'static str) -> SiteAnswer {
+    SiteAnswer::ok(content_type, text).cached("public, max-age=3600")
 }
 
-fn image(file: &str, screen: Screen) -> Answer {
+fn image(file: &str, screen: Screen) -> SiteAnswer {
     let name = match file.strip_suffix(".svg") {
         Some("portada") => "BarberPro",
         Some(slug) => match shops::find(slug) {
@@ -200,14 +200,14 @@ fn image(file: &str, screen: Screen) -> Answer {
         },
         None => return missing(),
     };
-    Answer::ok("image/svg+xml", images::shop_front(name, screen))
+    SiteAnswer::ok("image/svg+xml", images::shop_front(name, screen))
         .cached("public, max-age=600")
         .after(PAGE_DELAY)
 }
 
 /// Free times of the coming day, which change every few minutes. No caching fields at all, as APIs
 /// go.
-fn availability(ask: &Ask<'_>, shop: &Shop) -> Answer {
+fn availability(ask: &SiteRequest<'_>, shop: &Shop) -> SiteAnswer {
     let mut dice = Dice::of(&format!("{}{}", shop.slug, ask.now.unix_secs() / 300));
     let times: Vec<serde_json::Value> = (9..18)
         .flat_map(|hour| [(hour, 0), (hour, 30)])
@@ -221,21 +221,21 @@ fn availability(ask: &Ask<'_>, shop: &Shop) -> Answer {
         .collect();
     let body =
         serde_json::json!({ "barberia": shop.slug, "consulta": ask.requests, "turnos": times });
-    Answer::ok("application/json", format!("{body}\n")).after(AVAILABILITY_DELAY)
+    SiteAnswer::ok("application/json", format!("{body}\n")).after(AVAILABILITY_DELAY)
 }
 
 /// A payment, or its state. A framework's default puts caching fields on it that would be a
 /// disaster to believe.
-fn payment(ask: &Ask<'_>) -> Answer {
+fn payment(ask: &SiteRequest<'_>) -> SiteAnswer {
     let operation = format!("MP-{:06}", 100_000 + ask.requests);
     let body = serde_json::json!({ "operacion": operation, "estado": "aprobado", "recibido": ask.body.len() });
-    Answer::ok("application/json", format!("{body}\n"))
+    SiteAnswer::ok("application/json", format!("{body}\n"))
         .cached("public, max-age=3600")
         .after(Duration::from_millis(120))
 }
 
-fn checkout(ask: &Ask<'_>, shop: &Shop) -> Answer {
-    Answer::ok(
+fn checkout(ask: &SiteRequest<'_>, shop: &Shop) -> SiteAnswer {
+    SiteAnswer::ok(
         "text/html; charset=utf-8",
         pages::checkout(shop, ask.requests),
     )
@@ -244,20 +244,20 @@ fn checkout(ask: &Ask<'_>, shop: &Shop) -> Answer {
 }
 
 /// A visitor's own page, told by the cookie `usuario`; its fields forget that it is.
-fn account(ask: &Ask<'_>) -> Answer {
-    Answer::ok("text/html; charset=utf-8", pages::account(&user(ask)))
+fn account(ask: &SiteRequest<'_>) -> SiteAnswer {
+    SiteAnswer::ok("text/html; charset=utf-8", pages::account(&user(ask)))
         .cached("public, max-age=300")
         .after(PAGE_DELAY)
 }
 
-fn session(ask: &Ask<'_>) -> Answer {
+fn session(ask: &SiteRequest<'_>) -> SiteAnswer {
     let body = serde_json::json!({ "usuario": user(ask), "sesion": ask.requests });
-    Answer::ok("application/json", format!("{body}\n"))
+    SiteAnswer::ok("application/json", format!("{body}\n"))
         .with(header::SET_COOKIE, "sesion=demo; Path=/; HttpOnly")
         .cached("max-age=60")
 }
 
-fn user(ask: &Ask<'_>) -> String {
+fn user(ask: &SiteRequest<'_>) -> String {
     ask.head
         .headers
         .get_all(header::COOKIE)
@@ -276,7 +276,7 @@ fn user(ask: &Ask<'_>) -> String {
 }
 
 /// Every page of the site. The addresses carry the host that was asked, as sitemaps must.
-fn sitemap(ask: &Ask<'_>) -> Answer {
+fn sitemap(ask: &SiteRequest<'_>) -> SiteAnswer {
     let host = ask
         .head
         .headers
@@ -307,11 +307,11 @@ fn sitemap(ask: &Ask<'_>) -> Answer {
     let xml = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">\n{entries}</urlset>\n"
     );
-    Answer::ok("application/xml", xml).cached("public, max-age=600")
+    SiteAnswer::ok("application/xml", xml).cached("public, max-age=600")
 }
 
-fn missing() -> Answer {
-    Answer::new(
+fn missing() -> SiteAnswer {
+    SiteAnswer::new(
         StatusCode::NOT_FOUND,
         "text/html; charset=utf-8",
         pages::missing(),
@@ -319,8 +319,8 @@ fn missing() -> Answer {
     .with(header::CACHE_CONTROL, "public, max-age=10")
 }
 
-fn not_allowed() -> Answer {
-    Answer::new(
+fn not_allowed() -> SiteAnswer {
+    SiteAnswer::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "text/plain; charset=utf-8",
         "método no permitido\n",

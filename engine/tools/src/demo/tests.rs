@@ -5,9 +5,9 @@ use super::*;
 use tero_semantics::timestamp::Timestamp;
 
 /// An origin whose delays pass at once, on a thread that turns its clock.
-fn origin() -> Origin {
+fn origin() -> DemoOrigin {
     let clock = Clock::by_hand(Timestamp::from_unix_secs(1_795_000_000));
-    let origin = Origin::start(SocketAddr::from(([127, 0, 0, 1], 0)), clock.clone()).unwrap();
+    let origin = DemoOrigin::start(SocketAddr::from(([127, 0, 0, 1], 0)), clock.clone()).unwrap();
     let state = Arc::downgrade(&origin.state);
     std::thread::spawn(move || {
         while state.strong_count() > 0 {
@@ -19,7 +19,7 @@ fn origin() -> Origin {
 }
 
 /// Sends one request and reads until the origin closes.
-fn ask(origin: &Origin, request: &str) -> String {
+fn ask(origin: &DemoOrigin, request: &str) -> String {
     let mut stream = TcpStream::connect(origin.address()).unwrap();
     let (line, fields) = request.split_once('\n').unwrap_or((request, ""));
     let fields: String = fields

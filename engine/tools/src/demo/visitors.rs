@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Who visits, and how lively.
 #[derive(Clone, Debug)]
-pub struct Traffic {
+pub struct DemoTraffic {
     /// Visitors at once, each with a connection of his own; 1 to [`MAX_VISITORS`].
     pub visitors: usize,
     /// The same seed gives the same visits.
@@ -62,7 +62,11 @@ impl Visitors {
     ///
     /// # Errors
     /// When the thread can't be started.
-    pub fn start(edge: SocketAddr, traffic: Traffic, clock: Clock) -> std::io::Result<Visitors> {
+    pub fn start(
+        edge: SocketAddr,
+        traffic: DemoTraffic,
+        clock: Clock,
+    ) -> std::io::Result<Visitors> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -120,7 +124,7 @@ impl Drop for Visitors {
 /// One after the other who sits at one connection.
 struct Visitor {
     edge: SocketAddr,
-    traffic: Traffic,
+    traffic: DemoTraffic,
     clock: Clock,
     counts: Arc<Counts>,
     dice: Dice,
@@ -367,7 +371,7 @@ const fn desktop(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::Origin;
+    use crate::demo::DemoOrigin;
 
     fn journeys(seed: u64) -> Vec<String> {
         let mut dice = Dice::seeded(seed);
@@ -414,8 +418,9 @@ mod tests {
     #[test]
     fn nobody_asks_for_what_the_site_does_not_have() {
         let clock = Clock::real();
-        let origin = Origin::start(SocketAddr::from(([127, 0, 0, 1], 0)), clock.clone()).unwrap();
-        let traffic = Traffic {
+        let origin =
+            DemoOrigin::start(SocketAddr::from(([127, 0, 0, 1], 0)), clock.clone()).unwrap();
+        let traffic = DemoTraffic {
             visitors: 40,
             seed: 1,
             pause: Duration::ZERO,

@@ -9,7 +9,7 @@ use tero_semantics::timestamp::Timestamp;
 
 /// A request, as far as a log tells of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Logged {
+pub struct LoggedRequest {
     /// When.
     pub at: Timestamp,
     /// The method.
@@ -30,7 +30,7 @@ pub struct Logged {
 
 /// As tero writes it.
 #[derive(Deserialize)]
-struct Json {
+struct JsonLine {
     at: String,
     method: String,
     host: String,
@@ -42,7 +42,7 @@ struct Json {
 }
 
 /// What a line tells; none where it is in no known format.
-pub fn parse(line: &str) -> Option<Logged> {
+pub fn parse(line: &str) -> Option<LoggedRequest> {
     if line.starts_with('{') {
         json(line)
     } else {
@@ -50,9 +50,9 @@ pub fn parse(line: &str) -> Option<Logged> {
     }
 }
 
-fn json(line: &str) -> Option<Logged> {
-    let read: Json = serde_json::from_str(line).ok()?;
-    Some(Logged {
+fn json(line: &str) -> Option<LoggedRequest> {
+    let read: JsonLine = serde_json::from_str(line).ok()?;
+    Some(LoggedRequest {
         at: Timestamp::from_unix_millis(
             DateTime::parse_from_rfc3339(&read.at)
                 .ok()?
@@ -70,7 +70,7 @@ fn json(line: &str) -> Option<Logged> {
 
 /// `CLIENT IDENT USER [TIME] "METHOD TARGET PROTOCOL" STATUS BYTES "REFERER" "USER AGENT"`, the
 /// last two where they are.
-fn combined(line: &str) -> Option<Logged> {
+fn combined(line: &str) -> Option<LoggedRequest> {
     let (_, rest) = line.split_once('[')?;
     let (time, rest) = rest.split_once(']')?;
     let (request, rest) = quoted(rest)?;
@@ -80,7 +80,7 @@ fn combined(line: &str) -> Option<Logged> {
     let (status, bytes) = (numbers.next()?, numbers.next()?);
     let referer = quoted(rest);
     let user_agent = referer.as_ref().and_then(|(_, rest)| quoted(rest));
-    Some(Logged {
+    Some(LoggedRequest {
         at: Timestamp::from_unix_secs(
             DateTime::parse_from_str(time, "%d/%b/%Y:%H:%M:%S %z")
                 .ok()?
@@ -136,7 +136,7 @@ mod tests {
             r#"10.0.0.1 - frank [25/Nov/2026:08:59:00 -0300] "GET /a?b=c HTTP/1.1" 200 12"#;
         let combined = format!(r#"{common} "-" "curl \"8\"" "tero; hit; ttl=3""#);
         let json = r#"{"at":"2026-11-25T11:59:00.000Z","client":"10.0.0.1","method":"GET","host":"a.example","target":"/a?b=c","protocol":"HTTP/1.1","status":200,"bytes":12,"outcome":"hit","seconds":0.1,"referer":null,"user_agent":"curl \"8\"","cache_status":""}"#;
-        let plain = Logged {
+        let plain = LoggedRequest {
             at: Timestamp::from_unix_secs(TIME),
             method: Method::GET,
             host: None,
@@ -150,14 +150,14 @@ mod tests {
         assert_eq!(parse(common), Some(plain.clone()));
         assert_eq!(
             parse(&combined),
-            Some(Logged {
+            Some(LoggedRequest {
                 user_agent: curl.clone(),
                 ..plain.clone()
             })
         );
         assert_eq!(
             parse(json),
-            Some(Logged {
+            Some(LoggedRequest {
                 user_agent: curl,
                 host: Some("a.example".to_owned()),
                 ..plain.clone()
@@ -165,7 +165,7 @@ mod tests {
         );
         assert_eq!(
             parse(&common.replace(" 12", " -")),
-            Some(Logged {
+            Some(LoggedRequest {
                 bytes: None,
                 ..plain.clone()
             })
@@ -173,7 +173,7 @@ mod tests {
         let spanish = Some(HeaderValue::from_bytes("añejo".as_bytes()).unwrap());
         assert_eq!(
             parse(&combined.replace("curl \\\"8\\\"", "añejo")),
-            Some(Logged {
+            Some(LoggedRequest {
                 user_agent: spanish,
                 ..plain.clone()
             })
@@ -205,7 +205,7 @@ mod tests {
         let forged = r#"/a"_HTTP/1.1"_500_1_"\"#;
         assert!(forged.parse::<http::Uri>().is_ok(), "a client may send it");
         let (request, response) = (http::HeaderMap::new(), http::HeaderMap::new());
-        let written = tero_edge::telemetry::access_log::Line {
+        let written = tero_edge::telemetry::access_log::AccessLogLine {
             at: Timestamp::from_unix_secs(1_795_608_000),
             client: std::net::IpAddr::from([10, 0, 0, 1]),
             method: &http::Method::GET,

@@ -6,24 +6,24 @@ use chrono_tz::Tz;
 
 use tero_config::keys::Fallback::{Required, Rule, Value as Default};
 use tero_config::keys::Form::{Count, Flag, OneOf, Table, Text, Texts};
-use tero_config::keys::{Key, Section, key};
-use tero_config::raw::{Kind, Value};
-use tero_config::reader::Reader;
+use tero_config::keys::{ConfigKey, Section, key};
+use tero_config::raw::{RawKind, RawValue};
+use tero_config::reader::TableReader;
 use tero_config::{Mistake, Mistakes, did_you_mean, forms};
 use tero_policy_host::device::Device;
 
 /// What the rest of the configuration needs to know of the file.
 #[derive(Debug, Default)]
-pub(super) struct Legacy {
+pub(super) struct LegacyFile {
     pub(super) name: Option<String>,
     pub(super) zone: Option<Tz>,
     pub(super) holidays_count: bool,
-    pub(super) plans: Vec<Plan>,
+    pub(super) plans: Vec<LegacyPlan>,
 }
 
 /// A warming plan.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct LegacyPlan {
     pub(super) name: String,
     /// Hour and minute, and the days of the week from Monday (0), where it has a time.
     pub(super) at: Option<(u32, u32, Vec<usize>)>,
@@ -162,7 +162,7 @@ const WARMING: Section = section(
     ],
 );
 
-const fn section(header: &'static str, name: &'static str, keys: &'static [Key]) -> Section {
+const fn section(header: &'static str, name: &'static str, keys: &'static [ConfigKey]) -> Section {
     Section {
         header,
         name,
@@ -172,27 +172,27 @@ const fn section(header: &'static str, name: &'static str, keys: &'static [Key])
 }
 
 /// Reads the file; what is wrong with it is added to `mistakes`.
-pub(super) fn read(document: &Value, mistakes: &Mistakes<'_>) -> Legacy {
-    if !matches!(document.kind, Kind::Table(_)) {
+pub(super) fn read(document: &RawValue, mistakes: &Mistakes<'_>) -> LegacyFile {
+    if !matches!(document.kind, RawKind::Table(_)) {
         let problem = format!("an object was expected, this is {}", document.describe());
         mistakes.add(
             &document.at,
             "",
             Mistake::new(problem, "write { \"rules\": [ … ] }"),
         );
-        return Legacy::default();
+        return LegacyFile::default();
     }
     refuse_doubles(document, "", mistakes);
-    let file = Reader::of(&FILE, document, mistakes);
+    let file = TableReader::of(&FILE, document, mistakes);
     file.count("version");
     let name = file.text_as("name", any);
     let zone = file.text_as("timezone", forms::zone);
     let has_hours = file.written("business_hours").is_some();
     let holidays_count = file
         .written("business_hours")
-        .is_some_and(|value| business_hours(Reader::of(&BUSINESS_HOURS, value, mistakes)));
+        .is_some_and(|value| business_hours(TableReader::of(&BUSINESS_HOURS, value, mistakes)));
     if let Some(value) = file.written("key") {
-        let key = Reader::of(&KEY, value, mistakes);
+        let key = TableReader::of(&KEY, value, mistakes);
         key.texts_as("ignore_query", any);
         key.flag("sort_query");
     }
@@ -200,10 +200,10 @@ pub(super) fn read(document: &Value, mistakes: &Mistakes<'_>) -> Legacy {
     rules(&file, has_hours, mistakes);
     let plans = list(&file, "warming")
         .iter()
-        .map(|value| plan(Reader::of(&WARMING, value, mistakes), &declared))
+        .map(|value| plan(TableReader::of(&WARMING, value, mistakes), &declared))
         .collect();
     refuse_same_names(&file, "warming", mistakes);
-    Legacy {
+    LegacyFile {
         name,
         zone,
         holidays_count,
@@ -212,7 +212,7 @@ pub(super) fn read(document: &Value, mistakes: &Mistakes<'_>) -> Legacy {
 }
 
 /// Whether holidays differ from other days.
-fn business_hours(reader: Reader<'_>) -> bool {
+fn business_hours(reader: TableReader<'_>) -> bool {
     reader.texts_as("days", days);
     refuse_no_day(&reader);
     let (from, to) = (
@@ -235,11 +235,11 @@ fn business_hours(reader: Reader<'_>) -> bool {
 }
 
 /// The names of the variants.
-fn variants(file: &Reader<'_>, mistakes: &Mistakes<'_>) -> Vec<String> {
+fn variants(file: &TableReader<'_>, mistakes: &Mistakes<'_>) -> Vec<String> {
     let Some(value) = file.written("variants") else {
         return Vec::new();
     };
-    let Kind::Table(entries) = &value.kind else {
+    let RawKind::Table(entries) = &value.kind else {
         let problem = format!("an object was expected, this is {}", value.describe());
         file.refuse(
             "variants",
@@ -265,7 +265,7 @@ fn variants(file: &Reader<'_>, mistakes: &Mistakes<'_>) -> Vec<String> {
         if let Err(mistake) = name {
             mistakes.add(&entry.key_at, "variants", mistake);
         }
-        let reader = Reader::of(&VARIANT, &entry.value, mistakes);
+        let reader = TableReader::of(&VARIANT, &entry.value, mistakes);
         reader.texts_as("devices", device);
         reader.texts_as("paths", pattern);
         for name in ["devices", "paths"] {
@@ -277,7 +277,7 @@ fn variants(file: &Reader<'_>, mistakes: &Mistakes<'_>) -> Vec<String> {
     entries.iter().map(|entry| entry.key.clone()).collect()
 }
 
-fn rules(file: &Reader<'_>, has_hours: bool, mistakes: &Mistakes<'_>) {
+fn rules(file: &TableReader<'_>, has_hours: bool, mistakes: &Mistakes<'_>) {
     if file.written("rules").is_none() {
         file.refuse(
             "rules",
@@ -288,7 +288,7 @@ fn rules(file: &Reader<'_>, has_hours: bool, mistakes: &Mistakes<'_>) {
         );
     }
     for value in list(file, "rules") {
-        let rule = Reader::of(&RULE, value, mistakes);
+        let rule = TableReader::of(&RULE, value, mistakes);
         rule.text_as("name", any);
         if rule.texts_as("match", pattern).is_empty()
             && rule.written("match").is_some_and(is_empty_list)
@@ -329,11 +329,11 @@ fn rules(file: &Reader<'_>, has_hours: bool, mistakes: &Mistakes<'_>) {
 }
 
 /// A length, `"origin"`, or a length in business hours and one otherwise.
-fn ttl(rule: &Reader<'_>, value: &Value, has_hours: bool, mistakes: &Mistakes<'_>) {
+fn ttl(rule: &TableReader<'_>, value: &RawValue, has_hours: bool, mistakes: &Mistakes<'_>) {
     match &value.kind {
-        Kind::Text(word) if word == "origin" => {}
-        Kind::Table(_) => {
-            let parts = Reader::of(&TTL, value, mistakes);
+        RawKind::Text(word) if word == "origin" => {}
+        RawKind::Table(_) => {
+            let parts = TableReader::of(&TTL, value, mistakes);
             for name in ["business_hours", "otherwise"] {
                 match parts.written(name) {
                     Some(part) => length(&parts, name, part),
@@ -358,17 +358,17 @@ fn ttl(rule: &Reader<'_>, value: &Value, has_hours: bool, mistakes: &Mistakes<'_
 }
 
 /// Seconds, or the time of day at which it ends.
-fn length(reader: &Reader<'_>, name: &str, value: &Value) {
+fn length(reader: &TableReader<'_>, name: &str, value: &RawValue) {
     match &value.kind {
-        Kind::Integer(secs) if u64::try_from(*secs).is_ok_and(|secs| secs <= YEAR_SECS) => {}
-        Kind::Integer(secs) => reader.refuse(
+        RawKind::Integer(secs) if u64::try_from(*secs).is_ok_and(|secs| secs <= YEAR_SECS) => {}
+        RawKind::Integer(secs) => reader.refuse(
             name,
             Mistake::new(
                 format!("{secs} is out of range"),
                 "write 0 to 31536000 seconds (a year)",
             ),
         ),
-        Kind::Text(text)
+        RawKind::Text(text)
             if text
                 .strip_prefix("until ")
                 .is_some_and(|time| time_of_day(time).is_ok()) => {}
@@ -382,7 +382,7 @@ fn length(reader: &Reader<'_>, name: &str, value: &Value) {
     }
 }
 
-fn plan(reader: Reader<'_>, declared: &[String]) -> Plan {
+fn plan(reader: TableReader<'_>, declared: &[String]) -> LegacyPlan {
     let variant = |text: &str| match forms::variant(text) {
         Ok(name) if Device::from_name(&name).is_some() || declared.contains(&name) => Ok(name),
         Ok(name) => {
@@ -420,7 +420,7 @@ fn plan(reader: Reader<'_>, declared: &[String]) -> Plan {
     } else {
         days
     };
-    Plan {
+    LegacyPlan {
         name: reader.text_as("name", forms::name).unwrap_or_default(),
         at: time.map(|(hour, minute)| (hour, minute, days)),
         urls: texts(reader.texts_as("urls", forms::page)),
@@ -431,10 +431,10 @@ fn plan(reader: Reader<'_>, declared: &[String]) -> Plan {
 }
 
 /// The items of a list of objects.
-fn list<'a>(file: &Reader<'a>, name: &str) -> &'a [Value] {
+fn list<'a>(file: &TableReader<'a>, name: &str) -> &'a [RawValue] {
     match file.written(name) {
-        Some(Value {
-            kind: Kind::List(items),
+        Some(RawValue {
+            kind: RawKind::List(items),
             ..
         }) => items,
         Some(value) => {
@@ -451,23 +451,23 @@ fn list<'a>(file: &Reader<'a>, name: &str) -> &'a [Value] {
     }
 }
 
-fn refuse_same_names(file: &Reader<'_>, list_name: &str, mistakes: &Mistakes<'_>) {
+fn refuse_same_names(file: &TableReader<'_>, list_name: &str, mistakes: &Mistakes<'_>) {
     let mut seen: Vec<&str> = Vec::new();
-    let Some(Value {
-        kind: Kind::List(items),
+    let Some(RawValue {
+        kind: RawKind::List(items),
         ..
     }) = file.written(list_name)
     else {
         return;
     };
     for item in items {
-        let Kind::Table(entries) = &item.kind else {
+        let RawKind::Table(entries) = &item.kind else {
             continue;
         };
         let Some(entry) = entries.iter().find(|entry| entry.key == "name") else {
             continue;
         };
-        let Kind::Text(name) = &entry.value.kind else {
+        let RawKind::Text(name) = &entry.value.kind else {
             continue;
         };
         if seen.contains(&name.as_str()) {
@@ -482,9 +482,9 @@ fn refuse_same_names(file: &Reader<'_>, list_name: &str, mistakes: &Mistakes<'_>
 }
 
 /// JSON lets a key come twice, and readers differ in which one counts.
-fn refuse_doubles(value: &Value, path: &str, mistakes: &Mistakes<'_>) {
+fn refuse_doubles(value: &RawValue, path: &str, mistakes: &Mistakes<'_>) {
     match &value.kind {
-        Kind::Table(entries) => {
+        RawKind::Table(entries) => {
             for (index, entry) in entries.iter().enumerate() {
                 let path = if path.is_empty() {
                     entry.key.clone()
@@ -507,15 +507,15 @@ fn refuse_doubles(value: &Value, path: &str, mistakes: &Mistakes<'_>) {
                 refuse_doubles(&entry.value, &path, mistakes);
             }
         }
-        Kind::List(items) => items
+        RawKind::List(items) => items
             .iter()
             .for_each(|item| refuse_doubles(item, path, mistakes)),
         _ => {}
     }
 }
 
-fn is_empty_list(value: &Value) -> bool {
-    matches!(&value.kind, Kind::List(items) if items.is_empty())
+fn is_empty_list(value: &RawValue) -> bool {
+    matches!(&value.kind, RawKind::List(items) if items.is_empty())
 }
 
 fn texts<T>(placed: Vec<(T, Range<usize>)>) -> Vec<T> {
@@ -547,7 +547,7 @@ fn days(text: &str) -> Result<Vec<usize>, Mistake> {
     }
 }
 
-fn refuse_no_day(reader: &Reader<'_>) {
+fn refuse_no_day(reader: &TableReader<'_>) {
     if reader.written("days").is_some_and(is_empty_list) {
         reader.refuse(
             "days",

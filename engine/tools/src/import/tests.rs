@@ -7,8 +7,8 @@ use tero_config::{CalendarSource, Config, ConfigError, ModuleSource, PlanVariant
 
 const SAMPLE: &str = include_str!("../../../../examples/barberpro/cdn-argentina-policies.json");
 
-fn target() -> Target {
-    Target::new(
+fn target() -> ImportTarget {
+    ImportTarget::new(
         "http://127.0.0.1:3000",
         &["www.barberpro.com.ar".to_owned()],
     )
@@ -479,10 +479,10 @@ proptest::proptest! {
 
 #[test]
 fn a_target_that_is_none_is_refused() {
-    assert!(Target::new("127.0.0.1:3000", &[]).is_err());
-    assert!(Target::new("http://a", &["a b".to_owned()]).is_err());
+    assert!(ImportTarget::new("127.0.0.1:3000", &[]).is_err());
+    assert!(ImportTarget::new("http://a", &["a b".to_owned()]).is_err());
     assert_eq!(
-        Target::new("http://a", &[]).unwrap().hosts,
+        ImportTarget::new("http://a", &[]).unwrap().hosts,
         ["localhost", "*"]
     );
 }

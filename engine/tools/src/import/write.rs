@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use chrono_tz::Tz;
 
-use super::Target;
-use super::legacy::{DAYS, Legacy, Plan};
-use tero_config::raw::{Kind, Value, quote};
+use super::ImportTarget;
+use super::legacy::{DAYS, LegacyFile, LegacyPlan};
+use tero_config::raw::{RawKind, RawValue, quote};
 
 /// The name of the one policy.
 const POLICY: &str = "rules";
@@ -15,9 +15,9 @@ const LINE: usize = 100;
 
 /// The whole configuration.
 pub(super) fn configuration(
-    legacy: &Legacy,
-    document: &Value,
-    target: &Target,
+    legacy: &LegacyFile,
+    document: &RawValue,
+    target: &ImportTarget,
     file_name: &str,
 ) -> String {
     let site = site_name(legacy.name.as_deref().unwrap_or_default());
@@ -55,7 +55,7 @@ pub(super) fn configuration(
     out
 }
 
-fn policy(out: &mut String, legacy: &Legacy, document: &Value) {
+fn policy(out: &mut String, legacy: &LegacyFile, document: &RawValue) {
     let _ = write!(
         out,
         "[[policy]]\nname = \"{POLICY}\"\nmodule = \"builtin:json-rules\"\n"
@@ -69,7 +69,7 @@ fn policy(out: &mut String, legacy: &Legacy, document: &Value) {
         });
     }
     out.push_str("\n[policy.settings]\n");
-    let Kind::Table(entries) = &document.kind else {
+    let RawKind::Table(entries) = &document.kind else {
         return;
     };
     // The plans are the engine's business.
@@ -80,7 +80,7 @@ fn policy(out: &mut String, legacy: &Legacy, document: &Value) {
     }
 }
 
-fn plan(out: &mut String, plan: &Plan, site: &str, zone: Option<Tz>) {
+fn plan(out: &mut String, plan: &LegacyPlan, site: &str, zone: Option<Tz>) {
     let _ = write!(
         out,
         "\n[[warm]]\nname = {}\nsite = {}\n",
@@ -137,16 +137,20 @@ fn weekdays(days: &[usize], midnight_after: bool) -> String {
     parts.join(",")
 }
 
-fn value(out: &mut String, written: &Value) {
+fn value(out: &mut String, written: &RawValue) {
     match &written.kind {
-        Kind::List(items) if items.iter().any(|item| matches!(item.kind, Kind::Table(_))) => {
+        RawKind::List(items)
+            if items
+                .iter()
+                .any(|item| matches!(item.kind, RawKind::Table(_))) =>
+        {
             out.push_str("[\n");
             for item in items {
                 let _ = writeln!(out, "  {},", inline(item));
             }
             out.push(']');
         }
-        Kind::List(items) if inline(written).len() > LINE => {
+        RawKind::List(items) if inline(written).len() > LINE => {
             out.push_str("[\n");
             for item in items {
                 let _ = writeln!(out, "  {},", inline(item));
@@ -157,20 +161,20 @@ fn value(out: &mut String, written: &Value) {
     }
 }
 
-fn inline(value: &Value) -> String {
+fn inline(value: &RawValue) -> String {
     match &value.kind {
         // The reader has refused it wherever it may stand.
-        Kind::Null => "\"\"".to_owned(),
-        Kind::Flag(flag) => flag.to_string(),
-        Kind::Integer(number) => number.to_string(),
-        Kind::Float(number) => format!("{number:?}"),
-        Kind::Text(text) | Kind::Datetime(text) => quote(text),
-        Kind::List(items) => format!(
+        RawKind::Null => "\"\"".to_owned(),
+        RawKind::Flag(flag) => flag.to_string(),
+        RawKind::Integer(number) => number.to_string(),
+        RawKind::Float(number) => format!("{number:?}"),
+        RawKind::Text(text) | RawKind::Datetime(text) => quote(text),
+        RawKind::List(items) => format!(
             "[{}]",
             items.iter().map(inline).collect::<Vec<_>>().join(", ")
         ),
-        Kind::Table(entries) if entries.is_empty() => "{}".to_owned(),
-        Kind::Table(entries) => {
+        RawKind::Table(entries) if entries.is_empty() => "{}".to_owned(),
+        RawKind::Table(entries) => {
             let entries = entries
                 .iter()
                 .map(|entry| format!("{} = {}", bare_or_quoted(&entry.key), inline(&entry.value)));

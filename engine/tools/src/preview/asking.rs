@@ -12,14 +12,14 @@ use http::{HeaderMap, Method, StatusCode};
 use serde::Serialize;
 
 use tero_policy_host::device::Device;
-use tero_policy_host::{Answered, Ask, Chain};
-use tero_semantics::decision::{Lookup, Storing};
+use tero_policy_host::{Chain, PolicyRequest, PolicyResponse};
+use tero_semantics::decision::{LookupDecision, StoringDecision};
 use tero_semantics::key;
 use tero_semantics::timestamp::Timestamp;
 
 /// What a policy decided about a URL at some moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Decision {
+pub struct PreviewDecision {
     /// Whether requests are passed by the store.
     pub pass: bool,
     /// The variant.
@@ -39,16 +39,16 @@ pub struct Decision {
     pub reason: Option<String>,
 }
 
-impl Decision {
+impl PreviewDecision {
     /// Whether it is the same but for lifetimes.
-    pub(super) fn is_like(&self, other: &Decision) -> bool {
+    pub(super) fn is_like(&self, other: &PreviewDecision) -> bool {
         self.rest() == other.rest()
             && self.reason == other.reason
             && self.ttl_secs.is_some() == other.ttl_secs.is_some()
     }
 
     /// Takes the longer lifetimes of both.
-    pub(super) fn widen(&mut self, other: &Decision) {
+    pub(super) fn widen(&mut self, other: &PreviewDecision) {
         self.ttl_secs = self.ttl_secs.max(other.ttl_secs);
         self.browser_ttl_secs = self.browser_ttl_secs.max(other.browser_ttl_secs);
     }
@@ -67,8 +67,8 @@ impl Decision {
 
     /// Whether nothing but running down, at an even pace of at most a second a second, leads from
     /// one through the other to the third.
-    fn runs_down(&self, middle: &Decision, end: &Decision, half: u64) -> bool {
-        let even = |lifetime: fn(&Decision) -> Option<u64>| match (
+    fn runs_down(&self, middle: &PreviewDecision, end: &PreviewDecision, half: u64) -> bool {
+        let even = |lifetime: fn(&PreviewDecision) -> Option<u64>| match (
             lifetime(self),
             lifetime(middle),
             lifetime(end),
@@ -89,7 +89,7 @@ impl Decision {
     }
 
     /// Whether a second brings this to `next` by more than running down.
-    fn changes_to(&self, next: &Decision) -> bool {
+    fn changes_to(&self, next: &PreviewDecision) -> bool {
         // A spread lifetime that runs down may lose two seconds at once, or none.
         let jumps = |before: Option<u64>, after: Option<u64>| match (before, after) {
             (Some(before), Some(after)) => after > before + 1 || before > after + 2,
@@ -107,8 +107,8 @@ impl Decision {
 pub(super) fn changes(
     from: Timestamp,
     until: Timestamp,
-    ask: impl Fn(Timestamp) -> Decision,
-) -> Vec<(Timestamp, Decision, Decision)> {
+    ask: impl Fn(Timestamp) -> PreviewDecision,
+) -> Vec<(Timestamp, PreviewDecision, PreviewDecision)> {
     let mut found = Vec::new();
     let at = Timestamp::from_unix_secs;
     let (mut start, end) = (from.unix_secs(), until.unix_secs());
@@ -140,7 +140,7 @@ pub(super) fn changes(
 }
 
 /// A URL as one policy is asked about it.
-pub(super) struct Question<'a> {
+pub(super) struct UrlQuestion<'a> {
     alone: &'a Chain,
     policy: &'a str,
     host: &'a str,
@@ -158,7 +158,7 @@ pub(super) struct Question<'a> {
 /// it miss a deadline.
 const ATTEMPTS: usize = 5;
 
-impl<'a> Question<'a> {
+impl<'a> UrlQuestion<'a> {
     pub(super) fn new(
         site: &Chain,
         alone: &'a Chain,
@@ -167,13 +167,13 @@ impl<'a> Question<'a> {
         url: &'a str,
         device: Device,
         from: Timestamp,
-    ) -> Question<'a> {
+    ) -> UrlQuestion<'a> {
         let (path, query) = url
             .split_once('?')
             .map_or((url, None), |(path, query)| (path, Some(query)));
         let headers = HeaderMap::new();
         let (variant, key, unanswered) = (None, Vec::new(), Cell::new(0));
-        let mut question = Question {
+        let mut question = UrlQuestion {
             alone,
             policy,
             host,
@@ -199,8 +199,8 @@ impl<'a> Question<'a> {
         question
     }
 
-    fn request(&self) -> Ask<'_> {
-        Ask {
+    fn request(&self) -> PolicyRequest<'_> {
+        PolicyRequest {
             method: &Method::GET,
             scheme: "http",
             host: self.host,
@@ -215,7 +215,7 @@ impl<'a> Question<'a> {
     /// What the policy decides at that moment, about a request for the URL and about a 200 without
     /// fields. A policy that fails decides nothing, which would look like a change: it is asked
     /// again.
-    pub(super) fn ask(&self, now: Timestamp) -> Decision {
+    pub(super) fn ask(&self, now: Timestamp) -> PreviewDecision {
         let failures = || {
             self.alone
                 .policies()
@@ -239,8 +239,8 @@ impl<'a> Question<'a> {
         self.unanswered.get()
     }
 
-    fn ask_once(&self, now: Timestamp) -> Decision {
-        let answered = Answered {
+    fn ask_once(&self, now: Timestamp) -> PreviewDecision {
+        let answered = PolicyResponse {
             status: StatusCode::OK,
             headers: &self.headers,
             length: None,
@@ -252,13 +252,13 @@ impl<'a> Question<'a> {
         let response = self.alone.on_response(&self.request(), &answered, now);
         let reason = response.reason.or_else(|| request.reason.clone());
         let secs = |duration: Option<Duration>| duration.map(|duration| duration.as_secs());
-        Decision {
-            pass: request.lookup == Lookup::Pass,
+        PreviewDecision {
+            pass: request.lookup == LookupDecision::Pass,
             variant: request.variant.as_deref().map(str::to_owned),
             storing: match response.storing {
-                Storing::ByHeaders => "by-headers",
-                Storing::Never => "never",
-                Storing::Always => "always",
+                StoringDecision::ByHeaders => "by-headers",
+                StoringDecision::Never => "never",
+                StoringDecision::Always => "always",
             },
             ttl_secs: secs(response.ttl),
             browser_ttl_secs: secs(response.browser_ttl),
@@ -282,9 +282,9 @@ mod tests {
 
     /// The seconds at which a lifetime by `ttl` changes, within an hour.
     fn found(ttl: impl Fn(u64) -> u64) -> Vec<i64> {
-        let ask = |now: Timestamp| Decision {
+        let ask = |now: Timestamp| PreviewDecision {
             ttl_secs: Some(ttl(now.unix_secs().unsigned_abs())),
-            ..Decision::default()
+            ..PreviewDecision::default()
         };
         let changes = changes(
             Timestamp::from_unix_secs(0),
@@ -333,10 +333,10 @@ mod tests {
     fn what_is_no_lifetime_is_a_change_too() {
         let ask = |now: Timestamp| {
             let open = now.unix_secs() >= 90;
-            Decision {
+            PreviewDecision {
                 storing: if open { "always" } else { "never" },
                 reason: Some(now.unix_secs().to_string()),
-                ..Decision::default()
+                ..PreviewDecision::default()
             }
         };
         let found = changes(

@@ -37,7 +37,7 @@ fn look(text: &str, from: &str, hours: u64) -> Preview {
     let config = Config::parse(&text, "tero.toml", Path::new(""))
         .unwrap_or_else(|errors| panic!("{errors}"));
     let from = Timestamp::from_unix_secs(DateTime::parse_from_rfc3339(from).unwrap().timestamp());
-    let outlook = Outlook {
+    let outlook = PreviewInput {
         from,
         span: Duration::from_secs(hours * 3_600),
         site: None,
@@ -48,14 +48,14 @@ fn look(text: &str, from: &str, hours: u64) -> Preview {
 
 /// Times and what happens, in a word.
 fn told(preview: &Preview) -> Vec<(&str, String)> {
-    let word = |event: &Event| match &event.what {
-        What::OffsetChange {
+    let word = |event: &PreviewEvent| match &event.what {
+        EventKind::OffsetChange {
             before_mins,
             after_mins,
         } => format!("{before_mins} {after_mins}"),
-        What::Holiday { name, .. } => name.clone(),
-        What::Plan { plan, .. } => plan.clone(),
-        What::Decision { policy, after, .. } => {
+        EventKind::Holiday { name, .. } => name.clone(),
+        EventKind::Plan { plan, .. } => plan.clone(),
+        EventKind::Decision { policy, after, .. } => {
             format!("{policy} {}", after.reason.as_deref().unwrap_or_default())
         }
     };
@@ -85,7 +85,7 @@ fn windows_plans_and_holidays_are_told_in_the_order_of_time() {
         ]
     );
     assert_eq!(preview.events[1].utc, "2026-12-24T12:00:00Z");
-    let What::Decision {
+    let EventKind::Decision {
         urls,
         before,
         after,

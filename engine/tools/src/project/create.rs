@@ -8,7 +8,7 @@ const CASES: &str = include_str!("../../../../examples/shop-hours/cases.toml");
 
 /// A new project.
 #[derive(Clone, Debug)]
-pub struct Created {
+pub struct NewProject {
     /// What to do in its folder, line by line.
     pub next: Vec<&'static str>,
 }
@@ -23,7 +23,7 @@ pub fn create(
     name: &str,
     language: Language,
     sdk: Option<&Path>,
-) -> Result<Created, ProjectError> {
+) -> Result<NewProject, ProjectError> {
     if folder.exists() {
         return Err(ProjectError::Exists(folder.to_owned()));
     }
@@ -87,7 +87,7 @@ pub fn create(
     put(".gitignore", ignored(language))?;
     let next = next(language);
     put("README.md", &readme(name, language, &next))?;
-    Ok(Created { next })
+    Ok(NewProject { next })
 }
 
 const LIBC: [(&str, &str); 3] = [

@@ -1,8 +1,8 @@
 //! What operators send to the admin interface, and what is read of a request before its content.
 
-use tero_control::admin::asked::explain::{self, Asked};
-use tero_control::admin::asked::purge::{self, Named};
-use tero_control::admin::asked::{self, Wrong};
+use tero_control::admin::asked::explain::{self, ExplainRequest};
+use tero_control::admin::asked::purge::{self, PurgeTarget};
+use tero_control::admin::asked::{self, Problem};
 use tero_control::admin::fuzzing;
 
 use super::script::{Block, blocks};
@@ -27,7 +27,7 @@ pub fn content(bytes: &[u8]) {
 }
 
 /// What is wrong is told with its cure.
-fn good<T>(read: Result<T, Wrong>) -> Option<T> {
+fn good<T>(read: Result<T, Problem>) -> Option<T> {
     match read {
         Ok(good) => Some(good),
         Err(wrong) => {
@@ -42,7 +42,7 @@ fn purge(content: &[u8]) {
         return;
     };
     match asked.target {
-        Named::Url(place) | Named::Prefix(place) => {
+        PurgeTarget::Url(place) | PurgeTarget::Prefix(place) => {
             assert!(
                 !place.host.is_empty()
                     && !place
@@ -52,13 +52,13 @@ fn purge(content: &[u8]) {
             );
             assert!(place.path.is_empty() || place.path.starts_with(['/', '?']));
         }
-        Named::Tag(text) | Named::Site(text) => assert!(!text.is_empty()),
+        PurgeTarget::Tag(text) | PurgeTarget::Site(text) => assert!(!text.is_empty()),
     }
 }
 
 /// What is left of the URL is a target that a client could send.
 fn explain(content: &[u8]) {
-    let Some(Asked { request, host, .. }) = good(explain::read(content)) else {
+    let Some(ExplainRequest { request, host, .. }) = good(explain::read(content)) else {
         return;
     };
     assert!(request.uri().authority().is_none() && request.uri().scheme().is_none());

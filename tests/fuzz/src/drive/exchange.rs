@@ -23,14 +23,16 @@ use std::time::Duration;
 use http::header::{CONTENT_RANGE, HeaderMap, IF_NONE_MATCH, SET_COOKIE, VARY};
 use http::{Method, StatusCode};
 use tero_semantics::cache_control::{RequestDirectives, ResponseDirectives};
-use tero_semantics::decision::{ResponseDecision, Storing};
+use tero_semantics::decision::{ResponseDecision, StoringDecision};
 use tero_semantics::forwarding;
-use tero_semantics::freshness::{Freshness, LifetimeSource, StaleDefaults, Terms, age_value};
+use tero_semantics::freshness::{
+    Freshness, FreshnessInput, LifetimeSource, StaleDefaults, age_value,
+};
 use tero_semantics::precondition::{Precondition, not_modified_headers, precondition};
 use tero_semantics::range::{MAX_RANGES, Selection, selection};
 use tero_semantics::reuse::{ClientDirectives, Reuse, reuse, stale_if_error};
 use tero_semantics::storability::{
-    Exchange, FloorExceptions, Storability, storability, stored_fields,
+    FloorExceptions, Storability, StorabilityInput, storability, stored_fields,
 };
 use tero_semantics::timestamp::Timestamp;
 use tero_semantics::validation::{self, HeadUpdate};
@@ -79,9 +81,9 @@ fn decision(block: &Block<'_>) -> ResponseDecision {
             .map(|secs| Duration::from_secs(secs.into()))
     };
     let storing = match () {
-        () if block.has("never") => Storing::Never,
-        () if block.has("always") => Storing::Always,
-        () => Storing::ByHeaders,
+        () if block.has("never") => StoringDecision::Never,
+        () if block.has("always") => StoringDecision::Always,
+        () => StoringDecision::ByHeaders,
     };
     ResponseDecision {
         storing,
@@ -142,7 +144,7 @@ impl<'a> Stored<'a> {
         let directives = ResponseDirectives::governing(&received, &targets());
         let said = RequestDirectives::of(&request.headers);
         let weighed = storability(
-            &Exchange {
+            &StorabilityInput {
                 method: &method,
                 target: &target,
                 request_headers: &request.headers,
@@ -165,7 +167,7 @@ impl<'a> Stored<'a> {
             ),
             Storability::No(_) => return None,
         }
-        let lifted = |exception: bool| exception && decision.storing == Storing::Always;
+        let lifted = |exception: bool| exception && decision.storing == StoringDecision::Always;
         assert!(
             !received.contains_key(SET_COOKIE) || lifted(floor.set_cookie),
             "a cookie is shared"
@@ -183,9 +185,9 @@ impl<'a> Stored<'a> {
             !authorised || directives.allows_authorized() || lifted(floor.authorization),
             "what one user may see is shared"
         );
-        assert!(!said.no_store && decision.storing != Storing::Never);
+        assert!(!said.no_store && decision.storing != StoringDecision::Never);
         assert!(status.as_u16() >= 200 && status != StatusCode::NOT_MODIFIED);
-        let freshness = Freshness::of(&Terms {
+        let freshness = Freshness::of(&FreshnessInput {
             status,
             response_headers: &received,
             directives: &directives,
@@ -336,15 +338,15 @@ impl<'a> Stored<'a> {
         if let HeadUpdate::Freshened(merged) =
             validation::head_updates(&self.headers, LENGTH, StatusCode::OK, &fields)
         {
-            assert_eq!(merged, validation::freshened(&self.headers, &fields));
+            assert_eq!(merged, validation::updated_fields(&self.headers, &fields));
         }
         if !is_conditional
             || update.status() != StatusCode::NOT_MODIFIED
-            || !validation::answers(&self.headers, &fields)
+            || !validation::applies_to(&self.headers, &fields)
         {
             return;
         }
-        let merged = validation::freshened(&self.headers, &fields);
+        let merged = validation::updated_fields(&self.headers, &fields);
         for name in ["content-encoding", "content-range", "content-length"] {
             assert_eq!(
                 merged.get(name),

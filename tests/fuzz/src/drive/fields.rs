@@ -19,18 +19,18 @@ use http::header::{
 };
 use http::{Method, StatusCode, Version};
 use tero_edge::telemetry::Outcome;
-use tero_edge::telemetry::access_log::Line;
+use tero_edge::telemetry::access_log::AccessLogLine;
 use tero_policy_host::cookies::cookies;
 use tero_policy_host::device::{
     DeviceFields, MAX_PLATFORM_BYTES, MAX_USER_AGENT_BYTES, class_of, classify,
 };
-use tero_semantics::browser::limit_browser_lifetime;
+use tero_semantics::browser_lifetime::limit_browser_lifetime;
 use tero_semantics::cache_control::{MAX_DELTA_SECS, RequestDirectives, ResponseDirectives};
 use tero_semantics::cache_status::CacheStatus;
 use tero_semantics::freshness::{
     MAX_HEURISTIC, age_value, field_lifetime, header_lifetime, http_date,
 };
-use tero_semantics::parts::{Parts, Piece};
+use tero_semantics::partial::{ByteRuns, RunPiece};
 use tero_semantics::range::{MAX_RANGES, Multipart, Partial, Selection, are_combinable, selection};
 use tero_semantics::retry_after::retry_after;
 use tero_semantics::timestamp::Timestamp;
@@ -221,20 +221,20 @@ fn partial(response: &HeaderMap, other: &HeaderMap) {
     );
     if let (Some(first), Some(second)) = (Partial::of(response), Partial::of(other))
         && let Some(length) = first.length.filter(|length| second.range.end <= *length)
-        && let Some(parts) = Parts::one(first.range, length)
+        && let Some(parts) = ByteRuns::one(first.range, length)
     {
         united(&parts, &second.range);
     }
 }
 
 /// A union has the bytes of both, once each and in order.
-fn united(parts: &Parts, new: &Range<u64>) {
+fn united(parts: &ByteRuns, new: &Range<u64>) {
     let (union, pieces) = parts.with(new, u64::MAX);
     let size = |range: &Range<u64>| range.end - range.start;
     let bytes: u64 = pieces
         .iter()
         .map(|piece| {
-            if let Piece::Kept(kept) = piece {
+            if let RunPiece::Kept(kept) = piece {
                 size(kept)
             } else {
                 size(new)
@@ -283,8 +283,8 @@ fn validations(stored: &HeaderMap, other: &HeaderMap, status: StatusCode) {
         is_conditional,
         request.contains_key("if-none-match") || request.contains_key("if-modified-since")
     );
-    let _ = validation::answers(stored, other);
-    let merged = validation::freshened(stored, other);
+    let _ = validation::applies_to(stored, other);
+    let merged = validation::updated_fields(stored, other);
     for name in [
         "content-length",
         "content-encoding",
@@ -293,7 +293,7 @@ fn validations(stored: &HeaderMap, other: &HeaderMap, status: StatusCode) {
     ] {
         assert_eq!(merged.get(name), stored.get(name));
     }
-    assert_eq!(validation::freshened(&merged, other), merged);
+    assert_eq!(validation::updated_fields(&merged, other), merged);
     let _ = validation::head_updates(stored, 5, status, other);
 }
 
@@ -428,7 +428,7 @@ fn logged(request: &Block<'_>, response: &Block<'_>) {
         .path_and_query()
         .map(ToString::to_string)
         .unwrap_or_default();
-    let line = Line {
+    let line = AccessLogLine {
         at: NOW,
         client: [192, 0, 2, 1].into(),
         method: &method,

@@ -20,14 +20,14 @@ use tero_config::{Config, ConfigErrors, units};
 use tero_control::warm::sitemap::{self, MAX_SITEMAP_URLS, Sitemap};
 use tero_control::warm::sources::pages;
 use tero_edge::telemetry::Outcome;
-use tero_edge::telemetry::access_log::Line;
+use tero_edge::telemetry::access_log::AccessLogLine;
 use tero_policy_host::Package;
 use tero_policy_host::cases::Cases;
 use tero_semantics::timestamp::Timestamp;
-use tero_time::local_time::WrittenTime;
+use tero_time::local_time::LocalDateTime;
 use tero_time::schedule::Schedule;
-use tero_tools::diff::{self, Logged};
-use tero_tools::import::{Target, import};
+use tero_tools::diff::{self, LoggedRequest};
+use tero_tools::import::{ImportTarget, import};
 
 use super::{contents, state};
 
@@ -127,7 +127,7 @@ fn calendar(text: &str) {
 
 /// What is taken from a JSON file is a configuration whose TOML can be read.
 fn legacy(text: &str) {
-    let target = Target::new("http://127.0.0.1:3000", &[]).expect("both are good");
+    let target = ImportTarget::new("http://127.0.0.1:3000", &[]).expect("both are good");
     match import(text, "policies.json", &target) {
         Ok(toml) => {
             assert!(toml.parse::<toml::Table>().is_ok(), "{toml}");
@@ -238,7 +238,7 @@ fn log(line: &str) {
             .into_iter()
             .filter_map(|(name, value)| Some((name, value.clone()?))),
     );
-    let line = Line {
+    let line = AccessLogLine {
         at: logged.at,
         client: Ipv6Addr::LOCALHOST.into(),
         method: &logged.method,
@@ -255,7 +255,7 @@ fn log(line: &str) {
     let (json, combined) = (line.json(), line.combined());
     assert!(!json.contains(['\n', '\r']) && !combined.contains(['\n', '\r']));
     assert_eq!(diff::parse(&json).as_ref(), Some(&logged), "{json}");
-    let without_host = Logged {
+    let without_host = LoggedRequest {
         host: None,
         at: Timestamp::from_unix_secs(logged.at.unix_secs()),
         ..logged
@@ -277,7 +277,7 @@ fn listed(text: &str) {
 
 /// A local time is at most some hours from that of the prime meridian, in every zone.
 fn time(text: &str) {
-    let Some(time) = WrittenTime::parse(text) else {
+    let Some(time) = LocalDateTime::parse(text) else {
         return;
     };
     let utc = time.in_zone(chrono_tz::UTC);
@@ -291,6 +291,6 @@ fn time(text: &str) {
             there.since(utc).max(utc.since(there)) <= Duration::from_secs(50 * 3_600),
             "{utc:?} {there:?}"
         );
-        assert!(matches!(time, WrittenTime::Local(_)) || there == utc);
+        assert!(matches!(time, LocalDateTime::Local(_)) || there == utc);
     }
 }

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use tero_control::rollout::record::{Pushed, Record, Version, file_of, version_of};
-use tero_control::warm::remembered;
+use tero_control::rollout::record::{PolicyRecord, PushedRecord, Version, file_of, version_of};
+use tero_control::warm::plan_memory;
 use tero_edge::telemetry::popularity::saved::{SavedPage, SavedSite};
 use tero_edge::telemetry::popularity::{Hours, MAX_HOSTS, Popularity};
 use tero_semantics::timestamp::Timestamp;
@@ -32,9 +32,9 @@ pub fn state(bytes: &[u8]) {
 
 /// When plans came due last.
 fn plans(bytes: &[u8]) {
-    match remembered::parse::<BTreeMap<String, i64>>(bytes) {
+    match plan_memory::parse::<BTreeMap<String, i64>>(bytes) {
         Ok(plans) => assert_eq!(
-            remembered::parse(&remembered::to_bytes(&plans).expect("it is JSON")),
+            plan_memory::parse(&plan_memory::to_bytes(&plans).expect("it is JSON")),
             Ok(plans)
         ),
         Err(reason) => assert!(!reason.is_empty()),
@@ -43,7 +43,7 @@ fn plans(bytes: &[u8]) {
 
 /// What was counted of each site.
 fn popularity(bytes: &[u8]) {
-    let sites = match remembered::parse::<BTreeMap<String, SavedSite>>(bytes) {
+    let sites = match plan_memory::parse::<BTreeMap<String, SavedSite>>(bytes) {
         Ok(sites) => sites,
         Err(reason) => return assert!(!reason.is_empty()),
     };
@@ -89,7 +89,7 @@ fn restored(site: SavedSite) {
     );
     // What is counted is written, and comes back as it was.
     let saved = popularity.save(0, NOW).expect("there is a site");
-    let saved: SavedSite = remembered::parse(&remembered::to_bytes(&saved).expect("it is JSON"))
+    let saved: SavedSite = plan_memory::parse(&plan_memory::to_bytes(&saved).expect("it is JSON"))
         .expect("it was written");
     let again = within(MUCH);
     assert_eq!(again.restore(0, saved.clone(), NOW), 0, "{saved:?}");
@@ -134,12 +134,12 @@ fn alike(one: &SavedSite, other: &SavedSite) {
 
 /// The versions of a policy.
 fn record(bytes: &[u8]) {
-    let mut record = match Record::parse(bytes) {
+    let mut record = match PolicyRecord::parse(bytes) {
         Ok(record) => record,
         Err(error) => return assert!(!error.to_string().is_empty()),
     };
-    let written = |record: &Record| {
-        Record::parse(&record.to_bytes().expect("it is JSON")).expect("it was written")
+    let written = |record: &PolicyRecord| {
+        PolicyRecord::parse(&record.to_bytes().expect("it is JSON")).expect("it was written")
     };
     assert_eq!(written(&record), record);
     // No digest leads out of the folder of versions.
@@ -168,7 +168,7 @@ fn record(bytes: &[u8]) {
     }
     // Whatever was written, it can be gone on from.
     let digest = "0123456789abcdef".repeat(4);
-    record.push(Pushed {
+    record.push(PushedRecord {
         digest: digest.clone(),
         pushed_unix_secs: 1,
         bytes: 2,

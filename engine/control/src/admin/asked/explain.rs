@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use serde::Deserialize;
 
-use super::Wrong;
+use super::Problem;
 use tero_policy_host::device::Device;
-use tero_time::local_time::WrittenTime;
+use tero_time::local_time::LocalDateTime;
 
 /// How to write a URL.
 pub const URL: &str = "write http://www.example.org/path";
@@ -15,13 +15,13 @@ const FORM: &str = "{\"url\": \"http://www.example.org/path\", \"at\": \"2026-11
 
 /// A request that was read.
 #[derive(Debug)]
-pub struct Asked {
+pub struct ExplainRequest {
     /// Its method, its path with the query, and its fields.
     pub request: Request<()>,
     /// The host with its port; none where the URL is only a path.
     pub host: Option<HeaderValue>,
     /// When it would come; now where nothing is said.
-    pub at: Option<WrittenTime>,
+    pub at: Option<LocalDateTime>,
     /// The class of the device that stands for the one that the fields tell.
     pub device: Option<Device>,
     /// The response that policies are asked about.
@@ -30,29 +30,29 @@ pub struct Asked {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Content {
+struct ExplainContent {
     url: String,
     method: Option<String>,
     at: Option<String>,
     #[serde(default)]
-    headers: BTreeMap<String, Values>,
+    headers: BTreeMap<String, FieldValues>,
     device: Option<String>,
-    response: Option<Given>,
+    response: Option<GivenResponse>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Given {
+struct GivenResponse {
     #[serde(default = "ok")]
     status: u16,
     #[serde(default)]
-    headers: BTreeMap<String, Values>,
+    headers: BTreeMap<String, FieldValues>,
 }
 
 /// One value of a field, or several lines.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Values {
+enum FieldValues {
     One(String),
     Many(Vec<String>),
 }
@@ -64,9 +64,9 @@ fn ok() -> u16 {
 /// Reads the content of a request for an explanation, which is JSON.
 ///
 /// # Errors
-/// [`Wrong`]: it is no such JSON, or something in it is not what it should be.
-pub fn read(content: &[u8]) -> Result<Asked, Wrong> {
-    let content: Content = super::json(content, FORM)?;
+/// [`Problem`]: it is no such JSON, or something in it is not what it should be.
+pub fn read(content: &[u8]) -> Result<ExplainRequest, Problem> {
+    let content: ExplainContent = super::json(content, FORM)?;
     let (host, uri) = url(&content.url)?;
     let method = content.method.as_deref().unwrap_or("GET");
     let method =
@@ -82,7 +82,7 @@ pub fn read(content: &[u8]) -> Result<Asked, Wrong> {
             .map_err(|_| no("status", &given.status.to_string(), "write 200"))?;
         Ok((status, fields(&given.headers)?))
     });
-    Ok(Asked {
+    Ok(ExplainRequest {
         request,
         host,
         at: content.at.as_deref().map(time).transpose()?,
@@ -91,12 +91,12 @@ pub fn read(content: &[u8]) -> Result<Asked, Wrong> {
     })
 }
 
-fn no(what: &str, text: &str, cure: impl Into<std::borrow::Cow<'static, str>>) -> Wrong {
-    Wrong::new(format!("`{}` is no {what}", text.escape_debug()), cure)
+fn no(what: &str, text: &str, cure: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
+    Problem::new(format!("`{}` is no {what}", text.escape_debug()), cure)
 }
 
 /// The host of an absolute URL, if it is one, and the path with the query.
-fn url(text: &str) -> Result<(Option<HeaderValue>, Uri), Wrong> {
+fn url(text: &str) -> Result<(Option<HeaderValue>, Uri), Problem> {
     let wrong = |what: &str| no(what, text, URL);
     if text.starts_with('/') {
         // Two slashes would begin with a host, were it not for the one in front.
@@ -121,23 +121,23 @@ fn target(absolute: &Uri) -> Uri {
         .unwrap_or_default()
 }
 
-fn device(name: &str) -> Result<Device, Wrong> {
+fn device(name: &str) -> Result<Device, Problem> {
     let known = || Device::ALL.map(Device::as_str).join(", ");
     Device::from_name(name)
         .ok_or_else(|| no("device class", name, format!("the classes are {}", known())))
 }
 
-fn time(text: &str) -> Result<WrittenTime, Wrong> {
+fn time(text: &str) -> Result<LocalDateTime, Problem> {
     let cure = "write a local time of the site, 2026-11-24T08:59 or 2026-11-24T08:59:00, or one with its offset, 2026-11-24T08:59:00-03:00";
-    WrittenTime::parse(text).ok_or_else(|| no("time", text, cure))
+    LocalDateTime::parse(text).ok_or_else(|| no("time", text, cure))
 }
 
-fn fields(given: &BTreeMap<String, Values>) -> Result<HeaderMap, Wrong> {
+fn fields(given: &BTreeMap<String, FieldValues>) -> Result<HeaderMap, Problem> {
     let mut headers = HeaderMap::new();
     for (name, values) in given {
         let values = match values {
-            Values::One(value) => std::slice::from_ref(value),
-            Values::Many(values) => values,
+            FieldValues::One(value) => std::slice::from_ref(value),
+            FieldValues::Many(values) => values,
         };
         for value in values {
             let field = HeaderName::try_from(name.as_str())
@@ -147,7 +147,7 @@ fn fields(given: &BTreeMap<String, Values>) -> Result<HeaderMap, Wrong> {
                 field.ok_or_else(|| no("field", name, "write {\"user-agent\": \"…\"}"))?;
             headers
                 .try_append(field, value)
-                .map_err(|_| Wrong::new("more fields than any request has", "leave some out"))?;
+                .map_err(|_| Problem::new("more fields than any request has", "leave some out"))?;
         }
     }
     Ok(headers)

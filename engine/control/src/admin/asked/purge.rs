@@ -3,7 +3,7 @@
 use http::Uri;
 use serde::Deserialize;
 
-use super::Wrong;
+use super::Problem;
 use tero_semantics::key;
 
 const TARGETS: &str = "name one of url, tag, prefix and site: {\"tag\": \"prices\"}";
@@ -15,20 +15,20 @@ const MAX_TAG: usize = 128;
 
 /// A purge that was read.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct PurgeRequest {
     /// What is meant.
-    pub target: Named,
+    pub target: PurgeTarget,
     /// Marked stale instead of dropped.
     pub soft: bool,
 }
 
 /// What a purge names.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Named {
+pub enum PurgeTarget {
     /// A URL, with all its variants.
-    Url(Place),
+    Url(HostPath),
     /// All URLs that begin so.
-    Prefix(Place),
+    Prefix(HostPath),
     /// A surrogate key: 1 to 128 visible ASCII characters.
     Tag(String),
     /// A site, by its name.
@@ -37,7 +37,7 @@ pub enum Named {
 
 /// A place on a host.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct HostPath {
     /// Lower case, without port, as sites know it.
     pub host: String,
     /// Path and query; empty, or with a slash or a question mark in front.
@@ -46,7 +46,7 @@ pub struct Place {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Content {
+struct PurgeContent {
     url: Option<String>,
     tag: Option<String>,
     prefix: Option<String>,
@@ -58,49 +58,49 @@ struct Content {
 /// Reads the content of a purge, which is JSON.
 ///
 /// # Errors
-/// [`Wrong`]: it is no such JSON, names no target or several, or one that there can't be.
-pub fn read(content: &[u8]) -> Result<Asked, Wrong> {
-    let content: Content = serde_json::from_slice(content)
-        .map_err(|error| Wrong::new(format!("the content is no purge: {error}"), TARGETS))?;
+/// [`Problem`]: it is no such JSON, names no target or several, or one that there can't be.
+pub fn read(content: &[u8]) -> Result<PurgeRequest, Problem> {
+    let content: PurgeContent = serde_json::from_slice(content)
+        .map_err(|error| Problem::new(format!("the content is no purge: {error}"), TARGETS))?;
     let named: Vec<&String> = [&content.url, &content.tag, &content.prefix, &content.site]
         .into_iter()
         .flatten()
         .collect();
     match named.as_slice() {
-        [] => return Err(Wrong::new("a purge without a target", TARGETS)),
+        [] => return Err(Problem::new("a purge without a target", TARGETS)),
         [text] if text.is_empty() || text.len() > MAX_TEXT => {
-            return Err(Wrong::new("an empty or endless target", TARGETS));
+            return Err(Problem::new("an empty or endless target", TARGETS));
         }
         [_] => {}
-        _ => return Err(Wrong::new("a purge with several targets", TARGETS)),
+        _ => return Err(Problem::new("a purge with several targets", TARGETS)),
     }
     let target = match content {
-        Content { url: Some(url), .. } => Named::Url(place(&url)?),
-        Content {
+        PurgeContent { url: Some(url), .. } => PurgeTarget::Url(place(&url)?),
+        PurgeContent {
             prefix: Some(prefix),
             ..
-        } => Named::Prefix(prefix_place(&prefix)?),
-        Content { tag: Some(tag), .. } => Named::Tag(checked_tag(tag)?),
-        Content { site, .. } => Named::Site(site.unwrap_or_default()),
+        } => PurgeTarget::Prefix(prefix_place(&prefix)?),
+        PurgeContent { tag: Some(tag), .. } => PurgeTarget::Tag(checked_tag(tag)?),
+        PurgeContent { site, .. } => PurgeTarget::Site(site.unwrap_or_default()),
     };
-    Ok(Asked {
+    Ok(PurgeRequest {
         target,
         soft: content.soft,
     })
 }
 
-fn prefix_place(prefix: &str) -> Result<Place, Wrong> {
+fn prefix_place(prefix: &str) -> Result<HostPath, Problem> {
     let place = place(prefix)?;
     if place.path.is_empty() {
         let cure = "write at least the slash behind the host, \"http://www.example.org/\", or name the site";
-        return Err(Wrong::new("a prefix that ends within the host", cure));
+        return Err(Problem::new("a prefix that ends within the host", cure));
     }
     Ok(place)
 }
 
-fn checked_tag(tag: String) -> Result<String, Wrong> {
+fn checked_tag(tag: String) -> Result<String, Problem> {
     if tag.len() > MAX_TAG || !tag.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Wrong::new(
+        return Err(Problem::new(
             "this is no tag",
             "a tag is 1 to 128 visible ASCII characters",
         ));
@@ -109,21 +109,24 @@ fn checked_tag(tag: String) -> Result<String, Wrong> {
 }
 
 /// Where an absolute URL points; its fragment is none of a server's business.
-fn place(url: &str) -> Result<Place, Wrong> {
+fn place(url: &str) -> Result<HostPath, Problem> {
     let rest = url
         .strip_prefix("http://")
         .or_else(|| url.strip_prefix("https://"));
-    let rest = rest.ok_or_else(|| Wrong::new("this is no absolute URL", URL))?;
+    let rest = rest.ok_or_else(|| Problem::new("this is no absolute URL", URL))?;
     let rest = rest.split('#').next().unwrap_or(rest);
     let (authority, path) = rest
         .find(['/', '?'])
         .map_or((rest, ""), |slash| rest.split_at(slash));
     match key::host_of(authority) {
-        Some(host) if url.parse::<Uri>().is_ok() => Ok(Place {
+        Some(host) if url.parse::<Uri>().is_ok() => Ok(HostPath {
             host: host.to_ascii_lowercase(),
             path: path.to_owned(),
         }),
-        _ => Err(Wrong::new("this is no URL that a visitor can ask for", URL)),
+        _ => Err(Problem::new(
+            "this is no URL that a visitor can ask for",
+            URL,
+        )),
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::Wanted;
+use super::WantedVariant;
 use tero_policy_host::warm_url::PopularPage;
 
 /// Of a page that nobody wanted in those hours, variants with a smaller part of all requests are
@@ -13,13 +13,13 @@ const SMALLEST_SHARE: f64 = 0.01;
 
 /// Variants by page, and those of all pages together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(super) struct SeenVariants {
     by_page: HashMap<String, Vec<Option<Arc<str>>>>,
     usual: Vec<Option<Arc<str>>>,
 }
 
-impl Seen {
-    pub(super) fn of(popular: &[PopularPage]) -> Seen {
+impl SeenVariants {
+    pub(super) fn of(popular: &[PopularPage]) -> SeenVariants {
         let mut by_page: HashMap<String, Vec<Option<Arc<str>>>> = HashMap::new();
         let mut requests: BTreeMap<Option<Arc<str>>, u64> = BTreeMap::new();
         for page in popular {
@@ -41,7 +41,7 @@ impl Seen {
             .into_iter()
             .filter(|(_, requests)| *requests as f64 >= least)
             .map(|(variant, _)| variant);
-        Seen {
+        SeenVariants {
             usual: usual.collect(),
             by_page,
         }
@@ -49,12 +49,12 @@ impl Seen {
 
     /// What the page was wanted as; what any page was, if nobody wanted it; and everything where
     /// nobody wanted anything.
-    pub(super) fn variants(&self, url: &str) -> Vec<Wanted> {
+    pub(super) fn variants(&self, url: &str) -> Vec<WantedVariant> {
         let seen = self.by_page.get(url).unwrap_or(&self.usual);
         if seen.is_empty() {
-            return vec![Wanted::Every];
+            return vec![WantedVariant::Every];
         }
-        seen.iter().cloned().map(Wanted::Named).collect()
+        seen.iter().cloned().map(WantedVariant::Named).collect()
     }
 }
 
@@ -69,13 +69,13 @@ mod tests {
             requests,
             variant: variant.map(Arc::from),
         };
-        let named = |names: &[Option<&str>]| -> Vec<Wanted> {
+        let named = |names: &[Option<&str>]| -> Vec<WantedVariant> {
             names
                 .iter()
-                .map(|name| Wanted::Named(name.map(Arc::from)))
+                .map(|name| WantedVariant::Named(name.map(Arc::from)))
                 .collect()
         };
-        let seen = Seen::of(&[
+        let seen = SeenVariants::of(&[
             page("/", 90, Some("mobile")),
             page("/", 9, None),
             page("/img", 1, Some("tablet")),
@@ -85,6 +85,6 @@ mod tests {
         assert_eq!(seen.variants("/img"), named(&[Some("tablet")]));
         // One in a thousand came with a tablet.
         assert_eq!(seen.variants("/new"), named(&[None, Some("mobile")]));
-        assert_eq!(Seen::of(&[]).variants("/"), [Wanted::Every]);
+        assert_eq!(SeenVariants::of(&[]).variants("/"), [WantedVariant::Every]);
     }
 }

@@ -5,15 +5,20 @@
 use std::sync::Arc;
 
 use super::pages::MAX_TARGET_BYTES;
-use super::{Candidate, PRIORITY_OF_SITEMAP, Union};
-use crate::warm::path::{Page, Path, SiteFacts};
+use super::{Candidate, CandidateSet, PRIORITY_OF_SITEMAP};
+use crate::warm::path::{Page, RequestPath, SiteFacts};
 use crate::warm::run::Run;
-use crate::warm::sitemap::{self, Entry, MAX_SITEMAP_URLS, Sitemap};
+use crate::warm::sitemap::{self, MAX_SITEMAP_URLS, Sitemap, SitemapEntry};
 use tero_semantics::timestamp::Timestamp;
 
 /// Adds the pages of the plan's sitemaps.
-pub(super) async fn read(path: &Arc<dyn Path>, run: &Run, site: &SiteFacts, union: &mut Union) {
-    let mut reading = Reading {
+pub(super) async fn read(
+    path: &Arc<dyn RequestPath>,
+    run: &Run,
+    site: &SiteFacts,
+    union: &mut CandidateSet,
+) {
+    let mut reader = SitemapReader {
         path,
         run,
         site,
@@ -26,13 +31,13 @@ pub(super) async fn read(path: &Arc<dyn Path>, run: &Run, site: &SiteFacts, unio
             host: Arc::clone(&union.host),
             target: target.clone(),
         };
-        match reading.read(&page, union).await {
+        match reader.read(&page, union).await {
             None => {}
-            Some(Sitemap::Pages(entries)) => reading.take(&page, entries, union),
-            Some(Sitemap::Index(entries)) => reading.follow(entries, union).await,
+            Some(Sitemap::Pages(entries)) => reader.take(&page, entries, union),
+            Some(Sitemap::Index(entries)) => reader.follow(entries, union).await,
         }
     }
-    let Reading { mut pages, cut, .. } = reading;
+    let SitemapReader { mut pages, cut, .. } = reader;
     if cut {
         union.note(format!(
             "the sitemaps name more than {MAX_SITEMAP_URLS} pages: the rest is left out"
@@ -51,8 +56,8 @@ pub(super) async fn read(path: &Arc<dyn Path>, run: &Run, site: &SiteFacts, unio
     }
 }
 
-struct Reading<'r> {
-    path: &'r Arc<dyn Path>,
+struct SitemapReader<'r> {
+    path: &'r Arc<dyn RequestPath>,
     run: &'r Run,
     site: &'r SiteFacts,
     /// Sitemaps that may still be read.
@@ -62,8 +67,8 @@ struct Reading<'r> {
     cut: bool,
 }
 
-impl Reading<'_> {
-    async fn read(&mut self, page: &Page, union: &mut Union) -> Option<Sitemap> {
+impl SitemapReader<'_> {
+    async fn read(&mut self, page: &Page, union: &mut CandidateSet) -> Option<Sitemap> {
         if self.left == 0 {
             union.note(format!(
                 "the sitemap {} is one more than max_sitemaps: left out",
@@ -93,7 +98,7 @@ impl Reading<'_> {
     }
 
     /// Reads the sitemaps of an index, the latest first.
-    async fn follow(&mut self, mut entries: Vec<Entry>, union: &mut Union) {
+    async fn follow(&mut self, mut entries: Vec<SitemapEntry>, union: &mut CandidateSet) {
         entries.sort_by_key(|entry| std::cmp::Reverse(entry.changed));
         let (listed, may_read) = (entries.len(), self.left);
         for entry in entries.into_iter().take(may_read) {
@@ -121,7 +126,7 @@ impl Reading<'_> {
         }
     }
 
-    fn take(&mut self, sitemap: &Page, entries: Vec<Entry>, union: &mut Union) {
+    fn take(&mut self, sitemap: &Page, entries: Vec<SitemapEntry>, union: &mut CandidateSet) {
         let mut elsewhere = 0_usize;
         for entry in entries {
             if self.pages.len() >= MAX_SITEMAP_URLS {
@@ -142,7 +147,7 @@ impl Reading<'_> {
     }
 
     /// The page of this site that an absolute URL names.
-    fn page_of(&self, url: &str, union: &Union) -> Option<Page> {
+    fn page_of(&self, url: &str, union: &CandidateSet) -> Option<Page> {
         let (host, target) = sitemap::split_url(url)?;
         let ours = host == *union.host || self.site.hosts.contains(&host);
         (ours && target.len() <= MAX_TARGET_BYTES).then(|| Page {

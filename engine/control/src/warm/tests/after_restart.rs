@@ -4,7 +4,7 @@ use super::*;
 
 const HALF_PAST_EIGHT: Timestamp = Timestamp::from_unix_secs(1_795_518_000 + 1_800);
 
-fn scheduled(missed: Missed) -> config::Plan {
+fn scheduled(missed: MissedRunAction) -> config::Plan {
     config::Plan {
         urls: strings(&["/"]),
         schedule: Some("30 8 * * *".to_owned()),
@@ -13,21 +13,21 @@ fn scheduled(missed: Missed) -> config::Plan {
     }
 }
 
-fn open(folder: &tempfile::TempDir) -> Remembered {
-    Remembered::open(Some(folder.path().to_owned())).unwrap()
+fn open(folder: &tempfile::TempDir) -> PlanMemory {
+    PlanMemory::open(Some(folder.path().to_owned())).unwrap()
 }
 
-fn at(now: Timestamp) -> Fake {
-    Fake {
+fn at(now: Timestamp) -> FakePath {
+    FakePath {
         clock: Clock::by_hand(now),
-        ..Fake::new()
+        ..FakePath::new()
     }
 }
 
 /// Starts an edge at eight, so that it knows the plan, and stops it.
-async fn known_since_eight(missed: Missed) -> tempfile::TempDir {
+async fn known_since_eight(missed: MissedRunAction) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let running = Running::remembering(at(EIGHT), vec![scheduled(missed)], open(&folder));
+    let running = RunningWarmer::remembering(at(EIGHT), vec![scheduled(missed)], open(&folder));
     running.settle().await;
     assert_eq!(
         running.warmer.runs().len(),
@@ -38,28 +38,32 @@ async fn known_since_eight(missed: Missed) -> tempfile::TempDir {
     folder
 }
 
-async fn stop(running: Running) {
-    running.stage.send_replace(Stage::Draining);
+async fn stop(running: RunningWarmer) {
+    running.stage.send_replace(ShutdownStage::Draining);
     running.follower.await.unwrap();
 }
 
 #[tokio::test]
 async fn a_missed_run_runs_late_and_only_once() {
-    let folder = known_since_eight(Missed::Run).await;
+    let folder = known_since_eight(MissedRunAction::Run).await;
     let ten = EIGHT.saturating_add(120 * MINUTE);
-    let running = Running::remembering(at(ten), vec![scheduled(Missed::Run)], open(&folder));
+    let running = RunningWarmer::remembering(
+        at(ten),
+        vec![scheduled(MissedRunAction::Run)],
+        open(&folder),
+    );
     running.settle().await;
     let report = running
         .wait_for(1, |progress| progress.state.is_over())
         .await;
-    assert_eq!((report.trigger, report.fetched), (Trigger::Missed, 1));
+    assert_eq!((report.trigger, report.fetched), (RunTrigger::Missed, 1));
     // It prepares for what is left of its window.
     assert_eq!(report.window_ends, "2026-11-24T12:30:00-03:00");
     running.settle().await;
     stop(running).await;
-    let again = Running::remembering(
+    let again = RunningWarmer::remembering(
         at(ten.saturating_add(MINUTE)),
-        vec![scheduled(Missed::Run)],
+        vec![scheduled(MissedRunAction::Run)],
         open(&folder),
     );
     again.settle().await;
@@ -68,10 +72,10 @@ async fn a_missed_run_runs_late_and_only_once() {
 
 #[tokio::test]
 async fn a_missed_run_is_skipped_where_that_is_wanted_and_when_its_window_is_over() {
-    for (missed, hours) in [(Missed::Skip, 2), (Missed::Run, 5)] {
+    for (missed, hours) in [(MissedRunAction::Skip, 2), (MissedRunAction::Run, 5)] {
         let folder = known_since_eight(missed).await;
         let later = EIGHT.saturating_add(hours * 60 * MINUTE);
-        let running = Running::remembering(at(later), vec![scheduled(missed)], open(&folder));
+        let running = RunningWarmer::remembering(at(later), vec![scheduled(missed)], open(&folder));
         running.settle().await;
         assert_eq!(running.warmer.runs().len(), 0, "{missed:?}");
         // The next one runs as ever.
@@ -87,7 +91,7 @@ async fn a_missed_run_is_skipped_where_that_is_wanted_and_when_its_window_is_ove
                 .wait_for(1, |progress| progress.state.is_over())
                 .await
                 .trigger,
-            Trigger::Schedule
+            RunTrigger::Schedule
         );
     }
 }
@@ -106,21 +110,22 @@ async fn a_run_that_a_stop_has_cut_short_is_run_again() {
                 MINUTE,
             ),
         )]);
-        Fake {
+        FakePath {
             fates,
             ..at(HALF_PAST_EIGHT.saturating_sub(MINUTE))
         }
     };
-    let running = Running::remembering(slow(), vec![scheduled(Missed::Run)], open(&folder));
+    let running =
+        RunningWarmer::remembering(slow(), vec![scheduled(MissedRunAction::Run)], open(&folder));
     running.settle().await;
     running.advance(MINUTE).await;
     running
         .wait_for(1, |progress| progress.state == RunState::Fetching)
         .await;
     stop(running).await;
-    let again = Running::remembering(
+    let again = RunningWarmer::remembering(
         at(HALF_PAST_EIGHT.saturating_add(MINUTE)),
-        vec![scheduled(Missed::Run)],
+        vec![scheduled(MissedRunAction::Run)],
         open(&folder),
     );
     again.settle().await;
@@ -129,7 +134,7 @@ async fn a_run_that_a_stop_has_cut_short_is_run_again() {
             .wait_for(1, |progress| progress.state.is_over())
             .await
             .trigger,
-        Trigger::Missed
+        RunTrigger::Missed
     );
 }
 
@@ -141,7 +146,7 @@ async fn popularity_is_written_down_now_and_then_and_at_the_end() {
             .popularity()
             .map(|saved| saved["site"].unix_millis)
     };
-    let running = Running::remembering(at(EIGHT), vec![plan()], open(&folder));
+    let running = RunningWarmer::remembering(at(EIGHT), vec![plan()], open(&folder));
     running.settle().await;
     assert_eq!(saved_at(), None);
     running.fake.clock.advance(5 * MINUTE);
@@ -158,6 +163,6 @@ async fn popularity_is_written_down_now_and_then_and_at_the_end() {
         saved_at(),
         Some(EIGHT.saturating_add(6 * MINUTE).unix_millis())
     );
-    let again = Running::remembering(at(EIGHT), vec![plan()], open(&folder));
+    let again = RunningWarmer::remembering(at(EIGHT), vec![plan()], open(&folder));
     assert_eq!(lock(&again.fake.saved).len(), 1);
 }

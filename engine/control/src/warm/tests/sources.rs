@@ -14,7 +14,7 @@ async fn the_sources_are_united_by_priority_and_cut_at_the_bound() {
         variants: strings(variants),
         priority,
     };
-    let fake = Fake {
+    let fake = FakePath {
         popular: vec![
             page("/v/popular", Some("mobile")),
             page("/second", None),
@@ -30,7 +30,7 @@ async fn the_sources_are_united_by_priority_and_cut_at_the_bound() {
             "<urlset><url><loc>http://www.example/in-map</loc></url><url><loc>https://EXAMPLE/other-host#x</loc></url>\
              <url><loc>http://elsewhere.example/</loc></url><url><loc>http://www.example/list</loc></url></urlset>",
         )]),
-        ..Fake::new()
+        ..FakePath::new()
     };
     let plan = config::Plan {
         urls: strings(&["/list"]),
@@ -40,7 +40,7 @@ async fn the_sources_are_united_by_priority_and_cut_at_the_bound() {
         concurrency: 1,
         ..plan()
     };
-    let running = Running::start(fake, vec![plan]);
+    let running = RunningWarmer::start(fake, vec![plan]);
     let report = running.run().await;
     assert_eq!(
         running.urls(),
@@ -80,7 +80,7 @@ async fn the_sources_are_united_by_priority_and_cut_at_the_bound() {
 
 #[tokio::test]
 async fn a_sitemap_index_is_followed_one_level_and_what_is_none_is_told() {
-    let fake = Fake {
+    let fake = FakePath {
         texts: HashMap::from([
             (
                 "/index.xml",
@@ -94,9 +94,9 @@ async fn a_sitemap_index_is_followed_one_level_and_what_is_none_is_told() {
             ),
             ("/2.xml", "<html>not found</html>"),
         ]),
-        ..Fake::new()
+        ..FakePath::new()
     };
-    let running = Running::start(
+    let running = RunningWarmer::start(
         fake,
         vec![config::Plan {
             sitemaps: strings(&["/index.xml"]),
@@ -121,10 +121,10 @@ async fn a_sitemap_index_is_followed_one_level_and_what_is_none_is_told() {
 
 #[tokio::test]
 async fn a_site_that_takes_any_host_is_warmed_only_once_one_is_known() {
-    let running = Running::start(
-        Fake {
+    let running = RunningWarmer::start(
+        FakePath {
             hosts: strings(&["*"]),
-            ..Fake::new()
+            ..FakePath::new()
         },
         vec![config::Plan {
             urls: strings(&["/"]),
@@ -138,7 +138,7 @@ async fn a_site_that_takes_any_host_is_warmed_only_once_one_is_known() {
 
 #[tokio::test]
 async fn sitemaps_that_are_endless_too_many_or_not_there_cost_their_time_and_no_more() {
-    let fake = Fake {
+    let fake = FakePath {
         texts: HashMap::from([
             (
                 "/1.xml",
@@ -150,10 +150,10 @@ async fn sitemaps_that_are_endless_too_many_or_not_there_cost_their_time_and_no_
                  </sitemap></sitemapindex>",
             ),
         ]),
-        ..Fake::new()
+        ..FakePath::new()
     };
     let sitemaps = strings(&["/endless.xml", "/index.xml", "/one-more.xml"]);
-    let running = Running::start(
+    let running = RunningWarmer::start(
         fake,
         vec![config::Plan {
             sitemaps,
@@ -181,16 +181,16 @@ async fn sitemaps_that_are_endless_too_many_or_not_there_cost_their_time_and_no_
 
 #[tokio::test]
 async fn what_a_sitemap_says_of_changes_goes_along_and_decides_the_order() {
-    let fake = Fake {
+    let fake = FakePath {
         texts: HashMap::from([(
             "/s.xml",
             "<urlset><url><loc>http://www.example/old</loc><lastmod>2020-01-01</lastmod></url>\
              <url><loc>http://www.example/never</loc></url>\
              <url><loc>http://www.example/new</loc><lastmod>2026-11-24</lastmod></url></urlset>",
         )]),
-        ..Fake::new()
+        ..FakePath::new()
     };
-    let running = Running::start(
+    let running = RunningWarmer::start(
         fake,
         vec![config::Plan {
             sitemaps: strings(&["/s.xml"]),
@@ -221,8 +221,8 @@ async fn files_name_pages_and_are_read_anew_for_each_run() {
     let file = folder.path().join("pages.txt");
     std::fs::write(&file, "# the shops\n/a\n\n  /b?c=1\nnonsense\n").unwrap();
     let url_files = vec![file.clone(), folder.path().join("missing.txt")];
-    let running = Running::start(
-        Fake::new(),
+    let running = RunningWarmer::start(
+        FakePath::new(),
         vec![config::Plan {
             url_files,
             concurrency: 1,
@@ -261,7 +261,7 @@ async fn pages_are_fetched_as_visitors_of_those_hours_wanted_them() {
         ]
     };
     let urls = || strings(&["/v/1", "/v/2", "/v/3"]);
-    let got = |running: &Running| {
+    let got = |running: &RunningWarmer| {
         let mut fetched = running.fetched();
         fetched.sort();
         fetched
@@ -275,10 +275,10 @@ async fn pages_are_fetched_as_visitors_of_those_hours_wanted_them() {
             })
             .collect::<Vec<_>>()
     };
-    let seen = Running::start(
-        Fake {
+    let seen = RunningWarmer::start(
+        FakePath {
             popular: popular(),
-            ..Fake::new()
+            ..FakePath::new()
         },
         vec![config::Plan {
             urls: urls(),
@@ -302,17 +302,17 @@ async fn pages_are_fetched_as_visitors_of_those_hours_wanted_them() {
         variants: PlanVariants::All,
         ..plan()
     };
-    let all = Running::start(
-        Fake {
+    let all = RunningWarmer::start(
+        FakePath {
             popular: popular(),
-            ..Fake::new()
+            ..FakePath::new()
         },
         vec![all],
     );
     all.run().await;
     assert_eq!(got(&all).len(), 9);
-    let unknown = Running::start(
-        Fake::new(),
+    let unknown = RunningWarmer::start(
+        FakePath::new(),
         vec![config::Plan {
             urls: urls(),
             ..plan()

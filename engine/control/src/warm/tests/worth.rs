@@ -18,10 +18,10 @@ async fn a_run_tells_what_it_was_worth_when_its_window_is_over_and_lets_go_of_wh
         urls: strings(&["/", "/full"]),
         ..plan()
     };
-    let running = Running::start(
-        Fake {
+    let running = RunningWarmer::start(
+        FakePath {
             fates,
-            ..Fake::new()
+            ..FakePath::new()
         },
         vec![plan],
     );
@@ -43,7 +43,7 @@ async fn a_run_tells_what_it_was_worth_when_its_window_is_over_and_lets_go_of_wh
     assert_eq!(lock(&running.fake.seen).released, 0);
     running.advance(Duration::from_secs(1)).await;
     let worth = running.warmer.run(1).unwrap().worth.unwrap();
-    let expected = report::Worth {
+    let expected = report::RunValue {
         window_hits: 120,
         hits_given: 30,
         share_of_hits: Some(0.25),
@@ -76,7 +76,7 @@ async fn what_other_runs_keep_is_kept_when_one_window_is_over() {
         window: 480 * MINUTE,
         ..plan()
     };
-    let running = Running::start(Fake::new(), vec![plan(), long]);
+    let running = RunningWarmer::start(FakePath::new(), vec![plan(), long]);
     running.run().await;
     let long = running.warmer.start("long").unwrap();
     running

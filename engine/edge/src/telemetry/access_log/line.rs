@@ -13,7 +13,7 @@ use tero_semantics::timestamp::Timestamp;
 
 /// A request and its answer, as the log tells them.
 #[derive(Debug)]
-pub struct Line<'a> {
+pub struct AccessLogLine<'a> {
     /// When it was received.
     pub at: Timestamp,
     /// Who asked.
@@ -40,7 +40,7 @@ pub struct Line<'a> {
     pub took_micros: u64,
 }
 
-impl Line<'_> {
+impl AccessLogLine<'_> {
     fn field(headers: &HeaderMap, name: impl http::header::AsHeaderName) -> Option<String> {
         headers
             .get(name)
@@ -76,8 +76,8 @@ impl Line<'_> {
             self.version,
             self.status.as_u16(),
             bytes,
-            quoted(Line::field(self.request, REFERER)),
-            quoted(Line::field(self.request, USER_AGENT)),
+            quoted(AccessLogLine::field(self.request, REFERER)),
+            quoted(AccessLogLine::field(self.request, USER_AGENT)),
             quoted(Some(self.cache_status())),
         )
     }
@@ -96,8 +96,8 @@ impl Line<'_> {
             "bytes": self.bytes,
             "outcome": self.outcome.as_str(),
             "seconds": self.took_micros as f64 / 1e6,
-            "referer": Line::field(self.request, REFERER),
-            "user_agent": Line::field(self.request, USER_AGENT),
+            "referer": AccessLogLine::field(self.request, REFERER),
+            "user_agent": AccessLogLine::field(self.request, USER_AGENT),
             "cache_status": self.cache_status(),
         })
         .to_string()
@@ -118,12 +118,12 @@ mod tests {
 
     use super::*;
 
-    fn with_line<T>(target: &str, check: impl FnOnce(&Line<'_>) -> T) -> T {
+    fn with_line<T>(target: &str, check: impl FnOnce(&AccessLogLine<'_>) -> T) -> T {
         let mut request = HeaderMap::new();
         request.insert(USER_AGENT, HeaderValue::from_static("curl \"8\""));
         let mut response = HeaderMap::new();
         response.insert(CACHE_STATUS, HeaderValue::from_static("tero; hit; ttl=3"));
-        check(&Line {
+        check(&AccessLogLine {
             at: Timestamp::from_unix_secs(1_795_608_000),
             client: IpAddr::from([10, 0, 0, 1]),
             method: &Method::GET,

@@ -7,7 +7,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    HOURS_OF_WEEK, HostCounts, MAX_HOST_BYTES, Page, Popularity, Sketch, is_countable, key, lock,
+    HOURS_OF_WEEK, HostCounts, MAX_HOST_BYTES, PageWeight, Popularity, Sketch, is_countable, key,
+    lock,
 };
 use tero_semantics::timestamp::Timestamp;
 
@@ -154,7 +155,7 @@ impl Sketch {
     fn restore(&mut self, key: Box<str>, saved: SavedPage) {
         let mut hours = saved.hours;
         hours.shrink_to_fit();
-        let page = Page {
+        let page = PageWeight {
             weight: saved.weight,
             hours,
         };

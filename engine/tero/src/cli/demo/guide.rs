@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Places, reachable};
+use super::{DemoAddresses, reachable};
 use tero_semantics::timestamp::Timestamp;
 
 const ZONE: chrono_tz::Tz = chrono_tz::America::Argentina::Buenos_Aires;
@@ -11,7 +11,7 @@ pub(super) const PHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_6 like Mac
 const FIELDS: &str = "grep -iE '^(HTTP|age|cache-status|cache-control|x-origin)'";
 
 /// The whole text.
-pub(super) fn text(places: &Places, now: Timestamp, traffic: bool) -> String {
+pub(super) fn text(places: &DemoAddresses, now: Timestamp, traffic: bool) -> String {
     let site = format!("http://{}", reachable(places.edge));
     let (admin, origin) = (
         format!("http://{}", places.admin),

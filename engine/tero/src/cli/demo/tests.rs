@@ -3,9 +3,9 @@ use std::net::TcpStream;
 
 use super::*;
 
-fn places() -> Places {
+fn places() -> DemoAddresses {
     let at = |port| SocketAddr::new(LOOPBACK, port);
-    Places {
+    DemoAddresses {
         edge: at(18_080),
         admin: at(19_090),
         origin: at(13_000),
@@ -91,16 +91,16 @@ fn every_address_stands_in_the_guide() {
 }
 
 /// The demo without its terminal.
-struct Running {
-    origin: Origin,
+struct RunningDemo {
+    origin: DemoOrigin,
     server: crate::Server,
 }
 
-fn running() -> Running {
+fn running() -> RunningDemo {
     let clock = Clock::real();
     let any = SocketAddr::new(LOOPBACK, 0);
-    let origin = Origin::start(any, clock.clone()).unwrap();
-    let mut config = configuration(&Places {
+    let origin = DemoOrigin::start(any, clock.clone()).unwrap();
+    let mut config = configuration(&DemoAddresses {
         edge: any,
         admin: any,
         origin: origin.address(),
@@ -108,13 +108,13 @@ fn running() -> Running {
     .unwrap();
     config.server.workers = 1;
     config.policy_host.compiled_cache = None;
-    Running {
+    RunningDemo {
         server: crate::serve(config, clock).unwrap(),
         origin,
     }
 }
 
-impl Running {
+impl RunningDemo {
     fn site(&self, request: &str) -> String {
         exchange(self.server.addresses()[0], request)
     }
@@ -232,7 +232,7 @@ fn the_guide_promises_what_happens() {
 }
 
 /// Runs the plan of item 8 to its end.
-fn warm(demo: &Running) {
+fn warm(demo: &RunningDemo) {
     let started = demo.admin("POST /warm/apertura");
     let run = serde_json::from_str::<serde_json::Value>(content(&started)).unwrap()["run"].clone();
     loop {

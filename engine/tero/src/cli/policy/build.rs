@@ -21,13 +21,13 @@ Exit code: 0 built, 1 failed, 2 if the command is used wrongly.";
 /// Builds the module of a policy with its language's own tools
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
-pub(super) struct Build {
+pub(super) struct BuildCommand {
     /// The folder of the project
     #[arg(default_value = ".")]
     folder: PathBuf,
 }
 
-impl Build {
+impl BuildCommand {
     pub(super) fn run(self) -> ExitCode {
         let built = project::build(&self.folder);
         match built.and_then(|module| {

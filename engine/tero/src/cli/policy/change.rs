@@ -50,7 +50,7 @@ Exit code: 0 if it was done, 1 if not, 2 if the command is used wrongly.";
 
 /// What the commands have in common.
 #[derive(Debug, Args)]
-struct Common {
+struct CommonOptions {
     /// The policy, as in the configuration
     name: String,
     /// Prints the answer as JSON
@@ -63,9 +63,9 @@ struct Common {
 /// Has a version of a policy decide from now on
 #[derive(Debug, Args)]
 #[command(after_help = ACTIVATE)]
-pub(super) struct Activate {
+pub(super) struct ActivateCommand {
     #[command(flatten)]
-    common: Common,
+    common: CommonOptions,
     /// Enough of its digest to tell it from the others, or `configuration`
     version: String,
 }
@@ -73,17 +73,17 @@ pub(super) struct Activate {
 /// Ends a canary, or goes back to the version before
 #[derive(Debug, Args)]
 #[command(after_help = ROLLBACK)]
-pub(super) struct Rollback {
+pub(super) struct RollbackCommand {
     #[command(flatten)]
-    common: Common,
+    common: CommonOptions,
 }
 
 /// Asks a version of a policy in shadow, and shows where it differs
 #[derive(Debug, Args)]
 #[command(after_help = SHADOW)]
-pub(super) struct Shadow {
+pub(super) struct ShadowCommand {
     #[command(flatten)]
-    common: Common,
+    common: CommonOptions,
     /// Enough of its digest to tell it from the others, or `configuration`
     #[arg(long, requires = "sample")]
     version: Option<String>,
@@ -98,9 +98,9 @@ pub(super) struct Shadow {
 /// Has a version of a policy answer for a share of the keys, under guard
 #[derive(Debug, Args)]
 #[command(after_help = CANARY)]
-pub(super) struct Canary {
+pub(super) struct CanaryCommand {
     #[command(flatten)]
-    common: Common,
+    common: CommonOptions,
     /// Enough of its digest to tell it from the others, or `configuration`
     #[arg(long, requires = "share")]
     version: Option<String>,
@@ -124,12 +124,12 @@ pub(super) struct Canary {
     stop: bool,
 }
 
-impl Common {
+impl CommonOptions {
     /// Asks the edge, and shows its answer.
     fn ask(
         &self,
         what: &str,
-        content: Option<Content<'_>>,
+        content: Option<PostedContent<'_>>,
         show: impl Fn(&Value) -> String,
     ) -> ExitCode {
         let client = match AdminClient::new(&self.admin) {
@@ -139,8 +139,8 @@ impl Common {
         let path = format!("/policies/{}/{what}", self.name);
         let answer = match content {
             None => client.get(&path),
-            Some(Content::Empty) => client.post(&path, None),
-            Some(Content::Json(content)) => client.post(&path, Some(content)),
+            Some(PostedContent::Empty) => client.post(&path, None),
+            Some(PostedContent::Json(content)) => client.post(&path, Some(content)),
         };
         match answer {
             Ok(answer) if answer.status.is_success() && self.json => {
@@ -162,37 +162,38 @@ impl Common {
 }
 
 /// What is posted.
-enum Content<'a> {
+enum PostedContent<'a> {
     Empty,
     Json(&'a Value),
 }
 
-impl Activate {
+impl ActivateCommand {
     pub(super) fn run(self) -> ExitCode {
         let content = json!({ "digest": self.version });
         let name = &self.common.name;
         self.common
-            .ask("activate", Some(Content::Json(&content)), |answer| {
+            .ask("activate", Some(PostedContent::Json(&content)), |answer| {
                 active(name, answer)
             })
     }
 }
 
-impl Rollback {
+impl RollbackCommand {
     pub(super) fn run(self) -> ExitCode {
         let name = &self.common.name;
-        self.common.ask(
-            "rollback",
-            Some(Content::Empty),
-            |answer| match answer["ended_canary"].as_str() {
-                Some(ended) => format!(
-                    "the canary {} is over; {}",
-                    short(ended),
-                    active(name, answer)
-                ),
-                None => active(name, answer),
-            },
-        )
+        self.common
+            .ask(
+                "rollback",
+                Some(PostedContent::Empty),
+                |answer| match answer["ended_canary"].as_str() {
+                    Some(ended) => format!(
+                        "the canary {} is over; {}",
+                        short(ended),
+                        active(name, answer)
+                    ),
+                    None => active(name, answer),
+                },
+            )
     }
 }
 
@@ -203,23 +204,24 @@ fn active(name: &str, answer: &Value) -> String {
     )
 }
 
-impl Shadow {
+impl ShadowCommand {
     pub(super) fn run(self) -> ExitCode {
         let name = &self.common.name;
         match (&self.version, &self.sample) {
             (Some(version), Some(sample)) => {
                 let content = json!({ "digest": version, "sample": sample });
                 self.common
-                    .ask("shadow", Some(Content::Json(&content)), |answer| {
+                    .ask("shadow", Some(PostedContent::Json(&content)), |answer| {
                         let version = short(answer["version"].as_str().unwrap_or("?"));
                         format!("{name}: {version} is asked about {sample} of the requests\n")
                     })
             }
-            _ if self.stop => self
-                .common
-                .ask("shadow/stop", Some(Content::Empty), |answer| {
-                    self.common.ended(answer, "in shadow")
-                }),
+            _ if self.stop => {
+                self.common
+                    .ask("shadow/stop", Some(PostedContent::Empty), |answer| {
+                        self.common.ended(answer, "in shadow")
+                    })
+            }
             _ => self
                 .common
                 .ask("shadow", None, |answer| report::shadow(name, answer)),
@@ -227,23 +229,24 @@ impl Shadow {
     }
 }
 
-impl Canary {
+impl CanaryCommand {
     pub(super) fn run(self) -> ExitCode {
         let name = &self.common.name;
         match (&self.version, &self.share) {
             (Some(version), Some(share)) => {
                 let content = json!({ "digest": version, "share": share, "guard": self.guard() });
                 self.common
-                    .ask("canary", Some(Content::Json(&content)), |answer| {
+                    .ask("canary", Some(PostedContent::Json(&content)), |answer| {
                         let version = short(answer["version"].as_str().unwrap_or("?"));
                         format!("{name}: {version} answers for {share} of the keys\n")
                     })
             }
-            _ if self.stop => self
-                .common
-                .ask("canary/stop", Some(Content::Empty), |answer| {
-                    self.common.ended(answer, "a canary")
-                }),
+            _ if self.stop => {
+                self.common
+                    .ask("canary/stop", Some(PostedContent::Empty), |answer| {
+                        self.common.ended(answer, "a canary")
+                    })
+            }
             _ => self
                 .common
                 .ask("canary", None, |answer| report::canary(name, answer)),

@@ -14,7 +14,7 @@ use super::push::{module, settings};
 use super::report;
 use crate::cli::{fail, print, used_wrongly};
 use tero_config as config;
-use tero_config::{CalendarSource, ModuleSource, Place, PolicyHost, PolicyLimits};
+use tero_config::{CalendarSource, FilePosition, ModuleSource, PolicyHost, PolicyLimits};
 use tero_policy_host::{Chain, Hook, Host, Package, Policy};
 use tero_tools::diff::{Diff as Compared, diff};
 
@@ -32,7 +32,7 @@ Exit code: 0 if they decide alike (reasons aside), 1 if not, 2 if the command is
 /// Compares what two versions of a policy decide about the requests of an access log
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
-pub(super) struct Diff {
+pub(super) struct DiffCommand {
     /// A module, or a shipped policy as builtin:NAME
     a: PathBuf,
     /// Another one
@@ -60,7 +60,7 @@ pub(super) struct Diff {
     json: bool,
 }
 
-impl Diff {
+impl DiffCommand {
     pub(super) fn run(self) -> ExitCode {
         let log = match File::open(&self.log) {
             Ok(log) => BufReader::new(log),
@@ -116,7 +116,7 @@ impl Diff {
                     None => CalendarSource::File(calendar.into()),
                 });
         let config = config::Policy {
-            place: Place::default(),
+            place: FilePosition::default(),
             // The same for both: reasons begin with it.
             name: "policy".into(),
             module: ModuleSource::Builtin(String::new()),

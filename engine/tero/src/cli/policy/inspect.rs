@@ -26,7 +26,7 @@ Exit code: 0 if an edge can use it with these settings, 1 if not, 2 if the comma
 /// Shows what a module is: contract, imports, size, digest and manifest
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
-pub(super) struct Inspect {
+pub(super) struct InspectCommand {
     /// A module, or a shipped policy as builtin:NAME
     #[arg(value_name = "FILE.wasm")]
     module: String,
@@ -38,7 +38,7 @@ pub(super) struct Inspect {
     json: bool,
 }
 
-impl Inspect {
+impl InspectCommand {
     pub(super) fn run(self) -> ExitCode {
         let policy = match self.policy() {
             Ok(policy) => policy,
@@ -84,7 +84,7 @@ impl Inspect {
             .as_deref()
             .map_or_else(|| Ok("{}".to_owned()), settings)?;
         Ok(config::Policy {
-            place: config::Place::default(),
+            place: config::FilePosition::default(),
             name: name.into(),
             module,
             settings,

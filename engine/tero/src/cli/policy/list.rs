@@ -22,7 +22,7 @@ Exit code: 0 if there was an answer, 1 if not, 2 if the command is used wrongly.
 /// Lists the policies of a running edge: which version decides, and since when
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
-pub(super) struct List {
+pub(super) struct ListCommand {
     /// Lists all versions that are kept
     #[arg(long)]
     versions: bool,
@@ -33,7 +33,7 @@ pub(super) struct List {
     admin: AdminArgs,
 }
 
-impl List {
+impl ListCommand {
     pub(super) fn run(self) -> ExitCode {
         let client = match AdminClient::new(&self.admin) {
             Ok(client) => client,

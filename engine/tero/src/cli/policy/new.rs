@@ -19,7 +19,7 @@ Exit code: 0 done, 1 failed, 2 if the command is used wrongly.";
 /// Makes a project for a new policy
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
-pub(super) struct New {
+pub(super) struct NewPolicyCommand {
     /// The name of the policy, and of its folder: a-z, 0-9, - and _, a letter first
     name: String,
     /// What it is written in
@@ -31,7 +31,7 @@ pub(super) struct New {
     sdk: Option<PathBuf>,
 }
 
-impl New {
+impl NewPolicyCommand {
     pub(super) fn run(self) -> ExitCode {
         let good = |byte: u8| {
             byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_')

@@ -26,7 +26,7 @@ Exit code: 0 if the edge keeps it, 1 if not, 2 if the command is used wrongly.";
 /// Pushes a version of a policy to a running edge
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
-pub(super) struct Push {
+pub(super) struct PushCommand {
     /// The module, or a shipped policy as builtin:NAME
     file: PathBuf,
     /// The policy that it is a version of, as in the configuration
@@ -48,7 +48,7 @@ pub(super) struct Push {
     admin: AdminArgs,
 }
 
-impl Push {
+impl PushCommand {
     pub(super) fn run(self) -> ExitCode {
         let (client, content) = match (AdminClient::new(&self.admin), self.content()) {
             (Ok(client), Ok(content)) => (client, content),

@@ -10,7 +10,7 @@ use comfy_table::{CellAlignment, Table};
 use crate::cli::policy::desk;
 use crate::cli::{colours, fail, print, report, used_wrongly};
 use tero_config::{ConfigErrors, ModuleSource};
-use tero_policy_host::cases::{Cases, Outcome, Report, keys};
+use tero_policy_host::cases::{CaseOutcome, Cases, CasesReport, keys};
 
 const EXAMPLE: &str = "\
 Examples:
@@ -26,7 +26,7 @@ Exit code: 0 if every case has passed, 1 if not, 2 if the command is used wrongl
 /// Runs the cases of policies without a server, and shows what is not as expected
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
-pub(super) struct Test {
+pub(super) struct TestCommand {
     /// Files of cases, or folders that hold some
     #[arg(default_value = ".", value_name = "FILE.toml|DIR")]
     paths: Vec<PathBuf>,
@@ -44,7 +44,7 @@ pub(super) struct Test {
     keys: bool,
 }
 
-impl Test {
+impl TestCommand {
     pub(super) fn run(self) -> ExitCode {
         if self.keys {
             return print(&keys::reference());
@@ -58,7 +58,7 @@ impl Test {
             Err(error) => return fail(&error.to_string()),
         };
         let module = self.module.clone().map(ModuleSource::File);
-        let results: Vec<Result<Report, ConfigErrors>> = files
+        let results: Vec<Result<CasesReport, ConfigErrors>> = files
             .iter()
             .map(|file| Cases::load(file, module.clone())?.run(&host, self.max_fuel))
             .collect();
@@ -67,8 +67,9 @@ impl Test {
         } else {
             self.show(&results)
         };
-        let has_passed =
-            |result: &Result<Report, ConfigErrors>| result.as_ref().is_ok_and(Report::has_passed);
+        let has_passed = |result: &Result<CasesReport, ConfigErrors>| {
+            result.as_ref().is_ok_and(CasesReport::has_passed)
+        };
         if results.iter().all(has_passed) {
             shown
         } else {
@@ -96,7 +97,7 @@ impl Test {
         Ok(files)
     }
 
-    fn show(&self, results: &[Result<Report, ConfigErrors>]) -> ExitCode {
+    fn show(&self, results: &[Result<CasesReport, ConfigErrors>]) -> ExitCode {
         let mut out = String::new();
         for result in results {
             match result {
@@ -129,7 +130,7 @@ fn cases_in(folder: &Path) -> Result<Vec<PathBuf>, String> {
         .collect())
 }
 
-fn as_json(results: &[Result<Report, ConfigErrors>]) -> String {
+fn as_json(results: &[Result<CasesReport, ConfigErrors>]) -> String {
     let files: Vec<serde_json::Value> = results
         .iter()
         .map(|result| match result {
@@ -139,7 +140,7 @@ fn as_json(results: &[Result<Report, ConfigErrors>]) -> String {
         .collect();
     let passed = results
         .iter()
-        .all(|result| result.as_ref().is_ok_and(Report::has_passed));
+        .all(|result| result.as_ref().is_ok_and(CasesReport::has_passed));
     format!(
         "{}\n",
         serde_json::json!({ "passed": passed, "files": files })
@@ -147,7 +148,7 @@ fn as_json(results: &[Result<Report, ConfigErrors>]) -> String {
 }
 
 /// A line for each question, below it what is not as expected, and how many have passed.
-fn tables(report: &Report) -> String {
+fn tables(report: &CasesReport) -> String {
     let mut table = table();
     table.set_header(["", "case", "hook", "fuel", "time"]);
     for outcome in &report.outcomes {
@@ -167,7 +168,7 @@ fn tables(report: &Report) -> String {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    let failed: Vec<&Outcome> = report
+    let failed: Vec<&CaseOutcome> = report
         .outcomes
         .iter()
         .filter(|outcome| !outcome.problems.is_empty())
@@ -181,7 +182,7 @@ fn tables(report: &Report) -> String {
     out
 }
 
-fn problems(file: &str, outcome: &Outcome) -> String {
+fn problems(file: &str, outcome: &CaseOutcome) -> String {
     let mut table = table();
     table.set_header(["field", "expected", "got"]);
     for problem in &outcome.problems {

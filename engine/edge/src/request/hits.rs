@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::admit::Exchange;
-use super::{Answer, Edge, ahead, trial};
+use super::{Answer, Edge, refresh_ahead, trial};
 use crate::store::Key;
 use crate::store::stored::StoredResponse;
 use crate::telemetry::Outcome;
-use crate::telemetry::access_log::Line;
+use crate::telemetry::access_log::AccessLogLine;
 
 /// Hits of a stored response that are counted in one go.
 const HITS_PER_COUNT: u32 = 64;
@@ -38,7 +38,7 @@ pub(super) fn count(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stored: &Arc<Sto
 
 #[cold]
 fn count_many(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stored: &Arc<StoredResponse>) {
-    let (hits, due) = take(stored);
+    let (hits, due) = take_uncounted(stored);
     if hits > 0 {
         let target = exchange.counting_target();
         record_hits(
@@ -51,14 +51,14 @@ fn count_many(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stored: &Arc<StoredRes
         );
     }
     if due {
-        ahead::revalidate(edge, exchange, stored);
+        refresh_ahead::revalidate(edge, exchange, stored);
     }
 }
 
 /// Counts the hits that have been kept back on a stored response: before another takes its place,
 /// which would not know of them.
-pub(super) fn settle(edge: &Edge, key: &Key, stored: &StoredResponse) {
-    let (hits, _) = take(stored);
+pub(super) fn flush_hits(edge: &Edge, key: &Key, stored: &StoredResponse) {
+    let (hits, _) = take_uncounted(stored);
     if hits > 0 {
         let url = key.url();
         record_hits(
@@ -74,11 +74,11 @@ pub(super) fn settle(edge: &Edge, key: &Key, stored: &StoredResponse) {
 
 /// Counts the hits that have been kept back on all stored responses: before somebody reads the
 /// numbers.
-pub(super) fn settle_all(edge: &Edge) {
+pub(super) fn flush_all_hits(edge: &Edge) {
     edge.store.for_each(|key, stored| {
         // One that is due stays so.
         if stored.uncounted_hits.load(Relaxed) & !DUE > 0 {
-            let (hits, due) = take(stored);
+            let (hits, due) = take_uncounted(stored);
             if due {
                 mark_due(stored);
             }
@@ -108,7 +108,7 @@ pub(super) fn mark_due(stored: &StoredResponse) {
     stored.uncounted_hits.fetch_or(DUE, Relaxed);
 }
 
-fn take(stored: &StoredResponse) -> (u32, bool) {
+fn take_uncounted(stored: &StoredResponse) -> (u32, bool) {
     let taken = stored.uncounted_hits.swap(0, Relaxed);
     (taken & !DUE, taken & DUE != 0)
 }
@@ -197,7 +197,7 @@ pub(super) fn record(edge: &Edge, exchange: &Arc<Exchange>, answer: &Answer) {
             .record_host(exchange.site.index, &exchange.host, 1);
     }
     if let Some(log) = &edge.access_log {
-        log.write(&Line {
+        log.write(&AccessLogLine {
             at: exchange.at,
             client: exchange.client.unwrap_or(IpAddr::from([0, 0, 0, 0])),
             method: &exchange.parts.method,

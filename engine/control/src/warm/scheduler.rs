@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::report::{RunReport, RunState, Trigger, Worth};
+use super::report::{RunReport, RunState, RunTrigger, RunValue};
 use super::run::{self, Run};
-use super::{Begin, Planned, Wake, Warmer, lock};
-use tero_config::Missed;
-use tero_edge::server::Stage;
+use super::{PlanEntry, RunStart, Warmer, WarmerEvent, lock};
+use tero_config::MissedRunAction;
+use tero_edge::server::ShutdownStage;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
 
@@ -29,7 +29,7 @@ const LOOK_AHEAD: Duration = Duration::from_secs(1);
 
 impl Warmer {
     /// Follows schedules and runs plans until the edge stops. Only the first call does anything.
-    pub async fn follow(&self, mut stages: watch::Receiver<Stage>) {
+    pub async fn follow(&self, mut stages: watch::Receiver<ShutdownStage>) {
         let Some(mut woken) = lock(&self.woken).take() else {
             return;
         };
@@ -56,12 +56,12 @@ impl Warmer {
             }
             tokio::select! {
                 biased;
-                _ = stages.wait_for(|stage| *stage != Stage::Running) => break,
+                _ = stages.wait_for(|stage| *stage != ShutdownStage::Running) => break,
                 woken = woken.recv() => match woken {
-                    Some(Wake::Run(run)) => {
+                    Some(WarmerEvent::Run(run)) => {
                         runs.spawn(run::execute(Arc::clone(&self.path), run, Arc::clone(&self.ledger)));
                     }
-                    Some(Wake::Reloaded) => self.note_new_plans(clock.now()),
+                    Some(WarmerEvent::Reloaded) => self.note_new_plans(clock.now()),
                     None => break,
                 },
                 Some(ended) = runs.join_next() => if let Ok(run) = ended {
@@ -88,21 +88,21 @@ impl Warmer {
             } else {
                 since.max(now)
             };
-            let due = |planned: &Planned| {
+            let due = |planned: &PlanEntry| {
                 let next = planned.schedule.as_ref()?.next_after(since)?;
                 (next <= now).then(|| (Arc::clone(&planned.plan.name), next))
             };
             state.plans.iter().filter_map(due).collect()
         };
         for (plan, due) in due {
-            self.start_due(&plan, due, Trigger::Schedule);
+            self.start_due(&plan, due, RunTrigger::Schedule);
         }
     }
 
-    fn start_due(&self, plan: &Arc<str>, due: Timestamp, trigger: Trigger) {
+    fn start_due(&self, plan: &Arc<str>, due: Timestamp, trigger: RunTrigger) {
         match self.begin(
             plan,
-            Begin {
+            RunStart {
                 trigger,
                 due: Some(due),
                 dry: false,
@@ -116,11 +116,11 @@ impl Warmer {
     /// Starts every plan whose time came while the edge was down, unless it is to be skipped or its
     /// window is over.
     fn start_what_was_missed(&self, now: Timestamp) {
-        self.remembered.forget_after(now);
-        let missed: Vec<(Arc<str>, Missed, Timestamp)> = {
+        self.memory.forget_after(now);
+        let missed: Vec<(Arc<str>, MissedRunAction, Timestamp)> = {
             let state = lock(&self.state);
-            let missed = |planned: &Planned| {
-                let followed = self.remembered.followed(&planned.plan.name)?;
+            let missed = |planned: &PlanEntry| {
+                let followed = self.memory.followed(&planned.plan.name)?;
                 let due = last_due(
                     planned,
                     followed.max(now.saturating_sub(planned.plan.window)),
@@ -133,10 +133,10 @@ impl Warmer {
         self.note_new_plans(now);
         for (plan, what, due) in missed {
             match what {
-                Missed::Run => self.start_due(&plan, due, Trigger::Missed),
-                Missed::Skip => {
+                MissedRunAction::Run => self.start_due(&plan, due, RunTrigger::Missed),
+                MissedRunAction::Skip => {
                     tracing::info!(%plan, "the plan's time came while the edge was down: skipped");
-                    self.remembered.note(&plan, due);
+                    self.memory.note(&plan, due);
                 }
             }
         }
@@ -150,8 +150,8 @@ impl Warmer {
             .iter()
             .filter(|planned| planned.schedule.is_some())
         {
-            if self.remembered.followed(&planned.plan.name).is_none() {
-                self.remembered.note(&planned.plan.name, now);
+            if self.memory.followed(&planned.plan.name).is_none() {
+                self.memory.note(&planned.plan.name, now);
             }
         }
     }
@@ -169,7 +169,7 @@ impl Warmer {
             }
         });
         if let Some(due) = run.due {
-            self.remembered.note(&run.plan.name, due);
+            self.memory.note(&run.plan.name, due);
         }
     }
 
@@ -207,7 +207,7 @@ impl Warmer {
         self.path.release(&|run| !open.contains(&run));
     }
 
-    fn worth(&self, run: &Run) -> Worth {
+    fn worth(&self, run: &Run) -> RunValue {
         let hits = self
             .path
             .site(&run.plan.site)
@@ -219,7 +219,7 @@ impl Warmer {
         let window_hits = hits.saturating_sub(run.before.hits).max(used.hits);
         #[allow(clippy::cast_precision_loss)] // A share needs four digits.
         let share = |part: u64, whole: u64| (part as f64 / whole as f64 * 1e4).round() / 1e4;
-        Worth {
+        RunValue {
             window_hits,
             hits_given: used.hits,
             share_of_hits: (window_hits > 0).then(|| share(used.hits, window_hits)),
@@ -230,14 +230,14 @@ impl Warmer {
 
     /// Writes popularity down.
     async fn save(&self) {
-        if !self.remembered.is_kept() {
+        if !self.memory.is_kept() {
             return;
         }
-        let (path, remembered) = (Arc::clone(&self.path), Arc::clone(&self.remembered));
+        let (path, memory) = (Arc::clone(&self.path), Arc::clone(&self.memory));
         // It may take a while, and runs go on meanwhile.
         let saved = tokio::task::spawn_blocking(move || {
             path.count();
-            remembered.save_popularity(&path.popularity());
+            memory.save_popularity(&path.popularity());
         });
         if saved.await.is_err() {
             tracing::error!("popularity could not be written down");
@@ -247,7 +247,7 @@ impl Warmer {
     async fn next_due(&self, clock: &Clock, save_at: Timestamp) {
         let next = {
             let state = lock(&self.state);
-            let next = |planned: &Planned| {
+            let next = |planned: &PlanEntry| {
                 planned
                     .schedule
                     .as_ref()
@@ -279,7 +279,7 @@ impl Warmer {
 
 /// The last time that a plan came due after `from` and up to `now`. There are no more of them than
 /// minutes in the longest window.
-fn last_due(planned: &Planned, from: Timestamp, now: Timestamp) -> Option<Timestamp> {
+fn last_due(planned: &PlanEntry, from: Timestamp, now: Timestamp) -> Option<Timestamp> {
     let schedule = planned.schedule.as_ref()?;
     let due = std::iter::successors(schedule.next_after(from), |due| schedule.next_after(*due));
     due.take_while(|due| *due <= now).last()

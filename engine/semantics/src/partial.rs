@@ -16,7 +16,7 @@ pub const MAX_RUNS: usize = 16;
 
 /// Runs of a representation's bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parts {
+pub struct ByteRuns {
     /// In order, none empty, none touching the next, none beyond `length`.
     runs: Vec<Range<u64>>,
     length: u64,
@@ -24,19 +24,19 @@ pub struct Parts {
 
 /// Where the bytes of a union come from: a place in what was kept before, or in the new part.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Piece {
+pub enum RunPiece {
     /// These of the bytes that were kept, one run after the other.
     Kept(Range<u64>),
     /// The new part, all of it.
     New,
 }
 
-impl Parts {
+impl ByteRuns {
     /// One run of a representation of `length` bytes; none where the run is empty, goes beyond it,
     /// or is the whole.
-    pub fn one(run: Range<u64>, length: u64) -> Option<Parts> {
+    pub fn one(run: Range<u64>, length: u64) -> Option<ByteRuns> {
         let is_part = run.start < run.end && run.end <= length && run != (0..length);
-        is_part.then(|| Parts {
+        is_part.then(|| ByteRuns {
             runs: vec![run],
             length,
         })
@@ -79,9 +79,9 @@ impl Parts {
     ///
     /// Runs that are more than [`MAX_RUNS`], or that make more than `most` bytes, are left out: the
     /// shortest first, the new one never.
-    pub fn with(&self, new: &Range<u64>, most: u64) -> (Option<Parts>, Vec<Piece>) {
+    pub fn with(&self, new: &Range<u64>, most: u64) -> (Option<ByteRuns>, Vec<RunPiece>) {
         let mut runs = self.joined_with(new);
-        let bytes = |runs: &[Joined]| {
+        let bytes = |runs: &[JoinedRuns]| {
             runs.iter()
                 .map(|run| run.place.end - run.place.start)
                 .sum::<u64>()
@@ -90,7 +90,7 @@ impl Parts {
             let others = runs
                 .iter()
                 .enumerate()
-                .filter(|(_, run)| !run.pieces.contains(&Piece::New));
+                .filter(|(_, run)| !run.pieces.contains(&RunPiece::New));
             let Some((shortest, _)) = others.min_by_key(|(_, run)| run.place.end - run.place.start)
             else {
                 break;
@@ -98,15 +98,15 @@ impl Parts {
             runs.remove(shortest);
         }
         let is_whole = matches!(&runs[..], [run] if run.place == (0..self.length));
-        let parts = (!is_whole).then(|| Parts {
+        let parts = (!is_whole).then(|| ByteRuns {
             runs: runs.iter().map(|run| run.place.clone()).collect(),
             length: self.length,
         });
         (parts, runs.into_iter().flat_map(|run| run.pieces).collect())
     }
 
-    fn joined_with(&self, new: &Range<u64>) -> Vec<Joined> {
-        let mut pieces: Vec<(Range<u64>, Piece)> = vec![(new.clone(), Piece::New)];
+    fn joined_with(&self, new: &Range<u64>) -> Vec<JoinedRuns> {
+        let mut pieces: Vec<(Range<u64>, RunPiece)> = vec![(new.clone(), RunPiece::New)];
         let mut before = 0;
         for run in &self.runs {
             for left in [
@@ -117,21 +117,21 @@ impl Parts {
                     let start = before + (left.start - run.start);
                     pieces.push((
                         left.clone(),
-                        Piece::Kept(start..start + (left.end - left.start)),
+                        RunPiece::Kept(start..start + (left.end - left.start)),
                     ));
                 }
             }
             before += run.end - run.start;
         }
         pieces.sort_by_key(|(place, _)| place.start);
-        let mut joined: Vec<Joined> = Vec::new();
+        let mut joined: Vec<JoinedRuns> = Vec::new();
         for (place, piece) in pieces {
             match joined.last_mut() {
                 Some(last) if last.place.end == place.start => {
                     last.place.end = place.end;
                     last.pieces.push(piece);
                 }
-                _ => joined.push(Joined {
+                _ => joined.push(JoinedRuns {
                     place,
                     pieces: vec![piece],
                 }),
@@ -141,9 +141,9 @@ impl Parts {
     }
 }
 
-struct Joined {
+struct JoinedRuns {
     place: Range<u64>,
-    pieces: Vec<Piece>,
+    pieces: Vec<RunPiece>,
 }
 
 #[cfg(test)]
@@ -154,8 +154,8 @@ mod tests {
 
     const ANY: u64 = u64::MAX;
 
-    fn parts(runs: &[Range<u64>], length: u64) -> Parts {
-        Parts {
+    fn parts(runs: &[Range<u64>], length: u64) -> ByteRuns {
+        ByteRuns {
             runs: runs.to_vec(),
             length,
         }
@@ -172,7 +172,7 @@ mod tests {
             (0..0, 0, false),
         ] {
             assert_eq!(
-                Parts::one(run.clone(), length).is_some(),
+                ByteRuns::one(run.clone(), length).is_some(),
                 is_part,
                 "{run:?} of {length}"
             );
@@ -201,9 +201,9 @@ mod tests {
     #[expect(clippy::single_range_in_vec_init, reason = "runs are ranges")]
     #[test]
     fn a_new_run_joins_those_that_it_touches_and_goes_before_what_was_there() {
-        use Piece::{Kept, New};
+        use RunPiece::{Kept, New};
         let held = parts(&[2..4, 6..8], 10);
-        let rows: [(Range<u64>, Option<Vec<Range<u64>>>, Vec<Piece>); 8] = [
+        let rows: [(Range<u64>, Option<Vec<Range<u64>>>, Vec<RunPiece>); 8] = [
             (4..6, Some(vec![2..8]), vec![Kept(0..2), New, Kept(2..4)]),
             (3..7, Some(vec![2..8]), vec![Kept(0..1), New, Kept(3..4)]),
             (
@@ -259,7 +259,10 @@ mod tests {
         let (kept, pieces) = held.with(&(50..60), 14);
         assert_eq!(
             (kept.unwrap().runs, pieces),
-            (vec![0..4, 50..60], vec![Piece::Kept(0..4), Piece::New])
+            (
+                vec![0..4, 50..60],
+                vec![RunPiece::Kept(0..4), RunPiece::New]
+            )
         );
         let (kept, _) = held.with(&(50..60), 5);
         assert_eq!(kept.unwrap().runs, [50..60]);
@@ -271,16 +274,16 @@ mod tests {
             const LENGTH: u64 = 80;
             let whole: Vec<u8> = (0..LENGTH as u8).collect();
             let cut = |range: &Range<u64>| whole[range.start as usize..range.end as usize].to_vec();
-            let mut held: Option<(Parts, Vec<u8>)> = None;
+            let mut held: Option<(ByteRuns, Vec<u8>)> = None;
             for (start, length) in runs {
                 let new = start..start + length;
                 let (parts, bytes) = match &held {
-                    None => (Parts::one(new.clone(), LENGTH), cut(&new)),
+                    None => (ByteRuns::one(new.clone(), LENGTH), cut(&new)),
                     Some((parts, kept)) => {
                         let (parts, pieces) = parts.with(&new, ANY);
-                        let piece = |piece: &Piece| match piece {
-                            Piece::Kept(place) => kept[place.start as usize..place.end as usize].to_vec(),
-                            Piece::New => cut(&new),
+                        let piece = |piece: &RunPiece| match piece {
+                            RunPiece::Kept(place) => kept[place.start as usize..place.end as usize].to_vec(),
+                            RunPiece::New => cut(&new),
                         };
                         (parts, pieces.iter().flat_map(piece).collect())
                     }

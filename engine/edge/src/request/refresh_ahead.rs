@@ -12,10 +12,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use super::admit::Exchange;
-use super::revalidate::Refreshed;
+use super::revalidate::RevalidationResult;
 use super::site::Site;
-use super::{Answer, Edge, revalidate, uses};
-use crate::pace::{Pace, Sign};
+use super::{Answer, Edge, hits, revalidate};
+use crate::pace::{FetchSignal, Pace};
 use crate::store::stored::StoredResponse;
 use tero_config::RefreshAhead;
 use tero_semantics::cache_status::Forward;
@@ -35,7 +35,7 @@ const CONCURRENCY: usize = 8;
 
 /// What a plan finds of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum WarmLookup {
     /// Nothing.
     Absent,
     /// It is stale.
@@ -48,66 +48,66 @@ pub enum Found {
     Fresh,
 }
 
-impl Found {
+impl WarmLookup {
     /// The name in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
-            Found::Absent => "absent",
-            Found::Stale => "stale",
-            Found::GoesStale => "goes-stale",
-            Found::Changed => "changed",
-            Found::Fresh => "fresh",
+            WarmLookup::Absent => "absent",
+            WarmLookup::Stale => "stale",
+            WarmLookup::GoesStale => "goes-stale",
+            WarmLookup::Changed => "changed",
+            WarmLookup::Fresh => "fresh",
         }
     }
 }
 
 /// What is stored for a plan's request: whether it will do until `until`, and for a page that
 /// changed at `changed`.
-pub fn look(
+pub fn look_for_plan(
     edge: &Edge,
     exchange: &Exchange,
     until: Timestamp,
     changed: Option<Timestamp>,
-) -> (Found, Option<Arc<StoredResponse>>) {
+) -> (WarmLookup, Option<Arc<StoredResponse>>) {
     let variants = edge.store.peek(&exchange.key);
     let Some(stored) = variants
         .as_ref()
         .and_then(|variants| variants.select(&exchange.parts.headers))
     else {
-        return (Found::Absent, None);
+        return (WarmLookup::Absent, None);
     };
     let (freshness, now) = (&stored.head.freshness, exchange.at);
     let stored_at = now.saturating_sub(freshness.age(now));
     let found = match () {
-        () if !freshness.is_fresh(now) => Found::Stale,
+        () if !freshness.is_fresh(now) => WarmLookup::Stale,
         () if changed.is_some_and(|changed| stored_at < changed && changed <= now) => {
-            Found::Changed
+            WarmLookup::Changed
         }
-        () if freshness.fresh_until() < until => Found::GoesStale,
-        () => Found::Fresh,
+        () if freshness.fresh_until() < until => WarmLookup::GoesStale,
+        () => WarmLookup::Fresh,
     };
     (found, Some(Arc::clone(stored)))
 }
 
-/// Fetches for a plan what [`look`] found wanting.
+/// Fetches for a plan what [`look_for_plan`] found wanting.
 pub async fn fetch(
     edge: &Arc<Edge>,
     exchange: &Arc<Exchange>,
-    found: Found,
+    found: WarmLookup,
     stored: Option<Arc<StoredResponse>>,
 ) -> Answer {
     let why = match found {
-        Found::Absent => Forward::UriMiss,
-        Found::Stale => Forward::Stale,
+        WarmLookup::Absent => Forward::UriMiss,
+        WarmLookup::Stale => Forward::Stale,
         // That something fresh is stored is no answer to a request that wants it fresher.
-        Found::GoesStale | Found::Changed | Found::Fresh => Forward::Request,
+        WarmLookup::GoesStale | WarmLookup::Changed | WarmLookup::Fresh => Forward::Request,
     };
     super::fetch(edge, exchange, stored, why).await
 }
 
 /// What became of revalidations ahead, by site.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AheadCounts {
+pub struct RefreshAheadCounts {
     /// The origin answered, and the answer is stored.
     pub refreshed: u64,
     /// It did not answer, or nothing that can be stored.
@@ -120,11 +120,11 @@ pub struct AheadCounts {
 
 /// Which stored responses are watched, and how their sites' origins do.
 #[derive(Debug, Default)]
-pub struct Ahead(Mutex<HashMap<usize, SiteAhead>>);
+pub struct Watchlist(Mutex<HashMap<usize, SiteWatchlist>>);
 
 #[derive(Debug)]
-struct SiteAhead {
-    watched: BinaryHeap<Reverse<Watched>>,
+struct SiteWatchlist {
+    watched: BinaryHeap<Reverse<ExpiringResponse>>,
     /// When those that are no longer stored were last taken out.
     tidied: Timestamp,
     pace: Pace,
@@ -137,47 +137,47 @@ struct SiteAhead {
     others: u64,
     /// Sent to the origin.
     sent: u64,
-    counts: AheadCounts,
+    counts: RefreshAheadCounts,
 }
 
 /// A stored response, and when its end is near.
 #[derive(Debug)]
-struct Watched {
+struct ExpiringResponse {
     at: Timestamp,
     stored: Weak<StoredResponse>,
 }
 
-impl PartialEq for Watched {
-    fn eq(&self, other: &Watched) -> bool {
+impl PartialEq for ExpiringResponse {
+    fn eq(&self, other: &ExpiringResponse) -> bool {
         self.at == other.at
     }
 }
 
-impl Eq for Watched {}
+impl Eq for ExpiringResponse {}
 
-impl PartialOrd for Watched {
-    fn partial_cmp(&self, other: &Watched) -> Option<std::cmp::Ordering> {
+impl PartialOrd for ExpiringResponse {
+    fn partial_cmp(&self, other: &ExpiringResponse) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Watched {
-    fn cmp(&self, other: &Watched) -> std::cmp::Ordering {
+impl Ord for ExpiringResponse {
+    fn cmp(&self, other: &ExpiringResponse) -> std::cmp::Ordering {
         self.at.cmp(&other.at)
     }
 }
 
-impl Ahead {
+impl Watchlist {
     fn with<T>(
         &self,
         site: &Site,
         settings: &RefreshAhead,
         now: Timestamp,
-        act: impl FnOnce(&mut SiteAhead) -> T,
+        act: impl FnOnce(&mut SiteWatchlist) -> T,
     ) -> T {
         let mut sites = lock(&self.0);
         let pace = || Pace::new(settings.rate, CONCURRENCY, now);
-        let new = || SiteAhead {
+        let new = || SiteWatchlist {
             watched: BinaryHeap::new(),
             tidied: Timestamp::default(),
             pace: pace(),
@@ -186,7 +186,7 @@ impl Ahead {
             saved: 0.0,
             others: 0,
             sent: 0,
-            counts: AheadCounts::default(),
+            counts: RefreshAheadCounts::default(),
         };
         let ahead = sites.entry(site.index).or_insert_with(new);
         // A new configuration may want another rate.
@@ -197,7 +197,7 @@ impl Ahead {
     }
 
     /// What became of revalidations ahead of a site.
-    pub fn counts(&self, site: usize) -> AheadCounts {
+    pub fn counts(&self, site: usize) -> RefreshAheadCounts {
         lock(&self.0)
             .get(&site)
             .map(|site| site.counts)
@@ -206,7 +206,7 @@ impl Ahead {
 }
 
 /// Watches the end of a response that has just been stored, if its site wants that.
-pub(super) fn watch(edge: &Edge, site: &Site, stored: &Arc<StoredResponse>) {
+pub(super) fn watch_expiry(edge: &Edge, site: &Site, stored: &Arc<StoredResponse>) {
     let Some(settings) = &site.settings.refresh_ahead else {
         return;
     };
@@ -221,7 +221,7 @@ pub(super) fn watch(edge: &Edge, site: &Site, stored: &Arc<StoredResponse>) {
     if !is_wanted || until.since(now) <= settings.before * 2 {
         return;
     }
-    edge.ahead.with(site, settings, now, |ahead| {
+    edge.watchlist.with(site, settings, now, |ahead| {
         // Not for each response that is stored while all that are watched are still there: this
         // looks at each of them.
         if ahead.watched.len() >= settings.max_watched
@@ -236,7 +236,7 @@ pub(super) fn watch(edge: &Edge, site: &Site, stored: &Arc<StoredResponse>) {
             ahead.counts.unwatched += 1;
             return;
         }
-        ahead.watched.push(Reverse(Watched {
+        ahead.watched.push(Reverse(ExpiringResponse {
             at: until.saturating_sub(settings.before),
             stored: Arc::downgrade(stored),
         }));
@@ -245,14 +245,14 @@ pub(super) fn watch(edge: &Edge, site: &Site, stored: &Arc<StoredResponse>) {
 
 /// Marks the stored responses whose end is near and that visitors want often. To be called every
 /// second or so.
-pub fn mark(edge: &Edge) {
+pub fn mark_expiring(edge: &Edge) {
     let now = edge.clock.now();
     let sites = edge.sites.load();
     for site in sites.iter() {
         let Some(settings) = &site.settings.refresh_ahead else {
             continue;
         };
-        let mark_some = |ahead: &mut SiteAhead| {
+        let mark_some = |ahead: &mut SiteWatchlist| {
             for _ in 0..MARKED_AT_ONCE {
                 if ahead
                     .watched
@@ -266,15 +266,15 @@ pub fn mark(edge: &Edge) {
                     .pop()
                     .and_then(|Reverse(watched)| watched.stored.upgrade());
                 if let Some(stored) =
-                    stored.filter(|stored| uses::hits_so_far(stored) >= settings.min_hits)
+                    stored.filter(|stored| hits::hits_so_far(stored) >= settings.min_hits)
                 {
-                    uses::mark_due(&stored);
+                    hits::mark_due(&stored);
                 }
             }
             true
         };
         // Many may end at the same time of day, and requests want the lock, too.
-        while edge.ahead.with(site, settings, now, mark_some) {
+        while edge.watchlist.with(site, settings, now, mark_some) {
             std::thread::yield_now();
         }
     }
@@ -288,7 +288,7 @@ pub(super) fn revalidate(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stored: &Ar
     };
     // What somebody is told by his name is nobody else's: the next visitor will do.
     if exchange.fields.authorization || exchange.directives.no_store {
-        return uses::mark_due(stored);
+        return hits::mark_due(stored);
     }
     let now = edge.clock.now();
     let all: u64 = site
@@ -297,27 +297,28 @@ pub(super) fn revalidate(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stored: &Ar
         .iter()
         .map(|(_, count)| count)
         .sum();
-    if !edge.ahead.with(site, &settings, now, |ahead| {
+    if !edge.watchlist.with(site, &settings, now, |ahead| {
         ahead.begin(&settings, all, now)
     }) {
         return;
     }
     let Some(lead) = edge.collapse.lead(&exchange.key) else {
         return edge
-            .ahead
+            .watchlist
             .with(site, &settings, now, |ahead| ahead.give_back());
     };
     let (edge, exchange, stored) = (Arc::clone(edge), Arc::clone(exchange), Arc::clone(stored));
     tokio::spawn(async move {
-        let refreshed = revalidate::to_its_end(&edge, &exchange, stored, lead).await;
+        let refreshed = revalidate::revalidate_to_completion(&edge, &exchange, stored, lead).await;
         let ended = edge.clock.now();
-        edge.ahead.with(&exchange.site, &settings, ended, |ahead| {
-            ahead.end(&refreshed, ended.since(now), ended)
-        });
+        edge.watchlist
+            .with(&exchange.site, &settings, ended, |ahead| {
+                ahead.end(&refreshed, ended.since(now), ended)
+            });
     });
 }
 
-impl SiteAhead {
+impl SiteWatchlist {
     /// Whether one more may go out.
     fn begin(&mut self, settings: &RefreshAhead, all: u64, now: Timestamp) -> bool {
         let others = all.saturating_sub(self.sent);
@@ -348,25 +349,29 @@ impl SiteAhead {
         self.sent -= 1;
     }
 
-    fn end(&mut self, refreshed: &Refreshed, took: Duration, now: Timestamp) {
+    fn end(&mut self, refreshed: &RevalidationResult, took: Duration, now: Timestamp) {
         self.under_way = self.under_way.saturating_sub(1);
         let count = match refreshed {
-            Refreshed::Stored => &mut self.counts.refreshed,
-            Refreshed::NotStored(..) | Refreshed::Failed(_) => &mut self.counts.failed,
+            RevalidationResult::Stored => &mut self.counts.refreshed,
+            RevalidationResult::NotStored(..) | RevalidationResult::Failed(_) => {
+                &mut self.counts.failed
+            }
         };
         *count += 1;
         let sign = match refreshed {
-            Refreshed::NotStored(status, retry_after)
+            RevalidationResult::NotStored(status, retry_after)
                 if status.is_server_error() || *status == 429 =>
             {
-                Sign::Overloaded {
+                FetchSignal::Overloaded {
                     retry_after: *retry_after,
                 }
             }
-            Refreshed::Failed(retry_after) => Sign::Overloaded {
+            RevalidationResult::Failed(retry_after) => FetchSignal::Overloaded {
                 retry_after: *retry_after,
             },
-            Refreshed::Stored | Refreshed::NotStored(..) => Sign::Answered(took),
+            RevalidationResult::Stored | RevalidationResult::NotStored(..) => {
+                FetchSignal::Answered(took)
+            }
         };
         self.pace.end(sign, now);
     }

@@ -17,12 +17,12 @@ use tero_semantics::precondition::not_modified_headers;
 const SLOTS: usize = 256;
 
 thread_local! {
-    static HEADS: RefCell<Vec<Option<Head>>> = RefCell::new((0..SLOTS).map(|_| None).collect());
+    static HEADS: RefCell<Vec<Option<ReadyHead>>> = RefCell::new((0..SLOTS).map(|_| None).collect());
 }
 
 /// What a head was made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Made {
+pub(super) struct HeadKey {
     /// The stored response.
     pub(super) id: u64,
     /// `Age`, in seconds.
@@ -33,14 +33,14 @@ pub(super) struct Made {
 
 /// A head that was made before.
 #[derive(Debug)]
-pub(super) struct Head {
-    made: Made,
+pub(super) struct ReadyHead {
+    made: HeadKey,
     lines: Arc<[u8]>,
     fields: Option<HeaderMap>,
     not_modified: Option<Arc<[u8]>>,
 }
 
-impl Head {
+impl ReadyHead {
     /// The lines of its fields, without that of the length of the content.
     pub(super) fn lines(&self) -> Arc<[u8]> {
         Arc::clone(&self.lines)
@@ -73,15 +73,15 @@ pub(super) fn lines_of(fields: &HeaderMap) -> Vec<u8> {
 /// What `ask` takes from the head made for `made`, with the lines that `make` makes where there is
 /// none yet.
 pub(super) fn head<T>(
-    made: Made,
+    made: HeadKey,
     make: impl FnOnce() -> Vec<u8>,
-    ask: impl FnOnce(&mut Head) -> T,
+    ask: impl FnOnce(&mut ReadyHead) -> T,
 ) -> T {
     HEADS.with_borrow_mut(|heads| {
         let slot = &mut heads[made.id as usize % SLOTS];
         match slot {
             Some(head) if head.made == made => ask(head),
-            _ => ask(slot.insert(Head {
+            _ => ask(slot.insert(ReadyHead {
                 made,
                 lines: make().into(),
                 fields: None,
@@ -100,14 +100,14 @@ mod tests {
 
     #[test]
     fn a_head_serves_for_its_own_response_and_second_only() {
-        let age = |made: Made| {
+        let age = |made: HeadKey| {
             head(
                 made,
                 || made.age_secs.to_string().into_bytes(),
                 |head| head.lines().to_vec(),
             )
         };
-        let made = Made {
+        let made = HeadKey {
             id: 7,
             age_secs: 1,
             ttl_secs: 59,
@@ -122,7 +122,7 @@ mod tests {
             b"1"
         );
         assert_eq!(
-            age(Made {
+            age(HeadKey {
                 age_secs: 2,
                 ttl_secs: 58,
                 ..made
@@ -130,7 +130,7 @@ mod tests {
             b"2"
         );
         assert_eq!(
-            age(Made {
+            age(HeadKey {
                 id: 7 + SLOTS as u64,
                 ..made
             }),
@@ -169,7 +169,7 @@ mod tests {
             lines_of(&make()),
             b"etag: \"a\"\r\ncontent-type: text/plain\r\nage: 1\r\n"
         );
-        let made = Made {
+        let made = HeadKey {
             id: 9,
             age_secs: 1,
             ttl_secs: 1,

@@ -25,34 +25,34 @@ const VERSION: u32 = 1;
 
 /// The state directory, or none, and what is known of plans.
 #[derive(Debug, Default)]
-pub struct Remembered {
+pub struct PlanMemory {
     folder: Option<PathBuf>,
     plans: Mutex<BTreeMap<String, i64>>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File<T> {
+struct SavedFile<T> {
     version: u32,
     content: T,
 }
 
-impl Remembered {
+impl PlanMemory {
     /// What the folder remembers; it is made where it is missing. Without a folder nothing is
     /// remembered.
     ///
     /// # Errors
     /// When the folder can't be made.
-    pub fn open(folder: Option<PathBuf>) -> std::io::Result<Remembered> {
+    pub fn open(folder: Option<PathBuf>) -> std::io::Result<PlanMemory> {
         if let Some(folder) = &folder {
             std::fs::create_dir_all(folder)?;
         }
-        let remembered = Remembered {
+        let memory = PlanMemory {
             folder,
             plans: Mutex::default(),
         };
-        *remembered.lock() = remembered.read(PLANS, MAX_PLANS_BYTES).unwrap_or_default();
-        Ok(remembered)
+        *memory.lock() = memory.read(PLANS, MAX_PLANS_BYTES).unwrap_or_default();
+        Ok(memory)
     }
 
     /// Up to when a plan's schedule has been followed; none for a plan that is new.
@@ -147,7 +147,7 @@ fn read<T: DeserializeOwned>(file: &Path, max_bytes: u64) -> Result<Option<T>, S
 /// Why they are none of ours, for people.
 #[doc(hidden)] // Public for the fuzz targets and the replay of their corpus.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
-    let File { version, content } =
+    let SavedFile { version, content } =
         serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     if version == VERSION {
         Ok(content)
@@ -162,7 +162,7 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
 /// None for what is remembered.
 #[doc(hidden)]
 pub fn to_bytes<T: Serialize>(content: &T) -> std::io::Result<Vec<u8>> {
-    serde_json::to_vec(&File {
+    serde_json::to_vec(&SavedFile {
         version: VERSION,
         content,
     })
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn what_is_noted_is_known_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
-        let open = || Remembered::open(Some(folder.path().join("deep/state"))).unwrap();
+        let open = || PlanMemory::open(Some(folder.path().join("deep/state"))).unwrap();
         let first = open();
         assert_eq!(first.followed("apertura"), None);
         first.note("apertura", NOON);
@@ -215,12 +215,12 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             std::fs::write(folder.path().join(PLANS), nonsense).unwrap();
             std::fs::write(folder.path().join(POPULARITY), nonsense).unwrap();
-            let remembered = Remembered::open(Some(folder.path().to_owned())).unwrap();
-            assert_eq!(remembered.followed("x"), None, "{nonsense}");
-            assert!(remembered.popularity().is_none(), "{nonsense}");
-            remembered.note("x", NOON);
+            let memory = PlanMemory::open(Some(folder.path().to_owned())).unwrap();
+            assert_eq!(memory.followed("x"), None, "{nonsense}");
+            assert!(memory.popularity().is_none(), "{nonsense}");
+            memory.note("x", NOON);
             assert_eq!(
-                Remembered::open(Some(folder.path().to_owned()))
+                PlanMemory::open(Some(folder.path().to_owned()))
                     .unwrap()
                     .followed("x"),
                 Some(NOON)
@@ -230,16 +230,16 @@ mod tests {
 
     #[test]
     fn what_is_said_of_the_future_is_forgotten() {
-        let remembered = Remembered::default();
-        remembered.note("now", NOON);
-        remembered.note("wrong", Timestamp::from_unix_secs(i64::MAX / 1_000));
-        remembered.forget_after(NOON);
+        let memory = PlanMemory::default();
+        memory.note("now", NOON);
+        memory.note("wrong", Timestamp::from_unix_secs(i64::MAX / 1_000));
+        memory.forget_after(NOON);
         assert_eq!(
-            (remembered.followed("now"), remembered.followed("wrong")),
+            (memory.followed("now"), memory.followed("wrong")),
             (Some(NOON), None)
         );
-        remembered.note("wrong", NOON);
-        assert_eq!(remembered.followed("wrong"), Some(NOON));
+        memory.note("wrong", NOON);
+        assert_eq!(memory.followed("wrong"), Some(NOON));
     }
 
     #[test]
@@ -252,7 +252,7 @@ mod tests {
                 format!("{text}{}", " ".repeat(length as usize - text.len())),
             )
             .unwrap();
-            Remembered::open(Some(folder.path().to_owned()))
+            PlanMemory::open(Some(folder.path().to_owned()))
                 .unwrap()
                 .followed("x")
                 .is_some()
@@ -262,17 +262,17 @@ mod tests {
 
     #[test]
     fn without_a_folder_nothing_is_written() {
-        let remembered = Remembered::open(None).unwrap();
-        remembered.note("x", NOON);
-        remembered.save_popularity(&BTreeMap::new());
-        assert_eq!(remembered.followed("x"), Some(NOON));
-        assert!(remembered.popularity().is_none() && !remembered.is_kept());
+        let memory = PlanMemory::open(None).unwrap();
+        memory.note("x", NOON);
+        memory.save_popularity(&BTreeMap::new());
+        assert_eq!(memory.followed("x"), Some(NOON));
+        assert!(memory.popularity().is_none() && !memory.is_kept());
     }
 
     #[test]
     fn a_folder_that_can_not_be_made_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("file"), "").unwrap();
-        assert!(Remembered::open(Some(folder.path().join("file/state"))).is_err());
+        assert!(PlanMemory::open(Some(folder.path().join("file/state"))).is_err());
     }
 }

@@ -12,21 +12,24 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
 use http_body::Body;
 
-use super::path::{Decided, Found, Page, Path, Purpose, SiteFacts, Traffic, Wait, WarmOutcome};
-use tero_edge::request::admit::{self, Exchange, From, Handling};
+use super::path::{
+    BoxFuture, FetchPurpose, Page, PageDecision, RequestPath, SiteFacts, TrafficCounts, WarmLookup,
+    WarmOutcome,
+};
+use tero_edge::request::admit::{self, Exchange, Handling, RequestSource};
 use tero_edge::request::body::EdgeBody;
 use tero_edge::request::site::Site;
-use tero_edge::request::{self, Answer, Edge, ahead};
+use tero_edge::request::{self, Answer, Edge, refresh_ahead};
 use tero_edge::store::Key;
 use tero_edge::telemetry::Outcome;
 use tero_edge::telemetry::popularity::Hours;
 use tero_edge::telemetry::popularity::saved::SavedSite;
-use tero_edge::telemetry::warm_use::Use;
+use tero_edge::telemetry::warm_use::UsedResponses;
 use tero_policy_host::device::Device;
 use tero_policy_host::warm_url::PopularPage;
 use tero_policy_host::warm_url::WarmUrl;
 use tero_semantics::cache_status::CACHE_STATUS;
-use tero_semantics::decision::Lookup;
+use tero_semantics::decision::LookupDecision;
 use tero_semantics::retry_after::retry_after;
 use tero_time::clock::Clock;
 
@@ -39,14 +42,14 @@ const ACCEPT_IMAGE: HeaderValue =
 const ACCEPT_ANY: HeaderValue = HeaderValue::from_static("*/*");
 
 /// The request path of an edge.
-struct EdgePath(Arc<Edge>);
+struct EdgeRequestPath(Arc<Edge>);
 
 /// The request path of `edge`, as warming sees it.
-pub(super) fn path(edge: &Arc<Edge>) -> Arc<dyn Path> {
-    Arc::new(EdgePath(Arc::clone(edge)))
+pub(super) fn path(edge: &Arc<Edge>) -> Arc<dyn RequestPath> {
+    Arc::new(EdgeRequestPath(Arc::clone(edge)))
 }
 
-impl Path for EdgePath {
+impl RequestPath for EdgeRequestPath {
     fn clock(&self) -> &Clock {
         &self.0.clock
     }
@@ -63,16 +66,21 @@ impl Path for EdgePath {
         })
     }
 
-    fn decide(&self, page: &Page, device: Device) -> Option<Decided> {
+    fn decide(&self, page: &Page, device: Device) -> Option<PageDecision> {
         let exchange = self.admit(page, device, 0)?;
-        Some(Decided {
-            looked_up: exchange.decision.lookup == Lookup::Cache,
+        Some(PageDecision {
+            looked_up: exchange.decision.lookup == LookupDecision::Cache,
             variant: exchange.decision.variant.clone(),
             key: exchange.key,
         })
     }
 
-    fn fetch(&self, page: &Page, device: Device, purpose: Purpose) -> Wait<'_, WarmOutcome> {
+    fn fetch(
+        &self,
+        page: &Page,
+        device: Device,
+        purpose: FetchPurpose,
+    ) -> BoxFuture<'_, WarmOutcome> {
         let exchange = self.admit(page, device, purpose.run);
         Box::pin(async move {
             match exchange {
@@ -85,12 +93,16 @@ impl Path for EdgePath {
                 }
                 Some(exchange) => {
                     let (edge, exchange) = (&self.0, Arc::new(exchange));
-                    let (found, stored) =
-                        ahead::look(edge, &exchange, purpose.until, purpose.changed);
-                    if found == Found::Fresh {
+                    let (found, stored) = refresh_ahead::look_for_plan(
+                        edge,
+                        &exchange,
+                        purpose.until,
+                        purpose.changed,
+                    );
+                    if found == WarmLookup::Fresh {
                         return WarmOutcome::Fresh;
                     }
-                    let answer = ahead::fetch(edge, &exchange, found, stored).await;
+                    let answer = refresh_ahead::fetch(edge, &exchange, found, stored).await;
                     let kept = || edge.store.is_kept(&Key::new(&exchange.key));
                     outcome_of(answer, &edge.clock, kept).await
                 }
@@ -98,10 +110,10 @@ impl Path for EdgePath {
         })
     }
 
-    fn look(&self, page: &Page, device: Device, purpose: Purpose) -> Found {
+    fn look(&self, page: &Page, device: Device, purpose: FetchPurpose) -> WarmLookup {
         let exchange = self.admit(page, device, purpose.run);
-        exchange.map_or(Found::Absent, |exchange| {
-            ahead::look(&self.0, &exchange, purpose.until, purpose.changed).0
+        exchange.map_or(WarmLookup::Absent, |exchange| {
+            refresh_ahead::look_for_plan(&self.0, &exchange, purpose.until, purpose.changed).0
         })
     }
 
@@ -113,7 +125,12 @@ impl Path for EdgePath {
             .is_none_or(|site| site.origin.has_room())
     }
 
-    fn read(&self, page: &Page, run: u64, max_bytes: usize) -> Wait<'_, Result<Vec<u8>, String>> {
+    fn read(
+        &self,
+        page: &Page,
+        run: u64,
+        max_bytes: usize,
+    ) -> BoxFuture<'_, Result<Vec<u8>, String>> {
         let exchange = self.admit(page, Device::Unknown, run);
         Box::pin(async move {
             let mut exchange = exchange.ok_or("can't be asked for")?;
@@ -150,7 +167,7 @@ impl Path for EdgePath {
         site.policies.plan_warm(plan, popular, self.0.clock.now())
     }
 
-    fn used(&self, run: u64) -> Use {
+    fn used(&self, run: u64) -> UsedResponses {
         self.0.warm_use.of(run)
     }
 
@@ -158,10 +175,10 @@ impl Path for EdgePath {
         request::count_hits(&self.0);
     }
 
-    fn traffic(&self, site: usize) -> Traffic {
+    fn traffic(&self, site: usize) -> TrafficCounts {
         let sites = self.0.sites.load();
         let Some(site) = sites.at(site) else {
-            return Traffic::default();
+            return TrafficCounts::default();
         };
         let outcomes = site.counters.outcomes_in_all();
         let hits = [
@@ -170,7 +187,7 @@ impl Path for EdgePath {
             Outcome::Revalidated,
             Outcome::Collapsed,
         ];
-        Traffic {
+        TrafficCounts {
             hits: hits
                 .into_iter()
                 .map(|outcome| outcomes.count(outcome))
@@ -183,7 +200,7 @@ impl Path for EdgePath {
     }
 
     fn look_ahead(&self) {
-        ahead::mark(&self.0);
+        refresh_ahead::mark_expiring(&self.0);
     }
 
     fn popularity(&self) -> BTreeMap<String, SavedSite> {
@@ -211,14 +228,14 @@ impl Path for EdgePath {
     }
 }
 
-impl EdgePath {
+impl EdgeRequestPath {
     fn admit(&self, page: &Page, device: Device, run: u64) -> Option<Exchange> {
-        let from = From {
+        let source = RequestSource {
             device: Some(device),
             warm_run: run,
-            ..From::default()
+            ..RequestSource::default()
         };
-        admit::admit(&self.0, head_of(page, device)?, from).ok()
+        admit::admit(&self.0, head_of(page, device)?, source).ok()
     }
 }
 

@@ -7,13 +7,13 @@ use chrono_tz::Tz;
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
 
-use super::read::{self, Tried};
+use super::read::{self, TestedPolicy};
 use crate::Hook;
 use crate::device::Device;
 use crate::warm_url::PopularPage;
 use tero_config as config;
 use tero_config::{ConfigErrors, Mistakes, ModuleSource, read_text};
-use tero_time::local_time::WrittenTime;
+use tero_time::local_time::LocalDateTime;
 
 /// A file of cases, checked.
 #[derive(Clone, Debug)]
@@ -33,17 +33,17 @@ pub struct Cases {
 pub(super) struct Case {
     pub(super) name: String,
     pub(super) line: usize,
-    pub(super) at: WrittenTime,
-    pub(super) request: Request,
-    pub(super) response: Option<Response>,
+    pub(super) at: LocalDateTime,
+    pub(super) request: CaseRequest,
+    pub(super) response: Option<CaseResponse>,
     pub(super) plan: String,
     pub(super) popular: Vec<PopularPage>,
     /// What is expected of each hook's answer.
-    pub(super) expected: Vec<(Hook, Vec<Expected>)>,
+    pub(super) expected: Vec<(Hook, Vec<Expectation>)>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Request {
+pub(super) struct CaseRequest {
     pub(super) method: Method,
     pub(super) scheme: String,
     pub(super) host: String,
@@ -55,14 +55,14 @@ pub(super) struct Request {
 }
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Response {
+pub(super) struct CaseResponse {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
 }
 
 /// What one field of an answer should be.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Expected {
+pub(super) enum Expectation {
     /// This value. Of a list of tables, only the keys that are written.
     Is(&'static str, Value),
     /// A text that holds this one.
@@ -100,7 +100,7 @@ impl Cases {
         base_dir: &Path,
         module: Option<ModuleSource>,
     ) -> Result<Cases, ConfigErrors> {
-        read::parse(text, file, base_dir, Tried::Written(module))
+        read::parse(text, file, base_dir, TestedPolicy::Written(module))
     }
 
     /// How many cases there are.
@@ -122,6 +122,11 @@ impl Cases {
         file: &str,
         policy: config::Policy,
     ) -> Result<Cases, ConfigErrors> {
-        read::parse(text, file, Path::new(""), Tried::Given(Box::new(policy)))
+        read::parse(
+            text,
+            file,
+            Path::new(""),
+            TestedPolicy::Given(Box::new(policy)),
+        )
     }
 }

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use crate::answer::{RequestAnswer, ResponseAnswer};
-use crate::chain::{Answered, Ask, Chain};
-use crate::counters::{FailureKind, Status};
-use crate::guest::{Failure, Guest};
+use crate::chain::{Chain, PolicyRequest, PolicyResponse};
+use crate::counters::{FailureKind, PolicyStatus};
+use crate::guest::{Guest, GuestFailure};
 use crate::manifest::Hook;
 use crate::{Policy, combine};
 use tero_semantics::decision::{RequestDecision, ResponseDecision};
@@ -14,7 +14,7 @@ use tero_semantics::timestamp::Timestamp;
 
 /// What one policy said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Word<A> {
+pub enum PolicyAnswer<A> {
     /// Its answer, checked.
     Answer(A),
     /// It failed, and has decided nothing.
@@ -32,9 +32,9 @@ pub enum Word<A> {
 
 /// What each policy of a chain said, and what it comes to.
 #[derive(Clone, Debug)]
-pub struct Consulted<A, D> {
+pub struct ChainTrace<A, D> {
     /// In the order of the chain.
-    pub answers: Vec<(Arc<Policy>, Word<A>)>,
+    pub answers: Vec<(Arc<Policy>, PolicyAnswer<A>)>,
     /// All answers, combined.
     pub decision: D,
 }
@@ -44,48 +44,48 @@ impl Chain {
     /// thread that serves requests.
     pub fn consult_request(
         &self,
-        ask: &Ask<'_>,
+        ask: &PolicyRequest<'_>,
         now: Timestamp,
-    ) -> Consulted<RequestAnswer, RequestDecision> {
+    ) -> ChainTrace<RequestAnswer, RequestDecision> {
         let answers = self.consult(Hook::OnRequest, |policy, guest| {
             policy.request_answer(guest, ask, now)
         });
         let decision = self.combined(given(&answers));
-        Consulted { answers, decision }
+        ChainTrace { answers, decision }
     }
 
     /// What the policies say about a response; as [`Chain::consult_request`].
     pub fn consult_response(
         &self,
-        ask: &Ask<'_>,
-        answered: &Answered<'_>,
+        ask: &PolicyRequest<'_>,
+        answered: &PolicyResponse<'_>,
         now: Timestamp,
-    ) -> Consulted<ResponseAnswer, ResponseDecision> {
+    ) -> ChainTrace<ResponseAnswer, ResponseDecision> {
         let answers = self.consult(Hook::OnResponse, |policy, guest| {
             policy.response_answer(guest, ask, answered, now)
         });
         let decision = combine::responses(given(&answers));
-        Consulted { answers, decision }
+        ChainTrace { answers, decision }
     }
 
     fn consult<A>(
         &self,
         hook: Hook,
-        question: impl Fn(&Policy, &mut Guest) -> Result<A, Failure>,
-    ) -> Vec<(Arc<Policy>, Word<A>)> {
+        question: impl Fn(&Policy, &mut Guest) -> Result<A, GuestFailure>,
+    ) -> Vec<(Arc<Policy>, PolicyAnswer<A>)> {
         let say = |policy: &Policy| {
-            if let Status::SwitchedOff { reason, .. } = policy.status() {
-                return Word::Off(reason);
+            if let PolicyStatus::SwitchedOff { reason, .. } = policy.status() {
+                return PolicyAnswer::Off(reason);
             }
             if !policy.manifest().has(hook) {
-                return Word::NoHook;
+                return PolicyAnswer::NoHook;
             }
             match policy
                 .fresh_guest()
                 .and_then(|mut guest| question(policy, &mut guest))
             {
-                Ok(answer) => Word::Answer(answer),
-                Err(Failure { kind, reason }) => Word::Failed { kind, reason },
+                Ok(answer) => PolicyAnswer::Answer(answer),
+                Err(GuestFailure { kind, reason }) => PolicyAnswer::Failed { kind, reason },
             }
         };
         self.policies()
@@ -95,10 +95,10 @@ impl Chain {
     }
 }
 
-fn given<A: Clone>(answers: &[(Arc<Policy>, Word<A>)]) -> Vec<(&str, A)> {
+fn given<A: Clone>(answers: &[(Arc<Policy>, PolicyAnswer<A>)]) -> Vec<(&str, A)> {
     let given = answers.iter().filter_map(|(policy, said)| match said {
-        Word::Answer(answer) => Some((&**policy.name(), answer.clone())),
-        Word::Failed { .. } | Word::NoHook | Word::Off(_) => None,
+        PolicyAnswer::Answer(answer) => Some((&**policy.name(), answer.clone())),
+        PolicyAnswer::Failed { .. } | PolicyAnswer::NoHook | PolicyAnswer::Off(_) => None,
     });
     given.collect()
 }

@@ -6,44 +6,44 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 /// What goes on in a connection that has ceased to speak HTTP; ends with it.
-pub type Tunnel = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub type TunnelFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A client's connection. Its requests are counted, so that nothing that belongs to one of them
 /// reaches another.
-pub trait Connection: Debug + Send + Sync {
+pub trait ClientConnection: Debug + Send + Sync {
     /// The number of the request that is being answered.
     fn current(&self) -> u64;
     /// Sends an interim response to the request of that number, unless its answer has begun or too
     /// much waits for the client already.
     fn send_interim(&self, request: u64, head: &[u8]);
     /// Lets `tunnel` run once the answer of that request has gone out.
-    fn become_tunnel(&self, request: u64, tunnel: Tunnel);
+    fn become_tunnel(&self, request: u64, tunnel: TunnelFuture);
 }
 
 /// Who waits for the answer to a request.
 #[derive(Clone, Debug)]
-pub struct Caller {
-    connection: Arc<dyn Connection>,
+pub struct ClientHandle {
+    connection: Arc<dyn ClientConnection>,
     request: u64,
 }
 
-impl Caller {
+impl ClientHandle {
     /// Whose request is being answered on `connection`.
-    pub fn on(connection: Arc<dyn Connection>) -> Caller {
+    pub fn on(connection: Arc<dyn ClientConnection>) -> ClientHandle {
         let request = connection.current();
-        Caller {
+        ClientHandle {
             connection,
             request,
         }
     }
 
-    /// As [`Connection::send_interim`].
+    /// As [`ClientConnection::send_interim`].
     pub(super) fn send_interim(&self, head: &[u8]) {
         self.connection.send_interim(self.request, head);
     }
 
-    /// As [`Connection::become_tunnel`].
-    pub(super) fn become_tunnel(&self, tunnel: Tunnel) {
+    /// As [`ClientConnection::become_tunnel`].
+    pub(super) fn become_tunnel(&self, tunnel: TunnelFuture) {
         self.connection.become_tunnel(self.request, tunnel);
     }
 }

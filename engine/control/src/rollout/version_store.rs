@@ -11,7 +11,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::record::{Record, RecordError, file_of, version_of};
+use super::record::{PolicyRecord, RecordError, file_of, version_of};
 use tero_policy_host as policy;
 use tero_state::trusted;
 
@@ -20,7 +20,7 @@ const MAX_RECORD_BYTES: u64 = 1 << 20;
 
 /// Why the state directory can't be used.
 #[derive(Debug, thiserror::Error)]
-pub enum ShelfError {
+pub enum VersionStoreError {
     /// Something can't be read or written, or others could have written it.
     #[error("the state directory: {path}: {source}", path = path.display())]
     File {
@@ -49,17 +49,17 @@ pub enum ShelfError {
 
 /// The state directory, held for this edge.
 #[derive(Debug)]
-pub(super) struct Shelf {
+pub(super) struct VersionStore {
     folder: PathBuf,
     _lock: File,
 }
 
-impl Shelf {
+impl VersionStore {
     /// Takes the folder; makes it if it is missing.
     ///
     /// # Errors
-    /// [`ShelfError`] when others may write in it, or another edge has it.
-    pub(super) fn open(folder: &Path) -> Result<Shelf, ShelfError> {
+    /// [`VersionStoreError`] when others may write in it, or another edge has it.
+    pub(super) fn open(folder: &Path) -> Result<VersionStore, VersionStoreError> {
         for part in ["versions", "policies"] {
             let path = folder.join(part);
             trusted::make_folder(&path).map_err(at(&path))?;
@@ -73,57 +73,68 @@ impl Shelf {
             .map_err(at(&path))?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(ShelfError::Taken(folder.to_owned())),
-            Err(TryLockError::Error(source)) => return Err(ShelfError::File { path, source }),
+            Err(TryLockError::WouldBlock) => {
+                return Err(VersionStoreError::Taken(folder.to_owned()));
+            }
+            Err(TryLockError::Error(source)) => {
+                return Err(VersionStoreError::File { path, source });
+            }
         }
-        let shelf = Shelf {
+        let store = VersionStore {
             folder: folder.to_owned(),
             _lock: lock,
         };
-        shelf.sweep();
-        Ok(shelf)
+        store.sweep();
+        Ok(store)
     }
 
     /// The record of a policy; an empty one where there is none.
     ///
     /// # Errors
-    /// [`ShelfError`]
-    pub(super) fn record(&self, policy: &str) -> Result<Record, ShelfError> {
+    /// [`VersionStoreError`]
+    pub(super) fn record(&self, policy: &str) -> Result<PolicyRecord, VersionStoreError> {
         let path = self.record_path(policy);
         match trusted::read(&path, MAX_RECORD_BYTES) {
-            Ok(text) => Record::parse(&text).map_err(|source| ShelfError::Record { path, source }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Record::default()),
-            Err(source) => Err(ShelfError::File { path, source }),
+            Ok(text) => PolicyRecord::parse(&text)
+                .map_err(|source| VersionStoreError::Record { path, source }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(PolicyRecord::default()),
+            Err(source) => Err(VersionStoreError::File { path, source }),
         }
     }
 
     /// Writes the record of a policy, whole or not at all.
     ///
     /// # Errors
-    /// [`ShelfError::File`]
-    pub(super) fn keep_record(&self, policy: &str, record: &Record) -> Result<(), ShelfError> {
+    /// [`VersionStoreError::File`]
+    pub(super) fn keep_record(
+        &self,
+        policy: &str,
+        record: &PolicyRecord,
+    ) -> Result<(), VersionStoreError> {
         let path = self.record_path(policy);
-        let text = record.to_bytes().map_err(|source| ShelfError::Record {
-            path: path.clone(),
-            source: source.into(),
-        })?;
+        let text = record
+            .to_bytes()
+            .map_err(|source| VersionStoreError::Record {
+                path: path.clone(),
+                source: source.into(),
+            })?;
         trusted::write(&path, &[&text]).map_err(at(&path))
     }
 
     /// The version of that digest, as it was pushed.
     ///
     /// # Errors
-    /// [`ShelfError`], also where it is not what was pushed.
+    /// [`VersionStoreError`], also where it is not what was pushed.
     pub(super) fn version(
         &self,
         name: &str,
         digest: &str,
         max_bytes: u64,
-    ) -> Result<Vec<u8>, ShelfError> {
+    ) -> Result<Vec<u8>, VersionStoreError> {
         let path = self.version_path(name, digest);
         let content = trusted::read(&path, max_bytes).map_err(at(&path))?;
         if policy::digest(&content) != digest {
-            return Err(ShelfError::Damaged(path));
+            return Err(VersionStoreError::Damaged(path));
         }
         Ok(content)
     }
@@ -131,19 +142,19 @@ impl Shelf {
     /// Keeps a version.
     ///
     /// # Errors
-    /// [`ShelfError::File`]
+    /// [`VersionStoreError::File`]
     pub(super) fn keep_version(
         &self,
         policy: &str,
         digest: &str,
         content: &[u8],
-    ) -> Result<(), ShelfError> {
+    ) -> Result<(), VersionStoreError> {
         let path = self.version_path(policy, digest);
         trusted::write(&path, &[content]).map_err(at(&path))
     }
 
     /// Removes the versions of a policy that its record does not name (any more).
-    pub(super) fn thin_out(&self, policy: &str, record: &Record) {
+    pub(super) fn thin_out(&self, policy: &str, record: &PolicyRecord) {
         for path in self.files("versions") {
             let digest = path
                 .file_name()
@@ -184,9 +195,9 @@ impl Shelf {
     }
 }
 
-fn at(path: &Path) -> impl Fn(io::Error) -> ShelfError {
+fn at(path: &Path) -> impl Fn(io::Error) -> VersionStoreError {
     let path = path.to_owned();
-    move |source| ShelfError::File {
+    move |source| VersionStoreError::File {
         path: path.clone(),
         source,
     }
@@ -199,58 +210,58 @@ mod tests {
     #[test]
     fn a_shelf_belongs_to_one_edge_and_keeps_what_it_was_given() {
         let folder = tempfile::tempdir().unwrap();
-        let shelf = Shelf::open(folder.path()).unwrap();
+        let store = VersionStore::open(folder.path()).unwrap();
         assert!(matches!(
-            Shelf::open(folder.path()),
-            Err(ShelfError::Taken(_))
+            VersionStore::open(folder.path()),
+            Err(VersionStoreError::Taken(_))
         ));
         let digest = policy::digest(b"module");
-        shelf.keep_version("hours", &digest, b"module").unwrap();
-        let record = Record {
+        store.keep_version("hours", &digest, b"module").unwrap();
+        let record = PolicyRecord {
             since_unix_secs: Some(7),
-            ..Record::default()
+            ..PolicyRecord::default()
         };
-        shelf.keep_record("hours", &record).unwrap();
-        drop(shelf);
+        store.keep_record("hours", &record).unwrap();
+        drop(store);
         fs::write(folder.path().join("versions/half.1-2.new"), "").unwrap();
-        let shelf = Shelf::open(folder.path()).unwrap();
+        let store = VersionStore::open(folder.path()).unwrap();
         assert!(!folder.path().join("versions/half.1-2.new").exists());
-        assert_eq!(shelf.record("hours").unwrap(), record);
-        assert_eq!(shelf.record("others").unwrap(), Record::default());
-        assert_eq!(shelf.version("hours", &digest, 6).unwrap(), b"module");
+        assert_eq!(store.record("hours").unwrap(), record);
+        assert_eq!(store.record("others").unwrap(), PolicyRecord::default());
+        assert_eq!(store.version("hours", &digest, 6).unwrap(), b"module");
         assert!(matches!(
-            shelf.version("hours", &digest, 5),
-            Err(ShelfError::File { .. })
+            store.version("hours", &digest, 5),
+            Err(VersionStoreError::File { .. })
         ));
-        shelf
+        store
             .keep_version("hours-of-others", &digest, b"module")
             .unwrap();
-        shelf.thin_out("hours", &record);
+        store.thin_out("hours", &record);
         assert!(
-            shelf.version("hours", &digest, 6).is_err()
-                && shelf.version("hours-of-others", &digest, 6).is_ok()
+            store.version("hours", &digest, 6).is_err()
+                && store.version("hours-of-others", &digest, 6).is_ok()
         );
     }
 
     #[test]
     fn what_is_not_what_was_written_is_told() {
         let folder = tempfile::tempdir().unwrap();
-        let shelf = Shelf::open(folder.path()).unwrap();
+        let store = VersionStore::open(folder.path()).unwrap();
         let digest = policy::digest(b"module");
-        shelf.keep_version("hours", &digest, b"module").unwrap();
+        store.keep_version("hours", &digest, b"module").unwrap();
         fs::write(
             folder.path().join(format!("versions/hours-{digest}.wasm")),
             "other",
         )
         .unwrap();
         assert!(matches!(
-            shelf.version("hours", &digest, 100),
-            Err(ShelfError::Damaged(_))
+            store.version("hours", &digest, 100),
+            Err(VersionStoreError::Damaged(_))
         ));
         fs::write(folder.path().join("policies/hours.json"), "{").unwrap();
         assert!(matches!(
-            shelf.record("hours"),
-            Err(ShelfError::Record { .. })
+            store.record("hours"),
+            Err(VersionStoreError::Record { .. })
         ));
     }
 }

@@ -42,13 +42,13 @@ const ADDED_FIELDS: usize = 8;
 
 /// What is asked for with the next hop's answer in mind.
 #[derive(Clone, Debug, Default)]
-pub(super) enum Wanted {
+pub(super) enum FetchKind {
     /// The whole response.
     #[default]
     Whole,
     /// The whole response, on condition that the one with these fields no longer holds (RFC 9111
     /// §4.3.1).
-    Newer(HeaderMap),
+    IfChanged(HeaderMap),
     /// What follows the first bytes of a response of which these are stored, or the whole of
     /// another one (RFC 9110 §13.1.5).
     Rest {
@@ -66,15 +66,15 @@ pub(super) fn for_storing(
     edge: &Edge,
     exchange: &Exchange,
     body: RequestBody,
-    wanted: &Wanted,
+    wanted: &FetchKind,
 ) -> Request<RequestBody> {
     let query = key::canonical_query(exchange.parts.uri.query(), &exchange.decision.query);
     let mut request = build(edge, exchange, body, query.as_deref());
     let headers = request.headers_mut();
     validation::strip_conditions(headers);
     match wanted {
-        Wanted::Range => {}
-        Wanted::Whole | Wanted::Newer(_) | Wanted::Rest { .. } => {
+        FetchKind::Range => {}
+        FetchKind::Whole | FetchKind::IfChanged(_) | FetchKind::Rest { .. } => {
             headers.remove(RANGE);
         }
     }
@@ -84,11 +84,11 @@ pub(super) fn for_storing(
         headers.remove(ACCEPT_ENCODING);
     }
     match wanted {
-        Wanted::Whole | Wanted::Range => {}
-        Wanted::Newer(stored) => {
+        FetchKind::Whole | FetchKind::Range => {}
+        FetchKind::IfChanged(stored) => {
             validation::add_conditions(stored, headers);
         }
-        Wanted::Rest { from, validator } => {
+        FetchKind::Rest { from, validator } => {
             headers.insert(RANGE, range::from_on(*from));
             headers.insert(IF_RANGE, validator.clone());
         }
@@ -162,7 +162,7 @@ pub(super) fn pass_interim_on(
     request: &mut Request<RequestBody>,
 ) {
     let Some(caller) = exchange
-        .caller
+        .connection
         .clone()
         .filter(|_| exchange.parts.version == Version::HTTP_11)
     else {

@@ -10,60 +10,60 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 /// A future that is polled only when it was woken.
-pub(super) struct Aside<F> {
+pub(super) struct PollWhenWoken<F> {
     future: Pin<Box<F>>,
-    bell: Arc<Bell>,
+    woken: Arc<WakeFlag>,
     waker: Waker,
     /// The task as the bell knows it.
     task: Waker,
 }
 
 /// Wakes the task, and remembers that it did so for the future.
-struct Bell {
+struct WakeFlag {
     rung: AtomicBool,
     task: Mutex<Waker>,
 }
 
-impl<F: Future> Aside<F> {
-    pub(super) fn new(future: F) -> Aside<F> {
+impl<F: Future> PollWhenWoken<F> {
+    pub(super) fn new(future: F) -> PollWhenWoken<F> {
         // Rung, so that the first poll reaches the future.
-        let bell = Arc::new(Bell {
+        let woken = Arc::new(WakeFlag {
             rung: AtomicBool::new(true),
             task: Mutex::new(Waker::noop().clone()),
         });
-        Aside {
+        PollWhenWoken {
             future: Box::pin(future),
-            waker: Waker::from(Arc::clone(&bell)),
-            bell,
+            waker: Waker::from(Arc::clone(&woken)),
+            woken,
             task: Waker::noop().clone(),
         }
     }
 }
 
-impl<F: Future> Future for Aside<F> {
+impl<F: Future> Future for PollWhenWoken<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         if !self.task.will_wake(context.waker()) {
             self.task = context.waker().clone();
             *self
-                .bell
+                .woken
                 .task
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner) = self.task.clone();
-            self.bell.rung.store(true, Ordering::Relaxed);
+            self.woken.rung.store(true, Ordering::Relaxed);
         }
-        if !self.bell.rung.load(Ordering::Relaxed) {
+        if !self.woken.rung.load(Ordering::Relaxed) {
             return Poll::Pending;
         }
         // Before the poll: a ring during it must not be lost.
-        self.bell.rung.swap(false, Ordering::AcqRel);
-        let Aside { future, waker, .. } = &mut *self;
+        self.woken.rung.swap(false, Ordering::AcqRel);
+        let PollWhenWoken { future, waker, .. } = &mut *self;
         future.as_mut().poll(&mut Context::from_waker(waker))
     }
 }
 
-impl Wake for Bell {
+impl Wake for WakeFlag {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
@@ -85,9 +85,9 @@ mod tests {
 
     use super::*;
 
-    struct Task(AtomicUsize);
+    struct TaskWakes(AtomicUsize);
 
-    impl Wake for Task {
+    impl Wake for TaskWakes {
         fn wake(self: Arc<Self>) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn it_is_polled_when_it_was_woken_and_its_task_with_it() {
         let (polls, own) = (Cell::new(0), Cell::new(None));
-        let mut aside = Aside::new(poll_fn(|context| {
+        let mut aside = PollWhenWoken::new(poll_fn(|context| {
             polls.set(polls.get() + 1);
             own.set(Some(context.waker().clone()));
             if polls.get() == 3 {
@@ -105,7 +105,7 @@ mod tests {
                 Poll::Pending
             }
         }));
-        let task = Arc::new(Task(AtomicUsize::new(0)));
+        let task = Arc::new(TaskWakes(AtomicUsize::new(0)));
         let waker = Waker::from(Arc::clone(&task));
         let mut poll = |waker: &Waker| Pin::new(&mut aside).poll(&mut Context::from_waker(waker));
         for _ in 0..3 {
@@ -117,6 +117,6 @@ mod tests {
         assert!(poll(&waker).is_pending());
         assert_eq!(polls.get(), 2);
         // A task that goes on under another waker must be woken by that.
-        assert!(poll(&Waker::from(Arc::new(Task(AtomicUsize::new(0))))).is_ready());
+        assert!(poll(&Waker::from(Arc::new(TaskWakes(AtomicUsize::new(0))))).is_ready());
     }
 }

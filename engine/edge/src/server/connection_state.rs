@@ -9,14 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use super::watchdog::Watchdog;
-use crate::request::caller::{Connection, Tunnel};
+use crate::request::client::{ClientConnection, TunnelFuture};
 
 /// Bytes of interim responses that may wait for the client; what would be more is left out, as
 /// interim responses may be.
 const MAX_OUTBOX: usize = 64 * 1024;
 
 /// A client connection.
-pub(super) struct Link {
+pub(super) struct ConnectionState {
     pub(super) watchdog: Watchdog,
     /// Wakes the task of the connection.
     waker: Waker,
@@ -28,24 +28,24 @@ pub(super) struct Link {
     unchecked: AtomicBool,
     /// Lines of the head under way, where it was only glanced at.
     glanced_lines: AtomicUsize,
-    has_mail: AtomicBool,
-    outbox: Mutex<Vec<u8>>,
+    has_interim: AtomicBool,
+    interim: Mutex<Vec<u8>>,
     has_lines: AtomicBool,
     lines: Mutex<Option<Arc<[u8]>>>,
-    tunnel: Mutex<Option<Tunnel>>,
+    tunnel: Mutex<Option<TunnelFuture>>,
 }
 
-impl Link {
-    pub(super) fn new(watchdog: Watchdog, waker: Waker) -> Link {
-        Link {
+impl ConnectionState {
+    pub(super) fn new(watchdog: Watchdog, waker: Waker) -> ConnectionState {
+        ConnectionState {
             watchdog,
             waker,
             answered: AtomicU64::new(0),
             read_waits: AtomicBool::new(false),
             unchecked: AtomicBool::new(false),
             glanced_lines: AtomicUsize::new(0),
-            has_mail: AtomicBool::new(false),
-            outbox: Mutex::default(),
+            has_interim: AtomicBool::new(false),
+            interim: Mutex::default(),
             has_lines: AtomicBool::new(false),
             lines: Mutex::default(),
             tunnel: Mutex::default(),
@@ -56,10 +56,10 @@ impl Link {
     pub(super) fn answer_begins(&self) {
         self.answered
             .store(self.answered.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        if self.has_mail() && self.watchdog.is_blocked() {
+        if self.has_interim() && self.watchdog.is_blocked() {
             // What hyper has begun to write goes on with the answer, so there is no place left in
             // front of that.
-            drop(self.mail());
+            drop(self.take_interim());
         }
     }
 
@@ -77,7 +77,7 @@ impl Link {
         }
     }
 
-    /// Puts a read off until [`Link::read_again`].
+    /// Puts a read off until [`ConnectionState::read_again`].
     pub(super) fn put_off_read(&self) {
         self.read_waits.store(true, Ordering::Relaxed);
     }
@@ -87,7 +87,7 @@ impl Link {
         self.glanced_lines.store(lines, Ordering::Relaxed);
     }
 
-    /// What was told to [`Link::glanced_at`].
+    /// What was told to [`ConnectionState::glanced_at`].
     pub(super) fn glanced_lines(&self) -> usize {
         self.glanced_lines.load(Ordering::Relaxed)
     }
@@ -98,20 +98,20 @@ impl Link {
         self.unchecked.store(true, Ordering::Relaxed);
     }
 
-    /// Whether [`Link::check_no_more`] was said.
+    /// Whether [`ConnectionState::check_no_more`] was said.
     pub(super) fn is_unchecked(&self) -> bool {
         self.unchecked.load(Ordering::Relaxed)
     }
 
     /// Whether there is something to be sent ahead of what hyper writes.
-    pub(super) fn has_mail(&self) -> bool {
-        self.has_mail.load(Ordering::Relaxed)
+    pub(super) fn has_interim(&self) -> bool {
+        self.has_interim.load(Ordering::Relaxed)
     }
 
     /// Takes it.
-    pub(super) fn mail(&self) -> Vec<u8> {
-        self.has_mail.store(false, Ordering::Relaxed);
-        std::mem::take(&mut *lock(&self.outbox))
+    pub(super) fn take_interim(&self) -> Vec<u8> {
+        self.has_interim.store(false, Ordering::Relaxed);
+        std::mem::take(&mut *lock(&self.interim))
     }
 
     /// Lines of fields that are to stand at the end of the next head that hyper writes.
@@ -130,33 +130,33 @@ impl Link {
     }
 
     /// Takes the tunnel that the connection has become.
-    pub(super) fn take_tunnel(&self) -> Option<Tunnel> {
+    pub(super) fn take_tunnel(&self) -> Option<TunnelFuture> {
         lock(&self.tunnel).take()
     }
 }
 
-impl Connection for Link {
+impl ClientConnection for ConnectionState {
     fn current(&self) -> u64 {
         self.answered.load(Ordering::Relaxed)
     }
 
     fn send_interim(&self, request: u64, head: &[u8]) {
-        let mut outbox = lock(&self.outbox);
+        let mut outbox = lock(&self.interim);
         if request == self.current() && outbox.len() + head.len() <= MAX_OUTBOX {
             outbox.extend_from_slice(head);
-            self.has_mail.store(true, Ordering::Relaxed);
+            self.has_interim.store(true, Ordering::Relaxed);
             self.waker.wake_by_ref();
         }
     }
 
-    fn become_tunnel(&self, request: u64, tunnel: Tunnel) {
+    fn become_tunnel(&self, request: u64, tunnel: TunnelFuture) {
         if request == self.current() {
             *lock(&self.tunnel) = Some(tunnel);
         }
     }
 }
 
-impl std::fmt::Debug for Link {
+impl std::fmt::Debug for ConnectionState {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
             .debug_struct("Link")
@@ -173,19 +173,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::watchdog::Patience;
+    use super::super::watchdog::ClientTimeouts;
     use super::*;
     use tero_semantics::timestamp::Timestamp;
     use tero_time::clock::Clock;
 
-    fn link() -> Link {
-        let patience = Patience {
+    fn link() -> ConnectionState {
+        let timeouts = ClientTimeouts {
             idle: Duration::from_secs(1),
             header: Duration::from_secs(1),
             write: Duration::from_secs(1),
         };
         let clock = Clock::by_hand(Timestamp::from_unix_secs(0));
-        Link::new(Watchdog::new(clock, patience), Waker::noop().clone())
+        ConnectionState::new(Watchdog::new(clock, timeouts), Waker::noop().clone())
     }
 
     #[test]
@@ -193,12 +193,12 @@ mod tests {
         let link = link();
         let first = link.current();
         link.send_interim(first, b"hints");
-        assert_eq!(link.mail(), b"hints");
+        assert_eq!(link.take_interim(), b"hints");
         link.answer_begins();
         link.send_interim(first, b"late");
-        assert!(!link.has_mail());
+        assert!(!link.has_interim());
         link.send_interim(link.current(), b"next");
-        assert_eq!(link.mail(), b"next");
+        assert_eq!(link.take_interim(), b"next");
     }
 
     #[test]
@@ -208,9 +208,9 @@ mod tests {
         for _ in 0..6 {
             link.send_interim(0, &piece);
         }
-        assert_eq!(link.mail().len(), MAX_OUTBOX);
+        assert_eq!(link.take_interim().len(), MAX_OUTBOX);
         link.send_interim(0, &[b'a'; MAX_OUTBOX + 1]);
-        assert!(!link.has_mail());
+        assert!(!link.has_interim());
     }
 
     #[test]
@@ -219,6 +219,6 @@ mod tests {
         link.watchdog.write_blocked();
         link.send_interim(0, b"hints");
         link.answer_begins();
-        assert!(!link.has_mail());
+        assert!(!link.has_interim());
     }
 }

@@ -11,7 +11,7 @@ const STRIPES: usize = 16;
 
 /// One of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arm {
+pub enum TrialGroup {
     /// Keys that the active version answers for.
     Control,
     /// Keys that the canary answers for.
@@ -20,59 +20,59 @@ pub enum Arm {
 
 /// The counters of both.
 #[derive(Debug, Default)]
-pub struct Arms([Stripe; STRIPES]);
+pub struct TrialCounters([Stripe; STRIPES]);
 
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Stripe([ArmTally; 2]);
+struct Stripe([GroupTally; 2]);
 
 #[derive(Debug, Default)]
-struct ArmTally {
+struct GroupTally {
     outcomes: [AtomicU64; Outcome::ALL.len()],
     origin_requests: AtomicU64,
 }
 
 /// The figures of one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ArmCounts {
+pub struct GroupCounts {
     /// Requests answered.
     pub outcomes: Outcomes,
     /// Requests to the origin.
     pub origin_requests: u64,
 }
 
-impl Arms {
+impl TrialCounters {
     /// Counts a request that was answered.
-    pub fn record(&self, arm: Arm, outcome: Outcome) {
-        self.tally(arm).outcomes[outcome.index()].fetch_add(1, Ordering::Relaxed);
+    pub fn record(&self, group: TrialGroup, outcome: Outcome) {
+        self.tally(group).outcomes[outcome.index()].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a request to the origin.
-    pub fn record_origin(&self, arm: Arm) {
-        self.tally(arm)
+    pub fn record_origin(&self, group: TrialGroup) {
+        self.tally(group)
             .origin_requests
             .fetch_add(1, Ordering::Relaxed);
     }
 
     /// What was counted so far.
-    pub fn counts(&self, arm: Arm) -> ArmCounts {
-        let mut counts = ArmCounts::default();
-        for tally in self.0.iter().map(|stripe| &stripe.0[arm as usize]) {
+    pub fn counts(&self, group: TrialGroup) -> GroupCounts {
+        let mut counts = GroupCounts::default();
+        for tally in self.0.iter().map(|stripe| &stripe.0[group as usize]) {
             counts.outcomes.add_from(&tally.outcomes);
             counts.origin_requests += tally.origin_requests.load(Ordering::Relaxed);
         }
         counts
     }
 
-    fn tally(&self, arm: Arm) -> &ArmTally {
-        &self.0[worker() % STRIPES].0[arm as usize]
+    fn tally(&self, group: TrialGroup) -> &GroupTally {
+        &self.0[worker() % STRIPES].0[group as usize]
     }
 }
 
-impl ArmCounts {
+impl GroupCounts {
     /// What came in addition since `earlier`.
-    pub fn since(&self, earlier: &ArmCounts) -> ArmCounts {
-        ArmCounts {
+    pub fn since(&self, earlier: &GroupCounts) -> GroupCounts {
+        GroupCounts {
             outcomes: self.outcomes.since(&earlier.outcomes),
             origin_requests: self.origin_requests.saturating_sub(earlier.origin_requests),
         }
@@ -98,14 +98,14 @@ mod tests {
 
     #[test]
     fn arms_are_counted_apart_and_windows_are_differences() {
-        let arms = Arms::default();
-        arms.record(Arm::Control, Outcome::Hit);
-        arms.record(Arm::Canary, Outcome::Miss);
-        let before = arms.counts(Arm::Canary);
-        arms.record(Arm::Canary, Outcome::Hit);
-        arms.record(Arm::Canary, Outcome::Error);
-        arms.record_origin(Arm::Canary);
-        let window = arms.counts(Arm::Canary).since(&before);
+        let counters = TrialCounters::default();
+        counters.record(TrialGroup::Control, Outcome::Hit);
+        counters.record(TrialGroup::Canary, Outcome::Miss);
+        let before = counters.counts(TrialGroup::Canary);
+        counters.record(TrialGroup::Canary, Outcome::Hit);
+        counters.record(TrialGroup::Canary, Outcome::Error);
+        counters.record_origin(TrialGroup::Canary);
+        let window = counters.counts(TrialGroup::Canary).since(&before);
         assert_eq!(
             (window.outcomes.total(), window.outcomes.hit_rate()),
             (2, Some(1.0))
@@ -114,7 +114,7 @@ mod tests {
             (window.origin_load(), window.error_rate()),
             (Some(0.5), Some(0.5))
         );
-        assert_eq!(arms.counts(Arm::Control).outcomes.total(), 1);
-        assert_eq!(ArmCounts::default().origin_load(), None);
+        assert_eq!(counters.counts(TrialGroup::Control).outcomes.total(), 1);
+        assert_eq!(GroupCounts::default().origin_load(), None);
     }
 }

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use crate::answer::{self, RequestAnswer, ResponseAnswer};
-use crate::chain::{Answered, Ask};
-use crate::counters::{Counters, Status, Tally};
-use crate::guest::{Configured, Failure, Guest, RawManifest, Template};
+use crate::chain::{PolicyRequest, PolicyResponse};
+use crate::counters::{PolicyCounters, PolicyStatus, PolicyTally};
+use crate::guest::{ConfigureResult, Guest, GuestFailure, GuestTemplate, RawManifest};
 use crate::manifest::{Hook, Manifest};
-use crate::question::{self, Fields};
+use crate::question::{self, MessageFields};
 use crate::runtime;
 use crate::usage::UsageCounters;
 use crate::warm_url::PopularPage;
@@ -27,7 +27,7 @@ const LOG_PERIOD_MILLIS: i64 = 60_000;
 #[derive(Debug)]
 pub struct Policy {
     id: u64,
-    template: Arc<Template>,
+    template: Arc<GuestTemplate>,
     digest: Box<str>,
     manifest: Manifest,
     /// The manifest as the first instance gave it: every other one has to give the same.
@@ -35,7 +35,7 @@ pub struct Policy {
     calendar: Arc<Calendar>,
     decisions_per_instance: u32,
     max_failures: u32,
-    tally: Tally,
+    tally: PolicyTally,
     /// By hook: one that works must not keep a policy on whose other hook fails every time.
     failures_in_a_row: [AtomicU32; 3],
     is_off: AtomicBool,
@@ -44,7 +44,7 @@ pub struct Policy {
 }
 
 /// What came of asking.
-pub(super) enum Asked<A> {
+pub(super) enum HookResult<A> {
     /// A good answer.
     Answered(A),
     /// None: it failed, which has been counted.
@@ -53,18 +53,18 @@ pub(super) enum Asked<A> {
     Skipped,
 }
 
-impl<A> Asked<A> {
+impl<A> HookResult<A> {
     pub(super) fn answer(self) -> Option<A> {
         match self {
-            Asked::Answered(answer) => Some(answer),
-            Asked::Failed | Asked::Skipped => None,
+            HookResult::Answered(answer) => Some(answer),
+            HookResult::Failed | HookResult::Skipped => None,
         }
     }
 }
 
 impl Policy {
     pub(super) fn new(
-        template: Template,
+        template: GuestTemplate,
         digest: String,
         manifest: Manifest,
         said: RawManifest,
@@ -81,7 +81,7 @@ impl Policy {
             calendar,
             decisions_per_instance: limits.decisions_per_instance,
             max_failures: limits.max_failures,
-            tally: Tally::default(),
+            tally: PolicyTally::default(),
             failures_in_a_row: std::array::from_fn(|_| AtomicU32::new(0)),
             is_off: AtomicBool::new(false),
             switched_off: OnceLock::new(),
@@ -110,10 +110,10 @@ impl Policy {
     }
 
     /// Whether it is asked.
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> PolicyStatus {
         match self.switched_off.get() {
-            None => Status::Active,
-            Some((since, reason)) => Status::SwitchedOff {
+            None => PolicyStatus::Active,
+            Some((since, reason)) => PolicyStatus::SwitchedOff {
                 since: *since,
                 reason: reason.clone(),
             },
@@ -121,7 +121,7 @@ impl Policy {
     }
 
     /// What was counted since it was loaded.
-    pub fn counters(&self) -> Counters {
+    pub fn counters(&self) -> PolicyCounters {
         self.tally.snapshot()
     }
 
@@ -135,7 +135,11 @@ impl Policy {
         self.is_off.load(Ordering::Relaxed)
     }
 
-    pub(super) fn on_request(&self, ask: &Ask<'_>, now: Timestamp) -> Asked<RequestAnswer> {
+    pub(super) fn on_request(
+        &self,
+        ask: &PolicyRequest<'_>,
+        now: Timestamp,
+    ) -> HookResult<RequestAnswer> {
         self.ask(Hook::OnRequest, now, |guest| {
             self.request_answer(guest, ask, now)
         })
@@ -143,10 +147,10 @@ impl Policy {
 
     pub(super) fn on_response(
         &self,
-        ask: &Ask<'_>,
-        answered: &Answered<'_>,
+        ask: &PolicyRequest<'_>,
+        answered: &PolicyResponse<'_>,
         now: Timestamp,
-    ) -> Asked<ResponseAnswer> {
+    ) -> HookResult<ResponseAnswer> {
         self.ask(Hook::OnResponse, now, |guest| {
             self.response_answer(guest, ask, answered, now)
         })
@@ -159,7 +163,7 @@ impl Policy {
         popular: &[PopularPage],
         variants: &[Arc<str>],
         now: Timestamp,
-    ) -> Asked<Vec<WarmUrl>> {
+    ) -> HookResult<Vec<WarmUrl>> {
         self.ask(Hook::PlanWarm, now, |guest| {
             self.plan_answer(guest, plan, popular, variants, now)
         })
@@ -169,11 +173,11 @@ impl Policy {
     pub(super) fn request_answer(
         &self,
         guest: &mut Guest,
-        ask: &Ask<'_>,
+        ask: &PolicyRequest<'_>,
         now: Timestamp,
-    ) -> Result<RequestAnswer, Failure> {
-        let headers = Fields::of(ask.headers, &self.manifest.headers);
-        let cookies = Fields::cookies(ask.headers, &self.manifest.cookies);
+    ) -> Result<RequestAnswer, GuestFailure> {
+        let headers = MessageFields::of(ask.headers, &self.manifest.headers);
+        let cookies = MessageFields::cookies(ask.headers, &self.manifest.cookies);
         // Only what the key of a remembered decision holds: the minute if a zone is declared, and
         // no variant.
         let at = if self.manifest.zone.is_some() {
@@ -187,7 +191,7 @@ impl Policy {
             self.moment(guest, Hook::OnRequest, at),
         );
         let nearby = question::nearby_holidays(&moment);
-        let ask = Ask {
+        let ask = PolicyRequest {
             variant: None,
             ..*ask
         };
@@ -195,20 +199,20 @@ impl Policy {
         let raw = self
             .template
             .on_request(guest, request, question::moment(&moment, &nearby))?;
-        answer::request(raw, &self.manifest).map_err(Failure::bad_answer)
+        answer::request(raw, &self.manifest).map_err(GuestFailure::bad_answer)
     }
 
     /// What this instance answers about a response, checked.
     pub(super) fn response_answer(
         &self,
         guest: &mut Guest,
-        ask: &Ask<'_>,
-        answered: &Answered<'_>,
+        ask: &PolicyRequest<'_>,
+        answered: &PolicyResponse<'_>,
         now: Timestamp,
-    ) -> Result<ResponseAnswer, Failure> {
-        let headers = Fields::of(ask.headers, &self.manifest.headers);
-        let cookies = Fields::cookies(ask.headers, &self.manifest.cookies);
-        let response_headers = Fields::of(answered.headers, &self.manifest.response_headers);
+    ) -> Result<ResponseAnswer, GuestFailure> {
+        let headers = MessageFields::of(ask.headers, &self.manifest.headers);
+        let cookies = MessageFields::cookies(ask.headers, &self.manifest.cookies);
+        let response_headers = MessageFields::of(answered.headers, &self.manifest.response_headers);
         let (headers, cookies, response_headers) =
             (headers.pairs(), cookies.pairs(), response_headers.pairs());
         let request = question::request(ask, &self.manifest, &headers, &cookies);
@@ -221,7 +225,7 @@ impl Policy {
             response,
             question::moment(&moment, &nearby),
         )?;
-        answer::response(raw).map_err(Failure::bad_answer)
+        answer::response(raw).map_err(GuestFailure::bad_answer)
     }
 
     /// What this instance wants warmed, checked.
@@ -232,7 +236,7 @@ impl Policy {
         popular: &[PopularPage],
         variants: &[Arc<str>],
         now: Timestamp,
-    ) -> Result<Vec<WarmUrl>, Failure> {
+    ) -> Result<Vec<WarmUrl>, GuestFailure> {
         let popular = popular
             .iter()
             .map(question::popular_page)
@@ -242,7 +246,7 @@ impl Policy {
         let raw =
             self.template
                 .plan_warm(guest, plan, &popular, question::moment(&moment, &nearby))?;
-        answer::warm_urls(raw, variants).map_err(Failure::bad_answer)
+        answer::warm_urls(raw, variants).map_err(GuestFailure::bad_answer)
     }
 
     fn moment(&self, guest: &mut Guest, hook: Hook, at: Timestamp) -> Arc<schedule::Moment> {
@@ -260,10 +264,10 @@ impl Policy {
         &self,
         hook: Hook,
         now: Timestamp,
-        question: impl FnOnce(&mut Guest) -> Result<A, Failure>,
-    ) -> Asked<A> {
+        question: impl FnOnce(&mut Guest) -> Result<A, GuestFailure>,
+    ) -> HookResult<A> {
         if !self.manifest.has(hook) || self.is_off() {
-            return Asked::Skipped;
+            return HookResult::Skipped;
         }
         let started = runtime::real_time();
         let outcome = self.guest().and_then(|mut guest| {
@@ -283,17 +287,17 @@ impl Policy {
                 if failures.load(Ordering::Relaxed) != 0 {
                     failures.store(0, Ordering::Relaxed);
                 }
-                Asked::Answered(answer)
+                HookResult::Answered(answer)
             }
             Err(failure) => {
                 self.failed(hook, &failure, now);
-                Asked::Failed
+                HookResult::Failed
             }
         }
     }
 
     /// This thread's instance, out of its place as long as it is asked; or a fresh one.
-    fn guest(&self) -> Result<Box<Guest>, Failure> {
+    fn guest(&self) -> Result<Box<Guest>, GuestFailure> {
         let kept = GUESTS.with_borrow_mut(|guests| {
             let place = guests.iter().position(|kept| kept.policy == self.id)?;
             Some(guests.swap_remove(place).guest)
@@ -305,13 +309,13 @@ impl Policy {
     }
 
     /// A fresh instance, which must say of itself what the first one said.
-    pub(super) fn fresh_guest(&self) -> Result<Box<Guest>, Failure> {
+    pub(super) fn fresh_guest(&self) -> Result<Box<Guest>, GuestFailure> {
         match self.template.instantiate()? {
-            Configured::Ready(guest, manifest) if manifest == self.said => Ok(guest),
-            Configured::Ready(..) => Err(Failure::bad_answer(
+            ConfigureResult::Ready(guest, manifest) if manifest == self.said => Ok(guest),
+            ConfigureResult::Ready(..) => Err(GuestFailure::bad_answer(
                 "another instance of it gives another manifest",
             )),
-            Configured::Refused(message) => Err(Failure::bad_answer(format!(
+            ConfigureResult::Refused(message) => Err(GuestFailure::bad_answer(format!(
                 "another instance of it refuses its settings: {}",
                 message.escape_debug()
             ))),
@@ -325,7 +329,7 @@ impl Policy {
             return;
         }
         let is_new = guest.answered == 1;
-        let kept = Kept {
+        let kept = IdleGuest {
             policy: self.id,
             loaded: Arc::downgrade(&self.template),
             guest,
@@ -339,7 +343,7 @@ impl Policy {
     }
 
     #[cold]
-    fn failed(&self, hook: Hook, failure: &Failure, now: Timestamp) {
+    fn failed(&self, hook: Hook, failure: &GuestFailure, now: Timestamp) {
         self.log(hook, failure, now);
         let failures = self.failures_in_a_row[hook as usize]
             .fetch_add(1, Ordering::Relaxed)
@@ -349,8 +353,8 @@ impl Policy {
         }
     }
 
-    fn switch_off(&self, failures: u32, hook: Hook, failure: &Failure, now: Timestamp) {
-        let Failure { kind, reason } = failure;
+    fn switch_off(&self, failures: u32, hook: Hook, failure: &GuestFailure, now: Timestamp) {
+        let GuestFailure { kind, reason } = failure;
         let why = format!(
             "{failures} failures in a row, the last in {}: {}: {reason}",
             hook.as_str(),
@@ -365,7 +369,7 @@ impl Policy {
         }
     }
 
-    fn log(&self, hook: Hook, failure: &Failure, now: Timestamp) {
+    fn log(&self, hook: Hook, failure: &GuestFailure, now: Timestamp) {
         let last = &self.last_logged[failure.kind as usize];
         let (before, now) = (last.load(Ordering::Relaxed), now.unix_millis());
         let due = before == i64::MIN
@@ -390,12 +394,12 @@ impl Policy {
 thread_local! {
     /// The instances of this thread, one of each policy at most. Those of replaced policies go when
     /// the next one is made.
-    static GUESTS: RefCell<Vec<Kept>> = const { RefCell::new(Vec::new()) };
+    static GUESTS: RefCell<Vec<IdleGuest>> = const { RefCell::new(Vec::new()) };
 }
 
 /// An instance in its place.
-struct Kept {
+struct IdleGuest {
     policy: u64,
-    loaded: Weak<Template>,
+    loaded: Weak<GuestTemplate>,
     guest: Box<Guest>,
 }

@@ -6,14 +6,15 @@
 //! `no-cache` included, and counts from the response's arrival here, whatever `Age` the response
 //! came with; `Age` still tells the true age.
 
-use std::cell::Cell;
 use std::time::Duration;
 
 use http::StatusCode;
-use http::header::{AGE, DATE, EXPIRES, HeaderMap, HeaderValue, LAST_MODIFIED};
+use http::header::{AGE, DATE, EXPIRES, HeaderMap, LAST_MODIFIED};
 
-use super::cache_control::{ResponseDirectives, delta_seconds, list_members};
+use super::cache_control::{ResponseDirectives, delta_seconds};
 use super::decision::ResponseDecision;
+use super::http_date::http_date;
+use super::list::list_members;
 use super::timestamp::Timestamp;
 use super::validation::has_validator;
 
@@ -404,66 +405,6 @@ pub fn date_or(headers: &HeaderMap, response_time: Timestamp) -> Timestamp {
         .get(DATE)
         .and_then(http_date)
         .unwrap_or(Timestamp::from_unix_secs(response_time.unix_secs()))
-}
-
-/// The lengths of HTTP dates: from `Thu Aug 18 02:01:18 2050` to
-/// `Wednesday, 18-Aug-50 02:01:18 GMT`.
-const USUAL_DATE_BYTES: usize = 29;
-const DATE_BYTES: std::ops::RangeInclusive<usize> = 24..=33;
-
-/// An HTTP date in any of its three forms (RFC 9110 §5.6.7), in letters of either case (§4.2); none
-/// where it is anything else.
-///
-/// The last one in the usual form is remembered by each thread: for a second, all responses have
-/// the same `Date`.
-pub fn http_date(value: &HeaderValue) -> Option<Timestamp> {
-    thread_local! {
-        static LAST: Cell<([u8; USUAL_DATE_BYTES], Timestamp)> = const { Cell::new(([0; USUAL_DATE_BYTES], Timestamp::from_unix_secs(0))) };
-    }
-    let Ok(bytes) = <[u8; USUAL_DATE_BYTES]>::try_from(value.as_bytes()) else {
-        return read_date(value);
-    };
-    let (last, time) = LAST.get();
-    if last == bytes {
-        return Some(time);
-    }
-    let time = read_date(value)?;
-    LAST.set((bytes, time));
-    Some(time)
-}
-
-fn read_date(value: &HeaderValue) -> Option<Timestamp> {
-    let text = value.to_str().ok()?;
-    let time = httpdate::parse_http_date(text)
-        .or_else(|_| httpdate::parse_http_date(&in_usual_case(text)))
-        .ok()?;
-    let since_epoch = time.duration_since(std::time::UNIX_EPOCH).ok()?;
-    i64::try_from(since_epoch.as_secs())
-        .ok()
-        .map(Timestamp::from_unix_secs)
-}
-
-/// A date with its names as they are usually written; nothing where it can be none.
-fn in_usual_case(text: &str) -> String {
-    let mut usual = if DATE_BYTES.contains(&text.len()) {
-        text.to_ascii_lowercase()
-    } else {
-        String::new()
-    };
-    let starts: Vec<usize> = usual
-        .match_indices(char::is_alphabetic)
-        .map(|(at, _)| at)
-        .collect();
-    for at in starts
-        .iter()
-        .filter(|at| **at == 0 || !starts.contains(&(**at - 1)))
-    {
-        usual[*at..=*at].make_ascii_uppercase();
-    }
-    match usual.strip_suffix(" Gmt") {
-        Some(date) => format!("{date} GMT"),
-        None => usual,
-    }
 }
 
 #[cfg(test)]

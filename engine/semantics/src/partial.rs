@@ -6,9 +6,14 @@
 //! up to the end of the whole, is never made up from what it says.
 //!
 //! Runs of bytes are kept in order, in one piece of memory after the other. What may be put
-//! together is judged by [`super::range::are_combinable`].
+//! together is judged by [`are_combinable`].
 
 use std::ops::Range;
+
+use http::header::{ETAG, HeaderMap, HeaderValue, LAST_MODIFIED};
+
+use super::http_date::http_date;
+use super::validation::{is_strong_date, single, strong_match};
 
 /// How many runs of one representation are kept; of more, the shortest goes. Players that jump
 /// about leave many.
@@ -146,11 +151,47 @@ struct JoinedRuns {
     pieces: Vec<RunPiece>,
 }
 
+/// The strong validator that a request for more of a stored part names in `If-Range` (RFC 9110
+/// §13.1.5); none where the part has none, so that nothing could ever be put together with it.
+pub fn strong_validator(stored: &HeaderMap) -> Option<&HeaderValue> {
+    if !are_combinable(stored, stored) {
+        return None;
+    }
+    stored.get(ETAG).or_else(|| stored.get(LAST_MODIFIED))
+}
+
+/// Whether a strong tag is one that other caches understand too (RFC 9110 §8.8.3). An empty field,
+/// or one without quotes, may be what an origin writes for every response.
+fn is_entity_tag(etag: &HeaderValue) -> bool {
+    let inner = etag
+        .as_bytes()
+        .strip_prefix(b"\"")
+        .and_then(|tag| tag.strip_suffix(b"\""));
+    inner.is_some_and(|inner| !inner.contains(&b'"'))
+}
+
+/// Whether parts of two responses may be put together: both have the same strong validator (RFC
+/// 9111 §3.4, RFC 9110 §15.3.7.3).
+pub fn are_combinable(stored: &HeaderMap, new: &HeaderMap) -> bool {
+    match (single(stored, &ETAG), single(new, &ETAG)) {
+        (Some(stored), Some(new)) => strong_match(stored, new) && is_entity_tag(stored),
+        (None, None) => {
+            let date = |headers: &HeaderMap| single(headers, &LAST_MODIFIED).and_then(http_date);
+            date(stored).is_some()
+                && date(stored) == date(new)
+                && is_strong_date(stored)
+                && is_strong_date(new)
+        }
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::testing::{FieldLines, date, headers};
 
     const ANY: u64 = u64::MAX;
 
@@ -266,6 +307,44 @@ mod tests {
         );
         let (kept, _) = held.with(&(50..60), 5);
         assert_eq!(kept.unwrap().runs, [50..60]);
+    }
+
+    #[test]
+    fn parts_are_put_together_only_under_one_strong_validator() {
+        let (now, then, recent) = (date(0), date(-3_000), date(-1));
+        let (strong, weak) = (("etag", "\"a\""), ("etag", "W/\"a\""));
+        let old: FieldLines<'_> = &[("last-modified", &then), ("date", &now)];
+        let young: FieldLines<'_> = &[("last-modified", &recent), ("date", &now)];
+        let rows: &[(FieldLines<'_>, FieldLines<'_>, bool)] = &[
+            (&[strong], &[strong], true),
+            (&[strong], &[("etag", "\"b\"")], false),
+            (&[weak], &[weak], false),
+            (&[strong], &[], false),
+            (&[], &[], false),
+            (old, old, true),
+            (young, young, false),
+            (&[strong, strong], &[strong], false),
+            (&[("etag", "")], &[("etag", "")], false),
+            (&[("etag", "a")], &[("etag", "a")], false),
+            (&[("etag", "\"")], &[("etag", "\"")], false),
+            (&[("etag", "\"\"")], &[("etag", "\"\"")], true),
+        ];
+        for (stored, new, expected) in rows {
+            let (stored_fields, new_fields) = (headers(stored), headers(new));
+            assert_eq!(
+                are_combinable(&stored_fields, &new_fields),
+                *expected,
+                "{stored:?} {new:?}"
+            );
+            let validator = strong_validator(&stored_fields);
+            assert!(
+                !expected || validator == stored_fields.get(stored[0].0),
+                "{stored:?}"
+            );
+        }
+        for lines in [&[weak][..], &[], young, &[strong, strong]] {
+            assert_eq!(strong_validator(&headers(lines)), None, "{lines:?}");
+        }
     }
 
     proptest! {

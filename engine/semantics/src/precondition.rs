@@ -7,7 +7,7 @@ use http::header::{
 };
 use http::{Method, StatusCode};
 
-use super::freshness::http_date;
+use super::http_date::http_date;
 use super::timestamp::Timestamp;
 use super::validation::{strong_match_bytes, weak_match_bytes};
 

@@ -8,7 +8,8 @@ use proptest::prelude::*;
 
 use super::cache_control::{RequestDirectives, ResponseDirectives};
 use super::decision::{QueryParameters, QueryRule, ResponseDecision, StoringDecision};
-use super::freshness::{Freshness, FreshnessInput, StaleDefaults, header_lifetime, http_date};
+use super::freshness::{Freshness, FreshnessInput, StaleDefaults, header_lifetime};
+use super::http_date::http_date;
 use super::range::{MAX_RANGES, Multipart, Partial, Selection, selection};
 use super::reuse::{ClientDirectives, Reuse, reuse, stale_if_error};
 use super::storability::{

@@ -4,13 +4,12 @@
 use std::ops::Range;
 
 use http::header::{
-    CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_RANGE,
-    LAST_MODIFIED, RANGE,
+    CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE,
 };
 use http::{Method, StatusCode};
 
-use super::freshness::http_date;
-use super::validation::strong_match;
+use super::http_date::http_date;
+use super::validation::{is_strong_date, single, strong_match};
 
 /// How many ranges of one request are served apart, unless the caller says otherwise. Beyond it the
 /// whole response is sent.
@@ -19,10 +18,6 @@ pub const MAX_RANGES: usize = 16;
 /// Gaps of fewer bytes than this are sent along: the head of another part would cost more (RFC 9110
 /// §15.3.7.2).
 const SMALL_GAP: u64 = 80;
-
-/// `Last-Modified` tells two versions apart only if it is at least this much older than `Date` (RFC
-/// 9110 §8.8.2.2).
-const STRONG_DATE_SECS: u64 = 60;
 
 /// Which part of a response to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,15 +97,6 @@ fn if_range_holds(request: &HeaderMap, response: &HeaderMap) -> bool {
             .get(ETAG)
             .is_some_and(|etag| strong_match(etag, validator)),
     }
-}
-
-/// RFC 9110 §8.8.2.2
-fn is_strong_date(response: &HeaderMap) -> bool {
-    let dates = response
-        .get(LAST_MODIFIED)
-        .and_then(http_date)
-        .zip(response.get(DATE).and_then(http_date));
-    dates.is_some_and(|(modified, date)| date.since(modified).as_secs() >= STRONG_DATE_SECS)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -331,47 +317,6 @@ impl Partial {
 fn exact(digits: &str) -> Option<u64> {
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| digits.parse().ok())?
-}
-
-fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h HeaderValue> {
-    let mut lines = headers.get_all(name).iter();
-    let value = lines.next()?;
-    lines.next().is_none().then_some(value)
-}
-
-/// The strong validator that a request for more of a stored part names in `If-Range` (RFC 9110
-/// §13.1.5); none where the part has none, so that nothing could ever be put together with it.
-pub fn strong_validator(stored: &HeaderMap) -> Option<&HeaderValue> {
-    if !are_combinable(stored, stored) {
-        return None;
-    }
-    stored.get(ETAG).or_else(|| stored.get(LAST_MODIFIED))
-}
-
-/// Whether a strong tag is one that other caches understand too (RFC 9110 §8.8.3). An empty field,
-/// or one without quotes, may be what an origin writes for every response.
-fn is_entity_tag(etag: &HeaderValue) -> bool {
-    let inner = etag
-        .as_bytes()
-        .strip_prefix(b"\"")
-        .and_then(|tag| tag.strip_suffix(b"\""));
-    inner.is_some_and(|inner| !inner.contains(&b'"'))
-}
-
-/// Whether parts of two responses may be put together: both have the same strong validator (RFC
-/// 9111 §3.4, RFC 9110 §15.3.7.3).
-pub fn are_combinable(stored: &HeaderMap, new: &HeaderMap) -> bool {
-    match (single(stored, &ETAG), single(new, &ETAG)) {
-        (Some(stored), Some(new)) => strong_match(stored, new) && is_entity_tag(stored),
-        (None, None) => {
-            let date = |headers: &HeaderMap| single(headers, &LAST_MODIFIED).and_then(http_date);
-            date(stored).is_some()
-                && date(stored) == date(new)
-                && is_strong_date(stored)
-                && is_strong_date(new)
-        }
-        _ => false,
-    }
 }
 
 #[cfg(test)]
@@ -658,43 +603,5 @@ mod tests {
             ])),
             None
         );
-    }
-
-    #[test]
-    fn parts_are_put_together_only_under_one_strong_validator() {
-        let (now, then, recent) = (date(0), date(-3_000), date(-1));
-        let (strong, weak) = (("etag", "\"a\""), ("etag", "W/\"a\""));
-        let old: FieldLines<'_> = &[("last-modified", &then), ("date", &now)];
-        let young: FieldLines<'_> = &[("last-modified", &recent), ("date", &now)];
-        let rows: &[(FieldLines<'_>, FieldLines<'_>, bool)] = &[
-            (&[strong], &[strong], true),
-            (&[strong], &[("etag", "\"b\"")], false),
-            (&[weak], &[weak], false),
-            (&[strong], &[], false),
-            (&[], &[], false),
-            (old, old, true),
-            (young, young, false),
-            (&[strong, strong], &[strong], false),
-            (&[("etag", "")], &[("etag", "")], false),
-            (&[("etag", "a")], &[("etag", "a")], false),
-            (&[("etag", "\"")], &[("etag", "\"")], false),
-            (&[("etag", "\"\"")], &[("etag", "\"\"")], true),
-        ];
-        for (stored, new, expected) in rows {
-            let (stored_fields, new_fields) = (headers(stored), headers(new));
-            assert_eq!(
-                are_combinable(&stored_fields, &new_fields),
-                *expected,
-                "{stored:?} {new:?}"
-            );
-            let validator = strong_validator(&stored_fields);
-            assert!(
-                !expected || validator == stored_fields.get(stored[0].0),
-                "{stored:?}"
-            );
-        }
-        for lines in [&[weak][..], &[], young, &[strong, strong]] {
-            assert_eq!(strong_validator(&headers(lines)), None, "{lines:?}");
-        }
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn headers(lines: FieldLines<'_>) -> HeaderMap {
 /// The HTTP date that many seconds after [`NOON`].
 pub(super) fn date(secs: i64) -> String {
     let time = Timestamp::from_unix_secs(NOON.unix_secs() + secs);
-    super::forwarding::date_value(time)
+    super::http_date::date_value(time)
         .to_str()
         .unwrap()
         .to_owned()

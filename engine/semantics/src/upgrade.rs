@@ -3,7 +3,7 @@
 use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderMap, HeaderValue};
 
-use super::cache_control::list_members;
+use super::list::list_members;
 
 /// The one protocol that `Upgrade` names; none where it names several.
 pub fn only_protocol(headers: &HeaderMap) -> Option<&HeaderValue> {

@@ -3,12 +3,16 @@
 
 use http::StatusCode;
 use http::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, HeaderValue,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, SET_COOKIE,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, HeaderMap, HeaderName,
+    HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, SET_COOKIE,
 };
 
 use super::forwarding::{remove_named, strip_hop_by_hop};
-use super::freshness::http_date;
+use super::http_date::http_date;
+
+/// `Last-Modified` tells two versions apart only if it is at least this much older than `Date` (RFC
+/// 9110 §8.8.2.2).
+const STRONG_DATE_SECS: u64 = 60;
 
 /// Fields that a 304 does not change in what is stored (§3.2). The RFC names `Content-Length`, and
 /// fields that were not to be stored in the first place. `Content-Encoding` and `Content-Range` are
@@ -169,6 +173,22 @@ pub fn strong_match(left: &HeaderValue, right: &HeaderValue) -> bool {
 
 pub(crate) fn strong_match_bytes(left: &[u8], right: &[u8]) -> bool {
     !left.starts_with(b"W/") && left == right
+}
+
+/// RFC 9110 §8.8.2.2
+pub(super) fn is_strong_date(response: &HeaderMap) -> bool {
+    let dates = response
+        .get(LAST_MODIFIED)
+        .and_then(http_date)
+        .zip(response.get(DATE).and_then(http_date));
+    dates.is_some_and(|(modified, date)| date.since(modified).as_secs() >= STRONG_DATE_SECS)
+}
+
+/// The only line of a field.
+pub(super) fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h HeaderValue> {
+    let mut lines = headers.get_all(name).iter();
+    let value = lines.next()?;
+    lines.next().is_none().then_some(value)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use http::header::{
     COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, REFERER, USER_AGENT, VARY,
 };
 
-use super::cache_control::list_members;
+use super::list::list_members;
 
 /// How many fields a `Vary` may name. Beyond it a response is taken for one that varies on
 /// everything.

@@ -6,7 +6,8 @@ use http::header::{
     SET_COOKIE, VARY,
 };
 use tero_semantics::cache_control::{MaxStale, RequestDirectives, ResponseDirectives};
-use tero_semantics::freshness::{MAX_HEURISTIC, http_date};
+use tero_semantics::freshness::MAX_HEURISTIC;
+use tero_semantics::http_date::http_date;
 
 use super::Served;
 use super::generate::Exchange;

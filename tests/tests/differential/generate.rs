@@ -278,7 +278,7 @@ fn dates(dice: &mut Dice, headers: &mut HeaderMap) {
 /// That many seconds after noon, as an HTTP date.
 pub(crate) fn date(secs: i64) -> String {
     let time = tero_semantics::timestamp::Timestamp::from_unix_secs(NOON_SECS.cast_signed() + secs);
-    tero_semantics::forwarding::date_value(time)
+    tero_semantics::http_date::date_value(time)
         .to_str()
         .expect("a date is ASCII")
         .to_owned()

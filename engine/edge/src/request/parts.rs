@@ -21,8 +21,8 @@ use crate::origin::OriginResponse;
 use crate::store::PurgePoint;
 use crate::store::fill::Fill;
 use crate::store::stored::{StoredBody, StoredResponse};
-use tero_semantics::partial::ByteRuns;
-use tero_semantics::range::{self, Partial};
+use tero_semantics::partial::{ByteRuns, are_combinable, strong_validator};
+use tero_semantics::range::Partial;
 use tero_semantics::reuse::{Reuse, reuse};
 use tero_semantics::storability::Storability;
 use tero_semantics::timestamp::Timestamp;
@@ -64,7 +64,7 @@ pub(super) fn rest_of(part: &StoredResponse) -> Option<FetchKind> {
         .as_ref()
         .map(|parts| parts.prefix())
         .filter(|from| *from > 0)?;
-    let validator = range::strong_validator(&part.head.fields.to_headers(0))?.clone();
+    let validator = strong_validator(&part.head.fields.to_headers(0))?.clone();
     Some(FetchKind::Rest { from, validator })
 }
 
@@ -85,7 +85,7 @@ impl Fetch {
         let stored = part.head.fields.to_headers(0);
         let is_it = answer.status() == StatusCode::PARTIAL_CONTENT
             && Partial::of(answer.headers()) == Some(wanted);
-        if !is_it || !range::are_combinable(&stored, answer.headers()) {
+        if !is_it || !are_combinable(&stored, answer.headers()) {
             return None;
         }
         let mut headers = answer.headers().clone();
@@ -180,8 +180,8 @@ impl Fetch {
     /// (§3.3).
     pub(super) fn keep_beginning(&self, filling: &ResponseInFlight, purges: PurgePoint) {
         let head = &filling.head;
-        let is_completable = head.status == StatusCode::OK
-            && range::strong_validator(&head.fields.to_headers(0)).is_some();
+        let is_completable =
+            head.status == StatusCode::OK && strong_validator(&head.fields.to_headers(0)).is_some();
         let Some((length, pieces)) = filling
             .fill
             .length()

@@ -12,7 +12,7 @@ use super::admit::AdmissionRefusal;
 use super::body::EdgeBody;
 use crate::origin::OriginError;
 use tero_semantics::cache_status::{CacheStatus, Forward};
-use tero_semantics::forwarding;
+use tero_semantics::http_date::date_value;
 use tero_wire::Fault;
 
 /// A fetch that brought nothing to serve.
@@ -163,7 +163,7 @@ fn ended(edge: &Edge, code: StatusCode, reason: &str) -> Response<EdgeBody> {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
     headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-    headers.insert(DATE, forwarding::date_value(edge.clock.now()));
+    headers.insert(DATE, date_value(edge.clock.now()));
     CacheStatus {
         details: [Some(reason), None],
         ..CacheStatus::default()

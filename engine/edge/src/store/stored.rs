@@ -9,8 +9,8 @@ use http::StatusCode;
 use super::fields::StoredFields;
 use super::weight::{ARC_BYTES, SHARED_BYTES, TAG_BYTES, allocated};
 use tero_semantics::freshness::Freshness;
+use tero_semantics::partial::are_combinable;
 use tero_semantics::partial::{ByteRuns, RunPiece};
-use tero_semantics::range::are_combinable;
 use tero_semantics::validation::updated_fields;
 use tero_semantics::vary::SecondaryKey;
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseResult, TestRunner};
-use tero_semantics::forwarding;
+use tero_semantics::http_date::date_value;
 use tero_tests::{Answer, Edge, Origin, Request};
 
 use super::model::{Model, Mood, Representation, Resource};
@@ -285,7 +285,7 @@ fn live(edge: &Edge, path: &str, model: &Arc<Model>, moments: &[Moment]) -> Life
     for moment in moments {
         edge.advance_secs(moment.passes_secs);
         at += moment.passes_secs;
-        let date = forwarding::date_value(edge.clock().now());
+        let date = date_value(edge.clock().now());
         model.turns(
             &moment.mood,
             date.to_str().expect("a date is ASCII").to_owned(),

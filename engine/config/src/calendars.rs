@@ -33,7 +33,7 @@ use toml::de::{DeTable, DeValue};
 use super::CalendarSource;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::calendar::{Calendar, Holiday, HolidayKind};
-use tero_time::schedule::moment;
+use tero_time::moment::moment;
 
 /// So long before a year begins, its holidays should be known: time to look for the decree and to
 /// write it down, while nothing is wrong yet.

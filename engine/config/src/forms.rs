@@ -7,7 +7,7 @@ use chrono_tz::{TZ_VARIANTS, Tz};
 
 use super::mistakes::{Mistake, did_you_mean};
 use super::{OriginAddress, PlanVariants};
-use tero_time::schedule::Schedule;
+use tero_time::cron::Schedule;
 
 type FormResult<T> = Result<T, Mistake>;
 

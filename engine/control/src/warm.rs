@@ -32,7 +32,7 @@ use tero_config as config;
 use tero_edge::request::Edge;
 use tero_edge::server::ShutdownStage;
 use tero_semantics::timestamp::Timestamp;
-use tero_time::schedule::{Schedule, ScheduleError};
+use tero_time::cron::{Schedule, ScheduleError};
 
 /// Runs that are remembered with their reports; the oldest that is over goes first.
 pub const MAX_REMEMBERED_RUNS: usize = 200;

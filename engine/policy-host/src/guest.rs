@@ -15,7 +15,7 @@ use crate::usage::PolicyUsage;
 use tero_config::PolicyLimits;
 use tero_config::units::{show_duration, show_size};
 use tero_semantics::timestamp::Timestamp;
-use tero_time::schedule::Moment;
+use tero_time::moment::Moment;
 
 /// How many lines one call may log.
 const MAX_LOG_LINES: u32 = 16;

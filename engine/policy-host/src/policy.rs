@@ -18,7 +18,7 @@ use crate::warm_url::WarmUrl;
 use tero_config::PolicyLimits;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::calendar::Calendar;
-use tero_time::schedule;
+use tero_time::moment;
 
 /// How often a failing policy may say so in the log, once for each kind of failure: every minute.
 const LOG_PERIOD_MILLIS: i64 = 60_000;
@@ -249,9 +249,9 @@ impl Policy {
         answer::warm_urls(raw, variants).map_err(GuestFailure::bad_answer)
     }
 
-    fn moment(&self, guest: &mut Guest, hook: Hook, at: Timestamp) -> Arc<schedule::Moment> {
+    fn moment(&self, guest: &mut Guest, hook: Hook, at: Timestamp) -> Arc<moment::Moment> {
         guest.moment(hook, at, |at| {
-            schedule::moment(
+            moment::moment(
                 at,
                 self.manifest.zone.unwrap_or(chrono_tz::UTC),
                 &self.calendar,

@@ -15,7 +15,7 @@ use crate::warm_url::PopularPage;
 use tero_semantics::key;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::calendar::{Holiday, HolidayKind};
-use tero_time::schedule::Moment;
+use tero_time::moment::Moment;
 
 /// The fields and cookies of a message that a manifest asks for. A value that is not UTF-8 is given
 /// with replacement characters (U+FFFD) where it is not; the key of a remembered decision holds its

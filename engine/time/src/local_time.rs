@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDateTime};
 use chrono_tz::Tz;
 
-use crate::schedule;
+use crate::moment::instant_of;
 use tero_semantics::timestamp::Timestamp;
 
 /// A time that was read.
@@ -35,7 +35,7 @@ impl LocalDateTime {
     /// The instant that is meant where clocks go by `zone`.
     pub fn in_zone(self, zone: Tz) -> Timestamp {
         match self {
-            LocalDateTime::Local(local) => schedule::instant_of(local, zone),
+            LocalDateTime::Local(local) => instant_of(local, zone),
             LocalDateTime::Instant(instant) => instant,
         }
     }

@@ -25,7 +25,8 @@ use tero_policy_host::device::Device;
 use tero_policy_host::{Chain, Hook, Host, Policy, PolicyError};
 use tero_semantics::timestamp::Timestamp;
 use tero_time::calendar::HolidayKind;
-use tero_time::schedule::{self, Schedule};
+use tero_time::cron::Schedule;
+use tero_time::moment;
 
 /// The longest span that is looked at.
 pub const MAX_SPAN: Duration = Duration::from_secs(92 * 86_400);
@@ -420,15 +421,15 @@ impl SiteView<'_> {
 fn offset_changes(zone: &str, from: Timestamp, until: Timestamp) -> Vec<PreviewEvent> {
     let zone: Tz = zone.parse().unwrap_or(Tz::UTC);
     let next = |now: Timestamp| {
-        schedule::next_offset_change(now, zone).filter(|next| next.unix_secs <= until.unix_secs())
+        moment::next_offset_change(now, zone).filter(|next| next.unix_secs <= until.unix_secs())
     };
     let changes = std::iter::successors(next(from), |change| {
         next(Timestamp::from_unix_secs(change.unix_secs))
     });
-    let event = |change: schedule::OffsetChange| {
+    let event = |change: moment::OffsetChange| {
         let at = Timestamp::from_unix_secs(change.unix_secs);
         let just_before = at.saturating_sub(Duration::from_secs(1));
-        let before_mins = schedule::moment(just_before, zone, &Default::default()).utc_offset_mins;
+        let before_mins = moment::moment(just_before, zone, &Default::default()).utc_offset_mins;
         PreviewEvent::new(
             at,
             zone,
@@ -449,7 +450,7 @@ fn holidays(policies: &[Arc<Policy>], from: Timestamp, until: Timestamp, preview
         if calendar.years().next().is_none() {
             continue;
         }
-        let date_at = |now| schedule::moment(now, zone, &Default::default()).date();
+        let date_at = |now| moment::moment(now, zone, &Default::default()).date();
         let (first, last) = (date_at(from), date_at(until));
         for year in (first.year()..=last.year()).filter(|year| !calendar.covers(*year)) {
             let problem = format!(
@@ -487,7 +488,7 @@ fn holidays(policies: &[Arc<Policy>], from: Timestamp, until: Timestamp, preview
     preview
         .events
         .extend(found.into_iter().map(|(date, zone, name, open, policies)| {
-            let midnight = schedule::instant_of(date.and_time(Default::default()), zone);
+            let midnight = moment::instant_of(date.and_time(Default::default()), zone);
             PreviewEvent::new(
                 midnight,
                 zone,

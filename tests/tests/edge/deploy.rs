@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use tero_tests::{ART, Origin, Reply, folder, get};
-use tero_time::schedule::Schedule;
+use tero_time::cron::Schedule;
 
 use crate::program::{Serving, assert_code, configuration, run};
 use crate::yaml;

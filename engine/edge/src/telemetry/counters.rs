@@ -13,7 +13,7 @@ use chrono_tz::Tz;
 
 use super::Outcome;
 use tero_semantics::timestamp::Timestamp;
-use tero_time::schedule::local_hour;
+use tero_time::moment::local_hour;
 
 /// Hours of the day.
 pub const HOURS: usize = 24;

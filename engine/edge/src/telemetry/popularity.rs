@@ -22,7 +22,7 @@ use chrono_tz::Tz;
 
 use tero_policy_host::warm_url::PopularPage;
 use tero_semantics::timestamp::Timestamp;
-use tero_time::schedule::local_hour_of_week;
+use tero_time::moment::local_hour_of_week;
 
 /// After this long a request counts half.
 pub const HALF_LIFE: Duration = Duration::from_secs(7 * 86_400);

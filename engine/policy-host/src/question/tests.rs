@@ -3,7 +3,7 @@ use http::HeaderValue;
 use super::*;
 use crate::tests::answered;
 use tero_time::calendar::Calendar;
-use tero_time::schedule;
+use tero_time::moment;
 
 fn ask<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> PolicyRequest<'a> {
     PolicyRequest {
@@ -185,7 +185,7 @@ fn a_policy_is_told_of_the_days_around_and_of_the_key_by_its_hash() {
         "2026-12-24".parse().unwrap(),
         holiday_named("Nochebuena", hours),
     );
-    let now = schedule::moment(
+    let now = moment::moment(
         Timestamp::from_unix_secs(1_798_113_600),
         chrono_tz::UTC,
         &calendar,

@@ -24,8 +24,8 @@ use tero_edge::telemetry::access_log::AccessLogLine;
 use tero_policy_host::Package;
 use tero_policy_host::cases::Cases;
 use tero_semantics::timestamp::Timestamp;
+use tero_time::cron::Schedule;
 use tero_time::local_time::LocalDateTime;
-use tero_time::schedule::Schedule;
 use tero_tools::diff::{self, LoggedRequest};
 use tero_tools::import::{ImportTarget, import};
 

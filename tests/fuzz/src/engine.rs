@@ -21,7 +21,7 @@ pub use policy_host::{
     warm_url,
 };
 pub use request_path::{request, telemetry};
-pub use tools::{diff, import};
+pub use tools::{import, replay};
 
 #[path = "../../../engine/policy-host/src"]
 mod policy_host {
@@ -95,10 +95,8 @@ mod control {
 mod tools {
     pub mod import;
 
-    pub mod diff {
-        mod line;
-
-        pub use line::{LoggedRequest, parse};
+    pub mod replay {
+        pub mod log;
     }
 }
 

@@ -36,7 +36,7 @@ use tero_semantics::timestamp::Timestamp;
 use tero_semantics::upgrade::{is_meant, only_protocol};
 use tero_semantics::vary::{MAX_VARY_FIELDS, Vary, normalised_accept_encoding};
 use tero_semantics::{forwarding, invalidation, precondition, validation};
-use tero_tools::diff;
+use tero_tools::replay::log;
 
 use super::script::{Block, blocks};
 
@@ -439,7 +439,7 @@ fn logged(request: &Block<'_>, response: &Block<'_>) {
     };
     for line in [line.json(), line.combined()] {
         assert!(!line.contains(['\n', '\r']), "{line:?}");
-        let read = diff::parse(&line).expect("it is a line of a log");
+        let read = log::parse(&line).expect("it is a line of a log");
         assert_eq!(
             (&read.method, &read.target, read.status, read.at),
             (&method, &target, response.status(), NOW),

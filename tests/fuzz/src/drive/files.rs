@@ -26,8 +26,8 @@ use tero_policy_host::cases::Cases;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::cron::Schedule;
 use tero_time::local_time::LocalDateTime;
-use tero_tools::diff::{self, LoggedRequest};
 use tero_tools::import::{ImportTarget, import};
+use tero_tools::replay::log::{self, LoggedRequest};
 
 use super::{contents, state};
 
@@ -224,7 +224,7 @@ fn lines(bytes: &[u8]) {
 
 /// What a line of a log tells can be told by a line of a log.
 fn log(line: &str) {
-    let Some(logged) = diff::parse(line.trim()) else {
+    let Some(logged) = log::parse(line.trim()) else {
         return;
     };
     assert!(logged.target.starts_with('/') && logged.target.parse::<http::Uri>().is_ok());
@@ -254,13 +254,13 @@ fn log(line: &str) {
     };
     let (json, combined) = (line.json(), line.combined());
     assert!(!json.contains(['\n', '\r']) && !combined.contains(['\n', '\r']));
-    assert_eq!(diff::parse(&json).as_ref(), Some(&logged), "{json}");
+    assert_eq!(log::parse(&json).as_ref(), Some(&logged), "{json}");
     let without_host = LoggedRequest {
         host: None,
         at: Timestamp::from_unix_secs(logged.at.unix_secs()),
         ..logged
     };
-    assert_eq!(diff::parse(&combined), Some(without_host), "{combined}");
+    assert_eq!(log::parse(&combined), Some(without_host), "{combined}");
 }
 
 fn listed(text: &str) {

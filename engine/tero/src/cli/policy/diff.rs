@@ -16,7 +16,7 @@ use crate::cli::{fail, print, used_wrongly};
 use tero_config as config;
 use tero_config::{CalendarSource, FilePosition, ModuleSource, PolicyHost, PolicyLimits};
 use tero_policy_host::{Chain, Hook, Host, Package, Policy};
-use tero_tools::diff::{Diff as Compared, diff};
+use tero_tools::replay::diff::{Diff as Compared, diff};
 
 const EXAMPLE: &str = "\
 Examples:

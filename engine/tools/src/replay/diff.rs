@@ -4,20 +4,17 @@
 //! A log tells less than a request has: the method, the target, the time, the status and the
 //! length, the user agent and the referer. What else the policies read is absent for both.
 
-mod line;
-
 use std::io::{self, BufRead};
 
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, REFERER, USER_AGENT};
 
+use super::log::{LoggedRequest, parse};
 use tero_policy_host::compare::{ComparedRequest, Comparison};
 use tero_policy_host::device::classify;
 use tero_policy_host::{Chain, PolicyRequest, PolicyResponse};
 use tero_semantics::decision::RequestDecision;
 use tero_semantics::key;
-
-pub use line::{LoggedRequest, parse};
 
 /// The longest line that is read; the rest of a longer one is left out.
 const MAX_LINE_BYTES: u64 = 64 << 10;

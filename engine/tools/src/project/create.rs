@@ -1,10 +1,27 @@
 //! `tero policy new`: a project that builds, passes its own tests and explains itself.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use super::{CONTRACT, Language, ProjectError, bindings, file_error, typescript, write};
+use super::contract::{self, CONTRACT};
+use super::error::{ProjectError, file_error};
+use super::files::write;
+use super::language::Language;
+use super::typescript;
 
 const CASES: &str = include_str!("../../../../examples/shop-hours/cases.toml");
+const RUST: &str = include_str!("../../../../examples/shop-hours/rust/src/lib.rs");
+const JAVASCRIPT: &str = include_str!("../../../../examples/shop-hours/javascript/policy.js");
+const PACKAGE: &str = include_str!("../../../../examples/shop-hours/javascript/package.json");
+const JSCONFIG: &str =
+    "{ \"compilerOptions\": { \"checkJs\": true, \"strict\": true, \"target\": \"es2022\" } }\n";
+const PYTHON: &str = include_str!("../../../../examples/shop-hours/python/app.py");
+const REQUIREMENTS: &str = include_str!("../../../../examples/shop-hours/python/requirements.txt");
+/// Where editors find the types that a build writes.
+const PYRIGHT: &str = "{ \"extraPaths\": [\"bindings\"] }\n";
+const C: &str = include_str!("../../../../examples/shop-hours/c/policy.c");
+/// For clangd.
+const CLANGD: &str = "--target=wasm32-unknown-unknown\n-std=c11\n-ffreestanding\n-Ilibc\n";
 
 /// A new project.
 #[derive(Clone, Debug)]
@@ -27,62 +44,19 @@ pub fn create(
     if folder.exists() {
         return Err(ProjectError::Exists(folder.to_owned()));
     }
-    let sdk = if language == Language::Rust {
-        Some(find_sdk(sdk)?)
-    } else {
-        None
+    // Nothing is written unless the SDK is found.
+    let sdk = match language {
+        Language::Rust => find_sdk(sdk)?,
+        _ => PathBuf::new(),
     };
     let put = |path: &str, content: &str| write(&folder.join(path), content);
     put("cases.toml", CASES)?;
     put("wit/policy.wit", CONTRACT)?;
-    match language {
-        Language::Rust => {
-            put("Cargo.toml", &cargo_toml(name, &sdk.unwrap_or_default()))?;
-            put(
-                "src/lib.rs",
-                include_str!("../../../../examples/shop-hours/rust/src/lib.rs"),
-            )?;
-        }
-        Language::Javascript => {
-            put(
-                "policy.js",
-                include_str!("../../../../examples/shop-hours/javascript/policy.js"),
-            )?;
-            put("policy.d.ts", &typescript::declarations())?;
-            let package = include_str!("../../../../examples/shop-hours/javascript/package.json");
-            put("package.json", &package.replacen("shop-hours", name, 1))?;
-            put(
-                "jsconfig.json",
-                "{ \"compilerOptions\": { \"checkJs\": true, \"strict\": true, \"target\": \"es2022\" } }\n",
-            )?;
-        }
-        Language::Python => {
-            put(
-                "app.py",
-                include_str!("../../../../examples/shop-hours/python/app.py"),
-            )?;
-            put(
-                "requirements.txt",
-                include_str!("../../../../examples/shop-hours/python/requirements.txt"),
-            )?;
-            // Where editors find the types that a build writes.
-            put("pyrightconfig.json", "{ \"extraPaths\": [\"bindings\"] }\n")?;
-        }
-        Language::C => {
-            put(
-                "policy.c",
-                include_str!("../../../../examples/shop-hours/c/policy.c"),
-            )?;
-            for (name, text) in LIBC {
-                put(&format!("libc/{name}"), text)?;
-            }
-            bindings::write_c(&folder.join("bindings"))?;
-            // For clangd.
-            put(
-                "compile_flags.txt",
-                "--target=wasm32-unknown-unknown\n-std=c11\n-ffreestanding\n-Ilibc\n",
-            )?;
-        }
+    for (path, content) in sources(language, name, &sdk) {
+        put(path, &content)?;
+    }
+    if language == Language::C {
+        contract::write_c(&folder.join("bindings"))?;
     }
     put(".gitignore", ignored(language))?;
     let next = next(language);
@@ -90,11 +64,46 @@ pub fn create(
     Ok(NewProject { next })
 }
 
-const LIBC: [(&str, &str); 3] = [
-    ("libc.c", include_str!("../../../../sdk/c/libc.c")),
-    ("stdlib.h", include_str!("../../../../sdk/c/stdlib.h")),
-    ("string.h", include_str!("../../../../sdk/c/string.h")),
-];
+/// What the project holds in its own language: paths and texts.
+fn sources(language: Language, name: &str, sdk: &Path) -> Vec<(&'static str, Cow<'static, str>)> {
+    let text = Cow::Borrowed::<str>;
+    match language {
+        Language::Rust => vec![
+            ("Cargo.toml", cargo_toml(name, sdk).into()),
+            ("src/lib.rs", text(RUST)),
+        ],
+        Language::Javascript => vec![
+            ("policy.js", text(JAVASCRIPT)),
+            ("policy.d.ts", typescript::declarations().into()),
+            (
+                "package.json",
+                PACKAGE.replacen("shop-hours", name, 1).into(),
+            ),
+            ("jsconfig.json", text(JSCONFIG)),
+        ],
+        Language::Python => vec![
+            ("app.py", text(PYTHON)),
+            ("requirements.txt", text(REQUIREMENTS)),
+            ("pyrightconfig.json", text(PYRIGHT)),
+        ],
+        Language::C => vec![
+            ("policy.c", text(C)),
+            (
+                "libc/libc.c",
+                text(include_str!("../../../../sdk/c/libc.c")),
+            ),
+            (
+                "libc/stdlib.h",
+                text(include_str!("../../../../sdk/c/stdlib.h")),
+            ),
+            (
+                "libc/string.h",
+                text(include_str!("../../../../sdk/c/string.h")),
+            ),
+            ("compile_flags.txt", text(CLANGD)),
+        ],
+    }
+}
 
 /// The SDK for Rust, as a path that stays right wherever the project lies.
 fn find_sdk(given: Option<&Path>) -> Result<PathBuf, ProjectError> {

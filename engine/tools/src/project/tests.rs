@@ -1,3 +1,4 @@
+use super::contract::{CONTRACT, contract};
 use super::*;
 
 #[test]
@@ -27,7 +28,7 @@ fn the_bindings_for_c_are_those_of_the_contract() {
     use wit_parser::TypeDefKind;
 
     let header = include_str!("../../../../sdk/c/policy.h");
-    let (resolve, _) = bindings::contract();
+    let (resolve, _) = contract();
     let c_name = |name: &str| name.replace('-', "_");
     for (name, id) in resolve
         .interfaces

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use wit_parser::{Docs, Function, Resolve, Type, TypeDefKind, TypeId, WorldItem};
 
-use super::bindings::contract;
+use super::contract::contract;
 
 const HEAD: &str = "// The contract with the edge, written by `tero policy build` from wit/policy.wit: changes here are lost.\n";
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use crate::cli::{fail, print, used_wrongly};
 use tero_tools::project::{Language, create};
@@ -23,7 +24,7 @@ pub(super) struct NewPolicyCommand {
     /// The name of the policy, and of its folder: a-z, 0-9, - and _, a letter first
     name: String,
     /// What it is written in
-    #[arg(long, short, value_enum)]
+    #[arg(long, short, value_parser = languages())]
     language: Language,
     /// The SDK for Rust: the folder sdk/rust of tero's source; unless given, the one that this
     /// program was built from
@@ -61,4 +62,18 @@ impl NewPolicyCommand {
             Err(error) => fail(&error.to_string()),
         }
     }
+}
+
+/// Reads a language, and tells clap what `--help` and errors say about each.
+fn languages() -> impl TypedValueParser<Value = Language> {
+    let offers = Language::ALL.map(|language| {
+        let offer = PossibleValue::new(language.as_str());
+        match language {
+            Language::Rust => offer.help("With the SDK `tero-policy`, built by cargo"),
+            Language::Javascript => offer.help("With componentize-js").alias("js"),
+            Language::Python => offer.help("With componentize-py").alias("py"),
+            Language::C => offer.help("With clang and bindings of wit-bindgen"),
+        }
+    });
+    PossibleValuesParser::new(offers).try_map(|name| name.parse())
 }

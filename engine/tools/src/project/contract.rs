@@ -5,7 +5,11 @@ use std::path::Path;
 use wit_component::StringEncoding;
 use wit_parser::{Resolve, WorldId};
 
-use super::{CONTRACT, ProjectError, file_error, write};
+use super::error::{ProjectError, file_error};
+use super::files::write;
+
+/// The text of the contract that this program offers.
+pub(super) const CONTRACT: &str = include_str!("../../../../sdk/wit/policy.wit");
 
 /// As wit-bindgen wrote them from the contract, but for the object that says which contract it is:
 /// [`mark`] does that.

@@ -1,0 +1,59 @@
+//! Policies in Python: componentize-py makes a component of them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::tool::{Tool, there};
+use crate::project::error::{ProjectError, file_error};
+use crate::project::files::write;
+
+const COMPONENTIZE_PY: Tool = Tool {
+    name: "componentize-py",
+    language: "Python",
+    cure: "run `python3 -m venv .venv && .venv/bin/pip install -r requirements.txt` in the folder of the policy, or install it with pip",
+};
+
+/// It imports `app`. In a folder of its own, so that the bindings for editors are not taken for
+/// those of the module.
+const ENTRY_PY: (&str, &str) = (
+    "tero_entry",
+    include_str!("../../../../../sdk/python/tero_entry.py"),
+);
+
+pub(super) fn build(folder: &Path, module: &Path) -> Result<(), ProjectError> {
+    let tool = program(folder);
+    COMPONENTIZE_PY.run(Command::new(&tool).arg("--version"))?;
+    let command = || {
+        let mut command = Command::new(&tool);
+        command
+            .current_dir(folder)
+            .args(["--wit-path", "wit", "--world", "policy"]);
+        command
+    };
+    let bindings = folder.join("bindings");
+    if bindings.is_dir() {
+        // componentize-py refuses to write into a folder that exists.
+        fs::remove_dir_all(&bindings).map_err(file_error(&bindings))?;
+    }
+    COMPONENTIZE_PY.run(command().args(["bindings", "bindings"]))?;
+    let entry = bindings.join("entry").join(ENTRY_PY.0);
+    write(&entry.with_extension("py"), ENTRY_PY.1)?;
+    COMPONENTIZE_PY.run(
+        command()
+            .args(["componentize", "--stub-wasi", ENTRY_PY.0, "--output"])
+            .arg(module)
+            .args(["--python-path", ".", "--python-path", "bindings/entry"]),
+    )?;
+    there(module, "componentize-py")
+}
+
+/// The project's own componentize-py if it has one, else that of the machine.
+fn program(folder: &Path) -> PathBuf {
+    let own = folder.join(".venv/bin/componentize-py");
+    if own.is_file() {
+        own
+    } else {
+        PathBuf::from("componentize-py")
+    }
+}

@@ -1,0 +1,75 @@
+//! The languages that a policy can be written in.
+
+use std::path::Path;
+use std::str::FromStr;
+
+/// A language that a policy can be written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// With the SDK `tero-policy`, built by cargo.
+    Rust,
+    /// With componentize-js.
+    Javascript,
+    /// With componentize-py.
+    Python,
+    /// With clang and bindings of wit-bindgen.
+    C,
+}
+
+impl Language {
+    /// Every language.
+    pub const ALL: [Language; 4] = [
+        Language::Rust,
+        Language::Javascript,
+        Language::Python,
+        Language::C,
+    ];
+
+    /// The name on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Language::Rust => "rust",
+            Language::Javascript => "javascript",
+            Language::Python => "python",
+            Language::C => "c",
+        }
+    }
+
+    /// The file that a project of this language has.
+    pub(super) fn marker(self) -> &'static str {
+        match self {
+            Language::Rust => "Cargo.toml",
+            Language::Javascript => "policy.js",
+            Language::Python => "app.py",
+            Language::C => "policy.c",
+        }
+    }
+
+    /// The language of the project in this folder.
+    pub(super) fn of(folder: &Path) -> Option<Language> {
+        Language::ALL
+            .into_iter()
+            .find(|language| folder.join(language.marker()).is_file())
+    }
+}
+
+impl FromStr for Language {
+    type Err = UnknownLanguage;
+
+    /// Reads [`Language::as_str`], or `js` and `py` for short.
+    fn from_str(name: &str) -> Result<Language, UnknownLanguage> {
+        match name {
+            "js" => Ok(Language::Javascript),
+            "py" => Ok(Language::Python),
+            name => Language::ALL
+                .into_iter()
+                .find(|language| language.as_str() == name)
+                .ok_or(UnknownLanguage),
+        }
+    }
+}
+
+/// The name is not that of a [`Language`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write rust, javascript, python or c")]
+pub struct UnknownLanguage;

@@ -1,4 +1,4 @@
-//! Compiles the shipped policies to WebAssembly, for `policy/builtin.rs` to embed.
+//! Compiles the shipped policies to WebAssembly, for `module/builtin.rs` to embed.
 
 #[path = "build/guests.rs"]
 mod guests;

@@ -11,14 +11,11 @@
 //! that asks, and may take half a mebibyte of it.
 
 mod answer;
-mod builtin;
 pub mod cases;
 mod chain;
 pub mod check;
 mod combine;
 pub mod compare;
-mod compiled;
-mod component;
 mod contract;
 pub mod cookies;
 mod counters;
@@ -28,9 +25,8 @@ pub mod device;
 pub mod fuzzing;
 mod guest;
 mod limits;
-mod load;
 mod manifest;
-mod package;
+mod module;
 mod policy;
 mod question;
 mod runtime;
@@ -45,20 +41,21 @@ use std::sync::Arc;
 use tero_config as config;
 use tero_config::units::show_size;
 
-use compiled::CompiledFolder;
 use decisions::Decisions;
+use module::compiled::{self, CompiledFolder};
+use module::load;
 use policy::HookResult;
 use runtime::Runtime;
 
 pub use answer::{RequestAnswer, ResponseAnswer};
-pub use builtin::{builtin, builtin_names};
 pub use chain::{Chain, PolicyRequest, PolicyResponse};
-pub use component::{Import, ImportBinding};
 pub use counters::{FailureKind, HookCounters, PolicyCounters, PolicyStatus};
 pub use guest::GuestFailure;
-pub use load::Inspection;
 pub use manifest::{Hook, Manifest};
-pub use package::{NotTextError, Package};
+pub use module::builtin::{builtin, builtin_names};
+pub use module::component::{Import, ImportBinding};
+pub use module::load::Inspection;
+pub use module::package::{NotTextError, Package};
 pub use policy::Policy;
 pub use trace::{ChainTrace, PolicyAnswer};
 pub use trial::{HookAnswer, HookQuestion, Trial, TrialAnswer, TrialPair};

@@ -17,8 +17,7 @@ pub mod drive;
 
 pub use control::{admin, rollout, warm};
 pub use policy_host::{
-    Hook, Manifest, Package, answer, cases, contract, cookies, device, fuzzing, manifest, package,
-    warm_url,
+    Hook, Manifest, Package, answer, cases, contract, cookies, device, fuzzing, manifest, warm_url,
 };
 pub use request_path::{request, telemetry};
 pub use tools::{import, replay};
@@ -30,11 +29,14 @@ mod policy_host {
     pub mod device;
     pub mod fuzzing;
     pub mod manifest;
-    pub mod package;
     pub mod warm_url;
 
     pub use manifest::{Hook, Manifest};
-    pub use package::Package;
+    pub use module::package::Package;
+
+    pub mod module {
+        pub mod package;
+    }
 
     pub mod cases {
         mod case;

@@ -37,7 +37,7 @@ mod tests {
     const SETTINGS: [(&str, &str); 4] = [
         (
             "json-rules",
-            include_str!("../../../examples/barberpro/cdn-argentina-policies.json"),
+            include_str!("../../../../examples/barberpro/cdn-argentina-policies.json"),
         ),
         (
             "device-variants",

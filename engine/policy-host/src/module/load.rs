@@ -8,22 +8,23 @@ use std::sync::Arc;
 
 use wasmtime::component::Component;
 
-use crate::component::Import;
+use super::component::Import;
+use super::package::Package;
+use super::{builtin, compiled, component};
 use crate::guest::{ConfigureResult, GuestTemplate};
-use crate::package::Package;
-use crate::{Host, Policy, PolicyError, answer, builtin, compiled, component, guest};
+use crate::{Host, Policy, PolicyError, answer, guest};
 use tero_config as config;
 use tero_config::ModuleSource;
 use tero_time::calendar::Calendar;
 
 /// Reads the module that the configuration names, and loads it.
-pub(super) fn load(host: &Host, config: &config::Policy) -> Result<Policy, PolicyError> {
+pub(crate) fn load(host: &Host, config: &config::Policy) -> Result<Policy, PolicyError> {
     let module = read(host, &config.name, &config.module)?;
     load_module(host, config, &module)
 }
 
 /// Loads `module` in the place of the one that the configuration names.
-pub(super) fn load_module(
+pub(crate) fn load_module(
     host: &Host,
     config: &config::Policy,
     module: &[u8],
@@ -108,7 +109,7 @@ pub struct Inspection {
 ///
 /// # Errors
 /// When it can't be read.
-pub(super) fn inspect(host: &Host, config: &config::Policy) -> Result<Inspection, PolicyError> {
+pub(crate) fn inspect(host: &Host, config: &config::Policy) -> Result<Inspection, PolicyError> {
     let module = read(host, &config.name, &config.module)?;
     let (mut contract, mut imports) = (None, Vec::new());
     let policy = unpack(&config.name, &module).and_then(|package| {

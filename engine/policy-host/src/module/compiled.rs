@@ -26,15 +26,15 @@ const MAX_FILE_BYTES: u64 = 512 << 20;
 const MAX_FILES: usize = 64;
 
 /// A module's digest.
-pub(super) type Digest = [u8; 32];
+pub(crate) type Digest = [u8; 32];
 
 /// The digest of a module as it was given.
-pub(super) fn digest(module: &[u8]) -> Digest {
+pub(crate) fn digest(module: &[u8]) -> Digest {
     Sha256::digest(module).into()
 }
 
 /// Hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes
         .iter()
@@ -46,15 +46,15 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 
 /// The folder of compiled modules, or none: then every load compiles.
 #[derive(Debug)]
-pub(super) struct CompiledFolder(Option<PathBuf>);
+pub(crate) struct CompiledFolder(Option<PathBuf>);
 
 impl CompiledFolder {
-    pub(super) fn new(folder: Option<PathBuf>) -> CompiledFolder {
+    pub(crate) fn new(folder: Option<PathBuf>) -> CompiledFolder {
         CompiledFolder(folder)
     }
 
     /// The component of that digest: from disk, or compiled from what `encode` returns, and kept.
-    pub(super) fn component<E>(
+    pub(crate) fn component<E>(
         &self,
         engine: &Engine,
         digest: &Digest,

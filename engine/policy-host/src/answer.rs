@@ -9,7 +9,6 @@ use http::HeaderName;
 use crate::contract::types;
 use crate::device::Device;
 use crate::manifest::{Hook, Manifest};
-use crate::warm_url::WarmUrl;
 use tero_semantics::decision::{LookupDecision, QueryParameters, QueryRule, StoringDecision};
 
 /// Names in one list of a manifest.
@@ -64,6 +63,17 @@ pub struct ResponseAnswer {
     pub tags: Vec<Box<str>>,
     /// 1 to 200 bytes of printable ASCII.
     pub reason: Option<String>,
+}
+
+/// A page to fetch ahead of demand.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct WarmUrl {
+    /// Path and query.
+    pub url: String,
+    /// Names of variants or device classes; empty means those of the plan.
+    pub variants: Vec<String>,
+    /// The higher goes first.
+    pub priority: u8,
 }
 
 /// A manifest, or what is wrong with it.

@@ -4,61 +4,18 @@
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use chrono_tz::Tz;
-use http::{HeaderMap, StatusCode};
 
-use crate::answer::{RequestAnswer, ResponseAnswer};
+use crate::answer::{RequestAnswer, ResponseAnswer, WarmUrl};
 use crate::combine;
 use crate::decisions::Decisions;
-use crate::device::Device;
+use crate::facts::{PolicyRequest, PolicyResponse, PopularPage};
 use crate::manifest::Hook;
 use crate::question::DecisionInputs;
-use crate::warm_url::PopularPage;
-use crate::warm_url::WarmUrl;
 use crate::{HookResult, Host, Policy, PolicyError};
 use tero_semantics::decision::{RequestDecision, ResponseDecision};
 use tero_semantics::timestamp::Timestamp;
-
-/// A request, as policies may see it. Each is told only what its manifest asks for.
-#[derive(Clone, Copy, Debug)]
-pub struct PolicyRequest<'a> {
-    /// The method.
-    pub method: &'a http::Method,
-    /// `http` or `https`.
-    pub scheme: &'a str,
-    /// Lower case, without port.
-    pub host: &'a str,
-    /// As it came, percent-encoded.
-    pub path: &'a str,
-    /// Without the question mark.
-    pub query: Option<&'a str>,
-    /// The client's fields. A value that is not UTF-8 reaches policies with U+FFFD in place of what
-    /// is not.
-    pub headers: &'a HeaderMap,
-    /// The class of the device; anything where [`Chain::needs_device`] says no.
-    pub device: Device,
-    /// What `on_request` decided; only looked at in [`Chain::on_response`].
-    pub variant: Option<&'a str>,
-}
-
-/// A response, as policies may see it.
-#[derive(Clone, Copy, Debug)]
-pub struct PolicyResponse<'a> {
-    /// The status.
-    pub status: StatusCode,
-    /// The next hop's fields.
-    pub headers: &'a HeaderMap,
-    /// From `Content-Length`, in bytes.
-    pub length: Option<u64>,
-    /// The freshness lifetime that the fields give a shared cache.
-    pub header_ttl: Option<Duration>,
-    /// How long the fields let a browser keep it.
-    pub header_browser_ttl: Option<Duration>,
-    /// The key under which it will be stored; policies are told its hash.
-    pub key: &'a [u8],
-}
 
 /// A site's policies in the order in which they are asked. A clone shares the remembered decisions.
 #[derive(Clone, Debug)]

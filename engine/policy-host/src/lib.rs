@@ -21,6 +21,7 @@ pub mod cookies;
 mod counters;
 mod decisions;
 pub mod device;
+mod facts;
 #[doc(hidden)] // Only the fuzz targets and the replay of their corpus have a use for it.
 pub mod fuzzing;
 mod guest;
@@ -33,7 +34,6 @@ mod runtime;
 mod trace;
 mod trial;
 mod usage;
-pub mod warm_url;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -47,9 +47,10 @@ use module::load;
 use policy::HookResult;
 use runtime::Runtime;
 
-pub use answer::{RequestAnswer, ResponseAnswer};
-pub use chain::{Chain, PolicyRequest, PolicyResponse};
+pub use answer::{RequestAnswer, ResponseAnswer, WarmUrl};
+pub use chain::Chain;
 pub use counters::{FailureKind, HookCounters, PolicyCounters, PolicyStatus};
+pub use facts::{PolicyRequest, PolicyResponse, PopularPage};
 pub use guest::GuestFailure;
 pub use manifest::{Hook, Manifest};
 pub use module::builtin::{builtin, builtin_names};

@@ -5,16 +5,14 @@ use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use crate::answer::{self, RequestAnswer, ResponseAnswer};
-use crate::chain::{PolicyRequest, PolicyResponse};
+use crate::answer::{self, RequestAnswer, ResponseAnswer, WarmUrl};
 use crate::counters::{PolicyCounters, PolicyStatus, PolicyTally};
+use crate::facts::{PolicyRequest, PolicyResponse, PopularPage};
 use crate::guest::{ConfigureResult, Guest, GuestFailure, GuestTemplate, RawManifest};
 use crate::manifest::{Hook, Manifest};
 use crate::question::{self, MessageFields};
 use crate::runtime;
 use crate::usage::UsageCounters;
-use crate::warm_url::PopularPage;
-use crate::warm_url::WarmUrl;
 use tero_config::PolicyLimits;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::calendar::Calendar;

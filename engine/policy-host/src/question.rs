@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
 
-use crate::chain::{PolicyRequest, PolicyResponse};
 use crate::contract::types;
 use crate::cookies::cookies;
 use crate::device::Device;
+use crate::facts::{PolicyRequest, PolicyResponse, PopularPage};
 use crate::manifest::Manifest;
-use crate::warm_url::PopularPage;
 use tero_semantics::key;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::calendar::{Holiday, HolidayKind};

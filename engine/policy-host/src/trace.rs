@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use crate::answer::{RequestAnswer, ResponseAnswer};
-use crate::chain::{Chain, PolicyRequest, PolicyResponse};
+use crate::chain::Chain;
 use crate::counters::{FailureKind, PolicyStatus};
+use crate::facts::{PolicyRequest, PolicyResponse};
 use crate::guest::{Guest, GuestFailure};
 use crate::manifest::Hook;
 use crate::{Policy, combine};

@@ -4,12 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::answer::{RequestAnswer, ResponseAnswer};
-use crate::chain::{PolicyRequest, PolicyResponse};
+use crate::answer::{RequestAnswer, ResponseAnswer, WarmUrl};
+use crate::facts::{PolicyRequest, PolicyResponse, PopularPage};
 use crate::guest::{Guest, GuestFailure};
 use crate::manifest::Hook;
-use crate::warm_url::PopularPage;
-use crate::warm_url::WarmUrl;
 use crate::{FailureKind, Policy, runtime};
 use tero_semantics::timestamp::Timestamp;
 

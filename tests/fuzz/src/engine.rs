@@ -17,7 +17,8 @@ pub mod drive;
 
 pub use control::{admin, rollout, warm};
 pub use policy_host::{
-    Hook, Manifest, Package, answer, cases, contract, cookies, device, fuzzing, manifest, warm_url,
+    Hook, Manifest, Package, PopularPage, WarmUrl, answer, cases, contract, cookies, device, facts,
+    fuzzing, manifest,
 };
 pub use request_path::{request, telemetry};
 pub use tools::{import, replay};
@@ -27,10 +28,12 @@ mod policy_host {
     pub mod answer;
     pub mod cookies;
     pub mod device;
+    pub mod facts;
     pub mod fuzzing;
     pub mod manifest;
-    pub mod warm_url;
 
+    pub use answer::WarmUrl;
+    pub use facts::PopularPage;
     pub use manifest::{Hook, Manifest};
     pub use module::package::Package;
 

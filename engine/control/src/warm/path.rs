@@ -12,8 +12,7 @@ use tero_edge::telemetry::popularity::Hours;
 use tero_edge::telemetry::popularity::saved::SavedSite;
 use tero_edge::telemetry::warm_use::UsedResponses;
 use tero_policy_host::device::Device;
-use tero_policy_host::warm_url::PopularPage;
-use tero_policy_host::warm_url::WarmUrl;
+use tero_policy_host::{PopularPage, WarmUrl};
 use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
 

@@ -17,8 +17,7 @@ use tero_config as config;
 use tero_config::PlanVariants;
 use tero_edge::telemetry::popularity::Hours;
 use tero_policy_host::device::Device;
-use tero_policy_host::warm_url::PopularPage;
-use tero_policy_host::warm_url::WarmUrl;
+use tero_policy_host::{PopularPage, WarmUrl};
 use tero_semantics::timestamp::Timestamp;
 
 /// The popular pages that variants are learned from, and that policies are told of, at least.

@@ -13,8 +13,7 @@ use tero_edge::telemetry::popularity::Hours;
 use tero_edge::telemetry::popularity::saved::SavedSite;
 use tero_edge::telemetry::warm_use::UsedResponses;
 use tero_policy_host::device::Device;
-use tero_policy_host::warm_url::PopularPage;
-use tero_policy_host::warm_url::WarmUrl;
+use tero_policy_host::{PopularPage, WarmUrl};
 use tero_time::clock::Clock;
 
 const BUENOS_AIRES: Tz = chrono_tz::America::Argentina::Buenos_Aires;

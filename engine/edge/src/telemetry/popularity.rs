@@ -20,7 +20,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use chrono_tz::Tz;
 
-use tero_policy_host::warm_url::PopularPage;
+use tero_policy_host::PopularPage;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::moment::local_hour_of_week;
 

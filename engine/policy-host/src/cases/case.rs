@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::read::{self, TestedPolicy};
 use crate::Hook;
 use crate::device::Device;
-use crate::warm_url::PopularPage;
+use crate::facts::PopularPage;
 use tero_config as config;
 use tero_config::{ConfigErrors, Mistakes, ModuleSource, read_text};
 use tero_time::local_time::LocalDateTime;

@@ -10,7 +10,7 @@ use super::keys;
 use crate::Hook;
 use crate::device;
 use crate::device::Device;
-use crate::warm_url::PopularPage;
+use crate::facts::PopularPage;
 use tero_config as config;
 use tero_config::keys::{Form, Section};
 use tero_config::raw::{self, RawEntry, RawKind, RawValue};

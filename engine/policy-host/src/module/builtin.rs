@@ -26,8 +26,8 @@ mod tests {
 
     use super::*;
     use crate::device::Device;
+    use crate::facts::PopularPage;
     use crate::tests::answered;
-    use crate::warm_url::PopularPage;
     use crate::{Chain, Host, PolicyRequest};
     use tero_config as config;
     use tero_semantics::decision::{LookupDecision, QueryParameters, StoringDecision};

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::WantedVariant;
-use tero_policy_host::warm_url::PopularPage;
+use tero_policy_host::PopularPage;
 
 /// Of a page that nobody wanted in those hours, variants with a smaller part of all requests are
 /// left out.

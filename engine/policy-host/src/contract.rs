@@ -11,7 +11,7 @@ mod v0_1;
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
-use crate::guest::GuestState;
+use crate::guest::state::GuestState;
 
 /// The types of the newest version.
 #[allow(

@@ -1,8 +1,9 @@
 //! One instance of a policy: made, configured, asked, bounded. After a failure it is dropped, since
 //! nobody knows what state it is in.
 
+pub(crate) mod state;
+
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use wasmtime::{Store, Trap, UpdateDeadline};
 
@@ -10,15 +11,16 @@ use crate::contract::{ContractExports, LinkedComponent, types};
 use crate::counters::FailureKind;
 use crate::limits::GuestLimits;
 use crate::manifest::Hook;
-use crate::runtime::{RunningGuard, Runtime, real_time};
+use crate::real_time::real_time;
+use crate::runtime::{RunningGuard, Runtime};
 use crate::usage::PolicyUsage;
 use tero_config::PolicyLimits;
-use tero_config::units::{show_duration, show_size};
+use tero_config::units::show_size;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::moment::Moment;
 
-/// How many lines one call may log.
-const MAX_LOG_LINES: u32 = 16;
+use state::{DeadlineExceeded, GuestState, MissingImport};
+
 /// What is kept of the reason of a failure, in bytes.
 const MAX_REASON_BYTES: usize = 512;
 /// How many deadlines `configure` and `plan-warm` may take.
@@ -46,16 +48,6 @@ impl GuestFailure {
     }
 }
 
-/// The guest called what policies are not given.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("it called `{0}`, which policies are not given")]
-pub(super) struct MissingImport(pub(super) Box<str>);
-
-/// The guest is over its deadline.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("it took longer than {} ({}`deadline`)", show_duration(*.0 * *.1), if *.1 == 1 { String::new() } else { format!("{} times ", .1) })]
-struct DeadlineExceeded(Duration, u32);
-
 /// What every instance of a policy is made from.
 pub(super) struct GuestTemplate {
     pub(super) policy: Arc<str>,
@@ -71,40 +63,6 @@ impl std::fmt::Debug for GuestTemplate {
         f.debug_struct("Template")
             .field("policy", &self.policy)
             .finish_non_exhaustive()
-    }
-}
-
-/// What the host keeps beside an instance.
-#[derive(Debug)]
-pub(super) struct GuestState {
-    pub(super) policy: Arc<str>,
-    usage: Arc<PolicyUsage>,
-    limits: GuestLimits,
-    lines: u32,
-    log_lines: u32,
-    /// What this call has logged last. Runtimes of languages log what went wrong before they trap,
-    /// and a trap itself says nothing.
-    last_line: Option<String>,
-    started: Instant,
-    deadline: Duration,
-    /// How many deadlines this call may take.
-    deadlines: u32,
-}
-
-impl GuestState {
-    /// Whether this call may log one more line.
-    pub(super) fn may_log(&mut self) -> bool {
-        self.lines = self.lines.saturating_add(1);
-        if self.lines > MAX_LOG_LINES {
-            self.usage.drop_line();
-            return false;
-        }
-        self.usage.grant_line(&self.policy, self.log_lines)
-    }
-
-    /// A line that the log has taken.
-    pub(super) fn logged(&mut self, line: String) {
-        self.last_line = Some(line);
     }
 }
 

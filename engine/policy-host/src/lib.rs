@@ -30,6 +30,7 @@ mod manifest;
 mod module;
 mod policy;
 mod question;
+mod real_time;
 mod runtime;
 mod trace;
 mod trial;

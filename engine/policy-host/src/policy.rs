@@ -11,7 +11,7 @@ use crate::facts::{PolicyRequest, PolicyResponse, PopularPage};
 use crate::guest::{ConfigureResult, Guest, GuestFailure, GuestTemplate, RawManifest};
 use crate::manifest::{Hook, Manifest};
 use crate::question::{self, MessageFields};
-use crate::runtime;
+use crate::real_time::real_time;
 use crate::usage::UsageCounters;
 use tero_config::PolicyLimits;
 use tero_semantics::timestamp::Timestamp;
@@ -267,7 +267,7 @@ impl Policy {
         if !self.manifest.has(hook) || self.is_off() {
             return HookResult::Skipped;
         }
-        let started = runtime::real_time();
+        let started = real_time();
         let outcome = self.guest().and_then(|mut guest| {
             // A guest that failed is dropped here: nobody knows what state it is in.
             let answer = question(&mut guest)?;

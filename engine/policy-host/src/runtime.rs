@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use wasmtime::{Config, Engine};
 
@@ -160,16 +160,6 @@ impl Ticks {
             engine.increment_epoch();
         }
     }
-}
-
-/// The machine's own time. How long a guest takes is measured by it, whatever a hand-turned clock
-/// shows.
-#[allow(
-    clippy::disallowed_methods,
-    reason = "a guest that spins does not turn the clock of a test"
-)]
-pub(super) fn real_time() -> Instant {
-    Instant::now()
 }
 
 fn settings(stack_bytes: u64) -> Config {

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::answer::{RequestAnswer, ResponseAnswer, WarmUrl};
+use crate::counters::FailureKind;
 use crate::facts::{PolicyRequest, PolicyResponse, PopularPage};
 use crate::guest::{Guest, GuestFailure};
 use crate::manifest::Hook;
-use crate::{FailureKind, Policy, runtime};
+use crate::policy::Policy;
+use crate::real_time::real_time;
 use tero_semantics::timestamp::Timestamp;
 
 /// How often a question is asked before a missed deadline is believed: a desk has more to do than
@@ -143,7 +145,7 @@ impl Trial {
         now: Timestamp,
     ) -> (TrialAnswer, Option<Box<Guest>>) {
         let policy = &self.policy;
-        let (before, started) = (guest.fuel_used(), runtime::real_time());
+        let (before, started) = (guest.fuel_used(), real_time());
         let answer = match *question {
             HookQuestion::Request(ask) => policy
                 .request_answer(&mut guest, ask, now)

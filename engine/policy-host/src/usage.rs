@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
-use crate::runtime::real_time;
+use crate::real_time::real_time;
 
 /// What a policy has used since it was loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

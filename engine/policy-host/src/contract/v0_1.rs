@@ -27,7 +27,7 @@ use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
 use super::{ContractExports, LinkedComponent, types};
-use crate::guest::GuestState;
+use crate::guest::state::GuestState;
 
 #[allow(
     unreachable_pub,

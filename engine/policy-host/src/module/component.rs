@@ -11,7 +11,7 @@ use wit_component::ComponentEncoder;
 
 use crate::PolicyError;
 use crate::contract::{ContractVersion, LinkedComponent};
-use crate::guest::{GuestState, MissingImport};
+use crate::guest::state::{GuestState, MissingImport};
 
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";

@@ -23,7 +23,7 @@ use wasmtime::component::InstancePre;
 
 use self::bindings::tero::policy0_2_0::types as next;
 use crate::contract::{ContractExports, LinkedComponent, types};
-use crate::guest::GuestState;
+use crate::guest::state::GuestState;
 
 pub(crate) fn link(
     component: InstancePre<GuestState>,

@@ -6,19 +6,18 @@
 //! has come out stays for good, so modules built for it load for good. [`ContractVersion::of`]
 //! picks by the number in the names of what a module imports and says of itself.
 
-mod v0_1;
-
-use wasmtime::Store;
-use wasmtime::component::InstancePre;
-
-use crate::guest::state::GuestState;
-
-/// The types of the newest version.
+pub(crate) mod exports;
 #[allow(
     unreachable_pub,
     reason = "the generated bindings of another version re-export what they share"
 )]
-pub use v0_1::tero::policy::types;
+pub mod types;
+mod v0_1;
+
+use wasmtime::component::InstancePre;
+
+use crate::guest::state::GuestState;
+use exports::LinkedComponent;
 
 /// The versions that are offered, oldest first.
 static VERSIONS: &[ContractVersion] = &[
@@ -35,17 +34,17 @@ static VERSIONS: &[ContractVersion] = &[
 
 /// A version of the contract. Versions that differ in the last number only are one.
 #[derive(Debug)]
-pub(super) struct ContractVersion {
+pub(crate) struct ContractVersion {
     /// The first two numbers.
     number: &'static str,
     /// Checks that a component exports what this version wants.
-    pub(super) link: fn(InstancePre<GuestState>) -> wasmtime::Result<Box<dyn LinkedComponent>>,
+    pub(crate) link: fn(InstancePre<GuestState>) -> wasmtime::Result<Box<dyn LinkedComponent>>,
 }
 
 impl ContractVersion {
     /// The newest of the versions that a module names, as its names write them; or the first that
     /// is not offered.
-    pub(super) fn of<'a>(
+    pub(crate) fn of<'a>(
         found: impl IntoIterator<Item = &'a str>,
     ) -> Result<Option<(&'static ContractVersion, &'a str)>, &'a str> {
         let mut newest: Option<(usize, &str)> = None;
@@ -64,51 +63,10 @@ impl ContractVersion {
 }
 
 /// The versions that are offered, for people.
-pub(super) fn offered() -> String {
+pub(crate) fn offered() -> String {
     VERSIONS
         .iter()
         .map(|version| format!("tero:policy@{}", version.number))
         .collect::<Vec<_>>()
         .join(", ")
-}
-
-/// A component that exports the contract, ready to make instances.
-pub(super) trait LinkedComponent: Send + Sync {
-    /// An instance, not yet configured.
-    fn instantiate(
-        &self,
-        store: &mut Store<GuestState>,
-    ) -> wasmtime::Result<Box<dyn ContractExports>>;
-}
-
-/// What an instance answers, in the types of the newest version.
-pub(super) trait ContractExports: Send {
-    fn configure(
-        &self,
-        store: &mut Store<GuestState>,
-        settings: &str,
-    ) -> wasmtime::Result<Result<types::Manifest, String>>;
-
-    fn on_request(
-        &self,
-        store: &mut Store<GuestState>,
-        request: types::Request<'_>,
-        now: types::Moment<'_>,
-    ) -> wasmtime::Result<types::RequestDecision>;
-
-    fn on_response(
-        &self,
-        store: &mut Store<GuestState>,
-        request: types::Request<'_>,
-        response: types::Response<'_>,
-        now: types::Moment<'_>,
-    ) -> wasmtime::Result<types::ResponseDecision>;
-
-    fn plan_warm(
-        &self,
-        store: &mut Store<GuestState>,
-        plan: &str,
-        popular: &[types::PopularPage<'_>],
-        now: types::Moment<'_>,
-    ) -> wasmtime::Result<Vec<types::WarmUrl>>;
 }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use wasmtime::{Store, Trap, UpdateDeadline};
 
-use crate::contract::{ContractExports, LinkedComponent, types};
+use crate::contract::exports::{ContractExports, LinkedComponent};
+use crate::contract::types;
 use crate::counters::FailureKind;
 use crate::limits::GuestLimits;
 use crate::manifest::Hook;

@@ -1,39 +1,14 @@
 //! `tero:policy@0.1`, the newest version: its types are the engine's own, so nothing is turned into
 //! anything.
 
-mod bindings {
-    //! Generated from `sdk/wit`. What guests are given is borrowed, what they answer is owned.
-
-    #![allow(
-        unsafe_code,
-        reason = "the generated implementations of wasmtime's own traits are marked unsafe"
-    )]
-    #![allow(
-        missing_docs,
-        unreachable_pub,
-        clippy::all,
-        reason = "generated; the text of the contract is in `sdk/wit/policy.wit`"
-    )]
-
-    wasmtime::component::bindgen!({
-        path: "../../sdk/wit",
-        world: "policy",
-        ownership: Borrowing { duplicate_if_necessary: true },
-        additional_derives: [PartialEq],
-    });
-}
+pub(super) mod bindings;
 
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
-use super::{ContractExports, LinkedComponent, types};
+use super::exports::{ContractExports, LinkedComponent};
+use super::types;
 use crate::guest::state::GuestState;
-
-#[allow(
-    unreachable_pub,
-    reason = "the generated bindings of another version re-export what they share"
-)]
-pub use bindings::tero;
 
 pub(super) fn link(
     component: InstancePre<GuestState>,

@@ -22,7 +22,8 @@ use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
 use self::bindings::tero::policy0_2_0::types as next;
-use crate::contract::{ContractExports, LinkedComponent, types};
+use crate::contract::exports::{ContractExports, LinkedComponent};
+use crate::contract::types;
 use crate::guest::state::GuestState;
 
 pub(crate) fn link(

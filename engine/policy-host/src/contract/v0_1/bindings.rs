@@ -1,0 +1,19 @@
+//! Generated from `sdk/wit`. What guests are given is borrowed, what they answer is owned.
+
+#![allow(
+    unsafe_code,
+    reason = "the generated implementations of wasmtime's own traits are marked unsafe"
+)]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    reason = "generated; the text of the contract is in `sdk/wit/policy.wit`"
+)]
+
+wasmtime::component::bindgen!({
+    path: "../../sdk/wit",
+    world: "policy",
+    ownership: Borrowing { duplicate_if_necessary: true },
+    additional_derives: [PartialEq],
+});

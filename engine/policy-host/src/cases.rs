@@ -17,10 +17,12 @@ use chrono_tz::Tz;
 use serde::Serialize;
 
 use crate::check;
-use crate::{
-    Hook, HookAnswer, HookQuestion, Host, Policy, PolicyError, PolicyRequest, PolicyResponse,
-    Trial, TrialAnswer, TrialPair,
-};
+use crate::error::PolicyError;
+use crate::facts::{PolicyRequest, PolicyResponse};
+use crate::host::Host;
+use crate::manifest::Hook;
+use crate::policy::Policy;
+use crate::trial::{HookAnswer, HookQuestion, Trial, TrialAnswer, TrialPair};
 use tero_config::{ConfigErrors, Mistakes};
 use tero_semantics::cache_control::ResponseDirectives;
 use tero_semantics::freshness::{browser_lifetime, header_lifetime};

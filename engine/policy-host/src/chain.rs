@@ -10,10 +10,12 @@ use chrono_tz::Tz;
 use crate::answer::{RequestAnswer, ResponseAnswer, WarmUrl};
 use crate::combine;
 use crate::decisions::Decisions;
+use crate::error::PolicyError;
 use crate::facts::{PolicyRequest, PolicyResponse, PopularPage};
+use crate::host::Host;
 use crate::manifest::Hook;
+use crate::policy::{HookResult, Policy};
 use crate::question::DecisionInputs;
-use crate::{HookResult, Host, Policy, PolicyError};
 use tero_semantics::decision::{RequestDecision, ResponseDecision};
 use tero_semantics::timestamp::Timestamp;
 

@@ -6,8 +6,12 @@ mod settings;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::chain::Chain;
 use crate::device::Device;
-use crate::{Chain, Hook, Host, Policy, PolicyError};
+use crate::error::PolicyError;
+use crate::host::Host;
+use crate::manifest::Hook;
+use crate::policy::Policy;
 use tero_config::{
     Config, ConfigError, ConfigErrors, FilePosition, Mistake, Mistakes, PlanVariants, Site,
     calendars, did_you_mean, read_text,

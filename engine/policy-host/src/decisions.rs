@@ -16,7 +16,6 @@ use foldhash::quality::RandomState;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-use crate::DecisionCounters;
 use tero_semantics::decision::{QueryParameters, RequestDecision};
 
 /// What the cache itself needs for an entry beyond key and decision: its nodes and its share of the
@@ -30,6 +29,19 @@ const KEPT_BY_THREAD: usize = 256;
 /// Keys longer than this are not kept by threads, in bytes: what they keep stays within half a
 /// mebibyte each.
 const MAX_KEPT_KEY: usize = 1024;
+
+/// How the cache of decisions does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DecisionCounters {
+    /// Requests whose decision was remembered.
+    pub hits: u64,
+    /// Requests for which the policies were asked.
+    pub misses: u64,
+    /// Decisions remembered now.
+    pub entries: u64,
+    /// Bytes that they take.
+    pub bytes: u64,
+}
 
 /// All inputs of a decision, as `question` encodes them.
 type DecisionKey = Box<[u8]>;

@@ -4,5 +4,6 @@
 pub(crate) mod builtin;
 pub(crate) mod compiled;
 pub(crate) mod component;
+pub(crate) mod digest;
 pub(crate) mod load;
 pub(crate) mod package;

@@ -13,7 +13,6 @@ use crate::manifest::{Hook, Manifest};
 use crate::question::{self, MessageFields};
 use crate::real_time::real_time;
 use crate::usage::UsageCounters;
-use tero_config::PolicyLimits;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::calendar::Calendar;
 use tero_time::moment;
@@ -67,9 +66,10 @@ impl Policy {
         manifest: Manifest,
         said: RawManifest,
         calendar: Arc<Calendar>,
-        limits: &PolicyLimits,
     ) -> Policy {
         static NEXT: AtomicU64 = AtomicU64::new(0);
+
+        let limits = template.limits;
         Policy {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             template: Arc::new(template),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use wasmtime::{Config, Engine};
 
-use crate::PolicyError;
+use crate::error::PolicyError;
 
 /// The longest and the shortest time between two looks at a running guest's deadline.
 const TICK_MICROS: std::ops::RangeInclusive<u64> = 1_000..=10_000;

@@ -6,6 +6,10 @@ mod shipped;
 use http::{HeaderMap, Method, StatusCode};
 
 use self::by_hand::{ByHand, CONTRACT, MOBILE, NOTHING, REFUSAL, config, host_config};
+use std::sync::Arc;
+
+use tero_config as config;
+
 use super::*;
 use crate::device::Device;
 use tero_semantics::decision::{LookupDecision, RequestDecision, ResponseDecision};

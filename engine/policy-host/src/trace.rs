@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use crate::answer::{RequestAnswer, ResponseAnswer};
 use crate::chain::Chain;
+use crate::combine;
 use crate::counters::{FailureKind, PolicyStatus};
 use crate::facts::{PolicyRequest, PolicyResponse};
 use crate::guest::{Guest, GuestFailure};
 use crate::manifest::Hook;
-use crate::{Policy, combine};
+use crate::policy::Policy;
 use tero_semantics::decision::{RequestDecision, ResponseDecision};
 use tero_semantics::timestamp::Timestamp;
 

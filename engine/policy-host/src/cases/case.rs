@@ -8,9 +8,9 @@ use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
 
 use super::read::{self, TestedPolicy};
-use crate::Hook;
 use crate::device::Device;
 use crate::facts::PopularPage;
+use crate::manifest::Hook;
 use tero_config as config;
 use tero_config::{ConfigErrors, Mistakes, ModuleSource, read_text};
 use tero_time::local_time::LocalDateTime;

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::Mismatch;
 use super::case::Expectation;
-use crate::{HookAnswer, RequestAnswer, ResponseAnswer};
+use crate::answer::{RequestAnswer, ResponseAnswer};
+use crate::trial::HookAnswer;
 use tero_config::units::show_duration;
 use tero_semantics::decision::{LookupDecision, QueryParameters, QueryRule, StoringDecision};
 

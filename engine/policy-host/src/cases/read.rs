@@ -7,10 +7,10 @@ use serde_json::Value as Json;
 
 use super::case::{Case, CaseRequest, CaseResponse, Cases, Expectation};
 use super::keys;
-use crate::Hook;
 use crate::device;
 use crate::device::Device;
 use crate::facts::PopularPage;
+use crate::manifest::Hook;
 use tero_config as config;
 use tero_config::keys::{Form, Section};
 use tero_config::raw::{self, RawEntry, RawKind, RawValue};

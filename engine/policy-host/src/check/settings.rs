@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use crate::PolicyError;
+use crate::error::PolicyError;
 use tero_config::raw::{self, RawKind, RawValue};
 use tero_config::{Config, FilePosition, Mistake, forms, place, read_text};
 

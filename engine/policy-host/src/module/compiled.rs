@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use super::digest::{Digest, hex};
 use tero_state::trusted;
 
 /// Changes when the way from a module to what is compiled changes.
@@ -24,25 +25,6 @@ const CHECKSUM_BYTES: usize = 32;
 const MAX_FILE_BYTES: u64 = 512 << 20;
 /// Beyond that many files the oldest go.
 const MAX_FILES: usize = 64;
-
-/// A module's digest.
-pub(crate) type Digest = [u8; 32];
-
-/// The digest of a module as it was given.
-pub(crate) fn digest(module: &[u8]) -> Digest {
-    Sha256::digest(module).into()
-}
-
-/// Hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            write!(text, "{byte:02x}").expect("text takes everything");
-            text
-        })
-}
 
 /// The folder of compiled modules, or none: then every load compiles.
 #[derive(Debug)]

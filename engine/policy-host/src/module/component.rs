@@ -9,9 +9,9 @@ use wasmtime::component::types::{ComponentInstance, ComponentItem};
 use wasmtime::component::{Component, Linker, LinkerInstance, Val, WasmStr};
 use wit_component::ComponentEncoder;
 
-use crate::PolicyError;
 use crate::contract::ContractVersion;
 use crate::contract::exports::LinkedComponent;
+use crate::error::PolicyError;
 use crate::guest::state::{GuestState, MissingImport};
 
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";

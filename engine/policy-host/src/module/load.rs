@@ -8,85 +8,19 @@ use std::sync::Arc;
 
 use wasmtime::component::Component;
 
+use super::compiled::CompiledFolder;
 use super::component::Import;
+use super::digest::{digest, sha256};
 use super::package::Package;
-use super::{builtin, compiled, component};
-use crate::guest::{ConfigureResult, GuestTemplate};
-use crate::{Host, Policy, PolicyError, answer, guest};
+use super::{builtin, component};
+use crate::answer;
+use crate::error::PolicyError;
+use crate::guest::{ConfigureResult, GuestTemplate, RawManifest};
+use crate::policy::Policy;
+use crate::runtime::Runtime;
 use tero_config as config;
 use tero_config::ModuleSource;
 use tero_time::calendar::Calendar;
-
-/// Reads the module that the configuration names, and loads it.
-pub(crate) fn load(host: &Host, config: &config::Policy) -> Result<Policy, PolicyError> {
-    let module = read(host, &config.name, &config.module)?;
-    load_module(host, config, &module)
-}
-
-/// Loads `module` in the place of the one that the configuration names.
-pub(crate) fn load_module(
-    host: &Host,
-    config: &config::Policy,
-    module: &[u8],
-) -> Result<Policy, PolicyError> {
-    let package = unpack(&config.name, module)?;
-    let compiled = compile(host, &config.name, &package.module)?;
-    configured(host, config, &compiled, module, package.settings)
-}
-
-fn unpack<'a>(name: &Arc<str>, module: &'a [u8]) -> Result<Package<'a>, PolicyError> {
-    Package::of(module).map_err(|error| PolicyError::NotAModule {
-        policy: Arc::clone(name),
-        reason: error.to_string(),
-    })
-}
-
-/// The component of a module: from disk, or compiled.
-fn compile(host: &Host, name: &Arc<str>, module: &[u8]) -> Result<Component, PolicyError> {
-    host.compiled.component(
-        &host.runtime.engine,
-        &compiled::digest(module),
-        || component::encode(name, module),
-        |error| PolicyError::NotAModule {
-            policy: Arc::clone(name),
-            reason: format!("{error:#}"),
-        },
-    )
-}
-
-/// A policy of a module as it was given. Settings that came along with it hold in the place of
-/// those of the configuration.
-fn configured(
-    host: &Host,
-    config: &config::Policy,
-    compiled: &Component,
-    module: &[u8],
-    settings: Option<Cow<'_, str>>,
-) -> Result<Policy, PolicyError> {
-    let name = &config.name;
-    let template = GuestTemplate {
-        policy: Arc::clone(name),
-        runtime: Arc::clone(&host.runtime),
-        component: component::link(name, &host.runtime.engine, compiled)?,
-        settings: settings.map_or_else(|| config.settings.clone(), Cow::into_owned),
-        limits: config.limits,
-        usage: Arc::default(),
-    };
-    host.runtime.keep(template.limits.deadline);
-    let said = configure(&template)?;
-    let manifest = answer::manifest(&said).map_err(|reason| PolicyError::Manifest {
-        policy: Arc::clone(name),
-        reason,
-    })?;
-    Ok(Policy::new(
-        template,
-        compiled::hex(&compiled::digest(module)),
-        manifest,
-        said,
-        calendar(config)?,
-        &config.limits,
-    ))
-}
 
 /// What can be told of a module, as far as it goes.
 #[derive(Debug)]
@@ -105,51 +39,143 @@ pub struct Inspection {
     pub policy: Result<Policy, PolicyError>,
 }
 
-/// Looks at a module.
-///
-/// # Errors
-/// When it can't be read.
-pub(crate) fn inspect(host: &Host, config: &config::Policy) -> Result<Inspection, PolicyError> {
-    let module = read(host, &config.name, &config.module)?;
-    let (mut contract, mut imports) = (None, Vec::new());
-    let policy = unpack(&config.name, &module).and_then(|package| {
-        let compiled = compile(host, &config.name, &package.module)?;
-        let engine = &host.runtime.engine;
-        imports = component::imports(engine, &compiled);
-        contract = component::contract(&config.name, engine, &compiled)
-            .ok()
-            .map(|(_, found)| found);
-        configured(host, config, &compiled, &module, package.settings)
-    });
-    let is_component = component::is_component(&module);
-    let digest = compiled::hex(&compiled::digest(&module));
-    Ok(Inspection {
-        size: module.len(),
-        digest,
-        is_component,
-        contract,
-        imports,
-        policy,
-    })
+/// Loads modules: where compiled ones are kept, and how large a module may be.
+#[derive(Debug)]
+pub(crate) struct ModuleLoader {
+    runtime: Arc<Runtime>,
+    compiled: CompiledFolder,
+    max_module: u64,
 }
 
-/// The bytes of a module, as they were given.
-fn read(host: &Host, policy: &Arc<str>, source: &ModuleSource) -> Result<Vec<u8>, PolicyError> {
-    match source {
-        ModuleSource::Builtin(name) => {
-            builtin::builtin(name)
-                .map(<[u8]>::to_vec)
-                .ok_or_else(|| PolicyError::UnknownBuiltin {
-                    policy: Arc::clone(policy),
-                    name: name.clone(),
-                    known: builtin::builtin_names()
-                        .map(|known| format!("`{known}`"))
-                        .collect::<Vec<_>>()
-                        .join(", "),
-                })
+impl ModuleLoader {
+    pub(crate) fn new(runtime: Runtime, config: &config::PolicyHost) -> ModuleLoader {
+        ModuleLoader {
+            runtime: Arc::new(runtime),
+            compiled: CompiledFolder::new(config.compiled_cache.clone()),
+            max_module: config.max_module,
         }
-        ModuleSource::File(path) => read_file(policy, path, host.max_module),
     }
+
+    /// The largest module that is loaded, in bytes.
+    pub(crate) fn max_module(&self) -> u64 {
+        self.max_module
+    }
+
+    /// Reads the module that the configuration names, and loads it.
+    pub(crate) fn load(&self, config: &config::Policy) -> Result<Policy, PolicyError> {
+        let module = self.read(&config.name, &config.module)?;
+        self.load_module(config, &module)
+    }
+
+    /// Loads `module` in the place of the one that the configuration names.
+    pub(crate) fn load_module(
+        &self,
+        config: &config::Policy,
+        module: &[u8],
+    ) -> Result<Policy, PolicyError> {
+        let package = unpack(&config.name, module)?;
+        let compiled = self.compile(&config.name, &package.module)?;
+        self.configured(config, &compiled, module, package.settings)
+    }
+
+    /// Looks at a module.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub(crate) fn inspect(&self, config: &config::Policy) -> Result<Inspection, PolicyError> {
+        let module = self.read(&config.name, &config.module)?;
+        let (mut contract, mut imports) = (None, Vec::new());
+        let policy = unpack(&config.name, &module).and_then(|package| {
+            let compiled = self.compile(&config.name, &package.module)?;
+            let engine = &self.runtime.engine;
+            imports = component::imports(engine, &compiled);
+            contract = component::contract(&config.name, engine, &compiled)
+                .ok()
+                .map(|(_, found)| found);
+            self.configured(config, &compiled, &module, package.settings)
+        });
+        Ok(Inspection {
+            size: module.len(),
+            digest: digest(&module),
+            is_component: component::is_component(&module),
+            contract,
+            imports,
+            policy,
+        })
+    }
+
+    /// The bytes of a module, as they were given.
+    fn read(&self, policy: &Arc<str>, source: &ModuleSource) -> Result<Vec<u8>, PolicyError> {
+        match source {
+            ModuleSource::Builtin(name) => {
+                builtin::builtin(name).map(<[u8]>::to_vec).ok_or_else(|| {
+                    PolicyError::UnknownBuiltin {
+                        policy: Arc::clone(policy),
+                        name: name.clone(),
+                        known: builtin::builtin_names()
+                            .map(|known| format!("`{known}`"))
+                            .collect::<Vec<_>>()
+                            .join(", "),
+                    }
+                })
+            }
+            ModuleSource::File(path) => read_file(policy, path, self.max_module),
+        }
+    }
+
+    /// The component of a module: from disk, or compiled.
+    fn compile(&self, name: &Arc<str>, module: &[u8]) -> Result<Component, PolicyError> {
+        self.compiled.component(
+            &self.runtime.engine,
+            &sha256(module),
+            || component::encode(name, module),
+            |error| PolicyError::NotAModule {
+                policy: Arc::clone(name),
+                reason: format!("{error:#}"),
+            },
+        )
+    }
+
+    /// A policy of a module as it was given. Settings that came along with it hold in the place of
+    /// those of the configuration.
+    fn configured(
+        &self,
+        config: &config::Policy,
+        compiled: &Component,
+        module: &[u8],
+        settings: Option<Cow<'_, str>>,
+    ) -> Result<Policy, PolicyError> {
+        let name = &config.name;
+        let template = GuestTemplate {
+            policy: Arc::clone(name),
+            runtime: Arc::clone(&self.runtime),
+            component: component::link(name, &self.runtime.engine, compiled)?,
+            settings: settings.map_or_else(|| config.settings.clone(), Cow::into_owned),
+            limits: config.limits,
+            usage: Arc::default(),
+        };
+        self.runtime.keep(template.limits.deadline);
+        let said = configure(&template)?;
+        let manifest = answer::manifest(&said).map_err(|reason| PolicyError::Manifest {
+            policy: Arc::clone(name),
+            reason,
+        })?;
+        let calendar = calendar(config)?;
+        Ok(Policy::new(
+            template,
+            digest(module),
+            manifest,
+            said,
+            calendar,
+        ))
+    }
+}
+
+fn unpack<'a>(name: &Arc<str>, module: &'a [u8]) -> Result<Package<'a>, PolicyError> {
+    Package::of(module).map_err(|error| PolicyError::NotAModule {
+        policy: Arc::clone(name),
+        reason: error.to_string(),
+    })
 }
 
 fn read_file(policy: &Arc<str>, path: &Path, limit: u64) -> Result<Vec<u8>, PolicyError> {
@@ -172,7 +198,7 @@ fn read_file(policy: &Arc<str>, path: &Path, limit: u64) -> Result<Vec<u8>, Poli
 }
 
 /// Makes one instance, for its manifest and to see that it can be made.
-fn configure(template: &GuestTemplate) -> Result<guest::RawManifest, PolicyError> {
+fn configure(template: &GuestTemplate) -> Result<RawManifest, PolicyError> {
     let policy = || Arc::clone(&template.policy);
     match template.instantiate() {
         Ok(ConfigureResult::Ready(_, manifest)) => Ok(manifest),

@@ -1,18 +1,15 @@
 //! A file of cases as it was written, checked.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use chrono_tz::Tz;
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
 
-use super::read::{self, TestedPolicy};
 use crate::device::Device;
 use crate::facts::PopularPage;
 use crate::manifest::Hook;
 use tero_config as config;
-use tero_config::{ConfigErrors, Mistakes, ModuleSource, read_text};
 use tero_time::local_time::LocalDateTime;
 
 /// A file of cases, checked.
@@ -70,39 +67,6 @@ pub(super) enum Expectation {
 }
 
 impl Cases {
-    /// Reads and checks the file at `path`. Where `module` is given, it is tried in place of the
-    /// one that the file names.
-    ///
-    /// # Errors
-    /// Every mistake in the file, or one that says why it can't be read.
-    pub fn load(path: &Path, module: Option<ModuleSource>) -> Result<Cases, ConfigErrors> {
-        let file = path.display().to_string();
-        match read_text(path) {
-            Ok(text) => Cases::parse(&text, &file, path.parent().unwrap_or(Path::new("")), module),
-            Err(mistake) => {
-                let mistakes = Mistakes::of(&file, "");
-                mistakes.add(&(0..0), "", mistake);
-                Err(mistakes
-                    .into_result()
-                    .expect_err("a mistake was just added"))
-            }
-        }
-    }
-
-    /// Checks the `text` of a file. `file` is what mistakes call it; paths in it are relative to
-    /// `base_dir`.
-    ///
-    /// # Errors
-    /// Every mistake in the text.
-    pub fn parse(
-        text: &str,
-        file: &str,
-        base_dir: &Path,
-        module: Option<ModuleSource>,
-    ) -> Result<Cases, ConfigErrors> {
-        read::parse(text, file, base_dir, TestedPolicy::Written(module))
-    }
-
     /// How many cases there are.
     pub fn len(&self) -> usize {
         self.cases.len()
@@ -111,22 +75,5 @@ impl Cases {
     /// Whether there is no case; a file without one is refused.
     pub fn is_empty(&self) -> bool {
         self.cases.is_empty()
-    }
-
-    /// Checks the `text` of a file whose cases are for `policy`, whatever policy the file tells of.
-    ///
-    /// # Errors
-    /// Every mistake in the text.
-    pub fn for_policy(
-        text: &str,
-        file: &str,
-        policy: config::Policy,
-    ) -> Result<Cases, ConfigErrors> {
-        read::parse(
-            text,
-            file,
-            Path::new(""),
-            TestedPolicy::Given(Box::new(policy)),
-        )
     }
 }

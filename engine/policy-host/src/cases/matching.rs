@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::Mismatch;
 use super::case::Expectation;
+use super::report::Mismatch;
 use crate::answer::{RequestAnswer, ResponseAnswer};
 use crate::trial::HookAnswer;
 use tero_config::units::show_duration;

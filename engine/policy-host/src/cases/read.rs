@@ -15,22 +15,76 @@ use tero_config as config;
 use tero_config::keys::{Form, Section};
 use tero_config::raw::{self, RawEntry, RawKind, RawValue};
 use tero_config::reader::TableReader;
-use tero_config::{ConfigErrors, Loader, Mistake, Mistakes, ModuleSource, forms, place, units};
+use tero_config::{
+    ConfigErrors, Loader, Mistake, Mistakes, ModuleSource, forms, place, read_text, units,
+};
 use tero_semantics::timestamp::Timestamp;
 use tero_time::local_time::LocalDateTime;
 
 /// Fields of a message.
 const MAX_FIELDS: usize = 1_000;
 
+impl Cases {
+    /// Reads and checks the file at `path`. Where `module` is given, it is tried in place of the
+    /// one that the file names.
+    ///
+    /// # Errors
+    /// Every mistake in the file, or one that says why it can't be read.
+    pub fn load(path: &Path, module: Option<ModuleSource>) -> Result<Cases, ConfigErrors> {
+        let file = path.display().to_string();
+        match read_text(path) {
+            Ok(text) => Cases::parse(&text, &file, path.parent().unwrap_or(Path::new("")), module),
+            Err(mistake) => {
+                let mistakes = Mistakes::of(&file, "");
+                mistakes.add(&(0..0), "", mistake);
+                Err(mistakes
+                    .into_result()
+                    .expect_err("a mistake was just added"))
+            }
+        }
+    }
+
+    /// Checks the `text` of a file. `file` is what mistakes call it; paths in it are relative to
+    /// `base_dir`.
+    ///
+    /// # Errors
+    /// Every mistake in the text.
+    pub fn parse(
+        text: &str,
+        file: &str,
+        base_dir: &Path,
+        module: Option<ModuleSource>,
+    ) -> Result<Cases, ConfigErrors> {
+        parse(text, file, base_dir, TestedPolicy::Written(module))
+    }
+
+    /// Checks the `text` of a file whose cases are for `policy`, whatever policy the file tells of.
+    ///
+    /// # Errors
+    /// Every mistake in the text.
+    pub fn for_policy(
+        text: &str,
+        file: &str,
+        policy: config::Policy,
+    ) -> Result<Cases, ConfigErrors> {
+        parse(
+            text,
+            file,
+            Path::new(""),
+            TestedPolicy::Given(Box::new(policy)),
+        )
+    }
+}
+
 /// Which policy is tried.
-pub(super) enum TestedPolicy {
+enum TestedPolicy {
     /// The one that the file tells of, with another module where one is given.
     Written(Option<ModuleSource>),
     /// This one, whatever the file tells of.
     Given(Box<config::Policy>),
 }
 
-pub(super) fn parse(
+fn parse(
     text: &str,
     file: &str,
     base_dir: &Path,

@@ -1,9 +1,14 @@
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use http::StatusCode;
 
+use super::case::CaseResponse;
 use super::*;
-use tero_config::{ModuleSource, PolicyHost};
+use crate::host::Host;
+use tero_config::{ConfigErrors, ModuleSource, PolicyHost};
+use tero_semantics::timestamp::Timestamp;
 
 /// `device-variants` with one variant, and these cases.
 fn devices(cases: &str) -> String {

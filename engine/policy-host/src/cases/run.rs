@@ -1,0 +1,251 @@
+//! Asks a policy the questions of its cases.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono_tz::Tz;
+
+use super::case::{Case, CaseResponse, Cases, Expectation};
+use super::matching;
+use super::matching::differences;
+use super::report::{CaseOutcome, CasesReport, Mismatch};
+use crate::check;
+use crate::error::PolicyError;
+use crate::facts::{PolicyRequest, PolicyResponse};
+use crate::host::Host;
+use crate::manifest::Hook;
+use crate::policy::Policy;
+use crate::trial::{HookAnswer, HookQuestion, Trial, TrialAnswer, TrialPair};
+use tero_config::{ConfigErrors, Mistakes};
+use tero_semantics::cache_control::ResponseDirectives;
+use tero_semantics::freshness::{browser_lifetime, header_lifetime};
+use tero_semantics::key;
+use tero_semantics::timestamp::Timestamp;
+
+/// The fields that a site looks at first unless its configuration says otherwise.
+const TARGETED_FIELDS: [&str; 2] = ["tero-cache-control", "cdn-cache-control"];
+
+impl Cases {
+    /// Asks a policy that is loaded already every question, up to the first case that it does not
+    /// pass.
+    ///
+    /// # Errors
+    /// What came of the questions of that case.
+    pub fn pass(&self, policy: &Arc<Policy>) -> Result<usize, Vec<CaseOutcome>> {
+        let mut trial = Trial::new(Arc::clone(policy));
+        // Twice, so that the used instance has answered everything before.
+        for case in self.cases.iter().chain(&self.cases) {
+            let outcomes = self.ask(case, policy, &mut trial);
+            if outcomes.iter().any(|outcome| !outcome.problems.is_empty()) {
+                return Err(outcomes);
+            }
+        }
+        Ok(self.cases.len())
+    }
+
+    /// Loads the policy and asks it every question. Answers that take more than `max_fuel` have not
+    /// passed.
+    ///
+    /// # Errors
+    /// Why the policy can't be used, as a mistake at the key that names it.
+    pub fn run(&self, host: &Host, max_fuel: Option<u64>) -> Result<CasesReport, ConfigErrors> {
+        let policy = host
+            .load(&self.policy)
+            .map_err(|error| self.unusable(&error))?;
+        let mut trial = Trial::new(Arc::clone(&policy));
+        // Once through without looking, so that the used instance has answered everything before.
+        let ask_all = |trial: &mut Trial| {
+            self.cases
+                .iter()
+                .flat_map(|case| self.ask(case, &policy, trial))
+                .collect::<Vec<_>>()
+        };
+        ask_all(&mut trial);
+        let mut outcomes = ask_all(&mut trial);
+        for outcome in &mut outcomes {
+            if let Some(most) = max_fuel.filter(|most| outcome.fuel > *most) {
+                let (expected, got) = (format!("at most {most}"), outcome.fuel.to_string());
+                outcome.problems.push(Mismatch {
+                    field: "fuel".to_owned(),
+                    expected,
+                    got,
+                });
+            }
+        }
+        Ok(CasesReport {
+            file: self.file.to_string(),
+            digest: policy.digest().to_owned(),
+            outcomes,
+        })
+    }
+
+    fn unusable(&self, error: &PolicyError) -> ConfigErrors {
+        let mistakes = Mistakes::of(&self.file, &self.text);
+        let key = check::key_of(error).trim_start_matches("policy.");
+        let line_with = |line: &&str| {
+            line.trim_start()
+                .strip_prefix(key)
+                .is_some_and(|rest| rest.trim_start().starts_with('='))
+        };
+        let line = self
+            .text
+            .split_inclusive('\n')
+            .find(line_with)
+            .unwrap_or_default();
+        let start = if line.is_empty() {
+            0
+        } else {
+            line.as_ptr() as usize - self.text.as_ptr() as usize
+        };
+        mistakes.add(
+            &(start..start + line.trim_end().len()),
+            key,
+            check::mistake_of(error),
+        );
+        mistakes
+            .into_result()
+            .expect_err("a mistake was just added")
+    }
+
+    /// Asks the questions of a case, in the order of an edge: what `on-request` decides,
+    /// `on-response` is told.
+    fn ask(&self, case: &Case, policy: &Policy, trial: &mut Trial) -> Vec<CaseOutcome> {
+        let now = case
+            .at
+            .in_zone(self.zone.or(policy.manifest().zone).unwrap_or(Tz::UTC));
+        let request = &case.request;
+        let mut ask = PolicyRequest {
+            method: &request.method,
+            scheme: &request.scheme,
+            host: &request.host,
+            path: &request.path,
+            query: request.query.as_deref(),
+            headers: &request.headers,
+            device: request.device,
+            variant: None,
+        };
+        let on_request = trial.ask(&HookQuestion::Request(&ask), now);
+        let (decided, rule) = match on_request.as_ref().map(|tried| &tried.fresh.answer) {
+            Some(Ok(HookAnswer::Request(answer))) => (
+                answer.variant.clone(),
+                answer.query.clone().unwrap_or_default(),
+            ),
+            _ => Default::default(),
+        };
+        ask.variant = request.variant.as_deref().or(decided.as_deref());
+        let (mut key, query) = (Vec::new(), key::canonical_query(ask.query, &rule));
+        key::write_key(
+            &mut key,
+            ask.scheme,
+            ask.host,
+            ask.path,
+            query.as_deref(),
+            ask.variant,
+        );
+        let mut outcomes = Vec::new();
+        for (hook, expected) in &case.expected {
+            let tried = match hook {
+                Hook::OnRequest => on_request.clone(),
+                Hook::OnResponse => {
+                    let response = case.response.clone().unwrap_or_default();
+                    trial.ask(
+                        &HookQuestion::Response(&ask, &response.answered(&key, now)),
+                        now,
+                    )
+                }
+                Hook::PlanWarm => trial.ask(
+                    &HookQuestion::Warm {
+                        plan: &case.plan,
+                        popular: &case.popular,
+                    },
+                    now,
+                ),
+            };
+            outcomes.push(outcome(case, *hook, expected, tried));
+        }
+        outcomes
+    }
+}
+
+impl CaseResponse {
+    /// What the edge would tell of it.
+    pub(super) fn answered<'a>(&'a self, key: &'a [u8], now: Timestamp) -> PolicyResponse<'a> {
+        let directives = ResponseDirectives::governing(
+            &self.headers,
+            &TARGETED_FIELDS.map(http::HeaderName::from_static),
+        );
+        let length = self
+            .headers
+            .get(http::header::CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
+        let header_ttl = header_lifetime(&self.headers, &directives, now);
+        let header_browser_ttl = browser_lifetime(&self.headers, &directives, now);
+        PolicyResponse {
+            status: self.status,
+            headers: &self.headers,
+            length,
+            header_ttl,
+            header_browser_ttl,
+            key,
+        }
+    }
+}
+
+fn outcome(
+    case: &Case,
+    hook: Hook,
+    expected: &[Expectation],
+    tried: Option<TrialPair>,
+) -> CaseOutcome {
+    let mut outcome = CaseOutcome {
+        case: case.name.clone(),
+        line: case.line,
+        hook,
+        answer: serde_json::Value::Null,
+        problems: Vec::new(),
+        fuel: 0,
+        micros: 0.0,
+    };
+    let Some(TrialPair { fresh, used }) = tried else {
+        let got = "the manifest does not name it".to_owned();
+        outcome.problems.push(Mismatch {
+            field: "hook".to_owned(),
+            expected: hook.as_str().to_owned(),
+            got,
+        });
+        return outcome;
+    };
+    outcome.fuel = fresh.fuel.max(used.fuel);
+    outcome.micros = micros(used.time);
+    match (&fresh.answer, &used.answer) {
+        (Ok(answer), Ok(again)) => {
+            outcome.answer = matching::fields(answer);
+            outcome.problems = differences(expected, &outcome.answer);
+            outcome
+                .problems
+                .extend(matching::changes(&outcome.answer, &matching::fields(again)));
+        }
+        _ => {
+            let failed = |said: &TrialAnswer, who: &str| {
+                let failure = said.answer.as_ref().err()?;
+                let (field, expected) = (
+                    format!("answer of a {who} instance"),
+                    "one that the contract allows".to_owned(),
+                );
+                Some(Mismatch {
+                    field,
+                    expected,
+                    got: format!("{}: {}", failure.kind.as_str(), failure.reason),
+                })
+            };
+            outcome.problems.extend(failed(&fresh, "fresh"));
+            outcome.problems.extend(failed(&used, "used"));
+        }
+    }
+    outcome
+}
+
+/// With one digit behind the point.
+fn micros(time: Duration) -> f64 {
+    (time.as_secs_f64() * 10_000_000.0).round() / 10.0
+}

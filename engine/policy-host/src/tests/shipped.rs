@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use tero_config::{CalendarSource, ModuleSource};
-use tero_semantics::decision::StoringDecision;
+use tero_semantics::decision::{QueryParameters, StoringDecision};
 
 const HOURS: &str = r#"{
   "zone": "America/Argentina/Buenos_Aires", "days": ["mon-sat"], "open": "09:00", "close": "18:00",
@@ -75,4 +75,124 @@ fn a_shipped_policy_says_what_is_wrong_with_its_settings() {
         r#"{"zone": "America/Argentina/Buenos_Aires", "open": "9 o'clock", "close": "18:00"}"#;
     let error = load_hours(settings).unwrap_err();
     assert!(matches!(error, PolicyError::Settings { .. }), "{error}");
+}
+
+/// The old rules, variants and plans of the sample, and what the other policies add to them.
+const SETTINGS: [(&str, &str); 4] = [
+    (
+        "json-rules",
+        include_str!("../../../../examples/barberpro/cdn-argentina-policies.json"),
+    ),
+    (
+        "device-variants",
+        r#"{"variants": [{"name": "crawler", "devices": ["bot"]}]}"#,
+    ),
+    (
+        "business-hours",
+        r#"{"zone": "America/Argentina/Buenos_Aires", "open": "09:00", "close": "18:00"}"#,
+    ),
+    ("popular-pages", r#"{"min_requests": 3}"#),
+];
+
+fn all_shipped() -> Chain {
+    let host = Host::new(&config::PolicyHost {
+        compiled_cache: None,
+        ..Default::default()
+    })
+    .unwrap();
+    let load = |(name, settings): (&str, &str)| {
+        let policy = config::Policy {
+            place: config::FilePosition::default(),
+            name: Arc::from(name),
+            module: config::ModuleSource::Builtin(name.to_owned()),
+            settings: settings.to_owned(),
+            calendar: Some(config::CalendarSource::Builtin("argentina".to_owned())),
+            limits: config::PolicyLimits {
+                deadline: Duration::from_secs(5),
+                decisions_per_instance: 100,
+                max_failures: 1,
+                ..Default::default()
+            },
+        };
+        host.load(&policy).unwrap()
+    };
+    Chain::new(&host, SETTINGS.into_iter().map(load).collect(), 64).unwrap()
+}
+
+#[test]
+fn the_shipped_policies_decide_together_as_modules() {
+    let (chain, headers) = (all_shipped(), HeaderMap::new());
+    let at = |text: &str| {
+        Timestamp::from_unix_secs(
+            chrono::DateTime::parse_from_rfc3339(text)
+                .unwrap()
+                .timestamp(),
+        )
+    };
+    let ask = |path, device, variant| PolicyRequest {
+        method: &Method::GET,
+        scheme: "https",
+        host: "h",
+        path,
+        query: Some("b=1&utm_source=x"),
+        headers: &headers,
+        device,
+        variant,
+    };
+    let noon = at("2026-12-25T12:00:00-03:00");
+    let page = chain.on_request(&ask("/barberias/palermo", Device::Mobile, None), noon);
+    assert_eq!(
+        (page.lookup, page.variant.as_deref(), page.query.sort),
+        (LookupDecision::Cache, Some("mobile"), true)
+    );
+    assert!(
+        matches!(&page.query.parameters, QueryParameters::Ignore(names) if names.contains(&"utm_*".to_owned())),
+        "{page:?}"
+    );
+    assert_eq!(
+        chain
+            .on_request(&ask("/", Device::Bot, None), noon)
+            .variant
+            .as_deref(),
+        Some("crawler")
+    );
+    assert_eq!(
+        chain
+            .on_request(&ask("/checkout/1", Device::Mobile, None), noon)
+            .lookup,
+        LookupDecision::Pass
+    );
+    let decision = chain.on_response(
+        &ask("/barberias/palermo", Device::Mobile, Some("mobile")),
+        &answered(&headers),
+        noon,
+    );
+    assert_eq!(
+        (decision.storing, decision.ttl),
+        (StoringDecision::Always, Some(Duration::from_secs(1_800)))
+    );
+    assert!(
+        decision
+            .reason
+            .as_deref()
+            .unwrap()
+            .starts_with("json-rules: shop-pages: otherwise (holiday: Navidad)"),
+        "{decision:?}"
+    );
+    let popular = [PopularPage {
+        url: "/turnos/hoy".to_owned(),
+        requests: 9,
+        variant: Some("mobile".into()),
+    }];
+    let urls: Vec<String> = chain
+        .plan_warm("apertura", &popular, noon)
+        .into_iter()
+        .map(|page| page.url)
+        .collect();
+    assert!(
+        ["/", "/barberias/belgrano", "/turnos/hoy"]
+            .iter()
+            .all(|url| urls.iter().any(|other| other == url)),
+        "{urls:?}"
+    );
 }

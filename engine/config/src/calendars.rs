@@ -30,10 +30,18 @@ use chrono::{Datelike, NaiveDate};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::CalendarSource;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::calendar::{Calendar, Holiday, HolidayKind};
 use tero_time::moment::moment;
+
+/// Where a policy's calendar comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CalendarSource {
+    /// `builtin:NAME`
+    Builtin(String),
+    /// A file.
+    File(PathBuf),
+}
 
 /// So long before a year begins, its holidays should be known: time to look for the decree and to
 /// write it down, while nothing is wrong yet.

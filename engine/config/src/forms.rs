@@ -6,10 +6,32 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use chrono_tz::{TZ_VARIANTS, Tz};
 
 use super::mistakes::{Mistake, did_you_mean};
-use super::{OriginAddress, PlanVariants};
 use tero_time::cron::Schedule;
 
 type FormResult<T> = Result<T, Mistake>;
+
+/// A next hop.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct OriginAddress {
+    /// Host name or address; an IPv6 address without brackets.
+    pub host: String,
+    /// Port; 80 unless written.
+    pub port: u16,
+}
+
+/// In which variants a plan fetches its pages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PlanVariants {
+    /// `"seen"`: those that visitors of the window's hours wanted the page in; of a page that
+    /// nobody wanted then, those that they wanted any page in; and all where nothing is known of
+    /// those hours.
+    #[default]
+    Seen,
+    /// `"all"`: every variant that the site's policies declare, and none.
+    All,
+    /// A list of variants or device classes.
+    These(Vec<String>),
+}
 
 /// A name: 1 to 64 of `a-z`, `0-9`, `-`, `_`.
 pub fn name(text: &str) -> FormResult<String> {

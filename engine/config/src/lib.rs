@@ -6,6 +6,7 @@
 //! good: nobody checks it again.
 
 pub mod calendars;
+mod files;
 pub mod forms;
 pub mod keys;
 mod load;
@@ -22,34 +23,14 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
-pub use self::load::{Loader, read_text};
+pub use self::calendars::CalendarSource;
+pub use self::files::read_text;
+pub use self::forms::{OriginAddress, PlanVariants};
+pub use self::load::{Config, Loader};
 pub use self::mistakes::{ConfigError, ConfigErrors, FilePosition};
 pub use self::mistakes::{Mistake, Mistakes, did_you_mean, place};
 pub use tero_semantics::reuse::ClientDirectives;
 pub use tero_semantics::storability::FloorExceptions;
-
-/// The whole configuration. Only `serve` holds it; each part of the edge gets its own piece.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// The file, as it was named.
-    pub file: Arc<str>,
-    /// `[server]`
-    pub server: Server,
-    /// `[admin]`
-    pub admin: Admin,
-    /// `[cache]`
-    pub cache: Cache,
-    /// `[access_log]`; none where the section is absent.
-    pub access_log: Option<AccessLog>,
-    /// `[policies]`: what holds for all policies together.
-    pub policy_host: PolicyHost,
-    /// `[[policy]]`, in the order written; names are unique.
-    pub policies: Vec<Policy>,
-    /// `[[site]]`; at least one. Names and hosts are unique.
-    pub sites: Vec<Site>,
-    /// `[[warm]]`; names are unique.
-    pub plans: Vec<Plan>,
-}
 
 /// `[server]`: the public listener.
 #[derive(Clone, Debug)]
@@ -214,15 +195,6 @@ pub enum ModuleSource {
     File(PathBuf),
 }
 
-/// Where a policy's calendar comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CalendarSource {
-    /// `builtin:NAME`
-    Builtin(String),
-    /// A file.
-    File(PathBuf),
-}
-
 /// `[policy.limits]`: what one policy may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PolicyLimits {
@@ -335,15 +307,6 @@ pub struct RefreshAhead {
     pub max_watched: usize,
 }
 
-/// A next hop.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct OriginAddress {
-    /// Host name or address; an IPv6 address without brackets.
-    pub host: String,
-    /// Port; 80 unless written.
-    pub port: u16,
-}
-
 /// `[[warm]]`: a warming plan.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -399,20 +362,6 @@ pub enum MissedRunAction {
     Run,
     /// It does not run.
     Skip,
-}
-
-/// In which variants a plan fetches its pages.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum PlanVariants {
-    /// `"seen"`: those that visitors of the window's hours wanted the page in; of a page that
-    /// nobody wanted then, those that they wanted any page in; and all where nothing is known of
-    /// those hours.
-    #[default]
-    Seen,
-    /// `"all"`: every variant that the site's policies declare, and none.
-    All,
-    /// A list of variants or device classes.
-    These(Vec<String>),
 }
 
 #[cfg(test)]

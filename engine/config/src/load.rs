@@ -1,25 +1,46 @@
 //! From the file to the checked [`Config`], or to everything that is wrong with it.
 
 use std::collections::HashMap;
-use std::io::Read as _;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::calendars::{BUILTIN_CALENDARS, CalendarError};
+use super::calendars::{self, BUILTIN_CALENDARS, CalendarError, CalendarSource};
+use super::files::{BaseDir, read_text, user_cache_dir};
+use super::forms::{self, PlanVariants};
 use super::keys::{self, Section};
-use super::mistakes::{Mistakes, did_you_mean, place};
+use super::mistakes::{ConfigErrors, Mistake, Mistakes, did_you_mean, place};
 use super::raw::{self, RawEntry, RawKind, RawValue};
 use super::reader::TableReader;
+use super::units;
 use super::{
-    AccessLog, AccessLogFormat, Admin, Cache, CalendarSource, ClientDirectives, Config,
-    ConfigErrors, FloorExceptions, MissedRunAction, Mistake, ModuleSource, Plan, PlanVariants,
-    Policy, PolicyHost, PolicyLimits, RefreshAhead, Server, Site, calendars, forms, units,
+    AccessLog, AccessLogFormat, Admin, Cache, ClientDirectives, FloorExceptions, MissedRunAction,
+    ModuleSource, Plan, Policy, PolicyHost, PolicyLimits, RefreshAhead, Server, Site,
 };
 
-/// A larger file is no configuration.
-const MAX_FILE_BYTES: u64 = 16 << 20;
+/// The whole configuration. Only `serve` holds it; each part of the edge gets its own piece.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file, as it was named.
+    pub file: Arc<str>,
+    /// `[server]`
+    pub server: Server,
+    /// `[admin]`
+    pub admin: Admin,
+    /// `[cache]`
+    pub cache: Cache,
+    /// `[access_log]`; none where the section is absent.
+    pub access_log: Option<AccessLog>,
+    /// `[policies]`: what holds for all policies together.
+    pub policy_host: PolicyHost,
+    /// `[[policy]]`, in the order written; names are unique.
+    pub policies: Vec<Policy>,
+    /// `[[site]]`; at least one. Names and hosts are unique.
+    pub sites: Vec<Site>,
+    /// `[[warm]]`; names are unique.
+    pub plans: Vec<Plan>,
+}
 
 impl Config {
     /// Reads and checks the file at `path`. Paths in it are relative to its folder.
@@ -69,28 +90,6 @@ impl Config {
     }
 }
 
-/// The text of a small file. Read no further than the bound, since not everything that can be read
-/// says how long it is.
-pub fn read_text(path: &Path) -> Result<String, Mistake> {
-    let problem = |problem: String| {
-        Mistake::new(
-            problem,
-            format!("see that {} is a readable text file", path.display()),
-        )
-    };
-    let mut text = String::new();
-    let read = std::fs::File::open(path)
-        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text));
-    match read {
-        Ok(_) if text.len() as u64 > MAX_FILE_BYTES => Err(problem(format!(
-            "it is larger than {}",
-            units::show_size(MAX_FILE_BYTES)
-        ))),
-        Ok(_) => Ok(text),
-        Err(error) => Err(problem(format!("it can't be read: {error}"))),
-    }
-}
-
 /// What the loading of one file needs everywhere.
 #[derive(Clone, Copy)]
 pub struct Loader<'a> {
@@ -103,6 +102,10 @@ pub struct Loader<'a> {
 }
 
 impl<'a> Loader<'a> {
+    fn base_dir(&self) -> BaseDir<'a> {
+        BaseDir(self.base_dir)
+    }
+
     fn config(&self, document: &'a RawValue, file_name: &str) -> Config {
         let RawKind::Table(sections) = &document.kind else {
             unreachable!("a TOML document is a table")
@@ -271,7 +274,7 @@ impl<'a> Loader<'a> {
     fn token(&self, reader: &TableReader<'a>) -> Option<String> {
         let token = reader.text_as("token", forms::secret);
         let from_file = reader.text_as("token_file", |path| {
-            let text = read_text(&self.base_dir.join(path))?;
+            let text = self.base_dir().read_text(path)?;
             forms::secret(text.lines().next().unwrap_or_default().trim())
         });
         self.refuse_both(reader, "token", "token_file");
@@ -345,7 +348,7 @@ impl<'a> Loader<'a> {
     fn access_log(&self, reader: TableReader<'a>) -> AccessLog {
         let path = reader.text_as("path", |path| match path {
             "-" => Ok(PathBuf::from("-")),
-            path => self.path(path),
+            path => self.base_dir().path(path),
         });
         let format = match reader.word("format").as_deref() {
             Some("json") => AccessLogFormat::Json,
@@ -360,23 +363,11 @@ impl<'a> Loader<'a> {
     fn policy_host(&self, reader: TableReader<'a>) -> PolicyHost {
         let compiled_cache = match reader.written("compiled_cache") {
             Some(_) => reader
-                .text_as("compiled_cache", |path| {
-                    if path.is_empty() {
-                        Ok(None)
-                    } else {
-                        self.path(path).map(Some)
-                    }
-                })
+                .text_as("compiled_cache", |path| self.base_dir().path_or_none(path))
                 .flatten(),
             None => user_cache_dir().map(|folder| folder.join("tero")),
         };
-        let state_dir = reader.text_as("state_dir", |path| {
-            if path.is_empty() {
-                Ok(None)
-            } else {
-                self.path(path).map(Some)
-            }
-        });
+        let state_dir = reader.text_as("state_dir", |path| self.base_dir().path_or_none(path));
         PolicyHost {
             compiled_cache,
             decision_cache: reader.size("decision_cache").unwrap_or_default(),
@@ -420,6 +411,7 @@ impl<'a> Loader<'a> {
         match text.strip_prefix("builtin:") {
             Some(name) => forms::name(name).map(|name| ModuleSource::Builtin(name.to_owned())),
             None => self
+                .base_dir()
                 .file(text, "a .wasm file (`tero policy build` makes one), or a shipped policy as \"builtin:NAME\"")
                 .map(ModuleSource::File),
         }
@@ -443,6 +435,7 @@ impl<'a> Loader<'a> {
                 ));
             }
             None => self
+                .base_dir()
                 .file(
                     text,
                     &format!("a calendar file, or one of {}", calendars::builtin_names()),
@@ -462,7 +455,7 @@ impl<'a> Loader<'a> {
     fn settings(&self, reader: &TableReader<'a>) -> String {
         self.refuse_both(reader, "settings", "settings_file");
         let from_file = reader.text_as("settings_file", |path| {
-            let text = read_text(&self.base_dir.join(path))?;
+            let text = self.base_dir().read_text(path)?;
             match raw::from_json(&text) {
                 Ok(_) => Ok(text),
                 Err(error) => {
@@ -582,9 +575,9 @@ impl<'a> Loader<'a> {
                 _ => MissedRunAction::Run,
             },
             urls: values(reader.texts_as("urls", forms::page)),
-            url_files: values(
-                reader.texts_as("url_files", |path| self.file(path, "a file of pages")),
-            ),
+            url_files: values(reader.texts_as("url_files", |path| {
+                self.base_dir().file(path, "a file of pages")
+            })),
             sitemaps: values(reader.one_or_more_as("sitemap", forms::page)),
             max_sitemap_bytes: reader.size("max_sitemap_bytes").unwrap_or_default(),
             max_sitemaps: reader.count("max_sitemaps").map_or(1, to_usize),
@@ -673,24 +666,6 @@ impl<'a> Loader<'a> {
                 );
             }
         }
-    }
-
-    fn path(&self, text: &str) -> Result<PathBuf, Mistake> {
-        if text.is_empty() || text.contains('\0') {
-            return Err(Mistake::new("an empty path", "write the path of a file"));
-        }
-        Ok(self.base_dir.join(text))
-    }
-
-    fn file(&self, text: &str, what: &str) -> Result<PathBuf, Mistake> {
-        let path = self.path(text)?;
-        if path.is_file() {
-            return Ok(path);
-        }
-        Err(Mistake::new(
-            format!("there is no file {}", path.display()),
-            format!("write the path of {what}"),
-        ))
     }
 }
 
@@ -802,14 +777,4 @@ fn to_usize(number: u64) -> usize {
 
 fn to_u32(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
-}
-
-/// `$XDG_CACHE_HOME`, else `$HOME/.cache`.
-fn user_cache_dir() -> Option<PathBuf> {
-    let folder = |name: &str| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache")))
 }

@@ -1,0 +1,83 @@
+//! The files that a configuration names, and the folder that their paths start from.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use crate::mistakes::Mistake;
+use crate::units;
+
+/// The largest file that is read, in bytes.
+const MAX_FILE_BYTES: u64 = 16 << 20;
+
+/// The folder of the configuration file: relative paths in the file start from it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BaseDir<'a>(pub(crate) &'a Path);
+
+impl BaseDir<'_> {
+    /// The path that `text` writes.
+    pub(crate) fn path(self, text: &str) -> Result<PathBuf, Mistake> {
+        if text.is_empty() || text.contains('\0') {
+            return Err(Mistake::new("an empty path", "write the path of a file"));
+        }
+        Ok(self.0.join(text))
+    }
+
+    /// As [`BaseDir::path`]; an empty text means no path.
+    pub(crate) fn path_or_none(self, text: &str) -> Result<Option<PathBuf>, Mistake> {
+        if text.is_empty() {
+            Ok(None)
+        } else {
+            self.path(text).map(Some)
+        }
+    }
+
+    /// The path that `text` writes, of a file that exists. `what` says for the cure which file is
+    /// wanted.
+    pub(crate) fn file(self, text: &str, what: &str) -> Result<PathBuf, Mistake> {
+        let path = self.path(text)?;
+        if path.is_file() {
+            return Ok(path);
+        }
+        Err(Mistake::new(
+            format!("there is no file {}", path.display()),
+            format!("write the path of {what}"),
+        ))
+    }
+
+    /// The content of the file whose path `text` writes.
+    pub(crate) fn read_text(self, text: &str) -> Result<String, Mistake> {
+        read_text(&self.0.join(text))
+    }
+}
+
+/// The text of a small file. Read no further than the bound, since not everything that can be read
+/// says how long it is.
+pub fn read_text(path: &Path) -> Result<String, Mistake> {
+    let problem = |problem: String| {
+        Mistake::new(
+            problem,
+            format!("see that {} is a readable text file", path.display()),
+        )
+    };
+    let mut text = String::new();
+    let read = std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text));
+    match read {
+        Ok(_) if text.len() as u64 > MAX_FILE_BYTES => Err(problem(format!(
+            "it is larger than {}",
+            units::show_size(MAX_FILE_BYTES)
+        ))),
+        Ok(_) => Ok(text),
+        Err(error) => Err(problem(format!("it can't be read: {error}"))),
+    }
+}
+
+/// `$XDG_CACHE_HOME`, else `$HOME/.cache`.
+pub(crate) fn user_cache_dir() -> Option<PathBuf> {
+    let folder = |name: &str| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache")))
+}

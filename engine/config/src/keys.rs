@@ -54,6 +54,8 @@ pub enum Form {
     SomeOf(&'static [&'static str]),
     /// A table of anything.
     Table,
+    /// A table with keys of its own.
+    Nested(&'static Section),
 }
 
 /// What holds where the key is not written.
@@ -68,7 +70,7 @@ pub enum Fallback {
 }
 
 use Fallback::{Required, Rule, Value};
-use Form::{Count, Duration, Flag, Number, OneOf, Size, SomeOf, Table, Text, Texts};
+use Form::{Count, Duration, Flag, Nested, Number, OneOf, Size, SomeOf, Table, Text, Texts};
 
 /// A row of a table of keys.
 pub const fn key(
@@ -85,76 +87,12 @@ pub const fn key(
     }
 }
 
-const NAME: Form = Text("1 to 64 of `a-z`, `0-9`, `-`, `_`");
+/// The text of a documentation comment of one or more lines, without the space at its beginning.
+pub(crate) const fn trimmed(doc: &'static str) -> &'static str {
+    doc.split_at(1).1
+}
 
-/// `[server]`
-pub const SERVER: Section = Section {
-    header: "[server]",
-    name: "server",
-    doc: "The public listener.",
-    keys: &[
-        key(
-            "listen",
-            Texts("`ADDRESS:PORT`, at least one"),
-            Value("[\"0.0.0.0:8080\"]"),
-            "The addresses that visitors connect to. Port 0 takes a free port.",
-        ),
-        key(
-            "workers",
-            Count(1, 1_024),
-            Rule("one per core"),
-            "Number of worker threads, each with its own accept queue.",
-        ),
-        key(
-            "name",
-            Text("a token of 1 to 64 bytes"),
-            Value("\"tero\""),
-            "The name of this server in `Via`, `Cache-Status` and `CDN-Loop`.",
-        ),
-        key(
-            "max_connections",
-            Count(1, 1_000_000),
-            Value("10000"),
-            "Maximum number of open client connections. Further ones wait in the accept queue.",
-        ),
-        key(
-            "max_header_bytes",
-            Size("8KiB", "1MiB"),
-            Value("\"32KiB\""),
-            "Maximum size of a request line and its header fields together. Beyond it: 431.",
-        ),
-        key(
-            "max_headers",
-            Count(16, 1_000),
-            Value("100"),
-            "Maximum number of header fields. Beyond it: 431.",
-        ),
-        key(
-            "header_timeout",
-            Duration("1s", "5min"),
-            Value("\"10s\""),
-            "Maximum time from the first byte of a request to the end of its header.",
-        ),
-        key(
-            "idle_timeout",
-            Duration("1s", "1h"),
-            Value("\"75s\""),
-            "Maximum silence of a client connection between requests.",
-        ),
-        key(
-            "write_timeout",
-            Duration("1s", "1h"),
-            Value("\"30s\""),
-            "Maximum time for which a client may accept no byte of a response.",
-        ),
-        key(
-            "drain",
-            Duration("0s", "10min"),
-            Value("\"30s\""),
-            "Maximum time that requests in progress may take after a stop signal.",
-        ),
-    ],
-};
+const NAME: Form = Text("1 to 64 of `a-z`, `0-9`, `-`, `_`");
 
 /// `[admin]`
 pub const ADMIN: Section = Section {
@@ -715,20 +653,6 @@ pub const WARM: Section = Section {
     ],
 };
 
-/// Every section, in the order of the reference.
-pub const SECTIONS: [&Section; 10] = [
-    &SERVER,
-    &ADMIN,
-    &CACHE,
-    &ACCESS_LOG,
-    &POLICIES,
-    &POLICY,
-    &POLICY_LIMITS,
-    &SITE,
-    &REFRESH_AHEAD,
-    &WARM,
-];
-
 impl Section {
     /// The key of that name.
     ///
@@ -754,14 +678,9 @@ impl Form {
             Duration(min, max) | Size(min, max) => format!("`\"{min}\"` to `\"{max}\"`"),
             OneOf(words) => list(words, "or"),
             SomeOf(words) => format!("a list of any of: {}", list(words, "and")),
-            Table => "a table".to_owned(),
+            Table | Nested(_) => "a table".to_owned(),
         }
     }
-}
-
-/// The reference of all keys as Markdown: what `tero check --keys` prints.
-pub fn reference() -> String {
-    tables(&SECTIONS)
 }
 
 /// The reference of these sections as Markdown.
@@ -812,18 +731,4 @@ fn thousands(number: u64) -> String {
         out.push(digit);
     }
     out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_printed_reference_is_the_one_in_the_documentation() {
-        let page = include_str!("../../../docs/configuration.md");
-        assert!(
-            page.ends_with(&reference()),
-            "docs/configuration.md is behind: replace what follows its introduction by the output of `tero check --keys`"
-        );
-    }
 }

@@ -5,6 +5,9 @@
 //! below, or into every mistake it found, each with line, key and cure. A value that exists here is
 //! good: nobody checks it again.
 
+#[macro_use]
+mod section;
+
 pub mod calendars;
 mod files;
 pub mod forms;
@@ -13,6 +16,7 @@ mod load;
 mod mistakes;
 pub mod raw;
 pub mod reader;
+pub mod sections;
 pub mod units;
 
 use std::fmt;
@@ -29,38 +33,9 @@ pub use self::forms::{OriginAddress, PlanVariants};
 pub use self::load::{Config, Loader};
 pub use self::mistakes::{ConfigError, ConfigErrors, FilePosition};
 pub use self::mistakes::{Mistake, Mistakes, did_you_mean, place};
+pub use self::sections::Server;
 pub use tero_semantics::reuse::ClientDirectives;
 pub use tero_semantics::storability::FloorExceptions;
-
-/// `[server]`: the public listener.
-#[derive(Clone, Debug)]
-pub struct Server {
-    /// `listen`: at least one address. Default `["0.0.0.0:8080"]`.
-    pub listen: Vec<SocketAddr>,
-    /// `workers`: threads, each with its own accept queue; 1 to 1024. Default: one per core.
-    pub workers: usize,
-    /// `name`: how tero calls itself in `Via`, `Cache-Status` and `CDN-Loop`: a token of 1 to 64
-    /// bytes. Default `"tero"`.
-    pub name: String,
-    /// `max_connections`: open client connections in all; 1 to 1,000,000. Default 10,000. Beyond
-    /// it, new ones wait in the accept queue.
-    pub max_connections: usize,
-    /// `max_header_bytes`: request line and header fields together; 8KiB to 1MiB. Default 32KiB.
-    /// Beyond it: 431.
-    pub max_header_bytes: usize,
-    /// `max_headers`: number of header fields; 16 to 1,000. Default 100. Beyond it: 431.
-    pub max_headers: usize,
-    /// `header_timeout`: from a connection's first byte of a request to the end of its header; 1s
-    /// to 5min. Default 10s.
-    pub header_timeout: Duration,
-    /// `idle_timeout`: how long a client connection may be silent between requests; 1s to 1h.
-    /// Default 75s.
-    pub idle_timeout: Duration,
-    /// `write_timeout`: how long a client may take no byte of a response; 1s to 1h. Default 30s.
-    pub write_timeout: Duration,
-    /// `drain`: how long requests may go on after a signal to stop; 0s to 10min. Default 30s.
-    pub drain: Duration,
-}
 
 /// `[admin]`: the operators' listener.
 #[derive(Clone)]

@@ -13,10 +13,11 @@ use super::keys::{self, Section};
 use super::mistakes::{ConfigErrors, Mistake, Mistakes, did_you_mean, place};
 use super::raw::{self, RawEntry, RawKind, RawValue};
 use super::reader::TableReader;
+use super::sections::{SECTIONS, Server};
 use super::units;
 use super::{
     AccessLog, AccessLogFormat, Admin, Cache, ClientDirectives, FloorExceptions, MissedRunAction,
-    ModuleSource, Plan, Policy, PolicyHost, PolicyLimits, RefreshAhead, Server, Site,
+    ModuleSource, Plan, Policy, PolicyHost, PolicyLimits, RefreshAhead, Site,
 };
 
 /// The whole configuration. Only `serve` holds it; each part of the edge gets its own piece.
@@ -111,7 +112,7 @@ impl<'a> Loader<'a> {
             unreachable!("a TOML document is a table")
         };
         self.refuse_unknown_sections(sections);
-        let server = self.server(self.section(sections, &keys::SERVER));
+        let server = Server::read(&self.section(sections, &Server::SECTION), self.base_dir());
         let config = Config {
             file: file_name.into(),
             admin: self.admin(self.section(sections, &keys::ADMIN), &server.listen),
@@ -150,7 +151,7 @@ impl<'a> Loader<'a> {
 
     fn refuse_unknown_sections(&self, sections: &[RawEntry]) {
         let names = || {
-            keys::SECTIONS
+            SECTIONS
                 .iter()
                 .map(|section| section.name)
                 .filter(|name| !name.contains('.'))
@@ -205,35 +206,6 @@ impl<'a> Loader<'a> {
             .collect()
     }
 
-    fn server(&self, reader: TableReader<'a>) -> Server {
-        let listen = reader.texts_as("listen", forms::address);
-        refuse_doubles(
-            &reader,
-            "listen",
-            listen.iter().filter(|(address, _)| address.port() != 0),
-        );
-        refuse_empty(
-            &reader,
-            "listen",
-            "write at least one address, [\"0.0.0.0:8080\"]",
-        );
-        let cores = std::thread::available_parallelism()
-            .map_or(1, usize::from)
-            .min(1_024);
-        Server {
-            listen: listen.into_iter().map(|(address, _)| address).collect(),
-            workers: reader.count("workers").map_or(cores, to_usize),
-            name: reader.text_as("name", forms::token).unwrap_or_default(),
-            max_connections: reader.count("max_connections").map_or(1, to_usize),
-            max_header_bytes: reader.size("max_header_bytes").map_or(1, to_usize),
-            max_headers: reader.count("max_headers").map_or(1, to_usize),
-            header_timeout: reader.duration("header_timeout").unwrap_or_default(),
-            idle_timeout: reader.duration("idle_timeout").unwrap_or_default(),
-            write_timeout: reader.duration("write_timeout").unwrap_or_default(),
-            drain: reader.duration("drain").unwrap_or_default(),
-        }
-    }
-
     fn admin(&self, reader: TableReader<'a>, public: &[SocketAddr]) -> Admin {
         let listen = reader
             .text_as("listen", forms::address)
@@ -262,7 +234,7 @@ impl<'a> Loader<'a> {
             );
         }
         let ready_after = reader.texts_as("ready_after", forms::name);
-        refuse_doubles(&reader, "ready_after", ready_after.iter());
+        reader.distinct("ready_after", &ready_after);
         Admin {
             listen,
             token,
@@ -277,20 +249,8 @@ impl<'a> Loader<'a> {
             let text = self.base_dir().read_text(path)?;
             forms::secret(text.lines().next().unwrap_or_default().trim())
         });
-        self.refuse_both(reader, "token", "token_file");
+        reader.refuse_both("token", "token_file");
         token.or(from_file)
-    }
-
-    fn refuse_both(&self, reader: &TableReader<'a>, one: &str, other: &str) {
-        if reader.written(one).is_some() && reader.written(other).is_some() {
-            reader.refuse(
-                other,
-                Mistake::new(
-                    format!("both `{one}` and `{other}` are written"),
-                    "keep one of the two",
-                ),
-            );
-        }
     }
 
     fn cache(&self, reader: TableReader<'a>) -> Cache {
@@ -453,7 +413,7 @@ impl<'a> Loader<'a> {
     }
 
     fn settings(&self, reader: &TableReader<'a>) -> String {
-        self.refuse_both(reader, "settings", "settings_file");
+        reader.refuse_both("settings", "settings_file");
         let from_file = reader.text_as("settings_file", |path| {
             let text = self.base_dir().read_text(path)?;
             match raw::from_json(&text) {
@@ -489,19 +449,19 @@ impl<'a> Loader<'a> {
     fn site(&self, reader: TableReader<'a>) -> Site {
         let hosts = reader.texts_as("hosts", forms::host);
         let origins = reader.texts_as("origins", forms::origin);
-        refuse_empty(
-            &reader,
+        reader.at_least_one(
             "hosts",
+            &hosts,
             "name the hosts that it answers for, or write [\"*\"]",
         );
-        refuse_empty(
-            &reader,
+        reader.at_least_one(
             "origins",
+            &origins,
             "write at least one, [\"http://127.0.0.1:3000\"]",
         );
-        refuse_doubles(&reader, "origins", origins.iter());
+        reader.distinct("origins", &origins);
         let policies = reader.texts_as("policies", forms::name);
-        refuse_doubles(&reader, "policies", policies.iter());
+        reader.distinct("policies", &policies);
         let lifted = reader.words("policy_may_override");
         let lifts = |word: &str| lifted.iter().any(|lifted| lifted == word);
         Site {
@@ -733,37 +693,6 @@ fn written_texts<'a>(
         RawKind::Text(text) => Some((text.as_str(), &item.at)),
         _ => None,
     })
-}
-
-fn refuse_doubles<'a, T: PartialEq + 'a>(
-    reader: &TableReader<'_>,
-    name: &str,
-    items: impl Iterator<Item = &'a (T, Range<usize>)> + Clone,
-) {
-    for (index, (value, at)) in items.clone().enumerate() {
-        if items
-            .clone()
-            .take(index)
-            .any(|(earlier, _)| earlier == value)
-        {
-            reader.refuse_at(
-                at,
-                name,
-                Mistake::new("it is in the list already", "write each once"),
-            );
-        }
-    }
-}
-
-fn refuse_empty(reader: &TableReader<'_>, name: &str, cure: &str) {
-    if let Some(RawValue {
-        kind: RawKind::List(items),
-        ..
-    }) = reader.written(name)
-        && items.is_empty()
-    {
-        reader.refuse(name, Mistake::new("the list is empty", cure));
-    }
 }
 
 fn values<T>(placed: Vec<(T, Range<usize>)>) -> Vec<T> {

@@ -108,9 +108,14 @@ impl<'a> Mistakes<'a> {
         }
     }
 
+    /// Where byte `at` of the file stands.
+    pub(crate) fn position(&self, at: usize) -> FilePosition {
+        place(self.text, at)
+    }
+
     /// Notes a mistake about `key`, which stands at these bytes of the file.
     pub fn add(&self, at: &Range<usize>, key: &str, mistake: Mistake) {
-        let FilePosition { line, column } = place(self.text, at.start);
+        let FilePosition { line, column } = self.position(at.start);
         let Mistake { problem, cure } = mistake;
         let error = ConfigError {
             file: self.file.to_owned(),

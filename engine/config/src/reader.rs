@@ -102,7 +102,7 @@ impl<'a> TableReader<'a> {
         format!("{}{separator}{name}", self.section.name)
     }
 
-    /// The place of the table.
+    /// The bytes of the file that the table takes.
     pub fn at(&self) -> &'a Range<usize> {
         self.at
     }
@@ -178,6 +178,43 @@ impl<'a> TableReader<'a> {
         }
     }
 
+    /// Refuses what is in a list twice.
+    pub(crate) fn distinct<T: PartialEq>(&self, name: &str, items: &[(T, Range<usize>)]) {
+        self.distinct_if(name, items, |_| true);
+    }
+
+    /// As [`TableReader::distinct`], among the items that `counts` is true for.
+    pub(crate) fn distinct_if<T: PartialEq>(
+        &self,
+        name: &str,
+        items: &[(T, Range<usize>)],
+        counts: impl Fn(&T) -> bool,
+    ) {
+        for (index, (value, at)) in items.iter().enumerate() {
+            let is_double = items[..index].iter().any(|(earlier, _)| earlier == value);
+            if is_double && counts(value) {
+                let mistake = Mistake::new("it is in the list already", "write each once");
+                self.refuse_at(at, name, mistake);
+            }
+        }
+    }
+
+    /// Refuses an empty list.
+    pub(crate) fn at_least_one<T>(&self, name: &str, _: &[(T, Range<usize>)], cure: &str) {
+        let written = self.written(name).map(|value| &value.kind);
+        if matches!(written, Some(RawKind::List(items)) if items.is_empty()) {
+            self.refuse(name, Mistake::new("the list is empty", cure));
+        }
+    }
+
+    /// Refuses `other` where `one` is written too.
+    pub(crate) fn refuse_both(&self, one: &str, other: &str) {
+        if self.written(one).is_some() && self.written(other).is_some() {
+            let problem = format!("both `{one}` and `{other}` are written");
+            self.refuse(other, Mistake::new(problem, "keep one of the two"));
+        }
+    }
+
     /// One of the key's words.
     pub fn word(&self, name: &str) -> Option<String> {
         let Form::OneOf(words) = self.section.key(name).form else {
@@ -208,13 +245,22 @@ impl<'a> TableReader<'a> {
 
     /// A whole number; none where it is not written and has no fixed default, or is refused.
     pub fn count(&self, name: &str) -> Option<u64> {
+        self.count_as(name, Ok)
+    }
+
+    /// As [`TableReader::count`], if `check` agrees.
+    pub(crate) fn count_as<T>(
+        &self,
+        name: &str,
+        check: impl Fn(u64) -> Result<T, Mistake>,
+    ) -> Option<T> {
         self.read(name, |value, key| {
             let Form::Count(min, max) = key.form else {
                 return Err(mistyped("something else", value));
             };
             match value.kind {
                 RawKind::Integer(number) => match u64::try_from(number) {
-                    Ok(number) if (min..=max).contains(&number) => Ok(number),
+                    Ok(number) if (min..=max).contains(&number) => check(number),
                     Ok(number) => Err(out_of_range(&number.to_string(), number < min, key)),
                     Err(_) => Err(out_of_range(&number.to_string(), true, key)),
                 },
@@ -276,6 +322,15 @@ impl<'a> TableReader<'a> {
 
     /// A size within the key's range, in bytes.
     pub fn size(&self, name: &str) -> Option<u64> {
+        self.size_as(name, Ok)
+    }
+
+    /// As [`TableReader::size`], if `check` agrees.
+    pub(crate) fn size_as<T>(
+        &self,
+        name: &str,
+        check: impl Fn(u64) -> Result<T, Mistake>,
+    ) -> Option<T> {
         self.read(name, |value, key| {
             let Form::Size(min, max) = key.form else {
                 return Err(mistyped("something else", value));
@@ -286,7 +341,7 @@ impl<'a> TableReader<'a> {
                 units::size(max).unwrap_or(u64::MAX),
             );
             if (low..=high).contains(&size) {
-                Ok(size)
+                check(size)
             } else {
                 Err(out_of_range(&units::show_size(size), size < low, key))
             }
@@ -317,6 +372,21 @@ impl<'a> TableReader<'a> {
             Fallback::Required | Fallback::Rule(_) => None,
         }
     }
+}
+
+/// The texts of a list without their places, as the field holds them.
+pub(crate) fn values<T, U: From<T>>(texts: Vec<(T, Range<usize>)>) -> Vec<U> {
+    texts.into_iter().map(|(text, _)| text.into()).collect()
+}
+
+/// `number` in the type of its field.
+pub(crate) fn fits<T: TryFrom<u64>>(number: u64) -> Result<T, Mistake> {
+    T::try_from(number).map_err(|_| {
+        Mistake::new(
+            format!("{number} is too large for this machine"),
+            "write a smaller number",
+        )
+    })
 }
 
 /// A default of the key table as a value.

@@ -685,7 +685,7 @@ fn the_first_line_of_the_token_file_is_the_token() {
 
 #[test]
 fn every_limit_holds_on_both_sides() {
-    for section in keys::SECTIONS {
+    for section in sections::SECTIONS {
         for key in section.keys {
             let (good, bad) = bounds(key.form);
             for value in good {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::{DEFAULT_CONFIG, colours, print, report};
-use tero_config::{Config, ConfigErrors, keys};
+use tero_config::{Config, ConfigErrors, sections};
 use tero_policy_host::check::{check_file, warnings};
 use tero_time::clock::Clock;
 
@@ -37,7 +37,7 @@ pub(super) struct CheckCommand {
 impl CheckCommand {
     pub(super) fn run(self) -> ExitCode {
         if self.keys {
-            return print(&keys::reference());
+            return print(&sections::reference());
         }
         match check_file(&self.file) {
             Ok(config) => self.good(&config),

@@ -1,0 +1,40 @@
+//! The tables of the configuration, a file each.
+
+mod server;
+
+use crate::keys::{self, Section};
+
+pub use self::server::Server;
+
+/// Every section, in the order of the reference.
+pub const SECTIONS: [&Section; 10] = [
+    &Server::SECTION,
+    &keys::ADMIN,
+    &keys::CACHE,
+    &keys::ACCESS_LOG,
+    &keys::POLICIES,
+    &keys::POLICY,
+    &keys::POLICY_LIMITS,
+    &keys::SITE,
+    &keys::REFRESH_AHEAD,
+    &keys::WARM,
+];
+
+/// The reference of all keys as Markdown: what `tero check --keys` prints.
+pub fn reference() -> String {
+    keys::tables(&SECTIONS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_printed_reference_is_the_one_in_the_documentation() {
+        let page = include_str!("../../../docs/configuration.md");
+        assert!(
+            page.ends_with(&reference()),
+            "docs/configuration.md is behind: replace what follows its introduction by the output of `tero check --keys`"
+        );
+    }
+}

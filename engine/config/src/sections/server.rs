@@ -1,0 +1,47 @@
+//! `[server]`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::forms;
+
+/// The largest number of workers.
+const MAX_WORKERS: usize = 1_024;
+
+section! {
+    /// The public listener.
+    #[derive(Clone, Debug)]
+    [server]
+    pub struct Server {
+        /// The addresses that visitors connect to. Port 0 takes a free port.
+        listen: Vec<SocketAddr> = ["0.0.0.0:8080"], Texts("`ADDRESS:PORT`, at least one")
+            => forms::address,
+            distinct_if(|address| address.port() != 0),
+            at_least_one("write at least one address, [\"0.0.0.0:8080\"]");
+        /// Number of worker threads, each with its own accept queue.
+        workers: usize = rule("one per core", cores()), Count(1, 1_024);
+        /// The name of this server in `Via`, `Cache-Status` and `CDN-Loop`.
+        name: String = "tero", Text("a token of 1 to 64 bytes") => forms::token;
+        /// Maximum number of open client connections. Further ones wait in the accept queue.
+        max_connections: usize = 10000, Count(1, 1_000_000);
+        /// Maximum size of a request line and its header fields together. Beyond it: 431.
+        max_header_bytes: usize = "32KiB", Size("8KiB", "1MiB");
+        /// Maximum number of header fields. Beyond it: 431.
+        max_headers: usize = 100, Count(16, 1_000);
+        /// Maximum time from the first byte of a request to the end of its header.
+        header_timeout: Duration = "10s", Duration("1s", "5min");
+        /// Maximum silence of a client connection between requests.
+        idle_timeout: Duration = "75s", Duration("1s", "1h");
+        /// Maximum time for which a client may accept no byte of a response.
+        write_timeout: Duration = "30s", Duration("1s", "1h");
+        /// Maximum time that requests in progress may take after a stop signal.
+        drain: Duration = "30s", Duration("0s", "10min");
+    }
+}
+
+/// The number of cores, as far as it is a number of workers.
+fn cores() -> usize {
+    std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(MAX_WORKERS)
+}

@@ -94,45 +94,6 @@ pub(crate) const fn trimmed(doc: &'static str) -> &'static str {
 
 const NAME: Form = Text("1 to 64 of `a-z`, `0-9`, `-`, `_`");
 
-/// `[admin]`
-pub const ADMIN: Section = Section {
-    header: "[admin]",
-    name: "admin",
-    doc: "The operators' listener: health, metrics, purges, warming.",
-    keys: &[
-        key(
-            "listen",
-            Text("`ADDRESS:PORT`"),
-            Value("\"127.0.0.1:9090\""),
-            "The address that operators connect to. An address that is not loopback requires a token.",
-        ),
-        key(
-            "token",
-            Text("16 to 4096 visible characters"),
-            Rule("none"),
-            "The bearer token that requests must carry, except those for `/health` and `/ready`.",
-        ),
-        key(
-            "token_file",
-            Text("a path, relative to this file"),
-            Rule("none"),
-            "A file whose first line is the token. Use it instead of `token`.",
-        ),
-        key(
-            "ready_after",
-            Texts("the name of a `[[warm]]`"),
-            Value("[]"),
-            "Plans that run when the edge starts. `/ready` answers 503 until they have run.",
-        ),
-        key(
-            "ready_within",
-            Duration("1s", "1h"),
-            Value("\"5min\""),
-            "Maximum time after the start for which `/ready` waits for those plans.",
-        ),
-    ],
-};
-
 /// `[cache]`
 pub const CACHE: Section = Section {
     header: "[cache]",

@@ -19,8 +19,6 @@ pub mod reader;
 pub mod sections;
 pub mod units;
 
-use std::fmt;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,35 +31,9 @@ pub use self::forms::{OriginAddress, PlanVariants};
 pub use self::load::{Config, Loader};
 pub use self::mistakes::{ConfigError, ConfigErrors, FilePosition};
 pub use self::mistakes::{Mistake, Mistakes, did_you_mean, place};
-pub use self::sections::Server;
+pub use self::sections::{Admin, Server};
 pub use tero_semantics::reuse::ClientDirectives;
 pub use tero_semantics::storability::FloorExceptions;
-
-/// `[admin]`: the operators' listener.
-#[derive(Clone)]
-pub struct Admin {
-    /// `listen`. Default `127.0.0.1:9090`.
-    pub listen: SocketAddr,
-    /// `token`, or the first line of the file `token_file`: the bearer token; 16 to 4096 bytes.
-    /// Needed where `listen` is not loopback.
-    pub token: Option<String>,
-    /// `ready_after`: names of plans that must have run before `/ready` says yes. Default none.
-    pub ready_after: Vec<Arc<str>>,
-    /// `ready_within`: how long after its start the edge waits for them at most; 1s to 1h. Default
-    /// 5min.
-    pub ready_within: Duration,
-}
-
-impl fmt::Debug for Admin {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let token = self.token.as_ref().map(|_| "(hidden)");
-        formatter
-            .debug_struct("Admin")
-            .field("listen", &self.listen)
-            .field("token", &token)
-            .finish_non_exhaustive()
-    }
-}
 
 /// `[cache]`: the store and how its fills are shared.
 #[derive(Clone, Debug)]

@@ -13,10 +13,10 @@ use super::keys::{self, Section};
 use super::mistakes::{ConfigErrors, Mistake, Mistakes, did_you_mean, place};
 use super::raw::{self, RawEntry, RawKind, RawValue};
 use super::reader::TableReader;
-use super::sections::{SECTIONS, Server};
+use super::sections::{Admin, SECTIONS, Server};
 use super::units;
 use super::{
-    AccessLog, AccessLogFormat, Admin, Cache, ClientDirectives, FloorExceptions, MissedRunAction,
+    AccessLog, AccessLogFormat, Cache, ClientDirectives, FloorExceptions, MissedRunAction,
     ModuleSource, Plan, Policy, PolicyHost, PolicyLimits, RefreshAhead, Site,
 };
 
@@ -115,7 +115,7 @@ impl<'a> Loader<'a> {
         let server = Server::read(&self.section(sections, &Server::SECTION), self.base_dir());
         let config = Config {
             file: file_name.into(),
-            admin: self.admin(self.section(sections, &keys::ADMIN), &server.listen),
+            admin: self.admin(self.section(sections, &Admin::SECTION), &server.listen),
             server,
             cache: self.cache(self.section(sections, &keys::CACHE)),
             access_log: find(sections, "access_log").map(|value| {
@@ -207,10 +207,8 @@ impl<'a> Loader<'a> {
     }
 
     fn admin(&self, reader: TableReader<'a>, public: &[SocketAddr]) -> Admin {
-        let listen = reader
-            .text_as("listen", forms::address)
-            .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9_090)));
-        let token = self.token(&reader);
+        let admin = Admin::read(&reader, self.base_dir());
+        let listen = admin.listen;
         let wants_token =
             reader.written("token").is_none() && reader.written("token_file").is_none();
         if !listen.ip().is_loopback() && wants_token {
@@ -233,24 +231,7 @@ impl<'a> Loader<'a> {
                 ),
             );
         }
-        let ready_after = reader.texts_as("ready_after", forms::name);
-        reader.distinct("ready_after", &ready_after);
-        Admin {
-            listen,
-            token,
-            ready_after: values(ready_after).into_iter().map(Arc::from).collect(),
-            ready_within: reader.duration("ready_within").unwrap_or_default(),
-        }
-    }
-
-    fn token(&self, reader: &TableReader<'a>) -> Option<String> {
-        let token = reader.text_as("token", forms::secret);
-        let from_file = reader.text_as("token_file", |path| {
-            let text = self.base_dir().read_text(path)?;
-            forms::secret(text.lines().next().unwrap_or_default().trim())
-        });
-        reader.refuse_both("token", "token_file");
-        token.or(from_file)
+        admin
     }
 
     fn cache(&self, reader: TableReader<'a>) -> Cache {

@@ -97,14 +97,15 @@ macro_rules! section {
                 $(let $base_dir = base_dir;)?
                 let _ = base_dir;
                 $(
+                    let key = section!(@key $field $($key)?);
                     let read = section!(
-                        @read (reader, section!(@key $field $($key)?), base_dir)
+                        @read (reader, key, base_dir)
                         $form $(($($bounds)+))?
                         $(by $by)?
                         $(=> $parse $(, $list_rule $arguments)*)?
                     );
                     $(
-                        reader.refuse_both(section!(@key $field $($key)?), stringify!($other));
+                        reader.refuse_both(key, stringify!($other));
                         let read = reader.text_as(stringify!($other), $other_parse).or(read);
                     )?
                     let $field: $type = section!(@finish read, $default $(($($rule)+))?);
@@ -147,44 +148,44 @@ macro_rules! section {
     (@default_words $default:tt) => { concat!(". Default: `", stringify!($default), "`.") };
 
     (@read $at:tt Text($words:literal) by $by:path) => { section!(@call $at $by) };
-    (@read ($reader:ident, $key:expr, $base_dir:ident) Text($words:literal) => $parse:expr) => {
+    (@read ($reader:ident, $key:ident, $base_dir:ident) Text($words:literal) => $parse:expr) => {
         $reader.text_as($key, $parse)
     };
-    (@read ($reader:ident, $key:expr, $base_dir:ident) Texts($words:literal) => $parse:expr
+    (@read ($reader:ident, $key:ident, $base_dir:ident) Texts($words:literal) => $parse:expr
         $(, $list_rule:ident($($argument:expr),*))*) => {{
         let texts = $reader.texts_as($key, $parse);
         $($reader.$list_rule($key, &texts $(, $argument)*);)*
         Some($crate::reader::values(texts))
     }};
-    (@read ($reader:ident, $key:expr, $base_dir:ident) Flag) => { Some($reader.flag($key)) };
-    (@read ($reader:ident, $key:expr, $base_dir:ident) Count($($bounds:tt)+)) => {
+    (@read ($reader:ident, $key:ident, $base_dir:ident) Flag) => { Some($reader.flag($key)) };
+    (@read ($reader:ident, $key:ident, $base_dir:ident) Count($($bounds:tt)+)) => {
         $reader.count_as($key, $crate::reader::fits)
     };
-    (@read ($reader:ident, $key:expr, $base_dir:ident) Number($($bounds:tt)+)) => {
+    (@read ($reader:ident, $key:ident, $base_dir:ident) Number($($bounds:tt)+)) => {
         $reader.number($key)
     };
-    (@read ($reader:ident, $key:expr, $base_dir:ident) Duration($($bounds:tt)+)) => {
+    (@read ($reader:ident, $key:ident, $base_dir:ident) Duration($($bounds:tt)+)) => {
         $reader.duration($key)
     };
-    (@read ($reader:ident, $key:expr, $base_dir:ident) Size($($bounds:tt)+)) => {
+    (@read ($reader:ident, $key:ident, $base_dir:ident) Size($($bounds:tt)+)) => {
         $reader.size_as($key, $crate::reader::fits)
     };
-    (@read ($reader:ident, $key:expr, $base_dir:ident) Size($($bounds:tt)+) => $parse:expr) => {
+    (@read ($reader:ident, $key:ident, $base_dir:ident) Size($($bounds:tt)+) => $parse:expr) => {
         $reader.size_as($key, $parse)
     };
-    (@read ($reader:ident, $key:expr, $base_dir:ident) OneOf($($word:literal => $value:expr),+)) => {
+    (@read ($reader:ident, $key:ident, $base_dir:ident) OneOf($($word:literal => $value:expr),+)) => {
         $reader.one_of($key, &[$(($word, $value)),+])
     };
-    (@read ($reader:ident, $key:expr, $base_dir:ident) SomeOf($($word:literal),+) => $parse:expr) => {
+    (@read ($reader:ident, $key:ident, $base_dir:ident) SomeOf($($word:literal),+) => $parse:expr) => {
         Some($parse($reader.words($key)))
     };
-    (@read ($reader:ident, $key:expr, $base_dir:ident) Table => $parse:expr) => {
+    (@read ($reader:ident, $key:ident, $base_dir:ident) Table => $parse:expr) => {
         $reader.table_as($key, $parse)
     };
-    (@read ($reader:ident, $key:expr, $base_dir:ident) Nested($table:ty)) => {
+    (@read ($reader:ident, $key:ident, $base_dir:ident) Nested($table:ty)) => {
         $reader.nested($key).map(|nested| <$table>::read(&nested, $base_dir))
     };
-    (@call ($reader:ident, $key:expr, $base_dir:ident) $by:path) => { $by($reader, $key) };
+    (@call ($reader:ident, $key:ident, $base_dir:ident) $by:path) => { $by($reader, $key) };
 
     (@finish $read:ident, required) => { $read.unwrap_or_default() };
     (@finish $read:ident, rule($words:literal)) => { $read };

@@ -1,15 +1,17 @@
 //! The tables of the configuration, a file each.
 
+mod admin;
 mod server;
 
 use crate::keys::{self, Section};
 
+pub use self::admin::Admin;
 pub use self::server::Server;
 
 /// Every section, in the order of the reference.
 pub const SECTIONS: [&Section; 10] = [
     &Server::SECTION,
-    &keys::ADMIN,
+    &Admin::SECTION,
     &keys::CACHE,
     &keys::ACCESS_LOG,
     &keys::POLICIES,

@@ -1,0 +1,41 @@
+//! `[admin]`.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::forms;
+
+section! {
+    /// The operators' listener: health, metrics, purges, warming.
+    #[derive(Clone)]
+    [admin]
+    pub struct Admin in base_dir {
+        /// The address that operators connect to. An address that is not loopback requires a token.
+        listen: SocketAddr = "127.0.0.1:9090", Text("`ADDRESS:PORT`") => forms::address;
+        /// The bearer token that requests must carry, except those for `/health` and `/ready`.
+        token: Option<String> = rule("none"), Text("16 to 4096 visible characters")
+            => forms::secret,
+            /// A file whose first line is the token. Use it instead of `token`.
+            or token_file, Text("a path, relative to this file") => |path| {
+                forms::secret(base_dir.read_text(path)?.lines().next().unwrap_or_default().trim())
+            };
+        /// Plans that run when the edge starts. `/ready` answers 503 until they have run.
+        ready_after: Vec<Arc<str>> = [], Texts("the name of a `[[warm]]`")
+            => forms::name, distinct();
+        /// Maximum time after the start for which `/ready` waits for those plans.
+        ready_within: Duration = "5min", Duration("1s", "1h");
+    }
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let token = self.token.as_ref().map(|_| "(hidden)");
+        formatter
+            .debug_struct("Admin")
+            .field("listen", &self.listen)
+            .field("token", &token)
+            .finish_non_exhaustive()
+    }
+}

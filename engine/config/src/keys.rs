@@ -94,63 +94,6 @@ pub(crate) const fn trimmed(doc: &'static str) -> &'static str {
 
 const NAME: Form = Text("1 to 64 of `a-z`, `0-9`, `-`, `_`");
 
-/// `[cache]`
-pub const CACHE: Section = Section {
-    header: "[cache]",
-    name: "cache",
-    doc: "The store, its memory and request collapsing.",
-    keys: &[
-        key(
-            "memory",
-            Size("1MiB", "16TiB"),
-            Value("\"512MiB\""),
-            "Maximum size of the whole store: keys, header fields, bodies, overhead and fills in flight.",
-        ),
-        key(
-            "max_object",
-            Size("1KiB", "8TiB"),
-            Rule("`64MiB`, or an eighth of `memory` if that is less"),
-            "The largest body that is stored; at most half of `memory`.",
-        ),
-        key(
-            "fill_memory",
-            Size("64KiB", "8TiB"),
-            Rule("an eighth of `memory`, at least `max_object` and `64KiB`"),
-            "The part of `memory` that fills in flight may take; from `max_object` to half of `memory`.",
-        ),
-        key(
-            "warm_memory",
-            Size("0B", "8TiB"),
-            Rule("an eighth of `memory`"),
-            "The part of `memory` for warmed responses that no visitor has requested yet; at most half of `memory`.",
-        ),
-        key(
-            "max_variants",
-            Count(1, 1_000),
-            Value("32"),
-            "Maximum number of stored responses per key that differ by `Vary`.",
-        ),
-        key(
-            "max_policy_variants",
-            Count(1, 10_000),
-            Value("64"),
-            "Maximum number of combined variants of a site: the product of the variants that its policies declare.",
-        ),
-        key(
-            "collapse_timeout",
-            Duration("10ms", "5min"),
-            Value("\"10s\""),
-            "How long a follower waits for the leader's fetch before it fetches by itself.",
-        ),
-        key(
-            "hit_for_miss",
-            Duration("1s", "1h"),
-            Value("\"2min\""),
-            "How long \"not storable\" is remembered for a key, so that its requests don't wait for each other.",
-        ),
-    ],
-};
-
 /// `[access_log]`
 pub const ACCESS_LOG: Section = Section {
     header: "[access_log]",

@@ -31,36 +31,9 @@ pub use self::forms::{OriginAddress, PlanVariants};
 pub use self::load::{Config, Loader};
 pub use self::mistakes::{ConfigError, ConfigErrors, FilePosition};
 pub use self::mistakes::{Mistake, Mistakes, did_you_mean, place};
-pub use self::sections::{Admin, Server};
+pub use self::sections::{Admin, Cache, Server};
 pub use tero_semantics::reuse::ClientDirectives;
 pub use tero_semantics::storability::FloorExceptions;
-
-/// `[cache]`: the store and how its fills are shared.
-#[derive(Clone, Debug)]
-pub struct Cache {
-    /// `memory`: all that the store may hold, keys, header fields, bodies, overhead and fills in
-    /// flight; 1MiB to 16TiB. Default 512MiB.
-    pub memory: u64,
-    /// `max_object`: the largest body that is stored; 1KiB to half of `memory`. Default 64MiB, or
-    /// an eighth of `memory` if that is less.
-    pub max_object: u64,
-    /// `fill_memory`: the part of `memory` that fills in flight may take; 64KiB to half of
-    /// `memory`. Default an eighth of `memory`, at least `max_object` and 64KiB.
-    pub fill_memory: u64,
-    /// `warm_memory`: the part of `memory` kept for warmed responses that nobody asked for yet; 0
-    /// to half of `memory`. Default an eighth of `memory`.
-    pub warm_memory: u64,
-    /// `max_variants`: stored responses per key that differ by `Vary`; 1 to 1,000. Default 32.
-    pub max_variants: usize,
-    /// `max_policy_variants`: the bound on the product of the variants that one site's policies
-    /// declare; 1 to 10,000. Default 64.
-    pub max_policy_variants: usize,
-    /// `collapse_timeout`: how long a request waits for another one's fetch before it goes itself;
-    /// 10ms to 5min. Default 10s.
-    pub collapse_timeout: Duration,
-    /// `hit_for_miss`: how long "not storable" is remembered for a key; 1s to 1h. Default 2min.
-    pub hit_for_miss: Duration,
-}
 
 /// `[access_log]`
 #[derive(Clone, Debug)]

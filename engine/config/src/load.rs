@@ -13,11 +13,11 @@ use super::keys::{self, Section};
 use super::mistakes::{ConfigErrors, Mistake, Mistakes, did_you_mean, place};
 use super::raw::{self, RawEntry, RawKind, RawValue};
 use super::reader::TableReader;
-use super::sections::{Admin, SECTIONS, Server};
+use super::sections::{Admin, Cache, SECTIONS, Server};
 use super::units;
 use super::{
-    AccessLog, AccessLogFormat, Cache, ClientDirectives, FloorExceptions, MissedRunAction,
-    ModuleSource, Plan, Policy, PolicyHost, PolicyLimits, RefreshAhead, Site,
+    AccessLog, AccessLogFormat, ClientDirectives, FloorExceptions, MissedRunAction, ModuleSource,
+    Plan, Policy, PolicyHost, PolicyLimits, RefreshAhead, Site,
 };
 
 /// The whole configuration. Only `serve` holds it; each part of the edge gets its own piece.
@@ -117,7 +117,7 @@ impl<'a> Loader<'a> {
             file: file_name.into(),
             admin: self.admin(self.section(sections, &Admin::SECTION), &server.listen),
             server,
-            cache: self.cache(self.section(sections, &keys::CACHE)),
+            cache: self.cache(self.section(sections, &Cache::SECTION)),
             access_log: find(sections, "access_log").map(|value| {
                 self.access_log(TableReader::of(&keys::ACCESS_LOG, value, self.mistakes))
             }),
@@ -235,55 +235,25 @@ impl<'a> Loader<'a> {
     }
 
     fn cache(&self, reader: TableReader<'a>) -> Cache {
-        let memory = reader.size("memory").unwrap_or(512 << 20);
-        let at_most_half = |name: &str, fallback: u64| match reader.size(name) {
-            Some(size) if size > memory / 2 => {
-                let cure = format!(
-                    "write at most {}, or make memory larger",
-                    units::show_size(memory / 2)
-                );
-                reader.refuse(
-                    name,
-                    Mistake::new(
-                        format!("{} is more than half of memory", units::show_size(size)),
-                        cure,
-                    ),
-                );
-                fallback
-            }
-            Some(size) => size,
-            None => fallback,
-        };
-        let max_object = at_most_half("max_object", (64 << 20).min(memory / 8));
-        let fill_memory = at_most_half("fill_memory", (memory / 8).max(max_object).max(64 << 10));
-        let warm_memory = at_most_half("warm_memory", memory / 8);
-        if fill_memory < max_object {
+        let cache = Cache::read(&reader, self.base_dir());
+        if cache.fill_memory < cache.max_object {
             let cure = format!(
                 "write at least {}, or make max_object smaller",
-                units::show_size(max_object)
+                units::show_size(cache.max_object)
             );
             reader.refuse(
                 "fill_memory",
                 Mistake::new("the largest object would not fit into fill_memory", cure),
             );
         }
-        if fill_memory.saturating_add(warm_memory) >= memory {
+        if cache.fill_memory.saturating_add(cache.warm_memory) >= cache.memory {
             let cure = "make one of the two smaller, or memory larger";
             reader.refuse(
                 "warm_memory",
                 Mistake::new("fill_memory and warm_memory leave nothing of memory", cure),
             );
         }
-        Cache {
-            memory,
-            max_object,
-            fill_memory,
-            warm_memory,
-            max_variants: reader.count("max_variants").map_or(1, to_usize),
-            max_policy_variants: reader.count("max_policy_variants").map_or(1, to_usize),
-            collapse_timeout: reader.duration("collapse_timeout").unwrap_or_default(),
-            hit_for_miss: reader.duration("hit_for_miss").unwrap_or_default(),
-        }
+        cache
     }
 
     fn access_log(&self, reader: TableReader<'a>) -> AccessLog {

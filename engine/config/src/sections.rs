@@ -1,18 +1,20 @@
 //! The tables of the configuration, a file each.
 
 mod admin;
+mod cache;
 mod server;
 
 use crate::keys::{self, Section};
 
 pub use self::admin::Admin;
+pub use self::cache::Cache;
 pub use self::server::Server;
 
 /// Every section, in the order of the reference.
 pub const SECTIONS: [&Section; 10] = [
     &Server::SECTION,
     &Admin::SECTION,
-    &keys::CACHE,
+    &Cache::SECTION,
     &keys::ACCESS_LOG,
     &keys::POLICIES,
     &keys::POLICY,

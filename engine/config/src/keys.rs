@@ -94,27 +94,6 @@ pub(crate) const fn trimmed(doc: &'static str) -> &'static str {
 
 const NAME: Form = Text("1 to 64 of `a-z`, `0-9`, `-`, `_`");
 
-/// `[access_log]`
-pub const ACCESS_LOG: Section = Section {
-    header: "[access_log]",
-    name: "access_log",
-    doc: "One line per answer. Without this section there is no access log.",
-    keys: &[
-        key(
-            "path",
-            Text("a path, relative to this file, or `-`"),
-            Value("\"-\""),
-            "The file to append to, reopened on SIGHUP; `-` is standard output.",
-        ),
-        key(
-            "format",
-            OneOf(&["combined", "json"]),
-            Value("\"combined\""),
-            "Apache's combined format followed by `Cache-Status`, or one JSON object per line.",
-        ),
-    ],
-};
-
 /// `[policies]`
 pub const POLICIES: Section = Section {
     header: "[policies]",

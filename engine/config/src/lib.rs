@@ -31,28 +31,9 @@ pub use self::forms::{OriginAddress, PlanVariants};
 pub use self::load::{Config, Loader};
 pub use self::mistakes::{ConfigError, ConfigErrors, FilePosition};
 pub use self::mistakes::{Mistake, Mistakes, did_you_mean, place};
-pub use self::sections::{Admin, Cache, Server};
+pub use self::sections::{AccessLog, AccessLogFormat, Admin, Cache, Server};
 pub use tero_semantics::reuse::ClientDirectives;
 pub use tero_semantics::storability::FloorExceptions;
-
-/// `[access_log]`
-#[derive(Clone, Debug)]
-pub struct AccessLog {
-    /// `path`: a file, appended to and reopened on SIGHUP; `-` is standard output. Default `-`.
-    pub path: PathBuf,
-    /// `format`: `json` or `combined`. Default `combined`.
-    pub format: AccessLogFormat,
-}
-
-/// How a line of the access log is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AccessLogFormat {
-    /// Apache's combined format, followed by the `Cache-Status` of the answer in quotes.
-    #[default]
-    Combined,
-    /// One JSON object a line.
-    Json,
-}
 
 /// `[policies]`
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::calendars::{self, BUILTIN_CALENDARS, CalendarError, CalendarSource};
@@ -13,11 +13,11 @@ use super::keys::{self, Section};
 use super::mistakes::{ConfigErrors, Mistake, Mistakes, did_you_mean, place};
 use super::raw::{self, RawEntry, RawKind, RawValue};
 use super::reader::TableReader;
-use super::sections::{Admin, Cache, SECTIONS, Server};
+use super::sections::{AccessLog, Admin, Cache, SECTIONS, Server};
 use super::units;
 use super::{
-    AccessLog, AccessLogFormat, ClientDirectives, FloorExceptions, MissedRunAction, ModuleSource,
-    Plan, Policy, PolicyHost, PolicyLimits, RefreshAhead, Site,
+    ClientDirectives, FloorExceptions, MissedRunAction, ModuleSource, Plan, Policy, PolicyHost,
+    PolicyLimits, RefreshAhead, Site,
 };
 
 /// The whole configuration. Only `serve` holds it; each part of the edge gets its own piece.
@@ -119,7 +119,8 @@ impl<'a> Loader<'a> {
             server,
             cache: self.cache(self.section(sections, &Cache::SECTION)),
             access_log: find(sections, "access_log").map(|value| {
-                self.access_log(TableReader::of(&keys::ACCESS_LOG, value, self.mistakes))
+                let reader = TableReader::of(&AccessLog::SECTION, value, self.mistakes);
+                AccessLog::read(&reader, self.base_dir())
             }),
             policy_host: self.policy_host(self.section(sections, &keys::POLICIES)),
             policies: self
@@ -254,21 +255,6 @@ impl<'a> Loader<'a> {
             );
         }
         cache
-    }
-
-    fn access_log(&self, reader: TableReader<'a>) -> AccessLog {
-        let path = reader.text_as("path", |path| match path {
-            "-" => Ok(PathBuf::from("-")),
-            path => self.base_dir().path(path),
-        });
-        let format = match reader.word("format").as_deref() {
-            Some("json") => AccessLogFormat::Json,
-            _ => AccessLogFormat::Combined,
-        };
-        AccessLog {
-            path: path.unwrap_or_default(),
-            format,
-        }
     }
 
     fn policy_host(&self, reader: TableReader<'a>) -> PolicyHost {

@@ -215,6 +215,15 @@ impl<'a> TableReader<'a> {
         }
     }
 
+    /// The value that belongs to one of the key's words.
+    pub(crate) fn one_of<T: Clone>(&self, name: &str, values: &[(&str, T)]) -> Option<T> {
+        let word = self.word(name)?;
+        values
+            .iter()
+            .find(|(known, _)| *known == word)
+            .map(|(_, value)| value.clone())
+    }
+
     /// One of the key's words.
     pub fn word(&self, name: &str) -> Option<String> {
         let Form::OneOf(words) = self.section.key(name).form else {

@@ -1,11 +1,13 @@
 //! The tables of the configuration, a file each.
 
+mod access_log;
 mod admin;
 mod cache;
 mod server;
 
 use crate::keys::{self, Section};
 
+pub use self::access_log::{AccessLog, AccessLogFormat};
 pub use self::admin::Admin;
 pub use self::cache::Cache;
 pub use self::server::Server;
@@ -15,7 +17,7 @@ pub const SECTIONS: [&Section; 10] = [
     &Server::SECTION,
     &Admin::SECTION,
     &Cache::SECTION,
-    &keys::ACCESS_LOG,
+    &AccessLog::SECTION,
     &keys::POLICIES,
     &keys::POLICY,
     &keys::POLICY_LIMITS,

@@ -94,57 +94,6 @@ pub(crate) const fn trimmed(doc: &'static str) -> &'static str {
 
 const NAME: Form = Text("1 to 64 of `a-z`, `0-9`, `-`, `_`");
 
-/// `[policies]`
-pub const POLICIES: Section = Section {
-    header: "[policies]",
-    name: "policies",
-    doc: "Settings for all policies together.",
-    keys: &[
-        key(
-            "compiled_cache",
-            Text("a path, relative to this file, or `\"\"`"),
-            Rule("`tero` in the user's cache folder"),
-            "The folder for compiled modules; `\"\"` compiles them at every start.",
-        ),
-        key(
-            "decision_cache",
-            Size("64KiB", "16GiB"),
-            Value("\"32MiB\""),
-            "Memory for remembered decisions, for all sites together.",
-        ),
-        key(
-            "stack",
-            Size("64KiB", "1MiB"),
-            Value("\"512KiB\""),
-            "Stack that a policy's nested calls may use.",
-        ),
-        key(
-            "state_dir",
-            Text("a path, relative to this file, or `\"\"`"),
-            Value("\"\""),
-            "The folder for what a restart must not lose: pushed versions and which one is active, popular pages, and when plans last ran. It belongs to one edge. With `\"\"` no version can be pushed, and the rest is lost at a restart.",
-        ),
-        key(
-            "max_module",
-            Size("64KiB", "1GiB"),
-            Value("\"64MiB\""),
-            "The largest module, including the settings and cases that are pushed with it.",
-        ),
-        key(
-            "max_versions",
-            Count(2, 1_000),
-            Value("10"),
-            "Maximum number of pushed versions kept of each policy. Beyond it, the oldest unused ones are removed.",
-        ),
-        key(
-            "shadow_queue",
-            Count(16, 1_000_000),
-            Value("1024"),
-            "Maximum number of answered requests that wait for a version in shadow. Further ones are left out and counted.",
-        ),
-    ],
-};
-
 /// `[[policy]]`
 pub const POLICY: Section = Section {
     header: "[[policy]]",

@@ -31,42 +31,9 @@ pub use self::forms::{OriginAddress, PlanVariants};
 pub use self::load::{Config, Loader};
 pub use self::mistakes::{ConfigError, ConfigErrors, FilePosition};
 pub use self::mistakes::{Mistake, Mistakes, did_you_mean, place};
-pub use self::sections::{AccessLog, AccessLogFormat, Admin, Cache, Server};
+pub use self::sections::{AccessLog, AccessLogFormat, Admin, Cache, PolicyHost, Server};
 pub use tero_semantics::reuse::ClientDirectives;
 pub use tero_semantics::storability::FloorExceptions;
-
-/// `[policies]`
-#[derive(Clone, Debug)]
-pub struct PolicyHost {
-    /// `compiled_cache`: the folder of compiled modules. Default: `tero` in the user's cache folder
-    /// (`$XDG_CACHE_HOME`, `$HOME/.cache`). None (`""`) compiles at every start.
-    pub compiled_cache: Option<PathBuf>,
-    /// `decision_cache`: memory for remembered decisions of all sites together; 64KiB to 16GiB.
-    /// Default 32MiB.
-    pub decision_cache: u64,
-    /// `stack`: how deep policies may nest their calls, in bytes of stack; 64KiB to 1MiB. Default
-    /// 512KiB.
-    pub stack: u64,
-    /// `max_module`: the largest module that is loaded, with the settings and cases that come
-    /// along, in bytes; 64KiB to 1GiB. Default 64MiB.
-    pub max_module: u64,
-    /// `state_dir`: the folder of what a restart must not forget: pushed versions and who is
-    /// active, which pages are popular, and when plans ran last. None (`""`): nothing can be
-    /// pushed, and the rest is forgotten. Default none.
-    pub state_dir: Option<PathBuf>,
-    /// `max_versions`: pushed versions that are kept of each policy; 2 to 1,000. Default 10.
-    pub max_versions: usize,
-    /// `shadow_queue`: requests that wait to be asked about a candidate in shadow; 16 to 1,000,000.
-    /// Default 1,024. Beyond it, they are left out.
-    pub shadow_queue: usize,
-}
-
-impl Default for PolicyHost {
-    /// What holds where the section is absent.
-    fn default() -> PolicyHost {
-        load::default_policy_host()
-    }
-}
 
 /// `[[policy]]`: a module with its settings and limits.
 #[derive(Clone, Debug)]

@@ -7,17 +7,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::calendars::{self, BUILTIN_CALENDARS, CalendarError, CalendarSource};
-use super::files::{BaseDir, read_text, user_cache_dir};
+use super::files::{BaseDir, read_text};
 use super::forms::{self, PlanVariants};
 use super::keys::{self, Section};
 use super::mistakes::{ConfigErrors, Mistake, Mistakes, did_you_mean, place};
 use super::raw::{self, RawEntry, RawKind, RawValue};
 use super::reader::TableReader;
-use super::sections::{AccessLog, Admin, Cache, SECTIONS, Server};
+use super::sections::{AccessLog, Admin, Cache, PolicyHost, SECTIONS, Server};
 use super::units;
 use super::{
-    ClientDirectives, FloorExceptions, MissedRunAction, ModuleSource, Plan, Policy, PolicyHost,
-    PolicyLimits, RefreshAhead, Site,
+    ClientDirectives, FloorExceptions, MissedRunAction, ModuleSource, Plan, Policy, PolicyLimits,
+    RefreshAhead, Site,
 };
 
 /// The whole configuration. Only `serve` holds it; each part of the edge gets its own piece.
@@ -122,7 +122,10 @@ impl<'a> Loader<'a> {
                 let reader = TableReader::of(&AccessLog::SECTION, value, self.mistakes);
                 AccessLog::read(&reader, self.base_dir())
             }),
-            policy_host: self.policy_host(self.section(sections, &keys::POLICIES)),
+            policy_host: PolicyHost::read(
+                &self.section(sections, &PolicyHost::SECTION),
+                self.base_dir(),
+            ),
             policies: self
                 .list(sections, &keys::POLICY)
                 .into_iter()
@@ -255,25 +258,6 @@ impl<'a> Loader<'a> {
             );
         }
         cache
-    }
-
-    fn policy_host(&self, reader: TableReader<'a>) -> PolicyHost {
-        let compiled_cache = match reader.written("compiled_cache") {
-            Some(_) => reader
-                .text_as("compiled_cache", |path| self.base_dir().path_or_none(path))
-                .flatten(),
-            None => user_cache_dir().map(|folder| folder.join("tero")),
-        };
-        let state_dir = reader.text_as("state_dir", |path| self.base_dir().path_or_none(path));
-        PolicyHost {
-            compiled_cache,
-            decision_cache: reader.size("decision_cache").unwrap_or_default(),
-            stack: reader.size("stack").unwrap_or_default(),
-            state_dir: state_dir.flatten(),
-            max_module: reader.size("max_module").unwrap_or_default(),
-            max_versions: reader.count("max_versions").map_or(2, to_usize),
-            shadow_queue: reader.count("shadow_queue").map_or(16, to_usize),
-        }
     }
 
     /// An entry with the keys of `[[policy]]`. Where `module` is given, the one in the file is not
@@ -584,16 +568,6 @@ pub(super) fn default_limits() -> PolicyLimits {
         &keys::POLICY_LIMITS,
         &Mistakes::of("", ""),
     ))
-}
-
-pub(super) fn default_policy_host() -> PolicyHost {
-    let mistakes = Mistakes::of("", "");
-    let loader = Loader {
-        text: "",
-        base_dir: Path::new(""),
-        mistakes: &mistakes,
-    };
-    loader.policy_host(TableReader::absent(&keys::POLICIES, &mistakes))
 }
 
 fn find<'a>(entries: &'a [RawEntry], key: &str) -> Option<&'a RawValue> {

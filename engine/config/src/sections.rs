@@ -3,6 +3,7 @@
 mod access_log;
 mod admin;
 mod cache;
+mod policies;
 mod server;
 
 use crate::keys::{self, Section};
@@ -10,6 +11,7 @@ use crate::keys::{self, Section};
 pub use self::access_log::{AccessLog, AccessLogFormat};
 pub use self::admin::Admin;
 pub use self::cache::Cache;
+pub use self::policies::PolicyHost;
 pub use self::server::Server;
 
 /// Every section, in the order of the reference.
@@ -18,7 +20,7 @@ pub const SECTIONS: [&Section; 10] = [
     &Admin::SECTION,
     &Cache::SECTION,
     &AccessLog::SECTION,
-    &keys::POLICIES,
+    &PolicyHost::SECTION,
     &keys::POLICY,
     &keys::POLICY_LIMITS,
     &keys::SITE,

@@ -1,0 +1,48 @@
+//! `[policies]`.
+
+use std::path::{Path, PathBuf};
+
+use crate::files::{BaseDir, user_cache_dir};
+use crate::mistakes::Mistakes;
+use crate::reader::TableReader;
+
+section! {
+    /// Settings for all policies together.
+    #[derive(Clone, Debug)]
+    [policies]
+    pub struct PolicyHost in base_dir {
+        /// The folder for compiled modules; `""` compiles them at every start.
+        compiled_cache: Option<PathBuf>
+            = rule(
+                "`tero` in the user's cache folder",
+                user_cache_dir().map(|folder| folder.join("tero"))
+            ),
+            Text("a path, relative to this file, or `\"\"`") => |path| base_dir.path_or_none(path);
+        /// Memory for remembered decisions, for all sites together.
+        decision_cache: u64 = "32MiB", Size("64KiB", "16GiB");
+        /// Stack that a policy's nested calls may use.
+        stack: u64 = "512KiB", Size("64KiB", "1MiB");
+        /// The folder for what a restart must not lose: pushed versions and which one is active,
+        /// popular pages, and when plans last ran. It belongs to one edge. With `""` no version can
+        /// be pushed, and the rest is lost at a restart.
+        state_dir: Option<PathBuf> = "", Text("a path, relative to this file, or `\"\"`")
+            => |path| base_dir.path_or_none(path);
+        /// The largest module, including the settings and cases that are pushed with it.
+        max_module: u64 = "64MiB", Size("64KiB", "1GiB");
+        /// Maximum number of pushed versions kept of each policy. Beyond it, the oldest unused ones
+        /// are removed.
+        max_versions: usize = 10, Count(2, 1_000);
+        /// Maximum number of answered requests that wait for a version in shadow. Further ones are
+        /// left out and counted.
+        shadow_queue: usize = 1024, Count(16, 1_000_000);
+    }
+}
+
+impl Default for PolicyHost {
+    /// What holds where the table is absent.
+    fn default() -> PolicyHost {
+        let mistakes = Mistakes::of("", "");
+        let absent = TableReader::absent(&PolicyHost::SECTION, &mistakes);
+        PolicyHost::read(&absent, BaseDir(Path::new("")))
+    }
+}

@@ -1,0 +1,108 @@
+//! The body of a response whose end its connection learns of.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use super::connection_state::ConnectionState;
+use crate::origin::BodyError;
+use crate::request::body::EdgeBody;
+
+pub(super) struct WatchedBody {
+    body: EdgeBody,
+    link: Option<Arc<ConnectionState>>,
+    /// Why the content has ended early, until what came before that has gone out: with an error,
+    /// hyper drops what it has not yet written.
+    broken: Option<BodyError>,
+}
+
+impl WatchedBody {
+    pub(super) fn new(body: EdgeBody, link: Option<Arc<ConnectionState>>) -> WatchedBody {
+        WatchedBody {
+            body,
+            link,
+            broken: None,
+        }
+    }
+}
+
+impl Body for WatchedBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        match Pin::new(&mut self.body).poll_frame(context) {
+            Poll::Ready(Some(Err(error))) => {
+                self.broken = Some(error);
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            polled => polled,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for WatchedBody {
+    fn drop(&mut self) {
+        if let Some(link) = &self.link {
+            link.answer_made();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Wake, Waker};
+
+    use super::*;
+    use crate::store::fill::{Fill, FillBudget, FillError, FillLimits};
+    use crate::telemetry::counters::SiteCounters;
+
+    struct WakeCount(AtomicUsize);
+
+    impl Wake for WakeCount {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn what_came_before_a_break_goes_out_before_it() {
+        let fill = Fill::new(
+            None,
+            FillLimits {
+                max_object: 1,
+                budget: FillBudget::new(1),
+            },
+            false,
+        );
+        let reader = fill.reader().expect("nothing has been let go");
+        fill.fail(FillError::CutShort);
+        let counters = Arc::new(SiteCounters::new(chrono_tz::UTC, &[], 1));
+        let mut body = WatchedBody::new(EdgeBody::fill(reader, counters), None);
+        let woken = Arc::new(WakeCount(AtomicUsize::new(0)));
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut poll = || Pin::new(&mut body).poll_frame(&mut Context::from_waker(&waker));
+        assert!(poll().is_pending());
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        assert!(matches!(poll(), Poll::Ready(Some(Err(_)))));
+    }
+}

@@ -9,12 +9,13 @@
 pub mod fields;
 pub mod fill;
 mod index;
+mod key;
 mod purge;
 pub mod stored;
+mod variants;
 mod weight;
 
-use std::borrow::Borrow;
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -26,121 +27,16 @@ use moka::sync::Cache;
 
 use fill::{FillBudget, FillLimits};
 use index::Index;
+use purge::PurgeHistory;
 use stored::StoredResponse;
-use tero_semantics::key;
-use weight::{ARC_BYTES, ENTRY_BYTES, allocated};
+use variants::is_same_variant;
 
+pub use key::Key;
 pub use purge::{PurgeMode, PurgePoint, PurgeProgress, PurgeScope};
-
-/// What the key of a response in parts has at its end: a third line, which no key of a request has.
-const PARTS: &[u8] = b"\nparts";
+pub use variants::Variants;
 
 /// How many keys may be changed at the same time.
 const CHANGING_AT_ONCE: usize = 64;
-
-/// A primary key as `semantics::key` writes it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Key(Arc<[u8]>);
-
-impl Key {
-    /// A copy of `bytes`.
-    pub fn new(bytes: &[u8]) -> Key {
-        Key(bytes.into())
-    }
-
-    /// The key of what is stored in parts of the response under the key `bytes`. No request has
-    /// such a key.
-    fn of_parts(bytes: &[u8]) -> Key {
-        Key([bytes, PARTS].concat().into())
-    }
-
-    /// The key as written.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// The memory that it uses, in bytes, with what a map needs for an entry.
-    fn weight(&self) -> u64 {
-        (allocated(self.0.len() + ARC_BYTES) + ENTRY_BYTES) as u64
-    }
-
-    /// Its absolute URL, without the variant.
-    pub fn url(&self) -> &str {
-        key::url_of(&self.0)
-    }
-
-    /// The policies' variant in it.
-    pub fn variant(&self) -> Option<&str> {
-        key::variant_of(&self.0)
-    }
-}
-
-impl Hash for Key {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.as_ref().hash(state);
-    }
-}
-
-impl Borrow<[u8]> for Key {
-    fn borrow(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-/// The stored responses of one key, the latest first.
-#[derive(Clone, Debug)]
-pub struct Variants(VariantList);
-
-/// One needs no list.
-#[derive(Clone, Debug)]
-enum VariantList {
-    One(Arc<StoredResponse>),
-    Many(Arc<[Arc<StoredResponse>]>),
-}
-
-impl Variants {
-    fn new(all: Vec<Arc<StoredResponse>>) -> Variants {
-        match &all[..] {
-            [one] => Variants(VariantList::One(Arc::clone(one))),
-            _ => Variants(VariantList::Many(all.into())),
-        }
-    }
-
-    /// The response that `request` selects (§4.1): of several, the latest.
-    pub fn select(&self, request: &HeaderMap) -> Option<&Arc<StoredResponse>> {
-        self.all()
-            .iter()
-            .find(|stored| stored.head.secondary_key.selects(request))
-    }
-
-    /// All of them.
-    pub fn all(&self) -> &[Arc<StoredResponse>] {
-        match &self.0 {
-            VariantList::One(one) => std::slice::from_ref(one),
-            VariantList::Many(all) => all,
-        }
-    }
-
-    /// Calls `each` with every surrogate key that one of them carries.
-    fn each_tag(&self, mut each: impl FnMut(&str)) {
-        match &self.0 {
-            VariantList::One(one) => one.head.fields.tags().for_each(each),
-            VariantList::Many(all) => {
-                let mut tags: Vec<&str> = all
-                    .iter()
-                    .flat_map(|stored| stored.head.fields.tags())
-                    .collect();
-                tags.sort_unstable();
-                tags.dedup();
-                tags.into_iter().for_each(&mut each);
-            }
-        }
-    }
-
-    fn weight(&self) -> u64 {
-        self.all().iter().map(|stored| stored.weight()).sum()
-    }
-}
 
 /// Sizes of the store, in bytes where not said otherwise.
 #[derive(Clone, Copy, Debug)]
@@ -180,6 +76,7 @@ pub struct Store {
     limits: StoreLimits,
     fills: Arc<FillBudget>,
     index: Arc<Index>,
+    purges: PurgeHistory,
     evictions: Arc<AtomicU64>,
     /// Held by whoever makes what lies under a key out of what lay there; keys share one by their
     /// hash.
@@ -222,6 +119,7 @@ impl Store {
             limits,
             fills: FillBudget::new(limits.fill_memory),
             index,
+            purges: PurgeHistory::default(),
             evictions,
             changing: std::array::from_fn(|_| Mutex::new(())),
             hasher: RandomState::default(),
@@ -533,12 +431,6 @@ fn there(map: &ResponseMap, key: &Key) -> Option<Variants> {
     } else {
         None
     }
-}
-
-/// Whether a new response takes the place of an old one: the requests that select them are the
-/// same.
-fn is_same_variant(old: &StoredResponse, new: &StoredResponse) -> bool {
-    old.head.secondary_key == new.head.secondary_key
 }
 
 #[cfg(test)]

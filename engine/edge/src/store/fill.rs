@@ -4,60 +4,26 @@
 //! stored. When it outgrows a limit it lets go: from then on it holds a window, waits for its
 //! slowest reader, takes no new ones, and is not stored.
 
+mod budget;
+mod reader;
+mod state;
+
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
-use bytes::{BufMut, Bytes, BytesMut};
-use http_body::{Frame, SizeHint};
+use bytes::Bytes;
 
-use super::stored::StoredBody;
+use state::{FillState, ReaderSlot};
 
-/// Pieces smaller than this are joined as they come, so that an origin that sends single bytes does
-/// not cost a structure for each.
-const JOIN_BELOW: usize = 16 * 1024;
+pub use budget::FillBudget;
+pub use reader::FillReader;
+
 /// How far a fill that no longer retains may run ahead of its slowest reader, in bytes.
 const WINDOW_BYTES: u64 = 256 * 1024;
 /// A fill without readers goes on when no more than this is missing, in bytes.
 const NEARLY_DONE_BYTES: u64 = 1024 * 1024;
-
-/// How many bytes all fills together may retain.
-#[derive(Debug)]
-pub struct FillBudget {
-    limit: u64,
-    used: AtomicU64,
-}
-
-impl FillBudget {
-    /// A budget of `limit` bytes.
-    pub fn new(limit: u64) -> Arc<FillBudget> {
-        Arc::new(FillBudget {
-            limit,
-            used: AtomicU64::new(0),
-        })
-    }
-
-    /// Bytes in use.
-    pub fn used(&self) -> u64 {
-        self.used.load(Ordering::Relaxed)
-    }
-
-    fn take(&self, bytes: u64) -> bool {
-        let taken = self
-            .used
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-                used.checked_add(bytes).filter(|&sum| sum <= self.limit)
-            });
-        taken.is_ok()
-    }
-
-    fn give_back(&self, bytes: u64) {
-        self.used.fetch_sub(bytes, Ordering::Relaxed);
-    }
-}
 
 /// Why a body ended before its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -85,27 +51,6 @@ pub struct Fill {
     length: Option<u64>,
     limits: FillLimits,
     state: Mutex<FillState>,
-}
-
-#[derive(Debug)]
-struct FillState {
-    pieces: VecDeque<Bytes>,
-    /// How many of the first pieces are as large as they are to be; counted while retaining.
-    joined: usize,
-    /// The offset of the first byte of `pieces`: 0 while retaining.
-    base: u64,
-    received: u64,
-    reserved: u64,
-    retains: bool,
-    end: Option<Result<(), FillError>>,
-    readers: Vec<Option<ReaderSlot>>,
-    writer: Option<Waker>,
-}
-
-#[derive(Debug)]
-struct ReaderSlot {
-    offset: u64,
-    waker: Option<Waker>,
 }
 
 impl Fill {
@@ -278,171 +223,6 @@ impl Drop for Fill {
     fn drop(&mut self) {
         let reserved = self.lock().reserved;
         self.limits.budget.give_back(reserved);
-    }
-}
-
-impl FillState {
-    /// Copies: a piece of the read buffer would keep all of it alive.
-    fn append(&mut self, piece: &[u8]) {
-        if self.retains && self.loose_bytes() + piece.len() > StoredBody::ONE_PIECE as usize {
-            self.join();
-        }
-        let is_loose = self.pieces.len() > self.joined;
-        match self.pieces.back_mut() {
-            Some(last) if is_loose && last.len() < JOIN_BELOW => {
-                let mut joined = BytesMut::with_capacity(last.len() + piece.len());
-                joined.put_slice(last);
-                joined.put_slice(piece);
-                *last = joined.freeze();
-            }
-            _ => self.pieces.push_back(Bytes::copy_from_slice(piece)),
-        }
-        self.drop_read();
-    }
-
-    /// Bytes of the pieces that have come since they were last joined.
-    fn loose_bytes(&self) -> usize {
-        self.pieces.range(self.joined..).map(Bytes::len).sum()
-    }
-
-    /// Makes one piece of them: the fewer there are, the fewer system calls send them.
-    fn join(&mut self) {
-        if self.pieces.len() > self.joined + 1 {
-            let mut joined = BytesMut::with_capacity(self.loose_bytes());
-            self.pieces
-                .drain(self.joined..)
-                .for_each(|piece| joined.put_slice(&piece));
-            self.pieces.push_back(joined.freeze());
-        }
-        self.joined = self.pieces.len();
-    }
-
-    fn kept(&mut self) -> Option<Vec<Bytes>> {
-        if !self.retains {
-            return None;
-        }
-        self.join();
-        Some(self.pieces.iter().cloned().collect())
-    }
-
-    fn let_go(&mut self, budget: &FillBudget) {
-        self.retains = false;
-        self.joined = 0;
-        budget.give_back(std::mem::take(&mut self.reserved));
-        self.drop_read();
-    }
-
-    /// Without the duty to retain, what every reader has had can go.
-    fn drop_read(&mut self) {
-        if self.retains || self.end.is_some() {
-            return;
-        }
-        let slowest = self
-            .readers
-            .iter()
-            .flatten()
-            .map(|reader| reader.offset)
-            .min()
-            .unwrap_or(self.received);
-        while let Some(first) = self.pieces.front()
-            && self.base + first.len() as u64 <= slowest
-        {
-            self.base += first.len() as u64;
-            self.pieces.pop_front();
-        }
-    }
-
-    fn wake_readers(&mut self) {
-        for reader in self.readers.iter_mut().flatten() {
-            if let Some(waker) = reader.waker.take() {
-                waker.wake();
-            }
-        }
-    }
-
-    fn wake_writer(&mut self) {
-        if let Some(writer) = self.writer.take() {
-            writer.wake();
-        }
-    }
-
-    /// The bytes that are there from `offset` on, up to the end of their piece.
-    fn after(&self, offset: u64) -> Option<Bytes> {
-        let mut start = self.base;
-        for piece in &self.pieces {
-            let end = start + piece.len() as u64;
-            if offset < end {
-                return Some(piece.slice((offset - start) as usize..));
-            }
-            start = end;
-        }
-        None
-    }
-}
-
-/// Reads a fill from the first byte on; a [`http_body::Body`].
-#[derive(Debug)]
-pub struct FillReader {
-    fill: Arc<Fill>,
-    slot: usize,
-    offset: u64,
-}
-
-impl FillReader {
-    /// Takes the next piece, or learns how the body ended.
-    pub fn poll_piece(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, FillError>>> {
-        let mut state = self.fill.lock();
-        if let Some(piece) = state.after(self.offset) {
-            self.offset += piece.len() as u64;
-            if let Some(reader) = &mut state.readers[self.slot] {
-                reader.offset = self.offset;
-            }
-            state.drop_read();
-            state.wake_writer();
-            return Poll::Ready(Some(Ok(piece)));
-        }
-        match state.end {
-            Some(Ok(())) => Poll::Ready(None),
-            Some(Err(error)) => Poll::Ready(Some(Err(error))),
-            None => {
-                if let Some(reader) = &mut state.readers[self.slot] {
-                    reader.waker = Some(context.waker().clone());
-                }
-                Poll::Pending
-            }
-        }
-    }
-}
-
-impl http_body::Body for FillReader {
-    type Data = Bytes;
-    type Error = FillError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, FillError>>> {
-        self.poll_piece(context)
-            .map(|piece| piece.map(|piece| piece.map(Frame::data)))
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self.fill.length {
-            Some(length) => SizeHint::with_exact(length - self.offset),
-            None => SizeHint::default(),
-        }
-    }
-}
-
-impl Drop for FillReader {
-    fn drop(&mut self) {
-        let mut state = self.fill.lock();
-        state.readers[self.slot] = None;
-        state.drop_read();
-        state.wake_writer();
     }
 }
 

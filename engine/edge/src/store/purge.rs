@@ -1,12 +1,16 @@
 //! What operators and unsafe requests remove: which stored responses that is, how it goes on in
 //! shares, and what it means for fetches under way.
 
+mod history;
+
 use std::sync::Arc;
 
 use super::stored::{StoredHead, StoredResponse};
 use super::{Key, Store, Variants};
 use tero_semantics::key;
 use tero_semantics::timestamp::Timestamp;
+
+pub(super) use history::PurgeHistory;
 
 /// How many keys are one share of a purge.
 pub(super) const PURGED_AT_ONCE: usize = 64;
@@ -64,14 +68,13 @@ impl PurgePoint {
 impl Store {
     /// Where the order of purges stands now: to be taken before the fetch of what is to be stored.
     pub fn purge_point(&self) -> PurgePoint {
-        PurgePoint(self.index.purges.point())
+        PurgePoint(self.purges.point())
     }
 
     /// Whether what is fetched for `key` since `since` may have been purged.
     pub fn may_be_purged(&self, key: &[u8], since: PurgePoint) -> bool {
-        self.index
-            .purges
-            .latest(since.0..self.index.purges.point(), key, |_| true)
+        self.purges
+            .latest(since.0..self.purges.point(), key, |_| true)
             .is_some()
     }
 
@@ -90,8 +93,7 @@ impl Store {
         since: PurgePoint,
         until: PurgePoint,
     ) -> Option<u64> {
-        self.index
-            .purges
+        self.purges
             .latest(since.0..until.0, key, |target| target.selects(head))
     }
 
@@ -116,7 +118,7 @@ impl Store {
         now: Timestamp,
     ) -> PurgeProgress {
         // First the note for fetches under way, then what is stored: nothing slips through between.
-        self.index.purges.note(&target);
+        self.purges.note(&target);
         let keys = match &target {
             PurgeScope::Tag { .. } => Vec::new(),
             PurgeScope::Keys(keys) => keys

@@ -82,7 +82,7 @@ impl TestResponse {
 
 pub(super) fn key(path: &str, variant: Option<&str>) -> Key {
     let mut written = Vec::new();
-    key::write_key(&mut written, "http", "a.example", path, None, variant);
+    tero_semantics::key::write_key(&mut written, "http", "a.example", path, None, variant);
     Key::new(&written)
 }
 
@@ -757,7 +757,7 @@ fn a_fetch_learns_of_purges_that_may_have_meant_it() {
 #[test]
 fn a_stored_response_fits_into_an_allocation_of_160_bytes() {
     assert!(
-        size_of::<StoredResponse>() + super::ARC_BYTES <= 160,
+        size_of::<StoredResponse>() + super::weight::ARC_BYTES <= 160,
         "{}",
         size_of::<StoredResponse>()
     );

@@ -1,5 +1,9 @@
+use std::pin::Pin;
+use std::task::Waker;
+
 use http_body_util::BodyExt;
 
+use super::super::stored::StoredBody;
 use super::*;
 
 fn limits(max_object: u64, budget: u64) -> FillLimits {

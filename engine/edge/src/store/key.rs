@@ -1,0 +1,60 @@
+//! Keys of stored responses.
+
+use std::borrow::Borrow;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use super::weight::{ARC_BYTES, ENTRY_BYTES, allocated};
+use tero_semantics::key;
+
+/// What the key of a response in parts has at its end: a third line, which no key of a request has.
+pub(super) const PARTS: &[u8] = b"\nparts";
+
+/// A primary key as `semantics::key` writes it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key(Arc<[u8]>);
+
+impl Key {
+    /// A copy of `bytes`.
+    pub fn new(bytes: &[u8]) -> Key {
+        Key(bytes.into())
+    }
+
+    /// The key of what is stored in parts of the response under the key `bytes`. No request has
+    /// such a key.
+    pub(super) fn of_parts(bytes: &[u8]) -> Key {
+        Key([bytes, PARTS].concat().into())
+    }
+
+    /// The key as written.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The memory that it uses, in bytes, with what a map needs for an entry.
+    pub(super) fn weight(&self) -> u64 {
+        (allocated(self.0.len() + ARC_BYTES) + ENTRY_BYTES) as u64
+    }
+
+    /// Its absolute URL, without the variant.
+    pub fn url(&self) -> &str {
+        key::url_of(&self.0)
+    }
+
+    /// The policies' variant in it.
+    pub fn variant(&self) -> Option<&str> {
+        key::variant_of(&self.0)
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.as_ref().hash(state);
+    }
+}
+
+impl Borrow<[u8]> for Key {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}

@@ -1,0 +1,195 @@
+//! The content of stored responses.
+
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::super::weight::{ARC_BYTES, SHARED_BYTES, allocated};
+
+/// Content at rest: one piece up to a mebibyte, beyond that several, of which a fill makes as few
+/// as it can.
+#[derive(Clone, Debug)]
+pub struct StoredBody(Content);
+
+#[derive(Clone, Debug)]
+enum Content {
+    One(Bytes),
+    Many(Arc<Pieces>),
+}
+
+#[derive(Debug)]
+struct Pieces {
+    all: Box<[Bytes]>,
+    /// Of all together.
+    len: u64,
+}
+
+impl StoredBody {
+    /// The largest content that is kept in one piece, in bytes.
+    pub(in crate::store) const ONE_PIECE: u64 = 1024 * 1024;
+    /// Pieces that are smaller than this on the average are joined, in bytes: many parts of a few
+    /// bytes put together should not cost a structure for each.
+    const CRUMB: u64 = 8 * 1024;
+
+    /// Content in the order of `pieces`.
+    pub fn new(pieces: Vec<Bytes>) -> StoredBody {
+        let len: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
+        let is_crumbled = pieces.len() as u64 > len / StoredBody::CRUMB;
+        if pieces.len() <= 1 || (len > StoredBody::ONE_PIECE && !is_crumbled) {
+            return StoredBody::of(pieces, len);
+        }
+        let mut joined: Vec<BytesMut> = Vec::new();
+        let mut left = len;
+        for piece in &pieces {
+            match joined.last_mut() {
+                Some(last) if last.len() + piece.len() <= last.capacity() => last.put_slice(piece),
+                _ => {
+                    let mut next = BytesMut::with_capacity(
+                        left.min(StoredBody::ONE_PIECE).max(piece.len() as u64) as usize,
+                    );
+                    next.put_slice(piece);
+                    joined.push(next);
+                }
+            }
+            left -= piece.len() as u64;
+        }
+        StoredBody::of(joined.into_iter().map(BytesMut::freeze).collect(), len)
+    }
+
+    fn of(mut pieces: Vec<Bytes>, len: u64) -> StoredBody {
+        match pieces.pop() {
+            Some(piece) if pieces.is_empty() => StoredBody(Content::One(piece)),
+            last => StoredBody(Content::Many(Arc::new(Pieces {
+                all: pieces.into_iter().chain(last).collect(),
+                len,
+            }))),
+        }
+    }
+
+    /// Length in bytes.
+    pub fn len(&self) -> u64 {
+        match &self.0 {
+            Content::One(piece) => piece.len() as u64,
+            Content::Many(pieces) => pieces.len,
+        }
+    }
+
+    /// Whether there is no content.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The content, in order.
+    pub fn pieces(&self) -> &[Bytes] {
+        match &self.0 {
+            Content::One(piece) => std::slice::from_ref(piece),
+            Content::Many(pieces) => &pieces.all,
+        }
+    }
+
+    /// The memory that it uses, in bytes, beside this structure.
+    pub(super) fn weight(&self) -> u64 {
+        let list = match &self.0 {
+            Content::One(_) => 0,
+            Content::Many(pieces) => {
+                allocated(ARC_BYTES + size_of::<Pieces>()) + allocated(size_of_val(&*pieces.all))
+            }
+        };
+        (list
+            + self
+                .pieces()
+                .iter()
+                .map(|piece| allocated(piece.len()) + SHARED_BYTES)
+                .sum::<usize>()) as u64
+    }
+
+    /// The bytes of `range`, which must lie inside, as pieces that share the stored content.
+    pub fn slice(&self, range: std::ops::Range<u64>) -> Vec<Bytes> {
+        self.pieces_of(range)
+            .map(|(piece, within)| piece.slice(within))
+            .collect()
+    }
+
+    /// As [`StoredBody::slice`], with pieces that keep nothing else alive: to be stored.
+    pub(super) fn cut(&self, range: std::ops::Range<u64>) -> Vec<Bytes> {
+        let cut = |(piece, within): (&Bytes, std::ops::Range<usize>)| {
+            if within.len() == piece.len() {
+                piece.clone()
+            } else {
+                Bytes::copy_from_slice(&piece[within])
+            }
+        };
+        self.pieces_of(range).map(cut).collect()
+    }
+
+    /// The pieces that bytes of `range` lie in, with their places in them.
+    fn pieces_of(
+        &self,
+        range: std::ops::Range<u64>,
+    ) -> impl Iterator<Item = (&Bytes, std::ops::Range<usize>)> {
+        let mut offset = 0_u64;
+        self.pieces().iter().filter_map(move |piece| {
+            let (start, end) = (offset, offset + piece.len() as u64);
+            offset = end;
+            let (from, to) = (range.start.max(start), range.end.min(end));
+            (from < to).then(|| (piece, (from - start) as usize..(to - start) as usize))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crumbs_are_joined_and_large_pieces_stay_as_they_are() {
+        let bytes = |body: &StoredBody| body.pieces().concat();
+        for (pieces, each, joined) in [
+            (3, 10, 1),
+            (300, 10_000, 300),
+            (3_000, 1_000, 3),
+            (2, 2 << 20, 2),
+            (1, 5, 1),
+            (0, 0, 0),
+        ] {
+            let body = StoredBody::new(
+                (0..pieces)
+                    .map(|at| Bytes::from(vec![at as u8; each]))
+                    .collect(),
+            );
+            assert_eq!(
+                (body.pieces().len(), body.len()),
+                (joined, (pieces * each) as u64),
+                "{pieces} of {each}"
+            );
+            assert_eq!(
+                bytes(&body),
+                (0..pieces)
+                    .flat_map(|at| vec![at as u8; each])
+                    .collect::<Vec<_>>()
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_cut_off_to_be_stored_keeps_nothing_else_alive() {
+        let whole = Bytes::from(vec![7; 1_000]);
+        let body = StoredBody::new(vec![whole.clone()]);
+        assert_eq!(body.cut(0..1_000)[0].as_ptr(), whole.as_ptr());
+        let cut = body.cut(10..12);
+        assert!(cut[0] == whole[10..12] && !whole.as_ptr_range().contains(&cut[0].as_ptr()));
+    }
+
+    #[test]
+    fn a_slice_crosses_pieces() {
+        let body = StoredBody::of(
+            vec![Bytes::from_static(b"abc"), Bytes::from_static(b"def")],
+            6,
+        );
+        let joined = |range| body.slice(range).concat();
+        assert_eq!(joined(0..6), b"abcdef");
+        assert_eq!(joined(2..4), b"cd");
+        assert_eq!(joined(3..3), b"");
+        assert_eq!(joined(5..6), b"f");
+    }
+}

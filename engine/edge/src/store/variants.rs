@@ -1,0 +1,68 @@
+//! The stored responses of one key.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use super::stored::StoredResponse;
+
+/// The stored responses of one key, the latest first.
+#[derive(Clone, Debug)]
+pub struct Variants(VariantList);
+
+/// One needs no list.
+#[derive(Clone, Debug)]
+enum VariantList {
+    One(Arc<StoredResponse>),
+    Many(Arc<[Arc<StoredResponse>]>),
+}
+
+impl Variants {
+    pub(super) fn new(all: Vec<Arc<StoredResponse>>) -> Variants {
+        match &all[..] {
+            [one] => Variants(VariantList::One(Arc::clone(one))),
+            _ => Variants(VariantList::Many(all.into())),
+        }
+    }
+
+    /// The response that `request` selects (§4.1): of several, the latest.
+    pub fn select(&self, request: &HeaderMap) -> Option<&Arc<StoredResponse>> {
+        self.all()
+            .iter()
+            .find(|stored| stored.head.secondary_key.selects(request))
+    }
+
+    /// All of them.
+    pub fn all(&self) -> &[Arc<StoredResponse>] {
+        match &self.0 {
+            VariantList::One(one) => std::slice::from_ref(one),
+            VariantList::Many(all) => all,
+        }
+    }
+
+    /// Calls `each` with every surrogate key that one of them carries.
+    pub(super) fn each_tag(&self, mut each: impl FnMut(&str)) {
+        match &self.0 {
+            VariantList::One(one) => one.head.fields.tags().for_each(each),
+            VariantList::Many(all) => {
+                let mut tags: Vec<&str> = all
+                    .iter()
+                    .flat_map(|stored| stored.head.fields.tags())
+                    .collect();
+                tags.sort_unstable();
+                tags.dedup();
+                tags.into_iter().for_each(&mut each);
+            }
+        }
+    }
+
+    pub(super) fn weight(&self) -> u64 {
+        self.all().iter().map(|stored| stored.weight()).sum()
+    }
+}
+
+/// Whether a new response takes the place of an old one: the requests that select them are the
+/// same.
+pub(super) fn is_same_variant(old: &StoredResponse, new: &StoredResponse) -> bool {
+    old.head.secondary_key == new.head.secondary_key
+}

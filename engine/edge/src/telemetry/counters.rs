@@ -4,6 +4,9 @@
 //! Outcomes are counted by variant and by the local hour of the day; every other figure of requests
 //! is a sum over these, so the parts always add up to the whole.
 
+mod histogram;
+mod outcomes;
+
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,15 +18,16 @@ use super::Outcome;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::moment::local_hour;
 
+use histogram::Histogram;
+
+pub use histogram::{BUCKETS, HistogramSnapshot};
+pub use outcomes::Outcomes;
+
 /// Hours of the day.
 pub const HOURS: usize = 24;
 /// The first hour that a figure of an origin's status is kept under: statuses by their hundreds, 1
 /// to 5.
 const STATUS_CLASSES: usize = 5;
-/// Upper bounds of the buckets of latencies, in seconds.
-pub const BUCKETS: [f64; 12] = [
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
-];
 /// How long an hour of the day is taken to be the same before it is looked up again, in seconds: no
 /// zone changes its offset at another time than a quarter of an hour.
 const HOUR_CHECK_SECS: i64 = 900;
@@ -69,63 +73,6 @@ struct Shard {
     origin_statuses: [AtomicU64; STATUS_CLASSES],
     origin_failures: AtomicU64,
     origin_seconds: Histogram,
-}
-
-#[derive(Debug, Default)]
-struct Histogram {
-    buckets: [AtomicU64; BUCKETS.len() + 1],
-    sum_micros: AtomicU64,
-}
-
-/// A histogram of latencies, summed over shards.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct HistogramSnapshot {
-    /// Counts per bucket of [`BUCKETS`], and those above.
-    pub buckets: [u64; BUCKETS.len() + 1],
-    /// Sum of all latencies, in seconds.
-    pub sum_secs: f64,
-}
-
-/// Requests by outcome.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Outcomes([u64; Outcome::ALL.len()]);
-
-impl Outcomes {
-    /// How many had this outcome.
-    pub fn count(&self, outcome: Outcome) -> u64 {
-        self.0[outcome.index()]
-    }
-
-    /// How many there were.
-    pub fn total(&self) -> u64 {
-        self.0.iter().sum()
-    }
-
-    /// Hits of all kinds over all that were looked up; none where none was.
-    pub fn hit_rate(&self) -> Option<f64> {
-        let looked_up = self.total() - self.count(Outcome::Pass) - self.count(Outcome::Error);
-        let hits = looked_up - self.count(Outcome::Miss);
-        (looked_up > 0).then(|| hits as f64 / looked_up as f64)
-    }
-
-    /// What came in addition since `earlier`.
-    pub fn since(&self, earlier: &Outcomes) -> Outcomes {
-        Outcomes(std::array::from_fn(|index| {
-            self.0[index].saturating_sub(earlier.0[index])
-        }))
-    }
-
-    pub(super) fn add_from(&mut self, cells: &[AtomicU64]) {
-        for (sum, cell) in self.0.iter_mut().zip(cells) {
-            *sum += cell.load(Ordering::Relaxed);
-        }
-    }
-
-    fn add(&mut self, other: &Outcomes) {
-        for (own, other) in self.0.iter_mut().zip(other.0) {
-            *own += other;
-        }
-    }
 }
 
 impl SiteCounters {
@@ -337,21 +284,6 @@ impl SiteCounters {
         self.hour
             .store(quarter << 8 | hour as u64, Ordering::Relaxed);
         hour
-    }
-}
-
-impl Histogram {
-    fn record(&self, took: Duration) {
-        let secs = took.as_secs_f64();
-        let bucket = BUCKETS
-            .iter()
-            .position(|&bound| secs <= bound)
-            .unwrap_or(BUCKETS.len());
-        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
-        self.sum_micros.fetch_add(
-            u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-            Ordering::Relaxed,
-        );
     }
 }
 

@@ -10,12 +10,12 @@
 //! Requests lose half their weight every week, all alike, so the bound holds for the decayed
 //! numbers too. What is counted can be written down and counted on from there, see [`saved`].
 
+mod hours;
 pub mod saved;
+mod sketch;
 
-use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use chrono_tz::Tz;
@@ -24,8 +24,10 @@ use tero_policy_host::PopularPage;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::moment::local_hour_of_week;
 
-/// After this long a request counts half.
-pub const HALF_LIFE: Duration = Duration::from_secs(7 * 86_400);
+use sketch::Sketch;
+
+pub use hours::Hours;
+pub use sketch::HALF_LIFE;
 
 /// Memory for all sites together, in bytes: room for some 100,000 pages that are wanted at one hour
 /// of the week, or 12,000 that are wanted at all.
@@ -40,64 +42,8 @@ pub const MAX_HOSTS: usize = 16;
 /// The longest host that DNS has.
 const MAX_HOST_BYTES: usize = 255;
 
-const HOURS_OF_WEEK: u8 = 168;
-const HOUR: Duration = Duration::from_secs(3_600);
 /// Pages of one site are spread over that many locks.
 const SHARDS: usize = 4;
-/// What a page costs beyond its key and its hours.
-const ENTRY_BYTES: usize = 96;
-const HOUR_BYTES: usize = size_of::<(u8, f32)>();
-/// Beyond so many half-lives the weights are brought back to one, long before they overflow.
-const MAX_HALF_LIVES: f64 = 24.0;
-/// Less than this many requests is forgotten.
-const NEGLIGIBLE: f32 = 0.01;
-
-/// Some hours of the local week.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hours([u64; 3]);
-
-impl Hours {
-    /// Every hour of the week.
-    pub const ALL: Hours = Hours([u64::MAX; 3]);
-    /// None.
-    pub const NONE: Hours = Hours([0; 3]);
-
-    /// The hours that the clock of `zone` shows from `from` to before `until`, as far as a week
-    /// goes.
-    pub fn between(from: Timestamp, until: Timestamp, zone: Tz) -> Hours {
-        let last = until.saturating_sub(Duration::from_millis(1)).max(from);
-        let steps = (0..HOURS_OF_WEEK)
-            .map(|step| from.saturating_add(HOUR * u32::from(step)))
-            .take_while(|time| *time < last);
-        steps.chain([last]).fold(Hours::NONE, |hours, time| {
-            hours.with(local_hour_of_week(time, zone))
-        })
-    }
-
-    /// The same hours of the day on every day of the week.
-    pub fn on_every_day(self) -> Hours {
-        let hours = (0..HOURS_OF_WEEK).filter(|hour| self.has(*hour));
-        hours.fold(Hours::NONE, |all, hour| {
-            (0..7).fold(all, |all, day| all.with(day * 24 + hour % 24))
-        })
-    }
-
-    /// These and one more: 0 is Monday from 00:00, 167 is Sunday from 23:00; others are ignored.
-    pub fn with(mut self, hour_of_week: u8) -> Hours {
-        if hour_of_week < HOURS_OF_WEEK {
-            self.0[usize::from(hour_of_week / 64)] |= 1 << (hour_of_week % 64);
-        }
-        self
-    }
-
-    /// Whether the hour is one of these.
-    pub fn has(self, hour_of_week: u8) -> bool {
-        self.0
-            .get(usize::from(hour_of_week / 64))
-            .is_some_and(|bits| bits & (1 << (hour_of_week % 64)) != 0)
-    }
-}
-
 /// What visitors wanted. Shared; off the path of a hit.
 #[derive(Debug)]
 pub struct Popularity {
@@ -301,145 +247,6 @@ impl HostCounts {
 
 fn lock<T>(shard: &Mutex<T>) -> MutexGuard<'_, T> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The counters of one shard. All weights are those of requests at `base`.
-#[derive(Debug)]
-struct Sketch {
-    pages: HashMap<Box<str>, PageWeight, foldhash::quality::RandomState>,
-    bytes: usize,
-    max_bytes: usize,
-    /// What has been taken off all counters so far.
-    taken_off: f64,
-    base: Timestamp,
-}
-
-#[derive(Debug, Default)]
-struct PageWeight {
-    /// The counter: decides who stays.
-    weight: f64,
-    /// Requests since the page came in, by hour of the week.
-    hours: Vec<(u8, f32)>,
-}
-
-impl PageWeight {
-    fn bytes(&self, key: &str) -> usize {
-        ENTRY_BYTES + key.len() + self.hours.capacity() * HOUR_BYTES
-    }
-}
-
-impl Sketch {
-    fn new(max_bytes: usize) -> Sketch {
-        Sketch {
-            pages: HashMap::default(),
-            bytes: 0,
-            max_bytes,
-            taken_off: 0.0,
-            base: Timestamp::default(),
-        }
-    }
-
-    /// Forgets until what is left takes no more than `max_bytes`.
-    fn fit_into(&mut self, max_bytes: usize) {
-        self.max_bytes = max_bytes;
-        while self.bytes > max_bytes {
-            self.take_off_median();
-        }
-    }
-
-    fn record(&mut self, key: Box<str>, hour: u8, requests: u32, now: Timestamp) {
-        if self.pages.is_empty() || self.half_lives(now).abs() > MAX_HALF_LIVES {
-            self.rebase(now);
-        }
-        let weight = f64::from(requests) * self.half_lives(now).exp2();
-        let before = self.pages.get(&key).map_or(0, |page| page.bytes(&key));
-        let length = key.len();
-        let page = self.pages.entry(key).or_default();
-        page.weight += weight;
-        #[allow(clippy::cast_possible_truncation)]
-        // A factor of at most 2^24, in numbers that are estimates.
-        let weight = weight as f32;
-        match page.hours.binary_search_by_key(&hour, |(hour, _)| *hour) {
-            Ok(at) => page.hours[at].1 += weight,
-            Err(at) => {
-                page.hours.reserve_exact(1);
-                page.hours.insert(at, (hour, weight));
-            }
-        }
-        self.bytes =
-            (self.bytes - before) + ENTRY_BYTES + length + page.hours.capacity() * HOUR_BYTES;
-        self.fit_into(self.max_bytes);
-    }
-
-    /// Takes the median off every counter and forgets the pages that have nothing left: at least
-    /// half of them.
-    fn take_off_median(&mut self) {
-        let mut weights: Vec<f64> = self.pages.values().map(|page| page.weight).collect();
-        if weights.is_empty() {
-            return;
-        }
-        let middle = weights.len() / 2;
-        let (_, median, _) = weights.select_nth_unstable_by(middle, f64::total_cmp);
-        let median = *median;
-        self.taken_off += median;
-        for page in self.pages.values_mut() {
-            page.weight -= median;
-        }
-        self.pages.retain(|_, page| page.weight > 0.0);
-        self.bytes = self.pages.iter().map(|(key, page)| page.bytes(key)).sum();
-    }
-
-    /// Adds every page with its requests in these hours, as they count now.
-    fn wanted_in(&self, hours: Hours, now: Timestamp, found: &mut Vec<(f64, Box<str>)>) {
-        let decay = self.decay(now);
-        for (key, page) in &self.pages {
-            let wanted: f64 = page
-                .hours
-                .iter()
-                .filter(|(hour, _)| hours.has(*hour))
-                .map(|(_, weight)| f64::from(*weight))
-                .sum();
-            if wanted > 0.0 {
-                found.push((wanted * decay, key.clone()));
-            }
-        }
-    }
-
-    fn error_bound(&self, now: Timestamp) -> f64 {
-        self.taken_off * self.decay(now)
-    }
-
-    /// From the weight of requests at `base` to their weight at `now`.
-    fn decay(&self, now: Timestamp) -> f64 {
-        (-self.half_lives(now))
-            .clamp(-MAX_HALF_LIVES, MAX_HALF_LIVES)
-            .exp2()
-    }
-
-    #[allow(clippy::cast_precision_loss)] // Milliseconds over weeks.
-    fn half_lives(&self, now: Timestamp) -> f64 {
-        let passed = now.unix_millis().saturating_sub(self.base.unix_millis());
-        passed as f64 / HALF_LIFE.as_millis() as f64
-    }
-
-    /// Makes `now` the base, and forgets what no longer counts.
-    fn rebase(&mut self, now: Timestamp) {
-        let decay = self.decay(now);
-        self.base = now;
-        self.taken_off *= decay;
-        #[allow(clippy::cast_possible_truncation)]
-        let decay_f32 = decay as f32;
-        for page in self.pages.values_mut() {
-            page.weight *= decay;
-            page.hours
-                .iter_mut()
-                .for_each(|(_, weight)| *weight *= decay_f32);
-            page.hours.retain(|(_, weight)| *weight >= NEGLIGIBLE);
-            page.hours.shrink_to_fit();
-        }
-        self.pages.retain(|_, page| !page.hours.is_empty());
-        self.bytes = self.pages.iter().map(|(key, page)| page.bytes(key)).sum();
-    }
 }
 
 #[cfg(test)]

@@ -6,10 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    HOURS_OF_WEEK, HostCounts, MAX_HOST_BYTES, PageWeight, Popularity, Sketch, is_countable, key,
-    lock,
-};
+use super::hours::HOURS_OF_WEEK;
+use super::sketch::{PageWeight, Sketch};
+use super::{HostCounts, MAX_HOST_BYTES, Popularity, is_countable, key, lock};
 use tero_semantics::timestamp::Timestamp;
 
 /// The longest name that variants of several policies have together.

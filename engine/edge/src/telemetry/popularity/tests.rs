@@ -1,4 +1,8 @@
+use std::collections::HashMap;
+use std::time::Duration;
+
 use super::saved::{SavedPage, SavedSite};
+use super::sketch::{ENTRY_BYTES, HOUR_BYTES};
 use super::*;
 
 const UTC: Tz = chrono_tz::UTC;

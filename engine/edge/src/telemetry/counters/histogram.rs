@@ -1,0 +1,38 @@
+//! Histograms of latencies.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Upper bounds of the buckets of latencies, in seconds.
+pub const BUCKETS: [f64; 12] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
+];
+#[derive(Debug, Default)]
+pub(super) struct Histogram {
+    pub(super) buckets: [AtomicU64; BUCKETS.len() + 1],
+    pub(super) sum_micros: AtomicU64,
+}
+
+/// A histogram of latencies, summed over shards.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HistogramSnapshot {
+    /// Counts per bucket of [`BUCKETS`], and those above.
+    pub buckets: [u64; BUCKETS.len() + 1],
+    /// Sum of all latencies, in seconds.
+    pub sum_secs: f64,
+}
+
+impl Histogram {
+    pub(super) fn record(&self, took: Duration) {
+        let secs = took.as_secs_f64();
+        let bucket = BUCKETS
+            .iter()
+            .position(|&bound| secs <= bound)
+            .unwrap_or(BUCKETS.len());
+        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        self.sum_micros.fetch_add(
+            u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            Ordering::Relaxed,
+        );
+    }
+}

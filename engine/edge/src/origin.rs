@@ -5,9 +5,10 @@
 //! application, or when repeating it is safe (RFC 9110 §9.2.2).
 
 mod connection;
+mod error;
+mod pool;
 mod stream;
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -20,9 +21,11 @@ use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use connection::{NextHopConnection, SendResult};
+use error::fault_in;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
-use tero_wire::Fault;
+
+pub use error::OriginError;
 
 /// How long a next hop that could not be reached is left alone while there are others.
 const REST_AFTER_FAILURE: Duration = Duration::from_secs(5);
@@ -34,90 +37,6 @@ pub type RequestBody = UnsyncBoxBody<Bytes, BodyError>;
 
 /// Makes a request once more, if that can be done.
 pub type RequestCopy<'a> = dyn FnMut() -> Option<Request<RequestBody>> + Send + 'a;
-
-/// Why the next hop gave no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum OriginError {
-    /// No connection came about.
-    #[error("could not connect to {origin}")]
-    Connect {
-        /// The next hop.
-        origin: String,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// `connect_timeout` passed.
-    #[error("{origin} did not accept a connection in time")]
-    ConnectTimeout {
-        /// The next hop.
-        origin: String,
-    },
-    /// As many requests as `max_fetches` allows were under way, and none ended within
-    /// `connect_timeout`.
-    #[error("too many requests to the origin are under way")]
-    Busy,
-    /// `response_timeout` passed.
-    #[error("{origin} did not answer in time")]
-    ResponseTimeout {
-        /// The next hop.
-        origin: String,
-    },
-    /// The connection ended before the head of the response was complete, or what came is not HTTP.
-    #[error("{origin} broke off or did not speak HTTP")]
-    Broken {
-        /// The next hop.
-        origin: String,
-        /// What went wrong.
-        #[source]
-        source: hyper::Error,
-    },
-    /// What came could be read in two ways, so it was not read at all.
-    #[error("{origin} sent a malformed response: {fault}")]
-    Malformed {
-        /// The next hop.
-        origin: String,
-        /// What is wrong with it.
-        fault: Fault,
-    },
-    /// It switched to another protocol, and nobody had asked for one.
-    #[error("{origin} switched protocols unasked")]
-    Switched {
-        /// The next hop.
-        origin: String,
-    },
-    /// The client's own request body failed.
-    #[error("the request body ended early")]
-    RequestBody {
-        /// What went wrong.
-        #[source]
-        source: hyper::Error,
-    },
-}
-
-impl OriginError {
-    /// Whether time ran out: a 504 rather than a 502 (RFC 9110 §15.6.5).
-    pub fn is_timeout(&self) -> bool {
-        matches!(
-            self,
-            OriginError::ConnectTimeout { .. } | OriginError::ResponseTimeout { .. }
-        )
-    }
-
-    /// The reason in a word, for `Cache-Status`.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            OriginError::Connect { .. } => "origin refused the connection",
-            OriginError::ConnectTimeout { .. } => "origin did not accept a connection in time",
-            OriginError::Busy => "too many requests to the origin",
-            OriginError::ResponseTimeout { .. } => "origin did not answer in time",
-            OriginError::Broken { .. } => "origin broke off",
-            OriginError::Malformed { .. } => "origin sent a malformed response",
-            OriginError::Switched { .. } => "origin switched protocols unasked",
-            OriginError::RequestBody { .. } => "request body ended early",
-        }
-    }
-}
 
 /// A next hop.
 #[derive(Debug)]
@@ -271,7 +190,7 @@ impl Origin {
         mut request: Request<RequestBody>,
         mut again: Option<&mut RequestCopy<'_>>,
     ) -> Result<Response<Incoming>, (OriginError, Option<Request<RequestBody>>)> {
-        while let Some(idle) = connection::take_idle(hop.id, self.clock.now(), again.is_some()) {
+        while let Some(idle) = pool::take_idle(hop.id, self.clock.now(), again.is_some()) {
             match self.send(hop, idle, request).await {
                 Ok(response) => return Ok(response),
                 Err(SendError {
@@ -344,7 +263,7 @@ impl Origin {
             Ok(SendResult::Answered(response))
                 if response.status() != StatusCode::SWITCHING_PROTOCOLS =>
             {
-                connection::keep(hop.id, connection, self.clock.now());
+                pool::keep(hop.id, connection, self.clock.now());
                 return Ok(response);
             }
             Ok(SendResult::Answered(response)) if asks_to_switch => return Ok(response),
@@ -381,21 +300,6 @@ struct SendError {
     unsent: Option<Request<RequestBody>>,
     /// The connection ended in order, without a byte of an answer.
     was_silent: bool,
-}
-
-/// What our own look at the bytes found, behind what hyper says of it.
-fn fault_in(error: &hyper::Error) -> Option<Fault> {
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        let inner = error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref);
-        if let Some(fault) = inner.and_then(|inner| inner.downcast_ref::<Fault>()) {
-            return Some(*fault);
-        }
-        source = error.source();
-    }
-    None
 }
 
 /// The same request once more, if it has no body.

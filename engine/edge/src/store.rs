@@ -1,10 +1,10 @@
-//! Stored responses in memory, their weight, purges, and the surrogate-key index.
+//! Stored responses in memory: look-up, insertion, eviction and purges.
 //!
-//! Under a key lies a [`Variants`]: the responses that differ by `Vary` (RFC 9111 §4.1). Two moka
-//! caches share the configured memory with the fills in flight: `main` admits and evicts by
-//! TinyLFU; `warmed` keeps what a warming plan fetched until somebody asks for it or the plan's
-//! window ends, since a frequency filter would turn away what has never been asked for. What finds
-//! no room in `warmed` goes to `main`: nothing that is kept has to make room.
+//! Under a key stand its [`Variants`]: the responses that differ by `Vary` (RFC 9111 §4.1). Two
+//! moka caches share the configured memory with the fills in flight. `main` admits and evicts by
+//! TinyLFU. `warmed` keeps the responses that a warming plan fetched until a visitor asks for them
+//! or the plan's window ends, since a frequency filter would reject what was never asked for. A
+//! warmed response that finds no room in `warmed` goes to `main`: it displaces no other one.
 
 pub mod fields;
 pub mod fill;
@@ -35,17 +35,17 @@ pub use key::Key;
 pub use purge::{PurgeMode, PurgePoint, PurgeProgress, PurgeScope};
 pub use variants::Variants;
 
-/// How many keys may be changed at the same time.
-const CHANGING_AT_ONCE: usize = 64;
+/// The number of locks that all keys share: at most so many keys change at the same time.
+const KEY_LOCKS: usize = 64;
 
 /// Sizes of the store, in bytes where not said otherwise.
 #[derive(Clone, Copy, Debug)]
 pub struct StoreLimits {
-    /// All that the store may hold.
+    /// The memory that the store may use in all.
     pub memory: u64,
-    /// The part of it for fills in flight.
+    /// The part of `memory` for fills in flight.
     pub fill_memory: u64,
-    /// The part of it for warmed responses that nobody asked for yet.
+    /// The part of `memory` for warmed responses that no visitor has asked for yet.
     pub warm_memory: u64,
     /// The largest body that is stored.
     pub max_object: u64,
@@ -53,22 +53,22 @@ pub struct StoreLimits {
     pub max_variants: usize,
 }
 
-/// What the store holds.
+/// The memory in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreUsage {
-    /// Keys.
+    /// Keys with at least one stored response.
     pub entries: u64,
     /// Bytes, fills in flight included.
     pub bytes: u64,
-    /// The part of `bytes` that fills in flight take.
+    /// The part of `bytes` that fills in flight use.
     pub fill_bytes: u64,
-    /// Keys pushed out to make room since the start.
+    /// Keys evicted to make room since the start.
     pub evictions: u64,
 }
 
 type ResponseMap = Cache<Key, Variants, RandomState>;
 
-/// All stored responses.
+/// All stored responses. Its methods may be called from any thread.
 #[derive(Debug)]
 pub struct Store {
     main: ResponseMap,
@@ -78,12 +78,12 @@ pub struct Store {
     index: Arc<Index>,
     purges: PurgeHistory,
     evictions: Arc<AtomicU64>,
-    /// Held by whoever makes what lies under a key out of what lay there; keys share one by their
-    /// hash.
-    changing: [Mutex<()>; CHANGING_AT_ONCE],
+    /// A key's lock is held while its new variants are made from its present ones. Keys share locks
+    /// by their hashes.
+    key_locks: [Mutex<()>; KEY_LOCKS],
     hasher: RandomState,
-    /// Whether a part was ever stored, and whether anything was ever kept as warmed: many edges
-    /// never do, and need not look. Set before the first one can be found.
+    /// Whether a part was ever stored, and whether a response ever entered `warmed`. On many edges
+    /// neither happens, and the look-up is saved. Set before the first one can be found.
     had_parts: AtomicBool,
     had_warmed: AtomicBool,
 }
@@ -93,67 +93,54 @@ impl Store {
     pub fn new(limits: StoreLimits) -> Store {
         let index = Arc::new(Index::default());
         let evictions = Arc::new(AtomicU64::new(0));
-        let map = |memory: u64, eviction: EvictionPolicy| {
-            let (index, evictions) = (Arc::clone(&index), Arc::clone(&evictions));
-            Cache::builder()
-                .max_capacity(memory)
-                .eviction_policy(eviction)
-                .weigher(|key: &Key, variants: &Variants| {
-                    u32::try_from(variants.weight() + key.weight()).unwrap_or(u32::MAX)
-                })
-                .eviction_listener(move |key: Arc<Key>, variants: Variants, cause| {
-                    if cause == RemovalCause::Size {
-                        evictions.fetch_add(1, Ordering::Relaxed);
-                    }
-                    index.forget(&key, &variants);
-                })
-                .build_with_hasher(RandomState::default())
+        let map = |memory: u64, policy: EvictionPolicy| {
+            response_map(memory, policy, Arc::clone(&index), Arc::clone(&evictions))
         };
-        let main = limits
+        let main_memory = limits
             .memory
             .saturating_sub(limits.fill_memory)
             .saturating_sub(limits.warm_memory);
         Store {
-            main: map(main, EvictionPolicy::tiny_lfu()),
+            main: map(main_memory, EvictionPolicy::tiny_lfu()),
             warmed: map(limits.warm_memory, EvictionPolicy::lru()),
             limits,
             fills: FillBudget::new(limits.fill_memory),
             index,
             purges: PurgeHistory::default(),
             evictions,
-            changing: std::array::from_fn(|_| Mutex::new(())),
+            key_locks: std::array::from_fn(|_| Mutex::new(())),
             hasher: RandomState::default(),
             had_parts: AtomicBool::new(false),
             had_warmed: AtomicBool::new(false),
         }
     }
 
-    /// What is stored under `key`.
+    /// The stored responses of `key`. Counts as a use: a warmed response has to hold its place by
+    /// use from now on.
     pub fn lookup(&self, key: &[u8]) -> Option<Variants> {
         if let Some(found) = self.main.get(key) {
             return Some(found);
         }
-        let kept = self.kept(key)?;
+        let warmed = self.warmed_under(key)?;
         self.promote(&Key::new(key));
-        Some(kept)
+        Some(warmed)
     }
 
-    /// Whether anything is stored under `key`, without counting as use.
+    /// Whether a response is stored under `key`. Doesn't count as a use.
     pub fn holds(&self, key: &[u8]) -> bool {
         self.main.contains_key(key)
             || self.had_warmed.load(Ordering::Acquire) && self.warmed.contains_key(key)
     }
 
-    /// What is stored under `key`, without counting as use: for looks from outside the request
-    /// path.
+    /// The stored responses of `key`, for callers outside the request path: leaves a warmed
+    /// response where it is.
     pub fn peek(&self, key: &[u8]) -> Option<Variants> {
-        // `contains_key` and iteration leave moka's frequencies alone, `get` does not; a look now
-        // and then is no harm.
-        self.main.get(key).or_else(|| self.kept(key))
+        // `contains_key` and iteration leave moka's frequencies alone, `get` doesn't. A rare look
+        // does no harm.
+        self.main.get(key).or_else(|| self.warmed_under(key))
     }
 
-    /// What is kept under `key` until somebody asks for it.
-    fn kept(&self, key: &[u8]) -> Option<Variants> {
+    fn warmed_under(&self, key: &[u8]) -> Option<Variants> {
         if self.had_warmed.load(Ordering::Acquire) {
             self.warmed.get(key)
         } else {
@@ -161,18 +148,18 @@ impl Store {
         }
     }
 
-    /// A warmed response that is asked for has to hold its place by use from now on.
+    /// Moves the responses of `key` from `warmed` to `main`.
     fn promote(&self, key: &Key) {
-        let _changing = self.changing(key);
-        // It may have been purged, or another one have taken its place, since it was seen.
-        let Some(kept) = there(&self.warmed, key) else {
+        let _lock = self.lock(key);
+        // They may have been purged or replaced since they were seen.
+        let Some(warmed) = present(&self.warmed, key) else {
             return;
         };
-        self.enter(&self.main, key, kept);
+        self.insert_into(&self.main, key, warmed);
         self.warmed.invalidate(key);
     }
 
-    /// What a fill may keep.
+    /// The limits for a new fill.
     pub fn fill_limits(&self) -> FillLimits {
         FillLimits {
             max_object: self.limits.max_object,
@@ -181,7 +168,8 @@ impl Store {
     }
 
     /// Stores a response, in place of the one that the same requests select. Returns false, and
-    /// stores nothing, when it was purged since `since`.
+    /// stores nothing, if a purge since `since` meant it. `since` is a [`Store::purge_point`] from
+    /// before the response was fetched.
     pub fn insert(
         &self,
         key: &Key,
@@ -189,21 +177,21 @@ impl Store {
         since: PurgePoint,
     ) -> bool {
         let stored = stored.into();
-        // What it would take the place of may be what a soft purge has left.
+        // A soft purge has left a stale response, which a purged one must not replace.
         if self.is_purged(key.as_bytes(), &stored.head, since) {
             return false;
         }
-        self.put(key, &stored);
-        // Its parts are no longer needed, nor those of an older one.
+        self.place(key, &stored);
+        // Its parts are no longer needed, nor those of an older response.
         if self.had_parts.load(Ordering::Acquire) {
             self.main.invalidate(&Key::of_parts(key.as_bytes()));
         }
-        self.unless_purged(key, &stored, since)
+        self.drop_if_purged(key, &stored, since)
     }
 
-    /// Asked after the insertion: a purge that comes later finds the response in the map, one that
-    /// came before is seen here.
-    fn unless_purged(&self, key: &Key, stored: &StoredResponse, since: PurgePoint) -> bool {
+    /// Drops a response that was just stored if a purge since `since` meant it. Returns whether it
+    /// stays. A later purge finds the response in its map; an earlier one is found here.
+    fn drop_if_purged(&self, key: &Key, stored: &StoredResponse, since: PurgePoint) -> bool {
         let is_purged = self.is_purged(key.as_bytes(), &stored.head, since);
         if is_purged {
             self.drop_response(key, stored.id);
@@ -211,44 +199,42 @@ impl Store {
         !is_purged
     }
 
-    /// Puts a response where it belongs, together with what else lies under its key: a key lies in
-    /// one of the maps, not in both, so that no older response comes back to light when a newer one
-    /// is evicted.
-    fn put(&self, key: &Key, stored: &Arc<StoredResponse>) {
-        let _changing = self.changing(key);
-        self.put_changing(key, stored);
+    /// Puts a response, with the other variants of its key, into one of the maps. A key stands in
+    /// one map only: otherwise the eviction of a newer response would uncover an older one.
+    fn place(&self, key: &Key, stored: &Arc<StoredResponse>) {
+        let _lock = self.lock(key);
+        self.place_locked(key, stored);
     }
 
-    /// The same for who holds the lock of the key.
-    fn put_changing(&self, key: &Key, stored: &Arc<StoredResponse>) {
-        let others = [self.kept(key.as_bytes()), there(&self.main, key)];
-        let variants = self.together(stored, others.iter().flatten().flat_map(Variants::all));
+    /// As [`Store::place`]; the caller holds the lock of the key.
+    fn place_locked(&self, key: &Key, stored: &Arc<StoredResponse>) {
+        let others = [self.warmed_under(key.as_bytes()), present(&self.main, key)];
+        let variants = self.with_others(stored, others.iter().flatten().flat_map(Variants::all));
         let may_be_kept = stored.head.warm_run != 0 && stored.parts.is_none();
-        if may_be_kept && self.has_room_to_keep(key, &variants) {
+        if may_be_kept && self.has_room_among_warmed(key, &variants) {
             self.had_warmed.store(true, Ordering::Release);
-            self.enter(&self.warmed, key, variants);
+            self.insert_into(&self.warmed, key, variants);
             self.main.invalidate(key);
         } else {
-            self.enter(&self.main, key, variants);
+            self.insert_into(&self.main, key, variants);
             if self.had_warmed.load(Ordering::Acquire) {
                 self.warmed.invalidate(key);
             }
         }
     }
 
-    /// Whether what is to lie under `key` can be kept until somebody asks for it without anything
-    /// that is kept making room.
-    fn has_room_to_keep(&self, key: &Key, variants: &Variants) -> bool {
+    /// Whether `warmed` has room for these variants of `key` without an eviction.
+    fn has_room_among_warmed(&self, key: &Key, variants: &Variants) -> bool {
         self.warmed.run_pending_tasks();
-        let there = self
-            .kept(key.as_bytes())
-            .map_or(0, |kept| kept.weight() + key.weight());
-        self.warmed.weighted_size().saturating_sub(there) + variants.weight() + key.weight()
+        let replaced = self
+            .warmed_under(key.as_bytes())
+            .map_or(0, |old| old.weight() + key.weight());
+        self.warmed.weighted_size().saturating_sub(replaced) + variants.weight() + key.weight()
             <= self.limits.warm_memory
     }
 
-    /// A response together with others of its key; the oldest make room.
-    fn together<'v>(
+    /// A response and the other variants of its key, the oldest of which make room.
+    fn with_others<'v>(
         &self,
         stored: &Arc<StoredResponse>,
         others: impl Iterator<Item = &'v Arc<StoredResponse>>,
@@ -264,39 +250,41 @@ impl Store {
         Variants::new(all)
     }
 
-    fn enter(&self, map: &ResponseMap, key: &Key, variants: Variants) {
+    fn insert_into(&self, map: &ResponseMap, key: &Key, variants: Variants) {
         self.index.remember(key, &variants);
         map.insert(key.clone(), variants);
     }
 
-    /// Whether what lies under `key` is kept until it is asked for.
+    /// Whether the responses of `key` are kept until a visitor asks for them.
     pub fn is_kept(&self, key: &Key) -> bool {
         self.warmed.contains_key(key)
     }
 
-    /// Lets go of what is kept for runs that are over: it has to hold its place by use from now on.
+    /// Releases the warmed responses of all runs that `is_over` names: they have to hold their
+    /// places by use from now on.
     pub fn release(&self, is_over: impl Fn(u64) -> bool) {
-        let of_run = |stored: &Arc<StoredResponse>| {
+        let is_needed = |stored: &Arc<StoredResponse>| {
             stored.head.warm_run != 0 && !is_over(stored.head.warm_run)
         };
-        let over = self
+        let over: Vec<_> = self
             .warmed
             .iter()
-            .filter(|(_, variants)| !variants.all().iter().any(of_run));
-        for (key, _) in over.collect::<Vec<_>>() {
+            .filter(|(_, variants)| !variants.all().iter().any(is_needed))
+            .collect();
+        for (key, _) in over {
             self.promote(&key);
         }
     }
 
-    fn changing(&self, key: &Key) -> MutexGuard<'_, ()> {
-        let place = self.hasher.hash_one(key) as usize % CHANGING_AT_ONCE;
-        self.changing[place]
+    fn lock(&self, key: &Key) -> MutexGuard<'_, ()> {
+        let place = self.hasher.hash_one(key) as usize % KEY_LOCKS;
+        self.key_locks[place]
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is stored under `key` of the response that `request` selects, where that is not the
-    /// whole.
+    /// The stored part of the response that `request` selects under `key`. `None` if no part is
+    /// stored, or all of the response.
     pub fn part(&self, key: &[u8], request: &HeaderMap) -> Option<Arc<StoredResponse>> {
         if !self.had_parts.load(Ordering::Acquire) {
             return None;
@@ -304,9 +292,9 @@ impl Store {
         self.main.get(&Key::of_parts(key))?.select(request).cloned()
     }
 
-    /// Stores a part of a response, together with the parts of it that are stored already (§3.4);
-    /// as a whole response once nothing is missing. Returns false, and stores nothing, when it was
-    /// purged since `since`.
+    /// Stores a part of a response, combined with the parts of it that are stored already (§3.4);
+    /// as a whole response once nothing is missing. Returns false, and stores nothing, if a purge
+    /// since `since` meant it.
     pub fn insert_part(&self, key: &[u8], new: StoredResponse, since: PurgePoint) -> bool {
         if self.is_purged(key, &new.head, since) {
             return false;
@@ -316,7 +304,7 @@ impl Store {
             .as_ref()
             .and_then(|held| held.all().iter().find(|held| is_same_variant(held, &new)));
         let stored = match held {
-            // What was purged since must not come back in company.
+            // A part that was purged since must not return with the new one.
             Some(held) if !self.is_purged(key, &held.head, since) => {
                 held.combined(new, self.limits.max_object)
             }
@@ -327,31 +315,31 @@ impl Store {
         }
         let (key, stored) = (Key::of_parts(key), Arc::new(stored));
         self.had_parts.store(true, Ordering::Release);
-        self.put(&key, &stored);
-        self.unless_purged(&key, &stored, since)
+        self.place(&key, &stored);
+        self.drop_if_purged(&key, &stored, since)
     }
 
-    /// Drops one part that is stored under `key`.
+    /// Drops the part with this `id` that is stored under `key`.
     pub fn drop_part(&self, key: &[u8], id: u64) {
         self.drop_response(&Key::of_parts(key), id);
     }
 
-    /// Puts `new` in the place of the response `old`, if that is still there and was not purged
-    /// since `since`: a 304 that freshened it (§4.3.4).
+    /// Puts `new`, which a 304 has freshened (§4.3.4), in place of the response with the id `old`.
+    /// Does nothing if that one is no longer stored, or if a purge since `since` meant it.
     pub fn replace(&self, key: &Key, old: u64, new: Arc<StoredResponse>, since: PurgePoint) {
         {
-            let _changing = self.changing(key);
+            let _lock = self.lock(key);
             let put_new = |stored: &Arc<StoredResponse>| {
                 Some(Arc::clone(if stored.id == old { &new } else { stored }))
             };
-            if self.rewrite_changing(key, &put_new) > 0 && new.head.warm_run != 0 {
-                self.put_changing(key, &new);
+            if self.rewrite_locked(key, &put_new) > 0 && new.head.warm_run != 0 {
+                self.place_locked(key, &new);
             }
         }
-        self.unless_purged(key, &new, since);
+        self.drop_if_purged(key, &new, since);
     }
 
-    /// Drops one stored response.
+    /// Drops the response with this `id` that is stored under `key`.
     pub fn drop_response(&self, key: &Key, id: u64) {
         self.rewrite(key, &|stored| (stored.id != id).then(|| Arc::clone(stored)));
     }
@@ -361,26 +349,26 @@ impl Store {
         self.limits.max_object
     }
 
-    /// Rewrites what lies under `key`; what `change` turns into none is dropped. Returns how many
-    /// responses changed.
+    /// Replaces each response of `key` by what `change` makes of it, or drops it on `None`. Returns
+    /// how many responses changed.
     fn rewrite(
         &self,
         key: &Key,
         change: &dyn Fn(&Arc<StoredResponse>) -> Option<Arc<StoredResponse>>,
     ) -> u64 {
-        let _changing = self.changing(key);
-        self.rewrite_changing(key, change)
+        let _lock = self.lock(key);
+        self.rewrite_locked(key, change)
     }
 
-    /// The same for who holds the lock of the key.
-    fn rewrite_changing(
+    /// As [`Store::rewrite`]; the caller holds the lock of the key.
+    fn rewrite_locked(
         &self,
         key: &Key,
         change: &dyn Fn(&Arc<StoredResponse>) -> Option<Arc<StoredResponse>>,
     ) -> u64 {
         let mut changed = 0;
         for map in [&self.main, &self.warmed] {
-            let Some(variants) = there(map, key) else {
+            let Some(variants) = present(map, key) else {
                 continue;
             };
             let before = variants.all();
@@ -393,13 +381,13 @@ impl Store {
             if after.is_empty() {
                 map.invalidate(key);
             } else if same < before.len() {
-                self.enter(map, key, Variants::new(after));
+                self.insert_into(map, key, Variants::new(after));
             }
         }
         changed
     }
 
-    /// Calls `visit` for every stored response, for counting; not a consistent picture while
+    /// Calls `visit` for every stored response, for statistics. Not a consistent picture while
     /// requests go on.
     pub fn for_each(&self, mut visit: impl FnMut(&Key, &StoredResponse)) {
         for (key, variants) in self.main.iter().chain(self.warmed.iter()) {
@@ -409,7 +397,7 @@ impl Store {
         }
     }
 
-    /// What the store holds. Does moka's pending work first, so that the figures are those of now.
+    /// The memory in use. Does moka's pending work first, so that the figures are current.
     pub fn usage(&self) -> StoreUsage {
         self.main.run_pending_tasks();
         self.warmed.run_pending_tasks();
@@ -423,9 +411,32 @@ impl Store {
     }
 }
 
-/// What lies under a key in one of the maps. A look-up of what is not there would count as a use of
+/// A map of at most `memory` bytes. A response that leaves it leaves `index` too; if it left to
+/// make room, `evictions` counts it.
+fn response_map(
+    memory: u64,
+    policy: EvictionPolicy,
+    index: Arc<Index>,
+    evictions: Arc<AtomicU64>,
+) -> ResponseMap {
+    Cache::builder()
+        .max_capacity(memory)
+        .eviction_policy(policy)
+        .weigher(|key: &Key, variants: &Variants| {
+            u32::try_from(variants.weight() + key.weight()).unwrap_or(u32::MAX)
+        })
+        .eviction_listener(move |key: Arc<Key>, variants: Variants, cause| {
+            if cause == RemovalCause::Size {
+                evictions.fetch_add(1, Ordering::Relaxed);
+            }
+            index.forget(&key, &variants);
+        })
+        .build_with_hasher(RandomState::default())
+}
+
+/// The responses of `key` in one of the maps. A look-up of an absent key would count as a use of
 /// it.
-fn there(map: &ResponseMap, key: &Key) -> Option<Variants> {
+fn present(map: &ResponseMap, key: &Key) -> Option<Variants> {
     if map.contains_key(key) {
         map.get(key)
     } else {

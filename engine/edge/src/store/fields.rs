@@ -1,11 +1,11 @@
-//! Header fields at rest, with the words that are kept beside them, packed into one allocation: a
-//! stored response outlives the buffers that it was read into, and there are many of them.
+//! The fields of a stored response, its surrogate keys and the policies' reason, packed into one
+//! allocation: there are many stored responses, and they outlive the buffers that they came in.
 //!
-//! A field is a byte for its name, the length of its value (LEB128) and the value. The names that
-//! responses usually have are known by their place in [`KNOWN`]; any other follows the byte
-//! [`OTHER`] with a length of its own. A date is four bytes instead of thirty, which [`DATED`]
-//! tells. Before the fields stands the detail behind the byte [`DETAIL`], after them each surrogate
-//! key behind a [`TAG`].
+//! A field is a byte for its name, the length of its value (LEB128) and the value. Usual names are
+//! stored as their place in [`KNOWN`]; any other name follows the byte [`OTHER`], with a length of
+//! its own. A date is four bytes instead of thirty, marked by [`DATED`]. The reason comes before
+//! the fields, behind the byte [`DETAIL`]; the surrogate keys come after them, each behind a
+//! [`TAG`].
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -71,27 +71,27 @@ static KNOWN: [HeaderName; 39] = [
     X_XSS_PROTECTION,
 ];
 
-/// Where each of them stands.
+/// The place of each name in [`KNOWN`].
 static PLACES: LazyLock<HashMap<&HeaderName, u8, foldhash::fast::RandomState>> =
     LazyLock::new(|| KNOWN.iter().zip(0..).collect());
 
 /// Added to the place of a name whose value is a date: seconds since 1970, in four bytes.
 const DATED: u8 = 0x40;
-/// Stands for a name that is none of [`KNOWN`].
+/// Stands before a name that is not in [`KNOWN`].
 const OTHER: u8 = u8::MAX;
 /// Stands before a surrogate key.
 const TAG: u8 = OTHER - 1;
-/// Stands before the detail.
+/// Stands before the policies' reason.
 const DETAIL: u8 = OTHER - 2;
 
-/// What most responses' fields take, in bytes.
+/// The space that most responses need, in bytes.
 const USUAL_BYTES: usize = 512;
 
-/// Header fields at rest, and what is kept beside them.
+/// Packed fields, surrogate keys and the policies' reason.
 #[derive(Clone, Debug)]
 pub struct StoredFields(Box<[u8]>);
 
-/// A field, or what stands beside the fields, as it is packed.
+/// A packed field, surrogate key or reason.
 struct PackedField<'a> {
     name: PackedName<'a>,
     value: PackedValue,
@@ -106,15 +106,15 @@ enum PackedName<'a> {
 }
 
 enum PackedValue {
-    /// At this place.
+    /// The bytes at this place.
     Bytes(Range<usize>),
     /// Seconds since 1970.
     Date(u32),
 }
 
 impl StoredFields {
-    /// Copies `fields`, names included, and what is kept beside them: why the policies decided so,
-    /// and surrogate keys.
+    /// Copies `fields` with their names, the policies' reason `detail` and the surrogate keys
+    /// `tags`.
     pub fn new<'h, 'a>(
         fields: impl IntoIterator<Item = (&'h HeaderName, &'h HeaderValue)>,
         detail: Option<&str>,
@@ -126,21 +126,7 @@ impl StoredFields {
             put(&mut packed, detail.as_bytes());
         }
         for (name, value) in fields {
-            match PLACES.get(name) {
-                Some(place) => {
-                    if let Some(seconds) = seconds(value.as_bytes()) {
-                        packed.push(place | DATED);
-                        packed.extend_from_slice(&seconds.to_be_bytes());
-                        continue;
-                    }
-                    packed.push(*place);
-                }
-                None => {
-                    packed.push(OTHER);
-                    put(&mut packed, name.as_str().as_bytes());
-                }
-            }
-            put(&mut packed, value.as_bytes());
+            put_field(&mut packed, name, value.as_bytes());
         }
         for tag in tags {
             packed.push(TAG);
@@ -149,12 +135,12 @@ impl StoredFields {
         StoredFields(packed[..].into())
     }
 
-    /// Other fields, with the same beside them.
+    /// Other fields, with the same reason and surrogate keys.
     pub fn with_headers(&self, headers: &HeaderMap) -> StoredFields {
         StoredFields::new(headers, self.detail(), self.tags())
     }
 
-    /// Why the policies decided so, for `Cache-Status`.
+    /// The policies' reason for their decision, for `Cache-Status`.
     pub fn detail(&self) -> Option<&str> {
         match self.iter().next()? {
             PackedField {
@@ -176,7 +162,7 @@ impl StoredFields {
         })
     }
 
-    /// What was packed as text.
+    /// Packed text.
     fn text(&self, place: Range<usize>) -> &str {
         std::str::from_utf8(&self.0[place]).expect("it was packed as text")
     }
@@ -184,7 +170,7 @@ impl StoredFields {
     /// The fields as a map with room for `extra` more.
     pub fn to_headers(&self, extra: usize) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(self.iter().count() + extra);
-        // One copy that all values share.
+        // One copy, which all values share.
         let shared = Bytes::copy_from_slice(&self.0);
         for PackedField { name, value } in self.iter() {
             let name = match name {
@@ -203,7 +189,8 @@ impl StoredFields {
         headers
     }
 
-    /// Writes the lines of all fields but `without`, as they go over the wire.
+    /// Appends the field lines, as they go over the wire, to `lines`: `name: value` with CRLF.
+    /// Known names in `without` are left out.
     pub fn write_lines(&self, lines: &mut Vec<u8>, without: &[HeaderName]) {
         for PackedField { name, value } in self.iter() {
             let name = match name {
@@ -217,18 +204,19 @@ impl StoredFields {
             match value {
                 PackedValue::Bytes(place) => lines.extend_from_slice(&self.0[place]),
                 PackedValue::Date(seconds) => {
-                    write!(lines, "{}", date(seconds)).expect("a vector takes all")
+                    write!(lines, "{}", date(seconds)).expect("a vector grows")
                 }
             }
             lines.extend_from_slice(b"\r\n");
         }
     }
 
-    /// The memory that they use, in bytes, beside this structure.
+    /// The memory that they use, in bytes, without this structure.
     pub fn weight(&self) -> usize {
         allocated(self.0.len())
     }
 
+    /// Unpacks, in order.
     fn iter(&self) -> impl Iterator<Item = PackedField<'_>> {
         let mut at = 0;
         std::iter::from_fn(move || {
@@ -257,8 +245,8 @@ impl StoredFields {
     }
 }
 
-/// The seconds of a date that comes back from them letter by letter: one in the form that is to be
-/// sent (RFC 9110 §5.6.7).
+/// The seconds of a date since 1970. Only of the form that must be sent (RFC 9110 §5.6.7): from the
+/// seconds, such a date can be written again byte by byte.
 fn seconds(value: &[u8]) -> Option<u32> {
     // The obsolete forms have no comma there.
     if value.len() != "Sun, 06 Nov 1994 08:49:37 GMT".len() || value[3] != b',' {
@@ -268,11 +256,31 @@ fn seconds(value: &[u8]) -> Option<u32> {
     u32::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()
 }
 
+/// The date of seconds since 1970.
 fn date(seconds: u32) -> HttpDate {
     (UNIX_EPOCH + Duration::from_secs(seconds.into())).into()
 }
 
-/// Appends bytes behind their length.
+/// Appends a field.
+fn put_field(packed: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
+    match PLACES.get(name) {
+        Some(place) => {
+            if let Some(seconds) = seconds(value) {
+                packed.push(place | DATED);
+                packed.extend_from_slice(&seconds.to_be_bytes());
+                return;
+            }
+            packed.push(*place);
+        }
+        None => {
+            packed.push(OTHER);
+            put(packed, name.as_str().as_bytes());
+        }
+    }
+    put(packed, value);
+}
+
+/// Appends the length of `bytes`, and `bytes`.
 fn put(packed: &mut Vec<u8>, bytes: &[u8]) {
     let mut left = bytes.len();
     while left > 0x7f {
@@ -283,7 +291,7 @@ fn put(packed: &mut Vec<u8>, bytes: &[u8]) {
     packed.extend_from_slice(bytes);
 }
 
-/// The place of the bytes whose length stands at `at`, which moves behind them.
+/// The place of the bytes whose length is at `at`. Moves `at` behind them.
 fn take(packed: &[u8], at: &mut usize) -> Range<usize> {
     let (mut length, mut shift) = (0, 0);
     loop {
@@ -321,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_come_back_as_they_were_stored() {
+    fn fields_are_unpacked_as_they_were_packed() {
         for headers in [
             headers(),
             HeaderMap::new(),
@@ -336,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_beside_the_fields_is_none_of_them_and_stays_with_others() {
+    fn reason_and_surrogate_keys_are_not_fields_and_stay_with_other_fields() {
         for (detail, tags) in [
             (None, &[][..]),
             (Some(""), &["a", "b c"]),
@@ -359,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_takes_four_bytes_where_it_comes_back_letter_by_letter() {
+    fn a_date_in_the_form_to_be_sent_takes_four_bytes() {
         for (value, length) in [
             ("Sun, 06 Nov 1994 08:49:37 GMT", 5),
             ("Thu, 01 Jan 1970 00:00:00 GMT", 5),
@@ -396,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_what_goes_over_the_wire() {
+    fn field_lines_are_written_as_they_go_over_the_wire() {
         let mut headers = headers();
         headers.remove("link");
         let mut lines = Vec::new();

@@ -1,51 +1,52 @@
-//! A fill: a response on its way into the store, read by its clients as it grows (RFC 9111 §3.3).
+//! A fill: a response on its way into the store, which its clients read as it grows (RFC 9111
+//! §3.3).
 //!
-//! While a fill *retains*, it keeps every byte, so that a reader may join late and the whole can be
-//! stored. When it outgrows a limit it lets go: from then on it holds a window, waits for its
+//! While a fill *retains*, it keeps every byte: a reader may join late, and the whole can be
+//! stored. A fill that outgrows a limit stops retaining: it then keeps a window, waits for its
 //! slowest reader, takes no new ones, and is not stored.
 
 mod budget;
 mod reader;
 mod state;
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-use state::{FillState, ReaderSlot};
+use state::FillState;
 
 pub use budget::FillBudget;
 pub use reader::FillReader;
 
 /// How far a fill that no longer retains may run ahead of its slowest reader, in bytes.
 const WINDOW_BYTES: u64 = 256 * 1024;
-/// A fill without readers goes on when no more than this is missing, in bytes.
+/// A fill without readers goes on if it misses no more than this, in bytes, or than half of its
+/// length.
 const NEARLY_DONE_BYTES: u64 = 1024 * 1024;
 
-/// Why a body ended before its end.
+/// Why a body ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FillError {
-    /// The next hop broke off, fell silent, or sent another length than it had announced.
+    /// The next hop closed the connection, fell silent, or sent another length than it announced.
     #[error("the response was cut short")]
     CutShort,
-    /// Nobody reads any more.
+    /// All clients have left.
     #[error("nobody reads the response any more")]
     Abandoned,
 }
 
-/// What a fill may keep.
+/// The memory that a fill may use.
 #[derive(Clone, Debug)]
 pub struct FillLimits {
     /// The largest body that is retained, in bytes.
     pub max_object: u64,
-    /// Shared by all fills.
+    /// The memory that all fills share.
     pub budget: Arc<FillBudget>,
 }
 
-/// The content of a response as far as it has come.
+/// The content of a response, as far as it was received.
 #[derive(Debug)]
 pub struct Fill {
     length: Option<u64>,
@@ -54,52 +55,30 @@ pub struct Fill {
 }
 
 impl Fill {
-    /// A fill of `length` bytes, where that is known. One that `retain` does not ask to be kept
-    /// holds a window from the start.
+    /// A fill of `length` bytes, if that is known. Without `retain`, or if it is longer than
+    /// `max_object`, it keeps only a window from the start.
     pub fn new(length: Option<u64>, limits: FillLimits, retain: bool) -> Arc<Fill> {
         let retains = retain && length.is_none_or(|length| length <= limits.max_object);
         Arc::new(Fill {
             length,
             limits,
-            state: Mutex::new(FillState {
-                pieces: VecDeque::new(),
-                joined: 0,
-                base: 0,
-                received: 0,
-                reserved: 0,
-                retains,
-                end: None,
-                readers: Vec::new(),
-                writer: None,
-            }),
+            state: Mutex::new(FillState::new(retains)),
         })
     }
 
-    /// The length that was announced.
+    /// The announced length, in bytes.
     pub fn length(&self) -> Option<u64> {
         self.length
     }
 
-    /// A reader from the first byte; none when the fill no longer has it, or broke off.
+    /// A reader that begins with the first byte. `None` if the fill no longer has that byte, or
+    /// failed.
     pub fn reader(self: &Arc<Fill>) -> Option<FillReader> {
         let mut state = self.lock();
         if (!state.retains && state.base > 0) || matches!(state.end, Some(Err(_))) {
             return None;
         }
-        let reader = Some(ReaderSlot {
-            offset: 0,
-            waker: None,
-        });
-        let slot = match state.readers.iter().position(Option::is_none) {
-            Some(free) => {
-                state.readers[free] = reader;
-                free
-            }
-            None => {
-                state.readers.push(reader);
-                state.readers.len() - 1
-            }
-        };
+        let slot = state.add_reader();
         Some(FillReader {
             fill: Arc::clone(self),
             slot,
@@ -107,11 +86,11 @@ impl Fill {
         })
     }
 
-    /// Adds a piece of the body; waits for the slowest reader where the fill no longer retains.
+    /// Adds a piece of the body. If the fill doesn't retain, waits for its slowest reader.
     ///
     /// # Errors
-    /// [`FillError::Abandoned`] when nobody reads and the rest is not worth fetching;
-    /// [`FillError::CutShort`] when the body is longer than announced.
+    /// [`FillError::Abandoned`] if all clients have left and the rest is not worth fetching;
+    /// [`FillError::CutShort`] if the body is longer than announced.
     pub async fn push(&self, piece: Bytes) -> Result<(), FillError> {
         poll_fn(|context| self.poll_room(context)).await?;
         let mut state = self.lock();
@@ -122,7 +101,7 @@ impl Fill {
         if state.retains
             && !(received <= self.limits.max_object && self.limits.budget.take(piece.len() as u64))
         {
-            state.let_go(&self.limits.budget);
+            state.stop_retaining(&self.limits.budget);
         }
         if state.retains {
             state.reserved += piece.len() as u64;
@@ -133,10 +112,11 @@ impl Fill {
         Ok(())
     }
 
-    /// Ends the body. Where the fill retained all of it, its pieces come back for the store.
+    /// Ends the body. Returns its pieces for the store if the fill retained them. Readers learn of
+    /// the end by [`Fill::complete`].
     ///
     /// # Errors
-    /// [`FillError::CutShort`] when less came than announced.
+    /// [`FillError::CutShort`] if the body is shorter than announced; readers see it too.
     pub fn finish(&self) -> Result<Option<Vec<Bytes>>, FillError> {
         let mut state = self.lock();
         if self.length.is_some_and(|length| state.received < length) {
@@ -147,14 +127,14 @@ impl Fill {
         Ok(state.kept())
     }
 
-    /// What has come, where the fill has kept all of it.
+    /// The pieces received so far, if the fill retains them.
     pub fn kept(&self) -> Option<Vec<Bytes>> {
         self.lock().kept()
     }
 
-    /// Tells the readers that no more will come, once the whole is where new requests find it.
-    /// `pieces` take the place of those that were collected, so that slow readers and the store
-    /// share memory.
+    /// Tells the readers that the body is complete: call it once new requests find the response in
+    /// the store. `pieces` replace the collected ones, so that slow readers and the store share
+    /// memory.
     pub fn complete(&self, pieces: Option<&[Bytes]>) {
         let mut state = self.lock();
         if let Some(pieces) = pieces {
@@ -166,7 +146,7 @@ impl Fill {
         state.wake_readers();
     }
 
-    /// Ends the body before its end; readers see the error, and a client sees its connection cut.
+    /// Ends the body early. Readers get the error; a client sees its connection cut.
     pub fn fail(&self, error: FillError) {
         let mut state = self.lock();
         if state.end.is_none() {
@@ -175,7 +155,7 @@ impl Fill {
         state.wake_readers();
     }
 
-    /// Waits until nobody reads and the rest is not worth fetching.
+    /// Waits until all clients have left and the rest is not worth fetching.
     pub async fn abandoned(&self) {
         poll_fn(|context| {
             let mut state = self.lock();
@@ -190,17 +170,13 @@ impl Fill {
         .await;
     }
 
+    /// Waits until the window has room.
     fn poll_room(&self, context: &mut Context<'_>) -> Poll<Result<(), FillError>> {
         let mut state = self.lock();
-        let slowest = state
-            .readers
-            .iter()
-            .flatten()
-            .map(|reader| reader.offset)
-            .min();
-        match slowest {
-            None if !state.retains => Poll::Ready(Err(FillError::Abandoned)),
-            None if !self.is_nearly_done(&state) => Poll::Ready(Err(FillError::Abandoned)),
+        match state.slowest_offset() {
+            None if !state.retains || !self.is_nearly_done(&state) => {
+                Poll::Ready(Err(FillError::Abandoned))
+            }
             Some(offset) if !state.retains && state.received - offset >= WINDOW_BYTES => {
                 state.writer = Some(context.waker().clone());
                 Poll::Pending

@@ -1,4 +1,4 @@
-//! Which keys carry which surrogate key.
+//! The index of surrogate keys: under which keys responses that carry them are stored.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -10,23 +10,23 @@ use foldhash::quality::RandomState;
 
 use super::{Key, Variants};
 
-/// Surrogate keys to keys.
+/// From surrogate keys to keys.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     tags: Mutex<Tags>,
     hasher: RandomState,
 }
 
-/// Which keys carry which surrogate key, and how many times: a list of variants that replaces
-/// another is noted before the other is forgotten.
+/// Entries, and how many lists of variants each comes from: a new list is remembered before the one
+/// that it replaces is forgotten.
 ///
-/// A tree, since no change to it moves more than a few of its nodes: a hash table moves all that it
-/// holds when it grows, and at some hundred thousand keys requests would wait for that.
+/// A tree, since a change moves only a few of its nodes. A hash table moves all of its entries when
+/// it grows; with some hundred thousand keys, requests would wait for that.
 type Tags = BTreeMap<TagEntry, u32>;
 
 /// A key under a surrogate key. Ordered by hashes first, so that a comparison seldom reads a key.
 ///
-/// Of the surrogate key only a hash is kept: where two have the same, a purge of one looks at the
+/// The surrogate key is kept as a hash only. If two share a hash, a purge of one looks at the
 /// responses of both, and takes those whose fields have it.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct TagEntry {
@@ -36,28 +36,28 @@ struct TagEntry {
 }
 
 impl Index {
-    /// Notes the surrogate keys of `variants`, which is entering a map.
+    /// Adds the surrogate keys of `variants`, which are about to enter a map.
     pub(super) fn remember(&self, key: &Key, variants: &Variants) {
-        self.each_tag(key, variants, |tags, tagged| {
-            *tags.entry(tagged).or_default() += 1
+        self.each_entry(key, variants, |tags, entry| {
+            *tags.entry(entry).or_default() += 1
         });
     }
 
-    /// Forgets those of `variants`, which has left a map.
+    /// Removes the surrogate keys of `variants`, which have left a map.
     pub(super) fn forget(&self, key: &Key, variants: &Variants) {
-        self.each_tag(key, variants, |tags, tagged| {
-            let Entry::Occupied(mut times) = tags.entry(tagged) else {
+        self.each_entry(key, variants, |tags, entry| {
+            let Entry::Occupied(mut count) = tags.entry(entry) else {
                 return;
             };
-            match *times.get() {
-                1 => drop(times.remove()),
-                _ => *times.get_mut() -= 1,
+            match *count.get() {
+                1 => drop(count.remove()),
+                _ => *count.get_mut() -= 1,
             }
         });
     }
 
-    fn each_tag(&self, key: &Key, variants: &Variants, change: impl Fn(&mut Tags, TagEntry)) {
-        // Where there are none, no lock is needed.
+    fn each_entry(&self, key: &Key, variants: &Variants, change: impl Fn(&mut Tags, TagEntry)) {
+        // Without surrogate keys, no lock is needed.
         let mut held = None;
         variants.each_tag(|tag| {
             let (tags, key_hash) = held.get_or_insert_with(|| (lock(&self.tags), self.hash(key)));
@@ -72,10 +72,10 @@ impl Index {
         });
     }
 
-    /// The first `most` of the keys under which a response carries `tag` that come after the key
-    /// `after` in an order of their own; of all keys without it. Whoever goes on after the last one
-    /// until there is none gets every key that is there all the while, once, whatever comes and
-    /// goes meanwhile; perhaps others too.
+    /// Keys under which a response carries `tag`, at most `most`, in an order of the index's own:
+    /// those after the key `after`, or the first ones. A caller that goes on after the last key
+    /// until no more come gets every key that stays in the index meanwhile, once, and perhaps
+    /// others.
     pub(super) fn tagged(&self, tag: &str, after: Option<&Key>, most: usize) -> Vec<Key> {
         let tag_hash = self.hash(tag);
         let start = match after {
@@ -93,9 +93,9 @@ impl Index {
         let tags = lock(&self.tags);
         let of_tag = tags
             .range((start, Unbounded))
-            .map(|(tagged, _)| tagged)
-            .take_while(|tagged| tagged.tag_hash == tag_hash);
-        of_tag.take(most).map(|tagged| tagged.key.clone()).collect()
+            .map(|(entry, _)| entry)
+            .take_while(|entry| entry.tag_hash == tag_hash);
+        of_tag.take(most).map(|entry| entry.key.clone()).collect()
     }
 
     fn hash(&self, of: impl Hash) -> u32 {
@@ -115,7 +115,7 @@ mod tests {
     use crate::store::tests::{carrying, key};
 
     #[test]
-    fn no_key_is_missed_while_others_come_and_go() {
+    fn every_key_that_stays_is_found_while_others_come_and_go() {
         let (index, carries) = (Index::default(), carrying(&["tag"]));
         let key = |number: usize| key(&format!("/{number}"), None);
         (0..1_000).for_each(|number| index.remember(&key(number), &carries));
@@ -123,7 +123,7 @@ mod tests {
         let mut keys = index.tagged("tag", None, 30);
         while let Some(last) = keys.last() {
             assert!(keys.len() <= 30 && keys.iter().all(|key| seen.insert(key.clone())));
-            // Some that were seen go, as a purge has it; so do others, and new ones come.
+            // Some that were seen leave, as in a purge; others leave too, and new ones come.
             keys.iter()
                 .step_by(2)
                 .for_each(|key| index.forget(key, &carries));
@@ -137,27 +137,28 @@ mod tests {
     }
 
     #[test]
-    fn each_key_is_told_under_its_own_tags() {
+    fn each_key_is_found_under_its_own_surrogate_keys() {
         let index = Index::default();
         let (own, shared) = (["a", "b", "c"], key("/shared", None));
         own.iter()
             .for_each(|tag| index.remember(&key(tag, None), &carrying(&[tag])));
         index.remember(&shared, &carrying(&own));
-        let told = |tag: &str| {
+        let found = |tag: &str| {
             index
                 .tagged(tag, None, 10)
                 .into_iter()
                 .collect::<HashSet<_>>()
         };
-        own.iter()
-            .for_each(|tag| assert_eq!(told(tag), HashSet::from([key(tag, None), shared.clone()])));
+        own.iter().for_each(|tag| {
+            assert_eq!(found(tag), HashSet::from([key(tag, None), shared.clone()]))
+        });
         index.forget(&shared, &carrying(&own));
         own.iter()
-            .for_each(|tag| assert_eq!(told(tag), HashSet::from([key(tag, None)])));
+            .for_each(|tag| assert_eq!(found(tag), HashSet::from([key(tag, None)])));
     }
 
     #[test]
-    fn a_key_is_forgotten_with_the_last_response_that_carries_the_tag() {
+    fn a_key_leaves_with_the_last_response_that_carries_the_surrogate_key() {
         let (index, key) = (Index::default(), key("/a", None));
         let (before, after) = (carrying(&["tag", "tag", "other"]), carrying(&["tag"]));
         index.remember(&key, &before);
@@ -168,7 +169,7 @@ mod tests {
         index.forget(&key, &after);
         assert_eq!(index.tagged("tag", None, 10), []);
         assert!(lock(&index.tags).is_empty());
-        // One that was never noted is no harm.
+        // Removing an unknown entry does nothing.
         index.forget(&key, &carrying(&["tag"]));
     }
 }

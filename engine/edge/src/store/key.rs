@@ -7,10 +7,11 @@ use std::sync::Arc;
 use super::weight::{ARC_BYTES, ENTRY_BYTES, allocated};
 use tero_semantics::key;
 
-/// What the key of a response in parts has at its end: a third line, which no key of a request has.
+/// The end of the key under which parts of a response are stored: a third line, which the key of a
+/// request never has.
 pub(super) const PARTS: &[u8] = b"\nparts";
 
-/// A primary key as `semantics::key` writes it.
+/// A primary key as `semantics::key` writes it. Cheap to clone: clones share their bytes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key(Arc<[u8]>);
 
@@ -20,8 +21,7 @@ impl Key {
         Key(bytes.into())
     }
 
-    /// The key of what is stored in parts of the response under the key `bytes`. No request has
-    /// such a key.
+    /// The key for parts of the response whose key is `bytes`.
     pub(super) fn of_parts(bytes: &[u8]) -> Key {
         Key([bytes, PARTS].concat().into())
     }

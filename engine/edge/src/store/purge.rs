@@ -1,5 +1,5 @@
-//! What operators and unsafe requests remove: which stored responses that is, how it goes on in
-//! shares, and what it means for fetches under way.
+//! Purges: which stored responses an operator or an unsafe request removes, share by share, and
+//! what that means for fetches under way.
 
 mod history;
 
@@ -12,80 +12,82 @@ use tero_semantics::timestamp::Timestamp;
 
 pub(super) use history::PurgeHistory;
 
-/// How many keys are one share of a purge.
+/// Keys in one share of a purge.
 pub(super) const PURGED_AT_ONCE: usize = 64;
 
-/// Which stored responses a purge means.
+/// The stored responses that a purge means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PurgeScope {
-    /// Those under these keys, written as `semantics::key` does.
+    /// The responses of these keys, written as `semantics::key` does.
     Keys(Vec<Vec<u8>>),
-    /// Those of a site that carry a surrogate key; of every site where `site` is none.
+    /// The responses that carry a surrogate key.
     Tag {
-        /// The site's index.
+        /// The index of their site; `None` for every site.
         site: Option<usize>,
         /// The surrogate key.
         tag: String,
     },
-    /// Those whose absolute URL begins so.
+    /// The responses whose absolute URL begins with this.
     Prefix(String),
-    /// Those of a site, by its index.
+    /// The responses of the site with this index.
     Site(usize),
 }
 
-/// Whether purged responses are dropped, or kept as stale.
+/// What a purge does with the responses that it means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PurgeMode {
-    /// Dropped.
+    /// Drops them.
     Hard,
-    /// Marked stale: revalidated before reuse, served while the origin fails.
+    /// Marks them stale: they are revalidated before reuse, and served while the origin fails.
     Soft,
 }
 
-/// A purge under way, in shares: whoever purges can let others have their turn in between.
+/// A purge under way. It runs in shares, between which its thread can do other work.
 #[derive(Debug)]
 pub struct PurgeProgress {
-    target: PurgeScope,
-    purge: PurgeMode,
+    scope: PurgeScope,
+    mode: PurgeMode,
     now: Timestamp,
-    /// What is left to go through, but for a surrogate key.
+    /// The keys to go through. Empty for a surrogate key, whose keys come from the index.
     keys: std::vec::IntoIter<Key>,
-    /// The last key of the last share.
+    /// The last key of the latest share.
     last: Option<Key>,
 }
 
-/// A point in the order of purges. What was fetched before a purge must not be stored after it.
+/// A point in the order of purges. A response that was fetched before a purge of it must not be
+/// stored after the purge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PurgePoint(u64);
 
 impl PurgePoint {
-    /// How many purges lie between an earlier point and this one.
+    /// The number of purges between an earlier point and this one.
     pub fn purges_since(self, earlier: PurgePoint) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
 }
 
 impl Store {
-    /// Where the order of purges stands now: to be taken before the fetch of what is to be stored.
+    /// The present point in the order of purges. Take it before the fetch of a response that is to
+    /// be stored.
     pub fn purge_point(&self) -> PurgePoint {
         PurgePoint(self.purges.point())
     }
 
-    /// Whether what is fetched for `key` since `since` may have been purged.
+    /// Whether a purge since `since` may have meant a response of `key`, whatever its head.
     pub fn may_be_purged(&self, key: &[u8], since: PurgePoint) -> bool {
         self.purges
             .latest(since.0..self.purges.point(), key, |_| true)
             .is_some()
     }
 
-    /// Whether a purge since `since` meant a response of this head under `key`.
+    /// Whether a purge since `since` meant a response with this head under `key`.
     pub fn is_purged(&self, key: &[u8], head: &StoredHead, since: PurgePoint) -> bool {
         self.purged_between(key, head, since, self.purge_point())
             .is_some()
     }
 
-    /// The latest purge between `since` and `until` that meant a response of this head under `key`:
-    /// a number that is the same for all that find the same one.
+    /// The number of the latest purge between `since` and `until` that meant a response with this
+    /// head under `key`. All callers that find the same purge get the same number.
     pub fn purged_between(
         &self,
         key: &[u8],
@@ -94,84 +96,76 @@ impl Store {
         until: PurgePoint,
     ) -> Option<u64> {
         self.purges
-            .latest(since.0..until.0, key, |target| target.selects(head))
+            .latest(since.0..until.0, key, |scope| scope.selects(head))
     }
 
-    /// Purges what `target` names and returns how many stored responses that were. Not for a thread
-    /// that serves requests, but it leaves a core that it shares with one after each share.
-    pub fn purge(&self, target: &PurgeScope, purge: PurgeMode, now: Timestamp) -> u64 {
-        let mut purging = self.begin_purge(target.clone(), purge, now);
+    /// Purges all responses of `scope`. Returns how many stored responses those were. Not for a
+    /// thread that serves requests; after each share it yields to one on the same core.
+    pub fn purge(&self, scope: &PurgeScope, mode: PurgeMode, now: Timestamp) -> u64 {
+        let mut progress = self.begin_purge(scope.clone(), mode, now);
         let mut purged = 0;
-        while let Some(more) = self.purge_share(&mut purging) {
+        while let Some(more) = self.purge_share(&mut progress) {
             purged += more;
             std::thread::yield_now();
         }
         purged
     }
 
-    /// Begins a purge: what is on its way from the next hop now will not be stored. What is stored
-    /// goes by [`Store::purge_share`]. Looks through all of the store for a prefix or a site.
-    pub fn begin_purge(
-        &self,
-        target: PurgeScope,
-        purge: PurgeMode,
-        now: Timestamp,
-    ) -> PurgeProgress {
-        // First the note for fetches under way, then what is stored: nothing slips through between.
-        self.purges.note(&target);
-        let keys = match &target {
+    /// Begins a purge. Responses of `scope` that are on their way from the next hop won't be
+    /// stored; [`Store::purge_share`] purges the stored ones. For a prefix or a site, this reads
+    /// through the whole store.
+    pub fn begin_purge(&self, scope: PurgeScope, mode: PurgeMode, now: Timestamp) -> PurgeProgress {
+        // Fetches under way learn of it first, then the stored responses are purged: so a response
+        // can't escape between the two.
+        self.purges.add(&scope);
+        let keys = match &scope {
             PurgeScope::Tag { .. } => Vec::new(),
             PurgeScope::Keys(keys) => keys
                 .iter()
                 .flat_map(|key| [Key::new(key), Key::of_parts(key)])
                 .collect(),
-            PurgeScope::Prefix(_) | PurgeScope::Site(_) => self.keys_matching(&target),
+            PurgeScope::Prefix(_) | PurgeScope::Site(_) => self.keys_matching(&scope),
         };
         PurgeProgress {
-            target,
-            purge,
+            scope,
+            mode,
             now,
             keys: keys.into_iter(),
             last: None,
         }
     }
 
-    /// Purges the next share, some tenths of a millisecond's work, and returns how many stored
-    /// responses that were; none when there is nothing left.
-    pub fn purge_share(&self, purging: &mut PurgeProgress) -> Option<u64> {
-        let keys: Vec<Key> = match &purging.target {
+    /// Purges the next share, which takes some tenths of a millisecond. Returns how many stored
+    /// responses it purged; `None` when the purge is complete.
+    pub fn purge_share(&self, progress: &mut PurgeProgress) -> Option<u64> {
+        let keys: Vec<Key> = match &progress.scope {
             PurgeScope::Tag { tag, .. } => {
                 self.index
-                    .tagged(tag, purging.last.as_ref(), PURGED_AT_ONCE)
+                    .tagged(tag, progress.last.as_ref(), PURGED_AT_ONCE)
             }
             PurgeScope::Keys(_) | PurgeScope::Prefix(_) | PurgeScope::Site(_) => {
-                purging.keys.by_ref().take(PURGED_AT_ONCE).collect()
+                progress.keys.by_ref().take(PURGED_AT_ONCE).collect()
             }
         };
-        purging.last = Some(keys.last()?.clone());
-        let change = |stored: &Arc<StoredResponse>| match purging.purge {
-            _ if !purging.target.selects(&stored.head) => Some(Arc::clone(stored)),
-            PurgeMode::Hard => None,
-            PurgeMode::Soft => Some(Arc::new(
-                stored.with_freshness(stored.head.freshness.made_stale(purging.now)),
-            )),
-        };
+        progress.last = Some(keys.last()?.clone());
+        let change = |stored: &Arc<StoredResponse>| progress.purged(stored);
         Some(keys.iter().map(|key| self.rewrite(key, &change)).sum())
     }
 
-    fn keys_matching(&self, target: &PurgeScope) -> Vec<Key> {
-        // What moves from one map to the other meanwhile is found in one of them.
+    fn keys_matching(&self, scope: &PurgeScope) -> Vec<Key> {
+        // `warmed` twice: a key that moves to the other map meanwhile, in either direction, is
+        // found.
         let maps = self
             .warmed
             .iter()
             .chain(self.main.iter())
             .chain(self.warmed.iter());
         let is_meant = |key: &Key, variants: &Variants| {
-            target.may_have(key.as_bytes())
+            scope.may_have(key.as_bytes())
                 && variants
                     .all()
                     .iter()
-                    .any(|stored| target.selects(&stored.head))
+                    .any(|stored| scope.selects(&stored.head))
         };
         let mut keys: Vec<Key> = maps
             .filter(|(key, variants)| is_meant(key, variants))
@@ -183,8 +177,25 @@ impl Store {
     }
 }
 
+impl PurgeProgress {
+    /// What becomes of a stored response under a key that may be meant: nothing, if it is not
+    /// meant.
+    fn purged(&self, stored: &Arc<StoredResponse>) -> Option<Arc<StoredResponse>> {
+        if !self.scope.selects(&stored.head) {
+            return Some(Arc::clone(stored));
+        }
+        match self.mode {
+            PurgeMode::Hard => None,
+            PurgeMode::Soft => {
+                let stale = stored.head.freshness.made_stale(self.now);
+                Some(Arc::new(stored.with_freshness(stale)))
+            }
+        }
+    }
+}
+
 impl PurgeScope {
-    /// Whether a response under this key may be meant; not asked of a target that names keys.
+    /// Whether it may mean a response of this key. Not for [`PurgeScope::Keys`].
     pub(super) fn may_have(&self, key: &[u8]) -> bool {
         match self {
             PurgeScope::Prefix(prefix) => key::url_of(key).starts_with(prefix.as_str()),
@@ -192,7 +203,7 @@ impl PurgeScope {
         }
     }
 
-    /// Whether a response of this head under a key that may be meant is meant.
+    /// Whether it means a response with this head, under a key that it may mean.
     pub(super) fn selects(&self, head: &StoredHead) -> bool {
         match self {
             PurgeScope::Keys(_) | PurgeScope::Prefix(_) => true,

@@ -1,4 +1,4 @@
-//! A stored response: head, body, and what decides over its reuse (RFC 9111 §3).
+//! A stored response: head, body, and the facts that decide on its reuse (RFC 9111 §3).
 
 mod body;
 
@@ -17,48 +17,48 @@ use tero_semantics::vary::SecondaryKey;
 
 pub use body::StoredBody;
 
-/// The head of a stored response, and what decides over its reuse.
+/// The head of a stored response, and the facts that decide on its reuse.
 #[derive(Clone, Debug)]
 pub struct StoredHead {
-    /// Status of the response.
+    /// The status of the response.
     pub status: StatusCode,
-    /// Its end-to-end fields (§3.1), with its surrogate keys, sorted, and why the policies decided
-    /// so.
+    /// Its end-to-end fields (§3.1), its surrogate keys in ascending order, and the policies'
+    /// reason.
     pub fields: StoredFields,
     /// Its lifetime and age.
     pub freshness: Freshness,
-    /// Which requests select it (§4.1).
+    /// The request fields that select it (§4.1).
     pub secondary_key: SecondaryKey,
-    /// How long browsers may keep it, in seconds, where a policy says so.
+    /// The lifetime for browsers, in seconds, if a policy sets one.
     pub browser_ttl_secs: Option<u32>,
     /// The index of the site that it belongs to.
     pub site: u32,
-    /// The run of a warming plan that fetched it; 0 where a visitor did.
+    /// The run of a warming plan that fetched it; 0 if it was fetched for a visitor.
     pub warm_run: u64,
 }
 
-/// A response kept under a key.
+/// A response stored under a key.
 #[derive(Debug)]
 pub struct StoredResponse {
     /// Its head.
     pub head: StoredHead,
-    /// Its content; of a part, the runs that are there, one after the other.
+    /// Its content; of a part, the stored runs one after the other.
     pub body: StoredBody,
-    /// Which bytes of the whole those are, where they are not all. Such a response lies under a key
-    /// of its own ([`super::Store::part`]), so that no look-up takes it for a whole one.
+    /// The runs in `body`; `None` if it is the whole content. A part is stored under a key of its
+    /// own ([`super::Store::part`]), so that no look-up takes it for a whole response.
     pub parts: Option<Box<ByteRuns>>,
-    /// Requests answered from it that have not been counted as popularity yet.
+    /// Requests answered from it that don't count as popularity yet.
     pub uncounted_hits: AtomicU32,
-    /// Those that have.
+    /// Requests answered from it that count as popularity.
     pub counted_hits: AtomicU32,
     /// Whether a visitor has been answered from it.
     pub used: AtomicBool,
-    /// Tells this stored response from every other, also under the same key.
+    /// A number that no other stored response of the process has, under any key.
     pub id: u64,
 }
 
 impl StoredResponse {
-    /// A stored response that nobody has used yet.
+    /// A whole response that was never used.
     pub fn new(head: StoredHead, body: StoredBody) -> StoredResponse {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -74,8 +74,7 @@ impl StoredResponse {
         }
     }
 
-    /// What is stored of a response that is not all there: `body` holds the bytes of `parts`, one
-    /// run after the other.
+    /// A part of a response: `body` holds the bytes of `parts`, one run after the other.
     pub fn of_parts(head: StoredHead, body: StoredBody, parts: ByteRuns) -> StoredResponse {
         StoredResponse {
             parts: Some(Box::new(parts)),
@@ -90,8 +89,8 @@ impl StoredResponse {
             .map_or(self.body.len(), |parts| parts.length())
     }
 
-    /// The bytes of `range` of the whole content, as pieces that share what is stored; none where
-    /// they are not all there.
+    /// The bytes of `range` of the whole content, as pieces that share the stored memory. `None` if
+    /// some of them are missing.
     pub fn slice(&self, range: &std::ops::Range<u64>) -> Option<Vec<Bytes>> {
         let place = match &self.parts {
             None => (range.end <= self.body.len()).then(|| range.clone()),
@@ -100,38 +99,37 @@ impl StoredResponse {
         place.map(|place| self.body.slice(place))
     }
 
-    /// This part and another of the same response, whose fields count from now on (§3.4); whole
-    /// where nothing is missing any more. `new` alone where the two are not of the same response or
-    /// would be more than `most` bytes.
+    /// This part combined with a new one, of one run, whose fields count from now on (§3.4). A
+    /// whole response if nothing is missing any more; `new` alone if the two are not of one
+    /// response. Of this part, the shortest runs are left out if the result would exceed `most`
+    /// bytes.
     pub fn combined(&self, new: StoredResponse, most: u64) -> StoredResponse {
-        let (Some(held), Some(parts)) = (&self.parts, &new.parts) else {
+        let (Some(held), Some(added)) = (&self.parts, &new.parts) else {
             return new;
         };
-        let runs = parts.runs();
-        let ([run], true) = (
-            runs,
-            held.length() == parts.length() && self.is_combinable(&new),
-        ) else {
+        let [run] = added.runs() else { return new };
+        if held.length() != added.length() || !self.is_combinable(&new) {
             return new;
-        };
+        }
         let (parts, pieces) = held.with(run, most);
         let body = pieces.into_iter().flat_map(|piece| match piece {
             RunPiece::Kept(place) => self.body.cut(place),
             RunPiece::New => new.body.pieces().to_vec(),
         });
         let body = StoredBody::new(body.collect());
-        let mut fields = updated_fields(
-            &self.head.fields.to_headers(0),
-            &new.head.fields.to_headers(0),
-        );
-        fields.remove(http::header::CONTENT_RANGE);
-        let head = StoredHead {
-            fields: new.head.fields.with_headers(&fields),
-            ..new.head
-        };
+        let head = self.combined_head(new.head);
         StoredResponse {
             parts: parts.map(Box::new),
             ..StoredResponse::new(head, body)
+        }
+    }
+
+    fn combined_head(&self, new: StoredHead) -> StoredHead {
+        let mut fields = updated_fields(&self.head.fields.to_headers(0), &new.fields.to_headers(0));
+        fields.remove(http::header::CONTENT_RANGE);
+        StoredHead {
+            fields: new.fields.with_headers(&fields),
+            ..new
         }
     }
 
@@ -155,13 +153,14 @@ impl StoredResponse {
             + self.body.weight()
     }
 
-    /// The same content under another head: as a 304 gives it (§4.3.4), or with another lifetime.
+    /// The same content under another head: the one that a 304 gives (§4.3.4), or one with another
+    /// lifetime.
     pub fn with_head(&self, head: StoredHead) -> StoredResponse {
         let new = StoredResponse {
             parts: self.parts.clone(),
             ..StoredResponse::new(head, self.body.clone())
         };
-        // To another run it is a response of its own.
+        // For another run it is a response of its own.
         let used = self.used.load(Ordering::Relaxed) && new.head.warm_run == self.head.warm_run;
         new.used.store(used, Ordering::Relaxed);
         new.uncounted_hits.store(

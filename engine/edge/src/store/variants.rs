@@ -10,7 +10,7 @@ use super::stored::StoredResponse;
 #[derive(Clone, Debug)]
 pub struct Variants(VariantList);
 
-/// One needs no list.
+/// A single response needs no list.
 #[derive(Clone, Debug)]
 enum VariantList {
     One(Arc<StoredResponse>),
@@ -25,14 +25,14 @@ impl Variants {
         }
     }
 
-    /// The response that `request` selects (§4.1): of several, the latest.
+    /// The response that a request with these fields selects (§4.1): of several, the latest.
     pub fn select(&self, request: &HeaderMap) -> Option<&Arc<StoredResponse>> {
         self.all()
             .iter()
             .find(|stored| stored.head.secondary_key.selects(request))
     }
 
-    /// All of them.
+    /// All responses, the latest first.
     pub fn all(&self) -> &[Arc<StoredResponse>] {
         match &self.0 {
             VariantList::One(one) => std::slice::from_ref(one),
@@ -40,7 +40,7 @@ impl Variants {
         }
     }
 
-    /// Calls `each` with every surrogate key that one of them carries.
+    /// Calls `each` once with every surrogate key of these responses.
     pub(super) fn each_tag(&self, mut each: impl FnMut(&str)) {
         match &self.0 {
             VariantList::One(one) => one.head.fields.tags().for_each(each),
@@ -56,13 +56,13 @@ impl Variants {
         }
     }
 
+    /// The memory that they use, in bytes, without their key.
     pub(super) fn weight(&self) -> u64 {
         self.all().iter().map(|stored| stored.weight()).sum()
     }
 }
 
-/// Whether a new response takes the place of an old one: the requests that select them are the
-/// same.
+/// Whether a new response replaces an old one: the same requests select both.
 pub(super) fn is_same_variant(old: &StoredResponse, new: &StoredResponse) -> bool {
     old.head.secondary_key == new.head.secondary_key
 }

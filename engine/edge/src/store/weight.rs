@@ -1,21 +1,22 @@
-//! What allocations cost, so that `[cache] memory` is memory and not a sum of lengths.
+//! The memory that allocations use, so that `[cache] memory` bounds memory and not a sum of
+//! lengths.
 
 /// The two counters of an `Arc`.
 pub(super) const ARC_BYTES: usize = 16;
-/// What sharing a piece of bytes takes once it has been sent for the first time.
+/// What a shared piece of bytes needs beside its content, once it was sent for the first time.
 pub(super) const SHARED_BYTES: usize = 32;
-/// What a surrogate key costs in the index: its entry, in a tree whose nodes are two thirds full.
+/// What a surrogate key needs in the index: its entry, in a tree whose nodes are two thirds full.
 pub(super) const TAG_BYTES: usize = 50;
-/// What a key costs in moka beside its own bytes: the entry, its place in the queues and in the
+/// What a key needs in moka beside its own bytes: the entry, its place in the queues and in the
 /// hash table, its part of the frequency sketch.
 pub(super) const ENTRY_BYTES: usize = 400;
 
-/// Where jemalloc begins to give out whole pages, in bytes.
+/// Above this length, in bytes, jemalloc allocates whole pages.
 const LARGE: usize = 14 * 1024;
 const PAGE: usize = 4096;
 
-/// The bytes that an allocation of `length` takes: jemalloc has four sizes between a power of two
-/// and the next, and above [`LARGE`] only the pages that are used take memory.
+/// The memory that an allocation of `length` bytes uses, in bytes: jemalloc has four sizes between
+/// a power of two and the next, and above [`LARGE`] only the pages that are used count.
 pub(super) fn allocated(length: usize) -> usize {
     match length {
         0 => 0,
@@ -30,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn allocations_take_the_next_size_of_the_allocator() {
+    fn allocations_are_rounded_up_to_a_size_of_the_allocator() {
         for (length, taken) in [
             (0, 0),
             (1, 16),

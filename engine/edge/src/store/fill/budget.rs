@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How many bytes all fills together may retain.
+/// A bound on the bytes that all fills together retain.
 #[derive(Debug)]
 pub struct FillBudget {
     limit: u64,
@@ -24,6 +24,7 @@ impl FillBudget {
         self.used.load(Ordering::Relaxed)
     }
 
+    /// Takes `bytes`; returns false, and takes none, if the limit doesn't allow it.
     pub(super) fn take(&self, bytes: u64) -> bool {
         let taken = self
             .used
@@ -33,6 +34,7 @@ impl FillBudget {
         taken.is_ok()
     }
 
+    /// Returns `bytes` that were taken.
     pub(super) fn give_back(&self, bytes: u64) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
     }

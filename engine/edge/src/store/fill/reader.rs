@@ -9,7 +9,8 @@ use http_body::{Frame, SizeHint};
 
 use super::{Fill, FillError};
 
-/// Reads a fill from the first byte on; a [`http_body::Body`].
+/// Reads a fill from its first byte to its end; an [`http_body::Body`]. Dropping it leaves the
+/// fill.
 #[derive(Debug)]
 pub struct FillReader {
     pub(super) fill: Arc<Fill>,
@@ -18,7 +19,7 @@ pub struct FillReader {
 }
 
 impl FillReader {
-    /// Takes the next piece, or learns how the body ended.
+    /// The next piece, or how the body ended: `None` at its end, an error if it ended early.
     pub fn poll_piece(
         &mut self,
         context: &mut Context<'_>,

@@ -1,4 +1,4 @@
-//! The bytes of a fill, and who waits for more or for room.
+//! The bytes of a fill, and the tasks that wait for more of them or for room.
 
 use std::collections::VecDeque;
 use std::task::Waker;
@@ -8,32 +8,76 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::super::stored::StoredBody;
 use super::{FillBudget, FillError};
 
-/// Pieces smaller than this are joined as they come, so that an origin that sends single bytes does
-/// not cost a structure for each.
+/// Pieces smaller than this, in bytes, are joined as they come: an origin that sends single bytes
+/// shouldn't cost a structure for each.
 const JOIN_BELOW: usize = 16 * 1024;
+
+/// The changing part of a fill.
 #[derive(Debug)]
 pub(super) struct FillState {
     pub(super) pieces: VecDeque<Bytes>,
-    /// How many of the first pieces are as large as they are to be; counted while retaining.
+    /// How many of the first pieces have their final size. Only while retaining.
     pub(super) joined: usize,
-    /// The offset of the first byte of `pieces`: 0 while retaining.
+    /// The offset of the first byte in `pieces`: 0 while retaining.
     pub(super) base: u64,
+    /// Bytes received in all.
     pub(super) received: u64,
+    /// Bytes taken from the budget.
     pub(super) reserved: u64,
     pub(super) retains: bool,
     pub(super) end: Option<Result<(), FillError>>,
+    /// `None` is a free slot.
     pub(super) readers: Vec<Option<ReaderSlot>>,
+    /// The writer, while it waits for room or for the last reader to leave.
     pub(super) writer: Option<Waker>,
 }
 
+/// A reader of the fill.
 #[derive(Debug)]
 pub(super) struct ReaderSlot {
+    /// The offset of its next byte.
     pub(super) offset: u64,
+    /// The reader's task, while it waits for more.
     pub(super) waker: Option<Waker>,
 }
 
 impl FillState {
-    /// Copies: a piece of the read buffer would keep all of it alive.
+    /// No byte received, no reader.
+    pub(super) fn new(retains: bool) -> FillState {
+        FillState {
+            pieces: VecDeque::new(),
+            joined: 0,
+            base: 0,
+            received: 0,
+            reserved: 0,
+            retains,
+            end: None,
+            readers: Vec::new(),
+            writer: None,
+        }
+    }
+
+    /// Adds a reader at the first byte; returns its slot.
+    pub(super) fn add_reader(&mut self) -> usize {
+        let reader = Some(ReaderSlot {
+            offset: 0,
+            waker: None,
+        });
+        if let Some(free) = self.readers.iter().position(Option::is_none) {
+            self.readers[free] = reader;
+            return free;
+        }
+        self.readers.push(reader);
+        self.readers.len() - 1
+    }
+
+    /// The offset of the slowest reader; `None` without readers.
+    pub(super) fn slowest_offset(&self) -> Option<u64> {
+        let readers = self.readers.iter().flatten();
+        readers.map(|reader| reader.offset).min()
+    }
+
+    /// Copies `piece` to the end: a slice of the read buffer would keep all of it alive.
     pub(super) fn append(&mut self, piece: &[u8]) {
         if self.retains && self.loose_bytes() + piece.len() > StoredBody::ONE_PIECE as usize {
             self.join();
@@ -51,12 +95,12 @@ impl FillState {
         self.drop_read();
     }
 
-    /// Bytes of the pieces that have come since they were last joined.
+    /// Bytes of the pieces that came since pieces were last joined.
     fn loose_bytes(&self) -> usize {
         self.pieces.range(self.joined..).map(Bytes::len).sum()
     }
 
-    /// Makes one piece of them: the fewer there are, the fewer system calls send them.
+    /// Makes one piece of those. Fewer pieces take fewer system calls to send.
     fn join(&mut self) {
         if self.pieces.len() > self.joined + 1 {
             let mut joined = BytesMut::with_capacity(self.loose_bytes());
@@ -68,6 +112,7 @@ impl FillState {
         self.joined = self.pieces.len();
     }
 
+    /// All pieces, if they were retained.
     pub(super) fn kept(&mut self) -> Option<Vec<Bytes>> {
         if !self.retains {
             return None;
@@ -76,25 +121,20 @@ impl FillState {
         Some(self.pieces.iter().cloned().collect())
     }
 
-    pub(super) fn let_go(&mut self, budget: &FillBudget) {
+    /// Gives the budget back, and keeps from now on only what a reader still needs.
+    pub(super) fn stop_retaining(&mut self, budget: &FillBudget) {
         self.retains = false;
         self.joined = 0;
         budget.give_back(std::mem::take(&mut self.reserved));
         self.drop_read();
     }
 
-    /// Without the duty to retain, what every reader has had can go.
+    /// Drops the pieces that every reader has had, unless the fill retains.
     pub(super) fn drop_read(&mut self) {
         if self.retains || self.end.is_some() {
             return;
         }
-        let slowest = self
-            .readers
-            .iter()
-            .flatten()
-            .map(|reader| reader.offset)
-            .min()
-            .unwrap_or(self.received);
+        let slowest = self.slowest_offset().unwrap_or(self.received);
         while let Some(first) = self.pieces.front()
             && self.base + first.len() as u64 <= slowest
         {
@@ -103,6 +143,7 @@ impl FillState {
         }
     }
 
+    /// Wakes the readers that wait for more.
     pub(super) fn wake_readers(&mut self) {
         for reader in self.readers.iter_mut().flatten() {
             if let Some(waker) = reader.waker.take() {
@@ -111,13 +152,14 @@ impl FillState {
         }
     }
 
+    /// Wakes the writer, if it waits.
     pub(super) fn wake_writer(&mut self) {
         if let Some(writer) = self.writer.take() {
             writer.wake();
         }
     }
 
-    /// The bytes that are there from `offset` on, up to the end of their piece.
+    /// The bytes from `offset` to the end of their piece; `None` if they were not received yet.
     pub(super) fn after(&self, offset: u64) -> Option<Bytes> {
         let mut start = self.base;
         for piece in &self.pieces {

@@ -31,7 +31,7 @@ async fn a_late_reader_gets_the_body_from_its_first_byte() {
 }
 
 #[tokio::test]
-async fn a_body_that_outgrows_the_limit_reaches_its_reader_and_is_not_kept() {
+async fn a_body_beyond_max_object_reaches_its_reader_and_is_not_retained() {
     let fill = Fill::new(None, limits(10, 1_000), true);
     let reader = fill.reader().unwrap();
     fill.push(Bytes::from_static(b"12345678")).await.unwrap();
@@ -43,7 +43,7 @@ async fn a_body_that_outgrows_the_limit_reaches_its_reader_and_is_not_kept() {
 }
 
 #[tokio::test]
-async fn a_fill_beyond_the_budget_lets_go_and_the_budget_is_given_back() {
+async fn a_fill_beyond_the_budget_stops_retaining_and_gives_the_budget_back() {
     let limits = limits(1_000, 6);
     let fill = Fill::new(None, limits.clone(), true);
     let _reader = fill.reader().unwrap();
@@ -60,7 +60,7 @@ async fn a_fill_beyond_the_budget_lets_go_and_the_budget_is_given_back() {
 }
 
 #[tokio::test]
-async fn without_the_duty_to_retain_the_writer_waits_for_the_slowest_reader() {
+async fn the_writer_of_a_fill_that_does_not_retain_waits_for_the_slowest_reader() {
     let fill = Fill::new(None, limits(0, 0), true);
     let mut reader = fill.reader().unwrap();
     let piece = Bytes::from(vec![b'x'; WINDOW_BYTES as usize]);
@@ -78,7 +78,7 @@ async fn without_the_duty_to_retain_the_writer_waits_for_the_slowest_reader() {
 }
 
 #[tokio::test]
-async fn a_body_longer_or_shorter_than_announced_is_cut_short() {
+async fn a_body_of_another_length_than_announced_is_cut_short() {
     let fill = Fill::new(Some(4), limits(100, 100), true);
     let reader = fill.reader().unwrap();
     fill.push(Bytes::from_static(b"abc")).await.unwrap();
@@ -93,7 +93,7 @@ async fn a_body_longer_or_shorter_than_announced_is_cut_short() {
 }
 
 #[tokio::test]
-async fn a_fill_without_readers_goes_on_only_when_it_is_nearly_done() {
+async fn a_fill_without_readers_goes_on_only_if_it_is_nearly_done() {
     let length = 4 * NEARLY_DONE_BYTES;
     let fill = Fill::new(Some(length), limits(length, length), true);
     drop(fill.reader().unwrap());
@@ -121,7 +121,7 @@ async fn single_bytes_are_joined() {
 }
 
 #[tokio::test]
-async fn a_large_body_is_kept_in_few_pieces_while_it_is_read() {
+async fn a_large_body_is_retained_in_few_pieces_while_it_is_read() {
     let fill = Fill::new(None, limits(10_000_000, 10_000_000), true);
     let piece = |at: u8| Bytes::from(vec![at; 60_000]);
     let whole: Vec<u8> = (0..100).flat_map(piece).collect();
@@ -152,7 +152,7 @@ async fn a_large_body_is_kept_in_few_pieces_while_it_is_read() {
 }
 
 #[tokio::test]
-async fn single_bytes_are_joined_after_a_fill_has_let_go() {
+async fn single_bytes_are_joined_after_a_fill_stopped_retaining() {
     let fill = Fill::new(None, limits(3_000_000, 3_000_000), true);
     let _reader = fill.reader().unwrap();
     for _ in 0..3 {
@@ -165,7 +165,7 @@ async fn single_bytes_are_joined_after_a_fill_has_let_go() {
     for _ in 0..1_000 {
         fill.push(Bytes::from_static(b"a")).await.unwrap();
     }
-    assert_eq!(fill.lock().pieces.len(), 1, "the others have been read");
+    assert_eq!(fill.lock().pieces.len(), 1, "readers have had the others");
 }
 
 fn futures_poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {

@@ -1,4 +1,4 @@
-//! What was purged lately.
+//! The latest purges: what they mean for fetches that began before them.
 
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
@@ -10,8 +10,8 @@ use foldhash::quality::RandomState;
 use super::super::key::PARTS;
 use super::PurgeScope;
 
-/// How many purges are remembered for fetches under way. One that has been under way for longer
-/// than that many purges is taken to be purged.
+/// How many purges are remembered. A fetch that has been under way for more purges than that counts
+/// as purged.
 const REMEMBERED_PURGES: usize = 1024;
 
 /// The latest purges, in order.
@@ -23,47 +23,49 @@ pub(in crate::store) struct PurgeHistory {
 
 #[derive(Debug, Default)]
 struct PurgeRecord {
-    /// The number of the purge after the last of `latest`.
+    /// The number of the next purge: one more than that of the last in `latest`.
     next: u64,
     latest: VecDeque<PurgeTargets>,
 }
 
-/// What a purge has named.
+/// What a purge named.
 #[derive(Debug)]
 enum PurgeTargets {
-    /// Keys, by their hashes in order: a response whose key only has the same hash is not stored,
-    /// and fetched again.
+    /// Keys, as their hashes in ascending order. A response whose key shares a hash with one of
+    /// them isn't stored, and is fetched again.
     Keys(Box<[u64]>),
     Other(PurgeScope),
 }
 
 impl PurgeHistory {
+    /// The number of the next purge.
     pub(super) fn point(&self) -> u64 {
         lock(&self.record).next
     }
 
-    pub(super) fn note(&self, target: &PurgeScope) {
-        let named = match target {
+    /// Adds a purge; forgets the oldest beyond [`REMEMBERED_PURGES`].
+    pub(super) fn add(&self, scope: &PurgeScope) {
+        let targets = match scope {
             PurgeScope::Keys(keys) => {
                 let mut hashes: Box<[u64]> = keys.iter().map(|key| self.hash(key)).collect();
                 hashes.sort_unstable();
                 PurgeTargets::Keys(hashes)
             }
             PurgeScope::Tag { .. } | PurgeScope::Prefix(_) | PurgeScope::Site(_) => {
-                PurgeTargets::Other(target.clone())
+                PurgeTargets::Other(scope.clone())
             }
         };
-        let mut noted = lock(&self.record);
-        noted.next += 1;
-        noted.latest.push_back(named);
-        if noted.latest.len() > REMEMBERED_PURGES {
-            noted.latest.pop_front();
+        let mut record = lock(&self.record);
+        record.next += 1;
+        record.latest.push_back(targets);
+        if record.latest.len() > REMEMBERED_PURGES {
+            record.latest.pop_front();
         }
     }
 
-    /// The number of the latest of these purges that named this key and, unless it names keys,
-    /// `selects` says yes to. If some of them are no longer remembered, they are taken to have
-    /// named it, under a number that changes only when as many others have come.
+    /// The number of the latest purge in `numbers` that named this key. For a purge that named no
+    /// keys, `selects` decides too. Purges that are no longer remembered count as having named it,
+    /// under a number that changes only once in [`REMEMBERED_PURGES`] purges.
     pub(super) fn latest(
         &self,
         numbers: Range<u64>,
@@ -73,16 +75,16 @@ impl PurgeHistory {
         if numbers.is_empty() {
             return None;
         }
-        let noted = lock(&self.record);
-        let oldest = noted.next - noted.latest.len() as u64;
+        let record = lock(&self.record);
+        let oldest = record.next - record.latest.len() as u64;
         let hash = self.hash(key.strip_suffix(PARTS).unwrap_or(key));
-        let is_meant = |named: &PurgeTargets| match named {
+        let is_meant = |targets: &PurgeTargets| match targets {
             PurgeTargets::Keys(hashes) => hashes.binary_search(&hash).is_ok(),
-            PurgeTargets::Other(target) => target.may_have(key) && selects(target),
+            PurgeTargets::Other(scope) => scope.may_have(key) && selects(scope),
         };
         let remembered = numbers.start.max(oldest)..numbers.end;
         let found = remembered.rev().find(|number| {
-            noted
+            record
                 .latest
                 .get((number - oldest) as usize)
                 .is_some_and(is_meant)
@@ -106,17 +108,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn purges_that_are_no_longer_remembered_count_as_one_until_as_many_have_come_again() {
+    fn forgotten_purges_count_as_one_until_as_many_have_come_again() {
         let purges = PurgeHistory::default();
-        let note = |times: usize| (0..times).for_each(|_| purges.note(&PurgeScope::Site(7)));
+        let add = |times: usize| (0..times).for_each(|_| purges.add(&PurgeScope::Site(7)));
         let latest = |since| purges.latest(since..purges.point(), b"key", |_| false);
-        note(REMEMBERED_PURGES);
+        add(REMEMBERED_PURGES);
         assert_eq!(latest(0), None);
-        note(1);
+        add(1);
         assert_eq!((latest(0), latest(1)), (Some(0), None));
-        note(REMEMBERED_PURGES - 2);
+        add(REMEMBERED_PURGES - 2);
         assert_eq!(latest(0), Some(0));
-        note(1);
+        add(1);
         let first = REMEMBERED_PURGES as u64;
         assert_eq!(
             (latest(0), latest(first - 1), latest(first)),

@@ -1,13 +1,14 @@
 //! The content of stored responses.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::super::weight::{ARC_BYTES, SHARED_BYTES, allocated};
 
-/// Content at rest: one piece up to a mebibyte, beyond that several, of which a fill makes as few
-/// as it can.
+/// Stored content. Cheap to clone: clones share their bytes. Content up to a mebibyte is one piece;
+/// of longer content, a fill makes as few pieces as it can.
 #[derive(Clone, Debug)]
 pub struct StoredBody(Content);
 
@@ -20,42 +21,28 @@ enum Content {
 #[derive(Debug)]
 struct Pieces {
     all: Box<[Bytes]>,
-    /// Of all together.
+    /// Bytes of all pieces together.
     len: u64,
 }
 
 impl StoredBody {
-    /// The largest content that is kept in one piece, in bytes.
+    /// Content up to this length, in bytes, is stored in one piece.
     pub(in crate::store) const ONE_PIECE: u64 = 1024 * 1024;
-    /// Pieces that are smaller than this on the average are joined, in bytes: many parts of a few
-    /// bytes put together should not cost a structure for each.
+    /// Pieces of fewer bytes than this on average are joined: many combined parts of a few bytes
+    /// shouldn't need a structure each.
     const CRUMB: u64 = 8 * 1024;
 
-    /// Content in the order of `pieces`.
+    /// The content of `pieces`, in their order.
     pub fn new(pieces: Vec<Bytes>) -> StoredBody {
         let len: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
         let is_crumbled = pieces.len() as u64 > len / StoredBody::CRUMB;
         if pieces.len() <= 1 || (len > StoredBody::ONE_PIECE && !is_crumbled) {
             return StoredBody::of(pieces, len);
         }
-        let mut joined: Vec<BytesMut> = Vec::new();
-        let mut left = len;
-        for piece in &pieces {
-            match joined.last_mut() {
-                Some(last) if last.len() + piece.len() <= last.capacity() => last.put_slice(piece),
-                _ => {
-                    let mut next = BytesMut::with_capacity(
-                        left.min(StoredBody::ONE_PIECE).max(piece.len() as u64) as usize,
-                    );
-                    next.put_slice(piece);
-                    joined.push(next);
-                }
-            }
-            left -= piece.len() as u64;
-        }
-        StoredBody::of(joined.into_iter().map(BytesMut::freeze).collect(), len)
+        StoredBody::of(joined(&pieces, len), len)
     }
 
+    /// Content of `len` bytes in these pieces, without joining them.
     fn of(mut pieces: Vec<Bytes>, len: u64) -> StoredBody {
         match pieces.pop() {
             Some(piece) if pieces.is_empty() => StoredBody(Content::One(piece)),
@@ -66,7 +53,7 @@ impl StoredBody {
         }
     }
 
-    /// Length in bytes.
+    /// The length in bytes.
     pub fn len(&self) -> u64 {
         match &self.0 {
             Content::One(piece) => piece.len() as u64,
@@ -79,7 +66,7 @@ impl StoredBody {
         self.len() == 0
     }
 
-    /// The content, in order.
+    /// The pieces, in order.
     pub fn pieces(&self) -> &[Bytes] {
         match &self.0 {
             Content::One(piece) => std::slice::from_ref(piece),
@@ -95,24 +82,24 @@ impl StoredBody {
                 allocated(ARC_BYTES + size_of::<Pieces>()) + allocated(size_of_val(&*pieces.all))
             }
         };
-        (list
-            + self
-                .pieces()
-                .iter()
-                .map(|piece| allocated(piece.len()) + SHARED_BYTES)
-                .sum::<usize>()) as u64
+        let pieces = self.pieces().iter();
+        let content: usize = pieces
+            .map(|piece| allocated(piece.len()) + SHARED_BYTES)
+            .sum();
+        (list + content) as u64
     }
 
-    /// The bytes of `range`, which must lie inside, as pieces that share the stored content.
-    pub fn slice(&self, range: std::ops::Range<u64>) -> Vec<Bytes> {
+    /// The bytes of `range`, which must lie within the content, as pieces that share the stored
+    /// memory.
+    pub fn slice(&self, range: Range<u64>) -> Vec<Bytes> {
         self.pieces_of(range)
             .map(|(piece, within)| piece.slice(within))
             .collect()
     }
 
-    /// As [`StoredBody::slice`], with pieces that keep nothing else alive: to be stored.
-    pub(super) fn cut(&self, range: std::ops::Range<u64>) -> Vec<Bytes> {
-        let cut = |(piece, within): (&Bytes, std::ops::Range<usize>)| {
+    /// As [`StoredBody::slice`], for storing: the pieces keep no other memory alive.
+    pub(super) fn cut(&self, range: Range<u64>) -> Vec<Bytes> {
+        let cut = |(piece, within): (&Bytes, Range<usize>)| {
             if within.len() == piece.len() {
                 piece.clone()
             } else {
@@ -122,11 +109,8 @@ impl StoredBody {
         self.pieces_of(range).map(cut).collect()
     }
 
-    /// The pieces that bytes of `range` lie in, with their places in them.
-    fn pieces_of(
-        &self,
-        range: std::ops::Range<u64>,
-    ) -> impl Iterator<Item = (&Bytes, std::ops::Range<usize>)> {
+    /// The pieces that hold bytes of `range`, with the places of the bytes in them.
+    fn pieces_of(&self, range: Range<u64>) -> impl Iterator<Item = (&Bytes, Range<usize>)> {
         let mut offset = 0_u64;
         self.pieces().iter().filter_map(move |piece| {
             let (start, end) = (offset, offset + piece.len() as u64);
@@ -137,12 +121,32 @@ impl StoredBody {
     }
 }
 
+/// Joins pieces of `len` bytes in all to pieces of at most [`StoredBody::ONE_PIECE`] bytes; one
+/// that is longer stays alone.
+fn joined(pieces: &[Bytes], len: u64) -> Vec<Bytes> {
+    let mut joined: Vec<BytesMut> = Vec::new();
+    let mut left = len;
+    for piece in pieces {
+        match joined.last_mut() {
+            Some(last) if last.len() + piece.len() <= last.capacity() => last.put_slice(piece),
+            _ => {
+                let capacity = left.min(StoredBody::ONE_PIECE).max(piece.len() as u64);
+                let mut next = BytesMut::with_capacity(capacity as usize);
+                next.put_slice(piece);
+                joined.push(next);
+            }
+        }
+        left -= piece.len() as u64;
+    }
+    joined.into_iter().map(BytesMut::freeze).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn crumbs_are_joined_and_large_pieces_stay_as_they_are() {
+    fn small_pieces_are_joined_and_large_ones_stay() {
         let bytes = |body: &StoredBody| body.pieces().concat();
         for (pieces, each, joined) in [
             (3, 10, 1),
@@ -172,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_off_to_be_stored_keeps_nothing_else_alive() {
+    fn a_cut_piece_keeps_no_other_memory_alive() {
         let whole = Bytes::from(vec![7; 1_000]);
         let body = StoredBody::new(vec![whole.clone()]);
         assert_eq!(body.cut(0..1_000)[0].as_ptr(), whole.as_ptr());

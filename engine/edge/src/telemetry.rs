@@ -1,4 +1,4 @@
-//! Counters, the access log and `Cache-Status` (RFC 9211): records outcomes, decides nothing.
+//! Counters, popularity and the access log: records outcomes, decides nothing.
 
 pub mod access_log;
 pub mod counters;
@@ -6,22 +6,22 @@ pub mod popularity;
 pub mod trial_counters;
 pub mod warm_use;
 
-/// What became of a request.
+/// How a request was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Outcome {
     /// Answered from a fresh stored response.
     Hit,
-    /// Answered from a stale one: while it is revalidated, or because the origin failed.
+    /// Answered from a stale stored response: while it is revalidated, or because the origin failed.
     Stale,
-    /// Answered from a stored response after the origin said that it still holds.
+    /// Answered from a stored response that the origin has confirmed with a 304.
     Revalidated,
-    /// Answered by another request's fetch.
+    /// Answered from the fetch of another request.
     Collapsed,
-    /// Fetched.
+    /// Fetched from the next hop.
     Miss,
     /// Not looked up, by decision.
     Pass,
-    /// Answered by an error of our own.
+    /// Answered with an error that the edge made itself.
     Error,
 }
 
@@ -37,7 +37,7 @@ impl Outcome {
         Outcome::Error,
     ];
 
-    /// The name in metrics and logs.
+    /// Its name in metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Outcome::Hit => "hit",

@@ -1,7 +1,7 @@
-//! The access log: a line per request, written by a thread of its own.
+//! The access log: one line per request, written by a thread of its own.
 //!
-//! Requests never wait for the disk: when the writer falls behind by [`QUEUE_LINES`], lines are
-//! dropped and counted.
+//! Requests never wait for the disk. If the writer falls behind by [`QUEUE_LINES`], lines are dropped
+//! and counted.
 
 mod line;
 
@@ -29,10 +29,10 @@ pub struct AccessLog {
 }
 
 impl AccessLog {
-    /// Opens the log, `-` being standard output, and starts its writer.
+    /// Opens the log at `path`, where `-` is standard output, and starts its writer.
     ///
     /// # Errors
-    /// When the file can't be opened for appending.
+    /// If the file can't be opened for appending, or the thread can't be started.
     pub fn start(path: &Path, format: AccessLogFormat) -> io::Result<AccessLog> {
         let (lines, queue) = sync_channel(QUEUE_LINES);
         let reopen = Arc::new(AtomicBool::new(false));
@@ -52,7 +52,7 @@ impl AccessLog {
         })
     }
 
-    /// Writes a line, unless the writer has fallen behind.
+    /// Writes a line; drops it if the queue is full.
     pub fn write(&self, line: &AccessLogLine<'_>) {
         let text = match self.format {
             AccessLogFormat::Combined => line.combined(),
@@ -63,17 +63,21 @@ impl AccessLog {
         }
     }
 
-    /// Lines that were not written.
+    /// The number of dropped lines since the start.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Opens the file anew before the next line, after it was moved away.
+    /// Opens the file again before the next line: for rotation, after it was moved away.
     pub fn reopen(&self) {
         self.reopen.store(true, Ordering::Relaxed);
     }
 }
 
+/// Lines that are written before the output is flushed, at most.
+const MAX_BATCH_LINES: usize = 1_000;
+
+/// The state of the writer's thread.
 struct LogWriter {
     path: PathBuf,
     reopen: Arc<AtomicBool>,
@@ -91,17 +95,25 @@ impl LogWriter {
         Ok(Box::new(BufWriter::with_capacity(64 * 1024, file)))
     }
 
+    fn reopened(&self) -> Option<Box<dyn Write + Send>> {
+        match self.open() {
+            Ok(output) => Some(output),
+            Err(error) => {
+                tracing::error!(path = %self.path.display(), %error, "the access log can't be opened anew");
+                None
+            }
+        }
+    }
+
+    /// Writes the lines of the queue until its sender is dropped.
     fn run(self, mut output: Box<dyn Write + Send>, queue: &Receiver<String>) {
         while let Ok(first) = queue.recv() {
-            if self.reopen.swap(false, Ordering::Relaxed) {
-                match self.open() {
-                    Ok(anew) => output = anew,
-                    Err(error) => {
-                        tracing::error!(path = %self.path.display(), %error, "the access log can't be opened anew")
-                    }
-                }
+            if self.reopen.swap(false, Ordering::Relaxed)
+                && let Some(reopened) = self.reopened()
+            {
+                output = reopened;
             }
-            let mut waiting = std::iter::once(first).chain(queue.try_iter().take(1_000));
+            let mut waiting = std::iter::once(first).chain(queue.try_iter().take(MAX_BATCH_LINES));
             let written = waiting.try_for_each(|line| writeln!(output, "{line}"));
             if let Err(error) = written.and_then(|()| output.flush()) {
                 tracing::error!(path = %self.path.display(), %error, "the access log can't be written");
@@ -119,7 +131,7 @@ mod tests {
     use tero_semantics::timestamp::Timestamp;
 
     #[test]
-    fn lines_reach_the_file() {
+    fn lines_are_written_to_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("access.log");
         let log = AccessLog::start(&path, AccessLogFormat::Combined).unwrap();
@@ -139,7 +151,7 @@ mod tests {
             took_micros: 1,
         });
         drop(log);
-        // The writer ends when the log is dropped; the file is read until the line is there.
+        // The writer ends when the log is dropped. Read the file until it has the line.
         while std::fs::read_to_string(&path).unwrap().lines().count() < 1 {
             std::thread::yield_now();
         }

@@ -1,8 +1,8 @@
-//! Counters of a site, one shard per worker thread, so that threads do not fight for a cache line
-//! on every hit.
+//! Counters of a site, in one shard per worker thread, so that hits on different threads don't
+//! contend for a cache line.
 //!
-//! Outcomes are counted by variant and by the local hour of the day; every other figure of requests
-//! is a sum over these, so the parts always add up to the whole.
+//! Outcomes are counted by variant and by the local hour of the day. All other figures of requests
+//! are sums over these, so the parts always add up to the whole.
 
 mod histogram;
 mod outcomes;
@@ -25,26 +25,26 @@ pub use outcomes::Outcomes;
 
 /// Hours of the day.
 pub const HOURS: usize = 24;
-/// The first hour that a figure of an origin's status is kept under: statuses by their hundreds, 1
-/// to 5.
+/// Classes of an origin's statuses: their hundreds, 1 to 5.
 const STATUS_CLASSES: usize = 5;
-/// How long an hour of the day is taken to be the same before it is looked up again, in seconds: no
-/// zone changes its offset at another time than a quarter of an hour.
+/// The local hour is looked up again at each multiple of this many seconds: zones change their
+/// offsets on the quarter of an hour only.
 const HOUR_CHECK_SECS: i64 = 900;
 
-/// How often counters go on from older ones; each time costs memory. Beyond it they begin anew.
+/// At most so many generations of counters follow each other, since each uses memory. After that,
+/// counters begin again at zero.
 const MAX_GENERATIONS: usize = 32;
 
 thread_local! {
     static WORKER: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Names this thread's shard: the worker's number, from 0. Other threads use shard 0.
+/// Sets this thread's shard: the number of its worker, from 0. Other threads use shard 0.
 pub fn set_worker(worker: usize) {
     WORKER.set(worker);
 }
 
-/// This thread's worker.
+/// The number of this thread's worker.
 pub(super) fn worker() -> usize {
     WORKER.get()
 }
@@ -52,15 +52,15 @@ pub(super) fn worker() -> usize {
 /// The counters of one site.
 #[derive(Debug)]
 pub struct SiteCounters {
-    /// What was counted before the site got other variants. Requests that began then still count
+    /// The counters from before the site got other variants. Requests that began then still count
     /// there.
     before: Option<Arc<SiteCounters>>,
     zone: Tz,
-    /// Names of the variants; the first, `""`, stands for none.
+    /// Names of the variants; the first, `""`, stands for no variant.
     variants: Vec<Arc<str>>,
     shards: Box<[Shard]>,
-    /// The hour of the day now, and the second at which it has to be looked up again: hour in the
-    /// lowest byte.
+    /// The current hour of the day in the lowest byte, and above it the quarter of an hour for which
+    /// it is known.
     hour: AtomicU64,
 }
 
@@ -76,7 +76,8 @@ struct Shard {
 }
 
 impl SiteCounters {
-    /// Counters for a site with these variants, with a shard for each of `workers` threads.
+    /// Zero counters for a site in `zone` with these variants, in a shard for each of `workers`
+    /// threads.
     pub fn new(zone: Tz, variants: &[Arc<str>], workers: usize) -> SiteCounters {
         let variants: Vec<Arc<str>> = std::iter::once(Arc::from(""))
             .chain(variants.iter().cloned())
@@ -100,8 +101,8 @@ impl SiteCounters {
         }
     }
 
-    /// Counters that go on from these and know these variants too: the same where they know them
-    /// already.
+    /// Counters that continue these and know these variants too. The same counters if they know
+    /// all of them already.
     pub fn with_variants(self: &Arc<SiteCounters>, variants: &[Arc<str>]) -> Arc<SiteCounters> {
         let new = variants
             .iter()
@@ -111,9 +112,9 @@ impl SiteCounters {
             return Arc::clone(self);
         }
         let counters = SiteCounters::new(self.zone, &all, self.shards.len());
-        let goes_on = self.generations().count() < MAX_GENERATIONS;
+        let continues = self.generations().count() < MAX_GENERATIONS;
         Arc::new(SiteCounters {
-            before: goes_on.then(|| Arc::clone(self)),
+            before: continues.then(|| Arc::clone(self)),
             ..counters
         })
     }
@@ -123,12 +124,12 @@ impl SiteCounters {
         std::iter::successors(Some(self), |counters| counters.before.as_deref())
     }
 
-    /// The zone of the hours.
+    /// The time zone of the hours.
     pub fn zone(&self) -> Tz {
         self.zone
     }
 
-    /// Names of the variants, `""` first: for none.
+    /// Names of the variants. The first is `""`, for no variant.
     pub fn variants(&self) -> &[Arc<str>] {
         &self.variants
     }
@@ -151,15 +152,15 @@ impl SiteCounters {
         shard.request_seconds.record(took);
     }
 
-    /// Counts bytes of content that were not known when the request was counted.
+    /// Counts bytes of content that were unknown when their request was counted.
     pub fn record_bytes(&self, bytes: u64) {
         self.shard()
             .response_bytes
             .fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Counts a request to the origin: the status of its answer, or none where it failed, after
-    /// `took`.
+    /// Counts a request to the origin that took `took`: the status of the response, or `None` if it
+    /// failed.
     pub fn record_origin(&self, status: Option<http::StatusCode>, took: Duration) {
         let shard = self.shard();
         match status.map(|status| usize::from(status.as_u16() / 100)) {
@@ -170,15 +171,13 @@ impl SiteCounters {
         shard.origin_seconds.record(took);
     }
 
-    /// Requests of a variant, by its index in [`SiteCounters::variants`], in an hour of the day.
+    /// Requests of a variant, by its index in [`SiteCounters::variants`], in an hour of the day, 0 to
+    /// 23.
     pub fn outcomes(&self, variant: usize, hour: usize) -> Outcomes {
         let mut outcomes = Outcomes::default();
         for counters in self.generations() {
-            let Some(known) = counters
-                .variants
-                .iter()
-                .position(|known| *known == self.variants[variant])
-            else {
+            let mut names = counters.variants.iter();
+            let Some(known) = names.position(|name| *name == self.variants[variant]) else {
                 continue;
             };
             let first = (known * HOURS + hour) * Outcome::ALL.len();
@@ -189,7 +188,7 @@ impl SiteCounters {
         outcomes
     }
 
-    /// Requests of a variant.
+    /// Requests of a variant, by its index in [`SiteCounters::variants`].
     pub fn outcomes_of_variant(&self, variant: usize) -> Outcomes {
         (0..HOURS).fold(Outcomes::default(), |mut sum, hour| {
             sum.add(&self.outcomes(variant, hour));
@@ -197,7 +196,7 @@ impl SiteCounters {
         })
     }
 
-    /// Requests in an hour of the day.
+    /// Requests in an hour of the day, 0 to 23.
     pub fn outcomes_of_hour(&self, hour: usize) -> Outcomes {
         (0..self.variants.len()).fold(Outcomes::default(), |mut sum, variant| {
             sum.add(&self.outcomes(variant, hour));
@@ -220,29 +219,28 @@ impl SiteCounters {
             .sum()
     }
 
-    /// From the head of a request to the head of its response.
+    /// Times from the head of a request to the head of its response.
     pub fn request_seconds(&self) -> HistogramSnapshot {
         self.histogram(|shard| &shard.request_seconds)
     }
 
-    /// Requests to the origin by the hundreds of their status (`"2xx"`), and those that failed
-    /// (`"failed"`).
+    /// Requests to the origin by the class of the status, `"1xx"` to `"5xx"`, and `"failed"` for those
+    /// without a response.
     pub fn origin_requests(&self) -> Vec<(&'static str, u64)> {
-        let sum = |cell: &dyn Fn(&Shard) -> u64| self.all_shards().map(cell).sum();
-        let names = ["1xx", "2xx", "3xx", "4xx", "5xx"];
-        let by_class = names.iter().enumerate().map(|(class, name)| {
-            let count = sum(&|shard: &Shard| shard.origin_statuses[class].load(Ordering::Relaxed));
-            (*name, count)
-        });
-        by_class
-            .chain([(
-                "failed",
-                sum(&|shard| shard.origin_failures.load(Ordering::Relaxed)),
-            )])
-            .collect()
+        let sum = |cell: &dyn Fn(&Shard) -> &AtomicU64| {
+            let shards = self.all_shards();
+            shards
+                .map(|shard| cell(shard).load(Ordering::Relaxed))
+                .sum()
+        };
+        let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().enumerate();
+        let answered =
+            classes.map(|(class, name)| (name, sum(&|shard| &shard.origin_statuses[class])));
+        let failed = ("failed", sum(&|shard| &shard.origin_failures));
+        answered.chain([failed]).collect()
     }
 
-    /// From a request to the origin to the head of its answer.
+    /// Times from a request to the origin to the head of its response.
     pub fn origin_seconds(&self) -> HistogramSnapshot {
         self.histogram(|shard| &shard.origin_seconds)
     }
@@ -268,10 +266,8 @@ impl SiteCounters {
 
     fn variant_index(&self, variant: Option<&str>) -> usize {
         let Some(variant) = variant else { return 0 };
-        self.variants
-            .iter()
-            .position(|known| **known == *variant)
-            .unwrap_or(0)
+        let mut names = self.variants.iter();
+        names.position(|name| **name == *variant).unwrap_or(0)
     }
 
     fn hour(&self, now: Timestamp) -> usize {
@@ -321,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn counters_with_more_variants_go_on_from_the_old_ones_also_for_requests_that_began_before() {
+    fn counters_with_more_variants_include_the_old_ones_and_requests_still_counted_there() {
         let old = Arc::new(SiteCounters::new(chrono_tz::UTC, &["a".into()], 1));
         let count = |counters: &SiteCounters, variant: &str| {
             counters.record(
@@ -354,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn an_undeclared_variant_counts_as_none() {
+    fn an_undeclared_variant_counts_as_no_variant() {
         let counters = SiteCounters::new(chrono_tz::UTC, &[], 1);
         counters.record(
             Outcome::Hit,

@@ -1,14 +1,14 @@
-//! Which pages are wanted, when: requests by site, URL, variant and hour of the local week, in
-//! bounded memory.
+//! Which pages visitors ask for, and when: requests by site, URL, variant and hour of the local
+//! week, in bounded memory.
 //!
-//! The counters are those of Misra and Gries with the median taken off when memory is full, as in
+//! The counters are those of Misra and Gries, with the median subtracted when memory is full, as in
 //! the frequent-items sketch of Anderson et al. (2017). With room for `C` pages and `N` requests
-//! (decayed), what is taken off in all is at most `2N/C`, so:
-//! - a page that was asked for more often than that is in the sketch, and
-//! - the number told for it is never too high, and too low by at most that.
+//! (decayed), at most `2N/C` is subtracted in all. So:
+//! - every page with more requests than that is in the sketch, and
+//! - the number reported for it is never too high, and too low by at most that.
 //!
-//! Requests lose half their weight every week, all alike, so the bound holds for the decayed
-//! numbers too. What is counted can be written down and counted on from there, see [`saved`].
+//! All requests lose half their weight every week, so the bound holds for decayed numbers too.
+//! [`saved`] keeps the counters over a restart.
 
 mod hours;
 pub mod saved;
@@ -29,22 +29,22 @@ use sketch::Sketch;
 pub use hours::Hours;
 pub use sketch::HALF_LIFE;
 
-/// Memory for all sites together, in bytes: room for some 100,000 pages that are wanted at one hour
-/// of the week, or 12,000 that are wanted at all.
+/// Memory for all sites together, in bytes: room for some 100,000 pages that are requested in one
+/// hour of the week each, or 12,000 that are requested in every hour.
 pub const MAX_BYTES: usize = 16 * 1024 * 1024;
 
-/// Longer URLs are not counted.
+/// The longest URL that is counted, in bytes.
 pub const MAX_URL_BYTES: usize = 2_048;
 
-/// Hosts of one site that are told apart.
+/// At most so many hosts of a site are counted.
 pub const MAX_HOSTS: usize = 16;
 
-/// The longest host that DNS has.
+/// The longest host that DNS allows, in bytes.
 const MAX_HOST_BYTES: usize = 255;
 
-/// Pages of one site are spread over that many locks.
+/// Locks of a site, over which its pages are spread.
 const SHARDS: usize = 4;
-/// What visitors wanted. Shared; off the path of a hit.
+/// Which pages visitors ask for. Shared by all threads; not on the path of a hit.
 #[derive(Debug)]
 pub struct Popularity {
     sites: ArcSwap<Vec<SitePopularity>>,
@@ -52,6 +52,7 @@ pub struct Popularity {
     hasher: foldhash::quality::RandomState,
 }
 
+/// The counters of a site.
 #[derive(Clone, Debug)]
 struct SitePopularity {
     zone: Tz,
@@ -59,8 +60,8 @@ struct SitePopularity {
     hosts: Arc<Mutex<HostCounts>>,
 }
 
-/// Requests by host: the counters of Metwally's space-saving, since clients may send any host to a
-/// site that takes any.
+/// Requests by host. Space-saving counters (Metwally et al.), since clients may send any host to a
+/// site that accepts all hosts.
 #[derive(Debug, Default)]
 struct HostCounts(Vec<(Box<str>, u64)>);
 
@@ -71,12 +72,12 @@ impl Default for Popularity {
 }
 
 impl Popularity {
-    /// Counters that take at most [`MAX_BYTES`]. They count nothing until they are told the sites.
+    /// Counters that use at most [`MAX_BYTES`]. They count nothing before [`Popularity::set_sites`].
     pub fn new() -> Popularity {
         Popularity::within(MAX_BYTES)
     }
 
-    /// Counters that take at most `max_bytes`.
+    /// Counters that use at most `max_bytes`.
     pub fn within(max_bytes: usize) -> Popularity {
         Popularity {
             sites: ArcSwap::default(),
@@ -85,39 +86,28 @@ impl Popularity {
         }
     }
 
-    /// Tells the zones of the sites, by index; every site gets the same share of the memory. What
-    /// is counted for an index stays, also when its zone changes.
+    /// Sets the zones of the sites, by index. Every site gets the same share of the memory. The
+    /// counters of an index stay, also if its zone changes.
     pub fn set_sites(&self, zones: &[Tz]) {
         let shard_bytes = self.max_bytes / zones.len().max(1) / SHARDS;
         let old = self.sites.load();
-        let shards = || {
-            Arc::new(std::array::from_fn(|_| {
-                Mutex::new(Sketch::new(shard_bytes))
-            }))
-        };
-        let site = |(index, zone): (usize, &Tz)| {
-            let shards = old
-                .get(index)
-                .map_or_else(shards, |site| Arc::clone(&site.shards));
-            shards
-                .iter()
-                .for_each(|shard| lock(shard).fit_into(shard_bytes));
-            SitePopularity {
+        let sites = zones.iter().enumerate().map(|(index, zone)| {
+            let counters = old.get(index).cloned();
+            let site = SitePopularity {
                 zone: *zone,
-                shards,
-                hosts: old
-                    .get(index)
-                    .map(|site| Arc::clone(&site.hosts))
-                    .unwrap_or_default(),
+                ..counters.unwrap_or_else(|| SitePopularity::new(*zone, shard_bytes))
+            };
+            for shard in site.shards.iter() {
+                lock(shard).fit_into(shard_bytes);
             }
-        };
-        self.sites
-            .store(Arc::new(zones.iter().enumerate().map(site).collect()));
+            site
+        });
+        self.sites.store(Arc::new(sites.collect()));
     }
 
-    /// Counts `requests` for a page: its path with the query that counts, and the variant it was
-    /// asked for in. A site that there is not, a URL longer than [`MAX_URL_BYTES`] or with control
-    /// characters is not counted.
+    /// Counts `requests` for a page: the path with the query parameters that count, and the variant.
+    /// Doesn't count a site that isn't set, or a URL that is empty, longer than [`MAX_URL_BYTES`] or
+    /// has control characters.
     pub fn record(
         &self,
         site: usize,
@@ -140,8 +130,8 @@ impl Popularity {
         &site.shards[usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or(0)]
     }
 
-    /// Counts `requests` for a host of a site. At most [`MAX_HOSTS`] are told apart; those that are
-    /// asked for most stay.
+    /// Counts `requests` for a host of a site. At most [`MAX_HOSTS`] are kept: those with the most
+    /// requests.
     pub fn record_host(&self, site: usize, host: &str, requests: u32) {
         if let Some(site) = self.sites.load().get(site)
             && host.len() <= MAX_HOST_BYTES
@@ -150,7 +140,7 @@ impl Popularity {
         }
     }
 
-    /// The hosts of a site that visitors have asked for, those asked for most first.
+    /// The hosts of a site that visitors have asked for, the most requested first.
     pub fn hosts(&self, site: usize) -> Vec<Box<str>> {
         let sites = self.sites.load();
         let Some(site) = sites.get(site) else {
@@ -161,7 +151,8 @@ impl Popularity {
         counts.into_iter().map(|(host, _)| host).collect()
     }
 
-    /// The `n` pages that were wanted most in these hours of the week, most wanted first.
+    /// The `n` most requested pages in these hours of the week, the most requested first. Requests
+    /// are decayed by `now`.
     pub fn top(&self, site: usize, hours: Hours, n: usize, now: Timestamp) -> Vec<PopularPage> {
         let sites = self.sites.load();
         let Some(site) = sites.get(site) else {
@@ -169,9 +160,9 @@ impl Popularity {
         };
         let mut found = Vec::new();
         for shard in site.shards.iter() {
-            lock(shard).wanted_in(hours, now, &mut found);
+            lock(shard).add_requested_in(hours, now, &mut found);
         }
-        // The order must not depend on the seed of a hash.
+        // The order must not depend on the seed of the hasher.
         found.sort_unstable_by(|one: &(f64, Box<str>), other| {
             other.0.total_cmp(&one.0).then_with(|| one.1.cmp(&other.1))
         });
@@ -182,8 +173,7 @@ impl Popularity {
             .collect()
     }
 
-    /// How many requests the numbers of [`Popularity::top`] are too low at most, as decayed by
-    /// `now`.
+    /// By how many requests, decayed by `now`, the numbers of [`Popularity::top`] are too low at most.
     pub fn error_bound(&self, site: usize, now: Timestamp) -> f64 {
         let sites = self.sites.load();
         let Some(site) = sites.get(site) else {
@@ -195,7 +185,7 @@ impl Popularity {
             .fold(0.0, f64::max)
     }
 
-    /// Memory taken, in bytes.
+    /// The memory in use, in bytes.
     pub fn bytes(&self) -> usize {
         self.sites
             .load()
@@ -206,11 +196,12 @@ impl Popularity {
     }
 }
 
+/// Whether a page with this URL is counted.
 fn is_countable(url: &str) -> bool {
     !url.is_empty() && url.len() <= MAX_URL_BYTES && !url.bytes().any(|byte| byte < b' ')
 }
 
-/// URL and variant in one: neither has a NUL.
+/// The key of a page in a sketch: URL and variant, separated by a NUL, which neither has.
 fn key(url: &str, variant: Option<&str>) -> Box<str> {
     match variant {
         None => url.into(),
@@ -218,12 +209,13 @@ fn key(url: &str, variant: Option<&str>) -> Box<str> {
     }
 }
 
+/// The page of a key in a sketch.
 fn page(requests: f64, key: &str) -> PopularPage {
     let (url, variant) = match key.split_once('\0') {
         Some((url, variant)) => (url, Some(Arc::from(variant))),
         None => (key, None),
     };
-    // A page that is told was asked for, however little of that is left.
+    // A reported page was requested at least once, however little weight is left.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let requests = requests.round().max(1.0) as u64;
     PopularPage {
@@ -233,7 +225,21 @@ fn page(requests: f64, key: &str) -> PopularPage {
     }
 }
 
+impl SitePopularity {
+    fn new(zone: Tz, shard_bytes: usize) -> SitePopularity {
+        SitePopularity {
+            zone,
+            shards: Arc::new(std::array::from_fn(|_| {
+                Mutex::new(Sketch::new(shard_bytes))
+            })),
+            hosts: Arc::default(),
+        }
+    }
+}
+
 impl HostCounts {
+    /// Counts `requests` for `host`. A new host beyond [`MAX_HOSTS`] replaces the rarest, and
+    /// inherits its count.
     fn record(&mut self, host: &str, requests: u64) {
         if let Some((_, count)) = self.0.iter_mut().find(|(known, _)| &**known == host) {
             *count = count.saturating_add(requests);

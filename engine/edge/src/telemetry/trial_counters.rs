@@ -1,24 +1,24 @@
-//! What happened to the two arms of a trial: the keys that the active version of a policy answers
-//! for, and those of the canary.
+//! Counters of the two groups of a trial: the keys that the active version of a policy decides on,
+//! and those of the canary.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Outcome;
 use super::counters::{Outcomes, worker};
 
-/// Counters on cache lines of their own, so that threads do not wait for each other.
+/// The number of stripes, each on cache lines of its own, so that threads don't contend for them.
 const STRIPES: usize = 16;
 
-/// One of the two.
+/// A group of keys in a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrialGroup {
-    /// Keys that the active version answers for.
+    /// The keys that the active version decides on.
     Control,
-    /// Keys that the canary answers for.
+    /// The keys that the canary decides on.
     Canary,
 }
 
-/// The counters of both.
+/// The counters of both groups.
 #[derive(Debug, Default)]
 pub struct TrialCounters([Stripe; STRIPES]);
 
@@ -32,7 +32,7 @@ struct GroupTally {
     origin_requests: AtomicU64,
 }
 
-/// The figures of one.
+/// The figures of a group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GroupCounts {
     /// Requests answered.
@@ -42,7 +42,7 @@ pub struct GroupCounts {
 }
 
 impl TrialCounters {
-    /// Counts a request that was answered.
+    /// Counts an answered request.
     pub fn record(&self, group: TrialGroup, outcome: Outcome) {
         self.tally(group).outcomes[outcome.index()].fetch_add(1, Ordering::Relaxed);
     }
@@ -54,7 +54,7 @@ impl TrialCounters {
             .fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What was counted so far.
+    /// The figures since the start of the trial.
     pub fn counts(&self, group: TrialGroup) -> GroupCounts {
         let mut counts = GroupCounts::default();
         for tally in self.0.iter().map(|stripe| &stripe.0[group as usize]) {
@@ -70,7 +70,7 @@ impl TrialCounters {
 }
 
 impl GroupCounts {
-    /// What came in addition since `earlier`.
+    /// The figures since those of `earlier`.
     pub fn since(&self, earlier: &GroupCounts) -> GroupCounts {
         GroupCounts {
             outcomes: self.outcomes.since(&earlier.outcomes),
@@ -78,14 +78,14 @@ impl GroupCounts {
         }
     }
 
-    /// Requests to the origin for each request answered; none where none was.
+    /// Requests to the origin per answered request; `None` without answered requests.
     pub fn origin_load(&self) -> Option<f64> {
         let total = self.outcomes.total();
         (total > 0).then(|| self.origin_requests as f64 / total as f64)
     }
 
-    /// The share of requests that were answered with an error of our own; none where none was
-    /// answered.
+    /// The share of requests answered with an error of the edge, 0 to 1; `None` without answered
+    /// requests.
     pub fn error_rate(&self) -> Option<f64> {
         let total = self.outcomes.total();
         (total > 0).then(|| self.outcomes.count(Outcome::Error) as f64 / total as f64)
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arms_are_counted_apart_and_windows_are_differences() {
+    fn groups_are_counted_apart_and_windows_are_differences() {
         let counters = TrialCounters::default();
         counters.record(TrialGroup::Control, Outcome::Hit);
         counters.record(TrialGroup::Canary, Outcome::Miss);

@@ -1,29 +1,28 @@
-//! Whether warming was worth it: what visitors used of what each run fetched.
+//! How many of the responses that a warming run fetched visitors have used.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Runs that are remembered, the latest.
+/// The number of latest runs that are remembered.
 const REMEMBERED_RUNS: usize = 1_000;
 
-/// What visitors used of what a run fetched.
+/// The responses of a run that visitors have used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UsedResponses {
-    /// Responses.
+    /// Responses used at least once.
     pub responses: u64,
     /// Bytes of their content.
     pub bytes: u64,
-    /// Hits that they gave.
+    /// Hits on them.
     pub hits: u64,
 }
 
-/// Uses by run.
+/// The used responses of each run.
 #[derive(Debug, Default)]
 pub struct WarmUse(Mutex<BTreeMap<u64, UsedResponses>>);
 
 impl WarmUse {
-    /// A visitor has been answered from a response that `run` fetched, for the first time; it has
-    /// `bytes` of content.
+    /// Records the first use by a visitor of a response that `run` fetched; it has `bytes` of content.
     pub fn record(&self, run: u64, bytes: u64) {
         self.with(run, |used| {
             used.responses += 1;
@@ -31,12 +30,12 @@ impl WarmUse {
         });
     }
 
-    /// Visitors have been answered from such responses `hits` times.
+    /// Records `hits` of visitors on responses that `run` fetched.
     pub fn record_hits(&self, run: u64, hits: u64) {
         self.with(run, |used| used.hits += hits);
     }
 
-    /// What has been used of what `run` fetched.
+    /// The used responses of `run`; zeros for an unknown run.
     pub fn of(&self, run: u64) -> UsedResponses {
         self.lock().get(&run).copied().unwrap_or_default()
     }

@@ -11,32 +11,32 @@ use crate::telemetry::Outcome;
 use tero_semantics::cache_status::CACHE_STATUS;
 use tero_semantics::timestamp::Timestamp;
 
-/// A request and its answer, as the log tells them.
+/// A request and its response, as the log shows them.
 #[derive(Debug)]
 pub struct AccessLogLine<'a> {
-    /// When it was received.
+    /// When the request was received.
     pub at: Timestamp,
-    /// Who asked.
+    /// The address of the client.
     pub client: IpAddr,
-    /// The request line.
+    /// The method.
     pub method: &'a Method,
-    /// Path and query as they came.
+    /// Path and query as received.
     pub target: &'a str,
-    /// The protocol.
+    /// The protocol version of the request.
     pub version: Version,
-    /// The host.
+    /// The requested host.
     pub host: &'a str,
-    /// Fields of the request.
+    /// The fields of the request.
     pub request: &'a HeaderMap,
-    /// Status of the answer.
+    /// The status of the response.
     pub status: StatusCode,
-    /// Fields of the answer.
+    /// The fields of the response.
     pub response: &'a HeaderMap,
-    /// Length of the content, where it is known beforehand.
+    /// The length of the content in bytes, if it is known beforehand.
     pub bytes: Option<u64>,
-    /// What became of it.
+    /// How the request was answered.
     pub outcome: Outcome,
-    /// To the head of the answer, in microseconds.
+    /// Microseconds until the head of the response was made.
     pub took_micros: u64,
 }
 
@@ -57,8 +57,8 @@ impl AccessLogLine<'_> {
         lines.join(", ")
     }
 
-    /// Apache's combined format, and what the edge did behind it. Text in quotes has a backslash
-    /// before its own quotes and backslashes.
+    /// The line in Apache's combined format, followed by `Cache-Status`. In quoted text, a backslash
+    /// stands before quotes and backslashes.
     pub fn combined(&self) -> String {
         let at = DateTime::from_timestamp(self.at.unix_secs(), 0).unwrap_or_default();
         let bytes = self
@@ -82,7 +82,7 @@ impl AccessLogLine<'_> {
         )
     }
 
-    /// JSON.
+    /// The line as a JSON object.
     pub fn json(&self) -> String {
         let at = DateTime::from_timestamp_millis(self.at.unix_millis()).unwrap_or_default();
         serde_json::json!({
@@ -140,13 +140,13 @@ mod tests {
     }
 
     #[test]
-    fn a_combined_line_is_what_log_readers_expect() {
+    fn a_combined_line_has_the_format_that_log_readers_expect() {
         let expected = r#"10.0.0.1 - - [25/Nov/2026:12:00:00 +0000] "GET /a?b=c HTTP/1.1" 200 12 "-" "curl \"8\"" "tero; hit; ttl=3""#;
         assert_eq!(with_line("/a?b=c", |line| line.combined()), expected);
     }
 
     #[test]
-    fn a_json_line_is_json() {
+    fn a_json_line_parses() {
         let line: serde_json::Value =
             serde_json::from_str(&with_line("/a?b=c", |line| line.json())).unwrap();
         assert_eq!(line["outcome"], "hit");

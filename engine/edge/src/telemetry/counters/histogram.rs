@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Upper bounds of the buckets of latencies, in seconds.
+/// Upper bounds of the buckets, in seconds.
 pub const BUCKETS: [f64; 12] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
 ];
@@ -16,13 +16,14 @@ pub(super) struct Histogram {
 /// A histogram of latencies, summed over shards.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HistogramSnapshot {
-    /// Counts per bucket of [`BUCKETS`], and those above.
+    /// Counts by bucket of [`BUCKETS`]; the last counts all longer latencies.
     pub buckets: [u64; BUCKETS.len() + 1],
-    /// Sum of all latencies, in seconds.
+    /// The sum of all latencies, in seconds.
     pub sum_secs: f64,
 }
 
 impl Histogram {
+    /// Counts a latency.
     pub(super) fn record(&self, took: Duration) {
         let secs = took.as_secs_f64();
         let bucket = BUCKETS

@@ -9,30 +9,31 @@ use super::super::Outcome;
 pub struct Outcomes([u64; Outcome::ALL.len()]);
 
 impl Outcomes {
-    /// How many had this outcome.
+    /// Requests with this outcome.
     pub fn count(&self, outcome: Outcome) -> u64 {
         self.0[outcome.index()]
     }
 
-    /// How many there were.
+    /// All requests.
     pub fn total(&self) -> u64 {
         self.0.iter().sum()
     }
 
-    /// Hits of all kinds over all that were looked up; none where none was.
+    /// Hits of all kinds over looked-up requests, 0 to 1; `None` if there were none.
     pub fn hit_rate(&self) -> Option<f64> {
         let looked_up = self.total() - self.count(Outcome::Pass) - self.count(Outcome::Error);
         let hits = looked_up - self.count(Outcome::Miss);
         (looked_up > 0).then(|| hits as f64 / looked_up as f64)
     }
 
-    /// What came in addition since `earlier`.
+    /// The requests since the figures of `earlier`.
     pub fn since(&self, earlier: &Outcomes) -> Outcomes {
         Outcomes(std::array::from_fn(|index| {
             self.0[index].saturating_sub(earlier.0[index])
         }))
     }
 
+    /// Adds the counts of `cells`, which are in the order of [`Outcome::ALL`].
     pub(in super::super) fn add_from(&mut self, cells: &[AtomicU64]) {
         for (sum, cell) in self.0.iter_mut().zip(cells) {
             *sum += cell.load(Ordering::Relaxed);

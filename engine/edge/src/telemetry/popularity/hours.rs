@@ -9,18 +9,18 @@ use tero_time::schedule::local_hour_of_week;
 
 pub(super) const HOURS_OF_WEEK: u8 = 168;
 const HOUR: Duration = Duration::from_secs(3_600);
-/// Some hours of the local week.
+/// A set of hours of the local week: 0 is Monday from 00:00, 167 is Sunday from 23:00.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hours([u64; 3]);
 
 impl Hours {
     /// Every hour of the week.
     pub const ALL: Hours = Hours([u64::MAX; 3]);
-    /// None.
+    /// No hour.
     pub const NONE: Hours = Hours([0; 3]);
 
-    /// The hours that the clock of `zone` shows from `from` to before `until`, as far as a week
-    /// goes.
+    /// The hours that a clock in `zone` shows from `from` until just before `until`, for a week at
+    /// most.
     pub fn between(from: Timestamp, until: Timestamp, zone: Tz) -> Hours {
         let last = until.saturating_sub(Duration::from_millis(1)).max(from);
         let steps = (0..HOURS_OF_WEEK)
@@ -31,7 +31,7 @@ impl Hours {
         })
     }
 
-    /// The same hours of the day on every day of the week.
+    /// The same hours of the day, on every day of the week.
     pub fn on_every_day(self) -> Hours {
         let hours = (0..HOURS_OF_WEEK).filter(|hour| self.has(*hour));
         hours.fold(Hours::NONE, |all, hour| {
@@ -39,7 +39,7 @@ impl Hours {
         })
     }
 
-    /// These and one more: 0 is Monday from 00:00, 167 is Sunday from 23:00; others are ignored.
+    /// These hours and one more, 0 to 167; others are ignored.
     pub fn with(mut self, hour_of_week: u8) -> Hours {
         if hour_of_week < HOURS_OF_WEEK {
             self.0[usize::from(hour_of_week / 64)] |= 1 << (hour_of_week % 64);
@@ -47,7 +47,7 @@ impl Hours {
         self
     }
 
-    /// Whether the hour is one of these.
+    /// Whether the hour is in the set.
     pub fn has(self, hour_of_week: u8) -> bool {
         self.0
             .get(usize::from(hour_of_week / 64))

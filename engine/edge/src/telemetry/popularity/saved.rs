@@ -1,8 +1,9 @@
-//! What was counted, as it is written down, so that a restart does not forget which pages were
-//! popular last Monday at nine.
+//! Saved counters, so that a restart doesn't forget which pages were popular last Monday at nine.
 //!
-//! It is read as what it is, a file that anything may have happened to: what can't be is left out,
-//! and the memory stays bounded.
+//! Anything may have happened to a saved file: impossible values are left out when it is restored,
+//! and memory stays bounded.
+
+use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,43 +12,44 @@ use super::sketch::{PageWeight, Sketch};
 use super::{HostCounts, MAX_HOST_BYTES, Popularity, is_countable, key, lock};
 use tero_semantics::timestamp::Timestamp;
 
-/// The longest name that variants of several policies have together.
+/// The longest name of a variant, in bytes, when variants of several policies join.
 const MAX_VARIANT_BYTES: usize = 1_024;
 
-/// More requests than anybody has had.
+/// More requests than any site has had.
 const MAX_WEIGHT: f64 = 1e15;
 
-/// What was counted for a site.
+/// The counters of a site.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SavedSite {
-    /// The time whose requests count whole; earlier ones count less, as [`super::HALF_LIFE`] says.
+    /// The time of saving, in milliseconds since 1970: requests of that time count fully, earlier
+    /// ones less, by [`super::HALF_LIFE`].
     pub unix_millis: i64,
-    /// How many requests the numbers are too low at most.
+    /// By how many requests the numbers are too low at most.
     pub error_bound: f64,
-    /// In no order.
+    /// Pages, in no order.
     pub pages: Vec<SavedPage>,
-    /// Hosts, and how often they were asked for.
+    /// Hosts with their requests.
     pub hosts: Vec<(Box<str>, u64)>,
 }
 
-/// What was counted for a page in a variant.
+/// The counters of a page in a variant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SavedPage {
     /// Path and query.
     pub url: Box<str>,
-    /// None where there is none.
+    /// The variant; `None` without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<Box<str>>,
-    /// The counter that decides who stays.
+    /// The counter that decides whether the page stays.
     pub weight: f64,
-    /// Requests by hour of the week.
+    /// Requests by hour of the week, in ascending order.
     pub hours: Vec<(u8, f32)>,
 }
 
 impl Popularity {
-    /// What is counted for a site, as of `now`; none where there is no such site.
+    /// The counters of a site, as of `now`; `None` if the site isn't set.
     pub fn save(&self, site: usize, now: Timestamp) -> Option<SavedSite> {
         let sites = self.sites.load();
         let site = sites.get(site)?;
@@ -64,74 +66,81 @@ impl Popularity {
         Some(saved)
     }
 
-    /// Counts on from what was saved, if nothing is counted for the site yet. What can't be is left
-    /// out; how many pages and hosts that are is returned.
+    /// Continues from saved counters, if the site has counted nothing yet. Leaves out impossible
+    /// pages and hosts, and returns how many those are.
     pub fn restore(&self, site: usize, saved: SavedSite, now: Timestamp) -> usize {
         let sites = self.sites.load();
         let Some(site) = sites.get(site) else {
             return 0;
         };
-        if site
-            .shards
-            .iter()
-            .any(|shard| !lock(shard).pages.is_empty())
-        {
+        let has_pages = |shard: &Mutex<Sketch>| !lock(shard).pages.is_empty();
+        if site.shards.iter().any(has_pages) {
             return 0;
         }
-        // Requests of a time that is not yet would count for more than those that come.
+        // Requests of a future time would count for more than those to come.
         let then = Timestamp::from_unix_millis(saved.unix_millis).min(now);
-        let in_all = saved.pages.len() + saved.hosts.len();
-        let mut taken = 0;
-        let bound = if saved.error_bound.is_finite() {
-            saved.error_bound.clamp(0.0, MAX_WEIGHT)
-        } else {
-            0.0
-        };
         for shard in site.shards.iter() {
             let mut sketch = lock(shard);
             sketch.rebase(then);
-            sketch.taken_off = bound;
+            sketch.subtracted = saved.possible_error_bound();
         }
+        let in_all = saved.pages.len() + saved.hosts.len();
+        let mut restored = 0;
         for page in saved.pages.into_iter().filter(SavedPage::is_possible) {
             let key = key(&page.url, page.variant.as_deref());
             lock(self.shard(site, &key)).restore(key, page);
-            taken += 1;
+            restored += 1;
         }
-        let good = |host: &(Box<str>, u64)| !host.0.is_empty() && host.0.len() <= MAX_HOST_BYTES;
         let mut hosts = HostCounts::default();
-        for (host, count) in saved.hosts.into_iter().filter(good) {
+        for (host, count) in saved.hosts.into_iter().filter(is_possible_host) {
             hosts.record(&host, count);
-            taken += 1;
+            restored += 1;
         }
         *lock(&site.hosts) = hosts;
-        in_all - taken
+        in_all - restored
     }
+}
+
+impl SavedSite {
+    fn possible_error_bound(&self) -> f64 {
+        if self.error_bound.is_finite() {
+            self.error_bound.clamp(0.0, MAX_WEIGHT)
+        } else {
+            0.0
+        }
+    }
+}
+
+fn is_possible_host((host, _): &(Box<str>, u64)) -> bool {
+    !host.is_empty() && host.len() <= MAX_HOST_BYTES
 }
 
 impl SavedPage {
     fn is_possible(&self) -> bool {
-        let in_order = self.hours.windows(2).all(|pair| pair[0].0 < pair[1].0);
-        let is_number = |weight: f64| weight > 0.0 && weight <= MAX_WEIGHT;
-        let good_variant = |variant: &str| {
-            !variant.is_empty()
-                && variant.len() <= MAX_VARIANT_BYTES
-                && !variant.bytes().any(|byte| byte < b' ')
-        };
+        let mut hours = self.hours.iter();
         is_countable(&self.url)
-            && self.variant.as_deref().is_none_or(good_variant)
-            && is_number(self.weight)
-            && in_order
-            && self
-                .hours
-                .iter()
-                .all(|(hour, weight)| *hour < HOURS_OF_WEEK && is_number((*weight).into()))
+            && self.variant.as_deref().is_none_or(is_possible_variant)
+            && is_possible_weight(self.weight)
+            && self.hours.windows(2).all(|pair| pair[0].0 < pair[1].0)
+            && hours
+                .all(|&(hour, weight)| hour < HOURS_OF_WEEK && is_possible_weight(weight.into()))
     }
+}
+
+fn is_possible_variant(variant: &str) -> bool {
+    !variant.is_empty()
+        && variant.len() <= MAX_VARIANT_BYTES
+        && !variant.bytes().any(|byte| byte < b' ')
+}
+
+fn is_possible_weight(weight: f64) -> bool {
+    weight > 0.0 && weight <= MAX_WEIGHT
 }
 
 impl Sketch {
     fn save(&self, now: Timestamp, pages: &mut Vec<SavedPage>) {
         let decay = self.decay(now);
-        #[allow(clippy::cast_possible_truncation)] // Of a number that is an estimate.
+        #[allow(clippy::cast_possible_truncation)] // The numbers are estimates.
         let decay_f32 = decay as f32;
         pages.extend(self.pages.iter().map(|(key, page)| {
             let (url, variant) = key

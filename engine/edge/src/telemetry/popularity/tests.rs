@@ -10,7 +10,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 /// Monday 5 January 2026, 00:00 UTC.
 const MONDAY: Timestamp = Timestamp::from_unix_secs(1_767_571_200);
 
-fn made(zone: Tz, max_bytes: usize) -> Popularity {
+fn counters(zone: Tz, max_bytes: usize) -> Popularity {
     let popularity = Popularity::within(max_bytes);
     popularity.set_sites(&[zone]);
     popularity
@@ -20,8 +20,8 @@ fn urls(pages: &[PopularPage]) -> Vec<&str> {
     pages.iter().map(|page| &*page.url).collect()
 }
 
-/// Requests whose numbers fall off as they do on real sites, in an order that mixes rare and
-/// frequent ones.
+/// Requests for pages, whose numbers are distributed as on real sites, in an order that mixes rare
+/// and frequent pages.
 fn zipf(pages: u32, requests: u32) -> Vec<u32> {
     let total: f64 = (1..=pages).map(|rank| 1.0 / f64::from(rank)).sum();
     let mut all: Vec<u32> = (1..=pages)
@@ -41,8 +41,8 @@ fn zipf(pages: u32, requests: u32) -> Vec<u32> {
 }
 
 #[test]
-fn pages_are_told_by_the_hours_in_which_they_were_wanted() {
-    let popularity = made(chrono_tz::America::Argentina::Buenos_Aires, 1 << 20);
+fn pages_are_found_by_the_hours_in_which_they_were_requested() {
+    let popularity = counters(chrono_tz::America::Argentina::Buenos_Aires, 1 << 20);
     let nine = MONDAY.saturating_add(12 * HOUR); // 09:00 in Buenos Aires.
     popularity.record(0, "/turnos", Some("mobile"), 30, nine);
     popularity.record(0, "/", None, 20, nine);
@@ -61,7 +61,7 @@ fn pages_are_told_by_the_hours_in_which_they_were_wanted() {
 }
 
 #[test]
-fn hours_run_over_the_end_of_the_week_and_repeat_on_every_day() {
+fn hours_wrap_at_the_end_of_the_week_and_repeat_on_every_day() {
     let sunday_evening = MONDAY.saturating_sub(2 * HOUR);
     let hours = Hours::between(sunday_evening, sunday_evening.saturating_add(4 * HOUR), UTC);
     assert_eq!(
@@ -75,14 +75,14 @@ fn hours_run_over_the_end_of_the_week_and_repeat_on_every_day() {
 }
 
 #[test]
-fn a_week_halves_what_was_wanted() {
-    let popularity = made(UTC, 1 << 20);
+fn a_request_counts_half_after_a_week() {
+    let popularity = counters(UTC, 1 << 20);
     popularity.record(0, "/old", None, 100, MONDAY);
     popularity.record(0, "/new", None, 60, MONDAY.saturating_add(HALF_LIFE));
     let top = popularity.top(0, Hours::ALL, 2, MONDAY.saturating_add(HALF_LIFE));
     assert_eq!(urls(&top), ["/new", "/old"]);
     assert_eq!((top[0].requests, top[1].requests), (60, 50));
-    // After half a year the old page is gone, and what is new counts as ever.
+    // After half a year the old page is gone, and new requests count fully.
     let later = MONDAY.saturating_add(26 * HALF_LIFE);
     popularity.record(0, "/now", None, 7, later);
     assert_eq!(popularity.top(0, Hours::ALL, 1, later)[0].requests, 7);
@@ -96,9 +96,9 @@ fn a_week_halves_what_was_wanted() {
 }
 
 #[test]
-fn memory_stays_within_its_bound_and_errors_within_theirs() {
+fn memory_and_errors_stay_within_their_bounds() {
     let max_bytes = 256 * 1024;
-    let popularity = made(UTC, max_bytes);
+    let popularity = counters(UTC, max_bytes);
     let requests = zipf(20_000, 400_000);
     let mut exact: HashMap<u32, u32> = HashMap::new();
     for rank in &requests {
@@ -108,28 +108,27 @@ fn memory_stays_within_its_bound_and_errors_within_theirs() {
     }
     assert!(popularity.bytes() <= max_bytes);
     let bound = popularity.error_bound(0, MONDAY);
-    // Room for at least half as many pages as would fit if each took what the largest here takes,
-    // over all shards.
+    // At least half as many pages fit, over all shards, as if each were as large as the largest here.
     let room = max_bytes / (ENTRY_BYTES + "/page/20000".len() + HOUR_BYTES);
-    // The shards are not filled quite alike: a tenth on top.
+    // The shards aren't filled evenly: allow a tenth more.
     assert!(
         bound <= 1.1 * 2.0 * requests.len() as f64 / room as f64,
         "{bound} with room for {room}"
     );
-    let told: HashMap<String, u64> = popularity
+    let reported: HashMap<String, u64> = popularity
         .top(0, Hours::ALL, usize::MAX, MONDAY)
         .into_iter()
         .map(|page| (page.url, page.requests))
         .collect();
     for (rank, count) in exact {
-        let told = told.get(&format!("/page/{rank}")).copied().unwrap_or(0);
+        let reported = reported.get(&format!("/page/{rank}")).copied().unwrap_or(0);
         assert!(
-            told <= u64::from(count),
-            "page {rank}: told {told}, was {count}"
+            reported <= u64::from(count),
+            "page {rank}: reported {reported}, was {count}"
         );
         assert!(
-            f64::from(count) - told as f64 <= bound,
-            "page {rank}: told {told}, was {count}, bound {bound}"
+            f64::from(count) - reported as f64 <= bound,
+            "page {rank}: reported {reported}, was {count}, bound {bound}"
         );
     }
     let top: Vec<String> = popularity
@@ -144,8 +143,8 @@ fn memory_stays_within_its_bound_and_errors_within_theirs() {
 }
 
 #[test]
-fn what_can_not_be_a_page_is_not_counted() {
-    let popularity = made(UTC, 1 << 20);
+fn impossible_pages_are_not_counted() {
+    let popularity = counters(UTC, 1 << 20);
     popularity.record(0, &"x".repeat(MAX_URL_BYTES + 1), None, 1, MONDAY);
     popularity.record(0, "/a\0b", None, 1, MONDAY);
     popularity.record(0, "", None, 1, MONDAY);
@@ -155,8 +154,8 @@ fn what_can_not_be_a_page_is_not_counted() {
 }
 
 #[test]
-fn a_clock_that_goes_back_does_no_harm() {
-    let popularity = made(UTC, 1 << 20);
+fn a_clock_that_goes_back_is_harmless() {
+    let popularity = counters(UTC, 1 << 20);
     for millis in [i64::MAX, 0, i64::MIN, 1_767_571_200_000, i64::MAX] {
         popularity.record(0, "/", None, 1, Timestamp::from_unix_millis(millis));
         assert!(
@@ -169,8 +168,8 @@ fn a_clock_that_goes_back_does_no_harm() {
 }
 
 #[test]
-fn sites_that_come_later_share_the_memory_and_take_nothing_else_away() {
-    let popularity = made(UTC, 1 << 20);
+fn sites_added_later_share_the_memory_and_leave_the_counters() {
+    let popularity = counters(UTC, 1 << 20);
     for page in 0..10_000 {
         popularity.record(0, &format!("/{page}"), None, 1 + page % 7, MONDAY);
     }
@@ -183,8 +182,8 @@ fn sites_that_come_later_share_the_memory_and_take_nothing_else_away() {
 }
 
 #[test]
-fn the_hosts_that_are_asked_for_most_are_known_whatever_else_is_sent() {
-    let popularity = made(UTC, 1 << 20);
+fn the_most_requested_hosts_are_known_whatever_else_is_sent() {
+    let popularity = counters(UTC, 1 << 20);
     for number in 0..1_000 {
         popularity.record_host(0, &format!("junk-{number}.example"), 1);
         popularity.record_host(0, "www.example", 3);
@@ -203,14 +202,14 @@ fn the_hosts_that_are_asked_for_most_are_known_whatever_else_is_sent() {
 }
 
 #[test]
-fn no_memory_counts_nothing() {
-    let popularity = made(UTC, 0);
+fn without_memory_nothing_is_counted() {
+    let popularity = counters(UTC, 0);
     popularity.record(0, "/", None, 1, MONDAY);
     assert_eq!(popularity.bytes(), 0);
 }
 
 #[test]
-fn the_hours_between_two_times_are_those_that_the_clock_shows() {
+fn hours_between_two_times_are_those_that_a_clock_shows() {
     let check = |from_mins: u64, until_mins: u64, expected: &[u8]| {
         let at = |mins: u64| MONDAY.saturating_add(Duration::from_secs(mins * 60));
         let hours = Hours::between(at(from_mins), at(until_mins), UTC);
@@ -227,7 +226,7 @@ fn the_hours_between_two_times_are_those_that_the_clock_shows() {
     check(60, 0, &[1]);
     let week = Hours::between(MONDAY, MONDAY.saturating_add(30 * 24 * HOUR), UTC);
     assert!((0..168).all(|hour| week.has(hour)));
-    // In New York, the hour from two to three is missing on the day when the clocks go forward.
+    // In New York, the day when the clocks go forward has no hour from two to three.
     let one_o_clock = Timestamp::from_unix_secs(1_805_004_000);
     let hours = Hours::between(
         one_o_clock,
@@ -241,8 +240,8 @@ fn the_hours_between_two_times_are_those_that_the_clock_shows() {
 }
 
 #[test]
-fn what_was_counted_outlives_a_restart() {
-    let popularity = made(UTC, 1 << 20);
+fn counters_survive_a_restart() {
+    let popularity = counters(UTC, 1 << 20);
     let nine = MONDAY.saturating_add(9 * HOUR);
     popularity.record(0, "/turnos?dia=1", Some("mobile"), 30, nine);
     popularity.record(0, "/", None, 20, nine);
@@ -250,7 +249,7 @@ fn what_was_counted_outlives_a_restart() {
     popularity.record_host(0, "www.example", 7);
     let text = serde_json::to_string(&popularity.save(0, nine.saturating_add(HALF_LIFE)).unwrap())
         .unwrap();
-    let again = made(UTC, 1 << 20);
+    let again = counters(UTC, 1 << 20);
     assert_eq!(
         again.restore(
             0,
@@ -273,7 +272,7 @@ fn what_was_counted_outlives_a_restart() {
         again.top(0, Hours::NONE.with(9), 1, nine.saturating_add(HALF_LIFE))[0].requests,
         15
     );
-    // It goes on from there, and what is counted already is not counted twice.
+    // It continues from there, and a second restore doesn't count twice.
     again.record(0, "/", None, 100, nine.saturating_add(HALF_LIFE));
     again.restore(
         0,
@@ -289,13 +288,13 @@ fn what_was_counted_outlives_a_restart() {
 }
 
 #[test]
-fn what_was_saved_fits_into_less_memory_and_keeps_its_bound() {
-    let popularity = made(UTC, 256 * 1024);
+fn saved_counters_fit_into_less_memory_and_keep_their_bound() {
+    let popularity = counters(UTC, 256 * 1024);
     for rank in zipf(5_000, 100_000) {
         popularity.record(0, &format!("/page/{rank}"), None, 1, MONDAY);
     }
     let saved = popularity.save(0, MONDAY).unwrap();
-    let small = made(UTC, 64 * 1024);
+    let small = counters(UTC, 64 * 1024);
     assert_eq!(small.restore(0, saved, MONDAY), 0);
     assert!(small.bytes() <= 64 * 1024, "{}", small.bytes());
     assert!(small.error_bound(0, MONDAY) >= popularity.error_bound(0, MONDAY));
@@ -306,7 +305,7 @@ fn what_was_saved_fits_into_less_memory_and_keeps_its_bound() {
 }
 
 #[test]
-fn nonsense_in_what_was_saved_is_left_out() {
+fn impossible_values_of_saved_counters_are_left_out() {
     let page = |url: &str, variant: Option<&str>, weight: f64, hours: Vec<(u8, f32)>| SavedPage {
         url: url.into(),
         variant: variant.map(Into::into),
@@ -332,7 +331,7 @@ fn nonsense_in_what_was_saved_is_left_out() {
         ("www.example".into(), u64::MAX),
     ];
     for unix_millis in [MONDAY.unix_millis(), i64::MAX, i64::MIN] {
-        let popularity = made(UTC, 1 << 20);
+        let popularity = counters(UTC, 1 << 20);
         let saved = SavedSite {
             unix_millis,
             error_bound: f64::NAN,
@@ -347,12 +346,12 @@ fn nonsense_in_what_was_saved_is_left_out() {
 }
 
 #[test]
-fn what_was_saved_by_a_clock_that_was_fast_weighs_no_more_than_what_comes() {
-    let popularity = made(UTC, 1 << 20);
+fn counters_saved_by_a_fast_clock_weigh_no_more_than_later_requests() {
+    let popularity = counters(UTC, 1 << 20);
     popularity.record(0, "/old", None, 10, MONDAY);
     let mut saved = popularity.save(0, MONDAY).unwrap();
     saved.unix_millis = MONDAY.saturating_add(20 * HALF_LIFE).unix_millis();
-    let again = made(UTC, 1 << 20);
+    let again = counters(UTC, 1 << 20);
     again.restore(0, saved, MONDAY);
     again.record(0, "/new", None, 11, MONDAY);
     assert_eq!(urls(&again.top(0, Hours::ALL, 2, MONDAY)), ["/new", "/old"]);
@@ -360,7 +359,7 @@ fn what_was_saved_by_a_clock_that_was_fast_weighs_no_more_than_what_comes() {
 }
 
 #[test]
-fn hosts_keep_their_order_however_often_they_were_asked_for() {
+fn hosts_keep_their_order_beyond_32_bits_of_requests() {
     let saved = SavedSite {
         hosts: vec![
             ("less".into(), 5_000_000_000),
@@ -368,7 +367,7 @@ fn hosts_keep_their_order_however_often_they_were_asked_for() {
         ],
         ..SavedSite::default()
     };
-    let again = made(UTC, 1 << 20);
+    let again = counters(UTC, 1 << 20);
     again.restore(0, saved.clone(), MONDAY);
     assert_eq!(again.hosts(0), ["more".into(), "less".into()]);
     assert_eq!(again.save(0, MONDAY).unwrap().hosts, saved.hosts);

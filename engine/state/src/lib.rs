@@ -1,5 +1,8 @@
-//! The state directory: files that only tero itself can have written.
+//! The state directory: who may hold it, and how its files are read and written.
 //!
-//! What the files mean is the business of those who write them.
+//! [`trusted`] reads files that only tero itself can have written, [`dir`] holds the directory for
+//! one process, and [`file`] replaces a file as a whole. What the files mean stays with their users.
 
+pub mod dir;
+pub mod file;
 pub mod trusted;

@@ -5,12 +5,15 @@
 //! folder and every folder above belong to us or to root, and nobody else may write there (a sticky
 //! folder such as `/tmp` lets others write, but not touch what is ours).
 
-use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder, File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::file;
+
+/// The mode of a file that only its owner may read and write.
+const OURS_ALONE: u32 = 0o600;
 /// Group and others may write.
 const OTHERS_WRITE: u32 = 0o022;
 /// Only the owner of a file in the folder may rename or remove it.
@@ -60,30 +63,7 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
 /// # Errors
 /// What the system says; an older file of that name is untouched then.
 pub fn write(path: &Path, pieces: &[&[u8]]) -> io::Result<()> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let temporary = path.with_extension(format!(
-        "{}-{}.new",
-        std::process::id(),
-        NEXT.fetch_add(1, Ordering::Relaxed)
-    ));
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&temporary)
-        .and_then(|mut file| {
-            pieces.iter().try_for_each(|piece| file.write_all(piece))?;
-            file.sync_all()?;
-            fs::rename(&temporary, path)?;
-            // The name lasts when the folder has been written too.
-            path.parent()
-                .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
-        });
-    if written.is_err() {
-        // It may not exist at all.
-        let _ = fs::remove_file(&temporary);
-    }
-    written
+    file::replace(path, pieces, OURS_ALONE)
 }
 
 /// The path with its folder free of links, every folder on the way checked.

@@ -1,0 +1,302 @@
+//! Files that are replaced as a whole: after a crash the old content is there or the new one, never
+//! a part of either.
+//!
+//! A [`StateFile`] is JSON with the version of its form, so that a later form is told from a broken
+//! file. It is not trusted: its user checks what it says.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::dir::StateDir;
+
+/// The version of the form that is read and written.
+const VERSION: u32 = 1;
+
+/// The mode of a state file, less the process's umask.
+const STATE_FILE_MODE: u32 = 0o666;
+
+/// Why a state file can't be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The system refuses.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// It is larger than its bound.
+    #[error("it is larger than {0} bytes")]
+    TooLarge(u64),
+    /// It is not JSON, or says something else than its user expects.
+    #[error(transparent)]
+    Content(#[from] serde_json::Error),
+    /// Another tero wrote it in another form.
+    #[error("it is of version {0}, not {VERSION}")]
+    Version(u32),
+}
+
+/// A file of the state directory, which it keeps held.
+#[derive(Clone, Debug)]
+pub struct StateFile {
+    path: PathBuf,
+    max_bytes: u64,
+    _dir: Arc<StateDir>,
+}
+
+/// What stands in the file.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Envelope<T> {
+    version: u32,
+    content: T,
+}
+
+/// The part of [`Envelope`] that no version changes.
+#[derive(Deserialize)]
+struct EnvelopeVersion {
+    version: u32,
+}
+
+impl StateFile {
+    /// The file `name` of `dir`. One of more than `max_bytes` is not read.
+    pub fn new(dir: &Arc<StateDir>, name: &str, max_bytes: u64) -> StateFile {
+        StateFile {
+            path: dir.path().join(name),
+            max_bytes,
+            _dir: Arc::clone(dir),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its content; `None` if there is no such file.
+    ///
+    /// # Errors
+    /// [`FileError`] if it can't be read, is too large, broken, or of another version.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<Option<T>, FileError> {
+        match read_at_most(&self.path, self.max_bytes) {
+            Ok(bytes) => parse(&bytes).map(Some),
+            Err(FileError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Puts `content` in the place of what the file held.
+    ///
+    /// # Errors
+    /// [`FileError::Io`], and the file keeps its content; [`FileError::Content`] if JSON can't
+    /// express `content`.
+    pub fn replace<T: Serialize>(&self, content: &T) -> Result<(), FileError> {
+        let bytes = to_bytes(content)?;
+        Ok(replace(&self.path, &[&bytes], STATE_FILE_MODE)?)
+    }
+}
+
+/// Reads the bytes of a [`StateFile`].
+///
+/// # Errors
+/// [`FileError::Content`] or [`FileError::Version`].
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FileError> {
+    let version = match serde_json::from_slice(bytes) {
+        Ok(Envelope {
+            version: VERSION,
+            content,
+        }) => return Ok(content),
+        Ok(Envelope { version, .. }) => version,
+        // The content of another version need not be what this one expects.
+        Err(error) => match serde_json::from_slice(bytes) {
+            Ok(EnvelopeVersion { version }) if version != VERSION => version,
+            _ => return Err(error.into()),
+        },
+    };
+    Err(FileError::Version(version))
+}
+
+/// The bytes of a [`StateFile`], as [`parse`] reads them.
+///
+/// # Errors
+/// What `serde_json` says of a `content` that JSON can't express.
+pub fn to_bytes<T: Serialize>(content: &T) -> Result<Vec<u8>, serde_json::Error> {
+    serde_json::to_vec(&Envelope {
+        version: VERSION,
+        content,
+    })
+}
+
+fn read_at_most(path: &Path, max_bytes: u64) -> Result<Vec<u8>, FileError> {
+    let file = File::open(path)?;
+    let mut bytes = Vec::new();
+    file.take(max_bytes.saturating_add(1))
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > max_bytes {
+        return Err(FileError::TooLarge(max_bytes));
+    }
+    Ok(bytes)
+}
+
+/// Writes a file as a whole or not at all, with its name on disk when this returns.
+///
+/// # Errors
+/// What the system says; an older file of that name is untouched then.
+pub(crate) fn replace(path: &Path, pieces: &[&[u8]], mode: u32) -> io::Result<()> {
+    let temporary = unfinished(path);
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(&temporary)
+        .and_then(|mut file| {
+            pieces.iter().try_for_each(|piece| file.write_all(piece))?;
+            file.sync_all()?;
+            fs::rename(&temporary, path)?;
+            // The name lasts when the folder has been written too.
+            path.parent()
+                .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+        });
+    if written.is_err() {
+        // It may not exist at all.
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+/// Where a file is written before it gets its name.
+fn unfinished(path: &Path) -> PathBuf {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    path.with_extension(format!(
+        "{}-{}.new",
+        std::process::id(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    ))
+}
+
+/// Whether this is a path of [`unfinished`], by any process.
+pub(crate) fn is_unfinished(path: &Path) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    path.file_name()
+        .and_then(|name| name.to_str()?.strip_suffix(".new")?.rsplit_once('.'))
+        .and_then(|(_, numbers)| numbers.split_once('-'))
+        .is_some_and(|(process, number)| is_number(process) && is_number(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAX_BYTES: u64 = 100;
+
+    fn file(top: &tempfile::TempDir) -> StateFile {
+        let dir = Arc::new(StateDir::open(top.path()).unwrap());
+        StateFile::new(&dir, "numbers.json", MAX_BYTES)
+    }
+
+    #[test]
+    fn a_file_gives_back_the_content_that_replaced_the_last_one() {
+        let top = tempfile::tempdir().unwrap();
+        let file = file(&top);
+        assert_eq!(file.read::<Vec<u8>>().unwrap(), None);
+        for content in [vec![1, 2, 3], vec![4]] {
+            file.replace(&content).unwrap();
+            assert_eq!(file.read::<Vec<u8>>().unwrap(), Some(content));
+        }
+        assert_eq!(
+            fs::read_to_string(file.path()).unwrap(),
+            r#"{"version":1,"content":[4]}"#
+        );
+        let names = fs::read_dir(top.path()).unwrap().count();
+        assert_eq!(names, 2, "the lock and the file");
+    }
+
+    #[test]
+    fn broken_and_foreign_files_are_refused_and_can_be_replaced() {
+        let whole = to_bytes(&[1_u8, 2]).unwrap();
+        let torn = (0..whole.len()).map(|end| whole[..end].to_vec());
+        let foreign = [
+            "null",
+            "[1, 2]",
+            "# a note",
+            r#"{"content": [1, 2]}"#,
+            r#"{"version": 1}"#,
+            r#"{"version": 1, "content": {"a": 1}}"#,
+            r#"{"version": 1, "content": [1, 2], "more": 3}"#,
+            r#"{"version": "1", "content": [1, 2]}"#,
+            r#"{"version": -1, "content": [1, 2]}"#,
+            r#"{"version": 1, "content": [1, 2]} {}"#,
+            "\u{0}\u{0}\u{0}\u{0}",
+        ];
+        let top = tempfile::tempdir().unwrap();
+        let file = file(&top);
+        for bytes in torn.chain(foreign.map(|text| text.as_bytes().to_vec())) {
+            fs::write(file.path(), &bytes).unwrap();
+            let error = file.read::<Vec<u8>>().unwrap_err();
+            assert!(matches!(error, FileError::Content(_)), "{bytes:?}: {error}");
+            file.replace(&[7_u8]).unwrap();
+            assert_eq!(file.read::<Vec<u8>>().unwrap(), Some(vec![7]));
+        }
+    }
+
+    #[test]
+    fn a_file_of_another_version_is_told_from_a_broken_one() {
+        for (text, expected) in [
+            (r#"{"version": 2, "content": [1, 2]}"#, 2),
+            (r#"{"version": 2, "content": {"form": "other"}}"#, 2),
+            (r#"{"version": 3, "checksum": 5}"#, 3),
+            (r#"{"version": 0, "content": [1, 2]}"#, 0),
+        ] {
+            let error = parse::<Vec<u8>>(text.as_bytes()).unwrap_err();
+            assert!(
+                matches!(error, FileError::Version(version) if version == expected),
+                "{text}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_may_be_as_large_as_its_bound_and_not_larger() {
+        let top = tempfile::tempdir().unwrap();
+        let file = file(&top);
+        let check = |length: u64| {
+            let mut text = r#"{"version": 1, "content": [1]}"#.to_owned();
+            text.extend(std::iter::repeat_n(' ', length as usize - text.len()));
+            fs::write(file.path(), text).unwrap();
+            file.read::<Vec<u8>>()
+        };
+        assert_eq!(check(MAX_BYTES).unwrap(), Some(vec![1]));
+        let error = check(MAX_BYTES + 1).unwrap_err();
+        assert!(matches!(error, FileError::TooLarge(MAX_BYTES)), "{error}");
+    }
+
+    #[test]
+    fn an_unfinished_file_is_known_by_its_name() {
+        let path = Path::new("folder/plans.json");
+        assert!(is_unfinished(&unfinished(path)));
+        assert_ne!(unfinished(path), unfinished(path));
+        for other in [
+            "plans.json",
+            "plans.new",
+            "plans.1-.new",
+            "plans.a-2.new",
+            "1-2.new",
+            "plans.1-2.new.json",
+        ] {
+            assert!(!is_unfinished(Path::new(other)), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_folder_in_the_place_of_a_file_is_an_error_and_nothing_is_left_beside_it() {
+        let top = tempfile::tempdir().unwrap();
+        let file = file(&top);
+        fs::create_dir(file.path()).unwrap();
+        assert!(matches!(file.read::<Vec<u8>>(), Err(FileError::Io(_))));
+        assert!(matches!(file.replace(&[1_u8]), Err(FileError::Io(_))));
+        assert_eq!(fs::read_dir(top.path()).unwrap().count(), 2);
+    }
+}

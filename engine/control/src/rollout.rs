@@ -28,6 +28,7 @@ use tero_edge::request::site::Sites;
 use tero_edge::request::trial::{ShadowQuestion, Share};
 use tero_policy_host::cases::{CaseOutcome, Cases};
 use tero_policy_host::{Host, Package, Policy, PolicyError};
+use tero_state::dir::StateDir;
 use tero_time::clock::Clock;
 use version_store::VersionStore;
 
@@ -193,14 +194,10 @@ impl LoadedVersions {
     pub fn new(
         config: &Config,
         host: &Arc<Host>,
+        state_dir: Option<&Arc<StateDir>>,
         clock: &Clock,
     ) -> Result<LoadedVersions, RolloutError> {
-        let store = config
-            .policy_host
-            .state_dir
-            .as_deref()
-            .map(VersionStore::open)
-            .transpose()?;
+        let store = state_dir.map(VersionStore::open).transpose()?;
         let source = VersionLoader {
             host,
             store: store.as_ref(),

@@ -23,6 +23,7 @@ use tero_edge::store::{Store, StoreLimits};
 use tero_edge::telemetry::access_log::AccessLog;
 use tero_edge::telemetry::popularity::Popularity;
 use tero_policy_host::{Host, PolicyError};
+use tero_state::dir::{DirError, StateDir};
 use tero_time::clock::Clock;
 
 /// Memory for remembered device classes, in bytes.
@@ -34,7 +35,10 @@ pub enum ServeError {
     /// A policy can't be used.
     #[error(transparent)]
     Policy(#[from] PolicyError),
-    /// The version of a policy that was active last can't be used, or the state directory can't.
+    /// The state directory can't be used, or another edge holds it.
+    #[error(transparent)]
+    StateDir(#[from] DirError),
+    /// The version of a policy that was active last can't be used.
     #[error(transparent)]
     Rollout(#[from] RolloutError),
     /// An address is taken or not ours.
@@ -79,7 +83,9 @@ pub struct Server {
 /// [`ServeError`], with nothing left running.
 pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
     let host = Host::new(&config.policy_host)?;
-    let loaded = LoadedVersions::new(&config, &host, &clock)?;
+    let state_dir = config.policy_host.state_dir.as_deref();
+    let state_dir = state_dir.map(StateDir::open).transpose()?.map(Arc::new);
+    let loaded = LoadedVersions::new(&config, &host, state_dir.as_ref(), &clock)?;
     warn(&config, clock.now());
     let workers = config.server.workers;
     let sites = loaded.sites(&clock)?;

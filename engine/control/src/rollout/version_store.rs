@@ -1,26 +1,29 @@
-//! The state directory: pushed versions by digest, and the record of each policy. One edge has it
-//! for itself.
+//! Pushed versions by digest, and the record of each policy, in the state directory.
 //!
 //! ```text
-//! lock                       held while an edge runs
 //! versions/NAME-DIGEST.wasm  as they were pushed
 //! policies/NAME.json         the record
 //! ```
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::record::{PolicyRecord, RecordError, file_of, version_of};
 use tero_policy_host as policy;
+use tero_state::dir::{DirError, StateDir};
 use tero_state::trusted;
 
 /// A record is never larger, in bytes.
 const MAX_RECORD_BYTES: u64 = 1 << 20;
 
-/// Why the state directory can't be used.
+/// Why versions or records can't be kept or read.
 #[derive(Debug, thiserror::Error)]
 pub enum VersionStoreError {
+    /// A folder for them can't be had.
+    #[error(transparent)]
+    Dir(#[from] DirError),
     /// Something can't be read or written, or others could have written it.
     #[error("the state directory: {path}: {source}", path = path.display())]
     File {
@@ -30,9 +33,6 @@ pub enum VersionStoreError {
         #[source]
         source: io::Error,
     },
-    /// Another edge has it.
-    #[error("the state directory {path} belongs to another running edge; give each edge a policies.state_dir of its own", path = .0.display())]
-    Taken(PathBuf),
     /// A record is not what was written.
     #[error("the state directory: {path}: {source}; restore the file, or remove it to begin with the configuration's version", path = path.display())]
     Record {
@@ -47,45 +47,25 @@ pub enum VersionStoreError {
     Damaged(PathBuf),
 }
 
-/// The state directory, held for this edge.
+/// The versions and records in the state directory, which it keeps held.
 #[derive(Debug)]
 pub(super) struct VersionStore {
-    folder: PathBuf,
-    _lock: File,
+    versions: PathBuf,
+    records: PathBuf,
+    _dir: Arc<StateDir>,
 }
 
 impl VersionStore {
-    /// Takes the folder; makes it if it is missing.
+    /// The versions and records in `dir`; their folders are made if they are missing.
     ///
     /// # Errors
-    /// [`VersionStoreError`] when others may write in it, or another edge has it.
-    pub(super) fn open(folder: &Path) -> Result<VersionStore, VersionStoreError> {
-        for part in ["versions", "policies"] {
-            let path = folder.join(part);
-            trusted::make_folder(&path).map_err(at(&path))?;
-        }
-        let path = folder.join("lock");
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(at(&path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(VersionStoreError::Taken(folder.to_owned()));
-            }
-            Err(TryLockError::Error(source)) => {
-                return Err(VersionStoreError::File { path, source });
-            }
-        }
-        let store = VersionStore {
-            folder: folder.to_owned(),
-            _lock: lock,
-        };
-        store.sweep();
-        Ok(store)
+    /// [`VersionStoreError::Dir`] if others may write in the folders or above them.
+    pub(super) fn open(dir: &Arc<StateDir>) -> Result<VersionStore, VersionStoreError> {
+        Ok(VersionStore {
+            versions: dir.folder("versions")?,
+            records: dir.folder("policies")?,
+            _dir: Arc::clone(dir),
+        })
     }
 
     /// The record of a policy; an empty one where there is none.
@@ -155,7 +135,7 @@ impl VersionStore {
 
     /// Removes the versions of a policy that its record does not name (any more).
     pub(super) fn thin_out(&self, policy: &str, record: &PolicyRecord) {
-        for path in self.files("versions") {
+        for path in files(&self.versions) {
             let digest = path
                 .file_name()
                 .and_then(|name| version_of(policy, name.to_str()?));
@@ -166,33 +146,22 @@ impl VersionStore {
         }
     }
 
-    /// Removes what was being written when an edge ended.
-    fn sweep(&self) {
-        let rest = ["versions", "policies"]
-            .into_iter()
-            .flat_map(|part| self.files(part));
-        for path in rest.filter(|path| path.extension().is_some_and(|end| end == "new")) {
-            // It does no harm where it is.
-            let _ = fs::remove_file(path);
-        }
-    }
-
-    fn files(&self, part: &str) -> Vec<PathBuf> {
-        fs::read_dir(self.folder.join(part))
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|entry| entry.path())
-            .collect()
-    }
-
     fn record_path(&self, policy: &str) -> PathBuf {
-        self.folder.join("policies").join(format!("{policy}.json"))
+        self.records.join(format!("{policy}.json"))
     }
 
     fn version_path(&self, policy: &str, digest: &str) -> PathBuf {
-        self.folder.join("versions").join(file_of(policy, digest))
+        self.versions.join(file_of(policy, digest))
     }
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .collect()
 }
 
 fn at(path: &Path) -> impl Fn(io::Error) -> VersionStoreError {
@@ -207,14 +176,15 @@ fn at(path: &Path) -> impl Fn(io::Error) -> VersionStoreError {
 mod tests {
     use super::*;
 
+    fn open(folder: &tempfile::TempDir) -> VersionStore {
+        let dir = StateDir::open(folder.path()).unwrap();
+        VersionStore::open(&Arc::new(dir)).unwrap()
+    }
+
     #[test]
-    fn a_shelf_belongs_to_one_edge_and_keeps_what_it_was_given() {
+    fn a_store_keeps_what_it_was_given() {
         let folder = tempfile::tempdir().unwrap();
-        let store = VersionStore::open(folder.path()).unwrap();
-        assert!(matches!(
-            VersionStore::open(folder.path()),
-            Err(VersionStoreError::Taken(_))
-        ));
+        let store = open(&folder);
         let digest = policy::digest(b"module");
         store.keep_version("hours", &digest, b"module").unwrap();
         let record = PolicyRecord {
@@ -224,7 +194,7 @@ mod tests {
         store.keep_record("hours", &record).unwrap();
         drop(store);
         fs::write(folder.path().join("versions/half.1-2.new"), "").unwrap();
-        let store = VersionStore::open(folder.path()).unwrap();
+        let store = open(&folder);
         assert!(!folder.path().join("versions/half.1-2.new").exists());
         assert_eq!(store.record("hours").unwrap(), record);
         assert_eq!(store.record("others").unwrap(), PolicyRecord::default());
@@ -246,7 +216,7 @@ mod tests {
     #[test]
     fn what_is_not_what_was_written_is_told() {
         let folder = tempfile::tempdir().unwrap();
-        let store = VersionStore::open(folder.path()).unwrap();
+        let store = open(&folder);
         let digest = policy::digest(b"module");
         store.keep_version("hours", &digest, b"module").unwrap();
         fs::write(

@@ -14,7 +14,7 @@ mod thread;
 mod version_store;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::Thread;
 
@@ -24,8 +24,9 @@ use state::{CanaryRun, RolloutSettings, ShadowRun, VersionLoader};
 use tero_config as config;
 use tero_config::{Config, ConfigErrors};
 use tero_edge::request::Edge;
+use tero_edge::request::shadow_question::{ShadowQuestion, ShadowQueue};
+use tero_edge::request::share::Share;
 use tero_edge::request::site::Sites;
-use tero_edge::request::trial::{ShadowQuestion, Share};
 use tero_policy_host::cases::{CaseOutcome, Cases};
 use tero_policy_host::{Host, Package, Policy, PolicyError};
 use tero_state::dir::StateDir;
@@ -150,7 +151,6 @@ pub struct Rollout {
     store: Option<VersionStore>,
     max_versions: usize,
     workers: usize,
-    queue: SyncSender<ShadowQuestion>,
     state: Mutex<Arc<VersionSet>>,
     thread: OnceLock<Thread>,
     stop: AtomicBool,
@@ -163,7 +163,7 @@ pub struct LoadedVersions {
     store: Option<VersionStore>,
     max_versions: usize,
     workers: usize,
-    queue: (SyncSender<ShadowQuestion>, Receiver<ShadowQuestion>),
+    shadows: (ShadowQueue, Receiver<ShadowQuestion>),
     state: VersionSet,
 }
 
@@ -209,7 +209,7 @@ impl LoadedVersions {
             store,
             max_versions: config.policy_host.max_versions,
             workers: config.server.workers,
-            queue: sync_channel(config.policy_host.shadow_queue),
+            shadows: ShadowQueue::new(config.policy_host.shadow_queue),
             state,
         })
     }
@@ -223,9 +223,13 @@ impl LoadedVersions {
             host: &self.host,
             clock,
             workers: self.workers,
-            queue: &self.queue.0,
         };
         maker.sites(&self.state, &Sites::default(), SiteChange::Configuration)
+    }
+
+    /// The way of questions to the thread that asks shadows.
+    pub fn shadow_queue(&self) -> ShadowQueue {
+        self.shadows.0.clone()
     }
 
     /// The versions of an edge that has these sites, and the thread that asks shadows and watches
@@ -243,12 +247,11 @@ impl LoadedVersions {
             store: self.store,
             max_versions: self.max_versions,
             workers: self.workers,
-            queue: self.queue.0,
             state: Mutex::new(Arc::new(self.state)),
             thread: OnceLock::new(),
             stop: AtomicBool::new(false),
         });
-        let handle = thread::start(Arc::clone(&rollout), self.queue.1)?;
+        let handle = thread::start(Arc::clone(&rollout), self.shadows.1)?;
         Ok((rollout, handle))
     }
 }
@@ -648,7 +651,6 @@ impl Rollout {
             host: &self.host,
             clock: &self.edge.clock,
             workers: self.workers,
-            queue: &self.queue,
         };
         let sites = Arc::new(maker.sites(&new, &before, change)?);
         // On disk first: what could not be kept does not decide.

@@ -117,6 +117,7 @@ pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
         max_header_bytes: config.server.max_header_bytes,
         collapse_timeout: config.cache.collapse_timeout,
         hit_for_miss: config.cache.hit_for_miss,
+        shadows: loaded.shadow_queue(),
     }));
     tell_popularity(&edge);
     let (stage, stages) = watch::channel(ShutdownStage::Running);

@@ -12,6 +12,7 @@ pub mod collapse;
 pub mod origin;
 pub mod pace;
 pub mod request;
+pub mod run_id;
 pub mod server;
 pub mod store;
 pub mod telemetry;

@@ -6,156 +6,71 @@
 
 pub mod admit;
 pub mod body;
+pub mod canary;
 pub mod client;
 mod deliver;
 pub mod devices;
+pub mod edge;
+pub mod exchange;
 pub mod explain;
+pub mod failure;
 mod fetch;
 mod hit_for_miss;
 mod hits;
+mod news;
 mod next_hop_request;
-mod parts;
 mod pass;
+pub mod provenance;
 mod ready_heads;
-pub mod refresh_ahead;
+mod record;
+mod refresh_ahead;
+pub mod refusal;
 mod respond;
 mod revalidate;
+pub mod shadow;
+pub mod shadow_question;
+pub mod share;
 pub mod site;
-pub mod trial;
 mod upgrade;
+mod url_keys;
+pub mod visit;
+pub mod warm_lookup;
+pub mod watchlist;
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use http::{HeaderValue, Method, Request, Response, Uri};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use tokio::sync::oneshot::error::RecvError;
 
-use crate::collapse::{Collapse, FlightResult, FlightRole, Lead};
+use crate::collapse::{FlightResult, FlightRole, Lead};
 use crate::store::fill::FillReader;
 use crate::store::stored::StoredResponse;
-use crate::store::{PurgePoint, Store, Variants};
+use crate::store::{PurgePoint, Variants};
 use crate::telemetry::Outcome;
-use crate::telemetry::access_log::AccessLog;
-use crate::telemetry::popularity::Popularity;
-use crate::telemetry::warm_use::WarmUse;
-use admit::{Exchange, Handling, RequestSource};
+use admit::RequestSource;
 use body::EdgeBody;
 use deliver::{BodySource, Provenance, deliver};
-use devices::Devices;
-use fetch::{Extent, Fetch, FetchResult, FlightNews, ResponseInFlight};
-use hit_for_miss::HitForMiss;
+use exchange::Handling;
+use failure::Failure;
+use fetch::{Extent, Fetch, FetchResult, partial};
+use news::{FlightNews, ResponseInFlight};
 use pass::Kept;
-use refresh_ahead::Watchlist;
-use respond::Failure;
-use site::{Site, Sites};
-use tero_policy_host::device::Device;
-use tero_policy_host::{Chain, PolicyRequest};
 use tero_semantics::cache_status::Forward;
-use tero_semantics::decision::{QueryRule, RequestDecision};
 use tero_semantics::reuse::{self, Absent, Reuse, reuse};
-use tero_time::clock::Clock;
+use warm_lookup::WarmLookup;
 
-pub use respond::{head_as_bytes, refuse, refuse_as};
+pub use edge::{Edge, EdgeParts};
+pub use provenance::Answer;
+pub use record::count_hits;
+pub use respond::{refuse, refuse_as};
+pub use tero_wire::head_as_bytes;
+pub use url_keys::keys_of_url;
+pub use visit::Visit;
 
 /// How many fetches under way that are not for it a request may come upon before it goes by itself.
 const MAX_OTHER_FLIGHTS: u32 = 4;
-
-/// All that a request needs; shared by the workers.
-#[derive(Debug)]
-pub struct Edge {
-    /// How the edge calls itself in `Via`, `Cache-Status` and `CDN-Loop`.
-    pub name: String,
-    /// The time.
-    pub clock: Clock,
-    /// Stored responses.
-    pub store: Store,
-    /// The sites, with their policies and next hops.
-    pub sites: ArcSwap<Sites>,
-    /// Which pages visitors want.
-    pub popularity: Popularity,
-    /// What visitors used of what plans warmed.
-    pub warm_use: WarmUse,
-    /// What is revalidated before it expires.
-    pub watchlist: Watchlist,
-    /// The log of requests, where one is kept.
-    pub access_log: Option<AccessLog>,
-    /// Remembered device classes.
-    pub devices: Devices,
-    /// Bytes of a request's target and fields, at most.
-    pub max_header_bytes: usize,
-    collapse: Arc<Collapse<FlightNews>>,
-    hit_for_miss: HitForMiss,
-    collapse_timeout: Duration,
-    via: HeaderValue,
-    no_decision: Arc<RequestDecision>,
-    /// Held while groups are purged that a request has made invalid.
-    purging_groups: tokio::sync::Mutex<()>,
-}
-
-/// What an [`Edge`] is made of.
-#[derive(Debug)]
-pub struct EdgeParts {
-    /// As [`Edge::name`]; a token.
-    pub name: String,
-    /// As [`Edge::clock`].
-    pub clock: Clock,
-    /// As [`Edge::store`].
-    pub store: Store,
-    /// As [`Edge::sites`].
-    pub sites: Sites,
-    /// As [`Edge::popularity`].
-    pub popularity: Popularity,
-    /// As [`Edge::access_log`].
-    pub access_log: Option<AccessLog>,
-    /// As [`Edge::devices`].
-    pub devices: Devices,
-    /// As [`Edge::max_header_bytes`].
-    pub max_header_bytes: usize,
-    /// How long a follower waits for its leader.
-    pub collapse_timeout: Duration,
-    /// How long "not storable" is remembered.
-    pub hit_for_miss: Duration,
-}
-
-impl Edge {
-    /// An edge with an empty cache, or what `parts` bring.
-    pub fn new(parts: EdgeParts) -> Edge {
-        let via = HeaderValue::try_from(format!("1.1 {}", parts.name))
-            .unwrap_or_else(|_| HeaderValue::from_static("1.1 tero"));
-        Edge {
-            name: parts.name,
-            clock: parts.clock,
-            store: parts.store,
-            sites: ArcSwap::from_pointee(parts.sites),
-            popularity: parts.popularity,
-            warm_use: WarmUse::default(),
-            watchlist: Watchlist::default(),
-            access_log: parts.access_log,
-            devices: parts.devices,
-            max_header_bytes: parts.max_header_bytes,
-            collapse: Arc::new(Collapse::new()),
-            hit_for_miss: HitForMiss::new(parts.hit_for_miss),
-            collapse_timeout: parts.collapse_timeout,
-            via,
-            no_decision: Arc::default(),
-            purging_groups: tokio::sync::Mutex::default(),
-        }
-    }
-}
-
-/// An answer, and what became of its request.
-#[derive(Debug)]
-pub struct Answer {
-    /// What the client gets.
-    pub response: Response<EdgeBody>,
-    /// What is counted.
-    pub outcome: Outcome,
-    /// Whether it is stored, or on its way there.
-    pub stored: bool,
-}
 
 /// The answer to a client's request, which for a hit is there already.
 pub enum Reply<'e> {
@@ -182,28 +97,32 @@ pub fn handle(edge: &Arc<Edge>, request: Request<Incoming>, source: RequestSourc
         Ok(exchange) => Arc::new(exchange),
         Err(refused) => return Reply::Ready(respond::refused(edge, refused.0)),
     };
-    match look_up(edge, &exchange) {
+    let visit = Visit {
+        edge,
+        exchange: &exchange,
+    };
+    match look_up(visit) {
         Found::Answer(answer) => {
-            hits::record(edge, &exchange, &answer);
+            record::record(visit, &answer);
             Reply::Ready(answer.response)
         }
         Found::Forward(way) => Reply::Pending(Box::pin(async move {
-            let answer = forward(edge, &exchange, way, Some(content)).await;
-            hits::record(edge, &exchange, &answer);
+            let visit = Visit {
+                edge,
+                exchange: &exchange,
+            };
+            let answer = forward(visit, way, Some(content)).await;
+            record::record(visit, &answer);
             answer.response
         })),
     }
 }
 
 /// Answers a request that was let in.
-pub async fn answer(
-    edge: &Arc<Edge>,
-    exchange: &Arc<Exchange>,
-    content: Option<Incoming>,
-) -> Answer {
-    match look_up(edge, exchange) {
+pub async fn answer(visit: Visit<'_>, content: Option<Incoming>) -> Answer {
+    match look_up(visit) {
         Found::Answer(answer) => answer,
-        Found::Forward(way) => Box::pin(forward(edge, exchange, way, content)).await,
+        Found::Forward(way) => Box::pin(forward(visit, way, content)).await,
     }
 }
 
@@ -223,43 +142,38 @@ enum Way {
     Upgrade,
 }
 
-async fn forward(
-    edge: &Arc<Edge>,
-    exchange: &Arc<Exchange>,
-    way: Way,
-    content: Option<Incoming>,
-) -> Answer {
+async fn forward(visit: Visit<'_>, way: Way, content: Option<Incoming>) -> Answer {
     match way {
-        Way::Fetch(stale, why) => fetch(edge, exchange, stale, why).await,
-        Way::Pass(why) => pass_through(edge, exchange, content, why).await,
-        Way::Upgrade => upgrade(edge, exchange).await,
+        Way::Fetch(stale, why) => fetch(visit, stale, why).await,
+        Way::Pass(why) => pass_through(visit, content, why).await,
+        Way::Upgrade => upgrade(visit).await,
     }
 }
 
-fn look_up(edge: &Arc<Edge>, exchange: &Arc<Exchange>) -> Found {
-    match exchange.handling() {
+fn look_up(visit: Visit<'_>) -> Found {
+    match visit.exchange.handling() {
         Handling::Cache => {}
         Handling::Pass => return Found::Forward(Way::Pass(Forward::Bypass)),
         Handling::Method => return Found::Forward(Way::Pass(Forward::Method)),
         Handling::Upgrade => return Found::Forward(Way::Upgrade),
     }
-    let settings = &exchange.site.settings;
-    let Some(variants) = stored_under(edge, exchange) else {
-        return nothing_stored(edge, exchange, Forward::UriMiss);
+    let settings = &visit.settings();
+    let Some(variants) = stored_under(visit) else {
+        return nothing_stored(visit, Forward::UriMiss);
     };
-    let Some(stored) = variants.select(&exchange.parts.headers) else {
-        return nothing_stored(edge, exchange, Forward::VaryMiss);
+    let Some(stored) = variants.select(&visit.exchange.parts.headers) else {
+        return nothing_stored(visit, Forward::VaryMiss);
     };
     match reuse(
         &stored.head.freshness,
-        &exchange.directives,
+        &visit.exchange.directives,
         settings.client_directives,
-        exchange.at,
+        visit.exchange.at,
     ) {
-        Reuse::Fresh => Found::Answer(hit(edge, exchange, stored)),
+        Reuse::Fresh => Found::Answer(hit(visit, stored)),
         Reuse::StaleWhileRevalidate => {
-            revalidate::in_background(edge, exchange, stored);
-            Found::Answer(stale(edge, exchange, stored, Provenance::default()))
+            revalidate::in_background(visit, stored);
+            Found::Answer(stale(visit, stored, Provenance::default()))
         }
         Reuse::Revalidate(why) => {
             let forward = if why.is_of_request() {
@@ -269,29 +183,37 @@ fn look_up(edge: &Arc<Edge>, exchange: &Arc<Exchange>) -> Found {
             };
             Found::Forward(Way::Fetch(Some(Arc::clone(stored)), forward))
         }
-        Reuse::Unsatisfiable => Found::Answer(error(respond::only_if_cached(edge))),
+        Reuse::Unsatisfiable => Found::Answer(error(respond::only_if_cached(visit.edge))),
     }
 }
 
-/// What is stored under the key. A plan's look at what it warmed is no use of it.
-fn stored_under(edge: &Edge, exchange: &Exchange) -> Option<Variants> {
-    if exchange.warm_run == 0 {
-        edge.store.lookup(&exchange.key)
+/// What is stored under the key. A plan's look at what it warmed does not count as a use of it.
+fn stored_under(visit: Visit<'_>) -> Option<Variants> {
+    let (store, exchange) = (&visit.edge.store, visit.exchange);
+    if exchange.requester.is_plan() {
+        store.peek(&exchange.key)
     } else {
-        edge.store.peek(&exchange.key)
+        store.lookup(&exchange.key)
     }
 }
 
-fn nothing_stored(edge: &Edge, exchange: &Exchange, why: Forward) -> Found {
-    match reuse::absent(&exchange.directives) {
+/// Counts a use of a stored response, and revalidates it in the background if its end is near.
+fn use_stored(visit: Visit<'_>, stored: &Arc<StoredResponse>) {
+    if record::count_use(visit, stored) {
+        refresh_ahead::revalidate(visit, stored);
+    }
+}
+
+fn nothing_stored(visit: Visit<'_>, why: Forward) -> Found {
+    match reuse::absent(&visit.exchange.directives) {
         Absent::Fetch => Found::Forward(Way::Fetch(None, why)),
-        Absent::Unsatisfiable => Found::Answer(error(respond::only_if_cached(edge))),
+        Absent::Unsatisfiable => Found::Answer(error(respond::only_if_cached(visit.edge))),
     }
 }
 
-fn hit(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stored: &Arc<StoredResponse>) -> Answer {
-    hits::count(edge, exchange, stored);
-    let response = deliver::hit(edge, exchange, stored);
+fn hit(visit: Visit<'_>, stored: &Arc<StoredResponse>) -> Answer {
+    use_stored(visit, stored);
+    let response = deliver::hit(visit, stored);
     Answer {
         response,
         outcome: Outcome::Hit,
@@ -299,20 +221,9 @@ fn hit(edge: &Arc<Edge>, exchange: &Arc<Exchange>, stored: &Arc<StoredResponse>)
     }
 }
 
-fn stale(
-    edge: &Arc<Edge>,
-    exchange: &Arc<Exchange>,
-    stored: &Arc<StoredResponse>,
-    provenance: Provenance,
-) -> Answer {
-    hits::count(edge, exchange, stored);
-    let response = deliver(
-        edge,
-        exchange,
-        BodySource::Stored(stored),
-        provenance,
-        edge.clock.now(),
-    );
+fn stale(visit: Visit<'_>, stored: &Arc<StoredResponse>, provenance: Provenance) -> Answer {
+    use_stored(visit, stored);
+    let response = deliver(visit, BodySource::Stored(stored), provenance, visit.now());
     Answer {
         response,
         outcome: Outcome::Stale,
@@ -328,26 +239,33 @@ fn error(response: Response<EdgeBody>) -> Answer {
     }
 }
 
-/// Nothing stored will do as it is: a HEAD goes forward by itself, a GET leads or follows a fetch.
-async fn fetch(
-    edge: &Arc<Edge>,
-    exchange: &Arc<Exchange>,
-    stale: Option<Arc<StoredResponse>>,
-    why: Forward,
+/// Fetches for a plan what `look_for_plan` found wanting.
+pub async fn fetch_for_plan(
+    visit: Visit<'_>,
+    found: WarmLookup,
+    stored: Option<Arc<StoredResponse>>,
 ) -> Answer {
-    if exchange.parts.method == Method::HEAD {
-        return forward_head(edge, exchange, stale, why).await;
+    fetch(visit, stored, found.forward()).await
+}
+
+/// Nothing stored will do as it is: a HEAD goes forward by itself, a GET leads or follows a fetch.
+async fn fetch(visit: Visit<'_>, stale: Option<Arc<StoredResponse>>, why: Forward) -> Answer {
+    if visit.exchange.parts.method == Method::HEAD {
+        return forward_head(visit, stale, why).await;
     }
     let part = if stale.is_none() {
-        edge.store.part(&exchange.key, &exchange.parts.headers)
+        visit
+            .edge
+            .store
+            .part(&visit.exchange.key, &visit.exchange.parts.headers)
     } else {
         None
     };
     if let Some(part) = &part
-        && parts::is_fresh(exchange, part)
-        && let Some(response) = deliver::part(edge, exchange, part)
+        && partial::is_fresh(visit, part)
+        && let Some(response) = deliver::part(visit, part)
     {
-        hits::count(edge, exchange, part);
+        use_stored(visit, part);
         return Answer {
             response,
             outcome: Outcome::Hit,
@@ -359,47 +277,48 @@ async fn fetch(
     } else {
         why
     };
-    let is_too_large = part.is_some_and(|part| parts::is_of_too_large(edge, &part));
-    if is_too_large && exchange.fields.range {
-        return fetch_range(edge, exchange, why).await;
+    let is_too_large = part.is_some_and(|part| partial::is_of_too_large(visit.edge, &part));
+    if is_too_large && visit.exchange.fields.range {
+        return fetch_range(visit, why).await;
     }
     if is_too_large
-        || exchange.directives.no_store
-        || edge.hit_for_miss.expects(&exchange.key, exchange.at)
+        || visit.exchange.directives.no_store
+        || visit
+            .edge
+            .hit_for_miss
+            .expects(&visit.exchange.key, visit.exchange.at)
     {
-        return fetch_alone(edge, exchange, stale, why).await;
+        return fetch_alone(visit, stale, why).await;
     }
-    let asked = edge.store.purge_point();
-    let deadline = edge.clock.now().saturating_add(edge.collapse_timeout);
-    let mut flight_key = exchange.key.clone();
+    let asked = visit.edge.store.purge_point();
+    let deadline = visit.now().saturating_add(visit.edge.collapse_timeout);
+    let mut flight_key = visit.exchange.key.clone();
     let mut attempt = 0;
     let mut others = 0;
     loop {
-        let flight = match edge.collapse.join(&flight_key, attempt) {
+        let flight = match visit.edge.collapse.join(&flight_key, attempt) {
             FlightRole::Leader(lead) => {
-                return self::fetch_as_leader(edge, exchange, stale, why, lead).await;
+                return self::fetch_as_leader(visit, stale, why, lead).await;
             }
             FlightRole::Follower(flight) => flight,
         };
-        let patience = deadline.since(edge.clock.now());
-        match edge.clock.timeout(patience, flight.wait()).await {
-            Err(_) => return fetch_alone(edge, exchange, stale, why).await,
+        let patience = deadline.since(visit.now());
+        match visit.edge.clock.timeout(patience, flight.wait()).await {
+            Err(_) => return fetch_alone(visit, stale, why).await,
             Ok(FlightResult::Failed { attempt: failed }) => attempt = failed,
             Ok(FlightResult::Answered(FlightNews::Failed(failure))) => {
-                return stale_or_error(edge, exchange, stale, why, failure);
+                return stale_or_error(visit, stale, why, failure);
             }
             Ok(FlightResult::Answered(FlightNews::NotStorable)) => {
-                return fetch_alone(edge, exchange, stale, why).await;
+                return fetch_alone(visit, stale, why).await;
             }
-            Ok(FlightResult::Answered(FlightNews::Stored)) => {
-                match stored_meanwhile(edge, exchange) {
-                    Some(answer) => return answer,
-                    None => return fetch_alone(edge, exchange, stale, why).await,
-                }
-            }
+            Ok(FlightResult::Answered(FlightNews::Stored)) => match stored_meanwhile(visit) {
+                Some(answer) => return answer,
+                None => return fetch_alone(visit, stale, why).await,
+            },
             Ok(FlightResult::Answered(FlightNews::Filling(filling))) => {
-                match join_fill(edge, exchange, &filling, asked) {
-                    Join::Reader(reader) => return follow(edge, exchange, &filling, reader, why),
+                match join_fill(visit, &filling, asked) {
+                    Join::Reader(reader) => return follow(visit, &filling, reader, why),
                     // Those to whom the same applies share another fetch.
                     Join::Other(which) if others < MAX_OTHER_FLIGHTS => {
                         flight_key.push(b'\n');
@@ -407,7 +326,7 @@ async fn fetch(
                         others += 1;
                     }
                     Join::Other(_) | Join::TooLate => {
-                        return fetch_alone(edge, exchange, stale, why).await;
+                        return fetch_alone(visit, stale, why).await;
                     }
                 }
             }
@@ -417,79 +336,77 @@ async fn fetch(
 
 /// Fetches for all that wait for this key. Somebody may have stored it since it was looked up.
 async fn fetch_as_leader(
-    edge: &Arc<Edge>,
-    exchange: &Arc<Exchange>,
+    visit: Visit<'_>,
     stale: Option<Arc<StoredResponse>>,
     why: Forward,
     lead: Lead<FlightNews>,
 ) -> Answer {
     if why != Forward::Request
-        && let Some(answer) = stored_meanwhile(edge, exchange)
+        && let Some(answer) = stored_meanwhile(visit)
     {
         lead.share(FlightNews::Stored);
         return answer;
     }
-    run(edge, exchange, stale, why, Some(lead)).await
+    run(visit, stale, why, Some(lead)).await
 }
 
 /// Fetches without followers.
-async fn fetch_alone(
-    edge: &Arc<Edge>,
-    exchange: &Arc<Exchange>,
-    stale: Option<Arc<StoredResponse>>,
-    why: Forward,
-) -> Answer {
-    let asks_for_less = exchange.fields.range || exchange.fields.conditional;
+async fn fetch_alone(visit: Visit<'_>, stale: Option<Arc<StoredResponse>>, why: Forward) -> Answer {
+    let asks_for_less = visit.exchange.fields.range || visit.exchange.fields.conditional;
     // What won't be stored need not be fetched whole.
-    if asks_for_less && stale.is_none() && edge.hit_for_miss.expects(&exchange.key, exchange.at) {
-        return fetch_range(edge, exchange, why).await;
+    if asks_for_less
+        && stale.is_none()
+        && visit
+            .edge
+            .hit_for_miss
+            .expects(&visit.exchange.key, visit.exchange.at)
+    {
+        return fetch_range(visit, why).await;
     }
-    run(edge, exchange, stale, why, None).await
+    run(visit, stale, why, None).await
 }
 
 /// Fetches no more than the client asks for; what comes of a range by itself is kept as a part.
-async fn fetch_range(edge: &Arc<Edge>, exchange: &Arc<Exchange>, why: Forward) -> Answer {
-    if exchange.fields.conditional || !exchange.fields.range {
-        return pass_through(edge, exchange, None, why).await;
+async fn fetch_range(visit: Visit<'_>, why: Forward) -> Answer {
+    if visit.exchange.fields.conditional || !visit.exchange.fields.range {
+        return pass_through(visit, None, why).await;
     }
-    let (edge_of, exchange_of) = (Arc::clone(edge), Arc::clone(exchange));
     let fetch = Fetch {
-        edge: edge_of,
-        exchange: exchange_of,
+        visit: visit.to_owned(),
         stale: None,
         extent: Extent::Range,
         lead: None,
     };
-    answer_from_fetch(edge, exchange, None, why, fetch.start().await).await
+    answer_from_fetch(visit, None, why, fetch.start().await).await
 }
 
 async fn run(
-    edge: &Arc<Edge>,
-    exchange: &Arc<Exchange>,
+    visit: Visit<'_>,
     stale: Option<Arc<StoredResponse>>,
     why: Forward,
     lead: Option<Lead<FlightNews>>,
 ) -> Answer {
     let part = if stale.is_none() {
-        edge.store.part(&exchange.key, &exchange.parts.headers)
+        visit
+            .edge
+            .store
+            .part(&visit.exchange.key, &visit.exchange.parts.headers)
     } else {
         None
     };
-    let extent = parts::extent(edge, part);
+    let extent = partial::extent(visit.edge, part);
     let fetch = Fetch {
-        edge: Arc::clone(edge),
-        exchange: Arc::clone(exchange),
+        visit: visit.to_owned(),
         stale: stale.clone(),
         extent,
         lead,
     };
-    answer_from_fetch(edge, exchange, stale, why, fetch.start().await).await
+    answer_from_fetch(visit, stale, why, fetch.start().await).await
 }
 
 /// The answer to the request that began a fetch.
 async fn answer_from_fetch(
-    edge: &Arc<Edge>,
-    exchange: &Arc<Exchange>,
+    visit: Visit<'_>,
     stale: Option<Arc<StoredResponse>>,
     why: Forward,
     told: Result<FetchResult, RecvError>,
@@ -504,11 +421,10 @@ async fn answer_from_fetch(
                 ..Provenance::default()
             };
             let response = deliver(
-                edge,
-                exchange,
+                visit,
                 BodySource::Filling(&filling, reader, Some(*fields)),
                 provenance,
-                edge.clock.now(),
+                visit.now(),
             );
             Answer {
                 response,
@@ -524,13 +440,7 @@ async fn answer_from_fetch(
                 stored: true,
                 ..Provenance::default()
             };
-            let response = deliver(
-                edge,
-                exchange,
-                BodySource::Stored(&stored),
-                provenance,
-                edge.clock.now(),
-            );
+            let response = deliver(visit, BodySource::Stored(&stored), provenance, visit.now());
             Answer {
                 response,
                 outcome: Outcome::Revalidated,
@@ -539,15 +449,9 @@ async fn answer_from_fetch(
         }
         Ok(FetchResult::NotStored(response, refusal)) => {
             let status = response.status();
-            let response = deliver::conditioned(exchange, *response);
-            let response = pass::with_own_fields(
-                edge,
-                exchange,
-                response,
-                status,
-                why,
-                Kept::Not(Some(refusal)),
-            );
+            let response = deliver::conditioned(visit.exchange, *response);
+            let response =
+                pass::with_own_fields(visit, response, status, why, Kept::Not(Some(refusal)));
             Answer {
                 response,
                 outcome: Outcome::Miss,
@@ -556,48 +460,41 @@ async fn answer_from_fetch(
         }
         Ok(FetchResult::Part(response)) => {
             let status = response.status();
-            let response =
-                pass::with_own_fields(edge, exchange, *response, status, why, Kept::AsPart);
+            let response = pass::with_own_fields(visit, *response, status, why, Kept::AsPart);
             Answer {
                 response,
                 outcome: Outcome::Miss,
                 stored: true,
             }
         }
-        Ok(FetchResult::TooLargeForRange) => Box::pin(fetch_range(edge, exchange, why)).await,
-        Ok(FetchResult::Failed(failure)) => stale_or_error(edge, exchange, stale, why, failure),
+        Ok(FetchResult::TooLargeForRange) => Box::pin(fetch_range(visit, why)).await,
+        Ok(FetchResult::Failed(failure)) => stale_or_error(visit, stale, why, failure),
         // The task ended without a word: only when the runtime is being shut down.
-        Err(_) => error(respond::failed(edge, Failure::shutting_down(), why)),
+        Err(_) => error(respond::failed(visit.edge, Failure::shutting_down(), why)),
     }
 }
 
 /// What another request has stored since this one looked, if it will do.
-fn stored_meanwhile(edge: &Arc<Edge>, exchange: &Arc<Exchange>) -> Option<Answer> {
+fn stored_meanwhile(visit: Visit<'_>) -> Option<Answer> {
     // A second look-up would count as a second use.
-    if !edge.store.holds(&exchange.key) {
+    if !visit.edge.store.holds(&visit.exchange.key) {
         return None;
     }
-    let variants = stored_under(edge, exchange)?;
-    let stored = variants.select(&exchange.parts.headers)?;
-    let settings = &exchange.site.settings;
+    let variants = stored_under(visit)?;
+    let stored = variants.select(&visit.exchange.parts.headers)?;
+    let settings = &visit.settings();
     match reuse(
         &stored.head.freshness,
-        &exchange.directives,
+        &visit.exchange.directives,
         settings.client_directives,
-        edge.clock.now(),
+        visit.now(),
     ) {
         Reuse::Fresh => {
             let provenance = Provenance {
                 collapsed: true,
                 ..Provenance::default()
             };
-            let response = deliver(
-                edge,
-                exchange,
-                BodySource::Stored(stored),
-                provenance,
-                edge.clock.now(),
-            );
+            let response = deliver(visit, BodySource::Stored(stored), provenance, visit.now());
             Some(Answer {
                 response,
                 outcome: Outcome::Collapsed,
@@ -619,28 +516,24 @@ enum Join {
 /// Whether a response that is being stored answers this request too (§4.1), which came when the
 /// order of purges stood at `asked`: not if it was purged, or made invalid, after its fetch began
 /// and before this request came.
-fn join_fill(
-    edge: &Edge,
-    exchange: &Exchange,
-    filling: &ResponseInFlight,
-    asked: PurgePoint,
-) -> Join {
+fn join_fill(visit: Visit<'_>, filling: &ResponseInFlight, asked: PurgePoint) -> Join {
     let head = &filling.head;
-    if let Some(purge) = edge
-        .store
-        .purged_between(&exchange.key, head, filling.purges, asked)
+    if let Some(purge) =
+        visit
+            .edge
+            .store
+            .purged_between(&visit.exchange.key, head, filling.purges, asked)
     {
         return Join::Other(purge);
     }
-    if !head.secondary_key.selects(&exchange.parts.headers) {
-        return Join::Other(head.secondary_key.digest(&exchange.parts.headers));
+    if !head.secondary_key.selects(&visit.exchange.parts.headers) {
+        return Join::Other(head.secondary_key.digest(&visit.exchange.parts.headers));
     }
     filling.fill.reader().map_or(Join::TooLate, Join::Reader)
 }
 
 fn follow(
-    edge: &Edge,
-    exchange: &Exchange,
+    visit: Visit<'_>,
     filling: &ResponseInFlight,
     reader: FillReader,
     why: Forward,
@@ -651,11 +544,10 @@ fn follow(
         ..Provenance::default()
     };
     let response = deliver(
-        edge,
-        exchange,
+        visit,
         BodySource::Filling(filling, reader, None),
         provenance,
-        edge.clock.now(),
+        visit.now(),
     );
     Answer {
         response,
@@ -667,20 +559,19 @@ fn follow(
 /// A fetch failed: what is stored is served stale where that is allowed (§4.2.4, RFC 5861 §4), else
 /// the failure is told.
 fn stale_or_error(
-    edge: &Arc<Edge>,
-    exchange: &Arc<Exchange>,
+    visit: Visit<'_>,
     stale: Option<Arc<StoredResponse>>,
     why: Forward,
     failure: Failure,
 ) -> Answer {
-    let settings = &exchange.site.settings;
+    let settings = &visit.settings();
     match stale {
         Some(stored)
             if reuse::stale_if_error(
                 &stored.head.freshness,
-                &exchange.directives,
+                &visit.exchange.directives,
                 settings.client_directives,
-                edge.clock.now(),
+                visit.now(),
             ) =>
         {
             let provenance = Provenance {
@@ -689,10 +580,10 @@ fn stale_or_error(
                 trouble: Some(failure.reason),
                 ..Provenance::default()
             };
-            let mut answer = self::stale(edge, exchange, &stored, provenance);
+            let mut answer = self::stale(visit, &stored, provenance);
             // A plan does not want the page, but to know for how long its origin is to be left
             // alone.
-            if exchange.warm_run != 0
+            if visit.exchange.requester.is_plan()
                 && let Some(retry_after) = failure.retry_after
             {
                 answer
@@ -702,68 +593,59 @@ fn stale_or_error(
             }
             answer
         }
-        _ => error(respond::failed(edge, failure, why)),
+        _ => error(respond::failed(visit.edge, failure, why)),
     }
 }
 
 /// A HEAD that nothing stored answers: what it says of the stored response counts (§4.3.5).
 async fn forward_head(
-    edge: &Arc<Edge>,
-    exchange: &Arc<Exchange>,
+    visit: Visit<'_>,
     stale: Option<Arc<StoredResponse>>,
     why: Forward,
 ) -> Answer {
-    let (asked_at, since) = (edge.clock.now(), edge.store.purge_point());
-    match pass::pass(edge, exchange, None).await {
+    let (asked_at, since) = (visit.now(), visit.edge.store.purge_point());
+    match pass::pass(visit, None).await {
         Ok(response) => {
             if let Some(stored) = &stale {
-                revalidate::by_head(edge, exchange, stored, &response, asked_at, since);
+                revalidate::by_head(visit, stored, &response, asked_at, since);
             }
             let status = response.status();
-            let response =
-                pass::with_own_fields(edge, exchange, response, status, why, Kept::Not(None));
+            let response = pass::with_own_fields(visit, response, status, why, Kept::Not(None));
             Answer {
                 response,
                 outcome: Outcome::Miss,
                 stored: false,
             }
         }
-        Err(failure) => stale_or_error(edge, exchange, stale, why, failure),
+        Err(failure) => stale_or_error(visit, stale, why, failure),
     }
 }
 
-async fn pass_through(
-    edge: &Arc<Edge>,
-    exchange: &Arc<Exchange>,
-    content: Option<Incoming>,
-    why: Forward,
-) -> Answer {
-    let asked_at = edge.clock.now();
-    let passed = match pass::ask(edge, exchange, content).await {
+async fn pass_through(visit: Visit<'_>, content: Option<Incoming>, why: Forward) -> Answer {
+    let asked_at = visit.now();
+    let passed = match pass::ask(visit, content).await {
         Ok(passed) => passed,
-        Err(failure) => return error(respond::failed(edge, failure, why)),
+        Err(failure) => return error(respond::failed(visit.edge, failure, why)),
     };
     if why == Forward::Method
-        && let Some(since) = passed.may_stand_for_get(exchange)
+        && let Some(since) = passed.may_stand_for_get(visit.exchange)
     {
-        let (edge_of, exchange_of) = (Arc::clone(edge), Arc::clone(exchange));
         let fetch = Fetch {
-            edge: edge_of,
-            exchange: exchange_of,
+            visit: visit.to_owned(),
             stale: None,
             extent: Extent::Whole,
             lead: None,
         };
         let told = fetch.take_over(passed.answer, asked_at, since).await;
-        let answer = Box::pin(answer_from_fetch(edge, exchange, None, why, told)).await;
+        let answer = Box::pin(answer_from_fetch(visit, None, why, told)).await;
         return Answer {
             outcome: Outcome::Pass,
             ..answer
         };
     }
-    let response = pass::streamed(edge, exchange, passed.answer);
+    let response = pass::streamed(visit, passed.answer);
     let status = response.status();
-    let response = pass::with_own_fields(edge, exchange, response, status, why, Kept::Not(None));
+    let response = pass::with_own_fields(visit, response, status, why, Kept::Not(None));
     let outcome = if matches!(why, Forward::Bypass | Forward::Method) {
         Outcome::Pass
     } else {
@@ -777,74 +659,18 @@ async fn pass_through(
 }
 
 /// A request for another protocol, which is none of the cache's business (RFC 9110 §7.8).
-async fn upgrade(edge: &Arc<Edge>, exchange: &Arc<Exchange>) -> Answer {
-    match upgrade::upgrade(edge, exchange).await {
+async fn upgrade(visit: Visit<'_>) -> Answer {
+    match upgrade::upgrade(visit).await {
         Ok(response) => {
             let status = response.status();
-            let response = pass::with_own_fields(
-                edge,
-                exchange,
-                response,
-                status,
-                Forward::Bypass,
-                Kept::Not(None),
-            );
+            let response =
+                pass::with_own_fields(visit, response, status, Forward::Bypass, Kept::Not(None));
             Answer {
                 response,
                 outcome: Outcome::Pass,
                 stored: false,
             }
         }
-        Err(failure) => error(respond::failed(edge, failure, Forward::Bypass)),
+        Err(failure) => error(respond::failed(visit.edge, failure, Forward::Bypass)),
     }
-}
-
-/// Counts hits that have been kept back on stored responses, so that popularity and the plans'
-/// figures are complete: before they are read.
-pub fn count_hits(edge: &Edge) {
-    hits::flush_all_hits(edge);
-}
-
-/// Every key that an absolute URL of a site may be stored under: by each rule for the query that
-/// its policies give to some device, and by `rule`; under no variant and under each that they, or
-/// versions before them, have declared.
-pub fn keys_of_url(site: &Site, url: &str, rule: Option<&QueryRule>) -> Vec<Vec<u8>> {
-    let Ok(uri) = Uri::try_from(url) else {
-        return Vec::new();
-    };
-    let mut rules: Vec<QueryRule> = vec![QueryRule::default()];
-    rules.extend(rule.cloned());
-    if !site.policies.is_empty() {
-        let chains =
-            std::iter::once(&site.policies).chain(site.canary.as_ref().map(|canary| &canary.chain));
-        for chain in chains {
-            rules.extend(
-                Device::ALL.map(|device| decision_for(site, chain, &uri, device).query.clone()),
-            );
-        }
-    }
-    let variants = &site.counters.variants()[1..];
-    let mut keys: Vec<_> = rules
-        .iter()
-        .flat_map(|rule| pass::keys_by_rule(&uri, rule, variants))
-        .collect();
-    keys.sort();
-    keys.dedup();
-    keys
-}
-
-/// What policies of a site decide about a GET of an absolute URL from a device, without any other
-/// field.
-fn decision_for(site: &Site, chain: &Chain, uri: &Uri, device: Device) -> Arc<RequestDecision> {
-    let ask = PolicyRequest {
-        method: &Method::GET,
-        scheme: uri.scheme_str().unwrap_or("http"),
-        host: uri.host().unwrap_or_default(),
-        path: uri.path(),
-        query: uri.query(),
-        headers: &http::HeaderMap::new(),
-        device,
-        variant: None,
-    };
-    chain.on_request(&ask, site.clock.now())
 }

@@ -25,6 +25,7 @@ use moka::notification::RemovalCause;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
+use crate::run_id::RunId;
 use fill::{FillBudget, FillLimits};
 use index::Index;
 use purge::PurgeHistory;
@@ -210,7 +211,7 @@ impl Store {
     fn place_locked(&self, key: &Key, stored: &Arc<StoredResponse>) {
         let others = [self.warmed_under(key.as_bytes()), present(&self.main, key)];
         let variants = self.with_others(stored, others.iter().flatten().flat_map(Variants::all));
-        let may_be_kept = stored.head.warm_run != 0 && stored.parts.is_none();
+        let may_be_kept = stored.head.warm_run.is_some() && stored.parts.is_none();
         if may_be_kept && self.has_room_among_warmed(key, &variants) {
             self.had_warmed.store(true, Ordering::Release);
             self.insert_into(&self.warmed, key, variants);
@@ -262,10 +263,9 @@ impl Store {
 
     /// Releases the warmed responses of all runs that `is_over` names: they have to hold their
     /// places by use from now on.
-    pub fn release(&self, is_over: impl Fn(u64) -> bool) {
-        let is_needed = |stored: &Arc<StoredResponse>| {
-            stored.head.warm_run != 0 && !is_over(stored.head.warm_run)
-        };
+    pub fn release(&self, is_over: impl Fn(RunId) -> bool) {
+        let is_needed =
+            |stored: &Arc<StoredResponse>| stored.head.warm_run.is_some_and(|run| !is_over(run));
         let over: Vec<_> = self
             .warmed
             .iter()
@@ -332,7 +332,7 @@ impl Store {
             let put_new = |stored: &Arc<StoredResponse>| {
                 Some(Arc::clone(if stored.id == old { &new } else { stored }))
             };
-            if self.rewrite_locked(key, &put_new) > 0 && new.head.warm_run != 0 {
+            if self.rewrite_locked(key, &put_new) > 0 && new.head.warm_run.is_some() {
                 self.place_locked(key, &new);
             }
         }

@@ -20,9 +20,11 @@ mod head;
 mod lines;
 mod requests;
 mod responses;
+mod write;
 
 pub use requests::{Requests, ScanResult};
 pub use responses::Responses;
+pub use write::{head_as_bytes, write_field};
 
 /// Why bytes are no message that could be passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

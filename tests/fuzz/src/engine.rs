@@ -64,11 +64,7 @@ mod request_path {
     pub mod telemetry;
 
     pub mod request {
-        pub mod trial {
-            mod share;
-
-            pub use share::Share;
-        }
+        pub mod share;
     }
 }
 

@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 use super::AdminContext;
 use super::asked::explain::{self as asked, ExplainRequest, URL};
 use super::reply::{AdminRefusal, AdminResponse};
-use tero_edge::request::admit::AdmissionRefusal;
 use tero_edge::request::explain::{ExplainInput, Explanation, explain};
+use tero_edge::request::refusal::AdmissionRefusal;
 use tero_edge::store::stored::StoredResponse;
 use tero_policy_host::compare::{lookup, query, storing};
 use tero_policy_host::{PolicyAnswer, RequestAnswer, ResponseAnswer};
@@ -229,7 +229,7 @@ fn stored(explanation: &Explanation) -> Vec<Value> {
             "served_while_revalidated": head.freshness.allows_while_revalidate(at),
             "served_if_the_origin_fails": head.freshness.allows_if_error(at),
             "tags": head.fields.tags().collect::<Vec<_>>(),
-            "warmed": head.warm_run != 0,
+            "warmed": head.warm_run.is_some(),
             "reason": head.fields.detail(),
         })
     };

@@ -2,7 +2,6 @@
 //! with the sites before: chains with their remembered decisions, connections to origins, counters.
 
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
 
 use chrono_tz::Tz;
 use tokio::sync::Semaphore;
@@ -10,8 +9,9 @@ use tokio::sync::Semaphore;
 use super::state::{PolicyVersions, VersionSet};
 use tero_config as config;
 use tero_edge::origin::{self, Origin};
+use tero_edge::request::canary::Canary;
+use tero_edge::request::shadow::Shadow;
 use tero_edge::request::site::{Site, Sites};
-use tero_edge::request::trial::{Canary, Shadow, ShadowQuestion};
 use tero_edge::telemetry::counters::SiteCounters;
 use tero_policy_host::{Chain, Host, Policy, PolicyError};
 use tero_time::clock::Clock;
@@ -22,7 +22,6 @@ pub(super) struct SiteBuilder<'a> {
     pub(super) host: &'a Host,
     pub(super) clock: &'a Clock,
     pub(super) workers: usize,
-    pub(super) queue: &'a SyncSender<ShadowQuestion>,
 }
 
 /// What changes.
@@ -146,7 +145,6 @@ impl SiteBuilder<'_> {
                     .for_shadow(self.host),
                 share: record.sample,
                 tally: Arc::clone(&run.tally),
-                queue: self.queue.clone(),
             }))
         });
         let shadows = shadows.collect::<Result<_, PolicyError>>()?;

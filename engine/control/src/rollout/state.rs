@@ -10,7 +10,7 @@ use super::record::{PolicyRecord, Version};
 use super::version_store::VersionStore;
 use tero_config as config;
 use tero_config::Config;
-use tero_edge::request::trial::ShadowTally;
+use tero_edge::request::shadow::ShadowTally;
 use tero_edge::telemetry::trial_counters::TrialCounters;
 use tero_policy_host::{Host, Policy, PolicyStatus};
 use tero_semantics::timestamp::Timestamp;

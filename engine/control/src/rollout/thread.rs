@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::Rollout;
-use tero_edge::request::trial::ShadowQuestion;
+use tero_edge::request::shadow_question::ShadowQuestion;
 
 /// Between two looks. Questions are fetched and not announced: waking a thread would cost the
 /// request that asks more than the question.

@@ -16,7 +16,7 @@ use tero_policy_host::{PopularPage, WarmUrl};
 use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
 
-pub use tero_edge::request::refresh_ahead::WarmLookup;
+pub use tero_edge::request::warm_lookup::WarmLookup;
 
 /// A future that a plan's tasks wait for.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -16,10 +16,13 @@ use super::path::{
     BoxFuture, FetchPurpose, Page, PageDecision, RequestPath, SiteFacts, TrafficCounts, WarmLookup,
     WarmOutcome,
 };
-use tero_edge::request::admit::{self, Exchange, Handling, RequestSource};
+use tero_edge::request::admit::{self, RequestSource};
 use tero_edge::request::body::EdgeBody;
+use tero_edge::request::exchange::{Exchange, Handling, Requester};
 use tero_edge::request::site::Site;
-use tero_edge::request::{self, Answer, Edge, refresh_ahead};
+use tero_edge::request::warm_lookup::look_for_plan;
+use tero_edge::request::{self, Answer, Edge, Visit};
+use tero_edge::run_id::RunId;
 use tero_edge::store::Key;
 use tero_edge::telemetry::Outcome;
 use tero_edge::telemetry::popularity::Hours;
@@ -66,7 +69,7 @@ impl RequestPath for EdgeRequestPath {
     }
 
     fn decide(&self, page: &Page, device: Device) -> Option<PageDecision> {
-        let exchange = self.admit(page, device, 0)?;
+        let exchange = self.admit(page, device, Requester::Visitor)?;
         Some(PageDecision {
             looked_up: exchange.decision.lookup == LookupDecision::Cache,
             variant: exchange.decision.variant.clone(),
@@ -80,7 +83,7 @@ impl RequestPath for EdgeRequestPath {
         device: Device,
         purpose: FetchPurpose,
     ) -> BoxFuture<'_, WarmOutcome> {
-        let exchange = self.admit(page, device, purpose.run);
+        let exchange = self.admit(page, device, plan(purpose.run));
         Box::pin(async move {
             match exchange {
                 None => failed("the edge refuses this request"),
@@ -92,16 +95,15 @@ impl RequestPath for EdgeRequestPath {
                 }
                 Some(exchange) => {
                     let (edge, exchange) = (&self.0, Arc::new(exchange));
-                    let (found, stored) = refresh_ahead::look_for_plan(
+                    let visit = Visit {
                         edge,
-                        &exchange,
-                        purpose.until,
-                        purpose.changed,
-                    );
+                        exchange: &exchange,
+                    };
+                    let (found, stored) = look_for_plan(visit, purpose.until, purpose.changed);
                     if found == WarmLookup::Fresh {
                         return WarmOutcome::Fresh;
                     }
-                    let answer = refresh_ahead::fetch(edge, &exchange, found, stored).await;
+                    let answer = request::fetch_for_plan(visit, found, stored).await;
                     let kept = || edge.store.is_kept(&Key::new(&exchange.key));
                     outcome_of(answer, &edge.clock, kept).await
                 }
@@ -110,9 +112,13 @@ impl RequestPath for EdgeRequestPath {
     }
 
     fn look(&self, page: &Page, device: Device, purpose: FetchPurpose) -> WarmLookup {
-        let exchange = self.admit(page, device, purpose.run);
+        let exchange = self.admit(page, device, plan(purpose.run));
         exchange.map_or(WarmLookup::Absent, |exchange| {
-            refresh_ahead::look_for_plan(&self.0, &exchange, purpose.until, purpose.changed).0
+            let visit = Visit {
+                edge: &self.0,
+                exchange: &Arc::new(exchange),
+            };
+            look_for_plan(visit, purpose.until, purpose.changed).0
         })
     }
 
@@ -130,11 +136,15 @@ impl RequestPath for EdgeRequestPath {
         run: u64,
         max_bytes: usize,
     ) -> BoxFuture<'_, Result<Vec<u8>, String>> {
-        let exchange = self.admit(page, Device::Unknown, run);
+        let exchange = self.admit(page, Device::Unknown, plan(run));
         Box::pin(async move {
             let mut exchange = exchange.ok_or("can't be asked for")?;
             exchange.parts.headers.remove(ACCEPT_ENCODING);
-            let answer = request::answer(&self.0, &Arc::new(exchange), None).await;
+            let visit = Visit {
+                edge: &self.0,
+                exchange: &Arc::new(exchange),
+            };
+            let answer = request::answer(visit, None).await;
             let status = answer.response.status();
             if status != StatusCode::OK {
                 return Err(format!("was answered with {status}"));
@@ -167,7 +177,9 @@ impl RequestPath for EdgeRequestPath {
     }
 
     fn used(&self, run: u64) -> UsedResponses {
-        self.0.warm_use.of(run)
+        RunId::new(run)
+            .map(|run| self.0.warm_use.of(run))
+            .unwrap_or_default()
     }
 
     fn count(&self) {
@@ -195,11 +207,13 @@ impl RequestPath for EdgeRequestPath {
     }
 
     fn release(&self, is_over: &dyn Fn(u64) -> bool) {
-        self.0.store.release(is_over);
+        self.0.store.release(|run| is_over(run.number()));
     }
 
     fn look_ahead(&self) {
-        refresh_ahead::mark_expiring(&self.0);
+        let edge = &self.0;
+        edge.watchlist
+            .mark_expiring(&edge.sites.load(), edge.clock.now());
     }
 
     fn popularity(&self) -> BTreeMap<String, SavedSite> {
@@ -228,14 +242,19 @@ impl RequestPath for EdgeRequestPath {
 }
 
 impl EdgeRequestPath {
-    fn admit(&self, page: &Page, device: Device, run: u64) -> Option<Exchange> {
+    fn admit(&self, page: &Page, device: Device, requester: Requester) -> Option<Exchange> {
         let source = RequestSource {
             device: Some(device),
-            warm_run: run,
+            requester,
             ..RequestSource::default()
         };
         admit::admit(&self.0, head_of(page, device)?, source).ok()
     }
+}
+
+/// The run of that number, as the request path knows it.
+fn plan(run: u64) -> Requester {
+    RunId::new(run).map_or(Requester::Visitor, Requester::Plan)
 }
 
 /// The host to fetch under: of those that the site has by name, or of any if it takes any, the one

@@ -11,8 +11,8 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::admit::Exchange;
-use super::respond::ErrorChain;
+use super::exchange::Exchange;
+use super::failure::ErrorChain;
 use crate::origin::BodyError;
 use crate::store::fill::FillReader;
 use crate::store::stored::StoredBody;

@@ -10,12 +10,11 @@ use foldhash::quality::RandomState;
 use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, VIA};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
-use super::Edge;
-use super::admit::Exchange;
 use super::body::EdgeBody;
-use super::fetch::ResponseInFlight;
+use super::exchange::Exchange;
+use super::news::ResponseInFlight;
 use super::ready_heads::{self, HeadKey, ReadyHead};
-use super::respond::write_field;
+use super::visit::Visit;
 use crate::store::fill::FillReader;
 use crate::store::stored::{StoredHead, StoredResponse};
 use tero_semantics::browser_lifetime::limit_browser_lifetime;
@@ -24,6 +23,7 @@ use tero_semantics::key;
 use tero_semantics::precondition::{Precondition, not_modified_headers, precondition};
 use tero_semantics::range::{self, Multipart, Selection, selection};
 use tero_semantics::timestamp::Timestamp;
+use tero_wire::write_field;
 
 /// Parts that a client may ask for in one request; more are answered with the whole (RFC 9110
 /// §14.2).
@@ -59,20 +59,16 @@ pub(super) struct Provenance {
 /// Makes the answer to a hit: as [`deliver`] does, with a head that may have been made before.
 /// Where nobody but the client reads its fields, they are lines beside the body
 /// ([`EdgeBody::take_lines`]).
-pub(super) fn hit(
-    edge: &Edge,
-    exchange: &Exchange,
-    stored: &Arc<StoredResponse>,
-) -> Response<EdgeBody> {
-    let (now, head) = (exchange.at, &stored.head);
-    let ready = if exchange.fields.range || exchange.parts.method != Method::GET {
+pub(super) fn hit(visit: Visit<'_>, stored: &Arc<StoredResponse>) -> Response<EdgeBody> {
+    let (now, head) = (visit.exchange.at, &stored.head);
+    let ready = if visit.exchange.fields.range || visit.exchange.parts.method != Method::GET {
         None
     } else {
         let (age_secs, ttl_secs) = (
             head.freshness.age(now).as_secs(),
             head.freshness.remaining_secs(now),
         );
-        let make = || lines_of_hit(edge, exchange, head, now);
+        let make = || lines_of_hit(visit, head, now);
         ready_heads::head(
             HeadKey {
                 id: stored.id,
@@ -80,13 +76,12 @@ pub(super) fn hit(
                 ttl_secs,
             },
             make,
-            |ready| ready_made(edge, exchange, stored, ready),
+            |ready| ready_made(visit, stored, ready),
         )
     };
     ready.unwrap_or_else(|| {
         deliver(
-            edge,
-            exchange,
+            visit,
             BodySource::Stored(stored),
             Provenance::default(),
             now,
@@ -96,22 +91,21 @@ pub(super) fn hit(
 
 /// The answer with a head that stands ready; none where the head is not enough.
 fn ready_made(
-    edge: &Edge,
-    exchange: &Exchange,
+    visit: Visit<'_>,
     stored: &StoredResponse,
     ready: &mut ReadyHead,
 ) -> Option<Response<EdgeBody>> {
-    let make = || fields_of_hit(edge, exchange, &stored.head, exchange.at);
-    let precondition = match exchange.fields.conditional {
+    let make = || fields_of_hit(visit, &stored.head, visit.exchange.at);
+    let precondition = match visit.exchange.fields.conditional {
         true => precondition(
-            &exchange.parts.method,
-            &exchange.parts.headers,
+            &visit.exchange.parts.method,
+            &visit.exchange.parts.headers,
             stored.head.status,
             ready.fields(make),
         ),
         false => Precondition::Proceed,
     };
-    let is_read_by_us = exchange.connection.is_none() || edge.access_log.is_some();
+    let is_read_by_us = visit.exchange.connection.is_none() || visit.edge.access_log.is_some();
     let (status, fields, body) = match precondition {
         Precondition::Proceed if is_read_by_us => (
             stored.head.status,
@@ -136,30 +130,24 @@ fn ready_made(
 }
 
 /// The fields of a hit.
-fn fields_of_hit(edge: &Edge, exchange: &Exchange, head: &StoredHead, now: Timestamp) -> HeaderMap {
+fn fields_of_hit(visit: Visit<'_>, head: &StoredHead, now: Timestamp) -> HeaderMap {
     let mut headers = head.fields.to_headers(ADDED_FIELDS);
     headers.remove(AGE);
-    add_own_fields(
-        edge,
-        exchange,
-        head,
-        Provenance::default(),
-        now,
-        &mut headers,
-    );
+    add_own_fields(visit, head, Provenance::default(), now, &mut headers);
     headers
 }
 
 /// The same as lines, which need no map to be made where all that is added stands by itself.
-fn lines_of_hit(edge: &Edge, exchange: &Exchange, head: &StoredHead, now: Timestamp) -> Vec<u8> {
+fn lines_of_hit(visit: Visit<'_>, head: &StoredHead, now: Timestamp) -> Vec<u8> {
     if head.browser_ttl_secs.is_some() {
-        return ready_heads::lines_of(&fields_of_hit(edge, exchange, head, now));
+        return ready_heads::lines_of(&fields_of_hit(visit, head, now));
     }
     let mut lines = Vec::with_capacity(512);
     head.fields.write_lines(&mut lines, &[AGE, CONTENT_LENGTH]);
     write_field(&mut lines, &AGE, &head.freshness.age(now).as_secs().into());
-    write_field(&mut lines, &VIA, &edge.via);
-    let status = cache_status(exchange, head, Provenance::default(), now).write(&edge.name);
+    write_field(&mut lines, &VIA, &visit.edge.via);
+    let status =
+        cache_status(visit.exchange, head, Provenance::default(), now).write(&visit.edge.name);
     if let Ok(status) = HeaderValue::try_from(status) {
         write_field(&mut lines, &CACHE_STATUS, &status);
     }
@@ -168,14 +156,10 @@ fn lines_of_hit(edge: &Edge, exchange: &Exchange, head: &StoredHead, now: Timest
 
 /// The answer from a part, where all that is asked for lies within it (RFC 9111 §3.3): a range, or
 /// a condition that needs no content.
-pub(super) fn part(
-    edge: &Edge,
-    exchange: &Exchange,
-    stored: &Arc<StoredResponse>,
-) -> Option<Response<EdgeBody>> {
+pub(super) fn part(visit: Visit<'_>, stored: &Arc<StoredResponse>) -> Option<Response<EdgeBody>> {
     let source = BodySource::Stored(stored);
     let is_there = match narrowed(
-        exchange,
+        visit.exchange,
         &stored.head,
         &stored.head.fields.to_headers(0),
         &source,
@@ -185,7 +169,7 @@ pub(super) fn part(
         Delivery::Part(range, _) => stored.slice(&range).is_some(),
         Delivery::Parts(_, ranges) => ranges.iter().all(|range| stored.slice(range).is_some()),
     };
-    is_there.then(|| deliver(edge, exchange, source, Provenance::default(), exchange.at))
+    is_there.then(|| deliver(visit, source, Provenance::default(), visit.exchange.at))
 }
 
 /// An answer that is not stored, for a client whose own condition it meets (RFC 9110 §13.2.1): the
@@ -212,8 +196,7 @@ pub(super) fn conditioned(exchange: &Exchange, response: Response<EdgeBody>) -> 
 
 /// Makes the answer, as of `now`.
 pub(super) fn deliver(
-    edge: &Edge,
-    exchange: &Exchange,
+    visit: Visit<'_>,
     mut source: BodySource<'_>,
     provenance: Provenance,
     now: Timestamp,
@@ -225,7 +208,7 @@ pub(super) fn deliver(
     let mut headers = as_sent.unwrap_or_else(|| head.fields.to_headers(ADDED_FIELDS));
     // The age is told anew (§4.2.3).
     headers.remove(AGE);
-    let mut response = match narrowed(exchange, head, &headers, &source) {
+    let mut response = match narrowed(visit.exchange, head, &headers, &source) {
         Delivery::NotModified => bare(StatusCode::NOT_MODIFIED, not_modified_headers(&headers)),
         Delivery::Failed => bare(StatusCode::PRECONDITION_FAILED, HeaderMap::new()),
         Delivery::Unsatisfiable(length) => {
@@ -235,18 +218,11 @@ pub(super) fn deliver(
                 .insert(CONTENT_RANGE, range::unsatisfied_range(length));
             response
         }
-        Delivery::Part(range, length) => one_part(exchange, headers, source, range, length),
+        Delivery::Part(range, length) => one_part(visit.exchange, headers, source, range, length),
         Delivery::Parts(stored, ranges) => parts(headers, &stored, ranges),
-        Delivery::Whole => whole(exchange, head.status, headers, source),
+        Delivery::Whole => whole(visit.exchange, head.status, headers, source),
     };
-    add_own_fields(
-        edge,
-        exchange,
-        head,
-        provenance,
-        now,
-        response.headers_mut(),
-    );
+    add_own_fields(visit, head, provenance, now, response.headers_mut());
     response
 }
 
@@ -372,8 +348,7 @@ fn parts(
 
 /// Adds what the edge has to say.
 fn add_own_fields(
-    edge: &Edge,
-    exchange: &Exchange,
+    visit: Visit<'_>,
     head: &StoredHead,
     provenance: Provenance,
     now: Timestamp,
@@ -392,8 +367,8 @@ fn add_own_fields(
     if provenance.forward.is_none() || age.as_secs() > 0 {
         headers.insert(AGE, age.as_secs().into());
     }
-    headers.append(VIA, edge.via.clone());
-    cache_status(exchange, head, provenance, now).append_to(headers, &edge.name);
+    headers.append(VIA, visit.edge.via.clone());
+    cache_status(visit.exchange, head, provenance, now).append_to(headers, &visit.edge.name);
 }
 
 fn cache_status<'a>(

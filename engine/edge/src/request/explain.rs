@@ -9,8 +9,11 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 
-use super::admit::{self, AdmissionRefusal, Exchange, Handling, RequestSource};
-use super::{Edge, fetch};
+use super::admit::{self, RequestSource};
+use super::edge::Edge;
+use super::exchange::{Exchange, Handling};
+use super::fetch;
+use super::refusal::AdmissionRefusal;
 use crate::store::Variants;
 use crate::store::stored::StoredResponse;
 use tero_policy_host::device::Device;
@@ -122,7 +125,7 @@ pub fn explain(edge: &Edge, subject: ExplainInput) -> Result<Explanation, Admiss
         exchange.at = at.in_zone(exchange.site.counters.zone());
     }
     let on_request = consult(&mut exchange);
-    exchange.key = admit::write_key(&exchange);
+    exchange.key = exchange.write_key();
     let stored = edge
         .store
         .peek(&exchange.key)
@@ -203,10 +206,12 @@ fn consult(exchange: &mut Exchange) -> ChainTrace<RequestAnswer, RequestDecision
     let site = Arc::clone(&exchange.site);
     let active = site.policies.consult_request(&exchange.ask(), exchange.at);
     exchange.decision = Arc::new(active.decision.clone());
-    match site.canary.as_ref().filter(|canary| canary.takes(exchange)) {
+    let asked = exchange
+        .chosen_canary()
+        .map(|canary| canary.chain.consult_request(&exchange.ask(), exchange.at));
+    match asked {
         None => active,
-        Some(canary) => {
-            let asked = canary.chain.consult_request(&exchange.ask(), exchange.at);
+        Some(asked) => {
             exchange.is_canary = true;
             exchange.decision = Arc::new(asked.decision.clone());
             asked

@@ -4,6 +4,8 @@
 //! The task tells its own request what came of it through a channel, and its followers through the
 //! flight.
 
+pub(super) mod partial;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -13,12 +15,14 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
 
-use super::Edge;
-use super::admit::Exchange;
 use super::body::{EdgeBody, SilenceLimit};
+use super::edge::Edge;
+use super::exchange::Exchange;
+use super::failure::{ErrorChain, Failure};
+use super::news::{FlightNews, ResponseInFlight};
 use super::next_hop_request::{self, FetchKind};
-use super::respond::{ErrorChain, Failure};
-use super::{hits, parts, refresh_ahead, revalidate, trial};
+use super::visit::{OwnedVisit, Visit};
+use super::{record, revalidate};
 use crate::collapse::Lead;
 use crate::origin::{self, OriginResponse};
 use crate::store::fields::StoredFields;
@@ -38,30 +42,6 @@ use tero_semantics::timestamp::Timestamp;
 use tero_semantics::vary::SecondaryKey;
 use tero_semantics::{forwarding, invalidation, validation};
 use tero_time::clock::TimeoutError;
-
-/// What a leader shares with its followers.
-#[derive(Clone, Debug)]
-pub(super) enum FlightNews {
-    /// A response that is being stored.
-    Filling(Arc<ResponseInFlight>),
-    /// The store has it now.
-    Stored,
-    /// The answer is not for others.
-    NotStorable,
-    /// There was none.
-    Failed(Failure),
-}
-
-/// A response on its way into the store.
-#[derive(Debug)]
-pub(super) struct ResponseInFlight {
-    /// Its head.
-    pub head: StoredHead,
-    /// Its content, as far as it has come.
-    pub fill: Arc<Fill>,
-    /// Where the order of purges stood before it was asked for.
-    pub purges: PurgePoint,
-}
 
 /// What came of a fetch, for the request that began it.
 #[derive(Debug)]
@@ -96,10 +76,8 @@ pub(super) enum Extent {
 /// What to fetch, and for whom.
 #[derive(Debug)]
 pub(super) struct Fetch {
-    /// The edge.
-    pub edge: Arc<Edge>,
     /// The request that asks.
-    pub exchange: Arc<Exchange>,
+    pub visit: OwnedVisit,
     /// What is stored and stale.
     pub stale: Option<Arc<StoredResponse>>,
     /// How much of it.
@@ -128,6 +106,18 @@ pub(super) struct ResponseTerms {
 }
 
 impl Fetch {
+    pub(super) fn visit(&self) -> Visit<'_> {
+        self.visit.visit()
+    }
+
+    pub(super) fn edge(&self) -> &Arc<Edge> {
+        self.visit().edge
+    }
+
+    pub(super) fn exchange(&self) -> &Arc<Exchange> {
+        self.visit().exchange
+    }
+
     /// Runs the fetch in a task of its own.
     pub(super) fn start(self) -> oneshot::Receiver<FetchResult> {
         let (tell, told) = oneshot::channel();
@@ -137,9 +127,9 @@ impl Fetch {
     }
 
     async fn run(mut self, tell: oneshot::Sender<FetchResult>) {
-        let purges = self.edge.store.purge_point();
+        let purges = self.edge().store.purge_point();
         if let Some(stale) = &self.stale {
-            hits::flush_hits(&self.edge, &Key::new(&self.exchange.key), stale);
+            record::flush_hits(self.edge(), &Key::new(&self.exchange().key), stale);
         }
         let (mut answer, mut asked_at) = match self.ask().await {
             (Ok(answer), asked_at) => (answer, asked_at),
@@ -170,9 +160,9 @@ impl Fetch {
                 }
                 // The 304 is about something that is not stored: nothing is known of what is, and
                 // the whole is needed (§4.3.4).
-                self.edge
+                self.edge()
                     .store
-                    .drop_response(&Key::new(&self.exchange.key), stale.id);
+                    .drop_response(&Key::new(&self.exchange().key), stale.id);
                 self.stale = None;
                 true
             }
@@ -186,7 +176,7 @@ impl Fetch {
         }
         let status = answer.response.status();
         if status.is_server_error() && self.may_serve_stale() {
-            let retry_after = retry_after(answer.response.headers(), self.edge.clock.now());
+            let retry_after = retry_after(answer.response.headers(), self.edge().clock.now());
             return self.fail(Failure::status(status, retry_after), tell);
         }
         self.handle_response(answer, asked_at, purges, tell).await;
@@ -194,17 +184,16 @@ impl Fetch {
 
     /// Asks the next hop.
     async fn ask(&self) -> (Result<OriginResponse, Failure>, Timestamp) {
-        let (edge, site) = (&self.edge, &self.exchange.site);
+        let (edge, site) = (self.edge(), &self.exchange().site);
         let wanted = match (&self.extent, &self.stale) {
             (Extent::Range, _) => FetchKind::Range,
-            (Extent::Rest(part), _) => parts::rest_of(part).unwrap_or_default(),
+            (Extent::Rest(part), _) => partial::rest_of(part).unwrap_or_default(),
             (Extent::Whole, Some(stale)) => FetchKind::IfChanged(stale.head.fields.to_headers(0)),
             (Extent::Whole, None) => FetchKind::Whole,
         };
         let request = || {
-            let mut request =
-                next_hop_request::for_storing(edge, &self.exchange, origin::empty(), &wanted);
-            next_hop_request::pass_interim_on(edge, &self.exchange, &mut request);
+            let mut request = next_hop_request::for_storing(self.visit(), origin::empty(), &wanted);
+            next_hop_request::pass_interim_on(self.visit(), &mut request);
             request
         };
         let asked_at = edge.clock.now();
@@ -213,10 +202,10 @@ impl Fetch {
             .fetch(request(), Some(&mut || Some(request())))
             .await;
         let status = answer.as_ref().ok().map(|answer| answer.response.status());
-        self.exchange
+        self.exchange()
             .count_origin(status, edge.clock.now().since(asked_at));
         let answer = answer.map_err(|error| {
-            let url = Key::new(&self.exchange.key);
+            let url = Key::new(&self.exchange().key);
             tracing::warn!(site = %site.settings.name, url = url.url(), error = %ErrorChain(&error), "fetch failed");
             Failure::of(&error)
         });
@@ -228,12 +217,12 @@ impl Fetch {
         let Some(stale) = &self.stale else {
             return false;
         };
-        let exchange = &self.exchange;
+        let exchange = self.exchange();
         stale_if_error(
             &stale.head.freshness,
             &exchange.directives,
             exchange.site.settings.client_directives,
-            self.edge.clock.now(),
+            self.edge().clock.now(),
         )
     }
 
@@ -270,12 +259,12 @@ impl Fetch {
         let OriginResponse { response, permit } = answer;
         let (mut parts, body) = response.into_parts();
         forwarding::strip_response_hop_by_hop(&mut parts.headers);
-        let now = self.edge.clock.now();
+        let now = self.edge().clock.now();
         forwarding::ensure_date(&mut parts.headers, now);
         let length =
             content_length(&parts.headers).or_else(|| http_body::Body::size_hint(&body).exact());
         let terms = self.judge(parts.status, &parts.headers, length, asked_at);
-        let too_large = length.is_some_and(|length| length > self.edge.store.max_object());
+        let too_large = length.is_some_and(|length| length > self.edge().store.max_object());
         let (refusal, is_of_request) = match &terms.storability {
             Storability::Yes | Storability::Part(_) if too_large => {
                 ("larger than max_object", false)
@@ -293,13 +282,13 @@ impl Fetch {
             Storability::No(refusal) => (refusal.as_str(), refusal.is_of_request()),
         };
         self.remember_not_storable(parts.status, is_of_request);
-        if too_large && self.exchange.fields.range && matches!(self.extent, Extent::Whole) {
+        if too_large && self.exchange().fields.range && matches!(self.extent, Extent::Whole) {
             let _ = tell.send(FetchResult::TooLargeForRange);
             return;
         }
-        let site = &self.exchange.site;
-        let silence = SilenceLimit::new(self.edge.clock.clone(), site.settings.body_timeout);
-        let body = EdgeBody::stream(body, permit, silence, Arc::clone(&self.exchange));
+        let site = &self.exchange().site;
+        let silence = SilenceLimit::new(self.edge().clock.clone(), site.settings.body_timeout);
+        let body = EdgeBody::stream(body, permit, silence, Arc::clone(self.exchange()));
         let _ = tell.send(FetchResult::NotStored(
             Box::new(Response::from_parts(parts, body)),
             refusal,
@@ -309,10 +298,10 @@ impl Fetch {
     /// Remembers that the answer is not stored, unless this request alone is to blame, and lets the
     /// followers go.
     pub(super) fn remember_not_storable(&self, status: StatusCode, is_of_request: bool) {
-        if !is_of_request && self.exchange.parts.method != Method::POST {
-            self.edge
+        if !is_of_request && self.exchange().parts.method != Method::POST {
+            self.edge()
                 .hit_for_miss
-                .remember(&self.exchange.key, self.edge.clock.now());
+                .remember(&self.exchange().key, self.edge().clock.now());
             self.withdraw_stored(status);
         }
         if let Some(lead) = &self.lead {
@@ -323,15 +312,15 @@ impl Fetch {
     /// Drops what is stored when the origin's new answer is for nobody's store: it has taken the
     /// old one back. An answer to somebody who is known to it says nothing of the answer to others.
     pub(super) fn withdraw_stored(&self, status: StatusCode) {
-        let is_anonymous = !self.exchange.fields.authorization
-            && !self.exchange.parts.headers.contains_key(COOKIE);
+        let is_anonymous = !self.exchange().fields.authorization
+            && !self.exchange().parts.headers.contains_key(COOKIE);
         if let Some(stale) = &self.stale
             && is_anonymous
             && status.is_success()
         {
-            self.edge
+            self.edge()
                 .store
-                .drop_response(&Key::new(&self.exchange.key), stale.id);
+                .drop_response(&Key::new(&self.exchange().key), stale.id);
         }
     }
 
@@ -345,7 +334,7 @@ impl Fetch {
         tell: oneshot::Sender<FetchResult>,
     ) {
         let head = self.head(parts.status, &parts.headers, &terms);
-        let fill = Fill::new(length, self.edge.store.fill_limits(), true);
+        let fill = Fill::new(length, self.edge().store.fill_limits(), true);
         // The first reader is there before the first byte, so that the fill does not take itself
         // for abandoned.
         let reader = fill.reader();
@@ -368,20 +357,24 @@ impl Fetch {
                 fill.fail(error);
             }
             Ok(None) => {
-                self.edge
+                self.edge()
                     .hit_for_miss
-                    .remember(&self.exchange.key, self.edge.clock.now());
+                    .remember(&self.exchange().key, self.edge().clock.now());
                 fill.complete(None);
             }
             Ok(Some(pieces)) => {
                 let body = StoredBody::new(pieces);
                 let stored = Arc::new(StoredResponse::new(filling.head.clone(), body));
-                if self.edge.store.insert(
-                    &Key::new(&self.exchange.key),
+                if self.edge().store.insert(
+                    &Key::new(&self.exchange().key),
                     Arc::clone(&stored),
                     purges,
                 ) {
-                    refresh_ahead::watch_expiry(&self.edge, &self.exchange.site, &stored);
+                    self.edge().watchlist.watch_expiry(
+                        self.visit().site(),
+                        &stored,
+                        self.visit().now(),
+                    );
                 }
                 fill.complete(Some(stored.body.pieces()));
             }
@@ -392,12 +385,12 @@ impl Fetch {
     /// used stale while it is revalidated. What must be validated before each use is not theirs
     /// (§4); nobody queues for it again.
     fn share(&self, filling: &Arc<ResponseInFlight>) {
-        let (freshness, now) = (&filling.head.freshness, self.edge.clock.now());
+        let (freshness, now) = (&filling.head.freshness, self.edge().clock.now());
         let is_for_all = freshness.is_fresh(now) || freshness.allows_while_revalidate(now);
         if is_for_all {
-            self.edge.hit_for_miss.forget(&self.exchange.key);
+            self.edge().hit_for_miss.forget(&self.exchange().key);
         } else {
-            self.edge.hit_for_miss.remember(&self.exchange.key, now);
+            self.edge().hit_for_miss.remember(&self.exchange().key, now);
         }
         if let Some(lead) = &self.lead {
             lead.share(if is_for_all {
@@ -415,7 +408,7 @@ impl Fetch {
         fill: &Fill,
     ) -> Result<Option<Vec<bytes::Bytes>>, FillError> {
         self.pump_all(body, fill).await.map_err(|broken| {
-            tracing::warn!(url = Key::new(&self.exchange.key).url(), error = %ErrorChain(&broken), "fill ended early");
+            tracing::warn!(url = Key::new(&self.exchange().key).url(), error = %ErrorChain(&broken), "fill ended early");
             match broken {
                 BodyReadError::Fill(error) => error,
                 BodyReadError::Unread(_) | BodyReadError::Silent(_) => FillError::CutShort,
@@ -437,9 +430,9 @@ impl Fetch {
                 fill.push(piece).await?;
             }
         }
-        let limit = self.exchange.site.settings.body_timeout;
+        let limit = self.exchange().site.settings.body_timeout;
         loop {
-            let next = self.edge.clock.timeout(limit, body.frame());
+            let next = self.edge().clock.timeout(limit, body.frame());
             let next = tokio::select! {
                 biased;
                 next = next => next,
@@ -465,10 +458,10 @@ impl Fetch {
         length: Option<u64>,
         asked_at: Timestamp,
     ) -> ResponseTerms {
-        let exchange = &self.exchange;
+        let exchange = self.exchange();
         let site = &exchange.site;
         let directives = ResponseDirectives::governing(headers, &site.settings.targeted_fields);
-        let now = self.edge.clock.now();
+        let now = self.edge().clock.now();
         let decision = if site.policies.is_empty() {
             ResponseDecision::default()
         } else {
@@ -486,7 +479,9 @@ impl Fetch {
                 .policies()
                 .on_response(&exchange.ask(), &answered, now);
             if site.is_on_trial() {
-                trial::record_response(exchange, &answered, &decision, now);
+                self.edge()
+                    .shadows
+                    .offer_response(exchange, &answered, &decision, now);
             }
             decision
         };
@@ -512,7 +507,7 @@ impl Fetch {
         headers: &HeaderMap,
         terms: &ResponseTerms,
     ) -> StoredHead {
-        let exchange = &self.exchange;
+        let exchange = self.exchange();
         let mut tags = terms.decision.tags.clone();
         tags.extend(
             invalidation::cache_groups(headers)
@@ -536,7 +531,7 @@ impl Fetch {
                 .browser_ttl
                 .map(|ttl| u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX)),
             site: u32::try_from(exchange.site.index).expect("sites are counted in thousands"),
-            warm_run: exchange.warm_run,
+            warm_run: exchange.requester.run(),
         }
     }
 

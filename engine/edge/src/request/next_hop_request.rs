@@ -5,11 +5,10 @@ use std::net::IpAddr;
 use http::header::{ACCEPT_ENCODING, HOST, HeaderName, IF_RANGE, RANGE, VIA};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
-use super::Edge;
-use super::admit::Exchange;
-use super::respond::head_as_bytes;
+use super::visit::Visit;
 use crate::origin::RequestBody;
 use tero_semantics::{forwarding, key, range, validation, vary};
+use tero_wire::head_as_bytes;
 
 /// Tells the application which variant to render.
 pub(super) const TERO_VARIANT: HeaderName = HeaderName::from_static("tero-variant");
@@ -63,13 +62,13 @@ pub(super) enum FetchKind {
 
 /// A request whose answer may be stored, by the query that counts.
 pub(super) fn for_storing(
-    edge: &Edge,
-    exchange: &Exchange,
+    visit: Visit<'_>,
     body: RequestBody,
     wanted: &FetchKind,
 ) -> Request<RequestBody> {
+    let exchange = visit.exchange;
     let query = key::canonical_query(exchange.parts.uri.query(), &exchange.decision.query);
-    let mut request = build(edge, exchange, body, query.as_deref());
+    let mut request = build(visit, body, query.as_deref());
     let headers = request.headers_mut();
     validation::strip_conditions(headers);
     match wanted {
@@ -98,16 +97,12 @@ pub(super) fn for_storing(
 }
 
 /// A request that the edge has no part in: as the client sent it, content included.
-pub(super) fn as_sent(edge: &Edge, exchange: &Exchange, body: RequestBody) -> Request<RequestBody> {
-    build(edge, exchange, body, exchange.parts.uri.query())
+pub(super) fn as_sent(visit: Visit<'_>, body: RequestBody) -> Request<RequestBody> {
+    build(visit, body, visit.exchange.parts.uri.query())
 }
 
-fn build(
-    edge: &Edge,
-    exchange: &Exchange,
-    body: RequestBody,
-    query: Option<&str>,
-) -> Request<RequestBody> {
+fn build(visit: Visit<'_>, body: RequestBody, query: Option<&str>) -> Request<RequestBody> {
+    let Visit { edge, exchange } = visit;
     let mut request = Request::new(body);
     *request.method_mut() = exchange.parts.method.clone();
     *request.uri_mut() = target(&exchange.parts.uri, query);
@@ -156,11 +151,8 @@ fn build(
 /// Lets the client have the interim responses to `request` as they come (RFC 9110 §15.2); HTTP/1.0
 /// knows none. 100 is for each hop to say. None is ever stored, and followers of a fetch get none,
 /// since it is not their request.
-pub(super) fn pass_interim_on(
-    edge: &Edge,
-    exchange: &Exchange,
-    request: &mut Request<RequestBody>,
-) {
+pub(super) fn pass_interim_on(visit: Visit<'_>, request: &mut Request<RequestBody>) {
+    let Visit { edge, exchange } = visit;
     let Some(caller) = exchange
         .connection
         .clone()

@@ -4,19 +4,20 @@
 use std::sync::Arc;
 
 use http::header::{TRANSFER_ENCODING, VIA};
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
-use super::admit::Exchange;
 use super::body::{EdgeBody, SilenceLimit};
-use super::respond::{ErrorChain, Failure};
-use super::{Edge, next_hop_request};
+use super::exchange::Exchange;
+use super::failure::{ErrorChain, Failure};
+use super::next_hop_request;
+use super::url_keys::keys_of_url;
+use super::visit::Visit;
 use crate::origin::{self, OriginResponse, RequestBody};
 use crate::store::{PurgeMode, PurgePoint, PurgeProgress, PurgeScope};
 use tero_semantics::cache_status::{CacheStatus, Forward};
-use tero_semantics::decision::QueryRule;
 use tero_semantics::{forwarding, invalidation, key, storability};
 
 /// What the next hop answered to a request that the cache has no part in.
@@ -50,50 +51,43 @@ pub(super) enum Kept<'d> {
 
 /// Sends the request on and brings its answer, without a word of our own in it yet.
 pub(super) async fn pass(
-    edge: &Arc<Edge>,
-    exchange: &Arc<Exchange>,
+    visit: Visit<'_>,
     content: Option<Incoming>,
 ) -> Result<Response<EdgeBody>, Failure> {
-    ask(edge, exchange, content)
+    ask(visit, content)
         .await
-        .map(|passed| streamed(edge, exchange, passed.answer))
+        .map(|passed| streamed(visit, passed.answer))
 }
 
 /// Sends the request on, and drops what it has made invalid.
 pub(super) async fn ask(
-    edge: &Arc<Edge>,
-    exchange: &Exchange,
+    visit: Visit<'_>,
     content: Option<Incoming>,
 ) -> Result<PassedResponse, Failure> {
+    let Visit { edge, exchange } = visit;
     let body = match content {
         Some(content) if !content.is_end_stream() => {
-            EdgeBody::upload(content, silence(edge, exchange)).boxed_unsync()
+            EdgeBody::upload(content, silence(visit)).boxed_unsync()
         }
         _ => origin::empty(),
     };
     let before = edge.store.purge_point();
-    let mut request = next_hop_request::as_sent(edge, exchange, body);
+    let mut request = next_hop_request::as_sent(visit, body);
     if !request.body().is_end_stream() && request.body().size_hint().exact().is_none() {
         // Unless it is told, hyper leaves out the content of a GET whose length is not known.
         request
             .headers_mut()
             .insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    let answer = send(
-        edge,
-        exchange,
-        request,
-        exchange.parts.method.is_idempotent(),
-    )
-    .await?;
+    let answer = send(visit, request, exchange.parts.method.is_idempotent()).await?;
     let then = edge.store.purge_point();
     let was_purged = edge.store.may_be_purged(&exchange.key, before);
-    let (own, groups) = invalidate(edge, exchange, &answer.response);
+    let (own, groups) = invalidate(visit, &answer.response);
     let since = edge.store.purge_point();
     // One of somebody else's that came in between may have meant it, too.
     let since = (!was_purged && since.purges_since(then) == own).then_some(since);
     if !groups.is_empty() {
-        purge_groups(edge, exchange, groups).await;
+        purge_groups(visit, groups).await;
     }
     Ok(PassedResponse {
         answer,
@@ -103,13 +97,13 @@ pub(super) async fn ask(
 
 /// Sends a request to the next hop, and its interim responses to the client.
 pub(super) async fn send(
-    edge: &Edge,
-    exchange: &Exchange,
+    visit: Visit<'_>,
     mut request: Request<RequestBody>,
     repeatable: bool,
 ) -> Result<OriginResponse, Failure> {
+    let Visit { edge, exchange } = visit;
     let site = &exchange.site;
-    next_hop_request::pass_interim_on(edge, exchange, &mut request);
+    next_hop_request::pass_interim_on(visit, &mut request);
     let mut spare = if repeatable {
         origin::copy(&request)
     } else {
@@ -134,38 +128,34 @@ pub(super) async fn send(
 }
 
 /// An answer that goes to its client as it comes.
-pub(super) fn streamed(
-    edge: &Edge,
-    exchange: &Arc<Exchange>,
-    answer: OriginResponse,
-) -> Response<EdgeBody> {
+pub(super) fn streamed(visit: Visit<'_>, answer: OriginResponse) -> Response<EdgeBody> {
     let (mut parts, body) = answer.response.into_parts();
     forwarding::strip_response_hop_by_hop(&mut parts.headers);
     // RFC 9110 §6.6.1; without it, the answer to a HEAD would leave what it freshens as old as it
     // was.
-    forwarding::ensure_date(&mut parts.headers, edge.clock.now());
+    forwarding::ensure_date(&mut parts.headers, visit.now());
     let body = EdgeBody::stream(
         body,
         answer.permit,
-        silence(edge, exchange),
-        Arc::clone(exchange),
+        silence(visit),
+        Arc::clone(visit.exchange),
     );
     Response::from_parts(parts, body)
 }
 
-fn silence(edge: &Edge, exchange: &Exchange) -> SilenceLimit {
-    SilenceLimit::new(edge.clock.clone(), exchange.site.settings.body_timeout)
+fn silence(visit: Visit<'_>) -> SilenceLimit {
+    SilenceLimit::new(visit.edge.clock.clone(), visit.settings().body_timeout)
 }
 
 /// Adds `Via` and `Cache-Status` to an answer that goes to its client as it came: with `status`.
 pub(super) fn with_own_fields(
-    edge: &Edge,
-    exchange: &Exchange,
+    visit: Visit<'_>,
     mut response: Response<EdgeBody>,
     status: StatusCode,
     why: Forward,
     kept: Kept<'_>,
 ) -> Response<EdgeBody> {
+    let Visit { edge, exchange } = visit;
     let headers = response.headers_mut();
     headers.append(VIA, edge.via.clone());
     let key = exchange
@@ -192,11 +182,8 @@ pub(super) fn with_own_fields(
 
 /// Drops what an unsafe request has made invalid (§4.4), in every variant; the groups that it has
 /// made invalid are begun with, and given back, with the number of all purges that this makes.
-fn invalidate(
-    edge: &Edge,
-    exchange: &Exchange,
-    response: &Response<Incoming>,
-) -> (u64, Vec<PurgeProgress>) {
+fn invalidate(visit: Visit<'_>, response: &Response<Incoming>) -> (u64, Vec<PurgeProgress>) {
+    let Visit { edge, exchange } = visit;
     let Some(target) = exchange.url() else {
         return (0, Vec::new());
     };
@@ -207,7 +194,7 @@ fn invalidate(
     let urls = invalidation::invalidated(method, status, &target, response.headers());
     let keys: Vec<_> = urls
         .iter()
-        .flat_map(|url| keys_of_url(exchange, url))
+        .flat_map(|url| keys_of_url(&exchange.site, url, Some(&exchange.decision.query)))
         .collect();
     let has_keys = !keys.is_empty();
     if has_keys {
@@ -226,8 +213,8 @@ fn invalidate(
 
 /// Drops groups, which may be large: in a task, since it has to be done even if the client leaves,
 /// and others have their turn after each share of it. One such task goes on at a time.
-async fn purge_groups(edge: &Arc<Edge>, exchange: &Exchange, groups: Vec<PurgeProgress>) {
-    let edge = Arc::clone(edge);
+async fn purge_groups(visit: Visit<'_>, groups: Vec<PurgeProgress>) {
+    let edge = Arc::clone(visit.edge);
     let purge = async move {
         let _turn = edge.purging_groups.lock().await;
         for mut purging in groups {
@@ -237,34 +224,6 @@ async fn purge_groups(edge: &Arc<Edge>, exchange: &Exchange, groups: Vec<PurgePr
         }
     };
     if let Err(error) = tokio::spawn(purge).await {
-        tracing::error!(site = %exchange.site.settings.name, %error, "groups were not invalidated");
+        tracing::error!(site = %visit.settings().name, %error, "groups were not invalidated");
     }
-}
-
-/// Every key that a URL of the exchange's site may be stored under.
-fn keys_of_url(exchange: &Exchange, url: &str) -> Vec<Vec<u8>> {
-    super::keys_of_url(&exchange.site, url, Some(&exchange.decision.query))
-}
-
-/// The keys of a URL by one rule for its query.
-pub(super) fn keys_by_rule(uri: &Uri, rule: &QueryRule, variants: &[Arc<str>]) -> Vec<Vec<u8>> {
-    let scheme = uri.scheme_str().unwrap_or("http");
-    let host = uri.host().unwrap_or_default().to_ascii_lowercase();
-    let query = key::canonical_query(uri.query(), rule);
-    let write = |variant: Option<&str>| {
-        let mut written = Vec::new();
-        key::write_key(
-            &mut written,
-            scheme,
-            &host,
-            uri.path(),
-            query.as_deref(),
-            variant,
-        );
-        written
-    };
-    std::iter::once(None)
-        .chain(variants.iter().map(|variant| Some(&**variant)))
-        .map(write)
-        .collect()
 }

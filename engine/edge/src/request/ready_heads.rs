@@ -10,8 +10,8 @@ use std::sync::Arc;
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 
-use super::respond::write_field;
 use tero_semantics::precondition::not_modified_headers;
+use tero_wire::write_field;
 
 /// Heads that a worker remembers: a power of two.
 const SLOTS: usize = 256;

@@ -2,7 +2,6 @@
 //! the background (RFC 5861 §3).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::header::{HeaderMap, SET_COOKIE};
 use http::{Response, StatusCode};
@@ -10,10 +9,12 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
 
-use super::admit::Exchange;
 use super::body::EdgeBody;
-use super::fetch::{Extent, Fetch, FetchResult, FlightNews};
-use super::{Edge, hits, refresh_ahead};
+use super::fetch::{Extent, Fetch, FetchResult};
+use super::news::FlightNews;
+use super::record;
+use super::visit::Visit;
+use super::watchlist::RevalidationResult;
 use crate::collapse::Lead;
 use crate::store::stored::{StoredHead, StoredResponse};
 use crate::store::{Key, PurgePoint};
@@ -33,23 +34,31 @@ pub(super) fn freshen(
     tell: oneshot::Sender<FetchResult>,
 ) {
     let mut headers = not_modified.headers().clone();
-    forwarding::ensure_date(&mut headers, fetch.edge.clock.now());
+    forwarding::ensure_date(&mut headers, fetch.visit().now());
     let merged = validation::updated_fields(&stale.head.fields.to_headers(headers.len()), &headers);
     let (head, storability) = fetch.merged_head(&stale, &merged, asked_at);
-    let key = Key::new(&fetch.exchange.key);
+    let key = Key::new(&fetch.exchange().key);
     let fresh = Arc::new(stale.with_head(head));
     // A cookie is for one visitor, and with it, by the floor, the whole answer.
     let is_for_one = headers.contains_key(SET_COOKIE)
-        && !fetch.exchange.site.settings.policy_may_override.set_cookie;
+        && !fetch
+            .exchange()
+            .site
+            .settings
+            .policy_may_override
+            .set_cookie;
     let shared = match storability {
         Storability::Yes if is_for_one => FlightNews::NotStorable,
         Storability::Yes => {
-            hits::flush_hits(&fetch.edge, &key, &stale);
+            record::flush_hits(fetch.edge(), &key, &stale);
             fetch
-                .edge
+                .edge()
                 .store
                 .replace(&key, stale.id, Arc::clone(&fresh), purges);
-            refresh_ahead::watch_expiry(&fetch.edge, &fetch.exchange.site, &fresh);
+            fetch
+                .edge()
+                .watchlist
+                .watch_expiry(fetch.visit().site(), &fresh, fetch.visit().now());
             FlightNews::Stored
         }
         // What is stored under a key of requests is no part.
@@ -83,40 +92,24 @@ fn with_cookies_of(not_modified: &HeaderMap, fresh: Arc<StoredResponse>) -> Arc<
 }
 
 /// Revalidates in the background, unless somebody does already (RFC 5861 §3).
-pub(super) fn in_background(
-    edge: &Arc<Edge>,
-    exchange: &Arc<Exchange>,
-    stale: &Arc<StoredResponse>,
-) {
-    let Some(lead) = edge.collapse.lead(&exchange.key) else {
+pub(super) fn in_background(visit: Visit<'_>, stale: &Arc<StoredResponse>) {
+    let Some(lead) = visit.edge.collapse.lead(&visit.exchange.key) else {
         return;
     };
-    let (edge, exchange, stale) = (Arc::clone(edge), Arc::clone(exchange), Arc::clone(stale));
+    let (owned, stale) = (visit.to_owned(), Arc::clone(stale));
     tokio::spawn(async move {
-        revalidate_to_completion(&edge, &exchange, stale, lead).await;
+        revalidate_to_completion(owned.visit(), stale, lead).await;
     });
-}
-
-/// What came of a revalidation that nobody waits for.
-pub(super) enum RevalidationResult {
-    /// It is stored.
-    Stored,
-    /// The next hop answered, and that is not stored.
-    NotStored(StatusCode, Option<Duration>),
-    /// It did not, or not to the end; and for how long it wants to be left alone.
-    Failed(Option<Duration>),
 }
 
 /// Revalidates until what comes of it is stored.
 pub(super) async fn revalidate_to_completion(
-    edge: &Arc<Edge>,
-    exchange: &Arc<Exchange>,
+    visit: Visit<'_>,
     stale: Arc<StoredResponse>,
     lead: Lead<FlightNews>,
 ) -> RevalidationResult {
     let fetch = Fetch {
-        edge: Arc::clone(edge),
-        exchange: Arc::clone(exchange),
+        visit: visit.to_owned(),
         stale: Some(stale),
         extent: Extent::Whole,
         lead: Some(lead),
@@ -124,7 +117,7 @@ pub(super) async fn revalidate_to_completion(
     match fetch.start().await {
         Ok(FetchResult::Filling(_, reader, _)) => {
             // Somebody has to want the content, or the fill would take itself for abandoned.
-            let whole = drain(EdgeBody::fill(reader, Arc::clone(&exchange.site.counters))).await;
+            let whole = drain(EdgeBody::fill(reader, Arc::clone(&visit.site().counters))).await;
             if whole {
                 RevalidationResult::Stored
             } else {
@@ -134,7 +127,7 @@ pub(super) async fn revalidate_to_completion(
         Ok(FetchResult::Revalidated(_)) => RevalidationResult::Stored,
         Ok(FetchResult::NotStored(response, _)) => RevalidationResult::NotStored(
             response.status(),
-            retry_after(response.headers(), edge.clock.now()),
+            retry_after(response.headers(), visit.now()),
         ),
         // Of the whole, which was asked for, nothing of the kind comes.
         Ok(FetchResult::TooLargeForRange | FetchResult::Part(_)) => {
@@ -159,13 +152,13 @@ async fn drain(mut body: EdgeBody) -> bool {
 /// What the answer to a HEAD says of the stored response: that it still holds, or that it is
 /// another now (§4.3.5).
 pub(super) fn by_head(
-    edge: &Arc<Edge>,
-    exchange: &Arc<Exchange>,
+    visit: Visit<'_>,
     stored: &Arc<StoredResponse>,
     answer: &Response<EdgeBody>,
     asked_at: Timestamp,
     purges: PurgePoint,
 ) {
+    let Visit { edge, exchange } = visit;
     let key = Key::new(&exchange.key);
     let headers = stored.head.fields.to_headers(0);
     match validation::head_updates(
@@ -180,20 +173,20 @@ pub(super) fn by_head(
             edge.store.replace(&key, stored.id, Arc::new(stale), purges);
         }
         HeadUpdate::Freshened(merged) => {
-            let (edge, exchange) = (Arc::clone(edge), Arc::clone(exchange));
             let fetch = Fetch {
-                edge,
-                exchange,
+                visit: visit.to_owned(),
                 stale: None,
                 extent: Extent::Whole,
                 lead: None,
             };
             let (head, storability) = fetch.merged_head(stored, &merged, asked_at);
             if storability == Storability::Yes {
-                fetch
-                    .edge
-                    .store
-                    .replace(&key, stored.id, Arc::new(stored.with_head(head)), purges);
+                fetch.edge().store.replace(
+                    &key,
+                    stored.id,
+                    Arc::new(stored.with_head(head)),
+                    purges,
+                );
             }
         }
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::trial::{Canary, Shadow};
+use super::canary::Canary;
+use super::shadow::Shadow;
 use crate::origin::Origin;
 use crate::telemetry::counters::SiteCounters;
 use tero_config as config;

@@ -11,50 +11,29 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use http::header::{CONNECTION, UPGRADE};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::admit::Exchange;
 use super::body::EdgeBody;
-use super::respond::Failure;
-use super::{Edge, next_hop_request, pass};
+use super::failure::Failure;
+use super::visit::Visit;
+use super::{next_hop_request, pass};
 use crate::origin;
 use crate::telemetry::counters::SiteCounters;
 use tero_semantics::timestamp::Timestamp;
-use tero_semantics::upgrade::{is_meant, only_protocol};
+use tero_semantics::upgrade::only_protocol;
 use tero_time::clock::Clock;
 
 /// Bytes that are read at once, in each direction.
 const PIECE: usize = 16 * 1024;
 
-/// The protocol that a request asks for, where the site passes it on. Content would stand in the
-/// way of the tunnel.
-pub(super) fn wanted(exchange: &Exchange) -> Option<&HeaderValue> {
-    let parts = &exchange.parts;
-    let is_plain = parts.version == Version::HTTP_11
-        && parts.method == Method::GET
-        && !exchange.fields.content;
-    let protocol = only_protocol(&parts.headers)?;
-    let is_allowed = exchange
-        .site
-        .settings
-        .upgrades
-        .iter()
-        .any(|own| own.as_bytes().eq_ignore_ascii_case(protocol.as_bytes()));
-    let can_upgrade =
-        parts.extensions.get::<OnUpgrade>().is_some() && exchange.connection.is_some();
-    (is_plain && is_allowed && can_upgrade && is_meant(&parts.headers)).then_some(protocol)
-}
-
 /// Asks the next hop for the protocol. Where it agrees, the client's connection becomes a tunnel;
 /// else its answer is passed on.
-pub(super) async fn upgrade(
-    edge: &Arc<Edge>,
-    exchange: &Arc<Exchange>,
-) -> Result<Response<EdgeBody>, Failure> {
-    let (Some(protocol), Some(handle)) = (wanted(exchange), &exchange.connection) else {
+pub(super) async fn upgrade(visit: Visit<'_>) -> Result<Response<EdgeBody>, Failure> {
+    let Visit { edge, exchange } = visit;
+    let (Some(protocol), Some(handle)) = (exchange.wanted_protocol(), &exchange.connection) else {
         return Err(Failure::shutting_down());
     };
     let Some(client) = exchange.parts.extensions.get::<OnUpgrade>().cloned() else {
@@ -64,11 +43,11 @@ pub(super) async fn upgrade(
     let Ok(permit) = Arc::clone(&site.tunnels).try_acquire_owned() else {
         return Err(Failure::too_many_tunnels());
     };
-    let mut request = next_hop_request::as_sent(edge, exchange, origin::empty());
+    let mut request = next_hop_request::as_sent(visit, origin::empty());
     say_upgrade(request.headers_mut(), protocol);
-    let mut answer = pass::send(edge, exchange, request, false).await?;
+    let mut answer = pass::send(visit, request, false).await?;
     if answer.response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(pass::streamed(edge, exchange, answer));
+        return Ok(pass::streamed(visit, answer));
     }
     let agreed = only_protocol(answer.response.headers())
         .filter(|agreed| is_same(agreed, protocol))
@@ -90,7 +69,7 @@ pub(super) async fn upgrade(
         }
         drop(permit);
     }));
-    let mut response = pass::streamed(edge, exchange, answer);
+    let mut response = pass::streamed(visit, answer);
     *response.body_mut() = EdgeBody::Empty;
     say_upgrade(response.headers_mut(), &agreed);
     Ok(response)

@@ -9,6 +9,7 @@ use http::StatusCode;
 
 use super::fields::StoredFields;
 use super::weight::{ARC_BYTES, TAG_BYTES, allocated};
+use crate::run_id::RunId;
 use tero_semantics::freshness::Freshness;
 use tero_semantics::partial::are_combinable;
 use tero_semantics::partial::{ByteRuns, RunPiece};
@@ -33,8 +34,8 @@ pub struct StoredHead {
     pub browser_ttl_secs: Option<u32>,
     /// The index of the site that it belongs to.
     pub site: u32,
-    /// The run of a warming plan that fetched it; 0 if it was fetched for a visitor.
-    pub warm_run: u64,
+    /// The run of a warming plan that fetched it; `None` if it was fetched for a visitor.
+    pub warm_run: Option<RunId>,
 }
 
 /// A response stored under a key.

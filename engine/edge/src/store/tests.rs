@@ -2,6 +2,7 @@ mod parts;
 mod purges;
 mod warmed;
 
+use crate::run_id::RunId;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -50,7 +51,7 @@ struct TestResponse {
     tags: Vec<&'static str>,
     vary: Option<&'static str>,
     asked: HeaderMap,
-    warm_run: u64,
+    warm_run: Option<RunId>,
 }
 
 impl Default for TestResponse {
@@ -60,7 +61,7 @@ impl Default for TestResponse {
             tags: vec![],
             vary: None,
             asked: HeaderMap::new(),
-            warm_run: 0,
+            warm_run: None,
         }
     }
 }
@@ -92,10 +93,10 @@ impl TestResponse {
         }
     }
 
-    /// Fetched by a run of a warming plan.
+    /// Fetched by the run of a warming plan with this number; for a visitor if it is 0.
     fn warmed_by(self, run: u64) -> TestResponse {
         TestResponse {
-            warm_run: run,
+            warm_run: RunId::new(run),
             ..self
         }
     }

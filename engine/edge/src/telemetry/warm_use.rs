@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::run_id::RunId;
+
 /// The number of latest runs that are remembered.
 const REMEMBERED_RUNS: usize = 1_000;
 
@@ -19,11 +21,11 @@ pub struct UsedResponses {
 
 /// The used responses of each run.
 #[derive(Debug, Default)]
-pub struct WarmUse(Mutex<BTreeMap<u64, UsedResponses>>);
+pub struct WarmUse(Mutex<BTreeMap<RunId, UsedResponses>>);
 
 impl WarmUse {
     /// Records the first use by a visitor of a response that `run` fetched; it has `bytes` of content.
-    pub fn record(&self, run: u64, bytes: u64) {
+    pub fn record(&self, run: RunId, bytes: u64) {
         self.with(run, |used| {
             used.responses += 1;
             used.bytes += bytes;
@@ -31,16 +33,16 @@ impl WarmUse {
     }
 
     /// Records `hits` of visitors on responses that `run` fetched.
-    pub fn record_hits(&self, run: u64, hits: u64) {
+    pub fn record_hits(&self, run: RunId, hits: u64) {
         self.with(run, |used| used.hits += hits);
     }
 
     /// The used responses of `run`; zeros for an unknown run.
-    pub fn of(&self, run: u64) -> UsedResponses {
+    pub fn of(&self, run: RunId) -> UsedResponses {
         self.lock().get(&run).copied().unwrap_or_default()
     }
 
-    fn with(&self, run: u64, change: impl FnOnce(&mut UsedResponses)) {
+    fn with(&self, run: RunId, change: impl FnOnce(&mut UsedResponses)) {
         let mut used = self.lock();
         change(used.entry(run).or_default());
         if used.len() > REMEMBERED_RUNS {
@@ -48,7 +50,7 @@ impl WarmUse {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, UsedResponses>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<RunId, UsedResponses>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 use tero_semantics::timestamp::Timestamp;
-use tero_time::schedule::local_hour_of_week;
+use tero_time::moment::local_hour_of_week;
 
 pub(super) const HOURS_OF_WEEK: u8 = 168;
 const HOUR: Duration = Duration::from_secs(3_600);

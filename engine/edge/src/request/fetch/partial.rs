@@ -12,12 +12,13 @@ use http::{HeaderMap, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
 
-use super::Edge;
-use super::admit::Exchange;
-use super::body::EdgeBody;
-use super::fetch::{Extent, Fetch, FetchResult, ResponseInFlight, ResponseTerms};
-use super::next_hop_request::FetchKind;
+use super::{Extent, Fetch, FetchResult, ResponseTerms};
 use crate::origin::OriginResponse;
+use crate::request::body::EdgeBody;
+use crate::request::edge::Edge;
+use crate::request::news::ResponseInFlight;
+use crate::request::next_hop_request::FetchKind;
+use crate::request::visit::Visit;
 use crate::store::PurgePoint;
 use crate::store::fill::Fill;
 use crate::store::stored::{StoredBody, StoredResponse};
@@ -29,8 +30,9 @@ use tero_semantics::timestamp::Timestamp;
 use tero_semantics::{forwarding, validation};
 
 /// Whether a part may be used as it is.
-pub(super) fn is_fresh(exchange: &Exchange, part: &StoredResponse) -> bool {
-    let client = exchange.site.settings.client_directives;
+pub(in crate::request) fn is_fresh(visit: Visit<'_>, part: &StoredResponse) -> bool {
+    let exchange = visit.exchange;
+    let client = visit.settings().client_directives;
     reuse(
         &part.head.freshness,
         &exchange.directives,
@@ -40,13 +42,13 @@ pub(super) fn is_fresh(exchange: &Exchange, part: &StoredResponse) -> bool {
 }
 
 /// Whether the whole of a stored part could never be stored, so that a range of it goes by itself.
-pub(super) fn is_of_too_large(edge: &Edge, part: &StoredResponse) -> bool {
+pub(in crate::request) fn is_of_too_large(edge: &Edge, part: &StoredResponse) -> bool {
     part.length() > edge.store.max_object()
 }
 
 /// What a fetch asks for where this much is stored: what follows the beginning, where the beginning
 /// is there and could be put together with it.
-pub(super) fn extent(edge: &Edge, part: Option<Arc<StoredResponse>>) -> Extent {
+pub(in crate::request) fn extent(edge: &Edge, part: Option<Arc<StoredResponse>>) -> Extent {
     match part {
         Some(part) if !is_of_too_large(edge, &part) && rest_of(&part).is_some() => {
             Extent::Rest(part)
@@ -89,7 +91,7 @@ impl Fetch {
             return None;
         }
         let mut headers = answer.headers().clone();
-        forwarding::ensure_date(&mut headers, self.edge.clock.now());
+        forwarding::ensure_date(&mut headers, self.edge().clock.now());
         let head = validation::updated_fields(&stored, &headers);
         let terms = self.judge(StatusCode::OK, &head, Some(part.length()), asked_at);
         (terms.storability == Storability::Yes).then_some((head, terms))
@@ -104,7 +106,7 @@ impl Fetch {
             StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE
         );
         if is_useless {
-            self.edge.store.drop_part(&self.exchange.key, part.id);
+            self.edge().store.drop_part(&self.exchange().key, part.id);
         }
         is_useless
     }
@@ -148,11 +150,11 @@ impl Fetch {
         let head = self.head(StatusCode::OK, &fields, &terms);
         let fill = Fill::new(
             http_body::Body::size_hint(&body).exact(),
-            self.edge.store.fill_limits(),
+            self.edge().store.fill_limits(),
             true,
         );
         if let Some(reader) = fill.reader() {
-            let body = EdgeBody::fill(reader, Arc::clone(&self.exchange.site.counters));
+            let body = EdgeBody::fill(reader, Arc::clone(&self.exchange().site.counters));
             let _ = tell.send(FetchResult::Part(Box::new(Response::from_parts(
                 parts, body,
             ))));
@@ -167,9 +169,9 @@ impl Fetch {
                     && let Some(parts) = ByteRuns::one(run, part.length.unwrap_or(0))
                 {
                     let stored = StoredResponse::of_parts(head, body.clone(), parts);
-                    self.edge
+                    self.edge()
                         .store
-                        .insert_part(&self.exchange.key, stored, purges);
+                        .insert_part(&self.exchange().key, stored, purges);
                 }
                 fill.complete(Some(body.pieces()));
             }
@@ -193,9 +195,9 @@ impl Fetch {
         let body = StoredBody::new(pieces);
         if let Some(parts) = ByteRuns::one(0..body.len(), length) {
             let stored = StoredResponse::of_parts(head.clone(), body, parts);
-            self.edge
+            self.edge()
                 .store
-                .insert_part(&self.exchange.key, stored, purges);
+                .insert_part(&self.exchange().key, stored, purges);
         }
     }
 }

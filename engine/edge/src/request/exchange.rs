@@ -1,0 +1,220 @@
+//! A request that was let in, with all that was found out about it. `admit` makes it, and nobody
+//! changes it afterwards.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::request::Parts;
+use http::{HeaderValue, Method, StatusCode, Version};
+use hyper::upgrade::OnUpgrade;
+
+use super::canary::Canary;
+use super::client::ClientHandle;
+use super::site::Site;
+use crate::run_id::RunId;
+use tero_policy_host::device::Device;
+use tero_policy_host::{Chain, PolicyRequest};
+use tero_semantics::cache_control::RequestDirectives;
+use tero_semantics::decision::{LookupDecision, RequestDecision};
+use tero_semantics::key;
+use tero_semantics::timestamp::Timestamp;
+use tero_semantics::upgrade::{is_meant, only_protocol};
+
+/// The scheme that clients speak to the edge.
+const SCHEME: &str = "http";
+
+/// A request that was let in.
+#[derive(Debug)]
+pub struct Exchange {
+    /// The site that it is for.
+    pub site: Arc<Site>,
+    /// The head of the request, as it came.
+    pub parts: Parts,
+    /// Lower case, without port.
+    pub host: Box<str>,
+    /// The class of the client's device; unknown where no policy asks.
+    pub device: Device,
+    /// Whether the canary answers in the place of the active version.
+    pub is_canary: bool,
+    /// What the policies decided.
+    pub decision: Arc<RequestDecision>,
+    /// The key, as `semantics::key` writes it.
+    pub key: Vec<u8>,
+    /// What the client says about caching.
+    pub directives: RequestDirectives,
+    /// Which of the fields that matter for the answer are present.
+    pub fields: FieldPresence,
+    /// When it was received.
+    pub at: Timestamp,
+    /// The client's address; `None` for a plan.
+    pub client: Option<IpAddr>,
+    /// The connection that waits for the answer; `None` for a plan.
+    pub connection: Option<ClientHandle>,
+    /// Who asks.
+    pub requester: Requester,
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Requester {
+    /// A visitor.
+    #[default]
+    Visitor,
+    /// A run of a warming plan.
+    Plan(RunId),
+}
+
+impl Requester {
+    /// Whether a warming plan asks.
+    #[inline]
+    pub fn is_plan(self) -> bool {
+        self != Requester::Visitor
+    }
+
+    /// The run that asks; `None` for a visitor.
+    pub fn run(self) -> Option<RunId> {
+        match self {
+            Requester::Visitor => None,
+            Requester::Plan(run) => Some(run),
+        }
+    }
+}
+
+/// Which request fields are present, found in one pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FieldPresence {
+    /// One of the fields of RFC 9110 §13.1.
+    pub conditional: bool,
+    /// `Range`
+    pub range: bool,
+    /// `Authorization`
+    pub authorization: bool,
+    /// `Cache-Control` or `Pragma`
+    pub directives: bool,
+    /// Content of some length.
+    pub content: bool,
+    /// `Expect` or `Upgrade`
+    pub unusual: bool,
+}
+
+/// What the edge has to do with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handling {
+    /// Look up, then reuse or fetch.
+    Cache,
+    /// To the origin and back, by a policy's decision.
+    Pass,
+    /// To the origin and back, since nothing is ever stored for this method.
+    Method,
+    /// To the origin, and then whatever both sides speak.
+    Upgrade,
+}
+
+impl Exchange {
+    /// The policies that answer for this request, from its beginning to its end.
+    pub fn policies(&self) -> &Chain {
+        match &self.site.canary {
+            Some(canary) if self.is_canary => &canary.chain,
+            _ => &self.site.policies,
+        }
+    }
+
+    /// The site's canary, if this request is of its share. The share goes by the key before any
+    /// variant: which of the query counts is what the active version says, which must have decided
+    /// by now.
+    pub(super) fn chosen_canary(&self) -> Option<&Canary> {
+        let canary = self.site.canary.as_ref()?;
+        let uri = &self.parts.uri;
+        let query = key::canonical_query(uri.query(), &self.decision.query);
+        canary
+            .takes(&self.host, uri.path(), query.as_deref())
+            .then_some(canary)
+    }
+
+    /// Counts a request to the origin: the status of its answer, or `None` where it failed, after
+    /// `took`.
+    pub(super) fn count_origin(&self, status: Option<StatusCode>, took: Duration) {
+        self.site.counters.record_origin(status, took);
+        if let Some(canary) = &self.site.canary {
+            canary.record_origin(self.is_canary);
+        }
+    }
+
+    /// The question to the policies.
+    pub fn ask(&self) -> PolicyRequest<'_> {
+        PolicyRequest {
+            method: &self.parts.method,
+            scheme: SCHEME,
+            host: &self.host,
+            path: self.parts.uri.path(),
+            query: self.parts.uri.query(),
+            headers: &self.parts.headers,
+            device: self.device,
+            variant: self.decision.variant.as_deref(),
+        }
+    }
+
+    /// What is to be done.
+    pub fn handling(&self) -> Handling {
+        match self.parts.method {
+            _ if self.fields.unusual && self.wanted_protocol().is_some() => Handling::Upgrade,
+            _ if self.decision.lookup == LookupDecision::Pass => Handling::Pass,
+            // Content in a GET has no meaning that a key could tell apart (RFC 9110 §9.3.1).
+            Method::GET | Method::HEAD if self.fields.content => Handling::Pass,
+            Method::GET | Method::HEAD => Handling::Cache,
+            _ => Handling::Method,
+        }
+    }
+
+    /// The protocol that the request asks for, if the site passes it on (RFC 9110 §7.8). Content
+    /// would stand in the way of the tunnel.
+    pub(super) fn wanted_protocol(&self) -> Option<&HeaderValue> {
+        let parts = &self.parts;
+        let is_plain = parts.version == Version::HTTP_11
+            && parts.method == Method::GET
+            && !self.fields.content;
+        let protocol = only_protocol(&parts.headers)?;
+        let is_allowed = self
+            .site
+            .settings
+            .upgrades
+            .iter()
+            .any(|own| own.as_bytes().eq_ignore_ascii_case(protocol.as_bytes()));
+        let can_upgrade =
+            parts.extensions.get::<OnUpgrade>().is_some() && self.connection.is_some();
+        (is_plain && is_allowed && can_upgrade && is_meant(&parts.headers)).then_some(protocol)
+    }
+
+    /// The absolute URL, with the query that counts.
+    pub fn url(&self) -> Option<http::Uri> {
+        http::Uri::try_from(key::url_of(&self.key)).ok()
+    }
+
+    /// Path and the query that counts.
+    pub fn counting_target(&self) -> String {
+        let path = self.parts.uri.path();
+        match key::canonical_query(self.parts.uri.query(), &self.decision.query) {
+            Some(query) => format!("{path}?{query}"),
+            None => path.to_owned(),
+        }
+    }
+
+    /// The key that the policies' decision gives the request.
+    pub(super) fn write_key(&self) -> Vec<u8> {
+        let uri = &self.parts.uri;
+        let query = key::canonical_query(uri.query(), &self.decision.query);
+        let mut written = Vec::with_capacity(
+            self.host.len() + uri.path().len() + uri.query().map_or(0, str::len) + 32,
+        );
+        key::write_key(
+            &mut written,
+            SCHEME,
+            &self.host,
+            uri.path(),
+            query.as_deref(),
+            self.decision.variant.as_deref(),
+        );
+        written
+    }
+}

@@ -1,0 +1,185 @@
+//! What is counted and logged: requests, and uses of stored responses for popularity and for the
+//! plans that warmed them.
+
+use std::net::IpAddr;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::edge::Edge;
+use super::hits::{self, UncountedHits};
+use super::provenance::Answer;
+use super::visit::Visit;
+use crate::store::Key;
+use crate::store::stored::StoredResponse;
+use crate::telemetry::Outcome;
+use crate::telemetry::access_log::AccessLogLine;
+
+/// Counts a use of a stored response by a visitor; whether the response is to be revalidated ahead.
+#[inline]
+pub(super) fn count_use(visit: Visit<'_>, stored: &StoredResponse) -> bool {
+    if visit.exchange.requester.is_plan() {
+        return false;
+    }
+    let is_due = hits::add(stored) && count_many(visit, stored);
+    if let Some(run) = stored.head.warm_run
+        && !stored.used.load(Relaxed)
+        && !stored.used.swap(true, Relaxed)
+    {
+        visit.edge.warm_use.record(run, stored.body.len());
+    }
+    is_due
+}
+
+#[cold]
+fn count_many(visit: Visit<'_>, stored: &StoredResponse) -> bool {
+    let UncountedHits { hits, is_due } = hits::take_uncounted(stored);
+    if hits > 0 {
+        let used = PageUse {
+            target: &visit.exchange.counting_target(),
+            variant: visit.exchange.decision.variant.as_deref(),
+            host: &visit.exchange.host,
+        };
+        record_hits(visit.edge, &used, stored, hits);
+    }
+    is_due
+}
+
+/// Counts the hits that have been kept back on a stored response: before another takes its place,
+/// which would not know of them.
+pub(super) fn flush_hits(edge: &Edge, key: &Key, stored: &StoredResponse) {
+    let UncountedHits { hits, .. } = hits::take_uncounted(stored);
+    if hits > 0 {
+        record_hits(edge, &PageUse::of(key), stored, hits);
+    }
+}
+
+/// Counts hits that have been kept back on stored responses, so that popularity and the plans'
+/// figures are complete: before they are read.
+pub fn count_hits(edge: &Edge) {
+    edge.store.for_each(|key, stored| {
+        if hits::has_uncounted(stored) {
+            let UncountedHits { hits, is_due } = hits::take_uncounted(stored);
+            // One that is due stays so.
+            if is_due {
+                hits::mark_due(stored);
+            }
+            record_hits(edge, &PageUse::of(key), stored, hits);
+        }
+    });
+}
+
+/// A page that was used.
+struct PageUse<'p> {
+    /// Path and query.
+    target: &'p str,
+    variant: Option<&'p str>,
+    host: &'p str,
+}
+
+impl<'p> PageUse<'p> {
+    fn of(key: &'p Key) -> PageUse<'p> {
+        let url = key.url();
+        PageUse {
+            target: target_of(url),
+            variant: key.variant(),
+            host: host_of(url),
+        }
+    }
+}
+
+fn record_hits(edge: &Edge, used: &PageUse<'_>, stored: &StoredResponse, hits: u32) {
+    let _ = stored
+        .counted_hits
+        .fetch_update(Relaxed, Relaxed, |counted| {
+            Some(counted.saturating_add(hits))
+        });
+    if let Some(run) = stored.head.warm_run {
+        edge.warm_use.record_hits(run, hits.into());
+    }
+    // An error that is stored is not worth fetching ahead of demand.
+    if stored.head.status.is_success() {
+        let (site, now) = (stored.head.site as usize, edge.clock.now());
+        edge.popularity
+            .record(site, used.target, used.variant, hits, now);
+        edge.popularity.record_host(site, used.host, hits);
+    }
+}
+
+/// The host of an absolute URL.
+fn host_of(url: &str) -> &str {
+    let after_scheme = url.find("://").map_or(url, |at| &url[at + 3..]);
+    after_scheme.split('/').next().unwrap_or(after_scheme)
+}
+
+/// Path and query of an absolute URL.
+fn target_of(url: &str) -> &str {
+    let after_scheme = url.find("://").map_or(0, |at| at + 3);
+    url[after_scheme..]
+        .find('/')
+        .map_or("/", |slash| &url[after_scheme + slash..])
+}
+
+/// Records what became of a visitor's request.
+pub(super) fn record(visit: Visit<'_>, answer: &Answer) {
+    let Visit { edge, exchange } = visit;
+    let took = edge.clock.now().since(exchange.at);
+    let length = answer.response.body().length();
+    let bytes = if answer.response.body().is_at_hand() {
+        length.unwrap_or(0)
+    } else {
+        0
+    };
+    let variant = exchange.decision.variant.as_deref();
+    exchange
+        .site
+        .counters
+        .record(answer.outcome, variant, bytes, took, exchange.at);
+    if exchange.site.is_on_trial() {
+        record_trial(visit, answer.outcome);
+    }
+    if is_popular(answer) {
+        let site = exchange.site.index;
+        edge.popularity
+            .record(site, &exchange.counting_target(), variant, 1, exchange.at);
+        edge.popularity.record_host(site, &exchange.host, 1);
+    }
+    if let Some(log) = &edge.access_log {
+        log.write(&AccessLogLine {
+            at: exchange.at,
+            client: exchange.client.unwrap_or(IpAddr::from([0, 0, 0, 0])),
+            method: &exchange.parts.method,
+            target: exchange
+                .parts
+                .uri
+                .path_and_query()
+                .map_or("/", |target| target.as_str()),
+            version: exchange.parts.version,
+            host: &exchange.host,
+            request: &exchange.parts.headers,
+            status: answer.response.status(),
+            response: answer.response.headers(),
+            bytes: length,
+            outcome: answer.outcome,
+            took_micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+        });
+    }
+}
+
+/// Has a request that was answered count in the trials of its site, and offers it to the shadows.
+fn record_trial(visit: Visit<'_>, outcome: Outcome) {
+    let Visit { edge, exchange } = visit;
+    if let Some(canary) = &exchange.site.canary {
+        canary.record(exchange.is_canary, outcome);
+    }
+    edge.shadows.offer_request(exchange);
+}
+
+/// Whether a fetch counts as a use of its page. Responses that are not stored are of no use to
+/// others, and private responses must not appear in popularity. Hits are counted where they happen.
+fn is_popular(answer: &Answer) -> bool {
+    let was_fetched = matches!(
+        answer.outcome,
+        Outcome::Miss | Outcome::Collapsed | Outcome::Revalidated
+    );
+    let status = answer.response.status();
+    was_fetched && answer.stored && !status.is_client_error() && !status.is_server_error()
+}

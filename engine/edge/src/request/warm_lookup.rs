@@ -1,0 +1,74 @@
+//! What a warming plan finds stored of a page that it wants.
+
+use std::sync::Arc;
+
+use super::visit::Visit;
+use crate::store::stored::StoredResponse;
+use tero_semantics::cache_status::Forward;
+use tero_semantics::timestamp::Timestamp;
+
+/// What a plan finds of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WarmLookup {
+    /// Nothing.
+    Absent,
+    /// It is stale.
+    Stale,
+    /// It is fresh, and won't be to the end of the plan's window.
+    GoesStale,
+    /// It is fresh, and the sitemap says that the page has changed since.
+    Changed,
+    /// It is fresh to the end of the window.
+    Fresh,
+}
+
+impl WarmLookup {
+    /// The name in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            WarmLookup::Absent => "absent",
+            WarmLookup::Stale => "stale",
+            WarmLookup::GoesStale => "goes-stale",
+            WarmLookup::Changed => "changed",
+            WarmLookup::Fresh => "fresh",
+        }
+    }
+
+    /// Why a request for it goes forward.
+    pub(super) fn forward(self) -> Forward {
+        match self {
+            WarmLookup::Absent => Forward::UriMiss,
+            WarmLookup::Stale => Forward::Stale,
+            // That something fresh is stored is no answer to a request that wants it fresher.
+            WarmLookup::GoesStale | WarmLookup::Changed | WarmLookup::Fresh => Forward::Request,
+        }
+    }
+}
+
+/// What is stored for a plan's request: whether it will do until `until`, and for a page that
+/// changed at `changed`.
+pub fn look_for_plan(
+    visit: Visit<'_>,
+    until: Timestamp,
+    changed: Option<Timestamp>,
+) -> (WarmLookup, Option<Arc<StoredResponse>>) {
+    let exchange = visit.exchange;
+    let variants = visit.edge.store.peek(&exchange.key);
+    let Some(stored) = variants
+        .as_ref()
+        .and_then(|variants| variants.select(&exchange.parts.headers))
+    else {
+        return (WarmLookup::Absent, None);
+    };
+    let (freshness, now) = (&stored.head.freshness, exchange.at);
+    let stored_at = now.saturating_sub(freshness.age(now));
+    let found = match () {
+        () if !freshness.is_fresh(now) => WarmLookup::Stale,
+        () if changed.is_some_and(|changed| stored_at < changed && changed <= now) => {
+            WarmLookup::Changed
+        }
+        () if freshness.fresh_until() < until => WarmLookup::GoesStale,
+        () => WarmLookup::Fresh,
+    };
+    (found, Some(Arc::clone(stored)))
+}

@@ -40,7 +40,7 @@ pub mod watchlist;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::oneshot::error::RecvError;
 
@@ -51,12 +51,12 @@ use crate::store::{PurgePoint, Variants};
 use crate::telemetry::Outcome;
 use admit::RequestSource;
 use body::EdgeBody;
-use deliver::{BodySource, Provenance, deliver};
+use deliver::{BodySource, deliver, deliver_as_sent};
 use exchange::Handling;
-use failure::Failure;
+use failure::{Failure, NextHopReply};
 use fetch::{Extent, Fetch, FetchResult, partial};
 use news::{FlightNews, ResponseInFlight};
-use pass::Kept;
+use provenance::{Provenance, Storing};
 use tero_semantics::cache_status::Forward;
 use tero_semantics::reuse::{self, Absent, Reuse, reuse};
 use warm_lookup::WarmLookup;
@@ -127,6 +127,10 @@ pub async fn answer(visit: Visit<'_>, content: Option<Incoming>) -> Answer {
 }
 
 /// What looking up came to.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a hit is the large one, and must not cost an allocation"
+)]
 enum Found {
     Answer(Answer),
     Forward(Way),
@@ -173,7 +177,7 @@ fn look_up(visit: Visit<'_>) -> Found {
         Reuse::Fresh => Found::Answer(hit(visit, stored)),
         Reuse::StaleWhileRevalidate => {
             revalidate::in_background(visit, stored);
-            Found::Answer(stale(visit, stored, Provenance::default()))
+            Found::Answer(stale(visit, stored, Provenance::stored(Outcome::Stale)))
         }
         Reuse::Revalidate(why) => {
             let forward = if why.is_of_request() {
@@ -183,7 +187,7 @@ fn look_up(visit: Visit<'_>) -> Found {
             };
             Found::Forward(Way::Fetch(Some(Arc::clone(stored)), forward))
         }
-        Reuse::Unsatisfiable => Found::Answer(error(respond::only_if_cached(visit.edge))),
+        Reuse::Unsatisfiable => Found::Answer(only_if_cached(visit)),
     }
 }
 
@@ -207,36 +211,23 @@ fn use_stored(visit: Visit<'_>, stored: &Arc<StoredResponse>) {
 fn nothing_stored(visit: Visit<'_>, why: Forward) -> Found {
     match reuse::absent(&visit.exchange.directives) {
         Absent::Fetch => Found::Forward(Way::Fetch(None, why)),
-        Absent::Unsatisfiable => Found::Answer(error(respond::only_if_cached(visit.edge))),
+        Absent::Unsatisfiable => Found::Answer(only_if_cached(visit)),
     }
 }
 
 fn hit(visit: Visit<'_>, stored: &Arc<StoredResponse>) -> Answer {
     use_stored(visit, stored);
-    let response = deliver::hit(visit, stored);
-    Answer {
-        response,
-        outcome: Outcome::Hit,
-        stored: true,
-    }
+    deliver::hit(visit, stored)
 }
 
 fn stale(visit: Visit<'_>, stored: &Arc<StoredResponse>, provenance: Provenance) -> Answer {
     use_stored(visit, stored);
-    let response = deliver(visit, BodySource::Stored(stored), provenance, visit.now());
-    Answer {
-        response,
-        outcome: Outcome::Stale,
-        stored: true,
-    }
+    deliver(visit, BodySource::Stored(stored), provenance, visit.now())
 }
 
-fn error(response: Response<EdgeBody>) -> Answer {
-    Answer {
-        response,
-        outcome: Outcome::Error,
-        stored: false,
-    }
+/// `only-if-cached`, and nothing stored will do.
+fn only_if_cached(visit: Visit<'_>) -> Answer {
+    respond::failed(visit.edge, None, Failure::only_if_cached())
 }
 
 /// Fetches for a plan what `look_for_plan` found wanting.
@@ -263,14 +254,12 @@ async fn fetch(visit: Visit<'_>, stale: Option<Arc<StoredResponse>>, why: Forwar
     };
     if let Some(part) = &part
         && partial::is_fresh(visit, part)
-        && let Some(response) = deliver::part(visit, part)
+        && deliver::is_all_within(visit, part)
     {
         use_stored(visit, part);
-        return Answer {
-            response,
-            outcome: Outcome::Hit,
-            stored: true,
-        };
+        let provenance = Provenance::stored(Outcome::Hit);
+        let source = BodySource::Stored(part);
+        return deliver(visit, source, provenance, visit.exchange.at);
     }
     let why = if part.is_some() {
         Forward::Partial
@@ -413,65 +402,45 @@ async fn answer_from_fetch(
 ) -> Answer {
     match told {
         Ok(FetchResult::Filling(filling, reader, fields)) => {
-            let status = Some(filling.head.status);
-            let provenance = Provenance {
-                forward: Some(why),
-                forward_status: status,
-                stored: true,
-                ..Provenance::default()
-            };
-            let response = deliver(
-                visit,
-                BodySource::Filling(&filling, reader, Some(*fields)),
-                provenance,
-                visit.now(),
-            );
-            Answer {
-                response,
-                outcome: Outcome::Miss,
-                stored: true,
-            }
+            let reply = NextHopReply::of(filling.head.status, &fields, visit.now());
+            let provenance = Provenance::forwarded(Outcome::Miss, why, reply, Storing::Stored);
+            let source = BodySource::Filling(&filling, reader, Some(*fields));
+            deliver(visit, source, provenance, visit.now())
         }
         Ok(FetchResult::Revalidated(stored)) => {
-            let status = Some(http::StatusCode::NOT_MODIFIED);
-            let provenance = Provenance {
-                forward: Some(why),
-                forward_status: status,
-                stored: true,
-                ..Provenance::default()
-            };
-            let response = deliver(visit, BodySource::Stored(&stored), provenance, visit.now());
-            Answer {
-                response,
-                outcome: Outcome::Revalidated,
-                stored: true,
-            }
+            let reply = NextHopReply::bare(StatusCode::NOT_MODIFIED);
+            let provenance =
+                Provenance::forwarded(Outcome::Revalidated, why, reply, Storing::Stored);
+            deliver(visit, BodySource::Stored(&stored), provenance, visit.now())
         }
         Ok(FetchResult::NotStored(response, refusal)) => {
-            let status = response.status();
+            let storing = Storing::Refused(refusal);
+            let provenance = came_as_sent(visit, Outcome::Miss, why, &response, storing);
             let response = deliver::conditioned(visit.exchange, *response);
-            let response =
-                pass::with_own_fields(visit, response, status, why, Kept::Not(Some(refusal)));
-            Answer {
-                response,
-                outcome: Outcome::Miss,
-                stored: false,
-            }
+            deliver_as_sent(visit, response, provenance)
         }
         Ok(FetchResult::Part(response)) => {
-            let status = response.status();
-            let response = pass::with_own_fields(visit, *response, status, why, Kept::AsPart);
-            Answer {
-                response,
-                outcome: Outcome::Miss,
-                stored: true,
-            }
+            let storing = Storing::StoredPart;
+            let provenance = came_as_sent(visit, Outcome::Miss, why, &response, storing);
+            deliver_as_sent(visit, *response, provenance)
         }
         Ok(FetchResult::TooLargeForRange) => Box::pin(fetch_range(visit, why)).await,
         Ok(FetchResult::Failed(failure)) => stale_or_error(visit, stale, why, failure),
         // The task ended without a word: only when the runtime is being shut down.
-        Err(_) => error(respond::failed(visit.edge, Failure::shutting_down(), why)),
+        Err(_) => respond::failed(visit.edge, Some(why), Failure::shutting_down()),
     }
+}
+
+/// How a response came about that goes to its client with the fields of the next hop.
+fn came_as_sent(
+    visit: Visit<'_>,
+    outcome: Outcome,
+    why: Forward,
+    response: &Response<EdgeBody>,
+    storing: Storing,
+) -> Provenance {
+    let reply = NextHopReply::of(response.status(), response.headers(), visit.now());
+    Provenance::forwarded(outcome, why, reply, storing)
 }
 
 /// What another request has stored since this one looked, if it will do.
@@ -492,14 +461,10 @@ fn stored_meanwhile(visit: Visit<'_>) -> Option<Answer> {
         Reuse::Fresh => {
             let provenance = Provenance {
                 collapsed: true,
-                ..Provenance::default()
+                ..Provenance::stored(Outcome::Collapsed)
             };
-            let response = deliver(visit, BodySource::Stored(stored), provenance, visit.now());
-            Some(Answer {
-                response,
-                outcome: Outcome::Collapsed,
-                stored: true,
-            })
+            let source = BodySource::Stored(stored);
+            Some(deliver(visit, source, provenance, visit.now()))
         }
         _ => None,
     }
@@ -541,19 +506,10 @@ fn follow(
     let provenance = Provenance {
         forward: Some(why),
         collapsed: true,
-        ..Provenance::default()
+        ..Provenance::stored(Outcome::Collapsed)
     };
-    let response = deliver(
-        visit,
-        BodySource::Filling(filling, reader, None),
-        provenance,
-        visit.now(),
-    );
-    Answer {
-        response,
-        outcome: Outcome::Collapsed,
-        stored: true,
-    }
+    let source = BodySource::Filling(filling, reader, None);
+    deliver(visit, source, provenance, visit.now())
 }
 
 /// A fetch failed: what is stored is served stale where that is allowed (§4.2.4, RFC 5861 §4), else
@@ -574,26 +530,9 @@ fn stale_or_error(
                 visit.now(),
             ) =>
         {
-            let provenance = Provenance {
-                forward: Some(why),
-                forward_status: failure.origin_status,
-                trouble: Some(failure.reason),
-                ..Provenance::default()
-            };
-            let mut answer = self::stale(visit, &stored, provenance);
-            // A plan does not want the page, but to know for how long its origin is to be left
-            // alone.
-            if visit.exchange.requester.is_plan()
-                && let Some(retry_after) = failure.retry_after
-            {
-                answer
-                    .response
-                    .headers_mut()
-                    .insert(http::header::RETRY_AFTER, retry_after.as_secs().into());
-            }
-            answer
+            self::stale(visit, &stored, Provenance::stale_instead(why, failure))
         }
-        _ => error(respond::failed(visit.edge, failure, why)),
+        _ => respond::failed(visit.edge, Some(why), failure),
     }
 }
 
@@ -609,13 +548,9 @@ async fn forward_head(
             if let Some(stored) = &stale {
                 revalidate::by_head(visit, stored, &response, asked_at, since);
             }
-            let status = response.status();
-            let response = pass::with_own_fields(visit, response, status, why, Kept::Not(None));
-            Answer {
-                response,
-                outcome: Outcome::Miss,
-                stored: false,
-            }
+            let storing = Storing::NotTried;
+            let provenance = came_as_sent(visit, Outcome::Miss, why, &response, storing);
+            deliver_as_sent(visit, response, provenance)
         }
         Err(failure) => stale_or_error(visit, stale, why, failure),
     }
@@ -625,7 +560,7 @@ async fn pass_through(visit: Visit<'_>, content: Option<Incoming>, why: Forward)
     let asked_at = visit.now();
     let passed = match pass::ask(visit, content).await {
         Ok(passed) => passed,
-        Err(failure) => return error(respond::failed(visit.edge, failure, why)),
+        Err(failure) => return respond::failed(visit.edge, Some(why), failure),
     };
     if why == Forward::Method
         && let Some(since) = passed.may_stand_for_get(visit.exchange)
@@ -638,39 +573,35 @@ async fn pass_through(visit: Visit<'_>, content: Option<Incoming>, why: Forward)
         };
         let told = fetch.take_over(passed.answer, asked_at, since).await;
         let answer = Box::pin(answer_from_fetch(visit, None, why, told)).await;
+        let Answer {
+            response,
+            mut provenance,
+        } = answer;
+        provenance.outcome = Outcome::Pass;
         return Answer {
-            outcome: Outcome::Pass,
-            ..answer
+            response,
+            provenance,
         };
     }
     let response = pass::streamed(visit, passed.answer);
-    let status = response.status();
-    let response = pass::with_own_fields(visit, response, status, why, Kept::Not(None));
     let outcome = if matches!(why, Forward::Bypass | Forward::Method) {
         Outcome::Pass
     } else {
         Outcome::Miss
     };
-    Answer {
-        response,
-        outcome,
-        stored: false,
-    }
+    let provenance = came_as_sent(visit, outcome, why, &response, Storing::NotTried);
+    deliver_as_sent(visit, response, provenance)
 }
 
-/// A request for another protocol, which is none of the cache's business (RFC 9110 §7.8).
+/// A request for another protocol: the cache has no part in it (RFC 9110 §7.8).
 async fn upgrade(visit: Visit<'_>) -> Answer {
+    let why = Forward::Bypass;
     match upgrade::upgrade(visit).await {
         Ok(response) => {
-            let status = response.status();
-            let response =
-                pass::with_own_fields(visit, response, status, Forward::Bypass, Kept::Not(None));
-            Answer {
-                response,
-                outcome: Outcome::Pass,
-                stored: false,
-            }
+            let storing = Storing::NotTried;
+            let provenance = came_as_sent(visit, Outcome::Pass, why, &response, storing);
+            deliver_as_sent(visit, response, provenance)
         }
-        Err(failure) => error(respond::failed(visit.edge, failure, Forward::Bypass)),
+        Err(failure) => respond::failed(visit.edge, Some(why), failure),
     }
 }

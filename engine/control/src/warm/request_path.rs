@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, HOST, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
+use http::{HeaderValue, Method, Request, StatusCode, Version};
 use http_body::Body;
 
 use super::path::{
@@ -19,6 +19,7 @@ use super::path::{
 use tero_edge::request::admit::{self, RequestSource};
 use tero_edge::request::body::EdgeBody;
 use tero_edge::request::exchange::{Exchange, Handling, Requester};
+use tero_edge::request::provenance::NotStored;
 use tero_edge::request::site::Site;
 use tero_edge::request::warm_lookup::look_for_plan;
 use tero_edge::request::{self, Answer, Edge, Visit};
@@ -29,8 +30,8 @@ use tero_edge::telemetry::popularity::Hours;
 use tero_edge::telemetry::popularity::saved::SavedSite;
 use tero_edge::telemetry::warm_use::UsedResponses;
 use tero_policy_host::device::Device;
-use tero_policy_host::{PopularPage, WarmUrl};
-use tero_semantics::cache_status::CACHE_STATUS;
+use tero_policy_host::warm_url::PopularPage;
+use tero_policy_host::warm_url::WarmUrl;
 use tero_semantics::decision::LookupDecision;
 use tero_semantics::retry_after::retry_after;
 use tero_time::clock::Clock;
@@ -337,39 +338,14 @@ fn failed(reason: &str) -> WarmOutcome {
 
 /// Reads the answer to its end, so that it is stored as a whole, and says what came of it.
 async fn outcome_of(answer: Answer, clock: &Clock, kept: impl Fn() -> bool) -> WarmOutcome {
+    if let Some(trouble) = trouble_of(&answer, clock) {
+        return trouble;
+    }
     let Answer {
         response,
-        outcome,
-        stored,
+        provenance: came,
     } = answer;
-    let (head, body) = response.into_parts();
-    let status = head.status;
-    let detail = detail(&head.headers);
-    // Served stale because the next hop failed: a request that went forward says so, one that is
-    // revalidated meanwhile does not.
-    let went_forward = cache_status(&head.headers).is_some_and(|status| status.contains("fwd="));
-    let in_trouble = outcome == Outcome::Error
-        || (outcome == Outcome::Stale && went_forward)
-        || status.is_client_error()
-        || status.is_server_error();
-    if in_trouble {
-        let overloaded = outcome == Outcome::Stale
-            || status.is_server_error()
-            || status == StatusCode::TOO_MANY_REQUESTS;
-        let retry_after = retry_after(&head.headers, clock.now());
-        // Why an error of the origin's own was not stored is nobody's question.
-        let its_own = outcome != Outcome::Stale
-            && cache_status(&head.headers).is_some_and(|said| said.contains("fwd-status="));
-        let reason = detail
-            .filter(|_| !its_own)
-            .unwrap_or_else(|| format!("answered with {status}"));
-        return WarmOutcome::Failed {
-            reason,
-            overloaded,
-            retry_after,
-        };
-    }
-    let asked = match outcome {
+    let read = match came.outcome {
         // Another request's fetch: it has stored it as well as ours would have.
         Outcome::Hit | Outcome::Collapsed => return WarmOutcome::Fresh,
         Outcome::Stale | Outcome::Revalidated => {
@@ -378,39 +354,52 @@ async fn outcome_of(answer: Answer, clock: &Clock, kept: impl Fn() -> bool) -> W
                 kept: kept(),
             };
         }
-        Outcome::Miss | Outcome::Pass | Outcome::Error => count(body).await,
+        Outcome::Miss | Outcome::Pass | Outcome::Error => count(response.into_body()).await,
     };
-    match asked {
+    match read {
         Err(reason) => WarmOutcome::Failed {
             reason,
             overloaded: true,
             retry_after: None,
         },
-        Ok(bytes) if stored => WarmOutcome::Fetched {
+        Ok(bytes) if came.storing.is_stored() => WarmOutcome::Fetched {
             bytes,
             kept: kept(),
         },
         Ok(bytes) => WarmOutcome::NotStored {
-            reason: detail.unwrap_or_else(|| "not storable".to_owned()),
+            reason: came
+                .storing
+                .refusal()
+                .map_or("not storable", NotStored::as_str)
+                .to_owned(),
             bytes,
         },
     }
 }
 
-/// The last member of `Cache-Status`: what this edge says.
-fn cache_status(headers: &HeaderMap) -> Option<&str> {
-    headers
-        .get_all(CACHE_STATUS)
-        .iter()
-        .next_back()?
-        .to_str()
-        .ok()
-}
-
-/// The reason in `Cache-Status`.
-fn detail(headers: &HeaderMap) -> Option<String> {
-    let (_, detail) = cache_status(headers)?.rsplit_once("detail=\"")?;
-    Some(detail.trim_end_matches('"').replace('\\', ""))
+/// What went wrong: the next hop failed, whether or not something stale is served instead, or the
+/// answer is an error.
+fn trouble_of(answer: &Answer, clock: &Clock) -> Option<WarmOutcome> {
+    let (came, status) = (&answer.provenance, answer.response.status());
+    if came.failure.is_none() && !status.is_client_error() && !status.is_server_error() {
+        return None;
+    }
+    let overloaded = came.outcome == Outcome::Stale
+        || status.is_server_error()
+        || status == StatusCode::TOO_MANY_REQUESTS;
+    let retry_after = match came.next_hop {
+        Some(reply) => reply.retry_after,
+        // Brought by another request's fetch, with the fields that the next hop gave it.
+        None => retry_after(answer.response.headers(), clock.now()),
+    };
+    Some(WarmOutcome::Failed {
+        reason: match came.failure {
+            Some(failure) => failure.reason.to_owned(),
+            None => format!("answered with {status}"),
+        },
+        overloaded,
+        retry_after,
+    })
 }
 
 async fn next(body: &mut EdgeBody) -> Option<Result<bytes::Bytes, String>> {
@@ -505,20 +494,5 @@ mod tests {
         ] {
             assert_eq!(accept(target), expected, "{target}");
         }
-    }
-
-    #[test]
-    fn the_reason_is_taken_from_cache_status() {
-        let headers = HeaderMap::from_iter([
-            (
-                CACHE_STATUS,
-                HeaderValue::from_static("inner; detail=\"other\""),
-            ),
-            (
-                CACHE_STATUS,
-                HeaderValue::from_static("tero; fwd=miss; detail=\"no-store; \\\"x\\\" said\""),
-            ),
-        ]);
-        assert_eq!(detail(&headers).as_deref(), Some("no-store; \"x\" said"));
     }
 }

@@ -8,22 +8,23 @@ use std::time::Duration;
 use bytes::Bytes;
 use foldhash::quality::RandomState;
 use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, VIA};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, Method, Response, StatusCode};
 
 use super::body::EdgeBody;
 use super::exchange::Exchange;
 use super::news::ResponseInFlight;
-use super::ready_heads::{self, HeadKey, ReadyHead};
+use super::provenance::{Answer, Provenance, StatusFacts};
+use super::ready_heads::{self, AddedFields, HeadKey, ReadyHead};
 use super::visit::Visit;
 use crate::store::fill::FillReader;
 use crate::store::stored::{StoredHead, StoredResponse};
+use crate::telemetry::Outcome;
 use tero_semantics::browser_lifetime::limit_browser_lifetime;
-use tero_semantics::cache_status::{CACHE_STATUS, CacheStatus, Forward};
+use tero_semantics::cache_status::CacheStatus;
 use tero_semantics::key;
 use tero_semantics::precondition::{Precondition, not_modified_headers, precondition};
 use tero_semantics::range::{self, Multipart, Selection, selection};
 use tero_semantics::timestamp::Timestamp;
-use tero_wire::write_field;
 
 /// Parts that a client may ask for in one request; more are answered with the whole (RFC 9110
 /// §14.2).
@@ -41,52 +42,29 @@ pub(super) enum BodySource<'s> {
     Filling(&'s ResponseInFlight, FillReader, Option<HeaderMap>),
 }
 
-/// How the answer came about, for `Cache-Status`.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Provenance {
-    /// Why the request went forward; none for a hit.
-    pub forward: Option<Forward>,
-    /// What the next hop said.
-    pub forward_status: Option<StatusCode>,
-    /// It is being stored.
-    pub stored: bool,
-    /// It is another request's.
-    pub collapsed: bool,
-    /// What went wrong.
-    pub trouble: Option<&'static str>,
-}
-
 /// Makes the answer to a hit: as [`deliver`] does, with a head that may have been made before.
-/// Where nobody but the client reads its fields, they are lines beside the body
+/// Where the client alone reads its fields, they are lines beside the body
 /// ([`EdgeBody::take_lines`]).
-pub(super) fn hit(visit: Visit<'_>, stored: &Arc<StoredResponse>) -> Response<EdgeBody> {
-    let (now, head) = (visit.exchange.at, &stored.head);
-    let ready = if visit.exchange.fields.range || visit.exchange.parts.method != Method::GET {
-        None
-    } else {
-        let (age_secs, ttl_secs) = (
-            head.freshness.age(now).as_secs(),
-            head.freshness.remaining_secs(now),
-        );
-        let make = || lines_of_hit(visit, head, now);
-        ready_heads::head(
-            HeadKey {
-                id: stored.id,
-                age_secs,
-                ttl_secs,
-            },
-            make,
-            |ready| ready_made(visit, stored, ready),
-        )
+pub(super) fn hit(visit: Visit<'_>, stored: &Arc<StoredResponse>) -> Answer {
+    let exchange = visit.exchange;
+    let (now, provenance) = (exchange.at, Provenance::stored(Outcome::Hit));
+    if exchange.fields.range || exchange.parts.method != Method::GET {
+        return deliver(visit, BodySource::Stored(stored), provenance, now);
+    }
+    let freshness = &stored.head.freshness;
+    let head = HeadKey {
+        id: stored.id,
+        age_secs: freshness.age(now).as_secs(),
+        ttl_secs: freshness.remaining_secs(now),
     };
-    ready.unwrap_or_else(|| {
-        deliver(
-            visit,
-            BodySource::Stored(stored),
-            Provenance::default(),
-            now,
-        )
-    })
+    let make = || lines_of_hit(visit, &stored.head, now);
+    match ready_heads::head(head, make, |ready| ready_made(visit, stored, ready)) {
+        Some(response) => Answer {
+            response,
+            provenance,
+        },
+        None => deliver(visit, BodySource::Stored(stored), provenance, now),
+    }
 }
 
 /// The answer with a head that stands ready; none where the head is not enough.
@@ -133,7 +111,8 @@ fn ready_made(
 fn fields_of_hit(visit: Visit<'_>, head: &StoredHead, now: Timestamp) -> HeaderMap {
     let mut headers = head.fields.to_headers(ADDED_FIELDS);
     headers.remove(AGE);
-    add_own_fields(visit, head, Provenance::default(), now, &mut headers);
+    let provenance = Provenance::stored(Outcome::Hit);
+    add_own_fields(visit, head, provenance, now, &mut headers);
     headers
 }
 
@@ -142,37 +121,53 @@ fn lines_of_hit(visit: Visit<'_>, head: &StoredHead, now: Timestamp) -> Vec<u8> 
     if head.browser_ttl_secs.is_some() {
         return ready_heads::lines_of(&fields_of_hit(visit, head, now));
     }
-    let mut lines = Vec::with_capacity(512);
-    head.fields.write_lines(&mut lines, &[AGE, CONTENT_LENGTH]);
-    write_field(&mut lines, &AGE, &head.freshness.age(now).as_secs().into());
-    write_field(&mut lines, &VIA, &visit.edge.via);
-    let status =
-        cache_status(visit.exchange, head, Provenance::default(), now).write(&visit.edge.name);
-    if let Ok(status) = HeaderValue::try_from(status) {
-        write_field(&mut lines, &CACHE_STATUS, &status);
-    }
-    lines
+    let provenance = Provenance::stored(Outcome::Hit);
+    let added = AddedFields {
+        age_secs: head.freshness.age(now).as_secs(),
+        via: &visit.edge.via,
+        cache_status: status_of_stored(visit.exchange, head, provenance, now)
+            .write(&visit.edge.name),
+    };
+    ready_heads::lines_of_hit(&head.fields, added)
 }
 
-/// The answer from a part, where all that is asked for lies within it (RFC 9111 §3.3): a range, or
-/// a condition that needs no content.
-pub(super) fn part(visit: Visit<'_>, stored: &Arc<StoredResponse>) -> Option<Response<EdgeBody>> {
-    let source = BodySource::Stored(stored);
-    let is_there = match narrowed(
-        visit.exchange,
-        &stored.head,
-        &stored.head.fields.to_headers(0),
-        &source,
-    ) {
+/// Whether a part holds all that the request asks for (RFC 9111 §3.3): a range, or a condition that
+/// needs no content.
+pub(super) fn is_all_within(visit: Visit<'_>, part: &Arc<StoredResponse>) -> bool {
+    let (head, source) = (&part.head, BodySource::Stored(part));
+    match delivery(visit.exchange, head, &head.fields.to_headers(0), &source) {
         Delivery::Whole => false,
         Delivery::NotModified | Delivery::Failed | Delivery::Unsatisfiable(_) => true,
-        Delivery::Part(range, _) => stored.slice(&range).is_some(),
-        Delivery::Parts(_, ranges) => ranges.iter().all(|range| stored.slice(range).is_some()),
-    };
-    is_there.then(|| deliver(visit, source, Provenance::default(), visit.exchange.at))
+        Delivery::Part(range, _) => part.slice(&range).is_some(),
+        Delivery::Parts(_, ranges) => ranges.iter().all(|range| part.slice(range).is_some()),
+    }
 }
 
-/// An answer that is not stored, for a client whose own condition it meets (RFC 9110 §13.2.1): the
+/// Makes the answer from a response that is not stored as a whole, with the fields that it came
+/// with.
+pub(super) fn deliver_as_sent(
+    visit: Visit<'_>,
+    mut response: Response<EdgeBody>,
+    provenance: Provenance,
+) -> Answer {
+    let Visit { edge, exchange } = visit;
+    let headers = response.headers_mut();
+    headers.append(VIA, edge.via.clone());
+    let facts = StatusFacts {
+        ttl_secs: None,
+        key: told_key(exchange),
+        reason: exchange.decision.reason.as_deref(),
+    };
+    provenance
+        .cache_status(facts)
+        .append_to(headers, &edge.name);
+    Answer {
+        response,
+        provenance,
+    }
+}
+
+/// A response that is not stored, for a client whose own condition it meets (RFC 9110 §13.2.1): the
 /// condition was kept from the next hop, as the answer might have been one for all.
 pub(super) fn conditioned(exchange: &Exchange, response: Response<EdgeBody>) -> Response<EdgeBody> {
     let asks = exchange.fields.conditional && exchange.parts.method.is_safe();
@@ -200,7 +195,7 @@ pub(super) fn deliver(
     mut source: BodySource<'_>,
     provenance: Provenance,
     now: Timestamp,
-) -> Response<EdgeBody> {
+) -> Answer {
     let (head, as_sent) = match &mut source {
         BodySource::Stored(stored) => (&stored.head, None),
         BodySource::Filling(filling, _, as_sent) => (&filling.head, as_sent.take()),
@@ -208,7 +203,7 @@ pub(super) fn deliver(
     let mut headers = as_sent.unwrap_or_else(|| head.fields.to_headers(ADDED_FIELDS));
     // The age is told anew (§4.2.3).
     headers.remove(AGE);
-    let mut response = match narrowed(visit.exchange, head, &headers, &source) {
+    let mut response = match delivery(visit.exchange, head, &headers, &source) {
         Delivery::NotModified => bare(StatusCode::NOT_MODIFIED, not_modified_headers(&headers)),
         Delivery::Failed => bare(StatusCode::PRECONDITION_FAILED, HeaderMap::new()),
         Delivery::Unsatisfiable(length) => {
@@ -223,9 +218,13 @@ pub(super) fn deliver(
         Delivery::Whole => whole(visit.exchange, head.status, headers, source),
     };
     add_own_fields(visit, head, provenance, now, response.headers_mut());
-    response
+    Answer {
+        response,
+        provenance,
+    }
 }
 
+/// What of a response is sent.
 enum Delivery {
     Whole,
     NotModified,
@@ -236,7 +235,7 @@ enum Delivery {
 }
 
 /// What of the response the client's own conditions and ranges leave.
-fn narrowed(
+fn delivery(
     exchange: &Exchange,
     head: &StoredHead,
     headers: &HeaderMap,
@@ -368,27 +367,27 @@ fn add_own_fields(
         headers.insert(AGE, age.as_secs().into());
     }
     headers.append(VIA, visit.edge.via.clone());
-    cache_status(visit.exchange, head, provenance, now).append_to(headers, &visit.edge.name);
+    status_of_stored(visit.exchange, head, provenance, now).append_to(headers, &visit.edge.name);
 }
 
-fn cache_status<'a>(
+/// What `Cache-Status` says of an answer from a stored response.
+fn status_of_stored<'a>(
     exchange: &'a Exchange,
     head: &'a StoredHead,
     provenance: Provenance,
     now: Timestamp,
 ) -> CacheStatus<'a> {
-    CacheStatus {
-        hit: provenance.forward.is_none(),
-        forward: provenance.forward,
-        forward_status: provenance.forward_status,
+    provenance.cache_status(StatusFacts {
         ttl_secs: Some(head.freshness.remaining_secs(now)),
-        stored: provenance.stored,
-        collapsed: provenance.collapsed,
-        key: exchange
-            .site
-            .settings
-            .cache_status_key
-            .then(|| key::url_of(&exchange.key)),
-        details: [head.fields.detail(), provenance.trouble],
-    }
+        key: told_key(exchange),
+        reason: head.fields.detail(),
+    })
+}
+
+/// The key, if the site tells it.
+fn told_key(exchange: &Exchange) -> Option<&str> {
+    let settings = &exchange.site.settings;
+    settings
+        .cache_status_key
+        .then(|| key::url_of(&exchange.key))
 }

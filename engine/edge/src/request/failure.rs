@@ -2,24 +2,59 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 use crate::origin::OriginError;
+use tero_semantics::retry_after::retry_after;
+use tero_semantics::timestamp::Timestamp;
 
-/// A fetch that brought nothing to serve.
+/// Why a request can't be answered by what it asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// What the client is told.
+    /// What the client is told, unless a stale response is served instead.
     pub status: StatusCode,
-    /// What the next hop said, where it said something.
-    pub origin_status: Option<StatusCode>,
     /// The reason, for people.
     pub reason: &'static str,
-    /// How long the next hop wants to be left alone.
+    /// What the next hop answered, if it did.
+    pub next_hop: Option<NextHopReply>,
+}
+
+/// What the next hop answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NextHopReply {
+    /// With which status.
+    pub status: StatusCode,
+    /// How long it wants to be left alone (RFC 9110 §10.2.3).
     pub retry_after: Option<Duration>,
 }
 
+impl NextHopReply {
+    /// What a response says, received at `now`.
+    pub(super) fn of(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> NextHopReply {
+        NextHopReply {
+            status,
+            retry_after: retry_after(headers, now),
+        }
+    }
+
+    /// A status alone.
+    pub(super) fn bare(status: StatusCode) -> NextHopReply {
+        NextHopReply {
+            status,
+            retry_after: None,
+        }
+    }
+}
+
 impl Failure {
+    const fn own(status: StatusCode, reason: &'static str) -> Failure {
+        Failure {
+            status,
+            reason,
+            next_hop: None,
+        }
+    }
+
     /// An error of the next hop: 504 where time ran out, 503 where we hold back, else 502 (RFC 9110
     /// §15.6).
     pub(super) fn of(error: &OriginError) -> Failure {
@@ -29,58 +64,40 @@ impl Failure {
             OriginError::RequestBody { .. } => StatusCode::BAD_REQUEST,
             _ => StatusCode::BAD_GATEWAY,
         };
-        Failure {
-            status,
-            origin_status: None,
-            reason: error.as_str(),
-            retry_after: None,
-        }
+        Failure::own(status, error.as_str())
+    }
+
+    /// `only-if-cached`, and nothing stored will do (RFC 9111 §5.2.1.7).
+    pub(super) fn only_if_cached() -> Failure {
+        let reason = "only-if-cached, and nothing stored will do";
+        Failure::own(StatusCode::GATEWAY_TIMEOUT, reason)
     }
 
     /// The edge is going down.
     pub(super) fn shutting_down() -> Failure {
-        let (status, reason) = (StatusCode::SERVICE_UNAVAILABLE, "the edge is shutting down");
-        Failure {
-            status,
-            origin_status: None,
-            reason,
-            retry_after: None,
-        }
+        Failure::own(StatusCode::SERVICE_UNAVAILABLE, "the edge is shutting down")
     }
 
     /// As many tunnels as `max_tunnels` allows are open.
     pub(super) fn too_many_tunnels() -> Failure {
-        let (status, reason) = (StatusCode::SERVICE_UNAVAILABLE, "too many tunnels");
-        Failure {
-            status,
-            origin_status: None,
-            reason,
-            retry_after: None,
-        }
+        Failure::own(StatusCode::SERVICE_UNAVAILABLE, "too many tunnels")
     }
 
     /// The next hop has taken up another protocol than the one that was asked for.
     pub(super) fn of_upgrade() -> Failure {
-        let origin_status = Some(StatusCode::SWITCHING_PROTOCOLS);
-        let (status, reason) = (
-            StatusCode::BAD_GATEWAY,
-            "origin switched to another protocol",
-        );
         Failure {
-            status,
-            origin_status,
-            reason,
-            retry_after: None,
+            status: StatusCode::BAD_GATEWAY,
+            reason: "origin switched to another protocol",
+            next_hop: Some(NextHopReply::bare(StatusCode::SWITCHING_PROTOCOLS)),
         }
     }
 
     /// An answer of the next hop that is itself an error (RFC 5861 §4).
-    pub(super) fn status(status: StatusCode, retry_after: Option<Duration>) -> Failure {
+    pub(super) fn status(reply: NextHopReply) -> Failure {
         Failure {
-            status,
-            origin_status: Some(status),
+            status: reply.status,
             reason: "origin answered with an error",
-            retry_after,
+            next_hop: Some(reply),
         }
     }
 }

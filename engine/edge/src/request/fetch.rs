@@ -18,9 +18,10 @@ use tokio::sync::oneshot;
 use super::body::{EdgeBody, SilenceLimit};
 use super::edge::Edge;
 use super::exchange::Exchange;
-use super::failure::{ErrorChain, Failure};
+use super::failure::{ErrorChain, Failure, NextHopReply};
 use super::news::{FlightNews, ResponseInFlight};
 use super::next_hop_request::{self, FetchKind};
+use super::provenance::NotStored;
 use super::visit::{OwnedVisit, Visit};
 use super::{record, revalidate};
 use crate::collapse::Lead;
@@ -35,7 +36,6 @@ use tero_semantics::decision::ResponseDecision;
 use tero_semantics::freshness::{
     Freshness, FreshnessInput, StaleDefaults, browser_lifetime, header_lifetime,
 };
-use tero_semantics::retry_after::retry_after;
 use tero_semantics::reuse::stale_if_error;
 use tero_semantics::storability::{self, FloorExceptions, Storability, storability};
 use tero_semantics::timestamp::Timestamp;
@@ -52,7 +52,7 @@ pub(super) enum FetchResult {
     /// What was stored holds, under a new head (§4.3.4).
     Revalidated(Arc<StoredResponse>),
     /// A response that is not stored, and why.
-    NotStored(Box<Response<EdgeBody>>, &'static str),
+    NotStored(Box<Response<EdgeBody>>, NotStored),
     /// A range was asked for, and the whole is too large to be stored: ask again for the range
     /// alone.
     TooLargeForRange,
@@ -176,8 +176,9 @@ impl Fetch {
         }
         let status = answer.response.status();
         if status.is_server_error() && self.may_serve_stale() {
-            let retry_after = retry_after(answer.response.headers(), self.edge().clock.now());
-            return self.fail(Failure::status(status, retry_after), tell);
+            let now = self.visit().now();
+            let reply = NextHopReply::of(status, answer.response.headers(), now);
+            return self.fail(Failure::status(reply), tell);
         }
         self.handle_response(answer, asked_at, purges, tell).await;
     }
@@ -265,23 +266,21 @@ impl Fetch {
             content_length(&parts.headers).or_else(|| http_body::Body::size_hint(&body).exact());
         let terms = self.judge(parts.status, &parts.headers, length, asked_at);
         let too_large = length.is_some_and(|length| length > self.edge().store.max_object());
-        let (refusal, is_of_request) = match &terms.storability {
-            Storability::Yes | Storability::Part(_) if too_large => {
-                ("larger than max_object", false)
-            }
+        let refusal = match &terms.storability {
+            Storability::Yes | Storability::Part(_) if too_large => NotStored::TooLarge,
             Storability::Yes | Storability::Part(_)
                 if !terms.freshness.is_worth_keeping(&parts.headers, now) =>
             {
-                ("stale at once", false)
+                NotStored::StaleAtOnce
             }
             Storability::Yes => return self.fill(parts, body, length, terms, purges, tell).await,
             Storability::Part(part) => {
                 let part = part.clone();
                 return self.fill_part(parts, body, part, terms, purges, tell).await;
             }
-            Storability::No(refusal) => (refusal.as_str(), refusal.is_of_request()),
+            Storability::No(refusal) => NotStored::ByRules(*refusal),
         };
-        self.remember_not_storable(parts.status, is_of_request);
+        self.remember_not_storable(parts.status, refusal.is_of_request());
         if too_large && self.exchange().fields.range && matches!(self.extent, Extent::Whole) {
             let _ = tell.send(FetchResult::TooLargeForRange);
             return;

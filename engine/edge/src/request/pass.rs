@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use http::header::{TRANSFER_ENCODING, VIA};
+use http::header::TRANSFER_ENCODING;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -17,8 +17,7 @@ use super::url_keys::keys_of_url;
 use super::visit::Visit;
 use crate::origin::{self, OriginResponse, RequestBody};
 use crate::store::{PurgeMode, PurgePoint, PurgeProgress, PurgeScope};
-use tero_semantics::cache_status::{CacheStatus, Forward};
-use tero_semantics::{forwarding, invalidation, key, storability};
+use tero_semantics::{forwarding, invalidation, storability};
 
 /// What the next hop answered to a request that the cache has no part in.
 #[derive(Debug)]
@@ -39,14 +38,6 @@ impl PassedResponse {
         let url = exchange.url().filter(|_| is_post)?;
         storability::names_target(&url, self.answer.response.headers()).then_some(self.purges)?
     }
-}
-
-/// What is said of an answer's storing.
-pub(super) enum Kept<'d> {
-    /// It is not stored, and why.
-    Not(Option<&'d str>),
-    /// It is stored as a part of a response.
-    AsPart,
 }
 
 /// Sends the request on and brings its answer, without a word of our own in it yet.
@@ -145,39 +136,6 @@ pub(super) fn streamed(visit: Visit<'_>, answer: OriginResponse) -> Response<Edg
 
 fn silence(visit: Visit<'_>) -> SilenceLimit {
     SilenceLimit::new(visit.edge.clock.clone(), visit.settings().body_timeout)
-}
-
-/// Adds `Via` and `Cache-Status` to an answer that goes to its client as it came: with `status`.
-pub(super) fn with_own_fields(
-    visit: Visit<'_>,
-    mut response: Response<EdgeBody>,
-    status: StatusCode,
-    why: Forward,
-    kept: Kept<'_>,
-) -> Response<EdgeBody> {
-    let Visit { edge, exchange } = visit;
-    let headers = response.headers_mut();
-    headers.append(VIA, edge.via.clone());
-    let key = exchange
-        .site
-        .settings
-        .cache_status_key
-        .then(|| key::url_of(&exchange.key));
-    let (refusal, stored) = match kept {
-        Kept::Not(refusal) => (refusal, false),
-        Kept::AsPart => (None, true),
-    };
-    let details = [exchange.decision.reason.as_deref(), refusal];
-    CacheStatus {
-        forward: Some(why),
-        forward_status: Some(status),
-        stored,
-        key,
-        details,
-        ..CacheStatus::default()
-    }
-    .append_to(headers, &edge.name);
-    response
 }
 
 /// Drops what an unsafe request has made invalid (§4.4), in every variant; the groups that it has

@@ -1,17 +1,171 @@
-//! An answer, and how it came about.
+//! How an answer came about: the one source of `Cache-Status`, the access log, the counters, and of
+//! what warming learns.
 
 use http::Response;
 
 use super::body::EdgeBody;
+use super::failure::{Failure, NextHopReply};
 use crate::telemetry::Outcome;
+use tero_semantics::cache_status::{CacheStatus, Forward};
+use tero_semantics::storability::Refusal;
 
-/// An answer, and what became of its request.
+/// An answer, and how it came about.
 #[derive(Debug)]
 pub struct Answer {
     /// What the client gets.
     pub response: Response<EdgeBody>,
+    /// How it came about.
+    pub provenance: Provenance,
+}
+
+/// How an answer came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Provenance {
     /// What is counted.
     pub outcome: Outcome,
-    /// Whether it is stored, or on its way there.
-    pub stored: bool,
+    /// Why the request went forward; `None` if it did not.
+    pub forward: Option<Forward>,
+    /// What the next hop answered to this request; `None` for an error of our own.
+    pub next_hop: Option<NextHopReply>,
+    /// What became of storing the next hop's answer.
+    pub storing: Storing,
+    /// Whether another request's fetch brought it.
+    pub collapsed: bool,
+    /// What went wrong, if a stale response or an error is the answer.
+    pub failure: Option<Failure>,
+}
+
+/// What became of storing the next hop's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storing {
+    /// It was not to be stored.
+    NotTried,
+    /// It is stored, or on its way there.
+    Stored,
+    /// It is being stored as a part of a response.
+    StoredPart,
+    /// It is not stored, for this reason.
+    Refused(NotStored),
+}
+
+/// Why an answer is not stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotStored {
+    /// By the rules of RFC 9111 §3, or by a policy.
+    ByRules(Refusal),
+    /// It is larger than `max_object`.
+    TooLarge,
+    /// It would be stale at once, and has no validator.
+    StaleAtOnce,
+}
+
+impl NotStored {
+    /// The name in `Cache-Status` and in reports of plans.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            NotStored::ByRules(refusal) => refusal.as_str(),
+            NotStored::TooLarge => "larger than max_object",
+            NotStored::StaleAtOnce => "stale at once",
+        }
+    }
+
+    /// Whether this request alone is to blame: the answer to another one may be stored.
+    pub(super) fn is_of_request(self) -> bool {
+        match self {
+            NotStored::ByRules(refusal) => refusal.is_of_request(),
+            NotStored::TooLarge | NotStored::StaleAtOnce => false,
+        }
+    }
+}
+
+impl Storing {
+    /// Whether the answer is stored, or on its way there.
+    pub fn is_stored(self) -> bool {
+        matches!(self, Storing::Stored | Storing::StoredPart)
+    }
+
+    /// Why it is not, for people; `None` if it is, or was not to be.
+    pub fn refusal(self) -> Option<NotStored> {
+        match self {
+            Storing::Refused(refusal) => Some(refusal),
+            Storing::NotTried | Storing::Stored | Storing::StoredPart => None,
+        }
+    }
+}
+
+/// What `Cache-Status` tells beside the provenance.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct StatusFacts<'a> {
+    /// What is left of the freshness lifetime, in seconds.
+    pub ttl_secs: Option<i64>,
+    /// The key, if the site tells it.
+    pub key: Option<&'a str>,
+    /// What the policies gave as a reason.
+    pub reason: Option<&'a str>,
+}
+
+impl Provenance {
+    /// Answered without going forward.
+    #[inline]
+    pub(super) fn stored(outcome: Outcome) -> Provenance {
+        Provenance {
+            outcome,
+            forward: None,
+            next_hop: None,
+            storing: Storing::NotTried,
+            collapsed: false,
+            failure: None,
+        }
+    }
+
+    /// Answered by the next hop.
+    pub(super) fn forwarded(
+        outcome: Outcome,
+        forward: Forward,
+        reply: NextHopReply,
+        storing: Storing,
+    ) -> Provenance {
+        Provenance {
+            forward: Some(forward),
+            next_hop: Some(reply),
+            storing,
+            ..Provenance::stored(outcome)
+        }
+    }
+
+    /// Answered stale, since the fetch failed.
+    pub(super) fn stale_instead(forward: Forward, failure: Failure) -> Provenance {
+        Provenance {
+            forward: Some(forward),
+            next_hop: failure.next_hop,
+            failure: Some(failure),
+            ..Provenance::stored(Outcome::Stale)
+        }
+    }
+
+    /// Answered by an error of our own.
+    pub(super) fn failed(forward: Option<Forward>, failure: Failure) -> Provenance {
+        Provenance {
+            forward,
+            failure: Some(failure),
+            ..Provenance::stored(Outcome::Error)
+        }
+    }
+
+    /// What `Cache-Status` says of it.
+    #[inline]
+    pub(super) fn cache_status<'a>(&self, facts: StatusFacts<'a>) -> CacheStatus<'a> {
+        let trouble = self.failure.map(|failure| failure.reason);
+        let refusal = self.storing.refusal().map(NotStored::as_str);
+        CacheStatus {
+            hit: self.forward.is_none() && self.outcome != Outcome::Error,
+            forward: self.forward,
+            forward_status: self.next_hop.map(|reply| reply.status),
+            ttl_secs: facts.ttl_secs,
+            stored: self.storing.is_stored(),
+            collapsed: self.collapsed,
+            key: facts.key,
+            details: [facts.reason, trouble.or(refusal)],
+        }
+    }
 }

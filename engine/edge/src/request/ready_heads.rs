@@ -7,9 +7,11 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use http::HeaderMap;
-use http::header::CONTENT_LENGTH;
+use http::header::{AGE, CONTENT_LENGTH, VIA};
+use http::{HeaderMap, HeaderValue};
 
+use crate::store::fields::StoredFields;
+use tero_semantics::cache_status::CACHE_STATUS;
 use tero_semantics::precondition::not_modified_headers;
 use tero_wire::write_field;
 
@@ -70,6 +72,29 @@ pub(super) fn lines_of(fields: &HeaderMap) -> Vec<u8> {
     lines
 }
 
+/// What the edge adds to the stored fields of a hit.
+#[derive(Debug)]
+pub(super) struct AddedFields<'f> {
+    /// `Age`, in seconds.
+    pub(super) age_secs: u64,
+    /// `Via`
+    pub(super) via: &'f HeaderValue,
+    /// `Cache-Status`, as it is written.
+    pub(super) cache_status: String,
+}
+
+/// The lines of a hit whose stored fields stay as they are.
+pub(super) fn lines_of_hit(stored: &StoredFields, added: AddedFields<'_>) -> Vec<u8> {
+    let mut lines = Vec::with_capacity(512);
+    stored.write_lines(&mut lines, &[AGE, CONTENT_LENGTH]);
+    write_field(&mut lines, &AGE, &added.age_secs.into());
+    write_field(&mut lines, &VIA, added.via);
+    if let Ok(status) = HeaderValue::try_from(added.cache_status) {
+        write_field(&mut lines, &CACHE_STATUS, &status);
+    }
+    lines
+}
+
 /// What `ask` takes from the head made for `made`, with the lines that `make` makes where there is
 /// none yet.
 pub(super) fn head<T>(
@@ -93,8 +118,7 @@ pub(super) fn head<T>(
 
 #[cfg(test)]
 mod tests {
-    use http::header::AGE;
-    use http::{HeaderName, HeaderValue};
+    use http::HeaderName;
 
     use super::*;
 

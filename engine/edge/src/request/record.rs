@@ -121,6 +121,7 @@ fn target_of(url: &str) -> &str {
 /// Records what became of a visitor's request.
 pub(super) fn record(visit: Visit<'_>, answer: &Answer) {
     let Visit { edge, exchange } = visit;
+    let outcome = answer.provenance.outcome;
     let took = edge.clock.now().since(exchange.at);
     let length = answer.response.body().length();
     let bytes = if answer.response.body().is_at_hand() {
@@ -132,9 +133,9 @@ pub(super) fn record(visit: Visit<'_>, answer: &Answer) {
     exchange
         .site
         .counters
-        .record(answer.outcome, variant, bytes, took, exchange.at);
+        .record(outcome, variant, bytes, took, exchange.at);
     if exchange.site.is_on_trial() {
-        record_trial(visit, answer.outcome);
+        record_trial(visit, outcome);
     }
     if is_popular(answer) {
         let site = exchange.site.index;
@@ -158,7 +159,7 @@ pub(super) fn record(visit: Visit<'_>, answer: &Answer) {
             status: answer.response.status(),
             response: answer.response.headers(),
             bytes: length,
-            outcome: answer.outcome,
+            outcome,
             took_micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
         });
     }
@@ -176,10 +177,11 @@ fn record_trial(visit: Visit<'_>, outcome: Outcome) {
 /// Whether a fetch counts as a use of its page. Responses that are not stored are of no use to
 /// others, and private responses must not appear in popularity. Hits are counted where they happen.
 fn is_popular(answer: &Answer) -> bool {
-    let was_fetched = matches!(
-        answer.outcome,
-        Outcome::Miss | Outcome::Collapsed | Outcome::Revalidated
-    );
+    let was_fetched = match answer.provenance.outcome {
+        Outcome::Collapsed | Outcome::Revalidated => true,
+        Outcome::Miss => answer.provenance.storing.is_stored(),
+        Outcome::Hit | Outcome::Stale | Outcome::Pass | Outcome::Error => false,
+    };
     let status = answer.response.status();
-    was_fetched && answer.stored && !status.is_client_error() && !status.is_server_error()
+    was_fetched && !status.is_client_error() && !status.is_server_error()
 }

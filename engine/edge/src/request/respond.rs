@@ -8,19 +8,20 @@ use http::{HeaderValue, Response, StatusCode};
 use super::body::EdgeBody;
 use super::edge::Edge;
 use super::failure::Failure;
+use super::provenance::{Answer, Provenance, StatusFacts};
 use super::refusal::AdmissionRefusal;
 use tero_semantics::cache_status::{CacheStatus, Forward};
 use tero_semantics::http_date::date_value;
 use tero_wire::Fault;
 
-/// The answer where a fetch failed and nothing stale may be served.
-pub(super) fn failed(edge: &Edge, failure: Failure, forward: Forward) -> Response<EdgeBody> {
-    let status = CacheStatus {
-        forward: Some(forward),
-        details: [Some(failure.reason), None],
-        ..CacheStatus::default()
-    };
-    plain(edge, failure.status, failure.reason, &status)
+/// The answer where nothing can be served.
+pub(super) fn failed(edge: &Edge, forward: Option<Forward>, failure: Failure) -> Answer {
+    let provenance = Provenance::failed(forward, failure);
+    let status = provenance.cache_status(StatusFacts::default());
+    Answer {
+        response: plain(edge, failure.status, failure.reason, &status),
+        provenance,
+    }
 }
 
 /// The answer to a request that was not let in. Nothing of it has been forwarded.
@@ -89,16 +90,6 @@ fn ended(edge: &Edge, code: StatusCode, reason: &str) -> Response<EdgeBody> {
     }
     .append_to(headers, &edge.name);
     response
-}
-
-/// The answer to `only-if-cached` where nothing stored will do (RFC 9111 §5.2.1.7).
-pub(super) fn only_if_cached(edge: &Edge) -> Response<EdgeBody> {
-    let reason = "only-if-cached, and nothing stored will do";
-    let status = CacheStatus {
-        details: [Some(reason), None],
-        ..CacheStatus::default()
-    };
-    plain(edge, StatusCode::GATEWAY_TIMEOUT, reason, &status)
 }
 
 fn plain(

@@ -133,7 +133,10 @@ pub(super) async fn revalidate_to_completion(
         Ok(FetchResult::TooLargeForRange | FetchResult::Part(_)) => {
             RevalidationResult::NotStored(StatusCode::PARTIAL_CONTENT, None)
         }
-        Ok(FetchResult::Failed(failure)) => RevalidationResult::Failed(failure.retry_after),
+        Ok(FetchResult::Failed(failure)) => {
+            let reply = failure.next_hop;
+            RevalidationResult::Failed(reply.and_then(|reply| reply.retry_after))
+        }
         // The edge goes down meanwhile.
         Err(_) => RevalidationResult::Failed(None),
     }

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono_tz::Tz;
 
-use crate::answer::{RequestAnswer, ResponseAnswer, WarmUrl};
-use crate::combine;
+use crate::answer::{RequestAnswer, ResponseAnswer};
+use crate::combine::{self, Rulings};
 use crate::decisions::Decisions;
 use crate::error::PolicyError;
 use crate::facts::{PolicyRequest, PolicyResponse, PopularPage};
@@ -118,7 +118,7 @@ impl Chain {
                 HookResult::Skipped => {}
             }
         }
-        let decision = Arc::new(self.combined(answers));
+        let decision = Arc::new(self.combined(&answers, &mut ()));
         // What a policy could not say now it may say the next time.
         if !failed {
             self.decisions.remember(key, &decision);
@@ -126,8 +126,13 @@ impl Chain {
         decision
     }
 
-    pub(super) fn combined(&self, answers: Vec<(&str, RequestAnswer)>) -> RequestDecision {
-        combine::requests(answers, |joined| self.variant(joined))
+    /// The decision that these answers make.
+    pub(super) fn combined(
+        &self,
+        answers: &[(&str, RequestAnswer)],
+        rulings: &mut impl Rulings,
+    ) -> RequestDecision {
+        combine::requests(answers, |joined| self.variant(joined), rulings)
     }
 
     /// The shared name of a combined variant.
@@ -158,7 +163,7 @@ impl Chain {
                 ))
             })
             .collect();
-        combine::responses(answers)
+        combine::responses(answers, &mut ())
     }
 
     /// What the policies want to be fetched ahead of demand, in the chain's order. May take as long

@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
+use crate::Policy;
 use crate::answer::{RequestAnswer, ResponseAnswer};
-use crate::chain::Chain;
-use crate::combine;
+use crate::chain::{Chain, PolicyRequest, PolicyResponse};
+use crate::combine::{self, Ruling};
 use crate::counters::{FailureKind, PolicyStatus};
 use crate::facts::{PolicyRequest, PolicyResponse};
 use crate::guest::{Guest, GuestFailure};
 use crate::manifest::Hook;
-use crate::policy::Policy;
 use tero_semantics::decision::{RequestDecision, ResponseDecision};
 use tero_semantics::timestamp::Timestamp;
 
@@ -39,6 +39,8 @@ pub struct ChainTrace<A, D> {
     pub answers: Vec<(Arc<Policy>, PolicyAnswer<A>)>,
     /// All answers, combined.
     pub decision: D,
+    /// The rules that decided between policies; places are those of `answers`.
+    pub rulings: Vec<Ruling>,
 }
 
 impl Chain {
@@ -52,8 +54,14 @@ impl Chain {
         let answers = self.consult(Hook::OnRequest, |policy, guest| {
             policy.request_answer(guest, ask, now)
         });
-        let decision = self.combined(given(&answers));
-        ChainTrace { answers, decision }
+        let (places, given) = given(&answers);
+        let mut rulings = Vec::new();
+        let decision = self.combined(&given, &mut rulings);
+        ChainTrace {
+            decision,
+            rulings: placed(rulings, &places),
+            answers,
+        }
     }
 
     /// What the policies say about a response; as [`Chain::consult_request`].
@@ -66,8 +74,14 @@ impl Chain {
         let answers = self.consult(Hook::OnResponse, |policy, guest| {
             policy.response_answer(guest, ask, answered, now)
         });
-        let decision = combine::responses(given(&answers));
-        ChainTrace { answers, decision }
+        let (places, given) = given(&answers);
+        let mut rulings = Vec::new();
+        let decision = combine::responses(given, &mut rulings);
+        ChainTrace {
+            decision,
+            rulings: placed(rulings, &places),
+            answers,
+        }
     }
 
     fn consult<A>(
@@ -97,10 +111,22 @@ impl Chain {
     }
 }
 
-fn given<A: Clone>(answers: &[(Arc<Policy>, PolicyAnswer<A>)]) -> Vec<(&str, A)> {
-    let given = answers.iter().filter_map(|(policy, said)| match said {
-        PolicyAnswer::Answer(answer) => Some((&**policy.name(), answer.clone())),
+/// The answers that were given, and their places.
+fn given<A: Clone>(answers: &[(Arc<Policy>, PolicyAnswer<A>)]) -> (Vec<usize>, Vec<(&str, A)>) {
+    let given = answers.iter().enumerate();
+    let given = given.filter_map(|(place, (policy, said))| match said {
+        PolicyAnswer::Answer(answer) => Some((place, (&**policy.name(), answer.clone()))),
         PolicyAnswer::Failed { .. } | PolicyAnswer::NoHook | PolicyAnswer::Off(_) => None,
     });
-    given.collect()
+    given.unzip()
+}
+
+/// Rulings between the answers that were given, with the places of all.
+fn placed(rulings: Vec<Ruling>, places: &[usize]) -> Vec<Ruling> {
+    let placed = rulings.into_iter().map(|ruling| Ruling {
+        by: places[ruling.by],
+        over: ruling.over.iter().map(|place| places[*place]).collect(),
+        ..ruling
+    });
+    placed.collect()
 }

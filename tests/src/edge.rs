@@ -213,6 +213,12 @@ impl Edge {
         last.expect("it was asked")
     }
 
+    /// Whether nothing is being fetched for the store.
+    pub fn is_quiet(&self) -> bool {
+        let edge = self.server().edge();
+        edge.fetches_under_way() == 0 && edge.store.usage().fill_bytes == 0
+    }
+
     /// Begins to stop: no new connections, those under way go on.
     pub fn shutdown(&self) {
         self.server().shutdown();

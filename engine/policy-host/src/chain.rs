@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono_tz::Tz;
 
-use crate::answer::{RequestAnswer, ResponseAnswer};
+use crate::answer::{RequestAnswer, ResponseAnswer, WarmUrl};
 use crate::combine::{self, Rulings};
 use crate::decisions::Decisions;
 use crate::error::PolicyError;

@@ -38,22 +38,9 @@ mod trace;
 mod trial;
 mod usage;
 
-use std::path::PathBuf;
-use std::sync::Arc;
-
-use tero_config as config;
-use tero_config::units::show_size;
-
-use compiled::CompiledFolder;
-use decisions::Decisions;
-use policy::HookResult;
-use runtime::Runtime;
-
-pub use answer::{RequestAnswer, ResponseAnswer};
-pub use builtin::{builtin, builtin_names};
-pub use chain::{Chain, PolicyRequest, PolicyResponse};
+pub use answer::{RequestAnswer, ResponseAnswer, WarmUrl};
+pub use chain::Chain;
 pub use combine::{MAX_TAGS, Precedence, Ruling, Rulings};
-pub use component::{Import, ImportBinding};
 pub use counters::{FailureKind, HookCounters, PolicyCounters, PolicyStatus};
 pub use decisions::DecisionCounters;
 pub use error::PolicyError;

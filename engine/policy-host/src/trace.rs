@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use crate::Policy;
 use crate::answer::{RequestAnswer, ResponseAnswer};
-use crate::chain::{Chain, PolicyRequest, PolicyResponse};
+use crate::chain::Chain;
 use crate::combine::{self, Ruling};
 use crate::counters::{FailureKind, PolicyStatus};
 use crate::facts::{PolicyRequest, PolicyResponse};
 use crate::guest::{Guest, GuestFailure};
 use crate::manifest::Hook;
+use crate::policy::Policy;
 use tero_semantics::decision::{RequestDecision, ResponseDecision};
 use tero_semantics::timestamp::Timestamp;
 

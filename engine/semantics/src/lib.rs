@@ -8,6 +8,7 @@ pub mod browser_lifetime;
 pub mod cache_control;
 pub mod cache_status;
 pub mod decision;
+pub mod disposition;
 pub mod forwarding;
 pub mod freshness;
 pub mod http_date;

@@ -1,5 +1,7 @@
 //! `POST /explain`: what would become of a request, and why; and that asking changes nothing.
 
+mod agreement;
+
 use serde_json::{Value, json};
 use tero_tests::{ART, Edge, EdgeBuilder, Origin, Reply, get, guests};
 

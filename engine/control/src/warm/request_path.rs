@@ -18,11 +18,11 @@ use super::path::{
 };
 use tero_edge::request::admit::{self, RequestSource};
 use tero_edge::request::body::EdgeBody;
-use tero_edge::request::exchange::{Exchange, Handling, Requester};
+use tero_edge::request::exchange::{Exchange, Requester};
 use tero_edge::request::provenance::NotStored;
 use tero_edge::request::site::Site;
 use tero_edge::request::warm_lookup::look_for_plan;
-use tero_edge::request::{self, Answer, Edge, Visit};
+use tero_edge::request::{self, Answer, Edge, Look, Visit};
 use tero_edge::run_id::RunId;
 use tero_edge::store::Key;
 use tero_edge::telemetry::Outcome;
@@ -86,29 +86,27 @@ impl RequestPath for EdgeRequestPath {
     ) -> BoxFuture<'_, WarmOutcome> {
         let exchange = self.admit(page, device, plan(purpose.run));
         Box::pin(async move {
-            match exchange {
-                None => failed("the edge refuses this request"),
-                Some(exchange) if exchange.handling() != Handling::Cache => {
-                    WarmOutcome::NotStored {
-                        reason: "passed by, by decision".to_owned(),
-                        bytes: 0,
-                    }
-                }
-                Some(exchange) => {
-                    let (edge, exchange) = (&self.0, Arc::new(exchange));
-                    let visit = Visit {
-                        edge,
-                        exchange: &exchange,
-                    };
-                    let (found, stored) = look_for_plan(visit, purpose.until, purpose.changed);
-                    if found == WarmLookup::Fresh {
-                        return WarmOutcome::Fresh;
-                    }
-                    let answer = request::fetch_for_plan(visit, found, stored).await;
-                    let kept = || edge.store.is_kept(&Key::new(&exchange.key));
-                    outcome_of(answer, &edge.clock, kept).await
-                }
+            let Some(exchange) = exchange else {
+                return failed("the edge refuses this request");
+            };
+            let (edge, exchange) = (&self.0, Arc::new(exchange));
+            let visit = Visit {
+                edge,
+                exchange: &exchange,
+            };
+            if !visit.disposition(Look::Peek).is_looked_up() {
+                return WarmOutcome::NotStored {
+                    reason: "passed by, by decision".to_owned(),
+                    bytes: 0,
+                };
             }
+            let (found, stored) = look_for_plan(visit, purpose.until, purpose.changed);
+            if found == WarmLookup::Fresh {
+                return WarmOutcome::Fresh;
+            }
+            let answer = request::fetch_for_plan(visit, found, stored).await;
+            let kept = || edge.store.is_kept(&Key::new(&exchange.key));
+            outcome_of(answer, &edge.clock, kept).await
         })
     }
 

@@ -106,4 +106,9 @@ impl Edge {
             purging_groups: tokio::sync::Mutex::default(),
         }
     }
+
+    /// Fetches under way that other requests may follow.
+    pub fn fetches_under_way(&self) -> usize {
+        self.collapse.len()
+    }
 }

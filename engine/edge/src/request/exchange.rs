@@ -16,7 +16,7 @@ use crate::run_id::RunId;
 use tero_policy_host::device::Device;
 use tero_policy_host::{Chain, PolicyRequest};
 use tero_semantics::cache_control::RequestDirectives;
-use tero_semantics::decision::{LookupDecision, RequestDecision};
+use tero_semantics::decision::RequestDecision;
 use tero_semantics::key;
 use tero_semantics::timestamp::Timestamp;
 use tero_semantics::upgrade::{is_meant, only_protocol};
@@ -98,19 +98,6 @@ pub struct FieldPresence {
     pub unusual: bool,
 }
 
-/// What the edge has to do with a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Handling {
-    /// Look up, then reuse or fetch.
-    Cache,
-    /// To the origin and back, by a policy's decision.
-    Pass,
-    /// To the origin and back, since nothing is ever stored for this method.
-    Method,
-    /// To the origin, and then whatever both sides speak.
-    Upgrade,
-}
-
 impl Exchange {
     /// The policies that answer for this request, from its beginning to its end.
     pub fn policies(&self) -> &Chain {
@@ -155,20 +142,9 @@ impl Exchange {
         }
     }
 
-    /// What is to be done.
-    pub fn handling(&self) -> Handling {
-        match self.parts.method {
-            _ if self.fields.unusual && self.wanted_protocol().is_some() => Handling::Upgrade,
-            _ if self.decision.lookup == LookupDecision::Pass => Handling::Pass,
-            // Content in a GET has no meaning that a key could tell apart (RFC 9110 §9.3.1).
-            Method::GET | Method::HEAD if self.fields.content => Handling::Pass,
-            Method::GET | Method::HEAD => Handling::Cache,
-            _ => Handling::Method,
-        }
-    }
-
     /// The protocol that the request asks for, if the site passes it on (RFC 9110 §7.8). Content
-    /// would stand in the way of the tunnel.
+    /// would stand in the way of the tunnel. A request that is explained has no connection, and
+    /// stands for one that has.
     pub(super) fn wanted_protocol(&self) -> Option<&HeaderValue> {
         let parts = &self.parts;
         let is_plain = parts.version == Version::HTTP_11
@@ -182,7 +158,7 @@ impl Exchange {
             .iter()
             .any(|own| own.as_bytes().eq_ignore_ascii_case(protocol.as_bytes()));
         let can_upgrade =
-            parts.extensions.get::<OnUpgrade>().is_some() && self.connection.is_some();
+            self.connection.is_none() || parts.extensions.get::<OnUpgrade>().is_some();
         (is_plain && is_allowed && can_upgrade && is_meant(&parts.headers)).then_some(protocol)
     }
 

@@ -11,24 +11,27 @@ use http::{HeaderMap, StatusCode};
 
 use super::admit::{self, RequestSource};
 use super::edge::Edge;
-use super::exchange::{Exchange, Handling};
+use super::exchange::Exchange;
 use super::fetch;
+use super::miss::Miss;
 use super::refusal::AdmissionRefusal;
+use super::visit::{Look, Visit};
 use crate::store::Variants;
 use crate::store::stored::StoredResponse;
+use tero_policy_host::compare::DecisionField;
 use tero_policy_host::device::Device;
-use tero_policy_host::{ChainTrace, PolicyAnswer, PolicyResponse, RequestAnswer, ResponseAnswer};
-use tero_semantics::cache_control::ResponseDirectives;
-use tero_semantics::decision::{
-    LookupDecision, RequestDecision, ResponseDecision, StoringDecision,
+use tero_policy_host::{
+    ChainTrace, MAX_TAGS, PolicyAnswer, PolicyResponse, Precedence, RequestAnswer, ResponseAnswer,
+    Ruling,
 };
+use tero_semantics::cache_control::ResponseDirectives;
+use tero_semantics::cache_status::Forward;
+use tero_semantics::decision::{RequestDecision, ResponseDecision, StoringDecision};
+use tero_semantics::disposition::{Disposition, FetchPlan, PassReason};
 use tero_semantics::freshness::{Freshness, LifetimeSource, browser_lifetime, header_lifetime};
-use tero_semantics::reuse::{self, Absent, ClientDirectives, Reuse, reuse};
+use tero_semantics::reuse::ClientDirectives;
 use tero_semantics::storability::{FloorExceptions, Storability};
 use tero_time::local_time::LocalDateTime;
-
-/// Tags of all policies together; what is beyond is left out.
-const MAX_TAGS: usize = 128;
 
 /// Which request is meant.
 #[derive(Debug)]
@@ -67,16 +70,16 @@ impl ResponseSource {
 
 /// A rule of the engine that had a say.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ruling {
+pub struct RuleNote {
     /// Which.
     pub name: &'static str,
     /// What it did, for people.
     pub text: String,
 }
 
-/// What would become of the request.
+/// What would become of the request, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Would {
+pub struct ExpectedOutcome {
     /// `hit`, `stale`, `revalidate`, `miss`, `pass` or `error`.
     pub outcome: &'static str,
     /// Why, for people.
@@ -87,7 +90,7 @@ pub struct Would {
 #[derive(Debug)]
 pub struct Explanation {
     /// The request as it was let in, with what the policies decided and its key.
-    pub exchange: Exchange,
+    pub exchange: Arc<Exchange>,
     /// What each policy said about the request.
     pub on_request: ChainTrace<RequestAnswer, RequestDecision>,
     /// Where the response comes from that they were asked about, and its status.
@@ -105,16 +108,18 @@ pub struct Explanation {
     /// Whether the answer was not storable lately, so that nobody waits for it.
     pub hit_for_miss: bool,
     /// The rules of the engine that had a say, in the order of the request path.
-    pub rules: Vec<Ruling>,
+    pub rules: Vec<RuleNote>,
     /// What would become of it.
-    pub would: Would,
+    pub disposition: Disposition<Arc<StoredResponse>>,
+    /// The same, in words.
+    pub would: ExpectedOutcome,
 }
 
 /// Explains a request.
 ///
 /// # Errors
 /// [`AdmissionRefusal`]: it would not be let in.
-pub fn explain(edge: &Edge, subject: ExplainInput) -> Result<Explanation, AdmissionRefusal> {
+pub fn explain(edge: &Arc<Edge>, subject: ExplainInput) -> Result<Explanation, AdmissionRefusal> {
     let source = RequestSource {
         device: subject.device,
         ..RequestSource::default()
@@ -126,10 +131,16 @@ pub fn explain(edge: &Edge, subject: ExplainInput) -> Result<Explanation, Admiss
     }
     let on_request = consult(&mut exchange);
     exchange.key = exchange.write_key();
+    let exchange = Arc::new(exchange);
+    let visit = Visit {
+        edge,
+        exchange: &exchange,
+    };
+    let disposition = visit.disposition(Look::Peek);
     let stored = edge
         .store
         .peek(&exchange.key)
-        .filter(|_| exchange.handling() == Handling::Cache);
+        .filter(|_| disposition.is_looked_up());
     let selected = stored
         .as_ref()
         .and_then(|variants| variants.select(&exchange.parts.headers))
@@ -172,7 +183,7 @@ pub fn explain(edge: &Edge, subject: ExplainInput) -> Result<Explanation, Admiss
     };
     let floor = exchange.site.settings.policy_may_override;
     let (freshness, storability) = weigh(floor);
-    let mut rules = rules_of_request(&exchange, &on_request);
+    let mut rules = rules_of_request(&exchange, &on_request, &disposition);
     rules.extend(rules_of_response(
         &on_response,
         (&freshness, header_ttl),
@@ -180,12 +191,7 @@ pub fn explain(edge: &Edge, subject: ExplainInput) -> Result<Explanation, Admiss
         &weigh(FloorExceptions::default()).1,
     ));
     let hit_for_miss = edge.hit_for_miss.expects(&exchange.key, exchange.at);
-    let would = would(
-        &exchange,
-        stored.is_some(),
-        selected.as_deref(),
-        hit_for_miss,
-    );
+    let would = in_words(visit, &disposition);
     Ok(Explanation {
         on_request,
         response: (origin, status),
@@ -196,6 +202,7 @@ pub fn explain(edge: &Edge, subject: ExplainInput) -> Result<Explanation, Admiss
         selected,
         hit_for_miss,
         rules,
+        disposition,
         would,
         exchange,
     })
@@ -222,47 +229,18 @@ fn consult(exchange: &mut Exchange) -> ChainTrace<RequestAnswer, RequestDecision
 fn rules_of_request(
     exchange: &Exchange,
     asked: &ChainTrace<RequestAnswer, RequestDecision>,
-) -> Vec<Ruling> {
+    disposition: &Disposition<Arc<StoredResponse>>,
+) -> Vec<RuleNote> {
     let mut rules = failures(asked);
-    let says = |wanted: LookupDecision| {
-        said(asked, move |answer| {
-            (answer.lookup == Some(wanted)).then_some(())
-        })
-    };
-    if let Some((passing, ())) = says(LookupDecision::Pass).first() {
-        let others: Vec<&str> = says(LookupDecision::Cache)
-            .iter()
-            .map(|(name, ())| *name)
-            .collect();
-        let over = if others.is_empty() {
-            String::new()
-        } else {
-            format!(", although {} would look up", others.join(", "))
-        };
-        rules.push(rule(
-            "pass-wins",
-            format!("`{passing}` passes, and a pass wins over every other answer{over}"),
-        ));
-    } else if exchange.handling() == Handling::Pass {
+    if matches!(disposition, Disposition::Pass(PassReason::Content)) {
         rules.push(rule(
             "content",
             "a GET with content is passed: no key could tell such contents apart".to_owned(),
         ));
     }
-    first_wins(&mut rules, asked, "the query", |answer| {
-        answer.query.clone()
-    });
-    let variants = said(asked, |answer| answer.variant.clone());
-    if variants.len() > 1 {
-        let joined = exchange.decision.variant.as_deref().unwrap_or_default();
-        rules.push(rule(
-            "variants-join",
-            format!(
-                "{} name variants, which join to `{joined}`",
-                names(&variants)
-            ),
-        ));
-    }
+    let joined = exchange.decision.variant.as_deref().unwrap_or_default();
+    let rulings = asked.rulings.iter();
+    rules.extend(rulings.map(|ruling| note(ruling, asked, joined)));
     let directives = exchange.fields.directives;
     if directives && exchange.site.settings.client_directives == ClientDirectives::Ignore {
         let text = "what the request says about caching is not obeyed (site.client_directives), but for only-if-cached and no-store";
@@ -276,54 +254,12 @@ fn rules_of_response(
     (freshness, header_ttl): (&Freshness, Option<std::time::Duration>),
     storability: &Storability,
     without_exceptions: &Storability,
-) -> Vec<Ruling> {
+) -> Vec<RuleNote> {
     let mut rules = failures(asked);
-    let storing = |wanted: StoringDecision| {
-        said(asked, move |answer| {
-            (answer.storing == wanted).then_some(())
-        })
-    };
-    let (never, always) = (
-        storing(StoringDecision::Never),
-        storing(StoringDecision::Always),
-    );
-    if let Some((name, ())) = never.first() {
-        let over = if always.is_empty() {
-            String::new()
-        } else {
-            format!(", although {} would store", names(&always))
-        };
-        rules.push(rule(
-            "never-wins",
-            format!("`{name}` says never, and that wins over every other answer{over}"),
-        ));
-    }
-    first_wins(&mut rules, asked, "the TTL", |answer| answer.ttl);
-    first_wins(&mut rules, asked, "the browser's TTL", |answer| {
-        answer.browser_ttl
-    });
-    first_wins(&mut rules, asked, "stale-while-revalidate", |answer| {
-        answer.stale_while_revalidate
-    });
-    first_wins(&mut rules, asked, "stale-if-error", |answer| {
-        answer.stale_if_error
-    });
-    let tags = asked.answers.iter().map(|(_, word)| {
-        if let PolicyAnswer::Answer(answer) = word {
-            answer.tags.len()
-        } else {
-            0
-        }
-    });
-    if tags.sum::<usize>() > MAX_TAGS {
-        rules.push(rule(
-            "tags",
-            format!("of all tags together {MAX_TAGS} are kept"),
-        ));
-    }
+    rules.extend(asked.rulings.iter().map(|ruling| note(ruling, asked, "")));
     let decision = &asked.decision;
-    let wanted =
-        never.is_empty() && (decision.storing == StoringDecision::Always || decision.ttl.is_some());
+    let wanted = decision.storing == StoringDecision::Always
+        || (decision.storing != StoringDecision::Never && decision.ttl.is_some());
     match (storability, without_exceptions) {
         (Storability::No(refusal), _) if wanted => {
             let text = format!(
@@ -365,30 +301,72 @@ fn rules_of_response(
     rules
 }
 
-fn rule(name: &'static str, text: String) -> Ruling {
-    Ruling { name, text }
+fn rule(name: &'static str, text: String) -> RuleNote {
+    RuleNote { name, text }
 }
 
-/// What a part of the answers says, by policy.
-fn said<A, D, T>(asked: &ChainTrace<A, D>, part: impl Fn(&A) -> Option<T>) -> Vec<(&str, T)> {
-    let said = asked
-        .answers
+/// A ruling between policies, in words. `joined` is the variant that they decided together.
+fn note<A, D>(ruling: &Ruling, asked: &ChainTrace<A, D>, joined: &str) -> RuleNote {
+    let name = |place: usize| format!("`{}`", asked.answers[place].0.name());
+    let by = name(ruling.by);
+    let over = ruling
+        .over
         .iter()
-        .filter_map(|(policy, word)| match word {
-            PolicyAnswer::Answer(answer) => Some((&**policy.name(), part(answer)?)),
-            PolicyAnswer::Failed { .. } | PolicyAnswer::NoHook | PolicyAnswer::Off(_) => None,
-        });
-    said.collect()
-}
-
-fn names<T>(said: &[(&str, T)]) -> String {
-    said.iter()
-        .map(|(name, _)| format!("`{name}`"))
+        .map(|place| name(*place))
         .collect::<Vec<_>>()
-        .join(", ")
+        .join(", ");
+    let although = |what: &str| match over.as_str() {
+        "" => String::new(),
+        over => format!(", although {over} would {what}"),
+    };
+    match ruling.rule {
+        Precedence::PassWins => rule(
+            "pass-wins",
+            format!(
+                "{by} passes, and a pass wins over every other answer{}",
+                although("look up")
+            ),
+        ),
+        Precedence::NeverWins => rule(
+            "never-wins",
+            format!(
+                "{by} says never, and that wins over every other answer{}",
+                although("store")
+            ),
+        ),
+        Precedence::FirstWins => rule(
+            "first-wins",
+            format!(
+                "{by} comes first and decides {}; what {over} would have is not used",
+                words_of(ruling.field)
+            ),
+        ),
+        Precedence::VariantsJoin => rule(
+            "variants-join",
+            format!("{by}, {over} name variants, which join to `{joined}`"),
+        ),
+        Precedence::TagsBounded => {
+            rule("tags", format!("of all tags together {MAX_TAGS} are kept"))
+        }
+    }
 }
 
-fn failures<A, D>(asked: &ChainTrace<A, D>) -> Vec<Ruling> {
+fn words_of(field: DecisionField) -> &'static str {
+    match field {
+        DecisionField::Lookup => "the look-up",
+        DecisionField::Query => "the query",
+        DecisionField::Variant => "the variant",
+        DecisionField::Storing => "storing",
+        DecisionField::Ttl => "the TTL",
+        DecisionField::BrowserTtl => "the browser's TTL",
+        DecisionField::StaleWhileRevalidate => "stale-while-revalidate",
+        DecisionField::StaleIfError => "stale-if-error",
+        DecisionField::Tags => "the tags",
+        DecisionField::Reason => "the reason",
+    }
+}
+
+fn failures<A, D>(asked: &ChainTrace<A, D>) -> Vec<RuleNote> {
     let failed = asked
         .answers
         .iter()
@@ -412,104 +390,85 @@ fn failures<A, D>(asked: &ChainTrace<A, D>) -> Vec<Ruling> {
         .collect()
 }
 
-fn first_wins<A, D, T: PartialEq>(
-    rules: &mut Vec<Ruling>,
-    asked: &ChainTrace<A, D>,
-    what: &str,
-    part: impl Fn(&A) -> Option<T>,
-) {
-    let said = said(asked, part);
-    if let [(first, value), others @ ..] = said.as_slice()
-        && others.iter().any(|(_, other)| other != value)
-    {
-        let text = format!(
-            "`{first}` comes first and decides {what}; what {} would have is not used",
-            names(others)
-        );
-        rules.push(rule("first-wins", text));
-    }
-}
-
-fn would(
-    exchange: &Exchange,
-    any_stored: bool,
-    selected: Option<&StoredResponse>,
-    hit_for_miss: bool,
-) -> Would {
-    let because = |outcome, why: String| Would { outcome, why };
-    match exchange.handling() {
-        Handling::Pass => {
-            return because(
-                "pass",
-                "it goes to the origin and back, nothing looked up and nothing stored".to_owned(),
-            );
-        }
-        Handling::Method => {
-            return because(
-                "pass",
-                format!(
-                    "a {} is never answered from what is stored",
-                    exchange.parts.method
-                ),
-            );
-        }
-        Handling::Upgrade => {
-            return because(
-                "pass",
-                "the connection is handed to the origin: the request asks for another protocol"
-                    .to_owned(),
-            );
-        }
-        Handling::Cache => {}
-    }
-    let only_if_cached = || {
-        because(
-            "error",
-            "nothing stored will do, and the request says only-if-cached: 504".to_owned(),
-        )
-    };
-    let Some(stored) = selected else {
-        return match (reuse::absent(&exchange.directives), any_stored) {
-            (Absent::Unsatisfiable, _) => only_if_cached(),
-            (Absent::Fetch, true) => {
-                because("miss", "what is stored under the key is for other request fields (Vary)".to_owned())
-            }
-            (Absent::Fetch, false) if hit_for_miss => because(
-                "miss",
-                "nothing is stored; the answer was not storable lately, so it is fetched without waiting".to_owned(),
+/// What becomes of a request, in words.
+fn in_words(visit: Visit<'_>, disposition: &Disposition<Arc<StoredResponse>>) -> ExpectedOutcome {
+    let at = visit.exchange.at;
+    match disposition {
+        Disposition::Pass(PassReason::Policy | PassReason::Content) => expect(
+            "pass",
+            "it goes to the origin and back, nothing looked up and nothing stored",
+        ),
+        Disposition::Pass(PassReason::Method) => expect(
+            "pass",
+            format!(
+                "a {} is never answered from what is stored",
+                visit.exchange.parts.method
             ),
-            (Absent::Fetch, false) => because("miss", "nothing is stored under the key".to_owned()),
-        };
-    };
-    let freshness = &stored.head.freshness;
-    let settings = &exchange.site.settings;
-    match reuse(
-        freshness,
-        &exchange.directives,
-        settings.client_directives,
-        exchange.at,
-    ) {
-        Reuse::Fresh => because(
+        ),
+        Disposition::Upgrade => expect(
+            "pass",
+            "the connection is handed to the origin: the request asks for another protocol",
+        ),
+        Disposition::GatewayTimeout => expect(
+            "error",
+            "nothing stored will do, and the request says only-if-cached: 504",
+        ),
+        Disposition::Serve(stored) => expect(
             "hit",
             format!(
                 "it is stored, and fresh for another {} s",
-                freshness.remaining_secs(exchange.at)
+                stored.head.freshness.remaining_secs(at)
             ),
         ),
-        Reuse::StaleWhileRevalidate => {
-            let stale = freshness.staleness(exchange.at).as_secs();
-            because(
+        Disposition::ServeWhileRevalidating(stored) => {
+            let stale = stored.head.freshness.staleness(at).as_secs();
+            expect(
                 "stale",
                 format!("it is stored, stale for {stale} s, and served while it is revalidated"),
             )
         }
-        Reuse::Revalidate(why) => because(
+        Disposition::Revalidate { why, .. } => expect(
             "revalidate",
             format!(
                 "it is stored, and the origin is asked first: {}",
                 why.as_str()
             ),
         ),
-        Reuse::Unsatisfiable => only_if_cached(),
+        Disposition::Fetch(forward) => miss_in_words(visit, *forward),
+    }
+}
+
+/// A request for which no whole response is stored, in words: a part may hold what it asks for.
+fn miss_in_words(visit: Visit<'_>, forward: Forward) -> ExpectedOutcome {
+    let Visit { edge, exchange } = visit;
+    let miss = Miss::new(visit, None, forward);
+    match (miss.plan(visit), &miss.part) {
+        (FetchPlan::FromPart, Some(part)) => expect(
+            "hit",
+            format!(
+                "a part is stored that holds all that is asked for, and is fresh for another {} s",
+                part.head.freshness.remaining_secs(exchange.at)
+            ),
+        ),
+        (_, Some(_)) => expect(
+            "miss",
+            "a part is stored that does not hold all that is asked for, or is not fresh",
+        ),
+        (_, None) if forward == Forward::VaryMiss => expect(
+            "miss",
+            "what is stored under the key is for other request fields (Vary)",
+        ),
+        (_, None) if edge.hit_for_miss.expects(&exchange.key, exchange.at) => expect(
+            "miss",
+            "nothing is stored; the answer was not storable lately, so it is fetched without waiting",
+        ),
+        (_, None) => expect("miss", "nothing is stored under the key"),
+    }
+}
+
+fn expect(outcome: &'static str, why: impl Into<String>) -> ExpectedOutcome {
+    ExpectedOutcome {
+        outcome,
+        why: why.into(),
     }
 }

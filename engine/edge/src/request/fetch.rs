@@ -73,6 +73,15 @@ pub(super) enum Extent {
     Range,
 }
 
+/// A response, and when it was asked for: `request_time` of RFC 9111 §4.2.3 travels with it.
+#[derive(Debug)]
+pub(super) struct TimedResponse {
+    /// The response.
+    pub response: OriginResponse,
+    /// When it was asked for.
+    pub asked_at: Timestamp,
+}
+
 /// What to fetch, and for whom.
 #[derive(Debug)]
 pub(super) struct Fetch {
@@ -116,6 +125,25 @@ impl Fetch {
 
     pub(super) fn exchange(&self) -> &Arc<Exchange> {
         self.visit().exchange
+    }
+
+    /// A fetch for a request, without followers.
+    pub(super) fn new(
+        visit: Visit<'_>,
+        stale: Option<Arc<StoredResponse>>,
+        extent: Extent,
+    ) -> Fetch {
+        Fetch {
+            visit: visit.to_owned(),
+            stale,
+            extent,
+            lead: None,
+        }
+    }
+
+    /// The same, with a duty towards followers.
+    pub(super) fn led_by(self, lead: Option<Lead<FlightNews>>) -> Fetch {
+        Fetch { lead, ..self }
     }
 
     /// Runs the fetch in a task of its own.
@@ -240,11 +268,14 @@ impl Fetch {
     /// own.
     pub(super) fn take_over(
         self,
-        answer: OriginResponse,
-        asked_at: Timestamp,
+        response: TimedResponse,
         purges: PurgePoint,
     ) -> oneshot::Receiver<FetchResult> {
         let (tell, told) = oneshot::channel();
+        let TimedResponse {
+            response: answer,
+            asked_at,
+        } = response;
         tokio::spawn(self.handle_response(answer, asked_at, purges, tell));
         told
     }

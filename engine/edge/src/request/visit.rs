@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use super::edge::Edge;
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Requester};
 use super::site::Site;
+use crate::store::stored::StoredResponse;
 use tero_config as config;
+use tero_semantics::disposition::{Disposition, RequestFacts, StoredMatch, disposition};
 use tero_semantics::timestamp::Timestamp;
 
 /// One request on its way. Borrowed: a hit must not touch a reference count that workers share.
@@ -15,6 +17,15 @@ pub struct Visit<'v> {
     pub edge: &'v Arc<Edge>,
     /// The request.
     pub exchange: &'v Arc<Exchange>,
+}
+
+/// Whether a look at what is stored counts as a use of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// A visitor's does.
+    Count,
+    /// A plan's and an explanation's do not.
+    Peek,
 }
 
 const _: () = {
@@ -46,6 +57,47 @@ impl<'v> Visit<'v> {
     #[inline]
     pub fn settings(self) -> &'v config::Site {
         &self.exchange.site.settings
+    }
+
+    /// What becomes of the request, before anything is done about it.
+    #[inline]
+    pub fn disposition(self, look: Look) -> Disposition<Arc<StoredResponse>> {
+        let exchange = self.exchange;
+        let facts = RequestFacts {
+            method: &exchange.parts.method,
+            has_content: exchange.fields.content,
+            asks_for_upgrade: exchange.fields.unusual && exchange.wanted_protocol().is_some(),
+            lookup: exchange.decision.lookup,
+            directives: &exchange.directives,
+            client: self.settings().client_directives,
+            at: exchange.at,
+        };
+        disposition(&facts, || self.stored(look))
+    }
+
+    /// What is stored under the key.
+    #[inline]
+    pub(super) fn stored(self, look: Look) -> StoredMatch<Arc<StoredResponse>> {
+        let (store, exchange) = (&self.edge.store, self.exchange);
+        let variants = match look {
+            Look::Count => store.lookup(&exchange.key),
+            Look::Peek => store.peek(&exchange.key),
+        };
+        match variants {
+            None => StoredMatch::Nothing,
+            Some(variants) => variants
+                .into_selected(&exchange.parts.headers)
+                .map_or(StoredMatch::OtherVariants, StoredMatch::Selected),
+        }
+    }
+
+    /// How this request looks at what is stored.
+    #[inline]
+    pub(super) fn look(self) -> Look {
+        match self.exchange.requester {
+            Requester::Visitor => Look::Count,
+            Requester::Plan(_) => Look::Peek,
+        }
     }
 
     /// The same, for a task.

@@ -10,6 +10,7 @@ use http::StatusCode;
 use super::fields::StoredFields;
 use super::weight::{ARC_BYTES, TAG_BYTES, allocated};
 use crate::run_id::RunId;
+use tero_semantics::disposition::StoredFreshness;
 use tero_semantics::freshness::Freshness;
 use tero_semantics::partial::are_combinable;
 use tero_semantics::partial::{ByteRuns, RunPiece};
@@ -177,5 +178,12 @@ impl StoredResponse {
             freshness,
             ..self.head.clone()
         })
+    }
+}
+
+impl StoredFreshness for StoredResponse {
+    #[inline]
+    fn freshness(&self) -> &Freshness {
+        &self.head.freshness
     }
 }

@@ -32,6 +32,15 @@ impl Variants {
             .find(|stored| stored.head.secondary_key.selects(request))
     }
 
+    /// As [`Variants::select`], without the others.
+    #[inline]
+    pub fn into_selected(self, request: &HeaderMap) -> Option<Arc<StoredResponse>> {
+        match self.0 {
+            VariantList::One(one) => one.head.secondary_key.selects(request).then_some(one),
+            VariantList::Many(_) => self.select(request).cloned(),
+        }
+    }
+
     /// All responses, the latest first.
     pub fn all(&self) -> &[Arc<StoredResponse>] {
         match &self.0 {

@@ -1,0 +1,451 @@
+//! What becomes of a request, before anything is done about it (RFC 9111 §4), and how a miss is
+//! fetched.
+//!
+//! The request path carries the answer out; an explanation words it. Neither decides again.
+
+use std::sync::Arc;
+
+use http::Method;
+
+use super::cache_control::RequestDirectives;
+use super::cache_status::Forward;
+use super::decision::LookupDecision;
+use super::freshness::Freshness;
+use super::reuse::{self, Absent, ClientDirectives, Reuse, RevalidationReason, reuse};
+use super::timestamp::Timestamp;
+
+/// What of a request decides what becomes of it.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestFacts<'r> {
+    /// Its method.
+    pub method: &'r Method,
+    /// Whether it has content.
+    pub has_content: bool,
+    /// Whether it asks for another protocol, and may have it (RFC 9110 §7.8).
+    pub asks_for_upgrade: bool,
+    /// What the policies decided.
+    pub lookup: LookupDecision,
+    /// What it says about caching.
+    pub directives: &'r RequestDirectives,
+    /// Whether that counts.
+    pub client: ClientDirectives,
+    /// When it was received.
+    pub at: Timestamp,
+}
+
+/// A stored response, as far as its reuse is decided by it.
+pub trait StoredFreshness {
+    /// Its lifetime and age.
+    fn freshness(&self) -> &Freshness;
+}
+
+impl<S: StoredFreshness> StoredFreshness for Arc<S> {
+    #[inline]
+    fn freshness(&self) -> &Freshness {
+        (**self).freshness()
+    }
+}
+
+impl StoredFreshness for Freshness {
+    fn freshness(&self) -> &Freshness {
+        self
+    }
+}
+
+/// What is stored under the key of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoredMatch<S> {
+    /// A response that the request selects (§4.1).
+    Selected(S),
+    /// Responses that other requests select.
+    OtherVariants,
+    /// Nothing.
+    Nothing,
+}
+
+/// Why a request is passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PassReason {
+    /// By a policy's decision.
+    Policy,
+    /// It is a GET or HEAD with content.
+    Content,
+    /// Nothing is ever stored for its method.
+    Method,
+}
+
+impl PassReason {
+    /// Why the request goes forward (RFC 9211 §2.2).
+    pub fn forward(self) -> Forward {
+        match self {
+            PassReason::Policy | PassReason::Content => Forward::Bypass,
+            PassReason::Method => Forward::Method,
+        }
+    }
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disposition<S> {
+    /// The stored response answers it.
+    Serve(S),
+    /// The stored response answers it, stale, and is revalidated in the background.
+    ServeWhileRevalidating(S),
+    /// The stored response is validated first.
+    Revalidate {
+        /// The stored response.
+        stored: S,
+        /// Why it can't be used as it is.
+        why: RevalidationReason,
+    },
+    /// Nothing stored will do.
+    Fetch(Forward),
+    /// To the origin and back: nothing is looked up and nothing stored.
+    Pass(PassReason),
+    /// To the origin, and then whatever protocol both sides speak.
+    Upgrade,
+    /// Nothing stored will do, and the request forbids fetching (`only-if-cached`): 504
+    /// (§5.2.1.7).
+    GatewayTimeout,
+}
+
+impl<S> Disposition<S> {
+    /// Whether the cache takes part in the request.
+    pub fn is_looked_up(&self) -> bool {
+        !matches!(self, Disposition::Pass(_) | Disposition::Upgrade)
+    }
+}
+
+impl RevalidationReason {
+    /// Why the request goes forward (RFC 9211 §2.2).
+    pub fn forward(self) -> Forward {
+        if self.is_of_request() {
+            Forward::Request
+        } else {
+            Forward::Stale
+        }
+    }
+}
+
+/// What becomes of a request. `look_up` is asked only where the cache takes part in it.
+#[inline]
+pub fn disposition<S: StoredFreshness>(
+    request: &RequestFacts<'_>,
+    look_up: impl FnOnce() -> StoredMatch<S>,
+) -> Disposition<S> {
+    if request.asks_for_upgrade {
+        return Disposition::Upgrade;
+    }
+    if let Some(reason) = passes(request) {
+        return Disposition::Pass(reason);
+    }
+    match look_up() {
+        StoredMatch::Selected(stored) => of_stored(request, stored),
+        StoredMatch::OtherVariants => absent(request, Forward::VaryMiss),
+        StoredMatch::Nothing => absent(request, Forward::UriMiss),
+    }
+}
+
+#[inline]
+fn passes(request: &RequestFacts<'_>) -> Option<PassReason> {
+    match *request.method {
+        _ if request.lookup == LookupDecision::Pass => Some(PassReason::Policy),
+        // Content in a GET has no meaning that a key could tell apart (RFC 9110 §9.3.1).
+        Method::GET | Method::HEAD => request.has_content.then_some(PassReason::Content),
+        _ => Some(PassReason::Method),
+    }
+}
+
+#[inline]
+fn of_stored<S: StoredFreshness>(request: &RequestFacts<'_>, stored: S) -> Disposition<S> {
+    let RequestFacts {
+        directives,
+        client,
+        at,
+        ..
+    } = *request;
+    match reuse(stored.freshness(), directives, client, at) {
+        Reuse::Fresh => Disposition::Serve(stored),
+        Reuse::StaleWhileRevalidate => Disposition::ServeWhileRevalidating(stored),
+        Reuse::Revalidate(why) => Disposition::Revalidate { stored, why },
+        Reuse::Unsatisfiable => Disposition::GatewayTimeout,
+    }
+}
+
+fn absent<S>(request: &RequestFacts<'_>, why: Forward) -> Disposition<S> {
+    match reuse::absent(request.directives) {
+        Absent::Fetch => Disposition::Fetch(why),
+        Absent::Unsatisfiable => Disposition::GatewayTimeout,
+    }
+}
+
+/// What is stored of a response in parts, for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartFacts {
+    /// Whether it is fresh and holds all that the request asks for (§3.3).
+    pub answers: bool,
+    /// Whether the whole is too large to be stored.
+    pub is_of_too_large: bool,
+}
+
+/// What decides how a miss is fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FetchFacts {
+    /// The request is a HEAD.
+    pub is_head: bool,
+    /// It asks for a range.
+    pub asks_for_range: bool,
+    /// It says `no-store`.
+    pub no_store: bool,
+    /// What is stored of the response in parts.
+    pub part: Option<PartFacts>,
+    /// The answer was not storable lately.
+    pub is_hit_for_miss: bool,
+}
+
+/// How a miss is fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FetchPlan {
+    /// As a HEAD: nothing of it is stored.
+    Head,
+    /// Not at all: a stored part answers the request (§3.3).
+    FromPart,
+    /// The range alone, since the whole is too large to be stored.
+    RangeOnly,
+    /// Without waiting for another request's fetch, and without followers.
+    Alone(AloneReason),
+    /// Together with all that want the same: one of them fetches.
+    Collapse,
+}
+
+/// Why a request fetches by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AloneReason {
+    /// The whole is too large to be stored.
+    TooLarge,
+    /// The request says `no-store`: its answer is not for others.
+    NoStore,
+    /// The answer was not storable lately.
+    HitForMiss,
+}
+
+/// How a miss is fetched.
+#[inline]
+pub fn fetch_plan(facts: &FetchFacts) -> FetchPlan {
+    if facts.is_head {
+        return FetchPlan::Head;
+    }
+    if facts.part.is_some_and(|part| part.answers) {
+        return FetchPlan::FromPart;
+    }
+    let is_of_too_large = facts.part.is_some_and(|part| part.is_of_too_large);
+    match () {
+        () if is_of_too_large && facts.asks_for_range => FetchPlan::RangeOnly,
+        () if is_of_too_large => FetchPlan::Alone(AloneReason::TooLarge),
+        () if facts.no_store => FetchPlan::Alone(AloneReason::NoStore),
+        () if facts.is_hit_for_miss => FetchPlan::Alone(AloneReason::HitForMiss),
+        () => FetchPlan::Collapse,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::super::cache_control::ResponseDirectives;
+    use super::super::decision::ResponseDecision;
+    use super::super::freshness::{FreshnessInput, StaleDefaults};
+    use super::super::testing::{NOON, headers};
+    use super::*;
+
+    fn freshness(cache_control: &str) -> Freshness {
+        let headers = headers(&[("cache-control", cache_control)]);
+        Freshness::of(&FreshnessInput {
+            status: StatusCode::OK,
+            response_headers: &headers,
+            directives: &ResponseDirectives::of(&headers),
+            decision: &ResponseDecision::default(),
+            defaults: StaleDefaults::default(),
+            request_time: NOON,
+            response_time: NOON,
+        })
+    }
+
+    fn facts<'r>(method: &'r Method, directives: &'r RequestDirectives) -> RequestFacts<'r> {
+        RequestFacts {
+            method,
+            has_content: false,
+            asks_for_upgrade: false,
+            lookup: LookupDecision::Cache,
+            directives,
+            client: ClientDirectives::Ignore,
+            at: NOON,
+        }
+    }
+
+    #[test]
+    fn what_passes_is_never_looked_up() {
+        let directives = RequestDirectives::default();
+        let check = |facts: RequestFacts<'_>, expected| {
+            let seen = disposition(&facts, || -> StoredMatch<Freshness> {
+                panic!("{facts:?} was looked up")
+            });
+            assert_eq!(seen, expected, "{facts:?}");
+        };
+        let get = facts(&Method::GET, &directives);
+        let pass = RequestFacts {
+            lookup: LookupDecision::Pass,
+            ..get
+        };
+        let content = RequestFacts {
+            has_content: true,
+            ..get
+        };
+        let upgrade = RequestFacts {
+            asks_for_upgrade: true,
+            ..pass
+        };
+        check(pass, Disposition::Pass(PassReason::Policy));
+        check(content, Disposition::Pass(PassReason::Content));
+        check(upgrade, Disposition::Upgrade);
+        for method in [Method::POST, Method::PUT, Method::OPTIONS] {
+            let facts = facts(&method, &directives);
+            check(facts, Disposition::Pass(PassReason::Method));
+        }
+    }
+
+    #[test]
+    fn the_stored_response_decides_or_its_absence() {
+        let none = RequestDirectives::default();
+        let only_if_cached =
+            RequestDirectives::of(&headers(&[("cache-control", "only-if-cached")]));
+        let (fresh, stale) = (freshness("max-age=10"), freshness("max-age=0"));
+        let meanwhile = freshness("max-age=0, stale-while-revalidate=5");
+        let revalidate = Disposition::Revalidate {
+            stored: stale,
+            why: RevalidationReason::Stale,
+        };
+        let rows = [
+            (
+                StoredMatch::Selected(fresh),
+                &none,
+                Disposition::Serve(fresh),
+            ),
+            (
+                StoredMatch::Selected(meanwhile),
+                &none,
+                Disposition::ServeWhileRevalidating(meanwhile),
+            ),
+            (StoredMatch::Selected(stale), &none, revalidate),
+            (
+                StoredMatch::OtherVariants,
+                &none,
+                Disposition::Fetch(Forward::VaryMiss),
+            ),
+            (
+                StoredMatch::Nothing,
+                &none,
+                Disposition::Fetch(Forward::UriMiss),
+            ),
+            (
+                StoredMatch::Selected(fresh),
+                &only_if_cached,
+                Disposition::Serve(fresh),
+            ),
+            (
+                StoredMatch::Selected(stale),
+                &only_if_cached,
+                Disposition::GatewayTimeout,
+            ),
+            (
+                StoredMatch::Nothing,
+                &only_if_cached,
+                Disposition::GatewayTimeout,
+            ),
+        ];
+        for method in [Method::GET, Method::HEAD] {
+            for (stored, directives, expected) in rows {
+                let seen = disposition(&facts(&method, directives), || stored);
+                assert_eq!(seen, expected, "{method} {stored:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_miss_is_fetched_together_unless_something_speaks_against_it() {
+        let collapse = FetchFacts {
+            is_head: false,
+            asks_for_range: false,
+            no_store: false,
+            part: None,
+            is_hit_for_miss: false,
+        };
+        let part = |answers, is_of_too_large| {
+            Some(PartFacts {
+                answers,
+                is_of_too_large,
+            })
+        };
+        let ranged = FetchFacts {
+            asks_for_range: true,
+            ..collapse
+        };
+        let alone = FetchPlan::Alone;
+        for (facts, expected) in [
+            (collapse, FetchPlan::Collapse),
+            (ranged, FetchPlan::Collapse),
+            (
+                FetchFacts {
+                    is_head: true,
+                    part: part(true, true),
+                    ..ranged
+                },
+                FetchPlan::Head,
+            ),
+            (
+                FetchFacts {
+                    part: part(true, true),
+                    ..ranged
+                },
+                FetchPlan::FromPart,
+            ),
+            (
+                FetchFacts {
+                    part: part(false, true),
+                    ..ranged
+                },
+                FetchPlan::RangeOnly,
+            ),
+            (
+                FetchFacts {
+                    part: part(false, true),
+                    ..collapse
+                },
+                alone(AloneReason::TooLarge),
+            ),
+            (
+                FetchFacts {
+                    part: part(false, false),
+                    ..ranged
+                },
+                FetchPlan::Collapse,
+            ),
+            (
+                FetchFacts {
+                    no_store: true,
+                    ..ranged
+                },
+                alone(AloneReason::NoStore),
+            ),
+            (
+                FetchFacts {
+                    is_hit_for_miss: true,
+                    ..ranged
+                },
+                alone(AloneReason::HitForMiss),
+            ),
+        ] {
+            assert_eq!(fetch_plan(&facts), expected, "{facts:?}");
+        }
+    }
+}

@@ -422,7 +422,7 @@ fn watch_for_panics() {
 
 /// Whether an edge calls its threads so; tests' threads have the paths of their functions.
 fn is_of_an_edge(name: &str) -> bool {
-    name.starts_with("worker-") || matches!(name, "admin" | "rollout" | "warm" | "warmer")
+    name.starts_with("worker-") || matches!(name, "admin" | "housekeeping" | "rollout" | "warmer")
 }
 
 /// The instant at which the clock of a zone shows this; of two, the first.

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use chrono_tz::Tz;
 use tokio::sync::watch;
 
+use crate::housekeeping::{Housekeeping, SavedPopularity};
 use crate::reload::{ReloadError, Reloader, tell_popularity, warn};
 use crate::rollout::{LoadedVersions, Rollout, RolloutError};
 use crate::warm::Warmer;
@@ -121,8 +122,9 @@ pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
     }));
     tell_popularity(&edge);
     let (stage, stages) = watch::channel(ShutdownStage::Running);
-    let memory = PlanMemory::open(config.policy_host.state_dir.clone())
-        .map_err(start("the state directory"))?;
+    let popularity = SavedPopularity::new(state_dir.as_ref());
+    popularity.restore(&edge);
+    let memory = PlanMemory::open(state_dir.as_ref());
     let warmer = Warmer::new(&edge, config.plans.clone(), memory)
         .map_err(|error| ServeError::Plan(error.to_string()))?;
     for plan in &config.admin.ready_after {
@@ -140,6 +142,16 @@ pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
         server::start(&edge, config.server, listeners, &stages).map_err(start("a worker"))?;
     threads.push(warm::start(&warmer, stages.clone()).map_err(start("the warmer"))?);
     threads.push(rollout_thread);
+    let housekeeping = Housekeeping {
+        edge: Arc::clone(&edge),
+        warmer: Arc::clone(&warmer),
+        popularity,
+    };
+    threads.push(
+        housekeeping
+            .start(stages.clone())
+            .map_err(start("housekeeping"))?,
+    );
     let state = admin::AdminContext {
         edge: Arc::clone(&edge),
         host,

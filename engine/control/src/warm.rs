@@ -138,7 +138,7 @@ pub struct PlanSummary {
 #[derive(Debug)]
 pub struct Warmer {
     path: Arc<dyn RequestPath>,
-    memory: Arc<PlanMemory>,
+    memory: PlanMemory,
     state: Mutex<WarmerState>,
     ledger: Arc<Ledger>,
     wake: mpsc::UnboundedSender<WarmerEvent>,
@@ -233,10 +233,7 @@ impl Warmer {
             ..WarmerState::default()
         };
         let ledger = Arc::default();
-        if let Some(popularity) = memory.popularity() {
-            path.restore_popularity(popularity);
-        }
-        let (memory, woken) = (Arc::new(memory), Mutex::new(Some(woken)));
+        let woken = Mutex::new(Some(woken));
         Ok(Arc::new(Warmer {
             path,
             memory,

@@ -83,7 +83,6 @@ mod control {
     }
 
     pub mod warm {
-        pub mod plan_memory;
         pub mod sitemap;
 
         pub mod sources {

@@ -1,6 +1,5 @@
 //! What warming needs of the request path: a seam, so that plans run in tests without a network.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,7 +8,6 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 use tero_edge::telemetry::popularity::Hours;
-use tero_edge::telemetry::popularity::saved::SavedSite;
 use tero_edge::telemetry::warm_use::UsedResponses;
 use tero_policy_host::device::Device;
 use tero_policy_host::{PopularPage, WarmUrl};
@@ -161,13 +159,4 @@ pub trait RequestPath: Send + Sync + 'static {
 
     /// Lets go of what is kept for runs whose window is over.
     fn release(&self, is_over: &dyn Fn(u64) -> bool);
-
-    /// Looks which stored responses are near their end; once a second.
-    fn look_ahead(&self);
-
-    /// What is known of popularity, by site.
-    fn popularity(&self) -> BTreeMap<String, SavedSite>;
-
-    /// Counts on from what was known of popularity.
-    fn restore_popularity(&self, saved: BTreeMap<String, SavedSite>);
 }

@@ -1,58 +1,34 @@
-//! What outlives a restart: popularity, and when plans came due last. Two files in the state
-//! directory, each replaced as a whole, so that a crash leaves the old one or the new one. What
-//! can't be read is told, and forgotten.
+//! When plans came due last: what a restart must not forget of them. A file of the state directory;
+//! what can't be read is told in the log, and forgotten.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-
-use tero_edge::telemetry::popularity::saved::SavedSite;
 use tero_semantics::timestamp::Timestamp;
+use tero_state::dir::StateDir;
+use tero_state::file::StateFile;
 
-const POPULARITY: &str = "popularity.json";
-const PLANS: &str = "plans.json";
+const FILE_NAME: &str = "plans.json";
 
-/// Larger files are none of ours: what is counted takes at most some three bytes for each of
-/// [`tero_edge::telemetry::popularity::MAX_BYTES`], and plans are few.
-const MAX_POPULARITY_BYTES: u64 = 64 << 20;
-const MAX_PLANS_BYTES: u64 = 1 << 20;
+/// Larger files are not ours: plans are few.
+const MAX_BYTES: u64 = 1 << 20;
 
-const VERSION: u32 = 1;
-
-/// The state directory, or none, and what is known of plans.
+/// What is known of plans, and the file that keeps it. Without one, nothing outlives a restart.
 #[derive(Debug, Default)]
 pub struct PlanMemory {
-    folder: Option<PathBuf>,
+    file: Option<StateFile>,
     plans: Mutex<BTreeMap<String, i64>>,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SavedFile<T> {
-    version: u32,
-    content: T,
-}
-
 impl PlanMemory {
-    /// What the folder remembers; it is made where it is missing. Without a folder nothing is
-    /// remembered.
-    ///
-    /// # Errors
-    /// When the folder can't be made.
-    pub fn open(folder: Option<PathBuf>) -> std::io::Result<PlanMemory> {
-        if let Some(folder) = &folder {
-            std::fs::create_dir_all(folder)?;
+    /// What the state directory remembers of plans. Without one, nothing is remembered.
+    pub fn open(dir: Option<&Arc<StateDir>>) -> PlanMemory {
+        let file = dir.map(|dir| StateFile::new(dir, FILE_NAME, MAX_BYTES));
+        let plans = file.as_ref().and_then(read).unwrap_or_default();
+        PlanMemory {
+            file,
+            plans: Mutex::new(plans),
         }
-        let memory = PlanMemory {
-            folder,
-            plans: Mutex::default(),
-        };
-        *memory.lock() = memory.read(PLANS, MAX_PLANS_BYTES).unwrap_or_default();
-        Ok(memory)
     }
 
     /// Up to when a plan's schedule has been followed; none for a plan that is new.
@@ -88,37 +64,10 @@ impl PlanMemory {
             plans.insert(plan.to_owned(), time.unix_secs());
             plans.clone()
         };
-        self.write(PLANS, &plans);
-    }
-
-    pub(super) fn popularity(&self) -> Option<BTreeMap<String, SavedSite>> {
-        self.read(POPULARITY, MAX_POPULARITY_BYTES)
-    }
-
-    pub(super) fn save_popularity(&self, popularity: &BTreeMap<String, SavedSite>) {
-        self.write(POPULARITY, popularity);
-    }
-
-    /// Whether anything is remembered at all.
-    pub(super) fn is_kept(&self) -> bool {
-        self.folder.is_some()
-    }
-
-    fn read<T: DeserializeOwned>(&self, name: &str, max_bytes: u64) -> Option<T> {
-        let file = self.folder.as_ref()?.join(name);
-        match read(&file, max_bytes) {
-            Ok(content) => content,
-            Err(error) => {
-                tracing::warn!(file = %file.display(), %error, "what was remembered can't be read: it is forgotten");
-                None
-            }
-        }
-    }
-
-    fn write<T: Serialize>(&self, name: &str, content: &T) {
-        let Some(folder) = &self.folder else { return };
-        if let Err(error) = to_bytes(content).and_then(|bytes| replace(folder, name, &bytes)) {
-            tracing::warn!(file = %folder.join(name).display(), %error, "what is to be remembered can't be written");
+        if let Some(file) = &self.file
+            && let Err(error) = file.replace(&plans)
+        {
+            tracing::warn!(file = %file.path().display(), %error, "what is to be remembered can't be written");
         }
     }
 
@@ -127,54 +76,11 @@ impl PlanMemory {
     }
 }
 
-/// What a file says; none where there is none.
-fn read<T: DeserializeOwned>(file: &Path, max_bytes: u64) -> Result<Option<T>, String> {
-    match std::fs::metadata(file) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.to_string()),
-        Ok(metadata) if metadata.len() > max_bytes => {
-            return Err(format!("it is larger than {max_bytes} bytes"));
-        }
-        Ok(_) => {}
-    }
-    let bytes = std::fs::read(file).map_err(|error| error.to_string())?;
-    parse(&bytes).map(Some)
-}
-
-/// What the bytes of a file say.
-///
-/// # Errors
-/// Why they are none of ours, for people.
-#[doc(hidden)] // Public for the fuzz targets and the replay of their corpus.
-pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
-    let SavedFile { version, content } =
-        serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    if version == VERSION {
-        Ok(content)
-    } else {
-        Err(format!("it is of version {version}, not {VERSION}"))
-    }
-}
-
-/// As [`parse`] reads it.
-///
-/// # Errors
-/// None for what is remembered.
-#[doc(hidden)]
-pub fn to_bytes<T: Serialize>(content: &T) -> std::io::Result<Vec<u8>> {
-    serde_json::to_vec(&SavedFile {
-        version: VERSION,
-        content,
+fn read(file: &StateFile) -> Option<BTreeMap<String, i64>> {
+    file.read().unwrap_or_else(|error| {
+        tracing::warn!(file = %file.path().display(), %error, "what was remembered can't be read: it is forgotten");
+        None
     })
-    .map_err(std::io::Error::other)
-}
-
-fn replace(folder: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
-    let new = folder.join(format!("{name}.new"));
-    let mut file = std::fs::File::create(&new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&new, folder.join(name))
 }
 
 #[cfg(test)]
@@ -183,48 +89,36 @@ mod tests {
 
     const NOON: Timestamp = Timestamp::from_unix_secs(1_795_608_000);
 
+    fn dir(folder: &tempfile::TempDir) -> Arc<StateDir> {
+        Arc::new(StateDir::open(folder.path()).unwrap())
+    }
+
     #[test]
     fn what_is_noted_is_known_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
-        let open = || PlanMemory::open(Some(folder.path().join("deep/state"))).unwrap();
-        let first = open();
+        let dir = dir(&folder);
+        let first = PlanMemory::open(Some(&dir));
         assert_eq!(first.followed("apertura"), None);
         first.note("apertura", NOON);
         first.note("apertura", Timestamp::from_unix_secs(5));
-        first.save_popularity(&BTreeMap::from([(
-            "site".to_owned(),
-            SavedSite {
-                error_bound: 1.0,
-                ..SavedSite::default()
-            },
-        )]));
-        let second = open();
+        let second = PlanMemory::open(Some(&dir));
         assert_eq!(second.followed("apertura"), Some(NOON));
-        assert!((second.popularity().unwrap()["site"].error_bound - 1.0).abs() < f64::EPSILON);
     }
 
     #[test]
     fn what_can_not_be_read_is_forgotten_and_written_anew() {
         for nonsense in [
-            "",
             "{",
-            "[1]",
-            "{\"version\": 2, \"content\": {}}",
-            "{\"version\": 1, \"content\": {\"x\": \"y\"}}",
+            r#"{"version": 2, "content": {"x": 1}}"#,
+            r#"{"version": 1, "content": {"x": "y"}}"#,
         ] {
             let folder = tempfile::tempdir().unwrap();
-            std::fs::write(folder.path().join(PLANS), nonsense).unwrap();
-            std::fs::write(folder.path().join(POPULARITY), nonsense).unwrap();
-            let memory = PlanMemory::open(Some(folder.path().to_owned())).unwrap();
+            let dir = dir(&folder);
+            std::fs::write(folder.path().join(FILE_NAME), nonsense).unwrap();
+            let memory = PlanMemory::open(Some(&dir));
             assert_eq!(memory.followed("x"), None, "{nonsense}");
-            assert!(memory.popularity().is_none(), "{nonsense}");
             memory.note("x", NOON);
-            assert_eq!(
-                PlanMemory::open(Some(folder.path().to_owned()))
-                    .unwrap()
-                    .followed("x"),
-                Some(NOON)
-            );
+            assert_eq!(PlanMemory::open(Some(&dir)).followed("x"), Some(NOON));
         }
     }
 
@@ -243,36 +137,9 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_too_large_is_forgotten() {
-        let folder = tempfile::tempdir().unwrap();
-        let plans = |length: u64| {
-            let text = r#"{"version": 1, "content": {"x": 1}}"#;
-            std::fs::write(
-                folder.path().join(PLANS),
-                format!("{text}{}", " ".repeat(length as usize - text.len())),
-            )
-            .unwrap();
-            PlanMemory::open(Some(folder.path().to_owned()))
-                .unwrap()
-                .followed("x")
-                .is_some()
-        };
-        assert!(plans(MAX_PLANS_BYTES) && !plans(MAX_PLANS_BYTES + 1));
-    }
-
-    #[test]
-    fn without_a_folder_nothing_is_written() {
-        let memory = PlanMemory::open(None).unwrap();
+    fn without_a_state_directory_it_remembers_until_it_is_dropped() {
+        let memory = PlanMemory::open(None);
         memory.note("x", NOON);
-        memory.save_popularity(&BTreeMap::new());
         assert_eq!(memory.followed("x"), Some(NOON));
-        assert!(memory.popularity().is_none() && !memory.is_kept());
-    }
-
-    #[test]
-    fn a_folder_that_can_not_be_made_is_an_error() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("file"), "").unwrap();
-        assert!(PlanMemory::open(Some(folder.path().join("file/state"))).is_err());
     }
 }

@@ -3,7 +3,6 @@
 //! A fetch says what a browser on such a device says, so that an origin whose answers depend on
 //! `User-Agent`, `Accept` or `Accept-Encoding` gives, and `Vary` selects, what visitors will get.
 
-use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -20,18 +19,15 @@ use tero_edge::request::admit::{self, RequestSource};
 use tero_edge::request::body::EdgeBody;
 use tero_edge::request::exchange::{Exchange, Requester};
 use tero_edge::request::provenance::NotStored;
-use tero_edge::request::site::Site;
 use tero_edge::request::warm_lookup::look_for_plan;
 use tero_edge::request::{self, Answer, Edge, Look, Visit};
 use tero_edge::run_id::RunId;
 use tero_edge::store::Key;
 use tero_edge::telemetry::Outcome;
 use tero_edge::telemetry::popularity::Hours;
-use tero_edge::telemetry::popularity::saved::SavedSite;
 use tero_edge::telemetry::warm_use::UsedResponses;
 use tero_policy_host::device::Device;
-use tero_policy_host::warm_url::PopularPage;
-use tero_policy_host::warm_url::WarmUrl;
+use tero_policy_host::{PopularPage, WarmUrl};
 use tero_semantics::decision::LookupDecision;
 use tero_semantics::retry_after::retry_after;
 use tero_time::clock::Clock;
@@ -207,36 +203,6 @@ impl RequestPath for EdgeRequestPath {
 
     fn release(&self, is_over: &dyn Fn(u64) -> bool) {
         self.0.store.release(|run| is_over(run.number()));
-    }
-
-    fn look_ahead(&self) {
-        let edge = &self.0;
-        edge.watchlist
-            .mark_expiring(&edge.sites.load(), edge.clock.now());
-    }
-
-    fn popularity(&self) -> BTreeMap<String, SavedSite> {
-        let (sites, now) = (self.0.sites.load(), self.0.clock.now());
-        let save = |site: &Arc<Site>| {
-            Some((
-                site.settings.name.to_string(),
-                self.0.popularity.save(site.index, now)?,
-            ))
-        };
-        sites.ever().iter().filter_map(save).collect()
-    }
-
-    fn restore_popularity(&self, mut saved: BTreeMap<String, SavedSite>) {
-        let now = self.0.clock.now();
-        for site in self.0.sites.load().ever() {
-            let Some(saved) = saved.remove(&*site.settings.name) else {
-                continue;
-            };
-            let left_out = self.0.popularity.restore(site.index, saved, now);
-            if left_out > 0 {
-                tracing::warn!(site = %site.settings.name, left_out, "pages or hosts that were remembered can't be: they are left out");
-            }
-        }
     }
 }
 

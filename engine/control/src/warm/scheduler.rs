@@ -1,5 +1,5 @@
-//! The thread that follows the plans: starts what comes due or was missed, sees windows end, and
-//! writes down what a restart must not forget.
+//! The thread that follows the plans: starts what comes due or was missed, and notes how far
+//! schedules have been followed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,12 +21,6 @@ const LOOK_AT_CLOCK: Duration = Duration::from_secs(30);
 /// A clock that goes back by more than this was wrong before.
 const STEP_BACK: Duration = Duration::from_secs(2 * 3_600);
 
-/// Popularity is written down this often: no more than that is lost in a crash.
-const SAVE_EVERY: Duration = Duration::from_secs(5 * 60);
-
-/// Stored responses that come to their end are looked for this often.
-const LOOK_AHEAD: Duration = Duration::from_secs(1);
-
 impl Warmer {
     /// Follows schedules and runs plans until the edge stops. Only the first call does anything.
     pub async fn follow(&self, mut stages: watch::Receiver<ShutdownStage>) {
@@ -35,25 +29,9 @@ impl Warmer {
         };
         let clock = self.path.clock().clone();
         let mut runs = tokio::task::JoinSet::new();
-        let mut others = tokio::task::JoinSet::new();
-        others.spawn({
-            let (path, clock) = (Arc::clone(&self.path), clock.clone());
-            async move {
-                loop {
-                    clock.sleep(LOOK_AHEAD).await;
-                    path.look_ahead();
-                }
-            }
-        });
-        let mut save_at = clock.now().saturating_add(SAVE_EVERY);
         self.start_what_was_missed(clock.now());
         loop {
             self.start_what_is_due(clock.now());
-            self.end_windows(clock.now());
-            if save_at <= clock.now() {
-                self.save().await;
-                save_at = clock.now().saturating_add(SAVE_EVERY);
-            }
             tokio::select! {
                 biased;
                 _ = stages.wait_for(|stage| *stage != ShutdownStage::Running) => break,
@@ -67,13 +45,11 @@ impl Warmer {
                 Some(ended) = runs.join_next() => if let Ok(run) = ended {
                     self.note_end(&run, clock.now());
                 },
-                () = self.next_due(&clock, save_at) => {}
+                () = self.next_due(&clock) => {}
             }
         }
         self.stop(clock.now());
-        others.shutdown().await;
         runs.shutdown().await;
-        self.save().await;
     }
 
     /// Starts every plan that has come due since the last look: once, however often it has.
@@ -175,7 +151,7 @@ impl Warmer {
 
     /// Tells of every run whose window is over what it was worth, and lets go of what was kept for
     /// it.
-    fn end_windows(&self, now: Timestamp) {
+    pub fn close_windows(&self, now: Timestamp) {
         let over: Vec<Arc<Run>> = {
             let state = lock(&self.state);
             state
@@ -228,23 +204,7 @@ impl Warmer {
         }
     }
 
-    /// Writes popularity down.
-    async fn save(&self) {
-        if !self.memory.is_kept() {
-            return;
-        }
-        let (path, memory) = (Arc::clone(&self.path), Arc::clone(&self.memory));
-        // It may take a while, and runs go on meanwhile.
-        let saved = tokio::task::spawn_blocking(move || {
-            path.count();
-            memory.save_popularity(&path.popularity());
-        });
-        if saved.await.is_err() {
-            tracing::error!("popularity could not be written down");
-        }
-    }
-
-    async fn next_due(&self, clock: &Clock, save_at: Timestamp) {
+    async fn next_due(&self, clock: &Clock) {
         let next = {
             let state = lock(&self.state);
             let next = |planned: &PlanEntry| {
@@ -253,17 +213,22 @@ impl Warmer {
                     .as_ref()
                     .and_then(|schedule| schedule.next_after(state.followed))
             };
-            let windows = state
-                .runs
-                .iter()
-                .filter(|run| run.is_open() && run.is_over())
-                .map(|run| run.until);
-            state.plans.iter().filter_map(next).chain(windows).min()
+            state.plans.iter().filter_map(next).min()
         };
-        let look = clock.now().saturating_add(LOOK_AT_CLOCK).min(save_at);
+        let look = clock.now().saturating_add(LOOK_AT_CLOCK);
         clock
             .sleep_until(next.map_or(look, |next| next.min(look)))
             .await;
+    }
+
+    /// When the next window of a run ends that is over; `None` without such a run.
+    pub fn next_window_end(&self) -> Option<Timestamp> {
+        let state = lock(&self.state);
+        let windows = state
+            .runs
+            .iter()
+            .filter(|run| run.is_open() && run.is_over());
+        windows.map(|run| run.until).min()
     }
 
     /// Refuses new runs and ends those that are left.

@@ -10,7 +10,6 @@ use super::path::{BoxFuture, FetchPurpose, Page, PageDecision, SiteFacts, WarmLo
 use super::*;
 use tero_config::{MissedRunAction, PlanVariants};
 use tero_edge::telemetry::popularity::Hours;
-use tero_edge::telemetry::popularity::saved::SavedSite;
 use tero_edge::telemetry::warm_use::UsedResponses;
 use tero_policy_host::device::Device;
 use tero_policy_host::{PopularPage, WarmUrl};
@@ -36,7 +35,6 @@ struct FakePath {
     found: HashMap<&'static str, WarmLookup>,
     full: AtomicBool,
     hits: AtomicU64,
-    saved: Mutex<BTreeMap<String, SavedSite>>,
     seen: Mutex<FakeRecord>,
 }
 
@@ -67,7 +65,6 @@ impl FakePath {
             found: HashMap::new(),
             full: AtomicBool::new(false),
             hits: AtomicU64::new(0),
-            saved: Mutex::default(),
             seen: Mutex::default(),
         }
     }
@@ -192,22 +189,6 @@ impl RequestPath for FakePath {
 
     fn release(&self, is_over: &dyn Fn(u64) -> bool) {
         lock(&self.seen).released = (1..=9).filter(|run| is_over(*run)).count() as u64;
-    }
-
-    fn look_ahead(&self) {}
-
-    fn popularity(&self) -> BTreeMap<String, SavedSite> {
-        BTreeMap::from([(
-            "site".to_owned(),
-            SavedSite {
-                unix_millis: self.clock.now().unix_millis(),
-                ..SavedSite::default()
-            },
-        )])
-    }
-
-    fn restore_popularity(&self, saved: BTreeMap<String, SavedSite>) {
-        *lock(&self.saved) = saved;
     }
 }
 

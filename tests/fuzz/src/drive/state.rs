@@ -6,11 +6,13 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tero_control::rollout::record::{PolicyRecord, PushedRecord, Version, file_of, version_of};
-use tero_control::warm::plan_memory;
 use tero_edge::telemetry::popularity::saved::{SavedPage, SavedSite};
 use tero_edge::telemetry::popularity::{Hours, MAX_HOSTS, Popularity};
 use tero_semantics::timestamp::Timestamp;
+use tero_state::file;
 
 /// `Tue, 24 Nov 2026 13:00:00 GMT`
 const NOW: Timestamp = Timestamp::from_unix_secs(1_795_525_200);
@@ -32,22 +34,24 @@ pub fn state(bytes: &[u8]) {
 
 /// When plans came due last.
 fn plans(bytes: &[u8]) {
-    match plan_memory::parse::<BTreeMap<String, i64>>(bytes) {
-        Ok(plans) => assert_eq!(
-            plan_memory::parse(&plan_memory::to_bytes(&plans).expect("it is JSON")),
-            Ok(plans)
-        ),
-        Err(reason) => assert!(!reason.is_empty()),
+    match file::parse::<BTreeMap<String, i64>>(bytes) {
+        Ok(plans) => assert_eq!(written(&plans), plans),
+        Err(error) => assert!(!error.to_string().is_empty()),
     }
 }
 
 /// What was counted of each site.
 fn popularity(bytes: &[u8]) {
-    let sites = match plan_memory::parse::<BTreeMap<String, SavedSite>>(bytes) {
+    let sites = match file::parse::<BTreeMap<String, SavedSite>>(bytes) {
         Ok(sites) => sites,
-        Err(reason) => return assert!(!reason.is_empty()),
+        Err(error) => return assert!(!error.to_string().is_empty()),
     };
     sites.into_values().for_each(restored);
+}
+
+/// What is read of a file into which `content` was written.
+fn written<T: Serialize + DeserializeOwned>(content: &T) -> T {
+    file::parse(&file::to_bytes(content).expect("it is JSON")).expect("it was written")
 }
 
 fn within(max_bytes: usize) -> Popularity {
@@ -89,8 +93,7 @@ fn restored(site: SavedSite) {
     );
     // What is counted is written, and comes back as it was.
     let saved = popularity.save(0, NOW).expect("there is a site");
-    let saved: SavedSite = plan_memory::parse(&plan_memory::to_bytes(&saved).expect("it is JSON"))
-        .expect("it was written");
+    let saved: SavedSite = written(&saved);
     let again = within(MUCH);
     assert_eq!(again.restore(0, saved.clone(), NOW), 0, "{saved:?}");
     alike(&saved, &again.save(0, NOW).expect("there is a site"));

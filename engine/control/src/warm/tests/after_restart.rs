@@ -1,6 +1,7 @@
 //! What a plan does about the time when the edge was down.
 
 use super::*;
+use tero_state::dir::StateDir;
 
 const HALF_PAST_EIGHT: Timestamp = Timestamp::from_unix_secs(1_795_518_000 + 1_800);
 
@@ -14,7 +15,8 @@ fn scheduled(missed: MissedRunAction) -> config::Plan {
 }
 
 fn open(folder: &tempfile::TempDir) -> PlanMemory {
-    PlanMemory::open(Some(folder.path().to_owned())).unwrap()
+    let dir = StateDir::open(folder.path()).unwrap();
+    PlanMemory::open(Some(&Arc::new(dir)))
 }
 
 fn at(now: Timestamp) -> FakePath {
@@ -136,33 +138,4 @@ async fn a_run_that_a_stop_has_cut_short_is_run_again() {
             .trigger,
         RunTrigger::Missed
     );
-}
-
-#[tokio::test]
-async fn popularity_is_written_down_now_and_then_and_at_the_end() {
-    let folder = tempfile::tempdir().unwrap();
-    let saved_at = || {
-        open(&folder)
-            .popularity()
-            .map(|saved| saved["site"].unix_millis)
-    };
-    let running = RunningWarmer::remembering(at(EIGHT), vec![plan()], open(&folder));
-    running.settle().await;
-    assert_eq!(saved_at(), None);
-    running.fake.clock.advance(5 * MINUTE);
-    while saved_at().is_none() {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(
-        saved_at(),
-        Some(EIGHT.saturating_add(5 * MINUTE).unix_millis())
-    );
-    running.fake.clock.advance(MINUTE);
-    stop(running).await;
-    assert_eq!(
-        saved_at(),
-        Some(EIGHT.saturating_add(6 * MINUTE).unix_millis())
-    );
-    let again = RunningWarmer::remembering(at(EIGHT), vec![plan()], open(&folder));
-    assert_eq!(lock(&again.fake.saved).len(), 1);
 }

@@ -2,6 +2,12 @@
 
 use super::*;
 
+/// Turns the clock, and closes the windows that are over then.
+async fn advance(running: &RunningWarmer, by: Duration) {
+    running.advance(by).await;
+    running.warmer.close_windows(running.fake.clock.now());
+}
+
 #[tokio::test]
 async fn a_run_tells_what_it_was_worth_when_its_window_is_over_and_lets_go_of_what_it_kept() {
     let fates = HashMap::from([(
@@ -38,10 +44,10 @@ async fn a_run_tells_what_it_was_worth_when_its_window_is_over_and_lets_go_of_wh
     );
     running.fake.hits.store(1_120, Ordering::Relaxed);
     running.settle().await;
-    running.advance(240 * MINUTE - Duration::from_secs(1)).await;
+    advance(&running, 240 * MINUTE - Duration::from_secs(1)).await;
     assert_eq!(running.warmer.run(1).unwrap().worth, None);
     assert_eq!(lock(&running.fake.seen).released, 0);
-    running.advance(Duration::from_secs(1)).await;
+    advance(&running, Duration::from_secs(1)).await;
     let worth = running.warmer.run(1).unwrap().worth.unwrap();
     let expected = report::RunValue {
         window_hits: 120,
@@ -65,7 +71,7 @@ async fn a_run_tells_what_it_was_worth_when_its_window_is_over_and_lets_go_of_wh
     assert_eq!(totals.last_done_unix_secs, EIGHT.unix_secs());
     // What happens later is nothing of that window.
     running.fake.hits.store(5_000, Ordering::Relaxed);
-    running.advance(240 * MINUTE).await;
+    advance(&running, 240 * MINUTE).await;
     assert_eq!(running.warmer.run(1).unwrap().worth.unwrap(), worth);
 }
 
@@ -83,7 +89,7 @@ async fn what_other_runs_keep_is_kept_when_one_window_is_over() {
         .wait_for(long, |progress| progress.state.is_over())
         .await;
     running.settle().await;
-    running.advance(240 * MINUTE).await;
+    advance(&running, 240 * MINUTE).await;
     // Of the runs 1 to 9, all but the long one.
     assert_eq!(lock(&running.fake.seen).released, 8);
 }

@@ -7,7 +7,7 @@ use std::io::Read as _;
 
 use chrono::{DateTime, Datelike as _};
 use flate2::read::GzDecoder;
-use tero_edge::telemetry::popularity::{Hours, MAX_BYTES, Popularity};
+use tero_edge::telemetry::popularity::{Hours, MAX_BYTES, PageRequests, Popularity};
 use tero_semantics::timestamp::Timestamp;
 
 /// A line of the log.
@@ -39,6 +39,14 @@ fn line(text: &str) -> Option<Line> {
     })
 }
 
+fn one_request(url: &str) -> PageRequests<'_> {
+    PageRequests {
+        url,
+        variant: None,
+        requests: 1,
+    }
+}
+
 /// For each day, how many of the sketch's top 50 are among the exact top 50; pages that tie with
 /// the fiftieth are among them.
 fn agreement(max_bytes: usize) -> Vec<usize> {
@@ -49,7 +57,7 @@ fn agreement(max_bytes: usize) -> Vec<usize> {
     let mut now = Timestamp::default();
     for line in &lines {
         now = Timestamp::from_unix_secs(line.at.timestamp());
-        popularity.record(0, &line.url, None, 1, now);
+        popularity.record(0, one_request(&line.url), now);
         *exact
             .entry(line.at.num_days_from_ce().unsigned_abs())
             .or_default()
@@ -94,13 +102,8 @@ fn the_top_fifty_are_found_in_half_the_memory_that_all_pages_would_take() {
     let popularity = Popularity::within(MAX_BYTES);
     popularity.set_sites(&[chrono_tz::UTC]);
     for line in lines() {
-        popularity.record(
-            0,
-            &line.url,
-            None,
-            1,
-            Timestamp::from_unix_secs(line.at.timestamp()),
-        );
+        let at = Timestamp::from_unix_secs(line.at.timestamp());
+        popularity.record(0, one_request(&line.url), at);
     }
     let half = popularity.bytes() / 2;
     let agreed = agreement(half);

@@ -12,6 +12,8 @@ use crate::store::Key;
 use crate::store::stored::StoredResponse;
 use crate::telemetry::Outcome;
 use crate::telemetry::access_log::AccessLogLine;
+use crate::telemetry::counters::AnsweredRequest;
+use crate::telemetry::popularity::PageRequests;
 
 /// Counts a use of a stored response by a visitor; whether the response is to be revalidated ahead.
 #[inline]
@@ -98,8 +100,12 @@ fn record_hits(edge: &Edge, used: &PageUse<'_>, stored: &StoredResponse, hits: u
     // An error that is stored is not worth fetching ahead of demand.
     if stored.head.status.is_success() {
         let (site, now) = (stored.head.site as usize, edge.clock.now());
-        edge.popularity
-            .record(site, used.target, used.variant, hits, now);
+        let page = PageRequests {
+            url: used.target,
+            variant: used.variant,
+            requests: hits,
+        };
+        edge.popularity.record(site, page, now);
         edge.popularity.record_host(site, used.host, hits);
     }
 }
@@ -130,17 +136,24 @@ pub(super) fn record(visit: Visit<'_>, answer: &Answer) {
         0
     };
     let variant = exchange.decision.variant.as_deref();
-    exchange
-        .site
-        .counters
-        .record(outcome, variant, bytes, took, exchange.at);
+    exchange.site.counters.record(&AnsweredRequest {
+        outcome,
+        variant,
+        bytes,
+        took,
+        at: exchange.at,
+    });
     if exchange.site.is_on_trial() {
         record_trial(visit, outcome);
     }
     if is_popular(answer) {
         let site = exchange.site.index;
-        edge.popularity
-            .record(site, &exchange.counting_target(), variant, 1, exchange.at);
+        let page = PageRequests {
+            url: &exchange.counting_target(),
+            variant,
+            requests: 1,
+        };
+        edge.popularity.record(site, page, exchange.at);
         edge.popularity.record_host(site, &exchange.host, 1);
     }
     if let Some(log) = &edge.access_log {

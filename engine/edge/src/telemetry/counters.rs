@@ -75,6 +75,21 @@ struct Shard {
     origin_seconds: Histogram,
 }
 
+/// A request as [`SiteCounters::record`] counts it.
+#[derive(Clone, Copy, Debug)]
+pub struct AnsweredRequest<'r> {
+    /// How it was answered.
+    pub outcome: Outcome,
+    /// The policies' variant of its key; an unknown one counts as no variant.
+    pub variant: Option<&'r str>,
+    /// The content of its response, in bytes; 0 as long as its length is unknown.
+    pub bytes: u64,
+    /// The time from its head to the head of its response.
+    pub took: Duration,
+    /// When it was received.
+    pub at: Timestamp,
+}
+
 impl SiteCounters {
     /// Zero counters for a site in `zone` with these variants, in a shard for each of `workers`
     /// threads.
@@ -134,22 +149,17 @@ impl SiteCounters {
         &self.variants
     }
 
-    /// Counts a request that has been answered with `bytes` of content, as far as they are known,
-    /// after `took`.
-    pub fn record(
-        &self,
-        outcome: Outcome,
-        variant: Option<&str>,
-        bytes: u64,
-        took: Duration,
-        now: Timestamp,
-    ) {
+    /// Counts a request.
+    pub fn record(&self, request: &AnsweredRequest<'_>) {
         let shard = self.shard();
-        let variant = self.variant_index(variant);
-        let cell = (variant * HOURS + self.hour(now)) * Outcome::ALL.len() + outcome.index();
+        let variant = self.variant_index(request.variant);
+        let hour = self.hour(request.at);
+        let cell = (variant * HOURS + hour) * Outcome::ALL.len() + request.outcome.index();
         shard.outcomes[cell].fetch_add(1, Ordering::Relaxed);
-        shard.response_bytes.fetch_add(bytes, Ordering::Relaxed);
-        shard.request_seconds.record(took);
+        shard
+            .response_bytes
+            .fetch_add(request.bytes, Ordering::Relaxed);
+        shard.request_seconds.record(request.took);
     }
 
     /// Counts bytes of content that were unknown when their request was counted.
@@ -287,6 +297,16 @@ impl SiteCounters {
 mod tests {
     use super::*;
 
+    fn hit(variant: &str, bytes: u64) -> AnsweredRequest<'_> {
+        AnsweredRequest {
+            outcome: Outcome::Hit,
+            variant: Some(variant),
+            bytes,
+            took: Duration::ZERO,
+            at: Timestamp::from_unix_secs(0),
+        }
+    }
+
     #[test]
     fn parts_add_up_to_the_whole() {
         let counters = SiteCounters::new(
@@ -296,16 +316,27 @@ mod tests {
         );
         // 2026-11-24 09:00 in Buenos Aires.
         let nine = Timestamp::from_unix_secs(1_795_608_000);
-        let took = Duration::from_micros(700);
-        counters.record(Outcome::Hit, Some("mobile"), 10, took, nine);
-        counters.record(
-            Outcome::Miss,
-            None,
-            20,
-            took,
-            nine.saturating_sub(Duration::from_secs(1)),
-        );
-        counters.record(Outcome::Pass, None, 30, took, nine);
+        let hit = AnsweredRequest {
+            outcome: Outcome::Hit,
+            variant: Some("mobile"),
+            bytes: 10,
+            took: Duration::from_micros(700),
+            at: nine,
+        };
+        counters.record(&hit);
+        counters.record(&AnsweredRequest {
+            outcome: Outcome::Miss,
+            variant: None,
+            bytes: 20,
+            at: nine.saturating_sub(Duration::from_secs(1)),
+            ..hit
+        });
+        counters.record(&AnsweredRequest {
+            outcome: Outcome::Pass,
+            variant: None,
+            bytes: 30,
+            ..hit
+        });
         let all = counters.outcomes_in_all();
         assert_eq!(all.total(), 3);
         assert_eq!(all.hit_rate(), Some(0.5));
@@ -319,15 +350,7 @@ mod tests {
     #[test]
     fn counters_with_more_variants_include_the_old_ones_and_requests_still_counted_there() {
         let old = Arc::new(SiteCounters::new(chrono_tz::UTC, &["a".into()], 1));
-        let count = |counters: &SiteCounters, variant: &str| {
-            counters.record(
-                Outcome::Hit,
-                Some(variant),
-                5,
-                Duration::ZERO,
-                Timestamp::from_unix_secs(0),
-            );
-        };
+        let count = |counters: &SiteCounters, variant| counters.record(&hit(variant, 5));
         count(&old, "a");
         let new = old.with_variants(&["b".into(), "a".into()]);
         count(&new, "b");
@@ -352,13 +375,7 @@ mod tests {
     #[test]
     fn an_undeclared_variant_counts_as_no_variant() {
         let counters = SiteCounters::new(chrono_tz::UTC, &[], 1);
-        counters.record(
-            Outcome::Hit,
-            Some("who"),
-            0,
-            Duration::ZERO,
-            Timestamp::from_unix_secs(0),
-        );
+        counters.record(&hit("who", 0));
         assert_eq!(counters.outcomes_of_variant(0).total(), 1);
     }
 }

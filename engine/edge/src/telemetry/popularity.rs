@@ -52,6 +52,17 @@ pub struct Popularity {
     hasher: foldhash::quality::RandomState,
 }
 
+/// Requests for a page.
+#[derive(Clone, Copy, Debug)]
+pub struct PageRequests<'p> {
+    /// The path, with the query parameters that count.
+    pub url: &'p str,
+    /// The policies' variant.
+    pub variant: Option<&'p str>,
+    /// The number of requests.
+    pub requests: u32,
+}
+
 /// The counters of a site.
 #[derive(Clone, Debug)]
 struct SitePopularity {
@@ -105,25 +116,17 @@ impl Popularity {
         self.sites.store(Arc::new(sites.collect()));
     }
 
-    /// Counts `requests` for a page: the path with the query parameters that count, and the variant.
-    /// Doesn't count a site that isn't set, or a URL that is empty, longer than [`MAX_URL_BYTES`] or
-    /// has control characters.
-    pub fn record(
-        &self,
-        site: usize,
-        url: &str,
-        variant: Option<&str>,
-        requests: u32,
-        now: Timestamp,
-    ) {
+    /// Counts requests for a page of a site. Ignores a site that isn't set, and a URL that is empty,
+    /// is longer than [`MAX_URL_BYTES`] or has control characters.
+    pub fn record(&self, site: usize, page: PageRequests<'_>, now: Timestamp) {
         let sites = self.sites.load();
         let Some(site) = sites.get(site) else { return };
-        if requests == 0 || !is_countable(url) {
+        if page.requests == 0 || !is_countable(page.url) {
             return;
         }
-        let key = key(url, variant);
+        let key = key(page.url, page.variant);
         let hour = local_hour_of_week(now, site.zone);
-        lock(self.shard(site, &key)).record(key, hour, requests, now);
+        lock(self.shard(site, &key)).record(key, hour, page.requests, now);
     }
 
     fn shard<'s>(&self, site: &'s SitePopularity, key: &str) -> &'s Mutex<Sketch> {

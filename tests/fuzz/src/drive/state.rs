@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tero_control::rollout::record::{PolicyRecord, PushedRecord, Version, file_of, version_of};
 use tero_edge::telemetry::popularity::saved::{SavedPage, SavedSite};
-use tero_edge::telemetry::popularity::{Hours, MAX_HOSTS, Popularity};
+use tero_edge::telemetry::popularity::{Hours, MAX_HOSTS, PageRequests, Popularity};
 use tero_semantics::timestamp::Timestamp;
 use tero_state::file;
 
@@ -98,7 +98,12 @@ fn restored(site: SavedSite) {
     assert_eq!(again.restore(0, saved.clone(), NOW), 0, "{saved:?}");
     alike(&saved, &again.save(0, NOW).expect("there is a site"));
     // And it is counted on.
-    again.record(0, "/one-more", None, u32::MAX, NOW);
+    let many = PageRequests {
+        url: "/one-more",
+        variant: None,
+        requests: u32::MAX,
+    };
+    again.record(0, many, NOW);
     assert!(
         again
             .top(0, Hours::ALL, usize::MAX, NOW)

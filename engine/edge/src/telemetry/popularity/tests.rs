@@ -16,6 +16,14 @@ fn counters(zone: Tz, max_bytes: usize) -> Popularity {
     popularity
 }
 
+fn of_page<'p>(url: &'p str, variant: Option<&'p str>, requests: u32) -> PageRequests<'p> {
+    PageRequests {
+        url,
+        variant,
+        requests,
+    }
+}
+
 fn urls(pages: &[PopularPage]) -> Vec<&str> {
     pages.iter().map(|page| &*page.url).collect()
 }
@@ -44,9 +52,13 @@ fn zipf(pages: u32, requests: u32) -> Vec<u32> {
 fn pages_are_found_by_the_hours_in_which_they_were_requested() {
     let popularity = counters(chrono_tz::America::Argentina::Buenos_Aires, 1 << 20);
     let nine = MONDAY.saturating_add(12 * HOUR); // 09:00 in Buenos Aires.
-    popularity.record(0, "/turnos", Some("mobile"), 30, nine);
-    popularity.record(0, "/", None, 20, nine);
-    popularity.record(0, "/noche", None, 90, nine.saturating_add(12 * HOUR));
+    popularity.record(0, of_page("/turnos", Some("mobile"), 30), nine);
+    popularity.record(0, of_page("/", None, 20), nine);
+    popularity.record(
+        0,
+        of_page("/noche", None, 90),
+        nine.saturating_add(12 * HOUR),
+    );
     let at_nine = Hours::NONE.with(9);
     let top = popularity.top(0, at_nine, 10, nine);
     assert_eq!(urls(&top), ["/turnos", "/"]);
@@ -77,14 +89,18 @@ fn hours_wrap_at_the_end_of_the_week_and_repeat_on_every_day() {
 #[test]
 fn a_request_counts_half_after_a_week() {
     let popularity = counters(UTC, 1 << 20);
-    popularity.record(0, "/old", None, 100, MONDAY);
-    popularity.record(0, "/new", None, 60, MONDAY.saturating_add(HALF_LIFE));
+    popularity.record(0, of_page("/old", None, 100), MONDAY);
+    popularity.record(
+        0,
+        of_page("/new", None, 60),
+        MONDAY.saturating_add(HALF_LIFE),
+    );
     let top = popularity.top(0, Hours::ALL, 2, MONDAY.saturating_add(HALF_LIFE));
     assert_eq!(urls(&top), ["/new", "/old"]);
     assert_eq!((top[0].requests, top[1].requests), (60, 50));
     // After half a year the old page is gone, and new requests count fully.
     let later = MONDAY.saturating_add(26 * HALF_LIFE);
-    popularity.record(0, "/now", None, 7, later);
+    popularity.record(0, of_page("/now", None, 7), later);
     assert_eq!(popularity.top(0, Hours::ALL, 1, later)[0].requests, 7);
     let shard_of_now = popularity.top(0, Hours::ALL, 9, later);
     assert!(
@@ -103,7 +119,7 @@ fn memory_and_errors_stay_within_their_bounds() {
     let mut exact: HashMap<u32, u32> = HashMap::new();
     for rank in &requests {
         *exact.entry(*rank).or_default() += 1;
-        popularity.record(0, &format!("/page/{rank}"), None, 1, MONDAY);
+        popularity.record(0, of_page(&format!("/page/{rank}"), None, 1), MONDAY);
         debug_assert!(popularity.bytes() <= max_bytes);
     }
     assert!(popularity.bytes() <= max_bytes);
@@ -145,11 +161,11 @@ fn memory_and_errors_stay_within_their_bounds() {
 #[test]
 fn impossible_pages_are_not_counted() {
     let popularity = counters(UTC, 1 << 20);
-    popularity.record(0, &"x".repeat(MAX_URL_BYTES + 1), None, 1, MONDAY);
-    popularity.record(0, "/a\0b", None, 1, MONDAY);
-    popularity.record(0, "", None, 1, MONDAY);
-    popularity.record(0, "/", None, 0, MONDAY);
-    popularity.record(7, "/", None, 1, MONDAY);
+    popularity.record(0, of_page(&"x".repeat(MAX_URL_BYTES + 1), None, 1), MONDAY);
+    popularity.record(0, of_page("/a\0b", None, 1), MONDAY);
+    popularity.record(0, of_page("", None, 1), MONDAY);
+    popularity.record(0, of_page("/", None, 0), MONDAY);
+    popularity.record(7, of_page("/", None, 1), MONDAY);
     assert_eq!(popularity.top(0, Hours::ALL, 9, MONDAY), []);
 }
 
@@ -157,7 +173,11 @@ fn impossible_pages_are_not_counted() {
 fn a_clock_that_goes_back_is_harmless() {
     let popularity = counters(UTC, 1 << 20);
     for millis in [i64::MAX, 0, i64::MIN, 1_767_571_200_000, i64::MAX] {
-        popularity.record(0, "/", None, 1, Timestamp::from_unix_millis(millis));
+        popularity.record(
+            0,
+            of_page("/", None, 1),
+            Timestamp::from_unix_millis(millis),
+        );
         assert!(
             popularity
                 .top(0, Hours::ALL, 9, Timestamp::from_unix_millis(millis))
@@ -171,12 +191,12 @@ fn a_clock_that_goes_back_is_harmless() {
 fn sites_added_later_share_the_memory_and_leave_the_counters() {
     let popularity = counters(UTC, 1 << 20);
     for page in 0..10_000 {
-        popularity.record(0, &format!("/{page}"), None, 1 + page % 7, MONDAY);
+        popularity.record(0, of_page(&format!("/{page}"), None, 1 + page % 7), MONDAY);
     }
-    popularity.record(0, "/", None, 500, MONDAY);
+    popularity.record(0, of_page("/", None, 500), MONDAY);
     popularity.set_sites(&[UTC, chrono_tz::Europe::Madrid, UTC, UTC]);
     assert!(popularity.bytes() <= 1 << 18);
-    popularity.record(3, "/three", None, 5, MONDAY);
+    popularity.record(3, of_page("/three", None, 5), MONDAY);
     assert_eq!(urls(&popularity.top(0, Hours::ALL, 1, MONDAY)), ["/"]);
     assert_eq!(urls(&popularity.top(3, Hours::ALL, 1, MONDAY)), ["/three"]);
 }
@@ -204,7 +224,7 @@ fn the_most_requested_hosts_are_known_whatever_else_is_sent() {
 #[test]
 fn without_memory_nothing_is_counted() {
     let popularity = counters(UTC, 0);
-    popularity.record(0, "/", None, 1, MONDAY);
+    popularity.record(0, of_page("/", None, 1), MONDAY);
     assert_eq!(popularity.bytes(), 0);
 }
 
@@ -243,9 +263,13 @@ fn hours_between_two_times_are_those_that_a_clock_shows() {
 fn counters_survive_a_restart() {
     let popularity = counters(UTC, 1 << 20);
     let nine = MONDAY.saturating_add(9 * HOUR);
-    popularity.record(0, "/turnos?dia=1", Some("mobile"), 30, nine);
-    popularity.record(0, "/", None, 20, nine);
-    popularity.record(0, "/noche", None, 90, nine.saturating_add(12 * HOUR));
+    popularity.record(0, of_page("/turnos?dia=1", Some("mobile"), 30), nine);
+    popularity.record(0, of_page("/", None, 20), nine);
+    popularity.record(
+        0,
+        of_page("/noche", None, 90),
+        nine.saturating_add(12 * HOUR),
+    );
     popularity.record_host(0, "www.example", 7);
     let text = serde_json::to_string(&popularity.save(0, nine.saturating_add(HALF_LIFE)).unwrap())
         .unwrap();
@@ -273,7 +297,7 @@ fn counters_survive_a_restart() {
         15
     );
     // It continues from there, and a second restore doesn't count twice.
-    again.record(0, "/", None, 100, nine.saturating_add(HALF_LIFE));
+    again.record(0, of_page("/", None, 100), nine.saturating_add(HALF_LIFE));
     again.restore(
         0,
         serde_json::from_str(&text).unwrap(),
@@ -291,7 +315,7 @@ fn counters_survive_a_restart() {
 fn saved_counters_fit_into_less_memory_and_keep_their_bound() {
     let popularity = counters(UTC, 256 * 1024);
     for rank in zipf(5_000, 100_000) {
-        popularity.record(0, &format!("/page/{rank}"), None, 1, MONDAY);
+        popularity.record(0, of_page(&format!("/page/{rank}"), None, 1), MONDAY);
     }
     let saved = popularity.save(0, MONDAY).unwrap();
     let small = counters(UTC, 64 * 1024);
@@ -341,19 +365,19 @@ fn impossible_values_of_saved_counters_are_left_out() {
         assert_eq!(popularity.restore(0, saved, MONDAY), 12);
         assert_eq!(urls(&popularity.top(0, Hours::ALL, 10, MONDAY)), ["/good"]);
         assert_eq!(popularity.hosts(0), ["www.example".into()]);
-        popularity.record(0, "/now", None, 1, MONDAY);
+        popularity.record(0, of_page("/now", None, 1), MONDAY);
     }
 }
 
 #[test]
 fn counters_saved_by_a_fast_clock_weigh_no_more_than_later_requests() {
     let popularity = counters(UTC, 1 << 20);
-    popularity.record(0, "/old", None, 10, MONDAY);
+    popularity.record(0, of_page("/old", None, 10), MONDAY);
     let mut saved = popularity.save(0, MONDAY).unwrap();
     saved.unix_millis = MONDAY.saturating_add(20 * HALF_LIFE).unix_millis();
     let again = counters(UTC, 1 << 20);
     again.restore(0, saved, MONDAY);
-    again.record(0, "/new", None, 11, MONDAY);
+    again.record(0, of_page("/new", None, 11), MONDAY);
     assert_eq!(urls(&again.top(0, Hours::ALL, 2, MONDAY)), ["/new", "/old"]);
     assert_eq!(again.top(0, Hours::ALL, 2, MONDAY)[1].requests, 10);
 }

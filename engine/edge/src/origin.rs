@@ -1,8 +1,8 @@
-//! Connections to the next hop: pools, timeouts, retries, health.
+//! Connections to the next hops of a site: pools, timeouts, retries, health.
 //!
-//! Each worker thread keeps its own idle connections, since a connection lives on the runtime that
-//! opened it. A request is sent a second time only when the first try can't have reached the
-//! application, or when repeating it is safe (RFC 9110 §9.2.2).
+//! Each worker thread keeps its own idle connections, since a connection stays on the runtime that
+//! opened it. A request is sent a second time only if the next hop can't have handled the first
+//! one, or if repeating it is safe (RFC 9110 §9.2.2).
 
 mod connection;
 mod error;
@@ -21,49 +21,50 @@ use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use connection::{NextHopConnection, SendResult};
-use error::fault_in;
+use error::SendError;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
 
 pub use error::OriginError;
 
-/// How long a next hop that could not be reached is left alone while there are others.
+/// For this time after a failed connection, a next hop is tried after all others.
 const REST_AFTER_FAILURE: Duration = Duration::from_secs(5);
 
 /// A failure of a streamed body.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
-/// What a request to the next hop carries.
+/// The body of a request to the next hop.
 pub type RequestBody = UnsyncBoxBody<Bytes, BodyError>;
 
-/// Makes a request once more, if that can be done.
+/// Makes the same request again; `None` if that is impossible.
 pub type RequestCopy<'a> = dyn FnMut() -> Option<Request<RequestBody>> + Send + 'a;
 
 /// A next hop.
 #[derive(Debug)]
 struct NextHop {
-    /// Unique in the process, for the per-thread pools.
+    /// Unique in the process, for the pools of the threads.
     id: usize,
     host: String,
     port: u16,
+    /// Host and port, for messages.
     authority: String,
-    /// Until when it is left alone, in milliseconds since the epoch.
+    /// The end of its rest after a failed connection, in milliseconds since 1970.
     rests_until: AtomicI64,
 }
 
-/// How requests travel to a site's next hops.
+/// How requests reach the next hops of a site.
 #[derive(Clone, Debug)]
 pub struct OriginSettings {
-    /// Host and port of each.
+    /// Host and port of each next hop.
     pub hops: Vec<(String, u16)>,
-    /// Requests under way at once.
+    /// Requests under way at the same time, at most.
     pub max_fetches: usize,
-    /// To open a connection.
+    /// How long a request waits for one of the `max_fetches`, and how long for a connection.
     pub connect_timeout: Duration,
-    /// From the request to the head of the response.
+    /// The time from the request to the head of the response, at most.
     pub response_timeout: Duration,
-    /// Bytes of the head of a response, in all.
+    /// The head of a response, at most, in bytes.
     pub max_header_bytes: usize,
-    /// Fields in the head of a response.
+    /// Fields in the head of a response, at most.
     pub max_headers: usize,
 }
 
@@ -71,41 +72,58 @@ pub struct OriginSettings {
 #[derive(Debug)]
 pub struct Origin {
     hops: Vec<NextHop>,
+    /// Where the next request begins in `hops`.
     next: AtomicUsize,
     fetches: Arc<Semaphore>,
     settings: OriginSettings,
     clock: Clock,
 }
 
-/// An answer of the next hop; its body holds one of the site's `max_fetches` until it is dropped.
+/// A response of a next hop.
 #[derive(Debug)]
 pub struct OriginResponse {
     /// Head and body.
     pub response: Response<Incoming>,
-    /// Held while the body is read.
+    /// One of the site's `max_fetches`: hold it until the body was read.
     pub permit: OwnedSemaphorePermit,
 }
 
-impl Origin {
-    /// The next hops of `settings`, with no connection yet.
-    pub fn new(settings: OriginSettings, clock: Clock) -> Origin {
+impl NextHop {
+    fn new(host: &str, port: u16) -> NextHop {
         static NEXT_ID: AtomicUsize = AtomicUsize::new(0);
-        let hops = settings.hops.iter().map(|(host, port)| NextHop {
+        let authority = if port == 80 {
+            host.to_owned()
+        } else {
+            format!("{host}:{port}")
+        };
+        NextHop {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             host: host
                 .trim_start_matches('[')
                 .trim_end_matches(']')
                 .to_owned(),
-            port: *port,
-            authority: if *port == 80 {
-                host.clone()
-            } else {
-                format!("{host}:{port}")
-            },
+            port,
+            authority,
             rests_until: AtomicI64::new(i64::MIN),
-        });
+        }
+    }
+
+    fn rests_at(&self, now: Timestamp) -> bool {
+        Timestamp::from_unix_millis(self.rests_until.load(Ordering::Relaxed)) > now
+    }
+
+    fn rest_until(&self, time: Timestamp) {
+        self.rests_until
+            .store(time.unix_millis(), Ordering::Relaxed);
+    }
+}
+
+impl Origin {
+    /// The next hops of `settings`, without connections.
+    pub fn new(settings: OriginSettings, clock: Clock) -> Origin {
+        let hops = settings.hops.iter();
         Origin {
-            hops: hops.collect(),
+            hops: hops.map(|(host, port)| NextHop::new(host, *port)).collect(),
             next: AtomicUsize::new(0),
             fetches: Arc::new(Semaphore::new(settings.max_fetches)),
             settings,
@@ -113,17 +131,17 @@ impl Origin {
         }
     }
 
-    /// Whether visitors leave room for what nobody waits for: a quarter of `max_fetches` is always
-    /// theirs.
+    /// Whether there is room for a fetch that no visitor waits for: a quarter of `max_fetches` is
+    /// reserved for visitors.
     pub fn has_room(&self) -> bool {
         self.fetches.available_permits() > self.settings.max_fetches / 4
     }
 
-    /// Sends a request and waits for the head of the answer. `request` has an origin-form target
-    /// and its `Host`. Where it may be repeated, `again` makes the same once more.
+    /// Sends a request and waits for the head of its response. `request` has an origin-form target
+    /// and a `Host`. If the request may be repeated, `again` makes it once more.
     ///
     /// # Errors
-    /// [`OriginError`], with nothing sent in the cases of `Connect`, `ConnectTimeout` and `Busy`.
+    /// [`OriginError`]. Nothing was sent in the cases `Connect`, `ConnectTimeout` and `Busy`.
     pub async fn fetch(
         &self,
         mut request: Request<RequestBody>,
@@ -131,25 +149,20 @@ impl Origin {
     ) -> Result<OriginResponse, OriginError> {
         let permit = self.permit().await?;
         let first = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut failure = OriginError::Busy;
+        let mut last_error = OriginError::Busy;
         for hop in self.in_turn(first) {
-            match self.fetch_from(hop, request, again.as_deref_mut()).await {
+            let failure = match self.fetch_from(hop, request, again.as_deref_mut()).await {
                 Ok(response) => return Ok(OriginResponse { response, permit }),
-                Err((error, Some(unsent))) => {
-                    hop.rests_until.store(
-                        self.clock
-                            .now()
-                            .saturating_add(REST_AFTER_FAILURE)
-                            .unix_millis(),
-                        Ordering::Relaxed,
-                    );
-                    request = unsent;
-                    failure = error;
-                }
-                Err((error, None)) => return Err(error),
-            }
+                Err(failure) => failure,
+            };
+            let Some(unsent) = failure.unsent else {
+                return Err(failure.error);
+            };
+            hop.rest_until(self.clock.now().saturating_add(REST_AFTER_FAILURE));
+            request = unsent;
+            last_error = failure.error;
         }
-        Err(failure)
+        Err(last_error)
     }
 
     async fn permit(&self) -> Result<OwnedSemaphorePermit, OriginError> {
@@ -157,152 +170,111 @@ impl Origin {
         if let Ok(permit) = Arc::clone(&fetches).try_acquire_owned() {
             return Ok(permit);
         }
-        match self
-            .clock
-            .timeout(self.settings.connect_timeout, fetches.acquire_owned())
-            .await
-        {
+        let timeout = self.settings.connect_timeout;
+        match self.clock.timeout(timeout, fetches.acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
             _ => Err(OriginError::Busy),
         }
     }
 
-    /// All hops once, those that can be reached first, beginning with another one each time.
+    /// Each hop once, beginning with the one at `first`. Hops that rest come last.
     fn in_turn(&self, first: usize) -> Vec<&NextHop> {
         if let [only] = &self.hops[..] {
             return vec![only];
         }
         let now = self.clock.now();
-        let rests = |hop: &&NextHop| {
-            Timestamp::from_unix_millis(hop.rests_until.load(Ordering::Relaxed)) > now
-        };
         let turn = || (0..self.hops.len()).map(|step| &self.hops[(first + step) % self.hops.len()]);
         turn()
-            .filter(|hop| !rests(hop))
-            .chain(turn().filter(rests))
+            .filter(|hop| !hop.rests_at(now))
+            .chain(turn().filter(|hop| hop.rests_at(now)))
             .collect()
     }
 
-    /// Sends a request to one hop; gives it back where it was not sent.
+    /// Sends a request to one hop: on idle connections, then on a new one.
     async fn fetch_from(
         &self,
         hop: &NextHop,
         mut request: Request<RequestBody>,
         mut again: Option<&mut RequestCopy<'_>>,
-    ) -> Result<Response<Incoming>, (OriginError, Option<Request<RequestBody>>)> {
+    ) -> Result<Response<Incoming>, SendError> {
         while let Some(idle) = pool::take_idle(hop.id, self.clock.now(), again.is_some()) {
-            match self.send(hop, idle, request).await {
+            let mut failure = match self.send(hop, idle, request).await {
                 Ok(response) => return Ok(response),
-                Err(SendError {
-                    unsent: Some(unsent),
-                    ..
-                }) => request = unsent,
-                // It may be that the hop closed the connection at this very moment: then it ends
-                // without a byte of an answer, and the application has not seen the request (RFC
-                // 9112 §9.3.1).
-                Err(SendError {
-                    error, was_silent, ..
-                }) => match again
-                    .as_mut()
-                    .filter(|_| was_silent)
-                    .and_then(|again| again())
-                {
-                    Some(again) => {
-                        request = again;
-                        break;
-                    }
-                    None => return Err((error, None)),
-                },
+                Err(failure) => failure,
+            };
+            if let Some(unsent) = failure.unsent.take() {
+                request = unsent;
+                continue;
             }
+            // The hop may have closed the connection at this very moment: then the connection ends
+            // without a byte of a response, and the hop has not handled the request (RFC 9112
+            // §9.3.1).
+            let again = again.as_mut().filter(|_| failure.was_silent);
+            match again.and_then(|again| again()) {
+                Some(copy) => request = copy,
+                None => return Err(failure),
+            }
+            break;
         }
-        let opened = match self
-            .clock
-            .timeout(
-                self.settings.connect_timeout,
-                connection::open(&hop.host, hop.port, &self.settings),
-            )
-            .await
-        {
-            Ok(Ok(opened)) => opened,
-            Ok(Err(source)) => {
-                return Err((
-                    OriginError::Connect {
-                        origin: hop.authority.clone(),
-                        source,
-                    },
-                    Some(request),
-                ));
-            }
-            Err(_) => {
-                return Err((
-                    OriginError::ConnectTimeout {
-                        origin: hop.authority.clone(),
-                    },
-                    Some(request),
-                ));
-            }
-        };
-        self.send(hop, opened, request)
-            .await
-            .map_err(|failed| (failed.error, failed.unsent))
+        match self.open(hop).await {
+            Ok(connection) => self.send(hop, connection, request).await,
+            Err(error) => Err(SendError::unsent(error, request)),
+        }
     }
 
+    async fn open(&self, hop: &NextHop) -> Result<NextHopConnection, OriginError> {
+        let opening = connection::open(&hop.host, hop.port, &self.settings);
+        let timeout = self.settings.connect_timeout;
+        let origin = || hop.authority.clone();
+        match self.clock.timeout(timeout, opening).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(source)) => Err(OriginError::Connect {
+                origin: origin(),
+                source,
+            }),
+            Err(_) => Err(OriginError::ConnectTimeout { origin: origin() }),
+        }
+    }
+
+    /// Sends a request on a connection, and keeps the connection for the next one.
     async fn send(
         &self,
         hop: &NextHop,
         mut connection: NextHopConnection,
         request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, SendError> {
-        let origin = hop.authority.clone();
+        let origin = || hop.authority.clone();
         let asks_to_switch = request.headers().contains_key(UPGRADE);
-        let (error, was_silent) = match self
-            .clock
-            .timeout(self.settings.response_timeout, connection.send(request))
-            .await
-        {
+        let timeout = self.settings.response_timeout;
+        match self.clock.timeout(timeout, connection.send(request)).await {
             Ok(SendResult::Answered(response))
                 if response.status() != StatusCode::SWITCHING_PROTOCOLS =>
             {
                 pool::keep(hop.id, connection, self.clock.now());
-                return Ok(response);
+                Ok(response)
             }
-            Ok(SendResult::Answered(response)) if asks_to_switch => return Ok(response),
-            Ok(SendResult::Answered(_)) => (OriginError::Switched { origin }, false),
+            Ok(SendResult::Answered(response)) if asks_to_switch => Ok(response),
+            Ok(SendResult::Answered(_)) => {
+                Err(SendError::sent(OriginError::Switched { origin: origin() }))
+            }
             Ok(SendResult::Unsent(request, source)) => {
-                let error = OriginError::Broken { origin, source };
-                return Err(SendError {
-                    error,
-                    unsent: Some(request),
-                    was_silent: true,
-                });
+                let origin = origin();
+                Err(SendError::unsent(
+                    OriginError::Broken { origin, source },
+                    request,
+                ))
             }
-            Ok(SendResult::Broken { source, .. }) if source.is_user() => {
-                (OriginError::RequestBody { source }, false)
+            Ok(SendResult::Broken { source, was_silent }) => {
+                Err(SendError::broken(origin(), source, was_silent))
             }
-            Ok(SendResult::Broken { source, was_silent }) => match fault_in(&source) {
-                Some(fault) => (OriginError::Malformed { origin, fault }, false),
-                None => (OriginError::Broken { origin, source }, was_silent),
-            },
-            Err(_) => (OriginError::ResponseTimeout { origin }, false),
-        };
-        Err(SendError {
-            error,
-            unsent: None,
-            was_silent,
-        })
+            Err(_) => Err(SendError::sent(OriginError::ResponseTimeout {
+                origin: origin(),
+            })),
+        }
     }
 }
 
-/// What became of a request that was not answered.
-struct SendError {
-    error: OriginError,
-    /// The request, where nothing of it was sent.
-    unsent: Option<Request<RequestBody>>,
-    /// The connection ended in order, without a byte of an answer.
-    was_silent: bool,
-}
-
-/// The same request once more, if it has no body.
+/// A copy of a request without a body; `None` if it has one.
 pub fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
     if !http_body::Body::is_end_stream(request.body()) {
         return None;
@@ -311,12 +283,12 @@ pub fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
     *again.method_mut() = request.method().clone();
     *again.uri_mut() = request.uri().clone();
     *again.headers_mut() = request.headers().clone();
-    // Whoever wants the interim responses wants those to the second one.
+    // The receiver of interim responses wants those to the second request too.
     *again.extensions_mut() = request.extensions().clone();
     Some(again)
 }
 
-/// No body.
+/// An empty body.
 pub fn empty() -> RequestBody {
     use http_body_util::{BodyExt, Empty};
     Empty::new().map_err(|never| match never {}).boxed_unsync()

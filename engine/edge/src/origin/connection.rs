@@ -19,24 +19,24 @@ pub(super) struct NextHopConnection {
     progress: Arc<RequestProgress>,
 }
 
-/// What became of a request.
+/// The result of sending a request.
 #[derive(Debug)]
 pub(super) enum SendResult {
-    /// The head of the response came.
+    /// The head of the response.
     Answered(Response<Incoming>),
-    /// The connection had ended already: not a byte was sent.
+    /// The connection had ended already. Nothing was sent.
     Unsent(Request<RequestBody>, hyper::Error),
-    /// It ended before the head of the response was complete.
+    /// The connection ended before the head of the response was complete.
     Broken {
         /// What went wrong.
         source: hyper::Error,
-        /// It was closed before a byte of a response came.
+        /// It was closed before the first byte of a response.
         was_silent: bool,
     },
 }
 
 impl NextHopConnection {
-    /// Whether it can take a request now: the last response has been read.
+    /// Whether it can send a request now: the last response was read.
     pub(super) fn is_ready(&self) -> bool {
         self.sender.is_ready()
     }
@@ -46,6 +46,7 @@ impl NextHopConnection {
         self.sender.is_closed()
     }
 
+    /// Sends a request and waits for the head of its response.
     pub(super) async fn send(&mut self, request: Request<RequestBody>) -> SendResult {
         if let Err(source) = self.sender.ready().await {
             return SendResult::Unsent(request, source);
@@ -68,7 +69,10 @@ impl NextHopConnection {
     }
 }
 
-/// Opens a connection and lets it run on this thread.
+/// Opens a connection, which runs on this thread.
+///
+/// # Errors
+/// If the system can't connect.
 pub(super) async fn open(
     host: &str,
     port: u16,
@@ -86,7 +90,7 @@ pub(super) async fn open(
         )))
         .await;
     let (sender, connection) = handshake.map_err(io::Error::other)?;
-    // An error of the connection reaches whoever waits for its response.
+    // The task that waits for the response gets the connection's errors.
     tokio::spawn(async move { drop(connection.with_upgrades().await) });
     Ok(NextHopConnection { sender, progress })
 }

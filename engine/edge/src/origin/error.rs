@@ -2,37 +2,40 @@
 
 use std::io;
 
+use http::Request;
+
+use super::RequestBody;
 use tero_wire::Fault;
 
 /// Why the next hop gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum OriginError {
-    /// No connection came about.
+    /// The connection was refused, or failed otherwise.
     #[error("could not connect to {origin}")]
     Connect {
         /// The next hop.
         origin: String,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         source: io::Error,
     },
-    /// `connect_timeout` passed.
+    /// `connect_timeout` passed without a connection.
     #[error("{origin} did not accept a connection in time")]
     ConnectTimeout {
         /// The next hop.
         origin: String,
     },
-    /// As many requests as `max_fetches` allows were under way, and none ended within
-    /// `connect_timeout`.
+    /// `max_fetches` requests were under way, and none of them ended within `connect_timeout`.
     #[error("too many requests to the origin are under way")]
     Busy,
-    /// `response_timeout` passed.
+    /// `response_timeout` passed without the head of a response.
     #[error("{origin} did not answer in time")]
     ResponseTimeout {
         /// The next hop.
         origin: String,
     },
-    /// The connection ended before the head of the response was complete, or what came is not HTTP.
+    /// The connection ended before the head of the response was complete, or the response is not
+    /// HTTP.
     #[error("{origin} broke off or did not speak HTTP")]
     Broken {
         /// The next hop.
@@ -41,15 +44,15 @@ pub enum OriginError {
         #[source]
         source: hyper::Error,
     },
-    /// What came could be read in two ways, so it was not read at all.
+    /// The response could be read in two ways, so it was not used.
     #[error("{origin} sent a malformed response: {fault}")]
     Malformed {
         /// The next hop.
         origin: String,
-        /// What is wrong with it.
+        /// The fault in it.
         fault: Fault,
     },
-    /// It switched to another protocol, and nobody had asked for one.
+    /// It switched to another protocol without being asked to.
     #[error("{origin} switched protocols unasked")]
     Switched {
         /// The next hop.
@@ -65,7 +68,7 @@ pub enum OriginError {
 }
 
 impl OriginError {
-    /// Whether time ran out: a 504 rather than a 502 (RFC 9110 §15.6.5).
+    /// Whether it is a timeout, which is a 504 and not a 502 (RFC 9110 §15.6.5).
     pub fn is_timeout(&self) -> bool {
         matches!(
             self,
@@ -73,7 +76,7 @@ impl OriginError {
         )
     }
 
-    /// The reason in a word, for `Cache-Status`.
+    /// The reason for `Cache-Status`, without the name of the next hop.
     pub fn as_str(&self) -> &'static str {
         match self {
             OriginError::Connect { .. } => "origin refused the connection",
@@ -88,8 +91,51 @@ impl OriginError {
     }
 }
 
-/// What our own look at the bytes found, behind what hyper says of it.
-pub(super) fn fault_in(error: &hyper::Error) -> Option<Fault> {
+/// Why a request got no response.
+pub(super) struct SendError {
+    pub(super) error: OriginError,
+    /// The request, if nothing of it was sent.
+    pub(super) unsent: Option<Request<RequestBody>>,
+    /// The connection ended in order, without a byte of a response.
+    pub(super) was_silent: bool,
+}
+
+impl SendError {
+    /// The error of a request that was not sent.
+    pub(super) fn unsent(error: OriginError, request: Request<RequestBody>) -> SendError {
+        SendError {
+            error,
+            unsent: Some(request),
+            was_silent: true,
+        }
+    }
+
+    /// The error of a request that was sent, at least in part.
+    pub(super) fn sent(error: OriginError) -> SendError {
+        SendError {
+            error,
+            unsent: None,
+            was_silent: false,
+        }
+    }
+
+    /// The error of a request on whose connection hyper failed.
+    pub(super) fn broken(origin: String, source: hyper::Error, was_silent: bool) -> SendError {
+        if source.is_user() {
+            return SendError::sent(OriginError::RequestBody { source });
+        }
+        match fault_in(&source) {
+            Some(fault) => SendError::sent(OriginError::Malformed { origin, fault }),
+            None => SendError {
+                was_silent,
+                ..SendError::sent(OriginError::Broken { origin, source })
+            },
+        }
+    }
+}
+
+/// The fault that our own check of the bytes found, among the sources of hyper's error.
+fn fault_in(error: &hyper::Error) -> Option<Fault> {
     let mut source = std::error::Error::source(error);
     while let Some(error) = source {
         let inner = error

@@ -1,4 +1,4 @@
-//! The idle connections of a thread.
+//! The idle connections of a thread, by next hop.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -7,14 +7,13 @@ use std::time::Duration;
 use super::connection::NextHopConnection;
 use tero_semantics::timestamp::Timestamp;
 
-/// Idle connections kept per next hop and thread.
+/// Idle connections per next hop and thread, at most.
 const MAX_IDLE: usize = 64;
-/// How long a connection is kept idle: less than the 60 to 75 seconds after which most servers
+/// How long an idle connection is kept: less than the 60 to 75 seconds after which most servers
 /// close one.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(55);
-/// How long a connection may have been idle for a request that can't be sent twice: less than the
-/// two to five seconds after which some servers close one. A connection that is closed just then
-/// would take the request with it.
+/// How long a connection may have been idle before a request that can't be sent twice: less than
+/// the two to five seconds after which some servers close one. The request would be lost with it.
 const USED_LATELY: Duration = Duration::from_secs(1);
 
 thread_local! {
@@ -25,12 +24,12 @@ thread_local! {
 #[derive(Default)]
 struct IdleConnections {
     by_hop: HashMap<usize, Vec<(NextHopConnection, Timestamp)>, foldhash::fast::RandomState>,
-    /// When those of all hops were last looked through.
+    /// When closed and old connections of all hops were last dropped.
     swept: Timestamp,
 }
 
-/// An idle connection to the hop that is still open, the latest first; for what can't be sent
-/// twice, one that was used lately.
+/// Takes the idle connection to a hop that was used last; unless the request `can_repeat`, only one
+/// that was used lately.
 pub(super) fn take_idle(hop: usize, now: Timestamp, can_repeat: bool) -> Option<NextHopConnection> {
     let longest = if can_repeat {
         IDLE_TIMEOUT
@@ -39,8 +38,8 @@ pub(super) fn take_idle(hop: usize, now: Timestamp, can_repeat: bool) -> Option<
     };
     IDLE.with_borrow_mut(|idle| {
         let idle = idle.by_hop.get_mut(&hop)?;
-        idle.retain(|idle| is_of_use(idle, now));
-        // Those whose response is still being read are not ready.
+        idle.retain(|idle| is_usable(idle, now));
+        // A connection whose response is still being read is not ready.
         let ready = idle.iter().rposition(|(connection, since)| {
             connection.is_ready() && now.since(*since) < longest
         })?;
@@ -48,26 +47,25 @@ pub(super) fn take_idle(hop: usize, now: Timestamp, can_repeat: bool) -> Option<
     })
 }
 
-fn is_of_use((connection, since): &(NextHopConnection, Timestamp), now: Timestamp) -> bool {
+fn is_usable((connection, since): &(NextHopConnection, Timestamp), now: Timestamp) -> bool {
     !connection.is_closed() && now.since(*since) < IDLE_TIMEOUT
 }
 
-/// Keeps a connection whose response is being read; it serves the next request as soon as that has
-/// ended.
+/// Keeps a connection whose response is being read. It can send the next request when the response
+/// has ended.
 pub(super) fn keep(hop: usize, connection: NextHopConnection, now: Timestamp) {
     IDLE.with_borrow_mut(|idle| {
         if now.since(idle.swept) >= IDLE_TIMEOUT || now < idle.swept {
-            // A reload makes new hops, and nobody asks any more for the connections of those
-            // before.
+            // A reload makes new hops. The connections to the old ones are not asked for any more.
             idle.by_hop.retain(|_, idle| {
-                idle.retain(|idle| is_of_use(idle, now));
+                idle.retain(|idle| is_usable(idle, now));
                 !idle.is_empty()
             });
             idle.swept = now;
         }
         let idle = idle.by_hop.entry(hop).or_default();
         if idle.len() >= MAX_IDLE {
-            // Without its sender a connection closes when its response has been read.
+            // Without its sender, a connection closes when its response has been read.
             idle.remove(0);
         }
         idle.push((connection, now));
@@ -81,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_to_hops_that_nobody_asks_any_more_are_let_go() {
+    fn connections_to_hops_of_an_earlier_configuration_are_closed() {
         let settings = OriginSettings {
             hops: vec![],
             max_fetches: 1,

@@ -1,5 +1,5 @@
-//! The bytes of a connection to a next hop, between the socket and hyper: what could be read in two
-//! ways ends it (`wire`).
+//! The bytes of a connection to a next hop, between the socket and hyper. A response that could be
+//! read in two ways ends the connection (`wire`).
 
 use std::io;
 use std::pin::Pin;
@@ -17,12 +17,12 @@ const SENT: u8 = 1;
 const HEAD_SENT: u8 = 2;
 const ANSWERED: u8 = 3;
 
-/// How far the latest request on a connection has come.
+/// The progress of the latest request on a connection.
 #[derive(Debug, Default)]
 pub(super) struct RequestProgress(AtomicU8);
 
 impl RequestProgress {
-    /// A request goes out: what comes from now on is its response.
+    /// A request is about to be sent: the next bytes received are its response.
     pub(super) fn request_sent(&self, method: &Method) {
         self.0.store(
             if method == Method::HEAD {
@@ -34,13 +34,13 @@ impl RequestProgress {
         );
     }
 
-    /// Whether anything of its response has come.
+    /// Whether a byte of its response was received.
     pub(super) fn has_answer(&self) -> bool {
         self.0.load(Ordering::Relaxed) == ANSWERED
     }
 }
 
-/// A stream from and to a next hop.
+/// The stream of a connection to a next hop.
 #[derive(Debug)]
 pub(super) struct NextHopStream {
     stream: TcpStream,
@@ -76,8 +76,8 @@ impl AsyncRead for NextHopStream {
             HEAD_SENT => this.responses.expect_bodiless(),
             _ => {}
         }
-        let taken = this.responses.take(read);
-        Poll::Ready(taken.map_err(|fault| {
+        let checked = this.responses.take(read);
+        Poll::Ready(checked.map_err(|fault| {
             buffer.set_filled(before);
             io::Error::new(io::ErrorKind::InvalidData, fault)
         }))

@@ -1,9 +1,10 @@
-//! One leader fetches a key; followers wait for it, within a deadline.
+//! Collapsing: of many requests for a key, one leads and fetches; the others follow and wait for
+//! it.
 //!
-//! A [`Flight`] stands for a fetch that has begun. Whoever joins first leads, and holds a [`Lead`]
-//! until what it fetched is where new requests find it. A leader that gives up hands over to one of
-//! its followers; after [`LEADERS_PER_FLIGHT`] of them have failed, the rest share the last
-//! failure, so that a crowd does not knock one by one at an origin that is down.
+//! A [`Flight`] is a fetch under way. The first request to join leads, and holds a [`Lead`] until
+//! new requests find the response in the store. A leader that fails hands over to one of its
+//! followers. After [`LEADERS_PER_FLIGHT`] failures the others share the last one, so that a crowd
+//! doesn't ask, one by one, an origin that is down.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -12,14 +13,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use foldhash::quality::RandomState;
 use tokio::sync::watch;
 
-/// So many leaders may fail before all that wait share the failure.
+/// After so many failed leaders, all followers share the failure.
 pub const LEADERS_PER_FLIGHT: u32 = 2;
 
+/// Locks over which the keys are spread.
 const SHARDS: usize = 64;
 
 type Flights<T> = HashMap<Arc<[u8]>, Arc<Flight<T>>, RandomState>;
 
-/// The fetches under way, by key. `T` is what a leader shares with its followers.
+/// The fetches under way, by key. A leader shares a `T` with its followers.
 #[derive(Debug)]
 pub struct Collapse<T> {
     shards: Box<[Mutex<Flights<T>>]>,
@@ -29,6 +31,7 @@ pub struct Collapse<T> {
 /// A fetch under way.
 #[derive(Debug)]
 pub struct Flight<T> {
+    /// Leaders that failed before this one.
     attempt: u32,
     state: watch::Sender<FlightState<T>>,
 }
@@ -40,29 +43,29 @@ enum FlightState<T> {
     Failed,
 }
 
-/// What a request finds when it joins.
+/// The role of a request that joined.
 #[derive(Debug)]
 pub enum FlightRole<T: Clone> {
-    /// It fetches.
+    /// It fetches, and tells the others by its lead.
     Leader(Lead<T>),
-    /// Another one does.
+    /// Another request fetches; wait for it.
     Follower(Arc<Flight<T>>),
 }
 
-/// What came of waiting.
+/// The end of a follower's wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlightResult<T> {
-    /// What the leader shares.
+    /// The leader shares this.
     Answered(T),
-    /// The leader failed: join again, as the next one or behind it.
+    /// The leader failed. Join again: as the next leader, or as its follower.
     Failed {
-        /// How many leaders have failed.
+        /// Leaders that have failed; pass it to [`Collapse::join`].
         attempt: u32,
     },
 }
 
 impl<T: Clone> Collapse<T> {
-    /// No fetch under way.
+    /// Without fetches under way.
     pub fn new() -> Collapse<T> {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
         Collapse {
@@ -71,8 +74,8 @@ impl<T: Clone> Collapse<T> {
         }
     }
 
-    /// Leads or follows the fetch of `key`. `attempt` counts the leaders that this request has seen
-    /// fail: 0 at first.
+    /// Joins the fetch of `key`: as its leader, if no fetch is under way. `attempt` counts the
+    /// leaders that this request has seen fail, 0 at first.
     pub fn join(self: &Arc<Self>, key: &[u8], attempt: u32) -> FlightRole<T> {
         let mut shard = self.shard(key);
         if let Some(flight) = shard.get(key) {
@@ -91,7 +94,7 @@ impl<T: Clone> Collapse<T> {
         })
     }
 
-    /// Leads the fetch of `key` if nobody does.
+    /// Leads the fetch of `key`; `None` if another request leads it.
     pub fn lead(self: &Arc<Self>, key: &[u8]) -> Option<Lead<T>> {
         match self.join(key, 0) {
             FlightRole::Leader(lead) => Some(lead),
@@ -99,7 +102,7 @@ impl<T: Clone> Collapse<T> {
         }
     }
 
-    /// Fetches under way.
+    /// The number of fetches under way.
     pub fn len(&self) -> usize {
         self.shards.iter().map(|shard| lock(shard).len()).sum()
     }
@@ -121,7 +124,7 @@ impl<T: Clone> Default for Collapse<T> {
 }
 
 impl<T: Clone> Flight<T> {
-    /// Waits until the leader has something to share, or has failed. The caller sets the deadline.
+    /// Waits until the leader shares or fails. The caller sets the deadline.
     pub async fn wait(&self) -> FlightResult<T> {
         let mut state = self.state.subscribe();
         let answered = state
@@ -136,7 +139,8 @@ impl<T: Clone> Flight<T> {
     }
 }
 
-/// The duty to fetch. Dropped without [`Lead::share`], it counts as failed and the next one leads.
+/// The leader's hold on its flight. Dropping it ends the flight: without a [`Lead::share`] the
+/// leader has failed, and a follower leads.
 #[derive(Debug)]
 pub struct Lead<T: Clone> {
     collapse: Arc<Collapse<T>>,
@@ -145,14 +149,14 @@ pub struct Lead<T: Clone> {
 }
 
 impl<T: Clone> Lead<T> {
-    /// Gives `shared` to all that follow, now and until the lead is dropped.
+    /// Gives `shared` to all followers, present and future, until the lead is dropped.
     pub fn share(&self, shared: T) {
         self.flight
             .state
             .send_replace(FlightState::Answered(shared));
     }
 
-    /// Whether the failure of this leader should be shared instead of handing over.
+    /// Whether this leader, if it fails, must share its failure instead of handing over.
     pub fn is_last(&self) -> bool {
         self.flight.attempt + 1 >= LEADERS_PER_FLIGHT
     }
@@ -180,18 +184,18 @@ mod tests {
     use super::*;
 
     fn leader(collapse: &Arc<Collapse<u8>>) -> Lead<u8> {
-        collapse.lead(b"k").expect("nobody leads yet")
+        collapse.lead(b"k").expect("no fetch is under way")
     }
 
     fn follower(collapse: &Arc<Collapse<u8>>) -> Arc<Flight<u8>> {
         match collapse.join(b"k", 0) {
             FlightRole::Follower(flight) => flight,
-            FlightRole::Leader(_) => panic!("there is a leader already"),
+            FlightRole::Leader(_) => panic!("another request leads"),
         }
     }
 
     #[tokio::test]
-    async fn followers_get_what_the_leader_shares_early_and_late() {
+    async fn early_and_late_followers_get_the_shared_value() {
         let collapse = Arc::new(Collapse::new());
         let lead = leader(&collapse);
         let early = follower(&collapse);
@@ -203,13 +207,13 @@ mod tests {
         assert_eq!(
             early.wait().await,
             FlightResult::Answered(7),
-            "also after the flight has ended"
+            "after the end of the flight too"
         );
         assert!(collapse.is_empty());
     }
 
     #[tokio::test]
-    async fn after_a_failure_one_of_the_followers_leads() {
+    async fn a_follower_leads_after_a_failure() {
         let collapse = Arc::new(Collapse::new());
         let lead = leader(&collapse);
         assert!(!lead.is_last());
@@ -217,7 +221,7 @@ mod tests {
         drop(lead);
         assert_eq!(flight.wait().await, FlightResult::Failed { attempt: 1 });
         let FlightRole::Leader(second) = collapse.join(b"k", 1) else {
-            panic!("the first to come back leads")
+            panic!("the first to join again leads")
         };
         assert!(second.is_last());
         assert!(matches!(collapse.join(b"k", 1), FlightRole::Follower(_)));

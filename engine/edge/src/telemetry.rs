@@ -11,7 +11,8 @@ pub mod warm_use;
 pub enum Outcome {
     /// Answered from a fresh stored response.
     Hit,
-    /// Answered from a stale stored response: while it is revalidated, or because the origin failed.
+    /// Answered from a stale stored response: while it is revalidated, or because the origin
+    /// failed.
     Stale,
     /// Answered from a stored response that the origin has confirmed with a 304.
     Revalidated,

@@ -1,7 +1,7 @@
 //! The access log: one line per request, written by a thread of its own.
 //!
-//! Requests never wait for the disk. If the writer falls behind by [`QUEUE_LINES`], lines are dropped
-//! and counted.
+//! Requests never wait for the disk. If the writer falls behind by [`QUEUE_LINES`], lines are
+//! dropped and counted.
 
 mod line;
 

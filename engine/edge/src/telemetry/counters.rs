@@ -59,8 +59,8 @@ pub struct SiteCounters {
     /// Names of the variants; the first, `""`, stands for no variant.
     variants: Vec<Arc<str>>,
     shards: Box<[Shard]>,
-    /// The current hour of the day in the lowest byte, and above it the quarter of an hour for which
-    /// it is known.
+    /// The current hour of the day in the lowest byte, and above it the quarter of an hour for
+    /// which it is known.
     hour: AtomicU64,
 }
 
@@ -181,8 +181,8 @@ impl SiteCounters {
         shard.origin_seconds.record(took);
     }
 
-    /// Requests of a variant, by its index in [`SiteCounters::variants`], in an hour of the day, 0 to
-    /// 23.
+    /// Requests of a variant, by its index in [`SiteCounters::variants`], in an hour of the day, 0
+    /// to 23.
     pub fn outcomes(&self, variant: usize, hour: usize) -> Outcomes {
         let mut outcomes = Outcomes::default();
         for counters in self.generations() {
@@ -234,8 +234,8 @@ impl SiteCounters {
         self.histogram(|shard| &shard.request_seconds)
     }
 
-    /// Requests to the origin by the class of the status, `"1xx"` to `"5xx"`, and `"failed"` for those
-    /// without a response.
+    /// Requests to the origin by the class of the status, `"1xx"` to `"5xx"`, and `"failed"` for
+    /// those without a response.
     pub fn origin_requests(&self) -> Vec<(&'static str, u64)> {
         let sum = |cell: &dyn Fn(&Shard) -> &AtomicU64| {
             let shards = self.all_shards();

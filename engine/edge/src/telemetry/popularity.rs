@@ -83,7 +83,8 @@ impl Default for Popularity {
 }
 
 impl Popularity {
-    /// Counters that use at most [`MAX_BYTES`]. They count nothing before [`Popularity::set_sites`].
+    /// Counters that use at most [`MAX_BYTES`]. They count nothing before
+    /// [`Popularity::set_sites`].
     pub fn new() -> Popularity {
         Popularity::within(MAX_BYTES)
     }
@@ -116,8 +117,8 @@ impl Popularity {
         self.sites.store(Arc::new(sites.collect()));
     }
 
-    /// Counts requests for a page of a site. Ignores a site that isn't set, and a URL that is empty,
-    /// is longer than [`MAX_URL_BYTES`] or has control characters.
+    /// Counts requests for a page of a site. Ignores a site that isn't set, and a URL that is
+    /// empty, is longer than [`MAX_URL_BYTES`] or has control characters.
     pub fn record(&self, site: usize, page: PageRequests<'_>, now: Timestamp) {
         let sites = self.sites.load();
         let Some(site) = sites.get(site) else { return };
@@ -176,7 +177,8 @@ impl Popularity {
             .collect()
     }
 
-    /// By how many requests, decayed by `now`, the numbers of [`Popularity::top`] are too low at most.
+    /// By how many requests, decayed by `now`, the numbers of [`Popularity::top`] are too low at
+    /// most.
     pub fn error_bound(&self, site: usize, now: Timestamp) -> f64 {
         let sites = self.sites.load();
         let Some(site) = sites.get(site) else {

@@ -24,7 +24,8 @@ pub struct UsedResponses {
 pub struct WarmUse(Mutex<BTreeMap<RunId, UsedResponses>>);
 
 impl WarmUse {
-    /// Records the first use by a visitor of a response that `run` fetched; it has `bytes` of content.
+    /// Records the first use by a visitor of a response that `run` fetched; it has `bytes` of
+    /// content.
     pub fn record(&self, run: RunId, bytes: u64) {
         self.with(run, |used| {
             used.responses += 1;

@@ -57,8 +57,8 @@ impl AccessLogLine<'_> {
         lines.join(", ")
     }
 
-    /// The line in Apache's combined format, followed by `Cache-Status`. In quoted text, a backslash
-    /// stands before quotes and backslashes.
+    /// The line in Apache's combined format, followed by `Cache-Status`. In quoted text, a
+    /// backslash stands before quotes and backslashes.
     pub fn combined(&self) -> String {
         let at = DateTime::from_timestamp(self.at.unix_secs(), 0).unwrap_or_default();
         let bytes = self

@@ -89,8 +89,8 @@ impl Sketch {
         self.fit_into(self.max_bytes);
     }
 
-    /// Subtracts the median from every counter, and forgets the pages without a rest: at least half of
-    /// them.
+    /// Subtracts the median from every counter, and forgets the pages without a rest: at least half
+    /// of them.
     fn subtract_median(&mut self) {
         let mut weights: Vec<f64> = self.pages.values().map(|page| page.weight).collect();
         if weights.is_empty() {

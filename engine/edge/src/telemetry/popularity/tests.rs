@@ -124,7 +124,8 @@ fn memory_and_errors_stay_within_their_bounds() {
     }
     assert!(popularity.bytes() <= max_bytes);
     let bound = popularity.error_bound(0, MONDAY);
-    // At least half as many pages fit, over all shards, as if each were as large as the largest here.
+    // At least half as many pages fit, over all shards, as if each were as large as the largest
+    // here.
     let room = max_bytes / (ENTRY_BYTES + "/page/20000".len() + HOUR_BYTES);
     // The shards aren't filled evenly: allow a tenth more.
     assert!(

@@ -1,8 +1,8 @@
-//! Listeners, HTTP/1, drain and shutdown.
+//! The workers that serve clients: their listeners, their connections, and shutdown.
 //!
 //! A worker is a thread with its own accept queue (`SO_REUSEPORT`), its own runtime and its own
-//! connections to next hops; the cache is shared. Nothing of a connection ever moves from one
-//! worker to another.
+//! connections to next hops; all workers share the store. A connection never moves from one worker
+//! to another. [`accept`] takes connections, and hands them to the module of their protocol.
 
 mod accept;
 mod http1;
@@ -20,85 +20,90 @@ use tero_config as config;
 
 pub use accept::bind;
 
-/// How far the edge has come with stopping.
+/// The stages of shutdown, in order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ShutdownStage {
-    /// It serves.
+    /// The edge serves.
     #[default]
     Running,
-    /// It accepts no connection and ends those that it has.
+    /// It accepts no more connections, and ends each open one after the request under way.
     Draining,
-    /// It drops everything.
+    /// It closes all connections.
     Stopped,
 }
 
-/// What every worker needs.
+/// What all workers share.
 #[derive(Debug)]
 struct WorkerContext {
     edge: Arc<Edge>,
     settings: config::Server,
+    /// One permit for each of `max_connections`.
     connections: Arc<Semaphore>,
     stage: watch::Receiver<ShutdownStage>,
 }
 
-/// Starts the workers.
+impl WorkerContext {
+    /// Waits for a stage of shutdown, or for the end of its sender. Returns whether the stage was
+    /// reached.
+    fn reached(&self, stage: ShutdownStage) -> impl Future<Output = bool> + use<> {
+        let mut current = self.stage.clone();
+        async move { current.wait_for(|current| *current >= stage).await.is_ok() }
+    }
+}
+
+/// Starts a worker thread for each list of listeners, which are those of [`bind`]. The threads end
+/// after `stage` has become [`ShutdownStage::Draining`]: when their connections have ended or
+/// `settings.drain` has passed, or at [`ShutdownStage::Stopped`].
 ///
 /// # Errors
-/// When a thread or its runtime can't be made.
+/// If a thread or its runtime can't be made.
 pub fn start(
     edge: &Arc<Edge>,
     settings: config::Server,
     of_workers: Vec<Vec<TcpListener>>,
     stage: &watch::Receiver<ShutdownStage>,
 ) -> io::Result<Vec<JoinHandle<()>>> {
-    let connections = Arc::new(Semaphore::new(settings.max_connections));
-    let shared = Arc::new(WorkerContext {
+    let context = Arc::new(WorkerContext {
         edge: Arc::clone(edge),
+        connections: Arc::new(Semaphore::new(settings.max_connections)),
         settings,
-        connections,
         stage: stage.clone(),
     });
-    let workers = of_workers
-        .into_iter()
-        .enumerate()
-        .map(|(worker, listeners)| {
-            let shared = Arc::clone(&shared);
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
-            std::thread::Builder::new()
-                .name(format!("worker-{worker}"))
-                .spawn(move || {
-                    set_worker(worker);
-                    runtime.block_on(work(&shared, listeners));
-                })
-        });
-    workers.collect()
+    let workers = of_workers.into_iter().enumerate();
+    workers
+        .map(|(worker, listeners)| start_worker(Arc::clone(&context), worker, listeners))
+        .collect()
 }
 
-/// Accepts connections until the edge stops, then waits for those that are open.
-async fn work(shared: &Arc<WorkerContext>, listeners: Vec<TcpListener>) {
+fn start_worker(
+    context: Arc<WorkerContext>,
+    worker: usize,
+    listeners: Vec<TcpListener>,
+) -> io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    std::thread::Builder::new()
+        .name(format!("worker-{worker}"))
+        .spawn(move || {
+            set_worker(worker);
+            runtime.block_on(work(&context, listeners));
+        })
+}
+
+/// Accepts connections until the edge drains, then waits for the open ones.
+async fn work(context: &Arc<WorkerContext>, listeners: Vec<TcpListener>) {
+    // Each accept loop and each connection holds a sender: the last one to end closes the channel.
     let (open, mut all_closed) = mpsc::channel::<()>(1);
     for listener in listeners {
-        tokio::spawn(accept::accept(Arc::clone(shared), listener, open.clone()));
+        tokio::spawn(accept::run(Arc::clone(context), listener, open.clone()));
     }
     drop(open);
-    let mut stage = shared.stage.clone();
-    let draining = async {
-        stage
-            .wait_for(|stage| *stage >= ShutdownStage::Draining)
-            .await
-            .is_ok()
-    };
-    if draining.await {
-        let deadline = shared
-            .edge
-            .clock
-            .timeout(shared.settings.drain, all_closed.recv());
-        let mut stage = shared.stage.clone();
+    if context.reached(ShutdownStage::Draining).await {
+        let clock = &context.edge.clock;
         tokio::select! {
-            _ = deadline => {}
-            _ = stage.wait_for(|stage| *stage == ShutdownStage::Stopped) => {}
+            _ = clock.timeout(context.settings.drain, all_closed.recv()) => {}
+            _ = context.reached(ShutdownStage::Stopped) => {}
         }
     }
 }

@@ -1,7 +1,8 @@
-//! Listeners and the loop that accepts connections.
+//! Listeners, and the loop that accepts their connections.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,26 +12,27 @@ use tokio::sync::mpsc;
 use super::{ShutdownStage, WorkerContext, http1};
 use tero_config as config;
 
-/// Connections that the kernel completes before they are accepted, per worker.
+/// Connections of a worker that the kernel completes before they are accepted, at most.
 const BACKLOG: i32 = 4096;
-/// How long an accept loop rests after an error such as "too many open files".
+/// The pause of an accept loop after an error such as "too many open files".
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Binds every address once per worker. Where a port is 0, all workers share the one that the first
-/// is given.
+/// Binds each address of `settings.listen` once per worker. Of an address with port 0, the first
+/// worker gets a free port, and the others share it. Returns the addresses with their ports, and
+/// the listeners of each worker.
 ///
 /// # Errors
-/// When an address can't be bound: `(address, error)`.
+/// If an address can't be bound: that address, and the error.
 pub fn bind(
     settings: &config::Server,
 ) -> Result<(Vec<SocketAddr>, Vec<Vec<TcpListener>>), (SocketAddr, io::Error)> {
     let mut addresses = Vec::new();
     let mut of_workers: Vec<Vec<TcpListener>> = (0..settings.workers).map(|_| Vec::new()).collect();
-    for &wanted in &settings.listen {
-        let mut address = wanted;
+    for &configured in &settings.listen {
+        let mut address = configured;
         for listeners in &mut of_workers {
-            let listener = listen(address).map_err(|error| (wanted, error))?;
-            address = listener.local_addr().map_err(|error| (wanted, error))?;
+            let listener = listen(address).map_err(|error| (configured, error))?;
+            address = listener.local_addr().map_err(|error| (configured, error))?;
             listeners.push(listener);
         }
         addresses.push(address);
@@ -55,8 +57,10 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-pub(super) async fn accept(
-    shared: Arc<WorkerContext>,
+/// Accepts connections until the edge drains, and serves each in a task that holds a clone of
+/// `open`.
+pub(super) async fn run(
+    context: Arc<WorkerContext>,
     listener: TcpListener,
     open: mpsc::Sender<()>,
 ) {
@@ -64,28 +68,28 @@ pub(super) async fn accept(
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "a listener can't be used"),
     };
-    let mut stage = shared.stage.clone();
+    let mut draining = pin!(context.reached(ShutdownStage::Draining));
     loop {
         let accepted = async {
-            // A permit first: what is over the bound waits in the kernel's queue.
-            let permit = Arc::clone(&shared.connections).acquire_owned().await;
+            // The permit first: connections beyond the bound wait in the kernel's queue.
+            let permit = Arc::clone(&context.connections).acquire_owned().await;
             (listener.accept().await, permit)
         };
         let (accepted, permit) = tokio::select! {
             accepted = accepted => accepted,
-            _ = stage.wait_for(|stage| *stage >= ShutdownStage::Draining) => return,
+            _ = &mut draining => return,
         };
         match (accepted, permit) {
             (Ok((stream, client)), Ok(permit)) => {
-                let (shared, open) = (Arc::clone(&shared), open.clone());
+                let (context, open) = (Arc::clone(&context), open.clone());
                 tokio::spawn(async move {
-                    http1::serve(&shared, stream, client).await;
+                    http1::serve(&context, stream, client).await;
                     drop((permit, open));
                 });
             }
             (Err(error), _) => {
                 tracing::warn!(%error, "a connection can't be accepted");
-                shared.edge.clock.sleep(ACCEPT_PAUSE).await;
+                context.edge.clock.sleep(ACCEPT_PAUSE).await;
             }
             (_, Err(_)) => return,
         }

@@ -1,7 +1,8 @@
-//! One client connection: requests in, answers out, until one side has had enough.
+//! A client connection: requests in, responses out, until one side ends it.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::future::poll_fn;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -25,79 +26,46 @@ use crate::request::admit::RequestSource;
 use crate::request::body::EdgeBody;
 use crate::request::client::ClientHandle;
 use crate::request::{self, Edge, Reply};
+use tero_config as config;
 use tero_semantics::forwarding;
 use tero_wire::{Fault, Requests};
 
 /// Serves a connection to its end.
 pub(in crate::server) async fn serve(
-    shared: &Arc<WorkerContext>,
+    context: &Arc<WorkerContext>,
     stream: TcpStream,
     client: SocketAddr,
 ) {
-    // Answers are written whole; waiting for more would only delay them.
+    // Responses are written whole; waiting for more would only delay them.
     let _ = stream.set_nodelay(true);
-    let settings = &shared.settings;
-    let waker = std::future::poll_fn(|context| Poll::Ready(context.waker().clone())).await;
-    let timeouts = ClientTimeouts {
-        idle: settings.idle_timeout,
-        header: settings.header_timeout,
-        write: settings.write_timeout,
-    };
-    let link = Arc::new(ConnectionState::new(
-        Watchdog::new(shared.edge.clock.clone(), timeouts),
-        waker,
-    ));
-    let of_requests = &link;
-    let service = service_fn(move |request: Request<Incoming>| {
-        of_requests.watchdog.request_received();
-        let handle = Some(ClientHandle::on(Arc::clone(of_requests) as _));
-        let source = RequestSource {
-            client: Some(client.ip()),
-            connection: handle,
-            ..RequestSource::default()
-        };
-        let handled = match unforeseen_content(&request, of_requests) {
-            None => request::handle(&shared.edge, request, source),
-            Some(foreseen) => ending(&shared.edge, foreseen, request, source),
-        };
-        async move { Ok::<_, Infallible>(watched(shared, handled.response().await, of_requests)) }
-    });
-    let stream = ClientStream::new(stream, Arc::clone(&link), Arc::clone(&shared.edge));
-    let connection = http1::Builder::new()
-        .max_buf_size(settings.max_header_bytes)
-        .max_headers(settings.max_headers)
-        .header_read_timeout(None)
-        .auto_date_header(false)
+    let state = &new_state(context).await;
+    let stream = ClientStream::new(stream, Arc::clone(state), Arc::clone(&context.edge));
+    let service = service_fn(move |request| respond(context, state, client.ip(), request));
+    let connection = protocol(&context.settings)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = pin!(connection);
-    let mut stage = shared.stage.clone();
-    let mut draining = PollWhenWoken::new(async {
-        stage
-            .wait_for(|stage| *stage >= ShutdownStage::Draining)
-            .await
-            .is_ok()
-    });
-    let mut out_of_patience = PollWhenWoken::new(link.watchdog.run());
+    let mut draining = PollWhenWoken::new(context.reached(ShutdownStage::Draining));
+    let mut timed_out = PollWhenWoken::new(state.watchdog.run());
     tokio::select! {
         biased;
-        // An error here is the client's: a request that is none has been answered with a 4xx, a
-        // broken connection is gone.
-        ended = link.watchdog.watch(connection.as_mut()) => if ended.is_err() { return },
-        () = &mut out_of_patience => return,
+        // An error is the client's: a malformed request was answered with a 4xx, or the connection
+        // broke.
+        ended = state.watchdog.watch(connection.as_mut()) => if ended.is_err() { return },
+        () = &mut timed_out => return,
         _ = &mut draining => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 biased;
-                _ = link.watchdog.watch(connection) => {}
-                () = out_of_patience => {}
+                _ = state.watchdog.watch(connection) => {}
+                () = timed_out => {}
             }
             return;
         }
     }
-    if let Some(tunnel) = link.take_tunnel() {
-        // Nothing tells when a tunnel could be ended in order; whoever uses one is prepared for its
-        // end.
+    if let Some(tunnel) = state.take_tunnel() {
+        // A tunnel shows no point at which it could end in order. Its users are prepared for its
+        // end at any time.
         tokio::select! {
             () = tunnel => {}
             _ = draining => {}
@@ -105,29 +73,71 @@ pub(in crate::server) async fn serve(
     }
 }
 
-/// What is to be said of the content of a request that was taken for one without; none for most,
-/// which have none.
-fn unforeseen_content(
-    request: &Request<Incoming>,
-    link: &ConnectionState,
-) -> Option<Result<(), Fault>> {
-    if request.body().is_end_stream() || link.glanced_lines() == 0 {
-        return None;
-    }
-    link.check_no_more();
-    Some(Requests::content(request.headers(), link.glanced_lines()))
+async fn new_state(context: &WorkerContext) -> Arc<ConnectionState> {
+    let waker = poll_fn(|context| Poll::Ready(context.waker().clone())).await;
+    let timeouts = ClientTimeouts {
+        idle: context.settings.idle_timeout,
+        header: context.settings.header_timeout,
+        write: context.settings.write_timeout,
+    };
+    let watchdog = Watchdog::new(context.edge.clock.clone(), timeouts);
+    Arc::new(ConnectionState::new(watchdog, waker))
 }
 
-/// An answer with which the connection ends.
+fn protocol(settings: &config::Server) -> http1::Builder {
+    let mut protocol = http1::Builder::new();
+    protocol
+        .max_buf_size(settings.max_header_bytes)
+        .max_headers(settings.max_headers)
+        .header_read_timeout(None)
+        .auto_date_header(false);
+    protocol
+}
+
+/// Answers a request. Its handling begins at once, not when the future is polled.
+#[inline]
+fn respond<'c>(
+    context: &'c WorkerContext,
+    state: &'c Arc<ConnectionState>,
+    client: IpAddr,
+    request: Request<Incoming>,
+) -> impl Future<Output = Result<Response<WatchedBody>, Infallible>> + 'c {
+    state.watchdog.request_received();
+    let source = RequestSource {
+        client: Some(client),
+        connection: Some(ClientHandle::on(Arc::clone(state) as _)),
+        ..RequestSource::default()
+    };
+    let reply = match check_unexpected_content(&request, state) {
+        None => request::handle(&context.edge, request, source),
+        Some(checked) => last_reply(&context.edge, checked, request, source),
+    };
+    async move { Ok(watched(context, reply.response().await, state)) }
+}
+
+/// Checks a request whose head was only glanced at, and which has content all the same. `None` for
+/// all other requests, which is to say for most.
+fn check_unexpected_content(
+    request: &Request<Incoming>,
+    state: &ConnectionState,
+) -> Option<Result<(), Fault>> {
+    if request.body().is_end_stream() || state.glanced_lines() == 0 {
+        return None;
+    }
+    state.stop_checking();
+    Some(Requests::content(request.headers(), state.glanced_lines()))
+}
+
+/// The reply to a request that [`check_unexpected_content`] found: the connection ends with it.
 #[cold]
-fn ending(
+fn last_reply(
     edge: &Arc<Edge>,
-    content: Result<(), Fault>,
+    checked: Result<(), Fault>,
     request: Request<Incoming>,
     source: RequestSource,
 ) -> Reply<'_> {
     Reply::Pending(Box::pin(async move {
-        let mut response = match content {
+        let mut response = match checked {
             Ok(()) => request::handle(edge, request, source).response().await,
             Err(fault) => request::refuse(edge, fault),
         };
@@ -138,24 +148,25 @@ fn ending(
     }))
 }
 
-/// An answer whose end the link learns of. Its date is its origin's, or now (RFC 9110 §6.6.1).
+/// A response that tells `state` when all of it is at hand. Its date is the origin's, or now (RFC
+/// 9110 §6.6.1).
 fn watched(
-    shared: &WorkerContext,
+    context: &WorkerContext,
     mut response: Response<EdgeBody>,
-    link: &Arc<ConnectionState>,
+    state: &Arc<ConnectionState>,
 ) -> Response<WatchedBody> {
-    link.answer_begins();
+    state.response_begins();
     match response.body_mut().take_lines() {
-        Some(lines) => link.put_lines(lines),
-        None => forwarding::ensure_date(response.headers_mut(), shared.edge.clock.now()),
+        Some(lines) => state.put_lines(lines),
+        None => forwarding::ensure_date(response.headers_mut(), context.edge.clock.now()),
     }
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        link.check_no_more();
+        state.stop_checking();
         return response.map(|body| WatchedBody::new(body, None));
     }
     if response.body().is_at_hand() {
-        link.answer_made();
+        state.response_complete();
         return response.map(|body| WatchedBody::new(body, None));
     }
-    response.map(|body| WatchedBody::new(body, Some(Arc::clone(link))))
+    response.map(|body| WatchedBody::new(body, Some(Arc::clone(state))))
 }

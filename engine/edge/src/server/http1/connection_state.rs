@@ -1,8 +1,8 @@
-//! What the two sides of a client connection tell each other: the stream that hyper reads and
+//! The state that the two sides of a client connection share: the stream that hyper reads and
 //! writes, and the requests on it.
 //!
-//! All of it happens on one thread, since a connection never leaves its worker: whatever a request
-//! sends ahead of its answer is in the outbox before the answer is made.
+//! A connection never leaves the thread of its worker. So the interim responses of a request are
+//! here before its response is made.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,22 +11,22 @@ use std::task::Waker;
 use super::watchdog::Watchdog;
 use crate::request::client::{ClientConnection, TunnelFuture};
 
-/// Bytes of interim responses that may wait for the client; what would be more is left out, as
-/// interim responses may be.
-const MAX_OUTBOX: usize = 64 * 1024;
+/// Bytes of interim responses that may wait for the client. Further ones are dropped, as interim
+/// responses may be.
+const MAX_INTERIM: usize = 64 * 1024;
 
-/// A client connection.
+/// The state of a client connection.
 pub(super) struct ConnectionState {
     pub(super) watchdog: Watchdog,
-    /// Wakes the task of the connection.
+    /// The task of the connection.
     waker: Waker,
-    /// Answers that have begun.
+    /// The number of responses that have begun.
     answered: AtomicU64,
-    /// A read is to be tried again when the answer under way has gone out.
+    /// A read waits until the response under way was sent.
     read_waits: AtomicBool,
-    /// What comes from now on is passed on as it comes.
+    /// Bytes received from now on are passed on as they are.
     unchecked: AtomicBool,
-    /// Lines of the head under way, where it was only glanced at.
+    /// The lines of the head under way, if it was only glanced at; otherwise 0.
     glanced_lines: AtomicUsize,
     has_interim: AtomicBool,
     interim: Mutex<Vec<u8>>,
@@ -52,24 +52,24 @@ impl ConnectionState {
         }
     }
 
-    /// The answer to the request under way is made; it begins to go out.
-    pub(super) fn answer_begins(&self) {
+    /// Records that the response to the request under way is about to be written.
+    pub(super) fn response_begins(&self) {
         self.answered
             .store(self.answered.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         if self.has_interim() && self.watchdog.is_blocked() {
-            // What hyper has begun to write goes on with the answer, so there is no place left in
-            // front of that.
+            // hyper is in the middle of a write, which the response continues: nothing can go
+            // before it any more.
             drop(self.take_interim());
         }
     }
 
-    /// The answer waits for nobody but the client.
-    pub(super) fn answer_made(&self) {
+    /// Records that all of the response is at hand: it waits for the client only.
+    pub(super) fn response_complete(&self) {
         self.watchdog.request_answered();
         self.read_again();
     }
 
-    /// A read that was put off is to be tried again.
+    /// Tries a read again that was put off.
     pub(super) fn read_again(&self) {
         if self.read_waits.load(Ordering::Relaxed) {
             self.read_waits.store(false, Ordering::Relaxed);
@@ -82,45 +82,45 @@ impl ConnectionState {
         self.read_waits.store(true, Ordering::Relaxed);
     }
 
-    /// A head has come; of `lines` lines, where it was only glanced at, else of 0.
+    /// Records the head of a request: its number of lines if it was only glanced at, otherwise 0.
     pub(super) fn glanced_at(&self, lines: usize) {
         self.glanced_lines.store(lines, Ordering::Relaxed);
     }
 
-    /// What was told to [`ConnectionState::glanced_at`].
+    /// The lines of [`ConnectionState::glanced_at`].
     pub(super) fn glanced_lines(&self) -> usize {
         self.glanced_lines.load(Ordering::Relaxed)
     }
 
-    /// What comes from now on is no request: content up to the end of the connection, or another
-    /// protocol.
-    pub(super) fn check_no_more(&self) {
+    /// Records that no more requests follow: only content up to the end of the connection, or
+    /// another protocol.
+    pub(super) fn stop_checking(&self) {
         self.unchecked.store(true, Ordering::Relaxed);
     }
 
-    /// Whether [`ConnectionState::check_no_more`] was said.
+    /// Whether [`ConnectionState::stop_checking`] was called.
     pub(super) fn is_unchecked(&self) -> bool {
         self.unchecked.load(Ordering::Relaxed)
     }
 
-    /// Whether there is something to be sent ahead of what hyper writes.
+    /// Whether interim responses wait to be sent, ahead of hyper's next write.
     pub(super) fn has_interim(&self) -> bool {
         self.has_interim.load(Ordering::Relaxed)
     }
 
-    /// Takes it.
+    /// Takes the interim responses.
     pub(super) fn take_interim(&self) -> Vec<u8> {
         self.has_interim.store(false, Ordering::Relaxed);
         std::mem::take(&mut *lock(&self.interim))
     }
 
-    /// Lines of fields that are to stand at the end of the next head that hyper writes.
+    /// Sets field lines for the end of the next head that hyper writes.
     pub(super) fn put_lines(&self, lines: Arc<[u8]>) {
         *lock(&self.lines) = Some(lines);
         self.has_lines.store(true, Ordering::Relaxed);
     }
 
-    /// Takes them.
+    /// Takes the field lines.
     pub(super) fn take_lines(&self) -> Option<Arc<[u8]>> {
         if !self.has_lines.load(Ordering::Relaxed) {
             return None;
@@ -129,7 +129,7 @@ impl ConnectionState {
         lock(&self.lines).take()
     }
 
-    /// Takes the tunnel that the connection has become.
+    /// Takes the tunnel that the connection has become, if any.
     pub(super) fn take_tunnel(&self) -> Option<TunnelFuture> {
         lock(&self.tunnel).take()
     }
@@ -141,9 +141,9 @@ impl ClientConnection for ConnectionState {
     }
 
     fn send_interim(&self, request: u64, head: &[u8]) {
-        let mut outbox = lock(&self.interim);
-        if request == self.current() && outbox.len() + head.len() <= MAX_OUTBOX {
-            outbox.extend_from_slice(head);
+        let mut interim = lock(&self.interim);
+        if request == self.current() && interim.len() + head.len() <= MAX_INTERIM {
+            interim.extend_from_slice(head);
             self.has_interim.store(true, Ordering::Relaxed);
             self.waker.wake_by_ref();
         }
@@ -159,7 +159,7 @@ impl ClientConnection for ConnectionState {
 impl std::fmt::Debug for ConnectionState {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
-            .debug_struct("Link")
+            .debug_struct("ConnectionState")
             .field("watchdog", &self.watchdog)
             .finish_non_exhaustive()
     }
@@ -178,7 +178,7 @@ mod tests {
     use tero_semantics::timestamp::Timestamp;
     use tero_time::clock::Clock;
 
-    fn link() -> ConnectionState {
+    fn state() -> ConnectionState {
         let timeouts = ClientTimeouts {
             idle: Duration::from_secs(1),
             header: Duration::from_secs(1),
@@ -189,36 +189,36 @@ mod tests {
     }
 
     #[test]
-    fn interim_responses_are_for_the_request_that_is_being_answered() {
-        let link = link();
-        let first = link.current();
-        link.send_interim(first, b"hints");
-        assert_eq!(link.take_interim(), b"hints");
-        link.answer_begins();
-        link.send_interim(first, b"late");
-        assert!(!link.has_interim());
-        link.send_interim(link.current(), b"next");
-        assert_eq!(link.take_interim(), b"next");
+    fn interim_responses_belong_to_the_request_being_answered() {
+        let state = state();
+        let first = state.current();
+        state.send_interim(first, b"hints");
+        assert_eq!(state.take_interim(), b"hints");
+        state.response_begins();
+        state.send_interim(first, b"late");
+        assert!(!state.has_interim());
+        state.send_interim(state.current(), b"next");
+        assert_eq!(state.take_interim(), b"next");
     }
 
     #[test]
-    fn no_more_than_the_bound_waits_for_a_client() {
-        let link = link();
-        let piece = [b'a'; MAX_OUTBOX / 4];
+    fn interim_responses_beyond_the_bound_are_dropped() {
+        let state = state();
+        let piece = [b'a'; MAX_INTERIM / 4];
         for _ in 0..6 {
-            link.send_interim(0, &piece);
+            state.send_interim(0, &piece);
         }
-        assert_eq!(link.take_interim().len(), MAX_OUTBOX);
-        link.send_interim(0, &[b'a'; MAX_OUTBOX + 1]);
-        assert!(!link.has_interim());
+        assert_eq!(state.take_interim().len(), MAX_INTERIM);
+        state.send_interim(0, &[b'a'; MAX_INTERIM + 1]);
+        assert!(!state.has_interim());
     }
 
     #[test]
-    fn what_has_no_place_in_front_of_the_answer_any_more_is_left_out() {
-        let link = link();
-        link.watchdog.write_blocked();
-        link.send_interim(0, b"hints");
-        link.answer_begins();
-        assert!(!link.has_interim());
+    fn interim_responses_are_dropped_in_the_middle_of_a_write() {
+        let state = state();
+        state.watchdog.write_blocked();
+        state.send_interim(0, b"hints");
+        state.response_begins();
+        assert!(!state.has_interim());
     }
 }

@@ -1,5 +1,4 @@
-//! Writing several slices at once: small ones as one, and a head together with lines that whoever
-//! wrote it does not know of.
+//! Writes of several slices: small ones are joined, and field lines are added to the end of a head.
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
@@ -9,18 +8,18 @@ use std::task::{Context, Poll, ready};
 use bytes::BytesMut;
 use tokio::io::AsyncWrite;
 
-/// Up to so many bytes, copying the slices of a write together costs less than having the kernel
+/// Up to this many bytes, copying the slices of a write together costs less than letting the kernel
 /// gather them.
 const SMALL_WRITE: usize = 2048;
 
 const END_OF_LINE: &[u8] = b"\r\n";
 
 thread_local! {
-    /// Where what is written at once is put together.
+    /// The bytes of one write.
     static TOGETHER: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(SMALL_WRITE));
 }
 
-/// Writes `slices`; tells how many of their bytes have gone.
+/// Writes `slices`. Returns how many of their bytes were written.
 pub(super) fn write<S: AsyncWrite + Unpin>(
     stream: &mut S,
     context: &mut Context<'_>,
@@ -36,9 +35,11 @@ pub(super) fn write<S: AsyncWrite + Unpin>(
     })
 }
 
-/// As [`write`], where the first slice is a head, with `lines` of fields at its end: each ends with
-/// CRLF. Where something has gone, all of the head counts as gone, and what is left of it is put
-/// into `left`.
+/// As [`write`], with field lines, which end with CRLF each, added to the head in the first slice.
+/// If a byte was written, all of the head counts as written, and its rest is appended to `left`.
+///
+/// # Errors
+/// If the first slice isn't a complete head, or those of the stream.
 pub(super) fn write_with_lines<S: AsyncWrite + Unpin>(
     stream: &mut S,
     context: &mut Context<'_>,
@@ -101,7 +102,7 @@ mod tests {
     const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 6000\r\n\r\n";
     const LINES: &[u8] = b"age: 5\r\nvia: 1.1 tero\r\n";
 
-    /// Takes so many bytes of each write.
+    /// A stream that takes so many bytes of each write.
     struct Narrow {
         takes: usize,
         taken: Vec<u8>,
@@ -139,8 +140,8 @@ mod tests {
         }
     }
 
-    /// What arrives of a head and `body`, and how many of their bytes are said to have gone at
-    /// first.
+    /// Writes a head and `body`, of which the stream takes `takes` bytes at first. Returns all
+    /// bytes that arrive, and how many were reported as written at first.
     fn sent(takes: usize, body: &[u8]) -> (Vec<u8>, usize) {
         let (mut stream, mut left) = (
             Narrow {
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_stand_at_the_end_of_the_head_however_much_the_stream_takes() {
+    fn lines_are_added_to_the_head_however_much_the_stream_takes() {
         for body in [vec![], vec![b'b'; 100], vec![b'b'; 6_000]] {
             let open = &HEAD[..HEAD.len() - 2];
             let expected = [open, LINES, b"\r\n", &body].concat();
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_wait_for_a_head_and_for_a_stream_that_takes_something() {
+    fn lines_need_a_head_and_a_stream_that_takes_bytes() {
         let (mut stream, mut left) = (
             Narrow {
                 takes: 0,

@@ -1,34 +1,35 @@
-//! A future beside the one that matters: polled only when it was woken itself, not whenever its
-//! task runs.
+//! A future that is polled only when it was woken itself, not whenever its task runs.
 //!
-//! A connection's task runs for every request. What ends a connection, a timer or the edge's own
-//! end, has nothing to do then; asking it each time costs more than reading the request line.
+//! A connection's task runs for every request. The futures that can end the connection, a timer and
+//! the edge's shutdown, have nothing to do then; polling them each time would cost more than
+//! reading the request line.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-/// A future that is polled only when it was woken.
+/// A future that is polled only when it was woken, and for the first time.
 pub(super) struct PollWhenWoken<F> {
     future: Pin<Box<F>>,
     woken: Arc<WakeFlag>,
     waker: Waker,
-    /// The task as the bell knows it.
+    /// The task that `woken` wakes.
     task: Waker,
 }
 
-/// Wakes the task, and remembers that it did so for the future.
+/// Wakes the task, and remembers that the future asked for it.
 struct WakeFlag {
-    rung: AtomicBool,
+    is_set: AtomicBool,
     task: Mutex<Waker>,
 }
 
 impl<F: Future> PollWhenWoken<F> {
+    /// Boxes `future`.
     pub(super) fn new(future: F) -> PollWhenWoken<F> {
-        // Rung, so that the first poll reaches the future.
+        // Set, so that the first poll reaches the future.
         let woken = Arc::new(WakeFlag {
-            rung: AtomicBool::new(true),
+            is_set: AtomicBool::new(true),
             task: Mutex::new(Waker::noop().clone()),
         });
         PollWhenWoken {
@@ -51,13 +52,13 @@ impl<F: Future> Future for PollWhenWoken<F> {
                 .task
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner) = self.task.clone();
-            self.woken.rung.store(true, Ordering::Relaxed);
+            self.woken.is_set.store(true, Ordering::Relaxed);
         }
-        if !self.woken.rung.load(Ordering::Relaxed) {
+        if !self.woken.is_set.load(Ordering::Relaxed) {
             return Poll::Pending;
         }
-        // Before the poll: a ring during it must not be lost.
-        self.woken.rung.swap(false, Ordering::AcqRel);
+        // Before the poll: a wake during it must not be lost.
+        self.woken.is_set.swap(false, Ordering::AcqRel);
         let PollWhenWoken { future, waker, .. } = &mut *self;
         future.as_mut().poll(&mut Context::from_waker(waker))
     }
@@ -69,7 +70,7 @@ impl Wake for WakeFlag {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.rung.store(true, Ordering::Release);
+        self.is_set.store(true, Ordering::Release);
         self.task
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -94,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_polled_when_it_was_woken_and_its_task_with_it() {
+    fn the_future_is_polled_only_after_a_wake_which_wakes_the_task_too() {
         let (polls, own) = (Cell::new(0), Cell::new(None));
         let mut aside = PollWhenWoken::new(poll_fn(|context| {
             polls.set(polls.get() + 1);
@@ -111,12 +112,12 @@ mod tests {
         for _ in 0..3 {
             assert!(poll(&waker).is_pending());
         }
-        assert_eq!(polls.get(), 1, "nobody woke it");
+        assert_eq!(polls.get(), 1, "it was not woken");
         own.take().unwrap().wake();
         assert_eq!(task.0.load(Ordering::Relaxed), 1);
         assert!(poll(&waker).is_pending());
         assert_eq!(polls.get(), 2);
-        // A task that goes on under another waker must be woken by that.
+        // A task that continues under another waker must be woken by that one.
         assert!(poll(&Waker::from(Arc::new(TaskWakes(AtomicUsize::new(0))))).is_ready());
     }
 }

@@ -1,14 +1,14 @@
 //! The bytes of a client connection, between the socket and hyper.
 //!
-//! - What is no request is refused before hyper sees it (`wire`), and where hyper refuses by
-//!   itself, the client gets our answer instead of hyper's, which would say nothing in
-//!   `Cache-Status` (RFC 9211).
-//! - hyper gets the bytes of a request only when every answer before it has gone out. So what is
-//!   written while a head comes in is a refusal, and what a request sends ahead of its answer
-//!   stands in front of it: interim responses (RFC 9110 §15.2).
-//! - Fields that stand ready as lines are put at the end of the head that hyper writes, which says
-//!   what only hyper knows: how long the content is, and whether the connection ends with it.
-//! - The watchdog is told what the connection is doing.
+//! - A malformed request is refused before hyper sees it (`wire`). If hyper refuses a request by
+//!   itself, the client gets the edge's response instead of hyper's, which has no `Cache-Status`
+//!   (RFC 9211).
+//! - hyper gets the bytes of a request only when every response before it was sent. So a write
+//!   while a head is being received is a refusal, and interim responses (RFC 9110 §15.2) go out in
+//!   front of their response.
+//! - Ready-made field lines are added to the end of the head that hyper writes. The rest of that
+//!   head is for hyper to decide: the length of the content, and whether the connection ends.
+//! - The watchdog learns what the connection is doing.
 
 use std::io;
 use std::pin::Pin;
@@ -25,37 +25,39 @@ use super::gather;
 use crate::request::{self, Edge};
 use tero_wire::{Fault, Requests, ScanResult};
 
-/// What no HTTP parser takes for a part of a head: it makes hyper refuse the request.
+/// No HTTP parser accepts this as a part of a head: it makes hyper refuse the request.
 const NO_HEAD: &[u8] = b"\0\r\n\r\n";
 
-/// A client's stream.
+/// The stream of a client connection.
 #[derive(Debug)]
 pub(super) struct ClientStream {
     stream: TcpStream,
-    link: Arc<ConnectionState>,
+    state: Arc<ConnectionState>,
     edge: Arc<Edge>,
     requests: Requests,
-    /// All bytes of the request under way have been read.
+    /// All bytes of the request under way were read.
     is_complete: bool,
-    /// Bytes of requests after it.
+    /// Bytes of the requests after it.
     held: BytesMut,
-    /// Bytes of ours on their way to the client.
+    /// The edge's own bytes, which go out before hyper's.
     outgoing: BytesMut,
-    /// Lines that belong to the head that hyper writes next.
+    /// Field lines for the head that hyper writes next.
     lines: Option<Arc<[u8]>>,
+    /// The fault of a malformed request.
     fault: Option<Fault>,
+    /// The refusal was made.
     is_refused: bool,
 }
 
 impl ClientStream {
     pub(super) fn new(
         stream: TcpStream,
-        link: Arc<ConnectionState>,
+        state: Arc<ConnectionState>,
         edge: Arc<Edge>,
     ) -> ClientStream {
         ClientStream {
             stream,
-            link,
+            state,
             edge,
             requests: Requests::default(),
             is_complete: true,
@@ -67,7 +69,7 @@ impl ClientStream {
         }
     }
 
-    /// Reads what was held back, then from the socket.
+    /// Reads held bytes, then from the socket.
     fn poll_source(
         &mut self,
         context: &mut Context<'_>,
@@ -82,8 +84,8 @@ impl ClientStream {
         Poll::Ready(Ok(()))
     }
 
-    /// Looks for the end of the connection only: what comes is held back until the answer under way
-    /// has gone out.
+    /// Reads only the end of the connection: other bytes are held until the response under way was
+    /// sent.
     fn poll_end(
         &mut self,
         context: &mut Context<'_>,
@@ -98,12 +100,11 @@ impl ClientStream {
             self.held.extend_from_slice(&buffer.filled()[before..]);
             buffer.set_filled(before);
         }
-        self.link.put_off_read();
+        self.state.put_off_read();
         Poll::Pending
     }
 
-    /// Checks what was read into `buffer` from `before` on, and leaves the bytes of one request
-    /// there.
+    /// Checks the bytes of `buffer` from `before` on, and leaves those of one request there.
     fn check(&mut self, buffer: &mut ReadBuf<'_>, before: usize) -> io::Result<()> {
         let was_in_body = self.requests.is_in_body();
         let read = &buffer.filled()[before..];
@@ -114,7 +115,7 @@ impl ClientStream {
                 lines,
             }) => {
                 self.is_complete = ended;
-                self.link.glanced_at(lines);
+                self.state.glanced_at(lines);
                 if bytes < read.len() {
                     self.hold(before + bytes, buffer);
                 }
@@ -133,7 +134,7 @@ impl ClientStream {
         }
     }
 
-    /// Holds back what stands in `buffer` from `at` on.
+    /// Holds the bytes of `buffer` from `at` on.
     #[cold]
     fn hold(&mut self, at: usize, buffer: &mut ReadBuf<'_>) {
         let mut held = BytesMut::from(&buffer.filled()[at..]);
@@ -142,33 +143,34 @@ impl ClientStream {
         buffer.set_filled(at);
     }
 
+    /// Tells the watchdog whether a write was blocked.
     fn note_write<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_pending() {
-            self.link.watchdog.write_blocked();
-        } else if self.link.watchdog.write_done() {
-            self.link.read_again();
+            self.state.watchdog.write_blocked();
+        } else if self.state.watchdog.write_done() {
+            self.state.read_again();
         }
         written
     }
 
-    /// Whether what hyper writes now is a head with lines to come.
+    /// Whether hyper's next write is a head that gets field lines.
     fn has_lines(&mut self) -> bool {
-        if let Some(lines) = self.link.take_lines() {
+        if let Some(lines) = self.state.take_lines() {
             self.lines = Some(lines);
         }
         self.lines.is_some()
     }
 
-    /// Whether something of ours goes first. Not in the middle of what hyper writes.
+    /// Whether bytes of the edge go out first. Never in the middle of a write of hyper's.
     fn has_interim(&self) -> bool {
-        !self.outgoing.is_empty() || (self.link.has_interim() && !self.link.watchdog.is_blocked())
+        !self.outgoing.is_empty() || (self.state.has_interim() && !self.state.watchdog.is_blocked())
     }
 
-    /// Sends what goes ahead of what hyper writes.
+    /// Writes the bytes that go out before hyper's.
     #[cold]
     fn poll_interim(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.link.has_interim() {
-            self.outgoing.extend_from_slice(&self.link.take_interim());
+        if self.state.has_interim() {
+            self.outgoing.extend_from_slice(&self.state.take_interim());
         }
         while !self.outgoing.is_empty() {
             let written = Pin::new(&mut self.stream).poll_write(context, &self.outgoing);
@@ -180,8 +182,8 @@ impl ClientStream {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes a head with the lines that belong to it, and what follows. Tells how many of `bytes`
-    /// have gone.
+    /// Writes `bytes`, which begin with a head, with its field lines. Returns how many of `bytes`
+    /// were written.
     fn poll_write_with_lines(
         &mut self,
         context: &mut Context<'_>,
@@ -199,7 +201,7 @@ impl ClientStream {
         written
     }
 
-    /// Sends our refusal in the place of hyper's, `automatic`.
+    /// Writes the edge's refusal instead of hyper's, `automatic`.
     #[cold]
     fn poll_refuse(&mut self, context: &mut Context<'_>, automatic: &[u8]) -> Poll<io::Result<()>> {
         if !std::mem::replace(&mut self.is_refused, true) {
@@ -214,7 +216,7 @@ impl ClientStream {
     }
 }
 
-/// The status of hyper's refusal.
+/// The status in hyper's refusal.
 fn status_of(automatic: &[u8]) -> StatusCode {
     automatic
         .get(9..12)
@@ -229,8 +231,8 @@ impl AsyncRead for ClientStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let watchdog = &this.link.watchdog;
-        if this.link.is_unchecked() {
+        let watchdog = &this.state.watchdog;
+        if this.state.is_unchecked() {
             return this.poll_source(context, buffer);
         }
         if this.fault.is_some() {
@@ -246,7 +248,7 @@ impl AsyncRead for ClientStream {
             return Poll::Ready(Ok(()));
         }
         if begins {
-            this.link.watchdog.request_begun();
+            this.state.watchdog.request_begun();
         }
         Poll::Ready(this.check(buffer, before))
     }
@@ -259,7 +261,7 @@ impl AsyncWrite for ClientStream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.link.watchdog.is_in_head() {
+        if this.state.watchdog.is_in_head() {
             return this.poll_refuse(context, bytes).map_ok(|()| bytes.len());
         }
         if this.has_interim() {
@@ -278,7 +280,7 @@ impl AsyncWrite for ClientStream {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.link.watchdog.is_in_head() {
+        if this.state.watchdog.is_in_head() {
             let length = bytes.iter().map(|slice| slice.len()).sum();
             return this
                 .poll_refuse(context, bytes.first().map_or(&[], |slice| slice))

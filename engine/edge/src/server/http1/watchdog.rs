@@ -1,8 +1,8 @@
-//! How long a client may take: between requests, for the head of one, and to accept bytes.
+//! The timeouts of a client: between requests, for the head of a request, and to accept bytes.
 //!
-//! The connection only notes what it is doing and since when, once each time it has run; one timer
-//! per connection looks at the notes when the earliest deadline could have passed. So a request
-//! costs no timer.
+//! The connection only records what it is doing and, once after each run, since when. One timer per
+//! connection looks at the records when the earliest deadline could have passed. So a request needs
+//! no timer of its own.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -12,32 +12,37 @@ use std::time::Duration;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
 
+/// No request is under way.
 const IDLE: u8 = 0;
+/// The head of a request is being received.
 const HEADER: u8 = 1;
+/// The response is being made.
 const ANSWERING: u8 = 2;
-/// The time of a write that is not blocked.
+/// The value of `blocked_since` while no write is blocked.
 const NOT_BLOCKED: i64 = i64::MAX;
 
-/// How long a client may take.
+/// The time that a client has for each step.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ClientTimeouts {
     /// Between two requests.
     pub(super) idle: Duration,
     /// From the first byte of a request to the end of its head.
     pub(super) header: Duration,
-    /// Without accepting a byte that waits for it.
+    /// To accept a byte that was written.
     pub(super) write: Duration,
 }
 
-/// What a connection is doing, and since when.
+/// Records what a connection is doing, and since when.
 #[derive(Debug)]
 pub(super) struct Watchdog {
     clock: Clock,
     timeouts: ClientTimeouts,
     phase: AtomicU8,
-    /// The phase has begun since the connection was run, and `since` is not its beginning yet.
+    /// The phase began while the connection ran; `since` isn't set to its beginning yet.
     begun: AtomicBool,
+    /// The beginning of the phase, in milliseconds since 1970.
     since: AtomicI64,
+    /// When the client stopped accepting bytes, in milliseconds since 1970.
     blocked_since: AtomicI64,
 }
 
@@ -54,22 +59,22 @@ impl Watchdog {
         }
     }
 
-    /// The first byte of a request has come.
+    /// Records the first byte of a request.
     pub(super) fn request_begun(&self) {
         self.enter(HEADER);
     }
 
-    /// The head of a request is complete.
+    /// Records that the head of a request is complete.
     pub(super) fn request_received(&self) {
         self.phase.store(ANSWERING, Ordering::Relaxed);
     }
 
-    /// Its answer waits for nobody but the client.
+    /// Records that the response waits for the client only.
     pub(super) fn request_answered(&self) {
         self.enter(IDLE);
     }
 
-    /// Whether a request has begun, and its head is not complete.
+    /// Whether the head of a request is being received.
     pub(super) fn is_in_head(&self) -> bool {
         self.phase.load(Ordering::Relaxed) == HEADER
     }
@@ -79,14 +84,14 @@ impl Watchdog {
         self.phase.load(Ordering::Relaxed) == IDLE
     }
 
-    /// The client takes what is written. Tells whether it has not for a while.
+    /// Records that the client accepts bytes. Returns whether a write was blocked before.
     pub(super) fn write_done(&self) -> bool {
         let was_blocked = self.is_blocked();
         self.blocked_since.store(NOT_BLOCKED, Ordering::Relaxed);
         was_blocked
     }
 
-    /// The client does not take what is written.
+    /// Records that the client doesn't accept bytes.
     pub(super) fn write_blocked(&self) {
         if !self.is_blocked() {
             self.blocked_since
@@ -94,7 +99,7 @@ impl Watchdog {
         }
     }
 
-    /// Whether something that was written waits for the client.
+    /// Whether a write waits for the client.
     pub(super) fn is_blocked(&self) -> bool {
         self.blocked_since.load(Ordering::Relaxed) != NOT_BLOCKED
     }
@@ -104,7 +109,7 @@ impl Watchdog {
         self.begun.store(true, Ordering::Relaxed);
     }
 
-    /// Runs the connection, and notes the time of what began meanwhile.
+    /// Runs the connection, and records the time of a phase that began meanwhile.
     pub(super) async fn watch<C: Future>(&self, mut connection: Pin<&mut C>) -> C::Output {
         poll_fn(|context| {
             let polled = connection.as_mut().poll(context);
@@ -118,15 +123,15 @@ impl Watchdog {
         .await
     }
 
-    /// Returns when the client has taken too long.
+    /// Waits until a timeout of the client has passed.
     pub(super) async fn run(&self) {
         loop {
             let deadline = self.deadline();
             if deadline <= self.clock.now() {
                 return;
             }
-            // What begins while this waits may be due before what it waits for: so it looks again
-            // as soon as that could be.
+            // A phase that begins meanwhile may have an earlier deadline. So look again as soon as
+            // that deadline could pass.
             let look_again = self
                 .clock
                 .now()
@@ -135,14 +140,14 @@ impl Watchdog {
         }
     }
 
-    /// The earliest moment at which the client could have taken too long, as things stand.
+    /// The earliest time at which a timeout passes, if the connection does nothing meanwhile.
     fn deadline(&self) -> Timestamp {
         let since = Timestamp::from_unix_millis(self.since.load(Ordering::Relaxed));
         let by_phase = match self.phase.load(Ordering::Relaxed) {
             IDLE => since.saturating_add(self.timeouts.idle),
             HEADER => since.saturating_add(self.timeouts.header),
-            // Nothing but a write can keep the client from its due now; look again when one could
-            // have been blocked for too long.
+            // Only a blocked write has a timeout now. Look again when one could have been blocked
+            // for too long.
             _ => self
                 .clock
                 .now()

@@ -1,4 +1,4 @@
-//! The body of a response whose end its connection learns of.
+//! The body of a response, which tells its connection when all of it is at hand.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,19 +11,20 @@ use super::connection_state::ConnectionState;
 use crate::origin::BodyError;
 use crate::request::body::EdgeBody;
 
+/// A body that tells its connection when hyper drops it: hyper then has all of it.
 pub(super) struct WatchedBody {
     body: EdgeBody,
-    link: Option<Arc<ConnectionState>>,
-    /// Why the content has ended early, until what came before that has gone out: with an error,
-    /// hyper drops what it has not yet written.
+    state: Option<Arc<ConnectionState>>,
+    /// The error that ended the content early, until the bytes before it were written: on an error,
+    /// hyper drops the bytes that it has not written yet.
     broken: Option<BodyError>,
 }
 
 impl WatchedBody {
-    pub(super) fn new(body: EdgeBody, link: Option<Arc<ConnectionState>>) -> WatchedBody {
+    pub(super) fn new(body: EdgeBody, state: Option<Arc<ConnectionState>>) -> WatchedBody {
         WatchedBody {
             body,
-            link,
+            state,
             broken: None,
         }
     }
@@ -61,8 +62,8 @@ impl Body for WatchedBody {
 
 impl Drop for WatchedBody {
     fn drop(&mut self) {
-        if let Some(link) = &self.link {
-            link.answer_made();
+        if let Some(state) = &self.state {
+            state.response_complete();
         }
     }
 }
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_before_a_break_goes_out_before_it() {
+    fn bytes_before_an_error_are_written_before_it() {
         let fill = Fill::new(
             None,
             FillLimits {
@@ -94,7 +95,7 @@ mod tests {
             },
             false,
         );
-        let reader = fill.reader().expect("nothing has been let go");
+        let reader = fill.reader().expect("the fill has its first byte");
         fill.fail(FillError::CutShort);
         let counters = Arc::new(SiteCounters::new(chrono_tz::UTC, &[], 1));
         let mut body = WatchedBody::new(EdgeBody::fill(reader, counters), None);

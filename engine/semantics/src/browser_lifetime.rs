@@ -1,12 +1,11 @@
-//! What the visitor's browser is told about its own copy, where a policy says how long it may keep
-//! one.
+//! The `Cache-Control` that a browser gets if a policy says how long it may keep its copy.
 
 use std::time::Duration;
 
 use http::header::{AGE, CACHE_CONTROL, EXPIRES};
 use http::{HeaderMap, HeaderValue};
 
-/// Directives that say how long, to whom a lifetime is given in their place.
+/// Directives that give or limit a lifetime; the new `max-age` replaces them.
 const LIFETIMES: [&str; 5] = [
     "max-age",
     "s-maxage",
@@ -15,10 +14,30 @@ const LIFETIMES: [&str; 5] = [
     "stale-if-error",
 ];
 
-/// Rewrites `Cache-Control` so that a browser keeps the response for `ttl` from now on, but never
-/// longer than the edge does: a page that changes at 18:00 must not sit in browsers until midnight.
-/// `age` is what `Age` will say, which the browser takes off the lifetime (RFC 9111 §4.2.3);
-/// `remaining` is what is left of the edge's own lifetime.
+/// Rewrites `Cache-Control` so that a browser keeps the response for `ttl` from now on, in whole
+/// seconds, and removes `Expires`. The other directives stay.
+///
+/// `remaining`, what is left of the edge's own freshness lifetime, is the upper bound: a page that
+/// changes at 18:00 must not stay in browsers until midnight. `age` is the `Age` that will be sent;
+/// browsers subtract it from the lifetime (RFC 9111 §4.2.3), so it is added here. Call this before
+/// `Age` is set.
+///
+/// ```
+/// use std::time::Duration;
+/// use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
+/// use tero_semantics::browser_lifetime::limit_browser_lifetime;
+///
+/// let public = HeaderValue::from_static("public, s-maxage=3600");
+/// let mut response = HeaderMap::from_iter([(CACHE_CONTROL, public)]);
+/// let (ttl, age, remaining) = (60, 10, 600);
+/// limit_browser_lifetime(
+///     &mut response,
+///     Duration::from_secs(ttl),
+///     Duration::from_secs(age),
+///     Duration::from_secs(remaining),
+/// );
+/// assert_eq!(response[CACHE_CONTROL], "public, max-age=70");
+/// ```
 pub fn limit_browser_lifetime(
     headers: &mut HeaderMap,
     ttl: Duration,
@@ -26,24 +45,28 @@ pub fn limit_browser_lifetime(
     remaining: Duration,
 ) {
     let lifetime = age.as_secs().saturating_add(ttl.min(remaining).as_secs());
-    let kept = headers
-        .get_all(CACHE_CONTROL)
-        .iter()
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(','));
-    let kept = kept
-        .map(str::trim)
-        .filter(|directive| !directive.is_empty() && !says_how_long(directive));
-    let mut all: Vec<String> = kept.map(str::to_owned).collect();
-    all.push(format!("max-age={lifetime}"));
-    if let Ok(value) = HeaderValue::try_from(all.join(", ")) {
+    let mut directives = directives_without_lifetime(headers);
+    directives.push(format!("max-age={lifetime}"));
+    if let Ok(value) = HeaderValue::try_from(directives.join(", ")) {
         headers.insert(CACHE_CONTROL, value);
         headers.remove(EXPIRES);
     }
     debug_assert!(!headers.contains_key(AGE), "the age is added after this");
 }
 
-fn says_how_long(directive: &str) -> bool {
+fn directives_without_lifetime(headers: &HeaderMap) -> Vec<String> {
+    headers
+        .get_all(CACHE_CONTROL)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .map(str::trim)
+        .filter(|directive| !directive.is_empty() && !concerns_lifetime(directive))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn concerns_lifetime(directive: &str) -> bool {
     let name = directive.split('=').next().unwrap_or_default().trim();
     LIFETIMES
         .iter()
@@ -58,14 +81,14 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache_control));
         headers.insert(EXPIRES, HeaderValue::from_static("0"));
-        let secs = Duration::from_secs;
-        limit_browser_lifetime(&mut headers, secs(ttl), secs(age), secs(remaining));
+        let [ttl, age, remaining] = [ttl, age, remaining].map(Duration::from_secs);
+        limit_browser_lifetime(&mut headers, ttl, age, remaining);
         assert!(!headers.contains_key(EXPIRES));
         headers[CACHE_CONTROL].to_str().unwrap().to_owned()
     }
 
     #[test]
-    fn the_age_is_added_since_browsers_take_it_off() {
+    fn max_age_includes_the_age_that_browsers_subtract() {
         assert_eq!(
             rewritten("public, max-age=5, S-MaxAge=9", 60, 100, 3_000),
             "public, max-age=160"
@@ -73,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_browser_keeps_it_no_longer_than_the_edge() {
+    fn a_browser_keeps_a_response_no_longer_than_the_edge() {
         assert_eq!(rewritten("max-age=5", 3_600, 10, 59), "max-age=69");
         assert_eq!(
             rewritten("max-age=5, must-revalidate", 3_600, 10, 0),

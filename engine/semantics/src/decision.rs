@@ -1,7 +1,8 @@
-//! What a site's policies decided together, in the words of the request path.
+//! What policies decided about a request and its response.
 //!
-//! `policy` makes these from the answers of guests, checked and combined; the other files of
-//! `semantics` weigh them against the response's own fields and the safety floor.
+//! A policy is the operator's own code. The other modules weigh its decisions against the fields of
+//! the response and the safety floor. Without policies, the `Default` of each type leaves every
+//! decision to the fields, as RFC 9111 has it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,29 +13,29 @@ pub enum LookupDecision {
     /// Look up and store.
     #[default]
     Cache,
-    /// To the origin and back, nothing looked up, nothing stored.
+    /// Forward: nothing is looked up and nothing is stored.
     Pass,
 }
 
-/// Which query parameters are part of the key.
+/// Which query parameters are part of the key. A pattern is a name, or a prefix followed by `*`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum QueryParameters {
     /// All of them.
     #[default]
     All,
-    /// All but those that one of these patterns names. A pattern is a name, or a beginning followed
-    /// by `*`.
+    /// All except those that one of these patterns names.
     Ignore(Vec<String>),
-    /// None but those that one of these patterns names.
+    /// Only those that one of these patterns names.
     Only(Vec<String>),
 }
 
-/// How the query becomes part of the key, and what of it is sent to the next hop.
+/// How the query becomes part of the key, and what of it is sent to the next hop. Applied by
+/// [`canonical_query`](crate::key::canonical_query).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct QueryRule {
     /// Which parameters count.
     pub parameters: QueryParameters,
-    /// Whether the order of parameters is without meaning.
+    /// Whether parameters are sorted by name, because their order means nothing.
     pub sort: bool,
 }
 
@@ -43,7 +44,7 @@ pub struct QueryRule {
 pub struct RequestDecision {
     /// Look up or pass.
     pub lookup: LookupDecision,
-    /// The policies' variants joined with `+`; none where no policy named one.
+    /// The policies' variants joined with `+`; `None` if no policy named one.
     pub variant: Option<Arc<str>>,
     /// Which query parameters count.
     pub query: QueryRule,
@@ -55,30 +56,30 @@ pub struct RequestDecision {
 /// Whether to store a response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum StoringDecision {
-    /// As the response's own fields say.
+    /// As the fields of the response say.
     #[default]
     ByHeaders,
-    /// Not, whatever they say.
+    /// No, whatever the fields say.
     Never,
-    /// Yes, also where they give no lifetime; the safety floor holds.
+    /// Yes, even if the fields give no lifetime; the safety floor still holds.
     Always,
 }
 
-/// What the policies of a site decided about a response. What is `None` is left to the response's
-/// own fields.
+/// What the policies of a site decided about a response. Whatever is `None` is left to the fields
+/// of the response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResponseDecision {
     /// Whether to store.
     pub storing: StoringDecision,
-    /// How long it is fresh at the edge.
+    /// The TTL: how long the response is fresh at the edge, from its arrival on.
     pub ttl: Option<Duration>,
-    /// What the browser is told.
+    /// How long a browser may keep the response.
     pub browser_ttl: Option<Duration>,
-    /// RFC 5861 §3.
+    /// The `stale-while-revalidate` window (RFC 5861 §3).
     pub stale_while_revalidate: Option<Duration>,
-    /// RFC 5861 §4.
+    /// The `stale-if-error` window (RFC 5861 §4).
     pub stale_if_error: Option<Duration>,
-    /// Surrogate keys, sorted, without doubles.
+    /// Surrogate keys, sorted, without duplicates.
     pub tags: Vec<Box<str>>,
     /// As in [`RequestDecision::reason`].
     pub reason: Option<Arc<str>>,

@@ -1,5 +1,5 @@
-//! What an intermediary does to messages that it passes on: hop-by-hop fields (RFC 9110 §7.6.1),
-//! `Via` (§7.6.3), `CDN-Loop` (RFC 8586) and a missing `Date` (§6.6.1).
+//! Fields of messages that an intermediary passes on: hop-by-hop fields (RFC 9110 §7.6.1), `Via`
+//! (§7.6.3), `CDN-Loop` (RFC 8586) and a missing `Date` (RFC 9110 §6.6.1).
 
 use http::header::{
     AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
@@ -15,28 +15,9 @@ use super::timestamp::Timestamp;
 pub const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 
-/// Whether a field concerns one connection only, whether or not `Connection` names it (RFC 9110
-/// §7.6.1), or is one of those of proxy authentication: to the client tero is the origin, so they
-/// end here in both directions (§11.7, RFC 9111 §3.1).
-fn is_hop_by_hop(name: &str) -> bool {
-    matches!(
-        name,
-        "connection"
-            | "keep-alive"
-            | "proxy-connection"
-            | "proxy-authenticate"
-            | "proxy-authentication-info"
-            | "proxy-authorization"
-            | "te"
-            | "trailer"
-            | "transfer-encoding"
-            | "upgrade"
-    )
-}
-
-/// Fields meant for every recipient, which a sender must not name in `Connection` (RFC 9110
-/// §7.6.1). One who does would make us forget who asks, what a stored response is, or that it must
-/// not be stored; so they stay.
+/// Fields for every recipient, which a sender must not name in `Connection` (RFC 9110 §7.6.1). If
+/// it does, they stay: without them we would forget whom a request comes from, what a stored
+/// response is, or that it must not be stored.
 const END_TO_END: [HeaderName; 20] = [
     HOST,
     CONTENT_LENGTH,
@@ -60,17 +41,59 @@ const END_TO_END: [HeaderName; 20] = [
     CDN_LOOP,
 ];
 
-/// Removes what concerns the connection to the client from a request.
+/// Whether a field concerns one connection only, whether or not `Connection` names it (RFC 9110
+/// §7.6.1), or belongs to proxy authentication. A gateway is the origin to its clients, so the
+/// latter end here in both directions (RFC 9110 §11.7, RFC 9111 §3.1).
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authentication-info"
+            | "proxy-authorization"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
+
+/// Removes from a request the fields that concern the connection to the client.
+///
+/// ```
+/// use http::header::{ACCEPT, CONNECTION, HeaderMap, HeaderName, HeaderValue};
+/// use tero_semantics::forwarding::strip_request_hop_by_hop;
+///
+/// let mut request = HeaderMap::from_iter([
+///     (CONNECTION, HeaderValue::from_static("x-debug")),
+///     (HeaderName::from_static("x-debug"), HeaderValue::from_static("1")),
+///     (ACCEPT, HeaderValue::from_static("*/*")),
+/// ]);
+/// strip_request_hop_by_hop(&mut request);
+/// assert!(request.keys().eq([ACCEPT]));
+/// ```
 pub fn strip_request_hop_by_hop(headers: &mut HeaderMap) {
     strip_hop_by_hop(headers);
 }
 
-/// Removes what concerns the connection to the next hop from a response.
+/// Removes from a response the fields that concern the connection to the next hop.
+///
+/// ```
+/// use http::header::{HeaderMap, HeaderValue, TRANSFER_ENCODING};
+/// use tero_semantics::forwarding::strip_response_hop_by_hop;
+///
+/// let chunked = HeaderValue::from_static("chunked");
+/// let mut response = HeaderMap::from_iter([(TRANSFER_ENCODING, chunked)]);
+/// strip_response_hop_by_hop(&mut response);
+/// assert!(response.is_empty());
+/// ```
 pub fn strip_response_hop_by_hop(headers: &mut HeaderMap) {
     strip_hop_by_hop(headers);
 }
 
-/// Removes hop-by-hop fields and those that `Connection` names, in either direction.
+/// Removes the hop-by-hop fields and those that `Connection` names, in either direction.
 pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     for name in nominated(headers) {
         headers.remove(name);
@@ -78,7 +101,7 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     remove_named(headers, is_hop_by_hop);
 }
 
-/// The fields but the hop-by-hop ones and those that `Connection` names.
+/// All fields except the hop-by-hop ones and those that `Connection` names.
 pub(super) fn end_to_end(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
     let nominated = nominated(headers);
     headers
@@ -86,7 +109,7 @@ pub(super) fn end_to_end(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderNa
         .filter(move |(name, _)| !is_hop_by_hop(name.as_str()) && !nominated.contains(name))
 }
 
-/// What `Connection` names, but for what it must not name.
+/// The fields that `Connection` names, except those that it must not name.
 fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
     let lines = headers.get_all(CONNECTION).iter();
     let options = lines
@@ -95,8 +118,19 @@ fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
     options.filter(|name| !END_TO_END.contains(name)).collect()
 }
 
-/// Removes the fields that `is_named` names. Messages have few fields and nearly always none of
-/// those: one look at each field costs less than one search for each name.
+/// Removes the fields for whose name, in lower case, `is_named` holds.
+///
+/// Messages have few fields and nearly never one of these, so one look at each field costs less
+/// than one search for each name.
+///
+/// ```
+/// use http::header::{COOKIE, HeaderMap, HeaderValue};
+/// use tero_semantics::forwarding::remove_named;
+///
+/// let mut request = HeaderMap::from_iter([(COOKIE, HeaderValue::from_static("a=b"))]);
+/// remove_named(&mut request, |name| name == "cookie");
+/// assert!(request.is_empty());
+/// ```
 pub fn remove_named(headers: &mut HeaderMap, is_named: impl Fn(&str) -> bool) {
     let named: Vec<HeaderName> = headers
         .keys()
@@ -108,7 +142,18 @@ pub fn remove_named(headers: &mut HeaderMap, is_named: impl Fn(&str) -> bool) {
     }
 }
 
-/// Adds this hop to `Via` (RFC 9110 §7.6.3). A `name` that can't stand in a field is left out.
+/// Adds this hop to `Via` (RFC 9110 §7.6.3): `version` is that of the message as it was received,
+/// `name` is ours. A `name` that can't stand in a field is left out.
+///
+/// ```
+/// use http::{HeaderMap, Version};
+/// use tero_semantics::forwarding::append_via;
+///
+/// let mut message = HeaderMap::new();
+/// append_via(&mut message, Version::HTTP_11, "shield");
+/// append_via(&mut message, Version::HTTP_2, "edge");
+/// assert_eq!(message["via"], "1.1 shield, 2.0 edge");
+/// ```
 pub fn append_via(headers: &mut HeaderMap, version: http::Version, name: &str) {
     let protocol = match version {
         http::Version::HTTP_09 => "0.9",
@@ -121,7 +166,16 @@ pub fn append_via(headers: &mut HeaderMap, version: http::Version, name: &str) {
 }
 
 /// Whether a line of `CDN-Loop` has an entry with our name: the request has been here before (RFC
-/// 8586 §2).
+/// 8586 §2). Upper and lower case are the same.
+///
+/// ```
+/// use http::HeaderValue;
+/// use tero_semantics::forwarding::names_us;
+///
+/// let line = HeaderValue::from_static("other-cdn, edge; hops=2");
+/// assert!(names_us(&line, "edge"));
+/// assert!(!names_us(&line, "shield"));
+/// ```
 pub fn names_us(line: &HeaderValue, cdn_id: &str) -> bool {
     list_members(line.as_bytes()).any(|entry| {
         let id = entry.split(|byte| *byte == b';').next().unwrap_or(entry);
@@ -129,13 +183,22 @@ pub fn names_us(line: &HeaderValue, cdn_id: &str) -> bool {
     })
 }
 
-/// Adds our name to `CDN-Loop` (RFC 8586 §2). What others wrote there stays.
+/// Adds our name to `CDN-Loop` (RFC 8586 §2). The entries of others stay.
+///
+/// ```
+/// use http::HeaderMap;
+/// use tero_semantics::forwarding::append_cdn_loop;
+///
+/// let mut request = HeaderMap::new();
+/// append_cdn_loop(&mut request, "edge");
+/// assert_eq!(request["cdn-loop"], "edge");
+/// ```
 pub fn append_cdn_loop(headers: &mut HeaderMap, cdn_id: &str) {
     append_member(headers, CDN_LOOP, cdn_id);
 }
 
-/// Adds a member at the end of a list field, on the field's last line, so that readers of one line
-/// see all of it.
+/// Adds a member at the end of a list field and joins its lines, so that recipients that read a
+/// single line see all of it.
 fn append_member(headers: &mut HeaderMap, name: HeaderName, member: &str) {
     if !headers.contains_key(&name) {
         if let Ok(member) = HeaderValue::from_str(member) {
@@ -159,8 +222,18 @@ fn append_member(headers: &mut HeaderMap, name: HeaderName, member: &str) {
     }
 }
 
-/// Gives a response that has no `Date`, or one that isn't a date, the time at which it came (RFC
+/// Gives a response without a `Date`, or with one that isn't a date, the time at which it came (RFC
 /// 9110 §6.6.1).
+///
+/// ```
+/// use http::HeaderMap;
+/// use tero_semantics::forwarding::ensure_date;
+/// use tero_semantics::timestamp::Timestamp;
+///
+/// let mut response = HeaderMap::new();
+/// ensure_date(&mut response, Timestamp::from_unix_secs(784_111_777));
+/// assert_eq!(response["date"], "Sun, 06 Nov 1994 08:49:37 GMT");
+/// ```
 pub fn ensure_date(headers: &mut HeaderMap, response_time: Timestamp) {
     if headers.get(DATE).and_then(http_date).is_none() {
         headers.insert(DATE, date_value(response_time));
@@ -177,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn hop_by_hop_fields_and_those_that_connection_names_are_removed() {
+    fn hop_by_hop_fields_and_fields_named_by_connection_are_removed() {
         let lines = [
             ("connection", "close, A"),
             ("connection", " ,x-b,\"odd\", not a name"),
@@ -203,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_meant_for_everybody_stay_even_when_connection_names_them() {
+    fn end_to_end_fields_stay_even_if_connection_names_them() {
         for name in &END_TO_END {
             let mut left = headers(&[("connection", name.as_str()), (name.as_str(), "x")]);
             strip_request_hop_by_hop(&mut left);
@@ -212,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn via_and_cdn_loop_grow_at_their_end() {
+    fn via_and_cdn_loop_are_appended_to() {
         let mut message = headers(&[
             ("via", "1.0 fred"),
             ("via", ""),
@@ -236,23 +309,25 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_was_here_before_is_recognised() {
-        let is = |lines: &[&'static str]| {
-            lines
-                .iter()
-                .any(|line| names_us(&HeaderValue::from_static(line), "tero"))
-        };
-        assert!(is(&["tero"]));
-        assert!(is(&["foo123.foocdn.example, TERO; v=1"]));
-        assert!(is(&["foo; x=\"a, b\"", "bar ,tero ;a=b"]));
-        assert!(!is(&[]));
-        assert!(!is(&[
-            "tero2, xtero, foo; tero, foo=\"tero\", foo; x=\", tero, \""
-        ]));
+    fn a_looping_request_is_recognised() {
+        for line in [
+            "tero",
+            "foo123.foocdn.example, TERO; v=1",
+            "foo; x=\"a, b\", bar ,tero ;a=b",
+        ] {
+            assert!(names_us(&HeaderValue::from_static(line), "tero"), "{line}");
+        }
+        for line in [
+            "",
+            "foo; x=\"a, b\"",
+            "tero2, xtero, foo; tero, foo=\"tero\", foo; x=\", tero, \"",
+        ] {
+            assert!(!names_us(&HeaderValue::from_static(line), "tero"), "{line}");
+        }
     }
 
     #[test]
-    fn a_response_without_a_date_gets_the_time_of_its_arrival() {
+    fn a_response_without_a_date_gets_its_arrival_time() {
         for (lines, expected) in [
             (&[][..], "Tue, 10 Mar 2026 12:00:00 GMT"),
             (&[("date", "foo")][..], "Tue, 10 Mar 2026 12:00:00 GMT"),

@@ -1,26 +1,50 @@
-//! Dates in fields (RFC 9110 §5.6.7): read in any of their three forms, written in the usual one.
+//! Dates in fields (RFC 9110 §5.6.7): read in each of the three formats, written in the first one.
 
 use std::cell::Cell;
+use std::ops::RangeInclusive;
+use std::time::{Duration, UNIX_EPOCH};
 
 use http::HeaderValue;
 
 use super::timestamp::Timestamp;
 
-/// The lengths of HTTP dates: from `Thu Aug 18 02:01:18 2050` to
-/// `Wednesday, 18-Aug-50 02:01:18 GMT`.
-const USUAL_DATE_BYTES: usize = 29;
-const DATE_BYTES: std::ops::RangeInclusive<usize> = 24..=33;
+/// The length of `Sun, 06 Nov 1994 08:49:37 GMT`.
+const IMF_FIXDATE_BYTES: usize = 29;
 
-/// An HTTP date in any of its three forms (RFC 9110 §5.6.7), in letters of either case (§4.2); none
-/// where it is anything else.
+/// The lengths of the three formats: from `Sun Nov  6 08:49:37 1994` to
+/// `Wednesday, 09-Nov-94 08:49:37 GMT`.
+const DATE_BYTES: RangeInclusive<usize> = 24..=33;
+
+/// The last second of the year 9999, since the Unix epoch.
+const LAST_SECS: u64 = 253_402_300_799;
+
+thread_local! {
+    /// The last date that was read in the first format: for a second, all responses have the same
+    /// `Date`.
+    static LAST: Cell<([u8; IMF_FIXDATE_BYTES], Timestamp)> =
+        const { Cell::new(([0; IMF_FIXDATE_BYTES], Timestamp::from_unix_secs(0))) };
+}
+
+/// The instant that an HTTP date means, in whole seconds; `None` if it has none of the three
+/// formats or lies before 1970. Upper and lower case are the same (RFC 9111 §4.2).
 ///
-/// The last one in the usual form is remembered by each thread: for a second, all responses have
-/// the same `Date`.
+/// ```
+/// use http::HeaderValue;
+/// use tero_semantics::http_date::http_date;
+/// use tero_semantics::timestamp::Timestamp;
+///
+/// for text in [
+///     "Sun, 06 Nov 1994 08:49:37 GMT",
+///     "Sunday, 06-Nov-94 08:49:37 GMT",
+///     "Sun Nov  6 08:49:37 1994",
+/// ] {
+///     let date = http_date(&HeaderValue::from_static(text));
+///     assert_eq!(date, Some(Timestamp::from_unix_secs(784_111_777)));
+/// }
+/// assert_eq!(http_date(&HeaderValue::from_static("0")), None);
+/// ```
 pub fn http_date(value: &HeaderValue) -> Option<Timestamp> {
-    thread_local! {
-        static LAST: Cell<([u8; USUAL_DATE_BYTES], Timestamp)> = const { Cell::new(([0; USUAL_DATE_BYTES], Timestamp::from_unix_secs(0))) };
-    }
-    let Ok(bytes) = <[u8; USUAL_DATE_BYTES]>::try_from(value.as_bytes()) else {
+    let Ok(bytes) = <[u8; IMF_FIXDATE_BYTES]>::try_from(value.as_bytes()) else {
         return read_date(value);
     };
     let (last, time) = LAST.get();
@@ -37,28 +61,28 @@ fn read_date(value: &HeaderValue) -> Option<Timestamp> {
     let time = httpdate::parse_http_date(text)
         .or_else(|_| httpdate::parse_http_date(&in_usual_case(text)))
         .ok()?;
-    let since_epoch = time.duration_since(std::time::UNIX_EPOCH).ok()?;
+    let since_epoch = time.duration_since(UNIX_EPOCH).ok()?;
     i64::try_from(since_epoch.as_secs())
         .ok()
         .map(Timestamp::from_unix_secs)
 }
 
-/// A date with its names as they are usually written; nothing where it can be none.
+/// A date with its names in the case that the grammar gives them; an empty text if its length alone
+/// says that it isn't a date.
 fn in_usual_case(text: &str) -> String {
-    let mut usual = if DATE_BYTES.contains(&text.len()) {
-        text.to_ascii_lowercase()
-    } else {
-        String::new()
-    };
-    let starts: Vec<usize> = usual
+    if !DATE_BYTES.contains(&text.len()) {
+        return String::new();
+    }
+    let mut usual = text.to_ascii_lowercase();
+    let letters: Vec<usize> = usual
         .match_indices(char::is_alphabetic)
         .map(|(at, _)| at)
         .collect();
-    for at in starts
-        .iter()
-        .filter(|at| **at == 0 || !starts.contains(&(**at - 1)))
-    {
-        usual[*at..=*at].make_ascii_uppercase();
+    for at in &letters {
+        let starts_a_name = *at == 0 || !letters.contains(&(*at - 1));
+        if starts_a_name {
+            usual[*at..=*at].make_ascii_uppercase();
+        }
     }
     match usual.strip_suffix(" Gmt") {
         Some(date) => format!("{date} GMT"),
@@ -66,13 +90,19 @@ fn in_usual_case(text: &str) -> String {
     }
 }
 
-/// `time` as an HTTP date (RFC 9110 §5.6.7), in whole seconds rounded down; held within the years
-/// 1970 to 9999.
+/// `time` as an HTTP date in the first format, in whole seconds rounded down. Times before 1970 and
+/// after 9999 are written as the first and the last second between.
+///
+/// ```
+/// use tero_semantics::http_date::date_value;
+/// use tero_semantics::timestamp::Timestamp;
+///
+/// let date = date_value(Timestamp::from_unix_millis(784_111_777_999));
+/// assert_eq!(date, "Sun, 06 Nov 1994 08:49:37 GMT");
+/// ```
 pub fn date_value(time: Timestamp) -> HeaderValue {
-    const LAST: u64 = 253_402_300_799;
-    let secs = u64::try_from(time.unix_secs()).unwrap_or(0).min(LAST);
-    let date =
-        httpdate::fmt_http_date(std::time::UNIX_EPOCH + std::time::Duration::from_secs(secs));
+    let secs = u64::try_from(time.unix_secs()).unwrap_or(0).min(LAST_SECS);
+    let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(secs));
     HeaderValue::from_str(&date).expect("a date is ASCII")
 }
 
@@ -81,12 +111,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_are_read_in_three_forms_and_no_other() {
+    fn the_three_date_formats_are_read_and_no_other() {
         let good = [
             "Thu, 18 Aug 2050 02:01:18 GMT",
             "Thursday, 18-Aug-50 02:01:18 GMT",
             "Thu Aug 18 02:01:18 2050",
-            // In letters of either case (RFC 9111 §4.2).
+            // Upper and lower case are the same (RFC 9111 §4.2).
             "THU, 18 Aug 2050 02:01:18 GMT",
             "thu, 18 AUG 2050 02:01:18 gMT",
             "tHURSDAY, 18-aug-50 02:01:18 gmt",

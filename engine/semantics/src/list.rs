@@ -1,6 +1,6 @@
 //! Fields that are lists (RFC 9110 §5.6.1).
 
-/// Where the quoted string that begins before `rest` ends.
+/// Where the quoted string ends that begins just before `rest`: the place of its closing quote.
 pub(super) fn closing_quote(rest: &[u8]) -> Option<usize> {
     let mut escaped = false;
     rest.iter().position(|byte| {
@@ -10,9 +10,9 @@ pub(super) fn closing_quote(rest: &[u8]) -> Option<usize> {
     })
 }
 
-/// The members of a list (RFC 9110 §5.6.1), without white space around them and without the empty
-/// ones. A comma inside a quoted string separates nothing; but from a quote on that is never
-/// closed, quotes are ordinary characters, so that it can't hide what follows it.
+/// The members of a list, without surrounding white space and without the empty ones. A comma
+/// inside a quoted string separates nothing. If a quote is never closed, it and all later quotes
+/// are ordinary characters, so that it can't hide what follows it.
 pub(super) fn list_members(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = line;
     let mut quotes_close = true;
@@ -30,7 +30,7 @@ pub(super) fn list_members(line: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Where the first member of `rest` ends. `quotes_close` becomes false for good at the first quote
-/// that isn't closed: a line of a thousand such quotes is then still read only twice.
+/// that isn't closed, so that a line of a thousand such quotes is still read only twice.
 fn member_end(rest: &[u8], quotes_close: &mut bool) -> usize {
     let mut at = 0;
     while let Some(byte) = rest.get(at) {

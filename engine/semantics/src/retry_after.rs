@@ -1,4 +1,4 @@
-//! For how long a next hop wants to be left alone (RFC 9110 §10.2.3).
+//! How long a server asks to be left alone: `Retry-After` (RFC 9110 §10.2.3).
 
 use std::time::Duration;
 
@@ -7,8 +7,22 @@ use http::header::RETRY_AFTER;
 
 use super::timestamp::Timestamp;
 
-/// What `Retry-After` says: seconds, or the time until a date, zero where that is over. None where
-/// it says nothing.
+/// The delay that the `Retry-After` of a response asks for: its number of seconds, at most
+/// `u32::MAX`, or the time from `now` to its date, zero if that has passed. `None` if the field is
+/// absent or malformed.
+///
+/// ```
+/// use std::time::Duration;
+/// use http::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+/// use tero_semantics::retry_after::retry_after;
+/// use tero_semantics::timestamp::Timestamp;
+///
+/// let now = Timestamp::from_unix_secs(784_111_777); // Sun, 06 Nov 1994 08:49:37 GMT
+/// for value in ["60", "Sun, 06 Nov 1994 08:50:37 GMT"] {
+///     let response = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(value))]);
+///     assert_eq!(retry_after(&response, now), Some(Duration::from_secs(60)));
+/// }
+/// ```
 pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(secs) = value.parse::<u32>() {
@@ -29,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_seconds_or_a_date() {
+    fn retry_after_is_seconds_or_a_date() {
         let now = Timestamp::from_unix_secs(784_111_777);
         for (value, expected) in [
             ("120", Some(120)),

@@ -1,7 +1,8 @@
-//! What the tests of these files share.
+//! What the tests of this crate share.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
+use super::http_date::date_value;
 use super::timestamp::Timestamp;
 
 /// A Tuesday: `Tue, 10 Mar 2026 12:00:00 GMT`.
@@ -12,15 +13,10 @@ pub(super) type FieldLines<'a> = &'a [(&'a str, &'a str)];
 
 /// Fields, one line each.
 pub(super) fn headers(lines: FieldLines<'_>) -> HeaderMap {
-    let line = |(name, value): &(&str, &str)| {
-        (
-            HeaderName::from_bytes(name.as_bytes()).unwrap(),
-            HeaderValue::from_bytes(value.as_bytes()).unwrap(),
-        )
-    };
     let mut headers = HeaderMap::new();
-    for (name, value) in lines.iter().map(line) {
-        headers.append(name, value);
+    for (name, value) in lines {
+        let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+        headers.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
     }
     headers
 }
@@ -28,8 +24,5 @@ pub(super) fn headers(lines: FieldLines<'_>) -> HeaderMap {
 /// The HTTP date that many seconds after [`NOON`].
 pub(super) fn date(secs: i64) -> String {
     let time = Timestamp::from_unix_secs(NOON.unix_secs() + secs);
-    super::http_date::date_value(time)
-        .to_str()
-        .unwrap()
-        .to_owned()
+    date_value(time).to_str().unwrap().to_owned()
 }

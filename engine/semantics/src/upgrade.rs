@@ -1,11 +1,20 @@
-//! What a message says of another protocol (RFC 9110 §7.8).
+//! Switching to another protocol: `Upgrade` (RFC 9110 §7.8).
 
 use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderMap, HeaderValue};
 
 use super::list::list_members;
 
-/// The one protocol that `Upgrade` names; none where it names several.
+/// The protocol that `Upgrade` names; `None` if the field is absent or names several.
+///
+/// ```
+/// use http::header::{HeaderMap, HeaderValue, UPGRADE};
+/// use tero_semantics::upgrade::only_protocol;
+///
+/// let request = |value| HeaderMap::from_iter([(UPGRADE, HeaderValue::from_static(value))]);
+/// assert_eq!(only_protocol(&request("websocket")).unwrap(), "websocket");
+/// assert_eq!(only_protocol(&request("websocket, h2c")), None);
+/// ```
 pub fn only_protocol(headers: &HeaderMap) -> Option<&HeaderValue> {
     let mut lines = headers.get_all(UPGRADE).iter();
     let only = lines
@@ -14,7 +23,16 @@ pub fn only_protocol(headers: &HeaderMap) -> Option<&HeaderValue> {
     lines.next().is_none().then_some(only)
 }
 
-/// Whether `Connection` says that `Upgrade` is meant.
+/// Whether `Connection` names `Upgrade`. Without it, `Upgrade` must be ignored (RFC 9110 §7.8).
+///
+/// ```
+/// use http::header::{CONNECTION, HeaderMap, HeaderValue};
+/// use tero_semantics::upgrade::is_meant;
+///
+/// let request = |value| HeaderMap::from_iter([(CONNECTION, HeaderValue::from_static(value))]);
+/// assert!(is_meant(&request("keep-alive, Upgrade")));
+/// assert!(!is_meant(&request("keep-alive")));
+/// ```
 pub fn is_meant(headers: &HeaderMap) -> bool {
     let mut options = headers
         .get_all(CONNECTION)
@@ -28,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_protocol_is_named_or_none() {
+    fn several_protocols_count_as_none() {
         for (lines, named) in [
             (&["websocket"][..], Some("websocket")),
             (&[], None),
@@ -49,21 +67,15 @@ mod tests {
     }
 
     #[test]
-    fn an_upgrade_is_meant_where_connection_names_it() {
-        for (line, meant) in [
+    fn an_upgrade_counts_only_if_connection_names_it() {
+        for (line, expected) in [
             ("Upgrade", true),
             ("keep-alive, upgrade", true),
             ("upgraded", false),
             ("", false),
         ] {
-            assert_eq!(
-                is_meant(&HeaderMap::from_iter([(
-                    CONNECTION,
-                    HeaderValue::from_static(line)
-                )])),
-                meant,
-                "{line}"
-            );
+            let headers = HeaderMap::from_iter([(CONNECTION, HeaderValue::from_static(line))]);
+            assert_eq!(is_meant(&headers), expected, "{line}");
         }
     }
 }

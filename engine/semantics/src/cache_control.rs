@@ -1,20 +1,34 @@
-//! What the directives of requests and responses say: `Cache-Control` (RFC 9111 §5.2), `Pragma`
-//! (§5.4) and the targeted fields of RFC 9213.
+//! The directives of requests and responses: `Cache-Control` (RFC 9111 §5.2), `Pragma` (§5.4) and
+//! the targeted fields of RFC 9213.
 //!
-//! What can't be read is read the careful way: a lifetime that isn't a number is zero (§4.2.1), a
-//! restriction with an argument that makes no sense restricts the whole response, and a permission
-//! counts only as the grammar writes it.
+//! Malformed directives are read cautiously: a lifetime that isn't a number is zero (§4.2.1), a
+//! restriction with a malformed argument restricts the whole response, and a permission counts only
+//! as the grammar writes it.
 
 use std::time::Duration;
 
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, PRAGMA};
 
-use super::list::{closing_quote, list_members};
+mod directive;
 
-/// The greatest lifetime that is told apart, in seconds: what lies beyond is read as this (§1.2.2).
-pub const MAX_DELTA_SECS: u64 = 1 << 31;
+pub use directive::MAX_DELTA_SECS;
+pub(crate) use directive::delta_seconds;
+use directive::{Argument, each_directive, field_names};
 
 /// How much of a response `no-cache` or `private` covers (§5.2.2.4, §5.2.2.7).
+///
+/// ```
+/// use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, SET_COOKIE};
+/// use tero_semantics::cache_control::{ResponseDirectives, Scope};
+///
+/// let private = |value| {
+///     let headers = HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::from_static(value))]);
+///     ResponseDirectives::of(&headers).private
+/// };
+/// assert_eq!(private("max-age=60"), Scope::Nothing);
+/// assert!(private("private").is_all());
+/// assert_eq!(private("private=\"set-cookie\"").fields(), [SET_COOKIE]);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Scope {
     /// Nothing: the directive is absent.
@@ -28,11 +42,12 @@ pub enum Scope {
 
 impl Scope {
     /// Whether the whole response is covered.
+    #[inline]
     pub fn is_all(&self) -> bool {
         *self == Scope::All
     }
 
-    /// The fields that are named; none where the whole response or nothing is covered.
+    /// The named fields; empty if the whole response or nothing is covered.
     pub fn fields(&self) -> &[HeaderName] {
         match self {
             Scope::Fields(fields) => fields,
@@ -40,7 +55,16 @@ impl Scope {
         }
     }
 
-    /// Both together: the more of the two where the directive is written twice.
+    /// What `no-cache` or `private` covers with this argument: the whole response if it names no
+    /// field, or something that isn't a field name.
+    fn of(argument: Argument<'_>) -> Scope {
+        match argument {
+            Argument::Value(list) => field_names(list).map_or(Scope::All, Scope::Fields),
+            Argument::Absent | Argument::Malformed => Scope::All,
+        }
+    }
+
+    /// Adds what a second directive of the same name covers.
     fn widen(&mut self, other: Scope) {
         *self = match (std::mem::take(self), other) {
             (Scope::All, _) | (_, Scope::All) => Scope::All,
@@ -55,49 +79,83 @@ impl Scope {
 /// The directives of a response that govern a shared cache (§5.2.2, RFC 5861, RFC 8246).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResponseDirectives {
-    /// The targeted field that these come from (RFC 9213); none where they come from
+    /// The targeted field that these come from (RFC 9213); `None` if they come from
     /// `Cache-Control`.
     pub targeted: Option<HeaderName>,
-    /// §5.2.2.5
+    /// `no-store` (§5.2.2.5)
     pub no_store: bool,
-    /// §5.2.2.4
+    /// `no-cache` (§5.2.2.4)
     pub no_cache: Scope,
-    /// §5.2.2.7
+    /// `private` (§5.2.2.7)
     pub private: Scope,
-    /// §5.2.2.9
+    /// `public` (§5.2.2.9)
     pub public: bool,
-    /// §5.2.2.2
+    /// `must-revalidate` (§5.2.2.2)
     pub must_revalidate: bool,
-    /// §5.2.2.8
+    /// `proxy-revalidate` (§5.2.2.8)
     pub proxy_revalidate: bool,
-    /// §5.2.2.3
+    /// `must-understand` (§5.2.2.3)
     pub must_understand: bool,
-    /// §5.2.2.1. Zero where it is written but can't be read.
+    /// `max-age` (§5.2.2.1), at most [`MAX_DELTA_SECS`]; zero if it is malformed.
     pub max_age: Option<Duration>,
-    /// §5.2.2.10. Zero where it is written but can't be read.
+    /// `s-maxage` (§5.2.2.10), at most [`MAX_DELTA_SECS`]; zero if it is malformed.
     pub s_maxage: Option<Duration>,
-    /// RFC 5861 §3. None where it can't be read.
+    /// `stale-while-revalidate` (RFC 5861 §3); `None` if it is malformed.
     pub stale_while_revalidate: Option<Duration>,
-    /// RFC 5861 §4. None where it can't be read.
+    /// `stale-if-error` (RFC 5861 §4); `None` if it is malformed.
     pub stale_if_error: Option<Duration>,
-    /// RFC 8246 §2
+    /// `immutable` (RFC 8246 §2)
     pub immutable: bool,
-    /// §5.2.2.6
+    /// `no-transform` (§5.2.2.6)
     pub no_transform: bool,
 }
 
 impl ResponseDirectives {
-    /// What `Cache-Control` says; nothing where it is absent.
+    /// The directives of `Cache-Control`; the default if it is absent.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
+    /// use tero_semantics::cache_control::ResponseDirectives;
+    ///
+    /// let read = |value| {
+    ///     let headers = HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::from_static(value))]);
+    ///     ResponseDirectives::of(&headers)
+    /// };
+    /// let directives = read("public, max-age=60");
+    /// assert!(directives.public);
+    /// assert_eq!(directives.max_age, Some(Duration::from_secs(60)));
+    ///
+    /// // A malformed lifetime counts as stale (§4.2.1).
+    /// assert_eq!(read("max-age=soon").max_age, Some(Duration::ZERO));
+    /// ```
     pub fn of(headers: &HeaderMap) -> ResponseDirectives {
-        let mut said = ResponseDirectives::default();
+        let mut directives = ResponseDirectives::default();
         for line in headers.get_all(CACHE_CONTROL) {
-            each_directive(line.as_bytes(), |name, argument| said.take(name, argument));
+            each_directive(line.as_bytes(), |name, argument| {
+                directives.take(name, argument);
+            });
         }
-        said
+        directives
     }
 
-    /// What the first of the `targets` says that is present and well-formed, else what
-    /// `Cache-Control` says (RFC 9213 §2.2).
+    /// The directives of the first of `targets` that is present and well-formed; if none is, those
+    /// of `Cache-Control` (RFC 9213 §2.2).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
+    /// use tero_semantics::cache_control::ResponseDirectives;
+    ///
+    /// let cdn = HeaderName::from_static("cdn-cache-control");
+    /// let response = HeaderMap::from_iter([
+    ///     (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ///     (cdn.clone(), HeaderValue::from_static("max-age=60")),
+    /// ]);
+    /// let directives = ResponseDirectives::governing(&response, &[cdn]);
+    /// assert!(!directives.no_store);
+    /// assert_eq!(directives.max_age, Some(Duration::from_secs(60)));
+    /// ```
     pub fn governing(headers: &HeaderMap, targets: &[HeaderName]) -> ResponseDirectives {
         targets
             .iter()
@@ -106,8 +164,18 @@ impl ResponseDirectives {
     }
 
     /// Whether a stale response must not be used without validation (§4.2.4): `no-cache`,
-    /// `must-revalidate`, `proxy-revalidate`, and `s-maxage`, which means `proxy-revalidate` too
+    /// `must-revalidate`, `proxy-revalidate`, and `s-maxage`, which implies `proxy-revalidate`
     /// (§5.2.2.10).
+    ///
+    /// ```
+    /// use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
+    /// use tero_semantics::cache_control::ResponseDirectives;
+    ///
+    /// for (value, expected) in [("max-age=60", false), ("max-age=60, must-revalidate", true)] {
+    ///     let headers = HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::from_static(value))]);
+    ///     assert_eq!(ResponseDirectives::of(&headers).forbids_stale(), expected);
+    /// }
+    /// ```
     pub fn forbids_stale(&self) -> bool {
         self.must_revalidate
             || self.proxy_revalidate
@@ -115,7 +183,18 @@ impl ResponseDirectives {
             || self.no_cache.is_all()
     }
 
-    /// Whether the answer to a request with `Authorization` may be stored and used again (§3.5).
+    /// Whether the response to a request with `Authorization` may be stored and used again (§3.5):
+    /// `public`, `must-revalidate` or `s-maxage`.
+    ///
+    /// ```
+    /// use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
+    /// use tero_semantics::cache_control::ResponseDirectives;
+    ///
+    /// for (value, expected) in [("max-age=60", false), ("max-age=60, public", true)] {
+    ///     let headers = HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::from_static(value))]);
+    ///     assert_eq!(ResponseDirectives::of(&headers).allows_authorized(), expected);
+    /// }
+    /// ```
     pub fn allows_authorized(&self) -> bool {
         self.public || self.must_revalidate || self.s_maxage.is_some()
     }
@@ -132,9 +211,9 @@ impl ResponseDirectives {
         } else if is("no-store") {
             self.no_store = true;
         } else if is("no-cache") {
-            self.no_cache.widen(argument.scope());
+            self.no_cache.widen(Scope::of(argument));
         } else if is("private") {
-            self.private.widen(argument.scope());
+            self.private.widen(Scope::of(argument));
         } else if is("must-revalidate") {
             self.must_revalidate = true;
         } else if is("proxy-revalidate") {
@@ -153,55 +232,75 @@ impl ResponseDirectives {
     }
 }
 
-/// How stale a client accepts a response (§5.2.1.2).
+/// How stale a response a client accepts (§5.2.1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MaxStale {
     /// However stale.
     Any,
-    /// By no more than this.
+    /// Stale by no more than this.
     Within(Duration),
 }
 
-/// The directives of a request (§5.2.1, RFC 5861 §4). What can't be read says nothing.
+/// The directives of a request (§5.2.1, RFC 5861 §4). A malformed directive is ignored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestDirectives {
-    /// §5.2.1.4, or `Pragma: no-cache` where there is no `Cache-Control` (§5.4).
+    /// `no-cache` (§5.2.1.4); also `Pragma: no-cache` if there is no `Cache-Control` (§5.4).
     pub no_cache: bool,
-    /// §5.2.1.5
+    /// `no-store` (§5.2.1.5)
     pub no_store: bool,
-    /// §5.2.1.7
+    /// `only-if-cached` (§5.2.1.7)
     pub only_if_cached: bool,
-    /// §5.2.1.6
+    /// `no-transform` (§5.2.1.6)
     pub no_transform: bool,
-    /// §5.2.1.1
+    /// `max-age` (§5.2.1.1), at most [`MAX_DELTA_SECS`].
     pub max_age: Option<Duration>,
-    /// §5.2.1.3
+    /// `min-fresh` (§5.2.1.3), at most [`MAX_DELTA_SECS`].
     pub min_fresh: Option<Duration>,
-    /// §5.2.1.2
+    /// `max-stale` (§5.2.1.2)
     pub max_stale: Option<MaxStale>,
-    /// RFC 5861 §4
+    /// `stale-if-error` (RFC 5861 §4), at most [`MAX_DELTA_SECS`].
     pub stale_if_error: Option<Duration>,
 }
 
 impl RequestDirectives {
-    /// What the request says.
+    /// The directives of a request.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, PRAGMA};
+    /// use tero_semantics::cache_control::{MaxStale, RequestDirectives};
+    ///
+    /// let patient = HeaderValue::from_static("max-stale=30");
+    /// let request = HeaderMap::from_iter([(CACHE_CONTROL, patient)]);
+    /// let directives = RequestDirectives::of(&request);
+    /// let limit = Duration::from_secs(30);
+    /// assert_eq!(directives.max_stale, Some(MaxStale::Within(limit)));
+    ///
+    /// let request = HeaderMap::from_iter([(PRAGMA, HeaderValue::from_static("no-cache"))]);
+    /// assert!(RequestDirectives::of(&request).no_cache);
+    /// ```
     pub fn of(headers: &HeaderMap) -> RequestDirectives {
-        let mut said = RequestDirectives::default();
-        if headers.contains_key(CACHE_CONTROL) {
-            for line in headers.get_all(CACHE_CONTROL) {
-                each_directive(line.as_bytes(), |name, argument| said.take(name, argument));
-            }
-        } else {
-            for line in headers.get_all(PRAGMA) {
-                each_directive(line.as_bytes(), |name, _| {
-                    said.no_cache |= name.eq_ignore_ascii_case(b"no-cache")
-                });
-            }
+        let mut directives = RequestDirectives::default();
+        if !headers.contains_key(CACHE_CONTROL) {
+            directives.no_cache = pragma_says_no_cache(headers);
+            return directives;
         }
-        said
+        for line in headers.get_all(CACHE_CONTROL) {
+            each_directive(line.as_bytes(), |name, argument| {
+                directives.take(name, argument);
+            });
+        }
+        directives
     }
 
-    /// Whether the request says nothing about caching.
+    /// Whether the request has no directive that is known here.
+    ///
+    /// ```
+    /// use http::HeaderMap;
+    /// use tero_semantics::cache_control::RequestDirectives;
+    ///
+    /// assert!(RequestDirectives::of(&HeaderMap::new()).is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         *self == RequestDirectives::default()
     }
@@ -223,99 +322,48 @@ impl RequestDirectives {
         } else if is("stale-if-error") {
             self.stale_if_error = self.stale_if_error.or(argument.delta());
         } else if is("max-stale") {
-            let within = match argument {
+            let max_stale = match argument {
                 Argument::Absent => Some(MaxStale::Any),
                 _ => argument.delta().map(MaxStale::Within),
             };
-            self.max_stale = self.max_stale.or(within);
+            self.max_stale = self.max_stale.or(max_stale);
         }
     }
 }
 
-/// What stands after a directive's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Argument<'a> {
-    /// Nothing.
-    Absent,
-    /// A value, without its quotes where it had any. Both forms are to be accepted (§5.2). A
-    /// backslash is left in place: no value that we read has use for one.
-    Value(&'a [u8]),
-    /// Something that the grammar does not allow: white space beside the `=`, or a quote that isn't
-    /// closed.
-    Malformed,
+fn pragma_says_no_cache(headers: &HeaderMap) -> bool {
+    let mut no_cache = false;
+    for line in headers.get_all(PRAGMA) {
+        each_directive(line.as_bytes(), |name, _| {
+            no_cache |= name.eq_ignore_ascii_case(b"no-cache");
+        });
+    }
+    no_cache
 }
 
-impl Argument<'_> {
-    /// delta-seconds (§1.2.2): digits, and nothing but digits.
-    fn delta(self) -> Option<Duration> {
-        match self {
-            Argument::Value(digits) => delta_seconds(digits),
-            Argument::Absent | Argument::Malformed => None,
-        }
-    }
-
-    /// The fields that `no-cache` or `private` names; the whole response where it names none, or
-    /// something that isn't a name.
-    fn scope(self) -> Scope {
-        match self {
-            Argument::Value(list) => field_names(list).map_or(Scope::All, Scope::Fields),
-            Argument::Absent | Argument::Malformed => Scope::All,
-        }
-    }
-}
-
-/// delta-seconds (§1.2.2), at most [`MAX_DELTA_SECS`]; none where it is anything but digits.
-pub(crate) fn delta_seconds(digits: &[u8]) -> Option<Duration> {
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let secs = digits.iter().fold(0_u64, |secs, digit| {
-        secs.saturating_mul(10)
-            .saturating_add(u64::from(digit - b'0'))
-    });
-    Some(Duration::from_secs(secs.min(MAX_DELTA_SECS)))
-}
-
-fn field_names(list: &[u8]) -> Option<Box<[HeaderName]>> {
-    let names = list
-        .split(|byte| *byte == b',')
-        .map(<[u8]>::trim_ascii)
-        .filter(|name| !name.is_empty());
-    let names: Option<Box<[HeaderName]>> = names
-        .map(|name| HeaderName::from_bytes(name).ok())
-        .collect();
-    names.filter(|names| !names.is_empty())
-}
-
-fn each_directive<'a>(line: &'a [u8], mut take: impl FnMut(&'a [u8], Argument<'a>)) {
-    for member in list_members(line) {
-        let (name, argument) = match member.iter().position(|byte| *byte == b'=') {
-            None => (member, Argument::Absent),
-            Some(at) => (&member[..at], argument(&member[..at], &member[at + 1..])),
-        };
-        take(name.trim_ascii_end(), argument);
-    }
-}
-
-fn argument<'a>(name: &[u8], value: &'a [u8]) -> Argument<'a> {
-    let spaced = name.last().is_some_and(u8::is_ascii_whitespace)
-        || value.first().is_some_and(u8::is_ascii_whitespace);
-    if spaced || value.is_empty() {
-        return Argument::Malformed;
-    }
-    match value.strip_prefix(b"\"") {
-        None => Argument::Value(value),
-        Some(quoted) => match closing_quote(quoted) {
-            Some(end) if end + 1 == quoted.len() => Argument::Value(&quoted[..end]),
-            Some(_) | None => Argument::Malformed,
-        },
-    }
-}
-
-/// What a targeted field says; none where it is absent, empty, not a dictionary, or gives a
-/// directive that we know a value of the wrong type: such a field must be ignored (RFC 9213 §2.1).
+/// The directives of a targeted field. `None` if it is absent, empty, not a dictionary, or gives a
+/// known directive a value of the wrong type: such a field must be ignored (RFC 9213 §2.1).
 fn targeted(headers: &HeaderMap, target: &HeaderName) -> Option<ResponseDirectives> {
-    let mut lines = headers.get_all(target).iter();
+    let members = dictionary(headers, target)?;
+    let mut directives = ResponseDirectives {
+        targeted: Some(target.clone()),
+        ..ResponseDirectives::default()
+    };
+    for (name, member) in &members {
+        // No known directive takes an inner list, nor a byte sequence, which stands for one here.
+        let value = match member {
+            sfv::ListEntry::Item(item) => &item.bare_item,
+            sfv::ListEntry::InnerList(_) => &sfv::BareItem::ByteSequence(Vec::new()),
+        };
+        directives.take_structured(name.as_str(), value)?;
+    }
+    Some(directives)
+}
+
+/// The members of a field that is a dictionary (RFC 8941 §3.2), all its lines together; `None` if
+/// it is absent, empty or malformed.
+fn dictionary(headers: &HeaderMap, name: &HeaderName) -> Option<sfv::Dictionary> {
+    let mut lines = headers.get_all(name).iter();
     let mut value = lines.next()?.as_bytes().to_vec();
     for line in lines {
         value.extend_from_slice(b", ");
@@ -325,26 +373,11 @@ fn targeted(headers: &HeaderMap, target: &HeaderName) -> Option<ResponseDirectiv
         .with_version(sfv::Version::Rfc8941)
         .parse()
         .ok()?;
-    if members.is_empty() {
-        return None;
-    }
-    let mut said = ResponseDirectives {
-        targeted: Some(target.clone()),
-        ..ResponseDirectives::default()
-    };
-    for (name, member) in &members {
-        // No directive that we know takes an inner list, nor a byte sequence, which stands for it.
-        let value = match member {
-            sfv::ListEntry::Item(item) => &item.bare_item,
-            sfv::ListEntry::InnerList(_) => &sfv::BareItem::ByteSequence(Vec::new()),
-        };
-        said.take_structured(name.as_str(), value)?;
-    }
-    Some(said)
+    (!members.is_empty()).then_some(members)
 }
 
 impl ResponseDirectives {
-    /// None where the value is of the wrong type.
+    /// `None` if the value is of the wrong type.
     fn take_structured(&mut self, name: &str, value: &sfv::BareItem) -> Option<()> {
         match name {
             "max-age" => self.max_age = Some(structured_delta(value)?),
@@ -368,7 +401,8 @@ impl ResponseDirectives {
     }
 }
 
-/// A negative number of seconds is invalid freshness information, which means stale (§4.2.1).
+/// The number of seconds. A negative one is invalid freshness information, which means stale
+/// (§4.2.1).
 fn structured_delta(value: &sfv::BareItem) -> Option<Duration> {
     let secs = i64::from(value.as_integer()?);
     Some(Duration::from_secs(

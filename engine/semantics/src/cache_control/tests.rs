@@ -22,7 +22,7 @@ fn fields(names: &[&str]) -> Scope {
 }
 
 #[test]
-fn max_age_is_read_as_the_rfc_says_also_where_it_is_odd() {
+fn odd_values_of_max_age_are_read_as_the_rfc_says() {
     let rows: &[(&[&str], Option<u64>)] = &[
         (&[], None),
         (&[""], None),
@@ -36,12 +36,12 @@ fn max_age_is_read_as_the_rfc_says_also_where_it_is_odd() {
         (&["max-age=2147483648"], Some(MAX)),
         (&["max-age=99999999999"], Some(MAX)),
         (&["max-age=99999999999999999999999999"], Some(MAX)),
-        // Of several the first counts, on one line or on two.
+        // The first of several counts, on one line or on two.
         (&["max-age=1800, max-age=1"], Some(1_800)),
         (&["max-age=1, max-age=1800"], Some(1)),
         (&["max-age=1", "max-age=1800"], Some(1)),
         (&["max-age=, max-age=1800"], Some(0)),
-        // What can't be read is stale.
+        // A malformed one is stale.
         (&["max-age"], Some(0)),
         (&["max-age="], Some(0)),
         (&["max-age=-1"], Some(0)),
@@ -57,13 +57,13 @@ fn max_age_is_read_as_the_rfc_says_also_where_it_is_odd() {
         (&["max-age=\"3600"], Some(0)),
         (&["max-age=\"3600\"x"], Some(0)),
         (&["max-age=\"\""], Some(0)),
-        // Another directive, and one that is misspelt, says nothing.
+        // Other and misspelt directives are ignored.
         (&["maxage=3600"], None),
         (&["max_age=3600"], None),
         (&["x-max-age=3600"], None),
         (&["\"max-age=3600\""], None),
         (&["max-age=1; foo"], Some(0)),
-        // A quoted string hides what it holds, one that isn't closed hides nothing.
+        // A quoted string hides its content; one that isn't closed hides nothing.
         (&["extension=\"max-age=3600\", max-age=1"], Some(1)),
         (&["max-age=1, extension=\"max-age=3600\""], Some(1)),
         (&["extension=\"a, max-age=3600, b\""], None),
@@ -82,7 +82,7 @@ fn max_age_is_read_as_the_rfc_says_also_where_it_is_odd() {
 }
 
 #[test]
-fn s_maxage_is_read_the_same_way() {
+fn s_maxage_is_read_like_max_age() {
     for (line, secs) in [
         ("s-maxage=5", Some(5)),
         ("S-MAXAGE=\"5\"", Some(5)),
@@ -98,7 +98,7 @@ fn s_maxage_is_read_the_same_way() {
 }
 
 #[test]
-fn windows_of_staleness_that_cannot_be_read_do_not_open() {
+fn malformed_stale_windows_are_ignored() {
     for (value, secs) in [
         ("5", Some(5)),
         ("\"5\"", Some(5)),
@@ -123,7 +123,7 @@ fn windows_of_staleness_that_cannot_be_read_do_not_open() {
 }
 
 #[test]
-fn restrictions_count_with_any_argument_and_permissions_only_without() {
+fn restrictions_count_with_any_argument_and_permissions_only_without_one() {
     let all = said(&[
         "No-StOrE=1, must-revalidate=x, PROXY-REVALIDATE, no-transform=\"\", public=1, immutable=1, must-understand=1",
     ]);
@@ -138,7 +138,7 @@ fn restrictions_count_with_any_argument_and_permissions_only_without() {
 }
 
 #[test]
-fn no_cache_and_private_cover_the_fields_that_they_name_or_everything() {
+fn no_cache_and_private_cover_the_fields_that_they_name_or_the_whole_response() {
     let rows: &[(&[&str], Scope)] = &[
         (&["max-age=1"], Scope::Nothing),
         (&["NAME"], Scope::All),
@@ -157,20 +157,19 @@ fn no_cache_and_private_cover_the_fields_that_they_name_or_everything() {
     ];
     for (lines, scope) in rows {
         let named = |name: &str| {
-            lines
+            let lines: Vec<_> = lines
                 .iter()
                 .map(|line| line.replace("NAME", name))
-                .collect::<Vec<_>>()
+                .collect();
+            said(&lines.iter().map(String::as_str).collect::<Vec<_>>())
         };
-        let as_lines =
-            |lines: &[String]| said(&lines.iter().map(String::as_str).collect::<Vec<_>>());
-        assert_eq!(as_lines(&named("No-Cache")).no_cache, *scope, "{lines:?}");
-        assert_eq!(as_lines(&named("private")).private, *scope, "{lines:?}");
+        assert_eq!(named("No-Cache").no_cache, *scope, "{lines:?}");
+        assert_eq!(named("private").private, *scope, "{lines:?}");
     }
 }
 
 #[test]
-fn the_first_targeted_field_that_is_sound_governs() {
+fn the_first_well_formed_targeted_field_governs() {
     let targets = [
         HeaderName::from_static("tero-cache-control"),
         HeaderName::from_static("cdn-cache-control"),
@@ -178,7 +177,7 @@ fn the_first_targeted_field_that_is_sound_governs() {
     let cdn = "cdn-cache-control";
     let own = "tero-cache-control";
     let basic = ("cache-control", "max-age=1, no-store");
-    // Which field governs, and the lifetime that it gives.
+    // Lines, the field that governs, and the lifetime that it gives.
     let rows: &[(FieldLines<'_>, Option<&str>, Option<u64>)] = &[
         (&[], None, Some(1)),
         (&[(cdn, "max-age=3600")], Some(cdn), Some(3_600)),
@@ -206,7 +205,7 @@ fn the_first_targeted_field_that_is_sound_governs() {
         (&[(cdn, "foo")], Some(cdn), None),
         (&[(cdn, "foo"), (cdn, "max-age=7")], Some(cdn), Some(7)),
         (&[(cdn, "max-age=7, max-age=8")], Some(cdn), Some(8)),
-        // Not structured fields, or of the wrong type: as if absent.
+        // Not a structured field, or of the wrong type: as if absent.
         (&[(cdn, "")], None, Some(1)),
         (&[(cdn, "max-age=10000, &&&&&")], None, Some(1)),
         (&[(cdn, "max-age=10000,")], None, Some(1)),
@@ -239,7 +238,7 @@ fn the_first_targeted_field_that_is_sound_governs() {
 }
 
 #[test]
-fn a_targeted_field_says_all_that_cache_control_can() {
+fn a_targeted_field_carries_every_directive_of_cache_control() {
     let cdn = HeaderName::from_static("cdn-cache-control");
     let value = "s-maxage=1, no-store, no-cache, private=\"a, b\", public, must-revalidate, proxy-revalidate, must-understand, \
                  immutable, no-transform, stale-while-revalidate=2, stale-if-error=3, unknown=4";
@@ -247,7 +246,6 @@ fn a_targeted_field_says_all_that_cache_control_can() {
         &headers(&[("cdn-cache-control", value)]),
         std::slice::from_ref(&cdn),
     );
-    let secs = |secs| Some(Duration::from_secs(secs));
     let expected = ResponseDirectives {
         targeted: Some(cdn.clone()),
         no_store: true,
@@ -258,9 +256,9 @@ fn a_targeted_field_says_all_that_cache_control_can() {
         proxy_revalidate: true,
         must_understand: true,
         max_age: None,
-        s_maxage: secs(1),
-        stale_while_revalidate: secs(2),
-        stale_if_error: secs(3),
+        s_maxage: Some(Duration::from_secs(1)),
+        stale_while_revalidate: Some(Duration::from_secs(2)),
+        stale_if_error: Some(Duration::from_secs(3)),
         immutable: true,
         no_transform: true,
     };
@@ -273,7 +271,7 @@ fn a_targeted_field_says_all_that_cache_control_can() {
 }
 
 #[test]
-fn requests_say_what_they_want_and_nonsense_says_nothing() {
+fn malformed_directives_of_requests_are_ignored() {
     let secs = Duration::from_secs;
     let all = asked(
         "no-cache, no-store, only-if-cached, no-transform, max-age=1, min-fresh=\"2\", max-stale=3, stale-if-error=4",
@@ -298,18 +296,23 @@ fn requests_say_what_they_want_and_nonsense_says_nothing() {
 }
 
 #[test]
-fn pragma_counts_only_where_there_is_no_cache_control() {
-    let no_cache = |lines: FieldLines<'_>| RequestDirectives::of(&headers(lines)).no_cache;
-    assert!(no_cache(&[("pragma", "no-cache")]));
-    assert!(no_cache(&[("pragma", "foo, No-Cache")]));
-    assert!(!no_cache(&[("pragma", "foo")]));
-    assert!(!no_cache(&[
-        ("pragma", "no-cache"),
-        ("cache-control", "max-age=1")
-    ]));
-    assert!(!no_cache(&[("pragma", "no-cache"), ("cache-control", "")]));
+fn pragma_counts_only_without_cache_control() {
+    let rows: &[(FieldLines<'_>, bool)] = &[
+        (&[("pragma", "no-cache")], true),
+        (&[("pragma", "foo, No-Cache")], true),
+        (&[("pragma", "foo")], false),
+        (
+            &[("pragma", "no-cache"), ("cache-control", "max-age=1")],
+            false,
+        ),
+        (&[("pragma", "no-cache"), ("cache-control", "")], false),
+    ];
+    for (lines, expected) in rows {
+        let directives = RequestDirectives::of(&headers(lines));
+        assert_eq!(directives.no_cache, *expected, "{lines:?}");
+    }
     assert!(RequestDirectives::of(&headers(&[("accept", "*/*")])).is_empty());
-    // In responses it means nothing (§5.4).
+    // In responses it has no meaning (§5.4).
     assert_eq!(
         ResponseDirectives::of(&headers(&[("pragma", "no-cache")])),
         ResponseDirectives::default()

@@ -6,8 +6,8 @@ fn vary(lines: &[&str]) -> Vary {
     Vary::of(&headers(&lines))
 }
 
-/// Whether the second request selects what was stored for the first one. The hash agrees with
-/// equality, and both with selecting.
+/// Whether the second request selects the response stored for the first one. Equality and digest
+/// must agree with that.
 fn selects(fields: &str, first: FieldLines<'_>, second: FieldLines<'_>) -> bool {
     let vary = vary(&[fields]);
     let (first, second) = (headers(first), headers(second));
@@ -19,16 +19,14 @@ fn selects(fields: &str, first: FieldLines<'_>, second: FieldLines<'_>) -> bool 
     selects
 }
 
+/// A `Vary` of these fields.
+fn fields(names: &[&'static str]) -> Vary {
+    let names = names.iter().map(|name| HeaderName::from_static(name));
+    Vary::Fields(names.collect())
+}
+
 #[test]
-fn vary_names_fields_in_any_spelling() {
-    let fields = |names: &[&str]| {
-        Vary::Fields(
-            names
-                .iter()
-                .map(|name| HeaderName::from_bytes(name.as_bytes()).unwrap())
-                .collect(),
-        )
-    };
+fn vary_lists_fields_in_any_spelling() {
     let rows: &[(&[&str], Vary)] = &[
         (&[], Vary::Nothing),
         (&[""], Vary::Nothing),
@@ -51,22 +49,15 @@ fn vary_names_fields_in_any_spelling() {
 }
 
 #[test]
-fn beyond_the_bound_a_response_varies_on_everything() {
-    let names = |count: usize| {
-        (0..count)
-            .map(|at| format!("x-{at}"))
-            .collect::<Vec<_>>()
-            .join(",")
-    };
-    assert_eq!(
-        vary(&[&names(MAX_VARY_FIELDS)]).fields().len(),
-        MAX_VARY_FIELDS
-    );
-    assert_eq!(vary(&[&names(MAX_VARY_FIELDS + 1)]), Vary::Everything);
+fn a_vary_with_too_many_fields_counts_as_a_star() {
+    let names: Vec<String> = (0..=MAX_VARY_FIELDS).map(|at| format!("x-{at}")).collect();
+    let most = names[..MAX_VARY_FIELDS].join(",");
+    assert_eq!(vary(&[&most]).fields().len(), MAX_VARY_FIELDS);
+    assert_eq!(vary(&[&names.join(",")]), Vary::Everything);
 }
 
 #[test]
-fn nothing_selects_what_varies_on_everything_and_all_select_what_varies_on_nothing() {
+fn vary_star_is_never_selected_and_an_absent_vary_always_is() {
     let request = headers(&[("foo", "1")]);
     assert!(!vary(&["*"]).selects(&vary(&["*"]).nominated(&request), &request));
     assert!(vary(&[]).selects(&vary(&[]).nominated(&request), &headers(&[])));
@@ -74,7 +65,7 @@ fn nothing_selects_what_varies_on_everything_and_all_select_what_varies_on_nothi
 }
 
 #[test]
-fn requests_must_agree_in_every_field_that_is_named() {
+fn requests_must_agree_in_every_nominated_field() {
     let foo = ("foo", "1");
     assert!(selects("foo", &[foo], &[foo]));
     assert!(selects(
@@ -110,7 +101,7 @@ fn requests_must_agree_in_every_field_that_is_named() {
 }
 
 #[test]
-fn white_space_and_lines_mean_nothing_in_lists() {
+fn white_space_and_the_split_into_lines_do_not_count_in_lists() {
     assert!(selects("foo", &[("foo", "1,2")], &[("foo", " 1, 2 ")]));
     assert!(selects(
         "foo",
@@ -129,7 +120,7 @@ fn white_space_and_lines_mean_nothing_in_lists() {
 }
 
 #[test]
-fn fields_that_are_no_lists_are_compared_as_they_are() {
+fn fields_that_are_not_lists_are_compared_literally() {
     for name in ["user-agent", "cookie", "authorization", "referer"] {
         assert!(selects(name, &[(name, "a, b")], &[(name, "a, b")]));
         assert!(!selects(name, &[(name, "a, b")], &[(name, "a,b")]));
@@ -147,12 +138,14 @@ fn fields_that_are_no_lists_are_compared_as_they_are() {
     ));
 }
 
+/// Whether two values of a field are the same to `Vary`.
+fn same_in(name: &str, first: &str, second: &str) -> bool {
+    selects(name, &[(name, first)], &[(name, second)])
+}
+
 #[test]
-fn order_means_nothing_where_members_have_weights() {
-    let same = |first: &str, second: &str| {
-        let name = "accept-language";
-        selects(name, &[(name, first)], &[(name, second)])
-    };
+fn order_does_not_count_in_weighted_lists() {
+    let same = |first, second| same_in("accept-language", first, second);
     assert!(same("en, de", "de, en"));
     assert!(same("en, de", "eN, De"));
     assert!(same("en, de", " en ,   de"));
@@ -163,32 +156,25 @@ fn order_means_nothing_where_members_have_weights() {
     assert!(!same("en", "de"));
     assert!(!same("en;q=0.5", "en"));
     assert!(!same("en;q=0.5, de;q=0.5", "en;q=0.5, de;q=0.501"));
-    // What can't be read is 1.
+    // A malformed weight is 1.
     assert!(same("en;q=x, de;q=2, fr;q=0.1234, it;q=", "en,de,fr,it"));
     let many: Vec<String> = (0..200)
         .map(|at| format!("x-{at};q=0.{}", at % 10))
         .collect();
     let reversed: Vec<String> = many.iter().rev().cloned().collect();
     assert!(same(&many.join(","), &reversed.join(", ")));
-    let accept =
-        |first: &str, second: &str| selects("accept", &[("accept", first)], &[("accept", second)]);
-    assert!(accept(
+    let same = |first, second| same_in("accept", first, second);
+    assert!(same(
         "text/html;level=1;q=.5, */*;q=0.1",
         "*/*;q=0.1, TEXT/html ; level=1"
     ));
-    assert!(accept(
-        "text/html, image/*;q=0.5",
-        "image/*; q=0.5,text/HTML"
-    ));
-    assert!(!accept("text/html;level=1", "text/html;level=2"));
+    assert!(same("text/html, image/*;q=0.5", "image/*; q=0.5,text/HTML"));
+    assert!(!same("text/html;level=1", "text/html;level=2"));
 }
 
 #[test]
-fn accept_encoding_is_the_set_of_codings_that_the_client_takes() {
-    let same = |first: &str, second: &str| {
-        let name = "accept-encoding";
-        selects(name, &[(name, first)], &[(name, second)])
-    };
+fn accept_encoding_is_compared_as_a_set_of_accepted_codings() {
+    let same = |first, second| same_in("accept-encoding", first, second);
     assert!(same("gzip, br", "br;q=0.1, GZIP;q=1.0"));
     assert!(same("gzip, br, zstd;q=0", "x-gzip,br"));
     assert!(same("", "identity"));
@@ -210,7 +196,7 @@ fn accept_encoding_is_the_set_of_codings_that_the_client_takes() {
 }
 
 #[test]
-fn a_response_in_the_language_that_a_request_wants_most_is_selected() {
+fn a_response_in_the_most_wanted_language_is_selected() {
     let vary = vary(&["accept-language, foo"]);
     let stored = |response: FieldLines<'_>| {
         vary.nominated(&headers(&[("accept-language", "en, de")]))
@@ -238,7 +224,7 @@ fn a_response_in_the_language_that_a_request_wants_most_is_selected() {
     ] {
         assert!(!wants(&stored(response), "de"), "{response:?}");
     }
-    // The language is no part of equality.
+    // The language has no part in equality.
     assert_eq!(german, stored(&[]));
     let none = vary
         .nominated(&headers(&[]))
@@ -247,14 +233,14 @@ fn a_response_in_the_language_that_a_request_wants_most_is_selected() {
 }
 
 #[test]
-fn weight_counts_what_is_held() {
+fn weight_counts_the_bytes_that_are_held() {
     let light = vary(&["foo"]).nominated(&headers(&[("foo", "")]));
     let heavy = vary(&["foo"]).nominated(&headers(&[("foo", &"x".repeat(1_000))]));
     assert_eq!(heavy.weight() - light.weight(), 1_000);
 }
 
 #[test]
-fn what_is_forwarded_is_the_same_set_of_codings() {
+fn a_forwarded_accept_encoding_is_the_same_set_of_codings() {
     let rows: &[(&[&str], Option<&str>)] = &[
         (&[], None),
         (&[""], Some("identity")),
@@ -266,7 +252,7 @@ fn what_is_forwarded_is_the_same_set_of_codings() {
         (&["br;q=0.1", "gzip"], Some("br, gzip")),
         (&["x-gzip"], Some("gzip")),
         (&["gzip, br;q=0"], Some("gzip")),
-        // What a set of known codings can't say is left as it is.
+        // A field that says more than a set of known codings is left unchanged.
         (&["gzip, *"], None),
         (&["gzip, identity;q=0"], None),
         (&["*;q=0"], None),

@@ -1,5 +1,5 @@
-//! Validating a stored response (RFC 9111 §4.3): the conditional request, and what a 304 or the
-//! answer to a HEAD changes.
+//! Validating a stored response (RFC 9111 §4.3): the conditional request, what a 304 or the
+//! response to a HEAD changes, and how validators are compared (RFC 9110 §8.8).
 
 use http::StatusCode;
 use http::header::{
@@ -9,20 +9,31 @@ use http::header::{
 
 use super::forwarding::{remove_named, strip_hop_by_hop};
 use super::http_date::http_date;
+use super::timestamp::Timestamp;
 
 /// `Last-Modified` tells two versions apart only if it is at least this much older than `Date` (RFC
 /// 9110 §8.8.2.2).
 const STRONG_DATE_SECS: u64 = 60;
 
-/// Fields that a 304 does not change in what is stored (§3.2). The RFC names `Content-Length`, and
-/// fields that were not to be stored in the first place. `Content-Encoding` and `Content-Range` are
-/// ours: they say how the stored bytes are to be read, and a next hop that describes another form
-/// of the page in its 304 would make them unreadable.
+/// Fields that a 304 does not change in the stored response (§3.2). The RFC names `Content-Length`
+/// and fields that were not to be stored in the first place. `Content-Encoding` and `Content-Range`
+/// are ours: they say how to read the stored bytes, and a next hop whose 304 describes another form
+/// of the page would make those unreadable.
 const UNCHANGED: [HeaderName; 4] = [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_RANGE, SET_COOKIE];
 
-/// Turns `request` into one that validates what is stored (§4.3.1), with both validators where both
-/// are there; the client's own conditions are taken out. False, and no conditions, where there is
-/// no validator.
+/// Turns `request` into one that validates the stored response (§4.3.1), with each of its
+/// validators; the client's own conditions are removed. Returns whether there is a validator;
+/// without one the request has no conditions.
+///
+/// ```
+/// use http::header::{ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
+/// use tero_semantics::validation::add_conditions;
+///
+/// let stored = HeaderMap::from_iter([(ETAG, HeaderValue::from_static("\"v1\""))]);
+/// let mut request = HeaderMap::new();
+/// assert!(add_conditions(&stored, &mut request));
+/// assert_eq!(request[IF_NONE_MATCH], "\"v1\"");
+/// ```
 pub fn add_conditions(stored: &HeaderMap, request: &mut HeaderMap) -> bool {
     strip_conditions(request);
     let etag = stored.get(ETAG).filter(|etag| !etag.is_empty());
@@ -34,40 +45,68 @@ pub fn add_conditions(stored: &HeaderMap, request: &mut HeaderMap) -> bool {
             request.insert(name, validator.clone());
         }
     }
-    has_validator(stored)
+    etag.is_some() || modified.is_some()
 }
 
-/// Whether a stored response can be validated.
+/// Whether a stored response can be validated: it has a non-empty `ETag`, or a `Last-Modified` that
+/// is a date.
+///
+/// ```
+/// use http::header::{HeaderMap, HeaderValue, LAST_MODIFIED};
+/// use tero_semantics::validation::has_validator;
+///
+/// let stored = |date| HeaderMap::from_iter([(LAST_MODIFIED, HeaderValue::from_static(date))]);
+/// assert!(has_validator(&stored("Sun, 06 Nov 1994 08:49:37 GMT")));
+/// assert!(!has_validator(&stored("yesterday")));
+/// ```
 pub fn has_validator(stored: &HeaderMap) -> bool {
-    stored.get(ETAG).is_some_and(|etag| !etag.is_empty())
-        || stored
-            .get(LAST_MODIFIED)
-            .is_some_and(|date| http_date(date).is_some())
+    stored.get(ETAG).is_some_and(|etag| !etag.is_empty()) || last_modified(stored).is_some()
 }
 
-/// Takes the conditions of RFC 9110 §13.1 out of a request.
+/// Removes the conditions of RFC 9110 §13.1 from a request.
+///
+/// ```
+/// use http::header::{HeaderMap, HeaderValue, IF_MATCH};
+/// use tero_semantics::validation::strip_conditions;
+///
+/// let mut request = HeaderMap::from_iter([(IF_MATCH, HeaderValue::from_static("*"))]);
+/// strip_conditions(&mut request);
+/// assert!(request.is_empty());
+/// ```
 pub fn strip_conditions(request: &mut HeaderMap) {
-    remove_named(request, |name| {
-        matches!(
-            name,
-            "if-match" | "if-none-match" | "if-modified-since" | "if-unmodified-since" | "if-range"
-        )
-    });
+    remove_named(request, is_condition);
+}
+
+fn is_condition(name: &str) -> bool {
+    matches!(
+        name,
+        "if-match" | "if-none-match" | "if-modified-since" | "if-unmodified-since" | "if-range"
+    )
 }
 
 /// Whether a 304 is about this stored response (§4.3.4).
 ///
-/// A strong validator decides if there is one, else a weak one. A 304 that repeats neither of our
-/// validators is taken for an answer to the one response that the request named: the RFC would let
-/// it freshen only a response without validators, but many origins leave the `ETag` out, and no
-/// other response was asked about.
+/// A strong validator decides if there is one, else a weak one. We differ from the RFC for a 304
+/// that repeats neither of our validators: the RFC lets it freshen only a response without
+/// validators. But many origins leave the `ETag` out, and the request named only one response, so
+/// the 304 is about that one.
+///
+/// ```
+/// use http::header::{ETAG, HeaderMap, HeaderValue};
+/// use tero_semantics::validation::applies_to;
+///
+/// let tagged = |etag| HeaderMap::from_iter([(ETAG, HeaderValue::from_static(etag))]);
+/// assert!(applies_to(&tagged("\"v1\""), &tagged("\"v1\"")));
+/// assert!(!applies_to(&tagged("\"v1\""), &tagged("\"v2\"")));
+/// assert!(applies_to(&tagged("\"v1\""), &HeaderMap::new()));
+/// ```
 pub fn applies_to(stored: &HeaderMap, not_modified: &HeaderMap) -> bool {
     let (stored_etag, etag) = (stored.get(ETAG), not_modified.get(ETAG));
-    let (stored_modified, modified) = (modified(stored), modified(not_modified));
+    let (stored_modified, modified) = (last_modified(stored), last_modified(not_modified));
     match (stored_etag, etag) {
         (Some(stored_etag), Some(etag)) if is_strong(etag) => strong_match(stored_etag, etag),
         (Some(stored_etag), Some(etag)) => weak_match(stored_etag, etag),
-        // The 304 has a tag that we never had: it is about something newer.
+        // The 304 has a tag that the stored response lacks: it is about a newer one.
         (None, Some(_)) => stored_modified.is_some() && stored_modified == modified,
         (_, None) => match (stored_modified, modified) {
             (Some(stored_modified), Some(modified)) => stored_modified == modified,
@@ -77,18 +116,35 @@ pub fn applies_to(stored: &HeaderMap, not_modified: &HeaderMap) -> bool {
     }
 }
 
-fn modified(headers: &HeaderMap) -> Option<super::timestamp::Timestamp> {
+fn last_modified(headers: &HeaderMap) -> Option<Timestamp> {
     headers.get(LAST_MODIFIED).and_then(http_date)
 }
 
 /// The stored fields after a 304 (§3.2, §4.3.4): each field of the 304 replaces all lines of its
-/// name, but for hop-by-hop fields, `Content-Length`, `Content-Encoding`, `Content-Range` and
+/// name, except hop-by-hop fields, `Content-Length`, `Content-Encoding`, `Content-Range` and
 /// `Set-Cookie`.
 ///
-/// The result stands for a response that came just now, with the 304's `Age`, and has yet to be
-/// judged like one: `storability`, `Freshness::of`, `Vary::of` and, for what is kept,
-/// `stored_fields`. The 304 must have been given a `Date` if it had none
-/// (`forwarding::ensure_date`): the stored one would make it old.
+/// The result stands for a response that came just now, with the 304's `Age`, and must be judged
+/// like one: by [`storability`](crate::storability), [`Freshness::of`](crate::freshness::Freshness)
+/// and [`Vary::of`](crate::vary::Vary), and
+/// [`stored_fields`](crate::storability::stored_fields) for what is stored of it. A 304 without
+/// `Date` must have been given one first, by [`ensure_date`](crate::forwarding::ensure_date): the
+/// stored `Date` would make the response old.
+///
+/// ```
+/// use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
+/// use tero_semantics::validation::updated_fields;
+///
+/// let stored = HeaderMap::from_iter([
+///     (CACHE_CONTROL, HeaderValue::from_static("max-age=60")),
+///     (CONTENT_TYPE, HeaderValue::from_static("text/html")),
+/// ]);
+/// let longer = HeaderValue::from_static("max-age=600");
+/// let not_modified = HeaderMap::from_iter([(CACHE_CONTROL, longer)]);
+/// let updated = updated_fields(&stored, &not_modified);
+/// assert_eq!(updated[CACHE_CONTROL], "max-age=600");
+/// assert_eq!(updated[CONTENT_TYPE], "text/html");
+/// ```
 pub fn updated_fields(stored: &HeaderMap, not_modified: &HeaderMap) -> HeaderMap {
     let mut update = not_modified.clone();
     strip_hop_by_hop(&mut update);
@@ -99,28 +155,39 @@ pub fn updated_fields(stored: &HeaderMap, not_modified: &HeaderMap) -> HeaderMap
     for name in update.keys() {
         headers.remove(name);
     }
-    for name in update.keys() {
-        for value in update.get_all(name) {
-            headers.append(name, value.clone());
-        }
+    for (name, value) in &update {
+        headers.append(name, value.clone());
     }
     headers
 }
 
-/// What the answer to a HEAD means for a stored response that a GET would have selected (§4.3.5).
+/// What the response to a HEAD means for a stored response that a GET would have selected (§4.3.5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeadUpdate {
     /// Nothing: it is not a 200, or it sets a cookie and so is for one visitor.
     Nothing,
-    /// It is about the same representation: these are the stored fields now, with the lifetime that
-    /// they give.
+    /// It is about the same representation: these are the stored fields now, and they give the
+    /// lifetime.
     Freshened(HeaderMap),
-    /// It is about another representation: what is stored is stale.
+    /// It is about another representation: the stored response is stale.
     Stale,
 }
 
-/// What the answer to a HEAD changes in a stored response whose body is `length` bytes long
+/// What the response to a HEAD changes in a stored response whose body is `length` bytes long
 /// (§4.3.5).
+///
+/// ```
+/// use http::StatusCode;
+/// use http::header::{ETAG, HeaderMap, HeaderValue};
+/// use tero_semantics::validation::{HeadUpdate, head_updates};
+///
+/// let tagged = |etag| HeaderMap::from_iter([(ETAG, HeaderValue::from_static(etag))]);
+/// let stored = tagged("\"v1\"");
+/// let update = head_updates(&stored, 5, StatusCode::OK, &tagged("\"v1\""));
+/// assert_eq!(update, HeadUpdate::Freshened(stored.clone()));
+/// let update = head_updates(&stored, 5, StatusCode::OK, &tagged("\"v2\""));
+/// assert_eq!(update, HeadUpdate::Stale);
+/// ```
 pub fn head_updates(
     stored: &HeaderMap,
     length: u64,
@@ -135,7 +202,7 @@ pub fn head_updates(
         .is_none_or(|etag| stored.get(ETAG).is_some_and(|stored| stored == etag));
     let same_date = head
         .get(LAST_MODIFIED)
-        .is_none_or(|_| modified(head) == modified(stored));
+        .is_none_or(|_| last_modified(head) == last_modified(stored));
     let same_length = head
         .get(CONTENT_LENGTH)
         .is_none_or(|announced| announced.as_bytes() == length.to_string().as_bytes());
@@ -152,12 +219,28 @@ fn opaque(etag: &[u8]) -> &[u8] {
     etag.strip_prefix(b"W/").unwrap_or(etag)
 }
 
-/// Whether an entity tag is a strong one.
+/// Whether an entity tag is strong.
+///
+/// ```
+/// use http::HeaderValue;
+/// use tero_semantics::validation::is_strong;
+///
+/// assert!(is_strong(&HeaderValue::from_static("\"v1\"")));
+/// assert!(!is_strong(&HeaderValue::from_static("W/\"v1\"")));
+/// ```
 pub fn is_strong(etag: &HeaderValue) -> bool {
     !etag.as_bytes().starts_with(b"W/")
 }
 
-/// Weak comparison (RFC 9110 §8.8.3.2).
+/// Weak comparison of entity tags (RFC 9110 §8.8.3.2).
+///
+/// ```
+/// use http::HeaderValue;
+/// use tero_semantics::validation::weak_match;
+///
+/// let [weak, strong] = ["W/\"v1\"", "\"v1\""].map(HeaderValue::from_static);
+/// assert!(weak_match(&weak, &strong));
+/// ```
 pub fn weak_match(left: &HeaderValue, right: &HeaderValue) -> bool {
     weak_match_bytes(left.as_bytes(), right.as_bytes())
 }
@@ -166,7 +249,16 @@ pub(crate) fn weak_match_bytes(left: &[u8], right: &[u8]) -> bool {
     opaque(left) == opaque(right)
 }
 
-/// Strong comparison (RFC 9110 §8.8.3.2).
+/// Strong comparison of entity tags (RFC 9110 §8.8.3.2).
+///
+/// ```
+/// use http::HeaderValue;
+/// use tero_semantics::validation::strong_match;
+///
+/// let [weak, strong] = ["W/\"v1\"", "\"v1\""].map(HeaderValue::from_static);
+/// assert!(strong_match(&strong, &strong));
+/// assert!(!strong_match(&weak, &weak));
+/// ```
 pub fn strong_match(left: &HeaderValue, right: &HeaderValue) -> bool {
     strong_match_bytes(left.as_bytes(), right.as_bytes())
 }
@@ -175,16 +267,15 @@ pub(crate) fn strong_match_bytes(left: &[u8], right: &[u8]) -> bool {
     !left.starts_with(b"W/") && left == right
 }
 
-/// RFC 9110 §8.8.2.2
+/// Whether `Last-Modified` is a strong validator (RFC 9110 §8.8.2.2).
 pub(super) fn is_strong_date(response: &HeaderMap) -> bool {
-    let dates = response
-        .get(LAST_MODIFIED)
-        .and_then(http_date)
-        .zip(response.get(DATE).and_then(http_date));
-    dates.is_some_and(|(modified, date)| date.since(modified).as_secs() >= STRONG_DATE_SECS)
+    let date = response.get(DATE).and_then(http_date);
+    last_modified(response)
+        .zip(date)
+        .is_some_and(|(modified, date)| date.since(modified).as_secs() >= STRONG_DATE_SECS)
 }
 
-/// The only line of a field.
+/// The value of a field with exactly one line.
 pub(super) fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h HeaderValue> {
     let mut lines = headers.get_all(name).iter();
     let value = lines.next()?;
@@ -193,11 +284,11 @@ pub(super) fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{FieldLines, date, headers};
     use super::*;
+    use crate::testing::{FieldLines, date, headers};
 
     #[test]
-    fn conditions_are_made_of_both_validators_in_place_of_the_clients() {
+    fn both_validators_replace_the_conditions_of_the_client() {
         let client = [
             ("if-none-match", "\"client\""),
             ("if-match", "*"),
@@ -207,7 +298,7 @@ mod tests {
             ("accept", "*/*"),
         ];
         let modified = date(-100);
-        // Validators that are stored, and the conditions that they give.
+        // Stored validators, and the conditions that they give.
         let rows: &[(FieldLines<'_>, FieldLines<'_>)] = &[
             (&[], &[]),
             (&[("etag", "\"a\"")], &[("if-none-match", "\"a\"")]),
@@ -240,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn a_304_is_about_the_response_whose_validator_it_repeats() {
+    fn a_304_applies_to_the_response_whose_validator_it_repeats() {
         let (one, two) = (date(-1_000), date(-500));
         let (a, b, weak_a) = (("etag", "\"a\""), ("etag", "\"b\""), ("etag", "W/\"a\""));
         let (first, second) = (("last-modified", &*one), ("last-modified", &*two));
@@ -276,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_304_replaces_the_fields_that_it_has_but_those_that_describe_the_stored_bytes() {
+    fn a_304_replaces_fields_except_those_that_describe_the_stored_bytes() {
         let stored = headers(&[
             ("cache-control", "max-age=1"),
             ("etag", "W/\"a\""),
@@ -320,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_updates_what_it_agrees_with_and_makes_the_rest_stale() {
+    fn a_matching_head_freshens_and_a_different_one_makes_stale() {
         let modified = date(-100);
         let stored = headers(&[
             ("etag", "\"a\""),

@@ -1,23 +1,40 @@
-//! Which stored responses a request can mean: the primary key (RFC 9111 §4), of scheme, host, path
-//! and the query parameters that count, and the policies' variant.
+//! Which stored responses a request can mean: the cache key (RFC 9111 §2), made of scheme, host,
+//! path, the query parameters that count, and the policies' variant.
 //!
-//! The path is part of the key byte for byte. RFC 3986 §6.2.2 would let `%7E` and `~` be one; but
-//! the origin is sent the path as it came, and origins exist that answer the two differently, so a
-//! merged key would let one request store a "not found" for another's page. A merge that is missed
-//! costs one fetch.
+//! The path is part of the key byte by byte. RFC 3986 §6.2.2 would allow `%7E` and `~` to share a
+//! key. But the origin gets the path as it came, and some origins answer the two differently, so
+//! that with a shared key one request could store a "not found" for another one's page. A missed
+//! merge costs one fetch.
 
 use std::borrow::Cow;
 
 use super::decision::{QueryParameters, QueryRule};
 
-/// What of the query counts under `rule`; none where there is no query or nothing of it counts.
-/// Borrowed where nothing changes.
+/// The part of a query that counts under `rule`; `None` if there is no query or nothing of it
+/// counts. Borrowed if nothing changes.
 ///
-/// Parameters are separated by `&`. Names are compared as percent-decoded; what is left keeps its
-/// spelling. Sorting is by name and keeps the order of values of the same name, which means
-/// something to many applications.
+/// Parameters are separated by `&`. Names are compared percent-decoded; the parameters that stay
+/// keep their spelling. Sorting is by name, and values of the same name keep their order, which
+/// means something to many applications.
+///
+/// ```
+/// use tero_semantics::decision::{QueryParameters, QueryRule};
+/// use tero_semantics::key::canonical_query;
+///
+/// let rule = QueryRule {
+///     parameters: QueryParameters::Ignore(vec!["utm_*".to_owned()]),
+///     sort: true,
+/// };
+/// let query = canonical_query(Some("size=2&utm_source=x&colour=red"), &rule);
+/// assert_eq!(query.as_deref(), Some("colour=red&size=2"));
+/// assert_eq!(canonical_query(Some("utm_source=x"), &rule), None);
+/// ```
+#[inline]
 pub fn canonical_query<'q>(query: Option<&'q str>, rule: &QueryRule) -> Option<Cow<'q, str>> {
-    let query = query?;
+    query.and_then(|query| canonical(query, rule))
+}
+
+fn canonical<'q>(query: &'q str, rule: &QueryRule) -> Option<Cow<'q, str>> {
     let parameters = || {
         query
             .split('&')
@@ -50,21 +67,17 @@ fn counts(name: &str, parameters: &QueryParameters) -> bool {
     }
 }
 
-/// Whether `pattern`, a name or a beginning followed by `*`, names a parameter whose name is
-/// written `name`.
+/// Whether `pattern`, a name or a prefix followed by `*`, names the parameter whose name is written
+/// `name`.
 fn names(pattern: &str, name: &str) -> bool {
     let mut decoded = percent_decoded(name.as_bytes());
     match pattern.strip_suffix('*') {
-        Some(beginning) => beginning.bytes().all(|byte| decoded.next() == Some(byte)),
+        Some(prefix) => prefix.bytes().all(|byte| decoded.next() == Some(byte)),
         None => decoded.eq(pattern.bytes()),
     }
 }
 
 fn percent_decoded(bytes: &[u8]) -> impl Iterator<Item = u8> {
-    let hex = |byte: Option<&u8>| {
-        byte.and_then(|byte| char::from(*byte).to_digit(16))
-            .and_then(|digit| u8::try_from(digit).ok())
-    };
     let mut at = 0;
     std::iter::from_fn(move || {
         let byte = *bytes.get(at)?;
@@ -79,33 +92,72 @@ fn percent_decoded(bytes: &[u8]) -> impl Iterator<Item = u8> {
     })
 }
 
+fn hex(digit: Option<&u8>) -> Option<u8> {
+    let digit = char::from(*digit?).to_digit(16)?;
+    u8::try_from(digit).ok()
+}
+
+/// What a key is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyParts<'a> {
+    /// `http` or `https`.
+    pub scheme: &'a str,
+    /// The authority without user information, such as `example.com:8080`.
+    pub host: &'a str,
+    /// The path, from its first slash on.
+    pub path: &'a str,
+    /// What [`canonical_query`] leaves of the query.
+    pub query: Option<&'a str>,
+    /// The policies' variant.
+    pub variant: Option<&'a str>,
+}
+
 /// Appends a key to `buf`: the URL, a line feed, the variant. The host is written in lower case and
-/// without a port that is the scheme's own (RFC 9110 §4.2.3). No URL holds a line feed; were one
-/// given, all after it would be variant.
-pub fn write_key(
-    buf: &mut Vec<u8>,
-    scheme: &str,
-    host: &str,
-    path: &str,
-    query: Option<&str>,
-    variant: Option<&str>,
-) {
-    buf.extend_from_slice(scheme.as_bytes());
+/// without the default port of the scheme (RFC 9110 §4.2.3). A URL contains no line feed; if one is
+/// given anyway, all that follows it counts as variant.
+///
+/// ```
+/// use tero_semantics::key::{KeyParts, url_of, variant_of, write_key};
+///
+/// let mut key = Vec::new();
+/// let parts = KeyParts {
+///     scheme: "http",
+///     host: "Example.com:80",
+///     path: "/shop",
+///     query: Some("page=2"),
+///     variant: Some("mobile"),
+/// };
+/// write_key(&mut key, &parts);
+/// assert_eq!(url_of(&key), "http://example.com/shop?page=2");
+/// assert_eq!(variant_of(&key), Some("mobile"));
+/// ```
+#[inline]
+pub fn write_key(buf: &mut Vec<u8>, parts: &KeyParts<'_>) {
+    buf.extend_from_slice(parts.scheme.as_bytes());
     buf.extend_from_slice(b"://");
     let start = buf.len();
-    buf.extend_from_slice(without_default_port(scheme, host).as_bytes());
+    buf.extend_from_slice(without_default_port(parts.scheme, parts.host).as_bytes());
     buf[start..].make_ascii_lowercase();
-    buf.extend_from_slice(path.as_bytes());
-    if let Some(query) = query {
+    buf.extend_from_slice(parts.path.as_bytes());
+    if let Some(query) = parts.query {
         buf.push(b'?');
         buf.extend_from_slice(query.as_bytes());
     }
     buf.push(b'\n');
-    buf.extend_from_slice(variant.unwrap_or_default().as_bytes());
+    buf.extend_from_slice(parts.variant.unwrap_or_default().as_bytes());
 }
 
-/// The host of an authority, without the port; none where it is no authority of HTTP's, which has
-/// no user information.
+/// The host of an authority, without the port; `None` if the authority is malformed or has user
+/// information, which HTTP does not allow.
+///
+/// ```
+/// use tero_semantics::key::host_of;
+///
+/// assert_eq!(host_of("example.com:8080"), Some("example.com"));
+/// assert_eq!(host_of("[::1]:8080"), Some("[::1]"));
+/// assert_eq!(host_of("user@example.com"), None);
+/// ```
+#[inline]
 pub fn host_of(authority: &str) -> Option<&str> {
     let port = authority
         .bytes()
@@ -115,12 +167,12 @@ pub fn host_of(authority: &str) -> Option<&str> {
     let host = authority[..authority.len() - port]
         .strip_suffix(':')
         .unwrap_or(authority);
-    // An address of IPv6 stands in brackets, so that its colons are not the one before a port (RFC
+    // An IPv6 address stands in brackets, so that its colons differ from the one before a port (RFC
     // 3986 §3.2.2).
-    let is_host = match host
+    let address = host
         .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-    {
+        .and_then(|rest| rest.strip_suffix(']'));
+    let is_host = match address {
         Some(address) => address
             .bytes()
             .all(|byte| byte == b':' || is_host_byte(byte)),
@@ -129,10 +181,12 @@ pub fn host_of(authority: &str) -> Option<&str> {
     (is_host && !host.is_empty()).then_some(host)
 }
 
+#[inline]
 fn is_host_byte(byte: u8) -> bool {
     matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'%')
 }
 
+#[inline]
 pub(crate) fn without_default_port<'h>(scheme: &str, host: &'h str) -> &'h str {
     let default = if scheme.eq_ignore_ascii_case("https") {
         ":443"
@@ -142,9 +196,15 @@ pub(crate) fn without_default_port<'h>(scheme: &str, host: &'h str) -> &'h str {
     host.strip_suffix(default).unwrap_or(host)
 }
 
-/// A hash of a key that is the same at every edge and in every version, with all of its bits alike:
-/// FNV-1a, then the finaliser of SplitMix64, since FNV alone leaves the high bits of short keys
-/// much alike.
+/// A hash of a key that is the same on every edge and in every version, all of whose bits are
+/// equally random: FNV-1a, then the finaliser of SplitMix64, since FNV alone gives short keys
+/// similar high bits.
+///
+/// ```
+/// use tero_semantics::key::hash;
+///
+/// assert_eq!(hash(b"http://example.com/\n"), 0x767e_ea64_c03e_dbf8);
+/// ```
 pub fn hash(key: &[u8]) -> u64 {
     let fnv = key.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
@@ -154,7 +214,7 @@ pub fn hash(key: &[u8]) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// The URL of a key.
+/// The URL in a key; empty if the key is malformed. See [`write_key`].
 pub fn url_of(key: &[u8]) -> &str {
     let end = key
         .iter()
@@ -163,7 +223,7 @@ pub fn url_of(key: &[u8]) -> &str {
     std::str::from_utf8(&key[..end]).unwrap_or_default()
 }
 
-/// The policies' variant in a key, its second line; none where they named none.
+/// The policies' variant in a key; `None` if it has none. See [`write_key`].
 pub fn variant_of(key: &[u8]) -> Option<&str> {
     let start = key.iter().position(|byte| *byte == b'\n')? + 1;
     let variant = key[start..].split(|byte| *byte == b'\n').next()?;
@@ -173,163 +233,4 @@ pub fn variant_of(key: &[u8]) -> Option<&str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rule(parameters: QueryParameters, sort: bool) -> QueryRule {
-        QueryRule { parameters, sort }
-    }
-
-    fn patterns(patterns: &[&str]) -> Vec<String> {
-        patterns
-            .iter()
-            .map(|pattern| (*pattern).to_owned())
-            .collect()
-    }
-
-    fn check(query: Option<&str>, rule: &QueryRule, expected: Option<&str>) {
-        let canonical = canonical_query(query, rule);
-        assert_eq!(canonical.as_deref(), expected, "{query:?} {rule:?}");
-        let is_borrowed = matches!(canonical, Some(Cow::Borrowed(_)) | None);
-        assert_eq!(
-            is_borrowed,
-            canonical.is_none() || canonical.as_deref() == query,
-            "{query:?} {rule:?}"
-        );
-    }
-
-    #[test]
-    fn only_parameters_that_count_are_left() {
-        let ignore = rule(
-            QueryParameters::Ignore(patterns(&["utm_*", "fbclid"])),
-            false,
-        );
-        check(None, &ignore, None);
-        check(Some("a=1"), &ignore, Some("a=1"));
-        check(Some("utm_source=x&a=1&fbclid=2&b"), &ignore, Some("a=1&b"));
-        check(Some("fbclid"), &ignore, None);
-        check(
-            Some("fbclid2=1&xutm_=1"),
-            &ignore,
-            Some("fbclid2=1&xutm_=1"),
-        );
-        check(Some("utm%5Fsource=x&a=1"), &ignore, Some("a=1"));
-        check(Some("a%"), &ignore, Some("a%"));
-        check(Some("a%zz=1&b=%4"), &ignore, Some("a%zz=1&b=%4"));
-        let only = rule(QueryParameters::Only(patterns(&["page"])), false);
-        check(Some("page=2"), &only, Some("page=2"));
-        check(Some("Page=2&page=1&page=3"), &only, Some("page=1&page=3"));
-        check(Some("x"), &only, None);
-        check(Some(""), &only, None);
-        check(
-            Some("a=1"),
-            &rule(QueryParameters::Only(Vec::new()), false),
-            None,
-        );
-        check(
-            Some("a=1"),
-            &rule(QueryParameters::Ignore(patterns(&["*"])), false),
-            None,
-        );
-    }
-
-    #[test]
-    fn sorting_is_by_name_and_keeps_the_order_of_values() {
-        let sort = rule(QueryParameters::All, true);
-        check(Some("b=2&a=1"), &sort, Some("a=1&b=2"));
-        check(Some("a=1&b=2"), &sort, Some("a=1&b=2"));
-        check(Some("a=2&b=1&a=1"), &sort, Some("a=2&a=1&b=1"));
-        check(Some("a=2&a=1"), &sort, Some("a=2&a=1"));
-        check(Some(""), &sort, Some(""));
-        check(Some("b&&a"), &sort, Some("&a&b"));
-        check(Some("b=2&a=1"), &QueryRule::default(), Some("b=2&a=1"));
-    }
-
-    #[test]
-    fn a_key_gives_back_its_url_and_its_variant() {
-        let rows = [
-            (
-                ("http", "Example.COM", "/A", None, None),
-                "http://example.com/A",
-                None,
-            ),
-            (
-                ("http", "example.com:80", "/", Some("a=1"), Some("mobile")),
-                "http://example.com/?a=1",
-                Some("mobile"),
-            ),
-            (
-                ("https", "example.com:443", "/", Some(""), None),
-                "https://example.com/?",
-                None,
-            ),
-            (
-                ("https", "example.com:80", "/%7E", None, Some("a+b")),
-                "https://example.com:80/%7E",
-                Some("a+b"),
-            ),
-            (
-                ("http", "[::1]:8080", "/", None, None),
-                "http://[::1]:8080/",
-                None,
-            ),
-        ];
-        for ((scheme, host, path, query, variant), url, expected) in rows {
-            let mut key = Vec::new();
-            write_key(&mut key, scheme, host, path, query, variant);
-            assert_eq!((url_of(&key), variant_of(&key)), (url, expected));
-        }
-    }
-
-    #[test]
-    fn a_port_is_no_part_of_a_host() {
-        for (named, host) in [
-            ("a.example", Some("a.example")),
-            ("a.example:8080", Some("a.example")),
-            ("[::1]:80", Some("[::1]")),
-            ("[::1]", Some("[::1]")),
-            ("[::1", None),
-            ("::1", None),
-            ("10", Some("10")),
-            ("a.example:", Some("a.example")),
-            ("a.example:8o", None),
-            ("user@a.example", None),
-            ("", None),
-            (":80", None),
-            ("a b", None),
-        ] {
-            assert_eq!(host_of(named), host, "{named}");
-        }
-    }
-
-    #[test]
-    fn different_spellings_of_a_path_are_different_keys() {
-        let key = |path| {
-            let mut key = Vec::new();
-            write_key(&mut key, "http", "h", path, None, None);
-            key
-        };
-        assert_ne!(key("/%7Ea"), key("/~a"));
-        assert_ne!(key("/a/../b"), key("/b"));
-        assert_ne!(key("/a"), key("/A"));
-    }
-
-    /// Edges of different versions spread the lifetimes of one page alike.
-    #[test]
-    fn the_hash_of_a_key_never_changes() {
-        assert_eq!(hash(b""), 0xf52a_15e9_a9b5_e89b);
-        assert_eq!(hash(b"http://example.com/\n"), 0x767e_ea64_c03e_dbf8);
-    }
-
-    #[test]
-    fn what_is_no_key_has_no_url() {
-        assert_eq!(
-            (
-                url_of(b"\xff\n"),
-                variant_of(b"no line feed"),
-                variant_of(b"u\n\xff")
-            ),
-            ("", None, None)
-        );
-    }
-}
+mod tests;

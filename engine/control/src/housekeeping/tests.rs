@@ -6,6 +6,7 @@ use crate::serve::{Server, serve};
 use crate::warm::plan_memory::PlanMemory;
 use tero_config::Config;
 use tero_edge::telemetry::popularity::Hours;
+use tero_edge::telemetry::popularity::PageRequests;
 use tero_edge::telemetry::popularity::saved::SavedSite;
 use tero_semantics::timestamp::Timestamp;
 use tero_state::dir::StateDir;
@@ -101,11 +102,13 @@ async fn popularity_is_saved_every_five_minutes_and_at_the_end() {
     }
     let saved_at = NOON.saturating_add(5 * MINUTE);
     assert_eq!(running.saved_at(), Some(saved_at));
-    running
-        .server
-        .edge()
-        .popularity
-        .record(0, "/wanted", None, 3, clock.now());
+    let wanted_page = PageRequests {
+        url: "/wanted",
+        variant: None,
+        requests: 3,
+    };
+    let edge = running.server.edge();
+    edge.popularity.record(0, wanted_page, clock.now());
     clock.advance(MINUTE);
     running.settle().await;
     assert_eq!(running.saved_at(), Some(saved_at));

@@ -23,7 +23,7 @@ use tero_semantics::browser_lifetime::limit_browser_lifetime;
 use tero_semantics::cache_status::CacheStatus;
 use tero_semantics::key;
 use tero_semantics::precondition::{Precondition, not_modified_headers, precondition};
-use tero_semantics::range::{self, Multipart, Selection, selection};
+use tero_semantics::range::{self, Multipart, Selection, SelectionInput, selection};
 use tero_semantics::timestamp::Timestamp;
 
 /// Parts that a client may ask for in one request; more are answered with the whole (RFC 9110
@@ -257,7 +257,15 @@ fn delivery(
     let (true, Some(length)) = (exchange.fields.range, length) else {
         return Delivery::Whole;
     };
-    match selection(method, asked, head.status, headers, length, MAX_RANGES) {
+    let input = SelectionInput {
+        method,
+        request: asked,
+        status: head.status,
+        response: headers,
+        length,
+        max_ranges: MAX_RANGES,
+    };
+    match selection(&input) {
         Selection::Whole => Delivery::Whole,
         Selection::Unsatisfiable => Delivery::Unsatisfiable(length),
         Selection::Single(range) => Delivery::Part(range, length),

@@ -17,7 +17,7 @@ use tero_policy_host::device::Device;
 use tero_policy_host::{Chain, PolicyRequest};
 use tero_semantics::cache_control::RequestDirectives;
 use tero_semantics::decision::RequestDecision;
-use tero_semantics::key;
+use tero_semantics::key::{self, KeyParts};
 use tero_semantics::timestamp::Timestamp;
 use tero_semantics::upgrade::{is_meant, only_protocol};
 
@@ -183,14 +183,14 @@ impl Exchange {
         let mut written = Vec::with_capacity(
             self.host.len() + uri.path().len() + uri.query().map_or(0, str::len) + 32,
         );
-        key::write_key(
-            &mut written,
-            SCHEME,
-            &self.host,
-            uri.path(),
-            query.as_deref(),
-            self.decision.variant.as_deref(),
-        );
+        let parts = KeyParts {
+            scheme: SCHEME,
+            host: &self.host,
+            path: uri.path(),
+            query: query.as_deref(),
+            variant: self.decision.variant.as_deref(),
+        };
+        key::write_key(&mut written, &parts);
         written
     }
 }

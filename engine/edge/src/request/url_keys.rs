@@ -8,7 +8,7 @@ use super::site::Site;
 use tero_policy_host::device::Device;
 use tero_policy_host::{Chain, PolicyRequest};
 use tero_semantics::decision::{QueryRule, RequestDecision};
-use tero_semantics::key;
+use tero_semantics::key::{self, KeyParts};
 
 /// Every key that an absolute URL of a site may be stored under: by each rule for the query that
 /// its policies give to some device, and by `rule`; under no variant and under each that they, or
@@ -61,14 +61,14 @@ fn keys_by_rule(uri: &Uri, rule: &QueryRule, variants: &[Arc<str>]) -> Vec<Vec<u
     let query = key::canonical_query(uri.query(), rule);
     let write = |variant: Option<&str>| {
         let mut written = Vec::new();
-        key::write_key(
-            &mut written,
+        let parts = KeyParts {
             scheme,
-            &host,
-            uri.path(),
-            query.as_deref(),
+            host: &host,
+            path: uri.path(),
+            query: query.as_deref(),
             variant,
-        );
+        };
+        key::write_key(&mut written, &parts);
         written
     };
     std::iter::once(None)

@@ -14,6 +14,7 @@ use super::*;
 use tero_semantics::cache_control::ResponseDirectives;
 use tero_semantics::decision::ResponseDecision;
 use tero_semantics::freshness::{Freshness, FreshnessInput, StaleDefaults};
+use tero_semantics::key::KeyParts;
 use tero_semantics::timestamp::Timestamp;
 use tero_semantics::vary::SecondaryKey;
 
@@ -129,7 +130,14 @@ fn asking_for(language: &'static str) -> HeaderMap {
 
 pub(super) fn key(path: &str, variant: Option<&str>) -> Key {
     let mut written = Vec::new();
-    tero_semantics::key::write_key(&mut written, "http", "a.example", path, None, variant);
+    let parts = KeyParts {
+        scheme: "http",
+        host: "a.example",
+        path,
+        query: None,
+        variant,
+    };
+    tero_semantics::key::write_key(&mut written, &parts);
     Key::new(&written)
 }
 

@@ -19,7 +19,7 @@ use crate::trial::{HookAnswer, HookQuestion, Trial, TrialAnswer, TrialPair};
 use tero_config::{ConfigErrors, Mistakes};
 use tero_semantics::cache_control::ResponseDirectives;
 use tero_semantics::freshness::{browser_lifetime, header_lifetime};
-use tero_semantics::key;
+use tero_semantics::key::{self, KeyParts};
 use tero_semantics::timestamp::Timestamp;
 
 /// The fields that a site looks at first unless its configuration says otherwise.
@@ -134,14 +134,14 @@ impl Cases {
         };
         ask.variant = request.variant.as_deref().or(decided.as_deref());
         let (mut key, query) = (Vec::new(), key::canonical_query(ask.query, &rule));
-        key::write_key(
-            &mut key,
-            ask.scheme,
-            ask.host,
-            ask.path,
-            query.as_deref(),
-            ask.variant,
-        );
+        let parts = KeyParts {
+            scheme: ask.scheme,
+            host: ask.host,
+            path: ask.path,
+            query: query.as_deref(),
+            variant: ask.variant,
+        };
+        key::write_key(&mut key, &parts);
         let mut outcomes = Vec::new();
         for (hook, expected) in &case.expected {
             let tried = match hook {

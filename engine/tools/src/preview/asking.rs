@@ -14,7 +14,7 @@ use serde::Serialize;
 use tero_policy_host::device::Device;
 use tero_policy_host::{Chain, PolicyRequest, PolicyResponse};
 use tero_semantics::decision::{LookupDecision, StoringDecision};
-use tero_semantics::key;
+use tero_semantics::key::{self, KeyParts};
 use tero_semantics::timestamp::Timestamp;
 
 /// What a policy decided about a URL at some moment.
@@ -188,14 +188,14 @@ impl<'a> UrlQuestion<'a> {
         let decided = site.on_request(&question.request(), from);
         question.variant = decided.variant.as_deref().map(str::to_owned);
         let query = key::canonical_query(query, &decided.query);
-        key::write_key(
-            &mut question.key,
-            "http",
+        let parts = KeyParts {
+            scheme: "http",
             host,
             path,
-            query.as_deref(),
-            decided.variant.as_deref(),
-        );
+            query: query.as_deref(),
+            variant: decided.variant.as_deref(),
+        };
+        key::write_key(&mut question.key, &parts);
         question
     }
 

@@ -14,7 +14,7 @@ use tero_policy_host::compare::{ComparedRequest, Comparison};
 use tero_policy_host::device::classify;
 use tero_policy_host::{Chain, PolicyRequest, PolicyResponse};
 use tero_semantics::decision::RequestDecision;
-use tero_semantics::key;
+use tero_semantics::key::{self, KeyParts};
 
 /// The longest line that is read; the rest of a longer one is left out.
 const MAX_LINE_BYTES: u64 = 64 << 10;
@@ -95,7 +95,14 @@ fn compare(
     let respond = |chain: &Chain, decision: &RequestDecision| {
         let variant = decision.variant.as_deref();
         let (mut written, query) = (Vec::new(), key::canonical_query(query, &decision.query));
-        key::write_key(&mut written, "http", host, path, query.as_deref(), variant);
+        let parts = KeyParts {
+            scheme: "http",
+            host,
+            path,
+            query: query.as_deref(),
+            variant,
+        };
+        key::write_key(&mut written, &parts);
         let answered = PolicyResponse {
             status: logged.status,
             headers: &response,

@@ -29,7 +29,7 @@ use tero_semantics::freshness::{
     Freshness, FreshnessInput, LifetimeSource, StaleDefaults, age_value,
 };
 use tero_semantics::precondition::{Precondition, not_modified_headers, precondition};
-use tero_semantics::range::{MAX_RANGES, Selection, selection};
+use tero_semantics::range::{MAX_RANGES, Selection, SelectionInput, selection};
 use tero_semantics::reuse::{ClientDirectives, Reuse, reuse, stale_if_error};
 use tero_semantics::storability::{
     FloorExceptions, Storability, StorabilityInput, storability, stored_fields,
@@ -310,14 +310,15 @@ impl<'a> Stored<'a> {
             Precondition::Failed => assert!(self.status.is_success()),
             Precondition::Proceed => {}
         }
-        if let Selection::Single(range) = selection(
+        let input = SelectionInput {
             method,
             request,
-            self.status,
-            &self.headers,
-            LENGTH,
-            MAX_RANGES,
-        ) {
+            status: self.status,
+            response: &self.headers,
+            length: LENGTH,
+            max_ranges: MAX_RANGES,
+        };
+        if let Selection::Single(range) = selection(&input) {
             assert!(
                 self.status == StatusCode::OK && range.start < range.end && range.end <= LENGTH
             );

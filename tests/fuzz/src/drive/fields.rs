@@ -30,7 +30,7 @@ use tero_semantics::cache_status::CacheStatus;
 use tero_semantics::freshness::{MAX_HEURISTIC, age_value, field_lifetime, header_lifetime};
 use tero_semantics::http_date::{date_value, http_date};
 use tero_semantics::partial::{ByteRuns, RunPiece, are_combinable};
-use tero_semantics::range::{MAX_RANGES, Multipart, Partial, Selection, selection};
+use tero_semantics::range::{MAX_RANGES, Multipart, Partial, Selection, SelectionInput, selection};
 use tero_semantics::retry_after::retry_after;
 use tero_semantics::timestamp::Timestamp;
 use tero_semantics::upgrade::{is_meant, only_protocol};
@@ -155,15 +155,15 @@ fn variants(first: &HeaderMap, response: &HeaderMap, second: &HeaderMap) {
 
 fn ranges(request: &HeaderMap, response: &HeaderMap) {
     for length in [0, 1, 100, 5_000, u64::MAX] {
-        let selected = selection(
-            &Method::GET,
+        let input = SelectionInput {
+            method: &Method::GET,
             request,
-            StatusCode::OK,
+            status: StatusCode::OK,
             response,
             length,
-            MAX_RANGES,
-        );
-        let ranges = match selected {
+            max_ranges: MAX_RANGES,
+        };
+        let ranges = match selection(&input) {
             Selection::Whole | Selection::Unsatisfiable => continue,
             Selection::Single(range) => vec![range],
             Selection::Multiple(ranges) => ranges,
@@ -188,14 +188,10 @@ fn ranges(request: &HeaderMap, response: &HeaderMap) {
             content.saturating_add((heads + frame.tail().len()) as u64)
         );
         assert_eq!(
-            selection(
-                &Method::HEAD,
-                request,
-                StatusCode::OK,
-                response,
-                length,
-                MAX_RANGES
-            ),
+            selection(&SelectionInput {
+                method: &Method::HEAD,
+                ..input
+            }),
             Selection::Whole
         );
     }

@@ -13,7 +13,8 @@ use http::header::{HeaderMap, LOCATION};
 use http::{HeaderValue, Method, StatusCode, Uri};
 use tero_control::warm::sitemap::split_url;
 use tero_semantics::decision::{QueryParameters, QueryRule};
-use tero_semantics::{invalidation, key};
+use tero_semantics::invalidation;
+use tero_semantics::key::{self, KeyParts};
 
 /// Reads a URL, the query that counts of it, and what a reference means beside it.
 pub fn urls(bytes: &[u8]) {
@@ -75,7 +76,14 @@ fn keys(uri: &Uri) {
     );
     let write = |variant: Option<&str>| {
         let mut written = Vec::new();
-        key::write_key(&mut written, scheme, host, uri.path(), uri.query(), variant);
+        let parts = KeyParts {
+            scheme,
+            host,
+            path: uri.path(),
+            query: uri.query(),
+            variant,
+        };
+        key::write_key(&mut written, &parts);
         written
     };
     let (plain, mobile) = (write(None), write(Some("mobile")));

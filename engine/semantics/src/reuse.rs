@@ -6,29 +6,37 @@ use super::cache_control::{MaxStale, RequestDirectives};
 use super::freshness::Freshness;
 use super::timestamp::Timestamp;
 
-/// Whether a client's own `Cache-Control` counts.
+/// Whether the `Cache-Control` of clients counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ClientDirectives {
-    /// Requests can't make the edge ask the origin (`only-if-cached` and `no-store` are obeyed:
-    /// they cost the origin nothing).
+    /// No: requests can't make the cache ask the origin. Only `only-if-cached` and `no-store` are
+    /// obeyed; they cost the origin nothing.
     #[default]
     Ignore,
-    /// As RFC 9111 §5.2.1 says.
+    /// Yes, as RFC 9111 §5.2.1 says.
     Obey,
 }
 
 /// Why a stored response must be validated before it is used.
+///
+/// ```
+/// use tero_semantics::reuse::RevalidationReason;
+///
+/// assert_eq!(RevalidationReason::RequestMaxAge.as_str(), "request-max-age");
+/// assert!(RevalidationReason::RequestMaxAge.is_of_request());
+/// assert!(!RevalidationReason::Stale.is_of_request());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RevalidationReason {
     /// It is stale.
     Stale,
-    /// It says `no-cache` (§5.2.2.4).
+    /// It has `no-cache` (§5.2.2.4).
     NoCache,
-    /// The request says `no-cache` (§5.2.1.4).
+    /// The request has `no-cache` (§5.2.1.4).
     RequestNoCache,
-    /// It is older than the request wants (§5.2.1.1).
+    /// It is older than the request's `max-age` (§5.2.1.1).
     RequestMaxAge,
-    /// It won't stay fresh for as long as the request wants (§5.2.1.3).
+    /// It won't stay fresh for the request's `min-fresh` (§5.2.1.3).
     RequestMinFresh,
 }
 
@@ -44,7 +52,7 @@ impl RevalidationReason {
         }
     }
 
-    /// Whether the request is to blame rather than the stored response (RFC 9211 §2.2:
+    /// Whether the reason lies in the request rather than in the stored response (RFC 9211 §2.2:
     /// `fwd=request` or `fwd=stale`).
     pub fn is_of_request(self) -> bool {
         match self {
@@ -56,7 +64,7 @@ impl RevalidationReason {
     }
 }
 
-/// What to do with a stored response that was selected for a request.
+/// What to do with the stored response that a request selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reuse {
     /// Serve it.
@@ -65,43 +73,77 @@ pub enum Reuse {
     StaleWhileRevalidate,
     /// Validate it first.
     Revalidate(RevalidationReason),
-    /// It would have to be validated, but the request forbids it (`only-if-cached`): answer 504
+    /// It must be validated, but the request forbids that (`only-if-cached`): answer 504
     /// (§5.2.1.7).
     Unsatisfiable,
 }
 
-/// What to do with a request for which nothing is stored.
+/// What to do with a request that selects no stored response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Absent {
     /// Fetch.
     Fetch,
-    /// The request forbids it (`only-if-cached`): answer 504 (§5.2.1.7).
+    /// The request forbids that (`only-if-cached`): answer 504 (§5.2.1.7).
     Unsatisfiable,
 }
 
-/// What to do with a stored response that was selected for a request (§4).
+/// What to do with the stored response that a request selects (§4).
 ///
-/// A client's `max-stale` is met as `stale-while-revalidate` is: it is served at once and
-/// revalidated behind its back, since the next client may not be so patient.
+/// A response that is usable only by the client's `max-stale` is treated like one within its
+/// `stale-while-revalidate` window: served at once and revalidated in the background, since the
+/// next client may be less patient.
+///
+/// ```
+/// use std::time::Duration;
+/// use tero_semantics::cache_control::RequestDirectives;
+/// use tero_semantics::reuse::{ClientDirectives, Reuse, RevalidationReason, reuse};
+/// # use http::StatusCode;
+/// # use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
+/// # use tero_semantics::cache_control::ResponseDirectives;
+/// # use tero_semantics::decision::ResponseDecision;
+/// # use tero_semantics::freshness::{Freshness, FreshnessInput, StaleDefaults};
+/// # use tero_semantics::timestamp::Timestamp;
+/// # let arrival = Timestamp::from_unix_secs(1_773_144_000);
+/// # let cache_control = HeaderValue::from_static("max-age=60, stale-while-revalidate=30");
+/// # let response = HeaderMap::from_iter([(CACHE_CONTROL, cache_control)]);
+/// # let freshness = Freshness::of(&FreshnessInput {
+/// #     status: StatusCode::OK,
+/// #     response_headers: &response,
+/// #     directives: &ResponseDirectives::of(&response),
+/// #     decision: &ResponseDecision::default(),
+/// #     defaults: StaleDefaults::default(),
+/// #     request_time: arrival,
+/// #     response_time: arrival,
+/// # });
+///
+/// // A response with `max-age=60, stale-while-revalidate=30`, some seconds after its arrival:
+/// let after = |secs, request| {
+///     let now = arrival.saturating_add(Duration::from_secs(secs));
+///     reuse(&freshness, request, ClientDirectives::Obey, now)
+/// };
+/// let plain = RequestDirectives::default();
+/// assert_eq!(after(59, &plain), Reuse::Fresh);
+/// assert_eq!(after(60, &plain), Reuse::StaleWhileRevalidate);
+/// assert_eq!(after(90, &plain), Reuse::Revalidate(RevalidationReason::Stale));
+///
+/// let only_if_cached = RequestDirectives { only_if_cached: true, ..plain };
+/// assert_eq!(after(90, &only_if_cached), Reuse::Unsatisfiable);
+/// ```
+#[inline]
 pub fn reuse(
     freshness: &Freshness,
     request: &RequestDirectives,
     client: ClientDirectives,
     now: Timestamp,
 ) -> Reuse {
-    match judge(freshness, request, client, now) {
+    match judge(freshness, &obeyed(request, client), now) {
         Reuse::Revalidate(_) if request.only_if_cached => Reuse::Unsatisfiable,
         reuse => reuse,
     }
 }
 
-fn judge(
-    freshness: &Freshness,
-    request: &RequestDirectives,
-    client: ClientDirectives,
-    now: Timestamp,
-) -> Reuse {
-    let obeyed = obeyed(request, client);
+#[inline]
+fn judge(freshness: &Freshness, obeyed: &RequestDirectives, now: Timestamp) -> Reuse {
     if obeyed.no_cache {
         return Reuse::Revalidate(RevalidationReason::RequestNoCache);
     }
@@ -118,25 +160,41 @@ fn judge(
             _ => Reuse::Fresh,
         };
     }
+    judge_stale(freshness, obeyed, now)
+}
+
+fn judge_stale(freshness: &Freshness, obeyed: &RequestDirectives, now: Timestamp) -> Reuse {
     if freshness.must_validate() {
         return Reuse::Revalidate(RevalidationReason::NoCache);
     }
-    // Who asks for a youngest or a freshest response does not want a stale one (§5.2.1.1), unless
+    // A request with `max-age` or `min-fresh` does not want a stale response (§5.2.1.1), unless
     // `max-stale` says so.
     let wants_fresh = obeyed.max_age.is_some() || obeyed.min_fresh.is_some();
     if (!wants_fresh && freshness.allows_while_revalidate(now))
-        || accepts_stale(freshness, &obeyed, now)
+        || accepts_stale(freshness, obeyed, now)
     {
         return Reuse::StaleWhileRevalidate;
     }
     Reuse::Revalidate(RevalidationReason::Stale)
 }
 
+/// In the precision of `Age` and of directives.
+#[inline]
 fn whole_secs(duration: Duration) -> Duration {
     Duration::from_secs(duration.as_secs())
 }
 
-/// What to do with a request for which nothing is stored.
+/// What to do with a request that selects no stored response.
+///
+/// ```
+/// use tero_semantics::cache_control::RequestDirectives;
+/// use tero_semantics::reuse::{Absent, absent};
+///
+/// let plain = RequestDirectives::default();
+/// assert_eq!(absent(&plain), Absent::Fetch);
+/// let only_if_cached = RequestDirectives { only_if_cached: true, ..plain };
+/// assert_eq!(absent(&only_if_cached), Absent::Unsatisfiable);
+/// ```
 pub fn absent(request: &RequestDirectives) -> Absent {
     if request.only_if_cached {
         Absent::Unsatisfiable
@@ -145,9 +203,45 @@ pub fn absent(request: &RequestDirectives) -> Absent {
     }
 }
 
-/// Whether a stored response may be used although it is stale, because the next hop could not be
+/// Whether a stored response may be used even if it is stale, because the next hop could not be
 /// reached, did not answer in time or in full, or answered with a server error (§4.2.4, RFC 5861
-/// §4). Without leave of the response, a policy, the site or the client, it may not.
+/// §4). Without permission by the response, a policy, the site or the client, it may not.
+///
+/// ```
+/// use std::time::Duration;
+/// use tero_semantics::cache_control::{MaxStale, RequestDirectives};
+/// use tero_semantics::reuse::{ClientDirectives, stale_if_error};
+/// # use http::StatusCode;
+/// # use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
+/// # use tero_semantics::cache_control::ResponseDirectives;
+/// # use tero_semantics::decision::ResponseDecision;
+/// # use tero_semantics::freshness::{Freshness, FreshnessInput, StaleDefaults};
+/// # use tero_semantics::timestamp::Timestamp;
+/// # let arrival = Timestamp::from_unix_secs(1_773_144_000);
+/// # let cache_control = HeaderValue::from_static("max-age=60, stale-if-error=30");
+/// # let response = HeaderMap::from_iter([(CACHE_CONTROL, cache_control)]);
+/// # let freshness = Freshness::of(&FreshnessInput {
+/// #     status: StatusCode::OK,
+/// #     response_headers: &response,
+/// #     directives: &ResponseDirectives::of(&response),
+/// #     decision: &ResponseDecision::default(),
+/// #     defaults: StaleDefaults::default(),
+/// #     request_time: arrival,
+/// #     response_time: arrival,
+/// # });
+///
+/// // A response with `max-age=60, stale-if-error=30`, some seconds after its arrival:
+/// let may_use = |secs, request| {
+///     let now = arrival.saturating_add(Duration::from_secs(secs));
+///     stale_if_error(&freshness, request, ClientDirectives::Obey, now)
+/// };
+/// let plain = RequestDirectives::default();
+/// assert!(may_use(89, &plain));
+/// assert!(!may_use(90, &plain));
+///
+/// let patient = RequestDirectives { max_stale: Some(MaxStale::Any), ..plain };
+/// assert!(may_use(90, &patient));
+/// ```
 pub fn stale_if_error(
     freshness: &Freshness,
     request: &RequestDirectives,
@@ -165,7 +259,7 @@ pub fn stale_if_error(
 }
 
 /// Whether the client's `max-stale` covers a stale response (§5.2.1.2), and the response does not
-/// forbid it.
+/// forbid stale use.
 fn accepts_stale(freshness: &Freshness, obeyed: &RequestDirectives, now: Timestamp) -> bool {
     let covered = match obeyed.max_stale {
         None => false,
@@ -175,6 +269,8 @@ fn accepts_stale(freshness: &Freshness, obeyed: &RequestDirectives, now: Timesta
     covered && !freshness.forbids_stale()
 }
 
+/// The directives of a request that count.
+#[inline]
 fn obeyed(request: &RequestDirectives, client: ClientDirectives) -> RequestDirectives {
     match client {
         ClientDirectives::Obey => *request,
@@ -183,265 +279,4 @@ fn obeyed(request: &RequestDirectives, client: ClientDirectives) -> RequestDirec
 }
 
 #[cfg(test)]
-mod tests {
-    use http::StatusCode;
-
-    use super::super::cache_control::ResponseDirectives;
-    use super::super::decision::ResponseDecision;
-    use super::super::freshness::{FreshnessInput, StaleDefaults};
-    use super::super::testing::{NOON, headers};
-    use super::ClientDirectives::{Ignore, Obey};
-    use super::Reuse::{Fresh, Revalidate, StaleWhileRevalidate, Unsatisfiable};
-    use super::*;
-
-    fn stored(cache_control: &str) -> Freshness {
-        let headers = headers(&[("cache-control", cache_control)]);
-        Freshness::of(&FreshnessInput {
-            status: StatusCode::OK,
-            response_headers: &headers,
-            directives: &ResponseDirectives::of(&headers),
-            decision: &ResponseDecision::default(),
-            defaults: StaleDefaults::default(),
-            request_time: NOON,
-            response_time: NOON,
-        })
-    }
-
-    fn asked(cache_control: &str) -> RequestDirectives {
-        RequestDirectives::of(&headers(&[("cache-control", cache_control)]))
-    }
-
-    fn after(secs: u64) -> Timestamp {
-        NOON.saturating_add(Duration::from_secs(secs))
-    }
-
-    fn check(response: &str, request: &str, client: ClientDirectives, rows: &[(u64, Reuse)]) {
-        for (secs, expected) in rows {
-            let seen = reuse(&stored(response), &asked(request), client, after(*secs));
-            assert_eq!(
-                seen, *expected,
-                "{response} | {request} | {client:?} | {secs}"
-            );
-        }
-    }
-
-    #[test]
-    fn fresh_is_served_and_stale_is_validated() {
-        let stale = Revalidate(RevalidationReason::Stale);
-        check(
-            "max-age=10",
-            "",
-            Ignore,
-            &[(0, Fresh), (9, Fresh), (10, stale), (11, stale)],
-        );
-        check("max-age=0", "", Ignore, &[(0, stale)]);
-        check(
-            "max-age=10, no-cache",
-            "",
-            Ignore,
-            &[
-                (0, Revalidate(RevalidationReason::NoCache)),
-                (20, Revalidate(RevalidationReason::NoCache)),
-            ],
-        );
-        check(
-            "max-age=10, must-revalidate",
-            "",
-            Ignore,
-            &[(9, Fresh), (10, stale)],
-        );
-        check(
-            "max-age=10, immutable",
-            "",
-            Ignore,
-            &[(9, Fresh), (10, stale)],
-        );
-    }
-
-    #[test]
-    fn stale_is_served_while_it_is_revalidated_within_its_window() {
-        let stale = Revalidate(RevalidationReason::Stale);
-        let rows = [
-            (9, Fresh),
-            (10, StaleWhileRevalidate),
-            (14, StaleWhileRevalidate),
-            (15, stale),
-        ];
-        check("max-age=10, stale-while-revalidate=5", "", Ignore, &rows);
-        check("max-age=10, stale-while-revalidate=5", "", Obey, &rows);
-        check(
-            "max-age=0, stale-while-revalidate=3600",
-            "",
-            Ignore,
-            &[(0, StaleWhileRevalidate), (3_600, stale)],
-        );
-        for strict in ["must-revalidate", "proxy-revalidate", "s-maxage=10"] {
-            check(
-                &format!("max-age=10, {strict}, stale-while-revalidate=5"),
-                "",
-                Ignore,
-                &[(9, Fresh), (10, stale)],
-            );
-        }
-    }
-
-    #[test]
-    fn clients_decide_only_where_they_are_obeyed() {
-        let rows: &[(&str, u64, Reuse)] = &[
-            (
-                "no-cache",
-                1,
-                Revalidate(RevalidationReason::RequestNoCache),
-            ),
-            ("max-age=0", 0, Fresh),
-            (
-                "max-age=0",
-                1,
-                Revalidate(RevalidationReason::RequestMaxAge),
-            ),
-            ("max-age=3", 3, Fresh),
-            (
-                "max-age=3",
-                4,
-                Revalidate(RevalidationReason::RequestMaxAge),
-            ),
-            ("min-fresh=4", 6, Fresh),
-            (
-                "min-fresh=4",
-                7,
-                Revalidate(RevalidationReason::RequestMinFresh),
-            ),
-            ("no-store", 1, Fresh),
-        ];
-        for (request, secs, expected) in rows {
-            check("max-age=10", request, Obey, &[(*secs, *expected)]);
-            check("max-age=10", request, Ignore, &[(*secs, Fresh)]);
-        }
-        let stale = Revalidate(RevalidationReason::Stale);
-        check(
-            "max-age=10",
-            "max-stale",
-            Obey,
-            &[
-                (10, StaleWhileRevalidate),
-                (1_000_000, StaleWhileRevalidate),
-            ],
-        );
-        check(
-            "max-age=10",
-            "max-stale=5",
-            Obey,
-            &[(15, StaleWhileRevalidate), (16, stale)],
-        );
-        check("max-age=10", "max-stale=5", Ignore, &[(15, stale)]);
-        for strict in ["must-revalidate", "proxy-revalidate", "s-maxage=10"] {
-            check(
-                &format!("max-age=10, {strict}"),
-                "max-stale",
-                Obey,
-                &[(11, stale)],
-            );
-        }
-        check(
-            "max-age=10, no-cache",
-            "max-stale",
-            Obey,
-            &[(1, Revalidate(RevalidationReason::NoCache))],
-        );
-        // Who wants it young or fresh does not want it stale, unless they say so.
-        check(
-            "max-age=10, stale-while-revalidate=9",
-            "max-age=100",
-            Obey,
-            &[(11, stale)],
-        );
-        check(
-            "max-age=10, stale-while-revalidate=9",
-            "min-fresh=0",
-            Obey,
-            &[(11, stale)],
-        );
-        check(
-            "max-age=10, stale-while-revalidate=9",
-            "max-age=100, max-stale=5",
-            Obey,
-            &[(11, StaleWhileRevalidate)],
-        );
-    }
-
-    #[test]
-    fn only_if_cached_is_always_obeyed() {
-        for client in [Ignore, Obey] {
-            check(
-                "max-age=10",
-                "only-if-cached",
-                client,
-                &[(9, Fresh), (10, Unsatisfiable)],
-            );
-            check(
-                "max-age=10, no-cache",
-                "only-if-cached",
-                client,
-                &[(0, Unsatisfiable)],
-            );
-            check(
-                "max-age=10, stale-while-revalidate=1",
-                "only-if-cached",
-                client,
-                &[(10, StaleWhileRevalidate), (11, Unsatisfiable)],
-            );
-        }
-        check(
-            "max-age=10",
-            "only-if-cached, no-cache",
-            Obey,
-            &[(1, Unsatisfiable)],
-        );
-        check(
-            "max-age=10",
-            "only-if-cached, no-cache",
-            Ignore,
-            &[(1, Fresh)],
-        );
-        assert_eq!(absent(&asked("only-if-cached")), Absent::Unsatisfiable);
-        assert_eq!(absent(&asked("no-cache")), Absent::Fetch);
-    }
-
-    #[test]
-    fn stale_is_served_on_errors_only_with_leave() {
-        // Response, request, whether clients are obeyed, and the seconds before which stale may be
-        // served.
-        let rows = [
-            ("max-age=10", "", Ignore, 10),
-            ("max-age=10, stale-if-error=5", "", Ignore, 15),
-            ("max-age=0, stale-if-error=1", "", Ignore, 1),
-            (
-                "max-age=10, stale-if-error=5, must-revalidate",
-                "",
-                Obey,
-                10,
-            ),
-            (
-                "max-age=10, stale-if-error=5, proxy-revalidate",
-                "",
-                Obey,
-                10,
-            ),
-            ("s-maxage=10, stale-if-error=5", "", Obey, 10),
-            ("max-age=10, stale-if-error=5, no-cache", "", Obey, 0),
-            ("max-age=10", "stale-if-error=5", Obey, 15),
-            ("max-age=10", "stale-if-error=5", Ignore, 10),
-            ("max-age=10, must-revalidate", "stale-if-error=5", Obey, 10),
-            // `max-stale` includes its last second.
-            ("max-age=10", "max-stale=5", Obey, 16),
-            ("max-age=10", "max-stale=5", Ignore, 10),
-            ("max-age=10, must-revalidate", "max-stale=5", Obey, 10),
-        ];
-        for (response, request, client, until) in rows {
-            let may =
-                |secs| stale_if_error(&stored(response), &asked(request), client, after(secs));
-            assert!(until == 0 || may(until - 1), "{response} | {request}");
-            assert!(!may(until), "{response} | {request}");
-        }
-    }
-}
+mod tests;

@@ -11,7 +11,7 @@ fn after(secs: i64) -> Timestamp {
     Timestamp::from_unix_secs(NOON.unix_secs() + secs)
 }
 
-/// A 200 that came at noon, at once, from a site without defaults.
+/// The freshness of a 200 that came at noon, without delay, on a site without defaults.
 fn freshness(lines: FieldLines<'_>, decision: &ResponseDecision) -> Freshness {
     let headers = headers(lines);
     let targets = [http::HeaderName::from_static("cdn-cache-control")];
@@ -31,7 +31,7 @@ fn by_fields(lines: FieldLines<'_>) -> Freshness {
 }
 
 #[test]
-fn the_lifetime_is_taken_from_the_first_that_gives_one() {
+fn the_lifetime_comes_from_the_first_field_that_gives_one() {
     use LifetimeSource::{Expires, Heuristic, MaxAge, None, SMaxage, Targeted};
     let (now, soon, later, past) = (date(0), date(10), date(300), date(-10));
     let (yesterday, a_second_less, last_year) = (date(-DAY), date(1 - DAY), date(-365 * DAY));
@@ -66,7 +66,7 @@ fn the_lifetime_is_taken_from_the_first_that_gives_one() {
             3,
             Targeted,
         ),
-        // Where a targeted field governs without a lifetime, `Expires` gives none either (RFC 9213
+        // If a targeted field governs without a lifetime, `Expires` gives none either (RFC 9213
         // §2.2).
         (
             &[
@@ -140,7 +140,7 @@ fn the_lifetime_is_taken_from_the_first_that_gives_one() {
 }
 
 #[test]
-fn guesses_are_made_only_for_statuses_that_allow_them() {
+fn a_heuristic_lifetime_needs_a_heuristically_cacheable_status_or_public() {
     let modified = headers(&[("last-modified", &date(-DAY))]);
     let public = ResponseDirectives {
         public: true,
@@ -159,8 +159,8 @@ fn guesses_are_made_only_for_statuses_that_allow_them() {
 }
 
 #[test]
-fn the_initial_age_is_the_greater_of_what_date_and_age_say() {
-    // Date relative to noon, Age, how long the answer took in milliseconds, and the age at noon in
+fn the_initial_age_is_the_greater_of_apparent_age_and_corrected_age_value() {
+    // Date relative to noon, Age, the delay of the response and the age at noon, both in
     // milliseconds.
     let rows: &[(Option<i64>, &[&str], i64, u64)] = &[
         (None, &[], 0, 0),
@@ -175,7 +175,7 @@ fn the_initial_age_is_the_greater_of_what_date_and_age_say() {
         (None, &["015"], 0, 15_000),
         (None, &["2147483649"], 0, 2_147_483_648_000),
         (None, &["99999999999999999999"], 0, 2_147_483_648_000),
-        // A list: the first counts. Nonsense: ignored (§5.1).
+        // The first member of a list counts; a malformed one is ignored (§5.1).
         (None, &["7200,0"], 0, 7_200_000),
         (None, &["7200", "0"], 0, 7_200_000),
         (None, &["0,7200"], 0, 0),
@@ -215,7 +215,7 @@ fn the_initial_age_is_the_greater_of_what_date_and_age_say() {
 }
 
 #[test]
-fn a_date_in_the_same_second_makes_no_age() {
+fn a_date_in_the_second_of_arrival_adds_no_age() {
     let headers = headers(&[("date", &date(0)), ("cache-control", "max-age=1")]);
     let arrival = Timestamp::from_unix_millis(NOON.unix_millis() + 999);
     let freshness = Freshness::of(&FreshnessInput {
@@ -233,7 +233,6 @@ fn a_date_in_the_same_second_makes_no_age() {
 #[test]
 fn freshness_ends_with_the_last_millisecond_of_the_lifetime() {
     let freshness = by_fields(&[("cache-control", "max-age=10"), ("age", "3")]);
-    let at = |millis: i64| Timestamp::from_unix_millis(NOON.unix_millis() + millis);
     for (millis, fresh, remaining, age) in [
         (0, true, 7, 3),
         (1, true, 7, 3),
@@ -243,7 +242,7 @@ fn freshness_ends_with_the_last_millisecond_of_the_lifetime() {
         (7_001, false, -1, 10),
         (8_000, false, -1, 11),
     ] {
-        let now = at(millis);
+        let now = Timestamp::from_unix_millis(NOON.unix_millis() + millis);
         let seen = (
             freshness.is_fresh(now),
             freshness.remaining_secs(now),
@@ -279,7 +278,7 @@ fn a_policys_ttl_replaces_the_fields_and_counts_from_arrival() {
 }
 
 #[test]
-fn no_cache_is_never_fresh_but_with_field_names_it_is() {
+fn no_cache_is_never_fresh_unless_it_names_fields() {
     let whole = by_fields(&[("cache-control", "max-age=10000, no-cache")]);
     assert!(!whole.is_fresh(NOON) && whole.must_validate());
     let named = by_fields(&[("cache-control", "max-age=10000, no-cache=\"a\"")]);
@@ -287,7 +286,7 @@ fn no_cache_is_never_fresh_but_with_field_names_it_is() {
 }
 
 #[test]
-fn windows_of_staleness_come_from_policy_response_and_site_in_that_order() {
+fn stale_windows_come_from_policy_then_response_then_site() {
     let defaults = StaleDefaults {
         stale_if_error: secs(7),
         stale_while_revalidate: secs(8),
@@ -298,7 +297,7 @@ fn windows_of_staleness_come_from_policy_response_and_site_in_that_order() {
         ..ResponseDecision::default()
     };
     let silent = ResponseDecision::default();
-    // What has never been fresh gets no default, only what it or a policy says.
+    // A response that has never been fresh gets no default, only its own window or a policy's.
     for (lines, decision, if_error, while_revalidate) in [
         ("max-age=0", &silent, false, false),
         ("max-age=1", &silent, true, true),
@@ -323,8 +322,7 @@ fn windows_of_staleness_come_from_policy_response_and_site_in_that_order() {
         );
         assert_eq!(seen, (if_error, while_revalidate), "{lines} {decision:?}");
     }
-    // What the response says, whether a policy speaks, and the two windows: if error, while
-    // revalidate.
+    // Directives, decision, and the two windows: if error, while revalidate.
     let rows = [
         ("max-age=10", &silent, 7, 8),
         (
@@ -379,7 +377,7 @@ fn windows_of_staleness_come_from_policy_response_and_site_in_that_order() {
             response_time: NOON,
         });
         let last = |window: i64, allows: fn(&Freshness, Timestamp) -> bool| {
-            // Open up to the window's last second, closed at its end.
+            // Open in the last second of the window, closed at its end.
             assert_eq!(
                 allows(&freshness, after(10 + window - 1)),
                 window > 0,
@@ -403,7 +401,7 @@ fn windows_of_staleness_come_from_policy_response_and_site_in_that_order() {
 }
 
 #[test]
-fn a_soft_purge_ends_freshness_and_opens_the_windows() {
+fn a_soft_purge_ends_freshness_and_opens_the_stale_windows() {
     let whole = by_fields(&[(
         "cache-control",
         "max-age=100, stale-while-revalidate=5, stale-if-error=6",
@@ -415,12 +413,12 @@ fn a_soft_purge_ends_freshness_and_opens_the_windows() {
     );
     assert!(purged.allows_if_error(after(15)) && !purged.allows_if_error(after(16)));
     assert_eq!(purged.age(after(10)), secs(10));
-    // What is stale already gets no new window.
+    // A response that is already stale gets no new window.
     assert_eq!(whole.made_stale(after(103)), whole);
 }
 
 #[test]
-fn what_nothing_can_use_is_not_worth_keeping() {
+fn a_response_that_can_never_be_used_is_not_worth_keeping() {
     let rows: &[(FieldLines<'_>, bool)] = &[
         (&[("cache-control", "max-age=1")], true),
         (&[("cache-control", "max-age=0")], false),

@@ -1,0 +1,545 @@
+use super::*;
+use crate::testing::{FieldLines, headers};
+
+/// A GET for a page that may be stored, changed row by row.
+struct Case<'a> {
+    method: Method,
+    request: FieldLines<'a>,
+    status: u16,
+    response: FieldLines<'a>,
+    decision: ResponseDecision,
+    floor: FloorExceptions,
+}
+
+/// Exceptions that lift the whole floor.
+const NO_FLOOR: FloorExceptions = FloorExceptions {
+    set_cookie: true,
+    authorization: true,
+    private: true,
+    no_store: true,
+};
+
+impl Default for Case<'_> {
+    fn default() -> Self {
+        Case {
+            method: Method::GET,
+            request: &[],
+            status: 200,
+            response: &[("cache-control", "max-age=60")],
+            decision: ResponseDecision::default(),
+            floor: FloorExceptions::default(),
+        }
+    }
+}
+
+fn always() -> ResponseDecision {
+    let ttl = Some(std::time::Duration::from_secs(60));
+    ResponseDecision {
+        storing: StoringDecision::Always,
+        ttl,
+        ..ResponseDecision::default()
+    }
+}
+
+impl Case<'_> {
+    fn refusal(&self) -> Option<Refusal> {
+        let (request_headers, response_headers) = (headers(self.request), headers(self.response));
+        let targets = [HeaderName::from_static("cdn-cache-control")];
+        let exchange = StorabilityInput {
+            method: &self.method,
+            target: &Uri::from_static("http://example.com/a?b=c"),
+            request_headers: &request_headers,
+            request: &RequestDirectives::of(&request_headers),
+            status: StatusCode::from_u16(self.status).unwrap(),
+            response_headers: &response_headers,
+            directives: &ResponseDirectives::governing(&response_headers, &targets),
+            decision: &self.decision,
+        };
+        match storability(&exchange, self.floor) {
+            Storability::Yes => None,
+            Storability::Part(part) => panic!("{part:?} is not a whole response"),
+            Storability::No(refusal) => Some(refusal),
+        }
+    }
+}
+
+#[test]
+fn final_statuses_with_explicit_freshness_are_stored() {
+    for status in 100..=999 {
+        let expected = match status {
+            100..=199 | 304 | 412 | 416 | 417 => Some(Refusal::Status),
+            206 => Some(Refusal::Partial),
+            _ => None,
+        };
+        for response in [
+            ("cache-control", "max-age=0"),
+            ("cache-control", "s-maxage=9"),
+            ("expires", "0"),
+        ] {
+            assert_eq!(
+                Case {
+                    status,
+                    response: &[response],
+                    ..Case::default()
+                }
+                .refusal(),
+                expected,
+                "{status}"
+            );
+        }
+        assert_eq!(
+            Case {
+                status,
+                decision: always(),
+                floor: NO_FLOOR,
+                ..Case::default()
+            }
+            .refusal(),
+            expected,
+            "{status}"
+        );
+    }
+}
+
+#[test]
+fn without_explicit_freshness_a_cacheable_status_and_a_validator_or_ttl_are_needed() {
+    let lm = ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT");
+    let etag = ("etag", "\"a\"");
+    let public = ("cache-control", "public");
+    let no_lifetime = Some(Refusal::NoLifetime);
+    let ttl = ResponseDecision {
+        storing: StoringDecision::ByHeaders,
+        ..always()
+    };
+    let rows: &[(u16, FieldLines<'_>, &ResponseDecision, Option<Refusal>)] = &[
+        (200, &[], &ResponseDecision::default(), no_lifetime),
+        (200, &[public], &ResponseDecision::default(), no_lifetime),
+        (200, &[lm], &ResponseDecision::default(), None),
+        (200, &[etag], &ResponseDecision::default(), None),
+        (
+            200,
+            &[etag, ("cache-control", "no-cache")],
+            &ResponseDecision::default(),
+            None,
+        ),
+        (404, &[lm], &ResponseDecision::default(), None),
+        (201, &[lm], &ResponseDecision::default(), no_lifetime),
+        (302, &[lm], &ResponseDecision::default(), no_lifetime),
+        (403, &[lm], &ResponseDecision::default(), no_lifetime),
+        (500, &[lm], &ResponseDecision::default(), no_lifetime),
+        (503, &[lm], &ResponseDecision::default(), no_lifetime),
+        (599, &[lm], &ResponseDecision::default(), no_lifetime),
+        (599, &[lm, public], &ResponseDecision::default(), None),
+        // `Expires` no longer counts if a targeted field governs.
+        (
+            500,
+            &[("cdn-cache-control", "foo"), ("expires", "0")],
+            &ResponseDecision::default(),
+            no_lifetime,
+        ),
+        // A policy's TTL is a lifetime. For a status without a heuristic one, it needs "always".
+        (200, &[], &ttl, None),
+        (500, &[], &ttl, no_lifetime),
+        (500, &[], &always(), None),
+        (
+            200,
+            &[],
+            &ResponseDecision {
+                ttl: None,
+                ..always()
+            },
+            no_lifetime,
+        ),
+    ];
+    for (status, response, decision, expected) in rows {
+        let case = Case {
+            status: *status,
+            response,
+            decision: (*decision).clone(),
+            ..Case::default()
+        };
+        assert_eq!(
+            case.refusal(),
+            *expected,
+            "{status} {response:?} {decision:?}"
+        );
+    }
+}
+
+#[test]
+fn directives_of_the_response_forbid_storing() {
+    let rows: &[(FieldLines<'_>, Option<Refusal>)] = &[
+        (
+            &[("cache-control", "max-age=60, no-store")],
+            Some(Refusal::NoStore),
+        ),
+        (
+            &[
+                ("cache-control", "No-StOrE, max-age=60"),
+                ("expires", "Thu, 18 Aug 2050 02:01:18 GMT"),
+            ],
+            Some(Refusal::NoStore),
+        ),
+        (
+            &[
+                ("cache-control", "max-age=60"),
+                ("cache-control", "private"),
+            ],
+            Some(Refusal::Private),
+        ),
+        (&[("cache-control", "max-age=60, private=\"a\"")], None),
+        (&[("cache-control", "max-age=60, no-cache=\"a\"")], None),
+        (
+            &[("cache-control", "max-age=60, private=\"a")],
+            Some(Refusal::Private),
+        ),
+        (
+            &[("cache-control", "max-age=60"), ("set-cookie", "a=b")],
+            Some(Refusal::SetCookie),
+        ),
+        (
+            &[
+                ("cache-control", "max-age=60, no-cache=\"set-cookie\""),
+                ("set-cookie", "a=b"),
+            ],
+            Some(Refusal::SetCookie),
+        ),
+        (
+            &[("cache-control", "max-age=60"), ("vary", "*")],
+            Some(Refusal::VaryAll),
+        ),
+        (
+            &[
+                ("cache-control", "max-age=60"),
+                ("vary", "a"),
+                ("vary", ", *"),
+            ],
+            Some(Refusal::VaryAll),
+        ),
+        (&[("cache-control", "max-age=60"), ("vary", "a")], None),
+        // A targeted field overrides both ways (RFC 9213 §2.2).
+        (
+            &[
+                ("cache-control", "no-store"),
+                ("cdn-cache-control", "max-age=60"),
+            ],
+            None,
+        ),
+        (
+            &[
+                ("cache-control", "private"),
+                ("cdn-cache-control", "max-age=60"),
+            ],
+            None,
+        ),
+        (
+            &[
+                ("cache-control", "max-age=60"),
+                ("cdn-cache-control", "no-store"),
+            ],
+            Some(Refusal::NoStore),
+        ),
+        (
+            &[
+                ("cache-control", "max-age=60"),
+                ("cdn-cache-control", "private"),
+            ],
+            Some(Refusal::Private),
+        ),
+        (
+            &[
+                ("cache-control", "no-store"),
+                ("cdn-cache-control", "max-age=60, &&&"),
+            ],
+            Some(Refusal::NoStore),
+        ),
+        (
+            &[
+                ("cache-control", "no-store"),
+                ("cdn-cache-control", "max-age=\"60\""),
+            ],
+            Some(Refusal::NoStore),
+        ),
+    ];
+    for (response, expected) in rows {
+        assert_eq!(
+            Case {
+                response,
+                ..Case::default()
+            }
+            .refusal(),
+            *expected,
+            "{response:?}"
+        );
+    }
+}
+
+#[test]
+fn must_understand_overrides_no_store_for_understood_statuses() {
+    let both = &[("cache-control", "max-age=60, must-understand, no-store")][..];
+    let alone = &[("cache-control", "max-age=60, must-understand")][..];
+    for (status, expected) in [
+        (200, None),
+        (404, None),
+        (503, None),
+        (299, Some(Refusal::NotUnderstood)),
+        (599, Some(Refusal::NotUnderstood)),
+    ] {
+        assert_eq!(
+            Case {
+                status,
+                response: both,
+                ..Case::default()
+            }
+            .refusal(),
+            expected,
+            "{status}"
+        );
+        assert_eq!(
+            Case {
+                status,
+                response: alone,
+                ..Case::default()
+            }
+            .refusal(),
+            expected,
+            "{status}"
+        );
+    }
+}
+
+#[test]
+fn the_response_to_a_request_with_authorization_needs_permission() {
+    let request = &[("authorization", "Basic eA==")][..];
+    let rows = [
+        ("max-age=60", Some(Refusal::Authorization)),
+        ("max-age=60, proxy-revalidate", Some(Refusal::Authorization)),
+        ("max-age=60, no-cache", Some(Refusal::Authorization)),
+        ("max-age=60, public", None),
+        ("max-age=60, must-revalidate", None),
+        ("s-maxage=60", None),
+    ];
+    for (line, expected) in rows {
+        assert_eq!(
+            Case {
+                request,
+                response: &[("cache-control", line)],
+                ..Case::default()
+            }
+            .refusal(),
+            expected,
+            "{line}"
+        );
+    }
+    let cookie = &[("cookie", "a=b")][..];
+    assert_eq!(
+        Case {
+            request: cookie,
+            ..Case::default()
+        }
+        .refusal(),
+        None
+    );
+}
+
+#[test]
+fn a_request_with_no_store_forbids_storing() {
+    let request = &[("cache-control", "no-store")][..];
+    assert_eq!(
+        Case {
+            request,
+            ..Case::default()
+        }
+        .refusal(),
+        Some(Refusal::RequestNoStore)
+    );
+    assert_eq!(
+        Case {
+            request,
+            decision: always(),
+            floor: NO_FLOOR,
+            ..Case::default()
+        }
+        .refusal(),
+        Some(Refusal::RequestNoStore)
+    );
+}
+
+#[test]
+fn only_gets_and_posts_that_name_their_target_are_stored() {
+    for method in [
+        "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "M-SEARCH", "get",
+    ] {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        assert_eq!(
+            Case {
+                method,
+                ..Case::default()
+            }
+            .refusal(),
+            Some(Refusal::Method)
+        );
+    }
+    let lifetime = ("cache-control", "max-age=60");
+    let rows: &[(u16, FieldLines<'_>, bool)] = &[
+        (200, &[lifetime], false),
+        (
+            200,
+            &[lifetime, ("content-location", "http://example.com/a?b=c")],
+            true,
+        ),
+        (200, &[lifetime, ("content-location", "/a?b=c")], true),
+        (200, &[lifetime, ("content-location", "")], true),
+        (200, &[lifetime, ("content-location", "/a")], false),
+        (
+            200,
+            &[lifetime, ("content-location", "//other.example/a?b=c")],
+            false,
+        ),
+        (
+            200,
+            &[("etag", "\"a\""), ("content-location", "/a?b=c")],
+            false,
+        ),
+        (404, &[lifetime, ("content-location", "/a?b=c")], false),
+    ];
+    for (status, response, stored) in rows {
+        let refusal = Case {
+            method: Method::POST,
+            status: *status,
+            response,
+            ..Case::default()
+        }
+        .refusal();
+        assert_eq!(refusal.is_none(), *stored, "{status} {response:?}");
+    }
+}
+
+#[test]
+fn a_policy_can_refuse_anything_but_lifts_the_floor_only_with_the_site() {
+    let never = ResponseDecision {
+        storing: StoringDecision::Never,
+        ..always()
+    };
+    assert_eq!(
+        Case {
+            decision: never,
+            ..Case::default()
+        }
+        .refusal(),
+        Some(Refusal::Policy)
+    );
+    let none = FloorExceptions::default();
+    let authorized = [("authorization", "x")];
+    let rows: &[(FieldLines<'_>, FieldLines<'_>, Refusal, FloorExceptions)] = &[
+        (
+            &[],
+            &[("set-cookie", "a=b")],
+            Refusal::SetCookie,
+            FloorExceptions {
+                set_cookie: true,
+                ..none
+            },
+        ),
+        (
+            &authorized,
+            &[],
+            Refusal::Authorization,
+            FloorExceptions {
+                authorization: true,
+                ..none
+            },
+        ),
+        (
+            &[],
+            &[("cache-control", "private")],
+            Refusal::Private,
+            FloorExceptions {
+                private: true,
+                ..none
+            },
+        ),
+        (
+            &[],
+            &[("cache-control", "no-store")],
+            Refusal::NoStore,
+            FloorExceptions {
+                no_store: true,
+                ..none
+            },
+        ),
+    ];
+    for (request, response, refusal, floor) in rows {
+        let refusal_with = |decision, floor| {
+            let case = Case {
+                request,
+                response,
+                decision,
+                floor,
+                ..Case::default()
+            };
+            case.refusal()
+        };
+        assert_eq!(refusal_with(always(), none), Some(*refusal));
+        assert_eq!(refusal_with(always(), *floor), None);
+        // The site alone lifts nothing.
+        let by_headers = ResponseDecision {
+            storing: StoringDecision::ByHeaders,
+            ..always()
+        };
+        assert_eq!(refusal_with(by_headers, *floor), Some(*refusal));
+    }
+    assert_eq!(
+        Case {
+            response: &[("vary", "*")],
+            decision: always(),
+            floor: NO_FLOOR,
+            ..Case::default()
+        }
+        .refusal(),
+        Some(Refusal::VaryAll)
+    );
+}
+
+#[test]
+fn stored_fields_omit_those_that_must_not_be_stored() {
+    let response = headers(&[
+        ("connection", "x-hop"),
+        ("x-hop", "1"),
+        ("keep-alive", "1"),
+        ("proxy-authenticate", "Basic"),
+        ("proxy-authentication-info", "x"),
+        ("transfer-encoding", "chunked"),
+        ("age", "5"),
+        ("content-length", "5"),
+        ("set-cookie", "a=b"),
+        (
+            "cache-control",
+            "max-age=1, no-cache=\"a, B\", private=\"c\"",
+        ),
+        ("cdn-cache-control", "max-age=9"),
+        ("a", "1"),
+        ("b", "2"),
+        ("c", "3"),
+        ("d", "4"),
+        ("d", "5"),
+        ("date", "x"),
+        ("www-authenticate", "Basic"),
+    ]);
+    let directives = ResponseDirectives::of(&response);
+    let mut names: Vec<&str> = stored_fields(&response, &directives)
+        .map(|(name, _)| name.as_str())
+        .collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        [
+            "cache-control",
+            "cdn-cache-control",
+            "d",
+            "d",
+            "date",
+            "www-authenticate"
+        ]
+    );
+}

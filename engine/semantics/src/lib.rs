@@ -1,8 +1,50 @@
-//! Pure decisions over `http` types: no I/O, no async, no clock, no locks. `now` is always an
-//! argument.
-//!
-//! One file per question, in the words and the order of RFC 9111; the request path branches on the
-//! answers and computes nothing itself.
+#![doc = include_str!("../README.md")]
+
+// The modules stand in the order of the RFC's sections.
+
+// RFC 9111 §2: the cache key.
+pub mod key;
+
+// RFC 9111 §3: storing responses.
+pub mod storability;
+
+pub mod partial;
+
+// RFC 9111 §4: constructing responses from caches.
+pub mod reuse;
+
+pub mod vary;
+
+pub mod freshness;
+
+pub mod validation;
+
+pub mod precondition;
+
+pub mod invalidation;
+
+// RFC 9111 §5: the fields.
+pub mod cache_control;
+
+// RFC 9110, in its order: lists and dates (§5.6), forwarding (§7.6), upgrades (§7.8), `Retry-After`
+// (§10.2.3), ranges (§14).
+mod list;
+
+pub mod http_date;
+
+pub mod forwarding;
+
+pub mod upgrade;
+
+pub mod retry_after;
+
+pub mod range;
+
+// RFC 9211.
+pub mod cache_status;
+
+// What stands beside the RFCs: decisions of policies, and instants.
+pub mod decision;
 
 pub mod browser_lifetime;
 pub mod cache_control;
@@ -22,9 +64,6 @@ pub mod retry_after;
 pub mod reuse;
 pub mod storability;
 pub mod timestamp;
-pub mod upgrade;
-pub mod validation;
-pub mod vary;
 
 #[cfg(test)]
 mod properties;

@@ -158,14 +158,17 @@ fn variants(names: &[String]) -> Result<Vec<Arc<str>>, String> {
 }
 
 fn variant(name: &str) -> Result<Arc<str>, String> {
-    let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
-    if name.is_empty() || name.len() > MAX_VARIANT_BYTES || !name.bytes().all(allowed) {
+    if name.is_empty() || name.len() > MAX_VARIANT_BYTES || !name.bytes().all(is_of_variant) {
         return Err(format!(
             "{} is no name for a variant (1 to {MAX_VARIANT_BYTES} of a-z, 0-9, - and _)",
             quoted(name)
         ));
     }
     Ok(name.into())
+}
+
+fn is_of_variant(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_')
 }
 
 /// An answer to `on-request`, or what is wrong with it.

@@ -11,9 +11,9 @@ use crate::answer::{RequestAnswer, ResponseAnswer, WarmUrl};
 use crate::combine::{self, Rulings};
 use crate::decisions::Decisions;
 use crate::error::PolicyError;
-use crate::facts::{PolicyRequest, PolicyResponse, PopularPage};
+use crate::facts::{PlanRequest, PolicyRequest, PolicyResponse, PopularPage};
 use crate::host::Host;
-use crate::manifest::Hook;
+use crate::manifest::{Hook, Manifest};
 use crate::policy::{HookResult, Policy};
 use crate::question::DecisionInputs;
 use tero_semantics::decision::{RequestDecision, ResponseDecision};
@@ -45,20 +45,16 @@ impl Chain {
     ) -> Result<Chain, PolicyError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
 
-        let asked = || {
-            policies
-                .iter()
-                .map(|policy| policy.manifest())
-                .filter(|manifest| manifest.has(Hook::OnRequest))
-        };
-        let declared = asked()
+        let declared = asked_about_requests(&policies)
             .map(|manifest| &*manifest.variants)
             .collect::<Vec<_>>();
         Ok(Chain {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             variants: combine::variants(&declared, max_policy_variants)?,
-            inputs: DecisionInputs::of(asked()),
-            decides_requests: asked().next().is_some(),
+            inputs: DecisionInputs::of(asked_about_requests(&policies)),
+            decides_requests: policies
+                .iter()
+                .any(|policy| policy.manifest().has(Hook::OnRequest)),
             undecided: Arc::default(),
             decisions: Arc::clone(host.decision_cache()),
             policies,
@@ -169,12 +165,16 @@ impl Chain {
     /// What the policies want to be fetched ahead of demand, in the chain's order. May take as long
     /// as twenty deadlines of each policy: not for a thread that serves requests.
     pub fn plan_warm(&self, plan: &str, popular: &[PopularPage], now: Timestamp) -> Vec<WarmUrl> {
-        let plans = self.policies.iter().filter_map(|policy| {
-            policy
-                .plan_warm(plan, popular, &self.variants, now)
-                .answer()
-        });
-        plans.flatten().collect()
+        let ask = PlanRequest {
+            plan,
+            popular,
+            variants: &self.variants,
+        };
+        self.policies
+            .iter()
+            .filter_map(|policy| policy.plan_warm(&ask, now).answer())
+            .flatten()
+            .collect()
     }
 
     /// Whether any policy wants to know the class of the device.
@@ -214,4 +214,12 @@ impl Chain {
     pub fn is_empty(&self) -> bool {
         self.policies.is_empty()
     }
+}
+
+/// The manifests of the policies that answer `on-request`.
+fn asked_about_requests(policies: &[Arc<Policy>]) -> impl Iterator<Item = &Manifest> {
+    policies
+        .iter()
+        .map(|policy| policy.manifest())
+        .filter(|manifest| manifest.has(Hook::OnRequest))
 }

@@ -13,7 +13,7 @@ use crate::host::Host;
 use crate::manifest::Hook;
 use crate::policy::Policy;
 use tero_config::{
-    Config, ConfigError, ConfigErrors, FilePosition, Mistake, Mistakes, PlanVariants, Site,
+    Config, ConfigError, ConfigErrors, FilePosition, Mistake, Mistakes, Plan, PlanVariants, Site,
     calendars, did_you_mean, read_text,
 };
 use tero_semantics::timestamp::Timestamp;
@@ -124,63 +124,69 @@ fn chains(host: &Host, config: &Config, policies: &[Option<Arc<Policy>>], add: A
 /// The plans of a site fetch something, as variants that exist.
 fn plans(config: &Config, site: &Site, chain: &Chain, add: Add<'_>) {
     for plan in config.plans.iter().filter(|plan| plan.site == site.name) {
+        let refuse = |key: &str, mistake: Mistake| add(plan.place, key, mistake);
         if site.hosts.iter().all(|host| host == "*") {
             let problem = format!(
                 "the site `{}` has no host by name, so nobody knows under which its pages will be asked for",
                 site.name
             );
-            add(
-                plan.place,
-                "warm.site",
-                Mistake::new(problem, "add the site's own name to its hosts"),
-            );
+            let cure = "add the site's own name to its hosts";
+            refuse("warm.site", Mistake::new(problem, cure));
         }
-        let known = || {
-            chain
-                .variants()
-                .iter()
-                .map(AsRef::as_ref)
-                .chain(Device::ALL.map(Device::as_str))
-        };
-        let named: &[String] = match &plan.variants {
-            PlanVariants::These(named) => named,
-            PlanVariants::Seen | PlanVariants::All => &[],
-        };
-        for variant in named
-            .iter()
-            .filter(|variant| !known().any(|name| name == **variant))
-        {
-            let cure = match did_you_mean(variant, known()) {
-                Some(meant) => format!("did you mean \"{meant}\"?"),
-                None => format!("the site has {}", known().collect::<Vec<_>>().join(", ")),
-            };
-            let problem = format!(
-                "`{variant}` is neither a variant of the site's policies nor a device class"
-            );
-            add(plan.place, "warm.variants", Mistake::new(problem, cure));
+        for variant in unknown_variants(plan, chain) {
+            refuse("warm.variants", variant_mistake(variant, chain));
         }
-        let has_source = !plan.urls.is_empty()
-            || !plan.url_files.is_empty()
-            || !plan.sitemaps.is_empty()
-            || plan.popular > 0;
-        if !has_source
-            && !chain
-                .policies()
-                .iter()
-                .any(|policy| policy.manifest().hooks.contains(&Hook::PlanWarm))
-        {
+        if !has_source(plan, chain) {
             let cure =
                 "write urls, url_files, sitemap or popular, or give the site a policy that plans";
-            add(
-                plan.place,
-                "warm",
-                Mistake::new(
-                    format!("the plan `{}` has nothing to fetch", plan.name),
-                    cure,
-                ),
-            );
+            let problem = format!("the plan `{}` has nothing to fetch", plan.name);
+            refuse("warm", Mistake::new(problem, cure));
         }
     }
+}
+
+/// The names that a plan may use for variants: those of the site's policies, and device classes.
+fn known_variants(chain: &Chain) -> impl Iterator<Item = &str> {
+    chain
+        .variants()
+        .iter()
+        .map(AsRef::as_ref)
+        .chain(Device::ALL.map(Device::as_str))
+}
+
+/// The variants that a plan names and that are not known.
+fn unknown_variants<'a>(plan: &'a Plan, chain: &'a Chain) -> impl Iterator<Item = &'a String> {
+    let named: &[String] = match &plan.variants {
+        PlanVariants::These(named) => named,
+        PlanVariants::Seen | PlanVariants::All => &[],
+    };
+    named
+        .iter()
+        .filter(|variant| !known_variants(chain).any(|name| name == **variant))
+}
+
+fn variant_mistake(variant: &str, chain: &Chain) -> Mistake {
+    let known = || known_variants(chain);
+    let cure = match did_you_mean(variant, known()) {
+        Some(meant) => format!("did you mean \"{meant}\"?"),
+        None => format!("the site has {}", known().collect::<Vec<_>>().join(", ")),
+    };
+    Mistake::new(
+        format!("`{variant}` is neither a variant of the site's policies nor a device class"),
+        cure,
+    )
+}
+
+/// Whether a plan has pages of its own, or a policy that names some.
+fn has_source(plan: &Plan, chain: &Chain) -> bool {
+    !plan.urls.is_empty()
+        || !plan.url_files.is_empty()
+        || !plan.sitemaps.is_empty()
+        || plan.popular > 0
+        || chain
+            .policies()
+            .iter()
+            .any(|policy| policy.manifest().hooks.contains(&Hook::PlanWarm))
 }
 
 /// The key of `[[policy]]` that the error is about.

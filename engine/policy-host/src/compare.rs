@@ -176,24 +176,7 @@ impl Comparison {
                 )
             },
         );
-        for (field, left, right) in [
-            (DecisionField::Ttl, left.ttl, right.ttl),
-            (
-                DecisionField::BrowserTtl,
-                left.browser_ttl,
-                right.browser_ttl,
-            ),
-            (
-                DecisionField::StaleWhileRevalidate,
-                left.stale_while_revalidate,
-                right.stale_while_revalidate,
-            ),
-            (
-                DecisionField::StaleIfError,
-                left.stale_if_error,
-                right.stale_if_error,
-            ),
-        ] {
+        for ((field, left), (_, right)) in lifetimes(left).into_iter().zip(lifetimes(right)) {
             self.count(field, about, left == right, || (secs(left), secs(right)));
         }
         self.count(DecisionField::Tags, about, left.tags == right.tags, || {
@@ -270,6 +253,19 @@ impl Comparison {
             right: shown(right),
         });
     }
+}
+
+/// The fields of a decision that are lifetimes.
+fn lifetimes(decision: &ResponseDecision) -> [(DecisionField, Option<Duration>); 4] {
+    [
+        (DecisionField::Ttl, decision.ttl),
+        (DecisionField::BrowserTtl, decision.browser_ttl),
+        (
+            DecisionField::StaleWhileRevalidate,
+            decision.stale_while_revalidate,
+        ),
+        (DecisionField::StaleIfError, decision.stale_if_error),
+    ]
 }
 
 /// The word of the contract.

@@ -57,6 +57,12 @@ pub struct HookCounters {
     pub seconds: f64,
 }
 
+impl HookCounters {
+    fn failures(&self) -> u64 {
+        self.trap + self.deadline + self.memory + self.bad_answer
+    }
+}
+
 /// [`HookCounters`] of every hook.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PolicyCounters {
@@ -71,8 +77,7 @@ pub struct PolicyCounters {
 impl PolicyCounters {
     /// Failures of all kinds and hooks.
     pub fn failures(&self) -> u64 {
-        let of = |hook: &HookCounters| hook.trap + hook.deadline + hook.memory + hook.bad_answer;
-        of(&self.on_request) + of(&self.on_response) + of(&self.plan_warm)
+        self.on_request.failures() + self.on_response.failures() + self.plan_warm.failures()
     }
 
     /// Those of one hook.

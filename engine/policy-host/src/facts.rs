@@ -56,3 +56,14 @@ pub struct PopularPage {
     /// Under which variant.
     pub variant: Option<Arc<str>>,
 }
+
+/// What policies are asked when a warming plan is made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PlanRequest<'a> {
+    /// The name of the plan.
+    pub(crate) plan: &'a str,
+    /// The pages that visitors wanted.
+    pub(crate) popular: &'a [PopularPage],
+    /// The variants of the whole site.
+    pub(crate) variants: &'a [Arc<str>],
+}

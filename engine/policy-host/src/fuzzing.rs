@@ -6,8 +6,9 @@
 
 use std::sync::Arc;
 
-use super::answer;
+use super::answer::{self, RequestAnswer, ResponseAnswer};
 use super::contract::types;
+use super::manifest::Manifest;
 
 const A_YEAR_SECS: u64 = 31_536_000;
 
@@ -16,69 +17,24 @@ const A_YEAR_SECS: u64 = 31_536_000;
 /// # Panics
 /// When an answer out of bounds is let through.
 pub fn answers(text: &str) {
-    let all = |word: &str| {
-        let of_word = move |line: &str| {
-            line.split_once(' ')
-                .filter(|(said, _)| *said == word)
-                .map(|(_, rest)| rest.to_owned())
-        };
-        text.lines().filter_map(of_word).collect::<Vec<String>>()
-    };
-    let one = |word: &str| all(word).into_iter().next();
-    let variants: Vec<Arc<str>> = match answer::manifest(&manifest(&all, &one)) {
+    let text = AnswerText(text);
+    let variants: Vec<Arc<str>> = match answer::manifest(&text.manifest()) {
         Err(reason) => {
             assert!(!reason.is_empty());
             vec!["mobile".into()]
         }
         Ok(manifest) => {
-            let lists = [
-                manifest.headers.len(),
-                manifest.cookies.len(),
-                manifest.response_headers.len(),
-                manifest.variants.len(),
-            ];
-            assert!(lists.into_iter().all(|length| length <= 32));
-            assert!(
-                manifest
-                    .variants
-                    .iter()
-                    .all(|name| !name.contains(['+', '\n', ' ']) && (1..=32).contains(&name.len()))
-            );
-            let answered = answer::request(request(&all, &one), &manifest);
-            if let Ok(answered) = answered {
-                assert!(
-                    answered
-                        .variant
-                        .is_none_or(|name| manifest.variants.contains(&name))
-                );
-                assert!(answered.reason.is_none_or(|reason| is_reason(&reason)));
+            check_manifest(&manifest);
+            if let Ok(answered) = answer::request(text.request(), &manifest) {
+                check_request(answered, &manifest);
             }
             manifest.variants
         }
     };
-    if let Ok(answered) = answer::response(response(&all, &one)) {
-        let spans = [
-            answered.ttl,
-            answered.browser_ttl,
-            answered.stale_while_revalidate,
-            answered.stale_if_error,
-        ];
-        assert!(
-            spans
-                .into_iter()
-                .flatten()
-                .all(|span| span.as_secs() <= A_YEAR_SECS)
-        );
-        assert!(
-            answered.tags.len() <= 64
-                && answered
-                    .tags
-                    .iter()
-                    .all(|tag| tag.bytes().all(|byte| byte.is_ascii_graphic()))
-        );
-        assert!(answered.reason.is_none_or(|reason| is_reason(&reason)));
+    if let Ok(answered) = answer::response(text.response()) {
+        check_response(answered);
     }
-    if let Ok(urls) = answer::warm_urls(warm_urls(&all), &variants) {
+    if let Ok(urls) = answer::warm_urls(text.warm_urls(), &variants) {
         assert!(
             urls.iter()
                 .all(|url| url.url.starts_with('/') && !url.url.chars().any(char::is_control))
@@ -86,76 +42,144 @@ pub fn answers(text: &str) {
     }
 }
 
+fn check_manifest(manifest: &Manifest) {
+    let lists = [
+        manifest.headers.len(),
+        manifest.cookies.len(),
+        manifest.response_headers.len(),
+        manifest.variants.len(),
+    ];
+    assert!(lists.into_iter().all(|length| length <= 32));
+    assert!(
+        manifest
+            .variants
+            .iter()
+            .all(|name| !name.contains(['+', '\n', ' ']) && (1..=32).contains(&name.len()))
+    );
+}
+
+fn check_request(answered: RequestAnswer, manifest: &Manifest) {
+    assert!(
+        answered
+            .variant
+            .is_none_or(|name| manifest.variants.contains(&name))
+    );
+    assert!(answered.reason.is_none_or(|reason| is_reason(&reason)));
+}
+
+fn check_response(answered: ResponseAnswer) {
+    let spans = [
+        answered.ttl,
+        answered.browser_ttl,
+        answered.stale_while_revalidate,
+        answered.stale_if_error,
+    ];
+    assert!(
+        spans
+            .into_iter()
+            .flatten()
+            .all(|span| span.as_secs() <= A_YEAR_SECS)
+    );
+    assert!(
+        answered.tags.len() <= 64
+            && answered
+                .tags
+                .iter()
+                .all(|tag| tag.bytes().all(|byte| byte.is_ascii_graphic()))
+    );
+    assert!(answered.reason.is_none_or(|reason| is_reason(&reason)));
+}
+
 /// Whether it can stand in `Cache-Status` as it is.
 fn is_reason(reason: &str) -> bool {
     (1..=200).contains(&reason.len()) && reason.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }
 
-type All<'t> = &'t dyn Fn(&str) -> Vec<String>;
-type One<'t> = &'t dyn Fn(&str) -> Option<String>;
+/// A text, read as what a guest answers.
+struct AnswerText<'t>(&'t str);
 
-fn manifest(all: All<'_>, one: One<'_>) -> types::Manifest {
-    types::Manifest {
-        hooks: vec![types::Hook::OnRequest, types::Hook::PlanWarm],
-        headers: all("header"),
-        cookies: all("cookie"),
-        response_headers: all("response-header"),
-        query: one("query").is_some(),
-        device: one("device").is_some(),
-        zone: one("zone"),
-        variants: all("variant"),
+impl AnswerText<'_> {
+    /// What belongs to that word, wherever it stands.
+    fn all(&self, word: &str) -> Vec<String> {
+        let of_word = |line: &str| {
+            line.split_once(' ')
+                .filter(|(said, _)| *said == word)
+                .map(|(_, rest)| rest.to_owned())
+        };
+        self.0.lines().filter_map(of_word).collect()
     }
-}
 
-fn request(all: All<'_>, one: One<'_>) -> types::RequestDecision {
-    let parameters = match one("query").as_deref() {
-        Some("ignore") => Some(types::QueryParameters::Ignore(all("parameter"))),
-        Some("only") => Some(types::QueryParameters::Only(all("parameter"))),
-        Some("all") => Some(types::QueryParameters::All),
-        _ => None,
-    };
-    types::RequestDecision {
-        lookup: one("lookup").map(|lookup| {
-            if lookup == "pass" {
-                types::Lookup::Pass
-            } else {
-                types::Lookup::Cache
-            }
-        }),
-        variant_name: one("name"),
-        query: parameters.map(|parameters| types::QueryRule {
-            parameters,
-            sort: one("sort").is_some(),
-        }),
-        reason: one("reason"),
+    /// What belongs to that word where it first stands.
+    fn one(&self, word: &str) -> Option<String> {
+        self.all(word).into_iter().next()
     }
-}
 
-fn response(all: All<'_>, one: One<'_>) -> types::ResponseDecision {
-    let secs = |word: &str| one(word)?.parse().ok();
-    types::ResponseDecision {
-        storing: match one("storing").as_deref() {
-            Some("never") => types::Storing::Never,
-            Some("always") => types::Storing::Always,
-            _ => types::Storing::ByHeaders,
-        },
-        ttl_secs: secs("ttl"),
-        browser_ttl_secs: secs("browser-ttl"),
-        stale_while_revalidate_secs: secs("swr"),
-        stale_if_error_secs: secs("sie"),
-        tags: all("tag"),
-        reason: one("reason"),
+    fn secs(&self, word: &str) -> Option<u32> {
+        self.one(word)?.parse().ok()
     }
-}
 
-fn warm_urls(all: All<'_>) -> Vec<types::WarmUrl> {
-    let variants = all("for");
-    all("url")
-        .into_iter()
-        .map(|url| types::WarmUrl {
-            url,
-            variants: variants.clone(),
-            priority: 1,
-        })
-        .collect()
+    fn manifest(&self) -> types::Manifest {
+        types::Manifest {
+            hooks: vec![types::Hook::OnRequest, types::Hook::PlanWarm],
+            headers: self.all("header"),
+            cookies: self.all("cookie"),
+            response_headers: self.all("response-header"),
+            query: self.one("query").is_some(),
+            device: self.one("device").is_some(),
+            zone: self.one("zone"),
+            variants: self.all("variant"),
+        }
+    }
+
+    fn request(&self) -> types::RequestDecision {
+        let parameters = match self.one("query").as_deref() {
+            Some("ignore") => Some(types::QueryParameters::Ignore(self.all("parameter"))),
+            Some("only") => Some(types::QueryParameters::Only(self.all("parameter"))),
+            Some("all") => Some(types::QueryParameters::All),
+            _ => None,
+        };
+        types::RequestDecision {
+            lookup: self.one("lookup").map(|lookup| {
+                if lookup == "pass" {
+                    types::Lookup::Pass
+                } else {
+                    types::Lookup::Cache
+                }
+            }),
+            variant_name: self.one("name"),
+            query: parameters.map(|parameters| types::QueryRule {
+                parameters,
+                sort: self.one("sort").is_some(),
+            }),
+            reason: self.one("reason"),
+        }
+    }
+
+    fn response(&self) -> types::ResponseDecision {
+        types::ResponseDecision {
+            storing: match self.one("storing").as_deref() {
+                Some("never") => types::Storing::Never,
+                Some("always") => types::Storing::Always,
+                _ => types::Storing::ByHeaders,
+            },
+            ttl_secs: self.secs("ttl"),
+            browser_ttl_secs: self.secs("browser-ttl"),
+            stale_while_revalidate_secs: self.secs("swr"),
+            stale_if_error_secs: self.secs("sie"),
+            tags: self.all("tag"),
+            reason: self.one("reason"),
+        }
+    }
+
+    fn warm_urls(&self) -> Vec<types::WarmUrl> {
+        let variants = self.all("for");
+        self.all("url")
+            .into_iter()
+            .map(|url| types::WarmUrl {
+                url,
+                variants: variants.clone(),
+                priority: 1,
+            })
+            .collect()
+    }
 }

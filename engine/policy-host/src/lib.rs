@@ -45,7 +45,7 @@ pub use counters::{FailureKind, HookCounters, PolicyCounters, PolicyStatus};
 pub use decisions::DecisionCounters;
 pub use error::PolicyError;
 pub use facts::{PolicyRequest, PolicyResponse, PopularPage};
-pub use guest::GuestFailure;
+pub use guest::failure::GuestFailure;
 pub use host::Host;
 pub use manifest::{Hook, Manifest};
 pub use module::builtin::{builtin, builtin_names};

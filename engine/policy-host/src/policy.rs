@@ -7,8 +7,9 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use crate::answer::{self, RequestAnswer, ResponseAnswer, WarmUrl};
 use crate::counters::{PolicyCounters, PolicyStatus, PolicyTally};
-use crate::facts::{PolicyRequest, PolicyResponse, PopularPage};
-use crate::guest::{ConfigureResult, Guest, GuestFailure, GuestTemplate, RawManifest};
+use crate::facts::{PlanRequest, PolicyRequest, PolicyResponse};
+use crate::guest::failure::GuestFailure;
+use crate::guest::{ConfigureResult, Guest, GuestTemplate, RawManifest};
 use crate::manifest::{Hook, Manifest};
 use crate::question::{self, MessageFields};
 use crate::real_time::real_time;
@@ -154,16 +155,13 @@ impl Policy {
         })
     }
 
-    /// `variants` are those of the whole site.
     pub(super) fn plan_warm(
         &self,
-        plan: &str,
-        popular: &[PopularPage],
-        variants: &[Arc<str>],
+        ask: &PlanRequest<'_>,
         now: Timestamp,
     ) -> HookResult<Vec<WarmUrl>> {
         self.ask(Hook::PlanWarm, now, |guest| {
-            self.plan_answer(guest, plan, popular, variants, now)
+            self.plan_answer(guest, ask, now)
         })
     }
 
@@ -183,20 +181,16 @@ impl Policy {
         } else {
             Timestamp::default()
         };
-        let (headers, cookies, moment) = (
-            headers.pairs(),
-            cookies.pairs(),
-            self.moment(guest, Hook::OnRequest, at),
-        );
+        let (headers, cookies) = (headers.pairs(), cookies.pairs());
+        let moment = self.moment(guest, Hook::OnRequest, at);
         let nearby = question::nearby_holidays(&moment);
         let ask = PolicyRequest {
             variant: None,
             ..*ask
         };
         let request = question::request(&ask, &self.manifest, &headers, &cookies);
-        let raw = self
-            .template
-            .on_request(guest, request, question::moment(&moment, &nearby))?;
+        let now = question::moment(&moment, &nearby);
+        let raw = self.template.on_request(guest, request, now)?;
         answer::request(raw, &self.manifest).map_err(GuestFailure::bad_answer)
     }
 
@@ -217,12 +211,8 @@ impl Policy {
         let response = question::response(answered, &response_headers);
         let moment = self.moment(guest, Hook::OnResponse, now);
         let nearby = question::nearby_holidays(&moment);
-        let raw = self.template.on_response(
-            guest,
-            request,
-            response,
-            question::moment(&moment, &nearby),
-        )?;
+        let now = question::moment(&moment, &nearby);
+        let raw = self.template.on_response(guest, request, response, now)?;
         answer::response(raw).map_err(GuestFailure::bad_answer)
     }
 
@@ -230,21 +220,19 @@ impl Policy {
     pub(super) fn plan_answer(
         &self,
         guest: &mut Guest,
-        plan: &str,
-        popular: &[PopularPage],
-        variants: &[Arc<str>],
+        ask: &PlanRequest<'_>,
         now: Timestamp,
     ) -> Result<Vec<WarmUrl>, GuestFailure> {
-        let popular = popular
+        let popular = ask
+            .popular
             .iter()
             .map(question::popular_page)
             .collect::<Vec<_>>();
         let moment = self.moment(guest, Hook::PlanWarm, now);
         let nearby = question::nearby_holidays(&moment);
-        let raw =
-            self.template
-                .plan_warm(guest, plan, &popular, question::moment(&moment, &nearby))?;
-        answer::warm_urls(raw, variants).map_err(GuestFailure::bad_answer)
+        let now = question::moment(&moment, &nearby);
+        let raw = self.template.plan_warm(guest, ask.plan, &popular, now)?;
+        answer::warm_urls(raw, ask.variants).map_err(GuestFailure::bad_answer)
     }
 
     fn moment(&self, guest: &mut Guest, hook: Hook, at: Timestamp) -> Arc<moment::Moment> {

@@ -62,7 +62,6 @@ impl Runtime {
     }
 
     fn start(stack_bytes: u64, counts_fuel: bool) -> Result<Runtime, PolicyError> {
-        let unable = |reason: String| PolicyError::Engine { reason };
         let engine = Engine::new(settings(stack_bytes).consume_fuel(counts_fuel))
             .map_err(|error| unable(format!("{error:#}")))?;
         let ticks = Arc::new(Ticks {
@@ -126,6 +125,10 @@ impl Drop for Runtime {
     }
 }
 
+fn unable(reason: String) -> PolicyError {
+    PolicyError::Engine { reason }
+}
+
 /// Some guest is running.
 #[derive(Debug)]
 pub(super) struct RunningGuard<'a>(&'a Ticks);
@@ -185,11 +188,14 @@ fn settings(stack_bytes: u64) -> Config {
 mod tests {
     use super::*;
 
+    fn asleep(runtime: &Runtime) -> bool {
+        runtime.ticks.asleep.load(Ordering::SeqCst)
+    }
+
     #[test]
     fn the_clock_stands_still_without_guests_and_runs_again_with_one() {
         let runtime = Runtime::new(512 << 10).unwrap();
         runtime.keep(Duration::from_millis(1));
-        let asleep = |runtime: &Runtime| runtime.ticks.asleep.load(Ordering::SeqCst);
         while !asleep(&runtime) {
             std::thread::yield_now();
         }

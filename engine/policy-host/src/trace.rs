@@ -8,7 +8,8 @@ use crate::chain::Chain;
 use crate::combine::{self, Ruling};
 use crate::counters::{FailureKind, PolicyStatus};
 use crate::facts::{PolicyRequest, PolicyResponse};
-use crate::guest::{Guest, GuestFailure};
+use crate::guest::Guest;
+use crate::guest::failure::GuestFailure;
 use crate::manifest::Hook;
 use crate::policy::Policy;
 use tero_semantics::decision::{RequestDecision, ResponseDecision};
@@ -89,25 +90,30 @@ impl Chain {
         hook: Hook,
         question: impl Fn(&Policy, &mut Guest) -> Result<A, GuestFailure>,
     ) -> Vec<(Arc<Policy>, PolicyAnswer<A>)> {
-        let say = |policy: &Policy| {
-            if let PolicyStatus::SwitchedOff { reason, .. } = policy.status() {
-                return PolicyAnswer::Off(reason);
-            }
-            if !policy.manifest().has(hook) {
-                return PolicyAnswer::NoHook;
-            }
-            match policy
-                .fresh_guest()
-                .and_then(|mut guest| question(policy, &mut guest))
-            {
-                Ok(answer) => PolicyAnswer::Answer(answer),
-                Err(GuestFailure { kind, reason }) => PolicyAnswer::Failed { kind, reason },
-            }
-        };
         self.policies()
             .iter()
-            .map(|policy| (Arc::clone(policy), say(policy)))
+            .map(|policy| (Arc::clone(policy), consult_one(policy, hook, &question)))
             .collect()
+    }
+}
+
+fn consult_one<A>(
+    policy: &Policy,
+    hook: Hook,
+    question: impl Fn(&Policy, &mut Guest) -> Result<A, GuestFailure>,
+) -> PolicyAnswer<A> {
+    if let PolicyStatus::SwitchedOff { reason, .. } = policy.status() {
+        return PolicyAnswer::Off(reason);
+    }
+    if !policy.manifest().has(hook) {
+        return PolicyAnswer::NoHook;
+    }
+    match policy
+        .fresh_guest()
+        .and_then(|mut guest| question(policy, &mut guest))
+    {
+        Ok(answer) => PolicyAnswer::Answer(answer),
+        Err(GuestFailure { kind, reason }) => PolicyAnswer::Failed { kind, reason },
     }
 }
 

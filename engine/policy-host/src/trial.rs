@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use crate::answer::{RequestAnswer, ResponseAnswer, WarmUrl};
 use crate::counters::FailureKind;
-use crate::facts::{PolicyRequest, PolicyResponse, PopularPage};
-use crate::guest::{Guest, GuestFailure};
+use crate::facts::{PlanRequest, PolicyRequest, PolicyResponse, PopularPage};
+use crate::guest::Guest;
+use crate::guest::failure::GuestFailure;
 use crate::manifest::Hook;
 use crate::policy::Policy;
 use crate::real_time::real_time;
@@ -153,9 +154,16 @@ impl Trial {
             HookQuestion::Response(ask, answered) => policy
                 .response_answer(&mut guest, ask, answered, now)
                 .map(HookAnswer::Response),
-            HookQuestion::Warm { plan, popular } => policy
-                .plan_answer(&mut guest, plan, popular, &policy.manifest().variants, now)
-                .map(HookAnswer::Warm),
+            HookQuestion::Warm { plan, popular } => {
+                let ask = PlanRequest {
+                    plan,
+                    popular,
+                    variants: &policy.manifest().variants,
+                };
+                policy
+                    .plan_answer(&mut guest, &ask, now)
+                    .map(HookAnswer::Warm)
+            }
         };
         let (time, fuel) = (started.elapsed(), guest.fuel_used() - before);
         let guest = answer.is_ok().then_some(guest);

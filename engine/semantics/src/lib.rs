@@ -11,6 +11,7 @@ pub mod storability;
 pub mod partial;
 
 // RFC 9111 §4: constructing responses from caches.
+pub mod disposition;
 pub mod reuse;
 
 pub mod vary;
@@ -47,22 +48,7 @@ pub mod cache_status;
 pub mod decision;
 
 pub mod browser_lifetime;
-pub mod cache_control;
-pub mod cache_status;
-pub mod decision;
-pub mod disposition;
-pub mod forwarding;
-pub mod freshness;
-pub mod http_date;
-pub mod invalidation;
-pub mod key;
-mod list;
-pub mod partial;
-pub mod precondition;
-pub mod range;
-pub mod retry_after;
-pub mod reuse;
-pub mod storability;
+
 pub mod timestamp;
 
 #[cfg(test)]

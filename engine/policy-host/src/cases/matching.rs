@@ -104,29 +104,22 @@ fn pages_differ(expected: &[Value], answer: &Value, problems: &mut Vec<Mismatch>
                 }
             }
             (expected, page) => {
-                let url = |page: Option<&Value>| {
-                    page.map_or_else(|| "no page".to_owned(), |page| show(&page["url"]))
-                };
                 problems.push(Mismatch {
                     field: format!("page {}", index + 1),
-                    expected: url(expected),
-                    got: url(page),
+                    expected: url_of(expected),
+                    got: url_of(page),
                 });
             }
         }
     }
 }
 
+fn url_of(page: Option<&Value>) -> String {
+    page.map_or_else(|| "no page".to_owned(), |page| show(&page["url"]))
+}
+
 /// Where a used instance answers otherwise than a fresh one.
 pub(super) fn changes(fresh: &Value, used: &Value) -> Vec<Mismatch> {
-    let change = |field: &str, fresh: &Value, used: &Value| {
-        let (fresh, used) = (show(fresh), show(used));
-        Mismatch {
-            field: format!("{field} of a used instance"),
-            expected: format!("{fresh}, as of a fresh one"),
-            got: used,
-        }
-    };
     match (fresh, used) {
         (Value::Object(fresh), Value::Object(used)) => fresh
             .iter()
@@ -135,6 +128,14 @@ pub(super) fn changes(fresh: &Value, used: &Value) -> Vec<Mismatch> {
             .collect(),
         _ if fresh != used => vec![change("pages", fresh, used)],
         _ => Vec::new(),
+    }
+}
+
+fn change(field: &str, fresh: &Value, used: &Value) -> Mismatch {
+    Mismatch {
+        field: format!("{field} of a used instance"),
+        expected: format!("{}, as of a fresh one", show(fresh)),
+        got: show(used),
     }
 }
 

@@ -372,32 +372,41 @@ fn fields(reader: &TableReader<'_>, name: &str) -> HeaderMap {
             );
             continue;
         };
-        let lines = match &entry.value.kind {
-            RawKind::List(lines) => lines.as_slice(),
-            _ => std::slice::from_ref(&entry.value),
-        };
-        for line in lines {
-            let value = match &line.kind {
-                RawKind::Text(text) => HeaderValue::from_bytes(text.as_bytes()).ok(),
-                _ => None,
-            };
-            match value {
-                Some(value) => drop(fields.append(&field, value)),
-                None => {
-                    let problem = format!(
-                        "the value of a field was expected, this is {}",
-                        line.describe()
-                    );
-                    reader.refuse_at(
-                        &line.at,
-                        name,
-                        Mistake::new(problem, "write a text without control characters"),
-                    );
-                }
-            }
+        for value in field_lines(reader, name, &entry.value) {
+            fields.append(&field, value);
         }
     }
     fields
+}
+
+/// The values of one field, a line each.
+fn field_lines(reader: &TableReader<'_>, name: &str, written: &RawValue) -> Vec<HeaderValue> {
+    let lines = match &written.kind {
+        RawKind::List(lines) => lines.as_slice(),
+        _ => std::slice::from_ref(written),
+    };
+    let mut values = Vec::new();
+    for line in lines {
+        let value = match &line.kind {
+            RawKind::Text(text) => HeaderValue::from_bytes(text.as_bytes()).ok(),
+            _ => None,
+        };
+        match value {
+            Some(value) => values.push(value),
+            None => {
+                let problem = format!(
+                    "the value of a field was expected, this is {}",
+                    line.describe()
+                );
+                reader.refuse_at(
+                    &line.at,
+                    name,
+                    Mistake::new(problem, "write a text without control characters"),
+                );
+            }
+        }
+    }
+    values
 }
 
 fn cookies(reader: &TableReader<'_>) -> Option<HeaderValue> {

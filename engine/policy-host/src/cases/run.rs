@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
-use super::case::{Case, CaseResponse, Cases, Expectation};
+use super::case::{Case, CaseRequest, CaseResponse, Cases, Expectation};
 use super::matching;
 use super::matching::differences;
 use super::report::{CaseOutcome, CasesReport, Mismatch};
@@ -18,6 +18,7 @@ use crate::policy::Policy;
 use crate::trial::{HookAnswer, HookQuestion, Trial, TrialAnswer, TrialPair};
 use tero_config::{ConfigErrors, Mistakes};
 use tero_semantics::cache_control::ResponseDirectives;
+use tero_semantics::decision::QueryRule;
 use tero_semantics::freshness::{browser_lifetime, header_lifetime};
 use tero_semantics::key::{self, KeyParts};
 use tero_semantics::timestamp::Timestamp;
@@ -113,57 +114,70 @@ impl Cases {
         let now = case
             .at
             .in_zone(self.zone.or(policy.manifest().zone).unwrap_or(Tz::UTC));
-        let request = &case.request;
-        let mut ask = PolicyRequest {
-            method: &request.method,
-            scheme: &request.scheme,
-            host: &request.host,
-            path: &request.path,
-            query: request.query.as_deref(),
-            headers: &request.headers,
-            device: request.device,
-            variant: None,
-        };
+        let mut ask = case.request.asked();
         let on_request = trial.ask(&HookQuestion::Request(&ask), now);
-        let (decided, rule) = match on_request.as_ref().map(|tried| &tried.fresh.answer) {
-            Some(Ok(HookAnswer::Request(answer))) => (
-                answer.variant.clone(),
-                answer.query.clone().unwrap_or_default(),
-            ),
-            _ => Default::default(),
-        };
-        ask.variant = request.variant.as_deref().or(decided.as_deref());
-        let (mut key, query) = (Vec::new(), key::canonical_query(ask.query, &rule));
-        let parts = KeyParts {
-            scheme: ask.scheme,
-            host: ask.host,
-            path: ask.path,
-            query: query.as_deref(),
-            variant: ask.variant,
-        };
-        key::write_key(&mut key, &parts);
+        let (decided, rule) = decision(on_request.as_ref());
+        ask.variant = case.request.variant.as_deref().or(decided.as_deref());
+        let key = storage_key(&ask, &rule);
         let mut outcomes = Vec::new();
         for (hook, expected) in &case.expected {
             let tried = match hook {
                 Hook::OnRequest => on_request.clone(),
                 Hook::OnResponse => {
                     let response = case.response.clone().unwrap_or_default();
-                    trial.ask(
-                        &HookQuestion::Response(&ask, &response.answered(&key, now)),
-                        now,
-                    )
+                    let answered = response.answered(&key, now);
+                    trial.ask(&HookQuestion::Response(&ask, &answered), now)
                 }
-                Hook::PlanWarm => trial.ask(
-                    &HookQuestion::Warm {
-                        plan: &case.plan,
-                        popular: &case.popular,
-                    },
-                    now,
-                ),
+                Hook::PlanWarm => {
+                    let (plan, popular) = (case.plan.as_str(), case.popular.as_slice());
+                    trial.ask(&HookQuestion::Warm { plan, popular }, now)
+                }
             };
             outcomes.push(outcome(case, *hook, expected, tried));
         }
         outcomes
+    }
+}
+
+/// The variant and the rule for the query that `on-request` decided.
+fn decision(tried: Option<&TrialPair>) -> (Option<Arc<str>>, QueryRule) {
+    match tried.map(|tried| &tried.fresh.answer) {
+        Some(Ok(HookAnswer::Request(answer))) => (
+            answer.variant.clone(),
+            answer.query.clone().unwrap_or_default(),
+        ),
+        _ => Default::default(),
+    }
+}
+
+/// The key under which a response to this request is stored.
+fn storage_key(ask: &PolicyRequest<'_>, rule: &QueryRule) -> Vec<u8> {
+    let query = key::canonical_query(ask.query, rule);
+    let mut written = Vec::new();
+    let parts = KeyParts {
+        scheme: ask.scheme,
+        host: ask.host,
+        path: ask.path,
+        query: query.as_deref(),
+        variant: ask.variant,
+    };
+    key::write_key(&mut written, &parts);
+    written
+}
+
+impl CaseRequest {
+    /// What the edge tells of it, without a variant.
+    fn asked(&self) -> PolicyRequest<'_> {
+        PolicyRequest {
+            method: &self.method,
+            scheme: &self.scheme,
+            host: &self.host,
+            path: &self.path,
+            query: self.query.as_deref(),
+            headers: &self.headers,
+            device: self.device,
+            variant: None,
+        }
     }
 }
 
@@ -178,14 +192,12 @@ impl CaseResponse {
             .headers
             .get(http::header::CONTENT_LENGTH)
             .and_then(|value| value.to_str().ok()?.parse().ok());
-        let header_ttl = header_lifetime(&self.headers, &directives, now);
-        let header_browser_ttl = browser_lifetime(&self.headers, &directives, now);
         PolicyResponse {
             status: self.status,
             headers: &self.headers,
             length,
-            header_ttl,
-            header_browser_ttl,
+            header_ttl: header_lifetime(&self.headers, &directives, now),
+            header_browser_ttl: browser_lifetime(&self.headers, &directives, now),
             key,
         }
     }
@@ -207,11 +219,10 @@ fn outcome(
         micros: 0.0,
     };
     let Some(TrialPair { fresh, used }) = tried else {
-        let got = "the manifest does not name it".to_owned();
         outcome.problems.push(Mismatch {
             field: "hook".to_owned(),
             expected: hook.as_str().to_owned(),
-            got,
+            got: "the manifest does not name it".to_owned(),
         });
         return outcome;
     };
@@ -226,23 +237,21 @@ fn outcome(
                 .extend(matching::changes(&outcome.answer, &matching::fields(again)));
         }
         _ => {
-            let failed = |said: &TrialAnswer, who: &str| {
-                let failure = said.answer.as_ref().err()?;
-                let (field, expected) = (
-                    format!("answer of a {who} instance"),
-                    "one that the contract allows".to_owned(),
-                );
-                Some(Mismatch {
-                    field,
-                    expected,
-                    got: format!("{}: {}", failure.kind.as_str(), failure.reason),
-                })
-            };
-            outcome.problems.extend(failed(&fresh, "fresh"));
-            outcome.problems.extend(failed(&used, "used"));
+            outcome.problems.extend(failure(&fresh, "fresh"));
+            outcome.problems.extend(failure(&used, "used"));
         }
     }
     outcome
+}
+
+/// How an instance failed, if it did.
+fn failure(tried: &TrialAnswer, instance: &str) -> Option<Mismatch> {
+    let failure = tried.answer.as_ref().err()?;
+    Some(Mismatch {
+        field: format!("answer of a {instance} instance"),
+        expected: "one that the contract allows".to_owned(),
+        got: format!("{}: {}", failure.kind.as_str(), failure.reason),
+    })
 }
 
 /// With one digit behind the point.

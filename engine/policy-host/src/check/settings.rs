@@ -37,26 +37,9 @@ impl SettingsDocument {
         let Some(entry) = self.entry(policy) else {
             return (None, mistake);
         };
-        let find = |settings: &RawValue| match error {
-            PolicyError::Settings { message, .. } => walk(settings, path_in(message)?),
-            PolicyError::Manifest { reason, .. } => text_in(settings, reason).map(|(at, _)| at),
-            _ => None,
-        };
-        // The name of a zone is the operator's, not the policy's.
-        let zone = |settings: &RawValue| match error {
-            PolicyError::Manifest { reason, .. } => forms::zone(&text_in(settings, reason)?.1)
-                .err()
-                .map(|mistake| mistake.cure),
-            _ => None,
-        };
         if let Some(settings) = member(entry, "settings") {
-            return (
-                find(settings),
-                Mistake {
-                    cure: zone(settings).unwrap_or(mistake.cure),
-                    ..mistake
-                },
-            );
+            let cure = cure_of_zone(settings, error).unwrap_or(mistake.cure);
+            return (find(settings, error), Mistake { cure, ..mistake });
         }
         let Some(RawValue {
             kind: RawKind::Text(path),
@@ -65,13 +48,16 @@ impl SettingsDocument {
         else {
             return (None, mistake);
         };
-        let found = read_text(&self.folder.join(path)).ok().and_then(|text| {
-            let FilePosition { line, column } =
-                place(&text, find(&raw::from_json(&text).ok()?)?.start);
-            Some(format!("`{path}`, line {line} column {column}: "))
-        });
-        let problem = found.unwrap_or_default() + &mistake.problem;
+        let problem = self.place_in(path, error).unwrap_or_default() + &mistake.problem;
         (Some(at.clone()), Mistake { problem, ..mistake })
+    }
+
+    /// The place of the setting that `error` is about in a file of JSON, for people.
+    fn place_in(&self, path: &str, error: &PolicyError) -> Option<String> {
+        let text = read_text(&self.folder.join(path)).ok()?;
+        let at = find(&raw::from_json(&text).ok()?, error)?;
+        let FilePosition { line, column } = place(&text, at.start);
+        Some(format!("`{path}`, line {line} column {column}: "))
     }
 
     fn entry(&self, policy: &str) -> Option<&RawValue> {
@@ -80,6 +66,25 @@ impl SettingsDocument {
         };
         let is_named = |entry: &&RawValue| matches!(member(entry, "name"), Some(RawValue { kind: RawKind::Text(name), .. }) if name == policy);
         entries.iter().find(is_named)
+    }
+}
+
+/// The place of the setting that `error` is about, if it can be told.
+fn find(settings: &RawValue, error: &PolicyError) -> Option<Range<usize>> {
+    match error {
+        PolicyError::Settings { message, .. } => walk(settings, path_in(message)?),
+        PolicyError::Manifest { reason, .. } => text_in(settings, reason).map(|(at, _)| at),
+        _ => None,
+    }
+}
+
+/// The cure for a zone that there is not: its name is the operator's, not the policy's.
+fn cure_of_zone(settings: &RawValue, error: &PolicyError) -> Option<String> {
+    match error {
+        PolicyError::Manifest { reason, .. } => forms::zone(&text_in(settings, reason)?.1)
+            .err()
+            .map(|mistake| mistake.cure),
+        _ => None,
     }
 }
 

@@ -62,16 +62,19 @@ impl UserAgentWords {
 
 /// What a word says between these others.
 fn in_context(kind: u16, before: &[u8], after: &[u8]) -> u16 {
-    let letter_or_digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
     match kind {
         BOT_UNLESS_CUBOT if before.ends_with(b"cu") => 0,
         BOT_UNLESS_CUBOT => BOT,
         // `TV` as a word of its own stands in the models of many boxes.
-        TV_ANYWHERE if !letter_or_digit(before.last()) && !letter_or_digit(after.first()) => {
+        TV_ANYWHERE if !is_letter_or_digit(before.last()) && !is_letter_or_digit(after.first()) => {
             TV | TV_ANYWHERE
         }
         other => other,
     }
+}
+
+fn is_letter_or_digit(byte: Option<&u8>) -> bool {
+    byte.is_some_and(u8::is_ascii_alphanumeric)
 }
 
 /// Every word under its first byte.

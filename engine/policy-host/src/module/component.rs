@@ -31,53 +31,12 @@ pub(super) fn is_component(module: &[u8]) -> bool {
 /// The binary of a component: as given, or made from a core module that says which contract it
 /// implements.
 pub(super) fn encode(policy: &Arc<str>, module: &[u8]) -> Result<Vec<u8>, PolicyError> {
-    let no_module = |reason: String| PolicyError::NotAModule {
-        policy: Arc::clone(policy),
-        reason,
-    };
     if is_component(module) {
         return Ok(module.to_vec());
     }
-    if !module.starts_with(CORE_MODULE) {
-        return Err(no_module("it does not begin as one".to_owned()));
-    }
-    // The decoder takes the lengths that sections give for true.
-    if let Some(Err(error)) = wasmparser::Parser::new(0)
-        .parse_all(module)
-        .find(Result::is_err)
-    {
-        return Err(no_module(error.to_string()));
-    }
-    let (_, described) =
-        wit_component::metadata::decode(module).map_err(|error| no_module(format!("{error:#}")))?;
-    let packages = described
-        .resolve
-        .packages
-        .iter()
-        .map(|(_, package)| &package.name);
-    let ours = packages
-        .filter(|name| name.namespace == "tero" && name.name == "policy")
-        .collect::<Vec<_>>();
-    if ours.is_empty() {
-        let reason =
-            "it says of no contract that it implements it (was it built with an SDK?)".to_owned();
-        return Err(PolicyError::NoContract {
-            policy: Arc::clone(policy),
-            reason,
-        });
-    }
-    let found = ours
-        .iter()
-        .map(|name| {
-            name.version
-                .as_ref()
-                .map(ToString::to_string)
-                .unwrap_or_default()
-        })
-        .collect::<Vec<_>>();
+    let found = named_versions(policy, module)?;
     version(policy, found.iter().map(String::as_str))?;
-    let mut encoder = ComponentEncoder::default();
-    encoder
+    ComponentEncoder::default()
         .module(module)
         .and_then(|encoder| encoder.validate(true).encode())
         .map_err(|error| {
@@ -92,10 +51,44 @@ pub(super) fn encode(policy: &Arc<str>, module: &[u8]) -> Result<Vec<u8>, Policy
         })
 }
 
+/// The versions of the contract that a core module names, at least one.
+fn named_versions(policy: &Arc<str>, module: &[u8]) -> Result<Vec<String>, PolicyError> {
+    let no_module = |reason: String| PolicyError::NotAModule {
+        policy: Arc::clone(policy),
+        reason,
+    };
+    if !module.starts_with(CORE_MODULE) {
+        return Err(no_module("it does not begin as one".to_owned()));
+    }
+    // The decoder takes the lengths that sections give for true.
+    let mut parts = wasmparser::Parser::new(0).parse_all(module);
+    if let Some(Err(error)) = parts.find(Result::is_err) {
+        return Err(no_module(error.to_string()));
+    }
+    let (_, described) =
+        wit_component::metadata::decode(module).map_err(|error| no_module(format!("{error:#}")))?;
+    let packages = described.resolve.packages.iter();
+    let found = packages
+        .map(|(_, package)| &package.name)
+        .filter(|name| name.namespace == "tero" && name.name == "policy")
+        .map(|name| {
+            let version = name.version.as_ref();
+            version.map(ToString::to_string).unwrap_or_default()
+        })
+        .collect::<Vec<_>>();
+    if found.is_empty() {
+        return Err(PolicyError::NoContract {
+            policy: Arc::clone(policy),
+            reason: "it says of no contract that it implements it (was it built with an SDK?)"
+                .to_owned(),
+        });
+    }
+    Ok(found)
+}
+
 /// The first import of a core module that belongs to no component: what the encoder stumbles over
 /// has its own cure.
 fn foreign_import(module: &[u8]) -> Option<String> {
-    let offered = |from: &str| from == ROOT || from.starts_with(PACKAGE) || from.starts_with(WASI);
     wasmparser::Parser::new(0)
         .parse_all(module)
         .filter_map(|part| match part {
@@ -103,8 +96,13 @@ fn foreign_import(module: &[u8]) -> Option<String> {
             _ => None,
         })
         .flat_map(|imports| imports.into_imports().flatten())
-        .find(|import| !offered(import.module))
+        .find(|import| !is_offered(import.module))
         .map(|import| format!("{}#{}", import.module, import.name))
+}
+
+/// Whether a core module may import from there.
+fn is_offered(from: &str) -> bool {
+    from == ROOT || from.starts_with(PACKAGE) || from.starts_with(WASI)
 }
 
 /// The version of the contract that names like these are for.

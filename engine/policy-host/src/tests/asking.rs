@@ -4,13 +4,7 @@ use super::*;
 
 #[test]
 fn a_policy_is_loaded_asked_and_remembered() {
-    let (policy, chain) = chain(
-        &ByHand {
-            on_request: MOBILE,
-            ..ByHand::default()
-        },
-        |_| {},
-    );
+    let (policy, chain) = chain(&ByHand::on_request(MOBILE), |_| {});
     assert_eq!(policy.manifest().hooks, Hook::ALL);
     assert_eq!(policy.digest().len(), 64);
     assert_eq!(chain.variants(), ["mobile".into()]);
@@ -30,10 +24,7 @@ fn a_policy_is_loaded_asked_and_remembered() {
 #[test]
 fn a_replaced_chain_does_not_use_old_decisions() {
     let (folder, host) = (tempfile::tempdir().unwrap(), host());
-    let guest = ByHand {
-        on_request: MOBILE,
-        ..ByHand::default()
-    };
+    let guest = ByHand::on_request(MOBILE);
     let policy = host.load(&guest.config(folder.path())).unwrap();
     let chain = || Chain::new(&host, vec![Arc::clone(&policy)], 64).unwrap();
     on_request(&chain(), "/");
@@ -44,15 +35,9 @@ fn a_replaced_chain_does_not_use_old_decisions() {
 
 #[test]
 fn what_a_policy_uses_is_counted() {
-    let (policy, chain) = chain(
-        &ByHand {
-            on_request: MOBILE,
-            ..ByHand::default()
-        },
-        |config| {
-            config.limits.decisions_per_instance = 1;
-        },
-    );
+    let (policy, chain) = chain(&ByHand::on_request(MOBILE), |config| {
+        config.limits.decisions_per_instance = 1;
+    });
     for path in ["/1", "/2", "/3"] {
         on_request(&chain, path);
     }
@@ -68,9 +53,8 @@ fn an_instance_is_replaced_after_so_many_decisions() {
                 (if (i32.gt_u (global.get $calls) (i32.const 2)) (then unreachable)) (i32.const 2112)";
     let (policy, chain) = chain(
         &ByHand {
-            on_request: body,
             more,
-            ..ByHand::default()
+            ..ByHand::on_request(body)
         },
         |config| config.limits.decisions_per_instance = 2,
     );
@@ -87,13 +71,9 @@ fn a_flood_of_log_lines_does_no_harm() {
           (local.set $i (i32.add (local.get $i) (i32.const 1)))
           (br_if 0 (i32.lt_u (local.get $i) (i32.const 10000))))
         (i32.const 2112)";
-    let (policy, chain) = chain(
-        &ByHand {
-            on_request: flood,
-            ..ByHand::default()
-        },
-        |config| config.limits.log_lines = 10,
-    );
+    let (policy, chain) = chain(&ByHand::on_request(flood), |config| {
+        config.limits.log_lines = 10
+    });
     assert_eq!(on_request(&chain, "/").variant.as_deref(), Some("mobile"));
     let usage = policy.usage();
     assert_eq!((usage.lines, usage.dropped_lines), (10, 9_990));

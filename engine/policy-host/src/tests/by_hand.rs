@@ -47,7 +47,31 @@ impl Default for ByHand<'_> {
     }
 }
 
-impl ByHand<'_> {
+impl<'a> ByHand<'a> {
+    /// A guest with this body of `on-request`.
+    pub(super) fn on_request(body: &'a str) -> ByHand<'a> {
+        ByHand {
+            on_request: body,
+            ..ByHand::default()
+        }
+    }
+
+    /// A guest with this body of `configure`.
+    pub(super) fn configure(body: &'a str) -> ByHand<'a> {
+        ByHand {
+            configure: body,
+            ..ByHand::default()
+        }
+    }
+
+    /// A guest built for this contract.
+    pub(super) fn contract(text: &'a str) -> ByHand<'a> {
+        ByHand {
+            contract: text,
+            ..ByHand::default()
+        }
+    }
+
     /// A core module.
     pub(super) fn module(&self) -> Vec<u8> {
         let ByHand {

@@ -20,41 +20,27 @@ fn fails(guest: &ByHand<'_>, kind: FailureKind) {
     assert_eq!(counters.ok, 0);
 }
 
+/// Bodies of `on-request` that run into a limit. `NEST` wants the function [`DEEP`].
+const SPIN: &str = "(loop (br 0)) unreachable";
+const NEST: &str = "(call $deep (i32.const 0))";
+const GROW: &str = "(if (i32.eq (memory.grow (i32.const 100)) (i32.const -1)) (then unreachable)) (i32.const 2048)";
+const DEEP: &str =
+    "(func $deep (param i32) (result i32) (i32.add (call $deep (local.get 0)) (i32.const 1)))";
+
+/// A guest that nests its calls without end.
+fn nesting() -> ByHand<'static> {
+    ByHand {
+        more: DEEP,
+        ..ByHand::on_request(NEST)
+    }
+}
+
 #[test]
 fn each_of_the_four_failures_is_told_apart_and_decides_nothing() {
-    let spin = "(loop (br 0)) unreachable";
-    fails(
-        &ByHand {
-            on_request: spin,
-            ..ByHand::default()
-        },
-        FailureKind::Deadline,
-    );
-    fails(
-        &ByHand {
-            on_request: "unreachable",
-            ..ByHand::default()
-        },
-        FailureKind::Trap,
-    );
-    let recurse =
-        "(func $deep (param i32) (result i32) (i32.add (call $deep (local.get 0)) (i32.const 1)))";
-    fails(
-        &ByHand {
-            on_request: "(call $deep (i32.const 0))",
-            more: recurse,
-            ..ByHand::default()
-        },
-        FailureKind::Trap,
-    );
-    let greedy = "(if (i32.eq (memory.grow (i32.const 100)) (i32.const -1)) (then unreachable)) (i32.const 2048)";
-    fails(
-        &ByHand {
-            on_request: greedy,
-            ..ByHand::default()
-        },
-        FailureKind::Memory,
-    );
+    fails(&ByHand::on_request(SPIN), FailureKind::Deadline);
+    fails(&ByHand::on_request("unreachable"), FailureKind::Trap);
+    fails(&nesting(), FailureKind::Trap);
+    fails(&ByHand::on_request(GROW), FailureKind::Memory);
     // Lookup 7 of 2, the string "\ff", a string of 2 GiB, a string beyond the memory, an undeclared
     // variant.
     for nonsense in [
@@ -65,58 +51,37 @@ fn each_of_the_four_failures_is_told_apart_and_decides_nothing() {
         r#""\00\00\00\00\01\00\00\00\01\0d\00\00\01\00\00\00""#,
     ] {
         let more = format!(r#"(data (i32.const 3072) {nonsense}) (data (i32.const 3328) "\ffx")"#);
-        fails(
-            &ByHand {
-                on_request: "(i32.const 3072)",
-                more: &more,
-                ..ByHand::default()
-            },
-            FailureKind::BadAnswer,
-        );
+        let guest = ByHand {
+            more: &more,
+            ..ByHand::on_request("(i32.const 3072)")
+        };
+        fails(&guest, FailureKind::BadAnswer);
     }
     fails(
-        &ByHand {
-            on_request: "(i32.const 0x7fffffff)",
-            ..ByHand::default()
-        },
+        &ByHand::on_request("(i32.const 0x7fffffff)"),
         FailureKind::BadAnswer,
     );
 }
 
+/// Why a policy was switched off after its first failure.
+fn reason(guest: &ByHand<'_>) -> String {
+    let (policy, chain) = chain(guest, |config| config.limits.max_failures = 1);
+    on_request(&chain, "/");
+    match policy.status() {
+        PolicyStatus::SwitchedOff { reason, .. } => reason,
+        PolicyStatus::Active => panic!("it did not fail"),
+    }
+}
+
 #[test]
 fn a_failure_names_the_policy_and_the_limit() {
-    let reason = |guest: &ByHand<'_>| {
-        let (policy, chain) = chain(guest, |config| config.limits.max_failures = 1);
-        on_request(&chain, "/");
-        match policy.status() {
-            PolicyStatus::SwitchedOff { reason, .. } => reason,
-            PolicyStatus::Active => panic!("it did not fail"),
-        }
-    };
-    let spin = "(loop (br 0)) unreachable";
-    assert!(
-        reason(&ByHand {
-            on_request: spin,
-            ..ByHand::default()
-        })
-        .ends_with("it took longer than 200ms (`deadline`)")
-    );
-    let more =
-        "(func $deep (param i32) (result i32) (i32.add (call $deep (local.get 0)) (i32.const 1)))";
-    let deep = reason(&ByHand {
-        on_request: "(call $deep (i32.const 0))",
-        more,
-        ..ByHand::default()
-    });
+    assert!(reason(&ByHand::on_request(SPIN)).ends_with("it took longer than 200ms (`deadline`)"));
+    let deep = reason(&nesting());
     assert!(
         deep.ends_with("it nested its calls deeper than 512KiB of stack (`policies.stack`)"),
         "{deep}"
     );
-    let greedy = "(if (i32.eq (memory.grow (i32.const 100)) (i32.const -1)) (then unreachable)) (i32.const 2048)";
-    let greedy = reason(&ByHand {
-        on_request: greedy,
-        ..ByHand::default()
-    });
+    let greedy = reason(&ByHand::on_request(GROW));
     assert!(
         greedy.contains("it wanted more memory than 1MiB (`memory`)"),
         "{greedy}"
@@ -124,25 +89,20 @@ fn a_failure_names_the_policy_and_the_limit() {
     // A list of 2^26 names of query parameters.
     let more = r#"(data (i32.const 3072) "\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\01\00\00\00\01\00\00\00\00\00\00\00\00\00\00\04")"#;
     let gigantic = reason(&ByHand {
-        on_request: "(i32.const 3072)",
         more,
-        ..ByHand::default()
+        ..ByHand::on_request("(i32.const 3072)")
     });
     assert!(gigantic.contains("bad_answer: "), "{gigantic}");
-    let told = "(call $log (i32.const 1312) (i32.const 6)) unreachable";
-    let told = reason(&ByHand {
-        on_request: told,
-        ..ByHand::default()
-    });
+    let logging = "(call $log (i32.const 1312) (i32.const 6)) unreachable";
+    let logged = reason(&ByHand::on_request(logging));
     assert!(
-        told.contains("trap: mobile (") && told.contains("unreachable"),
-        "{told}"
+        logged.contains("trap: mobile (") && logged.contains("unreachable"),
+        "{logged}"
     );
     let more = r#"(data (i32.const 1028) "\ff\ff\ff\7f")"#;
     let configured = refused(&ByHand {
-        configure: spin,
         more,
-        ..ByHand::default()
+        ..ByHand::configure(SPIN)
     });
     assert!(
         configured.contains("`by-hand`")
@@ -156,10 +116,9 @@ fn a_gigantic_answer_is_not_copied() {
     // A reason of 30 MiB, which the guest's memory does hold.
     let more = r#"(data (i32.const 3072) "\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\01\00\00\00\00\00\00\00\00\00\e0\01")"#;
     let guest = ByHand {
-        on_request: "(i32.const 3072)",
         more,
         memory_pages: 500,
-        ..ByHand::default()
+        ..ByHand::on_request("(i32.const 3072)")
     };
     let (policy, chain) = chain(&guest, |config| config.limits.memory = 64 << 20);
     assert_eq!(*on_request(&chain, "/"), RequestDecision::default());
@@ -181,23 +140,14 @@ fn a_gigantic_answer_is_not_copied() {
 #[test]
 fn a_guest_that_copes_with_denied_memory_has_not_failed() {
     let copes = "(drop (memory.grow (i32.const 100))) (i32.const 2112)";
-    let (policy, chain) = chain(
-        &ByHand {
-            on_request: copes,
-            ..ByHand::default()
-        },
-        |_| {},
-    );
+    let (policy, chain) = chain(&ByHand::on_request(copes), |_| {});
     assert_eq!(on_request(&chain, "/").variant.as_deref(), Some("mobile"));
     assert_eq!(policy.counters().on_request.memory, 0);
 }
 
 #[test]
 fn a_deadline_is_kept_within_a_fifth() {
-    let guest = ByHand {
-        on_request: "(loop (br 0)) unreachable",
-        ..ByHand::default()
-    };
+    let guest = ByHand::on_request(SPIN);
     let (policy, chain) = chain(&guest, |config| {
         config.limits.deadline = std::time::Duration::from_millis(50)
     });
@@ -223,9 +173,8 @@ fn a_failed_answer_is_not_remembered_and_the_next_instance_is_a_fresh_one() {
                 (if (i32.eq (global.get $calls) (i32.const 2)) (then unreachable)) (i32.const 2112)";
     let (policy, chain) = chain(
         &ByHand {
-            on_request: body,
             more,
-            ..ByHand::default()
+            ..ByHand::on_request(body)
         },
         |_| {},
     );
@@ -239,9 +188,8 @@ fn a_failed_answer_is_not_remembered_and_the_next_instance_is_a_fresh_one() {
 #[test]
 fn a_policy_that_keeps_failing_is_switched_off_and_its_decisions_are_forgotten() {
     let guest = ByHand {
-        on_request: MOBILE,
         on_response: "unreachable",
-        ..ByHand::default()
+        ..ByHand::on_request(MOBILE)
     };
     let (policy, chain) = chain(&guest, |config| config.limits.max_failures = 3);
     for _ in 0..2 {
@@ -270,13 +218,9 @@ fn a_policy_that_keeps_failing_is_switched_off_and_its_decisions_are_forgotten()
 fn a_good_answer_in_between_starts_the_count_of_failures_anew() {
     // Traps where the path has three bytes.
     let body = "(if (i32.eq (i32.load (i32.add (local.get 0) (i32.const 28))) (i32.const 3)) (then unreachable)) (i32.const 2112)";
-    let (policy, chain) = chain(
-        &ByHand {
-            on_request: body,
-            ..ByHand::default()
-        },
-        |config| config.limits.max_failures = 2,
-    );
+    let (policy, chain) = chain(&ByHand::on_request(body), |config| {
+        config.limits.max_failures = 2
+    });
     for good in ["/", "/1", "/123"] {
         on_request(&chain, "/xx");
         assert_eq!(on_request(&chain, good).variant.as_deref(), Some("mobile"));

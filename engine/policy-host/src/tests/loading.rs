@@ -16,50 +16,45 @@ fn a_component_of_too_many_core_modules_is_refused() {
 }
 
 #[test]
-fn what_is_no_policy_is_refused_with_what_is_wrong() {
+fn bytes_that_are_not_a_policy_are_refused_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let host = host();
     let load = |module: &[u8]| host.load(&config(folder.path(), module)).unwrap_err();
-    assert!(matches!(load(b""), PolicyError::NotAModule { .. }));
-    assert!(matches!(load(b"#!/bin/sh"), PolicyError::NotAModule { .. }));
-    assert!(matches!(
-        load(b"\0asm\x01\0\0\0\x63"),
-        PolicyError::NotAModule { .. }
-    ));
-    assert!(matches!(
-        load(b"\0asm\x0d\0\x01\0\x63"),
-        PolicyError::NotAModule { .. }
-    ));
-    let without_contract = load(&wat::parse_str("(module)").unwrap());
-    assert!(
-        matches!(without_contract, PolicyError::NoContract { .. }),
-        "{without_contract}"
-    );
-    let empty_component = load(&wat::parse_str("(component)").unwrap());
-    assert!(
-        matches!(empty_component, PolicyError::NoContract { .. }),
-        "{empty_component}"
-    );
-    let missing = config::Policy {
-        module: config::ModuleSource::File("/nowhere.wasm".into()),
-        ..config(folder.path(), b"")
-    };
-    assert!(
-        host.load(&missing)
-            .unwrap_err()
-            .to_string()
-            .contains("/nowhere.wasm")
-    );
-    let unknown = config::Policy {
-        module: config::ModuleSource::Builtin("nonesuch".into()),
-        ..config(folder.path(), b"")
-    };
-    assert!(
-        host.load(&unknown)
-            .unwrap_err()
-            .to_string()
-            .contains("`nonesuch`")
-    );
+    for bytes in [
+        &b""[..],
+        b"#!/bin/sh",
+        b"\0asm\x01\0\0\0\x63",
+        b"\0asm\x0d\0\x01\0\x63",
+    ] {
+        let error = load(bytes);
+        assert!(matches!(error, PolicyError::NotAModule { .. }), "{error}");
+    }
+    for text in ["(module)", "(component)"] {
+        let error = load(&wat::parse_str(text).unwrap());
+        assert!(matches!(error, PolicyError::NoContract { .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_module_that_does_not_exist_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for (module, name) in [
+        (
+            config::ModuleSource::File("/nowhere.wasm".into()),
+            "/nowhere.wasm",
+        ),
+        (
+            config::ModuleSource::Builtin("nonesuch".into()),
+            "`nonesuch`",
+        ),
+    ] {
+        let config = config::Policy {
+            module,
+            ..config(folder.path(), b"")
+        };
+        let message = host().load(&config).unwrap_err().to_string();
+        assert!(message.contains(name), "{message}");
+    }
 }
 
 #[test]
@@ -120,10 +115,7 @@ fn an_import_that_is_not_offered_is_named() {
 
 #[test]
 fn refused_settings_are_told_in_the_policys_own_words() {
-    let message = refused(&ByHand {
-        configure: REFUSAL,
-        ..ByHand::default()
-    });
+    let message = refused(&ByHand::configure(REFUSAL));
     assert_eq!(
         message,
         "policy `by-hand` refuses its settings: no such shop"
@@ -140,18 +132,9 @@ fn a_guest_that_fails_while_it_is_configured_is_refused_with_how() {
             "{error}"
         );
     }
+    check(&ByHand::configure("unreachable"), FailureKind::Trap);
     check(
-        &ByHand {
-            configure: "unreachable",
-            ..ByHand::default()
-        },
-        FailureKind::Trap,
-    );
-    check(
-        &ByHand {
-            configure: "(loop (br 0)) unreachable",
-            ..ByHand::default()
-        },
+        &ByHand::configure("(loop (br 0)) unreachable"),
         FailureKind::Deadline,
     );
     check(
@@ -199,11 +182,7 @@ fn compiled_modules_are_kept_and_damaged_or_foreign_ones_are_not_used() {
 
     let (folder, modules) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let cache = folder.path().join("tero");
-    let config = ByHand {
-        on_request: MOBILE,
-        ..ByHand::default()
-    }
-    .config(modules.path());
+    let config = ByHand::on_request(MOBILE).config(modules.path());
     let load = || {
         Host::new(&host_config(Some(cache.clone())))
             .unwrap()

@@ -44,10 +44,9 @@ fn answer() -> impl Strategy<Value = Vec<u8>> {
 #[test]
 fn any_bytes_are_a_good_answer_or_a_bad_one() {
     let guest = ByHand {
-        on_request: SPELLED,
         on_response: SPELLED,
         plan_warm: NOTHING,
-        ..ByHand::default()
+        ..ByHand::on_request(SPELLED)
     };
     let (policy, chain) = chain(&guest, |config| {
         config.limits.max_failures = 1_000_000;

@@ -24,19 +24,20 @@ fn load_hours(settings: &str) -> Result<Chain, PolicyError> {
     Chain::new(&host, vec![host.load(&config)?], 64)
 }
 
+/// The time of an RFC 3339 text.
+fn at(text: &str) -> Timestamp {
+    let time = chrono::DateTime::parse_from_rfc3339(text).unwrap();
+    Timestamp::from_unix_secs(time.timestamp())
+}
+
 #[track_caller]
-fn check(chain: &Chain, at: &str, expected: Duration) {
-    let now = Timestamp::from_unix_secs(
-        chrono::DateTime::parse_from_rfc3339(at)
-            .unwrap()
-            .timestamp(),
-    );
+fn check(chain: &Chain, time: &str, expected: Duration) {
     let headers = HeaderMap::new();
-    let decision = chain.on_response(&ask("/", &headers), &answered(&headers), now);
+    let decision = chain.on_response(&ask("/", &headers), &answered(&headers), at(time));
     assert_eq!(
         (decision.storing, decision.ttl),
         (StoringDecision::Always, Some(expected)),
-        "{at}: {:?}",
+        "{time}: {:?}",
         decision.reason
     );
 }
@@ -95,11 +96,7 @@ const SETTINGS: [(&str, &str); 4] = [
 ];
 
 fn all_shipped() -> Chain {
-    let host = Host::new(&config::PolicyHost {
-        compiled_cache: None,
-        ..Default::default()
-    })
-    .unwrap();
+    let host = host();
     let load = |(name, settings): (&str, &str)| {
         let policy = config::Policy {
             place: config::FilePosition::default(),
@@ -119,54 +116,51 @@ fn all_shipped() -> Chain {
     Chain::new(&host, SETTINGS.into_iter().map(load).collect(), 64).unwrap()
 }
 
-#[test]
-fn the_shipped_policies_decide_together_as_modules() {
-    let (chain, headers) = (all_shipped(), HeaderMap::new());
-    let at = |text: &str| {
-        Timestamp::from_unix_secs(
-            chrono::DateTime::parse_from_rfc3339(text)
-                .unwrap()
-                .timestamp(),
-        )
-    };
-    let ask = |path, device, variant| PolicyRequest {
-        method: &Method::GET,
+/// Christmas, at noon.
+const NOON: &str = "2026-12-25T12:00:00-03:00";
+
+/// A request for a page with a query.
+fn page<'a>(path: &'a str, device: Device, headers: &'a HeaderMap) -> PolicyRequest<'a> {
+    PolicyRequest {
         scheme: "https",
-        host: "h",
-        path,
         query: Some("b=1&utm_source=x"),
-        headers: &headers,
         device,
-        variant,
-    };
-    let noon = at("2026-12-25T12:00:00-03:00");
-    let page = chain.on_request(&ask("/barberias/palermo", Device::Mobile, None), noon);
+        ..ask(path, headers)
+    }
+}
+
+#[test]
+fn the_shipped_policies_decide_about_requests_together() {
+    let (chain, headers) = (all_shipped(), HeaderMap::new());
+    let decide = |path, device| chain.on_request(&page(path, device, &headers), at(NOON));
+    let decision = decide("/barberias/palermo", Device::Mobile);
     assert_eq!(
-        (page.lookup, page.variant.as_deref(), page.query.sort),
+        (
+            decision.lookup,
+            decision.variant.as_deref(),
+            decision.query.sort
+        ),
         (LookupDecision::Cache, Some("mobile"), true)
     );
     assert!(
-        matches!(&page.query.parameters, QueryParameters::Ignore(names) if names.contains(&"utm_*".to_owned())),
-        "{page:?}"
+        matches!(&decision.query.parameters, QueryParameters::Ignore(names) if names.contains(&"utm_*".to_owned())),
+        "{decision:?}"
     );
+    assert_eq!(decide("/", Device::Bot).variant.as_deref(), Some("crawler"));
     assert_eq!(
-        chain
-            .on_request(&ask("/", Device::Bot, None), noon)
-            .variant
-            .as_deref(),
-        Some("crawler")
-    );
-    assert_eq!(
-        chain
-            .on_request(&ask("/checkout/1", Device::Mobile, None), noon)
-            .lookup,
+        decide("/checkout/1", Device::Mobile).lookup,
         LookupDecision::Pass
     );
-    let decision = chain.on_response(
-        &ask("/barberias/palermo", Device::Mobile, Some("mobile")),
-        &answered(&headers),
-        noon,
-    );
+}
+
+#[test]
+fn the_shipped_policies_decide_about_responses_together() {
+    let (chain, headers) = (all_shipped(), HeaderMap::new());
+    let request = PolicyRequest {
+        variant: Some("mobile"),
+        ..page("/barberias/palermo", Device::Mobile, &headers)
+    };
+    let decision = chain.on_response(&request, &answered(&headers), at(NOON));
     assert_eq!(
         (decision.storing, decision.ttl),
         (StoringDecision::Always, Some(Duration::from_secs(1_800)))
@@ -179,13 +173,17 @@ fn the_shipped_policies_decide_together_as_modules() {
             .starts_with("json-rules: shop-pages: otherwise (holiday: Navidad)"),
         "{decision:?}"
     );
+}
+
+#[test]
+fn the_shipped_policies_plan_together() {
     let popular = [PopularPage {
         url: "/turnos/hoy".to_owned(),
         requests: 9,
         variant: Some("mobile".into()),
     }];
-    let urls: Vec<String> = chain
-        .plan_warm("apertura", &popular, noon)
+    let urls: Vec<String> = all_shipped()
+        .plan_warm("apertura", &popular, at(NOON))
         .into_iter()
         .map(|page| page.url)
         .collect();

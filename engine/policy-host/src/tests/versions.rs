@@ -5,10 +5,7 @@ use super::*;
 #[test]
 fn another_version_of_the_contract_is_named() {
     let next = CONTRACT.replace("tero:policy@0.1.0", "tero:policy@0.3.0");
-    let message = refused(&ByHand {
-        contract: &next,
-        ..ByHand::default()
-    });
+    let message = refused(&ByHand::contract(&next));
     assert!(
         message.contains("`by-hand`")
             && message.contains("tero:policy@0.3.0")
@@ -16,13 +13,7 @@ fn another_version_of_the_contract_is_named() {
         "{message}"
     );
     let patch = CONTRACT.replace("tero:policy@0.1.0", "tero:policy@0.1.7");
-    assert!(
-        load(&ByHand {
-            contract: &patch,
-            ..ByHand::default()
-        })
-        .is_ok()
-    );
+    assert!(load(&ByHand::contract(&patch)).is_ok());
 }
 
 /// The contract as it came out, without a word of explanation. It never changes: what it describes
@@ -34,8 +25,7 @@ fn a_module_of_the_first_version_loads_for_good() {
     let (_, chain) = chain(
         &ByHand {
             contract: FIRST_CONTRACT,
-            on_request: MOBILE,
-            ..ByHand::default()
+            ..ByHand::on_request(MOBILE)
         },
         |_| {},
     );
@@ -51,10 +41,9 @@ fn a_module_of_the_next_version_is_told_and_understood_in_its_own_types() {
     let more = r#"(data (i32.const 3072) "\00\00\00\00\00\00\00\00\01\00\00\00\00\00\00\00\84\61\01\00\00\00\00\00")"#;
     let guest = ByHand {
         contract: &contract,
-        on_request: body,
         on_response: "(i32.const 3072)",
         more,
-        ..ByHand::default()
+        ..ByHand::on_request(body)
     };
     let (policy, chain) = chain(&guest, |_| {});
     assert_eq!(

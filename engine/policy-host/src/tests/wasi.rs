@@ -44,8 +44,7 @@ fn what_is_empty_in_wasi_is_told_as_empty() {
         &ByHand {
             contract: &contract,
             imports: WASI,
-            on_request: body,
-            ..ByHand::default()
+            ..ByHand::on_request(body)
         },
         |_| {},
     );
@@ -79,8 +78,7 @@ fn the_rest_of_wasi_is_denied_and_clocks_and_chance_are_never_made_up() {
             &ByHand {
                 contract: &contract,
                 imports: WASI,
-                on_request: &body,
-                ..ByHand::default()
+                ..ByHand::on_request(&body)
             },
             |config| {
                 config.limits.max_failures = 1;
@@ -98,14 +96,13 @@ fn the_rest_of_wasi_is_denied_and_clocks_and_chance_are_never_made_up() {
 }
 
 #[test]
-fn a_module_can_be_looked_at() {
+fn an_inspection_tells_the_imports_and_the_manifest_of_a_module() {
     let (folder, contract) = (tempfile::tempdir().unwrap(), with_wasi());
     let body = "(drop (call $random)) (call $environment (i32.const 4096)) (i32.const 2112)";
     let guest = ByHand {
         contract: &contract,
         imports: WASI,
-        on_request: body,
-        ..ByHand::default()
+        ..ByHand::on_request(body)
     };
     let config = guest.config(folder.path());
     let inspection = host().inspect(&config).unwrap();
@@ -117,33 +114,31 @@ fn a_module_can_be_looked_at() {
         (inspection.size, inspection.digest.len()),
         (guest.module().len(), 64)
     );
-    let given = |name: &str| {
-        inspection
-            .imports
-            .iter()
-            .find(|import| import.name == name)
-            .map(|import| import.given)
-    };
-    assert_eq!(given("log"), Some(ImportBinding::Log));
-    assert_eq!(given("tero:policy/types@0.1.0"), Some(ImportBinding::Types));
-    assert_eq!(
-        given("wasi:cli/environment@0.2.0#get-environment"),
-        Some(ImportBinding::None)
-    );
-    assert_eq!(
-        given("wasi:random/random@0.2.0#get-random-u64"),
-        Some(ImportBinding::Failure)
-    );
+    for (name, expected) in [
+        ("log", ImportBinding::Log),
+        ("tero:policy/types@0.1.0", ImportBinding::Types),
+        (
+            "wasi:cli/environment@0.2.0#get-environment",
+            ImportBinding::None,
+        ),
+        (
+            "wasi:random/random@0.2.0#get-random-u64",
+            ImportBinding::Failure,
+        ),
+    ] {
+        let import = inspection.imports.iter().find(|import| import.name == name);
+        assert_eq!(import.map(|import| import.given), Some(expected), "{name}");
+    }
     assert_eq!(
         inspection.policy.unwrap().manifest().variants,
         ["mobile".into()]
     );
-    // What can't be used is looked at as far as it goes.
-    let refusing = ByHand {
-        configure: REFUSAL,
-        ..ByHand::default()
-    }
-    .config(folder.path());
+}
+
+#[test]
+fn an_inspection_of_a_module_that_is_refused_goes_as_far_as_it_can() {
+    let folder = tempfile::tempdir().unwrap();
+    let refusing = ByHand::configure(REFUSAL).config(folder.path());
     let inspection = host().inspect(&refusing).unwrap();
     assert_eq!(inspection.contract.as_deref(), Some("0.1.0"));
     assert!(matches!(
@@ -151,12 +146,8 @@ fn a_module_can_be_looked_at() {
         Err(PolicyError::Settings { .. })
     ));
     let component = r#"(component (import "acme:net/http" (instance (export "fetch" (func)))))"#;
-    let inspection = host()
-        .inspect(&by_hand::config(
-            folder.path(),
-            &wat::parse_str(component).unwrap(),
-        ))
-        .unwrap();
+    let config = by_hand::config(folder.path(), &wat::parse_str(component).unwrap());
+    let inspection = host().inspect(&config).unwrap();
     assert_eq!(
         inspection.imports,
         [Import {

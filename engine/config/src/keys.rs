@@ -131,63 +131,6 @@ pub const POLICY: Section = Section {
     ],
 };
 
-/// `[policy.limits]`
-pub const POLICY_LIMITS: Section = Section {
-    header: "[policy.limits]",
-    name: "policy.limits",
-    doc: "Limits of one policy.",
-    keys: &[
-        key(
-            "deadline",
-            Duration("1ms", "10s"),
-            Value("\"50ms\""),
-            "Maximum time of one decision. `configure` and `plan-warm` get twenty times as much.",
-        ),
-        key(
-            "memory",
-            Size("64KiB", "4GiB"),
-            Value("\"64MiB\""),
-            "Maximum memory of one instance.",
-        ),
-        key(
-            "answer",
-            Size("1KiB", "16MiB"),
-            Value("\"256KiB\""),
-            "The largest answer to any hook except `plan-warm`, and the most that one call may log.",
-        ),
-        key(
-            "plan",
-            Size("1KiB", "256MiB"),
-            Value("\"16MiB\""),
-            "The largest answer to `plan-warm`.",
-        ),
-        key(
-            "core_instances",
-            Count(1, 10_000),
-            Value("256"),
-            "Maximum number of core modules in one instance. Components with a large language runtime have dozens.",
-        ),
-        key(
-            "log_lines",
-            Count(0, 1_000_000),
-            Value("1000"),
-            "Maximum number of log lines per minute, over all instances of the policy.",
-        ),
-        key(
-            "decisions_per_instance",
-            Count(1, 1_000_000_000),
-            Value("100000"),
-            "Decisions after which an instance is replaced by a fresh one.",
-        ),
-        key(
-            "max_failures",
-            Count(1, 1_000_000),
-            Value("10"),
-            "Consecutive failures of one hook that switch the policy off.",
-        ),
-    ],
-};
-
 /// `[[site]]`
 pub const SITE: Section = Section {
     header: "[[site]]",

@@ -31,7 +31,9 @@ pub use self::forms::{OriginAddress, PlanVariants};
 pub use self::load::{Config, Loader};
 pub use self::mistakes::{ConfigError, ConfigErrors, FilePosition};
 pub use self::mistakes::{Mistake, Mistakes, did_you_mean, place};
-pub use self::sections::{AccessLog, AccessLogFormat, Admin, Cache, PolicyHost, Server};
+pub use self::sections::{
+    AccessLog, AccessLogFormat, Admin, Cache, PolicyHost, PolicyLimits, Server,
+};
 pub use tero_semantics::reuse::ClientDirectives;
 pub use tero_semantics::storability::FloorExceptions;
 
@@ -61,39 +63,6 @@ pub enum ModuleSource {
     Builtin(String),
     /// A file.
     File(PathBuf),
-}
-
-/// `[policy.limits]`: what one policy may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PolicyLimits {
-    /// `deadline`: for one decision; 1ms to 10s. Default 50ms. `configure` and `plan-warm` get
-    /// twenty times as much.
-    pub deadline: Duration,
-    /// `memory`: of one instance; 64KiB to 4GiB. Default 64MiB.
-    pub memory: u64,
-    /// `answer`: the largest answer to any hook but `plan-warm`, and all that one call logs; 1KiB
-    /// to 16MiB. Default 256KiB.
-    pub answer: u64,
-    /// `plan`: the largest answer to `plan-warm`; 1KiB to 256MiB. Default 16MiB.
-    pub plan: u64,
-    /// `core_instances`: core modules in one instance; 1 to 10,000. Default 256.
-    pub core_instances: usize,
-    /// `log_lines`: lines a minute in the log, of all its instances together; 0 to 1,000,000.
-    /// Default 1,000.
-    pub log_lines: u32,
-    /// `decisions_per_instance`: after that many, a fresh instance is made; 1 to 1,000,000,000.
-    /// Default 100,000.
-    pub decisions_per_instance: u32,
-    /// `max_failures`: that many failures of one hook without a good answer in between switch the
-    /// policy off; 1 to 1,000,000. Default 10.
-    pub max_failures: u32,
-}
-
-impl Default for PolicyLimits {
-    /// What holds where the table is absent.
-    fn default() -> PolicyLimits {
-        load::default_limits()
-    }
 }
 
 /// `[[site]]`: some hosts and the application behind them.

@@ -13,11 +13,11 @@ use super::keys::{self, Section};
 use super::mistakes::{ConfigErrors, Mistake, Mistakes, did_you_mean, place};
 use super::raw::{self, RawEntry, RawKind, RawValue};
 use super::reader::TableReader;
-use super::sections::{AccessLog, Admin, Cache, PolicyHost, SECTIONS, Server};
+use super::sections::{AccessLog, Admin, Cache, PolicyHost, PolicyLimits, SECTIONS, Server};
 use super::units;
 use super::{
-    ClientDirectives, FloorExceptions, MissedRunAction, ModuleSource, Plan, Policy, PolicyLimits,
-    RefreshAhead, Site,
+    ClientDirectives, FloorExceptions, MissedRunAction, ModuleSource, Plan, Policy, RefreshAhead,
+    Site,
 };
 
 /// The whole configuration. Only `serve` holds it; each part of the edge gets its own piece.
@@ -129,7 +129,7 @@ impl<'a> Loader<'a> {
             policies: self
                 .list(sections, &keys::POLICY)
                 .into_iter()
-                .map(|reader| self.policy(reader, &keys::POLICY_LIMITS, None))
+                .map(|reader| self.policy(reader, &PolicyLimits::SECTION, None))
                 .collect(),
             sites: self
                 .list(sections, &keys::SITE)
@@ -284,7 +284,7 @@ impl<'a> Loader<'a> {
                 .unwrap_or(ModuleSource::Builtin(String::new())),
             settings: self.settings(&reader),
             calendar,
-            limits: policy_limits(&limits),
+            limits: PolicyLimits::read(&limits, self.base_dir()),
         }
     }
 
@@ -548,26 +548,6 @@ impl<'a> Loader<'a> {
             }
         }
     }
-}
-
-fn policy_limits(reader: &TableReader<'_>) -> PolicyLimits {
-    PolicyLimits {
-        deadline: reader.duration("deadline").unwrap_or_default(),
-        memory: reader.size("memory").unwrap_or_default(),
-        answer: reader.size("answer").unwrap_or_default(),
-        plan: reader.size("plan").unwrap_or_default(),
-        core_instances: reader.count("core_instances").map_or(1, to_usize),
-        log_lines: reader.count("log_lines").map_or(0, to_u32),
-        decisions_per_instance: reader.count("decisions_per_instance").map_or(1, to_u32),
-        max_failures: reader.count("max_failures").map_or(1, to_u32),
-    }
-}
-
-pub(super) fn default_limits() -> PolicyLimits {
-    policy_limits(&TableReader::absent(
-        &keys::POLICY_LIMITS,
-        &Mistakes::of("", ""),
-    ))
 }
 
 fn find<'a>(entries: &'a [RawEntry], key: &str) -> Option<&'a RawValue> {

@@ -4,6 +4,7 @@ mod access_log;
 mod admin;
 mod cache;
 mod policies;
+mod policy_limits;
 mod server;
 
 use crate::keys::{self, Section};
@@ -12,6 +13,7 @@ pub use self::access_log::{AccessLog, AccessLogFormat};
 pub use self::admin::Admin;
 pub use self::cache::Cache;
 pub use self::policies::PolicyHost;
+pub use self::policy_limits::PolicyLimits;
 pub use self::server::Server;
 
 /// Every section, in the order of the reference.
@@ -22,7 +24,7 @@ pub const SECTIONS: [&Section; 10] = [
     &AccessLog::SECTION,
     &PolicyHost::SECTION,
     &keys::POLICY,
-    &keys::POLICY_LIMITS,
+    &PolicyLimits::SECTION,
     &keys::SITE,
     &keys::REFRESH_AHEAD,
     &keys::WARM,

@@ -1,8 +1,9 @@
 //! Every key of a file of cases, in tables as those of the configuration.
 
+use tero_config::PolicyLimits;
 use tero_config::keys::Fallback::{Required, Rule, Value};
 use tero_config::keys::Form::{Count, Flag, OneOf, Table, Text, Texts};
-use tero_config::keys::{POLICY_LIMITS, Section, key, tables};
+use tero_config::keys::{Section, key, tables};
 
 const DURATION: tero_config::keys::Form = Text("a duration, or `false` for none");
 
@@ -63,7 +64,7 @@ pub(super) const LIMITS: Section = Section {
     header: "[limits]",
     name: "limits",
     doc: "",
-    keys: POLICY_LIMITS.keys,
+    keys: PolicyLimits::SECTION.keys,
 };
 
 pub(super) const CASE: Section = Section {

@@ -94,43 +94,6 @@ pub(crate) const fn trimmed(doc: &'static str) -> &'static str {
 
 const NAME: Form = Text("1 to 64 of `a-z`, `0-9`, `-`, `_`");
 
-/// `[[policy]]`
-pub const POLICY: Section = Section {
-    header: "[[policy]]",
-    name: "policy",
-    doc: "A policy: a module and its settings.",
-    keys: &[
-        key("name", NAME, Required, "The name that sites use; unique."),
-        key(
-            "module",
-            Text("`builtin:NAME` or a path, relative to this file"),
-            Required,
-            "A built-in policy or a `.wasm` file.",
-        ),
-        key(
-            "settings",
-            Table,
-            Value("{}"),
-            "The settings, given to the policy as JSON text.",
-        ),
-        key(
-            "settings_file",
-            Text("a path, relative to this file"),
-            Rule("none"),
-            "A file of JSON text. Use it instead of `settings`.",
-        ),
-        key(
-            "calendar",
-            Text(
-                "`builtin:argentina`, `builtin:chile`, `builtin:mexico`, `builtin:spain`, or a path, relative to this file",
-            ),
-            Rule("none: no day is a holiday"),
-            "The holidays that the policy is told.",
-        ),
-        key("limits", Table, Value("{}"), "See `[policy.limits]`."),
-    ],
-};
-
 /// `[[site]]`
 pub const SITE: Section = Section {
     header: "[[site]]",

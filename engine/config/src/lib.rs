@@ -32,38 +32,11 @@ pub use self::load::{Config, Loader};
 pub use self::mistakes::{ConfigError, ConfigErrors, FilePosition};
 pub use self::mistakes::{Mistake, Mistakes, did_you_mean, place};
 pub use self::sections::{
-    AccessLog, AccessLogFormat, Admin, Cache, PolicyHost, PolicyLimits, Server,
+    AccessLog, AccessLogFormat, Admin, Cache, ModuleSource, Policy, PolicyHost, PolicyLimits,
+    Server,
 };
 pub use tero_semantics::reuse::ClientDirectives;
 pub use tero_semantics::storability::FloorExceptions;
-
-/// `[[policy]]`: a module with its settings and limits.
-#[derive(Clone, Debug)]
-pub struct Policy {
-    /// Where the entry stands in the file.
-    pub place: FilePosition,
-    /// `name`: 1 to 64 bytes of `a-z`, `0-9`, `-`, `_`.
-    pub name: Arc<str>,
-    /// `module`: `builtin:NAME`, or the path of a `.wasm` file, relative to the configuration file.
-    pub module: ModuleSource,
-    /// `settings`: any TOML table, given to the policy as JSON text. Or `settings_file`: a file of
-    /// JSON text. Default `{}`.
-    pub settings: String,
-    /// `calendar`: `builtin:NAME` or the path of a calendar file. Default none: no day is a
-    /// holiday.
-    pub calendar: Option<CalendarSource>,
-    /// `limits`
-    pub limits: PolicyLimits,
-}
-
-/// Where a policy's module comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ModuleSource {
-    /// `builtin:NAME`
-    Builtin(String),
-    /// A file.
-    File(PathBuf),
-}
 
 /// `[[site]]`: some hosts and the application behind them.
 #[derive(Clone, Debug)]

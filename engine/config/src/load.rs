@@ -6,19 +6,17 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::calendars::{self, BUILTIN_CALENDARS, CalendarError, CalendarSource};
 use super::files::{BaseDir, read_text};
 use super::forms::{self, PlanVariants};
 use super::keys::{self, Section};
 use super::mistakes::{ConfigErrors, Mistake, Mistakes, did_you_mean, place};
 use super::raw::{self, RawEntry, RawKind, RawValue};
 use super::reader::TableReader;
-use super::sections::{AccessLog, Admin, Cache, PolicyHost, PolicyLimits, SECTIONS, Server};
-use super::units;
-use super::{
-    ClientDirectives, FloorExceptions, MissedRunAction, ModuleSource, Plan, Policy, RefreshAhead,
-    Site,
+use super::sections::{
+    AccessLog, Admin, Cache, ModuleSource, Policy, PolicyHost, SECTIONS, Server,
 };
+use super::units;
+use super::{ClientDirectives, FloorExceptions, MissedRunAction, Plan, RefreshAhead, Site};
 
 /// The whole configuration. Only `serve` holds it; each part of the edge gets its own piece.
 #[derive(Clone, Debug)]
@@ -127,9 +125,9 @@ impl<'a> Loader<'a> {
                 self.base_dir(),
             ),
             policies: self
-                .list(sections, &keys::POLICY)
+                .list(sections, &Policy::SECTION)
                 .into_iter()
-                .map(|reader| self.policy(reader, &PolicyLimits::SECTION, None))
+                .map(|reader| self.policy(reader, None))
                 .collect(),
             sites: self
                 .list(sections, &keys::SITE)
@@ -260,110 +258,15 @@ impl<'a> Loader<'a> {
         cache
     }
 
-    /// An entry with the keys of `[[policy]]`. Where `module` is given, the one in the file is not
-    /// looked at.
-    pub fn policy(
-        &self,
-        reader: TableReader<'a>,
-        limits: &'static Section,
-        module: Option<ModuleSource>,
-    ) -> Policy {
-        let limits = match reader.written("limits") {
-            Some(value) => TableReader::of(limits, value, self.mistakes),
-            None => TableReader::absent(limits, self.mistakes),
+    /// Reads an entry with the keys of `[[policy]]`. Where `module` is given, it takes the place of
+    /// the one in the file, which is not looked at.
+    pub fn policy(&self, reader: TableReader<'a>, module: Option<ModuleSource>) -> Policy {
+        let Some(module) = module else {
+            return Policy::read(&reader, self.base_dir());
         };
-        let calendar = reader.text_as("calendar", |text| self.calendar(text));
         Policy {
-            place: place(self.text, reader.at().start),
-            name: reader
-                .text_as("name", forms::name)
-                .unwrap_or_default()
-                .into(),
-            module: module
-                .or_else(|| reader.text_as("module", |text| self.module(text)))
-                .unwrap_or(ModuleSource::Builtin(String::new())),
-            settings: self.settings(&reader),
-            calendar,
-            limits: PolicyLimits::read(&limits, self.base_dir()),
-        }
-    }
-
-    fn module(&self, text: &str) -> Result<ModuleSource, Mistake> {
-        match text.strip_prefix("builtin:") {
-            Some(name) => forms::name(name).map(|name| ModuleSource::Builtin(name.to_owned())),
-            None => self
-                .base_dir()
-                .file(text, "a .wasm file (`tero policy build` makes one), or a shipped policy as \"builtin:NAME\"")
-                .map(ModuleSource::File),
-        }
-    }
-
-    fn calendar(&self, text: &str) -> Result<CalendarSource, Mistake> {
-        let cure = || {
-            format!(
-                "write {} or the path of a calendar file",
-                calendars::builtin_names()
-            )
-        };
-        let source = match text.strip_prefix("builtin:") {
-            Some(name) if BUILTIN_CALENDARS.contains(&name) => {
-                CalendarSource::Builtin(name.to_owned())
-            }
-            Some(_) => {
-                return Err(Mistake::new(
-                    format!("there is no calendar `{text}`"),
-                    cure(),
-                ));
-            }
-            None => self
-                .base_dir()
-                .file(
-                    text,
-                    &format!("a calendar file, or one of {}", calendars::builtin_names()),
-                )
-                .map(CalendarSource::File)?,
-        };
-        calendars::load(&source)
-            .map(|_| source)
-            .map_err(|error| match error {
-                CalendarError::Wrong { .. } => {
-                    Mistake::new(error.to_string(), "correct the calendar file")
-                }
-                _ => Mistake::new(error.to_string(), cure()),
-            })
-    }
-
-    fn settings(&self, reader: &TableReader<'a>) -> String {
-        reader.refuse_both("settings", "settings_file");
-        let from_file = reader.text_as("settings_file", |path| {
-            let text = self.base_dir().read_text(path)?;
-            match raw::from_json(&text) {
-                Ok(_) => Ok(text),
-                Err(error) => {
-                    let at = place(&text, error.at.start);
-                    let problem = format!(
-                        "`{path}`, line {} column {}: {}",
-                        at.line, at.column, error.problem
-                    );
-                    Err(Mistake::new(problem, "write the file as JSON"))
-                }
-            }
-        });
-        if let Some(settings) = from_file {
-            return settings;
-        }
-        match reader.written("settings") {
-            None => "{}".to_owned(),
-            Some(value) => {
-                if !matches!(value.kind, RawKind::Table(_)) {
-                    let problem = format!("a table was expected, this is {}", value.describe());
-                    reader.refuse(
-                        "settings",
-                        Mistake::new(problem, "write [policy.settings] below the entry"),
-                    );
-                }
-                value.to_json()
-            }
+            module,
+            ..Policy::read(&reader.ignoring("module"), self.base_dir())
         }
     }
 
@@ -490,7 +393,7 @@ impl<'a> Loader<'a> {
 
     /// Names are unique among the entries of a section.
     fn check_names(&self, sections: &[RawEntry]) {
-        for section in [&keys::POLICY, &keys::SITE, &keys::WARM] {
+        for section in [&Policy::SECTION, &keys::SITE, &keys::WARM] {
             let mut first = HashMap::new();
             for (name, at) in written_texts(sections, section.name, "name") {
                 if let Some(line) = first.insert(name, place(self.text, at.start).line) {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::keys::{ConfigKey, Fallback, Form, Section};
-use super::mistakes::{Mistake, Mistakes, did_you_mean};
+use super::mistakes::{FilePosition, Mistake, Mistakes, did_you_mean};
 use super::raw::{self, RawEntry, RawKind, RawValue};
 use super::units;
 
@@ -20,6 +20,8 @@ pub struct TableReader<'a> {
     mistakes: &'a Mistakes<'a>,
     /// Whether it is a table at all; what is none has been refused, and misses nothing.
     is_table: bool,
+    /// A key that is not looked at.
+    ignored: Option<&'static str>,
 }
 
 impl<'a> TableReader<'a> {
@@ -46,6 +48,7 @@ impl<'a> TableReader<'a> {
                 entries: &[],
                 mistakes,
                 is_table: false,
+                ignored: None,
             };
         };
         let reader = TableReader {
@@ -54,6 +57,7 @@ impl<'a> TableReader<'a> {
             entries,
             mistakes,
             is_table: true,
+            ignored: None,
         };
         reader.refuse_unknown_keys();
         reader
@@ -67,6 +71,15 @@ impl<'a> TableReader<'a> {
             entries: &[],
             mistakes,
             is_table: true,
+            ignored: None,
+        }
+    }
+
+    /// The same table, where `key` is neither read nor missing.
+    pub(crate) fn ignoring(self, key: &'static str) -> TableReader<'a> {
+        TableReader {
+            ignored: Some(key),
+            ..self
         }
     }
 
@@ -102,6 +115,11 @@ impl<'a> TableReader<'a> {
         format!("{}{separator}{name}", self.section.name)
     }
 
+    /// Where the table stands.
+    pub(crate) fn position(&self) -> FilePosition {
+        self.mistakes.position(self.at.start)
+    }
+
     /// The bytes of the file that the table takes.
     pub fn at(&self) -> &'a Range<usize> {
         self.at
@@ -132,6 +150,28 @@ impl<'a> TableReader<'a> {
             RawKind::Text(text) => parse(text),
             _ => Err(mistyped("a text in quotes", value)),
         })
+    }
+
+    /// A value in a table of its own, that `parse` understands.
+    pub fn table_as<T>(
+        &self,
+        name: &str,
+        parse: impl Fn(&RawValue) -> Result<T, Mistake>,
+    ) -> Option<T> {
+        self.read(name, |value, _| parse(value))
+    }
+
+    /// The table below this one, if it is written or has a default.
+    pub(crate) fn nested(&self, name: &str) -> Option<TableReader<'a>> {
+        let key = self.section.key(name);
+        let Form::Nested(section) = key.form else {
+            return None;
+        };
+        match (self.written(name), key.fallback) {
+            (Some(value), _) => Some(TableReader::of(section, value, self.mistakes)),
+            (None, Fallback::Value(_)) => Some(TableReader::absent(section, self.mistakes)),
+            (None, Fallback::Required | Fallback::Rule(_)) => None,
+        }
     }
 
     /// A list of texts that `parse` understands, each with its place. Those not understood are left
@@ -365,6 +405,9 @@ impl<'a> TableReader<'a> {
         check: impl Fn(&RawValue, &'static ConfigKey) -> Result<T, Mistake>,
     ) -> Option<T> {
         let key = self.section.key(name);
+        if self.ignored == Some(name) {
+            return None;
+        }
         if let Some(value) = self.written(name) {
             match check(value, key) {
                 Ok(read) => return Some(read),

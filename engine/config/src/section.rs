@@ -149,7 +149,7 @@ macro_rules! section {
 
     (@read $at:tt Text($words:literal) by $by:path) => { section!(@call $at $by) };
     (@read ($reader:ident, $key:ident, $base_dir:ident) Text($words:literal) => $parse:expr) => {
-        $reader.text_as($key, $parse)
+        $reader.text_as($key, $parse).map(Into::into)
     };
     (@read ($reader:ident, $key:ident, $base_dir:ident) Texts($words:literal) => $parse:expr
         $(, $list_rule:ident($($argument:expr),*))*) => {{

@@ -4,6 +4,7 @@ mod access_log;
 mod admin;
 mod cache;
 mod policies;
+mod policy;
 mod policy_limits;
 mod server;
 
@@ -13,6 +14,7 @@ pub use self::access_log::{AccessLog, AccessLogFormat};
 pub use self::admin::Admin;
 pub use self::cache::Cache;
 pub use self::policies::PolicyHost;
+pub use self::policy::{ModuleSource, Policy};
 pub use self::policy_limits::PolicyLimits;
 pub use self::server::Server;
 
@@ -23,7 +25,7 @@ pub const SECTIONS: [&Section; 10] = [
     &Cache::SECTION,
     &AccessLog::SECTION,
     &PolicyHost::SECTION,
-    &keys::POLICY,
+    &Policy::SECTION,
     &PolicyLimits::SECTION,
     &keys::SITE,
     &keys::REFRESH_AHEAD,

@@ -2,7 +2,7 @@
 
 use tero_config::PolicyLimits;
 use tero_config::keys::Fallback::{Required, Rule, Value};
-use tero_config::keys::Form::{Count, Flag, OneOf, Table, Text, Texts};
+use tero_config::keys::Form::{Count, Flag, Nested, OneOf, Table, Text, Texts};
 use tero_config::keys::{Section, key, tables};
 
 const DURATION: tero_config::keys::Form = Text("a duration, or `false` for none");
@@ -46,7 +46,7 @@ pub(super) const FILE: Section = Section {
         ),
         key(
             "limits",
-            Table,
+            Nested(&LIMITS),
             Value("{}"),
             "As `[policy.limits]` of the configuration, with the same defaults.",
         ),
@@ -60,7 +60,7 @@ pub(super) const FILE: Section = Section {
     ],
 };
 
-pub(super) const LIMITS: Section = Section {
+const LIMITS: Section = Section {
     header: "[limits]",
     name: "limits",
     doc: "",

@@ -123,7 +123,7 @@ fn read<'a>(loader: &Loader<'a>, document: &'a RawValue, file: &str, tried: Test
     };
     let reader = TableReader::of(&keys::FILE, document, loader.mistakes);
     let mut policy = match tried {
-        TestedPolicy::Written(module) => loader.policy(reader, &keys::LIMITS, module),
+        TestedPolicy::Written(module) => loader.policy(reader, module),
         TestedPolicy::Given(policy) => *policy,
     };
     if policy.name.is_empty() {

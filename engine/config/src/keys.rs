@@ -223,51 +223,6 @@ pub const SITE: Section = Section {
     ],
 };
 
-/// `[site.refresh_ahead]`
-pub const REFRESH_AHEAD: Section = Section {
-    header: "[site.refresh_ahead]",
-    name: "site.refresh_ahead",
-    doc: "Revalidates popular responses shortly before they expire, when a visitor requests them, so that no visitor waits.",
-    keys: &[
-        key(
-            "before",
-            Duration("1s", "1h"),
-            Value("\"10s\""),
-            "How long before its expiry a response is revalidated. A response whose lifetime is at most twice this is left alone.",
-        ),
-        key(
-            "tags",
-            Texts("a surrogate key"),
-            Value("[]"),
-            "Only responses with one of these surrogate keys, so that policies can choose them. An empty list means all responses.",
-        ),
-        key(
-            "min_hits",
-            Count(1, 1_000_000),
-            Value("3"),
-            "Hits since the last fetch that make a response popular.",
-        ),
-        key(
-            "share",
-            Number(0.01, 0.95),
-            Value("0.5"),
-            "Maximum share of these revalidations in all requests to the origins.",
-        ),
-        key(
-            "rate",
-            Number(0.1, 10_000.0),
-            Value("20"),
-            "Maximum number of revalidations per second. It falls as soon as the origin is slow or fails.",
-        ),
-        key(
-            "max_watched",
-            Count(1, 10_000_000),
-            Value("100000"),
-            "Maximum number of stored responses whose expiry is watched.",
-        ),
-    ],
-};
-
 /// `[[warm]]`
 pub const WARM: Section = Section {
     header: "[[warm]]",

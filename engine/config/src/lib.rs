@@ -33,7 +33,7 @@ pub use self::mistakes::{ConfigError, ConfigErrors, FilePosition};
 pub use self::mistakes::{Mistake, Mistakes, did_you_mean, place};
 pub use self::sections::{
     AccessLog, AccessLogFormat, Admin, Cache, ModuleSource, Policy, PolicyHost, PolicyLimits,
-    Server,
+    RefreshAhead, Server,
 };
 pub use tero_semantics::reuse::ClientDirectives;
 pub use tero_semantics::storability::FloorExceptions;
@@ -94,27 +94,6 @@ pub struct Site {
     pub cache_status_key: bool,
     /// `[site.refresh_ahead]`; none where the table is absent.
     pub refresh_ahead: Option<RefreshAhead>,
-}
-
-/// `[site.refresh_ahead]`: what is wanted often is revalidated before it expires.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RefreshAhead {
-    /// `tags`: only responses with one of these surrogate keys, which policies give. Default none:
-    /// all.
-    pub tags: Vec<String>,
-    /// `before`: how long before it expires; 1s to 1h. Default 10s. What lives no longer than twice
-    /// that is left alone.
-    pub before: Duration,
-    /// `min_hits`: of less than that many hits since it was fetched, a response is not wanted
-    /// often; 1 to 1,000,000. Default 3.
-    pub min_hits: u32,
-    /// `share`: the part of all requests to the origins that may be revalidations ahead; 0.01 to
-    /// 0.95. Default 0.5.
-    pub share: f64,
-    /// `rate`: revalidations a second; 0.1 to 10,000. Default 20.
-    pub rate: f64,
-    /// `max_watched`: stored responses whose end is watched; 1 to 10,000,000. Default 100,000.
-    pub max_watched: usize,
 }
 
 /// `[[warm]]`: a warming plan.

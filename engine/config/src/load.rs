@@ -13,10 +13,10 @@ use super::mistakes::{ConfigErrors, Mistake, Mistakes, did_you_mean, place};
 use super::raw::{self, RawEntry, RawKind, RawValue};
 use super::reader::TableReader;
 use super::sections::{
-    AccessLog, Admin, Cache, ModuleSource, Policy, PolicyHost, SECTIONS, Server,
+    AccessLog, Admin, Cache, ModuleSource, Policy, PolicyHost, RefreshAhead, SECTIONS, Server,
 };
 use super::units;
-use super::{ClientDirectives, FloorExceptions, MissedRunAction, Plan, RefreshAhead, Site};
+use super::{ClientDirectives, FloorExceptions, MissedRunAction, Plan, Site};
 
 /// The whole configuration. Only `serve` holds it; each part of the edge gets its own piece.
 #[derive(Clone, Debug)]
@@ -329,15 +329,8 @@ impl<'a> Loader<'a> {
     }
 
     fn refresh_ahead(&self, value: &'a RawValue) -> RefreshAhead {
-        let reader = TableReader::of(&keys::REFRESH_AHEAD, value, self.mistakes);
-        RefreshAhead {
-            tags: values(reader.texts_as("tags", forms::tag)),
-            before: reader.duration("before").unwrap_or_default(),
-            min_hits: reader.count("min_hits").map_or(1, to_u32),
-            share: reader.number("share").unwrap_or(1.0),
-            rate: reader.number("rate").unwrap_or(1.0),
-            max_watched: reader.count("max_watched").map_or(1, to_usize),
-        }
+        let reader = TableReader::of(&RefreshAhead::SECTION, value, self.mistakes);
+        RefreshAhead::read(&reader, self.base_dir())
     }
 
     fn plan(&self, reader: TableReader<'a>) -> Plan {

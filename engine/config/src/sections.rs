@@ -6,6 +6,7 @@ mod cache;
 mod policies;
 mod policy;
 mod policy_limits;
+mod refresh_ahead;
 mod server;
 
 use crate::keys::{self, Section};
@@ -16,6 +17,7 @@ pub use self::cache::Cache;
 pub use self::policies::PolicyHost;
 pub use self::policy::{ModuleSource, Policy};
 pub use self::policy_limits::PolicyLimits;
+pub use self::refresh_ahead::RefreshAhead;
 pub use self::server::Server;
 
 /// Every section, in the order of the reference.
@@ -28,7 +30,7 @@ pub const SECTIONS: [&Section; 10] = [
     &Policy::SECTION,
     &PolicyLimits::SECTION,
     &keys::SITE,
-    &keys::REFRESH_AHEAD,
+    &RefreshAhead::SECTION,
     &keys::WARM,
 ];
 

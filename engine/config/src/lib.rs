@@ -33,68 +33,10 @@ pub use self::mistakes::{ConfigError, ConfigErrors, FilePosition};
 pub use self::mistakes::{Mistake, Mistakes, did_you_mean, place};
 pub use self::sections::{
     AccessLog, AccessLogFormat, Admin, Cache, ModuleSource, Policy, PolicyHost, PolicyLimits,
-    RefreshAhead, Server,
+    RefreshAhead, Server, Site,
 };
 pub use tero_semantics::reuse::ClientDirectives;
 pub use tero_semantics::storability::FloorExceptions;
-
-/// `[[site]]`: some hosts and the application behind them.
-#[derive(Clone, Debug)]
-pub struct Site {
-    /// Where the entry stands in the file.
-    pub place: FilePosition,
-    /// `name`: 1 to 64 bytes of `a-z`, `0-9`, `-`, `_`.
-    pub name: Arc<str>,
-    /// `hosts`: at least one; lower case, without port. `*` matches what no other site names.
-    pub hosts: Vec<String>,
-    /// `origins`: the next hops, `http://HOST[:PORT]`; at least one. Fetches go to them in turn;
-    /// one that can't be reached is left alone for a while.
-    pub origins: Vec<OriginAddress>,
-    /// `host_header`: the `Host` that the origin is told. Default: the one that the client sent.
-    pub host_header: Option<String>,
-    /// `policies`: names of `[[policy]]` entries, asked in this order.
-    pub policies: Vec<Arc<str>>,
-    /// `policy_may_override`: parts of the safety floor that a policy's `always` lifts here.
-    /// Default none.
-    pub policy_may_override: FloorExceptions,
-    /// `zone`: whose clock the hours of `/stats` show. Default: the zone of the site's first policy
-    /// that has one, else UTC.
-    pub zone: Option<Tz>,
-    /// `max_fetches`: concurrent requests to the origins; 1 to 100,000. Default 256. Beyond it,
-    /// requests wait up to `connect_timeout`.
-    pub max_fetches: usize,
-    /// `connect_timeout`; 10ms to 1min. Default 3s.
-    pub connect_timeout: Duration,
-    /// `response_timeout`: from the request to the head of the response; 10ms to 10min. Default
-    /// 30s.
-    pub response_timeout: Duration,
-    /// `body_timeout`: between two pieces of a body; 10ms to 10min. Default 30s.
-    pub body_timeout: Duration,
-    /// `upgrades`: protocols that clients may switch to with `Upgrade`, in lower case. Default
-    /// `["websocket"]`.
-    pub upgrades: Vec<String>,
-    /// `max_tunnels`: connections that have switched to another protocol, at once; 1 to 1,000,000.
-    /// Default 1,000. Beyond it: 503.
-    pub max_tunnels: usize,
-    /// `tunnel_idle_timeout`: how long neither side of a tunnel may say anything; 1s to 24h.
-    /// Default 5min.
-    pub tunnel_idle_timeout: Duration,
-    /// `stale_if_error`: how long what was fresh is served stale while the origin fails, where
-    /// neither policy nor response says; 0s to 1 year. Default 1h.
-    pub stale_if_error: Duration,
-    /// `stale_while_revalidate`: where the response says nothing; 0s to 1 year. Default 0s.
-    pub stale_while_revalidate: Duration,
-    /// `client_directives`: whether `Cache-Control` and `Pragma` of requests are obeyed. Default
-    /// `ignore`, which protects the origin.
-    pub client_directives: ClientDirectives,
-    /// `targeted_fields`: RFC 9213 target names, first wins. Default
-    /// `["tero-cache-control", "cdn-cache-control"]`.
-    pub targeted_fields: Vec<http::HeaderName>,
-    /// `cache_status_key`: whether `Cache-Status` tells the key. Default false.
-    pub cache_status_key: bool,
-    /// `[site.refresh_ahead]`; none where the table is absent.
-    pub refresh_ahead: Option<RefreshAhead>,
-}
 
 /// `[[warm]]`: a warming plan.
 #[derive(Clone, Debug)]

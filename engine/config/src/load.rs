@@ -13,10 +13,10 @@ use super::mistakes::{ConfigErrors, Mistake, Mistakes, did_you_mean, place};
 use super::raw::{self, RawEntry, RawKind, RawValue};
 use super::reader::TableReader;
 use super::sections::{
-    AccessLog, Admin, Cache, ModuleSource, Policy, PolicyHost, RefreshAhead, SECTIONS, Server,
+    AccessLog, Admin, Cache, ModuleSource, Policy, PolicyHost, SECTIONS, Server, Site,
 };
 use super::units;
-use super::{ClientDirectives, FloorExceptions, MissedRunAction, Plan, Site};
+use super::{MissedRunAction, Plan};
 
 /// The whole configuration. Only `serve` holds it; each part of the edge gets its own piece.
 #[derive(Clone, Debug)]
@@ -130,9 +130,9 @@ impl<'a> Loader<'a> {
                 .map(|reader| self.policy(reader, None))
                 .collect(),
             sites: self
-                .list(sections, &keys::SITE)
+                .list(sections, &Site::SECTION)
                 .into_iter()
-                .map(|reader| self.site(reader))
+                .map(|reader| Site::read(&reader, self.base_dir()))
                 .collect(),
             plans: self
                 .list(sections, &keys::WARM)
@@ -270,69 +270,6 @@ impl<'a> Loader<'a> {
         }
     }
 
-    fn site(&self, reader: TableReader<'a>) -> Site {
-        let hosts = reader.texts_as("hosts", forms::host);
-        let origins = reader.texts_as("origins", forms::origin);
-        reader.at_least_one(
-            "hosts",
-            &hosts,
-            "name the hosts that it answers for, or write [\"*\"]",
-        );
-        reader.at_least_one(
-            "origins",
-            &origins,
-            "write at least one, [\"http://127.0.0.1:3000\"]",
-        );
-        reader.distinct("origins", &origins);
-        let policies = reader.texts_as("policies", forms::name);
-        reader.distinct("policies", &policies);
-        let lifted = reader.words("policy_may_override");
-        let lifts = |word: &str| lifted.iter().any(|lifted| lifted == word);
-        Site {
-            place: place(self.text, reader.at().start),
-            name: reader
-                .text_as("name", forms::name)
-                .unwrap_or_default()
-                .into(),
-            hosts: values(hosts),
-            origins: values(origins),
-            host_header: reader.text_as("host_header", forms::host_header),
-            policies: values(policies).into_iter().map(Arc::from).collect(),
-            policy_may_override: FloorExceptions {
-                set_cookie: lifts("set-cookie"),
-                authorization: lifts("authorization"),
-                private: lifts("private"),
-                no_store: lifts("no-store"),
-            },
-            zone: reader.text_as("zone", forms::zone),
-            max_fetches: reader.count("max_fetches").map_or(1, to_usize),
-            connect_timeout: reader.duration("connect_timeout").unwrap_or_default(),
-            response_timeout: reader.duration("response_timeout").unwrap_or_default(),
-            body_timeout: reader.duration("body_timeout").unwrap_or_default(),
-            upgrades: values(reader.texts_as("upgrades", forms::protocol)),
-            max_tunnels: reader.count("max_tunnels").map_or(1, to_usize),
-            tunnel_idle_timeout: reader.duration("tunnel_idle_timeout").unwrap_or_default(),
-            stale_if_error: reader.duration("stale_if_error").unwrap_or_default(),
-            stale_while_revalidate: reader
-                .duration("stale_while_revalidate")
-                .unwrap_or_default(),
-            client_directives: match reader.word("client_directives").as_deref() {
-                Some("obey") => ClientDirectives::Obey,
-                _ => ClientDirectives::Ignore,
-            },
-            targeted_fields: values(reader.texts_as("targeted_fields", forms::field)),
-            cache_status_key: reader.flag("cache_status_key"),
-            refresh_ahead: reader
-                .written("refresh_ahead")
-                .map(|value| self.refresh_ahead(value)),
-        }
-    }
-
-    fn refresh_ahead(&self, value: &'a RawValue) -> RefreshAhead {
-        let reader = TableReader::of(&RefreshAhead::SECTION, value, self.mistakes);
-        RefreshAhead::read(&reader, self.base_dir())
-    }
-
     fn plan(&self, reader: TableReader<'a>) -> Plan {
         Plan {
             place: place(self.text, reader.at().start),
@@ -386,7 +323,7 @@ impl<'a> Loader<'a> {
 
     /// Names are unique among the entries of a section.
     fn check_names(&self, sections: &[RawEntry]) {
-        for section in [&Policy::SECTION, &keys::SITE, &keys::WARM] {
+        for section in [&Policy::SECTION, &Site::SECTION, &keys::WARM] {
             let mut first = HashMap::new();
             for (name, at) in written_texts(sections, section.name, "name") {
                 if let Some(line) = first.insert(name, place(self.text, at.start).line) {

@@ -177,7 +177,7 @@ macro_rules! section {
         $reader.one_of($key, &[$(($word, $value)),+])
     };
     (@read ($reader:ident, $key:ident, $base_dir:ident) SomeOf($($word:literal),+) => $parse:expr) => {
-        Some($parse($reader.words($key)))
+        Some($parse(&$reader.words($key)))
     };
     (@read ($reader:ident, $key:ident, $base_dir:ident) Table => $parse:expr) => {
         $reader.table_as($key, $parse)

@@ -8,6 +8,7 @@ mod policy;
 mod policy_limits;
 mod refresh_ahead;
 mod server;
+mod site;
 
 use crate::keys::{self, Section};
 
@@ -19,6 +20,7 @@ pub use self::policy::{ModuleSource, Policy};
 pub use self::policy_limits::PolicyLimits;
 pub use self::refresh_ahead::RefreshAhead;
 pub use self::server::Server;
+pub use self::site::Site;
 
 /// Every section, in the order of the reference.
 pub const SECTIONS: [&Section; 10] = [
@@ -29,7 +31,7 @@ pub const SECTIONS: [&Section; 10] = [
     &PolicyHost::SECTION,
     &Policy::SECTION,
     &PolicyLimits::SECTION,
-    &keys::SITE,
+    &Site::SECTION,
     &RefreshAhead::SECTION,
     &keys::WARM,
 ];

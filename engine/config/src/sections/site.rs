@@ -1,0 +1,90 @@
+//! `[[site]]`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono_tz::Tz;
+
+use super::refresh_ahead::RefreshAhead;
+use crate::forms::{self, OriginAddress};
+use tero_semantics::reuse::ClientDirectives;
+use tero_semantics::storability::FloorExceptions;
+
+section! {
+    /// Hosts and the application behind them; at least one site.
+    #[derive(Clone, Debug)]
+    [[site]]
+    pub struct Site {
+        place: FilePosition;
+        /// The name that plans, purges and metrics use; unique.
+        name: Arc<str> = required, Text("1 to 64 of `a-z`, `0-9`, `-`, `_`") => forms::name;
+        /// The hosts of the site. `*` matches every host that no other site names.
+        hosts: Vec<String> = required,
+            Texts("a host name or address without port, or `*`; at least one")
+            => forms::host,
+            at_least_one("name the hosts that it answers for, or write [\"*\"]");
+        /// The next hops. Fetches go to them in turn; an origin that can't be reached is left out
+        /// for a while.
+        origins: Vec<OriginAddress> = required, Texts("`http://HOST[:PORT]`, at least one")
+            => forms::origin,
+            at_least_one("write at least one, [\"http://127.0.0.1:3000\"]"),
+            distinct();
+        /// The `Host` that is sent to the origin.
+        host_header: Option<String> = rule("the `Host` of the client"), Text("`HOST[:PORT]`")
+            => forms::host_header;
+        /// The policies of the site, asked in this order.
+        policies: Vec<Arc<str>> = [], Texts("the name of a `[[policy]]`")
+            => forms::name, distinct();
+        /// Parts of the safety floor that a policy may lift on this site with `always`.
+        policy_may_override: FloorExceptions = [],
+            SomeOf("set-cookie", "authorization", "private", "no-store") => floor_exceptions;
+        /// The time zone of the hours in `/stats`.
+        zone: Option<Tz> = rule("the zone of its first policy that has one, else UTC"),
+            Text("an IANA zone") => forms::zone;
+        /// Maximum number of concurrent requests to the origins. Further requests wait for up to
+        /// `connect_timeout`.
+        max_fetches: usize = 256, Count(1, 100_000);
+        /// Maximum time to open a connection to an origin.
+        connect_timeout: Duration = "3s", Duration("10ms", "1min");
+        /// Maximum time from the request to the head of the response.
+        response_timeout: Duration = "30s", Duration("10ms", "10min");
+        /// Maximum time between two pieces of a body.
+        body_timeout: Duration = "30s", Duration("10ms", "10min");
+        /// Protocols that clients may switch to with `Upgrade`. Others are ignored.
+        upgrades: Vec<String> = ["websocket"], Texts("a protocol name") => forms::protocol;
+        /// Maximum number of open connections that have switched protocols. Beyond it: 503.
+        max_tunnels: usize = 1000, Count(1, 1_000_000);
+        /// Maximum silence of both sides of a tunnel.
+        tunnel_idle_timeout: Duration = "5min", Duration("1s", "24h");
+        /// How long a response that was fresh may be served stale while the origin can't be
+        /// reached, breaks off, takes too long or answers 5xx; used if neither policy nor response
+        /// sets it. Never against `must-revalidate`, `proxy-revalidate`, `no-cache` or `s-maxage`.
+        stale_if_error: Duration = "1h", Duration("0s", "1y");
+        /// How long a response may be served stale while it is revalidated; used if neither policy
+        /// nor response sets it.
+        stale_while_revalidate: Duration = "0s", Duration("0s", "1y");
+        /// Whether `Cache-Control` and `Pragma` of requests are obeyed. `ignore` protects the
+        /// origin; `no-store` and `only-if-cached` are always obeyed.
+        client_directives: ClientDirectives = "ignore",
+            OneOf("ignore" => ClientDirectives::Ignore, "obey" => ClientDirectives::Obey);
+        /// Targeted cache-control fields (RFC 9213). The first that is present and valid applies.
+        targeted_fields: Vec<http::HeaderName> = ["tero-cache-control", "cdn-cache-control"],
+            Texts("a field name") => forms::field;
+        /// Whether `Cache-Status` shows the key.
+        cache_status_key: bool = false, Flag;
+        /// See `[site.refresh_ahead]`.
+        refresh_ahead: Option<RefreshAhead>
+            = rule("none: responses are not revalidated before they expire"),
+            Nested(RefreshAhead);
+    }
+}
+
+fn floor_exceptions(words: &[String]) -> FloorExceptions {
+    let lifts = |part: &str| words.iter().any(|word| word == part);
+    FloorExceptions {
+        set_cookie: lifts("set-cookie"),
+        authorization: lifts("authorization"),
+        private: lifts("private"),
+        no_store: lifts("no-store"),
+    }
+}

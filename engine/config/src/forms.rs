@@ -19,20 +19,6 @@ pub struct OriginAddress {
     pub port: u16,
 }
 
-/// In which variants a plan fetches its pages.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum PlanVariants {
-    /// `"seen"`: those that visitors of the window's hours wanted the page in; of a page that
-    /// nobody wanted then, those that they wanted any page in; and all where nothing is known of
-    /// those hours.
-    #[default]
-    Seen,
-    /// `"all"`: every variant that the site's policies declare, and none.
-    All,
-    /// A list of variants or device classes.
-    These(Vec<String>),
-}
-
 /// A name: 1 to 64 of `a-z`, `0-9`, `-`, `_`.
 pub fn name(text: &str) -> FormResult<String> {
     let good = |byte: u8| {
@@ -304,29 +290,6 @@ pub fn variant(text: &str) -> FormResult<String> {
         format!("`{text}` is no variant"),
         "write 1 to 32 of a-z, 0-9, - and _",
     ))
-}
-
-/// A name that is not taken by the list of runs.
-pub fn plan_name(text: &str) -> FormResult<String> {
-    if text == "runs" {
-        return Err(Mistake::new(
-            "`runs` stands for the list of runs",
-            "give the plan another name",
-        ));
-    }
-    name(text)
-}
-
-/// In which variants a plan fetches, where it is no list.
-pub fn plan_variants(text: &str) -> FormResult<PlanVariants> {
-    match text {
-        "seen" => Ok(PlanVariants::Seen),
-        "all" => Ok(PlanVariants::All),
-        _ => Err(Mistake::new(
-            format!("`{text}` is not known here"),
-            format!("write \"seen\", \"all\", or the list [\"{text}\"]"),
-        )),
-    }
 }
 
 /// A surrogate key: 1 to 128 bytes of visible ASCII.

@@ -7,16 +7,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::files::{BaseDir, read_text};
-use super::forms::{self, PlanVariants};
-use super::keys::{self, Section};
+use super::keys::Section;
 use super::mistakes::{ConfigErrors, Mistake, Mistakes, did_you_mean, place};
 use super::raw::{self, RawEntry, RawKind, RawValue};
 use super::reader::TableReader;
 use super::sections::{
-    AccessLog, Admin, Cache, ModuleSource, Policy, PolicyHost, SECTIONS, Server, Site,
+    AccessLog, Admin, Cache, ModuleSource, Plan, Policy, PolicyHost, SECTIONS, Server, Site,
 };
 use super::units;
-use super::{MissedRunAction, Plan};
 
 /// The whole configuration. Only `serve` holds it; each part of the edge gets its own piece.
 #[derive(Clone, Debug)]
@@ -135,9 +133,9 @@ impl<'a> Loader<'a> {
                 .map(|reader| Site::read(&reader, self.base_dir()))
                 .collect(),
             plans: self
-                .list(sections, &keys::WARM)
+                .list(sections, &Plan::SECTION)
                 .into_iter()
-                .map(|reader| self.plan(reader))
+                .map(|reader| Plan::read(&reader, self.base_dir()))
                 .collect(),
         };
         self.check_names(sections);
@@ -270,60 +268,9 @@ impl<'a> Loader<'a> {
         }
     }
 
-    fn plan(&self, reader: TableReader<'a>) -> Plan {
-        Plan {
-            place: place(self.text, reader.at().start),
-            name: reader
-                .text_as("name", forms::plan_name)
-                .unwrap_or_default()
-                .into(),
-            site: reader
-                .text_as("site", forms::name)
-                .unwrap_or_default()
-                .into(),
-            schedule: reader.text_as("schedule", forms::schedule),
-            zone: reader.text_as("zone", forms::zone),
-            window: reader.duration("window").unwrap_or_default(),
-            missed: match reader.word("missed").as_deref() {
-                Some("skip") => MissedRunAction::Skip,
-                _ => MissedRunAction::Run,
-            },
-            urls: values(reader.texts_as("urls", forms::page)),
-            url_files: values(reader.texts_as("url_files", |path| {
-                self.base_dir().file(path, "a file of pages")
-            })),
-            sitemaps: values(reader.one_or_more_as("sitemap", forms::page)),
-            max_sitemap_bytes: reader.size("max_sitemap_bytes").unwrap_or_default(),
-            max_sitemaps: reader.count("max_sitemaps").map_or(1, to_usize),
-            sitemap_timeout: reader.duration("sitemap_timeout").unwrap_or_default(),
-            popular: reader.count("popular").map_or(0, to_usize),
-            variants: self.plan_variants(&reader),
-            max_urls: reader.count("max_urls").map_or(1, to_usize),
-            concurrency: reader.count("concurrency").map_or(1, to_usize),
-            rate: reader.number("rate").unwrap_or(1.0),
-            retries: reader.count("retries").map_or(0, to_u32),
-            deadline: reader.duration("deadline").unwrap_or_default(),
-        }
-    }
-
-    /// One of two words, or a list of names.
-    fn plan_variants(&self, reader: &TableReader<'a>) -> PlanVariants {
-        match reader.written("variants").map(|value| &value.kind) {
-            Some(RawKind::List(_)) => {
-                match values(reader.one_or_more_as("variants", forms::variant)) {
-                    names if names.is_empty() => PlanVariants::All,
-                    names => PlanVariants::These(names),
-                }
-            }
-            _ => reader
-                .text_as("variants", forms::plan_variants)
-                .unwrap_or_default(),
-        }
-    }
-
     /// Names are unique among the entries of a section.
     fn check_names(&self, sections: &[RawEntry]) {
-        for section in [&Policy::SECTION, &Site::SECTION, &keys::WARM] {
+        for section in [&Policy::SECTION, &Site::SECTION, &Plan::SECTION] {
             let mut first = HashMap::new();
             for (name, at) in written_texts(sections, section.name, "name") {
                 if let Some(line) = first.insert(name, place(self.text, at.start).line) {
@@ -417,17 +364,4 @@ fn written_texts<'a>(
         RawKind::Text(text) => Some((text.as_str(), &item.at)),
         _ => None,
     })
-}
-
-fn values<T>(placed: Vec<(T, Range<usize>)>) -> Vec<T> {
-    placed.into_iter().map(|(value, _)| value).collect()
-}
-
-/// The ranges of the key table end far below.
-fn to_usize(number: u64) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
-}
-
-fn to_u32(number: u64) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
 }

@@ -9,6 +9,7 @@ mod policy_limits;
 mod refresh_ahead;
 mod server;
 mod site;
+mod warm;
 
 use crate::keys::{self, Section};
 
@@ -21,6 +22,7 @@ pub use self::policy_limits::PolicyLimits;
 pub use self::refresh_ahead::RefreshAhead;
 pub use self::server::Server;
 pub use self::site::Site;
+pub use self::warm::{MissedRunAction, Plan, PlanVariants};
 
 /// Every section, in the order of the reference.
 pub const SECTIONS: [&Section; 10] = [
@@ -33,7 +35,7 @@ pub const SECTIONS: [&Section; 10] = [
     &PolicyLimits::SECTION,
     &Site::SECTION,
     &RefreshAhead::SECTION,
-    &keys::WARM,
+    &Plan::SECTION,
 ];
 
 /// The reference of all keys as Markdown: what `tero check --keys` prints.

@@ -9,6 +9,7 @@
 mod dice;
 mod images;
 mod pages;
+mod screen;
 mod shops;
 mod site;
 pub mod visitors;

@@ -5,46 +5,16 @@
 //! JSON file.
 
 mod legacy;
+mod target;
 mod write;
 
 use std::path::Path;
 
 use tero_config::raw::{self, RawValue};
-use tero_config::{Config, ConfigErrors, Mistake, Mistakes, forms, read_text};
+use tero_config::{Config, ConfigErrors, Mistake, Mistakes, read_text};
 use tero_policy_host::check::check_policies;
 
-/// What the JSON file does not say: the application, and the hosts that the site answers for.
-#[derive(Clone, Debug)]
-pub struct ImportTarget {
-    origin: String,
-    hosts: Vec<String>,
-}
-
-impl ImportTarget {
-    /// A site in front of `origin` (`http://HOST[:PORT]`) that answers for `hosts`, or for
-    /// `localhost` and every host if there are none: plans need a name to fetch pages under.
-    ///
-    /// # Errors
-    /// What is wrong with one of them, and what to write instead.
-    pub fn new(origin: &str, hosts: &[String]) -> Result<ImportTarget, String> {
-        let message = |Mistake { problem, cure }: Mistake| format!("{problem}; {cure}");
-        forms::origin(origin).map_err(message)?;
-        let hosts: Vec<String> = hosts
-            .iter()
-            .map(|host| forms::host(host))
-            .collect::<Result<_, _>>()
-            .map_err(message)?;
-        let hosts = if hosts.is_empty() {
-            vec!["localhost".to_owned(), "*".to_owned()]
-        } else {
-            hosts
-        };
-        Ok(ImportTarget {
-            origin: origin.to_owned(),
-            hosts,
-        })
-    }
-}
+pub use target::ImportTarget;
 
 /// The configuration that the JSON file at `path` amounts to, as TOML. The policy has accepted it.
 ///

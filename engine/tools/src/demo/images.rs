@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::dice::Dice;
-use super::site::Screen;
+use super::screen::Screen;
 
 /// An SVG drawing for `name`, always the same for the same screen.
 pub(super) fn shop_front(name: &str, screen: Screen) -> String {

@@ -1,7 +1,7 @@
 //! The HTML, CSS and JavaScript of the sample site: small, real, in Spanish.
 
+use super::screen::Screen;
 use super::shops::{SHOPS, Shop, pesos};
-use super::site::Screen;
 
 /// `/assets/sitio.css`
 pub(super) const STYLE: &str = include_str!("sitio.css");

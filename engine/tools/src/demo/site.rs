@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::dice::Dice;
+use super::screen::Screen;
 use super::shops::{self, SHOPS, Shop};
 use super::{images, pages};
 use tero_semantics::timestamp::Timestamp;
@@ -34,40 +35,6 @@ pub(super) struct SiteAnswer {
     pub(super) fields: HeaderMap,
     pub(super) body: Bytes,
     pub(super) delay: Duration,
-}
-
-/// For which screen a page or a drawing is made: told by `Tero-Variant`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Screen {
-    #[default]
-    Desktop,
-    Tablet,
-    Mobile,
-}
-
-impl Screen {
-    /// From the variant that the edge asks for; several policies' variants are joined with `+`.
-    fn of(fields: &HeaderMap) -> Screen {
-        let variant = fields
-            .get("tero-variant")
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
-        variant
-            .split('+')
-            .fold(Screen::Desktop, |screen, part| match part {
-                "mobile" => Screen::Mobile,
-                "tablet" => Screen::Tablet,
-                _ => screen,
-            })
-    }
-
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Screen::Desktop => "desktop",
-            Screen::Tablet => "tablet",
-            Screen::Mobile => "mobile",
-        }
-    }
 }
 
 /// What the site says to `ask`.

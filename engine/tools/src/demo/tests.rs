@@ -1,6 +1,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
+use super::visitors::{DemoTraffic, Visitors};
 use super::*;
 use tero_semantics::timestamp::Timestamp;
 
@@ -223,4 +224,23 @@ fn a_dropped_origin_no_longer_listens() {
     let address = origin.address();
     drop(origin);
     assert!(TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn nobody_asks_for_what_the_site_does_not_have() {
+    let clock = Clock::real();
+    let origin = DemoOrigin::start(SocketAddr::from(([127, 0, 0, 1], 0)), clock.clone()).unwrap();
+    let traffic = DemoTraffic {
+        visitors: 40,
+        seed: 1,
+        pause: Duration::ZERO,
+        host: "localhost".to_owned(),
+    };
+    let visitors = Visitors::start(origin.address(), traffic, clock).unwrap();
+    while visitors.answered() < 300 && visitors.failed() == 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(visitors.failed(), 0);
+    drop(visitors);
+    assert!(origin.requests() >= 300);
 }

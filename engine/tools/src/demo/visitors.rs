@@ -371,7 +371,6 @@ const fn desktop(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::DemoOrigin;
 
     fn journeys(seed: u64) -> Vec<String> {
         let mut dice = Dice::seeded(seed);
@@ -413,25 +412,5 @@ mod tests {
             of("recoleta"),
             of("rosario")
         );
-    }
-
-    #[test]
-    fn nobody_asks_for_what_the_site_does_not_have() {
-        let clock = Clock::real();
-        let origin =
-            DemoOrigin::start(SocketAddr::from(([127, 0, 0, 1], 0)), clock.clone()).unwrap();
-        let traffic = DemoTraffic {
-            visitors: 40,
-            seed: 1,
-            pause: Duration::ZERO,
-            host: "localhost".to_owned(),
-        };
-        let visitors = Visitors::start(origin.address(), traffic, clock).unwrap();
-        while visitors.answered() < 300 && visitors.failed() == 0 {
-            std::thread::yield_now();
-        }
-        assert_eq!(visitors.failed(), 0);
-        drop(visitors);
-        assert!(origin.requests() >= 300);
     }
 }

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use chrono_tz::Tz;
 
-use super::ImportTarget;
 use super::legacy::{DAYS, LegacyFile, LegacyPlan};
+use super::target::ImportTarget;
 use tero_config::raw::{RawKind, RawValue, quote};
 
 /// The name of the one policy.

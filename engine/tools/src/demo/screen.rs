@@ -1,0 +1,37 @@
+//! The screens that pages and drawings are made for.
+
+use http::HeaderMap;
+
+/// For which screen a page or a drawing is made: told by `Tero-Variant`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Screen {
+    #[default]
+    Desktop,
+    Tablet,
+    Mobile,
+}
+
+impl Screen {
+    /// From the variant that the edge asks for; several policies' variants are joined with `+`.
+    pub(super) fn of(fields: &HeaderMap) -> Screen {
+        let variant = fields
+            .get("tero-variant")
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        variant
+            .split('+')
+            .fold(Screen::Desktop, |screen, part| match part {
+                "mobile" => Screen::Mobile,
+                "tablet" => Screen::Tablet,
+                _ => screen,
+            })
+    }
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Screen::Desktop => "desktop",
+            Screen::Tablet => "tablet",
+            Screen::Mobile => "mobile",
+        }
+    }
+}

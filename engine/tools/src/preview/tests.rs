@@ -1,7 +1,8 @@
 use std::path::Path;
 
+use chrono::DateTime;
+
 use super::*;
-use tero_config::Config;
 
 const SHOP: &str = r#"
 [policies]
@@ -46,7 +47,7 @@ fn look(text: &str, from: &str, hours: u64) -> Preview {
     preview(&config, &outlook).unwrap()
 }
 
-/// Times and what happens, in a word.
+/// The local time of each event, and a word about it.
 fn told(preview: &Preview) -> Vec<(&str, String)> {
     let word = |event: &PreviewEvent| match &event.what {
         EventKind::OffsetChange {
@@ -67,8 +68,8 @@ fn told(preview: &Preview) -> Vec<(&str, String)> {
 }
 
 #[test]
-fn windows_plans_and_holidays_are_told_in_the_order_of_time() {
-    // Thursday before Christmas, which is a Friday.
+fn windows_plans_and_holidays_come_in_the_order_of_time() {
+    // A Thursday; Christmas is the Friday after it.
     let preview = look(SHOP, "2026-12-24T07:00:00-03:00", 54);
     let open = || "hours pages: open".to_owned();
     let closed = || "hours pages: closed, until it opens".to_owned();
@@ -109,7 +110,7 @@ fn windows_plans_and_holidays_are_told_in_the_order_of_time() {
 }
 
 #[test]
-fn a_change_of_the_clock_and_a_year_without_data_are_told() {
+fn a_preview_tells_clock_changes_and_years_without_holidays() {
     let text = SHOP
         .replace("America/Argentina/Buenos_Aires", "America/Santiago")
         .replace("builtin:argentina", "builtin:chile");

@@ -1,23 +1,23 @@
-//! Which URLs of a site to ask about: those that its plans and the settings of its policies name.
+//! The URLs of a site to ask about: those that its plans and the settings of its policies name.
 
 use serde_json::Value;
 
 use tero_config::{Config, Site};
 
-/// So many are asked about; each costs some ten thousand questions a week.
+/// The most URLs to ask about. Each takes about ten thousand questions for a week.
 pub(super) const MAX_URLS: usize = 64;
 
-/// URLs without doubles.
+/// A list of different URLs.
 #[derive(Debug, Default)]
 pub(super) struct Urls {
     pub(super) list: Vec<String>,
-    /// How many there were beyond [`MAX_URLS`].
+    /// How many URLs were left out because of [`MAX_URLS`].
     pub(super) left_out: usize,
 }
 
-/// Those that are wished for, the home page, those of the site's plans, and one for each path
-/// pattern that the settings of its policies hold: a text that begins with `/` or `*`, with `x` in
-/// the place of stars.
+/// The `wished` URLs, the home page, those of the site's plans, and one for each path pattern in
+/// the settings of its policies: a text that begins with `/` or `*`, with `x` in place of each
+/// star.
 pub(super) fn of(config: &Config, site: &Site, wished: &[String]) -> Urls {
     let mut urls = Urls::default();
     let plans = config
@@ -48,7 +48,9 @@ pub(super) fn of(config: &Config, site: &Site, wished: &[String]) -> Urls {
 impl Urls {
     fn add(&mut self, url: String) {
         if self.list.contains(&url) {
-        } else if self.list.len() < MAX_URLS {
+            return;
+        }
+        if self.list.len() < MAX_URLS {
             self.list.push(url);
         } else {
             self.left_out += 1;
@@ -71,7 +73,7 @@ fn is_pattern(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// A path that the pattern fits.
+/// A path that matches the pattern.
 fn example(pattern: &str) -> String {
     let path = pattern.replace('*', "x");
     if path.starts_with('/') {
@@ -86,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pattern_is_asked_about_by_a_path_that_fits() {
+    fn a_pattern_gives_a_path_that_matches_it() {
         for (pattern, path) in [
             ("/", "/"),
             ("/a/*", "/a/x"),
@@ -103,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_so_many_and_no_more() {
+    fn urls_beyond_the_limit_are_counted_and_left_out() {
         let mut urls = Urls::default();
         (0..100)
             .chain(0..10)

@@ -1,18 +1,21 @@
-//! What a static JSON policy file may say.
+//! Reads a static JSON policy file.
+
+mod keys;
+mod values;
 
 use std::ops::Range;
 
 use chrono_tz::Tz;
 
-use tero_config::keys::Fallback::{Required, Rule, Value as Default};
-use tero_config::keys::Form::{Count, Flag, OneOf, Table, Text, Texts};
-use tero_config::keys::{ConfigKey, Section, key};
+use keys::{BUSINESS_HOURS, FILE, KEY, RULE, TTL, VARIANT, WARMING, YEAR_SECS};
 use tero_config::raw::{RawKind, RawValue};
 use tero_config::reader::TableReader;
 use tero_config::{Mistake, Mistakes, did_you_mean, forms};
 use tero_policy_host::device::Device;
+pub(super) use values::DAYS;
+use values::{any, days, device, pattern, tag, time_of_day};
 
-/// What the rest of the configuration needs to know of the file.
+/// What the configuration takes from the file, beside the settings of the policy.
 #[derive(Debug, Default)]
 pub(super) struct LegacyFile {
     pub(super) name: Option<String>,
@@ -25,7 +28,7 @@ pub(super) struct LegacyFile {
 #[derive(Debug)]
 pub(super) struct LegacyPlan {
     pub(super) name: String,
-    /// Hour and minute, and the days of the week from Monday (0), where it has a time.
+    /// Hour, minute, and days of the week from Monday (0); `None` if the plan has no time.
     pub(super) at: Option<(u32, u32, Vec<usize>)>,
     pub(super) urls: Vec<String>,
     pub(super) sitemap: Option<String>,
@@ -33,145 +36,7 @@ pub(super) struct LegacyPlan {
     pub(super) variants: Vec<String>,
 }
 
-/// The days of the week as the file calls them.
-pub(super) const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
-
-const LONG_DAYS: [&str; 7] = [
-    "monday",
-    "tuesday",
-    "wednesday",
-    "thursday",
-    "friday",
-    "saturday",
-    "sunday",
-];
-
-const YEAR_SECS: u64 = 31_536_000;
-const PATTERNS: &str = "a path, a path that ends in `*`, `*` and an ending (`*.css`), or `*`";
-
-const FILE: Section = section(
-    "the file",
-    "",
-    &[
-        key("version", Count(1, 3), Rule("3"), ""),
-        key("name", Text("a name"), Rule("none"), ""),
-        key("timezone", Text("an IANA zone"), Rule("UTC"), ""),
-        key("business_hours", Table, Rule("none"), ""),
-        key("key", Table, Rule("none"), ""),
-        key("variants", Table, Rule("none"), ""),
-        key("spread", Count(0, 50), Default("0"), ""),
-        key("rules", Table, Required, ""),
-        key("warming", Table, Rule("none"), ""),
-    ],
-);
-
-const BUSINESS_HOURS: Section = section(
-    "business_hours",
-    "business_hours",
-    &[
-        key(
-            "days",
-            Texts("mon, tue, wed, thu, fri, sat, sun or a range of them"),
-            Required,
-            "",
-        ),
-        key("from", Text("a time of day, \"09:00\""), Required, ""),
-        key("to", Text("a time of day, \"18:00\""), Required, ""),
-        key("holidays", OneOf(&["closed", "open"]), Rule("open"), ""),
-    ],
-);
-
-const KEY: Section = section(
-    "key",
-    "key",
-    &[
-        key(
-            "ignore_query",
-            Texts("the name of a parameter, or its beginning and `*`"),
-            Default("[]"),
-            "",
-        ),
-        key("sort_query", Flag, Default("false"), ""),
-    ],
-);
-
-const VARIANT: Section = section(
-    "a variant",
-    "variants",
-    &[
-        key("devices", Texts("a device class"), Required, ""),
-        key("paths", Texts(PATTERNS), Rule("everything"), ""),
-    ],
-);
-
-const RULE: Section = section(
-    "a rule",
-    "rules",
-    &[
-        key("name", Text("a name"), Rule("none"), ""),
-        key("match", Texts(PATTERNS), Required, ""),
-        key("cache", OneOf(&["never"]), Rule("none"), ""),
-        key("ttl", Table, Rule("none"), ""),
-        key("spread", Count(0, 50), Rule("that of the file"), ""),
-        key(
-            "stale_while_revalidate",
-            Count(0, YEAR_SECS),
-            Rule("none"),
-            "",
-        ),
-        key("stale_if_error", Count(0, YEAR_SECS), Rule("none"), ""),
-        key(
-            "tags",
-            Texts("1 to 128 visible characters"),
-            Default("[]"),
-            "",
-        ),
-    ],
-);
-
-const TTL: Section = section(
-    "ttl",
-    "rules.ttl",
-    &[
-        key("business_hours", Table, Required, ""),
-        key("otherwise", Table, Required, ""),
-    ],
-);
-
-const WARMING: Section = section(
-    "a warming plan",
-    "warming",
-    &[
-        key("name", Text("1 to 64 of a-z, 0-9, - and _"), Required, ""),
-        key("at", Text("a time of day, \"08:30\""), Rule("none"), ""),
-        key(
-            "days",
-            Texts("mon, tue, wed, thu, fri, sat, sun or a range of them"),
-            Rule("every day"),
-            "",
-        ),
-        key("urls", Texts("a path with its query"), Default("[]"), ""),
-        key("sitemap", Text("a path"), Rule("none"), ""),
-        key("popular", Count(0, 100_000), Default("0"), ""),
-        key(
-            "variants",
-            Texts("a variant or a device class"),
-            Default("[]"),
-            "",
-        ),
-    ],
-);
-
-const fn section(header: &'static str, name: &'static str, keys: &'static [ConfigKey]) -> Section {
-    Section {
-        header,
-        name,
-        doc: "",
-        keys,
-    }
-}
-
-/// Reads the file; what is wrong with it is added to `mistakes`.
+/// Reads the file, and adds what is wrong with it to `mistakes`.
 pub(super) fn read(document: &RawValue, mistakes: &Mistakes<'_>) -> LegacyFile {
     if !matches!(document.kind, RawKind::Table(_)) {
         let problem = format!("an object was expected, this is {}", document.describe());
@@ -211,7 +76,7 @@ pub(super) fn read(document: &RawValue, mistakes: &Mistakes<'_>) -> LegacyFile {
     }
 }
 
-/// Whether holidays differ from other days.
+/// Returns whether the site is closed on holidays.
 fn business_hours(reader: TableReader<'_>) -> bool {
     reader.texts_as("days", days);
     refuse_no_day(&reader);
@@ -222,7 +87,7 @@ fn business_hours(reader: TableReader<'_>) -> bool {
     if let (Some(from), Some(to)) = (from, to)
         && (from == to || from == (24, 0))
     {
-        // `to` before `from` is a window over midnight.
+        // A window with `to` before `from` passes midnight.
         reader.refuse(
             "to",
             Mistake::new(
@@ -234,7 +99,7 @@ fn business_hours(reader: TableReader<'_>) -> bool {
     reader.word("holidays").as_deref() == Some("closed")
 }
 
-/// The names of the variants.
+/// Returns the names of the variants.
 fn variants(file: &TableReader<'_>, mistakes: &Mistakes<'_>) -> Vec<String> {
     let Some(value) = file.written("variants") else {
         return Vec::new();
@@ -251,7 +116,7 @@ fn variants(file: &TableReader<'_>, mistakes: &Mistakes<'_>) -> Vec<String> {
         return Vec::new();
     };
     for entry in entries {
-        // `+` joins the variants of several policies.
+        // The edge joins variants of several policies with `+`.
         let name = forms::variant(&entry.key).and_then(|_| {
             if entry.key.contains('+') {
                 Err(Mistake::new(
@@ -288,47 +153,49 @@ fn rules(file: &TableReader<'_>, has_hours: bool, mistakes: &Mistakes<'_>) {
         );
     }
     for value in list(file, "rules") {
-        let rule = TableReader::of(&RULE, value, mistakes);
-        rule.text_as("name", any);
-        if rule.texts_as("match", pattern).is_empty()
-            && rule.written("match").is_some_and(is_empty_list)
-        {
-            rule.refuse(
-                "match",
-                Mistake::new(
-                    "the list is empty",
-                    "write at least one pattern, [\"/\"] or [\"*\"]",
-                ),
-            );
-        }
-        let never = rule.word("cache").is_some();
-        for name in ["stale_while_revalidate", "stale_if_error"] {
-            rule.count(name);
-        }
-        rule.texts_as("tags", tag);
-        rule.count("spread");
-        match rule.written("ttl") {
-            Some(_) if never => rule.refuse(
-                "ttl",
-                Mistake::new("what is never cached has no ttl", "keep `cache` or `ttl`"),
-            ),
-            Some(value) => ttl(&rule, value, has_hours, mistakes),
-            None if !never && rule.written("cache").is_none() => {
-                rule.refuse(
-                    "ttl",
-                    Mistake::new(
-                        "the rule decides nothing",
-                        "write \"ttl\": seconds, \"ttl\": \"origin\" or \"cache\": \"never\"",
-                    ),
-                );
-            }
-            None => {}
-        }
+        rule(TableReader::of(&RULE, value, mistakes), has_hours, mistakes);
     }
     refuse_same_names(file, "rules", mistakes);
 }
 
-/// A length, `"origin"`, or a length in business hours and one otherwise.
+fn rule(rule: TableReader<'_>, has_hours: bool, mistakes: &Mistakes<'_>) {
+    rule.text_as("name", any);
+    let patterns = rule.texts_as("match", pattern);
+    if patterns.is_empty() && rule.written("match").is_some_and(is_empty_list) {
+        rule.refuse(
+            "match",
+            Mistake::new(
+                "the list is empty",
+                "write at least one pattern, [\"/\"] or [\"*\"]",
+            ),
+        );
+    }
+    let never = rule.word("cache").is_some();
+    for name in ["stale_while_revalidate", "stale_if_error"] {
+        rule.count(name);
+    }
+    rule.texts_as("tags", tag);
+    rule.count("spread");
+    match rule.written("ttl") {
+        Some(_) if never => rule.refuse(
+            "ttl",
+            Mistake::new("what is never cached has no ttl", "keep `cache` or `ttl`"),
+        ),
+        Some(value) => ttl(&rule, value, has_hours, mistakes),
+        None if !never && rule.written("cache").is_none() => {
+            rule.refuse(
+                "ttl",
+                Mistake::new(
+                    "the rule decides nothing",
+                    "write \"ttl\": seconds, \"ttl\": \"origin\" or \"cache\": \"never\"",
+                ),
+            );
+        }
+        None => {}
+    }
+}
+
+/// Reads a lifetime, `"origin"`, or two lifetimes: one in business hours and one otherwise.
 fn ttl(rule: &TableReader<'_>, value: &RawValue, has_hours: bool, mistakes: &Mistakes<'_>) {
     match &value.kind {
         RawKind::Text(word) if word == "origin" => {}
@@ -357,7 +224,7 @@ fn ttl(rule: &TableReader<'_>, value: &RawValue, has_hours: bool, mistakes: &Mis
     }
 }
 
-/// Seconds, or the time of day at which it ends.
+/// Reads a lifetime: seconds, or the time of day at which it ends.
 fn length(reader: &TableReader<'_>, name: &str, value: &RawValue) {
     match &value.kind {
         RawKind::Integer(secs) if u64::try_from(*secs).is_ok_and(|secs| secs <= YEAR_SECS) => {}
@@ -481,7 +348,7 @@ fn refuse_same_names(file: &TableReader<'_>, list_name: &str, mistakes: &Mistake
     }
 }
 
-/// JSON lets a key come twice, and readers differ in which one counts.
+/// Refuses keys that are written twice: JSON allows them, and readers differ in which one counts.
 fn refuse_doubles(value: &RawValue, path: &str, mistakes: &Mistakes<'_>) {
     match &value.kind {
         RawKind::Table(entries) => {
@@ -522,31 +389,6 @@ fn texts<T>(placed: Vec<(T, Range<usize>)>) -> Vec<T> {
     placed.into_iter().map(|(value, _)| value).collect()
 }
 
-#[allow(clippy::unnecessary_wraps)] // It stands where forms stand.
-fn any(text: &str) -> Result<String, Mistake> {
-    Ok(text.to_owned())
-}
-
-/// A day, or a range that may go around the weekend.
-fn days(text: &str) -> Result<Vec<usize>, Mistake> {
-    let day = |text: &str| {
-        let text = text.trim().to_ascii_lowercase();
-        DAYS.iter()
-            .zip(LONG_DAYS)
-            .position(|(short, long)| *short == text || long == text)
-    };
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    match (day(first), day(last)) {
-        (Some(first), Some(last)) => Ok((first..=if last < first { last + 7 } else { last })
-            .map(|day| day % 7)
-            .collect()),
-        _ => Err(Mistake::new(
-            format!("`{text}` is no day"),
-            format!("write one of {}, or a range, \"mon-sat\"", DAYS.join(", ")),
-        )),
-    }
-}
-
 fn refuse_no_day(reader: &TableReader<'_>) {
     if reader.written("days").is_some_and(is_empty_list) {
         reader.refuse(
@@ -554,57 +396,4 @@ fn refuse_no_day(reader: &TableReader<'_>) {
             Mistake::new("no day is named", "name at least one, [\"mon\"]"),
         );
     }
-}
-
-fn time_of_day(text: &str) -> Result<(u32, u32), Mistake> {
-    let digits = |part: &str| {
-        (part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit()))
-            .then(|| part.parse::<u32>().ok())
-            .flatten()
-    };
-    text.split_once(':')
-        .and_then(|(hour, minute)| Some((digits(hour)?, digits(minute)?)))
-        .filter(|(hour, minute)| (*hour < 24 && *minute < 60) || (*hour, *minute) == (24, 0))
-        .ok_or_else(|| {
-            Mistake::new(
-                format!("`{text}` is no time of day"),
-                "write hours and minutes, \"08:30\"",
-            )
-        })
-}
-
-fn device(text: &str) -> Result<String, Mistake> {
-    if Device::from_name(text).is_some() {
-        return Ok(text.to_owned());
-    }
-    let known = Device::ALL.map(Device::as_str);
-    let cure = match did_you_mean(text, known) {
-        Some(meant) => format!("did you mean \"{meant}\"?"),
-        None => format!("write one of {}", known.join(", ")),
-    };
-    Err(Mistake::new(format!("`{text}` is no device class"), cure))
-}
-
-fn pattern(text: &str) -> Result<String, Mistake> {
-    let good = text.starts_with(['/', '*'])
-        && text.len() <= 1_024
-        && !text.contains(['?', '#'])
-        && !text.chars().any(char::is_control);
-    if good {
-        return Ok(text.to_owned());
-    }
-    Err(Mistake::new(
-        format!("`{}` is no pattern", text.escape_debug()),
-        "write \"/path\", \"/path/*\", \"*.css\" or \"*\", without a query",
-    ))
-}
-
-fn tag(text: &str) -> Result<String, Mistake> {
-    if (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Ok(text.to_owned());
-    }
-    Err(Mistake::new(
-        format!("`{}` is no tag", text.escape_debug()),
-        "write 1 to 128 visible ASCII characters",
-    ))
 }

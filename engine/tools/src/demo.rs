@@ -1,10 +1,10 @@
 //! The sample site behind `tero demo`: a booking site for barbers in Argentina, served by a small
 //! origin of its own.
 //!
-//! It behaves as applications in the field do: pages that differ by device, a slow availability
-//! API, payments whose fields wrongly say that they may be stored. Every answer tells in
-//! `X-Origin-Requests` how often its path was really asked for, so that a visitor of the edge can
-//! see when the origin was spared. [`visitors`] sends synthetic traffic to the edge in front.
+//! It has the traits of real applications: pages that differ by device, a slow availability API,
+//! payments whose fields wrongly allow storing. Every response says in `X-Origin-Requests` how many
+//! requests for its path reached the origin, so a visitor of the edge sees which requests did.
+//! [`visitors`] sends synthetic traffic to the edge in front.
 
 mod dice;
 mod images;
@@ -33,14 +33,14 @@ use tokio::sync::{Semaphore, oneshot};
 use site::{SiteAnswer, SiteRequest};
 use tero_time::clock::Clock;
 
-/// Open connections at once; beyond it, new ones wait in the accept queue.
+/// The most open connections; further ones wait in the accept queue.
 const MAX_CONNECTIONS: usize = 1_024;
-/// A request body beyond this many bytes is refused.
+/// The longest request body in bytes; a longer one is answered with 413.
 const MAX_BODY: usize = 64 * 1024;
-/// Paths that are counted each by itself.
+/// The most paths with a counter of their own; further paths share one.
 const MAX_COUNTED_PATHS: usize = 10_000;
 
-/// How many requests for this path the origin has answered, this one counted.
+/// The response field with the number of requests for this path so far, this one included.
 pub const REQUESTS_FIELD: &str = "x-origin-requests";
 
 /// The running origin. Dropping it stops it.
@@ -52,7 +52,7 @@ pub struct DemoOrigin {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the connections share.
+/// The state that connections share.
 #[derive(Debug)]
 struct OriginState {
     clock: Clock,
@@ -60,21 +60,21 @@ struct OriginState {
     asked: Mutex<HashMap<String, u64>>,
 }
 
-/// How the origin answers: as it should, or broken in one of two ways.
+/// How the origin answers: normally, or broken in one of two ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Health {
     Well,
-    /// Every answer is a 503.
+    /// Every response is a 503.
     Failing,
-    /// Connections are closed without an answer.
+    /// Connections are closed without a response.
     Closing,
 }
 
 impl DemoOrigin {
-    /// Starts the origin on `address` (port 0: any free one), on a thread of its own.
+    /// Starts the origin on `address`, on a thread of its own. Port 0 is any free port.
     ///
     /// # Errors
-    /// When the address can't be listened on, or the thread not be started.
+    /// If the address can't be listened on, or the thread can't be started.
     pub fn start(address: SocketAddr, clock: Clock) -> std::io::Result<DemoOrigin> {
         let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
@@ -109,12 +109,12 @@ impl DemoOrigin {
         })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// How many requests it has answered in all, those under `/_demo/` not counted.
+    /// How many requests it has answered in all, except those below `/_demo/`.
     pub fn requests(&self) -> u64 {
         self.state.asked().values().sum()
     }
@@ -124,7 +124,7 @@ impl Drop for DemoOrigin {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // A panic of the origin was reported on its own thread already.
+            // The thread has already reported its panic.
             let _ = thread.join();
         }
     }
@@ -164,16 +164,16 @@ async fn accept(listener: std::net::TcpListener, state: Arc<OriginState>) {
     loop {
         let permit = Arc::clone(&room).acquire_owned().await;
         let Ok((stream, _)) = listener.accept().await else {
-            // Out of file descriptors, most likely: some connections will end.
+            // Most likely there are no file descriptors left: wait for connections to end.
             state.clock.sleep(Duration::from_millis(50)).await;
             continue;
         };
-        // Small answers in two writes would wait for each other's acknowledgement.
+        // Without this, the second write of a small response waits for an acknowledgement.
         let _ = stream.set_nodelay(true);
         let state = Arc::clone(&state);
         tokio::spawn(async move {
             let service = service_fn(move |request| respond(Arc::clone(&state), request));
-            // A connection that breaks is the client's affair.
+            // A broken connection is the client's problem.
             let _ = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
@@ -182,7 +182,7 @@ async fn accept(listener: std::net::TcpListener, state: Arc<OriginState>) {
     }
 }
 
-/// An answer on purpose not given: hyper closes the connection.
+/// Makes hyper close the connection without a response.
 #[derive(Debug, thiserror::Error)]
 #[error("the demo origin was told to close connections")]
 struct ConnectionClosed;
@@ -228,8 +228,7 @@ async fn respond(
     Ok(response)
 }
 
-/// Adds the validators, and answers a conditional request with 304 where they match (RFC 9110
-/// §13.2.2).
+/// Makes the response; a conditional request whose validators match gets a 304 (RFC 9110 §13.2.2).
 fn finish(head: &http::request::Parts, answer: SiteAnswer) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(answer.body));
     *response.status_mut() = answer.status;
@@ -246,8 +245,8 @@ fn finish(head: &http::request::Parts, answer: SiteAnswer) -> Response<Full<Byte
     response
 }
 
-/// `/_demo/…`: how the origin is broken and mended, for those who reach it directly and not through
-/// the edge.
+/// Answers `/_demo/…`, which breaks and repairs the origin. Only direct clients may use it:
+/// requests through the edge get a 404.
 fn control(state: &OriginState, head: &http::request::Parts) -> Response<Full<Bytes>> {
     if head.headers.contains_key(header::VIA) {
         return plain(StatusCode::NOT_FOUND, "no existe\n");

@@ -1,8 +1,7 @@
-//! Static JSON policy files: checks one and turns it into a configuration.
+//! Checks a static JSON policy file and turns it into a configuration.
 //!
-//! The rules become the settings of the policy `builtin:json-rules` as they are; the warming plans
-//! become `[[warm]]` under their names. What comes out stands alone: nothing in it refers to the
-//! JSON file.
+//! The rules become the settings of the policy `builtin:json-rules`, unchanged. Each warming plan
+//! becomes a `[[warm]]` of the same name. The result does not refer to the JSON file.
 
 mod legacy;
 mod target;
@@ -16,10 +15,10 @@ use tero_policy_host::check::check_policies;
 
 pub use target::ImportTarget;
 
-/// The configuration that the JSON file at `path` amounts to, as TOML. The policy has accepted it.
+/// Turns the JSON file at `path` into a configuration in TOML, which the policy has accepted.
 ///
 /// # Errors
-/// Every mistake in the file, with line, key and cure, or why it can't be read.
+/// Every mistake in the file, with line, key and cure, or the reason why it can't be read.
 pub fn import_file(path: &Path, target: &ImportTarget) -> Result<String, ConfigErrors> {
     let file = path.display().to_string();
     let refuse = |mistake| {
@@ -29,7 +28,7 @@ pub fn import_file(path: &Path, target: &ImportTarget) -> Result<String, ConfigE
     };
     let text = read_text(path).or_else(|mistake| refuse(mistake).map(|()| String::new()))?;
     let toml = import(&text, &file, target)?;
-    // The policy has bounds of its own, and the last word about its settings.
+    // The policy has limits of its own, and decides whether its settings are good.
     let accepted = Config::parse(&toml, &file, Path::new(""))
         .and_then(|config| check_policies(&config, &toml));
     for error in accepted.err().into_iter().flat_map(|errors| errors.errors) {
@@ -38,7 +37,7 @@ pub fn import_file(path: &Path, target: &ImportTarget) -> Result<String, ConfigE
     Ok(toml)
 }
 
-/// The configuration that `json` amounts to, as TOML. `file_name` is what mistakes call it.
+/// Turns `json` into a configuration in TOML. `file_name` stands in mistakes.
 ///
 /// # Errors
 /// Every mistake in the text.
@@ -60,7 +59,7 @@ pub fn import(json: &str, file_name: &str, target: &ImportTarget) -> Result<Stri
     };
     mistakes.into_result()?;
     let (legacy, document): (legacy::LegacyFile, RawValue) =
-        imported.expect("what can't be read is a mistake");
+        imported.expect("an unreadable file is a mistake");
     Ok(write::configuration(&legacy, &document, target, file_name))
 }
 

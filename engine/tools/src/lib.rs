@@ -1,4 +1,5 @@
-//! What is used at a desk: set-ups, projects of policies, previews, imports, replays, the demo.
+//! Tools for the desk: templates of configurations, projects of policies, previews, imports,
+//! replays and the demo.
 
 pub mod demo;
 pub mod import;

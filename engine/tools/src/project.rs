@@ -1,8 +1,7 @@
-//! Projects of policies: made from what this program carries, and built with their language's own
-//! tools.
+//! Projects of policies: creates them from files inside this program, and builds them with the
+//! tools of their language.
 //!
-//! All that is derived from the contract (types for editors, C bindings) is made from the
-//! contract's text, here, so it is never behind.
+//! Types for editors are made from the text of the contract, so they always match it.
 
 mod build;
 mod contract;

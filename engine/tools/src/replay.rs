@@ -1,5 +1,5 @@
-//! Recorded traffic, sent through policies again: the lines of an access log, and what two versions
-//! of a policy would have decided about them.
+//! Access logs, read again: the requests in a log, and what two versions of a policy decide about
+//! them.
 
 pub mod diff;
 pub mod log;

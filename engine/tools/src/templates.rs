@@ -1,11 +1,11 @@
-//! Complete set-ups for `tero new`: what kind of place, in which country.
+//! Complete set-ups for `tero new`, by kind of business and country.
 //!
-//! A template is a configuration with gaps; a country fills in its zone, its holidays, the word
-//! that people there use for an appointment, and usual opening hours.
+//! A template is a configuration with gaps. The country fills in its zone, its holidays, its word
+//! for an appointment, and usual opening hours.
 
 use tero_config::{Mistake, forms};
 
-/// The templates, by name.
+/// The names of the templates.
 pub const TEMPLATES: [&str; 3] = ["barber-shop", "medical-practice", "psychology-practice"];
 
 const TEXTS: [&str; 3] = [
@@ -14,24 +14,24 @@ const TEXTS: [&str; 3] = [
     include_str!("../data/templates/psychology-practice.toml"),
 ];
 
-/// A country.
+/// A country that set-ups are made for.
 #[derive(Debug)]
 pub struct Country {
-    /// ISO 3166, in lower case.
+    /// The code of ISO 3166-1, in lower case.
     pub code: &'static str,
-    /// In English.
+    /// The name in English.
     pub name: &'static str,
     /// The IANA name of the zone of its capital.
     pub zone: &'static str,
-    /// The calendar that comes with tero.
+    /// The name of its calendar, which comes with tero.
     pub calendar: &'static str,
-    /// What an appointment is called.
+    /// The word for appointments.
     appointments: &'static str,
-    /// Opening hours, in the order of [`TEMPLATES`]: days, from, to.
+    /// Opening hours for each of [`TEMPLATES`]: days, from, to.
     hours: [&'static [(&'static str, &'static str, &'static str)]; 3],
 }
 
-/// The countries.
+/// The countries that there are set-ups for.
 pub const COUNTRIES: [Country; 4] = [
     Country {
         code: "ar",
@@ -91,33 +91,33 @@ pub const COUNTRIES: [Country; 4] = [
     },
 ];
 
-/// A set-up to be written.
+/// A request for a set-up.
 #[derive(Clone, Copy, Debug)]
 pub struct SetUp<'a> {
     /// One of [`TEMPLATES`].
     pub template: &'a str,
     /// The code of one of [`COUNTRIES`].
     pub country: &'a str,
-    /// The application.
+    /// The URL of the application: `http://HOST[:PORT]`.
     pub origin: &'a str,
-    /// The hosts of the site; at least one.
+    /// The hosts of the site, at least one.
     pub hosts: &'a [String],
 }
 
 /// A file of a set-up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TemplateFile {
-    /// Its name.
+    /// The name of the file.
     pub name: &'static str,
-    /// What stands in it.
+    /// The content.
     pub text: String,
 }
 
 impl SetUp<'_> {
-    /// The files.
+    /// The files of the set-up: `tero.toml` and `holidays.toml`.
     ///
     /// # Errors
-    /// What was asked for and is not there, or not of its form, and what to write instead.
+    /// An unknown template or country, or a malformed origin or host, with what to write instead.
     pub fn files(&self) -> Result<Vec<TemplateFile>, String> {
         let template = TEMPLATES.iter().position(|name| *name == self.template);
         let template = template.ok_or_else(|| {
@@ -175,16 +175,16 @@ fn windows(hours: &[(&str, &str, &str)]) -> String {
         .collect()
 }
 
-/// Half an hour before the first window opens, on the days on which any does.
+/// A cron expression for half an hour before the earliest opening, on all opening days.
 fn opening(hours: &[(&str, &str, &str)]) -> String {
     let (_, first, _) = hours
         .iter()
         .min_by_key(|(_, from, _)| *from)
-        .expect("each has hours");
+        .expect("every country has hours for every template");
     let number = |at: usize| {
         first[at..at + 2]
             .parse::<u32>()
-            .expect("the hours above are times of day")
+            .expect("the hours above are HH:MM")
     };
     let mins = number(0) * 60 + number(3) - 30;
     let days = if hours.iter().any(|(days, ..)| days.contains("sat")) {
@@ -227,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_there_is_refused_with_what_there_is() {
+    fn unknown_names_are_refused_with_the_known_ones() {
         let hosts = ["a.example".to_owned()];
         let good = SetUp {
             template: "barber-shop",
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn no_gap_is_left_and_the_plan_runs_before_the_doors_open() {
+    fn every_gap_is_filled_and_plans_run_before_the_opening() {
         let hosts = ["a.example".to_owned()];
         for (template, country) in TEMPLATES
             .iter()

@@ -1,6 +1,6 @@
-//! Numbers that look random and come again the same from the same seed.
+//! Pseudo-random numbers: the same seed gives the same numbers.
 
-/// A splitmix64 generator: enough for drawings and made-up visitors, and for nothing else.
+/// A splitmix64 generator: good enough for drawings and made-up visitors, but not for secrets.
 #[derive(Clone, Debug)]
 pub(super) struct Dice(u64);
 
@@ -9,7 +9,7 @@ impl Dice {
         Dice(seed)
     }
 
-    /// Seeded by a text, the same text always alike.
+    /// A generator seeded by a text.
     pub(super) fn of(text: &str) -> Dice {
         // FNV-1a: std's hasher does not promise to stay the same between releases.
         Dice(text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
@@ -24,17 +24,17 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    /// From 0 to below `end`; 0 where `end` is 0.
+    /// A number below `end`; 0 if `end` is 0.
     pub(super) fn below(&mut self, end: u64) -> u64 {
         self.next() % end.max(1)
     }
 
-    /// Whether something happens that does so in `percent` of 100 cases.
+    /// True in `percent` of 100 cases.
     pub(super) fn percent(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 
-    /// The index of one of `weights`, each as likely as it weighs; 0 where there are none.
+    /// The index of one of `weights`, drawn in proportion to its weight; 0 if there are none.
     pub(super) fn weighted(&mut self, weights: impl Iterator<Item = u32> + Clone) -> usize {
         let total: u64 = weights.clone().map(u64::from).sum();
         let mut left = self.below(total);

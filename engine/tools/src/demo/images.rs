@@ -1,11 +1,11 @@
-//! Drawings of shop fronts, larger and richer for larger screens.
+//! Drawings of shop fronts. Larger screens get larger drawings with more detail.
 
 use std::fmt::Write as _;
 
 use super::dice::Dice;
 use super::screen::Screen;
 
-/// An SVG drawing for `name`, always the same for the same screen.
+/// An SVG drawing for `name`. The same name and screen always give the same drawing.
 pub(super) fn shop_front(name: &str, screen: Screen) -> String {
     let (width, height, bricks) = match screen {
         Screen::Mobile => (480, 320, 60),

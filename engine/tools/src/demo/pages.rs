@@ -1,16 +1,16 @@
-//! The HTML, CSS and JavaScript of the sample site: small, real, in Spanish.
+//! The HTML, CSS and JavaScript of the sample site, in Spanish.
 
 use super::screen::Screen;
 use super::shops::{SHOPS, Shop, pesos};
 
-/// `/assets/sitio.css`
+/// Serves `/assets/sitio.css`.
 pub(super) const STYLE: &str = include_str!("sitio.css");
-/// `/assets/turnos.js`
+/// Serves `/assets/turnos.js`.
 pub(super) const SCRIPT: &str = include_str!("turnos.js");
 
-/// `/`
+/// The home page, `/`.
 pub(super) fn home(screen: Screen) -> String {
-    // A phone shows the first shops only; the rest is a tap away.
+    // A phone shows the first shops only; a link leads to the others.
     let shown = if screen == Screen::Mobile {
         4
     } else {
@@ -30,7 +30,7 @@ pub(super) fn home(screen: Screen) -> String {
     )
 }
 
-/// `/barberias`
+/// The list of shops, `/barberias`.
 pub(super) fn list(screen: Screen) -> String {
     let cards: String = SHOPS.iter().map(card).collect();
     frame(
@@ -53,7 +53,7 @@ fn card(shop: &Shop) -> String {
     )
 }
 
-/// `/barberias/{slug}`
+/// A shop, `/barberias/{slug}`.
 pub(super) fn shop(shop: &Shop, screen: Screen) -> String {
     let barbers: String = shop
         .barbers
@@ -84,7 +84,7 @@ pub(super) fn shop(shop: &Shop, screen: Screen) -> String {
     )
 }
 
-/// `/turnos/{slug}`: the free times are fetched by the script.
+/// The appointments of a shop, `/turnos/{slug}`. The script fetches the free times.
 pub(super) fn booking(shop: &Shop, screen: Screen) -> String {
     frame(
         &format!("Turnos en {}", shop.name),
@@ -101,7 +101,7 @@ pub(super) fn booking(shop: &Shop, screen: Screen) -> String {
     )
 }
 
-/// `/nosotros`
+/// About the site, `/nosotros`.
 pub(super) fn about(screen: Screen) -> String {
     frame(
         "Nosotros",
@@ -110,7 +110,7 @@ pub(super) fn about(screen: Screen) -> String {
     )
 }
 
-/// `/checkout/{slug}`: each one has its own number, so that a stored one would be found out.
+/// A payment, `/checkout/{slug}`. Each has a number of its own, which would give away a stored one.
 pub(super) fn checkout(shop: &Shop, number: u64) -> String {
     frame(
         "Pago",
@@ -124,7 +124,7 @@ pub(super) fn checkout(shop: &Shop, number: u64) -> String {
     )
 }
 
-/// `/mi-cuenta/…`
+/// A visitor's account, `/mi-cuenta/…`.
 pub(super) fn account(user: &str) -> String {
     frame(
         "Mi cuenta",
@@ -133,7 +133,7 @@ pub(super) fn account(user: &str) -> String {
     )
 }
 
-/// 404
+/// The body of a 404.
 pub(super) fn missing() -> String {
     frame(
         "No encontrado",

@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 
-/// For which screen a page or a drawing is made: told by `Tero-Variant`.
+/// The screen that a page or a drawing is made for. The edge names it in `Tero-Variant`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Screen {
     #[default]
@@ -12,7 +12,7 @@ pub(super) enum Screen {
 }
 
 impl Screen {
-    /// From the variant that the edge asks for; several policies' variants are joined with `+`.
+    /// Reads `Tero-Variant`, where variants of several policies are joined with `+`.
     pub(super) fn of(fields: &HeaderMap) -> Screen {
         let variant = fields
             .get("tero-variant")

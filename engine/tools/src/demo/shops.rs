@@ -1,24 +1,24 @@
-//! The barbers of the sample site.
+//! The barber shops of the sample site.
 
-/// A barber's shop.
+/// A barber shop.
 #[derive(Debug)]
 pub(super) struct Shop {
-    /// As in `/barberias/{slug}`.
+    /// Its name in URLs: `/barberias/{slug}`.
     pub(super) slug: &'static str,
     pub(super) name: &'static str,
     pub(super) district: &'static str,
     pub(super) address: &'static str,
     pub(super) barbers: [&'static str; 3],
-    /// In pesos.
+    /// The price in pesos.
     pub(super) haircut: u32,
-    /// In pesos.
+    /// The price in pesos.
     pub(super) beard: u32,
-    /// Tenths of a star.
+    /// The rating in tenths of a star.
     pub(super) stars: u32,
     pub(super) about: &'static str,
 }
 
-/// All of them, most visited first.
+/// All shops, the most visited first.
 pub(super) const SHOPS: [Shop; 12] = [
     shop(
         "palermo",
@@ -152,12 +152,12 @@ const fn shop(
     }
 }
 
-/// The shop of that slug.
+/// The shop with this slug.
 pub(super) fn find(slug: &str) -> Option<&'static Shop> {
     SHOPS.iter().find(|shop| shop.slug == slug)
 }
 
-/// `12500` as `$ 12.500`.
+/// Writes `12500` as `$ 12.500`.
 pub(super) fn pesos(amount: u32) -> String {
     format!("$ {}.{:03}", amount / 1_000, amount % 1_000)
 }

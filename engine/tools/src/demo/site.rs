@@ -1,4 +1,4 @@
-//! Which path gets which answer, and with which fields.
+//! Answers requests by path, with the fields that real applications send.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
@@ -12,23 +12,23 @@ use super::shops::{self, SHOPS, Shop};
 use super::{images, pages};
 use tero_semantics::timestamp::Timestamp;
 
-/// How long the availability API takes: a database that has seen better days.
+/// How long the availability API takes, as with a slow database.
 const AVAILABILITY_DELAY: Duration = Duration::from_millis(400);
 /// How long a page takes to render.
 const PAGE_DELAY: Duration = Duration::from_millis(60);
 /// When the pages were last edited.
 const EDITED: &str = "Mon, 02 Mar 2026 12:00:00 GMT";
 
-/// A request, read.
+/// A request for a page.
 pub(super) struct SiteRequest<'a> {
     pub(super) head: &'a http::request::Parts,
     pub(super) body: &'a [u8],
     pub(super) now: Timestamp,
-    /// How often this path has been asked for.
+    /// The number of requests for this path so far, this one included.
     pub(super) requests: u64,
 }
 
-/// What the site says to it.
+/// A response, before validators are compared.
 #[derive(Debug)]
 pub(super) struct SiteAnswer {
     pub(super) status: StatusCode,
@@ -37,7 +37,7 @@ pub(super) struct SiteAnswer {
     pub(super) delay: Duration,
 }
 
-/// What the site says to `ask`.
+/// Answers a request.
 pub(super) fn answer(ask: &SiteRequest<'_>) -> SiteAnswer {
     let path = ask.head.uri.path();
     let parts: Vec<&str> = path.split('/').skip(1).collect();
@@ -73,8 +73,8 @@ pub(super) fn answer(ask: &SiteRequest<'_>) -> SiteAnswer {
     }
 }
 
-/// Whether a conditional request's validators match what would be sent (RFC 9110 §13.1.2 before
-/// §13.1.3).
+/// Whether a conditional request gets a 304 instead of this response. `If-None-Match` comes before
+/// `If-Modified-Since` (RFC 9110 §13.1.2, §13.1.3).
 pub(super) fn not_modified(request: &HeaderMap, response: &HeaderMap) -> bool {
     let Some(tag) = response
         .get(header::ETAG)
@@ -132,7 +132,7 @@ impl SiteAnswer {
         self
     }
 
-    /// Storable for as long as `directives` say, with validators.
+    /// Adds `Cache-Control: directives` and validators.
     fn cached(self, directives: &'static str) -> SiteAnswer {
         let mut hasher = DefaultHasher::new();
         self.body.hash(&mut hasher);
@@ -172,8 +172,8 @@ fn image(file: &str, screen: Screen) -> SiteAnswer {
         .after(PAGE_DELAY)
 }
 
-/// Free times of the coming day, which change every few minutes. No caching fields at all, as APIs
-/// go.
+/// The free times of the coming day. They change every five minutes, and like many APIs, the
+/// response has no caching fields.
 fn availability(ask: &SiteRequest<'_>, shop: &Shop) -> SiteAnswer {
     let mut dice = Dice::of(&format!("{}{}", shop.slug, ask.now.unix_secs() / 300));
     let times: Vec<serde_json::Value> = (9..18)
@@ -191,8 +191,8 @@ fn availability(ask: &SiteRequest<'_>, shop: &Shop) -> SiteAnswer {
     SiteAnswer::ok("application/json", format!("{body}\n")).after(AVAILABILITY_DELAY)
 }
 
-/// A payment, or its state. A framework's default puts caching fields on it that would be a
-/// disaster to believe.
+/// A payment, or its state. Its caching fields, as from a framework's defaults, are wrong: a cache
+/// that follows them shows one visitor's payment to others.
 fn payment(ask: &SiteRequest<'_>) -> SiteAnswer {
     let operation = format!("MP-{:06}", 100_000 + ask.requests);
     let body = serde_json::json!({ "operacion": operation, "estado": "aprobado", "recibido": ask.body.len() });
@@ -210,7 +210,7 @@ fn checkout(ask: &SiteRequest<'_>, shop: &Shop) -> SiteAnswer {
     .after(PAGE_DELAY)
 }
 
-/// A visitor's own page, told by the cookie `usuario`; its fields forget that it is.
+/// The page of the visitor that the cookie `usuario` names. Its fields wrongly call it public.
 fn account(ask: &SiteRequest<'_>) -> SiteAnswer {
     SiteAnswer::ok("text/html; charset=utf-8", pages::account(&user(ask)))
         .cached("public, max-age=300")
@@ -242,7 +242,7 @@ fn user(ask: &SiteRequest<'_>) -> String {
         .unwrap_or_else(|| "visita".to_owned())
 }
 
-/// Every page of the site. The addresses carry the host that was asked, as sitemaps must.
+/// A sitemap of all pages. As sitemaps must, it names the host of the request.
 fn sitemap(ask: &SiteRequest<'_>) -> SiteAnswer {
     let host = ask
         .head

@@ -5,7 +5,7 @@ use super::visitors::{DemoTraffic, Visitors};
 use super::*;
 use tero_semantics::timestamp::Timestamp;
 
-/// An origin whose delays pass at once, on a thread that turns its clock.
+/// An origin without real delays: a thread turns its clock.
 fn origin() -> DemoOrigin {
     let clock = Clock::by_hand(Timestamp::from_unix_secs(1_795_000_000));
     let origin = DemoOrigin::start(SocketAddr::from(([127, 0, 0, 1], 0)), clock.clone()).unwrap();
@@ -19,7 +19,7 @@ fn origin() -> DemoOrigin {
     origin
 }
 
-/// Sends one request and reads until the origin closes.
+/// Sends a request and reads until the origin closes the connection.
 fn ask(origin: &DemoOrigin, request: &str) -> String {
     let mut stream = TcpStream::connect(origin.address()).unwrap();
     let (line, fields) = request.split_once('\n').unwrap_or((request, ""));
@@ -50,7 +50,7 @@ fn body(answer: &str) -> &str {
 }
 
 #[test]
-fn every_page_of_the_sitemap_is_there_with_validators_and_a_lifetime() {
+fn every_page_of_the_sitemap_exists_with_validators_and_a_lifetime() {
     let origin = origin();
     let sitemap = ask(&origin, "GET /sitemap.xml");
     let pages: Vec<&str> = sitemap
@@ -88,7 +88,7 @@ fn every_page_of_the_sitemap_is_there_with_validators_and_a_lifetime() {
 }
 
 #[test]
-fn pages_and_images_differ_by_the_variant_that_the_edge_asks_for() {
+fn pages_and_images_differ_by_tero_variant() {
     let origin = origin();
     for path in ["/", "/barberias/palermo", "/img/palermo.svg"] {
         let desktop = ask(&origin, &format!("GET {path}"));
@@ -108,7 +108,7 @@ fn pages_and_images_differ_by_the_variant_that_the_edge_asks_for() {
 }
 
 #[test]
-fn validators_that_match_are_answered_with_304() {
+fn matching_validators_get_a_304() {
     let origin = origin();
     let tag = field(&ask(&origin, "GET /barberias/palermo"), "etag")
         .unwrap()
@@ -134,7 +134,7 @@ fn validators_that_match_are_answered_with_304() {
 }
 
 #[test]
-fn payments_claim_to_be_storable_and_are_never_the_same_twice() {
+fn payments_claim_to_be_storable_but_always_differ() {
     let origin = origin();
     for request in [
         "POST /api/v1/pagos/crear",
@@ -152,7 +152,7 @@ fn payments_claim_to_be_storable_and_are_never_the_same_twice() {
 }
 
 #[test]
-fn each_visitor_sees_an_account_page_of_his_own() {
+fn each_visitor_sees_its_own_account_page() {
     let origin = origin();
     assert!(
         body(&ask(
@@ -166,7 +166,7 @@ fn each_visitor_sees_an_account_page_of_his_own() {
 }
 
 #[test]
-fn every_answer_tells_how_often_its_path_was_asked_for() {
+fn every_response_says_how_many_requests_its_path_got() {
     let origin = origin();
     for expected in ["1", "2", "3"] {
         assert_eq!(
@@ -186,7 +186,7 @@ fn every_answer_tells_how_often_its_path_was_asked_for() {
 }
 
 #[test]
-fn the_origin_fails_and_recovers_on_request_but_not_through_an_edge() {
+fn the_origin_fails_and_recovers_on_direct_requests_only() {
     let origin = origin();
     assert!(ask(&origin, "POST /_demo/fail\nvia: 1.1 tero").starts_with("HTTP/1.1 404 "));
     assert!(ask(&origin, "GET /").starts_with("HTTP/1.1 200 "));
@@ -199,7 +199,7 @@ fn the_origin_fails_and_recovers_on_request_but_not_through_an_edge() {
 }
 
 #[test]
-fn what_is_not_there_and_what_is_not_allowed_is_said() {
+fn unknown_paths_methods_and_long_bodies_are_refused() {
     let origin = origin();
     for path in [
         "/barberias/nadie",
@@ -219,7 +219,7 @@ fn what_is_not_there_and_what_is_not_allowed_is_said() {
 }
 
 #[test]
-fn a_dropped_origin_no_longer_listens() {
+fn a_dropped_origin_stops_listening() {
     let origin = origin();
     let address = origin.address();
     drop(origin);
@@ -227,7 +227,7 @@ fn a_dropped_origin_no_longer_listens() {
 }
 
 #[test]
-fn nobody_asks_for_what_the_site_does_not_have() {
+fn visitors_only_request_what_the_site_has() {
     let clock = Clock::real();
     let origin = DemoOrigin::start(SocketAddr::from(([127, 0, 0, 1], 0)), clock.clone()).unwrap();
     let traffic = DemoTraffic {

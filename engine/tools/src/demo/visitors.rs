@@ -1,8 +1,8 @@
 //! Synthetic visitors of the sample site: phones, desktops, tablets and crawlers that read pages
 //! over real sockets.
 //!
-//! Which shops they like follows Zipf's law, and the same seed gives the same visits. They know
-//! nothing of the edge: what they send is what browsers send.
+//! The popularity of shops follows Zipf's law, and the same seed gives the same visits. Visitors
+//! don't know about the edge: they send what browsers send.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,27 +23,27 @@ use super::dice::Dice;
 use super::shops::SHOPS;
 use tero_time::clock::Clock;
 
-/// The most visitors at once.
+/// The most visitors at a time.
 pub const MAX_VISITORS: usize = 1_000;
-/// An answer is read up to this many bytes.
+/// The longest body in bytes; a longer one counts as a failure.
 const MAX_BODY: usize = 16 * 1024 * 1024;
-/// A request takes at most this long.
+/// The longest time for a connection, and for a request.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Who visits, and how lively.
+/// How many visitors come, and how they behave.
 #[derive(Clone, Debug)]
 pub struct DemoTraffic {
-    /// Visitors at once, each with a connection of his own; 1 to [`MAX_VISITORS`].
+    /// How many visitors at a time, each with its own connection; 1 to [`MAX_VISITORS`].
     pub visitors: usize,
     /// The same seed gives the same visits.
     pub seed: u64,
-    /// How long a visitor looks at a page, on the average.
+    /// How long a visitor looks at a page on average.
     pub pause: Duration,
-    /// The `Host` that they ask for.
+    /// The value of `Host`.
     pub host: String,
 }
 
-/// Visitors at work, on a thread of their own. Dropping them sends them home.
+/// Running visitors, on a thread of their own. Dropping the value stops them.
 #[derive(Debug)]
 pub struct Visitors {
     counts: Arc<Counts>,
@@ -61,7 +61,7 @@ impl Visitors {
     /// Sends visitors to `edge`.
     ///
     /// # Errors
-    /// When the thread can't be started.
+    /// If the thread can't be started.
     pub fn start(
         edge: SocketAddr,
         traffic: DemoTraffic,
@@ -71,27 +71,25 @@ impl Visitors {
             .enable_all()
             .build()?;
         let counts = Arc::new(Counts::default());
+        let visitor = |number: usize| Visitor {
+            edge,
+            traffic: traffic.clone(),
+            clock: clock.clone(),
+            counts: Arc::clone(&counts),
+            dice: Dice::seeded(traffic.seed.wrapping_add(number as u64)),
+        };
+        let count = traffic.visitors.clamp(1, MAX_VISITORS);
+        let visitors: Vec<Visitor> = (0..count).map(visitor).collect();
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new()
             .name("demo-visitors".to_owned())
-            .spawn({
-                let counts = Arc::clone(&counts);
-                move || {
-                    runtime.block_on(async move {
-                        for number in 0..traffic.visitors.clamp(1, MAX_VISITORS) {
-                            let dice = Dice::seeded(traffic.seed.wrapping_add(number as u64));
-                            let visitor = Visitor {
-                                edge,
-                                traffic: traffic.clone(),
-                                clock: clock.clone(),
-                                counts: Arc::clone(&counts),
-                                dice,
-                            };
-                            tokio::spawn(visitor.visit());
-                        }
-                        let _ = stopped.await;
-                    });
-                }
+            .spawn(move || {
+                runtime.block_on(async move {
+                    for visitor in visitors {
+                        tokio::spawn(visitor.visit());
+                    }
+                    let _ = stopped.await;
+                });
             })?;
         Ok(Visitors {
             counts,
@@ -100,12 +98,12 @@ impl Visitors {
         })
     }
 
-    /// Requests answered with a status below 400 so far.
+    /// How many requests were answered with a status below 400 so far.
     pub fn answered(&self) -> u64 {
         self.counts.answered.load(Ordering::Relaxed)
     }
 
-    /// Requests that failed or were answered with 400 or more.
+    /// How many requests failed, or were answered with 400 or above, so far.
     pub fn failed(&self) -> u64 {
         self.counts.failed.load(Ordering::Relaxed)
     }
@@ -115,13 +113,13 @@ impl Drop for Visitors {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // A panic was reported on that thread already.
+            // The thread has already reported its panic.
             let _ = thread.join();
         }
     }
 }
 
-/// One after the other who sits at one connection.
+/// One connection, used by one visitor after another.
 struct Visitor {
     edge: SocketAddr,
     traffic: DemoTraffic,
@@ -130,7 +128,7 @@ struct Visitor {
     dice: Dice,
 }
 
-/// What a visitor looks at: the page, and what a browser fetches along with it.
+/// A request of a visit: for a page, or for what a browser fetches along with it.
 struct View {
     method: Method,
     path: String,
@@ -157,7 +155,7 @@ impl Visitor {
                 if connection.is_closed() {
                     break;
                 }
-                // Images, scripts and styles follow their page at once; a person then reads.
+                // A browser fetches images, scripts and styles at once; then a person reads.
                 if !view.path.starts_with("/img/") && !view.path.starts_with("/assets/") {
                     let percent = 50 + self.dice.below(100);
                     self.clock
@@ -216,72 +214,74 @@ impl Visitor {
     }
 }
 
-/// What one visitor looks at, in order.
+/// The requests of one visit, in order.
 fn journey(dice: &mut Dice, agent: &Agent) -> Vec<View> {
     let shop = || SHOPS.iter().enumerate();
     // Zipf's law: the second shop is half as popular as the first, the third a third.
     let slug = SHOPS[dice.weighted(shop().map(|(rank, _)| 12_000 / (rank as u32 + 1)))].slug;
-    let mut views = Vec::new();
-    let mut get = |path: String| {
-        views.push(View {
-            method: Method::GET,
-            path,
-        })
-    };
     if agent.crawler {
-        get("/robots.txt".to_owned());
-        get("/sitemap.xml".to_owned());
-        for shop in SHOPS
-            .iter()
-            .skip(usize::try_from(dice.below(8)).unwrap_or_default())
-            .take(4)
-        {
-            get(format!("/barberias/{}", shop.slug));
-        }
-        return views;
+        crawl(dice)
+    } else {
+        browse(dice, slug)
     }
-    // A third come from an advertisement, straight to a shop's page.
+}
+
+fn get(path: impl Into<String>) -> View {
+    View {
+        method: Method::GET,
+        path: path.into(),
+    }
+}
+
+/// What a crawler fetches: four shops, after what crawlers read first.
+fn crawl(dice: &mut Dice) -> Vec<View> {
+    let first = usize::try_from(dice.below(8)).unwrap_or_default();
+    let shops = SHOPS.iter().skip(first).take(4);
+    [get("/robots.txt"), get("/sitemap.xml")]
+        .into_iter()
+        .chain(shops.map(|shop| get(format!("/barberias/{}", shop.slug))))
+        .collect()
+}
+
+/// What a person looks at, who is interested in the shop `slug`.
+fn browse(dice: &mut Dice, slug: &str) -> Vec<View> {
+    let mut views = Vec::new();
+    // A third of visitors follow an advertisement to a shop's page.
     if dice.percent(33) {
         let campaign = [
             "utm_source=instagram&utm_campaign=corte",
             "utm_source=google&gclid=Cj0KCQ",
             "fbclid=IwAR2x",
         ];
-        get(format!(
-            "/barberias/{slug}?{}{}",
-            campaign[usize::try_from(dice.below(3)).unwrap_or_default()],
-            dice.below(1_000)
-        ));
+        let campaign = campaign[usize::try_from(dice.below(3)).unwrap_or_default()];
+        let click = dice.below(1_000);
+        views.push(get(format!("/barberias/{slug}?{campaign}{click}")));
     } else {
-        get("/".to_owned());
-        get("/assets/sitio.css".to_owned());
-        get("/img/portada.svg".to_owned());
-        get(format!("/barberias/{slug}"));
+        let home = ["/", "/assets/sitio.css", "/img/portada.svg"];
+        views.extend(home.map(get));
+        views.push(get(format!("/barberias/{slug}")));
     }
-    get(format!("/img/{slug}.svg"));
+    views.push(get(format!("/img/{slug}.svg")));
     if dice.percent(60) {
-        get(format!("/turnos/{slug}"));
-        get("/assets/turnos.js".to_owned());
-        get(format!("/api/v1/disponibilidad/{slug}"));
+        views.push(get(format!("/turnos/{slug}")));
+        views.push(get("/assets/turnos.js"));
+        views.push(get(format!("/api/v1/disponibilidad/{slug}")));
         if dice.percent(25) {
-            get(format!("/checkout/{slug}"));
+            views.push(get(format!("/checkout/{slug}")));
             views.push(View {
                 method: Method::POST,
                 path: "/api/v1/pagos/crear".to_owned(),
             });
-            views.push(View {
-                method: Method::GET,
-                path: "/mi-cuenta/turnos".to_owned(),
-            });
+            views.push(get("/mi-cuenta/turnos"));
         }
     }
     views
 }
 
-/// What a visitor comes with.
+/// The software of a visitor.
 struct Agent {
     name: &'static str,
-    /// `Sec-CH-UA-Mobile` and `Sec-CH-UA-Platform`, from browsers that send them.
+    /// `Sec-CH-UA-Mobile` and `Sec-CH-UA-Platform`, if the browser sends them.
     hints: Option<(&'static str, &'static str)>,
     weight: u32,
     crawler: bool,
@@ -359,7 +359,7 @@ const fn phone(
     }
 }
 
-/// A tablet, too: what they have in common is that they look around like people.
+/// A desktop or a tablet: people use it, as they do phones.
 const fn desktop(
     name: &'static str,
     hints: Option<(&'static str, &'static str)>,

@@ -1,8 +1,8 @@
-//! What a static JSON policy file does not say.
+//! What a configuration needs beside a static JSON policy file.
 
 use tero_config::{Mistake, forms};
 
-/// What the JSON file does not say: the application, and the hosts that the site answers for.
+/// The application and the hosts of a site; the JSON file does not name them.
 #[derive(Clone, Debug)]
 pub struct ImportTarget {
     pub(super) origin: String,
@@ -10,11 +10,13 @@ pub struct ImportTarget {
 }
 
 impl ImportTarget {
-    /// A site in front of `origin` (`http://HOST[:PORT]`) that answers for `hosts`, or for
-    /// `localhost` and every host if there are none: plans need a name to fetch pages under.
+    /// A site in front of `origin` (`http://HOST[:PORT]`) that answers for `hosts`.
+    ///
+    /// Without hosts, the site answers for `localhost` and for every other host: plans need a name
+    /// to fetch pages under.
     ///
     /// # Errors
-    /// What is wrong with one of them, and what to write instead.
+    /// The first malformed value, and what to write instead.
     pub fn new(origin: &str, hosts: &[String]) -> Result<ImportTarget, String> {
         let message = |Mistake { problem, cure }: Mistake| format!("{problem}; {cure}");
         forms::origin(origin).map_err(message)?;

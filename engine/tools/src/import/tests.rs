@@ -1,4 +1,4 @@
-//! The sample file, and every kind of mistake with its line, key and cure.
+//! Imports the sample file, and variants of it with one mistake each.
 
 use std::path::Path;
 
@@ -88,7 +88,7 @@ fn settings_keep_the_order_of_the_file() {
 }
 
 #[test]
-fn strange_texts_survive() {
+fn unusual_characters_survive() {
     let json = r#"{ "name": "a \"b\"\\ \u0007 ñ \u007f", "rules": [{ "match": ["/ñ \"x\""], "ttl": 1, "tags": [] }] }"#;
     let toml = import(json, "a\nb.json", &target()).unwrap();
     let config = Config::parse(&toml, "tero.toml", Path::new(""))
@@ -115,7 +115,7 @@ fn days_may_be_ranges_and_hours_may_pass_midnight() {
 }
 
 #[test]
-fn lengths_may_end_at_a_time_of_day() {
+fn lifetimes_may_end_at_a_time_of_day() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("rules.json");
     let rules = r#"{ "business_hours": { "days": ["mon"], "from": "09:00", "to": "18:00" }, "spread": 10, "rules": [
@@ -132,12 +132,12 @@ fn lengths_may_end_at_a_time_of_day() {
 }
 
 #[test]
-fn what_is_imported_is_accepted_by_the_policy() {
+fn the_policy_checks_imported_settings() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("rules.json");
     std::fs::write(&file, SAMPLE).unwrap();
     import_file(&file, &target()).unwrap_or_else(|errors| panic!("{errors}"));
-    // Past the policy's own bounds: it says so in its own words.
+    // The policy itself refuses what exceeds its limits.
     let many = vec!["\"*\""; 257].join(",");
     std::fs::write(
         &file,
@@ -149,7 +149,7 @@ fn what_is_imported_is_accepted_by_the_policy() {
 }
 
 #[test]
-fn holidays_elsewhere_ask_for_a_calendar() {
+fn holidays_outside_argentina_need_a_calendar_file() {
     let json = r#"{ "timezone": "Europe/Madrid",
         "business_hours": { "days": ["mon"], "from": "09:00", "to": "18:00", "holidays": "closed" },
         "rules": [{ "match": ["*"], "ttl": "origin" }] }"#;
@@ -166,7 +166,7 @@ fn holidays_elsewhere_ask_for_a_calendar() {
 
 #[test]
 fn each_mistake_has_its_line_key_and_cure() {
-    // Each text replaces a part of the sample.
+    // A part of the sample, its replacement, and the line, key, problem and cure of the mistake.
     let cases: &[(&str, &str, usize, &str, &str, &str)] = &[
         (
             "\"version\": 3",
@@ -437,7 +437,7 @@ fn each_mistake_has_its_line_key_and_cure() {
 }
 
 #[test]
-fn all_mistakes_are_told_at_once() {
+fn all_mistakes_are_reported_at_once() {
     let json =
         "{\n\"version\": 9,\n\"timezone\": 1,\n\"rules\": {},\n\"warming\": [1],\n\"x\": null\n}";
     let lines: Vec<usize> = import(json, "x.json", &target())
@@ -450,7 +450,7 @@ fn all_mistakes_are_told_at_once() {
 }
 
 #[test]
-fn nonsense_is_refused_without_panic() {
+fn malformed_files_are_refused_without_panic() {
     for json in [
         "",
         "null",
@@ -467,18 +467,18 @@ fn nonsense_is_refused_without_panic() {
 
 proptest::proptest! {
     #[test]
-    fn a_damaged_file_is_imported_or_refused_without_panic(at in 0..SAMPLE.len(), length in 0_usize..40, put in "[\\\\\"{}\\[\\],:a-z0-9é\u{0}-]{0,4}") {
+    fn damaged_files_are_imported_or_refused_without_panic(at in 0..SAMPLE.len(), length in 0_usize..40, put in "[\\\\\"{}\\[\\],:a-z0-9é\u{0}-]{0,4}") {
         let end = (at + length).min(SAMPLE.len());
         let damaged = format!("{}{put}{}", &SAMPLE[..at], &SAMPLE[end..]);
         if let Ok(toml) = import(&damaged, "x.json", &target()) {
-            // What is imported can be read.
+            // Whatever is imported is a valid configuration.
             Config::parse(&toml, "tero.toml", Path::new("")).unwrap_or_else(|errors| panic!("{errors}\n{toml}"));
         }
     }
 }
 
 #[test]
-fn a_target_that_is_none_is_refused() {
+fn malformed_targets_are_refused() {
     assert!(ImportTarget::new("127.0.0.1:3000", &[]).is_err());
     assert!(ImportTarget::new("http://a", &["a b".to_owned()]).is_err());
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Writes the configuration as TOML that people like to read and change.
+//! Writes the configuration as TOML for people to read and change.
 
 use std::fmt::Write as _;
 
@@ -8,12 +8,12 @@ use super::legacy::{DAYS, LegacyFile, LegacyPlan};
 use super::target::ImportTarget;
 use tero_config::raw::{RawKind, RawValue, quote};
 
-/// The name of the one policy.
+/// The name of the only policy.
 const POLICY: &str = "rules";
-/// Lists of tables that are longer than this get a line for each.
+/// The longest list on one line, in bytes; the items of a longer one get a line each.
 const LINE: usize = 100;
 
-/// The whole configuration.
+/// Writes the whole configuration.
 pub(super) fn configuration(
     legacy: &LegacyFile,
     document: &RawValue,
@@ -72,7 +72,7 @@ fn policy(out: &mut String, legacy: &LegacyFile, document: &RawValue) {
     let RawKind::Table(entries) = &document.kind else {
         return;
     };
-    // The plans are the engine's business.
+    // Plans are not settings of the policy.
     for entry in entries.iter().filter(|entry| entry.key != "warming") {
         let _ = write!(out, "{} = ", bare_or_quoted(&entry.key));
         value(out, &entry.value);
@@ -114,8 +114,8 @@ fn plan(out: &mut String, plan: &LegacyPlan, site: &str, zone: Option<Tz>) {
     }
 }
 
-/// The cron field of some days, runs of three and more as ranges. 24:00 is the first minute of the
-/// day after.
+/// The days as a field of a cron expression; three and more in a row become a range. Times at 24:00
+/// belong to the day after: `midnight_after` moves the days by one.
 fn weekdays(days: &[usize], midnight_after: bool) -> String {
     let mut days: Vec<usize> = days
         .iter()
@@ -163,7 +163,7 @@ fn value(out: &mut String, written: &RawValue) {
 
 fn inline(value: &RawValue) -> String {
     match &value.kind {
-        // The reader has refused it wherever it may stand.
+        // The reader refuses `null` everywhere.
         RawKind::Null => "\"\"".to_owned(),
         RawKind::Flag(flag) => flag.to_string(),
         RawKind::Integer(number) => number.to_string(),
@@ -215,7 +215,7 @@ fn is_argentine(zone: &str) -> bool {
         )
 }
 
-/// A name made of the file's own.
+/// A name for the site, made of the name in the file.
 fn site_name(name: &str) -> String {
     let mapped: String = name
         .to_lowercase()
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_site_is_named_after_the_file() {
+    fn the_name_in_the_file_becomes_the_name_of_the_site() {
         for (name, site) in [
             ("cdn-argentina", "cdn-argentina"),
             ("CDN Perú", "cdn-per"),

@@ -9,7 +9,7 @@ use chrono_tz::Tz;
 use super::event::{EventKind, PreviewEvent, PreviewSpan};
 use tero_policy_host::Policy;
 use tero_time::calendar::HolidayKind;
-use tero_time::schedule;
+use tero_time::moment;
 
 /// A day of one or more calendars.
 struct HolidayEntry {
@@ -70,7 +70,7 @@ fn with_calendars(policies: &[Arc<Policy>]) -> impl Iterator<Item = &Policy> {
 /// The policy's zone, and the local dates of the span.
 fn dates_of(policy: &Policy, span: PreviewSpan) -> (Tz, RangeInclusive<NaiveDate>) {
     let zone = policy.manifest().zone.unwrap_or(Tz::UTC);
-    let date = |now| schedule::moment(now, zone, &Default::default()).date();
+    let date = |now| moment::moment(now, zone, &Default::default()).date();
     (zone, date(span.from)..=date(span.until))
 }
 
@@ -97,7 +97,7 @@ impl HolidayEntry {
     }
 
     fn into_event(self) -> PreviewEvent {
-        let midnight = schedule::instant_of(self.date.and_time(Default::default()), self.zone);
+        let midnight = moment::instant_of(self.date.and_time(Default::default()), self.zone);
         let what = EventKind::Holiday {
             name: self.name,
             open: self.open,

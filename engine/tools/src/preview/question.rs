@@ -11,7 +11,7 @@ use tero_policy_host::{Chain, PolicyRequest, PolicyResponse};
 use tero_semantics::decision::{
     LookupDecision, RequestDecision, ResponseDecision, StoringDecision,
 };
-use tero_semantics::key;
+use tero_semantics::key::{self, KeyParts};
 use tero_semantics::timestamp::Timestamp;
 
 /// How often a failing policy is asked the same question: on a busy machine it misses deadlines.
@@ -77,14 +77,14 @@ impl<'a> UrlQuestion<'a> {
         let decision = policy.site.on_request(&question.request(), from);
         question.variant = decision.variant.as_deref().map(str::to_owned);
         let query = key::canonical_query(query, &decision.query);
-        key::write_key(
-            &mut question.key,
-            "http",
-            target.host,
+        let parts = KeyParts {
+            scheme: "http",
+            host: target.host,
             path,
-            query.as_deref(),
-            decision.variant.as_deref(),
-        );
+            query: query.as_deref(),
+            variant: decision.variant.as_deref(),
+        };
+        key::write_key(&mut question.key, &parts);
         question
     }
 

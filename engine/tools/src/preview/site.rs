@@ -15,7 +15,7 @@ use tero_config::{Config, Plan, Site};
 use tero_policy_host::device::Device;
 use tero_policy_host::{Chain, Hook, Host, Policy, PolicyError};
 use tero_semantics::timestamp::Timestamp;
-use tero_time::schedule::Schedule;
+use tero_time::cron::Schedule;
 
 /// Which policies of a site were asked about which URLs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

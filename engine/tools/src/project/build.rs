@@ -1,4 +1,4 @@
-//! `tero policy build`: drives the language's own tools, and says plainly which of them is missing.
+//! `tero policy build`: runs the tools of the language, and names a tool that is missing.
 
 mod c;
 mod javascript;
@@ -13,19 +13,18 @@ use super::error::{ProjectError, file_error};
 use super::files::write;
 use super::language::Language;
 
-/// What a build makes, beside the source.
+/// The file that a build makes, in the folder of the project.
 pub const MODULE: &str = "policy.wasm";
 
-/// Builds the project in `folder` and returns where its module is. What tools say goes to standard
-/// error.
+/// Builds the project in `folder` and returns the path of the module. Tools write their messages to
+/// standard error.
 ///
 /// # Errors
-/// When there is no project, a tool is missing, or it fails.
+/// If there is no project, a tool is missing, or a tool fails.
 pub fn build(folder: &Path) -> Result<PathBuf, ProjectError> {
     let language =
         Language::of(folder).ok_or_else(|| ProjectError::NoProject(folder.to_owned()))?;
-    // Tools run in the folder, so paths that they are given must not depend on where this program
-    // was started.
+    // Tools run in the folder, so their arguments must be absolute paths.
     let folder = &folder.canonicalize().map_err(file_error(folder))?;
     write(&folder.join("wit/policy.wit"), CONTRACT)?;
     let module = folder.join(MODULE);

@@ -1,4 +1,4 @@
-//! The contract in the text of WIT and in C, and what says of a module that it implements it.
+//! The contract as WIT and in C, and how a module says that it implements the contract.
 
 use std::path::Path;
 
@@ -8,17 +8,17 @@ use wit_parser::{Resolve, WorldId};
 use super::error::{ProjectError, file_error};
 use super::files::write;
 
-/// The text of the contract that this program offers.
+/// The contract that this program offers, as WIT.
 pub(super) const CONTRACT: &str = include_str!("../../../../sdk/wit/policy.wit");
 
-/// As wit-bindgen wrote them from the contract, but for the object that says which contract it is:
-/// [`mark`] does that.
+/// The bindings that wit-bindgen made from the contract, without the object that names the
+/// contract: [`mark`] does that.
 const C: [(&str, &str); 2] = [
     ("policy.h", include_str!("../../../../sdk/c/policy.h")),
     ("policy.c", include_str!("../../../../sdk/c/policy.c")),
 ];
 
-/// The contract, read.
+/// The parsed contract.
 pub(super) fn contract() -> (Resolve, WorldId) {
     let mut resolve = Resolve::default();
     let package = resolve
@@ -36,7 +36,7 @@ pub(super) fn write_c(folder: &Path) -> Result<(), ProjectError> {
         .try_for_each(|(name, text)| write(&folder.join(name), text))
 }
 
-/// Has a core module say which contract it implements, as the modules of SDKs do.
+/// Makes a core module name the contract that it implements, as modules of SDKs do.
 pub(super) fn mark(path: &Path) -> Result<(), ProjectError> {
     let mut module = std::fs::read(path).map_err(file_error(path))?;
     let (resolve, world) = contract();

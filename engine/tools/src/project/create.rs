@@ -1,4 +1,4 @@
-//! `tero policy new`: a project that builds, passes its own tests and explains itself.
+//! `tero policy new`: creates a project that builds, passes its tests and has a README.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -17,24 +17,26 @@ const JSCONFIG: &str =
     "{ \"compilerOptions\": { \"checkJs\": true, \"strict\": true, \"target\": \"es2022\" } }\n";
 const PYTHON: &str = include_str!("../../../../examples/shop-hours/python/app.py");
 const REQUIREMENTS: &str = include_str!("../../../../examples/shop-hours/python/requirements.txt");
-/// Where editors find the types that a build writes.
+/// Tells editors where a build writes the types.
 const PYRIGHT: &str = "{ \"extraPaths\": [\"bindings\"] }\n";
 const C: &str = include_str!("../../../../examples/shop-hours/c/policy.c");
-/// For clangd.
+/// Flags for clangd.
 const CLANGD: &str = "--target=wasm32-unknown-unknown\n-std=c11\n-ffreestanding\n-Ilibc\n";
 
 /// A new project.
 #[derive(Clone, Debug)]
 pub struct NewProject {
-    /// What to do in its folder, line by line.
+    /// The next commands to run in its folder.
     pub next: Vec<&'static str>,
 }
 
-/// Makes a project of that name in `folder`. `sdk` is the folder of the SDK for Rust; without it,
-/// the one that this program was built beside.
+/// Creates a project in `folder`, which must not exist yet.
+///
+/// `sdk` is the folder of the SDK for Rust; `None` is that of the source that this program was
+/// built from.
 ///
 /// # Errors
-/// When the folder is there already, or can't be written, or there is no SDK.
+/// If the folder exists or can't be written, or if the SDK is needed and not found.
 pub fn create(
     folder: &Path,
     name: &str,
@@ -44,7 +46,7 @@ pub fn create(
     if folder.exists() {
         return Err(ProjectError::Exists(folder.to_owned()));
     }
-    // Nothing is written unless the SDK is found.
+    // The SDK is looked for before anything is written.
     let sdk = match language {
         Language::Rust => find_sdk(sdk)?,
         _ => PathBuf::new(),
@@ -64,7 +66,7 @@ pub fn create(
     Ok(NewProject { next })
 }
 
-/// What the project holds in its own language: paths and texts.
+/// The files in the language of the project: paths and contents.
 fn sources(language: Language, name: &str, sdk: &Path) -> Vec<(&'static str, Cow<'static, str>)> {
     let text = Cow::Borrowed::<str>;
     match language {
@@ -105,7 +107,7 @@ fn sources(language: Language, name: &str, sdk: &Path) -> Vec<(&'static str, Cow
     }
 }
 
-/// The SDK for Rust, as a path that stays right wherever the project lies.
+/// The absolute path of the SDK for Rust, so that the project can be moved.
 fn find_sdk(given: Option<&Path>) -> Result<PathBuf, ProjectError> {
     let sdk = given.map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sdk/rust"),

@@ -6,13 +6,13 @@ use std::str::FromStr;
 /// A language that a policy can be written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Language {
-    /// With the SDK `tero-policy`, built by cargo.
+    /// Rust with the SDK `tero-policy`, built by cargo.
     Rust,
-    /// With componentize-js.
+    /// JavaScript, built by componentize-js.
     Javascript,
-    /// With componentize-py.
+    /// Python, built by componentize-py.
     Python,
-    /// With clang and bindings of wit-bindgen.
+    /// C with bindings of wit-bindgen, built by clang.
     C,
 }
 
@@ -35,7 +35,7 @@ impl Language {
         }
     }
 
-    /// The file that a project of this language has.
+    /// The file that marks a project of this language.
     pub(super) fn marker(self) -> &'static str {
         match self {
             Language::Rust => "Cargo.toml",
@@ -45,7 +45,7 @@ impl Language {
         }
     }
 
-    /// The language of the project in this folder.
+    /// The language of the project in a folder; `None` if it holds no project.
     pub(super) fn of(folder: &Path) -> Option<Language> {
         Language::ALL
             .into_iter()
@@ -56,7 +56,7 @@ impl Language {
 impl FromStr for Language {
     type Err = UnknownLanguage;
 
-    /// Reads [`Language::as_str`], or `js` and `py` for short.
+    /// Reads the names of [`Language::as_str`], and the short names `js` and `py`.
     fn from_str(name: &str) -> Result<Language, UnknownLanguage> {
         match name {
             "js" => Ok(Language::Javascript),
@@ -69,7 +69,7 @@ impl FromStr for Language {
     }
 }
 
-/// The name is not that of a [`Language`].
+/// A name is not that of a [`Language`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("write rust, javascript, python or c")]
 pub struct UnknownLanguage;

@@ -2,7 +2,7 @@ use super::contract::{CONTRACT, contract};
 use super::*;
 
 #[test]
-fn the_types_for_javascript_are_those_of_the_contract() {
+fn types_for_javascript_match_the_contract() {
     let types = typescript::declarations();
     for part in [
         "export type Device = \"desktop\" | \"mobile\" | \"tablet\" | \"tv\" | \"bot\" | \"unknown\";",
@@ -21,10 +21,10 @@ fn the_types_for_javascript_are_those_of_the_contract() {
     );
 }
 
-/// A new contract wants new bindings: `wit-bindgen c sdk/wit --world policy --out-dir sdk/c`,
-/// without the object.
+/// If this fails, make the bindings again with `wit-bindgen c sdk/wit --world policy --out-dir
+/// sdk/c`, and leave out the object file.
 #[test]
-fn the_bindings_for_c_are_those_of_the_contract() {
+fn bindings_for_c_match_the_contract() {
     use wit_parser::TypeDefKind;
 
     let header = include_str!("../../../../sdk/c/policy.h");
@@ -71,7 +71,7 @@ fn the_bindings_for_c_are_those_of_the_contract() {
 }
 
 #[test]
-fn a_project_has_the_contract_cases_and_a_readme_that_says_what_comes_next() {
+fn projects_have_the_contract_cases_and_a_readme_with_the_next_commands() {
     let folder = tempfile::tempdir().unwrap();
     for language in Language::ALL {
         let project = folder.path().join(format!("{language:?}"));
@@ -98,7 +98,7 @@ fn a_project_has_the_contract_cases_and_a_readme_that_says_what_comes_next() {
 }
 
 #[test]
-fn what_is_missing_for_a_project_is_said() {
+fn errors_name_what_a_project_lacks() {
     let folder = tempfile::tempdir().unwrap();
     let no_sdk = create(
         &folder.path().join("x"),
@@ -120,7 +120,7 @@ fn what_is_missing_for_a_project_is_said() {
     );
     let project = folder.path().join("js");
     create(&project, "js", Language::Javascript, None).unwrap();
-    // Whether node is there or not, componentize-js is not.
+    // node may be installed; componentize-js is not.
     let missing = build(&project).unwrap_err().to_string();
     assert!(
         missing.contains("npm install") || missing.contains("install Node.js"),

@@ -1,5 +1,5 @@
-//! The contract as types of TypeScript, as componentize-js passes them: names in camel case, enums
-//! as texts, 64 bits as `bigint`, what is none left out, errors thrown.
+//! The contract as TypeScript types, in the form that componentize-js passes them: names in camel
+//! case, enums as strings, 64-bit integers as `bigint`, empty options left out, errors thrown.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use super::contract::contract;
 
 const HEAD: &str = "// The contract with the edge, written by `tero policy build` from wit/policy.wit: changes here are lost.\n";
 
-/// The text of `policy.d.ts`.
+/// Writes the text of `policy.d.ts`.
 pub(super) fn declarations() -> String {
     let (resolve, world) = contract();
     let mut out = HEAD.to_owned();
@@ -124,7 +124,7 @@ fn show_def(resolve: &Resolve, id: TypeId) -> String {
                 .collect::<Vec<_>>();
             format!("[{}]", types.join(", "))
         }
-        // The error is thrown.
+        // Errors are thrown, so only the good value has a type.
         TypeDefKind::Result(result) => result
             .ok
             .map_or_else(|| "void".to_owned(), |ok| show(resolve, &ok)),

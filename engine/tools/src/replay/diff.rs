@@ -1,8 +1,8 @@
-//! Two versions of a policy compared over an access log: what each would have decided about the
-//! requests in it, field by field.
+//! Compares two versions of a policy over an access log: what each decides about the requests in
+//! it, field by field.
 //!
-//! A log tells less than a request has: the method, the target, the time, the status and the
-//! length, the user agent and the referer. What else the policies read is absent for both.
+//! A log knows less than a request did: the method, the target, the time, the status and the
+//! length, the user agent and the referer. Other fields that the policies read are absent for both.
 
 use std::io::{self, BufRead};
 
@@ -13,26 +13,26 @@ use super::log::{LoggedRequest, parse};
 use tero_policy_host::compare::{ComparedRequest, Comparison};
 use tero_policy_host::device::classify;
 use tero_policy_host::{Chain, PolicyRequest, PolicyResponse};
-use tero_semantics::decision::RequestDecision;
+use tero_semantics::decision::{RequestDecision, ResponseDecision};
 use tero_semantics::key::{self, KeyParts};
 
-/// The longest line that is read; the rest of a longer one is left out.
+/// The longest line that is read. A longer line counts as unreadable.
 const MAX_LINE_BYTES: u64 = 64 << 10;
 
-/// What came of comparing.
+/// The result of a comparison.
 #[derive(Clone, Debug, Default)]
 pub struct Diff {
-    /// Agreements and differences.
+    /// Agreements and differences, by field.
     pub comparison: Comparison,
-    /// Lines that are in none of the known formats.
+    /// How many lines are too long or in no known format.
     pub unreadable: u64,
 }
 
-/// Compares what two versions decide about the requests of a log. `host` is that of lines that tell
-/// none.
+/// Compares what two versions decide about the requests of a log. `host` is for lines without a
+/// host.
 ///
 /// # Errors
-/// When the log can't be read.
+/// If the log can't be read.
 pub fn diff(left: &Chain, right: &Chain, mut log: impl BufRead, host: &str) -> io::Result<Diff> {
     let mut diff = Diff::default();
     let mut bytes = Vec::new();
@@ -55,6 +55,7 @@ pub fn diff(left: &Chain, right: &Chain, mut log: impl BufRead, host: &str) -> i
     }
 }
 
+/// Asks both versions about one request and the response to it.
 fn compare(
     comparison: &mut Comparison,
     left: &Chain,
@@ -62,16 +63,14 @@ fn compare(
     logged: &LoggedRequest,
     host: &str,
 ) {
-    let mut headers = HeaderMap::new();
-    headers.extend(logged.user_agent.clone().map(|value| (USER_AGENT, value)));
-    headers.extend(logged.referer.clone().map(|value| (REFERER, value)));
+    let headers = fields_of(logged);
     let device = classify(&headers);
     let host = logged.host.as_deref().unwrap_or(host);
     let (path, query) = match logged.target.split_once('?') {
         Some((path, query)) => (path, Some(query)),
         None => (logged.target.as_str(), None),
     };
-    let ask = PolicyRequest {
+    let request = PolicyRequest {
         method: &logged.method,
         scheme: "http",
         host,
@@ -87,33 +86,56 @@ fn compare(
         target: &logged.target,
         device: device.as_str(),
     };
-    let decide = |chain: &Chain| chain.on_request(&ask, logged.at);
+    let decide = |chain: &Chain| chain.on_request(&request, logged.at);
     let (one, other) = (decide(left), decide(right));
     comparison.request(&about, &one, &other);
-    let mut response = HeaderMap::new();
-    response.extend(logged.bytes.map(|bytes| (CONTENT_LENGTH, bytes.into())));
-    let respond = |chain: &Chain, decision: &RequestDecision| {
-        let variant = decision.variant.as_deref();
-        let (mut written, query) = (Vec::new(), key::canonical_query(query, &decision.query));
-        let parts = KeyParts {
-            scheme: "http",
-            host,
-            path,
-            query: query.as_deref(),
-            variant,
-        };
-        key::write_key(&mut written, &parts);
-        let answered = PolicyResponse {
-            status: logged.status,
-            headers: &response,
-            length: logged.bytes,
-            header_ttl: None,
-            header_browser_ttl: None,
-            key: &written,
-        };
-        chain.on_response(&PolicyRequest { variant, ..ask }, &answered, logged.at)
+    let one = respond(left, &request, &one, logged);
+    let other = respond(right, &request, &other, logged);
+    comparison.response(&about, &one, &other);
+}
+
+/// The fields of the request that a log knows.
+fn fields_of(logged: &LoggedRequest) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.extend(logged.user_agent.clone().map(|value| (USER_AGENT, value)));
+    headers.extend(logged.referer.clone().map(|value| (REFERER, value)));
+    headers
+}
+
+/// What a version decides about the logged response, after its own decision about the request.
+fn respond(
+    chain: &Chain,
+    request: &PolicyRequest<'_>,
+    decision: &RequestDecision,
+    logged: &LoggedRequest,
+) -> ResponseDecision {
+    let variant = decision.variant.as_deref();
+    let (host, path) = (request.host, request.path);
+    let query = key::canonical_query(request.query, &decision.query);
+    let mut key = Vec::new();
+    let parts = KeyParts {
+        scheme: "http",
+        host,
+        path,
+        query: query.as_deref(),
+        variant,
     };
-    comparison.response(&about, &respond(left, &one), &respond(right, &other));
+    key::write_key(&mut key, &parts);
+    let mut headers = HeaderMap::new();
+    headers.extend(logged.bytes.map(|bytes| (CONTENT_LENGTH, bytes.into())));
+    let response = PolicyResponse {
+        status: logged.status,
+        headers: &headers,
+        length: logged.bytes,
+        header_ttl: None,
+        header_browser_ttl: None,
+        key: &key,
+    };
+    let request = PolicyRequest {
+        variant,
+        ..*request
+    };
+    chain.on_response(&request, &response, logged.at)
 }
 
 #[cfg(test)]
@@ -121,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_that_are_none_and_endless_ones_are_counted_and_left_out() {
+    fn malformed_and_too_long_lines_are_counted_and_left_out() {
         let host = tero_policy_host::Host::new(&tero_config::PolicyHost {
             compiled_cache: None,
             ..Default::default()

@@ -1,5 +1,5 @@
-//! A line of an access log: tero's own JSON, or Apache's common and combined formats, with whatever
-//! follows.
+//! Reads a line of an access log: tero's JSON, or Apache's common and combined formats with
+//! anything after them.
 
 use chrono::DateTime;
 use http::{HeaderValue, Method, StatusCode};
@@ -7,28 +7,28 @@ use serde::Deserialize;
 
 use tero_semantics::timestamp::Timestamp;
 
-/// A request, as far as a log tells of it.
+/// What a log says about a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoggedRequest {
-    /// When.
+    /// The time of the request.
     pub at: Timestamp,
-    /// The method.
+    /// The request method.
     pub method: Method,
-    /// Lower case, without port; only JSON tells it.
+    /// The host in lower case, without port; only JSON has it.
     pub host: Option<String>,
-    /// Path and query.
+    /// The path and query.
     pub target: String,
-    /// Of the answer.
+    /// The status of the response.
     pub status: StatusCode,
-    /// Of the answer's content.
+    /// The length of the response's content, in bytes.
     pub bytes: Option<u64>,
-    /// `User-Agent`
+    /// The field `User-Agent`.
     pub user_agent: Option<HeaderValue>,
-    /// `Referer`
+    /// The field `Referer`.
     pub referer: Option<HeaderValue>,
 }
 
-/// As tero writes it.
+/// A line as tero writes it.
 #[derive(Deserialize)]
 struct JsonLine {
     at: String,
@@ -41,7 +41,7 @@ struct JsonLine {
     user_agent: Option<String>,
 }
 
-/// What a line tells; none where it is in no known format.
+/// Reads a line; `None` if it is in no known format.
 pub fn parse(line: &str) -> Option<LoggedRequest> {
     if line.starts_with('{') {
         json(line)
@@ -68,8 +68,8 @@ fn json(line: &str) -> Option<LoggedRequest> {
     })
 }
 
-/// `CLIENT IDENT USER [TIME] "METHOD TARGET PROTOCOL" STATUS BYTES "REFERER" "USER AGENT"`, the
-/// last two where they are.
+/// Reads `CLIENT IDENT USER [TIME] "METHOD TARGET PROTOCOL" STATUS BYTES "REFERER" "USER AGENT"`.
+/// The last two may be missing.
 fn combined(line: &str) -> Option<LoggedRequest> {
     let (_, rest) = line.split_once('[')?;
     let (time, rest) = rest.split_once(']')?;
@@ -96,8 +96,7 @@ fn combined(line: &str) -> Option<LoggedRequest> {
     })
 }
 
-/// The next text in quotes, and what comes after it. A backslash takes its meaning from the
-/// character behind it.
+/// The next text in quotes, and the rest of the line. A backslash escapes the character after it.
 fn quoted(text: &str) -> Option<(String, &str)> {
     let start = text.find('"')? + 1;
     let mut plain = String::new();
@@ -112,8 +111,8 @@ fn quoted(text: &str) -> Option<(String, &str)> {
     None
 }
 
-/// A path with its query: what a visitor could ask for. A fragment is not: nobody has checked what
-/// is in it.
+/// A path with its query, as a visitor could send it. A fragment is left out: servers log it
+/// unchecked.
 fn target(text: &str) -> Option<String> {
     let uri: http::Uri = text.parse().ok().filter(|_| text.starts_with('/'))?;
     Some(uri.path_and_query()?.as_str().to_owned())
@@ -182,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_is_none() {
+    fn malformed_lines_are_not_requests() {
         for line in [
             "",
             "{",
@@ -201,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn no_target_writes_the_rest_of_its_line() {
+    fn a_target_cannot_forge_the_rest_of_its_line() {
         let forged = r#"/a"_HTTP/1.1"_500_1_"\"#;
         assert!(forged.parse::<http::Uri>().is_ok(), "a client may send it");
         let (request, response) = (http::HeaderMap::new(), http::HeaderMap::new());

@@ -1,4 +1,4 @@
-//! Policies in C: clang builds them, with the bindings of this program.
+//! Builds policies in C with clang, and with bindings from this program.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -61,7 +61,7 @@ fn require_linker() -> Result<(), ProjectError> {
     version.map(drop).map_err(|_| CLANG.missing())
 }
 
-/// The project's own sources, those of its libc included.
+/// The sources of the project, with those of its libc.
 fn sources(folder: &Path) -> Result<Vec<PathBuf>, ProjectError> {
     let mut sources = Vec::new();
     for folder in [folder.to_owned(), folder.join("libc")]

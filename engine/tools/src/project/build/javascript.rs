@@ -1,4 +1,4 @@
-//! Policies in JavaScript: componentize-js makes a component of them.
+//! Builds policies in JavaScript with componentize-js.
 
 use std::fs;
 use std::path::Path;
@@ -20,8 +20,8 @@ const COMPONENTIZE_JS: Tool = Tool {
     cure: "run `npm install` in the folder of the policy",
 };
 
-/// A policy needs no clock, no chance and no network, and gets none; without them the module
-/// imports nothing of WASI.
+/// Runs componentize-js. Policies have no clock, random numbers or network; without these features
+/// the module imports nothing from WASI.
 const COMPONENTIZE: &str = "
 import { componentize } from '@bytecodealliance/componentize-js';
 import { writeFileSync } from 'node:fs';
@@ -32,7 +32,7 @@ const { component } = await componentize({
 writeFileSync('policy.wasm', component);
 ";
 
-/// It imports `policy.js`, and lies beside it while it is needed.
+/// The entry, which imports `policy.js`. It is in the folder during the build only.
 const ENTRY_JS: (&str, &str) = (
     ".policy.entry.js",
     include_str!("../../../../../sdk/javascript/entry.js"),
@@ -49,7 +49,7 @@ pub(super) fn build(folder: &Path, module: &Path) -> Result<(), ProjectError> {
     if !folder.ancestors().any(installed) {
         return Err(COMPONENTIZE_JS.missing());
     }
-    // componentize-js does not say where a mistake is.
+    // componentize-js does not say where a syntax error is; node does.
     NODE.run(
         Command::new("node")
             .current_dir(folder)

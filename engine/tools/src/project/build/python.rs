@@ -1,4 +1,4 @@
-//! Policies in Python: componentize-py makes a component of them.
+//! Builds policies in Python with componentize-py.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,8 +14,8 @@ const COMPONENTIZE_PY: Tool = Tool {
     cure: "run `python3 -m venv .venv && .venv/bin/pip install -r requirements.txt` in the folder of the policy, or install it with pip",
 };
 
-/// It imports `app`. In a folder of its own, so that the bindings for editors are not taken for
-/// those of the module.
+/// The entry, which imports `app`. It is in a folder of its own, so that the module does not import
+/// the bindings for editors.
 const ENTRY_PY: (&str, &str) = (
     "tero_entry",
     include_str!("../../../../../sdk/python/tero_entry.py"),

@@ -1,4 +1,4 @@
-//! Policies in Rust: cargo builds them.
+//! Builds policies in Rust with cargo.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ pub(super) fn build(folder: &Path, module: &Path) -> Result<(), ProjectError> {
         "json-render-diagnostics",
     ];
     let messages = CARGO.run(Command::new(cargo).current_dir(folder).args(arguments))?;
-    // The project itself is built last.
+    // cargo builds the project itself last.
     let built = String::from_utf8_lossy(&messages)
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())

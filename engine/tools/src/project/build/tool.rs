@@ -1,4 +1,4 @@
-//! Programs of others that build policies.
+//! The tools that build policies.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::project::error::ProjectError;
 
-/// A tool, its language and how to get it.
+/// A tool, and how to install it.
 pub(super) struct Tool {
     pub(super) name: &'static str,
     pub(super) language: &'static str,
@@ -22,7 +22,7 @@ impl Tool {
         }
     }
 
-    /// Runs it to its end and returns what it writes to standard output.
+    /// Runs a command to its end and returns its standard output.
     pub(super) fn run(&self, command: &mut Command) -> Result<Vec<u8>, ProjectError> {
         match command
             .stdin(Stdio::null())

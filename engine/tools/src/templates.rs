@@ -198,10 +198,10 @@ fn opening(hours: &[(&str, &str, &str)]) -> String {
 fn holidays(country: &Country) -> String {
     let Country { name, calendar, .. } = country;
     format!(
-        "# The holidays of {name} that come with tero, and the days of your own. After a change, send the running edge a SIGHUP.\n\
+        "# The holidays of {name} that come with tero, and your own days. After a change, send SIGHUP to the running edge.\n\
          extends = \"builtin:{calendar}\"\n\
          \n\
-         # years = [2027]        # when you have written down all holidays of a year that tero does not know\n\
+         # years = [2027]        # years that tero does not know, once all their holidays are in this file\n\
          \n\
          # [[day]]               # a day off\n\
          # date = \"2026-12-28\"\n\

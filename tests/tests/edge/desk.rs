@@ -236,19 +236,19 @@ fn a_new_project_is_made_in_every_language_and_a_missing_tool_is_named() {
     for (language, missing) in [
         (
             "rust",
-            "cargo is missing, which builds policies in Rust: install Rust with rustup",
+            "policies in Rust are built with cargo, which is missing: install Rust with rustup",
         ),
         (
             "javascript",
-            "node is missing, which builds policies in JavaScript: install Node.js",
+            "policies in JavaScript are built with node, which is missing: install Node.js",
         ),
         (
             "python",
-            "componentize-py is missing, which builds policies in Python: run `python3 -m venv .venv",
+            "policies in Python are built with componentize-py, which is missing: run `python3 -m venv .venv",
         ),
         (
             "c",
-            "clang with wasm-ld is missing, which builds policies in C: install clang",
+            "policies in C are built with clang with wasm-ld, which is missing: install clang",
         ),
     ] {
         let folder = folder();

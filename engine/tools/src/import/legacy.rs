@@ -179,7 +179,7 @@ fn rule(rule: TableReader<'_>, has_hours: bool, mistakes: &Mistakes<'_>) {
     match rule.written("ttl") {
         Some(_) if never => rule.refuse(
             "ttl",
-            Mistake::new("what is never cached has no ttl", "keep `cache` or `ttl`"),
+            Mistake::new("a rule with `cache` has no `ttl`", "keep `cache` or `ttl`"),
         ),
         Some(value) => ttl(&rule, value, has_hours, mistakes),
         None if !never && rule.written("cache").is_none() => {
@@ -243,7 +243,7 @@ fn length(reader: &TableReader<'_>, name: &str, value: &RawValue) {
             let cure = "write seconds, \"until 18:00\", \"origin\" or { \"business_hours\": seconds, \"otherwise\": seconds }";
             reader.refuse(
                 name,
-                Mistake::new(format!("{} is no ttl", value.describe()), cure),
+                Mistake::new(format!("{} is not a ttl", value.describe()), cure),
             );
         }
     }

@@ -197,7 +197,7 @@ fn each_mistake_has_its_line_key_and_cure() {
             "\"from\": \"9\"",
             5,
             "business_hours.from",
-            "no time of day",
+            "not a time of day",
             "\"08:30\"",
         ),
         (
@@ -229,7 +229,7 @@ fn each_mistake_has_its_line_key_and_cure() {
             "\"sab\"], \"from\"",
             5,
             "business_hours.days",
-            "`sab` is no day",
+            "`sab` is not a day",
             "sat",
         ),
         (
@@ -253,7 +253,7 @@ fn each_mistake_has_its_line_key_and_cure() {
             "\"devices\": [\"tablett\"]",
             9,
             "variants.devices",
-            "no device class",
+            "not a device class",
             "\"tablet\"",
         ),
         (
@@ -285,7 +285,7 @@ fn each_mistake_has_its_line_key_and_cure() {
             "\"ttl\": \"1d\",",
             16,
             "rules.ttl",
-            "a text is no ttl",
+            "a text is not a ttl",
             "seconds",
         ),
         (
@@ -325,7 +325,7 @@ fn each_mistake_has_its_line_key_and_cure() {
             "\"match\": [\"img\"]",
             16,
             "rules.match",
-            "no pattern",
+            "not a pattern",
             "/path/*",
         ),
         (
@@ -357,7 +357,7 @@ fn each_mistake_has_its_line_key_and_cure() {
             "\"at\": \"8:30\"",
             21,
             "warming.at",
-            "no time of day",
+            "not a time of day",
             "\"08:30\"",
         ),
         (

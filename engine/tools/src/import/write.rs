@@ -35,7 +35,7 @@ pub(super) fn configuration(
     policy(&mut out, legacy, document);
     let hosts: Vec<String> = target.hosts.iter().map(|host| quote(host)).collect();
     let comment = if target.hosts.iter().any(|host| host == "*") {
-        "   # plans fetch pages under the names here: write the site's own"
+        "   # plans fetch pages under these names: write those of your site"
     } else {
         ""
     };
@@ -65,7 +65,7 @@ fn policy(out: &mut String, legacy: &LegacyFile, document: &RawValue) {
         out.push_str(if argentine {
             "calendar = \"builtin:argentina\"\n"
         } else {
-            "# calendar = \"holidays.toml\"   # holidays count in the rules: name a calendar file\n"
+            "# calendar = \"holidays.toml\"   # the rules treat holidays as closed: name a calendar file\n"
         });
     }
     out.push_str("\n[policy.settings]\n");

@@ -111,7 +111,7 @@ impl SiteView<'_> {
             if unanswered > 0 {
                 let name = policy.name();
                 warnings.push(format!(
-                    "the policy {name} failed at {unanswered} moments: there it is told as if it decided nothing"
+                    "the policy {name} failed at {unanswered} moments: they are shown as if it decided nothing"
                 ));
             }
         }

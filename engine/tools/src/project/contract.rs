@@ -47,7 +47,7 @@ pub(super) fn mark(path: &Path) -> Result<(), ProjectError> {
         StringEncoding::UTF8,
         false,
     );
-    let cure = "see that it is a module of WebAssembly";
+    let cure = "make sure that policy.wasm is a WebAssembly module";
     marked.map_err(|_| ProjectError::NoModule {
         tool: "clang",
         cure,

@@ -156,40 +156,40 @@ fn readme(name: &str, language: Language, next: &[&str]) -> String {
     let (tools, files) = match language {
         Language::Rust => (
             "cargo and the target `wasm32-unknown-unknown` (`rustup target add wasm32-unknown-unknown`)",
-            "- `src/lib.rs` is the policy: a struct with settings, the trait `Policy`, and one line of `export!`.\n\
-             - `Cargo.toml` names the SDK `tero-policy` by its path; `cargo doc --open` shows all of it.\n",
+            "- `src/lib.rs` is the policy: a struct with settings, the trait `Policy`, and a line of `export!`.\n\
+             - `Cargo.toml` names the SDK `tero-policy` by its path; `cargo doc --open` shows its documentation.\n",
         ),
         Language::Javascript => (
             "Node.js 20 or later; `npm install` brings componentize-js",
             "- `policy.js` is the policy: four exported functions.\n\
-             - `policy.d.ts` has the types of the contract; `tero policy build` writes it anew. `// @ts-check` makes editors use it.\n",
+             - `policy.d.ts` has the types of the contract; `tero policy build` writes it again. `// @ts-check` makes editors use it.\n",
         ),
         Language::Python => (
             "Python 3.10 or later; `pip install -r requirements.txt` brings componentize-py",
             "- `app.py` is the policy: the class `WitWorld` with four methods.\n\
-             - `bindings/` has the types of the contract; `tero policy build` writes them. `pyrightconfig.json` leads editors there.\n",
+             - `bindings/` has the types of the contract; `tero policy build` writes them. `pyrightconfig.json` tells editors where they are.\n",
         ),
         Language::C => (
             "clang 14 or later with wasm-ld (Debian: `apt-get install clang lld`)",
             "- `policy.c` is the policy: four functions.\n\
-             - `bindings/policy.h` has the types of the contract; `tero policy build` writes it anew.\n\
-             - `libc/` is the little of a standard library that it needs; `compile_flags.txt` leads clangd there.\n",
+             - `bindings/policy.h` has the types of the contract; `tero policy build` writes it again.\n\
+             - `libc/` is the part of a standard library that it needs; `compile_flags.txt` tells clangd where it is.\n",
         ),
     };
     let commands = next.join("\n");
     format!(
-        "# {name}\n\nA policy for the tero caching edge. As it stands: pages last two minutes while a shop is open and half an hour otherwise, but \
-         never past\nthe opening; phones get pages of their own; what is private is neither looked up nor stored. Make it yours.\n\n\
-         ```sh\n{commands}\n```\n\nIt needs {tools}.\n\n## What is what\n{files}- `cases.toml` says what the policy decides for which request at \
-         which local time. `tero policy test` asks the module, a fresh\n  instance and a used one, and compares; \
-         `tero policy test --keys` lists all that can be written.\n- `wit/policy.wit` is the contract: what a policy is told and what it may answer, with \
-         units and bounds.\n- `policy.wasm` is what `tero policy build` makes.\n\n## What to know\n- A policy is a pure function. All that it may know \
-         comes in as arguments, the clock included: there is no other clock, no chance, no\n  network, no file. What it keeps between calls may be gone \
+        "# {name}\n\nA policy for the tero caching edge. As created, it gives pages a TTL of two minutes while a shop is open and of half an hour otherwise,\n\
+         but never past the opening; phones get their own pages; private pages are neither looked up nor stored. Change it to your needs.\n\n\
+         ```sh\n{commands}\n```\n\nIt needs {tools}.\n\n## Files\n{files}- `cases.toml` says what the policy decides for which request at \
+         which local time. `tero policy test` asks a fresh instance and a\n  used one of the module, and compares; \
+         `tero policy test --keys` lists all keys.\n- `wit/policy.wit` is the contract: what a policy is told and what it may answer, with \
+         units and bounds.\n- `policy.wasm` is the module that `tero policy build` makes.\n\n## Rules for policies\n- A policy is a pure function. It knows only its \
+         arguments, the time included: it has no clock, no random numbers, no network and\n  no files. Whatever it keeps between calls may be lost \
          at any time.\n- `configure` is called once per instance, with the settings as JSON text. Its manifest says which fields, cookies and other inputs \
-         the\n  decisions depend on; only those are told.\n- What it leaves out of a decision is left to the site's next policy, and then to the response's own \
-         fields.\n- If it fails (a trap, too long, too much memory, an answer that the contract does not allow), the response's own fields decide. \
-         It can't\n  break a request.\n\n## Use it\n```toml\n[[policy]]\nname = \"{name}\"\nmodule = \"policy.wasm\"\ncalendar = \"builtin:argentina\"\n\
+         the\n  decisions depend on; the policy is told only those.\n- Whatever a decision leaves out is up to the site's next policy, and then to the response's own \
+         fields.\n- If the policy fails (a trap, a missed deadline, too much memory, an answer that the contract does not allow), the response's own\n  fields decide. \
+         A policy can't break a request.\n\n## Use it\n```toml\n[[policy]]\nname = \"{name}\"\nmodule = \"policy.wasm\"\ncalendar = \"builtin:argentina\"\n\
          settings = {{ zone = \"America/Argentina/Buenos_Aires\", open = \"09:00\", close = \"18:00\", private = \"/checkout/\" }}\n```\n\nName it in the `policies` \
-         of a `[[site]]`; `tero check` tells whether all is well.\n"
+         of a `[[site]]`; `tero check` checks the configuration.\n"
     )
 }

@@ -15,16 +15,16 @@ pub enum ProjectError {
         source: std::io::Error,
     },
     /// The folder of the new project exists already.
-    #[error("{} is there already: choose another name", .0.display())]
+    #[error("{} exists already: choose another name", .0.display())]
     Exists(PathBuf),
     /// The folder is not the SDK for Rust.
-    #[error("{} is not the SDK for Rust, which is not published: name the folder sdk/rust of tero's source with --sdk", .0.display())]
+    #[error("{} is not the SDK for Rust, which is not published: give the folder sdk/rust of tero's source with --sdk", .0.display())]
     NoSdk(PathBuf),
     /// The folder has no file that tells the language.
-    #[error("{} holds no policy: there is no Cargo.toml, policy.js, app.py or policy.c (tero policy new makes one)", .0.display())]
+    #[error("{} holds no policy: it has no Cargo.toml, policy.js, app.py or policy.c (create one with tero policy new)", .0.display())]
     NoProject(PathBuf),
     /// A tool is not installed.
-    #[error("{tool} is missing, which builds policies in {language}: {cure}")]
+    #[error("policies in {language} are built with {tool}, which is missing: {cure}")]
     Missing {
         /// The tool.
         tool: &'static str,
@@ -40,7 +40,7 @@ pub enum ProjectError {
         tool: &'static str,
     },
     /// A tool succeeded without making a module.
-    #[error("{tool} made no module of WebAssembly: {cure}")]
+    #[error("{tool} made no WebAssembly module: {cure}")]
     NoModule {
         /// The tool.
         tool: &'static str,

@@ -35,7 +35,7 @@ pub(super) fn days(text: &str) -> Result<Vec<usize>, Mistake> {
             .map(|day| day % 7)
             .collect()),
         _ => Err(Mistake::new(
-            format!("`{text}` is no day"),
+            format!("`{text}` is not a day"),
             format!("write one of {}, or a range, \"mon-sat\"", DAYS.join(", ")),
         )),
     }
@@ -52,7 +52,7 @@ pub(super) fn time_of_day(text: &str) -> Result<(u32, u32), Mistake> {
         .filter(|(hour, minute)| (*hour < 24 && *minute < 60) || (*hour, *minute) == (24, 0))
         .ok_or_else(|| {
             Mistake::new(
-                format!("`{text}` is no time of day"),
+                format!("`{text}` is not a time of day"),
                 "write hours and minutes, \"08:30\"",
             )
         })
@@ -67,7 +67,7 @@ pub(super) fn device(text: &str) -> Result<String, Mistake> {
         Some(meant) => format!("did you mean \"{meant}\"?"),
         None => format!("write one of {}", known.join(", ")),
     };
-    Err(Mistake::new(format!("`{text}` is no device class"), cure))
+    Err(Mistake::new(format!("`{text}` is not a device class"), cure))
 }
 
 pub(super) fn pattern(text: &str) -> Result<String, Mistake> {
@@ -79,7 +79,7 @@ pub(super) fn pattern(text: &str) -> Result<String, Mistake> {
         return Ok(text.to_owned());
     }
     Err(Mistake::new(
-        format!("`{}` is no pattern", text.escape_debug()),
+        format!("`{}` is not a pattern", text.escape_debug()),
         "write \"/path\", \"/path/*\", \"*.css\" or \"*\", without a query",
     ))
 }
@@ -89,7 +89,7 @@ pub(super) fn tag(text: &str) -> Result<String, Mistake> {
         return Ok(text.to_owned());
     }
     Err(Mistake::new(
-        format!("`{}` is no tag", text.escape_debug()),
+        format!("`{}` is not a tag", text.escape_debug()),
         "write 1 to 128 visible ASCII characters",
     ))
 }

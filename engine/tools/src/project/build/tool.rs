@@ -48,7 +48,7 @@ pub(super) fn there(module: &Path, tool: &'static str) -> Result<(), ProjectErro
         true => Ok(()),
         false => Err(ProjectError::NoModule {
             tool,
-            cure: "see what it said above",
+            cure: "see its messages above",
         }),
     }
 }

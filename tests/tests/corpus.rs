@@ -16,7 +16,7 @@ mod fuzz {
 use fuzz::drive;
 
 #[test]
-fn every_input_of_the_corpus_keeps_what_its_target_asserts() {
+fn every_input_of_the_corpus_passes_its_target() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
     for (name, target) in drive::TARGETS {
         let inputs: Vec<_> = std::fs::read_dir(corpus.join(name))
@@ -33,7 +33,7 @@ fn every_input_of_the_corpus_keeps_what_its_target_asserts() {
 }
 
 #[test]
-fn every_target_has_its_program_and_its_corpus() {
+fn every_fuzz_target_has_a_program_and_a_corpus() {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
     let names = |folder: &str| {
         let entries = std::fs::read_dir(fuzz.join(folder)).unwrap();

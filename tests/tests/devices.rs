@@ -22,7 +22,7 @@ fn lines(text: &'static str) -> impl Iterator<Item = &'static str> {
 }
 
 #[test]
-fn the_classes_of_real_user_agents_agree_with_what_was_measured() {
+fn classes_of_real_user_agents_match_the_measured_ones() {
     let mut matrix: BTreeMap<(Device, Device), (usize, &str)> = BTreeMap::new();
     for line in lines(CORPUS) {
         let (measured, user_agent) = line.split_once('\t').unwrap();
@@ -65,7 +65,7 @@ fn the_classes_of_real_user_agents_agree_with_what_was_measured() {
 }
 
 #[test]
-fn bots_are_bots() {
+fn known_bots_are_classified_as_bots() {
     assert!(lines(BOTS).count() >= 50);
     for user_agent in lines(BOTS) {
         assert_eq!(class(user_agent), Device::Bot, "{user_agent}");
@@ -73,7 +73,7 @@ fn bots_are_bots() {
 }
 
 #[test]
-fn televisions_boxes_and_consoles_are_televisions() {
+fn televisions_boxes_and_consoles_are_classified_as_tv() {
     assert!(lines(TVS).count() >= 20);
     for user_agent in lines(TVS) {
         assert_eq!(class(user_agent), Device::Tv, "{user_agent}");

@@ -47,7 +47,7 @@ fn blocks(language: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn cases_on_the_pages_pass() {
+fn cases_in_the_guide_pass() {
     let folder = tero_tests::compiled_cache().join("tero");
     let host = Host::counting(&PolicyHost {
         compiled_cache: Some(folder),
@@ -71,7 +71,7 @@ fn cases_on_the_pages_pass() {
 }
 
 #[test]
-fn configuration_on_the_pages_is_good() {
+fn configurations_in_the_guide_are_good() {
     let site =
         "[[site]]\nname = \"shop\"\nhosts = [\"*\"]\norigins = [\"http://127.0.0.1:3000\"]\n";
     let blocks: Vec<_> = blocks("toml")
@@ -86,7 +86,7 @@ fn configuration_on_the_pages_is_good() {
 }
 
 #[test]
-fn what_is_shown_of_the_examples_is_in_them() {
+fn code_in_the_guide_comes_from_the_examples() {
     for (language, file) in [
         ("js", "javascript/policy.js"),
         ("python", "python/app.py"),
@@ -111,7 +111,7 @@ fn what_is_shown_of_the_examples_is_in_them() {
 }
 
 #[test]
-fn commands_on_the_pages_exist() {
+fn commands_in_the_guide_exist() {
     for (page, block) in blocks("sh") {
         for line in block.lines().filter(|line| line.starts_with("tero ")) {
             let words = line
@@ -132,7 +132,7 @@ fn commands_on_the_pages_exist() {
 }
 
 #[test]
-fn every_field_of_the_contract_is_explained() {
+fn the_guide_explains_every_field_of_the_contract() {
     let page = &pages()["contract.md"];
     let contract = include_str!("../../sdk/wit/policy.wit");
     let lines = contract
@@ -163,7 +163,7 @@ fn every_field_of_the_contract_is_explained() {
 }
 
 #[test]
-fn the_keys_of_cases_are_on_their_page() {
+fn the_guide_lists_the_keys_of_cases() {
     assert!(
         pages()["testing.md"].ends_with(&keys::reference()),
         "testing.md is behind: end it with `tero policy test --keys`"

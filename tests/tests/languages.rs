@@ -237,7 +237,7 @@ fn check_refusals(folder: &Path, module: &Path, language: &str) {
 }
 
 #[test]
-fn a_new_project_in_any_language_builds_passes_its_cases_and_decides_like_all_others() {
+fn projects_in_all_languages_build_pass_their_cases_and_decide_alike() {
     let folder = folder();
     let path = folder.path();
     // An ordinary day, a half-day, Christmas; and the nights in which the clocks of New York

@@ -113,7 +113,7 @@ fn no_type_takes_a_name_of_the_prelude() {
 }
 
 #[test]
-fn participles_are_told_from_nouns() {
+fn participles_are_distinguished_from_nouns() {
     for name in [
         "Kept", "Asked", "Refused", "NotGiven", "Reading", "Overrun", "Chained",
     ] {
@@ -133,7 +133,7 @@ fn participles_are_told_from_nouns() {
 }
 
 #[test]
-fn declarations_are_told_from_uses_and_associated_types() {
+fn declarations_are_distinguished_from_uses_and_associated_types() {
     let name = |line| declared(line).map(|(name, is_visible)| (name.to_owned(), is_visible));
     assert_eq!(name("pub struct Store {"), Some(("Store".into(), true)));
     assert_eq!(name("    struct Case<'a> {"), Some(("Case".into(), false)));

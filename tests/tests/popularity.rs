@@ -89,7 +89,7 @@ fn agreement(max_bytes: usize) -> Vec<usize> {
 }
 
 #[test]
-fn the_top_fifty_of_each_day_are_found_in_the_log_of_a_real_site() {
+fn the_sketch_finds_the_top_fifty_of_each_day_of_a_real_log() {
     let agreed = agreement(MAX_BYTES);
     assert!(
         agreed.iter().all(|agreed| *agreed >= 48),
@@ -98,7 +98,7 @@ fn the_top_fifty_of_each_day_are_found_in_the_log_of_a_real_site() {
 }
 
 #[test]
-fn the_top_fifty_are_found_in_half_the_memory_that_all_pages_would_take() {
+fn the_sketch_finds_the_top_fifty_in_half_the_memory_of_all_pages() {
     let popularity = Popularity::within(MAX_BYTES);
     popularity.set_sites(&[chrono_tz::UTC]);
     for line in lines() {

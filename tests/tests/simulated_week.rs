@@ -18,7 +18,7 @@ fn served(way: Way) -> Figures {
 }
 
 #[test]
-fn warming_makes_the_first_hour_like_the_others_and_spares_the_origin() {
+fn warming_lifts_the_first_hour_and_lowers_the_origins_peak() {
     let (without, with) = (served(Way::Policies), served(Way::PoliciesAndWarming));
     let (first, busy) = (with.first_hour(), with.busy_hours());
     assert!(

@@ -131,7 +131,7 @@ fn theirs(exchange: &Exchange) -> Served {
 }
 
 #[test]
-fn every_disagreement_about_reuse_is_decided_by_the_rfc() {
+fn the_rfc_decides_every_disagreement_about_reuse() {
     let (mut agreed, mut served) = (0_u64, 0_u64);
     let mut seen: BTreeMap<&str, u64> = BTreeMap::new();
     for seed in 0..EXCHANGES {
@@ -168,7 +168,7 @@ fn assert_all_seen(classes: impl Iterator<Item = &'static str>, seen: &BTreeMap<
 }
 
 #[test]
-fn every_disagreement_about_what_a_304_freshens_is_decided_by_the_rfc() {
+fn the_rfc_decides_every_disagreement_about_304() {
     let mut seen: BTreeMap<&str, u64> = BTreeMap::new();
     for seed in 0..5_000 {
         let (stored, not_modified) = validators(&mut Dice::seeded(seed));

@@ -14,7 +14,7 @@ fn serving() -> (Origin, Edge) {
 }
 
 #[test]
-fn probes_say_that_it_lives_and_serves() {
+fn probes_report_liveness_and_readiness() {
     let (_origin, edge) = serving();
     for path in ["/health", "/ready"] {
         assert_eq!(edge.admin_get(path).status, 200, "{path}");
@@ -22,7 +22,7 @@ fn probes_say_that_it_lives_and_serves() {
 }
 
 #[test]
-fn it_is_not_ready_while_it_drains() {
+fn a_draining_edge_is_not_ready() {
     let (origin, edge) = serving();
     origin.hold();
     let mut client = edge.client();
@@ -39,7 +39,7 @@ fn it_is_not_ready_while_it_drains() {
 }
 
 #[test]
-fn what_is_not_there_is_404_and_what_is_not_offered_405() {
+fn unknown_admin_paths_get_404_and_unknown_methods_405() {
     let (_origin, edge) = serving();
     assert_eq!(edge.admin_get("/nothing").status, 404);
     for (method, path) in [
@@ -54,7 +54,7 @@ fn what_is_not_there_is_404_and_what_is_not_offered_405() {
 }
 
 #[test]
-fn the_operators_paths_are_not_on_the_public_listener() {
+fn admin_paths_are_not_on_the_public_listener() {
     let (origin, edge) = serving();
     for path in [
         "/health",
@@ -70,7 +70,7 @@ fn the_operators_paths_are_not_on_the_public_listener() {
 }
 
 #[test]
-fn the_interface_describes_itself() {
+fn the_admin_interface_serves_its_openapi_document() {
     let (_origin, edge) = serving();
     let paths = edge.admin_get("/openapi.json").json()["paths"].clone();
     for (path, operations) in paths.as_object().unwrap() {
@@ -155,7 +155,7 @@ fn metrics_are_well_formed() {
 }
 
 #[test]
-fn buckets_rise_to_the_count() {
+fn histogram_buckets_add_up_to_the_count() {
     let (_origin, edge) = serving();
     for number in 0..5 {
         edge.get(&format!("/{number}"));
@@ -199,7 +199,7 @@ fn all_outcomes(origin: &Origin, edge: &Edge) -> u64 {
 }
 
 #[test]
-fn the_parts_add_up_to_the_whole() {
+fn outcomes_add_up_to_all_requests() {
     let (origin, edge) = serving();
     let requests = all_outcomes(&origin, &edge);
     let count =
@@ -262,7 +262,7 @@ fn the_parts_add_up_to_the_whole() {
 }
 
 #[test]
-fn hit_rates_are_told_by_local_hour() {
+fn hit_rates_are_reported_by_local_hour() {
     let origin = Origin::start();
     origin.otherwise(|asked| Reply::fresh(86_400, &asked.target));
     let edge = Edge::before(&origin)
@@ -296,7 +296,7 @@ fn hit_rates_are_told_by_local_hour() {
 }
 
 #[test]
-fn bytes_of_content_are_counted() {
+fn content_bytes_are_counted() {
     let origin = Origin::start();
     origin.on("/stored", Reply::fresh(60, "x".repeat(1_000)));
     origin.on(
@@ -311,7 +311,7 @@ fn bytes_of_content_are_counted() {
 }
 
 #[test]
-fn with_a_token_only_who_has_it_may_ask() {
+fn a_token_protects_the_admin_interface() {
     let origin = Origin::start();
     let edge = Edge::before(&origin)
         .admin(&format!("token = \"{TOKEN}\""))
@@ -350,7 +350,7 @@ fn with_a_token_only_who_has_it_may_ask() {
 }
 
 #[test]
-fn without_a_token_pages_in_a_browser_may_not_ask() {
+fn without_a_token_requests_from_browsers_are_refused() {
     let (_origin, edge) = serving();
     let purge = || Request::new("POST", "/purge").body(r#"{"site": "site"}"#);
     assert_eq!(edge.admin(&purge()).status, 200);
@@ -372,7 +372,7 @@ fn without_a_token_pages_in_a_browser_may_not_ask() {
 }
 
 #[test]
-fn the_interface_takes_malformed_requests_as_badly_as_the_public_one() {
+fn the_admin_interface_refuses_malformed_requests() {
     let (_origin, edge) = serving();
     for bytes in [
         "nonsense\r\n\r\n",
@@ -390,7 +390,7 @@ fn the_interface_takes_malformed_requests_as_badly_as_the_public_one() {
 }
 
 #[test]
-fn policies_are_listed_with_what_they_declare() {
+fn policies_are_listed_with_their_manifests() {
     let origin = Origin::start();
     let edge = Edge::before(&origin)
         .policy(

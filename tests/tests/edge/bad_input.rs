@@ -34,7 +34,7 @@ fn check_refused(bytes: impl AsRef<[u8]>, status: u16) {
 }
 
 #[test]
-fn what_is_no_request_is_refused() {
+fn malformed_requests_are_refused() {
     for bytes in [
         "nonsense\r\n\r\n",
         "GET /x\r\n\r\n",
@@ -49,7 +49,7 @@ fn what_is_no_request_is_refused() {
 }
 
 #[test]
-fn a_malformed_field_is_refused() {
+fn malformed_fields_are_refused() {
     for field in [
         "Host : www.example",
         "X-A\r\nHost: www.example",
@@ -86,7 +86,7 @@ fn a_request_needs_exactly_one_well_formed_host() {
 }
 
 #[test]
-fn a_length_that_can_be_read_in_two_ways_is_refused() {
+fn ambiguous_content_lengths_are_refused() {
     let smuggled = "GET /smuggled HTTP/1.1\r\nHost: www.example\r\n\r\n";
     for fields in [
         "Content-Length: 5\r\nContent-Length: 6",
@@ -108,7 +108,7 @@ fn a_length_that_can_be_read_in_two_ways_is_refused() {
 }
 
 #[test]
-fn a_length_beside_a_transfer_coding_hides_no_request() {
+fn content_length_with_transfer_encoding_cannot_hide_a_request() {
     let hidden = "GET /hidden HTTP/1.1\r\nHost: www.example\r\n\r\n";
     let length = format!("Content-Length: {}", hidden.len() + 5);
     let coding = "Transfer-Encoding: chunked";
@@ -138,7 +138,7 @@ fn a_length_beside_a_transfer_coding_hides_no_request() {
 }
 
 #[test]
-fn a_malformed_chunk_never_becomes_a_whole_request() {
+fn a_malformed_chunk_never_completes_a_request() {
     for chunks in [
         "zz\r\nabc\r\n0\r\n\r\n",
         "3\r\nabcdef\r\n0\r\n\r\n",
@@ -163,7 +163,7 @@ fn a_malformed_chunk_never_becomes_a_whole_request() {
 }
 
 #[test]
-fn a_request_body_that_ends_early_never_becomes_a_whole_request() {
+fn a_request_body_that_ends_early_never_completes_a_request() {
     let (origin, edge) = answering();
     let mut client = edge.client();
     client.write("POST /x HTTP/1.1\r\nHost: www.example\r\nContent-Length: 100\r\n\r\nten bytes!");
@@ -176,7 +176,7 @@ fn a_request_body_that_ends_early_never_becomes_a_whole_request() {
 }
 
 #[test]
-fn a_header_that_is_too_long_is_refused() {
+fn a_header_section_that_is_too_long_is_refused() {
     let long = "a".repeat(40_000);
     check_refused(
         format!("GET /x HTTP/1.1\r\nHost: www.example\r\nX-Long: {long}\r\n\r\n"),
@@ -194,7 +194,7 @@ fn a_header_that_is_too_long_is_refused() {
 }
 
 #[test]
-fn a_header_that_never_ends_is_refused_at_the_bound() {
+fn a_header_section_that_never_ends_is_refused_at_the_limit() {
     let (origin, edge) = answering();
     let mut client = edge.client();
     client.write("GET /x HTTP/1.1\r\nHost: www.example\r\n");
@@ -212,7 +212,7 @@ fn a_header_that_never_ends_is_refused_at_the_bound() {
 }
 
 #[test]
-fn headers_up_to_the_bound_are_taken() {
+fn header_sections_up_to_the_limit_are_accepted() {
     let (_origin, edge) = answering();
     let mut request = get("/x").header("X-Long", "a".repeat(20_000));
     for number in 0..90 {
@@ -222,7 +222,7 @@ fn headers_up_to_the_bound_are_taken() {
 }
 
 #[test]
-fn an_unknown_host_is_misdirected() {
+fn a_request_for_an_unknown_host_gets_421() {
     let (origin, edge) = answering();
     let mut client = edge.client();
     let answer = client.send(&get("/x").host("elsewhere.example"));
@@ -235,7 +235,7 @@ fn an_unknown_host_is_misdirected() {
 }
 
 #[test]
-fn methods_that_are_not_for_a_cache_are_refused() {
+fn connect_and_trace_are_refused() {
     let (origin, edge) = answering();
     for method in ["TRACE", "CONNECT"] {
         let target = if method == "CONNECT" {
@@ -253,7 +253,7 @@ fn methods_that_are_not_for_a_cache_are_refused() {
 }
 
 #[test]
-fn an_absolute_target_is_for_the_host_that_it_names() {
+fn the_host_of_an_absolute_target_replaces_the_host_field() {
     let (origin, edge) = answering();
     edge.send(&get("http://www.example/x").host("elsewhere.example"))
         .assert_forwarded("uri-miss", "answered");
@@ -266,7 +266,7 @@ fn an_absolute_target_is_for_the_host_that_it_names() {
 }
 
 #[test]
-fn a_client_that_dawdles_over_its_header_is_cut_off() {
+fn a_client_with_a_slow_header_section_is_disconnected() {
     let (origin, edge) = answering();
     let mut slow = edge.client();
     slow.write("GET /x HTTP/1.1\r\nHost: www.exa");
@@ -285,7 +285,7 @@ fn a_client_that_dawdles_over_its_header_is_cut_off() {
 }
 
 #[test]
-fn a_client_that_says_nothing_is_cut_off() {
+fn a_silent_client_is_disconnected() {
     let (_origin, edge) = answering();
     let mut idle = edge.client();
     idle.send(&get("/x"));
@@ -295,7 +295,7 @@ fn a_client_that_says_nothing_is_cut_off() {
 }
 
 #[test]
-fn requests_in_one_write_are_answered_in_order() {
+fn pipelined_requests_are_answered_in_order() {
     let origin = Origin::start();
     origin.otherwise(|asked| Reply::fresh(60, &asked.target));
     let edge = Edge::before(&origin).start();
@@ -359,14 +359,14 @@ fn an_origin_that_refuses_connections_gives_502() {
 }
 
 #[test]
-fn an_origin_that_breaks_off_gives_502() {
+fn an_origin_that_closes_early_gives_502() {
     check_fetch_fails(Reply::reset(), 502);
     check_fetch_fails(Reply::hang_up(), 502);
     check_fetch_fails(Reply::raw("HTTP/1.1 200 OK\r\nContent-Le"), 502);
 }
 
 #[test]
-fn an_origin_that_speaks_no_http_gives_502() {
+fn an_origin_without_http_gives_502() {
     check_fetch_fails(Reply::raw("SSH-2.0-OpenSSH_9.6\r\n"), 502);
     check_fetch_fails(Reply::raw("HTTP/1.1 abc OK\r\n\r\n"), 502);
     check_fetch_fails(
@@ -381,7 +381,7 @@ fn an_origin_that_speaks_no_http_gives_502() {
 }
 
 #[test]
-fn an_endless_header_of_the_origin_gives_502() {
+fn an_endless_header_section_from_the_origin_gives_502() {
     check_fetch_fails(
         Reply::raw_then_flood("HTTP/1.1 200 OK\r\n", "X-More: and more\r\n"),
         502,
@@ -393,7 +393,7 @@ fn an_endless_header_of_the_origin_gives_502() {
 }
 
 #[test]
-fn a_silent_origin_gives_504_when_its_time_has_passed() {
+fn a_silent_origin_gives_504_after_its_timeout() {
     for reply in [
         Reply::silence(),
         Reply::raw_then_silence("HTTP/1.1 200 OK\r\nContent-"),
@@ -415,7 +415,7 @@ fn a_silent_origin_gives_504_when_its_time_has_passed() {
 }
 
 #[test]
-fn a_slow_origin_is_waited_for_within_its_time() {
+fn a_slow_origin_gets_its_whole_timeout() {
     let gate = Gate::new();
     let (origin, edge) = with_origin(Reply::fresh(60, "at last").behind(&gate));
     let mut client = edge.client();
@@ -443,7 +443,7 @@ fn check_cut_short(reply: Reply) {
 }
 
 #[test]
-fn a_body_shorter_than_announced_cuts_the_connection_and_is_not_stored() {
+fn a_body_shorter_than_announced_ends_the_connection_and_is_not_stored() {
     check_cut_short(Reply::fresh(60, "short").announcing(10).then_close());
     check_cut_short(Reply::fresh(60, "short").announcing(10).then_reset());
     check_cut_short(Reply::fresh(60, "short").chunked().then_close());
@@ -452,7 +452,7 @@ fn a_body_shorter_than_announced_cuts_the_connection_and_is_not_stored() {
 }
 
 #[test]
-fn a_body_that_falls_silent_cuts_the_connection_when_its_time_has_passed() {
+fn a_stalled_body_ends_the_connection_after_its_timeout() {
     let (origin, edge) = with_origin(Reply::fresh(60, "short").announcing(10).then_silence());
     let mut client = edge.client();
     client.start(&get("/x"));
@@ -470,7 +470,7 @@ fn a_body_that_falls_silent_cuts_the_connection_when_its_time_has_passed() {
 }
 
 #[test]
-fn what_follows_a_body_is_no_part_of_any_answer() {
+fn bytes_after_a_body_belong_to_no_response() {
     let origin = Origin::start();
     origin.on("/x", Reply::raw_then_silence("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 4\r\n\r\ngoodHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"));
     origin.on("/y", Reply::fresh(60, "own"));
@@ -481,7 +481,7 @@ fn what_follows_a_body_is_no_part_of_any_answer() {
 }
 
 #[test]
-fn a_body_that_ends_with_its_connection_is_whole_and_stored() {
+fn a_body_that_ends_with_its_connection_is_complete_and_stored() {
     let (origin, edge) = with_origin(Reply::fresh(60, "until the end").until_close());
     edge.get("/x").assert_forwarded("uri-miss", "until the end");
     edge.get("/x").assert_hit("until the end");
@@ -489,7 +489,7 @@ fn a_body_that_ends_with_its_connection_is_whole_and_stored() {
 }
 
 #[test]
-fn an_interim_response_is_not_the_answer() {
+fn an_interim_response_is_not_the_final_response() {
     let reply = Reply::raw(
         "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 4\r\n\r\ngood",
     );
@@ -499,7 +499,7 @@ fn an_interim_response_is_not_the_answer() {
 }
 
 #[test]
-fn a_304_that_nobody_asked_for_is_no_answer_to_store() {
+fn a_304_to_an_unconditional_request_is_not_stored() {
     let (origin, edge) = with_origin(Reply::status(304).header("Cache-Control", "max-age=60"));
     assert!(!edge.get("/x").cache_status().hit);
     origin.on("/x", Reply::fresh(60, "good"));
@@ -507,7 +507,7 @@ fn a_304_that_nobody_asked_for_is_no_answer_to_store() {
 }
 
 #[test]
-fn another_origin_takes_over_where_one_can_not_be_reached() {
+fn another_origin_takes_over_from_one_that_cannot_be_reached() {
     let (down, up) = (Origin::start(), Origin::start());
     down.stop();
     up.otherwise(|asked| Reply::ok(&asked.target));
@@ -520,7 +520,7 @@ fn another_origin_takes_over_where_one_can_not_be_reached() {
 }
 
 #[test]
-fn an_upload_streams_to_the_origin_as_it_comes() {
+fn uploads_stream_to_the_origin() {
     let (origin, edge) = answering();
     let mut client: Client = edge.client();
     client.write("POST /x HTTP/1.1\r\nHost: www.example\r\nContent-Length: 10\r\n\r\nfirst");
@@ -533,7 +533,7 @@ fn an_upload_streams_to_the_origin_as_it_comes() {
 }
 
 #[test]
-fn a_client_that_takes_nothing_is_cut_off() {
+fn a_client_that_reads_nothing_is_disconnected() {
     let origin = Origin::start();
     let body = "x".repeat(30_000_000);
     origin.on("/x", Reply::fresh(3_600, &body));
@@ -553,7 +553,7 @@ fn a_client_that_takes_nothing_is_cut_off() {
 }
 
 #[test]
-fn connections_beyond_the_bound_wait_until_others_end() {
+fn connections_beyond_the_limit_wait_until_others_end() {
     let origin = Origin::start();
     origin.otherwise(|_| Reply::fresh(60, "answered"));
     let edge = Edge::before(&origin)
@@ -574,7 +574,7 @@ fn connections_beyond_the_bound_wait_until_others_end() {
 }
 
 #[test]
-fn fetches_beyond_the_bound_wait_and_then_give_503() {
+fn fetches_beyond_the_limit_wait_and_then_give_503() {
     let origin = Origin::start();
     let gate = Gate::new();
     origin.on("/held", Reply::fresh(60, "held").behind(&gate));

@@ -11,7 +11,7 @@ const COMMANDS: [&str; 9] = [
 ];
 
 #[test]
-fn help_and_version_are_told() {
+fn help_and_version_are_printed() {
     let version = run(&["--version"]);
     assert_code(&version, 0);
     assert!(out(&version).contains(env!("CARGO_PKG_VERSION")));
@@ -27,7 +27,7 @@ fn help_and_version_are_told() {
 }
 
 #[test]
-fn the_allocator_reads_what_the_program_has_for_it() {
+fn the_allocator_reads_the_settings_in_the_program() {
     let told = tero(&["--version"])
         .env("_RJEM_MALLOC_CONF", "confirm_conf:true")
         .output()
@@ -59,7 +59,7 @@ fn every_command_has_help_with_an_example() {
 }
 
 #[test]
-fn wrong_use_is_told_apart_from_failure() {
+fn wrong_usage_and_failure_have_different_exit_codes() {
     for arguments in [
         &[][..],
         &["unknown"],
@@ -88,7 +88,7 @@ fn wrong_use_is_told_apart_from_failure() {
 }
 
 #[test]
-fn it_serves_what_the_configuration_says() {
+fn the_program_serves_by_its_configuration() {
     let origin = Origin::start();
     origin.on("/x", Reply::fresh(60, "x"));
     let serving = Serving::start(&configuration(&origin, ""));
@@ -99,7 +99,7 @@ fn it_serves_what_the_configuration_says() {
 }
 
 #[test]
-fn a_signal_to_stop_lets_requests_end_and_refuses_new_ones() {
+fn a_stop_signal_lets_requests_end_and_refuses_connections() {
     for signal in ["TERM", "INT"] {
         let origin = Origin::start();
         let gate = Gate::new();
@@ -142,7 +142,7 @@ fn a_second_signal_stops_at_once() {
 }
 
 #[test]
-fn idle_connections_do_not_hold_up_the_end() {
+fn idle_connections_do_not_delay_the_stop() {
     let origin = Origin::start();
     let mut serving = Serving::start(&configuration(&origin, ""));
     let mut idle = serving.client();
@@ -153,7 +153,7 @@ fn idle_connections_do_not_hold_up_the_end() {
 }
 
 #[test]
-fn a_hang_up_reads_the_configuration_again() {
+fn sighup_reloads_the_configuration() {
     let (first, second) = (Origin::start(), Origin::start());
     first.otherwise(|_| Reply::ok("first"));
     second.otherwise(|_| Reply::ok("second"));
@@ -174,7 +174,7 @@ fn a_hang_up_reads_the_configuration_again() {
 }
 
 #[test]
-fn an_address_that_is_taken_is_told() {
+fn an_address_in_use_is_reported() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let origin = Origin::start();
@@ -190,7 +190,7 @@ fn an_address_that_is_taken_is_told() {
 }
 
 #[test]
-fn a_running_edge_is_purged_and_asked_from_the_command_line() {
+fn purge_and_stats_commands_reach_a_running_edge() {
     let origin = Origin::start();
     origin.on("/x", Reply::fresh(60, "x"));
     let serving = Serving::start(&configuration(&origin, ""));
@@ -215,7 +215,7 @@ fn a_running_edge_is_purged_and_asked_from_the_command_line() {
 }
 
 #[test]
-fn a_plan_is_warmed_from_the_command_line_and_waited_for() {
+fn the_warm_command_starts_a_plan_and_waits_for_it() {
     let origin = Origin::start();
     origin.on("/a", Reply::fresh(60, "a"));
     let plans = "\n[[warm]]\nname = \"good\"\nsite = \"site\"\nurls = [\"/a\"]\n\n[[warm]]\nname = \"bad\"\nsite = \"site\"\nurls = [\"/gone\"]\n";
@@ -249,7 +249,7 @@ fn a_plan_is_warmed_from_the_command_line_and_waited_for() {
 }
 
 #[test]
-fn a_run_is_cancelled_from_the_command_line() {
+fn the_warm_command_cancels_a_run() {
     let origin = Origin::start();
     origin.on("/slow", Reply::silence());
     let serving = Serving::start(&configuration(
@@ -275,7 +275,7 @@ fn a_run_is_cancelled_from_the_command_line() {
 }
 
 #[test]
-fn the_access_log_has_a_line_for_each_answer() {
+fn the_access_log_has_a_line_for_each_response() {
     let origin = Origin::start();
     origin.on("/x", Reply::fresh(60, "x"));
     let serving = Serving::start(&configuration(
@@ -299,7 +299,7 @@ fn the_access_log_has_a_line_for_each_answer() {
 }
 
 #[test]
-fn an_import_is_a_configuration_that_checks() {
+fn an_imported_configuration_passes_the_check() {
     let folder = folder();
     let file = sample_file().display().to_string();
     let imported = run(&[
@@ -322,7 +322,7 @@ fn an_import_is_a_configuration_that_checks() {
 }
 
 #[test]
-fn an_import_tells_every_mistake_with_its_line() {
+fn an_import_reports_every_mistake_with_its_line() {
     let folder = folder();
     let path = folder.path().join("bad.json");
     let text = "{\n  \"version\": 3,\n  \"timezone\": \"America/Macondo\",\n  \"rules\": [\n    { \"name\": \"a\", \"match\": [], \"ttl\": -1 }\n  ]\n}\n";
@@ -336,7 +336,7 @@ fn an_import_tells_every_mistake_with_its_line() {
 }
 
 #[test]
-fn output_to_a_reader_that_left_is_no_failure() {
+fn output_to_a_closed_pipe_is_not_a_failure() {
     let mut child = tero(&["check", "--keys"])
         .stdout(std::process::Stdio::piped())
         .spawn()
@@ -346,7 +346,7 @@ fn output_to_a_reader_that_left_is_no_failure() {
 }
 
 #[test]
-fn modules_are_compiled_once_and_kept_on_disk() {
+fn compiled_modules_are_kept_on_disk() {
     let origin = Origin::start();
     let devices = "settings = { variants = [{ name = \"mobile\", devices = [\"mobile\"] }] }";
     let names = [

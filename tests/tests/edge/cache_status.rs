@@ -30,7 +30,7 @@ fn edge(origin: &Origin) -> Edge {
 }
 
 #[test]
-fn each_kind_of_answer_says_its_own() {
+fn each_outcome_has_its_own_cache_status() {
     let origin = Origin::start();
     let edge = edge(&origin);
     let tagged = || get("/x").header("If-None-Match", "\"1\"");
@@ -137,7 +137,7 @@ fn each_kind_of_answer_says_its_own() {
 }
 
 #[test]
-fn the_key_is_told_where_the_site_says_so() {
+fn the_key_is_in_cache_status_if_the_site_wants_it() {
     let origin = Origin::start();
     origin.on("/x", Reply::fresh(60, "x"));
     origin.on("/own", Reply::ok("x").header("Cache-Control", "private"));

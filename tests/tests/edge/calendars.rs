@@ -32,7 +32,7 @@ const CORRECTIONS: &[(&str, char, &str, &str)] = &[
 ];
 
 #[test]
-fn the_shipped_holidays_are_those_of_two_other_lists() {
+fn shipped_holidays_match_two_independent_lists() {
     for country in BUILTIN_CALENDARS {
         let calendar = load(&CalendarSource::Builtin(country.to_owned())).unwrap();
         let shipped: BTreeSet<String> = calendar.days().map(|(date, _)| date.to_string()).collect();
@@ -70,7 +70,7 @@ fn the_shipped_holidays_are_those_of_two_other_lists() {
 }
 
 #[test]
-fn a_year_without_data_is_a_metric_two_months_before_it_begins() {
+fn a_metric_warns_two_months_before_a_year_without_holidays() {
     let origin = Origin::start();
     let keys = "calendar = \"builtin:argentina\"\nsettings = { zone = \"UTC\", open = \"09:00\", close = \"18:00\" }";
     let edge = Edge::before(&origin)
@@ -102,7 +102,7 @@ const HOURS: &str = "policies = [\"hours\"]\n\n[[policy]]\nname = \"hours\"\nmod
     limits = { deadline = \"5s\" }\nsettings = { zone = \"UTC\", open = \"00:00\", close = \"24:00\", rules = [{ paths = [\"*\"], inside = \"1min\", outside = \"1h\" }] }\n";
 
 #[test]
-fn check_warns_of_a_year_without_data() {
+fn the_check_warns_of_a_year_without_holidays() {
     let folder = tero_tests::folder();
     let origin = Origin::start();
     std::fs::write(
@@ -132,7 +132,7 @@ fn check_warns_of_a_year_without_data() {
 }
 
 #[test]
-fn days_are_added_without_a_restart() {
+fn holidays_are_added_without_a_restart() {
     let origin = Origin::start();
     origin.otherwise(|_| Reply::fresh(7, "page"));
     // Every year is known, and none has a holiday.
@@ -179,7 +179,7 @@ fn days_are_added_without_a_restart() {
 
 /// Every mistake names the file, the line and the cure.
 #[test]
-fn what_makes_no_sense_is_refused_with_file_line_and_cure() {
+fn malformed_calendars_are_refused_with_file_line_and_cure() {
     let folder = tero_tests::folder();
     let origin = Origin::start();
     let site = "policies = [\"hours\"]\n";

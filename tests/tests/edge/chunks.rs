@@ -93,7 +93,7 @@ fn check_left_behind(origin: &Origin, edge: &Edge, shown: &str) {
 }
 
 #[test]
-fn a_malformed_chunk_that_comes_with_the_head_is_no_answer() {
+fn a_malformed_chunk_with_the_head_gives_502() {
     for body in refused() {
         let shown: String = body.escape_debug().take(60).collect();
         let (origin, edge) = before(Reply::raw_then_silence(format!("{HEAD}{body}")));
@@ -112,7 +112,7 @@ fn a_malformed_chunk_that_comes_with_the_head_is_no_answer() {
 }
 
 #[test]
-fn a_malformed_chunk_that_comes_later_cuts_the_connection_and_nothing_is_stored() {
+fn a_later_malformed_chunk_ends_the_connection_and_nothing_is_stored() {
     for body in refused().into_iter().chain(refused_by_the_parser()) {
         let shown: String = body.escape_debug().take(60).collect();
         for request in [get("/x"), Request::new("POST", "/x").body("")] {
@@ -140,7 +140,7 @@ fn a_malformed_chunk_that_comes_later_cuts_the_connection_and_nothing_is_stored(
 }
 
 #[test]
-fn followers_of_an_answer_with_a_malformed_chunk_are_cut_off_too() {
+fn a_malformed_chunk_disconnects_followers_too() {
     let gate = Gate::new();
     let (origin, edge) = before(
         Reply::bytes(format!("{HEAD}2\r\nok\r\n"))
@@ -167,7 +167,7 @@ fn followers_of_an_answer_with_a_malformed_chunk_are_cut_off_too() {
 }
 
 #[test]
-fn well_formed_chunks_are_taken_however_they_come_and_the_connection_goes_on() {
+fn well_formed_chunks_are_accepted_in_any_pieces_and_the_connection_persists() {
     let extension = "a".repeat(1_000);
     for (body, content) in [
         ("3\r\nabc\r\n0\r\n\r\n", "abc"),
@@ -204,7 +204,7 @@ fn well_formed_chunks_are_taken_however_they_come_and_the_connection_goes_on() {
 }
 
 #[test]
-fn answers_without_a_body_have_no_chunks_whatever_they_say() {
+fn responses_without_a_body_have_no_chunks_whatever_their_fields_say() {
     let head = |status: &str| {
         format!(
             "HTTP/1.1 {status}\r\nETag: \"1\"\r\nCache-Control: max-age=10\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -243,7 +243,7 @@ fn answers_without_a_body_have_no_chunks_whatever_they_say() {
 }
 
 #[test]
-fn what_follows_an_answer_without_a_body_is_no_chunk() {
+fn bytes_after_a_response_without_a_body_are_not_a_chunk() {
     let head =
         |status: &str| format!("HTTP/1.1 {status}\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n");
     for (method, status) in [("HEAD", "200 OK"), ("GET", "204 None"), ("GET", "304 Same")] {

@@ -14,7 +14,7 @@ fn asking(edge: &Edge) -> Client {
 }
 
 #[test]
-fn two_hundred_simultaneous_requests_for_a_cold_key_are_one_request_to_the_origin() {
+fn two_hundred_simultaneous_misses_make_one_origin_request() {
     let origin = Origin::start();
     let gate = Gate::new();
     origin.on(
@@ -69,7 +69,7 @@ fn two_hundred_simultaneous_requests_for_a_cold_key_are_one_request_to_the_origi
 }
 
 #[test]
-fn the_first_byte_of_a_miss_reaches_the_client_before_the_origin_has_sent_the_second_half() {
+fn a_miss_streams_to_the_client_while_the_origin_still_sends() {
     let origin = Origin::start();
     let gate = Gate::new();
     origin.on("/x", Reply::fresh(60, "firstlast!").in_halves(&gate));
@@ -101,7 +101,7 @@ fn the_first_byte_of_a_miss_reaches_the_client_before_the_origin_has_sent_the_se
 }
 
 #[test]
-fn when_the_leader_fails_before_its_head_the_next_one_leads() {
+fn a_follower_leads_if_the_leader_fails_before_its_head() {
     let origin = Origin::start();
     let gate = Gate::new();
     origin.on_in_turn(
@@ -123,7 +123,7 @@ fn when_the_leader_fails_before_its_head_the_next_one_leads() {
 }
 
 #[test]
-fn when_the_leader_fails_half_way_nobody_gets_a_whole_answer_and_nothing_is_stored() {
+fn a_fetch_that_fails_half_way_gives_no_complete_response_and_stores_nothing() {
     let origin = Origin::start();
     let gate = Gate::new();
     origin.on_in_turn(
@@ -184,7 +184,7 @@ fn a_follower_waits_no_longer_than_its_deadline() {
 }
 
 #[test]
-fn nobody_queues_for_what_turned_out_not_to_be_storable() {
+fn requests_do_not_queue_for_a_response_known_as_not_storable() {
     let origin = Origin::start();
     origin.on("/x", Reply::ok("own").header("Cache-Control", "no-store"));
     let edge = Edge::before(&origin).start();
@@ -205,7 +205,7 @@ fn nobody_queues_for_what_turned_out_not_to_be_storable() {
 }
 
 #[test]
-fn hit_for_miss_ends_when_the_answer_can_be_stored() {
+fn hit_for_miss_ends_with_a_storable_response() {
     let origin = Origin::start();
     origin.on_in_turn(
         "/x",
@@ -221,7 +221,7 @@ fn hit_for_miss_ends_when_the_answer_can_be_stored() {
 }
 
 #[test]
-fn followers_of_an_answer_that_is_not_for_them_ask_for_themselves() {
+fn followers_fetch_for_themselves_if_the_response_is_for_one_visitor() {
     let origin = Origin::start();
     origin.on_each("/x", |_, nth| {
         Reply::fresh(60, format!("for visitor {nth}"))
@@ -255,7 +255,7 @@ fn followers_of_an_answer_that_is_not_for_them_ask_for_themselves() {
 }
 
 #[test]
-fn who_comes_upon_many_fetches_that_are_not_for_him_goes_by_himself() {
+fn a_request_fetches_alone_after_too_many_fetches_of_other_variants() {
     let origin = Origin::start();
     let gate = Gate::new();
     // Each answer is told apart by another field, in which nobody who comes later agrees with the
@@ -292,7 +292,7 @@ fn who_comes_upon_many_fetches_that_are_not_for_him_goes_by_himself() {
 }
 
 #[test]
-fn what_must_be_validated_before_each_use_is_not_given_to_followers() {
+fn responses_that_need_validation_are_not_shared_with_followers() {
     for said in ["no-cache", "max-age=0", "max-age=60, no-cache"] {
         let origin = Origin::start();
         let reply = move |body: String| {
@@ -325,7 +325,7 @@ fn what_must_be_validated_before_each_use_is_not_given_to_followers() {
 }
 
 #[test]
-fn a_fill_goes_on_for_others_when_the_leaders_client_leaves() {
+fn a_fetch_continues_for_followers_when_the_leaders_client_leaves() {
     let origin = Origin::start();
     let gate = Gate::new();
     origin.on("/x", Reply::fresh(60, "firstlast!").in_halves(&gate));
@@ -346,7 +346,7 @@ fn a_fill_goes_on_for_others_when_the_leaders_client_leaves() {
 }
 
 #[test]
-fn a_fill_that_nobody_waits_for_and_that_is_far_from_done_is_given_up() {
+fn a_long_fetch_without_clients_is_abandoned() {
     let origin = Origin::start();
     origin.on_in_turn(
         "/x",
@@ -367,7 +367,7 @@ fn a_fill_that_nobody_waits_for_and_that_is_far_from_done_is_given_up() {
 }
 
 #[test]
-fn a_fetch_goes_on_before_its_head_when_the_client_leaves() {
+fn a_fetch_before_its_head_continues_when_the_client_leaves() {
     let origin = Origin::start();
     let gate = Gate::new();
     origin.on("/x", Reply::fresh(60, "small").behind(&gate));
@@ -399,7 +399,7 @@ fn different_keys_do_not_wait_for_each_other() {
 }
 
 #[test]
-fn stale_requests_without_leave_are_collapsed_too() {
+fn misses_on_stale_responses_collapse_too() {
     let origin = Origin::start();
     let gate = Gate::new();
     origin.on_in_turn(

@@ -15,7 +15,7 @@ fn check(text: &str) -> std::process::Output {
 const SITE: &str = "[[site]]\nname = \"shop\"\nhosts = [\"shop.example\"]\norigins = [\"http://127.0.0.1:3000\"]\n";
 
 #[test]
-fn a_good_configuration_is_called_good() {
+fn a_good_configuration_passes_the_check() {
     let output = check(SITE);
     assert_code(&output, 0);
     assert!(
@@ -26,7 +26,7 @@ fn a_good_configuration_is_called_good() {
 }
 
 #[test]
-fn all_mistakes_are_told_at_once_with_line_key_and_cure() {
+fn all_mistakes_are_reported_at_once_with_line_key_and_cure() {
     let text = "[server]\nworker = 2\ndrain = 30\n\n[cache]\nmemory = \"12\"\n\n\
                 [[site]]\nname = \"Shop\"\nhosts = []\norigins = [\"ftp://x\"]\npolicies = [\"hours\"]\n";
     let output = check(text);
@@ -52,7 +52,7 @@ fn all_mistakes_are_told_at_once_with_line_key_and_cure() {
 }
 
 #[test]
-fn mistakes_are_told_to_machines_too() {
+fn mistakes_are_reported_as_json_too() {
     let folder = folder();
     std::fs::write(
         folder.path().join("edge.toml"),
@@ -81,14 +81,14 @@ fn mistakes_are_told_to_machines_too() {
 }
 
 #[test]
-fn what_is_no_toml_is_told_with_its_line() {
+fn malformed_toml_is_reported_with_its_line() {
     let output = check(&format!("{SITE}[server\nworkers = 1\n"));
     assert_code(&output, 1);
     assert!(err(&output).contains("tero.toml:5:"), "{}", err(&output));
 }
 
 #[test]
-fn a_file_that_is_not_there_is_named() {
+fn a_missing_file_is_named() {
     let output = run(&["check", "/nowhere/at/all.toml"]);
     assert_code(&output, 1);
     assert!(
@@ -131,7 +131,7 @@ fn every_key_is_documented_with_default_and_range() {
 }
 
 #[test]
-fn serving_refuses_what_check_refuses() {
+fn serve_refuses_what_check_refuses() {
     let folder = folder();
     std::fs::write(folder.path().join("tero.toml"), "[server]\nworkers = 0\n").unwrap();
     let output = run_in(folder.path(), &["serve"]);
@@ -140,14 +140,14 @@ fn serving_refuses_what_check_refuses() {
 }
 
 #[test]
-fn checking_shows_no_token() {
+fn the_check_never_shows_a_token() {
     let output = check("[admin]\ntoken = \"much too secret to show\"\nlisten = 5\n");
     assert_code(&output, 1);
     assert!(!err(&output).contains("secret"), "{}", err(&output));
 }
 
 #[test]
-fn policies_are_checked_in_their_own_words() {
+fn refusals_of_policies_are_reported_in_their_words() {
     let policy = "[[policy]]\nname = \"hours\"\nmodule = \"builtin:business-hours\"\nsettings = { zone = \"America/Macondo\", open = \"09:00\", close = \"18:00\" }\n";
     let output = check(&format!("{policy}{SITE}policies = [\"hours\"]\n"));
     assert_code(&output, 1);
@@ -160,7 +160,7 @@ fn policies_are_checked_in_their_own_words() {
 }
 
 #[test]
-fn the_name_in_the_configuration_is_the_one_in_the_fields() {
+fn the_configured_name_stands_in_via_and_cache_status() {
     let origin = Origin::start();
     let edge = Edge::before(&origin).server("name = \"edge-7\"").start();
     let answer = edge.get("/x");
@@ -169,7 +169,7 @@ fn the_name_in_the_configuration_is_the_one_in_the_fields() {
 }
 
 #[test]
-fn a_site_can_tell_its_keys() {
+fn a_site_can_show_keys_in_cache_status() {
     let origin = Origin::start();
     let edge = Edge::before(&origin)
         .site("cache_status_key = true")
@@ -183,7 +183,7 @@ fn a_site_can_tell_its_keys() {
 }
 
 #[test]
-fn the_origin_hears_the_host_that_the_site_names() {
+fn the_origin_gets_the_host_that_the_site_names() {
     let origin = Origin::start();
     let edge = Edge::before(&origin)
         .site("host_header = \"app.internal\"")

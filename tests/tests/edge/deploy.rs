@@ -71,7 +71,7 @@ fn admin(serving: &Serving) -> Vec<String> {
 }
 
 #[test]
-fn the_crontab_line_warms_before_the_opening() {
+fn the_crontab_line_warms_before_opening() {
     let text = read("crontab");
     let lines: Vec<&str> = text
         .lines()
@@ -100,7 +100,7 @@ fn the_crontab_line_warms_before_the_opening() {
 }
 
 #[test]
-fn the_service_warms_the_plan_of_its_name() {
+fn the_systemd_service_warms_the_plan_of_its_name() {
     let text = read("tero-warm@.service");
     let start = text
         .lines()
@@ -126,7 +126,7 @@ fn the_service_warms_the_plan_of_its_name() {
 /// `.ci/run` says so in `TERO_DEMAND_SYSTEMD`: there, a machine without it fails instead of testing
 /// less.
 #[test]
-fn systemd_takes_the_units_for_good() {
+fn systemd_accepts_the_units() {
     if Command::new("systemd-analyze")
         .arg("--version")
         .output()
@@ -179,7 +179,7 @@ fn systemd_takes_the_units_for_good() {
 }
 
 #[test]
-fn the_kubernetes_job_warms_before_the_opening_and_never_twice_at_once() {
+fn the_kubernetes_job_warms_before_opening_and_never_twice_at_once() {
     let job = yaml::read(&read("kubernetes-cronjob.yaml"));
     let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     assert_eq!(

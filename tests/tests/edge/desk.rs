@@ -37,7 +37,7 @@ fn misbehaving(settings: &str, cases: &str) -> (tempfile::TempDir, String) {
 const GOOD: &str = "[[case]]\nname = \"behaves\"\non_request = { variant = \"good\" }\non_response = { ttl = \"1min\", tags = [\"good\"] }\n";
 
 #[test]
-fn cases_that_pass_are_a_table_and_success() {
+fn passing_cases_print_a_table_and_succeed() {
     let (folder, _) = misbehaving("", GOOD);
     let tested = policy(&["test", &folder.path().display().to_string()]);
     assert_code(&tested, 0);
@@ -60,7 +60,7 @@ fn cases_that_pass_are_a_table_and_success() {
 }
 
 #[test]
-fn a_case_that_fails_shows_what_was_expected_and_what_came() {
+fn a_failing_case_shows_expected_and_actual_values() {
     let (_folder, file) = misbehaving("", &GOOD.replace("1min", "2min"));
     let tested = policy(&["test", &file]);
     assert_code(&tested, 1);
@@ -95,7 +95,7 @@ fn a_case_that_fails_shows_what_was_expected_and_what_came() {
 }
 
 #[test]
-fn every_way_to_fail_is_told() {
+fn every_kind_of_policy_failure_is_reported() {
     for (settings, kind) in [
         ("on_request = \"trap\"", "trap: "),
         (
@@ -123,7 +123,7 @@ fn every_way_to_fail_is_told() {
 }
 
 #[test]
-fn an_answer_that_depends_on_earlier_questions_has_not_passed() {
+fn an_answer_that_depends_on_earlier_calls_fails() {
     let (_folder, file) = misbehaving("on_request = \"silent\", after = 1", GOOD);
     let tested = policy(&["test", &file]);
     assert_code(&tested, 1);
@@ -135,7 +135,7 @@ fn an_answer_that_depends_on_earlier_questions_has_not_passed() {
 }
 
 #[test]
-fn an_answer_that_costs_too_much_has_not_passed() {
+fn an_answer_beyond_the_fuel_limit_fails() {
     let (_folder, file) = misbehaving("", GOOD);
     assert_code(&policy(&["test", "--max-fuel", "1000000", &file]), 0);
     let tested = policy(&["test", "--max-fuel", "10", &file]);
@@ -148,7 +148,7 @@ fn an_answer_that_costs_too_much_has_not_passed() {
 }
 
 #[test]
-fn another_module_can_be_tried_with_the_same_cases() {
+fn cases_can_be_run_with_another_module() {
     let (_folder, file) = misbehaving("", GOOD);
     let other = guests::first_policy_path().display().to_string();
     let tested = policy(&["test", "--module", &other, &file]);
@@ -161,7 +161,7 @@ fn another_module_can_be_tried_with_the_same_cases() {
 }
 
 #[test]
-fn wrong_use_and_mistakes_are_told_apart() {
+fn wrong_usage_and_mistakes_have_different_exit_codes() {
     let empty = folder();
     let nothing = policy(&["test", &empty.path().display().to_string()]);
     assert_code(&nothing, 2);
@@ -181,7 +181,7 @@ fn wrong_use_and_mistakes_are_told_apart() {
 }
 
 #[test]
-fn a_module_is_looked_at() {
+fn inspect_shows_a_module_and_its_manifest() {
     let module = guests::misbehaving_path().display().to_string();
     let looked = policy(&["inspect", &module, "--settings", "{\"zone\": \"UTC\"}"]);
     assert_code(&looked, 0);
@@ -232,7 +232,7 @@ fn a_module_is_looked_at() {
 }
 
 #[test]
-fn a_new_project_is_made_in_every_language_and_a_missing_tool_is_named() {
+fn projects_are_created_in_every_language_and_missing_tools_are_named() {
     for (language, missing) in [
         (
             "rust",

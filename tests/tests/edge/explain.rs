@@ -48,7 +48,7 @@ fn check_rule(explained: &Value, name: &str, words: &[&str]) {
 }
 
 #[test]
-fn each_policy_answers_for_itself_at_any_local_time() {
+fn each_policy_is_explained_at_any_local_time() {
     let origin = origin();
     let edge = hours(&origin).start();
     let open = explain(
@@ -85,7 +85,7 @@ fn each_policy_answers_for_itself_at_any_local_time() {
 }
 
 #[test]
-fn what_is_stored_is_told_with_its_freshness_and_what_would_happen() {
+fn a_stored_response_is_explained_with_its_freshness_and_outcome() {
     let origin = origin();
     let edge = Edge::before(&origin)
         .policy(
@@ -139,7 +139,7 @@ fn what_is_stored_is_told_with_its_freshness_and_what_would_happen() {
 }
 
 #[test]
-fn rules_of_the_engine_that_overrode_a_policy_are_named() {
+fn engine_rules_that_overrule_a_policy_are_named() {
     let origin = origin();
     let edge = Edge::before(&origin)
         .policy("first", "builtin:json-rules", &rules("ttl = 60"))
@@ -182,7 +182,7 @@ fn rules_of_the_engine_that_overrode_a_policy_are_named() {
 }
 
 #[test]
-fn a_policy_that_fails_is_told_with_its_reason_and_not_held_against_it() {
+fn a_failing_policy_is_explained_but_its_failure_is_not_counted() {
     let origin = origin();
     let module = guests::misbehaving_path().display().to_string();
     let settings = "settings = { on_request = \"trap\", on_response = \"huge-ttl\" }\nlimits = { deadline = \"5s\", max_failures = 1 }";
@@ -217,7 +217,7 @@ fn a_policy_that_fails_is_told_with_its_reason_and_not_held_against_it() {
 }
 
 #[test]
-fn explaining_changes_nothing_and_counts_as_no_traffic() {
+fn explaining_changes_nothing_and_is_not_traffic() {
     let origin = origin();
     let edge = hours(&origin).start();
     edge.get("/x");
@@ -247,7 +247,7 @@ fn explaining_changes_nothing_and_counts_as_no_traffic() {
 }
 
 #[test]
-fn a_question_that_makes_no_sense_is_refused_with_a_cure() {
+fn malformed_questions_are_refused_with_a_cure() {
     let origin = origin();
     let edge = hours(&origin).start();
     for (question, status, words) in [

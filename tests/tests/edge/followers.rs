@@ -53,7 +53,7 @@ fn check_leads_anew(first: Reply, status: u16) {
 }
 
 #[test]
-fn a_follower_of_garbage_leads_anew() {
+fn a_follower_fetches_again_after_a_malformed_response() {
     check_leads_anew(Reply::raw("SSH-2.0-OpenSSH_9.6\r\n"), 502);
     check_leads_anew(Reply::raw("\0\u{1}\u{2}\r\n\r\n"), 502);
     check_leads_anew(Reply::raw(format!("{HEAD}Content-Length: 4\n\nevil")), 502);
@@ -66,14 +66,14 @@ fn a_follower_of_garbage_leads_anew() {
 }
 
 #[test]
-fn a_follower_of_a_head_that_breaks_off_leads_anew() {
+fn a_follower_fetches_again_after_a_head_cut_short() {
     check_leads_anew(Reply::raw(format!("{HEAD}Content-Le")), 502);
     check_leads_anew(Reply::bytes(format!("{HEAD}Content-Le")).then_reset(), 502);
     check_leads_anew(Reply::reset(), 502);
 }
 
 #[test]
-fn a_follower_of_a_head_without_end_leads_anew() {
+fn a_follower_fetches_again_after_an_endless_head() {
     check_leads_anew(Reply::raw_then_flood(HEAD, "X-More: and more\r\n"), 502);
     check_leads_anew(
         Reply::raw_then_flood("", "HTTP/1.1 103 Early Hints\r\n\r\n"),
@@ -82,7 +82,7 @@ fn a_follower_of_a_head_without_end_leads_anew() {
 }
 
 #[test]
-fn a_follower_of_a_response_that_never_starts_leads_anew() {
+fn a_follower_fetches_again_if_the_response_never_starts() {
     for silence in [
         Reply::silence(),
         Reply::raw_then_silence(format!("{HEAD}Content-")),
@@ -99,7 +99,7 @@ fn a_follower_of_a_response_that_never_starts_leads_anew() {
 }
 
 #[test]
-fn when_nothing_ever_starts_nobody_waits_for_ever() {
+fn followers_share_the_second_failure_of_a_silent_origin() {
     let origin = Origin::start();
     origin.on("/x", Reply::silence());
     let builder = Edge::before(&origin)
@@ -144,7 +144,7 @@ fn check_all_cut(head: &str, rest: impl Fn(Reply) -> Reply) {
 }
 
 #[test]
-fn followers_of_a_body_that_is_cut_short_are_cut_off() {
+fn followers_of_a_body_cut_short_are_disconnected() {
     check_all_cut("Content-Length: 10\r\n\r\nsome", Reply::then_close);
     check_all_cut("Content-Length: 10\r\n\r\nsome", Reply::then_reset);
     check_all_cut(
@@ -160,7 +160,7 @@ fn followers_of_a_body_that_is_cut_short_are_cut_off() {
 }
 
 #[test]
-fn followers_of_a_chunk_that_is_none_are_cut_off() {
+fn followers_of_a_malformed_chunk_are_disconnected() {
     for chunk in [
         "ffffffffffffffffff\r\nmore",
         "10000000000000000\r\nmore",
@@ -175,7 +175,7 @@ fn followers_of_a_chunk_that_is_none_are_cut_off() {
 }
 
 #[test]
-fn a_body_longer_than_announced_ends_where_it_should_for_everybody() {
+fn a_body_longer_than_announced_ends_at_its_length_for_all_clients() {
     let gate = Gate::new();
     let longer = Reply::bytes(format!(
         "{HEAD}Content-Length: 4\r\n\r\nsomeHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
@@ -228,7 +228,7 @@ fn a_follower_that_joins_late_streams_from_the_first_byte() {
 }
 
 #[test]
-fn a_response_that_outgrows_max_object_goes_on_to_its_clients_and_is_not_stored() {
+fn a_response_larger_than_max_object_streams_to_followers_and_is_not_stored() {
     let origin = Origin::start();
     let (gate, end) = (Gate::new(), Gate::new());
     let piece = |byte: &str, length: usize| format!("{length:x}\r\n{}\r\n", byte.repeat(length));
@@ -278,7 +278,7 @@ fn a_response_that_outgrows_max_object_goes_on_to_its_clients_and_is_not_stored(
 }
 
 #[test]
-fn an_answer_that_is_not_storable_releases_its_followers_with_its_head() {
+fn a_head_that_is_not_storable_releases_followers() {
     let origin = Origin::start();
     let (gate, end) = (Gate::new(), Gate::new());
     let own = |name: &str| {

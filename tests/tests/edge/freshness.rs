@@ -39,12 +39,12 @@ fn check_not_reused(request: &Request, reply: Reply) {
 }
 
 #[test]
-fn max_age_holds_to_its_last_second() {
+fn max_age_ends_at_its_second() {
     check_lifetime(Reply::status(200).header("Cache-Control", "max-age=60"), 60);
 }
 
 #[test]
-fn s_maxage_goes_before_max_age() {
+fn s_maxage_overrides_max_age() {
     check_lifetime(
         Reply::status(200).header("Cache-Control", "max-age=10, s-maxage=60"),
         60,
@@ -56,7 +56,7 @@ fn s_maxage_goes_before_max_age() {
 }
 
 #[test]
-fn cdn_cache_control_goes_before_cache_control() {
+fn cdn_cache_control_overrides_cache_control() {
     let both = |targeted: &str| {
         Reply::status(200)
             .header("Cache-Control", "max-age=5")
@@ -67,7 +67,7 @@ fn cdn_cache_control_goes_before_cache_control() {
 }
 
 #[test]
-fn a_targeted_field_that_is_malformed_counts_as_absent_and_goes_on_all_the_same() {
+fn a_malformed_targeted_field_is_ignored_and_forwarded() {
     for (targeted, shared, stored) in [
         ("max-age=60", "no-store", true),
         ("no-store", "max-age=60", false),
@@ -98,7 +98,7 @@ fn a_targeted_field_that_is_malformed_counts_as_absent_and_goes_on_all_the_same(
 }
 
 #[test]
-fn the_site_names_its_targets() {
+fn the_site_names_its_targeted_fields() {
     let origin = Origin::start();
     origin.on(
         "/x",
@@ -116,7 +116,7 @@ fn the_site_names_its_targets() {
 }
 
 #[test]
-fn the_edges_own_target_goes_before_that_of_all_cdns() {
+fn the_edges_own_targeted_field_overrides_cdn_cache_control() {
     let reply = Reply::status(200)
         .header("CDN-Cache-Control", "max-age=5")
         .header("Tero-Cache-Control", "max-age=60");
@@ -124,7 +124,7 @@ fn the_edges_own_target_goes_before_that_of_all_cdns() {
 }
 
 #[test]
-fn expires_counts_from_date() {
+fn expires_is_relative_to_date() {
     let reply = Reply::status(200)
         .header("Date", "Tue, 24 Nov 2026 13:00:00 GMT")
         .header("Expires", "Tue, 24 Nov 2026 13:01:00 GMT");
@@ -132,7 +132,7 @@ fn expires_counts_from_date() {
 }
 
 #[test]
-fn the_age_that_the_next_hop_tells_counts() {
+fn the_age_from_the_next_hop_counts() {
     let (origin, edge) = serving(Reply::fresh(60, "x").header("Age", "50"));
     edge.get("/x").assert_forwarded("uri-miss", "x");
     edge.advance_secs(9);
@@ -148,7 +148,7 @@ fn the_age_that_the_next_hop_tells_counts() {
 }
 
 #[test]
-fn age_and_remaining_lifetime_are_told_to_the_second() {
+fn age_and_remaining_lifetime_are_exact_to_the_second() {
     let (_origin, edge) = serving(Reply::fresh(120, "x"));
     let first = edge.get("/x");
     assert!(first.age().unwrap_or(0) == 0, "{first:?}");
@@ -174,7 +174,7 @@ fn age_and_remaining_lifetime_are_told_to_the_second() {
 }
 
 #[test]
-fn what_gives_no_lifetime_is_asked_for_again() {
+fn responses_without_a_lifetime_are_fetched_again() {
     check_not_reused(&get("/x"), Reply::status(200));
     check_not_reused(
         &get("/x"),
@@ -184,7 +184,7 @@ fn what_gives_no_lifetime_is_asked_for_again() {
 }
 
 #[test]
-fn what_may_not_be_stored_is_not() {
+fn responses_that_must_not_be_stored_are_not() {
     let fresh = || Reply::fresh(60, "");
     check_not_reused(&get("/x"), fresh().header("Cache-Control", "no-store"));
     check_not_reused(&get("/x"), fresh().header("Cache-Control", "private"));
@@ -194,7 +194,7 @@ fn what_may_not_be_stored_is_not() {
 }
 
 #[test]
-fn an_authorised_answer_is_stored_where_the_origin_allows_it() {
+fn a_response_to_authorization_is_stored_if_the_origin_allows_it() {
     let (origin, edge) = serving(Reply::ok("x").header("Cache-Control", "public, max-age=60"));
     let request = get("/x").header("Authorization", "Basic YTpi");
     edge.send(&request).assert_forwarded("uri-miss", "x");
@@ -203,7 +203,7 @@ fn an_authorised_answer_is_stored_where_the_origin_allows_it() {
 }
 
 #[test]
-fn no_cache_is_stored_and_revalidated_each_time() {
+fn no_cache_responses_are_stored_and_revalidated_on_each_use() {
     let origin = Origin::start();
     origin.on_each("/x", |asked, _| match asked.header("if-none-match") {
         Some(_) => Reply::status(304)
@@ -224,7 +224,7 @@ fn no_cache_is_stored_and_revalidated_each_time() {
 }
 
 #[test]
-fn a_stale_response_is_revalidated_by_its_validators_and_fresh_again() {
+fn a_304_makes_a_stale_response_fresh_again() {
     let origin = Origin::start();
     let modified = "Mon, 23 Nov 2026 10:00:00 GMT";
     origin.on_each("/x", move |asked, _| match asked.header("if-none-match") {
@@ -253,7 +253,7 @@ fn a_stale_response_is_revalidated_by_its_validators_and_fresh_again() {
 }
 
 #[test]
-fn a_new_response_takes_the_place_of_a_stale_one() {
+fn a_new_response_replaces_a_stale_one() {
     let origin = Origin::start();
     origin.on_in_turn(
         "/x",
@@ -270,7 +270,7 @@ fn a_new_response_takes_the_place_of_a_stale_one() {
 }
 
 #[test]
-fn a_clients_own_condition_is_answered_from_the_store() {
+fn a_conditional_request_is_answered_from_the_store() {
     let (origin, edge) = serving(Reply::fresh(60, "x").header("ETag", "\"1\""));
     edge.get("/x").assert_forwarded("uri-miss", "x");
     let answer = edge.send(&get("/x").header("If-None-Match", "\"1\""));
@@ -283,7 +283,7 @@ fn a_clients_own_condition_is_answered_from_the_store() {
 }
 
 #[test]
-fn a_clients_condition_does_not_keep_the_response_from_being_stored() {
+fn a_conditional_request_does_not_prevent_storing() {
     let (origin, edge) = serving(Reply::fresh(60, "x").header("ETag", "\"1\""));
     let answer = edge.send(&get("/x").header("If-None-Match", "\"1\""));
     assert_eq!(answer.status, 304);
@@ -294,7 +294,7 @@ fn a_clients_condition_does_not_keep_the_response_from_being_stored() {
 }
 
 #[test]
-fn a_clients_condition_counts_where_the_answer_is_not_stored() {
+fn a_condition_is_evaluated_on_a_response_that_is_not_stored() {
     let (origin, edge) = serving(
         Reply::ok("own")
             .header("Cache-Control", "private, max-age=60")
@@ -329,7 +329,7 @@ fn a_clients_condition_counts_where_the_answer_is_not_stored() {
 }
 
 #[test]
-fn the_edge_names_itself_in_via_both_ways() {
+fn the_edge_adds_itself_to_via_in_both_directions() {
     let (origin, edge) = serving(Reply::fresh(60, "x").header("Via", "1.1 inner"));
     for _ in 0..2 {
         let answer = edge.send(&get("/x").header("Via", "1.0 outer"));
@@ -342,7 +342,7 @@ fn the_edge_names_itself_in_via_both_ways() {
 }
 
 #[test]
-fn a_request_that_comes_back_is_a_loop() {
+fn a_request_that_returns_to_the_edge_gets_508() {
     let (origin, edge) = serving(Reply::fresh(60, "x"));
     edge.get("/x").assert_forwarded("uri-miss", "x");
     let looped = origin
@@ -355,7 +355,7 @@ fn a_request_that_comes_back_is_a_loop() {
 }
 
 #[test]
-fn hop_by_hop_fields_go_no_further() {
+fn hop_by_hop_fields_are_not_forwarded() {
     let (origin, edge) = serving(
         Reply::fresh(60, "x")
             .header("Connection", "X-Inner")
@@ -380,7 +380,7 @@ fn hop_by_hop_fields_go_no_further() {
 }
 
 #[test]
-fn the_caches_before_ours_keep_their_say_in_cache_status() {
+fn cache_status_of_inner_caches_is_kept() {
     let (_origin, edge) =
         serving(Reply::fresh(60, "x").header("Cache-Status", "shield; hit; ttl=9"));
     let answer = edge.get("/x");
@@ -394,7 +394,7 @@ fn the_caches_before_ours_keep_their_say_in_cache_status() {
 }
 
 #[test]
-fn clients_can_not_make_the_edge_ask_the_origin_unless_the_site_lets_them() {
+fn client_directives_are_ignored_unless_the_site_obeys_them() {
     let (origin, edge) = serving(Reply::fresh(60, "x"));
     let reload = get("/x").header("Cache-Control", "no-cache");
     edge.get("/x").assert_forwarded("uri-miss", "x");
@@ -412,7 +412,7 @@ fn clients_can_not_make_the_edge_ask_the_origin_unless_the_site_lets_them() {
 }
 
 #[test]
-fn only_if_cached_never_goes_forward() {
+fn only_if_cached_never_reaches_the_origin() {
     let (origin, edge) = serving(Reply::fresh(60, "x"));
     let request = get("/x").header("Cache-Control", "only-if-cached");
     edge.send(&request).assert_failed(504, "only-if-cached");
@@ -422,7 +422,7 @@ fn only_if_cached_never_goes_forward() {
 }
 
 #[test]
-fn errors_that_may_be_stored_are_and_others_are_not() {
+fn only_storable_errors_are_stored() {
     let (origin, edge) = serving(
         Reply::status(404)
             .header("Cache-Control", "max-age=60")
@@ -441,7 +441,7 @@ fn errors_that_may_be_stored_are_and_others_are_not() {
 }
 
 #[test]
-fn a_chunked_response_is_stored_whole() {
+fn a_chunked_response_is_stored() {
     let (origin, edge) = serving(Reply::fresh(60, "in chunks").chunked());
     edge.get("/x").assert_forwarded("uri-miss", "in chunks");
     let answer = edge.get("/x");
@@ -456,7 +456,7 @@ fn a_chunked_response_is_stored_whole() {
 }
 
 #[test]
-fn a_response_larger_than_max_object_goes_through_and_is_not_stored() {
+fn a_response_larger_than_max_object_is_forwarded_and_not_stored() {
     let origin = Origin::start();
     let large = "l".repeat(5_000);
     for (path, reply) in [
@@ -480,7 +480,7 @@ fn a_response_larger_than_max_object_goes_through_and_is_not_stored() {
 }
 
 #[test]
-fn a_304_that_sets_a_cookie_is_for_the_visitor_who_asked() {
+fn a_304_that_sets_a_cookie_is_for_its_visitor_only() {
     let origin = Origin::start();
     let edge = Edge::before(&origin).start();
     let stored = Reply::fresh(10, "x")
@@ -519,7 +519,7 @@ fn a_304_that_sets_a_cookie_is_for_the_visitor_who_asked() {
 }
 
 #[test]
-fn a_head_freshens_what_is_stored_also_where_the_origin_tells_no_date() {
+fn a_head_freshens_the_stored_response_without_a_date() {
     let origin = Origin::start();
     let edge = Edge::before(&origin).start();
     let reply = |user: &str| {
@@ -545,7 +545,7 @@ fn a_head_freshens_what_is_stored_also_where_the_origin_tells_no_date() {
 }
 
 #[test]
-fn a_head_that_sets_a_cookie_changes_nothing_that_is_stored() {
+fn a_head_that_sets_a_cookie_does_not_change_the_stored_response() {
     let origin = Origin::start();
     let edge = Edge::before(&origin).start();
     let get = Reply::fresh(10, "x")

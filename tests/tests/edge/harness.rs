@@ -3,7 +3,7 @@
 use tero_tests::{Client, Gate, Origin, Reply, get};
 
 #[test]
-fn an_origin_answers_by_path_and_remembers_what_it_was_asked() {
+fn an_origin_answers_by_path_and_records_requests() {
     let origin = Origin::start();
     origin.on_in_turn("/x", [Reply::ok("one"), Reply::fresh(60, "two").chunked()]);
     let mut client = Client::connect(origin.address());
@@ -38,7 +38,7 @@ fn the_second_half_of_a_body_waits_for_its_gate() {
 }
 
 #[test]
-fn a_body_shorter_than_announced_is_not_whole() {
+fn a_body_shorter_than_announced_is_incomplete() {
     let origin = Origin::start();
     origin.on("/short", Reply::ok("abc").announcing(10).then_close());
     origin.on("/reset", Reply::ok("abc").chunked().then_reset());
@@ -62,7 +62,7 @@ fn a_stopped_origin_refuses_connections_until_it_starts_again() {
 }
 
 #[test]
-fn answers_are_held_until_they_are_released() {
+fn responses_are_held_until_they_are_released() {
     let origin = Origin::start();
     origin.on("/x", Reply::ok("at last"));
     origin.hold();
@@ -74,7 +74,7 @@ fn answers_are_held_until_they_are_released() {
 }
 
 #[test]
-fn a_silent_answer_notices_that_the_other_side_hung_up() {
+fn a_silent_response_notices_when_the_other_side_hangs_up() {
     let origin = Origin::start();
     origin.on("/x", Reply::silence());
     let mut client = Client::connect(origin.address());

@@ -48,7 +48,7 @@ fn sorted(answer: &str) -> Vec<&str> {
 }
 
 #[test]
-fn a_hit_says_everything_once() {
+fn a_hit_has_each_field_once() {
     let (_origin, edge) = warm("");
     for _ in 0..2 {
         let text = answer(
@@ -69,7 +69,7 @@ fn a_hit_says_everything_once() {
 }
 
 #[test]
-fn a_hit_that_is_not_modified_says_what_does_not_describe_content() {
+fn a_304_from_the_store_leaves_out_fields_about_content() {
     let (_origin, edge) = warm("");
     let fields = FIELDS.replace("content-type: text/plain\r\n", "");
     for _ in 0..2 {
@@ -93,7 +93,7 @@ fn a_hit_that_is_not_modified_says_what_does_not_describe_content() {
 }
 
 #[test]
-fn a_hit_says_the_same_where_it_is_logged() {
+fn a_logged_hit_has_the_same_head() {
     let folder = tero_tests::folder();
     let log = folder.path().join("access.log");
     let (_origin, edge) = warm(&format!(
@@ -107,7 +107,7 @@ fn a_hit_says_the_same_where_it_is_logged() {
 }
 
 #[test]
-fn an_answer_of_the_edge_itself_has_a_date() {
+fn the_edges_own_error_has_a_date() {
     let edge = Edge::before_url("http://127.0.0.1:1")
         .at("2026-11-24T12:00:00")
         .start();

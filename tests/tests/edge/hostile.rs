@@ -53,7 +53,7 @@ fn check_others_are_served_meanwhile(mode: &str, limits: &str) {
 }
 
 #[test]
-fn others_are_served_while_a_policy_spins() {
+fn other_clients_are_served_while_a_policy_spins() {
     check_others_are_served_meanwhile(
         "on_request = \"spin\"",
         "deadline = \"20ms\", max_failures = 100",
@@ -61,7 +61,7 @@ fn others_are_served_while_a_policy_spins() {
 }
 
 #[test]
-fn others_are_served_while_a_policy_nests_without_end() {
+fn other_clients_are_served_while_a_policy_recurses_without_end() {
     check_others_are_served_meanwhile(
         "on_request = \"recurse\"",
         "deadline = \"5s\", max_failures = 100",
@@ -69,7 +69,7 @@ fn others_are_served_while_a_policy_nests_without_end() {
 }
 
 #[test]
-fn others_are_served_while_a_policy_fills_its_memory() {
+fn other_clients_are_served_while_a_policy_fills_its_memory() {
     check_others_are_served_meanwhile(
         "on_request = \"allocate\"",
         "deadline = \"5s\", memory = \"16MiB\", max_failures = 100",
@@ -77,7 +77,7 @@ fn others_are_served_while_a_policy_fills_its_memory() {
 }
 
 #[test]
-fn others_are_served_while_a_policy_answers_more_than_anybody_wants_to_know() {
+fn other_clients_are_served_while_a_policy_returns_too_much() {
     check_others_are_served_meanwhile(
         "on_request = \"too-many-query\"",
         "deadline = \"5s\", max_failures = 100",
@@ -85,7 +85,7 @@ fn others_are_served_while_a_policy_answers_more_than_anybody_wants_to_know() {
 }
 
 #[test]
-fn a_policy_that_spins_costs_its_core_no_more_than_so_many_deadlines() {
+fn a_spinning_policy_is_switched_off_after_a_few_deadlines() {
     let origin = origin();
     let edge = edge(
         &origin,
@@ -115,7 +115,7 @@ fn a_policy_that_spins_costs_its_core_no_more_than_so_many_deadlines() {
 }
 
 #[test]
-fn what_a_policy_uses_is_told_by_metrics() {
+fn metrics_show_what_a_policy_uses() {
     let origin = origin();
     let edge = edge(
         &origin,

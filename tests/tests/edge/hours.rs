@@ -135,7 +135,7 @@ fn every_boundary_of_several_windows_around_two_holidays() {
 }
 
 #[test]
-fn a_night_before_a_holiday_ends_when_it_always_does() {
+fn a_night_window_before_a_holiday_ends_as_usual() {
     let window = "{ from = \"22:00\", to = \"04:00\" }";
     let shop = Shop::with(
         ART,
@@ -159,7 +159,7 @@ fn a_night_before_a_holiday_ends_when_it_always_does() {
 }
 
 #[test]
-fn a_half_day_has_the_hours_of_the_calendar() {
+fn a_half_day_follows_the_hours_of_the_calendar() {
     let folder = folder();
     let calendar = folder.path().join("days.toml");
     let text = "extends = \"builtin:argentina\"\n[[day]]\ndate = \"2026-12-24\"\nname = \"Nochebuena\"\nkind = \"half-day\"\nfrom = \"10:00\"\nuntil = \"13:30\"\n";
@@ -224,7 +224,7 @@ fn every_boundary_of_the_json_file() {
 /// At midnight to 19 October 2008 the clock went to 01:00; at midnight to 15 March 2009 it went
 /// back to 23:00.
 #[test]
-fn the_changes_of_the_clock_in_argentina() {
+fn clock_changes_in_argentina() {
     let night = Shop::open(ART, "{ from = \"23:00\", to = \"02:00\" }");
     night.changes(&[
         ("2008-10-19T02:00:00Z", "open", 2 * HOUR),
@@ -248,7 +248,7 @@ fn the_changes_of_the_clock_in_argentina() {
 }
 
 #[test]
-fn the_changes_of_the_clock_in_santiago_madrid_and_new_york() {
+fn clock_changes_in_santiago_madrid_and_new_york() {
     let day = "{ from = \"09:00\", to = \"18:00\" }";
     for (zone, boundaries) in [
         (
@@ -310,7 +310,7 @@ fn the_changes_of_the_clock_in_santiago_madrid_and_new_york() {
 }
 
 #[test]
-fn the_end_of_the_year_is_a_midnight_like_any_other() {
+fn the_end_of_the_year_is_an_ordinary_midnight() {
     let shop = Shop::open(ART, "{ from = \"22:00\", to = \"02:00\" }");
     shop.changes(&[
         ("2026-12-31T22:00:00-03:00", "open", 4 * HOUR),
@@ -322,7 +322,7 @@ fn the_end_of_the_year_is_a_midnight_like_any_other() {
 }
 
 #[test]
-fn a_page_that_changes_at_six_sits_in_no_browser_until_midnight() {
+fn browsers_do_not_keep_a_page_beyond_its_change() {
     let window = "{ from = \"09:00\", to = \"18:00\" }";
     let shop = Shop::with(
         ART,
@@ -370,7 +370,7 @@ fn a_page_that_changes_at_six_sits_in_no_browser_until_midnight() {
 }
 
 #[test]
-fn a_thousand_pages_do_not_expire_in_one_second() {
+fn a_thousand_pages_expire_at_different_seconds() {
     let spread = hours(
         ART,
         "{ from = \"09:00\", to = \"18:00\" }",

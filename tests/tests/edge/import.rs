@@ -130,17 +130,17 @@ fn check_lifetimes(times: &[&str], lifetime: impl Fn(&(&str, u64, u64)) -> u64) 
 }
 
 #[test]
-fn in_opening_hours_every_rule_has_its_lifetime() {
+fn every_rule_has_its_lifetime_in_opening_hours() {
     check_lifetimes(OPEN, |rule| rule.1);
 }
 
 #[test]
-fn otherwise_every_rule_has_its_other_lifetime() {
+fn every_rule_has_its_other_lifetime_outside_opening_hours() {
     check_lifetimes(CLOSED, |rule| rule.2);
 }
 
 #[test]
-fn lifetimes_hold_to_their_last_second() {
+fn imported_lifetimes_end_at_their_second() {
     let origin = origin();
     let edge = edge(&origin, "2026-11-24T10:00:00");
     edge.get("/barberias/palermo");
@@ -162,7 +162,7 @@ fn lifetimes_hold_to_their_last_second() {
 }
 
 #[test]
-fn what_is_never_cached_is_passed_at_every_hour() {
+fn rules_that_never_cache_pass_at_every_hour() {
     for time in [
         "2026-11-24T08:59:59",
         "2026-11-24T09:00:00",
@@ -199,7 +199,7 @@ fn the_reason_names_the_rule() {
 }
 
 #[test]
-fn stale_answers_bridge_a_failing_origin_as_long_as_the_rule_says() {
+fn stale_responses_bridge_a_failing_origin_as_long_as_the_rule_says() {
     let seconds = |path: &str| match path {
         "/api/v1/disponibilidad/x" => (15, 15, 60),
         "/" => (120, 300, 86_400),
@@ -228,7 +228,7 @@ fn stale_answers_bridge_a_failing_origin_as_long_as_the_rule_says() {
 }
 
 #[test]
-fn the_rules_tags_purge() {
+fn tags_of_rules_can_be_purged() {
     let origin = origin();
     let edge = edge(&origin, "2026-11-24T10:00:00");
     for path in [
@@ -247,7 +247,7 @@ fn the_rules_tags_purge() {
 }
 
 #[test]
-fn tracking_parameters_do_not_count_and_order_does_not_matter() {
+fn tracking_parameters_and_parameter_order_do_not_count() {
     let origin = origin();
     let edge = edge(&origin, "2026-11-24T10:00:00");
     edge.get("/barberias/palermo?b=2&a=1")
@@ -271,7 +271,7 @@ fn tracking_parameters_do_not_count_and_order_does_not_matter() {
 }
 
 #[test]
-fn phones_and_tablets_get_their_variants_where_the_file_says_so() {
+fn phones_and_tablets_get_their_variants_on_the_named_paths() {
     const PHONE: &str = "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.0.0 Mobile Safari/537.36";
     const TABLET: &str = "Mozilla/5.0 (Linux; Android 14; SM-X910) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.0.0 Safari/537.36";
     const DESKTOP: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0";
@@ -296,7 +296,7 @@ fn phones_and_tablets_get_their_variants_where_the_file_says_so() {
 }
 
 #[test]
-fn the_plans_of_the_file_keep_their_names() {
+fn plans_of_the_file_keep_their_names() {
     let origin = origin();
     let text = imported(&origin.url());
     for words in [

@@ -6,7 +6,7 @@ use tero_tests::{Edge, Gate, Origin, Reply, Request, get};
 const HINTS: &str = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\nConnection: x-hop\r\nX-Hop: 1\r\nCache-Control: max-age=600\r\n\r\n";
 
 #[test]
-fn early_hints_reach_the_client_before_the_answer() {
+fn early_hints_reach_the_client_before_the_response() {
     let origin = Origin::start();
     let gate = Gate::new();
     for path in ["/stored", "/passed"] {
@@ -62,7 +62,7 @@ fn early_hints_reach_the_client_before_the_answer() {
 }
 
 #[test]
-fn all_interim_responses_are_passed_on_in_order() {
+fn interim_responses_are_forwarded_in_order() {
     let origin = Origin::start();
     let reply = Reply::fresh(60, "good")
         .after("HTTP/1.1 102 Processing\r\n\r\n")
@@ -85,7 +85,7 @@ fn all_interim_responses_are_passed_on_in_order() {
 }
 
 #[test]
-fn a_client_of_http_1_0_gets_no_interim_response() {
+fn an_http_1_0_client_gets_no_interim_response() {
     let origin = Origin::start();
     origin.on("/x", Reply::fresh(60, "good").after(HINTS));
     let edge = Edge::before(&origin).start();
@@ -97,7 +97,7 @@ fn a_client_of_http_1_0_gets_no_interim_response() {
 }
 
 #[test]
-fn early_hints_are_for_the_request_that_was_sent() {
+fn early_hints_go_to_the_leader_only() {
     let origin = Origin::start();
     let gate = Gate::new();
     let slow = Gate::new();
@@ -126,7 +126,7 @@ fn early_hints_are_for_the_request_that_was_sent() {
 }
 
 #[test]
-fn hints_of_a_fetch_in_the_background_reach_nobody() {
+fn early_hints_of_background_fetches_are_dropped() {
     let origin = Origin::start();
     let gate = Gate::new();
     let swr = "max-age=10, stale-while-revalidate=60";
@@ -155,7 +155,7 @@ fn hints_of_a_fetch_in_the_background_reach_nobody() {
 }
 
 #[test]
-fn interim_responses_without_end_are_no_answer() {
+fn endless_interim_responses_give_502() {
     let origin = Origin::start();
     origin.on(
         "/x",
@@ -175,7 +175,7 @@ fn interim_responses_without_end_are_no_answer() {
 }
 
 #[test]
-fn interim_responses_that_a_client_does_not_take_are_left_out() {
+fn interim_responses_are_dropped_for_a_client_that_does_not_read() {
     let origin = Origin::start();
     let long = format!(
         "HTTP/1.1 103 Early Hints\r\nX-Long: {}\r\n\r\n",
@@ -193,7 +193,7 @@ fn interim_responses_that_a_client_does_not_take_are_left_out() {
 }
 
 #[test]
-fn an_interim_response_alone_is_no_answer() {
+fn an_interim_response_alone_gives_502() {
     let origin = Origin::start();
     origin.on("/x", Reply::raw(HINTS));
     let edge = Edge::before(&origin).start();

@@ -33,7 +33,7 @@ fn head_is_answered_from_a_stored_get() {
 }
 
 #[test]
-fn a_head_that_agrees_freshens_what_is_stored_and_another_makes_it_stale() {
+fn a_head_freshens_a_matching_response_and_makes_another_stale() {
     for (told, body, fresh) in [
         ("\"1\"", "0123456789", true),
         ("\"2\"", "0123456789", false),
@@ -82,7 +82,7 @@ fn a_head_that_agrees_freshens_what_is_stored_and_another_makes_it_stale() {
 }
 
 #[test]
-fn a_head_is_never_stored() {
+fn responses_to_head_are_never_stored() {
     let (origin, edge) = serving(Reply::fresh(60, "x"));
     assert!(!edge.send(&head("/x")).cache_status().stored);
     edge.get("/x").assert_forwarded("uri-miss", "x");
@@ -91,7 +91,7 @@ fn a_head_is_never_stored() {
 }
 
 #[test]
-fn other_methods_go_through_and_invalidate_what_they_change() {
+fn unsafe_methods_are_forwarded_and_invalidate_their_target() {
     let (origin, edge) = serving(Reply::fresh(60, "x"));
     edge.get("/x").assert_forwarded("uri-miss", "x");
     let answer = edge.send(&Request::new("POST", "/x").body("a=1"));
@@ -117,7 +117,7 @@ fn a_failed_unsafe_request_invalidates_nothing() {
 }
 
 #[test]
-fn every_variant_goes_and_what_location_names_too() {
+fn invalidation_covers_all_variants_and_the_location_fields() {
     let origin = Origin::start();
     origin.otherwise(|asked| Reply::fresh(60, asked.method.as_str()).header("Vary", "X-Kind"));
     let store = |edge: &Edge, target: &str, kind: &str| {
@@ -158,7 +158,7 @@ fn every_variant_goes_and_what_location_names_too() {
 }
 
 #[test]
-fn what_is_safe_or_of_another_origin_invalidates_nothing() {
+fn safe_methods_and_other_origins_invalidate_nothing() {
     let origin = Origin::start();
     origin.otherwise(|_| Reply::fresh(60, "x"));
     origin.on(
@@ -176,7 +176,7 @@ fn what_is_safe_or_of_another_origin_invalidates_nothing() {
 }
 
 #[test]
-fn groups_are_invalidated_together() {
+fn cache_groups_are_invalidated_together() {
     let origin = Origin::start();
     origin.otherwise(|asked| {
         Reply::fresh(60, &asked.target).header(
@@ -207,7 +207,7 @@ fn groups_are_invalidated_together() {
 }
 
 #[test]
-fn a_large_group_is_invalidated_whole() {
+fn all_responses_of_a_large_group_are_invalidated() {
     let origin = Origin::start();
     origin.otherwise(|asked| Reply::fresh(60, &asked.target).header("Cache-Groups", "\"all\""));
     origin.on(
@@ -226,7 +226,7 @@ fn a_large_group_is_invalidated_whole() {
 }
 
 #[test]
-fn what_a_group_invalidates_is_not_served_stale() {
+fn responses_invalidated_by_group_are_not_served_stale() {
     let origin = Origin::start();
     let windows = "max-age=60, stale-while-revalidate=600, stale-if-error=600";
     origin.on(
@@ -257,7 +257,7 @@ fn standing_for_get(fields: &[(&str, &str)]) -> Reply {
 }
 
 #[test]
-fn the_answer_to_a_post_that_names_its_target_is_stored_for_gets() {
+fn a_post_response_with_its_own_content_location_is_stored_for_gets() {
     for place in ["/x?a=1", "http://www.example/x?a=1", "", "x?a=1"] {
         let (origin, edge) = serving(standing_for_get(&[
             ("Cache-Control", "max-age=60"),
@@ -297,7 +297,7 @@ fn the_answer_to_a_post_that_names_its_target_is_stored_for_gets() {
 }
 
 #[test]
-fn the_answer_to_any_other_post_is_not_stored() {
+fn other_post_responses_are_not_stored() {
     let (fresh, here) = (("Cache-Control", "max-age=60"), ("Content-Location", "/x"));
     let rows: [(&str, u16, &[(&str, &str)]); 9] = [
         ("POST", 200, &[fresh]),
@@ -343,7 +343,7 @@ fn the_answer_to_any_other_post_is_not_stored() {
 }
 
 #[test]
-fn what_can_not_be_sent_twice_goes_over_a_connection_that_was_used_lately() {
+fn requests_that_must_not_repeat_use_recent_connections() {
     let (origin, edge) = serving(Reply::ok("x").header("Cache-Control", "no-store"));
     // On one connection, since each worker has its own to the origin.
     let mut client = edge.client();

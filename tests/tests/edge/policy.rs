@@ -85,7 +85,7 @@ fn a_missed_deadline_leaves_the_decision_to_the_headers() {
 }
 
 #[test]
-fn too_much_memory_leaves_the_decision_to_the_headers() {
+fn exceeded_memory_leaves_the_decision_to_the_headers() {
     check_headers_decide("on_request", "allocate", "memory");
     check_headers_decide("on_response", "allocate", "memory");
 }
@@ -109,7 +109,7 @@ fn a_bad_answer_leaves_the_decision_to_the_headers() {
 }
 
 #[test]
-fn a_reason_can_not_write_fields_of_its_own() {
+fn a_reason_cannot_inject_fields() {
     for mode in ["control-reason", "long-reason"] {
         for hook in ["on_request", "on_response"] {
             let origin = origin();
@@ -126,7 +126,7 @@ fn a_reason_can_not_write_fields_of_its_own() {
 }
 
 #[test]
-fn a_policy_that_behaves_decides_and_gives_its_reason() {
+fn a_good_policy_decides_and_gives_its_reason() {
     let origin = origin();
     let edge = misbehaving(&origin, "", "").start();
     let answer = edge.get("/x");
@@ -146,7 +146,7 @@ fn a_policy_that_behaves_decides_and_gives_its_reason() {
 }
 
 #[test]
-fn a_flood_of_log_lines_is_no_failure() {
+fn a_flood_of_log_lines_is_not_a_failure() {
     let origin = origin();
     let edge = misbehaving(
         &origin,
@@ -159,7 +159,7 @@ fn a_flood_of_log_lines_is_no_failure() {
 }
 
 #[test]
-fn a_failure_on_one_page_is_none_on_the_others() {
+fn a_failure_on_one_page_does_not_affect_others() {
     let origin = origin();
     let edge = misbehaving(
         &origin,
@@ -174,7 +174,7 @@ fn a_failure_on_one_page_is_none_on_the_others() {
 }
 
 #[test]
-fn a_policy_that_keeps_failing_is_switched_off_for_all_to_see() {
+fn a_policy_that_keeps_failing_is_switched_off_and_reported() {
     let origin = origin();
     let edge = misbehaving(&origin, "on_request = \"trap\"", "max_failures = 3")
         .server("workers = 1")
@@ -207,7 +207,7 @@ fn a_policy_that_keeps_failing_is_switched_off_for_all_to_see() {
 }
 
 #[test]
-fn a_good_answer_in_between_keeps_a_policy_on() {
+fn a_good_answer_between_failures_keeps_a_policy_on() {
     let origin = origin();
     let edge = misbehaving(
         &origin,
@@ -226,7 +226,7 @@ fn a_good_answer_in_between_keeps_a_policy_on() {
 }
 
 #[test]
-fn the_same_question_is_not_asked_twice() {
+fn decisions_are_remembered_for_equal_inputs() {
     let origin = origin();
     let edge = misbehaving(&origin, "", "").start();
     for _ in 0..5 {
@@ -239,7 +239,7 @@ fn the_same_question_is_not_asked_twice() {
 }
 
 #[test]
-fn a_policy_with_a_zone_is_asked_again_each_minute() {
+fn a_policy_with_a_zone_is_asked_every_minute() {
     let origin = origin();
     let edge = misbehaving(&origin, &format!("zone = \"{ART}\""), "")
         .at(A_TUESDAY_MORNING)
@@ -257,7 +257,7 @@ fn a_policy_with_a_zone_is_asked_again_each_minute() {
 }
 
 #[test]
-fn of_several_policies_the_first_that_answers_wins() {
+fn the_first_policy_to_decide_a_field_wins() {
     let rules = |ttl: u32, tag: &str| {
         format!(
             "[policy.settings]\nversion = 3\nrules = [{{ name = \"{tag}\", match = [\"/x\"], ttl = {ttl}, tags = [\"{tag}\"] }}]"
@@ -279,7 +279,7 @@ fn of_several_policies_the_first_that_answers_wins() {
 }
 
 #[test]
-fn a_pass_from_any_policy_wins_over_all() {
+fn a_pass_from_any_policy_wins() {
     let rules = |rule: &str| {
         format!(
             "[policy.settings]\nversion = 3\nrules = [{{ name = \"r\", match = [\"/x\"], {rule} }}]"
@@ -301,7 +301,7 @@ fn a_pass_from_any_policy_wins_over_all() {
 }
 
 #[test]
-fn a_failing_policy_leaves_the_others_their_say() {
+fn a_failing_policy_leaves_the_decision_to_the_others() {
     let origin = origin();
     let rules =
         "[policy.settings]\nversion = 3\nrules = [{ name = \"r\", match = [\"/x\"], ttl = 100 }]";
@@ -313,7 +313,7 @@ fn a_failing_policy_leaves_the_others_their_say() {
 }
 
 #[test]
-fn a_policy_can_not_lift_the_safety_floor_alone() {
+fn a_policy_alone_cannot_lift_the_safety_floor() {
     let check = |site: &str, reply: Reply, authorised: bool, stored: bool| {
         let origin = Origin::start();
         origin.on("/x", reply);
@@ -374,7 +374,7 @@ fn check_refused(builder: &EdgeBuilder, words: &[&str]) {
 }
 
 #[test]
-fn refused_settings_refuse_the_configuration_in_the_policys_own_words() {
+fn refused_settings_refuse_the_configuration_with_the_policys_message() {
     let origin = origin();
     check_refused(
         &misbehaving(&origin, "configure = \"error\"", ""),
@@ -420,7 +420,7 @@ fn a_policy_that_fails_to_configure_refuses_the_configuration() {
 }
 
 #[test]
-fn a_manifest_that_the_contract_does_not_allow_refuses_the_configuration() {
+fn a_manifest_outside_the_contract_refuses_the_configuration() {
     let origin = origin();
     for mode in [
         "bad-variant",
@@ -438,7 +438,7 @@ fn a_manifest_that_the_contract_does_not_allow_refuses_the_configuration() {
 }
 
 #[test]
-fn a_file_that_is_no_policy_refuses_the_configuration() {
+fn a_file_that_is_not_a_policy_refuses_the_configuration() {
     let origin = origin();
     let folder = folder();
     let with_module = |bytes: &[u8]| {

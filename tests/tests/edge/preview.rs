@@ -10,7 +10,7 @@ const SHOP: &str = "policies = [\"hours\"]\n\n[[policy]]\nname = \"hours\"\nmodu
     [[warm]]\nname = \"opening\"\nsite = \"site\"\nschedule = \"30 8 * * MON-SAT\"\nurls = [\"/shops/palermo\"]\n";
 
 #[test]
-fn what_will_happen_is_told_to_people_and_to_machines() {
+fn a_preview_is_printed_as_text_and_as_json() {
     let (folder, origin) = (folder(), Origin::start());
     std::fs::write(
         folder.path().join("tero.toml"),
@@ -53,7 +53,7 @@ fn what_will_happen_is_told_to_people_and_to_machines() {
 }
 
 #[test]
-fn arguments_that_make_no_sense_are_refused() {
+fn wrong_arguments_are_refused() {
     let (folder, origin) = (folder(), Origin::start());
     std::fs::write(
         folder.path().join("tero.toml"),

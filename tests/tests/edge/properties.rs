@@ -14,7 +14,7 @@ use proptest::test_runner::TestCaseResult;
 const LIVES: u32 = 48;
 
 #[test]
-fn age_never_falls_without_revalidation() {
+fn age_falls_only_after_a_revalidation() {
     lives(LIVES, |life| {
         // By the answer of the origin that it came from: when it was told, how old it was, and
         // which 304 had validated it.
@@ -36,7 +36,7 @@ fn age_never_falls_without_revalidation() {
 }
 
 #[test]
-fn no_answer_mixes_two_variants() {
+fn no_response_mixes_two_variants() {
     lives(LIVES, |life| {
         for told in life.told.iter().filter(|told| !told.answer.body.is_empty()) {
             let Some(representation) = &told.representation else {
@@ -53,7 +53,7 @@ fn no_answer_mixes_two_variants() {
 }
 
 #[test]
-fn parts_are_put_together_of_one_representation_only() {
+fn parts_are_combined_from_one_representation_only() {
     lives_in_parts(2 * LIVES, |life| {
         for told in life
             .told
@@ -100,7 +100,7 @@ fn check_content(life: &Life, told: &Told) -> TestCaseResult {
 }
 
 #[test]
-fn nothing_under_the_safety_floor_reaches_a_second_client() {
+fn responses_under_the_safety_floor_reach_one_client_only() {
     lives(LIVES, |life| {
         let mut reached: HashMap<u64, usize> = HashMap::new();
         for told in &life.told {
@@ -120,7 +120,7 @@ fn nothing_under_the_safety_floor_reaches_a_second_client() {
 }
 
 #[test]
-fn what_is_served_from_the_store_is_what_the_origin_sent() {
+fn responses_from_the_store_are_what_the_origin_sent() {
     // RFC 9111 §5.1, RFC 9110 §7.6.1, §7.6.3, RFC 9211: what an intermediary writes itself, and how
     // the message is framed.
     let of_the_hop = [

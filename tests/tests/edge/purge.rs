@@ -97,7 +97,7 @@ fn check_fill_is_left_alone(purge: impl Fn(&Edge)) {
 }
 
 #[test]
-fn what_is_purged_while_it_is_stored_is_not_given_to_those_who_ask_afterwards() {
+fn a_response_purged_during_its_fetch_is_not_shared_with_later_requests() {
     for target in [
         r#"{"url": "http://www.example/x"}"#,
         r#"{"prefix": "http://www.example/"}"#,
@@ -111,7 +111,7 @@ fn what_is_purged_while_it_is_stored_is_not_given_to_those_who_ask_afterwards() 
 }
 
 #[test]
-fn who_asked_before_a_purge_shares_the_fetch_that_was_under_way() {
+fn requests_before_a_purge_share_the_running_fetch() {
     let gate = Gate::new();
     let origin = Origin::start();
     origin.on("/x", Reply::fresh(60, "x").behind(&gate));
@@ -138,7 +138,7 @@ fn who_asked_before_a_purge_shares_the_fetch_that_was_under_way() {
 }
 
 #[test]
-fn a_url_is_purged_and_its_neighbours_are_not() {
+fn a_purge_by_url_leaves_other_urls() {
     let origin = origin();
     let edge = Edge::before(&origin).start();
     store(&edge, &["/a", "/a?b=1", "/ab", "/"]);
@@ -150,7 +150,7 @@ fn a_url_is_purged_and_its_neighbours_are_not() {
 }
 
 #[test]
-fn a_url_is_purged_with_all_its_variants() {
+fn a_purge_by_url_drops_all_variants() {
     let origin = Origin::start();
     origin.otherwise(|asked| Reply::fresh(3_600, &asked.target).header("Vary", "Accept-Language"));
     let edge = tagging(&origin).start();
@@ -179,7 +179,7 @@ fn a_url_is_purged_with_all_its_variants() {
 }
 
 #[test]
-fn a_tag_purges_what_carries_it() {
+fn a_purge_by_tag_drops_its_responses() {
     let origin = origin();
     let edge = tagging(&origin).start();
     store(&edge, &["/prices/1", "/prices/2", "/other"]);
@@ -191,7 +191,7 @@ fn a_tag_purges_what_carries_it() {
 }
 
 #[test]
-fn a_prefix_purges_what_begins_so() {
+fn a_purge_by_prefix_drops_matching_paths() {
     let origin = origin();
     let edge = Edge::before(&origin).start();
     store(&edge, &["/img/a", "/img/b?c=1", "/imgs", "/x"]);
@@ -202,7 +202,7 @@ fn a_prefix_purges_what_begins_so() {
 }
 
 #[test]
-fn a_site_is_purged_and_the_others_are_not() {
+fn a_purge_by_site_leaves_other_sites() {
     let origin = origin();
     let other = format!(
         "[[site]]\nname = \"other\"\nhosts = [\"other.example\"]\norigins = [\"{}\"]",
@@ -220,7 +220,7 @@ fn a_site_is_purged_and_the_others_are_not() {
 }
 
 #[test]
-fn a_softly_purged_response_is_revalidated_before_reuse() {
+fn a_soft_purged_response_is_revalidated_before_reuse() {
     let origin = origin();
     let edge = Edge::before(&origin).start();
     store(&edge, &["/a", "/b"]);
@@ -236,7 +236,7 @@ fn a_softly_purged_response_is_revalidated_before_reuse() {
 }
 
 #[test]
-fn a_hard_purge_forgets_the_validators_too() {
+fn a_hard_purge_drops_validators_too() {
     let origin = origin();
     let edge = Edge::before(&origin).start();
     store(&edge, &["/a"]);
@@ -250,7 +250,7 @@ fn a_hard_purge_forgets_the_validators_too() {
 }
 
 #[test]
-fn a_softly_purged_response_still_stands_in_for_a_failing_origin() {
+fn a_soft_purged_response_is_served_stale_if_the_origin_fails() {
     let origin = Origin::start();
     origin.on(
         "/a",
@@ -266,7 +266,7 @@ fn a_softly_purged_response_still_stands_in_for_a_failing_origin() {
 }
 
 #[test]
-fn what_is_under_way_when_it_is_purged_is_not_stored() {
+fn a_response_purged_during_its_fetch_is_not_stored() {
     for target in [
         r#"{"url": "http://www.example/a"}"#,
         r#"{"prefix": "http://www.example/"}"#,
@@ -323,7 +323,7 @@ fn a_purge_without_a_target_purges_nothing() {
 }
 
 #[test]
-fn purging_frees_the_memory_that_the_response_took() {
+fn a_purge_frees_memory() {
     let origin = Origin::start();
     origin.otherwise(|_| Reply::fresh(3_600, "x".repeat(100_000)));
     let edge = Edge::before(&origin).start();
@@ -337,7 +337,7 @@ fn purging_frees_the_memory_that_the_response_took() {
 }
 
 #[test]
-fn purging_is_not_for_visitors() {
+fn visitors_cannot_purge() {
     let origin = origin();
     let edge = Edge::before(&origin).start();
     store(&edge, &["/a"]);

@@ -94,7 +94,7 @@ fn assert_part_fetched(edge: &Edge, first: usize, last: usize, length: usize) {
 }
 
 #[test]
-fn a_range_of_a_cold_key_is_answered_as_soon_as_its_bytes_are_there() {
+fn a_range_on_a_miss_is_answered_once_its_bytes_arrive() {
     let origin = Origin::start();
     let gate = Gate::new();
     origin.on("/x", Reply::fresh(60, content(100)).in_halves(&gate));
@@ -115,7 +115,7 @@ fn a_range_of_a_cold_key_is_answered_as_soon_as_its_bytes_are_there() {
 }
 
 #[test]
-fn a_range_is_cut_from_the_whole() {
+fn a_range_is_served_from_a_complete_response() {
     let origin = Origin::start();
     origin.on("/x", Reply::fresh(60, "0123456789"));
     let edge = Edge::before(&origin).start();
@@ -141,7 +141,7 @@ fn a_range_is_cut_from_the_whole() {
 }
 
 #[test]
-fn several_ranges_of_a_stored_response_are_parts_of_one_body() {
+fn several_ranges_are_served_as_multipart() {
     let (origin, _) = serving_ranges(500, &[("Content-Type", "text/plain")]);
     let edge = Edge::before(&origin).start();
     edge.get("/x").assert_forwarded("uri-miss", &content(500));
@@ -165,7 +165,7 @@ fn several_ranges_of_a_stored_response_are_parts_of_one_body() {
 }
 
 #[test]
-fn parts_of_what_is_too_large_to_store_are_kept_and_put_together() {
+fn parts_of_a_response_too_large_to_store_are_combined() {
     let (origin, _) = serving_ranges(5_000, &[("ETag", "\"1\"")]);
     let edge = small(&origin);
     assert_part_fetched(&edge, 0, 99, 5_000);
@@ -202,7 +202,7 @@ fn parts_of_what_is_too_large_to_store_are_kept_and_put_together() {
 }
 
 #[test]
-fn parts_are_put_together_only_under_one_strong_validator() {
+fn parts_are_combined_only_under_one_strong_validator() {
     for (first, second) in [
         (Some("\"1\""), Some("\"2\"")),
         (Some("W/\"1\""), Some("W/\"1\"")),
@@ -226,7 +226,7 @@ fn parts_are_put_together_only_under_one_strong_validator() {
 }
 
 #[test]
-fn variants_keep_their_parts_apart() {
+fn parts_of_different_variants_are_kept_apart() {
     let (origin, _) = serving_ranges(5_000, &[("ETag", "\"1\""), ("Vary", "X-Kind")]);
     let edge = small(&origin);
     let of = |kind: &str, first, last| edge.send(&range(first, last).header("X-Kind", kind));
@@ -236,7 +236,7 @@ fn variants_keep_their_parts_apart() {
 }
 
 #[test]
-fn a_response_that_was_cut_short_is_completed_by_what_is_missing() {
+fn an_incomplete_response_is_completed_with_its_rest() {
     let origin = Origin::start();
     let cut = Reply::fresh(60, "01234")
         .announcing(10)
@@ -282,7 +282,7 @@ fn a_response_that_was_cut_short_is_completed_by_what_is_missing() {
 }
 
 #[test]
-fn what_is_not_the_rest_of_a_part_is_not_put_to_it() {
+fn a_response_that_is_not_the_rest_is_not_combined() {
     let partial = |told: &str, tag: &str, body: &str| {
         Reply::status(206)
             .body(body)
@@ -320,7 +320,7 @@ fn what_is_not_the_rest_of_a_part_is_not_put_to_it() {
 }
 
 #[test]
-fn an_error_instead_of_the_rest_leaves_the_part() {
+fn an_error_instead_of_the_rest_keeps_the_part() {
     let origin = Origin::start();
     let cut = Reply::fresh(60, "01234")
         .announcing(10)
@@ -335,7 +335,7 @@ fn an_error_instead_of_the_rest_leaves_the_part() {
 }
 
 #[test]
-fn what_was_cut_short_without_a_strong_validator_is_fetched_whole() {
+fn an_incomplete_response_without_a_strong_validator_is_fetched_whole() {
     for tag in ["", "W/\"1\""] {
         let origin = Origin::start();
         let cut = Reply::fresh(60, "01234")
@@ -351,7 +351,7 @@ fn what_was_cut_short_without_a_strong_validator_is_fetched_whole() {
 }
 
 #[test]
-fn a_part_that_nobody_asked_for_answers_ranges_within_it_and_no_more() {
+fn an_unrequested_part_serves_only_ranges_within_it() {
     let origin = Origin::start();
     let part = Reply::status(206)
         .body("01234")
@@ -379,7 +379,7 @@ fn a_part_that_nobody_asked_for_answers_ranges_within_it_and_no_more() {
 }
 
 #[test]
-fn a_part_whose_place_is_not_told_is_not_stored() {
+fn a_part_with_an_unusable_content_range_is_not_stored() {
     for told in [
         "bytes 0-4/*",
         "bytes 4-0/10",
@@ -401,7 +401,7 @@ fn a_part_whose_place_is_not_told_is_not_stored() {
 }
 
 #[test]
-fn the_floor_holds_for_parts() {
+fn the_safety_floor_holds_for_parts() {
     for (name, value) in [
         ("Set-Cookie", "a=b"),
         ("Cache-Control", "private"),
@@ -449,7 +449,7 @@ fn parts_are_purged_and_invalidated_with_their_url() {
 }
 
 #[test]
-fn what_a_client_sends_with_if_range_is_passed_on_and_not_kept() {
+fn a_miss_with_if_range_is_forwarded_and_not_stored() {
     let (origin, _) = serving_ranges(5_000, &[("ETag", "\"1\"")]);
     let edge = small(&origin);
     let answer = edge.send(&range(0, 99).header("If-Range", "\"1\""));

@@ -27,7 +27,7 @@ fn assert_stale(answer: &Answer, ttl: i64) {
 }
 
 #[test]
-fn a_stale_answer_is_served_at_once_while_one_request_revalidates() {
+fn a_stale_response_is_served_while_one_request_revalidates() {
     let (origin, edge) = with_stored("max-age=10, stale-while-revalidate=60");
     origin.on("/x", Reply::fresh(10, "new"));
     edge.advance_secs(15);
@@ -70,7 +70,7 @@ fn stale_while_revalidate_ends_at_its_second() {
 }
 
 #[test]
-fn a_background_revalidation_that_fails_leaves_the_stale_answer() {
+fn a_failed_background_revalidation_keeps_the_stale_response() {
     let (origin, edge) = with_stored("max-age=10, stale-while-revalidate=60");
     origin.on("/x", Reply::reset());
     edge.advance_secs(15);
@@ -85,7 +85,7 @@ fn a_background_revalidation_that_fails_leaves_the_stale_answer() {
 }
 
 #[test]
-fn a_refused_connection_is_bridged_to_the_last_second() {
+fn a_refused_connection_is_bridged_until_stale_if_error_ends() {
     let (origin, edge) = with_stored("max-age=10, stale-if-error=60");
     origin.stop();
     edge.advance_secs(10);
@@ -109,7 +109,7 @@ fn a_reset_connection_is_bridged() {
 }
 
 #[test]
-fn a_silent_origin_is_bridged_when_its_time_has_passed() {
+fn a_silent_origin_is_bridged_after_its_timeout() {
     let (origin, edge) = with_stored("max-age=10, stale-if-error=60");
     origin.on("/x", Reply::silence());
     edge.advance_secs(15);
@@ -160,7 +160,7 @@ fn must_revalidate_is_never_served_stale() {
 }
 
 #[test]
-fn without_leave_nothing_is_served_stale() {
+fn nothing_is_served_stale_without_permission() {
     let (origin, edge) = with_stored("max-age=10");
     edge.advance_secs(9);
     origin.stop();
@@ -170,7 +170,7 @@ fn without_leave_nothing_is_served_stale() {
 }
 
 #[test]
-fn by_default_a_site_stays_up_for_an_hour_with_what_was_fresh() {
+fn by_default_stale_responses_bridge_an_hour_of_failure() {
     let origin = Origin::start();
     origin.on("/x", Reply::fresh(10, "old"));
     for (path, said) in [
@@ -204,7 +204,7 @@ fn by_default_a_site_stays_up_for_an_hour_with_what_was_fresh() {
 }
 
 #[test]
-fn the_site_says_how_long_where_the_response_does_not() {
+fn the_sites_stale_times_apply_if_the_response_has_none() {
     let origin = Origin::start();
     origin.on("/x", Reply::fresh(10, "old"));
     origin.on(
@@ -228,7 +228,7 @@ fn the_site_says_how_long_where_the_response_does_not() {
 }
 
 #[test]
-fn the_site_stays_up_while_its_origin_is_down_and_follows_when_it_is_back() {
+fn a_site_survives_an_outage_of_its_origin() {
     let (origin, edge) = with_stored("max-age=10, stale-if-error=3600");
     origin.stop();
     edge.advance_secs(600);
@@ -241,7 +241,7 @@ fn the_site_stays_up_while_its_origin_is_down_and_follows_when_it_is_back() {
 }
 
 #[test]
-fn an_answer_for_one_visitor_does_not_cost_the_others_theirs() {
+fn a_private_response_does_not_replace_the_shared_one() {
     for (field, value) in [("Authorization", "Basic YTpi"), ("Cookie", "session=1")] {
         for theirs in [
             Reply::ok("theirs").header("Cache-Control", "private, max-age=10"),
@@ -259,7 +259,7 @@ fn an_answer_for_one_visitor_does_not_cost_the_others_theirs() {
 }
 
 #[test]
-fn what_the_origin_takes_back_is_not_served_stale() {
+fn a_response_withdrawn_by_no_store_is_not_served_stale() {
     let (origin, edge) = with_stored("max-age=10, stale-if-error=600");
     origin.on("/x", Reply::ok("new").header("Cache-Control", "no-store"));
     edge.advance_secs(15);
@@ -269,7 +269,7 @@ fn what_the_origin_takes_back_is_not_served_stale() {
 }
 
 #[test]
-fn an_error_during_validation_goes_to_its_client_and_leaves_what_is_stored() {
+fn an_error_during_revalidation_is_forwarded_and_keeps_the_stored_response() {
     let origin = Origin::start();
     let stored = || {
         Reply::ok("old")

@@ -23,7 +23,7 @@ fn the_store_is_bounded_by_bytes() {
 }
 
 #[test]
-fn headers_count_like_bodies() {
+fn header_bytes_count_like_content() {
     let origin = Origin::start();
     origin.otherwise(|_| Reply::fresh(3_600, "x").header("X-Large", "y".repeat(10_000)));
     let edge = Edge::before(&origin).cache("memory = \"1MiB\"").start();
@@ -36,7 +36,7 @@ fn headers_count_like_bodies() {
 }
 
 #[test]
-fn fills_in_flight_count_and_what_does_not_fit_is_passed_on_unstored() {
+fn responses_in_flight_count_and_excess_is_forwarded_unstored() {
     let origin = Origin::start();
     let gate = Gate::new();
     let body = "x".repeat(400_000);
@@ -70,7 +70,7 @@ fn fills_in_flight_count_and_what_does_not_fit_is_passed_on_unstored() {
 }
 
 #[test]
-fn a_slow_reader_holds_up_nobody_else() {
+fn a_slow_reader_does_not_delay_others() {
     let origin = Origin::start();
     let body = "x".repeat(8_000_000);
     origin.on("/x", Reply::fresh(3_600, &body));
@@ -86,7 +86,7 @@ fn a_slow_reader_holds_up_nobody_else() {
 }
 
 #[test]
-fn a_large_body_arrives_as_it_was_sent() {
+fn a_large_body_arrives_unchanged() {
     let origin = Origin::start();
     let body: Vec<u8> = (0..3_000_000_u32)
         .map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8)

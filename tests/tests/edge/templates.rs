@@ -221,7 +221,7 @@ fn every_template_answers_at_its_boundary_seconds_in_spain() {
 }
 
 #[test]
-fn every_set_up_that_is_written_is_good() {
+fn every_set_up_passes_the_check() {
     let folder = tero_tests::folder();
     for (template, country) in TEMPLATES.iter().flat_map(|template| {
         COUNTRIES

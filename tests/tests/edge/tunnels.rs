@@ -92,7 +92,7 @@ fn a_websocket_is_tunnelled_in_both_directions() {
 }
 
 #[test]
-fn a_client_that_breaks_off_ends_its_tunnel() {
+fn a_client_that_disconnects_ends_its_tunnel() {
     let (origin, edge) = echoing("");
     let client = open(&edge);
     client.reset();
@@ -100,7 +100,7 @@ fn a_client_that_breaks_off_ends_its_tunnel() {
 }
 
 #[test]
-fn an_origin_that_breaks_off_ends_the_tunnel() {
+fn an_origin_that_disconnects_ends_the_tunnel() {
     let (origin, edge) = echoing("");
     let mut client = open(&edge);
     origin.stop();
@@ -108,7 +108,7 @@ fn an_origin_that_breaks_off_ends_the_tunnel() {
 }
 
 #[test]
-fn an_origin_that_declines_answers_as_ever() {
+fn a_declined_upgrade_gets_an_ordinary_response() {
     let (origin, edge) = echoing("");
     origin.on("/ws", Reply::status(403).body("no"));
     let mut client = edge.client();
@@ -131,7 +131,7 @@ fn an_origin_that_declines_answers_as_ever() {
 }
 
 #[test]
-fn a_switch_to_something_else_is_refused() {
+fn a_switch_to_another_protocol_is_refused() {
     let (origin, edge) = echoing("");
     origin.on("/ws", Reply::switching("h2c"));
     edge.send(&handshake("/ws", "websocket"))
@@ -149,7 +149,7 @@ fn a_switch_to_something_else_is_refused() {
 }
 
 #[test]
-fn only_what_the_site_names_is_asked_for() {
+fn only_protocols_that_the_site_names_are_forwarded() {
     for (site, request) in [
         ("", handshake("/ws", "h2c")),
         ("", handshake("/ws", "websocket, h2c")),
@@ -189,7 +189,7 @@ fn only_what_the_site_names_is_asked_for() {
 }
 
 #[test]
-fn tunnels_beyond_the_bound_are_refused_until_others_end() {
+fn tunnels_beyond_the_limit_are_refused_until_others_end() {
     let (origin, edge) = echoing("max_tunnels = 1");
     let first = open(&edge);
     edge.send(&handshake("/ws", "websocket"))
@@ -207,7 +207,7 @@ fn tunnels_beyond_the_bound_are_refused_until_others_end() {
 }
 
 #[test]
-fn a_tunnel_in_which_nobody_says_anything_ends() {
+fn an_idle_tunnel_ends() {
     let (origin, edge) = echoing("tunnel_idle_timeout = \"10s\"");
     let mut client = open(&edge);
     for _ in 0..3 {
@@ -222,7 +222,7 @@ fn a_tunnel_in_which_nobody_says_anything_ends() {
 }
 
 #[test]
-fn a_tunnel_does_not_hold_a_fetch() {
+fn a_tunnel_does_not_count_as_a_fetch() {
     let (_origin, edge) = echoing("max_fetches = 1");
     let _client = open(&edge);
     edge.get("/x").assert_forwarded("uri-miss", "answered");

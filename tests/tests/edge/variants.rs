@@ -56,7 +56,7 @@ fn text(answer: &Answer) -> String {
 }
 
 #[test]
-fn each_value_of_a_varying_field_has_its_own_response() {
+fn each_value_of_a_vary_field_has_its_own_response() {
     let origin = varying("Accept-Language");
     let edge = Edge::before(&origin).start();
     for language in ["es", "en", "pt"] {
@@ -79,7 +79,7 @@ fn each_value_of_a_varying_field_has_its_own_response() {
 }
 
 #[test]
-fn a_miss_by_vary_is_told_apart_from_a_miss_by_url() {
+fn vary_misses_and_uri_misses_are_distinguished() {
     let origin = varying("Accept-Language");
     let edge = Edge::before(&origin).start();
     edge.send(&with("Accept-Language", "es"))
@@ -89,7 +89,7 @@ fn a_miss_by_vary_is_told_apart_from_a_miss_by_url() {
 }
 
 #[test]
-fn several_varying_fields_select_together() {
+fn several_vary_fields_select_together() {
     let origin = varying("Accept-Language, X-Currency");
     let edge = Edge::before(&origin).start();
     let request = |language: &str, currency: &str| {
@@ -106,7 +106,7 @@ fn several_varying_fields_select_together() {
 }
 
 #[test]
-fn ways_to_write_the_same_codings_share_a_response() {
+fn equivalent_accept_encoding_values_share_a_response() {
     let origin = Origin::start();
     origin.on_each("/x", |_, nth| {
         Reply::fresh(60, format!("body {nth}")).header("Vary", "Accept-Encoding")
@@ -130,7 +130,7 @@ fn ways_to_write_the_same_codings_share_a_response() {
 }
 
 #[test]
-fn a_response_that_varies_on_everything_serves_one_request() {
+fn a_response_with_vary_star_serves_one_request() {
     let origin = varying("*");
     let edge = Edge::before(&origin).start();
     for count in 1..=2 {
@@ -140,7 +140,7 @@ fn a_response_that_varies_on_everything_serves_one_request() {
 }
 
 #[test]
-fn varying_responses_of_one_url_are_bounded() {
+fn the_number_of_variants_of_a_url_is_limited() {
     let origin = varying("X-Any");
     let edge = Edge::before(&origin).cache("max_variants = 4").start();
     for value in 0..20 {
@@ -156,7 +156,7 @@ fn varying_responses_of_one_url_are_bounded() {
 }
 
 #[test]
-fn hosts_are_apart_and_ports_and_letters_are_not() {
+fn keys_depend_on_the_host_without_port_and_case() {
     let origin = Origin::start();
     origin.otherwise(|asked| Reply::fresh(60, asked.header("host").unwrap_or_default()));
     let other = format!(
@@ -174,7 +174,7 @@ fn hosts_are_apart_and_ports_and_letters_are_not() {
 }
 
 #[test]
-fn without_a_policy_the_whole_query_counts() {
+fn the_whole_query_is_in_the_key_without_a_policy() {
     let origin = Origin::start();
     origin.otherwise(|asked| Reply::fresh(60, &asked.target));
     let edge = Edge::before(&origin).start();
@@ -192,7 +192,7 @@ fn without_a_policy_the_whole_query_counts() {
 }
 
 #[test]
-fn parameters_that_do_not_count_neither_part_the_cache_nor_reach_the_origin() {
+fn ignored_parameters_are_neither_in_the_key_nor_forwarded() {
     let origin = Origin::start();
     origin.otherwise(|asked| Reply::ok(&asked.target));
     let edge = by_device(&origin).start();
@@ -212,7 +212,7 @@ fn parameters_that_do_not_count_neither_part_the_cache_nor_reach_the_origin() {
 }
 
 #[test]
-fn each_device_class_gets_its_variant_where_the_policy_says_so() {
+fn each_device_class_gets_the_variant_of_the_policy() {
     let origin = rendering();
     let edge = by_device(&origin).start();
     let asked = |path: &str, agent: &str| edge.send(&get(path).header("User-Agent", agent));
@@ -234,7 +234,7 @@ fn each_device_class_gets_its_variant_where_the_policy_says_so() {
 }
 
 #[test]
-fn client_hints_go_before_the_user_agent() {
+fn client_hints_override_the_user_agent() {
     let origin = rendering();
     let edge = by_device(&origin).start();
     let hinted = get("/")
@@ -247,7 +247,7 @@ fn client_hints_go_before_the_user_agent() {
 }
 
 #[test]
-fn a_visitor_can_not_name_a_variant() {
+fn visitors_cannot_choose_a_variant() {
     let origin = rendering();
     let edge = by_device(&origin).start();
     edge.send(
@@ -261,7 +261,7 @@ fn a_visitor_can_not_name_a_variant() {
 }
 
 #[test]
-fn a_visitor_can_not_poison_the_cache_with_fields_that_are_no_part_of_the_key() {
+fn fields_outside_the_key_cannot_poison_the_cache() {
     let origin = Origin::start();
     origin
         .otherwise(|asked| Reply::fresh(60, asked.header("x-forwarded-host").unwrap_or_default()));
@@ -271,7 +271,7 @@ fn a_visitor_can_not_poison_the_cache_with_fields_that_are_no_part_of_the_key() 
 }
 
 #[test]
-fn variants_are_counted_apart() {
+fn variants_are_counted_separately() {
     let origin = rendering();
     let edge = by_device(&origin).start();
     for agent in [PHONE, PHONE, DESKTOP] {

@@ -9,7 +9,7 @@ use tero_tests::{Edge, Gate, Origin, Reply, eventually, folder, get, toml_string
 use crate::warming::{assert_counts, ended, origin, planning, start, warm};
 
 #[test]
-fn what_would_go_stale_within_the_window_is_refreshed_and_the_rest_left_alone() {
+fn only_responses_that_expire_within_the_window_are_refreshed() {
     let origin = Origin::start();
     origin.on("/short", Reply::fresh(3_600, "s").header("ETag", "\"s\""));
     origin.on("/long", Reply::fresh(36_000, "l"));
@@ -46,7 +46,7 @@ fn what_would_go_stale_within_the_window_is_refreshed_and_the_rest_left_alone() 
 }
 
 #[test]
-fn a_page_that_its_sitemap_says_has_changed_is_fetched_anew() {
+fn a_page_with_a_newer_lastmod_is_fetched_again() {
     let origin = Origin::start();
     origin.otherwise(|asked| Reply::fresh(360_000, asked.target.clone()));
     let sitemap = |changed: &str| {
@@ -111,7 +111,7 @@ fn warmed_responses_survive_a_full_cache_until_their_window_ends() {
 }
 
 #[test]
-fn a_plan_that_finds_no_room_to_keep_what_it_fetches_says_so() {
+fn a_plan_reports_responses_that_warm_memory_cannot_keep() {
     let origin = Origin::start();
     origin.otherwise(|_| Reply::fresh(36_000, "x".repeat(20_000)));
     let urls: Vec<_> = (0..10).map(|number| format!("/{number}")).collect();
@@ -124,7 +124,7 @@ fn a_plan_that_finds_no_room_to_keep_what_it_fetches_says_so() {
 }
 
 #[test]
-fn an_origin_that_asks_for_rest_gets_it_and_visitors_get_what_is_stored() {
+fn plans_respect_retry_after_and_visitors_get_stored_responses() {
     let origin = Origin::start();
     for path in ["/a", "/b"] {
         origin.on(path, Reply::fresh(3_600, "old"));
@@ -154,7 +154,7 @@ fn an_origin_that_asks_for_rest_gets_it_and_visitors_get_what_is_stored() {
 }
 
 #[test]
-fn too_many_requests_slow_a_plan_down_as_well() {
+fn a_429_slows_a_plan_down_too() {
     let origin = origin();
     origin.on_in_turn(
         "/a",
@@ -174,7 +174,7 @@ fn too_many_requests_slow_a_plan_down_as_well() {
 }
 
 #[test]
-fn a_plan_leaves_visitors_room_at_the_origin() {
+fn a_plan_leaves_fetches_for_visitors() {
     let origin = Origin::start();
     let gate = Gate::new();
     origin.otherwise({
@@ -216,7 +216,7 @@ fn a_plan_leaves_visitors_room_at_the_origin() {
 }
 
 #[test]
-fn a_run_is_cancelled_by_the_name_of_its_plan() {
+fn runs_are_cancelled_by_the_name_of_their_plan() {
     for cancel in [("POST", "/warm/plan/cancel"), ("DELETE", "/warm/plan")] {
         let origin = origin();
         let gate = Gate::new();
@@ -240,7 +240,7 @@ fn a_run_is_cancelled_by_the_name_of_its_plan() {
 }
 
 #[test]
-fn a_dry_run_lists_pages_and_fetches_none() {
+fn a_dry_run_lists_pages_without_fetching() {
     let origin = origin();
     let edge = planning(&origin, "urls = [\"/a\", \"/b\"]\nwindow = \"30min\"").start();
     edge.get("/a");
@@ -262,7 +262,7 @@ fn a_dry_run_lists_pages_and_fetches_none() {
 }
 
 #[test]
-fn what_a_run_was_worth_is_told_when_its_window_is_over() {
+fn the_value_of_a_run_is_reported_after_its_window() {
     let origin = Origin::start();
     origin.otherwise(|_| Reply::fresh(36_000, "0123456789"));
     let edge = planning(&origin, "urls = [\"/a\", \"/b\", \"/c\"]\nwindow = \"1h\"").start();
@@ -303,7 +303,7 @@ fn what_a_run_was_worth_is_told_when_its_window_is_over() {
 }
 
 #[test]
-fn popularity_and_missed_runs_outlive_a_restart() {
+fn popularity_and_missed_runs_survive_a_restart() {
     let origin = origin();
     let state = folder();
     let keys = "popular = 1\nschedule = \"0 9 * * *\"\nzone = \"America/Argentina/Buenos_Aires\"";
@@ -330,7 +330,7 @@ fn popularity_and_missed_runs_outlive_a_restart() {
 }
 
 #[test]
-fn an_edge_that_is_ready_after_a_plan_says_no_until_then_or_until_its_bound() {
+fn ready_after_delays_readiness_until_the_plan_ends_or_its_limit() {
     let origin = origin();
     let gate = Gate::new();
     origin.on("/a", Reply::fresh(60, "a").behind(&gate));
@@ -375,7 +375,7 @@ fn packed(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_packed_sitemap_is_read_whoever_packed_it() {
+fn gzipped_sitemaps_are_read_with_and_without_content_encoding() {
     let sitemap = packed(b"<urlset><url><loc>http://www.example/a</loc></url></urlset>");
     for reply in [
         Reply::ok(&sitemap),
@@ -390,7 +390,7 @@ fn a_packed_sitemap_is_read_whoever_packed_it() {
 }
 
 #[test]
-fn bad_sitemaps_are_left_out_and_told_and_the_plan_goes_on() {
+fn bad_sitemaps_are_reported_and_the_plan_continues() {
     let bomb = packed(&vec![b' '; 20 << 20]);
     let far = "<urlset><url><loc>http://elsewhere.example/a</loc></url></urlset>";
     let index =
@@ -446,7 +446,7 @@ fn bad_sitemaps_are_left_out_and_told_and_the_plan_goes_on() {
 }
 
 #[test]
-fn a_sitemap_that_never_ends_takes_its_time_and_no_more() {
+fn an_endless_sitemap_ends_at_its_timeout() {
     for reply in [
         Reply::silence(),
         Reply::raw_then_silence("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n<urlset>"),
@@ -478,7 +478,7 @@ fn a_sitemap_that_never_ends_takes_its_time_and_no_more() {
 }
 
 #[test]
-fn pages_of_files_are_fetched() {
+fn pages_listed_in_files_are_fetched() {
     let origin = origin();
     let folder = folder();
     let file = folder.path().join("pages.txt");
@@ -490,7 +490,7 @@ fn pages_of_files_are_fetched() {
 }
 
 #[test]
-fn what_is_private_or_an_error_is_never_popular() {
+fn private_pages_and_errors_are_never_popular() {
     let origin = origin();
     origin.on(
         "/private",
@@ -531,7 +531,7 @@ fn look_ahead(edge: &Edge) {
 }
 
 #[test]
-fn what_is_wanted_often_is_revalidated_before_it_expires_and_the_rest_is_not() {
+fn only_popular_responses_are_revalidated_ahead() {
     let origin = Origin::start();
     origin.otherwise(|_| Reply::fresh(60, "x").header("ETag", "\"x\""));
     let edge = refreshing(&origin, "share = 0.9");
@@ -560,7 +560,7 @@ fn what_is_wanted_often_is_revalidated_before_it_expires_and_the_rest_is_not() {
 }
 
 #[test]
-fn revalidations_ahead_keep_to_their_share_and_leave_short_lives_and_other_tags_alone() {
+fn revalidation_ahead_keeps_to_its_share_minimum_lifetime_and_tags() {
     let origin = Origin::start();
     origin.otherwise(|asked| {
         let secs = if asked.target.starts_with("/short") {
@@ -614,7 +614,7 @@ fn revalidations_ahead_keep_to_their_share_and_leave_short_lives_and_other_tags_
 }
 
 #[test]
-fn no_more_ends_are_watched_than_the_configuration_says() {
+fn max_watched_limits_revalidation_ahead() {
     let origin = Origin::start();
     origin.otherwise(|_| Reply::fresh(60, "x"));
     let edge = refreshing(&origin, "max_watched = 2");
@@ -627,7 +627,7 @@ fn no_more_ends_are_watched_than_the_configuration_says() {
 }
 
 #[test]
-fn all_whose_end_is_near_are_marked_however_many_they_are() {
+fn all_responses_near_expiry_are_marked() {
     let origin = Origin::start();
     origin.otherwise(|_| Reply::fresh(60, "x"));
     let edge = refreshing(&origin, "share = 0.9");
@@ -653,7 +653,7 @@ fn all_whose_end_is_near_are_marked_however_many_they_are() {
 }
 
 #[test]
-fn an_origin_in_trouble_is_not_asked_ahead() {
+fn a_failing_origin_stops_revalidation_ahead() {
     let origin = Origin::start();
     origin.otherwise(|_| Reply::fresh(60, "x"));
     let edge = refreshing(&origin, "share = 0.9");

@@ -75,7 +75,7 @@ pub(crate) fn assert_counts(report: &Value, counts: &[(&str, u64)]) {
 }
 
 #[test]
-fn a_plan_runs_when_it_is_asked_for_and_reports() {
+fn a_plan_runs_on_request_and_reports() {
     let origin = origin();
     let edge = planning(&origin, "urls = [\"/a\", \"/b?c=1\"]").start();
     let report = warm(&edge);
@@ -102,7 +102,7 @@ fn a_plan_runs_when_it_is_asked_for_and_reports() {
 }
 
 #[test]
-fn what_is_fresh_is_left_alone() {
+fn fresh_responses_are_not_fetched() {
     let origin = origin();
     let edge = planning(&origin, "urls = [\"/a\", \"/b\"]\nwindow = \"30min\"").start();
     edge.get("/a").assert_forwarded("uri-miss", "/a ");
@@ -124,7 +124,7 @@ fn what_is_fresh_is_left_alone() {
 }
 
 #[test]
-fn each_variant_is_fetched_once_under_the_key_that_visitors_ask_for() {
+fn each_variant_is_fetched_once_under_the_key_of_visitors() {
     let origin = origin();
     let edge = by_device(planning(&origin, "urls = [\"/a\"]")).start();
     assert_counts(&warm(&edge), &[("planned", 2), ("fetched", 2)]);
@@ -231,7 +231,7 @@ fn a_sitemap_names_pages() {
 }
 
 #[test]
-fn a_sitemap_that_is_none_is_noted_and_the_rest_is_warmed() {
+fn a_malformed_sitemap_is_noted_and_the_rest_is_warmed() {
     for reply in [
         Reply::status(404),
         Reply::ok("no sitemap"),
@@ -249,7 +249,7 @@ fn a_sitemap_that_is_none_is_noted_and_the_rest_is_warmed() {
 }
 
 #[test]
-fn as_many_sitemaps_are_read_as_max_sitemaps_says() {
+fn max_sitemaps_limits_the_sitemaps_read() {
     let listed = |paths: &[&str]| {
         let one = |path: &&str| format!("<sitemap><loc>http://www.example{path}</loc></sitemap>");
         format!(
@@ -327,7 +327,7 @@ fn as_many_sitemaps_are_read_as_max_sitemaps_says() {
 }
 
 #[test]
-fn popular_pages_of_the_hour_are_warmed_the_next_day() {
+fn popular_pages_of_an_hour_are_warmed_the_next_day() {
     let origin = origin();
     let edge = planning(&origin, "popular = 2")
         .at("2026-11-24T09:10:00")
@@ -352,7 +352,7 @@ fn popular_pages_of_the_hour_are_warmed_the_next_day() {
 }
 
 #[test]
-fn a_policy_plans_pages_too() {
+fn policies_add_pages_to_plans() {
     let origin = origin();
     let module = guests::misbehaving_path().display().to_string();
     let edge = planning(&origin, "urls = [\"/a\"]")
@@ -363,7 +363,7 @@ fn a_policy_plans_pages_too() {
 }
 
 #[test]
-fn a_policy_that_plans_badly_leaves_the_plan_its_own_pages() {
+fn a_failing_policy_leaves_a_plan_its_own_pages() {
     for mode in [
         "trap",
         "spin",
@@ -392,7 +392,7 @@ fn a_policy_that_plans_badly_leaves_the_plan_its_own_pages() {
 }
 
 #[test]
-fn failures_are_told_with_their_reasons() {
+fn failures_are_reported_with_their_reasons() {
     let origin = origin();
     origin.on("/gone", Reply::status(404));
     origin.on("/broken", Reply::reset());
@@ -465,7 +465,7 @@ fn failures_are_told_with_their_reasons() {
 }
 
 #[test]
-fn a_plan_that_runs_is_not_started_again() {
+fn a_running_plan_is_not_started_again() {
     let origin = origin();
     let gate = Gate::new();
     origin.on("/a", Reply::fresh(60, "a").behind(&gate));
@@ -480,7 +480,7 @@ fn a_plan_that_runs_is_not_started_again() {
 }
 
 #[test]
-fn a_visitor_does_not_wait_for_a_plan() {
+fn visitors_do_not_wait_for_a_plan() {
     let origin = origin();
     let gate = Gate::new();
     origin.otherwise({
@@ -508,7 +508,7 @@ fn a_visitor_does_not_wait_for_a_plan() {
 }
 
 #[test]
-fn a_visitor_who_comes_while_a_page_is_warmed_follows() {
+fn a_visitor_follows_the_fetch_of_a_plan() {
     let origin = origin();
     let gate = Gate::new();
     origin.on("/a", Reply::fresh(60, "firstlast!").in_halves(&gate));
@@ -527,7 +527,7 @@ fn a_visitor_who_comes_while_a_page_is_warmed_follows() {
 }
 
 #[test]
-fn a_rate_is_kept_and_a_deadline_ends_a_run() {
+fn a_plan_keeps_its_rate_and_its_deadline_ends_the_run() {
     let origin = origin();
     let urls: Vec<_> = (0..10).map(|number| format!("/{number}")).collect();
     let edge = planning(
@@ -554,7 +554,7 @@ fn a_rate_is_kept_and_a_deadline_ends_a_run() {
 }
 
 #[test]
-fn tries_go_on_as_long_as_the_deadline_lets_them() {
+fn retries_continue_until_the_deadline() {
     // Tries at once, after a minute and after two.
     for (deadline, tries, state, failed) in [(119, 2, "deadline-passed", 0), (121, 3, "done", 1)] {
         let origin = origin();
@@ -600,7 +600,7 @@ fn tries_go_on_as_long_as_the_deadline_lets_them() {
 }
 
 #[test]
-fn what_visitors_use_of_it_is_counted() {
+fn hits_on_warmed_responses_are_counted() {
     let origin = origin();
     let edge = planning(&origin, "urls = [\"/a\", \"/b\"]").start();
     let run = warm(&edge)["id"].as_u64().unwrap();
@@ -621,7 +621,7 @@ fn what_visitors_use_of_it_is_counted() {
 }
 
 #[test]
-fn warming_is_counted_apart_from_visitors() {
+fn warm_fetches_are_counted_apart_from_visitors() {
     let origin = origin();
     let edge = planning(&origin, "urls = [\"/a\", \"/b\"]").start();
     warm(&edge);
@@ -630,7 +630,7 @@ fn warming_is_counted_apart_from_visitors() {
 }
 
 #[test]
-fn what_was_warmed_survives_a_full_cache_until_it_is_used() {
+fn warmed_responses_survive_a_full_cache_until_they_are_used() {
     let origin = Origin::start();
     origin.otherwise(|_| Reply::fresh(3_600, "x".repeat(20_000)));
     let urls: Vec<_> = (0..5).map(|number| format!("/warm/{number}")).collect();
@@ -690,7 +690,7 @@ fn runs_in_new_york(schedule: &str, from: &str, hours: u64) -> Vec<String> {
 }
 
 #[test]
-fn a_schedule_in_a_skipped_hour_runs_once_right_after_the_gap() {
+fn a_schedule_in_a_skipped_hour_runs_once_after_the_gap() {
     // The next day's run shows that no other one was to come.
     let runs = runs_in_new_york("30 2 * * *", "2027-03-14T01:00:00", 26);
     assert_eq!(

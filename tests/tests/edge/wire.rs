@@ -36,7 +36,7 @@ fn refusal(edge: &Edge, bytes: impl AsRef<[u8]>) -> Answer {
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: www.example\r\n\r\n";
 
 #[test]
-fn bytes_that_could_be_read_in_two_ways_are_refused_from_clients_with_the_reason() {
+fn ambiguous_requests_are_refused_with_the_reason() {
     let (origin, edge) = answering();
     let chunked = "Transfer-Encoding: chunked";
     for (bytes, reason) in [
@@ -74,7 +74,7 @@ fn bytes_that_could_be_read_in_two_ways_are_refused_from_clients_with_the_reason
 }
 
 #[test]
-fn a_fault_is_found_however_the_bytes_come() {
+fn a_malformed_request_is_refused_in_any_pieces() {
     let (origin, edge) = answering();
     let bytes = format!(
         "POST /x HTTP/1.1\r\nHost: www.example\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{SMUGGLED}"
@@ -92,7 +92,7 @@ fn a_fault_is_found_however_the_bytes_come() {
 }
 
 #[test]
-fn a_fault_in_a_later_request_leaves_the_answers_before_it() {
+fn a_malformed_pipelined_request_keeps_earlier_responses() {
     let (origin, edge) = answering();
     let mut client = edge.client();
     client.write(
@@ -116,7 +116,7 @@ fn a_fault_in_a_later_request_leaves_the_answers_before_it() {
 }
 
 #[test]
-fn a_get_whose_content_comes_behind_its_head_ends_the_connection() {
+fn a_get_with_late_content_ends_the_connection() {
     for (fields, content) in [
         ("Content-Length: 5", "a\nb\nc"),
         ("Transfer-Encoding: chunked", "5\r\na\nb\nc\r\n0\r\n\r\n"),
@@ -144,7 +144,7 @@ fn a_get_whose_content_comes_behind_its_head_ends_the_connection() {
 }
 
 #[test]
-fn a_get_that_announces_content_in_two_ways_is_refused() {
+fn a_get_with_two_kinds_of_framing_is_refused() {
     let (origin, edge) = answering();
     let chunked = "Transfer-Encoding: chunked";
     for (fields, status, reason) in [
@@ -172,7 +172,7 @@ fn a_get_that_announces_content_in_two_ways_is_refused() {
 }
 
 #[test]
-fn a_transfer_coding_that_is_not_known_is_not_implemented() {
+fn an_unknown_transfer_coding_gets_501() {
     let (origin, edge) = answering();
     let bytes = "POST /x HTTP/1.1\r\nHost: www.example\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n";
     refusal(&edge, bytes).assert_failed(501, "not known");
@@ -180,7 +180,7 @@ fn a_transfer_coding_that_is_not_known_is_not_implemented() {
 }
 
 #[test]
-fn a_header_that_is_too_long_is_refused_with_the_reason() {
+fn a_header_section_that_is_too_long_gets_431() {
     let (origin, edge) = answering();
     let head = |field: &str| format!("GET /x HTTP/1.1\r\nHost: www.example\r\n{field}\r\n\r\n");
     refusal(&edge, head(&format!("X: {}", "a".repeat(40_000)))).assert_failed(431, "too long");
@@ -195,7 +195,7 @@ fn a_header_that_is_too_long_is_refused_with_the_reason() {
 }
 
 #[test]
-fn a_malformed_chunk_of_a_client_is_refused_and_never_reaches_the_origin_whole() {
+fn a_malformed_chunk_is_refused_and_never_completes_the_request() {
     for chunks in [
         "10000000000000000\r\nabc\r\n0\r\n\r\n",
         "+3\r\nabc\r\n0\r\n\r\n",
@@ -252,7 +252,7 @@ fn a_malformed_chunk_of_a_client_is_refused_and_never_reaches_the_origin_whole()
 }
 
 #[test]
-fn a_request_behind_one_with_a_body_is_a_request() {
+fn a_request_after_one_with_a_body_is_read() {
     let (origin, edge) = answering();
     let mut client = edge.client();
     let chunked = "POST /x HTTP/1.1\r\nHost: www.example\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\na\nb\r\n0\r\nX: 1\r\n\r\n";
@@ -278,7 +278,7 @@ fn a_request_behind_one_with_a_body_is_a_request() {
 }
 
 #[test]
-fn a_client_that_sends_the_next_request_early_waits_for_its_turn() {
+fn a_pipelined_request_waits_for_its_turn() {
     let origin = Origin::start();
     let gate = tero_tests::Gate::new();
     origin.on("/slow", Reply::fresh(60, "slowly").in_halves(&gate));
@@ -302,7 +302,7 @@ fn a_client_that_sends_the_next_request_early_waits_for_its_turn() {
 }
 
 #[test]
-fn heads_that_could_be_read_in_two_ways_are_refused_from_origins() {
+fn ambiguous_responses_are_refused() {
     let good = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\n";
     for (bytes, reason) in [
         (format!("{good}Content-Length: 4\n\r\nevil"), "malformed"),
@@ -380,7 +380,7 @@ fn heads_that_could_be_read_in_two_ways_are_refused_from_origins() {
 }
 
 #[test]
-fn hop_by_hop_fields_and_those_that_connection_names_end_at_the_edge() {
+fn hop_by_hop_fields_end_at_the_edge() {
     let origin = Origin::start();
     let hops = |reply: Reply| {
         reply
@@ -501,7 +501,7 @@ fn trailers_are_dropped_in_both_directions_and_never_stored() {
 }
 
 #[test]
-fn a_client_that_expects_100_gets_it_when_its_content_is_wanted() {
+fn a_client_that_expects_100_gets_it_when_content_is_read() {
     let (origin, edge) = answering();
     let mut client = edge.client();
     client.write("POST /x HTTP/1.1\r\nHost: www.example\r\nContent-Length: 4\r\nExpect: 100-Continue\r\n\r\n");
@@ -522,7 +522,7 @@ fn a_client_that_expects_100_gets_it_when_its_content_is_wanted() {
 }
 
 #[test]
-fn a_client_that_expects_100_is_refused_without_its_content() {
+fn a_client_that_expects_100_is_refused_without_sending_content() {
     let (origin, edge) = answering();
     let mut client = edge.client();
     client.write("POST /x HTTP/1.1\r\nHost: elsewhere.example\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
@@ -534,7 +534,7 @@ fn a_client_that_expects_100_is_refused_without_its_content() {
 }
 
 #[test]
-fn an_expectation_that_is_not_known_is_refused() {
+fn an_unknown_expectation_gets_417() {
     let (origin, edge) = answering();
     for value in ["200-ok", "100-continue, more", ""] {
         let mut client = edge.client();
@@ -586,7 +586,7 @@ fn with_dying_connection(dying: Reply) -> (Origin, Edge) {
 }
 
 #[test]
-fn a_get_on_an_idle_connection_that_dies_is_sent_once_more() {
+fn a_get_is_retried_once_after_an_idle_connection_closes() {
     let (origin, edge) = with_dying_connection(Reply::hang_up());
     edge.get("/x").assert_forwarded("uri-miss", "answered");
     let connections: Vec<_> = origin
@@ -602,7 +602,7 @@ fn a_get_on_an_idle_connection_that_dies_is_sent_once_more() {
 }
 
 #[test]
-fn a_get_is_sent_no_third_time() {
+fn a_get_is_not_sent_a_third_time() {
     let (origin, edge) = answering();
     origin.on("/x", Reply::hang_up());
     edge.get("/first").assert_forwarded("uri-miss", "answered");
@@ -611,7 +611,7 @@ fn a_get_is_sent_no_third_time() {
 }
 
 #[test]
-fn what_is_not_safe_to_repeat_is_not_sent_twice() {
+fn requests_that_must_not_repeat_are_not_sent_twice() {
     for request in [
         Request::new("POST", "/x").body("once"),
         Request::new("POST", "/x"),
@@ -624,7 +624,7 @@ fn what_is_not_safe_to_repeat_is_not_sent_twice() {
 }
 
 #[test]
-fn a_request_whose_answer_has_begun_is_not_sent_twice() {
+fn a_request_is_not_repeated_once_its_response_has_begun() {
     for dying in [
         Reply::raw("H"),
         Reply::raw("HTTP/1.1 200 OK\r\nContent-Le"),
@@ -637,7 +637,7 @@ fn a_request_whose_answer_has_begun_is_not_sent_twice() {
 }
 
 #[test]
-fn a_post_finds_a_connection_that_was_closed_while_it_was_idle() {
+fn a_post_avoids_a_connection_closed_while_idle() {
     let origin = Origin::start();
     origin.on("/first", Reply::fresh(60, "answered").then_close());
     origin.on("/x", Reply::ok("answered"));

@@ -125,7 +125,7 @@ fn scalar(text: &str) -> Value {
 }
 
 #[test]
-fn what_is_read_is_what_is_written() {
+fn a_document_is_read_as_json() {
     let text = "# a comment\na: 1\nb:\n  c: \"30 8 * * 1-6\"\n  d:\n    - x\n    - name: y\n      z: true\n    - -e\n  f: [\"ALL\", b]\ng.h/i: http://x:9/\n";
     let expected = serde_json::json!({
         "a": 1, "b": { "c": "30 8 * * 1-6", "d": ["x", { "name": "y", "z": true }, "-e"], "f": ["ALL", "b"] }, "g.h/i": "http://x:9/"

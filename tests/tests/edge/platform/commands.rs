@@ -57,7 +57,7 @@ impl Desk {
 }
 
 #[test]
-fn a_version_is_pushed_tried_activated_and_rolled_back_from_the_command_line() {
+fn commands_push_try_activate_and_roll_back_a_version() {
     let desk = Desk::start();
     let cases = "[[case]]\nname = \"a page\"\nurl = \"/x\"\non_response = { ttl = \"10min\" }\n";
     let cases = desk
@@ -164,7 +164,7 @@ fn a_version_is_pushed_tried_activated_and_rolled_back_from_the_command_line() {
 }
 
 #[test]
-fn a_reload_keeps_what_was_pushed_and_tells_mistakes() {
+fn a_reload_keeps_pushed_versions_and_reports_mistakes() {
     let desk = Desk::start();
     let said = desk.good(&[
         "policy",
@@ -221,7 +221,7 @@ fn a_reload_keeps_what_was_pushed_and_tells_mistakes() {
 }
 
 #[test]
-fn a_diff_tells_by_field_where_two_versions_part_over_a_log() {
+fn a_diff_shows_by_field_where_two_versions_differ_over_a_log() {
     let folder = tero_tests::folder();
     let file = |name: &str, content: String| {
         let path = folder.path().join(name);
@@ -334,7 +334,7 @@ fn a_diff_tells_by_field_where_two_versions_part_over_a_log() {
 /// Every command of the operators' page, in its order, with real files and a real digest in the
 /// place of the shown ones.
 #[test]
-fn the_commands_of_the_operators_page_run_as_they_are_written() {
+fn commands_of_the_operators_page_run_as_written() {
     let page = include_str!("../../../../docs/policies/shipping.md");
     let blocks = page
         .split("```sh\n")

@@ -30,7 +30,7 @@ fn compared(edge: &Edge, requests: u64, responses: u64) -> Value {
 }
 
 #[test]
-fn a_shadow_is_asked_about_answered_requests_and_decides_nothing() {
+fn a_shadow_is_compared_and_decides_nothing() {
     let (origin, state) = (origin(), folder());
     let edge = edge(&origin, state.path()).start();
     let digest = pushed(&edge, &rules("one", 600));
@@ -83,7 +83,7 @@ fn a_shadow_is_asked_about_answered_requests_and_decides_nothing() {
 }
 
 #[test]
-fn a_shadow_that_agrees_has_no_differences_and_lives_through_restart_and_activation() {
+fn a_shadow_that_agrees_survives_restart_and_activation() {
     let (origin, state) = (origin(), folder());
     let builder = edge(&origin, state.path());
     let first = builder.start();
@@ -107,7 +107,7 @@ fn a_shadow_that_agrees_has_no_differences_and_lives_through_restart_and_activat
 }
 
 #[test]
-fn a_shadow_that_fails_harms_no_request_and_its_failures_are_told() {
+fn a_failing_shadow_harms_no_request_and_is_reported() {
     let (origin, state) = (origin(), folder());
     let edge = edge(&origin, state.path())
         .policies("shadow_queue = 16")
@@ -151,7 +151,7 @@ fn canary(edge: &Edge, digest: &str, guard: &Value) {
 }
 
 #[test]
-fn a_canary_answers_for_a_share_of_the_keys_and_for_the_same_all_the_time() {
+fn a_canary_decides_for_a_fixed_share_of_keys() {
     let (origin, state) = (origin(), folder());
     let edge = edge(&origin, state.path()).start();
     let digest = pushed(&edge, &rules("one", 600));
@@ -202,7 +202,7 @@ fn a_canary_answers_for_a_share_of_the_keys_and_for_the_same_all_the_time() {
 }
 
 #[test]
-fn what_of_the_query_does_not_count_does_not_send_a_page_to_the_other_side() {
+fn ignored_parameters_do_not_change_the_side_of_a_canary() {
     let (origin, state) = (origin(), folder());
     let settings = "[policy.settings]\nkey = { ignore_query = [\"utm_*\"] }\nrules = [{ name = \"zero\", match = [\"/*\"], ttl = 60 }]";
     let edge = Edge::before(&origin)
@@ -282,13 +282,13 @@ fn check_rolled_back(content: &[u8], cause: &str, words: &str) {
 }
 
 #[test]
-fn a_canary_that_sends_more_to_the_origin_is_rolled_back_by_itself() {
+fn a_canary_that_sends_more_to_the_origin_is_rolled_back() {
     let never = json!({ "rules": [{ "name": "never", "match": ["/*"], "cache": "never" }] });
     check_rolled_back(&version(&never), "origin_load", "went to the origin");
 }
 
 #[test]
-fn a_canary_that_fails_is_rolled_back_by_itself() {
+fn a_failing_canary_is_rolled_back() {
     let with = |settings: &str| {
         Package {
             module: guests::misbehaving().into(),
@@ -310,7 +310,7 @@ fn a_canary_that_fails_is_rolled_back_by_itself() {
 }
 
 #[test]
-fn a_canary_no_worse_than_the_control_goes_on() {
+fn a_canary_no_worse_than_the_control_continues() {
     let (origin, state) = (origin(), folder());
     let edge = edge(&origin, state.path()).start();
     canary(
@@ -346,7 +346,7 @@ fn a_canary_no_worse_than_the_control_goes_on() {
 }
 
 #[test]
-fn trials_that_make_no_sense_are_refused_with_a_cure() {
+fn impossible_trials_are_refused_with_a_cure() {
     let (origin, state) = (origin(), folder());
     let edge = edge(&origin, state.path())
         .policy(

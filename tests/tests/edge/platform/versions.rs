@@ -8,7 +8,7 @@ use tero_policy_host::{Package, builtin};
 use tero_tests::{Client, Edge, eventually, folder, get, guests};
 
 #[test]
-fn a_pushed_version_decides_when_it_is_activated_and_until_it_is_rolled_back() {
+fn a_pushed_version_decides_from_activation_to_rollback() {
     let (origin, state) = (origin(), folder());
     let edge = edge(&origin, state.path()).start();
     edge.get("/before").assert_detail("zero: ttl");
@@ -51,7 +51,7 @@ fn a_pushed_version_decides_when_it_is_activated_and_until_it_is_rolled_back() {
 }
 
 #[test]
-fn what_is_stored_stays_and_so_do_counters_when_a_version_is_activated() {
+fn activation_keeps_stored_responses_and_counters() {
     let (origin, state) = (origin(), folder());
     // The same variant, so that the same keys are asked for.
     let edge = edge(&origin, state.path()).start();
@@ -93,7 +93,7 @@ fn what_is_stored_stays_and_so_do_counters_when_a_version_is_activated() {
 }
 
 #[test]
-fn activation_drops_the_decisions_of_the_old_version_and_no_others() {
+fn activation_drops_only_the_decisions_of_the_old_version() {
     let (origin, state) = (origin(), folder());
     let other = format!(
         "[[site]]\nname = \"other\"\nhosts = [\"other.example\"]\norigins = [\"{}\"]\npolicies = [\"others\"]\n\
@@ -126,7 +126,7 @@ fn activation_drops_the_decisions_of_the_old_version_and_no_others() {
 }
 
 #[test]
-fn versions_and_who_is_active_live_through_a_restart() {
+fn versions_and_activation_survive_a_restart() {
     let (origin, state) = (origin(), folder());
     let builder = edge(&origin, state.path());
     let first = builder.start();
@@ -154,7 +154,7 @@ fn versions_and_who_is_active_live_through_a_restart() {
 }
 
 #[test]
-fn a_version_that_was_damaged_on_disk_gives_way_to_the_configuration() {
+fn a_version_damaged_on_disk_gives_way_to_the_configuration() {
     let (origin, state) = (origin(), folder());
     let builder = edge(&origin, state.path());
     let first = builder.start();
@@ -185,7 +185,7 @@ fn a_version_that_was_damaged_on_disk_gives_way_to_the_configuration() {
 }
 
 #[test]
-fn what_is_no_good_policy_is_refused_and_not_kept() {
+fn bad_policies_are_refused_and_not_kept() {
     let (origin, state) = (origin(), folder());
     let edge = edge(&origin, state.path()).start();
     check_refused(
@@ -241,7 +241,7 @@ fn what_is_no_good_policy_is_refused_and_not_kept() {
 }
 
 #[test]
-fn a_version_is_pushed_only_if_it_passes_its_cases() {
+fn a_version_must_pass_its_cases_to_be_pushed() {
     let (origin, state) = (origin(), folder());
     let edge = edge(&origin, state.path()).start();
     let with = |cases: &str| {
@@ -312,7 +312,7 @@ fn a_version_larger_than_allowed_is_refused_before_it_is_read() {
 }
 
 #[test]
-fn only_so_many_versions_are_kept_and_never_less_than_what_is_needed() {
+fn old_versions_are_removed_unless_they_are_needed() {
     let (origin, state) = (origin(), folder());
     let edge = edge(&origin, state.path())
         .policies("max_versions = 2")
@@ -346,7 +346,7 @@ fn only_so_many_versions_are_kept_and_never_less_than_what_is_needed() {
 }
 
 #[test]
-fn without_a_state_directory_nothing_is_pushed_and_the_cure_is_told() {
+fn without_a_state_directory_pushes_are_refused_with_a_cure() {
     let origin = origin();
     let edge = Edge::before(&origin)
         .policy(
@@ -363,7 +363,7 @@ fn without_a_state_directory_nothing_is_pushed_and_the_cure_is_told() {
 }
 
 #[test]
-fn a_state_directory_that_others_can_write_is_not_used() {
+fn a_state_directory_writable_by_others_is_refused() {
     use std::os::unix::fs::PermissionsExt as _;
     let (origin, state) = (origin(), folder());
     std::fs::set_permissions(state.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
@@ -374,7 +374,7 @@ fn a_state_directory_that_others_can_write_is_not_used() {
 }
 
 #[test]
-fn under_load_every_request_is_answered_by_one_version_from_start_to_end() {
+fn one_version_decides_each_request_under_load() {
     let (origin, state) = (origin(), folder());
     let edge = edge(&origin, state.path()).start();
     let digest = pushed(&edge, &rules("one", 600));
@@ -429,7 +429,7 @@ fn under_load_every_request_is_answered_by_one_version_from_start_to_end() {
 }
 
 #[test]
-fn a_module_that_is_posted_by_itself_gets_the_answer_that_the_guide_shows() {
+fn a_module_posted_alone_gets_the_answer_in_the_guide() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/policies/shipping.md");
     let page = std::fs::read_to_string(page).unwrap();
     let shown: Vec<_> = page

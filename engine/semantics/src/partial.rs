@@ -142,15 +142,14 @@ impl ByteRuns {
         let mut pieces = Vec::new();
         let mut before = 0;
         for run in &self.runs {
-            for left in [
+            let beside = [
                 run.start..run.end.min(new.start),
                 run.start.max(new.end)..run.end,
-            ] {
-                if !left.is_empty() {
-                    let start = before + (left.start - run.start);
-                    let kept = RunPiece::Kept(start..start + length_of(&left));
-                    pieces.push((left, kept));
-                }
+            ];
+            for left in beside.into_iter().filter(|left| !left.is_empty()) {
+                let start = before + (left.start - run.start);
+                let kept = RunPiece::Kept(start..start + length_of(&left));
+                pieces.push((left, kept));
             }
             before += length_of(run);
         }

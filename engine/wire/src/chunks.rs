@@ -1,9 +1,9 @@
-//! A body in chunks, up to its end (RFC 9112 §7.1).
+//! A body in chunks and where it ends (RFC 9112 §7.1).
 
-use super::Fault;
+use super::fault::Fault;
 use super::lines::{Lines, RawLine};
 
-/// A body in chunks as far as it has come.
+/// A body in chunks, as far as it has come.
 #[derive(Debug, Default)]
 pub(super) struct Chunks {
     lines: Lines,
@@ -11,14 +11,14 @@ pub(super) struct Chunks {
     next: Next,
 }
 
-/// The end of line behind a chunk's data.
+/// The line end after the data of a chunk.
 #[derive(Debug, Default)]
 struct DataEnd {
     has_return: bool,
 }
 
 impl DataEnd {
-    /// Takes it; tells how many bytes of it these were, once it is whole.
+    /// Reads it; returns how many of `bytes` belong to it, once it is whole.
     fn take(&mut self, bytes: &[u8]) -> Result<Option<usize>, Fault> {
         for (at, byte) in bytes.iter().enumerate() {
             match byte {
@@ -37,57 +37,67 @@ enum Next {
     /// The line with a chunk's size.
     #[default]
     Size,
-    /// That many bytes.
+    /// That many bytes of data.
     Data(u64),
-    /// The end of line behind them.
+    /// The line end after them.
     DataEnd,
-    /// Fields behind the last chunk, up to an empty line.
+    /// Fields after the last chunk, up to an empty line.
     Trailers,
 }
 
 impl Chunks {
-    /// Takes bytes up to the end of the body; tells where that is, once it is there.
+    /// Reads bytes up to the end of the body; returns where that is, once it is there.
     pub(super) fn take(&mut self, bytes: &[u8]) -> Result<Option<usize>, Fault> {
         let mut at = 0;
         loop {
-            if let Next::Data(left) = self.next {
-                let taken = left.min((bytes.len() - at) as u64);
-                at += taken as usize;
-                self.next = if taken == left {
-                    Next::DataEnd
-                } else {
-                    Next::Data(left - taken)
-                };
-                if taken < left {
-                    return Ok(None);
+            let rest = &bytes[at..];
+            match self.next {
+                Next::Size => {
+                    let Some((line, end)) = self.lines.cut(rest)? else {
+                        return Ok(None);
+                    };
+                    at += end;
+                    self.next = after_size(size(line)?);
+                }
+                Next::Data(left) => {
+                    let taken = left.min(rest.len() as u64);
+                    at += taken as usize;
+                    if taken < left {
+                        self.next = Next::Data(left - taken);
+                        return Ok(None);
+                    }
+                    self.next = Next::DataEnd;
+                }
+                // A chunk that does not end goes on with data, which may have no line end for long.
+                Next::DataEnd => {
+                    let Some(taken) = self.end.take(rest)? else {
+                        return Ok(None);
+                    };
+                    at += taken;
+                    self.next = Next::Size;
+                }
+                Next::Trailers => {
+                    let Some((line, end)) = self.lines.cut(rest)? else {
+                        return Ok(None);
+                    };
+                    at += end;
+                    if line.bytes.is_empty() {
+                        return Ok(Some(at));
+                    }
                 }
             }
-            if self.next == Next::DataEnd {
-                // A chunk that does not end goes on with data, which may have no line end for long.
-                let Some(taken) = self.end.take(&bytes[at..])? else {
-                    return Ok(None);
-                };
-                at += taken;
-                self.next = Next::Size;
-            }
-            let Some((line, next)) = self.lines.cut(&bytes[at..])? else {
-                return Ok(None);
-            };
-            at += next;
-            self.next = match self.next {
-                Next::Size => match size(line)? {
-                    0 => Next::Trailers,
-                    size => Next::Data(size),
-                },
-                Next::Trailers if line.bytes.is_empty() => return Ok(Some(at)),
-                _ => Next::Trailers,
-            };
         }
     }
 }
 
-/// The size of a chunk, from a line that may have extensions behind it (§7.1.1), which have no
-/// meaning here.
+fn after_size(size: u64) -> Next {
+    match size {
+        0 => Next::Trailers,
+        size => Next::Data(size),
+    }
+}
+
+/// The size of a chunk. Extensions may follow it on its line (§7.1.1); they have no meaning here.
 fn size(line: RawLine<'_>) -> Result<u64, Fault> {
     let digits = line
         .bytes
@@ -111,7 +121,7 @@ fn size(line: RawLine<'_>) -> Result<u64, Fault> {
 mod tests {
     use super::*;
 
-    /// Where the body ends, cut at every byte.
+    /// Where the body ends. It must be the same however the bytes are cut in two.
     fn end(text: &str) -> Result<Option<usize>, Fault> {
         let whole = Chunks::default().take(text.as_bytes());
         for cut in 0..text.len() {
@@ -127,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_ends_behind_its_trailers() {
+    fn a_body_ends_after_its_trailers() {
         assert_eq!(end("0\r\n\r\n"), Ok(Some(5)));
         assert_eq!(end("3\r\nabc\r\n0\r\n\r\nGET"), Ok(Some(13)));
         assert_eq!(
@@ -139,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_size_that_could_be_read_in_two_ways_is_a_fault() {
+    fn an_ambiguous_chunk_size_is_a_fault() {
         for size in [
             "",
             "+3",
@@ -176,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_ends_where_it_says() {
+    fn a_chunk_that_is_longer_than_its_size_is_a_fault() {
         assert_eq!(
             Chunks::default().take(b"3\r\nabcdef\r\n0\r\n\r\n"),
             Err(Fault::ChunkEnd)
@@ -193,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn trailers_are_lines_like_others() {
+    fn a_trailer_that_ends_with_lf_alone_is_a_fault() {
         assert_eq!(end("0\r\nX: 1\n\r\n"), Err(Fault::BareLf));
     }
 }

@@ -1,33 +1,33 @@
-//! The head of a message: its end, and what it says of the length of its body (RFC 9112 §6).
+//! The head of a message: where it ends, and which length of the body it announces (RFC 9112 §6).
 
-use super::Fault;
+use super::fault::Fault;
 use super::lines::{Lines, RawLine};
 
 /// How long a body is (RFC 9112 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framing {
-    /// No field says it.
+    /// No field tells the length.
     Unsaid,
     /// That many bytes.
     Length(u64),
-    /// Chunks, up to the one without bytes.
+    /// Chunks, up to an empty one.
     Chunked,
 }
 
-/// A head as far as it has come.
+/// A head, as far as it has come.
 #[derive(Debug, Default)]
 pub(super) struct Head {
     lines: Lines,
     /// The start line has come.
     started: bool,
-    /// Of a response; 0 where the start line has none.
+    /// The status of a response; 0 if the start line has none.
     status: u16,
     length: Option<u64>,
     chunked: bool,
 }
 
 impl Head {
-    /// Takes bytes up to the end of the head; tells where that is, once it is there.
+    /// Reads bytes up to the end of the head; returns where that is, once it is there.
     pub(super) fn take(&mut self, bytes: &[u8]) -> Result<Option<usize>, Fault> {
         let mut at = 0;
         while let Some((line, next)) = self.lines.cut(&bytes[at..])? {
@@ -51,6 +51,7 @@ impl Head {
         Ok(None)
     }
 
+    /// How long the body is, according to the fields that have come.
     pub(super) fn framing(&self) -> Framing {
         match self.length {
             _ if self.chunked => Framing::Chunked,
@@ -64,7 +65,7 @@ impl Head {
         matches!(self.status, 100 | 102..=199)
     }
 
-    /// Whether a response with this status has no body, whatever it says (§6.3).
+    /// Whether a response with this status has no body, whatever its fields say (§6.3).
     pub(super) fn is_bodiless(&self) -> bool {
         matches!(self.status, 100..=199 | 204 | 304)
     }
@@ -85,7 +86,7 @@ impl Head {
     }
 }
 
-/// The status of a status line.
+/// The status of a status line; 0 if the line isn't one.
 fn status(line: &[u8]) -> u16 {
     let digits = line
         .strip_prefix(b"HTTP/1.")
@@ -98,12 +99,14 @@ fn status(line: &[u8]) -> u16 {
     })
 }
 
+/// A field that tells the length of the body.
 enum FramingField {
     Length(u64),
     Chunked,
 }
 
 impl FramingField {
+    /// `None` if the line is another field.
     fn of(line: RawLine<'_>) -> Result<Option<FramingField>, Fault> {
         if let Some(value) = value_of(line.bytes, b"content-length") {
             let length = if line.overlong { None } else { length(value) };
@@ -114,14 +117,13 @@ impl FramingField {
         match value_of(line.bytes, b"transfer-encoding") {
             None => Ok(None),
             Some(_) if line.overlong => Err(Fault::Coding),
-            Some(value) if value.eq_ignore_ascii_case(b"chunked") => {
-                Ok(Some(FramingField::Chunked))
-            }
+            Some(value) if is_chunked(value) => Ok(Some(FramingField::Chunked)),
             Some(value) => Err(fault_of_coding(value)),
         }
     }
 }
 
+/// The value of a field; `None` if the line is another one.
 fn value_of<'l>(line: &'l [u8], name: &[u8]) -> Option<&'l [u8]> {
     let (own, value) = line.split_at_checked(name.len())?;
     let value = value.strip_prefix(b":")?;
@@ -137,19 +139,22 @@ fn length(value: &[u8]) -> Option<u64> {
         .ok()
 }
 
-/// What is wrong with a coding that is not `chunked` alone: 400 where the length can't be told,
-/// else 501 (§6.1, §6.3).
+/// What is wrong with a coding other than `chunked` alone. If `chunked` is the last of several, the
+/// length is known and the answer is 501, otherwise 400 (§6.1, §6.3).
 pub(super) fn fault_of_coding(value: &[u8]) -> Fault {
     let mut codings = value
         .split(|byte| *byte == b',')
         .map(<[u8]>::trim_ascii)
         .rev();
-    let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
     if codings.next().is_some_and(is_chunked) && !codings.any(is_chunked) {
         Fault::UnknownCoding
     } else {
         Fault::Coding
     }
+}
+
+fn is_chunked(coding: &[u8]) -> bool {
+    coding.eq_ignore_ascii_case(b"chunked")
 }
 
 #[cfg(test)]
@@ -184,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_framing_is_what_one_field_says() {
+    fn framing_comes_from_a_single_field() {
         assert_eq!(framing("X: 1"), Ok(Framing::Unsaid));
         assert_eq!(framing("Content-Length:5"), Ok(Framing::Length(5)));
         assert_eq!(
@@ -208,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_be_read_in_two_ways_is_a_fault() {
+    fn ambiguous_framing_is_a_fault() {
         let max = "18446744073709551616";
         for value in [
             "", "+5", "-1", "0x5", "5, 5", "5 6", "5\u{b}", "\u{661}", max,
@@ -262,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_framing_field_that_is_longer_than_what_is_kept_is_a_fault() {
+    fn an_overlong_framing_field_is_a_fault() {
         for (name, fault) in [
             ("Content-Length", Fault::Length),
             ("Transfer-Encoding", Fault::Coding),
@@ -277,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn interim_responses_are_told_by_their_status() {
+    fn interim_responses_are_recognised_by_their_status() {
         for (line, interim) in [
             ("HTTP/1.1 100 Continue", true),
             ("HTTP/1.1 103", true),

@@ -1,19 +1,19 @@
-//! Lines, cut out of bytes that come in pieces.
+//! Lines, cut from bytes that come in pieces (RFC 9112 §2.2).
 
 use memchr::memchr;
 
-use super::Fault;
+use super::fault::Fault;
 
-/// Bytes of a line, with its CR, that are kept while its end has not come; more are never looked
-/// at.
+/// How many bytes of a line, its CR included, are kept until its end comes. Later ones are never
+/// looked at.
 const KEPT: usize = 1024;
 
-/// Cuts lines. Only one whose end comes in a later piece is copied, and no more of it than
+/// Cuts lines. A line is copied only if its end comes in a later piece, and no more of it than
 /// [`KEPT`].
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     kept: Vec<u8>,
-    /// The last byte of a line whose end has not come.
+    /// The last byte of the line whose end has not come.
     last: Option<u8>,
     overlong: bool,
 }
@@ -22,13 +22,13 @@ pub(super) struct Lines {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RawLine<'l> {
     pub(super) bytes: &'l [u8],
-    /// There was more of it.
+    /// It was longer than [`KEPT`].
     pub(super) overlong: bool,
 }
 
 impl Lines {
-    /// The first line that ends within `bytes`, and where the next one begins; none where its end
-    /// has not come.
+    /// The first line that ends within `bytes`, and where the next one begins; `None` if its end has
+    /// not come.
     #[inline]
     pub(super) fn cut<'l>(
         &'l mut self,
@@ -42,8 +42,7 @@ impl Lines {
             return Ok(None);
         };
         match bytes[..end].split_last() {
-            // The same bound as for one that comes in pieces: what a line means must not depend on
-            // how it comes.
+            // The same bound as for a line in pieces: its meaning must not depend on how it comes.
             Some((&b'\r', bytes)) => Ok(Some((
                 RawLine {
                     bytes,
@@ -55,7 +54,7 @@ impl Lines {
         }
     }
 
-    /// The same for a line that began in an earlier piece.
+    /// As [`Lines::cut`], for a line that began in an earlier piece.
     #[cold]
     fn cut_kept<'l>(&'l mut self, bytes: &'l [u8]) -> Result<Option<(RawLine<'l>, usize)>, Fault> {
         let Some(end) = memchr(b'\n', bytes) else {
@@ -95,7 +94,7 @@ impl Lines {
 mod tests {
     use super::*;
 
-    /// The lines of `pieces`, with `...` behind those that were longer.
+    /// The lines of `pieces`, with `...` after those that were longer.
     fn lines(pieces: &[&[u8]]) -> Result<Vec<String>, Fault> {
         let (mut cutter, mut found) = (Lines::default(), Vec::new());
         for piece in pieces {
@@ -125,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_feed_alone_ends_no_line() {
+    fn a_line_that_ends_with_lf_alone_is_a_fault() {
         for pieces in [
             &[&b"a\n"[..]][..],
             &[b"\n"],
@@ -139,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_the_bound_is_kept_of_a_line() {
+    fn at_most_the_bound_is_kept_of_a_line() {
         let long = [b'a'; 3 * KEPT];
         let mut cutter = Lines::default();
         for piece in long.chunks(100) {

@@ -1,25 +1,40 @@
-//! The bytes of a client's connection: one request after the other.
+//! The bytes of a client's connection: one request after another.
 
 use http::HeaderMap;
 use http::header::TRANSFER_ENCODING;
 
-use super::Fault;
 use super::chunks::Chunks;
+use super::fault::Fault;
 use super::glance::lines_of_one_head;
 use super::head::{Framing, Head, fault_of_coding};
 
-/// Checks requests and tells them apart.
+/// Checks the requests of a connection and tells them apart.
+///
+/// ```
+/// use tero_wire::{Fault, Requests};
+///
+/// let bytes = b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\nokGET / HTTP/1.1\r\n\r\n";
+/// let mut requests = Requests::default();
+/// let post = requests.take(bytes).unwrap();
+/// assert!(post.ended && bytes[post.bytes..].starts_with(b"GET"));
+/// let get = requests.take(&bytes[post.bytes..]).unwrap();
+/// assert!(get.ended && post.bytes + get.bytes == bytes.len());
+///
+/// // Two recipients could disagree about where this request ends.
+/// let smuggled = b"POST / HTTP/1.1\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n";
+/// assert_eq!(requests.take(smuggled), Err(Fault::LengthAndCoding));
+/// ```
 #[derive(Debug, Default)]
 pub struct Requests(RequestState);
 
-/// What was taken of the bytes.
+/// Which of the bytes belong to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScanResult {
-    /// How many of them belong to the request.
+    /// How many bytes, from the first on, belong to it.
     pub bytes: usize,
-    /// Whether the request ends with them.
+    /// Whether it ends with them.
     pub ended: bool,
-    /// The lines of a head that was only glanced at, 0 for any other: see [`Requests::content`].
+    /// The lines of a head that was only glanced at; 0 for any other. See [`Requests::content`].
     pub lines: usize,
 }
 
@@ -33,14 +48,14 @@ enum RequestState {
 }
 
 impl Requests {
-    /// Takes the next bytes of the connection, up to the end of the request that they belong to.
-    /// The rest is the next request's, and is to be given again.
+    /// Reads the next bytes of the connection, up to the end of the request to which they belong.
+    /// The rest belongs to the next request and must be passed again.
     ///
-    /// A GET or a HEAD that comes alone is taken for one without content. Where the parsed head
-    /// then says otherwise, its caller asks [`Requests::content`].
+    /// A GET or a HEAD that comes alone is read as one without content. If its parsed head then
+    /// announces content, the caller asks [`Requests::content`].
     ///
     /// # Errors
-    /// [`Fault`]: what came is no request, and nothing that follows can be told apart any more.
+    /// [`Fault`]: the bytes are not a request, and whatever follows can't be told apart any more.
     #[inline]
     pub fn take(&mut self, bytes: &[u8]) -> Result<ScanResult, Fault> {
         if matches!(self.0, RequestState::Between)
@@ -62,13 +77,7 @@ impl Requests {
         }
         if let RequestState::Head(head) = &mut self.0 {
             match head.take(bytes)? {
-                None => {
-                    return Ok(ScanResult {
-                        bytes: bytes.len(),
-                        ended: false,
-                        lines: 0,
-                    });
-                }
+                None => return Ok(unended(bytes)),
                 Some(end) => at = end,
             }
             self.0 = match head.framing() {
@@ -80,20 +89,44 @@ impl Requests {
         self.take_body(bytes, at)
     }
 
-    /// Whether a request's head has come, and not yet all of its body.
+    /// Whether the head of a request has come, but not all of its body.
+    ///
+    /// ```
+    /// use tero_wire::Requests;
+    ///
+    /// let mut requests = Requests::default();
+    /// requests.take(b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\no").unwrap();
+    /// assert!(requests.is_in_body());
+    /// requests.take(b"k").unwrap();
+    /// assert!(!requests.is_in_body());
+    /// ```
     pub fn is_in_body(&self) -> bool {
         matches!(self.0, RequestState::Length(_) | RequestState::Chunks(_))
     }
 
-    /// Checks a head that was only glanced at, and that announces content, once it is parsed. Its
-    /// content will not be told apart from what follows it: the connection has to end with the
-    /// answer.
+    /// Checks the parsed fields of a head that announces content but was only glanced at and had
+    /// that many `lines`. Its content will not be told apart from what follows it, so the
+    /// connection must end with the response.
     ///
     /// # Errors
-    /// [`Fault`]: the parser has left out a field, or the content is coded.
+    /// [`Fault`]: the parser has left out a field, or the content has a transfer coding other than
+    /// `chunked`.
+    ///
+    /// ```
+    /// use http::HeaderMap;
+    /// use http::header::{CONTENT_LENGTH, HeaderValue};
+    /// use tero_wire::{Fault, Requests};
+    ///
+    /// let mut requests = Requests::default();
+    /// let head = b"GET / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n";
+    /// let lines = requests.take(head).unwrap().lines;
+    /// // A lenient parser keeps one of the lengths.
+    /// let fields = HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from_static("5"))]);
+    /// assert_eq!(Requests::content(&fields, lines), Err(Fault::Lengths));
+    /// ```
     pub fn content(headers: &HeaderMap, lines: usize) -> Result<(), Fault> {
-        // The start line and the empty one are no fields. A parser that is content with two lengths
-        // leaves one out.
+        // All lines but the start line and the empty one are fields. A parser that forgives a second
+        // length leaves it out.
         let is_complete = headers.len() + 2 == lines;
         let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
         match (codings.next(), codings.next()) {
@@ -118,11 +151,7 @@ impl Requests {
             RequestState::Chunks(chunks) => chunks.take(rest)?,
         };
         let Some(end) = end else {
-            return Ok(ScanResult {
-                bytes: bytes.len(),
-                ended: false,
-                lines: 0,
-            });
+            return Ok(unended(bytes));
         };
         self.0 = RequestState::Between;
         Ok(ScanResult {
@@ -133,13 +162,22 @@ impl Requests {
     }
 }
 
+/// All of the bytes belong to a request that goes on after them.
+fn unended(bytes: &[u8]) -> ScanResult {
+    ScanResult {
+        bytes: bytes.len(),
+        ended: false,
+        lines: 0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const GET: &str = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
 
-    /// The requests in `text`, given in pieces of `size`.
+    /// The requests in `text`, which comes in pieces of `size` bytes.
     fn requests(text: &str, size: usize) -> Result<Vec<String>, Fault> {
         let (mut checker, mut found, mut now) = (Requests::default(), Vec::new(), Vec::new());
         for piece in text.as_bytes().chunks(size) {
@@ -161,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_told_apart_however_they_come() {
+    fn requests_are_told_apart_however_the_bytes_are_cut() {
         let posted =
             "POST / HTTP/1.1\r\nContent-Length: 33\r\n\r\nGET /hidden HTTP/1.1\r\nHost: a\r\n\r\n";
         let chunked =
@@ -175,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_in_a_later_request_is_found_as_well() {
+    fn a_fault_in_a_later_request_is_found() {
         for (bad, fault) in [
             ("GET / HTTP/1.1\nHost: a\r\n\r\n", Fault::BareLf),
             ("GET / HTTP/1.1\r\nHost: a\n\n", Fault::BareLf),
@@ -194,26 +232,27 @@ mod tests {
         }
     }
 
+    /// Checks a head with one field that had that many lines.
+    fn content((name, value): (&'static str, &str), lines: usize) -> Result<(), Fault> {
+        let name = http::HeaderName::from_static(name);
+        let fields = HeaderMap::from_iter([(name, value.parse().unwrap())]);
+        Requests::content(&fields, lines)
+    }
+
     #[test]
-    fn content_behind_a_head_that_was_glanced_at_is_checked_when_it_is_parsed() {
-        let content = |fields: &[(&'static str, &'static str)], lines| {
-            let fields = fields
-                .iter()
-                .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()));
-            Requests::content(&fields.collect(), lines)
-        };
+    fn announced_content_is_checked_after_parsing() {
         let (length, chunked) = (("content-length", "5"), ("transfer-encoding", "Chunked"));
-        assert_eq!(content(&[length], 3), Ok(()));
-        assert_eq!(content(&[length], 4), Err(Fault::Lengths));
-        assert_eq!(content(&[chunked], 3), Ok(()));
-        assert_eq!(content(&[chunked], 4), Err(Fault::LengthAndCoding));
+        assert_eq!(content(length, 3), Ok(()));
+        assert_eq!(content(length, 4), Err(Fault::Lengths));
+        assert_eq!(content(chunked, 3), Ok(()));
+        assert_eq!(content(chunked, 4), Err(Fault::LengthAndCoding));
         let mut doubled = HeaderMap::new();
         for _ in 0..2 {
             doubled.append(TRANSFER_ENCODING, http::HeaderValue::from_static("chunked"));
         }
         assert_eq!(Requests::content(&doubled, 4), Err(Fault::Coding));
         assert_eq!(
-            content(&[("transfer-encoding", "gzip, chunked")], 3),
+            content(("transfer-encoding", "gzip, chunked"), 3),
             Err(Fault::UnknownCoding)
         );
     }

@@ -1,11 +1,26 @@
 //! The bytes of a connection to a next hop: the responses to our requests.
 
 use super::chunks::Chunks;
+use super::fault::Fault;
 use super::head::{Framing, Head};
-use super::{Fault, MAX_INTERIM};
 
-/// Checks the heads of responses, and their bodies in chunks. Where any other body ends is of no
-/// concern: what follows it is no response to anything.
+/// The most interim responses (RFC 9110 §15.2) before a final one.
+pub const MAX_INTERIM: u32 = 32;
+
+/// Checks the heads of responses and bodies in chunks. The end of any other body does not matter:
+/// whatever follows it is not the response to a request.
+///
+/// ```
+/// use tero_wire::{Fault, Responses};
+///
+/// let mut responses = Responses::default();
+/// responses.expect();
+/// assert_eq!(responses.take(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), Ok(()));
+///
+/// responses.expect();
+/// let doubled = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 20\r\n\r\n";
+/// assert_eq!(responses.take(doubled), Err(Fault::Lengths));
+/// ```
 #[derive(Debug, Default)]
 pub struct Responses {
     state: ResponseState,
@@ -22,7 +37,7 @@ enum ResponseState {
 }
 
 impl Responses {
-    /// A request was sent: the head of a response comes next.
+    /// Call this when a request is sent: the head of a response comes next.
     pub fn expect(&mut self) {
         *self = Responses {
             state: ResponseState::Head(Head::default()),
@@ -30,16 +45,26 @@ impl Responses {
         };
     }
 
-    /// The same after a HEAD, whose response has no body, whatever it says (RFC 9112 §6.3).
+    /// As [`Responses::expect`], for a HEAD: its response has no body, whatever its fields say (RFC
+    /// 9112 §6.3).
+    ///
+    /// ```
+    /// use tero_wire::Responses;
+    ///
+    /// let mut responses = Responses::default();
+    /// responses.expect_bodiless();
+    /// let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    /// assert_eq!(responses.take(head), Ok(()));
+    /// ```
     pub fn expect_bodiless(&mut self) {
         self.expect();
         self.is_bodiless = true;
     }
 
-    /// Takes the next bytes of the connection.
+    /// Reads the next bytes of the connection.
     ///
     /// # Errors
-    /// [`Fault`]: what came is no response, and nothing that follows is one.
+    /// [`Fault`]: the bytes are not a response, nor is anything that follows.
     #[inline]
     pub fn take(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         match &mut self.state {
@@ -56,22 +81,28 @@ impl Responses {
                 return Ok(());
             };
             at += end;
-            self.state = if !head.is_interim() {
-                let has_chunks =
-                    head.framing() == Framing::Chunked && !head.is_bodiless() && !self.is_bodiless;
-                if has_chunks {
-                    ResponseState::Chunks(Chunks::default())
-                } else {
-                    ResponseState::Unchecked
-                }
-            } else if self.interim == MAX_INTERIM {
-                return Err(Fault::TooManyInterim);
+            if head.is_interim() {
+                self.count_interim()?;
+                self.state = ResponseState::Head(Head::default());
+                continue;
+            }
+            let has_chunks =
+                head.framing() == Framing::Chunked && !head.is_bodiless() && !self.is_bodiless;
+            self.state = if has_chunks {
+                ResponseState::Chunks(Chunks::default())
             } else {
-                self.interim += 1;
-                ResponseState::Head(Head::default())
+                ResponseState::Unchecked
             };
         }
         self.take_chunks(&bytes[at..])
+    }
+
+    fn count_interim(&mut self) -> Result<(), Fault> {
+        if self.interim == MAX_INTERIM {
+            return Err(Fault::TooManyInterim);
+        }
+        self.interim += 1;
+        Ok(())
     }
 
     fn take_chunks(&mut self, bytes: &[u8]) -> Result<(), Fault> {
@@ -88,7 +119,7 @@ impl Responses {
 mod tests {
     use super::*;
 
-    /// What is found in `text`, however it comes: in one piece, cut at every byte, and byte by
+    /// What is found in `text`. It must be the same in one piece, cut in two anywhere, and byte by
     /// byte.
     #[track_caller]
     fn check_after(expect: fn(&mut Responses), text: &str) -> Result<(), Fault> {
@@ -122,7 +153,7 @@ mod tests {
     const CHUNKED: &str = "Transfer-Encoding: chunked\r\n\r\n";
 
     #[test]
-    fn heads_are_checked_and_bodies_of_a_length_are_not() {
+    fn heads_are_checked_and_bodies_with_a_length_are_not() {
         for fields in ["Content-Length: 2\r\n", "Content-Length: 70\r\n", ""] {
             assert_eq!(
                 check(&format!(
@@ -155,7 +186,7 @@ mod tests {
     #[test]
     fn chunks_are_checked_up_to_their_end() {
         for (body, found) in [
-            ("3\r\na\nc\r\n0\r\nX: 1\r\n\r\nwhat follows\n", Ok(())),
+            ("3\r\na\nc\r\n0\r\nX: 1\r\n\r\nwhatever follows\n", Ok(())),
             ("0B;a=b\r\n0123456789a\r\n000\r\n\r\n", Ok(())),
             ("ffffffffffffffff\r\nabc", Ok(())),
             ("3 \r\nabc\r\n0\r\n\r\n", Err(Fault::ChunkSize)),
@@ -184,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_body_has_no_chunks() {
+    fn a_response_without_body_has_no_chunks() {
         for status in [101, 204, 304] {
             assert_eq!(
                 check(&format!("HTTP/1.1 {status} x\r\n{CHUNKED}zz\r\n\n")),
@@ -201,14 +232,14 @@ mod tests {
                 "{status}"
             );
         }
-        // An interim response has none either: a final one follows it at once.
+        // Nor has an interim response: a final one follows it at once.
         assert_eq!(
             check(&format!(
                 "HTTP/1.1 103 x\r\n{CHUNKED}HTTP/1.1 200 OK\nX: 1\r\n"
             )),
             Err(Fault::BareLf)
         );
-        // What is said of one request is forgotten with the next.
+        // The next request has its own expectation.
         let mut responses = Responses::default();
         responses.expect_bodiless();
         responses.expect();
@@ -219,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn the_final_head_is_checked_behind_interim_ones() {
+    fn the_final_head_is_checked_after_interim_ones() {
         let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
         assert_eq!(
             check(&format!("{hints}{hints}HTTP/1.1 200 OK\r\n\r\n\n")),

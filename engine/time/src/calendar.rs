@@ -8,33 +8,49 @@ use std::sync::Arc;
 
 use chrono::{Days, NaiveDate};
 
-/// So many days ahead policies are told of holidays.
+/// How many days ahead policies are told of holidays.
 pub const DAYS_AHEAD: u64 = 31;
 
 /// A day that is not an ordinary working day.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Holiday {
-    /// Its name, in the words of the calendar: 1 to 200 bytes without control characters.
+    /// Its name in the calendar: 1 to 200 bytes without control characters.
     pub name: String,
     /// Closed, or open for part of the day.
     pub kind: HolidayKind,
 }
 
-/// What a holiday means for the opening hours.
+/// What a holiday means for opening hours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HolidayKind {
     /// Closed all day.
     Closed,
     /// Open between two local times.
     HalfDay {
-        /// Minutes since local midnight; less than `until_mins`.
+        /// When it opens, in minutes since local midnight; less than `until_mins`.
         from_mins: u16,
-        /// Minutes since local midnight, at most 1440.
+        /// When it closes, in minutes since local midnight; at most 1440.
         until_mins: u16,
     },
 }
 
-/// Local dates with their holidays.
+/// Holidays by local date.
+///
+/// ```
+/// use chrono::NaiveDate;
+/// use tero_time::calendar::{Calendar, Holiday, HolidayKind};
+///
+/// let christmas = NaiveDate::from_ymd_opt(2026, 12, 25).unwrap();
+/// let mut calendar = Calendar::covering([2026]);
+/// let holiday = Holiday {
+///     name: "Navidad".to_owned(),
+///     kind: HolidayKind::Closed,
+/// };
+/// calendar.set(christmas, Some(holiday));
+/// assert_eq!(calendar.on(christmas).unwrap().name, "Navidad");
+/// // In 2027 a date without entry may still be a holiday.
+/// assert!(calendar.covers(2026) && !calendar.covers(2027));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Calendar {
     years: BTreeSet<i32>,
@@ -47,7 +63,7 @@ impl Calendar {
         Arc::new(Calendar::default())
     }
 
-    /// A calendar that is complete for these years, as yet without days.
+    /// A calendar that is complete for these years, without holidays so far.
     pub fn covering(years: impl IntoIterator<Item = i32>) -> Calendar {
         Calendar {
             years: years.into_iter().collect(),
@@ -55,7 +71,7 @@ impl Calendar {
         }
     }
 
-    /// Gives a day an entry in place of the one it has, or takes it away.
+    /// Sets the entry of a date, or removes it.
     pub fn set(&mut self, date: NaiveDate, holiday: Option<Holiday>) {
         match holiday {
             Some(holiday) => self.days.insert(date, Arc::new(holiday)),
@@ -63,18 +79,18 @@ impl Calendar {
         };
     }
 
-    /// Says that the calendar is complete for these years too.
+    /// Declares the calendar complete for these years too.
     pub fn cover(&mut self, years: impl IntoIterator<Item = i32>) {
         self.years.extend(years);
     }
 
-    /// The entry of a local date.
+    /// The entry of a local date; `None` if it has none.
     pub fn on(&self, date: NaiveDate) -> Option<&Arc<Holiday>> {
         self.days.get(&date)
     }
 
-    /// The entries from the day before `date` to [`DAYS_AHEAD`] days after it, without its own, by
-    /// date; with the days that lie between.
+    /// The entries from the day before `date` to [`DAYS_AHEAD`] days after it, without its own, in
+    /// order of date. The numbers are their distances from `date` in days.
     pub fn near(&self, date: NaiveDate) -> Vec<(i8, Arc<Holiday>)> {
         let first = date.checked_sub_days(Days::new(1)).unwrap_or(date);
         let last = date.checked_add_days(Days::new(DAYS_AHEAD)).unwrap_or(date);
@@ -82,23 +98,27 @@ impl Calendar {
             .days
             .range(first..=last)
             .filter(|(day, _)| **day != date);
-        let days_ahead = |day: NaiveDate| i8::try_from((day - date).num_days()).unwrap_or_default();
-        near.map(|(day, holiday)| (days_ahead(*day), Arc::clone(holiday)))
-            .collect()
+        near.map(|(day, holiday)| {
+            let distance = (*day - date).num_days();
+            (
+                i8::try_from(distance).unwrap_or_default(),
+                Arc::clone(holiday),
+            )
+        })
+        .collect()
     }
 
-    /// Whether the calendar is complete for that year: only then does a date without an entry mean
-    /// a working day.
+    /// Whether the calendar is complete for a year. Only then is a date without entry a working day.
     pub fn covers(&self, year: i32) -> bool {
         self.years.contains(&year)
     }
 
-    /// The years that the calendar is complete for.
+    /// The years for which the calendar is complete.
     pub fn years(&self) -> impl Iterator<Item = i32> + '_ {
         self.years.iter().copied()
     }
 
-    /// Every day with its entry, by date.
+    /// Every date with its entry, in order.
     pub fn days(&self) -> impl Iterator<Item = (NaiveDate, &Holiday)> {
         self.days.iter().map(|(date, holiday)| (*date, &**holiday))
     }
@@ -112,8 +132,15 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn closed(name: &str) -> Option<Holiday> {
+        Some(Holiday {
+            name: name.to_owned(),
+            kind: HolidayKind::Closed,
+        })
+    }
+
     #[test]
-    fn the_days_around_a_date_are_from_yesterday_to_so_many_ahead() {
+    fn entries_from_yesterday_to_31_days_ahead_are_near() {
         let mut calendar = Calendar::covering([2026, 2027]);
         for day in [
             "2026-12-22",
@@ -123,13 +150,7 @@ mod tests {
             "2027-01-24",
             "2027-01-25",
         ] {
-            calendar.set(
-                date(day),
-                Some(Holiday {
-                    name: day.to_owned(),
-                    kind: HolidayKind::Closed,
-                }),
-            );
+            calendar.set(date(day), closed(day));
         }
         let near: Vec<(i8, String)> = calendar
             .near(date("2026-12-24"))
@@ -151,14 +172,8 @@ mod tests {
     }
 
     #[test]
-    fn a_day_has_the_entry_that_it_was_given_last() {
+    fn the_last_entry_that_is_set_counts() {
         let mut calendar = Calendar::covering([2026]);
-        let closed = |name: &str| {
-            Some(Holiday {
-                name: name.to_owned(),
-                kind: HolidayKind::Closed,
-            })
-        };
         calendar.set(date("2026-12-25"), closed("Navidad"));
         assert_eq!(calendar.on(date("2026-12-25")).unwrap().name, "Navidad");
         calendar.set(date("2026-12-25"), closed("Otra"));
@@ -168,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_year_without_data_is_not_a_year_without_holidays() {
+    fn a_year_without_data_is_not_covered() {
         let calendar = Calendar::covering([2026]);
         assert!(calendar.covers(2026));
         assert!(!calendar.covers(2027));

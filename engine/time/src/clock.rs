@@ -1,9 +1,9 @@
-//! The one reader of the real clock, with a hand-turned twin for tests.
+//! The only reader of the real clock, and a clock for tests that is turned by hand.
 //!
-//! Everything that depends on time, timeouts included, asks a [`Clock`]; so a test that turns the
+//! Everything that depends on time, timeouts included, asks a [`Clock`]. So a test that turns the
 //! clock by hand sees every deadline pass without waiting for it.
 
-// This is the one place that reads the real clock and waits by it.
+// This is the only place that reads the real clock and waits for it.
 #![allow(clippy::disallowed_methods)]
 
 use std::collections::BTreeMap;
@@ -16,10 +16,20 @@ use tokio::sync::oneshot;
 use tero_semantics::timestamp::Timestamp;
 
 /// Where the time comes from. Cheap to clone; clones of a hand-turned clock turn together.
+///
+/// ```
+/// use std::time::Duration;
+/// use tero_semantics::timestamp::Timestamp;
+/// use tero_time::clock::Clock;
+///
+/// let clock = Clock::by_hand(Timestamp::from_unix_secs(0));
+/// clock.advance(Duration::from_secs(60));
+/// assert_eq!(clock.now(), Timestamp::from_unix_secs(60));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Clock(Option<Arc<Mutex<Hands>>>);
 
-/// The state of a hand-turned clock: its time, and who waits for which later time.
+/// The state of a hand-turned clock: its time, and the waiters by the time for which they wait.
 #[derive(Debug)]
 struct Hands {
     now: Timestamp,
@@ -27,7 +37,7 @@ struct Hands {
     next_waiter: u64,
 }
 
-/// A wait ended before the future did.
+/// The limit passed before the future was ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the deadline passed")]
 pub struct TimeoutError;
@@ -38,7 +48,7 @@ impl Clock {
         Clock(None)
     }
 
-    /// A clock that stands at `now` until it is turned.
+    /// A clock that stays at `now` until it is turned.
     pub fn by_hand(now: Timestamp) -> Clock {
         Clock(Some(Arc::new(Mutex::new(Hands {
             now,
@@ -62,8 +72,7 @@ impl Clock {
         }
     }
 
-    /// Turns a hand-turned clock forward and wakes all whose time has come. A real clock can't be
-    /// turned.
+    /// Turns a hand-turned clock forward and wakes the waiters whose time has come.
     ///
     /// # Panics
     /// On a real clock.
@@ -72,7 +81,8 @@ impl Clock {
         self.turn_to(now.saturating_add(by));
     }
 
-    /// Turns a hand-turned clock to `time`, forward or back, and wakes all whose time has come.
+    /// Turns a hand-turned clock to `time`, forward or back, and wakes the waiters whose time has
+    /// come.
     ///
     /// # Panics
     /// On a real clock.
@@ -88,7 +98,7 @@ impl Clock {
             std::mem::replace(&mut hands.waiting, later)
         };
         for (_, waiter) in due {
-            // A waiter that has been dropped no longer cares.
+            // The waiter may have been dropped.
             let _ = waiter.send(());
         }
     }
@@ -112,7 +122,7 @@ impl Clock {
     /// Runs `future` for at most `limit`.
     ///
     /// # Errors
-    /// [`TimeoutError`] when `limit` has passed first.
+    /// [`TimeoutError`]: `limit` passed first.
     pub async fn timeout<F: Future>(
         &self,
         limit: Duration,
@@ -131,7 +141,7 @@ impl Clock {
     }
 }
 
-/// Waits on a hand-turned clock, with the time read and the waiter noted at one moment.
+/// Waits on a hand-turned clock. The time is read and the waiter added under one lock.
 async fn wait(hands: &Mutex<Hands>, until: impl FnOnce(Timestamp) -> Timestamp) {
     let wait = {
         let mut hands = lock(hands);
@@ -146,8 +156,7 @@ async fn wait(hands: &Mutex<Hands>, until: impl FnOnce(Timestamp) -> Timestamp) 
         hands.waiting.insert((until, waiter), wake);
         wait
     };
-    // The sender lives in the clock until it is used, so an error means that the clock itself is
-    // gone.
+    // The sender stays in the clock until it is used, so an error means that the clock is gone.
     let _ = wait.await;
 }
 
@@ -162,7 +171,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_sleeper_wakes_when_its_time_has_come_and_not_before() {
+    async fn a_sleeper_wakes_at_its_time_and_not_before() {
         let clock = Clock::by_hand(Timestamp::from_unix_secs(1_000));
         let sleeper = tokio::spawn({
             let clock = clock.clone();
@@ -177,7 +186,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_timeout_ends_a_future_that_never_would() {
+    async fn a_timeout_ends_a_future_that_never_ends() {
         let clock = Clock::by_hand(Timestamp::from_unix_secs(0));
         let waiting = tokio::spawn({
             let clock = clock.clone();

@@ -1,7 +1,7 @@
-//! Schedules: when a cron expression comes due by the clock of a zone.
+//! Schedules: at which instants a cron expression comes due, by the clock of a zone.
 //!
-//! A job in a skipped hour runs once right after the gap, together with all others of that gap, and
-//! a job in a repeated hour runs once.
+//! A job in an hour that is skipped when clocks go forward runs once, right after the gap, together
+//! with all others in that gap. A job in an hour that is repeated when clocks go back runs once.
 
 use chrono::{NaiveDateTime, TimeDelta};
 use chrono_tz::Tz;
@@ -11,7 +11,18 @@ use croner::parser::{CronParser, Seconds, Year};
 use crate::moment::{LAST_SECS, instant_of, naive, offset_at};
 use tero_semantics::timestamp::Timestamp;
 
-/// When something is to be done again and again: a cron expression in a zone.
+/// A cron expression in a zone.
+///
+/// ```
+/// use tero_semantics::timestamp::Timestamp;
+/// use tero_time::cron::Schedule;
+///
+/// let zone = chrono_tz::America::Argentina::Buenos_Aires;
+/// let opening = Schedule::parse("30 8 * * MON-SAT", zone).unwrap();
+/// let sunday = Timestamp::from_unix_secs(1_773_576_000); // 2026-03-15T12:00:00Z
+/// let monday = Timestamp::from_unix_secs(1_773_660_600); // 2026-03-16T11:30:00Z
+/// assert_eq!(opening.next_after(sunday), Some(monday));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Schedule {
     cron: Cron,
@@ -21,14 +32,14 @@ pub struct Schedule {
 /// Why a schedule was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ScheduleError {
-    /// Not five fields: minute, hour, day of month, month, day of week.
+    /// The expression has not five fields: minute, hour, day of month, month, day of week.
     Fields {
-        /// How many it has.
+        /// How many fields it has.
         found: usize,
     },
-    /// A field that says nothing, in the words of the parser.
+    /// A field is malformed; the text is the parser's.
     Field(String),
-    /// No date ever matches, like the 30th of February.
+    /// No date ever matches, as with the 30th of February.
     Never,
 }
 
@@ -49,8 +60,8 @@ impl std::fmt::Display for ScheduleError {
 
 impl std::error::Error for ScheduleError {}
 
-/// The parser's own words, without their class before and the full stop behind.
-fn told(error: &str) -> String {
+/// The parser's text, without the class of error before it and the full stop after it.
+fn text_of(error: &str) -> String {
     error
         .split_once(": ")
         .map_or(error, |(_, what)| what)
@@ -62,8 +73,7 @@ impl Schedule {
     /// Reads a cron expression of five fields (minute, hour, day of month, month, day of week).
     ///
     /// # Errors
-    /// [`ScheduleError`] where it has not five fields, a field says nothing, or no date ever
-    /// matches.
+    /// [`ScheduleError`]: it has not five fields, a field is malformed, or no date ever matches.
     pub fn parse(expression: &str, zone: Tz) -> Result<Schedule, ScheduleError> {
         let found = expression.split_whitespace().count();
         if found != 5 {
@@ -75,10 +85,10 @@ impl Schedule {
             .build();
         let cron = parser
             .parse(expression)
-            .map_err(|error| ScheduleError::Field(told(&error.to_string())))?;
+            .map_err(|error| ScheduleError::Field(text_of(&error.to_string())))?;
         let schedule = Schedule { cron, zone };
-        // Every combination of month, day and weekday comes round within the 400 years of the
-        // Gregorian calendar.
+        // The Gregorian calendar repeats after 400 years, so a combination of month, day and weekday
+        // that does not occur in them never does.
         match schedule.next_local(naive(0)) {
             Some(_) => Ok(schedule),
             None => Err(ScheduleError::Never),
@@ -90,14 +100,14 @@ impl Schedule {
         self.zone
     }
 
-    /// The first instant after `now` at which the schedule comes due; none past the year 4999.
+    /// The first instant after `now` at which the schedule comes due; `None` after the year 4999.
     pub fn next_after(&self, now: Timestamp) -> Option<Timestamp> {
         let secs = now.unix_secs().clamp(0, LAST_SECS);
         let mut local = naive(secs + offset_at(secs, self.zone));
         loop {
             local = self.next_local(local)?;
-            // In an overlap, the local times of its first pass come up again in the second: they
-            // are over.
+            // In the second pass of an overlap, local times of the first pass come again. They are
+            // over.
             let due = instant_of(local, self.zone);
             if due > now {
                 return Some(due);
@@ -105,7 +115,7 @@ impl Schedule {
         }
     }
 
-    /// The first local time after `local` that the expression matches, without regard to the zone.
+    /// The first local time after `local` that matches the expression, whatever the zone.
     fn next_local(&self, local: NaiveDateTime) -> Option<NaiveDateTime> {
         self.cron
             .find_next_occurrence(&local, false)

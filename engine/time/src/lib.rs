@@ -1,9 +1,8 @@
-//! Time: the one reader of the real clock, and local times in zones.
+//! Time: the only reader of the real clock, and local times in zones.
 //!
-//! [`clock`] is what everything else asks; its twin for tests stands still until it is turned.
-//! [`moment`] turns what the clock on a wall shows into instants and back, [`cron`] says when a
-//! schedule comes due, [`calendar`] knows the holidays, [`local_time`] reads times as people write
-//! them.
+//! Everything asks [`clock`] for the time; a test turns its clock by hand. [`moment`] turns what a
+//! wall clock shows into instants and back. [`cron`] turns a cron expression into instants.
+//! [`calendar`] holds holidays, and [`local_time`] reads times as people write them.
 
 pub mod calendar;
 pub mod clock;

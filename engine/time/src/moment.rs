@@ -1,8 +1,8 @@
-//! Local moments: what the clock on the wall of a zone shows, and which instant a local time is,
-//! across gaps and overlaps.
+//! Local moments: what the wall clock of a zone shows at an instant, and at which instant it shows
+//! a local time, across gaps and overlaps.
 //!
-//! A local time in a gap (skipped when the clocks go forward) comes at the end of the gap; a local
-//! time in an overlap (shown twice when they go back) comes the first time.
+//! A local time in a gap (skipped when clocks go forward) means the end of the gap. A local time in
+//! an overlap (shown twice when clocks go back) means the first time.
 
 mod offset;
 
@@ -18,32 +18,34 @@ use offset::{DAY_SECS, HORIZON_SECS, small, span_at};
 pub(crate) use offset::{LAST_SECS, naive, offset_at};
 pub use offset::{OFFSET_CHANGE_HORIZON_DAYS, OffsetChange, next_offset_change};
 
-/// What the clock on the wall of a zone shows.
+/// What the wall clock of a zone shows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Moment {
-    /// Since the Unix epoch; 0 to the end of the year 9999.
+    /// The instant, in seconds since the Unix epoch: from 0 to the end of the year 9999.
     pub unix_secs: u64,
-    /// The local year.
+    /// The local year, 1969 to 10000.
     pub year: u16,
-    /// 1 to 12
+    /// The local month, 1 to 12.
     pub month: u8,
-    /// 1 to 31
+    /// The local day of the month, 1 to 31.
     pub day: u8,
     /// The local day of the week.
     pub weekday: Weekday,
-    /// 0 to 23
+    /// The local hour, 0 to 23.
     pub hour: u8,
-    /// 0 to 59
+    /// The local minute, 0 to 59.
     pub minute: u8,
-    /// 0 to 59
+    /// The local second, 0 to 59.
     pub second: u8,
-    /// Minutes east of UTC.
+    /// The offset, in minutes east of UTC.
     pub utc_offset_mins: i16,
-    /// The next change of the offset within [`OFFSET_CHANGE_HORIZON_DAYS`].
+    /// The next change of the offset; `None` if there is none within
+    /// [`OFFSET_CHANGE_HORIZON_DAYS`].
     pub next_offset_change: Option<OffsetChange>,
-    /// The entry of the local date in the calendar.
+    /// The calendar's entry for the local date.
     pub holiday: Option<Arc<Holiday>>,
-    /// The entries of the days around it, with the days that lie between (see [`Calendar::near`]).
+    /// The calendar's entries for the days around it, each with its distance in days (see
+    /// [`Calendar::near`]).
     pub nearby_holidays: Vec<(i8, Arc<Holiday>)>,
 }
 
@@ -59,10 +61,25 @@ impl Moment {
     }
 }
 
-/// What the clock of `zone` shows at `now`. Times before 1970 and after 9999 are taken for the
-/// nearest within.
+/// What the clock of `zone` shows at `now`. Instants before 1970 and after 9999 count as the first
+/// and the last one between.
 ///
-/// Costs well under a microsecond: the zone's offset and its next change are remembered per thread.
+/// This costs well under a microsecond: each thread remembers the offset of a zone and its next
+/// change.
+///
+/// ```
+/// use chrono::Weekday;
+/// use tero_semantics::timestamp::Timestamp;
+/// use tero_time::calendar::Calendar;
+/// use tero_time::moment::moment;
+///
+/// let noon = Timestamp::from_unix_secs(1_773_144_000); // 2026-03-10T12:00:00Z
+/// let zone = chrono_tz::America::Argentina::Buenos_Aires;
+/// let it = moment(noon, zone, &Calendar::default());
+/// assert_eq!((it.weekday, it.hour, it.minute), (Weekday::Tue, 9, 0));
+/// assert_eq!(it.utc_offset_mins, -180);
+/// assert_eq!(it.date().to_string(), "2026-03-10");
+/// ```
 pub fn moment(now: Timestamp, zone: Tz, calendar: &Calendar) -> Moment {
     let secs = now.unix_secs().clamp(0, LAST_SECS);
     let span = span_at(secs, zone);
@@ -86,21 +103,21 @@ pub fn moment(now: Timestamp, zone: Tz, calendar: &Calendar) -> Moment {
     }
 }
 
-/// `now` cut to the minute that the clock of `zone` shows (offsets of whole minutes are the same in
-/// every zone).
+/// The start of the minute that the clock of `zone` shows at `now`. It differs between zones only
+/// if one of their offsets isn't a whole number of minutes.
 pub fn cut_to_minute(now: Timestamp, zone: Tz) -> Timestamp {
     let secs = now.unix_secs().clamp(0, LAST_SECS);
     let offset = span_at(secs, zone).offset_secs;
     Timestamp::from_unix_secs(secs - (secs + offset).rem_euclid(60))
 }
 
-/// The hour that the clock of `zone` shows, 0 to 23.
+/// The hour that the clock of `zone` shows at `now`, 0 to 23.
 pub fn local_hour(now: Timestamp, zone: Tz) -> u8 {
     let secs = now.unix_secs().clamp(0, LAST_SECS);
     small((secs + span_at(secs, zone).offset_secs).rem_euclid(DAY_SECS) / 3_600)
 }
 
-/// The hour of the local week: 0 is Monday from 00:00, 167 is Sunday from 23:00.
+/// The hour of the local week at `now`, 0 to 167: 0 is Monday from 00:00, 167 is Sunday from 23:00.
 pub fn local_hour_of_week(now: Timestamp, zone: Tz) -> u8 {
     let secs = now.unix_secs().clamp(0, LAST_SECS);
     // The Unix epoch was a Thursday.
@@ -108,8 +125,20 @@ pub fn local_hour_of_week(now: Timestamp, zone: Tz) -> u8 {
     small(since_monday.rem_euclid(7 * DAY_SECS) / 3_600)
 }
 
-/// The instant at which the clock of `zone` shows `local`: in a gap its end, in an overlap the
-/// first of both.
+/// The instant at which the clock of `zone` shows `local`; in a gap its end, in an overlap the
+/// first of the two.
+///
+/// ```
+/// use chrono::NaiveDate;
+/// use tero_time::moment::instant_of;
+///
+/// // In Madrid, clocks went from 02:00 to 03:00 on this day.
+/// let day = NaiveDate::from_ymd_opt(2026, 3, 29).unwrap();
+/// let skipped = day.and_hms_opt(2, 30, 0).unwrap();
+/// let end_of_gap = day.and_hms_opt(3, 0, 0).unwrap();
+/// let zone = chrono_tz::Europe::Madrid;
+/// assert_eq!(instant_of(skipped, zone), instant_of(end_of_gap, zone));
+/// ```
 pub fn instant_of(local: NaiveDateTime, zone: Tz) -> Timestamp {
     let secs = match zone.from_local_datetime(&local) {
         LocalResult::Single(time) => time.timestamp(),
@@ -121,11 +150,11 @@ pub fn instant_of(local: NaiveDateTime, zone: Tz) -> Timestamp {
 
 /// The first second after the gap that `local` falls into.
 fn end_of_gap(local: NaiveDateTime, zone: Tz) -> i64 {
-    // No clock has ever been put forward by more than a day: two days round it, one offset stands
-    // on each side of the gap.
+    // No clock has ever gone forward by more than a day, so two days before and after, a single
+    // offset holds on each side of the gap.
     let utc = local.and_utc().timestamp();
     let (mut before, mut after) = (utc - 2 * DAY_SECS, utc + 2 * DAY_SECS);
-    // The wall clock runs on through the instants, and jumps over `local` where the gap is.
+    // The wall clock runs with the instants, and jumps over `local` at the gap.
     while after - before > 1 {
         let middle = before + (after - before) / 2;
         if naive(middle + offset_at(middle, zone)) < local {

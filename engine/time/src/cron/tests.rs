@@ -1,7 +1,7 @@
 use super::*;
 use crate::testing::{BUENOS_AIRES, MADRID, NEW_YORK, SANTIAGO, at};
 
-/// The first `expected.len()` times after `after` at which the expression comes due.
+/// Checks the first `expected.len()` instants after `after` at which the expression comes due.
 fn due(expression: &str, zone: Tz, after: &str, expected: &[&str]) {
     let schedule = Schedule::parse(expression, zone).unwrap();
     let mut now = at(after);
@@ -129,7 +129,7 @@ fn a_job_in_a_repeated_hour_runs_once() {
         "2026-04-04T12:00:00Z",
         &["2026-04-05T02:30:00Z", "2026-04-06T03:30:00Z"],
     );
-    // Asked in the middle of the second pass.
+    // In the middle of the second pass.
     due(
         "30 1 * * *",
         NEW_YORK,
@@ -144,24 +144,25 @@ fn a_job_in_a_repeated_hour_runs_once() {
     );
 }
 
+fn check_refused(expression: &str, expected: &str) {
+    let error = Schedule::parse(expression, BUENOS_AIRES).unwrap_err();
+    assert!(
+        error.to_string().contains(expected),
+        "{expression}: {error}"
+    );
+}
+
 #[test]
-fn a_schedule_that_says_nothing_is_refused() {
-    let check = |expression: &str, expected: &str| {
-        let error = Schedule::parse(expression, BUENOS_AIRES).unwrap_err();
-        assert!(
-            error.to_string().contains(expected),
-            "{expression}: {error}"
-        );
-    };
-    check("", "this one has 0");
-    check("30 8 * *", "this one has 4");
-    check("0 30 8 * * *", "this one has 6");
-    check("@daily", "this one has 1");
-    check("60 8 * * *", "");
-    check("x 8 * * *", "");
-    check("30 25 * * *", "");
-    check("0 9 30 2 *", "no date ever matches");
-    check("0 9 31 4,6,9,11 *", "no date ever matches");
+fn a_malformed_schedule_is_refused() {
+    check_refused("", "this one has 0");
+    check_refused("30 8 * *", "this one has 4");
+    check_refused("0 30 8 * * *", "this one has 6");
+    check_refused("@daily", "this one has 1");
+    check_refused("60 8 * * *", "");
+    check_refused("x 8 * * *", "");
+    check_refused("30 25 * * *", "");
+    check_refused("0 9 30 2 *", "no date ever matches");
+    check_refused("0 9 31 4,6,9,11 *", "no date ever matches");
     assert!(Schedule::parse("0 9 29 2 *", BUENOS_AIRES).is_ok());
 }
 

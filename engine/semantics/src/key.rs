@@ -214,7 +214,13 @@ pub fn hash(key: &[u8]) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// The URL in a key; empty if the key is malformed. See [`write_key`].
+/// The URL in a key; empty if the key is malformed.
+///
+/// ```
+/// use tero_semantics::key::url_of;
+///
+/// assert_eq!(url_of(b"http://example.com/\nmobile"), "http://example.com/");
+/// ```
 pub fn url_of(key: &[u8]) -> &str {
     let end = key
         .iter()
@@ -223,7 +229,14 @@ pub fn url_of(key: &[u8]) -> &str {
     std::str::from_utf8(&key[..end]).unwrap_or_default()
 }
 
-/// The policies' variant in a key; `None` if it has none. See [`write_key`].
+/// The policies' variant in a key; `None` if it has none.
+///
+/// ```
+/// use tero_semantics::key::variant_of;
+///
+/// assert_eq!(variant_of(b"http://example.com/\nmobile"), Some("mobile"));
+/// assert_eq!(variant_of(b"http://example.com/\n"), None);
+/// ```
 pub fn variant_of(key: &[u8]) -> Option<&str> {
     let start = key.iter().position(|byte| *byte == b'\n')? + 1;
     let variant = key[start..].split(|byte| *byte == b'\n').next()?;

@@ -1,4 +1,4 @@
-//! Compiles the shipped policies to WebAssembly, for `module/builtin.rs` to embed.
+//! Compiles the built-in policies to WebAssembly, which `module/builtin.rs` embeds.
 
 #[path = "build/guests.rs"]
 mod guests;

@@ -1,9 +1,9 @@
-//! Compiles guest crates of this workspace to WebAssembly. Shared by the build scripts of the
-//! engine and of the tests.
+//! Compiles guest crates of this workspace to WebAssembly. The build scripts of the host and of the
+//! tests share this file.
 //!
-//! All guests are built by one nested cargo, in one folder beside the profiles of the outer target
-//! folder: debug and release, the engine and the tests, `clippy` and `doc` share what is compiled
-//! there.
+//! One nested cargo builds all guests, in one folder beside the profiles of the outer target
+//! folder. Debug and release builds, the host and the tests, `clippy` and `doc` all share its
+//! results.
 
 use std::ffi::OsString;
 use std::fs;
@@ -16,11 +16,12 @@ const TARGET: &str = "wasm32-unknown-unknown";
 pub(crate) struct Module {
     /// The name of the crate.
     pub(crate) name: &'static str,
-    /// Where the module is.
+    /// The path of the module.
     pub(crate) path: PathBuf,
 }
 
-/// Builds the crates and hands their modules on. What fails is told to cargo in one line.
+/// Builds the crates and passes their modules to `then`. An error becomes one line of cargo's
+/// output.
 pub(crate) fn build(
     root: &Path,
     crates: &[&'static str],
@@ -42,12 +43,12 @@ pub(crate) fn build(
     }
 }
 
-/// Sees to it that the standard library for WebAssembly is there.
+/// Makes sure that the standard library for WebAssembly is installed.
 fn installed() -> Result<(), String> {
     if has_target() {
         return Ok(());
     }
-    // Without rustup, or without network, this fails, and the next line says what to do by hand.
+    // Without rustup or without a network this fails, and the error below tells what to do by hand.
     let _ = Command::new("rustup")
         .args(["target", "add", TARGET])
         .stdout(Stdio::null())
@@ -95,8 +96,8 @@ fn modules(root: &Path, crates: &[&'static str]) -> Result<Vec<Module>, String> 
     crates.iter().map(copy).collect()
 }
 
-/// `target/guests` for `target/debug/build/tero-0123456789abcdef/out`. Where cargo lays its folder
-/// out otherwise, `OUT_DIR` itself.
+/// `target/guests` for `target/debug/build/tero-0123456789abcdef/out`; `OUT_DIR` itself if cargo
+/// uses another layout.
 fn target_folder(out: &Path) -> PathBuf {
     let build = out
         .ancestors()
@@ -127,12 +128,12 @@ fn compile(root: &Path, crates: &[&str], folder: &Path) -> Result<(), String> {
     for name in crates {
         cargo.args(["--package", name]);
     }
-    // What the outer build was told about flags, wrappers (clippy is one) and targets is not meant
-    // for guests.
+    // The outer build's flags, wrappers (clippy is one) and targets are not for guests.
     for (name, _) in std::env::vars_os().filter(|(name, _)| !is_for_guests(name)) {
         cargo.env_remove(name);
     }
-    // Empty is not the same as absent: it also keeps out the flags of configuration files.
+    // An empty value differs from an absent one: it also suppresses the flags of configuration
+    // files.
     cargo.env("CARGO_ENCODED_RUSTFLAGS", "");
     let answer = cargo
         .stdin(Stdio::null())

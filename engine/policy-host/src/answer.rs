@@ -1,5 +1,5 @@
-//! What guests answer, checked against the contract and turned into the words of the engine.
-//! Whatever is out of bounds makes the whole answer a bad one.
+//! The answers of guests, checked against the contract and turned into the types of the engine. One
+//! value out of bounds makes the whole answer a bad one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,72 +11,76 @@ use crate::device::Device;
 use crate::manifest::{Hook, Manifest};
 use tero_semantics::decision::{LookupDecision, QueryParameters, QueryRule, StoringDecision};
 
-/// Names in one list of a manifest.
+/// The most names in one list of a manifest.
 const MAX_NAMES: usize = 32;
-/// Length of the name of a cookie, in bytes.
+/// The longest name of a cookie, in bytes.
 const MAX_COOKIE_NAME_BYTES: usize = 128;
-/// Length of the name of a variant, in bytes.
+/// The longest name of a variant, in bytes.
 const MAX_VARIANT_BYTES: usize = 32;
-/// A year.
+/// The longest lifetime: a year.
 const MAX_TTL_SECS: u32 = 31_536_000;
-/// Tags in one answer, and their length in bytes.
+/// The most tags in one answer, and the longest tag in bytes.
 const MAX_TAGS: usize = 64;
 const MAX_TAG_BYTES: usize = 128;
-/// Query patterns in one answer, and their length in bytes.
+/// The most query patterns in one answer, and the longest pattern in bytes.
 const MAX_PATTERNS: usize = 128;
 const MAX_PATTERN_BYTES: usize = 256;
-/// Length of a reason, in bytes.
+/// The longest reason, in bytes.
 const MAX_REASON_BYTES: usize = 200;
-/// URLs in one answer to `plan-warm`, their length in bytes, and the variants of each.
+/// The most URLs in one answer to `plan-warm`, the longest URL in bytes, and the most variants of
+/// one URL.
 const MAX_WARM_URLS: usize = 100_000;
 const MAX_WARM_URL_BYTES: usize = 8 << 10;
 const MAX_WARM_VARIANTS: usize = 64;
 
-/// A checked answer to `on-request`. What is none is left to the site's next policy.
+/// A checked answer to `on-request`. A field that is `None` is left to the site's next policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestAnswer {
-    /// Look up or pass.
+    /// Whether the request is looked up.
     pub lookup: Option<LookupDecision>,
     /// One of the manifest's variants.
     pub variant: Option<Arc<str>>,
-    /// Which query parameters count.
+    /// The rule for the query.
     pub query: Option<QueryRule>,
-    /// 1 to 200 bytes of printable ASCII.
+    /// The reason: 1 to 200 bytes of printable ASCII.
     pub reason: Option<String>,
 }
 
-/// A checked answer to `on-response`. What is none is left to the site's next policy, and then to
-/// the response's own fields.
+/// A checked answer to `on-response`. A field that is `None` is left to the site's next policy, and
+/// then to the response's own fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResponseAnswer {
-    /// Whether to store.
+    /// Whether the response is stored.
     pub storing: StoringDecision,
-    /// How long it is fresh at the edge; at most a year.
+    /// How long the response is fresh at the edge; at most a year.
     pub ttl: Option<Duration>,
-    /// What the browser is told; at most a year.
+    /// How long a browser may keep it; at most a year.
     pub browser_ttl: Option<Duration>,
-    /// RFC 5861 §3; at most a year.
+    /// How long it is served stale while it is revalidated (RFC 5861 §3); at most a year.
     pub stale_while_revalidate: Option<Duration>,
-    /// RFC 5861 §4; at most a year.
+    /// How long it is served stale if the origin fails (RFC 5861 §4); at most a year.
     pub stale_if_error: Option<Duration>,
     /// Surrogate keys: at most 64, 1 to 128 bytes of visible ASCII each.
     pub tags: Vec<Box<str>>,
-    /// 1 to 200 bytes of printable ASCII.
+    /// The reason: 1 to 200 bytes of printable ASCII.
     pub reason: Option<String>,
 }
 
 /// A page to fetch ahead of demand.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct WarmUrl {
-    /// Path and query.
+    /// The path and query.
     pub url: String,
-    /// Names of variants or device classes; empty means those of the plan.
+    /// Names of variants or device classes; if empty, those of the plan.
     pub variants: Vec<String>,
-    /// The higher goes first.
+    /// Pages with a higher priority are fetched first.
     pub priority: u8,
 }
 
-/// A manifest, or what is wrong with it.
+/// Checks a manifest.
+///
+/// # Errors
+/// The rule that it breaks.
 pub(super) fn manifest(raw: &types::Manifest) -> Result<Manifest, String> {
     for (what, names) in [
         ("request fields", &raw.headers),
@@ -107,7 +111,7 @@ pub(super) fn manifest(raw: &types::Manifest) -> Result<Manifest, String> {
     })
 }
 
-/// Every name once, in the order of the manifest.
+/// Checks the names, and keeps each once, in the order of the manifest.
 fn distinct<T: PartialEq>(
     names: &[String],
     check: impl Fn(&str) -> Result<T, String>,
@@ -137,7 +141,7 @@ fn field(name: &str) -> Result<HeaderName, String> {
 }
 
 fn cookie(name: &str) -> Result<Box<str>, String> {
-    // A cookie's name is a token, as a field's is (RFC 6265 §4.1.1).
+    // A cookie's name is a token, like the name of a field (RFC 6265 §4.1.1).
     if name.len() > MAX_COOKIE_NAME_BYTES || HeaderName::from_bytes(name.as_bytes()).is_err() {
         return Err(format!("{} is no name of a cookie", quoted(name)));
     }
@@ -171,7 +175,10 @@ fn is_of_variant(byte: u8) -> bool {
     matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_')
 }
 
-/// An answer to `on-request`, or what is wrong with it.
+/// Checks an answer to `on-request`.
+///
+/// # Errors
+/// The rule that it breaks.
 pub(super) fn request(
     raw: types::RequestDecision,
     manifest: &Manifest,
@@ -229,7 +236,10 @@ fn patterns(patterns: Vec<String>) -> Result<Vec<String>, String> {
     }
 }
 
-/// An answer to `on-response`, or what is wrong with it.
+/// Checks an answer to `on-response`.
+///
+/// # Errors
+/// The rule that it breaks.
 pub(super) fn response(raw: types::ResponseDecision) -> Result<ResponseAnswer, String> {
     if raw.tags.len() > MAX_TAGS {
         return Err(format!(
@@ -277,7 +287,10 @@ fn tag(tag: String) -> Result<Box<str>, String> {
     Ok(tag.into())
 }
 
-/// An answer to `plan-warm`, or what is wrong with it. `variants` are those of the whole site.
+/// Checks an answer to `plan-warm`. `variants` are those of the whole site.
+///
+/// # Errors
+/// The rule that it breaks.
 pub(super) fn warm_urls(
     raw: Vec<types::WarmUrl>,
     variants: &[Arc<str>],
@@ -341,7 +354,7 @@ fn reason(text: String) -> Result<String, String> {
     Ok(text)
 }
 
-/// What a guest said, in a message: its beginning, escaped.
+/// The beginning of a guest's text, escaped for a message.
 fn quoted(text: &str) -> String {
     let shown = &text[..text.floor_char_boundary(64)];
     format!(

@@ -1,9 +1,8 @@
-//! Test cases of a policy: a TOML file of questions and of what is expected of the answers, asked
-//! without any server.
+//! Test cases of a policy: a TOML file of questions and expected answers, asked without a server.
 //!
-//! The policy is loaded, told, limited and checked by the code that does it in the edge, so what
-//! passes here passes there. Each question goes to a fresh instance and to one that has answered
-//! before, and both have to say the same.
+//! The code of the edge loads, asks, limits and checks the policy, so a case that passes here
+//! passes there. Each question goes to a fresh instance and to one that has answered before, and
+//! both must give the same answer.
 
 mod case;
 pub mod keys;

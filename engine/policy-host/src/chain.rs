@@ -1,5 +1,5 @@
-//! A site's policies in their order: asks them, combines what they answer, and remembers what they
-//! decided about requests.
+//! The policies of a site in their order. A chain asks them, combines their answers, and remembers
+//! their decisions about requests.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -19,13 +19,14 @@ use crate::question::DecisionInputs;
 use tero_semantics::decision::{RequestDecision, ResponseDecision};
 use tero_semantics::timestamp::Timestamp;
 
-/// A site's policies in the order in which they are asked. A clone shares the remembered decisions.
+/// The policies of a site in the order in which they are asked. A clone shares the remembered
+/// decisions.
 #[derive(Clone, Debug)]
 pub struct Chain {
     id: u64,
     policies: Vec<Arc<Policy>>,
     variants: Vec<Arc<str>>,
-    /// What decisions about requests depend on.
+    /// The inputs that decisions about requests depend on.
     inputs: DecisionInputs,
     decides_requests: bool,
     undecided: Arc<RequestDecision>,
@@ -33,11 +34,11 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// A chain of these policies. It has its own decisions: those of an earlier chain are not used.
+    /// A chain of these policies. It does not use decisions that an earlier chain remembered.
     ///
     /// # Errors
-    /// [`PolicyError::TooManyVariants`] when the variants that the policies declare combine to more
-    /// than `max_policy_variants`.
+    /// [`PolicyError::TooManyVariants`] if the variants of the policies combine to more than
+    /// `max_policy_variants`.
     pub fn new(
         host: &Host,
         policies: Vec<Arc<Policy>>,
@@ -61,8 +62,8 @@ impl Chain {
         })
     }
 
-    /// The same, for a version that decides nothing: what it says is remembered apart, and takes no
-    /// room from what decides.
+    /// The same chain for a shadow. Its decisions are remembered in a cache of their own, so they
+    /// take no room from those of the active version.
     pub fn for_shadow(self, host: &Host) -> Chain {
         Chain {
             decisions: Arc::clone(host.shadow_decisions()),
@@ -70,8 +71,8 @@ impl Chain {
         }
     }
 
-    /// What the policies decide about a request: remembered, or asked. A policy that fails decides
-    /// nothing.
+    /// The decision of the policies about a request, remembered or asked. A policy that fails
+    /// decides nothing.
     pub fn on_request(&self, ask: &PolicyRequest<'_>, now: Timestamp) -> Arc<RequestDecision> {
         if !self.decides_requests {
             return Arc::clone(&self.undecided);
@@ -92,8 +93,8 @@ impl Chain {
 
     fn encode(&self, ask: &PolicyRequest<'_>, now: Timestamp, key: &mut Vec<u8>) {
         key.extend_from_slice(&self.id.to_le_bytes());
-        // A policy that was switched off no longer takes part, and stays off: their number says
-        // which.
+        // Switched-off policies no longer take part. They stay off, so their number tells which
+        // ones they are.
         let off = self
             .policies
             .iter()
@@ -115,7 +116,7 @@ impl Chain {
             }
         }
         let decision = Arc::new(self.combined(&answers, &mut ()));
-        // What a policy could not say now it may say the next time.
+        // A policy that failed now may answer the next time.
         if !failed {
             self.decisions.remember(key, &decision);
         }
@@ -142,7 +143,7 @@ impl Chain {
         }
     }
 
-    /// What the policies decide about a response. A policy that fails decides nothing.
+    /// The decision of the policies about a response. A policy that fails decides nothing.
     pub fn on_response(
         &self,
         ask: &PolicyRequest<'_>,
@@ -162,8 +163,9 @@ impl Chain {
         combine::responses(answers, &mut ())
     }
 
-    /// What the policies want to be fetched ahead of demand, in the chain's order. May take as long
-    /// as twenty deadlines of each policy: not for a thread that serves requests.
+    /// The pages that the policies want to be fetched ahead of demand, in the order of the chain.
+    /// This may take twenty deadlines of each policy, so never call it on a thread that serves
+    /// requests.
     pub fn plan_warm(&self, plan: &str, popular: &[PopularPage], now: Timestamp) -> Vec<WarmUrl> {
         let ask = PlanRequest {
             plan,
@@ -177,25 +179,25 @@ impl Chain {
             .collect()
     }
 
-    /// Whether any policy wants to know the class of the device.
+    /// Whether any policy depends on the device class.
     pub fn needs_device(&self) -> bool {
         self.policies.iter().any(|policy| policy.manifest().device)
     }
 
-    /// Every variant that the policies can decide together, beside none; sorted.
+    /// Every variant that the policies can choose together, sorted.
     pub fn variants(&self) -> &[Arc<str>] {
         &self.variants
     }
 
-    /// The zone of the first policy that has one.
+    /// The zone of the first policy that names one.
     pub fn zone(&self) -> Option<Tz> {
         self.policies
             .iter()
             .find_map(|policy| policy.manifest().zone)
     }
 
-    /// Drops what this chain and its clones have decided: they are not asked any more. Walks
-    /// through all remembered decisions: not for a thread that serves requests.
+    /// Drops the decisions of this chain and its clones, which are no longer asked. This walks
+    /// through all remembered decisions, so never call it on a thread that serves requests.
     pub fn forget(&self) {
         self.decisions.forget(&self.id.to_le_bytes());
     }

@@ -1,5 +1,5 @@
-//! A configuration with everything that it names: what can only be known once its policies are
-//! loaded.
+//! Checks a configuration together with its policies: the mistakes that only appear once the
+//! policies are loaded.
 
 mod settings;
 
@@ -18,24 +18,24 @@ use tero_config::{
 };
 use tero_semantics::timestamp::Timestamp;
 
-/// Reads the configuration at `path`, loads its policies with their settings, and looks whether
+/// Reads the configuration at `path`, loads its policies with their settings, and checks whether
 /// sites and plans can use them.
 ///
 /// # Errors
-/// Every mistake in the file; where there is none, every mistake that the policies bring to light.
+/// Every mistake in the file. If there is none, every mistake that the policies bring to light.
 pub fn check_file(path: &Path) -> Result<Config, ConfigErrors> {
     let config = Config::load(path)?;
-    // It could be read a moment ago; without it, mistakes have no excerpt.
+    // The file could be read a moment ago. Without its text, mistakes have no excerpt.
     let text = read_text(path).unwrap_or_default();
     check_policies(&config, &text)?;
     Ok(config)
 }
 
-/// Loads the policies of `config`, whose file says `text`, and looks whether sites and plans can
-/// use them.
+/// Loads the policies of `config`, whose file has this `text`, and checks whether sites and plans
+/// can use them.
 ///
 /// # Errors
-/// Every mistake that comes to light, with the place of the entry that it belongs to.
+/// Every mistake that comes to light, with the place of its entry.
 pub fn check_policies(config: &Config, text: &str) -> Result<(), ConfigErrors> {
     let mistakes = Mistakes::of(&config.file, text);
     let add = |place: FilePosition, key: &str, mistake: Mistake| {
@@ -53,7 +53,7 @@ pub fn check_policies(config: &Config, text: &str) -> Result<(), ConfigErrors> {
 
 type Add<'a> = &'a dyn Fn(FilePosition, &str, Mistake);
 
-/// Each policy, or none where it can't be used.
+/// Loads each policy; `None` if it cannot be used.
 fn load(
     host: &Host,
     config: &Config,
@@ -76,8 +76,8 @@ fn load(
     loaded.collect()
 }
 
-/// What is no mistake, but should be known: the years that begin soon, or have begun, and of which
-/// a policy's calendar knows nothing. Their holidays would be taken for working days.
+/// Warnings that are not mistakes: the current or coming years for which a policy's calendar has no
+/// data. Their holidays would be taken for working days.
 pub fn warnings(config: &Config, now: Timestamp) -> Vec<ConfigError> {
     let mut warnings = Vec::new();
     for policy in &config.policies {
@@ -110,7 +110,7 @@ fn chains(host: &Host, config: &Config, policies: &[Option<Arc<Policy>>], add: A
                 .position(|policy| policy.name == *name)?;
             policies[index].clone()
         });
-        // A policy that can't be used has been told already.
+        // An unusable policy has been reported already.
         let Some(chosen) = named.collect::<Option<Vec<_>>>() else {
             continue;
         };
@@ -121,7 +121,7 @@ fn chains(host: &Host, config: &Config, policies: &[Option<Arc<Policy>>], add: A
     }
 }
 
-/// The plans of a site fetch something, as variants that exist.
+/// Checks that the plans of a site fetch something, in variants that exist.
 fn plans(config: &Config, site: &Site, chain: &Chain, add: Add<'_>) {
     for plan in config.plans.iter().filter(|plan| plan.site == site.name) {
         let refuse = |key: &str, mistake: Mistake| add(plan.place, key, mistake);
@@ -145,7 +145,8 @@ fn plans(config: &Config, site: &Site, chain: &Chain, add: Add<'_>) {
     }
 }
 
-/// The names that a plan may use for variants: those of the site's policies, and device classes.
+/// The names that a plan may use for variants: the variants of the site's policies, and the device
+/// classes.
 fn known_variants(chain: &Chain) -> impl Iterator<Item = &str> {
     chain
         .variants()
@@ -154,7 +155,7 @@ fn known_variants(chain: &Chain) -> impl Iterator<Item = &str> {
         .chain(Device::ALL.map(Device::as_str))
 }
 
-/// The variants that a plan names and that are not known.
+/// The unknown variants that a plan names.
 fn unknown_variants<'a>(plan: &'a Plan, chain: &'a Chain) -> impl Iterator<Item = &'a String> {
     let named: &[String] = match &plan.variants {
         PlanVariants::These(named) => named,
@@ -177,7 +178,7 @@ fn variant_mistake(variant: &str, chain: &Chain) -> Mistake {
     )
 }
 
-/// Whether a plan has pages of its own, or a policy that names some.
+/// Whether a plan names pages, or the site has a policy that does.
 fn has_source(plan: &Plan, chain: &Chain) -> bool {
     !plan.urls.is_empty()
         || !plan.url_files.is_empty()
@@ -198,7 +199,7 @@ pub(crate) fn key_of(error: &PolicyError) -> &'static str {
     }
 }
 
-/// What to do about a policy that can't be used.
+/// The cure for a policy that cannot be used.
 pub fn cure(error: &PolicyError) -> &'static str {
     match error {
         PolicyError::Engine { .. } => "run it on a machine that allows WebAssembly to be compiled",
@@ -225,12 +226,12 @@ pub fn cure(error: &PolicyError) -> &'static str {
     }
 }
 
-/// What went wrong with a policy, and what to do about it.
+/// The error of a policy as a mistake with its cure.
 pub(crate) fn mistake_of(error: &PolicyError) -> Mistake {
     Mistake::new(error.to_string(), cure(error))
 }
 
-/// The bytes of the line at `place`, from its column on.
+/// The range of the line at `place`.
 fn line_at(text: &str, place: FilePosition) -> std::ops::Range<usize> {
     let start: usize = text
         .split_inclusive('\n')
@@ -265,7 +266,7 @@ variants = ["phone", "desktop"]
 "#;
 
     fn check(text: &str, folder: &Path) -> Vec<String> {
-        // What one case has compiled, the next finds there.
+        // Later cases find the modules that earlier ones compiled there.
         let text = &text.replace(
             "compiled_cache = \"\"",
             &format!("compiled_cache = {:?}", folder.display().to_string()),

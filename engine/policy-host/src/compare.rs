@@ -1,5 +1,5 @@
-//! Two versions' decisions about the same question, field by field: how often they agree, and
-//! samples of where they do not.
+//! Compares the decisions of two versions about the same questions, field by field: how often they
+//! agree, and samples of the differences.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,33 +11,33 @@ use tero_semantics::decision::{
 };
 use tero_semantics::timestamp::Timestamp;
 
-/// Samples that are kept of each field: the latest.
+/// How many samples are kept of each field: the latest ones.
 pub const SAMPLES: usize = 10;
-/// What is kept of a value or a URL in a sample, in bytes.
+/// The bytes that a sample keeps of a value or a URL.
 const MAX_SHOWN_BYTES: usize = 256;
 
 /// A field of a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecisionField {
-    /// Look up or pass.
+    /// Whether the request is looked up.
     Lookup,
     /// The variant.
     Variant,
-    /// Which query parameters count.
+    /// The rule for the query.
     Query,
-    /// Whether to store.
+    /// Whether the response is stored.
     Storing,
-    /// How long it is fresh.
+    /// How long the response is fresh at the edge.
     Ttl,
-    /// What the browser is told.
+    /// How long a browser may keep it.
     BrowserTtl,
-    /// RFC 5861 §3.
+    /// How long it is served stale while it is revalidated (RFC 5861 §3).
     StaleWhileRevalidate,
-    /// RFC 5861 §4.
+    /// How long it is served stale if the origin fails (RFC 5861 §4).
     StaleIfError,
-    /// Surrogate keys.
+    /// The surrogate keys.
     Tags,
-    /// Why.
+    /// The reason.
     Reason,
 }
 
@@ -73,46 +73,46 @@ impl DecisionField {
     }
 }
 
-/// What the two were asked about.
+/// The request that two versions were asked about.
 #[derive(Clone, Copy, Debug)]
 pub struct ComparedRequest<'a> {
-    /// When.
+    /// The time of the question.
     pub at: Timestamp,
-    /// Host and target.
+    /// The host.
     pub host: &'a str,
-    /// Path and query.
+    /// The path and query.
     pub target: &'a str,
-    /// The class of the device.
+    /// The device class.
     pub device: &'a str,
 }
 
-/// A question on which the two differ.
+/// A question on which two versions differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DifferenceSample {
-    /// When it was asked.
+    /// The time of the question.
     pub at: Timestamp,
-    /// Host, path and query; the beginning of it.
+    /// The beginning of host, path and query.
     pub url: String,
-    /// The class of the device.
+    /// The device class.
     pub device: String,
-    /// What the one said; the beginning of it.
+    /// The beginning of the left version's value.
     pub left: String,
-    /// What the other said.
+    /// The beginning of the right version's value.
     pub right: String,
 }
 
-/// Agreements and differences of one field.
+/// The agreements and differences of one field.
 #[derive(Clone, Debug, Default)]
 pub struct FieldTally {
-    /// Questions to which both said the same.
+    /// Questions on which both agree.
     pub same: u64,
-    /// Questions to which they did not.
+    /// Questions on which they differ.
     pub different: u64,
-    /// The latest of these.
+    /// The latest differences.
     pub samples: VecDeque<DifferenceSample>,
 }
 
-/// Agreements and differences of all fields.
+/// The agreements and differences of all fields.
 #[derive(Clone, Debug, Default)]
 pub struct Comparison {
     /// Questions about requests.
@@ -123,7 +123,7 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Counts what two versions decided about a request.
+    /// Counts the decisions of two versions about a request.
     pub fn request(
         &mut self,
         about: &ComparedRequest<'_>,
@@ -157,7 +157,7 @@ impl Comparison {
         self.reason(about, left.reason.as_deref(), right.reason.as_deref());
     }
 
-    /// Counts what two versions decided about a response.
+    /// Counts the decisions of two versions about a response.
     pub fn response(
         &mut self,
         about: &ComparedRequest<'_>,
@@ -190,7 +190,7 @@ impl Comparison {
         &self.fields[field as usize]
     }
 
-    /// Questions on which some field but the reason differs, counted once for each field.
+    /// The differences of all fields but the reason, each field counted by itself.
     pub fn differences(&self) -> u64 {
         DecisionField::ALL
             .into_iter()
@@ -199,7 +199,8 @@ impl Comparison {
             .sum()
     }
 
-    /// As the admin interface and `--json` tell it; `left` and `right` are what the two are called.
+    /// The comparison as JSON, for the admin interface and `--json`. `left` and `right` are the
+    /// names of the two versions.
     pub fn to_json(&self, left: &str, right: &str) -> Value {
         let field = |field: DecisionField| {
             let tally = self.field(field);
@@ -286,7 +287,7 @@ pub fn lookup(lookup: LookupDecision) -> String {
     .to_owned()
 }
 
-/// A rule for the query in words: `all`, `ignore utm_*, fbclid; sorted`.
+/// A rule for the query in words: `all`, or `ignore utm_*, fbclid; sorted`.
 pub fn query(rule: &QueryRule) -> String {
     let parameters = match &rule.parameters {
         QueryParameters::All => "all".to_owned(),

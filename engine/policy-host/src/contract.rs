@@ -1,10 +1,10 @@
-//! The versions of the contract: which of them a module was built for, and how the engine talks to
+//! The versions of the contract: which version a module was built for, and how the engine talks to
 //! it.
 //!
 //! The engine speaks the types of the newest version. Each version has a file here with its
-//! bindings and with what turns questions into its types and answers out of them; a version that
-//! has come out stays for good, so modules built for it load for good. [`ContractVersion::of`]
-//! picks by the number in the names of what a module imports and says of itself.
+//! bindings and with the conversions from and to the newest types. A released version is never
+//! removed, so a module built for it loads for ever. [`ContractVersion::of`] chooses the version by
+//! the numbers that a module's imports and metadata name.
 
 pub(crate) mod exports;
 #[allow(
@@ -19,7 +19,7 @@ use wasmtime::component::InstancePre;
 use crate::guest::state::GuestState;
 use exports::LinkedComponent;
 
-/// The versions that are offered, oldest first.
+/// The offered versions, oldest first.
 static VERSIONS: &[ContractVersion] = &[
     ContractVersion {
         number: "0.1",
@@ -32,18 +32,20 @@ static VERSIONS: &[ContractVersion] = &[
     },
 ];
 
-/// A version of the contract. Versions that differ in the last number only are one.
+/// A version of the contract. Versions that differ only in the last number are the same.
 #[derive(Debug)]
 pub(crate) struct ContractVersion {
     /// The first two numbers.
     number: &'static str,
-    /// Checks that a component exports what this version wants.
+    /// Checks that a component exports the functions of this version.
     pub(crate) link: fn(InstancePre<GuestState>) -> wasmtime::Result<Box<dyn LinkedComponent>>,
 }
 
 impl ContractVersion {
-    /// The newest of the versions that a module names, as its names write them; or the first that
-    /// is not offered.
+    /// The newest version that a module names, with the name's own number; `None` if it names none.
+    ///
+    /// # Errors
+    /// The first version that is not offered.
     pub(crate) fn of<'a>(
         found: impl IntoIterator<Item = &'a str>,
     ) -> Result<Option<(&'static ContractVersion, &'a str)>, &'a str> {
@@ -55,14 +57,14 @@ impl ContractVersion {
                     .is_some_and(|rest| rest.starts_with('.'))
             };
             let place = VERSIONS.iter().position(is_it).ok_or(found)?;
-            // A version may use types of one before it, whose name then stands there too.
+            // A version may use types of an earlier one, which the module then names too.
             newest = newest.max(Some((place, found)));
         }
         Ok(newest.map(|(place, found)| (&VERSIONS[place], found)))
     }
 }
 
-/// The versions that are offered, for people.
+/// The offered versions, for people.
 pub(crate) fn offered() -> String {
     VERSIONS
         .iter()

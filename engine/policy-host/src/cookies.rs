@@ -3,8 +3,8 @@
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
-/// The cookies of these names, as places in `names` and values, in the order in which the client
-/// sent them. What is no pair is left out.
+/// The cookies with these names, as pairs of an index into `names` and a value, in the order in
+/// which the client sent them. A cookie without `=` is left out.
 pub fn cookies<'a>(
     headers: &'a HeaderMap,
     names: &'a [Box<str>],

@@ -1,4 +1,4 @@
-//! What is counted about a policy, and the four ways in which it fails.
+//! The counters of a policy, and the four ways in which a policy fails.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -6,16 +6,17 @@ use std::time::Duration;
 use crate::manifest::Hook;
 use tero_semantics::timestamp::Timestamp;
 
-/// How a policy failed. Whichever it was, its answer is ignored as a whole and the headers decide.
+/// The way in which a policy failed. In every case its whole answer is ignored and the headers
+/// decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FailureKind {
-    /// It panicked, overflowed its stack, or did what a module may not do.
+    /// It panicked, overflowed its stack, or did something that a module may not do.
     Trap,
-    /// It took longer than its deadline.
+    /// It exceeded its deadline.
     Deadline,
-    /// It was denied memory and did not get over it.
+    /// It was denied memory and did not recover.
     Memory,
-    /// It answered what the contract does not allow.
+    /// It gave an answer that the contract does not allow.
     BadAnswer,
 }
 
@@ -39,8 +40,8 @@ impl FailureKind {
     }
 }
 
-/// What one policy was asked through one hook since it was loaded. Remembered decisions are not
-/// asked again and don't count.
+/// The counters of one hook of a policy since it was loaded. Requests with a remembered decision do
+/// not count.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct HookCounters {
     /// Good answers.
@@ -53,7 +54,7 @@ pub struct HookCounters {
     pub memory: u64,
     /// [`FailureKind::BadAnswer`]
     pub bad_answer: u64,
-    /// Time spent in the guest and in making its instances.
+    /// The time spent in the guest and in making its instances, in seconds.
     pub seconds: f64,
 }
 
@@ -63,7 +64,7 @@ impl HookCounters {
     }
 }
 
-/// [`HookCounters`] of every hook.
+/// The counters of every hook.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PolicyCounters {
     /// `on-request`
@@ -75,12 +76,12 @@ pub struct PolicyCounters {
 }
 
 impl PolicyCounters {
-    /// Failures of all kinds and hooks.
+    /// The failures of all kinds and hooks.
     pub fn failures(&self) -> u64 {
         self.on_request.failures() + self.on_response.failures() + self.plan_warm.failures()
     }
 
-    /// Those of one hook.
+    /// The counters of one hook.
     pub fn of(&self, hook: Hook) -> &HookCounters {
         match hook {
             Hook::OnRequest => &self.on_request,
@@ -93,13 +94,13 @@ impl PolicyCounters {
 /// Whether a policy is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PolicyStatus {
-    /// It is.
+    /// The policy is asked.
     Active,
     /// It failed too often in a row, and is not asked until it is replaced.
     SwitchedOff {
-        /// Since when.
+        /// When it was switched off.
         since: Timestamp,
-        /// How often, and what the last failure was.
+        /// How often it failed, and the last failure.
         reason: String,
     },
 }

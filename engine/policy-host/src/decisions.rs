@@ -1,11 +1,11 @@
-//! Remembered decisions: one cache for all sites, bounded by bytes.
+//! The decision cache: one cache for all sites, limited by bytes.
 //!
-//! It is a plain least-recently-used cache. An admission policy by frequency would keep out every
-//! decision of a new minute as long as those of the old one, which nobody will ask for again, had
-//! been wanted more often.
+//! Eviction is plain least-recently-used. Admission by frequency would keep out every decision of a
+//! new minute as long as the decisions of the old minute, which are never used again, were used
+//! more often.
 //!
-//! In front of it each thread keeps the few decisions that it used last. A key holds all that its
-//! decision depends on, so what a thread keeps is never wrong, only no longer asked for.
+//! In front of the cache each thread keeps the few decisions that it used last. A key holds all
+//! that its decision depends on, so a kept decision is never wrong; it only stops being asked for.
 
 use std::cell::RefCell;
 use std::hash::BuildHasher;
@@ -18,28 +18,28 @@ use moka::sync::Cache;
 
 use tero_semantics::decision::{QueryParameters, RequestDecision};
 
-/// What the cache itself needs for an entry beyond key and decision: its nodes and its share of the
-/// tables.
+/// The bytes that the cache needs for an entry beyond key and decision: its nodes and its share of
+/// the tables.
 const ENTRY_BYTES: usize = 200;
-/// Counters on cache lines of their own, so that threads do not wait for each other.
+/// How many counters there are. Each lies on its own cache line, so that threads do not wait for
+/// each other.
 const STRIPES: usize = 16;
 
-/// Decisions that a thread keeps for itself.
+/// How many decisions each thread keeps.
 const KEPT_BY_THREAD: usize = 256;
-/// Keys longer than this are not kept by threads, in bytes: what they keep stays within half a
-/// mebibyte each.
+/// The longest key that threads keep, in bytes. So each thread keeps at most half a mebibyte.
 const MAX_KEPT_KEY: usize = 1024;
 
-/// How the cache of decisions does.
+/// The counters of the decision cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DecisionCounters {
     /// Requests whose decision was remembered.
     pub hits: u64,
     /// Requests for which the policies were asked.
     pub misses: u64,
-    /// Decisions remembered now.
+    /// Decisions that are remembered now.
     pub entries: u64,
-    /// Bytes that they take.
+    /// The bytes that they take.
     pub bytes: u64,
 }
 
@@ -51,7 +51,7 @@ thread_local! {
     static KEPT: RefCell<Vec<RememberedInputs>> = RefCell::new((0..KEPT_BY_THREAD).map(|_| None).collect());
 }
 
-/// The cache of decisions.
+/// The decision cache.
 #[derive(Debug)]
 pub(super) struct Decisions {
     cache: Cache<DecisionKey, Arc<RequestDecision>, RandomState>,
@@ -81,7 +81,7 @@ impl Decisions {
         }
     }
 
-    /// The decision remembered under that key.
+    /// The decision remembered under this key.
     pub(super) fn recall(&self, key: &[u8]) -> Option<Arc<RequestDecision>> {
         let decision = self.recall_kept(key);
         let stripe = &self.stripes[stripe()];
@@ -111,13 +111,13 @@ impl Decisions {
         })
     }
 
-    /// Remembers a decision under that key.
+    /// Remembers a decision under this key.
     pub(super) fn remember(&self, key: &[u8], decision: &Arc<RequestDecision>) {
         self.cache.insert(key.into(), Arc::clone(decision));
     }
 
-    /// Drops the decisions whose keys begin so. What threads keep is not asked for any more and
-    /// goes with time.
+    /// Drops the decisions whose keys begin with these bytes. Copies that threads keep are not
+    /// dropped, but they are no longer asked for and are overwritten in time.
     pub(super) fn forget(&self, beginning: &[u8]) {
         for (key, _) in self
             .cache
@@ -128,7 +128,7 @@ impl Decisions {
         }
     }
 
-    /// Does moka's pending work first, so that the figures are those of now.
+    /// The counters now. moka's pending work is done first, so that they are exact.
     pub(super) fn counters(&self) -> DecisionCounters {
         self.cache.run_pending_tasks();
         let sum = |count: fn(&Stripe) -> &AtomicU64| {
@@ -161,7 +161,7 @@ fn weight(key: &[u8], decision: &RequestDecision) -> u32 {
     u32::try_from(key.len() + decided + ENTRY_BYTES).unwrap_or(u32::MAX)
 }
 
-/// The counters of this thread.
+/// The index of this thread's counters.
 fn stripe() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {

@@ -1,10 +1,9 @@
-//! The class of the visitor's device: from client hints where they say it, else from the user
-//! agent.
+//! The device class of a visitor, from client hints or else from the user agent.
 //!
-//! Hints come first because browsers freeze their user agents: `Sec-CH-UA-Mobile` and
-//! `Sec-CH-UA-Platform` are sent with every request by Chromium. What no hint says (a crawler, a
-//! television) is left to the words of the user agent. Every byte sequence has an answer, and it
-//! costs one pass over at most [`MAX_USER_AGENT_BYTES`].
+//! Hints come first because browsers freeze their user agents. Chromium sends `Sec-CH-UA-Mobile`
+//! and `Sec-CH-UA-Platform` with every request. Classes that no hint names (crawlers, televisions)
+//! are found by the words of the user agent. Every byte sequence has a class, and classifying costs
+//! one pass over at most [`MAX_USER_AGENT_BYTES`].
 
 mod words;
 
@@ -12,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use words::{BOT, DESKTOP, MOBILE, PHONE, TABLET_PC, TIZEN, TV, TV_ANYWHERE, UserAgentWords};
 
-/// The class of the visitor's device.
+/// The device class of a visitor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Device {
     /// A computer with a large screen and a pointer.
@@ -23,9 +22,9 @@ pub enum Device {
     Tablet,
     /// A television, a set-top box or a games console.
     Tv,
-    /// A crawler, a monitor, a library: nobody looks at the page.
+    /// A crawler, a monitor or a library: no person looks at the page.
     Bot,
-    /// Nothing that says what it is.
+    /// A client that does not say what it is.
     #[default]
     Unknown,
 }
@@ -53,7 +52,7 @@ impl Device {
         }
     }
 
-    /// The class of that name.
+    /// The class with this name; `None` if there is none.
     pub fn from_name(name: &str) -> Option<Device> {
         Device::ALL
             .into_iter()
@@ -61,26 +60,27 @@ impl Device {
     }
 }
 
-/// A longer user agent is cut to this: what says the class stands well before.
+/// The bytes of a user agent that are read. The words that name the class stand well before this
+/// limit.
 pub const MAX_USER_AGENT_BYTES: usize = 1024;
 
-/// A longer platform is none that anybody sends.
+/// The bytes of a platform that are read. No client sends a longer one.
 pub const MAX_PLATFORM_BYTES: usize = 32;
 
-/// All that the class of a device depends on, borrowed from a request.
+/// The fields that the device class depends on, borrowed from a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeviceFields<'a> {
-    /// `User-Agent`, cut to [`MAX_USER_AGENT_BYTES`]; empty where there is none.
+    /// `User-Agent`, cut to [`MAX_USER_AGENT_BYTES`]; empty if it is missing.
     pub user_agent: &'a [u8],
-    /// `Sec-CH-UA-Mobile`: `?1` or `?0`, or none where it says neither.
+    /// `Sec-CH-UA-Mobile`: true for `?1`, false for `?0`, and `None` otherwise.
     pub mobile: Option<bool>,
-    /// `Sec-CH-UA-Platform` without its quotes, cut to [`MAX_PLATFORM_BYTES`]; empty where there is
-    /// none.
+    /// `Sec-CH-UA-Platform` without its quotes, cut to [`MAX_PLATFORM_BYTES`]; empty if it is
+    /// missing.
     pub platform: &'a [u8],
 }
 
 impl<'a> DeviceFields<'a> {
-    /// The fields of a request.
+    /// Reads the fields of a request.
     pub fn of(headers: &'a HeaderMap) -> DeviceFields<'a> {
         let mut fields = DeviceFields::default();
         for (name, value) in headers {
@@ -89,8 +89,8 @@ impl<'a> DeviceFields<'a> {
         fields
     }
 
-    /// Takes note of one field of a request; of those that have nothing to do with devices, none.
-    /// Where one comes twice, the first that says something counts.
+    /// Reads one field of a request, and ignores fields that do not concern devices. If a field is
+    /// repeated, its first meaningful value counts.
     pub fn note(&mut self, name: &HeaderName, value: &'a HeaderValue) {
         match name.as_str() {
             "user-agent" if self.user_agent.is_empty() => {
@@ -125,22 +125,22 @@ fn cut(bytes: &[u8], at: usize) -> &[u8] {
     &bytes[..bytes.len().min(at)]
 }
 
-/// The class of the device that sent these request fields.
+/// The device class of a request with these fields.
 pub fn classify(headers: &HeaderMap) -> Device {
     class_of(DeviceFields::of(headers))
 }
 
-/// The class of a device with these fields.
+/// The device class that these fields give.
 pub fn class_of(fields: DeviceFields<'_>) -> Device {
     let by_agent = by_user_agent(fields.user_agent);
-    // Crawlers and televisions run ordinary browsers, whose hints say "not mobile" and no more.
+    // Crawlers and televisions run ordinary browsers, whose hints say no more than "not mobile".
     if matches!(by_agent, Device::Bot | Device::Tv) {
         return by_agent;
     }
     by_hints(fields.mobile, fields.platform).unwrap_or(by_agent)
 }
 
-/// What the hints alone say, if they say enough.
+/// The class by the hints alone, if they are enough.
 fn by_hints(mobile: Option<bool>, platform: &[u8]) -> Option<Device> {
     match (mobile, platform) {
         (Some(true), _) => Some(Device::Mobile),
@@ -152,7 +152,7 @@ fn by_hints(mobile: Option<bool>, platform: &[u8]) -> Option<Device> {
     }
 }
 
-/// What the user agent alone says.
+/// The class by the user agent alone.
 fn by_user_agent(user_agent: &[u8]) -> Device {
     let mut buffer = [0_u8; MAX_USER_AGENT_BYTES];
     let bytes = cut(user_agent.trim_ascii(), MAX_USER_AGENT_BYTES);

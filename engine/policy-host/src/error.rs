@@ -1,4 +1,4 @@
-//! Why a policy can't be used.
+//! The reasons for which a policy cannot be used.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,118 +7,118 @@ use crate::contract;
 use crate::counters::FailureKind;
 use tero_config::units::show_size;
 
-/// Why a policy can't be used as configured.
+/// The reason for which a policy cannot be used as configured.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
-    /// The engine of WebAssembly can't be set up on this machine.
+    /// The WebAssembly engine cannot be set up on this machine.
     #[error("WebAssembly can't run here: {reason}")]
     Engine {
         /// What is missing.
         reason: String,
     },
-    /// The module file can't be read.
+    /// The module file cannot be read.
     #[error("policy `{policy}`: {path}: {source}", path = path.display())]
     Read {
-        /// The policy.
+        /// The name of the policy.
         policy: Arc<str>,
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         #[source]
         source: std::io::Error,
     },
-    /// No policy of that name is shipped.
+    /// No built-in policy has this name.
     #[error("policy `{policy}`: no shipped policy is called `{name}`; there are {known}")]
     UnknownBuiltin {
-        /// The policy.
+        /// The name of the policy.
         policy: Arc<str>,
         /// The unknown name.
         name: String,
-        /// The names that exist.
+        /// The names of the built-in policies, for people.
         known: String,
     },
-    /// The module file is larger than a module may be.
+    /// The module file is larger than the limit.
     #[error("policy `{policy}`: the module is larger than {} (`policies.max_module`)", show_size(*limit))]
     TooLarge {
-        /// The policy.
+        /// The name of the policy.
         policy: Arc<str>,
-        /// The bound, in bytes.
+        /// The limit, in bytes.
         limit: u64,
     },
-    /// Not WebAssembly, or not valid.
+    /// The file is not a valid WebAssembly module.
     #[error("policy `{policy}`: not a WebAssembly module: {reason}")]
     NotAModule {
-        /// The policy.
+        /// The name of the policy.
         policy: Arc<str>,
-        /// What is wrong with it.
+        /// The defect.
         reason: String,
     },
-    /// WebAssembly, but not a policy.
+    /// The module does not implement the contract.
     #[error("policy `{policy}`: the module does not implement the contract {offered}: {reason}", offered = contract::offered())]
     NoContract {
-        /// The policy.
+        /// The name of the policy.
         policy: Arc<str>,
-        /// What is missing or different.
+        /// The part that is missing or different.
         reason: String,
     },
-    /// A policy for another version of the contract.
+    /// The module was built for a version of the contract that this engine does not offer.
     #[error("policy `{policy}`: the module was built for tero:policy@{found}; this engine offers {offered}", offered = contract::offered())]
     ContractVersion {
-        /// The policy.
+        /// The name of the policy.
         policy: Arc<str>,
-        /// The module's version.
+        /// The version that the module names.
         found: String,
     },
-    /// It imports what policies are not given.
+    /// The module imports a function that policies are not given.
     #[error("policy `{policy}`: the module imports `{import}`, which is not offered to policies")]
     NotOffered {
-        /// The policy.
+        /// The name of the policy.
         policy: Arc<str>,
-        /// The import.
+        /// The name of the import.
         import: String,
     },
-    /// It refuses its settings.
+    /// The policy refuses its settings.
     #[error("policy `{policy}` refuses its settings: {message}")]
     Settings {
-        /// The policy.
+        /// The name of the policy.
         policy: Arc<str>,
-        /// The policy's own words.
+        /// The policy's own message.
         message: String,
     },
-    /// Its manifest is not what the contract allows.
+    /// The manifest breaks a rule of the contract.
     #[error("policy `{policy}`: bad manifest: {reason}")]
     Manifest {
-        /// The policy.
+        /// The name of the policy.
         policy: Arc<str>,
-        /// What is wrong with it.
+        /// The defect.
         reason: String,
     },
-    /// Its calendar can't be used.
+    /// The calendar of the policy cannot be used.
     #[error("policy `{policy}`: calendar: {reason}")]
     Calendar {
-        /// The policy.
+        /// The name of the policy.
         policy: Arc<str>,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
-    /// It failed while it was configured.
+    /// The policy failed while it was configured.
     #[error("policy `{policy}` failed while it was configured ({kind}): {reason}", kind = kind.as_str())]
     Failed {
-        /// The policy.
+        /// The name of the policy.
         policy: Arc<str>,
-        /// How.
+        /// The kind of failure.
         kind: FailureKind,
-        /// In more words.
+        /// The details.
         reason: String,
     },
-    /// A site's policies together declare too many variants.
+    /// The policies of a site together declare too many variants.
     #[error(
         "the variants of these policies combine to {count}; `cache.max_policy_variants` allows {bound}"
     )]
     TooManyVariants {
-        /// How many there would be, beside none.
+        /// The number of variants, without the case of no variant.
         count: usize,
-        /// The bound.
+        /// The limit, `cache.max_policy_variants`.
         bound: usize,
     },
 }

@@ -1,4 +1,4 @@
-//! What policies may be told: a request, a response, and the pages that visitors wanted.
+//! The facts that policies may be told: a request, a response, and popular pages.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,63 +7,65 @@ use http::{HeaderMap, StatusCode};
 
 use crate::device::Device;
 
-/// A request, as policies may see it. Each is told only what its manifest asks for.
+/// A request as policies may see it. Each policy is told only the parts that its manifest names.
 #[derive(Clone, Copy, Debug)]
 pub struct PolicyRequest<'a> {
     /// The method.
     pub method: &'a http::Method,
     /// `http` or `https`.
     pub scheme: &'a str,
-    /// Lower case, without port.
+    /// The host in lower case, without port.
     pub host: &'a str,
-    /// As it came, percent-encoded.
+    /// The path as it came, percent-encoded.
     pub path: &'a str,
-    /// Without the question mark.
+    /// The query without the question mark.
     pub query: Option<&'a str>,
-    /// The client's fields. A value that is not UTF-8 reaches policies with U+FFFD in place of what
-    /// is not.
+    /// The client's fields. If a value is not UTF-8, policies see U+FFFD in place of the invalid
+    /// bytes.
     pub headers: &'a HeaderMap,
-    /// The class of the device; anything where [`Chain::needs_device`] says no.
+    /// The device class. Its value is ignored if
+    /// [`Chain::needs_device`](crate::Chain::needs_device) is false.
     pub device: Device,
-    /// What `on_request` decided; only looked at in [`Chain::on_response`].
+    /// The variant that `on_request` decided. Only
+    /// [`Chain::on_response`](crate::Chain::on_response) reads it.
     pub variant: Option<&'a str>,
 }
 
-/// A response, as policies may see it.
+/// A response as policies may see it.
 #[derive(Clone, Copy, Debug)]
 pub struct PolicyResponse<'a> {
     /// The status.
     pub status: StatusCode,
     /// The next hop's fields.
     pub headers: &'a HeaderMap,
-    /// From `Content-Length`, in bytes.
+    /// The length from `Content-Length`, in bytes.
     pub length: Option<u64>,
-    /// The freshness lifetime that the fields give a shared cache.
+    /// The freshness lifetime that the fields give a shared cache (RFC 9111 §4.2.1).
     pub header_ttl: Option<Duration>,
-    /// How long the fields let a browser keep it.
+    /// The freshness lifetime that the fields give a browser.
     pub header_browser_ttl: Option<Duration>,
-    /// The key under which it will be stored; policies are told its hash.
+    /// The key under which the response will be stored. Policies are told its hash.
     pub key: &'a [u8],
 }
 
-/// A page that visitors wanted.
+/// A page that visitors requested.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PopularPage {
-    /// Path and query.
+    /// The path and query.
     pub url: String,
-    /// How often it was asked for.
+    /// How often it was requested.
     pub requests: u64,
-    /// Under which variant.
+    /// The variant in which it was requested.
     pub variant: Option<Arc<str>>,
 }
 
-/// What policies are asked when a warming plan is made.
+/// The question that policies are asked when a warming plan is made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PlanRequest<'a> {
     /// The name of the plan.
     pub(crate) plan: &'a str,
-    /// The pages that visitors wanted.
+    /// The pages that visitors requested.
     pub(crate) popular: &'a [PopularPage],
-    /// The variants of the whole site.
+    /// The variants of the site's whole chain.
     pub(crate) variants: &'a [Arc<str>],
 }

@@ -1,8 +1,8 @@
-//! Guests' answers made from text, for the fuzz targets: what guests may answer is nobody's
-//! business outside of `policy`.
+//! Answers of guests made from text, for the fuzz targets. The raw answers are visible in this
+//! crate alone.
 //!
-//! Each line is a word and what belongs to it: `variant mobile`, `ttl 60`, `tag prices`. Whatever
-//! is let through must keep the bounds that `sdk/wit/policy.wit` tells.
+//! Each line is a word and a value: `variant mobile`, `ttl 60`, `tag prices`. Every answer that is
+//! accepted must keep the bounds of `sdk/wit/policy.wit`.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use super::manifest::Manifest;
 
 const A_YEAR_SECS: u64 = 31_536_000;
 
-/// Reads a text as a manifest, an answer to each hook, and checks what is let through.
+/// Reads a text as a manifest and as an answer to each hook, and checks the accepted ones.
 ///
 /// # Panics
-/// When an answer out of bounds is let through.
+/// An answer out of bounds is accepted.
 pub fn answers(text: &str) {
     let text = AnswerText(text);
     let variants: Vec<Arc<str>> = match answer::manifest(&text.manifest()) {
@@ -90,7 +90,7 @@ fn check_response(answered: ResponseAnswer) {
     assert!(answered.reason.is_none_or(|reason| is_reason(&reason)));
 }
 
-/// Whether it can stand in `Cache-Status` as it is.
+/// Whether the text can stand in `Cache-Status` unchanged.
 fn is_reason(reason: &str) -> bool {
     (1..=200).contains(&reason.len()) && reason.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }
@@ -99,7 +99,7 @@ fn is_reason(reason: &str) -> bool {
 struct AnswerText<'t>(&'t str);
 
 impl AnswerText<'_> {
-    /// What belongs to that word, wherever it stands.
+    /// The values of all lines with this word.
     fn all(&self, word: &str) -> Vec<String> {
         let of_word = |line: &str| {
             line.split_once(' ')
@@ -109,7 +109,7 @@ impl AnswerText<'_> {
         self.0.lines().filter_map(of_word).collect()
     }
 
-    /// What belongs to that word where it first stands.
+    /// The value of the first line with this word.
     fn one(&self, word: &str) -> Option<String> {
         self.all(word).into_iter().next()
     }

@@ -1,5 +1,5 @@
-//! One instance of a policy: made, configured, asked, bounded. After a failure it is dropped, since
-//! nobody knows what state it is in.
+//! One instance of a policy: made, configured, asked, limited. After a failure it is dropped,
+//! because its state is unknown.
 
 pub(crate) mod failure;
 pub(crate) mod state;
@@ -23,10 +23,10 @@ use state::GuestState;
 
 /// How many deadlines `configure` and `plan-warm` may take.
 const LONG_CALL_DEADLINES: u32 = 20;
-/// Handles of resources that one instance may hold; only WASI has any.
+/// How many resource handles one instance may hold. Only WASI has resources.
 const MAX_HANDLES: usize = 1_000;
 
-/// What every instance of a policy is made from.
+/// The template from which every instance of a policy is made.
 pub(crate) struct GuestTemplate {
     pub(crate) policy: Arc<str>,
     pub(crate) runtime: Arc<Runtime>,
@@ -44,32 +44,32 @@ impl std::fmt::Debug for GuestTemplate {
     }
 }
 
-/// An instance.
+/// An instance of a policy.
 pub(crate) struct Guest {
     store: Store<GuestState>,
     exports: Box<dyn ContractExports>,
     /// How many questions it has answered.
     pub(crate) answered: u32,
-    /// The moment that each hook was last told.
+    /// The moment that each hook was told last.
     moments: [Option<Arc<Moment>>; 3],
 }
 
-/// A manifest as a guest gave it.
+/// A manifest as the guest gave it, unchecked.
 pub(crate) type RawManifest = types::Manifest;
 
-/// What `configure` came to.
+/// The result of `configure`.
 pub(crate) enum ConfigureResult {
-    /// The policy takes its settings.
+    /// The policy accepts its settings.
     Ready(Box<Guest>, RawManifest),
-    /// The policy refuses its settings, in its own words.
+    /// The policy refuses its settings, with this message.
     Refused(String),
 }
 
 impl GuestTemplate {
-    /// A fresh instance, configured.
+    /// Makes a fresh instance and configures it.
     ///
     /// # Errors
-    /// When the guest fails; a refusal of its settings is no failure.
+    /// The guest fails. Refused settings are not a failure.
     pub(crate) fn instantiate(&self) -> Result<ConfigureResult, GuestFailure> {
         self.usage.made_instance();
         let mut store = self.store();
@@ -105,8 +105,7 @@ impl GuestTemplate {
                 .set_fuel(u64::MAX)
                 .expect("an engine that counts takes fuel");
         }
-        // Whenever the clock ticks, the real time decides; so neither a late nor an early tick does
-        // harm.
+        // At every tick of the epoch the real time decides, so an early or late tick does no harm.
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|context| match context.data().check_deadline() {
             Ok(()) => Ok(UpdateDeadline::Continue(1)),
@@ -128,7 +127,7 @@ impl GuestTemplate {
     /// Asks an instance about a request.
     ///
     /// # Errors
-    /// When the guest fails; it must be dropped then.
+    /// The guest fails. It must then be dropped.
     pub(crate) fn on_request(
         &self,
         guest: &mut Guest,
@@ -143,7 +142,7 @@ impl GuestTemplate {
     /// Asks an instance about a response.
     ///
     /// # Errors
-    /// When the guest fails; it must be dropped then.
+    /// The guest fails. It must then be dropped.
     pub(crate) fn on_response(
         &self,
         guest: &mut Guest,
@@ -158,10 +157,10 @@ impl GuestTemplate {
         answer.map_err(|error| self.failed(&guest.store, &error, FailureKind::BadAnswer))
     }
 
-    /// Asks an instance what to warm.
+    /// Asks an instance which pages to warm.
     ///
     /// # Errors
-    /// When the guest fails; it must be dropped then.
+    /// The guest fails. It must then be dropped.
     pub(crate) fn plan_warm(
         &self,
         guest: &mut Guest,
@@ -178,8 +177,8 @@ impl GuestTemplate {
 }
 
 impl Guest {
-    /// What the clock of the policy's zone shows at `at`, for that hook: most questions come within
-    /// the second of the last one.
+    /// The local time of the policy's zone at `at`, for this hook. It is kept, because most
+    /// questions come within the same second as the last one.
     pub(crate) fn moment(
         &mut self,
         hook: Hook,
@@ -193,8 +192,8 @@ impl Guest {
         }
     }
 
-    /// The fuel that it has used since it was made, `configure` included; 0 where the engine does
-    /// not count. One unit is about one instruction of WebAssembly.
+    /// The fuel used since the instance was made, including `configure`; 0 if the engine does not
+    /// count. One unit is about one instruction of WebAssembly.
     pub(crate) fn fuel_used(&self) -> u64 {
         self.store.get_fuel().map_or(0, |left| u64::MAX - left)
     }

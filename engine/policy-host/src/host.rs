@@ -1,4 +1,4 @@
-//! What all policies share, and where they are loaded.
+//! The host: what all policies share, and where they are loaded.
 
 use std::sync::Arc;
 
@@ -9,7 +9,8 @@ use crate::policy::Policy;
 use crate::runtime::Runtime;
 use tero_config as config;
 
-/// What all policies share: the engine, the compiled modules, the remembered decisions.
+/// What all policies share: the WebAssembly engine, the compiled modules and the remembered
+/// decisions.
 #[derive(Debug)]
 pub struct Host {
     loader: ModuleLoader,
@@ -17,23 +18,23 @@ pub struct Host {
     shadow_decisions: Arc<Decisions>,
 }
 
-/// Memory for what shadows said, in bytes.
+/// Memory for the decisions of shadows, in bytes.
 const SHADOW_DECISIONS_BYTES: u64 = 4 << 20;
 
 impl Host {
     /// A host without policies.
     ///
     /// # Errors
-    /// [`PolicyError::Engine`] when WebAssembly can't run here.
+    /// [`PolicyError::Engine`] if WebAssembly cannot run on this machine.
     pub fn new(config: &config::PolicyHost) -> Result<Arc<Host>, PolicyError> {
         Ok(Host::on(Runtime::new(config.stack)?, config))
     }
 
-    /// A host that counts what guests do, for [`Trial`](crate::Trial). It is slower, and compiles modules of its
-    /// own.
+    /// A host that counts the instructions of guests, for [`Trial`](crate::Trial). It is slower,
+    /// and its compiled modules are not those of [`Host::new`].
     ///
     /// # Errors
-    /// [`PolicyError::Engine`] when WebAssembly can't run here.
+    /// [`PolicyError::Engine`] if WebAssembly cannot run on this machine.
     pub fn counting(config: &config::PolicyHost) -> Result<Arc<Host>, PolicyError> {
         Ok(Host::on(Runtime::counting(config.stack)?, config))
     }
@@ -46,18 +47,18 @@ impl Host {
         })
     }
 
-    /// Reads, compiles (or takes from disk), configures and checks a policy. Takes milliseconds to
-    /// seconds: not for a thread that serves requests.
+    /// Reads, compiles (or takes from disk), configures and checks a policy. This takes
+    /// milliseconds to seconds, so never call it on a thread that serves requests.
     ///
     /// # Errors
-    /// When the module, its settings, its manifest or its calendar can't be used; the message says
-    /// which and why.
+    /// The module, its settings, its manifest or its calendar cannot be used. The message says
+    /// which one and why.
     pub fn load(&self, config: &config::Policy) -> Result<Arc<Policy>, PolicyError> {
         self.loader.load(config).map(Arc::new)
     }
 
-    /// As [`Host::load`], with these bytes in the place of the module that the configuration names:
-    /// a module, or a [`Package`](crate::Package).
+    /// Like [`Host::load`], with `module` in place of the module that the configuration names.
+    /// `module` is a module or a [`Package`](crate::Package).
     ///
     /// # Errors
     /// As [`Host::load`].
@@ -69,20 +70,20 @@ impl Host {
         self.loader.load_module(config, module).map(Arc::new)
     }
 
-    /// Looks at a module, configured as `config` says, and tells what can be told of it.
+    /// Inspects a module, configured as `config` says.
     ///
     /// # Errors
-    /// When it can't be read. What else is wrong with it is part of what is told.
+    /// The module cannot be read. Every other defect is part of the [`Inspection`].
     pub fn inspect(&self, config: &config::Policy) -> Result<Inspection, PolicyError> {
         self.loader.inspect(config)
     }
 
-    /// How the cache of decisions does.
+    /// The counters of the decision cache.
     pub fn decisions(&self) -> DecisionCounters {
         self.decisions.counters()
     }
 
-    /// The largest module that is loaded, in bytes.
+    /// The size of the largest module that is loaded, in bytes.
     pub fn max_module(&self) -> u64 {
         self.loader.max_module()
     }

@@ -1,14 +1,16 @@
-//! The host of policies: loads, limits and calls modules, remembers decisions, turns answers into
-//! `semantics` types.
+//! The WebAssembly host: it loads, limits and asks policies, remembers their decisions, and turns
+//! their answers into types of `semantics`.
 //!
-//! A policy can't break a request: if it traps, overruns its time or memory, or answers nonsense,
-//! that is counted and logged, and it has decided nothing. Compiling happens in [`Host::load`],
-//! away from requests, and its result is kept on disk.
+//! A policy cannot break a request. If it traps, exceeds its deadline or its memory, or gives an
+//! answer that the contract does not allow, the failure is counted and logged, and the policy
+//! decides nothing. Modules are compiled in [`Host::load`], never on a request, and compiled
+//! modules are kept on disk.
 //!
-//! A question goes [`Chain`] → remembered decision (`decisions`), else each [`Policy`] (`policy`) →
-//! an instance of this thread (`guest`), told what its manifest asks for (`question`) → its answer,
-//! checked (`answer`) → all answers, combined (`combine`). Guests run on the stack of the thread
-//! that asks, and may take half a mebibyte of it.
+//! A question takes this way: [`Chain`] looks for a remembered decision (`decisions`). If there is
+//! none, it asks each [`Policy`] (`policy`) through an instance of this thread (`guest`). The
+//! instance is told the inputs that the manifest names (`question`). Its answer is checked
+//! (`answer`), and all answers are combined (`combine`). Guests run on the stack of the thread that
+//! asks, and use at most half a mebibyte of it.
 
 mod answer;
 pub mod cases;
@@ -23,7 +25,7 @@ mod decisions;
 pub mod device;
 mod error;
 mod facts;
-#[doc(hidden)] // Only the fuzz targets and the replay of their corpus have a use for it.
+#[doc(hidden)] // For the fuzz targets and the replay of their corpus.
 pub mod fuzzing;
 mod guest;
 mod host;

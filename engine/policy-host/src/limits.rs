@@ -1,19 +1,19 @@
-//! What one guest instance may hold: memory, tables, instances. A denied growth is remembered, so
-//! that a guest that dies of it is known to have failed for want of memory.
+//! The limits of one instance: memory, tables, core modules. A denied growth is remembered. If the
+//! guest then fails, the failure is known to be one of memory.
 
 use wasmtime::ResourceLimiter;
 
 use tero_config::PolicyLimits;
 use tero_config::units::show_size;
 
-/// Table elements of one instance; a large Python module has some twenty thousand.
+/// The most table elements of one instance. A large Python module has some twenty thousand.
 const MAX_TABLE_ELEMENTS: usize = 100_000;
-/// Tables in one component: one for each of its core modules.
+/// The most tables in one component: one for each of its core modules.
 const MAX_TABLES: usize = 256;
-/// Linear memories in one component.
+/// The most linear memories in one component.
 const MAX_MEMORIES: usize = 16;
 
-/// The bounds of one instance, and what it holds.
+/// The limits of one instance, and what it holds.
 #[derive(Debug)]
 pub(super) struct GuestLimits {
     memory_bytes: usize,
@@ -24,14 +24,14 @@ pub(super) struct GuestLimits {
     denied: Option<LimitExceeded>,
 }
 
-/// What a guest wanted and did not get.
+/// The growth that a guest was denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LimitExceeded {
-    /// More memory than its limit, in bytes.
+    /// More memory than this limit, in bytes.
     Memory(usize),
-    /// More memory than the module's own bound, or the machine, allows.
+    /// More memory than the module's own maximum, or the machine, allows.
     Machine,
-    /// More elements of tables than any guest gets.
+    /// More table elements than any guest may have.
     Table,
 }
 
@@ -62,17 +62,17 @@ impl GuestLimits {
         }
     }
 
-    /// What was denied since the last call of [`GuestLimits::forgive`].
+    /// The growth that was denied since the last call of [`GuestLimits::forgive`].
     pub(super) fn denied(&self) -> Option<LimitExceeded> {
         self.denied
     }
 
-    /// The memory that the guest holds, in bytes. It never gives any back.
+    /// The memory that the guest holds, in bytes. It never shrinks.
     pub(super) fn memory_used(&self) -> usize {
         self.memory_used
     }
 
-    /// Forgets what was denied: a guest that coped with it answers the next question unencumbered.
+    /// Forgets a denied growth, so that a guest that recovered starts the next question afresh.
     pub(super) fn forgive(&mut self) {
         self.denied = None;
     }
@@ -97,7 +97,7 @@ impl ResourceLimiter for GuestLimits {
     }
 
     fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
-        // Granted here, but the module's own bound or the machine said no.
+        // The growth was granted here, but the module's own maximum or the machine refused it.
         self.memory_used = self
             .memory_used
             .saturating_sub(std::mem::take(&mut self.last_growth));

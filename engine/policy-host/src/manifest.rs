@@ -1,17 +1,17 @@
-//! What a policy says about itself when it is configured: which hooks it answers, which inputs its
-//! decisions depend on, and the finite set of its variants. A manifest that exists here is checked.
+//! The manifest of a policy: the hooks that it answers, the inputs that its decisions depend on,
+//! and the finite set of its variants. A [`Manifest`] is always checked.
 
 use std::sync::Arc;
 
 use chrono_tz::Tz;
 use http::HeaderName;
 
-/// What a policy can be asked.
+/// A question that a policy answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Hook {
     /// Before the look-up.
     OnRequest,
-    /// When the next hop has answered, before storing.
+    /// After the next hop has answered, before storing.
     OnResponse,
     /// When a warming plan is made.
     PlanWarm,
@@ -48,12 +48,12 @@ pub struct Manifest {
     pub device: bool,
     /// The zone whose local time decisions depend on.
     pub zone: Option<Tz>,
-    /// Every variant that it may name, beside none; at most 32.
+    /// Every variant that it may choose; at most 32. A policy may always choose no variant.
     pub variants: Vec<Arc<str>>,
 }
 
 impl Manifest {
-    /// Whether the policy is asked that.
+    /// Whether the policy answers this hook.
     pub fn has(&self, hook: Hook) -> bool {
         self.hooks.contains(&hook)
     }

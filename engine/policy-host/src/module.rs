@@ -1,5 +1,5 @@
-//! From the bytes of a module to a policy that can be asked: what a package holds, what a module
-//! imports, what is compiled and kept, and the policies that tero ships.
+//! From the bytes of a module to a policy: packages, components and their imports, compiled modules
+//! on disk, and the built-in policies.
 
 pub(crate) mod builtin;
 pub(crate) mod compiled;

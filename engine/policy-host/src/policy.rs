@@ -1,5 +1,5 @@
-//! Asking one policy: which instance answers, what is counted, what is logged, and when a policy
-//! that keeps failing is switched off.
+//! One loaded policy: which instance answers, what is counted and logged, and when a failing policy
+//! is switched off.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
@@ -18,7 +18,7 @@ use tero_semantics::timestamp::Timestamp;
 use tero_time::calendar::Calendar;
 use tero_time::moment;
 
-/// How often a failing policy may say so in the log, once for each kind of failure: every minute.
+/// The shortest time between two log lines about failures of the same kind of one policy.
 const LOG_PERIOD_MILLIS: i64 = 60_000;
 
 /// A loaded policy.
@@ -28,26 +28,27 @@ pub struct Policy {
     template: Arc<GuestTemplate>,
     digest: Box<str>,
     manifest: Manifest,
-    /// The manifest as the first instance gave it: every other one has to give the same.
+    /// The manifest of the first instance. Every other instance must give the same.
     said: RawManifest,
     calendar: Arc<Calendar>,
     decisions_per_instance: u32,
     max_failures: u32,
     tally: PolicyTally,
-    /// By hook: one that works must not keep a policy on whose other hook fails every time.
+    /// Failures in a row of each hook. Good answers of one hook must not keep a policy on if its
+    /// other hook always fails.
     failures_in_a_row: [AtomicU32; 3],
     is_off: AtomicBool,
     switched_off: OnceLock<(Timestamp, String)>,
     last_logged: [AtomicI64; 4],
 }
 
-/// What came of asking.
+/// The result of asking a policy.
 pub(super) enum HookResult<A> {
     /// A good answer.
     Answered(A),
-    /// None: it failed, which has been counted.
+    /// The policy failed, and the failure was counted.
     Failed,
-    /// It has no such hook, or it is switched off.
+    /// The policy does not answer this hook, or it is switched off.
     Skipped,
 }
 
@@ -98,17 +99,17 @@ impl Policy {
         &self.digest
     }
 
-    /// What it said about itself.
+    /// Its manifest.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// Its calendar; one that covers no year where it was given none.
+    /// Its calendar. Without one in the configuration, this is a calendar that covers no year.
     pub fn calendar(&self) -> &Calendar {
         &self.calendar
     }
 
-    /// Whether it is asked.
+    /// Whether it is asked or switched off.
     pub fn status(&self) -> PolicyStatus {
         match self.switched_off.get() {
             None => PolicyStatus::Active,
@@ -119,17 +120,17 @@ impl Policy {
         }
     }
 
-    /// What was counted since it was loaded.
+    /// Its counters since it was loaded.
     pub fn counters(&self) -> PolicyCounters {
         self.tally.snapshot()
     }
 
-    /// What it has used since it was loaded.
+    /// The resources that it has used since it was loaded.
     pub fn usage(&self) -> UsageCounters {
         self.template.usage.snapshot()
     }
 
-    /// [`Policy::status`] for those in a hurry.
+    /// Whether it is switched off; cheaper than [`Policy::status`].
     pub(super) fn is_off(&self) -> bool {
         self.is_off.load(Ordering::Relaxed)
     }
@@ -165,7 +166,7 @@ impl Policy {
         })
     }
 
-    /// What this instance answers about a request, checked.
+    /// The checked answer of this instance about a request.
     pub(super) fn request_answer(
         &self,
         guest: &mut Guest,
@@ -174,8 +175,8 @@ impl Policy {
     ) -> Result<RequestAnswer, GuestFailure> {
         let headers = MessageFields::of(ask.headers, &self.manifest.headers);
         let cookies = MessageFields::cookies(ask.headers, &self.manifest.cookies);
-        // Only what the key of a remembered decision holds: the minute if a zone is declared, and
-        // no variant.
+        // The policy is told only what the key of a remembered decision holds: the minute, if a
+        // zone is declared, and no variant.
         let at = if self.manifest.zone.is_some() {
             question::cut_to_minute(now)
         } else {
@@ -194,7 +195,7 @@ impl Policy {
         answer::request(raw, &self.manifest).map_err(GuestFailure::bad_answer)
     }
 
-    /// What this instance answers about a response, checked.
+    /// The checked answer of this instance about a response.
     pub(super) fn response_answer(
         &self,
         guest: &mut Guest,
@@ -216,7 +217,7 @@ impl Policy {
         answer::response(raw).map_err(GuestFailure::bad_answer)
     }
 
-    /// What this instance wants warmed, checked.
+    /// The checked pages that this instance wants warmed.
     pub(super) fn plan_answer(
         &self,
         guest: &mut Guest,
@@ -245,7 +246,7 @@ impl Policy {
         })
     }
 
-    /// Has an instance of this thread answer, a fresh one if there is none; counts what came of it.
+    /// Asks this thread's instance, or a fresh one if there is none, and counts the outcome.
     fn ask<A>(
         &self,
         hook: Hook,
@@ -257,7 +258,7 @@ impl Policy {
         }
         let started = real_time();
         let outcome = self.guest().and_then(|mut guest| {
-            // A guest that failed is dropped here: nobody knows what state it is in.
+            // A guest that failed is dropped here, because its state is unknown.
             let answer = question(&mut guest)?;
             self.put_back(hook, guest);
             Ok(answer)
@@ -282,7 +283,7 @@ impl Policy {
         }
     }
 
-    /// This thread's instance, out of its place as long as it is asked; or a fresh one.
+    /// This thread's instance, taken out of its place while it is asked, or else a fresh one.
     fn guest(&self) -> Result<Box<Guest>, GuestFailure> {
         let kept = GUESTS.with_borrow_mut(|guests| {
             let place = guests.iter().position(|kept| kept.policy == self.id)?;
@@ -294,7 +295,7 @@ impl Policy {
         self.fresh_guest()
     }
 
-    /// A fresh instance, which must say of itself what the first one said.
+    /// A fresh instance. It must give the same manifest as the first one.
     pub(super) fn fresh_guest(&self) -> Result<Box<Guest>, GuestFailure> {
         match self.template.instantiate()? {
             ConfigureResult::Ready(guest, manifest) if manifest == self.said => Ok(guest),
@@ -310,7 +311,8 @@ impl Policy {
 
     fn put_back(&self, hook: Hook, guest: Box<Guest>) {
         self.template.usage.saw_memory(guest.memory_bytes());
-        // Plans are rare, and made on threads that serve no requests: their instances are not kept.
+        // Plans are rare, and made on threads that serve no requests, so their instances are not
+        // kept.
         if hook == Hook::PlanWarm || guest.answered >= self.decisions_per_instance {
             return;
         }
@@ -378,12 +380,12 @@ impl Policy {
 }
 
 thread_local! {
-    /// The instances of this thread, one of each policy at most. Those of replaced policies go when
-    /// the next one is made.
+    /// The instances of this thread, at most one of each policy. Those of replaced policies are
+    /// dropped when the next instance is made.
     static GUESTS: RefCell<Vec<IdleGuest>> = const { RefCell::new(Vec::new()) };
 }
 
-/// An instance in its place.
+/// An instance that waits for the next question.
 struct IdleGuest {
     policy: u64,
     loaded: Weak<GuestTemplate>,

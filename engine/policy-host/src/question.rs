@@ -1,5 +1,5 @@
-//! What a policy is told: exactly what its manifest asks for, in the types of the contract; and the
-//! same inputs as the key under which a decision is remembered.
+//! The questions as policies see them: exactly the inputs that the manifest names, in the types of
+//! the contract. The same inputs form the key under which a decision is remembered.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -16,13 +16,13 @@ use tero_semantics::timestamp::Timestamp;
 use tero_time::calendar::{Holiday, HolidayKind};
 use tero_time::moment::Moment;
 
-/// The fields and cookies of a message that a manifest asks for. A value that is not UTF-8 is given
-/// with replacement characters (U+FFFD) where it is not; the key of a remembered decision holds its
-/// bytes.
+/// The fields and cookies of a message that a manifest names. If a value is not UTF-8, the policy
+/// sees U+FFFD in place of the invalid bytes; the key of a remembered decision holds the bytes
+/// themselves.
 pub(super) struct MessageFields<'a>(Vec<(&'a str, Cow<'a, str>)>);
 
 impl<'a> MessageFields<'a> {
-    /// The values of these fields: by name in the manifest's order, then by line.
+    /// The values of these fields: by name in the order of the manifest, then by line.
     pub(super) fn of(headers: &'a HeaderMap, names: &'a [HeaderName]) -> MessageFields<'a> {
         let lines = names.iter().flat_map(|name| {
             headers
@@ -46,7 +46,7 @@ impl<'a> MessageFields<'a> {
         )
     }
 
-    /// As the contract wants them.
+    /// The pairs of name and value that the contract takes.
     pub(super) fn pairs(&self) -> Vec<(&str, &str)> {
         self.0
             .iter()
@@ -55,7 +55,7 @@ impl<'a> MessageFields<'a> {
     }
 }
 
-/// A request as the policy of this manifest may see it.
+/// A request as a policy with this manifest may see it.
 pub(super) fn request<'a>(
     ask: &PolicyRequest<'a>,
     manifest: &Manifest,
@@ -98,7 +98,7 @@ fn secs(duration: Duration) -> u32 {
     u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
 }
 
-/// A page that visitors wanted, as a policy may see it.
+/// A popular page as a policy may see it.
 pub(super) fn popular_page(page: &PopularPage) -> types::PopularPage<'_> {
     types::PopularPage {
         url: &page.url,
@@ -118,7 +118,7 @@ fn device(device: Device) -> types::Device {
     }
 }
 
-/// The entries of the days around a moment, as a policy may see them.
+/// The calendar entries of the days around a moment, as a policy may see them.
 pub(super) fn nearby_holidays(moment: &Moment) -> Vec<types::NearbyHoliday<'_>> {
     let near = moment.nearby_holidays.iter();
     near.map(|(days_ahead, it)| types::NearbyHoliday {
@@ -144,7 +144,7 @@ fn holiday(holiday: &Holiday) -> types::Holiday<'_> {
     }
 }
 
-/// The wall clock as a policy may see it.
+/// A moment as a policy may see it.
 pub(super) fn moment<'a>(
     moment: &'a Moment,
     nearby_holidays: &'a [types::NearbyHoliday<'a>],
@@ -180,8 +180,8 @@ fn weekday(weekday: chrono::Weekday) -> types::Weekday {
     }
 }
 
-/// All that the decisions of some policies about a request depend on: what their manifests ask for,
-/// together.
+/// The inputs that the decisions of several policies about a request depend on: the union of their
+/// manifests.
 #[derive(Clone, Debug, Default)]
 pub(super) struct DecisionInputs {
     headers: Vec<HeaderName>,
@@ -210,8 +210,8 @@ impl DecisionInputs {
         inputs
     }
 
-    /// Appends the inputs to `key` so that no two questions that could be answered differently get
-    /// the same bytes: every text goes with its length, every list with an end.
+    /// Appends the inputs to `key`. Two questions that may have different answers never get the
+    /// same bytes: every text is written with its length, every list with an end.
     pub(super) fn encode(&self, ask: &PolicyRequest<'_>, now: Timestamp, key: &mut Vec<u8>) {
         if self.time {
             key.extend_from_slice(&minute(now).to_le_bytes());
@@ -240,7 +240,7 @@ impl DecisionInputs {
         if !self.cookies.is_empty() {
             for (name, value) in cookies(ask.headers, &self.cookies) {
                 key.push(MORE);
-                // At most 32 of each policy: a `u16` holds as many as there are.
+                // Each policy names at most 32 cookies, so their number fits in a `u16`.
                 key.extend_from_slice(&u16::try_from(name).unwrap_or(u16::MAX).to_le_bytes());
                 push(key, value);
             }
@@ -253,7 +253,7 @@ const END: u8 = 0;
 const MORE: u8 = 1;
 
 fn push(key: &mut Vec<u8>, bytes: &[u8]) {
-    // The server's bound on the header keeps every part far below 4 GiB.
+    // The server limits the header, so every part is far below 4 GiB.
     key.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
     key.extend_from_slice(bytes);
 }
@@ -264,7 +264,7 @@ fn minute(now: Timestamp) -> i64 {
     now.unix_secs().div_euclid(60)
 }
 
-/// The beginning of the minute.
+/// The beginning of the current minute.
 pub(super) fn cut_to_minute(now: Timestamp) -> Timestamp {
     Timestamp::from_unix_secs(minute(now).saturating_mul(60))
 }

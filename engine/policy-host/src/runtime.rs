@@ -1,5 +1,5 @@
-//! The WebAssembly engine that all policies share, and the clock thread that lets a running guest
-//! notice its deadline.
+//! The WebAssembly engine that all policies share, and the thread by whose ticks a running guest
+//! notices its deadline.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -10,24 +10,24 @@ use wasmtime::{Config, Engine};
 
 use crate::error::PolicyError;
 
-/// The longest and the shortest time between two looks at a running guest's deadline.
+/// The shortest and the longest time between two ticks.
 const TICK_MICROS: std::ops::RangeInclusive<u64> = 1_000..=10_000;
-/// After that many ticks without a guest the clock stands still, and costs nothing, until the next
-/// one runs.
+/// After this many ticks without a running guest the thread sleeps, and costs nothing, until the
+/// next guest runs.
 const IDLE_TICKS: u32 = 100;
 
-/// The engine, and the thread that makes it look at deadlines.
+/// The engine, and the thread that ticks.
 pub(super) struct Runtime {
     pub(super) engine: Engine,
-    /// Whether guests' instructions are counted, which costs time: at the desk only.
+    /// Whether the instructions of guests are counted. Counting is slow, so the edge does not.
     pub(super) counts_fuel: bool,
-    /// How deep a guest may nest its calls, in bytes of the thread's stack.
+    /// The stack that a guest may use, in bytes of the thread's stack.
     pub(super) stack_bytes: u64,
     ticks: Arc<Ticks>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the clock thread shares with the threads that run guests.
+/// The state that the ticking thread shares with the threads that run guests.
 #[derive(Debug)]
 struct Ticks {
     running: AtomicUsize,
@@ -45,15 +45,15 @@ impl std::fmt::Debug for Runtime {
 }
 
 impl Runtime {
-    /// Sets up the engine and starts its clock.
+    /// Sets up the engine and starts the ticks.
     ///
     /// # Errors
-    /// [`PolicyError::Engine`] when the machine or its limits do not allow it.
+    /// [`PolicyError::Engine`] if the machine or its limits do not allow it.
     pub(super) fn new(stack_bytes: u64) -> Result<Runtime, PolicyError> {
         Runtime::start(stack_bytes, false)
     }
 
-    /// The same, with every instruction of guests counted.
+    /// Like [`Runtime::new`], with every instruction of guests counted.
     ///
     /// # Errors
     /// As [`Runtime::new`].
@@ -86,7 +86,8 @@ impl Runtime {
         })
     }
 
-    /// Sees to it that a deadline as short as this is kept within a fifth (a millisecond at least).
+    /// Ticks often enough to notice a deadline as short as this within a fifth of it, and within a
+    /// millisecond at the shortest.
     pub(super) fn keep(&self, deadline: Duration) {
         let tenth = u64::try_from(deadline.as_micros() / 10).unwrap_or(u64::MAX);
         self.ticks.period_micros.fetch_min(
@@ -95,11 +96,11 @@ impl Runtime {
         );
     }
 
-    /// To be held while a guest runs.
+    /// The returned guard must be held while a guest runs.
     pub(super) fn enter(&self) -> RunningGuard<'_> {
         self.ticks.running.fetch_add(1, Ordering::SeqCst);
-        // Either this sees that the clock fell asleep, or the clock sees the new guest before it
-        // does.
+        // Either this thread sees that the ticking thread sleeps, or that thread sees the new guest
+        // before it falls asleep.
         if self.ticks.asleep.load(Ordering::SeqCst) {
             self.wake();
         }
@@ -119,7 +120,7 @@ impl Drop for Runtime {
         self.ticks.stop.store(true, Ordering::SeqCst);
         self.wake();
         if let Some(thread) = self.thread.take() {
-            // It does not panic; if it did, there would be nothing left to stop.
+            // It does not panic. If it did, there would be nothing left to stop.
             let _ = thread.join();
         }
     }
@@ -129,7 +130,7 @@ fn unable(reason: String) -> PolicyError {
     PolicyError::Engine { reason }
 }
 
-/// Some guest is running.
+/// Held while a guest runs.
 #[derive(Debug)]
 pub(super) struct RunningGuard<'a>(&'a Ticks);
 
@@ -156,7 +157,7 @@ impl Ticks {
                 self.asleep.store(false, Ordering::SeqCst);
                 idle = 0;
             }
-            // Waking too early does no harm: guests compare with the real time.
+            // An early tick does no harm: guests compare with the real time.
             std::thread::park_timeout(Duration::from_micros(
                 self.period_micros.load(Ordering::Relaxed),
             ));
@@ -171,15 +172,16 @@ fn settings(stack_bytes: u64) -> Config {
         .wasm_component_model(true)
         .epoch_interruption(true)
         .max_wasm_stack(usize::try_from(stack_bytes).unwrap_or(usize::MAX))
-        // A policy is a pure function: the same question has the same answer on every machine.
+        // A policy is a pure function, so the same question must have the same answer on every
+        // machine.
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true)
         .concurrency_support(false)
         // Fresh instances share the module's memory image until they write to it. Memory is
-        // reserved as it is used: a pool of slots would have to be as large as the largest policy's
-        // limit, for all of them.
+        // reserved as it is used. In a pool, all slots would have to be as large as the largest
+        // memory limit of any policy.
         .memory_init_cow(true)
-        // A failure is reported by kind and message; its stack would only be paid for.
+        // A failure is reported by kind and message. Its backtrace would cost time and is not used.
         .wasm_backtrace_max_frames(None);
     config
 }

@@ -36,7 +36,7 @@ fn refused(guest: &ByHand<'_>) -> String {
     load(guest).expect_err("it should be refused").to_string()
 }
 
-/// A chain of one policy, and the host that must outlive it no longer than it likes.
+/// A chain of one policy, and the policy.
 fn chain(guest: &ByHand<'_>, change: impl FnOnce(&mut config::Policy)) -> (Arc<Policy>, Chain) {
     let (folder, host) = (tempfile::tempdir().unwrap(), host());
     let mut config = guest.config(folder.path());
@@ -71,7 +71,7 @@ fn on_response(chain: &Chain) -> ResponseDecision {
     chain.on_response(&ask("/", &headers), &answered(&headers), NOW)
 }
 
-/// A 200 of which nothing is known but its fields.
+/// A 200 with these fields and nothing else.
 pub(super) fn answered(headers: &HeaderMap) -> PolicyResponse<'_> {
     PolicyResponse {
         status: StatusCode::OK,

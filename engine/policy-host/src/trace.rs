@@ -1,5 +1,5 @@
-//! Asking a chain from outside the request path, policy by policy: nothing is counted, remembered
-//! or held against a policy, and every answer comes from an instance of its own.
+//! Asks a chain outside the request path, policy by policy. Nothing is counted or remembered,
+//! failures have no consequences, and every answer comes from a fresh instance.
 
 use std::sync::Arc;
 
@@ -15,38 +15,38 @@ use crate::policy::Policy;
 use tero_semantics::decision::{RequestDecision, ResponseDecision};
 use tero_semantics::timestamp::Timestamp;
 
-/// What one policy said.
+/// The outcome of asking one policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PolicyAnswer<A> {
     /// Its answer, checked.
     Answer(A),
-    /// It failed, and has decided nothing.
+    /// It failed and decided nothing.
     Failed {
-        /// How.
+        /// The kind of failure.
         kind: FailureKind,
-        /// In more words.
+        /// The details.
         reason: String,
     },
-    /// It has no such hook.
+    /// It does not answer this hook.
     NoHook,
     /// It is switched off, for this reason.
     Off(String),
 }
 
-/// What each policy of a chain said, and what it comes to.
+/// The outcome of each policy of a chain, and the decision that they make together.
 #[derive(Clone, Debug)]
 pub struct ChainTrace<A, D> {
-    /// In the order of the chain.
+    /// The outcomes, in the order of the chain.
     pub answers: Vec<(Arc<Policy>, PolicyAnswer<A>)>,
-    /// All answers, combined.
+    /// The combined decision.
     pub decision: D,
     /// The rules that decided between policies; places are those of `answers`.
     pub rulings: Vec<Ruling>,
 }
 
 impl Chain {
-    /// What the policies say about a request. Takes as long as fresh instances take: not for a
-    /// thread that serves requests.
+    /// Asks every policy about a request. This makes a fresh instance of each, so never call it on
+    /// a thread that serves requests.
     pub fn consult_request(
         &self,
         ask: &PolicyRequest<'_>,
@@ -65,7 +65,7 @@ impl Chain {
         }
     }
 
-    /// What the policies say about a response; as [`Chain::consult_request`].
+    /// Asks every policy about a response; see [`Chain::consult_request`].
     pub fn consult_response(
         &self,
         ask: &PolicyRequest<'_>,

@@ -1,5 +1,5 @@
-//! A policy at the desk: asked one question at a time with the code of the edge, by an instance
-//! that has answered before and by a fresh one, with the fuel and the time that it took.
+//! One policy, tried outside the edge. The code of the edge asks each question twice: an instance
+//! that has answered before, and a fresh one. Fuel and time are measured.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,28 +14,27 @@ use crate::policy::Policy;
 use crate::real_time::real_time;
 use tero_semantics::timestamp::Timestamp;
 
-/// How often a question is asked before a missed deadline is believed: a desk has more to do than
-/// an edge.
+/// How often a question is asked before a missed deadline counts. A desktop is busier than an edge.
 const TRIES: usize = 3;
 
-/// What a policy is asked.
+/// A question to a policy.
 #[derive(Clone, Copy, Debug)]
 pub enum HookQuestion<'a> {
     /// `on-request`
     Request(&'a PolicyRequest<'a>),
     /// `on-response`
     Response(&'a PolicyRequest<'a>, &'a PolicyResponse<'a>),
-    /// `plan-warm`; the variants of the site are those of the policy.
+    /// `plan-warm`. The variants of the site are those of the policy.
     Warm {
         /// The name of the plan.
         plan: &'a str,
-        /// The pages that visitors wanted.
+        /// The pages that visitors requested.
         popular: &'a [PopularPage],
     },
 }
 
 impl HookQuestion<'_> {
-    /// The hook that it goes to.
+    /// The hook that answers it.
     pub fn hook(&self) -> Hook {
         match self {
             HookQuestion::Request(_) => Hook::OnRequest,
@@ -45,7 +44,7 @@ impl HookQuestion<'_> {
     }
 }
 
-/// What a policy answers, checked against the contract.
+/// An answer of a policy, checked against the contract.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HookAnswer {
     /// To `on-request`.
@@ -56,40 +55,40 @@ pub enum HookAnswer {
     Warm(Vec<WarmUrl>),
 }
 
-/// What came of a question.
+/// The outcome of one question.
 #[derive(Clone, Debug)]
 pub struct TrialAnswer {
     /// The answer, or how the policy failed.
     pub answer: Result<HookAnswer, GuestFailure>,
-    /// What it took, in units of about one instruction of WebAssembly; the same each time. Without
-    /// [`Host::counting`](super::Host::counting), 0.
+    /// The fuel that it took, in units of about one WebAssembly instruction. It is the same each
+    /// time; without [`Host::counting`](crate::Host::counting) it is 0.
     pub fuel: u64,
-    /// What it took on this machine, this time.
+    /// The time that it took.
     pub time: Duration,
 }
 
-/// The same question, asked twice.
+/// The outcome of the same question, asked twice.
 #[derive(Clone, Debug)]
 pub struct TrialPair {
-    /// What a fresh instance says.
+    /// The outcome of a fresh instance.
     pub fresh: TrialAnswer,
-    /// What an instance says that has answered before.
+    /// The outcome of an instance that has answered before.
     pub used: TrialAnswer,
 }
 
-/// A policy that is tried out.
+/// A policy under trial.
 pub struct Trial {
     policy: Arc<Policy>,
     used: Option<Box<Guest>>,
 }
 
 impl Trial {
-    /// A trial of that policy.
+    /// Starts a trial of this policy.
     pub fn new(policy: Arc<Policy>) -> Trial {
         Trial { policy, used: None }
     }
 
-    /// Asks a fresh instance and the used one; none where the policy has no such hook.
+    /// Asks a fresh instance and the used one; `None` if the policy does not answer this hook.
     pub fn ask(&mut self, question: &HookQuestion<'_>, now: Timestamp) -> Option<TrialPair> {
         if !self.policy.manifest().has(question.hook()) {
             return None;
@@ -102,7 +101,8 @@ impl Trial {
         Some(TrialPair { fresh, used })
     }
 
-    /// The instance that has answered before: every question of this trial so far, or at least one.
+    /// The used instance: it has answered every earlier question of this trial. The first time, it
+    /// is a fresh one.
     fn used(&mut self) -> Result<Box<Guest>, GuestFailure> {
         match self.used.take() {
             Some(guest) => Ok(guest),
@@ -138,7 +138,7 @@ impl Trial {
         }
     }
 
-    /// An instance that failed is gone.
+    /// Asks one instance, and returns it unless it failed.
     fn once(
         &self,
         mut guest: Box<Guest>,

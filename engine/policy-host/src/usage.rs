@@ -1,25 +1,25 @@
-//! What a policy uses, all its instances together: how many there were, what they log, how much
-//! memory one of them held.
+//! The resources that all instances of a policy use: their number, their log lines, and the memory
+//! of the largest.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use crate::real_time::real_time;
 
-/// What a policy has used since it was loaded.
+/// The resources that a policy has used since it was loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UsageCounters {
-    /// Instances made.
+    /// Instances that were made.
     pub instances: u64,
     /// The most memory that one instance held after a good answer, in bytes.
     pub memory_bytes: usize,
-    /// Lines that went to the log.
+    /// Lines that were logged.
     pub lines: u64,
-    /// Lines that did not: too many in one call, or in one minute.
+    /// Lines that were dropped: too many in one call, or in one minute.
     pub dropped_lines: u64,
 }
 
-/// The live figures.
+/// The live counters of one policy.
 #[derive(Debug)]
 pub(super) struct PolicyUsage {
     instances: AtomicU64,
@@ -56,8 +56,8 @@ impl PolicyUsage {
         }
     }
 
-    /// Whether one more line may be logged, `most` a minute. At a turn of the minute a few may be
-    /// counted in the wrong one.
+    /// Whether one more line may be logged, if `most` lines a minute are allowed. At the turn of a
+    /// minute a few lines may be counted in the wrong minute.
     pub(super) fn grant_line(&self, policy: &str, most: u32) -> bool {
         let minute = self.started.elapsed().as_secs() / 60;
         if self.minute.swap(minute, Ordering::Relaxed) != minute {

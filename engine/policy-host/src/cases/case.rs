@@ -1,4 +1,4 @@
-//! A file of cases as it was written, checked.
+//! A file of test cases, checked.
 
 use std::sync::Arc;
 
@@ -12,20 +12,20 @@ use crate::manifest::Hook;
 use tero_config as config;
 use tero_time::local_time::LocalDateTime;
 
-/// A file of cases, checked.
+/// A checked file of test cases.
 #[derive(Clone, Debug)]
 pub struct Cases {
-    /// The file, as it was named.
+    /// The name of the file.
     pub file: Arc<str>,
     pub(super) text: Arc<str>,
     /// The policy with its settings, calendar and limits.
     pub policy: config::Policy,
-    /// Whose clock `at` shows; unless written, the policy's own zone, else UTC.
+    /// The zone of `at`. Without it, the policy's own zone is used, or else UTC.
     pub(super) zone: Option<Tz>,
     pub(super) cases: Vec<Case>,
 }
 
-/// One case: a question or two, and what is expected.
+/// One case: its questions and the expected answers.
 #[derive(Clone, Debug)]
 pub(super) struct Case {
     pub(super) name: String,
@@ -35,7 +35,7 @@ pub(super) struct Case {
     pub(super) response: Option<CaseResponse>,
     pub(super) plan: String,
     pub(super) popular: Vec<PopularPage>,
-    /// What is expected of each hook's answer.
+    /// The expected answer of each hook.
     pub(super) expected: Vec<(Hook, Vec<Expectation>)>,
 }
 
@@ -57,22 +57,22 @@ pub(super) struct CaseResponse {
     pub(super) headers: HeaderMap,
 }
 
-/// What one field of an answer should be.
+/// The expected value of one field of an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Expectation {
-    /// This value. Of a list of tables, only the keys that are written.
+    /// This value. Of a list of tables, only the written keys are compared.
     Is(&'static str, Value),
-    /// A text that holds this one.
+    /// A text that contains this one.
     Contains(&'static str, String),
 }
 
 impl Cases {
-    /// How many cases there are.
+    /// The number of cases.
     pub fn len(&self) -> usize {
         self.cases.len()
     }
 
-    /// Whether there is no case; a file without one is refused.
+    /// Whether there is no case. A file without cases is refused.
     pub fn is_empty(&self) -> bool {
         self.cases.is_empty()
     }

@@ -1,4 +1,4 @@
-//! Every key of a file of cases, in tables as those of the configuration.
+//! Every key of a file of test cases, in tables like those of the configuration.
 
 use tero_config::PolicyLimits;
 use tero_config::keys::Fallback::{Required, Rule, Value};

@@ -1,4 +1,4 @@
-//! Answers by field, and how they differ from what is expected.
+//! Compares answers, field by field, with the expected ones.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::trial::HookAnswer;
 use tero_config::units::show_duration;
 use tero_semantics::decision::{LookupDecision, QueryParameters, QueryRule, StoringDecision};
 
-/// An answer by field, in the words of the file of cases; null is what it leaves unsaid.
+/// An answer by field, in the words of a case file. A field that is left out is null.
 pub(super) fn fields(answer: &HookAnswer) -> Value {
     match answer {
         HookAnswer::Request(answer) => request(answer),
@@ -63,7 +63,7 @@ fn response(answer: &ResponseAnswer) -> Value {
     })
 }
 
-/// Where an answer is not as expected.
+/// The differences of an answer from the expected one.
 pub(super) fn differences(expected: &[Expectation], answer: &Value) -> Vec<Mismatch> {
     let mut problems = Vec::new();
     for expected in expected {
@@ -118,7 +118,7 @@ fn url_of(page: Option<&Value>) -> String {
     page.map_or_else(|| "no page".to_owned(), |page| show(&page["url"]))
 }
 
-/// Where a used instance answers otherwise than a fresh one.
+/// The differences between the answers of a used and of a fresh instance.
 pub(super) fn changes(fresh: &Value, used: &Value) -> Vec<Mismatch> {
     match (fresh, used) {
         (Value::Object(fresh), Value::Object(used)) => fresh

@@ -1,4 +1,4 @@
-//! From the text of a file of cases to [`Cases`], or to every mistake in it.
+//! Reads a file of test cases into [`Cases`], or reports every mistake in it.
 
 use std::path::Path;
 
@@ -21,15 +21,15 @@ use tero_config::{
 use tero_semantics::timestamp::Timestamp;
 use tero_time::local_time::LocalDateTime;
 
-/// Fields of a message.
+/// The most fields of a message.
 const MAX_FIELDS: usize = 1_000;
 
 impl Cases {
-    /// Reads and checks the file at `path`. Where `module` is given, it is tried in place of the
-    /// one that the file names.
+    /// Reads and checks the file at `path`. If `module` is given, it is tested in place of the
+    /// module that the file names.
     ///
     /// # Errors
-    /// Every mistake in the file, or one that says why it can't be read.
+    /// Every mistake in the file, or one mistake if the file cannot be read.
     pub fn load(path: &Path, module: Option<ModuleSource>) -> Result<Cases, ConfigErrors> {
         let file = path.display().to_string();
         match read_text(path) {
@@ -44,7 +44,7 @@ impl Cases {
         }
     }
 
-    /// Checks the `text` of a file. `file` is what mistakes call it; paths in it are relative to
+    /// Checks the `text` of a file. Mistakes name it `file`, and paths in it are relative to
     /// `base_dir`.
     ///
     /// # Errors
@@ -58,7 +58,7 @@ impl Cases {
         parse(text, file, base_dir, TestedPolicy::Written(module))
     }
 
-    /// Checks the `text` of a file whose cases are for `policy`, whatever policy the file tells of.
+    /// Checks the `text` of a file whose cases are for `policy`, whatever policy the file names.
     ///
     /// # Errors
     /// Every mistake in the text.
@@ -76,11 +76,11 @@ impl Cases {
     }
 }
 
-/// Which policy is tried.
+/// The policy under test.
 enum TestedPolicy {
-    /// The one that the file tells of, with another module where one is given.
+    /// The policy that the file names, with another module if one is given.
     Written(Option<ModuleSource>),
-    /// This one, whatever the file tells of.
+    /// This policy, whatever the file names.
     Given(Box<config::Policy>),
 }
 
@@ -157,7 +157,7 @@ fn read<'a>(loader: &Loader<'a>, document: &'a RawValue, file: &str, tried: Test
     }
 }
 
-/// What messages call a policy that has no name of its own.
+/// The name in messages of a policy that has no name of its own.
 fn name_of(module: &ModuleSource) -> String {
     match module {
         ModuleSource::Builtin(name) => name.clone(),
@@ -333,7 +333,8 @@ fn method(text: &str) -> Result<Method, Mistake> {
     }
 }
 
-/// A table of texts, in the order of the file; none where it is not written or no table.
+/// The entries of a table, in the order of the file. A missing key has none, and another kind of
+/// value is a mistake.
 fn entries<'a>(reader: &TableReader<'a>, name: &str) -> &'a [RawEntry] {
     match reader.written(name) {
         None => &[],
@@ -379,7 +380,7 @@ fn fields(reader: &TableReader<'_>, name: &str) -> HeaderMap {
     fields
 }
 
-/// The values of one field, a line each.
+/// The values of one field, one per line.
 fn field_lines(reader: &TableReader<'_>, name: &str, written: &RawValue) -> Vec<HeaderValue> {
     let lines = match &written.kind {
         RawKind::List(lines) => lines.as_slice(),
@@ -458,7 +459,7 @@ fn warm_page(reader: &TableReader<'_>) -> Json {
     page.into()
 }
 
-/// What is written in a table of expectations.
+/// The expectations in a table.
 fn expectations(reader: &TableReader<'_>, section: &'static Section) -> Vec<Expectation> {
     let written = section
         .keys
@@ -483,7 +484,7 @@ fn expectations(reader: &TableReader<'_>, section: &'static Section) -> Vec<Expe
     expected.collect()
 }
 
-/// A text of an expectation, as answers are shown.
+/// The value of an expected text, in the form in which answers are shown.
 fn text_value(name: &str, text: &str) -> Result<Json, Mistake> {
     match name {
         "reason" => Ok(text.into()),

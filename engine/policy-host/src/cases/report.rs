@@ -1,49 +1,49 @@
-//! What came of the cases of a file.
+//! The report on a file of test cases.
 
 use serde::Serialize;
 
 use crate::manifest::Hook;
 
-/// What came of all cases of a file.
+/// The outcomes of all cases of a file.
 #[derive(Clone, Debug, Serialize)]
 pub struct CasesReport {
-    /// The file, as it was named.
+    /// The name of the file.
     pub file: String,
     /// The SHA-256 of the policy's module, in hexadecimal.
     pub digest: String,
-    /// Every question, in the order of the file.
+    /// The outcome of every question, in the order of the file.
     pub outcomes: Vec<CaseOutcome>,
 }
 
-/// What came of one question.
+/// The outcome of one question.
 #[derive(Clone, Debug, Serialize)]
 pub struct CaseOutcome {
-    /// The case's name.
+    /// The name of the case.
     pub case: String,
-    /// Its line in the file.
+    /// The line of the case in the file.
     pub line: usize,
     /// The hook that was asked.
     #[serde(serialize_with = "as_str")]
     pub hook: Hook,
-    /// What the fresh instance answered, by field; null where it failed.
+    /// The answer of the fresh instance, by field; null if it failed.
     pub answer: serde_json::Value,
-    /// What is not as expected; a case without has passed.
+    /// The differences from the expected answer. The question has passed if there are none.
     pub problems: Vec<Mismatch>,
-    /// About how many instructions of WebAssembly the answer took: the larger of the fresh and the
-    /// used instance's.
+    /// The fuel of the answer, about one unit per WebAssembly instruction: the larger of the fresh
+    /// and the used instance's.
     pub fuel: u64,
-    /// How many microseconds it took the used instance, this time.
+    /// The time that the used instance took, in microseconds.
     pub micros: f64,
 }
 
-/// One thing that is not as expected.
+/// A difference from the expected answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Mismatch {
-    /// The field of the answer, or what else is wrong.
+    /// The field of the answer, or another defect.
     pub field: String,
-    /// What was expected.
+    /// The expected value.
     pub expected: String,
-    /// What there is.
+    /// The actual value.
     pub got: String,
 }
 
@@ -52,7 +52,7 @@ fn as_str<S: serde::Serializer>(hook: &Hook, serializer: S) -> Result<S::Ok, S::
 }
 
 impl CasesReport {
-    /// Whether every case has passed.
+    /// Whether every question has passed.
     pub fn has_passed(&self) -> bool {
         self.outcomes
             .iter()

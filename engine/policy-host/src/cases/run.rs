@@ -1,4 +1,4 @@
-//! Asks a policy the questions of its cases.
+//! Asks a policy the questions of its test cases.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,18 +23,17 @@ use tero_semantics::freshness::{browser_lifetime, header_lifetime};
 use tero_semantics::key::{self, KeyParts};
 use tero_semantics::timestamp::Timestamp;
 
-/// The fields that a site looks at first unless its configuration says otherwise.
+/// The targeted fields of a site with default settings (RFC 9213).
 const TARGETED_FIELDS: [&str; 2] = ["tero-cache-control", "cdn-cache-control"];
 
 impl Cases {
-    /// Asks a policy that is loaded already every question, up to the first case that it does not
-    /// pass.
+    /// Asks a loaded policy every question, up to the first case that fails.
     ///
     /// # Errors
-    /// What came of the questions of that case.
+    /// The outcomes of the case that failed.
     pub fn pass(&self, policy: &Arc<Policy>) -> Result<usize, Vec<CaseOutcome>> {
         let mut trial = Trial::new(Arc::clone(policy));
-        // Twice, so that the used instance has answered everything before.
+        // Twice, so that the used instance has answered every question before.
         for case in self.cases.iter().chain(&self.cases) {
             let outcomes = self.ask(case, policy, &mut trial);
             if outcomes.iter().any(|outcome| !outcome.problems.is_empty()) {
@@ -44,17 +43,16 @@ impl Cases {
         Ok(self.cases.len())
     }
 
-    /// Loads the policy and asks it every question. Answers that take more than `max_fuel` have not
-    /// passed.
+    /// Loads the policy and asks it every question. Answers that take more than `max_fuel` fail.
     ///
     /// # Errors
-    /// Why the policy can't be used, as a mistake at the key that names it.
+    /// The policy cannot be used: a mistake at the key that names it.
     pub fn run(&self, host: &Host, max_fuel: Option<u64>) -> Result<CasesReport, ConfigErrors> {
         let policy = host
             .load(&self.policy)
             .map_err(|error| self.unusable(&error))?;
         let mut trial = Trial::new(Arc::clone(&policy));
-        // Once through without looking, so that the used instance has answered everything before.
+        // One pass without looking, so that the used instance has answered every question before.
         let ask_all = |trial: &mut Trial| {
             self.cases
                 .iter()
@@ -108,8 +106,8 @@ impl Cases {
             .expect_err("a mistake was just added")
     }
 
-    /// Asks the questions of a case, in the order of an edge: what `on-request` decides,
-    /// `on-response` is told.
+    /// Asks the questions of a case in the order of the edge: `on-response` is told the decision of
+    /// `on-request`.
     fn ask(&self, case: &Case, policy: &Policy, trial: &mut Trial) -> Vec<CaseOutcome> {
         let now = case
             .at
@@ -150,7 +148,7 @@ fn decision(tried: Option<&TrialPair>) -> (Option<Arc<str>>, QueryRule) {
     }
 }
 
-/// The key under which a response to this request is stored.
+/// The key under which a response to this request would be stored.
 fn storage_key(ask: &PolicyRequest<'_>, rule: &QueryRule) -> Vec<u8> {
     let query = key::canonical_query(ask.query, rule);
     let mut written = Vec::new();
@@ -166,7 +164,7 @@ fn storage_key(ask: &PolicyRequest<'_>, rule: &QueryRule) -> Vec<u8> {
 }
 
 impl CaseRequest {
-    /// What the edge tells of it, without a variant.
+    /// The request as the edge would tell it, without a variant.
     fn asked(&self) -> PolicyRequest<'_> {
         PolicyRequest {
             method: &self.method,
@@ -182,7 +180,7 @@ impl CaseRequest {
 }
 
 impl CaseResponse {
-    /// What the edge would tell of it.
+    /// The response as the edge would tell it.
     pub(super) fn answered<'a>(&'a self, key: &'a [u8], now: Timestamp) -> PolicyResponse<'a> {
         let directives = ResponseDirectives::governing(
             &self.headers,
@@ -244,7 +242,7 @@ fn outcome(
     outcome
 }
 
-/// How an instance failed, if it did.
+/// The failure of an instance; `None` if it answered.
 fn failure(tried: &TrialAnswer, instance: &str) -> Option<Mismatch> {
     let failure = tried.answer.as_ref().err()?;
     Some(Mismatch {
@@ -254,7 +252,7 @@ fn failure(tried: &TrialAnswer, instance: &str) -> Option<Mismatch> {
     })
 }
 
-/// With one digit behind the point.
+/// Microseconds with one decimal.
 fn micros(time: Duration) -> f64 {
     (time.as_secs_f64() * 10_000_000.0).round() / 10.0
 }

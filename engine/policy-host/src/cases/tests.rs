@@ -10,7 +10,7 @@ use crate::host::Host;
 use tero_config::{ConfigErrors, ModuleSource, PolicyHost};
 use tero_semantics::timestamp::Timestamp;
 
-/// `device-variants` with one variant, and these cases.
+/// A file for `device-variants` with one variant and these cases.
 fn devices(cases: &str) -> String {
     format!(
         "module = \"builtin:device-variants\"\nsettings = {{ variants = [{{ name = \"m\", devices = [\"mobile\"] }}] }}\n{cases}"
@@ -21,7 +21,7 @@ fn parse(text: &str) -> Result<Cases, ConfigErrors> {
     Cases::parse(text, "cases.toml", Path::new(""), None)
 }
 
-/// A host of its own; what one has compiled, the others find.
+/// A new host. All hosts share the compiled modules.
 fn host() -> Arc<Host> {
     static FOLDER: std::sync::OnceLock<tempfile::TempDir> = std::sync::OnceLock::new();
     let folder = FOLDER.get_or_init(|| tempfile::tempdir().unwrap());
@@ -264,7 +264,7 @@ fn a_time_is_that_of_the_files_zone_of_the_policys_or_of_its_own_offset() {
     assert_eq!(ttl("", "\"2026-01-05T08:00\""), "1h");
     assert_eq!(ttl("zone = \"UTC\"", "\"2026-01-05T13:00:00\""), "1h");
     assert_eq!(ttl("zone = \"UTC\"", "\"2026-01-05T08:00:00-05:00\""), "1h");
-    // At 02:00 the clocks go to 03:00: half past two is three.
+    // At 02:00 the clocks go to 03:00, so 02:30 means 03:00.
     assert_eq!(ttl("", "\"2026-03-08T02:30:00\""), "6h");
 }
 

@@ -1,5 +1,5 @@
-//! Where in a file the setting stands that a policy refuses: policies name it by its path
-//! (`rules[2].paths[0]`), people look for a line.
+//! Finds the place of a setting that a policy refuses. Policies name it by its path
+//! (`rules[2].paths[0]`), but people look for a line.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use crate::error::PolicyError;
 use tero_config::raw::{self, RawKind, RawValue};
 use tero_config::{Config, FilePosition, Mistake, forms, place, read_text};
 
-/// The settings of all policies as they are written.
+/// The settings of all policies, as written.
 pub(super) struct SettingsDocument {
     document: Option<RawValue>,
     folder: PathBuf,
@@ -26,8 +26,8 @@ impl SettingsDocument {
         }
     }
 
-    /// The place of the setting that `error` is about, in the configuration, if it can be told; and
-    /// `mistake`, with the place in another file if that is where it stands.
+    /// The place in the configuration of the setting that `error` is about, if it can be found, and
+    /// the mistake. If the setting stands in another file, the mistake names the place there.
     pub(super) fn locate(
         &self,
         policy: &str,
@@ -52,7 +52,7 @@ impl SettingsDocument {
         (Some(at.clone()), Mistake { problem, ..mistake })
     }
 
-    /// The place of the setting that `error` is about in a file of JSON, for people.
+    /// The place in a JSON file of the setting that `error` is about, for people.
     fn place_in(&self, path: &str, error: &PolicyError) -> Option<String> {
         let text = read_text(&self.folder.join(path)).ok()?;
         let at = find(&raw::from_json(&text).ok()?, error)?;
@@ -69,7 +69,7 @@ impl SettingsDocument {
     }
 }
 
-/// The place of the setting that `error` is about, if it can be told.
+/// The place of the setting that `error` is about, if it can be found.
 fn find(settings: &RawValue, error: &PolicyError) -> Option<Range<usize>> {
     match error {
         PolicyError::Settings { message, .. } => walk(settings, path_in(message)?),
@@ -78,7 +78,7 @@ fn find(settings: &RawValue, error: &PolicyError) -> Option<Range<usize>> {
     }
 }
 
-/// The cure for a zone that there is not: its name is the operator's, not the policy's.
+/// The cure for an unknown zone, which the operator wrote and the policy only passed on.
 fn cure_of_zone(settings: &RawValue, error: &PolicyError) -> Option<String> {
     match error {
         PolicyError::Manifest { reason, .. } => forms::zone(&text_in(settings, reason)?.1)
@@ -98,13 +98,13 @@ fn member<'a>(table: &'a RawValue, key: &str) -> Option<&'a RawValue> {
         .map(|entry| &entry.value)
 }
 
-/// The first words between backticks.
+/// The first text between backticks.
 fn path_in(message: &str) -> Option<&str> {
     message.split('`').nth(1).filter(|path| !path.is_empty())
 }
 
-/// The value at `path`, or the last one on the way to it that is there; none where not even the
-/// first is.
+/// The place of the value at `path`, or of the last existing value on the way to it; `None` if not
+/// even the first exists.
 fn walk(settings: &RawValue, path: &str) -> Option<Range<usize>> {
     let mut found = None;
     let mut value = settings;
@@ -123,7 +123,7 @@ fn walk(settings: &RawValue, path: &str) -> Option<Range<usize>> {
     found
 }
 
-/// The first text among the settings that `reason` quotes, such as the name of a zone.
+/// The first text in the settings that `reason` quotes, such as the name of a zone.
 fn text_in(settings: &RawValue, reason: &str) -> Option<(Range<usize>, String)> {
     match &settings.kind {
         RawKind::Text(text) => (!text.is_empty() && reason.contains(&format!("{text:?}")))

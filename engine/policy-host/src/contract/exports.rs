@@ -1,20 +1,20 @@
-//! What the engine wants of a module, whichever version of the contract it was built for.
+//! The exports that the engine calls, whichever version of the contract a module was built for.
 
 use wasmtime::Store;
 
 use super::types;
 use crate::guest::state::GuestState;
 
-/// A component that exports the contract, ready to make instances.
+/// A component that exports the contract, ready to be instantiated.
 pub(crate) trait LinkedComponent: Send + Sync {
-    /// An instance, not yet configured.
+    /// Makes an instance that is not yet configured.
     fn instantiate(
         &self,
         store: &mut Store<GuestState>,
     ) -> wasmtime::Result<Box<dyn ContractExports>>;
 }
 
-/// What an instance answers, in the types of the newest version.
+/// The exports of an instance, in the types of the newest version.
 pub(crate) trait ContractExports: Send {
     fn configure(
         &self,

@@ -1,5 +1,4 @@
-//! `tero:policy@0.1`, the newest version: its types are the engine's own, so nothing is turned into
-//! anything.
+//! `tero:policy@0.1`, the newest version. Its types are the engine's own, so nothing is converted.
 
 pub(super) mod bindings;
 

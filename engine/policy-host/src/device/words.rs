@@ -1,4 +1,4 @@
-//! The words of user agents: which kinds of device each of them says.
+//! The words of user agents, and the kinds of device that they name.
 
 use std::sync::LazyLock;
 
@@ -7,7 +7,7 @@ pub(super) const TV: u16 = 1 << 1;
 const TABLET: u16 = 1 << 2;
 pub(super) const MOBILE: u16 = 1 << 3;
 pub(super) const DESKTOP: u16 = 1 << 4;
-/// A phone, even where `tablet` or `android` without `mobile` is said too.
+/// A phone, even if the agent also says `tablet`, or `android` without `mobile`.
 pub(super) const PHONE: u16 = 1 << 5;
 const ANDROID: u16 = 1 << 6;
 const SILK: u16 = 1 << 7;
@@ -15,15 +15,15 @@ const TABLET_WORD: u16 = 1 << 8;
 pub(super) const TABLET_PC: u16 = 1 << 9;
 pub(super) const TIZEN: u16 = 1 << 10;
 pub(super) const TV_ANYWHERE: u16 = 1 << 11;
-/// Counts unless `cu` stands before it: CUBOT makes phones.
+/// Counts unless it follows `cu`: CUBOT makes phones.
 const BOT_UNLESS_CUBOT: u16 = 1 << 12;
 
-/// Which kinds of words a user agent has.
+/// The kinds of words in a user agent.
 #[derive(Clone, Copy)]
 pub(super) struct UserAgentWords(u16);
 
 impl UserAgentWords {
-    /// One pass over a user agent in lower case.
+    /// Finds the words in one pass over a user agent in lower case.
     pub(super) fn by(agent: &[u8]) -> UserAgentWords {
         let mut said = 0;
         for (at, first) in agent.iter().enumerate() {
@@ -34,7 +34,7 @@ impl UserAgentWords {
                 }
             }
         }
-        // WhatsApp's browser is the system's; only its preview fetcher calls itself by that name.
+        // WhatsApp opens pages in the system's browser. Only its preview fetcher uses this name.
         if agent.starts_with(b"whatsapp/") {
             said |= BOT;
         }
@@ -53,19 +53,19 @@ impl UserAgentWords {
         if self.any(PHONE) {
             return false;
         }
-        // `Tablet PC` is what Internet Explorer says on any computer with a pen service.
+        // Internet Explorer says `Tablet PC` on any computer with a pen service.
         let says_so = self.any(TABLET) || (self.any(TABLET_WORD) && !self.any(TABLET_PC));
-        // Android's browsers say `Mobile` on phones, and nothing on tablets.
+        // Android's browsers say `Mobile` on phones, and do not say it on tablets.
         says_so || (self.any(ANDROID | SILK) && !self.any(MOBILE))
     }
 }
 
-/// What a word says between these others.
+/// The kinds that a word stands for in its context.
 fn in_context(kind: u16, before: &[u8], after: &[u8]) -> u16 {
     match kind {
         BOT_UNLESS_CUBOT if before.ends_with(b"cu") => 0,
         BOT_UNLESS_CUBOT => BOT,
-        // `TV` as a word of its own stands in the models of many boxes.
+        // `TV` as a word of its own stands in the model names of many boxes.
         TV_ANYWHERE if !is_letter_or_digit(before.last()) && !is_letter_or_digit(after.first()) => {
             TV | TV_ANYWHERE
         }
@@ -77,7 +77,7 @@ fn is_letter_or_digit(byte: Option<&u8>) -> bool {
     byte.is_some_and(u8::is_ascii_alphanumeric)
 }
 
-/// Every word under its first byte.
+/// All words by their first byte.
 static WORDS_BY_FIRST_BYTE: LazyLock<[Vec<(&str, u16)>; 128]> = LazyLock::new(|| {
     let single: &[(&[&str], u16)] = &[
         (&["bot"], BOT_UNLESS_CUBOT),
@@ -105,7 +105,7 @@ static WORDS_BY_FIRST_BYTE: LazyLock<[Vec<(&str, u16)>; 128]> = LazyLock::new(||
     index
 });
 
-/// Words that only crawlers, monitors, previews and libraries use.
+/// Words that only crawlers, monitors, preview fetchers and libraries use.
 const BOTS: &[&str] = &[
     "crawl",
     "spider",
@@ -225,7 +225,7 @@ const BOTS: &[&str] = &[
     "vegeta",
 ];
 
-/// Sets, boxes, sticks and consoles.
+/// Television sets, boxes, sticks and consoles.
 const TVS: &[&str] = &[
     "smart-tv",
     "smarttv",
@@ -276,7 +276,7 @@ const TVS: &[&str] = &[
     "nintendo",
 ];
 
-/// Tablets that say so.
+/// Tablets that name themselves.
 const TABLETS: &[&str] = &[
     "ipad",
     "playbook",
@@ -305,7 +305,7 @@ const TABLETS: &[&str] = &[
     "yoga tab",
 ];
 
-/// Phones whatever else is said.
+/// Phones, whatever else the agent says.
 const PHONES: &[&str] = &[
     "iphone",
     "windows phone",
@@ -314,7 +314,7 @@ const PHONES: &[&str] = &[
     "rim tablet",
 ];
 
-/// Phones, and what runs on nothing else.
+/// Phones, and systems that run on nothing else.
 const MOBILES: &[&str] = &[
     "ipod",
     "windows ce",
@@ -341,7 +341,7 @@ const MOBILES: &[&str] = &[
     "phone",
 ];
 
-/// What is left after all others.
+/// Desktop systems. They count if no other kind matches.
 const DESKTOPS: &[&str] = &[
     "windows",
     "win64",

@@ -1,4 +1,4 @@
-//! How a guest failed: which of the four ways it was, and which limit it ran into.
+//! The failures of guests: the kind, and the limit that was exceeded.
 
 use wasmtime::Trap;
 
@@ -7,15 +7,15 @@ use crate::counters::FailureKind;
 use tero_config::PolicyLimits;
 use tero_config::units::show_size;
 
-/// What is kept of the reason of a failure, in bytes.
+/// The bytes that are kept of a failure's reason.
 const MAX_REASON_BYTES: usize = 512;
 
 /// A failure of a guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GuestFailure {
-    /// Which of the four.
+    /// The kind of failure.
     pub kind: FailureKind,
-    /// In more words: at most 512 bytes.
+    /// The details, at most 512 bytes.
     pub reason: String,
 }
 
@@ -29,9 +29,10 @@ impl GuestFailure {
         GuestFailure::new(FailureKind::BadAnswer, reason.into())
     }
 
-    /// The failure that a call ended with. `otherwise` is what remains when the guest neither
-    /// overran, nor was denied memory, nor trapped: in a call an answer that is none (invalid UTF-8,
-    /// an unknown case, too many bytes), when it is made a machine without room for it.
+    /// The failure with which a call ended. `otherwise` is the kind if the guest neither exceeded
+    /// its deadline, nor was denied memory, nor trapped. In a call this means a bad answer (invalid
+    /// UTF-8, an unknown case, too many bytes); while an instance is made, it means that the
+    /// machine has no room for it.
     pub(super) fn of(
         error: &wasmtime::Error,
         state: &GuestState,
@@ -46,7 +47,7 @@ impl GuestFailure {
     }
 }
 
-/// The limit that the guest ran into, where the error says so by its type.
+/// The limit that the guest exceeded, if the type of the error says so.
 fn exceeded(
     error: &wasmtime::Error,
     state: &GuestState,
@@ -69,7 +70,7 @@ fn exceeded(
     None
 }
 
-/// The same, for errors whose type wasmtime keeps to itself.
+/// Like [`exceeded`], for errors whose type wasmtime does not export.
 fn exceeded_by_message(
     error: &wasmtime::Error,
     limits: &PolicyLimits,
@@ -92,7 +93,7 @@ fn exceeded_by_message(
     None
 }
 
-/// A trap, with what the guest logged last; or what remains.
+/// A trap with the guest's last log line, or else a failure of the kind `otherwise`.
 fn trapped(
     error: &wasmtime::Error,
     state: &GuestState,

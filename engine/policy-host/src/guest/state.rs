@@ -1,5 +1,5 @@
-//! What the host keeps beside an instance: its limits, the deadline of the call under way, and what
-//! it logs.
+//! The state of an instance that the host keeps: its limits, the deadline of the current call, and
+//! its log lines.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,17 +13,18 @@ use tero_config::units::show_duration;
 /// How many lines one call may log.
 const MAX_LOG_LINES: u32 = 16;
 
-/// The guest called what policies are not given.
+/// The guest called a function that policies are not given.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("it called `{0}`, which policies are not given")]
 pub(crate) struct MissingImport(pub(crate) Box<str>);
 
-/// The guest is over its deadline.
+/// The guest exceeded its deadline. The fields are the deadline and how many of them the call was
+/// allowed.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("it took longer than {} ({}`deadline`)", show_duration(*.0 * *.1), if *.1 == 1 { String::new() } else { format!("{} times ", .1) })]
 pub(super) struct DeadlineExceeded(Duration, u32);
 
-/// What the host keeps beside an instance.
+/// The state of an instance that the host keeps.
 #[derive(Debug)]
 pub(crate) struct GuestState {
     pub(crate) policy: Arc<str>,
@@ -31,8 +32,8 @@ pub(crate) struct GuestState {
     limits: GuestLimits,
     lines: u32,
     log_lines: u32,
-    /// What this call has logged last. Runtimes of languages log what went wrong before they trap,
-    /// and a trap itself says nothing.
+    /// The last line that this call logged. Language runtimes log the cause before they trap, and
+    /// the trap itself does not say it.
     last_line: Option<String>,
     started: Instant,
     deadline: Duration,
@@ -41,7 +42,8 @@ pub(crate) struct GuestState {
 }
 
 impl GuestState {
-    /// The state of an instance that is made now; making and configuring it may take `deadlines`.
+    /// The state of an instance that is made now. Making and configuring it may take `deadlines`
+    /// deadlines.
     pub(super) fn new(
         policy: &Arc<str>,
         usage: &Arc<PolicyUsage>,
@@ -61,7 +63,7 @@ impl GuestState {
         }
     }
 
-    /// A call begins now, which may take `deadlines`.
+    /// Begins a call that may take `deadlines` deadlines.
     pub(super) fn begin(&mut self, deadlines: u32) {
         self.limits.forgive();
         self.lines = 0;
@@ -71,7 +73,7 @@ impl GuestState {
     }
 
     /// # Errors
-    /// When the call under way has taken longer than it may.
+    /// The current call has exceeded its deadline.
     pub(super) fn check_deadline(&self) -> Result<(), DeadlineExceeded> {
         match self.started.elapsed() < self.deadline * self.deadlines {
             true => Ok(()),
@@ -97,12 +99,12 @@ impl GuestState {
         self.usage.grant_line(&self.policy, self.log_lines)
     }
 
-    /// A line that the log has taken.
+    /// Remembers a line that was logged.
     pub(crate) fn logged(&mut self, line: String) {
         self.last_line = Some(line);
     }
 
-    /// What this call has logged last.
+    /// The last line that this call logged.
     pub(super) fn last_line(&self) -> Option<&str> {
         self.last_line.as_deref()
     }

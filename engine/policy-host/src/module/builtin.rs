@@ -1,10 +1,10 @@
-//! The shipped policies, compiled by the build script and embedded as `builtin:NAME`.
+//! The built-in policies, compiled by the build script and embedded as `builtin:NAME`.
 
-/// Names, in alphabetical order, and core modules of WebAssembly.
+/// The names, in alphabetical order, with core modules of WebAssembly.
 static BUILTIN: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
 
-/// The module of a shipped policy: a core module of WebAssembly, which is made a component when it
-/// is loaded.
+/// The core module of a built-in policy; `None` if no built-in policy has this name. Loading turns
+/// it into a component.
 pub fn builtin(name: &str) -> Option<&'static [u8]> {
     BUILTIN
         .iter()
@@ -12,7 +12,7 @@ pub fn builtin(name: &str) -> Option<&'static [u8]> {
         .map(|(_, module)| *module)
 }
 
-/// The names of the shipped policies, in alphabetical order.
+/// The names of the built-in policies, in alphabetical order.
 pub fn builtin_names() -> impl Iterator<Item = &'static str> {
     BUILTIN.iter().map(|(name, _)| *name)
 }

@@ -1,9 +1,9 @@
-//! Compiled modules on disk, by the digest of the module and what the engine makes of it, so that a
-//! start does not compile.
+//! Compiled modules on disk, so that a start does not compile. A file is named by the digest of the
+//! module and of the engine's settings.
 //!
-//! Compiled code is machine code: a file is only used if nobody but us (or root) can have written
-//! it ([`trusted`]) and its checksum holds; otherwise the module is compiled anew. A folder that
-//! can't be used costs time, never the policy.
+//! Compiled code is machine code. A file is used only if no user but our own and root can have
+//! written it ([`trusted`]) and its checksum holds. Otherwise the module is compiled again. An
+//! unusable folder costs time, but the policy still loads.
 
 use std::fs;
 use std::hash::{Hash, Hasher};
@@ -18,15 +18,15 @@ use wasmtime::component::Component;
 use super::digest::{Digest, hex};
 use tero_state::trusted;
 
-/// Changes when the way from a module to what is compiled changes.
+/// Must change if the way from a module to its compiled form changes.
 const FORMAT: &[u8] = b"tero compiled policy 1";
 const CHECKSUM_BYTES: usize = 32;
-/// No file larger than that is read.
+/// The largest file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 512 << 20;
-/// Beyond that many files the oldest go.
+/// How many files are kept. The oldest are removed first.
 const MAX_FILES: usize = 64;
 
-/// The folder of compiled modules, or none: then every load compiles.
+/// The folder of compiled modules. Without one, every load compiles.
 #[derive(Debug)]
 pub(crate) struct CompiledFolder(Option<PathBuf>);
 
@@ -35,7 +35,8 @@ impl CompiledFolder {
         CompiledFolder(folder)
     }
 
-    /// The component of that digest: from disk, or compiled from what `encode` returns, and kept.
+    /// The component with this digest: read from disk, or compiled from the result of `encode` and
+    /// kept.
     pub(crate) fn component<E>(
         &self,
         engine: &Engine,
@@ -43,8 +44,8 @@ impl CompiledFolder {
         encode: impl FnOnce() -> Result<Vec<u8>, E>,
         refused: impl FnOnce(wasmtime::Error) -> E,
     ) -> Result<Component, E> {
-        /// Compiling takes all cores and much memory: one at a time, and whoever waited finds it
-        /// done.
+        /// Compiling takes all cores and much memory, so one module is compiled at a time. A thread
+        /// that waited for the same module finds it on disk.
         static COMPILING: Mutex<()> = Mutex::new(());
 
         let path = self
@@ -69,8 +70,8 @@ impl CompiledFolder {
     }
 }
 
-/// Digest of the module, and a digest of all that decides what the engine compiles it to:
-/// wasmtime's version, settings, the processor.
+/// The digest of the module, and a digest of all that determines the compiled code: wasmtime's
+/// version, its settings, and the processor.
 fn file_name(engine: &Engine, digest: &Digest) -> String {
     struct DigestWriter(Sha256);
     impl Hasher for DigestWriter {
@@ -88,7 +89,7 @@ fn file_name(engine: &Engine, digest: &Digest) -> String {
     format!("{}-{}.compiled", hex(digest), hex(&engine_digest[..16]))
 }
 
-/// The component in that file, if the file is there and to be trusted.
+/// The component in this file, if the file exists and is trusted.
 fn take(engine: &Engine, path: &Path) -> Option<Component> {
     let content = match trusted::read(path, MAX_FILE_BYTES) {
         Ok(content) => content,
@@ -108,23 +109,24 @@ fn take(engine: &Engine, path: &Path) -> Option<Component> {
         .ok()
 }
 
-/// Machine code that `keep` wrote becomes a component again.
+/// Turns machine code that `keep` wrote into a component.
 #[allow(
     unsafe_code,
     reason = "wasmtime can't check machine code; see below for why it need not"
 )]
 fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: the bytes must be what `Component::serialize` returned, unchanged. `take` is the only
-    // caller. Its bytes are in our memory (not mapped, so nobody changes them now); they come from
-    // a file that, like the folders above, belongs to us or root and that nobody else may write;
-    // only `keep` writes files of that name, and only with what `serialize` returned; their
-    // checksum holds, so none is torn or rotten. Whoever can still forge one acts as our own user,
-    // and could replace our binary as well. Whether wasmtime's version, its settings and the
-    // processor are the same is checked by wasmtime itself.
+    // SAFETY: the bytes must be those that `Component::serialize` returned, unchanged. `take` is
+    // the only caller. It read the bytes into our memory (they are not mapped), so they do not
+    // change any more. They come from a file that, like the folders above it, belongs to our own
+    // user or root, and that no other user may write. Only `keep` writes files with this name, and
+    // only with bytes from `serialize`. The checksum holds, so the file is neither torn nor
+    // damaged. An attacker who can still forge a file acts as our own user, and could replace our
+    // binary as well. wasmtime itself checks that its version, its settings and the processor are
+    // the same.
     unsafe { Component::deserialize(engine, code) }
 }
 
-/// Writes a compiled component; if that fails, the next start compiles again.
+/// Writes a compiled component. If this fails, the next start compiles again.
 fn keep(path: &Path, component: &Component) {
     let kept = component
         .serialize()
@@ -142,7 +144,7 @@ fn keep(path: &Path, component: &Component) {
     }
 }
 
-/// Removes the oldest files of the folder beyond the bound, none but our own.
+/// Removes the oldest of our files in the folder, beyond the limit.
 fn thin_out(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else {
         return;
@@ -163,7 +165,7 @@ fn thin_out(folder: &Path) {
     files.sort_unstable();
     let surplus = files.len().saturating_sub(MAX_FILES);
     for (_, path) in files.into_iter().take(surplus) {
-        // Another process may have been faster.
+        // Another process may have removed it already.
         let _ = fs::remove_file(path);
     }
 }

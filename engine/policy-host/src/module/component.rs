@@ -1,6 +1,5 @@
-//! From the bytes of a module to a component, and from a component to something that can be
-//! instantiated: which version of the contract it is for, what it imports, and what stands in for
-//! the parts of WASI that a language's runtime drags in.
+//! From the bytes of a module to a component that can be instantiated: its version of the contract,
+//! its imports, and the stubs for the parts of WASI that language runtimes import.
 
 use std::sync::Arc;
 
@@ -18,18 +17,18 @@ const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 /// The package of the contract.
 const PACKAGE: &str = "tero:policy/";
-/// Where a core module imports functions of the world itself from: the log.
+/// The module from which a core module imports the functions of the world itself: the log.
 const ROOT: &str = "$root";
-/// Interfaces with stubs.
+/// The interfaces that have stubs.
 const WASI: &str = "wasi:";
 
-/// Whether a module is a component as it was given.
+/// Whether the module is a component already.
 pub(super) fn is_component(module: &[u8]) -> bool {
     module.starts_with(COMPONENT)
 }
 
-/// The binary of a component: as given, or made from a core module that says which contract it
-/// implements.
+/// The binary of a component: the module itself, or made from a core module that names its
+/// contract.
 pub(super) fn encode(policy: &Arc<str>, module: &[u8]) -> Result<Vec<u8>, PolicyError> {
     if is_component(module) {
         return Ok(module.to_vec());
@@ -51,7 +50,7 @@ pub(super) fn encode(policy: &Arc<str>, module: &[u8]) -> Result<Vec<u8>, Policy
         })
 }
 
-/// The versions of the contract that a core module names, at least one.
+/// The versions of the contract that a core module names; at least one.
 fn named_versions(policy: &Arc<str>, module: &[u8]) -> Result<Vec<String>, PolicyError> {
     let no_module = |reason: String| PolicyError::NotAModule {
         policy: Arc::clone(policy),
@@ -60,7 +59,7 @@ fn named_versions(policy: &Arc<str>, module: &[u8]) -> Result<Vec<String>, Polic
     if !module.starts_with(CORE_MODULE) {
         return Err(no_module("it does not begin as one".to_owned()));
     }
-    // The decoder takes the lengths that sections give for true.
+    // The decoder trusts the lengths of sections, so they are checked first.
     let mut parts = wasmparser::Parser::new(0).parse_all(module);
     if let Some(Err(error)) = parts.find(Result::is_err) {
         return Err(no_module(error.to_string()));
@@ -86,8 +85,8 @@ fn named_versions(policy: &Arc<str>, module: &[u8]) -> Result<Vec<String>, Polic
     Ok(found)
 }
 
-/// The first import of a core module that belongs to no component: what the encoder stumbles over
-/// has its own cure.
+/// The first import of a core module that is not offered. It has a better cure than the encoder's
+/// error.
 fn foreign_import(module: &[u8]) -> Option<String> {
     wasmparser::Parser::new(0)
         .parse_all(module)
@@ -100,12 +99,12 @@ fn foreign_import(module: &[u8]) -> Option<String> {
         .map(|import| format!("{}#{}", import.module, import.name))
 }
 
-/// Whether a core module may import from there.
+/// Whether a core module may import from this module.
 fn is_offered(from: &str) -> bool {
     from == ROOT || from.starts_with(PACKAGE) || from.starts_with(WASI)
 }
 
-/// The version of the contract that names like these are for.
+/// The newest of the named versions.
 fn version<'a>(
     policy: &Arc<str>,
     found: impl IntoIterator<Item = &'a str>,
@@ -126,7 +125,8 @@ fn version<'a>(
     }
 }
 
-/// The version of the contract that a component is for, as its imports write it.
+/// The version of the contract that a component was built for, and its number as the imports name
+/// it.
 pub(super) fn contract(
     policy: &Arc<str>,
     engine: &Engine,
@@ -147,33 +147,33 @@ pub(super) fn contract(
         .map(|(version, found)| (version, found.to_owned()))
 }
 
-/// Something that a component imports.
+/// An import of a component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Import {
-    /// As the component writes it; a function of an interface after `#`.
+    /// The name as the component writes it. A function of an interface follows `#`.
     pub name: String,
-    /// What it is given.
+    /// The binding that it is given.
     pub given: ImportBinding,
 }
 
-/// What a component is given for an import.
+/// The binding that a component is given for an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImportBinding {
     /// The operator's log.
     Log,
-    /// The types of the contract: nothing that runs.
+    /// The types of the contract, which hold no code.
     Types,
-    /// A stub that tells the truth, which is that there is none: no arguments, no environment, no
+    /// A stub that truthfully answers that there are none: no arguments, no environment, no
     /// folders, no terminal.
     None,
-    /// A stub that fails whenever it is called.
+    /// A stub that fails when it is called.
     Failure,
-    /// Nothing: a module that imports it is refused.
+    /// Nothing. A module that imports it is refused.
     NotOffered,
 }
 
 impl ImportBinding {
-    /// For people and machines.
+    /// The text for people and in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             ImportBinding::Log => "log",
@@ -185,7 +185,7 @@ impl ImportBinding {
     }
 }
 
-/// All that a component imports, and what it is given.
+/// All imports of a component, with their bindings.
 pub(super) fn imports(engine: &Engine, component: &Component) -> Vec<Import> {
     let ty = component.component_type();
     let seen =
@@ -208,7 +208,7 @@ pub(super) fn imports(engine: &Engine, component: &Component) -> Vec<Import> {
     seen.collect()
 }
 
-/// What an import is given; [`ImportBinding::Failure`] for all interfaces with stubs.
+/// The binding of an import; [`ImportBinding::Failure`] for every interface with stubs.
 fn given(name: &str, ty: &ComponentItem) -> ImportBinding {
     match ty {
         ComponentItem::ComponentFunc(_) if name == "log" => ImportBinding::Log,
@@ -218,8 +218,7 @@ fn given(name: &str, ty: &ComponentItem) -> ImportBinding {
     }
 }
 
-/// Gives the component what it imports, if all of that is offered, and checks that it exports the
-/// contract.
+/// Links a component with its imports, if all are offered, and checks that it exports the contract.
 pub(super) fn link(
     policy: &Arc<str>,
     engine: &Engine,
@@ -253,7 +252,7 @@ pub(super) fn link(
         }
     }
     let (version, _) = contract(policy, engine, component)?;
-    // What is still missing is functions and resources of WASI.
+    // Only functions and resources of WASI are still missing.
     linker
         .define_unknown_imports_as_traps(component)
         .map_err(unlike)?;
@@ -261,7 +260,7 @@ pub(super) fn link(
     (version.link)(instance).map_err(unlike)
 }
 
-/// Stands in for an interface of WASI.
+/// Defines stubs for an interface of WASI.
 fn deny(
     linker: &mut Linker<GuestState>,
     engine: &Engine,
@@ -286,9 +285,8 @@ fn deny(
     Ok(())
 }
 
-/// What stands in for a function of WASI. Where the truth is "there is none", that is the answer.
-/// Whatever else is called fails, clocks and random numbers among them: a stub never makes
-/// something up.
+/// The stub for a function of WASI. If "there are none" is the truth, the stub answers so. Every
+/// other function fails, including clocks and random numbers: a stub never invents a value.
 fn stub(interface: &str, function: &str) -> (ImportBinding, Option<Val>) {
     let interface = interface
         .split_once('@')
@@ -325,7 +323,7 @@ fn answer(
     })
 }
 
-/// The only import: a line for the operator's log.
+/// The only import: it writes a line to the operator's log.
 fn log(
     store: &mut wasmtime::StoreContextMut<'_, GuestState>,
     message: &WasmStr,
@@ -339,10 +337,11 @@ fn log(
     Ok(())
 }
 
-/// How long a line of a policy in the log may be, in bytes.
+/// The longest line that a policy may log, in bytes.
 const MAX_LOG_LINE_BYTES: usize = 1 << 10;
 
-/// The beginning of the message, without what would break the log's own lines.
+/// The beginning of the message, with spaces in place of control characters, which would break the
+/// log's own lines.
 fn one_line(message: &str) -> String {
     let end = message.floor_char_boundary(MAX_LOG_LINE_BYTES);
     message[..end]

@@ -1,8 +1,8 @@
-//! What identifies a module: the SHA-256 of its bytes.
+//! The digest that identifies a module: the SHA-256 of its bytes.
 
 use sha2::{Digest as _, Sha256};
 
-/// The SHA-256 of a module as it was given, in hexadecimal.
+/// The SHA-256 of a module or a package, in hexadecimal.
 pub fn digest(module: &[u8]) -> String {
     hex(&sha256(module))
 }
@@ -10,12 +10,12 @@ pub fn digest(module: &[u8]) -> String {
 /// A module's digest.
 pub(crate) type Digest = [u8; 32];
 
-/// The digest of a module as it was given.
+/// The digest of a module or a package.
 pub(crate) fn sha256(module: &[u8]) -> Digest {
     Sha256::digest(module).into()
 }
 
-/// Hexadecimal.
+/// The bytes in hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes

@@ -1,4 +1,4 @@
-//! From a `[[policy]]` section to a policy that can be asked.
+//! From a `[[policy]]` section to a loaded policy.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -22,24 +22,24 @@ use tero_config as config;
 use tero_config::ModuleSource;
 use tero_time::calendar::Calendar;
 
-/// What can be told of a module, as far as it goes.
+/// The properties of a module, as far as they can be found out.
 #[derive(Debug)]
 pub struct Inspection {
-    /// Of the module as it was given, in bytes.
+    /// The size of the module file, in bytes.
     pub size: usize,
-    /// The SHA-256 of the module as it was given, in hexadecimal.
+    /// The SHA-256 of the module file, in hexadecimal.
     pub digest: String,
-    /// Whether it is a component already, and not a core module that is made one.
+    /// Whether it is a component already. A core module is turned into one.
     pub is_component: bool,
-    /// The version of the contract that it was built for, where it names one that is offered.
+    /// The version of the contract that it was built for; `None` if it names none that is offered.
     pub contract: Option<String>,
-    /// All that it imports, and what it is given; empty where that can't be told.
+    /// All imports with their bindings; empty if they cannot be found out.
     pub imports: Vec<Import>,
-    /// The policy with these settings, or why the module can't be used.
+    /// The policy with these settings, or the reason for which the module cannot be used.
     pub policy: Result<Policy, PolicyError>,
 }
 
-/// Loads modules: where compiled ones are kept, and how large a module may be.
+/// Loads modules: it knows the folder of compiled modules and the size limit.
 #[derive(Debug)]
 pub(crate) struct ModuleLoader {
     runtime: Arc<Runtime>,
@@ -56,7 +56,7 @@ impl ModuleLoader {
         }
     }
 
-    /// The largest module that is loaded, in bytes.
+    /// The size of the largest module that is loaded, in bytes.
     pub(crate) fn max_module(&self) -> u64 {
         self.max_module
     }
@@ -67,7 +67,7 @@ impl ModuleLoader {
         self.load_module(config, &module)
     }
 
-    /// Loads `module` in the place of the one that the configuration names.
+    /// Loads `module` in place of the module that the configuration names.
     pub(crate) fn load_module(
         &self,
         config: &config::Policy,
@@ -78,10 +78,10 @@ impl ModuleLoader {
         self.configured(config, &compiled, module, package.settings)
     }
 
-    /// Looks at a module.
+    /// Inspects a module.
     ///
     /// # Errors
-    /// When it can't be read.
+    /// The module cannot be read.
     pub(crate) fn inspect(&self, config: &config::Policy) -> Result<Inspection, PolicyError> {
         let module = self.read(&config.name, &config.module)?;
         let (mut contract, mut imports) = (None, Vec::new());
@@ -104,7 +104,7 @@ impl ModuleLoader {
         })
     }
 
-    /// The bytes of a module, as they were given.
+    /// The bytes of the module that the configuration names.
     fn read(&self, policy: &Arc<str>, source: &ModuleSource) -> Result<Vec<u8>, PolicyError> {
         match source {
             ModuleSource::Builtin(name) => {
@@ -123,7 +123,7 @@ impl ModuleLoader {
         }
     }
 
-    /// The component of a module: from disk, or compiled.
+    /// The component of a module, from disk or compiled.
     fn compile(&self, name: &Arc<str>, module: &[u8]) -> Result<Component, PolicyError> {
         self.compiled.component(
             &self.runtime.engine,
@@ -136,8 +136,8 @@ impl ModuleLoader {
         )
     }
 
-    /// A policy of a module as it was given. Settings that came along with it hold in the place of
-    /// those of the configuration.
+    /// Configures a policy. `module` is the whole file, whose digest identifies the policy.
+    /// Settings of a package replace those of the configuration.
     fn configured(
         &self,
         config: &config::Policy,
@@ -197,7 +197,7 @@ fn read_file(policy: &Arc<str>, path: &Path, limit: u64) -> Result<Vec<u8>, Poli
     Ok(module)
 }
 
-/// Makes one instance, for its manifest and to see that it can be made.
+/// Makes one instance, to get its manifest and to see that it can be made.
 fn configure(template: &GuestTemplate) -> Result<RawManifest, PolicyError> {
     let policy = || Arc::clone(&template.policy);
     match template.instantiate() {
@@ -214,7 +214,8 @@ fn configure(template: &GuestTemplate) -> Result<RawManifest, PolicyError> {
     }
 }
 
-/// The policy's own words, safe to print: at most 4 KiB, and no control characters but line breaks.
+/// The policy's own message, safe to print: at most 4 KiB, without control characters except line
+/// breaks.
 fn readable(message: &str) -> String {
     let end = message.floor_char_boundary(4 << 10);
     message[..end]

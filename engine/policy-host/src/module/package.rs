@@ -1,9 +1,8 @@
-//! A module with what belongs to it: its settings and its test cases, as custom sections of
-//! WebAssembly.
+//! A package: a module with its settings and its test cases as custom sections of WebAssembly.
 //!
-//! So a version of a policy is one file with one digest, and remains a module that any tool reads.
-//! Modules and components frame their outermost sections alike: an id, a length, the content; a
-//! custom section (id 0) begins with its name.
+//! So a version of a policy is one file with one digest, and it is still a module that any tool can
+//! read. Modules and components frame their outermost sections alike: an id, a length, the content.
+//! A custom section (id 0) begins with its name.
 
 use std::borrow::Cow;
 
@@ -12,28 +11,28 @@ const CASES: &str = "tero:cases";
 const HEADER_BYTES: usize = 8;
 const CUSTOM: u8 = 0;
 
-/// A module, and what came along with it.
+/// A module with its settings and its test cases.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Package<'a> {
     /// The module as it was built.
     pub module: Cow<'a, [u8]>,
-    /// Settings as JSON text; none where those of the configuration hold.
+    /// The settings as JSON text; if `None`, those of the configuration are used.
     pub settings: Option<Cow<'a, str>>,
-    /// Test cases as TOML.
+    /// The test cases as TOML.
     pub cases: Option<Cow<'a, str>>,
 }
 
-/// A section that came along is not text.
+/// A section of a package is not text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("its section `{0}` is not UTF-8")]
 pub struct NotTextError(&'static str);
 
 impl<'a> Package<'a> {
-    /// Takes apart what [`Package::to_bytes`] made. What is no module comes back as it is: the
-    /// loader says what is wrong with it.
+    /// Splits bytes that [`Package::to_bytes`] made. Bytes that are not a module are returned
+    /// unchanged, and the loader reports the defect.
     ///
     /// # Errors
-    /// [`NotTextError`]
+    /// [`NotTextError`] if the settings or the cases are not UTF-8.
     pub fn of(bytes: &'a [u8]) -> Result<Package<'a>, NotTextError> {
         let mut package = Package {
             module: Cow::Borrowed(bytes),
@@ -69,7 +68,7 @@ impl<'a> Package<'a> {
         Ok(package)
     }
 
-    /// One file of all.
+    /// The module with all its sections, as one file.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = self.module.to_vec();
         for (name, text) in [(SETTINGS, &self.settings), (CASES, &self.cases)] {
@@ -87,14 +86,14 @@ impl<'a> Package<'a> {
 }
 
 struct CustomSection<'a> {
-    /// From its id to its end.
+    /// The section's bytes, from its id to its end.
     at: std::ops::Range<usize>,
-    /// Of a custom section; empty for the others.
+    /// The name of a custom section; empty for other sections.
     name: &'a str,
     content: &'a [u8],
 }
 
-/// The outermost sections; none where the bytes are not framed as a module.
+/// The outermost sections; `None` if the bytes are not framed as a module.
 fn sections(bytes: &[u8]) -> Option<Vec<CustomSection<'_>>> {
     if !bytes.starts_with(b"\0asm") {
         return None;
@@ -126,7 +125,7 @@ fn sections(bytes: &[u8]) -> Option<Vec<CustomSection<'_>>> {
     Some(sections)
 }
 
-/// An unsigned 32-bit number in LEB128.
+/// Reads an unsigned 32-bit number in LEB128.
 fn leb(bytes: &[u8], at: &mut usize) -> Option<usize> {
     let mut number = 0_u64;
     for shift in [0, 7, 14, 21, 28] {
@@ -173,7 +172,7 @@ mod tests {
             };
             let bytes = package.to_bytes();
             assert_eq!(Package::of(&bytes).unwrap(), package);
-            // Packed once more, it holds the later settings only.
+            // Packed again, it holds only the later settings.
             let again = Package {
                 settings: Some("[]".into()),
                 ..Package::of(&bytes).unwrap()

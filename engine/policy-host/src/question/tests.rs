@@ -42,7 +42,7 @@ fn headers(fields: &[(&'static str, &[u8])]) -> HeaderMap {
     fields.iter().map(field).collect()
 }
 
-/// The key of a request with these fields and that query, at that second.
+/// The key of a request with these fields and this query, at this second.
 fn key(
     manifest: &Manifest,
     fields: &[(&'static str, &[u8])],

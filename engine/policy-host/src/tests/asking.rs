@@ -42,7 +42,7 @@ fn what_a_policy_uses_is_counted() {
         on_request(&chain, path);
     }
     let usage = policy.usage();
-    // One to be configured, and one for each decision.
+    // One instance for the first configuration, and one for each decision.
     assert_eq!((usage.instances, usage.memory_bytes), (4, 1 << 16));
 }
 

@@ -1,5 +1,5 @@
-//! Policies made by hand, in the text format: what no SDK would let one write. They are core
-//! modules that describe themselves as the contract wants it, so they are loaded like any other.
+//! Policies written by hand in the text format, which do what no SDK allows. They are core modules
+//! that name their contract, so they are loaded like any other.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tero_config::{FilePosition, ModuleSource, Policy, PolicyHost, PolicyLimits};
 /// The contract that the engine offers.
 pub(super) const CONTRACT: &str = include_str!("../../../../sdk/wit/policy.wit");
 
-/// What a guest does. Each hook's body leaves the address of its answer on the stack.
+/// The bodies of a guest's hooks. Each leaves the address of its answer on the stack.
 pub(super) struct ByHand<'a> {
     pub(super) contract: &'a str,
     pub(super) configure: &'a str,
@@ -84,8 +84,8 @@ impl<'a> ByHand<'a> {
             memory_pages,
             ..
         } = self;
-        // Answers in the layout of the canonical ABI. The manifest declares all hooks, the query,
-        // and the variant `mobile`.
+        // The answers are laid out as in the canonical ABI. The manifest declares all hooks, the
+        // query, and the variant `mobile`.
         let text = format!(
             r#"(module
               (import "$root" "log" (func $log (param i32 i32)))
@@ -131,13 +131,13 @@ impl<'a> ByHand<'a> {
         module
     }
 
-    /// A configured policy with that module in a file.
+    /// A configured policy with this guest's module in a file.
     pub(super) fn config(&self, folder: &Path) -> Policy {
         config(folder, &self.module())
     }
 }
 
-/// A policy with that module in a file.
+/// A configured policy with this module in a file.
 pub(super) fn config(folder: &Path, module: &[u8]) -> Policy {
     let path = folder.join("by-hand.wasm");
     std::fs::write(&path, module).unwrap();

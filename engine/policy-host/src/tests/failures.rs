@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// The guest fails in that way, the decision is as if it were not there, and the failure is
+/// Checks that the guest fails in this way, that it decides nothing, and that the failure is
 /// counted.
 #[track_caller]
 fn fails(guest: &ByHand<'_>, kind: FailureKind) {
@@ -20,7 +20,7 @@ fn fails(guest: &ByHand<'_>, kind: FailureKind) {
     assert_eq!(counters.ok, 0);
 }
 
-/// Bodies of `on-request` that run into a limit. `NEST` wants the function [`DEEP`].
+/// Bodies of `on-request` that exceed a limit. `NEST` needs the function [`DEEP`].
 const SPIN: &str = "(loop (br 0)) unreachable";
 const NEST: &str = "(call $deep (i32.const 0))";
 const GROW: &str = "(if (i32.eq (memory.grow (i32.const 100)) (i32.const -1)) (then unreachable)) (i32.const 2048)";
@@ -41,8 +41,8 @@ fn each_of_the_four_failures_is_told_apart_and_decides_nothing() {
     fails(&ByHand::on_request("unreachable"), FailureKind::Trap);
     fails(&nesting(), FailureKind::Trap);
     fails(&ByHand::on_request(GROW), FailureKind::Memory);
-    // Lookup 7 of 2, the string "\ff", a string of 2 GiB, a string beyond the memory, an undeclared
-    // variant.
+    // A lookup of 7 out of 2, the string "\ff", a string of 2 GiB, a string beyond the memory, an
+    // undeclared variant.
     for nonsense in [
         r#""\01\07""#,
         r#""\00\00\00\00\01\00\00\00\00\0d\00\00\01\00\00\00""#,
@@ -63,7 +63,7 @@ fn each_of_the_four_failures_is_told_apart_and_decides_nothing() {
     );
 }
 
-/// Why a policy was switched off after its first failure.
+/// The reason for which a policy was switched off after its first failure.
 fn reason(guest: &ByHand<'_>) -> String {
     let (policy, chain) = chain(guest, |config| config.limits.max_failures = 1);
     on_request(&chain, "/");
@@ -113,7 +113,7 @@ fn a_failure_names_the_policy_and_the_limit() {
 
 #[test]
 fn a_gigantic_answer_is_not_copied() {
-    // A reason of 30 MiB, which the guest's memory does hold.
+    // A reason of 30 MiB, which fits in the guest's memory.
     let more = r#"(data (i32.const 3072) "\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\01\00\00\00\00\00\00\00\00\00\e0\01")"#;
     let guest = ByHand {
         more,
@@ -156,8 +156,8 @@ fn a_deadline_is_kept_within_a_fifth() {
     }
     let counters = policy.counters().on_request;
     assert_eq!(counters.deadline, 5);
-    // The lower bound is exact; above, a loaded machine may add what it likes, so only absurd
-    // values fail here.
+    // The lower bound is exact. A loaded machine may take any time longer, so only absurd values
+    // fail here.
     assert!(
         (0.25..2.5).contains(&counters.seconds),
         "{}",
@@ -167,7 +167,7 @@ fn a_deadline_is_kept_within_a_fifth() {
 
 #[test]
 fn a_failed_answer_is_not_remembered_and_the_next_instance_is_a_fresh_one() {
-    // Traps at every second call of one instance; the first call of every instance is answered.
+    // Traps at the second call of every instance, and answers at the first.
     let more = "(global $calls (mut i32) (i32.const 0))";
     let body = "(global.set $calls (i32.add (global.get $calls) (i32.const 1)))
                 (if (i32.eq (global.get $calls) (i32.const 2)) (then unreachable)) (i32.const 2112)";
@@ -194,7 +194,7 @@ fn a_policy_that_keeps_failing_is_switched_off_and_its_decisions_are_forgotten()
     let (policy, chain) = chain(&guest, |config| config.limits.max_failures = 3);
     for _ in 0..2 {
         on_response(&chain);
-        // Good answers of another hook don't keep it on.
+        // Good answers of another hook do not keep it on.
         assert_eq!(on_request(&chain, "/").variant.as_deref(), Some("mobile"));
         on_request(&chain, "/other");
     }
@@ -216,7 +216,7 @@ fn a_policy_that_keeps_failing_is_switched_off_and_its_decisions_are_forgotten()
 
 #[test]
 fn a_good_answer_in_between_starts_the_count_of_failures_anew() {
-    // Traps where the path has three bytes.
+    // Traps if the path has three bytes.
     let body = "(if (i32.eq (i32.load (i32.add (local.get 0) (i32.const 28))) (i32.const 3)) (then unreachable)) (i32.const 2112)";
     let (policy, chain) = chain(&ByHand::on_request(body), |config| {
         config.limits.max_failures = 2

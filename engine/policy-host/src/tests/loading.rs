@@ -206,7 +206,7 @@ fn compiled_modules_are_kept_and_damaged_or_foreign_ones_are_not_used() {
     load();
     assert_eq!(fs::metadata(&file).unwrap().modified().unwrap(), written);
 
-    // A damaged, a cut and an empty one are replaced.
+    // A damaged, a cut and an empty file are replaced.
     let mut damaged = good.clone();
     *damaged.last_mut().unwrap() ^= 1;
     for bad in [damaged.as_slice(), &good[..good.len() / 2], b""] {
@@ -214,7 +214,7 @@ fn compiled_modules_are_kept_and_damaged_or_foreign_ones_are_not_used() {
         load();
         assert!(fs::read(&file).unwrap() == good);
     }
-    // One that others may write is not believed, whatever is in it.
+    // A file that other users may write is not trusted, whatever it holds.
     fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
     load();
     assert_eq!(mode(&file), 0o600);

@@ -1,5 +1,5 @@
-//! A next version of the contract, as it would be added: its bindings, and what turns questions
-//! into its types and answers out of them.
+//! A next version of the contract, as it would be added: its bindings, and the conversions from and
+//! to the newest types.
 
 mod bindings {
     #![allow(

@@ -1,11 +1,13 @@
-//! Whatever bytes a guest leaves as its answer: a good answer or a bad one, never more than that.
+//! Any bytes that a guest leaves as its answer are a good answer or a bad one, and cause no other
+//! failure.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
 
-/// Answers with the bytes that the request's path spells, two letters from `a` to `p` each.
+/// Answers with the bytes that the request's path spells, in two letters from `a` to `p` for each
+/// byte.
 const SPELLED: &str = r#"
   (local $path i32) (local $i i32)
   (local.set $path (i32.load (i32.add (local.get 0) (i32.const 24))))
@@ -27,8 +29,8 @@ fn spell(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// Bytes that often mean something: cases of small enums, addresses in the guest's memory, and
-/// anything.
+/// Bytes that are often meaningful: cases of small enums, addresses in the guest's memory, and
+/// random words.
 fn answer() -> impl Strategy<Value = Vec<u8>> {
     let word = prop_oneof![
         4 => Just(0_u32),

@@ -1,4 +1,4 @@
-//! Shipped policies, loaded as a configuration names them.
+//! Built-in policies, loaded as a configuration names them.
 
 use std::time::Duration;
 
@@ -78,7 +78,8 @@ fn a_shipped_policy_says_what_is_wrong_with_its_settings() {
     assert!(matches!(error, PolicyError::Settings { .. }), "{error}");
 }
 
-/// The old rules, variants and plans of the sample, and what the other policies add to them.
+/// The rules, variants and plans of the sample's JSON file, with the settings of the other
+/// policies.
 const SETTINGS: [(&str, &str); 4] = [
     (
         "json-rules",

@@ -16,8 +16,8 @@ fn another_version_of_the_contract_is_named() {
     assert!(load(&ByHand::contract(&patch)).is_ok());
 }
 
-/// The contract as it came out, without a word of explanation. It never changes: what it describes
-/// loads for good.
+/// The contract as it was released, without comments. It never changes: a module built for it loads
+/// for ever.
 const FIRST_CONTRACT: &str = include_str!("contract-0.1.0.wit");
 
 #[test]
@@ -35,9 +35,9 @@ fn a_module_of_the_first_version_loads_for_good() {
 #[test]
 fn a_module_of_the_next_version_is_told_and_understood_in_its_own_types() {
     let contract = format!("{NEXT}\n{}", nested(CONTRACT));
-    // Answers the variant if the protocol, the last of the request's fields, has eight bytes.
+    // Answers the variant if the protocol, which is the last field of the request, has eight bytes.
     let body = "(if (i32.ne (i32.load (i32.add (local.get 0) (i32.const 80))) (i32.const 8)) (then unreachable)) (i32.const 2112)";
-    // Stored by the response's fields, for 90,500 milliseconds.
+    // Leaves storing to the response's fields, with a TTL of 90,500 milliseconds.
     let more = r#"(data (i32.const 3072) "\00\00\00\00\00\00\00\00\01\00\00\00\00\00\00\00\84\61\01\00\00\00\00\00")"#;
     let guest = ByHand {
         contract: &contract,
@@ -62,7 +62,7 @@ fn a_module_of_the_next_version_is_told_and_understood_in_its_own_types() {
 
 const NEXT: &str = include_str!("next/policy.wit");
 
-/// A package as it stands within the file of another.
+/// A package as it is written within the file of another.
 fn nested(package: &str) -> String {
     package.replacen(
         "package tero:policy@0.1.0;",

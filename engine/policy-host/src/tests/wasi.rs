@@ -1,8 +1,8 @@
-//! What stands in for the parts of WASI that a language drags in.
+//! The stubs for the parts of WASI that language runtimes import.
 
 use super::*;
 
-/// The contract, with a world that drags in some of WASI.
+/// The contract, with a world that imports parts of WASI.
 fn with_wasi() -> String {
     let world = CONTRACT.replace(
         "world policy {",
@@ -34,7 +34,7 @@ const WASI: &str = r#"
 #[test]
 fn what_is_empty_in_wasi_is_told_as_empty() {
     let contract = with_wasi();
-    // Traps unless there is neither an environment nor a folder.
+    // Traps unless there is no environment and no working folder.
     let body = "(i32.store (i32.const 4100) (i32.const 7)) (call $environment (i32.const 4096))
                 (if (i32.load (i32.const 4100)) (then unreachable))
                 (i32.store (i32.const 4096) (i32.const 7)) (call $cwd (i32.const 4096))

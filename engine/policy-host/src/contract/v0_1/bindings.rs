@@ -1,4 +1,4 @@
-//! Generated from `sdk/wit`. What guests are given is borrowed, what they answer is owned.
+//! Bindings generated from `sdk/wit`. Arguments are borrowed, results are owned.
 
 #![allow(
     unsafe_code,

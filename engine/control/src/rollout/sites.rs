@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 use tokio::sync::Semaphore;
 
-use super::state::{PolicyVersions, VersionSet};
+use super::version_set::{PolicyVersions, VersionSet};
 use tero_config as config;
 use tero_edge::origin::{self, Origin};
 use tero_edge::request::canary::Canary;

@@ -2,13 +2,15 @@
 //! nothing is on trial.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::Rollout;
+use super::guard::Verdict;
+use super::record::RollbackRecord;
 use tero_edge::request::shadow_question::ShadowQuestion;
 
 /// Between two looks. Questions are fetched and not announced: waking a thread would cost the
@@ -51,5 +53,60 @@ fn run(rollout: &Rollout, questions: &Receiver<ShadowQuestion>) {
             // Requests under way may still put a question; it waits until the next trial begins.
             std::thread::park();
         }
+    }
+}
+
+impl Rollout {
+    /// Looks at all canaries, and rolls back those that do worse than their guards allow.
+    fn look_at_canaries(&self) {
+        for (name, versions) in &self.state().policies {
+            let (Some(run), Some(record)) = (&versions.canary, &versions.record.canary) else {
+                continue;
+            };
+            let mut watch = run.window.lock().unwrap_or_else(PoisonError::into_inner);
+            let verdict = watch.look(&record.guard, &versions.active, &run.policy, &run.counters);
+            drop(watch);
+            let Some(Verdict { cause, reason }) = verdict else {
+                continue;
+            };
+            let version = record.version.clone();
+            let ended = self.change(name, |versions| {
+                // Somebody may have ended it meanwhile, or begun another one.
+                if versions
+                    .record
+                    .canary
+                    .as_ref()
+                    .is_none_or(|canary| canary.version != version)
+                {
+                    return Ok(false);
+                }
+                (versions.canary, versions.record.canary) = (None, None);
+                let at_unix_secs = self.edge.clock.now().unix_secs();
+                versions.record.rolled_back = Some(RollbackRecord {
+                    version: version.clone(),
+                    at_unix_secs,
+                    reason: reason.clone(),
+                });
+                Ok(true)
+            });
+            match ended {
+                Ok(true) => {
+                    versions.rollbacks[cause as usize].fetch_add(1, Ordering::Relaxed);
+                    tracing::error!(policy = &**name, %version, cause = cause.as_str(), "the canary was rolled back: {reason}");
+                }
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::error!(policy = &**name, %version, "the canary can't be rolled back: {error}")
+                }
+            }
+        }
+    }
+
+    /// Whether anything is on trial.
+    fn is_on_trial(&self) -> bool {
+        self.state()
+            .policies
+            .values()
+            .any(|versions| versions.canary.is_some() || versions.shadow.is_some())
     }
 }

@@ -67,7 +67,10 @@ pub(super) fn device(text: &str) -> Result<String, Mistake> {
         Some(meant) => format!("did you mean \"{meant}\"?"),
         None => format!("write one of {}", known.join(", ")),
     };
-    Err(Mistake::new(format!("`{text}` is not a device class"), cure))
+    Err(Mistake::new(
+        format!("`{text}` is not a device class"),
+        cure,
+    ))
 }
 
 pub(super) fn pattern(text: &str) -> Result<String, Mistake> {

@@ -1,0 +1,92 @@
+//! Pushing a version: it is checked, tested with its own cases, and kept; it decides nothing yet.
+
+use std::sync::Arc;
+
+use super::Rollout;
+use super::error::RolloutError;
+use super::limits::MAX_CASES;
+use super::record::PushedRecord;
+use tero_config as config;
+use tero_policy_host::cases::Cases;
+use tero_policy_host::{Package, Policy, PolicyError};
+
+/// What a version that was pushed turned out to be.
+#[derive(Clone, Debug)]
+pub struct PushedVersion {
+    /// What is remembered of it.
+    pub pushed: PushedRecord,
+    /// Whether it was there already.
+    pub was_known: bool,
+}
+
+impl Rollout {
+    /// Checks a version and keeps it; it decides nothing yet. `content` is a module, or a
+    /// [`Package`]. Takes as long as compiling takes.
+    ///
+    /// # Errors
+    /// [`RolloutError`], and nothing is kept.
+    pub fn push(&self, name: &str, content: &[u8]) -> Result<PushedVersion, RolloutError> {
+        let config = self.state().policy(name)?.config.clone();
+        let store = self.store.as_ref().ok_or(RolloutError::NoStateDir)?;
+        let policy = self.host.load_module(&config, content)?;
+        let package = Package::of(content).map_err(|error| {
+            let policy = Arc::clone(policy.name());
+            PolicyError::NotAModule {
+                policy,
+                reason: error.to_string(),
+            }
+        })?;
+        let cases = package
+            .cases
+            .map(|cases| self_test(&config, &policy, &cases))
+            .transpose()?;
+        let pushed = PushedRecord {
+            digest: policy.digest().to_owned(),
+            pushed_unix_secs: self.edge.clock.now().unix_secs(),
+            bytes: content.len() as u64,
+            settings: package.settings.is_some(),
+            cases,
+        };
+        store.keep_version(name, &pushed.digest, content)?;
+        let was_known = self.change(name, |versions| {
+            let was_known = versions.record.pushed(&pushed.digest).is_some();
+            versions.record.push(pushed.clone());
+            versions.record.thin_out(self.max_versions);
+            Ok(was_known)
+        })?;
+        store.thin_out(name, &self.state().policy(name)?.record);
+        tracing::info!(
+            policy = name,
+            version = pushed.digest,
+            "a version was pushed"
+        );
+        Ok(PushedVersion { pushed, was_known })
+    }
+}
+
+/// Has a version answer the cases that came along, as it will run here: with its own settings, and
+/// the calendar and limits of the configuration.
+fn self_test(
+    config: &config::Policy,
+    policy: &Arc<Policy>,
+    text: &str,
+) -> Result<u32, RolloutError> {
+    let name = &config.name;
+    let cases = Cases::for_policy(text, &format!("the cases of {name}"), config.clone())
+        .map_err(RolloutError::BadCases)?;
+    if cases.len() > MAX_CASES {
+        return Err(RolloutError::TooManyCases { count: cases.len() });
+    }
+    match cases.pass(policy) {
+        Ok(passed) => Ok(u32::try_from(passed).unwrap_or(u32::MAX)),
+        Err(outcomes) => {
+            let failed = outcomes
+                .into_iter()
+                .find(|outcome| !outcome.problems.is_empty());
+            Err(RolloutError::FailedCase {
+                policy: name.to_string(),
+                outcome: Box::new(failed.expect("one has problems")),
+            })
+        }
+    }
+}

@@ -107,12 +107,12 @@ pub fn handle(edge: &Arc<Edge>, request: Request<Incoming>, source: RequestSourc
             record::record(visit, &answer);
             Reply::Ready(answer.response)
         }
-        Progress::Onward(way) => Reply::Pending(Box::pin(async move {
+        Progress::Onward(route) => Reply::Pending(Box::pin(async move {
             let visit = Visit {
                 edge,
                 exchange: &exchange,
             };
-            let answer = forward(visit, way, Some(content)).await;
+            let answer = forward(visit, route, Some(content)).await;
             record::record(visit, &answer);
             answer.response
         })),
@@ -123,7 +123,7 @@ pub fn handle(edge: &Arc<Edge>, request: Request<Incoming>, source: RequestSourc
 pub async fn answer(visit: Visit<'_>, content: Option<Incoming>) -> Answer {
     match carry_out(visit) {
         Progress::Answered(answer) => answer,
-        Progress::Onward(way) => Box::pin(forward(visit, way, content)).await,
+        Progress::Onward(route) => Box::pin(forward(visit, route, content)).await,
     }
 }
 
@@ -145,12 +145,12 @@ enum Progress {
     /// It is answered.
     Answered(Answer),
     /// It goes forward.
-    Onward(Onward),
+    Onward(Route),
 }
 
-/// The way of a request that goes forward.
-enum Onward {
-    /// To be stored; with what is stored and may be validated.
+/// The route of a request that goes forward.
+enum Route {
+    /// To be stored; with the stored response that may be validated.
     Fetch(Option<Arc<StoredResponse>>, Forward),
     /// Past the cache.
     Pass(Forward),
@@ -168,19 +168,19 @@ fn carry_out(visit: Visit<'_>) -> Progress {
         }
         Disposition::GatewayTimeout => Progress::Answered(only_if_cached(visit)),
         Disposition::Revalidate { stored, why } => {
-            Progress::Onward(Onward::Fetch(Some(stored), why.forward()))
+            Progress::Onward(Route::Fetch(Some(stored), why.forward()))
         }
-        Disposition::Fetch(forward) => Progress::Onward(Onward::Fetch(None, forward)),
-        Disposition::Pass(reason) => Progress::Onward(Onward::Pass(reason.forward())),
-        Disposition::Upgrade => Progress::Onward(Onward::Upgrade),
+        Disposition::Fetch(forward) => Progress::Onward(Route::Fetch(None, forward)),
+        Disposition::Pass(reason) => Progress::Onward(Route::Pass(reason.forward())),
+        Disposition::Upgrade => Progress::Onward(Route::Upgrade),
     }
 }
 
-async fn forward(visit: Visit<'_>, way: Onward, content: Option<Incoming>) -> Answer {
-    match way {
-        Onward::Fetch(stale, forward) => fetch(visit, Miss::new(visit, stale, forward)).await,
-        Onward::Pass(forward) => pass_through(visit, content, forward).await,
-        Onward::Upgrade => upgrade(visit).await,
+async fn forward(visit: Visit<'_>, route: Route, content: Option<Incoming>) -> Answer {
+    match route {
+        Route::Fetch(stale, forward) => fetch(visit, Miss::new(visit, stale, forward)).await,
+        Route::Pass(forward) => pass_through(visit, content, forward).await,
+        Route::Upgrade => upgrade(visit).await,
     }
 }
 
@@ -206,7 +206,8 @@ fn only_if_cached(visit: Visit<'_>) -> Answer {
     respond::failed(visit.edge, None, Failure::only_if_cached())
 }
 
-/// Nothing stored will do as it is: a HEAD goes forward by itself, a GET leads or follows a fetch.
+/// Nothing stored answers the request as it is: a HEAD goes forward by itself, a GET leads or
+/// follows a fetch.
 async fn fetch(visit: Visit<'_>, miss: Miss) -> Answer {
     match miss.plan(visit) {
         FetchPlan::Head => forward_head(visit, miss).await,
@@ -226,7 +227,7 @@ async fn fetch(visit: Visit<'_>, miss: Miss) -> Answer {
     }
 }
 
-/// A part that is stored holds all that is asked for.
+/// A stored part holds all that the request asks for.
 async fn answer_from_part(visit: Visit<'_>, miss: Miss) -> Answer {
     let Some(part) = &miss.part else {
         return fetch_alone(visit, miss).await;
@@ -290,7 +291,7 @@ async fn answer_from_fetch(
     let why = miss.forward;
     match result {
         Ok(FetchResult::Filling(filling, reader, fields)) => {
-            let reply = NextHopReply::of(filling.head.status, &fields, visit.now());
+            let reply = NextHopReply::of(filling.head.status, &fields, &visit.edge.clock);
             let provenance = Provenance::forwarded(Outcome::Miss, why, reply, Storing::Stored);
             let source = BodySource::Filling(&filling, reader, Some(*fields));
             deliver(visit, source, provenance, visit.now())
@@ -322,7 +323,7 @@ async fn answer_from_fetch(
 
 /// What the next hop says with a response that goes to its client with the next hop's fields.
 fn reply_of(visit: Visit<'_>, response: &Response<EdgeBody>) -> NextHopReply {
-    NextHopReply::of(response.status(), response.headers(), visit.now())
+    NextHopReply::of(response.status(), response.headers(), &visit.edge.clock)
 }
 
 /// What another request has stored since this one looked, if it will do.
@@ -359,8 +360,8 @@ fn follow(
     deliver(visit, source, provenance, visit.now())
 }
 
-/// A fetch failed: what is stored is served stale where that is allowed (§4.2.4, RFC 5861 §4), else
-/// the failure is told.
+/// A fetch failed: the stored response is served stale where that is allowed (§4.2.4, RFC 5861 §4),
+/// else the client is told of the failure.
 fn stale_or_error(visit: Visit<'_>, miss: &Miss, failure: Failure) -> Answer {
     let (client, now) = (visit.settings().client_directives, visit.now());
     let directives = &visit.exchange.directives;
@@ -374,7 +375,7 @@ fn stale_or_error(visit: Visit<'_>, miss: &Miss, failure: Failure) -> Answer {
     }
 }
 
-/// A HEAD that nothing stored answers: what it says of the stored response counts (§4.3.5).
+/// A HEAD that nothing stored answers: its answer may update a stale response (§4.3.5).
 async fn forward_head(visit: Visit<'_>, miss: Miss) -> Answer {
     let (asked_at, since) = (visit.now(), visit.edge.store.purge_point());
     match pass::pass(visit, None).await {

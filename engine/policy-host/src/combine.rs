@@ -1,6 +1,6 @@
 //! How the answers of several policies become one decision: for each field the first that answers
-//! wins; `pass` and `never` win over all; tags add up; variants join. Whoever explains a decision
-//! hears the rulings; the request path does not, and pays nothing for them.
+//! wins; `pass` and `never` win over all; tags add up; variants join. An explanation hears the
+//! rulings; the request path does not, and pays nothing for them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use tero_semantics::decision::{
     LookupDecision, RequestDecision, ResponseDecision, StoringDecision,
 };
 
-/// Tags that all policies of a site give one response together; what is beyond it in the alphabet
-/// is left out.
+/// Tags that all policies of a site give one response together, at most; the last in the alphabet
+/// are left out.
 pub const MAX_TAGS: usize = 128;
 /// Bytes of all reasons together.
 const MAX_REASON_BYTES: usize = 512;
@@ -83,7 +83,7 @@ pub trait Rulings {
     fn add(&mut self, ruling: impl FnOnce() -> Option<Ruling>);
 }
 
-/// Nobody listens: the request path pays nothing for rulings.
+/// The request path hears no rulings, and pays nothing for them.
 impl Rulings for () {
     #[inline(always)]
     fn add(&mut self, _: impl FnOnce() -> Option<Ruling>) {}

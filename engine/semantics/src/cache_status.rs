@@ -1,5 +1,5 @@
-//! `Cache-Status` (RFC 9211): what happened to a request, in one field, added after what inner
-//! caches said.
+//! `Cache-Status` (RFC 9211): how a request was handled, in one field, after the members of inner
+//! caches. This file is the only writer of the field.
 
 use std::fmt::Write;
 
@@ -17,13 +17,13 @@ pub enum Forward {
     Method,
     /// Nothing is stored under its URL.
     UriMiss,
-    /// What is stored is for other values of the fields in `Vary`.
+    /// The stored responses are for other values of the fields in `Vary`.
     VaryMiss,
     /// Something fresh is stored, and the request's own directives refuse it.
     Request,
-    /// What is stored is stale.
+    /// The stored response is stale.
     Stale,
-    /// What is stored is a part only.
+    /// Only a part of the response is stored.
     Partial,
 }
 
@@ -41,16 +41,16 @@ impl Forward {
     }
 }
 
-/// What is said of one request.
+/// The field's members for one request.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CacheStatus<'a> {
     /// Answered without going forward.
     pub hit: bool,
     /// Went forward, and why.
     pub forward: Option<Forward>,
-    /// What the next hop answered, where that is not the status of the response.
+    /// The status that the next hop answered with.
     pub forward_status: Option<StatusCode>,
-    /// What is left of the freshness lifetime, in seconds; negative when stale.
+    /// The rest of the freshness lifetime, in seconds; negative when stale.
     pub ttl_secs: Option<i64>,
     /// The response has been stored.
     pub stored: bool,
@@ -58,7 +58,7 @@ pub struct CacheStatus<'a> {
     pub collapsed: bool,
     /// The key, where the site tells it.
     pub key: Option<&'a str>,
-    /// What the policies said, or what went wrong.
+    /// The policies' reason, and why something was not stored or failed.
     pub details: [Option<&'a str>; 2],
 }
 

@@ -1,5 +1,5 @@
-//! What becomes of a request, before anything is done about it (RFC 9111 §4), and how a miss is
-//! fetched.
+//! The disposition of a request: what becomes of it, before anything is done about it (RFC 9111
+//! §4); and how a miss is fetched.
 //!
 //! The request path carries the answer out; an explanation words it. Neither decides again.
 
@@ -14,7 +14,7 @@ use super::freshness::Freshness;
 use super::reuse::{self, Absent, ClientDirectives, Reuse, RevalidationReason, reuse};
 use super::timestamp::Timestamp;
 
-/// What of a request decides what becomes of it.
+/// The facts of a request that decide its disposition.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestFacts<'r> {
     /// Its method.
@@ -25,9 +25,9 @@ pub struct RequestFacts<'r> {
     pub asks_for_upgrade: bool,
     /// What the policies decided.
     pub lookup: LookupDecision,
-    /// What it says about caching.
+    /// Its directives about caching.
     pub directives: &'r RequestDirectives,
-    /// Whether that counts.
+    /// Whether they count.
     pub client: ClientDirectives,
     /// When it was received.
     pub at: Timestamp,
@@ -52,7 +52,7 @@ impl StoredFreshness for Freshness {
     }
 }
 
-/// What is stored under the key of a request.
+/// The result of a look-up under the key of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoredMatch<S> {
     /// A response that the request selects (§4.1).
@@ -179,7 +179,7 @@ fn absent<S>(request: &RequestFacts<'_>, why: Forward) -> Disposition<S> {
     }
 }
 
-/// What is stored of a response in parts, for a request.
+/// The part that is stored of a response, as far as a request is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartFacts {
     /// Whether it is fresh and holds all that the request asks for (§3.3).
@@ -197,7 +197,7 @@ pub struct FetchFacts {
     pub asks_for_range: bool,
     /// It says `no-store`.
     pub no_store: bool,
-    /// What is stored of the response in parts.
+    /// The part that is stored of the response.
     pub part: Option<PartFacts>,
     /// The answer was not storable lately.
     pub is_hit_for_miss: bool,

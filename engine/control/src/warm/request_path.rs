@@ -144,7 +144,7 @@ impl RequestPath for EdgeRequestPath {
             if status != StatusCode::OK {
                 return Err(format!("was answered with {status}"));
             }
-            // What is packed with gzip shows by itself.
+            // Content that is packed with gzip shows it by itself.
             let packed = answer.response.headers().get(CONTENT_ENCODING);
             if let Some(packed) = packed
                 .filter(|packed| !matches!(packed.as_bytes(), b"identity" | b"gzip" | b"x-gzip"))
@@ -251,7 +251,8 @@ fn head_of(page: &Page, device: Device) -> Option<Parts> {
     Some(head)
 }
 
-/// What most devices of the class say, with our name behind it for those who read the origin's log.
+/// The user agent of most devices of the class, with our name behind it for readers of the origin's
+/// log.
 fn user_agent(device: Device) -> &'static str {
     match device {
         Device::Desktop => {
@@ -280,8 +281,8 @@ fn hints(device: Device) -> Option<(&'static str, &'static str)> {
     }
 }
 
-/// What a browser accepts depends on what it wants the resource for; the name tells as well as
-/// anything here.
+/// A browser's `Accept` depends on the use of the resource; the name tells that as well as anything
+/// here.
 fn accept(target: &str) -> HeaderValue {
     let path = target.split('?').next().unwrap_or(target);
     let name = path.rsplit('/').next().unwrap_or(path);

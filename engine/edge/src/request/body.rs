@@ -55,7 +55,7 @@ pub struct FillPart {
     reader: FillReader,
     /// Bytes still to be skipped.
     skip: u64,
-    /// Bytes still to be sent; none where the end is unknown.
+    /// Bytes still to be sent; `None` where the end is unknown.
     left: Option<u64>,
     counters: Arc<SiteCounters>,
 }
@@ -64,8 +64,8 @@ pub struct FillPart {
 pub struct StreamedBody {
     body: Incoming,
     silence: SilenceLimit,
-    /// What the next hop answers, with one of the site's concurrent fetches; none where a client
-    /// sends.
+    /// The exchange that the next hop answers, with one of the site's concurrent fetches; `None`
+    /// where a client sends.
     answered: Option<(Arc<Exchange>, OwnedSemaphorePermit)>,
 }
 
@@ -103,7 +103,7 @@ impl EdgeBody {
         })
     }
 
-    /// Takes the lines of fields that the answer's map of fields does not have. Whoever sends the
+    /// Takes the lines of fields that the answer's map of fields does not have. The sender of the
     /// answer puts them into its head.
     pub fn take_lines(&mut self) -> Option<Arc<[u8]>> {
         match self {
@@ -175,7 +175,7 @@ impl EdgeBody {
         self.size_hint().exact()
     }
 
-    /// Whether it is there already, so that sending it waits for nobody but the client.
+    /// Whether it is there already, so that sending it waits for the client alone.
     pub fn is_at_hand(&self) -> bool {
         matches!(self, EdgeBody::Empty | EdgeBody::Pieces(_))
     }

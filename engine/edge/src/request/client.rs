@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-/// What goes on in a connection that has ceased to speak HTTP; ends with it.
+/// The traffic of a connection that has ceased to speak HTTP; ends with it.
 pub type TunnelFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A client's connection. Its requests are counted, so that nothing that belongs to one of them
@@ -20,7 +20,7 @@ pub trait ClientConnection: Debug + Send + Sync {
     fn become_tunnel(&self, request: u64, tunnel: TunnelFuture);
 }
 
-/// Who waits for the answer to a request.
+/// The client that waits for the answer to a request.
 #[derive(Clone, Debug)]
 pub struct ClientHandle {
     connection: Arc<dyn ClientConnection>,
@@ -28,7 +28,7 @@ pub struct ClientHandle {
 }
 
 impl ClientHandle {
-    /// Whose request is being answered on `connection`.
+    /// The client whose request is being answered on `connection`.
     pub fn on(connection: Arc<dyn ClientConnection>) -> ClientHandle {
         let request = connection.current();
         ClientHandle {

@@ -67,7 +67,7 @@ pub(super) fn hit(visit: Visit<'_>, stored: &Arc<StoredResponse>) -> Answer {
     }
 }
 
-/// The answer with a head that stands ready; none where the head is not enough.
+/// The answer with a head that stands ready; `None` where the head is not enough.
 fn ready_made(
     visit: Visit<'_>,
     stored: &StoredResponse,
@@ -224,7 +224,7 @@ pub(super) fn deliver(
     }
 }
 
-/// What of a response is sent.
+/// How much of a response is sent.
 enum Delivery {
     Whole,
     NotModified,
@@ -234,7 +234,7 @@ enum Delivery {
     Parts(Arc<StoredResponse>, Vec<std::ops::Range<u64>>),
 }
 
-/// What of the response the client's own conditions and ranges leave.
+/// How much of the response the client's own conditions and ranges leave.
 fn delivery(
     exchange: &Exchange,
     head: &StoredHead,
@@ -353,7 +353,7 @@ fn parts(
     response
 }
 
-/// Adds what the edge has to say.
+/// Adds the edge's own fields.
 fn add_own_fields(
     visit: Visit<'_>,
     head: &StoredHead,

@@ -20,7 +20,7 @@ use crate::telemetry::warm_use::WarmUse;
 use tero_semantics::decision::RequestDecision;
 use tero_time::clock::Clock;
 
-/// All that a request needs; shared by the workers.
+/// All that requests need; shared by the workers.
 #[derive(Debug)]
 pub struct Edge {
     /// How the edge calls itself in `Via`, `Cache-Status` and `CDN-Loop`.
@@ -33,11 +33,11 @@ pub struct Edge {
     pub sites: ArcSwap<Sites>,
     /// Which pages visitors want.
     pub popularity: Popularity,
-    /// What visitors used of what plans warmed.
+    /// Which warmed responses visitors used.
     pub warm_use: WarmUse,
-    /// What is revalidated before it expires.
+    /// The responses that are revalidated before they expire.
     pub watchlist: Watchlist,
-    /// The log of requests, where one is kept.
+    /// The log of requests; `None` where the configuration has none.
     pub access_log: Option<AccessLog>,
     /// Remembered device classes.
     pub devices: Devices,
@@ -50,11 +50,11 @@ pub struct Edge {
     pub(super) shadows: ShadowQueue,
     pub(super) via: HeaderValue,
     pub(super) no_decision: Arc<RequestDecision>,
-    /// Held while groups are purged that a request has made invalid.
+    /// Held while groups that a request has made invalid are purged.
     pub(super) purging_groups: tokio::sync::Mutex<()>,
 }
 
-/// What an [`Edge`] is made of.
+/// The parts that an [`Edge`] is made of.
 #[derive(Debug)]
 pub struct EdgeParts {
     /// As [`Edge::name`]; a token.
@@ -82,7 +82,7 @@ pub struct EdgeParts {
 }
 
 impl Edge {
-    /// An edge with an empty cache, or what `parts` bring.
+    /// An edge of these parts.
     pub fn new(parts: EdgeParts) -> Edge {
         let via = HeaderValue::try_from(format!("1.1 {}", parts.name))
             .unwrap_or_else(|_| HeaderValue::from_static("1.1 tero"));

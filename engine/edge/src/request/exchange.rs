@@ -1,5 +1,5 @@
-//! A request that was let in, with all that was found out about it. `admit` makes it, and nobody
-//! changes it afterwards.
+//! A request that was let in, with all that was found out about it. `admit` makes it; it does not
+//! change afterwards.
 
 use std::net::IpAddr;
 use std::sync::Arc;

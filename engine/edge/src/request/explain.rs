@@ -12,7 +12,7 @@ use http::{HeaderMap, StatusCode};
 use super::admit::{self, RequestSource};
 use super::edge::Edge;
 use super::exchange::Exchange;
-use super::fetch;
+use super::fetch::judge::{TermsInput, terms};
 use super::miss::Miss;
 use super::refusal::AdmissionRefusal;
 use super::visit::{Look, Visit};
@@ -38,7 +38,7 @@ use tero_time::local_time::LocalDateTime;
 pub struct ExplainInput {
     /// Its head.
     pub parts: Parts,
-    /// When it would come, by the clock of the site's zone; now where it is none.
+    /// When it would come, by the clock of the site's zone; `None` is now.
     pub at: Option<LocalDateTime>,
     /// The class of the device that stands for the one that the fields tell.
     pub device: Option<Device>,
@@ -53,7 +53,7 @@ pub enum ResponseSource {
     Given,
     /// It is stored. Fields that are not stored, `Set-Cookie` among them, are not known any more.
     Stored,
-    /// Nobody knows: a 200 without fields.
+    /// It is not known: a 200 without fields stands for it.
     Assumed,
 }
 
@@ -73,7 +73,7 @@ impl ResponseSource {
 pub struct RuleNote {
     /// Which.
     pub name: &'static str,
-    /// What it did, for people.
+    /// Its effect, for people.
     pub text: String,
 }
 
@@ -101,11 +101,11 @@ pub struct Explanation {
     pub freshness: Freshness,
     /// Whether it would be stored.
     pub storability: Storability,
-    /// What is stored under the key.
+    /// The responses that are stored under the key.
     pub stored: Option<Variants>,
     /// Which of it the request selects.
     pub selected: Option<Arc<StoredResponse>>,
-    /// Whether the answer was not storable lately, so that nobody waits for it.
+    /// Whether the answer was not storable lately, so that requests do not wait for it.
     pub hit_for_miss: bool,
     /// The rules of the engine that had a say, in the order of the request path.
     pub rules: Vec<RuleNote>,
@@ -173,13 +173,16 @@ pub fn explain(edge: &Arc<Edge>, subject: ExplainInput) -> Result<Explanation, A
         .policies()
         .consult_response(&exchange.ask(), &answered, exchange.at);
     let weigh = |floor: FloorExceptions| {
-        fetch::judge(
-            &exchange,
+        let input = TermsInput {
             status,
-            &headers,
-            (&directives, &on_response.decision, floor),
-            (exchange.at, exchange.at),
-        )
+            headers: &headers,
+            directives: &directives,
+            decision: &on_response.decision,
+            floor,
+            request_time: exchange.at,
+            response_time: exchange.at,
+        };
+        terms(&exchange, &input)
     };
     let floor = exchange.site.settings.policy_may_override;
     let (freshness, storability) = weigh(floor);
@@ -438,7 +441,8 @@ fn in_words(visit: Visit<'_>, disposition: &Disposition<Arc<StoredResponse>>) ->
     }
 }
 
-/// A request for which no whole response is stored, in words: a part may hold what it asks for.
+/// A request for which no whole response is stored, in words: a part may hold all that it asks
+/// for.
 fn miss_in_words(visit: Visit<'_>, forward: Forward) -> ExpectedOutcome {
     let Visit { edge, exchange } = visit;
     let miss = Miss::new(visit, None, forward);

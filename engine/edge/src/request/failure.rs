@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 
 use crate::origin::OriginError;
 use tero_semantics::retry_after::retry_after;
-use tero_semantics::timestamp::Timestamp;
+use tero_time::clock::Clock;
 
-/// Why a request can't be answered by what it asked for.
+/// Why a request does not get the response that it asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// What the client is told, unless a stale response is served instead.
@@ -29,11 +30,17 @@ pub struct NextHopReply {
 }
 
 impl NextHopReply {
-    /// What a response says, received at `now`.
-    pub(super) fn of(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> NextHopReply {
+    /// A response with this head.
+    pub(super) fn of(status: StatusCode, headers: &HeaderMap, clock: &Clock) -> NextHopReply {
+        // Few have the field, and the time is dear.
+        let retry_after = if headers.contains_key(RETRY_AFTER) {
+            retry_after(headers, clock.now())
+        } else {
+            None
+        };
         NextHopReply {
             status,
-            retry_after: retry_after(headers, now),
+            retry_after,
         }
     }
 

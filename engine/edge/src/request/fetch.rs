@@ -1,47 +1,44 @@
 //! A fetch for the store: one leader runs it, in a task of its own, so that it survives the client
 //! that asked (RFC 9111 §3, §4.3).
 //!
-//! The task tells its own request what came of it through a channel, and its followers through the
-//! flight.
+//! The steps, in `fetch/`, return values. What came of the fetch is announced in one place: to its
+//! own request through a channel, to its followers through the flight. The content is stored after
+//! that.
 
+mod freshen;
+pub(super) mod judge;
 pub(super) mod partial;
+mod pump;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::header::{CONTENT_LENGTH, COOKIE};
-use http::{HeaderMap, Method, Response, StatusCode};
-use http_body_util::BodyExt;
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE};
+use http::{HeaderMap, Method, Response, StatusCode, response};
 use hyper::body::Incoming;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::body::{EdgeBody, SilenceLimit};
-use super::edge::Edge;
-use super::exchange::Exchange;
 use super::failure::{ErrorChain, Failure, NextHopReply};
 use super::news::{FlightNews, ResponseInFlight};
 use super::next_hop_request::{self, FetchKind};
 use super::provenance::NotStored;
+use super::record;
 use super::visit::{OwnedVisit, Visit};
-use super::{record, revalidate};
 use crate::collapse::Lead;
 use crate::origin::{self, OriginResponse};
-use crate::store::fields::StoredFields;
-use crate::store::fill::{Fill, FillError, FillReader};
-use crate::store::stored::{StoredBody, StoredHead, StoredResponse};
+use crate::store::fill::{Fill, FillReader};
+use crate::store::stored::StoredResponse;
 use crate::store::{Key, PurgePoint};
-use tero_policy_host::PolicyResponse;
-use tero_semantics::cache_control::ResponseDirectives;
-use tero_semantics::decision::ResponseDecision;
-use tero_semantics::freshness::{
-    Freshness, FreshnessInput, StaleDefaults, browser_lifetime, header_lifetime,
-};
+use judge::{ReceivedHead, ResponseTerms, judge};
+use pump::{BodyToStore, PartGoal, StoreGoal};
+use tero_semantics::range::Partial;
 use tero_semantics::reuse::stale_if_error;
-use tero_semantics::storability::{self, FloorExceptions, Storability, storability};
+use tero_semantics::storability::Storability;
 use tero_semantics::timestamp::Timestamp;
-use tero_semantics::vary::SecondaryKey;
-use tero_semantics::{forwarding, invalidation, validation};
-use tero_time::clock::TimeoutError;
+use tero_semantics::{forwarding, validation};
+
+pub(super) use partial::Extent;
 
 /// What came of a fetch, for the request that began it.
 #[derive(Debug)]
@@ -49,7 +46,7 @@ pub(super) enum FetchResult {
     /// A response that is being stored, a reader of its content, and its fields as they came: some
     /// of them are not stored.
     Filling(Arc<ResponseInFlight>, FillReader, Box<HeaderMap>),
-    /// What was stored holds, under a new head (§4.3.4).
+    /// The stored response holds, under a new head (§4.3.4).
     Revalidated(Arc<StoredResponse>),
     /// A response that is not stored, and why.
     NotStored(Box<Response<EdgeBody>>, NotStored),
@@ -60,17 +57,6 @@ pub(super) enum FetchResult {
     Part(Box<Response<EdgeBody>>),
     /// Nothing that can be served.
     Failed(Failure),
-}
-
-/// How much of a response is asked for.
-#[derive(Clone, Debug)]
-pub(super) enum Extent {
-    /// All of it.
-    Whole,
-    /// What is missing after the first bytes, which are stored.
-    Rest(Arc<StoredResponse>),
-    /// The range that the client asks for.
-    Range,
 }
 
 /// A response, and when it was asked for: `request_time` of RFC 9111 §4.2.3 travels with it.
@@ -86,47 +72,53 @@ pub(super) struct TimedResponse {
 #[derive(Debug)]
 pub(super) struct Fetch {
     /// The request that asks.
-    pub visit: OwnedVisit,
-    /// What is stored and stale.
-    pub stale: Option<Arc<StoredResponse>>,
-    /// How much of it.
-    pub extent: Extent,
-    /// The duty towards followers; none where a request goes by itself.
-    pub lead: Option<Lead<FlightNews>>,
+    visit: OwnedVisit,
+    /// The stored response that is validated.
+    stale: Option<Arc<StoredResponse>>,
+    /// How much is asked for.
+    extent: Extent,
+    /// Where the order of purges stood before it was asked for.
+    purges: PurgePoint,
+    /// The duty towards followers; `None` where a request goes by itself. Held until the response
+    /// is where new requests find it.
+    lead: Option<Lead<FlightNews>>,
+    /// To the request that asks, until it is told.
+    requester: Option<oneshot::Sender<FetchResult>>,
 }
 
-/// Why content ended before its end.
-#[derive(Debug, thiserror::Error)]
-enum BodyReadError {
-    #[error(transparent)]
-    Fill(#[from] FillError),
-    #[error("the origin broke off or sent what is no content")]
-    Unread(#[from] hyper::Error),
-    #[error("the origin fell silent")]
-    Silent(#[from] TimeoutError),
+/// What the next hop answered to a fetch.
+enum FetchReply {
+    /// A response of its own.
+    New(TimedResponse),
+    /// The bytes that were missing of a part, and the head of the whole.
+    Rest(TimedResponse, Box<WholeOfPart>),
+    /// The stored response holds.
+    Holds(TimedResponse, Arc<StoredResponse>),
 }
 
-/// What the next hop answered, weighed.
-pub(super) struct ResponseTerms {
-    directives: ResponseDirectives,
-    decision: ResponseDecision,
-    pub(super) freshness: Freshness,
-    pub(super) storability: Storability,
+/// A part, and the head of the whole that completes it.
+struct WholeOfPart {
+    part: Arc<StoredResponse>,
+    headers: HeaderMap,
+    terms: ResponseTerms,
+}
+
+/// What came of a fetch, for all that wait for it.
+struct News {
+    requester: Option<FetchResult>,
+    followers: Option<FlightNews>,
+}
+
+/// A response with its head made ready to be passed on.
+struct ReceivedResponse {
+    parts: response::Parts,
+    body: Incoming,
+    permit: OwnedSemaphorePermit,
+    /// The length of the content, where it is known.
+    length: Option<u64>,
 }
 
 impl Fetch {
-    pub(super) fn visit(&self) -> Visit<'_> {
-        self.visit.visit()
-    }
-
-    pub(super) fn edge(&self) -> &Arc<Edge> {
-        self.visit().edge
-    }
-
-    pub(super) fn exchange(&self) -> &Arc<Exchange> {
-        self.visit().exchange
-    }
-
     /// A fetch for a request, without followers.
     pub(super) fn new(
         visit: Visit<'_>,
@@ -137,7 +129,9 @@ impl Fetch {
             visit: visit.to_owned(),
             stale,
             extent,
+            purges: visit.edge.store.purge_point(),
             lead: None,
+            requester: None,
         }
     }
 
@@ -147,73 +141,85 @@ impl Fetch {
     }
 
     /// Runs the fetch in a task of its own.
-    pub(super) fn start(self) -> oneshot::Receiver<FetchResult> {
-        let (tell, told) = oneshot::channel();
+    pub(super) fn start(mut self) -> oneshot::Receiver<FetchResult> {
+        let result = self.requester();
         // A task moves its future about a few times, and this one is large.
-        tokio::spawn(Box::pin(self.run(tell)));
-        told
+        tokio::spawn(Box::pin(self.run()));
+        result
     }
 
-    async fn run(mut self, tell: oneshot::Sender<FetchResult>) {
-        let purges = self.edge().store.purge_point();
+    /// Takes the answer to a POST that stands for later GETs (RFC 9110 §9.3.3), in a task of its
+    /// own; purges count since `purges`.
+    pub(super) fn take_over(
+        mut self,
+        response: TimedResponse,
+        purges: PurgePoint,
+    ) -> oneshot::Receiver<FetchResult> {
+        let result = self.requester();
+        self.purges = purges;
+        tokio::spawn(async move {
+            let (news, body) = self.take_in(response);
+            self.finish(news, body).await;
+        });
+        result
+    }
+
+    fn requester(&mut self) -> oneshot::Receiver<FetchResult> {
+        let (requester, result) = oneshot::channel();
+        self.requester = Some(requester);
+        result
+    }
+
+    fn visit(&self) -> Visit<'_> {
+        self.visit.visit()
+    }
+
+    fn key(&self) -> Key {
+        Key::new(&self.visit().exchange.key)
+    }
+
+    async fn run(mut self) {
         if let Some(stale) = &self.stale {
-            record::flush_hits(self.edge(), &Key::new(&self.exchange().key), stale);
+            record::flush_hits(self.visit().edge, &self.key(), stale);
         }
-        let (mut answer, mut asked_at) = match self.ask().await {
-            (Ok(answer), asked_at) => (answer, asked_at),
-            (Err(failure), _) => return self.fail(failure, tell),
+        let (news, body) = match self.ask().await {
+            Ok(reply) => self.judge(reply),
+            Err(failure) => (self.failed(failure), None),
         };
-        let status = answer.response.status();
-        let is_of_another = match (&self.extent, self.stale.clone()) {
-            (Extent::Rest(part), _) => {
-                if let Some((head, terms)) = self.completed(part, &answer.response, asked_at) {
-                    return self.fill_rest(head, answer, terms, purges, tell).await;
-                }
-                let part = Arc::clone(part);
-                self.forget_part(&part, status)
-            }
-            (_, Some(stale)) if status == StatusCode::NOT_MODIFIED => {
-                if validation::applies_to(
-                    &stale.head.fields.to_headers(0),
-                    answer.response.headers(),
-                ) {
-                    return revalidate::freshen(
-                        self,
-                        stale,
-                        &answer.response,
-                        asked_at,
-                        purges,
-                        tell,
-                    );
-                }
-                // The 304 is about something that is not stored: nothing is known of what is, and
-                // the whole is needed (§4.3.4).
-                self.edge()
-                    .store
-                    .drop_response(&Key::new(&self.exchange().key), stale.id);
-                self.stale = None;
-                true
-            }
-            _ => false,
-        };
-        if is_of_another {
-            (answer, asked_at) = match self.ask().await {
-                (Ok(answer), asked_at) => (answer, asked_at),
-                (Err(failure), _) => return self.fail(failure, tell),
-            };
-        }
-        let status = answer.response.status();
-        if status.is_server_error() && self.may_serve_stale() {
-            let now = self.visit().now();
-            let reply = NextHopReply::of(status, answer.response.headers(), now);
-            return self.fail(Failure::status(reply), tell);
-        }
-        self.handle_response(answer, asked_at, purges, tell).await;
+        self.finish(news, body).await;
     }
 
-    /// Asks the next hop.
-    async fn ask(&self) -> (Result<OriginResponse, Failure>, Timestamp) {
-        let (edge, site) = (self.edge(), &self.exchange().site);
+    async fn finish(mut self, news: News, body: Option<BodyToStore>) {
+        self.announce(news);
+        if let Some(body) = body {
+            pump::store(self.visit(), body).await;
+        }
+    }
+
+    /// Tells all that wait.
+    fn announce(&mut self, news: News) {
+        if let (Some(lead), Some(followers)) = (&self.lead, news.followers) {
+            lead.share(followers);
+        }
+        if let (Some(requester), Some(result)) = (self.requester.take(), news.requester) {
+            // The client may have left.
+            let _ = requester.send(result);
+        }
+    }
+
+    /// Asks the next hop; once more where its answer is about something that is not stored.
+    async fn ask(&mut self) -> Result<FetchReply, Failure> {
+        let response = self.send().await?;
+        match self.recognised(response) {
+            Some(reply) => Ok(reply),
+            None => Ok(FetchReply::New(self.send().await?)),
+        }
+    }
+
+    /// Sends the request to the next hop.
+    async fn send(&self) -> Result<TimedResponse, Failure> {
+        let visit = self.visit();
+        let (clock, site) = (&visit.edge.clock, visit.site());
         let wanted = match (&self.extent, &self.stale) {
             (Extent::Range, _) => FetchKind::Range,
             (Extent::Rest(part), _) => partial::rest_of(part).unwrap_or_default(),
@@ -221,414 +227,329 @@ impl Fetch {
             (Extent::Whole, None) => FetchKind::Whole,
         };
         let request = || {
-            let mut request = next_hop_request::for_storing(self.visit(), origin::empty(), &wanted);
-            next_hop_request::pass_interim_on(self.visit(), &mut request);
+            let mut request = next_hop_request::for_storing(visit, origin::empty(), &wanted);
+            next_hop_request::pass_interim_on(visit, &mut request);
             request
         };
-        let asked_at = edge.clock.now();
+        let asked_at = clock.now();
         let answer = site
             .origin
             .fetch(request(), Some(&mut || Some(request())))
             .await;
         let status = answer.as_ref().ok().map(|answer| answer.response.status());
-        self.exchange()
-            .count_origin(status, edge.clock.now().since(asked_at));
-        let answer = answer.map_err(|error| {
-            let url = Key::new(&self.exchange().key);
-            tracing::warn!(site = %site.settings.name, url = url.url(), error = %ErrorChain(&error), "fetch failed");
-            Failure::of(&error)
-        });
-        (answer, asked_at)
-    }
-
-    /// Whether what is stored may stand in for an answer that is an error.
-    fn may_serve_stale(&self) -> bool {
-        let Some(stale) = &self.stale else {
-            return false;
-        };
-        let exchange = self.exchange();
-        stale_if_error(
-            &stale.head.freshness,
-            &exchange.directives,
-            exchange.site.settings.client_directives,
-            self.edge().clock.now(),
-        )
-    }
-
-    fn fail(self, failure: Failure, tell: oneshot::Sender<FetchResult>) {
-        if let Some(lead) = &self.lead
-            && (lead.is_last() || self.stale.is_some())
-        {
-            lead.share(FlightNews::Failed(failure));
+        visit
+            .exchange
+            .count_origin(status, clock.now().since(asked_at));
+        match answer {
+            Ok(response) => Ok(TimedResponse { response, asked_at }),
+            Err(error) => {
+                tracing::warn!(site = %site.settings.name, url = self.key().url(), error = %ErrorChain(&error), "fetch failed");
+                Err(Failure::of(&error))
+            }
         }
-        let _ = tell.send(FetchResult::Failed(failure));
     }
 
-    /// Takes the answer to a POST that stands for later GETs (RFC 9110 §9.3.3), in a task of its
-    /// own.
-    pub(super) fn take_over(
-        self,
-        response: TimedResponse,
-        purges: PurgePoint,
-    ) -> oneshot::Receiver<FetchResult> {
-        let (tell, told) = oneshot::channel();
-        let TimedResponse {
-            response: answer,
-            asked_at,
-        } = response;
-        tokio::spawn(self.handle_response(answer, asked_at, purges, tell));
-        told
+    /// Tells what a response answers. `None` where it is about a response that is not stored: the
+    /// stored one is forgotten then, and the whole has to be asked for.
+    fn recognised(&mut self, timed: TimedResponse) -> Option<FetchReply> {
+        let status = timed.response.response.status();
+        if let Extent::Rest(part) = &self.extent {
+            let part = Arc::clone(part);
+            self.extent = Extent::Whole;
+            return self.recognised_rest(timed, part);
+        }
+        if status != StatusCode::NOT_MODIFIED {
+            return Some(FetchReply::New(timed));
+        }
+        let Some(stale) = self.stale.clone() else {
+            return Some(FetchReply::New(timed));
+        };
+        let not_modified = timed.response.response.headers();
+        if validation::applies_to(&stale.head.fields.to_headers(0), not_modified) {
+            return Some(FetchReply::Holds(timed, stale));
+        }
+        // The 304 is about a response that is not stored: it says nothing of the stored one, and
+        // the whole is needed (§4.3.4).
+        let store = &self.visit().edge.store;
+        store.drop_response(&self.key(), stale.id);
+        self.stale = None;
+        None
     }
 
-    /// A response: stored as it streams, or passed on.
-    async fn handle_response(
-        self,
-        answer: OriginResponse,
-        asked_at: Timestamp,
-        purges: PurgePoint,
-        tell: oneshot::Sender<FetchResult>,
-    ) {
-        let OriginResponse { response, permit } = answer;
+    /// The same for a response that should complete a part.
+    fn recognised_rest(
+        &self,
+        timed: TimedResponse,
+        part: Arc<StoredResponse>,
+    ) -> Option<FetchReply> {
+        let response = &timed.response.response;
+        let completed = partial::completed(self.visit(), &part, response, timed.asked_at);
+        if let Some((headers, terms)) = completed {
+            let whole = WholeOfPart {
+                part,
+                headers,
+                terms,
+            };
+            return Some(FetchReply::Rest(timed, Box::new(whole)));
+        }
+        if !partial::is_useless(response.status()) {
+            return Some(FetchReply::New(timed));
+        }
+        let Visit { edge, exchange } = self.visit();
+        edge.store.drop_part(&exchange.key, part.id);
+        None
+    }
+
+    /// Decides over a reply: the stored response is freshened, the new one is stored as it streams
+    /// or passed on, or the stored one is served stale instead.
+    fn judge(&self, reply: FetchReply) -> (News, Option<BodyToStore>) {
+        match reply {
+            FetchReply::Holds(timed, stale) => (self.freshened(&timed, &stale), None),
+            FetchReply::Rest(timed, whole) => self.store_rest(timed, *whole),
+            FetchReply::New(timed) => {
+                let response = &timed.response.response;
+                let status = response.status();
+                if status.is_server_error() && self.may_serve_stale() {
+                    let clock = &self.visit().edge.clock;
+                    let reply = NextHopReply::of(status, response.headers(), clock);
+                    return (self.failed(Failure::status(reply)), None);
+                }
+                self.take_in(timed)
+            }
+        }
+    }
+
+    /// Whether the stored response may stand in for an answer that is an error.
+    fn may_serve_stale(&self) -> bool {
+        let visit = self.visit();
+        let (client, now) = (visit.settings().client_directives, visit.now());
+        let directives = &visit.exchange.directives;
+        self.stale
+            .as_ref()
+            .is_some_and(|stale| stale_if_error(&stale.head.freshness, directives, client, now))
+    }
+
+    /// Followers that have something stale share the failure; the others try again, unless too many
+    /// have.
+    fn failed(&self, failure: Failure) -> News {
+        let is_shared = self.stale.is_some() || self.lead.as_ref().is_some_and(Lead::is_last);
+        News {
+            requester: Some(FetchResult::Failed(failure)),
+            followers: is_shared.then_some(FlightNews::Failed(failure)),
+        }
+    }
+
+    fn freshened(&self, timed: &TimedResponse, stale: &Arc<StoredResponse>) -> News {
+        let (visit, headers) = (self.visit(), timed.response.response.headers());
+        let (response, followers) =
+            freshen::freshen(visit, stale, headers, timed.asked_at, self.purges);
+        News {
+            requester: Some(FetchResult::Revalidated(response)),
+            followers: Some(followers),
+        }
+    }
+
+    /// A new response: stored as it streams, or passed on.
+    fn take_in(&self, timed: TimedResponse) -> (News, Option<BodyToStore>) {
+        let TimedResponse { response, asked_at } = timed;
+        let OriginResponse { response, permit } = response;
         let (mut parts, body) = response.into_parts();
         forwarding::strip_response_hop_by_hop(&mut parts.headers);
-        let now = self.edge().clock.now();
+        let now = self.visit().now();
         forwarding::ensure_date(&mut parts.headers, now);
         let length =
             content_length(&parts.headers).or_else(|| http_body::Body::size_hint(&body).exact());
-        let terms = self.judge(parts.status, &parts.headers, length, asked_at);
-        let too_large = length.is_some_and(|length| length > self.edge().store.max_object());
-        let refusal = match &terms.storability {
-            Storability::Yes | Storability::Part(_) if too_large => NotStored::TooLarge,
-            Storability::Yes | Storability::Part(_)
-                if !terms.freshness.is_worth_keeping(&parts.headers, now) =>
-            {
-                NotStored::StaleAtOnce
-            }
-            Storability::Yes => return self.fill(parts, body, length, terms, purges, tell).await,
-            Storability::Part(part) => {
-                let part = part.clone();
-                return self.fill_part(parts, body, part, terms, purges, tell).await;
-            }
-            Storability::No(refusal) => NotStored::ByRules(*refusal),
+        let head = ReceivedHead {
+            status: parts.status,
+            headers: &parts.headers,
+            length,
+            asked_at,
         };
-        self.remember_not_storable(parts.status, refusal.is_of_request());
-        if too_large && self.exchange().fields.range && matches!(self.extent, Extent::Whole) {
-            let _ = tell.send(FetchResult::TooLargeForRange);
+        let terms = judge(self.visit(), &head);
+        let received = ReceivedResponse {
+            parts,
+            body,
+            permit,
+            length,
+        };
+        match self.place(&received, &terms, now) {
+            Ok(None) => self.store_whole(received, &terms, Vec::new()),
+            Ok(Some(part)) => self.store_part(received, &terms, part),
+            Err(refusal) => (self.pass_on(received, refusal), None),
+        }
+    }
+
+    /// Whether a response is stored: as a whole, or as this part of one.
+    fn place(
+        &self,
+        received: &ReceivedResponse,
+        terms: &ResponseTerms,
+        now: Timestamp,
+    ) -> Result<Option<Partial>, NotStored> {
+        let place = match &terms.storability {
+            Storability::No(refusal) => return Err(NotStored::ByRules(*refusal)),
+            Storability::Yes => None,
+            Storability::Part(part) => Some(part.clone()),
+        };
+        if self.is_too_large(received) {
+            Err(NotStored::TooLarge)
+        } else if !terms
+            .freshness
+            .is_worth_keeping(&received.parts.headers, now)
+        {
+            Err(NotStored::StaleAtOnce)
+        } else {
+            Ok(place)
+        }
+    }
+
+    fn is_too_large(&self, received: &ReceivedResponse) -> bool {
+        let max_object = self.visit().edge.store.max_object();
+        received.length.is_some_and(|length| length > max_object)
+    }
+
+    /// Passes on a response that is not stored.
+    fn pass_on(&self, received: ReceivedResponse, refusal: NotStored) -> News {
+        let visit = self.visit();
+        self.remember_not_storable(received.parts.status, refusal.is_of_request());
+        let is_whole = matches!(self.extent, Extent::Whole);
+        let result = if is_whole && visit.exchange.fields.range && self.is_too_large(&received) {
+            FetchResult::TooLargeForRange
+        } else {
+            let clock = visit.edge.clock.clone();
+            let silence = SilenceLimit::new(clock, visit.settings().body_timeout);
+            let exchange = Arc::clone(visit.exchange);
+            let body = EdgeBody::stream(received.body, received.permit, silence, exchange);
+            let response = Response::from_parts(received.parts, body);
+            FetchResult::NotStored(Box::new(response), refusal)
+        };
+        News {
+            requester: Some(result),
+            followers: Some(FlightNews::NotStorable),
+        }
+    }
+
+    /// Remembers that the answer is not stored, unless this request alone is to blame.
+    fn remember_not_storable(&self, status: StatusCode, is_of_request: bool) {
+        let visit = self.visit();
+        let Visit { edge, exchange } = visit;
+        if is_of_request || exchange.parts.method == Method::POST {
             return;
         }
-        let site = &self.exchange().site;
-        let silence = SilenceLimit::new(self.edge().clock.clone(), site.settings.body_timeout);
-        let body = EdgeBody::stream(body, permit, silence, Arc::clone(self.exchange()));
-        let _ = tell.send(FetchResult::NotStored(
-            Box::new(Response::from_parts(parts, body)),
-            refusal,
-        ));
-    }
-
-    /// Remembers that the answer is not stored, unless this request alone is to blame, and lets the
-    /// followers go.
-    pub(super) fn remember_not_storable(&self, status: StatusCode, is_of_request: bool) {
-        if !is_of_request && self.exchange().parts.method != Method::POST {
-            self.edge()
-                .hit_for_miss
-                .remember(&self.exchange().key, self.edge().clock.now());
-            self.withdraw_stored(status);
-        }
-        if let Some(lead) = &self.lead {
-            lead.share(FlightNews::NotStorable);
+        edge.hit_for_miss.remember(&exchange.key, visit.now());
+        if let Some(stale) = &self.stale {
+            freshen::withdraw_stored(visit, stale, status);
         }
     }
 
-    /// Drops what is stored when the origin's new answer is for nobody's store: it has taken the
-    /// old one back. An answer to somebody who is known to it says nothing of the answer to others.
-    pub(super) fn withdraw_stored(&self, status: StatusCode) {
-        let is_anonymous = !self.exchange().fields.authorization
-            && !self.exchange().parts.headers.contains_key(COOKIE);
-        if let Some(stale) = &self.stale
-            && is_anonymous
-            && status.is_success()
-        {
-            self.edge()
-                .store
-                .drop_response(&Key::new(&self.exchange().key), stale.id);
-        }
+    /// Stores the whole: the beginning that was there, and what came now.
+    fn store_rest(&self, timed: TimedResponse, whole: WholeOfPart) -> (News, Option<BodyToStore>) {
+        let WholeOfPart {
+            part,
+            headers,
+            terms,
+        } = whole;
+        let OriginResponse { response, permit } = timed.response;
+        let (mut parts, body) = response.into_parts();
+        (parts.status, parts.headers) = (StatusCode::OK, headers);
+        let received = ReceivedResponse {
+            parts,
+            body,
+            permit,
+            length: Some(part.length()),
+        };
+        self.store_whole(received, &terms, partial::beginning(&part))
     }
 
-    pub(super) async fn fill(
-        self,
-        parts: http::response::Parts,
-        mut body: Incoming,
-        length: Option<u64>,
-        terms: ResponseTerms,
-        purges: PurgePoint,
-        tell: oneshot::Sender<FetchResult>,
-    ) {
-        let head = self.head(parts.status, &parts.headers, &terms);
-        let fill = Fill::new(length, self.edge().store.fill_limits(), true);
+    /// Stores a response as it streams, after the bytes of `beginning`.
+    fn store_whole(
+        &self,
+        received: ReceivedResponse,
+        terms: &ResponseTerms,
+        beginning: Vec<Bytes>,
+    ) -> (News, Option<BodyToStore>) {
+        let (visit, parts) = (self.visit(), received.parts);
+        let fill = Fill::new(received.length, visit.edge.store.fill_limits(), true);
         // The first reader is there before the first byte, so that the fill does not take itself
         // for abandoned.
         let reader = fill.reader();
         let filling = Arc::new(ResponseInFlight {
-            head,
+            head: judge::stored_head(visit, parts.status, &parts.headers, terms),
             fill: Arc::clone(&fill),
-            purges,
+            purges: self.purges,
         });
-        self.share(&filling);
-        if let Some(reader) = reader {
-            let _ = tell.send(FetchResult::Filling(
-                Arc::clone(&filling),
-                reader,
-                Box::new(parts.headers),
-            ));
-        }
-        match self.pump(&mut body, &fill).await {
-            Err(error) => {
-                self.keep_beginning(&filling, purges);
-                fill.fail(error);
-            }
-            Ok(None) => {
-                self.edge()
-                    .hit_for_miss
-                    .remember(&self.exchange().key, self.edge().clock.now());
-                fill.complete(None);
-            }
-            Ok(Some(pieces)) => {
-                let body = StoredBody::new(pieces);
-                let stored = Arc::new(StoredResponse::new(filling.head.clone(), body));
-                if self.edge().store.insert(
-                    &Key::new(&self.exchange().key),
-                    Arc::clone(&stored),
-                    purges,
-                ) {
-                    self.edge().watchlist.watch_expiry(
-                        self.visit().site(),
-                        &stored,
-                        self.visit().now(),
-                    );
-                }
-                fill.complete(Some(stored.body.pieces()));
-            }
-        }
-    }
-
-    /// Gives the response to those that wait for it, if they may have it: it is fresh, or may be
-    /// used stale while it is revalidated. What must be validated before each use is not theirs
-    /// (§4); nobody queues for it again.
-    fn share(&self, filling: &Arc<ResponseInFlight>) {
-        let (freshness, now) = (&filling.head.freshness, self.edge().clock.now());
-        let is_for_all = freshness.is_fresh(now) || freshness.allows_while_revalidate(now);
-        if is_for_all {
-            self.edge().hit_for_miss.forget(&self.exchange().key);
-        } else {
-            self.edge().hit_for_miss.remember(&self.exchange().key, now);
-        }
-        if let Some(lead) = &self.lead {
-            lead.share(if is_for_all {
-                FlightNews::Filling(Arc::clone(filling))
-            } else {
-                FlightNews::NotStorable
-            });
-        }
-    }
-
-    /// Takes the content; says why where it ends early.
-    pub(super) async fn pump(
-        &self,
-        body: &mut Incoming,
-        fill: &Fill,
-    ) -> Result<Option<Vec<bytes::Bytes>>, FillError> {
-        self.pump_all(body, fill).await.map_err(|broken| {
-            tracing::warn!(url = Key::new(&self.exchange().key).url(), error = %ErrorChain(&broken), "fill ended early");
-            match broken {
-                BodyReadError::Fill(error) => error,
-                BodyReadError::Unread(_) | BodyReadError::Silent(_) => FillError::CutShort,
-            }
-        })
-    }
-
-    async fn pump_all(
-        &self,
-        body: &mut Incoming,
-        fill: &Fill,
-    ) -> Result<Option<Vec<bytes::Bytes>>, BodyReadError> {
-        if let Extent::Rest(part) = &self.extent {
-            let beginning = part
-                .parts
-                .as_ref()
-                .and_then(|parts| part.slice(&(0..parts.prefix())));
-            for piece in beginning.into_iter().flatten() {
-                fill.push(piece).await?;
-            }
-        }
-        let limit = self.exchange().site.settings.body_timeout;
-        loop {
-            let next = self.edge().clock.timeout(limit, body.frame());
-            let next = tokio::select! {
-                biased;
-                next = next => next,
-                // A next hop that sends nothing would keep the fetch for the rest of its time.
-                () = fill.abandoned() => return Err(FillError::Abandoned.into()),
-            };
-            match next?.transpose()? {
-                None => return Ok(fill.finish()?),
-                // Trailers are not stored: no field of a trailer decides over a cached response
-                // (RFC 9110 §6.5.1).
-                Some(frame) => match frame.into_data() {
-                    Ok(data) => fill.push(data).await?,
-                    Err(_trailers) => {}
-                },
-            }
-        }
-    }
-
-    pub(super) fn judge(
-        &self,
-        status: StatusCode,
-        headers: &HeaderMap,
-        length: Option<u64>,
-        asked_at: Timestamp,
-    ) -> ResponseTerms {
-        let exchange = self.exchange();
-        let site = &exchange.site;
-        let directives = ResponseDirectives::governing(headers, &site.settings.targeted_fields);
-        let now = self.edge().clock.now();
-        let decision = if site.policies.is_empty() {
-            ResponseDecision::default()
-        } else {
-            let header_ttl = header_lifetime(headers, &directives, now);
-            let header_browser_ttl = browser_lifetime(headers, &directives, now);
-            let answered = PolicyResponse {
-                status,
-                headers,
-                length,
-                header_ttl,
-                header_browser_ttl,
-                key: &exchange.key,
-            };
-            let decision = exchange
-                .policies()
-                .on_response(&exchange.ask(), &answered, now);
-            if site.is_on_trial() {
-                self.edge()
-                    .shadows
-                    .offer_response(exchange, &answered, &decision, now);
-            }
-            decision
+        let followers = self.news_of(&filling);
+        let result =
+            |reader| FetchResult::Filling(Arc::clone(&filling), reader, Box::new(parts.headers));
+        let news = News {
+            requester: reader.map(result),
+            followers: Some(followers),
         };
-        let floor = site.settings.policy_may_override;
-        let (freshness, storability) = judge(
-            exchange,
-            status,
-            headers,
-            (&directives, &decision, floor),
-            (asked_at, now),
-        );
-        ResponseTerms {
-            directives,
-            decision,
-            freshness,
-            storability,
+        let body = BodyToStore {
+            body: received.body,
+            _permit: received.permit,
+            beginning,
+            fill,
+            goal: StoreGoal::Whole(filling),
+        };
+        (news, Some(body))
+    }
+
+    /// What followers hear of a response that is being stored. They may have it if it is fresh, or
+    /// may be used stale while it is revalidated. One that must be validated before each use is not
+    /// theirs (§4), and nobody queues for it again.
+    fn news_of(&self, filling: &Arc<ResponseInFlight>) -> FlightNews {
+        let Visit { edge, exchange } = self.visit();
+        let (freshness, now) = (&filling.head.freshness, edge.clock.now());
+        if freshness.is_fresh(now) || freshness.allows_while_revalidate(now) {
+            edge.hit_for_miss.forget(&exchange.key);
+            FlightNews::Filling(Arc::clone(filling))
+        } else {
+            edge.hit_for_miss.remember(&exchange.key, now);
+            FlightNews::NotStorable
         }
     }
 
-    pub(super) fn head(
+    /// Passes a part on to its client, and keeps it as it comes. Its place is where it says that it
+    /// begins; how long it is tells its content, whatever it says of its end.
+    fn store_part(
         &self,
-        status: StatusCode,
-        headers: &HeaderMap,
+        received: ReceivedResponse,
         terms: &ResponseTerms,
-    ) -> StoredHead {
-        let exchange = self.exchange();
-        let mut tags = terms.decision.tags.clone();
-        tags.extend(
-            invalidation::cache_groups(headers)
-                .into_iter()
-                .map(String::into_boxed_str),
-        );
-        tags.sort();
-        tags.dedup();
-        let detail = joined_reasons(
-            exchange.decision.reason.as_deref(),
-            terms.decision.reason.as_deref(),
-        );
-        let stored = storability::stored_fields(headers, &terms.directives);
-        StoredHead {
-            status,
-            fields: StoredFields::new(stored, detail.as_deref(), tags.iter().map(|tag| &**tag)),
-            freshness: terms.freshness,
-            secondary_key: SecondaryKey::of(headers, &exchange.parts.headers),
-            browser_ttl_secs: terms
-                .decision
-                .browser_ttl
-                .map(|ttl| u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX)),
-            site: u32::try_from(exchange.site.index).expect("sites are counted in thousands"),
-            warm_run: exchange.requester.run(),
-        }
+        place: Partial,
+    ) -> (News, Option<BodyToStore>) {
+        let (visit, parts) = (self.visit(), received.parts);
+        self.remember_not_storable(parts.status, false);
+        let mut fields = parts.headers.clone();
+        fields.remove(CONTENT_RANGE);
+        let head = judge::stored_head(visit, StatusCode::OK, &fields, terms);
+        let length = http_body::Body::size_hint(&received.body).exact();
+        let fill = Fill::new(length, visit.edge.store.fill_limits(), true);
+        let result = |reader| {
+            let body = EdgeBody::fill(reader, Arc::clone(&visit.site().counters));
+            FetchResult::Part(Box::new(Response::from_parts(parts, body)))
+        };
+        let news = News {
+            requester: fill.reader().map(result),
+            followers: Some(FlightNews::NotStorable),
+        };
+        let part = PartGoal {
+            head,
+            place,
+            purges: self.purges,
+        };
+        let body = BodyToStore {
+            body: received.body,
+            _permit: received.permit,
+            beginning: Vec::new(),
+            fill,
+            goal: StoreGoal::Part(Box::new(part)),
+        };
+        (news, Some(body))
     }
-
-    /// The head of what is stored, as a 304 makes it, and whether it may still be stored (§4.3.4).
-    pub(super) fn merged_head(
-        &self,
-        stale: &StoredResponse,
-        merged: &HeaderMap,
-        asked_at: Timestamp,
-    ) -> (StoredHead, Storability) {
-        let terms = self.judge(stale.head.status, merged, Some(stale.body.len()), asked_at);
-        let head = self.head(stale.head.status, merged, &terms);
-        (head, terms.storability)
-    }
-}
-
-/// How long a response is fresh, and whether it may be stored, by its own fields, what the policies
-/// decided, and the parts of the safety floor that a policy lifts here; asked for and received at
-/// these times.
-pub(super) fn judge(
-    exchange: &Exchange,
-    status: StatusCode,
-    headers: &HeaderMap,
-    (directives, decision, floor): (&ResponseDirectives, &ResponseDecision, FloorExceptions),
-    (request_time, response_time): (Timestamp, Timestamp),
-) -> (Freshness, Storability) {
-    let settings = &exchange.site.settings;
-    let freshness = Freshness::of(&FreshnessInput {
-        status,
-        response_headers: headers,
-        directives,
-        decision,
-        defaults: StaleDefaults {
-            stale_if_error: settings.stale_if_error,
-            stale_while_revalidate: settings.stale_while_revalidate,
-        },
-        request_time,
-        response_time,
-    });
-    // What is fetched for a HEAD is fetched with a GET. Only the answer to a POST has to name its
-    // target, which then is absolute.
-    let is_post = exchange.parts.method == Method::POST;
-    let target = if is_post { exchange.url() } else { None };
-    let storability = storability(
-        &storability::StorabilityInput {
-            method: if is_post { &Method::POST } else { &Method::GET },
-            target: target.as_ref().unwrap_or(&exchange.parts.uri),
-            request_headers: &exchange.parts.headers,
-            request: &exchange.directives,
-            status,
-            response_headers: headers,
-            directives,
-            decision,
-        },
-        floor,
-    );
-    (freshness, storability)
 }
 
 /// `Content-Length` as a number.
 fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-fn joined_reasons<'a>(request: Option<&'a str>, response: Option<&'a str>) -> Option<Cow<'a, str>> {
-    match (request, response) {
-        (Some(request), Some(response)) => Some(format!("{request}; {response}").into()),
-        (one, other) => other.or(one).map(Cow::Borrowed),
-    }
 }

@@ -1,4 +1,4 @@
-//! Keys whose answers turned out not to be storable, so that nobody queues for them again.
+//! Keys whose answers turned out not to be storable, so that requests do not queue for them again.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use moka::sync::Cache;
 use crate::store::Key;
 use tero_semantics::timestamp::Timestamp;
 
-/// Bytes of keys that are remembered at the most.
+/// Bytes of keys that are remembered, at most.
 const MAX_BYTES: u64 = 8 * 1024 * 1024;
 /// What an entry costs beside its key, in bytes.
 const OVERHEAD_BYTES: usize = 150;

@@ -14,16 +14,17 @@ use tero_semantics::disposition::{FetchFacts, FetchPlan, PartFacts, fetch_plan};
 /// A request that nothing stored answers as it is.
 #[derive(Clone, Debug)]
 pub(super) struct Miss {
-    /// What is stored and may be validated.
+    /// The stored response that may be validated.
     pub stale: Option<Arc<StoredResponse>>,
-    /// What is stored of the response in parts, if nothing else is.
+    /// The part of the response that is stored, if nothing else is.
     pub part: Option<Arc<StoredResponse>>,
     /// Why the request goes forward.
     pub forward: Forward,
 }
 
 impl Miss {
-    /// A miss with what is stored of the response. A HEAD goes forward whatever parts there are.
+    /// A miss, with the part that is stored of the response. A HEAD goes forward whatever parts
+    /// there are.
     pub(super) fn new(
         visit: Visit<'_>,
         stale: Option<Arc<StoredResponse>>,
@@ -50,7 +51,7 @@ impl Miss {
         }
     }
 
-    /// A miss that goes forward without regard to what is stored.
+    /// A miss that goes forward without regard to stored responses.
     pub(super) fn without_stored(forward: Forward) -> Miss {
         Miss {
             stale: None,

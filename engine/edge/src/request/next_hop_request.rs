@@ -39,7 +39,7 @@ fn is_never_from_clients(name: &str) -> bool {
 /// Fields that are added to a client's.
 const ADDED_FIELDS: usize = 8;
 
-/// What is asked for with the next hop's answer in mind.
+/// How much the next hop is asked for.
 #[derive(Clone, Debug, Default)]
 pub(super) enum FetchKind {
     /// The whole response.
@@ -110,7 +110,8 @@ fn build(visit: Visit<'_>, body: RequestBody, query: Option<&str>) -> Request<Re
     *headers = exchange.parts.headers.clone();
     headers.reserve(ADDED_FIELDS);
     forwarding::strip_request_hop_by_hop(headers);
-    // Whoever reads the content has said 100 when it comes to the next hop (RFC 9110 §10.1.1).
+    // The reader of the content has sent 100 when the content comes to the next hop (RFC 9110
+    // §10.1.1).
     forwarding::remove_named(headers, |name| {
         name == "expect" || is_never_from_clients(name)
     });

@@ -24,7 +24,7 @@ use tero_semantics::{forwarding, invalidation, storability};
 pub(super) struct PassedResponse {
     /// The answer, as it came.
     pub answer: OriginResponse,
-    /// Where the order of purges stands, this request's own among them; none where the answer may
+    /// Where the order of purges stands, this request's own among them; `None` where the answer may
     /// have been purged on its way.
     purges: Option<PurgePoint>,
 }
@@ -40,7 +40,7 @@ impl PassedResponse {
     }
 }
 
-/// Sends the request on and brings its answer, without a word of our own in it yet.
+/// Sends the request on and brings its answer, without our own fields.
 pub(super) async fn pass(
     visit: Visit<'_>,
     content: Option<Incoming>,
@@ -50,7 +50,7 @@ pub(super) async fn pass(
         .map(|passed| streamed(visit, passed.answer))
 }
 
-/// Sends the request on, and drops what it has made invalid.
+/// Sends the request on, and drops the responses that it has made invalid.
 pub(super) async fn ask(
     visit: Visit<'_>,
     content: Option<Incoming>,
@@ -75,7 +75,7 @@ pub(super) async fn ask(
     let was_purged = edge.store.may_be_purged(&exchange.key, before);
     let (own, groups) = invalidate(visit, &answer.response);
     let since = edge.store.purge_point();
-    // One of somebody else's that came in between may have meant it, too.
+    // Another purge that came in between may have meant the answer, too.
     let since = (!was_purged && since.purges_since(then) == own).then_some(since);
     if !groups.is_empty() {
         purge_groups(visit, groups).await;
@@ -138,15 +138,16 @@ fn silence(visit: Visit<'_>) -> SilenceLimit {
     SilenceLimit::new(visit.edge.clock.clone(), visit.settings().body_timeout)
 }
 
-/// Drops what an unsafe request has made invalid (§4.4), in every variant; the groups that it has
-/// made invalid are begun with, and given back, with the number of all purges that this makes.
+/// Drops the responses that an unsafe request has made invalid (§4.4), in every variant. Of the
+/// groups that it has made invalid, the purge begins and is returned, with the number of all
+/// purges.
 fn invalidate(visit: Visit<'_>, response: &Response<Incoming>) -> (u64, Vec<PurgeProgress>) {
     let Visit { edge, exchange } = visit;
     let Some(target) = exchange.url() else {
         return (0, Vec::new());
     };
     let (method, status, now) = (&exchange.parts.method, response.status(), edge.clock.now());
-    // A soft purge would leave windows of staleness open, and what is invalid is not to be used
+    // A soft purge would leave windows of staleness open, and an invalid response must not be used
     // before it is validated (§4.4).
     let begin = |target| edge.store.begin_purge(target, PurgeMode::Hard, now);
     let urls = invalidation::invalidated(method, status, &target, response.headers());

@@ -21,7 +21,7 @@ pub struct Answer {
 /// How an answer came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Provenance {
-    /// What is counted.
+    /// The outcome that is counted.
     pub outcome: Outcome,
     /// Why the request went forward; `None` if it did not.
     pub forward: Option<Forward>,
@@ -96,7 +96,7 @@ impl Storing {
 /// What `Cache-Status` tells beside the provenance.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct StatusFacts<'a> {
-    /// What is left of the freshness lifetime, in seconds.
+    /// The rest of the freshness lifetime, in seconds.
     pub ttl_secs: Option<i64>,
     /// The key, if the site tells it.
     pub key: Option<&'a str>,

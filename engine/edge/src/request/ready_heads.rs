@@ -29,7 +29,7 @@ pub(super) struct HeadKey {
     pub(super) id: u64,
     /// `Age`, in seconds.
     pub(super) age_secs: u64,
-    /// What is left of its lifetime, in seconds.
+    /// The rest of its lifetime, in seconds.
     pub(super) ttl_secs: i64,
 }
 
@@ -48,7 +48,7 @@ impl ReadyHead {
         Arc::clone(&self.lines)
     }
 
-    /// Its fields, from `make` where nobody has asked for them yet.
+    /// Its fields; `make` makes them when they are first asked for.
     pub(super) fn fields(&mut self, make: impl FnOnce() -> HeaderMap) -> &HeaderMap {
         self.fields.get_or_insert_with(make)
     }
@@ -95,8 +95,8 @@ pub(super) fn lines_of_hit(stored: &StoredFields, added: AddedFields<'_>) -> Vec
     lines
 }
 
-/// What `ask` takes from the head made for `made`, with the lines that `make` makes where there is
-/// none yet.
+/// What `ask` takes from the head made for `made`; `make` makes its lines where it is not there
+/// yet.
 pub(super) fn head<T>(
     made: HeadKey,
     make: impl FnOnce() -> Vec<u8>,

@@ -1,5 +1,5 @@
-//! What is counted and logged: requests, and uses of stored responses for popularity and for the
-//! plans that warmed them.
+//! Counts and logs requests, and counts uses of stored responses, for popularity and for the plans
+//! that warmed them.
 
 use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;

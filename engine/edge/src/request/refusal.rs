@@ -3,19 +3,19 @@
 /// Why a request was not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AdmissionRefusal {
-    /// No `Host`, several, or one that is none.
+    /// `Host` is missing, repeated or malformed.
     #[error("the Host field is missing, doubled or malformed")]
     BadHost,
     /// Target and fields are longer than `max_header_bytes` together.
     #[error("the header is too long")]
     TooLong,
-    /// The target is no path.
+    /// The target is not a path.
     #[error("the request target is malformed")]
     BadTarget,
     /// An expectation other than `100-continue` (RFC 9110 §10.1.1).
     #[error("the expectation can not be met")]
     Expectation,
-    /// TRACE and CONNECT.
+    /// TRACE or CONNECT.
     #[error("this method is not offered")]
     Method,
     /// The request has been here before (RFC 8586).

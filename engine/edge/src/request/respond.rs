@@ -57,7 +57,7 @@ pub(super) fn refused(edge: &Edge, refused: AdmissionRefusal) -> Response<EdgeBo
     response
 }
 
-/// The answer to bytes that are no request; the connection ends with it.
+/// The answer to bytes that are not a request; the connection ends with it.
 pub fn refuse(edge: &Edge, fault: Fault) -> Response<EdgeBody> {
     match fault {
         Fault::UnknownCoding => ended(edge, StatusCode::NOT_IMPLEMENTED, &fault.to_string()),
@@ -75,7 +75,7 @@ pub fn refuse_as(edge: &Edge, code: StatusCode) -> Response<EdgeBody> {
     ended(edge, code, reason)
 }
 
-/// A refusal without content, since nobody can tell whether a HEAD was meant.
+/// A refusal without content: the request may have been a HEAD.
 fn ended(edge: &Edge, code: StatusCode, reason: &str) -> Response<EdgeBody> {
     let mut response = Response::new(EdgeBody::Empty);
     *response.status_mut() = code;

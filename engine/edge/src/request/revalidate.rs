@@ -1,97 +1,26 @@
-//! What is done when the next hop says that a stored response still holds (RFC 9111 §4.3.4), and in
-//! the background (RFC 5861 §3).
+//! Revalidation that no client waits for (RFC 5861 §3), and what the answer to a HEAD says of a
+//! stored response (RFC 9111 §4.3.5).
 
 use std::sync::Arc;
 
-use http::header::{HeaderMap, SET_COOKIE};
 use http::{Response, StatusCode};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
-use tokio::sync::oneshot;
 
 use super::body::EdgeBody;
+use super::fetch::judge::merged_head;
 use super::fetch::{Extent, Fetch, FetchResult};
 use super::news::FlightNews;
-use super::record;
 use super::visit::Visit;
 use super::watchlist::RevalidationResult;
 use crate::collapse::Lead;
-use crate::store::stored::{StoredHead, StoredResponse};
+use crate::store::stored::StoredResponse;
 use crate::store::{Key, PurgePoint};
-use tero_semantics::forwarding;
 use tero_semantics::retry_after::retry_after;
 use tero_semantics::storability::Storability;
 use tero_semantics::timestamp::Timestamp;
 use tero_semantics::validation::{self, HeadUpdate};
 
-/// Puts the head that a 304 gives in the place of the old one, shares it and tells the request.
-pub(super) fn freshen(
-    fetch: Fetch,
-    stale: Arc<StoredResponse>,
-    not_modified: &Response<Incoming>,
-    asked_at: Timestamp,
-    purges: PurgePoint,
-    tell: oneshot::Sender<FetchResult>,
-) {
-    let mut headers = not_modified.headers().clone();
-    forwarding::ensure_date(&mut headers, fetch.visit().now());
-    let merged = validation::updated_fields(&stale.head.fields.to_headers(headers.len()), &headers);
-    let (head, storability) = fetch.merged_head(&stale, &merged, asked_at);
-    let key = Key::new(&fetch.exchange().key);
-    let fresh = Arc::new(stale.with_head(head));
-    // A cookie is for one visitor, and with it, by the floor, the whole answer.
-    let is_for_one = headers.contains_key(SET_COOKIE)
-        && !fetch
-            .exchange()
-            .site
-            .settings
-            .policy_may_override
-            .set_cookie;
-    let shared = match storability {
-        Storability::Yes if is_for_one => FlightNews::NotStorable,
-        Storability::Yes => {
-            record::flush_hits(fetch.edge(), &key, &stale);
-            fetch
-                .edge()
-                .store
-                .replace(&key, stale.id, Arc::clone(&fresh), purges);
-            fetch
-                .edge()
-                .watchlist
-                .watch_expiry(fetch.visit().site(), &fresh, fetch.visit().now());
-            FlightNews::Stored
-        }
-        // What is stored under a key of requests is no part.
-        Storability::Part(_) => FlightNews::NotStorable,
-        Storability::No(refusal) => {
-            if !refusal.is_of_request() {
-                fetch.withdraw_stored(fresh.head.status);
-            }
-            FlightNews::NotStorable
-        }
-    };
-    if let Some(lead) = &fetch.lead {
-        lead.share(shared);
-    }
-    let _ = tell.send(FetchResult::Revalidated(with_cookies_of(&headers, fresh)));
-}
-
-/// The response for the visitor who asked: with the cookies of the 304, which are not stored.
-fn with_cookies_of(not_modified: &HeaderMap, fresh: Arc<StoredResponse>) -> Arc<StoredResponse> {
-    if !not_modified.contains_key(SET_COOKIE) {
-        return fresh;
-    }
-    let mut headers = fresh.head.fields.to_headers(not_modified.len());
-    for cookie in not_modified.get_all(SET_COOKIE) {
-        headers.append(SET_COOKIE, cookie.clone());
-    }
-    Arc::new(fresh.with_head(StoredHead {
-        fields: fresh.head.fields.with_headers(&headers),
-        ..fresh.head.clone()
-    }))
-}
-
-/// Revalidates in the background, unless somebody does already (RFC 5861 §3).
+/// Revalidates in the background, unless another request does already (RFC 5861 §3).
 pub(super) fn in_background(visit: Visit<'_>, stale: &Arc<StoredResponse>) {
     let Some(lead) = visit.edge.collapse.lead(&visit.exchange.key) else {
         return;
@@ -102,21 +31,16 @@ pub(super) fn in_background(visit: Visit<'_>, stale: &Arc<StoredResponse>) {
     });
 }
 
-/// Revalidates until what comes of it is stored.
+/// Revalidates until the result is stored.
 pub(super) async fn revalidate_to_completion(
     visit: Visit<'_>,
     stale: Arc<StoredResponse>,
     lead: Lead<FlightNews>,
 ) -> RevalidationResult {
-    let fetch = Fetch {
-        visit: visit.to_owned(),
-        stale: Some(stale),
-        extent: Extent::Whole,
-        lead: Some(lead),
-    };
+    let fetch = Fetch::new(visit, Some(stale), Extent::Whole).led_by(Some(lead));
     match fetch.start().await {
         Ok(FetchResult::Filling(_, reader, _)) => {
-            // Somebody has to want the content, or the fill would take itself for abandoned.
+            // The content needs a reader, or the fill would take itself for abandoned.
             let whole = drain(EdgeBody::fill(reader, Arc::clone(&visit.site().counters))).await;
             if whole {
                 RevalidationResult::Stored
@@ -142,7 +66,7 @@ pub(super) async fn revalidate_to_completion(
     }
 }
 
-/// Reads a body to its end; whether that is the one that was meant.
+/// Reads a body to its end; whether nothing of it is missing.
 async fn drain(mut body: EdgeBody) -> bool {
     while let Some(frame) = body.frame().await {
         if frame.is_err() {
@@ -152,8 +76,8 @@ async fn drain(mut body: EdgeBody) -> bool {
     true
 }
 
-/// What the answer to a HEAD says of the stored response: that it still holds, or that it is
-/// another now (§4.3.5).
+/// Takes over what the answer to a HEAD says of the stored response: that it still holds, or that
+/// it is another now (§4.3.5).
 pub(super) fn by_head(
     visit: Visit<'_>,
     stored: &Arc<StoredResponse>,
@@ -176,20 +100,10 @@ pub(super) fn by_head(
             edge.store.replace(&key, stored.id, Arc::new(stale), purges);
         }
         HeadUpdate::Freshened(merged) => {
-            let fetch = Fetch {
-                visit: visit.to_owned(),
-                stale: None,
-                extent: Extent::Whole,
-                lead: None,
-            };
-            let (head, storability) = fetch.merged_head(stored, &merged, asked_at);
+            let (head, storability) = merged_head(visit, stored, &merged, asked_at);
             if storability == Storability::Yes {
-                fetch.edge().store.replace(
-                    &key,
-                    stored.id,
-                    Arc::new(stored.with_head(head)),
-                    purges,
-                );
+                let fresh = Arc::new(stored.with_head(head));
+                edge.store.replace(&key, stored.id, fresh, purges);
             }
         }
     }

@@ -2,8 +2,8 @@
 //! 9110 §7.8).
 //!
 //! Only protocols that the site names in `upgrades` are passed on, and only a 101 that takes over
-//! the very one that was asked for opens a tunnel: whoever fakes an upgrade would otherwise get a
-//! connection to the application on which nobody checks what is said.
+//! the very one that was asked for opens a tunnel: a faked upgrade would otherwise get an unchecked
+//! connection to the application.
 
 use std::io;
 use std::sync::Arc;

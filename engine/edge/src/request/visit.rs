@@ -1,4 +1,4 @@
-//! One request on its way: what all share, and what is known of this one.
+//! One request on its way: the edge that all share, and the exchange of this one.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub struct Visit<'v> {
     pub exchange: &'v Arc<Exchange>,
 }
 
-/// Whether a look at what is stored counts as a use of it.
+/// Whether a look at a stored response counts as a use of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
     /// A visitor's does.
@@ -75,7 +75,7 @@ impl<'v> Visit<'v> {
         disposition(&facts, || self.stored(look))
     }
 
-    /// What is stored under the key.
+    /// The stored response that the request selects.
     #[inline]
     pub(super) fn stored(self, look: Look) -> StoredMatch<Arc<StoredResponse>> {
         let (store, exchange) = (&self.edge.store, self.exchange);
@@ -91,7 +91,7 @@ impl<'v> Visit<'v> {
         }
     }
 
-    /// How this request looks at what is stored.
+    /// How this request looks at stored responses.
     #[inline]
     pub(super) fn look(self) -> Look {
         match self.exchange.requester {

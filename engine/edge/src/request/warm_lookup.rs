@@ -14,7 +14,7 @@ pub enum WarmLookup {
     Absent,
     /// It is stale.
     Stale,
-    /// It is fresh, and won't be to the end of the plan's window.
+    /// It is fresh, but not to the end of the plan's window.
     GoesStale,
     /// It is fresh, and the sitemap says that the page has changed since.
     Changed,
@@ -39,14 +39,14 @@ impl WarmLookup {
         match self {
             WarmLookup::Absent => Forward::UriMiss,
             WarmLookup::Stale => Forward::Stale,
-            // That something fresh is stored is no answer to a request that wants it fresher.
+            // The stored response is fresh, but not as fresh as the request wants it.
             WarmLookup::GoesStale | WarmLookup::Changed | WarmLookup::Fresh => Forward::Request,
         }
     }
 }
 
-/// What is stored for a plan's request: whether it will do until `until`, and for a page that
-/// changed at `changed`.
+/// The stored response for a plan's request, and whether it is good enough until `until`, and for a
+/// page that changed at `changed`.
 pub fn look_for_plan(
     visit: Visit<'_>,
     until: Timestamp,

@@ -15,13 +15,13 @@ use crate::store::stored::StoredResponse;
 use tero_config::RefreshAhead;
 use tero_semantics::timestamp::Timestamp;
 
-/// So many seconds' worth of the rate can be saved up of a site's share.
+/// Of a site's share, so many seconds' worth of the rate can be saved up.
 const SAVED_SECS: f64 = 10.0;
 
-/// How often those that are watched are looked through for what is no longer stored.
+/// How often the list is looked through for responses that are no longer stored.
 const TIDY_PERIOD: Duration = Duration::from_secs(1);
 
-/// How many are marked under the lock at once.
+/// How many responses are marked under the lock at once.
 const MARKED_AT_ONCE: usize = 256;
 
 /// Revalidations ahead that are under way for a site at once.
@@ -47,7 +47,7 @@ pub struct Watchlist(Mutex<HashMap<usize, SiteWatchlist>>);
 #[derive(Debug)]
 struct SiteWatchlist {
     watched: BinaryHeap<Reverse<ExpiringResponse>>,
-    /// When those that are no longer stored were last taken out.
+    /// When responses that are no longer stored were last taken out.
     tidied: Timestamp,
     pace: Pace,
     /// The rate that the pace has.

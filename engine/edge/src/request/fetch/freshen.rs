@@ -1,0 +1,83 @@
+//! The next hop says that a stored response still holds (RFC 9111 §4.3.4), or takes it back.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use http::header::{COOKIE, HeaderMap, SET_COOKIE};
+
+use super::judge;
+use crate::request::news::FlightNews;
+use crate::request::record;
+use crate::request::visit::Visit;
+use crate::store::stored::{StoredHead, StoredResponse};
+use crate::store::{Key, PurgePoint};
+use tero_semantics::storability::Storability;
+use tero_semantics::timestamp::Timestamp;
+use tero_semantics::{forwarding, validation};
+
+/// Puts the head that a 304 gives in the place of the old one. Returns the response for the visitor
+/// who asked, and what followers hear.
+pub(super) fn freshen(
+    visit: Visit<'_>,
+    stale: &Arc<StoredResponse>,
+    not_modified: &HeaderMap,
+    asked_at: Timestamp,
+    purges: PurgePoint,
+) -> (Arc<StoredResponse>, FlightNews) {
+    let Visit { edge, exchange } = visit;
+    let mut headers = not_modified.clone();
+    forwarding::ensure_date(&mut headers, visit.now());
+    let merged = validation::updated_fields(&stale.head.fields.to_headers(headers.len()), &headers);
+    let (head, storability) = judge::merged_head(visit, stale, &merged, asked_at);
+    let fresh = Arc::new(stale.with_head(head));
+    // A cookie is for one visitor, and with it, by the floor, the whole answer.
+    let is_for_one =
+        headers.contains_key(SET_COOKIE) && !visit.settings().policy_may_override.set_cookie;
+    let followers = match storability {
+        Storability::Yes if !is_for_one => {
+            let key = Key::new(&exchange.key);
+            record::flush_hits(edge, &key, stale);
+            edge.store
+                .replace(&key, stale.id, Arc::clone(&fresh), purges);
+            edge.watchlist
+                .watch_expiry(visit.site(), &fresh, visit.now());
+            FlightNews::Stored
+        }
+        Storability::No(refusal) => {
+            if !refusal.is_of_request() {
+                withdraw_stored(visit, stale, fresh.head.status);
+            }
+            FlightNews::NotStorable
+        }
+        // A part is not stored under a key of requests.
+        Storability::Yes | Storability::Part(_) => FlightNews::NotStorable,
+    };
+    (with_cookies_of(&headers, fresh), followers)
+}
+
+/// The response for the visitor who asked: with the cookies of the 304, which are not stored.
+fn with_cookies_of(not_modified: &HeaderMap, fresh: Arc<StoredResponse>) -> Arc<StoredResponse> {
+    if !not_modified.contains_key(SET_COOKIE) {
+        return fresh;
+    }
+    let mut headers = fresh.head.fields.to_headers(not_modified.len());
+    for cookie in not_modified.get_all(SET_COOKIE) {
+        headers.append(SET_COOKIE, cookie.clone());
+    }
+    Arc::new(fresh.with_head(StoredHead {
+        fields: fresh.head.fields.with_headers(&headers),
+        ..fresh.head.clone()
+    }))
+}
+
+/// Drops a stored response when the origin's new answer may not be stored: it has taken the old one
+/// back. An answer to a client that the origin knows says nothing of the answer to others.
+pub(super) fn withdraw_stored(visit: Visit<'_>, stale: &StoredResponse, status: StatusCode) {
+    let exchange = visit.exchange;
+    let is_anonymous =
+        !exchange.fields.authorization && !exchange.parts.headers.contains_key(COOKIE);
+    if is_anonymous && status.is_success() {
+        let store = &visit.edge.store;
+        store.drop_response(&Key::new(&exchange.key), stale.id);
+    }
+}

@@ -1,0 +1,211 @@
+//! A response of the next hop, judged: what policies decide about it, how long it is fresh, whether
+//! it may be stored, and the head that is stored of it.
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, Method, StatusCode};
+
+use crate::request::exchange::Exchange;
+use crate::request::visit::Visit;
+use crate::store::fields::StoredFields;
+use crate::store::stored::{StoredHead, StoredResponse};
+use tero_policy_host::PolicyResponse;
+use tero_semantics::cache_control::ResponseDirectives;
+use tero_semantics::decision::ResponseDecision;
+use tero_semantics::freshness::{
+    Freshness, FreshnessInput, StaleDefaults, browser_lifetime, header_lifetime,
+};
+use tero_semantics::invalidation;
+use tero_semantics::storability::{
+    FloorExceptions, Storability, StorabilityInput, storability, stored_fields,
+};
+use tero_semantics::timestamp::Timestamp;
+use tero_semantics::vary::SecondaryKey;
+
+/// The head of a response, as it came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReceivedHead<'h> {
+    pub(super) status: StatusCode,
+    pub(super) headers: &'h HeaderMap,
+    /// The length of the content, where it is known.
+    pub(super) length: Option<u64>,
+    /// When it was asked for.
+    pub(super) asked_at: Timestamp,
+}
+
+/// What decides over the storing and the reuse of a response.
+pub(super) struct ResponseTerms {
+    directives: ResponseDirectives,
+    decision: ResponseDecision,
+    pub(super) freshness: Freshness,
+    pub(super) storability: Storability,
+}
+
+/// What a response is judged by.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::request) struct TermsInput<'r> {
+    pub status: StatusCode,
+    pub headers: &'r HeaderMap,
+    pub directives: &'r ResponseDirectives,
+    /// What the policies decided about it.
+    pub decision: &'r ResponseDecision,
+    /// The parts of the safety floor that a policy may lift here.
+    pub floor: FloorExceptions,
+    /// When it was asked for.
+    pub request_time: Timestamp,
+    /// When it was received.
+    pub response_time: Timestamp,
+}
+
+/// Asks the policies about a response, and judges it.
+pub(super) fn judge(visit: Visit<'_>, received: &ReceivedHead<'_>) -> ResponseTerms {
+    let (exchange, settings, now) = (visit.exchange, visit.settings(), visit.now());
+    let directives = ResponseDirectives::governing(received.headers, &settings.targeted_fields);
+    let decision = decide(visit, received, &directives, now);
+    let input = TermsInput {
+        status: received.status,
+        headers: received.headers,
+        directives: &directives,
+        decision: &decision,
+        floor: settings.policy_may_override,
+        request_time: received.asked_at,
+        response_time: now,
+    };
+    let (freshness, storability) = terms(exchange, &input);
+    ResponseTerms {
+        directives,
+        decision,
+        freshness,
+        storability,
+    }
+}
+
+/// What the policies decide about a response.
+fn decide(
+    visit: Visit<'_>,
+    received: &ReceivedHead<'_>,
+    directives: &ResponseDirectives,
+    now: Timestamp,
+) -> ResponseDecision {
+    let Visit { edge, exchange } = visit;
+    let site = visit.site();
+    if site.policies.is_empty() {
+        return ResponseDecision::default();
+    }
+    let answered = PolicyResponse {
+        status: received.status,
+        headers: received.headers,
+        length: received.length,
+        header_ttl: header_lifetime(received.headers, directives, now),
+        header_browser_ttl: browser_lifetime(received.headers, directives, now),
+        key: &exchange.key,
+    };
+    let decision = exchange
+        .policies()
+        .on_response(&exchange.ask(), &answered, now);
+    if site.is_on_trial() {
+        edge.shadows
+            .offer_response(exchange, &answered, &decision, now);
+    }
+    decision
+}
+
+/// How long a response is fresh, and whether it may be stored, by its own fields and what the
+/// policies decided.
+pub(in crate::request) fn terms(
+    exchange: &Exchange,
+    input: &TermsInput<'_>,
+) -> (Freshness, Storability) {
+    let settings = &exchange.site.settings;
+    let freshness = Freshness::of(&FreshnessInput {
+        status: input.status,
+        response_headers: input.headers,
+        directives: input.directives,
+        decision: input.decision,
+        defaults: StaleDefaults {
+            stale_if_error: settings.stale_if_error,
+            stale_while_revalidate: settings.stale_while_revalidate,
+        },
+        request_time: input.request_time,
+        response_time: input.response_time,
+    });
+    // A fetch for a HEAD is a GET. Only the answer to a POST has to name its target, which then is
+    // absolute.
+    let is_post = exchange.parts.method == Method::POST;
+    let target = if is_post { exchange.url() } else { None };
+    let storability = storability(
+        &StorabilityInput {
+            method: if is_post { &Method::POST } else { &Method::GET },
+            target: target.as_ref().unwrap_or(&exchange.parts.uri),
+            request_headers: &exchange.parts.headers,
+            request: &exchange.directives,
+            status: input.status,
+            response_headers: input.headers,
+            directives: input.directives,
+            decision: input.decision,
+        },
+        input.floor,
+    );
+    (freshness, storability)
+}
+
+/// The head that is stored of a response.
+pub(super) fn stored_head(
+    visit: Visit<'_>,
+    status: StatusCode,
+    headers: &HeaderMap,
+    terms: &ResponseTerms,
+) -> StoredHead {
+    let exchange = visit.exchange;
+    let mut tags = terms.decision.tags.clone();
+    tags.extend(
+        invalidation::cache_groups(headers)
+            .into_iter()
+            .map(String::into_boxed_str),
+    );
+    tags.sort();
+    tags.dedup();
+    let detail = joined_reasons(
+        exchange.decision.reason.as_deref(),
+        terms.decision.reason.as_deref(),
+    );
+    let stored = stored_fields(headers, &terms.directives);
+    StoredHead {
+        status,
+        fields: StoredFields::new(stored, detail.as_deref(), tags.iter().map(|tag| &**tag)),
+        freshness: terms.freshness,
+        secondary_key: SecondaryKey::of(headers, &exchange.parts.headers),
+        browser_ttl_secs: terms
+            .decision
+            .browser_ttl
+            .map(|ttl| u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX)),
+        site: u32::try_from(exchange.site.index).expect("sites are counted in thousands"),
+        warm_run: exchange.requester.run(),
+    }
+}
+
+/// The head of a stored response with the fields that a 304 or the answer to a HEAD gives it, and
+/// whether it may still be stored (§4.3.4).
+pub(in crate::request) fn merged_head(
+    visit: Visit<'_>,
+    stored: &StoredResponse,
+    merged: &HeaderMap,
+    asked_at: Timestamp,
+) -> (StoredHead, Storability) {
+    let received = ReceivedHead {
+        status: stored.head.status,
+        headers: merged,
+        length: Some(stored.body.len()),
+        asked_at,
+    };
+    let terms = judge(visit, &received);
+    let head = stored_head(visit, stored.head.status, merged, &terms);
+    (head, terms.storability)
+}
+
+fn joined_reasons<'a>(request: Option<&'a str>, response: Option<&'a str>) -> Option<Cow<'a, str>> {
+    match (request, response) {
+        (Some(request), Some(response)) => Some(format!("{request}; {response}").into()),
+        (one, other) => other.or(one).map(Cow::Borrowed),
+    }
+}

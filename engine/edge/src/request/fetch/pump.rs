@@ -1,0 +1,154 @@
+//! The content of a fetch, from the next hop into its fill and the store.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::partial;
+use crate::request::failure::ErrorChain;
+use crate::request::news::ResponseInFlight;
+use crate::request::visit::Visit;
+use crate::store::fill::{Fill, FillError};
+use crate::store::stored::{StoredBody, StoredHead, StoredResponse};
+use crate::store::{Key, PurgePoint};
+use tero_semantics::range::Partial;
+use tero_time::clock::TimeoutError;
+
+/// Content that is to be stored.
+pub(super) struct BodyToStore {
+    pub(super) body: Incoming,
+    /// One of the site's concurrent fetches, until the content has come.
+    pub(super) _permit: OwnedSemaphorePermit,
+    /// Bytes that were there already, before those of `body`.
+    pub(super) beginning: Vec<Bytes>,
+    pub(super) fill: Arc<Fill>,
+    pub(super) goal: StoreGoal,
+}
+
+/// As what content is stored.
+pub(super) enum StoreGoal {
+    /// As the whole of a response.
+    Whole(Arc<ResponseInFlight>),
+    /// As a part of one.
+    Part(Box<PartGoal>),
+}
+
+/// A part that is to be stored.
+pub(super) struct PartGoal {
+    pub(super) head: StoredHead,
+    /// Where it lies in the whole.
+    pub(super) place: Partial,
+    /// Where the order of purges stood before it was asked for.
+    pub(super) purges: PurgePoint,
+}
+
+/// Why content ended before its end.
+#[derive(Debug, thiserror::Error)]
+enum BodyReadError {
+    #[error(transparent)]
+    Fill(#[from] FillError),
+    #[error("the origin broke off or sent what is no content")]
+    Unread(#[from] hyper::Error),
+    #[error("the origin fell silent")]
+    Silent(#[from] TimeoutError),
+}
+
+/// Takes the content, and stores it.
+pub(super) async fn store(visit: Visit<'_>, mut body: BodyToStore) {
+    let pieces = pump(visit, &mut body).await;
+    match &body.goal {
+        StoreGoal::Whole(filling) => store_whole(visit, filling, pieces),
+        StoreGoal::Part(part) => store_part(visit, part, &body.fill, pieces),
+    }
+}
+
+/// Stores a whole response, or the beginning of it. `None` was too large to be kept.
+fn store_whole(
+    visit: Visit<'_>,
+    filling: &ResponseInFlight,
+    pieces: Result<Option<Vec<Bytes>>, FillError>,
+) {
+    let (Visit { edge, exchange }, fill) = (visit, &filling.fill);
+    match pieces {
+        Err(error) => {
+            partial::keep_beginning(visit, filling);
+            fill.fail(error);
+        }
+        Ok(None) => {
+            edge.hit_for_miss.remember(&exchange.key, visit.now());
+            fill.complete(None);
+        }
+        Ok(Some(pieces)) => {
+            let body = StoredBody::new(pieces);
+            let stored = Arc::new(StoredResponse::new(filling.head.clone(), body));
+            let key = Key::new(&exchange.key);
+            if edge.store.insert(&key, Arc::clone(&stored), filling.purges) {
+                edge.watchlist
+                    .watch_expiry(visit.site(), &stored, visit.now());
+            }
+            fill.complete(Some(stored.body.pieces()));
+        }
+    }
+}
+
+/// Stores a part of a response.
+fn store_part(
+    visit: Visit<'_>,
+    part: &PartGoal,
+    fill: &Fill,
+    pieces: Result<Option<Vec<Bytes>>, FillError>,
+) {
+    match pieces {
+        Err(error) => fill.fail(error),
+        Ok(None) => fill.complete(None),
+        Ok(Some(pieces)) => {
+            let body = StoredBody::new(pieces);
+            if let Some(stored) = partial::part_of(&part.place, &part.head, body.clone()) {
+                let key = &visit.exchange.key;
+                visit.edge.store.insert_part(key, stored, part.purges);
+            }
+            fill.complete(Some(body.pieces()));
+        }
+    }
+}
+
+/// Takes the content; says why where it ends early.
+async fn pump(visit: Visit<'_>, body: &mut BodyToStore) -> Result<Option<Vec<Bytes>>, FillError> {
+    pump_all(visit, body).await.map_err(|broken| {
+        tracing::warn!(url = Key::new(&visit.exchange.key).url(), error = %ErrorChain(&broken), "fill ended early");
+        match broken {
+            BodyReadError::Fill(error) => error,
+            BodyReadError::Unread(_) | BodyReadError::Silent(_) => FillError::CutShort,
+        }
+    })
+}
+
+async fn pump_all(
+    visit: Visit<'_>,
+    body: &mut BodyToStore,
+) -> Result<Option<Vec<Bytes>>, BodyReadError> {
+    let fill = &body.fill;
+    for piece in body.beginning.drain(..) {
+        fill.push(piece).await?;
+    }
+    let limit = visit.settings().body_timeout;
+    loop {
+        let next = visit.edge.clock.timeout(limit, body.body.frame());
+        let next = tokio::select! {
+            biased;
+            next = next => next,
+            // A next hop that sends nothing would keep the fetch for the rest of its time.
+            () = fill.abandoned() => return Err(FillError::Abandoned.into()),
+        };
+        match next?.transpose()?.map(hyper::body::Frame::into_data) {
+            None => return Ok(fill.finish()?),
+            Some(Ok(data)) => fill.push(data).await?,
+            // Trailers are not stored: no field of a trailer decides over a cached response (RFC
+            // 9110 §6.5.1).
+            Some(Err(_trailers)) => {}
+        }
+    }
+}

@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::file::is_unfinished;
+use crate::replace::is_unfinished;
 use crate::trusted;
 
 /// Why the state directory can't be used.

@@ -4,17 +4,16 @@
 //! A [`StateFile`] is JSON with the version of its form, so that a later form is told from a broken
 //! file. It is not trusted: its user checks what it says.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::dir::StateDir;
+use crate::replace::replace;
 
 /// The version of the form that is read and written.
 const VERSION: u32 = 1;
@@ -141,53 +140,10 @@ fn read_at_most(path: &Path, max_bytes: u64) -> Result<Vec<u8>, FileError> {
     Ok(bytes)
 }
 
-/// Writes a file as a whole or not at all, with its name on disk when this returns.
-///
-/// # Errors
-/// What the system says; an older file of that name is untouched then.
-pub(crate) fn replace(path: &Path, pieces: &[&[u8]], mode: u32) -> io::Result<()> {
-    let temporary = unfinished(path);
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(&temporary)
-        .and_then(|mut file| {
-            pieces.iter().try_for_each(|piece| file.write_all(piece))?;
-            file.sync_all()?;
-            fs::rename(&temporary, path)?;
-            // The name lasts when the folder has been written too.
-            path.parent()
-                .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
-        });
-    if written.is_err() {
-        // It may not exist at all.
-        let _ = fs::remove_file(&temporary);
-    }
-    written
-}
-
-/// Where a file is written before it gets its name.
-fn unfinished(path: &Path) -> PathBuf {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    path.with_extension(format!(
-        "{}-{}.new",
-        std::process::id(),
-        NEXT.fetch_add(1, Ordering::Relaxed)
-    ))
-}
-
-/// Whether this is a path of [`unfinished`], by any process.
-pub(crate) fn is_unfinished(path: &Path) -> bool {
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    path.file_name()
-        .and_then(|name| name.to_str()?.strip_suffix(".new")?.rsplit_once('.'))
-        .and_then(|(_, numbers)| numbers.split_once('-'))
-        .is_some_and(|(process, number)| is_number(process) && is_number(number))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const MAX_BYTES: u64 = 100;
@@ -271,23 +227,6 @@ mod tests {
         assert_eq!(check(MAX_BYTES).unwrap(), Some(vec![1]));
         let error = check(MAX_BYTES + 1).unwrap_err();
         assert!(matches!(error, FileError::TooLarge(MAX_BYTES)), "{error}");
-    }
-
-    #[test]
-    fn an_unfinished_file_is_known_by_its_name() {
-        let path = Path::new("folder/plans.json");
-        assert!(is_unfinished(&unfinished(path)));
-        assert_ne!(unfinished(path), unfinished(path));
-        for other in [
-            "plans.json",
-            "plans.new",
-            "plans.1-.new",
-            "plans.a-2.new",
-            "1-2.new",
-            "plans.1-2.new.json",
-        ] {
-            assert!(!is_unfinished(Path::new(other)), "{other}");
-        }
     }
 
     #[test]

@@ -5,4 +5,5 @@
 
 pub mod dir;
 pub mod file;
+mod replace;
 pub mod trusted;

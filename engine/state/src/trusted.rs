@@ -10,7 +10,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use crate::file;
+use crate::replace::replace;
 
 /// The mode of a file that only its owner may read and write.
 const OURS_ALONE: u32 = 0o600;
@@ -63,7 +63,7 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
 /// # Errors
 /// What the system says; an older file of that name is untouched then.
 pub fn write(path: &Path, pieces: &[&[u8]]) -> io::Result<()> {
-    file::replace(path, pieces, OURS_ALONE)
+    replace(path, pieces, OURS_ALONE)
 }
 
 /// The path with its folder free of links, every folder on the way checked.

@@ -22,13 +22,6 @@ const KNOWN: &[&[&str]] = &[
         "control/warm/sources.rs",
         "control/warm/variants.rs",
     ],
-    &["edge/request/fetch.rs", "edge/request/revalidate.rs"],
-    &["state/dir.rs", "state/file.rs", "state/trusted.rs"],
-    &[
-        "tools/demo/images.rs",
-        "tools/demo/pages.rs",
-        "tools/demo/site.rs",
-    ],
 ];
 
 /// A module of a crate that has a file of its own.

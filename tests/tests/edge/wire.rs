@@ -40,24 +40,24 @@ fn ambiguous_requests_are_refused_with_the_reason() {
     let (origin, edge) = answering();
     let chunked = "Transfer-Encoding: chunked";
     for (bytes, reason) in [
-        ("GET /x HTTP/1.1\nHost: www.example\r\n\r\n".to_owned(), "without CR"),
-        ("GET /x HTTP/1.1\r\nHost: www.example\n\r\n".to_owned(), "without CR"),
-        ("GET /x HTTP/1.1\r\nHost: www.example\n\n".to_owned(), "without CR"),
+        ("GET /x HTTP/1.1\nHost: www.example\r\n\r\n".to_owned(), "LF alone"),
+        ("GET /x HTTP/1.1\r\nHost: www.example\n\r\n".to_owned(), "LF alone"),
+        ("GET /x HTTP/1.1\r\nHost: www.example\n\n".to_owned(), "LF alone"),
         // As many CR as LF, but those that are missing come in what a second request brings along.
         (
             "GET /x HTTP/1.1\r\nHost: www.example\r\nX:\n\nGET /y HTTP/1.1\nHost: www.example\nContent-Length: 10\n\n\
              \r\r\r\r\r\r\r\n\r\n"
                 .to_owned(),
-            "without CR",
+            "LF alone",
         ),
         (
             format!("GET /x HTTP/1.1\r\nHost: www.example\r\nX: 1\nContent-Length: {}\r\n\r\n{SMUGGLED}", SMUGGLED.len()),
-            "without CR",
+            "LF alone",
         ),
         (format!("POST /x HTTP/1.1\r\nHost: www.example\r\nContent-Length: 5\r\n{chunked}\r\n\r\n0\r\n\r\n{SMUGGLED}"), "beside"),
         (format!("POST /x HTTP/1.1\r\nHost: www.example\r\n{chunked}\r\nContent-Length: 5\r\n\r\n0\r\n\r\n{SMUGGLED}"), "beside"),
         (format!("POST /x HTTP/1.1\r\nHost: www.example\r\n{chunked}\r\n{chunked}\r\n\r\n0\r\n\r\n"), "Transfer-Encoding"),
-        ("POST /x HTTP/1.1\r\nHost: www.example\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na".to_owned(), "doubled"),
+        ("POST /x HTTP/1.1\r\nHost: www.example\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na".to_owned(), "repeated"),
         ("POST /x HTTP/1.1\r\nHost: www.example\r\nContent-Length: 1, 1\r\n\r\na".to_owned(), "malformed"),
         ("GET /x HTTP/1.1\r\nHost: www.example\r\nX: a\rb\r\n\r\n".to_owned(), "malformed"),
         // As many CR as LF, and still neither where it belongs.
@@ -110,7 +110,7 @@ fn a_malformed_pipelined_request_keeps_earlier_responses() {
     }
     let mut answer = client.head();
     client.rest(&mut answer);
-    answer.assert_failed(400, "without CR");
+    answer.assert_failed(400, "LF alone");
     assert!(client.is_closed());
     assert_eq!((origin.total(), origin.requests("/z")), (2, 0));
 }
@@ -153,13 +153,13 @@ fn a_get_with_two_kinds_of_framing_is_refused() {
         (
             "Content-Length: 5\r\nContent-Length: 5".to_owned(),
             400,
-            "doubled",
+            "repeated",
         ),
         (format!("{chunked}\r\n{chunked}"), 400, "Transfer-Encoding"),
         (
             "Transfer-Encoding: gzip, chunked".to_owned(),
             501,
-            "not known",
+            "not supported",
         ),
     ] {
         let head = format!("GET /x HTTP/1.1\r\nHost: www.example\r\n{fields}\r\n\r\n");
@@ -175,7 +175,7 @@ fn a_get_with_two_kinds_of_framing_is_refused() {
 fn an_unknown_transfer_coding_gets_501() {
     let (origin, edge) = answering();
     let bytes = "POST /x HTTP/1.1\r\nHost: www.example\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n";
-    refusal(&edge, bytes).assert_failed(501, "not known");
+    refusal(&edge, bytes).assert_failed(501, "not supported");
     assert_eq!(origin.total(), 0);
 }
 

@@ -12,8 +12,7 @@ use super::weight::{ARC_BYTES, TAG_BYTES, allocated};
 use crate::run_id::RunId;
 use tero_semantics::disposition::StoredFreshness;
 use tero_semantics::freshness::Freshness;
-use tero_semantics::partial::are_combinable;
-use tero_semantics::partial::{ByteRuns, RunPiece};
+use tero_semantics::partial::{ByteRuns, RunPiece, are_combinable};
 use tero_semantics::validation::updated_fields;
 use tero_semantics::vary::SecondaryKey;
 

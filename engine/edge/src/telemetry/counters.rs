@@ -67,6 +67,7 @@ pub struct SiteCounters {
 #[derive(Debug)]
 #[repr(align(128))]
 struct Shard {
+    /// By variant, hour and outcome.
     outcomes: Box<[AtomicU64]>,
     response_bytes: AtomicU64,
     request_seconds: Histogram,
@@ -90,6 +91,19 @@ pub struct AnsweredRequest<'r> {
     pub at: Timestamp,
 }
 
+impl Shard {
+    fn new(cells: usize) -> Shard {
+        Shard {
+            outcomes: (0..cells).map(|_| AtomicU64::new(0)).collect(),
+            response_bytes: AtomicU64::new(0),
+            request_seconds: Histogram::default(),
+            origin_statuses: Default::default(),
+            origin_failures: AtomicU64::new(0),
+            origin_seconds: Histogram::default(),
+        }
+    }
+}
+
 impl SiteCounters {
     /// Zero counters for a site in `zone` with these variants, in a shard for each of `workers`
     /// threads.
@@ -98,20 +112,11 @@ impl SiteCounters {
             .chain(variants.iter().cloned())
             .collect();
         let cells = variants.len() * HOURS * Outcome::ALL.len();
-        let shard = || Shard {
-            outcomes: (0..cells).map(|_| AtomicU64::new(0)).collect(),
-            response_bytes: AtomicU64::new(0),
-            request_seconds: Histogram::default(),
-            origin_statuses: Default::default(),
-            origin_failures: AtomicU64::new(0),
-            origin_seconds: Histogram::default(),
-        };
-        let shards = (0..workers.max(1)).map(|_| shard()).collect();
         SiteCounters {
             before: None,
             zone,
             variants,
-            shards,
+            shards: (0..workers.max(1)).map(|_| Shard::new(cells)).collect(),
             hour: AtomicU64::new(0),
         }
     }

@@ -99,14 +99,9 @@ impl StoredBody {
 
     /// As [`StoredBody::slice`], for storing: the pieces keep no other memory alive.
     pub(super) fn cut(&self, range: Range<u64>) -> Vec<Bytes> {
-        let cut = |(piece, within): (&Bytes, Range<usize>)| {
-            if within.len() == piece.len() {
-                piece.clone()
-            } else {
-                Bytes::copy_from_slice(&piece[within])
-            }
-        };
-        self.pieces_of(range).map(cut).collect()
+        self.pieces_of(range)
+            .map(|(piece, within)| cut(piece, within))
+            .collect()
     }
 
     /// The pieces that hold bytes of `range`, with the places of the bytes in them.
@@ -118,6 +113,15 @@ impl StoredBody {
             let (from, to) = (range.start.max(start), range.end.min(end));
             (from < to).then(|| (piece, (from - start) as usize..(to - start) as usize))
         })
+    }
+}
+
+/// The bytes of `within`, without keeping the others alive.
+fn cut(piece: &Bytes, within: Range<usize>) -> Bytes {
+    if within.len() == piece.len() {
+        piece.clone()
+    } else {
+        Bytes::copy_from_slice(&piece[within])
     }
 }
 

@@ -64,9 +64,6 @@ impl AccessLogLine<'_> {
         let bytes = self
             .bytes
             .map_or_else(|| "-".into(), |bytes| bytes.to_string());
-        let quoted = |text: Option<String>| {
-            text.map_or_else(|| "-".to_owned(), |text| escaped(&text).into_owned())
-        };
         format!(
             "{} - - [{}] \"{} {} {:?}\" {} {} \"{}\" \"{}\" \"{}\"",
             self.client,
@@ -76,9 +73,9 @@ impl AccessLogLine<'_> {
             self.version,
             self.status.as_u16(),
             bytes,
-            quoted(AccessLogLine::field(self.request, REFERER)),
-            quoted(AccessLogLine::field(self.request, USER_AGENT)),
-            quoted(Some(self.cache_status())),
+            escaped_or_dash(AccessLogLine::field(self.request, REFERER)),
+            escaped_or_dash(AccessLogLine::field(self.request, USER_AGENT)),
+            escaped(&self.cache_status()),
         )
     }
 
@@ -104,6 +101,11 @@ impl AccessLogLine<'_> {
     }
 }
 
+fn escaped_or_dash(text: Option<String>) -> String {
+    text.map_or_else(|| "-".to_owned(), |text| escaped(&text).into_owned())
+}
+
+/// Text for quotes: with a backslash before quotes and backslashes.
 fn escaped(text: &str) -> Cow<'_, str> {
     if text.contains(['\\', '"']) {
         text.replace('\\', "\\\\").replace('"', "\\\"").into()

@@ -54,3 +54,50 @@ impl Hours {
             .is_some_and(|bits| bits & (1 << (hour_of_week % 64)) != 0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UTC: Tz = chrono_tz::UTC;
+    /// Monday 5 January 2026, 00:00 UTC.
+    const MONDAY: Timestamp = Timestamp::from_unix_secs(1_767_571_200);
+
+    fn after_mins(mins: u64) -> Timestamp {
+        MONDAY.saturating_add(Duration::from_secs(mins * 60))
+    }
+
+    #[track_caller]
+    fn check(hours: Hours, expected: &[u8]) {
+        let found: Vec<u8> = (0..168).filter(|hour| hours.has(*hour)).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn hours_between_two_times_are_those_that_a_clock_shows() {
+        let between = |from, until| Hours::between(after_mins(from), after_mins(until), UTC);
+        check(between(8 * 60, 12 * 60), &[8, 9, 10, 11]);
+        check(between(8 * 60 + 30, 12 * 60 + 30), &[8, 9, 10, 11, 12]);
+        check(between(8 * 60 + 30, 8 * 60 + 31), &[8]);
+        check(between(60, 60), &[1]);
+        check(between(60, 0), &[1]);
+        let all: Vec<u8> = (0..168).collect();
+        check(between(0, 30 * 24 * 60), &all);
+        // In New York, the day when the clocks go forward has no hour from two to three.
+        let one_o_clock = Timestamp::from_unix_secs(1_805_004_000);
+        let three_o_clock = one_o_clock.saturating_add(2 * HOUR);
+        let hours = Hours::between(one_o_clock, three_o_clock, chrono_tz::America::New_York);
+        check(hours, &[6 * 24 + 1, 6 * 24 + 3]);
+    }
+
+    #[test]
+    fn hours_wrap_at_the_end_of_the_week_and_repeat_on_every_day() {
+        let sunday_evening = MONDAY.saturating_sub(2 * HOUR);
+        let hours = Hours::between(sunday_evening, sunday_evening.saturating_add(4 * HOUR), UTC);
+        check(hours, &[0, 1, 166, 167]);
+        let daily = hours.on_every_day();
+        assert_eq!((0..168).filter(|hour| daily.has(*hour)).count(), 28);
+        assert!(daily.has(24) && daily.has(24 + 23) && !daily.has(24 + 2));
+        assert_eq!(Hours::NONE.with(168).with(255), Hours::NONE);
+    }
+}

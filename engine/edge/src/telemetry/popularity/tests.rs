@@ -73,20 +73,6 @@ fn pages_are_found_by_the_hours_in_which_they_were_requested() {
 }
 
 #[test]
-fn hours_wrap_at_the_end_of_the_week_and_repeat_on_every_day() {
-    let sunday_evening = MONDAY.saturating_sub(2 * HOUR);
-    let hours = Hours::between(sunday_evening, sunday_evening.saturating_add(4 * HOUR), UTC);
-    assert_eq!(
-        (0..168).filter(|hour| hours.has(*hour)).collect::<Vec<_>>(),
-        [0, 1, 166, 167]
-    );
-    let daily = hours.on_every_day();
-    assert_eq!((0..168).filter(|hour| daily.has(*hour)).count(), 28);
-    assert!(daily.has(24) && daily.has(24 + 23) && !daily.has(24 + 2));
-    assert_eq!(Hours::NONE.with(168).with(255), Hours::NONE);
-}
-
-#[test]
 fn a_request_counts_half_after_a_week() {
     let popularity = counters(UTC, 1 << 20);
     popularity.record(0, of_page("/old", None, 100), MONDAY);
@@ -111,6 +97,23 @@ fn a_request_counts_half_after_a_week() {
     );
 }
 
+/// Checks that no page is reported with more requests than it had, or with fewer than that by more
+/// than `bound`.
+fn assert_reported_within(bound: f64, popularity: &Popularity, exact: &HashMap<u32, u32>) {
+    let reported: HashMap<String, u64> = popularity
+        .top(0, Hours::ALL, usize::MAX, MONDAY)
+        .into_iter()
+        .map(|page| (page.url, page.requests))
+        .collect();
+    for (rank, &count) in exact {
+        let reported = reported.get(&format!("/page/{rank}")).copied().unwrap_or(0);
+        assert!(
+            reported <= u64::from(count) && f64::from(count) - reported as f64 <= bound,
+            "page {rank}: reported {reported}, was {count}, bound {bound}"
+        );
+    }
+}
+
 #[test]
 fn memory_and_errors_stay_within_their_bounds() {
     let max_bytes = 256 * 1024;
@@ -124,30 +127,15 @@ fn memory_and_errors_stay_within_their_bounds() {
     }
     assert!(popularity.bytes() <= max_bytes);
     let bound = popularity.error_bound(0, MONDAY);
-    // At least half as many pages fit, over all shards, as if each were as large as the largest
-    // here.
+    // Pages that would fit, over all shards, if each were as large as the largest here. At least
+    // half as many stay in the sketch.
     let room = max_bytes / (ENTRY_BYTES + "/page/20000".len() + HOUR_BYTES);
     // The shards aren't filled evenly: allow a tenth more.
     assert!(
         bound <= 1.1 * 2.0 * requests.len() as f64 / room as f64,
         "{bound} with room for {room}"
     );
-    let reported: HashMap<String, u64> = popularity
-        .top(0, Hours::ALL, usize::MAX, MONDAY)
-        .into_iter()
-        .map(|page| (page.url, page.requests))
-        .collect();
-    for (rank, count) in exact {
-        let reported = reported.get(&format!("/page/{rank}")).copied().unwrap_or(0);
-        assert!(
-            reported <= u64::from(count),
-            "page {rank}: reported {reported}, was {count}"
-        );
-        assert!(
-            f64::from(count) - reported as f64 <= bound,
-            "page {rank}: reported {reported}, was {count}, bound {bound}"
-        );
-    }
+    assert_reported_within(bound, &popularity, &exact);
     let top: Vec<String> = popularity
         .top(0, Hours::ALL, 50, MONDAY)
         .into_iter()
@@ -230,62 +218,22 @@ fn without_memory_nothing_is_counted() {
 }
 
 #[test]
-fn hours_between_two_times_are_those_that_a_clock_shows() {
-    let check = |from_mins: u64, until_mins: u64, expected: &[u8]| {
-        let at = |mins: u64| MONDAY.saturating_add(Duration::from_secs(mins * 60));
-        let hours = Hours::between(at(from_mins), at(until_mins), UTC);
-        assert_eq!(
-            (0..168).filter(|hour| hours.has(*hour)).collect::<Vec<_>>(),
-            expected,
-            "{from_mins} to {until_mins}"
-        );
-    };
-    check(8 * 60, 12 * 60, &[8, 9, 10, 11]);
-    check(8 * 60 + 30, 12 * 60 + 30, &[8, 9, 10, 11, 12]);
-    check(8 * 60 + 30, 8 * 60 + 31, &[8]);
-    check(60, 60, &[1]);
-    check(60, 0, &[1]);
-    let week = Hours::between(MONDAY, MONDAY.saturating_add(30 * 24 * HOUR), UTC);
-    assert!((0..168).all(|hour| week.has(hour)));
-    // In New York, the day when the clocks go forward has no hour from two to three.
-    let one_o_clock = Timestamp::from_unix_secs(1_805_004_000);
-    let hours = Hours::between(
-        one_o_clock,
-        one_o_clock.saturating_add(2 * HOUR),
-        chrono_tz::America::New_York,
-    );
-    assert_eq!(
-        (0..168).filter(|hour| hours.has(*hour)).collect::<Vec<_>>(),
-        [6 * 24 + 1, 6 * 24 + 3]
-    );
-}
-
-#[test]
 fn counters_survive_a_restart() {
     let popularity = counters(UTC, 1 << 20);
     let nine = MONDAY.saturating_add(9 * HOUR);
+    let evening = nine.saturating_add(12 * HOUR);
+    let later = nine.saturating_add(HALF_LIFE);
     popularity.record(0, of_page("/turnos?dia=1", Some("mobile"), 30), nine);
     popularity.record(0, of_page("/", None, 20), nine);
-    popularity.record(
-        0,
-        of_page("/noche", None, 90),
-        nine.saturating_add(12 * HOUR),
-    );
+    popularity.record(0, of_page("/noche", None, 90), evening);
     popularity.record_host(0, "www.example", 7);
-    let text = serde_json::to_string(&popularity.save(0, nine.saturating_add(HALF_LIFE)).unwrap())
-        .unwrap();
+    let text = serde_json::to_string(&popularity.save(0, later).unwrap()).unwrap();
     let again = counters(UTC, 1 << 20);
-    assert_eq!(
-        again.restore(
-            0,
-            serde_json::from_str(&text).unwrap(),
-            nine.saturating_add(HALF_LIFE)
-        ),
-        0
-    );
+    let restore = || again.restore(0, serde_json::from_str(&text).unwrap(), later);
+    assert_eq!(restore(), 0);
     for (hours, now) in [
-        (Hours::NONE.with(9), nine.saturating_add(HALF_LIFE)),
-        (Hours::ALL, nine.saturating_add(2 * HALF_LIFE)),
+        (Hours::NONE.with(9), later),
+        (Hours::ALL, later.saturating_add(HALF_LIFE)),
     ] {
         assert_eq!(
             again.top(0, hours, 10, now),
@@ -293,21 +241,12 @@ fn counters_survive_a_restart() {
         );
     }
     assert_eq!(again.hosts(0), popularity.hosts(0));
-    assert_eq!(
-        again.top(0, Hours::NONE.with(9), 1, nine.saturating_add(HALF_LIFE))[0].requests,
-        15
-    );
+    let most_at_nine = || again.top(0, Hours::NONE.with(9), 1, later)[0].requests;
+    assert_eq!(most_at_nine(), 15);
     // It continues from there, and a second restore doesn't count twice.
-    again.record(0, of_page("/", None, 100), nine.saturating_add(HALF_LIFE));
-    again.restore(
-        0,
-        serde_json::from_str(&text).unwrap(),
-        nine.saturating_add(HALF_LIFE),
-    );
-    assert_eq!(
-        again.top(0, Hours::NONE.with(9), 1, nine.saturating_add(HALF_LIFE))[0].requests,
-        110
-    );
+    again.record(0, of_page("/", None, 100), later);
+    restore();
+    assert_eq!(most_at_nine(), 110);
     assert_eq!(popularity.save(1, nine), None);
     assert_eq!(again.restore(1, SavedSite::default(), nine), 0);
 }
@@ -329,26 +268,29 @@ fn saved_counters_fit_into_less_memory_and_keep_their_bound() {
     );
 }
 
-#[test]
-fn impossible_values_of_saved_counters_are_left_out() {
-    let page = |url: &str, variant: Option<&str>, weight: f64, hours: Vec<(u8, f32)>| SavedPage {
+fn saved(url: &str, variant: Option<&str>, weight: f64, hours: Vec<(u8, f32)>) -> SavedPage {
+    SavedPage {
         url: url.into(),
         variant: variant.map(Into::into),
         weight,
         hours,
-    };
+    }
+}
+
+#[test]
+fn impossible_values_of_saved_counters_are_left_out() {
     let pages = vec![
-        page("/good", Some("mobile"), 2.0, vec![(9, 2.0)]),
-        page("", None, 1.0, vec![(9, 1.0)]),
-        page("/a\0b", None, 1.0, vec![(9, 1.0)]),
-        page(&"x".repeat(MAX_URL_BYTES + 1), None, 1.0, vec![(9, 1.0)]),
-        page("/variant", Some("a\0b"), 1.0, vec![(9, 1.0)]),
-        page("/nan", None, f64::NAN, vec![(9, 1.0)]),
-        page("/negative", None, -1.0, vec![(9, 1.0)]),
-        page("/endless", None, f64::INFINITY, vec![(9, 1.0)]),
-        page("/hour", None, 1.0, vec![(168, 1.0)]),
-        page("/twice", None, 1.0, vec![(9, 1.0), (9, 1.0)]),
-        page("/hours", None, 1.0, vec![(9, f32::NAN)]),
+        saved("/good", Some("mobile"), 2.0, vec![(9, 2.0)]),
+        saved("", None, 1.0, vec![(9, 1.0)]),
+        saved("/a\0b", None, 1.0, vec![(9, 1.0)]),
+        saved(&"x".repeat(MAX_URL_BYTES + 1), None, 1.0, vec![(9, 1.0)]),
+        saved("/variant", Some("a\0b"), 1.0, vec![(9, 1.0)]),
+        saved("/nan", None, f64::NAN, vec![(9, 1.0)]),
+        saved("/negative", None, -1.0, vec![(9, 1.0)]),
+        saved("/endless", None, f64::INFINITY, vec![(9, 1.0)]),
+        saved("/hour", None, 1.0, vec![(168, 1.0)]),
+        saved("/twice", None, 1.0, vec![(9, 1.0), (9, 1.0)]),
+        saved("/hours", None, 1.0, vec![(9, f32::NAN)]),
     ];
     let hosts = vec![
         ("x".repeat(300).into(), 5),

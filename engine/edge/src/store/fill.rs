@@ -33,7 +33,7 @@ pub enum FillError {
     #[error("the response was cut short")]
     CutShort,
     /// All clients have left.
-    #[error("nobody reads the response any more")]
+    #[error("no client reads the response any more")]
     Abandoned,
 }
 

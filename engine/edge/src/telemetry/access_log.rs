@@ -99,7 +99,7 @@ impl LogWriter {
         match self.open() {
             Ok(output) => Some(output),
             Err(error) => {
-                tracing::error!(path = %self.path.display(), %error, "the access log can't be opened anew");
+                tracing::error!(path = %self.path.display(), %error, "the access log can't be reopened");
                 None
             }
         }

@@ -56,7 +56,7 @@ pub(super) fn write_with_lines<S: AsyncWrite + Unpin>(
     else {
         return Poll::Ready(Err(io::Error::new(
             io::ErrorKind::InvalidData,
-            "what is to be written is no head",
+            "the first slice is not a complete head",
         )));
     };
     TOGETHER.with_borrow_mut(|together| {

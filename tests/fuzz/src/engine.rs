@@ -22,6 +22,8 @@ pub use policy_host::{
 };
 pub use request_path::{request, telemetry};
 pub use tools::{import, replay};
+pub use request_path::{request, run_id, telemetry};
+pub use tools::{diff, import};
 
 #[path = "../../../engine/policy-host/src"]
 mod policy_host {
@@ -61,6 +63,7 @@ mod policy_host {
 
 #[path = "../../../engine/edge/src"]
 mod request_path {
+    pub mod run_id;
     pub mod telemetry;
 
     pub mod request {

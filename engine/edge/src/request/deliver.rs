@@ -83,6 +83,7 @@ fn ready_made(
         ),
         false => Precondition::Proceed,
     };
+    // The access log reads the fields, and so does a plan that reads a sitemap.
     let is_read_by_us = visit.exchange.connection.is_none() || visit.edge.access_log.is_some();
     let (status, fields, body) = match precondition {
         Precondition::Proceed if is_read_by_us => (

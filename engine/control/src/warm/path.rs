@@ -160,3 +160,9 @@ pub trait RequestPath: Send + Sync + 'static {
     /// Lets go of what is kept for runs whose window is over.
     fn release(&self, is_over: &dyn Fn(u64) -> bool);
 }
+
+impl std::fmt::Debug for dyn RequestPath {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("RequestPath")
+    }
+}

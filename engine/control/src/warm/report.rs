@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::path::{WarmLookup, WarmOutcome};
-use super::variants::WarmTask;
+use super::task::WarmTask;
 
 /// Failures, and notes, that a report keeps; the rest is only counted.
 pub const MAX_REASONS: usize = 50;
@@ -18,7 +18,7 @@ pub const MAX_LISTED: usize = 1_000;
 const MAX_LISTED_BYTES: usize = 4_096;
 
 /// What started a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunTrigger {
     /// The plan's schedule.
@@ -28,14 +28,16 @@ pub enum RunTrigger {
     /// The edge has started, and is ready only once the plan has run.
     Start,
     /// Somebody asked for it.
+    #[default]
     Request,
 }
 
 /// How far a run is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunState {
     /// It finds out what to fetch.
+    #[default]
     Planning,
     /// It fetches.
     Fetching,
@@ -109,7 +111,7 @@ pub struct RunValue {
 
 /// A run of a plan. The numbers count pages times variants; `planned` is the sum of `fetched`,
 /// `fresh`, `not_stored`, `failed` and what is still to come, or was left when the run ended early.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct RunReport {
     /// Counts from 1 when the edge starts.
     pub id: u64,
@@ -213,14 +215,9 @@ impl RunReport {
     /// Lists a page of a dry run.
     pub(super) fn list(&mut self, task: &WarmTask, found: WarmLookup) {
         if self.would_fetch.len() < MAX_LISTED {
-            let url = cut(
-                &format!("{}{}", task.page.host, task.page.target),
-                MAX_LISTED_BYTES,
-            );
-            let variant = task.variant.as_deref().map(str::to_owned);
             self.would_fetch.push(DryRunPage {
-                url,
-                variant,
+                url: cut(&task.url(), MAX_LISTED_BYTES),
+                variant: task.variant.as_deref().map(str::to_owned),
                 priority: task.priority,
                 because: found.as_str(),
             });

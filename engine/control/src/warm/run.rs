@@ -1,24 +1,44 @@
-//! One run of a plan, from finding out what to fetch to its report.
+//! One run of a plan: what it prepares for, what it has come to so far, and who watches.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
-use super::path::{FetchPurpose, RequestPath, SiteFacts, TrafficCounts, WarmLookup, WarmOutcome};
-use super::report::{RunProgress, RunReport, RunState};
-use super::sources::gather;
-use super::variants::{PAGES_PER_TURN, WarmTask, tasks};
-use super::{Ledger, RunId, lock};
+use super::lock::lock;
+use super::path::{FetchPurpose, TrafficCounts};
+use super::plan::{PlanEntry, local_time};
+use super::report::{RunProgress, RunReport, RunState, RunTrigger};
+use super::task::WarmTask;
 use tero_config as config;
-use tero_edge::pace::{FetchSignal, Pace};
 use tero_semantics::timestamp::Timestamp;
-use tero_time::clock::Clock;
 
-/// How long a plan waits for visitors to leave room at the origin before it looks again.
-const FOR_VISITORS: Duration = Duration::from_millis(50);
+/// Runs that are remembered with their reports; the oldest that is over goes first.
+pub const MAX_REMEMBERED_RUNS: usize = 200;
+
+/// The number of a run: counts from 1 when the edge starts.
+pub type RunId = u64;
+
+/// How a run begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RunStart {
+    pub(super) trigger: RunTrigger,
+    /// When its schedule came due.
+    pub(super) due: Option<Timestamp>,
+    /// Whether it only finds out what it would fetch.
+    pub(super) dry: bool,
+}
+
+impl RunStart {
+    /// A real run that begins without having come due.
+    pub(super) fn by(trigger: RunTrigger) -> RunStart {
+        RunStart {
+            trigger,
+            due: None,
+            dry: false,
+        }
+    }
+}
 
 /// A run as it goes: what it has come to so far, and who watches.
 #[derive(Debug)]
@@ -34,14 +54,49 @@ pub(super) struct Run {
     pub(super) dry: bool,
     /// The site's traffic when it began.
     pub(super) before: TrafficCounts,
-    pub(super) report: std::sync::Mutex<RunReport>,
+    pub(super) report: Mutex<RunReport>,
     pub(super) progress: watch::Sender<RunProgress>,
     pub(super) cancel: watch::Sender<bool>,
 }
 
 impl Run {
+    /// A run of a plan that begins `now`.
+    pub(super) fn new(
+        id: RunId,
+        entry: &PlanEntry,
+        start: RunStart,
+        now: Timestamp,
+        before: TrafficCounts,
+    ) -> Run {
+        let PlanEntry { plan, zone, .. } = entry;
+        let until = start.due.unwrap_or(now).saturating_add(plan.window);
+        let report = RunReport {
+            id,
+            plan: plan.name.to_string(),
+            site: plan.site.to_string(),
+            trigger: start.trigger,
+            dry_run: start.dry,
+            started: local_time(now, *zone),
+            started_unix_secs: now.unix_secs(),
+            window_ends: local_time(until, *zone),
+            ..RunReport::default()
+        };
+        Run {
+            id,
+            plan: plan.clone(),
+            started: now,
+            due: start.due,
+            until,
+            dry: start.dry,
+            before,
+            progress: watch::Sender::new(report.progress()),
+            report: Mutex::new(report),
+            cancel: watch::Sender::new(false),
+        }
+    }
+
     /// Changes the report and tells those who wait.
-    fn update(&self, now: Timestamp, change: impl FnOnce(&mut RunReport)) {
+    pub(super) fn update(&self, now: Timestamp, change: impl FnOnce(&mut RunReport)) {
         let progress = {
             let mut report = lock(&self.report);
             change(&mut report);
@@ -51,7 +106,7 @@ impl Run {
         self.progress.send_replace(progress);
     }
 
-    fn purpose(&self, task: &WarmTask) -> FetchPurpose {
+    pub(super) fn purpose(&self, task: &WarmTask) -> FetchPurpose {
         FetchPurpose {
             run: self.id,
             until: self.until,
@@ -79,200 +134,49 @@ impl Run {
     }
 }
 
-/// Runs a plan to its end, its deadline, or until it is cancelled.
-pub(super) async fn execute(
-    path: Arc<dyn RequestPath>,
-    run: Arc<Run>,
-    ledger: Arc<Ledger>,
-) -> Arc<Run> {
-    let clock = path.clock().clone();
-    // A run that breaks must not stand in the way of the next one.
-    let _guard = RunGuard {
-        run: Arc::clone(&run),
-        clock: clock.clone(),
-    };
-    let mut cancelled = run.cancel.subscribe();
-    let within = run.plan.deadline;
-    let state = tokio::select! {
-        biased;
-        _ = cancelled.wait_for(|cancelled| *cancelled) => RunState::Cancelled,
-        done = clock.timeout(within, work(&path, &run, &ledger)) => done.unwrap_or(RunState::DeadlinePassed),
-    };
-    run.finish(state, clock.now());
-    let report = lock(&run.report).clone();
-    tracing::info!(
-        plan = %report.plan, run = report.id, state = report.state.as_str(), planned = report.planned, fetched = report.fetched,
-        fresh = report.fresh, not_stored = report.not_stored, failed = report.failed, bytes = report.bytes, seconds = report.seconds,
-        dry_run = report.dry_run, "warmed"
-    );
-    run
+/// The runs that are remembered, the latest last.
+#[derive(Debug, Default)]
+pub(super) struct RunHistory {
+    runs: VecDeque<Arc<Run>>,
+    last_id: RunId,
 }
 
-struct RunGuard {
-    run: Arc<Run>,
-    clock: Clock,
-}
-
-impl Drop for RunGuard {
-    fn drop(&mut self) {
-        self.run.finish(RunState::Failed, self.clock.now());
+impl RunHistory {
+    /// The number of the next run.
+    pub(super) fn next_id(&mut self) -> RunId {
+        self.last_id += 1;
+        self.last_id
     }
-}
 
-async fn work(path: &Arc<dyn RequestPath>, run: &Arc<Run>, ledger: &Arc<Ledger>) -> RunState {
-    let clock = path.clock();
-    let Some(site) = path.site(&run.plan.site) else {
-        run.update(clock.now(), |report| {
-            report.note("the site is not served any more")
-        });
-        return RunState::Failed;
-    };
-    let gathered = gather(path, run, &site).await;
-    let to_do = tasks(path, &site, &gathered.candidates, run.plan.max_urls).await;
-    run.update(clock.now(), |report| {
-        gathered.notes.iter().for_each(|note| report.note(note));
-        if to_do.passed > 0 {
-            report.note(&format!(
-                "{} pages are passed by, by decision of the policies: not fetched",
-                to_do.passed
-            ));
-        }
-        report.planned = to_do.tasks.len() as u64;
-        report.left_out = to_do.left_out;
-        report.state = RunState::Fetching;
-    });
-    if site.host.is_none() {
-        return RunState::Failed;
+    /// The remembered runs, the oldest first.
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Arc<Run>> {
+        self.runs.iter()
     }
-    if run.dry {
-        look_at_all(path, run, to_do.tasks).await;
-    } else {
-        fetch_all(path, run, ledger, &site, to_do.tasks).await;
-    }
-    RunState::Done
-}
 
-/// Looks what is stored of the tasks, and fetches nothing.
-async fn look_at_all(path: &Arc<dyn RequestPath>, run: &Run, tasks: Vec<WarmTask>) {
-    for chunk in tasks.chunks(PAGES_PER_TURN) {
-        run.update(path.clock().now(), |report| {
-            for task in chunk {
-                match path.look(&task.page, task.device, run.purpose(task)) {
-                    WarmLookup::Fresh => report.fresh += 1,
-                    found => report.list(task, found),
-                }
-            }
-        });
-        tokio::task::yield_now().await;
+    pub(super) fn find(&self, id: RunId) -> Option<Arc<Run>> {
+        self.runs.iter().find(|run| run.id == id).cloned()
     }
-}
 
-/// Fetches the tasks in their order, as fast as the pace and the visitors allow. Dropped, it drops
-/// the fetches under way.
-async fn fetch_all(
-    path: &Arc<dyn RequestPath>,
-    run: &Arc<Run>,
-    ledger: &Arc<Ledger>,
-    site: &SiteFacts,
-    tasks: Vec<WarmTask>,
-) {
-    let clock = path.clock().clone();
-    let mut pace = Pace::new(run.plan.rate, run.plan.concurrency, clock.now());
-    let mut under_way: JoinSet<(Attempt, WarmOutcome, Duration)> = JoinSet::new();
-    let mut to_come: VecDeque<Attempt> = tasks
-        .into_iter()
-        .map(|task| Attempt { task, tries: 0 })
-        .collect();
-    while !to_come.is_empty() || !under_way.is_empty() {
-        let now = clock.now();
-        let wants_more = !to_come.is_empty() && under_way.len() < pace.concurrency();
-        let mut wait = pace.wait(now);
-        if wants_more && wait.is_zero() {
-            if path.has_room(site.index)
-                && let Some(attempt) = to_come.pop_front()
-            {
-                pace.begin(now);
-                under_way.spawn(fetch(Arc::clone(path), Arc::clone(run), attempt));
-                continue;
-            }
-            wait = FOR_VISITORS;
-        }
-        let ended = tokio::select! {
-            Some(ended) = under_way.join_next() => ended,
-            () = clock.sleep_until(now.saturating_add(wait)), if wants_more => continue,
-        };
-        // A fetch that panicked has said so in the log.
-        let Ok((attempt, outcome, took)) = ended else {
-            let lost = WarmOutcome::Failed {
-                reason: "the fetch broke".to_owned(),
-                overloaded: false,
-                retry_after: None,
+    /// The run of a plan that is under way, a dry one or a real one.
+    pub(super) fn running(&self, plan: &str, dry: bool) -> Option<RunId> {
+        self.runs
+            .iter()
+            .rev()
+            .find(|run| &*run.plan.name == plan && run.dry == dry && !run.is_over())
+            .map(|run| run.id)
+    }
+
+    /// Remembers a run, and returns those that are forgotten for it.
+    pub(super) fn remember(&mut self, run: Arc<Run>) -> Vec<Arc<Run>> {
+        self.runs.push_back(run);
+        let mut forgotten = Vec::new();
+        while self.runs.len() > MAX_REMEMBERED_RUNS {
+            match self.runs.iter().position(|run| run.is_over()) {
+                Some(oldest) => forgotten.extend(self.runs.remove(oldest)),
+                // There are no more runs under way than plans.
+                None => break,
             };
-            ledger.count(&run.plan.name, &lost);
-            run.update(clock.now(), |report| report.count("", None, &lost));
-            continue;
-        };
-        pace.end(sign_of(&outcome, took), clock.now());
-        if matches!(
-            outcome,
-            WarmOutcome::Failed {
-                overloaded: true,
-                ..
-            }
-        ) && attempt.tries < run.plan.retries
-        {
-            to_come.push_back(Attempt {
-                tries: attempt.tries + 1,
-                ..attempt
-            });
-            run.update(clock.now(), |report| report.retried += 1);
-            continue;
         }
-        ledger.count(&run.plan.name, &outcome);
-        let task = &attempt.task;
-        let url = format!("{}{}", task.page.host, task.page.target);
-        run.update(clock.now(), |report| {
-            report.count(&url, task.variant.as_deref(), &outcome)
-        });
-    }
-}
-
-/// A task, and how often it has been tried in vain.
-struct Attempt {
-    task: WarmTask,
-    tries: u32,
-}
-
-async fn fetch(
-    path: Arc<dyn RequestPath>,
-    run: Arc<Run>,
-    attempt: Attempt,
-) -> (Attempt, WarmOutcome, Duration) {
-    let clock = path.clock().clone();
-    let began = clock.now();
-    let outcome = path
-        .fetch(
-            &attempt.task.page,
-            attempt.task.device,
-            run.purpose(&attempt.task),
-        )
-        .await;
-    let took = clock.now().since(began);
-    (attempt, outcome, took)
-}
-
-fn sign_of(outcome: &WarmOutcome, took: Duration) -> FetchSignal {
-    match outcome {
-        WarmOutcome::Fresh => FetchSignal::NotAsked,
-        WarmOutcome::Failed {
-            overloaded: true,
-            retry_after,
-            ..
-        } => FetchSignal::Overloaded {
-            retry_after: *retry_after,
-        },
-        WarmOutcome::Failed { .. }
-        | WarmOutcome::Fetched { .. }
-        | WarmOutcome::NotStored { .. } => FetchSignal::Answered(took),
+        forgotten
     }
 }

@@ -1,14 +1,18 @@
 //! The thread that follows the plans: starts what comes due or was missed, and notes how far
 //! schedules have been followed.
 
+use std::io;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::report::{RunReport, RunState, RunTrigger, RunValue};
-use super::run::{self, Run};
-use super::{PlanEntry, RunStart, Warmer, WarmerEvent, lock};
+use super::execution::execute;
+use super::lock::lock;
+use super::report::{RunState, RunTrigger};
+use super::run::{Run, RunStart};
+use super::{Warmer, WarmerEvent};
 use tero_config::MissedRunAction;
 use tero_edge::server::ShutdownStage;
 use tero_semantics::timestamp::Timestamp;
@@ -20,6 +24,27 @@ const LOOK_AT_CLOCK: Duration = Duration::from_secs(30);
 
 /// A clock that goes back by more than this was wrong before.
 const STEP_BACK: Duration = Duration::from_secs(2 * 3_600);
+
+/// Threads for what may wait for a disk or a policy.
+const BLOCKING_THREADS: usize = 4;
+
+/// Starts the thread that follows the plans, until the edge stops.
+///
+/// # Errors
+/// When there is no thread or no runtime to be had.
+pub fn start(
+    warmer: &Arc<Warmer>,
+    stages: watch::Receiver<ShutdownStage>,
+) -> io::Result<JoinHandle<()>> {
+    let warmer = Arc::clone(warmer);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build()?;
+    std::thread::Builder::new()
+        .name("warmer".to_owned())
+        .spawn(move || runtime.block_on(warmer.follow(stages)))
+}
 
 impl Warmer {
     /// Follows schedules and runs plans until the edge stops. Only the first call does anything.
@@ -37,7 +62,7 @@ impl Warmer {
                 _ = stages.wait_for(|stage| *stage != ShutdownStage::Running) => break,
                 woken = woken.recv() => match woken {
                     Some(WarmerEvent::Run(run)) => {
-                        runs.spawn(run::execute(Arc::clone(&self.path), run, Arc::clone(&self.ledger)));
+                        runs.spawn(execute(Arc::clone(&self.path), run, Arc::clone(&self.ledger)));
                     }
                     Some(WarmerEvent::Reloaded) => self.note_new_plans(clock.now()),
                     None => break,
@@ -54,38 +79,38 @@ impl Warmer {
 
     /// Starts every plan that has come due since the last look: once, however often it has.
     fn start_what_is_due(&self, now: Timestamp) {
-        let due: Vec<(Arc<str>, Timestamp)> = {
-            let mut state = lock(&self.state);
-            let since = state.followed;
-            // A clock that was put back a little does not make plans run again; one that was wrong
-            // by more starts afresh.
-            state.followed = if since.since(now) > STEP_BACK {
-                now
-            } else {
-                since.max(now)
-            };
-            let due = |planned: &PlanEntry| {
-                let next = planned.schedule.as_ref()?.next_after(since)?;
-                (next <= now).then(|| (Arc::clone(&planned.plan.name), next))
-            };
-            state.plans.iter().filter_map(due).collect()
-        };
-        for (plan, due) in due {
+        for (plan, due) in self.due(now) {
             self.start_due(&plan, due, RunTrigger::Schedule);
         }
     }
 
+    /// The plans that have come due since the last look, and when.
+    fn due(&self, now: Timestamp) -> Vec<(Arc<str>, Timestamp)> {
+        let mut state = lock(&self.state);
+        let since = state.followed;
+        // A clock that was put back a little does not make plans run again; one that was wrong by
+        // more starts afresh.
+        state.followed = if since.since(now) > STEP_BACK {
+            now
+        } else {
+            since.max(now)
+        };
+        let plans = state.plans.iter();
+        plans
+            .filter_map(|entry| {
+                let next = entry.next_after(since)?;
+                (next <= now).then(|| (Arc::clone(&entry.plan.name), next))
+            })
+            .collect()
+    }
+
     fn start_due(&self, plan: &Arc<str>, due: Timestamp, trigger: RunTrigger) {
-        match self.begin(
-            plan,
-            RunStart {
-                trigger,
-                due: Some(due),
-                dry: false,
-            },
-        ) {
-            Ok(_) => {}
-            Err(error) => tracing::warn!(%plan, "a scheduled plan was not started: {error}"),
+        let start = RunStart {
+            due: Some(due),
+            ..RunStart::by(trigger)
+        };
+        if let Err(error) = self.begin(plan, start) {
+            tracing::warn!(%plan, "a scheduled plan was not started: {error}");
         }
     }
 
@@ -93,22 +118,10 @@ impl Warmer {
     /// window is over.
     fn start_what_was_missed(&self, now: Timestamp) {
         self.memory.forget_after(now);
-        let missed: Vec<(Arc<str>, MissedRunAction, Timestamp)> = {
-            let state = lock(&self.state);
-            let missed = |planned: &PlanEntry| {
-                let followed = self.memory.followed(&planned.plan.name)?;
-                let due = last_due(
-                    planned,
-                    followed.max(now.saturating_sub(planned.plan.window)),
-                    now,
-                )?;
-                Some((Arc::clone(&planned.plan.name), planned.plan.missed, due))
-            };
-            state.plans.iter().filter_map(missed).collect()
-        };
+        let missed = self.missed(now);
         self.note_new_plans(now);
-        for (plan, what, due) in missed {
-            match what {
+        for (plan, action, due) in missed {
+            match action {
                 MissedRunAction::Run => self.start_due(&plan, due, RunTrigger::Missed),
                 MissedRunAction::Skip => {
                     tracing::info!(%plan, "the plan's time came while the edge was down: skipped");
@@ -118,16 +131,28 @@ impl Warmer {
         }
     }
 
+    /// The plans whose time came while the edge was down and whose window is not over, and when it
+    /// came last.
+    fn missed(&self, now: Timestamp) -> Vec<(Arc<str>, MissedRunAction, Timestamp)> {
+        let state = lock(&self.state);
+        let plans = state.plans.iter();
+        plans
+            .filter_map(|entry| {
+                let plan = &entry.plan;
+                let followed = self.memory.followed(&plan.name)?;
+                let from = followed.max(now.saturating_sub(plan.window));
+                let due = entry.last_due(from, now)?;
+                Some((Arc::clone(&plan.name), plan.missed, due))
+            })
+            .collect()
+    }
+
     /// What was due before a plan was known is nothing that it has missed.
     fn note_new_plans(&self, now: Timestamp) {
         let state = lock(&self.state);
-        for planned in state
-            .plans
-            .iter()
-            .filter(|planned| planned.schedule.is_some())
-        {
-            if self.memory.followed(&planned.plan.name).is_none() {
-                self.memory.note(&planned.plan.name, now);
+        for entry in state.plans.iter().filter(|entry| entry.is_scheduled()) {
+            if self.memory.followed(&entry.plan.name).is_none() {
+                self.memory.note(&entry.plan.name, now);
             }
         }
     }
@@ -149,71 +174,14 @@ impl Warmer {
         }
     }
 
-    /// Tells of every run whose window is over what it was worth, and lets go of what was kept for
-    /// it.
-    pub fn close_windows(&self, now: Timestamp) {
-        let over: Vec<Arc<Run>> = {
-            let state = lock(&self.state);
-            state
-                .runs
-                .iter()
-                .filter(|run| run.is_open() && run.is_over() && run.until <= now)
-                .cloned()
-                .collect()
-        };
-        if over.is_empty() {
-            return;
-        }
-        self.path.count();
-        for run in over {
-            let worth = self.worth(&run);
-            self.ledger.with(&run.plan.name, |totals| {
-                totals.window_hits += worth.window_hits;
-                totals.hits_given += worth.hits_given;
-                totals.wasted_bytes += worth.wasted_bytes;
-            });
-            lock(&run.report).worth = Some(worth);
-        }
-        let open: Vec<_> = lock(&self.state)
-            .runs
-            .iter()
-            .filter(|run| run.is_open())
-            .map(|run| run.id)
-            .collect();
-        self.path.release(&|run| !open.contains(&run));
-    }
-
-    fn worth(&self, run: &Run) -> RunValue {
-        let hits = self
-            .path
-            .site(&run.plan.site)
-            .map(|site| self.path.traffic(site.index).hits)
-            .unwrap_or_default();
-        let RunReport { fetched, bytes, .. } = *lock(&run.report);
-        let used = self.path.used(run.id);
-        // Where a site's counters began anew, there were at least the hits that the run gave.
-        let window_hits = hits.saturating_sub(run.before.hits).max(used.hits);
-        #[allow(clippy::cast_precision_loss)] // A share needs four digits.
-        let share = |part: u64, whole: u64| (part as f64 / whole as f64 * 1e4).round() / 1e4;
-        RunValue {
-            window_hits,
-            hits_given: used.hits,
-            share_of_hits: (window_hits > 0).then(|| share(used.hits, window_hits)),
-            unused: fetched.saturating_sub(used.responses),
-            wasted_bytes: bytes.saturating_sub(used.bytes),
-        }
-    }
-
+    /// Waits until the next plan comes due, or the clock is to be looked at.
     async fn next_due(&self, clock: &Clock) {
         let next = {
             let state = lock(&self.state);
-            let next = |planned: &PlanEntry| {
-                planned
-                    .schedule
-                    .as_ref()
-                    .and_then(|schedule| schedule.next_after(state.followed))
-            };
-            state.plans.iter().filter_map(next).min()
+            let plans = state.plans.iter();
+            plans
+                .filter_map(|entry| entry.next_after(state.followed))
+                .min()
         };
         let look = clock.now().saturating_add(LOOK_AT_CLOCK);
         clock
@@ -221,31 +189,13 @@ impl Warmer {
             .await;
     }
 
-    /// When the next window of a run ends that is over; `None` without such a run.
-    pub fn next_window_end(&self) -> Option<Timestamp> {
-        let state = lock(&self.state);
-        let windows = state
-            .runs
-            .iter()
-            .filter(|run| run.is_open() && run.is_over());
-        windows.map(|run| run.until).min()
-    }
-
     /// Refuses new runs and ends those that are left.
     fn stop(&self, now: Timestamp) {
         let mut state = lock(&self.state);
         state.stopping = true;
-        for run in &state.runs {
+        for run in state.runs.iter() {
             run.cancel.send_replace(true);
             run.finish(RunState::Cancelled, now);
         }
     }
-}
-
-/// The last time that a plan came due after `from` and up to `now`. There are no more of them than
-/// minutes in the longest window.
-fn last_due(planned: &PlanEntry, from: Timestamp, now: Timestamp) -> Option<Timestamp> {
-    let schedule = planned.schedule.as_ref()?;
-    let due = std::iter::successors(schedule.next_after(from), |due| schedule.next_after(*due));
-    due.take_while(|due| *due <= now).last()
 }

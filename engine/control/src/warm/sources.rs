@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use self::seen::SeenVariants;
+use super::candidate::{Candidate, WantedVariant, wanted_of};
 use super::path::{Page, RequestPath, SiteFacts};
 use super::run::Run;
 use tero_config as config;
@@ -33,30 +34,6 @@ const PRIORITY_OF_SITEMAP: u8 = 50;
 
 /// The largest file of pages, in bytes.
 const MAX_URL_FILE_BYTES: u64 = 64 << 20;
-
-/// A variant that a plan wants of a page.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum WantedVariant {
-    /// Each that some device gets.
-    Every,
-    /// What such a device gets.
-    Of(Device),
-    /// The one of that name; none stands for that without a name.
-    Named(Option<Arc<str>>),
-}
-
-/// A page that a plan wants.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Candidate {
-    /// Which.
-    pub page: Page,
-    /// In which variants.
-    pub wanted: Vec<WantedVariant>,
-    /// The higher goes first.
-    pub priority: u8,
-    /// When it changed, as far as its sitemap knows.
-    pub changed: Option<Timestamp>,
-}
 
 /// What a plan wants, and what was odd about finding out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -198,16 +175,6 @@ async fn ask_policies(
     // Policies may think about a plan for a second: other plans go on meanwhile.
     let asked = tokio::task::spawn_blocking(move || path.plan_warm(index, &name, &popular)).await;
     asked.unwrap_or_default()
-}
-
-/// Names of variants or device classes. A name that is both is that of the device: it gets the
-/// variant of that name where there is one.
-fn wanted_of(names: &[String]) -> Vec<WantedVariant> {
-    let one = |name: &String| match Device::from_name(name) {
-        Some(device) => WantedVariant::Of(device),
-        None => WantedVariant::Named(Some(name.as_str().into())),
-    };
-    names.iter().map(one).collect()
 }
 
 struct CandidateSet {

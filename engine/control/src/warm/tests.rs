@@ -6,9 +6,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::path::{BoxFuture, FetchPurpose, Page, PageDecision, SiteFacts, WarmLookup};
+use chrono_tz::Tz;
+
+use super::path::{
+    BoxFuture, FetchPurpose, Page, PageDecision, SiteFacts, TrafficCounts, WarmLookup, WarmOutcome,
+};
+use super::report::RunState;
 use super::*;
 use tero_config::{MissedRunAction, PlanVariants};
+use tero_edge::server::ShutdownStage;
 use tero_edge::telemetry::popularity::Hours;
 use tero_edge::telemetry::warm_use::UsedResponses;
 use tero_policy_host::device::Device;

@@ -7,10 +7,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::candidate::{Candidate, WantedVariant};
 use super::path::{Page, PageDecision, RequestPath, SiteFacts};
-use super::sources::{Candidate, WantedVariant};
+use super::task::{PAGES_PER_TURN, WarmTask};
 use tero_policy_host::device::Device;
-use tero_semantics::timestamp::Timestamp;
 
 /// In the order in which they are tried: those of most visitors first.
 const DEVICES: [Device; 6] = [
@@ -21,24 +21,6 @@ const DEVICES: [Device; 6] = [
     Device::Bot,
     Device::Unknown,
 ];
-
-/// After so many pages, others have their turn.
-pub(super) const PAGES_PER_TURN: usize = 64;
-
-/// A fetch to be made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WarmTask {
-    /// Which page.
-    pub page: Page,
-    /// As which device.
-    pub device: Device,
-    /// What it will get.
-    pub variant: Option<Arc<str>>,
-    /// When the page changed, as far as its sitemap knows.
-    pub changed: Option<Timestamp>,
-    /// The higher goes first.
-    pub priority: u8,
-}
 
 /// The fetches of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use super::pages::MAX_TARGET_BYTES;
-use super::{Candidate, CandidateSet, PRIORITY_OF_SITEMAP};
+use super::{CandidateSet, PRIORITY_OF_SITEMAP};
+use crate::warm::candidate::Candidate;
 use crate::warm::path::{Page, RequestPath, SiteFacts};
 use crate::warm::run::Run;
 use crate::warm::sitemap::{self, MAX_SITEMAP_URLS, Sitemap, SitemapEntry};

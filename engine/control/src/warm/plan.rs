@@ -1,0 +1,116 @@
+//! Plans as they are followed: with their zone, and with their schedule read.
+
+use std::sync::Arc;
+
+use chrono::{SecondsFormat, TimeZone as _};
+use chrono_tz::Tz;
+
+use super::path::RequestPath;
+use tero_config as config;
+use tero_semantics::timestamp::Timestamp;
+use tero_time::schedule::{Schedule, ScheduleError};
+
+/// Why a plan was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// Its schedule says nothing.
+    #[error("the schedule {schedule:?} of the plan {plan} can't be followed: {source}")]
+    Schedule {
+        /// The plan.
+        plan: Arc<str>,
+        /// The schedule, as written.
+        schedule: String,
+        /// Why.
+        source: ScheduleError,
+    },
+    /// It has no site.
+    #[error("the plan {plan} is for the site {site}, which there is not")]
+    NoSite {
+        /// The plan.
+        plan: Arc<str>,
+        /// The site.
+        site: Arc<str>,
+    },
+}
+
+/// A plan of the configuration.
+#[derive(Debug)]
+pub(super) struct PlanEntry {
+    pub(super) plan: config::Plan,
+    pub(super) zone: Tz,
+    schedule: Option<Schedule>,
+}
+
+impl PlanEntry {
+    /// Reads the schedule of a plan; its zone is the plan's, or else its site's.
+    ///
+    /// # Errors
+    /// [`PlanError`]
+    fn new(path: &dyn RequestPath, plan: config::Plan) -> Result<PlanEntry, PlanError> {
+        let site = path.site(&plan.site).ok_or_else(|| PlanError::NoSite {
+            plan: Arc::clone(&plan.name),
+            site: Arc::clone(&plan.site),
+        });
+        let zone = plan.zone.unwrap_or(site?.zone);
+        let schedule = plan
+            .schedule
+            .as_ref()
+            .map(|schedule| {
+                Schedule::parse(schedule, zone).map_err(|source| PlanError::Schedule {
+                    plan: Arc::clone(&plan.name),
+                    schedule: schedule.clone(),
+                    source,
+                })
+            })
+            .transpose()?;
+        Ok(PlanEntry {
+            plan,
+            zone,
+            schedule,
+        })
+    }
+
+    /// Whether it has a schedule.
+    pub(super) fn is_scheduled(&self) -> bool {
+        self.schedule.is_some()
+    }
+
+    /// When it comes due next after `time`; `None` without a schedule.
+    pub(super) fn next_after(&self, time: Timestamp) -> Option<Timestamp> {
+        self.schedule.as_ref()?.next_after(time)
+    }
+
+    /// The last time that it came due after `from` and up to `now`. There are no more of them than
+    /// minutes in the longest window.
+    pub(super) fn last_due(&self, from: Timestamp, now: Timestamp) -> Option<Timestamp> {
+        let due = std::iter::successors(self.next_after(from), |due| self.next_after(*due));
+        due.take_while(|due| *due <= now).last()
+    }
+}
+
+/// Reads the schedules of plans.
+///
+/// # Errors
+/// [`PlanError`] for the first plan that can't be followed.
+pub(super) fn entries(
+    path: &dyn RequestPath,
+    plans: Vec<config::Plan>,
+) -> Result<Vec<PlanEntry>, PlanError> {
+    plans
+        .into_iter()
+        .map(|plan| PlanEntry::new(path, plan))
+        .collect()
+}
+
+/// The plan of that name.
+pub(super) fn find<'p>(plans: &'p [PlanEntry], name: &str) -> Option<&'p PlanEntry> {
+    plans.iter().find(|entry| &*entry.plan.name == name)
+}
+
+/// RFC 3339, by the clock of `zone`.
+pub(super) fn local_time(time: Timestamp, zone: Tz) -> String {
+    let local = zone.timestamp_opt(time.unix_secs(), 0).earliest();
+    local.map_or_else(String::new, |time| {
+        time.to_rfc3339_opts(SecondsFormat::Secs, true)
+    })
+}

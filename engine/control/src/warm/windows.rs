@@ -1,0 +1,82 @@
+//! The end of a run's window: what the run was worth is told, and what it keeps is let go.
+
+use std::sync::Arc;
+
+use super::Warmer;
+use super::lock::lock;
+use super::report::{RunReport, RunValue};
+use super::run::{Run, RunId};
+use tero_semantics::timestamp::Timestamp;
+
+impl Warmer {
+    /// When the next window of a run ends that is over; `None` without such a run.
+    pub fn next_window_end(&self) -> Option<Timestamp> {
+        let state = lock(&self.state);
+        let runs = state.runs.iter();
+        runs.filter(|run| run.is_open() && run.is_over())
+            .map(|run| run.until)
+            .min()
+    }
+
+    /// Tells of every run whose window is over what it was worth, and lets go of what was kept for
+    /// it.
+    pub fn close_windows(&self, now: Timestamp) {
+        let over = self.runs_over(now);
+        if over.is_empty() {
+            return;
+        }
+        self.path.count();
+        for run in over {
+            let worth = self.worth(&run);
+            self.ledger.with(&run.plan.name, |totals| {
+                totals.window_hits += worth.window_hits;
+                totals.hits_given += worth.hits_given;
+                totals.wasted_bytes += worth.wasted_bytes;
+            });
+            lock(&run.report).worth = Some(worth);
+        }
+        let open = self.open_runs();
+        self.path.release(&|run| !open.contains(&run));
+    }
+
+    /// The runs whose window is over and has not been closed.
+    fn runs_over(&self, now: Timestamp) -> Vec<Arc<Run>> {
+        let state = lock(&self.state);
+        let runs = state.runs.iter();
+        runs.filter(|run| run.is_open() && run.is_over() && run.until <= now)
+            .cloned()
+            .collect()
+    }
+
+    /// The runs for which something may be kept.
+    fn open_runs(&self) -> Vec<RunId> {
+        let state = lock(&self.state);
+        let runs = state.runs.iter();
+        runs.filter(|run| run.is_open()).map(|run| run.id).collect()
+    }
+
+    fn worth(&self, run: &Run) -> RunValue {
+        let hits = self
+            .path
+            .site(&run.plan.site)
+            .map(|site| self.path.traffic(site.index).hits)
+            .unwrap_or_default();
+        let RunReport { fetched, bytes, .. } = *lock(&run.report);
+        let used = self.path.used(run.id);
+        // Where a site's counters began anew, there were at least the hits that the run gave.
+        let window_hits = hits.saturating_sub(run.before.hits).max(used.hits);
+        RunValue {
+            window_hits,
+            hits_given: used.hits,
+            share_of_hits: (window_hits > 0).then(|| share(used.hits, window_hits)),
+            unused: fetched.saturating_sub(used.responses),
+            wasted_bytes: bytes.saturating_sub(used.bytes),
+        }
+    }
+}
+
+/// A share of four digits after the point.
+#[allow(clippy::cast_precision_loss)]
+fn share(part: u64, whole: u64) -> f64 {
+    (part as f64 / whole as f64 * 1e4).round() / 1e4
+}

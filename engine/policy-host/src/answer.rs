@@ -137,20 +137,20 @@ fn hook(raw: &types::Hook) -> Hook {
 
 fn field(name: &str) -> Result<HeaderName, String> {
     HeaderName::from_bytes(name.as_bytes())
-        .map_err(|_| format!("{} is no field name", quoted(name)))
+        .map_err(|_| format!("{} is not a field name", quoted(name)))
 }
 
 fn cookie(name: &str) -> Result<Box<str>, String> {
     // A cookie's name is a token, like the name of a field (RFC 6265 §4.1.1).
     if name.len() > MAX_COOKIE_NAME_BYTES || HeaderName::from_bytes(name.as_bytes()).is_err() {
-        return Err(format!("{} is no name of a cookie", quoted(name)));
+        return Err(format!("{} is not the name of a cookie", quoted(name)));
     }
     Ok(name.into())
 }
 
 fn zone(name: &str) -> Result<chrono_tz::Tz, String> {
     name.parse()
-        .map_err(|_| format!("{} is no time zone (an IANA name is wanted)", quoted(name)))
+        .map_err(|_| format!("{} is not a time zone (write an IANA name)", quoted(name)))
 }
 
 fn variants(names: &[String]) -> Result<Vec<Arc<str>>, String> {
@@ -164,7 +164,7 @@ fn variants(names: &[String]) -> Result<Vec<Arc<str>>, String> {
 fn variant(name: &str) -> Result<Arc<str>, String> {
     if name.is_empty() || name.len() > MAX_VARIANT_BYTES || !name.bytes().all(is_of_variant) {
         return Err(format!(
-            "{} is no name for a variant (1 to {MAX_VARIANT_BYTES} of a-z, 0-9, - and _)",
+            "{} is not the name of a variant (1 to {MAX_VARIANT_BYTES} of a-z, 0-9, - and _)",
             quoted(name)
         ));
     }
@@ -229,7 +229,7 @@ fn patterns(patterns: Vec<String>) -> Result<Vec<String>, String> {
         .find(|pattern| pattern.is_empty() || pattern.len() > MAX_PATTERN_BYTES)
     {
         Some(pattern) => Err(format!(
-            "{} as the name of a query parameter",
+            "{} is not the name of a query parameter (1 to {MAX_PATTERN_BYTES} bytes)",
             quoted(pattern)
         )),
         None => Ok(patterns),
@@ -280,7 +280,7 @@ fn tag(tag: String) -> Result<Box<str>, String> {
         || !tag.bytes().all(|byte| byte.is_ascii_graphic())
     {
         return Err(format!(
-            "{} is no tag (1 to {MAX_TAG_BYTES} bytes of visible ASCII)",
+            "{} is not a tag (1 to {MAX_TAG_BYTES} bytes of visible ASCII)",
             quoted(&tag)
         ));
     }
@@ -316,7 +316,7 @@ fn warm_url(raw: types::WarmUrl, known: &[Arc<str>]) -> Result<WarmUrl, String> 
             .chars()
             .any(|char| char.is_control() || char.is_whitespace())
     {
-        return Err(format!("{} is no path to warm", quoted(&url)));
+        return Err(format!("{} is not a path to warm", quoted(&url)));
     }
     if variants.len() > MAX_WARM_VARIANTS {
         return Err(format!(
@@ -347,7 +347,7 @@ fn reason(text: String) -> Result<String, String> {
         || !text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
     {
         return Err(format!(
-            "{} as a reason (1 to {MAX_REASON_BYTES} bytes of printable ASCII are wanted)",
+            "{} is not a reason (1 to {MAX_REASON_BYTES} bytes of printable ASCII)",
             quoted(&text)
         ));
     }

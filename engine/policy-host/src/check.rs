@@ -91,7 +91,7 @@ pub fn warnings(config: &Config, now: Timestamp) -> Vec<ConfigError> {
             column,
             key: "policy.calendar".to_owned(),
             problem: format!(
-                "the calendar of the policy `{}` has no data for {year}: its holidays will be taken for working days",
+                "the calendar of the policy `{}` has no data for {year}, so its holidays will be taken for working days",
                 policy.name
             ),
             cure: format!("add them in a calendar file, with years = [{year}] at its top"),
@@ -127,10 +127,10 @@ fn plans(config: &Config, site: &Site, chain: &Chain, add: Add<'_>) {
         let refuse = |key: &str, mistake: Mistake| add(plan.place, key, mistake);
         if site.hosts.iter().all(|host| host == "*") {
             let problem = format!(
-                "the site `{}` has no host by name, so nobody knows under which its pages will be asked for",
+                "the site `{}` has no host name, so it is unknown under which host its pages will be requested",
                 site.name
             );
-            let cure = "add the site's own name to its hosts";
+            let cure = "add the site's own host name to `hosts`";
             refuse("warm.site", Mistake::new(problem, cure));
         }
         for variant in unknown_variants(plan, chain) {
@@ -204,7 +204,9 @@ pub fn cure(error: &PolicyError) -> &'static str {
     match error {
         PolicyError::Engine { .. } => "run it on a machine that allows WebAssembly to be compiled",
         PolicyError::Read { .. } => "write the path of a .wasm file",
-        PolicyError::UnknownBuiltin { .. } => "write one of those, or the path of a .wasm file",
+        PolicyError::UnknownBuiltin { .. } => {
+            "write one of these names, or the path of a .wasm file"
+        }
         PolicyError::TooLarge { .. } => {
             "build it with optimisation and without debug information, or raise policies.max_module"
         }
@@ -213,11 +215,11 @@ pub fn cure(error: &PolicyError) -> &'static str {
             "build it with the SDK of this version"
         }
         PolicyError::NotOffered { .. } => {
-            "build it for wasm32-unknown-unknown: a policy gets all it may know as arguments"
+            "build it for wasm32-unknown-unknown: a policy gets all its inputs as arguments"
         }
         PolicyError::Settings { .. } => "correct the settings",
         PolicyError::Manifest { .. } | PolicyError::Failed { .. } => {
-            "correct the policy, or use the version before"
+            "correct the policy, or use the previous version"
         }
         PolicyError::Calendar { .. } => "correct the calendar file",
         PolicyError::TooManyVariants { .. } => {
@@ -320,7 +322,7 @@ variants = ["phone", "desktop"]
             (
                 "[\"shop.example\"]",
                 "[\"*\"]",
-                &["13 warm.site: ", "no host by name", "hosts"],
+                &["13 warm.site: ", "no host name", "hosts"],
             ),
             (
                 "[policies]",

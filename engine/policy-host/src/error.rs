@@ -28,7 +28,9 @@ pub enum PolicyError {
         source: std::io::Error,
     },
     /// No built-in policy has this name.
-    #[error("policy `{policy}`: no shipped policy is called `{name}`; there are {known}")]
+    #[error(
+        "policy `{policy}`: no built-in policy is called `{name}`; the built-in policies are {known}"
+    )]
     UnknownBuiltin {
         /// The name of the policy.
         policy: Arc<str>,

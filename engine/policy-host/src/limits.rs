@@ -43,8 +43,10 @@ impl std::fmt::Display for LimitExceeded {
                 "more memory than {} (`memory`)",
                 show_size(*limit as u64)
             ),
-            LimitExceeded::Machine => write!(f, "more memory than there is"),
-            LimitExceeded::Table => write!(f, "more than {MAX_TABLE_ELEMENTS} elements of tables"),
+            LimitExceeded::Machine => {
+                write!(f, "more memory than its module or the machine allows")
+            }
+            LimitExceeded::Table => write!(f, "more than {MAX_TABLE_ELEMENTS} table elements"),
         }
     }
 }

@@ -300,10 +300,10 @@ impl Policy {
         match self.template.instantiate()? {
             ConfigureResult::Ready(guest, manifest) if manifest == self.said => Ok(guest),
             ConfigureResult::Ready(..) => Err(GuestFailure::bad_answer(
-                "another instance of it gives another manifest",
+                "another instance gives a different manifest",
             )),
             ConfigureResult::Refused(message) => Err(GuestFailure::bad_answer(format!(
-                "another instance of it refuses its settings: {}",
+                "another instance refuses its settings: {}",
                 message.escape_debug()
             ))),
         }

@@ -67,7 +67,7 @@ impl PolicyUsage {
         if lines == most {
             tracing::warn!(
                 policy,
-                "a policy logs too much: no more than {most} lines a minute are kept (`log_lines`)"
+                "a policy logs too much: at most {most} lines a minute are kept (`log_lines`)"
             );
         }
         let granted = lines < most;

@@ -63,25 +63,31 @@ fn a_bad_manifest_is_refused_with_what_is_wrong() {
         |raw| raw.headers = (0..33).map(|i| format!("x-{i}")).collect(),
         "33 request fields",
     );
-    check(|raw| raw.headers = vec!["no name".into()], "no field name");
+    check(
+        |raw| raw.headers = vec!["no name".into()],
+        "not a field name",
+    );
     check(
         |raw| raw.cookies = vec!["a=b".into()],
-        "no name of a cookie",
+        "not the name of a cookie",
     );
     check(
         |raw| raw.cookies = vec!["c".repeat(129)],
-        "no name of a cookie",
+        "not the name of a cookie",
     );
     check(
         |raw| raw.response_headers = vec![String::new()],
-        "no field name",
+        "not a field name",
     );
-    check(|raw| raw.zone = Some("Mars/Olympus".into()), "no time zone");
+    check(
+        |raw| raw.zone = Some("Mars/Olympus".into()),
+        "not a time zone",
+    );
     check(|raw| raw.variants = vec!["v".into(), "v".into()], "twice");
     for bad in ["", "Mobile", "a+b", "ñ", &"v".repeat(33)] {
         check(
             |raw| raw.variants = vec![bad.into()],
-            "no name for a variant",
+            "not the name of a variant",
         );
     }
 }

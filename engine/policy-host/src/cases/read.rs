@@ -114,7 +114,7 @@ fn parse(
         }
     };
     mistakes.into_result()?;
-    Ok(cases.expect("what can't be read is a mistake"))
+    Ok(cases.expect("a text that cannot be read is a mistake"))
 }
 
 fn read<'a>(loader: &Loader<'a>, document: &'a RawValue, file: &str, tried: TestedPolicy) -> Cases {
@@ -133,8 +133,8 @@ fn read<'a>(loader: &Loader<'a>, document: &'a RawValue, file: &str, tried: Test
         reader.refuse(
             "case",
             Mistake::new(
-                "there is no case",
-                "add [[case]] with a name, a question and what is expected",
+                "the file has no case",
+                "add [[case]] with a name, a question and the expected answer",
             ),
         );
     }
@@ -179,7 +179,7 @@ impl<'a> CaseReader<'a> {
         let CaseReader { loader, reader } = self;
         let expected = self.expected();
         if expected.is_empty() {
-            let cure = "write what `on_request`, `on_response` or `plan_warm` should be";
+            let cure = "write the expected `on_request`, `on_response` or `plan_warm`";
             reader.refuse_at(
                 reader.at(),
                 "on_request",
@@ -253,7 +253,7 @@ impl<'a> CaseReader<'a> {
             _ => None,
         };
         read.unwrap_or_else(|| {
-            let cure = "write a date and a time, \"2026-11-24T08:59:00\"; with an offset (-03:00, Z) it is that of no zone";
+            let cure = "write a date and a time, \"2026-11-24T08:59:00\"; a time with an offset (-03:00, Z) needs no zone";
             self.reader.refuse("at", Mistake::new(format!("a local time was expected, this is {}", value.describe()), cure));
             epoch
         })
@@ -317,7 +317,7 @@ fn url(text: &str) -> Result<Uri, Mistake> {
         }
         _ => {
             let cure = "write a path with its query, \"/barberias?zona=palermo\", or a whole URL of http or https";
-            Err(Mistake::new(format!("`{text}` is no URL"), cure))
+            Err(Mistake::new(format!("`{text}` is not a URL"), cure))
         }
     }
 }
@@ -327,7 +327,7 @@ fn method(text: &str) -> Result<Method, Mistake> {
     match text.parse() {
         Ok(method) if written_as_sent => Ok(method),
         _ => Err(Mistake::new(
-            format!("`{text}` is no method"),
+            format!("`{text}` is not a method"),
             "write \"GET\", \"HEAD\", \"POST\" …",
         )),
     }
@@ -360,12 +360,12 @@ fn fields(reader: &TableReader<'_>, name: &str) -> HeaderMap {
             reader.refuse_at(
                 &entry.key_at,
                 name,
-                Mistake::new("more fields than any message has", "leave some out"),
+                Mistake::new("the message has too many fields", "leave some out"),
             );
             break;
         }
         let Ok(field) = entry.key.parse::<HeaderName>() else {
-            let problem = format!("`{}` is no field name", entry.key);
+            let problem = format!("`{}` is not a field name", entry.key);
             reader.refuse_at(
                 &entry.key_at,
                 name,
@@ -497,7 +497,7 @@ fn text_value(name: &str, text: &str) -> Result<Json, Mistake> {
         _ => match units::duration(text) {
             Some(duration) => Ok(units::show_duration(duration).into()),
             None => Err(Mistake::new(
-                format!("`{text}` is no duration"),
+                format!("`{text}` is not a duration"),
                 format!("write {}, or false for none", units::DURATION_FORM),
             )),
         },

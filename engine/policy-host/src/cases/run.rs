@@ -247,7 +247,7 @@ fn failure(tried: &TrialAnswer, instance: &str) -> Option<Mismatch> {
     let failure = tried.answer.as_ref().err()?;
     Some(Mismatch {
         field: format!("answer of a {instance} instance"),
-        expected: "one that the contract allows".to_owned(),
+        expected: "an answer that the contract allows".to_owned(),
         got: format!("{}: {}", failure.kind.as_str(), failure.reason),
     })
 }

@@ -189,12 +189,12 @@ fn every_mistake_is_told_at_once_with_line_key_and_cure() {
             "6 case.at",
             ["a local time was expected", "2026-11-24T08:59:00"],
         ),
-        ("7 case.url", ["`palermo` is no URL", "write a path"]),
-        ("8 case.method", ["`get` is no method", "\"GET\""]),
+        ("7 case.url", ["`palermo` is not a URL", "write a path"]),
+        ("8 case.method", ["`get` is not a method", "\"GET\""]),
         ("9 case.device", ["`phone` is not known", "write one of"]),
         (
             "11 case.headers",
-            ["`a b` is no field name", "write a field name"],
+            ["`a b` is not a field name", "write a field name"],
         ),
         (
             "12 case.headers",
@@ -308,6 +308,6 @@ fn more_fields_than_any_message_has_are_a_mistake() {
         with(40_000)
             .unwrap_err()
             .to_string()
-            .contains("more fields than any message has")
+            .contains("the message has too many fields")
     );
 }

@@ -95,13 +95,13 @@ fn take(engine: &Engine, path: &Path) -> Option<Component> {
         Ok(content) => content,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "a compiled module is not used: it is compiled anew");
+            tracing::warn!(path = %path.display(), %error, "a compiled module is not used and is compiled again");
             return None;
         }
     };
     let (checksum, code) = content.split_at_checked(CHECKSUM_BYTES)?;
     if Sha256::digest(code).as_slice() != checksum {
-        tracing::warn!(path = %path.display(), "a compiled module is damaged: it is compiled anew");
+        tracing::warn!(path = %path.display(), "a compiled module is damaged and is compiled again");
         return None;
     }
     deserialize(engine, code)
@@ -138,7 +138,7 @@ fn keep(path: &Path, component: &Component) {
     match (kept, path.parent()) {
         (Ok(()), Some(folder)) => thin_out(folder),
         (Err(error), _) => {
-            tracing::warn!(path = %path.display(), %error, "a compiled module could not be kept")
+            tracing::warn!(path = %path.display(), %error, "a compiled module could not be written")
         }
         (Ok(()), None) => {}
     }

@@ -57,7 +57,7 @@ fn named_versions(policy: &Arc<str>, module: &[u8]) -> Result<Vec<String>, Polic
         reason,
     };
     if !module.starts_with(CORE_MODULE) {
-        return Err(no_module("it does not begin as one".to_owned()));
+        return Err(no_module("it does not begin like one".to_owned()));
     }
     // The decoder trusts the lengths of sections, so they are checked first.
     let mut parts = wasmparser::Parser::new(0).parse_all(module);
@@ -78,7 +78,7 @@ fn named_versions(policy: &Arc<str>, module: &[u8]) -> Result<Vec<String>, Polic
     if found.is_empty() {
         return Err(PolicyError::NoContract {
             policy: Arc::clone(policy),
-            reason: "it says of no contract that it implements it (was it built with an SDK?)"
+            reason: "it does not name a contract that it implements (was it built with an SDK?)"
                 .to_owned(),
         });
     }
@@ -112,7 +112,7 @@ fn version<'a>(
     match ContractVersion::of(found) {
         Ok(Some(version)) => Ok(version),
         Ok(None) => {
-            let reason = "it imports nothing of the contract, not even its types".to_owned();
+            let reason = "it does not import the contract, not even its types".to_owned();
             Err(PolicyError::NoContract {
                 policy: Arc::clone(policy),
                 reason,

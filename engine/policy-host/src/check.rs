@@ -291,7 +291,7 @@ variants = ["phone", "desktop"]
     }
 
     #[test]
-    fn what_policies_bring_to_light_is_told_at_its_entry() {
+    fn mistakes_that_policies_reveal_are_reported_at_their_entries() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(check(START, folder.path()), [""; 0]);
         for (good, bad, parts) in [
@@ -341,7 +341,7 @@ variants = ["phone", "desktop"]
     }
 
     #[test]
-    fn a_module_that_is_none_is_told() {
+    fn a_file_that_is_not_a_module_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("x.wasm"), "not wasm").unwrap();
         std::fs::write(

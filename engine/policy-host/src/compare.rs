@@ -343,57 +343,38 @@ mod tests {
             variant: Some("a".into()),
             ..RequestDecision::default()
         };
+        let right = RequestDecision {
+            lookup: LookupDecision::Pass,
+            ..left.clone()
+        };
         comparison.request(&ABOUT, &left, &left);
-        comparison.request(
-            &ABOUT,
-            &left,
-            &RequestDecision {
-                lookup: LookupDecision::Pass,
-                ..left.clone()
-            },
-        );
-        let answer = ResponseDecision {
+        comparison.request(&ABOUT, &left, &right);
+        let left = ResponseDecision {
             ttl: Some(Duration::from_secs(60)),
             ..ResponseDecision::default()
         };
-        comparison.response(
-            &ABOUT,
-            &answer,
-            &ResponseDecision {
-                reason: Some("r".into()),
-                ..ResponseDecision::default()
-            },
-        );
-        let counts = |field: DecisionField| {
-            (
-                comparison.field(field).same,
-                comparison.field(field).different,
-            )
+        let right = ResponseDecision {
+            reason: Some("r".into()),
+            ..ResponseDecision::default()
         };
-        assert_eq!(
-            (
-                counts(DecisionField::Lookup),
-                counts(DecisionField::Variant),
-                counts(DecisionField::Query)
-            ),
-            ((1, 1), (2, 0), (2, 0))
-        );
-        assert_eq!(
-            (
-                counts(DecisionField::Ttl),
-                counts(DecisionField::Tags),
-                counts(DecisionField::Reason)
-            ),
-            ((0, 1), (1, 0), (2, 1))
-        );
-        assert_eq!(
-            (
-                comparison.requests,
-                comparison.responses,
-                comparison.differences()
-            ),
-            (2, 1, 2)
-        );
+        comparison.response(&ABOUT, &left, &right);
+        for (field, same, different) in [
+            (DecisionField::Lookup, 1, 1),
+            (DecisionField::Variant, 2, 0),
+            (DecisionField::Query, 2, 0),
+            (DecisionField::Ttl, 0, 1),
+            (DecisionField::Tags, 1, 0),
+            (DecisionField::Reason, 2, 1),
+        ] {
+            let tally = comparison.field(field);
+            assert_eq!(
+                (tally.same, tally.different),
+                (same, different),
+                "{field:?}"
+            );
+        }
+        let counts = (comparison.requests, comparison.responses);
+        assert_eq!((counts, comparison.differences()), ((2, 1), 2));
         let json = comparison.to_json("active", "candidate");
         let sample = &json["fields"]["ttl"]["samples"][0];
         assert_eq!(

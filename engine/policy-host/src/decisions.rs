@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cache_keeps_within_its_bytes_and_takes_new_decisions_when_it_is_full() {
+    fn a_full_cache_takes_new_decisions_and_stays_within_its_bytes() {
         let decisions = Decisions::new(64 << 10);
         let decision = Arc::new(RequestDecision::default());
         for _ in 0..20 {
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_thread_keeps_is_found_by_its_whole_key_only() {
+    fn decisions_kept_by_a_thread_are_found_only_by_their_whole_key() {
         let decisions = Decisions::new(64 << 10);
         let decided = |variant: &str| {
             Arc::new(RequestDecision {

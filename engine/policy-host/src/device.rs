@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn hints_that_say_nothing_leave_it_to_the_user_agent() {
+    fn without_a_meaningful_hint_the_user_agent_decides() {
         check(WINDOWS, "?0", "\"Unknown\"", Device::Desktop);
         check(WINDOWS, "?0", "", Device::Desktop);
         check(WINDOWS, "1", "\"Android\"", Device::Desktop);
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn crawlers_and_televisions_are_known_whatever_their_hints_say() {
+    fn crawlers_and_televisions_are_recognised_despite_their_hints() {
         let googlebot = "Mozilla/5.0 (Linux; Android 6.0.1; Nexus 5X Build/MMB29P) AppleWebKit/537.36 (KHTML, like Gecko) \
                          Chrome/154.0.0.0 Mobile Safari/537.36 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)";
         check(googlebot, "?1", "\"Android\"", Device::Bot);
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_says_nothing() {
+    fn a_meaningless_user_agent_is_unknown() {
         for user_agent in ["", " ", "-", "x", "Mozilla/5.0", "tv", "MyApp/1.0"] {
             let expected = if user_agent == "tv" {
                 Device::Tv
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_after_the_cut_does_not_count() {
+    fn words_after_the_cut_do_not_count() {
         let long = format!("{}{} iPhone", "x".repeat(MAX_USER_AGENT_BYTES - 7), "");
         check(&long, "", "", Device::Mobile);
         check(&format!("x{long}"), "", "", Device::Unknown);

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn memories_share_one_bound_and_a_denial_is_remembered_until_forgiven() {
+    fn memories_share_one_limit_and_a_denial_is_remembered_until_forgiven() {
         let mut limits = limits(3 << 16);
         assert!(limits.memory_growing(0, 2 << 16, None).unwrap());
         assert!(limits.memory_growing(0, 1 << 16, None).unwrap());
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_growth_that_failed_after_all_is_not_held_against_the_guest_for_ever() {
+    fn a_growth_that_the_machine_refused_does_not_count() {
         let mut limits = limits(2 << 16);
         assert!(limits.memory_growing(0, 2 << 16, Some(1 << 16)).unwrap());
         limits
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_are_bounded() {
+    fn table_elements_are_limited() {
         let mut limits = limits(1 << 16);
         assert!(limits.table_growing(0, MAX_TABLE_ELEMENTS, None).unwrap());
         assert!(!limits.table_growing(0, 1, None).unwrap());

@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_stands_still_without_guests_and_runs_again_with_one() {
+    fn ticks_stop_without_a_guest_and_start_again_with_one() {
         let runtime = Runtime::new(512 << 10).unwrap();
         runtime.keep(Duration::from_millis(1));
         while !asleep(&runtime) {

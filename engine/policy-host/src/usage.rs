@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_policy_logs_so_many_lines_a_minute_and_no_more() {
+    fn log_lines_of_a_policy_are_limited_by_the_minute() {
         let usage = PolicyUsage::default();
         let granted = (0..2_000).filter(|_| usage.grant_line("p", 1_000)).count();
         assert_eq!(granted, 1_000);

@@ -236,7 +236,7 @@ fn holidays_are_closed_and_half_days_have_their_hours() {
 }
 
 #[test]
-fn what_is_never_stored_is_not_looked_up_either() {
+fn responses_that_are_never_stored_are_not_looked_up() {
     let policy = barbers();
     assert_eq!(policy.manifest().hooks, [Hook::OnResponse, Hook::OnRequest]);
     let ask = |path: &str, time: &str| policy.on_request(&Request::get(path), &moment(time));
@@ -524,7 +524,7 @@ fn browsers_do_not_keep_a_page_past_the_next_change() {
 }
 
 #[test]
-fn settings_that_make_no_sense_are_refused_with_key_and_cure() {
+fn bad_settings_are_refused_with_key_and_cure() {
     let base = |more: serde_json::Value| {
         let mut settings = serde_json::json!({"zone": "UTC", "open": "09:00", "close": "18:00"});
         settings

@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn without_paths_a_rule_is_for_all() {
+    fn a_rule_without_paths_matches_every_path() {
         check(
             &policy(r#"{"variants": [{"name": "crawler", "devices": ["bot"]}]}"#),
             Device::Bot,
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_make_no_sense_are_refused_with_key_and_cure() {
+    fn bad_settings_are_refused_with_key_and_cure() {
         let many = |count: usize| {
             let rule = |n: usize| format!(r#"{{"name": "v{n}", "devices": ["mobile"]}}"#);
             format!(

@@ -152,7 +152,7 @@ fn holidays_are_closed_and_half_days_have_the_hours_of_the_calendar() {
 }
 
 #[test]
-fn the_other_rules_do_not_look_at_the_clock() {
+fn the_other_rules_do_not_depend_on_the_time() {
     for time in [
         "2026-11-24T08:59:59-03:00",
         "2026-11-24T09:00:00-03:00",
@@ -185,7 +185,7 @@ fn the_first_rule_that_matches_decides() {
 }
 
 #[test]
-fn what_is_never_cached_passes_untouched() {
+fn paths_that_are_never_cached_pass_unchanged() {
     let policy = sample();
     for (path, rule) in [
         ("/api/v1/pagos/1?utm_source=x", "payments"),
@@ -285,7 +285,7 @@ fn variants_are_for_their_devices_and_paths() {
 }
 
 #[test]
-fn the_query_rule_is_that_of_the_file() {
+fn the_query_rule_of_the_file_is_used() {
     let names = ["utm_*", "fbclid", "gclid", "msclkid", "mc_cid", "mc_eid"];
     assert_eq!(
         sample().on_request(&Request::get("/?b=1"), &Moment::epoch()),
@@ -371,7 +371,7 @@ fn plans_answer_their_urls_and_then_popular_pages_that_may_be_cached() {
 }
 
 #[test]
-fn settings_that_make_no_sense_are_refused_with_key_and_cure() {
+fn bad_settings_are_refused_with_key_and_cure() {
     let refusal = |settings: &str| tero_policy::configure::<JsonRules>(settings).unwrap_err();
     let with = |more: &str| {
         refusal(&format!(

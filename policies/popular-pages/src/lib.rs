@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn variants_are_those_seen_or_of_the_plan_or_those_named() {
+    fn variants_are_the_requested_ones_or_the_plans_or_the_named_ones() {
         let variants = |settings: &str| plan(settings, &popular())[1].variants.clone();
         assert_eq!(variants("{}"), ["mobile", "desktop"]);
         assert_eq!(variants(r#"{"min_share": 10}"#), ["mobile"]);
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_beyond_counting_do_not_wrap() {
+    fn request_counts_do_not_overflow() {
         let many = [
             PopularPage::new("/a", u64::MAX),
             PopularPage::new("/a", u64::MAX),
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_make_no_sense_are_refused_with_key_and_cure() {
+    fn bad_settings_are_refused_with_key_and_cure() {
         for (settings, expected) in [
             (r#"{"top": 0}"#, "`top` is 0: write 1 to 10000"),
             (r#"{"top": 10001}"#, "write 1 to 10000"),

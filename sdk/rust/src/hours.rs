@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn holidays_close_and_half_days_have_their_own_hours() {
+    fn holidays_are_closed_and_half_days_have_their_own_hours() {
         let shop = hours(r#"{"days": ["mon-sat"], "from": "09:00", "to": "18:00"}"#);
         let closed = Hours {
             holidays: HolidayRule::Closed,
@@ -502,7 +502,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_within_another_says_nothing_of_its_own() {
+    fn a_window_within_another_is_found() {
         let within = |inner: &str, outer: &str| window(inner).is_within(&window(outer));
         let day = r#"{"days": ["mon-fri"], "from": "09:00", "to": "18:00"}"#;
         assert!(within(day, day));
@@ -575,7 +575,7 @@ mod tests {
 
     /// Minute by minute, over a weekend with a change of the clock.
     #[test]
-    fn the_next_change_is_what_a_patient_observer_finds() {
+    fn the_next_change_is_the_one_found_minute_by_minute() {
         let change = moment("2026-10-25T01:00:00Z").unix_secs;
         for jump_mins in [-60, -30, 60] {
             for json in [

@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_errors_name_the_key_and_no_position_of_a_text_that_nobody_wrote() {
+    fn settings_errors_name_the_key_and_not_a_position_in_the_json() {
         assert_eq!(
             refusal(r#"{"path": []}"#),
             "settings: `path`: unknown field `path`, expected `paths`"
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn hooks_decide_nothing_unless_written() {
+    fn default_hooks_decide_nothing() {
         let policy: Never = configure(r#"{"paths": ["*"]}"#).unwrap();
         let now = "2026-11-24T09:00:00-03:00".parse().unwrap();
         assert_eq!(

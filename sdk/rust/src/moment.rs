@@ -448,7 +448,7 @@ mod tests {
 
     /// Madrid, 25 October 2026: at 01:00 UTC, 03:00 becomes 02:00.
     #[test]
-    fn a_repeated_time_comes_at_its_first_showing_from_now_on() {
+    fn a_repeated_time_comes_at_its_next_occurrence() {
         let change = moment("2026-10-25T01:00:00Z").unix_secs;
         let before = moment("2026-10-25T01:30:00+02:00").before_offset_change(change, 60);
         check_until(&before, "02:00", 1_800);
@@ -486,7 +486,7 @@ mod tests {
     /// Minute by minute, for changes of every kind: the answer is the first minute at which the
     /// clock shows the time, or at which it jumps over it.
     #[test]
-    fn the_wait_is_what_a_patient_observer_finds() {
+    fn the_wait_is_the_one_found_minute_by_minute() {
         let start = moment("2026-03-29T00:00:00Z").unix_secs;
         for jump_mins in [-120, -60, -30, 30, 60, 120] {
             for (begin, time) in (0..180)

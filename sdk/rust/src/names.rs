@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_fit_are_taken_and_others_refused_with_a_cure() {
+    fn valid_names_are_accepted_and_others_refused_with_a_cure() {
         assert!("mobile".parse::<VariantName>().is_ok());
         assert!("a".repeat(32).parse::<VariantName>().is_ok());
         for text in ["", "Mobile", "a b", "a+b", &"a".repeat(33)] {

@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_stands_for_any_run_and_everything_else_for_itself() {
+    fn a_star_matches_any_text_and_other_characters_match_themselves() {
         check("/", "/", true);
         check("/", "/x", false);
         check("/barberias/*", "/barberias/", true);
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn percent_encoding_hides_nothing() {
+    fn percent_encoding_does_not_hide_a_path() {
         check("/pagos/*", "/p%61gos/1", true);
         check("/pagos/*", "/p%61gos%2F1", false);
         check("/a%2fb", "/a%2Fb", true);
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn of_very_many_patterns_those_written_twice_are_found() {
+    fn repeated_patterns_are_found_among_many() {
         let pattern = |text: String| text.parse::<PathPattern>().unwrap();
         let mut rules: Vec<Vec<PathPattern>> = (0..300)
             .map(|rule| vec![pattern(format!("/{rule}/*"))])

@@ -39,7 +39,7 @@ fn raw_response() -> types::ResponseDecision {
 }
 
 #[test]
-fn a_good_manifest_is_taken_with_every_name_once() {
+fn a_good_manifest_is_accepted_with_each_name_once() {
     let manifest = manifest(&raw_manifest()).unwrap();
     assert_eq!(manifest.hooks, [Hook::OnRequest, Hook::PlanWarm]);
     assert_eq!(manifest.headers, ["x-market"]);
@@ -51,7 +51,7 @@ fn a_good_manifest_is_taken_with_every_name_once() {
 }
 
 #[test]
-fn a_bad_manifest_is_refused_with_what_is_wrong() {
+fn a_bad_manifest_is_refused_with_the_reason() {
     #[track_caller]
     fn check(change: impl FnOnce(&mut types::Manifest), expected: &str) {
         let mut raw = raw_manifest();

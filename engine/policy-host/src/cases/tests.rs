@@ -50,7 +50,7 @@ fn problems(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_shipped_policies_pass_their_cases() {
+fn built_in_policies_pass_their_cases() {
     let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
     let host = host();
     for name in crate::builtin_names() {
@@ -73,7 +73,7 @@ fn the_shipped_policies_pass_their_cases() {
 }
 
 #[test]
-fn what_is_as_expected_has_no_problems_and_what_is_not_is_told_by_field() {
+fn differences_from_the_expected_answer_are_reported_by_field() {
     assert_eq!(
         problems(
             "[[case]]\nname = \"x\"\ndevice = \"mobile\"\non_request = { variant = \"m\", reason = \"m: mobile\" }"
@@ -103,7 +103,7 @@ fn what_is_as_expected_has_no_problems_and_what_is_not_is_told_by_field() {
 }
 
 #[test]
-fn planned_pages_are_compared_one_by_one_in_their_keys_that_are_written() {
+fn planned_pages_are_compared_one_by_one_by_their_written_keys() {
     let pages = |expected: &str| {
         let text = format!(
             "module = \"builtin:popular-pages\"\n[[case]]\nname = \"x\"\nplan = \"p\"\n\
@@ -138,7 +138,7 @@ fn planned_pages_are_compared_one_by_one_in_their_keys_that_are_written() {
 }
 
 #[test]
-fn fuel_is_counted_is_the_same_each_time_and_can_be_a_gate() {
+fn fuel_is_the_same_each_time_and_can_be_limited() {
     let text = devices("[[case]]\nname = \"x\"\non_request = {}");
     let fuel = |max_fuel| {
         let outcome = run(&text, max_fuel).unwrap().outcomes.remove(0);
@@ -169,7 +169,7 @@ fn mistakes(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_mistake_is_told_at_once_with_line_key_and_cure() {
+fn every_mistake_is_reported_at_once_with_line_key_and_cure() {
     let told = mistakes(
         "module = \"builtin:device-variants\"\nzone = \"Buenos Aires\"\nlimits = { deadline = \"1h\" }\n\
          [[case]]\nname = \"x\"\nat = \"noon\"\nurl = \"palermo\"\nmethod = \"get\"\ndevice = \"phone\"\n\
@@ -230,7 +230,7 @@ fn every_mistake_is_told_at_once_with_line_key_and_cure() {
 }
 
 #[test]
-fn a_policy_that_can_not_be_used_is_told_at_the_key_that_names_it() {
+fn an_unusable_policy_is_reported_at_the_key_that_names_it() {
     let case = "[[case]]\nname = \"x\"\non_request = {}\n";
     let told = mistakes(&format!("module = \"builtin:no-such\"\n{case}"));
     assert!(
@@ -247,7 +247,7 @@ fn a_policy_that_can_not_be_used_is_told_at_the_key_that_names_it() {
 }
 
 #[test]
-fn a_time_is_that_of_the_files_zone_of_the_policys_or_of_its_own_offset() {
+fn a_time_without_offset_is_in_the_zone_of_the_file_or_of_the_policy() {
     let ttl = |zone: &str, at: &str| {
         let text = format!(
             "module = \"builtin:business-hours\"\n{zone}\n\
@@ -292,7 +292,7 @@ fn a_response_is_told_as_the_edge_tells_it() {
 }
 
 #[test]
-fn more_fields_than_any_message_has_are_a_mistake() {
+fn a_message_with_too_many_fields_is_a_mistake() {
     let with = |count: usize| {
         let fields: Vec<String> = (0..count)
             .map(|number| format!("x-{number} = \"\""))

@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_leads_to_its_value_or_as_near_as_it_goes() {
+    fn a_path_leads_to_its_value_or_to_the_nearest_one() {
         let text = "[settings]\nopen = \"9\"\nrules = [\n  { paths = [\"/a\", \"b\"] },\n]\n";
         let document = raw::from_toml(text).unwrap();
         let settings = member(&document, "settings").unwrap();

@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_shipped_policy_is_a_module() {
+    fn every_built_in_policy_is_a_core_module() {
         let names: Vec<_> = builtin_names().collect();
         assert_eq!(
             names,

@@ -355,7 +355,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_of_the_log_is_cut_between_characters_and_stays_one_line() {
+    fn a_log_line_is_cut_between_characters_and_has_no_line_breaks() {
         assert_eq!(one_line("a\nb\x1b[31m"), "a b [31m");
         let long = "ñ".repeat(1_000);
         assert_eq!(one_line(&long).len(), MAX_LOG_LINE_BYTES);

@@ -157,7 +157,7 @@ mod tests {
     const MODULE: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\0\x05\x03abcd";
 
     #[test]
-    fn what_was_packed_comes_apart_again() {
+    fn a_package_is_split_into_the_parts_it_was_made_of() {
         let long = "x".repeat(20_000);
         for (settings, cases) in [
             (None, None),
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn shipped_modules_stay_what_they_are_when_packed() {
+    fn packing_does_not_change_built_in_modules() {
         for name in crate::builtin_names() {
             let module = crate::builtin(name).unwrap();
             let packed = Package {
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_module_is_left_alone() {
+    fn bytes_that_are_not_a_module_are_returned_unchanged() {
         let cut = Package {
             module: MODULE.into(),
             settings: Some("{}".into()),

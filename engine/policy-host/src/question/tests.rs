@@ -95,7 +95,7 @@ fn the_key_differs_exactly_by_what_a_manifest_declares() {
 }
 
 #[test]
-fn what_no_manifest_declares_is_not_in_the_key() {
+fn the_key_holds_only_inputs_that_a_manifest_declares() {
     let manifest = manifest();
     let fields = |fields: &[(&'static str, &[u8])]| key(&manifest, fields, None, 60);
     assert_eq!(fields(&[("x-c", b"1")]), fields(&[]));
@@ -107,7 +107,7 @@ fn what_no_manifest_declares_is_not_in_the_key() {
 }
 
 #[test]
-fn no_text_can_be_moved_from_one_part_of_the_key_to_the_next() {
+fn parts_of_the_key_cannot_run_into_each_other() {
     let inputs = DecisionInputs::of(
         [&Manifest {
             query: true,
@@ -135,7 +135,7 @@ fn no_text_can_be_moved_from_one_part_of_the_key_to_the_next() {
 }
 
 #[test]
-fn a_policy_sees_the_fields_and_cookies_that_it_asked_for_and_no_others() {
+fn a_policy_sees_only_the_fields_and_cookies_of_its_manifest() {
     let headers = headers(&[
         ("x-b", b"b"),
         ("x-a", b"1"),
@@ -171,7 +171,7 @@ fn a_policy_sees_the_fields_and_cookies_that_it_asked_for_and_no_others() {
 }
 
 #[test]
-fn a_policy_is_told_of_the_days_around_and_of_the_key_by_its_hash() {
+fn a_policy_is_told_nearby_holidays_and_the_hash_of_the_key() {
     let mut calendar = Calendar::covering([2026]);
     calendar.set(
         "2026-12-25".parse().unwrap(),

@@ -34,7 +34,7 @@ fn a_replaced_chain_does_not_use_old_decisions() {
 }
 
 #[test]
-fn what_a_policy_uses_is_counted() {
+fn instances_and_memory_of_a_policy_are_counted() {
     let (policy, chain) = chain(&ByHand::on_request(MOBILE), |config| {
         config.limits.decisions_per_instance = 1;
     });
@@ -47,7 +47,7 @@ fn what_a_policy_uses_is_counted() {
 }
 
 #[test]
-fn an_instance_is_replaced_after_so_many_decisions() {
+fn an_instance_is_replaced_after_its_limit_of_decisions() {
     let more = "(global $calls (mut i32) (i32.const 0))";
     let body = "(global.set $calls (i32.add (global.get $calls) (i32.const 1)))
                 (if (i32.gt_u (global.get $calls) (i32.const 2)) (then unreachable)) (i32.const 2112)";

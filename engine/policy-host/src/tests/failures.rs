@@ -36,7 +36,7 @@ fn nesting() -> ByHand<'static> {
 }
 
 #[test]
-fn each_of_the_four_failures_is_told_apart_and_decides_nothing() {
+fn each_kind_of_failure_is_counted_and_decides_nothing() {
     fails(&ByHand::on_request(SPIN), FailureKind::Deadline);
     fails(&ByHand::on_request("unreachable"), FailureKind::Trap);
     fails(&nesting(), FailureKind::Trap);
@@ -138,7 +138,7 @@ fn a_gigantic_answer_is_not_copied() {
 }
 
 #[test]
-fn a_guest_that_copes_with_denied_memory_has_not_failed() {
+fn a_guest_that_recovers_from_denied_memory_has_not_failed() {
     let copes = "(drop (memory.grow (i32.const 100))) (i32.const 2112)";
     let (policy, chain) = chain(&ByHand::on_request(copes), |_| {});
     assert_eq!(on_request(&chain, "/").variant.as_deref(), Some("mobile"));
@@ -166,7 +166,7 @@ fn a_deadline_is_kept_within_a_fifth() {
 }
 
 #[test]
-fn a_failed_answer_is_not_remembered_and_the_next_instance_is_a_fresh_one() {
+fn a_failed_answer_is_not_remembered_and_the_next_instance_is_fresh() {
     // Traps at the second call of every instance, and answers at the first.
     let more = "(global $calls (mut i32) (i32.const 0))";
     let body = "(global.set $calls (i32.add (global.get $calls) (i32.const 1)))
@@ -186,7 +186,7 @@ fn a_failed_answer_is_not_remembered_and_the_next_instance_is_a_fresh_one() {
 }
 
 #[test]
-fn a_policy_that_keeps_failing_is_switched_off_and_its_decisions_are_forgotten() {
+fn a_policy_that_keeps_failing_is_switched_off_and_its_decisions_are_dropped() {
     let guest = ByHand {
         on_response: "unreachable",
         ..ByHand::on_request(MOBILE)
@@ -215,7 +215,7 @@ fn a_policy_that_keeps_failing_is_switched_off_and_its_decisions_are_forgotten()
 }
 
 #[test]
-fn a_good_answer_in_between_starts_the_count_of_failures_anew() {
+fn a_good_answer_resets_the_count_of_failures() {
     // Traps if the path has three bytes.
     let body = "(if (i32.eq (i32.load (i32.add (local.get 0) (i32.const 28))) (i32.const 3)) (then unreachable)) (i32.const 2112)";
     let (policy, chain) = chain(&ByHand::on_request(body), |config| {

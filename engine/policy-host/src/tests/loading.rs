@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_component_of_too_many_core_modules_is_refused() {
+fn a_component_with_too_many_core_modules_is_refused() {
     let (folder, host) = (tempfile::tempdir().unwrap(), host());
     let mut config = ByHand::default().config(folder.path());
     config.limits.core_instances = 1;
@@ -58,7 +58,7 @@ fn a_module_that_does_not_exist_is_named() {
 }
 
 #[test]
-fn a_module_of_a_hundred_mebibytes_is_not_read() {
+fn a_module_beyond_the_size_limit_is_not_read() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path(), b"\0asm\x01\0\0\0");
     let config::ModuleSource::File(path) = &config.module else {
@@ -114,7 +114,7 @@ fn an_import_that_is_not_offered_is_named() {
 }
 
 #[test]
-fn refused_settings_are_told_in_the_policys_own_words() {
+fn refused_settings_are_reported_with_the_policys_own_message() {
     let message = refused(&ByHand::configure(REFUSAL));
     assert_eq!(
         message,
@@ -123,7 +123,7 @@ fn refused_settings_are_told_in_the_policys_own_words() {
 }
 
 #[test]
-fn a_guest_that_fails_while_it_is_configured_is_refused_with_how() {
+fn a_guest_that_fails_while_it_is_configured_is_refused_with_the_kind_of_failure() {
     #[track_caller]
     fn check(guest: &ByHand<'_>, expected: FailureKind) {
         let error = load(guest).unwrap_err();
@@ -176,7 +176,7 @@ fn a_bad_manifest_refuses_the_policy() {
 }
 
 #[test]
-fn compiled_modules_are_kept_and_damaged_or_foreign_ones_are_not_used() {
+fn compiled_modules_are_kept_and_damaged_or_untrusted_ones_are_replaced() {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 

@@ -43,7 +43,7 @@ fn check(chain: &Chain, time: &str, expected: Duration) {
 }
 
 #[test]
-fn local_time_and_holidays_reach_a_shipped_policy() {
+fn local_time_and_holidays_reach_a_built_in_policy() {
     let chain = load_hours(HOURS).unwrap();
     assert_eq!(
         chain.zone(),
@@ -71,7 +71,7 @@ fn local_time_and_holidays_reach_a_shipped_policy() {
 }
 
 #[test]
-fn a_shipped_policy_says_what_is_wrong_with_its_settings() {
+fn a_built_in_policy_refuses_bad_settings() {
     let settings =
         r#"{"zone": "America/Argentina/Buenos_Aires", "open": "9 o'clock", "close": "18:00"}"#;
     let error = load_hours(settings).unwrap_err();
@@ -131,7 +131,7 @@ fn page<'a>(path: &'a str, device: Device, headers: &'a HeaderMap) -> PolicyRequ
 }
 
 #[test]
-fn the_shipped_policies_decide_about_requests_together() {
+fn built_in_policies_decide_about_requests_together() {
     let (chain, headers) = (all_shipped(), HeaderMap::new());
     let decide = |path, device| chain.on_request(&page(path, device, &headers), at(NOON));
     let decision = decide("/barberias/palermo", Device::Mobile);
@@ -155,7 +155,7 @@ fn the_shipped_policies_decide_about_requests_together() {
 }
 
 #[test]
-fn the_shipped_policies_decide_about_responses_together() {
+fn built_in_policies_decide_about_responses_together() {
     let (chain, headers) = (all_shipped(), HeaderMap::new());
     let request = PolicyRequest {
         variant: Some("mobile"),
@@ -177,7 +177,7 @@ fn the_shipped_policies_decide_about_responses_together() {
 }
 
 #[test]
-fn the_shipped_policies_plan_together() {
+fn built_in_policies_plan_together() {
     let popular = [PopularPage {
         url: "/turnos/hoy".to_owned(),
         requests: 9,

@@ -21,7 +21,7 @@ fn another_version_of_the_contract_is_named() {
 const FIRST_CONTRACT: &str = include_str!("contract-0.1.0.wit");
 
 #[test]
-fn a_module_of_the_first_version_loads_for_good() {
+fn a_module_of_the_first_version_still_loads() {
     let (_, chain) = chain(
         &ByHand {
             contract: FIRST_CONTRACT,
@@ -33,7 +33,7 @@ fn a_module_of_the_first_version_loads_for_good() {
 }
 
 #[test]
-fn a_module_of_the_next_version_is_told_and_understood_in_its_own_types() {
+fn a_module_of_the_next_version_is_asked_in_its_own_types() {
     let contract = format!("{NEXT}\n{}", nested(CONTRACT));
     // Answers the variant if the protocol, which is the last field of the request, has eight bytes.
     let body = "(if (i32.ne (i32.load (i32.add (local.get 0) (i32.const 80))) (i32.const 8)) (then unreachable)) (i32.const 2112)";

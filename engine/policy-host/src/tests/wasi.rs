@@ -32,7 +32,7 @@ const WASI: &str = r#"
   (import "wasi:io/poll@0.2.0" "[method]pollable.block" (func $block (param i32)))"#;
 
 #[test]
-fn what_is_empty_in_wasi_is_told_as_empty() {
+fn wasi_has_no_environment_and_no_folders() {
     let contract = with_wasi();
     // Traps unless there is no environment and no working folder.
     let body = "(i32.store (i32.const 4100) (i32.const 7)) (call $environment (i32.const 4096))
@@ -57,7 +57,7 @@ fn what_is_empty_in_wasi_is_told_as_empty() {
 }
 
 #[test]
-fn the_rest_of_wasi_is_denied_and_clocks_and_chance_are_never_made_up() {
+fn other_calls_of_wasi_fail_including_clocks_and_random_numbers() {
     let contract = with_wasi();
     for (call, import) in [
         (
@@ -96,7 +96,7 @@ fn the_rest_of_wasi_is_denied_and_clocks_and_chance_are_never_made_up() {
 }
 
 #[test]
-fn an_inspection_tells_the_imports_and_the_manifest_of_a_module() {
+fn inspection_shows_imports_and_manifest_of_a_module() {
     let (folder, contract) = (tempfile::tempdir().unwrap(), with_wasi());
     let body = "(drop (call $random)) (call $environment (i32.const 4096)) (i32.const 2112)";
     let guest = ByHand {
@@ -136,7 +136,7 @@ fn an_inspection_tells_the_imports_and_the_manifest_of_a_module() {
 }
 
 #[test]
-fn an_inspection_of_a_module_that_is_refused_goes_as_far_as_it_can() {
+fn inspection_of_a_refused_module_shows_what_can_be_found_out() {
     let folder = tempfile::tempdir().unwrap();
     let refusing = ByHand::configure(REFUSAL).config(folder.path());
     let inspection = host().inspect(&refusing).unwrap();

@@ -1,6 +1,10 @@
 //! Durations and sizes as people write them: a whole number and its unit, `"30s"`, `"64MiB"`.
 
+mod share;
+
 use std::time::Duration;
+
+pub use self::share::Share;
 
 /// What a duration looks like, for cures and the key table.
 pub const DURATION_FORM: &str =

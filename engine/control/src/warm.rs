@@ -38,7 +38,6 @@ use self::run::{Run, RunHistory, RunStart};
 use tero_config as config;
 use tero_edge::request::Edge;
 use tero_semantics::timestamp::Timestamp;
-use tero_time::cron::{Schedule, ScheduleError};
 
 pub use self::ledger::PlanTotals;
 pub use self::plan::PlanError;

@@ -31,7 +31,6 @@ mod respond;
 mod revalidate;
 pub mod shadow;
 pub mod shadow_question;
-pub mod share;
 pub mod site;
 mod upgrade;
 mod url_keys;

@@ -20,10 +20,8 @@ pub use policy_host::{
     Hook, Manifest, Package, PopularPage, WarmUrl, answer, cases, contract, cookies, device, facts,
     fuzzing, manifest,
 };
-pub use request_path::{request, telemetry};
+pub use request_path::{run_id, telemetry};
 pub use tools::{import, replay};
-pub use request_path::{request, run_id, telemetry};
-pub use tools::{diff, import};
 
 #[path = "../../../engine/policy-host/src"]
 mod policy_host {
@@ -65,10 +63,6 @@ mod policy_host {
 mod request_path {
     pub mod run_id;
     pub mod telemetry;
-
-    pub mod request {
-        pub mod share;
-    }
 }
 
 #[path = "../../../engine/control/src"]

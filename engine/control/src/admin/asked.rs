@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::rollout::record::GuardSettings;
-use tero_edge::request::share::Share;
+use tero_config::units::Share;
 
 /// What is wrong with a content, and what to write instead.
 #[derive(Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use tero_edge::request::share::Share;
+use tero_config::units::Share;
 use tero_semantics::timestamp::Timestamp;
 
 /// Which version of a policy: the SHA-256 of what was pushed, in hexadecimal; or the module of the

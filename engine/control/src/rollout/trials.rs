@@ -7,7 +7,7 @@ use super::error::RolloutError;
 use super::limits::MAX_CANARY_SHARE;
 use super::record::{CanaryRecord, GuardSettings, ShadowRecord, Version};
 use super::version_set::{CanaryRun, ShadowRun};
-use tero_edge::request::share::Share;
+use tero_config::units::Share;
 
 impl Rollout {
     /// Has a version be asked about a sample of the requests after they were answered.

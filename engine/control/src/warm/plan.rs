@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use super::path::RequestPath;
 use tero_config as config;
 use tero_semantics::timestamp::Timestamp;
-use tero_time::schedule::{Schedule, ScheduleError};
+use tero_time::cron::{Schedule, ScheduleError};
 
 /// Why a plan was refused.
 #[derive(Debug, thiserror::Error)]

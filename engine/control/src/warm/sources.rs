@@ -17,9 +17,7 @@ use super::run::Run;
 use tero_config as config;
 use tero_config::PlanVariants;
 use tero_edge::telemetry::popularity::Hours;
-use tero_policy_host::device::Device;
 use tero_policy_host::{PopularPage, WarmUrl};
-use tero_semantics::timestamp::Timestamp;
 
 /// The popular pages that variants are learned from, and that policies are told of, at least.
 const POPULAR_AT_LEAST: usize = 2_000;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use foldhash::quality::FixedState;
 
-use super::share::Share;
 use crate::telemetry::Outcome;
 use crate::telemetry::trial_counters::{TrialCounters, TrialGroup};
+use tero_config::units::Share;
 use tero_policy_host::Chain;
 
 /// A version that answers for a share of a site's keys in the place of the active one.

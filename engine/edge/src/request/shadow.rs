@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::share::Share;
+use tero_config::units::Share;
 use tero_policy_host::Chain;
 use tero_policy_host::compare::Comparison;
 

@@ -162,7 +162,7 @@ fn random() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::share::Share;
+    use tero_config::units::Share;
 
     #[test]
     fn about_a_share_of_random_numbers_is_held() {

@@ -4,7 +4,7 @@ use tero_config::{Mistake, did_you_mean};
 use tero_policy_host::device::Device;
 
 /// The names of the days of the week.
-pub(in crate::import) const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+pub(in super::super) const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 const LONG_DAYS: [&str; 7] = [
     "monday",

@@ -25,7 +25,8 @@ impl Share {
     }
 
     /// Whether what this number stands for is of the share.
-    pub(super) fn holds(self, random: u64) -> bool {
+    #[inline]
+    pub fn holds(self, random: u64) -> bool {
         // 32 of its bits, spread over the whole without a division.
         ((random >> 32) * u64::from(Share::WHOLE)) >> 32 < u64::from(self.0)
     }

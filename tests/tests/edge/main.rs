@@ -2,6 +2,7 @@
 //! everything else runs an edge in this process, with a clock turned by hand.
 
 mod admin;
+mod admin_answers;
 mod bad_input;
 mod binary;
 mod cache_status;

@@ -1,1 +1,59 @@
-//! The contract of the admin interface. So far it is a folder of committed answers, `golden/`.
+//! The contract of the admin interface: serde types of every question and answer, and the paths
+//! and methods that they belong to.
+//!
+//! The server, the command line, tests and a dashboard share it. It knows nothing of the engine:
+//! the server converts what it finds there into these types. [`endpoints`] lists the requests,
+//! each an [`Endpoint`]. The feature `client` brings a blocking `Client`, the feature `schema` the
+//! module `openapi`, which makes the OpenAPI document from the types.
+
+#[cfg(feature = "client")]
+pub mod client;
+mod endpoint;
+pub mod endpoints;
+mod explain;
+#[cfg(feature = "schema")]
+pub mod openapi;
+mod policies;
+mod probes;
+mod problem;
+mod purge;
+mod reload;
+mod stats;
+mod trials;
+mod warm;
+
+pub use endpoint::{
+    Answer, Endpoint, EndpointInfo, JSON, JsonQuestion, OPEN_METRICS, OpenApiText, OpenMetricsText,
+    PathError, Question, path_of,
+};
+pub use explain::{
+    EngineRule, ExpectedOutcome, ExplainRequest, ExplainResponse, ExplanationTime, FieldValues,
+    HookTrace, KeyParts, PolicyTrace, RequestTerms, RequestWords, ResponseInput, ResponseTerms,
+    ResponseTrace, ResponseWords, StoredVariant,
+};
+pub use policies::{
+    ActivateRequest, ActivateResponse, CONFIGURATION, HookFigures, ModuleReport, ModuleStatus,
+    PoliciesResponse, PolicyModule, PolicyReport, PushResponse, RollbackResponse, VersionReport,
+    WASM,
+};
+pub use probes::{ProbeResponse, ProbeStatus, ReadyRequest};
+pub use problem::{CaseMismatch, CaseMistake, FileMistake, Mistake, Problem};
+pub use purge::{PurgeFields, PurgeRequest, PurgeResponse, PurgeTarget};
+pub use reload::ReloadResponse;
+pub use stats::{
+    DecisionCacheStats, HitFigures, HourStats, OutcomeCounts, SiteStats, StatsResponse, StoreStats,
+    VariantStats,
+};
+pub use trials::{
+    CanaryGuard, CanaryReport, CanaryResponse, CanarySummary, FieldTally, GroupFigures,
+    GuardRequest, RollbackReport, ShadowReport, ShadowSample, ShadowSummary, StartCanaryRequest,
+    StartCanaryResponse, StartShadowRequest, StartShadowResponse, TrialEndResponse,
+    VersionComparison,
+};
+pub use warm::{
+    CancelWarmResponse, DryRunPage, PageFailure, RunState, RunTrigger, RunValue, StartWarmRequest,
+    StartWarmResponse, WarmPlanReport, WarmPlansResponse, WarmRunReport, WarmRunsResponse,
+};
+
+/// The OpenAPI document of the interface, as it is served.
+pub const OPENAPI: &str = include_str!("../openapi.json");

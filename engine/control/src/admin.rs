@@ -249,7 +249,7 @@ async fn answer(
     match route {
         Route::Health => Ok(health::health()),
         Route::Ready => health::ready(&state, parts.uri.query()),
-        Route::OpenApi => Ok(AdminResponse::json_text(OPENAPI)),
+        Route::OpenApi => Ok(AdminResponse::json_text(tero_admin_api::OPENAPI)),
         route => tokio::task::spawn_blocking(move || match route {
             Route::Metrics => metrics::metrics(&state),
             Route::Stats => Ok(stats::stats(&state)),
@@ -278,8 +278,6 @@ async fn answer(
         .unwrap_or_else(|_| Err(AdminRefusal::failed())),
     }
 }
-
-const OPENAPI: &str = include_str!("admin/openapi.json");
 
 async fn content(
     clock: &Clock,

@@ -425,6 +425,13 @@ fn warming_plans_and_runs() {
     let answer = edge.admin_post("/warm/held/cancel", "");
     golden.check("cancel_warm", 200, &answer);
     warming::ended(&edge, 3);
+    edge.admin_post("/warm/held", "");
+    eventually("it fetches", || {
+        edge.admin_get("/warm/runs/4").json()["state"] == "fetching"
+    });
+    let answer = edge.admin(&Request::new("DELETE", "/warm/held"));
+    golden.check("delete_warm", 200, &answer);
+    warming::ended(&edge, 4);
     gate.open();
     golden.check("warm_runs", 200, &edge.admin_get("/warm/runs"));
 }

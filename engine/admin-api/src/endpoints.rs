@@ -1,0 +1,162 @@
+//! Every request of the interface.
+
+use http::{Method, StatusCode};
+
+use crate::{
+    ActivateRequest, ActivateResponse, CanaryResponse, CancelWarmResponse, Endpoint, EndpointInfo,
+    ExplainRequest, ExplainResponse, OpenApiText, OpenMetricsText, PoliciesResponse, PolicyModule,
+    PolicyReport, ProbeResponse, PurgeRequest, PurgeResponse, PushResponse, ReadyRequest,
+    ReloadResponse, RollbackResponse, ShadowReport, StartCanaryRequest, StartCanaryResponse,
+    StartShadowRequest, StartShadowResponse, StartWarmRequest, StartWarmResponse, StatsResponse,
+    TrialEndResponse, WarmPlansResponse, WarmRunReport, WarmRunsResponse,
+};
+
+/// Declares endpoints: `Name = "name": METHOD "/path", Request => STATUS Response`, then the
+/// statuses of refusals, then whether it is open. The comment says what it does, in the first
+/// paragraph by a few words: it stands in the OpenAPI document.
+macro_rules! endpoints {
+    ($(
+        $(#[doc = $doc:literal])+
+        $name:ident = $id:literal: $method:ident $path:literal, $request:ty => $status:ident $response:ty, [$($refusal:literal),*], $open:literal;
+    )+) => {
+        $(
+            $(#[doc = $doc])+
+            #[derive(Debug)]
+            pub enum $name {}
+
+            impl Endpoint for $name {
+                const NAME: &'static str = $id;
+                const METHOD: Method = Method::$method;
+                const PATH: &'static str = $path;
+                const STATUS: StatusCode = StatusCode::$status;
+                const IS_OPEN: bool = $open;
+                const REFUSALS: &'static [u16] = &[$($refusal),*];
+                const DOC: &'static [&'static str] = &[$($doc),+];
+                type Request = $request;
+                type Response = $response;
+            }
+        )+
+
+        /// All of them.
+        pub static ALL: &[EndpointInfo] = &[$(EndpointInfo::of::<$name>()),+];
+
+        /// Describes each of them.
+        #[cfg(feature = "schema")]
+        pub(crate) fn describe_all(document: &mut crate::openapi::Builder) {
+            $(document.describe::<$name>();)+
+        }
+    };
+}
+
+endpoints! {
+    /// Says that the process works.
+    Health = "health": GET "/health", () => OK ProbeResponse, [], true;
+
+    /// Says that the edge serves; not while it drains.
+    ///
+    /// With `plan`, a run of that warming plan must have ended, too. `admin.ready_after` of the
+    /// configuration demands plans for every probe.
+    Ready = "ready": GET "/ready", ReadyRequest => OK ProbeResponse, [400, 404, 503], true;
+
+    /// Gives the metrics, for Prometheus.
+    Metrics = "metrics": GET "/metrics", () => OK OpenMetricsText, [], false;
+
+    /// Gives hit rates by site, variant and local hour.
+    Stats = "stats": GET "/stats", () => OK StatsResponse, [], false;
+
+    /// Drops stored responses, or marks them stale.
+    Purge = "purge": POST "/purge", PurgeRequest => OK PurgeResponse, [404], false;
+
+    /// Tells what would happen to a request, and why.
+    ///
+    /// Nothing is fetched, stored, counted or remembered. Policies are asked about the given
+    /// response, else the stored one, else a 200 without fields.
+    Explain = "explain": POST "/explain", ExplainRequest => OK ExplainResponse, [404], false;
+
+    /// Reads the configuration's file again.
+    ///
+    /// As SIGHUP does: sites, policies and plans. Pushed versions stay active. On a mistake the
+    /// old configuration stays, and the answer lists every mistake.
+    Reload = "reload": POST "/reload", () => OK ReloadResponse, [409, 422], false;
+
+    /// Lists the policies, the version that decides, and the results of their decisions.
+    Policies = "policies": GET "/policies", () => OK PoliciesResponse, [], false;
+
+    /// Describes a policy, with its versions.
+    Policy = "policy": GET "/policies/{policy}", () => OK PolicyReport, [404], false;
+
+    /// Pushes a version: checks it and keeps it.
+    ///
+    /// The content is a WebAssembly module. Settings and test cases may come along as the custom
+    /// sections `tero:settings` (JSON) and `tero:cases` (TOML). It is compiled, configured and
+    /// tested with its cases before it is kept. It decides nothing until it is activated.
+    PushVersion = "push_version": POST "/policies/{policy}/versions", PolicyModule => CREATED PushResponse, [404, 409, 422, 503], false;
+
+    /// Makes a version decide from now on.
+    ///
+    /// Remembered decisions of the old version are dropped, and nothing else.
+    Activate = "activate": POST "/policies/{policy}/activate", ActivateRequest => OK ActivateResponse, [404, 409, 422], false;
+
+    /// Ends the canary; without one, makes the version before decide again.
+    Rollback = "rollback": POST "/policies/{policy}/rollback", () => OK RollbackResponse, [404, 409], false;
+
+    /// Tells where the version in shadow differs.
+    Shadow = "shadow": GET "/policies/{policy}/shadow", () => OK ShadowReport, [404], false;
+
+    /// Starts shadowing: the version is asked about a sample of answered requests.
+    ///
+    /// Its decisions are compared with those of the active version, and not used.
+    StartShadow = "start_shadow": POST "/policies/{policy}/shadow", StartShadowRequest => OK StartShadowResponse, [404, 409, 422], false;
+
+    /// Ends the shadow.
+    StopShadow = "stop_shadow": POST "/policies/{policy}/shadow/stop", () => OK TrialEndResponse, [404], false;
+
+    /// Compares the canary with the control, or tells why its guard rolled it back.
+    Canary = "canary": GET "/policies/{policy}/canary", () => OK CanaryResponse, [404], false;
+
+    /// Starts a canary: the version answers for a share of the keys.
+    StartCanary = "start_canary": POST "/policies/{policy}/canary", StartCanaryRequest => OK StartCanaryResponse, [404, 409, 422], false;
+
+    /// Ends the canary.
+    StopCanary = "stop_canary": POST "/policies/{policy}/canary/stop", () => OK TrialEndResponse, [404], false;
+
+    /// Lists the warming plans, and when they are due.
+    WarmPlans = "warm_plans": GET "/warm", () => OK WarmPlansResponse, [], false;
+
+    /// Lists the latest runs of all plans, the latest first.
+    WarmRuns = "warm_runs": GET "/warm/runs", () => OK WarmRunsResponse, [], false;
+
+    /// Reports on a run: how far it is, or what it did.
+    WarmRun = "warm_run": GET "/warm/runs/{id}", () => OK WarmRunReport, [404], false;
+
+    /// Starts a warming plan, or finds out what it would fetch.
+    ///
+    /// The run goes on after the answer.
+    StartWarm = "start_warm": POST "/warm/{plan}", StartWarmRequest => ACCEPTED StartWarmResponse, [400, 404, 409, 503], false;
+
+    /// Ends the run of a warming plan early.
+    DeleteWarm = "delete_warm": DELETE "/warm/{plan}", () => OK CancelWarmResponse, [404, 409], false;
+
+    /// Ends the run of a warming plan early.
+    CancelWarm = "cancel_warm": POST "/warm/{plan}/cancel", () => OK CancelWarmResponse, [404, 409], false;
+
+    /// Gives this document.
+    OpenApi = "openapi": GET "/openapi.json", () => OK OpenApiText, [], false;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_have_the_same_name_or_the_same_method_and_path() {
+        let names: BTreeSet<_> = ALL.iter().map(|endpoint| endpoint.name).collect();
+        let routes: BTreeSet<_> = ALL
+            .iter()
+            .map(|endpoint| (endpoint.method.as_str(), endpoint.path))
+            .collect();
+        assert_eq!((names.len(), routes.len()), (ALL.len(), ALL.len()));
+    }
+}

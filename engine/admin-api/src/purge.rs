@@ -1,0 +1,202 @@
+//! `POST /purge`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{JSON, Problem, Question};
+
+const TARGETS: &str = "name one of url, tag, prefix and site: {\"tag\": \"prices\"}";
+
+/// Which stored responses to drop, or to mark stale.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "PurgeFields", into = "PurgeFields")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PurgeRequest {
+    /// What is meant.
+    pub target: PurgeTarget,
+    /// Whether they are marked stale instead of dropped.
+    pub soft: bool,
+}
+
+/// What a purge names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PurgeTarget {
+    /// An absolute URL, with all its variants.
+    Url(String),
+    /// A surrogate key.
+    Tag(String),
+    /// The beginning of absolute URLs.
+    Prefix(String),
+    /// A site, by its name.
+    Site(String),
+}
+
+/// A purge as JSON writes it: exactly one of `url`, `tag`, `prefix` and `site`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(rename = "PurgeRequest", extend("oneOf" = [
+        { "required": ["url"] },
+        { "required": ["tag"] },
+        { "required": ["prefix"] },
+        { "required": ["site"] },
+    ]))
+)]
+pub struct PurgeFields {
+    /// An absolute URL, with all its variants.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(
+            with = "String",
+            length(min = 1, max = 8192),
+            example = &"http://www.example.org/prices"
+        )
+    )]
+    pub url: Option<String>,
+    /// A surrogate key: visible ASCII characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "String", length(min = 1, max = 128), example = &"prices")
+    )]
+    pub tag: Option<String>,
+    /// The beginning of absolute URLs, at least to the slash behind the host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(
+            with = "String",
+            length(min = 1, max = 8192),
+            example = &"http://www.example.org/img/"
+        )
+    )]
+    pub prefix: Option<String>,
+    /// The name of a site.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "String", length(min = 1, max = 8192), example = &"shop")
+    )]
+    pub site: Option<String>,
+    /// Marks responses stale instead of dropping them.
+    pub soft: bool,
+}
+
+impl TryFrom<PurgeFields> for PurgeRequest {
+    type Error = &'static str;
+
+    fn try_from(fields: PurgeFields) -> Result<PurgeRequest, &'static str> {
+        let targets = [
+            fields.url.map(PurgeTarget::Url),
+            fields.tag.map(PurgeTarget::Tag),
+            fields.prefix.map(PurgeTarget::Prefix),
+            fields.site.map(PurgeTarget::Site),
+        ];
+        let mut named = targets.into_iter().flatten();
+        match (named.next(), named.next()) {
+            (Some(target), None) => Ok(PurgeRequest {
+                target,
+                soft: fields.soft,
+            }),
+            (None, _) => Err("a purge without a target"),
+            (Some(_), Some(_)) => Err("a purge with several targets"),
+        }
+    }
+}
+
+impl From<PurgeRequest> for PurgeFields {
+    fn from(PurgeRequest { target, soft }: PurgeRequest) -> PurgeFields {
+        let fields = PurgeFields {
+            soft,
+            ..PurgeFields::default()
+        };
+        match target {
+            PurgeTarget::Url(url) => PurgeFields {
+                url: Some(url),
+                ..fields
+            },
+            PurgeTarget::Tag(tag) => PurgeFields {
+                tag: Some(tag),
+                ..fields
+            },
+            PurgeTarget::Prefix(prefix) => PurgeFields {
+                prefix: Some(prefix),
+                ..fields
+            },
+            PurgeTarget::Site(site) => PurgeFields {
+                site: Some(site),
+                ..fields
+            },
+        }
+    }
+}
+
+impl Question for PurgeRequest {
+    const MEDIA_TYPE: Option<&'static str> = Some(JSON);
+
+    fn content(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a purge can be written as JSON")
+    }
+
+    fn read(_: Option<&str>, content: &[u8]) -> Result<PurgeRequest, Problem> {
+        // In two steps, so that what is wrong comes without a line and a column.
+        let fields: PurgeFields = serde_json::from_slice(content)
+            .map_err(|error| Problem::new(format!("the content is no purge: {error}"), TARGETS))?;
+        PurgeRequest::try_from(fields).map_err(|error| Problem::new(error, TARGETS))
+    }
+}
+
+/// What was purged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PurgeResponse {
+    /// Stored responses that were dropped, or marked stale.
+    pub purged: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_purge_names_exactly_one_target() {
+        for (content, good) in [
+            (r#"{"url": "http://a/"}"#, true),
+            (r#"{"tag": "t", "soft": true}"#, true),
+            (r#"{"prefix": "http://a/"}"#, true),
+            (r#"{"site": "a", "url": null}"#, true),
+            (r#"{}"#, false),
+            (r#"{"soft": true}"#, false),
+            (r#"{"url": "http://a/", "tag": "t"}"#, false),
+            (r#"{"tags": ["t"]}"#, false),
+            (r#"{"tag": "t", "hard": true}"#, false),
+            (r#"{"tag": "t", "soft": "yes"}"#, false),
+            (r#"{"tag": 1}"#, false),
+            ("", false),
+            ("null", false),
+            ("[]", false),
+            ("tag=t", false),
+        ] {
+            let read = PurgeRequest::read(None, content.as_bytes());
+            assert_eq!(read.is_ok(), good, "{content}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for target in [
+            PurgeTarget::Url("http://a/".to_owned()),
+            PurgeTarget::Tag("t".to_owned()),
+            PurgeTarget::Prefix("http://a/".to_owned()),
+            PurgeTarget::Site("s".to_owned()),
+        ] {
+            let request = PurgeRequest { target, soft: true };
+            assert_eq!(
+                PurgeRequest::read(None, &request.content()).as_ref(),
+                Ok(&request)
+            );
+        }
+    }
+}

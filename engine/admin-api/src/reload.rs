@@ -1,0 +1,11 @@
+//! `POST /reload`.
+
+use serde::{Deserialize, Serialize};
+
+/// The configuration was taken over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ReloadResponse {
+    /// Always true: a refusal says what was wrong.
+    pub reloaded: bool,
+}

@@ -283,7 +283,7 @@ pub struct StoredVariant {
     /// Its status.
     pub status: u16,
     /// Bytes of its content.
-    pub bytes: usize,
+    pub bytes: u64,
     /// The request fields that select it.
     pub vary: Vec<String>,
     /// How old it would be.

@@ -3,12 +3,14 @@
 //! It looks at the edge from outside and never stands in the way of a visitor's request. What may
 //! take long (purges, figures) runs on threads of its own, so that `/health` always answers.
 
-// A refusal is made once for an operator's mistake, never on a visitor's path: its size costs
-// nobody anything.
+// A refusal is made once for an operator's mistake, never on a visitor's path: its size does not
+// matter.
 #![allow(clippy::result_large_err)]
+// Questions and answers are the types of the contract.
+#![deny(clippy::disallowed_macros, clippy::disallowed_types)]
 
-#[doc(hidden)] // Public for the fuzz targets and the replay of their corpus.
-pub mod asked;
+mod call;
+mod context;
 mod explain;
 #[doc(hidden)] // Only the fuzz targets and the replay of their corpus have a use for it.
 pub mod fuzzing;
@@ -18,8 +20,12 @@ mod metrics;
 mod policies;
 mod purge;
 mod reply;
+mod reports;
 mod route;
+mod samples;
 mod stats;
+#[doc(hidden)] // Public for the fuzz targets and the replay of their corpus.
+pub mod subject;
 mod trials;
 mod versions;
 mod warm;
@@ -32,25 +38,25 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::reload::Reloader;
-use crate::rollout::Rollout;
-use crate::warm::Warmer;
+use call::{Call, CallInput, Handler, Work, handler};
 use guard::AccessGuard;
 use reply::{AdminRefusal, AdminResponse};
-use route::Route;
+use route::Router;
+use tero_admin_api::endpoints::OpenApi;
+use tero_admin_api::{OPENAPI, OpenApiText};
 use tero_config as config;
-use tero_edge::request::Edge;
 use tero_edge::server::ShutdownStage;
-use tero_policy_host::Host;
-use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
+
+pub use context::{AdminContext, ReadinessRule};
 
 /// Open connections at once; beyond it, new ones wait in the accept queue.
 const MAX_CONNECTIONS: usize = 128;
@@ -65,9 +71,6 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// From the end of the header to the end of the content; of a version that is pushed.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(300);
-/// From the end of the header to the answer; where policies are compiled first.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
-const COMPILE_TIMEOUT: Duration = Duration::from_secs(600);
 /// Versions that are uploaded at the same time: each is in memory as a whole.
 const UPLOADS: usize = 1;
 /// Threads for what may take long.
@@ -75,38 +78,10 @@ const BLOCKING_THREADS: usize = 4;
 /// How long the accept loop rests after an error such as "too many open files".
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// What the interface looks at.
-#[derive(Debug)]
-pub struct AdminContext {
-    /// The store, the sites and their counters.
-    pub edge: Arc<Edge>,
-    /// The policies' host.
-    pub host: Arc<Host>,
-    /// The warming plans.
-    pub warmer: Arc<Warmer>,
-    /// What the edge is not ready without.
-    pub ready: ReadinessRule,
-    /// The versions of the policies.
-    pub rollout: Arc<Rollout>,
-    /// Takes over the configuration's file anew.
-    pub reloader: Arc<Reloader>,
-    /// How far the edge has come with stopping.
-    pub stage: watch::Receiver<ShutdownStage>,
-}
-
-/// When the edge is ready.
-#[derive(Clone, Debug, Default)]
-pub struct ReadinessRule {
-    /// Once these plans have run.
-    pub after: Vec<Arc<str>>,
-    /// But then at the latest.
-    pub at_last: Timestamp,
-}
-
 /// What every connection shares.
-#[derive(Debug)]
 struct Admin {
-    state: Arc<AdminContext>,
+    context: AdminContext,
+    router: Router<Arc<Handler>>,
     guard: AccessGuard,
     connections: Arc<Semaphore>,
     uploads: Semaphore,
@@ -118,7 +93,7 @@ struct Admin {
 /// # Errors
 /// When a thread or its runtime can't be made.
 pub fn start(
-    state: AdminContext,
+    context: AdminContext,
     settings: &config::Admin,
     listener: TcpListener,
 ) -> io::Result<JoinHandle<()>> {
@@ -126,7 +101,8 @@ pub fn start(
     let guard = AccessGuard::new(settings.token.as_deref(), listener.local_addr()?.ip());
     let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let admin = Arc::new(Admin {
-        state: Arc::new(state),
+        context,
+        router: router(),
         guard,
         connections,
         uploads: Semaphore::new(UPLOADS),
@@ -149,7 +125,7 @@ async fn accept(admin: &Arc<Admin>, listener: TcpListener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "the admin listener can't be used"),
     };
-    let mut stage = admin.state.stage.clone();
+    let mut stage = admin.context.stage.clone();
     loop {
         let accepted = async {
             // A permit first: what is over the bound waits in the kernel's queue.
@@ -170,7 +146,7 @@ async fn accept(admin: &Arc<Admin>, listener: TcpListener) {
             }
             Err(error) => {
                 tracing::warn!(%error, "an admin connection can't be accepted");
-                admin.state.edge.clock.sleep(ACCEPT_PAUSE).await;
+                admin.context.edge.clock.sleep(ACCEPT_PAUSE).await;
             }
         }
     }
@@ -193,89 +169,117 @@ async fn connection(admin: Arc<Admin>, stream: tokio::net::TcpStream) {
     }
 }
 
+/// What answers which request of the contract.
+fn router() -> Router<Arc<Handler>> {
+    let handlers = [
+        handler(Work::AtOnce, health::health),
+        handler(Work::AtOnce, health::ready),
+        handler(Work::Long, metrics::metrics),
+        handler(Work::Long, stats::stats),
+        handler(Work::Long, purge::purge),
+        handler(Work::Long, explain::answer),
+        handler(Work::Compiling, versions::reload),
+        handler(Work::Long, policies::policies),
+        handler(Work::Compiling, policies::policy),
+        handler(Work::Upload, versions::push),
+        handler(Work::Compiling, versions::activate),
+        handler(Work::Compiling, versions::roll_back),
+        handler(Work::Compiling, trials::shadow),
+        handler(Work::Compiling, trials::start_shadow),
+        handler(Work::Compiling, trials::stop_shadow),
+        handler(Work::Compiling, trials::canary),
+        handler(Work::Compiling, trials::start_canary),
+        handler(Work::Compiling, trials::stop_canary),
+        handler(Work::Long, warm::plans),
+        handler(Work::Long, warm::runs),
+        handler(Work::Long, warm::run),
+        handler(Work::Long, warm::start),
+        handler(Work::Long, warm::delete),
+        handler(Work::Long, warm::cancel),
+        handler(Work::AtOnce, openapi),
+    ];
+    let routes = handlers.map(|(endpoint, handler)| (endpoint, Arc::new(handler)));
+    Router::new(routes.into())
+}
+
+fn openapi(_: &AdminContext, _: Call<'_, OpenApi>) -> Result<OpenApiText, AdminRefusal> {
+    Ok(OpenApiText(OPENAPI.to_owned()))
+}
+
 async fn handle(admin: &Arc<Admin>, request: Request<Incoming>) -> Response<Full<Bytes>> {
-    let limit = if route::may_compile(request.uri().path()) {
-        COMPILE_TIMEOUT
-    } else {
-        ANSWER_TIMEOUT
+    let (parts, body) = request.into_parts();
+    let (handler, parameters) = match admin.find(&parts) {
+        Ok(found) => found,
+        Err(refusal) => return refusal.into_response(),
     };
-    match admin
-        .state
-        .edge
-        .clock
-        .timeout(limit, answer(admin, request))
-        .await
-    {
+    let limit = handler.work.timeout();
+    let answer = async {
+        let _upload = admin.upload(handler.work)?;
+        let content = admin.content(handler.work, &parts.method, body).await?;
+        let input = CallInput {
+            parameters,
+            query: parts.uri.query().map(str::to_owned),
+            content,
+        };
+        admin.answer(handler, input).await
+    };
+    match admin.context.edge.clock.timeout(limit, answer).await {
         Ok(Ok(reply)) => reply.into_response(),
         Ok(Err(refusal)) => refusal.into_response(),
         Err(_) => AdminRefusal::busy().into_response(),
     }
 }
 
-async fn answer(
-    admin: &Arc<Admin>,
-    request: Request<Incoming>,
-) -> Result<AdminResponse, AdminRefusal> {
-    let (parts, body) = request.into_parts();
-    let path = parts.uri.path();
-    if !route::is_open(path) {
-        admin.guard.admit(&parts.headers)?;
+impl Admin {
+    /// What answers a request, if whoever asks may ask, and the parameters of its path.
+    fn find(&self, request: &Parts) -> Result<(&Arc<Handler>, Vec<String>), AdminRefusal> {
+        let path = request.uri.path();
+        if !self.router.is_open(path) {
+            self.guard.admit(&request.headers)?;
+        }
+        self.router.find(&request.method, path)
     }
-    // A HEAD is answered like a GET; hyper leaves the content out.
-    let method = if parts.method == Method::HEAD {
-        &Method::GET
-    } else {
-        &parts.method
-    };
-    let route = route::find(method, path)?;
-    let state = Arc::clone(&admin.state);
-    let mut _upload = None;
-    let body = match &route {
-        Route::Push(_) => {
-            _upload = Some(
-                admin
-                    .uploads
-                    .try_acquire()
-                    .map_err(|_| versions::another_upload())?,
-            );
-            let limit = usize::try_from(state.rollout.max_module()).unwrap_or(usize::MAX);
-            content(&state.edge.clock, body, limit, UPLOAD_TIMEOUT).await?
+
+    /// The leave to upload a version, if one is uploaded.
+    fn upload(&self, work: Work) -> Result<Option<SemaphorePermit<'_>>, AdminRefusal> {
+        if work != Work::Upload {
+            return Ok(None);
         }
-        _ if parts.method == Method::POST => {
-            content(&state.edge.clock, body, MAX_BODY_BYTES, BODY_TIMEOUT).await?
+        match self.uploads.try_acquire() {
+            Ok(permit) => Ok(Some(permit)),
+            Err(_) => Err(versions::another_upload()),
         }
-        _ => Bytes::new(),
-    };
-    match route {
-        Route::Health => Ok(health::health()),
-        Route::Ready => health::ready(&state, parts.uri.query()),
-        Route::OpenApi => Ok(AdminResponse::json_text(tero_admin_api::OPENAPI)),
-        route => tokio::task::spawn_blocking(move || match route {
-            Route::Metrics => metrics::metrics(&state),
-            Route::Stats => Ok(stats::stats(&state)),
-            Route::Policies => Ok(policies::policies(&state)),
-            Route::Policy(name) => policies::policy(&state, &name),
-            Route::Push(name) => versions::push(&state, &name, &body),
-            Route::Activate(name) => versions::activate(&state, &name, &body),
-            Route::RollBack(name) => versions::roll_back(&state, &name),
-            Route::Shadow(name) => trials::shadow(&state, &name),
-            Route::StartShadow(name) => trials::start_shadow(&state, &name, &body),
-            Route::StopShadow(name) => trials::stop_shadow(&state, &name),
-            Route::Canary(name) => trials::canary(&state, &name),
-            Route::StartCanary(name) => trials::start_canary(&state, &name, &body),
-            Route::StopCanary(name) => trials::stop_canary(&state, &name),
-            Route::Reload => versions::reload(&state),
-            Route::Explain => explain::answer(&state, &body),
-            Route::Purge => purge::purge(&state, &body),
-            Route::StartWarm(plan) => warm::start(&state, &plan, parts.uri.query()),
-            Route::CancelWarm(plan) => warm::cancel(&state, &plan),
-            Route::WarmPlans => Ok(warm::plans(&state)),
-            Route::WarmRuns => Ok(warm::runs(&state)),
-            Route::WarmRun(id) => warm::run(&state, id),
-            Route::Health | Route::Ready | Route::OpenApi => Ok(health::health()),
-        })
-        .await
-        .unwrap_or_else(|_| Err(AdminRefusal::failed())),
+    }
+
+    async fn content(
+        &self,
+        work: Work,
+        method: &Method,
+        body: Incoming,
+    ) -> Result<Bytes, AdminRefusal> {
+        let clock = &self.context.edge.clock;
+        if work == Work::Upload {
+            let limit = usize::try_from(self.context.rollout.max_module()).unwrap_or(usize::MAX);
+            return content(clock, body, limit, UPLOAD_TIMEOUT).await;
+        }
+        if *method == Method::POST {
+            return content(clock, body, MAX_BODY_BYTES, BODY_TIMEOUT).await;
+        }
+        Ok(Bytes::new())
+    }
+
+    async fn answer(
+        self: &Arc<Admin>,
+        handler: &Arc<Handler>,
+        input: CallInput,
+    ) -> Result<AdminResponse, AdminRefusal> {
+        if handler.work == Work::AtOnce {
+            return handler.answer(&self.context, &input);
+        }
+        let (admin, handler) = (Arc::clone(self), Arc::clone(handler));
+        tokio::task::spawn_blocking(move || handler.answer(&admin.context, &input))
+            .await
+            .unwrap_or_else(|_| Err(AdminRefusal::failed()))
     }
 }
 

@@ -7,6 +7,7 @@
 
 pub mod admin;
 pub mod housekeeping;
+pub mod purge;
 pub mod reload;
 pub mod rollout;
 pub mod serve;

@@ -15,7 +15,7 @@ extern crate self as tero_tools;
 
 pub mod drive;
 
-pub use control::{admin, rollout, warm};
+pub use control::{admin, purge, rollout, warm};
 pub use policy_host::{
     Hook, Manifest, Package, PopularPage, WarmUrl, answer, cases, contract, cookies, device, facts,
     fuzzing, manifest,
@@ -68,11 +68,15 @@ mod request_path {
 #[path = "../../../engine/control/src"]
 mod control {
     pub mod admin {
-        pub mod asked;
         pub mod fuzzing;
         mod guard;
         mod reply;
         mod route;
+        pub mod subject;
+    }
+
+    pub mod purge {
+        pub mod target;
     }
 
     pub mod rollout {

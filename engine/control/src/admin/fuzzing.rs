@@ -8,7 +8,8 @@ use http::{Method, Response, StatusCode};
 
 use super::guard::AccessGuard;
 use super::reply::AdminRefusal;
-use super::route;
+use super::route::Router;
+use tero_admin_api::endpoints::ALL;
 
 /// The address of the interface.
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -19,7 +20,8 @@ const TOKEN: &str = "0123456789abcdef";
 /// # Panics
 /// When it is not so.
 pub fn request(method: &Method, path: &str, headers: &HeaderMap) {
-    match route::find(method, path) {
+    let endpoints = ALL.iter().map(|endpoint| (endpoint.clone(), ()));
+    match Router::new(endpoints.collect()).find(method, path) {
         Ok(_) => assert!(
             matches!(*method, Method::GET | Method::POST | Method::DELETE) && path.starts_with('/')
         ),

@@ -8,34 +8,36 @@ use std::fmt;
 use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, MetricEncoder, NoLabelSet};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::exemplar::Exemplar;
+use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Registry;
 
-use super::AdminContext;
-use super::reply::{AdminRefusal, AdminResponse};
+use super::call::Call;
+use super::context::AdminContext;
+use super::reply::AdminRefusal;
+use super::samples::{Sample, counters, gauges, histograms, seconds};
+use super::{trials, warm};
+use tero_admin_api::{OpenMetricsText, endpoints::Metrics};
 use tero_config::calendars::missing_years;
 use tero_edge::request::site::Site;
 use tero_edge::telemetry::Outcome;
-use tero_edge::telemetry::counters::{BUCKETS, HistogramSnapshot};
 use tero_policy_host::{FailureKind, HookCounters, Policy, PolicyStatus};
 use tero_semantics::timestamp::Timestamp;
 
-const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
 /// All metrics.
-pub(super) fn metrics(state: &Arc<AdminContext>) -> Result<AdminResponse, AdminRefusal> {
+pub(super) fn metrics(
+    context: &AdminContext,
+    _: Call<'_, Metrics>,
+) -> Result<OpenMetricsText, AdminRefusal> {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(MetricsCollector(Arc::clone(state))));
+    registry.register_collector(Box::new(MetricsCollector(context.clone())));
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry)
         .map_err(|_| AdminRefusal::failed())?;
-    Ok(AdminResponse::text(CONTENT_TYPE, text))
+    Ok(OpenMetricsText(text))
 }
 
 #[derive(Debug)]
-struct MetricsCollector(Arc<AdminContext>);
+struct MetricsCollector(AdminContext);
 
 impl Collector for MetricsCollector {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
@@ -44,93 +46,10 @@ impl Collector for MetricsCollector {
         origins(&mut encoder, &sites)?;
         self.cache(&mut encoder)?;
         policies(&mut encoder, &sites, self.0.edge.clock.now())?;
-        super::trials::metrics(&self.0.rollout.state(), &mut encoder)?;
+        trials::metrics(&self.0.rollout.state(), &mut encoder)?;
         self.decisions(&mut encoder)?;
-        super::warm::metrics(&self.0, &mut encoder)
+        warm::metrics(&self.0, &mut encoder)
     }
-}
-
-/// One value of a family, with its labels.
-pub(super) type Sample<V> = (Vec<(&'static str, String)>, V);
-
-/// Writes a family of counters. `name` is without `_total`, which the encoder adds.
-pub(super) fn counters(
-    encoder: &mut DescriptorEncoder,
-    name: &str,
-    help: &str,
-    samples: Vec<Sample<u64>>,
-) -> fmt::Result {
-    family(
-        encoder,
-        name,
-        help,
-        MetricType::Counter,
-        samples,
-        |metric, value| metric.encode_counter::<NoLabelSet, _, u64>(&value, None),
-    )
-}
-
-pub(super) fn gauges<V: EncodeGaugeValue>(
-    encoder: &mut DescriptorEncoder,
-    name: &str,
-    help: &str,
-    samples: Vec<Sample<V>>,
-) -> fmt::Result {
-    family(
-        encoder,
-        name,
-        help,
-        MetricType::Gauge,
-        samples,
-        |metric, value| metric.encode_gauge(&value),
-    )
-}
-
-fn family<V>(
-    encoder: &mut DescriptorEncoder,
-    name: &str,
-    help: &str,
-    kind: MetricType,
-    samples: Vec<Sample<V>>,
-    write: impl Fn(&mut MetricEncoder<'_>, V) -> fmt::Result,
-) -> fmt::Result {
-    let mut metric = encoder.encode_descriptor(name, help, None, kind)?;
-    for (labels, value) in samples {
-        // An empty family would be written as `{}`.
-        if labels.is_empty() {
-            write(&mut metric, value)?;
-        } else {
-            write(&mut metric.encode_family(&labels)?, value)?;
-        }
-    }
-    Ok(())
-}
-
-fn histograms(
-    encoder: &mut DescriptorEncoder,
-    name: &str,
-    help: &str,
-    samples: Vec<Sample<HistogramSnapshot>>,
-) -> fmt::Result {
-    family(
-        encoder,
-        name,
-        help,
-        MetricType::Histogram,
-        samples,
-        |metric, snapshot| {
-            let bounds = BUCKETS.into_iter().chain([f64::INFINITY]);
-            let buckets: Vec<(f64, u64)> = bounds.zip(snapshot.buckets).collect();
-            let exemplars: Option<&std::collections::HashMap<usize, Exemplar<NoLabelSet, f64>>> =
-                None;
-            metric.encode_histogram(
-                snapshot.sum_secs,
-                snapshot.buckets.iter().sum(),
-                &buckets,
-                exemplars,
-            )
-        },
-    )
 }
 
 fn site_label(site: &Site) -> (&'static str, String) {
@@ -253,7 +172,7 @@ fn policies(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>], now: Timestamp
     let all = sites.iter().flat_map(|site| site.policies.policies());
     let by_name: BTreeMap<&str, &Arc<Policy>> =
         all.map(|policy| (&**policy.name(), policy)).collect();
-    let (mut decisions, mut seconds, mut active, mut missing) =
+    let (mut decisions, mut spent, mut active, mut missing) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (name, policy) in &by_name {
         let label = ("policy", (*name).to_owned());
@@ -267,7 +186,7 @@ fn policies(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>], now: Timestamp
                     count,
                 ));
             }
-            seconds.push((labels, of.seconds));
+            spent.push((labels, of.seconds));
         }
         if policy.calendar().years().next().is_some() {
             missing.push((
@@ -286,13 +205,11 @@ fn policies(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>], now: Timestamp
         "Questions to policies, by what came of them",
         decisions,
     )?;
-    family(
+    seconds(
         encoder,
         "tero_policy_seconds",
         "Time spent in policies",
-        MetricType::Counter,
-        seconds,
-        |metric, value: f64| metric.encode_counter::<NoLabelSet, _, f64>(&value, None),
+        spent,
     )?;
     usage(encoder, &by_name)?;
     gauges(

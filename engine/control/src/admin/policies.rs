@@ -1,101 +1,74 @@
 //! `GET /policies` and `GET /policies/{policy}`: which version decides, since when, which others
 //! there are, and how they do.
 
-use serde_json::{Value, json};
-
-use super::reply::{AdminRefusal, AdminResponse};
-use super::trials;
+use super::call::Call;
+use super::context::AdminContext;
+use super::reply::AdminRefusal;
+use super::reports;
 use super::versions::refusal;
-use crate::admin;
-use crate::rollout::record::Version;
+use crate::rollout::record::{PushedRecord, Version};
 use crate::rollout::{PolicyVersions, VersionSet};
-use tero_policy_host::{Hook, Policy, PolicyStatus};
+use tero_admin_api::endpoints::{Policies, Policy};
+use tero_admin_api::{PoliciesResponse, PolicyReport, VersionReport};
 
 /// Every policy of the configuration, by name.
-pub(super) fn policies(admin: &admin::AdminContext) -> AdminResponse {
-    let state = admin.rollout.state();
-    let list: Vec<Value> = state
-        .policies()
-        .map(|(name, versions)| entry(&state, name, versions))
-        .collect();
-    AdminResponse::json(&json!({ "policies": list }))
+pub(super) fn policies(
+    context: &AdminContext,
+    _: Call<'_, Policies>,
+) -> Result<PoliciesResponse, AdminRefusal> {
+    let state = context.rollout.state();
+    let policies = state.policies();
+    Ok(PoliciesResponse {
+        policies: policies
+            .map(|(name, versions)| report(&state, name, versions))
+            .collect(),
+    })
 }
 
 /// One of them.
 pub(super) fn policy(
-    admin: &admin::AdminContext,
-    name: &str,
-) -> Result<AdminResponse, AdminRefusal> {
-    let state = admin.rollout.state();
+    context: &AdminContext,
+    call: Call<'_, Policy>,
+) -> Result<PolicyReport, AdminRefusal> {
+    let state = context.rollout.state();
+    let name = call.parameter();
     let versions = state.policy(name).map_err(|error| refusal(&error))?;
-    Ok(AdminResponse::json(&entry(&state, name, versions)))
+    Ok(report(&state, name, versions))
 }
 
-fn entry(state: &VersionSet, name: &str, versions: &PolicyVersions) -> Value {
-    let mut entry = describe(versions.active());
-    let active = versions.active_version();
+fn report(state: &VersionSet, name: &str, versions: &PolicyVersions) -> PolicyReport {
     let record = versions.record();
-    entry["version"] = active.as_str().into();
-    entry["active_since_unix_secs"] = versions.since().unix_secs().into();
-    entry["previous"] = record.previous.last().map(Version::as_str).into();
-    entry["sites"] = state.sites_of(name).into();
-    entry["versions"] = record
-        .versions
-        .iter()
-        .rev()
-        .map(|version| json!(version))
-        .collect();
-    entry["configuration_digest"] = versions.configured().digest().into();
-    entry["trouble"] = versions.trouble().into();
-    entry["shadow"] = record
-        .shadow
-        .as_ref()
-        .map(|shadow| trials::shadow_entry(shadow, versions))
-        .into();
-    entry["canary"] = record
-        .canary
-        .as_ref()
-        .map(|canary| trials::canary_entry(canary, versions))
-        .into();
-    entry["rolled_back"] = record
-        .rolled_back
-        .as_ref()
-        .map(trials::rolled_back_entry)
-        .into();
-    entry
+    PolicyReport {
+        module: reports::module(versions.active()),
+        version: versions.active_version().to_string(),
+        active_since_unix_secs: versions.since().unix_secs(),
+        previous: record.previous.last().map(Version::to_string),
+        sites: state
+            .sites_of(name)
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
+        versions: record.versions.iter().rev().map(version).collect(),
+        configuration_digest: versions.configured().digest().to_owned(),
+        trouble: versions.trouble().map(str::to_owned),
+        shadow: record
+            .shadow
+            .as_ref()
+            .map(|shadow| reports::shadow(shadow, versions)),
+        canary: record
+            .canary
+            .as_ref()
+            .map(|canary| reports::canary(canary, versions)),
+        rolled_back: record.rolled_back.as_ref().map(reports::rollback),
+    }
 }
 
-/// A loaded module and how it does.
-pub(super) fn describe(policy: &Policy) -> Value {
-    let manifest = policy.manifest();
-    let counters = policy.counters();
-    let hooks: serde_json::Map<String, Value> = manifest
-        .hooks
-        .iter()
-        .map(|hook: &Hook| {
-            let of = counters.of(*hook);
-            let figures = json!({
-                "ok": of.ok, "trap": of.trap, "deadline": of.deadline, "memory": of.memory, "bad_answer": of.bad_answer,
-                "seconds": of.seconds,
-            });
-            (hook.as_str().to_owned(), figures)
-        })
-        .collect();
-    let variants: Vec<&str> = manifest.variants.iter().map(AsRef::as_ref).collect();
-    let mut entry = json!({
-        "name": &**policy.name(),
-        "digest": policy.digest(),
-        "zone": manifest.zone.map(|zone| zone.name()),
-        "variants": variants,
-        "hooks": hooks,
-    });
-    match policy.status() {
-        PolicyStatus::Active => entry["status"] = "active".into(),
-        PolicyStatus::SwitchedOff { since, reason } => {
-            entry["status"] = "switched-off".into();
-            entry["since_unix_secs"] = since.unix_secs().into();
-            entry["reason"] = reason.into();
-        }
+fn version(record: &PushedRecord) -> VersionReport {
+    VersionReport {
+        digest: record.digest.clone(),
+        pushed_unix_secs: record.pushed_unix_secs,
+        bytes: record.bytes,
+        settings: record.settings,
+        cases: record.cases,
     }
-    entry
 }

@@ -3,9 +3,8 @@
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
-use serde_json::{Value, json};
 
-use super::asked::Problem;
+use tero_admin_api::{Answer as _, Endpoint, JSON, Mistake, Problem};
 
 /// A good answer.
 #[derive(Debug)]
@@ -19,62 +18,26 @@ pub(super) struct AdminResponse {
 #[derive(Debug)]
 pub(super) struct AdminRefusal {
     status: StatusCode,
-    error: String,
-    cure: String,
-    /// Mistakes one by one, where there are several.
-    errors: Option<Value>,
+    problem: Problem,
     field: Option<RefusalField>,
 }
 
 /// A field that the refusal needs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum RefusalField {
     /// `WWW-Authenticate: Bearer`
     Authenticate,
     /// `Allow`, with these methods.
-    Allow(&'static str),
+    Allow(String),
 }
 
-const JSON: &str = "application/json";
-
 impl AdminResponse {
-    pub(super) fn json(value: &Value) -> AdminResponse {
+    /// The good answer of `E`.
+    pub(super) fn of<E: Endpoint>(response: &E::Response) -> AdminResponse {
         AdminResponse {
-            status: StatusCode::OK,
-            content_type: JSON,
-            content: format!("{value}\n").into(),
-        }
-    }
-
-    pub(super) fn json_text(text: &'static str) -> AdminResponse {
-        AdminResponse {
-            status: StatusCode::OK,
-            content_type: JSON,
-            content: text.into(),
-        }
-    }
-
-    pub(super) fn text(content_type: &'static str, text: String) -> AdminResponse {
-        AdminResponse {
-            status: StatusCode::OK,
-            content_type,
-            content: text.into(),
-        }
-    }
-
-    /// Something that there was not before.
-    pub(super) fn created(value: &Value) -> AdminResponse {
-        AdminResponse {
-            status: StatusCode::CREATED,
-            ..AdminResponse::json(value)
-        }
-    }
-
-    /// Work that goes on after the answer.
-    pub(super) fn accepted(value: &Value) -> AdminResponse {
-        AdminResponse {
-            status: StatusCode::ACCEPTED,
-            ..AdminResponse::json(value)
+            status: E::STATUS,
+            content_type: <E::Response as tero_admin_api::Answer>::MEDIA_TYPE,
+            content: response.to_text().into(),
         }
     }
 
@@ -87,9 +50,7 @@ impl AdminRefusal {
     fn new(status: StatusCode, error: impl Into<String>, cure: impl Into<String>) -> AdminRefusal {
         AdminRefusal {
             status,
-            error: error.into(),
-            cure: cure.into(),
-            errors: None,
+            problem: Problem::new(error, cure),
             field: None,
         }
     }
@@ -119,11 +80,9 @@ impl AdminRefusal {
     }
 
     /// With these mistakes one by one.
-    pub(super) fn with_errors(self, errors: Value) -> AdminRefusal {
-        AdminRefusal {
-            errors: Some(errors),
-            ..self
-        }
+    pub(super) fn with_mistakes(mut self, mistakes: Vec<Mistake>) -> AdminRefusal {
+        self.problem.errors = mistakes;
+        self
     }
 
     pub(super) fn not_ready(error: impl Into<String>, cure: impl Into<String>) -> AdminRefusal {
@@ -137,7 +96,8 @@ impl AdminRefusal {
         }
     }
 
-    pub(super) fn method(allow: &'static str) -> AdminRefusal {
+    /// `allow` lists the methods that are offered.
+    pub(super) fn method(allow: String) -> AdminRefusal {
         let refusal = AdminRefusal::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "this method is not offered here",
@@ -188,28 +148,28 @@ impl AdminRefusal {
     }
 
     pub(super) fn into_response(self) -> Response<Full<Bytes>> {
-        let mut content = json!({ "error": self.error, "cure": self.cure });
-        if let Some(errors) = self.errors {
-            content["errors"] = errors;
-        }
-        let mut response = response(self.status, JSON, format!("{content}\n").into());
+        let mut response = response(self.status, JSON, self.problem.to_text().into());
         let field = match self.field {
-            Some(RefusalField::Authenticate) => Some((header::WWW_AUTHENTICATE, "Bearer")),
-            Some(RefusalField::Allow(methods)) => Some((header::ALLOW, methods)),
+            Some(RefusalField::Authenticate) => {
+                Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
+            }
+            Some(RefusalField::Allow(methods)) => HeaderValue::try_from(methods)
+                .ok()
+                .map(|methods| (header::ALLOW, methods)),
             None => None,
         };
-        if let Some((name, value)) = field {
-            response
-                .headers_mut()
-                .insert(name, HeaderValue::from_static(value));
-        }
+        response.headers_mut().extend(field);
         response
     }
 }
 
 impl From<Problem> for AdminRefusal {
-    fn from(wrong: Problem) -> AdminRefusal {
-        AdminRefusal::bad(wrong.error, wrong.cure)
+    fn from(problem: Problem) -> AdminRefusal {
+        AdminRefusal {
+            status: StatusCode::BAD_REQUEST,
+            problem,
+            field: None,
+        }
     }
 }
 

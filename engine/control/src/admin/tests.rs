@@ -4,9 +4,12 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 
-use serde_json::Value;
-
 use crate::serve::{Server, serve};
+use tero_admin_api::endpoints::ALL;
+use tero_admin_api::{
+    Answer, PoliciesResponse, Problem, PurgeResponse, RunState, StartWarmResponse, StatsResponse,
+    WarmPlansResponse, WarmRunReport, WarmRunsResponse,
+};
 use tero_config::Config;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
@@ -99,14 +102,27 @@ fn get(server: &Server, path: &str) -> (u16, String, String) {
     )
 }
 
-fn post(server: &Server, path: &str, content: &str) -> (u16, Value) {
+fn post(server: &Server, path: &str, content: &str) -> (u16, String) {
     let address = server.admin_address();
     let length = content.len();
     let head = format!(
         "POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
     );
     let (status, _, content) = send(address, &format!("{head}{content}"));
-    (status, serde_json::from_str(&content).unwrap_or_default())
+    (status, content)
+}
+
+#[track_caller]
+fn read<A: Answer>(content: &str) -> A {
+    A::read(content.as_bytes()).unwrap_or_else(|error| panic!("{error}: {content}"))
+}
+
+/// Purges, and returns how many stored responses that were.
+#[track_caller]
+fn purge(server: &Server, content: &str) -> u64 {
+    let (status, answer) = post(server, "/purge", content);
+    assert_eq!(status, 200, "{content}: {answer}");
+    read::<PurgeResponse>(&answer).purged
 }
 
 /// A visitor's request; returns its `Cache-Status`.
@@ -142,15 +158,9 @@ fn a_url_is_purged_alone() {
         assert!(!is_hit(&server, "shop.example", path));
         assert!(is_hit(&server, "shop.example", path));
     }
-    let (status, answer) = post(
-        &server,
-        "/purge",
-        r#"{"url": "https://Shop.Example:8080/a"}"#,
-    );
     assert_eq!(
-        (status, answer["purged"].as_u64()),
-        (200, Some(1)),
-        "{answer}"
+        purge(&server, r#"{"url": "https://Shop.Example:8080/a"}"#),
+        1
     );
     assert!(is_hit(&server, "shop.example", "/b"));
     assert!(!is_hit(&server, "shop.example", "/a"));
@@ -168,20 +178,12 @@ fn a_prefix_and_a_site_are_purged_with_all_that_is_theirs() {
         visit(&server, host, path);
     }
     assert_eq!(
-        post(
-            &server,
-            "/purge",
-            r#"{"prefix": "http://shop.example/img/"}"#
-        )
-        .1["purged"],
+        purge(&server, r#"{"prefix": "http://shop.example/img/"}"#),
         2
     );
     assert!(is_hit(&server, "shop.example", "/x"));
     assert!(is_hit(&server, "blog.example", "/img/1"));
-    assert_eq!(
-        post(&server, "/purge", r#"{"site": "blog"}"#).1["purged"],
-        1
-    );
+    assert_eq!(purge(&server, r#"{"site": "blog"}"#), 1);
     assert!(!is_hit(&server, "blog.example", "/img/1"));
     assert!(is_hit(&server, "shop.example", "/x"));
 }
@@ -191,12 +193,7 @@ fn a_soft_purge_leaves_what_is_stored_to_be_revalidated() {
     let server = edge("");
     visit(&server, "shop.example", "/a");
     assert_eq!(
-        post(
-            &server,
-            "/purge",
-            r#"{"url": "http://shop.example/a", "soft": true}"#
-        )
-        .1["purged"],
+        purge(&server, r#"{"url": "http://shop.example/a", "soft": true}"#),
         1
     );
     let told = visit(&server, "shop.example", "/a");
@@ -222,8 +219,9 @@ fn a_purge_without_a_target_or_with_several_purges_nothing() {
     ] {
         let (status, answer) = post(&server, "/purge", content);
         assert_eq!(status, expected, "{content}: {answer}");
+        let problem: Problem = read(&answer);
         assert!(
-            answer["error"].is_string() && answer["cure"].is_string(),
+            !problem.error.is_empty() && !problem.cure.is_empty(),
             "{content}: {answer}"
         );
     }
@@ -237,35 +235,17 @@ fn figures_add_up_in_stats_and_metrics() {
     visit(&server, "shop.example", "/a");
     visit(&server, "shop.example", "/a");
     visit(&server, "blog.example", "/a");
-    let stats: Value = serde_json::from_str(&get(&server, "/stats").2).unwrap();
-    let shop = &stats["sites"][0];
-    assert_eq!(
-        (shop["site"].as_str(), shop["requests"].as_u64()),
-        (Some("shop"), Some(3))
-    );
-    assert_eq!(shop["hit_rate"], 0.6667);
-    assert_eq!(
-        (
-            shop["outcomes"]["hit"].as_u64(),
-            shop["outcomes"]["miss"].as_u64()
-        ),
-        (Some(2), Some(1))
-    );
-    assert_eq!(
-        (
-            shop["variants"][0]["variant"].clone(),
-            shop["variants"][0]["requests"].as_u64()
-        ),
-        (Value::Null, Some(3))
-    );
-    let hours: u64 = shop["hours"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|hour| hour["requests"].as_u64().unwrap())
-        .sum();
-    assert_eq!(hours, 3);
-    assert_eq!(stats["cache"]["entries"], 2);
+    let stats: StatsResponse = read(&get(&server, "/stats").2);
+    let shop = &stats.sites[0];
+    assert_eq!((shop.site.as_str(), shop.figures.requests), ("shop", 3));
+    assert_eq!(shop.figures.hit_rate, Some(0.6667));
+    let outcomes = &shop.figures.outcomes;
+    assert_eq!((outcomes.hit, outcomes.miss), (2, 1));
+    let first = &shop.variants[0];
+    assert_eq!((&first.variant, first.figures.requests), (&None, 3));
+    let hours = shop.hours.iter().map(|hour| hour.figures.requests);
+    assert_eq!(hours.sum::<u64>(), 3);
+    assert_eq!(stats.cache.entries, 2);
 
     let (status, head, text) = get(&server, "/metrics");
     assert_eq!(status, 200);
@@ -297,10 +277,10 @@ fn a_plan_is_started_and_tells_how_it_does() {
     assert_eq!(get(&server, "/ready?plan=closing").0, 404);
     assert_eq!(get(&server, "/ready?plans").0, 400);
     let (status, answer) = post(&server, "/warm/opening", "");
-    assert_eq!((status, answer["run"].as_u64()), (202, Some(1)), "{answer}");
-    let report = || serde_json::from_str::<Value>(&get(&server, "/warm/runs/1").2).unwrap();
+    assert_eq!((status, read::<StartWarmResponse>(&answer).run), (202, 1));
+    let report = || read::<WarmRunReport>(&get(&server, "/warm/runs/1").2);
     // The plan's pace goes by the clock, which stands still unless it is turned.
-    while matches!(report()["state"].as_str(), Some("planning" | "fetching")) {
+    while !report().state.is_over() {
         server
             .edge()
             .clock
@@ -308,16 +288,16 @@ fn a_plan_is_started_and_tells_how_it_does() {
     }
     let report = report();
     assert_eq!(
-        (report["state"].as_str(), report["fetched"].as_u64()),
-        (Some("done"), Some(2)),
-        "{report}"
+        (report.state, report.fetched),
+        (RunState::Done, 2),
+        "{report:?}"
     );
     assert_eq!(get(&server, "/ready?plan=opening").0, 200);
     assert!(is_hit(&server, "shop.example", "/one"));
-    let runs: Value = serde_json::from_str(&get(&server, "/warm/runs").2).unwrap();
-    assert_eq!(runs["runs"][0]["used_later"], 1);
-    let plans: Value = serde_json::from_str(&get(&server, "/warm").2).unwrap();
-    assert_eq!(plans["plans"][0]["name"], "opening");
+    let runs: WarmRunsResponse = read(&get(&server, "/warm/runs").2);
+    assert_eq!(runs.runs[0].used_later, 1);
+    let plans: WarmPlansResponse = read(&get(&server, "/warm").2);
+    assert_eq!(plans.plans[0].name, "opening");
     let metrics = get(&server, "/metrics").2;
     for line in [
         r#"tero_warm_urls_total{plan="opening",result="fetched"} 2"#,
@@ -386,13 +366,15 @@ fn what_is_not_offered_is_refused_with_a_cure() {
     assert_eq!(status, 405);
     assert!(head.contains("allow: post"));
     assert_eq!(post(&server, "/warm/none", "").0, 404);
-    assert_eq!(get(&server, "/warm/runs/99").0, 404);
+    for run in ["99", "x", "-1"] {
+        assert_eq!(get(&server, &format!("/warm/runs/{run}")).0, 404, "{run}");
+    }
     let (status, _) = post(&server, "/purge", &"x".repeat(super::MAX_BODY_BYTES + 1));
     assert_eq!(status, 413);
-    let (_, _, openapi) = get(&server, "/openapi.json");
-    assert!(serde_json::from_str::<Value>(&openapi).is_ok());
+    assert_eq!(get(&server, "/openapi.json").2, tero_admin_api::OPENAPI);
     let (status, _, policies) = get(&server, "/policies");
-    assert_eq!((status, policies.trim()), (200, r#"{"policies":[]}"#));
+    assert_eq!(status, 200);
+    assert_eq!(read::<PoliciesResponse>(&policies).policies, []);
 }
 
 #[test]
@@ -437,4 +419,14 @@ fn the_interface_ends_with_the_edge() {
     server.shutdown();
     server.wait();
     assert!(TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn every_endpoint_of_the_contract_has_a_route_and_every_route_is_one() {
+    let by_name = |mut endpoints: Vec<tero_admin_api::EndpointInfo>| {
+        endpoints.sort_by_key(|endpoint| endpoint.name);
+        endpoints
+    };
+    let routes = super::router().endpoints().cloned().collect();
+    assert_eq!(by_name(routes), by_name(ALL.to_vec()));
 }

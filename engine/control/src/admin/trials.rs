@@ -3,174 +3,190 @@
 use std::fmt;
 
 use prometheus_client::encoding::DescriptorEncoder;
-use serde_json::{Value, json};
 
-use super::AdminContext;
-use super::asked::{self, StartCanaryRequest, StartShadowRequest};
-use super::metrics::{Sample, counters, gauges};
-use super::policies::describe;
-use super::reply::{AdminRefusal, AdminResponse};
+use super::call::Call;
+use super::context::AdminContext;
+use super::reply::AdminRefusal;
+use super::reports;
+use super::samples::{Sample, counters, gauges};
 use super::versions::{known, refusal};
-use crate::rollout::record::{CanaryRecord, RollbackRecord, ShadowRecord};
-use crate::rollout::{self, PolicyVersions, RolloutError};
+use crate::rollout::record::GuardSettings;
+use crate::rollout::{self, RolloutError};
+use tero_admin_api::endpoints::{Canary, Shadow, StartCanary, StartShadow, StopCanary, StopShadow};
+use tero_admin_api::{
+    CanaryReport, CanaryResponse, FieldTally, GuardRequest, ShadowReport, ShadowSample,
+    StartCanaryRequest, StartCanaryResponse, StartShadowRequest, StartShadowResponse,
+    TrialEndResponse, VersionComparison,
+};
+use tero_config::units::Share;
 use tero_edge::telemetry::Outcome;
-use tero_edge::telemetry::trial_counters::{GroupCounts, TrialGroup};
-use tero_policy_host::compare::DecisionField;
+use tero_edge::telemetry::trial_counters::TrialGroup;
+use tero_policy_host::compare::{Comparison, DecisionField, DifferenceSample};
 
 /// The shadow of a policy, with what came of asking it.
-pub(super) fn shadow(state: &AdminContext, name: &str) -> Result<AdminResponse, AdminRefusal> {
-    let rollout = state.rollout.state();
+pub(super) fn shadow(
+    context: &AdminContext,
+    call: Call<'_, Shadow>,
+) -> Result<ShadowReport, AdminRefusal> {
+    let name = call.parameter();
+    let rollout = context.rollout.state();
     let versions = rollout.policy(name).map_err(|error| refusal(&error))?;
-    let record = versions
-        .record()
-        .shadow
-        .as_ref()
-        .ok_or_else(|| none(name, "in shadow"))?;
-    let mut entry = shadow_entry(record, versions);
-    if let Some((policy, tally)) = versions.shadow() {
-        entry["comparison"] = tally.comparison().to_json("active", "candidate");
-        entry["policy"] = describe(policy);
+    let record = versions.record().shadow.as_ref();
+    let record = record.ok_or_else(|| none(name, "in shadow"))?;
+    let (policy, tally) = versions.shadow().unzip();
+    Ok(ShadowReport {
+        summary: reports::shadow(record, versions),
+        comparison: tally.map(|tally| comparison(&tally.comparison())),
+        policy: policy.map(|policy| reports::module(policy)),
+    })
+}
+
+fn comparison(comparison: &Comparison) -> VersionComparison<ShadowSample> {
+    let sample = |sample: &DifferenceSample| ShadowSample {
+        at_unix_secs: sample.at.unix_secs(),
+        url: sample.url.clone(),
+        device: sample.device.clone(),
+        active: sample.left.clone(),
+        candidate: sample.right.clone(),
+    };
+    let field = |field: DecisionField| {
+        let tally = comparison.field(field);
+        let tally = FieldTally {
+            same: tally.same,
+            different: tally.different,
+            samples: tally.samples.iter().map(sample).collect(),
+        };
+        (field.as_str().to_owned(), tally)
+    };
+    VersionComparison {
+        requests: comparison.requests,
+        responses: comparison.responses,
+        fields: DecisionField::ALL.into_iter().map(field).collect(),
     }
-    Ok(AdminResponse::json(&entry))
 }
 
 /// Has a version be asked in shadow.
 pub(super) fn start_shadow(
-    state: &AdminContext,
-    name: &str,
-    content: &[u8],
-) -> Result<AdminResponse, AdminRefusal> {
-    known(state, name)?;
-    let StartShadowRequest { digest, sample } = asked::start_shadow(content)?;
-    let version = state
+    context: &AdminContext,
+    call: Call<'_, StartShadow>,
+) -> Result<StartShadowResponse, AdminRefusal> {
+    let name = call.parameter();
+    known(context, name)?;
+    let StartShadowRequest { digest, sample } = call.read()?;
+    let sample = share(&sample)?;
+    let version = context
         .rollout
         .start_shadow(name, &digest, sample)
         .map_err(|error| refusal(&error))?;
-    Ok(AdminResponse::json(
-        &json!({ "policy": name, "version": version.as_str(), "sample": sample.show() }),
-    ))
+    Ok(StartShadowResponse {
+        policy: name.to_owned(),
+        version: version.to_string(),
+        sample: sample.show(),
+    })
 }
 
 /// Ends it.
-pub(super) fn stop_shadow(state: &AdminContext, name: &str) -> Result<AdminResponse, AdminRefusal> {
-    let version = state
+pub(super) fn stop_shadow(
+    context: &AdminContext,
+    call: Call<'_, StopShadow>,
+) -> Result<TrialEndResponse, AdminRefusal> {
+    let name = call.parameter();
+    let version = context
         .rollout
         .stop_shadow(name)
         .map_err(|error| refusal(&error))?;
-    Ok(AdminResponse::json(
-        &json!({ "policy": name, "ended": version.as_str() }),
-    ))
+    Ok(TrialEndResponse {
+        policy: name.to_owned(),
+        ended: version.to_string(),
+    })
 }
 
 /// The canary of a policy, with its figures and those of the control.
-pub(super) fn canary(state: &AdminContext, name: &str) -> Result<AdminResponse, AdminRefusal> {
-    let rollout = state.rollout.state();
+pub(super) fn canary(
+    context: &AdminContext,
+    call: Call<'_, Canary>,
+) -> Result<CanaryResponse, AdminRefusal> {
+    let name = call.parameter();
+    let rollout = context.rollout.state();
     let versions = rollout.policy(name).map_err(|error| refusal(&error))?;
-    let record = versions.record().canary.as_ref();
-    let Some(record) = record else {
-        return match &versions.record().rolled_back {
-            Some(rolled_back) => Ok(AdminResponse::json(
-                &json!({ "rolled_back": rolled_back_entry(rolled_back) }),
-            )),
-            None => Err(none(name, "as a canary")),
-        };
-    };
-    let mut entry = canary_entry(record, versions);
-    if let Some((policy, _)) = versions.canary() {
-        entry["policy"] = describe(policy);
+    let record = versions.record();
+    match (&record.canary, &record.rolled_back) {
+        (Some(canary), _) => Ok(CanaryResponse::Running(Box::new(CanaryReport {
+            summary: reports::canary(canary, versions),
+            policy: versions.canary().map(|(policy, _)| reports::module(policy)),
+        }))),
+        (None, Some(rolled_back)) => Ok(CanaryResponse::RolledBack {
+            rolled_back: reports::rollback(rolled_back),
+        }),
+        (None, None) => Err(none(name, "as a canary")),
     }
-    Ok(AdminResponse::json(&entry))
 }
 
 /// Has a version answer for a share of the keys.
 pub(super) fn start_canary(
-    state: &AdminContext,
-    name: &str,
-    content: &[u8],
-) -> Result<AdminResponse, AdminRefusal> {
-    known(state, name)?;
+    context: &AdminContext,
+    call: Call<'_, StartCanary>,
+) -> Result<StartCanaryResponse, AdminRefusal> {
+    let name = call.parameter();
+    known(context, name)?;
     let StartCanaryRequest {
         digest,
-        share,
+        share: written,
         guard,
-    } = asked::start_canary(content)?;
-    let version = state
+    } = call.read()?;
+    let (share, guard) = (share(&written)?, guard_settings(&guard));
+    let version = context
         .rollout
         .start_canary(name, &digest, share, guard)
         .map_err(|error| refusal(&error))?;
-    Ok(AdminResponse::json(
-        &json!({ "policy": name, "version": version.as_str(), "share": share.show(), "guard": guard }),
-    ))
+    Ok(StartCanaryResponse {
+        policy: name.to_owned(),
+        version: version.to_string(),
+        share: share.show(),
+        guard: reports::guard(&guard),
+    })
 }
 
 /// Ends it.
-pub(super) fn stop_canary(state: &AdminContext, name: &str) -> Result<AdminResponse, AdminRefusal> {
-    let version = state
+pub(super) fn stop_canary(
+    context: &AdminContext,
+    call: Call<'_, StopCanary>,
+) -> Result<TrialEndResponse, AdminRefusal> {
+    let name = call.parameter();
+    let version = context
         .rollout
         .stop_canary(name)
         .map_err(|error| refusal(&error))?;
-    Ok(AdminResponse::json(
-        &json!({ "policy": name, "ended": version.as_str() }),
-    ))
+    Ok(TrialEndResponse {
+        policy: name.to_owned(),
+        ended: version.to_string(),
+    })
+}
+
+fn share(text: &str) -> Result<Share, AdminRefusal> {
+    Share::parse(text).ok_or_else(|| {
+        AdminRefusal::bad(
+            format!("`{}` is no share", text.escape_debug()),
+            "write a percentage, \"10%\" or \"0.5%\"",
+        )
+    })
+}
+
+/// A guard with its defaults.
+fn guard_settings(request: &GuardRequest) -> GuardSettings {
+    let default = GuardSettings::default();
+    GuardSettings {
+        min_requests: request.min_requests.unwrap_or(default.min_requests),
+        hit_rate_points: request.hit_rate_points.unwrap_or(default.hit_rate_points),
+        origin_points: request.origin_points.unwrap_or(default.origin_points),
+        failure_points: request.failure_points.unwrap_or(default.failure_points),
+    }
 }
 
 fn none(policy: &str, what: &'static str) -> AdminRefusal {
     refusal(&RolloutError::NoTrial {
         policy: policy.to_owned(),
         what,
-    })
-}
-
-/// A shadow in a few figures.
-pub(super) fn shadow_entry(record: &ShadowRecord, versions: &PolicyVersions) -> Value {
-    let (comparison, left_out) = versions
-        .shadow()
-        .map(|(_, tally)| (tally.comparison(), tally.left_out()))
-        .unwrap_or_default();
-    json!({
-        "version": record.version.as_str(),
-        "sample": record.sample.show(),
-        "since_unix_secs": record.since_unix_secs,
-        "requests": comparison.requests,
-        "responses": comparison.responses,
-        "differences": comparison.differences(),
-        "left_out": left_out,
-    })
-}
-
-/// A canary in a few figures.
-pub(super) fn canary_entry(record: &CanaryRecord, versions: &PolicyVersions) -> Value {
-    let group = |group: TrialGroup| {
-        versions
-            .canary()
-            .map(|(_, counters)| group_entry(&counters.counts(group)))
-    };
-    json!({
-        "version": record.version.as_str(),
-        "share": record.share.show(),
-        "since_unix_secs": record.since_unix_secs,
-        "guard": record.guard,
-        "control": group(TrialGroup::Control),
-        "canary": group(TrialGroup::Canary),
-    })
-}
-
-fn group_entry(counts: &GroupCounts) -> Value {
-    let rounded = |rate: f64| (rate * 10_000.0).round() / 10_000.0;
-    json!({
-        "requests": counts.outcomes.total(),
-        "hit_rate": counts.outcomes.hit_rate().map(rounded),
-        "errors": counts.outcomes.count(Outcome::Error),
-        "origin_requests": counts.origin_requests,
-    })
-}
-
-/// A canary that its guard rolled back.
-pub(super) fn rolled_back_entry(rolled_back: &RollbackRecord) -> Value {
-    json!({
-        "version": rolled_back.version.as_str(),
-        "at_unix_secs": rolled_back.at_unix_secs,
-        "reason": rolled_back.reason,
     })
 }
 

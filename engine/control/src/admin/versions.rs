@@ -1,82 +1,87 @@
 //! Pushing, activating and rolling back versions of policies; taking over the configuration anew.
 
-use serde_json::json;
-
-use super::AdminContext;
-use super::asked;
-use super::reply::{AdminRefusal, AdminResponse};
+use super::call::Call;
+use super::context::AdminContext;
+use super::reply::AdminRefusal;
+use super::reports;
 use crate::reload::ReloadError;
-use crate::rollout::{RollbackResult, RolloutError, VersionStoreError};
+use crate::rollout::{PushedVersion, RollbackResult, RolloutError, VersionStoreError};
+use tero_admin_api::endpoints::{Activate, PushVersion, Reload, Rollback};
+use tero_admin_api::{ActivateResponse, PushResponse, ReloadResponse, RollbackResponse};
 use tero_policy_host::PolicyError;
 use tero_policy_host::check;
 
 /// Checks and keeps a version.
 pub(super) fn push(
-    state: &AdminContext,
-    name: &str,
-    content: &[u8],
-) -> Result<AdminResponse, AdminRefusal> {
-    let version = state
+    context: &AdminContext,
+    call: Call<'_, PushVersion>,
+) -> Result<PushResponse, AdminRefusal> {
+    let name = call.parameter();
+    let PushedVersion { pushed, was_known } = context
         .rollout
-        .push(name, content)
+        .push(name, call.content())
         .map_err(|error| refusal(&error))?;
-    let pushed = version.pushed;
-    Ok(AdminResponse::created(&json!({
-        "policy": name,
-        "version": pushed.digest,
-        "bytes": pushed.bytes,
-        "settings": pushed.settings,
-        "cases": pushed.cases,
-        "was_known": version.was_known,
-    })))
+    Ok(PushResponse {
+        policy: name.to_owned(),
+        version: pushed.digest,
+        bytes: pushed.bytes,
+        settings: pushed.settings,
+        cases: pushed.cases,
+        was_known,
+    })
 }
 
 /// Has a version decide.
 pub(super) fn activate(
-    state: &AdminContext,
-    name: &str,
-    content: &[u8],
-) -> Result<AdminResponse, AdminRefusal> {
-    known(state, name)?;
-    let ask = asked::activate(content)?;
-    let version = state
+    context: &AdminContext,
+    call: Call<'_, Activate>,
+) -> Result<ActivateResponse, AdminRefusal> {
+    let name = call.parameter();
+    known(context, name)?;
+    let version = context
         .rollout
-        .activate(name, &ask.digest)
+        .activate(name, &call.read()?.digest)
         .map_err(|error| refusal(&error))?;
-    Ok(AdminResponse::json(
-        &json!({ "policy": name, "version": version.as_str() }),
-    ))
+    Ok(ActivateResponse {
+        policy: name.to_owned(),
+        version: version.to_string(),
+    })
 }
 
 /// Ends a canary, or has the version before decide again.
-pub(super) fn roll_back(state: &AdminContext, name: &str) -> Result<AdminResponse, AdminRefusal> {
-    match state
+pub(super) fn roll_back(
+    context: &AdminContext,
+    call: Call<'_, Rollback>,
+) -> Result<RollbackResponse, AdminRefusal> {
+    let name = call.parameter();
+    let result = context
         .rollout
         .roll_back(name)
-        .map_err(|error| refusal(&error))?
-    {
-        RollbackResult::To(version) => Ok(AdminResponse::json(
-            &json!({ "policy": name, "version": version.as_str(), "ended_canary": null }),
-        )),
+        .map_err(|error| refusal(&error))?;
+    let (version, ended_canary) = match result {
+        RollbackResult::To(version) => (version, None),
         RollbackResult::Canary(ended) => {
-            let rollout = state.rollout.state();
-            let version = rollout
-                .policy(name)
-                .map_err(|error| refusal(&error))?
-                .active_version();
-            Ok(AdminResponse::json(
-                &json!({ "policy": name, "version": version.as_str(), "ended_canary": ended.as_str() }),
-            ))
+            let rollout = context.rollout.state();
+            let versions = rollout.policy(name).map_err(|error| refusal(&error))?;
+            (versions.active_version(), Some(ended.to_string()))
         }
-    }
+    };
+    Ok(RollbackResponse {
+        policy: name.to_owned(),
+        version: version.to_string(),
+        ended_canary,
+    })
 }
 
 /// Reads the configuration's file again.
-pub(super) fn reload(state: &AdminContext) -> Result<AdminResponse, AdminRefusal> {
-    match state.reloader.reload_file() {
+pub(super) fn reload(
+    context: &AdminContext,
+    _: Call<'_, Reload>,
+) -> Result<ReloadResponse, AdminRefusal> {
+    match context.reloader.reload_file() {
         Ok(()) => {
             tracing::info!("the configuration has been read again");
-            Ok(AdminResponse::json(&json!({ "reloaded": true })))
+            Ok(ReloadResponse { reloaded: true })
         }
         Err(error) => {
             tracing::error!("the old configuration stays: {error}");
@@ -88,14 +93,11 @@ pub(super) fn reload(state: &AdminContext) -> Result<AdminResponse, AdminRefusal
 fn not_reloaded(error: &ReloadError) -> AdminRefusal {
     let kept = "the old configuration stays";
     match error {
-        ReloadError::Config(errors) => {
-            let list = errors.errors.iter().map(|error| json!(error)).collect();
-            AdminRefusal::conflict(
-                format!("{kept}: {errors}"),
-                "correct the file; `tero check` shows every mistake",
-            )
-            .with_errors(list)
-        }
+        ReloadError::Config(errors) => AdminRefusal::conflict(
+            format!("{kept}: {errors}"),
+            "correct the file; `tero check` shows every mistake",
+        )
+        .with_mistakes(reports::mistakes(errors)),
         ReloadError::Rollout(error) => refusal(error),
         ReloadError::Plan(error) => AdminRefusal::conflict(
             format!("{kept}: {error}"),
@@ -113,8 +115,8 @@ pub(super) fn another_upload() -> AdminRefusal {
 }
 
 /// A policy that there is not is told before anything else.
-pub(super) fn known(state: &AdminContext, name: &str) -> Result<(), AdminRefusal> {
-    state
+pub(super) fn known(context: &AdminContext, name: &str) -> Result<(), AdminRefusal> {
+    context
         .rollout
         .state()
         .policy(name)
@@ -151,20 +153,18 @@ pub(super) fn refusal(error: &RolloutError) -> AdminRefusal {
         }
         RolloutError::Policy(PolicyError::Engine { .. }) => AdminRefusal::failed(),
         RolloutError::Policy(error) => AdminRefusal::unprocessable(text, check::cure(error)),
-        RolloutError::BadCases(errors) => {
-            let list = errors.errors.iter().map(|error| json!(error)).collect();
-            AdminRefusal::unprocessable(
-                text,
-                "correct the cases; `tero policy test` shows every mistake",
-            )
-            .with_errors(list)
-        }
+        RolloutError::BadCases(errors) => AdminRefusal::unprocessable(
+            text,
+            "correct the cases; `tero policy test` shows every mistake",
+        )
+        .with_mistakes(reports::mistakes(errors)),
         RolloutError::TooManyCases { .. } => {
             AdminRefusal::unprocessable(text, "run the others with `tero policy test`")
         }
         RolloutError::FailedCase { outcome, .. } => {
             let cure = "correct the policy or the case; `tero policy test` runs all of them";
-            AdminRefusal::unprocessable(text, cure).with_errors(json!([outcome]))
+            AdminRefusal::unprocessable(text, cure)
+                .with_mistakes(vec![reports::case_mistake(outcome)])
         }
         RolloutError::Shelf(VersionStoreError::Damaged(_)) => {
             AdminRefusal::conflict(text, "push the version again")

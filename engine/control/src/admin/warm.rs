@@ -4,39 +4,53 @@
 use std::fmt;
 
 use prometheus_client::encoding::DescriptorEncoder;
-use serde_json::json;
 
-use super::AdminContext;
-use super::metrics::{Sample, counters, gauges};
-use super::reply::{AdminRefusal, AdminResponse};
-use crate::warm::report::RunReport;
-use crate::warm::{CancelError, PlanTotals, StartError};
+use super::call::Call;
+use super::context::AdminContext;
+use super::reply::AdminRefusal;
+use super::samples::{Sample, counters, gauges};
+use crate::warm::report::{self, RunReport};
+use crate::warm::{CancelError, PlanSummary, PlanTotals, StartError};
+use tero_admin_api::endpoints::{CancelWarm, DeleteWarm, StartWarm, WarmPlans, WarmRun, WarmRuns};
+use tero_admin_api::{
+    CancelWarmResponse, DryRunPage, PageFailure, RunState, RunTrigger, RunValue, StartWarmRequest,
+    StartWarmResponse, WarmPlanReport, WarmPlansResponse, WarmRunReport, WarmRunsResponse,
+};
 
 /// The plans, and when they come due.
-pub(super) fn plans(state: &AdminContext) -> AdminResponse {
-    AdminResponse::json(&json!({ "plans": state.warmer.plans() }))
+pub(super) fn plans(
+    context: &AdminContext,
+    _: Call<'_, WarmPlans>,
+) -> Result<WarmPlansResponse, AdminRefusal> {
+    let plan = |summary: PlanSummary| WarmPlanReport {
+        name: summary.name,
+        site: summary.site,
+        schedule: summary.schedule,
+        zone: summary.zone,
+        next: summary.next,
+        running: summary.running,
+    };
+    Ok(WarmPlansResponse {
+        plans: context.warmer.plans().into_iter().map(plan).collect(),
+    })
 }
 
 /// Starts a plan, or with `?dry_run=true` finds out what it would fetch; it goes on after the
 /// answer.
 pub(super) fn start(
-    state: &AdminContext,
-    plan: &str,
-    query: Option<&str>,
-) -> Result<AdminResponse, AdminRefusal> {
-    let started = match query {
-        None | Some("dry_run=false") => state.warmer.start(plan),
-        Some("dry_run=true") => state.warmer.start_dry(plan),
-        Some(_) => {
-            return Err(AdminRefusal::bad(
-                "this query means nothing",
-                "leave it out, or ask with ?dry_run=true",
-            ));
-        }
+    context: &AdminContext,
+    call: Call<'_, StartWarm>,
+) -> Result<StartWarmResponse, AdminRefusal> {
+    let plan = call.parameter();
+    let StartWarmRequest { dry_run } = call.read()?;
+    let started = if dry_run {
+        context.warmer.start_dry(plan)
+    } else {
+        context.warmer.start(plan)
     };
     match started {
-        Ok(run) => Ok(AdminResponse::accepted(&json!({ "run": run }))),
-        Err(StartError::Unknown) => Err(no_plan(state, plan)),
+        Ok(run) => Ok(StartWarmResponse { run }),
+        Err(StartError::Unknown) => Err(no_plan(context, plan)),
         Err(StartError::Running(run)) => {
             let error = format!("`{plan}` is running already, as run {run}");
             Err(AdminRefusal::conflict(
@@ -53,13 +67,30 @@ pub(super) fn start(
     }
 }
 
+/// `POST /warm/{plan}/cancel`
+pub(super) fn cancel(
+    context: &AdminContext,
+    call: Call<'_, CancelWarm>,
+) -> Result<CancelWarmResponse, AdminRefusal> {
+    end(context, call.parameter())
+}
+
+/// `DELETE /warm/{plan}`
+pub(super) fn delete(
+    context: &AdminContext,
+    call: Call<'_, DeleteWarm>,
+) -> Result<CancelWarmResponse, AdminRefusal> {
+    end(context, call.parameter())
+}
+
 /// Ends the run of a plan early.
-pub(super) fn cancel(state: &AdminContext, plan: &str) -> Result<AdminResponse, AdminRefusal> {
-    match state.warmer.cancel_plan(plan) {
-        Ok(run) => Ok(AdminResponse::json(
-            &json!({ "run": run, "cancelled": true }),
-        )),
-        Err(CancelError::Unknown) => Err(no_plan(state, plan)),
+fn end(context: &AdminContext, plan: &str) -> Result<CancelWarmResponse, AdminRefusal> {
+    match context.warmer.cancel_plan(plan) {
+        Ok(run) => Ok(CancelWarmResponse {
+            run,
+            cancelled: true,
+        }),
+        Err(CancelError::Unknown) => Err(no_plan(context, plan)),
         Err(CancelError::Idle) => Err(AdminRefusal::conflict(
             format!("`{plan}` is not running"),
             "GET /warm/runs tells how its runs ended",
@@ -69,41 +100,124 @@ pub(super) fn cancel(state: &AdminContext, plan: &str) -> Result<AdminResponse, 
 
 /// The runs that are remembered, the latest first. What a dry run would fetch is told of one run
 /// only.
-pub(super) fn runs(state: &AdminContext) -> AdminResponse {
-    let without_list = |report| RunReport {
+pub(super) fn runs(
+    context: &AdminContext,
+    _: Call<'_, WarmRuns>,
+) -> Result<WarmRunsResponse, AdminRefusal> {
+    let without_list = |report| WarmRunReport {
         would_fetch: Vec::new(),
-        ..report
+        ..run_report(report)
     };
-    let runs: Vec<RunReport> = state.warmer.runs().into_iter().map(without_list).collect();
-    AdminResponse::json(&json!({ "runs": runs }))
+    let runs = context.warmer.runs().into_iter();
+    Ok(WarmRunsResponse {
+        runs: runs.map(without_list).collect(),
+    })
 }
 
 /// One run.
-pub(super) fn run(state: &AdminContext, id: u64) -> Result<AdminResponse, AdminRefusal> {
-    let report = state.warmer.run(id);
+pub(super) fn run(
+    context: &AdminContext,
+    call: Call<'_, WarmRun>,
+) -> Result<WarmRunReport, AdminRefusal> {
+    let cure = "GET /warm/runs tells the runs";
+    let text = call.parameter();
+    let id = text
+        .parse()
+        .map_err(|_| AdminRefusal::unknown(format!("`{text}` is no run"), cure))?;
+    let report = context.warmer.run(id);
     report
-        .map(|report| AdminResponse::json(&json!(report)))
-        .ok_or_else(|| {
-            AdminRefusal::unknown(
-                format!("there is no run {id}"),
-                "GET /warm/runs tells the runs",
-            )
-        })
+        .map(run_report)
+        .ok_or_else(|| AdminRefusal::unknown(format!("there is no run {id}"), cure))
+}
+
+fn run_report(report: RunReport) -> WarmRunReport {
+    let failures = |failures: Vec<report::PageFailure>| failures.into_iter().map(failure).collect();
+    WarmRunReport {
+        id: report.id,
+        plan: report.plan,
+        site: report.site,
+        trigger: trigger(report.trigger),
+        dry_run: report.dry_run,
+        state: state(report.state),
+        started: report.started,
+        started_unix_secs: report.started_unix_secs,
+        window_ends: report.window_ends,
+        seconds: report.seconds,
+        planned: report.planned,
+        fetched: report.fetched,
+        fresh: report.fresh,
+        not_stored: report.not_stored,
+        failed: report.failed,
+        retried: report.retried,
+        left_out: report.left_out,
+        not_kept: report.not_kept,
+        bytes: report.bytes,
+        used_later: report.used_later,
+        used_bytes: report.used_bytes,
+        worth: report.worth.map(|worth| RunValue {
+            window_hits: worth.window_hits,
+            hits_given: worth.hits_given,
+            share_of_hits: worth.share_of_hits,
+            unused: worth.unused,
+            wasted_bytes: worth.wasted_bytes,
+        }),
+        failures: failures(report.failures),
+        refusals: failures(report.refusals),
+        notes: report.notes,
+        would_fetch: report.would_fetch.into_iter().map(page).collect(),
+    }
+}
+
+fn trigger(trigger: report::RunTrigger) -> RunTrigger {
+    match trigger {
+        report::RunTrigger::Schedule => RunTrigger::Schedule,
+        report::RunTrigger::Missed => RunTrigger::Missed,
+        report::RunTrigger::Start => RunTrigger::Start,
+        report::RunTrigger::Request => RunTrigger::Request,
+    }
+}
+
+fn state(state: report::RunState) -> RunState {
+    match state {
+        report::RunState::Planning => RunState::Planning,
+        report::RunState::Fetching => RunState::Fetching,
+        report::RunState::Done => RunState::Done,
+        report::RunState::DeadlinePassed => RunState::DeadlinePassed,
+        report::RunState::Cancelled => RunState::Cancelled,
+        report::RunState::Failed => RunState::Failed,
+    }
+}
+
+fn failure(failure: report::PageFailure) -> PageFailure {
+    PageFailure {
+        url: failure.url,
+        variant: failure.variant,
+        reason: failure.reason,
+    }
+}
+
+fn page(page: report::DryRunPage) -> DryRunPage {
+    DryRunPage {
+        url: page.url,
+        variant: page.variant,
+        priority: page.priority,
+        because: page.because.to_owned(),
+    }
 }
 
 /// Whether a run of the plan has come to its end.
 ///
 /// # Errors
 /// 404 where there is no such plan.
-pub(super) fn has_run(state: &AdminContext, plan: &str) -> Result<bool, AdminRefusal> {
-    state
+pub(super) fn has_run(context: &AdminContext, plan: &str) -> Result<bool, AdminRefusal> {
+    context
         .warmer
         .has_run(plan)
-        .ok_or_else(|| no_plan(state, plan))
+        .ok_or_else(|| no_plan(context, plan))
 }
 
-fn no_plan(state: &AdminContext, plan: &str) -> AdminRefusal {
-    let names: Vec<String> = state
+fn no_plan(context: &AdminContext, plan: &str) -> AdminRefusal {
+    let names: Vec<String> = context
         .warmer
         .plans()
         .into_iter()
@@ -118,8 +232,8 @@ fn no_plan(state: &AdminContext, plan: &str) -> AdminRefusal {
 }
 
 /// What the plans came to.
-pub(super) fn metrics(state: &AdminContext, encoder: &mut DescriptorEncoder) -> fmt::Result {
-    let totals = state.warmer.totals();
+pub(super) fn metrics(context: &AdminContext, encoder: &mut DescriptorEncoder) -> fmt::Result {
+    let totals = context.warmer.totals();
     let results = |totals: &PlanTotals| {
         [
             ("fetched", totals.fetched),
@@ -208,20 +322,20 @@ pub(super) fn metrics(state: &AdminContext, encoder: &mut DescriptorEncoder) -> 
         "When a run of the plan reached its end last; 0: never",
         last,
     )?;
-    ahead(state, encoder)
+    ahead(context, encoder)
 }
 
 /// What became of revalidations ahead.
-fn ahead(state: &AdminContext, encoder: &mut DescriptorEncoder) -> fmt::Result {
+fn ahead(context: &AdminContext, encoder: &mut DescriptorEncoder) -> fmt::Result {
     let mut samples: Vec<Sample<u64>> = Vec::new();
-    for site in state
+    for site in context
         .edge
         .sites
         .load()
         .iter()
         .filter(|site| site.settings.refresh_ahead.is_some())
     {
-        let counts = state.edge.watchlist.counts(site.index);
+        let counts = context.edge.watchlist.counts(site.index);
         for (result, count) in [
             ("refreshed", counts.refreshed),
             ("failed", counts.failed),

@@ -1,9 +1,13 @@
 //! What operators send to the admin interface, and what is read of a request before its content.
 
-use tero_control::admin::asked::explain::{self, ExplainRequest};
-use tero_control::admin::asked::purge::{self, PurgeTarget};
-use tero_control::admin::asked::{self, Problem};
+use tero_admin_api::{
+    ActivateRequest, ExplainRequest, Problem, PurgeRequest, Question, StartCanaryRequest,
+    StartShadowRequest,
+};
+use tero_config::units::Share;
 use tero_control::admin::fuzzing;
+use tero_control::admin::subject::{ExplainSubject, subject};
+use tero_control::purge::target::{self, TargetParts};
 
 use super::script::{Block, blocks};
 
@@ -37,12 +41,23 @@ fn good<T>(read: Result<T, Problem>) -> Option<T> {
     }
 }
 
+/// The question, if the content is one; it is written as it was read.
+fn question<Q: Question + PartialEq + std::fmt::Debug>(content: &[u8]) -> Option<Q> {
+    let question: Q = good(Q::read(None, content))?;
+    assert_eq!(
+        Q::read(None, &question.content()).as_ref().ok(),
+        Some(&question)
+    );
+    Some(question)
+}
+
 fn purge(content: &[u8]) {
-    let Some(asked) = good(purge::read(content)) else {
+    let Some(PurgeRequest { target, .. }) = question(content) else {
         return;
     };
-    match asked.target {
-        PurgeTarget::Url(place) | PurgeTarget::Prefix(place) => {
+    match target::parse(&target) {
+        Err(wrong) => assert!(!wrong.to_string().is_empty() && !wrong.cure().is_empty()),
+        Ok(TargetParts::Url(place) | TargetParts::Prefix(place)) => {
             assert!(
                 !place.host.is_empty()
                     && !place
@@ -52,13 +67,16 @@ fn purge(content: &[u8]) {
             );
             assert!(place.path.is_empty() || place.path.starts_with(['/', '?']));
         }
-        PurgeTarget::Tag(text) | PurgeTarget::Site(text) => assert!(!text.is_empty()),
+        Ok(TargetParts::Tag(text) | TargetParts::Site(text)) => assert!(!text.is_empty()),
     }
 }
 
 /// What is left of the URL is a target that a client could send.
 fn explain(content: &[u8]) {
-    let Some(ExplainRequest { request, host, .. }) = good(explain::read(content)) else {
+    let Some(asked) = question::<ExplainRequest>(content) else {
+        return;
+    };
+    let Some(ExplainSubject { request, host, .. }) = good(subject(&asked)) else {
         return;
     };
     assert!(request.uri().authority().is_none() && request.uri().scheme().is_none());
@@ -73,21 +91,23 @@ fn explain(content: &[u8]) {
 }
 
 fn activate(content: &[u8]) {
-    let _ = good(asked::activate(content));
+    let _ = question::<ActivateRequest>(content);
 }
 
 fn shadow(content: &[u8]) {
-    if let Some(asked) = good(asked::start_shadow(content)) {
-        assert!((1..=10_000).contains(&u32::from(asked.sample)));
+    if let Some(asked) = question::<StartShadowRequest>(content) {
+        share(&asked.sample);
     }
 }
 
 fn canary(content: &[u8]) {
-    let Some(asked) = good(asked::start_canary(content)) else {
-        return;
-    };
-    assert!((1..=10_000).contains(&u32::from(asked.share)));
-    if asked.guard.out_of_range().is_none() {
-        assert!(asked.guard.min_requests > 0 && asked.guard.failure_points >= 0.0);
+    if let Some(asked) = question::<StartCanaryRequest>(content) {
+        share(&asked.share);
+    }
+}
+
+fn share(text: &str) {
+    if let Some(share) = Share::parse(text) {
+        assert!((1..=10_000).contains(&u32::from(share)));
     }
 }

@@ -1,26 +1,24 @@
-//! Which request is to be explained.
+//! The request that is to be explained, out of what the question says of it.
 
 use std::collections::BTreeMap;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
-use serde::Deserialize;
 
-use super::Problem;
+use tero_admin_api::{ExplainRequest, FieldValues, Problem};
 use tero_policy_host::device::Device;
 use tero_time::local_time::LocalDateTime;
 
 /// How to write a URL.
 pub const URL: &str = "write http://www.example.org/path";
-const FORM: &str = "{\"url\": \"http://www.example.org/path\", \"at\": \"2026-11-24T08:59:00\"}";
 
-/// A request that was read.
+/// A request that a visitor could send.
 #[derive(Debug)]
-pub struct ExplainRequest {
+pub struct ExplainSubject {
     /// Its method, its path with the query, and its fields.
     pub request: Request<()>,
-    /// The host with its port; none where the URL is only a path.
+    /// The host with its port; `None` if the URL is only a path.
     pub host: Option<HeaderValue>,
-    /// When it would come; now where nothing is said.
+    /// When it would come; `None` means now.
     pub at: Option<LocalDateTime>,
     /// The class of the device that stands for the one that the fields tell.
     pub device: Option<Device>,
@@ -28,70 +26,34 @@ pub struct ExplainRequest {
     pub response: Option<(StatusCode, HeaderMap)>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ExplainContent {
-    url: String,
-    method: Option<String>,
-    at: Option<String>,
-    #[serde(default)]
-    headers: BTreeMap<String, FieldValues>,
-    device: Option<String>,
-    response: Option<GivenResponse>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct GivenResponse {
-    #[serde(default = "ok")]
-    status: u16,
-    #[serde(default)]
-    headers: BTreeMap<String, FieldValues>,
-}
-
-/// One value of a field, or several lines.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum FieldValues {
-    One(String),
-    Many(Vec<String>),
-}
-
-fn ok() -> u16 {
-    200
-}
-
-/// Reads the content of a request for an explanation, which is JSON.
+/// The subject of a question.
 ///
 /// # Errors
-/// [`Problem`]: it is no such JSON, or something in it is not what it should be.
-pub fn read(content: &[u8]) -> Result<ExplainRequest, Problem> {
-    let content: ExplainContent = super::json(content, FORM)?;
-    let (host, uri) = url(&content.url)?;
-    let method = content.method.as_deref().unwrap_or("GET");
+/// [`Problem`]: something in it is not what it should be.
+pub fn subject(question: &ExplainRequest) -> Result<ExplainSubject, Problem> {
+    let (host, uri) = url(&question.url)?;
+    let method = question.method.as_deref().unwrap_or("GET");
     let method =
         Method::from_bytes(method.as_bytes()).map_err(|_| no("method", method, "write GET"))?;
     let mut request = Request::new(());
-    (
-        *request.method_mut(),
-        *request.uri_mut(),
-        *request.headers_mut(),
-    ) = (method, uri, fields(&content.headers)?);
-    let response = content.response.map(|given| {
+    *request.method_mut() = method;
+    *request.uri_mut() = uri;
+    *request.headers_mut() = fields(&question.headers)?;
+    let response = question.response.as_ref().map(|given| {
         let status = StatusCode::from_u16(given.status)
             .map_err(|_| no("status", &given.status.to_string(), "write 200"))?;
         Ok((status, fields(&given.headers)?))
     });
-    Ok(ExplainRequest {
+    Ok(ExplainSubject {
         request,
         host,
-        at: content.at.as_deref().map(time).transpose()?,
-        device: content.device.as_deref().map(device).transpose()?,
+        at: question.at.as_deref().map(time).transpose()?,
+        device: question.device.as_deref().map(device).transpose()?,
         response: response.transpose()?,
     })
 }
 
-fn no(what: &str, text: &str, cure: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
+fn no(what: &str, text: &str, cure: impl Into<String>) -> Problem {
     Problem::new(format!("`{}` is no {what}", text.escape_debug()), cure)
 }
 
@@ -175,11 +137,15 @@ mod tests {
             ("/a b", None),
             ("", None),
         ] {
-            let asked = read(serde_json::json!({ "url": url }).to_string().as_bytes()).ok();
-            let found = asked.as_ref().map(|asked| {
-                let target = asked.request.uri().path_and_query().unwrap().as_str();
+            let question = ExplainRequest {
+                url: url.to_owned(),
+                ..ExplainRequest::default()
+            };
+            let subject = subject(&question).ok();
+            let found = subject.as_ref().map(|subject| {
+                let target = subject.request.uri().path_and_query().unwrap().as_str();
                 (
-                    asked.host.as_ref().map(|host| host.to_str().unwrap()),
+                    subject.host.as_ref().map(|host| host.to_str().unwrap()),
                     target,
                 )
             });

@@ -1,18 +1,20 @@
 //! Which pages a plan wants, in which variants: from lists, files, sitemaps, popularity and
 //! policies, each page once, the most wanted first.
 
+mod candidate_set;
 #[doc(hidden)] // Public for the fuzz targets and the replay of their corpus.
 pub mod pages;
 mod seen;
 mod sitemaps;
 
-use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use self::candidate_set::{CandidateSet, SourceEntry};
 use self::seen::SeenVariants;
 use super::candidate::{Candidate, WantedVariant, wanted_of};
-use super::path::{Page, RequestPath, SiteFacts};
+use super::path::{RequestPath, SiteFacts};
 use super::run::Run;
 use tero_config as config;
 use tero_config::PlanVariants;
@@ -57,45 +59,60 @@ pub(super) async fn gather(
     };
     let plan = &run.plan;
     let (popular, seen) = popular(path, run, site);
-    let mut union = CandidateSet {
-        host: Arc::clone(host),
-        variants: plan.variants.clone(),
-        seen,
-        found: HashMap::new(),
-        list: Vec::new(),
-        notes: Vec::new(),
-    };
+    let mut set = CandidateSet::new(host, &plan.variants, seen);
+    add_listed(&mut set, plan).await;
+    add_popular(&mut set, plan, &popular);
+    for url in ask_policies(path, plan, site, popular).await {
+        set.add_entry(SourceEntry {
+            target: &url.url,
+            wanted: (!url.variants.is_empty()).then(|| wanted_of(&url.variants)),
+            priority: url.priority,
+            source: "a policy",
+        });
+    }
+    sitemaps::add_pages(path, run, site, &mut set).await;
+    let (candidates, notes) = set.into_parts();
+    GatherResult { candidates, notes }
+}
+
+/// Adds the pages of the plan's list and of its files.
+async fn add_listed(set: &mut CandidateSet, plan: &config::Plan) {
     for url in &plan.urls {
-        union.add_target(url, None, PRIORITY_OF_URLS, "the list");
+        set.add_entry(listed(url, "the list"));
     }
     for (file, read) in read_files(plan.url_files.clone()).await {
         match read {
-            Err(error) => union.note(format!(
+            Err(error) => set.note(format!(
                 "the file {} can't be read: {error}",
                 file.display()
             )),
             Ok(urls) => urls
                 .iter()
-                .for_each(|url| union.add_target(url, None, PRIORITY_OF_URLS, "a file")),
+                .for_each(|url| set.add_entry(listed(url, "a file"))),
         }
     }
+}
+
+/// A page of a list, in the variants of the plan.
+fn listed<'s>(target: &'s str, source: &'static str) -> SourceEntry<'s> {
+    SourceEntry {
+        target,
+        wanted: None,
+        priority: PRIORITY_OF_URLS,
+        source,
+    }
+}
+
+/// Adds the most popular pages, as many as the plan wants.
+fn add_popular(set: &mut CandidateSet, plan: &config::Plan, popular: &[PopularPage]) {
     for page in popular.iter().take(plan.popular) {
-        let own = vec![WantedVariant::Named(page.variant.clone())];
-        let wanted = (plan.variants == PlanVariants::Seen).then_some(own);
-        union.add_target(&page.url, wanted, PRIORITY_OF_POPULAR, "popularity");
-    }
-    for url in ask_policies(path, plan, site, popular).await {
-        let wanted = (!url.variants.is_empty()).then(|| wanted_of(&url.variants));
-        union.add_target(&url.url, wanted, url.priority, "a policy");
-    }
-    sitemaps::read(path, run, site, &mut union).await;
-    // Stable, so that pages of one priority keep the order in which they were found.
-    union
-        .list
-        .sort_by_key(|candidate| std::cmp::Reverse(candidate.priority));
-    GatherResult {
-        candidates: union.list,
-        notes: union.notes,
+        let own = || vec![WantedVariant::Named(page.variant.clone())];
+        set.add_entry(SourceEntry {
+            target: &page.url,
+            wanted: (plan.variants == PlanVariants::Seen).then(own),
+            priority: PRIORITY_OF_POPULAR,
+            source: "popularity",
+        });
     }
 }
 
@@ -141,17 +158,22 @@ fn popular(
 
 /// Reads files of pages, on a thread that may wait for a disk.
 async fn read_files(files: Vec<PathBuf>) -> Vec<(PathBuf, Result<Vec<String>, String>)> {
-    let read = |file: PathBuf| {
-        let urls = read_file(&file);
-        (file, urls)
+    let read_all = move || {
+        files
+            .into_iter()
+            .map(|file| {
+                let urls = read_file(&file);
+                (file, urls)
+            })
+            .collect()
     };
-    tokio::task::spawn_blocking(move || files.into_iter().map(read).collect())
+    tokio::task::spawn_blocking(read_all)
         .await
         .unwrap_or_default()
 }
 
 /// The pages of a file, one a line.
-fn read_file(file: &std::path::Path) -> Result<Vec<String>, String> {
+fn read_file(file: &Path) -> Result<Vec<String>, String> {
     let size = std::fs::metadata(file)
         .map_err(|error| error.to_string())?
         .len();
@@ -173,70 +195,4 @@ async fn ask_policies(
     // Policies may think about a plan for a second: other plans go on meanwhile.
     let asked = tokio::task::spawn_blocking(move || path.plan_warm(index, &name, &popular)).await;
     asked.unwrap_or_default()
-}
-
-struct CandidateSet {
-    /// Under which pages without a host are asked for.
-    host: Arc<str>,
-    variants: PlanVariants,
-    seen: SeenVariants,
-    found: HashMap<Page, usize>,
-    list: Vec<Candidate>,
-    notes: Vec<String>,
-}
-
-impl CandidateSet {
-    fn note(&mut self, note: String) {
-        if self.notes.len() < super::report::MAX_REASONS {
-            self.notes.push(note);
-        }
-    }
-
-    /// Adds a page in the wanted variants; without them, in those of the plan.
-    fn add_target(
-        &mut self,
-        target: &str,
-        wanted: Option<Vec<WantedVariant>>,
-        priority: u8,
-        source: &str,
-    ) {
-        let Some(target) = pages::target(target).map(str::to_owned) else {
-            return self.note(format!("{target} from {source} is no path: left out"));
-        };
-        let wanted = wanted.unwrap_or_else(|| self.of_plan(&target));
-        let page = Page {
-            host: Arc::clone(&self.host),
-            target,
-        };
-        self.add(Candidate {
-            page,
-            wanted,
-            priority,
-            changed: None,
-        });
-    }
-
-    /// The variants that the plan wants of a page.
-    fn of_plan(&self, target: &str) -> Vec<WantedVariant> {
-        match &self.variants {
-            PlanVariants::All => vec![WantedVariant::Every],
-            PlanVariants::These(names) => wanted_of(names),
-            PlanVariants::Seen => self.seen.variants(target),
-        }
-    }
-
-    fn add(&mut self, new: Candidate) {
-        let Some(at) = self.found.get(&new.page) else {
-            self.found.insert(new.page.clone(), self.list.len());
-            return self.list.push(new);
-        };
-        let candidate = &mut self.list[*at];
-        candidate.priority = candidate.priority.max(new.priority);
-        candidate.changed = candidate.changed.max(new.changed);
-        for wanted in new.wanted {
-            if !candidate.wanted.contains(&wanted) {
-                candidate.wanted.push(wanted);
-            }
-        }
-    }
 }

@@ -4,8 +4,9 @@
 
 use std::sync::Arc;
 
+use super::PRIORITY_OF_SITEMAP;
+use super::candidate_set::CandidateSet;
 use super::pages::MAX_TARGET_BYTES;
-use super::{CandidateSet, PRIORITY_OF_SITEMAP};
 use crate::warm::candidate::Candidate;
 use crate::warm::path::{Page, RequestPath, SiteFacts};
 use crate::warm::run::Run;
@@ -13,11 +14,11 @@ use crate::warm::sitemap::{self, MAX_SITEMAP_URLS, Sitemap, SitemapEntry};
 use tero_semantics::timestamp::Timestamp;
 
 /// Adds the pages of the plan's sitemaps.
-pub(super) async fn read(
+pub(super) async fn add_pages(
     path: &Arc<dyn RequestPath>,
     run: &Run,
     site: &SiteFacts,
-    union: &mut CandidateSet,
+    set: &mut CandidateSet,
 ) {
     let mut reader = SitemapReader {
         path,
@@ -29,26 +30,26 @@ pub(super) async fn read(
     };
     for target in &run.plan.sitemaps {
         let page = Page {
-            host: Arc::clone(&union.host),
+            host: Arc::clone(set.host()),
             target: target.clone(),
         };
-        match reader.read(&page, union).await {
+        match reader.read(&page, set).await {
             None => {}
-            Some(Sitemap::Pages(entries)) => reader.take(&page, entries, union),
-            Some(Sitemap::Index(entries)) => reader.follow(entries, union).await,
+            Some(Sitemap::Pages(entries)) => reader.take(&page, entries, set),
+            Some(Sitemap::Index(entries)) => reader.follow(entries, set).await,
         }
     }
     let SitemapReader { mut pages, cut, .. } = reader;
     if cut {
-        union.note(format!(
+        set.note(format!(
             "the sitemaps name more than {MAX_SITEMAP_URLS} pages: the rest is left out"
         ));
     }
     // What changed lately is asked for more than what has stood for years.
     pages.sort_by_key(|(_, changed)| std::cmp::Reverse(*changed));
     for (page, changed) in pages {
-        let wanted = union.of_plan(&page.target);
-        union.add(Candidate {
+        let wanted = set.of_plan(&page.target);
+        set.add(Candidate {
             page,
             wanted,
             priority: PRIORITY_OF_SITEMAP,
@@ -69,9 +70,9 @@ struct SitemapReader<'r> {
 }
 
 impl SitemapReader<'_> {
-    async fn read(&mut self, page: &Page, union: &mut CandidateSet) -> Option<Sitemap> {
+    async fn read(&mut self, page: &Page, set: &mut CandidateSet) -> Option<Sitemap> {
         if self.left == 0 {
-            union.note(format!(
+            set.note(format!(
                 "the sitemap {} is one more than max_sitemaps: left out",
                 page.target
             ));
@@ -93,26 +94,26 @@ impl SitemapReader<'_> {
         let parsed = read.and_then(|bytes| sitemap::parse(&bytes, max_bytes));
         parsed
             .inspect_err(|reason| {
-                union.note(format!("the sitemap {} {reason}: left out", page.target))
+                set.note(format!("the sitemap {} {reason}: left out", page.target))
             })
             .ok()
     }
 
     /// Reads the sitemaps of an index, the latest first.
-    async fn follow(&mut self, mut entries: Vec<SitemapEntry>, union: &mut CandidateSet) {
+    async fn follow(&mut self, mut entries: Vec<SitemapEntry>, set: &mut CandidateSet) {
         entries.sort_by_key(|entry| std::cmp::Reverse(entry.changed));
         let (listed, may_read) = (entries.len(), self.left);
         for entry in entries.into_iter().take(may_read) {
-            let Some(page) = self.page_of(&entry.url, union) else {
-                union.note(format!(
+            let Some(page) = self.page_of(&entry.url, set) else {
+                set.note(format!(
                     "the sitemap {} is not on this site: left out",
                     entry.url
                 ));
                 continue;
             };
-            match self.read(&page, union).await {
-                Some(Sitemap::Pages(entries)) => self.take(&page, entries, union),
-                Some(Sitemap::Index(_)) => union.note(format!(
+            match self.read(&page, set).await {
+                Some(Sitemap::Pages(entries)) => self.take(&page, entries, set),
+                Some(Sitemap::Index(_)) => set.note(format!(
                     "the sitemap {} is an index in an index: left out",
                     page.target
                 )),
@@ -120,27 +121,27 @@ impl SitemapReader<'_> {
             }
         }
         if listed > may_read {
-            union.note(format!(
+            set.note(format!(
                 "{} sitemaps of an index are more than max_sitemaps: left out",
                 listed - may_read
             ));
         }
     }
 
-    fn take(&mut self, sitemap: &Page, entries: Vec<SitemapEntry>, union: &mut CandidateSet) {
+    fn take(&mut self, sitemap: &Page, entries: Vec<SitemapEntry>, set: &mut CandidateSet) {
         let mut elsewhere = 0_usize;
         for entry in entries {
             if self.pages.len() >= MAX_SITEMAP_URLS {
                 self.cut = true;
                 break;
             }
-            match self.page_of(&entry.url, union) {
+            match self.page_of(&entry.url, set) {
                 Some(page) => self.pages.push((page, entry.changed)),
                 None => elsewhere += 1,
             }
         }
         if elsewhere > 0 {
-            union.note(format!(
+            set.note(format!(
                 "the sitemap {} names {elsewhere} pages that are not on this site: left out",
                 sitemap.target
             ));
@@ -148,9 +149,9 @@ impl SitemapReader<'_> {
     }
 
     /// The page of this site that an absolute URL names.
-    fn page_of(&self, url: &str, union: &CandidateSet) -> Option<Page> {
+    fn page_of(&self, url: &str, set: &CandidateSet) -> Option<Page> {
         let (host, target) = sitemap::split_url(url)?;
-        let ours = host == *union.host || self.site.hosts.contains(&host);
+        let ours = host == **set.host() || self.site.hosts.contains(&host);
         (ours && target.len() <= MAX_TARGET_BYTES).then(|| Page {
             host: host.into(),
             target,

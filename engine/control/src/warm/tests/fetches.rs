@@ -1,0 +1,309 @@
+//! What is fetched, how fast, and what is said of it.
+
+use super::*;
+
+#[tokio::test]
+async fn each_page_is_fetched_once_per_variant_that_visitors_get() {
+    let running = RunningWarmer::start(
+        FakePath::new(),
+        vec![config::Plan {
+            urls: strings(&["/", "/v/1", "/", "/pay/now"]),
+            ..plan()
+        }],
+    );
+    let report = running.run().await;
+    let device = |device: Device, url: &str| (url.to_owned(), device);
+    let mut fetched = running.fetched();
+    fetched.sort();
+    assert_eq!(
+        fetched,
+        [
+            device(Device::Mobile, "www.example/"),
+            device(Device::Desktop, "www.example/v/1"),
+            device(Device::Mobile, "www.example/v/1"),
+            device(Device::Tablet, "www.example/v/1")
+        ]
+    );
+    assert_eq!(
+        (report.state, report.planned, report.fetched, report.bytes),
+        (RunState::Done, 4, 4, 400)
+    );
+    assert!(
+        report
+            .notes
+            .iter()
+            .any(|note| note.contains("1 pages are passed by")),
+        "{:?}",
+        report.notes
+    );
+    assert_eq!(report.used_later, 10);
+    assert_eq!(report.started, "2026-11-24T08:00:00-03:00");
+}
+
+#[tokio::test]
+async fn wanted_variants_are_names_or_devices_and_those_not_declared_are_skipped() {
+    let variants = strings(&["desktop", "mobile", "no-such"]);
+    let plan = config::Plan {
+        urls: strings(&["/", "/v/1"]),
+        variants: PlanVariants::These(variants),
+        ..plan()
+    };
+    let running = RunningWarmer::start(FakePath::new(), vec![plan]);
+    let report = running.run().await;
+    let mut fetched = running.fetched();
+    fetched.sort();
+    assert_eq!(
+        fetched,
+        [
+            ("www.example/".to_owned(), Device::Desktop),
+            ("www.example/v/1".to_owned(), Device::Desktop),
+            ("www.example/v/1".to_owned(), Device::Mobile)
+        ]
+    );
+    assert_eq!((report.planned, report.failed), (3, 0));
+}
+
+#[tokio::test]
+async fn the_report_says_what_was_fresh_not_stored_and_failed_and_why() {
+    let not_stored = WarmOutcome::NotStored {
+        reason: "no-store".to_owned(),
+        bytes: 7,
+    };
+    let failed = WarmOutcome::Failed {
+        reason: "answered with 404".to_owned(),
+        overloaded: false,
+        retry_after: None,
+    };
+    let fates = [
+        ("/fresh", WarmOutcome::Fresh),
+        ("/no-store", not_stored),
+        ("/gone", failed),
+    ];
+    let fates = fates
+        .into_iter()
+        .map(|(target, outcome)| (target, (outcome, Duration::ZERO)))
+        .collect();
+    let running = RunningWarmer::start(
+        FakePath {
+            fates,
+            ..FakePath::new()
+        },
+        vec![config::Plan {
+            urls: strings(&["/", "/fresh", "/no-store", "/gone"]),
+            ..plan()
+        }],
+    );
+    let report = running.run().await;
+    assert_eq!(
+        (
+            report.planned,
+            report.fetched,
+            report.fresh,
+            report.not_stored,
+            report.failed
+        ),
+        (4, 1, 1, 1, 1)
+    );
+    assert_eq!(
+        (
+            report.failures[0].url.as_str(),
+            report.failures[0].reason.as_str()
+        ),
+        ("www.example/gone", "answered with 404")
+    );
+    assert_eq!(report.refusals[0].reason, "no-store");
+    assert_eq!(report.bytes, 107);
+    let totals = &running.warmer.totals()["plan"];
+    assert_eq!(
+        (
+            totals.runs,
+            totals.fetched,
+            totals.fresh,
+            totals.not_stored,
+            totals.failed,
+            totals.used
+        ),
+        (1, 1, 1, 1, 1, 10)
+    );
+}
+
+#[tokio::test]
+async fn no_more_are_under_way_than_the_plan_says() {
+    let targets = ["/1", "/2", "/3", "/4", "/5", "/6", "/7", "/8"];
+    let stored = WarmOutcome::Fetched {
+        bytes: 1,
+        kept: true,
+    };
+    let fates = targets
+        .map(|target| (target, (stored.clone(), MINUTE)))
+        .into();
+    let urls = strings(&targets);
+    let running = RunningWarmer::start(
+        FakePath {
+            fates,
+            ..FakePath::new()
+        },
+        vec![config::Plan {
+            urls,
+            concurrency: 3,
+            ..plan()
+        }],
+    );
+    let run = running.warmer.start("plan").unwrap();
+    running
+        .wait_for(run, |progress| progress.state == RunState::Fetching)
+        .await;
+    for _ in 0..3 {
+        running.settle().await;
+        running.advance(MINUTE).await;
+    }
+    assert_eq!(
+        running
+            .wait_for(run, |progress| progress.state.is_over())
+            .await
+            .fetched,
+        8
+    );
+    assert_eq!(lock(&running.fake.seen).most_under_way, 3);
+}
+
+#[tokio::test]
+async fn fetches_keep_to_the_rate_and_leave_an_overloaded_origin_alone() {
+    let overloaded = WarmOutcome::Failed {
+        reason: "busy".to_owned(),
+        overloaded: true,
+        retry_after: Some(5 * MINUTE),
+    };
+    let fates = HashMap::from([("/3", (overloaded, Duration::ZERO))]);
+    let urls = strings(&["/1", "/2", "/3", "/4", "/5"]);
+    let plan = config::Plan {
+        urls,
+        concurrency: 1,
+        rate: 0.5,
+        deadline: 60 * MINUTE,
+        ..plan()
+    };
+    let running = RunningWarmer::start(
+        FakePath {
+            fates,
+            ..FakePath::new()
+        },
+        vec![plan],
+    );
+    let run = running.warmer.start("plan").unwrap();
+    running
+        .wait_for(run, |progress| progress.finished == 1)
+        .await;
+    for _ in 0..400 {
+        running.advance(Duration::from_secs(1)).await;
+    }
+    let report = running
+        .wait_for(run, |progress| progress.state.is_over())
+        .await;
+    assert_eq!((report.fetched, report.failed), (4, 1));
+    let at: Vec<u64> = lock(&running.fake.seen)
+        .at
+        .iter()
+        .map(|at| at.since(EIGHT).as_secs())
+        .collect();
+    // One every two seconds; five minutes' rest after the third; then half as fast, and faster
+    // again.
+    assert_eq!(at[..3], [0, 2, 4]);
+    assert!(at[3] >= 304 && at[4] - at[3] > 2, "{at:?}");
+}
+
+#[tokio::test]
+async fn what_an_overloaded_origin_did_not_give_is_tried_again_and_its_wish_is_kept_to_the_deadline()
+ {
+    let overloaded = WarmOutcome::Failed {
+        reason: "busy".to_owned(),
+        overloaded: true,
+        retry_after: Some(MINUTE),
+    };
+    let fates = HashMap::from([("/1", (overloaded, Duration::ZERO))]);
+    let plan = config::Plan {
+        urls: strings(&["/1", "/2"]),
+        concurrency: 1,
+        retries: 2,
+        deadline: 100 * Duration::from_secs(1),
+        ..plan()
+    };
+    let running = RunningWarmer::start(
+        FakePath {
+            fates,
+            ..FakePath::new()
+        },
+        vec![plan],
+    );
+    let run = running.warmer.start("plan").unwrap();
+    running
+        .wait_for(run, |progress| progress.state == RunState::Fetching)
+        .await;
+    let report = running.turn_until_over(run).await;
+    // A minute's rest after each of two tries; the third would have come too late.
+    assert_eq!(
+        (report.state, report.fetched, report.failed, report.retried),
+        (RunState::DeadlinePassed, 1, 0, 2)
+    );
+    let at: Vec<u64> = lock(&running.fake.seen)
+        .at
+        .iter()
+        .map(|at| at.since(EIGHT).as_secs())
+        .collect();
+    assert_eq!(at.len(), 3);
+    assert!(
+        at[0] == 0 && (60..63).contains(&at[1]) && (60..65).contains(&at[2]),
+        "{at:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_page_that_fails_again_and_again_has_failed() {
+    let down = WarmOutcome::Failed {
+        reason: "down".to_owned(),
+        overloaded: true,
+        retry_after: None,
+    };
+    let fates = HashMap::from([("/1", (down, Duration::ZERO))]);
+    let running = RunningWarmer::start(
+        FakePath {
+            fates,
+            ..FakePath::new()
+        },
+        vec![config::Plan {
+            urls: strings(&["/1"]),
+            retries: 2,
+            ..plan()
+        }],
+    );
+    let run = running.warmer.start("plan").unwrap();
+    let report = running.turn_until_over(run).await;
+    assert_eq!(
+        (report.state, report.failed, report.retried),
+        (RunState::Done, 1, 2)
+    );
+    assert_eq!(running.urls().len(), 3);
+}
+
+#[tokio::test]
+async fn visitors_go_first() {
+    let fake = FakePath::new();
+    fake.full.store(true, Ordering::Relaxed);
+    let running = RunningWarmer::start(
+        fake,
+        vec![config::Plan {
+            urls: strings(&["/1"]),
+            ..plan()
+        }],
+    );
+    let run = running.warmer.start("plan").unwrap();
+    running
+        .wait_for(run, |progress| progress.state == RunState::Fetching)
+        .await;
+    for _ in 0..50 {
+        running.advance(Duration::from_secs(1)).await;
+    }
+    assert_eq!(running.urls().len(), 0);
+    running.fake.full.store(false, Ordering::Relaxed);
+    assert_eq!(running.turn_until_over(run).await.fetched, 1);
+}

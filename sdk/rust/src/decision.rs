@@ -215,32 +215,36 @@ fn printable(text: &str) -> String {
     if text.len() <= 200 && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return text.to_owned();
     }
-    const ACCENTED: [(&str, char); 16] = [
-        ("áàâäãå", 'a'),
-        ("éèêë", 'e'),
-        ("íìîï", 'i'),
-        ("óòôöõ", 'o'),
-        ("úùûü", 'u'),
-        ("ñ", 'n'),
-        ("ç", 'c'),
-        ("ÁÀÂÄÃÅ", 'A'),
-        ("ÉÈÊË", 'E'),
-        ("ÍÌÎÏ", 'I'),
-        ("ÓÒÔÖÕ", 'O'),
-        ("ÚÙÛÜ", 'U'),
-        ("Ñ", 'N'),
-        ("Ç", 'C'),
-        ("–—", '-'),
-        ("’‘", '\''),
-    ];
-    let plain = |c: char| match c {
+    text.chars().take(200).map(plain).collect()
+}
+
+const ACCENTED: [(&str, char); 16] = [
+    ("áàâäãå", 'a'),
+    ("éèêë", 'e'),
+    ("íìîï", 'i'),
+    ("óòôöõ", 'o'),
+    ("úùûü", 'u'),
+    ("ñ", 'n'),
+    ("ç", 'c'),
+    ("ÁÀÂÄÃÅ", 'A'),
+    ("ÉÈÊË", 'E'),
+    ("ÍÌÎÏ", 'I'),
+    ("ÓÒÔÖÕ", 'O'),
+    ("ÚÙÛÜ", 'U'),
+    ("Ñ", 'N'),
+    ("Ç", 'C'),
+    ("–—", '-'),
+    ("’‘", '\''),
+];
+
+fn plain(c: char) -> char {
+    match c {
         ' '..='~' => c,
         _ => ACCENTED
             .iter()
             .find(|(accented, _)| accented.contains(c))
             .map_or('?', |(_, plain)| *plain),
-    };
-    text.chars().take(200).map(plain).collect()
+    }
 }
 
 #[cfg(test)]

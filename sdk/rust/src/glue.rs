@@ -54,22 +54,10 @@ pub fn plan_warm<P: Policy>(
     popular: Vec<types::PopularPage>,
     now: types::Moment,
 ) -> Vec<types::WarmUrl> {
-    let popular: Vec<PopularPage> = popular
-        .into_iter()
-        .map(|page| PopularPage {
-            url: page.url,
-            requests: page.requests,
-            variant: page.variant_name,
-        })
-        .collect();
-    let warm_url = |page: WarmUrl| types::WarmUrl {
-        url: page.url,
-        variants: page.variants,
-        priority: page.priority,
-    };
+    let popular: Vec<PopularPage> = popular.into_iter().map(PopularPage::from).collect();
     ask(slot, |policy| policy.plan_warm(plan, &popular, &now.into()))
         .into_iter()
-        .map(warm_url)
+        .map(types::WarmUrl::from)
         .collect()
 }
 
@@ -85,13 +73,8 @@ fn ask<P: Policy, T>(slot: &'static LocalKey<Slot<P>>, question: impl FnOnce(&P)
 
 impl From<Manifest> for types::Manifest {
     fn from(manifest: Manifest) -> types::Manifest {
-        let hook = |hook| match hook {
-            Hook::OnRequest => types::Hook::OnRequest,
-            Hook::OnResponse => types::Hook::OnResponse,
-            Hook::PlanWarm => types::Hook::PlanWarm,
-        };
         types::Manifest {
-            hooks: manifest.hooks.into_iter().map(hook).collect(),
+            hooks: manifest.hooks.into_iter().map(types::Hook::from).collect(),
             headers: manifest.headers,
             cookies: manifest.cookies,
             response_headers: manifest.response_headers,
@@ -99,6 +82,36 @@ impl From<Manifest> for types::Manifest {
             device: manifest.device,
             zone: manifest.zone,
             variants: manifest.variants,
+        }
+    }
+}
+
+impl From<Hook> for types::Hook {
+    fn from(hook: Hook) -> types::Hook {
+        match hook {
+            Hook::OnRequest => types::Hook::OnRequest,
+            Hook::OnResponse => types::Hook::OnResponse,
+            Hook::PlanWarm => types::Hook::PlanWarm,
+        }
+    }
+}
+
+impl From<types::PopularPage> for PopularPage {
+    fn from(page: types::PopularPage) -> PopularPage {
+        PopularPage {
+            url: page.url,
+            requests: page.requests,
+            variant: page.variant_name,
+        }
+    }
+}
+
+impl From<WarmUrl> for types::WarmUrl {
+    fn from(page: WarmUrl) -> types::WarmUrl {
+        types::WarmUrl {
+            url: page.url,
+            variants: page.variants,
+            priority: page.priority,
         }
     }
 }

@@ -53,15 +53,8 @@ impl FromStr for LocalTime {
     type Err = String;
 
     fn from_str(text: &str) -> Result<LocalTime, String> {
-        let two = |digits: &str| {
-            if digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit()) {
-                digits.parse::<u16>().ok()
-            } else {
-                None
-            }
-        };
         text.split_once(':')
-            .and_then(|(hour, minute)| two(hour).zip(two(minute)))
+            .and_then(|(hour, minute)| two_digits(hour).zip(two_digits(minute)))
             .filter(|&(hour, minute)| minute < 60 && hour * 60 + minute <= 1_440)
             .map(|(hour, minute)| LocalTime(hour * 60 + minute))
             .ok_or_else(|| {
@@ -69,6 +62,14 @@ impl FromStr for LocalTime {
                     "{text:?} is not a time of day: write \"09:00\", from \"00:00\" to \"24:00\""
                 )
             })
+    }
+}
+
+fn two_digits(text: &str) -> Option<u16> {
+    if text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        text.parse().ok()
+    } else {
+        None
     }
 }
 

@@ -170,11 +170,14 @@ fn push(out: &mut String, byte: u8, plain: bool) {
     if plain {
         out.push(char::from(byte));
     } else {
-        let digit = |nibble: u8| char::from(b"0123456789ABCDEF"[usize::from(nibble)]);
         out.push('%');
-        out.push(digit(byte >> 4));
-        out.push(digit(byte & 15));
+        out.push(upper_hex(byte >> 4));
+        out.push(upper_hex(byte & 15));
     }
+}
+
+fn upper_hex(nibble: u8) -> char {
+    char::from(b"0123456789ABCDEF"[usize::from(nibble)])
 }
 
 fn hex(digit: u8) -> Option<u8> {

@@ -1,9 +1,9 @@
-//! A week of a booking site on a clock turned by hand: what visitors and the origin see of it
-//! without policies, with a static policy file, and with the shipped policies and warming.
+//! Simulates a week of a booking site: what visitors and the origin see without policies, with a
+//! static policy file, and with the shipped policies and warming.
 //!
-//! Real requests go through a real edge to a real origin over sockets; only the time is not real.
-//! The visitors come from a seeded generator, so that the same week can be had again, and each way
-//! of serving it gets the same ones.
+//! Real requests go through a real edge to a real origin over sockets; only the clock is turned by
+//! hand. A seeded generator makes the visitors, so each way of serving gets the same ones, and a
+//! run can be repeated.
 
 mod origin;
 mod page;

@@ -1,9 +1,9 @@
-//! A shorter week of `docs/simulated-week.md`: what warming has to bring.
+//! A shorter version of `docs/simulated-week.md`: the gains that warming must bring.
 
 use chrono::NaiveDate;
 use tero_tests::simulation::{Figures, Traffic, Way, simulate};
 
-/// The day after a holiday; on the holiday, the edge gets to know its visitors.
+/// The day after a holiday. On the holiday, the edge learns what visitors want.
 fn short() -> Traffic {
     let first = NaiveDate::from_ymd_opt(2026, 8, 18).expect("August has it");
     Traffic {
@@ -32,7 +32,7 @@ fn warming_lifts_the_first_hour_and_lowers_the_origins_peak() {
         with.busiest_minute,
         without.busiest_minute
     );
-    // On the holiday too: the plan's schedule knows weekdays only.
+    // The plan also runs on the holiday: its schedule knows weekdays only.
     let days: Vec<&str> = with
         .runs
         .iter()

@@ -1,12 +1,12 @@
 //! Writes `docs/simulated-week.md` and its chart: a week of a booking site, served in four ways.
-//! Takes some minutes.
+//! It takes some minutes.
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use tero_tests::simulation::{Traffic, Way, chart, page, simulate};
 
-#[allow(clippy::print_stdout)] // It tells how far it is.
+#[allow(clippy::print_stdout)] // It reports its progress.
 fn main() -> ExitCode {
     let traffic = Traffic::week();
     let mut ways = Vec::new();

@@ -1,5 +1,5 @@
 //! The application behind the edge: a booking site that renders for phones and desktops, and counts
-//! by the minute what it is asked.
+//! requests by minute.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -12,15 +12,15 @@ use tero_time::clock::Clock;
 use super::visitors::SHOPS;
 use crate::wire;
 
-/// A running application. It stops with the value.
+/// A running application. Dropping the value stops it.
 pub(super) struct BookingSite {
     address: SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<SiteState>,
 }
 
-struct Shared {
+struct SiteState {
     clock: Clock,
-    /// Whether it renders by `Tero-Variant`; else by the user agent.
+    /// Whether it renders by `Tero-Variant` instead of `User-Agent`.
     by_variant: bool,
     answered: AtomicU64,
     stopping: AtomicBool,
@@ -32,7 +32,7 @@ impl BookingSite {
     pub(super) fn start(clock: Clock, by_variant: bool) -> BookingSite {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(SiteState {
             clock,
             by_variant,
             answered: AtomicU64::new(0),
@@ -49,7 +49,7 @@ impl BookingSite {
                     return;
                 }
                 let shared = Arc::clone(&shared);
-                // A connection that the edge gives up is the edge's affair.
+                // The edge may give up a connection at any time.
                 std::thread::spawn(move || drop(serve(&shared, stream)));
             }
         });
@@ -60,7 +60,7 @@ impl BookingSite {
         format!("http://{}", self.address)
     }
 
-    /// Requests so far.
+    /// How many requests were answered so far.
     pub(super) fn answered(&self) -> u64 {
         self.shared.answered.load(Ordering::SeqCst)
     }
@@ -82,7 +82,7 @@ impl Drop for BookingSite {
     }
 }
 
-fn serve(shared: &Shared, mut stream: TcpStream) -> std::io::Result<()> {
+fn serve(shared: &SiteState, mut stream: TcpStream) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut buffer = Vec::new();
     while let Some(head) = wire::read_head(&mut stream, &mut buffer)? {
@@ -114,7 +114,7 @@ fn serve(shared: &Shared, mut stream: TcpStream) -> std::io::Result<()> {
     Ok(())
 }
 
-/// What the application says. Where it renders by the user agent, it has to say so.
+/// Answers a request. Pages that depend on `User-Agent` say so in `Vary`.
 fn answer(target: &str, phone: bool, by_variant: bool, validator: Option<&str>) -> Vec<u8> {
     let path = target.split('?').next().unwrap_or(target);
     let by_device = path == "/" || path.starts_with("/barberias/") || path.starts_with("/turnos/");

@@ -1,14 +1,14 @@
-//! The week as a page of the documentation: a table by local hour, and a chart.
+//! Writes the week as a page of the documentation, with tables by local hour and a chart.
 
 use std::fmt::Write as _;
 
 use super::Traffic;
 use super::week::{Figures, Hour, Way};
 
-/// Where the page finds its chart.
+/// The file of the chart, beside the page.
 const CHART: &str = "simulated-week.svg";
 
-/// The page in Markdown.
+/// Writes the page in Markdown.
 pub fn page(traffic: &Traffic, ways: &[Figures]) -> String {
     let mut page = INTRODUCTION.replace("CHART", CHART);
     let days: Vec<String> = traffic
@@ -33,7 +33,7 @@ pub fn page(traffic: &Traffic, ways: &[Figures]) -> String {
         days.join(", "),
         traffic.seed
     );
-    page.push_str("## In short\n\n| | hit rate | first hour after the opening | other open hours | requests to the origin | its busiest minute |\n|---|---|---|---|---|---|\n");
+    page.push_str("## In short\n\n| | hit rate | first hour after opening | other opening hours | requests to the origin | its busiest minute |\n|---|---|---|---|---|---|\n");
     for figures in ways {
         let (count, when) = &figures.busiest_minute;
         let _ = writeln!(
@@ -48,15 +48,9 @@ pub fn page(traffic: &Traffic, ways: &[Figures]) -> String {
     }
     page.push('\n');
     page.push_str(&conclusion(ways));
-    let _ = writeln!(
-        page,
-        "\n## By local hour, on the {open} days when the doors open\n"
-    );
+    let _ = writeln!(page, "\n## By local hour, on the {open} open days\n");
     page.push_str(&table(ways, |figures| &figures.open_days, open));
-    let _ = writeln!(
-        page,
-        "\n## By local hour, on the {quiet} days when they don't\n"
-    );
+    let _ = writeln!(page, "\n## By local hour, on the {quiet} closed days\n");
     page.push_str(&table(ways, |figures| &figures.quiet_days, quiet));
     page.push_str("\n## The runs of the plan\n\n| started | fetched |\n|---|---|\n");
     for (started, fetched) in ways.iter().flat_map(|figures| &figures.runs) {
@@ -65,7 +59,7 @@ pub fn page(traffic: &Traffic, ways: &[Figures]) -> String {
     page
 }
 
-/// The two numbers that matter.
+/// Writes the conclusion: what warming changes.
 fn conclusion(ways: &[Figures]) -> String {
     let of = |way: Way| ways.iter().find(|figures| figures.way == way);
     let (Some(without), Some(with)) = (of(Way::Policies), of(Way::PoliciesAndWarming)) else {
@@ -75,9 +69,9 @@ fn conclusion(ways: &[Figures]) -> String {
         100.0 * (1.0 - with.busiest_minute.0 as f64 / without.busiest_minute.0.max(1) as f64);
     let more = 100.0 * (with.to_origin as f64 / without.to_origin.max(1) as f64 - 1.0);
     format!(
-        "With warming, the first hour has {:.1} % of the hit rate of the other open hours, and the origin's busiest minute is {less:.0} % lower than \
-         with the same policies without warming. Over the whole week, the origin is asked {more:+.1} %: warming moves load to where there \
-         is room for it, and does not take it away.\n",
+        "With warming, the first hour has {:.1} % of the hit rate of the other opening hours, and the origin's busiest minute has {less:.0} % fewer \
+         requests than with the same policies without warming. Over the whole week, the origin gets {more:+.1} % requests: warming moves load to \
+         quiet times, and does not remove it.\n",
         100.0 * with.first_hour() / with.busy_hours()
     )
 }
@@ -121,7 +115,7 @@ const WIDTH: f64 = 760.0;
 const LEFT: f64 = 60.0;
 const HEIGHT: f64 = 190.0;
 
-/// The chart: hit rate and requests to the origin by local hour, on days when the doors open.
+/// Draws the chart: hit rate and requests to the origin by local hour, on open days.
 pub fn chart(traffic: &Traffic, ways: &[Figures]) -> String {
     let open = traffic
         .dates()
@@ -228,32 +222,32 @@ fn panel(
 const INTRODUCTION: &str = "\
 # A simulated week
 
-What warming is for, in numbers: a booking site for barbers, served in four ways over the same week. Real requests go through a real edge to
-a real origin over sockets; only the clock is turned by hand. This page and its chart are written by
+This page shows the effect of warming in numbers: a booking site for barbers is served in four ways over the same week. Real requests go
+through a real edge to a real origin over sockets; only the clock is turned by hand. This command writes the page and its chart:
 
 ```sh
 cargo run --release -p tero-tests --bin simulated-week
 ```
 
-and a shorter week runs among the tests (`tests/tests/simulated_week.rs`), which holds the two numbers at the end of the first section.
+A shorter week runs among the tests (`tests/tests/simulated_week.rs`), which checks the two results at the end of the first section.
 
 ![Hit rate and requests to the origin by local hour](CHART)
 
-What is taken for granted, since other numbers follow from other sites:
+The numbers depend on these assumptions:
 
-- 60 shops, the most popular visited as often as Zipf's law says. A visitor looks at the front page or comes from an advertisement, looks at a
-  shop and its picture, and six in ten at its free appointments. Seven in ten have a phone.
-- Few come at night, most in opening hours (Monday to Saturday, 09:00 to 18:00, Buenos Aires), and many at once when the doors open, since the
-  week's appointments are given out then: eight times as many as usual in the first minute. On Sunday and on the holiday a quarter come.
-- The origin gives pages a minute, appointments ten seconds and pictures an hour. Without policies it renders by `User-Agent` and has to say
-  so in `Vary`; with them, it goes by `Tero-Variant`.
-- The JSON policy is the one that tero replaces: two minutes for pages in opening hours, half an hour at other times. The Wasm policies give
-  them ten minutes in opening hours, and at other times up to an hour, spread over 24 minutes; they let them outlive the opening
-  (`clip = false`), since what a shop's page says does not change then. Both give appointments fifteen seconds in opening hours.
-- The plan runs at 08:30 from Monday to Saturday, reads the sitemap, adds what was popular in the hours to come, and takes its time: twelve
-  pages a minute. Its fetches are among the requests to the origin.
-- The edge has been running for a day when the week begins.
+- There are 60 shops, whose popularity follows Zipf's law. A visitor opens the front page or follows an advertisement, and looks at a shop and
+  its picture; six in ten also look at its free appointments. Seven in ten have a phone.
+- Few visitors come at night, and most in opening hours (Monday to Saturday, 09:00 to 18:00, Buenos Aires). The week's appointments are given
+  out at opening time: in the first minute, eight times as many visitors come as usual. On Sunday and on the holiday, a quarter come.
+- The origin gives pages a lifetime of a minute, appointments ten seconds and pictures an hour. Without policies it renders by `User-Agent`
+  and says so in `Vary`; with policies, it renders by `Tero-Variant`.
+- The JSON policy is the one that tero replaces: pages have a TTL of two minutes in opening hours, and of half an hour otherwise. The Wasm
+  policies give pages ten minutes in opening hours, and otherwise up to an hour, spread over 24 minutes. Their pages may stay fresh beyond
+  opening time (`clip = false`), since the page of a shop does not change then. Both give appointments 15 seconds in opening hours.
+- The plan runs at 08:30 from Monday to Saturday. It reads the sitemap, adds pages that are popular in the coming hours, and fetches twelve
+  pages a minute. Its fetches count as requests to the origin.
+- The edge starts a day before the week begins.
 
-A hit is an answer for which no visitor waited for the origin.
+A hit is a response for which no visitor waited for the origin.
 
 ";

@@ -1,5 +1,5 @@
-//! Who visits, when, with what, and what they look at: a daily curve with a rush when the doors
-//! open, a quiet Sunday and a quiet holiday.
+//! The visitors: when they come, with which devices, and what they look at. There is a rush at
+//! opening time, and Sundays and holidays are quiet.
 
 use chrono::{Datelike, NaiveDate, Weekday};
 use chrono_tz::Tz;
@@ -7,32 +7,31 @@ use tero_semantics::timestamp::Timestamp;
 
 use crate::instant;
 
-/// Shops of the site; the most popular first.
+/// The number of shops. Shop 0 is the most popular.
 pub(super) const SHOPS: usize = 60;
 
-/// Visits a minute on a working day, by hour, before the rush.
+/// Visits each minute of an open day, by hour, without the rush.
 const CURVE: [f64; 24] = [
     0.5, 0.3, 0.2, 0.1, 0.1, 0.2, 0.4, 0.8, 1.5, 6.0, 6.5, 6.0, 5.0, 4.0, 4.5, 5.5, 6.5, 7.0, 4.0,
     2.5, 2.0, 1.5, 1.2, 0.8,
 ];
 
-/// So many times as many come in the first minutes after the doors open, when the week's
-/// appointments are given out; fewer in each.
+/// Factors of the first minutes after opening, when the week's appointments are given out.
 const RUSH: [f64; 10] = [8.0, 6.0, 5.0, 4.0, 3.0, 2.5, 2.0, 1.7, 1.4, 1.2];
 
-/// When the doors open.
+/// The local hour at which the shops open.
 pub(super) const OPENING_HOUR: u32 = 9;
 
-/// The first hour in which they are closed again.
+/// The local hour at which they close.
 pub(super) const CLOSING_HOUR: u32 = 18;
 
-/// On a day when they don't, part of a working day's visitors come, and none of them in a rush.
+/// The share of visitors on a closed day, when there is no rush.
 const QUIET: f64 = 0.25;
 
-/// Of a hundred visitors, those with a phone.
+/// The percentage of visitors with a phone.
 const PHONES: u64 = 70;
 
-/// What browsers say.
+/// Values of `User-Agent`.
 const ON_PHONES: [&str; 3] = [
     "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36",
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1",
@@ -43,19 +42,18 @@ const ON_DESKS: [&str; 2] = [
     "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Safari/605.1.15",
 ];
 
-/// Which days, and who comes.
+/// The days and the visitors of a simulation.
 #[derive(Clone, Debug)]
 pub struct Traffic {
-    /// The first day that counts. On the day before, the edge starts, and gets to know its
-    /// visitors.
+    /// The first day that counts. The edge starts a day earlier, and learns what visitors want.
     pub first: NaiveDate,
-    /// How many count.
+    /// The number of days that count.
     pub days: u32,
-    /// Days on which the doors stay closed, beside Sundays.
+    /// Closed days beside Sundays.
     pub holidays: Vec<NaiveDate>,
     /// The same seed gives the same visits.
     pub seed: u64,
-    /// Visits, as a multiple of the curve.
+    /// The number of visits, as a multiple of the usual curve.
     pub scale: f64,
 }
 
@@ -68,8 +66,7 @@ pub(super) struct Visit {
 }
 
 impl Traffic {
-    /// Seven days from Thursday 13 August 2026: with a Saturday, a Sunday, and a holiday on Monday
-    /// (San Martín).
+    /// Seven days from Thursday 13 August 2026. Monday is a holiday (San Martín).
     pub fn week() -> Traffic {
         let day = |day| NaiveDate::from_ymd_opt(2026, 8, day).expect("August has it");
         Traffic {
@@ -86,12 +83,12 @@ impl Traffic {
         self.first.iter_days().take(self.days as usize)
     }
 
-    /// Whether the doors open on that day.
+    /// Whether the shops open on this day.
     pub(super) fn opens(&self, day: NaiveDate) -> bool {
         day.weekday() != Weekday::Sun && !self.holidays.contains(&day)
     }
 
-    /// Every request from the day before the first on, in the order of time.
+    /// All requests in the order of time, from the day before the first.
     pub(super) fn visits(&self, zone: Tz) -> Vec<Visit> {
         let mut dice = Dice(self.seed);
         let mut visits = Vec::new();
@@ -118,7 +115,7 @@ impl Traffic {
     }
 }
 
-/// What one visitor looks at.
+/// Adds the requests of one visitor.
 fn journey(dice: &mut Dice, mut at: i64, visits: &mut Vec<Visit>) {
     let agents: &[&'static str] = if dice.below(100) < PHONES {
         &ON_PHONES
@@ -135,7 +132,7 @@ fn journey(dice: &mut Dice, mut at: i64, visits: &mut Vec<Visit>) {
         });
         at += i64::try_from(200 + dice.below(1 + reads_secs * 2_000)).expect("some seconds");
     };
-    // A third come from an advertisement, straight to a shop's page.
+    // A third of visitors follow an advertisement to a shop's page.
     if dice.below(3) > 0 {
         look("/".to_owned(), 0, dice);
         look("/assets/sitio.css".to_owned(), 8, dice);
@@ -158,7 +155,7 @@ fn journey(dice: &mut Dice, mut at: i64, visits: &mut Vec<Visit>) {
     }
 }
 
-/// SplitMix64.
+/// A splitmix64 generator.
 struct Dice(u64);
 
 impl Dice {
@@ -177,12 +174,12 @@ impl Dice {
         usize::try_from(self.below(length as u64)).expect("below a length")
     }
 
-    /// From 0 to below 1.
+    /// A number from 0 to below 1.
     fn part(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// How often something happens that happens `mean` times on the average (Poisson, by Knuth).
+    /// A Poisson-distributed number with this mean (by Knuth).
     fn events(&mut self, mean: f64) -> u32 {
         let (limit, mut product, mut events) = ((-mean).exp(), self.part(), 0);
         while product > limit {
@@ -192,7 +189,7 @@ impl Dice {
         events
     }
 
-    /// Zipf's law: the second of `count` half as often as the first, the third a third.
+    /// An index below `count` by Zipf's law: 1 comes half as often as 0, and 2 a third as often.
     fn zipf(&mut self, count: usize) -> usize {
         let total: f64 = (1..=count).map(|rank| 1.0 / rank as f64).sum();
         let mut left = self.part() * total;

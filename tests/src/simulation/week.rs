@@ -1,4 +1,4 @@
-//! The week itself: each request at its time, and what became of it.
+//! Runs the week: sends each request at its time, and counts the results.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -15,48 +15,48 @@ use crate::{ART, Client, Edge, compiled_cache, get, instant, toml_string};
 /// How the site is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// The edge goes by the response's own fields.
+    /// The response's own fields decide.
     WithoutPolicies,
-    /// By a static policy file.
+    /// A static policy file decides.
     JsonPolicy,
-    /// By the shipped WebAssembly policies.
+    /// The shipped WebAssembly policies decide.
     Policies,
-    /// The same, with a warming plan half an hour before the opening.
+    /// The shipped policies, with a warming plan half an hour before opening.
     PoliciesAndWarming,
 }
 
-/// What one hour of the day came to, over the days that count.
+/// The counts of one local hour, summed over days.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Hour {
     /// Requests of visitors that were looked up.
     pub looked_up: u64,
-    /// Of those, answered without waiting for the origin.
+    /// Looked-up requests that were answered without waiting for the origin.
     pub hits: u64,
-    /// Requests to the origin, those of plans included.
+    /// Requests to the origin, including those of plans.
     pub to_origin: u64,
 }
 
-/// What came of a week.
+/// The results of a simulation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figures {
-    /// How it was served.
+    /// How the site was served.
     pub way: Way,
-    /// By local hour, on days when the doors open.
+    /// By local hour, on open days.
     pub open_days: [Hour; 24],
-    /// By local hour, on the others.
+    /// By local hour, on closed days.
     pub quiet_days: [Hour; 24],
-    /// Requests of visitors.
+    /// The number of requests of visitors.
     pub requests: u64,
-    /// Requests to the origin.
+    /// The number of requests to the origin.
     pub to_origin: u64,
-    /// The most that the origin had in a minute, and when that was.
+    /// The most requests to the origin in a minute, and that minute's local time.
     pub busiest_minute: (u64, String),
-    /// Runs of the plan, each with its start and what it fetched.
+    /// Runs of the plan: the local start, and the number of pages fetched.
     pub runs: Vec<(String, u64)>,
 }
 
 impl Hour {
-    /// Hits over all that were looked up; zero where nothing was.
+    /// Hits over looked-up requests; 0 if there were none.
     pub fn hit_rate(&self) -> f64 {
         if self.looked_up == 0 {
             0.0
@@ -73,12 +73,12 @@ impl Hour {
 }
 
 impl Figures {
-    /// The hit rate of the first hour after the opening.
+    /// The hit rate of the first hour after opening.
     pub fn first_hour(&self) -> f64 {
         self.open_days[OPENING_HOUR as usize].hit_rate()
     }
 
-    /// The hit rate of the other hours in which the doors are open.
+    /// The hit rate of the other opening hours.
     pub fn busy_hours(&self) -> f64 {
         let mut sum = Hour::default();
         self.open_days[OPENING_HOUR as usize + 1..CLOSING_HOUR as usize]
@@ -87,7 +87,7 @@ impl Figures {
         sum.hit_rate()
     }
 
-    /// The hit rate of the whole time.
+    /// The hit rate over all hours.
     pub fn hit_rate(&self) -> f64 {
         let mut sum = Hour::default();
         self.open_days
@@ -99,7 +99,7 @@ impl Figures {
 }
 
 impl Way {
-    /// Each, in the order in which they are told.
+    /// All ways, in the order of reports.
     pub const ALL: [Way; 4] = [
         Way::WithoutPolicies,
         Way::JsonPolicy,
@@ -107,7 +107,7 @@ impl Way {
         Way::PoliciesAndWarming,
     ];
 
-    /// For people.
+    /// The name in reports.
     pub fn as_str(self) -> &'static str {
         match self {
             Way::WithoutPolicies => "without policies",
@@ -117,7 +117,7 @@ impl Way {
         }
     }
 
-    /// The edge's configuration before this origin.
+    /// The configuration of an edge in front of this origin.
     pub fn configuration(self, origin: &str) -> String {
         let (policies, names) = match self {
             Way::WithoutPolicies => (String::new(), ""),
@@ -141,7 +141,7 @@ impl Way {
     }
 }
 
-/// A static policy file, as in `examples/barberpro`, without its plans.
+/// The static policy file of `examples/barberpro`, without its plans.
 const JSON_POLICY: &str = r#"
 [[policy]]
 name = "rules"
@@ -164,7 +164,7 @@ rules = [
 ]
 "#;
 
-/// The shipped policies. What does not change when the doors open may outlive the opening; free
+/// The shipped policies. Pages that don't change at opening time may stay fresh beyond it; free
 /// appointments may not.
 const WASM_POLICIES: &str = r#"
 [[policy]]
@@ -208,7 +208,7 @@ limits = { deadline = "5s" }
 settings = { top = 500, min_requests = 1, exclude = ["/api/*"] }
 "#;
 
-/// What the sitemap lists, and what was wanted in the hours of the window.
+/// Warms the pages in the sitemap, and those that are popular in the hours of the window.
 const PLAN: &str = r#"
 [[warm]]
 name = "apertura"
@@ -221,19 +221,19 @@ rate = 0.2
 deadline = "30min"
 "#;
 
-/// When the plan comes due, in minutes of the local day.
+/// The local time of the plan, in minutes from midnight.
 const PLAN_MINUTE: u32 = 8 * 60 + 30;
 
-/// From one fetch of the plan to the next: its rate is one in five seconds.
+/// The time between two fetches of the plan, as its rate says.
 const PACE: Duration = Duration::from_secs(5);
 
-/// How long, in real time, another thread is given for what is due.
+/// How long, in real time, to wait for another thread.
 const A_MOMENT: Duration = Duration::from_millis(200);
 
-/// Serves the traffic in this way and tells what came of it.
+/// Serves the traffic in this way, and returns the results.
 ///
 /// # Panics
-/// When the edge does not start, or does not answer.
+/// If the edge does not start, or does not answer.
 pub fn simulate(way: Way, traffic: &Traffic) -> Figures {
     let zone: Tz = ART.parse().expect("the zone exists");
     let first = instant(&format!("{}T00:00:00", traffic.first), zone);
@@ -266,14 +266,15 @@ struct Week<'w> {
     edge: &'w Edge,
     origin: &'w BookingSite,
     client: Client,
-    /// Up to when the plan has been followed, while it runs.
+    /// While a plan runs, the time of its latest fetch.
     warming_since: Option<Timestamp>,
-    /// By hours since the Unix epoch; whole hours, since the zone's offset is.
+    /// Counts by hours since the Unix epoch. They match local hours: the offset of the zone is
+    /// whole.
     hours: BTreeMap<i64, Hour>,
 }
 
 impl Week<'_> {
-    /// Turns the clock; while a plan runs, from one of its fetches to the next.
+    /// Turns the clock; while a plan runs, in steps from one of its fetches to the next.
     fn turn_to(&mut self, time: Timestamp) {
         let began = self.edge.clock().now();
         if self.way == Way::PoliciesAndWarming
@@ -281,7 +282,7 @@ impl Week<'_> {
         {
             let before = self.origin.answered();
             self.edge.clock().turn_to(due);
-            // It reads the sitemap first.
+            // The plan reads the sitemap first.
             wait(A_MOMENT * 50, || self.origin.answered() > before);
             self.warming_since = Some(due);
         }
@@ -296,13 +297,13 @@ impl Week<'_> {
             self.warming_since = (!is_over()).then_some(next);
         }
         self.edge.clock().turn_to(time);
-        // A connection that was silent for too long is not there any more.
+        // The edge has closed a connection that was idle for too long.
         if time.since(began) > Duration::from_secs(600) {
             self.client = self.edge.client();
         }
     }
 
-    /// How many pages the latest run has dealt with, and whether it is over.
+    /// How many pages the latest run has finished, and whether it has ended.
     fn progress(&self) -> (u64, bool) {
         let run = self.edge.admin_get("/warm/runs").json()["runs"][0].clone();
         let count = |name: &str| run[name].as_u64().unwrap_or_default();
@@ -313,7 +314,7 @@ impl Week<'_> {
         )
     }
 
-    /// When the plan comes due between now and `time`.
+    /// The time at which the plan comes due, if that is between now and `time`.
     fn plan_before(&self, time: Timestamp) -> Option<Timestamp> {
         let local = |time: Timestamp| {
             self.zone
@@ -343,7 +344,7 @@ impl Week<'_> {
             hour.looked_up += 1;
             hour.hits += u64::from(status.hit);
         }
-        // What is revalidated behind a visitor's back belongs to this moment.
+        // A background revalidation belongs to this moment.
         if status.hit && status.ttl.is_some_and(|ttl| ttl <= 0) {
             wait(A_MOMENT, || self.origin.answered() > before);
         }
@@ -417,7 +418,7 @@ impl Week<'_> {
     }
 }
 
-/// Waits a little for what another thread is about to do; the week goes on where it does not.
+/// Waits until a condition is met, at most for `most` of real time.
 #[allow(clippy::disallowed_methods)] // Real time for real threads.
 fn wait(most: Duration, mut met: impl FnMut() -> bool) {
     let until = Instant::now() + most;

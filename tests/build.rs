@@ -1,4 +1,4 @@
-//! Compiles the guests that the tests need: one that misbehaves, and the README's first policy.
+//! Compiles the policies that the tests need: one that misbehaves, and two examples.
 
 #[path = "../engine/policy-host/build/guests.rs"]
 mod guests;

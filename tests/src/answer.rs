@@ -1,45 +1,45 @@
-//! An answer, and what it says about itself.
+//! A response as a client gets it, and checks of it.
 
 use crate::wire;
 
-/// An answer as it came.
+/// A response, as received.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// The status.
+    /// The status code.
     pub status: u16,
-    /// The fields as they came.
+    /// The fields, as received.
     pub headers: Vec<(String, String)>,
     /// The body, as far as it has been read.
     pub body: Vec<u8>,
-    /// Whether the body came to its end.
+    /// Whether the body is complete.
     pub whole: bool,
 }
 
-/// The last member of `Cache-Status` (RFC 9211): what the edge itself says.
+/// The last member of `Cache-Status` (RFC 9211), which the edge wrote.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CacheStatus {
-    /// Which cache says it.
+    /// The name of the cache.
     pub cache: String,
-    /// Answered without going forward.
+    /// Whether the response came from the store.
     pub hit: bool,
-    /// Why it went forward.
+    /// Why the request was forwarded.
     pub fwd: Option<String>,
-    /// What the next hop answered.
+    /// The status of the next hop.
     pub fwd_status: Option<u16>,
-    /// What is left of the freshness lifetime, in seconds.
+    /// The remaining freshness lifetime in seconds; negative if stale.
     pub ttl: Option<i64>,
-    /// It has been stored.
+    /// Whether the response was stored.
     pub stored: bool,
-    /// It is another request's.
+    /// Whether the request was collapsed with another.
     pub collapsed: bool,
-    /// The key.
+    /// The cache key.
     pub key: Option<String>,
-    /// The reasons.
+    /// The reasons, for people.
     pub detail: Option<String>,
 }
 
 impl Answer {
-    /// The value of a field; several lines are joined with a comma.
+    /// The value of a field; several lines are joined with commas.
     pub fn header(&self, name: &str) -> Option<String> {
         wire::field(&self.headers, name)
     }
@@ -49,19 +49,19 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// `Age` in seconds.
+    /// The value of `Age`, in seconds.
     ///
     /// # Panics
-    /// When it is no number.
+    /// If it is not a number.
     pub fn age(&self) -> Option<u64> {
         self.header("age")
             .map(|age| age.parse().unwrap_or_else(|_| panic!("Age: {age}")))
     }
 
-    /// What the edge says in `Cache-Status`.
+    /// The member of the edge in `Cache-Status`.
     ///
     /// # Panics
-    /// When it says nothing, or something that is no member of the field.
+    /// If the field is missing or malformed.
     pub fn cache_status(&self) -> CacheStatus {
         let lines: Vec<_> = self
             .headers
@@ -77,13 +77,13 @@ impl Answer {
     /// The body as JSON.
     ///
     /// # Panics
-    /// When it is none.
+    /// If it is not JSON.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
-    /// Checks that it is a hit with this body.
+    /// Checks that this is a hit: a complete 200 with this body.
     #[track_caller]
     pub fn assert_hit(&self, body: &str) {
         assert!(self.cache_status().hit, "not a hit: {self:?}");
@@ -94,7 +94,8 @@ impl Answer {
         );
     }
 
-    /// Checks that it went forward for this reason and has this body.
+    /// Checks that the request was forwarded for this reason, and got a complete 200 with this
+    /// body.
     #[track_caller]
     pub fn assert_forwarded(&self, fwd: &str, body: &str) {
         let status = self.cache_status();
@@ -110,8 +111,8 @@ impl Answer {
         );
     }
 
-    /// Checks that it is an error of the edge's own, and that `Cache-Status` tells the reason in
-    /// these words.
+    /// Checks the status of an error of the edge, and that the reason in `Cache-Status` contains
+    /// `detail`.
     #[track_caller]
     pub fn assert_failed(&self, status: u16, detail: &str) {
         assert_eq!(self.status, status, "{self:?}");
@@ -119,7 +120,7 @@ impl Answer {
         assert!(told.contains(detail), "{detail:?} is not in {told:?}");
     }
 
-    /// Checks that the reasons in `Cache-Status` hold these words.
+    /// Checks that the reasons in `Cache-Status` contain these words.
     #[track_caller]
     pub fn assert_detail(&self, words: &str) {
         let told = self.cache_status().detail.unwrap_or_default();
@@ -156,7 +157,7 @@ impl CacheStatus {
     }
 }
 
-/// Splits at `separator`, but not within quotes.
+/// Splits at `separator`, except within quotes.
 fn parts(text: &str, separator: char) -> Vec<String> {
     let (mut parts, mut quoted, mut escaped) = (vec![String::new()], false, false);
     for char in text.chars() {
@@ -195,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_member_is_read_with_its_quotes() {
+    fn the_last_member_of_cache_status_is_parsed() {
         let line = r#"shield; hit, tero; fwd=stale; fwd-status=304; ttl=-3; collapsed; stored; detail="a: \"b\", c; d""#;
         let status = CacheStatus::parse(line).unwrap();
         assert_eq!(

@@ -1,4 +1,5 @@
-//! A raw HTTP/1.1 client: it says exactly what the test wants said, and reads the answer in pieces.
+//! A raw HTTP/1.1 client: it sends exactly the bytes that the test wants, and reads answers in
+//! pieces.
 
 use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -6,11 +7,10 @@ use std::time::Duration;
 
 use crate::{Answer, GUARD, wire};
 
-/// The host that requests are for unless they say another: the one of [`crate::EdgeBuilder`]'s
-/// site.
+/// The default host of requests: that of the site of [`crate::EdgeBuilder`].
 pub const HOST: &str = "www.example";
 
-/// A request in the making.
+/// Builds a request.
 #[derive(Clone, Debug)]
 pub struct Request {
     method: String,
@@ -19,7 +19,7 @@ pub struct Request {
     body: Vec<u8>,
 }
 
-/// A GET of this target.
+/// A GET for [`HOST`].
 pub fn get(target: impl Into<String>) -> Request {
     Request::new("GET", target)
 }
@@ -42,13 +42,13 @@ impl Request {
         self
     }
 
-    /// For another host.
+    /// Replaces the host.
     pub fn host(mut self, host: &str) -> Request {
         self.headers[0].1 = host.to_owned();
         self
     }
 
-    /// With a body of that length.
+    /// Sets the body, and adds `Content-Length`.
     pub fn body(self, body: impl AsRef<[u8]>) -> Request {
         let body = body.as_ref().to_vec();
         Request {
@@ -57,7 +57,7 @@ impl Request {
         }
     }
 
-    /// As it goes over the wire.
+    /// The bytes of the request.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = format!("{} {} HTTP/1.1\r\n", self.method, self.target).into_bytes();
         for (name, value) in &self.headers {
@@ -69,7 +69,7 @@ impl Request {
     }
 }
 
-/// One connection. Every read fails the test after [`GUARD`].
+/// A connection to an edge. Every read fails the test after [`GUARD`].
 #[derive(Debug)]
 pub struct Client {
     stream: TcpStream,
@@ -81,7 +81,7 @@ impl Client {
     /// Connects.
     ///
     /// # Panics
-    /// When nobody listens there.
+    /// If the connection is refused.
     pub fn connect(address: SocketAddr) -> Client {
         Client::try_connect(address)
             .unwrap_or_else(|error| panic!("{address} does not listen: {error}"))
@@ -90,7 +90,7 @@ impl Client {
     /// Connects.
     ///
     /// # Errors
-    /// When nobody listens there.
+    /// If the connection is refused.
     pub fn try_connect(address: SocketAddr) -> io::Result<Client> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true).expect("a socket takes options");
@@ -115,7 +115,7 @@ impl Client {
         answer
     }
 
-    /// Sends a request, and reads nothing yet.
+    /// Sends a request without reading the answer.
     pub fn start(&mut self, request: &Request) {
         self.write(request.to_bytes());
     }
@@ -123,19 +123,22 @@ impl Client {
     /// Sends bytes.
     ///
     /// # Panics
-    /// When the connection does not take them.
+    /// If the connection is broken.
     pub fn write(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream
             .write_all(bytes.as_ref())
-            .expect("the edge takes the request");
+            .expect("the edge reads the request");
     }
 
-    /// Sends bytes, whether the edge still takes them or not.
+    /// Sends bytes, even if the edge no longer reads them.
+    ///
+    /// # Errors
+    /// If the connection is broken.
     pub fn try_write(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.stream.write_all(bytes.as_ref())
     }
 
-    /// Says that nothing more will be sent.
+    /// Ends sending; the answer can still be read.
     pub fn finish(&mut self) {
         drop(self.stream.shutdown(Shutdown::Write));
     }
@@ -146,47 +149,48 @@ impl Client {
         self.head_to(false)
     }
 
-    /// Reads the head of an answer to this request.
+    /// Reads the head of an answer. `is_head` says that the request was a HEAD, so that no body
+    /// follows.
     ///
     /// # Panics
-    /// When none comes, or what comes is none.
+    /// If the edge sends no head, or a malformed one.
     pub fn head_to(&mut self, is_head: bool) -> Answer {
         self.try_head(is_head)
             .expect("the edge answers")
-            .expect("the edge answers before it hangs up")
+            .expect("the edge answers before it closes the connection")
     }
 
     /// Reads the head of an interim response.
     ///
     /// # Panics
-    /// When something else comes.
+    /// If the edge sends something else.
     pub fn interim(&mut self) -> Answer {
         let answer = self
             .any_head(false)
             .expect("the edge answers")
-            .expect("the edge answers before it hangs up");
+            .expect("the edge answers before it closes the connection");
         assert!((100..200).contains(&answer.status), "{answer:?}");
         answer
     }
 
-    /// Reads whatever head comes.
+    /// Reads the next head, of an interim or a final response.
     ///
     /// # Panics
-    /// When none comes.
+    /// If the edge sends none.
     pub fn interim_or_answer(&mut self) -> Answer {
         self.any_head(false)
             .expect("the edge answers")
-            .expect("the edge answers before it hangs up")
+            .expect("the edge answers before it closes the connection")
     }
 
-    /// Reads the head of an answer, past those of interim responses; none where the edge hangs up
-    /// instead.
+    /// Reads the head of an answer, after any interim responses; `None` if the edge closes the
+    /// connection instead.
     ///
     /// # Errors
-    /// What the socket says.
+    /// If the connection is broken.
     ///
     /// # Panics
-    /// When neither an answer nor the end comes within [`GUARD`].
+    /// If neither happens within [`GUARD`], or if the head is malformed.
     pub fn try_head(&mut self, is_head: bool) -> io::Result<Option<Answer>> {
         loop {
             match self.any_head(is_head)? {
@@ -205,7 +209,10 @@ impl Client {
                 error.kind(),
                 io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
             );
-            assert!(!waited, "the edge neither answers nor hangs up");
+            assert!(
+                !waited,
+                "the edge neither answers nor closes the connection"
+            );
         })?;
         let Some(head) = head else { return Ok(None) };
         let (start, headers) = wire::parse_head(&head)
@@ -229,18 +236,18 @@ impl Client {
         }))
     }
 
-    /// The next piece of the body as it comes; none at its end.
+    /// The next piece of the body as it arrives; `None` at its end.
     ///
     /// # Errors
-    /// Where it is cut short.
+    /// If the body is cut short.
     pub fn piece(&mut self) -> io::Result<Option<Vec<u8>>> {
         self.body.next(&mut self.stream, &mut self.buffer)
     }
 
-    /// That many bytes of the body, and what came with them.
+    /// Reads the body until at least `length` bytes have arrived.
     ///
     /// # Panics
-    /// When the body ends before.
+    /// If the body ends before.
     pub fn exactly(&mut self, length: usize) -> Vec<u8> {
         let mut body = Vec::new();
         while body.len() < length {
@@ -255,10 +262,10 @@ impl Client {
         body
     }
 
-    /// Reads what is left of the body; `whole` says whether it came to its end.
+    /// Reads the rest of the body into `answer`, and sets [`Answer::whole`].
     ///
     /// # Panics
-    /// When it neither goes on nor ends within [`GUARD`].
+    /// If the body neither continues nor ends within [`GUARD`].
     pub fn rest(&mut self, answer: &mut Answer) {
         loop {
             match self.piece() {
@@ -273,14 +280,14 @@ impl Client {
                         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
                     ) =>
                 {
-                    panic!("the body does not go on after {} bytes", answer.body.len())
+                    panic!("the body stalls after {} bytes", answer.body.len())
                 }
                 Err(_) => return,
             }
         }
     }
 
-    /// Whether some bytes of an answer are there to be read.
+    /// Whether bytes of an answer have arrived.
     pub fn is_answered(&self) -> bool {
         let mut byte = [0];
         self.stream
@@ -293,10 +300,10 @@ impl Client {
         seen.is_ok()
     }
 
-    /// Whether the edge ends this connection and sends nothing before.
+    /// Whether the edge closes the connection without sending anything.
     ///
     /// # Panics
-    /// When neither happens within [`GUARD`].
+    /// If it neither sends nor closes within [`GUARD`].
     pub fn is_closed(&mut self) -> bool {
         if !self.buffer.is_empty() {
             return false;
@@ -309,13 +316,13 @@ impl Client {
                     io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
                 ) =>
             {
-                panic!("the edge neither sends anything nor hangs up")
+                panic!("the edge neither sends anything nor closes the connection")
             }
             Err(_) => true,
         }
     }
 
-    /// Ends the connection with a reset, as a client that crashes does.
+    /// Resets the connection, as a client that crashes does.
     pub fn reset(self) {
         drop(socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)));
     }

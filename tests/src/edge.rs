@@ -1,4 +1,4 @@
-//! An edge in this process, on ports of its own, with a clock turned by hand.
+//! An edge in this process, on free ports, with a clock that the test turns by hand.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -15,13 +15,13 @@ use tero_time::clock::Clock;
 
 use crate::{Answer, Client, HOST, Origin, Request, eventually, get};
 
-/// The zone of the running example.
+/// The zone of the examples, and the default of tests.
 pub const ART: &str = "America/Argentina/Buenos_Aires";
 
-/// Where an edge's clock stands unless the test says otherwise: a Tuesday, in [`ART`].
+/// The time at which an edge starts by default: a Tuesday, in [`ART`].
 pub const A_TUESDAY_MORNING: &str = "2026-11-24T10:00:00";
 
-/// A running edge. Dropping it stops it, and fails the test if one of its threads has panicked.
+/// A running edge. Dropping it stops it, and fails the test if a thread of an edge has panicked.
 #[derive(Debug)]
 pub struct Edge {
     server: Option<tero::Server>,
@@ -29,7 +29,7 @@ pub struct Edge {
     zone: Tz,
 }
 
-/// A configuration in the making, and where the clock stands.
+/// Builds the configuration of an edge, and sets its clock.
 #[derive(Clone, Debug)]
 pub struct EdgeBuilder {
     origins: Vec<String>,
@@ -46,12 +46,12 @@ pub struct EdgeBuilder {
 }
 
 impl Edge {
-    /// An edge with one site, `site`, for [`HOST`], in front of this origin.
+    /// An edge in front of this origin, with one site named `site` for [`HOST`].
     pub fn before(origin: &Origin) -> EdgeBuilder {
         Edge::before_url(&origin.url())
     }
 
-    /// An edge with one site in front of this URL.
+    /// Like [`Edge::before`], in front of a URL.
     pub fn before_url(url: &str) -> EdgeBuilder {
         EdgeBuilder {
             origins: vec![url.to_owned()],
@@ -68,59 +68,59 @@ impl Edge {
         }
     }
 
-    /// Starts an edge from a whole configuration. Its `listen` keys should name port 0.
+    /// Starts an edge with a whole configuration. Its `listen` keys should name port 0.
     ///
     /// # Panics
-    /// When the configuration is refused.
+    /// If the configuration is refused.
     pub fn from_toml(text: &str, local_time: &str, zone: &str) -> Edge {
         try_start(text, local_time, zone.parse().expect("the zone exists"))
             .unwrap_or_else(|error| panic!("{error}\n{text}"))
     }
 
-    /// Starts an edge from a whole configuration on a clock that others go by as well.
+    /// Starts an edge with a whole configuration and a clock that others share.
     ///
     /// # Panics
-    /// When the configuration is refused.
+    /// If the configuration is refused.
     pub fn on_clock(text: &str, clock: Clock, zone: Tz) -> Edge {
         start_on(text, clock, zone).unwrap_or_else(|error| panic!("{error}\n{text}"))
     }
 
-    /// Where it answers visitors.
+    /// The address for visitors.
     pub fn address(&self) -> SocketAddr {
         self.server().addresses()[0]
     }
 
-    /// Where it answers operators.
+    /// The address of the admin interface.
     pub fn admin_address(&self) -> SocketAddr {
         self.server().admin_address()
     }
 
-    /// The clock.
+    /// The clock of the edge.
     pub fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    /// A new connection of a visitor.
+    /// Opens a connection of a visitor.
     pub fn client(&self) -> Client {
         Client::connect(self.address())
     }
 
-    /// A GET on a connection of its own.
+    /// Sends a GET on a new connection.
     pub fn get(&self, target: &str) -> Answer {
         self.send(&get(target))
     }
 
-    /// A request on a connection of its own.
+    /// Sends a request on a new connection.
     pub fn send(&self, request: &Request) -> Answer {
         self.client().send(request)
     }
 
-    /// A GET to the admin interface.
+    /// Sends a GET to the admin interface.
     pub fn admin_get(&self, target: &str) -> Answer {
         self.admin(&get(target))
     }
 
-    /// A POST to the admin interface.
+    /// Sends a POST with JSON to the admin interface.
     pub fn admin_post(&self, target: &str, body: &str) -> Answer {
         self.admin(
             &Request::new("POST", target)
@@ -129,12 +129,12 @@ impl Edge {
         )
     }
 
-    /// A request to the admin interface.
+    /// Sends a request to the admin interface.
     pub fn admin(&self, request: &Request) -> Answer {
         Client::connect(self.admin_address()).send(&request.clone().host("localhost"))
     }
 
-    /// The metrics, by name with labels as they are written.
+    /// All metrics: names with labels, as written, and values.
     pub fn metrics(&self) -> Vec<(String, f64)> {
         let answer = self.admin_get("/metrics");
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -156,7 +156,7 @@ impl Edge {
         lines.map(parse).collect()
     }
 
-    /// The sum of a metric's values over the label sets that hold all of these (`outcome="hit"`).
+    /// The sum of a metric over the label sets that contain all of `labels` (`outcome="hit"`).
     pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
         let of_name = |full: &str| {
             full == name
@@ -181,26 +181,30 @@ impl Edge {
         self.clock.advance(Duration::from_secs(secs));
     }
 
-    /// Turns the clock forward, second by second, until the condition is met; for waits of the edge
-    /// that begin at a moment that the test can't see.
+    /// Turns the clock forward, second by second, until a condition is met. It serves timeouts of
+    /// the edge that begin at a moment that the test can't see.
     ///
     /// # Panics
-    /// When it is not met within so many seconds of the edge's time.
+    /// If it is not met within `most_secs` seconds of the edge's time.
     #[track_caller]
-    #[allow(clippy::disallowed_methods)] // A moment of the processor for other threads, not the passing of time.
+    #[allow(clippy::disallowed_methods)] // It gives the processor to other threads; no test depends on its length.
     pub fn advance_until(&self, most_secs: u64, mut met: impl FnMut() -> bool) {
         for _ in 0..most_secs {
             if met() {
                 return;
             }
             self.advance_secs(1);
-            // What is due now gets a moment of the processor before the next second comes.
+            // Threads of the edge get the processor before the next second.
             std::thread::sleep(Duration::from_millis(2));
         }
-        eventually(&format!("something that {most_secs} s should bring"), met);
+        eventually(&format!("an effect of {most_secs} s"), met);
     }
 
-    /// Asks again until an answer meets the condition; for what the edge does in the background.
+    /// Sends a GET again and again until an answer meets the condition. It serves effects of
+    /// background work.
+    ///
+    /// # Panics
+    /// If none does within [`crate::GUARD`].
     #[track_caller]
     pub fn until(&self, target: &str, mut met: impl FnMut(&Answer) -> bool) -> Answer {
         let mut last = None;
@@ -210,7 +214,7 @@ impl Edge {
             last = Some(answer);
             good
         });
-        last.expect("it was asked")
+        last.expect("a request was sent")
     }
 
     /// Whether nothing is being fetched for the store.
@@ -219,7 +223,7 @@ impl Edge {
         edge.fetches_under_way() == 0 && edge.store.usage().fill_bytes == 0
     }
 
-    /// Begins to stop: no new connections, those under way go on.
+    /// Begins to stop: the edge refuses new connections, and finishes running requests.
     pub fn shutdown(&self) {
         self.server().shutdown();
     }
@@ -230,50 +234,50 @@ impl Edge {
 }
 
 impl EdgeBuilder {
-    /// One more origin of the site.
+    /// Adds an origin to the site.
     pub fn origin(mut self, url: &str) -> EdgeBuilder {
         self.origins.push(url.to_owned());
         self
     }
 
-    /// Keys of `[server]`.
+    /// Adds keys to `[server]`.
     pub fn server(mut self, keys: &str) -> EdgeBuilder {
         writeln!(self.server, "{keys}").expect("a string takes it");
         self
     }
 
-    /// Keys of `[admin]`.
+    /// Adds keys to `[admin]`.
     pub fn admin(mut self, keys: &str) -> EdgeBuilder {
         writeln!(self.admin, "{keys}").expect("a string takes it");
         self
     }
 
-    /// Keys of `[cache]`.
+    /// Adds keys to `[cache]`.
     pub fn cache(mut self, keys: &str) -> EdgeBuilder {
         writeln!(self.cache, "{keys}").expect("a string takes it");
         self
     }
 
-    /// Keys of `[policies]`.
+    /// Adds keys to `[policies]`.
     pub fn policies(mut self, keys: &str) -> EdgeBuilder {
         writeln!(self.host, "{keys}").expect("a string takes it");
         self
     }
 
-    /// Where pushed versions are kept.
+    /// Sets the folder for pushed versions.
     pub fn state_dir(self, folder: &Path) -> EdgeBuilder {
         let folder = toml_string(&folder.display().to_string());
         self.policies(&format!("state_dir = {folder}"))
     }
 
-    /// Keys of the site.
+    /// Adds keys to the site.
     pub fn site(mut self, keys: &str) -> EdgeBuilder {
         writeln!(self.site, "{keys}").expect("a string takes it");
         self
     }
 
-    /// One more policy of the site: its name, its module and its other keys. Without `limits` it
-    /// has seconds for a decision, since many tests share the processor.
+    /// Adds a policy to the site: its name, its module and other keys. Without `limits`, its
+    /// deadline is five seconds, since many tests share the processor.
     pub fn policy(mut self, name: &str, module: &str, keys: &str) -> EdgeBuilder {
         let (name, module) = (toml_string(name), toml_string(module));
         let limits = if keys.contains("limits") {
@@ -290,19 +294,19 @@ impl EdgeBuilder {
         self
     }
 
-    /// Whole sections, after the site's.
+    /// Adds whole tables, after that of the site.
     pub fn section(mut self, text: &str) -> EdgeBuilder {
         writeln!(self.more, "{text}").expect("a string takes it");
         self
     }
 
-    /// Where the clock stands, in the builder's zone.
+    /// Sets the local time at which the edge starts.
     pub fn at(mut self, local_time: &str) -> EdgeBuilder {
         self.local_time = local_time.to_owned();
         self
     }
 
-    /// In which zone the test tells the time.
+    /// Sets the zone of local times in the test.
     pub fn zone(mut self, zone: &str) -> EdgeBuilder {
         self.zone = zone.parse().expect("the zone exists");
         self
@@ -335,7 +339,7 @@ impl EdgeBuilder {
     /// Starts the edge.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     #[track_caller]
     pub fn start(&self) -> Edge {
         self.try_start()
@@ -345,7 +349,7 @@ impl EdgeBuilder {
     /// Starts the edge.
     ///
     /// # Errors
-    /// What the operator would read.
+    /// The message that an operator would read.
     pub fn try_start(&self) -> Result<Edge, String> {
         try_start(&self.to_toml(), &self.local_time, self.zone)
     }
@@ -384,7 +388,7 @@ impl Drop for Edge {
         };
         server.shutdown();
         let waiter = std::thread::spawn(move || server.wait());
-        // Whoever waits for the clock waits for its hand: the drain ends when its time has passed.
+        // Draining ends when its time has passed, so the clock is turned.
         eventually("the edge stops", || {
             self.clock.advance(Duration::from_secs(1));
             waiter.is_finished()
@@ -403,7 +407,7 @@ impl Drop for Edge {
 
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Notes panics in the edge's own threads; the others are a test's and fail it by themselves.
+/// Records panics in threads of edges. Panics in other threads fail their test by themselves.
 fn watch_for_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -420,12 +424,15 @@ fn watch_for_panics() {
     });
 }
 
-/// Whether an edge calls its threads so; tests' threads have the paths of their functions.
+/// Whether this is the name of a thread of an edge. Threads of tests have the paths of functions.
 fn is_of_an_edge(name: &str) -> bool {
     name.starts_with("worker-") || matches!(name, "admin" | "housekeeping" | "rollout" | "warmer")
 }
 
-/// The instant at which the clock of a zone shows this; of two, the first.
+/// The instant of a local time; the first of two at a clock change.
+///
+/// # Panics
+/// If the text is not like [`A_TUESDAY_MORNING`], or a clock change skips the time.
 pub fn instant(local_time: &str, zone: Tz) -> Timestamp {
     let local: NaiveDateTime = local_time
         .parse()
@@ -438,12 +445,12 @@ pub fn instant(local_time: &str, zone: Tz) -> Timestamp {
     }
 }
 
-/// A string as TOML writes it.
+/// Quotes a string for TOML.
 pub fn toml_string(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// The folder of compiled modules that all tests share, beside the test binaries.
+/// The folder of compiled modules, beside the test binaries. All tests share it.
 pub fn compiled_cache() -> PathBuf {
     let binary = std::env::current_exe().expect("a test knows its binary");
     binary
@@ -452,7 +459,7 @@ pub fn compiled_cache() -> PathBuf {
         .join("tero-compiled-policies")
 }
 
-/// A folder of its own below the system's folder for such, removed with the value.
+/// A new temporary folder, removed with the value.
 pub fn folder() -> tempfile::TempDir {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let prefix = format!("tero-tests-{}-", NEXT.fetch_add(1, Ordering::Relaxed));

@@ -1,21 +1,21 @@
-//! Something that a scripted origin waits at until the test lets it through.
+//! A point at which a scripted origin waits until the test lets it through.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use crate::GUARD;
 
-/// Closed when new. Clones are the same gate.
+/// A gate, closed when new. Clones are the same gate.
 #[derive(Clone, Debug, Default)]
-pub struct Gate(Arc<Inner>);
+pub struct Gate(Arc<GateInner>);
 
 #[derive(Debug, Default)]
-struct Inner {
-    state: Mutex<State>,
+struct GateInner {
+    state: Mutex<GateState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct GateState {
     open: bool,
     arrived: usize,
 }
@@ -26,7 +26,7 @@ impl Gate {
         Gate::default()
     }
 
-    /// Lets all through, those who wait and those who come later.
+    /// Opens the gate for all who wait, and for all who come later.
     pub fn open(&self) {
         self.0
             .state
@@ -36,7 +36,7 @@ impl Gate {
         self.0.changed.notify_all();
     }
 
-    /// Holds up those who come from now on.
+    /// Closes the gate for all who come later.
     pub fn close(&self) {
         self.0
             .state
@@ -45,10 +45,10 @@ impl Gate {
             .open = false;
     }
 
-    /// Waits until `count` have come to the gate since it was made.
+    /// Waits until `count` connections have come to the gate since it was made.
     ///
     /// # Panics
-    /// When that takes longer than [`GUARD`].
+    /// If that takes longer than [`GUARD`].
     pub fn wait_for_arrivals(&self, count: usize) {
         let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         let (state, wait) = self
@@ -63,8 +63,7 @@ impl Gate {
         );
     }
 
-    /// Waits until the gate is open; gives up after twice [`GUARD`], when the test has failed
-    /// already.
+    /// Waits until the gate is open. Gives up after twice [`GUARD`]: by then the test has failed.
     pub(crate) fn pass(&self) {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.arrived += 1;

@@ -1,5 +1,4 @@
-//! A scripted origin over raw sockets: it answers by path, well or badly, and remembers what it was
-//! asked.
+//! A scripted origin over raw sockets: it answers by path, well or badly, and records requests.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -12,31 +11,31 @@ use std::time::Duration;
 use crate::reply::Step;
 use crate::{GUARD, Gate, Reply, wire};
 
-/// A server whose every answer is written by the test.
+/// A server whose responses are scripted by the test. Dropping it stops it.
 #[derive(Debug)]
 pub struct Origin {
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
     address: SocketAddr,
     acceptor: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// A request that reached the origin.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct OriginRequest {
     /// The method.
     pub method: String,
-    /// The target as it came.
+    /// The request target, as received.
     pub target: String,
-    /// The fields as they came.
+    /// The fields, as received.
     pub headers: Vec<(String, String)>,
-    /// The body, as far as it has come.
+    /// The body, as far as it has arrived.
     pub body: Vec<u8>,
-    /// The connection that it came on, counted from 0.
+    /// The number of its connection, from 0.
     pub connection: usize,
 }
 
-impl Asked {
-    /// The value of a field; several lines are joined with a comma.
+impl OriginRequest {
+    /// The value of a field; several lines are joined with commas.
     pub fn header(&self, name: &str) -> Option<String> {
         wire::field(&self.headers, name)
     }
@@ -47,38 +46,40 @@ impl Asked {
     }
 }
 
-type Script = Arc<dyn Fn(&Asked, usize) -> Reply + Send + Sync>;
+type Script = Arc<dyn Fn(&OriginRequest, usize) -> Reply + Send + Sync>;
 
 #[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
+struct SharedState {
+    state: Mutex<OriginState>,
     changed: Condvar,
     hold: Gate,
 }
 
 #[derive(Default)]
-struct State {
+struct OriginState {
     scripts: HashMap<String, Script>,
     otherwise: Option<Script>,
     early: HashMap<String, Vec<u8>>,
-    asked: Vec<Asked>,
+    asked: Vec<OriginRequest>,
     connections: Vec<TcpStream>,
     hung_up: usize,
     stopping: bool,
 }
 
-impl std::fmt::Debug for Shared {
+impl std::fmt::Debug for SharedState {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Shared").finish_non_exhaustive()
+        formatter
+            .debug_struct("SharedState")
+            .finish_non_exhaustive()
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl SharedState {
+    fn lock(&self) -> MutexGuard<'_, OriginState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait(&self, what: &str, met: impl Fn(&State) -> bool) {
+    fn wait(&self, what: &str, met: impl Fn(&OriginState) -> bool) {
         let state = self.lock();
         let (state, wait) = self
             .changed
@@ -91,7 +92,7 @@ impl Shared {
                 .map(|asked| format!("{} {}", asked.method, asked.target))
                 .collect();
             drop(state);
-            panic!("waited in vain for {what}; the origin was asked {asked:?}");
+            panic!("still waiting for {what}; the origin got {asked:?}");
         }
     }
 }
@@ -103,9 +104,9 @@ impl Default for Origin {
 }
 
 impl Origin {
-    /// An origin that answers 404 to everything, for now.
+    /// Starts an origin, which answers 404 until it is scripted.
     pub fn start() -> Origin {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(SharedState::default());
         shared.hold.open();
         let listener =
             TcpListener::bind((own_address(), 0)).expect("a loopback address can be bound");
@@ -121,23 +122,22 @@ impl Origin {
         origin
     }
 
-    /// Where it listens.
+    /// The address of the origin.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its URL for a configuration, without a slash at the end.
+    /// The URL for a configuration, without a slash at the end.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Every request for this path gets this answer.
+    /// Answers every request for this path with `reply`.
     pub fn on(&self, path: &str, reply: Reply) {
         self.on_each(path, move |_, _| reply.clone());
     }
 
-    /// The first request for this path gets the first answer, and so on; the last answer is given
-    /// to all that follow.
+    /// Answers requests for this path with one reply after another; the last one is repeated.
     pub fn on_in_turn(&self, path: &str, replies: impl IntoIterator<Item = Reply>) {
         let replies: Vec<_> = replies.into_iter().collect();
         self.on_each(path, move |_, nth| {
@@ -145,15 +145,15 @@ impl Origin {
         });
     }
 
-    /// Requests for this path get what `script` makes of the request and of how many came for the
-    /// path before it, since this call.
+    /// Answers requests for this path by a function of the request, and of the number of requests
+    /// for the path since this call (0 for the first).
     pub fn on_each(
         &self,
         path: &str,
-        script: impl Fn(&Asked, usize) -> Reply + Send + Sync + 'static,
+        script: impl Fn(&OriginRequest, usize) -> Reply + Send + Sync + 'static,
     ) {
         let nth = AtomicU32::new(0);
-        let counted = move |asked: &Asked, _: usize| {
+        let counted = move |asked: &OriginRequest, _: usize| {
             script(asked, nth.fetch_add(1, Ordering::Relaxed) as usize)
         };
         self.shared
@@ -162,7 +162,7 @@ impl Origin {
             .insert(path.to_owned(), Arc::new(counted));
     }
 
-    /// Every request for this path gets these bytes before its body is read.
+    /// Sends these bytes for every request for this path, before its body is read.
     pub fn on_head(&self, path: &str, bytes: impl AsRef<[u8]>) {
         self.shared
             .lock()
@@ -170,23 +170,23 @@ impl Origin {
             .insert(path.to_owned(), bytes.as_ref().to_vec());
     }
 
-    /// Requests for all other paths get what `script` makes of the request.
-    pub fn otherwise(&self, script: impl Fn(&Asked) -> Reply + Send + Sync + 'static) {
+    /// Answers requests for all other paths by a function of the request.
+    pub fn otherwise(&self, script: impl Fn(&OriginRequest) -> Reply + Send + Sync + 'static) {
         self.shared.lock().otherwise = Some(Arc::new(move |asked, _| script(asked)));
     }
 
-    /// Holds every answer back until [`Origin::release`].
+    /// Holds all answers until [`Origin::release`].
     pub fn hold(&self) {
         self.shared.hold.close();
     }
 
-    /// Lets go of the answers that were held back.
+    /// Sends the answers that were held.
     pub fn release(&self) {
         self.shared.hold.open();
     }
 
-    /// The requests that came for this path, in order.
-    pub fn asked(&self, path: &str) -> Vec<Asked> {
+    /// The requests for this path so far, in order.
+    pub fn asked(&self, path: &str) -> Vec<OriginRequest> {
         self.shared
             .lock()
             .asked
@@ -196,30 +196,30 @@ impl Origin {
             .collect()
     }
 
-    /// How many requests came for this path.
+    /// The number of requests for this path so far.
     pub fn requests(&self, path: &str) -> usize {
         self.asked(path).len()
     }
 
-    /// How many requests came in all.
+    /// The number of all requests so far.
     pub fn total(&self) -> usize {
         self.shared.lock().asked.len()
     }
 
-    /// The one request that came for this path.
+    /// The only request for this path.
     ///
     /// # Panics
-    /// When it is none or several.
-    pub fn only(&self, path: &str) -> Asked {
+    /// If there was none, or more than one.
+    pub fn only(&self, path: &str) -> OriginRequest {
         let asked = self.asked(path);
         assert_eq!(asked.len(), 1, "requests for {path}: {asked:?}");
         asked.into_iter().next().expect("there is one")
     }
 
-    /// Waits until `count` requests have come for this path.
+    /// Waits until `count` requests for this path have arrived.
     ///
     /// # Panics
-    /// When that takes longer than [`GUARD`].
+    /// If that takes longer than [`GUARD`].
     pub fn wait_for(&self, path: &str, count: usize) {
         self.shared
             .wait(&format!("{count} requests for {path}"), |state| {
@@ -232,10 +232,10 @@ impl Origin {
             });
     }
 
-    /// Waits until the latest request for this path has brought `length` bytes of body.
+    /// Waits until the latest request for this path has at least `length` bytes of body.
     ///
     /// # Panics
-    /// When that takes longer than [`GUARD`].
+    /// If that takes longer than [`GUARD`].
     pub fn wait_for_body(&self, path: &str, length: usize) {
         self.shared
             .wait(&format!("{length} bytes of body for {path}"), |state| {
@@ -247,16 +247,16 @@ impl Origin {
             });
     }
 
-    /// Waits until the other side has hung up on `count` silent or endless answers.
+    /// Waits until the other side has closed the connections of `count` silent or endless answers.
     ///
     /// # Panics
-    /// When that takes longer than [`GUARD`].
+    /// If that takes longer than [`GUARD`].
     pub fn wait_for_hang_ups(&self, count: usize) {
         self.shared
             .wait(&format!("{count} hang-ups"), |state| state.hung_up >= count);
     }
 
-    /// Goes down: connections are refused, open ones are closed.
+    /// Stops: closes open connections, and refuses new ones.
     pub fn stop(&self) {
         let Some(acceptor) = self
             .acceptor
@@ -267,7 +267,7 @@ impl Origin {
             return;
         };
         self.shared.lock().stopping = true;
-        // The acceptor sees the flag when its `accept` returns.
+        // This connection wakes the acceptor, which then sees the flag.
         drop(TcpStream::connect(self.address));
         drop(acceptor.join());
         for connection in self.shared.lock().connections.drain(..) {
@@ -275,15 +275,13 @@ impl Origin {
         }
     }
 
-    /// Comes back where it was before [`Origin::stop`].
+    /// Starts again at the same address, after [`Origin::stop`].
     ///
     /// # Panics
-    /// When its port has been taken meanwhile.
+    /// If another process has taken its port.
     pub fn start_again(&self) {
         self.shared.lock().stopping = false;
-        self.accept(
-            TcpListener::bind(self.address).expect("nobody else has this loopback address"),
-        );
+        self.accept(TcpListener::bind(self.address).expect("the loopback address is its own"));
     }
 
     fn accept(&self, listener: TcpListener) {
@@ -304,8 +302,7 @@ impl Origin {
                     .name(name)
                     .stack_size(256 << 10)
                     .spawn(move || {
-                        // What the edge does to a connection is the edge's affair; the test sees
-                        // its answers.
+                        // The edge may break a connection; the test checks its answers.
                         let _ = Connection {
                             shared,
                             stream,
@@ -331,7 +328,7 @@ impl Drop for Origin {
     }
 }
 
-/// An address that no other origin has, so that a stopped one finds its port free again.
+/// A loopback address of its own for each origin, so that a stopped one finds its port free.
 fn own_address() -> Ipv4Addr {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     if !cfg!(target_os = "linux") {
@@ -345,7 +342,7 @@ fn own_address() -> Ipv4Addr {
 }
 
 struct Connection {
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
     stream: TcpStream,
     number: usize,
     buffer: Vec<u8>,
@@ -363,7 +360,7 @@ impl Connection {
                 words.next().unwrap_or_default(),
                 words.next().unwrap_or_default(),
             );
-            let asked = Asked {
+            let asked = OriginRequest {
                 method,
                 target,
                 headers,
@@ -387,7 +384,7 @@ impl Connection {
         Ok(())
     }
 
-    fn take_body(&mut self, asked: &Asked, index: usize) -> std::io::Result<()> {
+    fn take_body(&mut self, asked: &OriginRequest, index: usize) -> std::io::Result<()> {
         let mut body = wire::Body::of(&asked.headers, false);
         while let Some(piece) = body.next(&mut self.stream, &mut self.buffer)? {
             self.shared.lock().asked[index]
@@ -398,8 +395,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether the connection goes on.
-    fn answer(&mut self, asked: &Asked, index: usize) -> std::io::Result<bool> {
+    /// Sends the answer; returns whether the connection persists.
+    fn answer(&mut self, asked: &OriginRequest, index: usize) -> std::io::Result<bool> {
         let (script, whole) = {
             let state = self.shared.lock();
             let script = state

@@ -1,30 +1,29 @@
-//! What a scripted origin does with one request, step by step.
+//! What a scripted origin does with a request, step by step.
 
 use std::sync::Arc;
 
 use crate::Gate;
 
-/// One thing that the origin does.
+/// A step of an answer.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     /// Sends bytes.
     Send(Arc<[u8]>),
     /// Waits at a gate.
     Gate(Gate),
-    /// Sends this piece again and again until the other side hangs up.
+    /// Sends this piece again and again until the other side closes.
     Flood(Arc<[u8]>),
-    /// Sends nothing and waits until the other side hangs up.
+    /// Sends nothing and waits until the other side closes.
     Hang,
-    /// Sends back whatever comes, until the other side ends.
+    /// Sends back all bytes, until the other side ends.
     Echo,
-    /// Ends the connection in order.
+    /// Closes the connection in order.
     Close,
-    /// Ends the connection with a reset.
+    /// Resets the connection.
     Reset,
 }
 
-/// An answer in the making. [`Reply::steps`] is what goes out: a well-formed response unless it is
-/// told otherwise.
+/// Builds what the origin sends: a well-formed response, unless the test asks for something else.
 #[derive(Clone, Debug)]
 pub struct Reply {
     status: u16,
@@ -45,7 +44,7 @@ enum Framing {
 }
 
 impl Reply {
-    /// A response with this status and an empty body.
+    /// A response with an empty body.
     pub fn status(status: u16) -> Reply {
         Reply {
             status,
@@ -59,17 +58,17 @@ impl Reply {
         }
     }
 
-    /// A 200 with this body, which gives no freshness lifetime.
+    /// A 200 without a freshness lifetime.
     pub fn ok(body: impl AsRef<[u8]>) -> Reply {
         Reply::status(200).body(body)
     }
 
-    /// A 200 with this body that is fresh for so many seconds.
+    /// A 200 with `Cache-Control: max-age`.
     pub fn fresh(max_age_secs: u64, body: impl AsRef<[u8]>) -> Reply {
         Reply::ok(body).header("Cache-Control", format!("max-age={max_age_secs}"))
     }
 
-    /// Exactly these bytes, and whatever is said to come then.
+    /// Exactly these bytes, and then the steps that follow.
     pub fn bytes(bytes: impl AsRef<[u8]>) -> Reply {
         Reply {
             raw: Some(Vec::new()),
@@ -78,27 +77,27 @@ impl Reply {
         .then(bytes)
     }
 
-    /// Exactly these bytes, and then the end of the connection.
+    /// Exactly these bytes, and then a close.
     pub fn raw(bytes: impl AsRef<[u8]>) -> Reply {
         Reply::bytes(bytes).then_close()
     }
 
-    /// These bytes, and then silence.
+    /// Exactly these bytes, and then silence.
     pub fn raw_then_silence(bytes: impl AsRef<[u8]>) -> Reply {
         Reply::bytes(bytes).then_silence()
     }
 
-    /// These bytes, and then this piece for ever.
+    /// Exactly these bytes, and then this piece again and again.
     pub fn raw_then_flood(bytes: impl AsRef<[u8]>, piece: impl AsRef<[u8]>) -> Reply {
         Reply::bytes(bytes).step(Step::Flood(piece.as_ref().into()))
     }
 
-    /// After [`Reply::bytes`], these.
+    /// Adds bytes after [`Reply::bytes`].
     pub fn then(self, bytes: impl AsRef<[u8]>) -> Reply {
         self.step(Step::Send(bytes.as_ref().into()))
     }
 
-    /// After [`Reply::bytes`], a wait until the gate opens.
+    /// Adds a gate after [`Reply::bytes`].
     pub fn then_gate(self, gate: &Gate) -> Reply {
         self.step(Step::Gate(gate.clone()))
     }
@@ -106,12 +105,12 @@ impl Reply {
     fn step(mut self, step: Step) -> Reply {
         self.raw
             .as_mut()
-            .expect("an answer that is given as bytes")
+            .expect("steps follow Reply::bytes")
             .push(step);
         self
     }
 
-    /// The connection speaks another protocol from now on, in which everything comes back.
+    /// A 101: the connection switches to a protocol that echoes all bytes.
     pub fn switching(protocol: &str) -> Reply {
         let head = format!(
             "HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\nX-Accept: yes\r\n\r\n"
@@ -119,7 +118,7 @@ impl Reply {
         Reply::bytes(head).step(Step::Echo)
     }
 
-    /// No answer at all.
+    /// Sends nothing, and keeps the connection open.
     pub fn silence() -> Reply {
         Reply {
             raw: Some(vec![Step::Hang]),
@@ -127,7 +126,7 @@ impl Reply {
         }
     }
 
-    /// The connection is reset instead of an answer.
+    /// Resets the connection instead of answering.
     pub fn reset() -> Reply {
         Reply {
             raw: Some(vec![Step::Reset]),
@@ -135,7 +134,7 @@ impl Reply {
         }
     }
 
-    /// The connection is closed instead of an answer.
+    /// Closes the connection instead of answering.
     pub fn hang_up() -> Reply {
         Reply {
             raw: Some(vec![Step::Close]),
@@ -149,68 +148,68 @@ impl Reply {
         self
     }
 
-    /// The body.
+    /// Sets the body.
     pub fn body(mut self, body: impl AsRef<[u8]>) -> Reply {
         self.body = body.as_ref().to_vec();
         self
     }
 
-    /// The body is sent in chunks: one, or one for each half.
+    /// Sends the body in one chunk, or in one for each half.
     pub fn chunked(mut self) -> Reply {
         self.framing = Framing::Chunked;
         self
     }
 
-    /// The body ends with the connection.
+    /// Ends the body by closing the connection.
     pub fn until_close(mut self) -> Reply {
         self.framing = Framing::UntilClose;
         self
     }
 
-    /// `Content-Length` says so many bytes, whatever the body has.
+    /// Sets `Content-Length`, whatever the length of the body.
     pub fn announcing(mut self, length: usize) -> Reply {
         self.framing = Framing::Length(Some(length));
         self
     }
 
-    /// These bytes go out before the head, in the order of such calls.
+    /// Sends bytes before the head. Several calls are sent in order.
     pub fn after(mut self, bytes: impl AsRef<[u8]>) -> Reply {
         self.before_head.push(Step::Send(bytes.as_ref().into()));
         self
     }
 
-    /// Nothing that follows is sent before the gate opens.
+    /// Waits at a gate before the head.
     pub fn behind(mut self, gate: &Gate) -> Reply {
         self.before_head.push(Step::Gate(gate.clone()));
         self
     }
 
-    /// The head and the first half of the body are sent at once, the second half when the gate
+    /// Sends the head and the first half of the body at once, and the second half when the gate
     /// opens.
     pub fn in_halves(mut self, gate: &Gate) -> Reply {
         self.halves = Some(gate.clone());
         self
     }
 
-    /// The connection ends after the body, without a word about it before.
+    /// Closes the connection after the body, without announcing it.
     pub fn then_close(mut self) -> Reply {
         self.end = Some(Step::Close);
         self
     }
 
-    /// The connection is reset after the body.
+    /// Resets the connection after the body.
     pub fn then_reset(mut self) -> Reply {
         self.end = Some(Step::Reset);
         self
     }
 
-    /// Nothing comes after the body, and the connection stays open.
+    /// Sends nothing after the body, and keeps the connection open.
     pub fn then_silence(mut self) -> Reply {
         self.end = Some(Step::Hang);
         self
     }
 
-    /// What the origin does; `to_head` leaves out the body.
+    /// The steps of the answer; without the body if the request was a HEAD.
     pub(crate) fn steps(&self, to_head: bool) -> Vec<Step> {
         let mut steps = self.before_head.clone();
         if let Some(raw) = &self.raw {

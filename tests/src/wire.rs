@@ -1,8 +1,8 @@
-//! HTTP/1.1 as bytes: what the scripted origin and the raw client have in common.
+//! HTTP/1.1 as bytes, for the scripted origin and the raw client.
 
 use std::io::{self, ErrorKind, Read};
 
-/// The value of a field in a list; several lines are joined with a comma.
+/// The value of a field; several lines are joined with commas.
 pub fn field(headers: &[(String, String)], name: &str) -> Option<String> {
     let lines: Vec<&str> = headers
         .iter()
@@ -12,7 +12,7 @@ pub fn field(headers: &[(String, String)], name: &str) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join(", "))
 }
 
-/// Reads up to and with the empty line; none where the other side hung up before the first byte.
+/// Reads a head with its empty line; `None` if the other side closed before the first byte.
 pub(crate) fn read_head(
     stream: &mut impl Read,
     buffer: &mut Vec<u8>,
@@ -31,7 +31,7 @@ pub(crate) fn read_head(
     }
 }
 
-/// The start line and the fields of a head.
+/// Splits a head into its start line and fields.
 pub(crate) fn parse_head(head: &[u8]) -> Option<(String, Vec<(String, String)>)> {
     let text = String::from_utf8_lossy(head);
     let mut lines = text.split("\r\n").filter(|line| !line.is_empty());
@@ -43,7 +43,7 @@ pub(crate) fn parse_head(head: &[u8]) -> Option<(String, Vec<(String, String)>)>
     Some((start, fields.collect::<Option<_>>()?))
 }
 
-/// Whether anything came before the end.
+/// Reads more bytes; returns false at the end.
 pub(crate) fn read_more(stream: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<bool> {
     let mut piece = [0; 16 << 10];
     loop {
@@ -59,7 +59,7 @@ pub(crate) fn read_more(stream: &mut impl Read, buffer: &mut Vec<u8>) -> io::Res
     }
 }
 
-/// What is still to come of a body.
+/// The rest of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Body {
     Length(u64),
@@ -69,7 +69,7 @@ pub(crate) enum Body {
 }
 
 impl Body {
-    /// As the fields say; a response without any goes on until the connection ends.
+    /// The framing that the fields give. Without any, a response ends with the connection.
     pub(crate) fn of(headers: &[(String, String)], of_response: bool) -> Body {
         if field(headers, "transfer-encoding")
             .is_some_and(|coding| coding.to_ascii_lowercase().contains("chunked"))
@@ -84,7 +84,7 @@ impl Body {
         }
     }
 
-    /// The next piece as it comes; none at the end. A body that is cut short is an error.
+    /// The next piece as it arrives; `None` at the end. A body that is cut short is an error.
     pub(crate) fn next(
         &mut self,
         stream: &mut impl Read,
@@ -113,7 +113,7 @@ impl Body {
                 let size = read_line(stream, buffer)?;
                 let size = size.split(';').next().unwrap_or_default().trim();
                 let left = u64::from_str_radix(size, 16)
-                    .map_err(|_| io::Error::other(format!("a chunk of size {size:?}")))?;
+                    .map_err(|_| io::Error::other(format!("a malformed chunk size: {size:?}")))?;
                 if left > 0 {
                     *self = Body::Chunks { left };
                     return self.next(stream, buffer);

@@ -1,24 +1,24 @@
-//! An origin with a memory: it knows which representation it had when, and what it answered.
+//! An origin that records its representations over time, and all its responses.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tero_tests::{Asked, Reply};
+use tero_tests::{OriginRequest, Reply};
 
-/// What a resource is like for the whole of its life.
+/// The traits of a resource, constant over its life.
 #[derive(Clone, Debug)]
 pub(crate) struct Resource {
     /// The fields that select a representation.
     pub(crate) vary: &'static [&'static str],
     /// The length of its content, in bytes.
     pub(crate) length: usize,
-    /// Whether entity tags are strong; none has no tags.
+    /// Whether entity tags are strong; `None` is a resource without tags.
     pub(crate) strong: Option<bool>,
     pub(crate) chunked: bool,
     /// Whether the origin answers ranges with 206.
     pub(crate) takes_ranges: bool,
 }
 
-/// What the origin does from now on.
+/// How the origin behaves from now on.
 #[derive(Clone, Debug)]
 pub(crate) struct Mood {
     pub(crate) cache_control: &'static str,
@@ -28,27 +28,27 @@ pub(crate) struct Mood {
     /// The content has changed.
     pub(crate) changes: bool,
     pub(crate) fails: bool,
-    /// It breaks off in the middle of its content.
+    /// Whether content is cut short.
     pub(crate) breaks_off: bool,
 }
 
-/// One state of the resource, for those who get it.
+/// One state of the resource, for one variant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Representation {
     pub(crate) version: u64,
     pub(crate) variant: String,
 }
 
-/// An answer with content.
+/// A response with content.
 #[derive(Clone, Debug)]
-pub(crate) struct Made {
-    /// It answered a HEAD, and so could only freshen what was stored (RFC 9111 §4.3.5).
+pub(crate) struct OriginResponse {
+    /// Whether it answered a HEAD, and so could only freshen a stored response (RFC 9111 §4.3.5).
     pub(crate) to_head: bool,
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) representation: Representation,
     pub(crate) under_floor: bool,
-    /// It was cut short.
+    /// Whether it was cut short.
     pub(crate) cut: bool,
 }
 
@@ -58,9 +58,9 @@ struct State {
     /// The time, as an HTTP date.
     date: String,
     version: u64,
-    /// How many 304s there were.
+    /// The number of 304s so far.
     validations: u64,
-    made: Vec<Made>,
+    made: Vec<OriginResponse>,
 }
 
 /// The origin of one resource.
@@ -89,11 +89,11 @@ impl Model {
         state.mood = Some(mood.clone());
     }
 
-    pub(crate) fn reply(&self, number: u64) -> Made {
+    pub(crate) fn reply(&self, number: u64) -> OriginResponse {
         self.state().made[usize::try_from(number).unwrap()].clone()
     }
 
-    /// What those get who send these values of the selecting fields.
+    /// The variant for requests with these values of the selecting fields.
     pub(crate) fn variant_of(&self, field: &dyn Fn(&str) -> Option<String>) -> String {
         self.resource
             .vary
@@ -102,8 +102,7 @@ impl Model {
             .collect()
     }
 
-    /// The content: no two bytes at one place are the same in two representations that follow one
-    /// another.
+    /// The content. Successive representations differ in every byte.
     pub(crate) fn content(&self, representation: &Representation) -> Vec<u8> {
         let seed = representation
             .variant
@@ -126,10 +125,13 @@ impl Model {
         Some(format!("{weak}\"{}-{variant}\"", representation.version))
     }
 
-    /// The answer to a request.
-    pub(crate) fn answer(&self, asked: &Asked) -> Reply {
+    /// Answers a request, and records the response.
+    pub(crate) fn answer(&self, asked: &OriginRequest) -> Reply {
         let mut state = self.state();
-        let mood = state.mood.clone().expect("it is in some mood");
+        let mood = state
+            .mood
+            .clone()
+            .expect("the mood is set before a request");
         if mood.fails {
             return Reply::status(503).header("Cache-Control", "no-store");
         }
@@ -182,7 +184,7 @@ impl Model {
         for (name, value) in &headers {
             reply = reply.header(name, value);
         }
-        state.made.push(Made {
+        state.made.push(OriginResponse {
             to_head: asked.method == "HEAD",
             status,
             headers,
@@ -233,7 +235,7 @@ impl Model {
     }
 }
 
-/// First and last byte of a range of the form `bytes=1-2`, where it is satisfiable.
+/// The first and last byte of a range `bytes=1-2`; `None` if it is malformed or not satisfiable.
 fn part(range: &str, length: usize) -> Option<(usize, usize)> {
     let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
     let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);

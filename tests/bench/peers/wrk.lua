@@ -1,8 +1,8 @@
--- What wrk asks for, by the first argument after "--", and what it measured, as one line of JSON; times in microseconds.
+-- Makes the requests of wrk by the first argument after "--", and prints the results as a line of JSON, with times in microseconds.
 --   fixed                 the URL, again and again
---   zipf N SIZE            one of N objects, the k-th as often as 1/k says
---   unique SIZE SEED       another object each time
---   mixed N SIZE SEED      every tenth request another object, the rest as zipf
+--   zipf N SIZE            one of N objects, the k-th in proportion to 1/k
+--   unique SIZE SEED       a new object each time
+--   mixed N SIZE SEED      a new object in every tenth request, the rest as zipf
 function init(args)
   local mode = args[1] or "fixed"
   if mode == "fixed" then return end

@@ -1,11 +1,10 @@
-//! Questions to tero's admin interface.
+//! Calls of tero's admin interface.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// Purges what `target` names, as `POST /purge` takes it, and returns how many stored responses
-/// that were.
+/// Purges `target`, the content of a `POST /purge`, and returns the number of purged responses.
 pub(crate) fn purge(admin: u16, target: &serde_json::Value) -> Result<u64, String> {
     let failed = |error: std::io::Error| format!("the purge failed: {error}");
     let body = target.to_string();

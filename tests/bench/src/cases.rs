@@ -1,46 +1,46 @@
-//! What is measured: one row of the report each.
+//! The cases: each is a row of the report.
 
 use crate::origin::Size;
 
-/// One thing that is measured on every server.
+/// A measurement that is made on every server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Case {
-    /// As it is named on the command line and in the report.
+    /// The name on the command line and in the report.
     pub(crate) name: &'static str,
-    /// What it is, for people.
+    /// A description for people.
     pub(crate) about: &'static str,
     pub(crate) kind: Kind,
-    /// Size of the bodies.
+    /// The size of the bodies.
     pub(crate) size: Size,
-    /// Connections that wrk keeps busy.
+    /// The number of connections that wrk keeps busy.
     pub(crate) connections: u32,
-    /// What each server may use as its cache, in MiB.
+    /// The size of the cache of each server, in MiB.
     pub(crate) memory_mib: u32,
-    /// Part of a run that names no cases.
+    /// Whether a run without named cases includes it.
     pub(crate) by_default: bool,
 }
 
-/// How the requests of a case look.
+/// The kind of requests of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// One stored object.
     Hit,
-    /// One stored object that the client has already: answered with 304.
+    /// Conditional requests for one stored object, answered with 304.
     NotModified,
-    /// A thousand bytes of one stored object: answered with 206.
+    /// A thousand bytes of one stored object, answered with 206.
     Range,
-    /// One stored object, over a new connection each time.
+    /// One stored object, with a new connection for each request.
     NewConnections,
-    /// So many stored objects, by a Zipf law.
+    /// This many stored objects, requested by Zipf's law.
     Zipf(u32),
-    /// Another object each time, from an origin that answers at once.
+    /// A new object each time, from an origin that answers at once.
     Misses,
-    /// A thousand stored objects, every tenth request another one; tero is told to purge a tag ten
-    /// times a second meanwhile.
+    /// A thousand stored objects, and a new object in every tenth request. Meanwhile, tero purges a
+    /// tag ten times a second.
     Mixed,
-    /// One object that nobody has, asked for on all connections at once.
+    /// One object that is not stored, requested on all connections at once.
     Stampede,
-    /// One stored object, at half the rate that saturates the server.
+    /// One stored object, at half of the rate that saturates the server.
     HalfLoad,
 }
 
@@ -77,7 +77,7 @@ impl Case {
         self
     }
 
-    /// The path of the object that the case begins with.
+    /// The path of the first object.
     pub(crate) fn path(&self) -> String {
         match self.kind {
             Kind::Zipf(_) | Kind::Mixed => self.size.path(1),
@@ -85,7 +85,7 @@ impl Case {
         }
     }
 
-    /// Objects that must be stored before the measurement.
+    /// The number of objects that must be stored before the measurement.
     pub(crate) fn objects(&self) -> u32 {
         match self.kind {
             Kind::Zipf(objects) => objects,
@@ -94,12 +94,12 @@ impl Case {
         }
     }
 
-    /// Whether a constant answer is comparable: one to every request, the same as tero's.
+    /// Whether the floors' constant answer is comparable with tero's.
     pub(crate) fn has_floors(&self) -> bool {
         matches!(self.kind, Kind::Hit | Kind::NotModified | Kind::HalfLoad)
     }
 
-    /// Whether the origin is asked during the measurement.
+    /// Whether requests reach the origin during the measurement.
     pub(crate) fn asks_origin(&self) -> bool {
         matches!(self.kind, Kind::Misses | Kind::Mixed | Kind::Stampede)
     }
@@ -192,7 +192,7 @@ pub(crate) const CASES: [Case; 20] = [
     .connections(1_000),
 ];
 
-/// The cases that `wanted` names: all of them by `all`, the default ones where it is empty.
+/// The cases named in `wanted`: `all` is all cases, and an empty list is the default ones.
 pub(crate) fn chosen(wanted: &[String]) -> Result<Vec<Case>, String> {
     if wanted.is_empty() {
         return Ok(CASES.into_iter().filter(|case| case.by_default).collect());
@@ -207,7 +207,7 @@ pub(crate) fn chosen(wanted: &[String]) -> Result<Vec<Case>, String> {
             .ok_or_else(|| {
                 let names: Vec<_> = CASES.iter().map(|case| case.name).collect();
                 format!(
-                    "there is no case {name}; there are all, {}",
+                    "there is no case {name}; write all or some of {}",
                     names.join(", ")
                 )
             })

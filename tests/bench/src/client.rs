@@ -1,5 +1,4 @@
-//! Requests of our own, where wrk has none like them: to fill a cache, and to ask on many
-//! connections at once.
+//! Requests that wrk can't make: filling a cache, and requesting on many connections at once.
 
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -14,10 +13,10 @@ use tokio::net::TcpStream;
 use crate::load::USER_AGENT;
 use crate::origin::Size;
 
-/// How long a connection and an answer may take.
+/// The longest time for a connection, and for a response.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A connection that is kept open.
+/// A persistent connection.
 pub(crate) struct Connection {
     port: u16,
     sender: SendRequest<Empty<Bytes>>,
@@ -38,7 +37,7 @@ impl Connection {
         Ok(Connection { port, sender })
     }
 
-    /// Sends a GET and reads the whole answer: its status and the length of its body.
+    /// Sends a GET and reads the response. Returns its status and the length of its body.
     pub(crate) async fn get(&mut self, path: &str) -> Result<(u16, u64), String> {
         let answer = tokio::time::timeout(PATIENCE, self.answer(path)).await;
         answer.unwrap_or_else(|_| Err(format!("{path}: no answer in {} s", PATIENCE.as_secs())))
@@ -66,7 +65,7 @@ impl Connection {
     }
 }
 
-/// Runs `work` on this thread.
+/// Runs a future on this thread.
 pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -75,14 +74,13 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, String>>) -> Resu
     runtime.block_on(tokio::task::LocalSet::new().run_until(work))
 }
 
-/// Asks once for each of the objects `1..=objects` of that size.
+/// Requests each of the objects `1..=objects` of this size once.
 pub(crate) fn fill(port: u16, objects: u32, size: Size) -> Result<(), String> {
     ask_for_all(port, objects, |number| size.path(number.into()))
 }
 
-/// Asks for the paths of the numbers `1..=count`, and tells now and then how far it is. The
-/// requests go out several at a time on each of a few connections: that is what costs the least
-/// beside the server.
+/// Requests the paths of the numbers `1..=count`, and reports its progress. A few connections carry
+/// several requests at a time, which costs the load the least.
 pub(crate) fn ask_for_all(
     port: u16,
     count: u32,
@@ -129,7 +127,7 @@ pub(crate) fn ask_for_all(
     })
 }
 
-/// A connection for several requests at a time.
+/// A connection with several requests at a time.
 struct Pipeline {
     port: u16,
     reader: BufReader<std::net::TcpStream>,
@@ -152,7 +150,7 @@ impl Pipeline {
         })
     }
 
-    /// Asks for `paths`, all at once, and reads the answers, each of which must be 200.
+    /// Requests all `paths` at once, and reads the responses, each of which must be a 200.
     fn ask(&mut self, paths: &[String]) -> Result<(), String> {
         let request = |path| {
             format!(
@@ -199,16 +197,16 @@ impl Pipeline {
     }
 }
 
-/// What came of many requests at once.
+/// The result of many requests at once.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stampede {
-    /// From the first request to the end of the last answer.
+    /// The time from the first request to the end of the last response.
     pub(crate) took: Duration,
-    /// Answers that were not 200 with the whole body.
+    /// The number of responses that were not a complete 200.
     pub(crate) failed: u64,
 }
 
-/// Opens the connections, then asks for `path` on all of them at once.
+/// Opens the connections, and then requests `path` on all of them at once.
 pub(crate) fn stampede(
     port: u16,
     path: &str,

@@ -1,4 +1,4 @@
-//! What serving costs where nothing is decided: a bare epoll loop, and hyper alone, each with a
+//! The floors: what serving costs without any decision. A bare epoll loop, and hyper alone, send a
 //! constant answer as long as tero's.
 
 use std::collections::HashMap;
@@ -19,14 +19,14 @@ use crate::origin::Size;
 /// The constant answer.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct Answer {
-    /// The size of its body.
+    /// The size of the body.
     pub(crate) size: Size,
-    /// Whether it is a 304, without the body.
+    /// Sends a 304 without the body.
     #[arg(long)]
     pub(crate) not_modified: bool,
 }
 
-/// Fields of the answer, about as many and as long as tero's to a hit.
+/// The fields of the answer, about as many and as long as those of a hit of tero.
 const FIELDS: [(&str, &str); 8] = [
     ("content-type", "application/octet-stream"),
     ("last-modified", "Mon, 02 Mar 2026 12:00:00 GMT"),
@@ -42,7 +42,7 @@ const FIELDS: [(&str, &str); 8] = [
 ];
 
 impl Answer {
-    /// Its fields: a 304 leaves out what describes the content.
+    /// The fields; a 304 leaves out those about the content.
     fn fields(self) -> impl Iterator<Item = (&'static str, &'static str)> {
         FIELDS.into_iter().filter(move |(name, _)| {
             !(self.not_modified && ["content-type", "last-modified"].contains(name))
@@ -57,7 +57,7 @@ impl Answer {
         }
     }
 
-    /// All of it.
+    /// The bytes of the answer.
     fn bytes(self) -> Vec<u8> {
         let fields: String = self
             .fields()
@@ -78,7 +78,7 @@ impl Answer {
 
 const LISTENER: Token = Token(0);
 
-/// Answers every request, on one thread, with one read and one write each, until the process ends.
+/// Answers requests on one thread until the process ends, with one read and one write for each.
 pub(crate) fn epoll(port: u16, answer: Answer) -> std::io::Result<()> {
     let answer = answer.bytes();
     let mut poll = Poll::new()?;
@@ -86,7 +86,7 @@ pub(crate) fn epoll(port: u16, answer: Answer) -> std::io::Result<()> {
     let mut listener = TcpListener::bind(([127, 0, 0, 1], port).into())?;
     poll.registry()
         .register(&mut listener, LISTENER, Interest::READABLE)?;
-    let mut open: HashMap<Token, Caller> = HashMap::new();
+    let mut open: HashMap<Token, FloorConnection> = HashMap::new();
     let mut next = 1;
     let mut buffer = vec![0; 16 * 1024];
     loop {
@@ -102,7 +102,7 @@ pub(crate) fn epoll(port: u16, answer: Answer) -> std::io::Result<()> {
                         token,
                         Interest::READABLE | Interest::WRITABLE,
                     )?;
-                    open.insert(token, Caller { stream, left: 0 });
+                    open.insert(token, FloorConnection { stream, left: 0 });
                 }
             } else if let Some(caller) = open.get_mut(&event.token())
                 && !caller.serve(event.is_readable(), &mut buffer, &answer)
@@ -114,15 +114,15 @@ pub(crate) fn epoll(port: u16, answer: Answer) -> std::io::Result<()> {
 }
 
 /// A connection.
-struct Caller {
+struct FloorConnection {
     stream: TcpStream,
-    /// Bytes of answers that the socket has not taken.
+    /// Bytes of answers that the socket has not accepted yet.
     left: usize,
 }
 
-impl Caller {
-    /// One read, where there is something to read, and an answer for each request in it. False when
-    /// the connection is over.
+impl FloorConnection {
+    /// Reads once if there is something to read, and answers each request. Returns false when the
+    /// connection has ended.
     fn serve(&mut self, readable: bool, buffer: &mut [u8], answer: &[u8]) -> bool {
         if readable {
             match self.stream.read(buffer) {
@@ -139,7 +139,7 @@ impl Caller {
             }
         }
         while self.left > 0 {
-            // Where several answers are left, the first of them may have begun to go.
+            // If several answers are left, a part of the first may be sent already.
             let of_this = match self.left % answer.len() {
                 0 => answer.len(),
                 part => part,
@@ -154,7 +154,7 @@ impl Caller {
     }
 }
 
-/// Answers every request through hyper, on one thread, until the process ends.
+/// Answers requests with hyper on one thread until the process ends.
 pub(crate) fn hyper(port: u16, answer: Answer) -> std::io::Result<()> {
     let body = Bytes::from(answer.body());
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -182,7 +182,7 @@ pub(crate) fn hyper(port: u16, answer: Answer) -> std::io::Result<()> {
                     }
                     std::future::ready(Ok::<_, Infallible>(response))
                 });
-                // An error is the client's end of the connection.
+                // An error means that the client has closed the connection.
                 let _ = hyper::server::conn::http1::Builder::new()
                     .serve_connection(TokioIo::new(stream), service)
                     .await;

@@ -1,5 +1,5 @@
-//! How many instructions a hit takes, counted by callgrind: the same on a busy machine as on an
-//! idle one, so that a change to the hit path can be judged by it.
+//! The number of instructions of a hit, counted by callgrind. It is the same on busy and idle
+//! machines, so changes to the hit path can be judged by it.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -12,27 +12,26 @@ use crate::load::USER_AGENT;
 use crate::origin::Origin;
 use crate::servers::{self, Server, Start};
 
-/// Growth that is let pass, in percent.
+/// The largest growth that passes, in percent.
 const TOLERANCE_PERCENT: f64 = 5.0;
-/// Requests before the counting begins, and those that are counted.
+/// The number of requests before counting, and of counted requests.
 const WARM_UP: u32 = 500;
 const COUNTED: u32 = 4_000;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The tero binary; built with `cargo build --release` where it is not given.
+    /// The tero binary [default: built with `cargo build --release`].
     #[arg(long)]
     tero: Option<PathBuf>,
-    /// Prints so many of the functions in which the instructions are spent, each with what it
-    /// calls.
+    /// Prints this many of the functions with the most instructions, including their callees.
     #[arg(long, default_value_t = 0)]
     top: usize,
-    /// Writes the counts down as the new bound.
+    /// Saves the counts as the new limit.
     #[arg(long)]
     write: bool,
 }
 
-/// The cases that are counted.
+/// The counted cases.
 const CASES: [(&str, Server); 3] = [
     ("bare", Server::TeroBare),
     ("policies", Server::Tero),
@@ -43,7 +42,7 @@ fn bound_file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("instructions.json")
 }
 
-/// Counts, prints, and compares with what is written down.
+/// Counts, prints, and compares with the saved counts.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
     if Command::new("valgrind").arg("--version").output().is_err() {
         return Err("valgrind is not installed (Debian: apt-get install valgrind)".to_owned());
@@ -95,12 +94,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
     }
 }
 
-/// Instructions of one hit.
+/// Counts the instructions of one hit.
 fn count(server: Server, start: &Start<'_>, top: usize) -> Result<f64, String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let output = folder.path().join("callgrind.out");
     let valgrind = folder.path().join("tero");
-    // The server is started through a script that stands in its place.
+    // The server is started by a script in its place.
     let script = format!(
         "#!/bin/sh\nexec valgrind --tool=callgrind --instr-atstart=no --callgrind-out-file={} {} \"$@\"\n",
         output.display(),
@@ -143,7 +142,7 @@ fn count(server: Server, start: &Start<'_>, top: usize) -> Result<f64, String> {
     Ok(total / f64::from(COUNTED))
 }
 
-/// Sends requests one after another, each after the answer to the one before.
+/// Sends requests one after another, each after the response to the one before.
 fn ask(client: &mut TcpStream, port: u16, times: u32) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("a request failed: {error}");
     let request = format!(
@@ -188,7 +187,7 @@ fn instrument(pid: u32, switch: &str) -> Result<(), String> {
     }
 }
 
-/// The functions that take most, each with all that it calls, in instructions of one hit.
+/// Prints the functions with the most instructions of one hit, including their callees.
 fn print_top(output: &Path, top: usize) -> Result<(), String> {
     let annotated = Command::new("callgrind_annotate")
         .args(["--inclusive=yes", "--threshold=100"])
@@ -202,7 +201,7 @@ fn print_top(output: &Path, top: usize) -> Result<(), String> {
     };
     for (count, rest) in text.lines().filter_map(counted).take(top) {
         let function = rest.split_once(')').map_or(&*rest, |(_, name)| name.trim());
-        // The path of the file says little and is long.
+        // The path of the file is long and not needed.
         let function = function
             .split(" [")
             .next()

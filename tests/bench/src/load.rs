@@ -1,5 +1,4 @@
-//! The load: `wrk` for most measurements, and a plain request that checks what a measurement would
-//! get.
+//! The load: `wrk` for most measurements, and a plain request that checks the response first.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -10,44 +9,44 @@ use std::time::Duration;
 use crate::cases::{Case, Kind};
 use crate::report;
 
-/// What all requests carry beside `Host`: without it, no policy could tell the device.
+/// The `User-Agent` of all requests, from which policies learn the device.
 pub(crate) const USER_AGENT: &str = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Mobile Safari/537.36";
 
-/// Connections that wrk is given a second more for.
+/// How many connections wrk opens in a second.
 const CONNECTIONS_A_SECOND: u64 = 2_000;
-/// How long after its time wrk is stopped.
+/// How long after its time wrk is killed.
 const GRACE_SECS: u64 = 60;
-/// What `timeout` exits with where it had to stop what it runs.
+/// The exit code of `timeout` if it had to stop its command.
 const TIMED_OUT: i32 = 124;
-/// How long a single request may take.
+/// The longest time for a single request.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What wrk is told.
+/// The arguments of wrk.
 pub(crate) struct Load<'a> {
     pub(crate) port: u16,
     pub(crate) case: &'a Case,
     pub(crate) core: u32,
-    /// Makes objects that nobody asked for before.
+    /// Makes the names of new objects.
     pub(crate) seed: &'a str,
-    /// The host that is asked for; the address where it is none.
+    /// The host of requests; `None` is the address.
     pub(crate) host: Option<&'a str>,
 }
 
-/// What was measured.
+/// The result of a measurement.
 #[derive(Debug)]
-pub(crate) struct Result {
+pub(crate) struct LoadResult {
     pub(crate) seconds: f64,
     pub(crate) requests: u64,
     pub(crate) bytes: u64,
-    /// Answers with another status than 2xx and 3xx, and broken or timed-out connections.
+    /// Responses with a status other than 2xx and 3xx, and broken or timed-out connections.
     pub(crate) failed: u64,
     pub(crate) p50_micros: f64,
     pub(crate) p99_micros: f64,
     pub(crate) p999_micros: f64,
 }
 
-/// Whether wrk, taskset and timeout are there.
-pub(crate) fn installed() -> std::result::Result<(), String> {
+/// Checks that wrk, taskset and timeout are installed.
+pub(crate) fn installed() -> Result<(), String> {
     for program in ["wrk", "taskset", "timeout"] {
         if Command::new(program).arg("--version").output().is_err() {
             return Err(format!(
@@ -59,11 +58,11 @@ pub(crate) fn installed() -> std::result::Result<(), String> {
 }
 
 impl Load<'_> {
-    /// Runs wrk for so many seconds.
-    pub(crate) fn run(&self, seconds: u64) -> std::result::Result<Result, String> {
+    /// Runs wrk for this many seconds.
+    pub(crate) fn run(&self, seconds: u64) -> Result<LoadResult, String> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/wrk.lua");
         let (case, size) = (self.case, self.case.size.to_string());
-        // Thousands of connections take a while to open, which is a part of what wrk measures.
+        // wrk's time includes opening thousands of connections, which takes a while.
         let seconds = seconds + u64::from(case.connections) / CONNECTIONS_A_SECOND;
         let limit = seconds + GRACE_SECS;
         let mut wrk = Command::new("timeout");
@@ -104,7 +103,7 @@ impl Load<'_> {
             .map_err(|error| format!("wrk did not start: {error}"))?;
         if output.status.code() == Some(TIMED_OUT) {
             return Err(format!(
-                "wrk was to end after {seconds} s, and had to be stopped after {limit}"
+                "wrk should end after {seconds} s, and was killed after {limit}"
             ));
         }
         let text = String::from_utf8_lossy(&output.stdout);
@@ -122,9 +121,9 @@ impl Load<'_> {
         let number = |name: &str| values[name].as_f64().unwrap_or_default();
         let whole = |name: &str| values[name].as_u64().unwrap_or_default();
         if whole("requests") == 0 {
-            return Err("not one request was answered".to_owned());
+            return Err("no request was answered".to_owned());
         }
-        Ok(Result {
+        Ok(LoadResult {
             seconds: number("micros") / 1e6,
             requests: whole("requests"),
             bytes: whole("bytes"),
@@ -136,13 +135,13 @@ impl Load<'_> {
     }
 }
 
-impl Result {
-    /// What requests that were sent one by one came to.
-    pub(crate) fn of_latencies(micros: &[f64], seconds: f64) -> Result {
+impl LoadResult {
+    /// The result of requests that were sent one by one.
+    pub(crate) fn of_latencies(micros: &[f64], seconds: f64) -> LoadResult {
         let sorted = report::sorted(micros);
         let at = |share: f64| report::percentile(&sorted, share);
         let requests = micros.len() as u64;
-        Result {
+        LoadResult {
             seconds,
             requests,
             bytes: 0,
@@ -155,11 +154,7 @@ impl Result {
 }
 
 /// Whether the server on `port` answers `path` with 200 and exactly `expected`.
-pub(crate) fn check_body(
-    port: u16,
-    path: &str,
-    expected: &[u8],
-) -> std::result::Result<(), String> {
+pub(crate) fn check_body(port: u16, path: &str, expected: &[u8]) -> Result<(), String> {
     let answer = request(port, path).map_err(|error| format!("{path}: {error}"))?;
     let head_end = answer
         .windows(4)
@@ -177,7 +172,7 @@ pub(crate) fn check_body(
     }
     if body != expected {
         return Err(format!(
-            "{path}: {} bytes, and not the {} that the origin sent",
+            "{path}: {} bytes instead of the {} that the origin sent",
             body.len(),
             expected.len()
         ));

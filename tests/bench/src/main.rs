@@ -1,6 +1,6 @@
-//! What tero costs, side by side with its peers and with the floors below them: each as a memory
-//! cache in front of the same origin, on the same core, in turns. And what a hit of tero costs in
-//! instructions, which no other load on the machine can change.
+//! Measures what tero costs, side by side with its peers and with the floors below them: each is a
+//! memory cache in front of the same origin, on the same core, in turns. It also counts the
+//! instructions of a hit, which other load on the machine does not change.
 
 mod admin;
 mod cases;
@@ -43,7 +43,7 @@ struct CommandLine {
 
 const EXAMPLES: &str = "\
 Examples:
-  cargo run --release -p tero-bench                                   the usual cases, all that is installed
+  cargo run --release -p tero-bench                                   the usual cases, on all installed servers
   cargo run --release -p tero-bench -- --cases all --rounds 5 --json docs/benchmark.json
   cargo run --release -p tero-bench -- --only tero,nginx --cases hit-1k --compare docs/benchmark.json
   cargo run --release -p tero-bench -- table docs/benchmark.json
@@ -54,16 +54,17 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 enum Measure {
-    /// Counts the instructions of a hit with callgrind, and fails where there are more than 5 %
-    /// more than are written down.
+    /// Counts the instructions of a hit with callgrind, and fails if there are over 5 % more than
+    /// saved.
     Instructions(instructions::Arguments),
-    /// Memory beyond the bodies that are stored, beside the peers; and whether the bound holds
+    /// Measures memory beyond the stored bodies, beside the peers, and whether the limit holds
     /// while entries come and go.
     Memory(memory::Arguments),
-    /// What policies cost a hit, by language and number, beside a site of the same server that has
-    /// none.
+    /// Measures what policies cost a hit, by language and number, beside a site without policies on
+    /// the same server.
     Policies(policies::Arguments),
-    /// What a hit costs with more entries and sites, and what a purge of many entries costs others.
+    /// Measures hits with more entries and sites, and what a purge of many entries costs other
+    /// requests.
     Scale(scale::Arguments),
     /// Prints the table of a report that `--json` wrote.
     Table { report: PathBuf },
@@ -75,17 +76,17 @@ enum Measure {
         #[command(flatten)]
         answer: floors::Answer,
     },
-    /// Asks at a steady rate, and prints the latencies as JSON.
+    /// Sends requests at a steady rate, and prints the latencies as JSON.
     #[command(hide = true)]
     AtRate(Pace),
 }
 
 #[derive(Debug, clap::Args)]
 struct Arguments {
-    /// Which servers. Default: all that are installed.
+    /// Which servers [default: all that are installed].
     #[arg(long, value_delimiter = ',')]
     only: Vec<Server>,
-    /// Which cases, or `all`. Default: hit-1k, hit-100k, not-modified, miss, half-load.
+    /// Which cases, or `all` [default: hit-1k, hit-100k, not-modified, miss, half-load].
     #[arg(long, value_delimiter = ',')]
     cases: Vec<String>,
     /// How long each measurement takes, in seconds.
@@ -100,21 +101,20 @@ struct Arguments {
     /// The core that the load is pinned to.
     #[arg(long, default_value_t = 1)]
     load_core: u32,
-    /// The tero binary; built with `cargo build --profile dist` where it is not given.
+    /// The tero binary [default: built with `cargo build --profile dist`].
     #[arg(long)]
     tero: Option<PathBuf>,
-    /// The component of a project that `tero policy new NAME --language javascript` made, for
+    /// The component of a project made by `tero policy new NAME --language javascript`, for
     /// tero-javascript.
     #[arg(long)]
     javascript: Option<PathBuf>,
-    /// The component of one with `--language python`, for tero-python.
+    /// The component of a project with `--language python`, for tero-python.
     #[arg(long)]
     python: Option<PathBuf>,
     /// Another build of tero to compare with, measured as tero-other.
     #[arg(long)]
     other: Option<PathBuf>,
-    /// Writes the report as JSON, too. Cases that the file has from an earlier run and that are not
-    /// measured now stay in it.
+    /// Also writes the report as JSON. Cases in the file that are not measured now stay in it.
     #[arg(long)]
     json: Option<PathBuf>,
     /// Compares with the report of an earlier run.
@@ -205,7 +205,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
             ..start
         };
         for round in 0..arguments.rounds {
-            // Each round begins with another server, so that what drifts hits all of them.
+            // Each round begins with another server, so that drift affects all of them.
             for turn in 0..servers.len() {
                 let (server, _) = servers[(turn + round as usize) % servers.len()];
                 if server.is_floor() && !case.has_floors() {
@@ -229,7 +229,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
                         );
                         report.add(server, case, sample);
                     }
-                    // No reason to leave the rest unmeasured.
+                    // The other servers are still measured.
                     Err(why) => {
                         eprintln!(
                             "round {} of {}: {} failed at {}: {why}",
@@ -253,18 +253,19 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         std::fs::write(path, format!("{report:#}\n"))
             .map_err(|error| format!("{}: {error}", path.display()))?;
     }
-    // A peer may be unable to do a case; tero has to.
+    // A peer may fail a case; tero must not.
     report.failure_of_tero().map_or(Ok(()), Err)
 }
 
 fn read_report(path: &PathBuf) -> Result<serde_json::Value, String> {
     let text =
         std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    serde_json::from_str(&text).map_err(|error| format!("{} is no report: {error}", path.display()))
+    serde_json::from_str(&text)
+        .map_err(|error| format!("{} is not a report: {error}", path.display()))
 }
 
-/// One measurement: what must be stored is stored and checked, then the load runs; where these are
-/// to be hits, the origin must not be asked meanwhile.
+/// Makes one measurement: stores and checks the objects, then runs the load. If the case is about
+/// hits, no request may reach the origin meanwhile.
 fn measure(
     server: Server,
     running: &Running,
@@ -321,12 +322,12 @@ fn measure(
     let asked = origin.requests() - asked_before;
     if !case.asks_origin() && asked > 0 {
         return Err(format!(
-            "the origin was asked {asked} times: these are no hits"
+            "the origin was asked {asked} times: these are not hits"
         ));
     }
     if case.kind == Kind::Misses && asked < result.requests / 10 * 9 {
         return Err(format!(
-            "the origin was asked {asked} times for {} requests: these are no misses",
+            "the origin was asked {asked} times for {} requests: these are not misses",
             result.requests
         ));
     }
@@ -340,8 +341,8 @@ fn measure(
     Ok(Sample::new(&result, cpu_ticks, running.memory(), asked))
 }
 
-/// Whether the answers were as long as the case has them.
-fn check_sizes(case: &Case, result: &load::Result) -> Result<(), String> {
+/// Checks that the responses had the length of the case.
+fn check_sizes(case: &Case, result: &load::LoadResult) -> Result<(), String> {
     let each = result.bytes / result.requests;
     let body = case.size.bytes();
     let right = match case.kind {
@@ -357,7 +358,7 @@ fn check_sizes(case: &Case, result: &load::Result) -> Result<(), String> {
     }
 }
 
-fn stampede(running: &Running, case: &Case) -> Result<load::Result, String> {
+fn stampede(running: &Running, case: &Case) -> Result<load::LoadResult, String> {
     let came = client::stampede(
         running.port,
         &case.path(),
@@ -365,21 +366,20 @@ fn stampede(running: &Running, case: &Case) -> Result<load::Result, String> {
         case.size.bytes(),
     )?;
     let micros = came.took.as_secs_f64() * 1e6;
-    Ok(load::Result {
+    Ok(load::LoadResult {
         failed: came.failed,
         requests: u64::from(case.connections),
-        ..load::Result::of_latencies(&[micros], came.took.as_secs_f64())
+        ..load::LoadResult::of_latencies(&[micros], came.took.as_secs_f64())
     })
 }
 
-/// Asks at half of `saturating` requests a second, from a process of its own on the core of the
-/// load.
+/// Sends half of `saturating` requests a second, from a process of its own on the core of the load.
 fn at_half(
     running: &Running,
     case: &Case,
     arguments: &Arguments,
     saturating: f64,
-) -> Result<load::Result, String> {
+) -> Result<load::LoadResult, String> {
     let Running { port, .. } = *running;
     let (path, rate, misses) = (case.path(), (saturating / 2.0).round(), None);
     let pace = Pace {
@@ -391,8 +391,8 @@ fn at_half(
         misses,
     };
     let latencies = pace.run_on(arguments.load_core)?;
-    let result = load::Result::of_latencies(&latencies, arguments.seconds as f64);
-    Ok(load::Result {
+    let result = load::LoadResult::of_latencies(&latencies, arguments.seconds as f64);
+    Ok(load::LoadResult {
         p99_micros: pace::p99_of_tenths(&latencies, rate),
         ..result
     })

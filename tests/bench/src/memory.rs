@@ -1,5 +1,5 @@
-//! What a stored response takes beyond its body, beside the peers; and whether tero keeps to its
-//! bound while entries come and go.
+//! Measures the memory of a stored response beyond its body, beside the peers, and whether tero
+//! keeps to its limit while entries come and go.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,19 +13,19 @@ use crate::{admin, client, load};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Which servers. Default: all that are installed.
+    /// Which servers [default: all that are installed].
     #[arg(long, value_delimiter = ',')]
     only: Vec<Server>,
-    /// Sum of the bodies that are stored, in MiB.
+    /// The sum of the stored bodies, in MiB.
     #[arg(long, default_value_t = 256)]
     budget_mib: u32,
-    /// Sizes of the bodies, in KiB.
+    /// The sizes of the bodies, in KiB.
     #[arg(long, value_delimiter = ',', default_value = "1,10,100")]
     sizes: Vec<u32>,
-    /// How long entries come and go in a tero that is full, in seconds; 0 leaves it out.
+    /// How long entries come and go in a full tero, in seconds; 0 skips this.
     #[arg(long, default_value_t = 60)]
     churn_seconds: u64,
-    /// The tero binary; built with `cargo build --profile dist` where it is not given.
+    /// The tero binary [default: built with `cargo build --profile dist`].
     #[arg(long)]
     tero: Option<PathBuf>,
 }
@@ -34,8 +34,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
     let origin = Origin::start().map_err(|error| format!("the origin did not start: {error}"))?;
     let wanted = arguments.only.is_empty() || arguments.only.iter().any(|server| server.is_tero());
     let tero = servers::tero_binary(arguments.tero.as_deref(), wanted, servers::PRODUCTION)?;
-    // Room for all that the peers add, so that nothing has to go: files take whole pages, and so do
-    // the bodies in Squid's memory.
+    // Enough room that no peer evicts anything: files take whole pages, and so do bodies in Squid's
+    // memory.
     let memory_mib = arguments.budget_mib * 6;
     let start = Start {
         memory_mib,
@@ -77,8 +77,8 @@ fn fill(
     const SETTLING: u32 = 100_000;
     let (size, objects) = (Size::of_kib(kib), budget_mib * 1024 / kib);
     eprintln!("{} with {objects} objects of {kib} KiB", server.as_str());
-    // HAProxy takes all that it may have when it starts: how much it needs is told by how many
-    // objects find room in the budget.
+    // HAProxy allocates its whole cache when it starts. Its need is measured by how many objects
+    // fit into the budget.
     let takes_all = server == Server::Haproxy;
     let memory_mib = if takes_all {
         budget_mib.min(HAPROXY_MOST_MIB)
@@ -93,8 +93,8 @@ fn fill(
         },
     )?;
     load::check_body(running.port, "/img/1k.bin", &Size::of_kib(1).body())?;
-    // What requests take, and not what is stored, is there before: Varnish writes a log into shared
-    // memory, all keep buffers.
+    // These requests make each server allocate what is not storage, such as buffers and Varnish's
+    // log in shared memory.
     client::ask_for_all(running.port, SETTLING, |_| "/img/1k.bin".to_owned())?;
     let empty = settled(&running);
     client::fill(running.port, objects, size)?;
@@ -104,7 +104,7 @@ fn fill(
         settled(&running).saturating_sub(empty)
     };
     let asked = origin.requests();
-    // The latest first: what is no longer there is stored again, and pushes out the oldest.
+    // From the latest: a missing object is stored again, and evicts the oldest.
     for number in (1..=objects)
         .step_by((objects / SAMPLED).max(1) as usize)
         .collect::<Vec<_>>()
@@ -123,11 +123,11 @@ fn fill(
     ))
 }
 
-/// How long freed memory may take to go back to the system.
+/// The longest time for freed memory to return to the system.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What it holds once that does not fall any more: allocators give memory back, and caches tidy up,
-/// a little later.
+/// The memory of a server once it no longer falls: allocators and caches return memory a little
+/// later.
 fn settled(running: &Running) -> u64 {
     let began = Instant::now();
     let mut held = u64::MAX;
@@ -145,8 +145,7 @@ fn mib(bytes: u64) -> f64 {
     bytes as f64 / 1_048_576.0
 }
 
-/// Fills a full cache with ever new objects of three sizes, purges now and then, and looks at the
-/// memory.
+/// Stores new objects of three sizes in a full cache, purges now and then, and observes the memory.
 fn churn(start: &Start<'_>, time: Duration) -> Result<(), String> {
     let running = servers::start(Server::TeroBare, start)?;
     let empty = running.memory();
@@ -172,7 +171,9 @@ fn churn(start: &Start<'_>, time: Duration) -> Result<(), String> {
             )?;
             purges += 1;
             let held = running.memory();
-            let mut most = most.lock().expect("nobody panics with it");
+            let mut most = most
+                .lock()
+                .expect("no thread panics while it holds the lock");
             *most = held.max(*most);
         }
         over.store(true, Ordering::Relaxed);
@@ -182,10 +183,12 @@ fn churn(start: &Start<'_>, time: Duration) -> Result<(), String> {
             .collect();
         rounds.map(|rounds| rounds.iter().sum::<u64>())
     })?;
-    let most = most.into_inner().expect("nobody panics with it");
+    let most = most
+        .into_inner()
+        .expect("no thread panics while it holds the lock");
     let purged = admin::purge(running.admin, &json!({ "site": "bench" }))?;
     let purged_at = Instant::now();
-    // An allocator gives memory back over some seconds.
+    // An allocator returns memory over some seconds.
     while running.memory() > empty + most / 10 && purged_at.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(500));
     }
@@ -205,14 +208,14 @@ fn churn(start: &Start<'_>, time: Duration) -> Result<(), String> {
     Ok(())
 }
 
-/// Asks for one object after another until it is over; returns how many those were.
+/// Requests one object after another until `over`; returns their number.
 fn endless(port: u16, size: Size, over: &AtomicBool) -> Result<u64, String> {
     client::block_on(async {
         let mut connection = client::Connection::open(port).await?;
         let mut number: u64 = 0;
         while !over.load(Ordering::Relaxed) {
             number += 1;
-            // Every third one again, as visitors do.
+            // Every third request is for an earlier object, as with visitors.
             let object = if number.is_multiple_of(3) {
                 number / 2
             } else {
@@ -232,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_told_in_mebibytes() {
+    fn bytes_are_shown_in_mebibytes() {
         assert_eq!(mib(3 << 20), 3.0);
     }
 }

@@ -1,5 +1,4 @@
-//! The origin that all servers stand in front of. It answers at once, with bodies that it has made
-//! before.
+//! The origin behind all servers. It answers at once, with bodies made in advance.
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -7,14 +6,13 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A running origin; it ends with the process.
+/// A running origin. It runs until the process ends.
 pub(crate) struct Origin {
     port: u16,
     requests: Arc<AtomicU64>,
 }
 
-/// How large an object is. In paths it is written as `1k`, or as `128b` where it is no whole number
-/// of KiB.
+/// The size of an object. Paths write it as `1k`, or as `128b` if it is not a whole number of KiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Size(u32);
 
@@ -31,25 +29,25 @@ impl Size {
         self.0.into()
     }
 
-    /// The bytes of an object of that size.
+    /// The content of an object of this size.
     pub(crate) fn body(self) -> Vec<u8> {
         (0..self.0 as usize)
             .map(|index| b'a' + (index % 23) as u8)
             .collect()
     }
 
-    /// Its validator.
+    /// The entity tag of an object of this size.
     pub(crate) fn etag(self) -> String {
         format!("\"bench-{self}\"")
     }
 
-    /// The path of one of many objects of that size. It lies under the images of the sample policy,
+    /// The path of one of many objects of this size. It is among the images of the sample policy,
     /// which differ by device.
     pub(crate) fn path(self, number: u64) -> String {
         format!("/img/o{number}/{self}.bin")
     }
 
-    /// The size of the object under a path like that.
+    /// The size of the object at such a path.
     fn under(path: &str) -> Option<Size> {
         path.strip_prefix("/img/")?
             .rsplit('/')
@@ -83,11 +81,11 @@ impl std::str::FromStr for Size {
         };
         bytes
             .map(Size)
-            .ok_or_else(|| format!("{text} is no size like 1k or 128b"))
+            .ok_or_else(|| format!("{text} is not a size like 1k or 128b"))
     }
 }
 
-/// The group of an object like `/img/o7/1k.bin`: a hundredth of all such.
+/// The group of an object like `/img/o7/1k.bin`; each group has a hundredth of the objects.
 fn group(path: &str) -> Option<u32> {
     path.strip_prefix("/img/o")?
         .split('/')
@@ -97,7 +95,7 @@ fn group(path: &str) -> Option<u32> {
         .map(|number| number % GROUPS)
 }
 
-/// Groups that the numbered objects belong to, each to one beside the group `all`.
+/// The number of groups of numbered objects. Each object is in one of them, and in the group `all`.
 pub(crate) const GROUPS: u32 = 100;
 
 impl Origin {
@@ -119,13 +117,13 @@ impl Origin {
         self.port
     }
 
-    /// Requests answered so far.
+    /// The number of requests so far.
     pub(crate) fn requests(&self) -> u64 {
         self.requests.load(Ordering::SeqCst)
     }
 }
 
-/// Answers GET and HEAD on one connection until the other side closes it.
+/// Answers GET and HEAD on a connection until the other side closes it.
 fn serve(stream: TcpStream, requests: &AtomicU64) -> Option<()> {
     stream.set_nodelay(true).ok()?;
     let mut reader = BufReader::new(stream.try_clone().ok()?);
@@ -178,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_says_how_large_its_object_is() {
+    fn paths_contain_the_size_of_the_object() {
         for (path, expected) in [
             ("/img/1k.bin", Some(Size::of_kib(1))),
             ("/img/u7-3/100k.bin", Some(Size::of_kib(100))),

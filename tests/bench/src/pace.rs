@@ -1,9 +1,8 @@
-//! Requests at a steady rate, each sent when it is due and not when the one before was answered:
-//! what a server that is not saturated makes its clients wait.
+//! Requests at a steady rate: each is sent when it is due, not when the one before was answered.
+//! This measures how long clients of an unsaturated server wait.
 //!
-//! One thread asks and never sleeps, since a timer that is a millisecond late would send the
-//! requests of that millisecond at once, and the queue that this makes would hide what the server
-//! does.
+//! One thread sends and never sleeps: a timer that is a millisecond late would send the requests of
+//! that millisecond at once, and their queue would hide the behaviour of the server.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -17,32 +16,31 @@ use crate::load::USER_AGENT;
 use crate::origin::Size;
 use crate::report::{percentile, sorted};
 
-/// How long the last answers may take after the last request was due, and a connection to open.
+/// The longest time for the last responses after the last request, and for opening a connection.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Bytes that a head may have.
+/// The longest head, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
 
-/// Of so many requests of a pace with misses, the last is one.
+/// At a pace with misses, every tenth request is one.
 const MISS_EVERY: usize = 10;
 
-/// What is asked for, and how.
+/// The rate and the targets of requests.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Pace {
     pub(crate) port: u16,
     pub(crate) path: String,
     pub(crate) connections: u32,
-    /// Requests a second, of all connections together.
+    /// Requests each second, over all connections.
     pub(crate) rate: f64,
     pub(crate) seconds: u64,
-    /// Every tenth request asks for an object that nobody has asked for before: those from this
-    /// number on.
+    /// Makes every tenth request a miss: new objects, from this number on.
     #[arg(long)]
     pub(crate) misses: Option<u64>,
 }
 
 impl Pace {
-    /// Whether the request of that number, in the order in which they are due, is a miss.
+    /// Whether the request with this number is a miss.
     pub(crate) fn is_miss(&self, number: usize) -> bool {
         self.misses.is_some() && number % MISS_EVERY == MISS_EVERY - 1
     }
@@ -58,7 +56,7 @@ impl Pace {
         format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: {USER_AGENT}\r\n\r\n")
     }
 
-    /// What [`at_rate`] gives, from a process of its own on `core`.
+    /// Runs [`at_rate`] in a process of its own on `core`.
     pub(crate) fn run_on(&self, core: u32) -> Result<Vec<f64>, String> {
         let program = std::env::current_exe().map_err(|error| error.to_string())?;
         let misses = self
@@ -87,9 +85,9 @@ impl Pace {
     }
 }
 
-/// Asks at a pace, and returns how long each answer took, in microseconds, in the order in which
-/// they were due. A request that no connection is free for counts from when it was due, so a stall
-/// is not hidden by the pause that it makes.
+/// Sends requests at a pace, and returns the latency of each in microseconds, in the order in which
+/// they were due. Latency counts from the due time, even if no connection was free, so that a stall
+/// does not hide itself.
 pub(crate) fn at_rate(pace: &Pace) -> Result<Vec<f64>, String> {
     let Pace {
         port,
@@ -104,7 +102,7 @@ pub(crate) fn at_rate(pace: &Pace) -> Result<Vec<f64>, String> {
     let failed = |error: std::io::Error| format!("{path} on port {port}: {error}");
     let mut poll = Poll::new().map_err(failed)?;
     let mut open = (0..connections as usize)
-        .map(|number| Caller::open(port, &poll, Token(number)))
+        .map(|number| PacedConnection::open(port, &poll, Token(number)))
         .collect::<std::io::Result<Vec<_>>>()
         .map_err(failed)?;
     let mut free: VecDeque<usize> = (0..open.len()).collect();
@@ -144,8 +142,8 @@ pub(crate) fn at_rate(pace: &Pace) -> Result<Vec<f64>, String> {
     Ok(took)
 }
 
-/// The 99th percentile of each tenth of a second, and of these the median. A pause of the machine
-/// falls into few of them; one that the server makes itself, into most.
+/// The median of the 99th percentiles of all tenths of a second. A pause of the machine affects few
+/// of them; a habit of the server affects most.
 pub(crate) fn p99_of_tenths(took: &[f64], rate: f64) -> f64 {
     let tenth = ((rate / 10.0) as usize).max(1);
     let mut each: Vec<f64> = took
@@ -156,18 +154,18 @@ pub(crate) fn p99_of_tenths(took: &[f64], rate: f64) -> f64 {
     percentile(&each, 0.5)
 }
 
-/// A connection, and the answer that it waits for.
-struct Caller {
+/// A connection, and the response that it waits for.
+struct PacedConnection {
     stream: TcpStream,
-    /// The number of the request that is not answered yet.
+    /// The number of the request in flight.
     asked: Option<usize>,
     head: Vec<u8>,
-    /// Bytes of the body still to come; none while the head is not complete.
+    /// The missing bytes of the body; `None` until the head is complete.
     left: Option<u64>,
 }
 
-impl Caller {
-    fn open(port: u16, poll: &Poll, token: Token) -> std::io::Result<Caller> {
+impl PacedConnection {
+    fn open(port: u16, poll: &Poll, token: Token) -> std::io::Result<PacedConnection> {
         let stream =
             std::net::TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), PATIENCE)?;
         stream.set_nodelay(true)?;
@@ -175,7 +173,7 @@ impl Caller {
         let mut stream = TcpStream::from_std(stream);
         poll.registry()
             .register(&mut stream, token, Interest::READABLE)?;
-        Ok(Caller {
+        Ok(PacedConnection {
             stream,
             asked: None,
             head: Vec::new(),
@@ -190,7 +188,7 @@ impl Caller {
         Ok(())
     }
 
-    /// Reads what is there; where that ends the answer, returns the number of its request.
+    /// Reads the available bytes. If the response ends, returns the number of its request.
     fn read(&mut self) -> std::io::Result<Option<usize>> {
         let mut buffer = [0; 64 * 1024];
         loop {
@@ -215,7 +213,7 @@ impl Caller {
         }
     }
 
-    /// Adds `bytes` to the head; where that ends it, returns how many of them are of the body.
+    /// Adds `bytes` to the head. If the head ends, returns how many bytes belong to the body.
     fn read_head(&mut self, bytes: &[u8]) -> std::io::Result<Option<usize>> {
         self.head.extend_from_slice(bytes);
         let Some(end) = self
@@ -251,8 +249,8 @@ fn invalid(what: &str) -> std::io::Error {
 mod tests {
     use super::*;
 
-    /// Answers each request of one connection with 200 and ten bytes, the first after `pause`, and
-    /// the body after the head.
+    /// Answers each request of a connection with a 200 and ten bytes, in two writes, and the first
+    /// one after `pause`.
     fn slow_at_first(pause: Duration) -> u16 {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -272,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stall_counts_for_the_requests_that_it_held_up() {
+    fn a_stall_counts_for_all_delayed_requests() {
         let stall = Duration::from_millis(200);
         let port = slow_at_first(stall);
         let took = at_rate(&Pace {
@@ -293,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn one_in_ten_is_a_miss_and_no_two_are_the_same() {
+    fn every_tenth_request_is_a_new_miss() {
         let pace = Pace {
             port: 80,
             path: "/a".into(),
@@ -313,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_in_one_tenth_of_a_second_is_not_that_of_most() {
+    fn a_pause_in_one_tenth_of_a_second_does_not_change_the_median() {
         let mut took = vec![10.0; 1_000];
         took[..100].fill(5_000.0);
         assert_eq!(p99_of_tenths(&took, 1_000.0), 10.0);

@@ -1,9 +1,9 @@
-//! What policies cost a hit: sites of one server that differ in nothing else, asked in turns with
-//! one that has none.
+//! Measures what policies cost a hit: sites of one server that differ in their policies only, in
+//! turns with a site that has none.
 //!
-//! Two servers differ by more than what policies cost: by where their memory lies, and by what else
-//! goes on on the machine while they run. Sites of one server share all that, and the site without
-//! policies is asked before and after each of the others.
+//! Two servers would differ in more than policies: in the place of their memory, and in other load
+//! while they run. Sites of one server share all that, and the site without policies is measured
+//! before and after each of the others.
 
 use std::path::{Path, PathBuf};
 
@@ -15,19 +15,19 @@ use crate::servers::{self, Running, Server, Start};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Lengths of chains of policies that decide by the time of day.
+    /// The lengths of chains of policies that decide by the time of day.
     #[arg(long, value_delimiter = ',', default_value = "1,2,5,10")]
     counts: Vec<u32>,
-    /// The component of a project that `tero policy new NAME --language javascript` made.
+    /// The component of a project made by `tero policy new NAME --language javascript`.
     #[arg(long)]
     javascript: Option<PathBuf>,
-    /// The component of one with `--language python`.
+    /// The component of a project with `--language python`.
     #[arg(long)]
     python: Option<PathBuf>,
-    /// How often each site is asked; medians are reported.
+    /// How often each site is measured; medians are reported.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(2..=1000))]
     turns: u32,
-    /// How long each site is asked, in seconds.
+    /// How long each site is measured, in seconds.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
     /// The core that the server is pinned to.
@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
     /// The core that the load is pinned to.
     #[arg(long, default_value_t = 1)]
     load_core: u32,
-    /// The tero binary; built with `cargo build --profile dist` where it is not given.
+    /// The tero binary [default: built with `cargo build --profile dist`].
     #[arg(long)]
     tero: Option<PathBuf>,
 }
@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
 struct Site {
     about: String,
     host: String,
-    /// The names of its policies.
+    /// The names of the policies.
     policies: Vec<String>,
 }
 
@@ -81,7 +81,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
     }
     if origin.requests() > asked {
         return Err(format!(
-            "the origin was asked {} times: these are no hits",
+            "the origin was asked {} times: these are not hits",
             origin.requests() - asked
         ));
     }
@@ -123,7 +123,7 @@ fn sites(arguments: &Arguments) -> Vec<Site> {
             policies: policies.iter().map(|&name| name.to_owned()).collect(),
         }
     };
-    // What the measurement itself makes out of nothing.
+    // A second site without policies shows the noise of the measurement.
     let mut sites = vec![
         site("none", &[]),
         site("of the demo", &["rules", "popular"]),
@@ -149,7 +149,7 @@ fn sites(arguments: &Arguments) -> Vec<Site> {
     sites
 }
 
-/// The sites and their policies, after the configuration of a site that has none.
+/// The configuration of the sites and their policies, after that of a site without policies.
 fn config(sites: &[Site], arguments: &Arguments) -> String {
     let mut config = String::new();
     for Site { host, policies, .. } in sites {
@@ -186,7 +186,7 @@ fn config(sites: &[Site], arguments: &Arguments) -> String {
     config
 }
 
-/// The tables of the policies in a file that begins with a site's own lines.
+/// The tables of policies in a file that begins with lines of a site.
 fn policies_of(file: &str) -> &str {
     file.find("\n[[policy]]").map_or("", |place| &file[place..])
 }
@@ -196,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_site_has_the_policies_that_it_is_to_have() {
+    fn every_site_has_its_policies() {
         let arguments = Arguments {
             counts: vec![1, 3],
             javascript: Some("a.wasm".into()),

@@ -1,4 +1,4 @@
-//! Child processes: started on a core, counted for CPU time, and stopped whatever happens.
+//! Child processes: started on a core, measured for CPU time and memory, and stopped in any case.
 
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -6,25 +6,24 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Process groups that were started and not yet stopped.
+/// Running process groups.
 static RUNNING: Mutex<Vec<u32>> = Mutex::new(Vec::new());
 
-/// Folders that were made, to be removed where the program ends by a signal; otherwise their owners
-/// remove them.
+/// Folders to remove if a signal ends the program; otherwise their owners remove them.
 static FOLDERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-/// Scheduler ticks a second in `/proc/PID/stat`: the kernel's `USER_HZ`, 100 on every architecture
-/// that we know.
+/// Scheduler ticks each second in `/proc/PID/stat`: the kernel's `USER_HZ`, 100 on all common
+/// architectures.
 pub(crate) const TICKS_PER_SECOND: f64 = 100.0;
 
-/// A server in a process group of its own, so that its helpers end with it.
+/// A server in a process group of its own, so that its child processes end with it.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
 }
 
 impl Process {
-    /// Runs `program` on `core`, its output in `log`.
+    /// Runs `program` on `core`, with its output in `log`.
     pub(crate) fn start(
         core: u32,
         program: &Path,
@@ -53,14 +52,14 @@ impl Process {
         self.child.id()
     }
 
-    /// Whether it has ended by itself.
+    /// Whether the process has ended by itself.
     pub(crate) fn ended(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(Some(_)) | Err(_))
     }
 }
 
 impl Drop for Process {
-    /// Asks it to end, waits, and then insists.
+    /// Asks the process to end, waits, and then kills it.
     fn drop(&mut self) {
         let group = self.child.id();
         signal("TERM", group);
@@ -74,7 +73,7 @@ impl Drop for Process {
     }
 }
 
-/// Has `folder` removed if a signal ends the program.
+/// Removes `folder` if a signal ends the program.
 pub(crate) fn remove_on_signal(folder: &Path) {
     FOLDERS
         .lock()
@@ -82,14 +81,14 @@ pub(crate) fn remove_on_signal(folder: &Path) {
         .push(folder.to_owned());
 }
 
-/// Stops all that is still running.
+/// Stops all running processes.
 pub(crate) fn stop_all() {
     for group in running().drain(..) {
         signal("KILL", group);
     }
 }
 
-/// Stops all that is running when the benchmark itself is told to stop.
+/// Stops all running processes when a signal stops the benchmark.
 pub(crate) fn stop_all_on_signal() {
     std::thread::spawn(|| {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
@@ -127,7 +126,7 @@ fn running() -> std::sync::MutexGuard<'static, Vec<u32>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// To the whole group; it may be gone already.
+/// Sends a signal to a process group, which may have ended already.
 fn signal(name: &str, group: u32) {
     let _ = Command::new("kill")
         .args([format!("-{name}"), "--".to_owned(), format!("-{group}")])
@@ -135,13 +134,13 @@ fn signal(name: &str, group: u32) {
         .status();
 }
 
-/// User and system time of `root` and all that descend from it, all threads, in ticks.
+/// User and system time of `root` and its descendants, with all threads, in ticks.
 pub(crate) fn cpu_ticks(root: u32) -> u64 {
     family(root).iter().map(|process| process.ticks).sum()
 }
 
-/// Memory that `root` and all that descend from it hold, in bytes: shared pages shared out, files
-/// that lie in `folder` left out.
+/// The memory of `root` and its descendants, in bytes. Shared pages are divided among processes;
+/// files in `folder` are left out.
 pub(crate) fn memory(root: u32, folder: &Path) -> u64 {
     let held = |process: &Stat| {
         Some(held(
@@ -158,7 +157,7 @@ fn held(smaps: &str, folder: &Path) -> u64 {
     let (mut sum, mut is_counted) = (0, true);
     for line in smaps.lines() {
         let first = line.split(' ').next().unwrap_or_default();
-        // A mapping begins with its addresses; what is told of it ends with a colon.
+        // A mapping begins with its addresses; the names of its values end with a colon.
         if !first.ends_with(':') {
             is_counted = !line.contains(&folder);
         } else if first == "Pss:" && is_counted {
@@ -207,8 +206,8 @@ struct Stat {
 impl Stat {
     fn of(id: u32) -> Option<Stat> {
         let text = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-        // The name in parentheses may hold anything, so count from its end: state, parent, …, utime
-        // and stime.
+        // The name in parentheses may contain anything, so the fields are counted from its end:
+        // state, parent, …, utime and stime.
         let fields: Vec<&str> = text[text.rfind(')')? + 1..].split_whitespace().collect();
         let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
         Some(Stat {
@@ -224,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_time_of_this_process_is_found_and_grows() {
+    fn cpu_time_of_this_process_grows() {
         let before = cpu_ticks(std::process::id());
         let until = Instant::now() + Duration::from_millis(200);
         let mut sum = 0u64;
@@ -236,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn files_in_the_folder_are_not_counted_with_the_processes() {
+    fn memory_leaves_out_files_in_the_folder() {
         let smaps = "\
             7f00-7f01 rw-p 00000000 00:00 0 \nRss:  90 kB\nPss:  40 kB\nVmFlags: rd wr\n\
             7f02-7f03 rw-s 00000000 00:1a 5   /dev/shm/bench-1/log\nPss:  1000 kB\nPss_Dirty:  7 kB\n\

@@ -1,5 +1,5 @@
-//! Medians over the rounds, their spread, and ratios: as a table for people, as JSON for the next
-//! run to compare with.
+//! The report: medians over the rounds, their spread, and ratios, as a table for people and as JSON
+//! to compare later runs with.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -17,17 +17,17 @@ pub(crate) struct Sample {
     pub(crate) p50_micros: f64,
     pub(crate) p99_micros: f64,
     pub(crate) p999_micros: f64,
-    /// User and system time of all the server's processes, over the requests answered.
+    /// User and system time of all processes of the server, divided by the number of responses.
     pub(crate) cpu_micros_per_request: f64,
-    /// What the server held in memory after it.
+    /// The memory of the server after the measurement.
     pub(crate) memory_mib: f64,
-    /// How often the origin was asked meanwhile.
+    /// The number of requests to the origin meanwhile.
     pub(crate) origin_requests: f64,
 }
 
 impl Sample {
     pub(crate) fn new(
-        result: &load::Result,
+        result: &load::LoadResult,
         cpu_ticks: u64,
         memory: u64,
         origin_requests: u64,
@@ -73,11 +73,11 @@ impl Sample {
 pub(crate) struct Report {
     settings: Value,
     versions: BTreeMap<Server, String>,
-    /// The cases in the order in which they were measured, with the samples of each server.
+    /// The cases in the order of measuring, with the samples of each server.
     cases: Vec<(Case, BTreeMap<Server, Vec<Sample>>)>,
-    /// What could not be measured, and why.
+    /// Failed measurements, with the reason.
     failures: Vec<(Server, Case, String)>,
-    /// Milliseconds from tero's start to ready, sorted; empty where tero was not measured.
+    /// Milliseconds from tero's start until it is ready, sorted; empty if tero was not measured.
     startups: Vec<f64>,
 }
 
@@ -116,12 +116,12 @@ impl Report {
         samples.entry(server).or_default().push(sample);
     }
 
-    /// Notes that `server` did not get through a round of `case`.
+    /// Records that `server` failed a round of `case`.
     pub(crate) fn failed(&mut self, server: Server, case: &Case, why: String) {
         self.failures.push((server, *case, why));
     }
 
-    /// The first failure of tero's, if there is one.
+    /// The first failure of tero.
     pub(crate) fn failure_of_tero(&self) -> Option<String> {
         let (server, case, why) = self.failures.iter().find(|(server, ..)| server.is_tero())?;
         Some(format!(
@@ -136,7 +136,7 @@ impl Report {
         self.startups = sorted(&millis);
     }
 
-    /// The report for machines, with the cases of `earlier` that were not measured this time.
+    /// The report as JSON, with the cases of `earlier` that were not measured this time.
     pub(crate) fn json(&self, earlier: Option<&Value>) -> Value {
         let is_measured = |name: &Value| self.cases.iter().any(|(case, _)| name == case.name);
         let kept = |list: &str| -> Vec<Value> {
@@ -192,8 +192,8 @@ impl Report {
         json!({ "versions": versions, "cases": cases, "failed": failed, "ready_millis": ready })
     }
 
-    /// What has changed since the run that wrote `before`: CPU time and the rate over nginx's, of
-    /// the same case and server.
+    /// What has changed since the run that wrote `before`: CPU time, and the rate relative to
+    /// nginx's, for the same case and server.
     pub(crate) fn compared_with(&self, before: &Value) -> String {
         let mut text = String::from(
             "| case | server | CPU µs before | now | change % | over nginx before | now |\n|---|---|--:|--:|--:|--:|--:|\n",
@@ -232,7 +232,7 @@ impl Report {
     }
 }
 
-/// A report as [`Report::json`] gives it, for people: a table in Markdown.
+/// Makes a table in Markdown from the result of [`Report::json`].
 pub(crate) fn table(report: &Value) -> String {
     let mut text = String::new();
     let versions = report["versions"].as_object().into_iter().flatten();
@@ -336,9 +336,8 @@ fn rows(samples: &BTreeMap<Server, Vec<Sample>>) -> Vec<Row> {
     samples.iter().map(row).collect()
 }
 
-/// How many times as much a server has of something as `peer`: the median of the rounds' ratios,
-/// since what disturbs one server of a round disturbs its neighbours too. None where one of them
-/// was not measured in as many rounds.
+/// The ratio of a value to that of `peer`: the median of the ratios of rounds, since a disturbance
+/// affects all servers of a round. `None` if the two have different numbers of rounds.
 fn ratio(
     samples: &BTreeMap<Server, Vec<Sample>>,
     server: Server,
@@ -354,7 +353,7 @@ fn ratio(
     (own.len() == of_peer.len()).then(|| median(&sorted(&ratios)))
 }
 
-/// To hundredths: more of them is noise.
+/// Rounds to hundredths; more digits are noise.
 fn rounded(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
 }
@@ -365,7 +364,7 @@ pub(crate) fn sorted(values: &[f64]) -> Vec<f64> {
     values
 }
 
-/// The value below which that share of the sorted values lies; 0 where there are none.
+/// The value below which this share of the sorted values lies; 0 if there are none.
 pub(crate) fn percentile(sorted: &[f64], share: f64) -> f64 {
     sorted
         .get((sorted.len().saturating_sub(1) as f64 * share) as usize)
@@ -373,7 +372,7 @@ pub(crate) fn percentile(sorted: &[f64], share: f64) -> f64 {
         .unwrap_or_default()
 }
 
-/// Of sorted values; 0 where there are none.
+/// The median of sorted values; 0 if there are none.
 pub(crate) fn median(sorted: &[f64]) -> f64 {
     match sorted.len() {
         0 => 0.0,
@@ -389,7 +388,7 @@ mod tests {
     fn sample(requests: u64, cpu_ticks: u64) -> Sample {
         let latencies: Vec<f64> = (1..=requests).map(|number| number as f64).collect();
         Sample::new(
-            &load::Result::of_latencies(&latencies, 2.0),
+            &load::LoadResult::of_latencies(&latencies, 2.0),
             cpu_ticks,
             3 << 20,
             0,
@@ -397,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn the_median_stands_in_the_middle() {
+    fn the_median_is_in_the_middle() {
         for (values, expected) in [
             (vec![], 0.0),
             (vec![3.0], 3.0),
@@ -409,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn cpu_time_is_spread_over_the_requests() {
+    fn cpu_time_is_divided_by_requests() {
         let sample = sample(100_000, 150);
         assert_eq!(
             (sample.requests_per_second, sample.cpu_micros_per_request),
@@ -423,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_measured_is_reported() {
+    fn failed_measurements_are_reported() {
         let mut report = Report {
             settings: Value::Null,
             versions: BTreeMap::new(),
@@ -448,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_compared_with_the_one_before() {
+    fn a_run_is_compared_with_an_earlier_one() {
         let case = &crate::cases::CASES[0];
         let report = |tero_ticks| {
             let cases = BTreeMap::from([
@@ -480,7 +479,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ratio_is_that_of_most_rounds() {
+    fn a_ratio_is_the_median_of_rounds() {
         let samples = BTreeMap::from([
             (
                 Server::Tero,
@@ -508,7 +507,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_can_be_made_of_what_was_written_down() {
+    fn a_table_can_be_made_from_a_saved_report() {
         let case = &crate::cases::CASES[0];
         let cases = BTreeMap::from([
             (Server::Tero, vec![sample(2_000, 2)]),

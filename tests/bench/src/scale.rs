@@ -1,5 +1,5 @@
-//! How the cost of a hit grows with what is stored and with the number of sites, and what a large
-//! purge costs others.
+//! Measures how the cost of a hit grows with the numbers of entries and sites, and what a large
+//! purge costs other requests.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,17 +16,17 @@ use crate::{admin, client, process};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Numbers of stored objects of 128 bytes, without policies. `--entries 10000000` takes 10 GB
-    /// of memory, and ten minutes to fill.
+    /// The numbers of stored objects of 128 bytes, without policies. `--entries 10000000` takes 10
+    /// GB of memory, and ten minutes to fill.
     #[arg(long, value_delimiter = ',', default_value = "10000,100000,1000000")]
     entries: Vec<u32>,
-    /// Numbers of sites.
+    /// The numbers of sites.
     #[arg(long, value_delimiter = ',', default_value = "1,10,100")]
     sites: Vec<u32>,
-    /// Numbers of stored objects with the tag that is purged.
+    /// The numbers of stored objects with the purged tag.
     #[arg(long, value_delimiter = ',', default_value = "10000,100000")]
     tagged: Vec<u32>,
-    /// How often each of these is purged; medians are reported.
+    /// How often each number is purged; medians are reported.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     purges: u32,
     /// How long each measurement takes, in seconds.
@@ -38,18 +38,18 @@ pub(crate) struct Arguments {
     /// The core that the load is pinned to.
     #[arg(long, default_value_t = 1)]
     load_core: u32,
-    /// The tero binary; built with `cargo build --profile dist` where it is not given.
+    /// The tero binary [default: built with `cargo build --profile dist`].
     #[arg(long)]
     tero: Option<PathBuf>,
 }
 
-/// Small, so that there can be many.
+/// The size of entries: small, so that there can be many.
 const ENTRY: Size = Size::of_bytes(128);
-/// What an entry may take, in bytes: twice what it does, since a part of the memory is set aside
-/// for fills and for what is warmed.
+/// The memory for an entry, in bytes: twice its need, since a part of the memory is reserved for
+/// responses in flight and for warmed ones.
 const ENTRY_ROOM: u64 = 2_048;
 
-/// Requests a second that go on during a purge.
+/// Requests each second during a purge.
 const RATE: f64 = 2_000.0;
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
@@ -69,8 +69,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
             memory_mib: 512 + room,
             ..start
         };
-        // Without policies, which have a curve of their own: they would take a third of the time
-        // that it takes to fill.
+        // Without policies: their cost is measured elsewhere, and they would slow the filling.
         let running = servers::start(Server::TeroBare, &start)?;
         let began = Instant::now();
         client::fill(running.port, entries, ENTRY)?;
@@ -88,7 +87,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
         let cpu = cpu_of_hit(&running, &case, arguments)?;
         if origin.requests() > asked {
             return Err(format!(
-                "the origin was asked {} times: these are no hits",
+                "the origin was asked {} times: these are not hits",
                 origin.requests() - asked
             ));
         }
@@ -124,7 +123,7 @@ fn cpu_with(config: &str, start: &Start<'_>, arguments: &Arguments) -> Result<f6
     Ok(cpu)
 }
 
-/// The median of three measurements.
+/// The median of three measurements of the CPU time of a hit.
 fn cpu_of_hit(running: &Running, case: &Case, arguments: &Arguments) -> Result<f64, String> {
     let load = Load {
         port: running.port,
@@ -140,7 +139,7 @@ fn cpu_of_hit(running: &Running, case: &Case, arguments: &Arguments) -> Result<f
     Ok(crate::report::median(&crate::report::sorted(&cpu)))
 }
 
-/// So many sites beside the one that is asked.
+/// The configuration of this many sites, beside the measured one.
 fn sites(count: u32) -> String {
     let one = |number| {
         format!(
@@ -150,9 +149,9 @@ fn sites(count: u32) -> String {
     (1..count).map(one).collect()
 }
 
-/// Purges all that carry a tag, once while nothing else goes on and once while others are asked
-/// for, and tells the longest that these took. Each of the figures is the median of several purges,
-/// since a machine that others use makes pauses of its own.
+/// Purges all responses with a tag, first without load and then with other requests, and reports
+/// the longest of these. Each number is the median of several purges, since a shared machine pauses
+/// too.
 fn purge(tagged: u32, start: &Start<'_>, arguments: &Arguments) -> Result<(), String> {
     let running = servers::start(
         Server::Tero,
@@ -169,9 +168,9 @@ fn purge(tagged: u32, start: &Start<'_>, arguments: &Arguments) -> Result<(), St
     let purge_all = || {
         let began = Instant::now();
         match admin::purge(running.admin, &json!({ "tag": "all" }))? {
-            purged if purged < u64::from(tagged) => {
-                Err(format!("{purged} responses were purged, and not {tagged}"))
-            }
+            purged if purged < u64::from(tagged) => Err(format!(
+                "{purged} responses were purged instead of {tagged}"
+            )),
             purged => Ok((purged, began.elapsed())),
         }
     };
@@ -183,7 +182,7 @@ fn purge(tagged: u32, start: &Start<'_>, arguments: &Arguments) -> Result<(), St
         let (purged, took) = purge_all()?;
         let ticks = process::cpu_ticks(running.pid()).saturating_sub(before);
         fill()?;
-        // Those that miss carry the tag, too; each turn asks for others.
+        // Misses have the tag too; each turn requests new objects.
         let pace = |turn: u64| {
             let (port, path) = (running.port, "/img/1k.bin".to_owned());
             let misses = Some(u64::from(tagged) + 1 + turn * count);
@@ -282,7 +281,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_are_so_many_sites() {
+    fn the_configuration_has_the_wanted_number_of_sites() {
         assert_eq!(sites(3).matches("[[site]]").count(), 2);
     }
 }

@@ -1,4 +1,4 @@
-//! The servers: which are installed, and how each is started as a memory cache in front of the
+//! The servers: which are installed, and how to start each as a memory cache in front of the
 //! origin.
 
 use std::net::{TcpListener, TcpStream};
@@ -13,7 +13,7 @@ use crate::load;
 use crate::origin::Size;
 use crate::process::{self, Process};
 
-/// What is measured.
+/// A server to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Server {
     /// With the demo's policies on every request.
@@ -26,7 +26,7 @@ pub(crate) enum Server {
     TeroJavascript,
     /// With a policy in Python: see `--python`.
     TeroPython,
-    /// Another build of tero, as [`Server::Tero`]: see `--other`.
+    /// Like [`Server::Tero`], with another build: see `--other`.
     TeroOther,
     Nginx,
     Varnish,
@@ -82,12 +82,12 @@ impl Server {
         )
     }
 
-    /// Whether it is a floor: its answer is constant, and nothing is behind it.
+    /// Whether it is a floor: a constant answer without an origin.
     pub(crate) fn is_floor(self) -> bool {
         matches!(self, Server::Epoll | Server::Hyper)
     }
 
-    /// The program, and how it tells its version.
+    /// The program, and its argument for printing the version.
     fn program(self, start: &Start<'_>) -> (PathBuf, &'static str) {
         let named = |name: &str| PathBuf::from(name);
         match self {
@@ -105,12 +105,12 @@ impl Server {
     }
 }
 
-/// A started server, with the folder that holds its files.
+/// A running server, with the folder of its files.
 pub(crate) struct Running {
     pub(crate) port: u16,
-    /// Its admin interface, where it has one.
+    /// The port of its admin interface, if it has one.
     pub(crate) admin: u16,
-    // Dropped in this order: the process ends before what it leaves is removed.
+    // Fields are dropped in order: the process ends before its files are removed.
     process: Process,
     folder: tempfile::TempDir,
     _left: LeftBySquid,
@@ -121,16 +121,16 @@ impl Running {
         self.process.id()
     }
 
-    /// What it holds in memory, with the files that it keeps there, mapped or not, in bytes. What
-    /// the kernel takes to know those files is not in it.
+    /// Its memory in bytes, with its files in memory, mapped or not. The kernel's own memory for
+    /// those files is not included.
     pub(crate) fn memory(&self) -> u64 {
         process::memory(self.pid(), self.folder.path()) + size_of_files(self.folder.path())
     }
 
-    /// What a request takes of its CPU time while `load` runs, in microseconds.
+    /// CPU time for a request while `load` runs, in microseconds.
     pub(crate) fn cpu_of_request(
         &self,
-        load: impl FnOnce() -> Result<load::Result, String>,
+        load: impl FnOnce() -> Result<load::LoadResult, String>,
     ) -> Result<f64, String> {
         let before = process::cpu_ticks(self.pid());
         let result = load()?;
@@ -141,7 +141,7 @@ impl Running {
         Ok(ticks as f64 / process::TICKS_PER_SECOND * 1e6 / result.requests as f64)
     }
 
-    /// The last lines that it wrote about its troubles; empty where there are none.
+    /// The last lines of its log; empty if there are none.
     pub(crate) fn last_words(&self) -> String {
         const LINES: usize = 3;
         let logs = ["error.log", LOG]
@@ -157,12 +157,12 @@ impl Running {
             .collect()
     }
 
-    /// Ends it, and removes what it leaves.
+    /// Stops it, and removes its files.
     pub(crate) fn stop(self) {}
 }
 
-/// Shared memory that Squid leaves behind when it is killed, and does not start with. Removed when
-/// this is dropped.
+/// Removes, when dropped, the shared memory that a killed Squid leaves, and with which it would not
+/// start again.
 struct LeftBySquid;
 
 impl Drop for LeftBySquid {
@@ -183,16 +183,16 @@ impl Drop for LeftBySquid {
     }
 }
 
-/// What a server prints, in its folder.
+/// The file with the output of a server, in its folder.
 const LOG: &str = "output.log";
 
 /// The largest cache that HAProxy allows, in MiB.
 pub(crate) const HAPROXY_MOST_MIB: u32 = 4_095;
 
-/// What the shared memory of a Squid with our service name begins with.
+/// How the names of shared memory of our Squid begin.
 const SQUID_NAME_IN_MEMORY: &str = "squid-terobench";
 
-/// What the files in a folder take, in bytes.
+/// The size of all files in a folder, in bytes.
 fn size_of_files(folder: &Path) -> u64 {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let size = |entry: std::fs::DirEntry| match entry.metadata() {
@@ -203,7 +203,7 @@ fn size_of_files(folder: &Path) -> u64 {
     entries.map(size).sum()
 }
 
-/// What a server is started with.
+/// The settings for starting a server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Start<'a> {
     pub(crate) tero: &'a Path,
@@ -215,15 +215,15 @@ pub(crate) struct Start<'a> {
     pub(crate) origin: u16,
     pub(crate) core: u32,
     pub(crate) memory_mib: u32,
-    /// What stands after the common part of tero's configuration, in place of the policies of
+    /// The end of tero's configuration after the common part, in place of the policies of
     /// [`Server::Tero`].
     pub(crate) config: Option<&'a str>,
-    /// What [`Server::Epoll`] and [`Server::Hyper`] answer.
+    /// The answer of [`Server::Epoll`] and [`Server::Hyper`].
     pub(crate) floor: Answer,
 }
 
 impl<'a> Start<'a> {
-    /// In front of the origin on that port; on the first core, with 256 MiB.
+    /// In front of the origin on this port, on the first core, with 256 MiB.
     pub(crate) fn new(tero: &'a Path, origin: u16) -> Start<'a> {
         let floor = Answer {
             size: Size::of_kib(1),
@@ -243,11 +243,11 @@ impl<'a> Start<'a> {
     }
 }
 
-/// How tero is built where none is named: as it is put into production.
+/// The profile for building tero: that of production.
 pub(crate) const PRODUCTION: &str = "dist";
 
-/// The tero to measure: the one that was named, or the workspace's own of that profile, built now
-/// where it is `wanted`.
+/// The tero to measure: the named one, or that of the workspace in this profile, which is built if
+/// `wanted`.
 pub(crate) fn tero_binary(
     named: Option<&Path>,
     wanted: bool,
@@ -268,7 +268,7 @@ pub(crate) fn tero_binary(
             return Err("cargo could not build tero".to_owned());
         }
     }
-    // This program lies in a folder beside it, wherever the target folder is.
+    // This program is in the folder of another profile, beside that of tero.
     let target = std::env::current_exe()
         .ok()
         .and_then(|path| Some(path.parent()?.parent()?.to_owned()));
@@ -282,7 +282,7 @@ pub(crate) fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The servers that were asked for, or else all that are installed, each with its version.
+/// The named servers, or else all that are installed, each with its version.
 pub(crate) fn installed(
     only: &[Server],
     start: &Start<'_>,
@@ -334,8 +334,7 @@ fn version(server: Server, start: &Start<'_>) -> Option<String> {
 /// Starts `server` on a free port and waits until it listens.
 pub(crate) fn start(server: Server, start: &Start<'_>) -> Result<Running, String> {
     let failed = |error: std::io::Error| format!("{}: {error}", server.as_str());
-    // nginx keeps its cache in files, so the folder lies in memory where the system has such a
-    // place.
+    // nginx keeps its cache in files, so the folder is in memory if the system has a place for it.
     let memory = Path::new("/dev/shm");
     let parent = if memory.is_dir() {
         memory.to_owned()
@@ -365,7 +364,7 @@ pub(crate) fn start(server: Server, start: &Start<'_>) -> Result<Running, String
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    // Those with several threads listen a little before all of them work.
+    // Servers with several threads listen a little before all threads work.
     std::thread::sleep(Duration::from_millis(500));
     Ok(Running {
         port,
@@ -380,7 +379,7 @@ pub(crate) fn free_port() -> std::io::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-/// What the configuration files are filled in with.
+/// Values for the gaps in configuration files.
 struct Setup<'a> {
     dir: &'a Path,
     port: u16,
@@ -448,8 +447,7 @@ impl Setup<'_> {
         }
     }
 
-    /// Traffic Server wants a tree of its own, with the files that come with the package and ours
-    /// over them.
+    /// Makes the folders that Traffic Server needs: the files of its package, with ours over them.
     fn traffic_server_layout(&self) -> std::io::Result<()> {
         let info = Command::new("traffic_layout").arg("info").output()?;
         let info = String::from_utf8_lossy(&info.stdout);
@@ -509,7 +507,7 @@ impl Setup<'_> {
                 &((u64::from(haproxy_mib) << 20) / 2).to_string(),
             )
             .replace("@MEMORY_MIB@", &self.start.memory_mib.to_string())
-            // A megabyte of keys for eight thousand objects, as nginx's documentation has it.
+            // A megabyte of keys for eight thousand objects, as nginx's documentation says.
             .replace("@ZONE_MIB@", &(self.start.memory_mib / 8).to_string())
             .replace("@ADMIN@", &self.admin.to_string())
             .replace(

@@ -1,4 +1,4 @@
-//! How long tero takes from its start to "ready", with the four shipped policies.
+//! Measures how long tero takes to become ready, with the four shipped policies.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use crate::process::Process;
 use crate::servers::free_port;
 
-/// The hand-written configuration of the examples, which has all four.
+/// The configuration of the examples, which has all four policies.
 const CONFIG: &str = include_str!("../../../examples/barberpro/tero.toml");
 
-/// Milliseconds to ready, once for each of `times`, with the compiled modules on disk from a start
-/// before.
+/// Starts tero `times` times, and returns the milliseconds until each was ready. The compiled
+/// modules are on disk from an earlier start.
 pub(crate) fn measure(tero: &Path, times: u32, core: u32) -> Result<Vec<f64>, String> {
     let folder = tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
     start(tero, folder.path(), core)?;
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_example_has_the_four_policies_and_the_addresses_that_are_replaced() {
+    fn the_example_has_four_policies_and_the_replaced_addresses() {
         for module in [
             "business-hours",
             "device-variants",

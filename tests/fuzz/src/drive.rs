@@ -1,19 +1,19 @@
-//! What the fuzz targets do with their bytes: each drives several readers and says what must hold
-//! of what they read. The same functions replay the committed corpus in the ordinary test run.
+//! The fuzz targets: each gives its bytes to several readers, and asserts properties of the
+//! results. The ordinary tests replay the committed corpus with the same functions.
 //!
 //! - `wire`: the bytes of connections, from clients and from next hops
 //! - `urls`: targets, hosts, queries and references, and the keys made from them
-//! - `fields`: the fields of requests and responses, cookies and upgrades among them, and what is
-//!   said of them in `Cache-Status` and the access log
-//! - `exchange`: the same over the life of a stored response
-//! - `answers`: what guests answer
-//! - `files`: what operators write, send and fetch, and what is read back from the state directory;
-//!   its first line says which
+//! - `fields`: the fields of requests and responses, with cookies and upgrades, and what
+//!   `Cache-Status` and the access log say about them
+//! - `exchange`: the fields over the life of a stored response
+//! - `answers`: the answers of policies
+//! - `files`: files that operators write, send or fetch, and files of the state directory; the
+//!   first line says which kind
 //!
-//! Not driven: WebAssembly (wasmtime and wit-component read it), and compiled modules on disk,
-//! which count only with their checksum.
+//! Not covered: WebAssembly, which wasmtime and wit-component read, and compiled modules on disk,
+//! which are used only if their checksum is right.
 //!
-//! Inputs are text wherever what is read is text, so that a corpus can be read and written by hand.
+//! Inputs for text formats are text, so that a corpus can be read and written by hand.
 
 mod contents;
 mod exchange;
@@ -31,17 +31,17 @@ pub use files::files;
 pub use urls::urls;
 pub use wire::wire;
 
-/// What guests answer.
+/// Reads answers of policies.
 pub fn answers(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {
         tero_policy_host::fuzzing::answers(text);
     }
 }
 
-/// A target of the corpus folder `name`.
+/// A fuzz target.
 pub type Target = fn(&[u8]);
 
-/// Every target under the name of its corpus.
+/// All targets, by the name of their corpus folder.
 pub const TARGETS: [(&str, Target); 6] = [
     ("answers", answers),
     ("exchange", exchange),

@@ -1,4 +1,4 @@
-//! What operators send to the admin interface, and what is read of a request before its content.
+//! Requests to the admin interface: heads, and contents.
 
 use tero_admin_api::{
     ActivateRequest, ExplainRequest, Problem, PurgeRequest, Question, StartCanaryRequest,
@@ -11,7 +11,7 @@ use tero_control::purge::target::{self, TargetParts};
 
 use super::script::{Block, blocks};
 
-/// A request up to its content: `POST /explain`, then its fields.
+/// Reads a request without its content: `POST /explain`, then fields.
 pub fn request(bytes: &[u8]) {
     let [request]: [Block<'_>; 1] = blocks(bytes);
     fuzzing::request(
@@ -21,7 +21,7 @@ pub fn request(bytes: &[u8]) {
     );
 }
 
-/// The content of a request, whatever it asks for.
+/// Reads the content of a request as that of each call.
 pub fn content(bytes: &[u8]) {
     purge(bytes);
     explain(bytes);
@@ -30,7 +30,7 @@ pub fn content(bytes: &[u8]) {
     canary(bytes);
 }
 
-/// What is wrong is told with its cure.
+/// Checks that a refusal has a cure.
 fn good<T>(read: Result<T, Problem>) -> Option<T> {
     match read {
         Ok(good) => Some(good),
@@ -71,7 +71,7 @@ fn purge(content: &[u8]) {
     }
 }
 
-/// What is left of the URL is a target that a client could send.
+/// Checks that the target is one that a client could send.
 fn explain(content: &[u8]) {
     let Some(asked) = question::<ExplainRequest>(content) else {
         return;

@@ -1,6 +1,6 @@
-//! A whole life of a stored response: a request and its answer are weighed and stored, a second
-//! request selects it or not, and what the next hop then says freshens or replaces it. The steps
-//! are those of the request path, without its sockets.
+//! The life of a stored response: a request and its response are judged and stored, a second
+//! request may select the stored response, and then the next hop's answer freshens or replaces it.
+//! The steps are those of the request path, without sockets.
 //!
 //! ```text
 //! GET http://www.example/a delay=200
@@ -41,14 +41,14 @@ use tero_semantics::vary::Vary;
 use super::fields::targets;
 use super::script::{Block, blocks};
 
-/// `Tue, 24 Nov 2026 13:00:00 GMT`
+/// The time of the first request: `Tue, 24 Nov 2026 13:00:00 GMT`.
 const START: Timestamp = Timestamp::from_unix_secs(1_795_525_200);
-/// No step of time is longer: a hundred years.
+/// The longest step of time: a hundred years.
 const MAX_STEP_MILLIS: i64 = 100 * 366 * 24 * 60 * 60 * 1_000;
 /// The length of the stored body.
 const LENGTH: u64 = 1_000;
 
-/// Stores, selects, reuses and validates, and asserts what must hold at each step.
+/// Stores, selects, reuses and validates, and asserts properties of each step.
 pub fn exchange(bytes: &[u8]) {
     let [first, answer, second, update] = blocks(bytes);
     let asked = START;
@@ -72,7 +72,7 @@ fn later(than: Timestamp, millis: Option<i64>) -> Timestamp {
     than.saturating_add(Duration::from_millis(millis.unsigned_abs()))
 }
 
-/// What the policies decided, in the words of the answer's first line.
+/// The decision of policies, as the first line of the response says.
 fn decision(block: &Block<'_>) -> ResponseDecision {
     let secs = |name: &str| {
         block
@@ -107,9 +107,9 @@ fn floor(block: &Block<'_>) -> FloorExceptions {
 struct Stored<'a> {
     answer: &'a Block<'a>,
     status: StatusCode,
-    /// As they came.
+    /// The fields, as received.
     received: HeaderMap,
-    /// As they are stored.
+    /// The fields, as stored.
     headers: HeaderMap,
     directives: ResponseDirectives,
     decision: ResponseDecision,
@@ -118,7 +118,7 @@ struct Stored<'a> {
 }
 
 impl<'a> Stored<'a> {
-    /// What is stored of an answer; none where it must not be. What is stored obeys the floor.
+    /// The stored form of a response; `None` if it must not be stored. Checks the safety floor.
     fn of(
         request: &Block<'_>,
         answer: &'a Block<'a>,
@@ -211,7 +211,7 @@ impl<'a> Stored<'a> {
         })
     }
 
-    /// What holds of every stored response from its first moment.
+    /// Checks properties of every stored response on arrival.
     fn check(&self, came: Timestamp) {
         for name in [
             "set-cookie",
@@ -246,7 +246,7 @@ impl<'a> Stored<'a> {
             self.vary != Vary::Everything
                 && (self.vary == Vary::Nothing || self.received.contains_key(VARY))
         );
-        // §4.2.3: it is as old as the inner cache says, at least.
+        // Its age is at least that from the inner cache (§4.2.3).
         assert!(self.freshness.age(came) >= age_value(&self.received));
         if self.decision.ttl.is_none() {
             let fresh_for = self.freshness.fresh_until().since(came);
@@ -325,7 +325,7 @@ impl<'a> Stored<'a> {
         }
     }
 
-    /// The second answer: a 304, the answer to a HEAD, or another response.
+    /// Reads the second response: a 304, a response to HEAD, or another one.
     fn validate(&self, request: &Block<'_>, update: &Block<'_>, now: Timestamp) {
         let mut conditional = request.headers.clone();
         let is_conditional = validation::add_conditions(&self.headers, &mut conditional);
@@ -361,7 +361,7 @@ impl<'a> Stored<'a> {
             return;
         };
         fresh.check(answered);
-        // Age falls only here, and to what the 304 itself says at most by what the clocks differ.
+        // The age may fall here, but not below that of the 304.
         assert!(fresh.freshness.age(answered) >= age_value(&fields));
     }
 }

@@ -1,4 +1,4 @@
-//! The fields of a request and of two responses, each given to every reader of fields.
+//! The fields of a request and of two responses, given to every reader of fields.
 //!
 //! ```text
 //! GET http://www.example/a?b
@@ -40,10 +40,10 @@ use tero_tools::replay::log;
 
 use super::script::{Block, blocks};
 
-/// `Tue, 24 Nov 2026 13:00:00 GMT`
+/// The time of reading: `Tue, 24 Nov 2026 13:00:00 GMT`.
 const NOW: Timestamp = Timestamp::from_unix_secs(1_795_525_200);
 
-/// Reads fields in every way that there is.
+/// Gives the fields to every reader, and asserts properties of the results.
 pub fn fields(bytes: &[u8]) {
     let [request, response, other] = blocks(bytes);
     directives(&request.headers, &response.headers);
@@ -82,15 +82,14 @@ fn directives(request: &HeaderMap, response: &HeaderMap) {
         said.stale_if_error,
     ];
     assert!(spans.into_iter().flatten().all(|span| span <= most));
-    // The plain field is read as if no targeted one were there, and a targeted one as if no plain
-    // one were.
+    // `Cache-Control` and a targeted field are read independently of each other.
     let plain = ResponseDirectives::of(response);
     assert!(said.targeted.is_some() || said == plain);
     let mut without = response.clone();
     without.remove("cache-control");
     assert!(said.targeted.is_none() || said == ResponseDirectives::governing(&without, &targets()));
-    // One line is read as several with the same members: what a recipient may do to a list must not
-    // change it (RFC 9110 §5.3).
+    // One line means the same as several lines with its members: recipients may combine lines (RFC
+    // 9110 §5.3).
     let lines: Vec<&[u8]> = response
         .get_all("cache-control")
         .iter()
@@ -218,7 +217,7 @@ fn partial(response: &HeaderMap, other: &HeaderMap) {
     }
 }
 
-/// A union has the bytes of both, once each and in order.
+/// Checks that a union has all bytes of both, in order and without repeats.
 fn united(parts: &ByteRuns, new: &Range<u64>) {
     let (union, pieces) = parts.with(new, u64::MAX);
     let size = |range: &Range<u64>| range.end - range.start;
@@ -357,7 +356,7 @@ fn devices(request: &HeaderMap) {
     assert_eq!(classify(request), class_of(fields));
 }
 
-/// Cookies come in pieces of their lines, and a protocol is one.
+/// Checks that cookies are parts of their lines, and that a protocol is well-formed.
 fn asked(request: &HeaderMap) {
     let names = ["session".into(), "market".into()];
     let sent: usize = request.get_all(COOKIE).iter().map(HeaderValue::len).sum();
@@ -381,7 +380,7 @@ fn asked(request: &HeaderMap) {
     assert!(!is_meant(request) || request.contains_key(CONNECTION));
 }
 
-/// What the edge says itself can be read whatever it is made of.
+/// Checks that fields written by the edge can be read, whatever they are made of.
 fn told(request: &HeaderMap, response: &HeaderMap) {
     let mut headers = response.clone();
     headers.remove(AGE);
@@ -412,7 +411,7 @@ fn told(request: &HeaderMap, response: &HeaderMap) {
     assert_eq!(list.len(), 1);
 }
 
-/// Whatever was asked and answered is one line of a log, and tells of this request.
+/// Checks that every exchange becomes one line of the access log, which describes this request.
 fn logged(request: &Block<'_>, response: &Block<'_>) {
     let (method, uri) = (request.method(), request.target());
     let target = uri

@@ -1,13 +1,13 @@
-//! What operators write, send or fetch, and what the edge wrote itself before it was started again.
-//! The first line says which; what follows is the file.
+//! Files that operators write, send or fetch, and files that the edge wrote before a restart. The
+//! first line says which kind; the file follows.
 //!
 //! - `config`, `calendar`, `cases`, `json` (a static JSON policy file), `package` (a module with
-//!   what belongs to it), `sitemap`
-//! - `lines`: what is read line by line, of an access log, of a list of pages, of times
-//! - `schedule`, `units`: what is written in a configuration
-//! - `request`: all but the content of a request to the admin interface; `content`: that, as each
-//!   of them that there are
-//! - `state`: a file of the state directory, as each of them that there are, and its name
+//!   its settings), `sitemap`
+//! - `lines`: lines of an access log, of a list of pages, and of times
+//! - `schedule`, `units`: values of a configuration
+//! - `request`: a request to the admin interface without its content; `content`: the content, read
+//!   as that of each call
+//! - `state`: a file of the state directory, read as each kind, and its name
 
 use std::net::Ipv6Addr;
 use std::path::Path;
@@ -31,13 +31,13 @@ use tero_tools::replay::log::{self, LoggedRequest};
 
 use super::{contents, state};
 
-/// `Tue, 24 Nov 2026 13:00:00 GMT`
+/// The time of reading: `Tue, 24 Nov 2026 13:00:00 GMT`.
 const NOW: Timestamp = Timestamp::from_unix_secs(1_795_525_200);
 
-/// What a sitemap may unpack to.
+/// The largest unpacked sitemap, in bytes.
 const MAX_SITEMAP_BYTES: usize = 1 << 20;
 
-/// Reads a file of one of these kinds.
+/// Reads a file of the kind in its first line.
 pub fn files(bytes: &[u8]) {
     let end = bytes
         .iter()
@@ -91,14 +91,14 @@ fn configuration(text: &str) {
     }
 }
 
-/// It may name files, and reading devices is not what is to be tried here.
+/// Whether the text names a device: a configuration may name files, but reading devices would hang.
 fn reads_devices(text: &str) -> bool {
     ["/dev", "/proc", "\\u", "\\U"]
         .iter()
         .any(|part| text.contains(part))
 }
 
-/// Every mistake has its cure.
+/// Checks that every mistake has a cure.
 fn told(errors: &ConfigErrors) {
     assert!(!errors.errors.is_empty());
     assert!(
@@ -125,7 +125,7 @@ fn calendar(text: &str) {
     }
 }
 
-/// What is taken from a JSON file is a configuration whose TOML can be read.
+/// Checks that an imported JSON file gives a valid configuration.
 fn legacy(text: &str) {
     let target = ImportTarget::new("http://127.0.0.1:3000", &[]).expect("both are good");
     match import(text, "policies.json", &target) {
@@ -150,7 +150,7 @@ fn sitemap(bytes: &[u8]) {
     }
 }
 
-/// A schedule comes due after now, and the next time after that.
+/// Checks that a schedule comes due after now, and again after that.
 fn schedule(text: &str) {
     let mut lines = text.lines();
     let (expression, zone) = (
@@ -183,7 +183,7 @@ fn sizes(text: &str) {
     }
 }
 
-/// What was taken apart can be put together, and taken apart as before.
+/// Checks that a package can be written and read again.
 fn package(bytes: &[u8]) {
     let Ok(package) = Package::of(bytes) else {
         return;
@@ -196,7 +196,7 @@ fn package(bytes: &[u8]) {
     }
 }
 
-/// A file of cases has cases, or mistakes with their cures.
+/// Checks that a file of cases has cases, or mistakes with cures.
 fn cases(text: &str) {
     if reads_devices(text) {
         return;
@@ -212,7 +212,7 @@ fn cases(text: &str) {
     }
 }
 
-/// Each line as one of a log, of a list of pages, and as a time.
+/// Reads each line as one of a log, as one of a list of pages, and as a time.
 fn lines(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     listed(&text);
@@ -222,13 +222,13 @@ fn lines(bytes: &[u8]) {
     }
 }
 
-/// What a line of a log tells can be told by a line of a log.
+/// Checks that a line of a log can be written and read again.
 fn log(line: &str) {
     let Some(logged) = log::parse(line.trim()) else {
         return;
     };
     assert!(logged.target.starts_with('/') && logged.target.parse::<http::Uri>().is_ok());
-    // Years of more digits are none of RFC 3339's.
+    // RFC 3339 has years of four digits only.
     if !(0..=253_402_300_799).contains(&logged.at.unix_secs()) {
         return;
     }
@@ -275,7 +275,7 @@ fn listed(text: &str) {
     }
 }
 
-/// A local time is at most some hours from that of the prime meridian, in every zone.
+/// Checks that a local time in any zone is within some hours of UTC.
 fn time(text: &str) {
     let Some(time) = LocalDateTime::parse(text) else {
         return;

@@ -1,5 +1,4 @@
-//! What hyper makes of the bytes of a next hop, without a socket: the edge reads its answers with
-//! it.
+//! Reads the bytes of a next hop with hyper, as the edge does, but without a socket.
 
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
@@ -10,16 +9,16 @@ use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::rt::{Read, ReadBufCursor, Write};
 
-/// An answer as far as it was read.
+/// A response, as far as it was read.
 #[derive(Debug)]
 pub struct Answer {
     pub status: StatusCode,
     pub body: Vec<u8>,
-    /// Whether the body came to its end.
+    /// Whether the body is complete.
     pub is_whole: bool,
 }
 
-/// What is read of the answer to a request of this method; none where that is no answer.
+/// Reads the response to a request with this method; `None` if it is malformed.
 pub fn answer(method: &Method, bytes: &[u8]) -> Option<Answer> {
     let mut context = Context::from_waker(Waker::noop());
     let io = Io {
@@ -41,7 +40,7 @@ pub fn answer(method: &Method, bytes: &[u8]) -> Option<Answer> {
     let mut ended = false;
     let mut drive =
         |context: &mut Context<'_>| ended = ended || connection.as_mut().poll(context).is_ready();
-    // Everything is there from the beginning: whatever is not done after some turns never will be.
+    // All bytes are available from the start: what is not done after these turns never will be.
     let turns = 64 + bytes.len();
     let response = (0..turns).find_map(|_| {
         drive(&mut context);
@@ -50,7 +49,9 @@ pub fn answer(method: &Method, bytes: &[u8]) -> Option<Answer> {
             Poll::Pending => None,
         }
     });
-    let (parts, mut body) = response.expect("hyper makes up its mind")?.into_parts();
+    let (parts, mut body) = response
+        .expect("hyper decides within these turns")?
+        .into_parts();
     let mut answer = Answer {
         status: parts.status,
         body: Vec::new(),
@@ -80,7 +81,7 @@ fn frame(
     pin!(body.frame()).poll(context)
 }
 
-/// A next hop that has sent everything that it ever sends, and takes whatever comes.
+/// A next hop that has sent all its bytes, and accepts everything.
 struct Io {
     bytes: Vec<u8>,
     at: usize,

@@ -1,15 +1,15 @@
-//! Messages as text: blocks parted by an empty line, each of a first line and fields.
+//! Messages as text: blocks with a first line and fields, separated by empty lines.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 
-/// More fields than this no connection lets in.
+/// The most fields that a connection accepts.
 const MAX_FIELDS: usize = 100;
 
-/// A message, or the words of its first line.
+/// A message.
 #[derive(Clone, Debug, Default)]
 pub struct Block<'a> {
     first: &'a [u8],
-    /// Its fields; lines that are none are left out.
+    /// The fields; malformed lines are left out.
     pub headers: HeaderMap,
 }
 
@@ -21,7 +21,7 @@ impl<'a> Block<'a> {
                 continue;
             };
             let name = HeaderName::from_bytes(&line[..colon]);
-            // As hyper does.
+            // hyper trims values like this.
             let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii());
             if let (Ok(name), Ok(value)) = (name, value) {
                 headers.append(name, value);
@@ -48,7 +48,7 @@ impl<'a> Block<'a> {
             .unwrap_or(Method::GET)
     }
 
-    /// The second word as an absolute URL, or one that always is.
+    /// The second word as an absolute URL, or a default one.
     pub fn target(&self) -> Uri {
         let given = self
             .words()
@@ -67,19 +67,19 @@ impl<'a> Block<'a> {
             .unwrap_or(StatusCode::OK)
     }
 
-    /// The number that follows `name=` in the first line.
+    /// The number after `name=` in the first line.
     pub fn number(&self, name: &str) -> Option<i64> {
         self.words()
             .find_map(|word| word.strip_prefix(name)?.strip_prefix('=')?.parse().ok())
     }
 
-    /// Whether the first line has this word.
+    /// Whether the first line contains this word.
     pub fn has(&self, word: &str) -> bool {
         self.words().any(|said| said == word)
     }
 }
 
-/// The blocks of a text, as many as are wanted; those that are missing are empty.
+/// The first `N` blocks of a text; missing ones are empty.
 pub fn blocks<const N: usize>(bytes: &[u8]) -> [Block<'_>; N] {
     let lines: Vec<&[u8]> = bytes
         .split(|byte| *byte == b'\n')

@@ -1,8 +1,7 @@
-//! What is read back from the state directory: files that the edge wrote itself, and to which
-//! anything may have happened since.
+//! Files of the state directory. The edge wrote them itself, but they may have been changed since.
 //!
-//! What is read takes no more memory than what is counted may take, can be written down and read
-//! again as it was, and never becomes more by it.
+//! The result of reading keeps within its memory limit, and is the same after writing and reading
+//! it again.
 
 use std::collections::BTreeMap;
 
@@ -14,17 +13,17 @@ use tero_edge::telemetry::popularity::{Hours, MAX_HOSTS, PageRequests, Popularit
 use tero_semantics::timestamp::Timestamp;
 use tero_state::file;
 
-/// `Tue, 24 Nov 2026 13:00:00 GMT`
+/// The time of reading: `Tue, 24 Nov 2026 13:00:00 GMT`.
 const NOW: Timestamp = Timestamp::from_unix_secs(1_795_525_200);
 
-/// Room for everything that an input can name, and for next to nothing of it.
+/// Memory for everything that an input can name, and for almost nothing.
 const MUCH: usize = 1 << 20;
 const LITTLE: usize = 4 << 10;
 
-/// Earlier activations that are remembered.
+/// The most earlier activations in a record.
 const MAX_PREVIOUS: usize = 32;
 
-/// A file, whichever it is; or the name of a policy and that of a file.
+/// Reads a file as each kind of state file, and as the names of a policy and a file.
 pub fn state(bytes: &[u8]) {
     plans(bytes);
     popularity(bytes);
@@ -32,7 +31,7 @@ pub fn state(bytes: &[u8]) {
     version_file(&String::from_utf8_lossy(bytes));
 }
 
-/// When plans came due last.
+/// Reads when plans last came due.
 fn plans(bytes: &[u8]) {
     match file::parse::<BTreeMap<String, i64>>(bytes) {
         Ok(plans) => assert_eq!(written(&plans), plans),
@@ -40,7 +39,7 @@ fn plans(bytes: &[u8]) {
     }
 }
 
-/// What was counted of each site.
+/// Reads the popularity of sites.
 fn popularity(bytes: &[u8]) {
     let sites = match file::parse::<BTreeMap<String, SavedSite>>(bytes) {
         Ok(sites) => sites,
@@ -67,7 +66,7 @@ fn restored(site: SavedSite) {
     little.restore(0, site.clone(), NOW);
     assert!(little.bytes() <= LITTLE);
     let (pages, hosts) = (site.pages.len(), site.hosts.len());
-    // None of it is told to have been asked for more often than the file says.
+    // No page has more requests than the file says.
     let requests = |page: &SavedPage| {
         page.hours
             .iter()
@@ -91,7 +90,7 @@ fn restored(site: SavedSite) {
             .all(|page| page.requests as f64 <= most.mul_add(1.000_001, 1.0)),
         "{most}: {top:?}"
     );
-    // What is counted is written, and comes back as it was.
+    // Written and read again, the counts are the same.
     let saved = popularity.save(0, NOW).expect("there is a site");
     let saved: SavedSite = written(&saved);
     let again = within(MUCH);
@@ -112,7 +111,7 @@ fn restored(site: SavedSite) {
     );
 }
 
-/// The same but for the last digit of numbers, and the order of pages.
+/// Checks that both are the same, apart from rounding and the order of pages.
 fn alike(one: &SavedSite, other: &SavedSite) {
     let near = |one: f64, other: f64| one == other || (one - other).abs() <= one.abs() * 1e-6;
     let sorted = |site: &SavedSite| {
@@ -140,7 +139,7 @@ fn alike(one: &SavedSite, other: &SavedSite) {
     }
 }
 
-/// The versions of a policy.
+/// Reads the versions of a policy.
 fn record(bytes: &[u8]) {
     let mut record = match PolicyRecord::parse(bytes) {
         Ok(record) => record,
@@ -150,7 +149,7 @@ fn record(bytes: &[u8]) {
         PolicyRecord::parse(&record.to_bytes().expect("it is JSON")).expect("it was written")
     };
     assert_eq!(written(&record), record);
-    // No digest leads out of the folder of versions.
+    // No digest names a file outside the folder of versions.
     let pushed: Vec<Version> = record
         .versions
         .iter()
@@ -174,7 +173,7 @@ fn record(bytes: &[u8]) {
                 && canary.guard.out_of_range().is_none()
         );
     }
-    // Whatever was written, it can be gone on from.
+    // Every record that can be read can be continued.
     let digest = "0123456789abcdef".repeat(4);
     record.push(PushedRecord {
         digest: digest.clone(),
@@ -192,12 +191,12 @@ fn record(bytes: &[u8]) {
     assert!(record.previous.is_empty());
 }
 
-/// The name of a policy, and that of a file which was found among the versions.
+/// Reads the name of a policy, and the name of a file in the folder of versions.
 fn version_file(text: &str) {
     let (policy, file) = text.split_once('\n').unwrap_or((text, ""));
     if let Some(digest) = version_of(policy, file) {
         assert_eq!(file_of(policy, digest), file);
-        // It is no other policy's: their digests are as long.
+        // The file belongs to no other policy: all digests have the same length.
         assert!(!digest.contains('-'));
     }
 }

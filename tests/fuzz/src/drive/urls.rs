@@ -1,4 +1,4 @@
-//! URLs and hosts as they come from request lines, fields, plans and sitemaps.
+//! URLs and hosts, as in request lines, fields, plans and sitemaps.
 //!
 //! ```text
 //! http://www.example:80/a/b?c=1&d=2
@@ -6,8 +6,8 @@
 //! ../other?x#y
 //! ```
 //!
-//! The first line is a URL, the second a rule for its query, the third a reference that is read
-//! against the URL.
+//! The first line is a URL, the second a rule for its query, and the third a reference relative to
+//! the URL.
 
 use http::header::{HeaderMap, LOCATION};
 use http::{HeaderValue, Method, StatusCode, Uri};
@@ -16,7 +16,7 @@ use tero_semantics::decision::{QueryParameters, QueryRule};
 use tero_semantics::invalidation;
 use tero_semantics::key::{self, KeyParts};
 
-/// Reads a URL, the query that counts of it, and what a reference means beside it.
+/// Reads a URL, its query by the rule, and a reference relative to it.
 pub fn urls(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
@@ -96,7 +96,7 @@ fn keys(uri: &Uri) {
     assert!(!key::url_of(&plain).is_empty());
 }
 
-/// No reference leads an invalidation out of its own origin.
+/// Checks that a reference invalidates nothing of another origin.
 fn resolved(uri: &Uri, reference: &str) {
     let Ok(value) = HeaderValue::from_str(reference) else {
         return;

@@ -1,15 +1,15 @@
-//! The bytes of a connection, from a client or from a next hop, told apart into messages.
+//! The bytes of a connection, from a client or from a next hop, divided into messages.
 //!
-//! What they mean must not depend on how they come: the same bytes in one piece, in pieces and one
-//! by one are the same requests, up to the same fault. And the parser that reads them next must
-//! find their ends in the same places, and the same bodies in chunks.
+//! The result must not depend on how the bytes arrive: in one piece, in pieces and one by one, they
+//! are the same requests up to the same fault. The parser that reads the messages next must find
+//! the same ends, and the same chunked bodies.
 
 use http::{HeaderMap, Method};
 use tero_wire::{Fault, Requests, Responses};
 
 use super::next_hop;
 
-/// More fields than this no connection lets in.
+/// The most fields that a connection accepts.
 const MAX_FIELDS: usize = 100;
 
 /// Reads bytes as requests and as responses, cut in several ways.
@@ -17,7 +17,7 @@ pub fn wire(bytes: &[u8]) {
     let (single, _) = requests(bytes, 1);
     for size in [2, 7, 16, bytes.len().max(1)] {
         let (pieces, glanced) = requests(bytes, size);
-        // Of a head that was only glanced at, the parser has the rest to say.
+        // The parser checks the rest of a head that was only glanced at.
         if !glanced || !needs_parser(bytes) {
             assert_eq!(pieces, single, "in pieces of {size}");
         }
@@ -32,7 +32,7 @@ pub fn wire(bytes: &[u8]) {
     }
 }
 
-/// Where the requests end, the fault that ended them, and whether a head was only glanced at.
+/// The ends of requests, the fault after them, and whether a head was only glanced at.
 fn requests(bytes: &[u8], size: usize) -> ((Vec<usize>, Option<Fault>), bool) {
     let (mut checker, mut ends, mut glanced, mut at) = (Requests::default(), Vec::new(), false, 0);
     for piece in bytes.chunks(size) {
@@ -60,11 +60,11 @@ fn requests(bytes: &[u8], size: usize) -> ((Vec<usize>, Option<Fault>), bool) {
     ((ends, None), glanced)
 }
 
-/// The parser that reads the request next finds its end in the same place.
+/// Checks that the parser that reads the request next finds the same end.
 fn ends_where_it_says(request: &[u8], glanced_lines: usize) {
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut head = httparse::Request::new(&mut fields);
-    // What that parser refuses goes no further.
+    // Messages that this parser refuses go no further.
     let Ok(httparse::Status::Complete(length)) = head.parse(request) else {
         return;
     };
@@ -95,14 +95,14 @@ fn ends_where_it_says(request: &[u8], glanced_lines: usize) {
         ([], [_]) => assert_eq!(
             end_of_chunks(content),
             Some(content.len()),
-            "another body in chunks"
+            "the chunked bodies differ"
         ),
         _ => panic!("a request that can be read in two ways went through"),
     }
 }
 
-/// What the caller asks once a head that was only glanced at is parsed: a parser that leaves out
-/// what repeats is found out.
+/// Makes the checks of the caller after parsing a head that was only glanced at. They notice a
+/// parser that drops repeated fields.
 fn glanced(fields: &[httparse::Header<'_>], lines: usize) {
     let mut headers = HeaderMap::new();
     for field in fields {
@@ -116,7 +116,7 @@ fn glanced(fields: &[httparse::Header<'_>], lines: usize) {
     let count = |name: &str| headers.get_all(name).iter().count();
     let (codings, lengths) = (count("transfer-encoding"), count("content-length"));
     if codings > 0 && lengths > 0 {
-        // Our caller's parser drops the length then.
+        // The parser of the caller drops `Content-Length` in this case.
         headers.remove("content-length");
         assert!(
             Requests::content(&headers, lines).is_err(),
@@ -134,7 +134,7 @@ fn glanced(fields: &[httparse::Header<'_>], lines: usize) {
     }
 }
 
-/// Where a body in chunks ends, by the book of the second parser.
+/// The end of a chunked body, as the second parser finds it.
 fn end_of_chunks(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
@@ -154,7 +154,7 @@ fn end_of_chunks(bytes: &[u8]) -> Option<usize> {
             return None;
         }
     }
-    // Trailers, up to an empty line.
+    // Trailers end with an empty line.
     loop {
         let line = bytes.get(at..)?.windows(2).position(|end| end == b"\r\n")?;
         at += line + 2;
@@ -174,13 +174,12 @@ fn responses(method: &Method, bytes: &[u8], size: usize) -> Result<(), Fault> {
     bytes.chunks(size).try_for_each(|piece| checker.take(piece))
 }
 
-/// Of chunks that were let through, the parser that reads them next takes every byte of content,
-/// and knows the end.
+/// Checks that the parser that reads accepted chunks next finds the same content and the same end.
 fn same_body(method: &Method, bytes: &[u8]) {
     let Some(chunks) = chunks_of_answer(bytes) else {
         return;
     };
-    // What that parser refuses goes no further.
+    // Messages that this parser refuses go no further.
     let Some(answer) = next_hop::answer(method, bytes) else {
         return;
     };
@@ -191,16 +190,16 @@ fn same_body(method: &Method, bytes: &[u8]) {
         return;
     }
     let (content, trailers) = content_of_chunks(chunks);
-    assert_eq!(answer.body, content, "another body in chunks");
+    assert_eq!(answer.body, content, "the chunked bodies differ");
     match trailers {
-        None => assert!(!answer.is_whole, "a body that was cut short"),
-        Some(b"\r\n") => assert!(answer.is_whole, "a body that is whole"),
-        // It has its own mind about what a field is.
+        None => assert!(!answer.is_whole, "the body is incomplete"),
+        Some(b"\r\n") => assert!(answer.is_whole, "the body is complete"),
+        // The parser may judge trailer fields differently.
         Some(_) => {}
     }
 }
 
-/// What follows the head of the final response, where that has a body in chunks.
+/// The bytes after the head of the final response, if its body is chunked.
 fn chunks_of_answer(mut bytes: &[u8]) -> Option<&[u8]> {
     loop {
         let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
@@ -218,8 +217,7 @@ fn chunks_of_answer(mut bytes: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// The content of chunks that are well formed as far as they go, and what comes behind the last
-/// one.
+/// The content of well-formed chunks, and the bytes after the last one.
 fn content_of_chunks(mut bytes: &[u8]) -> (Vec<u8>, Option<&[u8]>) {
     let mut content = Vec::new();
     loop {
@@ -253,8 +251,8 @@ fn content_of_chunks(mut bytes: &[u8]) -> (Vec<u8>, Option<&[u8]>) {
     }
 }
 
-/// Whether a head may hold content, which is checked when it is parsed, or a CR that stands alone,
-/// which no parser takes.
+/// Whether only the parser can check a head: it may announce content, or contain a CR alone, which
+/// no parser accepts.
 fn needs_parser(bytes: &[u8]) -> bool {
     let text = bytes.to_ascii_lowercase();
     let stands_alone = |pair: &[u8]| pair[0] == b'\r' && pair[1] != b'\n';

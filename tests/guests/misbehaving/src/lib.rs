@@ -1,25 +1,24 @@
-//! A policy that does whatever is forbidden: its settings choose what goes wrong, and in which
-//! hook.
+//! A policy that misbehaves: its settings choose how, and in which hook.
 //!
-//! `{"on_request": "spin"}` and so on; hooks: `configure`, `on_request`, `on_response`,
-//! `plan_warm`. In every hook: `spin`, `trap`, `recurse`, `allocate`, `log-flood` (which then
-//! answers well). Beside these, by hook:
+//! Settings are like `{"on_request": "spin"}`. Hooks are `configure`, `on_request`, `on_response`
+//! and `plan_warm`. Every hook knows `spin`, `trap`, `recurse`, `allocate`, and `log-flood`, which
+//! then gives a good answer. Each hook also knows:
 //! - `configure`: `error`, `long-error`, `bad-variant`, `too-many-variants`, `double-variant`,
 //!   `bad-zone`, `too-many-headers`, `bad-header`
 //! - `on_request`: `nonsense-variant` (undeclared), `control-reason`, `long-reason`, `bad-query`,
-//!   `too-many-query`, `silent` (no answer to anything, which is none of the failures)
+//!   `too-many-query`, `silent` (an empty decision, which is not a failure)
 //! - `on_response`: `huge-ttl`, `huge-browser-ttl`, `huge-stale`, `control-tag`, `empty-tag`,
 //!   `long-tag`, `too-many-tags`, `control-reason`, `long-reason`
 //! - `plan_warm`: `too-many-urls` (300,000), `long-url`, `control-url`, `foreign-url` (another
 //!   site's), `nonsense-variant`
 //!
-//! Elsewhere and otherwise it answers well: variant `good` and reason `behaves` on requests, TTL 60
-//! s, tag `good` and reason `behaves` on responses, `/behaves` for plans. `"paths": "/bad"`
-//! misbehaves only where the path begins so; `"after": 3` behaves three times per hook first;
-//! `"times": 2` misbehaves twice per hook and instance, and behaves again. `"zone": "…"` declares a
-//! zone.
+//! Otherwise it gives good answers: for requests, variant `good` and reason `behaves`; for
+//! responses, a TTL of 60 s, tag `good` and reason `behaves`; for plans, `/behaves`.
+//! `"paths": "/bad"` limits misbehaving to paths with this prefix. `"after": 3` gives three good
+//! answers per hook first. `"times": 2` misbehaves twice per hook and instance only. `"zone": "…"`
+//! declares a zone.
 //!
-//! It is written over the raw bindings, because the SDK is too polite for it.
+//! It uses the raw bindings, because the SDK prevents most of this.
 #![cfg(target_arch = "wasm32")]
 #![allow(
     unsafe_code,
@@ -169,7 +168,7 @@ impl Guest for Misbehaving {
     }
 }
 
-/// What this call does wrong; empty where it behaves.
+/// How this call misbehaves; empty if it gives a good answer.
 fn mode(hook: usize, path: &str) -> String {
     SETTINGS.with_borrow(|settings| {
         if !path.starts_with(&settings.paths) {

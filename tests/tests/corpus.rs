@@ -1,5 +1,5 @@
-//! The committed corpus of the fuzz targets (`tests/fuzz`), replayed: what was once found, and
-//! examples of everything that is read.
+//! Replays the committed corpus of the fuzz targets (`tests/fuzz`): inputs that once failed, and
+//! examples of every format.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use std::path::Path;
 #[allow(
     unreachable_pub,
     missing_docs,
-    reason = "it is a library's module where it is fuzzed"
+    reason = "the fuzz targets use it as a module of a library"
 )]
 mod fuzz {
     pub(crate) mod drive;

@@ -1,4 +1,4 @@
-//! Device classes over real user agents.
+//! Device classes of real user agents.
 
 use std::collections::BTreeMap;
 

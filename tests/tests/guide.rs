@@ -1,5 +1,5 @@
-//! What the guide for authors says is what there is: its examples are run, compared with what is
-//! tested elsewhere, or both. Those in Rust are documentation tests of the SDK.
+//! The guide for authors of policies is correct: its examples are run, or compared with files that
+//! other tests run. Examples in Rust are documentation tests of the SDK.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The pages by name.
+/// The pages of the guide, by name.
 fn pages() -> BTreeMap<String, String> {
     let entries = std::fs::read_dir(root().join("docs/policies"))
         .unwrap()
@@ -29,7 +29,7 @@ fn pages() -> BTreeMap<String, String> {
     pages
 }
 
-/// Code blocks in that language, with the page that each stands on.
+/// The code blocks in this language, with their pages.
 fn blocks(language: &str) -> Vec<(String, String)> {
     let fence = format!("```{language}\n");
     let of_page = |(name, text): (String, String)| {
@@ -139,7 +139,7 @@ fn the_guide_explains_every_field_of_the_contract() {
         .lines()
         .map(str::trim)
         .filter(|line| !line.starts_with("///"));
-    // Fields of records, one a line or several.
+    // Fields of records, of which a line may hold several.
     let records = lines
         .flat_map(|line| line.split(['{', ',', '}']))
         .filter_map(|part| part.trim().split_once(": "));

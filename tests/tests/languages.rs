@@ -1,10 +1,10 @@
-//! Projects of policies in every language, with the languages' real tools: they build, pass their
-//! own cases, and decide alike.
+//! Projects of policies in every language, with the real tools: they build, pass their cases, and
+//! decide alike.
 //!
-//! Rust is always there. For the others this looks for `node` and `clang` in the path and for what
-//! the examples name (`npm install` in `examples/shop-hours/javascript`, a `.venv` with its
-//! `requirements.txt` in `examples/shop-hours/python`). What is not there is named and left out,
-//! unless `TERO_LANGUAGES` (`javascript,python,c`) demands it: then its absence is a failure.
+//! Rust is always tested. The others need `node` or `clang` in the path, and the packages of the
+//! examples: `npm install` in `examples/shop-hours/javascript`, a `.venv` with its
+//! `requirements.txt` in `examples/shop-hours/python`. A language without its tools is skipped with
+//! a message, unless `TERO_LANGUAGES` (`javascript,python,c`) names it: then the test fails.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -24,10 +24,10 @@ fn tero(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs it to its end and returns what it says.
+/// Runs a command to its end, and returns its output.
 #[track_caller]
 fn done(mut command: Command) -> String {
-    let output = command.output().expect("it can be run");
+    let output = command.output().expect("the command can be run");
     let (out, err) = (
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr),
@@ -51,7 +51,7 @@ fn runs(program: impl AsRef<std::ffi::OsStr>) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// What is missing to build policies in that language.
+/// What is missing to build policies in this language.
 fn missing(language: &str) -> Option<&'static str> {
     match language {
         "javascript" if !runs("node") => Some("node"),
@@ -70,7 +70,7 @@ fn missing(language: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether that language is tested.
+/// Whether this language is tested.
 fn is_tested(language: &str) -> bool {
     let Some(missing) = missing(language) else {
         return true;
@@ -78,13 +78,13 @@ fn is_tested(language: &str) -> bool {
     let demanded = std::env::var("TERO_LANGUAGES").unwrap_or_default();
     assert!(
         !demanded.split(',').any(|name| name == language),
-        "{language} is to be tested, and {missing} is missing"
+        "{language} must be tested, but {missing} is missing"
     );
-    eprintln!("NOT TESTED: policies in {language}, for want of {missing}");
+    eprintln!("NOT TESTED: policies in {language}, since {missing} is missing");
     false
 }
 
-/// A new project in that language, built; the path of its module.
+/// Creates and builds a project in this language, and returns the path of its module.
 fn new_project(folder: &Path, language: &str) -> PathBuf {
     done(tero(
         folder,
@@ -102,7 +102,8 @@ fn new_project(folder: &Path, language: &str) -> PathBuf {
     }
     let mut build = tero(folder, &["policy", "build", language]);
     if language == "rust" {
-        // What it needs is what the workspace needs, and is built once, beside everything else.
+        // The project depends on crates of the workspace; they are built once, in a folder beside
+        // the other targets.
         std::fs::copy(example("../../Cargo.lock"), project.join("Cargo.lock")).unwrap();
         let target = Path::new(env!("CARGO_BIN_EXE_tero-under-test"))
             .parent()
@@ -123,7 +124,7 @@ fn new_project(folder: &Path, language: &str) -> PathBuf {
     project.join("policy.wasm")
 }
 
-/// Questions over every boundary, without expectations.
+/// Cases on both sides of every boundary, without expectations.
 fn sweep(zone: &str, days: &[&str]) -> String {
     let mut cases = format!(
         "module = \"policy.wasm\"\ncalendar = \"builtin:argentina\"\n\
@@ -150,7 +151,7 @@ fn sweep(zone: &str, days: &[&str]) -> String {
     cases
 }
 
-/// What the module answers to the cases of the example, all of which it must pass, and to the
+/// The answers of the module to the cases of the example, all of which it must pass, and to the
 /// sweeps.
 fn answers(folder: &Path, module: &Path) -> Vec<(String, Value)> {
     let cases = example("cases.toml").display().to_string();
@@ -183,8 +184,8 @@ fn answers(folder: &Path, module: &Path) -> Vec<(String, Value)> {
         .collect()
 }
 
-/// Settings that make no sense are refused, in words that name the key; what a policy throws or
-/// raises is told.
+/// Checks that wrong settings are refused with a message that names the key, and that exceptions of
+/// the policy are reported.
 fn check_refusals(folder: &Path, module: &Path, language: &str) {
     let check = |settings: &str, words: &[&str]| {
         let written = folder.join("settings.json");
@@ -240,8 +241,7 @@ fn check_refusals(folder: &Path, module: &Path, language: &str) {
 fn projects_in_all_languages_build_pass_their_cases_and_decide_alike() {
     let folder = folder();
     let path = folder.path();
-    // An ordinary day, a half-day, Christmas; and the nights in which the clocks of New York
-    // change.
+    // An ordinary day, a half-day and Christmas; and the nights of clock changes in New York.
     std::fs::write(
         path.join("art.toml"),
         sweep(

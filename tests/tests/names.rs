@@ -1,12 +1,12 @@
-//! Type names are nouns, stand for one thing in their crate, and leave the prelude's names alone.
+//! Type names are nouns, are unique in their crate, and don't hide names of the prelude.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// A type as its file declares it.
+/// A declared type.
 struct Declaration {
     name: String,
-    /// The folder of the crate, below `engine`.
+    /// The folder of the crate below `engine`.
     package: String,
     /// File and line.
     place: String,
@@ -14,10 +14,10 @@ struct Declaration {
     is_visible: bool,
 }
 
-/// Of a hundred visible type names, so many at most are participles.
+/// The largest share of participles among visible type names, in percent.
 const MAX_PARTICIPLES_PERCENT: usize = 3;
 
-/// Participles that neither `-ed` nor `-ing` gives away.
+/// Participles without `-ed` or `-ing`.
 const IRREGULAR: [&str; 39] = [
     "Begun", "Bound", "Broken", "Brought", "Built", "Chosen", "Come", "Cut", "Done", "Drawn",
     "Fed", "Found", "Given", "Gone", "Got", "Grown", "Held", "Hidden", "Kept", "Known", "Led",
@@ -25,14 +25,14 @@ const IRREGULAR: [&str; 39] = [
     "Split", "Spoken", "Taken", "Thrown", "Told", "Woken", "Written",
 ];
 
-/// Nouns and plain adjectives that end like participles.
+/// Nouns and adjectives that end like participles.
 const NOUNS: [&str; 25] = [
     "Bed", "Binding", "Building", "Coding", "Encoding", "Feed", "Finding", "Framing", "Garden",
     "Heading", "Hundred", "Kitchen", "Listing", "Need", "Passing", "Ping", "Ruling", "Screen",
     "Seed", "Setting", "Speed", "String", "Thing", "Timing", "Token",
 ];
 
-/// What every file has in scope, and what reads as if it were of the standard library.
+/// Names that are in scope everywhere, and names that look like the standard library's.
 const PRELUDE: [&str; 33] = [
     "AsMut",
     "AsRef",

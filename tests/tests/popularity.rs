@@ -1,6 +1,6 @@
-//! The popularity sketch on the log of a real web site: `tests/data/access.log.gz`, 10,000 requests
-//! of four days in May 2015, from the sample data of `elastic/examples` (Apache-2.0), with the
-//! addresses of the clients replaced.
+//! The popularity sketch on the log of a real web site: `tests/data/access.log.gz` has 10,000
+//! requests from four days in May 2015. It is from the sample data of `elastic/examples`
+//! (Apache-2.0), with the clients' addresses replaced.
 
 use std::collections::HashMap;
 use std::io::Read as _;
@@ -47,8 +47,8 @@ fn one_request(url: &str) -> PageRequests<'_> {
     }
 }
 
-/// For each day, how many of the sketch's top 50 are among the exact top 50; pages that tie with
-/// the fiftieth are among them.
+/// For each day, how many of the sketch's top 50 are in the exact top 50. Pages with as many
+/// requests as the fiftieth are in it.
 fn agreement(max_bytes: usize) -> Vec<usize> {
     let lines = lines();
     let popularity = Popularity::within(max_bytes);

@@ -1,5 +1,4 @@
-//! Why the two may differ: each class says what it covers, in which direction, and what the RFC
-//! decides.
+//! Why the two may differ: each class says which differences it covers, and what the RFC decides.
 
 use http::header::{
     AGE, CACHE_CONTROL, DATE, ETAG, EXPIRES, HeaderMap, HeaderValue, LAST_MODIFIED, PRAGMA,
@@ -30,12 +29,12 @@ pub(crate) struct Class<T: ?Sized> {
 }
 
 impl Difference {
-    /// Ours answers from what is stored, theirs does not.
+    /// Only ours serves the stored response.
     fn only_ours(&self) -> bool {
         self.ours.is_some() && self.theirs.is_none()
     }
 
-    /// Theirs answers from what is stored, ours does not.
+    /// Only theirs serves the stored response.
     fn only_theirs(&self) -> bool {
         self.theirs.is_some() && self.ours.is_none()
     }
@@ -57,7 +56,7 @@ impl Difference {
     }
 }
 
-/// All lines of a field.
+/// All lines of a field as one.
 fn line(headers: &HeaderMap, name: http::HeaderName) -> String {
     let lines: Vec<&str> = headers
         .get_all(name)
@@ -67,7 +66,7 @@ fn line(headers: &HeaderMap, name: http::HeaderName) -> String {
     lines.join(", ")
 }
 
-/// The directives of a response as they are written, without regard to quotes.
+/// The directives of a response, split at commas without regard to quotes.
 fn directives(headers: &HeaderMap) -> Vec<String> {
     line(headers, CACHE_CONTROL)
         .split(',')
@@ -96,7 +95,7 @@ fn is_rfc_1123(value: &HeaderValue) -> bool {
         .is_ok_and(|text| text.get(3..5) == Some(", "))
 }
 
-/// The differences about reuse, each looked for in this order.
+/// The differences about reuse. The first that covers a case counts.
 pub(crate) const REUSE: &[Class<Difference>] = &[
     Class {
         name: "a cookie is never stored",
@@ -105,7 +104,7 @@ pub(crate) const REUSE: &[Class<Difference>] = &[
     },
     Class {
         name: "names are compared without regard to case",
-        decided: "RFC 9110 §5.6.6 and RFC 9111 §5.2: directives are case-insensitive; theirs knows them in lower case only",
+        decided: "RFC 9110 §5.6.6 and RFC 9111 §5.2: directives are case-insensitive; theirs reads lower case only",
         covers: |case| {
             let is_cased = |headers| {
                 any_directive(headers, |one| {
@@ -119,7 +118,7 @@ pub(crate) const REUSE: &[Class<Difference>] = &[
     },
     Class {
         name: "a quoted string is one argument",
-        decided: "RFC 9110 §5.6.1, §5.6.4: a comma within quotes parts nothing, and RFC 9111 §5.2 takes quoted values; theirs splits",
+        decided: "RFC 9110 §5.6.1, §5.6.4: a comma within quotes does not separate, and RFC 9111 §5.2 allows quoted values; theirs splits",
         covers: |case| {
             line(&case.exchange.response, CACHE_CONTROL).contains(", no-store,")
                 && line(&case.exchange.response, CACHE_CONTROL).contains('"')
@@ -128,49 +127,49 @@ pub(crate) const REUSE: &[Class<Difference>] = &[
     },
     Class {
         name: "private and no-cache may name fields",
-        decided: "RFC 9111 §5.2.2.4, §5.2.2.7: then only those fields are kept back; theirs takes both for the whole response",
+        decided: "RFC 9111 §5.2.2.4, §5.2.2.7: then only those fields are withheld; theirs applies both to the whole response",
         covers: |case| {
             case.only_ours() && any_directive(&case.exchange.response, |one| one.contains("x-one"))
         },
     },
     Class {
         name: "the meaning of any final status is the origin's",
-        decided: "RFC 9111 §3: a final status may be stored unless it is 206, 304 or `must-understand`; theirs has a list",
+        decided: "RFC 9111 §3: any final status may be stored, except 206, 304 and with `must-understand`; theirs has a list",
         covers: |case| case.only_ours() && !THEIR_STATUSES.contains(&case.exchange.status.as_u16()),
     },
     Class {
         name: "must-understand lifts no-store",
-        decided: "RFC 9111 §5.2.2.3: who understands the status ignores `no-store` beside it",
+        decided: "RFC 9111 §5.2.2.3: a cache that understands the status ignores `no-store` beside it",
         covers: |case| case.only_ours() && case.said().must_understand && case.said().no_store,
     },
     Class {
-        name: "must-understand keeps out what is not understood",
+        name: "must-understand forbids statuses that are not understood",
         decided: "RFC 9111 §5.2.2.3",
         covers: |case| case.only_theirs() && case.said().must_understand,
     },
     Class {
         name: "proxy-revalidate is about stale responses",
-        decided: "RFC 9111 §5.2.2.8: once it has become stale; theirs never takes it for fresh",
+        decided: "RFC 9111 §5.2.2.8: it applies once the response is stale; theirs never treats the response as fresh",
         covers: |case| case.only_ours() && case.said().proxy_revalidate,
     },
     Class {
-        name: "a response without a lifetime is not stale but useless",
-        decided: "RFC 9111 §3 permits storing and demands it of nobody; ours keeps nothing that has neither lifetime nor validator",
+        name: "a response without lifetime and validator is useless",
+        decided: "RFC 9111 §3 permits storing but does not require it; ours does not store a response with neither lifetime nor validator",
         covers: |case| case.only_theirs() && case.asks_for_stale() && case.has_nothing_to_live_by(),
     },
     Class {
         name: "no-cache, s-maxage and proxy-revalidate forbid stale use",
-        decided: "RFC 9111 §4.2.4, §5.2.2.4, §5.2.2.8, §5.2.2.10; theirs knows `must-revalidate` alone",
+        decided: "RFC 9111 §4.2.4, §5.2.2.4, §5.2.2.8, §5.2.2.10; theirs reads `must-revalidate` only",
         covers: |case| case.only_theirs() && case.asks_for_stale() && case.said().forbids_stale(),
     },
     Class {
-        name: "Pragma says nothing in a response",
+        name: "Pragma means nothing in a response",
         decided: "RFC 9111 §5.4: it is defined for requests",
         covers: |case| case.only_ours() && case.has(PRAGMA),
     },
     Class {
-        name: "Pragma says nothing beside Cache-Control",
-        decided: "RFC 9111 §5.4: it counts where `Cache-Control` is absent",
+        name: "Pragma means nothing beside Cache-Control",
+        decided: "RFC 9111 §5.4: it counts only without `Cache-Control`",
         covers: |case| {
             case.only_ours()
                 && case.exchange.second.contains_key(PRAGMA)
@@ -189,7 +188,7 @@ pub(crate) const REUSE: &[Class<Difference>] = &[
     },
     Class {
         name: "all lines of a field are compared",
-        decided: "RFC 9111 §4.1, RFC 9110 §5.2; theirs looks at the first line",
+        decided: "RFC 9111 §4.1, RFC 9110 §5.2; theirs reads the first line only",
         covers: |case| {
             case.only_theirs()
                 && case.has(VARY)
@@ -199,8 +198,8 @@ pub(crate) const REUSE: &[Class<Difference>] = &[
         },
     },
     Class {
-        name: "a lifetime without a number is none",
-        decided: "RFC 9111 §4.2.1: invalid freshness information means stale; theirs overlooks a directive without an argument",
+        name: "a lifetime needs a number",
+        decided: "RFC 9111 §4.2.1: invalid freshness information means stale; theirs ignores a directive without an argument",
         covers: |case| {
             case.only_theirs() && any_directive(&case.exchange.response, |one| one == "max-age")
         },
@@ -221,15 +220,15 @@ pub(crate) const REUSE: &[Class<Difference>] = &[
         },
     },
     Class {
-        name: "a limit that is no number limits nothing",
-        decided: "RFC 9111 §5.2.1.2: `max-stale` without a value means any, with a broken one nothing that is known; theirs says any",
+        name: "a max-stale that is not a number is ignored",
+        decided: "RFC 9111 §5.2.1.2: `max-stale` without a value means any staleness, and a malformed value is undefined; theirs means any",
         covers: |case| {
             case.only_theirs() && line(&case.exchange.second, CACHE_CONTROL).contains("max-stale=x")
         },
     },
     Class {
-        name: "too large a lifetime is the largest",
-        decided: "RFC 9111 §1.2.2: what overflows is taken for 2^31 or more; theirs takes it for zero",
+        name: "too large a lifetime is the largest possible",
+        decided: "RFC 9111 §1.2.2: a value that overflows counts as 2^31 or more; theirs counts it as zero",
         covers: |case| {
             case.only_ours()
                 && any_directive(&case.exchange.response, |one| {
@@ -238,20 +237,20 @@ pub(crate) const REUSE: &[Class<Difference>] = &[
         },
     },
     Class {
-        name: "a permission is what the grammar writes",
-        decided: "RFC 9111 §5.2.2.9 gives `public` no argument; ours takes permissions only as they are defined",
+        name: "a permission must follow the grammar",
+        decided: "RFC 9111 §5.2.2.9 gives `public` no argument; ours accepts permissions only as defined",
         covers: |case| {
             case.only_theirs() && any_directive(&case.exchange.response, |one| one == "public=1")
         },
     },
     Class {
         name: "of two values the first counts",
-        decided: "RFC 9111 §4.2.1 lets the cache use the first or take the response for stale; theirs adds `must-revalidate`, which then even lets an authorised answer in",
+        decided: "RFC 9111 §4.2.1 lets the cache use the first, or treat the response as stale; theirs adds `must-revalidate`, which then even permits storing a response to `Authorization`",
         covers: |case| is_twice(&case.exchange.response) || is_twice(&case.exchange.second),
     },
     Class {
         name: "dates come in three forms",
-        decided: "RFC 9110 §5.6.7: all three must be read; theirs reads one",
+        decided: "RFC 9110 §5.6.7: recipients must accept all three; theirs reads one",
         covers: |case| {
             [EXPIRES, LAST_MODIFIED].iter().any(|name| {
                 case.exchange
@@ -263,14 +262,14 @@ pub(crate) const REUSE: &[Class<Difference>] = &[
     },
     Class {
         name: "max-stale includes its last second",
-        decided: "RFC 9111 §5.2.1.2: by no more than; theirs says by less than",
+        decided: "RFC 9111 §5.2.1.2 says no more than; theirs reads it as less than",
         covers: |case| {
             case.only_ours() && matches!(case.asked().max_stale, Some(MaxStale::Within(_)))
         },
     },
     Class {
         name: "stale-while-revalidate",
-        decided: "RFC 5861 §3, which theirs does not know",
+        decided: "RFC 5861 §3, which theirs does not implement",
         covers: |case| case.only_ours() && case.said().stale_while_revalidate.is_some(),
     },
     Class {
@@ -281,18 +280,18 @@ pub(crate) const REUSE: &[Class<Difference>] = &[
         },
     },
     Class {
-        name: "the time on the way counts as age",
+        name: "the response delay counts as age",
         decided: "RFC 9111 §4.2.3: the response delay is part of the corrected age; theirs leaves it out",
         covers: |case| case.exchange.delay > 0 && !case.only_ours(),
     },
     Class {
-        name: "Date tells an age",
-        decided: "RFC 9111 §4.2.3: the apparent age; theirs looks at `Age` alone",
+        name: "Date gives an apparent age",
+        decided: "RFC 9111 §4.2.3: the apparent age; theirs reads `Age` only",
         covers: |case| !case.only_ours() && case.apparent_age() > 0,
     },
     Class {
         name: "the first member of Age counts",
-        decided: "RFC 9111 §5.1; theirs takes a list for nothing",
+        decided: "RFC 9111 §5.1; theirs ignores a list",
         covers: |case| {
             !case.only_ours()
                 && case
@@ -303,8 +302,8 @@ pub(crate) const REUSE: &[Class<Difference>] = &[
         },
     },
     Class {
-        name: "a guess is bounded",
-        decided: "RFC 9111 §4.2.2 leaves the bound to the cache: a day; theirs has none",
+        name: "a heuristic lifetime is limited",
+        decided: "RFC 9111 §4.2.2 leaves the limit to the cache: ours is a day; theirs has none",
         covers: |case| {
             let wanted = case.asked().min_fresh.unwrap_or_default().as_secs();
             case.only_theirs()
@@ -314,18 +313,18 @@ pub(crate) const REUSE: &[Class<Difference>] = &[
     },
     Class {
         name: "immutable gives no lifetime",
-        decided: "RFC 8246 §2 is about the time of freshness; theirs makes up a day",
+        decided: "RFC 8246 §2 applies while the response is fresh; theirs invents a day",
         covers: |case| case.only_theirs() && case.said().immutable,
     },
 ];
 
-/// The statuses that theirs stores.
+/// The statuses that the other crate stores.
 const THEIR_STATUSES: [u16; 14] = [
     200, 203, 204, 300, 301, 302, 303, 307, 308, 404, 405, 410, 414, 501,
 ];
 
 impl Difference {
-    /// Neither lifetime nor validator.
+    /// Whether the response has neither lifetime nor validator.
     fn has_nothing_to_live_by(&self) -> bool {
         let said = self.said();
         let lifetime = said.max_age.is_some() || said.s_maxage.is_some() || self.has(EXPIRES);
@@ -341,7 +340,7 @@ impl Difference {
             && self.has(LAST_MODIFIED)
     }
 
-    /// Seconds from `Date` to the response's arrival.
+    /// Seconds from `Date` to the arrival of the response.
     fn apparent_age(&self) -> i64 {
         let came = (super::generate::NOON_SECS + self.exchange.delay).cast_signed();
         self.exchange
@@ -352,18 +351,19 @@ impl Difference {
     }
 }
 
-/// The freshening of a stored response by a 304.
+/// A stored response, and what a 304 makes of it.
 #[derive(Debug)]
 pub(crate) struct Freshening {
     pub(crate) stored: HeaderMap,
     pub(crate) not_modified: HeaderMap,
-    /// The fields afterwards; none where the 304 is not about what is stored.
+    /// The updated fields; `None` if the 304 does not select the stored response.
     pub(crate) ours: Option<HeaderMap>,
     pub(crate) theirs: Option<HeaderMap>,
 }
 
 impl Freshening {
-    /// Whether both make the same fields of it, but for those that theirs writes for delivery.
+    /// Whether both have the same result, apart from fields that the other crate writes for
+    /// delivery.
     pub(crate) fn agrees(&self) -> bool {
         let without = |headers: &Option<HeaderMap>| {
             let mut headers = headers.clone()?;
@@ -383,11 +383,11 @@ impl Freshening {
     }
 }
 
-/// The differences about what a 304 freshens.
+/// The differences about what a 304 updates.
 pub(crate) const FRESHENING: &[Class<Freshening>] = &[
     Class {
         name: "strong comparison",
-        decided: "RFC 9111 §4.3.4, RFC 9110 §8.8.3.2: a strong tag in the 304 selects by strong comparison; theirs forgives the stored one its weakness",
+        decided: "RFC 9111 §4.3.4, RFC 9110 §8.8.3.2: a strong tag in the 304 selects by strong comparison; theirs accepts a weak stored tag",
         covers: |case| {
             case.theirs.is_some()
                 && case.ours.is_none()
@@ -395,13 +395,13 @@ pub(crate) const FRESHENING: &[Class<Freshening>] = &[
         },
     },
     Class {
-        name: "a 304 without our validators answers the one question that was asked",
-        decided: "ours departs from RFC 9111 §4.3.4: many origins leave the `ETag` out, and no other response was asked about",
+        name: "a 304 without validators applies to the response that was validated",
+        decided: "ours departs from RFC 9111 §4.3.4: many origins leave out `ETag`, and only one response was validated",
         covers: |case| case.ours.is_some() && case.theirs.is_none() && case.etags().1.is_none(),
     },
     Class {
         name: "one of several validators is enough",
-        decided: "RFC 9111 §4.3.4: each strong validator selects what has it, `Last-Modified` too where nothing had a tag before; theirs looks at the tag alone",
+        decided: "RFC 9111 §4.3.4: each strong validator selects the responses with it, and `Last-Modified` does so too if there was no tag before; theirs compares the tag only",
         covers: |case| {
             let same_date = case.stored.get(LAST_MODIFIED) == case.not_modified.get(LAST_MODIFIED);
             case.ours.is_some() && case.theirs.is_none() && case.etags().0.is_none() && same_date
@@ -409,7 +409,7 @@ pub(crate) const FRESHENING: &[Class<Freshening>] = &[
     },
     Class {
         name: "fields that are new are added",
-        decided: "RFC 9111 §3.2: each field of the 304 is stored; theirs replaces only what it has",
+        decided: "RFC 9111 §3.2: each field of the 304 is stored; theirs only replaces existing fields",
         covers: |case| {
             let (Some(ours), Some(theirs)) = (&case.ours, &case.theirs) else {
                 return false;

@@ -1,10 +1,10 @@
-//! Exchanges made by dice: most of them ordinary, so that agreement means something, and some of
-//! them odd in one way or more.
+//! Random exchanges: most are ordinary, so that agreement means something, and some are odd in one
+//! or more ways.
 
 use http::StatusCode;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-/// `Tue, 10 Mar 2026 12:00:00 GMT`: when the first request is sent.
+/// The time of the first request: `Tue, 10 Mar 2026 12:00:00 GMT`.
 pub(crate) const NOON_SECS: u64 = 1_773_144_000;
 
 /// A splitmix64 generator.
@@ -32,15 +32,15 @@ impl Dice {
     }
 }
 
-/// A request, its answer, and a second request for the same URL some time later.
+/// A request, its response, and a later request for the same URL.
 #[derive(Clone, Debug)]
 pub(crate) struct Exchange {
     pub(crate) first: HeaderMap,
     pub(crate) status: StatusCode,
     pub(crate) response: HeaderMap,
-    /// Seconds from the first request to its answer.
+    /// Seconds from the first request to its response.
     pub(crate) delay: u64,
-    /// Seconds from the answer to the second request.
+    /// Seconds from the response to the second request.
     pub(crate) after: u64,
     pub(crate) second: HeaderMap,
 }
@@ -97,7 +97,7 @@ const ODDLY_ASKED: [&str; 8] = [
     "unknown=\"a, no-cache\"",
 ];
 
-/// Rolls an exchange.
+/// Makes an exchange.
 pub(crate) fn exchange(dice: &mut Dice) -> Exchange {
     let (status, delay, after) = (
         status(dice),
@@ -145,7 +145,7 @@ fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
     );
 }
 
-/// Fields that `Vary` may name.
+/// Adds fields that `Vary` may name.
 fn selecting(dice: &mut Dice, headers: &mut HeaderMap) {
     if dice.percent(60) {
         put(
@@ -275,7 +275,7 @@ fn dates(dice: &mut Dice, headers: &mut HeaderMap) {
     }
 }
 
-/// That many seconds after noon, as an HTTP date.
+/// The HTTP date so many seconds after noon.
 pub(crate) fn date(secs: i64) -> String {
     let time = tero_semantics::timestamp::Timestamp::from_unix_secs(NOON_SECS.cast_signed() + secs);
     tero_semantics::http_date::date_value(time)
@@ -284,7 +284,7 @@ pub(crate) fn date(secs: i64) -> String {
         .to_owned()
 }
 
-/// Rolls validators of a stored response, and a 304.
+/// Makes validators of a stored response, and a 304.
 pub(crate) fn validators(dice: &mut Dice) -> (HeaderMap, HeaderMap) {
     let mut both = [HeaderMap::new(), HeaderMap::new()];
     for headers in &mut both {

@@ -1,9 +1,8 @@
-//! The decisions of `tero_semantics`, compared with those of the crate `http-cache-semantics` over
+//! Compares decisions of `tero_semantics` with those of the crate `http-cache-semantics` over
 //! generated exchanges.
 //!
-//! The other is no oracle: it follows RFC 7234 and leaves things out. Where the two differ, the
-//! difference has to belong to one of the classes of [`classes`], each decided by the RFC; one that
-//! belongs to none fails the test.
+//! The other crate is not an oracle: it follows RFC 7234 and leaves things out. A difference must
+//! belong to one of the classes of [`classes`], each decided by the RFC; otherwise the test fails.
 
 mod classes;
 mod generate;
@@ -30,8 +29,8 @@ use generate::{Dice, Exchange, NOON_SECS, exchange, validators};
 /// How many exchanges are compared.
 const EXCHANGES: u64 = 30_000;
 
-/// What one side does with the second request: the age that it tells if it answers from what is
-/// stored, else none.
+/// What one side does with the second request: the `Age` of the stored response that it serves, or
+/// `None` if it serves none.
 type Served = Option<u64>;
 
 fn at(secs: u64) -> Timestamp {
@@ -121,7 +120,7 @@ fn policy(exchange: &Exchange) -> CachePolicy {
 fn theirs(exchange: &Exchange) -> Served {
     let policy = policy(exchange);
     let now = system_time(exchange.delay + exchange.after);
-    // It leaves it to its caller not to ask about what was not to be stored.
+    // The other crate expects callers to ask only about storable responses.
     let fresh = policy.is_storable()
         && matches!(
             policy.before_request(&request(&exchange.second), now),
@@ -151,7 +150,7 @@ fn the_rfc_decides_every_disagreement_about_reuse() {
             class.unwrap_or_else(|| panic!("seed {seed}, for no known reason: {difference:#?}"));
         *seen.entry(class.name).or_default() += 1;
     }
-    // A test that hardly ever serves, or hardly ever agrees, would compare nothing.
+    // If responses were rarely served, or the two rarely agreed, the test would compare nothing.
     assert!(
         agreed > EXCHANGES * 3 / 4,
         "they agree on {agreed} only: {seen:#?}"
@@ -160,7 +159,7 @@ fn the_rfc_decides_every_disagreement_about_reuse() {
     assert_all_seen(REUSE.iter().map(|class| class.name), &seen);
 }
 
-/// A class that nothing shows any more says something that is no longer so.
+/// Checks that every class was seen: a class without examples is out of date.
 #[track_caller]
 fn assert_all_seen(classes: impl Iterator<Item = &'static str>, seen: &BTreeMap<&str, u64>) {
     let idle: Vec<&str> = classes.filter(|name| !seen.contains_key(name)).collect();

@@ -1,4 +1,4 @@
-//! The operators' interface: probes, metrics, statistics, and who may ask.
+//! The admin interface: probes, metrics, statistics and access control.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +29,7 @@ fn a_draining_edge_is_not_ready() {
     client.start(&get("/x"));
     origin.wait_for("/x", 1);
     edge.shutdown();
-    // The request under way keeps the edge from ending.
+    // The running request keeps the edge from stopping.
     assert_eq!(edge.admin_get("/ready").status, 503);
     assert_eq!(edge.admin_get("/health").status, 200);
     origin.release();
@@ -90,7 +90,7 @@ fn the_admin_interface_serves_its_openapi_document() {
     }
 }
 
-/// Every metric's kind by its family, from the `# TYPE` lines.
+/// The type of each metric family, from the `# TYPE` lines.
 fn kinds(text: &str) -> BTreeMap<String, String> {
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     types
@@ -176,7 +176,7 @@ fn histogram_buckets_add_up_to_the_count() {
     }
 }
 
-/// Brings about one request of each outcome at least, and returns how many there were.
+/// Sends requests with every outcome, and returns how many there were.
 fn all_outcomes(origin: &Origin, edge: &Edge) -> u64 {
     origin.on_each("/x", |asked, _| match asked.header("if-none-match") {
         Some(_) => Reply::status(304),
@@ -194,7 +194,7 @@ fn all_outcomes(origin: &Origin, edge: &Edge) -> u64 {
     edge.send(&get("/x").host("elsewhere.example"));
     edge.send(&get("/z").header("Cache-Control", "only-if-cached"))
         .assert_failed(504, "only-if-cached");
-    // The one for another host belongs to no site.
+    // The request for another host belongs to no site.
     6
 }
 
@@ -345,7 +345,7 @@ fn a_token_protects_the_admin_interface() {
             .status,
         200
     );
-    // Probes carry no token, and learn one word.
+    // Probes need no token, and get one word.
     assert_eq!(edge.admin_get("/ready").status, 200);
 }
 
@@ -382,7 +382,7 @@ fn the_admin_interface_refuses_malformed_requests() {
         client.write(bytes);
         assert_eq!(client.head().status, 400, "{bytes:?}");
     }
-    // What is announced is too much: it is refused before any of it comes.
+    // A body announced as too long is refused before any of it arrives.
     let mut client = Client::connect(edge.admin_address());
     client.write("POST /purge HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n");
     assert_eq!(client.head().status, 413);

@@ -1,8 +1,8 @@
-//! What nobody should send: from clients, and from origins.
+//! Malformed and hostile input, from clients and from origins.
 
 use tero_tests::{Client, Edge, Gate, Origin, Reply, Request, get};
 
-/// An edge before an origin that would answer anything.
+/// An edge in front of an origin that answers every request.
 fn answering() -> (Origin, Edge) {
     let origin = Origin::start();
     origin.otherwise(|_| Reply::fresh(60, "answered"));
@@ -10,8 +10,8 @@ fn answering() -> (Origin, Edge) {
     (origin, edge)
 }
 
-/// Checks that these bytes get this status, that the connection ends, and that the origin is not
-/// asked.
+/// Checks that the edge answers these bytes with `status`, ends the connection, and does not ask
+/// the origin.
 #[track_caller]
 fn check_refused(bytes: impl AsRef<[u8]>, status: u16) {
     let shown = String::from_utf8_lossy(bytes.as_ref())
@@ -29,7 +29,7 @@ fn check_refused(bytes: impl AsRef<[u8]>, status: u16) {
     client.rest(&mut answer);
     assert!(client.is_closed(), "{shown:?}: the connection goes on");
     assert_eq!(origin.total(), 0, "{shown:?}: {:?}", origin.asked("/x"));
-    // And it does nobody else any harm.
+    // Other clients are not affected.
     edge.get("/x").assert_forwarded("uri-miss", "answered");
 }
 
@@ -123,8 +123,8 @@ fn content_length_with_transfer_encoding_cannot_hide_a_request() {
         ));
         let mut answer = client.head();
         client.rest(&mut answer);
-        // RFC 9112 §6.3: refused, or taken by its chunks; in either case the connection ends, and
-        // what follows is not a request.
+        // The request is refused, or read by its chunks (RFC 9112 §6.3). In either case the
+        // connection ends, and bytes after it are not a request.
         assert!(client.is_closed(), "{fields}");
         assert_eq!(origin.requests("/hidden"), 0, "{fields}");
         for asked in origin.asked("/x") {
@@ -154,7 +154,7 @@ fn a_malformed_chunk_never_completes_a_request() {
         if let Ok(Some(answer)) = client.try_head(false) {
             assert!(answer.status >= 400, "{chunks:?}: {answer:?}");
         }
-        // The head may have gone through before the body turned bad; a whole request never does.
+        // The head may reach the origin before the malformed chunk; the end of the body never does.
         for asked in origin.asked("/x") {
             assert!(!asked.body.ends_with(b"abcdef"), "{chunks:?}: {asked:?}");
         }
@@ -227,7 +227,7 @@ fn a_request_for_an_unknown_host_gets_421() {
     let mut client = edge.client();
     let answer = client.send(&get("/x").host("elsewhere.example"));
     answer.assert_failed(421, "host");
-    // It is a well-formed request, so the connection goes on.
+    // The request is well-formed, so the connection persists.
     client
         .send(&get("/x"))
         .assert_forwarded("uri-miss", "answered");
@@ -272,8 +272,8 @@ fn a_client_with_a_slow_header_section_is_disconnected() {
     slow.write("GET /x HTTP/1.1\r\nHost: www.exa");
     let mut idle = edge.client();
     idle.send(&get("/y"));
-    // Another connection's answer shows that the edge has seen the first bytes of this one, or soon
-    // will.
+    // An answer on another connection shows that the edge has read the first bytes of this one, or
+    // is about to.
     let waiter = std::thread::spawn(move || {
         let answer = slow.try_head(false);
         (answer.ok().flatten().map(|answer| answer.status), slow)
@@ -314,9 +314,9 @@ fn pipelined_requests_are_answered_in_order() {
     }
 }
 
-// The origin's side.
+// Input from origins.
 
-/// An edge with short waits before an origin that gives this reply under `/x`.
+/// An edge with short timeouts in front of an origin that answers `/x` with `reply`.
 fn with_origin(reply: Reply) -> (Origin, Edge) {
     let origin = Origin::start();
     origin.on("/x", reply);
@@ -326,8 +326,7 @@ fn with_origin(reply: Reply) -> (Origin, Edge) {
     (origin, edge)
 }
 
-/// Asks for `/x` and checks the error that the edge makes of it; then that nothing of it was
-/// stored.
+/// Checks the error that the edge makes of `reply`, and that it stores nothing.
 #[track_caller]
 fn check_fetch_fails(reply: Reply, status: u16) {
     let (origin, edge) = with_origin(reply);
@@ -403,7 +402,7 @@ fn a_silent_origin_gives_504_after_its_timeout() {
         client.start(&get("/x"));
         origin.wait_for("/x", 1);
         edge.advance_secs(4);
-        // Time enough for another request, and none for this one.
+        // The edge serves another request, and still waits for this one.
         assert_eq!(edge.get("/y").status, 404);
         edge.advance_until(20, || origin.requests("/x") == 1);
         edge.advance_secs(1);
@@ -428,8 +427,8 @@ fn a_slow_origin_gets_its_whole_timeout() {
     answer.assert_forwarded("uri-miss", "at last");
 }
 
-/// Checks that a client sees that the body was cut short, that its connection ends, and that
-/// nothing was stored.
+/// Checks that the client notices the cut body, that its connection ends, and that nothing is
+/// stored.
 #[track_caller]
 fn check_cut_short(reply: Reply) {
     let (origin, edge) = with_origin(reply);
@@ -447,7 +446,7 @@ fn a_body_shorter_than_announced_ends_the_connection_and_is_not_stored() {
     check_cut_short(Reply::fresh(60, "short").announcing(10).then_close());
     check_cut_short(Reply::fresh(60, "short").announcing(10).then_reset());
     check_cut_short(Reply::fresh(60, "short").chunked().then_close());
-    // The same where nothing would be stored anyway.
+    // The same for a response that would not be stored anyway.
     check_cut_short(Reply::ok("short").announcing(10).then_close());
 }
 
@@ -542,8 +541,8 @@ fn a_client_that_reads_nothing_is_disconnected() {
     let mut stuck = edge.client();
     stuck.start(&get("/x"));
     let mut answer = stuck.head();
-    // The socket's buffers take some megabytes; what is left waits for the client, and between two
-    // looks at the time the edge answers others.
+    // The buffers of the sockets hold some megabytes; the rest waits for the client. The other
+    // request makes sure that the edge has seen the time before the next step.
     for _ in 0..60 {
         edge.advance_secs(1);
         assert!(edge.send(&Request::new("HEAD", "/x")).cache_status().hit);

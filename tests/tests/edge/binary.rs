@@ -1,4 +1,4 @@
-//! The real program: arguments, signals, exit codes.
+//! The real program: arguments, signals and exit codes.
 
 use tero_tests::{Gate, Origin, Reply, folder, get, toml_string};
 

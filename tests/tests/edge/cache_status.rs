@@ -1,5 +1,5 @@
-//! Every answer says what happened to its request: `Cache-Status` (RFC 9211), after what inner
-//! caches said.
+//! `Cache-Status` (RFC 9211): each response says what the edge did with its request, after the
+//! members of inner caches.
 
 use tero_tests::{Answer, Edge, Origin, Reply, Request, get};
 
@@ -9,7 +9,7 @@ fn said(answer: &Answer) -> String {
         .unwrap_or_else(|| panic!("{answer:?}"))
 }
 
-/// An edge whose origin answers well, badly and not at all.
+/// An edge whose origin answers most paths and fails on others.
 fn edge(origin: &Origin) -> Edge {
     origin.otherwise(|_| {
         Reply::fresh(60, "0123456789")

@@ -1,5 +1,5 @@
-//! Calendars: what is shipped agrees with sources of others, a year without data is noticed, days
-//! are added without a restart.
+//! Calendars: shipped holidays match independent sources, missing years are reported, and days can
+//! be added without a restart.
 
 use std::collections::BTreeSet;
 
@@ -11,20 +11,20 @@ use crate::program::{Serving, assert_code, configuration, err, out, run_in};
 
 const LISTS: &str = include_str!("../../data/holidays.tsv");
 
-/// Where a list is known to be wrong, and what says so.
+/// Known mistakes of the lists, and the source for each correction.
 const CORRECTIONS: &[(&str, char, &str, &str)] = &[
-    // Resolución JGM 139/2025: kept on Friday the 10th.
+    // Resolución JGM 139/2025 moved it to Friday the 10th.
     ("argentina", 'd', "-2025-10-12", "+2025-10-10"),
     ("argentina", 'p', "-2025-10-12", "+2025-10-10"),
-    // Decreto 1103/2026, of October, is younger than the list.
+    // Decreto 1103/2026, of October, is newer than the list.
     ("argentina", 'd', "+2026-11-09", ""),
-    // Holy Saturday is a holiday (Ley 2.977), Easter Sunday is none.
+    // Holy Saturday is a holiday (Ley 2.977); Easter Sunday is not.
     ("chile", 'd', "-2024-03-31", "+2024-03-30"),
     ("chile", 'd', "-2025-04-20", "+2025-04-19"),
     ("chile", 'd', "-2026-04-05", "+2026-04-04"),
-    // Article 74 of the Ley Federal del Trabajo: the first of October since 2024.
+    // Since 2024 it is on the first of October (Ley Federal del Trabajo, article 74).
     ("mexico", 'd', "-2024-12-01", "+2024-10-01"),
-    // Sundays, which the BOE leaves to the communities.
+    // The BOE leaves Sundays to the communities.
     ("spain", 'd', "-2024-12-08", ""),
     ("spain", 'd', "-2025-10-12", ""),
     ("spain", 'd', "-2026-11-01", ""),
@@ -135,7 +135,7 @@ fn the_check_warns_of_a_year_without_holidays() {
 fn holidays_are_added_without_a_restart() {
     let origin = Origin::start();
     origin.otherwise(|_| Reply::fresh(7, "page"));
-    // Every year is known, and none has a holiday.
+    // A calendar that covers every year and has no holidays.
     let years = format!("years = {:?}\n", (1970..2200).collect::<Vec<_>>());
     let configuration = configuration(&origin, HOURS);
     let folder = tero_tests::folder();
@@ -177,7 +177,6 @@ fn holidays_are_added_without_a_restart() {
     });
 }
 
-/// Every mistake names the file, the line and the cure.
 #[test]
 fn malformed_calendars_are_refused_with_file_line_and_cure() {
     let folder = tero_tests::folder();

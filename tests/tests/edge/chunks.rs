@@ -1,12 +1,12 @@
-//! Answers of origins in chunks (RFC 9112 §7.1): what could be read in two ways ends them, whatever
-//! came before.
+//! Chunked responses from origins (RFC 9112 §7.1): a malformed or ambiguous chunk ends the
+//! response, whatever came before it.
 
 use tero_tests::{Edge, Gate, Origin, Reply, Request, get};
 
 const HEAD: &str =
     "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: chunked\r\n\r\n";
 
-/// Bodies that are refused before anything reads them.
+/// Bodies that the edge refuses before parsing.
 fn refused() -> Vec<String> {
     let mut bodies: Vec<_> = [
         "3 ",
@@ -46,7 +46,7 @@ fn refused() -> Vec<String> {
     bodies
 }
 
-/// Bodies that the parser refuses when it comes to what is wrong with them.
+/// Bodies that the parser refuses once it reaches the mistake.
 fn refused_by_the_parser() -> Vec<String> {
     let many = "X: 1\r\n".repeat(101);
     let long = format!("X: {}\r\n", "a".repeat(17_000));
@@ -62,7 +62,7 @@ fn refused_by_the_parser() -> Vec<String> {
     let mut bodies: Vec<_> = trailers
         .map(|trailers| format!("3\r\nabc\r\n0\r\n{trailers}\r\n"))
         .into();
-    // Extensions within the bound of a line, and above that of a body.
+    // Each extension is within the limit of a line; together they exceed that of a body.
     bodies.push(format!(
         "{}0\r\n\r\n",
         format!("1;{}\r\na\r\n", "e".repeat(1_000)).repeat(17)
@@ -70,7 +70,7 @@ fn refused_by_the_parser() -> Vec<String> {
     bodies
 }
 
-/// An edge with one worker before an origin that gives this reply under `/x`.
+/// An edge with one worker in front of an origin that answers `/x` with `reply`.
 fn before(reply: Reply) -> (Origin, Edge) {
     let origin = Origin::start();
     origin.on("/x", reply);
@@ -79,8 +79,8 @@ fn before(reply: Reply) -> (Origin, Edge) {
     (origin, edge)
 }
 
-/// Checks that the connection of the first answer is not used again, that it was asked for once,
-/// and that nothing of it was stored.
+/// Checks that the edge does not use the connection again, sent the request once, and stored
+/// nothing.
 #[track_caller]
 fn check_left_behind(origin: &Origin, edge: &Edge, shown: &str) {
     origin.wait_for_hang_ups(1);
@@ -99,7 +99,7 @@ fn a_malformed_chunk_with_the_head_gives_502() {
         let (origin, edge) = before(Reply::raw_then_silence(format!("{HEAD}{body}")));
         edge.get("/x").assert_failed(502, "malformed");
         check_left_behind(&origin, &edge, &shown);
-        // The same where nothing would be stored, and behind an interim response.
+        // The same for a response that is not stored, after an interim response.
         origin.on(
             "/post",
             Reply::raw_then_silence(format!(
@@ -176,7 +176,7 @@ fn well_formed_chunks_are_accepted_in_any_pieces_and_the_connection_persists() {
         ("a\r\n0123456789\r\n000\r\n\r\n", "0123456789"),
         ("0000000000000003\r\nabc\r\n0\r\n\r\n", "abc"),
         ("3;a=b;c=\"d e\"\r\nabc\r\n0;last\r\n\r\n", "abc"),
-        // The white space before an extension is bad, and taken (RFC 9112 §7.1.1).
+        // White space before an extension is accepted as bad whitespace (RFC 9112 §7.1.1).
         ("3 ; a = b\r\nabc\r\n0\r\n\r\n", "abc"),
         (
             &format!("3;{extension}\r\nabc\r\n0;{extension}\r\n\r\n"),
@@ -214,8 +214,8 @@ fn responses_without_a_body_have_no_chunks_whatever_their_fields_say() {
         "{}3\r\nabc\r\n0\r\n\r\n",
         head("200 OK")
     )));
-    // A HEAD, 304 and 204 end with their heads; the next answer on the connection is looked at
-    // anew.
+    // Responses to HEAD, 304 and 204 end with their heads; chunks of the next response on the
+    // connection are checked again.
     origin.on("/head", Reply::bytes(head("200 OK")));
     origin.on("/none", Reply::bytes(head("204 None")));
     assert_eq!(edge.send(&Request::new("HEAD", "/head")).status, 200);

@@ -1,4 +1,4 @@
-//! Many requests for one key, one fetch.
+//! Collapsing: many requests for one key make one fetch.
 
 use std::sync::Barrier;
 
@@ -6,7 +6,7 @@ use tero_tests::{Client, Edge, Gate, Origin, Reply, eventually, get};
 
 const CROWD: usize = 200;
 
-/// A client that has asked for `/x` and read nothing yet.
+/// A client that has requested `/x` and has read nothing yet.
 fn asking(edge: &Edge) -> Client {
     let mut client = edge.client();
     client.start(&get("/x"));
@@ -30,8 +30,7 @@ fn two_hundred_simultaneous_misses_make_one_origin_request() {
             asked.wait();
             let mut answer = client.head();
             answer.body = client.exactly(10);
-            // Everybody has the first half while the origin has not sent the second: so followers
-            // stream.
+            // All clients have the first half before the origin sends the second: followers stream.
             half_read.wait();
             client.rest(&mut answer);
             answer
@@ -164,7 +163,7 @@ fn a_follower_waits_no_longer_than_its_deadline() {
             Reply::fresh(60, "quick"),
         ],
     );
-    // What begins while the time goes on has more of it than that.
+    // Other timeouts are longer, so they don't end while the clock is turned.
     let patient = "connect_timeout = \"1min\"\nresponse_timeout = \"5min\"";
     let edge = Edge::before(&origin)
         .site(patient)
@@ -191,7 +190,7 @@ fn requests_do_not_queue_for_a_response_known_as_not_storable() {
     edge.get("/x").assert_forwarded("uri-miss", "own");
     origin.hold();
     let mut clients: Vec<_> = (0..4).map(|_| asking(&edge)).collect();
-    // All of them are at the origin at once, though it answers none.
+    // All requests reach the origin although it has answered none of them.
     origin.wait_for("/x", 5);
     origin.release();
     for client in &mut clients {
@@ -258,8 +257,7 @@ fn followers_fetch_for_themselves_if_the_response_is_for_one_visitor() {
 fn a_request_fetches_alone_after_too_many_fetches_of_other_variants() {
     let origin = Origin::start();
     let gate = Gate::new();
-    // Each answer is told apart by another field, in which nobody who comes later agrees with the
-    // one who asked.
+    // Each response varies on another field, and later requests have other values for it.
     let held = gate.clone();
     origin.on_each("/x", move |_, number| {
         Reply::fresh(60, "first half")
@@ -269,7 +267,7 @@ fn a_request_fetches_alone_after_too_many_fetches_of_other_variants() {
     let edge = Edge::before(&origin).server("workers = 1").start();
     let mut clients = Vec::new();
     for number in 0..8 {
-        // The last three ask for the same.
+        // The last three requests are the same.
         let own = number.min(5);
         let request = (0..8).fold(get("/x"), |request, field| {
             request.header(
@@ -313,7 +311,7 @@ fn responses_that_need_validation_are_not_shared_with_followers() {
             assert!(!answer.cache_status().collapsed, "{answer:?}");
         }
         assert_eq!(origin.requests("/x"), 3, "{said}");
-        // From now on nobody queues for it.
+        // Later requests don't wait for each other.
         origin.hold();
         let mut clients: Vec<_> = (0..2).map(|_| asking(&edge)).collect();
         origin.wait_for("/x", 5);

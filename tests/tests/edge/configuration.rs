@@ -1,11 +1,10 @@
-//! Configurations are checked before use, and every mistake is told with its line, its key and its
-//! cure.
+//! Configurations are checked before use, and every mistake is reported with line, key and cure.
 
 use tero_tests::{Edge, Origin, folder};
 
 use crate::program::{assert_code, err, out, run, run_in};
 
-/// Runs `tero check` over this text.
+/// Runs `tero check` on a text.
 fn check(text: &str) -> std::process::Output {
     let folder = folder();
     std::fs::write(folder.path().join("tero.toml"), text).unwrap();

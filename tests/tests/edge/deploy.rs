@@ -1,5 +1,4 @@
-//! The ready-made files in `examples/deploy`: each is what its reader takes it for, and its command
-//! does what it says.
+//! The files in `examples/deploy`: each is valid for its reader, and its command works.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,7 +18,7 @@ fn read(name: &str) -> String {
     std::fs::read_to_string(deploy().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// The schedule means half past eight from Monday to Saturday on the clock of Buenos Aires.
+/// Checks that the schedule means 08:30 from Monday to Saturday in Buenos Aires.
 fn assert_opening(cron: &str, zone: &str) {
     let schedule = Schedule::parse(cron, zone.parse().unwrap()).unwrap();
     let expected = Schedule::parse("30 8 * * MON-SAT", ART.parse().unwrap()).unwrap();
@@ -34,8 +33,8 @@ fn assert_opening(cron: &str, zone: &str) {
     }
 }
 
-/// Runs a `tero` command line of an example, whose plan is `apertura`, with these arguments added,
-/// against an edge: once it succeeds, and once more than five in a hundred fail.
+/// Runs a `tero` command line of an example with more arguments against an edge with the plan
+/// `apertura`. It must succeed with up to 5 % of pages failing, and fail with more.
 fn assert_warms(arguments: &[&str], more: impl Fn(&Serving) -> Vec<String>) {
     for (gone, code) in [(0, 0), (1, 0), (2, 1)] {
         let origin = Origin::start();
@@ -88,7 +87,7 @@ fn the_crontab_line_warms_before_opening() {
     let fields: Vec<&str> = job.split_whitespace().collect();
     assert_opening(&fields[..5].join(" "), zone);
     assert_eq!(&fields[5..8], ["tero", "/usr/bin/tero", "warm"]);
-    // To cron, a bare percent sign is the end of the line.
+    // cron ends a line at a percent sign without a backslash.
     assert!(!job.replace("\\%", "").contains('%'), "{job}");
     let command = job.replace("\\%", "%");
     let arguments: Vec<&str> = command
@@ -123,8 +122,8 @@ fn the_systemd_service_warms_the_plan_of_its_name() {
     );
 }
 
-/// `.ci/run` says so in `TERO_DEMAND_SYSTEMD`: there, a machine without it fails instead of testing
-/// less.
+/// Where systemd must be installed, `.ci/run` sets `TERO_DEMAND_SYSTEMD`: then its absence is a
+/// failure, and otherwise the test is skipped.
 #[test]
 fn systemd_accepts_the_units() {
     if Command::new("systemd-analyze")
@@ -139,7 +138,7 @@ fn systemd_accepts_the_units() {
         return;
     }
     let folder = folder();
-    // It looks whether the programs are there.
+    // systemd-analyze checks that the programs exist.
     let program = env!("CARGO_BIN_EXE_tero-under-test");
     let units = ["tero-warm@.service", "tero-warm-apertura.timer"];
     for unit in units {
@@ -171,7 +170,7 @@ fn systemd_accepts_the_units() {
             .any(|unit| said.contains(unit.trim_end_matches("@.service"))),
         "{said}"
     );
-    // And it would notice.
+    // It notices a wrong unit.
     let broken = read("tero-warm-apertura.timer").replace("08:30:00", "08:61:00");
     std::fs::write(folder.path().join("tero-warm-apertura.timer"), broken).unwrap();
     let (good, said) = verify(named);

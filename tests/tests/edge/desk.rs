@@ -1,4 +1,4 @@
-//! What authors do at their desk: `tero policy …` with the real program, without any server.
+//! `tero policy …` for authors of policies: the real program, without a running edge.
 
 use std::process::Output;
 
@@ -7,7 +7,7 @@ use tero_tests::{compiled_cache, folder, guests, toml_string};
 
 use crate::program::{assert_code, err, out, tero};
 
-/// `tero policy …` with the tests' own folder of compiled modules.
+/// Runs `tero policy …` with the folder of compiled modules that tests share.
 fn policy(arguments: &[&str]) -> Output {
     let mut command = tero(&[&["policy"], arguments].concat());
     command
@@ -16,8 +16,8 @@ fn policy(arguments: &[&str]) -> Output {
         .expect("the program can be run")
 }
 
-/// A file of cases for the misbehaving guest. The deadline is short only where it spins: on a busy
-/// machine all else could miss it too.
+/// A file of cases for the misbehaving guest. The deadline is short only if the guest spins: on a
+/// busy machine a good guest could miss it too.
 fn misbehaving(settings: &str, cases: &str) -> (tempfile::TempDir, String) {
     let folder = folder();
     let module = toml_string(&guests::misbehaving_path().display().to_string());

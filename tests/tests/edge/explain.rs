@@ -1,4 +1,4 @@
-//! `POST /explain`: what would become of a request, and why; and that asking changes nothing.
+//! `POST /explain`: what the edge would do with a request, and why. Asking changes nothing.
 
 mod agreement;
 
@@ -16,7 +16,7 @@ fn rules(rule: &str) -> String {
     format!("[policy.settings]\nrules = [{{ name = \"r\", match = [\"/*\"], {rule} }}]")
 }
 
-/// A site with business hours, and rules of the hour after them.
+/// A site with a policy for business hours and, after it, a rule for every path.
 fn hours(origin: &Origin) -> EdgeBuilder {
     let settings =
         format!("settings = {{ zone = \"{ART}\", open = \"09:00\", close = \"18:00\" }}");
@@ -222,7 +222,7 @@ fn explaining_changes_nothing_and_is_not_traffic() {
     let edge = hours(&origin).start();
     edge.get("/x");
     let figures = || {
-        // Instances are made for it, and counted: they are no traffic.
+        // Explaining makes instances, which are counted but are not traffic.
         let is_traffic = |(name, _): &(String, f64)| {
             !name.starts_with("tero_policy_instances") && !name.starts_with("tero_policy_memory")
         };

@@ -1,13 +1,12 @@
-//! What followers get when the fetch that they wait for turns out badly: never a part for the
-//! whole, and never nothing for ever.
+//! What followers get if the fetch that they wait for fails: never a part as a whole, and never an
+//! endless wait.
 
 use tero_tests::{Answer, Client, Edge, Gate, Origin, Reply, get};
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\n";
 
-/// An edge with short waits before an origin that gives this answer under `/x` first and a good one
-/// then, and two clients that have asked: the one whose request went out, and one that waits for
-/// the same answer.
+/// An edge with short timeouts in front of an origin that answers `/x` with `first` and then with a
+/// good response; and two clients that have requested it, the leader and a follower.
 fn with_follower(first: Reply) -> (Origin, Edge, Client, Client) {
     let origin = Origin::start();
     origin.on_in_turn("/x", [first, Reply::fresh(60, "good")]);
@@ -24,7 +23,7 @@ fn with_follower(first: Reply) -> (Origin, Edge, Client, Client) {
     let leader = asking();
     origin.wait_for("/x", 1);
     let follower = asking();
-    // The one worker answers this one after it has come to the follower.
+    // The only worker answers this request after it has read that of the follower.
     assert_eq!(edge.get("/y").status, 404);
     (origin, edge, leader, follower)
 }
@@ -35,7 +34,7 @@ fn whole_answer(client: &mut Client) -> Answer {
     answer
 }
 
-/// Checks that the one whose fetch failed is told so, while the follower fetches anew.
+/// Checks that the leader gets an error with `status`, and that the follower fetches again.
 #[track_caller]
 fn check_leads_anew(first: Reply, status: u16) {
     let gate = Gate::new();
@@ -88,8 +87,8 @@ fn a_follower_fetches_again_if_the_response_never_starts() {
         Reply::raw_then_silence(format!("{HEAD}Content-")),
     ] {
         let (origin, edge, mut leader, mut follower) = with_follower(silence);
-        // The wait for the answer began before the request went out; that of the follower's own
-        // request begins anew.
+        // The leader's timeout began with its request; the follower's request has a timeout of its
+        // own.
         edge.advance_secs(5);
         origin.wait_for("/x", 2);
         whole_answer(&mut leader).assert_failed(504, "in time");
@@ -110,7 +109,7 @@ fn followers_share_the_second_failure_of_a_silent_origin() {
     clients
         .iter_mut()
         .for_each(|client| client.start(&get("/x")));
-    // The one worker answers this one after it has come to all of them.
+    // The only worker answers this request after it has read all the others.
     assert_eq!(edge.get("/y").status, 404);
     for tries in 1..=2 {
         origin.wait_for("/x", tries);
@@ -122,7 +121,8 @@ fn followers_share_the_second_failure_of_a_silent_origin() {
     assert_eq!(origin.requests("/x"), 2, "the second failure is shared");
 }
 
-/// Checks that everybody who has had a part is cut off, and that the next one fetches anew.
+/// Checks that clients with a part of the body are disconnected, and the next request fetches
+/// again.
 #[track_caller]
 fn check_all_cut(head: &str, rest: impl Fn(Reply) -> Reply) {
     let gate = Gate::new();
@@ -155,7 +155,7 @@ fn followers_of_a_body_cut_short_are_disconnected() {
         "Transfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n",
         Reply::then_reset,
     );
-    // A body that ends with its connection is whole where that ends in order, and only there.
+    // A body that ends with its connection is complete only if the connection is closed in order.
     check_all_cut("\r\nsome", Reply::then_reset);
 }
 
@@ -257,7 +257,7 @@ fn a_response_larger_than_max_object_streams_to_followers_and_is_not_stored() {
     for client in &mut clients {
         assert_eq!(client.exactly(300_000), "b".repeat(300_000).as_bytes());
     }
-    // It is past the first byte now, so whoever comes asks for itself.
+    // A late request can't get the first byte any more, so it fetches for itself.
     let mut late = edge.client();
     late.start(&get("/x"));
     let late_answer = late.head();
@@ -268,7 +268,7 @@ fn a_response_larger_than_max_object_streams_to_followers_and_is_not_stored() {
         assert!(answer.whole);
     }
     assert_eq!(origin.requests("/x"), 2);
-    // Nor does anybody wait for it from now on.
+    // Later requests don't wait for it either.
     let answer = edge.get("/x");
     assert_eq!(
         (answer.body.len(), answer.cache_status().fwd.as_deref()),
@@ -304,13 +304,13 @@ fn a_head_that_is_not_storable_releases_followers() {
     assert_eq!(edge.get("/y").status, 404);
     assert_eq!(origin.requests("/x"), 1);
     gate.open();
-    // The leader's answer has not ended, and will not before everybody else has theirs.
+    // The leader's response ends only after all followers have theirs.
     let mut answer = leader.head();
     assert_eq!(leader.exactly(2), b"le");
     for follower in &mut followers {
         assert_eq!(whole_answer(follower).text(), "foll");
     }
-    // It is remembered: the next one does not wait either.
+    // It is remembered as not storable: the next request does not wait.
     assert_eq!(edge.get("/x").text(), "foll");
     end.open();
     leader.rest(&mut answer);

@@ -1,8 +1,8 @@
-//! How long a stored response is fresh, and what is told about it (RFC 9111 §3, §4, §5.1).
+//! What is stored, how long it is fresh, and what responses say about it (RFC 9111 §3, §4, §5.1).
 
 use tero_tests::{Edge, Origin, Reply, Request, get};
 
-/// An edge before an origin that gives this reply under `/x`.
+/// An edge in front of an origin that answers `/x` with `reply`.
 fn serving(reply: Reply) -> (Origin, Edge) {
     let origin = Origin::start();
     origin.on("/x", reply);
@@ -10,7 +10,7 @@ fn serving(reply: Reply) -> (Origin, Edge) {
     (origin, edge)
 }
 
-/// Checks that `reply` is fresh for exactly this long.
+/// Checks that `reply` is fresh for exactly `secs` seconds.
 #[track_caller]
 fn check_lifetime(reply: Reply, secs: u64) {
     let (origin, edge) = serving(reply.body("x"));
@@ -23,7 +23,7 @@ fn check_lifetime(reply: Reply, secs: u64) {
     assert_eq!(origin.requests("/x"), 2);
 }
 
-/// Checks that a second request for what `reply` answers goes to the origin.
+/// Checks that `reply` to `request` is not reused: a second request reaches the origin.
 #[track_caller]
 fn check_not_reused(request: &Request, reply: Reply) {
     let (origin, edge) = serving(reply.body("x"));
@@ -287,7 +287,7 @@ fn a_conditional_request_does_not_prevent_storing() {
     let (origin, edge) = serving(Reply::fresh(60, "x").header("ETag", "\"1\""));
     let answer = edge.send(&get("/x").header("If-None-Match", "\"1\""));
     assert_eq!(answer.status, 304);
-    // Its content may still be on its way into the store.
+    // The store may still be reading the content.
     edge.until("/x", |answer| answer.cache_status().hit)
         .assert_hit("x");
     assert_eq!(origin.only("/x").header("if-none-match"), None);
@@ -316,7 +316,7 @@ fn a_condition_is_evaluated_on_a_response_that_is_not_stored() {
             .text(),
         "own"
     );
-    // Now that it is known not to be stored, the origin judges by itself.
+    // The edge now knows that the response is not storable, and forwards the condition.
     assert_eq!(
         origin
             .asked("/x")

@@ -1,4 +1,4 @@
-//! The harness does what the other tests take for granted.
+//! The harness itself: what the other tests rely on.
 
 use tero_tests::{Client, Gate, Origin, Reply, get};
 

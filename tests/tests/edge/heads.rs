@@ -1,11 +1,11 @@
-//! Heads of answers, byte for byte: each thing is said, and said once.
+//! Heads of responses, byte for byte: no field is missing, and none comes twice.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use tero_tests::{Edge, Origin, Reply, get};
 
-/// All that the edge sends for `lines` of a request, up to the end of the connection.
+/// Everything that the edge sends after these lines of a request, up to the end of the connection.
 fn answer(edge: &Edge, lines: &[&str]) -> String {
     let mut stream = TcpStream::connect(edge.address()).unwrap();
     stream
@@ -31,8 +31,7 @@ fn warm(section: &str) -> (Origin, Edge) {
     (origin, edge)
 }
 
-/// The fields of a hit, apart from those that say how long the content is and what becomes of the
-/// connection.
+/// The fields of a hit, without `Content-Length` and `Connection`.
 const FIELDS: &str = "cache-control: max-age=60\r\n\
     date: Tue, 24 Nov 2026 15:00:00 GMT\r\n\
     etag: \"a\"\r\n\
@@ -82,7 +81,7 @@ fn a_304_from_the_store_leaves_out_fields_about_content() {
         let expected = format!("HTTP/1.1 304 Not Modified\r\nconnection: close\r\n{fields}\r\n");
         assert_eq!(sorted(&answer(&edge, &lines)), sorted(&expected));
     }
-    // A condition that does not hold is answered with the whole, one that fails with the failure.
+    // If `If-None-Match` does not match, the whole is sent; if `If-Match` does not match, a 412.
     edge.send(&get("/x").header("If-None-Match", "\"b\""))
         .assert_hit("content");
     let failed = edge.send(&get("/x").header("If-Match", "\"b\""));

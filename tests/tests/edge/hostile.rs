@@ -1,5 +1,4 @@
-//! Policies that mean harm: each is contained within its limits, and meanwhile the edge serves
-//! everybody else.
+//! Hostile policies: each stays within its limits, and the edge serves other clients meanwhile.
 
 use tero_tests::{Edge, EdgeBuilder, Origin, Reply, get, guests};
 
@@ -9,7 +8,7 @@ fn origin() -> Origin {
     origin
 }
 
-/// An edge with a worker or two whose policy does this where the path begins with `/bad`.
+/// An edge whose policy misbehaves on paths that begin with `/bad`.
 fn edge(origin: &Origin, mode: &str, limits: &str, workers: usize) -> EdgeBuilder {
     let keys = format!("settings = {{ {mode}, paths = \"/bad\" }}\nlimits = {{ {limits} }}");
     Edge::before(origin)
@@ -21,7 +20,7 @@ fn edge(origin: &Origin, mode: &str, limits: &str, workers: usize) -> EdgeBuilde
         .server(&format!("workers = {workers}"))
 }
 
-/// Others get their hits while one visitor after the other sends the policy astray.
+/// Checks that other clients get hits while visitors make the policy misbehave, one after another.
 #[track_caller]
 fn check_others_are_served_meanwhile(mode: &str, limits: &str) {
     let origin = origin();
@@ -101,8 +100,7 @@ fn a_spinning_policy_is_switched_off_after_a_few_deadlines() {
         "tero_policy_seconds_total",
         &["policy=\"bad\"", "hook=\"on-request\""],
     );
-    // Five deadlines, late by what a machine with much else to do may add; fifty would be five
-    // seconds.
+    // Five deadlines, with a margin for a busy machine. Fifty would take five seconds.
     assert!((0.5..3.0).contains(&seconds), "{seconds}");
     assert_eq!(
         edge.metric(
@@ -138,7 +136,7 @@ fn metrics_show_what_a_policy_uses() {
         ),
         990.0
     );
-    // One to be configured, one that answers.
+    // One instance for the configuration, and one that answers.
     assert_eq!(edge.metric("tero_policy_instances_total", &[policy]), 2.0);
     assert!(edge.metric("tero_policy_memory_bytes", &[policy]) >= 65_536.0);
 }

@@ -1,5 +1,5 @@
-//! Opening hours to the second: both sides of every boundary of every window, across midnight,
-//! holidays, half-days, changes of the clock and the end of the year.
+//! Opening hours to the second: both sides of every boundary of windows, across midnight, holidays,
+//! half-days, clock changes and the end of the year.
 
 use std::cell::Cell;
 
@@ -7,15 +7,15 @@ use chrono::DateTime;
 use tero_semantics::timestamp::Timestamp;
 use tero_tests::{ART, Edge, EdgeBuilder, Origin, Reply, folder, toml_string};
 
-/// An edge that is asked, each time about a page that nobody has asked for, what it decides at a
-/// moment.
+/// An edge that tells what its policy decides at a moment. Each question is about a new page, so
+/// that nothing is stored for it.
 struct Shop {
     edge: Edge,
     asked: Cell<u32>,
     _origin: Origin,
 }
 
-/// Opening hours with one rule for all pages.
+/// A policy for opening hours, with one rule for all pages.
 fn hours(zone: &str, windows: &str, rule: &str) -> String {
     format!(
         "settings = {{ zone = {}, windows = [{windows}], rules = [{{ paths = [\"*\"], {rule} }}] }}",
@@ -49,7 +49,7 @@ impl Shop {
         }
     }
 
-    /// The lifetime and the reason of a page that is stored now.
+    /// The lifetime of a page that is stored now, and the reason.
     fn ask(&self, path: &str) -> (i64, String) {
         self.asked.set(self.asked.get() + 1);
         let answer = self.edge.get(&format!("{path}?n={}", self.asked.get()));
@@ -67,14 +67,14 @@ impl Shop {
         );
     }
 
-    /// At a local time: how long until the next change, and whether it is open.
+    /// Checks the lifetime at a local time, and a word of the reason.
     #[track_caller]
     fn at(&self, local: &str, ttl: i64, words: &str) {
         self.edge.turn_to(local);
         self.check(local, "/", ttl, words);
     }
 
-    /// The same at an instant, which a change of the clock can't make ambiguous.
+    /// The same at an instant in UTC, which no clock change makes ambiguous.
     #[track_caller]
     fn at_utc(&self, utc: &str, ttl: i64, words: &str) {
         let instant = DateTime::parse_from_rfc3339(utc).unwrap().timestamp();
@@ -84,8 +84,8 @@ impl Shop {
         self.check(utc, "/", ttl, words);
     }
 
-    /// At every boundary: a second before it the old state ends, and on it the new one begins, for
-    /// so many seconds.
+    /// Checks every boundary: the old state lasts until the second before it, and the new state
+    /// begins on it and lasts for so many seconds.
     #[track_caller]
     fn changes(&self, boundaries: &[(&str, &str, i64)]) {
         for (utc, now, ttl) in boundaries {
@@ -110,7 +110,7 @@ fn every_boundary_of_several_windows_around_two_holidays() {
         "builtin:business-hours",
         &(hours(ART, windows, UNTIL) + "\ncalendar = \"builtin:argentina\""),
     );
-    // Friday; the Monday and the Tuesday after it are holidays.
+    // A Friday; the Monday and the Tuesday after it are holidays.
     shop.changes(&[
         ("2026-12-04T09:00:00-03:00", "open", 4 * HOUR),
         ("2026-12-04T13:00:00-03:00", "closed", 3 * HOUR),
@@ -184,7 +184,7 @@ fn a_half_day_follows_the_hours_of_the_calendar() {
     shop.at("2026-12-24T09:00:00", HOUR, "closed (half-day: Nochebuena)");
 }
 
-/// The sample file: every boundary of a week, and none on Sunday and on a holiday.
+/// The sample file: every boundary of a week; Sundays and holidays have none.
 #[test]
 fn every_boundary_of_the_json_file() {
     let sample = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -221,8 +221,8 @@ fn every_boundary_of_the_json_file() {
     }
 }
 
-/// At midnight to 19 October 2008 the clock went to 01:00; at midnight to 15 March 2009 it went
-/// back to 23:00.
+/// The clock went from 00:00 to 01:00 on 19 October 2008, and from 24:00 back to 23:00 on 14 March
+/// 2009.
 #[test]
 fn clock_changes_in_argentina() {
     let night = Shop::open(ART, "{ from = \"23:00\", to = \"02:00\" }");
@@ -231,13 +231,13 @@ fn clock_changes_in_argentina() {
         ("2008-10-19T04:00:00Z", "closed", 21 * HOUR),
         ("2008-10-20T01:00:00Z", "open", 3 * HOUR),
     ]);
-    // It opens at a time that is skipped: at the end of the gap.
+    // The opening time is skipped: the shop opens at the end of the gap.
     let midnight = Shop::open(ART, "{ from = \"00:30\", to = \"05:00\" }");
     midnight.changes(&[
         ("2008-10-19T03:00:00Z", "open", 4 * HOUR),
         ("2008-10-19T07:00:00Z", "closed", 19 * HOUR + 1_800),
     ]);
-    // 23:00 to 24:00 came twice: what is open then is open twice.
+    // 23:00 to 24:00 came twice: a shop that is open then is open twice.
     let evening = Shop::open(ART, "{ from = \"22:30\", to = \"23:30\" }");
     evening.changes(&[
         ("2009-03-15T00:30:00Z", "open", HOUR),
@@ -338,7 +338,7 @@ fn browsers_do_not_keep_a_page_beyond_its_change() {
             answer.age().unwrap_or_default(),
         )
     };
-    // The origin says a day.
+    // The origin's own lifetime is a day.
     assert_eq!(
         told("2026-11-24T17:00:00"),
         (false, "max-age=3600".to_owned(), 0)
@@ -404,7 +404,7 @@ fn a_thousand_pages_expire_at_different_seconds() {
     );
 }
 
-/// The configuration in `examples`.
+/// The configuration of the booking site in `examples`.
 #[test]
 fn every_boundary_of_the_booking_site() {
     let text = include_str!("../../../examples/barberpro/tero.toml");

@@ -1,5 +1,5 @@
-//! The static JSON policy file of the running example, imported and run: every rule, on both sides
-//! of every boundary.
+//! The static JSON policy file of the example, imported and run: every rule on both sides of every
+//! boundary.
 
 use std::sync::OnceLock;
 
@@ -7,7 +7,7 @@ use tero_tests::{ART, Edge, Origin, Reply, compiled_cache, get, toml_string};
 
 use crate::program::{assert_code, out, run, sample_file};
 
-/// What `tero import` makes of the sample file.
+/// The configuration that `tero import` makes of the sample file.
 fn imported(origin: &str) -> String {
     static IMPORTED: OnceLock<String> = OnceLock::new();
     let imported = IMPORTED.get_or_init(|| {
@@ -26,14 +26,14 @@ fn imported(origin: &str) -> String {
     imported.replace("http://origin.invalid:1", origin)
 }
 
-/// An edge that runs the imported configuration on ports of its own.
+/// An edge with the imported configuration on free ports.
 fn edge(origin: &Origin, local_time: &str) -> Edge {
     let compiled = toml_string(&compiled_cache().display().to_string());
     let module = "module = \"builtin:json-rules\"\n";
     let text = imported(&origin.url())
         .replace("0.0.0.0:8080", "127.0.0.1:0")
         .replace("127.0.0.1:9090", "127.0.0.1:0");
-    // Many tests share the processor.
+    // Many tests share the processor, so deadlines are longer.
     let text = text.replace(
         module,
         &format!("{module}limits = {{ deadline = \"5s\" }}\n"),
@@ -45,8 +45,8 @@ fn edge(origin: &Origin, local_time: &str) -> Edge {
     )
 }
 
-/// An origin whose every page is fresh for 7 seconds by its own fields, and says which variant it
-/// was asked for.
+/// An origin whose pages are fresh for 7 seconds by their own fields, and contain the name of the
+/// requested variant.
 fn origin() -> Origin {
     let origin = Origin::start();
     origin.otherwise(|asked| Reply::fresh(7, asked.header("tero-variant").unwrap_or_default()));
@@ -90,7 +90,7 @@ const LIFETIMES: &[(&str, u64, u64)] = &[
     ("/sitio.css", 31_536_000, 31_536_000),
     ("/turnos.js", 31_536_000, 31_536_000),
     ("/fonts/inter.woff2", 31_536_000, 31_536_000),
-    // Everything else: what the origin says.
+    // All other paths have the origin's lifetime.
     ("/contacto", 7, 7),
     ("/api/v1/otra", 7, 7),
     ("/barberias", 7, 7),
@@ -104,14 +104,14 @@ const NEVER: &[&str] = &[
     "/api/v1/sesion/nueva",
 ];
 
-/// Checks the lifetime of every rule at some local times.
+/// Checks the lifetime of every rule at each of these local times.
 fn check_lifetimes(times: &[&str], lifetime: impl Fn(&(&str, u64, u64)) -> u64) {
     let origin = origin();
     let edge = edge(&origin, times[0]);
     for (index, time) in times.iter().enumerate() {
         edge.turn_to(time);
         for rule in LIFETIMES {
-            // A page of its own for each time: the query counts.
+            // The query is in the key, so each time has its own page.
             let target = format!("{}?at={index}", rule.0);
             let answer = edge.get(&target);
             let status = answer.cache_status();
@@ -155,8 +155,7 @@ fn imported_lifetimes_end_at_their_second() {
         (true, Some(1), Some(119))
     );
     edge.turn_to("2026-11-24T10:02:00");
-    // Stale by now, and served so while it is revalidated: the rule's stale_while_revalidate is
-    // 300.
+    // Stale by now, and served while it is revalidated: the rule's stale_while_revalidate is 300.
     assert_eq!(edge.get("/barberias/palermo").cache_status().ttl, Some(0));
     origin.wait_for("/barberias/palermo", 2);
 }
@@ -204,7 +203,7 @@ fn stale_responses_bridge_a_failing_origin_as_long_as_the_rule_says() {
         "/api/v1/disponibilidad/x" => (15, 15, 60),
         "/" => (120, 300, 86_400),
         "/img/x.png" => (86_400, 3_600, 604_800),
-        _ => unreachable!("these are the rules with leave"),
+        _ => unreachable!("these are the rules with stale_if_error"),
     };
     for path in ["/api/v1/disponibilidad/x", "/", "/img/x.png"] {
         let (ttl, revalidate, error) = seconds(path);
@@ -311,7 +310,7 @@ fn plans_of_the_file_keep_their_names() {
     }
     assert!(
         !text.contains("cdn-argentina-policies.json\""),
-        "the configuration stands alone:\n{text}"
+        "the configuration refers to no other file:\n{text}"
     );
 }
 

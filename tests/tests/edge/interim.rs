@@ -1,5 +1,5 @@
-//! Interim responses: passed on as they come, never stored, never taken for the answer (RFC 9110
-//! §15.2, RFC 8297).
+//! Interim responses are forwarded as they come, never stored, and never taken for the final
+//! response (RFC 9110 §15.2, RFC 8297).
 
 use tero_tests::{Edge, Gate, Origin, Reply, Request, get};
 
@@ -51,7 +51,7 @@ fn early_hints_reach_the_client_before_the_response() {
         assert_eq!((answer.status, answer.text().as_str()), (200, "good"));
         assert_eq!(answer.header("link"), None);
     }
-    // What is stored is the answer alone.
+    // Only the final response is stored.
     let mut client = edge.client();
     let hit = client.send(&get("/stored"));
     hit.assert_hit("good");
@@ -76,7 +76,7 @@ fn interim_responses_are_forwarded_in_order() {
     let edge = Edge::before(&origin).start();
     let mut client = edge.client();
     client.start(&get("/x"));
-    // A 100 is for each hop to say.
+    // Each hop sends its own 100.
     let statuses: Vec<_> = (0..3).map(|_| client.interim().status).collect();
     assert_eq!(statuses, [102, 103, 199]);
     let mut answer = client.head();
@@ -114,7 +114,7 @@ fn early_hints_go_to_the_leader_only() {
     origin.wait_for("/x", 1);
     let mut follower = edge.client();
     follower.start(&get("/x"));
-    // A later request's answer shows that the worker has come to the follower.
+    // The answer to a later request shows that the worker has read that of the follower.
     assert_eq!(edge.get("/y").status, 404);
     gate.open();
     assert_eq!(leader.interim().status, 103);
@@ -143,7 +143,7 @@ fn early_hints_of_background_fetches_are_dropped() {
     edge.advance_secs(15);
     assert_eq!(client.send(&get("/x")).text(), "old");
     origin.wait_for("/x", 2);
-    // The same connection waits for another answer when the hints come.
+    // The client waits for another response when the hints come.
     client.start(&get("/y"));
     origin.wait_for("/y", 1);
     gate.open();
@@ -183,7 +183,7 @@ fn interim_responses_are_dropped_for_a_client_that_does_not_read() {
     );
     origin.on("/x", Reply::fresh(60, "good").after(long.repeat(32)));
     let edge = Edge::before(&origin).start();
-    // It reads nothing before everything has come.
+    // The client reads nothing until the end.
     let mut client = edge.client();
     client.start(&get("/x"));
     edge.until("/x", |answer| answer.cache_status().hit);

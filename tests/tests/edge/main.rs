@@ -1,5 +1,5 @@
-//! Black-box tests, by behaviour, in one binary. Only what uses [`program`] runs the real program;
-//! everything else runs an edge in this process, with a clock turned by hand.
+//! Black-box tests, a file for each behaviour, in one binary. Tests that use [`program`] run the
+//! real program; all others run an edge in this process, with a clock that the test turns by hand.
 
 mod admin;
 mod admin_answers;

@@ -1,5 +1,5 @@
-//! Methods other than GET: what HEAD tells of a stored response, what the others make invalid (RFC
-//! 9111 §4.3.5, §4.4, RFC 9875), and the answer to a POST that stands for later GETs (RFC 9110
+//! Methods other than GET: how HEAD freshens stored responses (RFC 9111 §4.3.5), what unsafe
+//! methods invalidate (§4.4, RFC 9875), and responses to POST that are stored for GET (RFC 9110
 //! §9.3.3).
 
 use tero_tests::{Edge, Origin, Reply, Request, get};
@@ -247,7 +247,7 @@ fn responses_invalidated_by_group_are_not_served_stale() {
     assert_eq!(origin.requests("/x"), 2);
 }
 
-/// The answer to a POST that stands for later GETs, with these fields added.
+/// A response to POST that is stored for later GETs, with more fields.
 fn standing_for_get(fields: &[(&str, &str)]) -> Reply {
     fields
         .iter()
@@ -345,10 +345,10 @@ fn other_post_responses_are_not_stored() {
 #[test]
 fn requests_that_must_not_repeat_use_recent_connections() {
     let (origin, edge) = serving(Reply::ok("x").header("Cache-Control", "no-store"));
-    // On one connection, since each worker has its own to the origin.
+    // One client connection, since each worker has its own connections to the origin.
     let mut client = edge.client();
-    // The origin may be about to close a connection that has been idle for seconds, and then nobody
-    // knows what became of the request.
+    // The origin may be about to close a connection that has been idle for seconds, and then it is
+    // unknown whether it has carried out the request.
     for (method, idle_secs, same) in [
         ("POST", 0, true),
         ("POST", 1, false),

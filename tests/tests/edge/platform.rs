@@ -1,4 +1,4 @@
-//! Versions of policies on a running edge: pushed, activated, rolled back, in shadow, as a canary.
+//! Versions of policies on a running edge: pushed, activated and rolled back; shadows and canaries.
 
 mod commands;
 mod trials;
@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use tero_policy_host::{Package, builtin};
 use tero_tests::{Answer, Edge, EdgeBuilder, Origin, Reply, Request};
 
-/// An origin whose pages are fresh for 30 seconds by their own fields, and say as which variant
-/// they were asked for.
+/// An origin whose pages are fresh for 30 seconds by their own fields, and contain the name of the
+/// requested variant.
 fn origin() -> Origin {
     let origin = Origin::start();
     origin.otherwise(|asked| {
@@ -23,14 +23,14 @@ fn origin() -> Origin {
     origin
 }
 
-/// Rules that give every page this lifetime, under a name that `Cache-Status` tells, as a variant
-/// of that name.
+/// Rules that give every page this TTL, and a variant with the name of the rule. `Cache-Status`
+/// shows the name.
 fn rules(name: &str, ttl: u64) -> Value {
     let every = ["desktop", "mobile", "tablet", "tv", "bot", "unknown"];
     json!({ "version": 3, "variants": { name: { "devices": every } }, "rules": [{ "name": name, "match": ["/*"], "ttl": ttl }] })
 }
 
-/// The module of the rules with settings of its own.
+/// The module of the rules, packaged with these settings.
 fn version(settings: &Value) -> Vec<u8> {
     let module = builtin("json-rules").unwrap();
     Package {
@@ -41,7 +41,7 @@ fn version(settings: &Value) -> Vec<u8> {
     .to_bytes()
 }
 
-/// An edge whose site asks the policy `rules`, as `zero` with 60 seconds, with a state directory.
+/// An edge with a state directory, whose policy `rules` has one rule, `zero`, with 60 seconds.
 fn edge(origin: &Origin, state: &Path) -> EdgeBuilder {
     let settings = "[policy.settings]\nversion = 3\nrules = [{ name = \"zero\", match = [\"/*\"], ttl = 60 }]\n\
                     [policy.settings.variants.zero]\ndevices = [\"desktop\", \"mobile\", \"tablet\", \"tv\", \"bot\", \"unknown\"]";
@@ -54,7 +54,7 @@ fn push(edge: &Edge, policy: &str, content: &[u8]) -> Answer {
     edge.admin(&Request::new("POST", format!("/policies/{policy}/versions")).body(content))
 }
 
-/// Pushes a version that has to be good, and returns its digest.
+/// Pushes a good version, and returns its digest.
 #[track_caller]
 fn pushed(edge: &Edge, settings: &Value) -> String {
     let answer = push(edge, "rules", &version(settings));

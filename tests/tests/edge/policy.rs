@@ -1,9 +1,9 @@
-//! Policies in the edge: what they decide, how they combine, and that none of them can break a
-//! request.
+//! Policies in the edge: what they decide, how their decisions combine, and that no policy can
+//! break a request.
 
 use tero_tests::{A_TUESDAY_MORNING, ART, Edge, EdgeBuilder, Origin, Reply, folder, get, guests};
 
-/// An origin whose `/x` is fresh for 30 seconds by its own fields, and so is everything else.
+/// An origin whose responses are fresh for 30 seconds by their own fields.
 fn origin() -> Origin {
     let origin = Origin::start();
     origin.otherwise(|asked| Reply::fresh(30, format!("page {}", asked.target)));
@@ -36,8 +36,7 @@ fn decisions(edge: &Edge, policy: &str, hook: &str, result: &str) -> f64 {
     )
 }
 
-/// Checks that a policy that fails in this hook is counted so, and that the visitor gets what the
-/// headers say.
+/// Checks that a failure in this hook is counted, and that the headers decide.
 #[track_caller]
 fn check_headers_decide(hook: &str, mode: &str, counted: &str) {
     let origin = origin();
@@ -46,7 +45,7 @@ fn check_headers_decide(hook: &str, mode: &str, counted: &str) {
     let edge = misbehaving(&origin, &format!("{hook} = \"{mode}\""), &limits).start();
     edge.get("/x").assert_forwarded("uri-miss", "page /x");
     edge.advance_secs(29);
-    // With the policy's own answer it would be fresh for 60 seconds.
+    // The policy's own answer would be 60 seconds.
     let (on_request_fails, fresh_secs) = (
         hook == "on_request",
         if hook == "on_request" { 60 } else { 30 },
@@ -270,7 +269,7 @@ fn the_first_policy_to_decide_a_field_wins() {
         .start();
     let answer = edge.get("/x");
     assert_eq!(answer.cache_status().ttl, Some(100), "{answer:?}");
-    // Tags add up: either of them purges.
+    // A response has the tags of all policies: either purges it.
     for tag in ["one", "two"] {
         let answer = edge.admin_post("/purge", &format!("{{\"tag\": \"{tag}\"}}"));
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -362,7 +361,7 @@ fn a_policy_alone_cannot_lift_the_safety_floor() {
     );
 }
 
-/// Checks that the configuration is refused and that the operator reads these words.
+/// Checks that the configuration is refused with a message that holds these words.
 #[track_caller]
 fn check_refused(builder: &EdgeBuilder, words: &[&str]) {
     let Err(message) = builder.try_start() else {
@@ -408,7 +407,7 @@ fn a_policy_that_fails_to_configure_refuses_the_configuration() {
         ("allocate", "memory"),
         ("recurse", "trap"),
     ] {
-        // `configure` has twenty times the deadline.
+        // `configure` has twenty times the deadline of other calls.
         let limits = if mode == "spin" {
             "deadline = \"5ms\""
         } else {
@@ -455,7 +454,7 @@ fn a_file_that_is_not_a_policy_refuses_the_configuration() {
         &with_module(&guests::misbehaving()[..1_000]),
         &["odd", "not a WebAssembly module"],
     );
-    // A module that has nothing, and one that wants `env.f`.
+    // An empty module, and one that imports `env.f`.
     check_refused(&with_module(b"\0asm\x01\0\0\0"), &["odd"]);
     check_refused(
         &with_module(b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x02\x09\x01\x03env\x01f\0\0"),
@@ -500,6 +499,6 @@ fn too_many_combined_variants_refuse_the_configuration() {
         Edge::before(&origin).cache("max_policy_variants = 8"),
         |builder, number| builder.policy(&format!("p{number}"), &module, ""),
     );
-    // Each has `good` and none: 2⁴ combinations, one of which is none at all.
+    // Each policy has the variant `good` or none: 2⁴ combinations, one of them without variants.
     check_refused(&builder, &["15", "8"]);
 }

@@ -1,4 +1,4 @@
-//! `tero schedule`, run as its users run it.
+//! `tero schedule`: the real program.
 
 use tero_tests::{Origin, folder};
 

@@ -1,4 +1,4 @@
-//! The real program, run as its users run it.
+//! Runs the real program.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use tero_tests::{Client, GUARD, Origin, compiled_cache, eventually, toml_string};
 
-/// The program with these arguments, in an empty environment but for the path.
+/// The program with these arguments. Its environment holds the path only.
 pub(crate) fn tero(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tero-under-test"));
     command
@@ -24,7 +24,7 @@ pub(crate) fn run(arguments: &[&str]) -> Output {
     tero(arguments).output().expect("the program can be run")
 }
 
-/// Runs the program in a folder to its end.
+/// Runs the program to its end in a folder.
 pub(crate) fn run_in(folder: &Path, arguments: &[&str]) -> Output {
     tero(arguments)
         .current_dir(folder)
@@ -52,7 +52,7 @@ pub(crate) fn assert_code(output: &Output, code: i32) {
     );
 }
 
-/// The file of the running example.
+/// The static JSON policy file of the example.
 pub(crate) fn sample_file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/barberpro/cdn-argentina-policies.json")
 }
@@ -71,7 +71,7 @@ struct Log {
     grown: Condvar,
 }
 
-/// A configuration with one site before this origin, on free ports.
+/// A configuration with one site in front of this origin, on free ports.
 pub(crate) fn configuration(origin: &Origin, more: &str) -> String {
     format!(
         "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 2\n\n[admin]\nlisten = \"127.0.0.1:0\"\n\n[policies]\ncompiled_cache = {}\n\n\
@@ -115,17 +115,17 @@ impl Serving {
         found(&text).unwrap_or_else(|| panic!("no line with {words:?} in:\n{text}"))
     }
 
-    /// Where it answers visitors.
+    /// The address for visitors.
     pub(crate) fn address(&self) -> SocketAddr {
         address_in(&self.line_with(&["serving", "127.0.0.1:"]))
     }
 
-    /// Where it answers operators.
+    /// The address of the admin interface.
     pub(crate) fn admin_address(&self) -> SocketAddr {
         address_in(&self.line_with(&["admin", "127.0.0.1:"]))
     }
 
-    /// A visitor's connection.
+    /// A new connection of a visitor.
     pub(crate) fn client(&self) -> Client {
         Client::connect(self.address())
     }
@@ -139,7 +139,7 @@ impl Serving {
         assert!(sent.success());
     }
 
-    /// Waits for its end and returns the exit code.
+    /// Waits until the program ends, and returns the exit code.
     pub(crate) fn exit_code(&mut self) -> Option<i32> {
         let mut code = None;
         eventually("the program ends", || {
@@ -154,7 +154,7 @@ impl Serving {
         code
     }
 
-    /// Everything that it has said.
+    /// Everything that the program has written so far.
     pub(crate) fn log(&self) -> String {
         self.log.text.lock().unwrap().clone()
     }

@@ -1,25 +1,25 @@
-//! What holds whatever is asked and whatever the origin answers, over whole lives of stored
-//! responses: exchanges made at random, sent through sockets, and looked at afterwards.
+//! Properties that hold for all requests and responses, over the lives of stored responses: random
+//! exchanges are sent through sockets and checked afterwards.
 
 mod life;
 mod model;
 
 use std::collections::HashMap;
 
-use life::{Life, Told, lives, lives_in_parts};
+use life::{ClientResponse, Life, lives, lives_in_parts};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
-/// How many lives each property is tried on; each is some ten exchanges.
+/// How many lives each property is checked on. A life has about ten exchanges.
 const LIVES: u32 = 48;
 
 #[test]
 fn age_falls_only_after_a_revalidation() {
     lives(LIVES, |life| {
-        // By the answer of the origin that it came from: when it was told, how old it was, and
-        // which 304 had validated it.
+        // For each response of the origin: when it was last served, its age then, and the last 304
+        // before that.
         let mut latest: HashMap<u64, (u64, u64, u64)> = HashMap::new();
-        for told in &life.told {
+        for told in &life.responses {
             let Some(reply) = told.reply else { continue };
             let age = told.answer.age().unwrap_or(0);
             if let Some((at, before, validated)) = latest.get(&reply) {
@@ -38,7 +38,11 @@ fn age_falls_only_after_a_revalidation() {
 #[test]
 fn no_response_mixes_two_variants() {
     lives(LIVES, |life| {
-        for told in life.told.iter().filter(|told| !told.answer.body.is_empty()) {
+        for told in life
+            .responses
+            .iter()
+            .filter(|told| !told.answer.body.is_empty())
+        {
             let Some(representation) = &told.representation else {
                 continue;
             };
@@ -56,7 +60,7 @@ fn no_response_mixes_two_variants() {
 fn parts_are_combined_from_one_representation_only() {
     lives_in_parts(2 * LIVES, |life| {
         for told in life
-            .told
+            .responses
             .iter()
             .filter(|told| told.representation.is_some() && !told.answer.body.is_empty())
         {
@@ -66,8 +70,8 @@ fn parts_are_combined_from_one_representation_only() {
     });
 }
 
-/// The bytes are those of one representation, at the place that `Content-Range` tells.
-fn check_content(life: &Life, told: &Told) -> TestCaseResult {
+/// The bytes are those of one representation, at the position in `Content-Range`.
+fn check_content(life: &Life, told: &ClientResponse) -> TestCaseResult {
     let representation = told.representation.as_ref().expect("it was looked at");
     let whole = life.model.content(representation);
     let expected = match told.answer.header("content-range") {
@@ -84,7 +88,7 @@ fn check_content(life: &Life, told: &Told) -> TestCaseResult {
             &whole[first.parse().unwrap()..=last.parse().unwrap()]
         }
     };
-    // What was cut short is a beginning.
+    // An incomplete body is a beginning of the expected one.
     let expected = if told.answer.whole {
         expected
     } else {
@@ -103,7 +107,7 @@ fn check_content(life: &Life, told: &Told) -> TestCaseResult {
 fn responses_under_the_safety_floor_reach_one_client_only() {
     lives(LIVES, |life| {
         let mut reached: HashMap<u64, usize> = HashMap::new();
-        for told in &life.told {
+        for told in &life.responses {
             if let Some(reply) = told.reply {
                 *reached.entry(reply).or_default() += 1;
             }
@@ -121,8 +125,8 @@ fn responses_under_the_safety_floor_reach_one_client_only() {
 
 #[test]
 fn responses_from_the_store_are_what_the_origin_sent() {
-    // RFC 9111 §5.1, RFC 9110 §7.6.1, §7.6.3, RFC 9211: what an intermediary writes itself, and how
-    // the message is framed.
+    // Fields that an intermediary writes itself, and those of the framing (RFC 9111 §5.1, RFC 9110
+    // §7.6.1, §7.6.3, RFC 9211).
     let of_the_hop = [
         "age",
         "via",
@@ -136,7 +140,7 @@ fn responses_from_the_store_are_what_the_origin_sent() {
     ];
     lives(LIVES, |life| {
         for told in life
-            .told
+            .responses
             .iter()
             .filter(|told| matches!(told.answer.status, 200 | 203 | 404))
         {
@@ -146,7 +150,7 @@ fn responses_from_the_store_are_what_the_origin_sent() {
             let is_first = status.fwd.is_some()
                 && !status.collapsed
                 && status.fwd_status.is_none_or(|status| status == made.status);
-            // A field that `no-cache` names is for the first client alone (RFC 9111 §5.2.2.4).
+            // A field that `no-cache` names is for the first client only (RFC 9111 §5.2.2.4).
             let is_kept_back = !is_first
                 && made
                     .headers
@@ -157,7 +161,7 @@ fn responses_from_the_store_are_what_the_origin_sent() {
                 "{told:?}"
             );
             let is_kept_back = |name: &str| name == "x-secret" && is_kept_back;
-            // What a 304 brings (RFC 9111 §3.2).
+            // Fields that a 304 updates (RFC 9111 §3.2).
             let is_updated =
                 |name: &str| name == "x-validated" || (name == "date" && told.validated > 0);
             let left = |headers: &[(String, String)]| {
@@ -169,7 +173,7 @@ fn responses_from_the_store_are_what_the_origin_sent() {
                         !of_the_hop.contains(&&**name) && !is_kept_back(name) && !is_updated(name)
                     })
                     .collect();
-                // The order of fields of different names means nothing (RFC 9110 §5.3).
+                // The order of fields with different names does not matter (RFC 9110 §5.3).
                 lines.sort_by(|left, right| left.0.cmp(&right.0));
                 lines
             };
@@ -179,7 +183,7 @@ fn responses_from_the_store_are_what_the_origin_sent() {
                 "{:?}",
                 told
             );
-            // A 206 may have brought what was missing (RFC 9111 §3.4).
+            // A 206 may have completed it (RFC 9111 §3.4).
             prop_assert!(
                 told.answer.status == made.status || made.to_head || made.status == 206,
                 "{told:?}"

@@ -1,8 +1,8 @@
-//! What operators remove: by URL, by tag, by prefix, by site; dropped, or marked stale.
+//! Purging by URL, tag, prefix and site: responses are dropped (hard) or marked stale (soft).
 
 use tero_tests::{Edge, EdgeBuilder, Gate, Origin, Reply, Request, get};
 
-/// An origin whose pages are fresh for an hour and revalidated by their tag.
+/// An origin whose pages are fresh for an hour and have entity tags.
 fn origin() -> Origin {
     let origin = Origin::start();
     origin.otherwise(|asked| match asked.header("if-none-match") {
@@ -35,7 +35,7 @@ fn store(edge: &Edge, targets: &[&str]) {
     }
 }
 
-/// Purges, and checks how many stored responses were.
+/// Purges, and checks how many stored responses were affected.
 #[track_caller]
 fn purge(edge: &Edge, target: &str, purged: u64) {
     let answer = edge.admin_post("/purge", target);
@@ -53,8 +53,8 @@ fn assert_stored(edge: &Edge, stored: &[&str], gone: &[&str]) {
     }
 }
 
-/// Checks that what is on its way into the store is not given to those that ask after `purge`,
-/// which share a fetch of their own.
+/// Checks that requests after `purge` don't get the response that was being fetched, and share a
+/// fetch of their own.
 #[track_caller]
 fn check_fill_is_left_alone(purge: impl Fn(&Edge)) {
     let (old, new) = (Gate::new(), Gate::new());
@@ -124,7 +124,7 @@ fn requests_before_a_purge_share_the_running_fetch() {
     let mut leader = ask();
     origin.wait_for("/x", 1);
     let mut follower = ask();
-    // The one worker answers this one after it has come to the follower.
+    // The only worker answers this request after it has read that of the follower.
     assert_eq!(edge.get("/y").status, 404);
     purge(&edge, r#"{"url": "http://www.example/x"}"#, 0);
     gate.open();
@@ -341,8 +341,7 @@ fn visitors_cannot_purge() {
     let origin = origin();
     let edge = Edge::before(&origin).start();
     store(&edge, &["/a"]);
-    // On the public listener `/purge` is a path like any other, and `PURGE` a method like any
-    // other.
+    // On the public listener, `/purge` is an ordinary path and `PURGE` an ordinary method.
     edge.send(&tero_tests::Request::new("POST", "/purge").body(r#"{"site": "site"}"#))
         .assert_forwarded("method", "/purge");
     edge.send(&tero_tests::Request::new("PURGE", "/b"));

@@ -1,11 +1,10 @@
-//! Ranges, and what is stored of responses that are not all there (RFC 9110 §14, RFC 9111 §3.3,
-//! §3.4).
+//! Ranges and incomplete responses (RFC 9110 §14, RFC 9111 §3.3, §3.4).
 
 use std::sync::{Arc, Mutex};
 
 use tero_tests::{Answer, Edge, Gate, Origin, Reply, Request, get};
 
-/// The content of `/x`: each byte is told from the others nearby.
+/// The content of `/x`: each byte differs from those near it.
 fn content(length: usize) -> String {
     (0..length)
         .map(|at| {
@@ -14,8 +13,8 @@ fn content(length: usize) -> String {
         .collect()
 }
 
-/// An origin that answers ranges of `length` bytes, with the fields that `fields` holds at the
-/// time.
+/// An origin that answers ranges of a content of `length` bytes, with the fields in `fields` at the
+/// time of the request.
 fn serving_ranges(
     length: usize,
     fields: &[(&str, &str)],
@@ -51,7 +50,7 @@ fn serving_ranges(
     (origin, fields)
 }
 
-/// An edge that stores no more than a kibibyte of anything.
+/// An edge that stores no response larger than a kibibyte.
 fn small(origin: &Origin) -> Edge {
     Edge::before(origin).cache("max_object = \"1KiB\"").start()
 }
@@ -193,7 +192,7 @@ fn parts_of_a_response_too_large_to_store_are_combined() {
     );
     let same = edge.send(&range(0, 9).header("If-None-Match", "\"1\""));
     assert_eq!((same.status, same.cache_status().hit), (304, true));
-    // The whole is none of it, and comes from the origin.
+    // The whole is not stored, and comes from the origin.
     let whole = edge.get("/x");
     assert_eq!((whole.status, whole.text()), (200, content(5_000)));
     assert_eq!(whole.cache_status().fwd.as_deref(), Some("partial"));
@@ -363,7 +362,7 @@ fn an_unrequested_part_serves_only_ranges_within_it() {
         edge.send(&get("/x").header("Range", "bytes=-5")).text(),
         "01234"
     );
-    // It says that it goes up to byte 9; what came ends with byte 8.
+    // `Content-Range` says that the part ends with byte 9; the body ends with byte 8.
     let within = edge.send(&range(6, 8));
     assert_eq!(
         (

@@ -1,4 +1,4 @@
-//! When a stale response is served, and when never (RFC 9111 §4.2.4, RFC 5861).
+//! When stale responses are served, and when they must not be (RFC 9111 §4.2.4, RFC 5861).
 
 use tero_tests::{Answer, Edge, Origin, Reply, get};
 
@@ -76,8 +76,8 @@ fn a_failed_background_revalidation_keeps_the_stale_response() {
     edge.advance_secs(15);
     assert_stale(&edge.get("/x"), -5);
     origin.wait_for("/x", 2);
-    // The next one may come before the failure has been noticed, so it may or may not begin another
-    // revalidation.
+    // This request may or may not begin another revalidation: the edge may not have noticed the
+    // failure yet.
     assert_stale(&edge.get("/x"), -5);
     origin.on("/x", Reply::fresh(10, "new"));
     edge.until("/x", |answer| answer.text() == "new")

@@ -1,4 +1,4 @@
-//! The store keeps within its bounds, whatever is asked of it.
+//! The store keeps within its limits whatever clients request.
 
 use tero_tests::{Edge, Gate, Origin, Reply, get};
 
@@ -56,7 +56,7 @@ fn responses_in_flight_count_and_excess_is_forwarded_unstored() {
             (client, answer)
         })
         .collect();
-    // Eight times 200,000 bytes are under way, and only 500 KiB of them may be kept.
+    // Eight times 200,000 bytes are in flight, and the store may keep 500 KiB.
     assert!(edge.metric("tero_cache_bytes", &[]) <= 600_000.0);
     gate.open();
     for (client, answer) in &mut clients {

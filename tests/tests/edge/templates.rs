@@ -1,5 +1,5 @@
-//! Every template in every country: it is good, and an edge started from it answers on both sides
-//! of every boundary second.
+//! Every template in every country passes the check, and an edge with it answers correctly on both
+//! sides of every boundary.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::program::{assert_code, err, out, run, run_in};
 
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
-/// A window of the settings: the days from Monday (0), and the minutes from midnight.
+/// A window of the settings: days from Monday (0), and minutes from midnight.
 #[derive(Debug)]
 struct Window {
     days: Vec<usize>,
@@ -54,7 +54,7 @@ fn windows(text: &str, folder: &Path) -> Vec<Window> {
 struct Place {
     edge: Edge,
     windows: Vec<Window>,
-    /// A path below which every page has opening hours.
+    /// A path; pages below it follow the opening hours.
     pages: &'static str,
     pass: &'static str,
     zone: String,
@@ -177,8 +177,8 @@ impl Place {
     }
 }
 
-/// A week without holidays everywhere, and a holiday that all four countries share, the first of
-/// May, a Friday.
+/// Checks a week without holidays in any country, and a holiday that all four countries share: the
+/// first of May, a Friday.
 fn check_all(country: &str) {
     for template in TEMPLATES {
         let place = place(template, country);

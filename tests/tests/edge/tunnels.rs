@@ -9,7 +9,7 @@ fn handshake(path: &str, protocol: &str) -> Request {
         .header("Sec-WebSocket-Key", "eA==")
 }
 
-/// An edge before an origin that echoes under `/ws`.
+/// An edge in front of an origin that echoes on `/ws`.
 fn echoing(site: &str) -> (Origin, Edge) {
     let origin = Origin::start();
     origin.on_each("/ws", |asked, _| match asked.header("upgrade") {
@@ -24,7 +24,7 @@ fn echoing(site: &str) -> (Origin, Edge) {
     (origin, edge)
 }
 
-/// A tunnel to the echo.
+/// Opens a tunnel to the echo.
 #[track_caller]
 fn open(edge: &Edge) -> Client {
     let mut client = edge.client();
@@ -85,7 +85,7 @@ fn a_websocket_is_tunnelled_in_both_directions() {
         edge.metric("tero_requests_total", &["outcome=\"pass\""]),
         1.0
     );
-    // An end in order reaches the other side and comes back.
+    // A close in order reaches the other side, which closes too.
     client.finish();
     assert_eq!(client.piece().unwrap(), None);
     origin.wait_for_hang_ups(1);
@@ -139,7 +139,7 @@ fn a_switch_to_another_protocol_is_refused() {
     origin.on("/ws", Reply::switching("websocket, h2c"));
     edge.send(&handshake("/ws", "websocket"))
         .assert_failed(502, "another protocol");
-    // And to a request that asked for none.
+    // The same if the request asked for no switch.
     origin.on("/x", Reply::switching("websocket"));
     edge.get("/x")
         .assert_failed(502, "switched protocols unasked");
@@ -183,7 +183,7 @@ fn only_protocols_that_the_site_names_are_forwarded() {
     let mut client = edge.client();
     client.start(&handshake("/ws", "mqtt"));
     assert_eq!(client.head().status, 101);
-    // What is stored is served to one who would rather speak something else.
+    // A stored response is served although the request asks to switch.
     edge.get("/x").assert_forwarded("uri-miss", "answered");
     edge.send(&handshake("/x", "h2c")).assert_hit("answered");
 }
@@ -195,7 +195,7 @@ fn tunnels_beyond_the_limit_are_refused_until_others_end() {
     edge.send(&handshake("/ws", "websocket"))
         .assert_failed(503, "too many tunnels");
     assert_eq!(origin.requests("/ws"), 1);
-    // Others do not suffer.
+    // Other clients are not affected.
     edge.get("/x").assert_forwarded("uri-miss", "answered");
     drop(first);
     origin.wait_for_hang_ups(1);

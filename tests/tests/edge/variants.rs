@@ -1,5 +1,5 @@
-//! Which of several responses for one URL a visitor gets: `Vary`, the query, the host, and the
-//! policies' variants.
+//! Which of several responses for one URL a visitor gets: by `Vary`, query, host and the variants
+//! of policies.
 
 use tero_tests::{Answer, Edge, EdgeBuilder, Origin, Reply, Request, get};
 
@@ -7,7 +7,7 @@ const PHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) Appl
 const TABLET: &str = "Mozilla/5.0 (iPad; CPU OS 16_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/16.6 Mobile/15E148 Safari/604.1";
 const DESKTOP: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.0.0 Safari/537.36";
 
-/// An origin that answers with the fields of the request that it was asked to vary on.
+/// An origin whose responses vary on these fields and contain their values.
 fn varying(vary: &'static str) -> Origin {
     let origin = Origin::start();
     origin.otherwise(move |asked| {
@@ -20,7 +20,8 @@ fn varying(vary: &'static str) -> Origin {
     origin
 }
 
-/// An edge that asks `builtin:json-rules` with the sample file's variants and query rule.
+/// An edge with the policy `builtin:json-rules`, and the variants and query rule of the sample
+/// file.
 fn by_device(origin: &Origin) -> EdgeBuilder {
     let settings = r#"
         [policy.settings]
@@ -33,7 +34,7 @@ fn by_device(origin: &Origin) -> EdgeBuilder {
     Edge::before(origin).policy("rules", "builtin:json-rules", settings)
 }
 
-/// An origin that says which variant it was asked for.
+/// An origin whose responses contain the name of the requested variant.
 fn rendering() -> Origin {
     let origin = Origin::start();
     origin.otherwise(|asked| {
@@ -226,7 +227,7 @@ fn each_device_class_gets_the_variant_of_the_policy() {
         asked(path, agent).assert_forwarded("uri-miss", variant);
         asked(path, agent).assert_hit(variant);
     }
-    // On `/` a tablet has no variant of its own, and shares the desktop's.
+    // Tablets have no variant on `/`, and share the desktop's response.
     asked("/", TABLET).assert_hit("none");
     asked("/other", PHONE).assert_forwarded("uri-miss", "none");
     asked("/other", DESKTOP).assert_hit("none");

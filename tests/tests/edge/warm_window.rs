@@ -1,5 +1,5 @@
-//! What a plan does about what is stored, about an origin in trouble, about bad sources; and what
-//! it tells afterwards.
+//! How plans treat stored responses, failing origins and bad sources; what they report afterwards;
+//! and revalidation ahead.
 
 use std::io::Read as _;
 
@@ -36,7 +36,7 @@ fn only_responses_that_expire_within_the_window_are_refreshed() {
     edge.get("/short").assert_hit("s");
     edge.get("/long").assert_hit("l");
     assert_eq!(origin.total(), 3);
-    // To the end of another window, the long one is not fresh any more.
+    // The long response would expire before the end of the next window.
     edge.advance_secs(18_000);
     assert_counts(&warm(&edge), &[("fetched", 1), ("fresh", 1)]);
     assert_eq!(
@@ -68,7 +68,7 @@ fn a_page_with_a_newer_lastmod_is_fetched_again() {
     assert_counts(&warm(&edge), &[("fetched", 1), ("fresh", 1)]);
     assert_eq!((origin.requests("/a"), origin.requests("/b")), (2, 1));
     assert_counts(&warm(&edge), &[("fetched", 0), ("fresh", 2)]);
-    // What is to change tomorrow has not changed yet.
+    // A page whose `lastmod` is tomorrow has not changed yet.
     origin.on("/s.xml", sitemap("2026-11-25"));
     assert_counts(&warm(&edge), &[("fetched", 0), ("fresh", 2)]);
 }
@@ -81,7 +81,7 @@ fn warmed_responses_survive_a_full_cache_until_their_window_ends() {
     let edge = planning(&origin, &format!("urls = {urls:?}\nwindow = \"4h\""))
         .cache("memory = \"2MiB\"")
         .start();
-    // Stored before, and refreshed by the plan: that is kept as well.
+    // A response stored before the plan and refreshed by it is kept too.
     edge.get("/warm/0");
     edge.advance_secs(30_000);
     assert_counts(&warm(&edge), &[("fetched", 5), ("not_kept", 0)]);
@@ -345,7 +345,7 @@ fn ready_after_delays_readiness_until_the_plan_ends_or_its_limit() {
         "{}",
         refused.text()
     );
-    // Visitors are served all the while.
+    // Visitors are served meanwhile.
     assert_eq!(edge.get("/b").status, 200);
     gate.open();
     eventually("it is ready", || edge.admin_get("/ready").status == 200);
@@ -365,7 +365,7 @@ fn ready_after_delays_readiness_until_the_plan_ends_or_its_limit() {
     gate.open();
 }
 
-/// Packed with gzip.
+/// Compresses with gzip.
 fn packed(bytes: &[u8]) -> Vec<u8> {
     let mut packed = Vec::new();
     flate2::read::GzEncoder::new(bytes, flate2::Compression::best())
@@ -453,7 +453,7 @@ fn an_endless_sitemap_ends_at_its_timeout() {
     ] {
         let origin = origin();
         origin.on("/s.xml", reply);
-        // The origin's own patience is longer.
+        // The timeouts of the origin are longer.
         let site = "response_timeout = \"5min\"\nbody_timeout = \"5min\"";
         let edge = planning(
             &origin,
@@ -511,7 +511,7 @@ fn private_pages_and_errors_are_never_popular() {
     assert_counts(&report, &[("planned", 1), ("failed", 0), ("not_stored", 0)]);
 }
 
-/// An edge whose pages live for a minute and are revalidated in the last ten seconds.
+/// An edge that revalidates responses in the last ten seconds of their lifetime of a minute.
 fn refreshing(origin: &Origin, keys: &str) -> Edge {
     Edge::before(origin)
         .site(&format!(
@@ -520,10 +520,10 @@ fn refreshing(origin: &Origin, keys: &str) -> Edge {
         .start()
 }
 
-/// Lets the edge look which stored responses come to their end.
+/// Lets the edge mark the stored responses that expire soon.
 fn look_ahead(edge: &Edge) {
     edge.advance_secs(1);
-    // The thread that looks has no word for having looked: asking twice gives it its turn.
+    // The marking thread does not report that it has run. These requests give it the time.
     for _ in 0..20 {
         edge.admin_get("/health");
         std::thread::yield_now();
@@ -543,7 +543,7 @@ fn only_popular_responses_are_revalidated_ahead() {
     }
     edge.advance_secs(51);
     look_ahead(&edge);
-    // The visitor who sets it off does not wait for it.
+    // The request that starts the revalidation does not wait for it.
     client.send(&get("/often")).assert_hit("x");
     client.send(&get("/rare")).assert_hit("x");
     origin.wait_for("/often", 2);
@@ -582,7 +582,7 @@ fn revalidation_ahead_keeps_to_its_share_minimum_lifetime_and_tags() {
         }
     };
     let pages: Vec<String> = (0..8).map(|number| format!("/{number}")).collect();
-    // Of eight fetches, a fifth of all may be added: two.
+    // After eight fetches, a share of a fifth allows two more.
     let edge = refreshing(&origin, "share = 0.2");
     often(&edge, &pages);
     edge.advance_secs(51);
@@ -644,7 +644,7 @@ fn all_responses_near_expiry_are_marked() {
             &[&format!("result=\"{result}\"")],
         )
     };
-    // The thread that marks has its turn meanwhile.
+    // The marking thread runs meanwhile.
     let all_told = (0..100).any(|_| {
         ask_for_all();
         told("refreshed") + told("held_back") == 600.0

@@ -1,11 +1,11 @@
-//! Pages fetched ahead of demand, so that visitors find them.
+//! Warming: plans fetch pages ahead of demand.
 
 use serde_json::Value;
 use tero_tests::{Edge, EdgeBuilder, Gate, Origin, Reply, eventually, get, guests};
 
 const PHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1";
 
-/// An origin whose pages are fresh for an hour and say which variant they were asked for.
+/// An origin whose pages are fresh for an hour and contain the name of the requested variant.
 pub(crate) fn origin() -> Origin {
     let origin = Origin::start();
     origin.otherwise(|asked| {
@@ -28,7 +28,7 @@ pub(crate) fn planning(origin: &Origin, keys: &str) -> EdgeBuilder {
     ))
 }
 
-/// With a variant for phones on every page.
+/// Adds a variant for phones on every page.
 fn by_device(builder: EdgeBuilder) -> EdgeBuilder {
     let settings = "[policy.settings]\nversion = 3\nvariants.mobile = { devices = [\"mobile\"], paths = [\"*\"] }\n\
                     rules = [{ name = \"all\", match = [\"*\"], ttl = 3600 }]";
@@ -41,7 +41,7 @@ pub(crate) fn start(edge: &Edge) -> u64 {
     started.json()["run"].as_u64().unwrap()
 }
 
-/// Waits for the end of a run and returns its report.
+/// Waits until a run ends, and returns its report.
 #[track_caller]
 pub(crate) fn ended(edge: &Edge, run: u64) -> Value {
     let mut report = Value::Null;
@@ -58,7 +58,7 @@ pub(crate) fn warm(edge: &Edge) -> Value {
     ended(edge, start(edge))
 }
 
-/// Waits until a run has come to these counts.
+/// Waits until a run has reached these counts.
 #[track_caller]
 pub(crate) fn until(edge: &Edge, run: u64, counts: &[(&str, u64)]) {
     eventually(&format!("the run comes to {counts:?}"), || {
@@ -171,7 +171,7 @@ fn a_schedule_comes_due_at_its_local_minute() {
     let keys = "urls = [\"/a\"]\nschedule = \"30 8 * * MON-SAT\"\nzone = \"America/Argentina/Buenos_Aires\"";
     let edge = planning(&origin, keys).at("2026-11-24T08:29:58").start();
     edge.turn_to("2026-11-24T08:29:59");
-    // The edge has had every chance to see the time.
+    // By the time of this response, the edge has seen the time.
     edge.get("/other");
     assert_eq!(
         edge.admin_get("/warm/runs").json()["runs"]
@@ -189,13 +189,13 @@ fn a_schedule_comes_due_at_its_local_minute() {
         "{report}"
     );
     edge.get("/a").assert_hit("/a ");
-    // Not again within the minute, but the next day.
+    // It runs again on the next day, not within the minute.
     edge.turn_to("2026-11-24T08:30:59");
     assert_eq!(origin.requests("/a"), 1);
     edge.turn_to("2026-11-25T08:30:00");
     origin.wait_for("/a", 2);
     ended(&edge, 2);
-    // Over a Sunday the next one is Monday's.
+    // There is no run on a Sunday; the next one is on Monday.
     let edge = planning(&origin, keys).at("2026-11-29T08:29:00").start();
     edge.turn_to("2026-11-29T08:31:00");
     assert_eq!(edge.get("/other").status, 200);
@@ -257,7 +257,7 @@ fn max_sitemaps_limits_the_sitemaps_read() {
             paths.iter().map(one).collect::<String>()
         )
     };
-    // An index, its two sitemaps, and another one: four.
+    // There are four: an index, its two sitemaps, and another one.
     for (most, read, notes) in [
         (5, 4, &[][..]),
         (4, 4, &[]),
@@ -376,7 +376,7 @@ fn a_failing_policy_leaves_a_plan_its_own_pages() {
     ] {
         let origin = origin();
         let module = guests::misbehaving_path().display().to_string();
-        // `plan-warm` has twenty times the deadline.
+        // `plan-warm` has twenty times the deadline of other calls.
         let deadline = if mode == "spin" { "20ms" } else { "5s" };
         let keys = format!(
             "settings = {{ plan_warm = \"{mode}\" }}\nlimits = {{ memory = \"16MiB\", deadline = \"{deadline}\" }}"
@@ -406,7 +406,7 @@ fn failures_are_reported_with_their_reasons() {
     )
     .start();
     let run = start(&edge);
-    // What failed is tried again after a rest, when nothing else is under way any more.
+    // Failed pages are tried again after a pause, once all other fetches have ended.
     until(
         &edge,
         run,
@@ -536,7 +536,7 @@ fn a_plan_keeps_its_rate_and_its_deadline_ends_the_run() {
     )
     .start();
     let run = start(&edge);
-    // Two at once; then two a second.
+    // Two at once, then two each second.
     eventually("the first two are fetched", || origin.total() == 2);
     edge.advance_until(5, || {
         edge.admin_get(&format!("/warm/runs/{run}")).json()["state"] == "deadline-passed"
@@ -545,7 +545,7 @@ fn a_plan_keeps_its_rate_and_its_deadline_ends_the_run() {
     assert_eq!(report["state"], "deadline-passed", "{report}");
     let fetched = report["fetched"].as_u64().unwrap();
     assert!((2..10).contains(&fetched), "{report}");
-    // As many as its concurrency may have been under way when the time was over.
+    // When the time is over, fetches may be in flight, up to the concurrency.
     let asked = origin.total() as u64;
     assert!(
         (fetched..=fetched + 4).contains(&asked) && asked < 10,
@@ -555,7 +555,7 @@ fn a_plan_keeps_its_rate_and_its_deadline_ends_the_run() {
 
 #[test]
 fn retries_continue_until_the_deadline() {
-    // Tries at once, after a minute and after two.
+    // The tries are at once, after one minute and after two.
     for (deadline, tries, state, failed) in [(119, 2, "deadline-passed", 0), (121, 3, "done", 1)] {
         let origin = origin();
         origin.on("/busy", Reply::status(503).header("Retry-After", "60"));
@@ -647,8 +647,8 @@ fn warmed_responses_survive_a_full_cache_until_they_are_used() {
     }
 }
 
-/// The local times, and a minute, at which a daily plan comes due in New York while so many hours
-/// pass, ten minutes at a time.
+/// When a daily plan in New York comes due within these hours, as the ends of its windows of a
+/// minute in local time. The clock advances by ten minutes at a time.
 fn runs_in_new_york(schedule: &str, from: &str, hours: u64) -> Vec<String> {
     let origin = origin();
     let keys = format!(
@@ -663,7 +663,7 @@ fn runs_in_new_york(schedule: &str, from: &str, hours: u64) -> Vec<String> {
             .as_array()
             .unwrap()
             .clone();
-        // The plan's own thread may see the time late; the window goes by when the plan was due.
+        // The thread of plans may see the time late; the window begins when the plan was due.
         let over = runs.iter().rev().filter(|run| run["state"] == "done");
         over.map(|run| run["window_ends"].as_str().unwrap().to_owned())
             .collect()
@@ -675,7 +675,7 @@ fn runs_in_new_york(schedule: &str, from: &str, hours: u64) -> Vec<String> {
             .unwrap()
             .to_owned();
         edge.advance_secs(600);
-        // Time stands still while a run is under way.
+        // The clock stands still while a run is active.
         if due
             .parse::<chrono::DateTime<chrono::FixedOffset>>()
             .unwrap()
@@ -691,7 +691,7 @@ fn runs_in_new_york(schedule: &str, from: &str, hours: u64) -> Vec<String> {
 
 #[test]
 fn a_schedule_in_a_skipped_hour_runs_once_after_the_gap() {
-    // The next day's run shows that no other one was to come.
+    // The run of the next day shows that there is no other one before it.
     let runs = runs_in_new_york("30 2 * * *", "2027-03-14T01:00:00", 26);
     assert_eq!(
         runs,

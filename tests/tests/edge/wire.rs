@@ -1,9 +1,9 @@
-//! Messages as bytes: what is refused, what is left out, what is said again (RFC 9110 §6.5, §7.6,
-//! §10.1.1, RFC 9112).
+//! Messages as bytes: what is refused, dropped or sent again (RFC 9110 §6.5, §7.6, §10.1.1, RFC
+//! 9112).
 
 use tero_tests::{Answer, Edge, Origin, Reply, Request, get};
 
-/// An edge before an origin that would answer anything.
+/// An edge in front of an origin that answers every request.
 fn answering() -> (Origin, Edge) {
     let origin = Origin::start();
     origin.otherwise(|_| Reply::fresh(60, "answered"));
@@ -11,7 +11,7 @@ fn answering() -> (Origin, Edge) {
     (origin, edge)
 }
 
-/// What the edge says to these bytes, after which it hangs up.
+/// The edge's response to these bytes, after which it must close the connection.
 #[track_caller]
 fn refusal(edge: &Edge, bytes: impl AsRef<[u8]>) -> Answer {
     let shown = String::from_utf8_lossy(bytes.as_ref())
@@ -43,7 +43,7 @@ fn ambiguous_requests_are_refused_with_the_reason() {
         ("GET /x HTTP/1.1\nHost: www.example\r\n\r\n".to_owned(), "LF alone"),
         ("GET /x HTTP/1.1\r\nHost: www.example\n\r\n".to_owned(), "LF alone"),
         ("GET /x HTTP/1.1\r\nHost: www.example\n\n".to_owned(), "LF alone"),
-        // As many CR as LF, but those that are missing come in what a second request brings along.
+        // The numbers of CR and LF are equal, but only with those of a second request.
         (
             "GET /x HTTP/1.1\r\nHost: www.example\r\nX:\n\nGET /y HTTP/1.1\nHost: www.example\nContent-Length: 10\n\n\
              \r\r\r\r\r\r\r\n\r\n"
@@ -60,7 +60,7 @@ fn ambiguous_requests_are_refused_with_the_reason() {
         ("POST /x HTTP/1.1\r\nHost: www.example\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na".to_owned(), "repeated"),
         ("POST /x HTTP/1.1\r\nHost: www.example\r\nContent-Length: 1, 1\r\n\r\na".to_owned(), "malformed"),
         ("GET /x HTTP/1.1\r\nHost: www.example\r\nX: a\rb\r\n\r\n".to_owned(), "malformed"),
-        // As many CR as LF, and still neither where it belongs.
+        // The numbers of CR and LF are equal, but not all are in the right place.
         ("GET /x HTTP/1.1\r\nHost: www.example\r\nX: a\rb\nY: c\r\n\r\n".to_owned(), "malformed"),
         ("GET /x\r HTTP/1.1\nHost: www.example\r\n\r\n".to_owned(), "malformed"),
         ("GET /x HTTP/1.1\r\nHost: www.example\r\nX: a\r\n b\r\n\r\n".to_owned(), "malformed"),
@@ -81,7 +81,7 @@ fn a_malformed_request_is_refused_in_any_pieces() {
     );
     let mut client = edge.client();
     for byte in bytes.as_bytes() {
-        // The edge may have answered already.
+        // The edge may have answered and closed already.
         drop(client.try_write([*byte]));
     }
     let mut answer = client.head();
@@ -163,7 +163,7 @@ fn a_get_with_two_kinds_of_framing_is_refused() {
         ),
     ] {
         let head = format!("GET /x HTTP/1.1\r\nHost: www.example\r\n{fields}\r\n\r\n");
-        // The head alone, and with what could be its content.
+        // The head alone, and with bytes that could be its content.
         refusal(&edge, &head).assert_failed(status, reason);
         refusal(&edge, format!("{head}5\r\nabcde\r\n0\r\n\r\n{SMUGGLED}"))
             .assert_failed(status, reason);
@@ -185,7 +185,7 @@ fn a_header_section_that_is_too_long_gets_431() {
     let head = |field: &str| format!("GET /x HTTP/1.1\r\nHost: www.example\r\n{field}\r\n\r\n");
     refusal(&edge, head(&format!("X: {}", "a".repeat(40_000)))).assert_failed(431, "too long");
     refusal(&edge, head(&"X: 1\r\n".repeat(101))).assert_failed(431, "too long");
-    // Where the end never comes, too.
+    // The same if the end never comes.
     refusal(
         &edge,
         format!("GET /x HTTP/1.1\r\nX: {}", "a".repeat(33_000)),
@@ -235,7 +235,7 @@ fn a_malformed_chunk_is_refused_and_never_completes_the_request() {
             );
             answer.assert_failed(400, "request body");
             assert!(client.is_closed(), "{chunks:?}");
-            // The origin has had what came before, and no end.
+            // The origin has the bytes before the mistake, but no end.
             assert_eq!(origin.total(), 1, "{chunks:?}");
             assert!(
                 !origin
@@ -372,7 +372,7 @@ fn ambiguous_responses_are_refused() {
         );
         origin.on("/x", Reply::fresh(60, "good"));
         edge.get("/x").assert_forwarded("uri-miss", "good");
-        // The same where nothing would be stored.
+        // The same for a response that is not stored.
         origin.on("/post", Reply::raw_then_silence(&bytes));
         edge.send(&Request::new("POST", "/post").body(""))
             .assert_failed(502, reason);
@@ -550,7 +550,7 @@ fn an_unknown_expectation_gets_417() {
             .assert_failed(417, "expectation");
     }
     assert_eq!(origin.total(), 0);
-    // There are no expectations in HTTP/1.0.
+    // HTTP/1.0 has no expectations.
     let mut client = edge.client();
     client.write("GET /x HTTP/1.0\r\nHost: www.example\r\nExpect: more\r\n\r\n");
     assert_eq!(client.head().status, 200);
@@ -574,7 +574,7 @@ fn trace_and_connect_end_at_the_edge() {
     assert_eq!(origin.total(), 0);
 }
 
-/// An edge with one idle connection to an origin that will close it on the next request.
+/// An edge with one idle connection to an origin that fails on the next request.
 fn with_dying_connection(dying: Reply) -> (Origin, Edge) {
     let (origin, edge) = answering();
     origin.on_each("/x", move |asked, nth| match (asked.connection, nth) {

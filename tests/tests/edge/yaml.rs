@@ -1,16 +1,16 @@
-//! Reads the part of YAML that our examples are written in, into JSON: mappings and lists in
-//! blocks, flow lists of strings, plain and quoted scalars. What it takes means the same to every
-//! reader of YAML; whatever else is written, it refuses.
+//! Reads the subset of YAML that the examples use into JSON: block mappings and lists, flow lists
+//! of strings, plain and quoted scalars. Every YAML reader understands this subset alike; anything
+//! else is refused.
 
 use serde_json::{Map, Value};
 
-/// A line: how deep it is indented, and what it says.
+/// A line: its indentation, and its text.
 type Line<'t> = (usize, &'t str);
 
-/// The one document of a text.
+/// Reads a text with one document.
 ///
 /// # Panics
-/// Where the text is not of this kind.
+/// If the text is outside the subset.
 pub(crate) fn read(text: &str) -> Value {
     let significant = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
     let lines: Vec<Line<'_>> = text.lines().filter(significant).map(indented).collect();
@@ -33,7 +33,7 @@ fn indented(line: &str) -> Line<'_> {
     (line.len() - content.len(), content)
 }
 
-/// What stands at this depth: a list or a mapping.
+/// Reads the list or mapping at this indentation.
 fn block(rest: &mut &[Line<'_>], depth: usize) -> Value {
     assert_eq!(rest[0].0, depth, "{:?}", rest[0]);
     if rest[0].1.starts_with("- ") {
@@ -61,7 +61,7 @@ fn list(rest: &mut &[Line<'_>], depth: usize) -> Value {
     Value::Array(items)
 }
 
-/// A mapping, whose first line may stand behind the dash of a list.
+/// Reads a mapping. Its first line may follow the dash of a list.
 fn mapping(rest: &mut &[Line<'_>], depth: usize, mut first: Option<&str>) -> Map<String, Value> {
     let mut map = Map::new();
     loop {
@@ -90,7 +90,7 @@ fn mapping(rest: &mut &[Line<'_>], depth: usize, mut first: Option<&str>) -> Map
     }
 }
 
-/// `key: value` or `key:`.
+/// Splits `key: value` or `key:`.
 fn key_of(line: &str) -> Option<(&str, &str)> {
     let (key, value) = line
         .split_once(": ")

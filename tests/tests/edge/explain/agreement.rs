@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Map, Value, json};
-use tero_tests::{Answer, Asked, Edge, Origin, Reply, Request, eventually};
+use tero_tests::{Answer, Edge, Origin, OriginRequest, Reply, Request, eventually};
 
 /// How many sequences of requests are tried.
 const SEQUENCES: u32 = 60;
@@ -82,7 +82,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 /// The path ends with what the resource is like.
-fn reply(asked: &Asked, is_first: bool) -> Reply {
+fn reply(asked: &OriginRequest, is_first: bool) -> Reply {
     let kind = asked.path().rsplit('/').next().unwrap_or_default();
     let length = if kind == "large" { 2 * MAX_OBJECT } else { 800 };
     let whole = "x".repeat(length);

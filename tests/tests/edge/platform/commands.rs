@@ -1,4 +1,4 @@
-//! The commands for versions and trials, with the real program: what an operator types.
+//! The commands for versions and trials: the real program.
 
 use std::path::PathBuf;
 use std::process::Output;
@@ -8,7 +8,7 @@ use crate::program::{Serving, assert_code, configuration, err, out, run};
 use serde_json::json;
 use tero_tests::{Origin, toml_string};
 
-/// The program with a policy `rules`, and the arguments that lead to its admin interface.
+/// A running program with a policy `rules`, and the arguments for its admin interface.
 struct Desk {
     _origin: Origin,
     serving: Serving,
@@ -41,7 +41,7 @@ impl Desk {
         run(&[arguments, &["--admin", &admin]].concat())
     }
 
-    /// Runs a command that has to succeed, and returns what it says.
+    /// Runs a command that must succeed, and returns its output.
     #[track_caller]
     fn good(&self, arguments: &[&str]) -> String {
         let output = self.tero(arguments);
@@ -331,8 +331,8 @@ fn a_diff_shows_by_field_where_two_versions_differ_over_a_log() {
     );
 }
 
-/// Every command of the operators' page, in its order, with real files and a real digest in the
-/// place of the shown ones.
+/// Runs every command of the operators' page in order, with real files and a real digest in place
+/// of those on the page.
 #[test]
 fn commands_of_the_operators_page_run_as_written() {
     let page = include_str!("../../../../docs/policies/shipping.md");
@@ -384,7 +384,7 @@ fn commands_of_the_operators_page_run_as_written() {
             arguments.extend(["--admin", &admin]);
         }
         let output = crate::program::run_in(&folder, &arguments);
-        // The two versions of the page differ, and a diff says so.
+        // The two versions differ, so `diff` exits with 1.
         assert_code(&output, i32::from(arguments.get(1) == Some(&"diff")));
         if arguments.get(1) == Some(&"push") {
             version = out(&output).trim().rsplit(' ').next().unwrap().to_owned();
@@ -392,7 +392,7 @@ fn commands_of_the_operators_page_run_as_written() {
     }
 }
 
-/// A file in a folder that lasts as long as the tests.
+/// Writes a file that is kept after the tests.
 fn desk_file(content: &str) -> String {
     let path = tero_tests::folder().keep().join("file");
     std::fs::write(&path, content).unwrap();

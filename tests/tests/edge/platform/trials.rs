@@ -1,11 +1,11 @@
-//! Versions on trial: in shadow, as a canary.
+//! Trials of versions: shadows and canaries.
 
 use super::{activate, check_refused, edge, listed, origin, post, push, pushed, rules, version};
 use serde_json::{Value, json};
 use tero_policy_host::Package;
 use tero_tests::{Edge, eventually, folder, get, guests};
 
-/// Starts a shadow that is asked about every request.
+/// Starts a shadow for all requests.
 #[track_caller]
 fn shadow(edge: &Edge, digest: &str) {
     post(
@@ -15,7 +15,7 @@ fn shadow(edge: &Edge, digest: &str) {
     );
 }
 
-/// What came of the shadow, once so many requests and responses have been compared.
+/// The state of the shadow, once it has compared so many requests and responses.
 #[track_caller]
 fn compared(edge: &Edge, requests: u64, responses: u64) -> Value {
     let mut report = Value::Null;
@@ -71,7 +71,7 @@ fn a_shadow_is_compared_and_decides_nothing() {
         ],
     );
     assert_eq!(different, 3.0);
-    // What a shadow says is remembered apart.
+    // Decisions of a shadow are remembered separately.
     assert_eq!(edge.metric("tero_decision_cache_misses_total", &[]), 1.0);
     post(&edge, "shadow/stop", &json!({}));
     check_refused(
@@ -93,7 +93,7 @@ fn a_shadow_that_agrees_survives_restart_and_activation() {
     let second = builder.start();
     second.get("/x");
     assert_eq!(compared(&second, 1, 1)["differences"], 0);
-    // Another version is activated: the shadow is compared with that one from now on.
+    // After another version is activated, the shadow is compared with that one.
     let other = pushed(&second, &rules("zero", 7));
     activate(&second, &other);
     second.get("/y");
@@ -140,7 +140,7 @@ fn a_failing_shadow_harms_no_request_and_is_reported() {
     );
 }
 
-/// Starts a canary of half of the keys, with a guard of so many requests.
+/// Starts a canary for half of the keys.
 #[track_caller]
 fn canary(edge: &Edge, digest: &str, guard: &Value) {
     post(
@@ -183,7 +183,7 @@ fn a_canary_decides_for_a_fixed_share_of_keys() {
         ),
         ones as f64
     );
-    // A smaller share is part of the larger one.
+    // Keys of a smaller share are a subset of those of a larger one.
     post(
         &edge,
         "canary",
@@ -195,7 +195,7 @@ fn a_canary_decides_for_a_fixed_share_of_keys() {
             "/{page}"
         );
     }
-    // Activated, it answers for all; the canary is over.
+    // Once activated, it decides for all keys; the canary is over.
     activate(&edge, &digest);
     assert!((0..50).all(|page| ask(format!("/{page}")) == "one"));
     assert_eq!(listed(&edge)["canary"], Value::Null);
@@ -229,7 +229,7 @@ fn ignored_parameters_do_not_change_the_side_of_a_canary() {
     );
 }
 
-/// Checks that a canary with these settings is rolled back, by itself, for this cause.
+/// Checks that the guard rolls back a canary with these settings, for this cause.
 #[track_caller]
 fn check_rolled_back(content: &[u8], cause: &str, words: &str) {
     let (origin, state) = (origin(), folder());
@@ -242,7 +242,7 @@ fn check_rolled_back(content: &[u8], cause: &str, words: &str) {
     let mut client = edge.client();
     let mut round = 0;
     eventually("the canary is rolled back", || {
-        // Few pages, again and again: good for a hit rate.
+        // Few pages with many requests give a high hit rate.
         for page in 0..40 {
             assert_eq!(client.send(&get(format!("/{}", page % 20))).status, 200);
         }
@@ -261,7 +261,7 @@ fn check_rolled_back(content: &[u8], cause: &str, words: &str) {
             .contains(words),
         "{entry}"
     );
-    // It is counted once it has happened.
+    // The rollback is counted after it has happened.
     let counted = || {
         edge.metric(
             "tero_policy_canary_rollbacks_total",
@@ -332,7 +332,7 @@ fn a_canary_no_worse_than_the_control_continues() {
             listed(&edge)["rolled_back"]
         );
     }
-    // A rollback by an operator ends the canary and nothing else.
+    // A rollback by an operator only ends the canary.
     let answer = post(&edge, "rollback", &json!({}));
     assert_eq!(
         (&answer["version"], answer["ended_canary"].is_string()),

@@ -1,4 +1,4 @@
-//! Versions of policies: pushed, activated, rolled back, kept.
+//! Versions of policies: pushed, activated, rolled back and kept.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -53,7 +53,7 @@ fn a_pushed_version_decides_from_activation_to_rollback() {
 #[test]
 fn activation_keeps_stored_responses_and_counters() {
     let (origin, state) = (origin(), folder());
-    // The same variant, so that the same keys are asked for.
+    // Both versions use the same variant, and so the same keys.
     let edge = edge(&origin, state.path()).start();
     edge.get("/x").assert_forwarded("uri-miss", "/x as zero");
     activate(&edge, &pushed(&edge, &rules("zero", 5)));
@@ -84,7 +84,7 @@ fn activation_keeps_stored_responses_and_counters() {
         ),
         1.0
     );
-    // A purge by URL finds what an earlier version stored under its variants.
+    // A purge by URL also drops responses stored under variants of an earlier version.
     let purged = edge.admin_post(
         "/purge",
         &json!({ "url": "http://www.example/x" }).to_string(),
@@ -135,7 +135,7 @@ fn versions_and_activation_survive_a_restart() {
     activate(&first, &one);
     activate(&first, &two);
     let before = listed(&first);
-    // One edge has a state directory for itself.
+    // Two edges can't share a state directory.
     let Err(error) = builder.try_start() else {
         panic!("two edges share a state directory")
     };
@@ -177,7 +177,7 @@ fn a_version_damaged_on_disk_gives_way_to_the_configuration() {
             .contains("not what was pushed"),
         "{listed}"
     );
-    // Pushed again, it can be activated again.
+    // After another push, it can be activated again.
     assert_eq!(pushed(&second, &rules("one", 600)), digest);
     activate(&second, &digest);
     second.get("/y").assert_detail("one: ttl");
@@ -385,7 +385,7 @@ fn one_version_decides_each_request_under_load() {
             scope.spawn(move || {
                 let mut client = edge.client();
                 for page in 0_u64.. {
-                    // Every other request is for a page that nobody has asked for yet.
+                    // Every other request is a miss: its page is new.
                     let target = if page % 2 == 0 {
                         format!("/{visitor}-{page}")
                     } else {

@@ -1,5 +1,5 @@
-//! Lives of a resource at random: the origin changes its mind, time passes, clients come one by one
-//! or several at once.
+//! Random lives of a resource: the origin changes, time passes, and clients come alone or several
+//! at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,9 +11,9 @@ use tero_tests::{Answer, Edge, Origin, Request};
 
 use super::model::{Model, Mood, Representation, Resource};
 
-/// What a client asks.
+/// A request of a client.
 #[derive(Clone, Debug)]
-struct Wish {
+struct ClientRequest {
     head: bool,
     one: Option<&'static str>,
     coding: Option<&'static str>,
@@ -21,31 +21,31 @@ struct Wish {
     range: Option<(usize, usize)>,
 }
 
-/// A moment of a life: time passes, the origin turns, clients come at once.
+/// A moment of a life: time has passed, the origin may have changed, and clients come at once.
 #[derive(Clone, Debug)]
 struct Moment {
     passes_secs: u64,
     mood: Mood,
-    wishes: Vec<Wish>,
+    wishes: Vec<ClientRequest>,
 }
 
-/// An answer that a client got.
-pub(crate) struct Told {
+/// A response that a client got.
+pub(crate) struct ClientResponse {
     /// Seconds since the life began.
     pub(crate) at: u64,
     pub(crate) method: &'static str,
     pub(crate) answer: Answer,
-    /// Which of the origin's answers it came from.
+    /// The number of the origin's response that it came from.
     pub(crate) reply: Option<u64>,
     pub(crate) representation: Option<Representation>,
-    /// Which of the origin's 304s freshened it last; 0 where none did.
+    /// The number of the 304 that freshened it last; 0 if none did.
     pub(crate) validated: u64,
-    wish: Wish,
+    wish: ClientRequest,
 }
 
-impl std::fmt::Debug for Told {
+impl std::fmt::Debug for ClientResponse {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Told {
+        let ClientResponse {
             at,
             answer,
             representation,
@@ -67,18 +67,18 @@ impl std::fmt::Debug for Told {
     }
 }
 
-impl Told {
+impl ClientResponse {
     /// The value of a field that the client sent.
     pub(crate) fn asked(&self, name: &str) -> Option<String> {
         self.wish.field(name)
     }
 }
 
-/// All that was told in a life.
+/// All responses of a life.
 #[derive(Debug)]
 pub(crate) struct Life {
     pub(crate) model: Arc<Model>,
-    pub(crate) told: Vec<Told>,
+    pub(crate) responses: Vec<ClientResponse>,
 }
 
 const CACHE_CONTROL: [&str; 13] = [
@@ -97,10 +97,10 @@ const CACHE_CONTROL: [&str; 13] = [
     "max-age=0",
 ];
 
-fn wish() -> impl Strategy<Value = Wish> {
+fn wish() -> impl Strategy<Value = ClientRequest> {
     let one = prop::sample::select(vec![None, Some("1"), Some("1"), Some("2")]);
     let coding = prop::sample::select(vec![None, Some("gzip"), Some("br")]);
-    // Few, so that they often meet.
+    // Few values, so that ranges often overlap.
     let range = prop::option::weighted(
         0.5,
         prop::sample::select(vec![(0, 99), (100, 99), (50, 99), (0, 199), (150, 2_000)]),
@@ -112,7 +112,7 @@ fn wish() -> impl Strategy<Value = Wish> {
         prop::bool::weighted(0.1),
         range,
     )
-        .prop_map(|(head, one, coding, authorised, range)| Wish {
+        .prop_map(|(head, one, coding, authorised, range)| ClientRequest {
             head,
             one,
             coding,
@@ -182,7 +182,7 @@ fn moments() -> impl Strategy<Value = Vec<Moment>> {
     prop::collection::vec(moment, 1..9)
 }
 
-impl Wish {
+impl ClientRequest {
     fn method(&self) -> &'static str {
         if self.head { "HEAD" } else { "GET" }
     }
@@ -214,13 +214,13 @@ impl Wish {
     }
 }
 
-/// Lives that many random lives behind one edge, and has each looked at.
+/// Runs `count` random lives behind one edge, and checks each.
 pub(crate) fn lives(count: u32, check: impl Fn(&Life) -> TestCaseResult) {
     run(count, (resource(), moments()), check);
 }
 
-/// As [`lives`], of resources that are too large to be stored whole, wanted in parts, by an origin
-/// that tells little of changes.
+/// Like [`lives`], with resources too large to store, range requests, and an origin with few
+/// validators.
 pub(crate) fn lives_in_parts(count: u32, check: impl Fn(&Life) -> TestCaseResult) {
     let resource =
         prop::option::weighted(0.9, prop::bool::weighted(0.8)).prop_map(|strong| Resource {
@@ -251,7 +251,7 @@ fn run(
 ) {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let origin = Origin::start();
-    // Some content is too large to be stored whole, and is kept in parts.
+    // Content that is too large to store is kept in parts.
     let edge = Edge::before(&origin).cache("max_object = \"1KiB\"").start();
     let config = Config {
         cases: count,
@@ -259,8 +259,8 @@ fn run(
         ..Config::default()
     };
     let lived = TestRunner::new(config).run(&lives, |(resource, mut moments)| {
-        // What a HEAD says of a response without validators is taken on trust where the lengths
-        // agree (RFC 9111 §4.3.5).
+        // Without validators, a response to HEAD freshens the stored one if the lengths agree (RFC
+        // 9111 §4.3.5).
         if resource.strong.is_none() {
             moments
                 .iter_mut()
@@ -279,7 +279,7 @@ fn run(
 fn live(edge: &Edge, path: &str, model: &Arc<Model>, moments: &[Moment]) -> Life {
     let mut life = Life {
         model: Arc::clone(model),
-        told: Vec::new(),
+        responses: Vec::new(),
     };
     let mut at = 0;
     for moment in moments {
@@ -302,13 +302,13 @@ fn live(edge: &Edge, path: &str, model: &Arc<Model>, moments: &[Moment]) -> Life
         for (client, wish) in clients.iter_mut().zip(&moment.wishes) {
             let mut answer = client.head_to(wish.head);
             client.rest(&mut answer);
-            life.told.push(told(model, at, wish, answer));
+            life.responses.push(response(model, at, wish, answer));
         }
     }
     life
 }
 
-fn told(model: &Model, at: u64, wish: &Wish, answer: Answer) -> Told {
+fn response(model: &Model, at: u64, wish: &ClientRequest, answer: Answer) -> ClientResponse {
     let reply = answer
         .header("x-reply")
         .map(|number| number.parse().unwrap());
@@ -317,7 +317,7 @@ fn told(model: &Model, at: u64, wish: &Wish, answer: Answer) -> Told {
         .header("x-validated")
         .map_or(0, |number| number.parse().unwrap());
     let representation = made.map(|made| made.representation);
-    Told {
+    ClientResponse {
         at,
         method: wish.method(),
         answer,

@@ -1,9 +1,9 @@
-//! Every key of the configuration: its form, range, default and meaning, in one table.
-//!
-//! The loader reads by this table and `tero check --keys` prints it, so the two can't say different
-//! things.
+//! What may be written: a table of the file with its keys, and their reference as Markdown.
 
 use std::fmt::Write as _;
+
+use Fallback::{Required, Rule, Value};
+use Form::{Count, Duration, Flag, Nested, Number, OneOf, Size, SomeOf, Table, Text, Texts};
 
 /// A table of the file.
 #[derive(Debug)]
@@ -25,18 +25,18 @@ pub struct ConfigKey {
     pub name: &'static str,
     /// What its value looks like.
     pub form: Form,
-    /// What holds where it is not written.
+    /// What holds if it is not written.
     pub fallback: Fallback,
     /// What it means, in Markdown.
     pub doc: &'static str,
 }
 
-/// What a key's value looks like, bounds included.
+/// What the value of a key looks like. Both bounds belong to the range.
 #[derive(Clone, Copy, Debug)]
 pub enum Form {
-    /// A text of the kind that the words say.
+    /// A text; the words describe it.
     Text(&'static str),
-    /// A list of texts of the kind that the words say.
+    /// A list of texts; the words describe one of them.
     Texts(&'static str),
     /// True or false.
     Flag,
@@ -50,29 +50,26 @@ pub enum Form {
     Size(&'static str, &'static str),
     /// One of these words.
     OneOf(&'static [&'static str]),
-    /// Any of these words.
+    /// A list of any of these words.
     SomeOf(&'static [&'static str]),
-    /// A table of anything.
+    /// A table of any keys.
     Table,
     /// A table with keys of its own.
     Nested(&'static Section),
 }
 
-/// What holds where the key is not written.
+/// What holds if the key is not written.
 #[derive(Clone, Copy, Debug)]
 pub enum Fallback {
-    /// It must be written.
+    /// The key is required.
     Required,
-    /// This value, as it would be written.
+    /// This value of TOML.
     Value(&'static str),
-    /// What the words say; the loader knows how.
+    /// What the words say.
     Rule(&'static str),
 }
 
-use Fallback::{Required, Rule, Value};
-use Form::{Count, Duration, Flag, Nested, Number, OneOf, Size, SomeOf, Table, Text, Texts};
-
-/// A row of a table of keys.
+/// Makes a key of a section.
 pub const fn key(
     name: &'static str,
     form: Form,
@@ -87,16 +84,11 @@ pub const fn key(
     }
 }
 
-/// The text of a documentation comment of one or more lines, without the space at its beginning.
-pub(crate) const fn trimmed(doc: &'static str) -> &'static str {
-    doc.split_at(1).1
-}
-
 impl Section {
     /// The key of that name.
     ///
     /// # Panics
-    /// If the section has none: the loader asks for what is not in the table.
+    /// If the section has no such key.
     pub fn key(&self, name: &str) -> &'static ConfigKey {
         self.keys
             .iter()
@@ -122,25 +114,14 @@ impl Form {
     }
 }
 
-/// The reference of these sections as Markdown.
+/// The reference of these sections as Markdown: a table of keys for each, then the units.
 pub fn tables(sections: &[&Section]) -> String {
     let mut markdown = String::new();
     for section in sections {
         let _ = writeln!(markdown, "### `{}`\n\n{}\n", section.header, section.doc);
         markdown.push_str("| key | value | default | meaning |\n|---|---|---|---|\n");
         for key in section.keys {
-            let fallback = match key.fallback {
-                Required => "required".to_owned(),
-                Value(value) => format!("`{value}`"),
-                Rule(words) => words.to_owned(),
-            };
-            let _ = writeln!(
-                markdown,
-                "| `{}` | {} | {fallback} | {} |",
-                key.name,
-                key.form.describe(),
-                key.doc
-            );
+            let _ = writeln!(markdown, "{}", row(key));
         }
         markdown.push('\n');
     }
@@ -148,10 +129,21 @@ pub fn tables(sections: &[&Section]) -> String {
     markdown
 }
 
+fn row(key: &ConfigKey) -> String {
+    let form = key.form.describe();
+    let fallback = match key.fallback {
+        Required => "required".to_owned(),
+        Value(value) => format!("`{value}`"),
+        Rule(words) => words.to_owned(),
+    };
+    format!("| `{}` | {form} | {fallback} | {} |", key.name, key.doc)
+}
+
 const UNITS: &str = "A duration is a whole number and a unit: `ms`, `s`, `min`, `h`, `d` or `y` (365 days). \
     A size is a whole number and a unit: `B`, `KiB`, `MiB`, `GiB`, `TiB` (by 1024) or `KB`, `MB`, `GB`, \
     `TB` (by 1000). Unknown keys are refused.\n";
 
+/// `` `"a"`, `"b"` or `"c"` ``
 fn list(words: &[&str], last: &str) -> String {
     let words: Vec<String> = words.iter().map(|word| format!("`\"{word}\"`")).collect();
     match words.split_last() {
@@ -160,6 +152,7 @@ fn list(words: &[&str], last: &str) -> String {
     }
 }
 
+/// `1,000,000`
 fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();

@@ -1,8 +1,8 @@
 //! The file as it is written: a tree of values that remember where they stand, from TOML or from
 //! JSON.
 //!
-//! It is a tree and not a set of structs so that one walk finds every mistake: a derived reader
-//! stops at the first.
+//! It is a tree, not a set of structs, so that one walk finds every mistake: a derived reader stops
+//! at the first.
 
 use std::ops::Range;
 
@@ -20,7 +20,7 @@ pub struct RawValue {
 /// What a value is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RawKind {
-    /// Only JSON has it.
+    /// `null`, in JSON only.
     Null,
     /// True or false.
     Flag(bool),
@@ -30,7 +30,7 @@ pub enum RawKind {
     Float(f64),
     /// A text, its escapes resolved.
     Text(String),
-    /// Only TOML has it; as written.
+    /// A date or a time as it is written, in TOML only.
     Datetime(String),
     /// A list.
     List(Vec<RawValue>),
@@ -49,7 +49,7 @@ pub struct RawEntry {
     pub value: RawValue,
 }
 
-/// What keeps a file from being read at all.
+/// Why a text is not TOML or JSON.
 #[derive(Clone, Debug)]
 pub struct SyntaxError {
     /// Where reading stopped, in bytes.
@@ -59,7 +59,7 @@ pub struct SyntaxError {
 }
 
 impl RawValue {
-    /// What it is, for people.
+    /// The kind of the value, in words for messages.
     pub fn describe(&self) -> &'static str {
         match self.kind {
             RawKind::Null => "nothing (null)",
@@ -91,9 +91,7 @@ impl RawValue {
             RawKind::List(items) => {
                 out.push('[');
                 for (index, item) in items.iter().enumerate() {
-                    if index > 0 {
-                        out.push(',');
-                    }
+                    out.push_str(comma_before(index));
                     item.write_json(out);
                 }
                 out.push(']');
@@ -101,9 +99,7 @@ impl RawValue {
             RawKind::Table(entries) => {
                 out.push('{');
                 for (index, entry) in entries.iter().enumerate() {
-                    if index > 0 {
-                        out.push(',');
-                    }
+                    out.push_str(comma_before(index));
                     out.push_str(&quote(&entry.key));
                     out.push(':');
                     entry.value.write_json(out);
@@ -112,6 +108,18 @@ impl RawValue {
             }
         }
     }
+}
+
+/// The first entry of a table with that key.
+pub(crate) fn find<'a>(entries: &'a [RawEntry], key: &str) -> Option<&'a RawValue> {
+    entries
+        .iter()
+        .find(|entry| entry.key == key)
+        .map(|entry| &entry.value)
+}
+
+fn comma_before(index: usize) -> &'static str {
+    if index > 0 { "," } else { "" }
 }
 
 /// `text` as a JSON string, which is a TOML basic string too.
@@ -181,8 +189,8 @@ fn value_of(at: Range<usize>, value: DeValue<'_>) -> RawValue {
 /// # Errors
 /// The first place where the text is not JSON.
 pub fn from_json(text: &str) -> Result<RawValue, SyntaxError> {
-    // serde_json judges the whole text first (its depth too), so the walk below only ever sees good
-    // JSON.
+    // serde_json checks the whole text first, its depth included, so the walk below sees good JSON
+    // only.
     if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) {
         let line_start: usize = text
             .split_inclusive('\n')
@@ -289,7 +297,7 @@ impl JsonReader<'_> {
         }
     }
 
-    /// The byte here; 0 past the end, which good JSON has nowhere.
+    /// The next byte; 0 at the end, since JSON never holds a zero byte.
     fn peek(&self) -> u8 {
         self.text.as_bytes().get(self.at).copied().unwrap_or(0)
     }
@@ -327,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_json_says_where() {
+    fn bad_json_is_refused_with_its_place() {
         for (text, at) in [("{", 0), ("{\"a\": tru}", 9), ("", 0), ("[1,\n  x]", 6)] {
             let unreadable = from_json(text).unwrap_err();
             assert_eq!(unreadable.at.start, at, "{text}: {}", unreadable.problem);
@@ -347,13 +355,13 @@ mod tests {
     }
 
     #[test]
-    fn every_place_that_is_not_toml_is_told() {
+    fn every_syntax_error_of_toml_is_recorded() {
         let errors = from_toml("a = \nb = 1\nc = [1\n").unwrap_err();
         assert!(errors.len() >= 2, "{errors:?}");
     }
 
     #[test]
-    fn deep_toml_is_refused_and_not_followed() {
+    fn deeply_nested_toml_is_refused() {
         assert!(from_toml(&format!("a = {}", "[".repeat(100_000))).is_err());
     }
 }

@@ -1,5 +1,5 @@
-//! One line per key: the `section!` macro makes a table's struct, the reading of the table, and its
-//! rows of `tero check --keys`.
+//! One line per key: `section!` makes the struct of a table, its reading, and its rows of
+//! `tero check --keys`.
 //!
 //! ```text
 //! section! {
@@ -8,24 +8,28 @@
 //!     [cache]
 //!     pub struct Cache {
 //!         /// What the key means.
-//!         name: Type = default, Form(bounds) => parse, rule_of_the_list();
+//!         memory: u64 = "512MiB", Size("1MiB", "16TiB");
 //!     }
 //! }
 //! ```
 //!
+//! A key is `field: Type = default, Form(bounds) => parse, list_rule(), …;`.
+//!
 //! - The table is written as in the file: `[cache]`, `[[site]]`, `[policy.limits]`. With
-//!   `struct Site in base_dir`, the expressions of the keys may use the folder of the file by that
-//!   name. `place: FilePosition;` as the first field says where the entry stands.
-//! - The default is `required`, a value as TOML, or `rule("words", expression)`. The expression may
-//!   use the fields above it. Without one the field is an `Option`.
+//!   `struct Site in base_dir`, the expressions of the keys see the folder of the file by that
+//!   name. `place: FilePosition;` as the first field tells where the entry stands.
+//! - The field has the name of the key, or says the key: `sitemaps as "sitemap"`.
+//! - The default is `required`, a value of TOML, or `rule("words", expression)`, where the
+//!   expression sees the fields above it. With `rule("words")` the field is an `Option`.
 //! - The form is one of [`Form`](crate::keys::Form). `OneOf` pairs each word with its value, and
 //!   `Nested` names the struct of a table within the table.
-//! - `parse` makes the field of what the form reads, or tells the mistake. `by` reads the key in
-//!   its own way. Rules of a list are methods of [`TableReader`](crate::reader::TableReader).
-//! - `or other_key, Text("words") => parse`, with its own documentation, is a second way to write
-//!   the same field. Writing both is a mistake.
+//! - `parse` turns what the form reads into the field, or tells the mistake. `by function` reads
+//!   the key in its own way instead. A list rule is a method of
+//!   [`TableReader`](crate::reader::TableReader).
+//! - `or other_key, Text("words") => parse`, with a documentation of its own, is a second way to
+//!   write the same field. Writing both is a mistake.
 
-/// Makes a table of the configuration; see the module.
+/// Makes a table of the configuration. The grammar stands at the top of this file.
 macro_rules! section {
     (
         $(#[doc = $about:literal])+
@@ -58,6 +62,7 @@ macro_rules! section {
                 $(#[doc = $doc])+
                 #[doc = concat!(
                     "\n\n`", section!(@key $field $($key)?), "`",
+                    $(" or `", stringify!($other), "`",)?
                     section!(@form_words $form $(($($bounds)+))?),
                     section!(@default_words $default $(($($rule)+))?),
                 )]
@@ -70,26 +75,26 @@ macro_rules! section {
             pub const SECTION: $crate::keys::Section = $crate::keys::Section {
                 header: section!(@header $($table)+),
                 name: section!(@name $($table)+),
-                doc: $crate::keys::trimmed(concat!($($about),+)),
+                doc: $crate::section::without_first_space(concat!($($about),+)),
                 keys: &[$(
                     $crate::keys::key(
                         section!(@key $field $($key)?),
                         section!(@form $form $(($($bounds)+))?),
                         section!(@fallback $default $(($($rule)+))?),
-                        $crate::keys::trimmed(concat!($($doc),+)),
+                        $crate::section::without_first_space(concat!($($doc),+)),
                     ),
                     $(
                         $crate::keys::key(
                             stringify!($other),
                             $crate::keys::Form::Text($other_words),
                             $crate::keys::Fallback::Rule("none"),
-                            $crate::keys::trimmed(concat!($($other_doc),+)),
+                            $crate::section::without_first_space(concat!($($other_doc),+)),
                         ),
                     )?
                 )+],
             };
 
-            /// Reads the table. Mistakes go to those of `reader`, and the default stands in.
+            /// Reads the table. Mistakes are recorded by `reader`, and the default stands in.
             pub(crate) fn read(
                 reader: &$crate::reader::TableReader<'_>,
                 base_dir: $crate::files::BaseDir<'_>,
@@ -115,6 +120,7 @@ macro_rules! section {
         }
     };
 
+    // The table as text: `site.refresh_ahead`, and with its brackets.
     (@name [$($name:tt)+]) => { section!(@name $($name)+) };
     (@name $first:ident $(. $rest:ident)*) => {
         concat!(stringify!($first) $(, ".", stringify!($rest))*)
@@ -130,53 +136,56 @@ macro_rules! section {
     (@form Nested($table:ty)) => { $crate::keys::Form::Nested(&<$table>::SECTION) };
     (@form $form:ident $(($($bounds:tt)+))?) => { $crate::keys::Form::$form $(($($bounds)+))? };
 
-    (@form_words Text($words:literal)) => { concat!(": ", $words) };
-    (@form_words Texts($words:literal)) => { concat!(": a list of: ", $words) };
-    (@form_words Duration($min:literal, $max:literal)) => { concat!(": ", $min, " to ", $max) };
-    (@form_words Size($min:literal, $max:literal)) => { concat!(": ", $min, " to ", $max) };
-    (@form_words $number:ident($min:literal, $max:literal)) => { concat!(": ", $min, " to ", $max) };
-    (@form_words OneOf($($word:literal => $value:expr),+)) => { concat!(": one of" $(, " `", $word, "`")+) };
-    (@form_words SomeOf($($word:literal),+)) => { concat!(": any of" $(, " `", $word, "`")+) };
-    (@form_words $($form:tt)+) => { "" };
-
     (@fallback required) => { $crate::keys::Fallback::Required };
     (@fallback rule($words:literal $(, $value:expr)?)) => { $crate::keys::Fallback::Rule($words) };
     (@fallback $default:tt) => { $crate::keys::Fallback::Value(stringify!($default)) };
 
+    // The same two for the documentation of the field.
+    (@form_words Text($words:literal)) => { concat!(": ", $words) };
+    (@form_words Texts($words:literal)) => { concat!(": a list of: ", $words) };
+    (@form_words OneOf($($word:literal => $value:expr),+)) => {
+        concat!(": one of" $(, " `", $word, "`")+)
+    };
+    (@form_words SomeOf($($word:literal),+)) => { concat!(": a list of any of" $(, " `", $word, "`")+) };
+    (@form_words $form:ident($min:literal, $max:literal)) => { concat!(": ", $min, " to ", $max) };
+    (@form_words $($form:tt)+) => { "" };
     (@default_words required) => { ". Required." };
     (@default_words rule($words:literal $(, $value:expr)?)) => { concat!(". Default: ", $words, ".") };
     (@default_words $default:tt) => { concat!(". Default: `", stringify!($default), "`.") };
 
-    (@read $at:tt Text($words:literal) by $by:path) => { section!(@call $at $by) };
-    (@read ($reader:ident, $key:ident, $base_dir:ident) Text($words:literal) => $parse:expr) => {
+    // What the form reads: `None` if the key is missing or refused and has no fixed default.
+    (@read ($reader:ident, $key:ident, $base_dir:ident) $form:ident $bounds:tt by $by:path) => {
+        $by($reader, $key)
+    };
+    (@read ($reader:ident, $key:ident, $base_dir:ident) Text $words:tt => $parse:expr) => {
         $reader.text_as($key, $parse).map(Into::into)
     };
-    (@read ($reader:ident, $key:ident, $base_dir:ident) Texts($words:literal) => $parse:expr
+    (@read ($reader:ident, $key:ident, $base_dir:ident) Texts $words:tt => $parse:expr
         $(, $list_rule:ident($($argument:expr),*))*) => {{
         let texts = $reader.texts_as($key, $parse);
         $($reader.$list_rule($key, &texts $(, $argument)*);)*
         Some($crate::reader::values(texts))
     }};
     (@read ($reader:ident, $key:ident, $base_dir:ident) Flag) => { Some($reader.flag($key)) };
-    (@read ($reader:ident, $key:ident, $base_dir:ident) Count($($bounds:tt)+)) => {
+    (@read ($reader:ident, $key:ident, $base_dir:ident) Count $bounds:tt) => {
         $reader.count_as($key, $crate::reader::fits)
     };
-    (@read ($reader:ident, $key:ident, $base_dir:ident) Number($($bounds:tt)+)) => {
+    (@read ($reader:ident, $key:ident, $base_dir:ident) Number $bounds:tt) => {
         $reader.number($key)
     };
-    (@read ($reader:ident, $key:ident, $base_dir:ident) Duration($($bounds:tt)+)) => {
+    (@read ($reader:ident, $key:ident, $base_dir:ident) Duration $bounds:tt) => {
         $reader.duration($key)
     };
-    (@read ($reader:ident, $key:ident, $base_dir:ident) Size($($bounds:tt)+)) => {
+    (@read ($reader:ident, $key:ident, $base_dir:ident) Size $bounds:tt) => {
         $reader.size_as($key, $crate::reader::fits)
     };
-    (@read ($reader:ident, $key:ident, $base_dir:ident) Size($($bounds:tt)+) => $parse:expr) => {
+    (@read ($reader:ident, $key:ident, $base_dir:ident) Size $bounds:tt => $parse:expr) => {
         $reader.size_as($key, $parse)
     };
     (@read ($reader:ident, $key:ident, $base_dir:ident) OneOf($($word:literal => $value:expr),+)) => {
         $reader.one_of($key, &[$(($word, $value)),+])
     };
-    (@read ($reader:ident, $key:ident, $base_dir:ident) SomeOf($($word:literal),+) => $parse:expr) => {
+    (@read ($reader:ident, $key:ident, $base_dir:ident) SomeOf $words:tt => $parse:expr) => {
         Some($parse(&$reader.words($key)))
     };
     (@read ($reader:ident, $key:ident, $base_dir:ident) Table => $parse:expr) => {
@@ -185,8 +194,8 @@ macro_rules! section {
     (@read ($reader:ident, $key:ident, $base_dir:ident) Nested($table:ty)) => {
         $reader.nested($key).map(|nested| <$table>::read(&nested, $base_dir))
     };
-    (@call ($reader:ident, $key:ident, $base_dir:ident) $by:path) => { $by($reader, $key) };
 
+    // The field. A required key that is missing was refused, and an empty value stands in.
     (@finish $read:ident, required) => { $read.unwrap_or_default() };
     (@finish $read:ident, rule($words:literal)) => { $read };
     (@finish $read:ident, rule($words:literal, $value:expr)) => {
@@ -196,4 +205,10 @@ macro_rules! section {
         }
     };
     (@finish $read:ident, $default:tt) => { $read.expect("the default of a key is good") };
+}
+
+/// The text of a documentation comment without the space that follows its slashes. Further lines
+/// keep theirs, which joins them to the line before.
+pub(crate) const fn without_first_space(doc: &'static str) -> &'static str {
+    doc.split_at(1).1
 }

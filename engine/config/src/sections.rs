@@ -24,7 +24,7 @@ pub use self::server::Server;
 pub use self::site::Site;
 pub use self::warm::{MissedRunAction, Plan, PlanVariants};
 
-/// Every section, in the order of the reference.
+/// Every table, in the order of the reference.
 pub const SECTIONS: [&Section; 10] = [
     &Server::SECTION,
     &Admin::SECTION,
@@ -38,7 +38,7 @@ pub const SECTIONS: [&Section; 10] = [
     &Plan::SECTION,
 ];
 
-/// The reference of all keys as Markdown: what `tero check --keys` prints.
+/// The reference of all keys as Markdown, as `tero check --keys` prints it.
 pub fn reference() -> String {
     keys::tables(&SECTIONS)
 }

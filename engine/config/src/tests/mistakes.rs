@@ -1,0 +1,528 @@
+//! Every kind of mistake, with its line, key and cure.
+
+use super::*;
+
+/// One mistake each: the text, then its line, its key, and a part of problem and cure. [`SITE`] comes
+/// first (lines 1 to 4).
+#[test]
+fn each_mistake_has_its_line_key_and_cure() {
+    let cases: &[(&str, usize, &str, &str, &str)] = &[
+        (
+            "[server]\nworker = 2",
+            6,
+            "server.worker",
+            "unknown key",
+            "did you mean `workers`?",
+        ),
+        (
+            "[server]\nzzz = 2",
+            6,
+            "server.zzz",
+            "unknown key",
+            "the keys of [server] are listen, workers",
+        ),
+        (
+            "[sevrer]\n",
+            5,
+            "sevrer",
+            "unknown section",
+            "did you mean `server`?",
+        ),
+        (
+            "[server]\nworkers = \"2\"",
+            6,
+            "server.workers",
+            "a whole number was expected, this is a text",
+            "write a whole number",
+        ),
+        (
+            "[server]\nworkers = -1",
+            6,
+            "server.workers",
+            "-1 is too small",
+            "1 to 1,024",
+        ),
+        (
+            "[server]\nworkers = 99999999999999999999",
+            6,
+            "server.workers",
+            "too large",
+            "1 to 1,024",
+        ),
+        (
+            "[server]\nname = \"a b\"",
+            6,
+            "server.name",
+            "is no token",
+            "without spaces",
+        ),
+        (
+            "[server]\ndrain = 30",
+            6,
+            "server.drain",
+            "30 has no unit",
+            "\"30s\"",
+        ),
+        (
+            "[server]\ndrain = \"30\"",
+            6,
+            "server.drain",
+            "`30` is no duration",
+            "\"5min\"",
+        ),
+        (
+            "[server]\ndrain = \"1h\"",
+            6,
+            "server.drain",
+            "1h is too large",
+            "\"0s\" to \"10min\"",
+        ),
+        (
+            "[server]\nlisten = []",
+            6,
+            "server.listen",
+            "the list is empty",
+            "at least one",
+        ),
+        (
+            "[server]\nlisten = \"0.0.0.0:80\"",
+            6,
+            "server.listen",
+            "a list",
+            "[\"…\"]",
+        ),
+        (
+            "[server]\nlisten = [\"localhost:80\"]",
+            6,
+            "server.listen",
+            "is no address",
+            "\"127.0.0.1:80\"",
+        ),
+        (
+            "[server]\nlisten = [\":80\"]",
+            6,
+            "server.listen",
+            "is no address",
+            "\"0.0.0.0:80\"",
+        ),
+        (
+            "[server]\nlisten = [\"1.2.3.4\"]",
+            6,
+            "server.listen",
+            "is no address",
+            "\"1.2.3.4:8080\"",
+        ),
+        (
+            "[server]\nlisten = [\"1.2.3.4:80\",\n \"1.2.3.4:80\"]",
+            7,
+            "server.listen",
+            "in the list already",
+            "each once",
+        ),
+        (
+            "[admin]\nlisten = \"0.0.0.0:9090\"",
+            6,
+            "admin.listen",
+            "is not loopback",
+            "token_file",
+        ),
+        (
+            "[admin]\ntoken = \"short\"",
+            6,
+            "admin.token",
+            "a token of 5 bytes",
+            "16 to 4096",
+        ),
+        (
+            "[admin]\ntoken = \"0123456789 abcdef\"",
+            6,
+            "admin.token",
+            "spaces",
+            "visible ASCII",
+        ),
+        (
+            "[admin]\ntoken_file = \"secret\"",
+            6,
+            "admin.token_file",
+            "can't be read",
+            "readable",
+        ),
+        (
+            "[server]\nlisten = [\"127.0.0.1:9090\"]",
+            1,
+            "admin.listen",
+            "public listener's",
+            "port of their own",
+        ),
+        (
+            "[cache]\nmemory = 512",
+            6,
+            "cache.memory",
+            "has no unit",
+            "\"512B\"",
+        ),
+        (
+            "[cache]\nmemory = \"512\"",
+            6,
+            "cache.memory",
+            "is no size",
+            "\"64MiB\"",
+        ),
+        (
+            "[cache]\nmemory = \"1KiB\"",
+            6,
+            "cache.memory",
+            "too small",
+            "\"1MiB\" to",
+        ),
+        (
+            "[cache]\nmemory = \"10MiB\"\nmax_object = \"6MiB\"",
+            7,
+            "cache.max_object",
+            "more than half",
+            "at most 5MiB",
+        ),
+        (
+            "[cache]\nmax_object = \"64MiB\"\nfill_memory = \"1MiB\"",
+            7,
+            "cache.fill_memory",
+            "would not fit",
+            "at least 64MiB",
+        ),
+        (
+            "[cache]\nfill_memory = \"256MiB\"\nwarm_memory = \"256MiB\"",
+            7,
+            "cache.warm_memory",
+            "leave nothing",
+            "smaller",
+        ),
+        (
+            "[access_log]\nformat = \"jsno\"",
+            6,
+            "access_log.format",
+            "not known",
+            "did you mean \"json\"?",
+        ),
+        (
+            "[[policy]]\nmodule = \"builtin:x\"",
+            5,
+            "policy.name",
+            "`name` is missing",
+            "write `name`",
+        ),
+        (
+            "[[policy]]\nname = \"Big\"\nmodule = \"builtin:x\"",
+            6,
+            "policy.name",
+            "is no name",
+            "a-z",
+        ),
+        (
+            "[[policy]]\nname = \"a\"\nmodule = \"gone.wasm\"",
+            7,
+            "policy.module",
+            "there is no file /nowhere/gone.wasm",
+            "builtin:NAME",
+        ),
+        (
+            "[[policy]]\nname = \"a\"\nmodule = \"builtin:x\"\nsettings = 1",
+            8,
+            "policy.settings",
+            "a table",
+            "[policy.settings]",
+        ),
+        (
+            "[[policy]]\nname = \"a\"\nmodule = \"builtin:x\"\nsettings_file = \"x\"",
+            8,
+            "policy.settings_file",
+            "can't be read",
+            "readable",
+        ),
+        (
+            "[[policy]]\nname = \"a\"\nmodule = \"builtin:x\"\ncalendar = \"builtin:mars\"",
+            8,
+            "policy.calendar",
+            "there is no calendar",
+            "argentina",
+        ),
+        (
+            "[[policy]]\nname = \"a\"\nmodule = \"builtin:x\"\n[policy.limits]\ndeadline = \"1h\"",
+            9,
+            "policy.limits.deadline",
+            "too large",
+            "\"10s\"",
+        ),
+        (
+            "[[policy]]\nname = \"a\"\nmodule = \"builtin:x\"\n[policy.limits]\ndeadlin = \"1s\"",
+            9,
+            "policy.limits.deadlin",
+            "unknown key",
+            "`deadline`",
+        ),
+        (
+            "[policy]\nname = \"a\"\nmodule = \"builtin:x\"",
+            5,
+            "policy",
+            "a list of tables",
+            "[[policy]]",
+        ),
+        (
+            "policies = [\"hours\"]",
+            5,
+            "site.policies",
+            "there is no policy `hours`",
+            "add [[policy]]",
+        ),
+        (
+            "policies = [\"a\"]\n[[policy]]\nname = \"a\"\nmodule = \"builtin:x\"\n[[policy]]\nname = \"a\"\nmodule = \"builtin:y\"",
+            10,
+            "policy.name",
+            "line 7 too",
+            "own name",
+        ),
+        (
+            "policy_may_override = [\"cookies\"]",
+            5,
+            "site.policy_may_override",
+            "not known",
+            "set-cookie",
+        ),
+        (
+            "zone = \"Buenos Aires\"",
+            5,
+            "site.zone",
+            "is no zone",
+            "did you mean \"America/Argentina/Buenos_Aires\"?",
+        ),
+        (
+            "zone = \"America/Argentina/Buenos_Aries\"",
+            5,
+            "site.zone",
+            "is no zone",
+            "did you mean \"America/Argentina/Buenos_Aires\"?",
+        ),
+        (
+            "zone = \"-03:00\"",
+            5,
+            "site.zone",
+            "is no zone",
+            "IANA name",
+        ),
+        (
+            "host_header = \"a b\"",
+            5,
+            "site.host_header",
+            "is no host",
+            "HOST:PORT",
+        ),
+        (
+            "cache_status_key = 1",
+            5,
+            "site.cache_status_key",
+            "true or false was expected",
+            "true or false",
+        ),
+        (
+            "targeted_fields = [\"a b\"]",
+            5,
+            "site.targeted_fields",
+            "is no field name",
+            "cdn-cache-control",
+        ),
+        (
+            "stale_if_error = \"2y\"",
+            5,
+            "site.stale_if_error",
+            "2y is too large",
+            "\"1y\"",
+        ),
+        (
+            "[[site]]\nname = \"b\"\nhosts = [\"Shop.Example\"]\norigins = [\"http://a\"]",
+            7,
+            "site.hosts",
+            "named in line 3",
+            "once",
+        ),
+        (
+            "[[site]]\nname = \"shop\"\nhosts = [\"b\"]\norigins = [\"http://a\"]",
+            6,
+            "site.name",
+            "line 2 too",
+            "own name",
+        ),
+        (
+            "[[site]]\nname = \"b\"\nhosts = []\norigins = [\"http://a\"]",
+            7,
+            "site.hosts",
+            "empty",
+            "[\"*\"]",
+        ),
+        (
+            "[[site]]\nname = \"b\"\nhosts = [\"b\"]\norigins = []",
+            8,
+            "site.origins",
+            "empty",
+            "at least one",
+        ),
+        (
+            "[[site]]\nname = \"b\"\nhosts = [\"b:80\"]\norigins = [\"http://a\"]",
+            7,
+            "site.hosts",
+            "has a port",
+            "\"b\"",
+        ),
+        (
+            "[[site]]\nname = \"b\"\nhosts = [\"*.b\"]\norigins = [\"http://a\"]",
+            7,
+            "site.hosts",
+            "stands alone",
+            "\"*\"",
+        ),
+        (
+            "[[site]]\nname = \"b\"\nhosts = [\"b\"]\norigins = [\"https://a\"]",
+            8,
+            "site.origins",
+            "https origins are not offered",
+            "\"http://a\"",
+        ),
+        (
+            "[[site]]\nname = \"b\"\nhosts = [\"b\"]\norigins = [\"a:3000\"]",
+            8,
+            "site.origins",
+            "is no origin",
+            "\"http://a:3000\"",
+        ),
+        (
+            "[[site]]\nname = \"b\"\nhosts = [\"b\"]\norigins = [\"http://a/x\"]",
+            8,
+            "site.origins",
+            "no path",
+            "\"http://a\"",
+        ),
+        (
+            "[[site]]\nname = \"b\"\nhosts = [\"b\"]\norigins = [\"http://a:0\"]",
+            8,
+            "site.origins",
+            "is no origin",
+            "1 to 65535",
+        ),
+        (
+            "[[site]]\nname = \"b\"\nhosts = [\"b\"]\norigins = [\"http://u:p@a\"]",
+            8,
+            "site.origins",
+            "no user",
+            "HOST:PORT",
+        ),
+        (
+            "[[warm]]\nname = \"w\"\nsite = \"shpo\"",
+            7,
+            "warm.site",
+            "there is no site `shpo`",
+            "did you mean \"shop\"?",
+        ),
+        (
+            "[[warm]]\nname = \"w\"\nsite = \"shop\"\nschedule = \"0 30 8 * * *\"",
+            8,
+            "warm.schedule",
+            "6 fields",
+            "five fields",
+        ),
+        (
+            "[[warm]]\nname = \"w\"\nsite = \"shop\"\nschedule = \"61 8 * * *\"",
+            8,
+            "warm.schedule",
+            "is no schedule: number out of bounds",
+            "five fields",
+        ),
+        (
+            "[[warm]]\nname = \"w\"\nsite = \"shop\"\nurls = [\"http://shop/x\"]",
+            8,
+            "warm.urls",
+            "is no path",
+            "\"/x\"",
+        ),
+        (
+            "[[warm]]\nname = \"w\"\nsite = \"shop\"\nurls = [\"/é\"]",
+            8,
+            "warm.urls",
+            "can't carry",
+            "percent-encoded",
+        ),
+        (
+            "[[warm]]\nname = \"w\"\nsite = \"shop\"\nvariants = [\"Mobile\"]",
+            8,
+            "warm.variants",
+            "is no variant",
+            "a-z",
+        ),
+        (
+            "[[warm]]\nname = \"w\"\nsite = \"shop\"\nrate = 0",
+            8,
+            "warm.rate",
+            "0 is too small",
+            "0.1 to 10000",
+        ),
+        ("x = ", 5, "", "", "TOML"),
+    ];
+    for (written, line, key, problem, cure) in cases {
+        let found = mistakes(&format!("{SITE}{written}\n"));
+        assert_eq!(found.len(), 1, "{written}: {found:#?}");
+        let mistake = &found[0];
+        assert_eq!(
+            (mistake.line, mistake.key.as_str()),
+            (*line, *key),
+            "{written}: {mistake}"
+        );
+        assert!(mistake.problem.contains(problem), "{written}: {mistake}");
+        assert!(mistake.cure.contains(cure), "{written}: {mistake}");
+    }
+}
+
+#[test]
+fn all_mistakes_are_reported_in_the_order_of_the_file() {
+    let text = r#"
+[server]
+listen = ["here"]
+workers = 0
+drain = "soon"
+colour = "red"
+[cache]
+memory = "huge"
+[[site]]
+name = "Shop"
+hosts = ["shop.example:80"]
+origins = ["https://app"]
+policies = ["none"]
+[[warm]]
+name = "w"
+site = "Shop"
+schedule = "daily"
+"#;
+    let lines: Vec<usize> = mistakes(text).iter().map(|mistake| mistake.line).collect();
+    // `Shop` is not a name, and the plan that refers to it repeats the mistake.
+    assert_eq!(lines, [3, 4, 5, 6, 8, 10, 11, 12, 13, 16, 17]);
+}
+
+#[test]
+fn one_field_is_not_written_in_two_ways() {
+    let policy = "[[policy]]\nname = \"a\"\nmodule = \"builtin:x\"\n";
+    for (keys, key) in [
+        (
+            "[admin]\ntoken = \"0123456789abcdef\"\ntoken_file = \"x\"\n",
+            "admin.token_file",
+        ),
+        (
+            "settings = {}\nsettings_file = \"x\"\n",
+            "policy.settings_file",
+        ),
+    ] {
+        let text = match keys.strip_prefix("[admin]") {
+            Some(_) => format!("{SITE}{keys}"),
+            None => format!("{SITE}{policy}{keys}"),
+        };
+        let found = mistakes(&text);
+        let is_both =
+            |mistake: &ConfigError| mistake.key == key && mistake.problem.contains("both");
+        assert!(found.iter().any(is_both), "{keys}: {found:#?}");
+    }
+}

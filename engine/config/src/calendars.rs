@@ -1,4 +1,4 @@
-//! Calendar files: reading and checking them, and the calendars that come with tero.
+//! The holidays of a policy: calendar files, and the calendars that come with tero.
 //!
 //! ```toml
 //! years = [2026]                 # the years for which the list is complete
@@ -16,8 +16,8 @@
 //! until = "13:00"
 //! ```
 //!
-//! With `extends = "builtin:argentina"` at the top, the days are added to those, or stand in their
-//! place; `kind = "working"` makes one of those an ordinary day.
+//! With `extends = "builtin:argentina"` at the top, the days are added to those of that calendar,
+//! or replace them; `kind = "working"` makes one of them a working day.
 
 mod file;
 mod shipped;
@@ -28,13 +28,21 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chrono::Datelike;
+
+use self::shipped::BUILTIN_TEXTS;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::calendar::Calendar;
 use tero_time::moment::moment;
 
 pub use self::file::CalendarMistake;
-use self::shipped::BUILTIN_TEXTS;
 pub use self::shipped::{BUILTIN_CALENDARS, builtin_names};
+
+/// The largest calendar file, in bytes.
+pub const MAX_CALENDAR_BYTES: u64 = 1024 * 1024;
+
+/// How long before a year begins its holidays should be known. That leaves time to find the decree
+/// and to write it down.
+const YEAR_AHEAD: Duration = Duration::from_secs(61 * 86_400);
 
 /// Where a policy's calendar comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,13 +52,6 @@ pub enum CalendarSource {
     /// A file.
     File(PathBuf),
 }
-
-/// So long before a year begins, its holidays should be known: time to look for the decree and to
-/// write it down, while nothing is wrong yet.
-const YEAR_AHEAD: Duration = Duration::from_secs(61 * 86_400);
-
-/// The largest calendar file, in bytes.
-pub const MAX_CALENDAR_BYTES: u64 = 1024 * 1024;
 
 /// Why a calendar could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -73,31 +74,23 @@ pub enum CalendarError {
         /// The file.
         path: PathBuf,
     },
-    /// The file is no calendar.
+    /// The file has mistakes.
     #[error("{}: {}", path.display(), join(mistakes))]
     Wrong {
         /// The file.
         path: PathBuf,
-        /// What it says, for showing the lines.
+        /// Its content, for showing the lines.
         text: String,
         /// Every mistake, by line.
         mistakes: Vec<CalendarMistake>,
     },
 }
 
-fn join(mistakes: &[CalendarMistake]) -> String {
-    mistakes
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("; ")
-}
-
-/// Loads a calendar. Relative paths start from the working folder: the reader of the configuration
-/// resolves them first.
+/// Loads a calendar. A relative path starts from the working folder: the reader of the
+/// configuration resolves it first.
 ///
 /// # Errors
-/// [`CalendarError`] where there is none, it can't be read, or it has mistakes.
+/// [`CalendarError`] if the calendar does not exist, can't be read, or has mistakes.
 pub fn load(source: &CalendarSource) -> Result<Arc<Calendar>, CalendarError> {
     match source {
         CalendarSource::Builtin(name) => {
@@ -107,37 +100,39 @@ pub fn load(source: &CalendarSource) -> Result<Arc<Calendar>, CalendarError> {
     }
 }
 
-/// The years that begin soon, or have begun, and that the calendar has no data for: their holidays
-/// would be taken for working days.
-pub fn missing_years(calendar: &Calendar, now: Timestamp) -> Vec<i32> {
-    let year_at = |time: Timestamp| {
-        moment(time, chrono_tz::UTC, &Calendar::default())
-            .date()
-            .year()
-    };
-    let (this, coming) = (year_at(now), year_at(now.saturating_add(YEAR_AHEAD)));
-    (this..=coming)
-        .filter(|year| !calendar.covers(*year))
-        .collect()
-}
-
-/// The calendar behind `builtin:`.
-fn builtin(name: &str) -> Option<Arc<Calendar>> {
-    static PARSED: [OnceLock<Arc<Calendar>>; 4] = [const { OnceLock::new() }; 4];
-    let index = BUILTIN_CALENDARS.iter().position(|known| *known == name)?;
-    let parse = || {
-        let calendar = file::parse(BUILTIN_TEXTS[index], |_| None);
-        Arc::new(calendar.expect("the shipped calendars have been read by the tests"))
-    };
-    Some(Arc::clone(PARSED[index].get_or_init(parse)))
-}
-
 /// Reads a calendar file.
 ///
 /// # Errors
 /// Every mistake in it, by line.
 pub fn parse(text: &str) -> Result<Calendar, Vec<CalendarMistake>> {
     file::parse(text, builtin)
+}
+
+/// The years without data among the current one and one that begins within 61 days. Their holidays
+/// would be taken for working days.
+pub fn missing_years(calendar: &Calendar, now: Timestamp) -> Vec<i32> {
+    let current = year_at(now);
+    let coming = year_at(now.saturating_add(YEAR_AHEAD));
+    (current..=coming)
+        .filter(|year| !calendar.covers(*year))
+        .collect()
+}
+
+fn year_at(time: Timestamp) -> i32 {
+    moment(time, chrono_tz::UTC, &Calendar::default())
+        .date()
+        .year()
+}
+
+/// The calendar behind `builtin:`. Each is parsed once.
+fn builtin(name: &str) -> Option<Arc<Calendar>> {
+    static PARSED: [OnceLock<Arc<Calendar>>; 4] = [const { OnceLock::new() }; 4];
+    let index = BUILTIN_CALENDARS.iter().position(|known| *known == name)?;
+    let calendar = PARSED[index].get_or_init(|| {
+        let calendar = file::parse(BUILTIN_TEXTS[index], |_| None);
+        Arc::new(calendar.expect("the tests read the shipped calendars"))
+    });
+    Some(Arc::clone(calendar))
 }
 
 fn load_file(path: &Path) -> Result<Arc<Calendar>, CalendarError> {
@@ -163,6 +158,14 @@ fn load_file(path: &Path) -> Result<Arc<Calendar>, CalendarError> {
             mistakes,
         }),
     }
+}
+
+fn join(mistakes: &[CalendarMistake]) -> String {
+    mistakes
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 #[cfg(test)]

@@ -50,8 +50,11 @@ impl BaseDir<'_> {
     }
 }
 
-/// The text of a small file. Read no further than the bound, since not everything that can be read
-/// says how long it is.
+/// Reads a text file of at most 16 MiB. It is read no further than that, since a device or a pipe
+/// does not tell its length.
+///
+/// # Errors
+/// The file can't be read, is larger, or is not UTF-8.
 pub fn read_text(path: &Path) -> Result<String, Mistake> {
     let problem = |problem: String| {
         Mistake::new(
@@ -72,7 +75,8 @@ pub fn read_text(path: &Path) -> Result<String, Mistake> {
     }
 }
 
-/// `$XDG_CACHE_HOME`, else `$HOME/.cache`.
+/// The user's folder for caches: `$XDG_CACHE_HOME`, else `$HOME/.cache`. `None` if neither is an
+/// absolute path.
 pub(crate) fn user_cache_dir() -> Option<PathBuf> {
     let folder = |name: &str| {
         std::env::var_os(name)

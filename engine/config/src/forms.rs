@@ -1,5 +1,5 @@
-//! What names, hosts, origins, zones, tokens and paths look like: text to value, or the mistake and
-//! its cure.
+//! The forms of names, hosts, origins, zones, tokens and paths. Each function turns a text into its
+//! value, or fails with the mistake and its cure.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -10,7 +10,7 @@ use tero_time::cron::Schedule;
 
 type FormResult<T> = Result<T, Mistake>;
 
-/// A next hop.
+/// The address of a next hop.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct OriginAddress {
     /// Host name or address; an IPv6 address without brackets.
@@ -33,7 +33,7 @@ pub fn name(text: &str) -> FormResult<String> {
     ))
 }
 
-/// How the server calls itself: a token (RFC 9110 §5.6.2) of 1 to 64 bytes.
+/// A token (RFC 9110 §5.6.2) of 1 to 64 bytes.
 pub fn token(text: &str) -> FormResult<String> {
     let good = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if (1..=64).contains(&text.len()) && text.bytes().all(good) {
@@ -78,7 +78,7 @@ pub fn address(text: &str) -> FormResult<SocketAddr> {
     })
 }
 
-/// A bearer token: 16 to 4096 visible ASCII characters. The text itself is never repeated.
+/// A bearer token: 16 to 4096 visible ASCII characters. Mistakes never repeat it.
 pub fn secret(text: &str) -> FormResult<String> {
     if !(16..=4096).contains(&text.len()) {
         let cure = "write 16 to 4096 characters, for example from `openssl rand -hex 32`";
@@ -96,7 +96,7 @@ pub fn secret(text: &str) -> FormResult<String> {
     Ok(text.to_owned())
 }
 
-/// A site's host: a name or an address, without port, in lower case; or `*`.
+/// A site's host: a name or an address without a port, or `*`. The value is in lower case.
 pub fn host(text: &str) -> FormResult<String> {
     if text == "*" {
         return Ok(text.to_owned());

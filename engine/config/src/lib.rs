@@ -1,9 +1,9 @@
-//! The checked configuration: what the file says, with every default filled in and every
-//! contradiction refused.
+//! The checked configuration: the file with every default filled in and every contradiction
+//! refused.
 //!
-//! `raw` is the file as written; `load` reads it by the table in `keys` and turns it into the types
-//! below, or into every mistake it found, each with line, key and cure. A value that exists here is
-//! good: nobody checks it again.
+//! `raw` is the file as written. `sections` has a file per table, one line per key. `load` reads
+//! the tables and checks the rules across them: the result is a [`Config`], or every mistake, each
+//! with line, key and cure. A `Config` holds good values only; its users don't check them again.
 
 #[macro_use]
 mod section;

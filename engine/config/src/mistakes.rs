@@ -1,4 +1,4 @@
-//! What is wrong with a configuration: all of it at once, each with its place and its cure.
+//! Mistakes in a configuration: all of them at once, each with its place and its cure.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -14,13 +14,13 @@ pub struct ConfigError {
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
-    /// The key with its tables, `site.origins`; empty where the mistake is in no key.
+    /// The key with its tables, `site.origins`; empty if the mistake is not in a key.
     pub key: String,
     /// What is wrong.
     pub problem: String,
     /// What to write instead.
     pub cure: String,
-    /// The bytes of the file that the mistake takes.
+    /// The bytes of the file that are wrong.
     #[serde(skip)]
     pub at: Range<usize>,
 }
@@ -40,8 +40,8 @@ impl fmt::Display for ConfigError {
 pub struct ConfigErrors {
     /// The mistakes.
     pub errors: Vec<ConfigError>,
-    /// The text of the file, for excerpts; empty where it could not be read. It may hold a token,
-    /// so it is never printed whole.
+    /// The text of the file, for excerpts; empty if it could not be read. It may hold a token, so
+    /// it is never printed whole.
     pub text: Arc<str>,
 }
 
@@ -62,7 +62,7 @@ impl fmt::Debug for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
-/// What is wrong with one value, before its place is known.
+/// A mistake in one value whose place is not known yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
     /// What is wrong, in lower case.
@@ -84,13 +84,13 @@ impl Mistake {
 /// A place in a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FilePosition {
-    /// Line, from 1; 0 where there is no file.
+    /// Line, from 1; 0 if there is no file.
     pub line: usize,
-    /// Column in characters, from 1; 0 where there is no file.
+    /// Column in characters, from 1; 0 if there is no file.
     pub column: usize,
 }
 
-/// Gathers the mistakes of one file.
+/// The mistakes of one file, as they are found.
 #[derive(Debug)]
 pub struct Mistakes<'a> {
     file: &'a str,
@@ -99,7 +99,8 @@ pub struct Mistakes<'a> {
 }
 
 impl<'a> Mistakes<'a> {
-    /// No mistakes yet in `file`, whose content is `text`.
+    /// Starts without mistakes. `file` is the name that they give, `text` the content that their
+    /// places are counted in.
     pub fn of(file: &'a str, text: &'a str) -> Mistakes<'a> {
         Mistakes {
             file,
@@ -108,12 +109,12 @@ impl<'a> Mistakes<'a> {
         }
     }
 
-    /// Where byte `at` of the file stands.
+    /// The line and column of byte `at` of the file.
     pub(crate) fn position(&self, at: usize) -> FilePosition {
         place(self.text, at)
     }
 
-    /// Notes a mistake about `key`, which stands at these bytes of the file.
+    /// Records a mistake about `key` at these bytes of the file.
     pub fn add(&self, at: &Range<usize>, key: &str, mistake: Mistake) {
         let FilePosition { line, column } = self.position(at.start);
         let Mistake { problem, cure } = mistake;
@@ -129,7 +130,10 @@ impl<'a> Mistakes<'a> {
         self.found.borrow_mut().push(error);
     }
 
-    /// The mistakes in the order of the file, if there are any.
+    /// Ends the search.
+    ///
+    /// # Errors
+    /// Every recorded mistake, in the order of the file, if there is one.
     pub fn into_result(self) -> Result<(), ConfigErrors> {
         let mut errors = self.found.into_inner();
         if errors.is_empty() {
@@ -143,7 +147,7 @@ impl<'a> Mistakes<'a> {
     }
 }
 
-/// Where byte `at` of `text` stands.
+/// The line and column of byte `at` of `text`; of the end if `at` is beyond it.
 pub fn place(text: &str, at: usize) -> FilePosition {
     let before = &text.as_bytes()[..at.min(text.len())];
     let line_start = before
@@ -160,7 +164,7 @@ pub fn place(text: &str, at: usize) -> FilePosition {
     }
 }
 
-/// The one of `candidates` that `written` was probably meant to be.
+/// The candidate that `written` is most similar to, if it is similar enough for a slip.
 pub fn did_you_mean<'a>(
     written: &str,
     candidates: impl IntoIterator<Item = &'a str>,
@@ -199,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_of_the_finger_is_recognised() {
+    fn a_misspelled_word_is_recognised() {
         let keys = ["listen", "workers", "max_headers", "max_header_bytes"];
         for (written, meant) in [
             ("worker", Some("workers")),

@@ -1,4 +1,5 @@
-//! Durations and sizes as people write them: a whole number and its unit, `"30s"`, `"64MiB"`.
+//! Quantities as people write them: durations and sizes, a whole number and its unit (`"30s"`,
+//! `"64MiB"`), and shares (`"10%"`).
 
 mod share;
 
@@ -6,10 +7,10 @@ use std::time::Duration;
 
 pub use self::share::Share;
 
-/// What a duration looks like, for cures and the key table.
+/// The form of a duration, for cures.
 pub const DURATION_FORM: &str =
     "a whole number and a unit: \"250ms\", \"30s\", \"5min\", \"2h\", \"1d\" or \"1y\"";
-/// What a size looks like, for cures and the key table.
+/// The form of a size, for cures.
 pub const SIZE_FORM: &str = "a whole number and a unit: \"512B\", \"64KiB\", \"64MiB\" or \"2GiB\" (or \"64MB\", by thousands)";
 
 /// A year has 365 days here, as in the policies' bound of 31,536,000 seconds.
@@ -35,18 +36,19 @@ const SIZE_UNITS: [(&str, u64); 10] = [
     ("B", 1),
 ];
 
-/// The duration that `text` writes; none if it is not of the form, or past what milliseconds in 64
-/// bits hold.
+/// The duration that `text` writes; `None` if it has another form, or its milliseconds do not fit
+/// into 64 bits.
 pub fn duration(text: &str) -> Option<Duration> {
     quantity(text, &DURATION_UNITS).map(Duration::from_millis)
 }
 
-/// The number of bytes that `text` writes; none if it is not of the form, or past 64 bits.
+/// The number of bytes that `text` writes; `None` if it has another form, or does not fit into 64
+/// bits.
 pub fn size(text: &str) -> Option<u64> {
     quantity(text, &SIZE_UNITS)
 }
 
-/// `duration` in the largest unit that divides it.
+/// `duration` in the largest unit that divides it, whole milliseconds.
 pub fn show_duration(duration: Duration) -> String {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     if millis == 0 {
@@ -142,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_reads_back() {
+    fn shown_quantities_parse_back() {
         for text in ["250ms", "30s", "5min", "2h", "1d", "1y", "0s", "90s"] {
             assert_eq!(show_duration(duration(text).unwrap()), text);
         }

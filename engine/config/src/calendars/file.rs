@@ -1,4 +1,4 @@
-//! Reads a calendar file.
+//! Reads a calendar file, or finds every mistake in it.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -15,11 +15,11 @@ use tero_time::calendar::{Calendar, Holiday, HolidayKind};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {key}: {problem}; {cure}")]
 pub struct CalendarMistake {
-    /// Counted from 1.
+    /// Line, from 1.
     pub line: usize,
-    /// Bytes of the file that it is about.
+    /// The bytes of the file that are wrong.
     pub span: Range<usize>,
-    /// Like `day[3].date`.
+    /// The key with its tables, `day[3].date`.
     pub key: String,
     /// What is wrong.
     pub problem: String,
@@ -32,47 +32,37 @@ type FindBase = fn(&str) -> Option<Arc<Calendar>>;
 
 /// Reads a calendar file; `base` finds the one that it extends.
 pub(super) fn parse(text: &str, base: FindBase) -> Result<Calendar, Vec<CalendarMistake>> {
-    let table = match DeTable::parse(text) {
-        Ok(table) => table,
-        Err(error) => {
-            let span = error.span().unwrap_or(0..0);
-            let line = line_of(text, span.start);
-            let problem = error.message().lines().collect::<Vec<_>>().join(" ");
-            return Err(vec![CalendarMistake {
-                line,
-                span,
-                key: "file".to_owned(),
-                problem,
-                cure: "write TOML".to_owned(),
-            }]);
-        }
-    };
     let mut reader = CalendarReader {
         text,
         base,
         mistakes: Vec::new(),
     };
-    let calendar = reader.calendar(&table);
+    let calendar = match DeTable::parse(text) {
+        Ok(table) => reader.calendar(&table),
+        Err(error) => {
+            let problem = error.message().lines().collect::<Vec<_>>().join(" ");
+            reader.mistake(error.span().unwrap_or(0..0), "file", problem, "write TOML")
+        }
+    };
     match calendar {
         Some(calendar) if reader.mistakes.is_empty() => Ok(calendar),
         _ => Err(reader.mistakes),
     }
 }
 
-fn line_of(text: &str, at: usize) -> usize {
-    1 + text.as_bytes()[..at.min(text.len())]
-        .iter()
-        .filter(|byte| **byte == b'\n')
-        .count()
-}
-
+/// Reads one file. Its methods give `None` for what they refused.
 struct CalendarReader<'t> {
     text: &'t str,
     base: FindBase,
     mistakes: Vec<CalendarMistake>,
 }
 
+/// A day of the file: its date with the bytes that it takes, and the holiday; `None` for a working
+/// day.
+type WrittenDay = (NaiveDate, Range<usize>, Option<Holiday>);
+
 impl CalendarReader<'_> {
+    /// Records a mistake at these bytes of the file.
     fn mistake<T>(
         &mut self,
         span: Range<usize>,
@@ -80,9 +70,9 @@ impl CalendarReader<'_> {
         problem: impl Into<String>,
         cure: &str,
     ) -> Option<T> {
-        let line = line_of(self.text, span.start);
+        let before = &self.text.as_bytes()[..span.start.min(self.text.len())];
         self.mistakes.push(CalendarMistake {
-            line,
+            line: 1 + before.iter().filter(|byte| **byte == b'\n').count(),
             span,
             key: key.to_owned(),
             problem: problem.into(),
@@ -91,79 +81,50 @@ impl CalendarReader<'_> {
         None
     }
 
+    fn refuse_unknown(&mut self, table: &DeTable<'_>, key: &str, known: &[&str], cure: &str) {
+        let dot = if key.is_empty() { "" } else { "." };
+        for name in table.keys() {
+            if !known.contains(&&**name.get_ref()) {
+                let key = format!("{key}{dot}{}", name.get_ref());
+                self.mistake::<()>(name.span(), &key, "is not known", cure);
+            }
+        }
+    }
+
     fn calendar(&mut self, table: &Spanned<DeTable<'_>>) -> Option<Calendar> {
         let table = table.get_ref();
-        self.refuse_unknown(
-            table,
-            "",
-            &["extends", "years", "day"],
-            "a calendar has `extends`, `years` and `[[day]]`",
-        );
-        let base = table
-            .get("extends")
-            .and_then(|extends| self.extends(extends));
+        let cure = "a calendar has `extends`, `years` and `[[day]]`";
+        self.refuse_unknown(table, "", &["extends", "years", "day"], cure);
+        let extends = table.get("extends");
+        let base = extends.and_then(|extends| self.extends(extends));
         let years = match table.get("years") {
             Some(years) => self.years(years),
-            None if table.contains_key("extends") => None,
-            None => self.mistake(
-                0..0,
-                "years",
-                "is missing",
-                "write the years for which the list is complete: years = [2026]",
-            ),
+            None if extends.is_some() => None,
+            None => {
+                let cure = "write the years for which the list is complete: years = [2026]";
+                self.mistake(0..0, "years", "is missing", cure)
+            }
         };
         let mut calendar = base.as_deref().cloned().unwrap_or_default();
         calendar.cover(years.unwrap_or_default());
-        let Some(days) = table.get("day") else {
-            return Some(calendar);
-        };
-        let DeValue::Array(list) = days.get_ref() else {
-            return self.mistake(
-                days.span(),
-                "day",
-                "is not a list of days",
-                "write each day under its own [[day]]",
-            );
-        };
-        let mut written = HashSet::new();
-        for (index, day) in list.iter().enumerate() {
-            let key = format!("day[{}]", index + 1);
-            let Some((date, at, entry)) = self.day(&key, day) else {
-                continue;
-            };
-            let key = format!("{key}.date");
-            if !written.insert(date) {
-                self.mistake::<()>(
-                    at,
-                    &key,
-                    format!("{date} is here twice"),
-                    "keep one of the two",
-                );
-            } else if entry.is_none() && calendar.on(date).is_none() {
-                let cure = "take it out, or correct the date";
-                self.mistake::<()>(at, &key, format!("{date} is a working day already"), cure);
-            } else {
-                calendar.set(date, entry);
-            }
+        if let Some(days) = table.get("day") {
+            self.days(days, &mut calendar)?;
         }
         Some(calendar)
     }
 
     fn extends(&mut self, extends: &Spanned<DeValue<'_>>) -> Option<Arc<Calendar>> {
-        let found = match extends.get_ref() {
-            DeValue::String(text) => text.strip_prefix("builtin:").and_then(self.base),
+        let name = match extends.get_ref() {
+            DeValue::String(text) => text.strip_prefix("builtin:"),
             _ => None,
         };
-        if found.is_none() {
+        let base = name.and_then(self.base);
+        if base.is_none() {
+            let problem = "is no calendar that comes with tero";
             let cure = format!("write one of {}", builtin_names());
-            self.mistake::<()>(
-                extends.span(),
-                "extends",
-                "is no calendar that comes with tero",
-                &cure,
-            );
+            self.mistake::<()>(extends.span(), "extends", problem, &cure);
         }
-        found
+        base
     }
 
     fn years(&mut self, years: &Spanned<DeValue<'_>>) -> Option<Vec<i32>> {
@@ -171,56 +132,60 @@ impl CalendarReader<'_> {
         let DeValue::Array(list) = years.get_ref() else {
             return self.mistake(years.span(), "years", "is not a list", cure);
         };
-        let mut found = Vec::new();
-        for year in list.iter() {
-            let number = match year.get_ref() {
-                DeValue::Integer(number) => number
-                    .as_str()
-                    .parse()
-                    .ok()
-                    .filter(|year| (1970..=9999).contains(year)),
-                _ => None,
-            };
-            match number {
-                Some(number) if found.contains(&number) => {
-                    self.mistake::<()>(
-                        year.span(),
-                        "years",
-                        format!("{number} is here twice"),
-                        "keep one of the two",
-                    );
-                }
-                Some(number) => found.push(number),
-                None => {
-                    self.mistake::<()>(year.span(), "years", "has something that is no year", cure);
-                }
-            }
-        }
         if list.is_empty() {
             return self.mistake(years.span(), "years", "is empty", cure);
+        }
+        let mut found = Vec::new();
+        for item in list.iter() {
+            match year(item.get_ref()) {
+                Some(year) if found.contains(&year) => {
+                    let problem = format!("{year} is here twice");
+                    self.mistake::<()>(item.span(), "years", problem, "keep one of the two");
+                }
+                Some(year) => found.push(year),
+                None => {
+                    let problem = "has something that is no year";
+                    self.mistake::<()>(item.span(), "years", problem, cure);
+                }
+            }
         }
         Some(found)
     }
 
-    fn day(
-        &mut self,
-        key: &str,
-        day: &Spanned<DeValue<'_>>,
-    ) -> Option<(NaiveDate, Range<usize>, Option<Holiday>)> {
-        let DeValue::Table(table) = day.get_ref() else {
-            return self.mistake(
-                day.span(),
-                key,
-                "is not a table",
-                "write each day under its own [[day]]",
-            );
+    /// Puts the days of the file into `calendar`.
+    fn days(&mut self, days: &Spanned<DeValue<'_>>, calendar: &mut Calendar) -> Option<()> {
+        let DeValue::Array(list) = days.get_ref() else {
+            let cure = "write each day under its own [[day]]";
+            return self.mistake(days.span(), "day", "is not a list of days", cure);
         };
-        self.refuse_unknown(
-            table,
-            key,
-            &["date", "name", "kind", "from", "until"],
-            "a day has `date`, `name`, `kind`, `from` and `until`",
-        );
+        let mut dates = HashSet::new();
+        for (index, day) in list.iter().enumerate() {
+            let key = format!("day[{}]", index + 1);
+            let Some((date, at, holiday)) = self.day(&key, day) else {
+                continue;
+            };
+            let key = format!("{key}.date");
+            if !dates.insert(date) {
+                let problem = format!("{date} is here twice");
+                self.mistake::<()>(at, &key, problem, "keep one of the two");
+            } else if holiday.is_none() && calendar.on(date).is_none() {
+                let problem = format!("{date} is a working day already");
+                self.mistake::<()>(at, &key, problem, "take it out, or correct the date");
+            } else {
+                calendar.set(date, holiday);
+            }
+        }
+        Some(())
+    }
+
+    fn day(&mut self, key: &str, day: &Spanned<DeValue<'_>>) -> Option<WrittenDay> {
+        let DeValue::Table(table) = day.get_ref() else {
+            let cure = "write each day under its own [[day]]";
+            return self.mistake(day.span(), key, "is not a table", cure);
+        };
+        let cure = "a day has `date`, `name`, `kind`, `from` and `until`";
+        self.refuse_unknown(table, key, &["date", "name", "kind", "from", "until"], cure);
+        // All three are read before one that is missing ends the day.
         let date = self.date(key, day.span(), table);
         let name = self.name(key, day.span(), table);
         let kind = self.kind(key, day.span(), table);
@@ -232,109 +197,92 @@ impl CalendarReader<'_> {
     fn date(
         &mut self,
         key: &str,
-        whole: Range<usize>,
+        day: Range<usize>,
         table: &DeTable<'_>,
     ) -> Option<(NaiveDate, Range<usize>)> {
         let key = format!("{key}.date");
         let cure = "write a date that exists: date = \"2026-12-25\"";
         let Some(value) = table.get("date") else {
-            return self.mistake(whole, &key, "is missing", cure);
+            return self.mistake(day, &key, "is missing", cure);
         };
-        let written = match value.get_ref() {
+        let text = match value.get_ref() {
             DeValue::String(text) => text.to_string(),
             DeValue::Datetime(date) => date.to_string(),
             _ => return self.mistake(value.span(), &key, "is not a date", cure),
         };
-        let shape = written.len() == 10
-            && written.bytes().enumerate().all(|(at, byte)| match at {
-                4 | 7 => byte == b'-',
-                _ => byte.is_ascii_digit(),
-            });
-        match written.parse::<NaiveDate>() {
-            Ok(date) if shape && (1970..=9999).contains(&date.year()) => Some((date, value.span())),
-            _ => self.mistake(
-                value.span(),
-                &key,
-                format!("{written:?} is not a date"),
-                cure,
-            ),
+        match date(&text) {
+            Some(date) => Some((date, value.span())),
+            None => self.mistake(value.span(), &key, format!("{text:?} is not a date"), cure),
         }
     }
 
-    fn name(&mut self, key: &str, whole: Range<usize>, table: &DeTable<'_>) -> Option<String> {
+    fn name(&mut self, key: &str, day: Range<usize>, table: &DeTable<'_>) -> Option<String> {
         let key = format!("{key}.name");
         let cure = "write the holiday's name in 1 to 200 bytes: name = \"Navidad\"";
-        match table.get("name") {
-            None => self.mistake(whole, &key, "is missing", cure),
-            Some(value) => match value.get_ref() {
-                DeValue::String(name)
-                    if (1..=200).contains(&name.len()) && !name.contains(char::is_control) =>
-                {
-                    Some(name.to_string())
-                }
-                _ => self.mistake(value.span(), &key, "is not a name", cure),
-            },
+        let Some(value) = table.get("name") else {
+            return self.mistake(day, &key, "is missing", cure);
+        };
+        match value.get_ref() {
+            DeValue::String(name)
+                if (1..=200).contains(&name.len()) && !name.contains(char::is_control) =>
+            {
+                Some(name.to_string())
+            }
+            _ => self.mistake(value.span(), &key, "is not a name", cure),
         }
     }
 
-    /// What the day is; none inside for an ordinary one.
+    /// The kind of holiday; `None` inside for a working day.
     fn kind(
         &mut self,
         key: &str,
-        whole: Range<usize>,
+        day: Range<usize>,
         table: &DeTable<'_>,
     ) -> Option<Option<HolidayKind>> {
         let cure = "write kind = \"closed\", or kind = \"half-day\" with from and until";
         let kind_key = format!("{key}.kind");
         let Some(value) = table.get("kind") else {
-            return self.mistake(whole, &kind_key, "is missing", cure);
+            return self.mistake(day, &kind_key, "is missing", cure);
         };
         let kind = match value.get_ref() {
             DeValue::String(kind) if kind == "half-day" => {
-                return self.half_day(key, whole, table).map(Some);
+                return self.half_day(key, day, table).map(Some);
             }
             DeValue::String(kind) if kind == "closed" => Some(HolidayKind::Closed),
             DeValue::String(kind) if kind == "working" => None,
             _ => {
-                return self.mistake(
-                    value.span(),
-                    &kind_key,
-                    "is neither \"closed\", \"half-day\" nor \"working\"",
-                    cure,
-                );
+                let problem = "is neither \"closed\", \"half-day\" nor \"working\"";
+                return self.mistake(value.span(), &kind_key, problem, cure);
             }
         };
+        self.refuse_hours(key, table);
+        Some(kind)
+    }
+
+    /// Only a half-day has hours.
+    fn refuse_hours(&mut self, key: &str, table: &DeTable<'_>) {
         for hours in ["from", "until"] {
             if let Some(value) = table.get(hours) {
+                let problem = "says hours for a day that is no half-day";
                 let cure = "take it out, or write kind = \"half-day\"";
-                self.mistake::<()>(
-                    value.span(),
-                    &format!("{key}.{hours}"),
-                    "says hours for a day that is no half-day",
-                    cure,
-                );
+                self.mistake::<()>(value.span(), &format!("{key}.{hours}"), problem, cure);
             }
         }
-        Some(kind)
     }
 
     fn half_day(
         &mut self,
         key: &str,
-        whole: Range<usize>,
+        day: Range<usize>,
         table: &DeTable<'_>,
     ) -> Option<HolidayKind> {
-        let from = self.time_of_day(&format!("{key}.from"), whole.clone(), table.get("from"));
-        let until = self.time_of_day(&format!("{key}.until"), whole.clone(), table.get("until"));
+        let from = self.time_of_day(&format!("{key}.from"), day.clone(), table.get("from"));
+        let until = self.time_of_day(&format!("{key}.until"), day.clone(), table.get("until"));
         let (from_mins, until_mins) = (from?, until?);
         if from_mins >= until_mins {
-            let span = table.get("until").map_or(whole, Spanned::span);
-            return self.mistake(
-                span,
-                &format!("{key}.until"),
-                "is not after `from`",
-                "a half-day opens before it closes, on the same day",
-            );
+            let span = table.get("until").map_or(day, Spanned::span);
+            let cure = "a half-day opens before it closes, on the same day";
+            return self.mistake(span, &format!("{key}.until"), "is not after `from`", cure);
         }
         Some(HolidayKind::HalfDay {
             from_mins,
@@ -345,47 +293,50 @@ impl CalendarReader<'_> {
     fn time_of_day(
         &mut self,
         key: &str,
-        whole: Range<usize>,
+        day: Range<usize>,
         value: Option<&Spanned<DeValue<'_>>>,
     ) -> Option<u16> {
         let cure = "write hours and minutes, 00:00 to 24:00, in quotes: \"13:00\"";
         let Some(value) = value else {
-            return self.mistake(whole, key, "is missing", cure);
+            return self.mistake(day, key, "is missing", cure);
         };
         let mins = match value.get_ref() {
             DeValue::String(text) => minutes(text),
             _ => None,
         };
-        match mins {
-            Some(mins) => Some(mins),
-            None => self.mistake(value.span(), key, "is not a time of day", cure),
-        }
+        mins.or_else(|| self.mistake(value.span(), key, "is not a time of day", cure))
     }
+}
 
-    fn refuse_unknown(&mut self, table: &DeTable<'_>, key: &str, known: &[&str], cure: &str) {
-        for name in table.keys() {
-            if !known.contains(&&**name.get_ref()) {
-                let dot = if key.is_empty() { "" } else { "." };
-                self.mistake::<()>(
-                    name.span(),
-                    &format!("{key}{dot}{}", name.get_ref()),
-                    "is not known",
-                    cure,
-                );
-            }
-        }
-    }
+/// A year from 1970 to 9999.
+fn year(value: &DeValue<'_>) -> Option<i32> {
+    let DeValue::Integer(number) = value else {
+        return None;
+    };
+    let year = number.as_str().parse().ok()?;
+    (1970..=9999).contains(&year).then_some(year)
+}
+
+/// `YYYY-MM-DD`, of a year from 1970 to 9999.
+fn date(text: &str) -> Option<NaiveDate> {
+    let has_form = text.len() == 10
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
+    let date: NaiveDate = text.parse().ok()?;
+    (has_form && (1970..=9999).contains(&date.year())).then_some(date)
 }
 
 /// `HH:MM` as minutes since midnight, 0 to 1440.
 fn minutes(text: &str) -> Option<u16> {
     let (hours, mins) = text.split_once(':')?;
-    let number = |part: &str| {
-        (part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit()))
-            .then(|| part.parse::<u16>().ok())?
-    };
-    let (hours, mins) = (number(hours)?, number(mins)?);
-    (mins < 60)
-        .then_some(hours * 60 + mins)
-        .filter(|mins| *mins <= 24 * 60)
+    let (hours, mins) = (two_digits(hours)?, two_digits(mins)?);
+    let total = hours * 60 + mins;
+    (mins < 60 && total <= 24 * 60).then_some(total)
+}
+
+fn two_digits(text: &str) -> Option<u16> {
+    let has_form = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+    has_form.then(|| text.parse().ok())?
 }

@@ -1,4 +1,4 @@
-//! Calendar files, good and bad, and the calendars that come with tero.
+//! Calendar files, good and bad, and the shipped calendars.
 
 use tero_time::calendar::HolidayKind;
 
@@ -106,7 +106,7 @@ fn mistakes_come_all_at_once_with_line_key_and_problem() {
 }
 
 #[test]
-fn a_file_may_add_to_a_calendar_that_comes_with_tero() {
+fn a_file_may_extend_a_shipped_calendar() {
     let day = |date: &str, kind: &str| {
         format!("[[day]]\ndate = \"{date}\"\nname = \"X\"\nkind = {kind}\n")
     };
@@ -161,7 +161,7 @@ fn a_file_may_add_to_a_calendar_that_comes_with_tero() {
 }
 
 #[test]
-fn every_calendar_that_comes_with_tero_is_good() {
+fn every_shipped_calendar_is_good() {
     for name in BUILTIN_CALENDARS {
         let calendar = builtin(name).unwrap();
         let count = |year: i32| {
@@ -215,7 +215,7 @@ fn argentina_has_its_moved_and_bridge_days() {
 }
 
 #[test]
-fn a_year_without_data_is_missed_two_months_before_it_begins() {
+fn a_year_without_data_is_reported_two_months_ahead() {
     let calendar = load(&CalendarSource::Builtin("argentina".to_owned())).unwrap();
     let first_of_2027 = Timestamp::from_unix_secs(1_798_761_600);
     let before = |days: u64| first_of_2027.saturating_sub(Duration::from_secs(days * 86_400));

@@ -1,4 +1,4 @@
-//! A share of requests or keys.
+//! A part of all requests or keys, `10%`.
 
 /// A share of requests or keys, in hundredths of a percent: above 0, at most 100%.
 #[derive(
@@ -10,8 +10,8 @@ pub struct Share(u32);
 impl Share {
     const WHOLE: u32 = 10_000;
 
-    /// The share that `text` writes: `10%`, `0.5%`; above 0 and at most 100, to hundredths of a
-    /// percent.
+    /// The share that `text` writes: `10%`, `0.5%`. It is rounded to hundredths of a percent; `None`
+    /// if it is then 0, or above 100%, or has another form.
     pub fn parse(text: &str) -> Option<Share> {
         let percent: f64 = text.trim().strip_suffix('%')?.trim().parse().ok()?;
         let hundredths = (percent * 100.0).round();
@@ -19,12 +19,13 @@ impl Share {
         ((1.0..=f64::from(Share::WHOLE)).contains(&hundredths)).then_some(Share(hundredths as u32))
     }
 
-    /// As [`Share::parse`] reads it.
+    /// The share in percent, as [`Share::parse`] reads it.
     pub fn show(self) -> String {
         format!("{}%", f64::from(self.0) / 100.0)
     }
 
-    /// Whether what this number stands for is of the share.
+    /// Whether the share holds this number, of numbers spread evenly over 64 bits. A larger share
+    /// holds all that a smaller one does.
     #[inline]
     pub fn holds(self, random: u64) -> bool {
         // 32 of its bits, spread over the whole without a division.
@@ -73,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_that_is_written_down_is_one_when_it_is_read() {
+    fn a_stored_share_is_checked_when_it_is_read() {
         for (number, good) in [
             (0, false),
             (1, true),
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_holds_so_many() {
+    fn a_share_holds_its_part_of_all_numbers() {
         for percent in [1_u32, 10, 50, 100] {
             let share = Share::parse(&format!("{percent}%")).unwrap();
             let held = (0..100_000)

@@ -57,6 +57,7 @@ use tero_edge::server::ShutdownStage;
 use tero_time::clock::Clock;
 
 pub use context::{AdminContext, ReadinessRule};
+pub use reports::version_comparison;
 
 /// Open connections at once; beyond it, new ones wait in the accept queue.
 const MAX_CONNECTIONS: usize = 128;

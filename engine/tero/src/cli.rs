@@ -3,6 +3,9 @@
 //! Exit codes: 0 done, 1 failed, 2 used wrongly. What a machine may read goes to standard output,
 //! the rest to standard error.
 
+// Questions to the admin interface and its answers are the types of the contract.
+#![deny(clippy::disallowed_macros, clippy::disallowed_types)]
+
 mod admin_client;
 mod check;
 mod demo;
@@ -21,6 +24,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
 /// Where the configuration is, unless the arguments say.
@@ -97,6 +101,14 @@ fn print(text: &str) -> ExitCode {
             fail(&format!("can't write to standard output: {error}"))
         }
         _ => ExitCode::SUCCESS,
+    }
+}
+
+/// Writes `value` to standard output as JSON in one line.
+fn print_json(value: &impl Serialize) -> ExitCode {
+    match serde_json::to_string(value) {
+        Ok(json) => print(&format!("{json}\n")),
+        Err(error) => fail(&error.to_string()),
     }
 }
 

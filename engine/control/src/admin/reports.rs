@@ -1,8 +1,9 @@
 //! Modules, trials and mistakes in the words of the contract.
 
 use tero_admin_api::{
-    CanaryGuard, CanarySummary, CaseMismatch, CaseMistake, FileMistake, GroupFigures, HookFigures,
-    Mistake, ModuleReport, ModuleStatus, RollbackReport, ShadowSummary,
+    CanaryGuard, CanarySummary, CaseMismatch, CaseMistake, FieldTally, FileMistake, GroupFigures,
+    HookFigures, Mistake, ModuleReport, ModuleStatus, RollbackReport, ShadowSummary,
+    VersionComparison,
 };
 
 use crate::rollout::PolicyVersions;
@@ -12,6 +13,7 @@ use tero_edge::telemetry::Outcome;
 use tero_edge::telemetry::counters::Outcomes;
 use tero_edge::telemetry::trial_counters::{GroupCounts, TrialGroup};
 use tero_policy_host::cases::CaseOutcome;
+use tero_policy_host::compare::{Comparison, DecisionField, DifferenceSample};
 use tero_policy_host::{Policy, PolicyStatus};
 
 /// A loaded module and how it does.
@@ -96,6 +98,27 @@ fn group_figures(counts: &GroupCounts) -> GroupFigures {
         hit_rate: hit_rate(&counts.outcomes),
         errors: counts.outcomes.count(Outcome::Error),
         origin_requests: counts.origin_requests,
+    }
+}
+
+/// What came of comparing two versions; `sample` tells a question on which they differ.
+pub fn version_comparison<S>(
+    comparison: &Comparison,
+    sample: impl Fn(&DifferenceSample) -> S,
+) -> VersionComparison<S> {
+    let field = |field: DecisionField| {
+        let tally = comparison.field(field);
+        let tally = FieldTally {
+            same: tally.same,
+            different: tally.different,
+            samples: tally.samples.iter().map(&sample).collect(),
+        };
+        (field.as_str().to_owned(), tally)
+    };
+    VersionComparison {
+        requests: comparison.requests,
+        responses: comparison.responses,
+        fields: DecisionField::ALL.into_iter().map(field).collect(),
     }
 }
 

@@ -14,14 +14,13 @@ use crate::rollout::record::GuardSettings;
 use crate::rollout::{self, RolloutError};
 use tero_admin_api::endpoints::{Canary, Shadow, StartCanary, StartShadow, StopCanary, StopShadow};
 use tero_admin_api::{
-    CanaryReport, CanaryResponse, FieldTally, GuardRequest, ShadowReport, ShadowSample,
-    StartCanaryRequest, StartCanaryResponse, StartShadowRequest, StartShadowResponse,
-    TrialEndResponse, VersionComparison,
+    CanaryReport, CanaryResponse, GuardRequest, ShadowReport, ShadowSample, StartCanaryRequest,
+    StartCanaryResponse, StartShadowRequest, StartShadowResponse, TrialEndResponse,
 };
 use tero_config::units::Share;
 use tero_edge::telemetry::Outcome;
 use tero_edge::telemetry::trial_counters::TrialGroup;
-use tero_policy_host::compare::{Comparison, DecisionField, DifferenceSample};
+use tero_policy_host::compare::{DecisionField, DifferenceSample};
 
 /// The shadow of a policy, with what came of asking it.
 pub(super) fn shadow(
@@ -36,32 +35,18 @@ pub(super) fn shadow(
     let (policy, tally) = versions.shadow().unzip();
     Ok(ShadowReport {
         summary: reports::shadow(record, versions),
-        comparison: tally.map(|tally| comparison(&tally.comparison())),
+        comparison: tally.map(|tally| reports::version_comparison(&tally.comparison(), sample)),
         policy: policy.map(|policy| reports::module(policy)),
     })
 }
 
-fn comparison(comparison: &Comparison) -> VersionComparison<ShadowSample> {
-    let sample = |sample: &DifferenceSample| ShadowSample {
+fn sample(sample: &DifferenceSample) -> ShadowSample {
+    ShadowSample {
         at_unix_secs: sample.at.unix_secs(),
         url: sample.url.clone(),
         device: sample.device.clone(),
         active: sample.left.clone(),
         candidate: sample.right.clone(),
-    };
-    let field = |field: DecisionField| {
-        let tally = comparison.field(field);
-        let tally = FieldTally {
-            same: tally.same,
-            different: tally.different,
-            samples: tally.samples.iter().map(sample).collect(),
-        };
-        (field.as_str().to_owned(), tally)
-    };
-    VersionComparison {
-        requests: comparison.requests,
-        responses: comparison.responses,
-        fields: DecisionField::ALL.into_iter().map(field).collect(),
     }
 }
 

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use serde::Serialize;
 
-use super::{DEFAULT_CONFIG, colours, print, report};
-use tero_config::{Config, ConfigErrors, sections};
+use super::report::print_mistakes;
+use super::{DEFAULT_CONFIG, colours, print, print_json, report};
+use tero_config::{Config, ConfigError, ConfigErrors, sections};
 use tero_policy_host::check::{check_file, warnings};
 use tero_time::clock::Clock;
 
@@ -34,6 +36,17 @@ pub(super) struct CheckCommand {
     keys: bool,
 }
 
+/// A good configuration as JSON writes it.
+#[derive(Serialize)]
+struct CheckReport<'a> {
+    file: &'a str,
+    errors: [ConfigError; 0],
+    warnings: &'a [ConfigError],
+    sites: usize,
+    policies: usize,
+    plans: usize,
+}
+
 impl CheckCommand {
     pub(super) fn run(self) -> ExitCode {
         if self.keys {
@@ -53,10 +66,14 @@ impl CheckCommand {
         );
         let warnings = warnings(config, Clock::real().now());
         if self.json {
-            let result = serde_json::json!({
-                "file": &*config.file, "errors": [], "warnings": warnings, "sites": sites, "policies": policies, "plans": plans
+            return print_json(&CheckReport {
+                file: &config.file,
+                errors: [],
+                warnings: &warnings,
+                sites,
+                policies,
+                plans,
             });
-            return print(&format!("{result}\n"));
         }
         for warning in &warnings {
             eprintln!("warning: {warning}");
@@ -77,8 +94,7 @@ impl CheckCommand {
 
     fn bad(&self, errors: &ConfigErrors) -> ExitCode {
         if self.json {
-            let result = serde_json::json!({ "file": self.file.display().to_string(), "errors": errors.errors });
-            print(&format!("{result}\n"));
+            print_mistakes(&self.file, errors);
         } else {
             eprint!("{}", report::report(errors, colours()));
         }

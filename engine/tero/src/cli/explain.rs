@@ -1,12 +1,16 @@
 //! `tero explain`: what a running edge would do with a request, and why.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use super::admin_client::{AdminArgs, show};
+use super::used_wrongly;
 use clap::Args;
-use serde_json::{Map, Value, json};
-
-use super::admin_client::{AdminArgs, AdminClient};
-use super::{fail, print, used_wrongly};
+use tero_admin_api::endpoints::Explain;
+use tero_admin_api::{
+    ExplainRequest, ExplainResponse, FieldValues, HookTrace, RequestWords, ResponseInput,
+    ResponseTrace, ResponseWords, StoredVariant,
+};
 
 const EXAMPLE: &str = "\
 Examples:
@@ -53,183 +57,182 @@ pub(super) struct ExplainCommand {
 
 impl ExplainCommand {
     pub(super) fn run(self) -> ExitCode {
-        let (client, content) = match (AdminClient::new(&self.admin), self.content()) {
-            (Ok(client), Ok(content)) => (client, content),
-            (Err(message), _) | (_, Err(message)) => return used_wrongly(&message),
+        let request = match self.request() {
+            Ok(request) => request,
+            Err(message) => return used_wrongly(&message),
         };
-        match client.post("/explain", Some(&content)) {
-            Ok(answer) if answer.status.is_success() && self.json => {
-                print(&format!("{}\n", answer.content))
-            }
-            Ok(answer) if answer.status.is_success() => print(&text(&answer.content)),
-            Ok(answer) => fail(&answer.error()),
-            Err(message) => fail(&message),
+        match self.admin.ask::<Explain>(&[], &request) {
+            Ok(answer) => show(&answer, self.json, words),
+            Err(code) => code,
         }
     }
 
-    fn content(&self) -> Result<Value, String> {
-        let mut content =
-            json!({ "url": self.url, "method": self.method, "headers": fields(&self.headers)? });
-        if let Some(at) = &self.at {
-            content["at"] = at.as_str().into();
-        }
-        if let Some(device) = &self.device {
-            content["device"] = device.as_str().into();
-        }
-        if self.response_status.is_some() || !self.response_headers.is_empty() {
-            let status = self.response_status.unwrap_or(200);
-            content["response"] =
-                json!({ "status": status, "headers": fields(&self.response_headers)? });
-        }
-        Ok(content)
+    fn request(&self) -> Result<ExplainRequest, String> {
+        let gives_response = self.response_status.is_some() || !self.response_headers.is_empty();
+        let response = gives_response.then(|| {
+            Ok::<_, String>(ResponseInput {
+                status: self.response_status.unwrap_or(200),
+                headers: fields(&self.response_headers)?,
+            })
+        });
+        Ok(ExplainRequest {
+            url: self.url.clone(),
+            method: Some(self.method.clone()),
+            at: self.at.clone(),
+            headers: fields(&self.headers)?,
+            device: self.device.clone(),
+            response: response.transpose()?,
+        })
     }
 }
 
-/// `Name: value` lines as JSON.
-fn fields(lines: &[String]) -> Result<Value, String> {
-    let mut fields: Map<String, Value> = Map::new();
+/// The values of `Name: value` lines by name.
+fn fields(lines: &[String]) -> Result<BTreeMap<String, FieldValues>, String> {
+    let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for line in lines {
         let (name, value) = line
             .split_once(':')
-            .ok_or_else(|| format!("`{line}` is no field; write 'Name: value'"))?;
-        let values = fields
-            .entry(name.trim().to_ascii_lowercase())
-            .or_insert_with(|| json!([]));
-        if let Value::Array(values) = values {
-            values.push(value.trim().into());
-        }
+            .ok_or_else(|| format!("`{line}` is not a field; write 'Name: value'"))?;
+        let values = fields.entry(name.trim().to_ascii_lowercase()).or_default();
+        values.push(value.trim().to_owned());
     }
-    Ok(Value::Object(fields))
+    let fields = fields.into_iter();
+    Ok(fields
+        .map(|(name, values)| (name, FieldValues::Many(values)))
+        .collect())
 }
 
 /// The explanation for people.
-fn text(answer: &Value) -> String {
+fn words(answer: &ExplainResponse) -> String {
     let mut out = String::new();
     let mut line = |name: &str, value: String| out.push_str(&format!("{name:<12}{value}\n"));
-    line("site", plain(&answer["site"]));
-    line(
-        "at",
-        format!(
-            "{} ({})",
-            plain(&answer["at"]["local"]),
-            plain(&answer["at"]["zone"])
-        ),
-    );
-    line("device", plain(&answer["device"]));
-    for policy in answer["policies"].as_array().into_iter().flatten() {
-        let canary = if policy["canary"] == true {
-            " (canary)"
-        } else {
-            ""
-        };
-        line("policy", format!("{}{canary}", plain(&policy["policy"])));
-        line("  request", word(&policy["on_request"]));
-        line("  response", word(&policy["on_response"]));
+    line("site", answer.site.clone());
+    line("at", format!("{} ({})", answer.at.local, answer.at.zone));
+    line("device", answer.device.clone());
+    for policy in &answer.policies {
+        let canary = if policy.canary { " (canary)" } else { "" };
+        line("policy", format!("{}{canary}", policy.policy));
+        line("  request", trace(&policy.on_request, request_words));
+        line("  response", trace(&policy.on_response, response_words));
     }
-    let decision = &answer["decision"];
+    let decision = &answer.decision;
     line(
         "decision",
         format!(
             "{}, variant {}, query {}",
-            plain(&decision["lookup"]),
-            plain(&decision["variant"]),
-            plain(&decision["query"])
+            decision.lookup,
+            or_dash(decision.variant.as_deref()),
+            decision.query
         ),
     );
-    let response = &answer["response"];
-    let storing = match response["refusal"].as_str() {
-        Some(refusal) => format!("would not be stored: {refusal}"),
-        None => format!(
-            "would be fresh for {} s ({})",
-            response["lifetime_secs"],
-            plain(&response["lifetime_from"])
-        ),
-    };
-    line(
-        "response",
-        format!(
-            "{} {}: {storing}",
-            plain(&response["from"]),
-            response["status"]
-        ),
-    );
-    for rule in answer["rules"].as_array().into_iter().flatten() {
-        line(
-            "rule",
-            format!("{}: {}", plain(&rule["rule"]), plain(&rule["text"])),
-        );
+    line("response", response(&answer.response));
+    for rule in &answer.rules {
+        line("rule", format!("{}: {}", rule.rule, rule.text));
     }
     line(
         "key",
         format!(
             "{}, variant {}",
-            plain(&answer["key"]["url"]),
-            plain(&answer["key"]["variant"])
+            answer.key.url,
+            or_dash(answer.key.variant.as_deref())
         ),
     );
-    for stored in answer["stored"].as_array().into_iter().flatten() {
-        line("stored", self::stored(stored));
+    for variant in &answer.stored {
+        line("stored", stored(variant));
     }
     line(
         "outcome",
-        format!(
-            "{}: {}",
-            plain(&answer["would"]["outcome"]),
-            plain(&answer["would"]["why"])
-        ),
+        format!("{}: {}", answer.would.outcome, answer.would.why),
     );
     out
 }
 
-fn stored(stored: &Value) -> String {
-    let selected = if stored["selected"] == true {
+fn response(response: &ResponseTrace) -> String {
+    let storing = match &response.refusal {
+        Some(refusal) => format!("would not be stored: {refusal}"),
+        None => format!(
+            "would be fresh for {} s ({})",
+            response.lifetime_secs, response.lifetime_from
+        ),
+    };
+    format!("{} {}: {storing}", response.from, response.status)
+}
+
+fn stored(stored: &StoredVariant) -> String {
+    let selected = if stored.selected {
         ""
     } else {
         ", for other request fields"
     };
-    let fresh = match stored["fresh_for_secs"].as_i64().unwrap_or_default() {
+    let fresh = match stored.fresh_for_secs {
         left @ 1.. => format!("fresh for another {left} s"),
         late => format!("stale for {} s", -late),
     };
-    let (status, bytes, age) = (&stored["status"], &stored["bytes"], &stored["age_secs"]);
+    let (status, bytes, age) = (stored.status, stored.bytes, stored.age_secs);
     format!(
         "{status}, {bytes} bytes, {age} s old, {fresh}{selected}; {}",
-        plain(&stored["reason"])
+        or_dash(stored.reason.as_deref())
     )
 }
 
-/// What a policy said, in one line.
-fn word(word: &Value) -> String {
-    if let Some(answer) = word["answer"].as_object() {
-        let parts: Vec<String> = answer
-            .iter()
-            .map(|(name, value)| format!("{name} {}", plain(value)))
-            .collect();
-        return if parts.is_empty() {
-            "nothing".to_owned()
-        } else {
-            parts.join(", ")
-        };
-    }
-    match (word["failed"].as_str(), word["not_asked"].as_str()) {
-        (Some(kind), _) => format!("failed ({kind}): {}", plain(&word["reason"])),
-        (_, Some(why)) => why.to_owned(),
-        _ => "-".to_owned(),
+/// What came of asking a policy, in one line; `words` names what it said.
+fn trace<A>(trace: &HookTrace<A>, words: impl Fn(&A) -> Vec<(&'static str, String)>) -> String {
+    match trace {
+        HookTrace::Answer { answer } => {
+            let said = words(answer);
+            if said.is_empty() {
+                return "nothing".to_owned();
+            }
+            let said = said.iter().map(|(name, value)| format!("{name} {value}"));
+            said.collect::<Vec<_>>().join(", ")
+        }
+        HookTrace::Failure { failed, reason } => format!("failed ({failed}): {reason}"),
+        HookTrace::Silence { not_asked, .. } => not_asked.clone(),
     }
 }
 
-fn plain(value: &Value) -> String {
-    match value {
-        Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(" "),
-        other => other.to_string(),
-    }
+fn request_words(words: &RequestWords) -> Vec<(&'static str, String)> {
+    said([
+        ("lookup", words.lookup.clone()),
+        ("query", words.query.clone()),
+        ("reason", words.reason.clone()),
+        ("variant", words.variant.clone()),
+    ])
+}
+
+fn response_words(words: &ResponseWords) -> Vec<(&'static str, String)> {
+    let secs = |secs: Option<u64>| secs.map(|secs| secs.to_string());
+    let tags = (!words.tags.is_empty()).then(|| words.tags.join(" "));
+    said([
+        ("browser_ttl_secs", secs(words.browser_ttl_secs)),
+        ("reason", words.reason.clone()),
+        ("stale_if_error_secs", secs(words.stale_if_error_secs)),
+        (
+            "stale_while_revalidate_secs",
+            secs(words.stale_while_revalidate_secs),
+        ),
+        ("storing", Some(words.storing.clone())),
+        ("tags", tags),
+        ("ttl_secs", secs(words.ttl_secs)),
+    ])
+}
+
+/// Without what is left unsaid.
+fn said<const N: usize>(words: [(&'static str, Option<String>); N]) -> Vec<(&'static str, String)> {
+    words
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect()
+}
+
+fn or_dash(text: Option<&str>) -> &str {
+    text.unwrap_or("-")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tero_admin_api::Answer as _;
 
     #[test]
     fn fields_are_lines_with_a_colon() {
@@ -238,10 +241,39 @@ mod tests {
             "X-A:1".to_owned(),
             "x-a: 2:3".to_owned(),
         ];
+        let many = |values: &[&str]| {
+            FieldValues::Many(values.iter().map(|value| (*value).into()).collect())
+        };
         assert_eq!(
             fields(&lines).unwrap(),
-            json!({ "cookie": ["a=b"], "x-a": ["1", "2:3"] })
+            BTreeMap::from([
+                ("cookie".to_owned(), many(&["a=b"])),
+                ("x-a".to_owned(), many(&["1", "2:3"])),
+            ])
         );
         assert!(fields(&["nothing".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn an_explanation_has_a_line_for_each_part() {
+        let golden = include_str!("../../../admin-api/golden/explain-hit.json");
+        let shown = words(&ExplainResponse::read(golden.as_bytes()).unwrap());
+        for line in [
+            "site        site",
+            "at          2026-11-24T10:00:05-03:00 (America/Argentina/Buenos_Aires)",
+            "policy      rules",
+            "  request   query ignore utm_*",
+            "  response  reason all: ttl, stale_if_error_secs 20, stale_while_revalidate_secs 10, storing always, tags pages, ttl_secs 600",
+            "  request   it does not answer this",
+            "decision    cache, variant -, query ignore utm_*",
+            "response    stored 200: would be fresh for 600 s (policy)",
+            "key         http://www.example/x, variant -",
+            "stored      200, 2 bytes, 5 s old, fresh for another 595 s; rules: all: ttl; hours: hours: open",
+        ] {
+            assert!(
+                shown.lines().any(|shown| shown == line),
+                "{line} is not in\n{shown}"
+            );
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::report::print_mistakes;
 use super::{colours, print, report, used_wrongly};
 use tero_tools::import::{ImportTarget, import_file};
 
@@ -41,8 +42,7 @@ impl ImportCommand {
         match import_file(&self.file, &target) {
             Ok(toml) => print(&toml),
             Err(errors) if self.json => {
-                let result = serde_json::json!({ "file": self.file.display().to_string(), "errors": errors.errors });
-                print(&format!("{result}\n"));
+                print_mistakes(&self.file, &errors);
                 ExitCode::FAILURE
             }
             Err(errors) => {

@@ -16,7 +16,6 @@ use std::sync::Arc;
 
 use chrono::DateTime;
 use clap::{Args, Subcommand};
-use serde_json::Value;
 
 use tero_config::PolicyHost;
 use tero_policy_host::{Host, PolicyError};
@@ -92,11 +91,8 @@ fn short(version: &str) -> &str {
 }
 
 /// A Unix time as people are shown it.
-fn time_of(unix_secs: &Value) -> String {
-    let time = unix_secs
-        .as_i64()
-        .and_then(|secs| DateTime::from_timestamp(secs, 0));
-    time.map_or_else(
+fn time_of(unix_secs: i64) -> String {
+    DateTime::from_timestamp(unix_secs, 0).map_or_else(
         || "?".to_owned(),
         |time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string(),
     )

@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use serde_json::{Value, json};
 
-use super::admin_client::{AdminArgs, AdminClient};
-use super::{fail, print, used_wrongly};
+use super::admin_client::{AdminArgs, show};
+use tero_admin_api::endpoints::Purge;
+use tero_admin_api::{PurgeRequest, PurgeResponse, PurgeTarget};
 
 const EXAMPLE: &str = "\
 Examples:
@@ -35,7 +35,7 @@ pub(super) struct PurgeCommand {
     admin: AdminArgs,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[group(required = true, multiple = false)]
 struct PurgeOptions {
     /// An absolute URL, with all its variants
@@ -54,48 +54,39 @@ struct PurgeOptions {
 
 impl PurgeCommand {
     pub(super) fn run(self) -> ExitCode {
-        let client = match AdminClient::new(&self.admin) {
-            Ok(client) => client,
-            Err(message) => return used_wrongly(&message),
+        let request = PurgeRequest {
+            target: self.target.clone().target(),
+            soft: self.soft,
         };
-        match client.post("/purge", Some(&self.content())) {
-            Ok(answer) if answer.status.is_success() => self.done(&answer.content),
-            Ok(answer) => fail(&answer.error()),
-            Err(message) => fail(&message),
+        match self.admin.ask::<Purge>(&[], &request) {
+            Ok(answer) => show(&answer, self.json, |answer| self.words(answer)),
+            Err(code) => code,
         }
     }
 
-    fn content(&self) -> Value {
+    fn words(&self, answer: &PurgeResponse) -> String {
+        let how = if self.soft { "marked stale" } else { "dropped" };
+        let purged = answer.purged;
+        let responses = if purged == 1 { "response" } else { "responses" };
+        format!("{purged} stored {responses} {how}\n")
+    }
+}
+
+impl PurgeOptions {
+    fn target(self) -> PurgeTarget {
         let PurgeOptions {
             url,
             tag,
             prefix,
             site,
-        } = &self.target;
-        let named = [
-            ("url", url),
-            ("tag", tag),
-            ("prefix", prefix),
-            ("site", site),
+        } = self;
+        let targets = [
+            url.map(PurgeTarget::Url),
+            tag.map(PurgeTarget::Tag),
+            prefix.map(PurgeTarget::Prefix),
+            site.map(PurgeTarget::Site),
         ];
-        let mut content = json!({ "soft": self.soft });
-        for (name, value) in named {
-            if let Some(value) = value {
-                content[name] = value.as_str().into();
-            }
-        }
-        content
-    }
-
-    fn done(&self, answer: &Value) -> ExitCode {
-        if self.json {
-            return print(&format!("{answer}\n"));
-        }
-        let how = if self.soft { "marked stale" } else { "dropped" };
-        let purged = answer["purged"].as_u64().unwrap_or_default();
-        print(&format!(
-            "{purged} stored {} {how}\n",
-            if purged == 1 { "response" } else { "responses" }
-        ))
+        let mut named = targets.into_iter().flatten();
+        named.next().expect("the arguments name exactly one target")
     }
 }

@@ -1,10 +1,31 @@
 //! Shows mistakes to people: an excerpt of the file, the mistake marked, the cure below.
 
+use std::path::Path;
+use std::process::ExitCode;
+
 use miette::{
     GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report,
 };
 
+use serde::Serialize;
+
+use super::print_json;
 use tero_config::{ConfigError, ConfigErrors};
+
+/// The mistakes of a file as JSON writes them.
+#[derive(Serialize)]
+struct MistakesReport<'a> {
+    file: String,
+    errors: &'a [ConfigError],
+}
+
+/// Prints the mistakes of `file` as JSON.
+pub(super) fn print_mistakes(file: &Path, errors: &ConfigErrors) -> ExitCode {
+    print_json(&MistakesReport {
+        file: file.display().to_string(),
+        errors: &errors.errors,
+    })
+}
 
 /// Every mistake with its excerpt, and how many there are.
 pub(super) fn report(errors: &ConfigErrors, colours: bool) -> String {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 use clap::Args;
+use serde::Deserialize;
 
 use super::{DEFAULT_CONFIG, colours, fail, print, report, used_wrongly};
 use tero_config::{Config, units};
@@ -123,6 +124,13 @@ impl ScheduleCommand {
     }
 }
 
+/// What of a policy's settings names its zone.
+#[derive(Deserialize)]
+struct ZoneSettings {
+    zone: Option<String>,
+    timezone: Option<String>,
+}
+
 /// A local time is one of the first zone that the configuration names.
 fn time(text: &str, config: &Config) -> Option<Timestamp> {
     let time = LocalDateTime::parse(text)?;
@@ -132,17 +140,10 @@ fn time(text: &str, config: &Config) -> Option<Timestamp> {
         .find_map(|site| site.zone)
         .or_else(|| config.plans.iter().find_map(|plan| plan.zone));
     let of_policy = || {
-        let settings = config
-            .policies
-            .iter()
-            .filter_map(|policy| serde_json::from_str::<serde_json::Value>(&policy.settings).ok());
-        settings.into_iter().find_map(|settings| {
-            settings
-                .get("zone")
-                .or(settings.get("timezone"))?
-                .as_str()?
-                .parse()
-                .ok()
+        let mut policies = config.policies.iter();
+        policies.find_map(|policy| {
+            let settings: ZoneSettings = serde_json::from_str(&policy.settings).ok()?;
+            settings.zone.or(settings.timezone)?.parse().ok()
         })
     };
     Some(time.in_zone(zone.or_else(of_policy).unwrap_or(Tz::UTC)))

@@ -7,10 +7,11 @@ use std::time::Duration;
 use clap::Args;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
-use serde_json::Value;
 
 use super::admin_client::{AdminArgs, AdminClient};
 use super::{fail, print, used_wrongly};
+use tero_admin_api::endpoints::Stats;
+use tero_admin_api::{Answer as _, HitFigures, OutcomeCounts, SiteStats, StatsResponse};
 
 const EXAMPLE: &str = "\
 Examples:
@@ -52,9 +53,8 @@ impl StatsCommand {
             Err(message) => return used_wrongly(&message),
         };
         loop {
-            let content = match client.get("/stats") {
-                Ok(answer) if answer.status.is_success() => answer.content,
-                Ok(answer) => return fail(&answer.error()),
+            let stats = match client.call::<Stats>(&[], &()) {
+                Ok(stats) => stats,
                 Err(message) => return fail(&message),
             };
             let clear = if self.watch.is_some() && std::io::stdout().is_terminal() {
@@ -63,9 +63,9 @@ impl StatsCommand {
                 ""
             };
             let shown = if self.json {
-                format!("{content}\n")
+                stats.to_text()
             } else {
-                format!("{clear}{}", tables(&content))
+                format!("{clear}{}", tables(&stats))
             };
             let printed = print(&shown);
             let Some(secs) = self.watch else {
@@ -77,51 +77,37 @@ impl StatsCommand {
 }
 
 /// A table for each site: all of it, its variants, its hours; then the caches.
-fn tables(stats: &Value) -> String {
+fn tables(stats: &StatsResponse) -> String {
     let mut out = String::new();
-    for site in stats["sites"].as_array().into_iter().flatten() {
-        let name = site["site"].as_str().unwrap_or_default();
-        let zone = site["zone"].as_str().unwrap_or_default();
-        out.push_str(&format!(
-            "{name} (hours in {zone})\n{}\n\n",
-            site_table(site)
-        ));
+    for site in &stats.sites {
+        let (name, zone) = (&site.site, &site.zone);
+        let table = site_table(site);
+        out.push_str(&format!("{name} (hours in {zone})\n{table}\n\n"));
     }
-    let cache = &stats["cache"];
-    let decisions = &stats["decision_cache"];
     out.push_str(&format!(
         "keys stored: {}, memory: {}, evictions: {}, decisions remembered: {}\n",
-        cache["entries"],
-        bytes(&cache["bytes"]),
-        cache["evictions"],
-        percent(&decisions["hit_rate"]),
+        stats.cache.entries,
+        mib(stats.cache.bytes),
+        stats.cache.evictions,
+        percent(stats.decision_cache.hit_rate),
     ));
     out
 }
 
-fn site_table(site: &Value) -> Table {
+fn site_table(site: &SiteStats) -> Table {
     let mut table = Table::new();
     table.load_preset(UTF8_FULL_CONDENSED);
     table.set_header([&["", "hit rate", "requests"][..], &OUTCOMES[..]].concat());
-    table.add_row(row("all", site));
-    let variants = site["variants"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    // The variants of a site that has none are all of it.
-    if variants.len() > 1 {
-        for variant in variants {
-            table.add_row(row(
-                variant["variant"].as_str().unwrap_or("no variant"),
-                variant,
-            ));
+    table.add_row(row("all", &site.figures));
+    // If a site has no variants, the first is all of it.
+    if site.variants.len() > 1 {
+        for variant in &site.variants {
+            let name = variant.variant.as_deref().unwrap_or("no variant");
+            table.add_row(row(name, &variant.figures));
         }
     }
-    for hour in site["hours"].as_array().into_iter().flatten() {
-        table.add_row(row(
-            &format!("{:02}:00", hour["hour"].as_u64().unwrap_or_default()),
-            hour,
-        ));
+    for hour in &site.hours {
+        table.add_row(row(&format!("{:02}:00", hour.hour), &hour.figures));
     }
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
@@ -129,54 +115,96 @@ fn site_table(site: &Value) -> Table {
     table
 }
 
-fn row(name: &str, figures: &Value) -> Vec<String> {
+fn row(name: &str, figures: &HitFigures) -> Vec<String> {
     let mut row = vec![
         name.to_owned(),
-        percent(&figures["hit_rate"]),
-        figures["requests"].to_string(),
+        percent(figures.hit_rate),
+        figures.requests.to_string(),
     ];
-    row.extend(
-        OUTCOMES
-            .iter()
-            .map(|outcome| figures["outcomes"][*outcome].to_string()),
-    );
+    row.extend(counts(&figures.outcomes).map(|count| count.to_string()));
     row
 }
 
-fn percent(rate: &Value) -> String {
-    rate.as_f64()
-        .map_or_else(|| "–".to_owned(), |rate| format!("{:.1} %", rate * 100.0))
+/// In the order of [`OUTCOMES`].
+fn counts(outcomes: &OutcomeCounts) -> [u64; OUTCOMES.len()] {
+    [
+        outcomes.hit,
+        outcomes.stale,
+        outcomes.revalidated,
+        outcomes.collapsed,
+        outcomes.miss,
+        outcomes.pass,
+        outcomes.error,
+    ]
 }
 
-fn bytes(bytes: &Value) -> String {
+/// A rate as people are shown it.
+pub(super) fn percent(rate: Option<f64>) -> String {
+    rate.map_or_else(|| "–".to_owned(), |rate| format!("{:.1} %", rate * 100.0))
+}
+
+fn mib(bytes: u64) -> String {
     #[allow(clippy::cast_precision_loss)] // One digit behind the point is shown.
-    let mib = bytes.as_u64().unwrap_or_default() as f64 / (1024.0 * 1024.0);
+    let mib = bytes as f64 / (1024.0 * 1024.0);
     format!("{mib:.1} MiB")
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+    use tero_admin_api::{DecisionCacheStats, HourStats, StoreStats, VariantStats};
+
+    fn figures(hit_rate: f64, requests: u64) -> HitFigures {
+        HitFigures {
+            requests,
+            hit_rate: Some(hit_rate),
+            outcomes: OutcomeCounts {
+                hit: 3,
+                miss: 1,
+                ..OutcomeCounts::default()
+            },
+        }
+    }
+
+    fn stats(sites: Vec<SiteStats>) -> StatsResponse {
+        StatsResponse {
+            sites,
+            cache: StoreStats {
+                entries: 1,
+                bytes: 1_048_576,
+                fill_bytes: 0,
+                evictions: 0,
+            },
+            decision_cache: DecisionCacheStats {
+                hits: 0,
+                misses: 0,
+                hit_rate: None,
+                entries: 0,
+                bytes: 0,
+            },
+        }
+    }
 
     #[test]
     fn a_table_shows_site_variants_and_hours() {
-        let figures = |rate: f64, requests: u64| json!({ "hit_rate": rate, "requests": requests, "outcomes": { "hit": 3, "miss": 1 } });
-        let with = |mut figures: Value, key: &str, value: Value| {
-            figures[key] = value;
-            figures
+        let variant = |variant: Option<&str>, hit_rate| VariantStats {
+            variant: variant.map(str::to_owned),
+            figures: figures(hit_rate, 2),
+            hours: Vec::new(),
         };
-        let mut site = with(figures(0.75, 4), "site", json!("shop"));
-        site["zone"] = json!("UTC");
-        site["variants"] = json!([
-            with(figures(0.5, 2), "variant", Value::Null),
-            with(figures(1.0, 2), "variant", json!("mobile"))
-        ]);
-        site["hours"] = json!([with(figures(0.75, 4), "hour", json!(9))]);
-        let shown = tables(
-            &json!({ "sites": [site], "cache": { "entries": 1, "bytes": 1_048_576, "evictions": 0 }, "decision_cache": {} }),
-        );
+        let site = SiteStats {
+            site: "shop".to_owned(),
+            zone: "UTC".to_owned(),
+            figures: figures(0.75, 4),
+            response_bytes: 0,
+            origin_requests: [].into(),
+            variants: vec![variant(None, 0.5), variant(Some("mobile"), 1.0)],
+            hours: vec![HourStats {
+                hour: 9,
+                figures: figures(0.75, 4),
+            }],
+        };
+        let shown = tables(&stats(vec![site]));
         for part in [
             "shop (hours in UTC)",
             "75.0 %",
@@ -191,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_figures_is_shown_as_such() {
-        assert!(tables(&Value::Null).contains("–"));
+    fn a_rate_of_nothing_is_shown_as_such() {
+        assert!(tables(&stats(Vec::new())).contains("decisions remembered: –"));
     }
 }

@@ -9,11 +9,14 @@ use std::time::Duration;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde_json::Value;
 
-use self::report::{count, listed, summary, table, verdict};
-use super::admin_client::{AdminAnswer, AdminArgs, AdminClient};
-use super::{fail, print, used_wrongly};
+use self::report::{listed, summary, table, verdict};
+use super::admin_client::{AdminArgs, AdminClient, show};
+use super::{fail, used_wrongly};
+use tero_admin_api::endpoints::{DeleteWarm, StartWarm, WarmRun, WarmRuns};
+use tero_admin_api::{
+    Answer, CancelWarmResponse, StartWarmRequest, StartWarmResponse, WarmRunReport,
+};
 
 /// How often a run is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -73,7 +76,7 @@ impl WarmCommand {
                 .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
         if !good {
             return used_wrongly(&format!(
-                "`{}` is no name of a plan; GET /warm/runs and the configuration tell the names",
+                "`{}` is not the name of a plan; the configuration has the names",
                 self.plan
             ));
         }
@@ -81,49 +84,32 @@ impl WarmCommand {
             return if self.wait || self.cancel || self.dry_run {
                 used_wrongly("`runs` lists the runs; name a plan to start or to cancel it")
             } else {
-                self.print_of(client.get("/warm/runs"), table)
+                self.show(client.call::<WarmRuns>(&[], &()), table)
             };
         }
         if self.cancel {
-            let told = |answer: &Value| {
-                format!(
-                    "run {} of {} is cancelled\n",
-                    count(answer, "run"),
-                    self.plan
-                )
+            let words = |CancelWarmResponse { run, .. }: &_| {
+                format!("run {run} of {} is cancelled\n", self.plan)
             };
-            return self.print_of(client.delete(&format!("/warm/{}", self.plan)), told);
+            return self.show(client.call::<DeleteWarm>(&[&self.plan], &()), words);
         }
-        let query = if self.dry_run { "?dry_run=true" } else { "" };
-        let started = match content(client.post(&format!("/warm/{}{query}", self.plan), None)) {
-            Ok(started) => started,
-            Err(message) => return fail(&message),
+        let request = StartWarmRequest {
+            dry_run: self.dry_run,
         };
-        let Some(run) = started["run"].as_u64() else {
-            return fail("the admin interface does not say which run it started");
-        };
-        if self.wait || self.dry_run {
-            return self.wait_for(&client, run);
+        match client.call::<StartWarm>(&[&self.plan], &request) {
+            Ok(StartWarmResponse { run }) if self.wait || self.dry_run => {
+                self.wait_for(&client, run)
+            }
+            started => self.show(started, |StartWarmResponse { run }| {
+                format!("run {run} of {} has started\n", self.plan)
+            }),
         }
-        print(&if self.json {
-            format!("{started}\n")
-        } else {
-            format!("run {run} of {} has started\n", self.plan)
-        })
     }
 
-    /// Prints an answer as JSON or as `told` tells it.
-    fn print_of(
-        &self,
-        answer: Result<AdminAnswer, String>,
-        told: impl Fn(&Value) -> String,
-    ) -> ExitCode {
-        match content(answer) {
-            Ok(content) => print(&if self.json {
-                format!("{content}\n")
-            } else {
-                told(&content)
-            }),
+    /// Shows an answer as JSON or as `words` tells it; or why there is none.
+    fn show<A: Answer>(&self, answer: Result<A, String>, words: impl Fn(&A) -> String) -> ExitCode {
+        match answer {
+            Ok(answer) => show(&answer, self.json, words),
             Err(message) => fail(&message),
         }
     }
@@ -132,29 +118,26 @@ impl WarmCommand {
     fn wait_for(&self, client: &AdminClient, run: u64) -> ExitCode {
         let bar = self.progress_bar();
         let report = loop {
-            let report = match content(client.get(&format!("/warm/runs/{run}"))) {
+            let report = match client.call::<WarmRun>(&[&run.to_string()], &()) {
                 Ok(report) => report,
                 Err(message) => return fail(&message),
             };
-            show(&bar, &report);
-            if !matches!(report["state"].as_str(), Some("planning" | "fetching")) {
+            advance(&bar, &report);
+            if report.state.is_over() {
                 break report;
             }
             std::thread::sleep(LOOK_EVERY);
         };
         bar.finish_and_clear();
-        let told = if self.dry_run {
-            listed(&report)
-        } else {
-            summary(&report)
-        };
-        let printed = print(&if self.json {
-            format!("{report}\n")
-        } else {
-            told
+        let shown = show(&report, self.json, |report| {
+            if self.dry_run {
+                listed(report)
+            } else {
+                summary(report)
+            }
         });
         match verdict(&report, self.fail_over) {
-            Ok(()) => printed,
+            Ok(()) => shown,
             Err(message) => fail(&message),
         }
     }
@@ -185,26 +168,11 @@ fn share(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| "write a share from 0% to 100%".to_owned())
 }
 
-/// What the interface says, if it is no refusal.
-fn content(answer: Result<AdminAnswer, String>) -> Result<Value, String> {
-    let answer = answer?;
-    if answer.status.is_success() {
-        Ok(answer.content)
-    } else {
-        Err(answer.error())
-    }
-}
-
-fn show(bar: &ProgressBar, report: &Value) {
-    let finished = ["fetched", "fresh", "not_stored", "failed"]
-        .iter()
-        .map(|name| count(report, name))
-        .sum();
-    bar.set_length(count(report, "planned"));
-    bar.set_position(finished);
-    let failed = count(report, "failed");
-    if failed > 0 {
-        bar.set_message(format!("{failed} failed"));
+fn advance(bar: &ProgressBar, report: &WarmRunReport) {
+    bar.set_length(report.planned);
+    bar.set_position(report.fetched + report.fresh + report.not_stored + report.failed);
+    if report.failed > 0 {
+        bar.set_message(format!("{} failed", report.failed));
     }
 }
 

@@ -2,6 +2,9 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use super::*;
+use tero_admin_api::client::Client;
+use tero_admin_api::endpoints::{StartWarm, WarmRun};
+use tero_admin_api::{RunState, StartWarmRequest};
 
 fn places() -> DemoAddresses {
     let at = |port| SocketAddr::new(LOOPBACK, port);
@@ -233,16 +236,21 @@ fn the_guide_promises_what_happens() {
 
 /// Runs the plan of item 8 to its end.
 fn warm(demo: &RunningDemo) {
-    let started = demo.admin("POST /warm/apertura");
-    let run = serde_json::from_str::<serde_json::Value>(content(&started)).unwrap()["run"].clone();
+    let admin = format!("http://{}", demo.server.admin_address());
+    let client = Client::new(&admin, None).unwrap();
+    let request = StartWarmRequest::default();
+    let run = client
+        .call::<StartWarm>(&["apertura"], &request)
+        .unwrap()
+        .run
+        .to_string();
     loop {
-        let report = demo.admin(&format!("GET /warm/runs/{run}"));
-        let report: serde_json::Value = serde_json::from_str(content(&report)).unwrap();
-        if report["state"] != "planning" && report["state"] != "fetching" {
+        let report = client.call::<WarmRun>(&[&run], &()).unwrap();
+        if report.state.is_over() {
             assert_eq!(
-                (&report["state"], &report["failed"]),
-                (&"done".into(), &0.into()),
-                "{report}"
+                (report.state, report.failed),
+                (RunState::Done, 0),
+                "{report:?}"
             );
             return;
         }

@@ -4,11 +4,16 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use serde_json::{Value, json};
 
 use super::{report, short};
-use crate::cli::admin_client::{AdminArgs, AdminClient};
-use crate::cli::{fail, print, used_wrongly};
+use crate::cli::admin_client::{AdminArgs, show};
+use tero_admin_api::endpoints::{
+    Activate, Canary, Rollback, Shadow, StartCanary, StartShadow, StopCanary, StopShadow,
+};
+use tero_admin_api::{
+    ActivateRequest, Endpoint, GuardRequest, StartCanaryRequest, StartShadowRequest,
+    TrialEndResponse,
+};
 
 const ACTIVATE: &str = "\
 Examples:
@@ -125,106 +130,70 @@ pub(super) struct CanaryCommand {
 }
 
 impl CommonOptions {
-    /// Asks the edge, and shows its answer.
-    fn ask(
+    /// Asks the edge about the policy, and shows its answer.
+    fn ask<E: Endpoint>(
         &self,
-        what: &str,
-        content: Option<PostedContent<'_>>,
-        show: impl Fn(&Value) -> String,
+        request: &E::Request,
+        words: impl Fn(&E::Response) -> String,
     ) -> ExitCode {
-        let client = match AdminClient::new(&self.admin) {
-            Ok(client) => client,
-            Err(message) => return used_wrongly(&message),
-        };
-        let path = format!("/policies/{}/{what}", self.name);
-        let answer = match content {
-            None => client.get(&path),
-            Some(PostedContent::Empty) => client.post(&path, None),
-            Some(PostedContent::Json(content)) => client.post(&path, Some(content)),
-        };
-        match answer {
-            Ok(answer) if answer.status.is_success() && self.json => {
-                print(&format!("{}\n", answer.content))
-            }
-            Ok(answer) if answer.status.is_success() => print(&show(&answer.content)),
-            Ok(answer) => fail(&answer.error()),
-            Err(message) => fail(&message),
+        match self.admin.ask::<E>(&[&self.name], request) {
+            Ok(answer) => show(&answer, self.json, words),
+            Err(code) => code,
         }
     }
 
-    fn ended(&self, answer: &Value, what: &str) -> String {
+    fn active(&self, version: &str) -> String {
+        format!("{}: {} decides\n", self.name, short(version))
+    }
+
+    fn ended(&self, answer: &TrialEndResponse, what: &str) -> String {
         format!(
             "{}: {} is no longer {what}\n",
             self.name,
-            short(answer["ended"].as_str().unwrap_or("?"))
+            short(&answer.ended)
         )
     }
 }
 
-/// What is posted.
-enum PostedContent<'a> {
-    Empty,
-    Json(&'a Value),
-}
-
 impl ActivateCommand {
     pub(super) fn run(self) -> ExitCode {
-        let content = json!({ "digest": self.version });
-        let name = &self.common.name;
+        let request = ActivateRequest {
+            digest: self.version,
+        };
         self.common
-            .ask("activate", Some(PostedContent::Json(&content)), |answer| {
-                active(name, answer)
-            })
+            .ask::<Activate>(&request, |answer| self.common.active(&answer.version))
     }
 }
 
 impl RollbackCommand {
     pub(super) fn run(self) -> ExitCode {
-        let name = &self.common.name;
-        self.common
-            .ask(
-                "rollback",
-                Some(PostedContent::Empty),
-                |answer| match answer["ended_canary"].as_str() {
-                    Some(ended) => format!(
-                        "the canary {} is over; {}",
-                        short(ended),
-                        active(name, answer)
-                    ),
-                    None => active(name, answer),
-                },
-            )
+        self.common.ask::<Rollback>(&(), |answer| {
+            let active = self.common.active(&answer.version);
+            match &answer.ended_canary {
+                Some(ended) => format!("the canary {} is over; {active}", short(ended)),
+                None => active,
+            }
+        })
     }
-}
-
-fn active(name: &str, answer: &Value) -> String {
-    format!(
-        "{name}: {} decides\n",
-        short(answer["version"].as_str().unwrap_or("?"))
-    )
 }
 
 impl ShadowCommand {
     pub(super) fn run(self) -> ExitCode {
         let name = &self.common.name;
-        match (&self.version, &self.sample) {
-            (Some(version), Some(sample)) => {
-                let content = json!({ "digest": version, "sample": sample });
-                self.common
-                    .ask("shadow", Some(PostedContent::Json(&content)), |answer| {
-                        let version = short(answer["version"].as_str().unwrap_or("?"));
-                        format!("{name}: {version} is asked about {sample} of the requests\n")
-                    })
+        match (self.version, self.sample) {
+            (Some(digest), Some(sample)) => {
+                let request = StartShadowRequest { digest, sample };
+                self.common.ask::<StartShadow>(&request, |answer| {
+                    let (version, sample) = (short(&answer.version), &request.sample);
+                    format!("{name}: {version} is asked about {sample} of the requests\n")
+                })
             }
-            _ if self.stop => {
-                self.common
-                    .ask("shadow/stop", Some(PostedContent::Empty), |answer| {
-                        self.common.ended(answer, "in shadow")
-                    })
-            }
+            _ if self.stop => self
+                .common
+                .ask::<StopShadow>(&(), |answer| self.common.ended(answer, "in shadow")),
             _ => self
                 .common
-                .ask("shadow", None, |answer| report::shadow(name, answer)),
+                .ask::<Shadow>(&(), |answer| report::shadow(name, answer)),
         }
     }
 }
@@ -233,41 +202,33 @@ impl CanaryCommand {
     pub(super) fn run(self) -> ExitCode {
         let name = &self.common.name;
         match (&self.version, &self.share) {
-            (Some(version), Some(share)) => {
-                let content = json!({ "digest": version, "share": share, "guard": self.guard() });
-                self.common
-                    .ask("canary", Some(PostedContent::Json(&content)), |answer| {
-                        let version = short(answer["version"].as_str().unwrap_or("?"));
-                        format!("{name}: {version} answers for {share} of the keys\n")
-                    })
+            (Some(digest), Some(share)) => {
+                let request = StartCanaryRequest {
+                    digest: digest.clone(),
+                    share: share.clone(),
+                    guard: self.guard(),
+                };
+                self.common.ask::<StartCanary>(&request, |answer| {
+                    let version = short(&answer.version);
+                    format!("{name}: {version} answers for {share} of the keys\n")
+                })
             }
-            _ if self.stop => {
-                self.common
-                    .ask("canary/stop", Some(PostedContent::Empty), |answer| {
-                        self.common.ended(answer, "a canary")
-                    })
-            }
+            _ if self.stop => self
+                .common
+                .ask::<StopCanary>(&(), |answer| self.common.ended(answer, "a canary")),
             _ => self
                 .common
-                .ask("canary", None, |answer| report::canary(name, answer)),
+                .ask::<Canary>(&(), |answer| report::canary(name, answer)),
         }
     }
 
     /// What is written of the guard; the edge knows the rest.
-    fn guard(&self) -> Value {
-        let mut guard = json!({});
-        if let Some(requests) = self.min_requests {
-            guard["min_requests"] = requests.into();
+    fn guard(&self) -> GuardRequest {
+        GuardRequest {
+            min_requests: self.min_requests,
+            hit_rate_points: self.hit_rate_points,
+            origin_points: self.origin_points,
+            failure_points: self.failure_points,
         }
-        for (key, points) in [
-            ("hit_rate_points", self.hit_rate_points),
-            ("origin_points", self.origin_points),
-            ("failure_points", self.failure_points),
-        ] {
-            if let Some(points) = points {
-                guard[key] = points.into();
-            }
-        }
-        guard
     }
 }

@@ -8,13 +8,16 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use serde_json::json;
+use serde::Serialize;
 
 use super::push::{module, settings};
-use super::report;
-use crate::cli::{fail, print, used_wrongly};
+use super::report::{self, Difference};
+use crate::cli::{fail, print, print_json, used_wrongly};
+use tero_admin_api::VersionComparison;
 use tero_config as config;
 use tero_config::{CalendarSource, FilePosition, ModuleSource, PolicyHost, PolicyLimits};
+use tero_control::admin::version_comparison;
+use tero_policy_host::compare::DifferenceSample;
 use tero_policy_host::{Chain, Hook, Host, Package, Policy};
 use tero_tools::replay::diff::{Diff as Compared, diff};
 
@@ -134,40 +137,90 @@ impl DiffCommand {
 
     fn show(&self, compared: &Compared, versions: [&Arc<Policy>; 2]) -> ExitCode {
         let comparison = &compared.comparison;
-        let mut document = comparison.to_json("a", "b");
-        let failures = versions.map(|policy| failures(policy));
-        document["unreadable_lines"] = compared.unreadable.into();
-        document["failures"] = json!({ "a": failures[0], "b": failures[1] });
+        let [a, b] = versions.map(|policy| failures(policy));
+        let report = DiffReport {
+            comparison: version_comparison(comparison, sample),
+            unreadable_lines: compared.unreadable,
+            failures: DiffFailures { a, b },
+        };
         let printed = if self.json {
-            print(&format!("{document}\n"))
+            print_json(&report)
         } else {
-            let mut text = report::comparison(&document, "a", "b");
-            if compared.unreadable > 0 {
-                text.push_str(&format!(
-                    "{} lines are in no known format\n",
-                    compared.unreadable
-                ));
-            }
-            for (name, failures) in ["a", "b"]
-                .iter()
-                .zip(failures)
-                .filter(|(_, failures)| *failures > 0)
-            {
-                text.push_str(&format!(
-                    "{name} failed {failures} times, and decided nothing then\n"
-                ));
-            }
-            print(&text)
+            print(&words(&report))
         };
         if comparison.requests == 0 {
             return fail("the log has no request that could be compared");
         }
-        if comparison.differences() == 0 && failures == [0, 0] {
+        if comparison.differences() == 0 && (a, b) == (0, 0) {
             printed
         } else {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The result as JSON writes it.
+#[derive(Serialize)]
+struct DiffReport {
+    #[serde(flatten)]
+    comparison: VersionComparison<DiffSample>,
+    unreadable_lines: u64,
+    failures: DiffFailures,
+}
+
+/// A question on which the two differ.
+#[derive(Serialize)]
+struct DiffSample {
+    at_unix_secs: i64,
+    url: String,
+    device: String,
+    a: String,
+    b: String,
+}
+
+/// How often each failed.
+#[derive(Serialize)]
+struct DiffFailures {
+    a: u64,
+    b: u64,
+}
+
+fn sample(sample: &DifferenceSample) -> DiffSample {
+    DiffSample {
+        at_unix_secs: sample.at.unix_secs(),
+        url: sample.url.clone(),
+        device: sample.device.clone(),
+        a: sample.left.clone(),
+        b: sample.right.clone(),
+    }
+}
+
+fn difference(sample: &DiffSample) -> Difference<'_> {
+    Difference {
+        at_unix_secs: sample.at_unix_secs,
+        url: &sample.url,
+        device: &sample.device,
+        says: [&sample.a, &sample.b],
+    }
+}
+
+/// The result for people.
+fn words(report: &DiffReport) -> String {
+    let mut text = report::comparison(&report.comparison, ["a", "b"], difference);
+    if report.unreadable_lines > 0 {
+        text.push_str(&format!(
+            "{} lines are in no known format\n",
+            report.unreadable_lines
+        ));
+    }
+    for (name, failures) in [("a", report.failures.a), ("b", report.failures.b)] {
+        if failures > 0 {
+            text.push_str(&format!(
+                "{name} failed {failures} times, and decided nothing then\n"
+            ));
+        }
+    }
+    text
 }
 
 fn failures(policy: &Policy) -> u64 {

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use clap::Args;
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::push::settings;
-use crate::cli::{fail, print, used_wrongly};
+use crate::cli::{fail, print, print_json, used_wrongly};
 use tero_config as config;
 use tero_config::{ModuleSource, PolicyHost, PolicyLimits, units};
 use tero_policy_host::{Host, Inspection, Manifest, PolicyError};
@@ -53,7 +53,7 @@ impl InspectCommand {
             Err(error) => return fail(&error.to_string()),
         };
         let shown = if self.json {
-            print(&format!("{}\n", as_json(&self.module, &inspection)))
+            print_json(&InspectReport::of(&self.module, &inspection))
         } else {
             print(&self.table(&inspection))
         };
@@ -104,20 +104,15 @@ impl InspectCommand {
         table.add_row(["module", &format!("{}, {kind}", self.module)]);
         table.add_row(["size", &size(inspection.size)]);
         table.add_row(["digest", &inspection.digest]);
-        let contract = inspection
-            .contract
-            .as_ref()
-            .map_or("unknown".to_owned(), |version| {
-                format!("tero:policy@{version}")
-            });
-        table.add_row(["contract", &contract]);
+        let contract = contract(inspection);
+        table.add_row(["contract", contract.as_deref().unwrap_or("unknown")]);
         for (index, import) in inspection.imports.iter().enumerate() {
             let head = if index == 0 { "imports" } else { "" };
             table.add_row([head, &format!("{}: {}", import.name, import.given.as_str())]);
         }
         if let Ok(policy) = &inspection.policy {
-            for (name, value) in manifest(policy.manifest()) {
-                table.add_row([name, &shown(&value)]);
+            for (name, value) in ManifestReport::of(policy.manifest()).rows() {
+                table.add_row([name, &value]);
             }
         }
         format!("{table}\n")
@@ -138,81 +133,105 @@ pub(super) fn size(bytes: usize) -> String {
     }
 }
 
-/// The parts of a manifest by name, in the order of the contract.
-fn manifest(manifest: &Manifest) -> [(&'static str, Value); 8] {
-    fn names(names: &[http::HeaderName]) -> Value {
-        names
-            .iter()
-            .map(http::HeaderName::as_str)
-            .collect::<Vec<_>>()
-            .into()
-    }
-    [
-        (
-            "hooks",
-            manifest
-                .hooks
-                .iter()
-                .map(|hook| hook.as_str())
-                .collect::<Vec<_>>()
-                .into(),
-        ),
-        ("headers", names(&manifest.headers)),
-        (
-            "cookies",
-            manifest
-                .cookies
-                .iter()
-                .map(|name| &**name)
-                .collect::<Vec<_>>()
-                .into(),
-        ),
-        ("response-headers", names(&manifest.response_headers)),
-        ("query", manifest.query.into()),
-        ("device", manifest.device.into()),
-        ("zone", manifest.zone.map(|zone| zone.name()).into()),
-        (
-            "variants",
-            manifest
-                .variants
-                .iter()
-                .map(|name| &**name)
-                .collect::<Vec<_>>()
-                .into(),
-        ),
-    ]
+/// A module as JSON writes it.
+#[derive(Serialize)]
+struct InspectReport<'a> {
+    module: &'a str,
+    is_component: bool,
+    size_bytes: usize,
+    digest: &'a str,
+    contract: Option<String>,
+    imports: Vec<ImportReport<'a>>,
+    manifest: Option<ManifestReport>,
+    error: Option<String>,
 }
 
-fn shown(value: &Value) -> String {
-    match value {
-        Value::Null | Value::Bool(false) => "no".to_owned(),
-        Value::Bool(true) => "yes".to_owned(),
-        Value::Array(items) if items.is_empty() => "none".to_owned(),
-        Value::Array(items) => items.iter().map(shown).collect::<Vec<_>>().join(", "),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+#[derive(Serialize)]
+struct ImportReport<'a> {
+    name: &'a str,
+    given: &'a str,
+}
+
+/// The parts of a manifest, in the order of the contract.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct ManifestReport {
+    hooks: Vec<String>,
+    headers: Vec<String>,
+    cookies: Vec<String>,
+    response_headers: Vec<String>,
+    query: bool,
+    device: bool,
+    zone: Option<String>,
+    variants: Vec<String>,
+}
+
+impl ManifestReport {
+    fn of(manifest: &Manifest) -> ManifestReport {
+        fn names<T: ToString>(names: &[T]) -> Vec<String> {
+            names.iter().map(T::to_string).collect()
+        }
+        let hooks = manifest.hooks.iter();
+        ManifestReport {
+            hooks: hooks.map(|hook| hook.as_str().to_owned()).collect(),
+            headers: names(&manifest.headers),
+            cookies: names(&manifest.cookies),
+            response_headers: names(&manifest.response_headers),
+            query: manifest.query,
+            device: manifest.device,
+            zone: manifest.zone.map(|zone| zone.name().to_owned()),
+            variants: names(&manifest.variants),
+        }
+    }
+
+    /// Each part with its name, for people.
+    fn rows(&self) -> [(&'static str, String); 8] {
+        let list = |names: &[String]| {
+            if names.is_empty() {
+                "none".to_owned()
+            } else {
+                names.join(", ")
+            }
+        };
+        let answer = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
+        [
+            ("hooks", list(&self.hooks)),
+            ("headers", list(&self.headers)),
+            ("cookies", list(&self.cookies)),
+            ("response-headers", list(&self.response_headers)),
+            ("query", answer(self.query)),
+            ("device", answer(self.device)),
+            ("zone", self.zone.clone().unwrap_or_else(|| answer(false))),
+            ("variants", list(&self.variants)),
+        ]
     }
 }
 
-fn as_json(module: &str, inspection: &Inspection) -> Value {
-    let imports: Vec<Value> = inspection
-        .imports
-        .iter()
-        .map(|import| json!({ "name": import.name, "given": import.given.as_str() }))
-        .collect();
-    let described = inspection
-        .policy
-        .as_ref()
-        .ok()
-        .map(|policy| Value::from_iter(manifest(policy.manifest())));
-    json!({
-        "module": module,
-        "is_component": inspection.is_component,
-        "size_bytes": inspection.size,
-        "digest": inspection.digest,
-        "contract": inspection.contract.as_ref().map(|version| format!("tero:policy@{version}")),
-        "imports": imports,
-        "manifest": described,
-        "error": inspection.policy.as_ref().err().map(ToString::to_string),
-    })
+impl InspectReport<'_> {
+    fn of<'a>(module: &'a str, inspection: &'a Inspection) -> InspectReport<'a> {
+        let imports = inspection.imports.iter();
+        let policy = inspection.policy.as_ref();
+        InspectReport {
+            module,
+            is_component: inspection.is_component,
+            size_bytes: inspection.size,
+            digest: &inspection.digest,
+            contract: contract(inspection),
+            imports: imports
+                .map(|import| ImportReport {
+                    name: &import.name,
+                    given: import.given.as_str(),
+                })
+                .collect(),
+            manifest: policy
+                .ok()
+                .map(|policy| ManifestReport::of(policy.manifest())),
+            error: policy.err().map(ToString::to_string),
+        }
+    }
+}
+
+fn contract(inspection: &Inspection) -> Option<String> {
+    let version = inspection.contract.as_ref();
+    version.map(|version| format!("tero:policy@{version}"))
 }

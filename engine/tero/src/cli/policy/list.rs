@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use clap::Args;
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
-use serde_json::Value;
 
 use super::{short, time_of};
-use crate::cli::admin_client::{AdminArgs, AdminClient};
-use crate::cli::{fail, print, used_wrongly};
+use crate::cli::admin_client::{AdminArgs, show};
+use tero_admin_api::endpoints::Policies;
+use tero_admin_api::{CONFIGURATION, ModuleStatus, PoliciesResponse, RollbackReport};
 
 const EXAMPLE: &str = "\
 Examples:
@@ -35,140 +35,114 @@ pub(super) struct ListCommand {
 
 impl ListCommand {
     pub(super) fn run(self) -> ExitCode {
-        let client = match AdminClient::new(&self.admin) {
-            Ok(client) => client,
-            Err(message) => return used_wrongly(&message),
-        };
-        let content = match client.get("/policies") {
-            Ok(answer) if answer.status.is_success() => answer.content,
-            Ok(answer) => return fail(&answer.error()),
-            Err(message) => return fail(&message),
-        };
-        match (self.json, self.versions) {
-            (true, _) => print(&format!("{content}\n")),
-            (false, true) => print(&format!("{}\n", versions(&content))),
-            (false, false) => print(&format!("{}\n{}", policies(&content), notes(&content))),
+        match self.admin.ask::<Policies>(&[], &()) {
+            Ok(answer) => show(&answer, self.json, |answer| {
+                if self.versions {
+                    format!("{}\n", versions(answer))
+                } else {
+                    format!("{}\n{}", policies(answer), notes(answer))
+                }
+            }),
+            Err(code) => code,
         }
     }
 }
 
-fn entries(content: &Value) -> impl Iterator<Item = &Value> {
-    content["policies"].as_array().into_iter().flatten()
-}
-
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
-    value[key].as_str().unwrap_or_default()
-}
-
-fn policies(content: &Value) -> Table {
+fn policies(answer: &PoliciesResponse) -> Table {
     let mut table = Table::new();
     table.load_preset(UTF8_FULL_CONDENSED);
     table.set_header([
         "policy", "version", "since", "before", "on trial", "status", "sites",
     ]);
-    for policy in entries(content) {
-        let sites: Vec<&str> = policy["sites"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
-        let trial = |what: &str, share: &str| {
-            let trial = policy[what].as_object()?;
-            Some(format!(
-                "{what} {} {}",
-                short(trial["version"].as_str()?),
-                trial[share].as_str()?
-            ))
-        };
-        let trials: Vec<String> = [trial("shadow", "sample"), trial("canary", "share")]
-            .into_iter()
-            .flatten()
-            .collect();
+    for policy in &answer.policies {
+        let shadow = policy.shadow.as_ref();
+        let shadow =
+            shadow.map(|shadow| format!("shadow {} {}", short(&shadow.version), shadow.sample));
+        let canary = policy.canary.as_ref();
+        let canary =
+            canary.map(|canary| format!("canary {} {}", short(&canary.version), canary.share));
+        let trials: Vec<String> = shadow.into_iter().chain(canary).collect();
         table.add_row([
-            text(policy, "name"),
-            short(text(policy, "version")),
-            &time_of(&policy["active_since_unix_secs"]),
-            short(text(policy, "previous")),
+            policy.module.name.as_str(),
+            short(&policy.version),
+            &time_of(policy.active_since_unix_secs),
+            short(policy.previous.as_deref().unwrap_or_default()),
             &trials.join(", "),
-            text(policy, "status"),
-            &sites.join(", "),
+            policy.module.status.as_str(),
+            &policy.sites.join(", "),
         ]);
     }
     table
 }
 
 /// What an operator should know beside the table.
-fn notes(content: &Value) -> String {
+fn notes(answer: &PoliciesResponse) -> String {
     let mut notes = String::new();
-    for policy in entries(content) {
-        let name = text(policy, "name");
-        if let Some(trouble) = policy["trouble"].as_str() {
+    for policy in &answer.policies {
+        let name = &policy.module.name;
+        if let Some(trouble) = &policy.trouble {
             notes.push_str(&format!(
                 "{name}: the version that should be active is not: {trouble}\n"
             ));
         }
-        if let Some(reason) = policy["reason"].as_str() {
+        if let ModuleStatus::SwitchedOff { reason, .. } = &policy.module.status {
             notes.push_str(&format!("{name}: switched off: {reason}\n"));
         }
-        if let Some(rolled_back) = policy["rolled_back"].as_object() {
-            let (version, at) = (
-                rolled_back["version"].as_str().unwrap_or("?"),
-                time_of(&rolled_back["at_unix_secs"]),
-            );
-            let reason = rolled_back["reason"].as_str().unwrap_or("?");
+        if let Some(RollbackReport {
+            version,
+            at_unix_secs,
+            reason,
+        }) = &policy.rolled_back
+        {
+            let (version, at) = (short(version), time_of(*at_unix_secs));
             notes.push_str(&format!(
-                "{name}: the canary {} was rolled back at {at}: {reason}\n",
-                short(version)
+                "{name}: the canary {version} was rolled back at {at}: {reason}\n"
             ));
         }
     }
     notes
 }
 
-fn versions(content: &Value) -> Table {
+fn versions(answer: &PoliciesResponse) -> Table {
     let mut table = Table::new();
     table.load_preset(UTF8_FULL_CONDENSED);
     table.set_header([
         "policy", "version", "pushed", "bytes", "settings", "cases", "",
     ]);
-    for policy in entries(content) {
-        let name = text(policy, "name");
+    for policy in &answer.policies {
+        let name = policy.module.name.as_str();
         let active = |version: &str| {
-            if version == text(policy, "version") {
+            if version == policy.version {
                 "active"
             } else {
                 ""
             }
         };
-        for version in policy["versions"].as_array().into_iter().flatten() {
-            let settings = if version["settings"] == true {
+        for version in &policy.versions {
+            let settings = if version.settings {
                 "its own"
             } else {
                 "of the configuration"
             };
-            let digest = text(version, "digest");
+            let cases = version.cases.map(|cases| cases.to_string());
             table.add_row([
                 name,
-                short(digest),
-                &time_of(&version["pushed_unix_secs"]),
-                &version["bytes"].to_string(),
+                short(&version.digest),
+                &time_of(version.pushed_unix_secs),
+                &version.bytes.to_string(),
                 settings,
-                &version["cases"]
-                    .as_u64()
-                    .map_or_else(String::new, |cases| cases.to_string()),
-                active(digest),
+                &cases.unwrap_or_default(),
+                active(&version.digest),
             ]);
         }
-        let configuration = tero_control::rollout::record::CONFIGURATION;
         table.add_row([
             name,
-            configuration,
+            CONFIGURATION,
             "",
             "",
             "of the configuration",
             "",
-            active(configuration),
+            active(CONFIGURATION),
         ]);
     }
     table
@@ -176,41 +150,55 @@ fn versions(content: &Value) -> Table {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+    use tero_admin_api::{Answer as _, PolicyReport, VersionReport};
 
     const DIGEST: &str = "0123456789abcdef";
 
-    fn content() -> Value {
-        let policy = json!({
-            "name": "hours", "version": DIGEST, "previous": "configuration", "status": "active", "sites": ["shop", "blog"],
-            "active_since_unix_secs": 60,
-            "versions": [{ "digest": DIGEST, "pushed_unix_secs": 0, "bytes": 5, "settings": true, "cases": 3 }],
-            "canary": { "version": "fedcba9876543210", "share": "5%" },
-            "rolled_back": { "version": DIGEST, "at_unix_secs": 0, "reason": "too slow" },
+    fn answer() -> PoliciesResponse {
+        let golden = include_str!("../../../../admin-api/golden/policy-with_canary.json");
+        let mut policy = PolicyReport::read(golden.as_bytes()).unwrap();
+        policy.module.name = "hours".to_owned();
+        policy.version = DIGEST.to_owned();
+        policy.previous = Some(CONFIGURATION.to_owned());
+        policy.active_since_unix_secs = 60;
+        policy.sites = vec!["shop".to_owned(), "blog".to_owned()];
+        policy.versions = vec![VersionReport {
+            digest: DIGEST.to_owned(),
+            pushed_unix_secs: 0,
+            bytes: 5,
+            settings: true,
+            cases: Some(3),
+        }];
+        policy.canary.as_mut().unwrap().version = "fedcba9876543210".to_owned();
+        policy.rolled_back = Some(RollbackReport {
+            version: DIGEST.to_owned(),
+            at_unix_secs: 0,
+            reason: "too slow".to_owned(),
         });
-        json!({ "policies": [policy] })
+        PoliciesResponse {
+            policies: vec![policy],
+        }
     }
 
     #[test]
     fn a_table_tells_who_is_active_since_when_and_what_is_on_trial() {
-        let shown = policies(&content()).to_string();
+        let shown = policies(&answer()).to_string();
         let parts = [
             "hours",
             "0123456789ab ",
             "1970-01-01 00:01:00 UTC",
             "configuration",
-            "canary fedcba987654 5%",
+            "canary fedcba987654 50%",
             "shop, blog",
         ];
         assert!(parts.iter().all(|part| shown.contains(part)), "{shown}");
-        assert!(notes(&content()).contains("was rolled back at 1970-01-01 00:00:00 UTC: too slow"));
+        assert!(notes(&answer()).contains("was rolled back at 1970-01-01 00:00:00 UTC: too slow"));
     }
 
     #[test]
     fn every_version_has_a_line() {
-        let shown = versions(&content()).to_string();
+        let shown = versions(&answer()).to_string();
         assert!(
             ["its own", "active", "configuration"]
                 .iter()

@@ -7,8 +7,10 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::short;
-use crate::cli::admin_client::{AdminArgs, AdminClient};
-use crate::cli::{fail, print, used_wrongly};
+use crate::cli::admin_client::{AdminArgs, AdminClient, show};
+use crate::cli::{fail, used_wrongly};
+use tero_admin_api::endpoints::{Activate, PushVersion};
+use tero_admin_api::{ActivateRequest, PolicyModule, PushResponse};
 use tero_config::read_text;
 use tero_policy_host::{Package, builtin};
 
@@ -50,54 +52,44 @@ pub(super) struct PushCommand {
 
 impl PushCommand {
     pub(super) fn run(self) -> ExitCode {
-        let (client, content) = match (AdminClient::new(&self.admin), self.content()) {
-            (Ok(client), Ok(content)) => (client, content),
+        let (client, module) = match (AdminClient::new(&self.admin), self.content()) {
+            (Ok(client), Ok(content)) => (client, PolicyModule(content)),
             (Err(message), _) | (_, Err(message)) => return used_wrongly(&message),
         };
-        let pushed = match client.upload(&format!("/policies/{}/versions", self.name), content) {
-            Ok(answer) if answer.status.is_success() => answer.content,
-            Ok(answer) => return fail(&answer.error()),
+        let pushed = match client.call::<PushVersion>(&[&self.name], &module) {
+            Ok(pushed) => pushed,
             Err(message) => return fail(&message),
         };
-        let version = pushed["version"].as_str().unwrap_or_default();
-        if self.activate {
-            let content = serde_json::json!({ "digest": version });
-            match client.post(&format!("/policies/{}/activate", self.name), Some(&content)) {
-                Ok(answer) if answer.status.is_success() => {}
-                Ok(answer) => {
-                    return fail(&format!(
-                        "{} is kept, and not active: {}",
-                        short(version),
-                        answer.error()
-                    ));
-                }
-                Err(message) => return fail(&message),
-            }
+        if self.activate
+            && let Err(message) = client.call::<Activate>(
+                &[&self.name],
+                &ActivateRequest {
+                    digest: pushed.version.clone(),
+                },
+            )
+        {
+            let version = short(&pushed.version);
+            return fail(&format!("{version} is kept, and not active: {message}"));
         }
-        if self.json {
-            return print(&format!("{pushed}\n"));
-        }
-        let again = if pushed["was_known"] == true {
+        show(&pushed, self.json, |pushed| self.words(pushed))
+    }
+
+    fn words(&self, pushed: &PushResponse) -> String {
+        let (name, version) = (&self.name, short(&pushed.version));
+        let again = if pushed.was_known {
             ", which it had already"
         } else {
             ""
         };
-        let cases = pushed["cases"]
-            .as_u64()
+        let cases = pushed
+            .cases
             .map_or_else(String::new, |cases| format!(", {cases} cases passed"));
-        let next = match self.activate {
-            true => format!("active: {} of {}", short(version), self.name),
-            false => format!(
-                "to have it decide: tero policy activate {} {}",
-                self.name,
-                short(version)
-            ),
+        let next = if self.activate {
+            format!("active: {version} of {name}")
+        } else {
+            format!("to have it decide: tero policy activate {name} {version}")
         };
-        print(&format!(
-            "{}: version {}{again}{cases}\n{next}\n",
-            self.name,
-            short(version)
-        ))
+        format!("{name}: version {version}{again}{cases}\n{next}\n")
     }
 
     /// The module with what comes along.

@@ -2,124 +2,175 @@
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
-use serde_json::Value;
 
 use super::{short, time_of};
+use crate::cli::stats::percent;
+use tero_admin_api::{
+    CanaryReport, CanaryResponse, GroupFigures, RollbackReport, ShadowReport, ShadowSample,
+    VersionComparison,
+};
 
 /// Samples that are shown of each field.
 const SHOWN_SAMPLES: usize = 3;
 
+/// A question on which two versions differ.
+pub(super) struct Difference<'a> {
+    /// When it was asked.
+    pub(super) at_unix_secs: i64,
+    /// Host, path and query.
+    pub(super) url: &'a str,
+    /// The class of the device.
+    pub(super) device: &'a str,
+    /// What the two say.
+    pub(super) says: [&'a str; 2],
+}
+
 /// What came of a shadow so far.
-pub(super) fn shadow(name: &str, answer: &Value) -> String {
-    let text = |key: &str| answer[key].as_str().unwrap_or("?");
+pub(super) fn shadow(name: &str, answer: &ShadowReport) -> String {
+    let summary = &answer.summary;
     let mut shown = format!(
-        "{name}: {} in shadow since {}, asked about {} of the requests\n{}",
-        short(text("version")),
-        time_of(&answer["since_unix_secs"]),
-        text("sample"),
-        comparison(&answer["comparison"], "active", "candidate"),
+        "{name}: {} in shadow since {}, asked about {} of the requests\n",
+        short(&summary.version),
+        time_of(summary.since_unix_secs),
+        summary.sample,
     );
-    if let Some(left_out @ 1..) = answer["left_out"].as_u64() {
+    if let Some(compared) = &answer.comparison {
+        shown.push_str(&comparison(
+            compared,
+            ["active", "candidate"],
+            shadow_difference,
+        ));
+    }
+    if summary.left_out > 0 {
         shown.push_str(&format!(
-            "{left_out} requests were left out: the queue was full (policies.shadow_queue)\n"
+            "{} requests were left out: the queue was full (policies.shadow_queue)\n",
+            summary.left_out
         ));
     }
     shown
 }
 
+fn shadow_difference(sample: &ShadowSample) -> Difference<'_> {
+    Difference {
+        at_unix_secs: sample.at_unix_secs,
+        url: &sample.url,
+        device: &sample.device,
+        says: [&sample.active, &sample.candidate],
+    }
+}
+
 /// Agreements and differences field by field, with samples.
-pub(super) fn comparison(comparison: &Value, left: &str, right: &str) -> String {
+pub(super) fn comparison<S>(
+    comparison: &VersionComparison<S>,
+    names: [&str; 2],
+    difference: impl Fn(&S) -> Difference<'_>,
+) -> String {
     let mut table = Table::new();
     table
         .load_preset(UTF8_FULL_CONDENSED)
         .set_header(["field", "same", "different"]);
     let mut samples = String::new();
-    for (field, tally) in comparison["fields"].as_object().into_iter().flatten() {
-        table.add_row([
-            field.clone(),
-            tally["same"].to_string(),
-            tally["different"].to_string(),
-        ]);
-        for sample in tally["samples"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .rev()
-            .take(SHOWN_SAMPLES)
-        {
-            let text = |key: &str| sample[key].as_str().unwrap_or("?");
+    for (field, tally) in &comparison.fields {
+        table.add_row([field, &tally.same.to_string(), &tally.different.to_string()]);
+        for sample in tally.samples.iter().rev().take(SHOWN_SAMPLES) {
+            let Difference {
+                at_unix_secs,
+                url,
+                device,
+                says,
+            } = difference(sample);
+            let at = time_of(at_unix_secs);
+            let ([left, right], [said, other]) = (names, says);
             samples.push_str(&format!(
-                "  {field}: {} ({}, {}): {left} {}, {right} {}\n",
-                text("url"),
-                text("device"),
-                time_of(&sample["at_unix_secs"]),
-                text(left),
-                text(right),
+                "  {field}: {url} ({device}, {at}): {left} {said}, {right} {other}\n"
             ));
         }
     }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    let (requests, responses) = (&comparison["requests"], &comparison["responses"]);
+    align(&mut table);
+    let (requests, responses) = (comparison.requests, comparison.responses);
     format!("{requests} requests and {responses} responses compared\n{table}\n{samples}")
 }
 
 /// How a canary does beside the control.
-pub(super) fn canary(name: &str, answer: &Value) -> String {
-    if let Some(reason) = answer["rolled_back"]["reason"].as_str() {
-        let version = answer["rolled_back"]["version"].as_str().unwrap_or("?");
-        let at = time_of(&answer["rolled_back"]["at_unix_secs"]);
-        return format!(
-            "{name}: no canary; {} was rolled back at {at}: {reason}\n",
-            short(version)
-        );
+pub(super) fn canary(name: &str, answer: &CanaryResponse) -> String {
+    match answer {
+        CanaryResponse::Running(report) => running(name, report),
+        CanaryResponse::RolledBack { rolled_back } => {
+            let RollbackReport {
+                version,
+                at_unix_secs,
+                reason,
+            } = rolled_back;
+            let (version, at) = (short(version), time_of(*at_unix_secs));
+            format!("{name}: no canary; {version} was rolled back at {at}: {reason}\n")
+        }
     }
-    let text = |key: &str| answer[key].as_str().unwrap_or("?");
+}
+
+fn running(name: &str, report: &CanaryReport) -> String {
+    let summary = &report.summary;
     let mut table = Table::new();
     table.load_preset(UTF8_FULL_CONDENSED);
     table.set_header(["", "requests", "hit rate", "errors", "origin requests"]);
-    for (shown, key) in [("active version", "control"), ("canary", "canary")] {
-        let arm = &answer[key];
-        let rate = arm["hit_rate"]
-            .as_f64()
-            .map_or_else(|| "–".to_owned(), |rate| format!("{:.1} %", rate * 100.0));
-        let number = |key: &str| arm[key].to_string();
-        table.add_row([
-            shown.to_owned(),
-            number("requests"),
-            rate,
-            number("errors"),
-            number("origin_requests"),
-        ]);
+    for (shown, group) in [
+        ("active version", &summary.control),
+        ("canary", &summary.canary),
+    ] {
+        table.add_row(group_row(shown, group.as_ref()));
     }
+    align(&mut table);
+    format!(
+        "{name}: {} answers for {} of the keys since {}\n{table}\n",
+        short(&summary.version),
+        summary.share,
+        time_of(summary.since_unix_secs),
+    )
+}
+
+fn group_row(name: &str, group: Option<&GroupFigures>) -> [String; 5] {
+    let number = |of: fn(&GroupFigures) -> u64| {
+        group.map_or_else(|| "–".to_owned(), |group| of(group).to_string())
+    };
+    [
+        name.to_owned(),
+        number(|group| group.requests),
+        percent(group.and_then(|group| group.hit_rate)),
+        number(|group| group.errors),
+        number(|group| group.origin_requests),
+    ]
+}
+
+/// Numbers stand to the right.
+fn align(table: &mut Table) {
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    let since = time_of(&answer["since_unix_secs"]);
-    format!(
-        "{name}: {} answers for {} of the keys since {since}\n{table}\n",
-        short(text("version")),
-        text("share")
-    )
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+    use tero_admin_api::FieldTally;
 
     #[test]
     fn a_comparison_shows_fields_and_the_latest_samples() {
-        let sample = |number: u64| json!({ "at_unix_secs": 0, "url": format!("h/{number}"), "device": "tv", "a": "1 s", "b": "2 s" });
-        let samples: Vec<Value> = (0..5).map(sample).collect();
-        let fields = json!({ "ttl": { "same": 7, "different": 5, "samples": samples } });
-        let shown = comparison(
-            &json!({ "requests": 12, "responses": 3, "fields": fields }),
-            "a",
-            "b",
-        );
+        let samples = (0..5).map(|number| format!("h/{number}")).collect();
+        let tally = FieldTally {
+            same: 7,
+            different: 5,
+            samples,
+        };
+        let compared = VersionComparison {
+            requests: 12,
+            responses: 3,
+            fields: [("ttl".to_owned(), tally)].into(),
+        };
+        let shown = comparison(&compared, ["a", "b"], |url: &String| Difference {
+            at_unix_secs: 0,
+            url,
+            device: "tv",
+            says: ["1 s", "2 s"],
+        });
         for part in [
             "12 requests and 3 responses",
             "ttl",
@@ -133,8 +184,12 @@ mod tests {
 
     #[test]
     fn a_canary_that_was_rolled_back_says_why() {
-        let rolled_back = json!({ "version": "0123456789abcdef", "at_unix_secs": 60, "reason": "a hit rate of 1 %" });
-        let shown = canary("hours", &json!({ "rolled_back": rolled_back }));
+        let rolled_back = RollbackReport {
+            version: "0123456789abcdef".to_owned(),
+            at_unix_secs: 60,
+            reason: "a hit rate of 1 %".to_owned(),
+        };
+        let shown = canary("hours", &CanaryResponse::RolledBack { rolled_back });
         assert_eq!(
             shown,
             "hours: no canary; 0123456789ab was rolled back at 1970-01-01 00:01:00 UTC: a hit rate of 1 %\n"

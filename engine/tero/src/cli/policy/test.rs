@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use clap::Args;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
+use serde::Serialize;
 
 use crate::cli::policy::desk;
-use crate::cli::{colours, fail, print, report, used_wrongly};
-use tero_config::{ConfigErrors, ModuleSource};
+use crate::cli::{colours, fail, print, print_json, report, used_wrongly};
+use tero_config::{ConfigError, ConfigErrors, ModuleSource};
 use tero_policy_host::cases::{CaseOutcome, Cases, CasesReport, keys};
 
 const EXAMPLE: &str = "\
@@ -63,12 +64,9 @@ impl TestCommand {
             .map(|file| Cases::load(file, module.clone())?.run(&host, self.max_fuel))
             .collect();
         let shown = if self.json {
-            print(&as_json(&results))
+            print_json(&TestReport::of(&results))
         } else {
             self.show(&results)
-        };
-        let has_passed = |result: &Result<CasesReport, ConfigErrors>| {
-            result.as_ref().is_ok_and(CasesReport::has_passed)
         };
         if results.iter().all(has_passed) {
             shown
@@ -130,21 +128,38 @@ fn cases_in(folder: &Path) -> Result<Vec<PathBuf>, String> {
         .collect())
 }
 
-fn as_json(results: &[Result<CasesReport, ConfigErrors>]) -> String {
-    let files: Vec<serde_json::Value> = results
-        .iter()
-        .map(|result| match result {
-            Ok(report) => serde_json::to_value(report).expect("a report is JSON"),
-            Err(errors) => serde_json::json!({ "errors": errors.errors }),
-        })
-        .collect();
-    let passed = results
-        .iter()
-        .all(|result| result.as_ref().is_ok_and(CasesReport::has_passed));
-    format!(
-        "{}\n",
-        serde_json::json!({ "passed": passed, "files": files })
-    )
+/// The result as JSON writes it.
+#[derive(Serialize)]
+struct TestReport<'a> {
+    passed: bool,
+    files: Vec<FileReport<'a>>,
+}
+
+/// What came of a file.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum FileReport<'a> {
+    Cases(&'a CasesReport),
+    Mistakes { errors: &'a [ConfigError] },
+}
+
+impl TestReport<'_> {
+    fn of(results: &[Result<CasesReport, ConfigErrors>]) -> TestReport<'_> {
+        let files = results.iter().map(|result| match result {
+            Ok(report) => FileReport::Cases(report),
+            Err(errors) => FileReport::Mistakes {
+                errors: &errors.errors,
+            },
+        });
+        TestReport {
+            passed: results.iter().all(has_passed),
+            files: files.collect(),
+        }
+    }
+}
+
+fn has_passed(result: &Result<CasesReport, ConfigErrors>) -> bool {
+    result.as_ref().is_ok_and(CasesReport::has_passed)
 }
 
 /// A line for each question, below it what is not as expected, and how many have passed.

@@ -2,45 +2,32 @@
 
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
-use serde_json::Value;
+
+use tero_admin_api::{RunState, WarmRunReport, WarmRunsResponse};
 
 /// Reasons that are shown of those in the report.
 const SHOWN_REASONS: usize = 10;
 
-/// A number of a report; 0 where it is missing.
-pub(super) fn count(report: &Value, name: &str) -> u64 {
-    report[name].as_u64().unwrap_or(0)
-}
-
 /// What a dry run would fetch, a line for each page.
-pub(super) fn listed(report: &Value) -> String {
+pub(super) fn listed(report: &WarmRunReport) -> String {
     let mut text = String::new();
-    let pages = report["would_fetch"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    for page in pages {
-        let part = |name: &str| page[name].as_str().unwrap_or("");
-        let variant = if part("variant").is_empty() {
-            "-"
-        } else {
-            part("variant")
-        };
+    for page in &report.would_fetch {
         text.push_str(&format!(
             "{:>3}  {:<10}  {:<12}  {}\n",
-            count(page, "priority"),
-            part("because"),
-            variant,
-            part("url")
+            page.priority,
+            page.because,
+            page.variant.as_deref().unwrap_or("-"),
+            page.url
         ));
     }
-    let (planned, fresh) = (count(report, "planned"), count(report, "fresh"));
+    let wanted = report.planned.saturating_sub(report.fresh);
     text.push_str(&format!(
-        "{} of {planned} would be fetched, {fresh} stay fresh for the window",
-        planned.saturating_sub(fresh)
+        "{wanted} of {} would be fetched, {} stay fresh for the window",
+        report.planned, report.fresh
     ));
-    if planned.saturating_sub(fresh) > pages.len() as u64 {
-        text.push_str(&format!("; the first {} are listed", pages.len()));
+    let listed = report.would_fetch.len();
+    if wanted > listed as u64 {
+        text.push_str(&format!("; the first {listed} are listed"));
     }
     text.push('\n');
     notes(report, &mut text);
@@ -48,12 +35,8 @@ pub(super) fn listed(report: &Value) -> String {
 }
 
 /// The runs, a line for each.
-pub(super) fn table(answer: &Value) -> String {
-    let runs = answer["runs"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    if runs.is_empty() {
+pub(super) fn table(answer: &WarmRunsResponse) -> String {
+    if answer.runs.is_empty() {
         return "no plan has run since the edge started\n".to_owned();
     }
     let mut table = Table::new();
@@ -74,84 +57,73 @@ pub(super) fn table(answer: &Value) -> String {
         "wasted",
         "hits given",
     ]);
-    for run in runs {
-        let text = |name: &str| run[name].as_str().unwrap_or("?").to_owned();
-        let number = |name: &str| count(run, name).to_string();
-        let worth = &run["worth"];
-        let share = worth["share_of_hits"]
-            .as_f64()
-            .map(|share| format!("{:.1} %", share * 100.0));
-        let dry = if run["dry_run"] == true { " (dry)" } else { "" };
-        table.add_row([
-            number("id"),
-            text("plan"),
-            text("started"),
-            text("trigger"),
-            format!("{}{dry}", text("state")),
-            number("planned"),
-            number("fetched"),
-            number("fresh"),
-            number("failed"),
-            number("bytes"),
-            number("seconds"),
-            number("used_later"),
-            worth["wasted_bytes"]
-                .as_u64()
-                .map_or("-".to_owned(), |bytes| bytes.to_string()),
-            share.unwrap_or("-".to_owned()),
-        ]);
+    for run in &answer.runs {
+        table.add_row(row(run));
     }
     format!("{table}\n")
 }
 
+fn row(run: &WarmRunReport) -> [String; 14] {
+    let worth = run.worth.as_ref();
+    let wasted = worth.map(|worth| worth.wasted_bytes.to_string());
+    let share = worth
+        .and_then(|worth| worth.share_of_hits)
+        .map(|share| format!("{:.1} %", share * 100.0));
+    let dry = if run.dry_run { " (dry)" } else { "" };
+    [
+        run.id.to_string(),
+        run.plan.clone(),
+        run.started.clone(),
+        run.trigger.as_str().to_owned(),
+        format!("{}{dry}", run.state.as_str()),
+        run.planned.to_string(),
+        run.fetched.to_string(),
+        run.fresh.to_string(),
+        run.failed.to_string(),
+        run.bytes.to_string(),
+        run.seconds.to_string(),
+        run.used_later.to_string(),
+        wasted.unwrap_or("-".to_owned()),
+        share.unwrap_or("-".to_owned()),
+    ]
+}
+
 /// What came of a run, for people.
-pub(super) fn summary(report: &Value) -> String {
-    let number = |name| count(report, name);
+pub(super) fn summary(report: &WarmRunReport) -> String {
     let mut text = format!(
         "run {} of {}: {} after {} s\n  planned     {}\n  fetched     {} ({} bytes)\n  fresh       {}\n  not stored  {}\n  failed      {}\n",
-        number("id"),
-        report["plan"].as_str().unwrap_or("?"),
-        report["state"].as_str().unwrap_or("?"),
-        number("seconds"),
-        number("planned"),
-        number("fetched"),
-        number("bytes"),
-        number("fresh"),
-        number("not_stored"),
-        number("failed"),
+        report.id,
+        report.plan,
+        report.state.as_str(),
+        report.seconds,
+        report.planned,
+        report.fetched,
+        report.bytes,
+        report.fresh,
+        report.not_stored,
+        report.failed,
     );
-    if number("retried") > 0 {
-        text.push_str(&format!("  tried again {}\n", number("retried")));
+    if report.retried > 0 {
+        text.push_str(&format!("  tried again {}\n", report.retried));
     }
-    if number("not_kept") > 0 {
-        text.push_str(&format!(
-            "  not kept    {} (see warm_memory)\n",
-            number("not_kept")
-        ));
+    if report.not_kept > 0 {
+        let not_kept = report.not_kept;
+        text.push_str(&format!("  not kept    {not_kept} (see warm_memory)\n"));
     }
-    if number("left_out") > 0 {
-        text.push_str(&format!(
-            "  left out    {} (see max_urls)\n",
-            number("left_out")
-        ));
+    if report.left_out > 0 {
+        let left_out = report.left_out;
+        text.push_str(&format!("  left out    {left_out} (see max_urls)\n"));
     }
-    for (kind, name) in [("failed", "failures"), ("not stored", "refusals")] {
-        for reason in report[name]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .take(SHOWN_REASONS)
-        {
-            let part = |name: &str| reason[name].as_str().unwrap_or("");
-            let variant = if part("variant").is_empty() {
-                String::new()
-            } else {
-                format!(" [{}]", part("variant"))
-            };
+    for (kind, pages) in [
+        ("failed", &report.failures),
+        ("not stored", &report.refusals),
+    ] {
+        for page in pages.iter().take(SHOWN_REASONS) {
+            let variant = page.variant.as_ref();
+            let variant = variant.map_or_else(String::new, |variant| format!(" [{variant}]"));
             text.push_str(&format!(
                 "  {kind}: {}{variant}: {}\n",
-                part("url"),
-                part("reason")
+                page.url, page.reason
             ));
         }
     }
@@ -159,24 +131,19 @@ pub(super) fn summary(report: &Value) -> String {
     text
 }
 
-fn notes(report: &Value, text: &mut String) {
-    for note in report["notes"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-    {
+fn notes(report: &WarmRunReport, text: &mut String) {
+    for note in &report.notes {
         text.push_str(&format!("  note: {note}\n"));
     }
 }
 
 /// Whether the run went well enough.
-pub(super) fn verdict(report: &Value, fail_over: Option<f64>) -> Result<(), String> {
-    let state = report["state"].as_str().unwrap_or("unknown");
-    if state != "done" {
+pub(super) fn verdict(report: &WarmRunReport, fail_over: Option<f64>) -> Result<(), String> {
+    if report.state != RunState::Done {
+        let state = report.state.as_str();
         return Err(format!("the run did not reach its end: {state}"));
     }
-    let (planned, failed) = (count(report, "planned"), count(report, "failed"));
+    let (planned, failed) = (report.planned, report.failed);
     #[allow(clippy::cast_precision_loss)] // Counts of pages.
     let too_many = match fail_over {
         Some(share) => failed as f64 > share * planned as f64,
@@ -191,36 +158,60 @@ pub(super) fn verdict(report: &Value, fail_over: Option<f64>) -> Result<(), Stri
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+    use tero_admin_api::{Answer as _, DryRunPage, PageFailure, RunValue};
+
+    /// Three pages: one fetched, one that failed, one that is not storable.
+    fn report() -> WarmRunReport {
+        let golden = include_str!("../../../../admin-api/golden/warm_run.json");
+        WarmRunReport::read(golden.as_bytes()).unwrap()
+    }
 
     #[test]
     fn a_run_fails_when_more_failed_than_allowed_or_it_did_not_reach_its_end() {
-        let check = |state: &str, planned: u64, failed: u64, fail_over: Option<f64>, good: bool| {
-            let report = json!({ "state": state, "planned": planned, "failed": failed });
+        let check = |state, planned, failed, fail_over: Option<f64>, good: bool| {
+            let report = WarmRunReport {
+                state,
+                planned,
+                failed,
+                ..report()
+            };
             assert_eq!(
                 verdict(&report, fail_over).is_ok(),
                 good,
-                "{report} {fail_over:?}"
+                "{report:?} {fail_over:?}"
             );
         };
-        check("done", 100, 5, Some(0.05), true);
-        check("done", 100, 6, Some(0.05), false);
-        check("done", 100, 1, Some(0.0), false);
-        check("done", 0, 0, Some(0.0), true);
-        check("done", 100, 99, None, true);
-        check("done", 100, 100, None, false);
-        check("done", 0, 0, None, true);
-        for state in ["deadline-passed", "cancelled", "failed", "?"] {
+        check(RunState::Done, 100, 5, Some(0.05), true);
+        check(RunState::Done, 100, 6, Some(0.05), false);
+        check(RunState::Done, 100, 1, Some(0.0), false);
+        check(RunState::Done, 0, 0, Some(0.0), true);
+        check(RunState::Done, 100, 99, None, true);
+        check(RunState::Done, 100, 100, None, false);
+        check(RunState::Done, 0, 0, None, true);
+        for state in [
+            RunState::DeadlinePassed,
+            RunState::Cancelled,
+            RunState::Failed,
+        ] {
             check(state, 100, 0, None, false);
         }
     }
 
     #[test]
     fn a_dry_run_lists_what_it_would_fetch() {
-        let page = json!({ "url": "www.example/a", "variant": null, "priority": 200, "because": "absent" });
-        let report = json!({ "planned": 3, "fresh": 1, "would_fetch": [page], "notes": ["odd"] });
+        let report = WarmRunReport {
+            planned: 3,
+            fresh: 1,
+            would_fetch: vec![DryRunPage {
+                url: "www.example/a".to_owned(),
+                variant: None,
+                priority: 200,
+                because: "absent".to_owned(),
+            }],
+            notes: vec!["odd".to_owned()],
+            ..report()
+        };
         assert_eq!(
             listed(&report),
             "200  absent      -             www.example/a\n\
@@ -230,29 +221,47 @@ mod tests {
 
     #[test]
     fn runs_are_listed_with_what_they_were_worth() {
-        let run = |worth: Value| {
-            json!({ "id": 7, "plan": "apertura", "started": "2026-11-24T08:30:00-03:00", "trigger": "schedule", "state": "done",
-                "planned": 10, "fetched": 9, "fresh": 1, "failed": 0, "bytes": 900, "seconds": 3, "used_later": 8, "worth": worth })
+        let run = |worth| WarmRunReport {
+            plan: "apertura".to_owned(),
+            worth,
+            ..report()
         };
-        let worth = json!({ "share_of_hits": 0.1234, "wasted_bytes": 100 });
-        let text = table(&json!({ "runs": [run(worth), run(Value::Null)] }));
+        let worth = RunValue {
+            window_hits: 0,
+            hits_given: 0,
+            share_of_hits: Some(0.1234),
+            unused: 0,
+            wasted_bytes: 100,
+        };
+        let text = table(&WarmRunsResponse {
+            runs: vec![run(Some(worth)), run(None)],
+        });
         for part in ["apertura", "12.3 %", " 100 ", " - "] {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
-        assert!(table(&json!({ "runs": [] })).contains("no plan has run"));
+        assert!(table(&WarmRunsResponse { runs: Vec::new() }).contains("no plan has run"));
     }
 
     #[test]
     fn a_summary_tells_numbers_reasons_and_notes() {
-        let report = json!({
-            "id": 3, "plan": "apertura", "state": "done", "seconds": 4, "planned": 2, "fetched": 1, "bytes": 10, "failed": 1, "left_out": 7,
-            "failures": [{ "url": "www.example/a", "variant": "mobile", "reason": "answered with 404" }],
-            "notes": ["the sitemap /s.xml is no sitemap"],
-        });
+        let report = WarmRunReport {
+            id: 3,
+            plan: "apertura".to_owned(),
+            seconds: 4,
+            left_out: 7,
+            failures: vec![PageFailure {
+                url: "www.example/a".to_owned(),
+                variant: Some("mobile".to_owned()),
+                reason: "answered with 404".to_owned(),
+            }],
+            notes: vec!["the sitemap /s.xml is no sitemap".to_owned()],
+            ..report()
+        };
         let text = summary(&report);
         for part in [
             "run 3 of apertura: done after 4 s",
             "failed: www.example/a [mobile]: answered with 404",
+            "not stored: www.example/private: private",
             "left out    7",
             "note: the sitemap",
         ] {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use tero_admin_api::PurgeTarget;
 
 use crate::origin::{self, Origin, Size};
 use crate::servers::{self, HAPROXY_MOST_MIB, Running, Server, Start};
@@ -164,11 +164,12 @@ fn churn(start: &Start<'_>, time: Duration) -> Result<(), String> {
         let mut purges = 0;
         while began.elapsed() < time {
             std::thread::sleep(Duration::from_millis(500));
-            let group = format!("g{}", purges % origin::GROUPS);
-            admin::purge(
-                admin_port,
-                &json!({ "tag": group, "soft": purges % 3 == 0 }),
-            )?;
+            let group = PurgeTarget::Tag(format!("g{}", purges % origin::GROUPS));
+            if purges % 3 == 0 {
+                admin::purge_softly(admin_port, group)?;
+            } else {
+                admin::purge(admin_port, group)?;
+            }
             purges += 1;
             let held = running.memory();
             let mut most = most
@@ -186,7 +187,7 @@ fn churn(start: &Start<'_>, time: Duration) -> Result<(), String> {
     let most = most
         .into_inner()
         .expect("no thread panics while it holds the lock");
-    let purged = admin::purge(running.admin, &json!({ "site": "bench" }))?;
+    let purged = admin::purge(running.admin, PurgeTarget::Site("bench".to_owned()))?;
     let purged_at = Instant::now();
     // An allocator returns memory over some seconds.
     while running.memory() > empty + most / 10 && purged_at.elapsed() < PATIENCE {

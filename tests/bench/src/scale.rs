@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use tero_admin_api::PurgeTarget;
 
 use crate::cases::{Case, Kind};
 use crate::load::{self, Load};
@@ -167,7 +167,7 @@ fn purge(tagged: u32, start: &Start<'_>, arguments: &Arguments) -> Result<(), St
     };
     let purge_all = || {
         let began = Instant::now();
-        match admin::purge(running.admin, &json!({ "tag": "all" }))? {
+        match admin::purge(running.admin, PurgeTarget::Tag("all".to_owned()))? {
             purged if purged < u64::from(tagged) => Err(format!(
                 "{purged} responses were purged instead of {tagged}"
             )),
@@ -260,7 +260,7 @@ pub(crate) fn while_purging<T>(
             while !over.load(Ordering::Relaxed) {
                 admin::purge(
                     running.admin,
-                    &json!({ "tag": format!("g{}", group % GROUPS) }),
+                    PurgeTarget::Tag(format!("g{}", group % GROUPS)),
                 )?;
                 group += 1;
                 std::thread::sleep(Duration::from_millis(100));

@@ -1,10 +1,13 @@
 //! Measures how long tero takes to become ready, with the four shipped policies.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use tero_admin_api::ReadyRequest;
+use tero_admin_api::client::Client;
+use tero_admin_api::endpoints::Ready;
+
+use crate::admin;
 use crate::process::Process;
 use crate::servers::free_port;
 
@@ -23,10 +26,10 @@ pub(crate) fn measure(tero: &Path, times: u32, core: u32) -> Result<Vec<f64>, St
 
 fn start(tero: &Path, folder: &Path, core: u32) -> Result<f64, String> {
     let failed = |error: std::io::Error| error.to_string();
-    let (port, admin) = (free_port().map_err(failed)?, free_port().map_err(failed)?);
+    let (port, admin_port) = (free_port().map_err(failed)?, free_port().map_err(failed)?);
     let text = CONFIG
         .replace("0.0.0.0:8080", &format!("127.0.0.1:{port}"))
-        .replace("127.0.0.1:9090", &format!("127.0.0.1:{admin}"));
+        .replace("127.0.0.1:9090", &format!("127.0.0.1:{admin_port}"));
     let compiled = format!(
         "[policies]\ncompiled_cache = \"{}\"\n",
         folder.join("compiled").display()
@@ -39,9 +42,10 @@ fn start(tero: &Path, folder: &Path, core: u32) -> Result<f64, String> {
         config.display().to_string(),
     ];
     let log = folder.join("output.log");
+    let client = admin::client(admin_port)?;
     let began = Instant::now();
     let mut process = Process::start(core, tero, &arguments, &log)?;
-    while !is_ready(admin) {
+    while !is_ready(&client) {
         if process.ended() || began.elapsed() > Duration::from_secs(60) {
             return Err(format!(
                 "tero did not become ready:\n{}",
@@ -53,19 +57,8 @@ fn start(tero: &Path, folder: &Path, core: u32) -> Result<f64, String> {
     Ok(began.elapsed().as_secs_f64() * 1_000.0)
 }
 
-fn is_ready(admin: u16) -> bool {
-    let ask = || -> std::io::Result<String> {
-        let mut stream = TcpStream::connect(("127.0.0.1", admin))?;
-        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-        write!(
-            stream,
-            "GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-        )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
-    };
-    ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200 "))
+fn is_ready(client: &Client) -> bool {
+    client.call::<Ready>(&[], &ReadyRequest::default()).is_ok()
 }
 
 #[cfg(test)]

@@ -74,8 +74,8 @@ impl Rollout {
         self.try_again(|| {
             let old = self.state();
             let new = self
-                .source()
-                .state(RolloutSettings::of(config), Some(&old))?;
+                .loader()
+                .load(RolloutSettings::of(config), Some(&old))?;
             Ok(self
                 .commit(&old, new, SiteChange::Configuration, None)?
                 .then_some(()))
@@ -94,7 +94,7 @@ impl Rollout {
         }
     }
 
-    fn source(&self) -> VersionLoader<'_> {
+    fn loader(&self) -> VersionLoader<'_> {
         VersionLoader {
             host: &self.host,
             store: self.store.as_ref(),
@@ -109,7 +109,7 @@ impl Rollout {
         version: &Version,
     ) -> Result<Arc<Policy>, RolloutError> {
         let at_hand = Some(&versions.configured).filter(|_| *version == Version::Configured);
-        self.source().version(&versions.config, version, at_hand)
+        self.loader().version(&versions.config, version, at_hand)
     }
 
     /// Changes one policy.
@@ -158,12 +158,12 @@ impl Rollout {
             return Ok(false);
         }
         let before = self.edge.sites.load_full();
-        let maker = SiteBuilder {
+        let builder = SiteBuilder {
             host: &self.host,
             clock: &self.edge.clock,
             workers: self.workers,
         };
-        let sites = Arc::new(maker.sites(&new, &before, change)?);
+        let sites = Arc::new(builder.sites(&new, &before, change)?);
         // On disk first: what could not be kept does not decide.
         if let (Some(store), Some(name)) = (&self.store, changed) {
             store.keep_record(name, &new.policy(name)?.record)?;
@@ -171,13 +171,7 @@ impl Rollout {
         self.edge.sites.store(Arc::clone(&sites));
         *state = Arc::new(new);
         drop(state);
-        let now = sites::chains(&sites);
-        for chain in sites::chains(&before)
-            .into_iter()
-            .filter(|chain| !now.iter().any(|other| other.is(chain)))
-        {
-            chain.forget();
-        }
+        sites::forget_replaced(&before, &sites);
         self.wake();
         Ok(true)
     }

@@ -65,7 +65,7 @@ impl Rollout {
             let at_hand = at_hand
                 .as_ref()
                 .or(Some(&versions.configured).filter(|_| version == Version::Configured));
-            versions.active = self.source().version(&versions.config, &version, at_hand)?;
+            versions.active = self.loader().version(&versions.config, &version, at_hand)?;
             versions.trouble = None;
             Ok(RollbackResult::To(version))
         })?;

@@ -154,44 +154,69 @@ impl GuardWindow {
     }
 }
 
+/// A rate that must not be much higher of the canary than of the control.
+struct ComparedRate {
+    cause: RollbackCause,
+    of: fn(&GroupSnapshot) -> Option<f64>,
+    /// What is counted, for people.
+    what: &'static str,
+}
+
+const FAILURES: ComparedRate = ComparedRate {
+    cause: RollbackCause::Failures,
+    of: GroupSnapshot::failure_rate,
+    what: "questions to the policy failed",
+};
+
+const ERRORS: ComparedRate = ComparedRate {
+    cause: RollbackCause::Errors,
+    of: |group| group.counts.error_rate(),
+    what: "requests ended with an error",
+};
+
+const ORIGIN_LOAD: ComparedRate = ComparedRate {
+    cause: RollbackCause::OriginLoad,
+    of: |group| group.counts.origin_load(),
+    what: "requests went to the origin",
+};
+
 impl TrialSnapshot {
     fn judge(&self, guard: &GuardSettings, is_settled: bool) -> Option<Verdict> {
-        let TrialSnapshot { control, canary } = self;
-        let rates = [
-            (
-                RollbackCause::Failures,
-                canary.failure_rate(),
-                control.failure_rate(),
-                guard.failure_points,
-                "questions to the policy failed",
-            ),
-            (
-                RollbackCause::Errors,
-                canary.counts.error_rate(),
-                control.counts.error_rate(),
-                guard.failure_points,
-                "requests ended with an error",
-            ),
-        ];
-        let load = (
-            RollbackCause::OriginLoad,
-            canary.counts.origin_load(),
-            control.counts.origin_load(),
-            guard.origin_points,
-            "requests went to the origin",
+        let failing = self
+            .excess(&FAILURES, guard.failure_points)
+            .or_else(|| self.excess(&ERRORS, guard.failure_points));
+        if !is_settled {
+            return failing;
+        }
+        failing
+            .or_else(|| self.excess(&ORIGIN_LOAD, guard.origin_points))
+            .or_else(|| self.low_hit_rate(guard.hit_rate_points))
+    }
+
+    /// A verdict if the canary's rate is higher than the control's by more than `points`.
+    fn excess(&self, rate: &ComparedRate, points: f64) -> Option<Verdict> {
+        let ComparedRate { cause, of, what } = rate;
+        let canary = 100.0 * of(&self.canary).unwrap_or(0.0);
+        let control = 100.0 * of(&self.control).unwrap_or(0.0);
+        let reason = format!(
+            "{canary:.1} of a hundred {what}, {control:.1} of the control; {points} more are allowed"
         );
-        let settled = [load].into_iter().filter(|_| is_settled);
-        let too_many = rates.into_iter().chain(settled).find_map(|(cause, canary, control, bound, what)| {
-            let (canary, control) = (100.0 * canary.unwrap_or(0.0), 100.0 * control.unwrap_or(0.0));
-            let reason = format!("{canary:.1} of a hundred {what}, {control:.1} of the control; {bound} more are allowed");
-            (canary > control + bound).then_some(Verdict { cause, reason })
-        });
-        too_many.or_else(|| {
-            let rate = |side: &GroupSnapshot| side.counts.outcomes.hit_rate().map(|rate| 100.0 * rate);
-            let (canary, control) = (rate(canary)?, rate(control)?);
-            let bound = guard.hit_rate_points;
-            let reason = format!("a hit rate of {canary:.1} %, {control:.1} % of the control; {bound} points less are allowed");
-            (is_settled && canary < control - bound).then_some(Verdict { cause: RollbackCause::HitRate, reason })
+        (canary > control + points).then_some(Verdict {
+            cause: *cause,
+            reason,
+        })
+    }
+
+    /// A verdict if the canary's hit rate is lower than the control's by more than `points`.
+    fn low_hit_rate(&self, points: f64) -> Option<Verdict> {
+        let canary = 100.0 * self.canary.counts.outcomes.hit_rate()?;
+        let control = 100.0 * self.control.counts.outcomes.hit_rate()?;
+        let reason = format!(
+            "a hit rate of {canary:.1} %, {control:.1} % of the control; {points} points less are allowed"
+        );
+        (canary < control - points).then_some(Verdict {
+            cause: RollbackCause::HitRate,
+            reason,
         })
     }
 }

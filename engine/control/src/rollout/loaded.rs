@@ -44,12 +44,12 @@ impl LoadedVersions {
         clock: &Clock,
     ) -> Result<LoadedVersions, RolloutError> {
         let store = state_dir.map(VersionStore::open).transpose()?;
-        let source = VersionLoader {
+        let loader = VersionLoader {
             host,
             store: store.as_ref(),
             now: clock.now(),
         };
-        let state = source.state(RolloutSettings::of(config), None)?;
+        let state = loader.load(RolloutSettings::of(config), None)?;
         Ok(LoadedVersions {
             host: Arc::clone(host),
             store,
@@ -65,12 +65,12 @@ impl LoadedVersions {
     /// # Errors
     /// [`PolicyError::TooManyVariants`]
     pub fn sites(&self, clock: &Clock) -> Result<Sites, PolicyError> {
-        let maker = SiteBuilder {
+        let builder = SiteBuilder {
             host: &self.host,
             clock,
             workers: self.workers,
         };
-        maker.sites(&self.state, &Sites::default(), SiteChange::Configuration)
+        builder.sites(&self.state, &Sites::default(), SiteChange::Configuration)
     }
 
     /// The queue to the thread that asks shadows.

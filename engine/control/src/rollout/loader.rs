@@ -1,6 +1,7 @@
 //! Loading the versions of policies: from the configuration, the state directory, or what is at hand.
 
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use super::error::RolloutError;
@@ -48,68 +49,55 @@ impl VersionLoader<'_> {
         old: Option<&VersionSet>,
     ) -> Result<PolicyVersions, RolloutError> {
         let before = old.and_then(|state| state.policies.get(&config.name));
-        let record = match (before, self.store) {
-            (Some(versions), _) => versions.record.clone(),
-            (None, Some(store)) => store.record(&config.name)?,
-            (None, None) => PolicyRecord::default(),
+        let record = self.record(config, before)?;
+        let loading = LoadingPolicy {
+            loader: *self,
+            config,
+            configured: self.host.load(config)?,
         };
-        let configured = self.host.load(config)?;
-        let load = |version: &Version| {
-            self.version(
-                config,
-                version,
-                Some(&configured).filter(|_| *version == Version::Configured),
-            )
-        };
-        let (active, trouble) = match load(&record.active) {
+        let (active, trouble) = match loading.version(&record.active) {
             Ok(policy) => (policy, None),
-            Err(error) if old.is_none() => (Arc::clone(&configured), Some(error.to_string())),
+            Err(error) if old.is_none() => {
+                tracing::error!(policy = %config.name, version = %record.active, "the configuration's version decides: {error}");
+                (Arc::clone(&loading.configured), Some(error.to_string()))
+            }
             Err(error) => return Err(error),
         };
-        if let Some(trouble) = &trouble {
-            tracing::error!(policy = %config.name, version = %record.active, "the configuration's version decides: {trouble}");
-        }
-        let optional = |version: Option<&Version>, what: &str| {
-            let loaded = load(version?);
-            loaded.inspect_err(|error| tracing::error!(policy = %config.name, "the {what} can't be loaded: {error}")).ok()
-        };
-        let canary = optional(
-            record.canary.as_ref().map(|canary| &canary.version),
-            "canary",
-        );
-        let shadow = optional(
-            record.shadow.as_ref().map(|shadow| &shadow.version),
-            "version in shadow",
-        );
-        let run = |policy: Arc<Policy>| match before.and_then(|versions| versions.canary.as_ref()) {
-            Some(run) => CanaryRun {
-                policy,
-                ..run.clone()
-            },
-            None => CanaryRun::new(&active, policy),
-        };
-        let tally = before
-            .and_then(|versions| versions.shadow.as_ref())
-            .map(|shadow| Arc::clone(&shadow.tally))
-            .unwrap_or_default();
+        let canary = record.canary.as_ref().map(|canary| &canary.version);
+        let canary = loading.optional(canary, "canary");
+        let shadow = record.shadow.as_ref().map(|shadow| &shadow.version);
+        let shadow = loading.optional(shadow, "version in shadow");
         Ok(PolicyVersions {
-            previous: optional(record.previous.last(), "version before"),
-            canary: canary.map(run),
-            shadow: shadow.map(|policy| ShadowRun { policy, tally }),
+            previous: loading.optional(record.previous.last(), "version before"),
+            canary: canary.map(|policy| canary_run(policy, &active, before)),
+            shadow: shadow.map(|policy| shadow_run(policy, before)),
             rollbacks: before
                 .map(|versions| Arc::clone(&versions.rollbacks))
                 .unwrap_or_default(),
             config: config.clone(),
             loaded_at: self.now,
-            configured,
+            configured: loading.configured,
             record,
             active,
             trouble,
         })
     }
 
+    /// What is remembered of a policy: as of before, or as the state directory has it.
+    fn record(
+        &self,
+        config: &config::Policy,
+        before: Option<&PolicyVersions>,
+    ) -> Result<PolicyRecord, RolloutError> {
+        match (before, self.store) {
+            (Some(versions), _) => Ok(versions.record.clone()),
+            (None, Some(store)) => Ok(store.record(&config.name)?),
+            (None, None) => Ok(PolicyRecord::default()),
+        }
+    }
+
     /// All policies of a configuration, loaded on several threads: compiling one takes a while.
-    pub(super) fn state(
+    pub(super) fn load(
         &self,
         settings: RolloutSettings,
         old: Option<&VersionSet>,
@@ -120,27 +108,67 @@ impl VersionLoader<'_> {
                 .iter()
                 .map(|config| scope.spawn(move || self.policy(config, old)))
                 .collect();
-            let joined = loading.into_iter().map(|thread| {
-                thread
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            });
-            joined
-                .map(|versions| {
-                    versions.map(|versions| (Arc::clone(&versions.config.name), versions))
-                })
+            loading
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+                .map(|loaded| loaded.map(by_name))
                 .collect::<Result<BTreeMap<_, _>, _>>()
         })?;
         if let Some(store) = self.store.filter(|_| old.is_none()) {
-            policies
-                .iter()
-                .for_each(|(name, versions): (&Arc<str>, &PolicyVersions)| {
-                    store.thin_out(name, &versions.record)
-                });
+            for (name, versions) in &policies {
+                store.thin_out(name, &versions.record);
+            }
         }
         Ok(VersionSet {
             settings: Arc::new(settings),
             policies,
         })
     }
+}
+
+/// A policy whose configured version has been loaded.
+struct LoadingPolicy<'a> {
+    loader: VersionLoader<'a>,
+    config: &'a config::Policy,
+    configured: Arc<Policy>,
+}
+
+impl LoadingPolicy<'_> {
+    fn version(&self, version: &Version) -> Result<Arc<Policy>, RolloutError> {
+        let at_hand = Some(&self.configured).filter(|_| *version == Version::Configured);
+        self.loader.version(self.config, version, at_hand)
+    }
+
+    /// A version without which the policy does its work.
+    fn optional(&self, version: Option<&Version>, what: &str) -> Option<Arc<Policy>> {
+        self.version(version?)
+            .inspect_err(|error| {
+                tracing::error!(policy = %self.config.name, "the {what} can't be loaded: {error}")
+            })
+            .ok()
+    }
+}
+
+/// A canary beside this active version; one that ran before goes on.
+fn canary_run(policy: Arc<Policy>, active: &Policy, before: Option<&PolicyVersions>) -> CanaryRun {
+    match before.and_then(|versions| versions.canary.as_ref()) {
+        Some(run) => CanaryRun {
+            policy,
+            ..run.clone()
+        },
+        None => CanaryRun::new(active, policy),
+    }
+}
+
+/// A shadow; one that ran before goes on.
+fn shadow_run(policy: Arc<Policy>, before: Option<&PolicyVersions>) -> ShadowRun {
+    let before = before.and_then(|versions| versions.shadow.as_ref());
+    ShadowRun {
+        policy,
+        tally: before.map(|run| Arc::clone(&run.tally)).unwrap_or_default(),
+    }
+}
+
+fn by_name(versions: PolicyVersions) -> (Arc<str>, PolicyVersions) {
+    (Arc::clone(&versions.config.name), versions)
 }

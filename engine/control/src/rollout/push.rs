@@ -28,25 +28,7 @@ impl Rollout {
     pub fn push(&self, name: &str, content: &[u8]) -> Result<PushedVersion, RolloutError> {
         let config = self.state().policy(name)?.config.clone();
         let store = self.store.as_ref().ok_or(RolloutError::NoStateDir)?;
-        let policy = self.host.load_module(&config, content)?;
-        let package = Package::of(content).map_err(|error| {
-            let policy = Arc::clone(policy.name());
-            PolicyError::NotAModule {
-                policy,
-                reason: error.to_string(),
-            }
-        })?;
-        let cases = package
-            .cases
-            .map(|cases| self_test(&config, &policy, &cases))
-            .transpose()?;
-        let pushed = PushedRecord {
-            digest: policy.digest().to_owned(),
-            pushed_unix_secs: self.edge.clock.now().unix_secs(),
-            bytes: content.len() as u64,
-            settings: package.settings.is_some(),
-            cases,
-        };
+        let pushed = self.check(&config, content)?;
         store.keep_version(name, &pushed.digest, content)?;
         let was_known = self.change(name, |versions| {
             let was_known = versions.record.pushed(&pushed.digest).is_some();
@@ -61,6 +43,26 @@ impl Rollout {
             "a version was pushed"
         );
         Ok(PushedVersion { pushed, was_known })
+    }
+
+    /// Loads a version and runs the cases that came along.
+    fn check(&self, config: &config::Policy, content: &[u8]) -> Result<PushedRecord, RolloutError> {
+        let policy = self.host.load_module(config, content)?;
+        let package = Package::of(content).map_err(|error| PolicyError::NotAModule {
+            policy: Arc::clone(policy.name()),
+            reason: error.to_string(),
+        })?;
+        let cases = package
+            .cases
+            .map(|cases| self_test(config, &policy, &cases))
+            .transpose()?;
+        Ok(PushedRecord {
+            digest: policy.digest().to_owned(),
+            pushed_unix_secs: self.edge.clock.now().unix_secs(),
+            bytes: content.len() as u64,
+            settings: package.settings.is_some(),
+            cases,
+        })
     }
 }
 

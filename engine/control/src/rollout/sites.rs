@@ -35,6 +35,9 @@ pub(super) enum SiteChange {
 
 impl SiteBuilder<'_> {
     /// The sites of `state`, in the place of `old`. One that was there before keeps its index.
+    ///
+    /// # Errors
+    /// [`PolicyError::TooManyVariants`]
     pub(super) fn sites(
         &self,
         state: &VersionSet,
@@ -48,151 +51,118 @@ impl SiteBuilder<'_> {
                 .iter()
                 .find(|site| site.settings.name == settings.name);
             let index = before.map_or(list.len(), |site| site.index);
-            let site =
-                Arc::new(self.site(state, settings, index, before.map(|site| &**site), change)?);
+            let draft = SiteDraft {
+                builder: *self,
+                state,
+                settings,
+                before: before.map(|site| &**site),
+                change,
+            };
+            let site = Arc::new(draft.finish(index)?);
             match list.get_mut(index) {
                 Some(place) => *place = site,
                 None => list.push(site),
             }
         }
-        let serves = |site: &Site| {
-            state
-                .settings
-                .sites
-                .iter()
-                .any(|settings| settings.name == site.settings.name)
-        };
-        Ok(Sites::new(list, serves))
+        Ok(Sites::new(list, |site| is_served(state, site)))
     }
+}
 
-    fn site(
-        &self,
-        state: &VersionSet,
-        settings: &config::Site,
-        index: usize,
-        before: Option<&Site>,
-        change: SiteChange,
-    ) -> Result<Site, PolicyError> {
-        let all_versions: Vec<&PolicyVersions> = settings
-            .policies
-            .iter()
-            .filter_map(|name| state.policies.get(name))
-            .collect();
-        let bound = state.settings.max_policy_variants;
-        let active = |versions: &PolicyVersions| Arc::clone(&versions.active);
-        let policies = self.chain(
-            all_versions
-                .iter()
-                .map(|versions| active(versions))
-                .collect(),
-            before.map(|site| &site.policies),
-            bound,
-        )?;
-        // The chain with a candidate in the place of its active version.
-        let with = |candidate: &PolicyVersions, policy: &Arc<Policy>| -> Vec<Arc<Policy>> {
-            let is_it = |versions: &PolicyVersions| versions.config.name == candidate.config.name;
-            all_versions
-                .iter()
-                .map(|versions| {
-                    if is_it(versions) {
-                        Arc::clone(policy)
-                    } else {
-                        active(versions)
-                    }
-                })
-                .collect()
-        };
-        let canary = all_versions.iter().find_map(|versions| {
-            Some((
-                versions,
-                versions.canary.as_ref()?,
-                versions.record.canary.as_ref()?,
-            ))
-        });
-        let canary = canary.map(|(versions, run, record)| {
-            let old = before
-                .and_then(|site| site.canary.as_ref())
-                .map(|canary| &canary.chain);
-            Ok(Canary {
-                policy: Arc::clone(&versions.config.name),
-                chain: self.chain(with(versions, &run.policy), old, bound)?,
-                share: record.share,
-                seed: seed(run.policy.digest()),
-                counters: Arc::clone(&run.counters),
-            })
-        });
-        let canary = canary.transpose()?;
-        let shadows = all_versions.iter().filter_map(|versions| {
-            Some((
-                versions,
-                versions.shadow.as_ref()?,
-                versions.record.shadow.as_ref()?,
-            ))
-        });
-        let shadows = shadows.map(|(versions, run, record)| {
-            let old = before
-                .into_iter()
-                .flat_map(|site| &site.shadows)
-                .find(|shadow| shadow.policy == versions.config.name);
-            Ok(Arc::new(Shadow {
-                policy: Arc::clone(&versions.config.name),
-                chain: self
-                    .chain(
-                        with(versions, &run.policy),
-                        old.map(|shadow| &shadow.chain),
-                        bound,
-                    )?
-                    .for_shadow(self.host),
-                share: record.sample,
-                tally: Arc::clone(&run.tally),
-            }))
-        });
-        let shadows = shadows.collect::<Result<_, PolicyError>>()?;
-        let (origin, tunnels) = match before {
-            Some(before) if change == SiteChange::Versions => {
-                (Arc::clone(&before.origin), Arc::clone(&before.tunnels))
-            }
-            _ => {
-                let origin = Origin::new(
-                    origin_settings(settings, &state.settings.server),
-                    self.clock.clone(),
-                );
-                // Tunnels that are open under the old configuration count there.
-                (
-                    Arc::new(origin),
-                    Arc::new(Semaphore::new(settings.max_tunnels)),
-                )
-            }
-        };
-        let zone = settings.zone.or(policies.zone()).unwrap_or(Tz::UTC);
-        let counters = before
-            .map(|site| &site.counters)
-            .filter(|old| change == SiteChange::Versions || old.zone() == zone);
-        let of_canary = canary
-            .as_ref()
-            .map(|canary| canary.chain.variants())
-            .unwrap_or_default();
-        let variants = [policies.variants(), of_canary].concat();
-        let counters = match counters {
-            Some(old) => old.with_variants(&variants),
-            None => Arc::new(SiteCounters::new(zone, policies.variants(), self.workers))
-                .with_variants(&variants),
-        };
+fn is_served(state: &VersionSet, site: &Site) -> bool {
+    let mut sites = state.settings.sites.iter();
+    sites.any(|settings| settings.name == site.settings.name)
+}
+
+/// A site in the making.
+struct SiteDraft<'a> {
+    builder: SiteBuilder<'a>,
+    state: &'a VersionSet,
+    settings: &'a config::Site,
+    /// The site of that name before.
+    before: Option<&'a Site>,
+    change: SiteChange,
+}
+
+impl SiteDraft<'_> {
+    fn finish(&self, index: usize) -> Result<Site, PolicyError> {
+        let before = self.before;
+        let active = self.versions().map(|versions| Arc::clone(&versions.active));
+        let policies = self.chain(active.collect(), before.map(|site| &site.policies))?;
+        let canary = self.canary()?;
+        let (origin, tunnels) = self.origin();
+        let trial = canary.as_ref().map(|canary| &canary.chain);
         Ok(Site {
             index,
-            settings: settings.clone(),
-            needs_device: policies.needs_device()
-                || canary
-                    .as_ref()
-                    .is_some_and(|canary| canary.chain.needs_device()),
-            policies,
-            canary,
-            shadows,
+            settings: self.settings.clone(),
+            needs_device: policies.needs_device() || trial.is_some_and(Chain::needs_device),
+            shadows: self.shadows()?,
             origin,
             tunnels,
-            counters,
-            clock: self.clock.clone(),
+            counters: self.counters(&policies, trial),
+            policies,
+            canary,
+            clock: self.builder.clock.clone(),
         })
+    }
+
+    /// The site's policies, in their order.
+    fn versions(&self) -> impl Iterator<Item = &PolicyVersions> {
+        let names = self.settings.policies.iter();
+        names.filter_map(|name| self.state.policies.get(name))
+    }
+
+    /// The canary, where a policy of the site has one.
+    fn canary(&self) -> Result<Option<Canary>, PolicyError> {
+        let Some((versions, run, record)) = self.versions().find_map(|versions| {
+            let (run, record) = (versions.canary.as_ref()?, versions.record.canary.as_ref()?);
+            Some((versions, run, record))
+        }) else {
+            return Ok(None);
+        };
+        let old = self.before.and_then(|site| site.canary.as_ref());
+        let policies = self.policies_with(versions, &run.policy);
+        Ok(Some(Canary {
+            policy: Arc::clone(&versions.config.name),
+            chain: self.chain(policies, old.map(|canary| &canary.chain))?,
+            share: record.share,
+            seed: seed(run.policy.digest()),
+            counters: Arc::clone(&run.counters),
+        }))
+    }
+
+    /// The shadows of the site's policies.
+    fn shadows(&self) -> Result<Vec<Arc<Shadow>>, PolicyError> {
+        let mut shadows = Vec::new();
+        for versions in self.versions() {
+            let (Some(run), Some(record)) = (&versions.shadow, &versions.record.shadow) else {
+                continue;
+            };
+            let name = &versions.config.name;
+            let mut old = self.before.into_iter().flat_map(|site| &site.shadows);
+            let old = old.find(|shadow| shadow.policy == *name);
+            let policies = self.policies_with(versions, &run.policy);
+            let chain = self.chain(policies, old.map(|shadow| &shadow.chain))?;
+            shadows.push(Arc::new(Shadow {
+                policy: Arc::clone(name),
+                chain: chain.for_shadow(self.builder.host),
+                share: record.sample,
+                tally: Arc::clone(&run.tally),
+            }));
+        }
+        Ok(shadows)
+    }
+
+    /// The site's policies with `policy` in the place of the active version of `candidate`.
+    fn policies_with(&self, candidate: &PolicyVersions, policy: &Arc<Policy>) -> Vec<Arc<Policy>> {
+        self.versions()
+            .map(|versions| {
+                if versions.config.name == candidate.config.name {
+                    Arc::clone(policy)
+                } else {
+                    Arc::clone(&versions.active)
+                }
+            })
+            .collect()
     }
 
     /// A chain of these policies: the one before, with all that it remembers, where it is one of
@@ -201,21 +171,54 @@ impl SiteBuilder<'_> {
         &self,
         policies: Vec<Arc<Policy>>,
         before: Option<&Chain>,
-        bound: usize,
     ) -> Result<Chain, PolicyError> {
-        let same = |chain: &&Chain| {
-            chain.policies().len() == policies.len()
-                && chain
-                    .policies()
-                    .iter()
-                    .zip(&policies)
-                    .all(|(old, new)| Arc::ptr_eq(old, new))
-        };
-        match before.filter(same) {
+        match before.filter(|chain| is_of(chain, &policies)) {
             Some(chain) => Ok(chain.clone()),
-            None => Chain::new(self.host, policies, bound),
+            None => Chain::new(
+                self.builder.host,
+                policies,
+                self.state.settings.max_policy_variants,
+            ),
         }
     }
+
+    /// The origin and the places for tunnels. Those that are open under the old configuration count
+    /// there.
+    fn origin(&self) -> (Arc<Origin>, Arc<Semaphore>) {
+        match self.before {
+            Some(before) if self.change == SiteChange::Versions => {
+                (Arc::clone(&before.origin), Arc::clone(&before.tunnels))
+            }
+            _ => {
+                let settings = origin_settings(self.settings, &self.state.settings.server);
+                let origin = Origin::new(settings, self.builder.clock.clone());
+                let tunnels = Semaphore::new(self.settings.max_tunnels);
+                (Arc::new(origin), Arc::new(tunnels))
+            }
+        }
+    }
+
+    /// The counters, with the variants of the policies and of the canary. Hours of another zone
+    /// begin anew.
+    fn counters(&self, policies: &Chain, canary: Option<&Chain>) -> Arc<SiteCounters> {
+        let zone = self.settings.zone.or(policies.zone()).unwrap_or(Tz::UTC);
+        let of_canary = canary.map(Chain::variants).unwrap_or_default();
+        let variants = [policies.variants(), of_canary].concat();
+        let before = self.before.map(|site| &site.counters);
+        match before.filter(|old| self.change == SiteChange::Versions || old.zone() == zone) {
+            Some(old) => old.with_variants(&variants),
+            None => {
+                let new = SiteCounters::new(zone, policies.variants(), self.builder.workers);
+                Arc::new(new).with_variants(&variants)
+            }
+        }
+    }
+}
+
+/// Whether a chain is one of these very policies.
+fn is_of(chain: &Chain, policies: &[Arc<Policy>]) -> bool {
+    let same = |(old, new): (&Arc<Policy>, &Arc<Policy>)| Arc::ptr_eq(old, new);
+    chain.policies().len() == policies.len() && chain.policies().iter().zip(policies).all(same)
 }
 
 /// From the beginning of a digest.
@@ -226,8 +229,18 @@ fn seed(digest: &str) -> u64 {
         .unwrap_or_default()
 }
 
+/// Drops the decisions of chains that `sites` no longer have.
+pub(super) fn forget_replaced(before: &Sites, sites: &Sites) {
+    let now = chains(sites);
+    for chain in chains(before) {
+        if !now.iter().any(|other| other.is(chain)) {
+            chain.forget();
+        }
+    }
+}
+
 /// Every chain of some sites.
-pub(super) fn chains(sites: &Sites) -> Vec<&Chain> {
+fn chains(sites: &Sites) -> Vec<&Chain> {
     let mut chains = Vec::new();
     for site in sites.ever() {
         chains.push(&site.policies);

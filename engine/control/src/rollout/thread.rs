@@ -9,8 +9,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::Rollout;
+use super::error::RolloutError;
 use super::guard::Verdict;
-use super::record::RollbackRecord;
+use super::record::{RollbackRecord, Version};
+use super::version_set::PolicyVersions;
 use tero_edge::request::shadow_question::ShadowQuestion;
 
 /// Between two looks. Questions are fetched and not announced: waking a thread would cost the
@@ -63,43 +65,57 @@ impl Rollout {
             let (Some(run), Some(record)) = (&versions.canary, &versions.record.canary) else {
                 continue;
             };
-            let mut watch = run.window.lock().unwrap_or_else(PoisonError::into_inner);
-            let verdict = watch.look(&record.guard, &versions.active, &run.policy, &run.counters);
-            drop(watch);
-            let Some(Verdict { cause, reason }) = verdict else {
-                continue;
-            };
-            let version = record.version.clone();
-            let ended = self.change(name, |versions| {
-                // Somebody may have ended it meanwhile, or begun another one.
-                if versions
-                    .record
-                    .canary
-                    .as_ref()
-                    .is_none_or(|canary| canary.version != version)
-                {
-                    return Ok(false);
-                }
-                (versions.canary, versions.record.canary) = (None, None);
-                let at_unix_secs = self.edge.clock.now().unix_secs();
-                versions.record.rolled_back = Some(RollbackRecord {
-                    version: version.clone(),
-                    at_unix_secs,
-                    reason: reason.clone(),
-                });
-                Ok(true)
-            });
-            match ended {
-                Ok(true) => {
-                    versions.rollbacks[cause as usize].fetch_add(1, Ordering::Relaxed);
-                    tracing::error!(policy = &**name, %version, cause = cause.as_str(), "the canary was rolled back: {reason}");
-                }
-                Ok(false) => {}
-                Err(error) => {
-                    tracing::error!(policy = &**name, %version, "the canary can't be rolled back: {error}")
-                }
+            let mut window = run.window.lock().unwrap_or_else(PoisonError::into_inner);
+            let verdict = window.look(&record.guard, &versions.active, &run.policy, &run.counters);
+            drop(window);
+            if let Some(verdict) = verdict {
+                self.end_canary(name, versions, &record.version, &verdict);
             }
         }
+    }
+
+    /// Rolls a canary back, counts that, and logs it.
+    fn end_canary(
+        &self,
+        name: &str,
+        versions: &PolicyVersions,
+        version: &Version,
+        verdict: &Verdict,
+    ) {
+        let Verdict { cause, reason } = verdict;
+        match self.roll_back_canary(name, version, reason) {
+            Ok(true) => {
+                versions.rollbacks[*cause as usize].fetch_add(1, Ordering::Relaxed);
+                tracing::error!(policy = name, %version, cause = cause.as_str(), "the canary was rolled back: {reason}");
+            }
+            Ok(false) => {}
+            Err(error) => {
+                tracing::error!(policy = name, %version, "the canary can't be rolled back: {error}")
+            }
+        }
+    }
+
+    /// Rolls a canary back; false if it is not there any more.
+    fn roll_back_canary(
+        &self,
+        name: &str,
+        version: &Version,
+        reason: &str,
+    ) -> Result<bool, RolloutError> {
+        self.change(name, |versions| {
+            // Somebody may have ended it meanwhile, or begun another one.
+            let canary = versions.record.canary.as_ref();
+            if canary.is_none_or(|canary| canary.version != *version) {
+                return Ok(false);
+            }
+            (versions.canary, versions.record.canary) = (None, None);
+            versions.record.rolled_back = Some(RollbackRecord {
+                version: version.clone(),
+                at_unix_secs: self.edge.clock.now().unix_secs(),
+                reason: reason.to_owned(),
+            });
+            Ok(true)
+        })
     }
 
     /// Whether anything is on trial.

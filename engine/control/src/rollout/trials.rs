@@ -82,22 +82,16 @@ impl Rollout {
                 });
             }
             let policy = self.ready(versions, &version)?;
-            let goes_on = versions
-                .record
-                .canary
-                .as_ref()
-                .is_some_and(|canary| canary.version == version);
-            versions.canary = match versions.canary.take() {
-                // A larger share of the same: its figures go on.
-                Some(run) if goes_on => Some(run),
-                _ => Some(CanaryRun::new(&versions.active, policy)),
-            };
-            let since_unix_secs = self.edge.clock.now().unix_secs();
+            let record = versions.record.canary.as_ref();
+            // A larger share of the same: its figures go on.
+            if versions.canary.is_none() || record.is_none_or(|canary| canary.version != version) {
+                versions.canary = Some(CanaryRun::new(&versions.active, policy));
+            }
             versions.record.canary = Some(CanaryRecord {
                 version: version.clone(),
                 share,
                 guard,
-                since_unix_secs,
+                since_unix_secs: self.edge.clock.now().unix_secs(),
             });
             Ok(version)
         })?;
@@ -123,20 +117,10 @@ impl Rollout {
     /// A site compares a canary with its control, so it has one at a time.
     fn check_alone(&self, name: &str) -> Result<(), RolloutError> {
         let state = self.state();
-        for site in state
-            .settings
-            .sites
-            .iter()
-            .filter(|site| site.policies.iter().any(|policy| **policy == *name))
-        {
-            let other = site.policies.iter().filter(|policy| ***policy != *name);
-            let has_canary = |policy: &&Arc<str>| {
-                state
-                    .policies
-                    .get(*policy)
-                    .is_some_and(|versions| versions.canary.is_some())
-            };
-            if let Some(policy) = other.into_iter().find(has_canary) {
+        let sites = state.settings.sites.iter();
+        for site in sites.filter(|site| site.policies.iter().any(|policy| **policy == *name)) {
+            let mut others = site.policies.iter().filter(|policy| ***policy != *name);
+            if let Some(policy) = others.find(|policy| state.has_canary(policy)) {
                 let (site, policy) = (site.name.to_string(), policy.to_string());
                 return Err(RolloutError::OtherCanary { site, policy });
             }

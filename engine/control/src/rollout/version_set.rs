@@ -111,6 +111,12 @@ impl VersionSet {
             })
     }
 
+    /// Whether a policy has a canary.
+    pub(super) fn has_canary(&self, policy: &str) -> bool {
+        let versions = self.policies.get(policy);
+        versions.is_some_and(|versions| versions.canary.is_some())
+    }
+
     /// The names of the sites that ask a policy.
     pub fn sites_of(&self, policy: &str) -> Vec<&str> {
         let sites = self

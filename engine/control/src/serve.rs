@@ -1,11 +1,10 @@
 //! `serve`: makes the parts of an edge from its configuration and puts them together.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use chrono_tz::Tz;
 use tokio::sync::watch;
 
 use crate::housekeeping::{Housekeeping, SavedPopularity};
@@ -88,32 +87,92 @@ pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
     let state_dir = state_dir.map(StateDir::open).transpose()?.map(Arc::new);
     let loaded = LoadedVersions::new(&config, &host, state_dir.as_ref(), &clock)?;
     warn(&config, clock.now());
-    let workers = config.server.workers;
     let sites = loaded.sites(&clock)?;
-    let popularity = Popularity::new();
-    popularity.set_sites(&zones(&sites));
-    let (addresses, listeners) = server::bind(&config.server)
-        .map_err(|(address, source)| ServeError::Listen { address, source })?;
-    let admin_listener =
-        std::net::TcpListener::bind(config.admin.listen).map_err(|source| ServeError::Listen {
-            address: config.admin.listen,
-            source,
-        })?;
-    let admin_address = admin_listener
-        .local_addr()
-        .map_err(start("the admin listener"))?;
+    let listeners = Listeners::bind(&config)?;
+    let edge = make_edge(&config, sites, clock)?;
+    let popularity = SavedPopularity::new(state_dir.as_ref());
+    popularity.restore(&edge);
+    let memory = PlanMemory::open(state_dir.as_ref());
+    let warmer = make_warmer(&config, &edge, memory)?;
+    let (rollout, rollout_thread) = loaded.start(&edge).map_err(start("the thread of trials"))?;
+    let reloader = Arc::new(Reloader::new(&config, &edge, &rollout, &warmer));
+    let (stage, stages) = watch::channel(ShutdownStage::Running);
+    let housekeeping = Housekeeping {
+        edge: Arc::clone(&edge),
+        warmer: Arc::clone(&warmer),
+        popularity,
+    };
+    let admin = admin::AdminContext {
+        edge: Arc::clone(&edge),
+        host,
+        warmer: Arc::clone(&warmer),
+        ready: readiness(&config, &edge),
+        rollout: Arc::clone(&rollout),
+        reloader: Arc::clone(&reloader),
+        stage: stages.clone(),
+    };
+    let workers = config.server.workers;
+    let mut threads = server::start(&edge, config.server, listeners.public, &stages)
+        .map_err(start("a worker"))?;
+    threads.push(warm::start(&warmer, stages.clone()).map_err(start("the warmer"))?);
+    threads.push(rollout_thread);
+    threads.push(housekeeping.start(stages).map_err(start("housekeeping"))?);
+    threads.push(
+        admin::start(admin, &config.admin, listeners.admin)
+            .map_err(start("the admin interface"))?,
+    );
+    Ok(Server {
+        addresses: listeners.addresses,
+        admin_address: listeners.admin_address,
+        edge,
+        rollout,
+        reloader,
+        workers,
+        stage,
+        threads: Mutex::new(threads),
+    })
+}
+
+/// The sockets that an edge accepts on.
+struct Listeners {
+    /// Of each worker.
+    public: Vec<Vec<TcpListener>>,
+    addresses: Vec<SocketAddr>,
+    admin: TcpListener,
+    admin_address: SocketAddr,
+}
+
+impl Listeners {
+    fn bind(config: &Config) -> Result<Listeners, ServeError> {
+        let (addresses, public) = server::bind(&config.server)
+            .map_err(|(address, source)| ServeError::Listen { address, source })?;
+        let address = config.admin.listen;
+        let admin =
+            TcpListener::bind(address).map_err(|source| ServeError::Listen { address, source })?;
+        let admin_address = admin.local_addr().map_err(start("the admin listener"))?;
+        Ok(Listeners {
+            public,
+            addresses,
+            admin,
+            admin_address,
+        })
+    }
+}
+
+fn make_edge(config: &Config, sites: Sites, clock: Clock) -> Result<Arc<Edge>, ServeError> {
     let access_log = config
         .access_log
         .as_ref()
         .map(|log| AccessLog::start(&log.path, log.format))
-        .transpose();
+        .transpose()
+        .map_err(start("the access log"))?;
     let edge = Arc::new(Edge::new(request::EdgeParts {
         name: config.server.name.clone(),
-        clock: clock.clone(),
+        clock,
         store: Store::new(store_limits(&config.cache)),
         sites,
-        popularity,
-        access_log: access_log.map_err(start("the access log"))?,
+        popularity: Popularity::new(),
+        access_log,
         devices: Devices::new(DEVICE_MEMORY),
         max_header_bytes: config.server.max_header_bytes,
         collapse_timeout: config.cache.collapse_timeout,
@@ -121,60 +180,30 @@ pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
         shadows: loaded.shadow_queue(),
     }));
     tell_popularity(&edge);
-    let (stage, stages) = watch::channel(ShutdownStage::Running);
-    let popularity = SavedPopularity::new(state_dir.as_ref());
-    popularity.restore(&edge);
-    let memory = PlanMemory::open(state_dir.as_ref());
-    let warmer = Warmer::new(&edge, config.plans.clone(), memory)
+    Ok(edge)
+}
+
+/// The warmer, with the plans started without which the edge is not ready.
+fn make_warmer(
+    config: &Config,
+    edge: &Arc<Edge>,
+    memory: PlanMemory,
+) -> Result<Arc<Warmer>, ServeError> {
+    let warmer = Warmer::new(edge, config.plans.clone(), memory)
         .map_err(|error| ServeError::Plan(error.to_string()))?;
     for plan in &config.admin.ready_after {
         warmer.start_first(plan).map_err(|error| {
             ServeError::Plan(format!("the plan {plan} could not be started: {error}"))
         })?;
     }
-    let ready = admin::ReadinessRule {
+    Ok(warmer)
+}
+
+fn readiness(config: &Config, edge: &Edge) -> admin::ReadinessRule {
+    admin::ReadinessRule {
         after: config.admin.ready_after.clone(),
-        at_last: clock.now().saturating_add(config.admin.ready_within),
-    };
-    let (rollout, rollout_thread) = loaded.start(&edge).map_err(start("the thread of trials"))?;
-    let reloader = Arc::new(Reloader::new(&config, &edge, &rollout, &warmer));
-    let mut threads =
-        server::start(&edge, config.server, listeners, &stages).map_err(start("a worker"))?;
-    threads.push(warm::start(&warmer, stages.clone()).map_err(start("the warmer"))?);
-    threads.push(rollout_thread);
-    let housekeeping = Housekeeping {
-        edge: Arc::clone(&edge),
-        warmer: Arc::clone(&warmer),
-        popularity,
-    };
-    threads.push(
-        housekeeping
-            .start(stages.clone())
-            .map_err(start("housekeeping"))?,
-    );
-    let state = admin::AdminContext {
-        edge: Arc::clone(&edge),
-        host,
-        warmer,
-        ready,
-        rollout: Arc::clone(&rollout),
-        reloader: Arc::clone(&reloader),
-        stage: stages,
-    };
-    threads.push(
-        admin::start(state, &config.admin, admin_listener).map_err(start("the admin interface"))?,
-    );
-    let threads = Mutex::new(threads);
-    Ok(Server {
-        addresses,
-        admin_address,
-        edge,
-        rollout,
-        reloader,
-        workers,
-        stage,
-        threads,
-    })
+        at_last: edge.clock.now().saturating_add(config.admin.ready_within),
+    }
 }
 
 fn start(what: &'static str) -> impl Fn(io::Error) -> ServeError {
@@ -268,13 +297,4 @@ impl Drop for Server {
             let _ = thread.join();
         }
     }
-}
-
-/// The zones of the sites, by index.
-fn zones(sites: &Sites) -> Vec<Tz> {
-    sites
-        .ever()
-        .iter()
-        .map(|site| site.counters.zone())
-        .collect()
 }

@@ -17,7 +17,10 @@ impl BaseDir<'_> {
     /// The path that `text` writes.
     pub(crate) fn path(self, text: &str) -> Result<PathBuf, Mistake> {
         if text.is_empty() || text.contains('\0') {
-            return Err(Mistake::new("an empty path", "write the path of a file"));
+            return Err(Mistake::new(
+                "the path is empty",
+                "write the path of a file",
+            ));
         }
         Ok(self.0.join(text))
     }
@@ -67,11 +70,11 @@ pub fn read_text(path: &Path) -> Result<String, Mistake> {
         .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text));
     match read {
         Ok(_) if text.len() as u64 > MAX_FILE_BYTES => Err(problem(format!(
-            "it is larger than {}",
+            "the file is larger than {}",
             units::show_size(MAX_FILE_BYTES)
         ))),
         Ok(_) => Ok(text),
-        Err(error) => Err(problem(format!("it can't be read: {error}"))),
+        Err(error) => Err(problem(format!("the file can't be read: {error}"))),
     }
 }
 

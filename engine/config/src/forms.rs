@@ -28,7 +28,7 @@ pub fn name(text: &str) -> FormResult<String> {
         return Ok(text.to_owned());
     }
     Err(Mistake::new(
-        format!("`{text}` is no name"),
+        format!("`{text}` is not a name"),
         "write 1 to 64 of a-z, 0-9, - and _",
     ))
 }
@@ -40,7 +40,7 @@ pub fn token(text: &str) -> FormResult<String> {
         return Ok(text.to_owned());
     }
     Err(Mistake::new(
-        format!("`{text}` is no token"),
+        format!("`{text}` is not a token"),
         "write 1 to 64 letters, digits, - . or _, without spaces",
     ))
 }
@@ -49,7 +49,7 @@ pub fn token(text: &str) -> FormResult<String> {
 pub fn protocol(text: &str) -> FormResult<String> {
     let name = text.to_ascii_lowercase();
     if name == "h2c" {
-        let problem = "`h2c` would be a tunnel for requests that nobody looks at";
+        let problem = "`h2c` would hide its requests in a tunnel";
         return Err(Mistake::new(
             problem,
             "name another protocol, such as \"websocket\"",
@@ -58,7 +58,7 @@ pub fn protocol(text: &str) -> FormResult<String> {
     let (protocol, version) = name.split_once('/').unwrap_or((&name, "1"));
     token(protocol).and(token(version)).map_err(|_| {
         Mistake::new(
-            format!("`{text}` is no protocol name"),
+            format!("`{text}` is not a protocol name"),
             "write one such as \"websocket\"",
         )
     })?;
@@ -74,7 +74,7 @@ pub fn address(text: &str) -> FormResult<SocketAddr> {
             _ if text.parse::<IpAddr>().is_ok() => format!("write the port too, \"{text}:8080\""),
             _ => "write an address and a port, \"127.0.0.1:8080\" or \"[::]:8080\"".to_owned(),
         };
-        Mistake::new(format!("`{text}` is no address with a port"), cure)
+        Mistake::new(format!("`{text}` is not an address with a port"), cure)
     })
 }
 
@@ -83,7 +83,7 @@ pub fn secret(text: &str) -> FormResult<String> {
     if !(16..=4096).contains(&text.len()) {
         let cure = "write 16 to 4096 characters, for example from `openssl rand -hex 32`";
         return Err(Mistake::new(
-            format!("a token of {} bytes", text.len()),
+            format!("the token has {} bytes", text.len()),
             cure,
         ));
     }
@@ -125,7 +125,7 @@ pub fn host(text: &str) -> FormResult<String> {
     }
     if !is_host(text) {
         return Err(Mistake::new(
-            format!("`{text}` is no host"),
+            format!("`{text}` is not a host"),
             "write a name or an address, \"www.example.org\" or \"[::1]\"",
         ));
     }
@@ -144,7 +144,7 @@ pub fn origin(text: &str) -> FormResult<OriginAddress> {
         } else {
             format!("write \"http://{text}\"")
         };
-        return Err(Mistake::new(format!("`{text}` is no origin"), cure));
+        return Err(Mistake::new(format!("`{text}` is not an origin"), cure));
     };
     let rest = rest.strip_suffix('/').unwrap_or(rest);
     if rest.contains(['/', '?', '#']) {
@@ -160,7 +160,7 @@ pub fn origin(text: &str) -> FormResult<OriginAddress> {
     }
     let (host, port) = host_and_port(rest).ok_or_else(|| {
         Mistake::new(
-            format!("`{text}` is no origin"),
+            format!("`{text}` is not an origin"),
             "write \"http://HOST:PORT\" with a host name or an address, and a port of 1 to 65535",
         )
     })?;
@@ -176,7 +176,7 @@ pub fn host_header(text: &str) -> FormResult<String> {
     match host_and_port(text) {
         Some(_) => Ok(text.to_owned()),
         None => Err(Mistake::new(
-            format!("`{text}` is no host"),
+            format!("`{text}` is not a host"),
             "write \"HOST\" or \"HOST:PORT\"",
         )),
     }
@@ -224,7 +224,7 @@ pub fn zone(text: &str) -> FormResult<Tz> {
             Some(meant) => format!("did you mean \"{meant}\"?"),
             None => "write an IANA name, \"America/Argentina/Buenos_Aires\" or \"UTC\"".to_owned(),
         };
-        Mistake::new(format!("`{text}` is no zone"), cure)
+        Mistake::new(format!("`{text}` is not a zone"), cure)
     })
 }
 
@@ -234,7 +234,7 @@ pub fn schedule(text: &str) -> FormResult<String> {
     let fields = text.split_ascii_whitespace().count();
     if fields != 5 {
         return Err(Mistake::new(
-            format!("a cron expression of {fields} fields"),
+            format!("the cron expression has {fields} fields"),
             form,
         ));
     }
@@ -242,7 +242,7 @@ pub fn schedule(text: &str) -> FormResult<String> {
     match Schedule::parse(text, Tz::UTC) {
         Ok(_) => Ok(text.to_owned()),
         Err(error) => Err(Mistake::new(
-            format!("`{text}` is no schedule: {error}"),
+            format!("`{text}` is not a schedule: {error}"),
             form,
         )),
     }
@@ -258,7 +258,7 @@ pub fn page(text: &str) -> FormResult<String> {
             Some((_, path)) => format!("write \"/{path}\": the site names the host"),
             None => "write a path that begins with /".to_owned(),
         };
-        return Err(Mistake::new(format!("`{text}` is no path"), cure));
+        return Err(Mistake::new(format!("`{text}` is not a path"), cure));
     }
     if text.len() > 8_192
         || !text
@@ -268,7 +268,7 @@ pub fn page(text: &str) -> FormResult<String> {
         let cure =
             "write at most 8192 visible ASCII characters, the rest percent-encoded, and no #";
         return Err(Mistake::new(
-            "a path with characters that a request can't carry",
+            "the path has characters that a request can't carry",
             cure,
         ));
     }
@@ -287,7 +287,7 @@ pub fn variant(text: &str) -> FormResult<String> {
         return Ok(text.to_owned());
     }
     Err(Mistake::new(
-        format!("`{text}` is no variant"),
+        format!("`{text}` is not a variant"),
         "write 1 to 32 of a-z, 0-9, - and _",
     ))
 }
@@ -298,7 +298,7 @@ pub fn tag(text: &str) -> FormResult<String> {
         return Ok(text.to_owned());
     }
     Err(Mistake::new(
-        format!("`{text}` is no surrogate key"),
+        format!("`{text}` is not a surrogate key"),
         "write 1 to 128 visible ASCII characters",
     ))
 }
@@ -307,7 +307,7 @@ pub fn tag(text: &str) -> FormResult<String> {
 pub fn field(text: &str) -> FormResult<http::HeaderName> {
     text.parse().map_err(|_| {
         Mistake::new(
-            format!("`{text}` is no field name"),
+            format!("`{text}` is not a field name"),
             "write a field name, \"cdn-cache-control\"",
         )
     })

@@ -121,7 +121,10 @@ impl<'a> Loader<'a> {
             return Vec::new();
         };
         let RawKind::List(items) = &value.kind else {
-            let problem = "a list of tables was expected, this is one";
+            let problem = format!(
+                "a list of tables was expected, this is {}",
+                value.describe()
+            );
             let cure = format!("write {} with two pairs of brackets", section.header);
             let mistake = Mistake::new(problem, cure);
             self.mistakes.add(&value.at, section.name, mistake);

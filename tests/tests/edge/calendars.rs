@@ -290,7 +290,7 @@ fn malformed_calendars_are_refused_with_file_line_and_cure() {
         &format!("years = [2026]\n{0}{0}", day("2026-05-01")),
         "days.toml",
         "days.toml",
-        &["line 7", "here twice", "keep one"],
+        &["line 7", "listed twice", "keep one"],
     );
     check(
         with_calendar,

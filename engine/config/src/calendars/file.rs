@@ -120,7 +120,7 @@ impl CalendarReader<'_> {
         };
         let base = name.and_then(self.base);
         if base.is_none() {
-            let problem = "is no calendar that comes with tero";
+            let problem = "is not a calendar that comes with tero";
             let cure = format!("write one of {}", builtin_names());
             self.mistake::<()>(extends.span(), "extends", problem, &cure);
         }
@@ -139,12 +139,12 @@ impl CalendarReader<'_> {
         for item in list.iter() {
             match year(item.get_ref()) {
                 Some(year) if found.contains(&year) => {
-                    let problem = format!("{year} is here twice");
+                    let problem = format!("{year} is listed twice");
                     self.mistake::<()>(item.span(), "years", problem, "keep one of the two");
                 }
                 Some(year) => found.push(year),
                 None => {
-                    let problem = "has something that is no year";
+                    let problem = "has an item that is not a year";
                     self.mistake::<()>(item.span(), "years", problem, cure);
                 }
             }
@@ -166,11 +166,11 @@ impl CalendarReader<'_> {
             };
             let key = format!("{key}.date");
             if !dates.insert(date) {
-                let problem = format!("{date} is here twice");
+                let problem = format!("{date} is listed twice");
                 self.mistake::<()>(at, &key, problem, "keep one of the two");
             } else if holiday.is_none() && calendar.on(date).is_none() {
                 let problem = format!("{date} is a working day already");
-                self.mistake::<()>(at, &key, problem, "take it out, or correct the date");
+                self.mistake::<()>(at, &key, problem, "remove it, or correct the date");
             } else {
                 calendar.set(date, holiday);
             }
@@ -263,8 +263,8 @@ impl CalendarReader<'_> {
     fn refuse_hours(&mut self, key: &str, table: &DeTable<'_>) {
         for hours in ["from", "until"] {
             if let Some(value) = table.get(hours) {
-                let problem = "says hours for a day that is no half-day";
-                let cure = "take it out, or write kind = \"half-day\"";
+                let problem = "sets hours for a day that is not a half-day";
+                let cure = "remove it, or write kind = \"half-day\"";
                 self.mistake::<()>(value.span(), &format!("{key}.{hours}"), problem, cure);
             }
         }

@@ -43,7 +43,7 @@ fn mistakes_come_all_at_once_with_line_key_and_problem() {
     check("years = [", &[(1, "file", "unclosed array, expected `]`")]);
     check(
         "years = [2026, 2026]",
-        &[(1, "years", "2026 is here twice")],
+        &[(1, "years", "2026 is listed twice")],
     );
     check("years = 2026", &[(1, "years", "is not a list")]);
     check("years = []", &[(1, "years", "is empty")]);
@@ -68,7 +68,7 @@ fn mistakes_come_all_at_once_with_line_key_and_problem() {
         "years = [2026]\n{0}{0}",
         day("\"2026-05-01\"", "kind = \"closed\"")
     );
-    check(&double, &[(7, "day[2].date", "2026-05-01 is here twice")]);
+    check(&double, &[(7, "day[2].date", "2026-05-01 is listed twice")]);
     let hours = format!(
         "years = [2026]\n{}",
         day(
@@ -91,7 +91,11 @@ fn mistakes_come_all_at_once_with_line_key_and_problem() {
     );
     check(
         &closed,
-        &[(6, "day[1].from", "says hours for a day that is no half-day")],
+        &[(
+            6,
+            "day[1].from",
+            "sets hours for a day that is not a half-day",
+        )],
     );
     let bare = "years = [2026]\n[[day]]\nsize = 3\n";
     check(
@@ -143,7 +147,7 @@ fn a_file_may_extend_a_shipped_calendar() {
 
     check(
         "extends = \"builtin:atlantis\"",
-        &[(1, "extends", "is no calendar that comes with tero")],
+        &[(1, "extends", "is not a calendar that comes with tero")],
     );
     let idle = format!(
         "extends = \"builtin:chile\"\n{}",
@@ -157,7 +161,7 @@ fn a_file_may_extend_a_shipped_calendar() {
         "extends = \"builtin:chile\"\n{0}{0}",
         day("2026-12-08", "\"working\"")
     );
-    check(&double, &[(7, "day[2].date", "2026-12-08 is here twice")]);
+    check(&double, &[(7, "day[2].date", "2026-12-08 is listed twice")]);
 }
 
 #[test]

@@ -130,7 +130,7 @@ impl<T: Copy + PartialOrd> Quantity<T> {
         let Quantity { name, form, .. } = self;
         match &value.kind {
             RawKind::Text(text) => (self.parse)(text).ok_or_else(|| {
-                Mistake::new(format!("`{text}` is no {name}"), format!("write {form}"))
+                Mistake::new(format!("`{text}` is not a {name}"), format!("write {form}"))
             }),
             RawKind::Integer(number) => {
                 let unit = self.unit;

@@ -46,7 +46,7 @@ impl TryFrom<u32> for Share {
         let is_share = (1..=Share::WHOLE).contains(&hundredths);
         is_share
             .then_some(Share(hundredths))
-            .ok_or_else(|| format!("{hundredths} hundredths of a percent are no share"))
+            .ok_or_else(|| format!("{hundredths} hundredths of a percent are not a share"))
     }
 }
 

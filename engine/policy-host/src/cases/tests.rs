@@ -180,7 +180,7 @@ fn every_mistake_is_reported_at_once_with_line_key_and_cure() {
         (
             "2 zone",
             [
-                "`Buenos Aires` is no zone",
+                "`Buenos Aires` is not a zone",
                 "America/Argentina/Buenos_Aires",
             ],
         ),

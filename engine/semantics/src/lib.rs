@@ -12,6 +12,7 @@ pub mod partial;
 
 // RFC 9111 §4: constructing responses from caches.
 pub mod disposition;
+
 pub mod reuse;
 
 pub mod vary;

@@ -13,7 +13,7 @@
 //! malformed field, trailers without end.
 //!
 //! A GET that comes alone, as nearly all do, costs no more than a count of its line ends
-//! (`glance`); anything else is read line by line.
+//! (`glance`); anything else is read line by line. [`head_as_bytes`] writes the head of a response.
 
 mod chunks;
 mod fault;

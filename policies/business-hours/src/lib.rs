@@ -287,36 +287,43 @@ impl BusinessHours {
     }
 }
 
+impl RuleSettings {
+    fn check(&self) -> Result<(), String> {
+        if self.paths.len() > 256 {
+            return Err(format!(
+                "`paths` has {} entries: at most 256",
+                self.paths.len()
+            ));
+        }
+        if self.tags.len() > 32 {
+            return Err(format!(
+                "`tags` has {} entries: at most 32",
+                self.tags.len()
+            ));
+        }
+        if self.inside == Length::UntilOpen {
+            return Err(
+                "`inside` can't be \"until-open\", it is open: write \"until-close\"".to_owned(),
+            );
+        }
+        if self.outside == Length::UntilClose {
+            return Err(
+                "`outside` can't be \"until-close\", it is closed: write \"until-open\"".to_owned(),
+            );
+        }
+        if let Some(Length::Headers | Length::Never) = self.browser_ttl {
+            return Err("`browser_ttl` is a duration, \"until-close\", \"until-open\" or \"until 18:00\": leave it out for the origin's own".to_owned());
+        }
+        Ok(())
+    }
+}
+
 impl Rule {
     fn new(rule: RuleSettings, settings: &Settings) -> Result<Rule, String> {
         let Some(first) = rule.paths.first() else {
             return Err("`paths` is empty: name at least one, such as \"*\"".to_owned());
         };
-        if rule.paths.len() > 256 {
-            return Err(format!(
-                "`paths` has {} entries: at most 256",
-                rule.paths.len()
-            ));
-        }
-        if rule.tags.len() > 32 {
-            return Err(format!(
-                "`tags` has {} entries: at most 32",
-                rule.tags.len()
-            ));
-        }
-        if rule.inside == Length::UntilOpen {
-            return Err(
-                "`inside` can't be \"until-open\", it is open: write \"until-close\"".to_owned(),
-            );
-        }
-        if rule.outside == Length::UntilClose {
-            return Err(
-                "`outside` can't be \"until-close\", it is closed: write \"until-open\"".to_owned(),
-            );
-        }
-        if let Some(Length::Headers | Length::Never) = rule.browser_ttl {
-            return Err("`browser_ttl` is a duration, \"until-close\", \"until-open\" or \"until 18:00\": leave it out for the origin's own".to_owned());
-        }
+        rule.check()?;
         let spread = rule.spread.unwrap_or(settings.spread);
         if spread > 50 {
             return Err(format!("`spread` is {spread}: write 0 to 50 percent"));
@@ -357,6 +364,16 @@ impl Rule {
         if open { self.inside } else { self.outside }
     }
 
+    /// Only the tags, for an error or a redirect for the moment.
+    fn left_to_fields(&self, response: &Response) -> ResponseDecision {
+        ResponseDecision::by_headers()
+            .tags(self.rest.tags.iter().cloned())
+            .because(format!(
+                "{}: status {} is left to its fields",
+                self.name, response.status
+            ))
+    }
+
     fn decide(
         &self,
         policy: &BusinessHours,
@@ -370,11 +387,7 @@ impl Rule {
             return ResponseDecision::never().because(because(""));
         }
         if !response.is_lasting() {
-            let tagged = ResponseDecision::by_headers().tags(self.rest.tags.iter().cloned());
-            return tagged.because(format!(
-                "{}: status {} is left to its fields",
-                self.name, response.status
-            ));
+            return self.left_to_fields(response);
         }
         let until_change = policy.hours.until_change(now);
         let change = until_change.unwrap_or(Duration::MAX);

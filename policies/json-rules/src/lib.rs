@@ -101,7 +101,7 @@ impl Policy for JsonRules {
             // The query of what is passed on is for the origin alone, so nothing is taken out of
             // it.
             Some(rule) if rule.action == Action::Never => {
-                RequestDecision::pass().because(format!("{}: never", rule.name))
+                RequestDecision::pass().because(rule.reason("never"))
             }
             _ => self
                 .query
@@ -125,36 +125,16 @@ impl Policy for JsonRules {
         let Some(rule) = self.rule(&request.path) else {
             return ResponseDecision::by_headers();
         };
-        let because = |what: &str| format!("{}: {what}", rule.name);
         if rule.action == Action::Never {
-            return ResponseDecision::never().because(because("never"));
+            return ResponseDecision::never().because(rule.reason("never"));
         }
-        let tagged = ResponseDecision::by_headers().tags(&rule.tags);
         if !response.is_lasting() {
-            return tagged.because(because(&format!(
-                "status {} is left to its fields",
-                response.status
-            )));
+            let reason = rule.reason(&format!("status {} is left to its fields", response.status));
+            return ResponseDecision::by_headers()
+                .tags(&rule.tags)
+                .because(reason);
         }
-        let mut decision = match rule.action {
-            Action::Ttl(Ttl::Fixed(ttl)) => rule.cache(ttl, response, now).because(because("ttl")),
-            Action::Ttl(Ttl::ByHours {
-                business_hours,
-                otherwise,
-            }) => {
-                let (ttl, state) = if self.hours.is_open(now) {
-                    (business_hours, "business hours")
-                } else {
-                    (otherwise, "otherwise")
-                };
-                rule.cache(ttl, response, now)
-                    .because(because(&format!("{state}{}", self.holiday(now))))
-            }
-            Action::Ttl(Ttl::Origin) | Action::Never => {
-                ResponseDecision::by_headers().because(because("origin"))
-            }
-        };
-        decision.tags = tagged.tags;
+        let mut decision = self.lifetime(rule, response, now).tags(&rule.tags);
         decision.stale_while_revalidate = rule.stale_while_revalidate;
         decision.stale_if_error = rule.stale_if_error;
         decision
@@ -197,6 +177,24 @@ impl JsonRules {
         first_match(&self.rules, |rule| &rule.paths, path)
     }
 
+    /// How long a response of that rule is fresh, and why.
+    fn lifetime(&self, rule: &Rule, response: &Response, now: &Moment) -> ResponseDecision {
+        let (ttl, reason) = match rule.action {
+            Action::Ttl(Ttl::Fixed(ttl)) => (ttl, "ttl".to_owned()),
+            Action::Ttl(Ttl::ByHours { business_hours, .. }) if self.hours.is_open(now) => (
+                business_hours,
+                format!("business hours{}", self.holiday(now)),
+            ),
+            Action::Ttl(Ttl::ByHours { otherwise, .. }) => {
+                (otherwise, format!("otherwise{}", self.holiday(now)))
+            }
+            Action::Ttl(Ttl::Origin) | Action::Never => {
+                return ResponseDecision::by_headers().because(rule.reason("origin"));
+            }
+        };
+        rule.cache(ttl, response, now).because(rule.reason(&reason))
+    }
+
     fn holiday(&self, now: &Moment) -> String {
         match &now.holiday {
             Some(holiday) if self.hours.holidays != HolidayRule::Open => {
@@ -216,6 +214,10 @@ impl JsonRules {
 }
 
 impl Rule {
+    fn reason(&self, what: &str) -> String {
+        format!("{}: {what}", self.name)
+    }
+
     /// Kept for `ttl`, less the spread.
     fn cache(&self, ttl: Length, response: &Response, now: &Moment) -> ResponseDecision {
         match ttl {

@@ -450,32 +450,30 @@ fn checked(rule: RawRule, has_hours: bool, spread: u8) -> Result<Rule, String> {
     if spread > 50 {
         return Err(format!("`spread` is {spread}: write 0 to 50 percent"));
     }
-    let action = match (rule.cache, rule.ttl) {
-        (Some(Cache::Never), None) => Action::Never,
-        (Some(Cache::Never), Some(_)) => {
-            return Err("what is never cached has no `ttl`: keep `cache` or `ttl`".to_owned());
-        }
-        (None, Some(Ttl::ByHours { .. })) if !has_hours => {
-            return Err(
-                "`ttl`: the file has no `business_hours`: write them at the top, or one number of seconds here".to_owned()
-            );
-        }
-        (None, Some(ttl)) => Action::Ttl(ttl),
-        (None, None) => {
-            return Err(
-                "the rule decides nothing: write \"ttl\": seconds, \"ttl\": \"origin\" or \"cache\": \"never\"".to_owned()
-            );
-        }
-    };
     Ok(Rule {
         name: rule.name.unwrap_or_else(|| first.to_string()),
         paths: rule.paths,
-        action,
+        action: action(rule.cache, rule.ttl, has_hours)?,
         spread,
         stale_while_revalidate: rule.stale_while_revalidate.map(|secs| secs.0),
         stale_if_error: rule.stale_if_error.map(|secs| secs.0),
         tags: rule.tags,
     })
+}
+
+fn action(cache: Option<Cache>, ttl: Option<Ttl>, has_hours: bool) -> Result<Action, String> {
+    let refusal = match (cache, ttl) {
+        (Some(Cache::Never), None) => return Ok(Action::Never),
+        (Some(Cache::Never), Some(_)) => "what is never cached has no `ttl`: keep `cache` or `ttl`",
+        (None, Some(Ttl::ByHours { .. })) if !has_hours => {
+            "`ttl`: the file has no `business_hours`: write them at the top, or one number of seconds here"
+        }
+        (None, Some(ttl)) => return Ok(Action::Ttl(ttl)),
+        (None, None) => {
+            "the rule decides nothing: write \"ttl\": seconds, \"ttl\": \"origin\" or \"cache\": \"never\""
+        }
+    };
+    Err(refusal.to_owned())
 }
 
 fn plans(written: Vec<RawPlan>, variants: &[Variant]) -> Result<Vec<Plan>, String> {
@@ -486,56 +484,56 @@ fn plans(written: Vec<RawPlan>, variants: &[Variant]) -> Result<Vec<Plan>, Strin
         ));
     }
     let mut names = HashSet::new();
-    let plan = |plan: RawPlan| {
+    let mut plans = Vec::new();
+    for plan in written {
         let at = |what: &str| format!("`warming` ({}): {what}", plan.name);
         if !names.insert(plan.name.clone()) {
             return Err(at("another plan has that name: give each its own"));
         }
-        if plan.days.is_some() && plan.at.is_none() {
-            return Err(at(
-                "`days` without a time: write `at` too, or leave `days` out to start the plan from outside",
-            ));
-        }
-        if plan.popular > 100_000 {
-            return Err(at(&format!(
-                "`popular` is {}: at most 100000",
-                plan.popular
-            )));
-        }
-        if let Some(url) = plan
-            .urls
-            .iter()
-            .chain(&plan.sitemap)
-            .find(|url| !is_page(url))
-        {
-            return Err(at(&format!(
-                "{url:?} is not a page of the site: write its path and query, percent-encoded, such as \"/barberias?zona=palermo\""
-            )));
-        }
-        let known = |name: &VariantName| {
-            variants.iter().any(|variant| variant.name == *name)
-                || name.as_str().parse::<Device>().is_ok()
-        };
-        if let Some(name) = plan.variants.iter().find(|name| !known(name)) {
-            let declared: Vec<&str> = variants
-                .iter()
-                .map(|variant| variant.name.as_str())
-                .chain(Device::ALL.map(Device::as_str))
-                .collect();
-            return Err(at(&format!(
-                "{:?} is neither a variant nor a device class: write one of {}",
-                name.as_str(),
-                declared.join(", ")
-            )));
-        }
-        Ok(Plan {
+        check_plan(&plan, variants).map_err(|error| at(&error))?;
+        plans.push(Plan {
             name: plan.name,
             urls: plan.urls,
             popular: plan.popular,
             variants: plan.variants,
-        })
+        });
+    }
+    Ok(plans)
+}
+
+fn check_plan(plan: &RawPlan, variants: &[Variant]) -> Result<(), String> {
+    if plan.days.is_some() && plan.at.is_none() {
+        return Err(
+            "`days` without a time: write `at` too, or leave `days` out to start the plan from outside"
+                .to_owned(),
+        );
+    }
+    if plan.popular > 100_000 {
+        return Err(format!("`popular` is {}: at most 100000", plan.popular));
+    }
+    let mut urls = plan.urls.iter().chain(&plan.sitemap);
+    if let Some(url) = urls.find(|url| !is_page(url)) {
+        return Err(format!(
+            "{url:?} is not a page of the site: write its path and query, percent-encoded, such as \"/barberias?zona=palermo\""
+        ));
+    }
+    let is_known = |name: &VariantName| {
+        variants.iter().any(|variant| variant.name == *name)
+            || name.as_str().parse::<Device>().is_ok()
     };
-    written.into_iter().map(plan).collect()
+    if let Some(name) = plan.variants.iter().find(|name| !is_known(name)) {
+        let declared: Vec<&str> = variants
+            .iter()
+            .map(|variant| variant.name.as_str())
+            .chain(Device::ALL.map(Device::as_str))
+            .collect();
+        return Err(format!(
+            "{:?} is neither a variant nor a device class: write one of {}",
+            name.as_str(),
+            declared.join(", ")
+        ));
+    }
+    Ok(())
 }
 
 fn is_page(url: &str) -> bool {

@@ -27,6 +27,13 @@ fn check(policy: &BusinessHours, path: &str, time: &str, ttl_secs: u32, reason: 
     assert_eq!(found, (Some(ttl_secs), Some(reason)), "{path} at {time}");
 }
 
+/// Time, TTL in seconds and reason, by row.
+fn check_all(policy: &BusinessHours, path: &str, rows: &[(&str, u32, &str)]) {
+    for (time, ttl_secs, reason) in rows {
+        check(policy, path, time, *ttl_secs, reason);
+    }
+}
+
 fn barbers() -> BusinessHours {
     policy(serde_json::json!({
         "zone": "America/Argentina/Buenos_Aires", "days": ["mon-sat"], "open": "09:00", "close": "18:00",
@@ -45,129 +52,85 @@ fn barbers() -> BusinessHours {
 #[test]
 fn a_ttl_holds_only_within_its_own_window() {
     let policy = barbers();
-    check(
+    check_all(
         &policy,
         "/",
-        "2026-11-24T08:29:59-03:00",
-        1_800,
-        "/: closed",
-    );
-    check(
-        &policy,
-        "/",
-        "2026-11-24T08:30:00-03:00",
-        1_800,
-        "/: closed, until it opens",
-    );
-    check(
-        &policy,
-        "/",
-        "2026-11-24T08:59:50-03:00",
-        10,
-        "/: closed, until it opens",
-    );
-    check(
-        &policy,
-        "/",
-        "2026-11-24T08:59:59-03:00",
-        1,
-        "/: closed, until it opens",
-    );
-    check(&policy, "/", "2026-11-24T09:00:00-03:00", 120, "/: open");
-    check(&policy, "/", "2026-11-24T17:57:59-03:00", 120, "/: open");
-    check(
-        &policy,
-        "/",
-        "2026-11-24T17:59:59-03:00",
-        1,
-        "/: open, until the next change",
-    );
-    check(
-        &policy,
-        "/",
-        "2026-11-24T18:00:00-03:00",
-        1_800,
-        "/: closed",
-    );
-    check(
-        &policy,
-        "/",
-        "2026-11-29T12:00:00-03:00",
-        1_800,
-        "/: closed",
+        &[
+            ("2026-11-24T08:29:59-03:00", 1_800, "/: closed"),
+            (
+                "2026-11-24T08:30:00-03:00",
+                1_800,
+                "/: closed, until it opens",
+            ),
+            ("2026-11-24T08:59:50-03:00", 10, "/: closed, until it opens"),
+            ("2026-11-24T08:59:59-03:00", 1, "/: closed, until it opens"),
+            ("2026-11-24T09:00:00-03:00", 120, "/: open"),
+            ("2026-11-24T17:57:59-03:00", 120, "/: open"),
+            (
+                "2026-11-24T17:59:59-03:00",
+                1,
+                "/: open, until the next change",
+            ),
+            ("2026-11-24T18:00:00-03:00", 1_800, "/: closed"),
+            ("2026-11-29T12:00:00-03:00", 1_800, "/: closed"),
+        ],
     );
 }
 
 #[test]
 fn a_rule_may_let_its_ttl_cross() {
     let policy = barbers();
-    check(
+    check_all(
         &policy,
         "/raw/x",
-        "2026-11-24T08:59:59-03:00",
-        1_800,
-        "raw: closed",
-    );
-    check(
-        &policy,
-        "/raw/x",
-        "2026-11-24T09:00:00-03:00",
-        120,
-        "raw: open",
-    );
-    check(
-        &policy,
-        "/raw/x",
-        "2026-11-24T17:59:59-03:00",
-        120,
-        "raw: open",
-    );
-    check(
-        &policy,
-        "/raw/x",
-        "2026-11-24T18:00:00-03:00",
-        1_800,
-        "raw: closed",
+        &[
+            ("2026-11-24T08:59:59-03:00", 1_800, "raw: closed"),
+            ("2026-11-24T09:00:00-03:00", 120, "raw: open"),
+            ("2026-11-24T17:59:59-03:00", 120, "raw: open"),
+            ("2026-11-24T18:00:00-03:00", 1_800, "raw: closed"),
+        ],
     );
 }
 
 #[test]
 fn a_lifetime_may_end_at_the_opening_or_the_closing() {
     let policy = barbers();
-    check(
+    check_all(
         &policy,
         "/noche/x",
-        "2026-11-24T08:59:59-03:00",
-        1,
-        "night: closed, until it opens",
+        &[
+            (
+                "2026-11-24T08:59:59-03:00",
+                1,
+                "night: closed, until it opens",
+            ),
+            (
+                "2026-11-24T18:00:00-03:00",
+                15 * 3_600,
+                "night: closed, until it opens",
+            ),
+            (
+                "2026-11-28T18:00:00-03:00",
+                39 * 3_600,
+                "night: closed, until it opens",
+            ),
+        ],
     );
-    check(
-        &policy,
-        "/noche/x",
-        "2026-11-24T18:00:00-03:00",
-        15 * 3_600,
-        "night: closed, until it opens",
-    );
-    check(
-        &policy,
-        "/noche/x",
-        "2026-11-28T18:00:00-03:00",
-        39 * 3_600,
-        "night: closed, until it opens",
-    );
-    check(
+    check_all(
         &policy,
         "/dia/x",
-        "2026-11-24T09:00:00-03:00",
-        9 * 3_600,
-        "day: open, until the next change",
-    );
-    check(
-        &policy,
-        "/dia/x",
-        "2026-11-24T17:59:59-03:00",
-        1,
-        "day: open, until the next change",
+        &[
+            (
+                "2026-11-24T09:00:00-03:00",
+                9 * 3_600,
+                "day: open, until the next change",
+            ),
+            (
+                "2026-11-24T17:59:59-03:00",
+                1,
+                "day: open, until the next change",
+            ),
+        ],
     );
     let by_headers = decide(&policy, "/noche/x", &moment("2026-11-24T09:00:00-03:00"));
     assert_eq!(
@@ -323,19 +286,13 @@ fn without_rules_all_paths_have_hours_and_storing_is_left_to_the_response() {
         policy.manifest().zone.as_deref(),
         Some("America/Argentina/Buenos_Aires")
     );
-    check(
+    check_all(
         &policy,
         "/any",
-        "2026-11-29T09:00:00-03:00",
-        120,
-        "hours: open",
-    );
-    check(
-        &policy,
-        "/any",
-        "2026-11-29T18:00:00-03:00",
-        1_800,
-        "hours: closed",
+        &[
+            ("2026-11-29T09:00:00-03:00", 120, "hours: open"),
+            ("2026-11-29T18:00:00-03:00", 1_800, "hours: closed"),
+        ],
     );
     assert_eq!(
         decide(&policy, "/any", &moment("2026-11-29T09:00:00-03:00")).storing,
@@ -351,39 +308,29 @@ fn several_windows_and_one_across_midnight() {
                     {"days": ["fri"], "from": "22:00", "to": "04:00"}],
         "rules": [{"paths": ["*"], "inside": "1min", "outside": "10min"}]
     }));
-    check(
+    check_all(
         &policy,
         "/",
-        "2026-11-27T12:59:59-03:00",
-        1,
-        "*: open, until the next change",
+        &[
+            (
+                "2026-11-27T12:59:59-03:00",
+                1,
+                "*: open, until the next change",
+            ),
+            ("2026-11-27T13:00:00-03:00", 600, "*: closed"),
+            ("2026-11-27T15:59:59-03:00", 1, "*: closed, until it opens"),
+            ("2026-11-27T16:00:00-03:00", 60, "*: open"),
+            ("2026-11-27T21:59:59-03:00", 1, "*: closed, until it opens"),
+            ("2026-11-27T23:59:30-03:00", 60, "*: open"),
+            (
+                "2026-11-28T03:59:59-03:00",
+                1,
+                "*: open, until the next change",
+            ),
+            ("2026-11-28T04:00:00-03:00", 600, "*: closed"),
+            ("2026-11-28T16:00:00-03:00", 600, "*: closed"),
+        ],
     );
-    check(&policy, "/", "2026-11-27T13:00:00-03:00", 600, "*: closed");
-    check(
-        &policy,
-        "/",
-        "2026-11-27T15:59:59-03:00",
-        1,
-        "*: closed, until it opens",
-    );
-    check(&policy, "/", "2026-11-27T16:00:00-03:00", 60, "*: open");
-    check(
-        &policy,
-        "/",
-        "2026-11-27T21:59:59-03:00",
-        1,
-        "*: closed, until it opens",
-    );
-    check(&policy, "/", "2026-11-27T23:59:30-03:00", 60, "*: open");
-    check(
-        &policy,
-        "/",
-        "2026-11-28T03:59:59-03:00",
-        1,
-        "*: open, until the next change",
-    );
-    check(&policy, "/", "2026-11-28T04:00:00-03:00", 600, "*: closed");
-    check(&policy, "/", "2026-11-28T16:00:00-03:00", 600, "*: closed");
 }
 
 /// New York, 8 March 2026: at 07:00 UTC, 02:00 becomes 03:00.
@@ -436,33 +383,23 @@ fn a_lifetime_may_end_at_a_time_of_day() {
             { "name": "news", "paths": ["*"], "inside": "until 20:00", "outside": "1h", "clip": false }
         ]
     }));
-    check(
+    check_all(
         &policy,
         "/menu",
-        "2026-11-24T12:29:59-03:00",
-        1,
-        "menu: open",
-    );
-    check(
-        &policy,
-        "/menu",
-        "2026-11-24T12:30:00-03:00",
-        5 * 3_600 + 1_800,
-        "menu: open, until the next change",
-    );
-    check(
-        &policy,
-        "/menu",
-        "2026-11-24T05:59:59-03:00",
-        1,
-        "menu: closed",
-    );
-    check(
-        &policy,
-        "/menu",
-        "2026-11-24T06:00:00-03:00",
-        3 * 3_600,
-        "menu: closed, until it opens",
+        &[
+            ("2026-11-24T12:29:59-03:00", 1, "menu: open"),
+            (
+                "2026-11-24T12:30:00-03:00",
+                5 * 3_600 + 1_800,
+                "menu: open, until the next change",
+            ),
+            ("2026-11-24T05:59:59-03:00", 1, "menu: closed"),
+            (
+                "2026-11-24T06:00:00-03:00",
+                3 * 3_600,
+                "menu: closed, until it opens",
+            ),
+        ],
     );
     check(
         &policy,

@@ -67,6 +67,18 @@ pub struct Preview {
     pub warnings: Vec<String>,
 }
 
+impl Preview {
+    fn empty(span: PreviewSpan) -> Preview {
+        Preview {
+            from: rfc3339(span.from, Tz::UTC),
+            until: rfc3339(span.until, Tz::UTC),
+            events: Vec::new(),
+            asked: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
 /// Looks ahead.
 ///
 /// # Errors
@@ -77,13 +89,7 @@ pub fn preview(config: &Config, input: &PreviewInput) -> Result<Preview, PolicyE
         from: input.from,
         until,
     };
-    let mut preview = Preview {
-        from: rfc3339(span.from, Tz::UTC),
-        until: rfc3339(span.until, Tz::UTC),
-        events: Vec::new(),
-        asked: Vec::new(),
-        warnings: Vec::new(),
-    };
+    let mut preview = Preview::empty(span);
     let host = Host::new(&config.policy_host)?;
     let policies = load(&host, config)?;
     let mut zones = BTreeSet::new();

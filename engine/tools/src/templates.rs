@@ -119,23 +119,8 @@ impl SetUp<'_> {
     /// # Errors
     /// An unknown template or country, or a malformed origin or host, with what to write instead.
     pub fn files(&self) -> Result<Vec<TemplateFile>, String> {
-        let template = TEMPLATES.iter().position(|name| *name == self.template);
-        let template = template.ok_or_else(|| {
-            format!(
-                "there is no template {:?}: write {}",
-                self.template,
-                TEMPLATES.join(", ")
-            )
-        })?;
-        let country = COUNTRIES
-            .iter()
-            .find(|country| country.code.eq_ignore_ascii_case(self.country))
-            .ok_or_else(|| {
-                let known = COUNTRIES
-                    .map(|country| format!("{} ({})", country.code, country.name))
-                    .join(", ");
-                format!("there is no country {:?}: write {known}", self.country)
-            })?;
+        let template = self.template()?;
+        let country = self.country()?;
         let refused = |mistake: Mistake| format!("{}: {}", mistake.problem, mistake.cure);
         forms::origin(self.origin).map_err(refused)?;
         let hosts = self
@@ -163,6 +148,30 @@ impl SetUp<'_> {
                 text: holidays(country),
             },
         ])
+    }
+
+    /// The index of the template in [`TEMPLATES`].
+    fn template(&self) -> Result<usize, String> {
+        let template = TEMPLATES.iter().position(|name| *name == self.template);
+        template.ok_or_else(|| {
+            format!(
+                "there is no template {:?}: write {}",
+                self.template,
+                TEMPLATES.join(", ")
+            )
+        })
+    }
+
+    fn country(&self) -> Result<&'static Country, String> {
+        let is_named = |country: &&Country| country.code.eq_ignore_ascii_case(self.country);
+        COUNTRIES.iter().find(is_named).ok_or_else(|| {
+            let known = COUNTRIES.map(|country| format!("{} ({})", country.code, country.name));
+            format!(
+                "there is no country {:?}: write {}",
+                self.country,
+                known.join(", ")
+            )
+        })
     }
 }
 

@@ -41,6 +41,24 @@ pub(super) fn shop_front(name: &str, screen: Screen) -> String {
         door_width = width / 6,
         door_height = height * 3 / 5,
     );
+    pole(&mut svg, width, height);
+    let _ = writeln!(
+        svg,
+        r##"<text x="{}" y="{}" font-family="Georgia,serif" font-size="{}" fill="#f3e9d2">{name}</text>
+<text x="{}" y="{}" font-family="monospace" font-size="14" fill="#f3e9d2">{}</text>
+</svg>"##,
+        width / 12,
+        height / 4,
+        height / 9,
+        width / 12,
+        height - 12,
+        screen.as_str(),
+    );
+    svg
+}
+
+/// Adds a barber's pole with its stripes.
+fn pole(svg: &mut String, width: u64, height: u64) {
     let (pole, top) = (width * 5 / 6, height / 4);
     let _ = writeln!(
         svg,
@@ -60,17 +78,4 @@ pub(super) fn shop_front(name: &str, screen: Screen) -> String {
             y + 12
         );
     }
-    let _ = writeln!(
-        svg,
-        r##"<text x="{}" y="{}" font-family="Georgia,serif" font-size="{}" fill="#f3e9d2">{name}</text>
-<text x="{}" y="{}" font-family="monospace" font-size="14" fill="#f3e9d2">{}</text>
-</svg>"##,
-        width / 12,
-        height / 4,
-        height / 9,
-        width / 12,
-        height - 12,
-        screen.as_str(),
-    );
-    svg
 }

@@ -250,26 +250,6 @@ fn length(reader: &TableReader<'_>, name: &str, value: &RawValue) {
 }
 
 fn plan(reader: TableReader<'_>, declared: &[String]) -> LegacyPlan {
-    let variant = |text: &str| match forms::variant(text) {
-        Ok(name) if Device::from_name(&name).is_some() || declared.contains(&name) => Ok(name),
-        Ok(name) => {
-            let known = || {
-                declared
-                    .iter()
-                    .map(String::as_str)
-                    .chain(Device::ALL.map(Device::as_str))
-            };
-            let cure = match did_you_mean(&name, known()) {
-                Some(meant) => format!("did you mean \"{meant}\"?"),
-                None => format!("write one of {}", known().collect::<Vec<_>>().join(", ")),
-            };
-            Err(Mistake::new(
-                format!("`{name}` is neither a variant nor a device class"),
-                cure,
-            ))
-        }
-        Err(mistake) => Err(mistake),
-    };
     let time = reader.text_as("at", time_of_day);
     let days: Vec<usize> = texts(reader.texts_as("days", days)).concat();
     refuse_no_day(&reader);
@@ -293,8 +273,30 @@ fn plan(reader: TableReader<'_>, declared: &[String]) -> LegacyPlan {
         urls: texts(reader.texts_as("urls", forms::page)),
         sitemap: reader.text_as("sitemap", forms::page),
         popular: reader.count("popular").unwrap_or_default(),
-        variants: texts(reader.texts_as("variants", variant)),
+        variants: texts(reader.texts_as("variants", |text| variant(text, declared))),
     }
+}
+
+/// Reads the name of a variant of the file, or of a device class.
+fn variant(text: &str, declared: &[String]) -> Result<String, Mistake> {
+    let name = forms::variant(text)?;
+    if Device::from_name(&name).is_some() || declared.contains(&name) {
+        return Ok(name);
+    }
+    let known = || {
+        declared
+            .iter()
+            .map(String::as_str)
+            .chain(Device::ALL.map(Device::as_str))
+    };
+    let cure = match did_you_mean(&name, known()) {
+        Some(meant) => format!("did you mean \"{meant}\"?"),
+        None => format!("write one of {}", known().collect::<Vec<_>>().join(", ")),
+    };
+    Err(Mistake::new(
+        format!("`{name}` is neither a variant nor a device class"),
+        cure,
+    ))
 }
 
 /// The items of a list of objects.

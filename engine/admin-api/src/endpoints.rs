@@ -40,10 +40,12 @@ macro_rules! endpoints {
         /// All of them.
         pub static ALL: &[EndpointInfo] = &[$(EndpointInfo::of::<$name>()),+];
 
-        /// Describes each of them.
+        /// Describes each of them by the `describe` of a document.
         #[cfg(feature = "schema")]
-        pub(crate) fn describe_all(document: &mut crate::openapi::Builder) {
-            $(document.describe::<$name>();)+
+        macro_rules! describe_each {
+            ($document:ident) => {
+                $($document.describe::<crate::endpoints::$name>();)+
+            };
         }
     };
 }
@@ -143,6 +145,9 @@ endpoints! {
     /// Gives this document.
     OpenApi = "openapi": GET "/openapi.json", () => OK OpenApiText, [], false;
 }
+
+#[cfg(feature = "schema")]
+pub(crate) use describe_each;
 
 #[cfg(test)]
 mod tests {

@@ -11,6 +11,7 @@ pub mod client;
 mod endpoint;
 pub mod endpoints;
 mod explain;
+mod module;
 #[cfg(feature = "schema")]
 pub mod openapi;
 mod policies;
@@ -31,10 +32,10 @@ pub use explain::{
     HookTrace, KeyParts, PolicyTrace, RequestTerms, RequestWords, ResponseInput, ResponseTerms,
     ResponseTrace, ResponseWords, StoredVariant,
 };
+pub use module::{HookFigures, ModuleReport, ModuleStatus};
 pub use policies::{
-    ActivateRequest, ActivateResponse, CONFIGURATION, HookFigures, ModuleReport, ModuleStatus,
-    PoliciesResponse, PolicyModule, PolicyReport, PushResponse, RollbackResponse, VersionReport,
-    WASM,
+    ActivateRequest, ActivateResponse, CONFIGURATION, PoliciesResponse, PolicyModule, PolicyReport,
+    PushResponse, RollbackResponse, VersionReport, WASM,
 };
 pub use probes::{ProbeResponse, ProbeStatus, ReadyRequest};
 pub use problem::{CaseMismatch, CaseMistake, FileMistake, Mistake, Problem};

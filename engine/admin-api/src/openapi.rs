@@ -19,7 +19,7 @@ use crate::{
 /// The document, as it is committed.
 pub fn document() -> String {
     let mut builder = Builder::new();
-    endpoints::describe_all(&mut builder);
+    endpoints::describe_each!(builder);
     serde_json::to_string_pretty(&builder.finish()).expect("the document can be written as JSON")
         + "\n"
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{JsonQuestion, ModuleReport};
+use crate::JsonQuestion;
+use crate::module::ModuleReport;
 
 /// Which version is to be asked in shadow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

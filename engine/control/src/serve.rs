@@ -16,6 +16,7 @@ use crate::{admin, warm};
 use tero_config as config;
 use tero_config::Config;
 use tero_edge::request::devices::Devices;
+use tero_edge::request::shadow_question::ShadowQueue;
 use tero_edge::request::site::Sites;
 use tero_edge::request::{self, Edge};
 use tero_edge::server::{self, ShutdownStage};
@@ -89,7 +90,7 @@ pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
     warn(&config, clock.now());
     let sites = loaded.sites(&clock)?;
     let listeners = Listeners::bind(&config)?;
-    let edge = make_edge(&config, sites, clock)?;
+    let edge = make_edge(&config, sites, loaded.shadow_queue(), clock)?;
     let popularity = SavedPopularity::new(state_dir.as_ref());
     popularity.restore(&edge);
     let memory = PlanMemory::open(state_dir.as_ref());
@@ -159,7 +160,12 @@ impl Listeners {
     }
 }
 
-fn make_edge(config: &Config, sites: Sites, clock: Clock) -> Result<Arc<Edge>, ServeError> {
+fn make_edge(
+    config: &Config,
+    sites: Sites,
+    shadows: ShadowQueue,
+    clock: Clock,
+) -> Result<Arc<Edge>, ServeError> {
     let access_log = config
         .access_log
         .as_ref()
@@ -177,7 +183,7 @@ fn make_edge(config: &Config, sites: Sites, clock: Clock) -> Result<Arc<Edge>, S
         max_header_bytes: config.server.max_header_bytes,
         collapse_timeout: config.cache.collapse_timeout,
         hit_for_miss: config.cache.hit_for_miss,
-        shadows: loaded.shadow_queue(),
+        shadows,
     }));
     tell_popularity(&edge);
     Ok(edge)

@@ -8,22 +8,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Circles that still stand, each as its files in order. This list may only shrink.
-const KNOWN: &[&[&str]] = &[
-    &[
-        "control/admin/metrics.rs",
-        "control/admin/policies.rs",
-        "control/admin/trials.rs",
-        "control/admin/warm.rs",
-    ],
-    &[
-        "control/warm/report.rs",
-        "control/warm/run.rs",
-        "control/warm/sources.rs",
-        "control/warm/variants.rs",
-    ],
-];
-
 /// A module of a crate that has a file of its own.
 #[derive(Debug, Default)]
 struct Module {
@@ -48,7 +32,10 @@ fn files_of_a_crate_form_no_circle() {
         }
     }
     circles.sort();
-    assert_eq!(circles, KNOWN, "files that use each other in a circle");
+    assert!(
+        circles.is_empty(),
+        "files that use each other in a circle: {circles:#?}"
+    );
 }
 
 #[test]

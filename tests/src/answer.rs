@@ -74,6 +74,15 @@ impl Answer {
         CacheStatus::parse(line).unwrap_or_else(|| panic!("Cache-Status: {line}"))
     }
 
+    /// The body as an answer of the admin interface.
+    ///
+    /// # Panics
+    /// If it is something else.
+    #[track_caller]
+    pub fn read<A: tero_admin_api::Answer>(&self) -> A {
+        A::read(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
     /// The body as JSON.
     ///
     /// # Panics

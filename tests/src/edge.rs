@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use chrono::{LocalResult, NaiveDateTime, TimeZone};
 use chrono_tz::Tz;
+use tero_admin_api::{Endpoint, Question as _};
 use tero_config::Config;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
@@ -132,6 +133,27 @@ impl Edge {
     /// Sends a request to the admin interface.
     pub fn admin(&self, request: &Request) -> Answer {
         Client::connect(self.admin_address()).send(&request.clone().host("localhost"))
+    }
+
+    /// Calls an endpoint of the admin interface, and returns its good answer.
+    ///
+    /// # Panics
+    /// If the call is refused.
+    #[track_caller]
+    pub fn call<E: Endpoint>(&self, parameters: &[&str], request: &E::Request) -> E::Response {
+        let answer = self.ask::<E>(parameters, request);
+        assert_eq!(answer.status, E::STATUS.as_u16(), "{answer:?}");
+        answer.read()
+    }
+
+    /// Calls an endpoint of the admin interface, and returns its answer, good or not.
+    ///
+    /// # Panics
+    /// If a parameter is not a name.
+    pub fn ask<E: Endpoint>(&self, parameters: &[&str], request: &E::Request) -> Answer {
+        let path = tero_admin_api::path_of::<E>(parameters).expect("parameters are names");
+        let target = path + &request.query();
+        self.admin(&Request::new(E::METHOD.as_str(), target).body(request.content()))
     }
 
     /// All metrics: names with labels, as written, and values.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{TimeZone, Timelike};
 use chrono_tz::Tz;
+use tero_admin_api::endpoints::WarmRuns;
 use tero_semantics::timestamp::Timestamp;
 
 use super::Traffic;
@@ -305,13 +306,11 @@ impl Week<'_> {
 
     /// How many pages the latest run has finished, and whether it has ended.
     fn progress(&self) -> (u64, bool) {
-        let run = self.edge.admin_get("/warm/runs").json()["runs"][0].clone();
-        let count = |name: &str| run[name].as_u64().unwrap_or_default();
-        let is_over = !matches!(run["state"].as_str(), Some("planning" | "fetching"));
-        (
-            count("fetched") + count("fresh") + count("not_stored") + count("failed"),
-            is_over,
-        )
+        let runs = self.edge.call::<WarmRuns>(&[], &()).runs;
+        runs.first().map_or((0, true), |run| {
+            let finished = run.fetched + run.fresh + run.not_stored + run.failed;
+            (finished, run.state.is_over())
+        })
     }
 
     /// The time at which the plan comes due, if that is between now and `time`.
@@ -390,13 +389,7 @@ impl Week<'_> {
             .iter()
             .max_by_key(|(_, count)| **count)
             .map_or((0, 0), |(minute, count)| (*minute, *count));
-        let runs = self.edge.admin_get("/warm/runs").json();
-        let run = |run: &serde_json::Value| {
-            (
-                run["started"].as_str().unwrap_or_default().to_owned(),
-                run["fetched"].as_u64().unwrap_or_default(),
-            )
-        };
+        let runs = self.edge.call::<WarmRuns>(&[], &()).runs.into_iter();
         Figures {
             way: self.way,
             open_days,
@@ -407,13 +400,7 @@ impl Week<'_> {
                 busiest.1,
                 local(busiest.0 * 60).format("%a %H:%M").to_string(),
             ),
-            runs: runs["runs"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .rev()
-                .map(run)
-                .collect(),
+            runs: runs.rev().map(|run| (run.started, run.fetched)).collect(),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tero_admin_api::endpoints::{Policies, Stats};
+use tero_admin_api::{ModuleStatus, OutcomeCounts};
 use tero_tests::{Client, Edge, Origin, Reply, Request, get};
 
 const TOKEN: &str = "a-token-for-the-tests";
@@ -225,39 +227,34 @@ fn outcomes_add_up_to_all_requests() {
         edge.metric("tero_origin_requests_total", &[]) == origin.total() as f64
     });
 
-    let stats = edge.admin_get("/stats").json();
-    let site = &stats["sites"][0];
+    let stats = edge.call::<Stats>(&[], &());
+    let site = &stats.sites[0];
     assert_eq!(
-        (&site["site"], &site["requests"]),
-        (&"site".into(), &requests.into()),
-        "{stats}"
+        (site.site.as_str(), site.figures.requests),
+        ("site", requests),
+        "{stats:?}"
     );
     // (hit + stale + revalidated + collapsed) / (all but pass and error)
-    assert_eq!(site["hit_rate"], 0.75);
-    let sum = |list: &str| -> u64 {
-        site[list]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|part| part["requests"].as_u64().unwrap())
-            .sum()
-    };
-    assert_eq!(
-        (sum("hours"), sum("variants")),
-        (requests, requests),
-        "{stats}"
-    );
-    for part in ["hours", "variants"]
-        .iter()
-        .flat_map(|list| site[*list].as_array().unwrap())
-    {
-        let outcomes: u64 = part["outcomes"]
-            .as_object()
-            .unwrap()
-            .values()
-            .map(|count| count.as_u64().unwrap())
-            .sum();
-        assert_eq!(Some(outcomes), part["requests"].as_u64(), "{part}");
+    assert_eq!(site.figures.hit_rate, Some(0.75));
+    let hours: Vec<_> = site.hours.iter().map(|hour| &hour.figures).collect();
+    let variants = site.variants.iter();
+    let variants: Vec<_> = variants.map(|variant| &variant.figures).collect();
+    for parts in [hours, variants] {
+        let sum: u64 = parts.iter().map(|part| part.requests).sum();
+        assert_eq!(sum, requests, "{stats:?}");
+        for part in parts {
+            let OutcomeCounts {
+                hit,
+                stale,
+                revalidated,
+                collapsed,
+                miss,
+                pass,
+                error,
+            } = part.outcomes;
+            let outcomes = hit + stale + revalidated + collapsed + miss + pass + error;
+            assert_eq!(outcomes, part.requests, "{part:?}");
+        }
     }
 }
 
@@ -273,26 +270,14 @@ fn hit_rates_are_reported_by_local_hour() {
     edge.turn_to("2026-11-24T09:00:00");
     edge.get("/x");
     edge.get("/x");
-    let stats = edge.admin_get("/stats").json();
-    let site = &stats["sites"][0];
-    assert_eq!(site["zone"], "America/Argentina/Buenos_Aires");
-    let hours: Vec<_> = site["hours"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|hour| {
-            (
-                hour["hour"].as_u64(),
-                hour["requests"].as_u64(),
-                hour["hit_rate"].as_f64(),
-            )
-        })
+    let stats = edge.call::<Stats>(&[], &());
+    let site = &stats.sites[0];
+    assert_eq!(site.zone, "America/Argentina/Buenos_Aires");
+    let hours = site.hours.iter();
+    let hours: Vec<_> = hours
+        .map(|hour| (hour.hour, hour.figures.requests, hour.figures.hit_rate))
         .collect();
-    assert_eq!(
-        hours,
-        [(Some(8), Some(1), Some(0.0)), (Some(9), Some(2), Some(1.0))],
-        "{stats}"
-    );
+    assert_eq!(hours, [(8, 1, Some(0.0)), (9, 2, Some(1.0))], "{stats:?}");
 }
 
 #[test]
@@ -404,21 +389,23 @@ fn policies_are_listed_with_their_manifests() {
             "settings = { zone = \"Europe/Madrid\", open = \"09:00\", close = \"18:00\" }",
         )
         .start();
-    let listed = edge.admin_get("/policies").json();
-    let listed = listed["policies"].as_array().unwrap();
+    let listed = edge.call::<Policies>(&[], &()).policies;
     let names: Vec<_> = listed
         .iter()
-        .map(|policy| policy["name"].as_str().unwrap())
+        .map(|policy| policy.module.name.as_str())
         .collect();
     assert_eq!(names, ["devices", "hours"]);
     assert!(
-        listed
-            .iter()
-            .all(|policy| policy["status"] == "active" && policy["sites"][0] == "site"),
+        listed.iter().all(
+            |policy| policy.module.status == ModuleStatus::Active && policy.sites[0] == "site"
+        ),
         "{listed:?}"
     );
     assert_eq!(
-        (&listed[0]["variants"][0], &listed[1]["zone"]),
-        (&"mobile".into(), &"Europe/Madrid".into())
+        (
+            listed[0].module.variants[0].as_str(),
+            listed[1].module.zone.as_deref()
+        ),
+        ("mobile", Some("Europe/Madrid"))
     );
 }

@@ -3,6 +3,8 @@
 mod agreement;
 
 use serde_json::{Value, json};
+use tero_admin_api::endpoints::Policy;
+use tero_admin_api::{ExplainResponse, HookTrace, ModuleStatus, Problem};
 use tero_tests::{ART, Edge, EdgeBuilder, Origin, Reply, get, guests};
 
 fn origin() -> Origin {
@@ -26,24 +28,30 @@ fn hours(origin: &Origin) -> EdgeBuilder {
 }
 
 #[track_caller]
-fn explain(edge: &Edge, question: &Value) -> Value {
+fn explain(edge: &Edge, question: &Value) -> ExplainResponse {
     let answer = edge.admin_post("/explain", &question.to_string());
     assert_eq!(answer.status, 200, "{question}: {}", answer.text());
-    answer.json()
+    answer.read()
 }
 
 #[track_caller]
-fn check_rule(explained: &Value, name: &str, words: &[&str]) {
-    let rules = explained["rules"].as_array().unwrap();
+fn check_rule(explained: &ExplainResponse, name: &str, words: &[&str]) {
+    let rules = &explained.rules;
     let found = rules
         .iter()
-        .find(|rule| rule["rule"] == name)
+        .find(|rule| rule.rule == name)
         .unwrap_or_else(|| panic!("no {name} in {rules:?}"));
     for word in words {
-        assert!(
-            found["text"].as_str().unwrap().contains(word),
-            "{word:?} is not in {found}"
-        );
+        assert!(found.text.contains(word), "{word:?} is not in {found:?}");
+    }
+}
+
+/// Which way a policy failed, and why.
+#[track_caller]
+fn failure<A: std::fmt::Debug>(trace: &HookTrace<A>) -> (&str, &str) {
+    match trace {
+        HookTrace::Failure { failed, reason } => (failed, reason),
+        _ => panic!("{trace:?}"),
     }
 }
 
@@ -56,16 +64,21 @@ fn each_policy_is_explained_at_any_local_time() {
         &json!({ "url": "http://www.example/x", "at": "2026-11-24T17:59" }),
     );
     assert_eq!(
-        (&open["site"], &open["at"]["local"]),
-        (&json!("site"), &json!("2026-11-24T17:59:00-03:00"))
+        (open.site.as_str(), open.at.local.as_str()),
+        ("site", "2026-11-24T17:59:00-03:00")
     );
-    let (first, second) = (&open["policies"][0], &open["policies"][1]);
+    let [first, second] = open.policies.as_slice() else {
+        panic!("{open:?}")
+    };
     assert_eq!(
-        (&first["policy"], &second["policy"]),
-        (&json!("hours"), &json!("rules"))
+        (first.policy.as_str(), second.policy.as_str()),
+        ("hours", "rules")
     );
-    assert_eq!(second["on_response"]["answer"]["ttl_secs"], 77);
-    assert_eq!(open["response"]["lifetime_from"], "policy");
+    let HookTrace::Answer { answer } = &second.on_response else {
+        panic!("{second:?}")
+    };
+    assert_eq!(answer.ttl_secs, Some(77));
+    assert_eq!(open.response.lifetime_from, "policy");
     check_rule(
         &open,
         "first-wins",
@@ -73,14 +86,14 @@ fn each_policy_is_explained_at_any_local_time() {
     );
     let closed = explain(&edge, &json!({ "url": "/x", "at": "2026-11-24T18:00:00" }));
     assert_ne!(
-        closed["response"]["lifetime_secs"], open["response"]["lifetime_secs"],
+        closed.response.lifetime_secs, open.response.lifetime_secs,
         "another hour, another lifetime"
     );
     let same = explain(&edge, &json!({ "url": "/x", "at": "2026-11-24T21:00:00Z" }));
-    assert_eq!(same["policies"], closed["policies"], "the same instant");
+    assert_eq!(same.policies, closed.policies, "the same instant");
     assert_eq!(
-        same["would"],
-        json!({ "outcome": "miss", "why": "nothing is stored under the key" })
+        (same.would.outcome.as_str(), same.would.why.as_str()),
+        ("miss", "nothing is stored under the key")
     );
 }
 
@@ -98,44 +111,38 @@ fn a_stored_response_is_explained_with_its_freshness_and_outcome() {
     edge.advance_secs(5);
     let url = json!({ "url": "/x?b=1" });
     let hit = explain(&edge, &url);
-    let stored = &hit["stored"][0];
+    let stored = &hit.stored[0];
     assert_eq!(
-        (
-            &stored["selected"],
-            &stored["age_secs"],
-            &stored["fresh_for_secs"]
-        ),
-        (&json!(true), &json!(5), &json!(55))
+        (stored.selected, stored.age_secs, stored.fresh_for_secs),
+        (true, 5, 55)
     );
     assert_eq!(
-        (
-            &stored["lifetime_from"],
-            &stored["status"],
-            &stored["bytes"]
-        ),
-        (&json!("policy"), &json!(200), &json!(6))
+        (stored.lifetime_from.as_str(), stored.status, stored.bytes),
+        ("policy", 200, 6)
     );
-    assert_eq!(hit["key"]["url"], "http://www.example/x?b=1");
+    assert_eq!(hit.key.url, "http://www.example/x?b=1");
     assert_eq!(
-        (&hit["would"]["outcome"], &hit["response"]["from"]),
-        (&json!("hit"), &json!("stored"))
+        (hit.would.outcome.as_str(), hit.response.from.as_str()),
+        ("hit", "stored")
     );
     check_rule(&hit, "policy-ttl", &["60 s", "30 s"]);
     edge.advance_secs(55);
-    assert_eq!(explain(&edge, &url)["would"]["outcome"], "stale");
+    assert_eq!(explain(&edge, &url).would.outcome, "stale");
     edge.advance_secs(10);
     let late = explain(&edge, &url);
     assert_eq!(
-        (&late["would"]["outcome"], &late["stored"][0]["fresh"]),
-        (&json!("revalidate"), &json!(false))
+        (late.would.outcome.as_str(), late.stored[0].fresh),
+        ("revalidate", false)
     );
     edge.get("/x?b=1").assert_forwarded("stale", "/x?b=1");
     assert_eq!(
-        explain(&edge, &json!({ "url": "/x", "method": "POST" }))["would"]["outcome"],
+        explain(&edge, &json!({ "url": "/x", "method": "POST" }))
+            .would
+            .outcome,
         "pass"
     );
     let only = json!({ "url": "/y", "headers": { "Cache-Control": "only-if-cached" } });
-    assert_eq!(explain(&edge, &only)["would"]["outcome"], "error");
+    assert_eq!(explain(&edge, &only).would.outcome, "error");
 }
 
 #[test]
@@ -151,8 +158,8 @@ fn engine_rules_that_overrule_a_policy_are_named() {
         .start();
     let never = explain(&edge, &json!({ "url": "/never" }));
     assert_eq!(
-        (&never["would"]["outcome"], &never["decision"]["lookup"]),
-        (&json!("pass"), &json!("pass"))
+        (never.would.outcome.as_str(), never.decision.lookup.as_str()),
+        ("pass", "pass")
     );
     check_rule(&never, "pass-wins", &["`second` passes"]);
     check_rule(&never, "never-wins", &["`second` says never", "`first`"]);
@@ -160,10 +167,10 @@ fn engine_rules_that_overrule_a_policy_are_named() {
     let cookie = explain(&edge, &given(json!({ "set-cookie": "a=b" })));
     assert_eq!(
         (
-            &cookie["response"]["would_be_stored"],
-            &cookie["response"]["refusal"]
+            cookie.response.would_be_stored,
+            cookie.response.refusal.as_deref()
         ),
-        (&json!(false), &json!("set-cookie"))
+        (false, Some("set-cookie"))
     );
     check_rule(&cookie, "safety-floor", &["set-cookie"]);
     let lifted = Edge::before(&origin)
@@ -171,7 +178,7 @@ fn engine_rules_that_overrule_a_policy_are_named() {
         .policy("first", "builtin:json-rules", &rules("ttl = 60"))
         .start();
     let cookie = explain(&lifted, &given(json!({ "set-cookie": "a=b" })));
-    assert_eq!(cookie["response"]["would_be_stored"], true);
+    assert!(cookie.response.would_be_stored);
     check_rule(&cookie, "floor-lifted", &["set-cookie"]);
     let impatient = json!({ "url": "/x", "headers": { "cache-control": ["no-cache"] } });
     check_rule(
@@ -191,28 +198,21 @@ fn a_failing_policy_is_explained_but_its_failure_is_not_counted() {
         .start();
     for _ in 0..3 {
         let explained = explain(&edge, &json!({ "url": "/x" }));
-        let bad = &explained["policies"][0];
-        assert_eq!(
-            (&bad["on_request"]["failed"], &bad["on_response"]["failed"]),
-            (&json!("trap"), &json!("bad_answer"))
-        );
-        assert!(
-            bad["on_response"]["reason"]
-                .as_str()
-                .unwrap()
-                .contains("at most 31536000"),
-            "{bad}"
-        );
+        let bad = &explained.policies[0];
+        assert_eq!(failure(&bad.on_request).0, "trap");
+        let (failed, reason) = failure(&bad.on_response);
+        assert_eq!(failed, "bad_answer");
+        assert!(reason.contains("at most 31536000"), "{bad:?}");
         check_rule(
             &explained,
             "no-answer",
             &["`bad` failed", "decided nothing"],
         );
     }
-    let listed = edge.admin_get("/policies/bad").json();
+    let listed = edge.call::<Policy>(&["bad"], &()).module;
     assert_eq!(
-        (&listed["status"], &listed["hooks"]["on-request"]["trap"]),
-        (&json!("active"), &json!(0))
+        (&listed.status, listed.hooks["on-request"].trap),
+        (&ModuleStatus::Active, 0)
     );
 }
 
@@ -280,11 +280,10 @@ fn malformed_questions_are_refused_with_a_cure() {
         let answer = edge.admin_post("/explain", &question.to_string());
         assert_eq!(answer.status, status, "{question}: {}", answer.text());
         assert!(
-            answer.json()["error"].as_str().unwrap().contains(words),
+            answer.read::<Problem>().error.contains(words),
             "{question}: {}",
             answer.text()
         );
-        assert!(answer.json()["cure"].is_string());
     }
     edge.send(&get("/x"));
 }

@@ -3,6 +3,7 @@
 
 use std::sync::OnceLock;
 
+use tero_admin_api::PurgeResponse;
 use tero_tests::{ART, Edge, Origin, Reply, compiled_cache, get, toml_string};
 
 use crate::program::{assert_code, out, run, sample_file};
@@ -240,7 +241,7 @@ fn tags_of_rules_can_be_purged() {
     }
     for (tag, purged) in [("paginas", 2), ("disponibilidad", 1), ("imagenes", 0)] {
         let answer = edge.admin_post("/purge", &format!("{{\"tag\": \"{tag}\"}}"));
-        assert_eq!(answer.json()["purged"], purged, "{tag}");
+        assert_eq!(answer.read::<PurgeResponse>().purged, purged, "{tag}");
     }
     edge.get("/img/x.png").assert_hit("");
 }

@@ -7,6 +7,10 @@ mod versions;
 use std::path::Path;
 
 use serde_json::{Value, json};
+use tero_admin_api::endpoints::{Activate, Policy, Rollback};
+use tero_admin_api::{
+    ActivateRequest, ActivateResponse, PolicyReport, Problem, PushResponse, RollbackResponse,
+};
 use tero_policy_host::{Package, builtin};
 use tero_tests::{Answer, Edge, EdgeBuilder, Origin, Reply, Request};
 
@@ -59,33 +63,30 @@ fn push(edge: &Edge, policy: &str, content: &[u8]) -> Answer {
 fn pushed(edge: &Edge, settings: &Value) -> String {
     let answer = push(edge, "rules", &version(settings));
     assert_eq!(answer.status, 201, "{answer:?}");
-    answer.json()["version"].as_str().unwrap().to_owned()
+    answer.read::<PushResponse>().version
 }
 
 #[track_caller]
-fn post(edge: &Edge, what: &str, content: &Value) -> Value {
-    let answer = edge.admin_post(&format!("/policies/rules/{what}"), &content.to_string());
-    assert_eq!(answer.status, 200, "{what}: {answer:?}");
-    answer.json()
+fn activate(edge: &Edge, digest: &str) -> ActivateResponse {
+    let digest = digest.to_owned();
+    edge.call::<Activate>(&["rules"], &ActivateRequest { digest })
 }
 
 #[track_caller]
-fn activate(edge: &Edge, digest: &str) -> Value {
-    post(edge, "activate", &json!({ "digest": digest }))
+fn roll_back(edge: &Edge) -> RollbackResponse {
+    edge.call::<Rollback>(&["rules"], &())
 }
 
-fn listed(edge: &Edge) -> Value {
-    edge.admin_get("/policies/rules").json()
+#[track_caller]
+fn listed(edge: &Edge) -> PolicyReport {
+    edge.call::<Policy>(&["rules"], &())
 }
 
 #[track_caller]
 fn check_refused(answer: &Answer, status: u16, words: &[&str]) {
     assert_eq!(answer.status, status, "{answer:?}");
-    let (error, cure) = (
-        answer.json()["error"].to_string(),
-        answer.json()["cure"].to_string(),
-    );
-    assert!(cure.len() > 2, "there is no cure: {answer:?}");
+    let Problem { error, cure, .. } = answer.read();
+    assert!(!cure.is_empty(), "there is no cure: {answer:?}");
     for word in words {
         assert!(
             error.contains(word) || cure.contains(word),

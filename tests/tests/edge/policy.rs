@@ -1,6 +1,8 @@
 //! Policies in the edge: what they decide, how their decisions combine, and that no policy can
 //! break a request.
 
+use tero_admin_api::ModuleStatus;
+use tero_admin_api::endpoints::Policies;
 use tero_tests::{A_TUESDAY_MORNING, ART, Edge, EdgeBuilder, Origin, Reply, folder, get, guests};
 
 /// An origin whose responses are fresh for 30 seconds by their own fields.
@@ -185,18 +187,12 @@ fn a_policy_that_keeps_failing_is_switched_off_and_reported() {
             .assert_forwarded("uri-miss", &format!("page {target}"));
         assert_eq!(failures(), failed, "after request {number}");
     }
-    let policies = edge.admin_get("/policies");
-    assert_eq!(policies.status, 200);
-    let listed = &policies.json()["policies"][0];
-    assert_eq!(
-        (&listed["name"], &listed["status"]),
-        (&"bad".into(), &"switched-off".into()),
-        "{listed}"
-    );
-    assert!(
-        listed["reason"].as_str().unwrap().contains("trap"),
-        "{listed}"
-    );
+    let listed = &edge.call::<Policies>(&[], &()).policies[0].module;
+    assert_eq!(listed.name, "bad");
+    let ModuleStatus::SwitchedOff { reason, .. } = &listed.status else {
+        panic!("{listed:?}")
+    };
+    assert!(reason.contains("trap"), "{listed:?}");
     assert_eq!(
         edge.metric("tero_policy_active", &["policy=\"bad\""]),
         0.0,

@@ -1,5 +1,6 @@
 //! Purging by URL, tag, prefix and site: responses are dropped (hard) or marked stale (soft).
 
+use tero_admin_api::PurgeResponse;
 use tero_tests::{Edge, EdgeBuilder, Gate, Origin, Reply, Request, get};
 
 /// An origin whose pages are fresh for an hour and have entity tags.
@@ -40,7 +41,7 @@ fn store(edge: &Edge, targets: &[&str]) {
 fn purge(edge: &Edge, target: &str, purged: u64) {
     let answer = edge.admin_post("/purge", target);
     assert_eq!(answer.status, 200, "{answer:?}");
-    assert_eq!(answer.json()["purged"], purged, "{answer:?}");
+    assert_eq!(answer.read::<PurgeResponse>().purged, purged, "{answer:?}");
 }
 
 #[track_caller]

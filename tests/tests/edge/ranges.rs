@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use tero_admin_api::PurgeResponse;
 use tero_tests::{Answer, Edge, Gate, Origin, Reply, Request, get};
 
 /// The content of `/x`: each byte differs from those near it.
@@ -431,7 +432,9 @@ fn parts_are_purged_and_invalidated_with_their_url() {
         assert_part_fetched(&edge, 0, 99, 5_000);
         assert_part_hit(&edge, 0, 99, 5_000);
         assert_eq!(
-            edge.admin_post("/purge", target).json()["purged"],
+            edge.admin_post("/purge", target)
+                .read::<PurgeResponse>()
+                .purged,
             1,
             "{target}"
         );
@@ -439,7 +442,8 @@ fn parts_are_purged_and_invalidated_with_their_url() {
     assert_part_fetched(&edge, 0, 99, 5_000);
     assert_eq!(
         edge.admin_post("/purge", r#"{"tag": "g", "soft": true}"#)
-            .json()["purged"],
+            .read::<PurgeResponse>()
+            .purged,
         1
     );
     assert_part_fetched(&edge, 0, 99, 5_000);

@@ -1,6 +1,7 @@
 //! Which of several responses for one URL a visitor gets: by `Vary`, query, host and the variants
 //! of policies.
 
+use tero_admin_api::PurgeResponse;
 use tero_tests::{Answer, Edge, EdgeBuilder, Origin, Reply, Request, get};
 
 const PHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1";
@@ -153,7 +154,7 @@ fn the_number_of_variants_of_a_url_is_limited() {
         "the first has made room"
     );
     let purged = edge.admin_post("/purge", r#"{"url": "http://www.example/x"}"#);
-    assert_eq!(purged.json()["purged"], 4, "{purged:?}");
+    assert_eq!(purged.read::<PurgeResponse>().purged, 4, "{purged:?}");
 }
 
 #[test]

@@ -3,10 +3,12 @@
 
 use std::io::Read as _;
 
-use serde_json::{Value, json};
+use tero_admin_api::{
+    CancelWarmResponse, DryRunPage, RunState, RunTrigger, RunValue, StartWarmResponse,
+};
 use tero_tests::{Edge, Gate, Origin, Reply, eventually, folder, get, toml_string};
 
-use crate::warming::{assert_counts, ended, origin, planning, start, warm};
+use crate::warming::{assert_counts, ended, origin, planning, report, runs, start, warm};
 
 #[test]
 fn only_responses_that_expire_within_the_window_are_refreshed() {
@@ -96,9 +98,7 @@ fn warmed_responses_survive_a_full_cache_until_their_window_ends() {
     flood(0);
     assert!(edge.get("/warm/0").cache_status().hit);
     edge.advance_secs(4 * 3_600);
-    eventually("the window ends", || {
-        edge.admin_get("/warm/runs/1").json()["worth"].is_object()
-    });
+    eventually("the window ends", || report(&edge, 1).worth.is_some());
     flood(1_000);
     let hits = urls[1..]
         .iter()
@@ -144,12 +144,13 @@ fn plans_respect_retry_after_and_visitors_get_stored_responses() {
     let run = start(&edge);
     origin.wait_for("/a", 2);
     edge.get("/a").assert_hit("old");
-    edge.advance_until(900, || {
-        edge.admin_get(&format!("/warm/runs/{run}")).json()["state"] == "done"
-    });
+    edge.advance_until(900, || report(&edge, run).state == RunState::Done);
     let report = ended(&edge, run);
     assert_counts(&report, &[("fetched", 2), ("failed", 0), ("retried", 2)]);
-    assert!(edge.clock().now().since(began).as_secs() >= 240, "{report}");
+    assert!(
+        edge.clock().now().since(began).as_secs() >= 240,
+        "{report:?}"
+    );
     edge.get("/a").assert_hit("new");
 }
 
@@ -166,9 +167,7 @@ fn a_429_slows_a_plan_down_too() {
     let edge = planning(&origin, "urls = [\"/a\"]").start();
     let began = edge.clock().now();
     let run = start(&edge);
-    edge.advance_until(200, || {
-        edge.admin_get(&format!("/warm/runs/{run}")).json()["state"] == "done"
-    });
+    edge.advance_until(200, || report(&edge, run).state == RunState::Done);
     assert_counts(&ended(&edge, run), &[("fetched", 1), ("retried", 1)]);
     assert!(edge.clock().now().since(began).as_secs() >= 60);
 }
@@ -196,8 +195,8 @@ fn a_plan_leaves_fetches_for_visitors() {
     }
     gate.wait_for_arrivals(3);
     let run = start(&edge);
-    let state = || edge.admin_get(&format!("/warm/runs/{run}")).json()["state"].clone();
-    eventually("it would fetch", || state() == "fetching");
+    let state = || report(&edge, run).state;
+    eventually("it would fetch", || state() == RunState::Fetching);
     for _ in 0..20 {
         edge.advance_secs(1);
     }
@@ -211,7 +210,7 @@ fn a_plan_leaves_fetches_for_visitors() {
         let mut answer = visitor.head();
         visitor.rest(&mut answer);
     }
-    edge.advance_until(60, || state() == "done");
+    edge.advance_until(60, || state() == RunState::Done);
     assert_eq!(origin.requests("/w"), 1);
 }
 
@@ -228,10 +227,16 @@ fn runs_are_cancelled_by_the_name_of_their_plan() {
         origin.wait_for("/a", 1);
         let cancelled = ask();
         assert_eq!(
-            (cancelled.status, cancelled.json()),
-            (200, json!({ "run": run, "cancelled": true }))
+            (cancelled.status, cancelled.read()),
+            (
+                200,
+                CancelWarmResponse {
+                    run,
+                    cancelled: true
+                }
+            )
         );
-        assert_eq!(ended(&edge, run)["state"], "cancelled");
+        assert_eq!(ended(&edge, run).state, RunState::Cancelled);
         gate.open();
         let unknown =
             tero_tests::Request::new(cancel.0, cancel.1.replace("plan", "other")).body("");
@@ -246,17 +251,17 @@ fn a_dry_run_lists_pages_without_fetching() {
     edge.get("/a");
     let started = edge.admin_post("/warm/plan?dry_run=true", "");
     assert_eq!(started.status, 202);
-    let report = ended(&edge, started.json()["run"].as_u64().unwrap());
+    let report = ended(&edge, started.read::<StartWarmResponse>().run);
     assert_counts(&report, &[("planned", 2), ("fresh", 1), ("fetched", 0)]);
-    let expected =
-        json!([{ "url": "www.example/b", "variant": null, "priority": 200, "because": "absent" }]);
-    assert_eq!(report["would_fetch"], expected);
+    let expected = DryRunPage {
+        url: "www.example/b".to_owned(),
+        variant: None,
+        priority: 200,
+        because: "absent".to_owned(),
+    };
+    assert_eq!(report.would_fetch, [expected]);
     assert_eq!(origin.total(), 1);
-    assert!(
-        edge.admin_get("/warm/runs").json()["runs"][0]
-            .get("would_fetch")
-            .is_none()
-    );
+    assert!(runs(&edge)[0].would_fetch.is_empty());
     assert_eq!(edge.metric("tero_warm_urls_total", &[]), 0.0);
     assert_eq!(edge.admin_post("/warm/plan?dry=1", "").status, 400);
 }
@@ -266,22 +271,25 @@ fn the_value_of_a_run_is_reported_after_its_window() {
     let origin = Origin::start();
     origin.otherwise(|_| Reply::fresh(36_000, "0123456789"));
     let edge = planning(&origin, "urls = [\"/a\", \"/b\", \"/c\"]\nwindow = \"1h\"").start();
-    let run = warm(&edge)["id"].as_u64().unwrap();
+    let run = warm(&edge).id;
     let mut client = edge.client();
     for (target, times) in [("/a", 5), ("/b", 1), ("/other", 5)] {
         for _ in 0..times {
             client.send(&get(target));
         }
     }
-    assert_eq!(
-        edge.admin_get(&format!("/warm/runs/{run}")).json()["worth"],
-        Value::Null
-    );
+    assert_eq!(report(&edge, run).worth, None);
     edge.advance_secs(3_600);
-    let report = || edge.admin_get(&format!("/warm/runs/{run}")).json();
-    eventually("the window ends", || report()["worth"].is_object());
-    let worth = json!({ "window_hits": 10, "hits_given": 6, "share_of_hits": 0.6, "unused": 1, "wasted_bytes": 10 });
-    assert_eq!(report()["worth"], worth);
+    let report = || report(&edge, run);
+    eventually("the window ends", || report().worth.is_some());
+    let worth = RunValue {
+        window_hits: 10,
+        hits_given: 6,
+        share_of_hits: Some(0.6),
+        unused: 1,
+        wasted_bytes: 10,
+    };
+    assert_eq!(report().worth, Some(worth));
     assert_counts(
         &report(),
         &[("used_later", 2), ("used_bytes", 20), ("bytes", 30)],
@@ -316,15 +324,10 @@ fn popularity_and_missed_runs_survive_a_restart() {
     drop(edge);
     // A week later, at the same hour of the week, an hour late.
     let edge = builder.at("2026-11-30T10:00:00").start();
-    eventually("the run that was missed begins", || {
-        !edge.admin_get("/warm/runs").json()["runs"]
-            .as_array()
-            .unwrap()
-            .is_empty()
-    });
+    eventually("the run that was missed begins", || !runs(&edge).is_empty());
     let report = ended(&edge, 1);
-    assert_eq!(report["trigger"], "missed");
-    assert_eq!(report["window_ends"], "2026-11-30T13:00:00-03:00");
+    assert_eq!(report.trigger, RunTrigger::Missed);
+    assert_eq!(report.window_ends, "2026-11-30T13:00:00-03:00");
     assert_counts(&report, &[("fetched", 1)]);
     edge.get("/wanted").assert_hit("/wanted ");
 }
@@ -349,10 +352,7 @@ fn ready_after_delays_readiness_until_the_plan_ends_or_its_limit() {
     assert_eq!(edge.get("/b").status, 200);
     gate.open();
     eventually("it is ready", || edge.admin_get("/ready").status == 200);
-    assert_eq!(
-        edge.admin_get("/warm/runs").json()["runs"][0]["trigger"],
-        "start"
-    );
+    assert_eq!(runs(&edge)[0].trigger, RunTrigger::Start);
 
     let gate = Gate::new();
     origin.on("/a", Reply::fresh(60, "a").behind(&gate));
@@ -435,11 +435,11 @@ fn bad_sitemaps_are_reported_and_the_plan_continues() {
         )
         .start();
         let report = warm(&edge);
-        assert_eq!(report["state"], "done", "{report}");
+        assert_eq!(report.state, RunState::Done, "{report:?}");
         assert_counts(&report, &[("fetched", 1)]);
         assert!(
-            report["notes"].to_string().contains(expected),
-            "{expected} is not in {report}"
+            report.notes.concat().contains(expected),
+            "{expected} is not in {report:?}"
         );
         edge.get("/a").assert_hit("/a ");
     }
@@ -463,16 +463,12 @@ fn an_endless_sitemap_ends_at_its_timeout() {
         .start();
         let run = start(&edge);
         origin.wait_for("/s.xml", 1);
-        edge.advance_until(60, || {
-            edge.admin_get(&format!("/warm/runs/{run}")).json()["state"] == "done"
-        });
+        edge.advance_until(60, || report(&edge, run).state == RunState::Done);
         let report = ended(&edge, run);
         assert_counts(&report, &[("fetched", 1)]);
         assert!(
-            report["notes"]
-                .to_string()
-                .contains("within sitemap_timeout"),
-            "{report}"
+            report.notes.concat().contains("within sitemap_timeout"),
+            "{report:?}"
         );
     }
 }

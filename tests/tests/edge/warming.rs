@@ -1,6 +1,7 @@
 //! Warming: plans fetch pages ahead of demand.
 
-use serde_json::Value;
+use tero_admin_api::endpoints::{StartWarm, WarmPlans, WarmRun, WarmRuns};
+use tero_admin_api::{RunState, RunTrigger, StartWarmRequest, WarmRunReport};
 use tero_tests::{Edge, EdgeBuilder, Gate, Origin, Reply, eventually, get, guests};
 
 const PHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1";
@@ -36,25 +37,32 @@ fn by_device(builder: EdgeBuilder) -> EdgeBuilder {
 }
 
 pub(crate) fn start(edge: &Edge) -> u64 {
-    let started = edge.admin_post("/warm/plan", "");
-    assert_eq!(started.status, 202, "{started:?}");
-    started.json()["run"].as_u64().unwrap()
+    edge.call::<StartWarm>(&["plan"], &StartWarmRequest::default())
+        .run
+}
+
+/// The report of a run, as it is now.
+#[track_caller]
+pub(crate) fn report(edge: &Edge, run: u64) -> WarmRunReport {
+    edge.call::<WarmRun>(&[&run.to_string()], &())
+}
+
+/// The runs, the latest first.
+#[track_caller]
+pub(crate) fn runs(edge: &Edge) -> Vec<WarmRunReport> {
+    edge.call::<WarmRuns>(&[], &()).runs
 }
 
 /// Waits until a run ends, and returns its report.
 #[track_caller]
-pub(crate) fn ended(edge: &Edge, run: u64) -> Value {
-    let mut report = Value::Null;
-    eventually("the run ends", || {
-        report = edge.admin_get(&format!("/warm/runs/{run}")).json();
-        !matches!(report["state"].as_str(), Some("planning" | "fetching"))
-    });
-    report
+pub(crate) fn ended(edge: &Edge, run: u64) -> WarmRunReport {
+    eventually("the run ends", || report(edge, run).state.is_over());
+    report(edge, run)
 }
 
 /// Starts the plan and returns the report of its run.
 #[track_caller]
-pub(crate) fn warm(edge: &Edge) -> Value {
+pub(crate) fn warm(edge: &Edge) -> WarmRunReport {
     ended(edge, start(edge))
 }
 
@@ -62,15 +70,36 @@ pub(crate) fn warm(edge: &Edge) -> Value {
 #[track_caller]
 pub(crate) fn until(edge: &Edge, run: u64, counts: &[(&str, u64)]) {
     eventually(&format!("the run comes to {counts:?}"), || {
-        let report = edge.admin_get(&format!("/warm/runs/{run}")).json();
-        counts.iter().all(|(name, count)| report[*name] == *count)
+        let report = report(edge, run);
+        counts
+            .iter()
+            .all(|(name, expected)| count(&report, name) == *expected)
     });
 }
 
 #[track_caller]
-pub(crate) fn assert_counts(report: &Value, counts: &[(&str, u64)]) {
-    for (name, count) in counts {
-        assert_eq!(report[*name], *count, "{name} in {report}");
+pub(crate) fn assert_counts(report: &WarmRunReport, counts: &[(&str, u64)]) {
+    for (name, expected) in counts {
+        assert_eq!(count(report, name), *expected, "{name} in {report:?}");
+    }
+}
+
+/// A count of a report by its name.
+#[track_caller]
+fn count(report: &WarmRunReport, name: &str) -> u64 {
+    match name {
+        "planned" => report.planned,
+        "fetched" => report.fetched,
+        "fresh" => report.fresh,
+        "not_stored" => report.not_stored,
+        "failed" => report.failed,
+        "retried" => report.retried,
+        "left_out" => report.left_out,
+        "not_kept" => report.not_kept,
+        "bytes" => report.bytes,
+        "used_later" => report.used_later,
+        "used_bytes" => report.used_bytes,
+        _ => panic!("no count is called {name}"),
     }
 }
 
@@ -80,9 +109,9 @@ fn a_plan_runs_on_request_and_reports() {
     let edge = planning(&origin, "urls = [\"/a\", \"/b?c=1\"]").start();
     let report = warm(&edge);
     assert_eq!(
-        (&report["plan"], &report["state"], &report["trigger"]),
-        (&"plan".into(), &"done".into(), &"request".into()),
-        "{report}"
+        (report.plan.as_str(), report.state, report.trigger),
+        ("plan", RunState::Done, RunTrigger::Request),
+        "{report:?}"
     );
     assert_counts(
         &report,
@@ -97,8 +126,7 @@ fn a_plan_runs_on_request_and_reports() {
     edge.get("/a").assert_hit("/a ");
     edge.get("/b?c=1").assert_hit("/b?c=1 ");
     assert_eq!(origin.total(), 2);
-    let runs = edge.admin_get("/warm/runs").json();
-    assert_eq!(runs["runs"][0]["id"], report["id"], "{runs}");
+    assert_eq!(runs(&edge)[0].id, report.id);
 }
 
 #[test]
@@ -173,20 +201,14 @@ fn a_schedule_comes_due_at_its_local_minute() {
     edge.turn_to("2026-11-24T08:29:59");
     // By the time of this response, the edge has seen the time.
     edge.get("/other");
-    assert_eq!(
-        edge.admin_get("/warm/runs").json()["runs"]
-            .as_array()
-            .unwrap()
-            .len(),
-        0
-    );
+    assert_eq!(runs(&edge).len(), 0);
     edge.turn_to("2026-11-24T08:30:00");
     origin.wait_for("/a", 1);
     let report = ended(&edge, 1);
     assert_eq!(
-        (&report["trigger"], &report["started"]),
-        (&"schedule".into(), &"2026-11-24T08:30:00-03:00".into()),
-        "{report}"
+        (report.trigger, report.started.as_str()),
+        (RunTrigger::Schedule, "2026-11-24T08:30:00-03:00"),
+        "{report:?}"
     );
     edge.get("/a").assert_hit("/a ");
     // It runs again on the next day, not within the minute.
@@ -201,7 +223,7 @@ fn a_schedule_comes_due_at_its_local_minute() {
     assert_eq!(edge.get("/other").status, 200);
     edge.turn_to("2026-11-30T08:30:00");
     origin.wait_for("/a", 3);
-    assert_eq!(ended(&edge, 1)["started"], "2026-11-30T08:30:00-03:00");
+    assert_eq!(ended(&edge, 1).started, "2026-11-30T08:30:00-03:00");
     assert_eq!(origin.requests("/a"), 3);
 }
 
@@ -224,8 +246,8 @@ fn a_sitemap_names_pages() {
     edge.get("/a").assert_hit("/a ");
     edge.get("/b?x=1&y=2").assert_hit("/b?x=1&y=2 ");
     assert!(
-        report["notes"].to_string().contains("not on this site"),
-        "{report}"
+        report.notes.concat().contains("not on this site"),
+        "{report:?}"
     );
     assert_eq!(origin.requests("/c"), 0);
 }
@@ -243,7 +265,7 @@ fn a_malformed_sitemap_is_noted_and_the_rest_is_warmed() {
         let edge = planning(&origin, "sitemap = \"/sitemap.xml\"\nurls = [\"/a\"]").start();
         let report = warm(&edge);
         assert_counts(&report, &[("fetched", 1)]);
-        assert!(!report["notes"].as_array().unwrap().is_empty(), "{report}");
+        assert!(!report.notes.is_empty(), "{report:?}");
         edge.get("/a").assert_hit("/a ");
     }
 }
@@ -300,7 +322,7 @@ fn max_sitemaps_limits_the_sitemaps_read() {
         )
         .start();
         let report = warm(&edge);
-        assert_eq!(report["state"], "done", "{report}");
+        assert_eq!(report.state, RunState::Done, "{report:?}");
         let of_sitemaps: Vec<usize> = sitemaps.map(|path| origin.requests(path)).into();
         assert_eq!(
             of_sitemaps,
@@ -310,17 +332,12 @@ fn max_sitemaps_limits_the_sitemaps_read() {
             "{most}"
         );
         assert_counts(&report, &[("planned", read - 1), ("fetched", read - 1)]);
-        let told: Vec<_> = report["notes"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|note| note.as_str().unwrap())
-            .collect();
+        let told = &report.notes;
         assert_eq!(told.len(), notes.len(), "{told:?}");
         assert!(
             told.iter()
                 .zip(notes)
-                .all(|(told, note)| told.contains(note)),
+                .all(|(told, note)| told.contains(*note)),
             "{most}: {told:?}"
         );
     }
@@ -385,7 +402,7 @@ fn a_failing_policy_leaves_a_plan_its_own_pages() {
             .policy("bad", &module, &keys)
             .start();
         let report = warm(&edge);
-        assert_eq!(report["state"], "done", "{mode}: {report}");
+        assert_eq!(report.state, RunState::Done, "{mode}: {report:?}");
         assert_counts(&report, &[("fetched", 1)]);
         edge.get("/a").assert_hit("/a good");
     }
@@ -429,25 +446,18 @@ fn failures_are_reported_with_their_reasons() {
         ],
     );
     assert_eq!(
-        (report["state"].as_str(), origin.requests("/broken")),
-        (Some("done"), 2)
+        (report.state, origin.requests("/broken")),
+        (RunState::Done, 2)
     );
-    let failures = report["failures"].as_array().unwrap();
-    let urls: Vec<_> = failures
-        .iter()
-        .map(|failure| failure["url"].as_str().unwrap())
-        .collect();
-    assert!(
-        urls.iter().any(|url| url.ends_with("/gone"))
-            && urls.iter().any(|url| url.ends_with("/broken")),
-        "{report}"
-    );
+    let failures = &report.failures;
+    let failed = |end: &str| failures.iter().any(|page| page.url.ends_with(end));
+    assert!(failed("/gone") && failed("/broken"), "{report:?}");
     let reason = |end: &str| {
         let failure = failures
             .iter()
-            .find(|failure| failure["url"].as_str().unwrap().ends_with(end))
+            .find(|failure| failure.url.ends_with(end))
             .unwrap();
-        failure["reason"].as_str().unwrap().to_owned()
+        failure.reason.clone()
     };
     assert_eq!(reason("/gone"), "answered with 404 Not Found");
     assert!(
@@ -455,13 +465,7 @@ fn failures_are_reported_with_their_reasons() {
         "{}",
         reason("/broken")
     );
-    assert!(
-        report["refusals"][0]["url"]
-            .as_str()
-            .unwrap()
-            .ends_with("/private"),
-        "{report}"
-    );
+    assert!(report.refusals[0].url.ends_with("/private"), "{report:?}");
 }
 
 #[test]
@@ -538,25 +542,26 @@ fn a_plan_keeps_its_rate_and_its_deadline_ends_the_run() {
     let run = start(&edge);
     // Two at once, then two each second.
     eventually("the first two are fetched", || origin.total() == 2);
-    edge.advance_until(5, || {
-        edge.admin_get(&format!("/warm/runs/{run}")).json()["state"] == "deadline-passed"
-    });
+    edge.advance_until(5, || report(&edge, run).state == RunState::DeadlinePassed);
     let report = ended(&edge, run);
-    assert_eq!(report["state"], "deadline-passed", "{report}");
-    let fetched = report["fetched"].as_u64().unwrap();
-    assert!((2..10).contains(&fetched), "{report}");
+    assert_eq!(report.state, RunState::DeadlinePassed, "{report:?}");
+    let fetched = report.fetched;
+    assert!((2..10).contains(&fetched), "{report:?}");
     // When the time is over, fetches may be in flight, up to the concurrency.
     let asked = origin.total() as u64;
     assert!(
         (fetched..=fetched + 4).contains(&asked) && asked < 10,
-        "{asked} of {report}"
+        "{asked} of {report:?}"
     );
 }
 
 #[test]
 fn retries_continue_until_the_deadline() {
     // The tries are at once, after one minute and after two.
-    for (deadline, tries, state, failed) in [(119, 2, "deadline-passed", 0), (121, 3, "done", 1)] {
+    for (deadline, tries, state, failed) in [
+        (119, 2, RunState::DeadlinePassed, 0),
+        (121, 3, RunState::Done, 1),
+    ] {
         let origin = origin();
         origin.on("/busy", Reply::status(503).header("Retry-After", "60"));
         let edge = planning(
@@ -574,18 +579,15 @@ fn retries_continue_until_the_deadline() {
         edge.advance_secs(58);
         edge.get("/another");
         assert_eq!(
-            (
-                origin.requests("/busy"),
-                &edge.admin_get(&format!("/warm/runs/{run}")).json()["state"]
-            ),
-            (2, &"fetching".into())
+            (origin.requests("/busy"), report(&edge, run).state),
+            (2, RunState::Fetching)
         );
         edge.advance_secs(deadline.min(120) - 118);
         let report = ended(&edge, run);
         assert_eq!(
-            (report["state"].as_str(), origin.requests("/busy")),
-            (Some(state), tries),
-            "{report}"
+            (report.state, origin.requests("/busy")),
+            (state, tries),
+            "{report:?}"
         );
         assert_counts(
             &report,
@@ -603,13 +605,11 @@ fn retries_continue_until_the_deadline() {
 fn hits_on_warmed_responses_are_counted() {
     let origin = origin();
     let edge = planning(&origin, "urls = [\"/a\", \"/b\"]").start();
-    let run = warm(&edge)["id"].as_u64().unwrap();
+    let run = warm(&edge).id;
     for _ in 0..3 {
         edge.get("/a").assert_hit("/a ");
     }
-    eventually("the use is counted", || {
-        edge.admin_get(&format!("/warm/runs/{run}")).json()["used_later"] == 1
-    });
+    eventually("the use is counted", || report(&edge, run).used_later == 1);
     assert_eq!(edge.metric("tero_warm_used_total", &["plan=\"plan\""]), 1.0);
     assert_eq!(
         edge.metric(
@@ -659,21 +659,16 @@ fn runs_in_new_york(schedule: &str, from: &str, hours: u64) -> Vec<String> {
         .at(from)
         .start();
     let windows = || -> Vec<String> {
-        let runs = edge.admin_get("/warm/runs").json()["runs"]
-            .as_array()
-            .unwrap()
-            .clone();
+        let runs = runs(&edge).into_iter().rev();
         // The thread of plans may see the time late; the window begins when the plan was due.
-        let over = runs.iter().rev().filter(|run| run["state"] == "done");
-        over.map(|run| run["window_ends"].as_str().unwrap().to_owned())
+        runs.filter(|run| run.state == RunState::Done)
+            .map(|run| run.window_ends)
             .collect()
     };
-    let mut runs = 0;
+    let mut over = 0;
     for _ in 0..hours * 6 {
-        let due = edge.admin_get("/warm").json()["plans"][0]["next"]
-            .as_str()
-            .unwrap()
-            .to_owned();
+        let plans = edge.call::<WarmPlans>(&[], &()).plans;
+        let due = plans[0].next.as_ref().unwrap();
         edge.advance_secs(600);
         // The clock stands still while a run is active.
         if due
@@ -682,8 +677,8 @@ fn runs_in_new_york(schedule: &str, from: &str, hours: u64) -> Vec<String> {
             .timestamp()
             <= edge.clock().now().unix_secs()
         {
-            runs += 1;
-            eventually("the run is over", || windows().len() >= runs);
+            over += 1;
+            eventually("the run is over", || windows().len() >= over);
         }
     }
     windows()

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use serde_json::{Map, Value, json};
+use tero_admin_api::endpoints::Explain;
+use tero_admin_api::{ExpectedOutcome, ExplainRequest, FieldValues};
 use tero_tests::{Answer, Edge, Origin, OriginRequest, Reply, Request, eventually};
 
 /// How many sequences of requests are tried.
@@ -119,20 +120,18 @@ fn reply(asked: &OriginRequest, is_first: bool) -> Reply {
 }
 
 /// What would become of a request, in the words of explanations.
-fn explained(edge: &Edge, step: &Step, path: &str) -> Value {
-    let headers: Map<String, Value> = step
-        .fields
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).into()))
-        .chain(
-            step.content
-                .then(|| ("Content-Length".to_owned(), "1".into())),
-        )
-        .collect();
-    let question = json!({ "url": path, "method": step.method, "headers": headers });
-    let answer = edge.admin_post("/explain", &question.to_string());
-    assert_eq!(answer.status, 200, "{question}: {}", answer.text());
-    answer.json()["would"].clone()
+fn explained(edge: &Edge, step: &Step, path: &str) -> ExpectedOutcome {
+    let content = step.content.then_some(("Content-Length", "1"));
+    let fields = step.fields.iter().copied().chain(content);
+    let question = ExplainRequest {
+        url: path.to_owned(),
+        method: Some(step.method.to_owned()),
+        headers: fields
+            .map(|(name, value)| (name.to_owned(), FieldValues::One(value.to_owned())))
+            .collect(),
+        ..ExplainRequest::default()
+    };
+    edge.call::<Explain>(&[], &question).would
 }
 
 fn sent(edge: &Edge, step: &Step, path: &str) -> Answer {
@@ -192,15 +191,15 @@ fn an_explanation_tells_what_the_request_then_gets() {
             let would = explained(&edge, step, &path);
             let answer = sent(&edge, step, &path);
             prop_assert_eq!(
-                would["outcome"].as_str(),
-                Some(outcome(&answer)),
-                "{:?} of {:?}\n{}\n{:?}",
+                would.outcome.as_str(),
+                outcome(&answer),
+                "{:?} of {:?}\n{:?}\n{:?}",
                 step,
                 steps,
                 would,
                 answer
             );
-            seen.borrow_mut().insert(would["why"].as_str().map(kind));
+            seen.borrow_mut().insert(kind(&would.why));
             // What goes on behind the answer comes to its end first.
             eventually("the end of all fetches", || edge.is_quiet());
         }

@@ -6,6 +6,7 @@ use std::process::Output;
 use super::{origin, rules};
 use crate::program::{Serving, assert_code, configuration, err, out, run};
 use serde_json::json;
+use tero_admin_api::{Mistake, Problem, ReloadResponse};
 use tero_tests::{Origin, toml_string};
 
 /// A running program with a policy `rules`, and the arguments for its admin interface.
@@ -191,7 +192,7 @@ fn a_reload_keeps_pushed_versions_and_reports_mistakes() {
             .replace("www.example", "other.example"),
     )
     .unwrap();
-    assert_eq!(post("/reload").json(), json!({ "reloaded": true }));
+    assert!(post("/reload").read::<ReloadResponse>().reloaded);
     let ask = |path: &str, host: &str| {
         desk.serving
             .client()
@@ -209,11 +210,10 @@ fn a_reload_keeps_pushed_versions_and_reports_mistakes() {
     .unwrap();
     let refused = post("/reload");
     assert_eq!(refused.status, 409, "{}", refused.text());
-    let mistakes = refused.json()["errors"].clone();
-    assert!(
-        mistakes[0]["cure"].as_str().unwrap().contains("workers"),
-        "{mistakes}"
-    );
+    let Mistake::File(mistake) = &refused.read::<Problem>().errors[0] else {
+        panic!("{refused:?}")
+    };
+    assert!(mistake.cure.contains("workers"), "{mistake:?}");
     std::fs::write(&path, text.replace("ttl = 60", "tll = 60")).unwrap();
     let refused = post("/reload");
     assert_eq!(refused.status, 422, "{}", refused.text());

@@ -1,32 +1,39 @@
 //! Trials of versions: shadows and canaries.
 
-use super::{activate, check_refused, edge, listed, origin, post, push, pushed, rules, version};
+use super::{
+    activate, check_refused, edge, listed, origin, push, pushed, roll_back, rules, version,
+};
 use serde_json::{Value, json};
+use tero_admin_api::endpoints::{Canary, Shadow, StartCanary, StartShadow, StopShadow};
+use tero_admin_api::{
+    CONFIGURATION, CanaryResponse, GuardRequest, PushResponse, ShadowReport, StartCanaryRequest,
+    StartShadowRequest,
+};
 use tero_policy_host::Package;
 use tero_tests::{Edge, eventually, folder, get, guests};
 
 /// Starts a shadow for all requests.
 #[track_caller]
 fn shadow(edge: &Edge, digest: &str) {
-    post(
-        edge,
-        "shadow",
-        &json!({ "digest": digest, "sample": "100%" }),
-    );
+    let request = StartShadowRequest {
+        digest: digest.to_owned(),
+        sample: "100%".to_owned(),
+    };
+    edge.call::<StartShadow>(&["rules"], &request);
 }
 
 /// The state of the shadow, once it has compared so many requests and responses.
 #[track_caller]
-fn compared(edge: &Edge, requests: u64, responses: u64) -> Value {
-    let mut report = Value::Null;
+fn compared(edge: &Edge, requests: u64, responses: u64) -> ShadowReport {
+    let report = || edge.call::<Shadow>(&["rules"], &());
     eventually(
         &format!("{requests} requests and {responses} responses are compared"),
         || {
-            report = edge.admin_get("/policies/rules/shadow").json();
-            report["requests"] == requests && report["responses"] == responses
+            let summary = report().summary;
+            (summary.requests, summary.responses) == (requests, responses)
         },
     );
-    report
+    report()
 }
 
 #[test]
@@ -41,13 +48,9 @@ fn a_shadow_is_compared_and_decides_nothing() {
         assert_eq!(answer.text(), "/x as zero");
     }
     let report = compared(&edge, 3, 1);
-    let field = |name: &str| report["comparison"]["fields"][name].clone();
-    let counts = |name: &str| {
-        (
-            field(name)["same"].as_u64().unwrap(),
-            field(name)["different"].as_u64().unwrap(),
-        )
-    };
+    let fields = report.comparison.unwrap().fields;
+    let field = |name: &str| &fields[name];
+    let counts = |name: &str| (field(name).same, field(name).different);
     assert_eq!(
         (
             counts("lookup"),
@@ -57,10 +60,10 @@ fn a_shadow_is_compared_and_decides_nothing() {
         ),
         ((3, 0), (0, 3), (0, 1), (1, 0))
     );
-    let sample = &field("ttl")["samples"][0];
+    let sample = &field("ttl").samples[0];
     assert_eq!(
-        (&sample["active"], &sample["candidate"], &sample["url"]),
-        (&json!("60 s"), &json!("600 s"), &json!("www.example/x"))
+        [&sample.active, &sample.candidate, &sample.url],
+        ["60 s", "600 s", "www.example/x"]
     );
     let different = edge.metric(
         "tero_policy_shadow_answers_total",
@@ -73,7 +76,7 @@ fn a_shadow_is_compared_and_decides_nothing() {
     assert_eq!(different, 3.0);
     // Decisions of a shadow are remembered separately.
     assert_eq!(edge.metric("tero_decision_cache_misses_total", &[]), 1.0);
-    post(&edge, "shadow/stop", &json!({}));
+    edge.call::<StopShadow>(&["rules"], &());
     check_refused(
         &edge.admin_get("/policies/rules/shadow"),
         404,
@@ -92,12 +95,12 @@ fn a_shadow_that_agrees_survives_restart_and_activation() {
     drop(first);
     let second = builder.start();
     second.get("/x");
-    assert_eq!(compared(&second, 1, 1)["differences"], 0);
+    assert_eq!(compared(&second, 1, 1).summary.differences, 0);
     // After another version is activated, the shadow is compared with that one.
     let other = pushed(&second, &rules("zero", 7));
     activate(&second, &other);
     second.get("/y");
-    assert_eq!(compared(&second, 2, 2)["differences"], 1);
+    assert_eq!(compared(&second, 2, 2).summary.differences, 1);
     activate(&second, &zero);
     check_refused(
         &second.admin_get("/policies/rules/shadow"),
@@ -120,7 +123,7 @@ fn a_failing_shadow_harms_no_request_and_is_reported() {
     }
     .to_bytes();
     let answer = push(&edge, "rules", &bad);
-    shadow(&edge, answer.json()["version"].as_str().unwrap());
+    shadow(&edge, &answer.read::<PushResponse>().version);
     let mut client = edge.client();
     // While the shadow spins, the queue fills up.
     let left_out = || edge.metric("tero_policy_shadow_left_out_total", &["policy=\"rules\""]);
@@ -130,11 +133,11 @@ fn a_failing_shadow_harms_no_request_and_is_reported() {
         left_out() > 0.0
     });
     eventually("the failures are told", || {
-        let report = edge.admin_get("/policies/rules/shadow").json();
-        report["policy"]["hooks"]["on-request"]["trap"].as_u64() > Some(0)
+        let report = edge.call::<Shadow>(&["rules"], &());
+        report.policy.unwrap().hooks["on-request"].trap > 0
     });
     assert_eq!(
-        listed(&edge)["hooks"]["on-request"]["trap"],
+        listed(&edge).module.hooks["on-request"].trap,
         0,
         "the active version is not blamed"
     );
@@ -142,12 +145,21 @@ fn a_failing_shadow_harms_no_request_and_is_reported() {
 
 /// Starts a canary for half of the keys.
 #[track_caller]
-fn canary(edge: &Edge, digest: &str, guard: &Value) {
-    post(
-        edge,
-        "canary",
-        &json!({ "digest": digest, "share": "50%", "guard": guard }),
-    );
+fn canary(edge: &Edge, digest: &str, min_requests: Option<u64>) {
+    start_canary(edge, digest, "50%", min_requests);
+}
+
+#[track_caller]
+fn start_canary(edge: &Edge, digest: &str, share: &str, min_requests: Option<u64>) {
+    let request = StartCanaryRequest {
+        digest: digest.to_owned(),
+        share: share.to_owned(),
+        guard: GuardRequest {
+            min_requests,
+            ..GuardRequest::default()
+        },
+    };
+    edge.call::<StartCanary>(&["rules"], &request);
 }
 
 #[test]
@@ -155,7 +167,7 @@ fn a_canary_decides_for_a_fixed_share_of_keys() {
     let (origin, state) = (origin(), folder());
     let edge = edge(&origin, state.path()).start();
     let digest = pushed(&edge, &rules("one", 600));
-    canary(&edge, &digest, &json!({ "min_requests": 1_000_000 }));
+    canary(&edge, &digest, Some(1_000_000));
     let mut client = edge.client();
     let mut ask = |target: String| {
         let text = client.send(&get(target)).text();
@@ -166,16 +178,20 @@ fn a_canary_decides_for_a_fixed_share_of_keys() {
     assert_eq!(first, again, "no page changes sides");
     let ones = first.iter().filter(|variant| *variant == "one").count();
     assert!((60..=140).contains(&ones), "{ones} of 200");
-    let report = edge.admin_get("/policies/rules/canary").json();
-    assert_eq!(
-        (
-            &report["canary"]["requests"],
-            &report["control"]["requests"]
-        ),
-        (&json!(2 * ones), &json!(2 * (200 - ones)))
+    let CanaryResponse::Running(report) = edge.call::<Canary>(&["rules"], &()) else {
+        panic!("there is no canary")
+    };
+    let (canary, control) = (
+        report.summary.canary.unwrap(),
+        report.summary.control.unwrap(),
     );
-    assert_eq!(report["canary"]["origin_requests"], ones);
-    assert_eq!(report["canary"]["hit_rate"], 0.5);
+    let ones = ones as u64;
+    assert_eq!(
+        (canary.requests, control.requests),
+        (2 * ones, 2 * (200 - ones))
+    );
+    assert_eq!(canary.origin_requests, ones);
+    assert_eq!(canary.hit_rate, Some(0.5));
     assert_eq!(
         edge.metric(
             "tero_policy_canary_requests_total",
@@ -184,11 +200,7 @@ fn a_canary_decides_for_a_fixed_share_of_keys() {
         ones as f64
     );
     // Keys of a smaller share are a subset of those of a larger one.
-    post(
-        &edge,
-        "canary",
-        &json!({ "digest": digest, "share": "10%" }),
-    );
+    start_canary(&edge, &digest, "10%", None);
     for (page, before) in first.iter().enumerate() {
         assert!(
             ask(format!("/{page}")) == "zero" || before == "one",
@@ -198,7 +210,7 @@ fn a_canary_decides_for_a_fixed_share_of_keys() {
     // Once activated, it decides for all keys; the canary is over.
     activate(&edge, &digest);
     assert!((0..50).all(|page| ask(format!("/{page}")) == "one"));
-    assert_eq!(listed(&edge)["canary"], Value::Null);
+    assert_eq!(listed(&edge).canary, None);
 }
 
 #[test]
@@ -210,7 +222,7 @@ fn ignored_parameters_do_not_change_the_side_of_a_canary() {
         .policy("rules", "builtin:json-rules", settings)
         .start();
     let digest = pushed(&edge, &rules("one", 600));
-    canary(&edge, &digest, &json!({ "min_requests": 1_000_000 }));
+    canary(&edge, &digest, Some(1_000_000));
     let mut client = edge.client();
     let mut side = |target: String| client.send(&get(target)).cache_status().ttl.unwrap() > 60;
     for page in 0..50 {
@@ -237,8 +249,8 @@ fn check_rolled_back(content: &[u8], cause: &str, words: &str) {
     let edge = builder.start();
     let answer = push(&edge, "rules", content);
     assert_eq!(answer.status, 201, "{answer:?}");
-    let digest = answer.json()["version"].as_str().unwrap().to_owned();
-    canary(&edge, &digest, &json!({ "min_requests": 20 }));
+    let digest = answer.read::<PushResponse>().version;
+    canary(&edge, &digest, Some(20));
     let mut client = edge.client();
     let mut round = 0;
     eventually("the canary is rolled back", || {
@@ -247,20 +259,15 @@ fn check_rolled_back(content: &[u8], cause: &str, words: &str) {
             assert_eq!(client.send(&get(format!("/{}", page % 20))).status, 200);
         }
         round += 1;
-        listed(&edge)["canary"] == Value::Null
+        listed(&edge).canary.is_none()
     });
     let entry = listed(&edge);
+    let rolled_back = entry.rolled_back.as_ref().unwrap();
     assert_eq!(
-        (&entry["version"], &entry["rolled_back"]["version"]),
-        (&json!("configuration"), &json!(digest))
+        (entry.version.as_str(), &rolled_back.version),
+        (CONFIGURATION, &digest)
     );
-    assert!(
-        entry["rolled_back"]["reason"]
-            .as_str()
-            .unwrap()
-            .contains(words),
-        "{entry}"
-    );
+    assert!(rolled_back.reason.contains(words), "{entry:?}");
     // The rollback is counted after it has happened.
     let counted = || {
         edge.metric(
@@ -269,16 +276,16 @@ fn check_rolled_back(content: &[u8], cause: &str, words: &str) {
         )
     };
     eventually("the rollback is counted", || counted() > 0.0);
-    assert_eq!(counted(), 1.0, "{entry}");
+    assert_eq!(counted(), 1.0, "{entry:?}");
     client.send(&get("/after")).assert_detail("zero: ttl");
     drop(edge);
     let edge = builder.start();
     assert_eq!(
-        listed(&edge)["rolled_back"]["version"],
-        digest.as_str(),
+        listed(&edge).rolled_back.map(|canary| canary.version),
+        Some(digest),
         "it is remembered"
     );
-    assert_eq!(listed(&edge)["canary"], Value::Null);
+    assert_eq!(listed(&edge).canary, None);
 }
 
 #[test]
@@ -313,11 +320,7 @@ fn a_failing_canary_is_rolled_back() {
 fn a_canary_no_worse_than_the_control_continues() {
     let (origin, state) = (origin(), folder());
     let edge = edge(&origin, state.path()).start();
-    canary(
-        &edge,
-        &pushed(&edge, &rules("one", 600)),
-        &json!({ "min_requests": 10 }),
-    );
+    canary(&edge, &pushed(&edge, &rules("one", 600)), Some(10));
     let mut client = edge.client();
     for round in 0..20 {
         for page in 0..40 {
@@ -325,18 +328,18 @@ fn a_canary_no_worse_than_the_control_continues() {
                 .send(&get(format!("/{}", page % 20)))
                 .assert_detail("ttl");
         }
-        assert_ne!(
-            listed(&edge)["canary"],
-            Value::Null,
-            "round {round}: {}",
-            listed(&edge)["rolled_back"]
+        let listed = listed(&edge);
+        assert!(
+            listed.canary.is_some(),
+            "round {round}: {:?}",
+            listed.rolled_back
         );
     }
     // A rollback by an operator only ends the canary.
-    let answer = post(&edge, "rollback", &json!({}));
+    let answer = roll_back(&edge);
     assert_eq!(
-        (&answer["version"], answer["ended_canary"].is_string()),
-        (&json!("configuration"), true)
+        (answer.version.as_str(), answer.ended_canary.is_some()),
+        (CONFIGURATION, true)
     );
     check_refused(
         &edge.admin_post("/policies/rules/rollback", ""),
@@ -400,8 +403,9 @@ fn impossible_trials_are_refused_with_a_cure() {
         &["percentage"],
     );
     refused("rules/canary/stop", json!({}), 404, &["as a canary"]);
-    canary(&edge, &digest, &json!({}));
-    let other = push(&edge, "more", &version(&rules("two", 1))).json()["version"].clone();
+    canary(&edge, &digest, None);
+    let other = push(&edge, "more", &version(&rules("two", 1)));
+    let other = other.read::<PushResponse>().version;
     refused(
         "more/canary",
         json!({ "digest": other, "share": "5%" }),

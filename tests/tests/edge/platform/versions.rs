@@ -1,9 +1,14 @@
 //! Versions of policies: pushed, activated, rolled back and kept.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::{activate, check_refused, edge, listed, origin, post, push, pushed, rules, version};
+use super::{
+    activate, check_refused, edge, listed, origin, push, pushed, roll_back, rules, version,
+};
 use serde_json::{Value, json};
+use tero_admin_api::endpoints::Stats;
+use tero_admin_api::{CONFIGURATION, Mistake, Problem, PurgeResponse, PushResponse};
 use tero_policy_host::{Package, builtin};
 use tero_tests::{Client, Edge, eventually, folder, get, guests};
 
@@ -17,14 +22,14 @@ fn a_pushed_version_decides_from_activation_to_rollback() {
     let before = listed(&edge);
     assert_eq!(
         (
-            &before["version"],
-            &before["previous"],
-            &before["versions"][0]["digest"]
+            before.version.as_str(),
+            &before.previous,
+            &before.versions[0].digest
         ),
-        (&json!("configuration"), &Value::Null, &json!(digest))
+        (CONFIGURATION, &None, &digest)
     );
     edge.advance_secs(5);
-    assert_eq!(activate(&edge, &digest[..10])["version"], digest);
+    assert_eq!(activate(&edge, &digest[..10]).version, digest);
     let answer = edge.get("/activated");
     answer.assert_detail("one: ttl");
     assert_eq!(
@@ -33,18 +38,14 @@ fn a_pushed_version_decides_from_activation_to_rollback() {
     );
     let now = listed(&edge);
     assert_eq!(
-        (&now["version"], &now["previous"], &now["digest"]),
-        (&json!(digest), &json!("configuration"), &json!(digest))
+        (&now.version, now.previous.as_deref(), &now.module.digest),
+        (&digest, Some(CONFIGURATION), &digest)
     );
-    let since = now["active_since_unix_secs"].as_i64().unwrap();
     assert_eq!(
-        since - before["active_since_unix_secs"].as_i64().unwrap(),
+        now.active_since_unix_secs - before.active_since_unix_secs,
         5
     );
-    assert_eq!(
-        post(&edge, "rollback", &json!({}))["version"],
-        "configuration"
-    );
+    assert_eq!(roll_back(&edge).version, CONFIGURATION);
     edge.get("/rolled-back").assert_detail("zero: ttl");
     let answer = edge.admin_post("/policies/rules/rollback", "");
     check_refused(&answer, 409, &["no version to roll back to"]);
@@ -89,7 +90,7 @@ fn activation_keeps_stored_responses_and_counters() {
         "/purge",
         &json!({ "url": "http://www.example/x" }).to_string(),
     );
-    assert_eq!(purged.json()["purged"], 2, "{purged:?}");
+    assert_eq!(purged.read::<PurgeResponse>().purged, 2, "{purged:?}");
 }
 
 #[test]
@@ -106,11 +107,7 @@ fn activation_drops_only_the_decisions_of_the_old_version() {
         edge.send(&get("/x").host("other.example"));
     };
     let misses = || edge.metric("tero_decision_cache_misses_total", &[]);
-    let entries = || {
-        edge.admin_get("/stats").json()["decision_cache"]["entries"]
-            .as_u64()
-            .unwrap()
-    };
+    let entries = || edge.call::<Stats>(&[], &()).decision_cache.entries;
     ask_both();
     ask_both();
     assert_eq!(misses(), 2.0);
@@ -143,11 +140,12 @@ fn versions_and_activation_survive_a_restart() {
     drop(first);
     let second = builder.start();
     let after = listed(&second);
-    for key in ["version", "previous", "versions", "active_since_unix_secs"] {
-        assert_eq!(after[key], before[key], "{key}");
-    }
+    assert_eq!(after.version, before.version);
+    assert_eq!(after.previous, before.previous);
+    assert_eq!(after.versions, before.versions);
+    assert_eq!(after.active_since_unix_secs, before.active_since_unix_secs);
     second.get("/x").assert_detail("two: ttl");
-    assert_eq!(post(&second, "rollback", &json!({}))["version"], one);
+    assert_eq!(roll_back(&second).version, one);
     second.get("/y").assert_detail("one: ttl");
     drop(second);
     builder.start().get("/z").assert_detail("one: ttl");
@@ -169,19 +167,14 @@ fn a_version_damaged_on_disk_gives_way_to_the_configuration() {
     let second = builder.start();
     second.get("/x").assert_detail("zero: ttl");
     let listed = listed(&second);
-    assert_eq!(listed["version"], "configuration");
-    assert!(
-        listed["trouble"]
-            .as_str()
-            .unwrap()
-            .contains("not what was pushed"),
-        "{listed}"
-    );
+    assert_eq!(listed.version, CONFIGURATION);
+    let trouble = listed.trouble.as_deref().unwrap();
+    assert!(trouble.contains("not what was pushed"), "{trouble}");
     // After another push, it can be activated again.
     assert_eq!(pushed(&second, &rules("one", 600)), digest);
     activate(&second, &digest);
     second.get("/y").assert_detail("one: ttl");
-    assert_eq!(self::listed(&second)["trouble"], Value::Null);
+    assert_eq!(self::listed(&second).trouble, None);
 }
 
 #[test]
@@ -236,7 +229,7 @@ fn bad_policies_are_refused_and_not_kept() {
         409,
         &["active already"],
     );
-    assert_eq!(listed(&edge)["versions"], json!([]));
+    assert_eq!(listed(&edge).versions, []);
     edge.get("/x").assert_detail("zero: ttl");
 }
 
@@ -261,7 +254,10 @@ fn a_version_must_pass_its_cases_to_be_pushed() {
     };
     let refused = push(&edge, "rules", &with(&case("5min")));
     check_refused(&refused, 422, &["a page", "ttl", "5min", "10min"]);
-    assert_eq!(refused.json()["errors"][0]["case"], "a page");
+    let [Mistake::Case(mistake)] = &refused.read::<Problem>().errors[..] else {
+        panic!("{refused:?}")
+    };
+    assert_eq!(mistake.case, "a page");
     check_refused(
         &push(&edge, "rules", &with("[[case]]\nnmae = \"x\"")),
         422,
@@ -273,14 +269,14 @@ fn a_version_must_pass_its_cases_to_be_pushed() {
         })
         .collect();
     check_refused(&push(&edge, "rules", &with(&many)), 422, &["1001", "1000"]);
-    assert_eq!(listed(&edge)["versions"], json!([]));
+    assert_eq!(listed(&edge).versions, []);
     let good = push(&edge, "rules", &with(&case("10min")));
     assert_eq!(
-        (good.status, &good.json()["cases"]),
-        (201, &json!(1)),
+        (good.status, good.read::<PushResponse>().cases),
+        (201, Some(1)),
         "{good:?}"
     );
-    assert_eq!(listed(&edge)["versions"][0]["cases"], 1);
+    assert_eq!(listed(&edge).versions[0].cases, Some(1));
 }
 
 #[test]
@@ -321,12 +317,8 @@ fn old_versions_are_removed_unless_they_are_needed() {
         .map(|number| pushed(&edge, &rules(&format!("v{number}"), 60)))
         .collect();
     let kept = || {
-        listed(&edge)["versions"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|version| version["digest"].as_str().unwrap().to_owned())
-            .collect::<Vec<_>>()
+        let versions = listed(&edge).versions.into_iter();
+        versions.map(|version| version.digest).collect::<Vec<_>>()
     };
     assert_eq!(kept(), [digests[3].clone(), digests[2].clone()]);
     activate(&edge, &digests[2]);
@@ -413,7 +405,7 @@ fn one_version_decides_each_request_under_load() {
             eventually("visitors are answered", || {
                 answered.load(Ordering::Relaxed) > before + 20
             });
-            post(&edge, "rollback", &json!({}));
+            roll_back(&edge);
         }
         stop.store(true, Ordering::Relaxed);
     });
@@ -446,29 +438,26 @@ fn a_module_posted_alone_gets_the_answer_in_the_guide() {
     let (origin, state) = (origin(), folder());
     let edge = edge(&origin, state.path()).start();
     let module = builtin("json-rules").unwrap();
-    let answer = push(&edge, "rules", module).json();
-    let shown: Value = serde_json::from_str(shown[1]).unwrap();
-    let members = |value: &Value| {
-        value
-            .as_object()
-            .unwrap()
-            .keys()
-            .cloned()
-            .collect::<Vec<_>>()
+    let answer = push(&edge, "rules", module);
+    let members = |text: &str| -> BTreeSet<String> {
+        let members: BTreeMap<String, Value> = serde_json::from_str(text).unwrap();
+        members.into_keys().collect()
     };
-    assert_eq!(members(&answer), members(&shown));
-    for member in ["cases", "settings", "was_known"] {
-        assert_eq!(answer[member], shown[member], "{member}");
-    }
+    assert_eq!(members(&answer.text()), members(shown[1]));
+    let (answer, shown): (PushResponse, PushResponse) =
+        (answer.read(), serde_json::from_str(shown[1]).unwrap());
     assert_eq!(
-        (&answer["policy"], &answer["bytes"]),
-        (&json!("rules"), &json!(module.len()))
+        (answer.cases, answer.settings, answer.was_known),
+        (shown.cases, shown.settings, shown.was_known)
+    );
+    assert_eq!(
+        (answer.policy.as_str(), answer.bytes),
+        ("rules", module.len() as u64)
     );
     assert!(
-        answer["version"]
-            .as_str()
-            .unwrap()
+        answer
+            .version
             .starts_with(|digit: char| digit.is_ascii_hexdigit()),
-        "{answer}"
+        "{answer:?}"
     );
 }

@@ -1,5 +1,5 @@
-//! What wit-bindgen makes of `sdk/wit/policy.wit`. Authors never see it; [`export!`](crate::export)
-//! does.
+//! Bindings that wit-bindgen generates from `sdk/wit/policy.wit`. [`export!`](crate::export) uses
+//! them, authors do not.
 #![allow(unsafe_code, missing_docs, unreachable_pub, clippy::all)]
 
 wit_bindgen::generate!({

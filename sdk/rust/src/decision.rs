@@ -1,59 +1,102 @@
-//! What a policy decides. A field left out is left to the site's next policy, and then to the edge.
+//! The decisions of policies. A field that is `None` is left to the site's next policy, and then to
+//! the edge.
 
 use crate::Duration;
 
-/// Whether the cache takes part in a request.
+/// Whether the cache is used for a request.
+///
+/// ```
+/// use tero_policy::{Lookup, RequestDecision};
+///
+/// assert_eq!(RequestDecision::pass().lookup, Some(Lookup::Pass));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lookup {
-    /// Look up and store.
+    /// The request is looked up, and its response may be stored.
     Cache,
-    /// Neither look up nor store: the request goes to the origin.
+    /// The request passes to the origin: it is not looked up, and its response is not stored.
     Pass,
 }
 
-/// Which query parameters count. Names may end in `*`: `utm_*` is every name that begins with
-/// `utm_`.
+/// The query parameters that count. A name may end in `*`: `utm_*` means every name that begins
+/// with `utm_`.
+///
+/// ```
+/// use tero_policy::{QueryParameters, QueryRule, RequestDecision};
+///
+/// let parameters = QueryParameters::Only(vec!["page".to_owned()]);
+/// let decision = RequestDecision::new().query(QueryRule { parameters, sort: false });
+/// assert!(decision.query.is_some());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum QueryParameters {
-    /// All of them.
+    /// All parameters.
     #[default]
     All,
-    /// All but these.
+    /// All parameters except these.
     Ignore(Vec<String>),
-    /// None but these.
+    /// Only these parameters.
     Only(Vec<String>),
 }
 
-/// How the query becomes part of the key. What does not count is not sent to the origin either.
+/// The rule by which the query becomes part of the key. Parameters that do not count are not sent
+/// to the origin either.
+///
+/// ```
+/// use tero_policy::QueryRule;
+///
+/// let rule = QueryRule { sort: true, ..QueryRule::default() };
+/// assert_eq!(rule.parameters, tero_policy::QueryParameters::All);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct QueryRule {
-    /// Which parameters count.
+    /// The parameters that count.
     pub parameters: QueryParameters,
-    /// Whether `?b=2&a=1` and `?a=1&b=2` are the same.
+    /// Whether the order of parameters is ignored: `?b=2&a=1` is then the same as `?a=1&b=2`.
     pub sort: bool,
 }
 
-/// What a policy decides about a request.
+/// A decision about a request.
+///
+/// ```
+/// use tero_policy::RequestDecision;
+///
+/// let decision = RequestDecision::cache()
+///     .variant("mobile")
+///     .ignore_query(["utm_*", "fbclid"])
+///     .because("a phone");
+/// assert_eq!(decision.variant.as_deref(), Some("mobile"));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RequestDecision {
-    /// Look up or pass. `Pass` from any policy wins.
+    /// Whether the request is looked up or passes. `Pass` of any policy wins.
     pub lookup: Option<Lookup>,
-    /// One of the manifest's variants.
+    /// The variant, one of the manifest's.
     pub variant: Option<String>,
-    /// Which query parameters count.
+    /// The rule for the query.
     pub query: Option<QueryRule>,
-    /// For people, in `Cache-Status`; see [`RequestDecision::because`].
+    /// The reason, for people who read `Cache-Status`; see [`RequestDecision::because`].
     pub reason: Option<String>,
 }
 
 impl RequestDecision {
     /// Decides nothing.
+    ///
+    /// ```
+    /// # use tero_policy::RequestDecision;
+    /// assert_eq!(RequestDecision::new(), RequestDecision::default());
+    /// ```
     pub fn new() -> RequestDecision {
         RequestDecision::default()
     }
 
-    /// Look up and store, unless another policy passes.
+    /// Looks the request up, unless another policy passes it.
+    ///
+    /// ```
+    /// # use tero_policy::{Lookup, RequestDecision};
+    /// assert_eq!(RequestDecision::cache().lookup, Some(Lookup::Cache));
+    /// ```
     pub fn cache() -> RequestDecision {
         RequestDecision {
             lookup: Some(Lookup::Cache),
@@ -61,7 +104,12 @@ impl RequestDecision {
         }
     }
 
-    /// Neither look up nor store.
+    /// Passes the request to the origin.
+    ///
+    /// ```
+    /// # use tero_policy::{Lookup, RequestDecision};
+    /// assert_eq!(RequestDecision::pass().lookup, Some(Lookup::Pass));
+    /// ```
     pub fn pass() -> RequestDecision {
         RequestDecision {
             lookup: Some(Lookup::Pass),
@@ -69,13 +117,26 @@ impl RequestDecision {
         }
     }
 
-    /// In that variant, which the manifest declares.
+    /// Chooses a variant, which the manifest must declare.
+    ///
+    /// ```
+    /// # use tero_policy::RequestDecision;
+    /// let decision = RequestDecision::new().variant("mobile");
+    /// assert_eq!(decision.variant.as_deref(), Some("mobile"));
+    /// ```
     pub fn variant(mut self, name: impl Into<String>) -> RequestDecision {
         self.variant = Some(name.into());
         self
     }
 
-    /// All query parameters count but these, and their order does not.
+    /// Ignores these query parameters and the order of the others.
+    ///
+    /// ```
+    /// # use tero_policy::{QueryParameters, RequestDecision};
+    /// let rule = RequestDecision::new().ignore_query(["utm_*"]).query.unwrap();
+    /// assert_eq!(rule.parameters, QueryParameters::Ignore(vec!["utm_*".to_owned()]));
+    /// assert!(rule.sort);
+    /// ```
     pub fn ignore_query<S: Into<String>>(
         self,
         names: impl IntoIterator<Item = S>,
@@ -86,7 +147,14 @@ impl RequestDecision {
         })
     }
 
-    /// No query parameters count but these, and their order does not.
+    /// Uses only these query parameters, in any order.
+    ///
+    /// ```
+    /// # use tero_policy::{QueryParameters, RequestDecision};
+    /// let rule = RequestDecision::new().only_query(["page"]).query.unwrap();
+    /// assert_eq!(rule.parameters, QueryParameters::Only(vec!["page".to_owned()]));
+    /// assert!(rule.sort);
+    /// ```
     pub fn only_query<S: Into<String>>(
         self,
         names: impl IntoIterator<Item = S>,
@@ -97,59 +165,98 @@ impl RequestDecision {
         })
     }
 
-    /// With that rule for the query.
+    /// Sets the rule for the query.
+    ///
+    /// ```
+    /// # use tero_policy::{QueryRule, RequestDecision};
+    /// let decision = RequestDecision::new().query(QueryRule::default());
+    /// assert_eq!(decision.query, Some(QueryRule::default()));
+    /// ```
     pub fn query(mut self, rule: QueryRule) -> RequestDecision {
         self.query = Some(rule);
         self
     }
 
-    /// For people, in `Cache-Status`: accents are dropped, other characters than printable ASCII
-    /// become `?`, and it is cut at 200 bytes.
+    /// Sets the reason, for people who read `Cache-Status`. Accents are dropped, other characters
+    /// beyond printable ASCII become `?`, and it is cut at 200 bytes.
+    ///
+    /// ```
+    /// # use tero_policy::RequestDecision;
+    /// let decision = RequestDecision::pass().because("día feriado");
+    /// assert_eq!(decision.reason.as_deref(), Some("dia feriado"));
+    /// ```
     pub fn because(mut self, reason: impl AsRef<str>) -> RequestDecision {
         self.reason = Some(printable(reason.as_ref()));
         self
     }
 }
 
-/// Whether to store a response.
+/// Whether a response is stored.
+///
+/// ```
+/// use tero_policy::{ResponseDecision, Storing};
+///
+/// assert_eq!(ResponseDecision::never().storing, Storing::Never);
+/// assert_eq!(ResponseDecision::by_headers().storing, Storing::ByHeaders);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Storing {
     /// Left to the next policy, and then to the response's own fields.
     #[default]
     ByHeaders,
-    /// Not, whatever they say.
+    /// Never stored, whatever its fields say.
     Never,
-    /// Also where the fields give no lifetime; the safety floor of the edge still holds.
+    /// Stored even if the fields give no lifetime. The edge's safety rules still apply.
     Always,
 }
 
-/// What a policy decides about a response.
+/// A decision about a response.
+///
+/// ```
+/// use tero_policy::{Duration, ResponseDecision};
+///
+/// let decision = ResponseDecision::cache_for(Duration::from_mins(2))
+///     .stale_if_error(Duration::from_days(1))
+///     .tag("pages")
+///     .because("open");
+/// assert_eq!(decision.ttl, Some(Duration::from_secs(120)));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ResponseDecision {
-    /// Whether to store.
+    /// Whether the response is stored.
     pub storing: Storing,
-    /// How long the edge serves it as fresh.
+    /// How long the response is fresh at the edge.
     pub ttl: Option<Duration>,
-    /// What `Cache-Control: max-age` tells the visitor's browser.
+    /// How long a browser may keep it: the edge sends it as `Cache-Control: max-age`.
     pub browser_ttl: Option<Duration>,
-    /// How long after that it is served stale while it is revalidated (RFC 5861 §3).
+    /// How much longer it is served stale while it is revalidated (RFC 5861 §3).
     pub stale_while_revalidate: Option<Duration>,
-    /// How long it is served stale when the origin fails (RFC 5861 §4).
+    /// How much longer it is served stale if the origin fails (RFC 5861 §4).
     pub stale_if_error: Option<Duration>,
-    /// Surrogate keys: 1 to 128 bytes of visible ASCII each, at most 64.
+    /// The surrogate keys: at most 64, of 1 to 128 bytes of visible ASCII each.
     pub tags: Vec<String>,
-    /// For people, in `Cache-Status`; see [`ResponseDecision::because`].
+    /// The reason, for people who read `Cache-Status`; see [`ResponseDecision::because`].
     pub reason: Option<String>,
 }
 
 impl ResponseDecision {
     /// Leaves storing and lifetime to the response's own fields.
+    ///
+    /// ```
+    /// # use tero_policy::ResponseDecision;
+    /// assert_eq!(ResponseDecision::by_headers(), ResponseDecision::default());
+    /// ```
     pub fn by_headers() -> ResponseDecision {
         ResponseDecision::default()
     }
 
-    /// Not stored, whatever the fields say.
+    /// Does not store the response, whatever its fields say.
+    ///
+    /// ```
+    /// # use tero_policy::{ResponseDecision, Storing};
+    /// assert_eq!(ResponseDecision::never().storing, Storing::Never);
+    /// ```
     pub fn never() -> ResponseDecision {
         ResponseDecision {
             storing: Storing::Never,
@@ -157,7 +264,14 @@ impl ResponseDecision {
         }
     }
 
-    /// Stored and fresh for `ttl`, also where the fields give no lifetime.
+    /// Stores the response, fresh for `ttl`, even if its fields give no lifetime.
+    ///
+    /// ```
+    /// # use tero_policy::{Duration, ResponseDecision, Storing};
+    /// let decision = ResponseDecision::cache_for(Duration::from_mins(1));
+    /// assert_eq!(decision.storing, Storing::Always);
+    /// assert_eq!(decision.ttl, Some(Duration::from_mins(1)));
+    /// ```
     pub fn cache_for(ttl: Duration) -> ResponseDecision {
         ResponseDecision {
             storing: Storing::Always,
@@ -166,51 +280,95 @@ impl ResponseDecision {
         }
     }
 
-    /// Fresh for `ttl`, if it is stored.
+    /// Makes the response fresh for `ttl`, if it is stored.
+    ///
+    /// ```
+    /// # use tero_policy::{Duration, ResponseDecision, Storing};
+    /// let decision = ResponseDecision::by_headers().ttl(Duration::from_mins(1));
+    /// assert_eq!(decision.storing, Storing::ByHeaders);
+    /// assert_eq!(decision.ttl, Some(Duration::from_mins(1)));
+    /// ```
     pub fn ttl(mut self, ttl: Duration) -> ResponseDecision {
         self.ttl = Some(ttl);
         self
     }
 
-    /// What `Cache-Control: max-age` tells the visitor's browser.
+    /// Sets how long a browser may keep the response: the edge sends it as
+    /// `Cache-Control: max-age`.
+    ///
+    /// ```
+    /// # use tero_policy::{Duration, ResponseDecision};
+    /// let decision = ResponseDecision::by_headers().browser_ttl(Duration::from_mins(1));
+    /// assert_eq!(decision.browser_ttl, Some(Duration::from_mins(1)));
+    /// ```
     pub fn browser_ttl(mut self, ttl: Duration) -> ResponseDecision {
         self.browser_ttl = Some(ttl);
         self
     }
 
-    /// Served stale for that long while it is revalidated.
+    /// Serves the response stale for this long while it is revalidated.
+    ///
+    /// ```
+    /// # use tero_policy::{Duration, ResponseDecision};
+    /// let window = Duration::from_mins(5);
+    /// let decision = ResponseDecision::by_headers().stale_while_revalidate(window);
+    /// assert_eq!(decision.stale_while_revalidate, Some(window));
+    /// ```
     pub fn stale_while_revalidate(mut self, duration: Duration) -> ResponseDecision {
         self.stale_while_revalidate = Some(duration);
         self
     }
 
-    /// Served stale for that long when the origin fails.
+    /// Serves the response stale for this long if the origin fails.
+    ///
+    /// ```
+    /// # use tero_policy::{Duration, ResponseDecision};
+    /// let decision = ResponseDecision::by_headers().stale_if_error(Duration::from_days(1));
+    /// assert_eq!(decision.stale_if_error, Some(Duration::from_days(1)));
+    /// ```
     pub fn stale_if_error(mut self, duration: Duration) -> ResponseDecision {
         self.stale_if_error = Some(duration);
         self
     }
 
-    /// With one more surrogate key.
+    /// Adds a surrogate key.
+    ///
+    /// ```
+    /// # use tero_policy::ResponseDecision;
+    /// assert_eq!(ResponseDecision::by_headers().tag("product:42").tags, ["product:42"]);
+    /// ```
     pub fn tag(mut self, tag: impl Into<String>) -> ResponseDecision {
         self.tags.push(tag.into());
         self
     }
 
-    /// With more surrogate keys.
+    /// Adds surrogate keys.
+    ///
+    /// ```
+    /// # use tero_policy::ResponseDecision;
+    /// let decision = ResponseDecision::by_headers().tags(["pages", "product:42"]);
+    /// assert_eq!(decision.tags, ["pages", "product:42"]);
+    /// ```
     pub fn tags<S: Into<String>>(mut self, tags: impl IntoIterator<Item = S>) -> ResponseDecision {
         self.tags.extend(tags.into_iter().map(Into::into));
         self
     }
 
-    /// For people, in `Cache-Status`: accents are dropped, other characters than printable ASCII
-    /// become `?`, and it is cut at 200 bytes.
+    /// Sets the reason, for people who read `Cache-Status`. Accents are dropped, other characters
+    /// beyond printable ASCII become `?`, and it is cut at 200 bytes.
+    ///
+    /// ```
+    /// # use tero_policy::ResponseDecision;
+    /// let decision = ResponseDecision::never().because("día feriado");
+    /// assert_eq!(decision.reason.as_deref(), Some("dia feriado"));
+    /// ```
     pub fn because(mut self, reason: impl AsRef<str>) -> ResponseDecision {
         self.reason = Some(printable(reason.as_ref()));
         self
     }
 }
 
-/// The contract wants printable ASCII, and holidays are called "Día de la Independencia".
+/// The text in printable ASCII, as the contract requires. Names of holidays have accents.
 fn printable(text: &str) -> String {
     if text.len() <= 200 && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return text.to_owned();

@@ -1,24 +1,37 @@
-//! Lifetimes in whole seconds, as the contract has them, and as settings write them.
+//! Lifetimes in whole seconds, as the contract has them, and their form in settings.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer};
 
-/// A lifetime in whole seconds, at most 31,536,000 (365 days), which is the longest that the edge
-/// accepts.
+/// A lifetime in whole seconds, at most 31,536,000 (365 days), the longest that the edge accepts.
 ///
-/// In settings it is text with its unit: `"90s"`, `"15min"` (or `"15m"`), `"2h"`, `"1d"`.
+/// In settings it is text with a unit: `"90s"`, `"15min"` (or `"15m"`), `"2h"`, `"1d"`.
+///
+/// ```
+/// use tero_policy::Duration;
+///
+/// let lifetime: Duration = "15min".parse().unwrap();
+/// assert_eq!(lifetime, Duration::from_mins(15));
+/// assert_eq!(lifetime.to_string(), "15min");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Duration(u32);
 
 impl Duration {
-    /// No time at all: stored, and revalidated at every use.
+    /// Zero: the response is stored, and revalidated at every use.
     pub const ZERO: Duration = Duration(0);
     /// 365 days.
     pub const MAX: Duration = Duration(31_536_000);
 
-    /// That many seconds; at most [`Duration::MAX`].
+    /// This many seconds, but at most [`Duration::MAX`].
+    ///
+    /// ```
+    /// # use tero_policy::Duration;
+    /// assert_eq!(Duration::from_secs(90).as_secs(), 90);
+    /// assert_eq!(Duration::from_secs(u64::MAX), Duration::MAX);
+    /// ```
     pub const fn from_secs(secs: u64) -> Duration {
         if secs > Duration::MAX.0 as u64 {
             Duration::MAX
@@ -27,22 +40,42 @@ impl Duration {
         }
     }
 
-    /// That many minutes; at most [`Duration::MAX`].
+    /// This many minutes, but at most [`Duration::MAX`].
+    ///
+    /// ```
+    /// # use tero_policy::Duration;
+    /// assert_eq!(Duration::from_mins(2).as_secs(), 120);
+    /// ```
     pub const fn from_mins(mins: u64) -> Duration {
         Duration::from_secs(mins.saturating_mul(60))
     }
 
-    /// That many hours; at most [`Duration::MAX`].
+    /// This many hours, but at most [`Duration::MAX`].
+    ///
+    /// ```
+    /// # use tero_policy::Duration;
+    /// assert_eq!(Duration::from_hours(1).as_secs(), 3_600);
+    /// ```
     pub const fn from_hours(hours: u64) -> Duration {
         Duration::from_secs(hours.saturating_mul(3_600))
     }
 
-    /// That many days of 24 hours; at most [`Duration::MAX`].
+    /// This many days of 24 hours, but at most [`Duration::MAX`].
+    ///
+    /// ```
+    /// # use tero_policy::Duration;
+    /// assert_eq!(Duration::from_days(1).as_secs(), 86_400);
+    /// ```
     pub const fn from_days(days: u64) -> Duration {
         Duration::from_secs(days.saturating_mul(86_400))
     }
 
-    /// In seconds.
+    /// The lifetime in seconds.
+    ///
+    /// ```
+    /// # use tero_policy::Duration;
+    /// assert_eq!(Duration::from_mins(1).as_secs(), 60);
+    /// ```
     pub const fn as_secs(self) -> u32 {
         self.0
     }
@@ -68,7 +101,7 @@ impl FromStr for Duration {
                 "{text:?} is not a duration: write a whole number and its unit, \"90s\", \"15min\", \"2h\" or \"1d\""
             ));
         }
-        // A number too long for u64 is certainly too long for a lifetime.
+        // A number that does not fit in a u64 is longer than any lifetime.
         let secs = number
             .parse::<u64>()
             .unwrap_or(u64::MAX)

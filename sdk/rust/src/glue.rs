@@ -1,4 +1,5 @@
-//! Between the bindings and the trait: what [`export!`](crate::export) calls. Not for authors.
+//! Connects the bindings with the trait. [`export!`](crate::export) calls these functions, authors
+//! do not.
 
 use std::cell::RefCell;
 use std::thread::LocalKey;
@@ -10,14 +11,14 @@ use crate::{
     RequestDecision, Response, ResponseDecision, Storing, WarmUrl, Weekday,
 };
 
-/// Where a module keeps its configured policy. A module has one thread, so this is a plain static.
+/// The place of a module's configured policy. A module has one thread, so this is a plain static.
 pub type Slot<P> = RefCell<Option<P>>;
 
 pub fn configure<P: Policy>(
     slot: &'static LocalKey<Slot<P>>,
     settings: &str,
 ) -> Result<types::Manifest, String> {
-    // A trap tells the operator nothing, so the panic's own words go to the log before it.
+    // A trap alone tells the operator nothing, so the panic's message is logged before it.
     std::panic::set_hook(Box::new(|panic| bindings::log(&panic.to_string())));
     let policy: P = crate::configure(settings)?;
     let manifest = policy.manifest();
@@ -210,7 +211,7 @@ impl From<types::NearbyHoliday> for NearbyHoliday {
     }
 }
 
-/// Hours that no clock shows are none: the day is closed.
+/// The hours of a half-day. The day is closed if no clock shows them.
 fn opening(opening: types::Opening) -> Option<Opening> {
     Some(Opening {
         from: LocalTime::from_mins(opening.from_mins)?,

@@ -1,4 +1,4 @@
-//! Windows of local time, opening hours made of them, and when they next change.
+//! Windows of local time, opening hours made of them, and their next change.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -9,24 +9,32 @@ use serde::{Deserialize, Deserializer};
 use crate::moment::weekday_of;
 use crate::{Duration, Holiday, LocalTime, Moment, Opening, Weekday, Weekdays};
 
-/// A window of local time: some days of the week, from a time of day to another.
+/// A window of local time: from one time of day to another, on some days of the week.
 ///
-/// `from` is in the window and `to` is not. Where `to` is not later than `from`, the window ends
-/// the next day: `22:00` to `04:00` on Friday ends on Saturday morning. A window belongs to the day
-/// on which it begins: on a holiday none begins, and what began on the evening before goes on to
-/// its end; on a half-day it has the hours of the calendar instead of its own, if the weekday is
-/// one of its days.
+/// `from` is in the window, `to` is not. If `to` is not later than `from`, the window ends on the
+/// next day: `22:00` to `04:00` on Friday ends on Saturday morning. A window belongs to the day on
+/// which it begins. On a holiday no window begins, and a window of the evening before goes on to
+/// its end. On a half-day a window has the hours of the calendar instead of its own, if the weekday
+/// is one of its days.
 ///
-/// In settings: `{ days = ["mon-sat"], from = "09:00", to = "18:00" }`; without `days` it is every
-/// day, and the whole day is `00:00` to `24:00`.
+/// In settings it is `{ days = ["mon-sat"], from = "09:00", to = "18:00" }`. Without `days` it is
+/// every day, and the whole day is `00:00` to `24:00`.
+///
+/// ```
+/// use tero_policy::{LocalTime, Moment, Weekdays, Window};
+///
+/// let window = Window::new(Weekdays::ALL, LocalTime::at(9, 0), LocalTime::at(18, 0)).unwrap();
+/// let closing: Moment = "2026-11-24T18:00:00-03:00".parse().unwrap();
+/// assert!(!window.contains(&closing));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Window {
     /// The days on which it begins.
     pub days: Weekdays,
-    /// When it begins; at most 23:59.
+    /// The time at which it begins, at most 23:59.
     pub from: LocalTime,
-    /// When it ends; not the same as `from`.
+    /// The time at which it ends; never the same as `from`.
     pub to: LocalTime,
 }
 
@@ -34,7 +42,14 @@ impl Window {
     /// A window.
     ///
     /// # Errors
-    /// Where `from` is `to` or 24:00: such a window covers nothing.
+    /// `from` is `to` or 24:00, so the window covers nothing.
+    ///
+    /// ```
+    /// # use tero_policy::{LocalTime, Weekdays, Window};
+    /// let nine = LocalTime::at(9, 0);
+    /// assert!(Window::new(Weekdays::ALL, nine, LocalTime::at(18, 0)).is_ok());
+    /// assert!(Window::new(Weekdays::ALL, nine, nine).is_err());
+    /// ```
     pub fn new(days: Weekdays, from: LocalTime, to: LocalTime) -> Result<Window, String> {
         if from == LocalTime::END_OF_DAY {
             return Err(
@@ -46,8 +61,7 @@ impl Window {
                 "a window from {from} to {to} covers nothing: for the whole day write \"00:00\" to \"24:00\""
             ));
         }
-        // A window until the midnight at which the day begins ends at the midnight at which it
-        // ends.
+        // The midnight that begins a day means the one that ends it.
         let to = if to == LocalTime::MIDNIGHT {
             LocalTime::END_OF_DAY
         } else {
@@ -56,7 +70,15 @@ impl Window {
         Ok(Window { days, from, to })
     }
 
-    /// Whether the moment is in the window, holidays and half-days considered.
+    /// Whether the moment is in the window; holidays and half-days are considered.
+    ///
+    /// ```
+    /// # use tero_policy::{LocalTime, Moment, Weekdays, Window};
+    /// let window = Window::new(Weekdays::ALL, LocalTime::at(9, 0), LocalTime::at(18, 0)).unwrap();
+    /// let noon: Moment = "2026-12-25T12:00:00-03:00".parse().unwrap();
+    /// assert!(window.contains(&noon));
+    /// assert!(!window.contains(&noon.on_holiday("Navidad")));
+    /// ```
     pub fn contains(&self, now: &Moment) -> bool {
         contains(std::slice::from_ref(self), HolidayRule::Calendar, now)
     }
@@ -66,19 +88,29 @@ impl Window {
         self.to < self.from
     }
 
-    /// Whether it is open at that time of a day on which it begins.
+    /// Whether it is open at this time of a day on which it begins.
     fn covers(&self, day: Weekday, time: LocalTime) -> bool {
         self.days.contains(day) && self.from <= time && (time < self.to || self.crosses_midnight())
     }
 
-    /// Whether it is still open at that time of the day after one on which it begins.
+    /// Whether it is still open at this time of the day after one on which it begins.
     fn lasts(&self, day_before: Weekday, time: LocalTime) -> bool {
         self.crosses_midnight() && self.days.contains(day_before) && time < self.to
     }
 
-    /// Whether it is open at no time of an ordinary week at which `other` is closed.
+    /// Whether `other` is open whenever this window is, in a week without holidays.
+    ///
+    /// ```
+    /// # use tero_policy::{LocalTime, Weekdays, Window};
+    /// let window = |from, to| {
+    ///     Window::new(Weekdays::ALL, LocalTime::at(from, 0), LocalTime::at(to, 0)).unwrap()
+    /// };
+    /// assert!(window(10, 12).is_within(&window(9, 18)));
+    /// assert!(!window(8, 12).is_within(&window(9, 18)));
+    /// ```
     pub fn is_within(&self, other: &Window) -> bool {
-        // A window changes at its own ends, so between those of both, and midnights, nothing does.
+        // Windows change at their own ends, so nothing changes between the ends of both and
+        // midnight.
         let times = [
             LocalTime::MIDNIGHT,
             self.from,
@@ -94,7 +126,7 @@ impl Window {
         })
     }
 
-    /// Whether it is open at that time of an ordinary day.
+    /// Whether it is open at this time of an ordinary day.
     fn is_open(&self, day: Weekday, time: LocalTime) -> bool {
         self.covers(day, time) || self.lasts(day.yesterday(), time)
     }
@@ -115,42 +147,74 @@ impl<'de> Deserialize<'de> for Window {
     }
 }
 
-/// What a day of the calendar means for opening hours.
+/// The effect of a calendar day on opening hours.
+///
+/// ```
+/// use tero_policy::HolidayRule;
+///
+/// let rule: HolidayRule = serde_json::from_str("\"closed\"").unwrap();
+/// assert_eq!(rule, HolidayRule::Closed);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HolidayRule {
-    /// `"calendar"`: a holiday is closed, a half-day has the hours of the calendar.
+    /// `"calendar"`: holidays are closed, and half-days have the hours of the calendar.
     #[default]
     Calendar,
-    /// `"closed"`: holidays and half-days alike are closed.
+    /// `"closed"`: holidays and half-days are closed.
     Closed,
-    /// `"open"`: a day like any other.
+    /// `"open"`: holidays and half-days are ordinary days.
     Open,
 }
 
-/// Opening hours: windows and what holidays mean for them.
+/// Opening hours: windows, and the effect of holidays.
+///
+/// ```
+/// use tero_policy::{HolidayRule, Hours, LocalTime, Moment, Weekdays, Window};
+///
+/// let window = Window::new(Weekdays::ALL, LocalTime::at(9, 0), LocalTime::at(18, 0)).unwrap();
+/// let hours = Hours::new(vec![window], HolidayRule::Calendar);
+/// let now: Moment = "2026-11-24T08:59:50-03:00".parse().unwrap();
+/// assert!(!hours.is_open(&now));
+/// assert_eq!(hours.until_change(&now).unwrap().as_secs(), 10);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Hours {
-    /// Open in any of them.
+    /// The windows. It is open in any of them.
     pub windows: Vec<Window>,
-    /// What holidays mean.
+    /// The effect of holidays.
     pub holidays: HolidayRule,
 }
 
 impl Hours {
-    /// Open in any of the windows, but for holidays.
+    /// Opening hours of these windows.
+    ///
+    /// ```
+    /// # use tero_policy::{HolidayRule, Hours};
+    /// assert_eq!(Hours::new(Vec::new(), HolidayRule::Calendar), Hours::default());
+    /// ```
     pub fn new(windows: Vec<Window>, holidays: HolidayRule) -> Hours {
         Hours { windows, holidays }
     }
 
     /// Whether it is open.
+    ///
+    /// ```
+    /// # use tero_policy::{Hours, Moment};
+    /// assert!(!Hours::default().is_open(&Moment::epoch()), "without windows it is never open");
+    /// ```
     pub fn is_open(&self, now: &Moment) -> bool {
         contains(&self.windows, self.holidays, now)
     }
 
-    /// How long until it next opens or closes, holidays considered; none where that does not happen
-    /// within thirty days.
+    /// The time until it next opens or closes, holidays considered; `None` if it does not within
+    /// thirty days.
+    ///
+    /// ```
+    /// # use tero_policy::{Hours, Moment};
+    /// assert_eq!(Hours::default().until_change(&Moment::epoch()), None);
+    /// ```
     pub fn until_change(&self, now: &Moment) -> Option<Duration> {
         let open = self.is_open(now);
         let secs = self
@@ -160,8 +224,8 @@ impl Hours {
     }
 
     /// The seconds from now, in order, at which the answer may change: the ends of windows and
-    /// half-days, midnights, and the change of the offset. Nearly always one of the first few does,
-    /// so each is computed when it is asked for.
+    /// half-days, midnights, and the change of the offset. Nearly always one of the first few is a
+    /// change, so each is computed only when it is needed.
     fn breaks(&self, now: &Moment) -> impl Iterator<Item = i64> {
         let ends = self
             .windows
@@ -177,7 +241,7 @@ impl Hours {
         let times = std::iter::once(LocalTime::MIDNIGHT)
             .chain(ends)
             .chain(half_days);
-        // Of every time its next showing, the soonest on top.
+        // The next occurrence of every time, the soonest on top.
         let mut next: BinaryHeap<_> = times
             .map(|time| Reverse((now.showing_after(0, time), Some(time))))
             .collect();
@@ -191,11 +255,11 @@ impl Hours {
     }
 }
 
-/// As far as the holidays of coming days are known on every one of them, with a day to spare for
-/// the clock's changes.
+/// The days ahead for which the holidays of every day are known, with a day to spare for changes of
+/// the clock.
 const HORIZON_DAYS: i64 = 30;
 
-/// What the windows that begin on a day are.
+/// The hours of the windows that begin on a day.
 enum Day {
     Ordinary,
     Half(Opening),
@@ -216,7 +280,7 @@ fn contains(windows: &[Window], holidays: HolidayRule, now: &Moment) -> bool {
     open_after(windows, holidays, now, 0)
 }
 
-/// Whether it is open so many seconds later.
+/// Whether it is open this many seconds later.
 fn open_after(windows: &[Window], holidays: HolidayRule, now: &Moment, secs: i64) -> bool {
     let (local_day, time) = now.clock_after(secs);
     let (weekday, days_ahead) = (weekday_of(local_day), local_day - now.local_day());

@@ -1,17 +1,19 @@
 //! Write policies for the tero caching edge in Rust.
 //!
-//! A policy decides what the edge caches, for how long, in which variants, and what it fetches
-//! ahead of demand. It is a struct with settings, the [`Policy`] trait, and one line of
-//! [`export!`]; the rest of this crate is the words it is written in. It is a **pure function**:
-//! all that it may know comes in as arguments, the clock included. So it is tested with plain
-//! `cargo test`, and the edge may remember its decisions.
+//! A policy decides which responses the edge stores, for how long, in which variants, and which
+//! pages it fetches ahead of demand. It is a struct with settings, the [`Policy`] trait, and one
+//! line of [`export!`]. A policy is a **pure function**: all its inputs are arguments, including
+//! the time. So plain `cargo test` tests it, and the edge may remember its decisions.
 //!
 //! # A complete policy
-//! Pages are fresh for two minutes while the shop is open and for half an hour otherwise; the
+//! Pages are fresh for two minutes while the shop is open and for half an hour otherwise. The
 //! basket is never cached.
 //!
 //! ```
-//! use tero_policy::{Duration, Manifest, Moment, PathPattern, Policy, Request, RequestDecision, Response, ResponseDecision, Window};
+//! use tero_policy::{
+//!     Duration, Manifest, Moment, PathPattern, Policy, Request, RequestDecision, Response,
+//!     ResponseDecision, Window,
+//! };
 //!
 //! #[derive(serde::Deserialize)]
 //! #[serde(deny_unknown_fields)]
@@ -35,7 +37,11 @@
 //!     }
 //!
 //!     fn on_request(&self, request: &Request, _: &Moment) -> RequestDecision {
-//!         if self.0.basket.matches(&request.path) { RequestDecision::pass().because("basket") } else { RequestDecision::new() }
+//!         if self.0.basket.matches(&request.path) {
+//!             RequestDecision::pass().because("basket")
+//!         } else {
+//!             RequestDecision::new()
+//!         }
 //!     }
 //!
 //!     fn on_response(&self, _: &Request, _: &Response, now: &Moment) -> ResponseDecision {
@@ -49,18 +55,24 @@
 //!
 //! tero_policy::export!(Shop);
 //!
-//! // Its tests need no edge and no WebAssembly; `configure` reads settings just as the edge has them read.
-//! let settings = r#"{ "zone": "America/Argentina/Buenos_Aires", "hours": { "days": ["mon-sat"], "from": "09:00", "to": "18:00" },
-//!     "basket": "/basket/*" }"#;
+//! // Tests need neither an edge nor WebAssembly. `configure` reads settings as the edge does.
+//! let settings = r#"{
+//!     "zone": "America/Argentina/Buenos_Aires",
+//!     "hours": { "days": ["mon-sat"], "from": "09:00", "to": "18:00" },
+//!     "basket": "/basket/*"
+//! }"#;
 //! let shop: Shop = tero_policy::configure(settings).unwrap();
 //! let page = Request::get("/haircuts");
-//! let ttl_at = |time: &str| shop.on_response(&page, &Response::ok(), &time.parse().unwrap()).ttl.unwrap().as_secs();
+//! let ttl_at = |time: &str| {
+//!     let now = time.parse().unwrap();
+//!     shop.on_response(&page, &Response::ok(), &now).ttl.unwrap().as_secs()
+//! };
 //! assert_eq!(ttl_at("2026-11-24T08:59:59-03:00"), 1800);
 //! assert_eq!(ttl_at("2026-11-24T09:00:00-03:00"), 120);
 //! ```
 //!
 //! # Building
-//! The crate is a `cdylib` for the edge and an `rlib` for its tests, built with
+//! The crate is a `cdylib` for the edge and an `rlib` for its tests. It is built with
 //! `cargo build --release --target wasm32-unknown-unknown`:
 //!
 //! ```toml
@@ -72,13 +84,13 @@
 //! serde = { version = "1", features = ["derive"] }
 //! ```
 //!
-//! Modules come with an allocator that is quick with small blocks, of which a call takes a hundred.
-//! One that brings its own leaves it out with `default-features = false`.
+//! Modules come with an allocator that is fast for small blocks, because a call allocates about a
+//! hundred of them. A policy with its own allocator uses `default-features = false`.
 //!
-//! # When something goes wrong
-//! Settings that do not fit are an `Err` of [`Policy::configure`]: the operator reads it, and the
-//! configuration is refused. A panic becomes a trap: it is logged with its message, counted, and
-//! the response's own fields decide. A policy can't break a request.
+//! # Errors
+//! If the settings are bad, [`Policy::configure`] returns an `Err`: the operator reads it, and the
+//! configuration is refused. A panic becomes a trap: it is counted and logged with its message, and
+//! the response's own fields decide. A policy cannot break a request.
 
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
@@ -120,33 +132,160 @@ pub use warm::{PopularPage, WarmUrl};
 #[global_allocator]
 static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
 
-/// A policy: what it is configured with, what it needs to know, and what it decides.
+/// A policy: its settings, its manifest and its decisions.
 ///
-/// The hooks have defaults that decide nothing, and the edge calls only those that the
+/// The default hooks decide nothing. The edge calls only the hooks that the
 /// [manifest](Policy::manifest) names.
+///
+/// ```
+/// use tero_policy::{
+///     Duration, Manifest, Moment, Policy, PopularPage, Request, RequestDecision, Response,
+///     ResponseDecision, WarmUrl,
+/// };
+///
+/// /// Caches every page for a minute, except for logged-in visitors, and warms popular pages.
+/// struct Minute;
+///
+/// impl Policy for Minute {
+///     type Settings = ();
+///
+///     fn configure((): ()) -> Result<Minute, String> {
+///         Ok(Minute)
+///     }
+///
+///     fn manifest(&self) -> Manifest {
+///         Manifest::new().on_request().on_response().plan_warm().cookie("session")
+///     }
+///
+///     fn on_request(&self, request: &Request, _: &Moment) -> RequestDecision {
+///         match request.cookie("session") {
+///             Some(_) => RequestDecision::pass().because("logged in"),
+///             None => RequestDecision::cache(),
+///         }
+///     }
+///
+///     fn on_response(&self, _: &Request, _: &Response, _: &Moment) -> ResponseDecision {
+///         ResponseDecision::cache_for(Duration::from_mins(1))
+///     }
+///
+///     fn plan_warm(&self, _: &str, popular: &[PopularPage], _: &Moment) -> Vec<WarmUrl> {
+///         popular.iter().map(|page| WarmUrl::new(&page.url)).collect()
+///     }
+/// }
+///
+/// tero_policy::export!(Minute);
+///
+/// let policy: Minute = tero_policy::configure("null").unwrap();
+/// let visitor = Request::get("/").with_cookie("session", "42");
+/// assert_eq!(
+///     policy.on_request(&visitor, &Moment::epoch()),
+///     RequestDecision::pass().because("logged in")
+/// );
+/// ```
 pub trait Policy: Sized + 'static {
     /// The settings, as the operator writes them in the configuration.
     /// `#[serde(deny_unknown_fields)]` catches misspelt keys.
     type Settings: DeserializeOwned;
 
-    /// Makes the policy from its settings. Called once per instance, before anything else.
+    /// Makes the policy from its settings. It is called once per instance, before any other call.
     ///
     /// # Errors
-    /// What the operator should read when the settings do not make sense: name the key, and what to
-    /// write instead.
+    /// The settings are bad. The operator reads the message, so name the key and the value to write
+    /// instead.
+    ///
+    /// ```
+    /// # use tero_policy::{Manifest, PathPattern, Policy};
+    /// # struct Private(Vec<PathPattern>);
+    /// # impl Policy for Private {
+    /// # type Settings = Vec<PathPattern>;
+    /// fn configure(paths: Vec<PathPattern>) -> Result<Private, String> {
+    ///     if paths.is_empty() {
+    ///         return Err("the list is empty: name at least one path".to_owned());
+    ///     }
+    ///     Ok(Private(paths))
+    /// }
+    /// # fn manifest(&self) -> Manifest {
+    /// #     Manifest::new()
+    /// # }
+    /// # }
+    /// # assert!(tero_policy::configure::<Private>("[]").is_err());
+    /// ```
     fn configure(settings: Self::Settings) -> Result<Self, String>;
 
     /// The hooks, the inputs that decisions depend on, and the finite set of variants.
+    ///
+    /// ```
+    /// # use tero_policy::{Manifest, Policy};
+    /// # struct Devices;
+    /// # impl Policy for Devices {
+    /// # type Settings = ();
+    /// # fn configure((): ()) -> Result<Devices, String> {
+    /// #     Ok(Devices)
+    /// # }
+    /// fn manifest(&self) -> Manifest {
+    ///     Manifest::new().on_request().device().variants(["mobile"])
+    /// }
+    /// # }
+    /// # assert!(Devices.manifest().device);
+    /// ```
     fn manifest(&self) -> Manifest;
 
-    /// Whether to look up or pass, which variant, which query parameters count. `now` is cut to the
-    /// minute, and is the Unix epoch where the manifest names no zone.
+    /// Decides about a request: whether it is looked up or passes, its variant, and which query
+    /// parameters count. `now` is cut to the minute; if the manifest names no zone, it is the Unix
+    /// epoch.
+    ///
+    /// ```
+    /// # use tero_policy::{Device, Manifest, Moment, Policy, Request, RequestDecision};
+    /// # struct Devices;
+    /// # impl Policy for Devices {
+    /// # type Settings = ();
+    /// # fn configure((): ()) -> Result<Devices, String> {
+    /// #     Ok(Devices)
+    /// # }
+    /// # fn manifest(&self) -> Manifest {
+    /// #     Manifest::new().on_request().device().variants(["mobile"])
+    /// # }
+    /// fn on_request(&self, request: &Request, _: &Moment) -> RequestDecision {
+    ///     match request.device {
+    ///         Device::Mobile => RequestDecision::new().variant("mobile"),
+    ///         _ => RequestDecision::new(),
+    ///     }
+    /// }
+    /// # }
+    /// # let phone = Request::get("/").with_device(Device::Mobile);
+    /// # assert!(Devices.on_request(&phone, &Moment::epoch()).variant.is_some());
+    /// ```
     fn on_request(&self, request: &Request, now: &Moment) -> RequestDecision {
         let _ = (request, now);
         RequestDecision::new()
     }
 
-    /// Whether to store a response, and for how long.
+    /// Decides about a response: whether it is stored, and for how long.
+    ///
+    /// ```
+    /// # use tero_policy::{Duration, Manifest, Moment, Policy, Request, Response, ResponseDecision};
+    /// # struct Minute;
+    /// # impl Policy for Minute {
+    /// # type Settings = ();
+    /// # fn configure((): ()) -> Result<Minute, String> {
+    /// #     Ok(Minute)
+    /// # }
+    /// # fn manifest(&self) -> Manifest {
+    /// #     Manifest::new().on_response()
+    /// # }
+    /// fn on_response(&self, _: &Request, response: &Response, _: &Moment) -> ResponseDecision {
+    ///     if response.is_lasting() {
+    ///         ResponseDecision::cache_for(Duration::from_mins(1))
+    ///     } else {
+    ///         ResponseDecision::by_headers()
+    ///     }
+    /// }
+    /// # }
+    /// # let decide = |status| {
+    /// #     Minute.on_response(&Request::get("/"), &Response::new(status), &Moment::epoch())
+    /// # };
+    /// # assert!(decide(200).ttl.is_some() && decide(503).ttl.is_none());
+    /// ```
     fn on_response(
         &self,
         request: &Request,
@@ -157,18 +296,64 @@ pub trait Policy: Sized + 'static {
         ResponseDecision::by_headers()
     }
 
-    /// The pages to fetch ahead of demand when the plan of that name runs. `popular` are the pages
-    /// that visitors wanted in the hours that the plan prepares for, most wanted first.
+    /// The pages to fetch ahead of demand when the plan with this name runs. `popular` are the
+    /// pages that visitors requested in the hours that the plan prepares for, the most requested
+    /// first.
+    ///
+    /// ```
+    /// # use tero_policy::{Manifest, Moment, Policy, PopularPage, WarmUrl};
+    /// # struct Top;
+    /// # impl Policy for Top {
+    /// # type Settings = ();
+    /// # fn configure((): ()) -> Result<Top, String> {
+    /// #     Ok(Top)
+    /// # }
+    /// # fn manifest(&self) -> Manifest {
+    /// #     Manifest::new().plan_warm()
+    /// # }
+    /// fn plan_warm(&self, _: &str, popular: &[PopularPage], _: &Moment) -> Vec<WarmUrl> {
+    ///     popular.iter().take(10).map(|page| WarmUrl::new(&page.url)).collect()
+    /// }
+    /// # }
+    /// # let popular = [PopularPage::new("/", 9)];
+    /// # assert_eq!(Top.plan_warm("opening", &popular, &Moment::epoch()).len(), 1);
+    /// ```
     fn plan_warm(&self, plan: &str, popular: &[PopularPage], now: &Moment) -> Vec<WarmUrl> {
         let _ = (plan, popular, now);
         Vec::new()
     }
 }
 
-/// Makes a policy from the JSON text of its settings, as the edge has it done. For tests.
+/// Makes a policy from the JSON text of its settings, as the edge does. For tests.
 ///
 /// # Errors
-/// Where in the settings a value does not fit and why, or the policy's own words.
+/// The path of the bad setting and the reason, or the policy's own message.
+///
+/// ```
+/// use tero_policy::{Manifest, PathPattern, Policy};
+///
+/// #[derive(Debug, serde::Deserialize)]
+/// struct Private {
+///     paths: Vec<PathPattern>,
+/// }
+///
+/// impl Policy for Private {
+///     type Settings = Private;
+///
+///     fn configure(settings: Private) -> Result<Private, String> {
+///         Ok(settings)
+///     }
+///
+///     fn manifest(&self) -> Manifest {
+///         Manifest::new()
+///     }
+/// }
+///
+/// let policy: Private = tero_policy::configure(r#"{ "paths": ["/account/*"] }"#).unwrap();
+/// assert!(policy.paths[0].matches("/account/1"));
+/// let error = tero_policy::configure::<Private>(r#"{ "paths": ["css"] }"#).unwrap_err();
+/// assert!(error.starts_with("settings: `paths[0]`: \"css\""));
+/// ```
 pub fn configure<P: Policy>(settings: &str) -> Result<P, String> {
     let mut json = serde_json::Deserializer::from_str(settings);
     let settings = serde_path_to_error::deserialize(&mut json).map_err(|error| {
@@ -184,7 +369,8 @@ pub fn configure<P: Policy>(settings: &str) -> Result<P, String> {
     P::configure(settings)
 }
 
-/// Line and column would be those of a JSON text that nobody wrote: the configuration is TOML.
+/// Removes line and column from a message. They are positions in a JSON text that the operator did
+/// not write: the configuration is TOML.
 fn without_position(message: &str) -> String {
     match message.rfind(" at line ") {
         Some(at)
@@ -198,8 +384,12 @@ fn without_position(message: &str) -> String {
     }
 }
 
-/// Writes a line to the operator's log, under the policy's name: cut at 1 KiB, and at 16 lines a
-/// call. Natively, to standard error.
+/// Writes a line to the operator's log, under the policy's name. Lines are cut at 1 KiB, and at
+/// most 16 lines of one call are logged. A native build writes to standard error.
+///
+/// ```
+/// tero_policy::log("the settings name no path");
+/// ```
 pub fn log(message: &str) {
     #[cfg(target_arch = "wasm32")]
     bindings::log(message);
@@ -207,10 +397,28 @@ pub fn log(message: &str) {
     eprintln!("{message}");
 }
 
-/// Makes a [`Policy`] what the module exports: one line per crate,
-/// `tero_policy::export!(MyPolicy);`.
+/// Exports a [`Policy`] from the module: one line per crate.
 ///
-/// It does nothing in a native build, so that tests need no WebAssembly.
+/// A native build exports nothing, so tests need no WebAssembly.
+///
+/// ```
+/// # use tero_policy::{Manifest, Policy};
+/// struct Nothing;
+///
+/// impl Policy for Nothing {
+///     type Settings = ();
+///
+///     fn configure((): ()) -> Result<Nothing, String> {
+///         Ok(Nothing)
+///     }
+///
+///     fn manifest(&self) -> Manifest {
+///         Manifest::new()
+///     }
+/// }
+///
+/// tero_policy::export!(Nothing);
+/// ```
 #[macro_export]
 macro_rules! export {
     ($policy:ty) => {
@@ -250,8 +458,8 @@ macro_rules! export {
             }
     $crate::bindings::export_bindings!(Exported with_types_in $crate::bindings);
         };
-        // A native build checks the same promise, so that a missing trait is found before the
-        // module is built.
+        // A native build also checks that the type is a policy, so a missing trait is found before
+        // the module is built.
         #[cfg(not(target_arch = "wasm32"))]
         const _: fn() = || {
             fn is_a_policy<P: $crate::Policy>() {}
@@ -260,7 +468,7 @@ macro_rules! export {
     };
 }
 
-/// The guide for authors: what it shows in Rust is compiled and run.
+/// The guide for authors. Its examples in Rust are compiled and run.
 #[cfg(doctest)]
 mod guide {
     #[doc = include_str!("../../../docs/policies/concepts.md")]

@@ -1,4 +1,4 @@
-//! Lifetimes as settings write them: so long, or until the clock shows a certain time.
+//! Lifetimes in settings: a duration, or until a time of day.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::{Duration, LocalTime, Moment};
 
-/// A lifetime: a duration, or one that ends when the clock on the wall next shows a time of day.
+/// A lifetime: a duration, or the time until the local clock next shows a time of day.
 ///
 /// In settings it is text: `"15min"` as for [`Duration`], or `"until 18:00"`.
 ///
@@ -19,14 +19,21 @@ use crate::{Duration, LocalTime, Moment};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lifetime {
-    /// So long.
+    /// A duration.
     For(Duration),
-    /// Until the clock next shows it; see [`Moment::until`].
+    /// Until the local clock next shows this time; see [`Moment::until`].
     Until(LocalTime),
 }
 
 impl Lifetime {
-    /// How long it is from that moment on.
+    /// Its length from this moment on.
+    ///
+    /// ```
+    /// use tero_policy::{Lifetime, LocalTime, Moment};
+    ///
+    /// let now: Moment = "2026-11-24T17:59:30-03:00".parse().unwrap();
+    /// assert_eq!(Lifetime::Until(LocalTime::at(18, 0)).from(&now).as_secs(), 30);
+    /// ```
     pub fn from(self, now: &Moment) -> Duration {
         match self {
             Lifetime::For(duration) => duration,

@@ -1,4 +1,4 @@
-//! Times of day and days of the week, as settings write them.
+//! Times of day and days of the week, and their forms in settings.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,8 +6,16 @@ use std::str::FromStr;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// A time of day on the clock on the wall, to the minute: `"09:00"`. From 00:00 to 24:00, which is
-/// the end of the day.
+/// A local time of day, to the minute: `"09:00"`. It lies between 00:00 and 24:00, which is the end
+/// of the day.
+///
+/// ```
+/// use tero_policy::LocalTime;
+///
+/// let opening: LocalTime = "09:00".parse().unwrap();
+/// assert_eq!(opening, LocalTime::at(9, 0));
+/// assert!(opening < LocalTime::END_OF_DAY);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LocalTime(u16);
 
@@ -17,10 +25,15 @@ impl LocalTime {
     /// 24:00, the end of the day
     pub const END_OF_DAY: LocalTime = LocalTime(1_440);
 
-    /// That hour and minute.
+    /// This hour and minute.
     ///
     /// # Panics
-    /// Where no clock shows it: past 24:00, or a minute past 59.
+    /// The time is past 24:00, or the minute is past 59.
+    ///
+    /// ```
+    /// # use tero_policy::LocalTime;
+    /// assert_eq!(LocalTime::at(18, 30).to_string(), "18:30");
+    /// ```
     pub const fn at(hour: u16, minute: u16) -> LocalTime {
         assert!(
             minute < 60 && (hour < 24 || (hour == 24 && minute == 0)),
@@ -29,7 +42,13 @@ impl LocalTime {
         LocalTime(hour * 60 + minute)
     }
 
-    /// That many minutes after midnight, at most 1440.
+    /// This many minutes after midnight; `None` if more than 1440.
+    ///
+    /// ```
+    /// # use tero_policy::LocalTime;
+    /// assert_eq!(LocalTime::from_mins(540), Some(LocalTime::at(9, 0)));
+    /// assert_eq!(LocalTime::from_mins(1_441), None);
+    /// ```
     pub const fn from_mins(mins: u16) -> Option<LocalTime> {
         if mins <= 1_440 {
             Some(LocalTime(mins))
@@ -39,11 +58,21 @@ impl LocalTime {
     }
 
     /// Minutes after midnight, 0 to 1440.
+    ///
+    /// ```
+    /// # use tero_policy::LocalTime;
+    /// assert_eq!(LocalTime::at(9, 0).as_mins(), 540);
+    /// ```
     pub const fn as_mins(self) -> u16 {
         self.0
     }
 
     /// Seconds after midnight, 0 to 86,400.
+    ///
+    /// ```
+    /// # use tero_policy::LocalTime;
+    /// assert_eq!(LocalTime::END_OF_DAY.as_secs(), 86_400);
+    /// ```
     pub const fn as_secs(self) -> u32 {
         self.0 as u32 * 60
     }
@@ -85,7 +114,14 @@ impl<'de> Deserialize<'de> for LocalTime {
     }
 }
 
-/// A day of the week: `"mon"` or `"monday"` in settings, in any case.
+/// A day of the week. In settings it is `"mon"` or `"monday"`, in any case.
+///
+/// ```
+/// use tero_policy::Weekday;
+///
+/// assert_eq!("Mon".parse(), Ok(Weekday::Monday));
+/// assert_eq!(Weekday::Monday.to_string(), "monday");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Weekday {
     /// Monday
@@ -116,7 +152,12 @@ impl Weekday {
         Weekday::Sunday,
     ];
 
-    /// `"monday"` and so on.
+    /// The name in lower case: `"monday"`.
+    ///
+    /// ```
+    /// # use tero_policy::Weekday;
+    /// assert_eq!(Weekday::Sunday.as_str(), "sunday");
+    /// ```
     pub const fn as_str(self) -> &'static str {
         [
             "monday",
@@ -129,12 +170,22 @@ impl Weekday {
         ][self as usize]
     }
 
-    /// That many days later.
+    /// The weekday this many days later.
+    ///
+    /// ```
+    /// # use tero_policy::Weekday;
+    /// assert_eq!(Weekday::Saturday.plus(2), Weekday::Monday);
+    /// ```
     pub const fn plus(self, days: usize) -> Weekday {
         Weekday::ALL[(self as usize + days % 7) % 7]
     }
 
     /// The day before.
+    ///
+    /// ```
+    /// # use tero_policy::Weekday;
+    /// assert_eq!(Weekday::Monday.yesterday(), Weekday::Sunday);
+    /// ```
     pub const fn yesterday(self) -> Weekday {
         self.plus(6)
     }
@@ -170,8 +221,15 @@ impl<'de> Deserialize<'de> for Weekday {
     }
 }
 
-/// A set of days of the week. In settings a list of days and ranges, `["mon-thu", "sat"]`, or one
-/// of them by itself, `"mon-sat"`.
+/// A set of days of the week. In settings it is a list of days and ranges, `["mon-thu", "sat"]`, or
+/// a single one, `"mon-sat"`.
+///
+/// ```
+/// use tero_policy::{Weekday, Weekdays};
+///
+/// let days: Weekdays = [Weekday::Monday, Weekday::Tuesday].into_iter().collect();
+/// assert!(days.contains(Weekday::Monday) && !days.contains(Weekday::Sunday));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Weekdays(u8);
 
@@ -179,7 +237,12 @@ impl Weekdays {
     /// Every day.
     pub const ALL: Weekdays = Weekdays(0b111_1111);
 
-    /// Whether the day is one of them.
+    /// Whether the set contains this day.
+    ///
+    /// ```
+    /// # use tero_policy::{Weekday, Weekdays};
+    /// assert!(Weekdays::ALL.contains(Weekday::Sunday));
+    /// ```
     pub const fn contains(self, day: Weekday) -> bool {
         self.0 & (1 << day as u8) != 0
     }

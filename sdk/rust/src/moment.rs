@@ -1,4 +1,4 @@
-//! The clock on the wall, and how long until it shows a certain time.
+//! Local time, and the time until the local clock shows a certain time.
 
 mod parse;
 
@@ -6,10 +6,16 @@ use crate::{Duration, LocalTime, Weekday};
 
 const DAY_SECS: i64 = 86_400;
 
-/// What the clock on the wall of the policy's zone shows.
+/// The local time of the policy's zone, with the holidays around it.
 ///
-/// For tests a moment is parsed from an RFC 3339 time with its offset:
-/// `"2026-11-24T08:59:59-03:00".parse()`.
+/// Tests parse a moment from an RFC 3339 time with its offset:
+///
+/// ```
+/// use tero_policy::{Moment, Weekday};
+///
+/// let now: Moment = "2026-11-24T08:59:59-03:00".parse().unwrap();
+/// assert_eq!((now.hour, now.weekday), (8, Weekday::Tuesday));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Moment {
@@ -29,17 +35,25 @@ pub struct Moment {
     pub minute: u8,
     /// 0 to 59; always 0 in `on_request`, so that decisions can be remembered.
     pub second: u8,
-    /// Minutes that the local clock is ahead of UTC: −180 in Buenos Aires.
+    /// The minutes by which the local clock is ahead of UTC: −180 in Buenos Aires.
     pub utc_offset_mins: i16,
-    /// The next change of that offset, if one lies within the coming 400 days.
+    /// The next change of the offset, if there is one within 400 days.
     pub next_offset_change: Option<OffsetChange>,
-    /// The entry of today, local date, in the policy's calendar.
+    /// The entry of today's local date in the policy's calendar.
     pub holiday: Option<Holiday>,
-    /// Its entries from yesterday (−1) to 31 days ahead without today's, by date.
+    /// The calendar entries from yesterday (−1) to 31 days ahead, without today's, by date.
     pub nearby_holidays: Vec<NearbyHoliday>,
 }
 
-/// The calendar's entry of a day before or after today.
+/// A calendar entry of a day before or after today.
+///
+/// ```
+/// use tero_policy::Moment;
+///
+/// let eve: Moment = "2026-12-24T18:00:00-03:00".parse().unwrap();
+/// let eve = eve.with_holiday(1, "Navidad");
+/// assert_eq!(eve.nearby_holidays[0].days_ahead, 1);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct NearbyHoliday {
@@ -50,40 +64,76 @@ pub struct NearbyHoliday {
 }
 
 /// A change of a zone's offset from UTC.
+///
+/// ```
+/// use tero_policy::OffsetChange;
+///
+/// let change = OffsetChange { unix_secs: 1_774_746_000, utc_offset_mins: 120 };
+/// let now = tero_policy::Moment::new(1_774_742_400, 60)
+///     .before_offset_change(change.unix_secs, change.utc_offset_mins);
+/// assert_eq!(now.next_offset_change, Some(change));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct OffsetChange {
-    /// From when on the new offset holds.
+    /// The time from which the new offset holds, in seconds since the Unix epoch.
     pub unix_secs: u64,
-    /// The new offset.
+    /// The new offset, in minutes ahead of UTC.
     pub utc_offset_mins: i16,
 }
 
-/// A day of the calendar that the operator gave to the policy.
+/// A day of the policy's calendar.
+///
+/// ```
+/// use tero_policy::Moment;
+///
+/// let now: Moment = "2026-12-25T12:00:00-03:00".parse().unwrap();
+/// let holiday = now.on_holiday("Navidad").holiday.unwrap();
+/// assert_eq!((holiday.name.as_str(), holiday.open), ("Navidad", None));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Holiday {
     /// Its name.
     pub name: String,
-    /// The hours of a half-day; a day without them is closed.
+    /// The hours of a half-day; `None` if the day is closed.
     pub open: Option<Opening>,
 }
 
 /// The opening hours of a half-day.
+///
+/// ```
+/// use tero_policy::{LocalTime, Moment};
+///
+/// let (from, until) = (LocalTime::at(9, 0), LocalTime::at(13, 0));
+/// let half_day = Moment::epoch().on_half_day("Nochebuena", from, until);
+/// let opening = half_day.holiday.unwrap().open.unwrap();
+/// assert_eq!((opening.from, opening.until), (from, until));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Opening {
-    /// Open from then on.
+    /// The opening time.
     pub from: LocalTime,
-    /// Closed from then on; later than `from`.
+    /// The closing time, later than `from`.
     pub until: LocalTime,
 }
 
 impl Moment {
-    /// The Unix epoch in UTC: what `on_request` is told where the manifest names no zone.
+    /// The Unix epoch in UTC, which `on_request` is told if the manifest names no zone.
+    ///
+    /// ```
+    /// # use tero_policy::Moment;
+    /// assert_eq!((Moment::epoch().year, Moment::epoch().unix_secs), (1970, 0));
+    /// ```
     pub fn epoch() -> Moment {
         Moment::new(0, 0)
     }
 
-    /// The moment in a place with that offset. For tests.
+    /// The moment at this offset in minutes ahead of UTC. For tests.
+    ///
+    /// ```
+    /// # use tero_policy::Moment;
+    /// assert_eq!(Moment::new(0, 60).hour, 1);
+    /// ```
     pub fn new(unix_secs: u64, utc_offset_mins: i16) -> Moment {
         let local = (i64::try_from(unix_secs).unwrap_or(i64::MAX / 2)
             + i64::from(utc_offset_mins) * 60)
@@ -106,7 +156,12 @@ impl Moment {
         }
     }
 
-    /// On a holiday that is closed. For tests.
+    /// Makes today a holiday. For tests.
+    ///
+    /// ```
+    /// # use tero_policy::Moment;
+    /// assert_eq!(Moment::epoch().on_holiday("Navidad").holiday.unwrap().name, "Navidad");
+    /// ```
     pub fn on_holiday(mut self, name: &str) -> Moment {
         self.holiday = Some(Holiday {
             name: name.to_owned(),
@@ -115,7 +170,14 @@ impl Moment {
         self
     }
 
-    /// On a half-day with those hours. For tests.
+    /// Makes today a half-day with these hours. For tests.
+    ///
+    /// ```
+    /// # use tero_policy::{LocalTime, Moment};
+    /// let (from, until) = (LocalTime::at(9, 0), LocalTime::at(13, 0));
+    /// let now = Moment::epoch().on_half_day("Nochebuena", from, until);
+    /// assert_eq!(now.holiday.unwrap().open.unwrap().until, until);
+    /// ```
     pub fn on_half_day(mut self, name: &str, from: LocalTime, until: LocalTime) -> Moment {
         self.holiday = Some(Holiday {
             name: name.to_owned(),
@@ -124,7 +186,13 @@ impl Moment {
         self
     }
 
-    /// With a holiday that is closed so many days ahead: −1 is yesterday. For tests.
+    /// Adds a holiday this many days ahead; −1 is yesterday. For tests.
+    ///
+    /// ```
+    /// # use tero_policy::Moment;
+    /// let now = Moment::epoch().with_holiday(1, "Navidad");
+    /// assert_eq!(now.holiday_on(1).unwrap().name, "Navidad");
+    /// ```
     pub fn with_holiday(mut self, days_ahead: i8, name: &str) -> Moment {
         self.nearby_holidays.push(NearbyHoliday {
             days_ahead,
@@ -136,7 +204,14 @@ impl Moment {
         self
     }
 
-    /// With a half-day so many days ahead. For tests.
+    /// Adds a half-day this many days ahead. For tests.
+    ///
+    /// ```
+    /// # use tero_policy::{LocalTime, Moment};
+    /// let (from, until) = (LocalTime::at(9, 0), LocalTime::at(13, 0));
+    /// let now = Moment::epoch().with_half_day(1, "Nochebuena", from, until);
+    /// assert_eq!(now.holiday_on(1).unwrap().open.unwrap().from, from);
+    /// ```
     pub fn with_half_day(
         mut self,
         days_ahead: i8,
@@ -155,7 +230,14 @@ impl Moment {
         self
     }
 
-    /// Before a change of the offset. For tests.
+    /// Adds the next change of the offset. For tests.
+    ///
+    /// ```
+    /// # use tero_policy::{LocalTime, Moment};
+    /// // The clock goes from 02:00 to 03:00 in an hour.
+    /// let now = Moment::new(3_600, 0).before_offset_change(7_200, 60);
+    /// assert_eq!(now.until(LocalTime::at(3, 0)).as_secs(), 3_600);
+    /// ```
     pub fn before_offset_change(mut self, unix_secs: u64, utc_offset_mins: i16) -> Moment {
         self.next_offset_change = Some(OffsetChange {
             unix_secs,
@@ -164,8 +246,14 @@ impl Moment {
         self
     }
 
-    /// The calendar's entry of the day so many days ahead: 0 is today, −1 yesterday. Days before
-    /// yesterday and past 31 days ahead are not told of, so they have none.
+    /// The calendar entry of the day this many days ahead: 0 is today, −1 yesterday. Days before
+    /// yesterday and more than 31 days ahead are unknown and have no entry.
+    ///
+    /// ```
+    /// # use tero_policy::Moment;
+    /// let now = Moment::epoch().on_holiday("Año Nuevo");
+    /// assert!(now.holiday_on(0).is_some() && now.holiday_on(1).is_none());
+    /// ```
     pub fn holiday_on(&self, days_ahead: i64) -> Option<&Holiday> {
         if days_ahead == 0 {
             return self.holiday.as_ref();
@@ -177,15 +265,21 @@ impl Moment {
     }
 
     /// The time of day, cut to the minute.
+    ///
+    /// ```
+    /// # use tero_policy::{LocalTime, Moment};
+    /// let now: Moment = "2026-11-24T08:59:59-03:00".parse().unwrap();
+    /// assert_eq!(now.time(), LocalTime::at(8, 59));
+    /// ```
     pub fn time(&self) -> LocalTime {
         LocalTime::at(u16::from(self.hour % 24), u16::from(self.minute % 60))
     }
 
-    /// How long until the clock on the wall shows `time` next: always more than nothing, and
-    /// rounded to nothing but the second.
+    /// The time until the local clock next shows `time`; always more than zero, and exact to the
+    /// second.
     ///
-    /// It is exact across a change of the offset. A time that is skipped comes right after the gap;
-    /// one that is shown twice comes at its first showing after now. 24:00 is the next midnight.
+    /// It is exact across a change of the offset. A time that is skipped comes right after the gap.
+    /// A time that occurs twice comes at its next occurrence. 24:00 is the next midnight.
     ///
     /// ```
     /// use tero_policy::{LocalTime, Moment};
@@ -196,7 +290,7 @@ impl Moment {
         Duration::from_secs(u64::try_from(self.showing_after(0, time)).unwrap_or(0))
     }
 
-    /// Seconds from now until the clock shows `time` the first time after `secs` from now.
+    /// The seconds from now until the clock first shows `time` later than `secs` from now.
     pub(crate) fn showing_after(&self, secs: i64, time: LocalTime) -> i64 {
         let from = self.unix() + secs;
         let after = |from: i64, offset: i64| next_showing(from + 1 + offset, time) - offset;
@@ -204,8 +298,8 @@ impl Moment {
         let next = after(from, old);
         let next = match change {
             Some((at, new)) if next >= at => {
-                // Skipped times lie between what the clock would have shown at the change and what
-                // it shows instead.
+                // Skipped times lie between the local time before the change and the local time
+                // after it.
                 if next_showing(at + old, time) < at + new {
                     at
                 } else {
@@ -217,8 +311,8 @@ impl Moment {
         next - self.unix()
     }
 
-    /// What the clock shows so many seconds from now: the local date as days since 1970, and the
-    /// time of day, cut to the minute.
+    /// The local clock this many seconds from now: the date as days since 1970, and the time of
+    /// day, cut to the minute.
     pub(crate) fn clock_after(&self, secs: i64) -> (i64, LocalTime) {
         let then = self.unix() + secs;
         let local = (then + self.offset_at(then).0).max(0);
@@ -229,7 +323,7 @@ impl Moment {
         )
     }
 
-    /// The offset at an instant from now on, in seconds, and the change that is still to come then.
+    /// The offset in seconds at an instant from now on, and the change that is still ahead then.
     fn offset_at(&self, unix: i64) -> (i64, Option<(i64, i64)>) {
         match self.change() {
             Some((at, new)) if unix >= at => (new, None),
@@ -237,7 +331,7 @@ impl Moment {
         }
     }
 
-    /// This many seconds later, without the calendar, whose days are counted from today.
+    /// This many seconds later. The calendar is dropped, because its days are counted from today.
     #[cfg(test)]
     pub(crate) fn plus_secs(&self, secs: i64) -> Moment {
         let now = self.unix() + secs;
@@ -258,7 +352,7 @@ impl Moment {
         )
     }
 
-    /// The coming change: when, and the new offset in seconds.
+    /// The time of the next change, and the new offset in seconds.
     pub(crate) fn change(&self) -> Option<(i64, i64)> {
         let change = self.next_offset_change?;
         let at = i64::try_from(change.unix_secs).ok()?;
@@ -266,7 +360,7 @@ impl Moment {
     }
 
     pub(crate) fn unix(&self) -> i64 {
-        // Far enough from the edge that no sum below overflows.
+        // Small enough that no sum below overflows.
         i64::try_from(self.unix_secs)
             .unwrap_or(i64::MAX)
             .min(i64::MAX / 4)
@@ -307,7 +401,7 @@ fn civil(days: i64) -> (u16, u8, u8) {
     )
 }
 
-/// Days since 1970 of a date, by the same author.
+/// The days from 1970 to a date, by the same author.
 fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let y = if month <= 2 { year - 1 } else { year };
     let era = y.div_euclid(400);

@@ -1,5 +1,5 @@
-//! Names with rules: variants, tags, query parameters. What does not fit is refused when the
-//! settings are read.
+//! Checked names: variants, tags, query parameters. Other texts are refused when the settings are
+//! read.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// Reads text and parses it; other types are refused with `expected`.
+/// Reads text and parses it. Other types are refused with the message `expected`.
 pub(crate) fn from_text<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(
     deserializer: D,
     expected: &'static str,
@@ -27,13 +27,22 @@ pub(crate) fn from_text<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(
 }
 
 macro_rules! name {
-    ($(#[$doc:meta])* $name:ident, $expected:literal, $fits:expr, $cure:literal) => {
+    (
+        $(#[$doc:meta])*
+        $name:ident, $example:literal, $expected:literal, $fits:path, $cure:literal
+    ) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(String);
 
         impl $name {
             /// The name as text.
+            ///
+            /// ```
+            #[doc = concat!("# use tero_policy::", stringify!($name), ";")]
+            #[doc = concat!("let name: ", stringify!($name), " = \"", $example, "\".parse().unwrap();")]
+            #[doc = concat!("assert_eq!(name.as_str(), \"", $example, "\");")]
+            /// ```
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -43,8 +52,11 @@ macro_rules! name {
             type Err = String;
 
             fn from_str(text: &str) -> Result<$name, String> {
-                let fits: fn(&str) -> bool = $fits;
-                if fits(text) { Ok($name(text.to_owned())) } else { Err(format!(concat!("{:?} is not ", $expected, ": ", $cure), text)) }
+                if $fits(text) {
+                    Ok($name(text.to_owned()))
+                } else {
+                    Err(format!(concat!("{:?} is not ", $expected, ": ", $cure), text))
+                }
             }
         }
 
@@ -76,27 +88,71 @@ macro_rules! name {
 
 name! {
     /// The name of a variant: 1 to 32 bytes of `a-z`, `0-9`, `-` and `_`.
+    ///
+    /// ```
+    /// use tero_policy::VariantName;
+    ///
+    /// assert!("mobile".parse::<VariantName>().is_ok());
+    /// assert!("Mobile".parse::<VariantName>().is_err());
+    /// ```
     VariantName,
+    "mobile",
     "a variant's name",
-    |text| (1..=32).contains(&text.len()) && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_')),
+    is_variant_name,
     "write 1 to 32 characters of a-z, 0-9, - and _"
 }
 
 name! {
     /// A surrogate key, by which stored responses are purged: 1 to 128 bytes of visible ASCII.
+    ///
+    /// ```
+    /// use tero_policy::Tag;
+    ///
+    /// assert!("product:42".parse::<Tag>().is_ok());
+    /// assert!("two words".parse::<Tag>().is_err());
+    /// ```
     Tag,
+    "product:42",
     "a tag",
-    |text| (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()),
+    is_tag,
     "write 1 to 128 visible ASCII characters, without spaces"
 }
 
 name! {
     /// The name of a query parameter, or the beginning of names followed by `*`: `utm_*`. 1 to 128
     /// bytes.
+    ///
+    /// ```
+    /// use tero_policy::QueryName;
+    ///
+    /// assert!("utm_*".parse::<QueryName>().is_ok());
+    /// assert!("*utm".parse::<QueryName>().is_err());
+    /// ```
     QueryName,
+    "utm_*",
     "a query parameter's name",
-    |text| (1..=128).contains(&text.len()) && !text.trim_end_matches('*').contains('*') && !text.ends_with("**") && text.bytes().all(|b| b.is_ascii_graphic() && !b"&=#?".contains(&b)),
+    is_query_name,
     "write a name such as \"fbclid\", or the beginning of names followed by one *: \"utm_*\""
+}
+
+fn is_variant_name(text: &str) -> bool {
+    (1..=32).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
+}
+
+fn is_tag(text: &str) -> bool {
+    (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn is_query_name(text: &str) -> bool {
+    (1..=128).contains(&text.len())
+        && !text.trim_end_matches('*').contains('*')
+        && !text.ends_with("**")
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && !b"&=#?".contains(&byte))
 }
 
 #[cfg(test)]

@@ -7,42 +7,68 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer};
 
-/// A pattern over the path of a request: `*` stands for any run of characters, slashes and nothing
-/// included.
+/// A pattern over the path of a request. `*` matches any text, including slashes and the empty
+/// text.
 ///
-/// `/barberias/*` is everything below `/barberias/` (but not `/barberias` itself), `*.css` is every
-/// stylesheet, `/` is the home page alone, `*` is everything. Upper and lower case differ.
-/// Percent-encoding does not: characters that need none count the same encoded or not (RFC 3986
-/// §6.2.2), so `/p%61gos` is `/pagos`, and a pattern may be written `/peluquería/*`.
+/// `/barberias/*` matches everything below `/barberias/` (but not `/barberias` itself), `*.css`
+/// every stylesheet, `/` only the home page, and `*` every path. Upper and lower case differ.
+/// Percent-encoding is ignored where it is not needed (RFC 3986 §6.2.2): `/p%61gos` is `/pagos`,
+/// and a pattern may be written `/peluquería/*`.
 ///
-/// In settings it is text of 1 to 1,024 bytes that begins with `/` or `*`. A match takes time
-/// linear in the path.
+/// In settings it is text of 1 to 1,024 bytes that begins with `/` or `*`. A match takes linear
+/// time.
+///
+/// ```
+/// use tero_policy::PathPattern;
+///
+/// let shops: PathPattern = "/barberias/*".parse().unwrap();
+/// assert!(shops.matches("/barberias/palermo"));
+/// assert!(!shops.matches("/barberias"));
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PathPattern {
     text: String,
-    /// What stands before the first star; the whole pattern where there is none.
+    /// The text before the first star; the whole pattern if there is none.
     prefix: String,
-    /// What stands between stars, without what is empty.
+    /// The texts between stars that are not empty.
     middle: Vec<String>,
-    /// What stands after the last star; none where there is no star.
+    /// The text after the last star; `None` if there is no star.
     suffix: Option<String>,
 }
 
 impl PathPattern {
-    /// Whether the whole path fits.
+    /// Whether the pattern matches the whole path.
+    ///
+    /// ```
+    /// # use tero_policy::PathPattern;
+    /// let styles: PathPattern = "*.css".parse().unwrap();
+    /// assert!(styles.matches("/assets/site.css"));
+    /// ```
     pub fn matches(&self, path: &str) -> bool {
         self.fits(&normal(path))
     }
 
     /// The pattern as it was written.
+    ///
+    /// ```
+    /// # use tero_policy::PathPattern;
+    /// assert_eq!("/a/*".parse::<PathPattern>().unwrap().as_str(), "/a/*");
+    /// ```
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whether every path that `other` fits, fits this too.
+    /// Whether this pattern matches every path that `other` matches.
+    ///
+    /// ```
+    /// # use tero_policy::PathPattern;
+    /// let pattern = |text: &str| text.parse::<PathPattern>().unwrap();
+    /// assert!(pattern("/a/*").covers(&pattern("/a/*.css")));
+    /// assert!(!pattern("/a/*").covers(&pattern("*.css")));
+    /// ```
     pub fn covers(&self, other: &PathPattern) -> bool {
-        // What the other's stars stand for can be anything, and so has to fall to stars here: no
-        // other part holds that character.
+        // The other's stars match any text, so they must fall to stars here: no other part of this
+        // pattern holds the star's character.
         self.fits(&normal(&other.text))
     }
 
@@ -56,8 +82,8 @@ impl PathPattern {
         else {
             return false;
         };
-        // The leftmost place of each piece leaves the most for the next, so there is nothing to go
-        // back to.
+        // The leftmost match of each piece leaves the most text for the next, so there is no need
+        // to backtrack.
         for piece in &self.middle {
             let Some(at) = rest.find(piece.as_str()) else {
                 return false;
@@ -68,14 +94,21 @@ impl PathPattern {
     }
 }
 
-/// Whether one of the patterns fits.
+/// Whether one of the patterns matches.
+///
+/// ```
+/// use tero_policy::{PathPattern, any_matches};
+///
+/// let patterns: Vec<PathPattern> = ["/", "*.css"].map(|text| text.parse().unwrap()).into();
+/// assert!(any_matches(&patterns, "/site.css"));
+/// ```
 pub fn any_matches(patterns: &[PathPattern], path: &str) -> bool {
     let path = normal(path);
     patterns.iter().any(|pattern| pattern.fits(&path))
 }
 
-/// The first of several rules of which a pattern fits. However many rules there are, the path's
-/// encoding is looked at once.
+/// The first rule that has a matching pattern. The path is decoded once, however many rules there
+/// are.
 ///
 /// ```
 /// use tero_policy::{PathPattern, first_match};
@@ -94,9 +127,9 @@ pub fn first_match<'r, R>(
         .find(|rule| patterns(rule).iter().any(|pattern| pattern.fits(&path)))
 }
 
-/// The first of the patterns of several rules that can never take effect, since the first rule that
-/// fits decides: the index of its rule, the pattern, and the index of the rule that decides in its
-/// place. Of more than 256 patterns in all, only those are found that are written twice.
+/// The first pattern of several rules that never takes effect, because an earlier rule covers it:
+/// the index of its rule, the pattern, and the index of the earlier rule. Among more than 256
+/// patterns in all, only repeated ones are found.
 ///
 /// ```
 /// use tero_policy::{PathPattern, first_idle};
@@ -129,8 +162,8 @@ pub fn first_idle<'a>(
     })
 }
 
-/// Unreserved characters unencoded, everything else that is encoded in upper case, and what is not
-/// ASCII encoded. Nearly every path is so already.
+/// The path with unreserved characters unencoded, other encodings in upper case, and everything
+/// beyond ASCII encoded. Nearly every path has this form already.
 fn normal(path: &str) -> Cow<'_, str> {
     if path.bytes().all(|byte| byte != b'%' && byte.is_ascii()) {
         Cow::Borrowed(path)

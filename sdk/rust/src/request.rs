@@ -1,4 +1,4 @@
-//! What a policy is asked about.
+//! Requests and responses, as policies see them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,8 +7,14 @@ use serde::{Deserialize, Deserializer};
 
 use crate::Duration;
 
-/// The class of the visitor's device: from client hints where they are sent, else from the user
-/// agent.
+/// The device class of the visitor, from client hints or else from the user agent.
+///
+/// ```
+/// use tero_policy::Device;
+///
+/// assert_eq!("mobile".parse(), Ok(Device::Mobile));
+/// assert_eq!(Device::Mobile.to_string(), "mobile");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Device {
     /// A computer with a large screen and a pointer.
@@ -19,9 +25,9 @@ pub enum Device {
     Tablet,
     /// A television, a set-top box or a games console.
     Tv,
-    /// A crawler, a monitor, a library: nobody looks at the page.
+    /// A crawler, a monitor or a library: no person looks at the page.
     Bot,
-    /// Nothing that says what it is, or the manifest did not ask.
+    /// A client that does not say what it is, or the manifest does not name the device class.
     #[default]
     Unknown,
 }
@@ -38,6 +44,11 @@ impl Device {
     ];
 
     /// The name in settings and plans.
+    ///
+    /// ```
+    /// # use tero_policy::Device;
+    /// assert_eq!(Device::Tv.as_str(), "tv");
+    /// ```
     pub const fn as_str(self) -> &'static str {
         match self {
             Device::Desktop => "desktop",
@@ -76,8 +87,16 @@ impl<'de> Deserialize<'de> for Device {
     }
 }
 
-/// A request. Only what the [manifest](crate::Manifest) asked for is filled in; `method`, `scheme`,
-/// `host` and `path` always are.
+/// A request. Only the inputs that the [manifest](crate::Manifest) names are filled in, and always
+/// `method`, `scheme`, `host` and `path`.
+///
+/// ```
+/// use tero_policy::{Device, Request};
+///
+/// let request = Request::get("/barberias?zona=palermo").with_device(Device::Mobile);
+/// assert_eq!(request.path, "/barberias");
+/// assert_eq!(request.query_parameter("zona"), Some("palermo"));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Request {
@@ -85,24 +104,30 @@ pub struct Request {
     pub method: String,
     /// `http` or `https`.
     pub scheme: String,
-    /// Lower case, without port.
+    /// The host in lower case, without port.
     pub host: String,
-    /// As it came, percent-encoded, from the first slash to before the question mark.
+    /// The path as it came, percent-encoded, without the query.
     pub path: String,
-    /// Without the question mark.
+    /// The query without the question mark.
     pub query: Option<String>,
-    /// Names in lower case. A field of several lines comes once per line.
+    /// The fields, with names in lower case. A repeated field comes once per line.
     pub headers: Vec<(String, String)>,
-    /// Names and values.
+    /// The cookies, by name and value.
     pub cookies: Vec<(String, String)>,
-    /// The class of the visitor's device.
+    /// The device class of the visitor.
     pub device: Device,
-    /// In `on_response`: the variant that the site's policies decided together.
+    /// In `on_response`, the variant that the site's policies chose together.
     pub variant: Option<String>,
 }
 
 impl Request {
-    /// `GET` of a URL's path and query on `https://localhost`. For tests.
+    /// `GET` of a path with its query on `https://localhost`. For tests.
+    ///
+    /// ```
+    /// # use tero_policy::Request;
+    /// let request = Request::get("/a?b=1");
+    /// assert_eq!((request.path.as_str(), request.query.as_deref()), ("/a", Some("b=1")));
+    /// ```
     pub fn get(url: &str) -> Request {
         let (path, query) = match url.split_once('?') {
             Some((path, query)) => (path, Some(query.to_owned())),
@@ -118,54 +143,104 @@ impl Request {
         }
     }
 
-    /// With another method. For tests.
+    /// Sets the method. For tests.
+    ///
+    /// ```
+    /// # use tero_policy::Request;
+    /// assert_eq!(Request::get("/").with_method("HEAD").method, "HEAD");
+    /// ```
     pub fn with_method(mut self, method: &str) -> Request {
         self.method = method.to_owned();
         self
     }
 
-    /// To another host. For tests.
+    /// Sets the host. For tests.
+    ///
+    /// ```
+    /// # use tero_policy::Request;
+    /// assert_eq!(Request::get("/").with_host("shop.example").host, "shop.example");
+    /// ```
     pub fn with_host(mut self, host: &str) -> Request {
         self.host = host.to_owned();
         self
     }
 
-    /// With one more header field. For tests.
+    /// Adds a header field. For tests.
+    ///
+    /// ```
+    /// # use tero_policy::Request;
+    /// let request = Request::get("/").with_header("Accept-Language", "es");
+    /// assert_eq!(request.headers, [("accept-language".to_owned(), "es".to_owned())]);
+    /// ```
     pub fn with_header(mut self, name: &str, value: &str) -> Request {
         self.headers
             .push((name.to_ascii_lowercase(), value.to_owned()));
         self
     }
 
-    /// With one more cookie. For tests.
+    /// Adds a cookie. For tests.
+    ///
+    /// ```
+    /// # use tero_policy::Request;
+    /// let request = Request::get("/").with_cookie("plan", "gold");
+    /// assert_eq!(request.cookie("plan"), Some("gold"));
+    /// ```
     pub fn with_cookie(mut self, name: &str, value: &str) -> Request {
         self.cookies.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// From that class of device. For tests.
+    /// Sets the device class. For tests.
+    ///
+    /// ```
+    /// # use tero_policy::{Device, Request};
+    /// assert_eq!(Request::get("/").with_device(Device::Tv).device, Device::Tv);
+    /// ```
     pub fn with_device(mut self, device: Device) -> Request {
         self.device = device;
         self
     }
 
-    /// With the variant that was decided. For tests of `on_response`.
+    /// Sets the variant that was chosen. For tests of `on_response`.
+    ///
+    /// ```
+    /// # use tero_policy::Request;
+    /// assert_eq!(Request::get("/").with_variant("mobile").variant.as_deref(), Some("mobile"));
+    /// ```
     pub fn with_variant(mut self, name: &str) -> Request {
         self.variant = Some(name.to_owned());
         self
     }
 
     /// The first line of a header field, by name in any case.
+    ///
+    /// ```
+    /// # use tero_policy::Request;
+    /// let request = Request::get("/").with_header("accept-language", "es");
+    /// assert_eq!(request.header("Accept-Language"), Some("es"));
+    /// ```
     pub fn header(&self, name: &str) -> Option<&str> {
         first(&self.headers, |other| other.eq_ignore_ascii_case(name))
     }
 
-    /// The value of a cookie.
+    /// The value of a cookie; its name is case-sensitive.
+    ///
+    /// ```
+    /// # use tero_policy::Request;
+    /// let request = Request::get("/").with_cookie("plan", "gold");
+    /// assert_eq!((request.cookie("plan"), request.cookie("Plan")), (Some("gold"), None));
+    /// ```
     pub fn cookie(&self, name: &str) -> Option<&str> {
         first(&self.cookies, |other| other == name)
     }
 
-    /// The value of a query parameter as it came, percent-encoded; empty where it has no `=`.
+    /// The value of a query parameter as it came, percent-encoded; empty if the parameter has no
+    /// `=`.
+    ///
+    /// ```
+    /// # use tero_policy::Request;
+    /// assert_eq!(Request::get("/?zona=palermo").query_parameter("zona"), Some("palermo"));
+    /// ```
     pub fn query_parameter(&self, name: &str) -> Option<&str> {
         self.query
             .as_deref()?
@@ -177,28 +252,40 @@ impl Request {
 }
 
 /// The head of a response from the next hop.
+///
+/// ```
+/// use tero_policy::{Duration, Response};
+///
+/// let response = Response::ok().with_header_ttl(Duration::from_mins(1));
+/// assert_eq!(response.header_ttl, Some(Duration::from_secs(60)));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Response {
     /// 200, 404, …
     pub status: u16,
-    /// The fields that the manifest asked for, names in lower case.
+    /// The fields that the manifest names, with names in lower case.
     pub headers: Vec<(String, String)>,
-    /// From `Content-Length`, in bytes.
+    /// The length from `Content-Length`, in bytes.
     pub length: Option<u64>,
     /// The freshness lifetime that the response's own fields give a shared cache (RFC 9111 §4.2.1);
-    /// none where they give none.
+    /// `None` if they give none.
     pub header_ttl: Option<Duration>,
-    /// How long its own fields let a browser keep it (`max-age`, `Expires`); none where they do not
-    /// say.
+    /// The freshness lifetime that its own fields give a browser (`max-age`, `Expires`); `None` if
+    /// they give none.
     pub header_browser_ttl: Option<Duration>,
-    /// A hash of the key under which it will be stored (scheme, host, path, the query that counts,
-    /// the variant): the same at every edge.
+    /// A hash of the key under which the response will be stored: scheme, host, path, the query
+    /// parameters that count, and the variant. It is the same at every edge.
     pub key_hash: u64,
 }
 
 impl Response {
-    /// A response with that status. For tests.
+    /// A response with this status. For tests.
+    ///
+    /// ```
+    /// # use tero_policy::Response;
+    /// assert_eq!(Response::new(404).status, 404);
+    /// ```
     pub fn new(status: u16) -> Response {
         Response {
             status,
@@ -206,62 +293,109 @@ impl Response {
         }
     }
 
-    /// A `200` without anything else. For tests.
+    /// A `200` without fields. For tests.
+    ///
+    /// ```
+    /// # use tero_policy::Response;
+    /// assert_eq!(Response::ok().status, 200);
+    /// ```
     pub fn ok() -> Response {
         Response::new(200)
     }
 
-    /// With one more header field. For tests.
+    /// Adds a header field. For tests.
+    ///
+    /// ```
+    /// # use tero_policy::Response;
+    /// let response = Response::ok().with_header("Content-Language", "es");
+    /// assert_eq!(response.headers, [("content-language".to_owned(), "es".to_owned())]);
+    /// ```
     pub fn with_header(mut self, name: &str, value: &str) -> Response {
         self.headers
             .push((name.to_ascii_lowercase(), value.to_owned()));
         self
     }
 
-    /// With a lifetime from its own fields. For tests.
+    /// Sets the lifetime that its own fields give a shared cache. For tests.
+    ///
+    /// ```
+    /// # use tero_policy::{Duration, Response};
+    /// let response = Response::ok().with_header_ttl(Duration::from_mins(1));
+    /// assert_eq!(response.header_ttl, Some(Duration::from_mins(1)));
+    /// ```
     pub fn with_header_ttl(mut self, ttl: Duration) -> Response {
         self.header_ttl = Some(ttl);
         self
     }
 
-    /// With a lifetime for browsers from its own fields. For tests.
+    /// Sets the lifetime that its own fields give a browser. For tests.
+    ///
+    /// ```
+    /// # use tero_policy::{Duration, Response};
+    /// let response = Response::ok().with_header_browser_ttl(Duration::from_mins(1));
+    /// assert_eq!(response.header_browser_ttl, Some(Duration::from_mins(1)));
+    /// ```
     pub fn with_header_browser_ttl(mut self, ttl: Duration) -> Response {
         self.header_browser_ttl = Some(ttl);
         self
     }
 
-    /// To be stored under that key. For tests.
+    /// Sets the key under which it will be stored. For tests.
+    ///
+    /// ```
+    /// # use tero_policy::Response;
+    /// let key_hash = |key: &str| Response::ok().with_key(key).key_hash;
+    /// assert_ne!(key_hash("https://localhost/a"), key_hash("https://localhost/b"));
+    /// ```
     pub fn with_key(mut self, key: &str) -> Response {
         self.key_hash = crate::spread::hash(key);
         self
     }
 
-    /// Shortens `ttl` by 0 to `percent` percent (at most 100), the same for the same page, query
-    /// and variant at every edge; see [`spread`](crate::spread()).
+    /// Shortens `ttl` by 0 to `percent` percent (at most 100). The result is the same for the same
+    /// page, query and variant at every edge; see [`spread`](crate::spread()).
     ///
     /// ```
     /// use tero_policy::{Duration, Response};
-    /// let ttl = Response::ok().with_key("https://localhost/barberias?zona=palermo").spread(Duration::from_mins(10), 10);
+    /// let response = Response::ok().with_key("https://localhost/barberias?zona=palermo");
+    /// let ttl = response.spread(Duration::from_mins(10), 10);
     /// assert!(Duration::from_mins(9) <= ttl && ttl <= Duration::from_mins(10));
     /// ```
     pub fn spread(&self, ttl: Duration, percent: u8) -> Duration {
         crate::spread::shorten(ttl, percent, self.key_hash)
     }
 
-    /// With a length in bytes. For tests.
+    /// Sets the length in bytes. For tests.
+    ///
+    /// ```
+    /// # use tero_policy::Response;
+    /// assert_eq!(Response::ok().with_length(1_024).length, Some(1_024));
+    /// ```
     pub fn with_length(mut self, bytes: u64) -> Response {
         self.length = Some(bytes);
         self
     }
 
     /// The first line of a header field, by name in any case.
+    ///
+    /// ```
+    /// # use tero_policy::Response;
+    /// let response = Response::ok().with_header("content-language", "es");
+    /// assert_eq!(response.header("Content-Language"), Some("es"));
+    /// ```
     pub fn header(&self, name: &str) -> Option<&str> {
         first(&self.headers, |other| other.eq_ignore_ascii_case(name))
     }
 
-    /// Whether a lifetime by path makes sense for it: a complete answer (`200`, `203`, `204`), one
-    /// that was revalidated (`304`), or a permanent redirect (`301`, `308`). An error that were
-    /// kept for as long as a page would outlive its cause.
+    /// Whether a lifetime by path makes sense for this status: a complete response (`200`, `203`,
+    /// `204`), a revalidated one (`304`), or a permanent redirect (`301`, `308`). An error with the
+    /// lifetime of a page would outlive its cause.
+    ///
+    /// ```
+    /// # use tero_policy::Response;
+    /// assert!(Response::ok().is_lasting());
+    /// assert!(!Response::new(503).is_lasting());
+    /// ```
     pub fn is_lasting(&self) -> bool {
         matches!(self.status, 200 | 203 | 204 | 301 | 304 | 308)
     }

@@ -1,13 +1,14 @@
-//! Lifetimes spread out, so that what was stored together does not expire together.
+//! Spreads lifetimes, so that responses that were stored together do not expire together.
 
 use crate::Duration;
 
-/// Shortens `ttl` by 0 to `percent` percent (at most 100), the same for the same `key` at every
-/// edge. For a page with its query and variant there is
-/// [`Response::spread`](crate::Response::spread).
+/// Shortens `ttl` by 0 to `percent` percent (at most 100). The result is the same for the same
+/// `key` at every edge. [`Response::spread`](crate::Response::spread) does this for a page with its
+/// query and variant.
 ///
-/// A thousand pages warmed in one minute would otherwise come back to the origin in one minute. The
-/// lifetime only ever gets shorter, so a TTL that ends at a closing time still does not cross it.
+/// Without it, a thousand pages that are warmed in one minute expire in one minute, and all come
+/// back to the origin. The lifetime only gets shorter, so a TTL that ends at a closing time still
+/// ends before it.
 ///
 /// ```
 /// use tero_policy::{Duration, spread};
@@ -21,14 +22,14 @@ pub fn spread(ttl: Duration, percent: u8, key: &str) -> Duration {
 
 pub(crate) fn shorten(ttl: Duration, percent: u8, hash: u64) -> Duration {
     let range = u64::from(ttl.as_secs()) * u64::from(percent.min(100)) / 100;
-    // The high half of the hash times the range, as in Lemire's reduction: no modulo, no bias worth
-    // the name.
+    // The high half of the hash times the range, as in Lemire's reduction: no division, and a
+    // negligible bias.
     let cut = ((u128::from(hash) * u128::from(range + 1)) >> 64) as u64;
     Duration::from_secs(u64::from(ttl.as_secs()) - cut)
 }
 
-/// FNV-1a, then the finaliser of SplitMix64: FNV alone leaves the high bits of short keys much
-/// alike.
+/// FNV-1a, then the finaliser of SplitMix64: with FNV alone, the high bits of short keys differ
+/// little.
 pub(crate) fn hash(key: &str) -> u64 {
     let fnv = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)

@@ -216,8 +216,8 @@ fn open_all_day_is_closed_from_midnight_to_midnight_of_a_holiday() {
     );
 }
 
-/// The evening before a holiday ends when it always does; the evening of the holiday does not
-/// begin.
+/// A window of the evening before a holiday goes on to its end. On the evening of the holiday none
+/// begins.
 #[test]
 fn a_night_belongs_to_the_day_on_which_it_began() {
     let bar = hours(r#"{"from": "22:00", "to": "04:00"}"#);

@@ -16,7 +16,7 @@ impl FromStr for Moment {
     }
 }
 
-/// The places of what stands between the numbers.
+/// The separators between the numbers, with their places.
 const MARKS: [(usize, u8); 5] = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
 
 fn parse(text: &str) -> Option<Moment> {

@@ -102,8 +102,8 @@ fn a_change_far_ahead_or_behind_changes_nothing() {
     );
 }
 
-/// Minute by minute, for changes of every kind: the answer is the first minute at which the
-/// clock shows the time, or at which it jumps over it.
+/// Minute by minute, for changes of every kind: the answer is the first minute at which the clock
+/// shows the time or jumps over it.
 #[test]
 fn the_wait_is_the_one_found_minute_by_minute() {
     let start = moment("2026-03-29T00:00:00Z").unix_secs;

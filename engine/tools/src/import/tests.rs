@@ -189,7 +189,7 @@ fn each_mistake_has_its_line_key_and_cure() {
             "\"timezone\": \"Buenos Aires\"",
             4,
             "timezone",
-            "no zone",
+            "not a zone",
             "America/Argentina/Buenos_Aires",
         ),
         (
@@ -261,7 +261,7 @@ fn each_mistake_has_its_line_key_and_cure() {
             "\"Tablet\": {",
             9,
             "variants",
-            "no variant",
+            "not a variant",
             "a-z",
         ),
         (
@@ -365,7 +365,7 @@ fn each_mistake_has_its_line_key_and_cure() {
             "\"name\": \"Mediodía\"",
             22,
             "warming.name",
-            "no name",
+            "not a name",
             "a-z",
         ),
         (
@@ -397,7 +397,7 @@ fn each_mistake_has_its_line_key_and_cure() {
             "\"urls\": [\"x\",",
             21,
             "warming.urls",
-            "no path",
+            "not a path",
             "/",
         ),
         (

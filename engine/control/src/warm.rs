@@ -25,7 +25,6 @@ mod windows;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 
 use self::ledger::Ledger;
@@ -70,7 +69,7 @@ pub enum CancelError {
 }
 
 /// A plan, for operators.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanSummary {
     /// Its name.
     pub name: String,

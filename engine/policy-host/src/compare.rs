@@ -4,8 +4,6 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use tero_semantics::decision::{
     LookupDecision, QueryParameters, QueryRule, RequestDecision, ResponseDecision, StoringDecision,
 };
@@ -199,28 +197,6 @@ impl Comparison {
             .sum()
     }
 
-    /// The comparison as JSON, for the admin interface and `--json`. `left` and `right` are the
-    /// names of the two versions.
-    pub fn to_json(&self, left: &str, right: &str) -> Value {
-        let field = |field: DecisionField| {
-            let tally = self.field(field);
-            let sample = |sample: &DifferenceSample| {
-                json!({
-                    "at_unix_secs": sample.at.unix_secs(), "url": sample.url, "device": sample.device,
-                    left: sample.left, right: sample.right,
-                })
-            };
-            let samples: Vec<Value> = tally.samples.iter().map(sample).collect();
-            (
-                field.as_str().to_owned(),
-                json!({ "same": tally.same, "different": tally.different, "samples": samples }),
-            )
-        };
-        let fields: serde_json::Map<String, Value> =
-            DecisionField::ALL.into_iter().map(field).collect();
-        json!({ "requests": self.requests, "responses": self.responses, "fields": fields })
-    }
-
     fn reason(&mut self, about: &ComparedRequest<'_>, left: Option<&str>, right: Option<&str>) {
         self.count(DecisionField::Reason, about, left == right, || {
             (optional(left), optional(right))
@@ -375,11 +351,10 @@ mod tests {
         }
         let counts = (comparison.requests, comparison.responses);
         assert_eq!((counts, comparison.differences()), ((2, 1), 2));
-        let json = comparison.to_json("active", "candidate");
-        let sample = &json["fields"]["ttl"]["samples"][0];
+        let sample = &comparison.field(DecisionField::Ttl).samples[0];
         assert_eq!(
-            (&sample["active"], &sample["candidate"], &sample["url"]),
-            (&json!("60 s"), &json!("-"), &json!("h/x?y"))
+            [&sample.url, &sample.left, &sample.right],
+            ["h/x?y", "60 s", "-"]
         );
     }
 

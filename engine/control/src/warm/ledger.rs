@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use serde::Serialize;
-
 use super::lock::lock;
 use super::path::WarmOutcome;
 
 /// What a plan's runs came to, all together; dry runs don't count.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlanTotals {
     /// Runs that have started.
     pub runs: u64,

@@ -1,7 +1,5 @@
 //! What became of a run: for operators, in JSON.
 
-use serde::Serialize;
-
 use super::path::{WarmLookup, WarmOutcome};
 use super::task::WarmTask;
 
@@ -18,8 +16,7 @@ pub const MAX_LISTED: usize = 1_000;
 const MAX_LISTED_BYTES: usize = 4_096;
 
 /// What started a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RunTrigger {
     /// The plan's schedule.
     Schedule,
@@ -33,8 +30,7 @@ pub enum RunTrigger {
 }
 
 /// How far a run is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RunState {
     /// It finds out what to fetch.
     #[default]
@@ -71,7 +67,7 @@ impl RunState {
 }
 
 /// A URL that failed, or could not be stored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageFailure {
     /// Host, path and query.
     pub url: String,
@@ -82,7 +78,7 @@ pub struct PageFailure {
 }
 
 /// A page that a dry run would fetch.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DryRunPage {
     /// Host, path and query.
     pub url: String,
@@ -95,7 +91,7 @@ pub struct DryRunPage {
 }
 
 /// Whether a run was worth it: known when its window is over.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RunValue {
     /// The site's hits from the start of the run to the end of its window.
     pub window_hits: u64,
@@ -111,7 +107,7 @@ pub struct RunValue {
 
 /// A run of a plan. The numbers count pages times variants; `planned` is the sum of `fetched`,
 /// `fresh`, `not_stored`, `failed` and what is still to come, or was left when the run ended early.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RunReport {
     /// Counts from 1 when the edge starts.
     pub id: u64,
@@ -165,7 +161,6 @@ pub struct RunReport {
     /// What was odd while planning: a sitemap that is none, pages on other hosts.
     pub notes: Vec<String>,
     /// Of a dry run: the first of the pages that it would fetch, in their order.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub would_fetch: Vec<DryRunPage>,
 }
 

@@ -1,7 +1,8 @@
-//! The command line: one file per subcommand, thin: reads arguments, calls the library, prints.
+//! The command line: a thin file for each subcommand, which reads arguments, calls the library and
+//! prints.
 //!
-//! Exit codes: 0 done, 1 failed, 2 used wrongly. What a machine may read goes to standard output,
-//! the rest to standard error.
+//! Exit codes: 0 for success, 1 for failure, 2 for wrong usage. Results go to standard output,
+//! everything else to standard error.
 
 // Questions to the admin interface and its answers are the types of the contract.
 #![deny(clippy::disallowed_macros, clippy::disallowed_types)]
@@ -27,7 +28,7 @@ use clap::{Parser, Subcommand};
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
-/// Where the configuration is, unless the arguments say.
+/// The configuration, unless the arguments name one.
 const DEFAULT_CONFIG: &str = "tero.toml";
 
 #[derive(Debug, Parser)]
@@ -76,8 +77,8 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// The log goes to standard error; `TERO_LOG` says how much of it (`debug`,
-/// `tero_control::warm=trace`), `info` unless it is set.
+/// The log goes to standard error. `TERO_LOG` sets its level (`debug`,
+/// `tero_control::warm=trace`); the default is `info`.
 fn start_log() {
     let filter = EnvFilter::try_from_env("TERO_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt()
@@ -88,12 +89,14 @@ fn start_log() {
     let _ = log.try_init();
 }
 
-/// Whether standard error shows colours: a terminal, and nobody said no (<https://no-color.org>).
+/// Whether standard error shows colours: on a terminal, unless `NO_COLOR` is set
+/// (<https://no-color.org>).
 fn colours() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Writes `text` to standard output. A reader that has gone away (`tero … | head`) is no failure.
+/// Writes `text` to standard output. A reader that closes it early (`tero … | head`) is not a
+/// failure.
 fn print(text: &str) -> ExitCode {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -112,13 +115,13 @@ fn print_json(value: &impl Serialize) -> ExitCode {
     }
 }
 
-/// Says on standard error why the command failed.
+/// Reports on standard error why the command failed.
 fn fail(message: &str) -> ExitCode {
     let _ = writeln!(io::stderr(), "tero: {message}");
     ExitCode::FAILURE
 }
 
-/// Says on standard error why the arguments make no sense.
+/// Reports on standard error what is wrong with the arguments.
 fn used_wrongly(message: &str) -> ExitCode {
     let _ = writeln!(io::stderr(), "tero: {message}");
     ExitCode::from(2)
@@ -152,7 +155,7 @@ mod tests {
                 "{} has no example",
                 command.get_name()
             );
-            // What is longer is wrapped, and then the lines that were broken by hand are ragged.
+            // Longer lines are wrapped, which makes the lines that were broken by hand ragged.
             for line in example.lines() {
                 assert!(
                     line.chars().count() <= 100,

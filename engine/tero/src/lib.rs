@@ -1,5 +1,5 @@
-//! tero, a caching edge server whose policies are WebAssembly modules: the program, and what tests of the
-//! whole need.
+//! tero, a caching edge server whose policies are WebAssembly modules: the program, and the entries
+//! that black-box tests need.
 
 pub mod cli;
 

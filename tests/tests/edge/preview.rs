@@ -65,8 +65,8 @@ fn wrong_arguments_are_refused() {
         (["--next", "1y"], "92d"),
         (["--next", "soon"], "92d"),
         (["--from", "noon"], "2026-12-24T00:00"),
-        (["--site", "other"], "there is site"),
-        (["--url", "x"], "is no path"),
+        (["--site", "other"], "the sites are site"),
+        (["--url", "x"], "is not a path"),
     ] {
         let refused = run_in(folder.path(), &[&["schedule"], &arguments[..]].concat());
         assert_code(&refused, 2);

@@ -12,7 +12,7 @@ use tero_admin_api::{Answer, Endpoint};
 /// Where the admin interface is, and what opens it.
 #[derive(Clone, Debug, Args)]
 pub(super) struct AdminArgs {
-    /// The admin interface of the edge
+    /// The URL of the edge's admin interface
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9090")]
     admin: String,
     /// A file whose first line is the token of the admin interface
@@ -76,14 +76,14 @@ impl AdminClient {
     }
 }
 
-/// The first line of a file, without space around it.
+/// The first line of a file, trimmed.
 fn first_line(path: &Path) -> Result<String, String> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| format!("can't read {}: {error}", path.display()))?;
     Ok(text.lines().next().unwrap_or_default().trim().to_owned())
 }
 
-/// Prints an answer as JSON, or as `words` tells it.
+/// Prints an answer as JSON, or in the words of `words`.
 pub(super) fn show<A: Answer>(answer: &A, json: bool, words: impl Fn(&A) -> String) -> ExitCode {
     print(&if json {
         answer.to_text()

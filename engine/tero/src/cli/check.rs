@@ -16,9 +16,9 @@ const EXAMPLE: &str = "\
 Examples:
   tero check                          check ./tero.toml
   tero check --json edge.toml | jq .  the same for a machine
-  tero check --keys                   what can be written, as Markdown
+  tero check --keys                   the reference of all keys, as Markdown
 
-Exit code: 0 if the file is good, with warnings or without, 1 if it has mistakes,
+Exit code: 0 if the file is valid, with or without warnings, 1 if it has mistakes,
 2 if the command is used wrongly.";
 
 /// Checks a configuration and prints every mistake with its line and its cure
@@ -36,7 +36,7 @@ pub(super) struct CheckCommand {
     keys: bool,
 }
 
-/// A good configuration as JSON writes it.
+/// The JSON for a valid configuration.
 #[derive(Serialize)]
 struct CheckReport<'a> {
     file: &'a str,

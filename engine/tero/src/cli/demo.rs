@@ -1,4 +1,4 @@
-//! `tero demo`: the sample site as origin, tero in front of it, and lines that say what to try.
+//! `tero demo`: the sample site as origin, tero in front of it, and instructions what to try.
 
 mod guide;
 
@@ -24,20 +24,20 @@ Examples:
   tero demo --traffic               with 20 synthetic visitors, for `tero stats` to show
   tero demo --listen 0.0.0.0:8000   reachable from other machines
 
-Exit code: 0 when it was stopped, 1 if it could not start, 2 if the command is used wrongly.";
+Exit code: 0 after Ctrl-C, 1 if it could not start, 2 if the command is used wrongly.";
 
 /// The static policy file that the demo runs on.
 const RULES: &str = include_str!("../../../../examples/barberpro/cdn-argentina-policies.json");
 const RULES_NAME: &str = "cdn-argentina-policies.json";
-/// Asked after the imported rules: adds what visitors want to every warming plan.
+/// A policy that is asked after the imported rules: it adds popular pages to every warming plan.
 const POPULAR: &str = "\n[[policy]]\nname = \"popular\"\nmodule = \"builtin:popular-pages\"\n";
-/// How long connections may go on after Ctrl-C.
+/// How long requests under way may take after Ctrl-C.
 const DRAIN: Duration = Duration::from_secs(2);
-/// Between two pages of a synthetic visitor.
+/// The pause between two pages of a synthetic visitor.
 const PAUSE: Duration = Duration::from_millis(700);
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// Starts a sample booking site with tero in front of it, and says what to try
+/// Starts a sample booking site with tero in front of it, and prints what to try
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct DemoCommand {
@@ -52,18 +52,18 @@ pub(super) struct DemoCommand {
     /// taken]
     #[arg(long, value_name = "PORT")]
     origin_port: Option<u16>,
-    /// Sends synthetic visitors, phones and desktops
+    /// Sends synthetic visitors, on phones and desktops
     #[arg(long)]
     traffic: bool,
-    /// How many of them at once
+    /// The number of visitors at a time
     #[arg(long, value_name = "N", default_value_t = 20, requires = "traffic", value_parser = clap::value_parser!(u16).range(1..=MAX_VISITORS as i64))]
     visitors: u16,
-    /// The same seed sends the same visitors
+    /// The seed of the visitors: the same seed sends the same ones
     #[arg(long, value_name = "SEED", default_value_t = 1, requires = "traffic")]
     seed: u64,
 }
 
-/// Where everything listens.
+/// The addresses of everything that listens.
 #[derive(Clone, Copy, Debug)]
 struct DemoAddresses {
     edge: SocketAddr,
@@ -83,7 +83,7 @@ impl DemoCommand {
         let clock = Clock::real();
         if self.admin.is_some_and(|admin| !admin.ip().is_loopback()) {
             return Err(
-                "the demo's admin interface has no token and so stays on loopback; give --admin 127.0.0.1:PORT".to_owned()
+                "the demo's admin interface has no token, so it must be on loopback; give --admin 127.0.0.1:PORT".to_owned()
             );
         }
         let origin = place(
@@ -119,7 +119,7 @@ impl DemoCommand {
         let visitors = visitors
             .transpose()
             .map_err(|error| format!("the visitors did not start: {error}"))?;
-        wait_for_signal().map_err(|error| format!("signals can't be waited for: {error}"))?;
+        wait_for_signal().map_err(|error| format!("can't wait for signals: {error}"))?;
         if let Some(visitors) = &visitors {
             print(&format!(
                 "\n{} requests of the visitors were answered, {} failed\n",
@@ -136,7 +136,7 @@ impl DemoCommand {
 
 /// The imported rules with the demo's addresses, and the popular pages.
 fn configuration(places: &DemoAddresses) -> Result<Config, String> {
-    // The plans warm for the first host: the one that the guide names.
+    // Plans warm pages of the first host, which the guide names.
     let hosts = [host(places.edge), "localhost".to_owned(), "*".to_owned()];
     let target = ImportTarget::new(&format!("http://{}", places.origin), &hosts)?;
     let text = import(RULES, RULES_NAME, &target).map_err(|errors| with_causes(&errors))?;
@@ -151,14 +151,15 @@ fn configuration(places: &DemoAddresses) -> Result<Config, String> {
     Ok(config)
 }
 
-/// The address that was wanted, if it is free; else the usual one, or any free port.
+/// The given address, which must be free; without one, the usual port, or any free one.
 ///
 /// The edge's own listener shares its port with other processes on purpose (`SO_REUSEPORT`), so a
-/// second demo would not notice the first one: hence the trial with a listener that does not.
+/// second demo would not notice the first one. A listener without that option does.
 fn place(argument: &str, wanted: Option<SocketAddr>, usual: u16) -> Result<SocketAddr, String> {
     let free = |address| TcpListener::bind(address).and_then(|listener| listener.local_addr());
     if let Some(address) = wanted {
-        let cure = format!("stop what listens there, or give another address with {argument}");
+        let cure =
+            format!("stop the program that listens there, or give another address with {argument}");
         return free(address)
             .map_err(|error| format!("can't listen on {address}: {error}; {cure}"));
     }
@@ -173,7 +174,7 @@ fn place(argument: &str, wanted: Option<SocketAddr>, usual: u16) -> Result<Socke
     })
 }
 
-/// Where a client on this machine finds what listens on `address`.
+/// The address at which a client on this machine reaches `address`.
 fn reachable(address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         SocketAddr::new(LOOPBACK, address.port())
@@ -182,7 +183,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// How a site on this machine is called where it is reached by its address.
+/// The host names of a site that is reached by the address of this machine.
 fn host(address: SocketAddr) -> String {
     match reachable(address).ip() {
         IpAddr::V4(address) => address.to_string(),

@@ -19,7 +19,7 @@ Examples:
   tero explain /prices --header 'Cookie: session=1' --response-header 'Set-Cookie: a=b'
   tero explain /prices --json | jq .would
 
-A local time is one of the site's zone. Nothing is fetched, stored or counted.
+Local times are in the site's zone. Nothing is fetched, stored or counted.
 
 Exit code: 0 if there was an answer, 1 if not, 2 if the command is used wrongly.";
 
@@ -27,7 +27,7 @@ Exit code: 0 if there was an answer, 1 if not, 2 if the command is used wrongly.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct ExplainCommand {
-    /// An absolute URL; a path where the edge has one site
+    /// An absolute URL; or a path, if the edge has one site
     url: String,
     /// When the request would come: a local time of the site, or one with its offset
     #[arg(long, value_name = "LOCAL-TIME")]
@@ -38,11 +38,11 @@ pub(super) struct ExplainCommand {
     /// A field of the request
     #[arg(long = "header", value_name = "N: V")]
     headers: Vec<String>,
-    /// The class of the device, whatever the fields say
+    /// The device class, in place of the one that the fields give
     #[arg(long, value_name = "CLASS")]
     device: Option<String>,
-    /// The status of the response that the policies are asked about; without it, that of the stored
-    /// one, or 200
+    /// The status of the response that policies are asked about [default: that of the stored
+    /// response, or 200]
     #[arg(long, value_name = "STATUS")]
     response_status: Option<u16>,
     /// A field of that response
@@ -86,7 +86,7 @@ impl ExplainCommand {
     }
 }
 
-/// The values of `Name: value` lines by name.
+/// The values of `Name: value` lines, by name.
 fn fields(lines: &[String]) -> Result<BTreeMap<String, FieldValues>, String> {
     let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for line in lines {
@@ -175,7 +175,7 @@ fn stored(stored: &StoredVariant) -> String {
     )
 }
 
-/// What came of asking a policy, in one line; `words` names what it said.
+/// What came of asking a policy, in one line. `words` lists the parts of its answer.
 fn trace<A>(trace: &HookTrace<A>, words: impl Fn(&A) -> Vec<(&'static str, String)>) -> String {
     match trace {
         HookTrace::Answer { answer } => {
@@ -217,7 +217,7 @@ fn response_words(words: &ResponseWords) -> Vec<(&'static str, String)> {
     ])
 }
 
-/// Without what is left unsaid.
+/// The parts that are present.
 fn said<const N: usize>(words: [(&'static str, Option<String>); N]) -> Vec<(&'static str, String)> {
     words
         .into_iter()

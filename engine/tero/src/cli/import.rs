@@ -1,4 +1,4 @@
-//! `tero import`: a static JSON policy file becomes a configuration.
+//! `tero import`: makes a configuration from a static JSON policy file.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,7 +16,7 @@ Examples:
 
 Exit code: 0 if the file was read, 1 if it has mistakes, 2 if the command is used wrongly.";
 
-/// Turns a static JSON policy file into a tero.toml, on standard output
+/// Makes a configuration from a static JSON policy file, and prints it
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct ImportCommand {

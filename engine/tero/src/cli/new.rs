@@ -1,4 +1,4 @@
-//! `tero new`: a complete set-up to begin with.
+//! `tero new`: writes a complete configuration to start from.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -27,10 +27,10 @@ Exit code: 0 if the files were written, 1 if they can't be or are there already,
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct NewCommand {
-    /// The kind of place
+    /// The trade
     #[arg(long, value_name = "NAME", required_unless_present = "list")]
     template: Option<String>,
-    /// The country, by its code
+    /// The code of the country
     #[arg(long, value_name = "CODE", default_value = "ar")]
     country: String,
     /// The application behind the edge
@@ -39,10 +39,10 @@ pub(super) struct NewCommand {
     /// A host that the site answers for; may be repeated
     #[arg(long, value_name = "HOST", default_values = ["localhost", "127.0.0.1"])]
     host: Vec<String>,
-    /// Prints the templates and countries, and writes nothing
+    /// Lists the templates and countries, and writes nothing
     #[arg(long)]
     list: bool,
-    /// The folder; made if it is not there
+    /// The folder, which is created if it does not exist
     #[arg(default_value = ".")]
     dir: PathBuf,
 }
@@ -89,7 +89,7 @@ impl NewCommand {
     }
 }
 
-/// Writes all files, or none where one is there already.
+/// Writes all files; or none, if one of them exists.
 fn write(dir: &Path, files: &[TemplateFile]) -> Result<(), String> {
     let failed =
         |path: &Path, error: &io::Error| format!("can't write {}: {error}", path.display());

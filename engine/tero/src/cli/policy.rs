@@ -1,5 +1,5 @@
-//! `tero policy`: one file per subcommand. Some work on files at the author's desk, others ask the
-//! admin interface of a running edge.
+//! `tero policy`: a file for each subcommand. Some work on files at the author's desk, others ask
+//! the admin interface of a running edge.
 
 mod build;
 mod change;
@@ -22,13 +22,13 @@ use tero_policy_host::{Host, PolicyError};
 
 const EXAMPLE: &str = "\
 Examples:
-  tero policy new hours --language python           makes a project
-  tero policy build                                 builds its module
+  tero policy new hours --language python           make a project
+  tero policy build                                 build its module
   tero policy test                                  run the cases of this folder, without a server
-  tero policy inspect hours.wasm                    what a module is, wants and declares
+  tero policy inspect hours.wasm                    what a module is, needs and declares
   tero policy diff old.wasm new.wasm --log access.log
   tero policy list                                  which version decides, and since when
-  tero policy push hours.wasm --name hours          hands it a new version
+  tero policy push hours.wasm --name hours          send a new version to the edge
   tero policy shadow hours --version 3f9a1c --sample 10%
   tero policy canary hours --version 3f9a1c --share 5%
   tero policy activate hours 3f9a1c
@@ -36,7 +36,7 @@ Examples:
 
 Every subcommand has its own --help with examples.";
 
-/// Policies: tries them at the desk, and says which version decides on a running edge
+/// Tests policies at the desk, and chooses which version decides on a running edge
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct PolicyCommand {
@@ -77,10 +77,10 @@ impl PolicyCommand {
     }
 }
 
-/// Digits of a digest that people are shown.
+/// At most so many digits of a digest are shown.
 const SHOWN_DIGITS: usize = 12;
 
-/// A version as people are shown it: enough of its digest, or its word.
+/// A version for people: the beginning of its digest, or its name.
 fn short(version: &str) -> &str {
     let is_digest = version.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_digest {
@@ -90,7 +90,7 @@ fn short(version: &str) -> &str {
     }
 }
 
-/// A Unix time as people are shown it.
+/// A Unix time for people.
 fn time_of(unix_secs: i64) -> String {
     DateTime::from_timestamp(unix_secs, 0).map_or_else(
         || "?".to_owned(),
@@ -98,8 +98,8 @@ fn time_of(unix_secs: i64) -> String {
     )
 }
 
-/// A host at the desk, which counts what guests do. It keeps compiled modules where an edge without
-/// a configuration keeps them.
+/// A host at the desk, which counts fuel. It keeps compiled modules where an edge keeps them by
+/// default.
 fn desk() -> Result<Arc<Host>, PolicyError> {
     Host::counting(&PolicyHost::default())
 }

@@ -1,4 +1,4 @@
-//! `tero purge`: drops what a running edge has stored, or marks it stale.
+//! `tero purge`: drops stored responses of a running edge, or marks them stale.
 
 use std::process::ExitCode;
 
@@ -15,7 +15,7 @@ Examples:
   tero purge --prefix http://www.example.org/img/
   tero purge --site shop --admin http://10.0.0.5:9090 --token-file /run/secrets/tero
 
-Exit code: 0 if it was purged (also if nothing was stored), 1 if not,
+Exit code: 0 if the edge purged (even if nothing was stored), 1 if not,
 2 if the command is used wrongly.";
 
 /// Purges stored responses of a running edge
@@ -47,7 +47,7 @@ struct PurgeOptions {
     /// The beginning of an absolute URL
     #[arg(long)]
     prefix: Option<String>,
-    /// All of a site, by its name
+    /// A whole site, by its name
     #[arg(long)]
     site: Option<String>,
 }

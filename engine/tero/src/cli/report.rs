@@ -1,4 +1,4 @@
-//! Shows mistakes to people: an excerpt of the file, the mistake marked, the cure below.
+//! Shows mistakes to people: an excerpt of the file with the mistake marked, and the cure below.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::print_json;
 use tero_config::{ConfigError, ConfigErrors};
 
-/// The mistakes of a file as JSON writes them.
+/// The JSON for a file with mistakes.
 #[derive(Serialize)]
 struct MistakesReport<'a> {
     file: String,
@@ -27,7 +27,7 @@ pub(super) fn print_mistakes(file: &Path, errors: &ConfigErrors) -> ExitCode {
     })
 }
 
-/// Every mistake with its excerpt, and how many there are.
+/// Every mistake with its excerpt, and their number.
 pub(super) fn report(errors: &ConfigErrors, colours: bool) -> String {
     let theme = if colours {
         GraphicalTheme::unicode()
@@ -42,7 +42,7 @@ pub(super) fn report(errors: &ConfigErrors, colours: bool) -> String {
     for error in &errors.errors {
         let shown = handler.render_report(&mut out, excerpt(error, &text).as_ref());
         if shown.is_err() {
-            // The plain line says the same.
+            // The plain line has the same facts.
             out.push_str(&error.to_string());
         }
         out.push('\n');
@@ -55,8 +55,8 @@ pub(super) fn report(errors: &ConfigErrors, colours: bool) -> String {
     out
 }
 
-/// The text with stars in the place of tokens. It goes by lines and not by values, since a file
-/// with a mistake may not have values.
+/// The text with tokens replaced by stars. It works on lines, not on values: a file with a mistake
+/// may not have values.
 fn without_tokens(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let (mut inside, mut admin) = (false, false);
@@ -64,7 +64,7 @@ fn without_tokens(text: &str) -> String {
         if line.trim_start().starts_with('[') {
             admin = line.contains("[admin]");
         }
-        // A key of [admin] with a slip of the finger may be meant as the token.
+        // A misspelt key of [admin] may be the token.
         let may_be_token = if admin && !line.trim_start().starts_with("listen") {
             Some(0)
         } else {
@@ -78,7 +78,7 @@ fn without_tokens(text: &str) -> String {
             after_key.unwrap_or(line.len())
         };
         out.push_str(&line[..value]);
-        // Byte for byte, so that places stay right.
+        // Byte for byte, so that positions stay the same.
         out.extend(line[value..].bytes().map(|byte| {
             if matches!(byte, b'\n' | b'\r') {
                 char::from(byte)

@@ -25,14 +25,14 @@ Examples:
   tero schedule --next 2d --url /barberias/palermo
   tero schedule --from 2026-12-24T00:00 --next 3d --json | jq .events
 
-How it is found: policies are asked, without a server, about a 200 for the home page, for the URLs
-of the plans, for a path that fits each pattern in their settings, and for each --url, at the
-beginning of every minute. Where the answer changes, the second is looked for. A window within one
-minute, or for a URL that was not asked about, is not seen. Nothing is fetched.
+Policies are asked, without a server, about a 200 for the home page, for the URLs of the plans, for
+a path that matches each pattern in their settings, and for each --url, at the beginning of every
+minute. If an answer changes, the second of the change is found. A window within one minute, or for
+another URL, is not found. Nothing is fetched.
 
-Exit code: 0 if it was told, 1 if the configuration can't be used, 2 if the command is used wrongly.";
+Exit code: 0 for success, 1 if the configuration can't be used, 2 if the command is used wrongly.";
 
-/// Tells what will happen when: decisions that change, plans, holidays, changes of the clock
+/// Shows what will happen when: changing decisions, plans, holidays, changes of the clock
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct ScheduleCommand {
@@ -42,13 +42,13 @@ pub(super) struct ScheduleCommand {
     /// How far to look: 1min to 92d
     #[arg(long, value_name = "DURATION", default_value = "7d")]
     next: String,
-    /// From when on: a local time of the site's zone, or RFC 3339 with an offset [default: now]
+    /// The start: a local time of the site's zone, or RFC 3339 with an offset [default: now]
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
     /// One site [default: all]
     #[arg(long, value_name = "NAME")]
     site: Option<String>,
-    /// A path with its query to ask about as well; may be repeated
+    /// Another path, with its query, to ask about; may be repeated
     #[arg(long, value_name = "URL")]
     url: Vec<String>,
     /// Prints JSON
@@ -62,7 +62,7 @@ impl ScheduleCommand {
             .filter(|span| (Duration::from_secs(60)..=MAX_SPAN).contains(span));
         let Some(span) = span else {
             return used_wrongly(&format!(
-                "--next {:?} is no such span: write \"1min\" to \"92d\"",
+                "--next {:?} is not a time span: write \"1min\" to \"92d\"",
                 self.next
             ));
         };
@@ -72,7 +72,7 @@ impl ScheduleCommand {
             .find(|url| !url.starts_with('/') || !url.bytes().all(|byte| byte.is_ascii_graphic()))
         {
             return used_wrongly(&format!(
-                "--url {url:?} is no path: write \"/barberias?zona=palermo\", percent-encoded"
+                "--url {url:?} is not a path: write \"/barberias?zona=palermo\", percent-encoded"
             ));
         }
         let config = match check_file(&self.config) {
@@ -87,7 +87,7 @@ impl ScheduleCommand {
         {
             let known: Vec<&str> = config.sites.iter().map(|site| &*site.name).collect();
             return used_wrongly(&format!(
-                "there is no site {name:?}; there is {}",
+                "there is no site {name:?}; the sites are {}",
                 known.join(", ")
             ));
         }
@@ -96,7 +96,7 @@ impl ScheduleCommand {
             Some(Some(from)) => from,
             Some(None) => {
                 return used_wrongly(
-                    "--from is no time: write \"2026-12-24T00:00\" or \"2026-12-24T00:00:00-03:00\"",
+                    "--from is not a time: write \"2026-12-24T00:00\" or \"2026-12-24T00:00:00-03:00\"",
                 );
             }
         };
@@ -124,14 +124,14 @@ impl ScheduleCommand {
     }
 }
 
-/// What of a policy's settings names its zone.
+/// The settings of a policy that name its zone.
 #[derive(Deserialize)]
 struct ZoneSettings {
     zone: Option<String>,
     timezone: Option<String>,
 }
 
-/// A local time is one of the first zone that the configuration names.
+/// Local times are in the first zone that the configuration names.
 fn time(text: &str, config: &Config) -> Option<Timestamp> {
     let time = LocalDateTime::parse(text)?;
     let zone = config
@@ -191,7 +191,7 @@ fn show(preview: &Preview) -> String {
     out
 }
 
-/// `09:00:00 -03:00 = 12:00:00Z`, with the date of UTC where it is another.
+/// `09:00:00 -03:00 = 12:00:00Z`, with the date of UTC if it differs.
 fn times(event: &PreviewEvent) -> String {
     let (local, utc) = (event.local.get(11..19).unwrap_or_default(), &event.utc);
     let offset = event
@@ -241,7 +241,7 @@ fn what(what: &EventKind) -> String {
             after,
             ..
         } => {
-            // A second before a change, what was left of its lifetime tells nothing.
+            // A second before a change, the rest of the old lifetime is not of interest.
             let before = before
                 .reason
                 .as_ref()
@@ -272,7 +272,7 @@ fn kind(decision: &PreviewDecision) -> String {
     }
 }
 
-/// `1d 14h 35min 18s`, without what is none.
+/// `1d 14h 35min 18s`, without the units that are 0.
 fn long(secs: u64) -> String {
     let parts = [
         (secs / 86_400, "d"),

@@ -17,7 +17,7 @@ use tero_time::clock::Clock;
 
 const EXAMPLE: &str = "\
 Examples:
-  tero serve                              serve what ./tero.toml says
+  tero serve                              serve as ./tero.toml says
   tero serve --config /etc/tero/tero.toml
 
 Signals: SIGTERM and SIGINT end each connection after its request, for at most `[server] drain`;
@@ -25,7 +25,7 @@ a second one stops at once. SIGHUP reads the configuration again and opens the a
 
 Exit code: 0 after a signal, 1 if it can't serve, 2 if the command is used wrongly.";
 
-/// Serves until it is told to stop
+/// Runs the edge until it is stopped
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct ServeCommand {
@@ -43,8 +43,8 @@ impl ServeCommand {
                 return ExitCode::FAILURE;
             }
         };
-        // Before anybody is told that it serves: until it is listened to, a signal ends the process
-        // at once.
+        // Before the log says that the edge serves: without a listener, a signal ends the process at
+        // once.
         let signals = match Signals::listen() {
             Ok(signals) => signals,
             Err(error) => return fail(&format!("can't listen for signals: {error}")),
@@ -65,7 +65,7 @@ impl ServeCommand {
     }
 }
 
-/// What a policy refuses has a place in the file.
+/// A mistake that a policy finds has a place in the file.
 fn refused_by_policy(path: &Path, error: &ServeError) -> ExitCode {
     match check_file(path) {
         Err(errors) => {
@@ -106,13 +106,13 @@ impl Signals {
         })
     }
 
-    /// Lets the server serve until a signal says to stop, and waits until everything has ended.
+    /// Lets the server run until a signal stops it, and waits until everything has ended.
     pub(super) fn heed_until_stopped(self, server: &Server, reload: &(dyn Fn() + Sync)) {
         let (ended, end) = oneshot::channel();
         std::thread::scope(|scope| {
             let signals = scope.spawn(move || self.heed(server, reload, end));
             server.wait();
-            // Gone only if that thread has panicked.
+            // The sender is gone only if its thread has panicked.
             let _ = ended.send(());
             signals
                 .join()
@@ -178,7 +178,7 @@ fn reload(server: &Server) {
     }
 }
 
-/// An error and what caused it, in one line.
+/// An error and its causes, in one line.
 pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     std::iter::once(error.to_string())

@@ -38,7 +38,7 @@ pub(super) struct StatsCommand {
     /// Prints the answer as JSON
     #[arg(long)]
     json: bool,
-    /// Shows it again every so many seconds
+    /// Repeats it, after so many seconds each time
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     watch: Option<u64>,
     #[command(flatten)]
@@ -76,7 +76,7 @@ impl StatsCommand {
     }
 }
 
-/// A table for each site: all of it, its variants, its hours; then the caches.
+/// A table for each site, with its variants and its hours; then the caches.
 fn tables(stats: &StatsResponse) -> String {
     let mut out = String::new();
     for site in &stats.sites {
@@ -99,7 +99,7 @@ fn site_table(site: &SiteStats) -> Table {
     table.load_preset(UTF8_FULL_CONDENSED);
     table.set_header([&["", "hit rate", "requests"][..], &OUTCOMES[..]].concat());
     table.add_row(row("all", &site.figures));
-    // If a site has no variants, the first is all of it.
+    // If a site has no variants, the only one is the site itself.
     if site.variants.len() > 1 {
         for variant in &site.variants {
             let name = variant.variant.as_deref().unwrap_or("no variant");
@@ -138,7 +138,7 @@ fn counts(outcomes: &OutcomeCounts) -> [u64; OUTCOMES.len()] {
     ]
 }
 
-/// A rate as people are shown it.
+/// A rate for people.
 pub(super) fn percent(rate: Option<f64>) -> String {
     rate.map_or_else(|| "–".to_owned(), |rate| format!("{:.1} %", rate * 100.0))
 }

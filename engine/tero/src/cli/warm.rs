@@ -1,5 +1,5 @@
-//! `tero warm`: starts a warming plan of a running edge, and waits for it where that is wanted; or
-//! ends it, or tells what it would fetch, or what came of the runs there were.
+//! `tero warm`: starts a warming plan of a running edge, and waits for it if asked to; cancels it,
+//! lists what it would fetch, or lists the runs.
 
 mod report;
 
@@ -18,11 +18,10 @@ use tero_admin_api::{
     Answer, CancelWarmResponse, StartWarmRequest, StartWarmResponse, WarmRunReport,
 };
 
-/// How often a run is looked at.
+/// The time between two looks at a run.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// What stands in the place of a plan for the list of runs; the configuration refuses a plan of
-/// that name.
+/// Stands for the list of runs, in place of a plan. The configuration refuses a plan of this name.
 const RUNS: &str = "runs";
 
 const EXAMPLE: &str = "\
@@ -41,16 +40,15 @@ failed than --fail-over allows, 2 if the command is used wrongly.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct WarmCommand {
-    /// The name of the plan, as in the configuration; or `runs`: the runs that there were
+    /// The name of the plan, as in the configuration; or `runs`, to list the runs
     plan: String,
-    /// Waits until the run is over and says what came of it
+    /// Waits until the run is over, and reports on it
     #[arg(long)]
     wait: bool,
-    /// The share of pages that may fail; without it, only a run in which every page failed counts
-    /// as failed
+    /// The share of pages that may fail; without it, a run fails only if every page failed
     #[arg(long, value_name = "PERCENT", requires = "wait", value_parser = share)]
     fail_over: Option<f64>,
-    /// Ends the plan's run early
+    /// Cancels the plan's run
     #[arg(long, conflicts_with_all = ["wait", "dry_run"])]
     cancel: bool,
     /// Fetches nothing but sitemaps, and lists what the plan would fetch
@@ -106,7 +104,7 @@ impl WarmCommand {
         }
     }
 
-    /// Shows an answer as JSON or as `words` tells it; or why there is none.
+    /// Prints an answer as JSON or in the words of `words`; or reports why there is none.
     fn show<A: Answer>(&self, answer: Result<A, String>, words: impl Fn(&A) -> String) -> ExitCode {
         match answer {
             Ok(answer) => show(&answer, self.json, words),
@@ -142,7 +140,7 @@ impl WarmCommand {
         }
     }
 
-    /// People see a bar; a log or a machine sees nothing of it.
+    /// A bar on terminals; hidden for logs and machines.
     fn progress_bar(&self) -> ProgressBar {
         if self.json || !io::stderr().is_terminal() {
             return ProgressBar::hidden();
@@ -154,7 +152,7 @@ impl WarmCommand {
     }
 }
 
-/// `5%` or `5` as a share of one.
+/// The share that `5%` or `5` writes, from 0 to 1.
 fn share(text: &str) -> Result<f64, String> {
     let percent = text
         .strip_suffix('%')

@@ -1,4 +1,4 @@
-//! `tero policy build`: from a project to its module.
+//! `tero policy build`: builds the module of a project.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,9 +14,9 @@ Examples:
   tero policy build
   tero policy build policies/shop-hours && tero policy test policies/shop-hours
 
-The language is told by what is in the folder: Cargo.toml, policy.js, app.py or policy.c. Its own
-tools do the work; one that is missing is named, with how to get it.
-Exit code: 0 built, 1 failed, 2 if the command is used wrongly.";
+A file in the folder tells the language: Cargo.toml, policy.js, app.py or policy.c. The language's
+own tools do the work; if one is missing, the message says how to get it.
+Exit code: 0 if the module was built, 1 if not, 2 if the command is used wrongly.";
 
 /// Builds the module of a policy with its language's own tools
 #[derive(Debug, Args)]

@@ -1,5 +1,5 @@
-//! `tero policy activate`, `rollback`, `shadow` and `canary`: which version of a policy decides on
-//! a running edge, and what is on trial.
+//! `tero policy activate`, `rollback`, `shadow` and `canary`: choose which version of a policy
+//! decides on a running edge, and which one is on trial.
 
 use std::process::ExitCode;
 
@@ -20,40 +20,40 @@ Examples:
   tero policy activate hours 3f9a1c
   tero policy activate hours configuration
 
-Exit code: 0 if it decides now, 1 if not, 2 if the command is used wrongly.";
+Exit code: 0 if the version decides now, 1 if not, 2 if the command is used wrongly.";
 
 const ROLLBACK: &str = "\
 Example:
   tero policy rollback hours
 
-A running canary is ended, and that is all. Without one, the version before decides again; in the
-end that is the configuration's.
+If a canary is running, it is ended, and nothing else changes. Otherwise the version before decides
+again; after the last rollback that is the one of the configuration.
 
 Exit code: 0 if it was rolled back, 1 if not, 2 if the command is used wrongly.";
 
 const SHADOW: &str = "\
 Examples:
   tero policy shadow hours --version 3f9a1c --sample 10%
-  tero policy shadow hours                  what came of it so far
+  tero policy shadow hours                  where it differs so far
   tero policy shadow hours --stop
 
-The version is asked about a sample of the requests after they were answered, and decides nothing.
+The version is asked about a sample of answered requests. Its decisions are not used.
 
-Exit code: 0 if it was done, 1 if not, 2 if the command is used wrongly.";
+Exit code: 0 for success, 1 for failure, 2 if the command is used wrongly.";
 
 const CANARY: &str = "\
 Examples:
   tero policy canary hours --version 3f9a1c --share 5%
   tero policy canary hours --version 3f9a1c --share 20% --min-requests 2000 --hit-rate-points 2
-  tero policy canary hours                  how it does beside the active version
+  tero policy canary hours                  how it compares with the active version
   tero policy canary hours --stop
 
-The version answers for a share of the keys, the same ones all the time. If it does worse than the
-active version by more than the guard allows, it is rolled back by itself.
+The version decides for a share of the keys, always the same ones. If its results are worse than
+those of the active version by more than the guard allows, it is rolled back automatically.
 
-Exit code: 0 if it was done, 1 if not, 2 if the command is used wrongly.";
+Exit code: 0 for success, 1 for failure, 2 if the command is used wrongly.";
 
-/// What the commands have in common.
+/// The options that these commands share.
 #[derive(Debug, Args)]
 struct CommonOptions {
     /// The policy, as in the configuration
@@ -65,7 +65,7 @@ struct CommonOptions {
     admin: AdminArgs,
 }
 
-/// Has a version of a policy decide from now on
+/// Makes a version of a policy decide from now on
 #[derive(Debug, Args)]
 #[command(after_help = ACTIVATE)]
 pub(super) struct ActivateCommand {
@@ -75,7 +75,7 @@ pub(super) struct ActivateCommand {
     version: String,
 }
 
-/// Ends a canary, or goes back to the version before
+/// Ends a canary, or returns to the version before
 #[derive(Debug, Args)]
 #[command(after_help = ROLLBACK)]
 pub(super) struct RollbackCommand {
@@ -83,7 +83,7 @@ pub(super) struct RollbackCommand {
     common: CommonOptions,
 }
 
-/// Asks a version of a policy in shadow, and shows where it differs
+/// Starts or ends shadowing by a version of a policy, or shows where it differs
 #[derive(Debug, Args)]
 #[command(after_help = SHADOW)]
 pub(super) struct ShadowCommand {
@@ -92,15 +92,15 @@ pub(super) struct ShadowCommand {
     /// Enough of its digest to tell it from the others, or `configuration`
     #[arg(long, requires = "sample")]
     version: Option<String>,
-    /// The share of requests that it is asked about
+    /// The share of requests that the version is asked about
     #[arg(long, value_name = "PERCENT", requires = "version")]
     sample: Option<String>,
-    /// Ends it
+    /// Ends the shadow
     #[arg(long, conflicts_with = "version")]
     stop: bool,
 }
 
-/// Has a version of a policy answer for a share of the keys, under guard
+/// Starts or ends a canary of a policy, or compares it with the active version
 #[derive(Debug, Args)]
 #[command(after_help = CANARY)]
 pub(super) struct CanaryCommand {
@@ -109,10 +109,10 @@ pub(super) struct CanaryCommand {
     /// Enough of its digest to tell it from the others, or `configuration`
     #[arg(long, requires = "share")]
     version: Option<String>,
-    /// The share of keys that it answers for; at most 50%
+    /// The share of keys that the version decides for; at most 50%
     #[arg(long, value_name = "PERCENT", requires = "version")]
     share: Option<String>,
-    /// Requests on both sides before they are compared, again and again [default: 500]
+    /// Requests on each side before the two are compared, again and again [default: 500]
     #[arg(long, value_name = "COUNT", requires = "version")]
     min_requests: Option<u64>,
     /// How much lower the hit rate may be, in points of a percentage [default: 5]
@@ -124,13 +124,13 @@ pub(super) struct CanaryCommand {
     /// How many more of a hundred requests may fail [default: 1]
     #[arg(long, value_name = "POINTS", requires = "version")]
     failure_points: Option<f64>,
-    /// Ends it
+    /// Ends the canary
     #[arg(long, conflicts_with = "version")]
     stop: bool,
 }
 
 impl CommonOptions {
-    /// Asks the edge about the policy, and shows its answer.
+    /// Calls an endpoint of the policy, and prints the answer.
     fn ask<E: Endpoint>(
         &self,
         request: &E::Request,
@@ -222,7 +222,7 @@ impl CanaryCommand {
         }
     }
 
-    /// What is written of the guard; the edge knows the rest.
+    /// The numbers that were given; the edge has defaults for the others.
     fn guard(&self) -> GuardRequest {
         GuardRequest {
             min_requests: self.min_requests,

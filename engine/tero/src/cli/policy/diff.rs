@@ -1,4 +1,4 @@
-//! `tero policy diff`: two versions compared over an access log, without any server.
+//! `tero policy diff`: compares two versions over an access log, without a server.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -30,20 +30,20 @@ Examples:
 
 The log is tero's own (JSON or combined), or in the common or combined format of other servers.
 
-Exit code: 0 if they decide alike (reasons aside), 1 if not, 2 if the command is used wrongly.";
+Exit code: 0 if they decide the same (reasons aside), 1 if not, 2 if the command is used wrongly.";
 
-/// Compares what two versions of a policy decide about the requests of an access log
+/// Compares the decisions of two versions of a policy over an access log
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct DiffCommand {
-    /// A module, or a shipped policy as builtin:NAME
+    /// The first module, or a shipped policy as builtin:NAME
     a: PathBuf,
-    /// Another one
+    /// The second one
     b: PathBuf,
     /// The access log
     #[arg(long, value_name = "FILE")]
     log: PathBuf,
-    /// Settings of both: JSON, or a file of it
+    /// Settings of both: JSON, or a JSON file
     #[arg(long, value_name = "JSON|FILE", conflicts_with_all = ["settings_a", "settings_b"])]
     settings: Option<String>,
     /// Settings of the first
@@ -52,10 +52,10 @@ pub(super) struct DiffCommand {
     /// Settings of the second
     #[arg(long, value_name = "JSON|FILE")]
     settings_b: Option<String>,
-    /// The holidays that both are told of: builtin:argentina, or a calendar file
+    /// The holidays for both: builtin:argentina, or a calendar file
     #[arg(long, value_name = "CALENDAR")]
     calendar: Option<String>,
-    /// The host of requests where the log does not tell it
+    /// The host of requests, if the log does not have it
     #[arg(long, default_value = "localhost")]
     host: String,
     /// Prints the result as JSON
@@ -120,12 +120,12 @@ impl DiffCommand {
                 });
         let config = config::Policy {
             place: FilePosition::default(),
-            // The same for both: reasons begin with it.
+            // The same name for both, since reasons begin with it.
             name: "policy".into(),
             module: ModuleSource::Builtin(String::new()),
             settings: "{}".to_owned(),
             calendar,
-            // Failures are counted over the whole log.
+            // A version is not switched off, so that failures are counted over the whole log.
             limits: PolicyLimits {
                 max_failures: u32::MAX,
                 ..PolicyLimits::default()
@@ -159,7 +159,7 @@ impl DiffCommand {
     }
 }
 
-/// The result as JSON writes it.
+/// The result, for JSON.
 #[derive(Serialize)]
 struct DiffReport {
     #[serde(flatten)]

@@ -1,4 +1,4 @@
-//! `tero policy inspect`: what a module is, what it wants, and what it says about itself.
+//! `tero policy inspect`: shows what a module is, needs and declares.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,7 +20,7 @@ Examples:
   tero policy inspect hours.wasm --settings '{\"zone\": \"UTC\", \"open\": \"09:00\", \"close\": \"18:00\"}'
   tero policy inspect builtin:json-rules --settings rules.json --json | jq .manifest
 
-A manifest depends on the settings: without them, a policy that needs some refuses, and says which.
+A manifest depends on the settings. If settings are missing, the policy's refusal names them.
 Exit code: 0 if an edge can use it with these settings, 1 if not, 2 if the command is used wrongly.";
 
 /// Shows what a module is: contract, imports, size, digest and manifest
@@ -30,7 +30,7 @@ pub(super) struct InspectCommand {
     /// A module, or a shipped policy as builtin:NAME
     #[arg(value_name = "FILE.wasm")]
     module: String,
-    /// Settings as JSON, or a file of them [default: {}]
+    /// Settings as JSON, or a JSON file [default: {}]
     #[arg(long, value_name = "JSON|FILE")]
     settings: Option<String>,
     /// Prints the result as JSON
@@ -122,7 +122,7 @@ impl InspectCommand {
     }
 }
 
-/// With one digit behind the point.
+/// A size with one decimal.
 pub(super) fn size(bytes: usize) -> String {
     #[allow(clippy::cast_precision_loss)] // One digit is shown.
     let kib = bytes as f64 / 1024.0;
@@ -133,7 +133,7 @@ pub(super) fn size(bytes: usize) -> String {
     }
 }
 
-/// A module as JSON writes it.
+/// The description of a module, for JSON.
 #[derive(Serialize)]
 struct InspectReport<'a> {
     module: &'a str,

@@ -1,4 +1,4 @@
-//! `tero policy list`: the policies of a running edge, which version decides, and since when.
+//! `tero policy list`: lists the policies of a running edge, which version decides, and since when.
 
 use std::process::ExitCode;
 
@@ -23,7 +23,7 @@ Exit code: 0 if there was an answer, 1 if not, 2 if the command is used wrongly.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct ListCommand {
-    /// Lists all versions that are kept
+    /// Lists all kept versions
     #[arg(long)]
     versions: bool,
     /// Prints the answer as JSON
@@ -75,7 +75,7 @@ fn policies(answer: &PoliciesResponse) -> Table {
     table
 }
 
-/// What an operator should know beside the table.
+/// Notes for the operator below the table.
 fn notes(answer: &PoliciesResponse) -> String {
     let mut notes = String::new();
     for policy in &answer.policies {

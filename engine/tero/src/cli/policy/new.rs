@@ -1,4 +1,4 @@
-//! `tero policy new`: a project for a new policy.
+//! `tero policy new`: makes a project for a new policy.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,8 +14,8 @@ Examples:
   tero policy new shop-hours --language javascript
   tero policy new shop-hours --language rust --sdk ~/tero/sdk/rust
 
-The project is a small policy that works, with cases, the contract and a README; make it yours.
-Exit code: 0 done, 1 failed, 2 if the command is used wrongly.";
+The project is a small working policy, with cases, the contract and a README: change it as you like.
+Exit code: 0 for success, 1 for failure, 2 if the command is used wrongly.";
 
 /// Makes a project for a new policy
 #[derive(Debug, Args)]
@@ -23,11 +23,11 @@ Exit code: 0 done, 1 failed, 2 if the command is used wrongly.";
 pub(super) struct NewPolicyCommand {
     /// The name of the policy, and of its folder: a-z, 0-9, - and _, a letter first
     name: String,
-    /// What it is written in
+    /// Its language
     #[arg(long, short, value_parser = languages())]
     language: Language,
-    /// The SDK for Rust: the folder sdk/rust of tero's source; unless given, the one that this
-    /// program was built from
+    /// The SDK for Rust: the folder sdk/rust of tero's source [default: that of the source from
+    /// which this program was built]
     #[arg(long, value_name = "DIR")]
     sdk: Option<PathBuf>,
 }
@@ -43,11 +43,11 @@ impl NewPolicyCommand {
             || name.len() > 64
         {
             return used_wrongly(&format!(
-                "`{name}` is no name: write 1 to 64 of a-z, 0-9, - and _, a letter first"
+                "`{name}` is not a name: write 1 to 64 of a-z, 0-9, - and _, a letter first"
             ));
         }
         if self.sdk.is_some() && self.language != Language::Rust {
-            return used_wrongly("--sdk is for --language rust alone");
+            return used_wrongly("--sdk is for --language rust only");
         }
         match create(
             &PathBuf::from(name),
@@ -64,7 +64,7 @@ impl NewPolicyCommand {
     }
 }
 
-/// Reads a language, and tells clap what `--help` and errors say about each.
+/// Reads a language, and gives clap the words for `--help` and errors.
 fn languages() -> impl TypedValueParser<Value = Language> {
     let offers = Language::ALL.map(|language| {
         let offer = PossibleValue::new(language.as_str());

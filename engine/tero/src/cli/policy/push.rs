@@ -1,4 +1,4 @@
-//! `tero policy push`: hands a version to a running edge.
+//! `tero policy push`: sends a version to a running edge.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -20,8 +20,8 @@ Examples:
   tero policy push hours.wasm --name hours --settings summer.json --cases hours.cases.toml
   tero policy push builtin:business-hours --name hours --settings summer.json --activate
 
-The edge compiles and configures it, runs its cases, and keeps it; it decides nothing until it is
-activated. Without --settings, those of the configuration hold.
+The edge compiles and configures it, runs its cases, and keeps it. It decides nothing until it is
+activated. Without --settings, the settings of the configuration apply.
 
 Exit code: 0 if the edge keeps it, 1 if not, 2 if the command is used wrongly.";
 
@@ -31,16 +31,16 @@ Exit code: 0 if the edge keeps it, 1 if not, 2 if the command is used wrongly.";
 pub(super) struct PushCommand {
     /// The module, or a shipped policy as builtin:NAME
     file: PathBuf,
-    /// The policy that it is a version of, as in the configuration
+    /// The policy, as in the configuration
     #[arg(long)]
     name: String,
-    /// Settings as JSON, or a file of them; they belong to the version from then on
+    /// Settings of this version: JSON, or a JSON file
     #[arg(long, value_name = "JSON|FILE")]
     settings: Option<String>,
-    /// Test cases (TOML) that it has to pass
+    /// Test cases (TOML) that the version must pass
     #[arg(long, value_name = "FILE")]
     cases: Option<PathBuf>,
-    /// Activates it at once
+    /// Activates the version at once
     #[arg(long)]
     activate: bool,
     /// Prints the answer as JSON
@@ -69,7 +69,7 @@ impl PushCommand {
             )
         {
             let version = short(&pushed.version);
-            return fail(&format!("{version} is kept, and not active: {message}"));
+            return fail(&format!("{version} is kept but not active: {message}"));
         }
         show(&pushed, self.json, |pushed| self.words(pushed))
     }
@@ -92,7 +92,7 @@ impl PushCommand {
         format!("{name}: version {version}{again}{cases}\n{next}\n")
     }
 
-    /// The module with what comes along.
+    /// The module with its settings and cases.
     fn content(&self) -> Result<Vec<u8>, String> {
         let module = module(&self.file)?;
         let given =
@@ -116,7 +116,7 @@ pub(super) fn module(path: &Path) -> Result<Vec<u8>, String> {
             None => {
                 let known: Vec<&str> = tero_policy_host::builtin_names().collect();
                 Err(format!(
-                    "no shipped policy is called `{name}`; there are {}",
+                    "no shipped policy is called `{name}`; the shipped policies are {}",
                     known.join(", ")
                 ))
             }
@@ -127,7 +127,7 @@ pub(super) fn module(path: &Path) -> Result<Vec<u8>, String> {
     }
 }
 
-/// JSON text as it is written, or from the file that is named.
+/// The JSON text itself, or that of the named file.
 pub(super) fn settings(given: &str) -> Result<String, String> {
     let is_json = given.trim_start().starts_with(['{', '[']);
     let json = if is_json {
@@ -138,7 +138,7 @@ pub(super) fn settings(given: &str) -> Result<String, String> {
     match serde_json::from_str::<serde::de::IgnoredAny>(&json) {
         Ok(_) => Ok(json),
         Err(error) => Err(format!(
-            "the settings are no JSON: {error}; write '{{\"key\": \"value\"}}', or the name of a file of it"
+            "the settings are not JSON: {error}; write '{{\"key\": \"value\"}}', or the name of a JSON file"
         )),
     }
 }

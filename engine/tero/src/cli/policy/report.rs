@@ -1,4 +1,4 @@
-//! Comparisons of versions for people: of a shadow, of a canary, of a diff over a log.
+//! Comparisons of versions for people: of shadows, canaries, and diffs over a log.
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
@@ -10,10 +10,10 @@ use tero_admin_api::{
     VersionComparison,
 };
 
-/// Samples that are shown of each field.
+/// At most so many samples of each field are shown.
 const SHOWN_SAMPLES: usize = 3;
 
-/// A question on which two versions differ.
+/// A question that two versions answered differently.
 pub(super) struct Difference<'a> {
     /// When it was asked.
     pub(super) at_unix_secs: i64,
@@ -21,11 +21,11 @@ pub(super) struct Difference<'a> {
     pub(super) url: &'a str,
     /// The class of the device.
     pub(super) device: &'a str,
-    /// What the two say.
+    /// The answers of the two.
     pub(super) says: [&'a str; 2],
 }
 
-/// What came of a shadow so far.
+/// A shadow: where it differs so far.
 pub(super) fn shadow(name: &str, answer: &ShadowReport) -> String {
     let summary = &answer.summary;
     let mut shown = format!(
@@ -91,7 +91,7 @@ pub(super) fn comparison<S>(
     format!("{requests} requests and {responses} responses compared\n{table}\n{samples}")
 }
 
-/// How a canary does beside the control.
+/// A canary beside the control, or why it was rolled back.
 pub(super) fn canary(name: &str, answer: &CanaryResponse) -> String {
     match answer {
         CanaryResponse::Running(report) => running(name, report),
@@ -140,7 +140,7 @@ fn group_row(name: &str, group: Option<&GroupFigures>) -> [String; 5] {
     ]
 }
 
-/// Numbers stand to the right.
+/// Numbers are aligned right.
 fn align(table: &mut Table) {
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);

@@ -1,4 +1,4 @@
-//! `tero policy test`: the cases of policies, without any server.
+//! `tero policy test`: runs the cases of policies, without a server.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,25 +16,26 @@ use tero_policy_host::cases::{CaseOutcome, Cases, CasesReport, keys};
 const EXAMPLE: &str = "\
 Examples:
   tero policy test                                every cases.toml and *.cases.toml of this folder
-  tero policy test cases.toml --max-fuel 200000   none may cost more
+  tero policy test cases.toml --max-fuel 200000   no answer may cost more
   tero policy test cases.toml --module new.wasm   another module with the same settings and cases
   tero policy test --json cases.toml | jq '.files[].outcomes[] | select(.problems != [])'
-  tero policy test --keys                         what can be written, as Markdown
+  tero policy test --keys                         the reference of all keys, as Markdown
 
-Fuel is about one instruction of WebAssembly, and the same each time; the time is this machine's.
+A unit of fuel is about one instruction of WebAssembly. Fuel is the same on every machine; time is
+not.
 Exit code: 0 if every case has passed, 1 if not, 2 if the command is used wrongly.";
 
-/// Runs the cases of policies without a server, and shows what is not as expected
+/// Runs the cases of policies without a server, and shows unexpected answers
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct TestCommand {
-    /// Files of cases, or folders that hold some
+    /// Files of cases, or folders with such files
     #[arg(default_value = ".", value_name = "FILE.toml|DIR")]
     paths: Vec<PathBuf>,
-    /// The most fuel that one answer may take
+    /// The most fuel that an answer may take
     #[arg(long, value_name = "FUEL")]
     max_fuel: Option<u64>,
-    /// A module to try in place of the one that the files name
+    /// A module in place of the one that the files name
     #[arg(long, value_name = "FILE.wasm")]
     module: Option<PathBuf>,
     /// Prints the result as JSON
@@ -75,7 +76,7 @@ impl TestCommand {
         }
     }
 
-    /// The files that the arguments name, those of folders by name.
+    /// The files that the arguments name; those of a folder are sorted by name.
     fn files(&self) -> Result<Vec<PathBuf>, String> {
         let mut files = Vec::new();
         for path in &self.paths {
@@ -121,21 +122,21 @@ fn cases_in(folder: &Path) -> Result<Vec<PathBuf>, String> {
         .filter(|path| is_cases(path))
         .collect();
     files.sort_unstable();
-    // `./cases.toml` is what nobody would write.
+    // A user would not write `./cases.toml`.
     Ok(files
         .into_iter()
         .map(|file| file.strip_prefix(".").map(Path::to_owned).unwrap_or(file))
         .collect())
 }
 
-/// The result as JSON writes it.
+/// The result, for JSON.
 #[derive(Serialize)]
 struct TestReport<'a> {
     passed: bool,
     files: Vec<FileReport<'a>>,
 }
 
-/// What came of a file.
+/// The result of a file.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum FileReport<'a> {
@@ -162,7 +163,7 @@ fn has_passed(result: &Result<CasesReport, ConfigErrors>) -> bool {
     result.as_ref().is_ok_and(CasesReport::has_passed)
 }
 
-/// A line for each question, below it what is not as expected, and how many have passed.
+/// A line for each question, then the unexpected answers, then how many passed.
 fn tables(report: &CasesReport) -> String {
     let mut table = table();
     table.set_header(["", "case", "hook", "fuel", "time"]);

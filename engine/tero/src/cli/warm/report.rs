@@ -1,14 +1,14 @@
-//! What `tero warm` tells of runs.
+//! The reports of runs that `tero warm` prints.
 
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 
 use tero_admin_api::{RunState, WarmRunReport, WarmRunsResponse};
 
-/// Reasons that are shown of those in the report.
+/// At most so many reasons of a report are shown.
 const SHOWN_REASONS: usize = 10;
 
-/// What a dry run would fetch, a line for each page.
+/// The pages that a dry run would fetch, a line for each.
 pub(super) fn listed(report: &WarmRunReport) -> String {
     let mut text = String::new();
     for page in &report.would_fetch {
@@ -88,7 +88,7 @@ fn row(run: &WarmRunReport) -> [String; 14] {
     ]
 }
 
-/// What came of a run, for people.
+/// A finished run, for people.
 pub(super) fn summary(report: &WarmRunReport) -> String {
     let mut text = format!(
         "run {} of {}: {} after {} s\n  planned     {}\n  fetched     {} ({} bytes)\n  fresh       {}\n  not stored  {}\n  failed      {}\n",
@@ -137,7 +137,7 @@ fn notes(report: &WarmRunReport, text: &mut String) {
     }
 }
 
-/// Whether the run went well enough.
+/// Checks that the run reached its end and that not too many pages failed.
 pub(super) fn verdict(report: &WarmRunReport, fail_over: Option<f64>) -> Result<(), String> {
     if report.state != RunState::Done {
         let state = report.state.as_str();

@@ -1,10 +1,24 @@
 //! The contract of the admin interface: serde types of every question and answer, and the paths
 //! and methods that they belong to.
 //!
-//! The server, the command line, tests and a dashboard share it. It knows nothing of the engine:
-//! the server converts what it finds there into these types. [`endpoints`] lists the requests,
-//! each an [`Endpoint`]. The feature `client` brings a blocking `Client`, the feature `schema` the
-//! module `openapi`, which makes the OpenAPI document from the types.
+//! The server, the command line and tests share it. It knows nothing of the engine: the server
+//! converts views of the engine into these types. [`endpoints`] lists the requests, each an
+//! [`Endpoint`]. The feature `client` brings a blocking `Client`, the feature `schema` the module
+//! `openapi`, which makes the OpenAPI document from the types.
+//!
+//! ```no_run
+//! use tero_admin_api::client::Client;
+//! use tero_admin_api::{PurgeRequest, PurgeTarget, endpoints::Purge};
+//!
+//! let client = Client::new("http://127.0.0.1:9090", None)?;
+//! let request = PurgeRequest {
+//!     target: PurgeTarget::Tag("prices".to_owned()),
+//!     soft: true,
+//! };
+//! let answer = client.call::<Purge>(&[], &request)?;
+//! println!("{} stored responses are stale now", answer.purged);
+//! # Ok::<(), tero_admin_api::client::ClientError>(())
+//! ```
 
 #[cfg(feature = "client")]
 pub mod client;

@@ -26,7 +26,7 @@ pub struct Client {
     runtime: tokio::runtime::Runtime,
 }
 
-/// What opens the interface; a Debug print does not show it.
+/// The token of the interface; a Debug print does not show it.
 struct Token(String);
 
 impl std::fmt::Debug for Token {
@@ -50,7 +50,7 @@ pub enum ClientError {
     /// A parameter is not a name.
     #[error(transparent)]
     Parameter(#[from] PathError),
-    /// The interface can't be reached, or breaks off.
+    /// The interface can't be reached, or the connection breaks.
     #[error("can't reach the admin interface at {authority}: {source}; is tero running?")]
     Unreachable {
         /// Host and port.
@@ -70,11 +70,11 @@ pub enum ClientError {
         /// What is wrong, and what to do instead.
         problem: Problem,
     },
-    /// A refusal that says nothing.
+    /// A refusal without a reason.
     #[error("the admin interface answered {0}")]
     Status(StatusCode),
-    /// The answer is something else.
-    #[error("the admin interface at {authority} answered something else than expected: {source}")]
+    /// The answer is not what the endpoint answers.
+    #[error("the admin interface at {authority} gave an unexpected answer: {source}")]
     Answer {
         /// Host and port.
         authority: String,
@@ -224,7 +224,7 @@ mod tests {
     use crate::endpoints::Stats;
 
     #[test]
-    fn an_admin_interface_is_a_plain_http_url() {
+    fn the_url_is_plain_http() {
         for good in [
             "http://127.0.0.1:9090",
             "http://edge.internal",
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_visible_and_not_shown() {
+    fn a_token_is_visible_ascii_and_not_printed() {
         let client = |token| Client::new("http://edge", Some(token));
         let shown = format!("{:?}", client("a-secret").unwrap());
         assert!(!shown.contains("secret"), "{shown}");
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_reached_is_told() {
+    fn an_unreachable_interface_is_reported() {
         let closed = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()

@@ -107,7 +107,7 @@ impl<T: JsonQuestion> Question for T {
     fn read(_: Option<&str>, content: &[u8]) -> Result<T, Problem> {
         serde_json::from_slice(content).map_err(|error| {
             Problem::new(
-                format!("the content is not what is wanted here: {error}"),
+                format!("the content is not what this request takes: {error}"),
                 format!("write {}", T::FORM),
             )
         })

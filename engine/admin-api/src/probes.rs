@@ -12,7 +12,7 @@ pub struct ProbeResponse {
     pub status: ProbeStatus,
 }
 
-/// What a probe is told.
+/// The state that a probe reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -23,7 +23,7 @@ pub enum ProbeStatus {
     Ready,
 }
 
-/// What the edge has to be ready for.
+/// What the edge must be ready for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ReadyRequest {
@@ -48,7 +48,7 @@ impl Question for ReadyRequest {
                 plan: Some(plan.to_owned()),
             }),
             Some(_) => Err(Problem::new(
-                "this query means nothing",
+                "the query is unknown",
                 "ask for /ready or /ready?plan=NAME",
             )),
         }

@@ -16,7 +16,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem that is no list of mistakes.
+    /// A problem without a list of mistakes.
     pub fn new(error: impl Into<String>, cure: impl Into<String>) -> Problem {
         Problem {
             error: error.into(),

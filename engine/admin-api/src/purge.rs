@@ -11,13 +11,13 @@ const TARGETS: &str = "name one of url, tag, prefix and site: {\"tag\": \"prices
 #[serde(try_from = "PurgeFields", into = "PurgeFields")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PurgeRequest {
-    /// What is meant.
+    /// The target.
     pub target: PurgeTarget,
     /// Whether they are marked stale instead of dropped.
     pub soft: bool,
 }
 
-/// What a purge names.
+/// The target of a purge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PurgeTarget {
     /// An absolute URL, with all its variants.
@@ -100,8 +100,8 @@ impl TryFrom<PurgeFields> for PurgeRequest {
                 target,
                 soft: fields.soft,
             }),
-            (None, _) => Err("a purge without a target"),
-            (Some(_), Some(_)) => Err("a purge with several targets"),
+            (None, _) => Err("the purge has no target"),
+            (Some(_), Some(_)) => Err("the purge has several targets"),
         }
     }
 }
@@ -142,8 +142,9 @@ impl Question for PurgeRequest {
 
     fn read(_: Option<&str>, content: &[u8]) -> Result<PurgeRequest, Problem> {
         // In two steps, so that what is wrong comes without a line and a column.
-        let fields: PurgeFields = serde_json::from_slice(content)
-            .map_err(|error| Problem::new(format!("the content is no purge: {error}"), TARGETS))?;
+        let fields: PurgeFields = serde_json::from_slice(content).map_err(|error| {
+            Problem::new(format!("the content is not a purge: {error}"), TARGETS)
+        })?;
         PurgeRequest::try_from(fields).map_err(|error| Problem::new(error, TARGETS))
     }
 }
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn a_written_purge_is_read_again() {
         for target in [
             PurgeTarget::Url("http://a/".to_owned()),
             PurgeTarget::Tag("t".to_owned()),

@@ -51,7 +51,7 @@ impl Question for StartWarmRequest {
             None | Some("dry_run=false") => Ok(StartWarmRequest { dry_run: false }),
             Some("dry_run=true") => Ok(StartWarmRequest { dry_run: true }),
             Some(_) => Err(Problem::new(
-                "this query means nothing",
+                "the query is unknown",
                 "leave it out, or ask with ?dry_run=true",
             )),
         }

@@ -1,12 +1,11 @@
 //! The operators' interface: JSON over HTTP/1.1 on a listener, a thread and a runtime of its own.
 //!
-//! It looks at the edge from outside and never stands in the way of a visitor's request. What may
-//! take long (purges, figures) runs on threads of its own, so that `/health` always answers.
+//! It looks at the edge from outside and never delays a visitor's request. Long work (purges,
+//! statistics) runs on threads of its own, so that `/health` always answers.
 
-// A refusal is made once for an operator's mistake, never on a visitor's path: its size does not
-// matter.
+// A refusal is made for an operator's mistake, never for a visitor: its size does not matter.
 #![allow(clippy::result_large_err)]
-// Questions and answers are the types of the contract.
+// Questions and answers have the types of tero-admin-api.
 #![deny(clippy::disallowed_macros, clippy::disallowed_types)]
 
 mod call;
@@ -59,7 +58,7 @@ use tero_time::clock::Clock;
 pub use context::{AdminContext, ReadinessRule};
 pub use reports::version_comparison;
 
-/// Open connections at once; beyond it, new ones wait in the accept queue.
+/// Connections that are open at a time; further ones wait in the accept queue.
 const MAX_CONNECTIONS: usize = 128;
 /// Request line and header fields together, in bytes.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
@@ -72,14 +71,14 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// From the end of the header to the end of the content; of a version that is pushed.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(300);
-/// Versions that are uploaded at the same time: each is in memory as a whole.
+/// Versions that are uploaded at a time: each is in memory as a whole.
 const UPLOADS: usize = 1;
-/// Threads for what may take long.
+/// Threads for long work.
 const BLOCKING_THREADS: usize = 4;
 /// How long the accept loop rests after an error such as "too many open files".
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// What every connection shares.
+/// What all connections share.
 struct Admin {
     context: AdminContext,
     router: Router<Arc<Handler>>,
@@ -92,7 +91,7 @@ struct Admin {
 /// thread ends when the edge has stopped.
 ///
 /// # Errors
-/// When a thread or its runtime can't be made.
+/// If a thread or its runtime can't be started.
 pub fn start(
     context: AdminContext,
     settings: &config::Admin,
@@ -116,7 +115,7 @@ pub fn start(
         .name("admin".to_owned())
         .spawn(move || {
             runtime.block_on(accept(&admin, listener));
-            // What still runs on a blocking thread must not hold up the end.
+            // Work on a blocking thread must not delay the end.
             runtime.shutdown_background();
         })
 }
@@ -129,7 +128,7 @@ async fn accept(admin: &Arc<Admin>, listener: TcpListener) {
     let mut stage = admin.context.stage.clone();
     loop {
         let accepted = async {
-            // A permit first: what is over the bound waits in the kernel's queue.
+            // A permit first: connections over the bound wait in the kernel's queue.
             let permit = Arc::clone(&admin.connections).acquire_owned().await;
             (listener.accept().await, permit)
         };
@@ -170,7 +169,7 @@ async fn connection(admin: Arc<Admin>, stream: tokio::net::TcpStream) {
     }
 }
 
-/// What answers which request of the contract.
+/// The handler of each endpoint.
 fn router() -> Router<Arc<Handler>> {
     let handlers = [
         handler(Work::AtOnce, health::health),
@@ -232,7 +231,7 @@ async fn handle(admin: &Arc<Admin>, request: Request<Incoming>) -> Response<Full
 }
 
 impl Admin {
-    /// What answers a request, if whoever asks may ask, and the parameters of its path.
+    /// The handler of a request, if the client may ask, and the parameters of the path.
     fn find(&self, request: &Parts) -> Result<(&Arc<Handler>, Vec<String>), AdminRefusal> {
         let path = request.uri.path();
         if !self.router.is_open(path) {
@@ -241,7 +240,7 @@ impl Admin {
         self.router.find(&request.method, path)
     }
 
-    /// The leave to upload a version, if one is uploaded.
+    /// The permit for an upload, if the request is one.
     fn upload(&self, work: Work) -> Result<Option<SemaphorePermit<'_>>, AdminRefusal> {
         if work != Work::Upload {
             return Ok(None);

@@ -1,5 +1,5 @@
-//! Purging: what a request names becomes scopes of the store, and the store drops what is in them,
-//! or marks it stale. Every purge enters here, whoever orders it.
+//! Purging: resolves the target of a purge to scopes of the store, and applies it. Every purge
+//! enters here, whatever its source.
 
 #[doc(hidden)] // Public for the fuzz targets and the replay of their corpus.
 pub mod target;
@@ -23,7 +23,7 @@ pub struct StorePurge {
 /// Why nothing was purged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PurgeError {
-    /// There can't be such a target.
+    /// The target is malformed.
     #[error(transparent)]
     Target(#[from] TargetError),
     /// No site answers for the host.
@@ -44,7 +44,7 @@ pub enum PurgeError {
     },
 }
 
-/// Finds out what a purge means to this edge.
+/// Resolves a purge for this edge.
 ///
 /// # Errors
 /// [`PurgeError`]
@@ -58,7 +58,7 @@ pub fn resolve(edge: &Edge, request: &PurgeRequest) -> Result<StorePurge, PurgeE
     Ok(StorePurge { scopes, mode })
 }
 
-/// Purges, and returns how many stored responses that were.
+/// Purges, and returns the number of stored responses that were dropped or marked stale.
 pub fn apply(edge: &Edge, purge: &StorePurge) -> u64 {
     let now = edge.clock.now();
     let scopes = purge.scopes.iter();
@@ -78,7 +78,7 @@ fn scopes(sites: &Sites, target: TargetParts) -> Result<Vec<PurgeScope>, PurgeEr
     match target {
         TargetParts::Url(HostPath { host, path }) => {
             let (site, host) = of_host(host)?;
-            // Whoever ends TLS in front may or may not say so, so both schemes are meant.
+            // A TLS terminator in front may or may not tell the scheme, so both are purged.
             let keys = ["http", "https"].map(|scheme| {
                 request::keys_of_url(site, &format!("{scheme}://{host}{path}"), None)
             });

@@ -1,4 +1,4 @@
-//! A request on its way to its handler, which knows of it what the contract says.
+//! A request on its way to its handler, typed as its endpoint says.
 
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -9,18 +9,18 @@ use super::context::AdminContext;
 use super::reply::{AdminRefusal, AdminResponse};
 use tero_admin_api::{Endpoint, EndpointInfo, Question as _};
 
-/// From the end of the header to the answer; where policies are compiled first.
+/// From the end of the header to the answer; if policies are compiled first.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 const COMPILE_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// How much work an answer is.
+/// How much work an answer takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Work {
-    /// None: the thread of the interface does it.
+    /// None: the thread of the interface answers.
     AtOnce,
-    /// It may take long, on a thread of its own.
+    /// It may take long, so it runs on another thread.
     Long,
-    /// It may have to wait until policies are compiled.
+    /// It may wait until policies are compiled.
     Compiling,
     /// A version is uploaded, and compiled.
     Upload,
@@ -36,10 +36,10 @@ impl Work {
     }
 }
 
-/// What a request brings along.
+/// The parts of a request that its handler reads.
 #[derive(Debug)]
 pub(super) struct CallInput {
-    /// The parameters of its path, in its order.
+    /// The parameters of the path, in order.
     pub(super) parameters: Vec<String>,
     pub(super) query: Option<String>,
     pub(super) content: Bytes,
@@ -52,21 +52,21 @@ pub(super) struct Call<'c, E> {
 }
 
 impl<E: Endpoint> Call<'_, E> {
-    /// The parameter of its path: the name of a policy or a plan, or the id of a run.
+    /// The parameter of the path: the name of a policy or a plan, or the id of a run.
     pub(super) fn parameter(&self) -> &str {
         self.input.parameters.first().map_or("", String::as_str)
     }
 
-    /// What is asked.
+    /// The question.
     ///
     /// # Errors
-    /// 400 when it is not of the form that `E` takes.
+    /// 400 if query or content are not what `E` takes.
     pub(super) fn read(&self) -> Result<E::Request, AdminRefusal> {
         let query = self.input.query.as_deref();
         Ok(E::Request::read(query, &self.input.content)?)
     }
 
-    /// The content as it came, without a copy.
+    /// The content, without copying it.
     pub(super) fn content(&self) -> &[u8] {
         &self.input.content
     }
@@ -75,7 +75,7 @@ impl<E: Endpoint> Call<'_, E> {
 type HandlerFn =
     dyn Fn(&AdminContext, &CallInput) -> Result<AdminResponse, AdminRefusal> + Send + Sync;
 
-/// What answers the requests of one endpoint.
+/// Answers the requests of one endpoint.
 pub(super) struct Handler {
     pub(super) work: Work,
     answer: Box<HandlerFn>,
@@ -85,7 +85,7 @@ impl Handler {
     /// Answers a request.
     ///
     /// # Errors
-    /// Why there is no good answer.
+    /// A refusal.
     pub(super) fn answer(
         &self,
         context: &AdminContext,

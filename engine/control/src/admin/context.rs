@@ -1,4 +1,4 @@
-//! What the interface looks at.
+//! The parts of the edge that the interface looks at.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use tero_edge::server::ShutdownStage;
 use tero_policy_host::Host;
 use tero_semantics::timestamp::Timestamp;
 
-/// What the interface looks at.
+/// The parts of the edge that the interface looks at.
 #[derive(Clone, Debug)]
 pub struct AdminContext {
     /// The store, the sites and their counters.
@@ -21,21 +21,21 @@ pub struct AdminContext {
     pub host: Arc<Host>,
     /// The warming plans.
     pub warmer: Arc<Warmer>,
-    /// What the edge is not ready without.
+    /// When the edge is ready.
     pub ready: ReadinessRule,
     /// The versions of the policies.
     pub rollout: Arc<Rollout>,
-    /// Takes over the configuration's file anew.
+    /// Reads the configuration again.
     pub reloader: Arc<Reloader>,
-    /// How far the edge has come with stopping.
+    /// Whether the edge runs, drains or has stopped.
     pub stage: watch::Receiver<ShutdownStage>,
 }
 
 /// When the edge is ready.
 #[derive(Clone, Debug, Default)]
 pub struct ReadinessRule {
-    /// Once these plans have run.
+    /// The plans that must have run.
     pub after: Vec<Arc<str>>,
-    /// But then at the latest.
+    /// When it is ready even if they have not.
     pub at_last: Timestamp,
 }

@@ -1,5 +1,5 @@
-//! `POST /explain`: what would become of a request, and why. It changes nothing and counts as no
-//! traffic.
+//! `POST /explain`: what would happen to a request, and why. It changes nothing and is not counted
+//! as traffic.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use tero_policy_host::{Policy, PolicyAnswer, RequestAnswer, ResponseAnswer};
 use tero_semantics::key;
 use tero_semantics::storability::Storability;
 
-/// Explains the request that the content tells of.
+/// Explains the request in the question.
 pub(super) fn answer(
     context: &AdminContext,
     call: Call<'_, Explain>,
@@ -73,7 +73,7 @@ fn input(context: &AdminContext, subject: ExplainSubject) -> Result<ExplainInput
     })
 }
 
-/// The host of a path: where there is one site with a name, that is meant.
+/// The host of a path, if the edge has one site with one host.
 fn only_host(context: &AdminContext) -> Result<HeaderValue, AdminRefusal> {
     let sites = context.edge.sites.load();
     let mut named = sites
@@ -82,7 +82,7 @@ fn only_host(context: &AdminContext) -> Result<HeaderValue, AdminRefusal> {
     match (named.next(), sites.iter().count()) {
         (Some(host), 1) => host
             .parse()
-            .map_err(|_| AdminRefusal::bad("the site's host is none that can be asked for", URL)),
+            .map_err(|_| AdminRefusal::bad("the site's host can't be requested", URL)),
         _ => Err(AdminRefusal::bad(
             "a path does not tell which site is meant",
             URL,
@@ -151,7 +151,7 @@ fn is_canary(explanation: &Explanation, policy: &Policy) -> bool {
     canary.is_some_and(|canary| canary.policy == *policy.name())
 }
 
-/// The response that policies were asked about, and what would become of it.
+/// The response that policies were asked about, and whether it would be stored.
 fn response_trace(explanation: &Explanation) -> ResponseTrace {
     let (origin, status) = explanation.response;
     let decision = &explanation.on_response.decision;
@@ -227,7 +227,7 @@ fn response_words(answer: &ResponseAnswer) -> ResponseWords {
     }
 }
 
-/// What is stored under the key, the latest first.
+/// The responses stored under the key, the latest first.
 fn stored(explanation: &Explanation) -> Vec<StoredVariant> {
     let variants = explanation.stored.iter();
     variants

@@ -1,5 +1,4 @@
-//! Who is let in and what they ask for, for the fuzz targets: both are nobody's business outside of
-//! `admin`.
+//! Access and routes, for the fuzz targets. Outside of `admin` nothing else uses them.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -15,10 +14,10 @@ use tero_admin_api::endpoints::ALL;
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const TOKEN: &str = "0123456789abcdef";
 
-/// Reads a request up to its content, and checks that nobody is let in who should not be.
+/// Reads a request up to its content, and checks that only permitted clients are let in.
 ///
 /// # Panics
-/// When it is not so.
+/// If another client is let in.
 pub fn request(method: &Method, path: &str, headers: &HeaderMap) {
     let endpoints = ALL.iter().map(|endpoint| (endpoint.clone(), ()));
     match Router::new(endpoints.collect()).find(method, path) {

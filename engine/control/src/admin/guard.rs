@@ -1,9 +1,9 @@
-//! Who may ask: those with the token; without one, programs on this machine, and no page in a
-//! browser.
+//! Access: clients with the token; if there is no token, programs on this machine, but not pages in
+//! a browser.
 //!
-//! A page on the web can make a browser send requests to this machine, across origins or by a name
-//! of its own that it points at 127.0.0.1 (DNS rebinding). Both show in the `Origin` and `Host`
-//! fields that a page can't change.
+//! A web page can make a browser send requests to this machine: across origins, or by a name of its
+//! own that resolves to 127.0.0.1 (DNS rebinding). Both show in the `Origin` and `Host` fields,
+//! which a page can't change.
 
 use std::net::IpAddr;
 
@@ -13,11 +13,11 @@ use subtle::ConstantTimeEq as _;
 
 use super::reply::AdminRefusal;
 
-/// What a request has to show.
+/// What a request must show.
 #[derive(Debug)]
 pub(super) struct AccessGuard {
-    /// The digest of the token: so a Debug print tells nothing, and comparing takes the same time
-    /// for every length.
+    /// The digest of the token: a Debug print does not show the token, and comparing takes the same
+    /// time for every length.
     token: Option<[u8; 32]>,
     address: IpAddr,
 }
@@ -34,7 +34,7 @@ impl AccessGuard {
     /// Lets a request in.
     ///
     /// # Errors
-    /// 401 without the token, 403 from a page in a browser where there is no token.
+    /// 401 without the token; if there is no token, 403 for a page in a browser.
     pub(super) fn admit(&self, headers: &HeaderMap) -> Result<(), AdminRefusal> {
         match &self.token {
             Some(token) => has_token(headers, token),
@@ -109,7 +109,7 @@ fn has_token(headers: &HeaderMap, token: &[u8; 32]) -> Result<(), AdminRefusal> 
     if same {
         Ok(())
     } else {
-        Err(AdminRefusal::unauthorized("the token is not right", cure))
+        Err(AdminRefusal::unauthorized("the token is wrong", cure))
     }
 }
 
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_token_and_only_the_token_opens() {
+    fn only_the_token_gives_access() {
         let guard = AccessGuard::new(Some(TOKEN), "0.0.0.0".parse().unwrap());
         let cases: &[(&[(&str, &str)], u16)] = &[
             (&[("authorization", "Bearer 0123456789abcdef")], 200),
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_token_programs_on_this_machine_may_ask_and_pages_may_not() {
+    fn without_a_token_local_programs_have_access_and_pages_do_not() {
         let guard = AccessGuard::new(None, "127.0.0.1".parse().unwrap());
         let cases: &[(&[(&str, &str)], u16)] = &[
             (&[("host", "127.0.0.1:9090")], 200),

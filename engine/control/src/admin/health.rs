@@ -1,4 +1,4 @@
-//! `GET /health` and `GET /ready`: for the probes of whatever looks after the process.
+//! `GET /health` and `GET /ready`: for the probes of a supervisor or load balancer.
 
 use super::call::Call;
 use super::context::AdminContext;
@@ -15,8 +15,8 @@ pub(super) fn health(_: &AdminContext, _: Call<'_, Health>) -> Result<ProbeRespo
     })
 }
 
-/// The edge takes requests, and the plans of `ready_after` have run, or `ready_within` is over.
-/// With `?plan=NAME`, a run of that warming plan has ended too: a fresh node can be kept out of the
+/// The edge takes requests, and the plans of `ready_after` have run, or `ready_within` has passed.
+/// With `?plan=NAME`, a run of that warming plan has ended, too: so a new node stays out of the
 /// rotation until its cache is warm.
 pub(super) fn ready(
     context: &AdminContext,

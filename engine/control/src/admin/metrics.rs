@@ -1,7 +1,7 @@
 //! `GET /metrics`: the counters as Prometheus reads them (OpenMetrics text).
 //!
-//! The figures live where they are counted; a scrape reads them all. Labels are bounded: sites,
-//! policies and plans by the configuration, variants by `max_policy_variants`.
+//! Each module keeps its own counters; a scrape reads them all. Labels are bounded: sites, policies
+//! and plans by the configuration, variants by `max_policy_variants`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -81,7 +81,7 @@ fn requests(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result
     counters(
         encoder,
         "tero_requests",
-        "Requests answered, by what became of them",
+        "Requests answered, by outcome",
         samples,
     )?;
     let bytes = per_site(sites, |site| site.counters.response_bytes());
@@ -110,14 +110,14 @@ fn origins(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result 
     counters(
         encoder,
         "tero_origin_requests",
-        "Requests to origins, by the hundreds of the answer's status",
+        "Requests to origins, by class of the status",
         samples,
     )?;
     let seconds = per_site(sites, |site| site.counters.origin_seconds());
     histograms(
         encoder,
         "tero_origin_seconds",
-        "From a request to an origin to the head of its answer",
+        "From a request to an origin to the head of its response",
         seconds,
     )
 }
@@ -202,7 +202,7 @@ fn policies(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>], now: Timestamp
     counters(
         encoder,
         "tero_policy_decisions",
-        "Questions to policies, by what came of them",
+        "Questions to policies, by result",
         decisions,
     )?;
     seconds(
@@ -218,7 +218,7 @@ fn policies(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>], now: Timestamp
         "Whether a policy is asked: 0 when it is switched off",
         active,
     )?;
-    let help = "Years that have begun, or begin within two months, of which a policy's calendar knows no holidays";
+    let help = "Years that have begun, or begin within two months, without holidays in a policy's calendar";
     gauges(encoder, "tero_policy_calendar_missing_years", help, missing)
 }
 

@@ -1,5 +1,5 @@
-//! `GET /policies` and `GET /policies/{policy}`: which version decides, since when, which others
-//! there are, and how they do.
+//! `GET /policies` and `GET /policies/{policy}`: the active version of each policy, since when it is
+//! active, the other versions, and the results of decisions.
 
 use super::call::Call;
 use super::context::AdminContext;
@@ -25,7 +25,7 @@ pub(super) fn policies(
     })
 }
 
-/// One of them.
+/// One policy.
 pub(super) fn policy(
     context: &AdminContext,
     call: Call<'_, Policy>,

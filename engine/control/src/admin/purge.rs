@@ -1,4 +1,4 @@
-//! `POST /purge`: drops or marks stale what is stored under a URL, a tag, a prefix or a site.
+//! `POST /purge`: drops the stored responses of a URL, tag, prefix or site, or marks them stale.
 
 use super::call::Call;
 use super::context::AdminContext;
@@ -6,7 +6,7 @@ use super::reply::AdminRefusal;
 use crate::purge::{self, PurgeError};
 use tero_admin_api::{PurgeResponse, endpoints::Purge};
 
-/// Purges what the content names and answers how many stored responses that were.
+/// Purges the target of the question, and answers with the number of responses.
 pub(super) fn purge(
     context: &AdminContext,
     call: Call<'_, Purge>,

@@ -22,7 +22,7 @@ pub(super) struct AdminRefusal {
     field: Option<RefusalField>,
 }
 
-/// A field that the refusal needs.
+/// A header field of a refusal.
 #[derive(Clone, Debug)]
 enum RefusalField {
     /// `WWW-Authenticate: Bearer`
@@ -79,7 +79,7 @@ impl AdminRefusal {
         AdminRefusal::new(StatusCode::INTERNAL_SERVER_ERROR, error, cure)
     }
 
-    /// With these mistakes one by one.
+    /// Adds the mistakes one by one.
     pub(super) fn with_mistakes(mut self, mistakes: Vec<Mistake>) -> AdminRefusal {
         self.problem.errors = mistakes;
         self
@@ -121,7 +121,7 @@ impl AdminRefusal {
     pub(super) fn slow() -> AdminRefusal {
         AdminRefusal::new(
             StatusCode::REQUEST_TIMEOUT,
-            "the content did not come in time",
+            "the content did not arrive in time",
             "send it at once",
         )
     }

@@ -1,4 +1,4 @@
-//! Modules, trials and mistakes in the words of the contract.
+//! Converts modules, trials and mistakes into types of tero-admin-api.
 
 use tero_admin_api::{
     CanaryGuard, CanarySummary, CaseMismatch, CaseMistake, FieldTally, FileMistake, GroupFigures,
@@ -16,7 +16,7 @@ use tero_policy_host::cases::CaseOutcome;
 use tero_policy_host::compare::{Comparison, DecisionField, DifferenceSample};
 use tero_policy_host::{Policy, PolicyStatus};
 
-/// A loaded module and how it does.
+/// A loaded module, and the results of its decisions.
 pub(super) fn module(policy: &Policy) -> ModuleReport {
     let manifest = policy.manifest();
     let counters = policy.counters();
@@ -48,7 +48,7 @@ pub(super) fn module(policy: &Policy) -> ModuleReport {
     }
 }
 
-/// A shadow in a few figures.
+/// The figures of a shadow.
 pub(super) fn shadow(record: &ShadowRecord, versions: &PolicyVersions) -> ShadowSummary {
     let (comparison, left_out) = versions
         .shadow()
@@ -65,7 +65,7 @@ pub(super) fn shadow(record: &ShadowRecord, versions: &PolicyVersions) -> Shadow
     }
 }
 
-/// A canary in a few figures.
+/// The figures of a canary.
 pub(super) fn canary(record: &CanaryRecord, versions: &PolicyVersions) -> CanarySummary {
     let group = |group: TrialGroup| {
         versions
@@ -82,7 +82,7 @@ pub(super) fn canary(record: &CanaryRecord, versions: &PolicyVersions) -> Canary
     }
 }
 
-/// When a canary is rolled back by itself.
+/// When a canary is rolled back automatically.
 pub(super) fn guard(settings: &GuardSettings) -> CanaryGuard {
     CanaryGuard {
         min_requests: settings.min_requests,
@@ -101,7 +101,7 @@ fn group_figures(counts: &GroupCounts) -> GroupFigures {
     }
 }
 
-/// What came of comparing two versions; `sample` tells a question on which they differ.
+/// The comparison of two versions. `sample` converts a question that they answered differently.
 pub fn version_comparison<S>(
     comparison: &Comparison,
     sample: impl Fn(&DifferenceSample) -> S,
@@ -171,7 +171,7 @@ pub(super) fn hit_rate(outcomes: &Outcomes) -> Option<f64> {
     outcomes.hit_rate().map(rounded)
 }
 
-/// To four digits: more is noise.
+/// A rate to four digits: more would be noise.
 pub(super) fn rounded(rate: f64) -> f64 {
     (rate * 10_000.0).round() / 10_000.0
 }

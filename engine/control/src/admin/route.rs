@@ -1,11 +1,11 @@
-//! Which path and method mean what.
+//! Finds the endpoint of a path and a method.
 
 use http::Method;
 
 use super::reply::AdminRefusal;
 use tero_admin_api::EndpointInfo;
 
-/// Endpoints, each with what belongs to it.
+/// Endpoints, each with a value: its handler.
 #[derive(Debug)]
 pub(super) struct Router<H> {
     routes: Vec<(EndpointInfo, H)>,
@@ -22,10 +22,10 @@ impl<H> Router<H> {
         self.routes.iter().map(|(endpoint, _)| endpoint)
     }
 
-    /// What belongs to the endpoint that `method` and `path` name, and the parameters of the path.
+    /// The value of the endpoint with this method and path, and the parameters of the path.
     ///
     /// # Errors
-    /// 404 for a path that means nothing, 405 with `Allow` for a method that is not offered on it.
+    /// 404 for an unknown path; 405 with `Allow` for a method that the path does not offer.
     pub(super) fn find(
         &self,
         method: &Method,
@@ -34,7 +34,7 @@ impl<H> Router<H> {
         let (template, parameters) = self.matching(path).ok_or_else(|| {
             AdminRefusal::unknown(
                 format!("there is nothing at {path}"),
-                "GET /openapi.json tells what there is",
+                "GET /openapi.json lists the paths",
             )
         })?;
         // A HEAD is answered like a GET; hyper leaves the content out.
@@ -59,8 +59,8 @@ impl<H> Router<H> {
         open.any(|(endpoint, _)| endpoint.path == path)
     }
 
-    /// The path of an endpoint that `path` is, with its parameters. A word stands before a
-    /// parameter: `/warm/runs` is not the plan `runs`.
+    /// The template that matches `path`, and the parameters. A literal segment takes precedence over
+    /// a parameter: `/warm/runs` is not the plan `runs`.
     fn matching(&self, path: &str) -> Option<(&'static str, Vec<String>)> {
         let matching = self.routes.iter().filter_map(|(endpoint, _)| {
             let parameters = parameters(endpoint.path, path)?;
@@ -72,7 +72,7 @@ impl<H> Router<H> {
         })
     }
 
-    /// The methods that a path offers, as `Allow` lists them.
+    /// The methods of a path, as `Allow` lists them.
     fn methods(&self, template: &str) -> String {
         let mut methods = Vec::new();
         for (endpoint, _) in &self.routes {
@@ -89,7 +89,7 @@ fn is_parameter(segment: &str) -> bool {
     segment.starts_with('{')
 }
 
-/// The parameters of `path`, if it is of the form of `template`. None of them is empty.
+/// The parameters of `path`, if it matches `template`. A parameter is not empty.
 fn parameters(template: &str, path: &str) -> Option<Vec<String>> {
     let (mut wanted, mut given) = (template.split('/'), path.split('/'));
     let mut parameters = Vec::new();

@@ -1,4 +1,4 @@
-//! Families of metrics, as the encoder takes them.
+//! Writes families of metrics.
 
 use std::fmt;
 

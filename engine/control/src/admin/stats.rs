@@ -13,7 +13,7 @@ use tero_edge::request::site::Site;
 use tero_edge::telemetry::Outcome;
 use tero_edge::telemetry::counters::{HOURS, Outcomes};
 
-/// Everything that was counted since the start.
+/// The counters since the start.
 pub(super) fn stats(
     context: &AdminContext,
     _: Call<'_, Stats>,
@@ -62,7 +62,7 @@ fn site_stats(site: &Site) -> SiteStats {
     }
 }
 
-/// The hours of the local day in which there were requests.
+/// The hours of the local day with requests.
 fn hours(outcomes: impl Fn(usize) -> Outcomes) -> Vec<HourStats> {
     let hours = (0_u8..).take(HOURS);
     hours

@@ -1,4 +1,4 @@
-//! The request that is to be explained, out of what the question says of it.
+//! Makes the request to be explained out of the question.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub struct ExplainSubject {
     pub host: Option<HeaderValue>,
     /// When it would come; `None` means now.
     pub at: Option<LocalDateTime>,
-    /// The class of the device that stands for the one that the fields tell.
+    /// The device class, in place of the one that the fields give.
     pub device: Option<Device>,
     /// The response that policies are asked about.
     pub response: Option<(StatusCode, HeaderMap)>,
@@ -29,19 +29,19 @@ pub struct ExplainSubject {
 /// The subject of a question.
 ///
 /// # Errors
-/// [`Problem`]: something in it is not what it should be.
+/// [`Problem`] for the first part that is malformed.
 pub fn subject(question: &ExplainRequest) -> Result<ExplainSubject, Problem> {
     let (host, uri) = url(&question.url)?;
     let method = question.method.as_deref().unwrap_or("GET");
     let method =
-        Method::from_bytes(method.as_bytes()).map_err(|_| no("method", method, "write GET"))?;
+        Method::from_bytes(method.as_bytes()).map_err(|_| no("a method", method, "write GET"))?;
     let mut request = Request::new(());
     *request.method_mut() = method;
     *request.uri_mut() = uri;
     *request.headers_mut() = fields(&question.headers)?;
     let response = question.response.as_ref().map(|given| {
         let status = StatusCode::from_u16(given.status)
-            .map_err(|_| no("status", &given.status.to_string(), "write 200"))?;
+            .map_err(|_| no("a status", &given.status.to_string(), "write 200"))?;
         Ok((status, fields(&given.headers)?))
     });
     Ok(ExplainSubject {
@@ -54,28 +54,28 @@ pub fn subject(question: &ExplainRequest) -> Result<ExplainSubject, Problem> {
 }
 
 fn no(what: &str, text: &str, cure: impl Into<String>) -> Problem {
-    Problem::new(format!("`{}` is no {what}", text.escape_debug()), cure)
+    Problem::new(format!("`{}` is not {what}", text.escape_debug()), cure)
 }
 
-/// The host of an absolute URL, if it is one, and the path with the query.
+/// The host, if the URL is absolute, and the path with the query.
 fn url(text: &str) -> Result<(Option<HeaderValue>, Uri), Problem> {
     let wrong = |what: &str| no(what, text, URL);
     if text.starts_with('/') {
-        // Two slashes would begin with a host, were it not for the one in front.
+        // Without the host in front, a path that begins with two slashes would be read as a host.
         let uri: Uri = format!("http://host{text}")
             .parse()
-            .map_err(|_| wrong("URL"))?;
+            .map_err(|_| wrong("a URL"))?;
         return Ok((None, target(&uri)));
     }
-    let uri: Uri = text.parse().map_err(|_| wrong("URL"))?;
+    let uri: Uri = text.parse().map_err(|_| wrong("a URL"))?;
     let (Some("http" | "https"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-        return Err(wrong("absolute URL"));
+        return Err(wrong("an absolute URL"));
     };
-    let host = HeaderValue::from_str(authority.as_str()).map_err(|_| wrong("URL"))?;
+    let host = HeaderValue::from_str(authority.as_str()).map_err(|_| wrong("a URL"))?;
     Ok((Some(host), target(&uri)))
 }
 
-/// Where the query follows the host at once, written it has a slash in front.
+/// Path and query; if the path is empty, a slash.
 fn target(absolute: &Uri) -> Uri {
     absolute
         .path_and_query()
@@ -85,13 +85,18 @@ fn target(absolute: &Uri) -> Uri {
 
 fn device(name: &str) -> Result<Device, Problem> {
     let known = || Device::ALL.map(Device::as_str).join(", ");
-    Device::from_name(name)
-        .ok_or_else(|| no("device class", name, format!("the classes are {}", known())))
+    Device::from_name(name).ok_or_else(|| {
+        no(
+            "a device class",
+            name,
+            format!("the classes are {}", known()),
+        )
+    })
 }
 
 fn time(text: &str) -> Result<LocalDateTime, Problem> {
     let cure = "write a local time of the site, 2026-11-24T08:59 or 2026-11-24T08:59:00, or one with its offset, 2026-11-24T08:59:00-03:00";
-    LocalDateTime::parse(text).ok_or_else(|| no("time", text, cure))
+    LocalDateTime::parse(text).ok_or_else(|| no("a time", text, cure))
 }
 
 fn fields(given: &BTreeMap<String, FieldValues>) -> Result<HeaderMap, Problem> {
@@ -106,10 +111,10 @@ fn fields(given: &BTreeMap<String, FieldValues>) -> Result<HeaderMap, Problem> {
                 .ok()
                 .zip(HeaderValue::from_str(value).ok());
             let (field, value) =
-                field.ok_or_else(|| no("field", name, "write {\"user-agent\": \"…\"}"))?;
+                field.ok_or_else(|| no("a field", name, "write {\"user-agent\": \"…\"}"))?;
             headers
                 .try_append(field, value)
-                .map_err(|_| Problem::new("more fields than any request has", "leave some out"))?;
+                .map_err(|_| Problem::new("there are too many fields", "leave some out"))?;
         }
     }
     Ok(headers)

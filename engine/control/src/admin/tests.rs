@@ -14,8 +14,7 @@ use tero_config::Config;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
 
-/// An edge with two sites, in front of an origin that answers everything with a storable page with
-/// the tag `pages`.
+/// An edge with two sites, in front of an origin that answers every request with a storable page.
 fn edge(admin: &str) -> Server {
     let origin = origin();
     let text = format!(
@@ -76,7 +75,7 @@ fn origin() -> SocketAddr {
     address
 }
 
-/// Sends `request` as it is and returns status, head and content.
+/// Sends `request` unchanged, and returns status, head and content.
 fn send(address: SocketAddr, request: &str) -> (u16, String, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream
@@ -117,7 +116,7 @@ fn read<A: Answer>(content: &str) -> A {
     A::read(content.as_bytes()).unwrap_or_else(|error| panic!("{error}: {content}"))
 }
 
-/// Purges, and returns how many stored responses that were.
+/// Purges, and returns the number of purged responses.
 #[track_caller]
 fn purge(server: &Server, content: &str) -> u64 {
     let (status, answer) = post(server, "/purge", content);
@@ -167,7 +166,7 @@ fn a_url_is_purged_alone() {
 }
 
 #[test]
-fn a_prefix_and_a_site_are_purged_with_all_that_is_theirs() {
+fn prefixes_and_sites_are_purged_alone() {
     let server = edge("");
     for (host, path) in [
         ("shop.example", "/img/1"),
@@ -189,7 +188,7 @@ fn a_prefix_and_a_site_are_purged_with_all_that_is_theirs() {
 }
 
 #[test]
-fn a_soft_purge_leaves_what_is_stored_to_be_revalidated() {
+fn a_softly_purged_response_is_revalidated() {
     let server = edge("");
     visit(&server, "shop.example", "/a");
     assert_eq!(
@@ -271,7 +270,7 @@ fn figures_add_up_in_stats_and_metrics() {
 }
 
 #[test]
-fn a_plan_is_started_and_tells_how_it_does() {
+fn a_started_plan_reports_its_progress() {
     let server = edge("");
     assert_eq!(get(&server, "/ready?plan=opening").0, 503);
     assert_eq!(get(&server, "/ready?plan=closing").0, 404);
@@ -279,7 +278,7 @@ fn a_plan_is_started_and_tells_how_it_does() {
     let (status, answer) = post(&server, "/warm/opening", "");
     assert_eq!((status, read::<StartWarmResponse>(&answer).run), (202, 1));
     let report = || read::<WarmRunReport>(&get(&server, "/warm/runs/1").2);
-    // The plan's pace goes by the clock, which stands still unless it is turned.
+    // The plan's pace follows the clock, which stands still until the test turns it.
     while !report().state.is_over() {
         server
             .edge()
@@ -337,7 +336,7 @@ fn the_token_is_needed_for_all_but_the_probes() {
 }
 
 #[test]
-fn a_page_in_a_browser_can_not_purge() {
+fn a_page_in_a_browser_cannot_purge() {
     let server = edge("");
     visit(&server, "shop.example", "/a");
     let address = server.admin_address();
@@ -357,7 +356,7 @@ fn a_page_in_a_browser_can_not_purge() {
 }
 
 #[test]
-fn what_is_not_offered_is_refused_with_a_cure() {
+fn unknown_requests_are_refused_with_a_cure() {
     let server = edge("");
     let (status, _, content) = get(&server, "/nothing");
     assert_eq!(status, 404);
@@ -390,7 +389,7 @@ fn a_head_has_no_content() {
 }
 
 #[test]
-fn nonsense_is_refused_and_the_interface_goes_on() {
+fn malformed_requests_are_refused_and_the_interface_survives() {
     let server = edge("");
     for request in ["\0\0\0\0\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n"] {
         assert!(

@@ -22,7 +22,7 @@ use tero_edge::telemetry::Outcome;
 use tero_edge::telemetry::trial_counters::TrialGroup;
 use tero_policy_host::compare::{DecisionField, DifferenceSample};
 
-/// The shadow of a policy, with what came of asking it.
+/// The shadow of a policy, and where it differs.
 pub(super) fn shadow(
     context: &AdminContext,
     call: Call<'_, Shadow>,
@@ -50,7 +50,7 @@ fn sample(sample: &DifferenceSample) -> ShadowSample {
     }
 }
 
-/// Has a version be asked in shadow.
+/// Starts shadowing by a version.
 pub(super) fn start_shadow(
     context: &AdminContext,
     call: Call<'_, StartShadow>,
@@ -70,7 +70,7 @@ pub(super) fn start_shadow(
     })
 }
 
-/// Ends it.
+/// Ends the shadow.
 pub(super) fn stop_shadow(
     context: &AdminContext,
     call: Call<'_, StopShadow>,
@@ -86,7 +86,7 @@ pub(super) fn stop_shadow(
     })
 }
 
-/// The canary of a policy, with its figures and those of the control.
+/// The canary of a policy beside the control.
 pub(super) fn canary(
     context: &AdminContext,
     call: Call<'_, Canary>,
@@ -107,7 +107,7 @@ pub(super) fn canary(
     }
 }
 
-/// Has a version answer for a share of the keys.
+/// Lets a version decide for a share of the keys.
 pub(super) fn start_canary(
     context: &AdminContext,
     call: Call<'_, StartCanary>,
@@ -132,7 +132,7 @@ pub(super) fn start_canary(
     })
 }
 
-/// Ends it.
+/// Ends the canary.
 pub(super) fn stop_canary(
     context: &AdminContext,
     call: Call<'_, StopCanary>,
@@ -151,13 +151,13 @@ pub(super) fn stop_canary(
 fn share(text: &str) -> Result<Share, AdminRefusal> {
     Share::parse(text).ok_or_else(|| {
         AdminRefusal::bad(
-            format!("`{}` is no share", text.escape_debug()),
+            format!("`{}` is not a share", text.escape_debug()),
             "write a percentage, \"10%\" or \"0.5%\"",
         )
     })
 }
 
-/// A guard with its defaults.
+/// The guard of a request, with defaults for the numbers that it leaves out.
 fn guard_settings(request: &GuardRequest) -> GuardSettings {
     let default = GuardSettings::default();
     GuardSettings {
@@ -175,8 +175,8 @@ fn none(policy: &str, what: &'static str) -> AdminRefusal {
     })
 }
 
-/// Versions and trials in figures. Labels are bounded: policies by the configuration, fields, arms
-/// and causes by what there is.
+/// The metrics of versions and trials. Labels are bounded: policies by the configuration, fields,
+/// arms and causes by their types.
 pub(super) fn metrics(state: &rollout::VersionSet, encoder: &mut DescriptorEncoder) -> fmt::Result {
     let label = |name: &str| ("policy", name.to_owned());
     let policies = || state.policies().map(|(name, versions)| (&**name, versions));
@@ -186,7 +186,7 @@ pub(super) fn metrics(state: &rollout::VersionSet, encoder: &mut DescriptorEncod
     gauges(
         encoder,
         "tero_policy_active_since_seconds",
-        "Since when the active version decides, as a Unix time",
+        "When the active version began to decide, as a Unix time",
         since,
     )?;
     let versions = policies()
@@ -221,7 +221,7 @@ pub(super) fn metrics(state: &rollout::VersionSet, encoder: &mut DescriptorEncod
     counters(
         encoder,
         "tero_policy_canary_requests",
-        "Requests during a canary, by arm and by what became of them",
+        "Requests during a canary, by arm and outcome",
         requests,
     )?;
     counters(
@@ -277,7 +277,7 @@ fn shadows(state: &rollout::VersionSet, encoder: &mut DescriptorEncoder) -> fmt:
     counters(
         encoder,
         "tero_policy_shadow_left_out",
-        "Requests that a shadow was not asked about for want of room",
+        "Requests that a shadow was not asked about, since the queue was full",
         left_out,
     )
 }

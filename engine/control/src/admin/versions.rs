@@ -1,4 +1,4 @@
-//! Pushing, activating and rolling back versions of policies; taking over the configuration anew.
+//! Pushes, activates and rolls back versions of policies; reads the configuration again.
 
 use super::call::Call;
 use super::context::AdminContext;
@@ -31,7 +31,7 @@ pub(super) fn push(
     })
 }
 
-/// Has a version decide.
+/// Makes a version decide.
 pub(super) fn activate(
     context: &AdminContext,
     call: Call<'_, Activate>,
@@ -48,7 +48,7 @@ pub(super) fn activate(
     })
 }
 
-/// Ends a canary, or has the version before decide again.
+/// Ends a canary, or makes the version before decide again.
 pub(super) fn roll_back(
     context: &AdminContext,
     call: Call<'_, Rollback>,
@@ -106,15 +106,15 @@ fn not_reloaded(error: &ReloadError) -> AdminRefusal {
     }
 }
 
-/// Another version is being uploaded.
+/// The refusal while another version is uploaded.
 pub(super) fn another_upload() -> AdminRefusal {
     AdminRefusal::not_ready(
         "another version is being pushed",
-        "push it when that one is there",
+        "push it once that has ended",
     )
 }
 
-/// A policy that there is not is told before anything else.
+/// Checks that the policy exists, before anything else is checked.
 pub(super) fn known(context: &AdminContext, name: &str) -> Result<(), AdminRefusal> {
     context
         .rollout
@@ -137,10 +137,10 @@ pub(super) fn refusal(error: &RolloutError) -> AdminRefusal {
         }
         RolloutError::NothingBefore(_) => AdminRefusal::conflict(
             text,
-            "GET /policies tells what is active and what was before",
+            "GET /policies has the active version and the one before",
         ),
         RolloutError::NoTrial { .. } => {
-            AdminRefusal::unknown(text, "GET /policies tells what is on trial")
+            AdminRefusal::unknown(text, "GET /policies has the versions on trial")
         }
         RolloutError::IsActive { .. } => AdminRefusal::conflict(text, "name another version"),
         RolloutError::OtherCanary { .. } => {
@@ -173,7 +173,7 @@ pub(super) fn refusal(error: &RolloutError) -> AdminRefusal {
             tracing::error!("{text}");
             AdminRefusal::internal(
                 text,
-                "see that the folder is there, has room, and belongs to tero alone",
+                "make sure that the folder exists, has room, and belongs to tero alone",
             )
         }
         RolloutError::Busy => AdminRefusal::not_ready(text, "try again"),

@@ -1,5 +1,5 @@
 //! `GET /warm`, `POST` and `DELETE /warm/{plan}`, `POST /warm/{plan}/cancel`, `GET /warm/runs` and
-//! `GET /warm/runs/{id}`: starts and cancels warming plans and tells how they do.
+//! `GET /warm/runs/{id}`: starts, cancels and lists warming plans, and reports on their runs.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ use tero_admin_api::{
     StartWarmResponse, WarmPlanReport, WarmPlansResponse, WarmRunReport, WarmRunsResponse,
 };
 
-/// The plans, and when they come due.
+/// The plans, and when they are due.
 pub(super) fn plans(
     context: &AdminContext,
     _: Call<'_, WarmPlans>,
@@ -35,7 +35,7 @@ pub(super) fn plans(
     })
 }
 
-/// Starts a plan, or with `?dry_run=true` finds out what it would fetch; it goes on after the
+/// Starts a plan, or with `?dry_run=true` finds out what it would fetch. The run goes on after the
 /// answer.
 pub(super) fn start(
     context: &AdminContext,
@@ -56,7 +56,7 @@ pub(super) fn start(
             Err(AdminRefusal::conflict(
                 error,
                 format!(
-                    "GET /warm/runs/{run} tells how far it is, POST /warm/{plan}/cancel ends it"
+                    "GET /warm/runs/{run} shows its progress, POST /warm/{plan}/cancel ends it"
                 ),
             ))
         }
@@ -93,13 +93,12 @@ fn end(context: &AdminContext, plan: &str) -> Result<CancelWarmResponse, AdminRe
         Err(CancelError::Unknown) => Err(no_plan(context, plan)),
         Err(CancelError::Idle) => Err(AdminRefusal::conflict(
             format!("`{plan}` is not running"),
-            "GET /warm/runs tells how its runs ended",
+            "GET /warm/runs shows how its runs ended",
         )),
     }
 }
 
-/// The runs that are remembered, the latest first. What a dry run would fetch is told of one run
-/// only.
+/// The remembered runs, the latest first, without what a dry run would fetch.
 pub(super) fn runs(
     context: &AdminContext,
     _: Call<'_, WarmRuns>,
@@ -119,11 +118,11 @@ pub(super) fn run(
     context: &AdminContext,
     call: Call<'_, WarmRun>,
 ) -> Result<WarmRunReport, AdminRefusal> {
-    let cure = "GET /warm/runs tells the runs";
+    let cure = "GET /warm/runs lists the runs";
     let text = call.parameter();
     let id = text
         .parse()
-        .map_err(|_| AdminRefusal::unknown(format!("`{text}` is no run"), cure))?;
+        .map_err(|_| AdminRefusal::unknown(format!("`{text}` is not a run"), cure))?;
     let report = context.warmer.run(id);
     report
         .map(run_report)
@@ -208,7 +207,7 @@ fn page(page: report::DryRunPage) -> DryRunPage {
 /// Whether a run of the plan has come to its end.
 ///
 /// # Errors
-/// 404 where there is no such plan.
+/// 404 if there is no such plan.
 pub(super) fn has_run(context: &AdminContext, plan: &str) -> Result<bool, AdminRefusal> {
     context
         .warmer
@@ -275,7 +274,7 @@ pub(super) fn metrics(context: &AdminContext, encoder: &mut DescriptorEncoder) -
         "Bytes of content fetched by warming plans",
         of_each(|totals| totals.bytes),
     )?;
-    let wasted = "Bytes of them that nobody had used when the run's window was over";
+    let wasted = "Bytes of them that visitors had not used when the run's window was over";
     counters(
         encoder,
         "tero_warm_wasted_bytes",

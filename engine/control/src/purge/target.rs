@@ -1,4 +1,4 @@
-//! What a purge names, as far as it can be told without knowing the sites.
+//! The target of a purge, as far as it can be read without the sites.
 
 use http::Uri;
 
@@ -34,23 +34,23 @@ pub struct HostPath {
     pub path: String,
 }
 
-/// Why there can't be such a target.
+/// Why a target is malformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
     /// It is empty, or longer than 8192 bytes.
-    #[error("an empty or endless target")]
+    #[error("the target is empty or too long")]
     Length,
     /// It is not a tag.
-    #[error("this is no tag")]
+    #[error("this is not a tag")]
     Tag,
-    /// The prefix is of a host.
-    #[error("a prefix that ends within the host")]
+    /// The prefix does not reach beyond the host.
+    #[error("the prefix ends within the host")]
     HostPrefix,
     /// The URL is not absolute.
-    #[error("this is no absolute URL")]
+    #[error("this is not an absolute URL")]
     NotAbsolute,
-    /// No visitor can ask for such a URL.
-    #[error("this is no URL that a visitor can ask for")]
+    /// A visitor can't request such a URL.
+    #[error("a visitor can't request such a URL")]
     BadUrl,
 }
 
@@ -103,7 +103,7 @@ fn checked_tag(tag: &str) -> Result<&str, TargetError> {
     Ok(tag)
 }
 
-/// Where an absolute URL points; a fragment is not a server's business.
+/// Host and path of an absolute URL. The fragment is ignored.
 fn place(url: &str) -> Result<HostPath, TargetError> {
     let rest = url
         .strip_prefix("http://")

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_arguments_are_told_by_their_names() {
+    fn wrong_arguments_are_named() {
         let message = |client: Result<AdminClient, String>| client.err().unwrap();
         assert!(message(client("https://edge", None)).contains("--admin http://"));
         let nowhere = Some(PathBuf::from("/nowhere"));
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_reached_is_said_with_a_cure() {
+    fn an_unreachable_interface_is_reported_with_a_cure() {
         let closed = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()

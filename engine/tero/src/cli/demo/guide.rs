@@ -73,7 +73,7 @@ Try in another terminal, from top to bottom:
       curl -s {admin}/purge -d '{{"tag": "paginas"}}'
       {look}/barberias/palermo | {FIELDS}
 
- 8. Warm the pages before the doors open, for desktops and phones; then a page that nobody has asked for yet is a hit.
+ 8. Warm the pages before the doors open, for desktops and phones; then the first request for a page is a hit.
       {tero} warm apertura --wait{remote}
       {look}/barberias/rosario | {FIELDS}
 

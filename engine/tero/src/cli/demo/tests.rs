@@ -39,7 +39,7 @@ fn the_imported_rules_come_first_and_then_the_popular_pages() {
 }
 
 #[test]
-fn an_address_that_was_asked_for_and_is_taken_is_refused_with_a_cure() {
+fn a_given_address_that_is_taken_is_refused_with_a_cure() {
     let taken = TcpListener::bind((LOOPBACK, 0)).unwrap();
     let error = place("--listen", Some(taken.local_addr().unwrap()), 8080).unwrap_err();
     assert!(
@@ -58,7 +58,7 @@ fn a_usual_port_that_is_taken_is_replaced_by_a_free_one() {
 }
 
 #[test]
-fn what_listens_everywhere_is_reached_on_loopback() {
+fn a_wildcard_address_is_reached_on_loopback() {
     assert_eq!(
         reachable("0.0.0.0:80".parse().unwrap()).to_string(),
         "127.0.0.1:80"

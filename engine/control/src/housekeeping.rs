@@ -1,7 +1,7 @@
-//! What is to be done every now and then while an edge runs, on one thread: stored responses that
-//! expire soon are marked, windows of plans that are over are closed, and popularity is saved.
+//! Periodic work of a running edge, on one thread: marks stored responses that expire soon, closes
+//! the windows of warming runs, and saves popularity.
 //!
-//! It knows that plans have windows, not when their schedules come due.
+//! It does not know the schedules of plans.
 
 mod saved_popularity;
 
@@ -18,33 +18,32 @@ use tero_edge::server::ShutdownStage;
 
 pub use saved_popularity::SavedPopularity;
 
-/// Stored responses that expire soon are marked this often.
+/// How often stored responses that expire soon are marked.
 const MARK_EVERY: Duration = Duration::from_secs(1);
 
-/// A window that is over is closed after this time at the latest: the plan may have begun, or the
-/// clock may have been set, since the last look.
-const LOOK_AT_WINDOWS: Duration = Duration::from_secs(1);
+/// How long the next end of a window is trusted: meanwhile a run may have started, or the clock may
+/// have been set.
+const LOOK_AT_WINDOWS_EVERY: Duration = Duration::from_secs(1);
 
-/// Popularity is saved this often: a crash loses no more than that.
+/// How often popularity is saved; a crash loses no more than that.
 const SAVE_EVERY: Duration = Duration::from_secs(5 * 60);
 
-/// What the thread looks after.
+/// The parts that the thread looks after.
 #[derive(Debug)]
 pub struct Housekeeping {
-    /// Its stored responses are marked, and its popularity is saved.
+    /// The edge whose stored responses are marked and whose popularity is saved.
     pub edge: Arc<Edge>,
-    /// Its plans' windows are closed.
+    /// The warmer whose windows are closed.
     pub warmer: Arc<Warmer>,
     /// Where popularity is saved.
     pub popularity: SavedPopularity,
 }
 
 impl Housekeeping {
-    /// Starts the thread, which ends when the edge no longer runs and popularity has been saved
-    /// once more.
+    /// Starts the thread. When the edge stops, the thread saves popularity once more and ends.
     ///
     /// # Errors
-    /// When a thread or a runtime can't be had.
+    /// If the thread or its runtime can't be created.
     pub fn start(self, stages: watch::Receiver<ShutdownStage>) -> io::Result<JoinHandle<()>> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -83,7 +82,7 @@ impl Housekeeping {
     async fn close_windows(&self) {
         let clock = &self.edge.clock;
         loop {
-            let look = clock.now().saturating_add(LOOK_AT_WINDOWS);
+            let look = clock.now().saturating_add(LOOK_AT_WINDOWS_EVERY);
             let next = self.warmer.next_window_end();
             clock
                 .sleep_until(next.map_or(look, |next| next.min(look)))

@@ -1,9 +1,9 @@
-//! The control plane: puts the parts together and changes them while they run.
+//! The control plane: puts the parts of an edge together and changes them while they run.
 //!
-//! [`serve`] starts an edge, [`reload`] takes over a new configuration, [`rollout`] holds which
-//! version of each policy decides, [`warm`] carries out plans, [`housekeeping`] does what comes up
-//! every second or few minutes, and [`admin`] looks at all of it from outside. Rules of HTTP are
-//! unknown here.
+//! [`serve`] starts an edge, [`reload`] applies a new configuration, [`rollout`] knows which
+//! version of each policy decides, [`warm`] runs warming plans, [`housekeeping`] does what is due
+//! every second or every few minutes, and [`admin`] shows and changes all of it over HTTP. The
+//! rules of HTTP caching are not known here.
 
 pub mod admin;
 pub mod housekeeping;

@@ -1,4 +1,4 @@
-//! Taking over a new configuration while the edge runs.
+//! Applies a new configuration while the edge runs.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +13,7 @@ use tero_edge::request::Edge;
 use tero_policy_host::check;
 use tero_semantics::timestamp::Timestamp;
 
-/// Takes over a new configuration while the edge runs.
+/// Applies new configurations to a running edge, one at a time.
 #[derive(Debug)]
 pub struct Reloader {
     file: PathBuf,
@@ -24,10 +24,10 @@ pub struct Reloader {
     one_at_a_time: Mutex<()>,
 }
 
-/// Why the file of the configuration was not taken over.
+/// Why a new configuration was not applied.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
-    /// It has mistakes, or can't be read.
+    /// The file has mistakes, or can't be read.
     #[error("{0}")]
     Config(ConfigErrors),
     /// A policy or the state directory can't be used.
@@ -39,7 +39,7 @@ pub enum ReloadError {
 }
 
 impl Reloader {
-    /// What takes over configurations for `edge`, which was started with `config`.
+    /// A reloader for `edge`, which was started with `config`.
     pub(crate) fn new(
         config: &Config,
         edge: &Arc<Edge>,
@@ -56,13 +56,13 @@ impl Reloader {
         }
     }
 
-    /// Takes over sites, policies and plans of a new configuration; requests under way end under
-    /// the old one. What is stored stays, and so do pushed versions and the counters of a site
+    /// Applies the sites, policies and plans of a new configuration; requests under way end under
+    /// the old one. Stored responses and pushed versions stay, and so do the counters of a site
     /// whose zone is the same. Listeners, memory, the state directory and the number of workers
-    /// stay as they were until the next start.
+    /// change at the next start only.
     ///
     /// # Errors
-    /// [`ReloadError`], and the old configuration stays.
+    /// [`ReloadError`]; the old configuration stays then.
     pub fn reload(&self, config: Config) -> Result<(), ReloadError> {
         let _one_at_a_time = self
             .one_at_a_time
@@ -83,10 +83,10 @@ impl Reloader {
             .map_err(|error| ReloadError::Plan(error.to_string()))
     }
 
-    /// Reads the file that the edge was started with, takes it over, and opens the access log anew.
+    /// Opens the access log anew, reads the file that the edge was started with, and applies it.
     ///
     /// # Errors
-    /// [`ReloadError`], and the old configuration stays.
+    /// [`ReloadError`]; the old configuration stays then.
     pub fn reload_file(&self) -> Result<(), ReloadError> {
         if let Some(log) = &self.edge.access_log {
             log.reopen();
@@ -96,7 +96,7 @@ impl Reloader {
     }
 }
 
-/// Popularity goes by the hours of each site's zone.
+/// Tells popularity the zones of the sites, whose hours it counts by.
 pub(crate) fn tell_popularity(edge: &Edge) {
     let zones: Vec<Tz> = edge
         .sites
@@ -108,7 +108,7 @@ pub(crate) fn tell_popularity(edge: &Edge) {
     edge.popularity.set_sites(&zones);
 }
 
-/// Logs what [`check::warnings`] says of a configuration.
+/// Logs the [warnings](check::warnings) about a configuration.
 pub(crate) fn warn(config: &Config, now: Timestamp) {
     for warning in check::warnings(config, now) {
         tracing::warn!("{warning}");

@@ -1,10 +1,10 @@
-//! Which version of each policy decides: pushed, activated, rolled back, asked in shadow, tried as
-//! a canary.
+//! Which version of each policy decides: versions are pushed, activated, rolled back, asked in
+//! shadow and tried as canaries.
 //!
-//! The configuration's module is version zero. A pushed version decides in its place until it is
-//! rolled back; it is kept in the state directory, and so is who is active. Every change makes a
-//! new set of sites and swaps it in as a whole: a request works with the set that it found when it
-//! came, from its beginning to its end. Nothing here runs on a thread that serves requests.
+//! The configuration's module is version zero. An activated version decides in its place until it
+//! is rolled back. The state directory keeps pushed versions and which one is active. A change
+//! makes a new set of sites and replaces the old set as a whole: a request uses the set that it
+//! found when it arrived until it ends. Nothing here runs on a thread that serves requests.
 
 mod activation;
 mod error;
@@ -55,7 +55,7 @@ pub struct Rollout {
 }
 
 impl Rollout {
-    /// All policies with their versions, as of now.
+    /// All policies with their current versions.
     pub fn state(&self) -> Arc<VersionSet> {
         Arc::clone(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -65,11 +65,10 @@ impl Rollout {
         self.host.max_module()
     }
 
-    /// Takes over sites and policies of a new configuration; pushed versions stay. Returns whether
-    /// the sites' zones may have changed.
+    /// Applies the sites and policies of a new configuration; pushed versions stay.
     ///
     /// # Errors
-    /// [`RolloutError`], and everything stays as it was.
+    /// [`RolloutError`]; nothing changes then.
     pub fn reload(&self, config: &Config) -> Result<(), RolloutError> {
         self.try_again(|| {
             let old = self.state();
@@ -82,7 +81,7 @@ impl Rollout {
         })
     }
 
-    /// Ends the thread.
+    /// Ends the thread that asks shadows and watches canaries.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
         self.wake();
@@ -102,7 +101,7 @@ impl Rollout {
         }
     }
 
-    /// A version of a policy, ready to be asked.
+    /// Loads a version of a policy.
     fn ready(
         &self,
         versions: &PolicyVersions,
@@ -112,7 +111,7 @@ impl Rollout {
         self.loader().version(&versions.config, version, at_hand)
     }
 
-    /// Changes one policy.
+    /// Applies `edit` to one policy; it may run several times.
     fn change<T>(
         &self,
         name: &str,
@@ -131,7 +130,7 @@ impl Rollout {
         })
     }
 
-    /// Tries until no other change comes first.
+    /// Repeats `attempt` until no other change comes first.
     fn try_again<T>(
         &self,
         attempt: impl Fn() -> Result<Option<T>, RolloutError>,
@@ -144,8 +143,8 @@ impl Rollout {
         Err(RolloutError::Busy)
     }
 
-    /// Puts `new` in the place of `old`: on disk, for requests, and for the next change. Returns
-    /// false, and does nothing, where `old` is not what there is any more.
+    /// Replaces `old` by `new`: on disk, for requests, and for the next change. If another change
+    /// has replaced `old` already, does nothing and returns false.
     fn commit(
         &self,
         old: &Arc<VersionSet>,
@@ -164,7 +163,7 @@ impl Rollout {
             workers: self.workers,
         };
         let sites = Arc::new(builder.sites(&new, &before, change)?);
-        // On disk first: what could not be kept does not decide.
+        // On disk first: a version must not decide if a restart would forget it.
         if let (Some(store), Some(name)) = (&self.store, changed) {
             store.keep_record(name, &new.policy(name)?.record)?;
         }

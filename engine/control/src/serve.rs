@@ -1,4 +1,4 @@
-//! `serve`: makes the parts of an edge from its configuration and puts them together.
+//! Starts an edge: makes its parts from the configuration and puts them together.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -30,33 +30,33 @@ use tero_time::clock::Clock;
 /// Memory for remembered device classes, in bytes.
 const DEVICE_MEMORY: u64 = 8 * 1024 * 1024;
 
-/// Why an edge could not be started, or not be reconfigured.
+/// Why an edge could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// A policy can't be used.
     #[error(transparent)]
     Policy(#[from] PolicyError),
-    /// The state directory can't be used, or another edge holds it.
+    /// The state directory can't be used, or another edge has it.
     #[error(transparent)]
     StateDir(#[from] DirError),
-    /// The version of a policy that was active last can't be used.
+    /// The versions of a policy can't be read or used.
     #[error(transparent)]
     Rollout(#[from] RolloutError),
-    /// An address is taken or not ours.
+    /// An address is in use, or does not belong to this machine.
     #[error("could not listen on {address}")]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// A thread, a runtime or a file could not be had.
+    /// A thread, a runtime or a file could not be created or opened.
     #[error("could not start {what}")]
     Start {
-        /// Which.
+        /// Its name, for people.
         what: &'static str,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
@@ -65,7 +65,7 @@ pub enum ServeError {
     Plan(String),
 }
 
-/// A running edge. Dropped, it stops at once.
+/// A running edge. It stops at once when it is dropped.
 #[derive(Debug)]
 pub struct Server {
     addresses: Vec<SocketAddr>,
@@ -78,10 +78,10 @@ pub struct Server {
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// Starts an edge and returns when it serves.
+/// Starts an edge, and returns when it accepts requests.
 ///
 /// # Errors
-/// [`ServeError`], with nothing left running.
+/// [`ServeError`]; nothing is left running then.
 pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
     let host = Host::new(&config.policy_host)?;
     let state_dir = config.policy_host.state_dir.as_deref();
@@ -134,9 +134,9 @@ pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
     })
 }
 
-/// The sockets that an edge accepts on.
+/// The sockets of an edge.
 struct Listeners {
-    /// Of each worker.
+    /// By worker, each with a socket for every address.
     public: Vec<Vec<TcpListener>>,
     addresses: Vec<SocketAddr>,
     admin: TcpListener,
@@ -189,7 +189,7 @@ fn make_edge(
     Ok(edge)
 }
 
-/// The warmer, with the plans started without which the edge is not ready.
+/// Makes the warmer, and starts the plans that the edge must have run to be ready.
 fn make_warmer(
     config: &Config,
     edge: &Arc<Edge>,
@@ -227,7 +227,7 @@ fn store_limits(cache: &config::Cache) -> StoreLimits {
 }
 
 impl Server {
-    /// The addresses of the public listeners, in the order of the configuration.
+    /// The addresses of the public listeners, in the configuration's order.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
@@ -237,28 +237,28 @@ impl Server {
         self.admin_address
     }
 
-    /// The edge itself.
+    /// The data plane.
     pub fn edge(&self) -> &Arc<Edge> {
         &self.edge
     }
 
-    /// As [`Reloader::reload`].
+    /// Applies a new configuration, see [`Reloader::reload`].
     ///
     /// # Errors
-    /// [`ReloadError`], and the old configuration stays.
+    /// [`ReloadError`]; the old configuration stays then.
     pub fn reload(&self, config: Config) -> Result<(), ReloadError> {
         self.reloader.reload(config)
     }
 
-    /// As [`Reloader::reload_file`].
+    /// Reads the configuration's file again and applies it, see [`Reloader::reload_file`].
     ///
     /// # Errors
-    /// [`ReloadError`], and the old configuration stays.
+    /// [`ReloadError`]; the old configuration stays then.
     pub fn reload_file(&self) -> Result<(), ReloadError> {
         self.reloader.reload_file()
     }
 
-    /// Stops accepting, and ends each connection after its request.
+    /// Stops accepting connections, and closes each open one after its request.
     pub fn shutdown(&self) {
         self.stage.send_if_modified(|stage| {
             let running = *stage == ShutdownStage::Running;
@@ -267,23 +267,23 @@ impl Server {
         });
     }
 
-    /// Drops everything that is still open.
+    /// Closes all connections at once.
     pub fn stop(&self) {
         self.stage.send_replace(ShutdownStage::Stopped);
         self.rollout.stop();
     }
 
-    /// Waits until everything has ended: after [`Server::shutdown`], at the latest when the time to
-    /// drain has passed.
+    /// Waits until all threads have ended. After [`Server::shutdown`] that takes no longer than
+    /// `server.drain` of the configuration.
     ///
     /// # Panics
-    /// Where a worker has panicked: passes it on.
+    /// Passes on the panic of a thread.
     pub fn wait(&self) {
         let mut workers =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         let others = workers.split_off(self.workers.min(workers.len()));
         let mut ended: Vec<_> = workers.into_iter().map(JoinHandle::join).collect();
-        // The admin interface tells probes that the edge drains for as long as it does.
+        // While the edge drains, the admin interface answers probes that it does.
         self.stop();
         ended.extend(others.into_iter().map(JoinHandle::join));
         if let Some(panic) = ended.into_iter().find_map(Result::err) {
@@ -298,8 +298,7 @@ impl Drop for Server {
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
-            // A panic has been reported by the thread itself; a second one while dropping would
-            // abort.
+            // The thread has reported its panic; a panic while dropping would abort the process.
             let _ = thread.join();
         }
     }

@@ -1,9 +1,9 @@
-//! Warming: sends a plan's pages down the request path when its schedule comes due, or when asked.
+//! Warming: sends a plan's pages down the request path when its schedule comes due, or on request.
 //!
-//! A plan never runs twice at once, never faster than its pace, and never longer than its deadline.
-//! It fetches as visitors would, once per variant, so that what it stores is found by them; what
-//! stays fresh for its window is left alone. The schedules are followed by one thread of its own,
-//! so that workers only ever see warming as requests to their origin.
+//! A plan never has two runs at once, never exceeds its rate, and never runs past its deadline. It
+//! fetches each page as a visitor would, once per variant, so that visitors find what it stored.
+//! Responses that stay fresh for the plan's window are left alone. One thread of its own follows
+//! the schedules and runs the plans; workers see warming only as load on their origins.
 
 pub mod candidate;
 mod execution;
@@ -52,7 +52,7 @@ pub enum StartError {
     /// It is running.
     #[error("the plan is running already")]
     Running(RunId),
-    /// The edge is going down.
+    /// The edge is stopping.
     #[error("the edge is stopping")]
     Stopping,
 }
@@ -68,24 +68,24 @@ pub enum CancelError {
     Idle,
 }
 
-/// A plan, for operators.
+/// A plan, as the admin interface shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanSummary {
     /// Its name.
     pub name: String,
     /// Its site.
     pub site: String,
-    /// Its schedule, as written.
+    /// Its schedule, as written in the configuration.
     pub schedule: Option<String>,
-    /// The zone whose clock the schedule follows.
+    /// The time zone of the schedule.
     pub zone: String,
-    /// When it comes due next, RFC 3339, by the clock of its zone.
+    /// When it comes due next, in RFC 3339 with the local time of its zone.
     pub next: Option<String>,
-    /// The run that is under way.
+    /// Its current run.
     pub running: Option<RunId>,
 }
 
-/// Follows the plans. Shared by its own thread and the admin interface.
+/// Runs the plans. Its own thread, housekeeping and the admin interface share it.
 #[derive(Debug)]
 pub struct Warmer {
     path: Arc<dyn RequestPath>,
@@ -93,7 +93,7 @@ pub struct Warmer {
     state: Mutex<WarmerState>,
     ledger: Arc<Ledger>,
     wake: mpsc::UnboundedSender<WarmerEvent>,
-    /// Until the thread takes it.
+    /// `None` once the thread has taken it.
     woken: Mutex<Option<mpsc::UnboundedReceiver<WarmerEvent>>>,
 }
 
@@ -102,12 +102,12 @@ struct WarmerState {
     plans: Vec<PlanEntry>,
     runs: RunHistory,
     stopping: bool,
-    /// Up to when schedules have been followed.
+    /// The time up to which due plans have been started.
     followed: Timestamp,
 }
 
-/// What the thread is told. As many as there are plans and configurations, so the queue needs no
-/// bound of its own.
+/// What the thread has to do. Besides reloads, at most a run and a dry run of each plan wait in the
+/// queue, so it needs no bound of its own.
 #[derive(Debug)]
 enum WarmerEvent {
     Run(Arc<Run>),
@@ -115,10 +115,10 @@ enum WarmerEvent {
 }
 
 impl Warmer {
-    /// A warmer with these plans. It follows them once its thread runs.
+    /// A warmer for `edge` with these plans. Nothing runs before its thread does, see [`start`].
     ///
     /// # Errors
-    /// [`PlanError`] for the first plan that can't be followed.
+    /// [`PlanError`] for the first plan that can't be used.
     pub fn new(
         edge: &Arc<Edge>,
         plans: Vec<config::Plan>,
@@ -130,7 +130,7 @@ impl Warmer {
     /// A warmer that sends its requests down `path`.
     ///
     /// # Errors
-    /// As [`Warmer::new`].
+    /// [`PlanError`] for the first plan that can't be used.
     pub fn on(
         path: Arc<dyn RequestPath>,
         plans: Vec<config::Plan>,
@@ -152,28 +152,29 @@ impl Warmer {
         }))
     }
 
-    /// Takes over other plans. Runs under way go on as they began.
+    /// Replaces the plans. Current runs go on as they began.
     ///
     /// # Errors
-    /// As [`Warmer::new`], and the old plans stay.
+    /// [`PlanError`] for the first plan that can't be used; the old plans stay then.
     pub fn reload(&self, plans: Vec<config::Plan>) -> Result<(), PlanError> {
         lock(&self.state).plans = plan::entries(&*self.path, plans)?;
         let _ = self.wake.send(WarmerEvent::Reloaded);
         Ok(())
     }
 
-    /// Starts a plan now.
+    /// Starts a run of a plan.
     ///
     /// # Errors
-    /// [`StartError`] where there is no such plan, it is running, or the edge stops.
+    /// [`StartError`] if there is no such plan, it is running already, or the edge is stopping.
     pub fn start(&self, plan: &str) -> Result<RunId, StartError> {
         self.begin(plan, RunStart::by(RunTrigger::Request))
     }
 
-    /// Finds out what a plan would fetch now, and fetches nothing but its sitemaps.
+    /// Starts a dry run of a plan: it lists what a run would fetch, and fetches sitemaps only. A
+    /// plan may have a run and a dry run at once.
     ///
     /// # Errors
-    /// As [`Warmer::start`]; a dry run and a run do not stand in each other's way.
+    /// [`StartError`], as [`Warmer::start`].
     pub fn start_dry(&self, plan: &str) -> Result<RunId, StartError> {
         let start = RunStart {
             dry: true,
@@ -182,10 +183,10 @@ impl Warmer {
         self.begin(plan, start)
     }
 
-    /// Starts a plan since the edge has started.
+    /// Starts the run of a plan that the edge waits for before it is ready.
     ///
     /// # Errors
-    /// As [`Warmer::start`].
+    /// [`StartError`], as [`Warmer::start`].
     pub fn start_first(&self, plan: &str) -> Result<RunId, StartError> {
         self.begin(plan, RunStart::by(RunTrigger::Start))
     }
@@ -206,7 +207,7 @@ impl Warmer {
         Ok(id)
     }
 
-    /// Makes a run and remembers it; with it come those that are forgotten for it.
+    /// Makes and remembers a run. Also returns the runs that are forgotten to make room for it.
     fn new_run(
         &self,
         plan: &str,
@@ -232,16 +233,16 @@ impl Warmer {
         Ok((run, forgotten))
     }
 
-    /// Ends a run early. Whether there was one to end.
+    /// Cancels a run. Returns false if it is over, or not remembered.
     pub fn cancel(&self, run: RunId) -> bool {
         let found = lock(&self.state).runs.find(run);
         found.is_some_and(|run| !run.is_over() && !run.cancel.send_replace(true))
     }
 
-    /// Ends the run of a plan early, and tells which that was.
+    /// Cancels the current run of a plan, and returns its number.
     ///
     /// # Errors
-    /// [`CancelError`] where there is no such plan, or it does not run.
+    /// [`CancelError`] if there is no such plan, or it is not running.
     pub fn cancel_plan(&self, plan: &str) -> Result<RunId, CancelError> {
         let (is_known, running) = {
             let state = lock(&self.state);
@@ -256,30 +257,30 @@ impl Warmer {
         }
     }
 
-    /// Whether a run of the plan has come to an end; none where there is no such plan.
+    /// Whether a run of the plan has ended; `None` if there is no such plan.
     pub fn has_run(&self, plan: &str) -> Option<bool> {
         let is_known = plan::find(&lock(&self.state).plans, plan).is_some();
         is_known.then(|| self.ledger.has_ended(plan))
     }
 
-    /// The runs that are remembered, the latest first.
+    /// The reports of all remembered runs, the latest first.
     pub fn runs(&self) -> Vec<RunReport> {
         let runs: Vec<Arc<Run>> = lock(&self.state).runs.iter().rev().cloned().collect();
         runs.iter().map(|run| self.report_of(run)).collect()
     }
 
-    /// What has become of a run; none where it is not remembered.
+    /// The report of a run; `None` if it is not remembered.
     pub fn run(&self, run: RunId) -> Option<RunReport> {
         let run = lock(&self.state).runs.find(run)?;
         Some(self.report_of(&run))
     }
 
-    /// How a run goes on; none where it is not remembered.
+    /// The progress of a run, as it changes; `None` if the run is not remembered.
     pub fn watch(&self, run: RunId) -> Option<watch::Receiver<RunProgress>> {
         Some(lock(&self.state).runs.find(run)?.progress.subscribe())
     }
 
-    /// The plans, in the order of the configuration.
+    /// The plans, in the configuration's order.
     pub fn plans(&self) -> Vec<PlanSummary> {
         let now = self.path.clock().now();
         let state = lock(&self.state);
@@ -298,7 +299,7 @@ impl Warmer {
             .collect()
     }
 
-    /// What the runs of each plan came to since the edge started, by name.
+    /// The totals of each plan since the edge started, by its name.
     pub fn totals(&self) -> BTreeMap<Arc<str>, PlanTotals> {
         let mut totals = self.ledger.totals();
         let state = lock(&self.state);

@@ -1,7 +1,7 @@
-//! The state directory itself: one process holds it at a time.
+//! The state directory: one process has it at a time.
 //!
-//! Its own files are the `lock` and those of [`crate::file`]. What decides over traffic lies in
-//! folders of it, where only we may write.
+//! The directory itself has a `lock` and the files of [`crate::file`]. [`crate::trusted`] files are
+//! in its folders, where no other user may write.
 
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
@@ -14,7 +14,7 @@ use crate::trusted;
 /// Why the state directory can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DirError {
-    /// A file or folder can't be made, read or written, or others could have written it.
+    /// A file or folder can't be made or opened, or other users may write in it.
     #[error("the state directory: {path}: {source}", path = path.display())]
     Io {
         /// The file or folder.
@@ -23,12 +23,12 @@ pub enum DirError {
         #[source]
         source: io::Error,
     },
-    /// Another process holds it.
+    /// Another process has it.
     #[error("the state directory {path} belongs to another running edge; give each edge a policies.state_dir of its own", path = .0.display())]
     Taken(PathBuf),
 }
 
-/// The state directory, held until this value is dropped.
+/// The state directory, locked until this value is dropped.
 #[derive(Debug)]
 pub struct StateDir {
     path: PathBuf,
@@ -36,14 +36,14 @@ pub struct StateDir {
 }
 
 impl StateDir {
-    /// Takes the directory, and makes it for us alone if it is missing. Removes what was being
-    /// written when the last holder ended.
+    /// Locks the directory. If it is missing, makes it so that only its owner may enter. Removes
+    /// unfinished files of earlier processes.
     ///
-    /// It may be an older folder, even a sticky one such as `/tmp`. [`StateDir::folder`] checks who
-    /// else may write in it.
+    /// The directory may exist already, and may be a sticky one such as `/tmp`;
+    /// [`StateDir::folder`] checks who else may write in it.
     ///
     /// # Errors
-    /// [`DirError`] if the directory can't be made, or another process holds it.
+    /// [`DirError`] if the directory can't be made, or another process has it.
     pub fn open(path: &Path) -> Result<StateDir, DirError> {
         DirBuilder::new()
             .recursive(true)
@@ -58,16 +58,16 @@ impl StateDir {
         })
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// A folder in it for [`trusted`] files, made if it is missing. Removes what was being written
-    /// when the last holder ended.
+    /// The path of a folder in it for [`trusted`] files. Makes the folder if it is missing, and
+    /// removes unfinished files of earlier processes.
     ///
     /// # Errors
-    /// [`DirError::Io`] if the folder can't be made, or others may write in it or above it.
+    /// [`DirError::Io`] if the folder can't be made, or if other users may write in it or above it.
     pub fn folder(&self, name: &str) -> Result<PathBuf, DirError> {
         let path = self.path.join(name);
         trusted::make_folder(&path).map_err(at(&path))?;
@@ -76,8 +76,7 @@ impl StateDir {
     }
 }
 
-/// The lock of the directory, which the system releases when the file is closed or the process
-/// ends.
+/// Locks the directory until the returned file is closed, at the latest when the process ends.
 fn lock(dir: &Path) -> Result<File, DirError> {
     let path = dir.join("lock");
     let lock = File::options()
@@ -97,7 +96,7 @@ fn remove_unfinished(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         if is_unfinished(&path) {
-            // It does no harm where it is.
+            // An unfinished file that stays does no harm.
             let _ = fs::remove_file(path);
         }
     }
@@ -117,7 +116,7 @@ mod tests {
     use crate::file::StateFile;
 
     #[test]
-    fn one_holder_has_the_directory_until_all_that_it_gave_out_is_dropped() {
+    fn the_directory_is_locked_until_it_and_its_files_are_dropped() {
         let top = tempfile::tempdir().unwrap();
         let path = top.path().join("deep/state");
         let dir = Arc::new(StateDir::open(&path).unwrap());
@@ -131,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_can_not_be_made_is_an_error() {
+    fn a_directory_that_cannot_be_made_is_an_error() {
         let top = tempfile::tempdir().unwrap();
         fs::write(top.path().join("file"), "").unwrap();
         let error = StateDir::open(&top.path().join("file/state")).unwrap_err();
@@ -150,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_file_of_an_ended_process_holds_nothing_whatever_it_contains() {
+    fn an_old_lock_file_locks_nothing_and_keeps_its_content() {
         let top = tempfile::tempdir().unwrap();
         fs::write(top.path().join("lock"), "4711\n").unwrap();
         let _dir = StateDir::open(top.path()).unwrap();
@@ -161,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn torn_writes_are_removed_and_foreign_files_stay() {
+    fn unfinished_files_are_removed_and_other_files_stay() {
         let top = tempfile::tempdir().unwrap();
         let folder = top.path().join("versions");
         fs::create_dir(&folder).unwrap();
@@ -179,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_refused_if_others_may_write_in_it_or_above_it() {
+    fn a_folder_is_refused_if_other_users_may_write_in_it_or_above_it() {
         let top = tempfile::tempdir().unwrap();
         let chmod = |path: &Path, mode| {
             fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();

@@ -1,8 +1,7 @@
-//! Files that are replaced as a whole: after a crash the old content is there or the new one, never
-//! a part of either.
+//! Files that are replaced as a whole: after a crash, a file has its old content or the new one.
 //!
-//! A [`StateFile`] is JSON with the version of its form, so that a later form is told from a broken
-//! file. It is not trusted: its user checks what it says.
+//! A [`StateFile`] is JSON with a format version, so that a newer format is told from a broken
+//! file. It is not a [trusted](crate::trusted) file: its user checks the content.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -15,30 +14,30 @@ use serde::{Deserialize, Serialize};
 use crate::dir::StateDir;
 use crate::replace::replace;
 
-/// The version of the form that is read and written.
+/// The format version that is read and written.
 const VERSION: u32 = 1;
 
-/// The mode of a state file, less the process's umask.
+/// The mode of a new state file, before the process's umask is applied.
 const STATE_FILE_MODE: u32 = 0o666;
 
 /// Why a state file can't be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// The system refuses.
+    /// The system can't open, read or write it.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// It is larger than its bound.
     #[error("it is larger than {0} bytes")]
     TooLarge(u64),
-    /// It is not JSON, or says something else than its user expects.
+    /// It is not JSON, or its content has another type than its user expects.
     #[error(transparent)]
     Content(#[from] serde_json::Error),
-    /// Another tero wrote it in another form.
+    /// It has this format version, which another version of tero wrote.
     #[error("it is of version {0}, not {VERSION}")]
     Version(u32),
 }
 
-/// A file of the state directory, which it keeps held.
+/// A file in the state directory. It keeps the directory locked.
 #[derive(Clone, Debug)]
 pub struct StateFile {
     path: PathBuf,
@@ -46,7 +45,7 @@ pub struct StateFile {
     _dir: Arc<StateDir>,
 }
 
-/// What stands in the file.
+/// The JSON of a file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Envelope<T> {
@@ -54,14 +53,15 @@ struct Envelope<T> {
     content: T,
 }
 
-/// The part of [`Envelope`] that no version changes.
+/// The part of [`Envelope`] that every format version has.
 #[derive(Deserialize)]
 struct EnvelopeVersion {
     version: u32,
 }
 
 impl StateFile {
-    /// The file `name` of `dir`. One of more than `max_bytes` is not read.
+    /// The file `name` in `dir`, which need not exist yet. A file larger than `max_bytes` is not
+    /// read.
     pub fn new(dir: &Arc<StateDir>, name: &str, max_bytes: u64) -> StateFile {
         StateFile {
             path: dir.path().join(name),
@@ -70,15 +70,16 @@ impl StateFile {
         }
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Its content; `None` if there is no such file.
+    /// Reads its content; `None` if the file does not exist.
     ///
     /// # Errors
-    /// [`FileError`] if it can't be read, is too large, broken, or of another version.
+    /// [`FileError`] if the file can't be read, is too large or broken, or has another format
+    /// version.
     pub fn read<T: DeserializeOwned>(&self) -> Result<Option<T>, FileError> {
         match read_at_most(&self.path, self.max_bytes) {
             Ok(bytes) => parse(&bytes).map(Some),
@@ -87,11 +88,11 @@ impl StateFile {
         }
     }
 
-    /// Puts `content` in the place of what the file held.
+    /// Replaces its content.
     ///
     /// # Errors
-    /// [`FileError::Io`], and the file keeps its content; [`FileError::Content`] if JSON can't
-    /// express `content`.
+    /// [`FileError::Io`] if it can't be written, [`FileError::Content`] if JSON can't express
+    /// `content`. The file keeps its old content then.
     pub fn replace<T: Serialize>(&self, content: &T) -> Result<(), FileError> {
         let bytes = to_bytes(content)?;
         Ok(replace(&self.path, &[&bytes], STATE_FILE_MODE)?)
@@ -109,7 +110,7 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FileError> {
             content,
         }) => return Ok(content),
         Ok(Envelope { version, .. }) => version,
-        // The content of another version need not be what this one expects.
+        // Another format version may have any content.
         Err(error) => match serde_json::from_slice(bytes) {
             Ok(EnvelopeVersion { version }) if version != VERSION => version,
             _ => return Err(error.into()),
@@ -121,7 +122,7 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FileError> {
 /// The bytes of a [`StateFile`], as [`parse`] reads them.
 ///
 /// # Errors
-/// What `serde_json` says of a `content` that JSON can't express.
+/// If JSON can't express `content`.
 pub fn to_bytes<T: Serialize>(content: &T) -> Result<Vec<u8>, serde_json::Error> {
     serde_json::to_vec(&Envelope {
         version: VERSION,
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_gives_back_the_content_that_replaced_the_last_one() {
+    fn the_last_content_is_read_back() {
         let top = tempfile::tempdir().unwrap();
         let file = file(&top);
         assert_eq!(file.read::<Vec<u8>>().unwrap(), None);
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_another_version_is_told_from_a_broken_one() {
+    fn another_format_version_is_told_from_a_broken_file() {
         for (text, expected) in [
             (r#"{"version": 2, "content": [1, 2]}"#, 2),
             (r#"{"version": 2, "content": {"form": "other"}}"#, 2),
@@ -215,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_may_be_as_large_as_its_bound_and_not_larger() {
+    fn a_file_larger_than_its_bound_is_refused() {
         let top = tempfile::tempdir().unwrap();
         let file = file(&top);
         let check = |length: u64| {
@@ -230,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_in_the_place_of_a_file_is_an_error_and_nothing_is_left_beside_it() {
+    fn a_folder_in_place_of_a_file_is_an_error_and_leaves_no_temporary_file() {
         let top = tempfile::tempdir().unwrap();
         let file = file(&top);
         fs::create_dir(file.path()).unwrap();

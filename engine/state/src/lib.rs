@@ -1,7 +1,8 @@
-//! The state directory: who may hold it, and how its files are read and written.
+//! The state directory: its lock, and how its files are read and written.
 //!
-//! [`trusted`] reads files that only tero itself can have written, [`dir`] holds the directory for
-//! one process, and [`mod@file`] replaces a file as a whole. What the files mean stays with their users.
+//! [`dir`] locks the directory for one process, [`mod@file`] replaces a file as a whole, and
+//! [`trusted`] reads files that no other user can have written. The meaning of the files stays with
+//! their users.
 
 pub mod dir;
 pub mod file;

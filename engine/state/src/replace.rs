@@ -1,4 +1,4 @@
-//! Writing a file as a whole: first under a name of its own, then renamed.
+//! Writes a file as a whole: under a temporary name first, which is then renamed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -6,10 +6,11 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Writes a file as a whole or not at all, with its name on disk when this returns.
+/// Writes a file as a whole or not at all. When this returns, the file and its name are on disk.
+/// `mode` is that of a new file, before the process's umask is applied.
 ///
 /// # Errors
-/// What the system says; an older file of that name is untouched then.
+/// The system's error; an older file of that name stays as it was.
 pub(crate) fn replace(path: &Path, pieces: &[&[u8]], mode: u32) -> io::Result<()> {
     let temporary = unfinished(path);
     let written = OpenOptions::new()
@@ -21,18 +22,18 @@ pub(crate) fn replace(path: &Path, pieces: &[&[u8]], mode: u32) -> io::Result<()
             pieces.iter().try_for_each(|piece| file.write_all(piece))?;
             file.sync_all()?;
             fs::rename(&temporary, path)?;
-            // The name lasts when the folder has been written too.
+            // The name is in the folder, which has to be on disk as well.
             path.parent()
                 .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
         });
     if written.is_err() {
-        // It may not exist at all.
+        // It may not exist: there is nothing to remove then.
         let _ = fs::remove_file(&temporary);
     }
     written
 }
 
-/// Where a file is written before it gets its name.
+/// The temporary path of a file while it is written.
 fn unfinished(path: &Path) -> PathBuf {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     path.with_extension(format!(
@@ -42,7 +43,7 @@ fn unfinished(path: &Path) -> PathBuf {
     ))
 }
 
-/// Whether this is a path of [`unfinished`], by any process.
+/// Whether [`unfinished`] made this path, in this process or another one.
 pub(crate) fn is_unfinished(path: &Path) -> bool {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     path.file_name()
@@ -56,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unfinished_file_is_known_by_its_name() {
+    fn an_unfinished_file_is_recognised_by_its_name() {
         let path = Path::new("folder/plans.json");
         assert!(is_unfinished(&unfinished(path)));
         assert_ne!(unfinished(path), unfinished(path));

@@ -1,9 +1,9 @@
-//! Files that nobody but us (or root) can have written, and writing them so that no reader ever
-//! sees half of one. A leaf.
+//! Trusted files: only tero's own user or root can have written them. Whatever decides over
+//! traffic, or is machine code, is read from such files alone.
 //!
-//! What decides over all traffic, or is machine code, is only read from such files: the file, its
-//! folder and every folder above belong to us or to root, and nobody else may write there (a sticky
-//! folder such as `/tmp` lets others write, but not touch what is ours).
+//! The file, its folder and every folder above belong to tero's user or to root, and other users
+//! can't write there. A sticky folder above, such as `/tmp`, is accepted: other users can't rename
+//! or remove what is ours in it.
 
 use std::fs::{self, DirBuilder, File, Metadata};
 use std::io::{self, Read};
@@ -19,20 +19,20 @@ const OTHERS_WRITE: u32 = 0o022;
 /// Only the owner of a file in the folder may rename or remove it.
 const STICKY: u32 = 0o1000;
 
-/// The content of a file that nobody else can have written: at most `max_bytes`.
+/// Reads a trusted file of at most `max_bytes`.
 ///
 /// # Errors
-/// `NotFound` where there is none; anything else says who else could have written it, or why it
+/// `NotFound` if the file is missing. Other errors say who else could have written it, or why it
 /// can't be read.
 pub fn read(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
     let path = resolved(path)?;
-    // A link in the place of the file could point at anything of ours.
+    // A symbolic link could point at any other file of ours.
     let seen = fs::symlink_metadata(&path)?;
     if !seen.is_file() || seen.len() > max_bytes {
         return Err(io::Error::other("it is no file of a likely size"));
     }
     let file = File::open(&path)?;
-    // Of the open file: what is checked is what is read.
+    // The open file is checked, since the name may lead to another one by now.
     let metadata = file.metadata()?;
     if (metadata.dev(), metadata.ino()) != (seen.dev(), seen.ino()) {
         return Err(io::Error::other("it was replaced while it was opened"));
@@ -48,25 +48,25 @@ pub fn read(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// Makes a folder that only we may enter, with those above that are missing.
+/// Makes a folder that only its owner may enter, and the missing folders above it.
 ///
 /// # Errors
-/// When it can't be made, or is there and others may write in it or above it.
+/// If it can't be made, or if other users may write in it or above it.
 pub fn make_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     check_folder(&fs::canonicalize(path)?)
 }
 
-/// Writes a file that only we may read, whole or not at all, with its name on disk when this
-/// returns.
+/// Writes a file that only its owner may read, as a whole or not at all. When this returns, the
+/// file and its name are on disk.
 ///
 /// # Errors
-/// What the system says; an older file of that name is untouched then.
+/// The system's error; an older file of that name stays as it was.
 pub fn write(path: &Path, pieces: &[&[u8]]) -> io::Result<()> {
     replace(path, pieces, OURS_ALONE)
 }
 
-/// The path with its folder free of links, every folder on the way checked.
+/// The path with the links of its folder resolved; every folder on the way is checked.
 fn resolved(path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().ok_or(io::ErrorKind::NotFound)?;
     let folder = match path.parent() {
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_could_have_written_is_not_read() {
+    fn files_that_others_could_have_written_are_not_read() {
         let top = tempfile::tempdir().unwrap();
         let folder = top.path().join("above/folder");
         make_folder(&folder).unwrap();
@@ -145,13 +145,13 @@ mod tests {
             assert!(make_folder(&folder).is_err(), "{place:?} {mode:o}");
             chmod(place, 0o755);
         }
-        // Nobody can put another folder in the place of ours in a sticky one.
+        // In a sticky folder, other users can't replace ours.
         chmod(&top.path().join("above"), 0o1777);
         assert_eq!(read(&file, 7).unwrap(), b"content");
     }
 
     #[test]
-    fn neither_links_nor_folders_nor_endless_files_are_read() {
+    fn links_folders_and_oversized_files_are_not_read() {
         let top = tempfile::tempdir().unwrap();
         let (file, link) = (top.path().join("file"), top.path().join("link"));
         write(&file, &[b"content"]).unwrap();
@@ -163,13 +163,13 @@ mod tests {
             read(&top.path().join("none"), 100).unwrap_err().kind(),
             io::ErrorKind::NotFound
         );
-        // A link on the way is followed, and what it leads to is checked.
+        // A link to a folder is followed, and the folder is checked.
         symlink(top.path(), top.path().join("way")).unwrap();
         assert!(read(&top.path().join("way/file"), 100).is_ok());
     }
 
     #[test]
-    fn a_file_that_could_not_be_written_leaves_the_old_one_and_no_rest() {
+    fn a_failed_write_leaves_no_temporary_file() {
         let top = tempfile::tempdir().unwrap();
         let taken = top.path().join("taken");
         fs::create_dir(&taken).unwrap();

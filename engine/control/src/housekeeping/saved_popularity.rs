@@ -1,5 +1,5 @@
-//! Popularity in the state directory: which pages were wanted in which hours, beyond a restart. What
-//! can't be read is told in the log, and forgotten.
+//! Popularity in the state directory, so that a restart does not forget which pages were requested
+//! in which hours. An unreadable file is logged and ignored.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,21 +11,21 @@ use tero_state::file::StateFile;
 
 const FILE_NAME: &str = "popularity.json";
 
-/// Larger files are not ours: what is counted takes at most some three bytes for each of
-/// [`tero_edge::telemetry::popularity::MAX_BYTES`].
-const MAX_BYTES: u64 = 64 << 20;
+/// A larger file can't be ours: saved popularity takes about three bytes for each of
+/// [`MAX_BYTES`](tero_edge::telemetry::popularity::MAX_BYTES) at most.
+const MAX_FILE_BYTES: u64 = 64 << 20;
 
-/// The file that keeps popularity, by site. Without one, none is kept.
+/// The file with the popularity of each site. Without a file, nothing is saved or restored.
 #[derive(Clone, Debug, Default)]
 pub struct SavedPopularity(Option<StateFile>);
 
 impl SavedPopularity {
-    /// The file in the state directory. Without one, popularity is not kept.
+    /// The file in the state directory `dir`.
     pub fn new(dir: Option<&Arc<StateDir>>) -> SavedPopularity {
-        SavedPopularity(dir.map(|dir| StateFile::new(dir, FILE_NAME, MAX_BYTES)))
+        SavedPopularity(dir.map(|dir| StateFile::new(dir, FILE_NAME, MAX_FILE_BYTES)))
     }
 
-    /// Counts on from what was saved.
+    /// Restores the saved counts of each site that has counted nothing yet.
     pub fn restore(&self, edge: &Edge) {
         let Some(mut saved) = self.read() else {
             return;
@@ -42,7 +42,7 @@ impl SavedPopularity {
         }
     }
 
-    /// Saves what has been counted, on a thread that may wait for a disk.
+    /// Saves the counts of an edge, on a thread that may wait for a disk.
     pub async fn save(&self, edge: &Arc<Edge>) {
         let Some(file) = self.0.clone() else {
             return;

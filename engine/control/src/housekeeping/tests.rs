@@ -36,7 +36,7 @@ fn server(now: Timestamp) -> Server {
     serve(config, Clock::by_hand(now)).unwrap()
 }
 
-/// Housekeeping of an edge that has another one already, without a state directory.
+/// Housekeeping with a state directory. The edge has its own, too, without one.
 struct RunningHousekeeping {
     server: Server,
     folder: tempfile::TempDir,
@@ -63,7 +63,7 @@ impl RunningHousekeeping {
         }
     }
 
-    /// Lets everything happen that needs no time.
+    /// Lets all tasks run until they wait for the clock.
     async fn settle(&self) {
         for _ in 0..200 {
             tokio::task::yield_now().await;
@@ -120,7 +120,7 @@ async fn popularity_is_saved_every_five_minutes_and_at_the_end() {
 }
 
 #[tokio::test]
-async fn a_file_that_can_not_be_read_is_forgotten_and_written_anew() {
+async fn an_unreadable_file_is_ignored_and_replaced() {
     for nonsense in [
         "{",
         r#"{"version": 2, "content": {}}"#,

@@ -1,4 +1,4 @@
-//! Which version decides: activating one, and rolling back to the one before.
+//! Activates versions, and rolls back to the version before.
 
 use std::sync::Arc;
 
@@ -6,20 +6,21 @@ use super::Rollout;
 use super::error::RolloutError;
 use super::record::Version;
 
-/// What a rollback came to.
+/// The result of a rollback.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RollbackResult {
-    /// The canary is over; the active version stays.
+    /// The canary, which was this version, has ended; the active version stays.
     Canary(Version),
-    /// This version decides again.
+    /// This version, which was active before, decides again.
     To(Version),
 }
 
 impl Rollout {
-    /// Has a version decide from now on.
+    /// Activates a version: it decides from now on. Ends the policy's canary, and its shadow if
+    /// that is the same version.
     ///
     /// # Errors
-    /// [`RolloutError`], and everything stays as it was.
+    /// [`RolloutError`]; nothing changes then.
     pub fn activate(&self, name: &str, version: &str) -> Result<Version, RolloutError> {
         let version = self.change(name, |versions| {
             let version = versions.version(version)?;
@@ -49,10 +50,10 @@ impl Rollout {
         Ok(version)
     }
 
-    /// Ends the canary, if there is one; else has the version before decide again.
+    /// Ends the canary if there is one; otherwise activates the version before.
     ///
     /// # Errors
-    /// [`RolloutError`], and everything stays as it was.
+    /// [`RolloutError`]; nothing changes then.
     pub fn roll_back(&self, name: &str) -> Result<RollbackResult, RolloutError> {
         let to = self.change(name, |versions| {
             if let Some(canary) = versions.record.canary.take() {

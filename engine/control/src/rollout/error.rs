@@ -1,4 +1,4 @@
-//! Why a change of versions was refused.
+//! Why a change to the versions of policies was refused.
 
 use super::limits::{MAX_CANARY_SHARE, MAX_CASES};
 use super::record::Version;
@@ -7,7 +7,7 @@ use tero_config::ConfigErrors;
 use tero_policy_host::PolicyError;
 use tero_policy_host::cases::CaseOutcome;
 
-/// Why a change was refused.
+/// Why a change to the versions of policies was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum RolloutError {
     /// The configuration has no such policy.
@@ -15,7 +15,7 @@ pub enum RolloutError {
     UnknownPolicy {
         /// The unknown name.
         name: String,
-        /// The names that exist.
+        /// The names of the configuration's policies.
         known: String,
     },
     /// The policy has no such version.
@@ -23,11 +23,11 @@ pub enum RolloutError {
     UnknownVersion {
         /// The policy.
         policy: String,
-        /// What was asked for.
+        /// The text that should name a version.
         version: String,
-        /// None, or several.
+        /// Whether it names none, or may name several.
         problem: &'static str,
-        /// What there is.
+        /// The policy's versions.
         known: String,
     },
     /// No version was active before.
@@ -35,7 +35,7 @@ pub enum RolloutError {
         "`{0}` has no version to roll back to: the one of the configuration has been active all along"
     )]
     NothingBefore(String),
-    /// It is what it should become.
+    /// The version is active already.
     #[error("{version} of `{policy}` is active already")]
     IsActive {
         /// The policy.
@@ -43,7 +43,7 @@ pub enum RolloutError {
         /// The version.
         version: Version,
     },
-    /// No trial is running.
+    /// The policy has no such trial.
     #[error("`{policy}` has no version {what}")]
     NoTrial {
         /// The policy.
@@ -67,12 +67,12 @@ pub enum RolloutError {
     /// A number of the guard is out of range.
     #[error("`{key}` of the guard is out of range; write {range}")]
     BadGuard {
-        /// Which.
+        /// Its key.
         key: &'static str,
-        /// What may be written.
+        /// The values that are allowed.
         range: &'static str,
     },
-    /// Nothing can be kept.
+    /// There is no state directory to keep versions in.
     #[error(
         "nothing can be pushed: write `state_dir` in [policies] of the configuration, and start tero again"
     )]
@@ -80,28 +80,28 @@ pub enum RolloutError {
     /// The module, its settings or its manifest can't be used.
     #[error(transparent)]
     Policy(#[from] PolicyError),
-    /// The cases that came along are none.
+    /// The test cases that came with a version have mistakes.
     #[error("{0}")]
     BadCases(ConfigErrors),
-    /// More cases came along than an edge has time for.
+    /// More test cases came with a version than an edge runs.
     #[error("{count} cases came along; at most {MAX_CASES} are run on an edge")]
     TooManyCases {
         /// How many.
         count: usize,
     },
-    /// The version does not pass a case that came along.
+    /// The version does not pass a test case that came with it.
     #[error("`{policy}` does not pass its case `{case}` (line {line}): {problem}", case = outcome.case, line = outcome.line,
         problem = outcome.problems.first().map(|problem| format!("{}: expected {}, got {}", problem.field, problem.expected, problem.got)).unwrap_or_default())]
     FailedCase {
         /// The policy.
         policy: String,
-        /// What came of it.
+        /// The outcome of the case.
         outcome: Box<CaseOutcome>,
     },
-    /// Something can't be kept, or was not kept well.
+    /// A version or a record can't be read or written.
     #[error(transparent)]
     Shelf(#[from] VersionStoreError),
-    /// Others changed the same at the same time, again and again.
+    /// Other changes came first, again and again.
     #[error("too many changes at the same time; try again")]
     Busy,
 }

@@ -1,5 +1,7 @@
-//! Whether a canary does worse than the control: compared window by window, each of so many
-//! requests on both sides.
+//! The guard of a canary: compares the canary with its control, and decides when it is rolled back.
+//!
+//! The two are compared window by window. A window ends when canary and control have both answered
+//! as many requests as the settings say.
 
 use super::record::GuardSettings;
 use tero_edge::telemetry::trial_counters::{GroupCounts, TrialCounters, TrialGroup};
@@ -8,7 +10,7 @@ use tero_policy_host::{Hook, Policy, PolicyCounters, PolicyStatus};
 /// Why a canary was rolled back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RollbackCause {
-    /// The policy failed so often that it was switched off.
+    /// The policy failed so often that the host switched it off.
     SwitchedOff,
     /// The policy failed more often than the active version.
     Failures,
@@ -30,7 +32,7 @@ impl RollbackCause {
         RollbackCause::OriginLoad,
     ];
 
-    /// The name in metrics.
+    /// The name in metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             RollbackCause::SwitchedOff => "switched_off",
@@ -42,24 +44,26 @@ impl RollbackCause {
     }
 }
 
-/// A judgement against a canary.
+/// Why a canary has to be rolled back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Verdict {
     pub(super) cause: RollbackCause,
-    /// For people.
+    /// The figures, for people.
     pub(super) reason: String,
 }
 
-/// Where the window began.
+/// A window of requests.
 #[derive(Debug)]
 pub(super) struct GuardWindow {
+    /// The figures when it began.
     began: TrialSnapshot,
-    /// The canary's keys find what the active version stored; under other variants they find
-    /// nothing at first. So the first window is only judged by failures.
+    /// Whether a window has ended before. A canary finds what the active version stored; if it
+    /// decides other variants, it finds nothing at first. So the first window is judged by failures
+    /// alone.
     is_settled: bool,
 }
 
-/// The figures of both sides at one moment.
+/// The figures of canary and control, at one moment or of a window.
 #[derive(Clone, Copy, Debug)]
 struct TrialSnapshot {
     control: GroupSnapshot,
@@ -97,7 +101,7 @@ impl GroupSnapshot {
     }
 }
 
-/// Answers and failures of the hooks that requests ask.
+/// Answers and failures of the hooks that requests call.
 fn asked(counters: &PolicyCounters) -> (u64, u64) {
     let hooks = [Hook::OnRequest, Hook::OnResponse].map(|hook| *counters.of(hook));
     let failures = hooks
@@ -108,8 +112,8 @@ fn asked(counters: &PolicyCounters) -> (u64, u64) {
 }
 
 impl GuardWindow {
-    /// Begins to watch a canary that has not been asked as one yet: what the policies were asked
-    /// before does not count.
+    /// The first window of a canary that has not decided yet. What the policies were asked before
+    /// does not count.
     pub(super) fn new(active: &Policy, canary: &Policy) -> GuardWindow {
         let none = GroupCounts::default();
         GuardWindow {
@@ -121,8 +125,8 @@ impl GuardWindow {
         }
     }
 
-    /// Looks at a canary: whether there is enough to judge it by, and whether it did worse than
-    /// `guard` allows.
+    /// Judges the canary if the window has ended, and begins the next window. Returns a verdict if
+    /// the canary did worse than `guard` allows, or was switched off.
     pub(super) fn look(
         &mut self,
         guard: &GuardSettings,
@@ -154,11 +158,11 @@ impl GuardWindow {
     }
 }
 
-/// A rate that must not be much higher of the canary than of the control.
+/// A rate that must not be much higher for the canary than for the control.
 struct ComparedRate {
     cause: RollbackCause,
     of: fn(&GroupSnapshot) -> Option<f64>,
-    /// What is counted, for people.
+    /// The counted events, for people.
     what: &'static str,
 }
 
@@ -193,7 +197,7 @@ impl TrialSnapshot {
             .or_else(|| self.low_hit_rate(guard.hit_rate_points))
     }
 
-    /// A verdict if the canary's rate is higher than the control's by more than `points`.
+    /// A verdict if the canary's rate exceeds the control's by more than `points`.
     fn excess(&self, rate: &ComparedRate, points: f64) -> Option<Verdict> {
         let ComparedRate { cause, of, what } = rate;
         let canary = 100.0 * of(&self.canary).unwrap_or(0.0);
@@ -226,7 +230,8 @@ mod tests {
     use super::*;
     use tero_edge::telemetry::Outcome;
 
-    /// An arm with so many hits, misses and errors, each miss a request to the origin.
+    /// A group with so many hits, misses and errors; each miss and error is a request to the
+    /// origin.
     fn side(hits: u64, misses: u64, errors: u64, failures: u64) -> GroupSnapshot {
         let counters = TrialCounters::default();
         for (outcome, count) in [
@@ -264,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn worse_by_more_than_the_bound_is_too_much_and_by_the_bound_is_not() {
+    fn a_canary_is_rolled_back_if_it_is_worse_by_more_than_the_bound() {
         let good = side(90, 10, 0, 0);
         check(good, good, true, None);
         check(good, side(85, 15, 0, 0), true, None);
@@ -289,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lower_hit_rate_counts_even_where_the_origin_is_asked_no_more() {
+    fn a_lower_hit_rate_counts_even_if_the_origin_load_does_not_rise() {
         let collapsed = GroupSnapshot {
             counts: GroupCounts {
                 origin_requests: 10,

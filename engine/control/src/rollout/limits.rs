@@ -1,11 +1,10 @@
-//! What bounds a change of versions.
+//! Bounds of changes to versions.
 
-/// How often a change is begun anew because another one came first.
+/// Attempts at a change, each begun anew because another change came first.
 pub(super) const MAX_TRIES: usize = 16;
 
-/// Cases that are run when a version is pushed: each takes up to a few deadlines.
+/// Test cases that are run when a version is pushed; each takes up to a few deadlines.
 pub(super) const MAX_CASES: usize = 1_000;
 
-/// The largest share of keys that a canary may answer for: what is left is what it is compared
-/// with.
+/// The largest share of keys that a canary may answer for; it is compared with the rest.
 pub(super) const MAX_CANARY_SHARE: &str = "50%";

@@ -1,4 +1,4 @@
-//! What is loaded before there is an edge.
+//! The versions of policies before the edge exists, whose sites are made from them.
 
 use std::io;
 use std::sync::atomic::AtomicBool;
@@ -20,7 +20,8 @@ use tero_policy_host::{Host, PolicyError};
 use tero_state::dir::StateDir;
 use tero_time::clock::Clock;
 
-/// What is loaded before there is an edge.
+/// The loaded versions of a configuration's policies, which [`LoadedVersions::start`] hands to an
+/// edge.
 #[derive(Debug)]
 pub struct LoadedVersions {
     host: Arc<Host>,
@@ -32,11 +33,12 @@ pub struct LoadedVersions {
 }
 
 impl LoadedVersions {
-    /// Loads the policies of a configuration, each in the version that was active last.
+    /// Loads the policies of a configuration, each in the version that was active last. Without a
+    /// state directory, that is the configuration's own.
     ///
     /// # Errors
-    /// [`RolloutError`] when the configuration's own version of a policy can't be used, or the
-    /// state directory can't.
+    /// [`RolloutError`] if the state directory or the configuration's own version of a policy can't
+    /// be used.
     pub fn new(
         config: &Config,
         host: &Arc<Host>,
@@ -60,7 +62,7 @@ impl LoadedVersions {
         })
     }
 
-    /// The sites with these policies.
+    /// Makes the sites with these policies.
     ///
     /// # Errors
     /// [`PolicyError::TooManyVariants`]
@@ -78,11 +80,10 @@ impl LoadedVersions {
         self.shadows.0.clone()
     }
 
-    /// The versions of an edge that has these sites, and the thread that asks shadows and watches
-    /// canaries.
+    /// Starts the thread that asks shadows and watches canaries, for an edge with these sites.
     ///
     /// # Errors
-    /// When the thread can't be had.
+    /// If the thread can't be created.
     pub fn start(self, edge: &Arc<Edge>) -> io::Result<(Arc<Rollout>, JoinHandle<()>)> {
         let rollout = Arc::new(Rollout {
             host: self.host,

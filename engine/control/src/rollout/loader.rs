@@ -1,4 +1,4 @@
-//! Loading the versions of policies: from the configuration, the state directory, or what is at hand.
+//! Loads the versions of policies: from the configuration or from the state directory.
 
 use std::collections::BTreeMap;
 use std::panic::resume_unwind;
@@ -12,7 +12,7 @@ use tero_config as config;
 use tero_policy_host::{Host, Policy, PolicyStatus};
 use tero_semantics::timestamp::Timestamp;
 
-/// What a state is loaded with.
+/// Loads versions of policies.
 #[derive(Clone, Copy)]
 pub(super) struct VersionLoader<'a> {
     pub(super) host: &'a Host,
@@ -21,7 +21,7 @@ pub(super) struct VersionLoader<'a> {
 }
 
 impl VersionLoader<'_> {
-    /// A version, ready to be asked. One that is at hand is taken, unless it was switched off.
+    /// Loads a version. A module that is `at_hand` is used instead, unless it was switched off.
     pub(super) fn version(
         &self,
         config: &config::Policy,
@@ -41,8 +41,8 @@ impl VersionLoader<'_> {
         }
     }
 
-    /// A policy with all versions that are in use. At the start of an edge, a pushed version that
-    /// can't be used any more gives way to the configuration's; on a reload it is an error.
+    /// Loads the versions of a policy that are in use. If the active version can't be loaded, the
+    /// configuration's decides when an edge starts; a reload fails.
     fn policy(
         &self,
         config: &config::Policy,
@@ -83,7 +83,7 @@ impl VersionLoader<'_> {
         })
     }
 
-    /// What is remembered of a policy: as of before, or as the state directory has it.
+    /// The record of a policy: that of the versions before, or the one in the state directory.
     fn record(
         &self,
         config: &config::Policy,
@@ -96,7 +96,8 @@ impl VersionLoader<'_> {
         }
     }
 
-    /// All policies of a configuration, loaded on several threads: compiling one takes a while.
+    /// Loads all policies of a configuration. Each has a thread of its own, since compiling takes
+    /// long.
     pub(super) fn load(
         &self,
         settings: RolloutSettings,
@@ -126,7 +127,7 @@ impl VersionLoader<'_> {
     }
 }
 
-/// A policy whose configured version has been loaded.
+/// A policy that is being loaded; its configured version is there.
 struct LoadingPolicy<'a> {
     loader: VersionLoader<'a>,
     config: &'a config::Policy,
@@ -139,7 +140,7 @@ impl LoadingPolicy<'_> {
         self.loader.version(self.config, version, at_hand)
     }
 
-    /// A version without which the policy does its work.
+    /// Loads a version that the policy can do without; a failure is logged.
     fn optional(&self, version: Option<&Version>, what: &str) -> Option<Arc<Policy>> {
         self.version(version?)
             .inspect_err(|error| {
@@ -149,7 +150,7 @@ impl LoadingPolicy<'_> {
     }
 }
 
-/// A canary beside this active version; one that ran before goes on.
+/// The canary beside the version `active`. Figures of a canary that ran before go on.
 fn canary_run(policy: Arc<Policy>, active: &Policy, before: Option<&PolicyVersions>) -> CanaryRun {
     match before.and_then(|versions| versions.canary.as_ref()) {
         Some(run) => CanaryRun {
@@ -160,7 +161,7 @@ fn canary_run(policy: Arc<Policy>, active: &Policy, before: Option<&PolicyVersio
     }
 }
 
-/// A shadow; one that ran before goes on.
+/// The shadow. The tally of a shadow that ran before goes on.
 fn shadow_run(policy: Arc<Policy>, before: Option<&PolicyVersions>) -> ShadowRun {
     let before = before.and_then(|versions| versions.shadow.as_ref());
     ShadowRun {

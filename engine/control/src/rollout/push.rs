@@ -1,4 +1,5 @@
-//! Pushing a version: it is checked, tested with its own cases, and kept; it decides nothing yet.
+//! Pushes versions: checks a version, runs the test cases that come with it, and keeps it. It does
+//! not decide yet.
 
 use std::sync::Arc;
 
@@ -10,21 +11,21 @@ use tero_config as config;
 use tero_policy_host::cases::Cases;
 use tero_policy_host::{Package, Policy, PolicyError};
 
-/// What a version that was pushed turned out to be.
+/// The result of pushing a version.
 #[derive(Clone, Debug)]
 pub struct PushedVersion {
-    /// What is remembered of it.
+    /// Its record.
     pub pushed: PushedRecord,
-    /// Whether it was there already.
+    /// Whether the same version had been pushed before.
     pub was_known: bool,
 }
 
 impl Rollout {
-    /// Checks a version and keeps it; it decides nothing yet. `content` is a module, or a
-    /// [`Package`]. Takes as long as compiling takes.
+    /// Checks a version and keeps it; it does not decide yet. `content` is a module or a
+    /// [`Package`]. This takes as long as compiling does.
     ///
     /// # Errors
-    /// [`RolloutError`], and nothing is kept.
+    /// [`RolloutError`]; the version is not kept then.
     pub fn push(&self, name: &str, content: &[u8]) -> Result<PushedVersion, RolloutError> {
         let config = self.state().policy(name)?.config.clone();
         let store = self.store.as_ref().ok_or(RolloutError::NoStateDir)?;
@@ -45,7 +46,7 @@ impl Rollout {
         Ok(PushedVersion { pushed, was_known })
     }
 
-    /// Loads a version and runs the cases that came along.
+    /// Loads a version and runs the test cases that come with it.
     fn check(&self, config: &config::Policy, content: &[u8]) -> Result<PushedRecord, RolloutError> {
         let policy = self.host.load_module(config, content)?;
         let package = Package::of(content).map_err(|error| PolicyError::NotAModule {
@@ -66,8 +67,8 @@ impl Rollout {
     }
 }
 
-/// Has a version answer the cases that came along, as it will run here: with its own settings, and
-/// the calendar and limits of the configuration.
+/// Runs the test cases of a version as it will run here: with its own settings, and the calendar
+/// and limits of the configuration. Returns how many cases passed.
 fn self_test(
     config: &config::Policy,
     policy: &Arc<Policy>,

@@ -1,24 +1,23 @@
-//! What is remembered of a policy beyond a restart: which versions were pushed, which is active
-//! since when, what is on trial.
+//! The record of a policy, which outlives a restart: its pushed versions, which version is active
+//! since when, and its trials.
 
 use serde::{Deserialize, Serialize};
 
 use tero_config::units::Share;
 use tero_semantics::timestamp::Timestamp;
 
-/// Which version of a policy: the SHA-256 of what was pushed, in hexadecimal; or the module of the
-/// configuration.
+/// A version of a policy: the configuration's module, or a pushed one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Version {
-    /// The module and the settings of the configuration: version zero.
+    /// Version zero: the module and the settings of the configuration.
     #[default]
     Configured,
-    /// A pushed one, by its digest.
+    /// A pushed version, by its digest: the SHA-256 of its content, in hexadecimal.
     Pushed(String),
 }
 
-/// What the configuration's own version is called.
+/// The name of the configuration's version.
 pub const CONFIGURATION: &str = "configuration";
 
 impl Version {
@@ -43,13 +42,13 @@ impl std::fmt::Display for Version {
 pub struct PushedRecord {
     /// Its digest.
     pub digest: String,
-    /// When it came.
+    /// When it was pushed last.
     pub pushed_unix_secs: i64,
-    /// Its size, with what came along.
+    /// The size of its content, with settings and test cases.
     pub bytes: u64,
-    /// Whether settings came along.
+    /// Whether it has settings of its own.
     pub settings: bool,
-    /// How many cases came along and were passed; none where none came.
+    /// How many test cases came with it, all of them passed; `None` if none came.
     pub cases: Option<u32>,
 }
 
@@ -57,33 +56,34 @@ pub struct PushedRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ShadowRecord {
-    /// Which.
+    /// The version.
     pub version: Version,
-    /// Of the requests.
+    /// The share of requests that it is asked about.
     pub sample: Share,
-    /// Since when.
+    /// When the trial began.
     pub since_unix_secs: i64,
 }
 
-/// When a canary is rolled back by itself. Rates are in points of a hundred: 5 means that the
-/// canary may have a hit rate of 85 where the control has 90.
+/// When the guard of a canary rolls it back. Rates are in percentage points: with 5, the canary may
+/// have a hit rate of 85 % if the control has 90 %.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GuardSettings {
-    /// Requests that each arm must have answered before the two are compared, again and again; 10
-    /// to 10,000,000. Default 500.
+    /// Requests that canary and control must each answer between two comparisons; 10 to 10,000,000.
+    /// Default 500.
     pub min_requests: u64,
     /// How much lower the hit rate may be, in points; 0 to 100. Default 5.
     pub hit_rate_points: f64,
-    /// How many more requests of a hundred may go to the origin; 0 to 100. Default 5.
+    /// How much larger the share of requests that go to the origin may be, in points; 0 to 100.
+    /// Default 5.
     pub origin_points: f64,
-    /// How many more of a hundred requests, or of a hundred questions to the policy, may fail; 0 to
-    /// 100. Default 1.
+    /// How much larger the share of failed requests, and of failed questions to the policy, may be,
+    /// in points; 0 to 100. Default 1.
     pub failure_points: f64,
 }
 
 impl GuardSettings {
-    /// The first number that is out of range, and its range.
+    /// The key of the first number that is out of range, and its range.
     pub fn out_of_range(&self) -> Option<(&'static str, &'static str)> {
         let points = "0 to 100";
         let numbers = [
@@ -126,74 +126,74 @@ impl Default for GuardSettings {
     }
 }
 
-/// A version that answers for a share of the keys.
+/// A canary: a version that decides for a share of the keys.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CanaryRecord {
-    /// Which.
+    /// The version.
     pub version: Version,
-    /// Of the keys.
+    /// The share of the keys.
     pub share: Share,
     /// When it is rolled back.
     pub guard: GuardSettings,
-    /// Since when.
+    /// When the trial began.
     pub since_unix_secs: i64,
 }
 
-/// A canary that was rolled back by its guard.
+/// A canary that its guard rolled back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RollbackRecord {
-    /// Which version it was.
+    /// Its version.
     pub version: Version,
-    /// When.
+    /// When it was rolled back.
     pub at_unix_secs: i64,
-    /// Why.
+    /// Why, for people.
     pub reason: String,
 }
 
-/// All of it, for one policy.
+/// The record of one policy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PolicyRecord {
-    /// The latest last.
+    /// The pushed versions, the latest last.
     pub versions: Vec<PushedRecord>,
-    /// Which one decides.
+    /// The version that decides.
     pub active: Version,
-    /// Since when; none where it never changed.
+    /// When it was activated; `None` if no version ever was.
     pub since_unix_secs: Option<i64>,
-    /// Which ones decided before, the latest last.
+    /// The versions that were active before, the latest last.
     pub previous: Vec<Version>,
-    /// Which one is in shadow.
+    /// The version in shadow.
     pub shadow: Option<ShadowRecord>,
-    /// Which one is a canary.
+    /// The canary.
     pub canary: Option<CanaryRecord>,
     /// The last canary that its guard rolled back.
     pub rolled_back: Option<RollbackRecord>,
 }
 
-/// A SHA-256 in hexadecimal.
+/// The length of a digest.
 const DIGEST_CHARS: usize = 64;
 
 /// How many earlier activations are remembered.
 const MAX_PREVIOUS: usize = 32;
 
-/// Why a record is none that was written.
+/// Why a file does not hold a record.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// It is no JSON, or another.
+    /// It is not JSON, or not the JSON of a record.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
-    /// A version is told apart by its digest.
+    /// A version does not have a digest.
     #[error("`{}` is no digest", .0.escape_debug())]
     Digest(String),
-    /// A canary's guard has a number that none has.
+    /// A number of the canary's guard is out of range.
     #[error("`{0}` of the guard is out of range ({1})")]
     Guard(&'static str, &'static str),
 }
 
 impl PolicyRecord {
-    /// Reads what [`PolicyRecord::to_bytes`] wrote.
+    /// Reads a record from JSON.
     ///
     /// # Errors
     /// [`RecordError`]
@@ -212,17 +212,17 @@ impl PolicyRecord {
         }
     }
 
-    /// JSON, with a line feed at its end.
+    /// Writes the record as JSON, with a line feed at the end.
     ///
     /// # Errors
-    /// None but what `serde_json` says.
+    /// If `serde_json` fails.
     pub fn to_bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
         let mut bytes = serde_json::to_vec_pretty(self)?;
         bytes.push(b'\n');
         Ok(bytes)
     }
 
-    /// Every digest that is named.
+    /// Every digest in the record.
     fn digests(&self) -> impl Iterator<Item = &str> {
         let trials = [
             Some(&self.active),
@@ -243,21 +243,22 @@ impl PolicyRecord {
         named.chain(self.versions.iter().map(|pushed| pushed.digest.as_str()))
     }
 
-    /// The pushed version of that digest.
+    /// The pushed version with that digest.
     pub fn pushed(&self, digest: &str) -> Option<&PushedRecord> {
         self.versions
             .iter()
             .find(|version| version.digest == digest)
     }
 
-    /// Notes a version that came; one that is there already comes again.
+    /// Adds a pushed version as the latest; replaces an older record of the same version.
     pub fn push(&mut self, pushed: PushedRecord) {
         self.versions
             .retain(|version| version.digest != pushed.digest);
         self.versions.push(pushed);
     }
 
-    /// Notes that `version` decides from now on.
+    /// Notes that `version` is active from `now` on. Ends the canary, and the shadow if it is the
+    /// same version.
     pub fn activate(&mut self, version: Version, now: Timestamp) {
         let before = std::mem::replace(&mut self.active, version);
         self.previous.push(before);
@@ -274,8 +275,8 @@ impl PolicyRecord {
         }
     }
 
-    /// Notes that the version before decides again, and returns it; none where there was none
-    /// before.
+    /// Notes that the version before is active again, and returns it; `None` if there was no
+    /// version before.
     pub fn roll_back(&mut self, now: Timestamp) -> Option<Version> {
         let before = self.previous.pop()?;
         self.active = before.clone();
@@ -283,26 +284,14 @@ impl PolicyRecord {
         Some(before)
     }
 
-    /// Leaves out the oldest versions beyond `max` that nobody needs.
+    /// Removes the oldest versions beyond `max` that are not in use.
     pub fn thin_out(&mut self, max: usize) {
-        let needed = |version: &Version| {
-            *version == self.active
-                || self.previous.last() == Some(version)
-                || self
-                    .shadow
-                    .as_ref()
-                    .is_some_and(|shadow| shadow.version == *version)
-                || self
-                    .canary
-                    .as_ref()
-                    .is_some_and(|canary| canary.version == *version)
-        };
         let surplus = self.versions.len().saturating_sub(max);
-        // The latest has just come.
+        // The latest has just been pushed, and stays.
         let old = &self.versions[..self.versions.len().saturating_sub(1)];
         let digests = old.iter().map(|version| &version.digest);
         let gone: Vec<String> = digests
-            .filter(|digest| !needed(&Version::Pushed((*digest).clone())))
+            .filter(|digest| !self.is_in_use(&Version::Pushed((*digest).clone())))
             .take(surplus)
             .cloned()
             .collect();
@@ -310,6 +299,13 @@ impl PolicyRecord {
             .retain(|version| !gone.contains(&version.digest));
         self.previous
             .retain(|version| !matches!(version, Version::Pushed(digest) if gone.contains(digest)));
+    }
+
+    /// Whether a version is active or on trial, or a rollback leads to it.
+    fn is_in_use(&self, version: &Version) -> bool {
+        let shadow = self.shadow.as_ref().map(|shadow| &shadow.version);
+        let canary = self.canary.as_ref().map(|canary| &canary.version);
+        *version == self.active || [self.previous.last(), shadow, canary].contains(&Some(version))
     }
 }
 
@@ -320,12 +316,13 @@ fn is_digest(text: &str) -> bool {
             .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// The name of the file of a version.
+/// The file name of a version.
 pub fn file_of(policy: &str, digest: &str) -> String {
     format!("{policy}-{digest}.wasm")
 }
 
-/// Of which version of the policy a file of that name is; none where it is of no such version.
+/// The digest of the policy's version that a file name names; `None` if it names no version of the
+/// policy.
 pub fn version_of<'n>(policy: &str, file: &'n str) -> Option<&'n str> {
     let digest = file
         .strip_prefix(policy)?
@@ -353,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_comes_back_as_it_was_written() {
+    fn a_record_is_read_back_as_it_was_written() {
         let (mut record, digest) = (PolicyRecord::default(), "0123456789abcdef".repeat(4));
         record.push(pushed(&digest));
         record.activate(version(&digest), Timestamp::from_unix_secs(5));
@@ -393,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn the_files_of_a_policy_are_told_from_those_of_others() {
+    fn file_names_of_other_policies_are_not_taken_for_versions() {
         let digest = "0123456789abcdef".repeat(4);
         let file = file_of("hours", &digest);
         assert_eq!(version_of("hours", &file), Some(digest.as_str()));
@@ -426,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_go_but_for_those_that_are_needed() {
+    fn the_oldest_versions_are_removed_unless_they_are_in_use() {
         let mut record = PolicyRecord::default();
         let now = Timestamp::from_unix_secs(9);
         for digest in ["a", "b", "c", "d"] {

@@ -1,5 +1,6 @@
-//! The sites of a configuration with the versions of their policies. What does not change is shared
-//! with the sites before: chains with their remembered decisions, connections to origins, counters.
+//! Makes the sites of a configuration with the versions of their policies. Parts that do not change
+//! are shared with the sites before: chains with their remembered decisions, connections to
+//! origins, counters.
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use tero_edge::telemetry::counters::SiteCounters;
 use tero_policy_host::{Chain, Host, Policy, PolicyError};
 use tero_time::clock::Clock;
 
-/// What sites are made with.
+/// Makes sites.
 #[derive(Clone, Copy)]
 pub(super) struct SiteBuilder<'a> {
     pub(super) host: &'a Host,
@@ -24,17 +25,17 @@ pub(super) struct SiteBuilder<'a> {
     pub(super) workers: usize,
 }
 
-/// What changes.
+/// How much of the sites changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SiteChange {
-    /// Anything.
+    /// Everything may change.
     Configuration,
-    /// Versions of policies: origins, counters and the zones of their hours stay.
+    /// Versions of policies change; origins, counters and the zones of their hours stay.
     Versions,
 }
 
 impl SiteBuilder<'_> {
-    /// The sites of `state`, in the place of `old`. One that was there before keeps its index.
+    /// Makes the sites of `state`, which replace `old`. A site keeps its index.
     ///
     /// # Errors
     /// [`PolicyError::TooManyVariants`]
@@ -78,7 +79,7 @@ struct SiteDraft<'a> {
     builder: SiteBuilder<'a>,
     state: &'a VersionSet,
     settings: &'a config::Site,
-    /// The site of that name before.
+    /// The site of that name in the set before.
     before: Option<&'a Site>,
     change: SiteChange,
 }
@@ -111,7 +112,7 @@ impl SiteDraft<'_> {
         names.filter_map(|name| self.state.policies.get(name))
     }
 
-    /// The canary, where a policy of the site has one.
+    /// The canary of one of the site's policies.
     fn canary(&self) -> Result<Option<Canary>, PolicyError> {
         let Some((versions, run, record)) = self.versions().find_map(|versions| {
             let (run, record) = (versions.canary.as_ref()?, versions.record.canary.as_ref()?);
@@ -152,7 +153,7 @@ impl SiteDraft<'_> {
         Ok(shadows)
     }
 
-    /// The site's policies with `policy` in the place of the active version of `candidate`.
+    /// The site's active versions, with `policy` in place of the one of `candidate`.
     fn policies_with(&self, candidate: &PolicyVersions, policy: &Arc<Policy>) -> Vec<Arc<Policy>> {
         self.versions()
             .map(|versions| {
@@ -165,8 +166,8 @@ impl SiteDraft<'_> {
             .collect()
     }
 
-    /// A chain of these policies: the one before, with all that it remembers, where it is one of
-    /// the very same.
+    /// A chain of these policies. If the chain before has the same modules, it is used again with
+    /// its remembered decisions.
     fn chain(
         &self,
         policies: Vec<Arc<Policy>>,
@@ -182,8 +183,8 @@ impl SiteDraft<'_> {
         }
     }
 
-    /// The origin and the places for tunnels. Those that are open under the old configuration count
-    /// there.
+    /// The origin and the permits for tunnels. Tunnels that opened under an old configuration hold
+    /// permits of that one.
     fn origin(&self) -> (Arc<Origin>, Arc<Semaphore>) {
         match self.before {
             Some(before) if self.change == SiteChange::Versions => {
@@ -198,8 +199,8 @@ impl SiteDraft<'_> {
         }
     }
 
-    /// The counters, with the variants of the policies and of the canary. Hours of another zone
-    /// begin anew.
+    /// The counters, with the variants of the policies and of the canary. If the zone changes, they
+    /// begin at zero.
     fn counters(&self, policies: &Chain, canary: Option<&Chain>) -> Arc<SiteCounters> {
         let zone = self.settings.zone.or(policies.zone()).unwrap_or(Tz::UTC);
         let of_canary = canary.map(Chain::variants).unwrap_or_default();
@@ -215,13 +216,13 @@ impl SiteDraft<'_> {
     }
 }
 
-/// Whether a chain is one of these very policies.
+/// Whether a chain has these modules in this order.
 fn is_of(chain: &Chain, policies: &[Arc<Policy>]) -> bool {
     let same = |(old, new): (&Arc<Policy>, &Arc<Policy>)| Arc::ptr_eq(old, new);
     chain.policies().len() == policies.len() && chain.policies().iter().zip(policies).all(same)
 }
 
-/// From the beginning of a digest.
+/// The seed of a canary, from the beginning of its digest.
 fn seed(digest: &str) -> u64 {
     digest
         .get(..16)
@@ -229,7 +230,7 @@ fn seed(digest: &str) -> u64 {
         .unwrap_or_default()
 }
 
-/// Drops the decisions of chains that `sites` no longer have.
+/// Drops the remembered decisions of chains that `sites` no longer use.
 pub(super) fn forget_replaced(before: &Sites, sites: &Sites) {
     let now = chains(sites);
     for chain in chains(before) {
@@ -239,7 +240,7 @@ pub(super) fn forget_replaced(before: &Sites, sites: &Sites) {
     }
 }
 
-/// Every chain of some sites.
+/// All chains of these sites.
 fn chains(sites: &Sites) -> Vec<&Chain> {
     let mut chains = Vec::new();
     for site in sites.ever() {

@@ -1,5 +1,5 @@
-//! The thread that asks shadows about answered requests, and looks at canaries. It sleeps while
-//! nothing is on trial.
+//! The thread that asks shadows about answered requests and watches canaries. It sleeps while no
+//! version is on trial.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -15,13 +15,13 @@ use super::record::{RollbackRecord, Version};
 use super::version_set::PolicyVersions;
 use tero_edge::request::shadow_question::ShadowQuestion;
 
-/// Between two looks. Questions are fetched and not announced: waking a thread would cost the
-/// request that asks more than the question.
+/// The pause between two looks at the queue. A new question does not wake the thread: that would
+/// cost a request more than the question does.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// Questions between two looks at the canaries.
+/// Questions that are asked between two looks at the canaries.
 const QUESTIONS_AT_ONCE: usize = 256;
 
-/// Starts it.
+/// Starts the thread.
 pub(super) fn start(
     rollout: Arc<Rollout>,
     questions: Receiver<ShadowQuestion>,
@@ -33,7 +33,7 @@ pub(super) fn start(
     let handle = std::thread::Builder::new()
         .name("rollout".to_owned())
         .spawn(run)?;
-    // It was not set before: there is one thread for each.
+    // It can't be set already: a rollout has one thread.
     let _ = rollout.thread.set(handle.thread().clone());
     Ok(handle)
 }
@@ -52,14 +52,14 @@ fn run(rollout: &Rollout, questions: &Receiver<ShadowQuestion>) {
         if rollout.is_on_trial() {
             std::thread::park_timeout(LOOK_EVERY);
         } else {
-            // Requests under way may still put a question; it waits until the next trial begins.
+            // Requests under way may still add a question, which waits until the next trial begins.
             std::thread::park();
         }
     }
 }
 
 impl Rollout {
-    /// Looks at all canaries, and rolls back those that do worse than their guards allow.
+    /// Rolls back the canaries that do worse than their guards allow.
     fn look_at_canaries(&self) {
         for (name, versions) in &self.state().policies {
             let (Some(run), Some(record)) = (&versions.canary, &versions.record.canary) else {
@@ -95,7 +95,7 @@ impl Rollout {
         }
     }
 
-    /// Rolls a canary back; false if it is not there any more.
+    /// Rolls a canary back; false if it has ended already.
     fn roll_back_canary(
         &self,
         name: &str,
@@ -103,7 +103,7 @@ impl Rollout {
         reason: &str,
     ) -> Result<bool, RolloutError> {
         self.change(name, |versions| {
-            // Somebody may have ended it meanwhile, or begun another one.
+            // An operator may have ended it meanwhile, or started another one.
             let canary = versions.record.canary.as_ref();
             if canary.is_none_or(|canary| canary.version != *version) {
                 return Ok(false);
@@ -118,7 +118,7 @@ impl Rollout {
         })
     }
 
-    /// Whether anything is on trial.
+    /// Whether a version is on trial.
     fn is_on_trial(&self) -> bool {
         self.state()
             .policies

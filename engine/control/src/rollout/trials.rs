@@ -1,4 +1,5 @@
-//! Versions on trial: asked in shadow, or answering for a share of the keys as a canary.
+//! Starts and stops trials of versions: shadows are asked and not heeded, canaries decide for a
+//! share of the keys.
 
 use std::sync::Arc;
 
@@ -10,10 +11,11 @@ use super::version_set::{CanaryRun, ShadowRun};
 use tero_config::units::Share;
 
 impl Rollout {
-    /// Has a version be asked about a sample of the requests after they were answered.
+    /// Starts shadowing: the version is asked about a sample of answered requests; its decisions
+    /// are compared and not used.
     ///
     /// # Errors
-    /// [`RolloutError`], and everything stays as it was.
+    /// [`RolloutError`]; nothing changes then.
     pub fn start_shadow(
         &self,
         name: &str,
@@ -39,10 +41,10 @@ impl Rollout {
         Ok(version)
     }
 
-    /// Ends the shadow.
+    /// Ends the shadow, and returns its version.
     ///
     /// # Errors
-    /// [`RolloutError`], also where there is none.
+    /// [`RolloutError`], [`NoTrial`](RolloutError::NoTrial) if there is no shadow.
     pub fn stop_shadow(&self, name: &str) -> Result<Version, RolloutError> {
         self.change(name, |versions| {
             versions.shadow = None;
@@ -54,11 +56,11 @@ impl Rollout {
         })
     }
 
-    /// Has a version answer for a share of the keys, until it is activated or rolled back: by an
-    /// operator, or by the guard.
+    /// Starts a canary: the version decides for a share of the keys, until an operator activates it
+    /// or an operator or its guard rolls it back.
     ///
     /// # Errors
-    /// [`RolloutError`], and everything stays as it was.
+    /// [`RolloutError`]; nothing changes then.
     pub fn start_canary(
         &self,
         name: &str,
@@ -83,7 +85,7 @@ impl Rollout {
             }
             let policy = self.ready(versions, &version)?;
             let record = versions.record.canary.as_ref();
-            // A larger share of the same: its figures go on.
+            // If only the share or the guard changes, the figures go on.
             if versions.canary.is_none() || record.is_none_or(|canary| canary.version != version) {
                 versions.canary = Some(CanaryRun::new(&versions.active, policy));
             }
@@ -99,10 +101,10 @@ impl Rollout {
         Ok(version)
     }
 
-    /// Ends the canary.
+    /// Ends the canary, and returns its version.
     ///
     /// # Errors
-    /// [`RolloutError`], also where there is none.
+    /// [`RolloutError`], [`NoTrial`](RolloutError::NoTrial) if there is no canary.
     pub fn stop_canary(&self, name: &str) -> Result<Version, RolloutError> {
         self.change(name, |versions| {
             versions.canary = None;
@@ -114,7 +116,7 @@ impl Rollout {
         })
     }
 
-    /// A site compares a canary with its control, so it has one at a time.
+    /// Fails if another policy of a site has a canary: a site compares one canary with its control.
     fn check_alone(&self, name: &str) -> Result<(), RolloutError> {
         let state = self.state();
         let sites = state.settings.sites.iter();

@@ -1,4 +1,5 @@
-//! Which versions are loaded, and as what: a value that is never changed, only replaced as a whole.
+//! The loaded versions of all policies, and what each is used for. The value never changes; it is
+//! replaced as a whole.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
@@ -14,7 +15,7 @@ use tero_edge::telemetry::trial_counters::TrialCounters;
 use tero_policy_host::Policy;
 use tero_semantics::timestamp::Timestamp;
 
-/// What of a configuration the sites and their policies are made from.
+/// The parts of a configuration from which sites and their policies are made.
 #[derive(Debug)]
 pub(super) struct RolloutSettings {
     pub(super) policies: Vec<config::Policy>,
@@ -34,33 +35,33 @@ impl RolloutSettings {
     }
 }
 
-/// All policies of a configuration, with their versions.
+/// The policies of a configuration with their versions.
 #[derive(Clone, Debug)]
 pub struct VersionSet {
     pub(super) settings: Arc<RolloutSettings>,
     pub(super) policies: BTreeMap<Arc<str>, PolicyVersions>,
 }
 
-/// A policy of the configuration, with its versions.
+/// A policy of the configuration with its versions.
 #[derive(Clone, Debug)]
 pub struct PolicyVersions {
     pub(super) config: config::Policy,
     pub(super) configured: Arc<Policy>,
     pub(super) record: PolicyRecord,
     pub(super) active: Arc<Policy>,
-    /// Where a rollback leads, kept ready so that it does not wait for anything.
+    /// The version to roll back to, already loaded so that a rollback takes no time.
     pub(super) previous: Option<Arc<Policy>>,
     pub(super) canary: Option<CanaryRun>,
     pub(super) shadow: Option<ShadowRun>,
-    /// Why the version that should be active is not.
+    /// Why the recorded active version could not be loaded.
     pub(super) trouble: Option<String>,
     /// When the configuration was read.
     pub(super) loaded_at: Timestamp,
-    /// Canaries rolled back by their guard, by cause.
+    /// How many canaries their guard has rolled back, by cause.
     pub(super) rollbacks: Arc<[AtomicU64; guard::RollbackCause::ALL.len()]>,
 }
 
-/// A canary that is running.
+/// A running canary.
 #[derive(Clone, Debug)]
 pub(super) struct CanaryRun {
     pub(super) policy: Arc<Policy>,
@@ -69,7 +70,7 @@ pub(super) struct CanaryRun {
 }
 
 impl CanaryRun {
-    /// A canary beside this active version.
+    /// A new canary beside the version `active`.
     pub(super) fn new(active: &Policy, policy: Arc<Policy>) -> CanaryRun {
         let watch = Arc::new(Mutex::new(GuardWindow::new(active, &policy)));
         CanaryRun {
@@ -80,7 +81,7 @@ impl CanaryRun {
     }
 }
 
-/// A shadow that is asked.
+/// A running shadow.
 #[derive(Clone, Debug)]
 pub(super) struct ShadowRun {
     pub(super) policy: Arc<Policy>,
@@ -88,7 +89,7 @@ pub(super) struct ShadowRun {
 }
 
 impl VersionSet {
-    /// The policies, by name.
+    /// The policies, in the order of their names.
     pub fn policies(&self) -> impl Iterator<Item = (&Arc<str>, &PolicyVersions)> {
         self.policies.iter()
     }
@@ -117,7 +118,7 @@ impl VersionSet {
         versions.is_some_and(|versions| versions.canary.is_some())
     }
 
-    /// The names of the sites that ask a policy.
+    /// The names of the sites that use a policy.
     pub fn sites_of(&self, policy: &str) -> Vec<&str> {
         let sites = self
             .settings
@@ -129,7 +130,7 @@ impl VersionSet {
 }
 
 impl PolicyVersions {
-    /// What is remembered of it.
+    /// Its record.
     pub fn record(&self) -> &PolicyRecord {
         &self.record
     }
@@ -139,7 +140,8 @@ impl PolicyVersions {
         &self.active
     }
 
-    /// Which version decides: not the one of the record where that could not be loaded.
+    /// The version that decides: the one of the record, or the configuration's if that could not be
+    /// loaded.
     pub fn active_version(&self) -> Version {
         if self.trouble.is_some() {
             Version::Configured
@@ -148,7 +150,7 @@ impl PolicyVersions {
         }
     }
 
-    /// Since when that version has decided.
+    /// The time since when that version has decided.
     pub fn since(&self) -> Timestamp {
         match self.record.since_unix_secs {
             Some(secs) if self.trouble.is_none() => Timestamp::from_unix_secs(secs),
@@ -161,17 +163,17 @@ impl PolicyVersions {
         &self.configured
     }
 
-    /// Why the version that should be active is not.
+    /// Why the recorded active version could not be loaded; `None` if it was.
     pub fn trouble(&self) -> Option<&str> {
         self.trouble.as_deref()
     }
 
-    /// The canary's module and its figures.
+    /// The canary's module and counters.
     pub fn canary(&self) -> Option<(&Arc<Policy>, &Arc<TrialCounters>)> {
         self.canary.as_ref().map(|run| (&run.policy, &run.counters))
     }
 
-    /// The shadow's module and what came of asking it.
+    /// The shadow's module and the tally of its answers.
     pub fn shadow(&self) -> Option<(&Arc<Policy>, &Arc<ShadowTally>)> {
         self.shadow.as_ref().map(|run| (&run.policy, &run.tally))
     }
@@ -185,8 +187,7 @@ impl PolicyVersions {
         guard::RollbackCause::ALL.into_iter().zip(counts)
     }
 
-    /// The version that `text` names: `configuration`, or enough of a digest to tell it from the
-    /// others.
+    /// The version that `text` names: `configuration`, or the beginning of one digest only.
     ///
     /// # Errors
     /// [`RolloutError::UnknownVersion`]

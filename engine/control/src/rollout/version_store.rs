@@ -1,8 +1,8 @@
-//! Pushed versions by digest, and the record of each policy, in the state directory.
+//! Pushed versions and the records of policies, in the state directory.
 //!
 //! ```text
-//! versions/NAME-DIGEST.wasm  as they were pushed
-//! policies/NAME.json         the record
+//! versions/NAME-DIGEST.wasm  a version, as it was pushed
+//! policies/NAME.json         the record of a policy
 //! ```
 
 use std::fs;
@@ -15,39 +15,39 @@ use tero_policy_host as policy;
 use tero_state::dir::{DirError, StateDir};
 use tero_state::trusted;
 
-/// A record is never larger, in bytes.
+/// The largest record, in bytes.
 const MAX_RECORD_BYTES: u64 = 1 << 20;
 
-/// Why versions or records can't be kept or read.
+/// Why a version or a record can't be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum VersionStoreError {
-    /// A folder for them can't be had.
+    /// Their folders can't be used.
     #[error(transparent)]
     Dir(#[from] DirError),
-    /// Something can't be read or written, or others could have written it.
+    /// A file can't be read or written, or other users could have written it.
     #[error("the state directory: {path}: {source}", path = path.display())]
     File {
-        /// The file or folder.
+        /// The file.
         path: PathBuf,
         /// Why not.
         #[source]
         source: io::Error,
     },
-    /// A record is not what was written.
+    /// The file of a record does not hold one.
     #[error("the state directory: {path}: {source}; restore the file, or remove it to begin with the configuration's version", path = path.display())]
     Record {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Why not.
         #[source]
         source: RecordError,
     },
-    /// A version is not what its name says.
+    /// The content of a version does not have the digest in its name.
     #[error("the state directory: {path} is not what was pushed; push it again", path = .0.display())]
     Damaged(PathBuf),
 }
 
-/// The versions and records in the state directory, which it keeps held.
+/// The versions and records in the state directory, which stays locked meanwhile.
 #[derive(Debug)]
 pub(super) struct VersionStore {
     versions: PathBuf,
@@ -56,10 +56,10 @@ pub(super) struct VersionStore {
 }
 
 impl VersionStore {
-    /// The versions and records in `dir`; their folders are made if they are missing.
+    /// Opens the folders in `dir`, and makes those that are missing.
     ///
     /// # Errors
-    /// [`VersionStoreError::Dir`] if others may write in the folders or above them.
+    /// [`VersionStoreError::Dir`] if other users may write in the folders or above them.
     pub(super) fn open(dir: &Arc<StateDir>) -> Result<VersionStore, VersionStoreError> {
         Ok(VersionStore {
             versions: dir.folder("versions")?,
@@ -68,7 +68,7 @@ impl VersionStore {
         })
     }
 
-    /// The record of a policy; an empty one where there is none.
+    /// Reads the record of a policy; it is empty if the policy has none yet.
     ///
     /// # Errors
     /// [`VersionStoreError`]
@@ -101,10 +101,11 @@ impl VersionStore {
         trusted::write(&path, &[&text]).map_err(at(&path))
     }
 
-    /// The version of that digest, as it was pushed.
+    /// Reads the version of a policy with that digest.
     ///
     /// # Errors
-    /// [`VersionStoreError`], also where it is not what was pushed.
+    /// [`VersionStoreError`], [`Damaged`](VersionStoreError::Damaged) if its content has another
+    /// digest.
     pub(super) fn version(
         &self,
         name: &str,
@@ -119,7 +120,7 @@ impl VersionStore {
         Ok(content)
     }
 
-    /// Keeps a version.
+    /// Writes a version.
     ///
     /// # Errors
     /// [`VersionStoreError::File`]
@@ -133,7 +134,7 @@ impl VersionStore {
         trusted::write(&path, &[content]).map_err(at(&path))
     }
 
-    /// Removes the versions of a policy that its record does not name (any more).
+    /// Removes the versions of a policy that its record does not name.
     pub(super) fn thin_out(&self, policy: &str, record: &PolicyRecord) {
         for path in files(&self.versions) {
             let digest = path
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_keeps_what_it_was_given() {
+    fn versions_and_records_are_kept_until_thinned_out() {
         let folder = tempfile::tempdir().unwrap();
         let store = open(&folder);
         let digest = policy::digest(b"module");
@@ -214,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_what_was_written_is_told() {
+    fn damaged_versions_and_records_are_errors() {
         let folder = tempfile::tempdir().unwrap();
         let store = open(&folder);
         let digest = policy::digest(b"module");

@@ -1,4 +1,4 @@
-//! Pages that a plan wants, and in which variants.
+//! Candidates: the pages that a plan wants, and their variants.
 
 use std::sync::Arc;
 
@@ -9,29 +9,29 @@ use tero_semantics::timestamp::Timestamp;
 /// A variant that a plan wants of a page.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum WantedVariant {
-    /// Each that some device gets.
+    /// Every variant that some device gets.
     Every,
-    /// What such a device gets.
+    /// The variant that this device gets.
     Of(Device),
-    /// The one of that name; none stands for that without a name.
+    /// The variant with this name; `None` is the page without a variant.
     Named(Option<Arc<str>>),
 }
 
 /// A page that a plan wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// Which.
+    /// The page.
     pub page: Page,
-    /// In which variants.
+    /// Its variants that are wanted.
     pub wanted: Vec<WantedVariant>,
-    /// The higher goes first.
+    /// Higher priorities go first.
     pub priority: u8,
-    /// When it changed, as far as its sitemap knows.
+    /// When the page changed last, if a sitemap says so.
     pub changed: Option<Timestamp>,
 }
 
-/// Names of variants or device classes. A name that is both is that of the device: it gets the
-/// variant of that name where there is one.
+/// The variants that these names of variants or device classes stand for. A name that is both
+/// stands for the device, which gets the variant of that name if there is one.
 pub(super) fn wanted_of(names: &[String]) -> Vec<WantedVariant> {
     names
         .iter()

@@ -1,4 +1,4 @@
-//! A run from finding out what to fetch to its report.
+//! Carries out a run: plans its tasks, fetches or lists them, and logs the result.
 
 mod fetches;
 
@@ -15,14 +15,14 @@ use super::task::{PAGES_PER_TURN, WarmTask};
 use super::variants::{WarmTasks, tasks};
 use tero_time::clock::Clock;
 
-/// Runs a plan to its end, its deadline, or until it is cancelled.
+/// Carries out a run until it is done, its deadline passes, or it is cancelled.
 pub(super) async fn execute(
     path: Arc<dyn RequestPath>,
     run: Arc<Run>,
     ledger: Arc<Ledger>,
 ) -> Arc<Run> {
     let clock = path.clock().clone();
-    // A run that breaks must not stand in the way of the next one.
+    // A run that panics must end, or the plan could not run again.
     let _guard = RunGuard {
         run: Arc::clone(&run),
         clock: clock.clone(),
@@ -80,7 +80,7 @@ async fn work(path: &Arc<dyn RequestPath>, run: &Arc<Run>, ledger: &Arc<Ledger>)
     RunState::Done
 }
 
-/// Finds out what to fetch.
+/// The tasks of a run; notes in its report what they leave out.
 async fn plan_tasks(path: &Arc<dyn RequestPath>, run: &Run, site: &SiteFacts) -> Vec<WarmTask> {
     let gathered = gather(path, run, site).await;
     let WarmTasks {
@@ -102,7 +102,7 @@ async fn plan_tasks(path: &Arc<dyn RequestPath>, run: &Run, site: &SiteFacts) ->
     tasks
 }
 
-/// Looks what is stored of the tasks, and fetches nothing.
+/// Lists the tasks of a dry run, but for those that are stored and fresh.
 async fn look_at_all(path: &Arc<dyn RequestPath>, run: &Run, tasks: Vec<WarmTask>) {
     for chunk in tasks.chunks(PAGES_PER_TURN) {
         run.update(path.clock().now(), |report| {

@@ -1,4 +1,4 @@
-//! What the runs of each plan came to since the edge started.
+//! The totals of each plan since the edge started.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -6,16 +6,17 @@ use std::sync::{Arc, Mutex};
 use super::lock::lock;
 use super::path::WarmOutcome;
 
-/// What a plan's runs came to, all together; dry runs don't count.
+/// The totals of a plan's runs. Dry runs do not count.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlanTotals {
     /// Runs that have started.
     pub runs: u64,
-    /// Runs that are over, by how they ended.
+    /// Runs that have ended, by the name of their last state.
     pub ended: BTreeMap<&'static str, u64>,
-    /// When a run reached its end last, in seconds since the Unix epoch; 0 before the first.
+    /// When a run last ended as [`Done`](super::report::RunState::Done), in seconds since the Unix
+    /// epoch; 0 if none has.
     pub last_done_unix_secs: i64,
-    /// Pages times variants, as in [`RunReport`](super::report::RunReport).
+    /// As in [`RunReport`](super::report::RunReport).
     pub fetched: u64,
     /// As in [`RunReport`](super::report::RunReport).
     pub fresh: u64,
@@ -27,25 +28,25 @@ pub struct PlanTotals {
     pub bytes: u64,
     /// Fetched responses that visitors have used.
     pub used: u64,
-    /// As in [`RunValue`](super::report::RunValue), of windows that are over.
+    /// As in [`RunValue`](super::report::RunValue), of closed windows.
     pub window_hits: u64,
-    /// As in [`RunValue`](super::report::RunValue), of windows that are over.
+    /// As in [`RunValue`](super::report::RunValue), of closed windows.
     pub hits_given: u64,
-    /// As in [`RunValue`](super::report::RunValue), of windows that are over.
+    /// As in [`RunValue`](super::report::RunValue), of closed windows.
     pub wasted_bytes: u64,
 }
 
-/// The totals, by plan.
+/// The totals of all plans.
 #[derive(Debug, Default)]
 pub(super) struct Ledger(Mutex<BTreeMap<Arc<str>, PlanTotals>>);
 
 impl Ledger {
-    /// Changes the totals of a plan, which are all zero before.
+    /// Changes the totals of a plan, which begin at zero.
     pub(super) fn with(&self, plan: &Arc<str>, change: impl FnOnce(&mut PlanTotals)) {
         change(lock(&self.0).entry(Arc::clone(plan)).or_default());
     }
 
-    /// Counts what came of a page.
+    /// Counts the outcome of a fetch.
     pub(super) fn count(&self, plan: &Arc<str>, outcome: &WarmOutcome) {
         self.with(plan, |totals| match outcome {
             WarmOutcome::Fetched { bytes, .. } => {
@@ -58,14 +59,14 @@ impl Ledger {
         });
     }
 
-    /// Whether a run of the plan is over.
+    /// Whether a run of the plan has ended.
     pub(super) fn has_ended(&self, plan: &str) -> bool {
         lock(&self.0)
             .get(plan)
             .is_some_and(|totals| !totals.ended.is_empty())
     }
 
-    /// All totals, by name.
+    /// The totals of each plan, by its name.
     pub(super) fn totals(&self) -> BTreeMap<Arc<str>, PlanTotals> {
         lock(&self.0).clone()
     }

@@ -1,4 +1,4 @@
-//! A lock whose holder panicked is taken all the same: what it guards is changed in single steps.
+//! Locks mutexes, also when an earlier holder has panicked: their contents are never half changed.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,4 +1,4 @@
-//! What warming needs of the request path: a seam, so that plans run in tests without a network.
+//! The request path as warming sees it: a trait, so that plans run in tests without a network.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,26 +16,26 @@ use tero_time::clock::Clock;
 
 pub use tero_edge::request::warm_lookup::WarmLookup;
 
-/// A future that a plan's tasks wait for.
+/// A boxed future of the request path.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// What a plan has to know of its site.
+/// The facts about a site that its plans need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SiteFacts {
     /// Its index.
     pub index: usize,
     /// Its hosts, lower case, without port; `*` is any.
     pub hosts: Vec<String>,
-    /// The one under which its pages are fetched: that which visitors ask for most, else the first
-    /// by name. None while a site that takes any host has had no visitor.
+    /// The host under which its pages are fetched: the one that visitors request most, or else the
+    /// first that is not `*`. `None` for a site with `*` alone that has had no visitor.
     pub host: Option<Arc<str>>,
-    /// Whether answers can depend on the class of the device at all.
+    /// Whether its policies may decide by device class.
     pub by_device: bool,
-    /// The zone whose clock its visitors live by.
+    /// Its time zone.
     pub zone: Tz,
 }
 
-/// A page of a site, as a visitor would ask for it.
+/// A page of a site, as a visitor requests it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Page {
     /// Lower case, without port.
@@ -44,80 +44,80 @@ pub struct Page {
     pub target: String,
 }
 
-/// What the site's policies say to a visitor with some device who asks for a page.
+/// The decision of a site's policies about a page and a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageDecision {
-    /// Looked up, or passed by.
+    /// Whether the page is looked up in the store; otherwise its requests pass.
     pub looked_up: bool,
     /// The variant.
     pub variant: Option<Arc<str>>,
-    /// The key under which visitors will look for it.
+    /// The key under which visitors' requests look it up.
     pub key: Vec<u8>,
 }
 
-/// What a fetch is for.
+/// The purpose of a fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FetchPurpose {
-    /// The run that wants it.
+    /// The run that fetches.
     pub run: u64,
-    /// How long what is stored has to stay fresh, to be left alone.
+    /// A stored response that stays fresh until then is left alone.
     pub until: Timestamp,
-    /// When the page changed, as far as its sitemap knows.
+    /// When the page changed last, if a sitemap says so.
     pub changed: Option<Timestamp>,
 }
 
-/// Visitors' requests so far.
+/// Counts of a site's requests from visitors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TrafficCounts {
-    /// Answered without the origin, or by somebody else's fetch.
+    /// Requests answered from the store, or by the fetch of another request.
     pub hits: u64,
 }
 
-/// What came of a fetch.
+/// The outcome of a fetch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WarmOutcome {
-    /// It is stored now.
+    /// The response has been stored.
     Fetched {
-        /// Of content.
+        /// The length of its content, in bytes.
         bytes: u64,
-        /// Whether it is kept until it is used or the window ends; else there was no room, and it
-        /// may have to make room.
+        /// Whether it is kept until it is used or the window ends. If not, there was no room in
+        /// `warm_memory`, and it may be evicted before.
         kept: bool,
     },
-    /// It was stored and fresh to the end of the window, or another request was fetching it: left
-    /// alone.
+    /// The stored response stays fresh until the window ends, or another request was fetching it.
     Fresh,
-    /// It was answered, and may not be stored.
+    /// The response was not stored.
     NotStored {
-        /// Why.
+        /// Why, for people.
         reason: String,
-        /// Of content.
+        /// The length of its content, in bytes.
         bytes: u64,
     },
-    /// It was not answered, or with an error.
+    /// There was no response, or an error response.
     Failed {
-        /// Why.
+        /// Why, for people.
         reason: String,
-        /// Whether the next hop has too much to do, or is down: then the plan slows down.
+        /// Whether the next hop is overloaded or down, so that the run slows down.
         overloaded: bool,
-        /// How long the next hop wants to be left alone.
+        /// How long the next hop asks to be left alone.
         retry_after: Option<Duration>,
     },
 }
 
 /// The request path, as warming sees it.
 pub trait RequestPath: Send + Sync + 'static {
-    /// The time.
+    /// The edge's clock.
     fn clock(&self) -> &Clock;
 
-    /// The serving site of that name.
+    /// The site with that name, if it is served.
     fn site(&self, name: &str) -> Option<SiteFacts>;
 
-    /// What the policies decide for a visitor with that device; none where the page can't be asked
-    /// for.
+    /// What the policies decide about a page for a visitor with that device; `None` if the edge
+    /// refuses such a request.
     fn decide(&self, page: &Page, device: Device) -> Option<PageDecision>;
 
-    /// Sends a visitor's request down the path, if what is stored will not do.
+    /// Sends a visitor's request down the path, unless the stored response is good enough for
+    /// `purpose`.
     fn fetch(
         &self,
         page: &Page,
@@ -125,16 +125,16 @@ pub trait RequestPath: Send + Sync + 'static {
         purpose: FetchPurpose,
     ) -> BoxFuture<'_, WarmOutcome>;
 
-    /// What is stored already.
+    /// Looks up the stored response, and fetches nothing.
     fn look(&self, page: &Page, device: Device, purpose: FetchPurpose) -> WarmLookup;
 
-    /// Whether visitors leave room at the site's origin.
+    /// Whether the requests of visitors leave room at the site's origin.
     fn has_room(&self, site: usize) -> bool;
 
-    /// Reads a page of at most `max_bytes` for what it says, in the name of `run`.
+    /// Reads the content of a page, of at most `max_bytes`, for `run`.
     ///
     /// # Errors
-    /// Why there is nothing to read, for people.
+    /// Why it can't be read, for people.
     fn read(
         &self,
         page: &Page,
@@ -142,22 +142,23 @@ pub trait RequestPath: Send + Sync + 'static {
         max_bytes: usize,
     ) -> BoxFuture<'_, Result<Vec<u8>, String>>;
 
-    /// The `n` pages of a site that are wanted most in these hours.
+    /// The `n` pages of a site that visitors request most in these hours.
     fn popular(&self, site: usize, hours: Hours, n: usize) -> Vec<PopularPage>;
 
-    /// What the site's policies want to be fetched. Takes its time.
+    /// The pages that the site's policies want to be fetched. Policies may take long to answer.
     fn plan_warm(&self, site: usize, plan: &str, popular: &[PopularPage]) -> Vec<WarmUrl>;
 
-    /// What has been used of what `run` fetched, as far as it is counted.
+    /// The responses of `run` that visitors have used, as counted so far.
     fn used(&self, run: u64) -> UsedResponses;
 
-    /// Counts what has not been counted yet, before figures are read.
+    /// Adds hits that workers have not counted yet to the counters. To be called before counters
+    /// are read.
     fn count(&self);
 
-    /// The requests of a site's visitors so far.
+    /// The traffic of a site's visitors so far.
     fn traffic(&self, site: usize) -> TrafficCounts;
 
-    /// Lets go of what is kept for runs whose window is over.
+    /// Releases the stored responses that are kept for the runs for which `is_over` holds.
     fn release(&self, is_over: &dyn Fn(u64) -> bool);
 }
 

@@ -1,4 +1,4 @@
-//! Plans as they are followed: with their zone, and with their schedule read.
+//! Plans of the configuration with their time zones and parsed schedules.
 
 use std::sync::Arc;
 
@@ -10,25 +10,25 @@ use tero_config as config;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::cron::{Schedule, ScheduleError};
 
-/// Why a plan was refused.
+/// Why a plan can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// Its schedule says nothing.
+    /// Its schedule can't be parsed, or never comes due.
     #[error("the schedule {schedule:?} of the plan {plan} can't be followed: {source}")]
     Schedule {
         /// The plan.
         plan: Arc<str>,
-        /// The schedule, as written.
+        /// The schedule, as written in the configuration.
         schedule: String,
         /// Why.
         source: ScheduleError,
     },
-    /// It has no site.
+    /// Its site is not configured.
     #[error("the plan {plan} is for the site {site}, which there is not")]
     NoSite {
         /// The plan.
         plan: Arc<str>,
-        /// The site.
+        /// The name of the site.
         site: Arc<str>,
     },
 }
@@ -42,7 +42,7 @@ pub(super) struct PlanEntry {
 }
 
 impl PlanEntry {
-    /// Reads the schedule of a plan; its zone is the plan's, or else its site's.
+    /// Parses the schedule of a plan. Its zone is the plan's own, or the one of its site.
     ///
     /// # Errors
     /// [`PlanError`]
@@ -80,18 +80,18 @@ impl PlanEntry {
         self.schedule.as_ref()?.next_after(time)
     }
 
-    /// The last time that it came due after `from` and up to `now`. There are no more of them than
-    /// minutes in the longest window.
+    /// The last time that it came due after `from` and not after `now`. It looks at each of these
+    /// times: at most one for every minute of the longest window.
     pub(super) fn last_due(&self, from: Timestamp, now: Timestamp) -> Option<Timestamp> {
         let due = std::iter::successors(self.next_after(from), |due| self.next_after(*due));
         due.take_while(|due| *due <= now).last()
     }
 }
 
-/// Reads the schedules of plans.
+/// Parses the schedules of plans.
 ///
 /// # Errors
-/// [`PlanError`] for the first plan that can't be followed.
+/// [`PlanError`] for the first plan that can't be used.
 pub(super) fn entries(
     path: &dyn RequestPath,
     plans: Vec<config::Plan>,
@@ -102,12 +102,12 @@ pub(super) fn entries(
         .collect()
 }
 
-/// The plan of that name.
+/// The plan with that name.
 pub(super) fn find<'p>(plans: &'p [PlanEntry], name: &str) -> Option<&'p PlanEntry> {
     plans.iter().find(|entry| &*entry.plan.name == name)
 }
 
-/// RFC 3339, by the clock of `zone`.
+/// RFC 3339 with the local time of `zone`.
 pub(super) fn local_time(time: Timestamp, zone: Tz) -> String {
     let local = zone.timestamp_opt(time.unix_secs(), 0).earliest();
     local.map_or_else(String::new, |time| {

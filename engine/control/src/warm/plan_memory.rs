@@ -1,5 +1,5 @@
-//! When plans came due last: what a restart must not forget of them. A file of the state directory;
-//! what can't be read is told in the log, and forgotten.
+//! When each plan last came due, in a file of the state directory, so that a restart notices missed
+//! runs. An unreadable file is logged and ignored.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,10 +10,11 @@ use tero_state::file::StateFile;
 
 const FILE_NAME: &str = "plans.json";
 
-/// Larger files are not ours: plans are few.
-const MAX_BYTES: u64 = 1 << 20;
+/// A larger file can't be ours, since plans are few.
+const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// What is known of plans, and the file that keeps it. Without one, nothing outlives a restart.
+/// The times up to which the schedules of plans have been followed, and the file that keeps them.
+/// Without a file, a restart forgets them.
 #[derive(Debug, Default)]
 pub struct PlanMemory {
     file: Option<StateFile>,
@@ -21,9 +22,9 @@ pub struct PlanMemory {
 }
 
 impl PlanMemory {
-    /// What the state directory remembers of plans. Without one, nothing is remembered.
+    /// Reads the file in the state directory `dir`.
     pub fn open(dir: Option<&Arc<StateDir>>) -> PlanMemory {
-        let file = dir.map(|dir| StateFile::new(dir, FILE_NAME, MAX_BYTES));
+        let file = dir.map(|dir| StateFile::new(dir, FILE_NAME, MAX_FILE_BYTES));
         let plans = file.as_ref().and_then(read).unwrap_or_default();
         PlanMemory {
             file,
@@ -31,7 +32,7 @@ impl PlanMemory {
         }
     }
 
-    /// Up to when a plan's schedule has been followed; none for a plan that is new.
+    /// The time up to which a plan's schedule has been followed; `None` for a new plan.
     pub(super) fn followed(&self, plan: &str) -> Option<Timestamp> {
         self.lock()
             .get(plan)
@@ -39,8 +40,8 @@ impl PlanMemory {
             .map(Timestamp::from_unix_secs)
     }
 
-    /// Forgets what is said to have been followed up to a time that is not yet: a clock was wrong,
-    /// or the file is. It would keep every plan from being caught up with until then.
+    /// Forgets times after `now`: the clock was wrong, or the file is. Until such a time, missed
+    /// runs of the plan would go unnoticed.
     pub(super) fn forget_after(&self, now: Timestamp) {
         self.lock().retain(|plan, time| {
             let is_past = *time <= now.unix_secs();
@@ -51,7 +52,8 @@ impl PlanMemory {
         });
     }
 
-    /// Notes that a plan's schedule has been followed up to `time`, unless that is known.
+    /// Notes that a plan's schedule has been followed up to `time`; an earlier time changes
+    /// nothing.
     pub(super) fn note(&self, plan: &str, time: Timestamp) {
         let plans = {
             let mut plans = self.lock();
@@ -94,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_noted_is_known_after_a_restart() {
+    fn noted_times_are_known_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let dir = dir(&folder);
         let first = PlanMemory::open(Some(&dir));
@@ -106,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_read_is_forgotten_and_written_anew() {
+    fn an_unreadable_file_is_ignored_and_replaced() {
         for nonsense in [
             "{",
             r#"{"version": 2, "content": {"x": 1}}"#,
@@ -123,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_of_the_future_is_forgotten() {
+    fn times_in_the_future_are_forgotten() {
         let memory = PlanMemory::default();
         memory.note("now", NOON);
         memory.note("wrong", Timestamp::from_unix_secs(i64::MAX / 1_000));
@@ -137,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_state_directory_it_remembers_until_it_is_dropped() {
+    fn without_a_state_directory_times_are_known_until_a_restart() {
         let memory = PlanMemory::open(None);
         memory.note("x", NOON);
         assert_eq!(memory.followed("x"), Some(NOON));

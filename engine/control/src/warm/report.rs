@@ -1,18 +1,18 @@
-//! What became of a run: for operators, in JSON.
+//! The report of a run, which the admin interface shows as JSON.
 
 use super::path::{WarmLookup, WarmOutcome};
 use super::task::WarmTask;
 
-/// Failures, and notes, that a report keeps; the rest is only counted.
+/// How many failures, refusals and notes a report keeps of each; the rest is only counted.
 pub const MAX_REASONS: usize = 50;
 
-/// Bytes of a reason that a report keeps.
+/// The longest reason or note in a report, in bytes; the rest is cut off.
 const MAX_REASON_BYTES: usize = 200;
 
-/// Pages that a dry run lists; the rest is only counted.
+/// How many pages the report of a dry run lists; the rest is only counted.
 pub const MAX_LISTED: usize = 1_000;
 
-/// Bytes of a URL in that list.
+/// The longest URL in that list, in bytes.
 const MAX_LISTED_BYTES: usize = 4_096;
 
 /// What started a run.
@@ -20,35 +20,35 @@ const MAX_LISTED_BYTES: usize = 4_096;
 pub enum RunTrigger {
     /// The plan's schedule.
     Schedule,
-    /// The plan's schedule, whose time came while the edge was down.
+    /// The plan's schedule, which came due while the edge was down.
     Missed,
-    /// The edge has started, and is ready only once the plan has run.
+    /// The start of the edge, which is not ready before the plan has run.
     Start,
-    /// Somebody asked for it.
+    /// A request to the admin interface.
     #[default]
     Request,
 }
 
-/// How far a run is.
+/// The state of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RunState {
-    /// It finds out what to fetch.
+    /// It gathers what to fetch.
     #[default]
     Planning,
     /// It fetches.
     Fetching,
     /// Everything planned has been fetched, or has failed.
     Done,
-    /// The plan's deadline has passed before.
+    /// The plan's deadline passed before everything was fetched.
     DeadlinePassed,
-    /// It was stopped, by somebody or because the edge stops.
+    /// An operator cancelled it, or the edge stopped.
     Cancelled,
-    /// It could not be run at all; `notes` say why.
+    /// It could not run; `notes` say why.
     Failed,
 }
 
 impl RunState {
-    /// Whether the run is over.
+    /// Whether the run has ended.
     pub fn is_over(self) -> bool {
         !matches!(self, RunState::Planning | RunState::Fetching)
     }
@@ -66,14 +66,14 @@ impl RunState {
     }
 }
 
-/// A URL that failed, or could not be stored.
+/// A page that failed, or was not stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageFailure {
     /// Host, path and query.
     pub url: String,
-    /// The variant, where there is one.
+    /// The variant, if it has one.
     pub variant: Option<String>,
-    /// Why.
+    /// Why, for people.
     pub reason: String,
 }
 
@@ -82,34 +82,36 @@ pub struct PageFailure {
 pub struct DryRunPage {
     /// Host, path and query.
     pub url: String,
-    /// The variant, where there is one.
+    /// The variant, if it has one.
     pub variant: Option<String>,
-    /// The higher goes first.
+    /// Higher priorities go first.
     pub priority: u8,
-    /// Why: nothing is stored, or it is stale, goes stale within the window, or has changed since.
+    /// Why: nothing is stored, or the stored response is stale, goes stale within the window, or is
+    /// older than the page's last change. See [`WarmLookup::as_str`].
     pub because: &'static str,
 }
 
-/// Whether a run was worth it: known when its window is over.
+/// The value of a run, known when its window has ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunValue {
     /// The site's hits from the start of the run to the end of its window.
     pub window_hits: u64,
-    /// Those of them that were answered from what the run fetched.
+    /// How many of these hits used responses of the run.
     pub hits_given: u64,
-    /// Their part; none where there was no hit.
+    /// `hits_given` as a share of `window_hits`; `None` if there were no hits.
     pub share_of_hits: Option<f64>,
-    /// Fetched responses that nobody used.
+    /// Fetched responses that no visitor used.
     pub unused: u64,
-    /// Bytes of their content.
+    /// The bytes of their content.
     pub wasted_bytes: u64,
 }
 
-/// A run of a plan. The numbers count pages times variants; `planned` is the sum of `fetched`,
-/// `fresh`, `not_stored`, `failed` and what is still to come, or was left when the run ended early.
+/// The report of a run. Each number counts pages once per variant. `planned` is the sum of
+/// `fetched`, `fresh`, `not_stored`, `failed`, and the pages that are not done yet or were left
+/// when the run ended early.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RunReport {
-    /// Counts from 1 when the edge starts.
+    /// The number of the run; the first after the edge starts is 1.
     pub id: u64,
     /// The plan's name.
     pub plan: String,
@@ -117,66 +119,65 @@ pub struct RunReport {
     pub site: String,
     /// What started it.
     pub trigger: RunTrigger,
-    /// Whether it only finds out what it would fetch.
+    /// Whether it is a dry run, which only lists what a run would fetch.
     pub dry_run: bool,
-    /// How far it is.
+    /// Its state.
     pub state: RunState,
-    /// When it started, RFC 3339, by the clock of the plan's zone.
+    /// When it started, in RFC 3339 with the local time of the plan's zone.
     pub started: String,
     /// When it started, in seconds since the Unix epoch.
     pub started_unix_secs: i64,
-    /// The end of the time that it prepares for, like `started`.
+    /// The end of its window, like `started`.
     pub window_ends: String,
     /// How long it took, or has taken so far, in whole seconds, rounded down.
     pub seconds: u64,
     /// To be fetched.
     pub planned: u64,
-    /// Stored now.
+    /// Fetched and stored.
     pub fetched: u64,
-    /// Stored before, and fresh to the end of the window: left alone.
+    /// Left alone, since the stored response stays fresh until the window ends.
     pub fresh: u64,
-    /// Answered, but not storable.
+    /// Fetched and not stored.
     pub not_stored: u64,
-    /// Not answered, or with an error, also when tried again.
+    /// Failed in the last attempt: no response, or an error response.
     pub failed: u64,
-    /// Tried again, since the origin had too much to do.
+    /// Further attempts after the origin was overloaded.
     pub retried: u64,
-    /// Left out since the plan's `max_urls` was reached.
+    /// Left out, since the plan's `max_urls` was reached.
     pub left_out: u64,
-    /// Of those fetched, the ones that found `warm_memory` full: they may have to make room before
-    /// they are used.
+    /// Those of `fetched` that found `warm_memory` full, and may be evicted before they are used.
     pub not_kept: u64,
-    /// Of content, fetched.
+    /// Fetched bytes of content.
     pub bytes: u64,
     /// Fetched responses that visitors have used since.
     pub used_later: u64,
-    /// Bytes of their content.
+    /// The bytes of their content.
     pub used_bytes: u64,
-    /// Whether it was worth it; none before its window is over.
+    /// What it was worth; `None` before its window ends.
     pub worth: Option<RunValue>,
-    /// The first of those that failed.
+    /// The first pages that failed.
     pub failures: Vec<PageFailure>,
-    /// The first of those that could not be stored.
+    /// The first pages that were not stored.
     pub refusals: Vec<PageFailure>,
-    /// What was odd while planning: a sitemap that is none, pages on other hosts.
+    /// Problems while planning, such as broken sitemaps and pages on other hosts.
     pub notes: Vec<String>,
-    /// Of a dry run: the first of the pages that it would fetch, in their order.
+    /// The first pages that a dry run would fetch, in their order.
     pub would_fetch: Vec<DryRunPage>,
 }
 
-/// How far a run is, for those who wait for it.
+/// The progress of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunProgress {
-    /// How far it is.
+    /// Its state.
     pub state: RunState,
-    /// To be fetched.
+    /// Pages to be fetched, once per variant.
     pub planned: u64,
-    /// Of those, dealt with.
+    /// How many of them are done.
     pub finished: u64,
 }
 
 impl RunReport {
-    /// How far it is.
+    /// The progress of the run.
     pub fn progress(&self) -> RunProgress {
         let finished = self.fetched + self.fresh + self.not_stored + self.failed;
         RunProgress {
@@ -186,7 +187,7 @@ impl RunReport {
         }
     }
 
-    /// Counts what came of a page.
+    /// Counts the outcome of a fetch.
     pub(super) fn count(&mut self, url: &str, variant: Option<&str>, outcome: &WarmOutcome) {
         match outcome {
             WarmOutcome::Fetched { bytes, kept } => {
@@ -207,7 +208,7 @@ impl RunReport {
         }
     }
 
-    /// Lists a page of a dry run.
+    /// Lists a page that a run would fetch.
     pub(super) fn list(&mut self, task: &WarmTask, found: WarmLookup) {
         if self.would_fetch.len() < MAX_LISTED {
             self.would_fetch.push(DryRunPage {

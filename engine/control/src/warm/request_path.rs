@@ -1,7 +1,8 @@
-//! Warming over the real request path: a visitor's request without a visitor.
+//! Warming over the request path of an edge: makes the requests that visitors would make.
 //!
-//! A fetch says what a browser on such a device says, so that an origin whose answers depend on
-//! `User-Agent`, `Accept` or `Accept-Encoding` gives, and `Vary` selects, what visitors will get.
+//! A fetch sends the fields that a browser on the device sends. So an origin whose responses depend
+//! on `User-Agent`, `Accept` or `Accept-Encoding` gives, and `Vary` selects, what visitors will
+//! get.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -32,7 +33,7 @@ use tero_semantics::decision::LookupDecision;
 use tero_semantics::retry_after::retry_after;
 use tero_time::clock::Clock;
 
-/// Every browser takes these.
+/// All current browsers accept these.
 const ENCODINGS: HeaderValue = HeaderValue::from_static("gzip, deflate, br, zstd");
 const ACCEPT_PAGE: HeaderValue =
     HeaderValue::from_static("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8");
@@ -144,7 +145,7 @@ impl RequestPath for EdgeRequestPath {
             if status != StatusCode::OK {
                 return Err(format!("was answered with {status}"));
             }
-            // Content that is packed with gzip shows it by itself.
+            // The parser recognises gzip by its first bytes.
             let packed = answer.response.headers().get(CONTENT_ENCODING);
             if let Some(packed) = packed
                 .filter(|packed| !matches!(packed.as_bytes(), b"identity" | b"gzip" | b"x-gzip"))
@@ -222,8 +223,8 @@ fn plan(run: u64) -> Requester {
     RunId::new(run).map_or(Requester::Visitor, Requester::Plan)
 }
 
-/// The host to fetch under: of those that the site has by name, or of any if it takes any, the one
-/// asked for most.
+/// The host to fetch under: the one of the site's hosts that is requested most, or else the first
+/// that is not `*`.
 fn host_of(named: &[String], asked_for: &[Box<str>]) -> Option<Arc<str>> {
     #[allow(clippy::borrowed_box)] // It is what the iterator hands over.
     let of_site = |host: &&Box<str>| named.iter().any(|named| named == "*" || **named == ***host);
@@ -251,8 +252,7 @@ fn head_of(page: &Page, device: Device) -> Option<Parts> {
     Some(head)
 }
 
-/// The user agent of most devices of the class, with our name behind it for readers of the origin's
-/// log.
+/// A common `User-Agent` of the device class, followed by our name for readers of the origin's log.
 fn user_agent(device: Device) -> &'static str {
     match device {
         Device::Desktop => {
@@ -281,8 +281,8 @@ fn hints(device: Device) -> Option<(&'static str, &'static str)> {
     }
 }
 
-/// A browser's `Accept` depends on the use of the resource; the name tells that as well as anything
-/// here.
+/// The `Accept` of a browser, which depends on how it uses the resource. Only the file name tells
+/// that here.
 fn accept(target: &str) -> HeaderValue {
     let path = target.split('?').next().unwrap_or(target);
     let name = path.rsplit('/').next().unwrap_or(path);
@@ -301,7 +301,7 @@ fn failed(reason: &str) -> WarmOutcome {
     }
 }
 
-/// Reads the answer to its end, so that it is stored as a whole, and says what came of it.
+/// Reads the response to its end, so that it is stored as a whole, and returns the outcome.
 async fn outcome_of(answer: Answer, clock: &Clock, kept: impl Fn() -> bool) -> WarmOutcome {
     if let Some(trouble) = trouble_of(&answer, clock) {
         return trouble;
@@ -311,7 +311,7 @@ async fn outcome_of(answer: Answer, clock: &Clock, kept: impl Fn() -> bool) -> W
         provenance: came,
     } = answer;
     let read = match came.outcome {
-        // Another request's fetch: it has stored it as well as ours would have.
+        // Another request's fetch has stored it.
         Outcome::Hit | Outcome::Collapsed => return WarmOutcome::Fresh,
         Outcome::Stale | Outcome::Revalidated => {
             return WarmOutcome::Fetched {
@@ -342,8 +342,8 @@ async fn outcome_of(answer: Answer, clock: &Clock, kept: impl Fn() -> bool) -> W
     }
 }
 
-/// What went wrong: the next hop failed, whether or not something stale is served instead, or the
-/// answer is an error.
+/// The failure, if the next hop failed or the response is an error, also if a stale response is
+/// served instead.
 fn trouble_of(answer: &Answer, clock: &Clock) -> Option<WarmOutcome> {
     let (came, status) = (&answer.provenance, answer.response.status());
     if came.failure.is_none() && !status.is_client_error() && !status.is_server_error() {
@@ -354,7 +354,7 @@ fn trouble_of(answer: &Answer, clock: &Clock) -> Option<WarmOutcome> {
         || status == StatusCode::TOO_MANY_REQUESTS;
     let retry_after = match came.next_hop {
         Some(reply) => reply.retry_after,
-        // Brought by another request's fetch, with the fields that the next hop gave it.
+        // Another request's fetch brought it, with the fields of the next hop.
         None => retry_after(answer.response.headers(), clock.now()),
     };
     Some(WarmOutcome::Failed {

@@ -1,4 +1,4 @@
-//! One run of a plan: what it prepares for, what it has come to so far, and who watches.
+//! A run of a plan: its window, its report so far, and those who watch it; and the history of runs.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -13,24 +13,24 @@ use super::task::WarmTask;
 use tero_config as config;
 use tero_semantics::timestamp::Timestamp;
 
-/// Runs that are remembered with their reports; the oldest that is over goes first.
+/// How many runs are remembered with their reports. Beyond it, the oldest ended run is forgotten.
 pub const MAX_REMEMBERED_RUNS: usize = 200;
 
-/// The number of a run: counts from 1 when the edge starts.
+/// The number of a run; the first run after the edge starts is 1.
 pub type RunId = u64;
 
-/// How a run begins.
+/// How a run starts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RunStart {
     pub(super) trigger: RunTrigger,
-    /// When its schedule came due.
+    /// When the plan's schedule came due, if that started it.
     pub(super) due: Option<Timestamp>,
-    /// Whether it only finds out what it would fetch.
+    /// Whether it is a dry run.
     pub(super) dry: bool,
 }
 
 impl RunStart {
-    /// A real run that begins without having come due.
+    /// The start of a run that is neither scheduled nor dry.
     pub(super) fn by(trigger: RunTrigger) -> RunStart {
         RunStart {
             trigger,
@@ -40,19 +40,19 @@ impl RunStart {
     }
 }
 
-/// A run as it goes: what it has come to so far, and who watches.
+/// A run of a plan.
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) id: RunId,
     pub(super) plan: config::Plan,
     pub(super) started: Timestamp,
-    /// When its schedule came due; none where something else started it.
+    /// When the plan's schedule came due, if that started it.
     pub(super) due: Option<Timestamp>,
-    /// The end of the time that it prepares for.
+    /// The end of its window.
     pub(super) until: Timestamp,
-    /// Whether it only finds out what it would fetch.
+    /// Whether it is a dry run.
     pub(super) dry: bool,
-    /// The site's traffic when it began.
+    /// The site's traffic when it started.
     pub(super) before: TrafficCounts,
     pub(super) report: Mutex<RunReport>,
     pub(super) progress: watch::Sender<RunProgress>,
@@ -60,7 +60,7 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// A run of a plan that begins `now`.
+    /// A run of a plan that starts `now`.
     pub(super) fn new(
         id: RunId,
         entry: &PlanEntry,
@@ -95,7 +95,7 @@ impl Run {
         }
     }
 
-    /// Changes the report and tells those who wait.
+    /// Changes the report, and the progress for those who watch it.
     pub(super) fn update(&self, now: Timestamp, change: impl FnOnce(&mut RunReport)) {
         let progress = {
             let mut report = lock(&self.report);
@@ -114,17 +114,17 @@ impl Run {
         }
     }
 
-    /// Whether nothing more will happen.
+    /// Whether it has ended.
     pub(super) fn is_over(&self) -> bool {
         lock(&self.report).state.is_over()
     }
 
-    /// Whether what it fetched is still to be kept for its window.
+    /// Whether its window is open, so that what it fetched is kept. A dry run keeps nothing.
     pub(super) fn is_open(&self) -> bool {
         !self.dry && lock(&self.report).worth.is_none()
     }
 
-    /// Ends the run, if it is not over.
+    /// Ends the run with this state; a run that has ended keeps its state.
     pub(super) fn finish(&self, state: RunState, now: Timestamp) {
         self.update(now, |report| {
             if !report.state.is_over() {
@@ -134,7 +134,7 @@ impl Run {
     }
 }
 
-/// The runs that are remembered, the latest last.
+/// The remembered runs, the latest last.
 #[derive(Debug, Default)]
 pub(super) struct RunHistory {
     runs: VecDeque<Arc<Run>>,
@@ -157,7 +157,7 @@ impl RunHistory {
         self.runs.iter().find(|run| run.id == id).cloned()
     }
 
-    /// The run of a plan that is under way, a dry one or a real one.
+    /// The current run of a plan, or its current dry run.
     pub(super) fn running(&self, plan: &str, dry: bool) -> Option<RunId> {
         self.runs
             .iter()
@@ -166,14 +166,14 @@ impl RunHistory {
             .map(|run| run.id)
     }
 
-    /// Remembers a run, and returns those that are forgotten for it.
+    /// Remembers a run, and returns the runs that are forgotten to make room for it.
     pub(super) fn remember(&mut self, run: Arc<Run>) -> Vec<Arc<Run>> {
         self.runs.push_back(run);
         let mut forgotten = Vec::new();
         while self.runs.len() > MAX_REMEMBERED_RUNS {
             match self.runs.iter().position(|run| run.is_over()) {
                 Some(oldest) => forgotten.extend(self.runs.remove(oldest)),
-                // There are no more runs under way than plans.
+                // Every plan has at most one run and one dry run at a time.
                 None => break,
             };
         }

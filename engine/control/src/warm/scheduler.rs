@@ -1,5 +1,5 @@
-//! The thread that follows the plans: starts what comes due or was missed, and notes how far
-//! schedules have been followed.
+//! The thread that follows the schedules and runs the plans: starts due and missed plans, and notes
+//! up to when schedules have been followed.
 
 use std::io;
 use std::sync::Arc;
@@ -18,20 +18,19 @@ use tero_edge::server::ShutdownStage;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
 
-/// The clock on the wall may be set while a plan waits for its time: nobody waits longer than this
-/// without looking at it.
+/// The longest sleep: the system's clock may be set meanwhile.
 const LOOK_AT_CLOCK: Duration = Duration::from_secs(30);
 
-/// A clock that goes back by more than this was wrong before.
+/// If the clock goes back by more than this, it was wrong before.
 const STEP_BACK: Duration = Duration::from_secs(2 * 3_600);
 
-/// Threads for what may wait for a disk or a policy.
+/// Threads for work that waits for a disk or for policies.
 const BLOCKING_THREADS: usize = 4;
 
-/// Starts the thread that follows the plans, until the edge stops.
+/// Starts the thread, which ends when the edge stops.
 ///
 /// # Errors
-/// When there is no thread or no runtime to be had.
+/// If the thread or its runtime can't be created.
 pub fn start(
     warmer: &Arc<Warmer>,
     stages: watch::Receiver<ShutdownStage>,
@@ -47,16 +46,17 @@ pub fn start(
 }
 
 impl Warmer {
-    /// Follows schedules and runs plans until the edge stops. Only the first call does anything.
+    /// Follows the schedules and runs the plans until the edge stops. A second call returns at
+    /// once.
     pub async fn follow(&self, mut stages: watch::Receiver<ShutdownStage>) {
         let Some(mut woken) = lock(&self.woken).take() else {
             return;
         };
         let clock = self.path.clock().clone();
         let mut runs = tokio::task::JoinSet::new();
-        self.start_what_was_missed(clock.now());
+        self.start_missed_plans(clock.now());
         loop {
-            self.start_what_is_due(clock.now());
+            self.start_due_plans(clock.now());
             tokio::select! {
                 biased;
                 _ = stages.wait_for(|stage| *stage != ShutdownStage::Running) => break,
@@ -77,19 +77,19 @@ impl Warmer {
         runs.shutdown().await;
     }
 
-    /// Starts every plan that has come due since the last look: once, however often it has.
-    fn start_what_is_due(&self, now: Timestamp) {
+    /// Starts each plan that has come due since the last look, once.
+    fn start_due_plans(&self, now: Timestamp) {
         for (plan, due) in self.due(now) {
-            self.start_due(&plan, due, RunTrigger::Schedule);
+            self.start_scheduled(&plan, due, RunTrigger::Schedule);
         }
     }
 
-    /// The plans that have come due since the last look, and when.
+    /// The plans that have come due since the last look, and when they first did.
     fn due(&self, now: Timestamp) -> Vec<(Arc<str>, Timestamp)> {
         let mut state = lock(&self.state);
         let since = state.followed;
-        // A clock that was put back a little does not make plans run again; one that was wrong by
-        // more starts afresh.
+        // If the clock goes back a little, plans do not run again. If it was wrong by more, they
+        // follow the new time.
         state.followed = if since.since(now) > STEP_BACK {
             now
         } else {
@@ -104,7 +104,7 @@ impl Warmer {
             .collect()
     }
 
-    fn start_due(&self, plan: &Arc<str>, due: Timestamp, trigger: RunTrigger) {
+    fn start_scheduled(&self, plan: &Arc<str>, due: Timestamp, trigger: RunTrigger) {
         let start = RunStart {
             due: Some(due),
             ..RunStart::by(trigger)
@@ -114,15 +114,15 @@ impl Warmer {
         }
     }
 
-    /// Starts every plan whose time came while the edge was down, unless it is to be skipped or its
-    /// window is over.
-    fn start_what_was_missed(&self, now: Timestamp) {
+    /// Starts each plan that came due while the edge was down, unless the plan skips missed runs or
+    /// its window has ended.
+    fn start_missed_plans(&self, now: Timestamp) {
         self.memory.forget_after(now);
         let missed = self.missed(now);
         self.note_new_plans(now);
         for (plan, action, due) in missed {
             match action {
-                MissedRunAction::Run => self.start_due(&plan, due, RunTrigger::Missed),
+                MissedRunAction::Run => self.start_scheduled(&plan, due, RunTrigger::Missed),
                 MissedRunAction::Skip => {
                     tracing::info!(%plan, "the plan's time came while the edge was down: skipped");
                     self.memory.note(&plan, due);
@@ -131,8 +131,8 @@ impl Warmer {
         }
     }
 
-    /// The plans whose time came while the edge was down and whose window is not over, and when it
-    /// came last.
+    /// The plans that came due while the edge was down and whose window has not ended, and when
+    /// they last did.
     fn missed(&self, now: Timestamp) -> Vec<(Arc<str>, MissedRunAction, Timestamp)> {
         let state = lock(&self.state);
         let plans = state.plans.iter();
@@ -147,7 +147,7 @@ impl Warmer {
             .collect()
     }
 
-    /// What was due before a plan was known is nothing that it has missed.
+    /// Notes that new plans have been followed up to `now`: before it, they have missed nothing.
     fn note_new_plans(&self, now: Timestamp) {
         let state = lock(&self.state);
         for entry in state.plans.iter().filter(|entry| entry.is_scheduled()) {
@@ -157,7 +157,7 @@ impl Warmer {
         }
     }
 
-    /// Counts a run that has ended, and notes that its schedule has been followed.
+    /// Counts a run that has ended, and notes up to when its plan has been followed.
     fn note_end(&self, run: &Run, now: Timestamp) {
         let state = lock(&run.report).state;
         if run.dry {
@@ -174,7 +174,7 @@ impl Warmer {
         }
     }
 
-    /// Waits until the next plan comes due, or the clock is to be looked at.
+    /// Sleeps until the next plan comes due, but not longer than [`LOOK_AT_CLOCK`].
     async fn next_due(&self, clock: &Clock) {
         let next = {
             let state = lock(&self.state);
@@ -189,7 +189,7 @@ impl Warmer {
             .await;
     }
 
-    /// Refuses new runs and ends those that are left.
+    /// Refuses new runs and cancels the current ones.
     fn stop(&self, now: Timestamp) {
         let mut state = lock(&self.state);
         state.stopping = true;

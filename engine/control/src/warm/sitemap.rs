@@ -1,6 +1,6 @@
-//! Sitemaps (<https://www.sitemaps.org/protocol.html>): which pages of a site one names, and when
-//! they changed. Read as what it is, text from outside: every list has a bound, and what is wrong
-//! is told and left out.
+//! Parses sitemaps (<https://www.sitemaps.org/protocol.html>): the pages that they name, and when
+//! these changed. A sitemap comes from outside, so every list has a bound, and what is wrong is an
+//! error or left out.
 
 use std::borrow::Cow;
 use std::io::Read as _;
@@ -12,14 +12,14 @@ use quick_xml::events::{BytesStart, Event};
 
 use tero_semantics::timestamp::Timestamp;
 
-/// Entries that are taken of a sitemap, and of a plan's sitemaps together: as many as the protocol
-/// allows in one.
+/// The largest number of entries that is used of one sitemap, and of all sitemaps of a plan
+/// together: as many as the protocol allows in one.
 pub const MAX_SITEMAP_URLS: usize = 50_000;
 
-/// Levels of elements within elements: a sitemap has three, extensions some more.
+/// The deepest nesting of elements. A sitemap has three levels; extensions add some.
 const MAX_DEPTH: usize = 32;
 
-/// No page has a longer URL, and no date is longer.
+/// The longest URL or date, in bytes.
 const MAX_TEXT_BYTES: usize = 4_096;
 
 /// A page or a sitemap that a sitemap names.
@@ -27,24 +27,24 @@ const MAX_TEXT_BYTES: usize = 4_096;
 pub struct SitemapEntry {
     /// Its URL, as written.
     pub url: String,
-    /// When it changed (`lastmod`); of a date without a time, its first moment in UTC.
+    /// When it changed last (`lastmod`). A date without a time is its first moment in UTC.
     pub changed: Option<Timestamp>,
 }
 
-/// What a sitemap names, in its order.
+/// The entries of a sitemap, in its order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sitemap {
-    /// Pages.
+    /// Pages, of a `urlset`.
     Pages(Vec<SitemapEntry>),
-    /// Other sitemaps.
+    /// Other sitemaps, of a `sitemapindex`.
     Index(Vec<SitemapEntry>),
 }
 
-/// Reads a sitemap, packed with gzip or not, of at most `max_bytes` either way. Entries beyond
-/// [`MAX_SITEMAP_URLS`] are left out.
+/// Parses a sitemap, compressed with gzip or not, of at most `max_bytes` before and after
+/// decompression. Entries beyond [`MAX_SITEMAP_URLS`] are left out.
 ///
 /// # Errors
-/// Why this is none, for people.
+/// Why this is not a sitemap, for people.
 pub fn parse(bytes: &[u8], max_bytes: usize) -> Result<Sitemap, String> {
     let bytes = &*unpack(bytes, max_bytes)?;
     let text = std::str::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned())?;
@@ -72,7 +72,7 @@ pub fn parse(bytes: &[u8], max_bytes: usize) -> Result<Sitemap, String> {
             Event::DocType(text) if text.trim_start().to_ascii_lowercase().starts_with("html") => {
                 return Err("is no sitemap but HTML".to_owned());
             }
-            // It could only define entities, and nobody needs them here.
+            // It could only define entities, which sitemaps do not need.
             Event::DocType(_) => return Err("has a document type".to_owned()),
             Event::Eof => return walk.end(),
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::Empty(_) => {}
@@ -80,7 +80,7 @@ pub fn parse(bytes: &[u8], max_bytes: usize) -> Result<Sitemap, String> {
     }
 }
 
-/// The text itself. What unpacks to more than it may is given up as soon as it does.
+/// Decompresses the text if it is compressed, and gives up as soon as it is too large.
 fn unpack(bytes: &[u8], max_bytes: usize) -> Result<Cow<'_, [u8]>, String> {
     if !bytes.starts_with(&[0x1f, 0x8b]) {
         return if bytes.len() > max_bytes {
@@ -103,7 +103,7 @@ fn unpack(bytes: &[u8], max_bytes: usize) -> Result<Cow<'_, [u8]>, String> {
     }
 }
 
-/// A date with or without a time, as `lastmod` writes it (W3C Datetime).
+/// Parses the date of a `lastmod`, with or without a time (W3C Datetime).
 fn date(text: &str) -> Option<Timestamp> {
     let instant = DateTime::parse_from_rfc3339(text)
         .or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M%:z"));
@@ -118,15 +118,15 @@ fn date(text: &str) -> Option<Timestamp> {
     Some(Timestamp::from_unix_secs(secs))
 }
 
-/// What one of XML's own five entities stands for.
+/// The character of one of XML's five predefined entities.
 fn predefined(name: &str) -> String {
     quick_xml::escape::resolve_predefined_entity(name)
         .unwrap_or_default()
         .to_owned()
 }
 
-/// Where the reader is, and what it has found. Names are compared without their namespace, which is
-/// often left out or mistyped.
+/// The position of the parser in a sitemap, and the entries so far. Names are compared without
+/// their namespace, which is often missing or mistyped.
 #[derive(Default)]
 struct SitemapWalk {
     depth: usize,
@@ -223,8 +223,8 @@ impl SitemapWalk {
     }
 }
 
-/// Host and target of an absolute URL: lower case and without port; without fragment. None where it
-/// is not `http` or `https`.
+/// The host of an absolute URL, in lower case and without port, and its target without fragment.
+/// `None` if the scheme is not `http` or `https`.
 pub fn split_url(url: &str) -> Option<(String, String)> {
     let uri: http::Uri = url.split('#').next()?.parse().ok()?;
     if !matches!(uri.scheme_str(), Some("http" | "https")) {
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_of_a_change_is_read_in_each_of_its_forms() {
+    fn lastmod_is_parsed_in_each_of_its_forms() {
         let check = |written: &str, expected: Option<i64>| {
             let text = format!(
                 "<urlset><url><lastmod> {written}</lastmod><loc>http://a.example/</loc></url><url><loc>http://b/</loc></url></urlset>"
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_sitemap_is_refused_with_the_reason() {
+    fn text_that_is_not_a_sitemap_is_refused_with_the_reason() {
         let check = |text: &str, expected: &str| {
             let error = parse(text.as_bytes(), MAX_BYTES).unwrap_err();
             assert!(error.contains(expected), "{error}");
@@ -364,13 +364,13 @@ mod tests {
     }
 
     #[test]
-    fn what_unpacks_to_too_much_or_not_at_all_is_refused() {
+    fn broken_and_oversized_compressed_sitemaps_are_refused() {
         let check = |bytes: &[u8], expected: &str| {
             let error = parse(bytes, 1 << 20).unwrap_err();
             assert!(error.contains(expected), "{error}");
         };
         check(b"\x1f\x8b\x08", "not packed well");
-        // 100 MiB of blanks in 100 KiB, and once more, packed twice.
+        // 100 MiB of blanks in 100 KiB, and the same compressed twice.
         let bomb = packed(&vec![b' '; 100 << 20]);
         assert!(bomb.len() < 200 << 10, "{}", bomb.len());
         check(&bomb, "unpacks to more than 1048576 bytes");
@@ -380,7 +380,7 @@ mod tests {
             parse(&packed(fits.as_bytes()), 1 << 20),
             Ok(Sitemap::Pages(Vec::new()))
         );
-        // Several members, as when files are joined.
+        // Several gzip members, as in concatenated files.
         let joined = [
             packed(b"<urlset><url><loc>http://a.example/"),
             packed(b"</loc></url></urlset>"),
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn a_location_without_end_is_left_out() {
+    fn an_overlong_location_is_left_out() {
         let long = "é".repeat(MAX_TEXT_BYTES);
         assert_eq!(
             pages(&format!(
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_pages_are_taken_than_the_limit() {
+    fn pages_beyond_the_limit_are_left_out() {
         let entries: String = (0..MAX_SITEMAP_URLS + 10)
             .map(|page| format!("<url><loc>http://a.example/{page}</loc></url>"))
             .collect();
@@ -433,7 +433,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_is_too_much(text in "[<>/!?a-c \"'=&;-]{0,200}", url: String) {
+        fn no_text_panics(text in "[<>/!?a-c \"'=&;-]{0,200}", url: String) {
             let _ = parse(text.as_bytes(), 100);
             let _ = split_url(&url);
         }

@@ -1,5 +1,5 @@
-//! Which pages a plan wants, in which variants: from lists, files, sitemaps, popularity and
-//! policies, each page once, the most wanted first.
+//! The sources of a plan's pages: lists, files, sitemaps, popularity and policies. Together they
+//! give each page once, with the wanted variants, the highest priority first.
 
 mod candidate_set;
 #[doc(hidden)] // Public for the fuzz targets and the replay of their corpus.
@@ -21,30 +21,30 @@ use tero_config::PlanVariants;
 use tero_edge::telemetry::popularity::Hours;
 use tero_policy_host::{PopularPage, WarmUrl};
 
-/// The popular pages that variants are learned from, and that policies are told of, at least.
+/// The least number of popular pages that is gathered, to learn variants from and to tell policies.
 const POPULAR_AT_LEAST: usize = 2_000;
 
-/// The popular pages that policies are told of at most.
+/// The largest number of popular pages that policies are told.
 const POPULAR_FOR_POLICIES: usize = 2_000;
 
-/// Where a policy says nothing else: lists go before what is popular, and that before sitemaps.
+/// The priorities of pages that no policy names: lists first, then popular pages, then sitemaps.
 const PRIORITY_OF_URLS: u8 = 200;
 const PRIORITY_OF_POPULAR: u8 = 150;
 const PRIORITY_OF_SITEMAP: u8 = 50;
 
-/// The largest file of pages, in bytes.
+/// The largest file with a list of pages, in bytes.
 const MAX_URL_FILE_BYTES: u64 = 64 << 20;
 
-/// What a plan wants, and what was odd about finding out.
+/// The pages that a plan wants, and problems while gathering them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GatherResult {
-    /// Each page once, the most wanted first.
+    /// Each page once, the highest priority first.
     pub candidates: Vec<Candidate>,
-    /// For the report.
+    /// The problems, for the report.
     pub notes: Vec<String>,
 }
 
-/// Finds out what a run wants now.
+/// Gathers the pages that a run wants.
 pub(super) async fn gather(
     path: &Arc<dyn RequestPath>,
     run: &Run,
@@ -75,7 +75,7 @@ pub(super) async fn gather(
     GatherResult { candidates, notes }
 }
 
-/// Adds the pages of the plan's list and of its files.
+/// Adds the pages of the plan's list and files.
 async fn add_listed(set: &mut CandidateSet, plan: &config::Plan) {
     for url in &plan.urls {
         set.add_entry(listed(url, "the list"));
@@ -93,7 +93,7 @@ async fn add_listed(set: &mut CandidateSet, plan: &config::Plan) {
     }
 }
 
-/// A page of a list, in the variants of the plan.
+/// A page of a list, with the plan's variants.
 fn listed<'s>(target: &'s str, source: &'static str) -> SourceEntry<'s> {
     SourceEntry {
         target,
@@ -103,7 +103,7 @@ fn listed<'s>(target: &'s str, source: &'static str) -> SourceEntry<'s> {
     }
 }
 
-/// Adds the most popular pages, as many as the plan wants.
+/// Adds as many of the most popular pages as the plan wants.
 fn add_popular(set: &mut CandidateSet, plan: &config::Plan, popular: &[PopularPage]) {
     for page in popular.iter().take(plan.popular) {
         let own = || vec![WantedVariant::Named(page.variant.clone())];
@@ -116,8 +116,9 @@ fn add_popular(set: &mut CandidateSet, plan: &config::Plan, popular: &[PopularPa
     }
 }
 
-/// What is wanted in the hours of the run's window: at these hours of the week, else at these hours
-/// of any day, else at any time. And what visitors of those hours wanted it as.
+/// The popular pages of the hours of the run's window, and the variants that visitors requested in
+/// these hours. Pages of these hours of the week come first, then those of these hours of any day,
+/// then those of any time.
 fn popular(
     path: &Arc<dyn RequestPath>,
     run: &Run,
@@ -156,7 +157,7 @@ fn popular(
     (found, seen)
 }
 
-/// Reads files of pages, on a thread that may wait for a disk.
+/// Reads files with lists of pages, on a thread that may wait for a disk.
 async fn read_files(files: Vec<PathBuf>) -> Vec<(PathBuf, Result<Vec<String>, String>)> {
     let read_all = move || {
         files
@@ -172,7 +173,7 @@ async fn read_files(files: Vec<PathBuf>) -> Vec<(PathBuf, Result<Vec<String>, St
         .unwrap_or_default()
 }
 
-/// The pages of a file, one a line.
+/// Reads a file with a list of pages, one per line.
 fn read_file(file: &Path) -> Result<Vec<String>, String> {
     let size = std::fs::metadata(file)
         .map_err(|error| error.to_string())?
@@ -192,7 +193,7 @@ async fn ask_policies(
 ) -> Vec<WarmUrl> {
     popular.truncate(POPULAR_FOR_POLICIES);
     let (path, name, index) = (Arc::clone(path), Arc::clone(&plan.name), site.index);
-    // Policies may think about a plan for a second: other plans go on meanwhile.
+    // A policy may take a second to answer; other plans go on meanwhile.
     let asked = tokio::task::spawn_blocking(move || path.plan_warm(index, &name, &popular)).await;
     asked.unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! What a run has to do: one fetch per page and variant.
+//! The tasks of a run: one fetch for each page and variant.
 
 use std::sync::Arc;
 
@@ -6,21 +6,21 @@ use super::path::Page;
 use tero_policy_host::device::Device;
 use tero_semantics::timestamp::Timestamp;
 
-/// After so many pages, others have their turn.
+/// After so many pages, other tasks of the thread have their turn.
 pub(super) const PAGES_PER_TURN: usize = 64;
 
-/// A fetch to be made.
+/// A fetch that a run has to make.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WarmTask {
-    /// Which page.
+    /// The page.
     pub page: Page,
-    /// As which device.
+    /// The device that the fetch stands for.
     pub device: Device,
-    /// What it will get.
+    /// The variant that this device gets.
     pub variant: Option<Arc<str>>,
-    /// When the page changed, as far as its sitemap knows.
+    /// When the page changed last, if a sitemap says so.
     pub changed: Option<Timestamp>,
-    /// The higher goes first.
+    /// Higher priorities go first.
     pub priority: u8,
 }
 

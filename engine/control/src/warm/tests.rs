@@ -1,4 +1,4 @@
-//! Warming over a path without a network, by a clock that is turned by hand.
+//! Warming over a request path without a network, with a hand-turned clock.
 
 mod after_restart;
 mod fetches;
@@ -32,16 +32,17 @@ const EIGHT: Timestamp = Timestamp::from_unix_secs(1_795_518_000);
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// An edge that stores in a list, before a site whose phones and tablets get variants of `/v/…`.
+/// A request path that only notes its fetches. Its site has variants of `/v/…` for phones and
+/// tablets.
 struct FakePath {
     clock: Clock,
     hosts: Vec<String>,
     popular: Vec<PopularPage>,
     of_policies: Vec<WarmUrl>,
     texts: HashMap<&'static str, &'static str>,
-    /// How each fetch of a page goes, and how long it takes; `Fetched` at once where there is none.
+    /// The outcome of fetching a page, and how long that takes; otherwise `Fetched` at once.
     fates: HashMap<&'static str, (WarmOutcome, Duration)>,
-    /// What is stored already.
+    /// What is stored of a page; otherwise nothing.
     found: HashMap<&'static str, WarmLookup>,
     full: AtomicBool,
     hits: AtomicU64,
@@ -80,7 +81,7 @@ impl FakePath {
     }
 }
 
-/// An edge whose origin takes a minute for `/slow`, and gives one byte.
+/// A request path on which `/slow` takes a minute and has one byte.
 fn slow() -> FakePath {
     let stored = WarmOutcome::Fetched {
         bytes: 1,
@@ -243,7 +244,7 @@ fn strings(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
 }
 
-/// A warmer that follows its plans until it is dropped.
+/// A warmer whose task runs.
 struct RunningWarmer {
     fake: Arc<FakePath>,
     warmer: Arc<Warmer>,
@@ -272,7 +273,7 @@ impl RunningWarmer {
         }
     }
 
-    /// Runs the plan and waits for its end.
+    /// Runs the plan and waits until the run ends.
     async fn run(&self) -> RunReport {
         let run = self.warmer.start("plan").unwrap();
         self.wait_for(run, |progress| progress.state.is_over())
@@ -297,8 +298,8 @@ impl RunningWarmer {
         self.fetched().into_iter().map(|(url, _)| url).collect()
     }
 
-    /// Turns the clock, second by second, until the run is over: planning has threads of its own,
-    /// which no clock waits for.
+    /// Turns the clock second by second until the run ends. Planning uses threads, for which the
+    /// clock does not wait.
     async fn turn_until_over(&self, run: RunId) -> RunReport {
         while !self.warmer.run(run).unwrap().state.is_over() {
             self.advance(Duration::from_secs(1)).await;
@@ -306,7 +307,7 @@ impl RunningWarmer {
         self.warmer.run(run).unwrap()
     }
 
-    /// Lets everything happen that needs no time.
+    /// Lets all tasks run until they wait for the clock.
     async fn settle(&self) {
         for _ in 0..200 {
             tokio::task::yield_now().await;

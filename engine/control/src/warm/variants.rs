@@ -1,8 +1,8 @@
-//! From the variants that a plan wants to the devices that get them: each key that visitors will
-//! ask for once.
+//! Plans the fetches of a run: finds devices that get the wanted variants of each page, and fetches
+//! each key once.
 //!
-//! What a device gets is the policies' to say, so they are asked with one device after the other. A
-//! variant that no device gets for a page is not declared for it, and is no failure.
+//! The policies decide which variant a device gets, so they are asked about one device after
+//! another. If no device gets a wanted variant of a page, the variant is skipped.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::path::{Page, PageDecision, RequestPath, SiteFacts};
 use super::task::{PAGES_PER_TURN, WarmTask};
 use tero_policy_host::device::Device;
 
-/// In the order in which they are tried: those of most visitors first.
+/// The device classes in the order in which they are tried, the most common first.
 const DEVICES: [Device; 6] = [
     Device::Mobile,
     Device::Desktop,
@@ -22,61 +22,67 @@ const DEVICES: [Device; 6] = [
     Device::Unknown,
 ];
 
-/// The fetches of a run.
+/// The planned fetches of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WarmTasks {
-    /// To be made, the most wanted first.
+    /// The fetches, the highest priority first.
     pub tasks: Vec<WarmTask>,
-    /// How many more there would be without the bound.
+    /// How many more fetches there would be without the bound.
     pub left_out: u64,
-    /// Pages that policies pass by: they are never stored, so nothing is fetched.
+    /// Pages whose requests pass, by decision of the policies. They are never stored, so they are
+    /// not fetched.
     pub passed: u64,
 }
 
-/// The fetches that bring what the candidates want, at most `max`.
+/// Plans at most `max` fetches for these candidates.
 pub async fn tasks(
     path: &Arc<dyn RequestPath>,
     site: &SiteFacts,
     candidates: &[Candidate],
     max: usize,
 ) -> WarmTasks {
-    let mut made = WarmTasks::default();
+    let mut planned = WarmTasks::default();
     let mut keys = HashSet::new();
     for (number, candidate) in candidates.iter().enumerate() {
         if number % PAGES_PER_TURN == PAGES_PER_TURN - 1 {
             tokio::task::yield_now().await;
         }
-        let decided = decisions(path, site, &candidate.page);
-        if !decided.is_empty() && decided.iter().all(|(_, decided)| !decided.looked_up) {
-            made.passed += 1;
+        let decisions = decisions(path, site, &candidate.page);
+        if !decisions.is_empty() && decisions.iter().all(|(_, decision)| !decision.looked_up) {
+            planned.passed += 1;
         }
-        for (device, decided) in chosen(&decided, &candidate.wanted) {
-            if !decided.looked_up || !keys.insert(decided.key.clone()) {
-                continue;
-            }
-            if made.tasks.len() < max {
-                made.tasks.push(WarmTask {
-                    page: candidate.page.clone(),
-                    device,
-                    variant: decided.variant.clone(),
-                    changed: candidate.changed,
-                    priority: candidate.priority,
-                });
-            } else {
-                made.left_out += 1;
+        for (device, decision) in chosen(&decisions, &candidate.wanted) {
+            if decision.looked_up && keys.insert(decision.key.clone()) {
+                planned.add(candidate, device, decision, max);
             }
         }
     }
-    made
+    planned
 }
 
-/// What each device gets.
+impl WarmTasks {
+    fn add(&mut self, candidate: &Candidate, device: Device, decision: &PageDecision, max: usize) {
+        if self.tasks.len() >= max {
+            self.left_out += 1;
+            return;
+        }
+        self.tasks.push(WarmTask {
+            page: candidate.page.clone(),
+            device,
+            variant: decision.variant.clone(),
+            changed: candidate.changed,
+            priority: candidate.priority,
+        });
+    }
+}
+
+/// What the policies decide for each device.
 fn decisions(
     path: &Arc<dyn RequestPath>,
     site: &SiteFacts,
     page: &Page,
 ) -> Vec<(Device, PageDecision)> {
-    // Where policies do not ask for the device, all get the same.
+    // If no policy looks at the device, all devices get the same.
     let devices = if site.by_device {
         &DEVICES[..]
     } else {
@@ -88,27 +94,30 @@ fn decisions(
         .collect()
 }
 
+/// The devices that get the wanted variants, with their decisions.
 fn chosen<'d>(
-    decided: &'d [(Device, PageDecision)],
+    decisions: &'d [(Device, PageDecision)],
     wanted: &[WantedVariant],
 ) -> Vec<(Device, &'d PageDecision)> {
     let mut chosen = Vec::new();
     for wanted in wanted {
         match wanted {
             WantedVariant::Every => {
-                chosen.extend(decided.iter().map(|(device, decided)| (*device, decided)))
+                let all = decisions.iter();
+                chosen.extend(all.map(|(device, decision)| (*device, decision)));
             }
             WantedVariant::Of(wanted) => {
-                // With one answer for all devices, that is what this one gets.
-                let of_device = decided
+                // A single decision is that of all devices.
+                let of_device = decisions
                     .iter()
                     .find(|(device, _)| device == wanted)
-                    .or(decided.first().filter(|_| decided.len() == 1));
-                chosen.extend(of_device.map(|(_, decided)| (*wanted, decided)));
+                    .or(decisions.first().filter(|_| decisions.len() == 1));
+                chosen.extend(of_device.map(|(_, decision)| (*wanted, decision)));
             }
             WantedVariant::Named(name) => {
-                let of_name = decided.iter().find(|(_, decided)| decided.variant == *name);
-                chosen.extend(of_name.map(|(device, decided)| (*device, decided)));
+                let mut all = decisions.iter();
+                let of_name = all.find(|(_, decision)| decision.variant == *name);
+                chosen.extend(of_name.map(|(device, decision)| (*device, decision)));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The end of a run's window: what the run was worth is told, and what it keeps is let go.
+//! Closes the windows of runs: reports what each run was worth, and releases what it kept.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::run::{Run, RunId};
 use tero_semantics::timestamp::Timestamp;
 
 impl Warmer {
-    /// When the next window of a run ends that is over; `None` without such a run.
+    /// When the next window of an ended run ends; `None` if there is no such window.
     pub fn next_window_end(&self) -> Option<Timestamp> {
         let state = lock(&self.state);
         let runs = state.runs.iter();
@@ -18,8 +18,8 @@ impl Warmer {
             .min()
     }
 
-    /// Tells of every run whose window is over what it was worth, and lets go of what was kept for
-    /// it.
+    /// Closes the windows that have ended: puts the value of each run into its report, and releases
+    /// the responses that were kept for it.
     pub fn close_windows(&self, now: Timestamp) {
         let over = self.runs_over(now);
         if over.is_empty() {
@@ -39,7 +39,7 @@ impl Warmer {
         self.path.release(&|run| !open.contains(&run));
     }
 
-    /// The runs whose window is over and has not been closed.
+    /// The ended runs whose windows have ended and are not closed yet.
     fn runs_over(&self, now: Timestamp) -> Vec<Arc<Run>> {
         let state = lock(&self.state);
         let runs = state.runs.iter();
@@ -48,7 +48,7 @@ impl Warmer {
             .collect()
     }
 
-    /// The runs for which something may be kept.
+    /// The runs for which responses may be kept.
     fn open_runs(&self) -> Vec<RunId> {
         let state = lock(&self.state);
         let runs = state.runs.iter();
@@ -63,7 +63,7 @@ impl Warmer {
             .unwrap_or_default();
         let RunReport { fetched, bytes, .. } = *lock(&run.report);
         let used = self.path.used(run.id);
-        // Where a site's counters began anew, there were at least the hits that the run gave.
+        // If the site's counters have been reset, there were at least the hits that the run gave.
         let window_hits = hits.saturating_sub(run.before.hits).max(used.hits);
         RunValue {
             window_hits,
@@ -75,7 +75,7 @@ impl Warmer {
     }
 }
 
-/// A share of four digits after the point.
+/// A share, rounded to four decimal places.
 #[allow(clippy::cast_precision_loss)]
 fn share(part: u64, whole: u64) -> f64 {
     (part as f64 / whole as f64 * 1e4).round() / 1e4

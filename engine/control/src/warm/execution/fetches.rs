@@ -1,4 +1,4 @@
-//! The fetches of a run: in their order, as fast as the pace and the visitors allow.
+//! Makes the fetches of a run in their order, as fast as its pace and the visitors' load allow.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use crate::warm::task::WarmTask;
 use tero_edge::pace::{FetchSignal, Pace};
 use tero_semantics::timestamp::Timestamp;
 
-/// How long a plan waits for visitors to leave room at the origin before it looks again.
+/// How long a run waits until it looks again whether visitors leave room at the origin.
 const FOR_VISITORS: Duration = Duration::from_millis(50);
 
-/// The fetches of a run. Dropped, it drops those under way.
+/// The fetches of a run. Dropping it cancels those under way.
 pub(super) struct RunFetches<'r> {
     path: &'r Arc<dyn RequestPath>,
     run: &'r Arc<Run>,
@@ -27,13 +27,13 @@ pub(super) struct RunFetches<'r> {
     under_way: JoinSet<FetchEnd>,
 }
 
-/// A task, and how often it has been tried in vain.
+/// A task, and how many of its fetches have failed.
 struct Attempt {
     task: WarmTask,
     tries: u32,
 }
 
-/// A fetch that is over.
+/// A fetch that has ended.
 struct FetchEnd {
     attempt: Attempt,
     outcome: WarmOutcome,
@@ -41,7 +41,7 @@ struct FetchEnd {
 }
 
 impl RunFetches<'_> {
-    /// The fetches of `run` for the site of that index; none yet.
+    /// The fetches of `run`, whose site has the index `site`; none is under way yet.
     pub(super) fn new<'r>(
         path: &'r Arc<dyn RequestPath>,
         run: &'r Arc<Run>,
@@ -59,7 +59,7 @@ impl RunFetches<'_> {
         }
     }
 
-    /// Makes these fetches.
+    /// Makes a fetch for each of the tasks, and more for those that are tried again.
     pub(super) async fn fetch_all(mut self, tasks: Vec<WarmTask>) {
         let clock = self.path.clock().clone();
         self.to_come = tasks
@@ -85,7 +85,7 @@ impl RunFetches<'_> {
 
     /// How long the next fetch has to wait; `None` if it can't begin before another one ends.
     fn wait(&mut self, now: Timestamp) -> Option<Duration> {
-        // Also asked where only an end helps: the pace counts the time that has passed.
+        // Always asked, since the pace also counts the time that has passed.
         let wait = self.pace.wait(now);
         if self.to_come.is_empty() || self.under_way.len() >= self.pace.concurrency() {
             return None;
@@ -101,7 +101,7 @@ impl RunFetches<'_> {
     }
 
     fn end(&mut self, end: Result<FetchEnd, JoinError>, now: Timestamp) {
-        // A fetch that panicked has said so in the log.
+        // The panic of a fetch is in the log.
         let Ok(FetchEnd {
             mut attempt,
             outcome,

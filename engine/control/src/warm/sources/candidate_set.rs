@@ -1,4 +1,4 @@
-//! What a plan wants, each page once, however many sources name it.
+//! The pages that a plan wants, each once, even if several sources name it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use crate::warm::path::Page;
 use crate::warm::report::MAX_REASONS;
 use tero_config::PlanVariants;
 
-/// The pages that have been found so far, and what was odd about finding them.
+/// The pages found so far, and problems while finding them.
 pub(super) struct CandidateSet {
-    /// Under which pages without a host are asked for.
+    /// The host of pages whose source names none.
     host: Arc<str>,
     variants: PlanVariants,
     seen: SeenVariants,
@@ -21,20 +21,21 @@ pub(super) struct CandidateSet {
     notes: Vec<String>,
 }
 
-/// A page as a source names it.
+/// A page that a source names.
 pub(super) struct SourceEntry<'s> {
     /// Path and query, as written.
     pub(super) target: &'s str,
-    /// In which variants; none stands for those of the plan.
+    /// Its variants that are wanted; `None` stands for those of the plan.
     pub(super) wanted: Option<Vec<WantedVariant>>,
-    /// The higher goes first.
+    /// Higher priorities go first.
     pub(super) priority: u8,
-    /// Where it comes from, for people.
+    /// The name of the source, for people.
     pub(super) source: &'static str,
 }
 
 impl CandidateSet {
-    /// An empty set of a plan that wants `variants`, or those that were `seen`.
+    /// An empty set for a plan that wants `variants`. `seen` are the variants that visitors
+    /// request.
     pub(super) fn new(
         host: &Arc<str>,
         variants: &PlanVariants,
@@ -50,19 +51,19 @@ impl CandidateSet {
         }
     }
 
-    /// Under which pages without a host are asked for.
+    /// The host of pages whose source names none.
     pub(super) fn host(&self) -> &Arc<str> {
         &self.host
     }
 
-    /// Notes what was odd.
+    /// Notes a problem.
     pub(super) fn note(&mut self, note: String) {
         if self.notes.len() < MAX_REASONS {
             self.notes.push(note);
         }
     }
 
-    /// Adds a page of the site, or notes that it is none.
+    /// Adds a page, or notes that its target is not a path.
     pub(super) fn add_entry(&mut self, entry: SourceEntry<'_>) {
         let SourceEntry {
             target,
@@ -95,7 +96,8 @@ impl CandidateSet {
         }
     }
 
-    /// Adds a page; one that is there already is wanted in the variants of both.
+    /// Adds a page. If the set has it already, it gets the variants of both and the higher
+    /// priority.
     pub(super) fn add(&mut self, new: Candidate) {
         let Some(at) = self.found.get(&new.page) else {
             self.found.insert(new.page.clone(), self.list.len());
@@ -111,10 +113,10 @@ impl CandidateSet {
         }
     }
 
-    /// The pages, the most wanted first, and the notes.
+    /// The pages, the highest priority first, and the notes.
     pub(super) fn into_parts(self) -> (Vec<Candidate>, Vec<String>) {
         let mut list = self.list;
-        // Stable, so that pages of one priority keep the order in which they were found.
+        // The sort is stable: pages of one priority keep the order in which they were found.
         list.sort_by_key(|candidate| std::cmp::Reverse(candidate.priority));
         (list, self.notes)
     }

@@ -1,21 +1,22 @@
-//! Pages as lists write them: a path with its query.
+//! Pages in lists: paths with their queries.
 
-/// Longer targets are not fetched: no server has to take them.
+/// The longest target that is fetched, in bytes; servers need not accept longer ones.
 pub(super) const MAX_TARGET_BYTES: usize = 4_096;
 
-/// What a file lists, one a line; empty lines and those that begin with `#` are none.
+/// The pages of a list, one per line. Empty lines and lines that begin with `#` are skipped.
 pub fn listed(text: &str) -> impl Iterator<Item = &str> {
     text.lines()
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
-/// The target that a visitor would ask for; none where there is no such page.
+/// The target of a visitor's request for a listed page; `None` if the text is not a path that can
+/// be requested.
 pub fn target(text: &str) -> Option<&str> {
     let good = text.starts_with('/')
         && text.len() <= MAX_TARGET_BYTES
         && text.parse::<http::Uri>().is_ok();
-    // A fragment never leaves the browser.
+    // Browsers do not send the fragment.
     good.then(|| text.split('#').next().unwrap_or(text))
 }
 
@@ -24,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_has_a_page_a_line() {
+    fn a_list_has_one_page_per_line() {
         let text = "# the start page\n/\r\n\n  /barberias?zona=palermo#mapa \n#/no";
         assert_eq!(
             listed(text).collect::<Vec<_>>(),
@@ -33,7 +34,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_a_path_that_can_be_asked_for() {
+    fn a_target_is_a_path_that_can_be_requested() {
         for (text, expected) in [
             ("/", Some("/")),
             (

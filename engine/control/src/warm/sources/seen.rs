@@ -1,5 +1,5 @@
-//! What visitors of some hours wanted pages as, so that no variant is fetched that nobody asks for
-//! then.
+//! The variants of pages that visitors request in some hours, so that other variants are not
+//! fetched for these hours.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -7,11 +7,11 @@ use std::sync::Arc;
 use super::WantedVariant;
 use tero_policy_host::PopularPage;
 
-/// Of a page that nobody wanted in those hours, variants with a smaller part of all requests are
-/// left out.
+/// For a page that no visitor requested in those hours, the usual variants are fetched: those with
+/// at least this share of all requests.
 const SMALLEST_SHARE: f64 = 0.01;
 
-/// Variants by page, and those of all pages together.
+/// The requested variants of each page, and the usual variants of all pages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct SeenVariants {
     by_page: HashMap<String, Vec<Option<Arc<str>>>>,
@@ -47,8 +47,8 @@ impl SeenVariants {
         }
     }
 
-    /// What the page was wanted as; what any page was, if nobody wanted it; and everything where
-    /// nobody wanted anything.
+    /// The requested variants of a page. If it was not requested, the usual variants; if no page
+    /// was, every variant.
     pub(super) fn variants(&self, url: &str) -> Vec<WantedVariant> {
         let seen = self.by_page.get(url).unwrap_or(&self.usual);
         if seen.is_empty() {
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_is_wanted_as_it_was_seen_and_an_unknown_one_as_others_were() {
+    fn a_page_gets_its_requested_variants_and_an_unknown_page_the_usual_ones() {
         let page = |url: &str, requests: u64, variant: Option<&str>| PopularPage {
             url: url.to_owned(),
             requests,
@@ -83,7 +83,7 @@ mod tests {
         ]);
         assert_eq!(seen.variants("/"), named(&[Some("mobile"), None]));
         assert_eq!(seen.variants("/img"), named(&[Some("tablet")]));
-        // One in a thousand came with a tablet.
+        // One request in a thousand came from a tablet.
         assert_eq!(seen.variants("/new"), named(&[None, Some("mobile")]));
         assert_eq!(SeenVariants::of(&[]).variants("/"), [WantedVariant::Every]);
     }

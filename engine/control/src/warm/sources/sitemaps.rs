@@ -1,6 +1,6 @@
-//! Reads a plan's sitemaps through the request path, and those that their indexes list. Whatever
-//! one of them is (HTML, endless, packed to death, on another host), it costs no more than its time
-//! and bytes, and the report tells.
+//! Reads a plan's sitemaps, and those that their indexes list, through the request path. A bad
+//! sitemap (HTML, endless, a decompression bomb, on another host) costs no more than the configured
+//! time and bytes, and is noted in the report.
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ pub(super) async fn add_pages(
             "the sitemaps name more than {MAX_SITEMAP_URLS} pages: the rest is left out"
         ));
     }
-    // What changed lately is asked for more than what has stood for years.
+    // Visitors request pages that changed lately more than old ones.
     pages.sort_by_key(|(_, changed)| std::cmp::Reverse(*changed));
     for (page, changed) in pages {
         let wanted = set.of_plan(&page.target);
@@ -62,10 +62,11 @@ struct SitemapReader<'r> {
     path: &'r Arc<dyn RequestPath>,
     run: &'r Run,
     site: &'r SiteFacts,
-    /// Sitemaps that may still be read.
+    /// How many more sitemaps may be read.
     left: usize,
+    /// The pages, and when they changed last.
     pages: Vec<(Page, Option<Timestamp>)>,
-    /// Whether there were more pages.
+    /// Whether pages beyond [`MAX_SITEMAP_URLS`] were left out.
     cut: bool,
 }
 
@@ -99,7 +100,7 @@ impl SitemapReader<'_> {
             .ok()
     }
 
-    /// Reads the sitemaps of an index, the latest first.
+    /// Reads the sitemaps of an index, the last changed first.
     async fn follow(&mut self, mut entries: Vec<SitemapEntry>, set: &mut CandidateSet) {
         entries.sort_by_key(|entry| std::cmp::Reverse(entry.changed));
         let (listed, may_read) = (entries.len(), self.left);
@@ -148,7 +149,7 @@ impl SitemapReader<'_> {
         }
     }
 
-    /// The page of this site that an absolute URL names.
+    /// The page of this site that an absolute URL names; `None` if it is on another site.
     fn page_of(&self, url: &str, set: &CandidateSet) -> Option<Page> {
         let (host, target) = sitemap::split_url(url)?;
         let ours = host == **set.host() || self.site.hosts.contains(&host);

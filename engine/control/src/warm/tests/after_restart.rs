@@ -1,4 +1,4 @@
-//! What a plan does about the time when the edge was down.
+//! Plans that came due while the edge was down.
 
 use super::*;
 use tero_state::dir::StateDir;
@@ -26,7 +26,7 @@ fn at(now: Timestamp) -> FakePath {
     }
 }
 
-/// Starts an edge at eight, so that it knows the plan, and stops it.
+/// Starts a warmer at eight, so that it knows the plan, and stops it.
 async fn known_since_eight(missed: MissedRunAction) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let running = RunningWarmer::remembering(at(EIGHT), vec![scheduled(missed)], open(&folder));
@@ -34,7 +34,7 @@ async fn known_since_eight(missed: MissedRunAction) -> tempfile::TempDir {
     assert_eq!(
         running.warmer.runs().len(),
         0,
-        "a plan that is new has missed nothing"
+        "a new plan has missed nothing"
     );
     stop(running).await;
     folder
@@ -46,7 +46,7 @@ async fn stop(running: RunningWarmer) {
 }
 
 #[tokio::test]
-async fn a_missed_run_runs_late_and_only_once() {
+async fn a_missed_run_is_made_up_for_once() {
     let folder = known_since_eight(MissedRunAction::Run).await;
     let ten = EIGHT.saturating_add(120 * MINUTE);
     let running = RunningWarmer::remembering(
@@ -59,7 +59,7 @@ async fn a_missed_run_runs_late_and_only_once() {
         .wait_for(1, |progress| progress.state.is_over())
         .await;
     assert_eq!((report.trigger, report.fetched), (RunTrigger::Missed, 1));
-    // It prepares for what is left of its window.
+    // Its window begins when it came due.
     assert_eq!(report.window_ends, "2026-11-24T12:30:00-03:00");
     running.settle().await;
     stop(running).await;
@@ -73,14 +73,14 @@ async fn a_missed_run_runs_late_and_only_once() {
 }
 
 #[tokio::test]
-async fn a_missed_run_is_skipped_where_that_is_wanted_and_when_its_window_is_over() {
+async fn a_missed_run_is_skipped_if_the_plan_says_so_or_its_window_has_ended() {
     for (missed, hours) in [(MissedRunAction::Skip, 2), (MissedRunAction::Run, 5)] {
         let folder = known_since_eight(missed).await;
         let later = EIGHT.saturating_add(hours * 60 * MINUTE);
         let running = RunningWarmer::remembering(at(later), vec![scheduled(missed)], open(&folder));
         running.settle().await;
         assert_eq!(running.warmer.runs().len(), 0, "{missed:?}");
-        // The next one runs as ever.
+        // The next run is on time.
         running
             .advance(
                 HALF_PAST_EIGHT
@@ -99,7 +99,7 @@ async fn a_missed_run_is_skipped_where_that_is_wanted_and_when_its_window_is_ove
 }
 
 #[tokio::test]
-async fn a_run_that_a_stop_has_cut_short_is_run_again() {
+async fn a_run_cut_short_by_a_stop_is_made_up_for() {
     let folder = tempfile::tempdir().unwrap();
     let slow = || {
         let fates = HashMap::from([(

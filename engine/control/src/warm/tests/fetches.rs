@@ -1,4 +1,4 @@
-//! What is fetched, how fast, and what is said of it.
+//! Which pages are fetched, how fast, and how reports count them.
 
 use super::*;
 
@@ -41,7 +41,7 @@ async fn each_page_is_fetched_once_per_variant_that_visitors_get() {
 }
 
 #[tokio::test]
-async fn wanted_variants_are_names_or_devices_and_those_not_declared_are_skipped() {
+async fn wanted_variants_are_names_or_devices_and_undeclared_ones_are_skipped() {
     let variants = strings(&["desktop", "mobile", "no-such"]);
     let plan = config::Plan {
         urls: strings(&["/", "/v/1"]),
@@ -64,7 +64,7 @@ async fn wanted_variants_are_names_or_devices_and_those_not_declared_are_skipped
 }
 
 #[tokio::test]
-async fn the_report_says_what_was_fresh_not_stored_and_failed_and_why() {
+async fn the_report_counts_fresh_not_stored_and_failed_pages_with_reasons() {
     let not_stored = WarmOutcome::NotStored {
         reason: "no-store".to_owned(),
         bytes: 7,
@@ -128,7 +128,7 @@ async fn the_report_says_what_was_fresh_not_stored_and_failed_and_why() {
 }
 
 #[tokio::test]
-async fn no_more_are_under_way_than_the_plan_says() {
+async fn no_more_fetches_are_under_way_than_the_plan_allows() {
     let targets = ["/1", "/2", "/3", "/4", "/5", "/6", "/7", "/8"];
     let stored = WarmOutcome::Fetched {
         bytes: 1,
@@ -206,15 +206,14 @@ async fn fetches_keep_to_the_rate_and_leave_an_overloaded_origin_alone() {
         .iter()
         .map(|at| at.since(EIGHT).as_secs())
         .collect();
-    // One every two seconds; five minutes' rest after the third; then half as fast, and faster
+    // One every two seconds; five minutes of rest after the third; then half as fast, and faster
     // again.
     assert_eq!(at[..3], [0, 2, 4]);
     assert!(at[3] >= 304 && at[4] - at[3] > 2, "{at:?}");
 }
 
 #[tokio::test]
-async fn what_an_overloaded_origin_did_not_give_is_tried_again_and_its_wish_is_kept_to_the_deadline()
- {
+async fn an_overloaded_origin_is_asked_again_after_its_retry_after_until_the_deadline() {
     let overloaded = WarmOutcome::Failed {
         reason: "busy".to_owned(),
         overloaded: true,
@@ -258,7 +257,7 @@ async fn what_an_overloaded_origin_did_not_give_is_tried_again_and_its_wish_is_k
 }
 
 #[tokio::test]
-async fn a_page_that_fails_again_and_again_has_failed() {
+async fn a_page_has_failed_after_its_last_retry() {
     let down = WarmOutcome::Failed {
         reason: "down".to_owned(),
         overloaded: true,

@@ -1,9 +1,9 @@
-//! When runs begin and end.
+//! When runs start and end.
 
 use super::*;
 
 #[tokio::test]
-async fn a_plan_runs_when_its_local_time_comes_and_once_however_far_the_clock_jumps() {
+async fn a_plan_runs_at_its_local_time_and_once_however_far_the_clock_jumps() {
     let scheduled = config::Plan {
         urls: strings(&["/"]),
         schedule: Some("30 8 * * MON-SAT".to_owned()),
@@ -59,7 +59,7 @@ async fn a_plan_never_runs_twice_at_once() {
 }
 
 #[tokio::test]
-async fn a_run_ends_at_its_deadline_and_drops_what_is_under_way() {
+async fn a_run_ends_at_its_deadline_and_cancels_its_fetches() {
     let fates = HashMap::from([(
         "/slow",
         (
@@ -139,7 +139,7 @@ async fn a_stopping_edge_ends_its_runs_and_starts_none() {
 }
 
 #[tokio::test]
-async fn other_plans_are_taken_over_and_wrong_ones_refused() {
+async fn a_reload_replaces_the_plans_and_refuses_wrong_ones() {
     let running = RunningWarmer::start(
         FakePath::new(),
         vec![config::Plan {
@@ -187,7 +187,7 @@ async fn other_plans_are_taken_over_and_wrong_ones_refused() {
 }
 
 #[tokio::test]
-async fn only_so_many_runs_are_remembered() {
+async fn the_oldest_runs_are_forgotten() {
     let running = RunningWarmer::start(FakePath::new(), vec![plan()]);
     for _ in 0..MAX_REMEMBERED_RUNS + 5 {
         running.run().await;
@@ -229,7 +229,7 @@ async fn a_plan_is_cancelled_by_its_name() {
 }
 
 #[tokio::test]
-async fn a_dry_run_tells_what_would_be_fetched_and_stands_in_nobodys_way() {
+async fn a_dry_run_lists_what_would_be_fetched_and_does_not_block_a_run() {
     let found = HashMap::from([
         ("/1", WarmLookup::GoesStale),
         ("/2", WarmLookup::Fresh),
@@ -275,13 +275,17 @@ async fn a_dry_run_tells_what_would_be_fetched_and_stands_in_nobodys_way() {
     running
         .wait_for(real, |progress| progress.state.is_over())
         .await;
-    assert_eq!(running.urls().len(), 4, "by the run that was none of paper");
+    assert_eq!(
+        running.urls().len(),
+        4,
+        "by the run, and not by the dry run"
+    );
     running.settle().await;
     assert_eq!(running.warmer.totals()["plan"].runs, 1);
 }
 
 #[tokio::test]
-async fn a_plan_has_run_once_a_run_is_over() {
+async fn a_plan_has_run_once_a_run_has_ended() {
     let running = RunningWarmer::start(
         slow(),
         vec![config::Plan {

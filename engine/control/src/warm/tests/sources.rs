@@ -1,9 +1,9 @@
-//! Where pages and variants come from.
+//! The sources of pages and variants.
 
 use super::*;
 
 #[tokio::test]
-async fn the_sources_are_united_by_priority_and_cut_at_the_bound() {
+async fn sources_are_joined_by_priority_and_cut_at_the_bound() {
     let page = |url: &str, variant: Option<&str>| PopularPage {
         url: url.to_owned(),
         requests: 1,
@@ -79,7 +79,7 @@ async fn the_sources_are_united_by_priority_and_cut_at_the_bound() {
 }
 
 #[tokio::test]
-async fn a_sitemap_index_is_followed_one_level_and_what_is_none_is_told() {
+async fn a_sitemap_index_is_followed_one_level_and_bad_sitemaps_are_noted() {
     let fake = FakePath {
         texts: HashMap::from([
             (
@@ -120,7 +120,7 @@ async fn a_sitemap_index_is_followed_one_level_and_what_is_none_is_told() {
 }
 
 #[tokio::test]
-async fn a_site_that_takes_any_host_is_warmed_only_once_one_is_known() {
+async fn a_site_with_any_host_is_warmed_only_once_a_host_is_known() {
     let running = RunningWarmer::start(
         FakePath {
             hosts: strings(&["*"]),
@@ -137,7 +137,7 @@ async fn a_site_that_takes_any_host_is_warmed_only_once_one_is_known() {
 }
 
 #[tokio::test]
-async fn sitemaps_that_are_endless_too_many_or_not_there_cost_their_time_and_no_more() {
+async fn endless_and_surplus_sitemaps_cost_their_time_and_no_more() {
     let fake = FakePath {
         texts: HashMap::from([
             (
@@ -180,7 +180,7 @@ async fn sitemaps_that_are_endless_too_many_or_not_there_cost_their_time_and_no_
 }
 
 #[tokio::test]
-async fn what_a_sitemap_says_of_changes_goes_along_and_decides_the_order() {
+async fn lastmod_is_passed_on_and_decides_the_order() {
     let fake = FakePath {
         texts: HashMap::from([(
             "/s.xml",
@@ -216,7 +216,7 @@ async fn what_a_sitemap_says_of_changes_goes_along_and_decides_the_order() {
 }
 
 #[tokio::test]
-async fn files_name_pages_and_are_read_anew_for_each_run() {
+async fn files_of_pages_are_read_again_for_each_run() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pages.txt");
     std::fs::write(&file, "# the shops\n/a\n\n  /b?c=1\nnonsense\n").unwrap();
@@ -247,7 +247,7 @@ async fn files_name_pages_and_are_read_anew_for_each_run() {
 }
 
 #[tokio::test]
-async fn pages_are_fetched_as_visitors_of_those_hours_wanted_them() {
+async fn pages_are_fetched_in_the_variants_that_visitors_request_in_those_hours() {
     let wanted = |url: &str, variant: Option<&str>| PopularPage {
         url: url.to_owned(),
         requests: 5,
@@ -286,7 +286,7 @@ async fn pages_are_fetched_as_visitors_of_those_hours_wanted_them() {
         }],
     );
     seen.run().await;
-    // Of the page that nobody wanted, what was wanted of others: no tablet.
+    // No visitor requested the third page, so it gets the usual variants: no tablet.
     assert_eq!(
         got(&seen),
         [

@@ -1,15 +1,15 @@
-//! Whether a run was worth it.
+//! What runs were worth.
 
 use super::*;
 
-/// Turns the clock, and closes the windows that are over then.
+/// Turns the clock, and closes windows as housekeeping does.
 async fn advance(running: &RunningWarmer, by: Duration) {
     running.advance(by).await;
     running.warmer.close_windows(running.fake.clock.now());
 }
 
 #[tokio::test]
-async fn a_run_tells_what_it_was_worth_when_its_window_is_over_and_lets_go_of_what_it_kept() {
+async fn closing_a_window_reports_the_worth_of_its_run_and_releases_what_it_kept() {
     let fates = HashMap::from([(
         "/full",
         (
@@ -69,14 +69,14 @@ async fn a_run_tells_what_it_was_worth_when_its_window_is_over_and_lets_go_of_wh
         (120, 30, 94, 101)
     );
     assert_eq!(totals.last_done_unix_secs, EIGHT.unix_secs());
-    // What happens later is nothing of that window.
+    // Later hits do not count for that window.
     running.fake.hits.store(5_000, Ordering::Relaxed);
     advance(&running, 240 * MINUTE).await;
     assert_eq!(running.warmer.run(1).unwrap().worth.unwrap(), worth);
 }
 
 #[tokio::test]
-async fn what_other_runs_keep_is_kept_when_one_window_is_over() {
+async fn closing_a_window_keeps_what_other_runs_keep() {
     let long = config::Plan {
         name: "long".into(),
         window: 480 * MINUTE,
@@ -90,6 +90,6 @@ async fn what_other_runs_keep_is_kept_when_one_window_is_over() {
         .await;
     running.settle().await;
     advance(&running, 240 * MINUTE).await;
-    // Of the runs 1 to 9, all but the long one.
+    // Of the runs 1 to 9, all but the one with the long window.
     assert_eq!(lock(&running.fake.seen).released, 8);
 }

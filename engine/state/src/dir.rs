@@ -24,7 +24,7 @@ pub enum DirError {
         source: io::Error,
     },
     /// Another process has it.
-    #[error("the state directory {path} belongs to another running edge; give each edge a policies.state_dir of its own", path = .0.display())]
+    #[error("the state directory {path} is in use by another running edge; give each edge its own policies.state_dir", path = .0.display())]
     Taken(PathBuf),
 }
 

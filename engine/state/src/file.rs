@@ -33,7 +33,7 @@ pub enum FileError {
     #[error(transparent)]
     Content(#[from] serde_json::Error),
     /// It has this format version, which another version of tero wrote.
-    #[error("it is of version {0}, not {VERSION}")]
+    #[error("it has format version {0}, not {VERSION}")]
     Version(u32),
 }
 

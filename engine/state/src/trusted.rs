@@ -29,7 +29,7 @@ pub fn read(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
     // A symbolic link could point at any other file of ours.
     let seen = fs::symlink_metadata(&path)?;
     if !seen.is_file() || seen.len() > max_bytes {
-        return Err(io::Error::other("it is no file of a likely size"));
+        return Err(io::Error::other("it is not a file, or is too large"));
     }
     let file = File::open(&path)?;
     // The open file is checked, since the name may lead to another one by now.
@@ -97,7 +97,7 @@ fn check_folder(folder: &Path) -> io::Result<()> {
 
 fn doubt(metadata: &Metadata) -> Option<&'static str> {
     if !is_ours(metadata) {
-        return Some("belongs to somebody else");
+        return Some("belongs to another user");
     }
     (metadata.mode() & OTHERS_WRITE != 0).then_some("can be written by others")
 }

@@ -398,13 +398,13 @@ fn bad_sitemaps_are_reported_and_the_plan_continues() {
     for (reply, expected) in [
         (
             Reply::ok("<!DOCTYPE html><html><body>not found</body></html>"),
-            "is no sitemap but HTML",
+            "is HTML, not a sitemap",
         ),
         (
             Reply::ok("<html><body>not found</body></html>"),
-            "is no sitemap but <html>",
+            "is <html>, not a sitemap",
         ),
-        (Reply::ok(&bomb), "unpacks to more than 1048576 bytes"),
+        (Reply::ok(&bomb), "decompresses to more than 1048576 bytes"),
         (
             Reply::ok("x".repeat(2 << 20)),
             "is larger than 1048576 bytes",
@@ -418,7 +418,7 @@ fn bad_sitemaps_are_reported_and_the_plan_continues() {
         ),
         (
             Reply::ok("x").header("Content-Encoding", "br"),
-            "is packed with br",
+            "is compressed with br",
         ),
         (Reply::status(404), "was answered with 404"),
         (Reply::ok(far), "names 1 pages that are not on this site"),

@@ -37,7 +37,7 @@ impl SavedPopularity {
             };
             let left_out = edge.popularity.restore(site.index, saved, now);
             if left_out > 0 {
-                tracing::warn!(site = %site.settings.name, left_out, "pages or hosts that were remembered can't be: they are left out");
+                tracing::warn!(site = %site.settings.name, left_out, "some saved pages or hosts can't be restored");
             }
         }
     }
@@ -50,14 +50,14 @@ impl SavedPopularity {
         let edge = Arc::clone(edge);
         let saved = tokio::task::spawn_blocking(move || save(&file, &edge));
         if saved.await.is_err() {
-            tracing::error!("popularity could not be written down");
+            tracing::error!("saving popularity has panicked");
         }
     }
 
     fn read(&self) -> Option<BTreeMap<String, SavedSite>> {
         let file = self.0.as_ref()?;
         file.read().unwrap_or_else(|error| {
-            tracing::warn!(file = %file.path().display(), %error, "what was remembered can't be read: it is forgotten");
+            tracing::warn!(file = %file.path().display(), %error, "saved popularity can't be read: it is ignored");
             None
         })
     }
@@ -66,7 +66,7 @@ impl SavedPopularity {
 fn save(file: &StateFile, edge: &Edge) {
     request::count_hits(edge);
     if let Err(error) = file.replace(&by_site(edge)) {
-        tracing::warn!(file = %file.path().display(), %error, "what is to be remembered can't be written");
+        tracing::warn!(file = %file.path().display(), %error, "popularity can't be saved");
     }
 }
 

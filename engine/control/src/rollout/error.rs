@@ -11,7 +11,7 @@ use tero_policy_host::cases::CaseOutcome;
 #[derive(Debug, thiserror::Error)]
 pub enum RolloutError {
     /// The configuration has no such policy.
-    #[error("there is no policy `{name}`; there are {known}")]
+    #[error("there is no policy `{name}`; the policies are {known}")]
     UnknownPolicy {
         /// The unknown name.
         name: String,
@@ -19,7 +19,7 @@ pub enum RolloutError {
         known: String,
     },
     /// The policy has no such version.
-    #[error("`{version}` {problem} of `{policy}`; there are {known}")]
+    #[error("`{version}` {problem} of `{policy}`; its versions are {known}")]
     UnknownVersion {
         /// The policy.
         policy: String,
@@ -32,7 +32,7 @@ pub enum RolloutError {
     },
     /// No version was active before.
     #[error(
-        "`{0}` has no version to roll back to: the one of the configuration has been active all along"
+        "`{0}` has no version to roll back to: the configuration's version has always been active"
     )]
     NothingBefore(String),
     /// The version is active already.
@@ -52,7 +52,9 @@ pub enum RolloutError {
         what: &'static str,
     },
     /// Another policy of a site has a canary.
-    #[error("the site `{site}` has a canary of `{policy}` already; one after the other")]
+    #[error(
+        "the site `{site}` has a canary of `{policy}` already; a site has one canary at a time"
+    )]
     OtherCanary {
         /// The site.
         site: String,
@@ -61,7 +63,7 @@ pub enum RolloutError {
     },
     /// The share is too large for a canary.
     #[error(
-        "a canary of {0} leaves too little to compare it with; at most {MAX_CANARY_SHARE}, then activate it"
+        "a canary of {0} leaves too little to compare it with; write at most {MAX_CANARY_SHARE}, or activate the version"
     )]
     LargeCanary(String),
     /// A number of the guard is out of range.
@@ -74,7 +76,7 @@ pub enum RolloutError {
     },
     /// There is no state directory to keep versions in.
     #[error(
-        "nothing can be pushed: write `state_dir` in [policies] of the configuration, and start tero again"
+        "versions can't be pushed without a state directory: write `state_dir` in [policies] of the configuration, and restart tero"
     )]
     NoStateDir,
     /// The module, its settings or its manifest can't be used.
@@ -84,7 +86,7 @@ pub enum RolloutError {
     #[error("{0}")]
     BadCases(ConfigErrors),
     /// More test cases came with a version than an edge runs.
-    #[error("{count} cases came along; at most {MAX_CASES} are run on an edge")]
+    #[error("{count} test cases came with the version; an edge runs at most {MAX_CASES}")]
     TooManyCases {
         /// How many.
         count: usize,

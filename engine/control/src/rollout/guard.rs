@@ -203,7 +203,7 @@ impl TrialSnapshot {
         let canary = 100.0 * of(&self.canary).unwrap_or(0.0);
         let control = 100.0 * of(&self.control).unwrap_or(0.0);
         let reason = format!(
-            "{canary:.1} of a hundred {what}, {control:.1} of the control; {points} more are allowed"
+            "{canary:.1} % of {what}, {control:.1} % with the control; {points} points more are allowed"
         );
         (canary > control + points).then_some(Verdict {
             cause: *cause,
@@ -216,7 +216,7 @@ impl TrialSnapshot {
         let canary = 100.0 * self.canary.counts.outcomes.hit_rate()?;
         let control = 100.0 * self.control.counts.outcomes.hit_rate()?;
         let reason = format!(
-            "a hit rate of {canary:.1} %, {control:.1} % of the control; {points} points less are allowed"
+            "a hit rate of {canary:.1} %, {control:.1} % with the control; {points} points less are allowed"
         );
         (canary < control - points).then_some(Verdict {
             cause: RollbackCause::HitRate,

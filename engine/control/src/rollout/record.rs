@@ -185,7 +185,7 @@ pub enum RecordError {
     #[error(transparent)]
     Json(#[from] serde_json::Error),
     /// A version does not have a digest.
-    #[error("`{}` is no digest", .0.escape_debug())]
+    #[error("`{}` is not a digest", .0.escape_debug())]
     Digest(String),
     /// A number of the canary's guard is out of range.
     #[error("`{0}` of the guard is out of range ({1})")]

@@ -37,7 +37,7 @@ impl Rollout {
             });
             Ok(version)
         })?;
-        tracing::info!(policy = name, %version, sample = sample.show(), "in shadow");
+        tracing::info!(policy = name, %version, sample = sample.show(), "the shadow has started");
         Ok(version)
     }
 
@@ -97,7 +97,7 @@ impl Rollout {
             });
             Ok(version)
         })?;
-        tracing::info!(policy = name, %version, share = share.show(), "as a canary");
+        tracing::info!(policy = name, %version, share = share.show(), "the canary has started");
         Ok(version)
     }
 

@@ -206,8 +206,8 @@ impl PolicyVersions {
             .collect();
         let problem = match meant.as_slice() {
             [digest] => return Ok(Version::Pushed((*digest).to_owned())),
-            [] => "is no version",
-            _ => "may mean several of its versions",
+            [] => "is not a version",
+            _ => "may mean several versions",
         };
         let known = known
             .map(|digest| digest.get(..12).unwrap_or(digest))

@@ -14,7 +14,7 @@ use tero_time::cron::{Schedule, ScheduleError};
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// Its schedule can't be parsed, or never comes due.
-    #[error("the schedule {schedule:?} of the plan {plan} can't be followed: {source}")]
+    #[error("the schedule {schedule:?} of the plan {plan} can't be used: {source}")]
     Schedule {
         /// The plan.
         plan: Arc<str>,
@@ -24,7 +24,7 @@ pub enum PlanError {
         source: ScheduleError,
     },
     /// Its site is not configured.
-    #[error("the plan {plan} is for the site {site}, which there is not")]
+    #[error("the plan {plan} names the site {site}, which is not configured")]
     NoSite {
         /// The plan.
         plan: Arc<str>,

@@ -46,7 +46,7 @@ impl PlanMemory {
         self.lock().retain(|plan, time| {
             let is_past = *time <= now.unix_secs();
             if !is_past {
-                tracing::warn!(%plan, "when the plan came due last can't be true: it is forgotten");
+                tracing::warn!(%plan, "the last due time of the plan is in the future: it is ignored");
             }
             is_past
         });
@@ -69,7 +69,7 @@ impl PlanMemory {
         if let Some(file) = &self.file
             && let Err(error) = file.replace(&plans)
         {
-            tracing::warn!(file = %file.path().display(), %error, "what is to be remembered can't be written");
+            tracing::warn!(file = %file.path().display(), %error, "the last due times of plans can't be saved");
         }
     }
 
@@ -80,7 +80,7 @@ impl PlanMemory {
 
 fn read(file: &StateFile) -> Option<BTreeMap<String, i64>> {
     file.read().unwrap_or_else(|error| {
-        tracing::warn!(file = %file.path().display(), %error, "what was remembered can't be read: it is forgotten");
+        tracing::warn!(file = %file.path().display(), %error, "the last due times of plans can't be read: they are ignored");
         None
     })
 }

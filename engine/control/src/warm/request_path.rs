@@ -93,7 +93,7 @@ impl RequestPath for EdgeRequestPath {
             };
             if !visit.disposition(Look::Peek).is_looked_up() {
                 return WarmOutcome::NotStored {
-                    reason: "passed by, by decision".to_owned(),
+                    reason: "passes, by decision of the policies".to_owned(),
                     bytes: 0,
                 };
             }
@@ -134,7 +134,7 @@ impl RequestPath for EdgeRequestPath {
     ) -> BoxFuture<'_, Result<Vec<u8>, String>> {
         let exchange = self.admit(page, Device::Unknown, plan(run));
         Box::pin(async move {
-            let mut exchange = exchange.ok_or("can't be asked for")?;
+            let mut exchange = exchange.ok_or("can't be requested")?;
             exchange.parts.headers.remove(ACCEPT_ENCODING);
             let visit = Visit {
                 edge: &self.0,
@@ -146,13 +146,13 @@ impl RequestPath for EdgeRequestPath {
                 return Err(format!("was answered with {status}"));
             }
             // The parser recognises gzip by its first bytes.
-            let packed = answer.response.headers().get(CONTENT_ENCODING);
-            if let Some(packed) = packed
-                .filter(|packed| !matches!(packed.as_bytes(), b"identity" | b"gzip" | b"x-gzip"))
+            let coding = answer.response.headers().get(CONTENT_ENCODING);
+            if let Some(coding) = coding
+                .filter(|coding| !matches!(coding.as_bytes(), b"identity" | b"gzip" | b"x-gzip"))
             {
                 return Err(format!(
-                    "is packed with {}",
-                    packed.to_str().unwrap_or("something odd")
+                    "is compressed with {}",
+                    coding.to_str().unwrap_or("an unknown coding")
                 ));
             }
             collect(answer.response.into_body(), max_bytes).await
@@ -372,7 +372,7 @@ async fn next(body: &mut EdgeBody) -> Option<Result<bytes::Bytes, String>> {
         let frame =
             std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await?;
         match frame {
-            Err(error) => return Some(Err(format!("the answer was cut short: {error}"))),
+            Err(error) => return Some(Err(format!("the response was cut short: {error}"))),
             Ok(frame) => {
                 if let Ok(data) = frame.into_data() {
                     return Some(Ok(data));

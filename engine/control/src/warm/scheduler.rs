@@ -124,7 +124,7 @@ impl Warmer {
             match action {
                 MissedRunAction::Run => self.start_scheduled(&plan, due, RunTrigger::Missed),
                 MissedRunAction::Skip => {
-                    tracing::info!(%plan, "the plan's time came while the edge was down: skipped");
+                    tracing::info!(%plan, "the plan came due while the edge was down: skipped");
                     self.memory.note(&plan, due);
                 }
             }

@@ -70,7 +70,7 @@ pub fn parse(bytes: &[u8], max_bytes: usize) -> Result<Sitemap, String> {
                 );
             }
             Event::DocType(text) if text.trim_start().to_ascii_lowercase().starts_with("html") => {
-                return Err("is no sitemap but HTML".to_owned());
+                return Err("is HTML, not a sitemap".to_owned());
             }
             // It could only define entities, which sitemaps do not need.
             Event::DocType(_) => return Err("has a document type".to_owned()),
@@ -95,9 +95,9 @@ fn unpack(bytes: &[u8], max_bytes: usize) -> Result<Cow<'_, [u8]>, String> {
         .take(limit)
         .read_to_end(&mut unpacked)
     {
-        Err(error) => Err(format!("is not packed well: {error}")),
+        Err(error) => Err(format!("is not valid gzip: {error}")),
         Ok(_) if unpacked.len() > max_bytes => {
-            Err(format!("unpacks to more than {max_bytes} bytes"))
+            Err(format!("decompresses to more than {max_bytes} bytes"))
         }
         Ok(_) => Ok(unpacked.into()),
     }
@@ -161,7 +161,7 @@ impl SitemapWalk {
             (1, None, "sitemapindex") => self.root = Some(SitemapRoot::Index),
             (1, None, _) => {
                 return Err(format!(
-                    "is no sitemap but <{}>",
+                    "is <{}>, not a sitemap",
                     name.chars().take(32).collect::<String>()
                 ));
             }
@@ -336,10 +336,10 @@ mod tests {
             assert!(error.contains(expected), "{error}");
         };
         check("", "not XML");
-        check("<html><body>404</body></html>", "no sitemap but <html>");
+        check("<html><body>404</body></html>", "is <html>, not a sitemap");
         check(
             "<!doctype HTML>\n<html><body><p>404</body></html>",
-            "no sitemap but HTML",
+            "is HTML, not a sitemap",
         );
         check(
             "<urlset><url><loc>http://a.example/</loc></url>",
@@ -369,11 +369,11 @@ mod tests {
             let error = parse(bytes, 1 << 20).unwrap_err();
             assert!(error.contains(expected), "{error}");
         };
-        check(b"\x1f\x8b\x08", "not packed well");
+        check(b"\x1f\x8b\x08", "not valid gzip");
         // 100 MiB of blanks in 100 KiB, and the same compressed twice.
         let bomb = packed(&vec![b' '; 100 << 20]);
         assert!(bomb.len() < 200 << 10, "{}", bomb.len());
-        check(&bomb, "unpacks to more than 1048576 bytes");
+        check(&bomb, "decompresses to more than 1048576 bytes");
         check(&packed(&bomb), "not UTF-8");
         let fits = format!("<urlset>{}</urlset>", " ".repeat((1 << 20) - 17));
         assert_eq!(

@@ -51,7 +51,7 @@ pub(super) async fn gather(
     site: &SiteFacts,
 ) -> GatherResult {
     let Some(host) = &site.host else {
-        let note = "the site takes any host, and nobody has asked for it yet: name a host in `hosts` to say under which to fetch";
+        let note = "the site takes any host, and has had no visitor yet: name the host to fetch under in `hosts`";
         return GatherResult {
             candidates: Vec::new(),
             notes: vec![note.to_owned()],

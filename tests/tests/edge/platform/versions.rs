@@ -217,7 +217,7 @@ fn bad_policies_are_refused_and_not_kept() {
     check_refused(
         &edge.admin_post("/policies/rules/activate", r#"{"digest": "abc"}"#),
         404,
-        &["no version of `rules`"],
+        &["not a version of `rules`"],
     );
     check_refused(
         &edge.admin_post("/policies/rules/activate", r#"{"digset": "abc"}"#),

@@ -109,7 +109,7 @@ impl RunFetches<'_> {
         }) = end
         else {
             let lost = WarmOutcome::Failed {
-                reason: "the fetch broke".to_owned(),
+                reason: "the fetch panicked".to_owned(),
                 overloaded: false,
                 retry_after: None,
             };

@@ -72,7 +72,7 @@ impl CandidateSet {
             source,
         } = entry;
         let Some(target) = pages::target(target).map(str::to_owned) else {
-            return self.note(format!("{target} from {source} is no path: left out"));
+            return self.note(format!("{target} from {source} is not a path: left out"));
         };
         let wanted = wanted.unwrap_or_else(|| self.of_plan(&target));
         let page = Page {

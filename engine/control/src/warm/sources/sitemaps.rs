@@ -42,7 +42,7 @@ pub(super) async fn add_pages(
     let SitemapReader { mut pages, cut, .. } = reader;
     if cut {
         set.note(format!(
-            "the sitemaps name more than {MAX_SITEMAP_URLS} pages: the rest is left out"
+            "the sitemaps name more than {MAX_SITEMAP_URLS} pages: the others are left out"
         ));
     }
     // Visitors request pages that changed lately more than old ones.
@@ -90,8 +90,7 @@ impl SitemapReader<'_> {
                 self.path.read(page, self.run.id, max_bytes),
             )
             .await;
-        let read = read
-            .unwrap_or_else(|_| Err("did not come to its end within sitemap_timeout".to_owned()));
+        let read = read.unwrap_or_else(|_| Err("did not end within sitemap_timeout".to_owned()));
         let parsed = read.and_then(|bytes| sitemap::parse(&bytes, max_bytes));
         parsed
             .inspect_err(|reason| {

@@ -32,7 +32,7 @@ async fn each_page_is_fetched_once_per_variant_that_visitors_get() {
         report
             .notes
             .iter()
-            .any(|note| note.contains("1 pages are passed by")),
+            .any(|note| note.contains("1 pages pass, by decision")),
         "{:?}",
         report.notes
     );

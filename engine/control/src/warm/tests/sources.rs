@@ -106,7 +106,7 @@ async fn a_sitemap_index_is_followed_one_level_and_bad_sitemaps_are_noted() {
     let report = running.run().await;
     assert_eq!(running.urls(), ["www.example/one"]);
     for part in [
-        "/2.xml is no sitemap",
+        "/2.xml is <html>, not a sitemap",
         "index in an index",
         "other.example/3.xml is not on this site",
         "/missing.xml was answered with 404",
@@ -167,7 +167,7 @@ async fn endless_and_surplus_sitemaps_cost_their_time_and_no_more() {
     assert_eq!(report.state, RunState::Done);
     assert_eq!(running.urls(), ["www.example/list", "www.example/one"]);
     for part in [
-        "/endless.xml did not come to its end within sitemap_timeout",
+        "/endless.xml did not end within sitemap_timeout",
         "1 sitemaps of an index are more than max_sitemaps",
         "/one-more.xml is one more than max_sitemaps",
     ] {
@@ -232,7 +232,7 @@ async fn files_of_pages_are_read_again_for_each_run() {
     let report = running.run().await;
     assert_eq!(running.urls(), ["www.example/a", "www.example/b?c=1"]);
     for part in [
-        "nonsense from a file is no path",
+        "nonsense from a file is not a path",
         "missing.txt can't be read",
     ] {
         assert!(

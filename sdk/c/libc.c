@@ -1,5 +1,5 @@
-// An allocator and a few functions over bytes. Sizes are rounded up to powers of two, and what is freed is kept for the next of its
-// size, so that memory neither leaks nor falls to pieces however long an instance lives.
+// An allocator and a few functions over bytes. Sizes are rounded up to powers of two, and a freed block is kept for the next request
+// of its size. So memory neither leaks nor fragments, however long an instance lives.
 #include "stdlib.h"
 #include "string.h"
 #include <stdint.h>
@@ -8,7 +8,7 @@
 #define PAGE 65536
 
 typedef struct block {
-  // The power of two, itself included; before the memory that is handed out.
+  // The exponent of the block size, header included. The header lies before the memory that the caller gets.
   size_t class;
   struct block *next;
 } block_t;
@@ -96,5 +96,5 @@ size_t strlen(const char *text) {
   return length;
 }
 
-// wit-bindgen's bindings ask for the object that says which contract this is; `tero policy build` writes that into the module itself.
+// wit-bindgen's bindings need the object that names the contract. `tero policy build` writes this into the module itself.
 void __component_type_object_force_link_policy(void) {}

@@ -14,7 +14,7 @@ typedef struct policy_string_t {
   size_t len;
 } policy_string_t;
 
-// The class of the visitor's device: from client hints where they are sent, else from the user agent.
+// The device class of the visitor, from client hints or else from the user agent.
 typedef uint8_t tero_policy_types_device_t;
 
 #define TERO_POLICY_TYPES_DEVICE_DESKTOP 0
@@ -34,7 +34,7 @@ typedef uint8_t tero_policy_types_weekday_t;
 #define TERO_POLICY_TYPES_WEEKDAY_SATURDAY 5
 #define TERO_POLICY_TYPES_WEEKDAY_SUNDAY 6
 
-// Minutes since local midnight, both from 0 to 1440; `from-mins` is less than `until-mins`.
+// Minutes since local midnight, from 0 to 1440. `from-mins` is less than `until-mins`.
 typedef struct tero_policy_types_opening_t {
   uint16_t   from_mins;
   uint16_t   until_mins;
@@ -45,19 +45,20 @@ typedef struct {
   tero_policy_types_opening_t val;
 } tero_policy_types_option_opening_t;
 
-// A day of the calendar that the operator gave to the policy. Without `open` it is closed; with it, a half-day with those hours.
+// A day of the policy's calendar. Without `open` it is closed. With `open` it is a half-day with
+// these hours.
 typedef struct tero_policy_types_holiday_t {
   policy_string_t   name;
   tero_policy_types_option_opening_t   open;
 } tero_policy_types_holiday_t;
 
-// The calendar's entry of a day before or after today, local date.
+// A calendar entry of a day before or after today's local date.
 typedef struct tero_policy_types_nearby_holiday_t {
   int8_t   days_ahead;
   tero_policy_types_holiday_t   holiday;
 } tero_policy_types_nearby_holiday_t;
 
-// The next change of the zone's offset from UTC, if one lies within the coming 400 days.
+// The next change of the zone's offset from UTC, if there is one within 400 days.
 typedef struct tero_policy_types_offset_change_t {
   uint64_t   unix_secs;
   int16_t   utc_offset_mins;
@@ -78,9 +79,9 @@ typedef struct {
   size_t len;
 } tero_policy_types_list_nearby_holiday_t;
 
-// What the clock on the wall of the policy's zone shows (UTC where the manifest names no zone).
-// In `on-request` it is cut to the minute (`second` is 0), and without a zone in the manifest it is the Unix epoch, so that
-// decisions can be remembered.
+// The local time of the policy's zone; UTC if the manifest names no zone. In `on-request` it is
+// cut to the minute (`second` is 0), and without a zone in the manifest it is the Unix epoch, so
+// that decisions can be remembered.
 typedef struct tero_policy_types_moment_t {
   uint64_t   unix_secs;
   uint16_t   year;
@@ -97,10 +98,10 @@ typedef struct tero_policy_types_moment_t {
   uint8_t   second;
   int16_t   utc_offset_mins;
   tero_policy_types_option_offset_change_t   next_offset_change;
-  // The entry of today, local date, in the policy's calendar.
+  // The entry of today's local date in the policy's calendar.
   tero_policy_types_option_holiday_t   holiday;
-  // Its entries from yesterday (-1) to 31 days ahead without today's, by date: what hours that began yesterday, and lifetimes
-  // that end at the next opening, depend on.
+  // The calendar entries from yesterday (-1) to 31 days ahead, without today's, by date. Hours
+  // that began yesterday, and lifetimes that end at the next opening, depend on them.
   tero_policy_types_list_nearby_holiday_t   nearby_holidays;
 } tero_policy_types_moment_t;
 
@@ -125,7 +126,8 @@ typedef struct {
   policy_string_t val;
 } policy_option_string_t;
 
-// What the engine must know before it asks anything: the inputs that the decisions depend on, and the finite set of variants.
+// The facts that the engine must know before it asks a policy: the inputs that its decisions
+// depend on, and the finite set of its variants.
 typedef struct tero_policy_types_manifest_t {
   // Hooks that are not named are never called.
   tero_policy_types_list_hook_t   hooks;
@@ -139,9 +141,11 @@ typedef struct tero_policy_types_manifest_t {
   bool   query;
   // Whether decisions depend on the device class.
   bool   device;
-  // The IANA name of the zone whose local time decisions depend on; none where they do not depend on time.
+  // The IANA name of the zone whose local time decisions depend on; no value if they do not
+  // depend on time.
   policy_option_string_t   zone;
-  // Every variant that `on-request` may answer, beside none: 1 to 32 bytes of `a-z`, `0-9`, `-` and `_` each; at most 32.
+  // Every variant that `on-request` may choose: 1 to 32 bytes of `a-z`, `0-9`, `-` and `_`
+  // each; at most 32. It may always choose no variant.
   policy_list_string_t   variants;
 } tero_policy_types_manifest_t;
 
@@ -155,22 +159,23 @@ typedef struct {
   size_t len;
 } policy_list_tuple2_string_string_t;
 
-// Only what the manifest asked for is filled in; `method`, `scheme`, `host` and `path` always are.
+// A request. Only the inputs that the manifest names are filled in, and always `method`,
+// `scheme`, `host` and `path`.
 typedef struct tero_policy_types_request_t {
   policy_string_t   method;
   policy_string_t   scheme;
-  // Lower case, without port.
+  // The host in lower case, without port.
   policy_string_t   host;
-  // As it came, percent-encoded, from the first slash to before the question mark.
+  // The path as it came, percent-encoded, without the query.
   policy_string_t   path;
-  // Without the question mark.
+  // The query without the question mark.
   policy_option_string_t   query;
-  // Names in lower case. A field of several lines comes once per line.
+  // The fields, with names in lower case. A repeated field comes once per line.
   policy_list_tuple2_string_string_t   headers;
   policy_list_tuple2_string_string_t   cookies;
-  // `unknown` where the manifest did not ask.
+  // `unknown` if the manifest does not name the device class.
   tero_policy_types_device_t   device;
-  // In `on-response`: the variant that the site's policies decided together.
+  // In `on-response`, the variant that the site's policies chose together.
   policy_option_string_t   variant_name;
 } tero_policy_types_request_t;
 
@@ -187,25 +192,29 @@ typedef struct {
 typedef struct tero_policy_types_response_t {
   uint16_t   status;
   policy_list_tuple2_string_string_t   headers;
-  // From `Content-Length`, in bytes.
+  // The length from `Content-Length`, in bytes.
   policy_option_u64_t   length;
-  // The freshness lifetime that the response's own fields give a shared cache (RFC 9111 §4.2.1); none where they give none.
+  // The freshness lifetime that the response's own fields give a shared cache (RFC 9111 §4.2.1);
+  // no value if they give none.
   policy_option_u32_t   header_ttl_secs;
-  // How long the response's own fields let a browser keep it (`max-age`, `Expires`); none where they do not say.
+  // The freshness lifetime that the response's own fields give a browser (`max-age`, `Expires`);
+  // no value if they give none.
   policy_option_u32_t   header_browser_ttl_secs;
-  // A hash of the key under which it will be stored (scheme, host, path, the query that counts, the variant): the same at every
-  // edge. For lifetimes spread out, so that what was stored together does not expire together.
+  // A hash of the key under which the response will be stored: scheme, host, path, the query
+  // parameters that count, and the variant. It is the same at every edge. It serves to spread
+  // lifetimes, so that responses that were stored together do not expire together.
   uint64_t   key_hash;
 } tero_policy_types_response_t;
 
 typedef uint8_t tero_policy_types_lookup_t;
 
-// Look up and store.
+// The request is looked up, and its response may be stored.
 #define TERO_POLICY_TYPES_LOOKUP_CACHE 0
-// Neither look up nor store: the request goes to the origin.
+// The request passes to the origin: it is not looked up, and its response is not stored.
 #define TERO_POLICY_TYPES_LOOKUP_PASS 1
 
-// Which query parameters count. Names may end in `*`: `utm_*` is every name that begins with `utm_`.
+// The query parameters that count. A name may end in `*`: `utm_*` means every name that begins
+// with `utm_`.
 typedef struct tero_policy_types_query_parameters_t {
   uint8_t tag;
   union {
@@ -215,15 +224,15 @@ typedef struct tero_policy_types_query_parameters_t {
 } tero_policy_types_query_parameters_t;
 
 #define TERO_POLICY_TYPES_QUERY_PARAMETERS_ALL 0
-// All but these.
+// All parameters except these.
 #define TERO_POLICY_TYPES_QUERY_PARAMETERS_IGNORE 1
-// None but these.
+// Only these parameters.
 #define TERO_POLICY_TYPES_QUERY_PARAMETERS_ONLY 2
 
-// What does not count is neither part of the key nor sent to the origin.
+// Parameters that do not count are neither part of the key nor sent to the origin.
 typedef struct tero_policy_types_query_rule_t {
   tero_policy_types_query_parameters_t   parameters;
-  // Whether `?b=2&a=1` and `?a=1&b=2` are the same.
+  // Whether the order of parameters is ignored: `?b=2&a=1` is then the same as `?a=1&b=2`.
   bool   sort;
 } tero_policy_types_query_rule_t;
 
@@ -237,13 +246,14 @@ typedef struct {
   tero_policy_types_query_rule_t val;
 } tero_policy_types_option_query_rule_t;
 
-// A field left out is left to the site's next policy, and then to the engine.
+// A decision about a request. A field without a value is left to the site's next policy, and
+// then to the engine.
 typedef struct tero_policy_types_request_decision_t {
   tero_policy_types_option_lookup_t   lookup;
-  // One of the manifest's variants. Several policies' variants are joined with `+`.
+  // The variant, one of the manifest's. The variants of several policies are joined with `+`.
   policy_option_string_t   variant_name;
   tero_policy_types_option_query_rule_t   query;
-  // For people, in `Cache-Status`: at most 200 bytes of printable ASCII.
+  // The reason, for people who read `Cache-Status`: at most 200 bytes of printable ASCII.
   policy_option_string_t   reason;
 } tero_policy_types_request_decision_t;
 
@@ -252,27 +262,29 @@ typedef uint8_t tero_policy_types_storing_t;
 // Left to the next policy, and then to the response's own fields.
 #define TERO_POLICY_TYPES_STORING_BY_HEADERS 0
 #define TERO_POLICY_TYPES_STORING_NEVER 1
-// Stored even where the fields give no lifetime; the safety floor of the engine still holds.
+// Stored even if the fields give no lifetime. The engine's safety rules still apply.
 #define TERO_POLICY_TYPES_STORING_ALWAYS 2
 
-// A field left out is left to the site's next policy, and then to the response's own fields.
+// A decision about a response. A field without a value is left to the site's next policy, and
+// then to the response's own fields.
 typedef struct tero_policy_types_response_decision_t {
   tero_policy_types_storing_t   storing;
-  // How long the edge serves it as fresh: at most 31536000 (a year).
+  // How long the response is fresh at the edge: at most 31536000 (a year).
   policy_option_u32_t   ttl_secs;
-  // What `Cache-Control: max-age` tells the visitor's browser: at most 31536000.
+  // How long a browser may keep it, sent as `Cache-Control: max-age`: at most 31536000.
   policy_option_u32_t   browser_ttl_secs;
-  // How long after that it is served stale while it is revalidated (RFC 5861 §3): at most 31536000.
+  // How much longer it is served stale while it is revalidated (RFC 5861 §3): at most 31536000.
   policy_option_u32_t   stale_while_revalidate_secs;
-  // How long it is served stale when the origin fails (RFC 5861 §4): at most 31536000.
+  // How much longer it is served stale if the origin fails (RFC 5861 §4): at most 31536000.
   policy_option_u32_t   stale_if_error_secs;
-  // Surrogate keys: 1 to 128 bytes of visible ASCII each, at most 64.
+  // The surrogate keys: at most 64, of 1 to 128 bytes of visible ASCII each.
   policy_list_string_t   tags;
-  // For people, in `Cache-Status`: at most 200 bytes of printable ASCII.
+  // The reason, for people who read `Cache-Status`: at most 200 bytes of printable ASCII.
   policy_option_string_t   reason;
 } tero_policy_types_response_decision_t;
 
-// A page that visitors wanted in the hours that the plan prepares for, most wanted first.
+// A page that visitors requested in the hours that the plan prepares for. The most requested
+// page comes first.
 typedef struct tero_policy_types_popular_page_t {
   policy_string_t   url;
   uint64_t   requests;
@@ -281,11 +293,11 @@ typedef struct tero_policy_types_popular_page_t {
 
 // A page to fetch ahead of demand.
 typedef struct tero_policy_types_warm_url_t {
-  // A path with its query (`/barberias?zona=palermo`), on the plan's site.
+  // The path with its query (`/barberias?zona=palermo`), on the plan's site.
   policy_string_t   url;
-  // Variants by name, or device classes by name; empty means those of the plan.
+  // Names of variants or device classes; if empty, those of the plan.
   policy_list_string_t   variants;
-  // The higher goes first.
+  // Pages with a higher priority are fetched first.
   uint8_t   priority;
 } tero_policy_types_warm_url_t;
 

@@ -1,4 +1,4 @@
-// The little of the standard library that a policy needs: there is no system below it.
+// The part of the standard library that a policy needs. There is no operating system below it.
 #ifndef TERO_STDLIB_H
 #define TERO_STDLIB_H
 #include <stddef.h>
@@ -6,7 +6,7 @@
 void *malloc(size_t size);
 void *realloc(void *old, size_t size);
 void free(void *freed);
-// Ends the call with a trap: it is logged, and the response's own fields decide.
+// Ends the call with a trap. The trap is logged, and the response's own fields decide.
 _Noreturn void abort(void);
 
 #endif

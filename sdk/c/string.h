@@ -1,4 +1,4 @@
-// The little of the standard library that a policy needs: there is no system below it.
+// The part of the standard library that a policy needs. There is no operating system below it.
 #ifndef TERO_STRING_H
 #define TERO_STRING_H
 #include <stddef.h>

@@ -1,13 +1,13 @@
-// What `tero policy build` makes a component of: the policy, and what tells in the log what goes wrong in it. A trap alone says nothing.
+// `tero policy build` makes a component of this file: the policy, with errors written to the log. A trap alone does not name its cause.
 import log from 'log';
 import * as policy from './policy.js';
 
-function told(hook) {
+function loggingErrors(hook) {
   return (...args) => {
     try {
       return hook(...args);
     } catch (error) {
-      // A text that `configure` throws is for the operator.
+      // The operator reads a text that `configure` throws.
       if (hook !== policy.configure || typeof error !== 'string') {
         const [place] = String(error?.stack ?? '').split('\n');
         log(place ? `${error}, at ${place}` : String(error));
@@ -17,7 +17,7 @@ function told(hook) {
   };
 }
 
-export const configure = told(policy.configure);
-export const onRequest = told(policy.onRequest);
-export const onResponse = told(policy.onResponse);
-export const planWarm = told(policy.planWarm);
+export const configure = loggingErrors(policy.configure);
+export const onRequest = loggingErrors(policy.onRequest);
+export const onResponse = loggingErrors(policy.onResponse);
+export const planWarm = loggingErrors(policy.planWarm);

@@ -1,4 +1,4 @@
-"""What `tero policy build` makes a component of: the policy, and what tells in the log what goes wrong in it. A trap alone says nothing."""
+"""`tero policy build` makes a component of this file: the policy, with errors written to the log. A trap alone does not name its cause."""
 
 import app
 from componentize_py_types import Err
@@ -7,23 +7,23 @@ from wit_world import log
 
 class WitWorld(app.WitWorld):
     def configure(self, *args):
-        return told(super().configure, args)
+        return logging_errors(super().configure, args)
 
     def on_request(self, *args):
-        return told(super().on_request, args)
+        return logging_errors(super().on_request, args)
 
     def on_response(self, *args):
-        return told(super().on_response, args)
+        return logging_errors(super().on_response, args)
 
     def plan_warm(self, *args):
-        return told(super().plan_warm, args)
+        return logging_errors(super().plan_warm, args)
 
 
-def told(hook, args):
+def logging_errors(hook, args):
     try:
         return hook(*args)
     except Err:
-        # For the operator.
+        # The operator reads it.
         raise
     except Exception as error:
         place = error.__traceback__

@@ -1,8 +1,7 @@
-// Pages last two minutes while the shop is open, and half an hour otherwise, but never past the opening. Phones get pages of their
-// own; what is private is neither looked up nor stored.
+// Pages are fresh for two minutes while the shop is open and for half an hour otherwise, but never past the next opening or
+// closing. Phones get their own pages. Private pages pass: they are neither looked up nor stored.
 //
-// What a function is given belongs to it, and it frees it; what it answers is freed by the caller, so texts are copied
-// (policy_string_dup).
+// A function owns its arguments and frees them. The caller frees the result, so texts are copied (policy_string_dup).
 
 #include "bindings/policy.h"
 #include <stdlib.h>
@@ -13,7 +12,7 @@ static int32_t open_mins, close_mins;
 static policy_string_t private_path;
 
 // ── Settings ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-// They are JSON text. These want one table of texts without escapes, and read just that.
+// Settings are JSON text. This policy reads only one table of texts without escapes.
 
 typedef struct {
   const uint8_t *at, *end;
@@ -55,7 +54,7 @@ static bool minutes(const policy_string_t *text, int32_t *mins) {
   return hour < 24 && minute < 60;
 }
 
-// An error that the operator reads; the configuration is refused.
+// Refuses the configuration with an error that the operator reads.
 static bool refuse(policy_string_t *err, const char *message) {
   policy_string_dup(err, message);
   return false;
@@ -120,7 +119,7 @@ void exports_policy_on_request(policy_request_t *request, policy_moment_t *now, 
   policy_moment_free(now);
 }
 
-// Seconds until a later minute of today, also in the night that the clocks change.
+// Seconds until a later minute of today, exact also in the night when the clocks change.
 static int32_t seconds_until(const policy_moment_t *now, int32_t minute) {
   int32_t secs = (minute - now->hour * 60 - now->minute) * 60 - now->second;
   if (!now->next_offset_change.is_some || now->next_offset_change.val.unix_secs >= now->unix_secs + (uint64_t)secs) return secs;
@@ -136,7 +135,7 @@ void exports_policy_on_response(policy_request_t *request, policy_response_t *re
     ret->storing = TERO_POLICY_TYPES_STORING_NEVER;
     say(&ret->reason, "private");
   } else if (response->status == 200) {
-    // Today's hours: none on a holiday, the calendar's on a half-day.
+    // Today's hours: no hours on a holiday, and those of the calendar on a half-day.
     int32_t opens = open_mins, closes = close_mins, time = now->hour * 60 + now->minute, ttl = 30 * 60;
     if (now->holiday.is_some) {
       opens = now->holiday.val.open.is_some ? now->holiday.val.open.val.from_mins : 0;

@@ -1,6 +1,6 @@
 // @ts-check
-// Pages last two minutes while the shop is open, and half an hour otherwise, but never past the opening. Phones get pages of their
-// own; what is private is neither looked up nor stored.
+// Pages are fresh for two minutes while the shop is open and for half an hour otherwise, but never past the next opening or
+// closing. Phones get their own pages. Private pages pass: they are neither looked up nor stored.
 
 /**
  * @import { Manifest, Moment, PopularPage, Request, RequestDecision, Response, ResponseDecision, WarmUrl } from "./policy.d.ts"
@@ -11,7 +11,7 @@
 let settings;
 
 /**
- * Reads the settings. What is thrown as a text is shown to the operator, and the configuration is refused.
+ * Reads the settings. The operator reads a text that is thrown, and the configuration is refused.
  * @param {string} text
  * @returns {Manifest}
  */
@@ -73,7 +73,7 @@ export function planWarm(_plan, _popular) {
 }
 
 /**
- * Today's hours: none on a holiday, the calendar's on a half-day.
+ * Today's hours: no hours on a holiday, and those of the calendar on a half-day.
  * @param {Moment} now
  * @returns {[number, number]}
  */
@@ -83,7 +83,7 @@ function hours(now) {
 }
 
 /**
- * Seconds until a later minute of today, also in the night that the clocks change.
+ * Seconds until a later minute of today, exact also in the night when the clocks change.
  * @param {Moment} now
  * @param {number} minute
  */

@@ -1,5 +1,5 @@
-"""Pages last two minutes while the shop is open, and half an hour otherwise, but never past the opening. Phones get pages of their
-own; what is private is neither looked up nor stored."""
+"""Pages are fresh for two minutes while the shop is open and for half an hour otherwise, but never past the next opening or
+closing. Phones get their own pages. Private pages pass: they are neither looked up nor stored."""
 
 import json
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ settings: Settings
 
 class WitWorld(Policy):
     def configure(self, text: str) -> Manifest:
-        """Reads the settings. What is raised as Err is shown to the operator, and the configuration is refused."""
+        """Reads the settings. The operator reads an Err that is raised, and the configuration is refused."""
         global settings
         written = json.loads(text)
         unknown = sorted(written.keys() - {"zone", "open", "close", "private"})
@@ -94,7 +94,7 @@ class WitWorld(Policy):
 
 
 def hours(now: Moment) -> Tuple[int, int]:
-    """Today's hours: none on a holiday, the calendar's on a half-day."""
+    """Today's hours: no hours on a holiday, and those of the calendar on a half-day."""
     if now.holiday is None:
         return settings.open, settings.close
     half_day = now.holiday.open
@@ -102,7 +102,7 @@ def hours(now: Moment) -> Tuple[int, int]:
 
 
 def seconds_until(now: Moment, minute: int) -> int:
-    """Seconds until a later minute of today, also in the night that the clocks change."""
+    """Seconds until a later minute of today, exact also in the night when the clocks change."""
     secs = (minute - now.hour * 60 - now.minute) * 60 - now.second
     change = now.next_offset_change
     if change is None or change.unix_secs >= now.unix_secs + secs:

@@ -1,5 +1,6 @@
-//! Pages last two minutes while the shop is open, and half an hour otherwise, but never past the
-//! opening. Phones get pages of their own; what is private is neither looked up nor stored.
+//! Pages are fresh for two minutes while the shop is open and for half an hour otherwise, but never
+//! past the next opening or closing. Phones get their own pages. Private pages pass: they are
+//! neither looked up nor stored.
 
 use tero_policy::{
     Device, Duration, LocalTime, Manifest, Moment, Policy, Request, RequestDecision, Response,

@@ -18,43 +18,43 @@
 //! ```
 //!
 //! # Settings
-//! | key | what it says | default |
+//! | key | meaning | default |
 //! |---|---|---|
-//! | `zone` | IANA name of the zone whose clock counts | none: it must be given |
-//! | `open`, `close` | one window a day, `"00:00"` to `"24:00"`; a `close` before `open` is the next day's | none: these or `windows` |
-//! | `days` | the days of that window: `["mon-sat"]` | every day |
-//! | `windows` | instead: 1 to 32 of `{ days, from, to }` | |
-//! | `holidays` | what days of the policy's calendar mean: `"calendar"` (holidays closed, half-days with the calendar's hours), `"closed"` (half-days too), `"open"` (nothing) | `"calendar"` |
-//! | `clip` | whether lifetimes, the browser's too, end at the next opening or closing | `true` |
-//! | `spread` | shortens lifetimes by up to that many percent, by page, query and variant, so that what was stored together does not expire together; 0 to 50 | 0 |
-//! | `rules` | at most 256; the first whose path matches decides, and where none does, the response's own fields | one for all paths: `2min` inside, `30min` outside, stored by the response's own fields |
+//! | `zone` | the IANA name of the zone of all times | required |
+//! | `open`, `close` | one window a day, from `"00:00"` to `"24:00"`; a `close` before `open` is on the next day | required, unless `windows` is given |
+//! | `days` | the days of this window: `["mon-sat"]` | every day |
+//! | `windows` | 1 to 32 windows `{ days, from, to }`, in place of `open` and `close` | |
+//! | `holidays` | the effect of the policy's calendar: `"calendar"` (holidays are closed, half-days have the hours of the calendar), `"closed"` (half-days are closed too), `"open"` (no effect) | `"calendar"` |
+//! | `clip` | whether lifetimes, including the browser's, end at the next opening or closing | `true` |
+//! | `spread` | shortens lifetimes by up to this many percent, by page, query and variant, so that pages that were stored together do not expire together; 0 to 50 | 0 |
+//! | `rules` | at most 256 rules. The first rule with a matching path decides; without one, the response's own fields decide | one rule for all paths: `2min` inside, `30min` outside, stored by the response's own fields |
 //!
 //! Each rule:
 //!
-//! | key | what it says | default |
+//! | key | meaning | default |
 //! |---|---|---|
-//! | `paths` | 1 to 256 patterns: `/barberias/*`, `*.css`, `/` | none: it must be given |
-//! | `name` | what `Cache-Status` calls it | the first pattern |
-//! | `inside` | in opening hours: a duration from `"0s"` to `"365d"`, `"until-close"`, `"until 18:00"` (when the clock shows that next), `"headers"` (as the response's own fields say) or `"never"` | none: it must be given |
-//! | `outside` | otherwise: the same, with `"until-open"` | none: it must be given |
-//! | `clip`, `spread` | as above, for this rule | those above |
-//! | `browser_ttl` | what the visitor's browser is told, never longer than the edge: a duration, `"until-close"`, `"until-open"` or `"until 18:00"` | as the origin said; with `clip`, no longer than the edge where that would be past the next opening or closing |
-//! | `stale_while_revalidate`, `stale_if_error` | how long past its lifetime it may still be served; `"0s"` to `"365d"` | left to the site |
-//! | `storing` | `"always"`: also where the response gives no lifetime; `"by-headers"`: as it says | `"always"` |
-//! | `tags` | surrogate keys for purging; at most 32 | none |
+//! | `paths` | 1 to 256 patterns: `/barberias/*`, `*.css`, `/` | required |
+//! | `name` | the name of the rule in `Cache-Status` | the first pattern |
+//! | `inside` | the lifetime in opening hours: a duration from `"0s"` to `"365d"`, `"until-close"`, `"until 18:00"` (until the local clock next shows this time), `"headers"` (by the response's own fields) or `"never"` | required |
+//! | `outside` | the lifetime otherwise: the same, with `"until-open"` in place of `"until-close"` | required |
+//! | `clip`, `spread` | as above, for this rule | as above |
+//! | `browser_ttl` | how long a browser may keep the page, never longer than the edge: a duration, `"until-close"`, `"until-open"` or `"until 18:00"` | as the origin said; with `clip`, it ends at the next opening or closing at the latest |
+//! | `stale_while_revalidate`, `stale_if_error` | how long after its lifetime it may be served stale; `"0s"` to `"365d"` | left to the site |
+//! | `storing` | `"always"`: stored even if the response gives no lifetime; `"by-headers"`: by the response's own fields | `"always"` |
+//! | `tags` | surrogate keys for purging; at most 32 | no tags |
 //!
 //! # Boundaries
-//! A page that is stored at 08:59:50 with the night's half-hour would still be served at 09:15. So
-//! by default lifetimes are clipped: each holds only within its own window, to the second, and
-//! across changes of the clock. The times in which it may be served stale are not clipped: within
-//! them the first visitor after the opening gets the night's page while it is revalidated.
+//! A page that is stored at 08:59:50 with the night's half hour would still be served at 09:15. So
+//! lifetimes are clipped by default: each ends with its own window, to the second, also across
+//! changes of the clock. The stale windows are not clipped: in them the first visitor after the
+//! opening gets the page of the night while it is revalidated.
 //!
-//! Hours belong to the day on which they begin: on a holiday none begin, and those of the evening
-//! before go on to their end. Holidays are known for 30 days ahead, so `"until-open"` on the
-//! evening before one is the opening after it.
+//! Hours belong to the day on which they begin. On a holiday no hours begin, and those of the
+//! evening before go on to their end. Holidays are known for 30 days ahead, so on the evening
+//! before a holiday `"until-open"` means the opening after it.
 //!
-//! Lifetimes apply to complete answers and permanent redirects (200, 203, 204, 301, 308); how long
-//! an error is kept is left to its own fields.
+//! Lifetimes apply to complete responses and permanent redirects (200, 203, 204, 301, 308). The
+//! lifetime of an error is left to its own fields.
 
 use std::borrow::Cow;
 
@@ -118,7 +118,7 @@ impl From<StoringSetting> for Storing {
     }
 }
 
-/// `inside`, `outside` and `browser_ttl`.
+/// The value of `inside`, `outside` or `browser_ttl`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Length {
     Set(Lifetime),
@@ -145,11 +145,11 @@ impl<'de> Deserialize<'de> for Length {
 }
 
 impl Length {
-    /// How long it is, where it is not left to the response's own fields.
+    /// The lifetime; `None` if it is left to the response's own fields.
     fn from(self, now: &Moment, until_change: Option<Duration>) -> Option<Duration> {
         match self {
             Length::Set(lifetime) => Some(lifetime.from(now)),
-            // Hours that never change have no next opening to wait for.
+            // Hours that never change have no next opening.
             Length::UntilClose | Length::UntilOpen => {
                 Some(until_change.unwrap_or(Duration::from_days(1)))
             }
@@ -178,7 +178,7 @@ struct Rule {
     outside: Length,
     clip: bool,
     spread: u8,
-    /// What every response gets beside its lifetime.
+    /// The part of the decision that is the same for every response.
     rest: ResponseDecision,
     storing: Storing,
     browser_ttl: Option<Length>,
@@ -344,8 +344,8 @@ impl Rule {
         })
     }
 
-    /// Without rules nobody has said which pages are the same for every visitor, so storing is left
-    /// to the response.
+    /// The rule of settings without rules. They do not say which pages are the same for every
+    /// visitor, so storing is left to the response.
     fn for_everything(settings: &Settings) -> Rule {
         Rule {
             name: "hours".to_owned(),
@@ -364,7 +364,7 @@ impl Rule {
         if open { self.inside } else { self.outside }
     }
 
-    /// Only the tags, for an error or a redirect for the moment.
+    /// The decision about an error or a temporary redirect: only the tags.
     fn left_to_fields(&self, response: &Response) -> ResponseDecision {
         ResponseDecision::by_headers()
             .tags(self.rest.tags.iter().cloned())
@@ -400,7 +400,7 @@ impl Rule {
         }
         decision.browser_ttl = match self.browser_ttl {
             Some(lifetime) => lifetime.from(now, until_change).map(clip),
-            // A page that changes when the doors close must not sit in browsers until midnight.
+            // A page that changes at the closing must not stay in browsers until midnight.
             None => response
                 .header_browser_ttl
                 .filter(|ttl| self.clip && *ttl > change)
@@ -436,7 +436,7 @@ fn windows(settings: &mut Settings) -> Result<Vec<Window>, String> {
     }
 }
 
-/// The windows, if none lies within another one.
+/// Checks that no window lies within another one.
 fn each_open_by_itself(windows: Vec<Window>) -> Result<Vec<Window>, String> {
     for (index, window) in windows.iter().enumerate() {
         let is_around =

@@ -17,7 +17,7 @@ fn decide(policy: &BusinessHours, path: &str, now: &Moment) -> ResponseDecision 
     policy.on_response(&Request::get(path), &Response::ok(), now)
 }
 
-/// TTL and reason.
+/// Checks the TTL and the reason of a page at this time.
 fn check(policy: &BusinessHours, path: &str, time: &str, ttl_secs: u32, reason: &str) {
     let decision = decide(policy, path, &moment(time));
     let found = (
@@ -27,7 +27,7 @@ fn check(policy: &BusinessHours, path: &str, time: &str, ttl_secs: u32, reason: 
     assert_eq!(found, (Some(ttl_secs), Some(reason)), "{path} at {time}");
 }
 
-/// Time, TTL in seconds and reason, by row.
+/// Checks rows of time, TTL in seconds, and reason.
 fn check_all(policy: &BusinessHours, path: &str, rows: &[(&str, u32, &str)]) {
     for (time, ttl_secs, reason) in rows {
         check(policy, path, time, *ttl_secs, reason);

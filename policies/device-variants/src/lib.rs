@@ -13,22 +13,22 @@
 //! ```
 //!
 //! # Settings
-//! | key | what it says | default |
+//! | key | meaning | default |
 //! |---|---|---|
-//! | `variants` | 1 to 256 rules; the first that fits decides, and where none does there is no variant | none: it must be given |
+//! | `variants` | 1 to 256 rules; the first that matches decides, and without one there is no variant | required |
 //!
 //! Each rule:
 //!
-//! | key | what it says | default |
+//! | key | meaning | default |
 //! |---|---|---|
-//! | `name` | the variant: 1 to 32 characters of `a-z`, `0-9`, `-` and `_`; at most 32 different ones; several rules may share one | none: it must be given |
-//! | `devices` | the classes it is for: `desktop`, `mobile`, `tablet`, `tv`, `bot`, `unknown`; at least one | none: it must be given |
+//! | `name` | the variant: 1 to 32 characters of `a-z`, `0-9`, `-` and `_`; at most 32 different ones; several rules may share one | required |
+//! | `devices` | its device classes: `desktop`, `mobile`, `tablet`, `tv`, `bot`, `unknown`; at least one | required |
 //! | `paths` | 1 to 256 patterns: `/img/*`, `*.jpg`, `/` | `["*"]` |
-//! | `except` | patterns that the rule does not hold for, at most 256 | none |
+//! | `except` | at most 256 patterns of paths to which the rule does not apply | `[]` |
 //!
 //! The variant is part of the key, and goes to the origin as `Tero-Variant`. Every variant
-//! multiplies what is stored and what a cold cache fetches, so name as few as the origin really
-//! renders, and only for the paths that differ.
+//! multiplies the stored responses and the fetches of a cold cache, so name only the variants that
+//! the origin really renders, and only for the paths that differ.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,4 @@
-//! `builtin:json-rules`: the rules of a static JSON policy file. Its settings are the file, as it
-//! is.
+//! `builtin:json-rules`: the rules of a static JSON policy file. Its settings are the file itself.
 //!
 //! ```toml
 //! [[policy]]
@@ -10,39 +9,39 @@
 //! ```
 //!
 //! # Settings
-//! | key | what it says | default |
+//! | key | meaning | default |
 //! |---|---|---|
 //! | `version` | the version of the format, 1 to 3 | 3 |
-//! | `name` | for people | none |
-//! | `timezone` | IANA name of the zone whose clock counts | UTC, where a `ttl` depends on the time |
-//! | `business_hours` | `days` (`mon` to `sun`), `from` and `to` (`"09:00"`; a `to` before `from` is the next day's), `holidays`: `"closed"` (as the policy's calendar says: holidays are closed, half-days have its hours) or `"open"` (a day like any other) | none; `holidays`: `"open"` |
-//! | `key` | `ignore_query`: query parameters that do not count, `utm_*` for all that begin so, at most 256; `sort_query`: whether their order does not | none, `false` |
-//! | `variants` | at most 32, by name: `devices` (`desktop`, `mobile`, `tablet`, `tv`, `bot`, `unknown`) and `paths`; the first that fits decides | none; `paths`: `["*"]` |
-//! | `spread` | as for a rule, for all of them | 0 |
-//! | `rules` | 1 to 1,024; the first that matches decides, and where none does, the response's own fields | none: it must be given |
-//! | `warming` | plans, at most 256 | none |
+//! | `name` | a name for people | no name |
+//! | `timezone` | the IANA name of the zone of all times | UTC, if a `ttl` depends on the time |
+//! | `business_hours` | `days` (`mon` to `sun`), `from` and `to` (`"09:00"`; a `to` before `from` is on the next day), `holidays`: `"closed"` (holidays of the policy's calendar are closed, half-days have its hours) or `"open"` (ordinary days) | no hours; `holidays`: `"open"` |
+//! | `key` | `ignore_query`: at most 256 query parameters that do not count (`utm_*` means all that begin with `utm_`); `sort_query`: whether their order is ignored | `[]`, `false` |
+//! | `variants` | at most 32, by name: `devices` (`desktop`, `mobile`, `tablet`, `tv`, `bot`, `unknown`) and `paths`; the first that matches decides | no variants; `paths`: `["*"]` |
+//! | `spread` | the `spread` of all rules | 0 |
+//! | `rules` | 1 to 1,024 rules. The first rule with a matching path decides; without one, the response's own fields decide | required |
+//! | `warming` | at most 256 plans | no plans |
 //!
 //! Each rule:
 //!
-//! | key | what it says | default |
+//! | key | meaning | default |
 //! |---|---|---|
-//! | `match` | 1 to 256 patterns: `/barberias/*`, `*.css`, `/` | none: it must be given |
-//! | `name` | what `Cache-Status` calls it | the first pattern |
+//! | `match` | 1 to 256 patterns: `/barberias/*`, `*.css`, `/` | required |
+//! | `name` | the name of the rule in `Cache-Status` | the first pattern |
 //! | `cache` | `"never"`: neither looked up nor stored | |
-//! | `ttl` | instead: seconds from 0 to 31,536,000 (a year), or `"until 18:00"`, when the clock shows that next; `{ "business_hours": …, "otherwise": … }` with two of those; or `"origin"`, as the response's own fields say | |
-//! | `spread` | shortens `ttl` by up to that many percent, by page, query and variant, so that what was stored together does not expire together; 0 to 50 | that of the file |
+//! | `ttl` | in place of `cache`: seconds from 0 to 31,536,000 (a year), or `"until 18:00"` (until the local clock next shows this time); `{ "business_hours": …, "otherwise": … }` with two of these; or `"origin"` (by the response's own fields) | |
+//! | `spread` | shortens `ttl` by up to this many percent, by page, query and variant, so that pages that were stored together do not expire together; 0 to 50 | the `spread` of the file |
 //! | `stale_while_revalidate`, `stale_if_error` | seconds from 0 to a year | left to the site |
-//! | `tags` | surrogate keys for purging, at most 32 | none |
+//! | `tags` | surrogate keys for purging, at most 32 | no tags |
 //!
-//! Each plan: `name`, `at`, `days` and `sitemap` (which `tero import` makes the plan's own in the
-//! configuration), `urls`, `popular` (how many of the most wanted pages, 0 to 100,000) and
-//! `variants` (of this file, or device classes). Asked for a plan, it answers its `urls`, and then
-//! the popular pages that are not among them and that may be cached.
+//! Each plan has a `name`, `urls`, `popular` (how many of the most requested pages, 0 to 100,000)
+//! and `variants` (of this file, or device classes). `tero import` moves its `at`, `days` and
+//! `sitemap` into the configuration. For a plan, the policy answers the plan's `urls`, and then the
+//! other popular pages that may be cached.
 //!
-//! Seconds count as they are written, as ever: what is stored just before the doors open keeps the
-//! lifetime of the night. `builtin:business-hours` can clip it at the opening. Lifetimes apply to
-//! complete answers and permanent redirects (200, 203, 204, 301, 308); how long an error is kept is
-//! left to its own fields.
+//! Seconds are used as written: a page that is stored just before the opening keeps the lifetime of
+//! the night. `builtin:business-hours` can clip it at the opening. Lifetimes apply to complete
+//! responses and permanent redirects (200, 203, 204, 301, 308). The lifetime of an error is left to
+//! its own fields.
 
 mod settings;
 
@@ -59,7 +58,7 @@ use settings::{Action, Length, Plan, Rule, Ttl, Variant};
 /// The policy.
 #[derive(Debug)]
 pub struct JsonRules {
-    /// None where no decision depends on the time.
+    /// The zone; `None` if no decision depends on the time.
     zone: Option<String>,
     hours: Hours,
     query: Option<QueryRule>,
@@ -98,8 +97,7 @@ impl Policy for JsonRules {
             variant.devices.contains(&request.device) && any_matches(&variant.paths, &request.path)
         });
         let mut decision = match self.rule(&request.path) {
-            // The query of what is passed on is for the origin alone, so nothing is taken out of
-            // it.
+            // A passed request keeps its whole query, which is for the origin alone.
             Some(rule) if rule.action == Action::Never => {
                 RequestDecision::pass().because(rule.reason("never"))
             }
@@ -177,7 +175,7 @@ impl JsonRules {
         first_match(&self.rules, |rule| &rule.paths, path)
     }
 
-    /// How long a response of that rule is fresh, and why.
+    /// The lifetime of a response by this rule, with the reason.
     fn lifetime(&self, rule: &Rule, response: &Response, now: &Moment) -> ResponseDecision {
         let (ttl, reason) = match rule.action {
             Action::Ttl(Ttl::Fixed(ttl)) => (ttl, "ttl".to_owned()),
@@ -218,14 +216,14 @@ impl Rule {
         format!("{}: {what}", self.name)
     }
 
-    /// Kept for `ttl`, less the spread.
+    /// Stores the response for `ttl`, less the spread.
     fn cache(&self, ttl: Length, response: &Response, now: &Moment) -> ResponseDecision {
         match ttl {
             Length::Secs(ttl) => ResponseDecision::cache_for(response.spread(ttl, self.spread)),
             Length::Until(time) => {
                 let until = now.until(time);
                 let mut decision = ResponseDecision::cache_for(response.spread(until, self.spread));
-                // What changes at 18:00 must not sit in browsers until midnight.
+                // A page that changes at 18:00 must not stay in browsers until midnight.
                 decision.browser_ttl = response
                     .header_browser_ttl
                     .filter(|ttl| *ttl > until)

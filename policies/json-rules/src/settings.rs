@@ -1,5 +1,5 @@
-//! The file as written, and the rules made from it. Unknown keys are refused, and so is what could
-//! never take effect.
+//! The file as written, and the rules made from it. Unknown keys and rules that can never take
+//! effect are refused.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -70,7 +70,7 @@ struct RawVariant {
     paths: Vec<PathPattern>,
 }
 
-/// In the order written, because the first that fits decides.
+/// Variants in the order of the file, because the first that matches decides.
 #[derive(Debug, Default)]
 struct Variants(Vec<(String, RawVariant)>);
 
@@ -135,7 +135,7 @@ impl<'de> Deserialize<'de> for Secs {
     }
 }
 
-/// Seconds, or the time of day at which it ends.
+/// A lifetime: seconds, or the time of day at which it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Length {
     Secs(Duration),
@@ -176,7 +176,7 @@ fn seconds<E: Error>(secs: u64) -> Result<Duration, E> {
     }
 }
 
-/// `ttl`
+/// The value of `ttl`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ttl {
     Fixed(Length),
@@ -255,7 +255,7 @@ fn everything() -> Vec<PathPattern> {
     vec!["*".parse().expect("a star is a pattern")]
 }
 
-/// A variant with the visitors it is for.
+/// A variant with its devices and paths.
 #[derive(Debug)]
 pub(crate) struct Variant {
     pub(crate) name: VariantName,
@@ -263,20 +263,20 @@ pub(crate) struct Variant {
     pub(crate) paths: Vec<PathPattern>,
 }
 
-/// What a rule does.
+/// The action of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Never,
     Ttl(Ttl),
 }
 
-/// A rule that is good.
+/// A checked rule.
 #[derive(Debug)]
 pub(crate) struct Rule {
     pub(crate) name: String,
     pub(crate) paths: Vec<PathPattern>,
     pub(crate) action: Action,
-    /// In percent.
+    /// The spread in percent.
     pub(crate) spread: u8,
     pub(crate) stale_while_revalidate: Option<Duration>,
     pub(crate) stale_if_error: Option<Duration>,
@@ -293,7 +293,7 @@ impl Rule {
     }
 }
 
-/// What `plan_warm` needs of a plan.
+/// The part of a plan that `plan_warm` needs.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) name: String,
@@ -302,7 +302,10 @@ pub(crate) struct Plan {
     pub(crate) variants: Vec<VariantName>,
 }
 
-/// The policy that the file amounts to, or the first mistake in it.
+/// Makes the policy of a file.
+///
+/// # Errors
+/// The first mistake in the file.
 pub(crate) fn check(settings: Settings) -> Result<JsonRules, String> {
     if !(1..=3).contains(&settings.version) {
         return Err(format!(

@@ -1,5 +1,5 @@
-//! `builtin:popular-pages`: warms the pages that visitors wanted in the hours that a plan prepares
-//! for.
+//! `builtin:popular-pages`: warms the pages that visitors requested in the hours that a plan
+//! prepares for.
 //!
 //! ```toml
 //! [[policy]]
@@ -9,19 +9,19 @@
 //! ```
 //!
 //! # Settings
-//! | key | what it says | default |
+//! | key | meaning | default |
 //! |---|---|---|
-//! | `top` | how many pages, the most wanted first; 1 to 10,000 | 100 |
-//! | `min_requests` | pages wanted less often, all variants together, are left out; from 1 | 2 |
+//! | `top` | how many pages are warmed, the most requested first; 1 to 10,000 | 100 |
+//! | `min_requests` | pages with fewer requests in all variants together are left out; at least 1 | 2 |
 //! | `include` | 1 to 256 patterns over paths: only these pages | `["*"]` |
-//! | `exclude` | at most 256 patterns over paths: none of these pages | none |
+//! | `exclude` | at most 256 patterns over paths: not these pages | `[]` |
 //! | `plans` | names of the plans that it answers, at most 256 | every plan |
-//! | `variants` | `"as-seen"`: each page in the variants that visitors wanted it in; `"plan"`: in those of the plan; or a list of variants and device classes | `"as-seen"` |
-//! | `min_share` | with `"as-seen"`: variants with a smaller part of a page's requests are left out, in percent; 0 to 100 | 0 |
+//! | `variants` | `"as-seen"`: each page in the variants in which visitors requested it; `"plan"`: in those of the plan; or a list of variants and device classes | `"as-seen"` |
+//! | `min_share` | with `"as-seen"`, variants with a smaller share of the page's requests are left out; in percent, 0 to 100 | 0 |
 //!
-//! A page that was wanted without variant is warmed for the device class `desktop`, which is where
-//! policies name none. Priorities fall from 255 by rank, so that the most wanted pages are warm
-//! first, and still are if the plan's deadline cuts the run short.
+//! A page that was requested without a variant is warmed for the device class `desktop`. Priorities
+//! fall from 255 by rank, so the most requested pages are warm first, even if the plan's deadline
+//! ends the run early.
 
 use std::collections::HashMap;
 
@@ -61,7 +61,7 @@ fn everything() -> Vec<PathPattern> {
     vec!["*".parse().expect("a star is a pattern")]
 }
 
-/// `variants`
+/// The value of `variants`.
 #[derive(Debug, Default, PartialEq, Eq)]
 enum Variants {
     #[default]
@@ -158,7 +158,7 @@ impl Policy for PopularPages {
         }
         let mut pages = self.pages(popular);
         pages.retain(|page| page.requests >= self.0.min_requests);
-        // Stable, so that pages wanted equally often keep the order in which they came, which is
+        // The sort is stable, so pages with equal requests keep the order of `popular`, which is
         // the same every time.
         pages.sort_by_key(|page| std::cmp::Reverse(page.requests));
         pages.truncate(self.0.top);
@@ -178,7 +178,7 @@ impl Policy for PopularPages {
 
 tero_policy::export!(PopularPages);
 
-/// A page with what it was wanted in.
+/// A page with the variants in which it was requested.
 struct Page<'a> {
     url: &'a str,
     requests: u64,
@@ -186,7 +186,7 @@ struct Page<'a> {
 }
 
 impl PopularPages {
-    /// The pages that count, each once, in the order in which they first came.
+    /// The pages that count, each once, in the order of `popular`.
     fn pages<'a>(&self, popular: &'a [PopularPage]) -> Vec<Page<'a>> {
         let mut pages: Vec<Page<'a>> = Vec::new();
         let mut places: HashMap<&str, usize> = HashMap::new();
@@ -221,7 +221,7 @@ impl PopularPages {
                     u128::from(requests) * 100
                         >= u128::from(page.requests) * u128::from(self.0.min_share)
                 };
-                // At a high `min_share` the variant wanted most still stands for the page.
+                // At a high `min_share`, the most requested variant is still warmed.
                 let most = page
                     .variants
                     .iter()

@@ -75,8 +75,8 @@ bool exports_policy_configure(policy_string_t *settings, policy_manifest_t *ret,
     more = take(&reader, ',');
   }
   if (!zone.ptr || !path.ptr) return refuse(err, "`zone` and `private` must be texts");
-  if (!minutes(&open, &open_mins)) return refuse(err, "`open` is no time of day: write \"09:00\"");
-  if (!minutes(&close, &close_mins)) return refuse(err, "`close` is no time of day: write \"09:00\"");
+  if (!minutes(&open, &open_mins)) return refuse(err, "`open` is not a time of day: write \"09:00\"");
+  if (!minutes(&close, &close_mins)) return refuse(err, "`close` is not a time of day: write \"09:00\"");
   if (close_mins <= open_mins) return refuse(err, "`close` is not after `open`");
   policy_string_dup_n(&private_path, (const char *)path.ptr, path.len);
 

@@ -100,6 +100,6 @@ function secondsUntil(now, minute) {
  */
 function minutes(name, text) {
   const found = /^([01][0-9]|2[0-3]):([0-5][0-9])$/.exec(String(text));
-  if (!found) throw `\`${name}\` is no time of day: write "09:00"`;
+  if (!found) throw `\`${name}\` is not a time of day: write "09:00"`;
   return Number(found[1]) * 60 + Number(found[2]);
 }

@@ -114,4 +114,4 @@ def minutes(name: str, text: object) -> int:
     hour, _, minute = str(text).partition(":")
     if len(hour) == len(minute) == 2 and (hour + minute).isdecimal() and int(hour) < 24 and int(minute) < 60:
         return int(hour) * 60 + int(minute)
-    raise Err(f'`{name}` is no time of day: write "09:00"')
+    raise Err(f'`{name}` is not a time of day: write "09:00"')

@@ -216,7 +216,7 @@ impl Policy for BusinessHours {
         {
             let by_name = &rules[by].name;
             return Err(format!(
-                "`rules[{idle}]`: {pattern} is decided by `rules[{by}]` ({by_name}) already: put this rule before that one, or take the pattern out"
+                "`rules[{idle}]`: {pattern} is decided by `rules[{by}]` ({by_name}): put this rule before that one, or remove the pattern"
             ));
         }
         Ok(BusinessHours {
@@ -302,17 +302,13 @@ impl RuleSettings {
             ));
         }
         if self.inside == Length::UntilOpen {
-            return Err(
-                "`inside` can't be \"until-open\", it is open: write \"until-close\"".to_owned(),
-            );
+            return Err("`inside` cannot be \"until-open\": write \"until-close\"".to_owned());
         }
         if self.outside == Length::UntilClose {
-            return Err(
-                "`outside` can't be \"until-close\", it is closed: write \"until-open\"".to_owned(),
-            );
+            return Err("`outside` cannot be \"until-close\": write \"until-open\"".to_owned());
         }
         if let Some(Length::Headers | Length::Never) = self.browser_ttl {
-            return Err("`browser_ttl` is a duration, \"until-close\", \"until-open\" or \"until 18:00\": leave it out for the origin's own".to_owned());
+            return Err("`browser_ttl` is a duration, \"until-close\", \"until-open\" or \"until 18:00\": leave it out for the origin's lifetime".to_owned());
         }
         Ok(())
     }

@@ -426,7 +426,7 @@ fn rules(written: Vec<RawRule>, has_hours: bool, spread: u8) -> Result<Vec<Rule>
     match first_idle(rules.iter().map(|rule| rule.paths.as_slice())) {
         None => Ok(rules),
         Some((idle, pattern, by)) => Err(format!(
-            "`rules[{idle}]`: {pattern} is decided by `rules[{by}]` ({}) already: put this rule before that one, or take the pattern out",
+            "`rules[{idle}]`: {pattern} is decided by `rules[{by}]` ({}): put this rule before that one, or remove the pattern",
             rules[by].name
         )),
     }
@@ -467,7 +467,9 @@ fn checked(rule: RawRule, has_hours: bool, spread: u8) -> Result<Rule, String> {
 fn action(cache: Option<Cache>, ttl: Option<Ttl>, has_hours: bool) -> Result<Action, String> {
     let refusal = match (cache, ttl) {
         (Some(Cache::Never), None) => return Ok(Action::Never),
-        (Some(Cache::Never), Some(_)) => "what is never cached has no `ttl`: keep `cache` or `ttl`",
+        (Some(Cache::Never), Some(_)) => {
+            "a rule that is never cached has no `ttl`: keep `cache` or `ttl`"
+        }
         (None, Some(Ttl::ByHours { .. })) if !has_hours => {
             "`ttl`: the file has no `business_hours`: write them at the top, or one number of seconds here"
         }

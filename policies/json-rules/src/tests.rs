@@ -437,7 +437,7 @@ fn bad_settings_are_refused_with_key_and_cure() {
         ),
         (
             rule(r#""cache": "never", "ttl": 1"#),
-            "`rules[0]`: what is never cached has no `ttl`",
+            "`rules[0]`: a rule that is never cached has no `ttl`",
         ),
         (
             rule(r#""name": "x""#),
@@ -488,7 +488,7 @@ fn bad_settings_are_refused_with_key_and_cure() {
             refusal(
                 r#"{"rules": [{"match": ["*"], "ttl": 1}, {"name": "home", "match": ["/"], "ttl": 2}]}"#,
             ),
-            "`rules[1]`: / is decided by `rules[0]` (*) already: put this rule before that one",
+            "`rules[1]`: / is decided by `rules[0]` (*): put this rule before that one",
         ),
         (
             refusal(r#"{"rules": [{"match": [], "ttl": 1}]}"#),

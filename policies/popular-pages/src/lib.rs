@@ -107,10 +107,7 @@ impl Policy for PopularPages {
             return Err(format!("`top` is {}: write 1 to 10000", settings.top));
         }
         if settings.min_requests == 0 {
-            return Err(
-                "`min_requests` is 0: write at least 1, nobody wants a page without asking for it"
-                    .to_owned(),
-            );
+            return Err("`min_requests` is 0: write at least 1".to_owned());
         }
         if !(1..=256).contains(&settings.include.len()) {
             return Err(format!(
@@ -129,7 +126,7 @@ impl Policy for PopularPages {
             .as_ref()
             .is_some_and(|plans| !(1..=256).contains(&plans.len()))
         {
-            return Err("`plans` names none, or more than 256: name 1 to 256, or leave it out for every plan".to_owned());
+            return Err("`plans` is empty or names more than 256: name 1 to 256, or leave it out for every plan".to_owned());
         }
         if settings.variants == Variants::These(Vec::new()) {
             return Err("`variants` is empty: write \"plan\" for those of the plan".to_owned());

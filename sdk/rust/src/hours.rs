@@ -53,7 +53,7 @@ impl Window {
     pub fn new(days: Weekdays, from: LocalTime, to: LocalTime) -> Result<Window, String> {
         if from == LocalTime::END_OF_DAY {
             return Err(
-                "a window can't begin at 24:00: write \"00:00\" and the next day".to_owned(),
+                "a window cannot begin at 24:00: write \"00:00\" and the next day".to_owned(),
             );
         }
         if from == to {

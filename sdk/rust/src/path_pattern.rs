@@ -233,7 +233,7 @@ impl FromStr for PathPattern {
         }
         if text.contains(['?', '#']) || text.chars().any(char::is_control) {
             return Err(format!(
-                "{text:?} goes past the path: leave out the query and what follows it"
+                "{text:?} is more than a path: leave out the query and the fragment"
             ));
         }
         let normal = normal(text);

@@ -108,7 +108,7 @@ fn bad_settings_are_refused_with_key_and_cure() {
             base(rules(
                 r#"[{"paths": ["/a/*"], "inside": "1min", "outside": "1min"}, {"paths": ["/", "/a/b"], "inside": "1s", "outside": "1s"}]"#,
             )),
-            "`rules[1]`: /a/b is decided by `rules[0]` (/a/*) already: put this rule before that one",
+            "`rules[1]`: /a/b is decided by `rules[0]` (/a/*): put this rule before that one",
         ),
         (
             rule(serde_json::json!({"inside": "until 25:00"})),

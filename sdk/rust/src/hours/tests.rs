@@ -66,7 +66,7 @@ fn windows_that_cover_nothing_are_refused_with_a_cure() {
     assert!(
         refusal(r#"{"from": "09:00", "to": "09:00"}"#).contains("write \"00:00\" to \"24:00\"")
     );
-    assert!(refusal(r#"{"from": "24:00", "to": "09:00"}"#).contains("can't begin at 24:00"));
+    assert!(refusal(r#"{"from": "24:00", "to": "09:00"}"#).contains("cannot begin at 24:00"));
     assert!(refusal(r#"{"from": "09:00", "until": "10:00"}"#).contains("unknown field `until`"));
 }
 

@@ -73,7 +73,7 @@ impl Chain {
 
     /// The decision of the policies about a request, remembered or asked. A policy that fails
     /// decides nothing.
-    pub fn on_request(&self, ask: &PolicyRequest<'_>, now: Timestamp) -> Arc<RequestDecision> {
+    pub fn on_request(&self, request: &PolicyRequest<'_>, now: Timestamp) -> Arc<RequestDecision> {
         if !self.decides_requests {
             return Arc::clone(&self.undecided);
         }
@@ -82,16 +82,16 @@ impl Chain {
         }
         let mut key = KEY.take();
         key.clear();
-        self.encode(ask, now, &mut key);
+        self.encode(request, now, &mut key);
         let decision = self
             .decisions
             .recall(&key)
-            .unwrap_or_else(|| self.decide(ask, now, &key));
+            .unwrap_or_else(|| self.decide(request, now, &key));
         KEY.set(key);
         decision
     }
 
-    fn encode(&self, ask: &PolicyRequest<'_>, now: Timestamp, key: &mut Vec<u8>) {
+    fn encode(&self, request: &PolicyRequest<'_>, now: Timestamp, key: &mut Vec<u8>) {
         key.extend_from_slice(&self.id.to_le_bytes());
         // Switched-off policies no longer take part. They stay off, so their number tells which
         // ones they are.
@@ -101,15 +101,20 @@ impl Chain {
             .filter(|policy| policy.is_off())
             .count();
         key.extend_from_slice(&u32::try_from(off).unwrap_or(u32::MAX).to_le_bytes());
-        self.inputs.encode(ask, now, key);
+        self.inputs.encode(request, now, key);
     }
 
     #[cold]
-    fn decide(&self, ask: &PolicyRequest<'_>, now: Timestamp, key: &[u8]) -> Arc<RequestDecision> {
+    fn decide(
+        &self,
+        request: &PolicyRequest<'_>,
+        now: Timestamp,
+        key: &[u8],
+    ) -> Arc<RequestDecision> {
         let mut answers = Vec::with_capacity(self.policies.len());
         let mut failed = false;
         for policy in &self.policies {
-            match policy.on_request(ask, now) {
+            match policy.on_request(request, now) {
                 HookResult::Answered(answer) => answers.push((&**policy.name(), answer)),
                 HookResult::Failed => failed = true,
                 HookResult::Skipped => {}
@@ -146,8 +151,8 @@ impl Chain {
     /// The decision of the policies about a response. A policy that fails decides nothing.
     pub fn on_response(
         &self,
-        ask: &PolicyRequest<'_>,
-        answered: &PolicyResponse<'_>,
+        request: &PolicyRequest<'_>,
+        response: &PolicyResponse<'_>,
         now: Timestamp,
     ) -> ResponseDecision {
         let answers: Vec<(&str, ResponseAnswer)> = self
@@ -156,7 +161,7 @@ impl Chain {
             .filter_map(|policy| {
                 Some((
                     &**policy.name(),
-                    policy.on_response(ask, answered, now).answer()?,
+                    policy.on_response(request, response, now).answer()?,
                 ))
             })
             .collect();
@@ -167,14 +172,14 @@ impl Chain {
     /// This may take twenty deadlines of each policy, so never call it on a thread that serves
     /// requests.
     pub fn plan_warm(&self, plan: &str, popular: &[PopularPage], now: Timestamp) -> Vec<WarmUrl> {
-        let ask = PlanRequest {
+        let request = PlanRequest {
             plan,
             popular,
             variants: &self.variants,
         };
         self.policies
             .iter()
-            .filter_map(|policy| policy.plan_warm(&ask, now).answer())
+            .filter_map(|policy| policy.plan_warm(&request, now).answer())
             .flatten()
             .collect()
     }

@@ -29,7 +29,7 @@ pub struct Policy {
     digest: Box<str>,
     manifest: Manifest,
     /// The manifest of the first instance. Every other instance must give the same.
-    said: RawManifest,
+    raw_manifest: RawManifest,
     calendar: Arc<Calendar>,
     decisions_per_instance: u32,
     max_failures: u32,
@@ -66,7 +66,7 @@ impl Policy {
         template: GuestTemplate,
         digest: String,
         manifest: Manifest,
-        said: RawManifest,
+        raw_manifest: RawManifest,
         calendar: Arc<Calendar>,
     ) -> Policy {
         static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -77,7 +77,7 @@ impl Policy {
             template: Arc::new(template),
             digest: digest.into(),
             manifest,
-            said,
+            raw_manifest,
             calendar,
             decisions_per_instance: limits.decisions_per_instance,
             max_failures: limits.max_failures,
@@ -137,32 +137,32 @@ impl Policy {
 
     pub(super) fn on_request(
         &self,
-        ask: &PolicyRequest<'_>,
+        request: &PolicyRequest<'_>,
         now: Timestamp,
     ) -> HookResult<RequestAnswer> {
         self.ask(Hook::OnRequest, now, |guest| {
-            self.request_answer(guest, ask, now)
+            self.request_answer(guest, request, now)
         })
     }
 
     pub(super) fn on_response(
         &self,
-        ask: &PolicyRequest<'_>,
-        answered: &PolicyResponse<'_>,
+        request: &PolicyRequest<'_>,
+        response: &PolicyResponse<'_>,
         now: Timestamp,
     ) -> HookResult<ResponseAnswer> {
         self.ask(Hook::OnResponse, now, |guest| {
-            self.response_answer(guest, ask, answered, now)
+            self.response_answer(guest, request, response, now)
         })
     }
 
     pub(super) fn plan_warm(
         &self,
-        ask: &PlanRequest<'_>,
+        request: &PlanRequest<'_>,
         now: Timestamp,
     ) -> HookResult<Vec<WarmUrl>> {
         self.ask(Hook::PlanWarm, now, |guest| {
-            self.plan_answer(guest, ask, now)
+            self.plan_answer(guest, request, now)
         })
     }
 
@@ -170,11 +170,12 @@ impl Policy {
     pub(super) fn request_answer(
         &self,
         guest: &mut Guest,
-        ask: &PolicyRequest<'_>,
+        request: &PolicyRequest<'_>,
         now: Timestamp,
     ) -> Result<RequestAnswer, GuestFailure> {
-        let headers = MessageFields::of(ask.headers, &self.manifest.headers);
-        let cookies = MessageFields::cookies(ask.headers, &self.manifest.cookies);
+        let headers = MessageFields::of(request.headers, &self.manifest.headers);
+        let cookies = MessageFields::cookies(request.headers, &self.manifest.cookies);
+        let (headers, cookies) = (headers.pairs(), cookies.pairs());
         // The policy is told only what the key of a remembered decision holds: the minute, if a
         // zone is declared, and no variant.
         let at = if self.manifest.zone.is_some() {
@@ -182,14 +183,13 @@ impl Policy {
         } else {
             Timestamp::default()
         };
-        let (headers, cookies) = (headers.pairs(), cookies.pairs());
+        let request = PolicyRequest {
+            variant: None,
+            ..*request
+        };
+        let request = question::request(&request, &self.manifest, &headers, &cookies);
         let moment = self.moment(guest, Hook::OnRequest, at);
         let nearby = question::nearby_holidays(&moment);
-        let ask = PolicyRequest {
-            variant: None,
-            ..*ask
-        };
-        let request = question::request(&ask, &self.manifest, &headers, &cookies);
         let now = question::moment(&moment, &nearby);
         let raw = self.template.on_request(guest, request, now)?;
         answer::request(raw, &self.manifest).map_err(GuestFailure::bad_answer)
@@ -199,17 +199,17 @@ impl Policy {
     pub(super) fn response_answer(
         &self,
         guest: &mut Guest,
-        ask: &PolicyRequest<'_>,
-        answered: &PolicyResponse<'_>,
+        request: &PolicyRequest<'_>,
+        response: &PolicyResponse<'_>,
         now: Timestamp,
     ) -> Result<ResponseAnswer, GuestFailure> {
-        let headers = MessageFields::of(ask.headers, &self.manifest.headers);
-        let cookies = MessageFields::cookies(ask.headers, &self.manifest.cookies);
-        let response_headers = MessageFields::of(answered.headers, &self.manifest.response_headers);
-        let (headers, cookies, response_headers) =
-            (headers.pairs(), cookies.pairs(), response_headers.pairs());
-        let request = question::request(ask, &self.manifest, &headers, &cookies);
-        let response = question::response(answered, &response_headers);
+        let headers = MessageFields::of(request.headers, &self.manifest.headers);
+        let cookies = MessageFields::cookies(request.headers, &self.manifest.cookies);
+        let (headers, cookies) = (headers.pairs(), cookies.pairs());
+        let request = question::request(request, &self.manifest, &headers, &cookies);
+        let headers = MessageFields::of(response.headers, &self.manifest.response_headers);
+        let headers = headers.pairs();
+        let response = question::response(response, &headers);
         let moment = self.moment(guest, Hook::OnResponse, now);
         let nearby = question::nearby_holidays(&moment);
         let now = question::moment(&moment, &nearby);
@@ -221,10 +221,10 @@ impl Policy {
     pub(super) fn plan_answer(
         &self,
         guest: &mut Guest,
-        ask: &PlanRequest<'_>,
+        request: &PlanRequest<'_>,
         now: Timestamp,
     ) -> Result<Vec<WarmUrl>, GuestFailure> {
-        let popular = ask
+        let popular = request
             .popular
             .iter()
             .map(question::popular_page)
@@ -232,8 +232,10 @@ impl Policy {
         let moment = self.moment(guest, Hook::PlanWarm, now);
         let nearby = question::nearby_holidays(&moment);
         let now = question::moment(&moment, &nearby);
-        let raw = self.template.plan_warm(guest, ask.plan, &popular, now)?;
-        answer::warm_urls(raw, ask.variants).map_err(GuestFailure::bad_answer)
+        let raw = self
+            .template
+            .plan_warm(guest, request.plan, &popular, now)?;
+        answer::warm_urls(raw, request.variants).map_err(GuestFailure::bad_answer)
     }
 
     fn moment(&self, guest: &mut Guest, hook: Hook, at: Timestamp) -> Arc<moment::Moment> {
@@ -298,7 +300,7 @@ impl Policy {
     /// A fresh instance. It must give the same manifest as the first one.
     pub(super) fn fresh_guest(&self) -> Result<Box<Guest>, GuestFailure> {
         match self.template.instantiate()? {
-            ConfigureResult::Ready(guest, manifest) if manifest == self.said => Ok(guest),
+            ConfigureResult::Ready(guest, manifest) if manifest == self.raw_manifest => Ok(guest),
             ConfigureResult::Ready(..) => Err(GuestFailure::bad_answer(
                 "another instance gives a different manifest",
             )),
@@ -359,7 +361,8 @@ impl Policy {
 
     fn log(&self, hook: Hook, failure: &GuestFailure, now: Timestamp) {
         let last = &self.last_logged[failure.kind as usize];
-        let (before, now) = (last.load(Ordering::Relaxed), now.unix_millis());
+        let before = last.load(Ordering::Relaxed);
+        let now = now.unix_millis();
         let due = before == i64::MIN
             || now.saturating_sub(before).unsigned_abs() >= LOG_PERIOD_MILLIS.unsigned_abs();
         if due

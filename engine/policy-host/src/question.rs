@@ -57,40 +57,40 @@ impl<'a> MessageFields<'a> {
 
 /// A request as a policy with this manifest may see it.
 pub(super) fn request<'a>(
-    ask: &PolicyRequest<'a>,
+    request: &PolicyRequest<'a>,
     manifest: &Manifest,
     headers: &'a [(&'a str, &'a str)],
     cookies: &'a [(&'a str, &'a str)],
 ) -> types::Request<'a> {
     types::Request {
-        method: ask.method.as_str(),
-        scheme: ask.scheme,
-        host: ask.host,
-        path: ask.path,
-        query: ask.query.filter(|_| manifest.query),
+        method: request.method.as_str(),
+        scheme: request.scheme,
+        host: request.host,
+        path: request.path,
+        query: request.query.filter(|_| manifest.query),
         headers,
         cookies,
         device: device(if manifest.device {
-            ask.device
+            request.device
         } else {
             Device::Unknown
         }),
-        variant_name: ask.variant,
+        variant_name: request.variant,
     }
 }
 
 /// A response as a policy may see it.
 pub(super) fn response<'a>(
-    answered: &PolicyResponse<'_>,
+    response: &PolicyResponse<'_>,
     headers: &'a [(&'a str, &'a str)],
 ) -> types::Response<'a> {
     types::Response {
-        status: answered.status.as_u16(),
+        status: response.status.as_u16(),
         headers,
-        length: answered.length,
-        header_ttl_secs: answered.header_ttl.map(secs),
-        header_browser_ttl_secs: answered.header_browser_ttl.map(secs),
-        key_hash: key::hash(answered.key),
+        length: response.length,
+        header_ttl_secs: response.header_ttl.map(secs),
+        header_browser_ttl_secs: response.header_browser_ttl.map(secs),
+        key_hash: key::hash(response.key),
     }
 }
 
@@ -212,18 +212,23 @@ impl DecisionInputs {
 
     /// Appends the inputs to `key`. Two questions that may have different answers never get the
     /// same bytes: every text is written with its length, every list with an end.
-    pub(super) fn encode(&self, ask: &PolicyRequest<'_>, now: Timestamp, key: &mut Vec<u8>) {
+    pub(super) fn encode(&self, request: &PolicyRequest<'_>, now: Timestamp, key: &mut Vec<u8>) {
         if self.time {
             key.extend_from_slice(&minute(now).to_le_bytes());
         }
         if self.device {
-            key.push(ask.device as u8);
+            key.push(request.device as u8);
         }
-        for text in [ask.method.as_str(), ask.scheme, ask.host, ask.path] {
+        for text in [
+            request.method.as_str(),
+            request.scheme,
+            request.host,
+            request.path,
+        ] {
             push(key, text.as_bytes());
         }
         if self.query {
-            if let Some(query) = ask.query {
+            if let Some(query) = request.query {
                 key.push(MORE);
                 push(key, query.as_bytes());
             } else {
@@ -231,14 +236,14 @@ impl DecisionInputs {
             }
         }
         for name in &self.headers {
-            for value in ask.headers.get_all(name) {
+            for value in request.headers.get_all(name) {
                 key.push(MORE);
                 push(key, value.as_bytes());
             }
             key.push(END);
         }
         if !self.cookies.is_empty() {
-            for (name, value) in cookies(ask.headers, &self.cookies) {
+            for (name, value) in cookies(request.headers, &self.cookies) {
                 key.push(MORE);
                 // Each policy names at most 32 cookies, so their number fits in a `u16`.
                 key.extend_from_slice(&u16::try_from(name).unwrap_or(u16::MAX).to_le_bytes());

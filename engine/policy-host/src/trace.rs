@@ -49,11 +49,11 @@ impl Chain {
     /// a thread that serves requests.
     pub fn consult_request(
         &self,
-        ask: &PolicyRequest<'_>,
+        request: &PolicyRequest<'_>,
         now: Timestamp,
     ) -> ChainTrace<RequestAnswer, RequestDecision> {
         let answers = self.consult(Hook::OnRequest, |policy, guest| {
-            policy.request_answer(guest, ask, now)
+            policy.request_answer(guest, request, now)
         });
         let (places, given) = given(&answers);
         let mut rulings = Vec::new();
@@ -68,12 +68,12 @@ impl Chain {
     /// Asks every policy about a response; see [`Chain::consult_request`].
     pub fn consult_response(
         &self,
-        ask: &PolicyRequest<'_>,
-        answered: &PolicyResponse<'_>,
+        request: &PolicyRequest<'_>,
+        response: &PolicyResponse<'_>,
         now: Timestamp,
     ) -> ChainTrace<ResponseAnswer, ResponseDecision> {
         let answers = self.consult(Hook::OnResponse, |policy, guest| {
-            policy.response_answer(guest, ask, answered, now)
+            policy.response_answer(guest, request, response, now)
         });
         let (places, given) = given(&answers);
         let mut rulings = Vec::new();

@@ -146,26 +146,28 @@ impl Trial {
         now: Timestamp,
     ) -> (TrialAnswer, Option<Box<Guest>>) {
         let policy = &self.policy;
-        let (before, started) = (guest.fuel_used(), real_time());
+        let fuel_before = guest.fuel_used();
+        let started = real_time();
         let answer = match *question {
-            HookQuestion::Request(ask) => policy
-                .request_answer(&mut guest, ask, now)
+            HookQuestion::Request(request) => policy
+                .request_answer(&mut guest, request, now)
                 .map(HookAnswer::Request),
-            HookQuestion::Response(ask, answered) => policy
-                .response_answer(&mut guest, ask, answered, now)
+            HookQuestion::Response(request, response) => policy
+                .response_answer(&mut guest, request, response, now)
                 .map(HookAnswer::Response),
             HookQuestion::Warm { plan, popular } => {
-                let ask = PlanRequest {
+                let request = PlanRequest {
                     plan,
                     popular,
                     variants: &policy.manifest().variants,
                 };
                 policy
-                    .plan_answer(&mut guest, &ask, now)
+                    .plan_answer(&mut guest, &request, now)
                     .map(HookAnswer::Warm)
             }
         };
-        let (time, fuel) = (started.elapsed(), guest.fuel_used() - before);
+        let time = started.elapsed();
+        let fuel = guest.fuel_used() - fuel_before;
         let guest = answer.is_ok().then_some(guest);
         (TrialAnswer { answer, fuel, time }, guest)
     }

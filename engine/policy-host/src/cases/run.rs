@@ -63,11 +63,10 @@ impl Cases {
         let mut outcomes = ask_all(&mut trial);
         for outcome in &mut outcomes {
             if let Some(most) = max_fuel.filter(|most| outcome.fuel > *most) {
-                let (expected, got) = (format!("at most {most}"), outcome.fuel.to_string());
                 outcome.problems.push(Mismatch {
                     field: "fuel".to_owned(),
-                    expected,
-                    got,
+                    expected: format!("at most {most}"),
+                    got: outcome.fuel.to_string(),
                 });
             }
         }
@@ -112,23 +111,26 @@ impl Cases {
         let now = case
             .at
             .in_zone(self.zone.or(policy.manifest().zone).unwrap_or(Tz::UTC));
-        let mut ask = case.request.asked();
-        let on_request = trial.ask(&HookQuestion::Request(&ask), now);
+        let mut request = case.request.facts();
+        let on_request = trial.ask(&HookQuestion::Request(&request), now);
         let (decided, rule) = decision(on_request.as_ref());
-        ask.variant = case.request.variant.as_deref().or(decided.as_deref());
-        let key = storage_key(&ask, &rule);
+        request.variant = case.request.variant.as_deref().or(decided.as_deref());
+        let key = storage_key(&request, &rule);
         let mut outcomes = Vec::new();
         for (hook, expected) in &case.expected {
             let tried = match hook {
                 Hook::OnRequest => on_request.clone(),
                 Hook::OnResponse => {
                     let response = case.response.clone().unwrap_or_default();
-                    let answered = response.answered(&key, now);
-                    trial.ask(&HookQuestion::Response(&ask, &answered), now)
+                    let response = response.facts(&key, now);
+                    trial.ask(&HookQuestion::Response(&request, &response), now)
                 }
                 Hook::PlanWarm => {
-                    let (plan, popular) = (case.plan.as_str(), case.popular.as_slice());
-                    trial.ask(&HookQuestion::Warm { plan, popular }, now)
+                    let question = HookQuestion::Warm {
+                        plan: &case.plan,
+                        popular: &case.popular,
+                    };
+                    trial.ask(&question, now)
                 }
             };
             outcomes.push(outcome(case, *hook, expected, tried));
@@ -149,15 +151,15 @@ fn decision(tried: Option<&TrialPair>) -> (Option<Arc<str>>, QueryRule) {
 }
 
 /// The key under which a response to this request would be stored.
-fn storage_key(ask: &PolicyRequest<'_>, rule: &QueryRule) -> Vec<u8> {
-    let query = key::canonical_query(ask.query, rule);
+fn storage_key(request: &PolicyRequest<'_>, rule: &QueryRule) -> Vec<u8> {
+    let query = key::canonical_query(request.query, rule);
     let mut written = Vec::new();
     let parts = KeyParts {
-        scheme: ask.scheme,
-        host: ask.host,
-        path: ask.path,
+        scheme: request.scheme,
+        host: request.host,
+        path: request.path,
         query: query.as_deref(),
-        variant: ask.variant,
+        variant: request.variant,
     };
     key::write_key(&mut written, &parts);
     written
@@ -165,7 +167,7 @@ fn storage_key(ask: &PolicyRequest<'_>, rule: &QueryRule) -> Vec<u8> {
 
 impl CaseRequest {
     /// The request as the edge would tell it, without a variant.
-    fn asked(&self) -> PolicyRequest<'_> {
+    fn facts(&self) -> PolicyRequest<'_> {
         PolicyRequest {
             method: &self.method,
             scheme: &self.scheme,
@@ -181,7 +183,7 @@ impl CaseRequest {
 
 impl CaseResponse {
     /// The response as the edge would tell it.
-    pub(super) fn answered<'a>(&'a self, key: &'a [u8], now: Timestamp) -> PolicyResponse<'a> {
+    pub(super) fn facts<'a>(&'a self, key: &'a [u8], now: Timestamp) -> PolicyResponse<'a> {
         let directives = ResponseDirectives::governing(
             &self.headers,
             &TARGETED_FIELDS.map(http::HeaderName::from_static),

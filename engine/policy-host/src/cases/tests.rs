@@ -284,9 +284,9 @@ fn a_response_is_told_as_the_edge_tells_it() {
         status: StatusCode::OK,
         headers: fields,
     };
-    let answered = response.answered(b"", Timestamp::from_unix_secs(1_700_000_000));
+    let response = response.facts(b"", Timestamp::from_unix_secs(1_700_000_000));
     assert_eq!(
-        (answered.length, answered.header_ttl),
+        (response.length, response.header_ttl),
         (Some(12), Some(Duration::from_secs(90)))
     );
 }

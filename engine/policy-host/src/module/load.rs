@@ -84,7 +84,8 @@ impl ModuleLoader {
     /// The module cannot be read.
     pub(crate) fn inspect(&self, config: &config::Policy) -> Result<Inspection, PolicyError> {
         let module = self.read(&config.name, &config.module)?;
-        let (mut contract, mut imports) = (None, Vec::new());
+        let mut contract = None;
+        let mut imports = Vec::new();
         let policy = unpack(&config.name, &module).and_then(|package| {
             let compiled = self.compile(&config.name, &package.module)?;
             let engine = &self.runtime.engine;
@@ -155,8 +156,8 @@ impl ModuleLoader {
             usage: Arc::default(),
         };
         self.runtime.keep(template.limits.deadline);
-        let said = configure(&template)?;
-        let manifest = answer::manifest(&said).map_err(|reason| PolicyError::Manifest {
+        let raw_manifest = configure(&template)?;
+        let manifest = answer::manifest(&raw_manifest).map_err(|reason| PolicyError::Manifest {
             policy: Arc::clone(name),
             reason,
         })?;
@@ -165,7 +166,7 @@ impl ModuleLoader {
             template,
             digest(module),
             manifest,
-            said,
+            raw_manifest,
             calendar,
         ))
     }

@@ -36,11 +36,12 @@ use self::report::{RunProgress, RunReport, RunTrigger};
 use self::run::{Run, RunHistory, RunStart};
 use tero_config as config;
 use tero_edge::request::Edge;
+use tero_edge::run_id::RunId;
 use tero_semantics::timestamp::Timestamp;
 
 pub use self::ledger::PlanTotals;
 pub use self::plan::PlanError;
-pub use self::run::{MAX_REMEMBERED_RUNS, RunId};
+pub use self::run::MAX_REMEMBERED_RUNS;
 pub use self::scheduler::start;
 
 /// Why a plan was not started.
@@ -313,7 +314,7 @@ impl Warmer {
 
     fn report_of(&self, run: &Run) -> RunReport {
         let mut report = lock(&run.report).clone();
-        let used = self.path.used(report.id);
+        let used = self.path.used(run.id);
         (report.used_later, report.used_bytes) = (used.responses, used.bytes);
         if !report.state.is_over() {
             report.seconds = self.path.clock().now().since(run.started).as_secs();

@@ -16,6 +16,7 @@ use tero_admin_api::{
     CancelWarmResponse, DryRunPage, PageFailure, RunState, RunTrigger, RunValue, StartWarmRequest,
     StartWarmResponse, WarmPlanReport, WarmPlansResponse, WarmRunReport, WarmRunsResponse,
 };
+use tero_edge::run_id::RunId;
 
 /// The plans, and when they are due.
 pub(super) fn plans(
@@ -28,7 +29,7 @@ pub(super) fn plans(
         schedule: summary.schedule,
         zone: summary.zone,
         next: summary.next,
-        running: summary.running,
+        running: summary.running.map(RunId::number),
     };
     Ok(WarmPlansResponse {
         plans: context.warmer.plans().into_iter().map(plan).collect(),
@@ -49,7 +50,7 @@ pub(super) fn start(
         context.warmer.start(plan)
     };
     match started {
-        Ok(run) => Ok(StartWarmResponse { run }),
+        Ok(run) => Ok(StartWarmResponse { run: run.number() }),
         Err(StartError::Unknown) => Err(no_plan(context, plan)),
         Err(StartError::Running(run)) => {
             let error = format!("`{plan}` is running already, as run {run}");
@@ -87,7 +88,7 @@ pub(super) fn delete(
 fn end(context: &AdminContext, plan: &str) -> Result<CancelWarmResponse, AdminRefusal> {
     match context.warmer.cancel_plan(plan) {
         Ok(run) => Ok(CancelWarmResponse {
-            run,
+            run: run.number(),
             cancelled: true,
         }),
         Err(CancelError::Unknown) => Err(no_plan(context, plan)),
@@ -123,7 +124,7 @@ pub(super) fn run(
     let id = text
         .parse()
         .map_err(|_| AdminRefusal::unknown(format!("`{text}` is not a run"), cure))?;
-    let report = context.warmer.run(id);
+    let report = RunId::new(id).and_then(|run| context.warmer.run(run));
     report
         .map(run_report)
         .ok_or_else(|| AdminRefusal::unknown(format!("there is no run {id}"), cure))

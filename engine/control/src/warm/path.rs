@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
+use tero_edge::run_id::RunId;
 use tero_edge::telemetry::popularity::Hours;
 use tero_edge::telemetry::warm_use::UsedResponses;
 use tero_policy_host::device::Device;
@@ -59,7 +60,7 @@ pub struct PageDecision {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FetchPurpose {
     /// The run that fetches.
-    pub run: u64,
+    pub run: RunId,
     /// A stored response that stays fresh until then is left alone.
     pub until: Timestamp,
     /// When the page changed last, if a sitemap says so.
@@ -138,7 +139,7 @@ pub trait RequestPath: Send + Sync + 'static {
     fn read(
         &self,
         page: &Page,
-        run: u64,
+        run: RunId,
         max_bytes: usize,
     ) -> BoxFuture<'_, Result<Vec<u8>, String>>;
 
@@ -149,7 +150,7 @@ pub trait RequestPath: Send + Sync + 'static {
     fn plan_warm(&self, site: usize, plan: &str, popular: &[PopularPage]) -> Vec<WarmUrl>;
 
     /// The responses of `run` that visitors have used, as counted so far.
-    fn used(&self, run: u64) -> UsedResponses;
+    fn used(&self, run: RunId) -> UsedResponses;
 
     /// Adds hits that workers have not counted yet to the counters. To be called before counters
     /// are read.
@@ -159,7 +160,7 @@ pub trait RequestPath: Send + Sync + 'static {
     fn traffic(&self, site: usize) -> TrafficCounts;
 
     /// Releases the stored responses that are kept for the runs for which `is_over` holds.
-    fn release(&self, is_over: &dyn Fn(u64) -> bool);
+    fn release(&self, is_over: &dyn Fn(RunId) -> bool);
 }
 
 impl std::fmt::Debug for dyn RequestPath {

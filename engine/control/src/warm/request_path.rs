@@ -81,7 +81,7 @@ impl RequestPath for EdgeRequestPath {
         device: Device,
         purpose: FetchPurpose,
     ) -> BoxFuture<'_, WarmOutcome> {
-        let exchange = self.admit(page, device, plan(purpose.run));
+        let exchange = self.admit(page, device, Requester::Plan(purpose.run));
         Box::pin(async move {
             let Some(exchange) = exchange else {
                 return failed("the edge refuses this request");
@@ -108,7 +108,7 @@ impl RequestPath for EdgeRequestPath {
     }
 
     fn look(&self, page: &Page, device: Device, purpose: FetchPurpose) -> WarmLookup {
-        let exchange = self.admit(page, device, plan(purpose.run));
+        let exchange = self.admit(page, device, Requester::Plan(purpose.run));
         exchange.map_or(WarmLookup::Absent, |exchange| {
             let visit = Visit {
                 edge: &self.0,
@@ -129,10 +129,10 @@ impl RequestPath for EdgeRequestPath {
     fn read(
         &self,
         page: &Page,
-        run: u64,
+        run: RunId,
         max_bytes: usize,
     ) -> BoxFuture<'_, Result<Vec<u8>, String>> {
-        let exchange = self.admit(page, Device::Unknown, plan(run));
+        let exchange = self.admit(page, Device::Unknown, Requester::Plan(run));
         Box::pin(async move {
             let mut exchange = exchange.ok_or("can't be requested")?;
             exchange.parts.headers.remove(ACCEPT_ENCODING);
@@ -172,10 +172,8 @@ impl RequestPath for EdgeRequestPath {
         site.policies.plan_warm(plan, popular, self.0.clock.now())
     }
 
-    fn used(&self, run: u64) -> UsedResponses {
-        RunId::new(run)
-            .map(|run| self.0.warm_use.of(run))
-            .unwrap_or_default()
+    fn used(&self, run: RunId) -> UsedResponses {
+        self.0.warm_use.of(run)
     }
 
     fn count(&self) {
@@ -202,8 +200,8 @@ impl RequestPath for EdgeRequestPath {
         }
     }
 
-    fn release(&self, is_over: &dyn Fn(u64) -> bool) {
-        self.0.store.release(|run| is_over(run.number()));
+    fn release(&self, is_over: &dyn Fn(RunId) -> bool) {
+        self.0.store.release(is_over);
     }
 }
 
@@ -216,11 +214,6 @@ impl EdgeRequestPath {
         };
         admit::admit(&self.0, head_of(page, device)?, source).ok()
     }
-}
-
-/// The run of that number, as the request path knows it.
-fn plan(run: u64) -> Requester {
-    RunId::new(run).map_or(Requester::Visitor, Requester::Plan)
 }
 
 /// The host to fetch under: the one of the site's hosts that is requested most, or else the first

@@ -11,13 +11,11 @@ use super::plan::{PlanEntry, local_time};
 use super::report::{RunProgress, RunReport, RunState, RunTrigger};
 use super::task::WarmTask;
 use tero_config as config;
+use tero_edge::run_id::RunId;
 use tero_semantics::timestamp::Timestamp;
 
 /// How many runs are remembered with their reports. Beyond it, the oldest ended run is forgotten.
 pub const MAX_REMEMBERED_RUNS: usize = 200;
-
-/// The number of a run; the first run after the edge starts is 1.
-pub type RunId = u64;
 
 /// How a run starts.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +69,7 @@ impl Run {
         let PlanEntry { plan, zone, .. } = entry;
         let until = start.due.unwrap_or(now).saturating_add(plan.window);
         let report = RunReport {
-            id,
+            id: id.number(),
             plan: plan.name.to_string(),
             site: plan.site.to_string(),
             trigger: start.trigger,
@@ -138,14 +136,15 @@ impl Run {
 #[derive(Debug, Default)]
 pub(super) struct RunHistory {
     runs: VecDeque<Arc<Run>>,
-    last_id: RunId,
+    last_id: Option<RunId>,
 }
 
 impl RunHistory {
     /// The number of the next run.
     pub(super) fn next_id(&mut self) -> RunId {
-        self.last_id += 1;
-        self.last_id
+        let id = self.last_id.map_or(RunId::FIRST, RunId::next);
+        self.last_id = Some(id);
+        id
     }
 
     /// The remembered runs, the oldest first.

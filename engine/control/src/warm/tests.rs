@@ -171,7 +171,7 @@ impl RequestPath for FakePath {
         !self.full.load(Ordering::Relaxed)
     }
 
-    fn read(&self, page: &Page, _: u64, _: usize) -> BoxFuture<'_, Result<Vec<u8>, String>> {
+    fn read(&self, page: &Page, _: RunId, _: usize) -> BoxFuture<'_, Result<Vec<u8>, String>> {
         let text = self
             .texts
             .get(page.target.as_str())
@@ -193,11 +193,11 @@ impl RequestPath for FakePath {
         self.of_policies.clone()
     }
 
-    fn used(&self, run: u64) -> UsedResponses {
+    fn used(&self, run: RunId) -> UsedResponses {
         UsedResponses {
-            responses: run * 10,
-            bytes: run * 7,
-            hits: run * 30,
+            responses: run.number() * 10,
+            bytes: run.number() * 7,
+            hits: run.number() * 30,
         }
     }
 
@@ -210,8 +210,11 @@ impl RequestPath for FakePath {
         }
     }
 
-    fn release(&self, is_over: &dyn Fn(u64) -> bool) {
-        lock(&self.seen).released = (1..=9).filter(|run| is_over(*run)).count() as u64;
+    fn release(&self, is_over: &dyn Fn(RunId) -> bool) {
+        lock(&self.seen).released = (1..=9)
+            .filter_map(RunId::new)
+            .filter(|run| is_over(*run))
+            .count() as u64;
     }
 }
 
@@ -238,6 +241,11 @@ fn plan() -> config::Plan {
         retries: 0,
         deadline: 15 * MINUTE,
     }
+}
+
+/// The run of this number.
+fn id(number: u64) -> RunId {
+    RunId::new(number).unwrap()
 }
 
 fn strings(texts: &[&str]) -> Vec<String> {

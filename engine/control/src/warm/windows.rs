@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::Warmer;
 use super::lock::lock;
 use super::report::{RunReport, RunValue};
-use super::run::{Run, RunId};
+use super::run::Run;
+use tero_edge::run_id::RunId;
 use tero_semantics::timestamp::Timestamp;
 
 impl Warmer {

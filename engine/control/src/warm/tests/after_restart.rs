@@ -56,7 +56,7 @@ async fn a_missed_run_is_made_up_for_once() {
     );
     running.settle().await;
     let report = running
-        .wait_for(1, |progress| progress.state.is_over())
+        .wait_for(id(1), |progress| progress.state.is_over())
         .await;
     assert_eq!((report.trigger, report.fetched), (RunTrigger::Missed, 1));
     // Its window begins when it came due.
@@ -90,7 +90,7 @@ async fn a_missed_run_is_skipped_if_the_plan_says_so_or_its_window_has_ended() {
             .await;
         assert_eq!(
             running
-                .wait_for(1, |progress| progress.state.is_over())
+                .wait_for(id(1), |progress| progress.state.is_over())
                 .await
                 .trigger,
             RunTrigger::Schedule
@@ -122,7 +122,7 @@ async fn a_run_cut_short_by_a_stop_is_made_up_for() {
     running.settle().await;
     running.advance(MINUTE).await;
     running
-        .wait_for(1, |progress| progress.state == RunState::Fetching)
+        .wait_for(id(1), |progress| progress.state == RunState::Fetching)
         .await;
     stop(running).await;
     let again = RunningWarmer::remembering(
@@ -133,7 +133,7 @@ async fn a_run_cut_short_by_a_stop_is_made_up_for() {
     again.settle().await;
     assert_eq!(
         again
-            .wait_for(1, |progress| progress.state.is_over())
+            .wait_for(id(1), |progress| progress.state.is_over())
             .await
             .trigger,
         RunTrigger::Missed

@@ -19,7 +19,7 @@ async fn a_plan_runs_at_its_local_time_and_once_however_far_the_clock_jumps() {
     assert_eq!(running.warmer.runs().len(), 0);
     running.advance(Duration::from_secs(1)).await;
     let report = running
-        .wait_for(1, |progress| progress.state.is_over())
+        .wait_for(id(1), |progress| progress.state.is_over())
         .await;
     assert_eq!((report.trigger, report.fetched), (RunTrigger::Schedule, 1));
     running.advance(Duration::from_secs(1)).await;
@@ -27,7 +27,7 @@ async fn a_plan_runs_at_its_local_time_and_once_however_far_the_clock_jumps() {
     // Over three openings and a Sunday.
     running.advance(6 * 24 * 60 * MINUTE).await;
     running
-        .wait_for(2, |progress| progress.state.is_over())
+        .wait_for(id(2), |progress| progress.state.is_over())
         .await;
     running.settle().await;
     assert_eq!(running.warmer.runs().len(), 2);
@@ -43,19 +43,22 @@ async fn a_plan_never_runs_twice_at_once() {
         }],
     );
     assert_eq!(running.warmer.start("other"), Err(StartError::Unknown));
-    assert_eq!(running.warmer.start("plan"), Ok(1));
-    assert_eq!(running.warmer.start("plan"), Err(StartError::Running(1)));
+    assert_eq!(running.warmer.start("plan"), Ok(id(1)));
+    assert_eq!(
+        running.warmer.start("plan"),
+        Err(StartError::Running(id(1)))
+    );
     running
-        .wait_for(1, |progress| progress.state == RunState::Fetching)
+        .wait_for(id(1), |progress| progress.state == RunState::Fetching)
         .await;
     running.settle().await;
-    assert_eq!(running.warmer.plans()[0].running, Some(1));
+    assert_eq!(running.warmer.plans()[0].running, Some(id(1)));
     running.advance(MINUTE).await;
     let report = running
-        .wait_for(1, |progress| progress.state.is_over())
+        .wait_for(id(1), |progress| progress.state.is_over())
         .await;
     assert_eq!((report.state, report.seconds), (RunState::Done, 60));
-    assert_eq!(running.warmer.start("plan"), Ok(2));
+    assert_eq!(running.warmer.start("plan"), Ok(id(2)));
 }
 
 #[tokio::test]
@@ -116,7 +119,7 @@ async fn a_run_can_be_cancelled() {
         .await;
     assert_eq!(report.state, RunState::Cancelled);
     assert!(!running.warmer.cancel(run));
-    assert!(!running.warmer.cancel(77));
+    assert!(!running.warmer.cancel(id(77)));
 }
 
 #[tokio::test]
@@ -179,7 +182,7 @@ async fn a_reload_replaces_the_plans_and_refuses_wrong_ones() {
     running.advance(10 * MINUTE).await;
     assert_eq!(
         running
-            .wait_for(1, |progress| progress.state.is_over())
+            .wait_for(id(1), |progress| progress.state.is_over())
             .await
             .fetched,
         1
@@ -195,7 +198,7 @@ async fn the_oldest_runs_are_forgotten() {
     let runs = running.warmer.runs();
     assert_eq!(runs.len(), MAX_REMEMBERED_RUNS);
     assert_eq!(runs[0].id as usize, MAX_REMEMBERED_RUNS + 5);
-    assert!(running.warmer.run(1).is_none());
+    assert!(running.warmer.run(id(1)).is_none());
 }
 
 #[tokio::test]

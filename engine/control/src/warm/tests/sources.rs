@@ -209,7 +209,7 @@ async fn lastmod_is_passed_on_and_decides_the_order() {
         Some(Timestamp::from_unix_secs(1_795_478_400))
     );
     assert_eq!(
-        (purposes[0].run, purposes[0].until),
+        (purposes[0].run.number(), purposes[0].until),
         (report.id, EIGHT.saturating_add(240 * MINUTE))
     );
     assert_eq!(purposes[2].changed, None);

@@ -45,10 +45,10 @@ async fn closing_a_window_reports_the_worth_of_its_run_and_releases_what_it_kept
     running.fake.hits.store(1_120, Ordering::Relaxed);
     running.settle().await;
     advance(&running, 240 * MINUTE - Duration::from_secs(1)).await;
-    assert_eq!(running.warmer.run(1).unwrap().worth, None);
+    assert_eq!(running.warmer.run(id(1)).unwrap().worth, None);
     assert_eq!(lock(&running.fake.seen).released, 0);
     advance(&running, Duration::from_secs(1)).await;
-    let worth = running.warmer.run(1).unwrap().worth.unwrap();
+    let worth = running.warmer.run(id(1)).unwrap().worth.unwrap();
     let expected = report::RunValue {
         window_hits: 120,
         hits_given: 30,
@@ -72,7 +72,7 @@ async fn closing_a_window_reports_the_worth_of_its_run_and_releases_what_it_kept
     // Later hits do not count for that window.
     running.fake.hits.store(5_000, Ordering::Relaxed);
     advance(&running, 240 * MINUTE).await;
-    assert_eq!(running.warmer.run(1).unwrap().worth.unwrap(), worth);
+    assert_eq!(running.warmer.run(id(1)).unwrap().worth.unwrap(), worth);
 }
 
 #[tokio::test]

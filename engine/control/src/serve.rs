@@ -13,22 +13,15 @@ use crate::rollout::{LoadedVersions, Rollout, RolloutError};
 use crate::warm::Warmer;
 use crate::warm::plan_memory::PlanMemory;
 use crate::{admin, warm};
-use tero_config as config;
 use tero_config::Config;
-use tero_edge::request::devices::Devices;
 use tero_edge::request::shadow_question::ShadowQueue;
 use tero_edge::request::site::Sites;
-use tero_edge::request::{self, Edge};
+use tero_edge::request::{Edge, EdgeParts};
 use tero_edge::server::{self, ShutdownStage};
-use tero_edge::store::{Store, StoreLimits};
 use tero_edge::telemetry::access_log::AccessLog;
-use tero_edge::telemetry::popularity::Popularity;
 use tero_policy_host::{Host, PolicyError};
 use tero_state::dir::{DirError, StateDir};
 use tero_time::clock::Clock;
-
-/// Memory for remembered device classes, in bytes.
-const DEVICE_MEMORY: u64 = 8 * 1024 * 1024;
 
 /// Why an edge could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -172,19 +165,13 @@ fn make_edge(
         .map(|log| AccessLog::start(&log.path, log.format))
         .transpose()
         .map_err(start("the access log"))?;
-    let edge = Arc::new(Edge::new(request::EdgeParts {
-        name: config.server.name.clone(),
+    let parts = EdgeParts {
         clock,
-        store: Store::new(store_limits(&config.cache)),
         sites,
-        popularity: Popularity::new(),
         access_log,
-        devices: Devices::new(DEVICE_MEMORY),
-        max_header_bytes: config.server.max_header_bytes,
-        collapse_timeout: config.cache.collapse_timeout,
-        hit_for_miss: config.cache.hit_for_miss,
         shadows,
-    }));
+    };
+    let edge = Arc::new(Edge::new(config, parts));
     tell_popularity(&edge);
     Ok(edge)
 }
@@ -214,16 +201,6 @@ fn readiness(config: &Config, edge: &Edge) -> admin::ReadinessRule {
 
 fn start(what: &'static str) -> impl Fn(io::Error) -> ServeError {
     move |source| ServeError::Start { what, source }
-}
-
-fn store_limits(cache: &config::Cache) -> StoreLimits {
-    StoreLimits {
-        memory: cache.memory,
-        fill_memory: cache.fill_memory,
-        warm_memory: cache.warm_memory,
-        max_object: cache.max_object,
-        max_variants: cache.max_variants,
-    }
 }
 
 impl Server {

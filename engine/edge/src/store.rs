@@ -30,6 +30,7 @@ use fill::{FillBudget, FillLimits};
 use index::Index;
 use purge::PurgeHistory;
 use stored::StoredResponse;
+use tero_config as config;
 use variants::is_same_variant;
 
 pub use key::Key;
@@ -38,21 +39,6 @@ pub use variants::Variants;
 
 /// The number of locks that all keys share: at most so many keys change at the same time.
 const KEY_LOCKS: usize = 64;
-
-/// Sizes of the store, in bytes where not said otherwise.
-#[derive(Clone, Copy, Debug)]
-pub struct StoreLimits {
-    /// The memory that the store may use in all.
-    pub memory: u64,
-    /// The part of `memory` for fills in flight.
-    pub fill_memory: u64,
-    /// The part of `memory` for warmed responses that no visitor has asked for yet.
-    pub warm_memory: u64,
-    /// The largest body that is stored.
-    pub max_object: u64,
-    /// Stored responses per key; a count.
-    pub max_variants: usize,
-}
 
 /// The memory in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,7 +60,7 @@ type ResponseMap = Cache<Key, Variants, RandomState>;
 pub struct Store {
     main: ResponseMap,
     warmed: ResponseMap,
-    limits: StoreLimits,
+    config: config::Cache,
     fills: Arc<FillBudget>,
     index: Arc<Index>,
     purges: PurgeHistory,
@@ -90,22 +76,22 @@ pub struct Store {
 }
 
 impl Store {
-    /// An empty store.
-    pub fn new(limits: StoreLimits) -> Store {
+    /// An empty store of these sizes.
+    pub fn new(config: &config::Cache) -> Store {
         let index = Arc::new(Index::default());
         let evictions = Arc::new(AtomicU64::new(0));
         let map = |memory: u64, policy: EvictionPolicy| {
             response_map(memory, policy, Arc::clone(&index), Arc::clone(&evictions))
         };
-        let main_memory = limits
+        let main_memory = config
             .memory
-            .saturating_sub(limits.fill_memory)
-            .saturating_sub(limits.warm_memory);
+            .saturating_sub(config.fill_memory)
+            .saturating_sub(config.warm_memory);
         Store {
             main: map(main_memory, EvictionPolicy::tiny_lfu()),
-            warmed: map(limits.warm_memory, EvictionPolicy::lru()),
-            limits,
-            fills: FillBudget::new(limits.fill_memory),
+            warmed: map(config.warm_memory, EvictionPolicy::lru()),
+            config: config.clone(),
+            fills: FillBudget::new(config.fill_memory),
             index,
             purges: PurgeHistory::default(),
             evictions,
@@ -163,7 +149,7 @@ impl Store {
     /// The limits for a new fill.
     pub fn fill_limits(&self) -> FillLimits {
         FillLimits {
-            max_object: self.limits.max_object,
+            max_object: self.config.max_object,
             budget: Arc::clone(&self.fills),
         }
     }
@@ -231,7 +217,7 @@ impl Store {
             .warmed_under(key.as_bytes())
             .map_or(0, |old| old.weight() + key.weight());
         self.warmed.weighted_size().saturating_sub(replaced) + variants.weight() + key.weight()
-            <= self.limits.warm_memory
+            <= self.config.warm_memory
     }
 
     /// A response and the other variants of its key, the oldest of which make room.
@@ -242,7 +228,7 @@ impl Store {
     ) -> Variants {
         let mut all = vec![Arc::clone(stored)];
         for other in others {
-            if all.len() < self.limits.max_variants
+            if all.len() < self.config.max_variants
                 && !all.iter().any(|new| is_same_variant(other, new))
             {
                 all.push(Arc::clone(other));
@@ -306,7 +292,7 @@ impl Store {
         let stored = match held {
             // A part that was purged since must not return with the new one.
             Some(held) if !self.is_purged(key, &held.head, since) => {
-                held.combined(new, self.limits.max_object)
+                held.combined(new, self.config.max_object)
             }
             _ => new,
         };
@@ -346,7 +332,7 @@ impl Store {
 
     /// The largest body that is stored, in bytes.
     pub fn max_object(&self) -> u64 {
-        self.limits.max_object
+        self.config.max_object
     }
 
     /// Replaces each response of `key` by what `change` makes of it, or drops it on `None`. Returns

@@ -17,8 +17,12 @@ use crate::store::Store;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::popularity::Popularity;
 use crate::telemetry::warm_use::WarmUse;
+use tero_config::Config;
 use tero_semantics::decision::RequestDecision;
 use tero_time::clock::Clock;
+
+/// Memory for remembered device classes, in bytes.
+const DEVICE_MEMORY: u64 = 8 * 1024 * 1024;
 
 /// All that requests need; shared by the workers.
 #[derive(Debug)]
@@ -54,52 +58,39 @@ pub struct Edge {
     pub(super) purging_groups: tokio::sync::Mutex<()>,
 }
 
-/// The parts that an [`Edge`] is made of.
+/// What an [`Edge`] is made of beside its configuration.
 #[derive(Debug)]
 pub struct EdgeParts {
-    /// As [`Edge::name`]; a token.
-    pub name: String,
     /// As [`Edge::clock`].
     pub clock: Clock,
-    /// As [`Edge::store`].
-    pub store: Store,
     /// As [`Edge::sites`].
     pub sites: Sites,
-    /// As [`Edge::popularity`].
-    pub popularity: Popularity,
     /// As [`Edge::access_log`].
     pub access_log: Option<AccessLog>,
-    /// As [`Edge::devices`].
-    pub devices: Devices,
-    /// As [`Edge::max_header_bytes`].
-    pub max_header_bytes: usize,
-    /// How long a follower waits for its leader.
-    pub collapse_timeout: Duration,
-    /// How long "not storable" is remembered.
-    pub hit_for_miss: Duration,
     /// To the thread that asks shadows.
     pub shadows: ShadowQueue,
 }
 
 impl Edge {
-    /// An edge of these parts.
-    pub fn new(parts: EdgeParts) -> Edge {
-        let via = HeaderValue::try_from(format!("1.1 {}", parts.name))
+    /// An edge with this configuration, and an empty store.
+    pub fn new(config: &Config, parts: EdgeParts) -> Edge {
+        let Config { server, cache, .. } = config;
+        let via = HeaderValue::try_from(format!("1.1 {}", server.name))
             .unwrap_or_else(|_| HeaderValue::from_static("1.1 tero"));
         Edge {
-            name: parts.name,
+            name: server.name.clone(),
             clock: parts.clock,
-            store: parts.store,
+            store: Store::new(cache),
             sites: ArcSwap::from_pointee(parts.sites),
-            popularity: parts.popularity,
+            popularity: Popularity::new(),
             warm_use: WarmUse::default(),
             watchlist: Watchlist::default(),
             access_log: parts.access_log,
-            devices: parts.devices,
-            max_header_bytes: parts.max_header_bytes,
+            devices: Devices::new(DEVICE_MEMORY),
+            max_header_bytes: server.max_header_bytes,
             collapse: Arc::new(Collapse::new()),
-            hit_for_miss: HitForMiss::new(parts.hit_for_miss),
-            collapse_timeout: parts.collapse_timeout,
+            hit_for_miss: HitForMiss::new(cache.hit_for_miss),
+            collapse_timeout: cache.collapse_timeout,
             shadows: parts.shadows,
             via,
             no_decision: Arc::default(),

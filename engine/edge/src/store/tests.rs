@@ -21,12 +21,15 @@ use tero_semantics::vary::SecondaryKey;
 const NOW: Timestamp = Timestamp::from_unix_secs(1_795_608_000);
 
 fn store(memory: u64) -> Store {
-    Store::new(StoreLimits {
+    Store::new(&config::Cache {
         memory,
         fill_memory: 0,
         warm_memory: memory / 8,
         max_object: memory / 8,
         max_variants: 3,
+        max_policy_variants: 64,
+        collapse_timeout: Duration::from_secs(10),
+        hit_for_miss: Duration::from_secs(120),
     })
 }
 

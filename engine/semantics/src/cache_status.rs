@@ -63,7 +63,18 @@ pub struct CacheStatus<'a> {
 }
 
 impl CacheStatus<'_> {
-    /// Adds the field in the name of `cache`.
+    /// Adds the field in the name of `cache`, after those of inner caches (§2).
+    ///
+    /// ```
+    /// use http::{HeaderMap, HeaderValue};
+    /// use tero_semantics::cache_status::{CACHE_STATUS, CacheStatus, Forward};
+    ///
+    /// let inner = (CACHE_STATUS, HeaderValue::from_static("shield; hit"));
+    /// let mut response = HeaderMap::from_iter([inner]);
+    /// let status = CacheStatus { forward: Some(Forward::UriMiss), ..CacheStatus::default() };
+    /// status.append_to(&mut response, "edge");
+    /// assert!(response.get_all(CACHE_STATUS).iter().eq(["shield; hit", "edge; fwd=uri-miss"]));
+    /// ```
     pub fn append_to(&self, headers: &mut HeaderMap, cache: &str) {
         if let Ok(value) = HeaderValue::try_from(self.write(cache)) {
             headers.append(CACHE_STATUS, value);
@@ -71,6 +82,13 @@ impl CacheStatus<'_> {
     }
 
     /// Its value in the name of `cache`.
+    ///
+    /// ```
+    /// use tero_semantics::cache_status::CacheStatus;
+    ///
+    /// let hit = CacheStatus { hit: true, ttl_secs: Some(119), ..CacheStatus::default() };
+    /// assert_eq!(hit.write("edge"), "edge; hit; ttl=119");
+    /// ```
     pub fn write(&self, cache: &str) -> String {
         let mut text = String::with_capacity(96);
         text.push_str(cache);

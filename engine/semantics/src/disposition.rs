@@ -128,6 +128,33 @@ impl RevalidationReason {
 }
 
 /// What becomes of a request. `look_up` is asked only where the cache takes part in it.
+///
+/// ```
+/// use http::Method;
+/// use tero_semantics::cache_control::RequestDirectives;
+/// use tero_semantics::cache_status::Forward;
+/// use tero_semantics::decision::LookupDecision;
+/// use tero_semantics::disposition::{
+///     Disposition, PassReason, RequestFacts, StoredMatch, disposition,
+/// };
+/// use tero_semantics::freshness::Freshness;
+/// use tero_semantics::reuse::ClientDirectives;
+/// use tero_semantics::timestamp::Timestamp;
+///
+/// let get = RequestFacts {
+///     method: &Method::GET,
+///     has_content: false,
+///     asks_for_upgrade: false,
+///     lookup: LookupDecision::Cache,
+///     directives: &RequestDirectives::default(),
+///     client: ClientDirectives::Ignore,
+///     at: Timestamp::from_unix_secs(784_111_777),
+/// };
+/// let nothing = || StoredMatch::<Freshness>::Nothing;
+/// assert_eq!(disposition(&get, nothing), Disposition::Fetch(Forward::UriMiss));
+/// let post = RequestFacts { method: &Method::POST, ..get };
+/// assert_eq!(disposition(&post, nothing), Disposition::Pass(PassReason::Method));
+/// ```
 #[inline]
 pub fn disposition<S: StoredFreshness>(
     request: &RequestFacts<'_>,
@@ -230,6 +257,21 @@ pub enum AloneReason {
 }
 
 /// How a miss is fetched.
+///
+/// ```
+/// use tero_semantics::disposition::{AloneReason, FetchFacts, FetchPlan, fetch_plan};
+///
+/// let get = FetchFacts {
+///     is_head: false,
+///     asks_for_range: false,
+///     no_store: false,
+///     part: None,
+///     is_hit_for_miss: false,
+/// };
+/// assert_eq!(fetch_plan(&get), FetchPlan::Collapse);
+/// let not_storable = FetchFacts { is_hit_for_miss: true, ..get };
+/// assert_eq!(fetch_plan(&not_storable), FetchPlan::Alone(AloneReason::HitForMiss));
+/// ```
 #[inline]
 pub fn fetch_plan(facts: &FetchFacts) -> FetchPlan {
     if facts.is_head {

@@ -166,10 +166,10 @@ pub(super) fn refusal(error: &RolloutError) -> AdminRefusal {
             AdminRefusal::unprocessable(text, cure)
                 .with_mistakes(vec![reports::case_mistake(outcome)])
         }
-        RolloutError::Shelf(VersionStoreError::Damaged(_)) => {
+        RolloutError::VersionStore(VersionStoreError::Damaged(_)) => {
             AdminRefusal::conflict(text, "push the version again")
         }
-        RolloutError::Shelf(_) => {
+        RolloutError::VersionStore(_) => {
             tracing::error!("{text}");
             AdminRefusal::internal(
                 text,

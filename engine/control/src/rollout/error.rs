@@ -102,7 +102,7 @@ pub enum RolloutError {
     },
     /// A version or a record can't be read or written.
     #[error(transparent)]
-    Shelf(#[from] VersionStoreError),
+    VersionStore(#[from] VersionStoreError),
     /// Other changes came first, again and again.
     #[error("too many changes at the same time; try again")]
     Busy,

@@ -210,7 +210,7 @@ fn answers_to_probes_and_purges() {
 }
 
 #[test]
-fn statistics() {
+fn answers_about_traffic_keep_their_shape() {
     let (origin, state) = (origin(), folder());
     let edge = ruled(&origin, state.path());
     let mut golden = Golden::default();
@@ -227,7 +227,7 @@ fn statistics() {
 }
 
 #[test]
-fn policies_with_their_versions() {
+fn answers_about_policies_keep_their_shape() {
     let (origin, state) = (origin(), folder());
     let edge = ruled(&origin, state.path());
     let mut golden = Golden::default();
@@ -260,7 +260,7 @@ fn policies_with_their_versions() {
 }
 
 #[test]
-fn a_policy_that_is_switched_off() {
+fn a_policy_that_is_switched_off_is_reported_in_the_same_shape() {
     let origin = origin();
     let module = guests::misbehaving_path().display().to_string();
     let settings = "settings = { on_request = \"trap\", zone = \"UTC\" }\nlimits = { deadline = \"5s\", max_failures = 1 }";
@@ -272,7 +272,7 @@ fn a_policy_that_is_switched_off() {
 }
 
 #[test]
-fn trials() {
+fn answers_about_trials_keep_their_shape() {
     let (origin, state) = (origin(), folder());
     let edge = ruled(&origin, state.path());
     let mut golden = Golden::default();
@@ -335,7 +335,7 @@ fn trials() {
 }
 
 #[test]
-fn a_canary_that_was_rolled_back() {
+fn a_canary_that_was_rolled_back_is_reported_in_the_same_shape() {
     let (origin, state) = (origin(), folder());
     let edge = ruled(&origin, state.path());
     let never = json!({ "rules": [{ "name": "never", "match": ["/*"], "cache": "never" }] });
@@ -365,7 +365,7 @@ fn a_canary_that_was_rolled_back() {
 }
 
 #[test]
-fn explanations() {
+fn explanations_keep_their_shape() {
     let origin = origin();
     let settings = "[policy.settings]\nversion = 3\nkey = { ignore_query = [\"utm_*\"] }\n\
                     rules = [{ name = \"never\", match = [\"/never\"], cache = \"never\" }, \
@@ -401,7 +401,7 @@ fn explanations() {
 }
 
 #[test]
-fn warming_plans_and_runs() {
+fn answers_about_plans_and_runs_keep_their_shape() {
     let origin = origin();
     let gate = Gate::new();
     origin.on("/held", Reply::fresh(3_600, "a").behind(&gate));
@@ -449,7 +449,7 @@ fn warming_plans_and_runs() {
 }
 
 #[test]
-fn a_configuration_that_is_read_again() {
+fn answers_about_reloads_keep_their_shape() {
     let (origin, folder) = (origin(), folder());
     let file = folder.path().join("tero.toml");
     let text = Edge::before(&origin).to_toml();

@@ -5,8 +5,9 @@
 //! ```
 //!
 //! [`request`] is the path of a request, where the other modules meet. [`store`], [`collapse`],
-//! [`origin`] and [`pace`] do one thing each and don't know each other. Versions of policies,
-//! plans, the admin interface and other nodes are unknown here.
+//! [`origin`] and [`pace`] do one thing each and don't know each other. How versions of policies and
+//! warming plans are chosen, stored and scheduled is unknown here, as are the admin interface and
+//! other nodes.
 
 pub mod collapse;
 pub mod origin;

@@ -1,5 +1,6 @@
 //! The limits of one instance: memory, tables, core modules. A denied growth is remembered. If the
-//! guest then fails, the failure is known to be one of memory.
+//! guest then fails, the failure is known to be one of memory. The deadline is set and checked in
+//! `guest/state`; `tero_config::PolicyLimits` holds the values.
 
 use wasmtime::ResourceLimiter;
 

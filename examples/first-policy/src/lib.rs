@@ -1,4 +1,5 @@
-//! Pages are fresh for a minute while the shop is open, and until it opens otherwise.
+//! While the shop is open, pages are fresh for a minute. While it is closed, they are fresh until it
+//! opens.
 
 use tero_policy::{
     Duration, LocalTime, Manifest, Moment, Policy, Request, Response, ResponseDecision,

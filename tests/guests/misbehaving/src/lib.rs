@@ -25,7 +25,8 @@
     missing_docs,
     unreachable_pub,
     unconditional_recursion,
-    clippy::all
+    clippy::all,
+    reason = "raw bindings: the SDK prevents what these guests do"
 )]
 
 use std::cell::{Cell, RefCell};

@@ -165,36 +165,76 @@ pub fn append_via(headers: &mut HeaderMap, version: http::Version, name: &str) {
     append_member(headers, VIA, &[protocol, name].join(" "));
 }
 
-/// Whether a line of `CDN-Loop` has an entry with our name: the request has been here before (RFC
-/// 8586 §2). Upper and lower case are the same.
+/// Our entry of `CDN-Loop` (RFC 8586 §2). The name is for people and may be that of several
+/// processes, so that a parameter says which of them it was.
 ///
 /// ```
 /// use http::HeaderValue;
-/// use tero_semantics::forwarding::names_us;
+/// use tero_semantics::forwarding::LoopEntry;
 ///
-/// let line = HeaderValue::from_static("other-cdn, edge; hops=2");
-/// assert!(names_us(&line, "edge"));
-/// assert!(!names_us(&line, "shield"));
+/// let entry = LoopEntry::new("edge", "2f9c");
+/// assert_eq!(entry.as_str(), "edge; id=2f9c");
+/// let came_back = HeaderValue::from_static("edge; id=77ab, edge; id=2f9c");
+/// assert!(entry.is_in(&came_back));
+/// let of_another = HeaderValue::from_static("edge; id=77ab");
+/// assert!(!entry.is_in(&of_another));
 /// ```
-pub fn names_us(line: &HeaderValue, cdn_id: &str) -> bool {
-    list_members(line.as_bytes()).any(|entry| {
-        let id = entry.split(|byte| *byte == b';').next().unwrap_or(entry);
-        id.trim_ascii().eq_ignore_ascii_case(cdn_id.as_bytes())
-    })
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoopEntry {
+    text: Box<str>,
+    /// Where the identity begins in `text`.
+    identity_at: usize,
 }
 
-/// Adds our name to `CDN-Loop` (RFC 8586 §2). The entries of others stay.
+impl LoopEntry {
+    /// The entry of the process with this identity. Both are tokens (RFC 9110 §5.6.2).
+    pub fn new(name: &str, identity: &str) -> LoopEntry {
+        let text = format!("{name}; id={identity}");
+        LoopEntry {
+            identity_at: text.len() - identity.len(),
+            text: text.into(),
+        }
+    }
+
+    /// The entry as it is sent.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether a line of `CDN-Loop` has an entry with our identity, whatever its name: the request
+    /// has been here before.
+    pub fn is_in(&self, line: &HeaderValue) -> bool {
+        let identity = self.text[self.identity_at..].as_bytes();
+        list_members(line.as_bytes()).any(|entry| {
+            let mut parameters = entry.split(|byte| *byte == b';').skip(1);
+            parameters.any(|parameter| is_identity(parameter.trim_ascii(), identity))
+        })
+    }
+}
+
+/// Whether a parameter is `id=IDENTITY`, as a token or as a quoted string.
+fn is_identity(parameter: &[u8], identity: &[u8]) -> bool {
+    let Some((name, value)) = parameter.split_at_checked(3) else {
+        return false;
+    };
+    let unquoted = value
+        .strip_prefix(b"\"")
+        .and_then(|rest| rest.strip_suffix(b"\""));
+    name.eq_ignore_ascii_case(b"id=") && unquoted.unwrap_or(value) == identity
+}
+
+/// Adds our entry to `CDN-Loop` (RFC 8586 §2). The entries of others stay.
 ///
 /// ```
 /// use http::HeaderMap;
-/// use tero_semantics::forwarding::append_cdn_loop;
+/// use tero_semantics::forwarding::{LoopEntry, append_cdn_loop};
 ///
 /// let mut request = HeaderMap::new();
-/// append_cdn_loop(&mut request, "edge");
-/// assert_eq!(request["cdn-loop"], "edge");
+/// append_cdn_loop(&mut request, &LoopEntry::new("edge", "2f9c"));
+/// assert_eq!(request["cdn-loop"], "edge; id=2f9c");
 /// ```
-pub fn append_cdn_loop(headers: &mut HeaderMap, cdn_id: &str) {
-    append_member(headers, CDN_LOOP, cdn_id);
+pub fn append_cdn_loop(headers: &mut HeaderMap, entry: &LoopEntry) {
+    append_member(headers, CDN_LOOP, entry.as_str());
 }
 
 /// Adds a member at the end of a list field and joins its lines, so that recipients that read a
@@ -297,32 +337,38 @@ mod tests {
         assert_eq!(message["via"], "1.0 fred, 1.1 p.example (x), 1.1 tero");
         let mut message = HeaderMap::new();
         append_via(&mut message, http::Version::HTTP_10, "tero");
-        append_cdn_loop(&mut message, "tero");
-        append_cdn_loop(&mut message, "other");
+        append_cdn_loop(&mut message, &LoopEntry::new("tero", "1"));
+        append_cdn_loop(&mut message, &LoopEntry::new("tero", "2"));
         assert_eq!(
             (&message["via"], &message["cdn-loop"]),
             (
                 &HeaderValue::from_static("1.0 tero"),
-                &HeaderValue::from_static("tero, other")
+                &HeaderValue::from_static("tero; id=1, tero; id=2")
             )
         );
     }
 
     #[test]
     fn a_looping_request_is_recognised() {
+        let ours = LoopEntry::new("tero", "4f");
         for line in [
-            "tero",
-            "foo123.foocdn.example, TERO; v=1",
-            "foo; x=\"a, b\", bar ,tero ;a=b",
+            "tero; id=4f",
+            "foo123.foocdn.example, TERO;v=1;ID=4f",
+            "foo; x=\"a, b\", bar ,renamed ; id=\"4f\" ;a=b",
         ] {
-            assert!(names_us(&HeaderValue::from_static(line), "tero"), "{line}");
+            assert!(ours.is_in(&HeaderValue::from_static(line)), "{line}");
         }
         for line in [
             "",
-            "foo; x=\"a, b\"",
-            "tero2, xtero, foo; tero, foo=\"tero\", foo; x=\", tero, \"",
+            "tero",
+            "4f",
+            "tero; id",
+            "tero; id=",
+            "tero; id=\"",
+            "tero; id=4F, tero; id=4f0, tero; i=4f, tero; xid=4f",
+            "id=4f, foo; x=\", tero; id=4f, \"",
         ] {
-            assert!(!names_us(&HeaderValue::from_static(line), "tero"), "{line}");
+            assert!(!ours.is_in(&HeaderValue::from_static(line)), "{line}");
         }
     }
 

@@ -19,6 +19,7 @@ mod harness;
 mod heads;
 mod hostile;
 mod hours;
+mod identity;
 mod import;
 mod interim;
 mod methods;

@@ -20,7 +20,7 @@ section! {
             at_least_one("write at least one address, [\"0.0.0.0:8080\"]");
         /// Number of worker threads, each with its own accept queue.
         workers: usize = rule("one per core", cores()), Count(1, 1_024);
-        /// The name of this server in `Via`, `Cache-Status` and `CDN-Loop`.
+        /// The name of this server in `Via`, `Cache-Status` and `CDN-Loop`. Several may share it.
         name: String = "tero", Text("a token of 1 to 64 bytes") => forms::token;
         /// Maximum number of open client connections. Further ones wait in the accept queue.
         max_connections: usize = 10000, Count(1, 1_000_000);

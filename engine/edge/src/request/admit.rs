@@ -17,7 +17,7 @@ use super::refusal::AdmissionRefusal;
 use super::site::Site;
 use tero_policy_host::device::{Device, DeviceFields};
 use tero_semantics::cache_control::RequestDirectives;
-use tero_semantics::forwarding::{self, CDN_LOOP};
+use tero_semantics::forwarding::{CDN_LOOP, LoopEntry};
 use tero_semantics::key;
 
 /// What letting a request in needs of its fields, found in the same pass.
@@ -35,17 +35,17 @@ struct FieldScan<'a> {
 }
 
 impl<'a> FieldScan<'a> {
-    fn of(headers: &'a HeaderMap, edge_name: &str) -> FieldScan<'a> {
+    fn of(headers: &'a HeaderMap, own_entry: &LoopEntry) -> FieldScan<'a> {
         let mut seen = FieldScan::default();
         for (name, value) in headers {
             // Name, colon, space, value, end of line.
             seen.bytes += name.as_str().len() + value.len() + 4;
-            seen.note(name, value, edge_name);
+            seen.note(name, value, own_entry);
         }
         seen
     }
 
-    fn note(&mut self, name: &HeaderName, value: &'a HeaderValue, edge_name: &str) {
+    fn note(&mut self, name: &HeaderName, value: &'a HeaderValue, own_entry: &LoopEntry) {
         let presence = &mut self.presence;
         match *name {
             IF_NONE_MATCH | IF_MODIFIED_SINCE | IF_MATCH | IF_UNMODIFIED_SINCE | IF_RANGE => {
@@ -58,7 +58,7 @@ impl<'a> FieldScan<'a> {
             EXPECT | UPGRADE => presence.unusual = true,
             CONTENT_LENGTH => presence.content |= value.as_bytes() != b"0",
             HOST => self.many_hosts |= self.host.replace(value).is_some(),
-            _ if *name == CDN_LOOP => self.loops |= forwarding::names_us(value, edge_name),
+            _ if *name == CDN_LOOP => self.loops |= own_entry.is_in(value),
             _ => self.device.note(name, value),
         }
     }
@@ -95,7 +95,7 @@ pub(super) fn admit_without_policies(
     source: RequestSource,
 ) -> Result<Exchange, Box<(AdmissionRefusal, Parts)>> {
     let at = edge.clock.now();
-    let seen = FieldScan::of(&parts.headers, &edge.name);
+    let seen = FieldScan::of(&parts.headers, &edge.loop_entry);
     let (site, host) = match find_site(edge, &parts, &seen) {
         Ok(found) => found,
         Err(refused) => return Err(Box::new((refused, parts))),

@@ -1,5 +1,6 @@
 //! What all requests share: the store, the sites, the clock, the counters.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use crate::telemetry::popularity::Popularity;
 use crate::telemetry::warm_use::WarmUse;
 use tero_config::Config;
 use tero_semantics::decision::RequestDecision;
+use tero_semantics::forwarding::LoopEntry;
 use tero_time::clock::Clock;
 
 /// Memory for remembered device classes, in bytes.
@@ -29,6 +31,9 @@ const DEVICE_MEMORY: u64 = 8 * 1024 * 1024;
 pub struct Edge {
     /// How the edge calls itself in `Via`, `Cache-Status` and `CDN-Loop`.
     pub name: String,
+    /// What it adds to `CDN-Loop`, and knows its own requests by: drawn at each start, since edges
+    /// may share a name.
+    pub(super) loop_entry: LoopEntry,
     /// The time.
     pub clock: Clock,
     /// Stored responses.
@@ -78,6 +83,7 @@ impl Edge {
         let via = HeaderValue::try_from(format!("1.1 {}", server.name))
             .unwrap_or_else(|_| HeaderValue::from_static("1.1 tero"));
         Edge {
+            loop_entry: LoopEntry::new(&server.name, &identity()),
             name: server.name.clone(),
             clock: parts.clock,
             store: Store::new(cache),
@@ -102,4 +108,11 @@ impl Edge {
     pub fn fetches_under_way(&self) -> usize {
         self.collapse.len()
     }
+}
+
+/// A number of 128 bits that no other edge has, in hexadecimal digits. The standard library takes
+/// the keys of its hashers from the system's source of random numbers.
+fn identity() -> String {
+    let random = || RandomState::new().hash_one(0_u8);
+    format!("{:016x}{:016x}", random(), random())
 }

@@ -145,7 +145,7 @@ fn build(visit: Visit<'_>, body: RequestBody, query: Option<&str>) -> Request<Re
     }
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
     forwarding::append_via(headers, exchange.parts.version, &edge.name);
-    forwarding::append_cdn_loop(headers, &edge.name);
+    forwarding::append_cdn_loop(headers, &edge.loop_entry);
     request
 }
 

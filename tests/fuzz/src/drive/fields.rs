@@ -338,12 +338,13 @@ fn forwarded(request: &HeaderMap) {
             .get("via")
             .is_some_and(|via| via.as_bytes().ends_with(b"1.1 tero"))
     );
-    forwarding::append_cdn_loop(&mut again, "tero");
+    let entry = forwarding::LoopEntry::new("tero", "4f");
+    forwarding::append_cdn_loop(&mut again, &entry);
     assert!(
         again
             .get_all("cdn-loop")
             .iter()
-            .any(|line| forwarding::names_us(line, "tero"))
+            .any(|line| entry.is_in(line))
     );
 }
 

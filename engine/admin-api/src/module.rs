@@ -30,10 +30,12 @@ pub struct ModuleReport {
 pub enum ModuleStatus {
     /// It is asked.
     Active,
-    /// It failed too often in a row, and is not asked any more.
+    /// It failed too often, and is not asked for a while.
     SwitchedOff {
         /// When it was switched off.
         since_unix_secs: i64,
+        /// When it is asked again.
+        until_unix_secs: i64,
         /// Why it was switched off.
         reason: String,
     },

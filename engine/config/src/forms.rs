@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use chrono_tz::{TZ_VARIANTS, Tz};
 
 use super::mistakes::{Mistake, did_you_mean};
+use super::units::Share;
 use tero_time::cron::Schedule;
 
 type FormResult<T> = Result<T, Mistake>;
@@ -31,6 +32,16 @@ pub fn name(text: &str) -> FormResult<String> {
         format!("`{text}` is not a name"),
         "write 1 to 64 of a-z, 0-9, - and _",
     ))
+}
+
+/// A share, `10%`: above 0, at most 100%.
+pub fn share(text: &str) -> FormResult<Share> {
+    Share::parse(text).ok_or_else(|| {
+        Mistake::new(
+            format!("`{text}` is not a share"),
+            "write a percentage above 0, \"10%\" or \"0.5%\"",
+        )
+    })
 }
 
 /// A token (RFC 9110 §5.6.2) of 1 to 64 bytes.

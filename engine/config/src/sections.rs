@@ -18,7 +18,7 @@ pub use self::admin::Admin;
 pub use self::cache::Cache;
 pub use self::policies::PolicyHost;
 pub use self::policy::{ModuleSource, Policy};
-pub use self::policy_limits::PolicyLimits;
+pub use self::policy_limits::{PolicyLimits, WhenOff};
 pub use self::refresh_ahead::RefreshAhead;
 pub use self::server::Server;
 pub use self::site::Site;

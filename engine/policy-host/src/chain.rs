@@ -14,10 +14,16 @@ use crate::error::PolicyError;
 use crate::facts::{PlanRequest, PolicyRequest, PolicyResponse, PopularPage};
 use crate::host::Host;
 use crate::manifest::{Hook, Manifest};
-use crate::policy::{HookResult, Policy};
+use crate::policy::{HookResult, Policy, StandIn};
 use crate::question::DecisionInputs;
 use tero_semantics::decision::{RequestDecision, ResponseDecision};
 use tero_semantics::timestamp::Timestamp;
+
+/// The bit of [`Chain::off_mask`] that several policies share.
+const SHARED_BIT: usize = 31;
+/// The reasons of answers that stand in for a policy's own.
+pub(super) const FAILED: &str = "failed";
+pub(super) const OFF: &str = "switched off";
 
 /// The policies of a site in the order in which they are asked. A clone shares the remembered
 /// decisions.
@@ -82,26 +88,27 @@ impl Chain {
         }
         let mut key = KEY.take();
         key.clear();
-        self.encode(request, now, &mut key);
+        let off = self.off_mask(now);
+        key.extend_from_slice(&self.id.to_le_bytes());
+        key.extend_from_slice(&off.to_le_bytes());
+        self.inputs.encode(request, now, &mut key);
         let decision = self
             .decisions
             .recall(&key)
-            .unwrap_or_else(|| self.decide(request, now, &key));
+            .unwrap_or_else(|| self.decide(request, now, &key, off));
         KEY.set(key);
         decision
     }
 
-    fn encode(&self, request: &PolicyRequest<'_>, now: Timestamp, key: &mut Vec<u8>) {
-        key.extend_from_slice(&self.id.to_le_bytes());
-        // Switched-off policies no longer take part. They stay off, so their number tells which
-        // ones they are.
-        let off = self
-            .policies
-            .iter()
-            .filter(|policy| policy.is_off())
-            .count();
-        key.extend_from_slice(&u32::try_from(off).unwrap_or(u32::MAX).to_le_bytes());
-        self.inputs.encode(request, now, key);
+    /// Which policies are switched off, each by its bit. Those beyond the 31st share the last bit.
+    fn off_mask(&self, now: Timestamp) -> u32 {
+        let mut mask = 0;
+        for (place, policy) in self.policies.iter().enumerate() {
+            if policy.is_off(now) {
+                mask |= 1 << place.min(SHARED_BIT);
+            }
+        }
+        mask
     }
 
     #[cold]
@@ -110,19 +117,28 @@ impl Chain {
         request: &PolicyRequest<'_>,
         now: Timestamp,
         key: &[u8],
+        off: u32,
     ) -> Arc<RequestDecision> {
         let mut answers = Vec::with_capacity(self.policies.len());
-        let mut failed = false;
-        for policy in &self.policies {
+        // A policy that failed now may answer the next time, and the last bit tells several apart.
+        let mut is_lasting = off >> SHARED_BIT == 0;
+        for (place, policy) in self.policies.iter().enumerate() {
             match policy.on_request(request, now) {
                 HookResult::Answered(answer) => answers.push((&**policy.name(), answer)),
-                HookResult::Failed => failed = true,
-                HookResult::Skipped => {}
+                HookResult::Failed => {
+                    is_lasting = false;
+                    answers.extend(stand_in(policy, FAILED));
+                }
+                HookResult::Off => {
+                    // It may have been switched off since the key was made.
+                    is_lasting &= off >> place.min(SHARED_BIT) & 1 == 1;
+                    answers.extend(stand_in(policy, OFF));
+                }
+                HookResult::NoHook => {}
             }
         }
         let decision = Arc::new(self.combined(&answers, &mut ()));
-        // A policy that failed now may answer the next time.
-        if !failed {
+        if is_lasting {
             self.decisions.remember(key, &decision);
         }
         decision
@@ -155,16 +171,15 @@ impl Chain {
         response: &PolicyResponse<'_>,
         now: Timestamp,
     ) -> ResponseDecision {
-        let answers: Vec<(&str, ResponseAnswer)> = self
-            .policies
-            .iter()
-            .filter_map(|policy| {
-                Some((
-                    &**policy.name(),
-                    policy.on_response(request, response, now).answer()?,
-                ))
-            })
-            .collect();
+        let mut answers: Vec<(&str, ResponseAnswer)> = Vec::new();
+        for policy in &self.policies {
+            match policy.on_response(request, response, now) {
+                HookResult::Answered(answer) => answers.push((&**policy.name(), answer)),
+                HookResult::Failed => answers.extend(stand_in(policy, FAILED)),
+                HookResult::Off => answers.extend(stand_in(policy, OFF)),
+                HookResult::NoHook => {}
+            }
+        }
         combine::responses(answers, &mut ())
     }
 
@@ -179,7 +194,10 @@ impl Chain {
         };
         self.policies
             .iter()
-            .filter_map(|policy| policy.plan_warm(&request, now).answer())
+            .filter_map(|policy| match policy.plan_warm(&request, now) {
+                HookResult::Answered(pages) => Some(pages),
+                HookResult::Failed | HookResult::Off | HookResult::NoHook => None,
+            })
             .flatten()
             .collect()
     }
@@ -221,6 +239,11 @@ impl Chain {
     pub fn is_empty(&self) -> bool {
         self.policies.is_empty()
     }
+}
+
+/// The answer in place of that of a policy that can't be asked, with its name.
+pub(super) fn stand_in<'p, A: StandIn>(policy: &'p Policy, why: &str) -> Option<(&'p str, A)> {
+    Some((&**policy.name(), policy.stand_in(why)?))
 }
 
 /// The manifests of the policies that answer `on-request`.

@@ -73,6 +73,10 @@ pub struct PolicyCounters {
     pub on_response: HookCounters,
     /// `plan-warm`
     pub plan_warm: HookCounters,
+    /// Questions that were not asked, since the same question had failed a moment before.
+    pub withheld: u64,
+    /// How often it was switched off.
+    pub switched_off: u64,
 }
 
 impl PolicyCounters {
@@ -96,10 +100,12 @@ impl PolicyCounters {
 pub enum PolicyStatus {
     /// The policy is asked.
     Active,
-    /// It failed too often in a row, and is not asked until it is replaced.
+    /// It failed too often, and has a rest.
     SwitchedOff {
         /// When it was switched off.
         since: Timestamp,
+        /// When it is asked again.
+        until: Timestamp,
         /// How often it failed, and the last failure.
         reason: String,
     },
@@ -107,7 +113,10 @@ pub enum PolicyStatus {
 
 /// The live counters of one policy.
 #[derive(Debug, Default)]
-pub(super) struct PolicyTally([HookTally; 3]);
+pub(super) struct PolicyTally {
+    hooks: [HookTally; 3],
+    withheld: AtomicU64,
+}
 
 #[derive(Debug, Default)]
 struct HookTally {
@@ -118,7 +127,7 @@ struct HookTally {
 
 impl PolicyTally {
     pub(super) fn count(&self, hook: Hook, outcome: Result<(), FailureKind>, spent: Duration) {
-        let tally = &self.0[hook as usize];
+        let tally = &self.hooks[hook as usize];
         match outcome {
             Ok(()) => &tally.ok,
             Err(kind) => &tally.failures[kind as usize],
@@ -130,12 +139,24 @@ impl PolicyTally {
         );
     }
 
+    /// Counts a question that was not asked, since it had failed a moment before.
+    pub(super) fn withheld(&self) {
+        self.withheld.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The good answers of a hook.
+    pub(super) fn answered(&self, hook: Hook) -> u64 {
+        self.hooks[hook as usize].ok.load(Ordering::Relaxed)
+    }
+
     pub(super) fn snapshot(&self) -> PolicyCounters {
-        let [on_request, on_response, plan_warm] = self.0.each_ref().map(HookTally::snapshot);
+        let [on_request, on_response, plan_warm] = self.hooks.each_ref().map(HookTally::snapshot);
         PolicyCounters {
             on_request,
             on_response,
             plan_warm,
+            withheld: self.withheld.load(Ordering::Relaxed),
+            switched_off: 0,
         }
     }
 }

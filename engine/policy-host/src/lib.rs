@@ -25,6 +25,7 @@ mod decisions;
 pub mod device;
 mod error;
 mod facts;
+mod failures;
 #[doc(hidden)] // For the fuzz targets and the replay of their corpus.
 pub mod fuzzing;
 mod guest;

@@ -2,18 +2,22 @@
 //! is switched off.
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use crate::answer::{self, RequestAnswer, ResponseAnswer, WarmUrl};
 use crate::counters::{PolicyCounters, PolicyStatus, PolicyTally};
 use crate::facts::{PlanRequest, PolicyRequest, PolicyResponse};
+use crate::failures::{FailedQuestion, FailureHistory, QuestionId};
 use crate::guest::failure::GuestFailure;
 use crate::guest::{ConfigureResult, Guest, GuestTemplate, RawManifest};
 use crate::manifest::{Hook, Manifest};
-use crate::question::{self, MessageFields};
+use crate::question::{self, DecisionInputs, MessageFields};
 use crate::real_time::real_time;
 use crate::usage::UsageCounters;
+use tero_config::WhenOff;
+use tero_config::units::show_duration;
+use tero_semantics::decision::{LookupDecision, StoringDecision};
 use tero_semantics::timestamp::Timestamp;
 use tero_time::calendar::Calendar;
 use tero_time::moment;
@@ -25,114 +29,150 @@ const LOG_PERIOD_MILLIS: i64 = 60_000;
 #[derive(Debug)]
 pub struct Policy {
     id: u64,
-    template: Arc<GuestTemplate>,
-    digest: Box<str>,
-    manifest: Manifest,
-    /// The manifest of the first instance. Every other instance must give the same.
-    raw_manifest: RawManifest,
-    calendar: Arc<Calendar>,
-    decisions_per_instance: u32,
-    max_failures: u32,
+    module: PolicyModule,
+    /// The inputs that its own answers depend on.
+    inputs: DecisionInputs,
     tally: PolicyTally,
-    /// Failures in a row of each hook. Good answers of one hook must not keep a policy on if its
-    /// other hook always fails.
-    failures_in_a_row: [AtomicU32; 3],
-    is_off: AtomicBool,
-    switched_off: OnceLock<(Timestamp, String)>,
+    history: FailureHistory,
     last_logged: [AtomicI64; 4],
+}
+
+/// A module that was configured: what a policy has from its configuration and its first instance.
+#[derive(Clone, Debug)]
+pub(super) struct PolicyModule {
+    pub(super) template: Arc<GuestTemplate>,
+    pub(super) digest: Box<str>,
+    pub(super) manifest: Manifest,
+    /// The manifest of the first instance. Every other instance must give the same.
+    pub(super) raw_manifest: RawManifest,
+    pub(super) calendar: Arc<Calendar>,
 }
 
 /// The result of asking a policy.
 pub(super) enum HookResult<A> {
     /// A good answer.
     Answered(A),
-    /// The policy failed, and the failure was counted.
+    /// The policy failed, now or a moment ago at the same question.
     Failed,
-    /// The policy does not answer this hook, or it is switched off.
-    Skipped,
+    /// The policy is switched off.
+    Off,
+    /// The policy does not answer this hook.
+    NoHook,
 }
 
-impl<A> HookResult<A> {
-    pub(super) fn answer(self) -> Option<A> {
-        match self {
-            HookResult::Answered(answer) => Some(answer),
-            HookResult::Failed | HookResult::Skipped => None,
+/// An answer in place of that of a policy that can't be asked.
+pub(super) trait StandIn: Sized {
+    /// The answer that takes the cache out of the request.
+    fn pass(reason: &str) -> Self;
+}
+
+impl StandIn for RequestAnswer {
+    fn pass(reason: &str) -> RequestAnswer {
+        RequestAnswer {
+            lookup: Some(LookupDecision::Pass),
+            reason: Some(reason.to_owned()),
+            ..RequestAnswer::default()
+        }
+    }
+}
+
+impl StandIn for ResponseAnswer {
+    fn pass(reason: &str) -> ResponseAnswer {
+        ResponseAnswer {
+            storing: StoringDecision::Never,
+            reason: Some(reason.to_owned()),
+            ..ResponseAnswer::default()
         }
     }
 }
 
 impl Policy {
-    pub(super) fn new(
-        template: GuestTemplate,
-        digest: String,
-        manifest: Manifest,
-        raw_manifest: RawManifest,
-        calendar: Arc<Calendar>,
-    ) -> Policy {
+    pub(super) fn new(module: PolicyModule) -> Policy {
         static NEXT: AtomicU64 = AtomicU64::new(0);
 
-        let limits = template.limits;
         Policy {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
-            template: Arc::new(template),
-            digest: digest.into(),
-            manifest,
-            raw_manifest,
-            calendar,
-            decisions_per_instance: limits.decisions_per_instance,
-            max_failures: limits.max_failures,
+            inputs: DecisionInputs::of(std::iter::once(&module.manifest)),
             tally: PolicyTally::default(),
-            failures_in_a_row: std::array::from_fn(|_| AtomicU32::new(0)),
-            is_off: AtomicBool::new(false),
-            switched_off: OnceLock::new(),
+            history: FailureHistory::new(module.template.limits),
             last_logged: std::array::from_fn(|_| AtomicI64::new(i64::MIN)),
+            module,
         }
+    }
+
+    /// The same module, compiled and configured, as a policy that has never been asked.
+    pub fn renewed(&self) -> Policy {
+        Policy::new(self.module.clone())
     }
 
     /// Its name in the configuration.
     pub fn name(&self) -> &Arc<str> {
-        &self.template.policy
+        &self.module.template.policy
     }
 
     /// The SHA-256 of its module as it was given, in hexadecimal.
     pub fn digest(&self) -> &str {
-        &self.digest
+        &self.module.digest
     }
 
     /// Its manifest.
     pub fn manifest(&self) -> &Manifest {
-        &self.manifest
+        &self.module.manifest
     }
 
     /// Its calendar. Without one in the configuration, this is a calendar that covers no year.
     pub fn calendar(&self) -> &Calendar {
-        &self.calendar
+        &self.module.calendar
     }
 
-    /// Whether it is asked or switched off.
-    pub fn status(&self) -> PolicyStatus {
-        match self.switched_off.get() {
+    /// Whether it is asked or switched off at this time.
+    pub fn status(&self, now: Timestamp) -> PolicyStatus {
+        match self.history.current_rest(now) {
             None => PolicyStatus::Active,
-            Some((since, reason)) => PolicyStatus::SwitchedOff {
-                since: *since,
-                reason: reason.clone(),
+            Some(rest) => PolicyStatus::SwitchedOff {
+                since: rest.since,
+                until: rest.until,
+                reason: rest.reason,
             },
         }
     }
 
+    /// Why it was switched off last, even if it is asked again; `None` if it never was.
+    pub fn last_trouble(&self) -> Option<String> {
+        self.history.last_rest().map(|rest| rest.reason)
+    }
+
     /// Its counters since it was loaded.
     pub fn counters(&self) -> PolicyCounters {
-        self.tally.snapshot()
+        PolicyCounters {
+            switched_off: self.history.rest_count(),
+            ..self.tally.snapshot()
+        }
     }
 
     /// The resources that it has used since it was loaded.
     pub fn usage(&self) -> UsageCounters {
-        self.template.usage.snapshot()
+        self.module.template.usage.snapshot()
     }
 
     /// Whether it is switched off; cheaper than [`Policy::status`].
-    pub(super) fn is_off(&self) -> bool {
-        self.is_off.load(Ordering::Relaxed)
+    #[inline]
+    pub(super) fn is_off(&self, now: Timestamp) -> bool {
+        self.history.rests(now)
+    }
+
+    /// What holds for a request about which it can't be asked.
+    pub fn when_off(&self) -> WhenOff {
+        self.module.template.limits.when_off
+    }
+
+    /// What stands in for its answer while it is switched off or after it failed; `None` if nothing
+    /// does.
+    pub(super) fn stand_in<A: StandIn>(&self, why: &str) -> Option<A> {
+        match self.when_off() {
+            WhenOff::Headers => None,
+            WhenOff::Pass => Some(A::pass(why)),
+        }
     }
 
     pub(super) fn on_request(
@@ -140,9 +180,36 @@ impl Policy {
         request: &PolicyRequest<'_>,
         now: Timestamp,
     ) -> HookResult<RequestAnswer> {
-        self.ask(Hook::OnRequest, now, |guest| {
+        let id = |policy: &Policy| policy.request_id(request);
+        self.ask(Hook::OnRequest, id, now, |guest| {
             self.request_answer(guest, request, now)
         })
+    }
+
+    /// The number of a question about a request, whenever it is asked.
+    fn request_id(&self, request: &PolicyRequest<'_>) -> QuestionId {
+        let mut inputs = Vec::new();
+        self.inputs
+            .encode(request, Timestamp::default(), &mut inputs);
+        self.history.id(Hook::OnRequest, &inputs)
+    }
+
+    /// The number of a question about a response, whenever it is asked.
+    fn response_id(
+        &self,
+        request: &PolicyRequest<'_>,
+        response: &PolicyResponse<'_>,
+    ) -> QuestionId {
+        let mut inputs = Vec::new();
+        self.inputs
+            .encode(request, Timestamp::default(), &mut inputs);
+        question::encode_response(
+            request.variant,
+            response,
+            &self.module.manifest.response_headers,
+            &mut inputs,
+        );
+        self.history.id(Hook::OnResponse, &inputs)
     }
 
     pub(super) fn on_response(
@@ -151,7 +218,8 @@ impl Policy {
         response: &PolicyResponse<'_>,
         now: Timestamp,
     ) -> HookResult<ResponseAnswer> {
-        self.ask(Hook::OnResponse, now, |guest| {
+        let id = |policy: &Policy| policy.response_id(request, response);
+        self.ask(Hook::OnResponse, id, now, |guest| {
             self.response_answer(guest, request, response, now)
         })
     }
@@ -161,7 +229,8 @@ impl Policy {
         request: &PlanRequest<'_>,
         now: Timestamp,
     ) -> HookResult<Vec<WarmUrl>> {
-        self.ask(Hook::PlanWarm, now, |guest| {
+        let id = |policy: &Policy| policy.history.id(Hook::PlanWarm, request.plan.as_bytes());
+        self.ask(Hook::PlanWarm, id, now, |guest| {
             self.plan_answer(guest, request, now)
         })
     }
@@ -173,12 +242,12 @@ impl Policy {
         request: &PolicyRequest<'_>,
         now: Timestamp,
     ) -> Result<RequestAnswer, GuestFailure> {
-        let headers = MessageFields::of(request.headers, &self.manifest.headers);
-        let cookies = MessageFields::cookies(request.headers, &self.manifest.cookies);
+        let headers = MessageFields::of(request.headers, &self.module.manifest.headers);
+        let cookies = MessageFields::cookies(request.headers, &self.module.manifest.cookies);
         let (headers, cookies) = (headers.pairs(), cookies.pairs());
         // The policy is told only what the key of a remembered decision holds: the minute, if a
         // zone is declared, and no variant.
-        let at = if self.manifest.zone.is_some() {
+        let at = if self.module.manifest.zone.is_some() {
             question::cut_to_minute(now)
         } else {
             Timestamp::default()
@@ -187,12 +256,12 @@ impl Policy {
             variant: None,
             ..*request
         };
-        let request = question::request(&request, &self.manifest, &headers, &cookies);
+        let request = question::request(&request, &self.module.manifest, &headers, &cookies);
         let moment = self.moment(guest, Hook::OnRequest, at);
         let nearby = question::nearby_holidays(&moment);
         let now = question::moment(&moment, &nearby);
-        let raw = self.template.on_request(guest, request, now)?;
-        answer::request(raw, &self.manifest).map_err(GuestFailure::bad_answer)
+        let raw = self.module.template.on_request(guest, request, now)?;
+        answer::request(raw, &self.module.manifest).map_err(GuestFailure::bad_answer)
     }
 
     /// The checked answer of this instance about a response.
@@ -203,17 +272,20 @@ impl Policy {
         response: &PolicyResponse<'_>,
         now: Timestamp,
     ) -> Result<ResponseAnswer, GuestFailure> {
-        let headers = MessageFields::of(request.headers, &self.manifest.headers);
-        let cookies = MessageFields::cookies(request.headers, &self.manifest.cookies);
+        let headers = MessageFields::of(request.headers, &self.module.manifest.headers);
+        let cookies = MessageFields::cookies(request.headers, &self.module.manifest.cookies);
         let (headers, cookies) = (headers.pairs(), cookies.pairs());
-        let request = question::request(request, &self.manifest, &headers, &cookies);
-        let headers = MessageFields::of(response.headers, &self.manifest.response_headers);
+        let request = question::request(request, &self.module.manifest, &headers, &cookies);
+        let headers = MessageFields::of(response.headers, &self.module.manifest.response_headers);
         let headers = headers.pairs();
         let response = question::response(response, &headers);
         let moment = self.moment(guest, Hook::OnResponse, now);
         let nearby = question::nearby_holidays(&moment);
         let now = question::moment(&moment, &nearby);
-        let raw = self.template.on_response(guest, request, response, now)?;
+        let raw = self
+            .module
+            .template
+            .on_response(guest, request, response, now)?;
         answer::response(raw).map_err(GuestFailure::bad_answer)
     }
 
@@ -233,6 +305,7 @@ impl Policy {
         let nearby = question::nearby_holidays(&moment);
         let now = question::moment(&moment, &nearby);
         let raw = self
+            .module
             .template
             .plan_warm(guest, request.plan, &popular, now)?;
         answer::warm_urls(raw, request.variants).map_err(GuestFailure::bad_answer)
@@ -242,21 +315,34 @@ impl Policy {
         guest.moment(hook, at, |at| {
             moment::moment(
                 at,
-                self.manifest.zone.unwrap_or(chrono_tz::UTC),
-                &self.calendar,
+                self.module.manifest.zone.unwrap_or(chrono_tz::UTC),
+                &self.module.calendar,
             )
         })
     }
 
-    /// Asks this thread's instance, or a fresh one if there is none, and counts the outcome.
+    /// Asks this thread's instance, or a fresh one if there is none, and counts the outcome. `id`
+    /// tells questions apart; it is called where questions have failed.
     fn ask<A>(
         &self,
         hook: Hook,
+        id: impl Fn(&Policy) -> QuestionId,
         now: Timestamp,
         question: impl FnOnce(&mut Guest) -> Result<A, GuestFailure>,
     ) -> HookResult<A> {
-        if !self.manifest.has(hook) || self.is_off() {
-            return HookResult::Skipped;
+        if !self.module.manifest.has(hook) {
+            return HookResult::NoHook;
+        }
+        if self.is_off(now) {
+            return HookResult::Off;
+        }
+        // Plans are rare, so each is asked for.
+        if hook != Hook::PlanWarm
+            && self.history.remembers_any()
+            && self.history.is_remembered(id(self), now)
+        {
+            self.tally.withheld();
+            return HookResult::Failed;
         }
         let started = real_time();
         let outcome = self.guest().and_then(|mut guest| {
@@ -265,21 +351,22 @@ impl Policy {
             self.put_back(hook, guest);
             Ok(answer)
         });
+        let spent = started.elapsed();
         self.tally.count(
             hook,
             outcome.as_ref().map(|_| ()).map_err(|failure| failure.kind),
-            started.elapsed(),
+            spent,
         );
         match outcome {
-            Ok(answer) => {
-                let failures = &self.failures_in_a_row[hook as usize];
-                if failures.load(Ordering::Relaxed) != 0 {
-                    failures.store(0, Ordering::Relaxed);
-                }
-                HookResult::Answered(answer)
-            }
+            Ok(answer) => HookResult::Answered(answer),
             Err(failure) => {
-                self.failed(hook, &failure, now);
+                let failed = FailedQuestion {
+                    hook,
+                    id: id(self),
+                    spent,
+                    answered: self.tally.answered(hook),
+                };
+                self.failed(&failed, &failure, now);
                 HookResult::Failed
             }
         }
@@ -299,8 +386,10 @@ impl Policy {
 
     /// A fresh instance. It must give the same manifest as the first one.
     pub(super) fn fresh_guest(&self) -> Result<Box<Guest>, GuestFailure> {
-        match self.template.instantiate()? {
-            ConfigureResult::Ready(guest, manifest) if manifest == self.raw_manifest => Ok(guest),
+        match self.module.template.instantiate()? {
+            ConfigureResult::Ready(guest, manifest) if manifest == self.module.raw_manifest => {
+                Ok(guest)
+            }
             ConfigureResult::Ready(..) => Err(GuestFailure::bad_answer(
                 "another instance gives a different manifest",
             )),
@@ -312,16 +401,18 @@ impl Policy {
     }
 
     fn put_back(&self, hook: Hook, guest: Box<Guest>) {
-        self.template.usage.saw_memory(guest.memory_bytes());
+        self.module.template.usage.saw_memory(guest.memory_bytes());
         // Plans are rare, and made on threads that serve no requests, so their instances are not
         // kept.
-        if hook == Hook::PlanWarm || guest.answered >= self.decisions_per_instance {
+        if hook == Hook::PlanWarm
+            || guest.answered >= self.module.template.limits.decisions_per_instance
+        {
             return;
         }
         let is_new = guest.answered == 1;
         let kept = IdleGuest {
             policy: self.id,
-            loaded: Arc::downgrade(&self.template),
+            loaded: Arc::downgrade(&self.module.template),
             guest,
         };
         GUESTS.with_borrow_mut(|guests| {
@@ -333,28 +424,14 @@ impl Policy {
     }
 
     #[cold]
-    fn failed(&self, hook: Hook, failure: &GuestFailure, now: Timestamp) {
-        self.log(hook, failure, now);
-        let failures = self.failures_in_a_row[hook as usize]
-            .fetch_add(1, Ordering::Relaxed)
-            .saturating_add(1);
-        if failures >= self.max_failures {
-            self.switch_off(failures, hook, failure, now);
-        }
-    }
-
-    fn switch_off(&self, failures: u32, hook: Hook, failure: &GuestFailure, now: Timestamp) {
-        let GuestFailure { kind, reason } = failure;
-        let why = format!(
-            "{failures} failures in a row, the last in {}: {}: {reason}",
-            hook.as_str(),
-            kind.as_str()
-        );
-        if self.switched_off.set((now, why.clone())).is_ok() {
-            self.is_off.store(true, Ordering::Relaxed);
+    fn failed(&self, failed: &FailedQuestion, failure: &GuestFailure, now: Timestamp) {
+        self.log(failed.hook, failure, now);
+        if let Some(rest) = self.history.failed(failed, failure, now) {
             tracing::error!(
                 policy = &**self.name(),
-                "switched off until it is replaced, after {why}"
+                "switched off for {}: {}",
+                show_duration(rest.until.since(rest.since)),
+                rest.reason
             );
         }
     }

@@ -254,6 +254,31 @@ impl DecisionInputs {
     }
 }
 
+/// Appends what a policy is told about a response, but for the time, to `key`.
+pub(super) fn encode_response(
+    variant: Option<&str>,
+    response: &PolicyResponse<'_>,
+    names: &[HeaderName],
+    key: &mut Vec<u8>,
+) {
+    key.extend_from_slice(&response.status.as_u16().to_le_bytes());
+    push(key, variant.unwrap_or_default().as_bytes());
+    for number in [
+        response.length,
+        response.header_ttl.map(|ttl| ttl.as_secs()),
+        response.header_browser_ttl.map(|ttl| ttl.as_secs()),
+    ] {
+        key.extend_from_slice(&number.unwrap_or(u64::MAX).to_le_bytes());
+    }
+    for name in names {
+        for value in response.headers.get_all(name) {
+            key.push(MORE);
+            push(key, value.as_bytes());
+        }
+        key.push(END);
+    }
+}
+
 const END: u8 = 0;
 const MORE: u8 = 1;
 

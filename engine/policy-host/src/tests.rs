@@ -17,7 +17,9 @@ use tero_config as config;
 
 use super::*;
 use crate::device::Device;
-use tero_semantics::decision::{LookupDecision, RequestDecision, ResponseDecision};
+use tero_semantics::decision::{
+    LookupDecision, RequestDecision, ResponseDecision, StoringDecision,
+};
 use tero_semantics::timestamp::Timestamp;
 
 const NOW: Timestamp = Timestamp::from_unix_secs(1_700_000_000);

@@ -4,14 +4,14 @@
 use std::sync::Arc;
 
 use crate::answer::{RequestAnswer, ResponseAnswer};
-use crate::chain::Chain;
+use crate::chain::{Chain, FAILED, OFF, stand_in};
 use crate::combine::{self, Ruling};
 use crate::counters::{FailureKind, PolicyStatus};
 use crate::facts::{PolicyRequest, PolicyResponse};
 use crate::guest::Guest;
 use crate::guest::failure::GuestFailure;
 use crate::manifest::Hook;
-use crate::policy::Policy;
+use crate::policy::{Policy, StandIn};
 use tero_semantics::decision::{RequestDecision, ResponseDecision};
 use tero_semantics::timestamp::Timestamp;
 
@@ -52,7 +52,7 @@ impl Chain {
         request: &PolicyRequest<'_>,
         now: Timestamp,
     ) -> ChainTrace<RequestAnswer, RequestDecision> {
-        let answers = self.consult(Hook::OnRequest, |policy, guest| {
+        let answers = self.consult(Hook::OnRequest, now, |policy, guest| {
             policy.request_answer(guest, request, now)
         });
         let (places, given) = given(&answers);
@@ -72,7 +72,7 @@ impl Chain {
         response: &PolicyResponse<'_>,
         now: Timestamp,
     ) -> ChainTrace<ResponseAnswer, ResponseDecision> {
-        let answers = self.consult(Hook::OnResponse, |policy, guest| {
+        let answers = self.consult(Hook::OnResponse, now, |policy, guest| {
             policy.response_answer(guest, request, response, now)
         });
         let (places, given) = given(&answers);
@@ -88,11 +88,15 @@ impl Chain {
     fn consult<A>(
         &self,
         hook: Hook,
+        now: Timestamp,
         question: impl Fn(&Policy, &mut Guest) -> Result<A, GuestFailure>,
     ) -> Vec<(Arc<Policy>, PolicyAnswer<A>)> {
         self.policies()
             .iter()
-            .map(|policy| (Arc::clone(policy), consult_one(policy, hook, &question)))
+            .map(|policy| {
+                let answer = consult_one(policy, hook, now, &question);
+                (Arc::clone(policy), answer)
+            })
             .collect()
     }
 }
@@ -100,13 +104,14 @@ impl Chain {
 fn consult_one<A>(
     policy: &Policy,
     hook: Hook,
+    now: Timestamp,
     question: impl Fn(&Policy, &mut Guest) -> Result<A, GuestFailure>,
 ) -> PolicyAnswer<A> {
-    if let PolicyStatus::SwitchedOff { reason, .. } = policy.status() {
-        return PolicyAnswer::Off(reason);
-    }
     if !policy.manifest().has(hook) {
         return PolicyAnswer::NoHook;
+    }
+    if let PolicyStatus::SwitchedOff { reason, .. } = policy.status(now) {
+        return PolicyAnswer::Off(reason);
     }
     match policy
         .fresh_guest()
@@ -117,12 +122,16 @@ fn consult_one<A>(
     }
 }
 
-/// The answers that were given, and their places.
-fn given<A: Clone>(answers: &[(Arc<Policy>, PolicyAnswer<A>)]) -> (Vec<usize>, Vec<(&str, A)>) {
+/// The answers that were given or stand in for one, and their places.
+fn given<A: Clone + StandIn>(
+    answers: &[(Arc<Policy>, PolicyAnswer<A>)],
+) -> (Vec<usize>, Vec<(&str, A)>) {
     let given = answers.iter().enumerate();
     let given = given.filter_map(|(place, (policy, said))| match said {
         PolicyAnswer::Answer(answer) => Some((place, (&**policy.name(), answer.clone()))),
-        PolicyAnswer::Failed { .. } | PolicyAnswer::NoHook | PolicyAnswer::Off(_) => None,
+        PolicyAnswer::Failed { .. } => Some((place, stand_in(policy, FAILED)?)),
+        PolicyAnswer::Off(_) => Some((place, stand_in(policy, OFF)?)),
+        PolicyAnswer::NoHook => None,
     });
     given.unzip()
 }

@@ -371,7 +371,7 @@ fn explanations_keep_their_shape() {
                     rules = [{ name = \"never\", match = [\"/never\"], cache = \"never\" }, \
                     { name = \"all\", match = [\"/*\"], ttl = 600, stale_while_revalidate = 10, stale_if_error = 20, tags = [\"pages\"] }]\n\
                     [policy.settings.variants.phone]\ndevices = [\"mobile\"]";
-    let bad = "settings = { on_request = \"trap\", on_response = \"huge-ttl\" }\nlimits = { deadline = \"5s\", max_failures = 1 }";
+    let bad = "settings = { on_request = \"trap\", on_response = \"huge-ttl\" }\nlimits = { deadline = \"5s\", max_failures = 1, rest = \"1min\" }";
     let edge = Edge::before(&origin)
         .policy("rules", "builtin:json-rules", settings)
         .policy(

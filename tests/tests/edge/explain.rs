@@ -189,6 +189,20 @@ fn engine_rules_that_overrule_a_policy_are_named() {
 }
 
 #[test]
+fn when_off_pass_is_explained() {
+    let origin = origin();
+    let module = guests::misbehaving_path().display().to_string();
+    let keys = "settings = { on_request = \"trap\" }\nlimits = { deadline = \"5s\", max_failures = 1, when_off = \"pass\" }";
+    let edge = Edge::before(&origin).policy("bad", &module, keys).start();
+    for how in ["`bad` failed", "`bad` is switched off"] {
+        let explained = explain(&edge, &json!({ "url": "/x" }));
+        check_rule(&explained, "no-answer", &[how, "when_off"]);
+        assert_eq!(explained.would.outcome, "pass", "{how}");
+        edge.get("/x").assert_forwarded("bypass", "/x");
+    }
+}
+
+#[test]
 fn a_failing_policy_is_explained_but_its_failure_is_not_counted() {
     let origin = origin();
     let module = guests::misbehaving_path().display().to_string();

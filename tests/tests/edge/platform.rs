@@ -47,11 +47,18 @@ fn version(settings: &Value) -> Vec<u8> {
 
 /// An edge with a state directory, whose policy `rules` has one rule, `zero`, with 60 seconds.
 fn edge(origin: &Origin, state: &Path) -> EdgeBuilder {
+    edge_with(origin, state, "")
+}
+
+/// Like [`edge`], with these keys of the policy.
+fn edge_with(origin: &Origin, state: &Path, keys: &str) -> EdgeBuilder {
     let settings = "[policy.settings]\nversion = 3\nrules = [{ name = \"zero\", match = [\"/*\"], ttl = 60 }]\n\
                     [policy.settings.variants.zero]\ndevices = [\"desktop\", \"mobile\", \"tablet\", \"tv\", \"bot\", \"unknown\"]";
-    Edge::before(origin)
-        .state_dir(state)
-        .policy("rules", "builtin:json-rules", settings)
+    Edge::before(origin).state_dir(state).policy(
+        "rules",
+        "builtin:json-rules",
+        &format!("{keys}\n{settings}"),
+    )
 }
 
 fn push(edge: &Edge, policy: &str, content: &[u8]) -> Answer {

@@ -202,22 +202,116 @@ fn a_policy_that_keeps_failing_is_switched_off_and_reported() {
 }
 
 #[test]
-fn a_good_answer_between_failures_keeps_a_policy_on() {
+fn a_policy_that_fails_for_half_of_the_questions_is_switched_off() {
     let origin = origin();
+    let edge = misbehaving(&origin, "on_request = \"trap\", paths = \"/bad\"", "")
+        .server("workers = 1")
+        .start();
+    edge.get("/stored").assert_detail("behaves");
+    for number in 0..20 {
+        edge.get(&format!("/good{number}"));
+        edge.get(&format!("/bad{number}"));
+    }
+    // Ten failures are enough; good answers stand between them.
+    assert_eq!(decisions(&edge, "bad", "on-request", "trap"), 10.0);
+    assert_eq!(edge.metric("tero_policy_active", &["policy=\"bad\""]), 0.0);
+    let switched_off = || edge.metric("tero_policy_switched_off_total", &["policy=\"bad\""]);
+    assert_eq!(switched_off(), 1.0);
+    let listed = edge.call::<Policies>(&[], &()).policies.remove(0).module;
+    let ModuleStatus::SwitchedOff {
+        since_unix_secs,
+        until_unix_secs,
+        reason,
+    } = &listed.status
+    else {
+        panic!("{listed:?}")
+    };
+    assert_eq!(until_unix_secs - since_unix_secs, 5);
+    assert!(reason.contains("10 of 21 questions failed"), "{reason}");
+    // After its rest the policy is asked again, and rests longer if it still fails.
+    edge.advance_secs(5);
+    edge.get("/later").assert_detail("behaves");
+    assert_eq!(edge.metric("tero_policy_active", &["policy=\"bad\""]), 1.0);
+    edge.get("/bad-a");
+    edge.get("/bad-b");
+    assert_eq!(switched_off(), 2.0);
+    edge.advance_secs(9);
+    assert_eq!(edge.metric("tero_policy_active", &["policy=\"bad\""]), 0.0);
+    edge.advance_secs(1);
+    edge.get("/stored").assert_detail("behaves");
+}
+
+#[test]
+fn a_policy_that_fails_for_few_of_the_questions_stays_on() {
+    let origin = origin();
+    let settings = "on_request = \"trap\", paths = \"/bad\"";
     let edge = misbehaving(
         &origin,
-        "on_request = \"trap\", paths = \"/bad\"",
-        "max_failures = 2",
+        settings,
+        "max_failures = 2, max_failure_share = \"20%\"",
     )
     .server("workers = 1")
     .start();
-    for number in 0..6 {
-        let path = if number % 2 == 0 { "/bad" } else { "/good" };
-        edge.get(&format!("{path}{number}"));
+    for number in 0..40 {
+        edge.get(&format!("/good{number}"));
     }
-    assert_eq!(decisions(&edge, "bad", "on-request", "trap"), 3.0);
-    edge.get("/good").assert_detail("behaves");
+    for number in 0..10 {
+        edge.get(&format!("/bad{number}"));
+    }
+    assert_eq!(decisions(&edge, "bad", "on-request", "trap"), 10.0);
+    edge.get("/good-too").assert_detail("behaves");
+    edge.get("/bad-too");
+    edge.get("/bad-again");
+    assert_eq!(edge.metric("tero_policy_active", &["policy=\"bad\""]), 0.0);
+}
+
+#[test]
+fn one_url_that_makes_a_policy_fail_does_not_switch_it_off() {
+    let origin = origin();
+    origin.otherwise(|_| Reply::ok("a page").header("Cache-Control", "no-store"));
+    let settings = "on_request = \"trap\", on_response = \"trap\", paths = \"/bad\"";
+    let edge = misbehaving(&origin, settings, "")
+        .server("workers = 1")
+        .start();
+    for second in 0..30 {
+        for _ in 0..4 {
+            edge.get("/bad");
+        }
+        edge.get(&format!("/good{second}")).assert_detail("behaves");
+        edge.advance_secs(1);
+    }
+    // A question that failed is asked again after a second.
+    assert_eq!(decisions(&edge, "bad", "on-request", "trap"), 30.0);
+    assert_eq!(decisions(&edge, "bad", "on-response", "trap"), 30.0);
+    let withheld = edge.metric("tero_policy_withheld_total", &["policy=\"bad\""]);
+    assert_eq!(withheld, 180.0);
     assert_eq!(edge.metric("tero_policy_active", &["policy=\"bad\""]), 1.0);
+}
+
+#[test]
+fn when_off_pass_keeps_pages_out_of_the_store_while_a_policy_rests() {
+    let origin = origin();
+    let settings = "on_request = \"trap\", on_response = \"trap\", paths = \"/bad\"";
+    let limits = "max_failures = 2, when_off = \"pass\"";
+    let edge = misbehaving(&origin, settings, limits)
+        .server("workers = 1")
+        .start();
+    edge.get("/good").assert_forwarded("uri-miss", "page /good");
+    edge.get("/good").assert_hit("page /good");
+    // A failed question leaves its request alone out of the cache.
+    for _ in 0..2 {
+        let failed = edge.get("/bad1");
+        failed.assert_forwarded("bypass", "page /bad1");
+        failed.assert_detail("bad: failed");
+    }
+    edge.get("/good").assert_hit("page /good");
+    edge.get("/bad2");
+    let rests = edge.get("/good");
+    rests.assert_forwarded("bypass", "page /good");
+    rests.assert_detail("bad: switched off");
+    assert_eq!(origin.requests("/good"), 2);
+    edge.advance_secs(5);
+    edge.get("/good").assert_hit("page /good");
 }
 
 #[test]

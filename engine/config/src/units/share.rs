@@ -24,6 +24,16 @@ impl Share {
         format!("{}%", f64::from(self.0) / 100.0)
     }
 
+    /// The share as a number above 0, at most 1.
+    pub fn fraction(self) -> f64 {
+        f64::from(self.0) / f64::from(Share::WHOLE)
+    }
+
+    /// Whether the share is all.
+    pub fn is_whole(self) -> bool {
+        self.0 == Share::WHOLE
+    }
+
     /// Whether the share holds this number, of numbers spread evenly over 64 bits. A larger share
     /// holds all that a smaller one does.
     #[inline]

@@ -174,6 +174,7 @@ fn policies(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>], now: Timestamp
         all.map(|policy| (&**policy.name(), policy)).collect();
     let (mut decisions, mut spent, mut active, mut missing) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut withheld, mut switched_off) = (Vec::new(), Vec::new());
     for (name, policy) in &by_name {
         let label = ("policy", (*name).to_owned());
         let figures = policy.counters();
@@ -194,9 +195,11 @@ fn policies(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>], now: Timestamp
                 missing_years(policy.calendar(), now).len() as u64,
             ));
         }
+        withheld.push((vec![label.clone()], figures.withheld));
+        switched_off.push((vec![label.clone()], figures.switched_off));
         active.push((
             vec![label],
-            u64::from(policy.status() == PolicyStatus::Active),
+            u64::from(policy.status(now) == PolicyStatus::Active),
         ));
     }
     counters(
@@ -217,6 +220,18 @@ fn policies(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>], now: Timestamp
         "tero_policy_active",
         "Whether a policy is asked: 0 when it is switched off",
         active,
+    )?;
+    counters(
+        encoder,
+        "tero_policy_switched_off",
+        "How often a policy was switched off for a rest",
+        switched_off,
+    )?;
+    counters(
+        encoder,
+        "tero_policy_withheld",
+        "Questions that were not asked, since they had failed a moment before",
+        withheld,
     )?;
     let help = "Years that have begun, or begin within two months, without holidays in a policy's calendar";
     gauges(encoder, "tero_policy_calendar_missing_years", help, missing)

@@ -10,17 +10,18 @@ use crate::rollout::record::{PushedRecord, Version};
 use crate::rollout::{PolicyVersions, VersionSet};
 use tero_admin_api::endpoints::{Policies, Policy};
 use tero_admin_api::{PoliciesResponse, PolicyReport, VersionReport};
+use tero_semantics::timestamp::Timestamp;
 
 /// Every policy of the configuration, by name.
 pub(super) fn policies(
     context: &AdminContext,
     _: Call<'_, Policies>,
 ) -> Result<PoliciesResponse, AdminRefusal> {
-    let state = context.rollout.state();
+    let (state, now) = (context.rollout.state(), context.edge.clock.now());
     let policies = state.policies();
     Ok(PoliciesResponse {
         policies: policies
-            .map(|(name, versions)| report(&state, name, versions))
+            .map(|(name, versions)| report(&state, name, versions, now))
             .collect(),
     })
 }
@@ -33,13 +34,18 @@ pub(super) fn policy(
     let state = context.rollout.state();
     let name = call.parameter();
     let versions = state.policy(name).map_err(|error| refusal(&error))?;
-    Ok(report(&state, name, versions))
+    Ok(report(&state, name, versions, context.edge.clock.now()))
 }
 
-fn report(state: &VersionSet, name: &str, versions: &PolicyVersions) -> PolicyReport {
+fn report(
+    state: &VersionSet,
+    name: &str,
+    versions: &PolicyVersions,
+    now: Timestamp,
+) -> PolicyReport {
     let record = versions.record();
     PolicyReport {
-        module: reports::module(versions.active()),
+        module: reports::module(versions.active(), now),
         version: versions.active_version().to_string(),
         active_since_unix_secs: versions.since().unix_secs(),
         previous: record.previous.last().map(Version::to_string),

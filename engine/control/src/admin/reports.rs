@@ -15,9 +15,10 @@ use tero_edge::telemetry::trial_counters::{GroupCounts, TrialGroup};
 use tero_policy_host::cases::CaseOutcome;
 use tero_policy_host::compare::{Comparison, DecisionField, DifferenceSample};
 use tero_policy_host::{Policy, PolicyStatus};
+use tero_semantics::timestamp::Timestamp;
 
 /// A loaded module, and the results of its decisions.
-pub(super) fn module(policy: &Policy) -> ModuleReport {
+pub(super) fn module(policy: &Policy, now: Timestamp) -> ModuleReport {
     let manifest = policy.manifest();
     let counters = policy.counters();
     let hooks = manifest.hooks.iter().map(|hook| {
@@ -38,11 +39,16 @@ pub(super) fn module(policy: &Policy) -> ModuleReport {
         zone: manifest.zone.map(|zone| zone.name().to_owned()),
         variants: manifest.variants.iter().map(ToString::to_string).collect(),
         hooks: hooks.collect(),
-        status: match policy.status() {
+        status: match policy.status(now) {
             PolicyStatus::Active => ModuleStatus::Active,
-            PolicyStatus::SwitchedOff { since, reason } => ModuleStatus::SwitchedOff {
+            PolicyStatus::SwitchedOff {
+                since,
+                until,
+                reason,
+            } => ModuleStatus::SwitchedOff {
                 since_unix_secs: since.unix_secs(),
-                reason: reason.to_string(),
+                until_unix_secs: until.unix_secs(),
+                reason,
             },
         },
     }

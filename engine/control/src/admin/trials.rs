@@ -30,13 +30,14 @@ pub(super) fn shadow(
     let name = call.parameter();
     let rollout = context.rollout.state();
     let versions = rollout.policy(name).map_err(|error| refusal(&error))?;
+    let now = context.edge.clock.now();
     let record = versions.record().shadow.as_ref();
     let record = record.ok_or_else(|| none(name, "in shadow"))?;
     let (policy, tally) = versions.shadow().unzip();
     Ok(ShadowReport {
         summary: reports::shadow(record, versions),
         comparison: tally.map(|tally| reports::version_comparison(&tally.comparison(), sample)),
-        policy: policy.map(|policy| reports::module(policy)),
+        policy: policy.map(|policy| reports::module(policy, now)),
     })
 }
 
@@ -94,11 +95,14 @@ pub(super) fn canary(
     let name = call.parameter();
     let rollout = context.rollout.state();
     let versions = rollout.policy(name).map_err(|error| refusal(&error))?;
+    let now = context.edge.clock.now();
     let record = versions.record();
     match (&record.canary, &record.rolled_back) {
         (Some(canary), _) => Ok(CanaryResponse::Running(Box::new(CanaryReport {
             summary: reports::canary(canary, versions),
-            policy: versions.canary().map(|(policy, _)| reports::module(policy)),
+            policy: versions
+                .canary()
+                .map(|(policy, _)| reports::module(policy, now)),
         }))),
         (None, Some(rolled_back)) => Ok(CanaryResponse::RolledBack {
             rolled_back: reports::rollback(rolled_back),

@@ -5,7 +5,7 @@
 
 use super::record::GuardSettings;
 use tero_edge::telemetry::trial_counters::{GroupCounts, TrialCounters, TrialGroup};
-use tero_policy_host::{Hook, Policy, PolicyCounters, PolicyStatus};
+use tero_policy_host::{Hook, Policy, PolicyCounters};
 
 /// Why a canary was rolled back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,10 +134,10 @@ impl GuardWindow {
         canary: &Policy,
         counters: &TrialCounters,
     ) -> Option<Verdict> {
-        if let PolicyStatus::SwitchedOff { reason, .. } = canary.status() {
+        if let Some(reason) = canary.last_trouble() {
             return Some(Verdict {
                 cause: RollbackCause::SwitchedOff,
-                reason: format!("it was switched off after {reason}"),
+                reason: format!("it was switched off: {reason}"),
             });
         }
         let now = TrialSnapshot {

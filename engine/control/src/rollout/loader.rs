@@ -9,7 +9,7 @@ use super::record::{PolicyRecord, Version};
 use super::version_set::{CanaryRun, PolicyVersions, RolloutSettings, ShadowRun, VersionSet};
 use super::version_store::VersionStore;
 use tero_config as config;
-use tero_policy_host::{Host, Policy, PolicyStatus};
+use tero_policy_host::{Host, Policy};
 use tero_semantics::timestamp::Timestamp;
 
 /// Loads versions of policies.
@@ -21,15 +21,19 @@ pub(super) struct VersionLoader<'a> {
 }
 
 impl VersionLoader<'_> {
-    /// Loads a version. A module that is `at_hand` is used instead, unless it was switched off.
+    /// Loads a version. A module that is `at_hand` is used instead; it begins anew if it was switched
+    /// off.
     pub(super) fn version(
         &self,
         config: &config::Policy,
         version: &Version,
         at_hand: Option<&Arc<Policy>>,
     ) -> Result<Arc<Policy>, RolloutError> {
-        if let Some(policy) = at_hand.filter(|policy| policy.status() == PolicyStatus::Active) {
-            return Ok(Arc::clone(policy));
+        if let Some(policy) = at_hand {
+            return Ok(match policy.last_trouble() {
+                None => Arc::clone(policy),
+                Some(_) => Arc::new(policy.renewed()),
+            });
         }
         match version {
             Version::Configured => Ok(self.host.load(config)?),

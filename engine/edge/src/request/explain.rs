@@ -18,6 +18,7 @@ use super::refusal::AdmissionRefusal;
 use super::visit::{Look, Visit};
 use crate::store::Variants;
 use crate::store::stored::StoredResponse;
+use tero_config::WhenOff;
 use tero_policy_host::compare::DecisionField;
 use tero_policy_host::device::Device;
 use tero_policy_host::{
@@ -374,20 +375,21 @@ fn failures<A, D>(asked: &ChainTrace<A, D>) -> Vec<RuleNote> {
         .answers
         .iter()
         .filter_map(|(policy, word)| match word {
-            PolicyAnswer::Failed { kind, reason } => Some((
-                policy.name(),
-                format!("failed ({}: {reason})", kind.as_str()),
-            )),
-            PolicyAnswer::Off(reason) => {
-                Some((policy.name(), format!("is switched off ({reason})")))
+            PolicyAnswer::Failed { kind, reason } => {
+                Some((policy, format!("failed ({}: {reason})", kind.as_str())))
             }
+            PolicyAnswer::Off(reason) => Some((policy, format!("is switched off ({reason})"))),
             PolicyAnswer::Answer(_) | PolicyAnswer::NoHook => None,
         });
     failed
-        .map(|(name, how)| {
+        .map(|(policy, how)| {
+            let so = match policy.when_off() {
+                WhenOff::Headers => "has decided nothing",
+                WhenOff::Pass => "`when_off = \"pass\"` holds",
+            };
             rule(
                 "no-answer",
-                format!("`{name}` {how}, and so has decided nothing"),
+                format!("`{}` {how}, and so {so}", policy.name()),
             )
         })
         .collect()

@@ -16,7 +16,7 @@ use super::{builtin, component};
 use crate::answer;
 use crate::error::PolicyError;
 use crate::guest::{ConfigureResult, GuestTemplate, RawManifest};
-use crate::policy::Policy;
+use crate::policy::{Policy, PolicyModule};
 use crate::runtime::Runtime;
 use tero_config as config;
 use tero_config::ModuleSource;
@@ -161,14 +161,13 @@ impl ModuleLoader {
             policy: Arc::clone(name),
             reason,
         })?;
-        let calendar = calendar(config)?;
-        Ok(Policy::new(
-            template,
-            digest(module),
+        Ok(Policy::new(PolicyModule {
+            template: Arc::new(template),
+            digest: digest(module).into(),
             manifest,
             raw_manifest,
-            calendar,
-        ))
+            calendar: calendar(config)?,
+        }))
     }
 }
 

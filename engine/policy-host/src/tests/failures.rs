@@ -67,7 +67,7 @@ fn each_kind_of_failure_is_counted_and_decides_nothing() {
 fn reason(guest: &ByHand<'_>) -> String {
     let (policy, chain) = chain(guest, |config| config.limits.max_failures = 1);
     on_request(&chain, "/");
-    match policy.status() {
+    match policy.status(NOW) {
         PolicyStatus::SwitchedOff { reason, .. } => reason,
         PolicyStatus::Active => panic!("it did not fail"),
     }
@@ -128,7 +128,7 @@ fn a_gigantic_answer_is_not_copied() {
         config.limits.max_failures = 1;
     });
     on_request(&chain, "/");
-    let PolicyStatus::SwitchedOff { reason, .. } = policy.status() else {
+    let PolicyStatus::SwitchedOff { reason, .. } = policy.status(NOW) else {
         panic!("it is still asked")
     };
     assert!(
@@ -180,53 +180,248 @@ fn a_failed_answer_is_not_remembered_and_the_next_instance_is_fresh() {
     );
     assert_eq!(on_request(&chain, "/1").variant.as_deref(), Some("mobile"));
     assert_eq!(on_request(&chain, "/2").variant, None);
-    assert_eq!(on_request(&chain, "/2").variant.as_deref(), Some("mobile"));
+    let later = request_at(&chain, "/2", after(1_000));
+    assert_eq!(later.variant.as_deref(), Some("mobile"));
     assert_eq!(policy.counters().on_request.trap, 1);
-    assert_eq!(policy.status(), PolicyStatus::Active);
+    assert_eq!(policy.status(NOW), PolicyStatus::Active);
 }
 
+/// The instant so many milliseconds after [`NOW`].
+fn after(millis: i64) -> Timestamp {
+    Timestamp::from_unix_millis(NOW.unix_millis() + millis)
+}
+
+fn request_at(chain: &Chain, path: &str, now: Timestamp) -> Arc<RequestDecision> {
+    chain.on_request(&ask(path, &HeaderMap::new()), now)
+}
+
+fn response_at(chain: &Chain, path: &str, now: Timestamp) -> ResponseDecision {
+    let headers = HeaderMap::new();
+    chain.on_response(&ask(path, &headers), &answered(&headers), now)
+}
+
+/// Traps if the path has three bytes, and answers otherwise.
+const TRAPS_AT_THREE: &str = "(if (i32.eq (i32.load (i32.add (local.get 0) (i32.const 28))) (i32.const 3)) (then unreachable)) (i32.const 2112)";
+
 #[test]
-fn a_policy_that_keeps_failing_is_switched_off_and_its_decisions_are_dropped() {
+fn a_policy_that_keeps_failing_is_switched_off_and_its_decisions_are_not_used() {
     let guest = ByHand {
         on_response: "unreachable",
         ..ByHand::on_request(MOBILE)
     };
     let (policy, chain) = chain(&guest, |config| config.limits.max_failures = 3);
-    for _ in 0..2 {
-        on_response(&chain);
+    for path in ["/1", "/2"] {
+        response_at(&chain, path, NOW);
         // Good answers of another hook do not keep it on.
         assert_eq!(on_request(&chain, "/").variant.as_deref(), Some("mobile"));
         on_request(&chain, "/other");
     }
-    assert_eq!(policy.status(), PolicyStatus::Active);
-    on_response(&chain);
-    let PolicyStatus::SwitchedOff { since, reason } = policy.status() else {
+    assert_eq!(policy.status(NOW), PolicyStatus::Active);
+    response_at(&chain, "/3", NOW);
+    let PolicyStatus::SwitchedOff {
+        since,
+        until,
+        reason,
+    } = policy.status(NOW)
+    else {
         panic!("it is still asked")
     };
-    assert_eq!(since, NOW);
+    assert_eq!((since, until), (NOW, after(5_000)));
     assert!(
-        reason.contains("3 failures in a row") && reason.contains("trap"),
+        reason.contains("3 of 3 questions failed") && reason.contains("trap"),
         "{reason}"
     );
-    on_response(&chain);
+    response_at(&chain, "/4", NOW);
     assert_eq!(policy.counters().on_response.trap, 3);
     assert_eq!(on_request(&chain, "/").variant, None);
     assert_eq!(policy.counters().on_request.ok, 2);
+    assert_eq!(policy.counters().switched_off, 1);
 }
 
 #[test]
-fn a_good_answer_resets_the_count_of_failures() {
-    // Traps if the path has three bytes.
-    let body = "(if (i32.eq (i32.load (i32.add (local.get 0) (i32.const 28))) (i32.const 3)) (then unreachable)) (i32.const 2112)";
-    let (policy, chain) = chain(&ByHand::on_request(body), |config| {
-        config.limits.max_failures = 2
-    });
-    for good in ["/", "/1", "/123"] {
-        on_request(&chain, "/xx");
-        assert_eq!(on_request(&chain, good).variant.as_deref(), Some("mobile"));
+fn a_failed_question_is_not_asked_again_for_a_moment() {
+    let guest = ByHand {
+        on_response: "unreachable",
+        ..ByHand::on_request(TRAPS_AT_THREE)
+    };
+    let (policy, chain) = chain(&guest, |config| config.limits.max_failures = 100);
+    for (millis, asked, withheld) in [
+        (0, 1, 0),
+        (1, 1, 2),
+        (999, 1, 4),
+        (1_000, 2, 4),
+        (1_999, 2, 6),
+    ] {
+        assert_eq!(request_at(&chain, "/xx", after(millis)).variant, None);
+        response_at(&chain, "/xx", after(millis));
+        let counters = policy.counters();
+        assert_eq!(
+            (
+                counters.on_request.trap,
+                counters.on_response.trap,
+                counters.withheld
+            ),
+            (asked, asked, withheld),
+            "after {millis} ms"
+        );
     }
-    assert_eq!(policy.status(), PolicyStatus::Active);
+    // Other questions are asked.
+    assert!(request_at(&chain, "/", after(1)).variant.is_some());
+    request_at(&chain, "/yy", after(1));
+    assert_eq!(policy.counters().on_request.trap, 3);
+}
+
+#[test]
+fn a_question_that_fails_again_and_again_switches_nothing_off() {
+    let (policy, chain) = chain(&ByHand::on_request(TRAPS_AT_THREE), |config| {
+        config.limits.max_failures = 2;
+        config.limits.failure_memory = std::time::Duration::ZERO;
+    });
+    for number in 0..50 {
+        request_at(&chain, "/xx", after(number * 100));
+    }
+    assert_eq!(policy.counters().on_request.trap, 50);
+    assert_eq!(policy.status(after(5_000)), PolicyStatus::Active);
+    request_at(&chain, "/yy", after(5_000));
+    assert_ne!(policy.status(after(5_000)), PolicyStatus::Active);
+}
+
+/// Asks about so many good paths and then about so many that fail, and says whether the policy is
+/// asked after that.
+fn is_asked_after(good: usize, bad: usize, share: &str) -> bool {
+    let (policy, chain) = chain(&ByHand::on_request(TRAPS_AT_THREE), |config| {
+        config.limits.max_failure_share = config::units::Share::parse(share).unwrap();
+    });
+    for number in 0..good {
+        on_request(&chain, &format!("/good/{number}"));
+    }
+    for number in 10..10 + bad {
+        on_request(&chain, &format!("/{number}"));
+    }
+    policy.status(NOW) == PolicyStatus::Active
+}
+
+#[test]
+fn a_policy_is_switched_off_beyond_its_share_of_failures() {
+    assert!(is_asked_after(0, 9, "10%"), "fewer than `max_failures`");
+    assert!(!is_asked_after(0, 10, "10%"));
+    assert!(is_asked_after(90, 10, "10%"), "as many as are allowed");
+    assert!(!is_asked_after(90, 11, "10%"));
+    assert!(!is_asked_after(10, 11, "50%"));
+    assert!(is_asked_after(0, 50, "100%"));
+}
+
+#[test]
+fn a_policy_is_switched_off_for_the_time_that_failures_take() {
+    let (policy, chain) = chain(&ByHand::on_request(SPIN), |config| {
+        config.limits.max_failures = 1_000;
+    });
+    // Each takes 200 ms; a second is a tenth of ten.
+    let mut asked = 0;
+    while policy.status(NOW) == PolicyStatus::Active && asked < 20 {
+        on_request(&chain, &format!("/{asked}"));
+        asked += 1;
+    }
+    assert!((2..=6).contains(&asked), "{asked}");
+    let reason = policy.last_trouble().unwrap();
+    assert!(reason.contains("% of a thread's time"), "{reason}");
+}
+
+#[test]
+fn rests_grow_while_a_policy_fails_again_and_begin_anew_once_it_behaved() {
+    let (policy, chain) = chain(&ByHand::on_request(TRAPS_AT_THREE), |config| {
+        config.limits.max_failures = 3;
+        config.limits.max_rest = std::time::Duration::from_secs(12);
+    });
+    let mut now = 0;
+    let mut page = 10;
+    let mut fail = |now: i64, times: usize| {
+        for _ in 0..times {
+            request_at(&chain, &format!("/{page}"), after(now));
+            page += 1;
+        }
+    };
+    fail(now, 3);
+    for rest in [5_000, 10_000, 12_000, 12_000] {
+        assert_ne!(
+            policy.status(after(now + rest - 1)),
+            PolicyStatus::Active,
+            "{rest}"
+        );
+        now += rest;
+        assert_eq!(policy.status(after(now)), PolicyStatus::Active, "{rest}");
+        // After a rest, two failures suffice.
+        fail(now, 1);
+        assert_eq!(policy.status(after(now)), PolicyStatus::Active);
+        fail(now, 1);
+        assert_ne!(policy.status(after(now)), PolicyStatus::Active);
+    }
+    assert_eq!(policy.counters().switched_off, 5);
+    // It has not failed for as long as it rested.
+    now += 12_000 + 12_000;
+    fail(now, 2);
+    assert_eq!(policy.status(after(now)), PolicyStatus::Active);
+    fail(now, 1);
+    assert_ne!(policy.status(after(now + 4_999)), PolicyStatus::Active);
+    assert_eq!(policy.status(after(now + 5_000)), PolicyStatus::Active);
+    // A clock that is set back to before the rest ends it.
+    assert_eq!(policy.status(after(now - 1)), PolicyStatus::Active);
+}
+
+#[test]
+fn after_a_rest_remembered_decisions_are_used_again() {
+    let (policy, chain) = chain(&ByHand::on_request(TRAPS_AT_THREE), |config| {
+        config.limits.max_failures = 1;
+    });
+    assert!(on_request(&chain, "/").variant.is_some());
     on_request(&chain, "/xx");
-    on_request(&chain, "/xx");
-    assert!(matches!(policy.status(), PolicyStatus::SwitchedOff { .. }));
+    assert_eq!(on_request(&chain, "/").variant, None);
+    assert_eq!(on_request(&chain, "/other").variant, None);
+    assert!(request_at(&chain, "/", after(5_000)).variant.is_some());
+    assert_eq!(policy.counters().on_request.ok, 1, "it was remembered");
+    assert!(request_at(&chain, "/other", after(5_000)).variant.is_some());
+}
+
+#[test]
+fn when_off_pass_takes_requests_without_an_answer_out_of_the_cache() {
+    let guest = ByHand {
+        on_response: "unreachable",
+        ..ByHand::on_request(TRAPS_AT_THREE)
+    };
+    let (_, chain) = chain(&guest, |config| {
+        config.limits.max_failures = 2;
+        config.limits.when_off = config::WhenOff::Pass;
+    });
+    let failed = on_request(&chain, "/xx");
+    assert_eq!(failed.lookup, LookupDecision::Pass);
+    assert_eq!(failed.reason.as_deref(), Some("by-hand: failed"));
+    assert_eq!(on_request(&chain, "/").lookup, LookupDecision::Cache);
+    let failed = response_at(&chain, "/", NOW);
+    assert_eq!(failed.storing, StoringDecision::Never);
+    on_request(&chain, "/yy");
+    let off = on_request(&chain, "/");
+    assert_eq!(off.lookup, LookupDecision::Pass);
+    assert_eq!(off.reason.as_deref(), Some("by-hand: switched off"));
+    assert_eq!(
+        response_at(&chain, "/", NOW).storing,
+        StoringDecision::Never
+    );
+    let on = request_at(&chain, "/", after(5_000));
+    assert_eq!(on.lookup, LookupDecision::Cache);
+}
+
+#[test]
+fn a_renewed_policy_has_no_failures() {
+    let (policy, chain) = chain(&ByHand::on_request("unreachable"), |config| {
+        config.limits.max_failures = 1;
+    });
+    on_request(&chain, "/");
+    assert_ne!(policy.status(NOW), PolicyStatus::Active);
+    let renewed = policy.renewed();
+    assert_eq!(renewed.status(NOW), PolicyStatus::Active);
+    assert_eq!(renewed.counters(), PolicyCounters::default());
+    assert_eq!(
+        (renewed.name(), renewed.digest()),
+        (policy.name(), policy.digest())
+    );
 }

@@ -52,7 +52,7 @@ fn wasi_has_no_environment_and_no_folders() {
         on_request(&chain, "/").variant.as_deref(),
         Some("mobile"),
         "{:?}",
-        policy.status()
+        policy.status(NOW)
     );
 }
 
@@ -85,7 +85,7 @@ fn other_calls_of_wasi_fail_including_clocks_and_random_numbers() {
             },
         );
         assert_eq!(on_request(&chain, "/").variant, None);
-        let PolicyStatus::SwitchedOff { reason, .. } = policy.status() else {
+        let PolicyStatus::SwitchedOff { reason, .. } = policy.status(NOW) else {
             panic!("it is still asked")
         };
         assert!(

@@ -1,7 +1,8 @@
 //! Trials of versions: shadows and canaries.
 
 use super::{
-    activate, check_refused, edge, listed, origin, push, pushed, roll_back, rules, version,
+    activate, check_refused, edge, edge_with, listed, origin, push, pushed, roll_back, rules,
+    version,
 };
 use serde_json::{Value, json};
 use tero_admin_api::endpoints::{Canary, Shadow, StartCanary, StartShadow, StopShadow};
@@ -10,7 +11,7 @@ use tero_admin_api::{
     StartShadowRequest,
 };
 use tero_policy_host::Package;
-use tero_tests::{Edge, eventually, folder, get, guests};
+use tero_tests::{Edge, EdgeBuilder, eventually, folder, get, guests};
 
 /// Starts a shadow for all requests.
 #[track_caller]
@@ -245,7 +246,11 @@ fn ignored_parameters_do_not_change_the_side_of_a_canary() {
 #[track_caller]
 fn check_rolled_back(content: &[u8], cause: &str, words: &str) {
     let (origin, state) = (origin(), folder());
-    let builder = edge(&origin, state.path());
+    check_rolled_back_on(&edge(&origin, state.path()), content, cause, words);
+}
+
+#[track_caller]
+fn check_rolled_back_on(builder: &EdgeBuilder, content: &[u8], cause: &str, words: &str) {
     let edge = builder.start();
     let answer = push(&edge, "rules", content);
     assert_eq!(answer.status, 201, "{answer:?}");
@@ -304,10 +309,13 @@ fn a_failing_canary_is_rolled_back() {
         }
         .to_bytes()
     };
-    check_rolled_back(
+    let (origin, state) = (origin(), folder());
+    let few = "limits = { deadline = \"5s\", max_failures = 2 }";
+    check_rolled_back_on(
+        &edge_with(&origin, state.path(), few),
         &with(r#"{"on_request": "trap", "on_response": "trap"}"#),
         "switched_off",
-        "switched off after",
+        "switched off: ",
     );
     check_rolled_back(
         &with(r#"{"on_response": "control-tag", "paths": "/1"}"#),

@@ -6,6 +6,7 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
@@ -15,6 +16,7 @@ use super::report::{self, Difference};
 use crate::cli::{fail, print, print_json, used_wrongly};
 use tero_admin_api::VersionComparison;
 use tero_config as config;
+use tero_config::units::Share;
 use tero_config::{CalendarSource, FilePosition, ModuleSource, PolicyHost, PolicyLimits};
 use tero_control::admin::version_comparison;
 use tero_policy_host::compare::DifferenceSample;
@@ -127,7 +129,8 @@ impl DiffCommand {
             calendar,
             // A version is not switched off, so that failures are counted over the whole log.
             limits: PolicyLimits {
-                max_failures: u32::MAX,
+                max_failure_share: Share::parse("100%").expect("it is a share"),
+                failure_memory: Duration::ZERO,
                 ..PolicyLimits::default()
             },
         };

@@ -85,8 +85,14 @@ fn notes(answer: &PoliciesResponse) -> String {
                 "{name}: the version that should be active is not: {trouble}\n"
             ));
         }
-        if let ModuleStatus::SwitchedOff { reason, .. } = &policy.module.status {
-            notes.push_str(&format!("{name}: switched off: {reason}\n"));
+        if let ModuleStatus::SwitchedOff {
+            until_unix_secs,
+            reason,
+            ..
+        } = &policy.module.status
+        {
+            let until = time_of(*until_unix_secs);
+            notes.push_str(&format!("{name}: switched off until {until}: {reason}\n"));
         }
         if let Some(RollbackReport {
             version,

@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 
-use chrono::{LocalResult, NaiveDateTime, TimeZone};
+use chrono::NaiveDateTime;
 use chrono_tz::Tz;
 use tero_admin_api::{Endpoint, Question as _};
 use tero_config::Config;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
+use tero_time::{moment, zones};
 
 use crate::{Answer, Client, HOST, Origin, Request, eventually, get};
 
@@ -459,12 +460,13 @@ pub fn instant(local_time: &str, zone: Tz) -> Timestamp {
     let local: NaiveDateTime = local_time
         .parse()
         .unwrap_or_else(|_| panic!("{local_time} is not like {A_TUESDAY_MORNING}"));
-    match zone.from_local_datetime(&local) {
-        LocalResult::Single(time) | LocalResult::Ambiguous(time, _) => {
-            Timestamp::from_unix_secs(time.timestamp())
-        }
-        LocalResult::None => panic!("{local_time} does not exist in {zone}"),
-    }
+    let instant = moment::instant_of(local, zone);
+    assert_eq!(
+        zones::local(instant, zone).naive_local(),
+        local,
+        "{local_time} does not exist in {zone}"
+    );
+    instant
 }
 
 /// Quotes a string for TOML.

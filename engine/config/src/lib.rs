@@ -26,8 +26,8 @@ pub use self::load::{Config, Loader};
 pub use self::mistakes::{ConfigError, ConfigErrors, FilePosition};
 pub use self::mistakes::{Mistake, Mistakes, did_you_mean, place};
 pub use self::sections::{
-    AccessLog, AccessLogFormat, Admin, Cache, MissedRunAction, ModuleSource, Plan, PlanVariants,
-    Policy, PolicyHost, PolicyLimits, RefreshAhead, Server, Site, WhenOff,
+    AccessLog, AccessLogFormat, Admin, Cache, LocalTime, MissedRunAction, ModuleSource, Plan,
+    PlanVariants, Policy, PolicyHost, PolicyLimits, RefreshAhead, Server, Site, WhenOff,
 };
 pub use tero_semantics::reuse::ClientDirectives;
 pub use tero_semantics::storability::FloorExceptions;

@@ -14,7 +14,8 @@ use crate::mistakes::{ConfigErrors, Mistake, Mistakes, did_you_mean};
 use crate::raw::{self, RawEntry, RawKind, RawValue, find};
 use crate::reader::TableReader;
 use crate::sections::{
-    AccessLog, Admin, Cache, ModuleSource, Plan, Policy, PolicyHost, SECTIONS, Server, Site,
+    AccessLog, Admin, Cache, LocalTime, ModuleSource, Plan, Policy, PolicyHost, SECTIONS, Server,
+    Site,
 };
 use crate::units::show_size;
 
@@ -31,6 +32,8 @@ pub struct Config {
     pub cache: Cache,
     /// `[access_log]`; `None` if the section is absent.
     pub access_log: Option<AccessLog>,
+    /// `[time]`
+    pub time: LocalTime,
     /// `[policies]`: settings for all policies together.
     pub policy_host: PolicyHost,
     /// `[[policy]]`, in the order written; names are unique.
@@ -152,6 +155,7 @@ impl<'a> Loader<'a> {
                 let reader = TableReader::of(&AccessLog::SECTION, value, self.mistakes);
                 AccessLog::read(&reader, base_dir)
             }),
+            time: LocalTime::read(&self.section(sections, &LocalTime::SECTION), base_dir),
             policy_host: PolicyHost::read(&self.section(sections, &PolicyHost::SECTION), base_dir),
             policies: self.entries(sections, &Policy::SECTION, Policy::read),
             sites: self.entries(sections, &Site::SECTION, Site::read),

@@ -9,6 +9,7 @@ mod policy_limits;
 mod refresh_ahead;
 mod server;
 mod site;
+mod time;
 mod warm;
 
 use crate::keys::{self, Section};
@@ -22,14 +23,16 @@ pub use self::policy_limits::{PolicyLimits, WhenOff};
 pub use self::refresh_ahead::RefreshAhead;
 pub use self::server::Server;
 pub use self::site::Site;
+pub use self::time::LocalTime;
 pub use self::warm::{MissedRunAction, Plan, PlanVariants};
 
 /// Every table, in the order of the reference.
-pub const SECTIONS: [&Section; 10] = [
+pub const SECTIONS: [&Section; 11] = [
     &Server::SECTION,
     &Admin::SECTION,
     &Cache::SECTION,
     &AccessLog::SECTION,
+    &LocalTime::SECTION,
     &PolicyHost::SECTION,
     &Policy::SECTION,
     &PolicyLimits::SECTION,

@@ -12,6 +12,7 @@ use tero_config::{Config, ConfigErrors};
 use tero_edge::request::Edge;
 use tero_policy_host::check;
 use tero_semantics::timestamp::Timestamp;
+use tero_time::zones::{self, ZoneDataChoice, ZoneDataError};
 
 /// Applies new configurations to a running edge, one at a time.
 #[derive(Debug)]
@@ -33,6 +34,9 @@ pub enum ReloadError {
     /// A policy or the state directory can't be used.
     #[error(transparent)]
     Rollout(#[from] RolloutError),
+    /// The time zone data can't be used.
+    #[error("the time zone data can't be used: {0}")]
+    ZoneData(#[from] ZoneDataError),
     /// A warming plan can't be used.
     #[error("{0}")]
     Plan(String),
@@ -56,8 +60,8 @@ impl Reloader {
         }
     }
 
-    /// Applies the sites, policies and plans of a new configuration; requests under way end under
-    /// the old one. Stored responses and pushed versions stay, and so do the counters of a site
+    /// Applies the sites, policies and plans of a new configuration, and reads the time zone data
+    /// again; requests under way end under the old ones. Stored responses and pushed versions stay, and so do the counters of a site
     /// whose zone is the same. Listeners, memory, the state directory and the number of workers
     /// change at the next start only.
     ///
@@ -68,6 +72,7 @@ impl Reloader {
             .one_at_a_time
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
+        let zone_data = zones::choose(&config.time.zoneinfo, &self.edge.clock)?;
         warn(&config, self.edge.clock.now());
         let config = Config {
             cache: config::Cache {
@@ -77,6 +82,8 @@ impl Reloader {
             ..config
         };
         self.rollout.reload(&config)?;
+        zone_data.install();
+        log_zone_data(&zone_data);
         tell_popularity(&self.edge);
         self.warmer
             .reload(config.plans)
@@ -106,6 +113,14 @@ pub(crate) fn tell_popularity(edge: &Edge) {
         .map(|site| site.counters.zone())
         .collect();
     edge.popularity.set_sites(&zones);
+}
+
+/// Logs which time zone data are in force, and which files of them are damaged.
+pub(crate) fn log_zone_data(choice: &ZoneDataChoice) {
+    tracing::info!("time zone data: {choice}");
+    for zone in choice.chosen.damaged() {
+        tracing::warn!(%zone, "the zone file is damaged: the compiled-in data hold for the zone");
+    }
 }
 
 /// Logs the [warnings](check::warnings) about a configuration.

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use tokio::sync::watch;
 
 use crate::housekeeping::{Housekeeping, SavedPopularity};
-use crate::reload::{ReloadError, Reloader, tell_popularity, warn};
+use crate::reload::{ReloadError, Reloader, log_zone_data, tell_popularity, warn};
 use crate::rollout::{LoadedVersions, Rollout, RolloutError};
 use crate::warm::Warmer;
 use crate::warm::plan_memory::PlanMemory;
@@ -22,6 +22,7 @@ use tero_edge::telemetry::access_log::AccessLog;
 use tero_policy_host::{Host, PolicyError};
 use tero_state::dir::{DirError, StateDir};
 use tero_time::clock::Clock;
+use tero_time::zones::{self, ZoneDataError};
 
 /// Why an edge could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +36,9 @@ pub enum ServeError {
     /// The versions of a policy can't be read or used.
     #[error(transparent)]
     Rollout(#[from] RolloutError),
+    /// The time zone data can't be used.
+    #[error("the time zone data can't be used")]
+    ZoneData(#[from] ZoneDataError),
     /// An address is in use, or does not belong to this machine.
     #[error("could not listen on {address}")]
     Listen {
@@ -76,6 +80,9 @@ pub struct Server {
 /// # Errors
 /// [`ServeError`]; nothing is left running then.
 pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
+    let zone_data = zones::choose(&config.time.zoneinfo, &clock)?;
+    zone_data.install();
+    log_zone_data(&zone_data);
     let host = Host::new(&config.policy_host)?;
     let state_dir = config.policy_host.state_dir.as_deref();
     let state_dir = state_dir.map(StateDir::open).transpose()?.map(Arc::new);

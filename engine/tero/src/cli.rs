@@ -23,18 +23,28 @@ mod warm;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
+use tero_time::zones;
+
 /// The configuration, unless the arguments name one.
 const DEFAULT_CONFIG: &str = "tero.toml";
+
+/// What `--version` prints after the name.
+static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
+    let zone_data = zones::choose_system();
+    format!("{}\ntime zone data: {zone_data}", env!("CARGO_PKG_VERSION"))
+});
 
 #[derive(Debug, Parser)]
 #[command(
     name = "tero",
     version,
+    long_version = LONG_VERSION.as_str(),
     about = "A caching edge server whose policies are WebAssembly modules",
     max_term_width = 100
 )]

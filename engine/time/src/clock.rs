@@ -48,6 +48,11 @@ impl Clock {
         Clock(None)
     }
 
+    /// Whether this is the system's clock.
+    pub fn is_real(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// A clock that stays at `now` until it is turned.
     pub fn by_hand(now: Timestamp) -> Clock {
         Clock(Some(Arc::new(Mutex::new(Hands {

@@ -2,13 +2,14 @@
 //!
 //! Everything asks [`clock`] for the time; a test turns its clock by hand. [`moment`] turns what a
 //! wall clock shows into instants and back. [`cron`] turns a cron expression into instants.
-//! [`calendar`] holds holidays, and [`local_time`] reads times as people write them.
+//! [`zones`] holds the time zone data behind them. [`calendar`] holds holidays, and [`local_time`] reads times as people write them.
 
 pub mod calendar;
 pub mod clock;
 pub mod cron;
 pub mod local_time;
 pub mod moment;
+pub mod zones;
 
 #[cfg(test)]
 mod testing;

@@ -8,10 +8,11 @@ mod offset;
 
 use std::sync::Arc;
 
-use chrono::{Datelike, LocalResult, NaiveDate, NaiveDateTime, TimeZone, Timelike, Weekday};
+use chrono::{Datelike, NaiveDate, NaiveDateTime, Timelike, Weekday};
 use chrono_tz::Tz;
 
 use crate::calendar::{Calendar, Holiday};
+use crate::zones::{self, LocalOffsets};
 use tero_semantics::timestamp::Timestamp;
 
 use offset::{DAY_SECS, HORIZON_SECS, small, span_at};
@@ -140,12 +141,18 @@ pub fn local_hour_of_week(now: Timestamp, zone: Tz) -> u8 {
 /// assert_eq!(instant_of(skipped, zone), instant_of(end_of_gap, zone));
 /// ```
 pub fn instant_of(local: NaiveDateTime, zone: Tz) -> Timestamp {
-    let secs = match zone.from_local_datetime(&local) {
-        LocalResult::Single(time) => time.timestamp(),
-        LocalResult::Ambiguous(first, second) => first.timestamp().min(second.timestamp()),
-        LocalResult::None => end_of_gap(local, zone),
-    };
-    Timestamp::from_unix_secs(secs)
+    instants_of(local, zone).0
+}
+
+/// The instant of [`instant_of`], and in an overlap the second one.
+pub(crate) fn instants_of(local: NaiveDateTime, zone: Tz) -> (Timestamp, Option<Timestamp>) {
+    let utc = local.and_utc().timestamp();
+    let instant = |offset_secs| Timestamp::from_unix_secs(utc - offset_secs);
+    match zones::in_force().local_offsets(local, zone) {
+        LocalOffsets::One(offset_secs) => (instant(offset_secs), None),
+        LocalOffsets::Two(first, second) => (instant(first), Some(instant(second))),
+        LocalOffsets::Gap => (Timestamp::from_unix_secs(end_of_gap(local, zone)), None),
+    }
 }
 
 /// The first second after the gap that `local` falls into.

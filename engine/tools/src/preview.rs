@@ -14,6 +14,7 @@ mod offsets;
 mod question;
 mod site;
 mod urls;
+mod zone_data;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,12 +26,14 @@ use serde::Serialize;
 use tero_config::{self as config, Config};
 use tero_policy_host::{Chain, Host, Policy, PolicyError};
 use tero_semantics::timestamp::Timestamp;
+use tero_time::zones::ZoneData;
 
 pub use decision::PreviewDecision;
 pub use event::{EventKind, PreviewEvent};
 use event::{PreviewSpan, rfc3339};
 pub use site::PolicyCall;
 use site::SiteView;
+pub use zone_data::ZoneDataDifference;
 
 /// The longest span of a preview: 92 days.
 pub const MAX_SPAN: Duration = Duration::from_secs(92 * 86_400);
@@ -50,6 +53,8 @@ pub struct PreviewInput {
     pub site: Option<String>,
     /// Paths with their queries to ask about, beside those that the configuration names.
     pub urls: Vec<String>,
+    /// Time zone data beside those in force, to compare them.
+    pub other_zone_data: Option<Arc<ZoneData>>,
 }
 
 /// What will happen.
@@ -63,6 +68,8 @@ pub struct Preview {
     pub events: Vec<PreviewEvent>,
     /// Which policies were asked about which URLs, a call for each site.
     pub asked: Vec<PolicyCall>,
+    /// Where other time zone data show other times within a year from the beginning.
+    pub zone_data_differences: Vec<ZoneDataDifference>,
     /// What may make the preview incomplete or wrong.
     pub warnings: Vec<String>,
 }
@@ -74,6 +81,7 @@ impl Preview {
             until: rfc3339(span.until, Tz::UTC),
             events: Vec::new(),
             asked: Vec::new(),
+            zone_data_differences: Vec::new(),
             warnings: Vec::new(),
         }
     }
@@ -116,6 +124,10 @@ pub fn preview(config: &Config, input: &PreviewInput) -> Result<Preview, PolicyE
     }
     for zone in zones {
         preview.events.extend(offsets::changes(zone, span));
+        if let Some(other) = &input.other_zone_data {
+            let differences = zone_data::differences(zone, other, input.from);
+            preview.zone_data_differences.extend(differences);
+        }
     }
     preview.events.extend(holidays::events(&policies, span));
     preview.warnings.extend(holidays::warnings(&policies, span));

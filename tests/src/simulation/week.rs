@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use chrono::{TimeZone, Timelike};
+use chrono::Timelike;
 use chrono_tz::Tz;
 use tero_admin_api::endpoints::WarmRuns;
 use tero_semantics::timestamp::Timestamp;
+use tero_time::zones;
 
 use super::Traffic;
 use super::origin::BookingSite;
@@ -315,12 +316,7 @@ impl Week<'_> {
 
     /// The time at which the plan comes due, if that is between now and `time`.
     fn plan_before(&self, time: Timestamp) -> Option<Timestamp> {
-        let local = |time: Timestamp| {
-            self.zone
-                .timestamp_opt(time.unix_secs(), 0)
-                .earliest()
-                .expect("it is a time")
-        };
+        let local = |time: Timestamp| zones::local(time, self.zone);
         let now = self.edge.clock().now();
         let day = local(time).date_naive();
         let due = instant(
@@ -357,12 +353,7 @@ impl Week<'_> {
         first_secs: i64,
     ) -> Figures {
         let minutes = self.origin.by_minute().split_off(&(first_secs / 60));
-        let local = |secs: i64| {
-            self.zone
-                .timestamp_opt(secs, 0)
-                .earliest()
-                .expect("it is a time")
-        };
+        let local = |secs: i64| zones::local(Timestamp::from_unix_secs(secs), self.zone);
         let (mut open_days, mut quiet_days) = ([Hour::default(); 24], [Hour::default(); 24]);
         let mut add = |secs: i64, hour: &Hour| {
             let time = local(secs);

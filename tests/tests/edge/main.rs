@@ -39,3 +39,4 @@ mod warm_window;
 mod warming;
 mod wire;
 mod yaml;
+mod zone_data;

@@ -8,6 +8,7 @@ use chrono::{Datelike, NaiveDate};
 use tero_config::Config;
 use tero_semantics::timestamp::Timestamp;
 use tero_tests::{Answer, Edge, Origin, Reply, compiled_cache, get, toml_string};
+use tero_time::moment;
 use tero_tools::templates::{COUNTRIES, SetUp, TEMPLATES, TemplateFile};
 
 use crate::program::{assert_code, err, out, run, run_in};
@@ -122,11 +123,7 @@ fn place(template: &str, country: &str) -> Place {
 impl Place {
     fn at(&self, date: NaiveDate, secs: i64) -> Answer {
         let zone: chrono_tz::Tz = self.zone.parse().unwrap();
-        let midnight = date
-            .and_time(Default::default())
-            .and_local_timezone(zone)
-            .unwrap()
-            .timestamp();
+        let midnight = moment::instant_of(date.and_time(Default::default()), zone).unix_secs();
         self.edge
             .clock()
             .turn_to(Timestamp::from_unix_secs(midnight + secs));

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use chrono::DateTime;
 use http::HeaderValue;
 use http::header::HOST;
 
@@ -24,6 +23,7 @@ use tero_policy_host::compare::{lookup, query, storing};
 use tero_policy_host::{Policy, PolicyAnswer, RequestAnswer, ResponseAnswer};
 use tero_semantics::key;
 use tero_semantics::storability::Storability;
+use tero_time::zones;
 
 /// Explains the request in the question.
 pub(super) fn answer(
@@ -137,10 +137,9 @@ fn response(explanation: &Explanation) -> ExplainResponse {
 fn time(explanation: &Explanation) -> ExplanationTime {
     let exchange = &explanation.exchange;
     let (unix_secs, zone) = (exchange.at.unix_secs(), exchange.site.counters.zone());
-    let instant = DateTime::from_timestamp(unix_secs, 0).unwrap_or_default();
     ExplanationTime {
         unix_secs,
-        local: instant.with_timezone(&zone).to_rfc3339(),
+        local: zones::local(exchange.at, zone).to_rfc3339(),
         zone: zone.name().to_owned(),
     }
 }

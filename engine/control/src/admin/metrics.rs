@@ -22,6 +22,7 @@ use tero_edge::request::site::Site;
 use tero_edge::telemetry::Outcome;
 use tero_policy_host::{FailureKind, HookCounters, Policy, PolicyStatus};
 use tero_semantics::timestamp::Timestamp;
+use tero_time::zones;
 
 /// All metrics.
 pub(super) fn metrics(
@@ -45,6 +46,7 @@ impl Collector for MetricsCollector {
         requests(&mut encoder, &sites)?;
         origins(&mut encoder, &sites)?;
         self.cache(&mut encoder)?;
+        zone_data(&mut encoder)?;
         policies(&mut encoder, &sites, self.0.edge.clock.now())?;
         trials::metrics(&self.0.rollout.state(), &mut encoder)?;
         self.decisions(&mut encoder)?;
@@ -166,6 +168,25 @@ impl MetricsCollector {
             vec![(Vec::new(), decisions.bytes)],
         )
     }
+}
+
+fn zone_data(encoder: &mut DescriptorEncoder) -> fmt::Result {
+    let data = zones::in_force();
+    let source = if data.folder().is_some() {
+        "folder"
+    } else {
+        "compiled_in"
+    };
+    let labels = vec![
+        ("release", data.release().to_owned()),
+        ("source", source.to_owned()),
+    ];
+    gauges(
+        encoder,
+        "tero_zone_data_info",
+        "The time zone data in force",
+        vec![(labels, 1_u64)],
+    )
 }
 
 fn policies(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>], now: Timestamp) -> fmt::Result {

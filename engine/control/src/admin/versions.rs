@@ -103,6 +103,10 @@ fn not_reloaded(error: &ReloadError) -> AdminRefusal {
             format!("{kept}: {error}"),
             "correct the file; `tero check` shows every mistake",
         ),
+        ReloadError::ZoneData(error) => AdminRefusal::conflict(
+            format!("{kept}: {error}"),
+            "name a folder of zone files in `[time] zoneinfo`",
+        ),
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use chrono::{SecondsFormat, TimeZone as _};
+use chrono::SecondsFormat;
 use chrono_tz::Tz;
 
 use super::path::RequestPath;
 use tero_config as config;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::cron::{Schedule, ScheduleError};
+use tero_time::zones;
 
 /// Why a plan can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -109,8 +110,5 @@ pub(super) fn find<'p>(plans: &'p [PlanEntry], name: &str) -> Option<&'p PlanEnt
 
 /// RFC 3339 with the local time of `zone`.
 pub(super) fn local_time(time: Timestamp, zone: Tz) -> String {
-    let local = zone.timestamp_opt(time.unix_secs(), 0).earliest();
-    local.map_or_else(String::new, |time| {
-        time.to_rfc3339_opts(SecondsFormat::Secs, true)
-    })
+    zones::local(time, zone).to_rfc3339_opts(SecondsFormat::Secs, true)
 }

@@ -1,16 +1,17 @@
 //! `tero check`: every mistake of a configuration at once.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 use serde::Serialize;
 
 use super::report::print_mistakes;
-use super::{DEFAULT_CONFIG, colours, print, print_json, report};
+use super::{DEFAULT_CONFIG, colours, fail, print, print_json, report};
 use tero_config::{Config, ConfigError, ConfigErrors, sections};
 use tero_policy_host::check::{check_file, warnings};
 use tero_time::clock::Clock;
+use tero_time::zones::{self, ZoneDataChoice};
 
 const EXAMPLE: &str = "\
 Examples:
@@ -45,6 +46,17 @@ struct CheckReport<'a> {
     sites: usize,
     policies: usize,
     plans: usize,
+    zone_data: ZoneDataReport<'a>,
+}
+
+/// The time zone data that the configuration chooses.
+#[derive(Serialize)]
+struct ZoneDataReport<'a> {
+    release: &'a str,
+    /// The folder; `None` for the compiled-in data.
+    folder: Option<&'a Path>,
+    /// Zones whose files are damaged.
+    damaged: &'a [&'static str],
 }
 
 impl CheckCommand {
@@ -52,13 +64,18 @@ impl CheckCommand {
         if self.keys {
             return print(&sections::reference());
         }
-        match check_file(&self.file) {
-            Ok(config) => self.good(&config),
-            Err(errors) => self.bad(&errors),
+        let config = match check_file(&self.file) {
+            Ok(config) => config,
+            Err(errors) => return self.bad(&errors),
+        };
+        match zones::choose(&config.time.zoneinfo, &Clock::real()) {
+            Ok(zone_data) => self.good(&config, &zone_data),
+            Err(error) => fail(&error.to_string()),
         }
     }
 
-    fn good(&self, config: &Config) -> ExitCode {
+    fn good(&self, config: &Config, zone_data: &ZoneDataChoice) -> ExitCode {
+        zone_data.install();
         let (sites, policies, plans) = (
             config.sites.len(),
             config.policies.len(),
@@ -73,10 +90,20 @@ impl CheckCommand {
                 sites,
                 policies,
                 plans,
+                zone_data: ZoneDataReport {
+                    release: zone_data.chosen.release(),
+                    folder: zone_data.chosen.folder(),
+                    damaged: zone_data.chosen.damaged(),
+                },
             });
         }
         for warning in &warnings {
             eprintln!("warning: {warning}");
+        }
+        for zone in zone_data.chosen.damaged() {
+            eprintln!(
+                "warning: the file of the zone {zone} is damaged: the compiled-in data hold for it"
+            );
         }
         let count = |number: usize, one: &str, many: &str| {
             format!("{number} {}", if number == 1 { one } else { many })
@@ -87,7 +114,7 @@ impl CheckCommand {
             count(plans, "warming plan", "warming plans"),
         );
         print(&format!(
-            "{}: good: {sites}, {policies}, {plans}\n",
+            "{}: good: {sites}, {policies}, {plans}\ntime zone data: {zone_data}\n",
             config.file
         ))
     }

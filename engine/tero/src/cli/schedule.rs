@@ -15,8 +15,10 @@ use tero_policy_host::check::check_file;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
 use tero_time::local_time::LocalDateTime;
+use tero_time::zones;
 use tero_tools::preview::{
-    EventKind, MAX_SPAN, Preview, PreviewDecision, PreviewEvent, PreviewInput, preview,
+    EventKind, MAX_SPAN, Preview, PreviewDecision, PreviewEvent, PreviewInput, ZoneDataDifference,
+    preview,
 };
 
 const EXAMPLE: &str = "\
@@ -28,7 +30,8 @@ Examples:
 Policies are asked, without a server, about a 200 for the home page, for the URLs of the plans, for
 a path that matches each pattern in their settings, and for each --url, at the beginning of every
 minute. If an answer changes, the second of the change is found. A window within one minute, or for
-another URL, is not found. Nothing is fetched.
+another URL, is not found. Nothing is fetched. If other time zone data than those in use are there,
+it is told where they differ within the coming year.
 
 Exit code: 0 for success, 1 if the configuration can't be used, 2 if the command is used wrongly.";
 
@@ -91,6 +94,11 @@ impl ScheduleCommand {
                 known.join(", ")
             ));
         }
+        let zone_data = match zones::choose(&config.time.zoneinfo, &Clock::real()) {
+            Ok(zone_data) => zone_data,
+            Err(error) => return fail(&error.to_string()),
+        };
+        zone_data.install();
         let from = match self.from.as_deref().map(|text| time(text, &config)) {
             None => Clock::real().now(),
             Some(Some(from)) => from,
@@ -107,6 +115,7 @@ impl ScheduleCommand {
                 span,
                 site: self.site,
                 urls: self.url,
+                other_zone_data: zone_data.passed_over.and_then(|other| other.read().ok()),
             },
         ) {
             Ok(preview) if self.json => match serde_json::to_string_pretty(&preview) {
@@ -116,6 +125,9 @@ impl ScheduleCommand {
             Ok(preview) => {
                 for warning in &preview.warnings {
                     eprintln!("warning: {warning}");
+                }
+                for difference in &preview.zone_data_differences {
+                    eprintln!("warning: {}", told(difference));
                 }
                 print(&show(&preview))
             }
@@ -147,6 +159,30 @@ fn time(text: &str, config: &Config) -> Option<Timestamp> {
         })
     };
     Some(time.in_zone(zone.or_else(of_policy).unwrap_or(Tz::UTC)))
+}
+
+fn told(difference: &ZoneDataDifference) -> String {
+    let ZoneDataDifference {
+        zone,
+        from,
+        until,
+        offset_mins,
+        in_force,
+        other_offset_mins,
+        other,
+    } = difference;
+    format!(
+        "{zone}, {from} until {until}: the offset is {} by the time zone data in use ({in_force}) and {} by {other}",
+        offset(*offset_mins),
+        offset(*other_offset_mins)
+    )
+}
+
+/// `-03:00`
+fn offset(mins: i64) -> String {
+    let sign = if mins < 0 { '-' } else { '+' };
+    let mins = mins.abs();
+    format!("{sign}{:02}:{:02}", mins / 60, mins % 60)
 }
 
 fn show(preview: &Preview) -> String {

@@ -2,9 +2,10 @@
 
 use std::cell::RefCell;
 
-use chrono::{DateTime, NaiveDateTime, Offset, TimeZone};
+use chrono::{DateTime, NaiveDateTime};
 use chrono_tz::Tz;
 
+use crate::zones;
 use tero_semantics::timestamp::Timestamp;
 
 /// How many days ahead a change of offset is announced.
@@ -15,11 +16,23 @@ pub(super) const HORIZON_SECS: i64 = OFFSET_CHANGE_HORIZON_DAYS * DAY_SECS;
 /// The last second of the year 9999, since the Unix epoch: as far as any date here goes.
 pub(crate) const LAST_SECS: i64 = 253_402_300_799;
 
-/// How many spans a thread remembers. What they say never changes.
+/// How many spans a thread remembers.
 const MAX_SPANS: usize = 16;
 
 thread_local! {
-    static SPANS: RefCell<Vec<Span>> = const { RefCell::new(Vec::new()) };
+    static SPANS: RefCell<Spans> = const {
+        RefCell::new(Spans {
+            generation: 0,
+            spans: Vec::new(),
+        })
+    };
+}
+
+/// Remembered spans. What they say holds until the zone data change.
+struct Spans {
+    /// That of the zone data.
+    generation: u64,
+    spans: Vec<Span>,
 }
 
 /// A change of a zone's offset from UTC.
@@ -73,11 +86,18 @@ impl Span {
 
 /// The span around a second, remembered or new.
 pub(super) fn span_at(secs: i64, zone: Tz) -> Span {
-    SPANS.with_borrow_mut(|spans| {
-        let remembered = spans
+    SPANS.with_borrow_mut(|remembered| {
+        // Read before the data are: a span of newer data is at worst forgotten once more.
+        let generation = zones::generation();
+        if remembered.generation != generation {
+            remembered.generation = generation;
+            remembered.spans.clear();
+        }
+        let spans = &mut remembered.spans;
+        let known = spans
             .iter()
             .find(|span| span.zone == zone && span.answers(secs));
-        if let Some(span) = remembered {
+        if let Some(span) = known {
             return *span;
         }
         let span = look_ahead(secs, zone);
@@ -93,54 +113,24 @@ pub(super) fn span_at(secs: i64, zone: Tz) -> Span {
 /// Searches for the next change of offset, twice as far as it is announced, so that a zone without
 /// changes is rarely searched.
 pub(super) fn look_ahead(secs: i64, zone: Tz) -> Span {
-    let offset_secs = offset_at(secs, zone);
+    let data = zones::in_force();
     let end = secs + 2 * HORIZON_SECS;
-    let mut last = secs;
-    // Offsets hold for weeks at least, so daily steps miss no change.
-    while last < end {
-        let step = last + DAY_SECS;
-        if offset_at(step, zone) != offset_secs {
-            let change = change_between(last, step, zone);
-            return Span {
-                zone,
-                from: secs,
-                until: change.unix_secs,
-                offset_secs,
-                next: Some(change),
-            };
-        }
-        last = step;
-    }
+    let change = data.next_change(secs, end, zone);
     Span {
         zone,
         from: secs,
-        until: last,
-        offset_secs,
-        next: None,
-    }
-}
-
-/// The one change of offset after `before` and not after `after`.
-fn change_between(mut before: i64, mut after: i64, zone: Tz) -> OffsetChange {
-    let offset_secs = offset_at(before, zone);
-    while after - before > 1 {
-        let middle = before + (after - before) / 2;
-        if offset_at(middle, zone) == offset_secs {
-            before = middle;
-        } else {
-            after = middle;
-        }
-    }
-    OffsetChange {
-        unix_secs: after,
-        utc_offset_mins: small(offset_at(after, zone).div_euclid(60)),
+        until: change.map_or(end, |(unix_secs, _)| unix_secs),
+        offset_secs: data.offset_at(secs, zone),
+        next: change.map(|(unix_secs, offset_secs)| OffsetChange {
+            unix_secs,
+            utc_offset_mins: small(offset_secs.div_euclid(60)),
+        }),
     }
 }
 
 /// The offset of a zone at a second since the Unix epoch, in seconds east of UTC.
 pub(crate) fn offset_at(secs: i64, zone: Tz) -> i64 {
-    let offset = zone.offset_from_utc_datetime(&naive(secs));
-    i64::from(offset.fix().local_minus_utc())
+    zones::in_force().offset_at(secs, zone)
 }
 
 /// The date and time that a clock at UTC shows at a second since the Unix epoch.

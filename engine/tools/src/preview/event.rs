@@ -1,11 +1,12 @@
 //! Events of a preview, with the time at which they happen on the clock of a zone.
 
-use chrono::{DateTime, SecondsFormat, TimeZone as _};
+use chrono::SecondsFormat;
 use chrono_tz::Tz;
 use serde::Serialize;
 
 use super::decision::{DecisionChange, PreviewDecision};
 use tero_semantics::timestamp::Timestamp;
+use tero_time::zones;
 
 /// The time that a preview covers.
 #[derive(Clone, Copy, Debug)]
@@ -120,7 +121,5 @@ impl PreviewEvent {
 }
 
 pub(super) fn rfc3339(at: Timestamp, zone: Tz) -> String {
-    let utc = DateTime::from_timestamp(at.unix_secs(), 0).unwrap_or_default();
-    zone.from_utc_datetime(&utc.naive_utc())
-        .to_rfc3339_opts(SecondsFormat::Secs, zone == Tz::UTC)
+    zones::local(at, zone).to_rfc3339_opts(SecondsFormat::Secs, zone == Tz::UTC)
 }

@@ -43,6 +43,7 @@ fn look(text: &str, from: &str, hours: u64) -> Preview {
         span: Duration::from_secs(hours * 3_600),
         site: None,
         urls: vec!["/shops/x?day=1".to_owned()],
+        other_zone_data: None,
     };
     preview(&config, &outlook).unwrap()
 }

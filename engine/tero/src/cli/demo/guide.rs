@@ -1,9 +1,8 @@
 //! What `tero demo` prints: where things are, and what to try in which order.
 
-use chrono::{DateTime, Utc};
-
 use super::{DemoAddresses, reachable};
 use tero_semantics::timestamp::Timestamp;
+use tero_time::zones;
 
 const ZONE: chrono_tz::Tz = chrono_tz::America::Argentina::Buenos_Aires;
 pub(super) const PHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_6 like Mac OS X) AppleWebKit/605.1.15 Version/17.6 Mobile/15E148 Safari/604.1";
@@ -23,10 +22,7 @@ pub(super) fn text(places: &DemoAddresses, now: Timestamp, traffic: bool) -> Str
     } else {
         format!(" --admin {admin}")
     };
-    let local = DateTime::<Utc>::from_timestamp(now.unix_secs(), 0)
-        .unwrap_or_default()
-        .with_timezone(&ZONE);
-    let clock = local.format("%A, %H:%M");
+    let clock = zones::local(now, ZONE).format("%A, %H:%M");
     let look = format!("curl -s -o /dev/null -D - {site}");
     let visitors = if traffic {
         "\n  the visitors   are on their way, and may have been there before you: what should be a first fetch may be a hit"

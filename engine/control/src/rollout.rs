@@ -74,7 +74,7 @@ impl Rollout {
             let old = self.state();
             let new = self
                 .loader()
-                .load(RolloutSettings::of(config), Some(&old))?;
+                .load(RolloutSettings::of(config)?, Some(&old))?;
             Ok(self
                 .commit(&old, new, SiteChange::Configuration, None)?
                 .then_some(()))

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::chain::Chain;
-use crate::device::Device;
+use crate::device::{Device, DeviceModels};
 use crate::error::PolicyError;
 use crate::host::Host;
 use crate::manifest::Hook;
@@ -47,6 +47,14 @@ pub fn check_policies(config: &Config, text: &str) -> Result<(), ConfigErrors> {
             chains(&host, config, &policies, &add);
         }
         Err(error) => add(FilePosition::default(), "policies", mistake_of(&error)),
+    }
+    if let Err(error) = DeviceModels::load(config.server.device_models.as_deref()) {
+        let cure = "correct the file, or leave `device_models` out to take the list of tero";
+        add(
+            FilePosition::default(),
+            "server.device_models",
+            Mistake::new(error.to_string(), cure),
+        );
     }
     mistakes.into_result()
 }

@@ -1,15 +1,24 @@
 //! The device class of a visitor, from client hints or else from the user agent.
 //!
-//! Hints come first because browsers freeze their user agents. Chromium sends `Sec-CH-UA-Mobile`
-//! and `Sec-CH-UA-Platform` with every request. Classes that no hint names (crawlers, televisions)
-//! are found by the words of the user agent. Every byte sequence has a class, and classifying costs
-//! one pass over at most [`MAX_USER_AGENT_BYTES`].
+//! Hints come before loose words because browsers freeze their user agents. Chromium sends
+//! `Sec-CH-UA-Mobile` and `Sec-CH-UA-Platform` with every request, and `Sec-CH-UA-Form-Factors` if
+//! a page asks for it. Classes that no hint names (crawlers, televisions) are found by the words of
+//! the user agent, and some devices by their model ([`DeviceModels`]). Every byte sequence has a
+//! class, and classifying costs one pass over at most [`MAX_USER_AGENT_BYTES`].
 
+mod agent;
+mod models;
 mod words;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use words::{BOT, DESKTOP, MOBILE, PHONE, TABLET_PC, TIZEN, TV, TV_ANYWHERE, UserAgentWords};
+use agent::Agent;
+use words::{
+    ANDROID, APPLE_APP, BOT, BOT_ELSE, COMPUTER, DESKTOP, MOBILE, PHONE, TABLET_PC, TIZEN, TV,
+    TV_WORD, UserAgentWords,
+};
+
+pub use models::{DeviceModels, DeviceModelsError, MAX_MODEL_BYTES, MAX_MODELS_BYTES};
 
 /// The device class of a visitor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -67,6 +76,12 @@ pub const MAX_USER_AGENT_BYTES: usize = 1024;
 /// The bytes of a platform that are read. No client sends a longer one.
 pub const MAX_PLATFORM_BYTES: usize = 32;
 
+/// The bytes of `Sec-CH-UA-Form-Factors` that are read. All names that there are need fewer.
+pub const MAX_FORM_FACTORS_BYTES: usize = 96;
+
+/// The user agent that CloudFront sends in place of a visitor's.
+const CLOUDFRONT: &[u8] = b"Amazon CloudFront";
+
 /// The fields that the device class depends on, borrowed from a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeviceFields<'a> {
@@ -77,10 +92,15 @@ pub struct DeviceFields<'a> {
     /// `Sec-CH-UA-Platform` without its quotes, cut to [`MAX_PLATFORM_BYTES`]; empty if it is
     /// missing.
     pub platform: &'a [u8],
+    /// The class that `Sec-CH-UA-Form-Factors` names; `None` if it names none.
+    pub form_factor: Option<Device>,
+    /// The class that a proxy names which the site trusts, for visitors whose user agent it keeps
+    /// to itself; see [`viewer`].
+    pub viewer: Option<Device>,
 }
 
 impl<'a> DeviceFields<'a> {
-    /// Reads the fields of a request.
+    /// Reads the fields of a request that came from no trusted proxy.
     pub fn of(headers: &'a HeaderMap) -> DeviceFields<'a> {
         let mut fields = DeviceFields::default();
         for (name, value) in headers {
@@ -100,9 +120,32 @@ impl<'a> DeviceFields<'a> {
             "sec-ch-ua-platform" if self.platform.is_empty() => {
                 self.platform = platform(value.as_bytes())
             }
+            "sec-ch-ua-form-factors" if self.form_factor.is_none() => {
+                self.form_factor = form_factor(value.as_bytes())
+            }
             _ => {}
         }
     }
+
+    /// Whether the user agent is that of a proxy, so that [`DeviceFields::viewer`] counts.
+    pub fn is_of_proxy(&self) -> bool {
+        self.user_agent.trim_ascii() == CLOUDFRONT
+    }
+}
+
+/// The class that CloudFront gives to its visitor (`CloudFront-Is-Mobile-Viewer` and its like);
+/// `None` if it sends no such field. A phone is also called a tablet there if it is large, so the
+/// tablet comes first. Any client can send these fields: ask only if the site trusts the proxy.
+pub fn viewer(headers: &HeaderMap) -> Option<Device> {
+    let says = |name: &str| headers.get(name).is_some_and(|value| value == "true");
+    [
+        ("cloudfront-is-smarttv-viewer", Device::Tv),
+        ("cloudfront-is-tablet-viewer", Device::Tablet),
+        ("cloudfront-is-mobile-viewer", Device::Mobile),
+        ("cloudfront-is-desktop-viewer", Device::Desktop),
+    ]
+    .into_iter()
+    .find_map(|(name, device)| says(name).then_some(device))
 }
 
 fn mobile(hint: &[u8]) -> Option<bool> {
@@ -114,30 +157,65 @@ fn mobile(hint: &[u8]) -> Option<bool> {
 }
 
 fn platform(hint: &[u8]) -> &[u8] {
-    let hint = hint.trim_ascii();
-    let unquoted = hint
-        .strip_prefix(b"\"")
-        .and_then(|rest| rest.strip_suffix(b"\""));
-    cut(unquoted.unwrap_or(hint), MAX_PLATFORM_BYTES)
+    cut(unquoted(hint), MAX_PLATFORM_BYTES)
+}
+
+fn unquoted(text: &[u8]) -> &[u8] {
+    let text = text.trim_ascii();
+    text.strip_prefix(b"\"")
+        .and_then(|rest| rest.strip_suffix(b"\""))
+        .unwrap_or(text)
+}
+
+/// The class of the first form factor that names one. A watch is held and used as a phone is; what
+/// a car or a headset shows depends on the page, so they name none.
+fn form_factor(hint: &[u8]) -> Option<Device> {
+    cut(hint, MAX_FORM_FACTORS_BYTES)
+        .split(|byte| *byte == b',')
+        .find_map(|factor| match unquoted(factor) {
+            b"Desktop" => Some(Device::Desktop),
+            b"Mobile" | b"Watch" => Some(Device::Mobile),
+            b"Tablet" => Some(Device::Tablet),
+            _ => None,
+        })
 }
 
 fn cut(bytes: &[u8], at: usize) -> &[u8] {
     &bytes[..bytes.len().min(at)]
 }
 
-/// The device class of a request with these fields.
+/// The device class of a request with these fields, by the models that come with tero.
 pub fn classify(headers: &HeaderMap) -> Device {
-    class_of(DeviceFields::of(headers))
+    class_of(DeviceFields::of(headers), DeviceModels::shipped())
 }
 
-/// The device class that these fields give.
-pub fn class_of(fields: DeviceFields<'_>) -> Device {
-    let by_agent = by_user_agent(fields.user_agent);
-    // Crawlers and televisions run ordinary browsers, whose hints say no more than "not mobile".
-    if matches!(by_agent, Device::Bot | Device::Tv) {
-        return by_agent;
+/// The device class that these fields and models give.
+pub fn class_of(fields: DeviceFields<'_>, models: &DeviceModels) -> Device {
+    // It stands for any visitor: whoever came to CloudFront.
+    if fields.is_of_proxy() {
+        return fields.viewer.unwrap_or(Device::Unknown);
     }
-    by_hints(fields.mobile, fields.platform).unwrap_or(by_agent)
+    let agent = Agent::of(fields.user_agent);
+    let said = UserAgentWords::by(&agent);
+    // Crawlers and televisions run ordinary browsers, whose hints say no more than "not mobile".
+    if said.any(TV) || said.all(TIZEN | TV_WORD) {
+        return Device::Tv;
+    }
+    if said.any(BOT) {
+        return Device::Bot;
+    }
+    if let Some(device) = fields.form_factor {
+        return device;
+    }
+    let by_model = models
+        .class_of(agent.model())
+        .or_else(|| is_screen(agent.model()).then_some(Device::Tv));
+    match by_hints(fields.mobile, fields.platform) {
+        // Boxes run the browser of tablets.
+        Some(Device::Tablet) if by_model == Some(Device::Tv) => Device::Tv,
+        Some(device) => device,
+        None => by_model.unwrap_or_else(|| by_words(said)),
+    }
 }
 
 /// The class by the hints alone, if they are enough.
@@ -152,22 +230,39 @@ fn by_hints(mobile: Option<bool>, platform: &[u8]) -> Option<Device> {
     }
 }
 
-/// The class by the user agent alone.
-fn by_user_agent(user_agent: &[u8]) -> Device {
-    let mut buffer = [0_u8; MAX_USER_AGENT_BYTES];
-    let bytes = cut(user_agent.trim_ascii(), MAX_USER_AGENT_BYTES);
-    for (to, from) in buffer.iter_mut().zip(bytes) {
-        *to = from.to_ascii_lowercase();
-    }
-    let said = UserAgentWords::by(&buffer[..bytes.len()]);
+/// The class by the loose words of the user agent.
+fn by_words(said: UserAgentWords) -> Device {
     match () {
-        () if said.any(BOT) => Device::Bot,
-        () if said.any(TV) || said.all(TIZEN | TV_ANYWHERE) => Device::Tv,
+        () if said.any(COMPUTER) && !said.any(PHONE) => Device::Desktop,
         () if said.tablet() => Device::Tablet,
-        () if said.any(MOBILE | PHONE) => Device::Mobile,
+        () if said.any(MOBILE | PHONE | ANDROID) => Device::Mobile,
         () if said.any(DESKTOP | TABLET_PC) => Device::Desktop,
+        () if said.any(BOT_ELSE) => Device::Bot,
+        () if said.any(APPLE_APP) => Device::Desktop,
         () => Device::Unknown,
     }
+}
+
+/// The inches of television sets that models begin with.
+const SCREEN_INCHES: [&[u8; 2]; 22] = [
+    b"19", b"22", b"24", b"28", b"32", b"39", b"40", b"42", b"43", b"48", b"49", b"50", b"55",
+    b"58", b"60", b"65", b"70", b"75", b"77", b"82", b"85", b"98",
+];
+
+/// Whether a model is that of a television set: a word of it begins with the inches of the screen,
+/// after at most one letter, and goes on with two letters (`43LU8010T`, `H32F8000C`).
+fn is_screen(model: &[u8]) -> bool {
+    model
+        .split(|byte| matches!(byte, b' ' | b'-' | b'_'))
+        .any(|word| {
+            let begins = |word: &[u8]| {
+                word.len() >= 6
+                    && SCREEN_INCHES.iter().any(|inches| word.starts_with(*inches))
+                    && word[2].is_ascii_alphabetic()
+                    && word[3].is_ascii_alphanumeric()
+            };
+            begins(word) || (word.len() >= 8 && word[0].is_ascii_alphabetic() && begins(&word[1..]))
+        })
 }
 
 #[cfg(test)]
@@ -235,6 +330,127 @@ mod tests {
     }
 
     #[test]
+    fn a_form_factor_comes_before_the_other_hints() {
+        for (factors, device) in [
+            ("\"Tablet\"", Device::Tablet),
+            ("\"Mobile\"", Device::Mobile),
+            ("\"Desktop\"", Device::Desktop),
+            ("\"XR\", \"Mobile\"", Device::Mobile),
+            ("\"EInk\",\"Watch\"", Device::Mobile),
+            // They name no class, so the platform decides.
+            ("\"XR\"", Device::Tablet),
+            ("", Device::Tablet),
+            ("\"Toaster\", x", Device::Tablet),
+        ] {
+            let mut headers = HeaderMap::new();
+            for (name, value) in [
+                ("user-agent", WINDOWS),
+                ("sec-ch-ua-mobile", "?0"),
+                ("sec-ch-ua-platform", "\"Android\""),
+                ("sec-ch-ua-form-factors", factors),
+            ] {
+                headers.insert(name, HeaderValue::from_static(value));
+            }
+            assert_eq!(classify(&headers), device, "{factors}");
+        }
+    }
+
+    #[test]
+    fn form_factors_after_the_cut_do_not_count() {
+        let mut headers = HeaderMap::new();
+        let spaces = " ".repeat(MAX_FORM_FACTORS_BYTES - 9);
+        for (extra, device) in [("", Device::Desktop), (" ", Device::Unknown)] {
+            let value = format!(",{extra}{}\"Desktop\"", &spaces[1..]);
+            headers.insert(
+                "sec-ch-ua-form-factors",
+                HeaderValue::from_str(&value).unwrap(),
+            );
+            assert_eq!(classify(&headers), device, "{}", value.len());
+        }
+    }
+
+    #[test]
+    fn hints_come_before_loose_words_and_models() {
+        let tablet = "Mozilla/5.0 (Linux; Android 13; SM-X810) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36";
+        check(tablet, "", "", Device::Tablet);
+        check(tablet, "?1", "\"Android\"", Device::Mobile);
+        check(tablet, "?0", "\"Windows\"", Device::Desktop);
+        // A box runs the browser of a tablet.
+        let a_box = "Mozilla/5.0 (Linux; Android 11; X96Q Build/RP1A; wv) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/104.0.0.0 Safari/537.36";
+        check(a_box, "?0", "\"Android\"", Device::Tv);
+        check(a_box, "?1", "\"Android\"", Device::Mobile);
+    }
+
+    #[test]
+    fn cloudfront_stands_for_any_visitor() {
+        check("Amazon CloudFront", "?1", "\"Android\"", Device::Unknown);
+        check("Amazon CloudFront/1", "", "", Device::Unknown);
+        for (name, device) in [
+            ("cloudfront-is-mobile-viewer", Device::Mobile),
+            ("cloudfront-is-tablet-viewer", Device::Tablet),
+            ("cloudfront-is-smarttv-viewer", Device::Tv),
+            ("cloudfront-is-desktop-viewer", Device::Desktop),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("user-agent", HeaderValue::from_static("Amazon CloudFront"));
+            headers.insert(name, HeaderValue::from_static("true"));
+            // Whoever sent them is not trusted.
+            assert_eq!(classify(&headers), Device::Unknown);
+            let mut fields = DeviceFields::of(&headers);
+            fields.viewer = viewer(&headers);
+            let told = class_of(fields, DeviceModels::shipped());
+            assert_eq!(told, device, "{name}");
+            // A client that names itself is classified by what it says.
+            fields.user_agent = WINDOWS.as_bytes();
+            let told = class_of(fields, DeviceModels::shipped());
+            assert_eq!(told, Device::Desktop, "{name}");
+            headers.insert(name, HeaderValue::from_static("false"));
+            assert_eq!(viewer(&headers), None);
+        }
+    }
+
+    #[test]
+    fn health_checkers_are_bots() {
+        for user_agent in [
+            "Amazon-Route53-Health-Check-Service (ref 0a1b; report http://amzn.to/1vsZADi)",
+            "ELB-HealthChecker/2.0",
+            "GoogleHC/1.0",
+            "kube-probe/1.31",
+            "Consul Health Check",
+            "Cloudflare-Traffic-Manager/1.0 (+https://www.cloudflare.com/traffic-manager/)",
+        ] {
+            check(user_agent, "", "", Device::Bot);
+        }
+    }
+
+    #[test]
+    fn words_of_a_model_name_no_bot() {
+        for model in ["M bot 60", "Ruby5S", "Spider 8", "HTC Scanner"] {
+            let agent = format!(
+                "Mozilla/5.0 (Linux; Android 9; {model} Build/PPR1) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/90.0.0.0 Mobile Safari/537.36"
+            );
+            check(&agent, "", "", Device::Mobile);
+        }
+    }
+
+    #[test]
+    fn screens_name_their_inches() {
+        for (model, expected) in [
+            ("43lu8010t", true),
+            ("h32f8000c", true),
+            ("dm 24lex7155", true),
+            ("43lu8", false),
+            ("20jjs0cu1m", false),
+            ("22081283c", false),
+            ("sm-g991b", false),
+            ("50b platinum", false),
+            ("", false),
+        ] {
+            assert_eq!(is_screen(model.as_bytes()), expected, "{model}");
+        }
+    }
+
+    #[test]
     fn words_inside_other_words_do_not_mislead() {
         let cubot = "Mozilla/5.0 (Linux; Android 9; CUBOT_X19) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/90.0 Mobile Safari/537.36";
         check(cubot, "", "", Device::Mobile);
@@ -272,7 +488,8 @@ mod tests {
         #[test]
         fn every_byte_sequence_has_a_class(bytes: Vec<u8>, mobile: Option<bool>, platform: Vec<u8>) {
             let platform = cut(&platform, MAX_PLATFORM_BYTES);
-            class_of(DeviceFields { user_agent: &bytes, mobile, platform });
+            let fields = DeviceFields { user_agent: &bytes, mobile, platform, ..DeviceFields::default() };
+            class_of(fields, DeviceModels::shipped());
         }
     }
 }

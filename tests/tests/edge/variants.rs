@@ -291,3 +291,92 @@ fn variants_are_counted_separately() {
         2.0
     );
 }
+
+const BOX: &str = "Mozilla/5.0 (Linux; Android 9; Acme Frame 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/104.0.0.0 Safari/537.36";
+
+/// The variant that a visitor with this user agent and these fields gets.
+fn variant_of(edge: &Edge, user_agent: &str, fields: &[(&str, &str)]) -> String {
+    let request = get("/img/x").header("User-Agent", user_agent);
+    let request = fields.iter().fold(request, |request, (name, value)| {
+        request.header(*name, *value)
+    });
+    edge.send(&request).text()
+}
+
+#[test]
+fn form_factors_and_other_hints_come_before_the_user_agent() {
+    let origin = rendering();
+    let edge = by_device(&origin).start();
+    let hints = [
+        ("Sec-CH-UA-Mobile", "?0"),
+        ("Sec-CH-UA-Platform", "\"Android\""),
+    ];
+    assert_eq!(variant_of(&edge, DESKTOP, &hints), "tablet");
+    let phone = [hints[0], hints[1], ("Sec-CH-UA-Form-Factors", "\"Mobile\"")];
+    assert_eq!(variant_of(&edge, DESKTOP, &phone), "mobile");
+    // Remembered classes do not mix.
+    assert_eq!(variant_of(&edge, DESKTOP, &hints), "tablet");
+    assert_eq!(variant_of(&edge, DESKTOP, &[]), "none");
+}
+
+#[test]
+fn a_client_can_not_name_itself_a_viewer_of_cloudfront() {
+    let origin = rendering();
+    let edge = by_device(&origin).start();
+    let viewer = [("CloudFront-Is-Mobile-Viewer", "true")];
+    assert_eq!(variant_of(&edge, "Amazon CloudFront", &viewer), "none");
+}
+
+#[test]
+fn an_operator_replaces_the_models_at_start_and_at_a_reload() {
+    let origin = rendering();
+    let folder = tero_tests::folder();
+    let models = folder.path().join("models.txt");
+    std::fs::write(&models, "# ours\nmobile Acme-Frame\n").unwrap();
+    let text = by_device(&origin)
+        .server("device_models = \"models.txt\"")
+        .to_toml();
+    let file = folder.path().join("tero.toml");
+    std::fs::write(&file, &text).unwrap();
+    let config = tero_config::Config::load(&file).unwrap();
+    let server = tero::serve(config, tero_time::clock::Clock::real()).unwrap();
+    let mut client = tero_tests::Client::connect(server.addresses()[0]);
+    let mut seen = |user_agent: &str, query: &str| {
+        let request = get(&format!("/img/x?{query}")).header("User-Agent", user_agent);
+        client.send(&request).text()
+    };
+    assert_eq!(seen(BOX, "1"), "mobile");
+    std::fs::write(&models, "tablet *frame_9\n").unwrap();
+    assert_eq!(seen(BOX, "1"), "mobile", "read at a reload only");
+    server.reload_file().unwrap();
+    assert_eq!(seen(BOX, "1"), "tablet", "a remembered class is not used");
+    // A file with a mistake changes nothing.
+    std::fs::write(&models, "tablets *frame_9\n").unwrap();
+    let error = server.reload_file().unwrap_err().to_string();
+    assert!(
+        error.contains("models.txt") && error.contains("line 1"),
+        "{error}"
+    );
+    assert_eq!(seen(BOX, "2"), "tablet");
+}
+
+#[test]
+fn a_bad_file_of_models_is_refused() {
+    let folder = tero_tests::folder();
+    let models = folder.path().join("models.txt");
+    let key = format!(
+        "device_models = {}",
+        tero_tests::toml_string(&models.display().to_string())
+    );
+    let start = || by_device(&rendering()).server(&key).try_start().map(drop);
+    let missing = start().unwrap_err();
+    assert!(missing.contains("can't be read"), "{missing}");
+    // At most 256 KiB.
+    std::fs::write(&models, "#".repeat(256 << 10)).unwrap();
+    start().unwrap();
+    std::fs::write(&models, "#".repeat((256 << 10) + 1)).unwrap();
+    let large = start().unwrap_err();
+    assert!(large.contains("larger than 256KiB"), "{large}");
+    std::fs::write(&models, b"tablet \xff\xff\xff").unwrap();
+    start().unwrap_err();
+}

@@ -1,6 +1,7 @@
 //! `[server]`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::forms;
@@ -12,7 +13,7 @@ section! {
     /// The public listener.
     #[derive(Clone, Debug)]
     [server]
-    pub struct Server {
+    pub struct Server in base_dir {
         /// The addresses that visitors connect to. Port 0 takes a free port.
         listen: Vec<SocketAddr> = ["0.0.0.0:8080"], Texts("`ADDRESS:PORT`, at least one")
             => forms::address,
@@ -22,6 +23,10 @@ section! {
         workers: usize = rule("one per core", cores()), Count(1, 1_024);
         /// The name of this server in `Via`, `Cache-Status` and `CDN-Loop`. Several may share it.
         name: String = "tero", Text("a token of 1 to 64 bytes") => forms::token;
+        /// A file that says the class of devices by their model, in place of the list that comes
+        /// with tero; at most 256 KiB. `""` takes that list. See policies/variants.md.
+        device_models: Option<PathBuf> = "", Text("a path, relative to this file, or `\"\"`")
+            => |path| base_dir.path_or_none(path);
         /// Maximum number of open client connections. Further ones wait in the accept queue.
         max_connections: usize = 10000, Count(1, 1_000_000);
         /// Maximum size of a request line and its header fields together. Beyond it: 431.

@@ -180,6 +180,9 @@ pub(super) fn refusal(error: &RolloutError) -> AdminRefusal {
                 "make sure that the folder exists, has room, and belongs to tero alone",
             )
         }
+        RolloutError::DeviceModels(_) => {
+            AdminRefusal::unprocessable(text, "correct `device_models` in [server]")
+        }
         RolloutError::Busy => AdminRefusal::not_ready(text, "try again"),
     }
 }

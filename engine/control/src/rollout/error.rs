@@ -6,6 +6,7 @@ use super::version_store::VersionStoreError;
 use tero_config::ConfigErrors;
 use tero_policy_host::PolicyError;
 use tero_policy_host::cases::CaseOutcome;
+use tero_policy_host::device::DeviceModelsError;
 
 /// Why a change to the versions of policies was refused.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +75,9 @@ pub enum RolloutError {
         /// The values that are allowed.
         range: &'static str,
     },
+    /// The file of device models can't be used.
+    #[error(transparent)]
+    DeviceModels(#[from] DeviceModelsError),
     /// There is no state directory to keep versions in.
     #[error(
         "versions can't be pushed without a state directory: write `state_dir` in [policies] of the configuration, and restart tero"

@@ -51,7 +51,7 @@ impl LoadedVersions {
             store: store.as_ref(),
             now: clock.now(),
         };
-        let state = loader.load(RolloutSettings::of(config), None)?;
+        let state = loader.load(RolloutSettings::of(config)?, None)?;
         Ok(LoadedVersions {
             host: Arc::clone(host),
             store,

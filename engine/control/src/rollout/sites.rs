@@ -96,6 +96,7 @@ impl SiteDraft<'_> {
             index,
             settings: self.settings.clone(),
             needs_device: policies.needs_device() || trial.is_some_and(Chain::needs_device),
+            device_models: Arc::clone(&self.state.settings.device_models),
             shadows: self.shadows()?,
             origin,
             tunnels,

@@ -13,6 +13,7 @@ use tero_config::Config;
 use tero_edge::request::shadow::ShadowTally;
 use tero_edge::telemetry::trial_counters::TrialCounters;
 use tero_policy_host::Policy;
+use tero_policy_host::device::DeviceModels;
 use tero_semantics::timestamp::Timestamp;
 
 /// The parts of a configuration from which sites and their policies are made.
@@ -22,16 +23,20 @@ pub(super) struct RolloutSettings {
     pub(super) sites: Vec<config::Site>,
     pub(super) max_policy_variants: usize,
     pub(super) server: config::Server,
+    pub(super) device_models: Arc<DeviceModels>,
 }
 
 impl RolloutSettings {
-    pub(super) fn of(config: &Config) -> RolloutSettings {
-        RolloutSettings {
+    /// # Errors
+    /// [`RolloutError::DeviceModels`]
+    pub(super) fn of(config: &Config) -> Result<RolloutSettings, RolloutError> {
+        Ok(RolloutSettings {
             policies: config.policies.clone(),
             sites: config.sites.clone(),
             max_policy_variants: config.cache.max_policy_variants,
             server: config.server.clone(),
-        }
+            device_models: DeviceModels::load(config.server.device_models.as_deref())?,
+        })
     }
 }
 

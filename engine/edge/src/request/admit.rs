@@ -102,7 +102,7 @@ pub(super) fn admit_without_policies(
     };
     let device = match source.device {
         Some(device) => device,
-        None if site.needs_device => edge.devices.class_of(seen.device),
+        None if site.needs_device => edge.devices.class_of(seen.device, &site.device_models),
         None => Device::Unknown,
     };
     let fields = seen.presence;

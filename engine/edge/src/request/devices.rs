@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hasher};
 use moka::sync::Cache;
 
 use tero_policy_host::device::Device;
-use tero_policy_host::device::{DeviceFields, class_of};
+use tero_policy_host::device::{DeviceFields, DeviceModels, class_of};
 
 /// What an entry costs beyond its key: its node, its place in the table and in the queues.
 const ENTRY_OVERHEAD_BYTES: usize = 200;
@@ -38,15 +38,16 @@ impl FrontCache {
     fn class(
         &mut self,
         fields: &DeviceFields<'_>,
+        models: u32,
         find: impl FnOnce() -> (Box<[u8]>, Device),
     ) -> Device {
         let mut hasher = self.hasher.build_hasher();
         hasher.write(fields.user_agent);
         hasher.write(fields.platform);
-        hasher.write_u8(written(fields.mobile));
+        hasher.write(&[hints(fields), viewer(fields)]);
         let slot = usize::try_from(hasher.finish() % AT_HAND as u64).unwrap_or(0);
         match &self.slots[slot] {
-            Some((known, device)) if is_key_of(known, fields) => *device,
+            Some((known, device)) if is_key_of(known, fields, models) => *device,
             _ => {
                 let found = find();
                 let device = found.1;
@@ -77,51 +78,64 @@ impl Devices {
         Devices { remembered }
     }
 
-    /// The class of the device that sent these request fields, as `semantics::device::class_of`
-    /// says.
-    pub fn class_of(&self, fields: DeviceFields<'_>) -> Device {
-        FRONT.with_borrow_mut(|front| front.class(&fields, || self.recall(fields)))
+    /// The class that [`class_of`] gives to a request with these fields.
+    pub fn class_of(&self, fields: DeviceFields<'_>, models: &DeviceModels) -> Device {
+        FRONT.with_borrow_mut(|front| {
+            front.class(&fields, models.number(), || self.recall(fields, models))
+        })
     }
 
-    fn recall(&self, fields: DeviceFields<'_>) -> (Box<[u8]>, Device) {
-        let key = key_of(&fields);
+    fn recall(&self, fields: DeviceFields<'_>, models: &DeviceModels) -> (Box<[u8]>, Device) {
+        let key = key_of(&fields, models.number());
         if let Some(device) = self.remembered.get(&key) {
             return (key, device);
         }
-        let device = class_of(fields);
+        let device = class_of(fields, models);
         self.remembered.insert(key.clone(), device);
         (key, device)
     }
 }
 
-/// Two bytes for the hints, then the platform, then the user agent. Unlike fields have unlike keys:
-/// the platform's length stands before it.
-fn key_of(fields: &DeviceFields<'_>) -> Box<[u8]> {
+/// The bytes of a key before the platform and the user agent.
+const KEY_HEAD_BYTES: usize = 7;
+
+/// The number of the models, two bytes for the hints and the length of the platform, so that
+/// different fields have different keys; then the platform and the user agent.
+fn key_of(fields: &DeviceFields<'_>, models: u32) -> Box<[u8]> {
+    let head = key_head(fields, models);
+    [&head, fields.platform, fields.user_agent].concat().into()
+}
+
+fn is_key_of(key: &[u8], fields: &DeviceFields<'_>, models: u32) -> bool {
+    key.len() == KEY_HEAD_BYTES + fields.platform.len() + fields.user_agent.len()
+        && key.ends_with(fields.user_agent)
+        && key.starts_with(&key_head(fields, models))
+        && key[KEY_HEAD_BYTES..].starts_with(fields.platform)
+}
+
+fn key_head(fields: &DeviceFields<'_>, models: u32) -> [u8; KEY_HEAD_BYTES] {
+    let [a, b, c, d] = models.to_le_bytes();
     let platform_length =
         u8::try_from(fields.platform.len()).expect("a platform is cut to 32 bytes");
-    [
-        &[written(fields.mobile), platform_length],
-        fields.platform,
-        fields.user_agent,
-    ]
-    .concat()
-    .into()
+    [a, b, c, d, hints(fields), viewer(fields), platform_length]
 }
 
-fn is_key_of(key: &[u8], fields: &DeviceFields<'_>) -> bool {
-    key.len() == 2 + fields.platform.len() + fields.user_agent.len()
-        && key.ends_with(fields.user_agent)
-        && key[0] == written(fields.mobile)
-        && usize::from(key[1]) == fields.platform.len()
-        && key[2..].starts_with(fields.platform)
-}
-
-fn written(mobile: Option<bool>) -> u8 {
-    match mobile {
+/// `Sec-CH-UA-Mobile` and the form factor in one byte.
+fn hints(fields: &DeviceFields<'_>) -> u8 {
+    let mobile = match fields.mobile {
         None => 0,
         Some(false) => 1,
         Some(true) => 2,
-    }
+    };
+    3 * written(fields.form_factor) + mobile
+}
+
+fn viewer(fields: &DeviceFields<'_>) -> u8 {
+    written(fields.viewer)
+}
+
+fn written(device: Option<Device>) -> u8 {
+    device.map_or(0, |device| device as u8 + 1)
 }
 
 #[cfg(test)]
@@ -130,6 +144,10 @@ mod tests {
 
     use super::*;
     use tero_policy_host::device::{MAX_USER_AGENT_BYTES, classify};
+
+    fn shipped() -> &'static DeviceModels {
+        DeviceModels::shipped()
+    }
 
     fn headers(user_agent: &[u8], mobile: &'static str, platform: &'static str) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -154,7 +172,7 @@ mod tests {
                 let headers = headers(user_agent, mobile, platform);
                 for _ in 0..2 {
                     assert_eq!(
-                        devices.class_of(DeviceFields::of(&headers)),
+                        devices.class_of(DeviceFields::of(&headers), shipped()),
                         classify(&headers),
                         "{headers:?}"
                     );
@@ -168,13 +186,44 @@ mod tests {
         let devices = Devices::new(64 * 1024);
         for number in 0..20_000 {
             let agent = format!("agent {number} {}", "x".repeat(500));
-            devices.class_of(DeviceFields {
+            let fields = DeviceFields {
                 user_agent: agent.as_bytes(),
                 mobile: Some(false),
                 platform: b"Linux",
-            });
+                ..DeviceFields::default()
+            };
+            devices.class_of(fields, shipped());
         }
         devices.remembered.run_pending_tasks();
         assert!(devices.remembered.weighted_size() <= 64 * 1024);
+    }
+
+    #[test]
+    fn other_hints_and_other_models_are_other_keys() {
+        let devices = Devices::new(1024 * 1024);
+        let plain = DeviceFields {
+            user_agent: b"Mozilla/5.0 (Linux; Android 13; SM-X810) Chrome/126.0.0.0",
+            ..DeviceFields::default()
+        };
+        let phone = DeviceFields {
+            form_factor: Some(Device::Mobile),
+            ..plain
+        };
+        let cloudfront = DeviceFields {
+            user_agent: b"Amazon CloudFront",
+            ..plain
+        };
+        let viewer = DeviceFields {
+            viewer: Some(Device::Tv),
+            ..cloudfront
+        };
+        let own = DeviceModels::parse("tv SM-X8").unwrap();
+        for _ in 0..2 {
+            assert_eq!(devices.class_of(plain, shipped()), Device::Tablet);
+            assert_eq!(devices.class_of(phone, shipped()), Device::Mobile);
+            assert_eq!(devices.class_of(plain, &own), Device::Tv);
+            assert_eq!(devices.class_of(cloudfront, shipped()), Device::Unknown);
+            assert_eq!(devices.class_of(viewer, shipped()), Device::Tv);
+        }
     }
 }

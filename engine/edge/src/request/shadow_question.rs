@@ -12,7 +12,7 @@ use http::{HeaderMap, StatusCode};
 use super::exchange::Exchange;
 use super::shadow::Shadow;
 use tero_policy_host::compare::{ComparedRequest, Comparison};
-use tero_policy_host::device::classify;
+use tero_policy_host::device::{DeviceFields, class_of};
 use tero_policy_host::{PolicyRequest, PolicyResponse};
 use tero_semantics::decision::ResponseDecision;
 use tero_semantics::timestamp::Timestamp;
@@ -52,7 +52,8 @@ impl ShadowQuestion {
         } = self;
         let mut ask = exchange.ask();
         if shadow.chain.needs_device() && !exchange.site.needs_device {
-            ask.device = classify(ask.headers);
+            let fields = DeviceFields::of(ask.headers);
+            ask.device = class_of(fields, &exchange.site.device_models);
         }
         let about = ComparedRequest {
             at: exchange.at,

@@ -11,6 +11,7 @@ use crate::origin::Origin;
 use crate::telemetry::counters::SiteCounters;
 use tero_config as config;
 use tero_policy_host::Chain;
+use tero_policy_host::device::DeviceModels;
 use tero_time::clock::Clock;
 
 /// Some hosts and the application behind them.
@@ -24,6 +25,8 @@ pub struct Site {
     pub policies: Chain,
     /// Whether a policy, or the canary, asks for the class of the device.
     pub needs_device: bool,
+    /// What the models of devices tell.
+    pub device_models: Arc<DeviceModels>,
     /// The version on trial for a share of the keys.
     pub canary: Option<Canary>,
     /// The versions that are asked about a share of the requests afterwards.

@@ -2,50 +2,86 @@
 
 use std::sync::LazyLock;
 
-pub(super) const BOT: u16 = 1;
-pub(super) const TV: u16 = 1 << 1;
-const TABLET: u16 = 1 << 2;
-pub(super) const MOBILE: u16 = 1 << 3;
-pub(super) const DESKTOP: u16 = 1 << 4;
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+
+use super::agent::Agent;
+
+/// Only crawlers, monitors, preview fetchers and libraries say this.
+pub(super) const BOT: u32 = 1;
+/// A bot if nothing else tells the class.
+pub(super) const BOT_ELSE: u32 = 1 << 1;
+/// Only browsers of televisions, boxes and consoles say this.
+pub(super) const TV: u32 = 1 << 2;
+pub(super) const TIZEN: u32 = 1 << 3;
+/// "TV" as a word of its own.
+pub(super) const TV_WORD: u32 = 1 << 4;
+const TABLET: u32 = 1 << 5;
+pub(super) const MOBILE: u32 = 1 << 6;
+pub(super) const DESKTOP: u32 = 1 << 7;
 /// A phone, even if the agent also says `tablet`, or `android` without `mobile`.
-pub(super) const PHONE: u16 = 1 << 5;
-const ANDROID: u16 = 1 << 6;
-const SILK: u16 = 1 << 7;
-const TABLET_WORD: u16 = 1 << 8;
-pub(super) const TABLET_PC: u16 = 1 << 9;
-pub(super) const TIZEN: u16 = 1 << 10;
-pub(super) const TV_ANYWHERE: u16 = 1 << 11;
-/// Counts unless it follows `cu`: CUBOT makes phones.
-const BOT_UNLESS_CUBOT: u16 = 1 << 12;
+pub(super) const PHONE: u32 = 1 << 8;
+pub(super) const ANDROID: u32 = 1 << 9;
+const SILK: u32 = 1 << 10;
+const TABLET_WORD: u32 = 1 << 11;
+/// Internet Explorer says `Tablet PC` on any computer with a pen service.
+pub(super) const TABLET_PC: u32 = 1 << 12;
+/// A computer, even if the agent also says `android` or `mobile`.
+pub(super) const COMPUTER: u32 = 1 << 13;
+/// An address that tells who operates a bot. Toolbars of Internet Explorer have one as well.
+const ADDRESS: u32 = 1 << 14;
+const EXPLORER: u32 = 1 << 15;
+/// `bot`, which also stands inside other words.
+const BOT_WORD: u32 = 1 << 16;
+/// An app of Apple's systems that names neither of them.
+pub(super) const APPLE_APP: u32 = 1 << 17;
+/// `(compatible`: a browser names its system there as well.
+const COMPATIBLE: u32 = 1 << 18;
+/// A system that runs on televisions and boxes unless X11 or Android is named too.
+const EMBEDDED: u32 = 1 << 19;
+const X11: u32 = 1 << 20;
 
 /// The kinds of words in a user agent.
 #[derive(Clone, Copy)]
-pub(super) struct UserAgentWords(u16);
+pub(super) struct UserAgentWords(u32);
 
 impl UserAgentWords {
-    /// Finds the words in one pass over a user agent in lower case.
-    pub(super) fn by(agent: &[u8]) -> UserAgentWords {
+    /// Finds the words in one pass over a user agent in lower case. Words of the model
+    /// do not count here: see [`super::DeviceModels`].
+    pub(super) fn by(agent: &Agent) -> UserAgentWords {
+        let text = agent.text();
         let mut said = 0;
-        for (at, first) in agent.iter().enumerate() {
-            let rest = &agent[at..];
-            for (word, kind) in &WORDS_BY_FIRST_BYTE[usize::from(*first & 0x7f)] {
-                if rest.starts_with(word.as_bytes()) {
-                    said |= in_context(*kind, &agent[..at], &rest[word.len()..]);
-                }
+        for found in WORDS.matcher.find_overlapping_iter(text) {
+            let kind = WORDS.kinds[found.pattern()];
+            // Opera Mini stands where others name the model.
+            if kind == PHONE || !agent.is_model(found.start()) {
+                said |= in_context(kind, &text[..found.start()], &text[found.end()..]);
             }
         }
+        if said & ADDRESS != 0 && said & EXPLORER == 0 {
+            said |= BOT;
+        }
+        if said & COMPATIBLE != 0 {
+            said |= BOT_ELSE;
+        }
+        if said & EMBEDDED != 0 && said & (X11 | ANDROID) == 0 {
+            said |= TV;
+        }
+        // Every browser describes its system in a comment.
+        if text.len() > 12 && text.starts_with(b"mozilla/") && !text.contains(&b'(') {
+            said |= BOT_ELSE;
+        }
         // WhatsApp opens pages in the system's browser. Only its preview fetcher uses this name.
-        if agent.starts_with(b"whatsapp/") {
+        if text.starts_with(b"whatsapp") {
             said |= BOT;
         }
         UserAgentWords(said)
     }
 
-    pub(super) fn any(self, kinds: u16) -> bool {
+    pub(super) fn any(self, kinds: u32) -> bool {
         self.0 & kinds != 0
     }
 
-    pub(super) fn all(self, kinds: u16) -> bool {
+    pub(super) fn all(self, kinds: u32) -> bool {
         self.0 & kinds == kinds
     }
 
@@ -53,7 +89,6 @@ impl UserAgentWords {
         if self.any(PHONE) {
             return false;
         }
-        // Internet Explorer says `Tablet PC` on any computer with a pen service.
         let says_so = self.any(TABLET) || (self.any(TABLET_WORD) && !self.any(TABLET_PC));
         // Android's browsers say `Mobile` on phones, and do not say it on tablets.
         says_so || (self.any(ANDROID | SILK) && !self.any(MOBILE))
@@ -61,14 +96,17 @@ impl UserAgentWords {
 }
 
 /// The kinds that a word stands for in its context.
-fn in_context(kind: u16, before: &[u8], after: &[u8]) -> u16 {
+fn in_context(kind: u32, before: &[u8], after: &[u8]) -> u32 {
+    let stands_alone = !is_letter_or_digit(before.last()) && !is_letter_or_digit(after.first());
     match kind {
-        BOT_UNLESS_CUBOT if before.ends_with(b"cu") => 0,
-        BOT_UNLESS_CUBOT => BOT,
-        // `TV` as a word of its own stands in the model names of many boxes.
-        TV_ANYWHERE if !is_letter_or_digit(before.last()) && !is_letter_or_digit(after.first()) => {
-            TV | TV_ANYWHERE
-        }
+        // Cubot makes phones. Cabot and Botech make browsers of televisions.
+        BOT_WORD if before.ends_with(b"cu") || after.starts_with(b"ech") => 0,
+        BOT_WORD if before.ends_with(b"ca") && after.starts_with(b"o") => 0,
+        BOT_WORD => BOT,
+        // `TV` as a word of its own stands in the names of many boxes.
+        TV_WORD if stands_alone => TV | TV_WORD,
+        // A contact, and not the mark of a package's version.
+        ADDRESS if after.starts_with(b" ") => 0,
         other => other,
     }
 }
@@ -77,90 +115,149 @@ fn is_letter_or_digit(byte: Option<&u8>) -> bool {
     byte.is_some_and(u8::is_ascii_alphanumeric)
 }
 
-/// All words by their first byte.
-static WORDS_BY_FIRST_BYTE: LazyLock<[Vec<(&str, u16)>; 128]> = LazyLock::new(|| {
-    let single: &[(&[&str], u16)] = &[
-        (&["bot"], BOT_UNLESS_CUBOT),
-        (&["tv"], TV_ANYWHERE),
+struct Words {
+    matcher: AhoCorasick,
+    kinds: Vec<u32>,
+}
+
+/// All words.
+static WORDS: LazyLock<Words> = LazyLock::new(|| {
+    let single: &[(&[&str], u32)] = &[
+        (&["bot"], BOT_WORD),
+        (&["tv"], TV_WORD),
         (&["tizen"], TIZEN),
         (&["android"], ANDROID),
         (&["silk/"], SILK),
         (&["tablet"], TABLET_WORD),
         (&["tablet pc"], TABLET_PC),
-        (PHONES, PHONE),
+        (&["http://", "https://", "mailto:"], ADDRESS),
+        (&["msie", "trident/"], EXPLORER),
+        (&["cfnetwork/"], APPLE_APP),
+        (&["(compatible"], COMPATIBLE),
+        (&["x11"], X11),
+        (
+            &[
+                "linux mips",
+                "linux armv7l",
+                "linux armv7i",
+                "linux armv6l",
+                "linux sh4",
+                "linux arm)",
+            ],
+            EMBEDDED,
+        ),
     ];
     let lists = [
         (BOTS, BOT),
+        (BOTS_ELSE, BOT_ELSE),
         (TVS, TV),
         (TABLETS, TABLET),
+        (PHONES, PHONE),
         (MOBILES, MOBILE),
+        (COMPUTERS, COMPUTER),
         (DESKTOPS, DESKTOP),
     ];
-    let mut index = std::array::from_fn(|_| Vec::new());
-    for (words, kind) in lists.iter().chain(single) {
-        for word in *words {
-            index[usize::from(word.as_bytes()[0] & 0x7f)].push((*word, *kind));
-        }
-    }
-    index
+    let (words, kinds): (Vec<&str>, Vec<u32>) = lists
+        .iter()
+        .chain(single)
+        .flat_map(|(words, kind)| words.iter().map(|word| (*word, *kind)))
+        .unzip();
+    let matcher = AhoCorasick::builder()
+        .kind(Some(AhoCorasickKind::ContiguousNFA))
+        .match_kind(MatchKind::Standard)
+        .build(words)
+        .expect("some hundred short words");
+    Words { matcher, kinds }
 });
 
 /// Words that only crawlers, monitors, preview fetchers and libraries use.
 const BOTS: &[&str] = &[
+    // What they do.
     "crawl",
     "spider",
     "slurp",
     "+http",
-    "scraper",
-    "scrapy",
+    "scrap",
     "archiver",
-    "facebookexternalhit",
+    "archive.org",
+    "fetcher",
+    "scanner",
+    "scanning",
+    "/scan",
+    "indexer",
+    "checker",
+    "linkcheck",
+    "link check",
+    "healthcheck",
+    "health check",
+    "health-check",
+    "monitor",
+    "uptime",
+    "uptimia",
+    "synthetic",
+    "observatory",
+    "diagnostics",
+    "validator",
+    "verifier",
+    "verification",
+    "analyzer",
+    "thumbnail",
+    "screenshot",
+    "link preview",
+    "linkpreview",
+    "web preview",
+    "page-preview",
+    "imageproxy",
+    "emailproxy",
+    "mailproxy",
+    "checkerproxy",
+    "transcoder",
+    "subscribers",
+    "semantic",
+    "productfinder",
+    "inspector",
+    "webhook",
+    "securityheaders",
+    "favicon",
+    "research",
+    "networkmeasurement",
+    "web-measure",
+    "web measure",
+    "proxy)",
+    "headless",
+    "ghost inspector",
+    // Search engines, social networks and assistants.
+    "facebookexternal",
     "facebookcatalog",
-    "meta-externala",
+    "meta-external",
+    "meta-webindexer",
     "mediapartners",
-    "adsbot",
-    "google-inspectiontool",
+    "google-",
     "googleother",
-    "google-read-aloud",
     "google favicon",
-    "google web preview",
+    "google search console",
     "google page speed",
+    "google web",
+    "googlesites",
+    "googleassociation",
+    "googleadsense",
+    "googleagent",
+    "-google",
     "apis-google",
     "feedfetcher",
     "feedburner",
-    "bingpreview",
     "yandeximages",
     "yandexmetrika",
-    "baiduspider",
-    "lighthouse",
-    "headlesschrome",
-    "phantomjs",
-    "puppeteer",
-    "playwright",
-    "selenium",
-    "pingdom",
-    "statuscake",
-    "uptime",
-    "gtmetrix",
-    "site24x7",
-    "newrelicpinger",
-    "datadog",
-    "synthetics",
-    "zabbix",
-    "nagios",
-    "check_http",
-    "prometheus",
-    "blackbox",
-    "kube-probe",
-    "elb-healthchecker",
-    "googlehc",
-    "healthcheck",
-    "monitoring",
-    "validator",
-    "w3c_",
-    "linkchecker",
+    "daumoa",
+    "daum 4",
+    "yahoo link",
+    "y!j",
+    "yeti/",
+    "ichiro",
+    "teoma",
+    "heritrix",
+    "nutch",
     "embedly",
-    "quora link preview",
     "skypeuripreview",
     "vkshare",
     "flipboardproxy",
@@ -173,14 +270,124 @@ const BOTS: &[&str] = &[
     "anthropic-ai",
     "cohere-ai",
     "perplexity-user",
-    "google-extended",
+    "mistralai-user",
+    "manus-user",
+    "amzn-user",
+    "devin/",
     "diffbot",
+    "tineye",
+    "bluesky",
+    "hatena",
+    "viberurl",
+    // Monitors and tests of pages.
+    "lighthouse",
+    "ptst/",
+    "pingdom",
+    "statuscake",
+    "gtmetrix",
+    "site24x7",
+    "newrelicpinger",
+    "datadog",
+    "zabbix",
+    "nagios",
+    "check_http",
+    "munin",
+    "collectd",
+    "prometheus",
+    "blackbox",
+    "grafana",
+    "kube-probe",
+    "elb-healthchecker",
+    "googlehc",
+    "googleprober",
+    "route 53",
+    "route53",
+    "azure-logic-apps",
+    "cloudflare-",
+    "cloudflare custom",
+    "cloudflarediagnostics",
+    "catchpoint",
+    "thousandeyes",
+    "dynatrace",
+    "checkly",
+    "dotcom-",
+    "nodeping",
+    "websitepulse",
+    "prtg network",
+    "iplabel",
+    "dareboost",
+    "rigor)",
+    "functionize",
+    "silktide",
+    "hardenize",
+    "siteimprove",
+    "appinsights",
+    "yottaa",
+    "yunjiankong",
+    "w3c_",
+    "w3c-mobileok",
+    "cookiehub",
+    "criticalcss",
+    "collapsify",
+    "printfriendly",
+    "miniature.io",
+    "pageburst",
+    "convertify",
+    "optimizer",
+    // Surveys of security.
+    "expanse",
+    "netsystemsresearch",
+    "censys",
+    "netcraft",
+    "shodan",
+    "zgrab",
+    "masscan",
+    "nmap",
+    "nikto",
+    "nessus",
+    "openvas",
+    "acunetix",
+    "sqlmap",
+    "gobuster",
+    "wpscan",
+    "detectify",
+    "assetnote",
+    "sucuri",
+    "foregenix",
+    "watchtowr",
+    "inspici",
+    "jndi:",
+    "whatcms",
+    "ips-agent",
+    "pwabuilder",
+    // Marketing.
+    "brandverity",
+    "datanyze",
+    "adbeat",
+    "infegy",
+    "ubermetrics",
+    "marketgoo",
+    "dmbrowser",
+    "taginspector",
+    "megaindex",
+    "xenu link",
     "screaming frog",
     "sitecheck",
-    "nutch",
-    "heritrix",
+    "linktiger",
+    "outbrain",
+    "bw/1.",
+    "sitesucker",
+    "webcapture",
+    "contentscan",
+    "bingpreview",
+    "autoconfig test",
+    "keycdn-tools",
+    "testlocally",
+    "hlb/1.",
+    // Libraries and feed readers that run without a person.
     "httrack",
     "libwww",
+    "libcurl/",
     "lwp::",
     "lwp-",
     "curl/",
@@ -191,15 +398,18 @@ const BOTS: &[&str] = &[
     "httpx",
     "go-http-client",
     "okhttp",
-    "java/",
+    "java/1",
+    "java/2",
+    "java-http-client",
     "jakarta commons",
-    "apache-httpclient",
+    "httpclient",
     "reactornetty",
     "node-fetch",
     "undici",
     "axios/",
     "got (",
-    "guzzlehttp",
+    "guzzle",
+    "colly",
     "ruby",
     "faraday",
     "php/",
@@ -208,21 +418,149 @@ const BOTS: &[&str] = &[
     "httpie",
     "wordpress/",
     "magpierss",
+    "simplepie",
     "feedly",
+    "feedbin",
     "newsblur",
+    "freshrss",
+    "monitorss",
     "tiny tiny rss",
     "rss reader",
     "feedvalidator",
-    "zgrab",
-    "masscan",
-    "nmap",
-    "nikto",
-    "sqlmap",
     "wrk/",
     "apachebench",
     "k6/",
     "jmeter",
     "vegeta",
+    "phantomjs",
+    "puppeteer",
+    "playwright",
+    "selenium",
+];
+
+/// Words of bots, if the agent names no system that a person would use.
+const BOTS_ELSE: &[&str] = &[
+    "http",
+    "www.",
+    ".com",
+    ".net",
+    ".org",
+    ".io",
+    ".ai",
+    ".ru",
+    ".de",
+    ".eu",
+    ".ch",
+    ".fr",
+    ".me",
+    "@",
+    "[at]",
+    "(at)",
+    "agent",
+    "search",
+    "seo",
+    "rss",
+    "feed",
+    "url",
+    "sitemap",
+    "link",
+    "recon",
+    "ssl",
+    "dcv",
+    "cert",
+    "audit",
+    "survey",
+    "probe",
+    "prober",
+    "proxy",
+    "resolver",
+    "detector",
+    "collector",
+    "extractor",
+    "exractor",
+    "retriever",
+    "parser",
+    "explorer",
+    "engine",
+    "worker",
+    "lookup",
+    "visitor",
+    "discovery",
+    "synthetics",
+    "arachni",
+    "blogtrottr",
+    "browsershots",
+    "gigablast",
+    "pocketimagecache",
+    "robozilla",
+    "ahc/",
+    "alittle",
+    "l9explore",
+    "l9tcpid",
+    "kiwitcms",
+    "zmeu",
+    "ds9 ",
+    "wordup",
+    "xtate",
+    "scooter/",
+    "kendra",
+    "blackboard",
+    "sentinel",
+    "spawning",
+    "disqus/",
+    "coccoc",
+    "jetty/",
+    "nextcloud-news",
+    "captain-hook",
+    "sendgrid",
+    "zapier",
+    "klaviyo",
+    "integromat",
+    "make/production",
+    "whatweb",
+    "vaultpress",
+    "managewp",
+    "uptrends",
+    "upflow",
+    "panopta",
+    "lookout",
+    "sectxt",
+    "domains",
+    "client",
+    "leadradar",
+    "httpmon",
+    "webmon",
+    "scan",
+    "check",
+    "preview",
+    "index",
+    "analyzer",
+    "cloudflare",
+    "yahoo",
+    "google",
+    "mozilla/5.0 (java)",
+    "phpmyadmin",
+    "matomo/",
+    "sentry/",
+    "larbin",
+    "hello",
+    "curl",
+    "node.js",
+    "newspaper/",
+    "request-promise",
+    "internal dummy connection",
+    "webcopier",
+    "sitesucker",
+    "emailwolf",
+    "github-camo",
+    "copilot",
+    "castopod",
+    "podcast",
+    "episode",
+    "spotify/1.0",
+    "useragent",
+    "user agent",
+    "user_agent",
 ];
 
 /// Television sets, boxes, sticks and consoles.
@@ -232,11 +570,15 @@ const TVS: &[&str] = &[
     "smart tv",
     "appletv",
     "apple tv",
+    "tvos",
     "googletv",
     "google tv",
     "androidtv",
     "android tv",
+    "andr0id",
+    "webtv",
     "hbbtv",
+    "hybridcast",
     "ce-html",
     "netcast",
     "web0s",
@@ -245,14 +587,17 @@ const TVS: &[&str] = &[
     "lg browser",
     "bravia",
     "sonydtv",
+    "sonycebrowser",
     "viera",
-    "aquos",
+    "aquosbrowser",
+    "aquos-",
     "philipstv",
     "nettv",
     "toshibatv",
     "vizio",
     "inettvbrowser",
     "opera tv",
+    " omi/",
     "roku",
     "crkey",
     "chromecast",
@@ -261,8 +606,6 @@ const TVS: &[&str] = &[
     "mi box",
     "firetv",
     "fire tv",
-    // Amazon's sticks and sets: `AFT` and more letters.
-    "; aft",
     "shield android",
     "dlnadoc",
     "espial",
@@ -271,9 +614,43 @@ const TVS: &[&str] = &[
     "set-top",
     "settop",
     "stb;",
+    " stb",
+    "_stb",
+    "stbapp",
+    "tivo",
+    "tivimate",
+    "kreatv",
+    "youviewhtml",
+    "brightsign",
+    "-device/",
+    ", wired)",
+    ",wired)",
+    ", wireless)",
+    ",wireless)",
+    ";wired)",
+    "sigmadesigns",
+    "kylo/",
+    "coolita",
+    "sagemcom",
+    "(astro;",
+    "redlineclient",
+    "_vlc/",
+    ".bd.",
+    "kepler/",
+    "sky_ott",
     "playstation",
+    "(ps2",
+    "(ps3",
+    "(ps4",
+    "(ps5",
     "xbox",
     "nintendo",
+    "steamdeck",
+    "steam gameoverlay",
+    "segasaturn",
+    "dreamcast",
+    "dreamkey",
+    "dreampassport",
 ];
 
 /// Tablets that name themselves.
@@ -281,37 +658,27 @@ const TABLETS: &[&str] = &[
     "ipad",
     "playbook",
     "kindle",
-    "xoom",
-    "galaxy tab",
-    "mediapad",
-    "matepad",
-    "ideatab",
-    "lenovo tab",
-    "nexus 7",
-    "nexus 9",
-    "nexus 10",
-    "pixel c ",
-    "sm-t",
-    "sm-x",
-    "sm-p5",
-    "sm-p6",
-    "gt-p",
-    "hp-tablet",
     "touchpad",
-    "transformer prime",
-    "tb-x",
-    "tb-j",
-    "tb3",
-    "yoga tab",
+    "hp-tablet",
+    "pocketbook",
+    "echo_show",
+    "/apad",
+    "nook ",
 ];
 
 /// Phones, whatever else the agent says.
 const PHONES: &[&str] = &[
     "iphone",
     "windows phone",
+    "wpdesktop",
+    "; lumia",
     "opera mini",
     "opera mobi",
     "rim tablet",
+    "dv(iph",
+    "watchos",
+    "watch os",
+    "apple watch",
 ];
 
 /// Phones, and systems that run on nothing else.
@@ -332,27 +699,75 @@ const MOBILES: &[&str] = &[
     "fennec",
     "midp",
     "j2me",
-    "palmos",
+    "palm",
+    "xiino",
     "webos",
     "hpwos",
-    "brew mp",
+    "brew ",
+    "brew/",
+    "rex;",
     "dalvik",
     "mobile",
+    "elibom",
     "phone",
+    "up.browser",
+    "up/4.",
+    "mmp/",
+    "maui",
+    "wap",
+    "obigo",
+    "docomo",
+    "kddi-",
+    "willcom",
+    "jig browser",
+    "polaris",
+    "teleca",
+    "au.browser",
+    "mqqbrowser/mini",
+    "fban/fb4a",
+    "puffin/",
+    "watch1,",
 ];
+
+/// Computers, even if an app for phones runs on them.
+const COMPUTERS: &[&str] = &["chromebook", "macbook", "imac", "macmini", "macpro"];
 
 /// Desktop systems. They count if no other kind matches.
 const DESKTOPS: &[&str] = &[
     "windows",
-    "win64",
+    "winnt",
+    "win95",
     "win98",
+    "win64",
+    "(win7",
+    "(win10",
+    " win upd",
     "macintosh",
-    "mac os x",
+    "mac os",
+    "macos",
+    "os=mac",
+    "osx",
     "mac_powerpc",
+    "apple-darwin",
+    "(x86_64)",
+    "(i386)",
     "x11",
     "linux",
     "cros",
     "ubuntu",
     "bsd",
     "sunos",
+    "os/2",
+    "beos",
+    "haiku",
+    "amiga",
+    "syllable",
+    "inferno",
+    "openvms",
+    "cygwin",
+    "suse",
+    "msoffice",
+    "ms-office",
+    "(pc; openharmony",
+    "2in1;",
 ];

@@ -22,7 +22,7 @@ use tero_edge::telemetry::Outcome;
 use tero_edge::telemetry::access_log::AccessLogLine;
 use tero_policy_host::cookies::cookies;
 use tero_policy_host::device::{
-    DeviceFields, MAX_PLATFORM_BYTES, MAX_USER_AGENT_BYTES, class_of, classify,
+    DeviceFields, DeviceModels, MAX_PLATFORM_BYTES, MAX_USER_AGENT_BYTES, class_of, classify,
 };
 use tero_semantics::browser_lifetime::limit_browser_lifetime;
 use tero_semantics::cache_control::{MAX_DELTA_SECS, RequestDirectives, ResponseDirectives};
@@ -354,7 +354,7 @@ fn devices(request: &HeaderMap) {
         fields.user_agent.len() <= MAX_USER_AGENT_BYTES
             && fields.platform.len() <= MAX_PLATFORM_BYTES
     );
-    assert_eq!(classify(request), class_of(fields));
+    assert_eq!(classify(request), class_of(fields, DeviceModels::shipped()));
 }
 
 /// Checks that cookies are parts of their lines, and that a protocol is well-formed.

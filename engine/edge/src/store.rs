@@ -31,6 +31,7 @@ use index::Index;
 use purge::PurgeHistory;
 use stored::StoredResponse;
 use tero_config as config;
+use tero_semantics::validation::HeadLimits;
 use variants::is_same_variant;
 
 pub use key::Key;
@@ -61,6 +62,8 @@ pub struct Store {
     main: ResponseMap,
     warmed: ResponseMap,
     config: config::Cache,
+    /// The largest head that is put together from several.
+    max_head: HeadLimits,
     fills: Arc<FillBudget>,
     index: Arc<Index>,
     purges: PurgeHistory,
@@ -76,8 +79,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// An empty store of these sizes.
-    pub fn new(config: &config::Cache) -> Store {
+    /// An empty store of these sizes, whose responses have heads of at most `max_head`.
+    pub fn new(config: &config::Cache, max_head: HeadLimits) -> Store {
         let index = Arc::new(Index::default());
         let evictions = Arc::new(AtomicU64::new(0));
         let map = |memory: u64, policy: EvictionPolicy| {
@@ -91,6 +94,7 @@ impl Store {
             main: map(main_memory, EvictionPolicy::tiny_lfu()),
             warmed: map(config.warm_memory, EvictionPolicy::lru()),
             config: config.clone(),
+            max_head,
             fills: FillBudget::new(config.fill_memory),
             index,
             purges: PurgeHistory::default(),
@@ -292,7 +296,7 @@ impl Store {
         let stored = match held {
             // A part that was purged since must not return with the new one.
             Some(held) if !self.is_purged(key, &held.head, since) => {
-                held.combined(new, self.config.max_object)
+                held.combined(new, self.config.max_object, &self.max_head)
             }
             _ => new,
         };
@@ -328,6 +332,11 @@ impl Store {
     /// Drops the response with this `id` that is stored under `key`.
     pub fn drop_response(&self, key: &Key, id: u64) {
         self.rewrite(key, &|stored| (stored.id != id).then(|| Arc::clone(stored)));
+    }
+
+    /// Whether a head that was put together from several is within the limits.
+    pub fn holds_head(&self, fields: &HeaderMap) -> bool {
+        self.max_head.hold(fields)
     }
 
     /// The largest body that is stored, in bytes.

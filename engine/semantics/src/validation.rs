@@ -4,12 +4,13 @@
 use http::StatusCode;
 use http::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, HeaderMap, HeaderName,
-    HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, SET_COOKIE,
+    HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, SET_COOKIE, VARY,
 };
 
 use super::forwarding::{remove_named, strip_hop_by_hop};
 use super::http_date::http_date;
 use super::timestamp::Timestamp;
+use super::vary::Vary;
 
 /// `Last-Modified` tells two versions apart only if it is at least this much older than `Date` (RFC
 /// 9110 §8.8.2.2).
@@ -84,12 +85,13 @@ fn is_condition(name: &str) -> bool {
     )
 }
 
-/// Whether a 304 is about this stored response (§4.3.4).
+/// Whether a 304 to a request with the conditions of [`add_conditions`] is about this stored
+/// response (§4.3.4).
 ///
-/// A strong validator decides if there is one, else a weak one. We differ from the RFC for a 304
-/// that repeats neither of our validators: the RFC lets it freshen only a response without
-/// validators. But many origins leave the `ETag` out, and the request named only one response, so
-/// the 304 is about that one.
+/// The request named one response, so entity tags are compared weakly: a server that compresses on
+/// the fly marks the tag of the response as weak, and leaves the mark out of the 304. We also differ
+/// from the RFC for a 304 that repeats neither of our validators: the RFC lets it freshen only a
+/// response without validators. But many origins leave the `ETag` out.
 ///
 /// ```
 /// use http::header::{ETAG, HeaderMap, HeaderValue};
@@ -97,6 +99,7 @@ fn is_condition(name: &str) -> bool {
 ///
 /// let tagged = |etag| HeaderMap::from_iter([(ETAG, HeaderValue::from_static(etag))]);
 /// assert!(applies_to(&tagged("\"v1\""), &tagged("\"v1\"")));
+/// assert!(applies_to(&tagged("W/\"v1\""), &tagged("\"v1\"")));
 /// assert!(!applies_to(&tagged("\"v1\""), &tagged("\"v2\"")));
 /// assert!(applies_to(&tagged("\"v1\""), &HeaderMap::new()));
 /// ```
@@ -104,7 +107,6 @@ pub fn applies_to(stored: &HeaderMap, not_modified: &HeaderMap) -> bool {
     let (stored_etag, etag) = (stored.get(ETAG), not_modified.get(ETAG));
     let (stored_modified, modified) = (last_modified(stored), last_modified(not_modified));
     match (stored_etag, etag) {
-        (Some(stored_etag), Some(etag)) if is_strong(etag) => strong_match(stored_etag, etag),
         (Some(stored_etag), Some(etag)) => weak_match(stored_etag, etag),
         // The 304 has a tag that the stored response lacks: it is about a newer one.
         (None, Some(_)) => stored_modified.is_some() && stored_modified == modified,
@@ -123,6 +125,10 @@ fn last_modified(headers: &HeaderMap) -> Option<Timestamp> {
 /// The stored fields after a 304 (§3.2, §4.3.4): each field of the 304 replaces all lines of its
 /// name, except hop-by-hop fields, `Content-Length`, `Content-Encoding`, `Content-Range` and
 /// `Set-Cookie`.
+///
+/// A stored `ETag` stays: it came with the stored bytes, while that of the 304 may match it weakly
+/// only. Nor does `Vary` lose a name: the stored bytes were selected by those that it had, and a
+/// 304 that leaves one out would give them to more requests than the origin meant them for.
 ///
 /// The result stands for a response that came just now, with the 304's `Age`, and must be judged
 /// like one: by [`storability`](crate::storability), [`Freshness::of`](crate::freshness::Freshness)
@@ -151,14 +157,82 @@ pub fn updated_fields(stored: &HeaderMap, not_modified: &HeaderMap) -> HeaderMap
     for name in &UNCHANGED {
         update.remove(name);
     }
+    if stored.contains_key(ETAG) {
+        update.remove(ETAG);
+    }
     let mut headers = stored.clone();
+    let vary = if update.contains_key(VARY) {
+        VaryUpdate::of(stored, &update)
+    } else {
+        VaryUpdate::Stored
+    };
+    if vary == VaryUpdate::Stored {
+        update.remove(VARY);
+    }
     for name in update.keys() {
-        headers.remove(name);
+        if *name != VARY || vary == VaryUpdate::Replaced {
+            headers.remove(name);
+        }
     }
     for (name, value) in &update {
         headers.append(name, value.clone());
     }
     headers
+}
+
+/// Which lines of `Vary` an updated response has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum VaryUpdate {
+    /// Those that are stored: the update names nothing more.
+    Stored,
+    /// Those of the update, which names all that is stored, and more.
+    Replaced,
+    /// Both: each names a field that the other doesn't.
+    Both,
+}
+
+impl VaryUpdate {
+    fn of(stored: &HeaderMap, update: &HeaderMap) -> VaryUpdate {
+        let (stored, update) = (Vary::of(stored), Vary::of(update));
+        match (update.covers(&stored), stored.covers(&update)) {
+            (_, true) => VaryUpdate::Stored,
+            (true, false) => VaryUpdate::Replaced,
+            (false, false) => VaryUpdate::Both,
+        }
+    }
+}
+
+/// The most that the head of a stored response may hold. A head that came in one piece is bounded
+/// when it is read; one that is put together from several is bounded by this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// The most bytes of all field lines together, with colon, space and line end.
+    pub max_bytes: usize,
+    /// The most field lines.
+    pub max_fields: usize,
+}
+
+impl HeadLimits {
+    /// Whether these fields are within the limits.
+    ///
+    /// ```
+    /// use http::header::{AGE, HeaderMap, HeaderValue};
+    /// use tero_semantics::validation::HeadLimits;
+    ///
+    /// let fields = HeaderMap::from_iter([(AGE, HeaderValue::from_static("60"))]);
+    /// let limits = |max_bytes, max_fields| HeadLimits { max_bytes, max_fields };
+    /// // `age: 60` and the end of its line.
+    /// assert!(limits(9, 1).hold(&fields));
+    /// assert!(!limits(8, 1).hold(&fields));
+    /// assert!(!limits(9, 0).hold(&fields));
+    /// ```
+    pub fn hold(&self, fields: &HeaderMap) -> bool {
+        let lines = fields.iter();
+        let bytes: usize = lines
+            .map(|(name, value)| name.as_str().len() + value.len() + 4)
+            .sum();
+        fields.len() <= self.max_fields && bytes <= self.max_bytes
+    }
 }
 
 /// What the response to a HEAD means for a stored response that a GET would have selected (§4.3.5).
@@ -340,7 +414,8 @@ mod tests {
             (&[a], &[b], false),
             (&[a, first], &[a, second], true),
             (&[a, first], &[b, first], false),
-            (&[weak_a], &[a], false),
+            (&[weak_a], &[a], true),
+            (&[weak_a], &[b], false),
             (&[a], &[weak_a], true),
             (&[weak_a], &[weak_a], true),
             (&[first], &[first], true),
@@ -408,6 +483,46 @@ mod tests {
             ("age", "7"),
         ]);
         assert_eq!(updated_fields(&stored, &not_modified), expected);
+    }
+
+    #[test]
+    fn the_stored_tag_stays_and_a_missing_one_is_added() {
+        let rows = [
+            ("W/\"a\"", "\"a\"", "W/\"a\""),
+            ("\"a\"", "W/\"a\"", "\"a\""),
+            ("\"a\"", "\"a\"", "\"a\""),
+        ];
+        for (stored, told, expected) in rows {
+            let updated =
+                updated_fields(&headers(&[("etag", stored)]), &headers(&[("etag", told)]));
+            assert_eq!(updated, headers(&[("etag", expected)]), "{stored} {told}");
+        }
+        let told = headers(&[("etag", "\"a\"")]);
+        assert_eq!(updated_fields(&HeaderMap::new(), &told), told);
+    }
+
+    #[test]
+    fn vary_never_loses_a_name() {
+        // What is stored, what the 304 says, and what is stored then.
+        let rows: &[(&[&str], &[&str], &[&str])] = &[
+            (&[], &["a"], &["a"]),
+            (&["a"], &[], &["a"]),
+            (&["a"], &[""], &["a"]),
+            (&["a, b"], &["A"], &["a, b"]),
+            (&["a"], &["b, a"], &["b, a"]),
+            (&["a"], &["b"], &["a", "b"]),
+            (&["a", "b"], &["c, b"], &["a", "b", "c, b"]),
+            (&["a"], &["*"], &["*"]),
+            (&["*"], &["a"], &["*"]),
+        ];
+        let fields = |lines: &[&str]| {
+            let lines: Vec<_> = lines.iter().map(|line| ("vary", *line)).collect();
+            headers(&lines)
+        };
+        for (stored, told, expected) in rows {
+            let updated = updated_fields(&fields(stored), &fields(told));
+            assert_eq!(updated, fields(expected), "{stored:?} {told:?}");
+        }
     }
 
     #[test]

@@ -85,6 +85,29 @@ impl Vary {
         }
     }
 
+    /// Whether a response with this `Vary` is selected by no request that one with `other` is not
+    /// selected by: this one names every field that `other` names.
+    ///
+    /// ```
+    /// use http::header::{HeaderMap, HeaderValue, VARY};
+    /// use tero_semantics::vary::Vary;
+    ///
+    /// let vary = |names| Vary::of(&HeaderMap::from_iter([(VARY, HeaderValue::from_static(names))]));
+    /// assert!(vary("a, b").covers(&vary("b")));
+    /// assert!(!vary("b").covers(&vary("a, b")));
+    /// assert!(vary("*").covers(&vary("a")));
+    /// ```
+    pub fn covers(&self, other: &Vary) -> bool {
+        match (self, other) {
+            (Vary::Everything, _) => true,
+            (_, Vary::Everything) => false,
+            _ => {
+                let own = self.fields();
+                other.fields().iter().all(|name| own.contains(name))
+            }
+        }
+    }
+
     /// A request's values of the fields that are named, in normal form.
     pub fn nominated(&self, request: &HeaderMap) -> NominatedFields {
         let value = |name: &HeaderName| {

@@ -30,6 +30,7 @@ mod program;
 mod properties;
 mod purge;
 mod ranges;
+mod revalidation;
 mod stale;
 mod store;
 mod templates;

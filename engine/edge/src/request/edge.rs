@@ -21,6 +21,7 @@ use crate::telemetry::warm_use::WarmUse;
 use tero_config::Config;
 use tero_semantics::decision::RequestDecision;
 use tero_semantics::forwarding::LoopEntry;
+use tero_semantics::validation::HeadLimits;
 use tero_time::clock::Clock;
 
 /// Memory for remembered device classes, in bytes.
@@ -80,13 +81,17 @@ impl Edge {
     /// An edge with this configuration, and an empty store.
     pub fn new(config: &Config, parts: EdgeParts) -> Edge {
         let Config { server, cache, .. } = config;
+        let max_head = HeadLimits {
+            max_bytes: server.max_header_bytes,
+            max_fields: server.max_headers,
+        };
         let via = HeaderValue::try_from(format!("1.1 {}", server.name))
             .unwrap_or_else(|_| HeaderValue::from_static("1.1 tero"));
         Edge {
             loop_entry: LoopEntry::new(&server.name, &identity()),
             name: server.name.clone(),
             clock: parts.clock,
-            store: Store::new(cache),
+            store: Store::new(cache, max_head),
             sites: ArcSwap::from_pointee(parts.sites),
             popularity: Popularity::new(),
             warm_use: WarmUse::default(),

@@ -30,13 +30,14 @@ use crate::origin::{self, OriginResponse};
 use crate::store::fill::{Fill, FillReader};
 use crate::store::stored::StoredResponse;
 use crate::store::{Key, PurgePoint};
+use freshen::NotModified;
 use judge::{ReceivedHead, ResponseTerms, judge};
 use pump::{BodyToStore, PartGoal, StoreGoal};
+use tero_semantics::forwarding;
 use tero_semantics::range::Partial;
 use tero_semantics::reuse::stale_if_error;
 use tero_semantics::storability::Storability;
 use tero_semantics::timestamp::Timestamp;
-use tero_semantics::{forwarding, validation};
 
 pub(super) use partial::Extent;
 
@@ -73,8 +74,10 @@ pub(super) struct TimedResponse {
 pub(super) struct Fetch {
     /// The request that asks.
     visit: OwnedVisit,
-    /// The stored response that is validated.
+    /// The stored response that is validated, or that the answer takes the place of.
     stale: Option<Arc<StoredResponse>>,
+    /// Whether the request has the validators of the stored response.
+    is_conditional: bool,
     /// How much is asked for.
     extent: Extent,
     /// Where the order of purges stood before it was asked for.
@@ -92,8 +95,8 @@ enum FetchReply {
     New(TimedResponse),
     /// The bytes that were missing of a part, and the head of the whole.
     Rest(TimedResponse, Box<WholeOfPart>),
-    /// The stored response holds.
-    Holds(TimedResponse, Arc<StoredResponse>),
+    /// The stored response holds, with the fields that the 304 gives it.
+    Holds(TimedResponse, Arc<StoredResponse>, Box<HeaderMap>),
 }
 
 /// A part, and the head of the whole that completes it.
@@ -127,6 +130,7 @@ impl Fetch {
     ) -> Fetch {
         Fetch {
             visit: visit.to_owned(),
+            is_conditional: stale.is_some(),
             stale,
             extent,
             purges: visit.edge.store.purge_point(),
@@ -207,13 +211,25 @@ impl Fetch {
         }
     }
 
-    /// Asks the next hop; once more where its answer is about something that is not stored.
+    /// Asks the next hop; once more, for the whole, where its answer can't be put together with
+    /// what is stored. That stays until its successor is there.
     async fn ask(&mut self) -> Result<FetchReply, Failure> {
         let response = self.send().await?;
-        match self.recognised(response) {
-            Some(reply) => Ok(reply),
-            None => Ok(FetchReply::New(self.send().await?)),
+        let part = match &self.extent {
+            Extent::Rest(part) => Some(part.id),
+            Extent::Whole | Extent::Range => None,
+        };
+        if let Some(reply) = self.recognised(response) {
+            return Ok(reply);
         }
+        let timed = self.send().await?;
+        if let Some(part) = part
+            && timed.response.response.status().is_success()
+        {
+            let Visit { edge, exchange } = self.visit();
+            edge.store.drop_part(&exchange.key, part);
+        }
+        Ok(FetchReply::New(timed))
     }
 
     /// Sends the request to the next hop.
@@ -223,8 +239,10 @@ impl Fetch {
         let wanted = match (&self.extent, &self.stale) {
             (Extent::Range, _) => FetchKind::Range,
             (Extent::Rest(part), _) => partial::rest_of(part).unwrap_or_default(),
-            (Extent::Whole, Some(stale)) => FetchKind::IfChanged(stale.head.fields.to_headers(0)),
-            (Extent::Whole, None) => FetchKind::Whole,
+            (Extent::Whole, Some(stale)) if self.is_conditional => {
+                FetchKind::IfChanged(stale.head.fields.to_headers(0))
+            }
+            (Extent::Whole, _) => FetchKind::Whole,
         };
         let request = || {
             let mut request = next_hop_request::for_storing(visit, origin::empty(), &wanted);
@@ -249,8 +267,8 @@ impl Fetch {
         }
     }
 
-    /// Tells what a response answers. `None` where it is about a response that is not stored: the
-    /// stored one is forgotten then, and the whole has to be asked for.
+    /// Tells what a response answers. `None` where it can't be put together with what is stored:
+    /// the whole has to be asked for.
     fn recognised(&mut self, timed: TimedResponse) -> Option<FetchReply> {
         let status = timed.response.response.status();
         if let Extent::Rest(part) = &self.extent {
@@ -265,14 +283,11 @@ impl Fetch {
             return Some(FetchReply::New(timed));
         };
         let not_modified = timed.response.response.headers();
-        if validation::applies_to(&stale.head.fields.to_headers(0), not_modified) {
-            return Some(FetchReply::Holds(timed, stale));
+        if let Some(merged) = freshen::merged_fields(self.visit(), &stale, not_modified) {
+            return Some(FetchReply::Holds(timed, stale, Box::new(merged)));
         }
-        // The 304 is about a response that is not stored: it says nothing of the stored one, and
-        // the whole is needed (§4.3.4).
-        let store = &self.visit().edge.store;
-        store.drop_response(&self.key(), stale.id);
-        self.stale = None;
+        // The 304 says nothing of the stored response (§4.3.4).
+        self.is_conditional = false;
         None
     }
 
@@ -292,19 +307,16 @@ impl Fetch {
             };
             return Some(FetchReply::Rest(timed, Box::new(whole)));
         }
-        if !partial::is_useless(response.status()) {
-            return Some(FetchReply::New(timed));
-        }
-        let Visit { edge, exchange } = self.visit();
-        edge.store.drop_part(&exchange.key, part.id);
-        None
+        (!partial::is_useless(response.status())).then_some(FetchReply::New(timed))
     }
 
     /// Decides over a reply: the stored response is freshened, the new one is stored as it streams
     /// or passed on, or the stored one is served stale instead.
     fn judge(&self, reply: FetchReply) -> (News, Option<BodyToStore>) {
         match reply {
-            FetchReply::Holds(timed, stale) => (self.freshened(&timed, &stale), None),
+            FetchReply::Holds(timed, stale, merged) => {
+                (self.freshened(&timed, &stale, &merged), None)
+            }
             FetchReply::Rest(timed, whole) => self.store_rest(timed, *whole),
             FetchReply::New(timed) => {
                 let response = &timed.response.response;
@@ -339,10 +351,19 @@ impl Fetch {
         }
     }
 
-    fn freshened(&self, timed: &TimedResponse, stale: &Arc<StoredResponse>) -> News {
-        let (visit, headers) = (self.visit(), timed.response.response.headers());
+    fn freshened(
+        &self,
+        timed: &TimedResponse,
+        stale: &Arc<StoredResponse>,
+        merged: &HeaderMap,
+    ) -> News {
+        let not_modified = NotModified {
+            headers: timed.response.response.headers(),
+            merged,
+            asked_at: timed.asked_at,
+        };
         let (response, followers) =
-            freshen::freshen(visit, stale, headers, timed.asked_at, self.purges);
+            freshen::freshen(self.visit(), stale, &not_modified, self.purges);
         News {
             requester: Some(FetchResult::Revalidated(response)),
             followers: Some(followers),

@@ -99,6 +99,7 @@ pub(super) fn by_head(
             let stale = stored.with_freshness(stored.head.freshness.made_stale(edge.clock.now()));
             edge.store.replace(&key, stored.id, Arc::new(stale), purges);
         }
+        HeadUpdate::Freshened(merged) if !edge.store.holds_head(&merged) => {}
         HeadUpdate::Freshened(merged) => {
             let (head, storability) = merged_head(visit, stored, &merged, asked_at);
             if storability == Storability::Yes {

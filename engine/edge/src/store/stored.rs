@@ -5,7 +5,7 @@ mod body;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 use super::fields::StoredFields;
 use super::weight::{ARC_BYTES, TAG_BYTES, allocated};
@@ -13,7 +13,7 @@ use crate::run_id::RunId;
 use tero_semantics::disposition::StoredFreshness;
 use tero_semantics::freshness::Freshness;
 use tero_semantics::partial::{ByteRuns, RunPiece, are_combinable};
-use tero_semantics::validation::updated_fields;
+use tero_semantics::validation::{HeadLimits, updated_fields};
 use tero_semantics::vary::SecondaryKey;
 
 pub use body::StoredBody;
@@ -102,14 +102,23 @@ impl StoredResponse {
 
     /// This part combined with a new one, of one run, whose fields count from now on (§3.4). A
     /// whole response if nothing is missing any more; `new` alone if the two are not of one
-    /// response. Of this part, the shortest runs are left out if the result would exceed `most`
-    /// bytes.
-    pub fn combined(&self, new: StoredResponse, most: u64) -> StoredResponse {
+    /// response, or if their fields together exceed `max_head`. Of this part, the shortest runs are
+    /// left out if the result would exceed `most` bytes.
+    pub fn combined(
+        &self,
+        new: StoredResponse,
+        most: u64,
+        max_head: &HeadLimits,
+    ) -> StoredResponse {
         let (Some(held), Some(added)) = (&self.parts, &new.parts) else {
             return new;
         };
         let [run] = added.runs() else { return new };
         if held.length() != added.length() || !self.is_combinable(&new) {
+            return new;
+        }
+        let fields = self.combined_fields(&new.head);
+        if !max_head.hold(&fields) {
             return new;
         }
         let (parts, pieces) = held.with(run, most);
@@ -118,20 +127,20 @@ impl StoredResponse {
             RunPiece::New => new.body.pieces().to_vec(),
         });
         let body = StoredBody::new(body.collect());
-        let head = self.combined_head(new.head);
+        let head = StoredHead {
+            fields: new.head.fields.with_headers(&fields),
+            ..new.head
+        };
         StoredResponse {
             parts: parts.map(Box::new),
             ..StoredResponse::new(head, body)
         }
     }
 
-    fn combined_head(&self, new: StoredHead) -> StoredHead {
+    fn combined_fields(&self, new: &StoredHead) -> HeaderMap {
         let mut fields = updated_fields(&self.head.fields.to_headers(0), &new.fields.to_headers(0));
         fields.remove(http::header::CONTENT_RANGE);
-        StoredHead {
-            fields: new.fields.with_headers(&fields),
-            ..new
-        }
+        fields
     }
 
     fn is_combinable(&self, new: &StoredResponse) -> bool {

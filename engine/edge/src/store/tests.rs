@@ -21,7 +21,7 @@ use tero_semantics::vary::SecondaryKey;
 const NOW: Timestamp = Timestamp::from_unix_secs(1_795_608_000);
 
 fn store(memory: u64) -> Store {
-    Store::new(&config::Cache {
+    let config = config::Cache {
         memory,
         fill_memory: 0,
         warm_memory: memory / 8,
@@ -30,7 +30,12 @@ fn store(memory: u64) -> Store {
         max_policy_variants: 64,
         collapse_timeout: Duration::from_secs(10),
         hit_for_miss: Duration::from_secs(120),
-    })
+    };
+    let max_head = HeadLimits {
+        max_bytes: 8 << 10,
+        max_fields: 100,
+    };
+    Store::new(&config, max_head)
 }
 
 fn freshness(ttl_secs: u64) -> Freshness {

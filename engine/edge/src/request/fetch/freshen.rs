@@ -15,20 +15,50 @@ use tero_semantics::storability::Storability;
 use tero_semantics::timestamp::Timestamp;
 use tero_semantics::{forwarding, validation};
 
+/// A 304 that is about the stored response.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NotModified<'r> {
+    /// Its fields.
+    pub(super) headers: &'r HeaderMap,
+    /// The fields that it gives the stored response, from [`merged_fields`].
+    pub(super) merged: &'r HeaderMap,
+    /// When it was asked for.
+    pub(super) asked_at: Timestamp,
+}
+
+/// The fields that a 304 gives the stored response (§4.3.4). `None` if it is about another
+/// response, or if the head would become larger than one that comes in one piece: each of many
+/// 304s could add a field.
+pub(super) fn merged_fields(
+    visit: Visit<'_>,
+    stale: &StoredResponse,
+    not_modified: &HeaderMap,
+) -> Option<HeaderMap> {
+    let stored = stale.head.fields.to_headers(not_modified.len());
+    if !validation::applies_to(&stored, not_modified) {
+        return None;
+    }
+    let mut headers = not_modified.clone();
+    forwarding::ensure_date(&mut headers, visit.now());
+    let merged = validation::updated_fields(&stored, &headers);
+    visit.edge.store.holds_head(&merged).then_some(merged)
+}
+
 /// Puts the head that a 304 gives in the place of the old one. Returns the response for the visitor
 /// who asked, and what followers hear.
 pub(super) fn freshen(
     visit: Visit<'_>,
     stale: &Arc<StoredResponse>,
-    not_modified: &HeaderMap,
-    asked_at: Timestamp,
+    not_modified: &NotModified<'_>,
     purges: PurgePoint,
 ) -> (Arc<StoredResponse>, FlightNews) {
     let Visit { edge, exchange } = visit;
-    let mut headers = not_modified.clone();
-    forwarding::ensure_date(&mut headers, visit.now());
-    let merged = validation::updated_fields(&stale.head.fields.to_headers(headers.len()), &headers);
-    let (head, storability) = judge::merged_head(visit, stale, &merged, asked_at);
+    let NotModified {
+        headers,
+        merged,
+        asked_at,
+    } = *not_modified;
+    let (head, storability) = judge::merged_head(visit, stale, merged, asked_at);
     let fresh = Arc::new(stale.with_head(head));
     // A cookie is for one visitor, and with it, by the floor, the whole answer.
     let is_for_one =
@@ -52,7 +82,7 @@ pub(super) fn freshen(
         // A part is not stored under a key of requests.
         Storability::Yes | Storability::Part(_) => FlightNews::NotStorable,
     };
-    (with_cookies_of(&headers, fresh), followers)
+    (with_cookies_of(headers, fresh), followers)
 }
 
 /// The response for the visitor who asked: with the cookies of the 304, which are not stored.

@@ -106,6 +106,9 @@ pub(super) fn completed(
     let mut headers = answer.headers().clone();
     forwarding::ensure_date(&mut headers, visit.now());
     let headers = validation::updated_fields(&stored, &headers);
+    if !visit.edge.store.holds_head(&headers) {
+        return None;
+    }
     let received = ReceivedHead {
         status: StatusCode::OK,
         headers: &headers,

@@ -61,7 +61,7 @@ use news::{FlightNews, ResponseInFlight};
 use provenance::{Provenance, Storing};
 use tero_semantics::cache_status::Forward;
 use tero_semantics::disposition::{Disposition, FetchPlan, StoredMatch};
-use tero_semantics::reuse::{Reuse, reuse, stale_if_error};
+use tero_semantics::reuse::{Reuse, reuse};
 use warm_lookup::WarmLookup;
 
 pub use edge::{Edge, EdgeParts};
@@ -362,10 +362,8 @@ fn follow(
 /// A fetch failed: the stored response is served stale where that is allowed (§4.2.4, RFC 5861 §4),
 /// else the client is told of the failure.
 fn stale_or_error(visit: Visit<'_>, miss: &Miss, failure: Failure) -> Answer {
-    let (client, now) = (visit.settings().client_directives, visit.now());
-    let directives = &visit.exchange.directives;
     match &miss.stale {
-        Some(stored) if stale_if_error(&stored.head.freshness, directives, client, now) => stale(
+        Some(stored) if visit.may_stand_in(stored) => stale(
             visit,
             stored,
             Provenance::stale_instead(miss.forward, failure),
@@ -374,10 +372,20 @@ fn stale_or_error(visit: Visit<'_>, miss: &Miss, failure: Failure) -> Answer {
     }
 }
 
-/// A HEAD that nothing stored answers: its answer may update a stale response (§4.3.5).
+/// A HEAD that nothing stored answers: its answer may update a stale response (§4.3.5). An error is
+/// bridged as that to a GET is.
 async fn forward_head(visit: Visit<'_>, miss: Miss) -> Answer {
     let (asked_at, since) = (visit.now(), visit.edge.store.purge_point());
     match pass::pass(visit, None).await {
+        Ok(response)
+            if response.status().is_server_error()
+                && miss
+                    .stale
+                    .as_ref()
+                    .is_some_and(|stored| visit.may_stand_in(stored)) =>
+        {
+            stale_or_error(visit, &miss, Failure::status(reply_of(visit, &response)))
+        }
         Ok(response) => {
             if let Some(stored) = &miss.stale {
                 revalidate::by_head(visit, stored, &response, asked_at, since);

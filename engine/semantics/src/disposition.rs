@@ -11,7 +11,9 @@ use super::cache_control::RequestDirectives;
 use super::cache_status::Forward;
 use super::decision::LookupDecision;
 use super::freshness::Freshness;
-use super::reuse::{self, Absent, ClientDirectives, Reuse, RevalidationReason, reuse};
+use super::reuse::{
+    self, Absent, ClientDirectives, Reuse, RevalidationReason, reuse, stale_if_error,
+};
 use super::timestamp::Timestamp;
 
 /// The facts of a request that decide its disposition.
@@ -37,12 +39,21 @@ pub struct RequestFacts<'r> {
 pub trait StoredFreshness {
     /// Its lifetime and age.
     fn freshness(&self) -> &Freshness;
+
+    /// Whether the content of the response that was to take its place broke off.
+    fn successor_broke_off(&self) -> bool {
+        false
+    }
 }
 
 impl<S: StoredFreshness> StoredFreshness for Arc<S> {
     #[inline]
     fn freshness(&self) -> &Freshness {
         (**self).freshness()
+    }
+
+    fn successor_broke_off(&self) -> bool {
+        (**self).successor_broke_off()
     }
 }
 
@@ -194,6 +205,14 @@ fn of_stored<S: StoredFreshness>(request: &RequestFacts<'_>, stored: S) -> Dispo
     match reuse(stored.freshness(), directives, client, at) {
         Reuse::Fresh => Disposition::Serve(stored),
         Reuse::StaleWhileRevalidate => Disposition::ServeWhileRevalidating(stored),
+        // The next hop failed in the content, which no head tells beforehand (RFC 5861 §4): it is
+        // asked again, and this request does not take the risk.
+        Reuse::Revalidate(RevalidationReason::Stale)
+            if stored.successor_broke_off()
+                && stale_if_error(stored.freshness(), directives, client, at) =>
+        {
+            Disposition::ServeWhileRevalidating(stored)
+        }
         Reuse::Revalidate(why) => Disposition::Revalidate { stored, why },
         Reuse::Unsatisfiable => Disposition::GatewayTimeout,
     }
@@ -354,6 +373,39 @@ mod tests {
             let facts = facts(&method, &directives);
             check(facts, Disposition::Pass(PassReason::Method));
         }
+    }
+
+    #[test]
+    fn a_response_whose_successor_broke_off_is_served_as_long_as_stale_if_error_lasts() {
+        struct Bridging(Freshness);
+        impl StoredFreshness for Bridging {
+            fn freshness(&self) -> &Freshness {
+                &self.0
+            }
+            fn successor_broke_off(&self) -> bool {
+                true
+            }
+        }
+        let none = RequestDirectives::default();
+        let after = |secs, cache_control| {
+            let facts = RequestFacts {
+                at: NOON.saturating_add(std::time::Duration::from_secs(secs)),
+                ..facts(&Method::GET, &none)
+            };
+            let stored = Bridging(freshness(cache_control));
+            disposition(&facts, || StoredMatch::Selected(stored))
+        };
+        let bridges = "max-age=10, stale-if-error=5";
+        assert!(matches!(after(9, bridges), Disposition::Serve(_)));
+        for secs in [10, 14] {
+            let seen = after(secs, bridges);
+            assert!(matches!(seen, Disposition::ServeWhileRevalidating(_)));
+        }
+        assert!(matches!(after(15, bridges), Disposition::Revalidate { .. }));
+        assert!(matches!(
+            after(10, "max-age=10"),
+            Disposition::Revalidate { .. }
+        ));
     }
 
     #[test]

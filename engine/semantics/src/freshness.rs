@@ -114,6 +114,7 @@ pub struct Freshness {
     source: LifetimeSource,
     must_validate: bool,
     forbids_stale: bool,
+    can_bridge: bool,
 }
 
 impl Freshness {
@@ -132,6 +133,12 @@ impl Freshness {
             is_forbidden: directives.forbids_stale(),
             has_been_fresh: fresh_until > response_time,
         };
+        let can_bridge = input.status.is_success() || input.status.is_redirection();
+        let if_error = rule.window(
+            decision.stale_if_error,
+            directives.stale_if_error,
+            input.defaults.stale_if_error,
+        );
         Freshness {
             born,
             fresh_until,
@@ -141,14 +148,11 @@ impl Freshness {
                 directives.stale_while_revalidate,
                 input.defaults.stale_while_revalidate,
             )),
-            if_error_secs: secs(rule.window(
-                decision.stale_if_error,
-                directives.stale_if_error,
-                input.defaults.stale_if_error,
-            )),
+            if_error_secs: if can_bridge { secs(if_error) } else { 0 },
             source,
             must_validate: must_validate(input),
             forbids_stale: rule.is_forbidden,
+            can_bridge,
         }
     }
 
@@ -242,6 +246,14 @@ impl Freshness {
     #[inline]
     pub fn forbids_stale(&self) -> bool {
         self.forbids_stale
+    }
+
+    /// Whether the response may stand in for the next hop when that fails: it is a success or a
+    /// redirect. A stored error is not content, whatever its stale windows say: an origin that fails
+    /// must not be hidden by an older failure.
+    #[inline]
+    pub fn can_bridge(&self) -> bool {
+        self.can_bridge
     }
 
     /// The freshness after a soft purge at `now`: stale from then on, with stale windows that open

@@ -205,7 +205,8 @@ pub fn absent(request: &RequestDirectives) -> Absent {
 
 /// Whether a stored response may be used even if it is stale, because the next hop could not be
 /// reached, did not answer in time or in full, or answered with a server error (§4.2.4, RFC 5861
-/// §4). Without permission by the response, a policy, the site or the client, it may not.
+/// §4). Without permission by the response, a policy, the site or the client, it may not, and a
+/// stored error never may.
 ///
 /// ```
 /// use std::time::Duration;
@@ -251,6 +252,9 @@ pub fn stale_if_error(
     let obeyed = obeyed(request, client);
     if freshness.is_fresh(now) || freshness.allows_if_error(now) {
         return true;
+    }
+    if !freshness.can_bridge() {
+        return false;
     }
     let asked = obeyed
         .stale_if_error

@@ -1,6 +1,6 @@
 //! When stale responses are served, and when they must not be (RFC 9111 §4.2.4, RFC 5861).
 
-use tero_tests::{Answer, Edge, Origin, Reply, get};
+use tero_tests::{Answer, Edge, Origin, Reply, Request, eventually, get};
 
 /// An edge that has stored `old` under `/x`, with this `Cache-Control`.
 fn with_stored(cache_control: &str) -> (Origin, Edge) {
@@ -307,4 +307,115 @@ fn an_error_during_revalidation_is_forwarded_and_keeps_the_stored_response() {
         Some("\"1\"")
     );
     edge.get("/x").assert_hit("old");
+}
+
+#[test]
+fn a_stored_error_is_not_served_stale() {
+    for status in [404, 410, 500, 503] {
+        let origin = Origin::start();
+        origin.on(
+            "/x",
+            Reply::status(status)
+                .body("broken")
+                .header("Cache-Control", "max-age=10, stale-if-error=60"),
+        );
+        let edge = Edge::before(&origin).start();
+        edge.get("/x");
+        edge.advance_secs(9);
+        let answer = edge.get("/x");
+        assert_eq!((answer.status, answer.cache_status().hit), (status, true));
+        edge.advance_secs(1);
+        origin.stop();
+        edge.get("/x").assert_failed(502, "origin");
+    }
+    // A redirect is as good as a page.
+    let origin = Origin::start();
+    origin.on(
+        "/x",
+        Reply::status(302)
+            .header("Location", "/y")
+            .header("Cache-Control", "max-age=10, stale-if-error=60"),
+    );
+    let edge = Edge::before(&origin).start();
+    edge.get("/x");
+    edge.advance_secs(10);
+    origin.stop();
+    assert_eq!(edge.get("/x").status, 302);
+}
+
+#[test]
+fn a_head_is_bridged_like_a_get() {
+    let head = Request::new("HEAD", "/x");
+    let (origin, edge) = with_stored("max-age=10, stale-if-error=60");
+    edge.advance_secs(15);
+    for reply in [
+        Reply::status(500).body("error"),
+        Reply::status(503).body("error"),
+        Reply::reset(),
+    ] {
+        origin.on("/x", reply);
+        let answer = edge.send(&head);
+        assert_eq!((answer.status, answer.cache_status().ttl), (200, Some(-5)));
+        assert_eq!(answer.header("content-length").as_deref(), Some("3"));
+        answer.assert_detail("origin");
+    }
+    origin.on("/x", Reply::status(404));
+    assert_eq!(edge.send(&head).status, 404);
+    origin.on("/x", Reply::status(503));
+    edge.advance_secs(55);
+    assert_eq!(edge.send(&head).status, 503);
+}
+
+#[test]
+fn after_a_body_that_broke_off_visitors_get_the_stale_response() {
+    let cut = || Reply::fresh(10, "new, but").announcing(20).then_close();
+    for broken in [cut(), Reply::fresh(10, "new").chunked().then_reset()] {
+        let (origin, edge) = with_stored("max-age=10, stale-if-error=60");
+        origin.on("/x", broken);
+        edge.advance_secs(15);
+        // Its head was good, and has been sent on.
+        assert!(!edge.get("/x").whole);
+        for _ in 0..3 {
+            let answer = edge.get("/x");
+            assert_stale(&answer, -5);
+            assert_eq!(answer.header("age").as_deref(), Some("15"));
+            eventually("the end of all fetches", || edge.is_quiet());
+        }
+        // No visitor waits for the origin, but it is asked.
+        assert!(origin.requests("/x") >= 4);
+        edge.advance_secs(54);
+        assert_stale(&edge.get("/x"), -59);
+        eventually("the end of all fetches", || edge.is_quiet());
+        edge.advance_secs(1);
+        assert!(!edge.get("/x").whole, "stale-if-error is over");
+        origin.on("/x", Reply::fresh(10, "good"));
+        edge.get("/x").assert_forwarded("stale", "good");
+        edge.get("/x").assert_hit("good");
+    }
+}
+
+#[test]
+fn an_origin_that_sends_whole_bodies_again_ends_the_bridge() {
+    let (origin, edge) = with_stored("max-age=10, stale-if-error=60");
+    origin.on("/x", Reply::fresh(10, "new").announcing(20).then_close());
+    edge.advance_secs(15);
+    assert!(!edge.get("/x").whole);
+    origin.on("/x", Reply::fresh(10, "good"));
+    assert_stale(&edge.get("/x"), -5);
+    edge.until("/x", |answer| answer.text() == "good")
+        .assert_hit("good");
+    // The new response bridges nothing yet.
+    edge.advance_secs(10);
+    origin.on("/x", Reply::fresh(10, "better"));
+    edge.get("/x").assert_forwarded("stale", "better");
+}
+
+#[test]
+fn a_broken_body_is_not_bridged_against_the_response() {
+    let (origin, edge) = with_stored("max-age=10, must-revalidate, stale-if-error=60");
+    origin.on("/x", Reply::fresh(10, "new").announcing(20).then_close());
+    edge.advance_secs(15);
+    for _ in 0..2 {
+        assert!(!edge.get("/x").whole);
+    }
 }

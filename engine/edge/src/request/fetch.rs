@@ -35,7 +35,6 @@ use judge::{ReceivedHead, ResponseTerms, judge};
 use pump::{BodyToStore, PartGoal, StoreGoal};
 use tero_semantics::forwarding;
 use tero_semantics::range::Partial;
-use tero_semantics::reuse::stale_if_error;
 use tero_semantics::storability::Storability;
 use tero_semantics::timestamp::Timestamp;
 
@@ -196,7 +195,7 @@ impl Fetch {
     async fn finish(mut self, news: News, body: Option<BodyToStore>) {
         self.announce(news);
         if let Some(body) = body {
-            pump::store(self.visit(), body).await;
+            pump::store(self.visit(), body, self.stale.as_ref()).await;
         }
     }
 
@@ -333,12 +332,8 @@ impl Fetch {
 
     /// Whether the stored response may stand in for an answer that is an error.
     fn may_serve_stale(&self) -> bool {
-        let visit = self.visit();
-        let (client, now) = (visit.settings().client_directives, visit.now());
-        let directives = &visit.exchange.directives;
-        self.stale
-            .as_ref()
-            .is_some_and(|stale| stale_if_error(&stale.head.freshness, directives, client, now))
+        let stale = self.stale.as_ref();
+        stale.is_some_and(|stale| self.visit().may_stand_in(stale))
     }
 
     /// Followers that have something stale share the failure; the others try again, unless too many

@@ -8,6 +8,7 @@ use super::site::Site;
 use crate::store::stored::StoredResponse;
 use tero_config as config;
 use tero_semantics::disposition::{Disposition, RequestFacts, StoredMatch, disposition};
+use tero_semantics::reuse::stale_if_error;
 use tero_semantics::timestamp::Timestamp;
 
 /// One request on its way. Borrowed: a hit must not touch a reference count that workers share.
@@ -89,6 +90,13 @@ impl<'v> Visit<'v> {
                 .into_selected(&exchange.parts.headers)
                 .map_or(StoredMatch::OtherVariants, StoredMatch::Selected),
         }
+    }
+
+    /// Whether a stored response may stand in for an answer that failed (RFC 5861 §4).
+    pub(super) fn may_stand_in(self, stored: &StoredResponse) -> bool {
+        let (client, now) = (self.settings().client_directives, self.now());
+        let freshness = &stored.head.freshness;
+        stale_if_error(freshness, &self.exchange.directives, client, now)
     }
 
     /// How this request looks at stored responses.

@@ -54,6 +54,8 @@ pub struct StoredResponse {
     pub counted_hits: AtomicU32,
     /// Whether a visitor has been answered from it.
     pub used: AtomicBool,
+    /// Whether the content of the response that was to take its place broke off.
+    pub successor_broke_off: AtomicBool,
     /// A number that no other stored response of the process has, under any key.
     pub id: u64,
 }
@@ -71,6 +73,7 @@ impl StoredResponse {
             uncounted_hits,
             counted_hits,
             used: AtomicBool::new(false),
+            successor_broke_off: AtomicBool::new(false),
             id,
         }
     }
@@ -182,10 +185,13 @@ impl StoredResponse {
 
     /// The same response with another lifetime.
     pub fn with_freshness(&self, freshness: Freshness) -> StoredResponse {
-        self.with_head(StoredHead {
+        let new = self.with_head(StoredHead {
             freshness,
             ..self.head.clone()
-        })
+        });
+        let broke_off = self.successor_broke_off.load(Ordering::Relaxed);
+        new.successor_broke_off.store(broke_off, Ordering::Relaxed);
+        new
     }
 }
 
@@ -193,5 +199,9 @@ impl StoredFreshness for StoredResponse {
     #[inline]
     fn freshness(&self) -> &Freshness {
         &self.head.freshness
+    }
+
+    fn successor_broke_off(&self) -> bool {
+        self.successor_broke_off.load(Ordering::Relaxed)
     }
 }

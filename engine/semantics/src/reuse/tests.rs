@@ -257,3 +257,42 @@ fn stale_responses_are_served_on_errors_only_with_permission() {
         assert!(!may(until), "{response} | {request}");
     }
 }
+
+#[test]
+fn a_stored_error_stands_in_for_nothing() {
+    let asked = asked("stale-if-error=100, max-stale=100");
+    for (status, expected) in [
+        (200, true),
+        (204, true),
+        (301, true),
+        (307, true),
+        (404, false),
+        (410, false),
+        (500, false),
+        (503, false),
+    ] {
+        let headers = headers(&[("cache-control", "max-age=10, stale-if-error=60")]);
+        let freshness = Freshness::of(&FreshnessInput {
+            status: StatusCode::from_u16(status).unwrap(),
+            response_headers: &headers,
+            directives: &ResponseDirectives::of(&headers),
+            decision: &ResponseDecision {
+                stale_if_error: Some(Duration::from_secs(60)),
+                ..ResponseDecision::default()
+            },
+            defaults: StaleDefaults::default(),
+            request_time: NOON,
+            response_time: NOON,
+        });
+        assert!(
+            stale_if_error(&freshness, &asked, Obey, after(9)),
+            "{status}"
+        );
+        assert_eq!(
+            stale_if_error(&freshness, &asked, Obey, after(10)),
+            expected,
+            "{status}"
+        );
+        assert_eq!(freshness.usable_until() > after(10), expected, "{status}");
+    }
+}

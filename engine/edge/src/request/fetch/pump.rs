@@ -1,6 +1,7 @@
 //! The content of a fetch, from the next hop into its fill and the store.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -56,11 +57,15 @@ enum BodyReadError {
     Silent(#[from] TimeoutError),
 }
 
-/// Takes the content, and stores it.
-pub(super) async fn store(visit: Visit<'_>, mut body: BodyToStore) {
+/// Takes the content, and stores it, a whole in the place of `old`.
+pub(super) async fn store(
+    visit: Visit<'_>,
+    mut body: BodyToStore,
+    old: Option<&Arc<StoredResponse>>,
+) {
     let pieces = pump(visit, &mut body).await;
     match &body.goal {
-        StoreGoal::Whole(filling) => store_whole(visit, filling, pieces),
+        StoreGoal::Whole(filling) => store_whole(visit, filling, pieces, old),
         StoreGoal::Part(part) => store_part(visit, part, &body.fill, pieces),
     }
 }
@@ -70,10 +75,14 @@ fn store_whole(
     visit: Visit<'_>,
     filling: &ResponseInFlight,
     pieces: Result<Option<Vec<Bytes>>, FillError>,
+    old: Option<&Arc<StoredResponse>>,
 ) {
     let (Visit { edge, exchange }, fill) = (visit, &filling.fill);
     match pieces {
         Err(error) => {
+            if let (FillError::CutShort, Some(old)) = (error, old) {
+                old.successor_broke_off.store(true, Ordering::Relaxed);
+            }
             partial::keep_beginning(visit, filling);
             fill.fail(error);
         }

@@ -5,6 +5,7 @@
 //! [`answer`] on.
 
 pub mod admit;
+mod background;
 pub mod body;
 pub mod canary;
 pub mod client;

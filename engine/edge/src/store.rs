@@ -167,12 +167,24 @@ impl Store {
         stored: impl Into<Arc<StoredResponse>>,
         since: PurgePoint,
     ) -> bool {
+        self.insert_in_place_of(key, None, stored, since)
+    }
+
+    /// As [`Store::insert`]; the response with the id `old`, which was validated, goes too, even if
+    /// other requests select it (§4.3.3).
+    pub fn insert_in_place_of(
+        &self,
+        key: &Key,
+        old: Option<u64>,
+        stored: impl Into<Arc<StoredResponse>>,
+        since: PurgePoint,
+    ) -> bool {
         let stored = stored.into();
         // A soft purge has left a stale response, which a purged one must not replace.
         if self.is_purged(key.as_bytes(), &stored.head, since) {
             return false;
         }
-        self.place(key, &stored);
+        self.place(key, &stored, old);
         // Its parts are no longer needed, nor those of an older response.
         if self.had_parts.load(Ordering::Acquire) {
             self.main.invalidate(&Key::of_parts(key.as_bytes()));
@@ -190,17 +202,19 @@ impl Store {
         !is_purged
     }
 
-    /// Puts a response, with the other variants of its key, into one of the maps. A key stands in
+    /// Puts a response, with the other variants of its key except `old`, into one of the maps. A key stands in
     /// one map only: otherwise the eviction of a newer response would uncover an older one.
-    fn place(&self, key: &Key, stored: &Arc<StoredResponse>) {
+    fn place(&self, key: &Key, stored: &Arc<StoredResponse>, old: Option<u64>) {
         let _lock = self.lock(key);
-        self.place_locked(key, stored);
+        self.place_locked(key, stored, old);
     }
 
     /// As [`Store::place`]; the caller holds the lock of the key.
-    fn place_locked(&self, key: &Key, stored: &Arc<StoredResponse>) {
+    fn place_locked(&self, key: &Key, stored: &Arc<StoredResponse>, old: Option<u64>) {
         let others = [self.warmed_under(key.as_bytes()), present(&self.main, key)];
-        let variants = self.with_others(stored, others.iter().flatten().flat_map(Variants::all));
+        let others = others.iter().flatten().flat_map(Variants::all);
+        let others = others.filter(|other| Some(other.id) != old);
+        let variants = self.with_others(stored, others);
         let may_be_kept = stored.head.warm_run.is_some() && stored.parts.is_none();
         if may_be_kept && self.has_room_among_warmed(key, &variants) {
             self.had_warmed.store(true, Ordering::Release);
@@ -305,7 +319,7 @@ impl Store {
         }
         let (key, stored) = (Key::of_parts(key), Arc::new(stored));
         self.had_parts.store(true, Ordering::Release);
-        self.place(&key, &stored);
+        self.place(&key, &stored, None);
         self.drop_if_purged(&key, &stored, since)
     }
 
@@ -323,7 +337,7 @@ impl Store {
                 Some(Arc::clone(if stored.id == old { &new } else { stored }))
             };
             if self.rewrite_locked(key, &put_new) > 0 && new.head.warm_run.is_some() {
-                self.place_locked(key, &new);
+                self.place_locked(key, &new, None);
             }
         }
         self.drop_if_purged(key, &new, since);

@@ -45,6 +45,9 @@ pub mod range;
 // RFC 9211.
 pub mod cache_status;
 
+// RFC 6265.
+pub mod cookies;
+
 // What stands beside the RFCs: decisions of policies, and instants.
 pub mod decision;
 

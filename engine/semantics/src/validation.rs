@@ -1,6 +1,8 @@
 //! Validating a stored response (RFC 9111 §4.3): the conditional request, what a 304 or the
 //! response to a HEAD changes, and how validators are compared (RFC 9110 §8.8).
 
+mod reply;
+
 use http::StatusCode;
 use http::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, HeaderMap, HeaderName,
@@ -11,6 +13,7 @@ use super::forwarding::{remove_named, strip_hop_by_hop};
 use super::http_date::http_date;
 use super::timestamp::Timestamp;
 use super::vary::Vary;
+pub use reply::{is_transient, withdraws};
 
 /// `Last-Modified` tells two versions apart only if it is at least this much older than `Date` (RFC
 /// 9110 §8.8.2.2).

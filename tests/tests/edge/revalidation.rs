@@ -1,6 +1,6 @@
 //! What the origin's answer to a revalidation makes of the stored response (RFC 9111 §4.3).
 
-use tero_tests::{Edge, Origin, Reply, get};
+use tero_tests::{Edge, Origin, Reply, eventually, get, guests};
 
 /// An edge that has stored `old` under `/x` with these fields, and where it has become stale.
 fn with_stale(fields: &[(&str, &str)]) -> (Origin, Edge) {
@@ -195,4 +195,275 @@ fn a_304_with_a_narrower_vary_gives_the_response_to_no_one_else() {
             .assert_forwarded("vary-miss", "other");
         edge.get("/x").assert_forwarded("vary-miss", "");
     }
+}
+
+/// Answers that take the stored response back, and whether they are stored themselves.
+fn last_words() -> Vec<(Reply, u16, bool)> {
+    let stored = |reply: Reply| reply.header("Cache-Control", "max-age=60");
+    let moved = |status| Reply::status(status).header("Location", "/y");
+    vec![
+        (Reply::status(404).body("gone"), 404, false),
+        (stored(Reply::status(404).body("gone")), 404, true),
+        (Reply::status(410), 410, false),
+        (Reply::status(403).body("no"), 403, false),
+        (stored(Reply::status(403).body("no")), 403, true),
+        (Reply::status(401), 401, false),
+        (moved(301), 301, false),
+        (moved(302), 302, false),
+        (stored(moved(301)), 301, true),
+        (
+            Reply::ok("now").header("Cache-Control", "no-store"),
+            200,
+            false,
+        ),
+        (
+            Reply::ok("now").header("Cache-Control", "private"),
+            200,
+            false,
+        ),
+        (
+            Reply::fresh(60, "now").header("Set-Cookie", "a=b"),
+            200,
+            false,
+        ),
+        (Reply::fresh(60, "now").header("Vary", "*"), 200, false),
+        (
+            Reply::ok("now").header("Cache-Control", "max-age=0"),
+            200,
+            false,
+        ),
+    ]
+}
+
+/// An edge that has stored `old` under `/x` with this `Cache-Control`.
+fn with_stored(cache_control: &str) -> (Origin, Edge) {
+    let origin = Origin::start();
+    origin.on(
+        "/x",
+        Reply::ok("old")
+            .header("Cache-Control", cache_control)
+            .header("ETag", "\"1\""),
+    );
+    let edge = Edge::before(&origin).start();
+    edge.get("/x").assert_forwarded("uri-miss", "old");
+    (origin, edge)
+}
+
+#[test]
+fn the_origins_latest_answer_ends_stale_while_revalidate() {
+    for (reply, status, is_stored) in last_words() {
+        let (origin, edge) = with_stored("max-age=10, stale-while-revalidate=600");
+        origin.on("/x", reply.clone());
+        edge.advance_secs(15);
+        assert_eq!(edge.get("/x").text(), "old", "{reply:?}");
+        let answer = edge.until("/x", |answer| answer.text() != "old");
+        assert_eq!(answer.status, status, "{reply:?}");
+        assert_eq!(edge.get("/x").cache_status().hit, is_stored, "{reply:?}");
+        // By default, stale-if-error lasts an hour: the old response must not return.
+        edge.advance_secs(70);
+        origin.stop();
+        assert_ne!(edge.get("/x").text(), "old", "{reply:?}");
+    }
+}
+
+#[test]
+fn the_origins_latest_answer_ends_stale_if_error() {
+    for (reply, status, _) in last_words() {
+        let (origin, edge) = with_stored("max-age=10, stale-if-error=6000");
+        origin.on("/x", reply.clone());
+        edge.advance_secs(15);
+        assert_eq!(edge.get("/x").status, status, "{reply:?}");
+        edge.advance_secs(70);
+        origin.stop();
+        assert_ne!(edge.get("/x").text(), "old", "{reply:?}");
+    }
+}
+
+#[test]
+fn a_transient_answer_leaves_the_stored_response() {
+    for status in [408, 425, 429, 500, 502, 503, 504] {
+        for fields in [None, Some("max-age=600")] {
+            let (origin, edge) = with_stored("max-age=10, stale-while-revalidate=60");
+            let reply = Reply::status(status).body("busy");
+            origin.on(
+                "/x",
+                match fields {
+                    Some(said) => reply.header("Cache-Control", said),
+                    None => reply,
+                },
+            );
+            edge.advance_secs(15);
+            for asked in [2, 3] {
+                assert_eq!(edge.get("/x").text(), "old", "{status} {fields:?}");
+                origin.wait_for("/x", asked);
+                eventually("the end of all fetches", || edge.is_quiet());
+            }
+            origin.on("/x", Reply::fresh(10, "new"));
+            edge.until("/x", |answer| answer.text() == "new")
+                .assert_hit("new");
+        }
+    }
+}
+
+#[test]
+fn a_transient_error_is_stored_once_the_old_response_is_of_no_use() {
+    let origin = Origin::start();
+    origin.on("/x", Reply::fresh(10, "old"));
+    let edge = Edge::before(&origin)
+        .site("stale_if_error = \"0s\"")
+        .start();
+    edge.get("/x").assert_forwarded("uri-miss", "old");
+    let busy = Reply::status(503).header("Cache-Control", "max-age=60");
+    origin.on("/x", busy);
+    edge.advance_secs(10);
+    assert_eq!(edge.get("/x").status, 503);
+    assert!(edge.get("/x").cache_status().hit);
+}
+
+#[test]
+fn a_personal_answer_says_nothing_of_the_answer_to_others() {
+    for (field, value) in [("Authorization", "Basic YTpi"), ("Cookie", "session=1")] {
+        for (reply, status) in [
+            (Reply::status(403), 403),
+            (Reply::status(302).header("Location", "/login"), 302),
+            (Reply::ok("mine").header("Cache-Control", "no-store"), 200),
+        ] {
+            let (origin, edge) = with_stored("max-age=10, stale-if-error=600");
+            origin.on("/x", reply);
+            edge.advance_secs(15);
+            let answer = edge.send(&get("/x").header(field, value));
+            assert_eq!(answer.status, status);
+            origin.stop();
+            assert_eq!(edge.get("/x").text(), "old");
+        }
+        // That a page is gone is true for all.
+        for status in [404, 410] {
+            let (origin, edge) = with_stored("max-age=10, stale-if-error=600");
+            origin.on("/x", Reply::status(status));
+            edge.advance_secs(15);
+            let answer = edge.send(&get("/x").header(field, value));
+            assert_eq!(answer.status, status);
+            origin.stop();
+            edge.get("/x").assert_failed(502, "origin");
+        }
+    }
+}
+
+#[test]
+fn a_revalidation_in_the_background_asks_without_cookies_and_credentials() {
+    let (origin, edge) = with_stored("max-age=10, stale-while-revalidate=600");
+    origin.on_each("/x", |asked, _| {
+        let known = ["cookie", "authorization"]
+            .iter()
+            .any(|name| asked.header(name).is_some());
+        Reply::fresh(10, if known { "mine" } else { "for all" })
+    });
+    edge.advance_secs(15);
+    let visitor = get("/x")
+        .header("Cookie", "session=1")
+        .header("Authorization", "Basic YTpi")
+        .header("Cache-Control", "no-store")
+        .header("Accept-Language", "es");
+    assert_eq!(edge.send(&visitor).text(), "old");
+    edge.until("/x", |answer| answer.text() != "old")
+        .assert_hit("for all");
+    let asked = origin.asked("/x").remove(1);
+    assert_eq!(asked.header("cookie"), None);
+    assert_eq!(asked.header("authorization"), None);
+    assert_eq!(asked.header("accept-language").as_deref(), Some("es"));
+    assert_eq!(asked.header("if-none-match").as_deref(), Some("\"1\""));
+}
+
+#[test]
+fn cookies_that_select_the_stored_response_go_along_in_the_background() {
+    let origin = Origin::start();
+    origin.on_each("/x", |asked, nth| {
+        let cookie = asked.header("cookie").unwrap_or_default();
+        Reply::ok(format!("{cookie} {nth}"))
+            .header("Cache-Control", "max-age=10, stale-while-revalidate=600")
+            .header("Vary", "Cookie")
+    });
+    let edge = Edge::before(&origin).start();
+    let visitor = get("/x").header("Cookie", "market=ar; session=1");
+    let first = "market=ar; session=1 0";
+    edge.send(&visitor).assert_forwarded("uri-miss", first);
+    edge.advance_secs(15);
+    assert_eq!(edge.send(&visitor).text(), first);
+    origin.wait_for("/x", 2);
+    eventually("the end of all fetches", || edge.is_quiet());
+    edge.send(&visitor).assert_hit("market=ar; session=1 1");
+}
+
+#[test]
+fn cookies_that_a_policy_reads_go_along_in_the_background() {
+    let origin = Origin::start();
+    let fresh = "max-age=10, stale-while-revalidate=600";
+    origin.on("/x", Reply::ok("old").header("Cache-Control", fresh));
+    for (declared, cookie, authorization) in [
+        ("cookies = [\"market\"]", Some("market=ar"), None),
+        (
+            "headers = [\"cookie\"]",
+            Some("session=1; market=ar; b=2"),
+            None,
+        ),
+        ("headers = [\"authorization\"]", None, Some("Basic YTpi")),
+    ] {
+        let keys = format!("settings = {{ on_response = \"silent\", {declared} }}");
+        let edge = Edge::before(&origin)
+            .policy(
+                "reader",
+                &guests::misbehaving_path().display().to_string(),
+                &keys,
+            )
+            .start();
+        edge.get("/x");
+        let before = origin.requests("/x");
+        edge.advance_secs(65);
+        let visitor = get("/x")
+            .header("Cookie", "session=1; market=ar; b=2")
+            .header("Authorization", "Basic YTpi");
+        assert_eq!(edge.send(&visitor).text(), "old");
+        origin.wait_for("/x", before + 1);
+        eventually("the end of all fetches", || edge.is_quiet());
+        let asked = origin.asked("/x").remove(before);
+        assert_eq!(asked.header("cookie").as_deref(), cookie, "{declared}");
+        assert_eq!(
+            asked.header("authorization").as_deref(),
+            authorization,
+            "{declared}"
+        );
+    }
+}
+
+#[test]
+fn a_visitor_gets_no_interim_response_of_a_revalidation_in_the_background() {
+    let (origin, edge) = with_stored("max-age=10, stale-while-revalidate=600");
+    let early = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n";
+    origin.on("/x", Reply::fresh(10, "new").after(early));
+    edge.advance_secs(15);
+    let mut client = edge.client();
+    let stale = client.send(&get("/x"));
+    assert_eq!(stale.text(), "old");
+    origin.wait_for("/x", 2);
+    eventually("the end of all fetches", || edge.is_quiet());
+    client.start(&get("/x"));
+    let mut answer = client.interim_or_answer();
+    assert_eq!(answer.status, 200, "{answer:?}");
+    client.rest(&mut answer);
+}
+
+#[test]
+fn the_answer_to_a_revalidation_takes_the_place_of_the_stored_response_whatever_it_varies_by() {
+    let origin = Origin::start();
+    origin.on("/x", Reply::fresh(10, "old").header("Vary", "X-Tenant"));
+    let edge = Edge::before(&origin).start();
+    let of = |tenant: &str| get("/x").header("X-Tenant", tenant);
+    edge.send(&of("acme")).assert_forwarded("uri-miss", "old");
+    origin.on("/x", Reply::fresh(10, "new").header("Vary", "X-Other"));
+    edge.advance_secs(10);
+    edge.send(&of("acme")).assert_forwarded("stale", "new");
+    edge.send(&of("acme")).assert_hit("new");
+    edge.advance_secs(10);
+    origin.stop();
+    assert_eq!(edge.send(&of("acme")).text(), "new");
 }

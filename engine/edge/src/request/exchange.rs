@@ -25,7 +25,7 @@ use tero_semantics::upgrade::{is_meant, only_protocol};
 const SCHEME: &str = "http";
 
 /// A request that was let in.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Exchange {
     /// The site that it is for.
     pub site: Arc<Site>,

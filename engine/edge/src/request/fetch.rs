@@ -33,10 +33,10 @@ use crate::store::{Key, PurgePoint};
 use freshen::NotModified;
 use judge::{ReceivedHead, ResponseTerms, judge};
 use pump::{BodyToStore, PartGoal, StoreGoal};
-use tero_semantics::forwarding;
 use tero_semantics::range::Partial;
 use tero_semantics::storability::Storability;
 use tero_semantics::timestamp::Timestamp;
+use tero_semantics::{forwarding, validation};
 
 pub(super) use partial::Extent;
 
@@ -409,6 +409,8 @@ impl Fetch {
         };
         if self.is_too_large(received) {
             Err(NotStored::TooLarge)
+        } else if self.outlasts(received.parts.status, now) {
+            Err(NotStored::Transient)
         } else if !terms
             .freshness
             .is_worth_keeping(&received.parts.headers, now)
@@ -419,6 +421,13 @@ impl Fetch {
         }
     }
 
+    /// Whether the stored response may still be used when an answer with this status has passed: a
+    /// transient error doesn't take its place.
+    fn outlasts(&self, status: StatusCode, now: Timestamp) -> bool {
+        let is_usable = |stale: &StoredResponse| now < stale.head.freshness.usable_until();
+        validation::is_transient(status) && self.stale.as_deref().is_some_and(is_usable)
+    }
+
     fn is_too_large(&self, received: &ReceivedResponse) -> bool {
         let max_object = self.visit().edge.store.max_object();
         received.length.is_some_and(|length| length > max_object)
@@ -427,7 +436,7 @@ impl Fetch {
     /// Passes on a response that is not stored.
     fn pass_on(&self, received: ReceivedResponse, refusal: NotStored) -> News {
         let visit = self.visit();
-        self.remember_not_storable(received.parts.status, refusal.is_of_request());
+        self.remember_not_storable(received.parts.status, refusal);
         let is_whole = matches!(self.extent, Extent::Whole);
         let result = if is_whole && visit.exchange.fields.range && self.is_too_large(&received) {
             FetchResult::TooLargeForRange
@@ -445,16 +454,19 @@ impl Fetch {
         }
     }
 
-    /// Remembers that the answer is not stored, unless this request alone is to blame.
-    fn remember_not_storable(&self, status: StatusCode, is_of_request: bool) {
+    /// Remembers that the answer is not stored, unless this request alone is to blame. The stored
+    /// response goes if the answer takes it back (§4.3.3).
+    fn remember_not_storable(&self, status: StatusCode, refusal: NotStored) {
         let visit = self.visit();
         let Visit { edge, exchange } = visit;
-        if is_of_request || exchange.parts.method == Method::POST {
+        if exchange.parts.method == Method::POST {
             return;
         }
-        edge.hit_for_miss.remember(&exchange.key, visit.now());
+        if refusal.is_lasting() {
+            edge.hit_for_miss.remember(&exchange.key, visit.now());
+        }
         if let Some(stale) = &self.stale {
-            freshen::withdraw_stored(visit, stale, status);
+            freshen::withdraw_stored(visit, stale, status, refusal.is_of_request());
         }
     }
 
@@ -535,7 +547,10 @@ impl Fetch {
         place: Partial,
     ) -> (News, Option<BodyToStore>) {
         let (visit, parts) = (self.visit(), received.parts);
-        self.remember_not_storable(parts.status, false);
+        let Visit { edge, exchange } = visit;
+        if exchange.parts.method != Method::POST {
+            edge.hit_for_miss.remember(&exchange.key, visit.now());
+        }
         let mut fields = parts.headers.clone();
         fields.remove(CONTENT_RANGE);
         let head = judge::stored_head(visit, StatusCode::OK, &fields, terms);

@@ -57,6 +57,8 @@ pub enum NotStored {
     TooLarge,
     /// It would be stale at once, and has no validator.
     StaleAtOnce,
+    /// It is an error that passes, and the stored response may still be used.
+    Transient,
 }
 
 impl NotStored {
@@ -66,6 +68,7 @@ impl NotStored {
             NotStored::ByRules(refusal) => refusal.as_str(),
             NotStored::TooLarge => "larger than max_object",
             NotStored::StaleAtOnce => "stale at once",
+            NotStored::Transient => "transient error",
         }
     }
 
@@ -73,8 +76,13 @@ impl NotStored {
     pub(super) fn is_of_request(self) -> bool {
         match self {
             NotStored::ByRules(refusal) => refusal.is_of_request(),
-            NotStored::TooLarge | NotStored::StaleAtOnce => false,
+            NotStored::TooLarge | NotStored::StaleAtOnce | NotStored::Transient => false,
         }
+    }
+
+    /// Whether the answer to the next request is expected not to be stored either.
+    pub(super) fn is_lasting(self) -> bool {
+        self != NotStored::Transient && !self.is_of_request()
     }
 }
 

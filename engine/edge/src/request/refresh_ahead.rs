@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use super::hits;
 use super::revalidate::revalidate_to_completion;
 use super::visit::Visit;
+use super::{background, hits};
 use crate::store::stored::StoredResponse;
 
 /// Revalidates a marked response in the background, for all who come after this visitor.
@@ -27,7 +27,8 @@ pub(super) fn revalidate(visit: Visit<'_>, stored: &Arc<StoredResponse>) {
     let Some(lead) = edge.collapse.lead(&exchange.key) else {
         return edge.watchlist.give_back(visit.site(), &settings, began);
     };
-    let (owned, stored) = (visit.to_owned(), Arc::clone(stored));
+    let owned = background::on_behalf_of_all(visit, stored);
+    let stored = Arc::clone(stored);
     tokio::spawn(async move {
         let visit = owned.visit();
         let result = revalidate_to_completion(visit, stored, lead).await;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::{Response, StatusCode};
 use http_body_util::BodyExt;
 
+use super::background;
 use super::body::EdgeBody;
 use super::fetch::judge::merged_head;
 use super::fetch::{Extent, Fetch, FetchResult};
@@ -25,7 +26,8 @@ pub(super) fn in_background(visit: Visit<'_>, stale: &Arc<StoredResponse>) {
     let Some(lead) = visit.edge.collapse.lead(&visit.exchange.key) else {
         return;
     };
-    let (owned, stale) = (visit.to_owned(), Arc::clone(stale));
+    let owned = background::on_behalf_of_all(visit, stale);
+    let stale = Arc::clone(stale);
     tokio::spawn(async move {
         revalidate_to_completion(owned.visit(), stale, lead).await;
     });

@@ -118,6 +118,11 @@ impl<'v> Visit<'v> {
 }
 
 impl OwnedVisit {
+    /// A visit of this exchange.
+    pub(super) fn new(edge: Arc<Edge>, exchange: Arc<Exchange>) -> OwnedVisit {
+        OwnedVisit { edge, exchange }
+    }
+
     /// The visit, borrowed.
     pub fn visit(&self) -> Visit<'_> {
         Visit {

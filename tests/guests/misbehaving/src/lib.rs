@@ -16,7 +16,7 @@
 //! responses, a TTL of 60 s, tag `good` and reason `behaves`; for plans, `/behaves`.
 //! `"paths": "/bad"` limits misbehaving to paths with this prefix. `"after": 3` gives three good
 //! answers per hook first. `"times": 2` misbehaves twice per hook and instance only. `"zone": "…"`
-//! declares a zone.
+//! declares a zone, `"headers": ["…"]` and `"cookies": ["…"]` inputs.
 //!
 //! It uses the raw bindings, because the SDK prevents most of this.
 #![cfg(target_arch = "wasm32")]
@@ -47,6 +47,8 @@ struct Settings {
     after: u64,
     times: Option<u64>,
     zone: Option<String>,
+    headers: Vec<String>,
+    cookies: Vec<String>,
 }
 
 thread_local! {
@@ -64,8 +66,8 @@ impl Guest for Misbehaving {
             serde_json::from_str(&settings).map_err(|error| error.to_string())?;
         let mut manifest = Manifest {
             hooks: vec![Hook::OnRequest, Hook::OnResponse, Hook::PlanWarm],
-            headers: vec![],
-            cookies: vec![],
+            headers: settings.headers.clone(),
+            cookies: settings.cookies.clone(),
             response_headers: vec![],
             query: false,
             device: false,

@@ -74,9 +74,12 @@ pub(super) fn freshen(
             FlightNews::Stored
         }
         Storability::No(refusal) => {
-            if !refusal.is_of_request() {
-                withdraw_stored(visit, stale, fresh.head.status);
-            }
+            withdraw_stored(
+                visit,
+                stale,
+                StatusCode::NOT_MODIFIED,
+                refusal.is_of_request(),
+            );
             FlightNews::NotStorable
         }
         // A part is not stored under a key of requests.
@@ -100,13 +103,17 @@ fn with_cookies_of(not_modified: &HeaderMap, fresh: Arc<StoredResponse>) -> Arc<
     }))
 }
 
-/// Drops a stored response when the origin's new answer may not be stored: it has taken the old one
-/// back. An answer to a client that the origin knows says nothing of the answer to others.
-pub(super) fn withdraw_stored(visit: Visit<'_>, stale: &StoredResponse, status: StatusCode) {
+/// Drops a stored response when the origin's new answer, with this status, takes it back and may not
+/// be stored itself. `is_of_request` says that the request is to blame for that.
+pub(super) fn withdraw_stored(
+    visit: Visit<'_>,
+    stale: &StoredResponse,
+    status: StatusCode,
+    is_of_request: bool,
+) {
     let exchange = visit.exchange;
-    let is_anonymous =
-        !exchange.fields.authorization && !exchange.parts.headers.contains_key(COOKIE);
-    if is_anonymous && status.is_success() {
+    let is_known = exchange.fields.authorization || exchange.parts.headers.contains_key(COOKIE);
+    if validation::withdraws(status, is_of_request || is_known) {
         let store = &visit.edge.store;
         store.drop_response(&Key::new(&exchange.key), stale.id);
     }

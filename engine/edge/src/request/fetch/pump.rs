@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::partial;
+use super::{freshen, partial};
 use crate::request::failure::ErrorChain;
 use crate::request::news::ResponseInFlight;
 use crate::request::visit::Visit;
@@ -88,13 +88,20 @@ fn store_whole(
         }
         Ok(None) => {
             edge.hit_for_miss.remember(&exchange.key, visit.now());
+            if let Some(old) = old {
+                freshen::withdraw_stored(visit, old, filling.head.status, false);
+            }
             fill.complete(None);
         }
         Ok(Some(pieces)) => {
             let body = StoredBody::new(pieces);
             let stored = Arc::new(StoredResponse::new(filling.head.clone(), body));
             let key = Key::new(&exchange.key);
-            if edge.store.insert(&key, Arc::clone(&stored), filling.purges) {
+            let old = old.map(|old| old.id);
+            if edge
+                .store
+                .insert_in_place_of(&key, old, Arc::clone(&stored), filling.purges)
+            {
                 edge.watchlist
                     .watch_expiry(visit.site(), &stored, visit.now());
             }

@@ -1,0 +1,66 @@
+//! The request of a revalidation that no visitor waits for: what of the visitor's own request it
+//! keeps.
+//!
+//! Its answer is for all, so it asks for what is shown to everybody: without the cookies and
+//! credentials of the visitor who happened to set it off, except for those that select the stored
+//! response (`Vary`) or that policies decide by.
+
+use std::sync::Arc;
+
+use http::header::{AUTHORIZATION, COOKIE, HeaderName};
+use http::{HeaderMap, Request};
+
+use super::exchange::{Exchange, FieldPresence};
+use super::visit::{OwnedVisit, Visit};
+use crate::store::stored::StoredResponse;
+use tero_policy_host::Manifest;
+use tero_semantics::cache_control::RequestDirectives;
+use tero_semantics::cookies::retain_cookies;
+
+/// A visit that asks for a stored response on behalf of all who select it. It has no client: no one
+/// waits for its answer, or for interim responses.
+pub(super) fn on_behalf_of_all(visit: Visit<'_>, stored: &StoredResponse) -> OwnedVisit {
+    let exchange = visit.exchange;
+    let mut headers = exchange.parts.headers.clone();
+    let manifests = || {
+        let policies = exchange.policies().policies().iter();
+        policies.map(|policy| policy.manifest())
+    };
+    let is_needed = |name: &HeaderName| {
+        stored.head.secondary_key.fields().contains(name)
+            || manifests().any(|manifest: &Manifest| manifest.headers.contains(name))
+    };
+    if !is_needed(&AUTHORIZATION) {
+        headers.remove(AUTHORIZATION);
+    }
+    if !is_needed(&COOKIE) {
+        retain_cookies(&mut headers, |name| {
+            let mut read = manifests().flat_map(|manifest| &manifest.cookies);
+            read.any(|cookie| cookie.as_bytes() == name)
+        });
+    }
+    let fields = FieldPresence {
+        authorization: headers.contains_key(AUTHORIZATION),
+        conditional: false,
+        range: false,
+        ..exchange.fields
+    };
+    let exchange = Exchange {
+        parts: parts(exchange, headers),
+        fields,
+        directives: RequestDirectives::default(),
+        connection: None,
+        ..Exchange::clone(exchange)
+    };
+    OwnedVisit::new(Arc::clone(visit.edge), Arc::new(exchange))
+}
+
+/// The head of the request with other fields. What hangs on the client's connection stays behind.
+fn parts(exchange: &Exchange, headers: HeaderMap) -> http::request::Parts {
+    let (mut parts, ()) = Request::new(()).into_parts();
+    parts.method = exchange.parts.method.clone();
+    parts.uri = exchange.parts.uri.clone();
+    parts.version = exchange.parts.version;
+    parts.headers = headers;
+    parts
+}

@@ -1,0 +1,82 @@
+//! What the answer to a revalidation means for the stored response if it is not stored itself
+//! (RFC 9111 §4.3.3).
+
+use http::StatusCode;
+
+/// Whether a status tells of the moment and not of the resource: a server error, or one of the
+/// client errors that ask for another try (RFC 9110 §15.5.9, RFC 8470 §5.2, RFC 6585 §4).
+///
+/// ```
+/// use http::StatusCode;
+/// use tero_semantics::validation::is_transient;
+///
+/// assert!(is_transient(StatusCode::SERVICE_UNAVAILABLE));
+/// assert!(is_transient(StatusCode::TOO_MANY_REQUESTS));
+/// assert!(!is_transient(StatusCode::NOT_FOUND));
+/// ```
+pub fn is_transient(status: StatusCode) -> bool {
+    status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429)
+}
+
+/// Whether an answer to a revalidation that may not be stored takes the stored response back, so
+/// that it must not be used any more.
+///
+/// A transient answer doesn't: the stored response may bridge it. A part says nothing of the whole.
+/// An answer that `is_personal`, since the request had cookies or credentials or is itself the
+/// reason why the answer is not stored, says nothing of the answer to others, unless its status
+/// tells that the resource is gone or has moved.
+///
+/// ```
+/// use http::StatusCode;
+/// use tero_semantics::validation::withdraws;
+///
+/// assert!(withdraws(StatusCode::FORBIDDEN, false));
+/// assert!(!withdraws(StatusCode::FORBIDDEN, true));
+/// assert!(withdraws(StatusCode::GONE, true));
+/// assert!(!withdraws(StatusCode::BAD_GATEWAY, false));
+/// ```
+pub fn withdraws(status: StatusCode, is_personal: bool) -> bool {
+    let says_nothing = is_transient(status) || status == StatusCode::PARTIAL_CONTENT;
+    let is_of_resource = matches!(status.as_u16(), 301 | 308 | 404 | 410);
+    !says_nothing && (!is_personal || is_of_resource)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_takes_the_stored_response_back_unless_it_is_transient_or_for_one() {
+        // The status, and whether it takes the stored response back: for all, and for one visitor.
+        let rows = [
+            (200, true, false),
+            (204, true, false),
+            (206, false, false),
+            (301, true, true),
+            (302, true, false),
+            (303, true, false),
+            (307, true, false),
+            (308, true, true),
+            (400, true, false),
+            (401, true, false),
+            (403, true, false),
+            (404, true, true),
+            (408, false, false),
+            (410, true, true),
+            (425, false, false),
+            (429, false, false),
+            (451, true, false),
+            (500, false, false),
+            (503, false, false),
+            (599, false, false),
+        ];
+        for (status, for_all, for_one) in rows {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(
+                (withdraws(status, false), withdraws(status, true)),
+                (for_all, for_one),
+                "{status}"
+            );
+        }
+    }
+}

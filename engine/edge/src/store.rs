@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::quality::RandomState;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use moka::notification::RemovalCause;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
@@ -32,7 +32,7 @@ use purge::PurgeHistory;
 use stored::StoredResponse;
 use tero_config as config;
 use tero_semantics::validation::HeadLimits;
-use variants::is_same_variant;
+use variants::{is_out_of_reach, is_same_variant};
 
 pub use key::Key;
 pub use purge::{PurgeMode, PurgePoint, PurgeProgress, PurgeScope};
@@ -129,6 +129,16 @@ impl Store {
         // `contains_key` and iteration leave moka's frequencies alone, `get` doesn't. A rare look
         // does no harm.
         self.main.get(key).or_else(|| self.warmed_under(key))
+    }
+
+    /// The request fields by which responses of `key` are selected (§4.1). Doesn't count as a use.
+    pub fn vary_fields(&self, key: &[u8]) -> Vec<HeaderName> {
+        if !self.holds(key) {
+            return Vec::new();
+        }
+        let variants = self.peek(key);
+        let names = variants.iter().flat_map(Variants::vary_fields);
+        names.cloned().collect()
     }
 
     fn warmed_under(&self, key: &[u8]) -> Option<Variants> {
@@ -247,6 +257,7 @@ impl Store {
         let mut all = vec![Arc::clone(stored)];
         for other in others {
             if all.len() < self.config.max_variants
+                && !is_out_of_reach(other, stored)
                 && !all.iter().any(|new| is_same_variant(other, new))
             {
                 all.push(Arc::clone(other));

@@ -65,9 +65,10 @@ impl Vary {
             .iter()
             .flat_map(|line| list_members(line.as_bytes()));
         let names: Option<Vec<HeaderName>> = members.map(field_name).collect();
-        let Some(mut names) = names else {
-            return Vary::Everything;
-        };
+        names.map_or(Vary::Everything, Vary::of_names)
+    }
+
+    fn of_names(mut names: Vec<HeaderName>) -> Vary {
         names.sort_unstable_by(|left, right| left.as_str().cmp(right.as_str()));
         names.dedup();
         match names.len() {
@@ -166,7 +167,24 @@ fn field_name(member: &[u8]) -> Option<HeaderName> {
 /// assert!(key.weight() > 0);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SecondaryKey(Option<Box<(Vary, NominatedFields)>>);
+pub struct SecondaryKey(Option<Box<VaryKey>>);
+
+#[derive(Clone, Debug)]
+struct VaryKey {
+    vary: Vary,
+    nominated: NominatedFields,
+    /// Whether the response itself has that `Vary`.
+    is_own: bool,
+}
+
+/// Keys are equal if the same requests select both.
+impl PartialEq for VaryKey {
+    fn eq(&self, other: &VaryKey) -> bool {
+        self.vary == other.vary && self.nominated == other.nominated
+    }
+}
+
+impl Eq for VaryKey {}
 
 impl SecondaryKey {
     /// The secondary key of a response, from its `Vary`, its language and the request for it.
@@ -175,9 +193,56 @@ impl SecondaryKey {
             Vary::Nothing => None,
             vary => {
                 let nominated = vary.nominated(request).in_language_of(response);
-                Some(Box::new((vary, nominated)))
+                Some(Box::new(VaryKey {
+                    vary,
+                    nominated,
+                    is_own: true,
+                }))
             }
         })
+    }
+
+    /// The secondary key that a response without `Vary` has beside others that have one: the fields
+    /// that theirs name, as they were in its own request (§4.1). Origins leave `Vary` out of some
+    /// answers, of those to requests without `Origin` for instance; without a key of its own, such
+    /// an answer would stand for all. A response with `Vary` keeps its key.
+    ///
+    /// ```
+    /// use http::header::{HeaderMap, HeaderValue, ORIGIN};
+    /// use tero_semantics::vary::SecondaryKey;
+    ///
+    /// let (without, bare) = (HeaderMap::new(), HeaderMap::new());
+    /// let with = HeaderMap::from_iter([(ORIGIN, HeaderValue::from_static("https://a.example"))]);
+    /// let alone = SecondaryKey::of(&bare, &without);
+    /// assert!(alone.selects(&with));
+    /// let beside = alone.beside([ORIGIN], &without);
+    /// assert!(beside.selects(&without) && !beside.selects(&with));
+    /// assert!(!beside.is_by_vary());
+    /// ```
+    pub fn beside(
+        self,
+        names: impl IntoIterator<Item = HeaderName>,
+        request: &HeaderMap,
+    ) -> SecondaryKey {
+        if self.0.is_some() {
+            return self;
+        }
+        let vary = Vary::of_names(names.into_iter().collect());
+        if vary == Vary::Nothing {
+            return self;
+        }
+        let nominated = vary.nominated(request);
+        SecondaryKey(Some(Box::new(VaryKey {
+            vary,
+            nominated,
+            is_own: false,
+        })))
+    }
+
+    /// Whether the response's own `Vary` gave the key.
+    #[inline]
+    pub fn is_by_vary(&self) -> bool {
+        self.0.as_ref().is_some_and(|key| key.is_own)
     }
 
     /// Whether a request selects the response.
@@ -185,13 +250,13 @@ impl SecondaryKey {
     pub fn selects(&self, request: &HeaderMap) -> bool {
         self.0
             .as_ref()
-            .is_none_or(|key| key.0.selects(&key.1, request))
+            .is_none_or(|key| key.vary.selects(&key.nominated, request))
     }
 
-    /// The fields that `Vary` names.
+    /// The fields that `Vary` names: its own, or that of the responses beside it.
     #[inline]
     pub fn fields(&self) -> &[HeaderName] {
-        self.0.as_ref().map_or(&[], |key| key.0.fields())
+        self.0.as_ref().map_or(&[], |key| key.vary.fields())
     }
 
     /// A number that is equal for requests that agree in these fields, and almost never for others.
@@ -200,13 +265,14 @@ impl SecondaryKey {
     pub fn digest(&self, request: &HeaderMap) -> u64 {
         self.0
             .as_ref()
-            .map_or(0, |key| key.0.nominated(request).digest())
+            .map_or(0, |key| key.vary.nominated(request).digest())
     }
 
     /// The memory that it occupies beside this structure, in bytes.
     pub fn weight(&self) -> usize {
         self.0.as_ref().map_or(0, |key| {
-            size_of::<Vary>() + size_of_val(key.0.fields()) + key.1.weight()
+            let fixed = size_of::<VaryKey>() - size_of::<NominatedFields>();
+            fixed + size_of_val(key.vary.fields()) + key.nominated.weight()
         })
     }
 }

@@ -380,3 +380,106 @@ fn a_bad_file_of_models_is_refused() {
     std::fs::write(&models, b"tablet \xff\xff\xff").unwrap();
     start().unwrap_err();
 }
+
+/// An origin that answers requests with `Origin` for that page alone, and leaves `Vary` out of all
+/// others, as Amazon S3 does.
+fn sharing_by_origin() -> Origin {
+    let origin = Origin::start();
+    origin.on_each("/x", |asked, _| match asked.header("origin") {
+        Some(page) => Reply::fresh(60, format!("for {page}"))
+            .header("Access-Control-Allow-Origin", page)
+            .header("Vary", "Origin"),
+        None => Reply::fresh(60, "for none"),
+    });
+    origin
+}
+
+#[test]
+fn one_answer_without_vary_does_not_stand_for_all() {
+    let origin = sharing_by_origin();
+    let edge = Edge::before(&origin).start();
+    let (a, b) = ("https://a.example", "https://b.example");
+    edge.send(&with("Origin", a))
+        .assert_forwarded("uri-miss", &format!("for {a}"));
+    edge.get("/x").assert_forwarded("vary-miss", "for none");
+    let answer = edge.send(&with("Origin", b));
+    answer.assert_forwarded("vary-miss", &format!("for {b}"));
+    let allowed = answer.header("access-control-allow-origin");
+    assert_eq!(allowed.as_deref(), Some(b));
+    edge.send(&with("Origin", a))
+        .assert_hit(&format!("for {a}"));
+    edge.send(&with("Origin", b))
+        .assert_hit(&format!("for {b}"));
+    edge.get("/x").assert_hit("for none");
+    assert_eq!(origin.requests("/x"), 3);
+}
+
+#[test]
+fn an_answer_without_vary_that_was_stored_first_stands_for_no_one_beside_one_with_vary() {
+    let origin = sharing_by_origin();
+    let edge = Edge::before(&origin).start();
+    let a = "https://a.example";
+    // Nothing tells yet that the page varies.
+    edge.get("/x").assert_forwarded("uri-miss", "for none");
+    edge.advance_secs(60);
+    edge.send(&with("Origin", a))
+        .assert_forwarded("stale", &format!("for {a}"));
+    edge.get("/x").assert_forwarded("vary-miss", "for none");
+    edge.get("/x").assert_hit("for none");
+    edge.send(&with("Origin", a))
+        .assert_hit(&format!("for {a}"));
+}
+
+#[test]
+fn a_request_does_not_follow_an_answer_without_vary_that_is_not_for_it() {
+    let origin = sharing_by_origin();
+    let edge = Edge::before(&origin).start();
+    let (a, b) = ("https://a.example", "https://b.example");
+    edge.send(&with("Origin", a));
+    origin.hold();
+    let mut leader = edge.client();
+    leader.start(&get("/x"));
+    origin.wait_for("/x", 2);
+    let mut follower = edge.client();
+    follower.start(&with("Origin", b));
+    let mut same = edge.client();
+    same.start(&get("/x"));
+    origin.release();
+    for (client, expected) in [
+        (&mut leader, "for none".to_owned()),
+        (&mut follower, format!("for {b}")),
+        (&mut same, "for none".to_owned()),
+    ] {
+        let mut answer = client.head();
+        client.rest(&mut answer);
+        assert_eq!(text(&answer), expected);
+    }
+}
+
+#[test]
+fn a_304_keeps_an_answer_without_vary_to_those_it_was_for() {
+    let origin = Origin::start();
+    origin.on_each("/x", |asked, _| {
+        let page = asked.header("origin");
+        let reply = match (asked.header("if-none-match"), &page) {
+            (Some(_), _) => Reply::status(304).header("Cache-Control", "max-age=60"),
+            (None, Some(page)) => Reply::fresh(600, format!("for {page}")),
+            (None, None) => Reply::fresh(60, "for none"),
+        };
+        match page {
+            Some(page) => reply
+                .header("Vary", "Origin")
+                .header("ETag", format!("\"{page}\"")),
+            None => reply.header("ETag", "\"none\""),
+        }
+    });
+    let edge = Edge::before(&origin).start();
+    edge.send(&with("Origin", "a"))
+        .assert_forwarded("uri-miss", "for a");
+    edge.get("/x").assert_forwarded("vary-miss", "for none");
+    edge.advance_secs(60);
+    edge.get("/x").assert_forwarded("stale", "for none");
+    edge.send(&with("Origin", "b"))
+        .assert_forwarded("vary-miss", "for b");
+    edge.get("/x").assert_hit("for none");
+}

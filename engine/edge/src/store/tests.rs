@@ -264,3 +264,67 @@ fn a_stored_response_fits_into_an_allocation_of_160_bytes() {
         size_of::<StoredResponse>()
     );
 }
+
+#[test]
+fn a_response_that_vary_selects_goes_before_one_without() {
+    let store = store(1 << 20);
+    let (key, since) = (key("/a", None), store.purge_point());
+    let asked = HeaderMap::from_iter([("x-a", "1"), ("x-b", "1")].map(|(name, value)| {
+        (
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        )
+    }));
+    let response = |content: &str, vary| TestResponse {
+        body: content.as_bytes().to_vec(),
+        vary,
+        asked: asked.clone(),
+        ..TestResponse::default()
+    };
+    let selected = || {
+        let variants = store.lookup(key.as_bytes()).unwrap();
+        let selected = variants
+            .select(&asked)
+            .map(|stored| stored.body.slice(0..1).concat());
+        let taken = variants
+            .into_selected(&asked)
+            .map(|stored| stored.body.slice(0..1).concat());
+        assert_eq!(selected, taken);
+        selected
+    };
+    let without = |content: &str| {
+        let mut stored = response(content, None).stored();
+        let names = store.vary_fields(key.as_bytes());
+        stored.head.secondary_key = stored.head.secondary_key.beside(names, &asked);
+        stored
+    };
+    assert!(store.vary_fields(key.as_bytes()).is_empty());
+    store.insert(&key, without("1"), since);
+    assert_eq!(selected(), Some(b"1".to_vec()));
+    // Which requests the first one is for is not known any more.
+    store.insert(&key, response("2", Some("x-a")).stored(), since);
+    assert_eq!(store.peek(key.as_bytes()).unwrap().all().len(), 1);
+    store.insert(&key, response("3", Some("x-b")).stored(), since);
+    assert_eq!(selected(), Some(b"3".to_vec()), "the latest");
+    store.insert(&key, without("4"), since);
+    assert_eq!(store.peek(key.as_bytes()).unwrap().all().len(), 3);
+    assert_eq!(
+        selected(),
+        Some(b"3".to_vec()),
+        "the latest that has a `Vary`"
+    );
+    let id = |content: &[u8]| {
+        let variants = store.peek(key.as_bytes()).unwrap();
+        let all = variants.all().iter();
+        let mut found = all.filter(|stored| stored.body.slice(0..1).concat() == content);
+        found.next().unwrap().id
+    };
+    store.drop_response(&key, id(b"2"));
+    store.drop_response(&key, id(b"3"));
+    assert_eq!(selected(), Some(b"4".to_vec()), "there is no other");
+    // A response that was validated goes, whatever selects its successor.
+    let old = id(b"4");
+    let new = response("5", Some("x-a")).stored();
+    assert!(store.insert_in_place_of(&key, Some(old), new, since));
+    assert_eq!(store.peek(key.as_bytes()).unwrap().all().len(), 1);
+}

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use super::stored::StoredResponse;
+use tero_semantics::vary::SecondaryKey;
 
 /// The stored responses of one key, the latest first.
 #[derive(Clone, Debug)]
@@ -25,11 +26,13 @@ impl Variants {
         }
     }
 
-    /// The response that a request with these fields selects (§4.1): of several, the latest.
+    /// The response that a request with these fields selects (§4.1): of several, the latest that
+    /// has a `Vary`, else the latest.
     pub fn select(&self, request: &HeaderMap) -> Option<&Arc<StoredResponse>> {
-        self.all()
-            .iter()
-            .find(|stored| stored.head.secondary_key.selects(request))
+        match &self.0 {
+            VariantList::One(one) => one.head.secondary_key.selects(request).then_some(one),
+            VariantList::Many(all) => select_of_many(all, request),
+        }
     }
 
     /// As [`Variants::select`], without the others.
@@ -37,8 +40,14 @@ impl Variants {
     pub fn into_selected(self, request: &HeaderMap) -> Option<Arc<StoredResponse>> {
         match self.0 {
             VariantList::One(one) => one.head.secondary_key.selects(request).then_some(one),
-            VariantList::Many(_) => self.select(request).cloned(),
+            VariantList::Many(all) => select_of_many(&all, request).cloned(),
         }
+    }
+
+    /// The request fields by which any of these responses is selected.
+    pub(super) fn vary_fields(&self) -> impl Iterator<Item = &HeaderName> {
+        let keys = self.all().iter().map(|stored| &stored.head.secondary_key);
+        keys.flat_map(SecondaryKey::fields)
     }
 
     /// All responses, the latest first.
@@ -71,7 +80,34 @@ impl Variants {
     }
 }
 
+/// As [`Variants::select`]. A response without secondary key was stored before those beside it, and
+/// nothing tells any more which requests it is for: none selects it.
+fn select_of_many<'v>(
+    all: &'v [Arc<StoredResponse>],
+    request: &HeaderMap,
+) -> Option<&'v Arc<StoredResponse>> {
+    let mut without_vary = None;
+    for stored in all {
+        let key = &stored.head.secondary_key;
+        if key.fields().is_empty() || !key.selects(request) {
+            continue;
+        }
+        if key.is_by_vary() {
+            return Some(stored);
+        }
+        without_vary = without_vary.or(Some(stored));
+    }
+    without_vary
+}
+
 /// Whether a new response replaces an old one: the same requests select both.
 pub(super) fn is_same_variant(old: &StoredResponse, new: &StoredResponse) -> bool {
     old.head.secondary_key == new.head.secondary_key
+}
+
+/// Whether an old response can't be selected beside a new one: it has no secondary key, and the new
+/// one has.
+pub(super) fn is_out_of_reach(old: &StoredResponse, new: &StoredResponse) -> bool {
+    let has_key = |stored: &StoredResponse| !stored.head.secondary_key.fields().is_empty();
+    has_key(new) && !has_key(old)
 }

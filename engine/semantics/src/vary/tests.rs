@@ -281,3 +281,27 @@ fn a_forwarded_accept_encoding_is_the_same_set_of_codings() {
         }
     }
 }
+
+#[test]
+fn a_response_without_vary_is_selected_by_its_own_request_beside_others() {
+    let (a, b) = (headers(&[("x-a", "1")]), headers(&[("x-a", "2")]));
+    let names = || {
+        [
+            HeaderName::from_static("x-b"),
+            HeaderName::from_static("x-a"),
+        ]
+    };
+    let bare = SecondaryKey::of(&HeaderMap::new(), &a);
+    assert_eq!(bare.clone().beside([], &a), bare);
+    let beside = bare.beside(names(), &a);
+    assert_eq!(beside.fields(), [names()[1].clone(), names()[0].clone()]);
+    assert!(beside.selects(&a) && !beside.selects(&b) && !beside.selects(&HeaderMap::new()));
+    assert!(!beside.is_by_vary());
+    // One with a `Vary` of its own keeps it.
+    let own = SecondaryKey::of(&headers(&[("vary", "x-c")]), &a);
+    assert!(own.is_by_vary());
+    assert_eq!(own.clone().beside(names(), &a), own);
+    // It takes the place of one that the same requests select.
+    let same = SecondaryKey::of(&headers(&[("vary", "x-a, x-b")]), &a);
+    assert_eq!(same, beside);
+}

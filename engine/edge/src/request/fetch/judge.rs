@@ -174,7 +174,7 @@ pub(super) fn stored_head(
         status,
         fields: StoredFields::new(stored, detail.as_deref(), tags.iter().map(|tag| &**tag)),
         freshness: terms.freshness,
-        secondary_key: SecondaryKey::of(headers, &exchange.parts.headers),
+        secondary_key: secondary_key(visit, headers),
         browser_ttl_secs: terms
             .decision
             .browser_ttl
@@ -182,6 +182,18 @@ pub(super) fn stored_head(
         site: u32::try_from(exchange.site.index).expect("sites are counted in thousands"),
         warm_run: exchange.requester.run(),
     }
+}
+
+/// The request fields that select a response (§4.1): by its own `Vary`, or else by that of the
+/// responses that are stored under the same key.
+fn secondary_key(visit: Visit<'_>, response: &HeaderMap) -> SecondaryKey {
+    let Visit { edge, exchange } = visit;
+    let request = &exchange.parts.headers;
+    let key = SecondaryKey::of(response, request);
+    if key.is_by_vary() {
+        return key;
+    }
+    key.beside(edge.store.vary_fields(&exchange.key), request)
 }
 
 /// The head of a stored response with the fields that a 304 or the answer to a HEAD gives it, and

@@ -1,6 +1,6 @@
 //! What the origin's answer to a revalidation makes of the stored response (RFC 9111 §4.3).
 
-use tero_tests::{Edge, Origin, Reply, eventually, get, guests};
+use tero_tests::{Edge, Origin, Reply, Request, eventually, get, guests};
 
 /// An edge that has stored `old` under `/x` with these fields, and where it has become stale.
 fn with_stale(fields: &[(&str, &str)]) -> (Origin, Edge) {
@@ -466,4 +466,66 @@ fn the_answer_to_a_revalidation_takes_the_place_of_the_stored_response_whatever_
     edge.advance_secs(10);
     origin.stop();
     assert_eq!(edge.send(&of("acme")).text(), "new");
+}
+
+#[test]
+fn a_304_reaches_only_a_client_whose_condition_it_answers() {
+    let origin = Origin::start();
+    origin.otherwise(|_| Reply::status(304).header("ETag", "\"1\""));
+    let edge = Edge::before(&origin).start();
+    let tagged = |method: &str, tag: &str| Request::new(method, "/x").header("If-None-Match", tag);
+    let refused = "304 to a request without a condition";
+    for request in [
+        get("/x"),
+        Request::new("HEAD", "/x"),
+        Request::new("POST", "/x"),
+        get("/x").header("Range", "bytes=0-4"),
+        get("/x")
+            .header("Range", "bytes=0-4")
+            .header("If-Range", "\"1\""),
+        get("/x").header("If-Match", "\"1\""),
+        tagged("GET", "\"2\""),
+        tagged("DELETE", "\"1\""),
+    ] {
+        edge.send(&request).assert_failed(502, refused);
+    }
+    for request in [
+        tagged("GET", "\"1\""),
+        tagged("GET", "\"0\", W/\"1\""),
+        tagged("HEAD", "\"1\""),
+    ] {
+        let answer = edge.send(&request);
+        assert_eq!(answer.status, 304, "{answer:?}");
+    }
+    assert!(!edge.get("/x").cache_status().hit);
+}
+
+#[test]
+fn a_304_that_answers_nothing_is_bridged_like_an_error() {
+    let origin = Origin::start();
+    origin.on("/x", Reply::fresh(10, "old"));
+    let edge = Edge::before(&origin).start();
+    edge.get("/x").assert_forwarded("uri-miss", "old");
+    edge.advance_secs(10);
+    // The stored response has no validator, so the request has no condition.
+    origin.on("/x", Reply::status(304));
+    let answer = edge.get("/x");
+    assert_eq!((answer.status, answer.text().as_str()), (200, "old"));
+    answer.assert_detail("304");
+}
+
+#[test]
+fn a_passed_condition_may_be_answered_by_304() {
+    let origin = Origin::start();
+    origin.otherwise(|asked| match asked.header("if-none-match") {
+        Some(_) => Reply::status(304).header("ETag", "W/\"other\""),
+        None => Reply::ok("mine").header("Cache-Control", "private"),
+    });
+    let rules = "[policy.settings]\nrules = [{ match = [\"*\"], cache = \"never\" }]";
+    let edge = Edge::before(&origin)
+        .policy("rules", "builtin:json-rules", rules)
+        .start();
+    edge.get("/x").assert_forwarded("bypass", "mine");
+    let conditional = get("/x").header("If-None-Match", "\"1\"");
+    assert_eq!(edge.send(&conditional).status, 304);
 }

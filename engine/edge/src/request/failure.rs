@@ -99,6 +99,15 @@ impl Failure {
         }
     }
 
+    /// The next hop has answered 304 to a request that had no condition for it (RFC 9110 §15.4.5).
+    pub(super) fn unasked_not_modified() -> Failure {
+        Failure {
+            status: StatusCode::BAD_GATEWAY,
+            reason: "origin answered 304 to a request without a condition",
+            next_hop: Some(NextHopReply::bare(StatusCode::NOT_MODIFIED)),
+        }
+    }
+
     /// An answer of the next hop that is itself an error (RFC 5861 §4).
     pub(super) fn status(reply: NextHopReply) -> Failure {
         Failure {

@@ -33,6 +33,7 @@ use crate::store::{Key, PurgePoint};
 use freshen::NotModified;
 use judge::{ReceivedHead, ResponseTerms, judge};
 use pump::{BodyToStore, PartGoal, StoreGoal};
+use tero_semantics::precondition::{Precondition, precondition};
 use tero_semantics::range::Partial;
 use tero_semantics::storability::Storability;
 use tero_semantics::timestamp::Timestamp;
@@ -129,7 +130,7 @@ impl Fetch {
     ) -> Fetch {
         Fetch {
             visit: visit.to_owned(),
-            is_conditional: stale.is_some(),
+            is_conditional: stale.as_deref().is_some_and(has_validator),
             stale,
             extent,
             purges: visit.edge.store.purge_point(),
@@ -278,7 +279,7 @@ impl Fetch {
         if status != StatusCode::NOT_MODIFIED {
             return Some(FetchReply::New(timed));
         }
-        let Some(stale) = self.stale.clone() else {
+        let Some(stale) = self.stale.clone().filter(|_| self.is_conditional) else {
             return Some(FetchReply::New(timed));
         };
         let not_modified = timed.response.response.headers();
@@ -320,6 +321,9 @@ impl Fetch {
             FetchReply::New(timed) => {
                 let response = &timed.response.response;
                 let status = response.status();
+                if status == StatusCode::NOT_MODIFIED && !self.answers_client(response.headers()) {
+                    return (self.failed(Failure::unasked_not_modified()), None);
+                }
                 if status.is_server_error() && self.may_serve_stale() {
                     let clock = &self.visit().edge.clock;
                     let reply = NextHopReply::of(status, response.headers(), clock);
@@ -334,6 +338,15 @@ impl Fetch {
     fn may_serve_stale(&self) -> bool {
         let stale = self.stale.as_ref();
         stale.is_some_and(|stale| self.visit().may_stand_in(stale))
+    }
+
+    /// Whether a 304 to a request without conditions happens to answer those of the client, which
+    /// were kept from the next hop.
+    fn answers_client(&self, not_modified: &HeaderMap) -> bool {
+        let parts = &self.visit().exchange.parts;
+        let told = precondition(&parts.method, &parts.headers, StatusCode::OK, not_modified);
+        validation::may_be_not_modified(&parts.method, &parts.headers)
+            && told == Precondition::NotModified
     }
 
     /// Followers that have something stale share the failure; the others try again, unless too many
@@ -578,6 +591,11 @@ impl Fetch {
         };
         (news, Some(body))
     }
+}
+
+/// Whether a stored response can be validated.
+fn has_validator(stored: &StoredResponse) -> bool {
+    validation::has_validator(&stored.head.fields.to_headers(0))
 }
 
 /// `Content-Length` as a number.

@@ -17,7 +17,7 @@ use super::url_keys::keys_of_url;
 use super::visit::Visit;
 use crate::origin::{self, OriginResponse, RequestBody};
 use crate::store::{PurgeMode, PurgePoint, PurgeProgress, PurgeScope};
-use tero_semantics::{forwarding, invalidation, storability};
+use tero_semantics::{forwarding, invalidation, storability, validation};
 
 /// What the next hop answered to a request that the cache has no part in.
 #[derive(Debug)]
@@ -105,6 +105,8 @@ pub(super) async fn send(
         let another = spare.as_ref().and_then(origin::copy);
         std::mem::replace(&mut spare, another)
     };
+    let parts = &exchange.parts;
+    let may_be_not_modified = validation::may_be_not_modified(&parts.method, request.headers());
     let asked_at = edge.clock.now();
     let answer = site
         .origin
@@ -112,6 +114,9 @@ pub(super) async fn send(
         .await;
     let status = answer.as_ref().ok().map(|answer| answer.response.status());
     exchange.count_origin(status, edge.clock.now().since(asked_at));
+    if status == Some(StatusCode::NOT_MODIFIED) && !may_be_not_modified {
+        return Err(Failure::unasked_not_modified());
+    }
     answer.map_err(|error| {
         tracing::warn!(site = %site.settings.name, method = %exchange.parts.method, path = exchange.parts.uri.path(), error = %ErrorChain(&error), "pass failed");
         Failure::of(&error)

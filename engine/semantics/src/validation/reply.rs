@@ -1,7 +1,27 @@
-//! What the answer to a revalidation means for the stored response if it is not stored itself
-//! (RFC 9111 §4.3.3).
+//! What an answer of the next hop means: whether a 304 answers the request at all, and what the
+//! answer to a revalidation means for the stored response if it is not stored itself (RFC 9111
+//! §4.3.3).
 
-use http::StatusCode;
+use http::header::{HeaderMap, IF_MODIFIED_SINCE, IF_NONE_MATCH};
+use http::{Method, StatusCode};
+
+/// Whether a 304 may answer a request: a GET or HEAD with a condition that asks for one (RFC 9110
+/// §15.4.5).
+///
+/// ```
+/// use http::Method;
+/// use http::header::{HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH};
+/// use tero_semantics::validation::may_be_not_modified;
+///
+/// let any = |name| HeaderMap::from_iter([(name, HeaderValue::from_static("*"))]);
+/// assert!(may_be_not_modified(&Method::GET, &any(IF_NONE_MATCH)));
+/// assert!(!may_be_not_modified(&Method::GET, &any(IF_MATCH)));
+/// assert!(!may_be_not_modified(&Method::POST, &any(IF_NONE_MATCH)));
+/// ```
+pub fn may_be_not_modified(method: &Method, request: &HeaderMap) -> bool {
+    let is_read = *method == Method::GET || *method == Method::HEAD;
+    is_read && (request.contains_key(IF_NONE_MATCH) || request.contains_key(IF_MODIFIED_SINCE))
+}
 
 /// Whether a status tells of the moment and not of the resource: a server error, or one of the
 /// client errors that ask for another try (RFC 9110 §15.5.9, RFC 8470 §5.2, RFC 6585 §4).

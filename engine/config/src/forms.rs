@@ -7,6 +7,7 @@ use chrono_tz::{TZ_VARIANTS, Tz};
 
 use super::mistakes::{Mistake, did_you_mean};
 use super::units::Share;
+use tero_semantics::cookies::CookiePattern;
 use tero_time::cron::Schedule;
 
 type FormResult<T> = Result<T, Mistake>;
@@ -311,6 +312,20 @@ pub fn tag(text: &str) -> FormResult<String> {
     Err(Mistake::new(
         format!("`{text}` is not a surrogate key"),
         "write 1 to 128 visible ASCII characters",
+    ))
+}
+
+/// Names of cookies: a token (RFC 6265 §4.1.1) of 1 to 128 bytes, or the beginning of one followed
+/// by `*`.
+pub fn cookie(text: &str) -> FormResult<CookiePattern> {
+    let name = text.strip_suffix('*').unwrap_or(text);
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'+-.^_`|~".contains(&byte);
+    if (1..=128).contains(&text.len()) && name.bytes().all(is_token) {
+        return Ok(CookiePattern::new(text));
+    }
+    Err(Mistake::new(
+        format!("`{text}` is not the name of a cookie"),
+        "write its name alone, \"sessionid\", or its beginning, \"wordpress_logged_in_*\"",
     ))
 }
 

@@ -156,6 +156,25 @@ impl<T: Clone> Lead<T> {
             .send_replace(FlightState::Answered(shared));
     }
 
+    /// Ends the flight, and then gives `shared` to the present followers: those who join again find
+    /// no flight, and one of them leads.
+    pub fn hand_over(&self, shared: T) {
+        self.end();
+        self.share(shared);
+    }
+
+    /// Takes the flight from those that can be joined.
+    fn end(&self) {
+        let mut shard = self.collapse.shard(&self.key);
+        // After `hand_over`, another flight may have the key.
+        if shard
+            .get(&self.key)
+            .is_some_and(|flight| Arc::ptr_eq(flight, &self.flight))
+        {
+            shard.remove(&self.key);
+        }
+    }
+
     /// Whether this leader, if it fails, must share its failure instead of handing over.
     pub fn is_last(&self) -> bool {
         self.flight.attempt + 1 >= LEADERS_PER_FLIGHT
@@ -164,7 +183,7 @@ impl<T: Clone> Lead<T> {
 
 impl<T: Clone> Drop for Lead<T> {
     fn drop(&mut self) {
-        self.collapse.shard(&self.key).remove(&self.key);
+        self.end();
         self.flight.state.send_if_modified(|state| {
             let waiting = matches!(state, FlightState::Waiting);
             if waiting {
@@ -225,6 +244,23 @@ mod tests {
         };
         assert!(second.is_last());
         assert!(matches!(collapse.join(b"k", 1), FlightRole::Follower(_)));
+    }
+
+    #[tokio::test]
+    async fn followers_of_a_flight_that_was_handed_over_lead_the_next_one() {
+        let collapse = Arc::new(Collapse::new());
+        let first = leader(&collapse);
+        let flight = follower(&collapse);
+        first.hand_over(7);
+        let second = leader(&collapse);
+        assert_eq!(flight.wait().await, FlightResult::Answered(7));
+        // The end of the first flight is not that of the second.
+        drop(first);
+        let flight = follower(&collapse);
+        second.share(8);
+        assert_eq!(flight.wait().await, FlightResult::Answered(8));
+        drop(second);
+        assert!(collapse.is_empty());
     }
 
     #[test]

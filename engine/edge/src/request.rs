@@ -9,6 +9,7 @@ mod background;
 pub mod body;
 pub mod canary;
 pub mod client;
+mod cookies;
 mod deliver;
 pub mod devices;
 pub mod edge;

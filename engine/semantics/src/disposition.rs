@@ -27,6 +27,8 @@ pub struct RequestFacts<'r> {
     pub asks_for_upgrade: bool,
     /// What the policies decided.
     pub lookup: LookupDecision,
+    /// Whether it has a cookie that makes it a pass, by the operator's word.
+    pub has_pass_cookie: bool,
     /// Its directives about caching.
     pub directives: &'r RequestDirectives,
     /// Whether they count.
@@ -79,6 +81,8 @@ pub enum StoredMatch<S> {
 pub enum PassReason {
     /// By a policy's decision.
     Policy,
+    /// It has a cookie that makes it one.
+    Cookie,
     /// It is a GET or HEAD with content.
     Content,
     /// Nothing is ever stored for its method.
@@ -89,7 +93,7 @@ impl PassReason {
     /// Why the request goes forward (RFC 9211 §2.2).
     pub fn forward(self) -> Forward {
         match self {
-            PassReason::Policy | PassReason::Content => Forward::Bypass,
+            PassReason::Policy | PassReason::Cookie | PassReason::Content => Forward::Bypass,
             PassReason::Method => Forward::Method,
         }
     }
@@ -157,6 +161,7 @@ impl RevalidationReason {
 ///     has_content: false,
 ///     asks_for_upgrade: false,
 ///     lookup: LookupDecision::Cache,
+///     has_pass_cookie: false,
 ///     directives: &RequestDirectives::default(),
 ///     client: ClientDirectives::Ignore,
 ///     at: Timestamp::from_unix_secs(784_111_777),
@@ -188,6 +193,7 @@ pub fn disposition<S: StoredFreshness>(
 fn passes(request: &RequestFacts<'_>) -> Option<PassReason> {
     match *request.method {
         _ if request.lookup == LookupDecision::Pass => Some(PassReason::Policy),
+        _ if request.has_pass_cookie => Some(PassReason::Cookie),
         // Content in a GET has no meaning that a key could tell apart (RFC 9110 §9.3.1).
         Method::GET | Method::HEAD => request.has_content.then_some(PassReason::Content),
         _ => Some(PassReason::Method),
@@ -338,6 +344,7 @@ mod tests {
             has_content: false,
             asks_for_upgrade: false,
             lookup: LookupDecision::Cache,
+            has_pass_cookie: false,
             directives,
             client: ClientDirectives::Ignore,
             at: NOON,
@@ -358,6 +365,10 @@ mod tests {
             lookup: LookupDecision::Pass,
             ..get
         };
+        let cookie = RequestFacts {
+            has_pass_cookie: true,
+            ..get
+        };
         let content = RequestFacts {
             has_content: true,
             ..get
@@ -367,6 +378,13 @@ mod tests {
             ..pass
         };
         check(pass, Disposition::Pass(PassReason::Policy));
+        check(cookie, Disposition::Pass(PassReason::Cookie));
+        // The answer to a POST of such a visitor must not stand for later GETs.
+        let post = RequestFacts {
+            method: &Method::POST,
+            ..cookie
+        };
+        check(post, Disposition::Pass(PassReason::Cookie));
         check(content, Disposition::Pass(PassReason::Content));
         check(upgrade, Disposition::Upgrade);
         for method in [Method::POST, Method::PUT, Method::OPTIONS] {

@@ -374,9 +374,10 @@ proptest! {
 
     /// A response below the safety floor is stored only if the site and a policy lift it together.
     #[test]
-    fn the_safety_floor_holds(exchange in exchange(), lift in any::<[bool; 4]>()) {
-        let [set_cookie, authorization, private, no_store] = lift;
-        let floor = FloorExceptions { set_cookie, authorization, private, no_store };
+    fn the_safety_floor_holds(exchange in exchange(), lift in any::<[bool; 5]>()) {
+        let [set_cookie, authorization, private, no_store, no_cache] = lift;
+        let floor =
+            FloorExceptions { set_cookie, authorization, private, no_store, no_cache };
         if exchange.storability(floor) != Storability::Yes {
             return Ok(());
         }
@@ -390,6 +391,9 @@ proptest! {
             !request.contains_key("authorization")
                 || directives.allows_authorized()
                 || lifted(authorization)
+        );
+        prop_assert!(
+            !request.contains_key("cookie") || !directives.no_cache.is_all() || lifted(no_cache)
         );
         prop_assert!(!RequestDirectives::of(request).no_store);
         prop_assert!(decision.storing != StoringDecision::Never);

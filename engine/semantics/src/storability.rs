@@ -1,17 +1,18 @@
 //! Whether a response may be stored, and which of its fields (RFC 9111 §3).
 
 use http::header::{
-    AGE, AUTHORIZATION, CONTENT_LENGTH, CONTENT_LOCATION, ETAG, EXPIRES, HeaderMap, HeaderName,
-    HeaderValue, LAST_MODIFIED, SET_COOKIE,
+    AGE, AUTHORIZATION, CONTENT_LENGTH, CONTENT_LOCATION, COOKIE, ETAG, EXPIRES, HeaderMap,
+    HeaderName, HeaderValue, LAST_MODIFIED, SET_COOKIE,
 };
 use http::{Method, StatusCode, Uri};
 
 use super::cache_control::{RequestDirectives, ResponseDirectives};
 use super::decision::{ResponseDecision, StoringDecision};
 use super::forwarding::end_to_end;
-use super::freshness::is_heuristically_cacheable;
+use super::freshness::{header_lifetime, is_heuristically_cacheable};
 use super::invalidation::same_resource;
 use super::range::Partial;
+use super::timestamp::Timestamp;
 use super::vary::Vary;
 
 /// Parts of the safety floor that a site allows its policies to lift. The `Default` lifts nothing.
@@ -25,6 +26,9 @@ pub struct FloorExceptions {
     pub private: bool,
     /// `"no-store"`: a response with `no-store` may be stored.
     pub no_store: bool,
+    /// `"no-cache"`: the response to a request with cookies may be stored even if it says that it
+    /// is never fresh.
+    pub no_cache: bool,
 }
 
 /// A request and the head of its response, as far as storing depends on them.
@@ -88,6 +92,9 @@ pub enum Refusal {
     Private,
     /// The request has `Authorization`, and the response does not permit sharing.
     Authorization,
+    /// The request has cookies, and the response says that it is never fresh: it may be for that
+    /// visitor alone.
+    NoCacheToCookie,
     /// The response sets a cookie.
     SetCookie,
     /// The response has `must-understand`, and its status is not understood here.
@@ -110,6 +117,7 @@ impl Refusal {
             Refusal::NoStore => "no-store",
             Refusal::Private => "private",
             Refusal::Authorization => "authorization",
+            Refusal::NoCacheToCookie => "no-cache-to-cookie",
             Refusal::SetCookie => "set-cookie",
             Refusal::NotUnderstood => "not-understood",
             Refusal::VaryAll => "vary-all",
@@ -122,7 +130,10 @@ impl Refusal {
     pub fn is_of_request(self) -> bool {
         matches!(
             self,
-            Refusal::Method | Refusal::RequestNoStore | Refusal::Authorization
+            Refusal::Method
+                | Refusal::RequestNoStore
+                | Refusal::Authorization
+                | Refusal::NoCacheToCookie
         )
     }
 }
@@ -230,6 +241,15 @@ fn refusal_by_directives(
             is_unshared_authorization(exchange) && !lifted.authorization,
             Refusal::Authorization,
         ),
+        // Not a rule of the RFC, which lets such a response be stored and validated before each
+        // use, but of the floor: applications mark the pages of logged-in visitors like this, and
+        // without it a policy's TTL would share them.
+        (
+            exchange.request_headers.contains_key(COOKIE)
+                && is_never_fresh(exchange)
+                && !lifted.no_cache,
+            Refusal::NoCacheToCookie,
+        ),
     ])
 }
 
@@ -247,6 +267,15 @@ fn refusal_by_fields(exchange: &StorabilityInput<'_>, lifted: FloorExceptions) -
         (Vary::of(headers) == Vary::Everything, Refusal::VaryAll),
         (!has_lifetime(exchange), Refusal::NoLifetime),
     ])
+}
+
+/// Whether the response's own fields say that a shared cache must not use it without validation:
+/// `no-cache`, or an explicit lifetime of zero (§4.2.1, §5.2.2.4).
+fn is_never_fresh(exchange: &StorabilityInput<'_>) -> bool {
+    // `Expires` counts from `Date`, which every response has on arrival (RFC 9110 §6.6.1).
+    let without_date = Timestamp::from_unix_secs(0);
+    let lifetime = header_lifetime(exchange.response_headers, exchange.directives, without_date);
+    exchange.directives.no_cache.is_all() || lifetime.is_some_and(|lifetime| lifetime.is_zero())
 }
 
 fn first(rules: &[(bool, Refusal)]) -> Option<Refusal> {

@@ -26,6 +26,7 @@ mod methods;
 mod platform;
 mod policy;
 mod preview;
+mod private;
 mod program;
 mod properties;
 mod purge;

@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 
 use super::refresh_ahead::RefreshAhead;
 use crate::forms::{self, OriginAddress};
+use tero_semantics::cookies::CookiePattern;
 use tero_semantics::reuse::ClientDirectives;
 use tero_semantics::storability::FloorExceptions;
 
@@ -37,7 +38,18 @@ section! {
             => forms::name, distinct();
         /// Parts of the safety floor that a policy may lift on this site with `always`.
         policy_may_override: FloorExceptions = [],
-            SomeOf("set-cookie", "authorization", "private", "no-store") => floor_exceptions;
+            SomeOf("set-cookie", "authorization", "private", "no-store", "no-cache")
+            => floor_exceptions;
+        /// Cookies that make a request a pass: it is not looked up, and its answer is not stored.
+        /// For pages that depend on who is logged in.
+        pass_cookies: Vec<CookiePattern> = [],
+            Texts("the name of a cookie, or its beginning followed by `*`") => forms::cookie,
+            distinct();
+        /// Cookies that don't count and are not sent on, as if the client had not sent them. A
+        /// cookie that `pass_cookies` names is never ignored.
+        ignore_cookies: Vec<CookiePattern> = [],
+            Texts("the name of a cookie, or its beginning followed by `*`") => forms::cookie,
+            distinct();
         /// The time zone of the hours in `/stats`.
         zone: Option<Tz> = rule("the zone of its first policy that has one, else UTC"),
             Text("an IANA zone") => forms::zone;
@@ -86,5 +98,6 @@ fn floor_exceptions(words: &[String]) -> FloorExceptions {
         authorization: lifts("authorization"),
         private: lifts("private"),
         no_store: lifts("no-store"),
+        no_cache: lifts("no-cache"),
     }
 }

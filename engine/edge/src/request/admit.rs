@@ -4,13 +4,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, EXPECT, HOST, IF_MATCH, IF_MODIFIED_SINCE,
-    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, PRAGMA, RANGE, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, COOKIE, EXPECT, HOST, IF_MATCH,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, PRAGMA, RANGE,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
 use super::client::ClientHandle;
+use super::cookies;
 use super::edge::Edge;
 use super::exchange::{Exchange, FieldPresence, Requester};
 use super::refusal::AdmissionRefusal;
@@ -53,6 +55,7 @@ impl<'a> FieldScan<'a> {
             }
             RANGE => presence.range = true,
             AUTHORIZATION => presence.authorization = true,
+            COOKIE => presence.cookie = true,
             CACHE_CONTROL | PRAGMA => presence.directives = true,
             TRANSFER_ENCODING => presence.content = true,
             EXPECT | UPGRADE => presence.unusual = true,
@@ -91,7 +94,7 @@ pub fn admit(
 /// Lets a request in, before any policy is asked, and without a key.
 pub(super) fn admit_without_policies(
     edge: &Edge,
-    parts: Parts,
+    mut parts: Parts,
     source: RequestSource,
 ) -> Result<Exchange, Box<(AdmissionRefusal, Parts)>> {
     let at = edge.clock.now();
@@ -105,7 +108,10 @@ pub(super) fn admit_without_policies(
         None if site.needs_device => edge.devices.class_of(seen.device, &site.device_models),
         None => Device::Unknown,
     };
-    let fields = seen.presence;
+    let mut fields = seen.presence;
+    if fields.cookie {
+        cookies::weigh(&site.settings, &mut parts.headers, &mut fields);
+    }
     let directives = if fields.directives {
         RequestDirectives::of(&parts.headers)
     } else {

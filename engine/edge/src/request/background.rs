@@ -41,6 +41,7 @@ pub(super) fn on_behalf_of_all(visit: Visit<'_>, stored: &StoredResponse) -> Own
     }
     let fields = FieldPresence {
         authorization: headers.contains_key(AUTHORIZATION),
+        cookie: headers.contains_key(COOKIE),
         conditional: false,
         range: false,
         ..exchange.fields

@@ -90,6 +90,10 @@ pub struct FieldPresence {
     pub range: bool,
     /// `Authorization`
     pub authorization: bool,
+    /// `Cookie`, with one that counts on the site.
+    pub cookie: bool,
+    /// A cookie that makes the request a pass on the site.
+    pub pass_cookie: bool,
     /// `Cache-Control` or `Pragma`
     pub directives: bool,
     /// Content of some length.

@@ -242,6 +242,10 @@ fn rules_of_request(
             "a GET with content is passed: no key could tell such contents apart".to_owned(),
         ));
     }
+    if matches!(disposition, Disposition::Pass(PassReason::Cookie)) {
+        let text = "a cookie of the request makes it a pass (site.pass_cookies)";
+        rules.push(rule("pass-cookies", text.to_owned()));
+    }
     let joined = exchange.decision.variant.as_deref().unwrap_or_default();
     let rulings = asked.rulings.iter();
     rules.extend(rulings.map(|ruling| note(ruling, asked, joined)));
@@ -399,7 +403,7 @@ fn failures<A, D>(asked: &ChainTrace<A, D>) -> Vec<RuleNote> {
 fn in_words(visit: Visit<'_>, disposition: &Disposition<Arc<StoredResponse>>) -> ExpectedOutcome {
     let at = visit.exchange.at;
     match disposition {
-        Disposition::Pass(PassReason::Policy | PassReason::Content) => expect(
+        Disposition::Pass(PassReason::Policy | PassReason::Cookie | PassReason::Content) => expect(
             "pass",
             "it goes to the origin and back, nothing looked up and nothing stored",
         ),

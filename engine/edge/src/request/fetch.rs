@@ -203,7 +203,10 @@ impl Fetch {
     /// Tells all that wait.
     fn announce(&mut self, news: News) {
         if let (Some(lead), Some(followers)) = (&self.lead, news.followers) {
-            lead.share(followers);
+            match followers {
+                FlightNews::NotStorableFor(_) => lead.hand_over(followers),
+                _ => lead.share(followers),
+            }
         }
         if let (Some(requester), Some(result)) = (self.requester.take(), news.requester) {
             // The client may have left.
@@ -463,7 +466,7 @@ impl Fetch {
         };
         News {
             requester: Some(result),
-            followers: Some(FlightNews::NotStorable),
+            followers: Some(FlightNews::not_stored(refusal)),
         }
     }
 

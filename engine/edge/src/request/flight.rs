@@ -9,6 +9,7 @@ use super::visit::Visit;
 use crate::collapse::{FlightResult, FlightRole, Lead};
 use crate::store::PurgePoint;
 use crate::store::fill::FillReader;
+use tero_semantics::storability::Refusal;
 use tero_semantics::timestamp::Timestamp;
 
 /// How many fetches under way that are not for it a request may come upon before it goes by itself.
@@ -86,6 +87,14 @@ impl Ticket {
             FlightNews::Filling(filling) => filling,
             FlightNews::Stored => return Some(Turn::Stored),
             FlightNews::NotStorable => return Some(Turn::Alone),
+            // The flight is over: the first of those who have no part in the reason leads the next.
+            FlightNews::NotStorableFor(refusal)
+                if self.others < MAX_OTHER_FLIGHTS && !shares(visit, refusal) =>
+            {
+                self.others += 1;
+                return None;
+            }
+            FlightNews::NotStorableFor(_) => return Some(Turn::Alone),
             FlightNews::Failed(failure) => return Some(Turn::Failed(failure)),
         };
         match step(visit, &filling, self.asked) {
@@ -99,6 +108,18 @@ impl Ticket {
             }
             Step::Other(_) | Step::TooLate => Some(Turn::Alone),
         }
+    }
+}
+
+/// Whether the reason why a leader's answer is not stored, which lies in its request, lies in this
+/// one too.
+fn shares(visit: Visit<'_>, refusal: Refusal) -> bool {
+    let exchange = visit.exchange;
+    match refusal {
+        Refusal::NoCacheToCookie => exchange.fields.cookie,
+        Refusal::Authorization => exchange.fields.authorization,
+        Refusal::RequestNoStore => exchange.directives.no_store,
+        _ => true,
     }
 }
 

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use super::failure::Failure;
+use super::provenance::NotStored;
 use crate::store::PurgePoint;
 use crate::store::fill::Fill;
 use crate::store::stored::StoredHead;
+use tero_semantics::storability::Refusal;
 
 /// What a leader shares with its followers.
 #[derive(Clone, Debug)]
@@ -16,8 +18,23 @@ pub(super) enum FlightNews {
     Stored,
     /// The answer is not for others.
     NotStorable,
+    /// The answer is not for others, for a reason that lies in the leader's request: who does not
+    /// share it may get one that is.
+    NotStorableFor(Refusal),
     /// The fetch failed.
     Failed(Failure),
+}
+
+impl FlightNews {
+    /// The news of an answer that is not stored.
+    pub(super) fn not_stored(why: NotStored) -> FlightNews {
+        match why {
+            NotStored::ByRules(refusal) if refusal.is_of_request() => {
+                FlightNews::NotStorableFor(refusal)
+            }
+            _ => FlightNews::NotStorable,
+        }
+    }
 }
 
 /// A response on its way into the store.

@@ -69,6 +69,7 @@ impl<'v> Visit<'v> {
             has_content: exchange.fields.content,
             asks_for_upgrade: exchange.fields.unusual && exchange.wanted_protocol().is_some(),
             lookup: exchange.decision.lookup,
+            has_pass_cookie: exchange.fields.pass_cookie,
             directives: &exchange.directives,
             client: self.settings().client_directives,
             at: exchange.at,

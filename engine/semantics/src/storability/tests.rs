@@ -17,6 +17,7 @@ const NO_FLOOR: FloorExceptions = FloorExceptions {
     authorization: true,
     private: true,
     no_store: true,
+    no_cache: true,
 };
 
 impl Default for Case<'_> {
@@ -468,6 +469,15 @@ fn a_policy_can_refuse_anything_but_lifts_the_floor_only_with_the_site() {
                 ..none
             },
         ),
+        (
+            &[("cookie", "a=b")],
+            &[("cache-control", "no-cache")],
+            Refusal::NoCacheToCookie,
+            FloorExceptions {
+                no_cache: true,
+                ..none
+            },
+        ),
     ];
     for (request, response, refusal, floor) in rows {
         let refusal_with = |decision, floor| {
@@ -499,6 +509,63 @@ fn a_policy_can_refuse_anything_but_lifts_the_floor_only_with_the_site() {
         .refusal(),
         Some(Refusal::VaryAll)
     );
+}
+
+#[test]
+fn a_response_that_is_never_fresh_is_not_stored_for_a_request_with_cookies() {
+    let cc = "cache-control";
+    let (date, past) = (
+        ("date", "Sun, 06 Nov 1994 08:49:37 GMT"),
+        ("expires", "Sun, 06 Nov 1994 08:49:37 GMT"),
+    );
+    let later = ("expires", "Sun, 06 Nov 1994 08:49:38 GMT");
+    // The fields of the response, and whether it is refused to a request with cookies.
+    let rows: &[(FieldLines<'_>, bool)] = &[
+        (&[(cc, "no-cache")], true),
+        (&[(cc, "max-age=60, no-cache")], true),
+        (&[(cc, "max-age=0")], true),
+        (&[(cc, "s-maxage=0, max-age=60")], true),
+        (&[(cc, "no-cache, must-revalidate, max-age=0")], true),
+        (&[(cc, "max-age=x")], true),
+        (&[date, past], true),
+        (&[date, ("expires", "0")], true),
+        (
+            &[("cdn-cache-control", "max-age=0"), (cc, "max-age=60")],
+            true,
+        ),
+        // Only for browsers.
+        (&[(cc, "max-age=0, s-maxage=60")], false),
+        (
+            &[("cdn-cache-control", "max-age=60"), (cc, "no-cache")],
+            false,
+        ),
+        // Only these fields.
+        (&[(cc, "max-age=60, no-cache=\"x\"")], false),
+        (&[(cc, "max-age=1")], false),
+        (&[date, later], false),
+        (&[], false),
+    ];
+    let etag = ("etag", "\"a\"");
+    for (fields, refused) in rows {
+        let response: Vec<_> = fields.iter().copied().chain([etag]).collect();
+        let refusal = |request, decision, floor| {
+            let case = Case {
+                request,
+                response: &response,
+                decision,
+                floor,
+                ..Case::default()
+            };
+            case.refusal()
+        };
+        let (none, cookie) = (FloorExceptions::default(), &[("cookie", "a=b")]);
+        let expected = refused.then_some(Refusal::NoCacheToCookie);
+        for decision in [ResponseDecision::default(), always()] {
+            assert_eq!(refusal(&[], decision.clone(), none), None, "{fields:?}");
+            assert_eq!(refusal(cookie, decision, none), expected, "{fields:?}");
+        }
+        assert_eq!(refusal(cookie, always(), NO_FLOOR), None, "{fields:?}");
+    }
 }
 
 #[test]

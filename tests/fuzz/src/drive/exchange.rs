@@ -101,6 +101,7 @@ fn floor(block: &Block<'_>) -> FloorExceptions {
         authorization: lift,
         private: lift,
         no_store: lift,
+        no_cache: lift,
     }
 }
 

@@ -40,6 +40,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         Just("/private"),
         Just("/large"),
         Just("/cut"),
+        Just("/each"),
         Just("/never"),
     ];
     let field = prop_oneof![
@@ -56,6 +57,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(("Cache-Control", "max-age=3")),
         1 => Just(("Cache-Control", "max-stale=100")),
         1 => Just(("Authorization", "Basic eDp5")),
+        1 => Just(("Cookie", "lang=es")),
+        1 => Just(("Cookie", "session=7")),
         1 => Just(("Upgrade", "websocket")),
     ];
     let step = (
@@ -113,6 +116,9 @@ fn reply(asked: &OriginRequest, is_first: bool) -> Reply {
             .header("Cache-Control", "max-age=5")
             .header("Vary", "X-Kind"),
         "private" => reply.header("Cache-Control", "private"),
+        "each" => reply
+            .header("Cache-Control", "no-cache")
+            .header("ETag", "\"1\""),
         _ => reply
             .header("Cache-Control", "max-age=5")
             .header("ETag", "\"1\""),
@@ -169,7 +175,7 @@ fn an_explanation_tells_what_the_request_then_gets() {
         "[policy.settings]\nrules = [{ name = \"n\", match = [\"/*/never\"], cache = \"never\" }]";
     let edge = Edge::before(&origin)
         .cache(&format!("max_object = \"{MAX_OBJECT}B\""))
-        .site("client_directives = \"obey\"\nupgrades = [\"websocket\"]")
+        .site("client_directives = \"obey\"\nupgrades = [\"websocket\"]\npass_cookies = [\"session\"]")
         .policy("never", "builtin:json-rules", never)
         .start();
     let config = Config {

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use http::StatusCode;
-use http::header::{COOKIE, HeaderMap, SET_COOKIE};
+use http::header::{HeaderMap, SET_COOKIE};
 
 use super::judge;
 use crate::request::news::FlightNews;
+use crate::request::provenance::NotStored;
 use crate::request::record;
 use crate::request::visit::Visit;
 use crate::store::stored::{StoredHead, StoredResponse};
@@ -80,7 +81,7 @@ pub(super) fn freshen(
                 StatusCode::NOT_MODIFIED,
                 refusal.is_of_request(),
             );
-            FlightNews::NotStorable
+            FlightNews::not_stored(NotStored::ByRules(refusal))
         }
         // A part is not stored under a key of requests.
         Storability::Yes | Storability::Part(_) => FlightNews::NotStorable,
@@ -112,7 +113,7 @@ pub(super) fn withdraw_stored(
     is_of_request: bool,
 ) {
     let exchange = visit.exchange;
-    let is_known = exchange.fields.authorization || exchange.parts.headers.contains_key(COOKIE);
+    let is_known = exchange.fields.authorization || exchange.fields.cookie;
     if validation::withdraws(status, is_of_request || is_known) {
         let store = &visit.edge.store;
         store.drop_response(&Key::new(&exchange.key), stale.id);
